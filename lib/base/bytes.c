@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/base/bytes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+
+struct view view_of(const char *string)
+{
+	return (struct view){ string ? string : "", string ? strlen(string) : 0 };
+}
+
+bool view_equal(struct view a, struct view b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+bool view_equal_nocase(struct view a, struct view b)
+{
+	if (a.len != b.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++)
+		if (byte_lower(a.data[i]) != byte_lower(b.data[i]))
+			return false;
+	return true;
+}
+
+bool view_starts(struct view v, struct view prefix)
+{
+	return v.len >= prefix.len && view_equal(view_take(v, prefix.len), prefix);
+}
+
+bool view_starts_nocase(struct view v, struct view prefix)
+{
+	return v.len >= prefix.len && view_equal_nocase(view_take(v, prefix.len), prefix);
+}
+
+bool view_ends_nocase(struct view v, struct view suffix)
+{
+	return v.len >= suffix.len && view_equal_nocase(view_skip(v, v.len - suffix.len), suffix);
+}
+
+int view_compare(struct view a, struct view b)
+{
+	size_t shorter = a.len < b.len ? a.len : b.len;
+	int order = shorter ? memcmp(a.data, b.data, shorter) : 0;
+
+	if (order != 0)
+		return order;
+	return (a.len > b.len) - (a.len < b.len);
+}
+
+size_t view_find(struct view v, char byte)
+{
+	const char *at = v.len ? memchr(v.data, byte, v.len) : NULL;
+
+	return at ? (size_t)(at - v.data) : v.len;
+}
+
+struct view view_skip(struct view v, size_t n)
+{
+	if (n > v.len)
+		n = v.len;
+	return (struct view){ v.data ? v.data + n : v.data, v.len - n };
+}
+
+struct view view_take(struct view v, size_t n)
+{
+	return (struct view){ v.data, n < v.len ? n : v.len };
+}
+
+struct view view_trim(struct view v)
+{
+	while (v.len && (byte_is_space(v.data[0]) || v.data[0] == '\r' || v.data[0] == '\n'))
+		v = view_skip(v, 1);
+	while (v.len && (byte_is_space(v.data[v.len - 1]) || v.data[v.len - 1] == '\r' || v.data[v.len - 1] == '\n'))
+		v.len--;
+	return v;
+}
+
+bool view_cut(struct view *rest, char byte, struct view *part)
+{
+	if (rest->len == 0)
+		return false;
+	size_t at = view_find(*rest, byte);
+
+	*part = view_take(*rest, at);
+	*rest = view_skip(*rest, at + 1);
+	return true;
+}
+
+bool view_number(struct view v, uint64_t max, uint64_t *out)
+{
+	uint64_t n = 0;
+
+	if (v.len == 0)
+		return false;
+	for (size_t i = 0; i < v.len; i++) {
+		if (!byte_is_digit(v.data[i]))
+			return false;
+		uint64_t digit = (uint64_t)(v.data[i] - '0');
+
+		if (n > (UINT64_MAX - digit) / 10)
+			return false;
+		n = n * 10 + digit;
+	}
+	if (n > max)
+		return false;
+	*out = n;
+	return true;
+}
+
+char byte_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+char byte_upper(char c)
+{
+	return c >= 'a' && c <= 'z' ? (char)(c - ('a' - 'A')) : c;
+}
+
+bool byte_is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+bool byte_is_alpha(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool byte_is_space(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+void text_init(struct text *t, size_t max)
+{
+	*t = (struct text){ .data = "", .max = max };
+}
+
+void text_free(struct text *t)
+{
+	if (t->cap)
+		free(t->data);
+	text_init(t, t->max);
+}
+
+void text_clear(struct text *t)
+{
+	t->len = 0;
+	t->full = false;
+	if (t->cap)
+		t->data[0] = '\0';
+}
+
+char *text_reserve(struct text *t, size_t n)
+{
+	if (n > t->max || t->len > t->max - n) {
+		t->full = true;
+		return NULL;
+	}
+	size_t need = t->len + n + 1;
+
+	if (need > t->cap) {
+		size_t cap = t->cap ? t->cap * 2 : 64;
+
+		while (cap < need)
+			cap *= 2;
+		if (cap > t->max + 1)
+			cap = t->max + 1;
+		t->data = memory_grow(t->cap ? t->data : NULL, cap);
+		t->cap = cap;
+		t->data[t->len] = '\0';
+	}
+	return t->data + t->len;
+}
+
+bool text_add(struct text *t, struct view v)
+{
+	char *to = text_reserve(t, v.len);
+
+	if (to == NULL)
+		return false;
+	if (v.len)
+		memcpy(to, v.data, v.len);
+	t->len += v.len;
+	t->data[t->len] = '\0';
+	return true;
+}
+
+bool text_add_string(struct text *t, const char *s)
+{
+	return text_add(t, view_of(s));
+}
+
+bool text_add_byte(struct text *t, char c)
+{
+	return text_add(t, (struct view){ &c, 1 });
+}
+
+bool text_format_list(struct text *t, const char *format, va_list list)
+{
+	char small[256];
+	va_list again;
+
+	va_copy(again, list);
+	int len = vsnprintf(small, sizeof small, format, list);
+	bool done = false;
+
+	if (len >= 0 && (size_t)len < sizeof small) {
+		done = text_add(t, (struct view){ small, (size_t)len });
+	} else if (len >= 0) {
+		char *to = text_reserve(t, (size_t)len);
+
+		if (to != NULL) {
+			vsnprintf(to, (size_t)len + 1, format, again);
+			t->len += (size_t)len;
+			done = true;
+		}
+	}
+	va_end(again);
+	return done;
+}
+
+bool text_format(struct text *t, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	bool done = text_format_list(t, format, list);
+
+	va_end(list);
+	return done;
+}
+
+void text_drop_front(struct text *t, size_t n)
+{
+	if (n >= t->len) {
+		bool full = t->full;
+
+		text_clear(t);
+		t->full = full;
+		return;
+	}
+	memmove(t->data, t->data + n, t->len - n + 1);
+	t->len -= n;
+}
+
+struct view text_view(const struct text *t)
+{
+	return (struct view){ t->data, t->len };
+}
+
+bool string_copy(char *out, size_t size, struct view v)
+{
+	out[0] = '\0';
+	if (v.len >= size)
+		return false;
+	if (v.len)
+		memcpy(out, v.data, v.len);
+	out[v.len] = '\0';
+	return true;
+}
+
+void *memory_get(size_t size)
+{
+	void *p = calloc(1, size ? size : 1);
+
+	if (p == NULL)
+		log_fatal("out of memory (%zu bytes)", size);
+	return p;
+}
+
+void *memory_grow(void *old, size_t size)
+{
+	void *p = realloc(old, size ? size : 1);
+
+	if (p == NULL)
+		log_fatal("out of memory (%zu bytes)", size);
+	return p;
+}
+
+char *memory_string(struct view v)
+{
+	char *s = memory_get(v.len + 1);
+
+	if (v.len)
+		memcpy(s, v.data, v.len);
+	return s;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Views and growing text.
+ *
+ * A view is {pointer, length}, owns nothing and need not be terminated.
+ * A text owns its bytes, is always terminated, and never grows past `max`:
+ * an addition that would is refused whole and remembered in `full`, so that
+ * a run of additions may be checked once at its end.
+ */
+#ifndef LIB_BASE_BYTES_H
+#define LIB_BASE_BYTES_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct view {
+	const char *data;
+	size_t len;
+};
+
+#define VIEW(literal) ((struct view){ "" literal, sizeof(literal) - 1 })
+/* For printf's "%.*s". */
+#define VIEW_ARG(v) (int)(v).len, (v).data ? (v).data : ""
+
+struct view view_of(const char *string); /* NULL gives the empty view */
+bool view_equal(struct view a, struct view b);
+bool view_equal_nocase(struct view a, struct view b); /* ASCII only */
+bool view_starts(struct view v, struct view prefix);
+bool view_starts_nocase(struct view v, struct view prefix);
+bool view_ends_nocase(struct view v, struct view suffix);
+int view_compare(struct view a, struct view b);
+/* Offset of the first `byte`, or v.len. */
+size_t view_find(struct view v, char byte);
+struct view view_skip(struct view v, size_t n); /* n past the end gives the empty view */
+struct view view_take(struct view v, size_t n);
+struct view view_trim(struct view v); /* spaces, tabs, CR, LF at both ends */
+/* Cuts the part before `byte` off *rest; the rest begins behind it.  false when *rest was empty. */
+bool view_cut(struct view *rest, char byte, struct view *part);
+/* Decimal digits only, whole view, no sign; false on anything else or above max. */
+bool view_number(struct view v, uint64_t max, uint64_t *out);
+
+/* ASCII only, whatever the locale. */
+char byte_lower(char c);
+char byte_upper(char c);
+bool byte_is_digit(char c);
+bool byte_is_alpha(char c);
+bool byte_is_space(char c); /* space or tab */
+
+struct text {
+	char *data; /* terminated; "" while nothing was added */
+	size_t len, cap, max;
+	bool full; /* an addition was refused: the text is incomplete */
+};
+
+/* max: bytes the text may hold, without the terminator. */
+void text_init(struct text *t, size_t max);
+void text_free(struct text *t); /* gives the memory back; usable again with the same max */
+void text_clear(struct text *t); /* empties it, keeps the memory, clears `full` */
+bool text_add(struct text *t, struct view v);
+bool text_add_string(struct text *t, const char *s);
+bool text_add_byte(struct text *t, char c);
+bool text_format(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool text_format_list(struct text *t, const char *format, va_list list);
+/* Room for n more bytes, uncounted until the caller raises len; NULL when refused. */
+char *text_reserve(struct text *t, size_t n);
+void text_drop_front(struct text *t, size_t n);
+struct view text_view(const struct text *t);
+
+/* A copy into a fixed buffer, terminated; false (and an empty string) when it does not fit. */
+bool string_copy(char *out, size_t size, struct view v);
+
+/* Memory or death: out of memory is fatal, no caller checks (log.h, log_fatal). */
+void *memory_get(size_t size); /* zeroed */
+void *memory_grow(void *old, size_t size);
+char *memory_string(struct view v); /* a terminated copy */
+
+#endif

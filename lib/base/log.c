@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SYSLOG_MAIL = 2 << 3, SYSLOG_CRIT = 2, SYSLOG_WARNING = 4, SYSLOG_INFO = 6, SYSLOG_DEBUG = 7 };
+
+static struct {
+	const char *name;
+	int socket;
+	bool debug, plain;
+} log_state = { .name = "posthouse", .socket = -1 };
+
+void log_open(const char *name)
+{
+	log_state.name = name;
+}
+
+void log_to_socket(int fd)
+{
+	log_state.socket = fd;
+}
+
+void log_set_debug(bool on)
+{
+	log_state.debug = on;
+}
+
+void log_plain(void)
+{
+	log_state.plain = true;
+}
+
+/* The part before the text; its length. */
+static size_t log_head(char *line, size_t size, int severity)
+{
+	int n;
+
+	if (log_state.plain) {
+		n = snprintf(line, size, "%s: ", log_state.name);
+	} else if (log_state.socket >= 0) {
+		n = snprintf(line, size, "<%d>%s[%ld]: ", SYSLOG_MAIL | severity, log_state.name, (long)getpid());
+	} else {
+		struct timespec now;
+		struct tm utc;
+		char stamp[32];
+
+		clock_gettime(CLOCK_REALTIME, &now);
+		gmtime_r(&now.tv_sec, &utc);
+		strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+		n = snprintf(line, size, "%s.%03ldZ %s[%ld]: ", stamp, now.tv_nsec / 1000000, log_state.name,
+		             (long)getpid());
+	}
+	return n < 0 ? 0 : (size_t)n;
+}
+
+static void log_line(int severity, const char *level, const char *format, va_list list)
+{
+	char line[LOG_LINE_MAX + 1];
+	int kept_errno = errno;
+	size_t len = log_head(line, sizeof line, severity);
+	int n = snprintf(line + len, sizeof line - len, "%s", level);
+
+	len += n < 0 ? 0 : (size_t)n;
+	n = vsnprintf(line + len, sizeof line - len, format, list);
+	len += n < 0 ? 0 : (size_t)n;
+	if (len > LOG_LINE_MAX - 1)
+		len = LOG_LINE_MAX - 1;
+	line[len] = '\n';
+	/* A full or lost log must not stop mail; there is nobody left to tell. */
+	ssize_t done = log_state.socket >= 0 ? send(log_state.socket, line, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+	                                     : write(STDERR_FILENO, line, len + 1);
+	(void)done;
+	errno = kept_errno;
+}
+
+void log_debug(const char *format, ...)
+{
+	va_list list;
+
+	if (!log_state.debug)
+		return;
+	va_start(list, format);
+	log_line(SYSLOG_DEBUG, "debug: ", format, list);
+	va_end(list);
+}
+
+void log_info(const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	log_line(SYSLOG_INFO, "", format, list);
+	va_end(list);
+}
+
+void log_warn(const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	log_line(SYSLOG_WARNING, "warning: ", format, list);
+	va_end(list);
+}
+
+void log_fatal(const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	log_line(SYSLOG_CRIT, "fatal: ", format, list);
+	va_end(list);
+	exit(EXIT_TEMPORARY);
+}
+
+void log_panic(const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	log_line(SYSLOG_CRIT, "panic: ", format, list);
+	va_end(list);
+	abort();
+}
+
+const char *log_quote(struct view v)
+{
+	enum { ROOM = 832, KEEP = 200 };
+	static char buffers[8][ROOM];
+	static unsigned turn;
+	static const char hex[] = "0123456789abcdef";
+	char *out = buffers[turn++ % 8];
+	size_t n = 0;
+
+	for (size_t i = 0; i < v.len && i < KEEP; i++) {
+		unsigned char c = (unsigned char)v.data[i];
+
+		if (c <= ' ' || c >= 0x7f || c == '"' || c == '\\') {
+			out[n++] = '\\';
+			out[n++] = 'x';
+			out[n++] = hex[c >> 4];
+			out[n++] = hex[c & 15];
+		} else {
+			out[n++] = (char)c;
+		}
+	}
+	memcpy(out + n, v.len > KEEP ? "..." : "", v.len > KEEP ? 4 : 1);
+	return out;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/base/reason.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int fail(struct reason *why, const char *format, ...)
+{
+	va_list list;
+
+	if (why == NULL)
+		return -1;
+	va_start(list, format);
+	vsnprintf(why->text, sizeof why->text, format, list);
+	va_end(list);
+	return -1;
+}
+
+int fail_errno(struct reason *why, const char *format, ...)
+{
+	int kept_errno = errno;
+	va_list list;
+
+	if (why == NULL)
+		return -1;
+	va_start(list, format);
+	vsnprintf(why->text, sizeof why->text, format, list);
+	va_end(list);
+	size_t used = strlen(why->text);
+
+	snprintf(why->text + used, sizeof why->text - used, ": %s", strerror(kept_errno));
+	errno = kept_errno;
+	return -1;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One blocking conversation of CRLF lines: the only reader and writer of lines
+ * in the house (SMTP, POP3, IMAP, and remote's side of SMTP and LMTP).
+ *
+ * Reading is strict: a line ends with CRLF; a bare CR or bare LF inside one is
+ * reported, never guessed about (smuggling: RFC 5321 section 2.3.8).
+ * Writing is buffered and goes out before a read would block, so that the
+ * answers to a pipelined batch leave in one packet (RFC 2920 section 3.2).
+ * Timeouts are SO_RCVTIMEO/SO_SNDTIMEO plus a deadline over the whole line, so
+ * that a drip of bytes does not hold a session for ever.
+ */
+#ifndef LIB_NET_STREAM_H
+#define LIB_NET_STREAM_H
+
+#include "lib/base/bytes.h"
+
+enum stream_result {
+	STREAM_OK,
+	STREAM_CLOSED,   /* end of file; a partial line before it is dropped */
+	STREAM_TIMEOUT,  /* nothing, or no whole line, within the timeout */
+	STREAM_TOO_LONG, /* the line passed its limit; it has been consumed up to its end */
+	STREAM_BARE,     /* a CR or LF on its own; the line has been consumed up to its end */
+	STREAM_NUL,      /* a NUL in the line; consumed up to its end */
+	STREAM_ERROR     /* errno tells */
+};
+
+enum { STREAM_BUFFER_BYTES = 16384 };
+
+struct stream {
+	int fd;
+	int timeout_ms;
+	char *in;  /* STREAM_BUFFER_BYTES, allocated at the first read */
+	size_t in_start, in_end, in_cap;
+	struct text out;
+	bool write_failed; /* sticky: later writes are dropped, reads report STREAM_CLOSED */
+	uint64_t bytes_in, bytes_out;
+};
+
+/* Takes the descriptor; stream_close closes it.  timeout_ms > 0. */
+void stream_open(struct stream *s, int fd, int timeout_ms);
+void stream_close(struct stream *s);
+void stream_set_timeout(struct stream *s, int timeout_ms);
+/* Bytes that were read from the descriptor before it came here. */
+void stream_preload(struct stream *s, struct view bytes);
+/* What was read ahead and not yet consumed. */
+struct view stream_pending(const struct stream *s);
+
+/* One line without its CRLF, at most max bytes (max < STREAM_BUFFER_BYTES); the
+ * view is valid until the next read.  Flushes the output first when it would block. */
+enum stream_result stream_line(struct stream *s, size_t max, struct view *line);
+/* Whatever is there, at least one byte and at most max; the view is valid until the next read. */
+enum stream_result stream_some(struct stream *s, size_t max, struct view *bytes);
+/* Is there a whole unread line (or any byte) in the buffer already? */
+bool stream_has_input(const struct stream *s);
+
+/* Buffered; flushed by themselves past the buffer size.  After a failure they do nothing. */
+void stream_write(struct stream *s, struct view bytes);
+void stream_format(struct stream *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Sends length bytes of a file from offset (sendfile), behind what is buffered. */
+enum stream_result stream_send_file(struct stream *s, int file, uint64_t offset, uint64_t length);
+enum stream_result stream_flush(struct stream *s);
+
+#endif
