@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+/* The value of a listen setting: "*:25", "127.0.0.1:2525, [::1]:2525"; empty is no listener. */
+#ifndef LIB_CONF_LISTEN_H
+#define LIB_CONF_LISTEN_H
+
+#include "lib/base/reason.h"
+#include "lib/net/address.h"
+
+/*
+ * Takes the first entry off *rest: 1 with an address, 0 at the end, -1 with the reason.
+ * "*" gives family 0: every address of the machine, both families (one IPv6 socket with
+ * IPV6_V6ONLY off, or 0.0.0.0 where the machine has no IPv6).
+ */
+int listen_next(struct view *rest, struct net_address *address, struct reason *why);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/conf/settings.h"
+
+#include <cdb.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "t/tap.h"
+
+static void defaults(void)
+{
+	struct settings s;
+
+	settings_default(&s);
+	ok(s.message_size_max_bytes == 50 << 20, "50M is 50 * 1024 * 1024");
+	ok(s.queue_lifetime_ms == 5 * 86400000LL, "5d in milliseconds");
+	is_string(s.tls_minimum, "1.2", "a choice");
+	ok(s.host_name[0] != '\0', "host.name is filled in");
+	is_string(s.mail_domain, s.host_name, "mail.domain follows host.name");
+	settings_free(&s);
+}
+
+static void table(void)
+{
+	struct settings s;
+	struct text out;
+
+	text_init(&out, 4096);
+	settings_default(&s);
+	for (size_t i = 0; i < settings_count; i++) {
+		const struct setting *row = &settings_table[i];
+		size_t help = strlen(row->help);
+
+		text_clear(&out);
+		setting_format(&s, row, &out);
+		if (row->initial[0] != '\0')
+			is_string(out.data, row->initial, "%s: the default is written canonically", row->key);
+		ok(help > 0 && row->help[help - 1] == '.', "%s: has a line of help", row->key);
+	}
+	ok(settings_count < 100, "fewer than 100 settings");
+	text_free(&out);
+	settings_free(&s);
+}
+
+static void values(void)
+{
+	static const struct {
+		const char *key, *value, *want; /* want: the canonical value, or the reason */
+	} cases[] = {
+		{ "porter.sessions", "1", "1" },
+		{ "porter.sessions", "50000", "50000" },
+		{ "porter.sessions", "0", "porter.sessions: \"0\" is not a number from 1 to 50000" },
+		{ "porter.sessions", "50001", "porter.sessions: \"50001\" is not a number from 1 to 50000" },
+		{ "porter.sessions", "-1", "porter.sessions: \"-1\" is not a number from 1 to 50000" },
+		{ "porter.sessions", "", "porter.sessions: \"\" is not a number from 1 to 50000" },
+		{ "porter.sessions", "99999999999999999999", "porter.sessions: \"99999999999999999999\" is not a number "
+		                                             "from 1 to 50000" },
+		{ "message.size-max", "64K", "64K" },
+		{ "message.size-max", "65536", "64K" },
+		{ "message.size-max", "65537", "65537" },
+		{ "message.size-max", "2g", "2G" },
+		{ "message.size-max", "2049M", "message.size-max: \"2049M\" is not a size in bytes (or with K, M, G) from "
+		                               "64K to 2G" },
+		{ "message.size-max", "99999999T", "message.size-max: \"99999999T\" is not a size in bytes (or with K, M, "
+		                                   "G) from 64K to 2G" },
+		{ "smtpd.timeout", "90s", "90s" },
+		{ "smtpd.timeout", "120s", "2m" },
+		{ "smtpd.timeout", "1500ms", "1500ms" },
+		{ "smtpd.timeout", "1h", "1h" },
+		{ "smtpd.timeout", "30", "smtpd.timeout: \"30\" is not a time with its unit (ms, s, m, h, d) from 1s to "
+		                         "1h" },
+		{ "smtpd.timeout", "2h", "smtpd.timeout: \"2h\" is not a time with its unit (ms, s, m, h, d) from 1s to "
+		                         "1h" },
+		{ "queue.delay-notice", "0", "0" },
+		{ "queue.delay-notice", "99999999999999999d", "queue.delay-notice: \"99999999999999999d\" is not a time "
+		                                              "with its unit (ms, s, m, h, d) from 0 to 30d" },
+		{ "log.debug", "yes", "yes" },
+		{ "log.debug", "1", "log.debug: \"1\" is neither yes nor no" },
+		{ "tls.minimum", "1.3", "1.3" },
+		{ "tls.minimum", "1.1", "tls.minimum: \"1.1\" is not one of 1.2|1.3" },
+		{ "host.name", "", "" },
+		{ "host.name", "a\nb", "host.name: a control character in the value" },
+		{ "log.to", "", "log.to: a value is needed" },
+		{ "mail.root", "relative", "mail.root: \"relative\" is not an absolute path" },
+		{ "listen.smtp", "", "" },
+		{ "listen.smtp", "*:25, [::1]:2525", "*:25, [::1]:2525" },
+		{ "listen.smtp", "localhost:25", "listen.smtp: \"localhost:25\" is not an address with a port such as "
+		                                 "*:25, 192.0.2.1:25 or [2001:db8::1]:25" },
+		{ "listen.smtp", "*:0", "listen.smtp: \"*:0\" is not an address with a port such as *:25, 192.0.2.1:25 or "
+		                        "[2001:db8::1]:25" },
+		{ "listen.smtp", "*:65536", "listen.smtp: \"*:65536\" is not an address with a port such as *:25, "
+		                            "192.0.2.1:25 or [2001:db8::1]:25" },
+		{ "porter.session", "1", "there is no setting \"porter.session\"; porter.sessions is near" },
+		{ "Porter.idle_timeout", "1", "there is no setting \"Porter.idle_timeout\"; porter.idle-timeout is near" },
+		{ "xyzzy", "1", "there is no setting \"xyzzy\"; posthouse.conf(5) lists them" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct settings s;
+		struct reason why = { "" };
+		struct text out;
+
+		text_init(&out, 4096);
+		settings_default(&s);
+		if (setting_parse(&s, view_of(cases[i].key), view_of(cases[i].value), &why) == 0)
+			setting_format(&s, setting_find(view_of(cases[i].key)), &out);
+		is_string(why.text[0] ? why.text : out.data, cases[i].want, "%s %s", cases[i].key, cases[i].value);
+		text_free(&out);
+		settings_free(&s);
+	}
+}
+
+static int compiled(const char *key, const char *value)
+{
+	char path[] = "/tmp/settings.XXXXXX";
+	int fd = mkstemp(path);
+	struct cdb_make make;
+
+	unlink(path);
+	cdb_make_start(&make, fd);
+	cdb_make_add(&make, key, (unsigned)strlen(key), value, (unsigned)strlen(value));
+	cdb_make_finish(&make);
+	return fd;
+}
+
+static void loading(void)
+{
+	struct settings s;
+	struct reason why;
+	int fd = compiled("host.name", "mail.example.test");
+
+	ok(settings_load(&s, fd, &why) == 0, "compiled settings are loaded");
+	close(fd);
+	is_string(s.host_name, "mail.example.test", "a string outlives the descriptor");
+	is_string(s.mail_domain, "mail.example.test", "mail.domain follows");
+	settings_free(&s);
+
+	fd = compiled("host.nome", "x");
+	ok(settings_load(&s, fd, &why) != 0, "an unknown key is an error");
+	is_string(why.text, "there is no setting \"host.nome\"; host.name is near", "and named");
+	settings_free(&s);
+	ok(ftruncate(fd, 100) == 0 && settings_load(&s, fd, &why) != 0, "a torn file is an error");
+	settings_free(&s);
+	close(fd);
+}
+
+int main(void)
+{
+	defaults();
+	table();
+	values();
+	loading();
+	return tap_done();
+}
