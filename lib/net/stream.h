@@ -20,7 +20,7 @@ enum stream_result {
 	STREAM_CLOSED,   /* end of file; a partial line before it is dropped */
 	STREAM_TIMEOUT,  /* nothing, or no whole line, within the timeout */
 	STREAM_TOO_LONG, /* the line passed its limit; it has been consumed up to its end */
-	STREAM_BARE,     /* a CR or LF on its own; the line has been consumed up to its end */
+	STREAM_BARE,     /* a CR or LF on its own; see stream_line */
 	STREAM_NUL,      /* a NUL in the line; consumed up to its end */
 	STREAM_ERROR     /* errno tells */
 };
@@ -33,6 +33,8 @@ struct stream {
 	char *in;  /* STREAM_BUFFER_BYTES, allocated at the first read */
 	size_t in_start, in_end, in_cap;
 	struct text out;
+	bool skip_rest;    /* a refused line goes on: dropped up to its CRLF */
+	bool not_socket;   /* a pipe or terminal: waited on with poll */
 	bool write_failed; /* sticky: later writes are dropped, reads report STREAM_CLOSED */
 	uint64_t bytes_in, bytes_out;
 };
@@ -47,7 +49,12 @@ void stream_preload(struct stream *s, struct view bytes);
 struct view stream_pending(const struct stream *s);
 
 /* One line without its CRLF, at most max bytes (max < STREAM_BUFFER_BYTES); the
- * view is valid until the next read.  Flushes the output first when it would block. */
+ * view is valid until the next read.  Flushes the output first when it would block.
+ * A bare LF is reported as soon as it is read, so that a client which sends nothing
+ * else gets an answer; what stands between it and the next CRLF is the rest of the
+ * same refused line and is never returned (each further bare LF in it is reported).
+ * A whole line may take timeout_ms from the moment the wait for it began, and the
+ * last read of it as long again. */
 enum stream_result stream_line(struct stream *s, size_t max, struct view *line);
 /* Whatever is there, at least one byte and at most max; the view is valid until the next read. */
 enum stream_result stream_some(struct stream *s, size_t max, struct view *bytes);
@@ -57,7 +64,9 @@ bool stream_has_input(const struct stream *s);
 /* Buffered; flushed by themselves past the buffer size.  After a failure they do nothing. */
 void stream_write(struct stream *s, struct view bytes);
 void stream_format(struct stream *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Sends length bytes of a file from offset (sendfile), behind what is buffered. */
+/* Sends length bytes of a file from offset, behind what is buffered: by sendfile, or
+ * through the buffer where they fit into it.  The file's own position does not move.
+ * A file shorter than that is STREAM_ERROR (EIO) and ends the stream's writing. */
 enum stream_result stream_send_file(struct stream *s, int file, uint64_t offset, uint64_t length);
 enum stream_result stream_flush(struct stream *s);
 
