@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A compiled map: a cdb file of the current generation, opened by master (or by
+ * the command line) and read through its descriptor.  A generation's files never
+ * change, so that the file may be mapped and views into it live as long as the map.
+ */
+#ifndef LIB_CONF_MAP_H
+#define LIB_CONF_MAP_H
+
+#include <cdb.h>
+
+#include "lib/base/bytes.h"
+#include "lib/base/reason.h"
+
+enum {
+	MAP_KEY_MAX = 384 /* an address of 64 + 1 + 255 bytes and a prefix fit; longer keys are in no map */
+};
+
+struct map {
+	struct cdb cdb;
+	unsigned position; /* of map_next */
+};
+
+/* What a lookup says.  Damaged: the file or the value is broken; treat it as a temporary error. */
+enum map_result { MAP_DAMAGED = -1, MAP_MISSING = 0, MAP_FOUND = 1 };
+
+/* Takes the descriptor; map_close closes it.  On failure it stays with the caller. */
+int map_open(struct map *m, int fd, struct reason *why);
+void map_close(struct map *m);
+
+/* The exact key.  The value is valid until map_close. */
+enum map_result map_get(struct map *m, struct view key, struct view *value);
+/* prefix and key, ASCII letters of the key lower-cased. */
+enum map_result map_get_lower(struct map *m, struct view prefix, struct view key, struct view *value);
+/* From the particular to the general: user@a.b.test, a.b.test, .b.test, .test, "*"; a name
+ * without "@" begins at its domain.  Each behind the prefix. */
+enum map_result map_get_widening(struct map *m, struct view prefix, struct view address, struct view *value);
+
+/* Every entry, in the order in which they were compiled; map_rewind begins again. */
+void map_rewind(struct map *m);
+enum map_result map_next(struct map *m, struct view *key, struct view *value);
+
+/* The part behind the last "@"; all of it when there is none. */
+struct view address_domain(struct view address);
+
+#endif

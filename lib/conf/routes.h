@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * routes.map: where mail goes that is not for a mailbox here.
+ *
+ *	boss@dept.example.test  smtp 192.0.2.7
+ *	dept.example.test       smtp mail1.dept.example.test:25 mail2.dept.example.test
+ *	.example.test           lmtp 127.0.0.1:24
+ *	example.org             smtp mx                  (by the MX records of the domain; the default)
+ *	example.net             smtp mx=relay.example    (by those of another)
+ *	old.test                error 5.1.2 this domain is no more
+ *	box@list.test           local
+ *	*                       smtp smarthost.example:587
+ *
+ * Next hops are tried in order.
+ */
+#ifndef LIB_CONF_ROUTES_H
+#define LIB_CONF_ROUTES_H
+
+#include "lib/base/arena.h"
+#include "lib/conf/map.h"
+#include "lib/conf/value.h"
+
+enum { ROUTE_HOPS_MAX = 32 };
+
+enum route_transport { ROUTE_SMTP, ROUTE_LMTP, ROUTE_LOCAL, ROUTE_ERROR };
+
+struct route {
+	enum route_transport transport;
+	struct view text; /* of an error */
+	struct value_reader rest;
+};
+
+struct route_hop {
+	struct view host; /* name or address without brackets; empty with mx: the recipient's domain */
+	uint16_t port;    /* 0: the default (remote.port; LMTP: 24) */
+	bool mx;          /* resolve host by its MX records */
+};
+
+/* address > domain > .parent domains > "*". */
+enum map_result routes_find(struct map *m, struct view address, struct route *out);
+bool route_next(struct route *r, struct route_hop *hop);
+
+int route_compile(struct view text, struct text *out, struct reason *why);
+bool route_decode(struct view value, struct route *out);
+
+#endif
