@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: ISC */
+/* The loop over epoll.  A system without it gets a file of its own beside this one. */
+#include "lib/base/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "lib/base/bytes.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+
+enum { LOOP_BATCH = 64, LOOP_SIGNALS_MAX = 65 };
+
+struct loop {
+	int epoll;
+	bool stopped;
+	int64_t now_ms;
+	/* Watches by slot: an event names a slot, and a slot emptied in the same
+	 * batch is seen to be empty, so that freed objects are never touched. */
+	struct watch **slots;
+	unsigned *free_slots;
+	unsigned slot_count, slot_cap, free_count;
+	struct epoll_event batch[LOOP_BATCH];
+	int batch_count;
+	/* Timers: a binary heap from index 1. */
+	struct timer **heap;
+	size_t heap_count, heap_cap;
+	struct watch signal_watch;
+	struct {
+		void (*caught)(int, void *);
+		void *context;
+	} signals[LOOP_SIGNALS_MAX];
+};
+
+static int signal_pipe[2] = { -1, -1 };
+
+struct loop *loop_new(void)
+{
+	struct loop *loop = memory_get(sizeof *loop);
+
+	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epoll < 0)
+		log_fatal("epoll_create1: %m");
+	loop->slot_count = 1; /* slot 0 means none */
+	loop->now_ms = clock_ms();
+	return loop;
+}
+
+void loop_free(struct loop **loop)
+{
+	if (*loop == NULL)
+		return;
+	close((*loop)->epoll);
+	free((*loop)->slots);
+	free((*loop)->free_slots);
+	free((*loop)->heap);
+	free(*loop);
+	*loop = NULL;
+}
+
+static unsigned slot_take(struct loop *loop)
+{
+	if (loop->free_count)
+		return loop->free_slots[--loop->free_count];
+	if (loop->slot_count >= loop->slot_cap) {
+		loop->slot_cap = loop->slot_cap ? loop->slot_cap * 2 : 64;
+		loop->slots = memory_grow(loop->slots, loop->slot_cap * sizeof *loop->slots);
+		loop->free_slots = memory_grow(loop->free_slots, loop->slot_cap * sizeof *loop->free_slots);
+	}
+	return loop->slot_count++;
+}
+
+static uint32_t epoll_mask(unsigned events)
+{
+	return (events & LOOP_READ ? EPOLLIN | EPOLLRDHUP : 0u) | (events & LOOP_WRITE ? (uint32_t)EPOLLOUT : 0u);
+}
+
+void loop_watch(struct loop *loop, struct watch *w, unsigned events)
+{
+	struct epoll_event e = { .events = epoll_mask(events) };
+
+	w->slot = slot_take(loop);
+	w->events = events;
+	loop->slots[w->slot] = w;
+	e.data.u64 = w->slot;
+	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, w->fd, &e) < 0)
+		log_fatal("epoll_ctl add %d: %m", w->fd);
+}
+
+void loop_change(struct loop *loop, struct watch *w, unsigned events)
+{
+	struct epoll_event e = { .events = epoll_mask(events) };
+
+	if (w->slot == 0 || w->events == events)
+		return;
+	w->events = events;
+	e.data.u64 = w->slot;
+	if (epoll_ctl(loop->epoll, EPOLL_CTL_MOD, w->fd, &e) < 0)
+		log_fatal("epoll_ctl change %d: %m", w->fd);
+}
+
+void loop_unwatch(struct loop *loop, struct watch *w)
+{
+	if (w->slot == 0)
+		return;
+	epoll_ctl(loop->epoll, EPOLL_CTL_DEL, w->fd, NULL);
+	/* What this batch still holds for the slot must not reach its next tenant. */
+	for (int i = 0; i < loop->batch_count; i++)
+		if (loop->batch[i].data.u64 == w->slot)
+			loop->batch[i].data.u64 = 0;
+	loop->slots[w->slot] = NULL;
+	loop->free_slots[loop->free_count++] = w->slot;
+	w->slot = 0;
+}
+
+static void heap_put(struct loop *loop, size_t place, struct timer *t)
+{
+	loop->heap[place] = t;
+	t->place = place;
+}
+
+static void heap_up(struct loop *loop, struct timer *t, size_t place)
+{
+	while (place > 1 && loop->heap[place / 2]->at_ms > t->at_ms) {
+		heap_put(loop, place, loop->heap[place / 2]);
+		place /= 2;
+	}
+	heap_put(loop, place, t);
+}
+
+static void heap_down(struct loop *loop, struct timer *t, size_t place)
+{
+	for (;;) {
+		size_t child = place * 2;
+
+		if (child > loop->heap_count)
+			break;
+		if (child < loop->heap_count && loop->heap[child + 1]->at_ms < loop->heap[child]->at_ms)
+			child++;
+		if (loop->heap[child]->at_ms >= t->at_ms)
+			break;
+		heap_put(loop, place, loop->heap[child]);
+		place = child;
+	}
+	heap_put(loop, place, t);
+}
+
+void loop_timer_set(struct loop *loop, struct timer *t, int64_t at_ms)
+{
+	if (t->place)
+		loop_timer_clear(loop, t);
+	if (loop->heap_count + 2 > loop->heap_cap) {
+		loop->heap_cap = loop->heap_cap ? loop->heap_cap * 2 : 64;
+		loop->heap = memory_grow(loop->heap, loop->heap_cap * sizeof *loop->heap);
+	}
+	t->at_ms = at_ms;
+	heap_up(loop, t, ++loop->heap_count);
+}
+
+void loop_timer_clear(struct loop *loop, struct timer *t)
+{
+	size_t place = t->place;
+
+	if (place == 0)
+		return;
+	struct timer *last = loop->heap[loop->heap_count--];
+
+	t->place = 0;
+	if (last == t)
+		return;
+	if (place > 1 && loop->heap[place / 2]->at_ms > last->at_ms)
+		heap_up(loop, last, place);
+	else
+		heap_down(loop, last, place);
+}
+
+static void run_timers(struct loop *loop)
+{
+	while (loop->heap_count && loop->heap[1]->at_ms <= loop->now_ms) {
+		struct timer *t = loop->heap[1];
+
+		loop_timer_clear(loop, t);
+		t->due(t);
+	}
+}
+
+static int wait_ms(const struct loop *loop)
+{
+	if (loop->heap_count == 0)
+		return -1;
+	int64_t left = loop->heap[1]->at_ms - clock_ms();
+
+	if (left < 0)
+		return 0;
+	return left > 3600000 ? 3600000 : (int)left;
+}
+
+static unsigned events_of(uint32_t mask)
+{
+	return (mask & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? LOOP_READ : 0u) |
+	       (mask & (EPOLLOUT | EPOLLERR) ? LOOP_WRITE : 0u) | (mask & (EPOLLHUP | EPOLLERR) ? LOOP_HANGUP : 0u);
+}
+
+void loop_run(struct loop *loop)
+{
+	loop->stopped = false;
+	while (!loop->stopped) {
+		loop->batch_count = 0;
+		int n = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, wait_ms(loop));
+
+		if (n < 0 && errno != EINTR)
+			log_fatal("epoll_wait: %m");
+		loop->batch_count = n < 0 ? 0 : n;
+		loop->now_ms = clock_ms();
+		for (int i = 0; i < loop->batch_count && !loop->stopped; i++) {
+			struct watch *w = loop->batch[i].data.u64 ? loop->slots[loop->batch[i].data.u64] : NULL;
+
+			if (w == NULL)
+				continue;
+			unsigned events = events_of(loop->batch[i].events) & (w->events | LOOP_HANGUP);
+
+			if (events)
+				w->ready(w, events);
+		}
+		if (!loop->stopped)
+			run_timers(loop);
+	}
+}
+
+void loop_stop(struct loop *loop)
+{
+	loop->stopped = true;
+}
+
+int64_t loop_now_ms(const struct loop *loop)
+{
+	return loop->now_ms;
+}
+
+static void on_signal(int number)
+{
+	int kept_errno = errno;
+	unsigned char byte = (unsigned char)number;
+	ssize_t done = write(signal_pipe[1], &byte, 1);
+
+	(void)done; /* a full pipe already wakes the loop */
+	errno = kept_errno;
+}
+
+static void signals_ready(struct watch *w, unsigned events)
+{
+	struct loop *loop = loop_owner(w, struct loop, signal_watch);
+	unsigned char bytes[64];
+	ssize_t n = read(w->fd, bytes, sizeof bytes);
+
+	(void)events;
+	for (ssize_t i = 0; i < n; i++)
+		if (bytes[i] < LOOP_SIGNALS_MAX && loop->signals[bytes[i]].caught)
+			loop->signals[bytes[i]].caught(bytes[i], loop->signals[bytes[i]].context);
+}
+
+void loop_signal(struct loop *loop, int signal_number, void (*caught)(int, void *), void *context)
+{
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+
+	if (signal_number < 1 || signal_number >= LOOP_SIGNALS_MAX)
+		log_panic("loop_signal: no signal %d", signal_number);
+	if (loop->signal_watch.slot == 0) {
+		if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+			log_fatal("pipe: %m");
+		loop->signal_watch.fd = signal_pipe[0];
+		loop->signal_watch.ready = signals_ready;
+		loop_watch(loop, &loop->signal_watch, LOOP_READ);
+	}
+	loop->signals[signal_number].caught = caught;
+	loop->signals[signal_number].context = context;
+	sigaction(signal_number, &action, NULL);
+}

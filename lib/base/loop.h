@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The event loop of the programs where many peers meet (porter, queued, dnsd,
+ * authd, master): descriptors and timers, one thread.
+ *
+ * A watch and a timer are embedded in the caller's object (see loop_owner) and
+ * must be taken out before that object is freed.  Taking out is allowed at any
+ * time, from any callback, also for an object whose own event is pending.
+ * Level-triggered.
+ */
+#ifndef LIB_BASE_LOOP_H
+#define LIB_BASE_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop;
+
+enum loop_events { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
+
+struct watch {
+	int fd;
+	unsigned events; /* what is asked for; 0 still reports LOOP_HANGUP */
+	unsigned slot;   /* the loop's own; 0 while not watched */
+	void (*ready)(struct watch *w, unsigned events);
+};
+
+struct timer {
+	int64_t at_ms; /* clock_ms() time */
+	size_t place;  /* the loop's own; 0 while not set */
+	void (*due)(struct timer *t);
+};
+
+/* The object a watch or timer is embedded in. */
+#define loop_owner(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+
+struct loop *loop_new(void);
+void loop_free(struct loop **loop);
+
+/* w->fd and w->ready are set by the caller.  Out of descriptors or memory is fatal. */
+void loop_watch(struct loop *loop, struct watch *w, unsigned events);
+void loop_change(struct loop *loop, struct watch *w, unsigned events);
+void loop_unwatch(struct loop *loop, struct watch *w); /* before the descriptor is closed; harmless when not watched */
+
+void loop_timer_set(struct loop *loop, struct timer *t, int64_t at_ms); /* again: moves it */
+void loop_timer_clear(struct loop *loop, struct timer *t); /* harmless when not set */
+
+/* Runs until loop_stop.  loop_now_ms is the time when the present round of callbacks began. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+int64_t loop_now_ms(const struct loop *loop);
+
+/* Delivers a signal as an ordinary callback (the handler itself writes one byte and returns). */
+void loop_signal(struct loop *loop, int signal_number, void (*caught)(int signal_number, void *context), void *context);
+
+#endif

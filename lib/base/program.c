@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/base/program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+
+static struct {
+	char name[PROGRAM_NAME_MAX];
+	int fd;
+} descriptors[PROGRAM_FDS_MAX];
+static unsigned descriptor_count;
+static bool jailed;
+
+static void take_descriptor(struct view entry)
+{
+	struct view name;
+	uint64_t number;
+
+	if (!view_cut(&entry, '=', &name) || !view_number(entry, 65535, &number) ||
+	    descriptor_count == PROGRAM_FDS_MAX ||
+	    !string_copy(descriptors[descriptor_count].name, PROGRAM_NAME_MAX, name))
+		log_fatal("POSTHOUSE_FDS is not as master writes it");
+	if (fcntl((int)number, F_SETFD, FD_CLOEXEC) < 0)
+		log_fatal("descriptor %d (%s) is not open", (int)number, descriptors[descriptor_count].name);
+	descriptors[descriptor_count++].fd = (int)number;
+}
+
+void program_start(const char *name)
+{
+	const char *list = getenv("POSTHOUSE_FDS");
+	struct view rest = view_of(list), entry;
+
+	log_open(name);
+	if (list == NULL) {
+		log_plain();
+		log_warn("this program is started by posthouse's master; use: posthouse start");
+		exit(EXIT_PERMANENT);
+	}
+	while (view_cut(&rest, ',', &entry))
+		take_descriptor(entry);
+	signal(SIGPIPE, SIG_IGN);
+	umask(077);
+	/* A house without its master must not go on half alive. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	int log_socket = program_fd("log");
+
+	if (log_socket >= 0)
+		log_to_socket(log_socket);
+}
+
+int program_fd(const char *name)
+{
+	for (unsigned i = 0; i < descriptor_count; i++)
+		if (strcmp(descriptors[i].name, name) == 0)
+			return descriptors[i].fd;
+	return -1;
+}
+
+int program_need_fd(const char *name)
+{
+	int fd = program_fd(name);
+
+	if (fd < 0)
+		log_fatal("master gave no descriptor named %s: master and this program are of different versions", name);
+	return fd;
+}
+
+int program_fd_at(const char *prefix, unsigned index, const char **name)
+{
+	for (unsigned i = 0; i < descriptor_count; i++)
+		if (view_starts(view_of(descriptors[i].name), view_of(prefix)) && index-- == 0) {
+			if (name != NULL)
+				*name = descriptors[i].name;
+			return descriptors[i].fd;
+		}
+	return -1;
+}
+
+static bool environment_number(const char *name, uint64_t *out)
+{
+	const char *text = getenv(name);
+
+	if (text == NULL)
+		return false;
+	if (!view_number(view_of(text), UINT32_MAX - 1, out))
+		log_fatal("%s is not a number", name);
+	return true;
+}
+
+static void become(uid_t uid, gid_t gid, const char *root)
+{
+	if (uid == 0)
+		log_fatal("refusing to run as root");
+	if (root != NULL) {
+		if (chroot(root) < 0 || chdir("/") < 0)
+			log_fatal("chroot %s: %m", root);
+		jailed = true;
+	}
+	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+		log_fatal("becoming uid %ld gid %ld: %m", (long)uid, (long)gid);
+	if (setuid(0) == 0 || seteuid(0) == 0)
+		log_panic("root came back after it was given up");
+}
+
+void program_confine(const struct sandbox_profile *profile)
+{
+	uint64_t uid, gid;
+
+	if (environment_number("POSTHOUSE_UID", &uid) && environment_number("POSTHOUSE_GID", &gid)) {
+		become((uid_t)uid, (gid_t)gid, getenv("POSTHOUSE_ROOT"));
+		/* Changing uid clears the death signal. */
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+	}
+	log_info("event=started uid=%ld jail=%d sandbox=\"%s\"", (long)getuid(), jailed, sandbox_enter(profile));
+}
+
+bool program_is_jailed(void)
+{
+	return jailed;
+}
+
+void program_ready(void)
+{
+	static const char ready[] = "ready";
+	int fd = program_fd("master");
+
+	if (fd >= 0 && send(fd, ready, sizeof ready - 1, MSG_NOSIGNAL) < 0)
+		log_warn("telling master of readiness: %m");
+}

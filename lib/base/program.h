@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How every program of the house starts.
+ *
+ * master execs it as root (or, unprivileged, as the ordinary user) with its
+ * descriptors in place and tells it in the environment who it will be:
+ *     POSTHOUSE_FDS="settings=5,queued=6,listen.smtp.0=7"   descriptors by name
+ *     POSTHOUSE_UID, POSTHOUSE_GID, POSTHOUSE_ROOT          absent when unprivileged
+ * The order of service of a main function is: program_start, settings,
+ * files that must be opened before the jail, program_confine, peers, loop.
+ */
+#ifndef LIB_BASE_PROGRAM_H
+#define LIB_BASE_PROGRAM_H
+
+#include "lib/base/bytes.h"
+#include "lib/base/reason.h"
+#include "lib/base/sandbox.h"
+
+enum { PROGRAM_FDS_MAX = 64, PROGRAM_NAME_MAX = 32 };
+
+/* Takes over: log name, descriptors (all close-on-exec), SIGPIPE ignored, umask 077,
+ * and dies when its parent dies.  Started by hand, without the environment, it says
+ * that master starts it and exits 100. */
+void program_start(const char *name);
+
+/* The descriptor that master gave under this name ("settings", a wire's "queued",
+ * a file's "users.cdb"); -1 when there is none.  program_need_fd: fatal when there is none. */
+int program_fd(const char *name);
+int program_need_fd(const char *name);
+/* Every descriptor whose name begins with prefix, in order: index 0, 1, ...; -1 past the end.
+ * name (may be NULL) receives the whole name. */
+int program_fd_at(const char *prefix, unsigned index, const char **name);
+
+/* chroot (POSTHOUSE_ROOT), groups, gid, uid for good, then the sandbox; proves that root
+ * cannot come back; logs "event=started uid=... sandbox=...".  Fatal on any failure. */
+void program_confine(const struct sandbox_profile *profile);
+/* Is the chroot in force: must paths be read relative to it? */
+bool program_is_jailed(void);
+
+/* Called by a resident program once everything is in place: tells master (one message on
+ * the "master" wire); `posthouse start` and t/house wait for it. */
+void program_ready(void);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * smtpd, pop3-login, imap-login <-> authd: protocol "auth".
+ *
+ * The session program carries SASL messages (RFC 4422) and knows no user; authd runs the mechanism.  For a
+ * mailbox session it also passes the client on: the login program adds the client's descriptors to every
+ * step, and on success authd itself sends them to master for pop3d or imapd (owner.h), so that no login
+ * program can name a user.
+ */
+#ifndef LIB_WIRE_AUTH_H
+#define LIB_WIRE_AUTH_H
+
+#include "lib/wire/connection.h"
+#include "lib/wire/wire.h"
+
+enum auth_type {
+	AUTH_BEGIN = 16, /* struct auth_begin */
+	AUTH_ANSWER,     /* the client's answer to a challenge: decoded bytes */
+	AUTH_CANCEL,     /* the client gave up ("*"), or left */
+	AUTH_CHALLENGE,  /* authd: decoded bytes for the client */
+	AUTH_RESULT      /* authd: struct auth_result; ends the exchange */
+};
+
+enum { AUTH_MESSAGE_MAX = 12288, AUTH_MECHANISM_MAX = 32, AUTH_ADDRESS_MAX = 320, AUTH_PENDING_MAX = 16384, AUTH_TAG_MAX = 128 };
+
+enum auth_verdict {
+	AUTH_OK,
+	AUTH_DENIED,    /* wrong user or password; already delayed by authd */
+	AUTH_FORBIDDEN, /* right password, but the account is locked or has no right to this service */
+	AUTH_MALFORMED, /* not an exchange of this mechanism, or an unknown mechanism */
+	AUTH_TEMPORARY  /* cannot tell now */
+};
+
+/* mechanism: "PLAIN", "LOGIN"; POP3 USER/PASS and IMAP LOGIN are sent as PLAIN. */
+struct auth_begin {
+	enum connection_service service;
+	char mechanism[AUTH_MECHANISM_MAX]; /* upper case */
+	bool has_initial;
+	struct view initial; /* decoded */
+	struct net_address client;
+	bool tls;
+	/* pop3 and imap only: what the mailbox program needs to go on. */
+	struct {
+		int fd, token;       /* -1 for smtp; token may be -1 */
+		char tag[AUTH_TAG_MAX]; /* the IMAP tag to answer with; "" for pop3 */
+		struct view pending; /* what the client sent behind the command: at most AUTH_PENDING_MAX */
+		struct connection_tls tls;
+		uint64_t id;         /* connection.id */
+	} session;
+};
+
+struct auth_result {
+	enum auth_verdict verdict;
+	char address[AUTH_ADDRESS_MAX]; /* smtp on AUTH_OK: the authenticated account */
+	bool handed_over;               /* pop3, imap: the mailbox program now answers the client */
+};
+
+void auth_begin_put(struct wire_out *out, const struct auth_begin *b);
+bool auth_begin_get(struct wire_in *in, struct auth_begin *b);
+void auth_result_put(struct wire_out *out, const struct auth_result *r);
+bool auth_result_get(struct wire_in *in, struct auth_result *r);
+
+/* The mechanisms in the order they are offered, clear text ones only with TLS (RFC 4954 section 4,
+ * RFC 3501 section 6.2.3) unless auth.without-tls allows it: "PLAIN LOGIN". Used for EHLO, CAPA, CAPABILITY. */
+const char *auth_mechanisms(bool tls, bool allow_without_tls);
+
+/* Drives one exchange for a session program.  challenge() sends the challenge to the client in its protocol and
+ * puts the client's decoded answer into *answer: 0, or -1 when the client cancelled or left.  authd: the line
+ * (wire_dial on "authd", protocol "auth"), redialled by the caller after AUTH_TEMPORARY. */
+int auth_exchange(int authd, const struct auth_begin *b, struct auth_result *result,
+                  int (*challenge)(void *context, struct view challenge, struct view *answer), void *context);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * `posthouse` (and mailq, sendmail -q) <-> the house, over RUNDIR/control: a SOCK_SEQPACKET socket that master binds.
+ *
+ * master looks at the peer's credentials (root, the house's own uid when unprivileged, or a member of
+ * control.group) and reads one message.  CONTROL_QUEUE: it passes the connection on to queued, which answers
+ * everything that follows on it (the queue's own types, below); the other verbs master answers itself.
+ */
+#ifndef LIB_WIRE_CONTROL_H
+#define LIB_WIRE_CONTROL_H
+
+#include "lib/wire/wire.h"
+
+enum control_type {
+	CONTROL_STATUS = 16, /* -> CONTROL_LINE ..., CONTROL_END */
+	CONTROL_RELOAD,      /* take the current generation -> CONTROL_END */
+	CONTROL_STOP,        /* orderly; CONTROL_END when the house is empty but for master */
+	CONTROL_QUEUE,       /* queued takes over -> CONTROL_END (permission given) */
+	CONTROL_LINE,        /* one line of text for the user */
+	CONTROL_END,         /* byte exit code, string text ("" when done) */
+	/* To queued, after CONTROL_QUEUE. A filter is text: "" for all, an id, "from:ADDRESS", "to:ADDRESS", "domain:NAME" */
+	CONTROL_QUEUE_LIST,    /* string filter; CONTROL_QUEUE_ENTRY ..., CONTROL_END */
+	CONTROL_QUEUE_ENTRY,   /* struct control_entry */
+	CONTROL_QUEUE_SHOW,    /* string id -> CONTROL_LINE header lines, then CONTROL_END with the message's file beside it */
+	CONTROL_QUEUE_RETRY,   /* string filter -> CONTROL_END: text is the count */
+	CONTROL_QUEUE_HOLD,
+	CONTROL_QUEUE_RELEASE,
+	CONTROL_QUEUE_REMOVE
+};
+
+enum { CONTROL_LINE_MAX = 2048 };
+
+/* One message of the queue. */
+struct control_entry {
+	char id[16];
+	char state; /* 'a' active, 'd' deferred, 'h' held */
+	uint64_t bytes;
+	int64_t arrived_s, next_s; /* wall clock; next attempt, 0 when active or held */
+	char sender[320];
+	uint32_t recipients;       /* still open; the first ones below */
+	struct view recipient_list; /* addresses joined with '\n', cut at 16 KB */
+	char reason[512];          /* of the last deferral */
+};
+
+void control_entry_put(struct wire_out *out, const struct control_entry *e);
+bool control_entry_get(struct wire_in *in, struct control_entry *e);
+void control_end_put(struct wire_out *out, uint8_t code, const char *text);
+
+/* The asker's side: connects to RUNDIR/control; -1 with a reason that says what to do ("posthouse is not running ..."). */
+struct reason;
+int control_connect(const char *rundir, struct reason *why);
+
+#endif

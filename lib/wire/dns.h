@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * remote (later smtpd and the filters) <-> dnsd: protocol "dns".  Whole questions, whole answers:
+ * nobody but dnsd sees a DNS packet.
+ */
+#ifndef LIB_WIRE_DNS_H
+#define LIB_WIRE_DNS_H
+
+#include "lib/net/address.h"
+#include "lib/wire/wire.h"
+
+enum dns_type {
+	DNS_ROUTE = 16, /* string domain: where does its mail go (MX, else A/AAAA: RFC 5321 section 5.1) -> DNS_HOSTS */
+	DNS_ADDRESS,    /* string host -> DNS_HOSTS with that one host */
+	DNS_NAME,       /* an address -> DNS_HOSTS with the names in `name`, checked forwards */
+	DNS_HOSTS
+};
+
+enum dns_result {
+	DNS_FOUND,
+	DNS_NULL_MX,   /* RFC 7505: the domain takes no mail */
+	DNS_NO_DOMAIN, /* NXDOMAIN, said by the domain's own servers */
+	DNS_NO_HOST,   /* the domain is there, but nothing to deliver to */
+	DNS_LATER      /* timeout, SERVFAIL, bogus: never a reason to bounce */
+};
+
+enum { DNS_NAME_MAX = 256, DNS_HOSTS_MAX = 20, DNS_ADDRESSES_MAX = 16 };
+
+struct dns_host {
+	uint16_t preference;
+	bool secure; /* the whole chain was validated */
+	char name[DNS_NAME_MAX];
+	struct net_address addresses[DNS_ADDRESSES_MAX];
+	unsigned address_count;
+};
+
+/* Hosts by preference, equal preferences shuffled by dnsd. */
+struct dns_answer {
+	enum dns_result result;
+	char text[256]; /* why, when not DNS_FOUND: for log and report */
+	struct dns_host hosts[DNS_HOSTS_MAX];
+	unsigned host_count;
+};
+
+void dns_answer_put(struct wire_out *out, const struct dns_answer *a);
+bool dns_answer_get(struct wire_in *in, struct dns_answer *a);
+
+/* The asker's side: 0, or -1 when dnsd did not answer within timeout_ms (then redial). */
+int dns_ask(int dnsd, enum dns_type type, const char *name, struct dns_answer *answer, int timeout_ms);
+
+#endif

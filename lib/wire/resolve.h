@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * smtpd, pickup, queued <-> resolved: protocol "resolve".
+ *
+ * smtpd asks for verdicts (may this client, sender, recipient pass), queued asks where an accepted recipient goes.
+ * queued never takes a route from smtpd: what the network side says about addresses is only a question.
+ */
+#ifndef LIB_WIRE_RESOLVE_H
+#define LIB_WIRE_RESOLVE_H
+
+#include "lib/net/address.h"
+#include "lib/wire/wire.h"
+
+enum resolve_type {
+	RESOLVE_CLIENT = 16, /* struct resolve_question: client only -> RESOLVE_VERDICT */
+	RESOLVE_SENDER,      /* + sender (and account) -> RESOLVE_VERDICT */
+	RESOLVE_RECIPIENT,   /* + recipient -> RESOLVE_VERDICT */
+	RESOLVE_VERDICT,
+	RESOLVE_EXPAND,      /* u32 question, string address -> RESOLVE_TARGET ..., the last with `last` */
+	RESOLVE_TARGET
+};
+
+enum { RESOLVE_ADDRESS_MAX = 320, RESOLVE_TEXT_MAX = 256, RESOLVE_HOPS_MAX = 16, RESOLVE_HOST_MAX = 256, RESOLVE_TARGETS_MAX = 10000 };
+
+struct resolve_question {
+	uint32_t question;        /* comes back in the answer */
+	struct net_address client;
+	bool submission;          /* came by 587/465 or the local socket */
+	char account[RESOLVE_ADDRESS_MAX]; /* authenticated as; "" when not */
+	char sender[RESOLVE_ADDRESS_MAX], recipient[RESOLVE_ADDRESS_MAX]; /* normalised; "" where not asked, and for <> */
+};
+
+enum resolve_verdict {
+	RESOLVE_ACCEPT,
+	RESOLVE_RELAY,    /* client: may relay without authentication (access map: relay) */
+	RESOLVE_REJECT,   /* for good: code and text say why (unknown user 5.1.1, relaying denied 5.7.1, ...) */
+	RESOLVE_LATER     /* cannot tell now (4.x.x) */
+};
+
+struct resolve_answer {
+	uint32_t question;
+	enum resolve_verdict verdict;
+	char status[16];                /* enhanced status code (RFC 3463) */
+	char text[RESOLVE_TEXT_MAX];    /* one line without CR LF, for the client */
+	char normal[RESOLVE_ADDRESS_MAX]; /* the address as the house writes it (domain alias resolved) */
+};
+
+/* Where one final recipient goes. */
+enum resolve_kind {
+	RESOLVE_MAILBOX, /* local, under that owner */
+	RESOLVE_REMOTE,  /* smtp or lmtp to next hops */
+	RESOLVE_ERROR    /* fails for good: status and text */
+};
+
+struct resolve_target {
+	uint32_t question;
+	bool last;
+	bool expanded; /* the address came out of an alias: it is a new recipient, not the asked one */
+	enum resolve_kind kind;
+	char address[RESOLVE_ADDRESS_MAX];
+	/* RESOLVE_MAILBOX */
+	uint32_t uid, gid;
+	char home[1024];
+	uint64_t quota_bytes;
+	/* RESOLVE_REMOTE: `mx`: look the domain up; else hops in order, "host:port" or "[address]:port". */
+	bool lmtp, mx;
+	char destination[RESOLVE_HOST_MAX]; /* the key of scheduling: the domain, or the first hop */
+	char hops[RESOLVE_HOPS_MAX][RESOLVE_HOST_MAX + 8];
+	unsigned hop_count;
+	/* RESOLVE_ERROR (also 4.x.x for "not now") */
+	char status[16];
+	char text[RESOLVE_TEXT_MAX];
+};
+
+void resolve_question_put(struct wire_out *out, enum resolve_type type, const struct resolve_question *q);
+bool resolve_question_get(struct wire_in *in, struct resolve_question *q);
+void resolve_answer_put(struct wire_out *out, const struct resolve_answer *a);
+bool resolve_answer_get(struct wire_in *in, struct resolve_answer *a);
+void resolve_expand_put(struct wire_out *out, uint32_t question, struct view address);
+bool resolve_expand_get(struct wire_in *in, uint32_t *question, char address[RESOLVE_ADDRESS_MAX]);
+void resolve_target_put(struct wire_out *out, const struct resolve_target *t);
+bool resolve_target_get(struct wire_in *in, struct resolve_target *t);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The serving end of a wire, inside an event loop: porter towards its session
+ * programs, queued towards writers and agents, resolved, authd, dnsd, keyd.
+ *
+ * Client processes greet over the shared descriptor (wire_dial) and each gets a
+ * line of its own, which lives until the peer closes it or the server drops it.
+ * Where the clients are workers (service.h) the server also keeps them: who is
+ * idle, and how many more the service parent should fork.
+ */
+#ifndef LIB_WIRE_SERVER_H
+#define LIB_WIRE_SERVER_H
+
+#include "lib/base/loop.h"
+#include "lib/wire/wire.h"
+
+/* Types that the skeletons of both ends use; a protocol's own types begin at WIRE_OWN. */
+enum { WIRE_GROW = 1 /* server -> service parent: fork a worker */, WIRE_DONE = 2 /* worker -> server: idle again */, WIRE_OWN = 16 };
+
+struct wire_server;
+
+/* One conversation.  The protocol's own struct begins with it (first member). */
+struct wire_line {
+	struct watch watch;
+	struct wire_server *server;
+	struct wire_line *next, *previous;           /* all lines of the server */
+	struct wire_line *idle_next, *idle_previous; /* idle workers */
+	bool idle;
+	bool dropped; /* freed when the present callback returns */
+};
+
+struct wire_server {
+	/* Set by the caller before wire_server_start. */
+	struct loop *loop;
+	const char *protocol;
+	size_t line_size;   /* sizeof the struct that begins with wire_line */
+	unsigned lines_max; /* further greetings are refused, with a warning */
+	bool workers;       /* the clients are workers: new lines begin idle, WIRE_DONE makes them idle again */
+	void *context;
+	void (*opened)(struct wire_line *line);                       /* may be NULL */
+	void (*message)(struct wire_line *line, struct wire_in *in);  /* any type but WIRE_DONE */
+	void (*closed)(struct wire_line *line);                       /* may be NULL; before it is freed; `idle` still tells */
+	void (*idle)(struct wire_server *server);                     /* may be NULL: a worker became idle */
+	void (*announced)(struct wire_server *server, struct wire_in *in); /* may be NULL: other messages on the shared wire */
+	/* The server's own. */
+	struct watch watch;
+	struct wire_line *lines, *idle_first, *idle_last;
+	unsigned line_count, idle_count, growing;
+	int64_t grow_until_ms;
+};
+
+/* shared_fd stays open for the life of the program: master keeps the other end too, so that a
+ * client program that is restarted finds the same wire. */
+void wire_server_start(struct wire_server *server, int shared_fd);
+
+/* Sends without waiting; a line whose buffer is full or whose peer is gone is dropped
+ * (WIRE_CLOSED comes back): a client that does not read is broken. */
+enum wire_result wire_line_send(struct wire_line *line, const struct wire_out *out);
+/* Ends a line (closed() is called); safe inside its own callbacks.  why goes to the log, NULL for nothing. */
+void wire_line_drop(struct wire_line *line, const char *why);
+
+/* An idle worker, now busy; the one longest in use last (so that spare ones time out). NULL: none. */
+struct wire_line *wire_server_take_idle(struct wire_server *server);
+void wire_server_set_idle(struct wire_line *line);
+/* So many jobs wait for a worker: asks the parent for as many as are not already on their way. */
+void wire_server_want(struct wire_server *server, unsigned jobs);
+
+#endif

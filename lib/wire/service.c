@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/wire/service.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/program.h"
+#include "lib/wire/server.h"
+
+enum { CRASH_PAUSE_MS = 1000 };
+
+/* ---- the worker ---- */
+
+static volatile sig_atomic_t worker_stopping, worker_busy;
+static volatile int worker_hub = -1, worker_session = -1;
+
+/* Shutting a descriptor down is safe in a handler and has no race with a read about to block. */
+static void on_worker_signal(int number)
+{
+	int kept_errno = errno;
+
+	worker_stopping = 1;
+	if (!worker_busy && worker_hub >= 0)
+		shutdown(worker_hub, SHUT_RDWR);
+	if (number == SIGTERM && worker_session >= 0)
+		shutdown(worker_session, SHUT_RD);
+	errno = kept_errno;
+}
+
+void service_session(int fd)
+{
+	worker_session = fd;
+	if (fd >= 0 && worker_stopping)
+		shutdown(fd, SHUT_RD);
+}
+
+bool service_stopping(void)
+{
+	return worker_stopping;
+}
+
+static void worker_signals(void)
+{
+	struct sigaction stop = { .sa_handler = on_worker_signal, .sa_flags = SA_RESTART };
+
+	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGHUP, &stop, NULL);
+	signal(SIGCHLD, SIG_DFL);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+}
+
+static void say_done(int hub)
+{
+	struct wire_out out = { 0 };
+
+	wire_begin(&out, WIRE_DONE);
+	wire_send(hub, &out);
+	wire_out_free(&out);
+}
+
+static void set_receive_timeout(int fd, int timeout_ms)
+{
+	struct timeval t = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+}
+
+/* The life of a worker that asks: greet, then one job after another. */
+static void worker_asks(const struct service *service, bool spare)
+{
+	worker_hub = wire_dial(program_need_fd(service->wire), service->protocol);
+	if (worker_hub < 0)
+		log_fatal("greeting %s: %m", service->wire);
+	if (spare && service->idle_ms)
+		set_receive_timeout(worker_hub, service->idle_ms);
+	for (unsigned served = 0; !worker_stopping;) {
+		struct wire_in in;
+
+		if (wire_receive(worker_hub, &in) != WIRE_OK)
+			break;
+		worker_busy = 1;
+		/* A signal before worker_busy has shut the line: the hub knows and gives the job to another. */
+		if (worker_stopping)
+			break;
+		service->work(&in, worker_hub);
+		wire_in_close(&in);
+		service_session(-1);
+		if (service->reuse && ++served >= service->reuse)
+			break;
+		if (!service->answers)
+			say_done(worker_hub);
+		worker_busy = 0;
+	}
+}
+
+/* ---- the parent ---- */
+
+struct parent {
+	const struct service *service;
+	struct loop *loop;
+	struct watch wire;
+	struct timer pause, quit;
+	pid_t *workers; /* workers_max places, 0: free */
+	unsigned count;
+	bool stopping;
+};
+
+static void worker_main(struct parent *p, struct wire_in *job, bool spare)
+{
+	const struct service *service = p->service;
+
+	worker_busy = job != NULL;
+	worker_signals();
+	loop_free(&p->loop);
+	if (service->begin)
+		service->begin();
+	if (job != NULL) {
+		service->work(job, -1);
+		wire_in_close(job);
+	} else {
+		worker_asks(service, spare);
+	}
+	exit(EXIT_DONE);
+}
+
+static void fork_worker(struct parent *p, struct wire_in *job)
+{
+	sigset_t all, old;
+	pid_t pid;
+
+	if (p->stopping || p->count >= p->service->workers_max)
+		return;
+	unsigned place = 0;
+
+	while (p->workers[place])
+		place++;
+	/* A signal between fork and worker_signals would reach the parent's handler in the child and be lost. */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &old);
+	pid = fork();
+	if (pid == 0) {
+		bool spare = place >= p->service->workers_min;
+
+		worker_signals();
+		sigprocmask(SIG_SETMASK, &old, NULL);
+		worker_main(p, job, spare);
+	}
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	if (pid < 0) {
+		log_warn("event=fork-failed reason=\"%m\"");
+		loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);
+		return;
+	}
+	p->workers[place] = pid;
+	p->count++;
+	loop_timer_clear(p->loop, &p->quit);
+	if (p->service->forks && p->count >= p->service->workers_max)
+		loop_change(p->loop, &p->wire, 0);
+}
+
+static void keep_minimum(struct parent *p)
+{
+	while (!p->service->forks && !p->stopping && p->count < p->service->workers_min && p->pause.place == 0)
+		fork_worker(p, NULL);
+}
+
+static void pause_over(struct timer *t)
+{
+	keep_minimum(loop_owner(t, struct parent, pause));
+}
+
+static void quit_due(struct timer *t)
+{
+	loop_stop(loop_owner(t, struct parent, quit)->loop);
+}
+
+static void arm_quit(struct parent *p)
+{
+	if (p->service->quit_when_idle_ms && p->count == 0)
+		loop_timer_set(p->loop, &p->quit, loop_now_ms(p->loop) + p->service->quit_when_idle_ms);
+}
+
+static void wire_ready(struct watch *w, unsigned events)
+{
+	struct parent *p = loop_owner(w, struct parent, wire);
+	struct wire_in in;
+	enum wire_result r = wire_receive_now(w->fd, &in);
+
+	(void)events;
+	if (r == WIRE_CLOSED)
+		loop_stop(p->loop); /* master has let go of an owner service, or is gone */
+	if (r != WIRE_OK)
+		return;
+	if (p->service->forks) {
+		fork_worker(p, &in);
+	} else if (in.type == WIRE_GROW) {
+		uint32_t n = wire_get_u32(&in);
+
+		while (wire_end(&in) && n-- && p->count < p->service->workers_max)
+			fork_worker(p, NULL);
+	}
+	wire_in_close(&in);
+}
+
+static void reap(int number, void *context)
+{
+	struct parent *p = context;
+	int status;
+	pid_t pid;
+
+	(void)number;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (unsigned i = 0; i < p->service->workers_max; i++)
+			if (p->workers[i] == pid) {
+				p->workers[i] = 0;
+				p->count--;
+			}
+		if (WIFSIGNALED(status) && !p->stopping)
+			log_warn("event=worker-died pid=%ld signal=%d", (long)pid, WTERMSIG(status));
+		/* A worker that fails at its start must not be forked in a busy loop. */
+		if ((WIFSIGNALED(status) || WEXITSTATUS(status) != 0) && !p->stopping)
+			loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);
+	}
+	if (p->service->forks && !p->stopping)
+		loop_change(p->loop, &p->wire, LOOP_READ);
+	keep_minimum(p);
+	arm_quit(p);
+	if (p->stopping && p->count == 0)
+		loop_stop(p->loop);
+}
+
+static void stop(int number, void *context)
+{
+	struct parent *p = context;
+
+	p->stopping = true;
+	loop_unwatch(p->loop, &p->wire);
+	for (unsigned i = 0; i < p->service->workers_max; i++)
+		if (p->workers[i])
+			kill(p->workers[i], number);
+	if (p->count == 0)
+		loop_stop(p->loop);
+}
+
+void service_run(const struct service *service)
+{
+	struct parent p = { .service = service, .loop = loop_new() };
+
+	p.workers = memory_get(service->workers_max * sizeof *p.workers);
+	p.pause.due = pause_over;
+	p.quit.due = quit_due;
+	p.wire.fd = program_need_fd(service->wire);
+	p.wire.ready = wire_ready;
+	loop_watch(p.loop, &p.wire, LOOP_READ);
+	loop_signal(p.loop, SIGCHLD, reap, &p);
+	loop_signal(p.loop, SIGTERM, stop, &p);
+	loop_signal(p.loop, SIGHUP, stop, &p);
+	if (service->announce)
+		service->announce(p.wire.fd);
+	keep_minimum(&p);
+	arm_quit(&p);
+	program_ready();
+	loop_run(p.loop);
+	exit(EXIT_DONE);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The one skeleton of every service: a parent that forks workers, each of which
+ * serves one session or job after another, straight-line and blocking.
+ *
+ * Two ways, by who knows how many are needed:
+ *   asks    workers dial the hub (porter, queued), wait there for work, and say
+ *           WIRE_DONE when idle again; the hub tells the parent to grow.
+ *   forks   the parent itself receives each message from the wire and forks a
+ *           worker for it, which ends with it: mailbox sessions, which confine
+ *           themselves to one mailbox and so can serve only one.
+ *
+ * SIGTERM (stop) and SIGHUP (a successor has been started: finish and go):
+ * the parent takes no more work, tells its workers, and exits 0 when the last
+ * has gone.  A worker in a job finishes it; on SIGTERM the input of a session
+ * registered with service_session is shut down, so that it sees its client leave.
+ */
+#ifndef LIB_WIRE_SERVICE_H
+#define LIB_WIRE_SERVICE_H
+
+#include "lib/wire/wire.h"
+
+struct service {
+	const char *wire;     /* inherited descriptor of the shared wire to the hub: "porter", "queued", "master" */
+	const char *protocol; /* of wire_dial; "asks" only */
+	bool forks;
+	bool answers;         /* work() itself sends the message that tells the hub the job is over: no WIRE_DONE is sent */
+	unsigned workers_min; /* started at once and kept; "asks" only */
+	unsigned workers_max; /* "forks": further messages wait in the wire */
+	unsigned reuse;       /* sessions or jobs before a worker ends; 0: no end */
+	int idle_ms;          /* a worker above workers_min ends after this long without work; 0: never */
+	int quit_when_idle_ms; /* the parent exits 0 after this long without a worker; 0: never (owner services) */
+	/* In the parent before the first fork: what the shared wire must be told (porter's greeting); may be NULL. */
+	void (*announce)(int shared_fd);
+	/* In each worker before its first job: dial the others, take memory; may be NULL. */
+	void (*begin)(void);
+	/* One session or job: message and (for "asks") the private end to the hub, -1 else.  Takes the
+	 * descriptors it wants out of `in`; the rest is closed behind it. */
+	void (*work)(struct wire_in *in, int hub);
+};
+
+/* Does not return: exits 0 after an orderly stop. */
+void service_run(const struct service *service) __attribute__((noreturn));
+
+/* The client socket of the session in work, -1 at its end (see above). */
+void service_session(int fd);
+/* Has the worker been told to stop?  For loops that are not waiting for a client. */
+bool service_stopping(void);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Writers (smtpd, pickup, bounce) <-> queued: protocol "spool".  One message at a time on a line.
+ *
+ *     SPOOL_OPEN                -> SPOOL_FILE (a descriptor, positioned where the message begins) or SPOOL_REFUSED
+ *     ... the writer writes the message straight to the file ...
+ *     SPOOL_RECIPIENT, as many as there are       (no answer)
+ *     SPOOL_COMMIT              -> SPOOL_COMMITTED: header and envelope are written; or SPOOL_REFUSED
+ *     ... the writer calls fsync on its descriptor ...
+ *     SPOOL_LIVE                -> SPOOL_ACCEPTED: only now may the writer say 250
+ *     SPOOL_ABANDON at any time before SPOOL_LIVE, or the end of the line: the file is removed
+ */
+#ifndef LIB_WIRE_SPOOL_H
+#define LIB_WIRE_SPOOL_H
+
+#include "lib/net/address.h"
+#include "lib/wire/wire.h"
+
+enum spool_type {
+	SPOOL_OPEN = 16, /* u64 size the client announced (0: unknown) */
+	SPOOL_FILE,      /* string id, u64 offset of the message in the file, descriptor */
+	SPOOL_RECIPIENT, /* struct spool_recipient */
+	SPOOL_COMMIT,    /* struct spool_envelope */
+	SPOOL_COMMITTED,
+	SPOOL_LIVE,
+	SPOOL_ACCEPTED,
+	SPOOL_ABANDON,
+	SPOOL_REFUSED    /* bool permanent, string status, string text */
+};
+
+enum {
+	SPOOL_ID_MAX = 16, /* 13 characters and a terminator */
+	SPOOL_ADDRESS_MAX = 320,
+	SPOOL_ENVID_MAX = 104, /* RFC 3461 section 4.4: 100 characters */
+	SPOOL_ORCPT_MAX = 504, /* RFC 3461 section 4.2: 500 characters */
+	SPOOL_CHECKSUM_BYTES = 32, /* BLAKE2b (crypto_generichash) over the message bytes */
+	SPOOL_RECIPIENTS_MAX = 50000
+};
+
+enum spool_origin { SPOOL_NETWORK, SPOOL_AUTHENTICATED, SPOOL_MACHINE /* sendmail */, SPOOL_BOUNCE };
+
+/* RFC 3461 NOTIFY= */
+enum { SPOOL_NOTIFY_NEVER = 1, SPOOL_NOTIFY_SUCCESS = 2, SPOOL_NOTIFY_FAILURE = 4, SPOOL_NOTIFY_DELAY = 8 };
+
+struct spool_recipient {
+	char address[SPOOL_ADDRESS_MAX];
+	uint8_t notify; /* 0: not said */
+	char orcpt[SPOOL_ORCPT_MAX];
+};
+
+struct spool_envelope {
+	enum spool_origin origin;
+	char sender[SPOOL_ADDRESS_MAX]; /* "" is the null sender <> */
+	char account[SPOOL_ADDRESS_MAX]; /* authenticated account, "" when none */
+	struct net_address client;
+	char helo[256];
+	bool eight_bit; /* BODY=8BITMIME */
+	char ret;       /* 'F', 'H' or 0 (RFC 3461) */
+	char envid[SPOOL_ENVID_MAX];
+	uint64_t message_bytes;
+	uint16_t hops;  /* Received lines counted by the writer, ours included */
+	uint8_t checksum[SPOOL_CHECKSUM_BYTES];
+};
+
+void spool_recipient_put(struct wire_out *out, const struct spool_recipient *r);
+bool spool_recipient_get(struct wire_in *in, struct spool_recipient *r);
+void spool_envelope_put(struct wire_out *out, const struct spool_envelope *e);
+bool spool_envelope_get(struct wire_in *in, struct spool_envelope *e);
+
+/* The writer's side of the conversation, shared by smtpd, pickup and bounce. */
+struct spool_refusal {
+	bool permanent;
+	char status[16], text[200];
+};
+struct spool_writer {
+	int queued;  /* the line; -1: dialled at need */
+	int fd;      /* the file being written, -1 none */
+	char id[SPOOL_ID_MAX];
+	uint64_t offset, written; /* message bytes so far */
+	struct text buffer;       /* unwritten bytes; flushed in large writes */
+	void *hash;               /* state of the running checksum */
+};
+
+/* Each returns 0, or -1 with the refusal filled (a lost line or a disk error is temporary: 4.3.0) and the file abandoned. */
+int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_refusal *refusal);
+int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal *refusal);
+int spool_add_recipient(struct spool_writer *w, const struct spool_recipient *r, struct spool_refusal *refusal);
+/* Sends the envelope (message_bytes and checksum are filled in here), syncs, makes it live: on 0 the message is safe. */
+int spool_finish(struct spool_writer *w, struct spool_envelope *e, struct spool_refusal *refusal);
+void spool_abandon(struct spool_writer *w); /* harmless when nothing is open */
+
+#endif

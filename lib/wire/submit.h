@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sendmail <-> pickup over RUNDIR/submit (SOCK_SEQPACKET, bound by master, mode 0666; the peer is known by its
+ * credentials), and the file that `drop` writes when the house is down: the same messages one after another.
+ */
+#ifndef LIB_WIRE_SUBMIT_H
+#define LIB_WIRE_SUBMIT_H
+
+#include "lib/wire/spool.h"
+
+enum submit_type {
+	SUBMIT_ENVELOPE = 16, /* string sender ("" = <>), bool sender_given, string full name, byte ret, string envid */
+	SUBMIT_RECIPIENT,     /* struct spool_recipient */
+	SUBMIT_CHUNK,         /* bytes of the message, CRLF, at most SUBMIT_CHUNK_MAX */
+	SUBMIT_END,           /* -> SUBMIT_RESULT */
+	SUBMIT_RESULT         /* bool accepted, bool permanent, string id or text */
+};
+
+enum { SUBMIT_CHUNK_MAX = 32768, SUBMIT_NAME_MAX = 256 };
+
+struct submit_envelope {
+	char sender[SPOOL_ADDRESS_MAX];
+	bool sender_given; /* -f: allowed for trusted users, otherwise the login name's address is taken */
+	char full_name[SUBMIT_NAME_MAX];
+	char ret;
+	char envid[SPOOL_ENVID_MAX];
+};
+
+void submit_envelope_put(struct wire_out *out, const struct submit_envelope *e);
+bool submit_envelope_get(struct wire_in *in, struct submit_envelope *e);
+
+#endif

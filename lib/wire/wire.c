@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/wire/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+
+void wire_begin(struct wire_out *out, unsigned char type)
+{
+	if (out->bytes.data == NULL)
+		text_init(&out->bytes, WIRE_MESSAGE_MAX);
+	text_clear(&out->bytes);
+	out->fd_count = 0;
+	wire_put_byte(out, type);
+}
+
+static void put_number(struct wire_out *out, uint64_t n, unsigned bytes)
+{
+	char b[8];
+
+	for (unsigned i = 0; i < bytes; i++)
+		b[i] = (char)(n >> (8 * i) & 0xff);
+	text_add(&out->bytes, (struct view){ b, bytes });
+}
+
+void wire_put_byte(struct wire_out *out, uint8_t n)
+{
+	put_number(out, n, 1);
+}
+
+void wire_put_u16(struct wire_out *out, uint16_t n)
+{
+	put_number(out, n, 2);
+}
+
+void wire_put_u32(struct wire_out *out, uint32_t n)
+{
+	put_number(out, n, 4);
+}
+
+void wire_put_u64(struct wire_out *out, uint64_t n)
+{
+	put_number(out, n, 8);
+}
+
+void wire_put_view(struct wire_out *out, struct view v)
+{
+	wire_put_u32(out, (uint32_t)v.len);
+	text_add(&out->bytes, v);
+}
+
+void wire_put_string(struct wire_out *out, const char *s)
+{
+	wire_put_view(out, view_of(s));
+}
+
+void wire_put_fd(struct wire_out *out, int fd)
+{
+	if (out->fd_count == WIRE_FDS_MAX)
+		log_panic("a message with more than %d descriptors", WIRE_FDS_MAX);
+	out->fds[out->fd_count++] = fd;
+}
+
+void wire_out_free(struct wire_out *out)
+{
+	if (out->bytes.data != NULL)
+		text_free(&out->bytes);
+	*out = (struct wire_out){ 0 };
+}
+
+static uint64_t get_number(struct wire_in *in, unsigned bytes)
+{
+	uint64_t n = 0;
+
+	if (in->bad || in->rest.len < bytes) {
+		in->bad = true;
+		return 0;
+	}
+	for (unsigned i = 0; i < bytes; i++)
+		n |= (uint64_t)(unsigned char)in->rest.data[i] << (8 * i);
+	in->rest = view_skip(in->rest, bytes);
+	return n;
+}
+
+uint8_t wire_get_byte(struct wire_in *in)
+{
+	return (uint8_t)get_number(in, 1);
+}
+
+uint16_t wire_get_u16(struct wire_in *in)
+{
+	return (uint16_t)get_number(in, 2);
+}
+
+uint32_t wire_get_u32(struct wire_in *in)
+{
+	return (uint32_t)get_number(in, 4);
+}
+
+uint64_t wire_get_u64(struct wire_in *in)
+{
+	return get_number(in, 8);
+}
+
+bool wire_get_bool(struct wire_in *in)
+{
+	uint8_t n = wire_get_byte(in);
+
+	if (n > 1)
+		in->bad = true;
+	return n == 1;
+}
+
+struct view wire_get_view(struct wire_in *in, size_t max)
+{
+	uint32_t len = wire_get_u32(in);
+
+	if (in->bad || len > max || len > in->rest.len) {
+		in->bad = true;
+		return (struct view){ "", 0 };
+	}
+	struct view v = view_take(in->rest, len);
+
+	in->rest = view_skip(in->rest, len);
+	return v;
+}
+
+void wire_get_string(struct wire_in *in, char *out, size_t size)
+{
+	struct view v = wire_get_view(in, size - 1);
+
+	if ((v.len && memchr(v.data, '\0', v.len) != NULL) || !string_copy(out, size, v)) {
+		in->bad = true;
+		out[0] = '\0';
+	}
+}
+
+int wire_get_fd(struct wire_in *in)
+{
+	if (in->bad || in->fds_taken == in->fd_count) {
+		in->bad = true;
+		return -1;
+	}
+	return in->fds[in->fds_taken++];
+}
+
+bool wire_end(const struct wire_in *in)
+{
+	return !in->bad && in->rest.len == 0 && in->fds_taken == in->fd_count;
+}
+
+void wire_in_close(struct wire_in *in)
+{
+	while (in->fds_taken < in->fd_count)
+		close(in->fds[in->fds_taken++]);
+}
+
+int wire_pair(int ends[2])
+{
+	int room = 4 * WIRE_MESSAGE_MAX;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return -1;
+	for (int i = 0; i < 2; i++)
+		setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+	return 0;
+}
+
+enum wire_result wire_send(int fd, const struct wire_out *out)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int) * WIRE_FDS_MAX)];
+	} control = { 0 };
+	struct iovec bytes = { out->bytes.data, out->bytes.len };
+	struct msghdr message = { .msg_iov = &bytes, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (out->bytes.full)
+		log_panic("message type %d over %d bytes", out->bytes.data[0], WIRE_MESSAGE_MAX);
+	if (out->fd_count) {
+		message.msg_control = control.room;
+		message.msg_controllen = CMSG_SPACE(sizeof(int) * out->fd_count);
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = CMSG_LEN(sizeof(int) * out->fd_count);
+		memcpy(CMSG_DATA(&control.head), out->fds, sizeof(int) * out->fd_count);
+	}
+	do
+		n = sendmsg(fd, &message, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return WIRE_OK;
+	if (errno == EAGAIN)
+		return WIRE_AGAIN;
+	return errno == EPIPE || errno == ECONNRESET ? WIRE_CLOSED : WIRE_ERROR;
+}
+
+/* Collects descriptors; true when none was lost. */
+static bool take_fds(struct msghdr *message, struct wire_in *in)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+			if (in->fd_count < WIRE_FDS_MAX)
+				in->fds[in->fd_count++] = fd;
+			else
+				close(fd);
+		}
+	}
+	return (message->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
+}
+
+static enum wire_result receive(int fd, struct wire_in *in, int flags)
+{
+	static char buffer[WIRE_MESSAGE_MAX];
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int) * WIRE_FDS_MAX)];
+	} control;
+	struct iovec bytes = { buffer, sizeof buffer };
+	struct msghdr message = { .msg_iov = &bytes,
+		                  .msg_iovlen = 1,
+		                  .msg_control = control.room,
+		                  .msg_controllen = sizeof control.room };
+	ssize_t n;
+
+	*in = (struct wire_in){ .rest = { buffer, 0 } };
+	do
+		n = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN ? WIRE_AGAIN : errno == ECONNRESET ? WIRE_CLOSED : WIRE_ERROR;
+	if (!take_fds(&message, in)) {
+		wire_in_close(in);
+		errno = EMSGSIZE;
+		return WIRE_ERROR;
+	}
+	if (n == 0) {
+		wire_in_close(in);
+		return WIRE_CLOSED;
+	}
+	in->type = (unsigned char)buffer[0];
+	in->rest = (struct view){ buffer + 1, (size_t)n - 1 };
+	return WIRE_OK;
+}
+
+enum wire_result wire_receive(int fd, struct wire_in *in)
+{
+	return receive(fd, in, 0);
+}
+
+enum wire_result wire_receive_now(int fd, struct wire_in *in)
+{
+	return receive(fd, in, MSG_DONTWAIT);
+}
+
+static enum wire_result wait_readable(int fd, int timeout_ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int64_t until = clock_ms() + timeout_ms;
+
+	for (;;) {
+		int64_t left = until - clock_ms();
+		int n = poll(&p, 1, left > 0 ? (int)left : 0);
+
+		if (n > 0)
+			return WIRE_OK;
+		if (n == 0)
+			return WIRE_AGAIN;
+		if (errno != EINTR)
+			return WIRE_ERROR;
+	}
+}
+
+enum wire_result wire_call(int fd, const struct wire_out *out, struct wire_in *in, int timeout_ms)
+{
+	enum wire_result r = wire_send(fd, out);
+
+	*in = (struct wire_in){ 0 };
+	if (r == WIRE_OK)
+		r = wait_readable(fd, timeout_ms);
+	return r == WIRE_OK ? wire_receive(fd, in) : r;
+}
+
+int wire_dial(int shared_fd, const char *protocol)
+{
+	struct wire_out out = { 0 };
+	int ends[2];
+
+	if (wire_pair(ends) < 0)
+		return -1;
+	wire_begin(&out, WIRE_GREETING);
+	wire_put_string(&out, protocol);
+	wire_put_byte(&out, WIRE_VERSION);
+	wire_put_fd(&out, ends[1]);
+	enum wire_result r = wire_send(shared_fd, &out);
+
+	wire_out_free(&out);
+	close(ends[1]);
+	if (r != WIRE_OK) {
+		close(ends[0]);
+		return -1;
+	}
+	return ends[0];
+}
+
+int wire_accept(struct wire_in *in, const char *protocol)
+{
+	char named[32];
+
+	if (in->type != WIRE_GREETING)
+		return -1;
+	wire_get_string(in, named, sizeof named);
+	uint8_t version = wire_get_byte(in);
+	int fd = wire_get_fd(in);
+
+	if (wire_end(in) && strcmp(named, protocol) == 0 && version == WIRE_VERSION)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Messages between programs of the house, over SOCK_SEQPACKET pairs.
+ *
+ * One packet is one message: a type byte, then typed fields, descriptors
+ * beside it.  Numbers are little-endian; a byte string is a 32-bit length and
+ * the bytes.  A decoder takes exactly what was sent: after the last field
+ * wire_end() is true only when nothing went wrong and every byte and every
+ * descriptor was consumed.  What each program says to which is in the header
+ * of that conversation (lib/wire/NAME.h): its types, its structs, and
+ * NAME_put/NAME_get side by side in lib/wire/NAME.c.
+ *
+ * Integrity is not trust: the receiver still checks ranges, ids and files,
+ * since a legal message from a captured program is an attack.
+ */
+#ifndef LIB_WIRE_WIRE_H
+#define LIB_WIRE_WIRE_H
+
+#include "lib/base/bytes.h"
+
+enum {
+	WIRE_MESSAGE_MAX = 65536, /* bytes of one packet; longer lists go in several messages */
+	WIRE_FDS_MAX = 4
+};
+
+struct wire_out {
+	struct text bytes; /* max WIRE_MESSAGE_MAX */
+	int fds[WIRE_FDS_MAX];
+	unsigned fd_count;
+};
+
+struct wire_in {
+	unsigned char type;
+	struct view rest;
+	int fds[WIRE_FDS_MAX]; /* owned by the wire_in until wire_get_fd takes them */
+	unsigned fd_count, fds_taken;
+	bool bad;
+};
+
+/* ---- writing ---- */
+/* Begins a message in `out` (zeroed, or used before: its memory is kept). */
+void wire_begin(struct wire_out *out, unsigned char type);
+void wire_put_byte(struct wire_out *out, uint8_t n);
+void wire_put_u16(struct wire_out *out, uint16_t n);
+void wire_put_u32(struct wire_out *out, uint32_t n);
+void wire_put_u64(struct wire_out *out, uint64_t n);
+void wire_put_view(struct wire_out *out, struct view v);
+void wire_put_string(struct wire_out *out, const char *s); /* NULL as "" */
+/* The descriptor is not taken: it stays the caller's, sending duplicates it. */
+void wire_put_fd(struct wire_out *out, int fd);
+void wire_out_free(struct wire_out *out);
+
+/* ---- reading ---- */
+uint8_t wire_get_byte(struct wire_in *in);
+uint16_t wire_get_u16(struct wire_in *in);
+uint32_t wire_get_u32(struct wire_in *in);
+uint64_t wire_get_u64(struct wire_in *in);
+bool wire_get_bool(struct wire_in *in); /* a byte that must be 0 or 1 */
+/* At most max bytes, else bad.  The view lives as long as the packet's buffer. */
+struct view wire_get_view(struct wire_in *in, size_t max);
+/* Into a terminated buffer of size bytes; a NUL inside or too long is bad. */
+void wire_get_string(struct wire_in *in, char *out, size_t size);
+/* The next descriptor, now the caller's, close-on-exec; -1 and bad when there is none. */
+int wire_get_fd(struct wire_in *in);
+/* All consumed and nothing bad. */
+bool wire_end(const struct wire_in *in);
+/* Closes what was not taken. */
+void wire_in_close(struct wire_in *in);
+
+/* ---- transport ---- */
+enum wire_result { WIRE_OK, WIRE_CLOSED, WIRE_AGAIN, WIRE_ERROR };
+
+/* A pair of connected ends, close-on-exec; buffers large enough for WIRE_MESSAGE_MAX. Returns 0 or -1 (errno). */
+int wire_pair(int ends[2]);
+/* Sends one message.  On a blocking descriptor it waits; WIRE_AGAIN only on a non-blocking one.
+ * A message that overflowed WIRE_MESSAGE_MAX or holds too many descriptors is a panic: bound your lists. */
+enum wire_result wire_send(int fd, const struct wire_out *out);
+/* Receives one message into a static buffer that the next wire_receive of this process overwrites.
+ * A truncated or empty packet is WIRE_ERROR (its descriptors are closed). */
+enum wire_result wire_receive(int fd, struct wire_in *in);
+/* The same without waiting. */
+enum wire_result wire_receive_now(int fd, struct wire_in *in);
+/* Sends, then waits at most timeout_ms for the answer. WIRE_AGAIN: no answer in time
+ * (give up the conversation: a late answer would be taken for the next one's). */
+enum wire_result wire_call(int fd, const struct wire_out *out, struct wire_in *in, int timeout_ms);
+
+/* ---- private conversations ----
+ * Many processes share the descriptor of a wire.  One that wants answers sends a
+ * greeting with one end of a fresh pair over it and keeps the other end. */
+enum { WIRE_GREETING = 0, WIRE_VERSION = 1 };
+
+/* Returns the private end (blocking), or -1 (errno).  protocol: "spool", "resolve", ... */
+int wire_dial(int shared_fd, const char *protocol);
+/* Decodes a greeting: the private end, or -1 when it is not one of this protocol and version. */
+int wire_accept(struct wire_in *in, const char *protocol);
+
+#endif
