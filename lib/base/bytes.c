@@ -139,7 +139,9 @@ bool byte_is_space(char c)
 
 void text_init(struct text *t, size_t max)
 {
-	*t = (struct text){ .data = "", .max = max };
+	static char nothing[1]; /* never written: cap is 0 */
+
+	*t = (struct text){ .data = nothing, .max = max };
 }
 
 void text_free(struct text *t)
