@@ -28,7 +28,7 @@ struct alias {
 
 /* key: an address or "@domain", ASCII case does not matter. */
 enum map_result aliases_get(struct map *m, struct view key, struct alias *out);
-/* The next target, a lower-cased address with a domain; false at the end. */
+/* The next target, an address with a domain, the domain lower-cased; false at the end. */
 bool alias_next(struct alias *a, struct view *target);
 
 /* Compiles a line.  domain: added to targets without one.  open_include gives the text of an

@@ -30,7 +30,7 @@ enum user_state {
 	USER_CLOSED  /* neither */
 };
 
-enum { USER_HOME_MAX = 1024 };
+enum { USER_HOME_MAX = 1000 }; /* of the whole path */
 
 struct user {
 	uint32_t uid, gid;

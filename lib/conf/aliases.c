@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/conf/aliases.h"
+
+#include "lib/conf/maptext.h"
+
+enum { INCLUDE_DEPTH_MAX = 4 };
+
+/* A list being compiled: targets behind each other, and how many. */
+struct collection {
+	const struct alias_source *source;
+	struct text targets;
+	unsigned count;
+	int depth;
+};
+
+static int collect_list(struct collection *list, struct view text, struct reason *why);
+
+static int collect_include(struct collection *list, struct view path, struct reason *why)
+{
+	struct view content;
+	struct reason detail;
+
+	if (list->source->open_include == NULL || list->depth == INCLUDE_DEPTH_MAX)
+		return fail(why, "include:%.*s: included files may include %d deep", VIEW_ARG(path), INCLUDE_DEPTH_MAX);
+	if (list->source->open_include(list->source->context, path, &content, why) != 0)
+		return -1;
+	list->depth++;
+	for (struct view line; view_cut(&content, '\n', &line);) {
+		line = view_trim(line);
+		if (line.len && line.data[0] != '#' && collect_list(list, line, &detail) != 0)
+			return fail(why, "include:%.*s: %s", VIEW_ARG(path), detail.text);
+	}
+	list->depth--;
+	return 0;
+}
+
+static int collect_target(struct collection *list, struct view word, struct reason *why)
+{
+	struct text address;
+
+	if (view_starts(word, VIEW("include:")))
+		return collect_include(list, view_skip(word, 8), why);
+	if (++list->count > ALIAS_TARGETS_MAX)
+		return fail(why, "more than %d targets", ALIAS_TARGETS_MAX);
+	text_init(&address, MAP_KEY_MAX);
+	int result = maptext_address(word, list->source->domain, &address, why);
+
+	/* The case of a local part is its host's business (RFC 5321 section 2.4). */
+	for (size_t i = 0; result == 0 && i < word.len && word.data[i] != '@'; i++)
+		address.data[i] = word.data[i];
+	value_put_bytes(&list->targets, text_view(&address));
+	text_free(&address);
+	return result;
+}
+
+/* One word may hold several targets: "a@x.test,b@x.test". */
+static int collect_list(struct collection *list, struct view text, struct reason *why)
+{
+	struct view word, target;
+
+	while (view_cut(&text, ',', &word)) {
+		word = view_trim(word);
+		for (int more; (more = maptext_word(&word, list->source->arena, &target, why)) != 0;)
+			if (more < 0 || collect_target(list, target, why) != 0)
+				return -1;
+	}
+	return 0;
+}
+
+int alias_compile(const struct alias_source *source, struct view text, struct text *out, struct reason *why)
+{
+	struct collection list = { .source = source };
+	bool fails = view_starts(text, VIEW(":fail:"));
+	int result = 0;
+
+	text_init(&list.targets, VALUE_MAX - 1024);
+	if (!fails)
+		result = collect_list(&list, text, why);
+	if (result == 0 && !fails && list.count == 0)
+		result = fail(why, "an alias without a target; write addresses, include:FILE or :fail: TEXT");
+	if (result == 0 && list.targets.full)
+		result = fail(why, "the targets are longer than %d bytes", VALUE_MAX - 1024);
+	value_put_u8(out, fails);
+	value_put_bytes(out, fails ? view_trim(view_skip(text, 6)) : VIEW(""));
+	value_put_u32(out, list.count);
+	text_add(out, text_view(&list.targets));
+	text_free(&list.targets);
+	return result;
+}
+
+bool alias_decode(struct view value, struct alias *out)
+{
+	struct value_reader *r = &out->rest;
+
+	out->rest = (struct value_reader){ .rest = value };
+	out->fails = value_get_u8(r) != 0;
+	out->text = value_get_bytes(r);
+	out->targets = value_get_u32(r);
+	struct value_reader check = *r;
+
+	if (check.bad || out->targets > ALIAS_TARGETS_MAX)
+		return false;
+	for (unsigned i = 0; i < out->targets; i++)
+		value_get_bytes(&check);
+	return value_end(&check);
+}
+
+bool alias_next(struct alias *a, struct view *target)
+{
+	if (a->rest.rest.len == 0)
+		return false;
+	*target = value_get_bytes(&a->rest);
+	return !a->rest.bad;
+}
+
+enum map_result aliases_get(struct map *m, struct view key, struct alias *out)
+{
+	struct view value;
+	enum map_result result = map_get_lower(m, VIEW(""), key, &value);
+
+	if (result == MAP_FOUND && !alias_decode(value, out))
+		return MAP_DAMAGED;
+	return result;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/conf/passwords.h"
+
+#include "lib/conf/value.h"
+
+/* What authd can check: libsodium's strings, crypt(3) and RFC 2307 salted hashes. */
+static const char *const forms[] = { "$argon2id$", "$argon2i$", "$2a$", "$2b$",    "$2y$",      "$5$",      "$6$",
+	                             "$y$",        "$7$",       "$1$",  "{SSHA}", "{SSHA256}", "{SSHA512}" };
+
+int password_parse(struct view text, struct view *hash, struct reason *why)
+{
+	*hash = view_trim(text);
+	if (hash->len > PASSWORD_HASH_MAX)
+		return fail(why, "the password hash is longer than %d bytes", PASSWORD_HASH_MAX);
+	for (size_t i = 0; i < hash->len; i++)
+		if (byte_is_space(hash->data[i]))
+			return fail(why, "white space in the password hash");
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+		if (view_starts(*hash, view_of(forms[i])))
+			return 0;
+	return fail(why, "not a password hash that is known ($argon2id$, $2y$, $5$, $6$, $y$, {SSHA...}); "
+	                 "posthouse user passwd makes one");
+}
+
+void password_encode(const struct password *p, struct text *out)
+{
+	value_put_bytes(out, p->hash);
+	user_encode(&p->user, out);
+}
+
+bool password_decode(struct view value, struct password *out)
+{
+	struct value_reader r = { .rest = value };
+
+	out->hash = value_get_bytes(&r);
+	user_decode_fields(&r, &out->user);
+	return value_end(&r);
+}
+
+enum map_result passwords_get(struct map *m, struct view address, struct password *out)
+{
+	struct view value;
+	enum map_result result = map_get_lower(m, VIEW(""), address, &value);
+
+	if (result == MAP_FOUND && !password_decode(value, out))
+		return MAP_DAMAGED;
+	return result;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/conf/routes.h"
+
+#include "lib/conf/maptext.h"
+#include "lib/net/address.h"
+
+static const char *const transport_names[] = { "smtp", "lmtp", "local", "error" };
+
+enum { TRANSPORTS = sizeof transport_names / sizeof transport_names[0] };
+
+static int parse_transport(struct view word, enum route_transport *out, struct reason *why)
+{
+	for (unsigned i = 0; i < TRANSPORTS; i++) {
+		if (view_equal(word, view_of(transport_names[i]))) {
+			*out = (enum route_transport)i;
+			return 0;
+		}
+	}
+	return fail(why, "\"%.*s\" is not a transport; write smtp, lmtp, local or error", VIEW_ARG(word));
+}
+
+static void put_hop(struct text *out, struct view host, uint16_t port, bool mx)
+{
+	value_put_u8(out, mx);
+	value_put_u16(out, port);
+	value_put_bytes(out, host);
+}
+
+static int compile_mx(struct view domain, struct text *out, struct reason *why)
+{
+	struct text name;
+
+	text_init(&name, MAP_KEY_MAX);
+	int result = domain.len ? maptext_domain(domain, &name, why) : 0;
+
+	put_hop(out, text_view(&name), 0, true);
+	text_free(&name);
+	return result;
+}
+
+/* Cuts ":port" off; a bare IPv6 address has colons of its own and no port. */
+static int take_port(struct view *host, uint16_t *port, struct reason *why)
+{
+	struct net_address address;
+	uint64_t number = 0;
+	size_t colon = host->len;
+
+	*port = 0;
+	if (net_address_parse(*host, &address))
+		return 0;
+	while (colon > 0 && host->data[colon - 1] != ':')
+		colon--;
+	if (colon == 0)
+		return 0;
+	if (!view_number(view_skip(*host, colon), 65535, &number) || number == 0)
+		return fail(why, "\"%.*s\": the port is not a number from 1 to 65535", VIEW_ARG(*host));
+	*port = (uint16_t)number;
+	*host = view_take(*host, colon - 1);
+	return 0;
+}
+
+static int compile_hop(struct view word, struct text *out, struct reason *why)
+{
+	struct net_address address;
+	char literal[NET_ADDRESS_TEXT_MAX];
+	struct text name;
+	uint16_t port;
+	int result = 0;
+
+	if (view_equal(word, VIEW("mx")))
+		return compile_mx(VIEW(""), out, why);
+	if (view_starts(word, VIEW("mx=")))
+		return compile_mx(view_skip(word, 3), out, why);
+	if (take_port(&word, &port, why) != 0)
+		return -1;
+	text_init(&name, MAP_KEY_MAX);
+	if (net_address_parse(word, &address))
+		text_add_string(&name, net_address_text(&address, literal));
+	else
+		result = maptext_domain(word, &name, why);
+	put_hop(out, text_view(&name), port, false);
+	text_free(&name);
+	return result;
+}
+
+static int compile_hops(struct view rest, enum route_transport transport, struct text *out, struct reason *why)
+{
+	struct arena arena = { 0 };
+	struct view word;
+	int hops = 0, more, result = 0;
+
+	while (result == 0 && (more = maptext_word(&rest, &arena, &word, why)) != 0) {
+		result = more < 0 ? -1 : compile_hop(word, out, why);
+		if (result == 0 && ++hops > ROUTE_HOPS_MAX)
+			result = fail(why, "more than %d next hops", ROUTE_HOPS_MAX);
+	}
+	arena_clear(&arena);
+	if (result != 0)
+		return -1;
+	if (transport == ROUTE_LOCAL && hops > 0)
+		return fail(why, "local has no next hop");
+	if (transport != ROUTE_LOCAL && hops == 0)
+		return fail(why, "a next hop is missing; write HOST, HOST:PORT, mx or mx=DOMAIN");
+	return 0;
+}
+
+int route_compile(struct view text, struct text *out, struct reason *why)
+{
+	struct view rest = view_trim(text), word = { "", 0 };
+	enum route_transport transport = ROUTE_SMTP;
+
+	view_cut(&rest, ' ', &word);
+	word = view_trim(view_take(word, view_find(word, '\t')));
+	rest = view_trim(view_skip(view_trim(text), word.len));
+	if (parse_transport(word, &transport, why) != 0)
+		return -1;
+	value_put_u8(out, (uint8_t)transport);
+	value_put_bytes(out, transport == ROUTE_ERROR ? rest : VIEW(""));
+	return transport == ROUTE_ERROR ? 0 : compile_hops(rest, transport, out, why);
+}
+
+static struct route_hop get_hop(struct value_reader *r)
+{
+	struct route_hop hop;
+
+	hop.mx = value_get_u8(r) != 0;
+	hop.port = value_get_u16(r);
+	hop.host = value_get_bytes(r);
+	return hop;
+}
+
+bool route_decode(struct view value, struct route *out)
+{
+	struct value_reader *r = &out->rest;
+
+	out->rest = (struct value_reader){ .rest = value };
+	unsigned transport = value_get_u8(r);
+
+	out->transport = (enum route_transport)transport;
+	out->text = value_get_bytes(r);
+	struct value_reader check = *r;
+
+	while (!check.bad && check.rest.len)
+		get_hop(&check);
+	return !check.bad && transport < TRANSPORTS;
+}
+
+bool route_next(struct route *r, struct route_hop *hop)
+{
+	if (r->rest.rest.len == 0)
+		return false;
+	*hop = get_hop(&r->rest);
+	return !r->rest.bad;
+}
+
+enum map_result routes_find(struct map *m, struct view address, struct route *out)
+{
+	struct view value;
+	enum map_result result = map_get_widening(m, VIEW(""), address, &value);
+
+	if (result == MAP_FOUND && !route_decode(value, out))
+		return MAP_DAMAGED;
+	return result;
+}

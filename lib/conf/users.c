@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/conf/users.h"
+
+#include "lib/conf/maptext.h"
+#include "lib/conf/settings.h"
+#include "lib/conf/value.h"
+
+static const struct {
+	const char *name;
+	unsigned right;
+} right_names[] = {
+	{ "smtp", USER_RIGHT_SMTP }, { "pop3", USER_RIGHT_POP3 },   { "imap", USER_RIGHT_IMAP },
+	{ "web", USER_RIGHT_WEB },   { "admin", USER_RIGHT_ADMIN },
+};
+
+enum { RIGHTS = sizeof right_names / sizeof right_names[0], RIGHTS_ALL = (1 << RIGHTS) - 1 };
+
+static const char *const state_names[] = { "active", "locked", "closed" };
+
+enum { STATES = sizeof state_names / sizeof state_names[0] };
+
+const char *user_state_name(enum user_state state)
+{
+	return state_names[state];
+}
+
+void user_rights_text(unsigned rights, struct text *out)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < RIGHTS; i++) {
+		if (rights & right_names[i].right) {
+			text_format(out, "%s%s", first ? "" : ",", right_names[i].name);
+			first = false;
+		}
+	}
+	if (first)
+		text_add_string(out, "none");
+}
+
+static int parse_rights(struct view list, unsigned *out, struct reason *why)
+{
+	struct view name;
+
+	*out = 0;
+	if (view_equal(list, VIEW("none")))
+		return 0;
+	while (view_cut(&list, ',', &name)) {
+		unsigned right = 0;
+
+		for (size_t i = 0; i < RIGHTS; i++)
+			if (view_equal(name, view_of(right_names[i].name)))
+				right = right_names[i].right;
+		if (right == 0)
+			return fail(why, "rights: \"%.*s\" is not one of smtp, pop3, imap, web, admin, none", VIEW_ARG(name));
+		*out |= right;
+	}
+	return 0;
+}
+
+static int parse_state(struct view name, enum user_state *out, struct reason *why)
+{
+	for (unsigned i = 0; i < STATES; i++) {
+		if (view_equal(name, view_of(state_names[i]))) {
+			*out = (enum user_state)i;
+			return 0;
+		}
+	}
+	return fail(why, "state: \"%.*s\" is not one of active, locked, closed", VIEW_ARG(name));
+}
+
+static int parse_id(const char *what, struct view text, uint32_t *out, struct reason *why)
+{
+	uint64_t number;
+
+	if (!view_number(text, INT32_MAX, &number) || number == 0)
+		return fail(why, "%s: \"%.*s\" is not a number from 1 to %d (a mailbox never belongs to root)", what,
+		            VIEW_ARG(text), INT32_MAX);
+	*out = (uint32_t)number;
+	return 0;
+}
+
+int user_parse_word(struct view word, struct user *out, struct reason *why)
+{
+	struct view value = word, name;
+
+	view_cut(&value, '=', &name);
+	if (view_equal(name, VIEW("uid")))
+		return parse_id("uid", value, &out->uid, why);
+	if (view_equal(name, VIEW("gid")))
+		return parse_id("gid", value, &out->gid, why);
+	if (view_equal(name, VIEW("rights")))
+		return parse_rights(value, &out->rights, why);
+	if (view_equal(name, VIEW("state")))
+		return parse_state(value, &out->state, why);
+	if (view_equal(name, VIEW("quota"))) {
+		if (!size_parse(value, &out->quota_bytes))
+			return fail(why, "quota: \"%.*s\" is not a size such as 500M or 2G", VIEW_ARG(value));
+		return 0;
+	}
+	if (!view_equal(name, VIEW("home")))
+		return 1;
+	if (value.len == 0)
+		return fail(why, "home: a path is missing");
+	out->home = value;
+	return 0;
+}
+
+int user_parse(struct view text, struct arena *arena, struct user *out, struct reason *why)
+{
+	struct view rest = text, word;
+	int more;
+
+	while ((more = maptext_word(&rest, arena, &word, why)) > 0) {
+		int known = user_parse_word(word, out, why);
+
+		if (known < 0)
+			return -1;
+		if (known > 0)
+			return fail(why, "\"%.*s\" is not known here; a user has uid= gid= home= quota= rights= state=",
+			            VIEW_ARG(view_take(word, 100)));
+	}
+	return more;
+}
+
+static void expand_home(struct view home, struct view address, struct text *out)
+{
+	struct view domain = address_domain(address);
+	struct view local = view_take(address, address.len - domain.len - (domain.len < address.len));
+
+	for (size_t i = 0; i < home.len; i++) {
+		bool percent = home.data[i] == '%' && i + 1 < home.len;
+
+		if (percent && home.data[i + 1] == 'u')
+			text_add(out, local);
+		else if (percent && home.data[i + 1] == 'd')
+			text_add(out, domain);
+		else
+			text_add_byte(out, home.data[i]);
+		i += percent && (home.data[i + 1] == 'u' || home.data[i + 1] == 'd');
+	}
+}
+
+/* A "/" that came in with the local part would make another user's directory out of an address. */
+static int check_home(struct view address, struct view home, struct reason *why)
+{
+	struct view rest = home, part;
+
+	if (view_find(address, '/') < address.len)
+		return fail(why, "the address has a \"/\"; give it a home=PATH without %%u");
+	if (home.len == 0)
+		return fail(why, "home: a path is missing");
+	while (view_cut(&rest, '/', &part))
+		if (view_equal(part, VIEW("..")) || view_equal(part, VIEW(".")))
+			return fail(why, "home: \"%.*s\" has a \".\" or \"..\" in it", VIEW_ARG(home));
+	return 0;
+}
+
+int user_home(struct view home, struct view address, struct view root, struct text *out, struct reason *why)
+{
+	struct text expanded;
+	bool uses_address = view_find(home, '%') < home.len;
+
+	text_init(&expanded, USER_HOME_MAX + 1);
+	expand_home(home, address, &expanded);
+	int result = check_home(uses_address ? address : VIEW(""), text_view(&expanded), why);
+
+	if (result == 0 && expanded.data[0] != '/') {
+		text_add(out, root);
+		text_add_byte(out, '/');
+	}
+	text_add(out, text_view(&expanded));
+	if (result == 0 && (out->len > USER_HOME_MAX || expanded.full))
+		result = fail(why, "home: the path is longer than %d bytes", USER_HOME_MAX);
+	text_free(&expanded);
+	return result;
+}
+
+void user_encode(const struct user *u, struct text *out)
+{
+	value_put_u32(out, u->uid);
+	value_put_u32(out, u->gid);
+	value_put_u64(out, u->quota_bytes);
+	value_put_u8(out, (uint8_t)u->rights);
+	value_put_u8(out, (uint8_t)u->state);
+	value_put_bytes(out, u->home);
+}
+
+void user_decode_fields(struct value_reader *r, struct user *out)
+{
+	out->uid = value_get_u32(r);
+	out->gid = value_get_u32(r);
+	out->quota_bytes = value_get_u64(r);
+	out->rights = value_get_u8(r);
+	unsigned state = value_get_u8(r);
+
+	out->state = (enum user_state)state;
+	out->home = value_get_bytes(r);
+	if (state >= STATES || out->rights > RIGHTS_ALL)
+		r->bad = true;
+}
+
+bool user_decode(struct view value, struct user *out)
+{
+	struct value_reader r = { .rest = value };
+
+	user_decode_fields(&r, out);
+	return value_end(&r);
+}
+
+enum map_result users_get(struct map *m, struct view address, struct user *out)
+{
+	struct view value;
+	enum map_result result = map_get_lower(m, VIEW(""), address, &value);
+
+	if (result == MAP_FOUND && !user_decode(value, out))
+		return MAP_DAMAGED;
+	return result;
+}

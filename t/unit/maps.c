@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: ISC */
+/* The compiled maps: text to value to struct, lookups, and values cut at every byte. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/conf/access.h"
+#include "lib/conf/aliases.h"
+#include "lib/conf/domains.h"
+#include "lib/conf/passwords.h"
+#include "lib/conf/routes.h"
+#include "lib/conf/users.h"
+#include "t/tap.h"
+
+static struct cdb_make making;
+static int making_fd;
+
+static void begin(void)
+{
+	char path[] = "/tmp/maps.XXXXXX";
+
+	making_fd = mkstemp(path);
+	unlink(path);
+	cdb_make_start(&making, making_fd);
+}
+
+static void add(struct view key, struct view value)
+{
+	cdb_make_add(&making, key.data, (unsigned)key.len, value.data, (unsigned)value.len);
+}
+
+static struct map finish(void)
+{
+	struct map m;
+
+	cdb_make_finish(&making);
+	map_open(&m, making_fd, NULL);
+	return m;
+}
+
+static void reading(void)
+{
+	struct view key, value = { "", 0 };
+
+	begin();
+	add(VIEW("anna@a.test"), VIEW("1"));
+	add(VIEW("a.test"), VIEW("2"));
+	add(VIEW(".a.test"), VIEW("3"));
+	add(VIEW("*"), VIEW("4"));
+	struct map m = finish();
+	static const struct {
+		const char *address, *want;
+	} cases[] = { { "Anna@A.test", "1" }, { "bert@a.test", "2" },   { "x@b.a.test", "3" }, { "x@c.b.a.test", "3" },
+		      { "x@xa.test", "4" },   { "x@test", "4" },        { "a.test", "2" },     { "", "4" },
+		      { "anna@a.test@z.test", "4" } };
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		ok(map_get_widening(&m, VIEW(""), view_of(cases[i].address), &value) == MAP_FOUND, "%s is found",
+		   cases[i].address);
+		ok(view_equal(value, view_of(cases[i].want)), "%s by entry %s", cases[i].address, cases[i].want);
+	}
+	ok(map_get(&m, VIEW("Anna@a.test"), &value) == MAP_MISSING, "map_get is exact");
+	int count = 0;
+
+	for (map_rewind(&m); map_next(&m, &key, &value) == MAP_FOUND; count++)
+		;
+	ok(count == 4, "every entry is listed");
+	char long_key[MAP_KEY_MAX + 2] = "";
+
+	memset(long_key, 'a', sizeof long_key - 1);
+	ok(map_get_lower(&m, VIEW(""), view_of(long_key), &value) == MAP_MISSING, "an over-long key is in no map");
+	map_close(&m);
+}
+
+/* Every prefix of a value must be refused, and so must one byte more. */
+static void torn(const char *what, struct text *value, bool (*decode)(struct view))
+{
+	bool refused = true;
+
+	ok(decode(text_view(value)), "%s: the whole value is read", what);
+	for (size_t len = 0; len < value->len; len++) {
+		char *exact = memory_get(len ? len : 1); /* so that a sanitizer sees a read past the end */
+
+		memcpy(exact, value->data, len);
+		if (decode((struct view){ exact, len })) {
+			refused = false;
+			printf("# %s: %zu of %zu bytes were taken\n", what, len, value->len);
+		}
+		free(exact);
+	}
+	ok(refused, "%s: cut at any byte it is refused", what);
+}
+
+static void refuses_more(const char *what, struct text *value, bool (*decode)(struct view))
+{
+	text_add_byte(value, 'x');
+	ok(!decode(text_view(value)), "%s: with a byte more it is refused", what);
+}
+
+static bool decode_user(struct view v)
+{
+	struct user u;
+	return user_decode(v, &u);
+}
+
+static bool decode_domain(struct view v)
+{
+	struct domain d;
+	return domain_decode(v, &d);
+}
+
+static bool decode_password(struct view v)
+{
+	struct password p;
+	return password_decode(v, &p);
+}
+
+static bool decode_alias(struct view v)
+{
+	struct alias a;
+	return alias_decode(v, &a);
+}
+
+static bool decode_route(struct view v)
+{
+	struct route r;
+	return route_decode(v, &r);
+}
+
+static bool decode_access(struct view v)
+{
+	struct access a;
+	return access_decode(v, &a);
+}
+
+static void users(void)
+{
+	struct arena arena = { 0 };
+	struct user u = { .rights = USER_RIGHTS_DEFAULT }, back;
+	struct text value;
+	struct reason why;
+
+	text_init(&value, 4096);
+	ok(user_parse(VIEW("uid=5000 gid=5001 quota=2G rights=pop3,admin state=locked home=\"x y\""), &arena, &u, &why) != 0,
+	   "a quote inside a word is an error");
+	ok(user_parse(VIEW("uid=5000 gid=5001 quota=2G rights=pop3,admin state=locked \"home=/x y\""), &arena, &u, &why) == 0,
+	   "all words of a user");
+	user_encode(&u, &value);
+	ok(user_decode(text_view(&value), &back) && back.uid == 5000 && back.gid == 5001 && back.quota_bytes == 2LL << 30 &&
+	       back.rights == (USER_RIGHT_POP3 | USER_RIGHT_ADMIN) && back.state == USER_LOCKED &&
+	       view_equal(back.home, VIEW("/x y")),
+	   "come back");
+	torn("user", &value, decode_user);
+	refuses_more("user", &value, decode_user);
+
+	static const struct {
+		const char *text, *why;
+	} bad[] = {
+		{ "uid=0", "uid: \"0\" is not a number from 1 to 2147483647 (a mailbox never belongs to root)" },
+		{ "uid=-1", "uid: \"-1\" is not a number from 1 to 2147483647 (a mailbox never belongs to root)" },
+		{ "uid=4294967296", "uid: \"4294967296\" is not a number from 1 to 2147483647 (a mailbox never belongs "
+		                    "to root)" },
+		{ "quota=2X", "quota: \"2X\" is not a size such as 500M or 2G" },
+		{ "rights=smtp,root", "rights: \"root\" is not one of smtp, pop3, imap, web, admin, none" },
+		{ "state=off", "state: \"off\" is not one of active, locked, closed" },
+		{ "home=", "home: a path is missing" },
+		{ "shell=/bin/sh",
+		  "\"shell=/bin/sh\" is not known here; a user has uid= gid= home= quota= rights= state=" },
+	};
+
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		why.text[0] = '\0';
+		user_parse(view_of(bad[i].text), &arena, &u, &why);
+		is_string(why.text, bad[i].why, "user %s", bad[i].text);
+	}
+	text_free(&value);
+	arena_clear(&arena);
+}
+
+static void homes(void)
+{
+	static const struct {
+		const char *home, *address, *want;
+	} cases[] = {
+		{ "%d/%u", "anna@a.test", "/mail/a.test/anna" },
+		{ "u1", "anna@a.test", "/mail/u1" },
+		{ "/srv/%u", "anna@a.test", "/srv/anna" },
+		{ "100%", "anna@a.test", "/mail/100%" },
+		{ "../x", "anna@a.test", "!home: \"../x\" has a \".\" or \"..\" in it" },
+		{ "x/./y", "anna@a.test", "!home: \"x/./y\" has a \".\" or \"..\" in it" },
+		{ "%u/x", "a/b@a.test", "!the address has a \"/\"; give it a home=PATH without %u" },
+		{ "own", "a/b@a.test", "/mail/own" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct text out;
+		struct reason why;
+
+		text_init(&out, 4096);
+		if (user_home(view_of(cases[i].home), view_of(cases[i].address), VIEW("/mail"), &out, &why) != 0) {
+			text_clear(&out);
+			text_format(&out, "!%s", why.text);
+		}
+		is_string(out.data, cases[i].want, "home %s of %s", cases[i].home, cases[i].address);
+		text_free(&out);
+	}
+}
+
+static void domains(void)
+{
+	struct arena arena = { 0 };
+	struct domain d, back;
+	struct text value;
+	struct reason why;
+
+	text_init(&value, 4096);
+	ok(domain_parse(VIEW("mailboxes home=%d/%u quota=1G language=de"), &arena, &d, &why) == 0, "a domain of mailboxes");
+	domain_encode(&d, &value);
+	ok(domain_decode(text_view(&value), &back) && back.class == DOMAIN_MAILBOXES &&
+	       back.defaults.quota_bytes == 1 << 30 && view_equal(back.language, VIEW("de")) &&
+	       view_equal(back.defaults.home, VIEW("%d/%u")),
+	   "comes back");
+	torn("domain", &value, decode_domain);
+	refuses_more("domain", &value, decode_domain);
+	ok(domain_parse(VIEW("alias-of Example.Test"), &arena, &d, &why) == 0 &&
+	       view_equal(d.target, VIEW("example.test")),
+	   "the target of an alias is lower-cased");
+	ok(domain_parse(VIEW(""), &arena, &d, &why) != 0, "a class is needed");
+	ok(domain_parse(VIEW("alias-of"), &arena, &d, &why) != 0, "an alias needs a target");
+	ok(domain_parse(VIEW("relay quota=1G"), &arena, &d, &why) != 0, "a relayed domain has no users");
+	is_string(why.text, "\"quota=1G\" is not a word of such a domain", "and says so");
+	ok(domain_parse(VIEW("local"), &arena, &d, &why) != 0, "an unknown class");
+	text_free(&value);
+	arena_clear(&arena);
+}
+
+static void passwords(void)
+{
+	struct password p = { .user = { .uid = 7, .gid = 8, .home = VIEW("/mail/x") } }, back;
+	struct text value;
+	struct reason why;
+
+	text_init(&value, 4096);
+	ok(password_parse(VIEW("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA"), &p.hash, &why) == 0, "an argon2id string");
+	password_encode(&p, &value);
+	ok(password_decode(text_view(&value), &back) && view_equal(back.hash, p.hash) && back.user.uid == 7, "comes back");
+	torn("password", &value, decode_password);
+	refuses_more("password", &value, decode_password);
+	ok(password_parse(VIEW("secret"), &p.hash, &why) != 0, "a clear password is refused");
+	ok(password_parse(VIEW("{PLAIN}secret"), &p.hash, &why) != 0, "so is one that says so");
+	ok(password_parse(VIEW("$6$a b"), &p.hash, &why) != 0, "so is white space");
+	text_free(&value);
+}
+
+static int open_include(void *context, struct view path, struct view *text, struct reason *why)
+{
+	(void)context;
+	if (view_equal(path, VIEW("loop"))) {
+		*text = VIEW("include:loop\n");
+		return 0;
+	}
+	if (!view_equal(path, VIEW("list")))
+		return fail(why, "include:%.*s: No such file", VIEW_ARG(path));
+	*text = VIEW("# staff\nc@x.test\n\nd@x.test, e\n");
+	return 0;
+}
+
+static void aliases(void)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "a@x.test", "a@x.test " },
+		{ "a@x.test, B@x.test c", "a@x.test B@x.test c@here.test " },
+		{ "a@x.test,b@x.test", "a@x.test b@x.test " },
+		{ "include:list f@x.test", "c@x.test d@x.test e@here.test f@x.test " },
+		{ "include:loop", "!include:loop: include:loop: include:loop: include:loop: include:loop: included files may "
+		                  "include 4 deep" },
+		{ "include:other", "!include:other: No such file" },
+		{ ":fail: 5.1.6 moved away", "(5.1.6 moved away)" },
+		{ ":fail:", "()" },
+		{ "", "!an alias without a target; write addresses, include:FILE or :fail: TEXT" },
+		{ "|/bin/sh", "|/bin/sh@here.test " },
+		{ "a@x..test", "!\"x..test\" is not a domain (letters, digits, hyphens, dots)" },
+	};
+	struct arena arena = { 0 };
+	struct alias_source source = { VIEW("here.test"), &arena, open_include, NULL };
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct text value, shown;
+		struct reason why = { "" };
+		struct alias a;
+		struct view target;
+
+		text_init(&value, VALUE_MAX);
+		text_init(&shown, 4096);
+		if (alias_compile(&source, view_of(cases[i].text), &value, &why) != 0) {
+			text_format(&shown, "!%s", why.text);
+		} else if (alias_decode(text_view(&value), &a)) {
+			if (a.fails)
+				text_format(&shown, "(%.*s)", VIEW_ARG(a.text));
+			while (alias_next(&a, &target))
+				text_format(&shown, "%.*s ", VIEW_ARG(target));
+			torn(cases[i].text, &value, decode_alias);
+			refuses_more(cases[i].text, &value, decode_alias);
+		}
+		is_string(shown.data, cases[i].want, "alias %s", cases[i].text);
+		text_free(&value);
+		text_free(&shown);
+	}
+	arena_clear(&arena);
+}
+
+static void show_route(const struct route *found, struct text *out)
+{
+	struct route r = *found;
+	struct route_hop hop;
+
+	text_format(out, "%d(%.*s)", (int)r.transport, VIEW_ARG(r.text));
+	while (route_next(&r, &hop))
+		text_format(out, " %s%.*s:%u", hop.mx ? "mx=" : "", VIEW_ARG(hop.host), (unsigned)hop.port);
+}
+
+static void routes(void)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "smtp mx", "0() mx=:0" },
+		{ "smtp mx=Relay.Example", "0() mx=relay.example:0" },
+		{ "smtp a.test:26 192.0.2.1 [2001:db8::1]:27 2001:db8::2", "0() a.test:26 192.0.2.1:0 2001:db8::1:27 "
+		                                                           "2001:db8::2:0" },
+		{ "lmtp\t127.0.0.1:24", "1() 127.0.0.1:24" },
+		{ "local", "2()" },
+		{ "error 5.1.2 no more", "3(5.1.2 no more)" },
+		{ "error", "3()" },
+		{ "smtp", "!a next hop is missing; write HOST, HOST:PORT, mx or mx=DOMAIN" },
+		{ "local x.test", "!local has no next hop" },
+		{ "smtp a.test:0", "!\"a.test:0\": the port is not a number from 1 to 65535" },
+		{ "smtp a.test:x", "!\"a.test:x\": the port is not a number from 1 to 65535" },
+		{ "smtp [1.2.3]:25", "!\"[1.2.3]\" is not a domain (letters, digits, hyphens, dots)" },
+		{ "uucp x", "!\"uucp\" is not a transport; write smtp, lmtp, local or error" },
+		{ "", "!\"\" is not a transport; write smtp, lmtp, local or error" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct text value, shown;
+		struct reason why = { "" };
+		struct route r;
+
+		text_init(&value, VALUE_MAX);
+		text_init(&shown, 4096);
+		if (route_compile(view_of(cases[i].text), &value, &why) != 0)
+			text_format(&shown, "!%s", why.text);
+		else if (route_decode(text_view(&value), &r))
+			show_route(&r, &shown);
+		is_string(shown.data, cases[i].want, "route %s", cases[i].text);
+		if (shown.data[0] != '!')
+			refuses_more(cases[i].text, &value, decode_route);
+		text_free(&value);
+		text_free(&shown);
+	}
+}
+
+static void access_names(struct map *m)
+{
+	static const struct {
+		enum access_name kind;
+		const char *name;
+		int want; /* -1: missing */
+	} cases[] = {
+		{ ACCESS_HOST, "a.dialup.test", ACCESS_REJECT },   { ACCESS_HOST, "dialup.test", -1 },
+		{ ACCESS_SENDER, "Spam@evil.test", ACCESS_REJECT }, { ACCESS_SENDER, "ham@evil.test", -1 },
+		{ ACCESS_SENDER, "x@bad.test", ACCESS_DEFER },     { ACCESS_RECIPIENT, "x@bad.test", ACCESS_ALLOW },
+		{ ACCESS_RECIPIENT, "y@other.test", ACCESS_ALLOW },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct access a = { 0 };
+		enum map_result result = access_find_name(m, cases[i].kind, view_of(cases[i].name), &a);
+
+		ok(cases[i].want < 0 ? result == MAP_MISSING : result == MAP_FOUND && (int)a.action == cases[i].want,
+		   "access by name %s", cases[i].name);
+	}
+}
+
+static void access_addresses(struct map *m)
+{
+	static const struct {
+		const char *address;
+		int want;
+	} cases[] = {
+		{ "192.0.2.1", ACCESS_RELAY },  { "192.0.2.66", ACCESS_REJECT }, { "192.0.3.1", -1 },
+		{ "10.1.2.3", ACCESS_ALLOW },   { "2001:db8::5", ACCESS_DEFER }, { "2001:db9::5", -1 },
+		{ "::ffff:192.0.2.66", ACCESS_REJECT },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct net_address address;
+		struct access a = { 0 };
+
+		net_address_parse(view_of(cases[i].address), &address);
+		enum map_result result = access_find_address(m, &address, &a);
+
+		ok(cases[i].want < 0 ? result == MAP_MISSING : result == MAP_FOUND && (int)a.action == cases[i].want,
+		   "access by address %s", cases[i].address);
+	}
+}
+
+static void access_map(void)
+{
+	static const char *const lines[][2] = {
+		{ "192.0.2.0/24", "relay" },      { "192.0.2.66", "reject not this one" }, { "10.0.0.0/8", "allow" },
+		{ "2001:db8::/32", "defer" },     { "host:.dialup.test", "reject" },       { "from:SPAM@Evil.test", "reject" },
+		{ "from:bad.test", "defer wait" }, { "to:*", "allow" },
+	};
+	static const char *const bad[][2] = {
+		{ "192.0.2.1/24", "allow" }, { "192.0.2.1", "permit" }, { "192.0.2.1", "allow please" }, { "10.0.0.0/8", "" },
+		{ "host:a..b", "allow" },    { "example.test", "allow" }, { "from:a@", "allow" },
+	};
+	struct access_lengths lengths = { 0 };
+	struct text key, value;
+	struct reason why;
+	struct access a;
+
+	text_init(&key, MAP_KEY_MAX);
+	text_init(&value, VALUE_MAX);
+	begin();
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+		text_clear(&key);
+		text_clear(&value);
+		ok(access_key(view_of(lines[i][0]), &key, &why) == 0 && access_parse(view_of(lines[i][1]), &a, &why) == 0,
+		   "%s %s", lines[i][0], lines[i][1]);
+		access_encode(&a, &value);
+		access_note_length(&lengths, text_view(&key));
+		add(text_view(&key), text_view(&value));
+	}
+	torn("access", &value, decode_access);
+	text_clear(&value);
+	access_lengths_encode(&lengths, &value);
+	add(access_lengths_key(), text_view(&value));
+	struct map m = finish();
+
+	access_addresses(&m);
+	access_names(&m);
+	map_close(&m);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		text_clear(&key);
+		ok(access_key(view_of(bad[i][0]), &key, &why) != 0 || access_parse(view_of(bad[i][1]), &a, &why) != 0,
+		   "%s %s is refused", bad[i][0], bad[i][1]);
+	}
+	text_free(&key);
+	text_free(&value);
+}
+
+int main(void)
+{
+	reading();
+	users();
+	homes();
+	domains();
+	passwords();
+	aliases();
+	routes();
+	access_map();
+	return tap_done();
+}

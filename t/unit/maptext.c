@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/conf/maptext.h"
+
+#include "t/tap.h"
+
+/* Every entry and error of the text, as "line:[key][value] " and "line!reason ". */
+static void show(struct view text, struct text *out)
+{
+	struct arena arena = { 0 };
+	struct maptext m;
+	struct maptext_entry entry;
+	struct reason why;
+	int more;
+
+	maptext_init(&m, text);
+	while ((more = maptext_next(&m, &arena, &entry, &why)) != 0) {
+		if (more > 0)
+			text_format(out, "%d:[%.*s][%.*s]%zu-%zu ", entry.line, VIEW_ARG(entry.key), VIEW_ARG(entry.value),
+			            entry.start, entry.end);
+		else
+			text_format(out, "%d!%s ", entry.line, why.text);
+	}
+	arena_clear(&arena);
+}
+
+static void entries(void)
+{
+	static const struct {
+		const char *name, *text, *want;
+	} cases[] = {
+		{ "nothing", "", "" },
+		{ "comments and blank lines", "# a\n\n  \n\t# b\n", "" },
+		{ "one entry", "a b\n", "1:[a][b]0-4 " },
+		{ "no line end", "a b", "1:[a][b]0-3 " },
+		{ "CRLF", "a b\r\nc\r\n", "1:[a][b]0-5 2:[c][]5-8 " },
+		{ "key alone", "a\n", "1:[a][]0-2 " },
+		{ "much white space", "a \t b  c \t\n", "1:[a][b  c]0-11 " },
+		{ "continuation", "a b\n  c\n\td\ne f\n", "1:[a][b c d]0-11 4:[e][f]11-15 " },
+		{ "continuation of nothing", "a\n b\n", "1:[a][b]0-5 " },
+		{ "comment between", "a b\n# x\n c\n# y\nd e\n", "1:[a][b c]0-11 5:[d][e]15-19 " },
+		{ "# in a value", "a b # c\n", "1:[a][b # c]0-8 " },
+		{ "quoted key", "\"x y\"@z b\n", "1:[\"x y\"@z][b]0-10 " },
+		{ "escaped quote in a key", "\"x\\\" y\"@z b\n", "1:[\"x\\\" y\"@z][b]0-12 " },
+		{ "open quote", "\"x y\nb c\n",
+		  "1!a quote is not closed; write \\\" for a quote inside quotes 2:[b][c]5-9 " },
+		{ "leading white space", " a\nb c\n",
+		  "1!a line that begins with white space continues an entry, and there is none before it; remove the "
+		  "white space 2:[b][c]3-7 " },
+		{ "control character", "a b\x01\nc d\n",
+		  "1!a control character (byte 0x01) at column 4; remove it 2:[c][d]5-9 " },
+		{ "bare CR", "a\rb\n", "1!a control character (byte 0x0d) at column 2; remove it " },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct text out;
+
+		text_init(&out, 4096);
+		show(view_of(cases[i].text), &out);
+		is_string(out.data, cases[i].want, "%s", cases[i].name);
+		text_free(&out);
+	}
+}
+
+static void limits(void)
+{
+	struct text big, out;
+
+	text_init(&big, 4 * MAPTEXT_ENTRY_MAX);
+	text_init(&out, 4 * MAPTEXT_ENTRY_MAX);
+	text_add_string(&big, "k");
+	for (int i = 0; i < MAPTEXT_ENTRY_MAX; i++)
+		text_add_string(&big, i % 100 ? "x" : "\n ");
+	text_add_string(&big, "\nnext v\n");
+	show(text_view(&big), &out);
+	ok(strstr(out.data, "1!the entry is longer than 65536 bytes") == NULL && strstr(out.data, "[next][v]") != NULL,
+	   "a long entry within the limit");
+	text_clear(&big);
+	text_clear(&out);
+	text_add_string(&big, "k\n ");
+	for (int i = 0; i <= MAPTEXT_ENTRY_MAX; i++)
+		text_add_byte(&big, 'x');
+	text_add_string(&big, "\nnext v\n");
+	show(text_view(&big), &out);
+	ok(strncmp(out.data, "1!the entry is longer than 65536 bytes 3:[next][v]", 50) == 0,
+	   "one byte over the limit is an error, and the next entry is read");
+	text_free(&big);
+	text_free(&out);
+}
+
+static void words(void)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "", "" },
+		{ "a b  c", "[a][b][c]" },
+		{ "\"a b\" c", "[a b][c]" },
+		{ "\"a\\\"\\\\b\"", "[a\"\\b]" },
+		{ "home=\"x", "[home=\"x]" },
+		{ "\"open", "!" },
+		{ "\"\"", "[]" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct arena arena = { 0 };
+		struct text out;
+		struct view rest = view_of(cases[i].text), word;
+		int more;
+
+		text_init(&out, 4096);
+		while ((more = maptext_word(&rest, &arena, &word, NULL)) > 0)
+			text_format(&out, "[%.*s]", VIEW_ARG(word));
+		if (more < 0)
+			text_add_byte(&out, '!');
+		is_string(out.data, cases[i].want, "words of: %s", cases[i].text);
+		text_free(&out);
+		arena_clear(&arena);
+	}
+}
+
+static void round_trip(void)
+{
+	static const char *const all[] = { "plain", "", "with space", "\"quoted\"", "a\"b", "back\\slash", "\"", "a \\ \"" };
+
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+		struct arena arena = { 0 };
+		struct text out;
+		struct view rest, word = { "", 0 };
+
+		text_init(&out, 4096);
+		maptext_add_word(&out, view_of(all[i]));
+		rest = text_view(&out);
+		ok(maptext_word(&rest, &arena, &word, NULL) == 1 && rest.len == 0 && view_equal(word, view_of(all[i])),
+		   "%s is read as it was written", out.data);
+		text_free(&out);
+		arena_clear(&arena);
+	}
+}
+
+static void keys(void)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "Anna@Example.TEST", "anna@example.test" },
+		{ "anna", "anna@default.test" },
+		{ "a.b+c@x-y.test", "a.b+c@x-y.test" },
+		{ "\"a b@c\"@x.test", "\"a b@c\"@x.test" },
+		{ "a..b@x.test", "!\"a..b@x.test\" is not an address (user@domain)" },
+		{ ".a@x.test", "!\".a@x.test\" is not an address (user@domain)" },
+		{ "a.@x.test", "!\"a.@x.test\" is not an address (user@domain)" },
+		{ "a@b@x.test", "!\"a@b@x.test\" is not an address (user@domain)" },
+		{ "@x.test", "!\"@x.test\" is not an address (user@domain)" },
+		{ "a,b@x.test", "!\"a,b@x.test\" is not an address (user@domain)" },
+		{ "a@", "!\"\" is not a domain (letters, digits, hyphens, dots)" },
+		{ "a@x..y", "!\"x..y\" is not a domain (letters, digits, hyphens, dots)" },
+		{ "a@-x.y", "!\"-x.y\" is not a domain (letters, digits, hyphens, dots)" },
+		{ "a@x.", "!\"x.\" is not a domain (letters, digits, hyphens, dots)" },
+		{ "a@x/y", "!\"x/y\" is not a domain (letters, digits, hyphens, dots)" },
+		{ "j\xc3\xb6rg@x.test", "j\xc3\xb6rg@x.test" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct text out;
+		struct reason why;
+
+		text_init(&out, 4096);
+		if (maptext_address(view_of(cases[i].text), VIEW("default.test"), &out, &why) != 0) {
+			text_clear(&out);
+			text_format(&out, "!%s", why.text);
+		}
+		is_string(out.data, cases[i].want, "address %s", cases[i].text);
+		text_free(&out);
+	}
+	struct text out;
+
+	text_init(&out, 100);
+	ok(maptext_address(VIEW("anna"), VIEW(""), &out, NULL) != 0, "without a default a domain is needed");
+	text_free(&out);
+}
+
+int main(void)
+{
+	entries();
+	limits();
+	words();
+	round_trip();
+	keys();
+	return tap_done();
+}
