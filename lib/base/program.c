@@ -86,6 +86,15 @@ int program_fd_at(const char *prefix, unsigned index, const char **name)
 	return -1;
 }
 
+int program_generation_file(const char *name)
+{
+	int fd = openat(program_need_fd("generation"), name, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		log_fatal("opening %s of the current generation: %m (run: posthouse build)", name);
+	return fd;
+}
+
 static bool environment_number(const char *name, uint64_t *out)
 {
 	const char *text = getenv(name);
@@ -121,6 +130,7 @@ void program_confine(const struct sandbox_profile *profile)
 		/* Changing uid clears the death signal. */
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 	}
+	close(program_need_fd("generation"));
 	log_info("event=started uid=%ld jail=%d sandbox=\"%s\"", (long)getuid(), jailed, sandbox_enter(profile));
 }
 

@@ -4,7 +4,7 @@
  *
  * master execs it as root (or, unprivileged, as the ordinary user) with its
  * descriptors in place and tells it in the environment who it will be:
- *     POSTHOUSE_FDS="settings=5,queued=6,listen.smtp.0=7"   descriptors by name
+ *     POSTHOUSE_FDS="generation=5,queued.spool=6,listen.smtp.0=7"   descriptors by name
  *     POSTHOUSE_UID, POSTHOUSE_GID, POSTHOUSE_ROOT          absent when unprivileged
  * The order of service of a main function is: program_start, settings,
  * files that must be opened before the jail, program_confine, peers, loop.
@@ -23,13 +23,18 @@ enum { PROGRAM_FDS_MAX = 64, PROGRAM_NAME_MAX = 32 };
  * that master starts it and exits 100. */
 void program_start(const char *name);
 
-/* The descriptor that master gave under this name ("settings", a wire's "queued",
- * a file's "users.cdb"); -1 when there is none.  program_need_fd: fatal when there is none. */
+/* The descriptor that master gave under this name: "master"; "generation" (a directory); a wire's
+ * "PEER.PROTOCOL" such as "queued.spool" (with ".0", ".1" ... where the peer runs several times, as porter may);
+ * a listener's "listen.SERVICE.N"; "log". -1 when there is none.  program_need_fd: fatal when there is none. */
 int program_fd(const char *name);
 int program_need_fd(const char *name);
 /* Every descriptor whose name begins with prefix, in order: index 0, 1, ...; -1 past the end.
  * name (may be NULL) receives the whole name. */
 int program_fd_at(const char *prefix, unsigned index, const char **name);
+
+/* A file of the generation that master started the house with ("settings.cdb", "users.cdb", "tls.cdb"), opened
+ * for reading; before program_confine only. Fatal when it cannot be opened. lib/conf's settings_inherit uses it. */
+int program_generation_file(const char *name);
 
 /* chroot (POSTHOUSE_ROOT), groups, gid, uid for good, then the sandbox; proves that root
  * cannot come back; logs "event=started uid=... sandbox=...".  Fatal on any failure. */

@@ -162,8 +162,10 @@ static void shared_ready(struct watch *w, unsigned events)
 		if (r == WIRE_AGAIN)
 			return;
 		if (r == WIRE_CLOSED) {
-			/* Only when master itself is gone: its death signal is on the way. */
+			/* Wires that master keeps never close; those of owner services do. */
 			loop_unwatch(s->loop, &s->watch);
+			if (s->lost)
+				s->lost(s);
 			return;
 		}
 		if (r != WIRE_OK)
@@ -189,6 +191,19 @@ void wire_server_start(struct wire_server *s, int shared_fd)
 	s->watch.fd = shared_fd;
 	s->watch.ready = shared_ready;
 	loop_watch(s->loop, &s->watch, LOOP_READ);
+}
+
+void wire_server_retire(struct wire_server *s)
+{
+	loop_unwatch(s->loop, &s->watch);
+}
+
+void wire_server_stop(struct wire_server *s)
+{
+	wire_server_retire(s);
+	for (struct wire_line *line = s->lines; line != NULL; line = line->next)
+		line_end(line);
+	sweep(s);
 }
 
 enum wire_result wire_line_send(struct wire_line *line, const struct wire_out *out)

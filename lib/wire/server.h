@@ -42,6 +42,7 @@ struct wire_server {
 	void (*closed)(struct wire_line *line);                       /* may be NULL; before it is freed; `idle` still tells */
 	void (*idle)(struct wire_server *server);                     /* may be NULL: a worker became idle */
 	void (*announced)(struct wire_server *server, struct wire_in *in); /* may be NULL: other messages on the shared wire */
+	void (*lost)(struct wire_server *server); /* may be NULL: nobody holds the other end of the shared wire any more */
 	/* The server's own. */
 	struct watch watch;
 	struct wire_line *lines, *idle_first, *idle_last;
@@ -52,6 +53,11 @@ struct wire_server {
 /* shared_fd stays open for the life of the program: master keeps the other end too, so that a
  * client program that is restarted finds the same wire. */
 void wire_server_start(struct wire_server *server, int shared_fd);
+
+/* Stops serving: drops every line and lets go of the shared wire (not closed: it is the caller's). */
+void wire_server_stop(struct wire_server *server);
+/* For a successor's sake (SIGHUP): no new lines. The caller drops its idle ones. */
+void wire_server_retire(struct wire_server *server);
 
 /* Sends without waiting; a line whose buffer is full or whose peer is gone is dropped
  * (WIRE_CLOSED comes back): a client that does not read is broken. */

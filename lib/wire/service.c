@@ -74,9 +74,9 @@ static void set_receive_timeout(int fd, int timeout_ms)
 }
 
 /* The life of a worker that asks: greet, then one job after another. */
-static void worker_asks(const struct service *service, bool spare)
+static void worker_asks(const struct service *service, int shared_fd, bool spare)
 {
-	worker_hub = wire_dial(program_need_fd(service->wire), service->protocol);
+	worker_hub = wire_dial(shared_fd, service->protocol);
 	if (worker_hub < 0)
 		log_fatal("greeting %s: %m", service->wire);
 	if (spare && service->idle_ms)
@@ -103,22 +103,38 @@ static void worker_asks(const struct service *service, bool spare)
 
 /* ---- the parent ---- */
 
+enum { WIRES_MAX = 32 };
+
+struct parent;
+
+struct parent_wire {
+	struct parent *parent;
+	struct watch watch;
+	unsigned workers;
+};
+
+struct place {
+	pid_t pid; /* 0: free */
+	struct parent_wire *wire;
+};
+
 struct parent {
 	const struct service *service;
 	struct loop *loop;
-	struct watch wire;
+	struct parent_wire wires[WIRES_MAX];
+	unsigned wire_count;
 	struct timer pause, quit;
-	pid_t *workers; /* workers_max places, 0: free */
+	struct place *places; /* workers_max of them */
 	unsigned count;
 	bool stopping;
 };
 
-static void worker_main(struct parent *p, struct wire_in *job, bool spare)
+static void worker_main(struct parent *p, struct parent_wire *wire, struct wire_in *job, bool spare)
 {
 	const struct service *service = p->service;
+	int shared_fd = wire->watch.fd;
 
 	worker_busy = job != NULL;
-	worker_signals();
 	loop_free(&p->loop);
 	if (service->begin)
 		service->begin();
@@ -126,32 +142,29 @@ static void worker_main(struct parent *p, struct wire_in *job, bool spare)
 		service->work(job, -1);
 		wire_in_close(job);
 	} else {
-		worker_asks(service, spare);
+		worker_asks(service, shared_fd, spare);
 	}
 	exit(EXIT_DONE);
 }
 
-static void fork_worker(struct parent *p, struct wire_in *job)
+static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_in *job)
 {
 	sigset_t all, old;
-	pid_t pid;
+	unsigned place = 0;
 
 	if (p->stopping || p->count >= p->service->workers_max)
 		return;
-	unsigned place = 0;
-
-	while (p->workers[place])
+	while (p->places[place].pid)
 		place++;
 	/* A signal between fork and worker_signals would reach the parent's handler in the child and be lost. */
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);
-	pid = fork();
-	if (pid == 0) {
-		bool spare = place >= p->service->workers_min;
+	pid_t pid = fork();
 
+	if (pid == 0) {
 		worker_signals();
 		sigprocmask(SIG_SETMASK, &old, NULL);
-		worker_main(p, job, spare);
+		worker_main(p, wire, job, wire->workers >= p->service->workers_min);
 	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0) {
@@ -159,17 +172,20 @@ static void fork_worker(struct parent *p, struct wire_in *job)
 		loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);
 		return;
 	}
-	p->workers[place] = pid;
+	p->places[place] = (struct place){ pid, wire };
 	p->count++;
+	wire->workers++;
 	loop_timer_clear(p->loop, &p->quit);
 	if (p->service->forks && p->count >= p->service->workers_max)
-		loop_change(p->loop, &p->wire, 0);
+		loop_change(p->loop, &wire->watch, 0);
 }
 
 static void keep_minimum(struct parent *p)
 {
-	while (!p->service->forks && !p->stopping && p->count < p->service->workers_min && p->pause.place == 0)
-		fork_worker(p, NULL);
+	for (unsigned i = 0; i < p->wire_count && !p->service->forks; i++)
+		while (!p->stopping && p->wires[i].workers < p->service->workers_min &&
+		       p->count < p->service->workers_max && p->pause.place == 0)
+			fork_worker(p, &p->wires[i], NULL);
 }
 
 static void pause_over(struct timer *t)
@@ -190,24 +206,42 @@ static void arm_quit(struct parent *p)
 
 static void wire_ready(struct watch *w, unsigned events)
 {
-	struct parent *p = loop_owner(w, struct parent, wire);
+	struct parent_wire *wire = loop_owner(w, struct parent_wire, watch);
+	struct parent *p = wire->parent;
 	struct wire_in in;
 	enum wire_result r = wire_receive_now(w->fd, &in);
 
 	(void)events;
 	if (r == WIRE_CLOSED)
-		loop_stop(p->loop); /* master has let go of an owner service, or is gone */
+		loop_stop(p->loop); /* the hub has let go of an owner service, or master is gone */
 	if (r != WIRE_OK)
 		return;
 	if (p->service->forks) {
-		fork_worker(p, &in);
+		fork_worker(p, wire, &in);
 	} else if (in.type == WIRE_GROW) {
 		uint32_t n = wire_get_u32(&in);
 
 		while (wire_end(&in) && n-- && p->count < p->service->workers_max)
-			fork_worker(p, NULL);
+			fork_worker(p, wire, NULL);
 	}
 	wire_in_close(&in);
+}
+
+static void worker_gone(struct parent *p, pid_t pid, int status)
+{
+	for (unsigned i = 0; i < p->service->workers_max; i++)
+		if (p->places[i].pid == pid) {
+			p->places[i].wire->workers--;
+			p->places[i].pid = 0;
+			p->count--;
+		}
+	if (p->stopping)
+		return;
+	if (WIFSIGNALED(status))
+		log_warn("event=worker-died pid=%ld signal=%d", (long)pid, WTERMSIG(status));
+	/* A worker that fails at its start must not be forked in a busy loop. */
+	if (WIFSIGNALED(status) || WEXITSTATUS(status) != 0)
+		loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);
 }
 
 static void reap(int number, void *context)
@@ -217,20 +251,10 @@ static void reap(int number, void *context)
 	pid_t pid;
 
 	(void)number;
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		for (unsigned i = 0; i < p->service->workers_max; i++)
-			if (p->workers[i] == pid) {
-				p->workers[i] = 0;
-				p->count--;
-			}
-		if (WIFSIGNALED(status) && !p->stopping)
-			log_warn("event=worker-died pid=%ld signal=%d", (long)pid, WTERMSIG(status));
-		/* A worker that fails at its start must not be forked in a busy loop. */
-		if ((WIFSIGNALED(status) || WEXITSTATUS(status) != 0) && !p->stopping)
-			loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);
-	}
-	if (p->service->forks && !p->stopping)
-		loop_change(p->loop, &p->wire, LOOP_READ);
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		worker_gone(p, pid, status);
+	for (unsigned i = 0; i < p->wire_count && p->service->forks && !p->stopping; i++)
+		loop_change(p->loop, &p->wires[i].watch, LOOP_READ);
 	keep_minimum(p);
 	arm_quit(p);
 	if (p->stopping && p->count == 0)
@@ -242,29 +266,44 @@ static void stop(int number, void *context)
 	struct parent *p = context;
 
 	p->stopping = true;
-	loop_unwatch(p->loop, &p->wire);
+	for (unsigned i = 0; i < p->wire_count; i++)
+		loop_unwatch(p->loop, &p->wires[i].watch);
 	for (unsigned i = 0; i < p->service->workers_max; i++)
-		if (p->workers[i])
-			kill(p->workers[i], number);
+		if (p->places[i].pid)
+			kill(p->places[i].pid, number);
 	if (p->count == 0)
 		loop_stop(p->loop);
+}
+
+static void open_wires(struct parent *p)
+{
+	int fd;
+
+	while (p->wire_count < WIRES_MAX && (fd = program_fd_at(p->service->wire, p->wire_count, NULL)) >= 0) {
+		struct parent_wire *wire = &p->wires[p->wire_count++];
+
+		wire->parent = p;
+		wire->watch.fd = fd;
+		wire->watch.ready = wire_ready;
+		loop_watch(p->loop, &wire->watch, LOOP_READ);
+		if (p->service->announce)
+			p->service->announce(fd);
+	}
+	if (p->wire_count == 0)
+		program_need_fd(p->service->wire);
 }
 
 void service_run(const struct service *service)
 {
 	struct parent p = { .service = service, .loop = loop_new() };
 
-	p.workers = memory_get(service->workers_max * sizeof *p.workers);
+	p.places = memory_get(service->workers_max * sizeof *p.places);
 	p.pause.due = pause_over;
 	p.quit.due = quit_due;
-	p.wire.fd = program_need_fd(service->wire);
-	p.wire.ready = wire_ready;
-	loop_watch(p.loop, &p.wire, LOOP_READ);
 	loop_signal(p.loop, SIGCHLD, reap, &p);
 	loop_signal(p.loop, SIGTERM, stop, &p);
 	loop_signal(p.loop, SIGHUP, stop, &p);
-	if (service->announce)
-		service->announce(p.wire.fd);
+	open_wires(&p);
 	keep_minimum(&p);
 	arm_quit(&p);
 	program_ready();

@@ -21,16 +21,17 @@
 #include "lib/wire/wire.h"
 
 struct service {
-	const char *wire;     /* inherited descriptor of the shared wire to the hub: "porter", "queued", "master" */
+	const char *wire;     /* the shared wire to the hub: "porter.connection" (one or, with suffixes .0 .1 ..., several:
+	                       * a worker belongs to one of them), "queued.job", "master" */
 	const char *protocol; /* of wire_dial; "asks" only */
 	bool forks;
 	bool answers;         /* work() itself sends the message that tells the hub the job is over: no WIRE_DONE is sent */
-	unsigned workers_min; /* started at once and kept; "asks" only */
+	unsigned workers_min; /* started at once and kept, for each wire; "asks" only */
 	unsigned workers_max; /* "forks": further messages wait in the wire */
 	unsigned reuse;       /* sessions or jobs before a worker ends; 0: no end */
 	int idle_ms;          /* a worker above workers_min ends after this long without work; 0: never */
 	int quit_when_idle_ms; /* the parent exits 0 after this long without a worker; 0: never (owner services) */
-	/* In the parent before the first fork: what the shared wire must be told (porter's greeting); may be NULL. */
+	/* In the parent before the first fork, for each wire: what it must be told (porter's greeting); may be NULL. */
 	void (*announce)(int shared_fd);
 	/* In each worker before its first job: dial the others, take memory; may be NULL. */
 	void (*begin)(void);

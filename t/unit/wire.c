@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: ISC */
+/* The wire: every field kind there and back, truncation at every byte, descriptors, private lines. */
+#include "lib/wire/wire.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "t/tap.h"
+
+static void write_sample(struct wire_out *out)
+{
+	wire_begin(out, 17);
+	wire_put_byte(out, 200);
+	wire_put_u16(out, 65000);
+	wire_put_u32(out, 4000000000u);
+	wire_put_u64(out, UINT64_MAX);
+	wire_put_byte(out, 1);
+	wire_put_view(out, VIEW("a\0b"));
+	wire_put_string(out, "hello");
+}
+
+static bool read_sample(struct wire_in *in)
+{
+	char text[6];
+	bool same = wire_get_byte(in) == 200 && wire_get_u16(in) == 65000 && wire_get_u32(in) == 4000000000u &&
+	            wire_get_u64(in) == UINT64_MAX && wire_get_bool(in) && view_equal(wire_get_view(in, 3), VIEW("a\0b"));
+
+	wire_get_string(in, text, sizeof text);
+	return same && strcmp(text, "hello") == 0 && wire_end(in);
+}
+
+static struct wire_in in_of(struct view packet)
+{
+	return (struct wire_in){ .type = (unsigned char)packet.data[0], .rest = view_skip(packet, 1) };
+}
+
+static void test_truncation(void)
+{
+	struct wire_out out = { 0 };
+	bool refused = true;
+
+	write_sample(&out);
+	struct view whole = text_view(&out.bytes);
+	struct wire_in in = in_of(whole);
+
+	ok(read_sample(&in), "all fields come back");
+	for (size_t n = 1; n < whole.len; n++) {
+		in = in_of(view_take(whole, n));
+		refused = refused && !read_sample(&in);
+	}
+	ok(refused, "a message cut at any byte is refused");
+	text_add_byte(&out.bytes, 'x');
+	in = in_of(text_view(&out.bytes));
+	ok(!read_sample(&in), "a byte too many is refused");
+	wire_out_free(&out);
+}
+
+static void test_bounds(void)
+{
+	struct wire_out out = { 0 };
+	char small[4];
+
+	wire_begin(&out, 16);
+	wire_put_string(&out, "four");
+	struct wire_in in = in_of(text_view(&out.bytes));
+
+	wire_get_string(&in, small, sizeof small);
+	ok(in.bad && small[0] == '\0', "a string larger than its buffer is bad");
+	wire_begin(&out, 16);
+	wire_put_view(&out, VIEW("a\0b"));
+	in = in_of(text_view(&out.bytes));
+	wire_get_string(&in, small, sizeof small);
+	ok(in.bad, "a NUL in a string is bad");
+	wire_begin(&out, 16);
+	wire_put_byte(&out, 2);
+	in = in_of(text_view(&out.bytes));
+	wire_get_bool(&in);
+	ok(in.bad, "a truth value is 0 or 1");
+	ok(wire_get_fd(&in) == -1, "no descriptor where none came");
+	wire_out_free(&out);
+}
+
+static void test_descriptors(void)
+{
+	struct wire_out out = { 0 };
+	struct wire_in in;
+	int ends[2], null = open("/dev/null", O_RDONLY);
+
+	ok(wire_pair(ends) == 0, "a pair");
+	wire_begin(&out, 16);
+	wire_put_fd(&out, null);
+	wire_put_fd(&out, null);
+	ok(wire_send(ends[0], &out) == WIRE_OK && wire_receive(ends[1], &in) == WIRE_OK, "sent and received");
+	int first = wire_get_fd(&in);
+
+	ok(first >= 0 && fcntl(first, F_GETFD) == FD_CLOEXEC, "a descriptor, close-on-exec");
+	ok(!wire_end(&in), "a descriptor left over is not the end");
+	close(wire_get_fd(&in));
+	ok(wire_end(&in), "all taken is");
+	ok(wire_receive_now(ends[1], &in) == WIRE_AGAIN, "nothing more");
+	close(first);
+	close(ends[0]);
+	ok(wire_receive(ends[1], &in) == WIRE_CLOSED, "a closed end is seen");
+	ok(wire_send(ends[1], &out) == WIRE_CLOSED, "and cannot be sent to");
+	close(ends[1]);
+	wire_out_free(&out);
+	close(null);
+}
+
+static void test_dial(void)
+{
+	struct wire_out out = { 0 };
+	struct wire_in in;
+	int ends[2];
+
+	wire_pair(ends);
+	int mine = wire_dial(ends[0], "sample");
+
+	ok(mine >= 0 && wire_receive(ends[1], &in) == WIRE_OK, "a greeting arrives");
+	int theirs = wire_accept(&in, "sample");
+
+	ok(theirs >= 0, "and is accepted");
+	wire_begin(&out, 20);
+	ok(wire_call(mine, &out, &in, 1) == WIRE_AGAIN, "no answer in time");
+	wire_send(theirs, &out);
+	ok(wire_call(mine, &out, &in, 1000) == WIRE_OK && in.type == 20, "an answer");
+	close(mine);
+	close(theirs);
+	mine = wire_dial(ends[0], "other");
+	wire_receive(ends[1], &in);
+	ok(wire_accept(&in, "sample") == -1, "another protocol is refused");
+	close(mine);
+	close(ends[0]);
+	close(ends[1]);
+	wire_out_free(&out);
+}
+
+int main(void)
+{
+	test_truncation();
+	test_bounds();
+	test_descriptors();
+	test_dial();
+	return tap_done();
+}
