@@ -9,6 +9,7 @@
  *     ... the writer calls fsync on its descriptor ...
  *     SPOOL_LIVE                -> SPOOL_ACCEPTED: only now may the writer say 250
  *     SPOOL_ABANDON at any time before SPOOL_LIVE, or the end of the line: the file is removed
+ *     SPOOL_REFUSED ends the message: queued has removed the file, the line is free for the next one
  */
 #ifndef LIB_WIRE_SPOOL_H
 #define LIB_WIRE_SPOOL_H
@@ -33,6 +34,8 @@ enum {
 	SPOOL_ADDRESS_MAX = 320,
 	SPOOL_ENVID_MAX = 104, /* RFC 3461 section 4.4: 100 characters */
 	SPOOL_ORCPT_MAX = 504, /* RFC 3461 section 4.2: 500 characters */
+	SPOOL_BUFFER_BYTES = 32768, /* what a writer collects before it writes */
+	SPOOL_ANSWER_TIMEOUT_MS = 60000,
 	SPOOL_CHECKSUM_BYTES = 32, /* BLAKE2b (crypto_generichash) over the message bytes */
 	SPOOL_RECIPIENTS_MAX = 50000
 };
@@ -67,13 +70,17 @@ bool spool_recipient_get(struct wire_in *in, struct spool_recipient *r);
 void spool_envelope_put(struct wire_out *out, const struct spool_envelope *e);
 bool spool_envelope_get(struct wire_in *in, struct spool_envelope *e);
 
-/* The writer's side of the conversation, shared by smtpd, pickup and bounce. */
 struct spool_refusal {
 	bool permanent;
 	char status[16], text[200];
 };
+void spool_refusal_put(struct wire_out *out, const struct spool_refusal *r);
+bool spool_refusal_get(struct wire_in *in, struct spool_refusal *r);
+
+/* The writer's side of the conversation, shared by smtpd, pickup and bounce.  Begins as
+ * { .queued = -1, .fd = -1 }; one serves any number of messages, one after another. */
 struct spool_writer {
-	int queued;  /* the line; -1: dialled at need */
+	int queued;  /* the line; -1: dialled at need over the wire "queued.spool" */
 	int fd;      /* the file being written, -1 none */
 	char id[SPOOL_ID_MAX];
 	uint64_t offset, written; /* message bytes so far */

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: ISC */
+/* The spool protocol: what is put is what is got, and nothing torn is taken. */
+#include "lib/wire/spool.h"
+
+#include "t/torn.h"
+
+static struct spool_envelope envelope;
+static struct spool_recipient recipient;
+static struct spool_refusal refusal;
+
+static bool get_envelope(struct wire_in *in)
+{
+	return spool_envelope_get(in, &envelope);
+}
+
+static bool get_recipient(struct wire_in *in)
+{
+	return spool_recipient_get(in, &recipient);
+}
+
+static bool get_refusal(struct wire_in *in)
+{
+	return spool_refusal_get(in, &refusal);
+}
+
+static bool round_trip(const struct wire_out *out, bool (*get)(struct wire_in *))
+{
+	struct wire_in in = { .rest = view_skip(text_view(&out->bytes), 1) };
+
+	return get(&in);
+}
+
+static void envelopes(void)
+{
+	static const struct spool_envelope e = {
+		.origin = SPOOL_AUTHENTICATED,
+		.sender = "a@example.test",
+		.account = "b@example.test",
+		.client = { .family = 6, .bytes = { 0x20, 1, 13, 0xb8, [15] = 1 }, .port = 2525 },
+		.helo = "client.example",
+		.eight_bit = true,
+		.ret = 'H',
+		.envid = "x+2B1",
+		.message_bytes = 1ULL << 40,
+		.hops = 7,
+		.checksum = { 1, 2, [31] = 0xff },
+	};
+	struct wire_out out = { 0 };
+
+	spool_envelope_put(&out, &e);
+	torn("an envelope", &out, get_envelope);
+	ok(round_trip(&out, get_envelope), "the envelope again");
+	ok(envelope.origin == e.origin && strcmp(envelope.sender, e.sender) == 0 && strcmp(envelope.account, e.account) == 0 &&
+	       net_address_equal(&envelope.client, &e.client) && envelope.client.port == 2525 &&
+	       strcmp(envelope.helo, e.helo) == 0 && envelope.eight_bit && envelope.ret == 'H' &&
+	       strcmp(envelope.envid, e.envid) == 0 && envelope.message_bytes == e.message_bytes && envelope.hops == 7 &&
+	       memcmp(envelope.checksum, e.checksum, sizeof e.checksum) == 0,
+	   "every field came through");
+	struct spool_envelope bad = e;
+
+	bad.ret = 'X';
+	spool_envelope_put(&out, &bad);
+	ok(!round_trip(&out, get_envelope), "RET is F, H or nothing");
+	bad = e;
+	bad.client.family = 5;
+	spool_envelope_put(&out, &bad);
+	ok(!round_trip(&out, get_envelope), "there is no fifth family");
+	bad = e;
+	bad.origin = (enum spool_origin)(SPOOL_BOUNCE + 1);
+	spool_envelope_put(&out, &bad);
+	ok(!round_trip(&out, get_envelope), "an unknown origin is refused");
+	wire_out_free(&out);
+}
+
+int main(void)
+{
+	struct wire_out out = { 0 };
+	struct spool_recipient r = { .address = "to@example.test", .notify = SPOOL_NOTIFY_DELAY, .orcpt = "rfc822;to@x.test" };
+	struct spool_refusal f = { true, "5.3.4", "too large" };
+
+	envelopes();
+	spool_recipient_put(&out, &r);
+	torn("a recipient", &out, get_recipient);
+	r.notify = 16;
+	spool_recipient_put(&out, &r);
+	ok(!round_trip(&out, get_recipient), "an unknown NOTIFY bit is refused");
+	spool_refusal_put(&out, &f);
+	torn("a refusal", &out, get_refusal);
+	wire_out_free(&out);
+	return tap_done();
+}
