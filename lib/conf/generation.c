@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/conf/generation.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NAME_ROOM = 32 };
+
+static int open_all(const char *statedir, struct reason *why)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/generations", statedir);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 ? fd : fail_errno(why, "open %s", path);
+}
+
+int generation_open(const char *statedir, struct reason *why)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/generations/current", statedir);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		return fail(why, "%s: there is no compiled configuration yet; run posthouse build", path);
+	return fd >= 0 ? fd : fail_errno(why, "open %s", path);
+}
+
+int generation_file(int generation, const char *name, struct reason *why)
+{
+	int fd = openat(generation, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd >= 0 ? fd : fail_errno(why, "open %s of the current generation", name);
+}
+
+/* The number that a directory's name is; 0 when it is none. */
+static long number_of(const char *name)
+{
+	uint64_t number;
+
+	return view_number(view_of(name), GENERATION_MAX, &number) ? (long)number : 0;
+}
+
+static long current_number(int all)
+{
+	char target[NAME_ROOM] = "";
+	ssize_t len = readlinkat(all, "current", target, sizeof target - 1);
+
+	return len > 0 ? number_of(target) : 0;
+}
+
+long generation_number(const char *statedir)
+{
+	int all = open_all(statedir, NULL);
+	long number = all >= 0 ? current_number(all) : 0;
+
+	if (all >= 0)
+		close(all);
+	return number ? number : -1;
+}
+
+static void remove_directory(int all, const char *name)
+{
+	int fd = openat(all, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (dir == NULL)
+		return;
+	for (const struct dirent *e; (e = readdir(dir)) != NULL;)
+		if (e->d_name[0] != '.')
+			unlinkat(dirfd(dir), e->d_name, 0);
+	closedir(dir);
+	unlinkat(all, name, AT_REMOVEDIR);
+}
+
+static int ascending(const void *a, const void *b)
+{
+	long x = *(const long *)a, y = *(const long *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* All numbers in memory of their own; NNNN.new of a build that died is removed when `clean`. */
+static long *list_numbers(int all, int *count, bool clean)
+{
+	DIR *dir = fdopendir(dup(all));
+	long *numbers = NULL;
+
+	*count = 0;
+	if (dir == NULL)
+		return NULL;
+	rewinddir(dir);
+	for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
+		const char *dot = strchr(e->d_name, '.');
+		long number = number_of(e->d_name);
+
+		if (clean && dot != NULL && dot != e->d_name && strcmp(dot, ".new") == 0 && byte_is_digit(e->d_name[0]))
+			remove_directory(all, e->d_name);
+		if (number == 0)
+			continue;
+		numbers = memory_grow(numbers, sizeof *numbers * (size_t)(*count + 1));
+		numbers[(*count)++] = number;
+	}
+	closedir(dir);
+	if (numbers != NULL)
+		qsort(numbers, (size_t)*count, sizeof *numbers, ascending);
+	return numbers;
+}
+
+int generation_list(const char *statedir, long *out, int max, struct reason *why)
+{
+	int count, all = open_all(statedir, why);
+
+	if (all < 0)
+		return -1;
+	long *numbers = list_numbers(all, &count, false);
+	int first = count > max ? count - max : 0;
+
+	for (int i = first; i < count; i++)
+		out[i - first] = numbers[i];
+	free(numbers);
+	close(all);
+	return count - first;
+}
+
+static int make_directories(const char *statedir, struct reason *why)
+{
+	char path[PATH_MAX];
+
+	if (mkdir(statedir, 0755) != 0 && errno != EEXIST)
+		return fail_errno(why, "make %s", statedir);
+	snprintf(path, sizeof path, "%s/generations", statedir);
+	if (mkdir(path, 0755) != 0 && errno != EEXIST)
+		return fail_errno(why, "make %s", path);
+	return 0;
+}
+
+static void new_name(long number, char out[NAME_ROOM], const char *suffix)
+{
+	snprintf(out, NAME_ROOM, "%04ld%s", number, suffix);
+}
+
+int generation_begin(struct generation_writer *w, const char *statedir, struct reason *why)
+{
+	char name[NAME_ROOM];
+	int count;
+
+	*w = (struct generation_writer){ .all = -1, .own = -1 };
+	if (make_directories(statedir, why) != 0 || (w->all = open_all(statedir, why)) < 0)
+		return -1;
+	if (flock(w->all, LOCK_EX) != 0)
+		return fail_errno(why, "lock %s/generations", statedir);
+	long *numbers = list_numbers(w->all, &count, true);
+
+	w->number = count ? numbers[count - 1] + 1 : 1;
+	free(numbers);
+	new_name(w->number, name, ".new");
+	if (mkdirat(w->all, name, 0755) != 0)
+		return fail_errno(why, "make %s/generations/%s", statedir, name);
+	w->own = openat(w->all, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return w->own >= 0 ? 0 : fail_errno(why, "open %s/generations/%s", statedir, name);
+}
+
+int generation_create(struct generation_writer *w, const char *name, unsigned mode, struct reason *why)
+{
+	int fd = openat(w->own, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 || fchmod(fd, mode) != 0)
+		return fail_errno(why, "make %s of the new generation", name);
+	return fd;
+}
+
+/* A crash before the rename leaves the old link; the rename itself is atomic. */
+static int point_current_to(int all, long number, struct reason *why)
+{
+	char name[NAME_ROOM];
+
+	new_name(number, name, "");
+	if (unlinkat(all, "current.new", 0) != 0 && errno != ENOENT)
+		return fail_errno(why, "remove generations/current.new");
+	if (symlinkat(name, all, "current.new") != 0 || renameat(all, "current.new", all, "current") != 0 ||
+	    fsync(all) != 0)
+		return fail_errno(why, "make generation %s current", name);
+	return 0;
+}
+
+static void prune(int all, int keep)
+{
+	char name[NAME_ROOM];
+	int count;
+	long *numbers = list_numbers(all, &count, true), current = current_number(all);
+
+	for (int i = 0; i < count - keep; i++) {
+		new_name(numbers[i], name, "");
+		if (numbers[i] != current)
+			remove_directory(all, name);
+	}
+	free(numbers);
+}
+
+int generation_publish(struct generation_writer *w, int keep, struct reason *why)
+{
+	char from[NAME_ROOM], to[NAME_ROOM];
+
+	new_name(w->number, from, ".new");
+	new_name(w->number, to, "");
+	if (fsync(w->own) != 0 || renameat(w->all, from, w->all, to) != 0 || fsync(w->all) != 0)
+		return fail_errno(why, "finish generation %s", to);
+	if (point_current_to(w->all, w->number, why) != 0)
+		return -1;
+	prune(w->all, keep);
+	close(w->own);
+	close(w->all);
+	return 0;
+}
+
+void generation_abandon(struct generation_writer *w)
+{
+	char name[NAME_ROOM];
+
+	new_name(w->number, name, ".new");
+	if (w->own >= 0) {
+		close(w->own);
+		remove_directory(w->all, name);
+	}
+	if (w->all >= 0)
+		close(w->all);
+	w->all = w->own = -1;
+}
+
+static long rollback_in(int all, long wanted, struct reason *why)
+{
+	int count;
+	long *numbers = list_numbers(all, &count, false), current = current_number(all), found = 0;
+
+	for (int i = 0; i < count; i++)
+		if (wanted ? numbers[i] == wanted : numbers[i] < current)
+			found = numbers[i];
+	free(numbers);
+	if (found == 0 && wanted)
+		return fail(why, "there is no generation %ld", wanted);
+	if (found == 0)
+		return fail(why, "there is no generation before the current one");
+	return point_current_to(all, found, why) == 0 ? found : -1;
+}
+
+long generation_rollback(const char *statedir, long number, struct reason *why)
+{
+	int all = open_all(statedir, why);
+
+	if (all < 0)
+		return -1;
+	long result = flock(all, LOCK_EX) == 0 ? rollback_in(all, number, why)
+	                                       : fail_errno(why, "lock %s/generations", statedir);
+
+	close(all);
+	return result;
+}
