@@ -104,16 +104,16 @@ static struct face face_of(struct date d)
 /* "04:02:10 +0000" */
 static void write_time(const struct face *f, char *out, size_t size)
 {
-	int zone = f->zone < 0 ? -f->zone : f->zone;
+	unsigned second = (unsigned)f->second, zone = (unsigned)(f->zone < 0 ? -f->zone : f->zone);
 
-	snprintf(out, size, "%02d:%02d:%02d %c%02d%02d", f->second / 3600, f->second / 60 % 60, f->second % 60,
-		 f->zone < 0 ? '-' : '+', zone / 60, zone % 60);
+	snprintf(out, size, "%02u:%02u:%02u %c%02u%02u", second / 3600 % 24, second / 60 % 60, second % 60,
+		 f->zone < 0 ? '-' : '+', zone / 60 % 24, zone % 60);
 }
 
 const char *date_mail(struct date d, char out[DATE_TEXT_MAX])
 {
 	struct face f = face_of(d);
-	char time[DATE_TEXT_MAX / 2];
+	char time[16];
 
 	write_time(&f, time, sizeof(time));
 	/* 1970 began on a Thursday; the days are counted up to be positive first. */
@@ -125,7 +125,7 @@ const char *date_mail(struct date d, char out[DATE_TEXT_MAX])
 const char *date_imap(struct date d, char out[DATE_TEXT_MAX])
 {
 	struct face f = face_of(d);
-	char time[DATE_TEXT_MAX / 2];
+	char time[16];
 
 	write_time(&f, time, sizeof(time));
 	snprintf(out, DATE_TEXT_MAX, "%2u-%s-%04u %s", f.day.day % 100, month_names[f.day.month - 1],

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/mail/envelope.h"
+
+#include <string.h>
+
+#include "lib/mail/header.h"
+
+static const char *const names[] = {"Date", "Subject", "From", "Sender",      "Reply-To",
+				    "To",   "Cc",      "Bcc",  "In-Reply-To", "Message-ID"};
+_Static_assert(sizeof(names) / sizeof(names[0]) == ENVELOPE_ITEMS, "a name for each item");
+
+bool envelope_is_list(enum envelope_item item)
+{
+	return item >= ENVELOPE_FROM && item <= ENVELOPE_BCC;
+}
+
+/* ENVELOPE_ITEMS when it is none of them. */
+static size_t item_of(struct view name)
+{
+	size_t i = 0;
+
+	while (i < ENVELOPE_ITEMS && !view_equal_nocase(name, view_of(names[i])))
+		i++;
+	return i;
+}
+
+void envelope_read(struct view header, struct envelope *out)
+{
+	struct header_field field;
+
+	memset(out, 0, sizeof(*out));
+	while (header_next(&header, &field)) {
+		size_t i = item_of(field.name);
+
+		if (i < ENVELOPE_ITEMS && !out->item[i].data)
+			out->item[i] = view_trim(field.value);
+	}
+}
