@@ -20,7 +20,7 @@ enum control_type {
 	CONTROL_END,         /* byte exit code, string text ("" when done) */
 	/* To queued, after CONTROL_QUEUE. A filter is text: "" for all, an id, "from:ADDRESS", "to:ADDRESS", "domain:NAME" */
 	CONTROL_QUEUE_LIST,    /* string filter; CONTROL_QUEUE_ENTRY ..., CONTROL_END */
-	CONTROL_QUEUE_ENTRY,   /* struct control_entry */
+	CONTROL_QUEUE_ENTRY,   /* struct control_entry, one behind the other, as many as the packet holds */
 	CONTROL_QUEUE_SHOW,    /* string id -> CONTROL_LINE header lines, then CONTROL_END with the message's file beside it */
 	CONTROL_QUEUE_RETRY,   /* string filter -> CONTROL_END: text is the count */
 	CONTROL_QUEUE_HOLD,
@@ -42,9 +42,16 @@ struct control_entry {
 	char reason[512];          /* of the last deferral */
 };
 
+enum { CONTROL_RECIPIENT_LIST_MAX = 16384, CONTROL_BATCH_BYTES = 32768 };
+
+/* Appends one entry to a packet begun with CONTROL_QUEUE_ENTRY (20,000 messages must not cost 20,000 packets). */
 void control_entry_put(struct wire_out *out, const struct control_entry *e);
+/* The next entry of a packet; call while in->rest.len. */
 bool control_entry_get(struct wire_in *in, struct control_entry *e);
 void control_end_put(struct wire_out *out, uint8_t code, const char *text);
+bool control_end_get(struct wire_in *in, uint8_t *code, char text[CONTROL_LINE_MAX]); /* a descriptor may stand beside it */
+void control_line_put(struct wire_out *out, const char *text);
+bool control_line_get(struct wire_in *in, char text[CONTROL_LINE_MAX]);
 
 /* The asker's side: connects to RUNDIR/control; -1 with a reason that says what to do ("posthouse is not running ..."). */
 struct reason;

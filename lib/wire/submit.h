@@ -26,7 +26,17 @@ struct submit_envelope {
 	char envid[SPOOL_ENVID_MAX];
 };
 
+/* The answer; text is the queue's id when accepted, else a sentence. */
+struct submit_result {
+	bool accepted, permanent;
+	char text[512];
+};
+
 void submit_envelope_put(struct wire_out *out, const struct submit_envelope *e);
 bool submit_envelope_get(struct wire_in *in, struct submit_envelope *e);
+void submit_recipient_put(struct wire_out *out, const struct spool_recipient *r);
+bool submit_recipient_get(struct wire_in *in, struct spool_recipient *r);
+void submit_result_put(struct wire_out *out, const struct submit_result *r);
+bool submit_result_get(struct wire_in *in, struct submit_result *r);
 
 #endif

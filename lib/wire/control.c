@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/wire/control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/base/reason.h"
+
+void control_entry_put(struct wire_out *out, const struct control_entry *e)
+{
+	wire_put_string(out, e->id);
+	wire_put_byte(out, (uint8_t)e->state);
+	wire_put_u64(out, e->bytes);
+	wire_put_u64(out, (uint64_t)e->arrived_s);
+	wire_put_u64(out, (uint64_t)e->next_s);
+	wire_put_string(out, e->sender);
+	wire_put_u32(out, e->recipients);
+	wire_put_view(out, e->recipient_list);
+	wire_put_string(out, e->reason);
+}
+
+bool control_entry_get(struct wire_in *in, struct control_entry *e)
+{
+	wire_get_string(in, e->id, sizeof e->id);
+	e->state = (char)wire_get_byte(in);
+	e->bytes = wire_get_u64(in);
+	e->arrived_s = (int64_t)wire_get_u64(in);
+	e->next_s = (int64_t)wire_get_u64(in);
+	wire_get_string(in, e->sender, sizeof e->sender);
+	e->recipients = wire_get_u32(in);
+	e->recipient_list = wire_get_view(in, CONTROL_RECIPIENT_LIST_MAX);
+	wire_get_string(in, e->reason, sizeof e->reason);
+	return !in->bad && (e->state == 'a' || e->state == 'd' || e->state == 'h');
+}
+
+void control_end_put(struct wire_out *out, uint8_t code, const char *text)
+{
+	wire_begin(out, CONTROL_END);
+	wire_put_byte(out, code);
+	wire_put_string(out, text);
+}
+
+bool control_end_get(struct wire_in *in, uint8_t *code, char text[CONTROL_LINE_MAX])
+{
+	*code = wire_get_byte(in);
+	wire_get_string(in, text, CONTROL_LINE_MAX);
+	return !in->bad && in->rest.len == 0;
+}
+
+void control_line_put(struct wire_out *out, const char *text)
+{
+	wire_begin(out, CONTROL_LINE);
+	wire_put_string(out, text);
+}
+
+bool control_line_get(struct wire_in *in, char text[CONTROL_LINE_MAX])
+{
+	wire_get_string(in, text, CONTROL_LINE_MAX);
+	return wire_end(in);
+}
+
+static int explain(const char *path, struct reason *why)
+{
+	if (errno == ENOENT || errno == ECONNREFUSED)
+		return fail(why, "posthouse is not running (nobody listens on %s): start it with posthouse start", path);
+	if (errno == EACCES || errno == EPERM)
+		return fail(why, "%s: permission denied: ask as root, or as a member of control.group", path);
+	return fail_errno(why, "%s", path);
+}
+
+int control_connect(const char *rundir, struct reason *why)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/control", rundir);
+
+	if (n < 0 || (size_t)n >= sizeof address.sun_path)
+		return fail(why, "%s/control: the path is too long for a socket", rundir);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return fail_errno(why, "socket");
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+		return fd;
+	explain(address.sun_path, why);
+	close(fd);
+	return -1;
+}

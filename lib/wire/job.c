@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/wire/job.h"
+
+#include <unistd.h>
+
+void job_put(struct wire_out *out, const struct job *j)
+{
+	wire_begin(out, JOB_BEGIN);
+	wire_put_string(out, j->id);
+	wire_put_u64(out, j->message_offset);
+	wire_put_u64(out, j->message_bytes);
+	wire_put_u64(out, j->extra_offset);
+	wire_put_u64(out, j->extra_bytes);
+	wire_put_string(out, j->sender);
+	wire_put_byte(out, j->eight_bit);
+	wire_put_byte(out, (uint8_t)j->ret);
+	wire_put_string(out, j->envid);
+	wire_put_u64(out, (uint64_t)j->arrived_s);
+	wire_put_byte(out, j->lmtp);
+	wire_put_byte(out, j->mx);
+	wire_put_string(out, j->destination);
+	wire_put_byte(out, (uint8_t)j->hop_count);
+	for (unsigned i = 0; i < j->hop_count; i++)
+		wire_put_string(out, j->hops[i]);
+	wire_put_byte(out, (uint8_t)j->report);
+	wire_put_u64(out, (uint64_t)j->gives_up_s);
+	wire_put_fd(out, j->fd);
+}
+
+static void get_route(struct wire_in *in, struct job *j)
+{
+	j->lmtp = wire_get_bool(in);
+	j->mx = wire_get_bool(in);
+	wire_get_string(in, j->destination, sizeof j->destination);
+	j->hop_count = wire_get_byte(in);
+	if (j->hop_count > RESOLVE_HOPS_MAX) {
+		in->bad = true;
+		j->hop_count = 0;
+	}
+	for (unsigned i = 0; i < j->hop_count; i++)
+		wire_get_string(in, j->hops[i], sizeof j->hops[i]);
+}
+
+bool job_get(struct wire_in *in, struct job *j)
+{
+	j->fd = -1;
+	wire_get_string(in, j->id, sizeof j->id);
+	j->message_offset = wire_get_u64(in);
+	j->message_bytes = wire_get_u64(in);
+	j->extra_offset = wire_get_u64(in);
+	j->extra_bytes = wire_get_u64(in);
+	wire_get_string(in, j->sender, sizeof j->sender);
+	j->eight_bit = wire_get_bool(in);
+	j->ret = (char)wire_get_byte(in);
+	wire_get_string(in, j->envid, sizeof j->envid);
+	j->arrived_s = (int64_t)wire_get_u64(in);
+	get_route(in, j);
+	uint8_t report = wire_get_byte(in);
+
+	j->gives_up_s = (int64_t)wire_get_u64(in);
+	if (in->bad || in->rest.len || report > JOB_REPORT_RELAYED || (j->ret && j->ret != 'F' && j->ret != 'H'))
+		return false;
+	j->report = (enum job_report)report;
+	j->fd = wire_get_fd(in);
+	if (wire_end(in))
+		return true;
+	if (j->fd >= 0)
+		close(j->fd);
+	j->fd = -1;
+	return false;
+}
+
+void job_recipient_put(struct wire_out *out, const struct job_recipient *r)
+{
+	wire_begin(out, JOB_RECIPIENT);
+	wire_put_u32(out, r->index);
+	wire_put_byte(out, r->last);
+	wire_put_string(out, r->address);
+	wire_put_byte(out, r->notify);
+	wire_put_string(out, r->orcpt);
+	wire_put_u32(out, r->uid);
+	wire_put_u32(out, r->gid);
+	wire_put_string(out, r->home);
+	wire_put_u64(out, r->quota_bytes);
+	wire_put_string(out, r->status);
+	wire_put_string(out, r->text);
+	wire_put_string(out, r->remote_host);
+	wire_put_u64(out, (uint64_t)r->last_attempt_s);
+}
+
+bool job_recipient_get(struct wire_in *in, struct job_recipient *r)
+{
+	r->index = wire_get_u32(in);
+	r->last = wire_get_bool(in);
+	wire_get_string(in, r->address, sizeof r->address);
+	r->notify = wire_get_byte(in);
+	wire_get_string(in, r->orcpt, sizeof r->orcpt);
+	r->uid = wire_get_u32(in);
+	r->gid = wire_get_u32(in);
+	wire_get_string(in, r->home, sizeof r->home);
+	r->quota_bytes = wire_get_u64(in);
+	wire_get_string(in, r->status, sizeof r->status);
+	wire_get_string(in, r->text, sizeof r->text);
+	wire_get_string(in, r->remote_host, sizeof r->remote_host);
+	r->last_attempt_s = (int64_t)wire_get_u64(in);
+	return wire_end(in) && r->notify < 16;
+}
+
+void job_result_put(struct wire_out *out, const struct job_result *r)
+{
+	wire_begin(out, JOB_RESULT);
+	wire_put_u32(out, r->index);
+	wire_put_byte(out, (uint8_t)r->outcome);
+	wire_put_string(out, r->status);
+	wire_put_string(out, r->text);
+	wire_put_string(out, r->remote_host);
+	wire_put_byte(out, r->host_trouble);
+}
+
+bool job_result_get(struct wire_in *in, struct job_result *r)
+{
+	r->index = wire_get_u32(in);
+	uint8_t outcome = wire_get_byte(in);
+
+	wire_get_string(in, r->status, sizeof r->status);
+	wire_get_string(in, r->text, sizeof r->text);
+	wire_get_string(in, r->remote_host, sizeof r->remote_host);
+	r->host_trouble = wire_get_bool(in);
+	if (!wire_end(in) || outcome > JOB_FAILED)
+		return false;
+	r->outcome = (enum job_outcome)outcome;
+	return true;
+}
+
+/* ---- the agent's side ---- */
+
+static bool receive_recipients(int queued, struct job_recipient *recipients, unsigned *count)
+{
+	struct wire_in in;
+
+	for (*count = 0; *count < JOB_RECIPIENTS_MAX; (*count)++) {
+		if (wire_receive(queued, &in) != WIRE_OK)
+			return false;
+		bool good = in.type == JOB_RECIPIENT && job_recipient_get(&in, &recipients[*count]);
+
+		wire_in_close(&in);
+		if (!good)
+			return false;
+		if (recipients[*count].last) {
+			(*count)++;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool job_receive(struct wire_in *in, int queued, struct job *job, struct job_recipient *recipients, unsigned *count)
+{
+	*count = 0;
+	if (in->type != JOB_BEGIN || !job_get(in, job))
+		return false;
+	if (receive_recipients(queued, recipients, count))
+		return true;
+	close(job->fd);
+	job->fd = -1;
+	return false;
+}
+
+static void answer(int queued, struct wire_out *out)
+{
+	/* A lost line needs no word here: the next receive ends the worker, and queued retries what was unanswered. */
+	(void)wire_send(queued, out);
+}
+
+static struct wire_out answers; /* one worker, one job: its memory is kept */
+
+void job_answer(int queued, const struct job_result *result)
+{
+	job_result_put(&answers, result);
+	answer(queued, &answers);
+}
+
+void job_finish(int queued)
+{
+	wire_begin(&answers, JOB_FINISHED);
+	answer(queued, &answers);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/wire/submit.h"
+
+void submit_envelope_put(struct wire_out *out, const struct submit_envelope *e)
+{
+	wire_begin(out, SUBMIT_ENVELOPE);
+	wire_put_string(out, e->sender);
+	wire_put_byte(out, e->sender_given);
+	wire_put_string(out, e->full_name);
+	wire_put_byte(out, (uint8_t)e->ret);
+	wire_put_string(out, e->envid);
+}
+
+bool submit_envelope_get(struct wire_in *in, struct submit_envelope *e)
+{
+	wire_get_string(in, e->sender, sizeof e->sender);
+	e->sender_given = wire_get_bool(in);
+	wire_get_string(in, e->full_name, sizeof e->full_name);
+	e->ret = (char)wire_get_byte(in);
+	wire_get_string(in, e->envid, sizeof e->envid);
+	return wire_end(in) && (e->ret == 0 || e->ret == 'F' || e->ret == 'H');
+}
+
+void submit_recipient_put(struct wire_out *out, const struct spool_recipient *r)
+{
+	wire_begin(out, SUBMIT_RECIPIENT);
+	wire_put_string(out, r->address);
+	wire_put_byte(out, r->notify);
+	wire_put_string(out, r->orcpt);
+}
+
+bool submit_recipient_get(struct wire_in *in, struct spool_recipient *r)
+{
+	return spool_recipient_get(in, r);
+}
+
+void submit_result_put(struct wire_out *out, const struct submit_result *r)
+{
+	wire_begin(out, SUBMIT_RESULT);
+	wire_put_byte(out, r->accepted);
+	wire_put_byte(out, r->permanent);
+	wire_put_string(out, r->text);
+}
+
+bool submit_result_get(struct wire_in *in, struct submit_result *r)
+{
+	r->accepted = wire_get_bool(in);
+	r->permanent = wire_get_bool(in);
+	wire_get_string(in, r->text, sizeof r->text);
+	return wire_end(in);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: ISC */
+/* The protocols job, control and submit: what is put is what is got, and nothing torn is taken. */
+#include "lib/wire/control.h"
+#include "lib/wire/job.h"
+#include "lib/wire/submit.h"
+
+#include "t/torn.h"
+
+static struct job job;
+static struct job_recipient recipient;
+static struct job_result result;
+static struct control_entry entry;
+static struct submit_envelope envelope;
+static struct submit_result verdict;
+static struct spool_recipient spool;
+
+static bool get_job(struct wire_in *in)
+{
+	return job_get(in, &job);
+}
+
+static bool get_recipient(struct wire_in *in)
+{
+	return job_recipient_get(in, &recipient);
+}
+
+static bool get_result(struct wire_in *in)
+{
+	return job_result_get(in, &result);
+}
+
+/* An entry is a part of a packet: the test adds the demand that nothing is left. */
+static bool get_entry(struct wire_in *in)
+{
+	return control_entry_get(in, &entry) && wire_end(in);
+}
+
+static bool get_end(struct wire_in *in)
+{
+	char text[CONTROL_LINE_MAX];
+	uint8_t code;
+
+	return control_end_get(in, &code, text) && code == 100 && strcmp(text, "no such message") == 0;
+}
+
+static bool get_line(struct wire_in *in)
+{
+	char text[CONTROL_LINE_MAX];
+
+	return control_line_get(in, text) && strcmp(text, "a line") == 0;
+}
+
+static bool get_envelope(struct wire_in *in)
+{
+	return submit_envelope_get(in, &envelope);
+}
+
+static bool get_verdict(struct wire_in *in)
+{
+	return submit_result_get(in, &verdict);
+}
+
+static bool get_spool(struct wire_in *in)
+{
+	return submit_recipient_get(in, &spool);
+}
+
+static bool again(const struct wire_out *out, bool (*get)(struct wire_in *))
+{
+	struct wire_in in = { .rest = view_skip(text_view(&out->bytes), 1), .fd_count = out->fd_count };
+
+	memcpy(in.fds, out->fds, sizeof in.fds);
+	return get(&in);
+}
+
+static void jobs(struct wire_out *out)
+{
+	static const struct job j = {
+		.id = "0123456789abc", .fd = 0, .message_offset = 256, .message_bytes = 1ULL << 33, .extra_offset = 9,
+		.extra_bytes = 8, .sender = "a@example.test", .eight_bit = true, .ret = 'H', .envid = "e", .arrived_s = 1700000000,
+		.lmtp = true, .destination = "example.org", .hops = { "a:25", "[::1]:24" }, .hop_count = 2,
+		.report = JOB_REPORT_DELAYED, .gives_up_s = 1700000001,
+	};
+	struct job bad = j;
+
+	job_put(out, &j);
+	torn("a job", out, get_job);
+	ok(again(out, get_job) && strcmp(job.id, j.id) == 0 && job.message_bytes == j.message_bytes && job.lmtp && !job.mx &&
+	       job.hop_count == 2 && strcmp(job.hops[1], j.hops[1]) == 0 && job.report == j.report && job.ret == 'H' &&
+	       job.arrived_s == j.arrived_s && job.gives_up_s == j.gives_up_s && job.extra_bytes == 8 && job.fd == 0,
+	   "every field of a job came through");
+	bad.report = (enum job_report)(JOB_REPORT_RELAYED + 1);
+	job_put(out, &bad);
+	ok(!again(out, get_job), "an unknown report is refused");
+	bad = j;
+	bad.ret = 'x';
+	job_put(out, &bad);
+	ok(!again(out, get_job), "RET is F, H or nothing");
+}
+
+static void recipients(struct wire_out *out)
+{
+	struct job_recipient r = { .index = 70000, .last = true, .address = "b@example.test", .notify = 3, .orcpt = "rfc822;x",
+		                   .uid = 5000, .gid = 5001, .home = "/mail/b", .quota_bytes = 1ULL << 40, .status = "5.1.1",
+		                   .text = "no such user", .remote_host = "mx.test", .last_attempt_s = 12 };
+	struct job_result s = { .index = 3, .outcome = JOB_RETRY, .status = "4.4.1", .text = "down", .remote_host = "mx",
+		                .host_trouble = true };
+
+	job_recipient_put(out, &r);
+	torn("a recipient", out, get_recipient);
+	ok(again(out, get_recipient) && recipient.index == 70000 && recipient.last && recipient.gid == 5001 &&
+	       recipient.quota_bytes == r.quota_bytes && strcmp(recipient.home, "/mail/b") == 0 && recipient.last_attempt_s == 12,
+	   "every field of a recipient came through");
+	r.notify = 16;
+	job_recipient_put(out, &r);
+	ok(!again(out, get_recipient), "an unknown NOTIFY bit is refused");
+	job_result_put(out, &s);
+	torn("a result", out, get_result);
+	ok(again(out, get_result) && result.outcome == JOB_RETRY && result.host_trouble && result.index == 3, "the result again");
+	s.outcome = (enum job_outcome)(JOB_FAILED + 1);
+	job_result_put(out, &s);
+	ok(!again(out, get_result), "an unknown outcome is refused");
+}
+
+static void control(struct wire_out *out)
+{
+	struct control_entry e = { .id = "0123456789abc", .state = 'd', .bytes = 77, .arrived_s = 1, .next_s = 2,
+		                   .sender = "s@example.test", .recipients = 2, .recipient_list = VIEW("a@x.test\nb@x.test"),
+		                   .reason = "later" };
+
+	wire_begin(out, CONTROL_QUEUE_ENTRY);
+	control_entry_put(out, &e);
+	torn("an entry", out, get_entry);
+	control_entry_put(out, &e);
+	struct wire_in in = { .rest = view_skip(text_view(&out->bytes), 1) };
+
+	ok(control_entry_get(&in, &entry) && in.rest.len && control_entry_get(&in, &entry) && wire_end(&in), "two in one packet");
+	ok(entry.recipient_list.len == 17 && entry.next_s == 2, "with their fields");
+	control_end_put(out, 100, "no such message");
+	torn("the end", out, get_end);
+	control_line_put(out, "a line");
+	torn("a line", out, get_line);
+}
+
+static void submit(struct wire_out *out)
+{
+	struct submit_envelope e = { .sender = "root@host.test", .sender_given = true, .full_name = "Charlie &", .ret = 'F', .envid = "v" };
+	struct submit_result r = { true, false, "0123456789abc" };
+	struct spool_recipient to = { .address = "a@b.test", .notify = 2, .orcpt = "rfc822;a@b.test" };
+
+	submit_envelope_put(out, &e);
+	torn("an envelope", out, get_envelope);
+	submit_result_put(out, &r);
+	torn("a verdict", out, get_verdict);
+	submit_recipient_put(out, &to);
+	ok(out->bytes.data[0] == SUBMIT_RECIPIENT, "a recipient of submit has submit's type");
+	torn("a recipient of submit", out, get_spool);
+}
+
+int main(void)
+{
+	struct wire_out out = { 0 };
+
+	jobs(&out);
+	recipients(&out);
+	control(&out);
+	submit(&out);
+	wire_out_free(&out);
+	return tap_done();
+}
