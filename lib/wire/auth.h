@@ -23,6 +23,19 @@ enum auth_type {
 
 enum { AUTH_MESSAGE_MAX = 12288, AUTH_MECHANISM_MAX = 32, AUTH_ADDRESS_MAX = 320, AUTH_PENDING_MAX = 16384, AUTH_TAG_MAX = 128 };
 
+/* Every mechanism of the house: word, name, does it show the password to the server's side of the channel?
+ * In the order offered; authd's registry of steps is made from the same list. */
+#define AUTH_MECHANISMS(X)                                                                                     \
+	X(PLAIN, "PLAIN", true) /* RFC 4616 */                                                                 \
+	X(LOGIN, "LOGIN", true) /* draft-murchison-sasl-login; what Outlook speaks */
+
+enum auth_mechanism {
+#define AUTH_MECHANISM_WORD(word, name, clear_text) AUTH_##word,
+	AUTH_MECHANISMS(AUTH_MECHANISM_WORD)
+#undef AUTH_MECHANISM_WORD
+	AUTH_MECHANISM_COUNT
+};
+
 enum auth_verdict {
 	AUTH_OK,
 	AUTH_DENIED,    /* wrong user or password; already delayed by authd */
@@ -60,14 +73,33 @@ bool auth_begin_get(struct wire_in *in, struct auth_begin *b);
 void auth_result_put(struct wire_out *out, const struct auth_result *r);
 bool auth_result_get(struct wire_in *in, struct auth_result *r);
 
-/* The mechanisms in the order they are offered, clear text ones only with TLS (RFC 4954 section 4,
- * RFC 3501 section 6.2.3) unless auth.without-tls allows it: "PLAIN LOGIN". Used for EHLO, CAPA, CAPABILITY. */
-const char *auth_mechanisms(bool tls, bool allow_without_tls);
+/* "ok", "denied", ...: for log lines. */
+const char *auth_verdict_name(enum auth_verdict verdict);
 
-/* Drives one exchange for a session program.  challenge() sends the challenge to the client in its protocol and
- * puts the client's decoded answer into *answer: 0, or -1 when the client cancelled or left.  authd: the line
- * (wire_dial on "authd", protocol "auth"), redialled by the caller after AUTH_TEMPORARY. */
-int auth_exchange(int authd, const struct auth_begin *b, struct auth_result *result,
-                  int (*challenge)(void *context, struct view challenge, struct view *answer), void *context);
+/* The mechanisms in the order they are offered, clear text ones only with TLS (RFC 4954 section 4,
+ * RFC 3501 section 6.2.3) unless auth.without-tls allows it: "PLAIN LOGIN", or "". Used for EHLO, CAPA, CAPABILITY. */
+const char *auth_mechanisms(bool tls, bool allow_without_tls);
+/* ASCII case does not matter; AUTH_MECHANISM_COUNT when there is none of this name. */
+enum auth_mechanism auth_mechanism_find(struct view name);
+const char *auth_mechanism_name(enum auth_mechanism m);
+bool auth_mechanism_clear_text(enum auth_mechanism m);
+
+/* Sends the challenge to the client in its protocol and puts the client's decoded answer into *answer: 0, or -1
+ * when the client cancelled or left.  The challenge is valid until the next wire_receive of the process. */
+typedef int auth_challenge(void *context, struct view challenge, struct view *answer);
+
+/* Drives one exchange for a session program: 0 and *result, or -1 when challenge() said so.  authd: a line
+ * (wire_dial on "authd.auth", protocol "auth").  After AUTH_TEMPORARY the line may be lost or out of step:
+ * the caller closes it and dials again for the next exchange (auth_line does). */
+int auth_exchange(int authd, const struct auth_begin *b, struct auth_result *result, auth_challenge *challenge,
+                  void *context);
+
+/* The same over a line that is dialled when it is needed and again when authd was replaced. */
+struct auth_line {
+	int shared_fd; /* of the wire "authd.auth" */
+	int fd;        /* -1 at first */
+};
+int auth_line_exchange(struct auth_line *line, const struct auth_begin *b, struct auth_result *result,
+                       auth_challenge *challenge, void *context);
 
 #endif

@@ -32,8 +32,10 @@ struct owner_work {
 void owner_work_put(struct wire_out *out, const struct owner_work *w);
 bool owner_work_get(struct wire_in *in, struct owner_work *w); /* takes the descriptors */
 
-/* What pop3d and imapd are given; client and token descriptors beside it. */
+/* What pop3d and imapd are given. */
 struct owner_session {
+	int fd;    /* the client; the receiver's now */
+	int token; /* closed at the end of the session, -1: none (connection.h) */
 	char address[AUTH_ADDRESS_MAX]; /* the account, for the log and as identity */
 	char home[OWNER_HOME_MAX];      /* absolute; the Maildir is home/Maildir */
 	char tag[AUTH_TAG_MAX];
@@ -44,7 +46,8 @@ struct owner_session {
 	uint64_t quota_bytes; /* 0: none */
 };
 
-/* As `rest`; the message type that reaches the program is OWNER_WORK with just these fields. */
+/* The message that reaches the program (type OWNER_WORK): these fields and the descriptors. authd sends master
+ * the same bytes behind the type as `rest`.  get: closes the descriptors when it fails; the views live as long as the packet. */
 void owner_session_put(struct wire_out *out, const struct owner_session *s);
 bool owner_session_get(struct wire_in *in, struct owner_session *s);
 

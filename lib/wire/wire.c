@@ -162,6 +162,12 @@ void wire_in_close(struct wire_in *in)
 		close(in->fds[in->fds_taken++]);
 }
 
+void wire_out_wipe(struct wire_out *out)
+{
+	if (out->bytes.data != NULL && out->bytes.cap)
+		explicit_bzero(out->bytes.data, out->bytes.len);
+}
+
 int wire_pair(int ends[2])
 {
 	int room = 4 * WIRE_MESSAGE_MAX;
@@ -224,9 +230,16 @@ static bool take_fds(struct msghdr *message, struct wire_in *in)
 	return (message->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
 }
 
+static char buffer[WIRE_MESSAGE_MAX];
+static size_t buffer_used;
+
+void wire_receive_wipe(void)
+{
+	explicit_bzero(buffer, buffer_used);
+}
+
 static enum wire_result receive(int fd, struct wire_in *in, int flags)
 {
-	static char buffer[WIRE_MESSAGE_MAX];
 	union {
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof(int) * WIRE_FDS_MAX)];
@@ -253,6 +266,7 @@ static enum wire_result receive(int fd, struct wire_in *in, int flags)
 		wire_in_close(in);
 		return WIRE_CLOSED;
 	}
+	buffer_used = (size_t)n;
 	in->type = (unsigned char)buffer[0];
 	in->rest = (struct view){ buffer + 1, (size_t)n - 1 };
 	return WIRE_OK;

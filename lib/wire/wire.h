@@ -66,6 +66,9 @@ int wire_get_fd(struct wire_in *in);
 bool wire_end(const struct wire_in *in);
 /* Closes what was not taken. */
 void wire_in_close(struct wire_in *in);
+/* A message held a secret: its bytes are wiped, the descriptors in `out` stay. */
+void wire_out_wipe(struct wire_out *out);
+void wire_receive_wipe(void); /* what the last wire_receive left in its buffer */
 
 /* ---- transport ---- */
 enum wire_result { WIRE_OK, WIRE_CLOSED, WIRE_AGAIN, WIRE_ERROR };
