@@ -4,23 +4,26 @@
 #include <unistd.h>
 
 #include "lib/wire/address.h"
+#include "lib/wire/service.h"
+
+/* porter ends a handshake that takes longer than 30 seconds; a worker waits a little more for the news. */
+enum { SECURED_WAIT_MS = 40000 };
 
 static const char *const service_names[] = { "smtp", "submission", "pop3", "imap" };
-
-_Static_assert(sizeof service_names / sizeof service_names[0] == CONNECTION_SERVICES, "a name for each service");
+_Static_assert(sizeof service_names / sizeof *service_names == CONNECTION_SERVICES, "a name for each service");
 
 const char *connection_service_name(enum connection_service service)
 {
-	return service_names[service];
+	return service < CONNECTION_SERVICES ? service_names[service] : "?";
 }
 
-static enum connection_service service_get(struct wire_in *in)
+static enum connection_service get_service(struct wire_in *in)
 {
 	uint8_t service = wire_get_byte(in);
 
 	if (service >= CONNECTION_SERVICES) {
 		in->bad = true;
-		service = 0;
+		return CONNECTION_SMTP;
 	}
 	return (enum connection_service)service;
 }
@@ -36,11 +39,11 @@ void connection_announce_put(struct wire_out *out, const struct connection_annou
 
 bool connection_announce_get(struct wire_in *in, struct connection_announce *a)
 {
-	*a = (struct connection_announce){ .service = service_get(in) };
+	a->service = get_service(in);
 	wire_get_string(in, a->clear, sizeof a->clear);
 	wire_get_string(in, a->secured, sizeof a->secured);
 	wire_get_string(in, a->busy, sizeof a->busy);
-	return wire_end(in);
+	return in->type == CONNECTION_ANNOUNCE && wire_end(in);
 }
 
 void connection_tls_put(struct wire_out *out, const struct connection_tls *tls)
@@ -54,7 +57,7 @@ void connection_tls_put(struct wire_out *out, const struct connection_tls *tls)
 
 bool connection_tls_get(struct wire_in *in, struct connection_tls *tls)
 {
-	*tls = (struct connection_tls){ .on = wire_get_bool(in) };
+	tls->on = wire_get_bool(in);
 	wire_get_string(in, tls->version, sizeof tls->version);
 	wire_get_string(in, tls->cipher, sizeof tls->cipher);
 	tls->bits = wire_get_u16(in);
@@ -79,52 +82,54 @@ void connection_put(struct wire_out *out, const struct connection *c)
 
 bool connection_get(struct wire_in *in, struct connection *c)
 {
-	*c = (struct connection){ .id = wire_get_u64(in), .fd = -1, .token = -1 };
-	c->service = service_get(in);
+	c->id = wire_get_u64(in);
+	c->service = get_service(in);
 	wire_get_address(in, &c->client);
 	wire_get_address(in, &c->local);
 	connection_tls_get(in, &c->tls);
 	c->tls_offered = wire_get_bool(in);
 	bool has_token = wire_get_bool(in);
 
+	/* Descriptors last: what is bad so far leaves them to wire_in_close. */
+	c->fd = c->token = -1;
+	if (in->bad || in->rest.len != 0 || in->fd_count != (has_token ? 2u : 1u)) {
+		in->bad = true;
+		return false;
+	}
 	c->fd = wire_get_fd(in);
 	if (has_token)
 		c->token = wire_get_fd(in);
-	if (wire_end(in))
-		return true;
-	if (c->fd >= 0)
-		close(c->fd);
-	if (c->token >= 0)
-		close(c->token);
-	c->fd = c->token = -1;
-	return false;
+	return in->type == CONNECTION_CLIENT && wire_end(in);
+}
+
+/* The answer to CONNECTION_STARTTLS: the relay's end, or -1. */
+static int get_secured(struct wire_in *in, struct connection_tls *tls)
+{
+	if (in->type != CONNECTION_SECURED || !connection_tls_get(in, tls) || !tls->on || in->rest.len != 0 ||
+	    in->fd_count != 1)
+		return -1;
+	return wire_get_fd(in);
 }
 
 bool connection_starttls(int hub, int *fd, struct connection_tls *tls)
 {
-	/* porter gives a handshake its own, shorter deadline; this one is against a porter that hangs. */
-	enum { STARTTLS_PATIENCE_MS = 120000 };
 	struct wire_out out = { 0 };
 	struct wire_in in;
 
 	wire_begin(&out, CONNECTION_STARTTLS);
 	wire_put_fd(&out, *fd);
-	enum wire_result r = wire_call(hub, &out, &in, STARTTLS_PATIENCE_MS);
+	/* A stop signal must not find a closed descriptor registered. */
+	service_session(-1);
+	enum wire_result r = wire_call(hub, &out, &in, SECURED_WAIT_MS);
 
 	wire_out_free(&out);
 	close(*fd);
 	*fd = -1;
-	if (r != WIRE_OK)
-		return false;
-	bool secured = in.type == CONNECTION_SECURED && connection_tls_get(&in, tls);
-
-	if (secured)
-		*fd = wire_get_fd(&in);
-	secured = secured && wire_end(&in);
-	wire_in_close(&in);
-	if (!secured && *fd >= 0) {
-		close(*fd);
-		*fd = -1;
+	*tls = (struct connection_tls){ 0 };
+	if (r == WIRE_OK) {
+		*fd = get_secured(&in, tls);
+		wire_in_close(&in);
 	}
-	return secured;
+	service_session(*fd);
+	return *fd >= 0;
 }
