@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/listener.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/conf/listen.h"
+
+enum { BACKLOG = 4096 /* the kernel cuts it to somaxconn: a burst of clients must not wait for SYN retries */ };
+
+/* family 0: every address of the machine. */
+static int open_socket(const struct net_address *address, struct sockaddr_storage *ss, socklen_t *len)
+{
+	struct net_address wanted = *address;
+	int off = 0;
+
+	if (address->family != 0) {
+		*len = net_address_to_sockaddr(&wanted, ss);
+		return socket(ss->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	}
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	wanted.family = fd >= 0 ? 6 : 4;
+	if (fd < 0)
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	else
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+	*len = net_address_to_sockaddr(&wanted, ss);
+	return fd;
+}
+
+static int bind_one(const struct net_address *address, struct reason *why)
+{
+	char text[NET_ADDRESS_TEXT_MAX];
+	struct sockaddr_storage ss;
+	socklen_t len;
+	int on = 1, fd = open_socket(address, &ss, &len);
+
+	net_address_text(address, text);
+	if (fd < 0)
+		return fail_errno(why, "a socket for %s port %u", text, address->port);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	if (bind(fd, (struct sockaddr *)&ss, len) < 0 || listen(fd, BACKLOG) < 0) {
+		fail_errno(why, "binding %s port %u (does another mail server run?)", address->family ? text : "*",
+		           address->port);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* A duplicate, so that a reload that fails half way leaves the old ones whole. */
+static int take_over(const struct listeners *old, const struct net_address *address)
+{
+	for (unsigned i = 0; old != NULL && i < old->count; i++) {
+		const struct listener *l = &old->rows[i];
+
+		if (l->address.port == address->port && net_address_equal(&l->address, address))
+			return fcntl(l->fd, F_DUPFD_CLOEXEC, 3);
+	}
+	return -1;
+}
+
+static int open_service(const char *service, const char *value, const struct listeners *old, struct listeners *out,
+                        struct reason *why)
+{
+	struct view rest = view_of(value);
+	int more;
+
+	for (unsigned n = 0;; n++) {
+		struct listener *l = &out->rows[out->count];
+
+		if (out->count == LISTENERS_MAX)
+			return fail(why, "more than %d listeners", LISTENERS_MAX);
+		more = listen_next(&rest, &l->address, why);
+		if (more <= 0)
+			return more;
+		snprintf(l->name, sizeof l->name, "listen.%s.%u", service, n);
+		l->fd = take_over(old, &l->address);
+		if (l->fd < 0)
+			l->fd = bind_one(&l->address, why);
+		if (l->fd < 0)
+			return -1;
+		out->count++;
+	}
+}
+
+int listeners_open(const struct settings *s, const struct listeners *old, struct listeners *out, struct reason *why)
+{
+	const struct {
+		const char *service, *value;
+	} rows[] = {
+		{ "smtp", s->listen_smtp },   { "submission", s->listen_submission }, { "submissions", s->listen_submissions },
+		{ "pop3", s->listen_pop3 },   { "pop3s", s->listen_pop3s },           { "imap", s->listen_imap },
+		{ "imaps", s->listen_imaps },
+	};
+
+	out->count = 0;
+	for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (open_service(rows[i].service, rows[i].value, old, out, why) < 0) {
+			listeners_close(out);
+			return -1;
+		}
+	return 0;
+}
+
+void listeners_close(struct listeners *l)
+{
+	for (unsigned i = 0; i < l->count; i++)
+		close(l->rows[i].fd);
+	l->count = 0;
+}
+
+int listener_local(const char *directory, const char *name, unsigned mode, gid_t gid, struct reason *why)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int n = snprintf(un.sun_path, sizeof un.sun_path, "%s/%s", directory, name);
+
+	if (n < 0 || (size_t)n >= sizeof un.sun_path)
+		return fail(why, "%s/%s: longer than a socket's path may be (%zu bytes)", directory, name,
+		            sizeof un.sun_path - 1);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return fail_errno(why, "a socket");
+	unlink(un.sun_path);
+	if (bind(fd, (struct sockaddr *)&un, sizeof un) < 0 || listen(fd, BACKLOG) < 0 ||
+	    (gid != (gid_t)-1 && chown(un.sun_path, (uid_t)-1, gid) < 0) || chmod(un.sun_path, mode) < 0) {
+		fail_errno(why, "the socket %s", un.sun_path);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}

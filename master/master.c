@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * master: the supervisor of the house.
+ *
+ * It runs as root (or, for a private instance, as an ordinary user) and does a short list of things: read the
+ * compiled settings, bind sockets, make the wires of house.c, start each program with its own ends, start it again
+ * with growing delays when it dies, start a program under a mailbox owner's uid on authd's or queued's word
+ * (owners.c), reload, stop.  It reads no mail and no network; what it decodes are fixed messages of its own
+ * children and of the people at the control socket (control.c), never text that a user wrote.
+ *
+ * Who owns it owns the machine: that is why it is small.
+ *
+ * master keeps both ends of every wire open, so that a program started again finds the same wires and its peers
+ * notice nothing but the loss of private lines, which they dial anew.
+ */
+#include "master/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/wire/house.h"
+
+enum { STAGE_PATIENCE_MS = 10000, DESCRIPTORS_WANTED = 65536 };
+
+struct master master = { .ready_fd = -1, .log_socket = -1, .keys = -1, .submit = -1, .generation = -1 };
+
+/* ---- settings and surroundings ---- */
+
+static int open_generation(int *generation, struct settings *settings, struct reason *why)
+{
+	char path[4096];
+	int n = snprintf(path, sizeof path, "%s/generations/current", master.state_directory);
+
+	if (n < 0 || (size_t)n >= sizeof path)
+		return fail(why, "%s: too long a path", master.state_directory);
+	int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (directory < 0)
+		return fail_errno(why, "opening %s (run: posthouse build)", path);
+	int file = openat(directory, "settings.cdb", O_RDONLY | O_CLOEXEC);
+	int result = file < 0 ? fail_errno(why, "opening %s/settings.cdb", path) : settings_load(settings, file, why);
+
+	if (file >= 0)
+		close(file);
+	if (result < 0)
+		close(directory);
+	else
+		*generation = directory;
+	return result;
+}
+
+static void make_directory(const char *path, mode_t mode)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		log_fatal("making the directory %s: %m", path);
+	if (chmod(path, mode) < 0)
+		log_fatal("setting the mode of %s: %m", path);
+}
+
+static void open_log(void)
+{
+	const char *to = master.settings.log_to;
+	struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+
+	log_set_debug(master.settings.log_debug);
+	master.launch.log_fd = STDERR_FILENO;
+	if (strcmp(to, "syslog") == 0) {
+		master.log_socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		if (connect(master.log_socket, (struct sockaddr *)&un, sizeof un) < 0)
+			log_fatal("connecting to /dev/log: %m (is a system log running? else set log.to to a file)");
+		log_to_socket(master.log_socket);
+	} else if (strcmp(to, "stderr") != 0) {
+		int fd = open(to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+
+		/* Descriptor 2 is replaced, so that master's own lines go there too, also after a rotation. */
+		if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
+			log_fatal("opening the log %s: %m", to);
+		close(fd);
+	}
+}
+
+static void find_accounts(void)
+{
+	struct reason why;
+
+	master.launch.privileged = geteuid() == 0;
+	for (int a = 0; a < ACCOUNTS; a++) {
+		master.uids[a] = geteuid();
+		master.gids[a] = getegid();
+		if (master.launch.privileged &&
+		    account_find((enum account)a, master.settings.account_base, &master.uids[a], &master.gids[a], &why) < 0)
+			log_fatal("%s", why.text);
+	}
+}
+
+static void write_pid(void)
+{
+	char path[4096];
+	int n = snprintf(path, sizeof path, "%s/master.pid", master.settings.directory_run);
+	int fd = n > 0 && (size_t)n < sizeof path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644) : -1;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fd < 0)
+		log_fatal("opening %s: %m", path);
+	/* Held for life: two masters on one run directory would fight for the queue. */
+	if (fcntl(fd, F_SETLK, &lock) < 0)
+		log_fatal("%s is locked: posthouse is running already (posthouse status)", path);
+	if (ftruncate(fd, 0) < 0 || fchmod(fd, 0644) < 0 || dprintf(fd, "%ld\n", (long)getpid()) < 0)
+		log_fatal("writing %s: %m", path);
+}
+
+static gid_t control_gid(void)
+{
+	const char *name = master.settings.control_group;
+	const struct group *group = name[0] ? getgrnam(name) : NULL;
+
+	if (name[0] && group == NULL)
+		log_fatal("there is no group %s (control.group)", name);
+	return group ? group->gr_gid : (gid_t)-1;
+}
+
+static void open_directories(void)
+{
+	const struct settings *s = &master.settings;
+	char keys[4096];
+
+	make_directory(s->directory_run, 0755);
+	snprintf(master.empty_root, sizeof master.empty_root, "%s/empty", s->directory_run);
+	make_directory(master.empty_root, 0555);
+	snprintf(master.drop_root, sizeof master.drop_root, "%s/drop", s->queue_directory);
+	snprintf(keys, sizeof keys, "%s/keys", s->directory_configuration);
+	/* Without keys TLS is not offered; keyd says so. */
+	master.keys = open(keys, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void raise_limits(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+		return;
+	r.rlim_cur = r.rlim_max < DESCRIPTORS_WANTED ? r.rlim_max : DESCRIPTORS_WANTED;
+	if (setrlimit(RLIMIT_NOFILE, &r) < 0)
+		log_warn("event=limits reason=\"%m\"");
+}
+
+/* ---- wires ---- */
+
+static void wire_name(char *out, size_t size, const char *peer, const char *protocol, int number)
+{
+	if (number < 0)
+		snprintf(out, size, "%s.%s", peer, protocol);
+	else
+		snprintf(out, size, "%s.%s.%d", peer, protocol, number);
+}
+
+/* number: which of several `from`s; -1 where there is one. */
+static void make_wire(struct instance *from, struct instance *to, const char *protocol, int number)
+{
+	char name[PROGRAM_NAME_MAX];
+	int ends[2];
+
+	if (wire_pair(ends) < 0)
+		log_fatal("making a wire: %m");
+	wire_name(name, sizeof name, to->row->name, protocol, -1);
+	descriptors_add(&from->descriptors, name, ends[0]);
+	wire_name(name, sizeof name, from->row->name, protocol, number);
+	descriptors_add(&to->descriptors, name, ends[1]);
+}
+
+static struct instance *resident_of(enum house_program program, unsigned number)
+{
+	for (unsigned i = 0; i < master.resident_count; i++)
+		if (master.residents[i].row == &house[program] && number-- == 0)
+			return &master.residents[i];
+	return NULL;
+}
+
+static void make_wires(void)
+{
+	for (unsigned w = 0; w < house_wire_count; w++) {
+		const struct house_wire *wire = &house_wires[w];
+		struct instance *to = resident_of(wire->to, 0), *from;
+
+		for (unsigned n = 0; (from = resident_of(wire->from, n)) != NULL; n++)
+			make_wire(from, to, wire->protocol, from->row->several && master.settings.porter_processes > 1 ? (int)n : -1);
+	}
+}
+
+/* ---- starting ---- */
+
+static void check_ready(void)
+{
+	if (master.up || master.stopping)
+		return;
+	for (unsigned i = 0; i < master.resident_count; i++)
+		if (!master.residents[i].ready)
+			return;
+	master.up = true;
+	log_info("event=ready programs=%u generation=%s", master.resident_count, master.state_directory);
+	if (master.ready_fd >= 0) {
+		ssize_t done = write(master.ready_fd, "ready\n", 6);
+
+		(void)done; /* the starter may have gone away; the house stands all the same */
+		close(master.ready_fd);
+		master.ready_fd = -1;
+	}
+}
+
+static void wire_said(struct watch *w, unsigned events)
+{
+	struct instance *i = loop_owner(w, struct instance, wire);
+	struct wire_in in;
+	enum wire_result r = wire_receive_now(w->fd, &in);
+
+	(void)events;
+	if (r != WIRE_OK)
+		return;
+	if (in.type == HOUSE_READY) {
+		i->ready = true;
+		check_ready();
+	} else if (in.type == OWNER_WORK) {
+		owners_work(i, &in);
+	} else {
+		log_warn("event=bad-message from=%s type=%d", i->row->name, in.type);
+	}
+	wire_in_close(&in);
+}
+
+void child_wire(struct instance *i)
+{
+	int ends[2];
+
+	if (wire_pair(ends) < 0)
+		log_fatal("making a wire: %m");
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	descriptors_add(&i->descriptors, "master", ends[1]);
+	i->wire.fd = ends[0];
+	i->wire.ready = wire_said;
+	loop_watch(master.loop, &i->wire, LOOP_READ);
+}
+
+void give_common(struct instance *i)
+{
+	descriptors_set(&i->descriptors, "generation", master.generation);
+	if (master.log_socket >= 0)
+		descriptors_set(&i->descriptors, "log", master.log_socket);
+}
+
+/* What may change with a generation. */
+static void give_generation(struct instance *i)
+{
+	give_common(i);
+	if (!i->row->listens)
+		return;
+	descriptors_drop(&i->descriptors, "listen.");
+	for (unsigned n = 0; n < master.listeners.count; n++)
+		descriptors_add(&i->descriptors, master.listeners.rows[n].name, master.listeners.rows[n].fd);
+}
+
+static void start_resident(struct instance *i)
+{
+	struct reason why;
+
+	if (master.stopping || instance_start(i, &master.launch, &why) == 0)
+		return;
+	log_warn("event=start-failed program=%s reason=\"%s\"", i->row->name, why.text);
+	loop_timer_set(master.loop, &i->restart, loop_now_ms(master.loop) + RESTART_MAX_MS);
+}
+
+static void restart_due(struct timer *t)
+{
+	start_resident(loop_owner(t, struct instance, restart));
+}
+
+static const char *root_of(const struct house_row *row)
+{
+	const char *roots[] = { [ROOT_NONE] = NULL,
+		                [ROOT_EMPTY] = master.empty_root,
+		                [ROOT_QUEUE] = master.settings.queue_directory,
+		                [ROOT_DROP] = master.drop_root };
+
+	return roots[row->root];
+}
+
+static void add_resident(const struct house_row *row)
+{
+	struct instance *i = &master.residents[master.resident_count++];
+
+	i->row = row;
+	i->uid = master.uids[row->account];
+	i->gid = master.gids[row->account];
+	i->root = root_of(row);
+	i->restart.due = restart_due;
+	child_wire(i);
+	give_generation(i);
+	if (row->submit)
+		descriptors_add(&i->descriptors, "listen.submit", master.submit);
+	if (row->keys && master.keys >= 0)
+		descriptors_add(&i->descriptors, "keys", master.keys);
+}
+
+static void build_house(void)
+{
+	for (int p = 0; p < HOUSE_RESIDENT; p++)
+		for (int n = 0; n < (house[p].several ? master.settings.porter_processes : 1); n++)
+			add_resident(&house[p]);
+	make_wires();
+	for (unsigned i = 0; i < master.resident_count; i++)
+		start_resident(&master.residents[i]);
+}
+
+/* ---- ends ---- */
+
+static bool stage_empty(void)
+{
+	for (unsigned i = 0; i < master.resident_count; i++)
+		if (master.residents[i].row->stage == master.stage && master.residents[i].pid)
+			return false;
+	return owners_empty(master.stage) && (master.stage != STAGES - 1 || master.retired_count == 0);
+}
+
+static void signal_stage(int number)
+{
+	for (unsigned i = 0; i < master.resident_count; i++)
+		if (master.residents[i].row->stage == master.stage && master.residents[i].pid)
+			kill(master.residents[i].pid, number);
+	owners_signal(master.stage, number);
+	for (unsigned i = 0; i < master.retired_count; i++)
+		kill(master.retired[i], number);
+}
+
+/* Goes through the stages; at each the programs are asked to end, and after a while made to. */
+static void go_on_stopping(void)
+{
+	while (stage_empty()) {
+		if (master.stage == STAGES - 1) {
+			log_info("event=stopped");
+			control_stopped();
+			loop_stop(master.loop);
+			return;
+		}
+		master.stage++;
+		signal_stage(SIGTERM);
+		loop_timer_set(master.loop, &master.stage_over, loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
+	}
+}
+
+static void stage_late(struct timer *t)
+{
+	log_warn("event=stop-forced stage=%d", (int)master.stage);
+	signal_stage(SIGKILL);
+	loop_timer_set(master.loop, t, loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
+}
+
+void house_stop(bool failed)
+{
+	master.failed = master.failed || failed;
+	if (master.stopping)
+		return;
+	log_info("event=stopping");
+	master.stopping = true;
+	master.stage = STAGE_SESSIONS;
+	for (unsigned i = 0; i < master.resident_count; i++)
+		loop_timer_clear(master.loop, &master.residents[i].restart);
+	signal_stage(SIGTERM);
+	loop_timer_set(master.loop, &master.stage_over, loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
+	go_on_stopping();
+}
+
+static void resident_ended(struct instance *i, int status)
+{
+	i->pid = 0;
+	if (master.stopping)
+		return;
+	if (WIFSIGNALED(status))
+		log_warn("event=died program=%s signal=%d", i->row->name, WTERMSIG(status));
+	else
+		log_warn("event=died program=%s exit=%d", i->row->name, WEXITSTATUS(status));
+	/* Before the house has stood once, a program that cannot start is for the operator to mend. */
+	if (!master.up) {
+		house_stop(true);
+		return;
+	}
+	int64_t delay = instance_delay_ms(i, loop_now_ms(master.loop));
+
+	if (delay == 0)
+		start_resident(i);
+	else
+		loop_timer_set(master.loop, &i->restart, loop_now_ms(master.loop) + delay);
+}
+
+static void child_ended(pid_t pid, int status)
+{
+	for (unsigned i = 0; i < master.resident_count; i++)
+		if (master.residents[i].pid == pid) {
+			resident_ended(&master.residents[i], status);
+			return;
+		}
+	for (unsigned i = 0; i < master.retired_count; i++)
+		if (master.retired[i] == pid) {
+			master.retired[i] = master.retired[--master.retired_count];
+			return;
+		}
+	owners_reap(pid, status);
+}
+
+static void on_child(int number, void *context)
+{
+	int status;
+	pid_t pid;
+
+	(void)number;
+	(void)context;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		child_ended(pid, status);
+	if (master.stopping)
+		go_on_stopping();
+}
+
+/* ---- reload ---- */
+
+static void tell_reload(struct instance *i)
+{
+	struct wire_out out = { 0 };
+	int file = openat(master.generation, "settings.cdb", O_RDONLY | O_CLOEXEC);
+
+	wire_begin(&out, HOUSE_RELOAD);
+	wire_put_fd(&out, file);
+	if (file < 0 || wire_send(i->wire.fd, &out) != WIRE_OK)
+		log_warn("event=reload-untold program=%s", i->row->name);
+	wire_out_free(&out);
+	close(file);
+}
+
+/* The successor starts on the same wires; the old one finishes what it has. */
+static void replace(struct instance *i)
+{
+	if (i->pid && master.retired_count < RETIRED_MAX) {
+		kill(i->pid, SIGHUP);
+		master.retired[master.retired_count++] = i->pid;
+		i->pid = 0;
+	} else if (i->pid) {
+		/* Too many reloads with sessions that do not end: the next life brings the new settings. */
+		kill(i->pid, SIGTERM);
+		return;
+	}
+	loop_timer_clear(master.loop, &i->restart);
+	start_resident(i);
+}
+
+int house_reload(struct reason *why)
+{
+	struct settings settings = { 0 };
+	struct listeners listeners;
+	int generation;
+
+	if (open_generation(&generation, &settings, why) < 0)
+		return -1;
+	if (listeners_open(&settings, &master.listeners, &listeners, why) < 0) {
+		settings_free(&settings);
+		close(generation);
+		return -1;
+	}
+	listeners_close(&master.listeners);
+	master.listeners = listeners;
+	close(master.generation);
+	master.generation = generation;
+	settings_free(&master.settings);
+	master.settings = settings;
+	open_log();
+	owners_retire();
+	for (unsigned n = 0; n < master.resident_count; n++) {
+		struct instance *i = &master.residents[n];
+
+		give_generation(i);
+		if (i->row->lives_on && i->pid)
+			tell_reload(i);
+		else
+			replace(i);
+	}
+	log_info("event=reloaded");
+	return 0;
+}
+
+static void on_hangup(int number, void *context)
+{
+	struct reason why;
+
+	(void)number;
+	(void)context;
+	if (!master.stopping && house_reload(&why) < 0)
+		log_warn("event=reload-refused reason=\"%s\"", why.text);
+}
+
+static void on_terminate(int number, void *context)
+{
+	(void)number;
+	(void)context;
+	house_stop(false);
+}
+
+/* ---- order of service ---- */
+
+static void read_options(int argc, char **argv)
+{
+	uint64_t number;
+	int option;
+
+	master.launch.directory = LIBEXECDIR;
+	while ((option = getopt(argc, argv, "p:r:")) != -1) {
+		if (option == 'p') {
+			master.launch.directory = optarg;
+		} else if (option == 'r' && view_number(view_of(optarg), 65535, &number)) {
+			master.ready_fd = (int)number;
+			fcntl(master.ready_fd, F_SETFD, FD_CLOEXEC);
+		} else {
+			log_warn("usage: master [-p PROGRAM_DIRECTORY] [-r READY_FD] STATE_DIRECTORY");
+			exit(EXIT_PERMANENT);
+		}
+	}
+	master.state_directory = optind < argc ? argv[optind] : LOCALSTATEDIR "/lib/posthouse";
+}
+
+static void open_sockets(void)
+{
+	const char *run = master.settings.directory_run;
+	struct reason why;
+	gid_t group = control_gid();
+	int control;
+
+	if (listeners_open(&master.settings, NULL, &master.listeners, &why) < 0)
+		log_fatal("%s", why.text);
+	master.submit = listener_local(run, "submit", 0666, (gid_t)-1, &why);
+	control = listener_local(run, "control", group == (gid_t)-1 ? 0600 : 0660, group, &why);
+	if (master.submit < 0 || control < 0)
+		log_fatal("%s", why.text);
+	control_start(control);
+}
+
+int main(int argc, char **argv)
+{
+	struct reason why;
+
+	log_open("master");
+	umask(077);
+	signal(SIGPIPE, SIG_IGN);
+	read_options(argc, argv);
+	if (open_generation(&master.generation, &master.settings, &why) < 0)
+		log_fatal("%s", why.text);
+	open_log();
+	raise_limits();
+	find_accounts();
+	open_directories();
+	write_pid();
+	master.launch.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	master.loop = loop_new();
+	master.stage_over.due = stage_late;
+	open_sockets();
+	loop_signal(master.loop, SIGCHLD, on_child, NULL);
+	loop_signal(master.loop, SIGTERM, on_terminate, NULL);
+	loop_signal(master.loop, SIGINT, on_terminate, NULL);
+	loop_signal(master.loop, SIGHUP, on_hangup, NULL);
+	build_house();
+	loop_run(master.loop);
+	return master.failed ? EXIT_TEMPORARY : EXIT_DONE;
+}

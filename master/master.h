@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: ISC */
+/* master's state, for its own files. */
+#ifndef MASTER_MASTER_H
+#define MASTER_MASTER_H
+
+#include "lib/conf/settings.h"
+#include "lib/wire/owner.h"
+#include "master/listener.h"
+#include "master/program.h"
+
+enum { PORTERS_MAX = 8, RESIDENTS_MAX = HOUSE_RESIDENT - 1 + PORTERS_MAX, RETIRED_MAX = 256, OWNERS_MAX = 4096 };
+
+struct owner {
+	struct instance instance;
+	enum owner_program program;
+	struct owner *next;
+};
+
+struct master {
+	struct loop *loop;
+	struct settings settings;
+	const char *state_directory; /* as given on the command line */
+	int generation;              /* the current generation's directory */
+	struct launch launch;
+	struct listeners listeners;
+	int submit, keys, log_socket;
+	uid_t uids[ACCOUNTS]; /* all our own uid when unprivileged */
+	gid_t gids[ACCOUNTS];
+	char empty_root[256], drop_root[1024];
+	struct instance residents[RESIDENTS_MAX];
+	unsigned resident_count;
+	struct owner *owners;
+	unsigned owner_count;
+	pid_t retired[RETIRED_MAX]; /* predecessors that finish their last clients */
+	unsigned retired_count;
+	bool up; /* every program has been ready once */
+	bool stopping, failed;
+	enum house_stage stage;
+	struct timer stage_over;
+	int ready_fd; /* -1: nobody waits */
+};
+
+extern struct master master;
+
+/* ---- owners.c ---- */
+/* OWNER_WORK from a resident; refused work is logged and its descriptors closed. */
+void owners_work(const struct instance *from, struct wire_in *in);
+/* The end of a child: true when it was an owner service. */
+bool owners_reap(pid_t pid, int status);
+void owners_signal(enum house_stage stage, int number);
+bool owners_empty(enum house_stage stage);
+/* A new generation: those that run finish and end; new work starts successors. */
+void owners_retire(void);
+
+/* ---- control.c ---- */
+void control_start(int listener);
+void control_stopped(void); /* answers those who wait for the house to be empty */
+
+/* ---- master.c ---- */
+int house_reload(struct reason *why);
+void house_stop(bool failed);
+/* The descriptors that every program has. */
+void give_common(struct instance *i);
+void child_wire(struct instance *i); /* a fresh wire "master" */
+
+#endif

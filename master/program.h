@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/* Programs as master knows them: their descriptors, starting, and starting again after a crash. */
+#ifndef MASTER_PROGRAM_H
+#define MASTER_PROGRAM_H
+
+#include <sys/types.h>
+
+#include "lib/base/loop.h"
+#include "lib/base/program.h"
+#include "master/house.h"
+
+enum {
+	RESTART_FIRST_MS = 1000,
+	RESTART_MAX_MS = 60000,
+	STEADY_MS = 10000 /* a program that lived this long starts again at once */
+};
+
+/* What a program is given: descriptors stay open in master, so that a successor finds the same wires. */
+struct descriptors {
+	struct {
+		char name[PROGRAM_NAME_MAX];
+		int fd;
+	} rows[PROGRAM_FDS_MAX];
+	unsigned count;
+};
+
+void descriptors_add(struct descriptors *d, const char *name, int fd); /* too many or too long a name is a panic */
+void descriptors_set(struct descriptors *d, const char *name, int fd); /* replaces the row of this name, or adds it */
+void descriptors_drop(struct descriptors *d, const char *prefix);      /* forgets rows; closes nothing */
+
+struct instance {
+	const struct house_row *row;
+	struct descriptors descriptors;
+	uid_t uid;
+	gid_t gid;
+	const char *root; /* NULL: no jail */
+	pid_t pid;        /* 0: not running */
+	bool ready;
+	bool retired; /* its end is wanted: reload or stop */
+	unsigned failures, starts;
+	int64_t started_ms;
+	struct timer restart;
+	struct watch wire; /* master's end of the wire "master" */
+};
+
+/* Where programs are, whether identities are changed, and what they log to (descriptor 2 of each). */
+struct launch {
+	const char *directory;
+	bool privileged;
+	int log_fd, null_fd;
+};
+
+/* Forks and execs row->name; 0, or -1 with the reason.  pid, started_ms, starts are set. */
+int instance_start(struct instance *i, const struct launch *launch, struct reason *why);
+/* After its end: how long to wait before the next start. */
+int64_t instance_delay_ms(struct instance *i, int64_t now_ms);
+
+#endif
