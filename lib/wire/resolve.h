@@ -81,4 +81,11 @@ bool resolve_expand_get(struct wire_in *in, uint32_t *question, char address[RES
 void resolve_target_put(struct wire_out *out, const struct resolve_target *t);
 bool resolve_target_get(struct wire_in *in, struct resolve_target *t);
 
+enum { RESOLVE_ANSWER_TIMEOUT_MS = 30000 };
+
+/* The blocking asker's side (smtpd, pickup): RESOLVE_CLIENT, _SENDER or _RECIPIENT.  *line is -1 or the
+ * line of the last question; it is dialled over "resolved.resolve" at need, and once more when it was lost.
+ * There is always an answer: without one from resolved it is RESOLVE_LATER, 4.3.0. */
+void resolve_ask(int *line, enum resolve_type type, struct resolve_question *q, struct resolve_answer *answer);
+
 #endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/wire/resolve.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "lib/base/program.h"
+#include "lib/wire/address.h"
+
+void resolve_question_put(struct wire_out *out, enum resolve_type type, const struct resolve_question *q)
+{
+	wire_begin(out, (unsigned char)type);
+	wire_put_u32(out, q->question);
+	wire_put_address(out, &q->client);
+	wire_put_byte(out, q->submission);
+	wire_put_string(out, q->account);
+	wire_put_string(out, q->sender);
+	wire_put_string(out, q->recipient);
+}
+
+bool resolve_question_get(struct wire_in *in, struct resolve_question *q)
+{
+	q->question = wire_get_u32(in);
+	wire_get_address(in, &q->client);
+	q->submission = wire_get_bool(in);
+	wire_get_string(in, q->account, sizeof q->account);
+	wire_get_string(in, q->sender, sizeof q->sender);
+	wire_get_string(in, q->recipient, sizeof q->recipient);
+	return wire_end(in);
+}
+
+/* What goes into an answer to a client must not be able to end its line. */
+static bool one_line(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return false;
+	return true;
+}
+
+void resolve_answer_put(struct wire_out *out, const struct resolve_answer *a)
+{
+	wire_begin(out, RESOLVE_VERDICT);
+	wire_put_u32(out, a->question);
+	wire_put_byte(out, (uint8_t)a->verdict);
+	wire_put_string(out, a->status);
+	wire_put_string(out, a->text);
+	wire_put_string(out, a->normal);
+}
+
+bool resolve_answer_get(struct wire_in *in, struct resolve_answer *a)
+{
+	a->question = wire_get_u32(in);
+	uint8_t verdict = wire_get_byte(in);
+
+	a->verdict = (enum resolve_verdict)verdict;
+	wire_get_string(in, a->status, sizeof a->status);
+	wire_get_string(in, a->text, sizeof a->text);
+	wire_get_string(in, a->normal, sizeof a->normal);
+	return wire_end(in) && verdict <= RESOLVE_LATER && one_line(a->status) && one_line(a->text) && one_line(a->normal);
+}
+
+void resolve_expand_put(struct wire_out *out, uint32_t question, struct view address)
+{
+	wire_begin(out, RESOLVE_EXPAND);
+	wire_put_u32(out, question);
+	wire_put_view(out, address);
+}
+
+bool resolve_expand_get(struct wire_in *in, uint32_t *question, char address[RESOLVE_ADDRESS_MAX])
+{
+	*question = wire_get_u32(in);
+	wire_get_string(in, address, RESOLVE_ADDRESS_MAX);
+	return wire_end(in);
+}
+
+void resolve_target_put(struct wire_out *out, const struct resolve_target *t)
+{
+	wire_begin(out, RESOLVE_TARGET);
+	wire_put_u32(out, t->question);
+	wire_put_byte(out, t->last);
+	wire_put_byte(out, t->expanded);
+	wire_put_byte(out, (uint8_t)t->kind);
+	wire_put_string(out, t->address);
+	wire_put_u32(out, t->uid);
+	wire_put_u32(out, t->gid);
+	wire_put_string(out, t->home);
+	wire_put_u64(out, t->quota_bytes);
+	wire_put_byte(out, t->lmtp);
+	wire_put_byte(out, t->mx);
+	wire_put_string(out, t->destination);
+	wire_put_byte(out, (uint8_t)t->hop_count);
+	for (unsigned i = 0; i < t->hop_count; i++)
+		wire_put_string(out, t->hops[i]);
+	wire_put_string(out, t->status);
+	wire_put_string(out, t->text);
+}
+
+bool resolve_target_get(struct wire_in *in, struct resolve_target *t)
+{
+	t->question = wire_get_u32(in);
+	t->last = wire_get_bool(in);
+	t->expanded = wire_get_bool(in);
+	uint8_t kind = wire_get_byte(in);
+
+	t->kind = (enum resolve_kind)kind;
+	wire_get_string(in, t->address, sizeof t->address);
+	t->uid = wire_get_u32(in);
+	t->gid = wire_get_u32(in);
+	wire_get_string(in, t->home, sizeof t->home);
+	t->quota_bytes = wire_get_u64(in);
+	t->lmtp = wire_get_bool(in);
+	t->mx = wire_get_bool(in);
+	wire_get_string(in, t->destination, sizeof t->destination);
+	t->hop_count = wire_get_byte(in);
+	if (t->hop_count > RESOLVE_HOPS_MAX)
+		return false;
+	for (unsigned i = 0; i < t->hop_count; i++)
+		wire_get_string(in, t->hops[i], sizeof t->hops[i]);
+	wire_get_string(in, t->status, sizeof t->status);
+	wire_get_string(in, t->text, sizeof t->text);
+	return wire_end(in) && kind <= RESOLVE_ERROR && one_line(t->text);
+}
+
+/* ---- asking ---- */
+
+static void hang_up(int *line)
+{
+	if (*line >= 0)
+		close(*line);
+	*line = -1;
+}
+
+/* SO_RCVTIMEO instead of a poll before every answer. */
+static bool dial(int *line)
+{
+	struct timeval t = { RESOLVE_ANSWER_TIMEOUT_MS / 1000, 0 };
+
+	if (*line >= 0)
+		return true;
+	*line = wire_dial(program_need_fd("resolved.resolve"), "resolve");
+	if (*line < 0)
+		return false;
+	setsockopt(*line, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+	setsockopt(*line, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
+	return true;
+}
+
+/* WIRE_CLOSED: the line was let go of (a new generation); anything else but WIRE_OK: no use asking again. */
+static enum wire_result ask_once(int *line, const struct wire_out *out, uint32_t question, struct resolve_answer *answer)
+{
+	struct wire_in in;
+
+	if (!dial(line))
+		return WIRE_ERROR;
+	enum wire_result r = wire_send(*line, out);
+
+	if (r == WIRE_OK)
+		r = wire_receive(*line, &in);
+	if (r == WIRE_OK) {
+		if (in.type != RESOLVE_VERDICT || !resolve_answer_get(&in, answer) || answer->question != question)
+			r = WIRE_ERROR;
+		wire_in_close(&in);
+	}
+	if (r != WIRE_OK)
+		hang_up(line);
+	return r;
+}
+
+void resolve_ask(int *line, enum resolve_type type, struct resolve_question *q, struct resolve_answer *answer)
+{
+	struct wire_out out = { 0 };
+
+	q->question++;
+	resolve_question_put(&out, type, q);
+	enum wire_result r = ask_once(line, &out, q->question, answer);
+
+	if (r == WIRE_CLOSED)
+		r = ask_once(line, &out, q->question, answer);
+	wire_out_free(&out);
+	if (r == WIRE_OK)
+		return;
+	*answer = (struct resolve_answer){ .question = q->question, .verdict = RESOLVE_LATER, .status = "4.3.0",
+		                           .text = "cannot look up addresses now, try again later" };
+}
