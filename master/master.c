@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/conf/generation.h"
 #include "lib/wire/house.h"
 
 enum { STAGE_PATIENCE_MS = 10000, DESCRIPTORS_WANTED = 65536 };
@@ -40,25 +41,19 @@ struct master master = { .ready_fd = -1, .log_socket = -1, .keys = -1, .submit =
 
 static int open_generation(int *generation, struct settings *settings, struct reason *why)
 {
-	char path[4096];
-	int n = snprintf(path, sizeof path, "%s/generations/current", master.state_directory);
+	int directory = generation_open(master.state_directory, why);
+	int file = directory < 0 ? -1 : generation_file(directory, "settings.cdb", why);
 
-	if (n < 0 || (size_t)n >= sizeof path)
-		return fail(why, "%s: too long a path", master.state_directory);
-	int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (directory < 0)
-		return fail_errno(why, "opening %s (run: posthouse build)", path);
-	int file = openat(directory, "settings.cdb", O_RDONLY | O_CLOEXEC);
-	int result = file < 0 ? fail_errno(why, "opening %s/settings.cdb", path) : settings_load(settings, file, why);
-
+	if (file >= 0 && settings_load(settings, file, why) == 0) {
+		close(file);
+		*generation = directory;
+		return 0;
+	}
 	if (file >= 0)
 		close(file);
-	if (result < 0)
+	if (directory >= 0)
 		close(directory);
-	else
-		*generation = directory;
-	return result;
+	return -1;
 }
 
 static void make_directory(const char *path, mode_t mode)
@@ -139,7 +134,6 @@ static void open_directories(void)
 	make_directory(s->directory_run, 0755);
 	snprintf(master.empty_root, sizeof master.empty_root, "%s/empty", s->directory_run);
 	make_directory(master.empty_root, 0555);
-	snprintf(master.drop_root, sizeof master.drop_root, "%s/drop", s->queue_directory);
 	snprintf(keys, sizeof keys, "%s/keys", s->directory_configuration);
 	/* Without keys TLS is not offered; keyd says so. */
 	master.keys = open(keys, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -290,7 +284,7 @@ static const char *root_of(const struct house_row *row)
 	const char *roots[] = { [ROOT_NONE] = NULL,
 		                [ROOT_EMPTY] = master.empty_root,
 		                [ROOT_QUEUE] = master.settings.queue_directory,
-		                [ROOT_DROP] = master.drop_root };
+		                [ROOT_DROP] = master.settings.drop_directory };
 
 	return roots[row->root];
 }

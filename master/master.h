@@ -26,7 +26,7 @@ struct master {
 	int submit, keys, log_socket;
 	uid_t uids[ACCOUNTS]; /* all our own uid when unprivileged */
 	gid_t gids[ACCOUNTS];
-	char empty_root[256], drop_root[1024];
+	char empty_root[256];
 	struct instance residents[RESIDENTS_MAX];
 	unsigned resident_count;
 	struct owner *owners;
