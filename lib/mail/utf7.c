@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: ISC */
+/* The modified UTF-7 of IMAP mailbox names, RFC 3501 section 5.1.3. */
+#include "lib/mail/charset.h"
+#include "lib/mail/utf8.h"
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
+
+static int base64_value(char c)
+{
+	if (byte_is_alpha(c))
+		return c <= 'Z' ? c - 'A' : c - 'a' + 26;
+	if (byte_is_digit(c))
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == ',' ? 63 : -1;
+}
+
+/* Printable ASCII, which must stand for itself. */
+static bool is_direct(uint32_t c)
+{
+	return c >= 0x20 && c <= 0x7e;
+}
+
+/* One UTF-16 unit of a run; *high is the first half of a pair that waits for its second. */
+static bool add_unit(uint32_t unit, uint32_t *high, struct text *out)
+{
+	if (*high) {
+		uint32_t code = 0x10000 + ((*high - 0xd800) << 10) + (unit - 0xdc00);
+
+		*high = 0;
+		return unit >= 0xdc00 && unit <= 0xdfff && utf8_add(out, code);
+	}
+	if (unit >= 0xd800 && unit <= 0xdbff) {
+		*high = unit;
+		return true;
+	}
+	/* ASCII must not be hidden in base64: one mailbox, one name.  Nor controls at all. */
+	if (is_direct(unit) || unit < 0x20 || unit == 0x7f || (unit >= 0xdc00 && unit <= 0xdfff))
+		return false;
+	return utf8_add(out, unit);
+}
+
+/* The base64 of a run, without "&" and "-". */
+static bool add_run(struct view run, struct text *out)
+{
+	uint32_t bits = 0, high = 0;
+	unsigned count = 0;
+
+	for (size_t i = 0; i < run.len; i++) {
+		int value = base64_value(run.data[i]);
+
+		if (value < 0)
+			return false;
+		bits = bits << 6 | (uint32_t)value;
+		count += 6;
+		if (count >= 16) {
+			count -= 16;
+			if (!add_unit(bits >> count & 0xffff, &high, out))
+				return false;
+			bits &= (1u << count) - 1;
+		}
+	}
+	/* Fewer than six bits may be left over, all zero, and no half of a pair. */
+	return count < 6 && bits == 0 && high == 0;
+}
+
+static bool decode(struct view name, struct text *out)
+{
+	bool behind_run = false;
+
+	while (name.len > 0) {
+		char c = name.data[0];
+
+		if ((unsigned char)c < 0x20 || (unsigned char)c > 0x7e)
+			return false;
+		name = view_skip(name, 1);
+		if (c != '&') {
+			behind_run = false;
+			if (!text_add_byte(out, c))
+				return false;
+			continue;
+		}
+		struct view run = view_take(name, view_find(name, '-'));
+
+		if (run.len == name.len)
+			return false; /* no end */
+		name = view_skip(name, run.len + 1);
+		/* Two runs side by side would be a second spelling of one. */
+		if (run.len > 0 && behind_run)
+			return false;
+		if (!(run.len == 0 ? text_add_byte(out, '&') : add_run(run, out)))
+			return false;
+		behind_run = run.len > 0;
+	}
+	return true;
+}
+
+/* Takes back what a failure left behind. */
+static bool settle(bool good, struct text *out, size_t before)
+{
+	if (!good && out->len > before) {
+		out->len = before;
+		out->data[before] = '\0';
+	}
+	return good;
+}
+
+bool utf7_to_utf8(struct view name, struct text *out)
+{
+	size_t before = out->len;
+
+	return settle(name.len <= MAILBOX_UTF7_MAX && decode(name, out), out, before);
+}
+
+/* Bits on their way into base64. */
+struct bits {
+	uint32_t bits;
+	unsigned count;
+};
+
+static bool put_unit(struct bits *b, uint32_t unit, struct text *out)
+{
+	b->bits = b->bits << 16 | unit;
+	b->count += 16;
+	while (b->count >= 6) {
+		b->count -= 6;
+		if (!text_add_byte(out, alphabet[b->bits >> b->count & 63]))
+			return false;
+	}
+	b->bits &= (1u << b->count) - 1;
+	return true;
+}
+
+static bool end_run(struct bits *b, struct text *out)
+{
+	if (b->count > 0 && !text_add_byte(out, alphabet[b->bits << (6 - b->count) & 63]))
+		return false;
+	*b = (struct bits){0, 0};
+	return text_add_byte(out, '-');
+}
+
+static bool put_code(struct bits *b, uint32_t code, struct text *out)
+{
+	if (code < 0x10000)
+		return put_unit(b, code, out);
+	code -= 0x10000;
+	return put_unit(b, 0xd800 + (code >> 10), out) && put_unit(b, 0xdc00 + (code & 0x3ff), out);
+}
+
+static bool encode(struct view name, struct text *out)
+{
+	struct bits b = {0, 0};
+	bool in_run = false;
+
+	while (name.len > 0) {
+		uint32_t code;
+		size_t len = utf8_get(name, &code);
+
+		if (len == 0 || code < 0x20 || code == 0x7f)
+			return false;
+		name = view_skip(name, len);
+		if (is_direct(code) == in_run) {
+			if (!(in_run ? end_run(&b, out) : text_add_byte(out, '&')))
+				return false;
+			in_run = !in_run;
+		}
+		if (in_run ? !put_code(&b, code, out) : !text_add(out, code == '&' ? VIEW("&-") : (struct view){(char[]){(char)code}, 1}))
+			return false;
+	}
+	return !in_run || end_run(&b, out);
+}
+
+bool utf8_to_utf7(struct view name, struct text *out)
+{
+	size_t before = out->len;
+
+	return settle(name.len <= MAILBOX_UTF7_MAX && encode(name, out), out, before);
+}
