@@ -6,13 +6,12 @@
 #ifndef LIB_WIRE_DNS_H
 #define LIB_WIRE_DNS_H
 
-#include "lib/net/address.h"
-#include "lib/wire/wire.h"
+#include "lib/wire/address.h"
 
 enum dns_type {
 	DNS_ROUTE = 16, /* string domain: where does its mail go (MX, else A/AAAA: RFC 5321 section 5.1) -> DNS_HOSTS */
 	DNS_ADDRESS,    /* string host -> DNS_HOSTS with that one host */
-	DNS_NAME,       /* an address -> DNS_HOSTS with the names in `name`, checked forwards */
+	DNS_NAME,       /* string address -> DNS_HOSTS with the names that also point back to it */
 	DNS_HOSTS
 };
 
@@ -38,10 +37,13 @@ struct dns_host {
 struct dns_answer {
 	enum dns_result result;
 	char text[256]; /* why, when not DNS_FOUND: for log and report */
+	uint32_t ttl_s; /* how long the answer may be kept */
 	struct dns_host hosts[DNS_HOSTS_MAX];
 	unsigned host_count;
 };
 
+void dns_question_put(struct wire_out *out, enum dns_type type, const char *name);
+bool dns_question_get(struct wire_in *in, enum dns_type *type, char name[DNS_NAME_MAX]);
 void dns_answer_put(struct wire_out *out, const struct dns_answer *a);
 bool dns_answer_get(struct wire_in *in, struct dns_answer *a);
 
