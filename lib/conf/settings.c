@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/base/program.h"
 #include "lib/conf/listen.h"
 
 const struct setting settings_table[] = {
@@ -378,6 +379,17 @@ int settings_load(struct settings *s, int fd, struct reason *why)
 	cdb_free(&file);
 	complete(s);
 	return result;
+}
+
+void settings_inherit(struct settings *s)
+{
+	int fd = program_generation_file("settings.cdb");
+	struct reason why;
+
+	if (settings_load(s, fd, &why) < 0)
+		log_fatal("settings.cdb: %s (run: posthouse build)", why.text);
+	close(fd);
+	log_set_debug(s->log_debug);
 }
 
 void settings_free(struct settings *s)
