@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: ISC */
+/* authd's parts: every kind of hash with known vectors, the mechanisms, the cache, the delays, the workers. */
+#include <sodium.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/conf/passwords.h"
+#include "master/authd-cache.h"
+#include "master/authd-check.h"
+#include "master/authd-delay.h"
+#include "master/authd-mechanism.h"
+#include "t/tap.h"
+
+static struct view view_string(const char *s)
+{
+	return view_of(s);
+}
+
+/* ---- hashes ---- */
+
+static const struct {
+	const char *name, *stored, *password;
+	enum hash_result result;
+} hashes[] = {
+#include "t/unit/authd-hashes.h"
+};
+
+static void test_hashes(void)
+{
+	for (size_t i = 0; i < sizeof hashes / sizeof hashes[0]; i++) {
+		struct view stored = view_string(hashes[i].stored), hash;
+		enum hash_result got = hash_check(stored, view_string(hashes[i].password));
+
+		ok(got == hashes[i].result, "hash: %s (%d)", hashes[i].name, got);
+		if (hashes[i].result == HASH_MATCHES) {
+			char wrong[HASH_PASSWORD_MAX];
+			struct reason why;
+
+			snprintf(wrong, sizeof wrong, "%sx", hashes[i].password);
+			ok(hash_check(stored, view_string(wrong)) == HASH_DIFFERS, "hash: %s, wrong password", hashes[i].name);
+			ok(hash_check(stored, VIEW("")) == (hashes[i].password[0] ? HASH_DIFFERS : HASH_MATCHES),
+			   "hash: %s, empty password", hashes[i].name);
+			ok(password_parse(stored, &hash, &why) == 0, "hash: %s is taken into the map", hashes[i].name);
+		}
+	}
+	static char huge[HASH_PASSWORD_MAX + 100];
+
+	memset(huge, 'a', sizeof huge);
+	ok(hash_check(VIEW("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="), (struct view){ huge, sizeof huge }) != HASH_MATCHES,
+	   "hash: a password that is too long");
+	ok(hash_check(VIEW("$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"),
+	              (struct view){ huge, 600 }) == HASH_DIFFERS, "hash: longer than crypt takes");
+	ok(hash_check(VIEW("$1$O3JMY.Tw$AdLnLjQ/5jXF9.MTp3gHv/"), (struct view){ "password\0x", 10 }) == HASH_DIFFERS,
+	   "hash: crypt does not stop at a NUL");
+}
+
+/* ---- mechanisms ---- */
+
+#define INPUT(literal) true, VIEW(literal)
+
+static const struct {
+	const char *name;
+	enum auth_mechanism mechanism;
+	bool has_input;
+	struct view input;
+	enum sasl_result result;
+	const char *user, *password;
+} first_steps[] = {
+	{ "PLAIN", AUTH_PLAIN, INPUT("\0anna\0pw"), SASL_CHECK, "anna", "pw" },
+	{ "PLAIN with the same identity", AUTH_PLAIN, INPUT("Anna\0anna\0pw"), SASL_CHECK, "anna", "pw" },
+	{ "PLAIN for another", AUTH_PLAIN, INPUT("bert\0anna\0pw"), SASL_DENIED, "anna", "pw" },
+	{ "PLAIN without a password", AUTH_PLAIN, INPUT("\0anna\0"), SASL_DENIED, "anna", "" },
+	{ "PLAIN without a name", AUTH_PLAIN, INPUT("\0\0pw"), SASL_DENIED, "", "pw" },
+	{ "PLAIN with one NUL", AUTH_PLAIN, INPUT("anna\0pw"), SASL_MALFORMED, "", "" },
+	{ "PLAIN with three", AUTH_PLAIN, INPUT("\0anna\0pw\0x"), SASL_MALFORMED, "anna", "" },
+	{ "PLAIN, empty", AUTH_PLAIN, INPUT(""), SASL_MALFORMED, "", "" },
+	{ "PLAIN, no initial response", AUTH_PLAIN, false, { "", 0 }, SASL_CHALLENGE, "", "" },
+	{ "LOGIN with the name", AUTH_LOGIN, INPUT("anna"), SASL_CHALLENGE, "anna", "" },
+	{ "LOGIN with an empty name", AUTH_LOGIN, INPUT(""), SASL_DENIED, "", "" },
+	{ "LOGIN with a NUL in the name", AUTH_LOGIN, INPUT("an\0na"), SASL_MALFORMED, "", "" },
+	{ "LOGIN, no initial response", AUTH_LOGIN, false, { "", 0 }, SASL_CHALLENGE, "", "" },
+};
+
+static void test_mechanisms(void)
+{
+	struct sasl s;
+	struct view challenge;
+
+	for (size_t i = 0; i < sizeof first_steps / sizeof first_steps[0]; i++) {
+		sasl_start(&s, first_steps[i].mechanism);
+		ok(sasl_step(&s, first_steps[i].has_input, first_steps[i].input, &challenge) == first_steps[i].result,
+		   "%s", first_steps[i].name);
+		is_string(s.user, first_steps[i].user, "%s: the name", first_steps[i].name);
+		is_string(s.password, first_steps[i].password, "%s: the password", first_steps[i].name);
+	}
+	sasl_start(&s, AUTH_PLAIN);
+	ok(sasl_step(&s, false, VIEW(""), &challenge) == SASL_CHALLENGE && challenge.len == 0, "PLAIN asks with an empty challenge");
+	ok(sasl_step(&s, true, VIEW("\0anna\0pw"), &challenge) == SASL_CHECK, "and is answered");
+
+	sasl_start(&s, AUTH_LOGIN);
+	ok(sasl_step(&s, false, VIEW(""), &challenge) == SASL_CHALLENGE && view_equal(challenge, VIEW("Username:")), "LOGIN asks for a name");
+	ok(sasl_step(&s, true, VIEW("anna"), &challenge) == SASL_CHALLENGE && view_equal(challenge, VIEW("Password:")), "then for a password");
+	ok(sasl_step(&s, true, VIEW("p w"), &challenge) == SASL_CHECK && s.password_len == 3, "and has both");
+
+	static char long_one[SASL_PASSWORD_MAX + 2] = "";
+
+	memset(long_one, 'a', sizeof long_one);
+	sasl_start(&s, AUTH_LOGIN);
+	ok(sasl_step(&s, true, (struct view){ long_one, AUTH_ADDRESS_MAX }, &challenge) == SASL_MALFORMED, "a name that is too long");
+	sasl_start(&s, AUTH_LOGIN);
+	sasl_step(&s, true, VIEW("anna"), &challenge);
+	ok(sasl_step(&s, true, (struct view){ long_one, SASL_PASSWORD_MAX }, &challenge) == SASL_CHECK, "the longest password");
+	sasl_start(&s, AUTH_LOGIN);
+	sasl_step(&s, true, VIEW("anna"), &challenge);
+	ok(sasl_step(&s, true, (struct view){ long_one, SASL_PASSWORD_MAX + 1 }, &challenge) == SASL_DENIED, "one byte more");
+}
+
+/* ---- cache ---- */
+
+static void test_cache(void)
+{
+	struct cache *c = cache_new(64, 1000);
+	struct view anna = VIEW("anna@example.test"), hash = VIEW("$6$x"), pw = VIEW("pw");
+
+	ok(!cache_has(c, anna, hash, pw, 0), "cache: empty");
+	cache_add(c, anna, hash, pw, 0);
+	ok(cache_has(c, anna, hash, pw, 999), "cache: the same again");
+	ok(!cache_has(c, anna, hash, pw, 1000), "cache: not after its lifetime");
+	cache_add(c, anna, hash, pw, 2000);
+	ok(cache_has(c, anna, hash, pw, 2001), "cache: renewed");
+	ok(!cache_has(c, anna, VIEW("$6$y"), pw, 2001), "cache: not when the stored hash is another");
+	ok(!cache_has(c, anna, hash, VIEW("pW"), 2001), "cache: not with another password");
+	ok(!cache_has(c, VIEW("bert@example.test"), hash, pw, 2001), "cache: not for another user");
+	ok(!cache_has(c, anna, VIEW("$6$xp"), VIEW("w"), 2001), "cache: the parts keep their borders");
+	unsigned found = 0;
+	char name[32];
+
+	for (int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof name, "u%04d", i);
+		cache_add(c, view_string(name), hash, pw, 3000 + i % 7);
+	}
+	for (int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof name, "u%04d", i);
+		found += cache_has(c, view_string(name), hash, pw, 3000);
+	}
+	ok(found > 32 && found <= 64, "cache: bounded (%u of 64 places)", found);
+	cache_free(&c);
+	c = cache_new(64, 0);
+	cache_add(c, anna, hash, pw, 0);
+	ok(!cache_has(c, anna, hash, pw, 0), "cache: a lifetime of 0 keeps nothing");
+	cache_free(&c);
+}
+
+/* ---- delays ---- */
+
+static void test_delay(void)
+{
+	struct delay *d = delay_new(64, 2000);
+	struct net_address a = { .family = 4, .bytes = { 192, 0, 2, 1 } }, b = { .family = 4, .bytes = { 192, 0, 2, 2 } };
+	struct net_address six = { .family = 6, .bytes = { 0x20, 1, 0xd, 0xb8 } }, near = six, far = six;
+	static const int64_t want[] = { 2000, 4000, 8000, 16000, DELAY_MAX_MS, DELAY_MAX_MS };
+
+	near.bytes[15] = 9;
+	far.bytes[5] = 9;
+	for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+		char account[32];
+
+		snprintf(account, sizeof account, "u%zu@example.test", i);
+		int64_t got = delay_failed(d, &a, view_string(account), 0);
+
+		ok(got == want[i], "delay: failure %zu of an address waits %lld ms", i + 1, (long long)got);
+	}
+	ok(delay_failed(d, &b, VIEW("anna@example.test"), 0) == 2000, "delay: another address begins anew");
+	ok(delay_failed(d, &b, VIEW("x@example.test"), DELAY_HALF_LIFE_MS * 2) == 2000, "delay: forgotten with time");
+	ok(delay_failed(d, &a, VIEW("y@example.test"), DELAY_HALF_LIFE_MS) == 16000, "delay: of six failures three are left, and one more");
+	ok(delay_failed(d, &six, VIEW("v@example.test"), 0) == 2000, "delay: IPv6");
+	ok(delay_failed(d, &near, VIEW("w@example.test"), 0) == 4000, "delay: the same /64");
+	ok(delay_failed(d, &far, VIEW("u@example.test"), 0) == 2000, "delay: another /64");
+	for (int i = 0; i < 3; i++) {
+		struct net_address each = { .family = 4, .bytes = { 10, 0, 0, (uint8_t)i } };
+
+		ok(delay_failed(d, &each, VIEW("target@example.test"), 0) == 2000 << i, "delay: an account that is tried from everywhere");
+	}
+	delay_free(&d);
+	d = delay_new(64, 0);
+	delay_failed(d, &a, VIEW("a@b"), 0);
+	ok(delay_failed(d, &a, VIEW("a@b"), 0) == 0, "delay: a base of 0 never waits");
+	delay_free(&d);
+}
+
+/* ---- workers ---- */
+
+static struct loop *loop;
+static unsigned outstanding;
+static enum hash_result last_result;
+
+static void count_done(struct check *check, enum hash_result result)
+{
+	(void)check;
+	last_result = result;
+	if (--outstanding == 0)
+		loop_stop(loop);
+}
+
+static void forget_nothing(void)
+{
+}
+
+static void run_checks(void)
+{
+	if (outstanding)
+		loop_run(loop);
+}
+
+static void test_workers(void)
+{
+	enum { MANY = CHECKS_PER_WORKER + 1 }; /* one at work, the others waiting */
+	static struct check checks[MANY + 1];
+	static const struct view cheap = { "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", 33 };
+
+	fflush(stdout);
+	loop = loop_new();
+	struct checker *c = checker_start(loop, 1, forget_nothing);
+
+	checks[0] = (struct check){ .stored = cheap, .password = VIEW("password"), .done = count_done };
+	outstanding = 1;
+	ok(checker_submit(c, &checks[0]), "workers: a check is taken");
+	run_checks();
+	ok(last_result == HASH_MATCHES, "workers: and answered");
+	checks[0].password = VIEW("Password");
+	outstanding = 1;
+	checker_submit(c, &checks[0]);
+	run_checks();
+	ok(last_result == HASH_DIFFERS, "workers: a wrong one too");
+
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i <= MANY; i++) {
+		checks[i] = (struct check){ .stored = cheap, .password = VIEW("password"), .done = count_done };
+		taken += checker_submit(c, &checks[i]);
+	}
+	ok(taken == MANY, "workers: the queue ends at %d (%u)", MANY, taken);
+	/* The first is at work, the second and the last wait: all three leave. */
+	checker_cancel(c, &checks[0]);
+	checker_cancel(c, &checks[1]);
+	checker_cancel(c, &checks[MANY - 1]);
+	checker_cancel(c, &checks[MANY]);
+	outstanding = MANY - 3;
+	last_result = HASH_DIFFERS;
+	run_checks();
+	ok(outstanding == 0 && last_result == HASH_MATCHES, "workers: cancelled checks are not answered, all others are");
+	checks[0] = (struct check){ .stored = VIEW("$y$nonsense"), .password = VIEW("x"), .done = count_done };
+	outstanding = 1;
+	checker_submit(c, &checks[0]);
+	run_checks();
+	ok(last_result == HASH_UNUSABLE, "workers: a damaged hash is unusable");
+	checks[0] = (struct check){ .stored = cheap, .password = VIEW("password"), .done = count_done };
+	outstanding = 1;
+	checker_submit(c, &checks[0]);
+	run_checks();
+	ok(last_result == HASH_MATCHES, "workers: and the worker goes on");
+}
+
+int main(void)
+{
+	if (sodium_init() < 0)
+		return 1;
+	alarm(120);
+	test_hashes();
+	test_mechanisms();
+	test_cache();
+	test_delay();
+	test_workers();
+	return tap_done();
+}
