@@ -102,6 +102,41 @@ bool access_decode(struct view value, struct access *out)
 	return value_end(&r) && action < ACTIONS;
 }
 
+static bool network_text(struct view key, struct text *out)
+{
+	struct net_address address = { .family = key.len > 3 ? (uint8_t)key.data[1] : 0 };
+	char text[NET_ADDRESS_TEXT_MAX];
+	unsigned most = address.family == 4 ? 32 : 128;
+
+	if (key.len != 3 + most / 8)
+		return false;
+	for (size_t i = 3; i < key.len; i++)
+		address.bytes[i - 3] = (uint8_t)key.data[i];
+	text_add_string(out, net_address_text(&address, text));
+	if ((unsigned char)key.data[2] != most)
+		text_format(out, "/%u", (unsigned)(unsigned char)key.data[2]);
+	return true;
+}
+
+bool access_key_text(struct view key, struct text *out)
+{
+	if (key.len && key.data[0] == 'n')
+		return network_text(key, out);
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (view_starts(key, view_of(names[i].compiled))) {
+			text_add_string(out, names[i].text);
+			text_add(out, view_skip(key, 2));
+			return true;
+		}
+	}
+	return false;
+}
+
+void access_text(const struct access *a, struct text *out)
+{
+	text_format(out, "%s%s%.*s", actions[a->action], a->text.len ? " " : "", VIEW_ARG(a->text));
+}
+
 void access_note_length(struct access_lengths *lengths, struct view key)
 {
 	if (key.len < 3 || key.data[0] != 'n')

@@ -39,6 +39,9 @@ int access_key(struct view key, struct text *out, struct reason *why);
 int access_parse(struct view text, struct access *out, struct reason *why);
 void access_encode(const struct access *a, struct text *out);
 bool access_decode(struct view value, struct access *out);
+/* Compiled keys and values as text again; false: not a key of the text. */
+bool access_key_text(struct view compiled, struct text *out);
+void access_text(const struct access *a, struct text *out);
 
 /* The builder notes each network's length and adds one entry that lists them, so that a
  * lookup asks only for lengths in use. */

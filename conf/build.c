@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: ISC */
+/* posthouse build, rollback, settings. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "conf/command.h"
+#include "conf/model.h"
+#include "lib/conf/generation.h"
+
+static const char *plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static int build_locked(const struct command *c)
+{
+	struct model m;
+	struct reason why;
+	int code = EXIT_DONE;
+	long number = -1;
+
+	model_read(&m, c->confdir, NULL);
+	problems_print(&m.problems);
+	if (m.problems.errors) {
+		fprintf(stderr, "posthouse: %u error%s; the current generation is untouched\n", m.problems.errors,
+		        plural(m.problems.errors));
+		code = EXIT_PERMANENT;
+	} else if ((number = model_publish(&m, &why)) < 0) {
+		code = command_fail(EXIT_TEMPORARY, &why);
+	} else {
+		printf("generation %ld: %zu domain%s, %zu user%s, %zu alias%s, %zu route%s, %zu access rule%s, %zu "
+		       "certificate%s\n",
+		       number, m.maps[MAP_DOMAINS].count, plural(m.maps[MAP_DOMAINS].count), m.maps[MAP_USERS].count,
+		       plural(m.maps[MAP_USERS].count), m.maps[MAP_ALIASES].count,
+		       m.maps[MAP_ALIASES].count == 1 ? "" : "es", m.maps[MAP_ROUTES].count,
+		       plural(m.maps[MAP_ROUTES].count), m.maps[MAP_ACCESS].count, plural(m.maps[MAP_ACCESS].count),
+		       m.certificate_count, plural(m.certificate_count));
+	}
+	model_free(&m);
+	return code;
+}
+
+/* The lock keeps a tool from changing the texts between two reads. */
+int command_build(const struct command *c, int argc, char **argv)
+{
+	struct reason why;
+
+	(void)argv;
+	if (argc > 0)
+		return command_usage(c, "");
+	int directory = open(c->confdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (directory < 0 || flock(directory, LOCK_EX) != 0) {
+		fail_errno(&why, "open and lock %s", c->confdir);
+		return command_fail(EXIT_TEMPORARY, &why);
+	}
+	int code = build_locked(c);
+
+	close(directory);
+	return code;
+}
+
+int command_rollback(const struct command *c, int argc, char **argv)
+{
+	struct model m;
+	struct reason why;
+	uint64_t wanted = 0;
+
+	if (argc > 1 || (argc == 1 && !view_number(view_of(argv[0]), GENERATION_MAX, &wanted)))
+		return command_usage(c, "[NUMBER]");
+	/* Only directory.state is needed: a text that does not build must not stand in the way. */
+	model_read_settings(&m, c->confdir, NULL);
+	long number = generation_rollback(m.settings.directory_state, (long)wanted, &why);
+	int code = EXIT_DONE;
+
+	if (number < 0) {
+		code = command_fail(EXIT_PERMANENT, &why);
+	} else {
+		printf("generation %ld is current; the texts are as they were, mend them before the next build\n", number);
+		fflush(stdout);
+		code = house_reload_if_running(&m.settings);
+	}
+	model_free(&m);
+	return code;
+}
+
+static void show_setting(const struct model *m, const struct setting *row)
+{
+	struct text value;
+	int line = model_setting_line(m, row->key);
+
+	text_init(&value, 2 * SETTING_VALUE_MAX);
+	setting_format(&m->settings, row, &value);
+	if (line)
+		printf("%s %s   # line %d; default %s\n", row->key, value.data, line, row->initial);
+	else
+		printf("%s %s\n", row->key, value.data);
+	text_free(&value);
+}
+
+int command_settings(const struct command *c, int argc, char **argv)
+{
+	struct model m;
+	const struct setting *one = argc == 1 ? setting_find(view_of(argv[0])) : NULL;
+
+	if (argc > 1)
+		return command_usage(c, "[KEY]");
+	if (argc == 1 && one == NULL) {
+		fprintf(stderr, "posthouse: there is no setting \"%s\"; posthouse.conf(5) lists them\n", argv[0]);
+		return EXIT_PERMANENT;
+	}
+	int code = command_settings_read(c, &m);
+
+	for (size_t i = 0; i < settings_count && code == EXIT_DONE; i++)
+		if (one == NULL || one == &settings_table[i])
+			show_setting(&m, &settings_table[i]);
+	model_free(&m);
+	return code;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Certificates: certs/NAME.pem is a chain, the host's certificate first; the key that fits it is
+ * in keys/.  The names a certificate serves are those it has in it.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "conf/model.h"
+
+enum { CHAIN_MAX = 16, CHAIN_TEXT_MAX = 1 << 18 };
+
+struct key {
+	const char *name; /* of the file */
+	char digest[CERTIFICATE_KEY_BYTES];
+};
+
+struct keys {
+	struct key *all;
+	size_t count;
+};
+
+static bool digest_public(const X509_PUBKEY *public, char out[CERTIFICATE_KEY_BYTES])
+{
+	unsigned char *der = NULL;
+	int len = i2d_X509_PUBKEY(public, &der);
+	bool good = len > 0 && EVP_Digest(der, (size_t)len, (unsigned char *)out, NULL, EVP_sha256(), NULL) == 1;
+
+	OPENSSL_free(der);
+	return good;
+}
+
+static bool digest_key(EVP_PKEY *key, char out[CERTIFICATE_KEY_BYTES])
+{
+	X509_PUBKEY *public = NULL;
+	bool good = X509_PUBKEY_set(&public, key) == 1 && digest_public(public, out);
+
+	X509_PUBKEY_free(public);
+	return good;
+}
+
+/* No passphrase is ever asked for: keyd has nobody to ask at a restart. */
+static int no_passphrase(char *buffer, int size, int writing, void *context)
+{
+	(void)buffer, (void)size, (void)writing, (void)context;
+	return 0;
+}
+
+static bool is_pem(const struct dirent *e)
+{
+	return e->d_name[0] != '.' && view_ends_nocase(view_of(e->d_name), VIEW(".pem"));
+}
+
+static int pem_only(const struct dirent *e)
+{
+	return is_pem(e);
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static void read_key(struct model *m, struct keys *keys, const char *directory, const char *name)
+{
+	const char *path = model_path(m, directory, name);
+	struct stat st;
+	BIO *file = BIO_new_file(path, "r");
+
+	if (file == NULL || stat(path, &st) != 0) {
+		problem_error(&m->problems, path, 0, "%s", strerror(errno));
+		BIO_free(file);
+		return;
+	}
+	if ((st.st_mode & 077) != 0)
+		problem_error(&m->problems, path, 0, "others may read this private key; chmod 600 it");
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL);
+	struct key *slot = &keys->all[keys->count];
+
+	if (key != NULL && digest_key(key, slot->digest)) {
+		slot->name = path;
+		keys->count++;
+	} else {
+		problem_error(&m->problems, path, 0, "not a private key in PEM without a passphrase");
+	}
+	EVP_PKEY_free(key);
+	BIO_free(file);
+}
+
+static void read_keys(struct model *m, struct keys *keys)
+{
+	const char *directory = model_path(m, m->confdir, "keys");
+	struct dirent **names;
+	int count = scandir(directory, &names, pem_only, by_name);
+
+	if (count < 0) {
+		if (errno != ENOENT)
+			problem_error(&m->problems, directory, 0, "%s", strerror(errno));
+		return;
+	}
+	keys->all = memory_get(sizeof *keys->all * (size_t)(count + 1));
+	for (int i = 0; i < count; i++) {
+		read_key(m, keys, directory, names[i]->d_name);
+		free(names[i]);
+	}
+	free(names);
+}
+
+static void add_name(struct model *m, struct model_certificate *c, const char *name, size_t len)
+{
+	char *copy = arena_string(&m->arena, (struct view){ name, len });
+
+	for (size_t i = 0; i < len; i++)
+		copy[i] = byte_lower(copy[i]);
+	c->names = memory_grow(c->names, sizeof *c->names * (c->name_count + 1));
+	c->names[c->name_count++] = (struct view){ copy, len };
+}
+
+/* RFC 6125: the names of subjectAltName; the common name only where there is no such extension. */
+static void read_names(struct model *m, struct model_certificate *c, X509 *certificate)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+	char common[256];
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+		if (name->type == GEN_DNS)
+			add_name(m, c, (const char *)ASN1_STRING_get0_data(name->d.dNSName),
+			         (size_t)ASN1_STRING_length(name->d.dNSName));
+	}
+	int len = names == NULL ? X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, common,
+	                                                    sizeof common)
+	                        : -1;
+
+	if (len > 0)
+		add_name(m, c, common, (size_t)len);
+	GENERAL_NAMES_free(names);
+}
+
+static void check_dates(struct model *m, struct model_certificate *c, X509 *certificate, const char *path)
+{
+	struct tm tm;
+	time_t now = time(NULL);
+
+	ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm);
+	c->expires_s = timegm(&tm);
+	if (c->expires_s < now)
+		problem_warning(&m->problems, path, 0, "the certificate has expired; renew it");
+	ASN1_TIME_to_tm(X509_get0_notBefore(certificate), &tm);
+	if (timegm(&tm) > now)
+		problem_warning(&m->problems, path, 0, "the certificate is not valid yet; look at the clock");
+}
+
+static void find_key(struct model *m, struct model_certificate *c, const struct keys *keys, const char *path,
+                     const char *name)
+{
+	const char *same_name = model_path(m, model_path(m, m->confdir, "keys"), name);
+	struct stat st;
+
+	for (size_t i = 0; i < keys->count; i++)
+		if (memcmp(keys->all[i].digest, c->certificate.key_digest.data, CERTIFICATE_KEY_BYTES) == 0)
+			c->certificate.key_path = view_of(keys->all[i].name);
+	if (c->certificate.key_path.len)
+		return;
+	if (stat(same_name, &st) == 0)
+		problem_error(&m->problems, path, 0, "%s is not the private key of this certificate; put the right one there",
+		              same_name);
+	else
+		problem_error(&m->problems, path, 0, "there is no private key for this certificate; put it into %s", same_name);
+}
+
+/* The chain as PEM again, so that nothing else that may stand in the file gets into a generation. */
+static X509 *read_chain(struct model *m, BIO *file, struct model_certificate *c)
+{
+	BIO *memory = BIO_new(BIO_s_mem());
+	X509 *first = NULL, *next;
+	char *data;
+	int count = 0;
+
+	while (count < CHAIN_MAX && (next = PEM_read_bio_X509(file, NULL, no_passphrase, NULL)) != NULL) {
+		PEM_write_bio_X509(memory, next);
+		if (count++ == 0)
+			first = next;
+		else
+			X509_free(next);
+	}
+	long len = BIO_get_mem_data(memory, &data);
+
+	c->certificate.chain = arena_copy(&m->arena, (struct view){ data, (size_t)len });
+	BIO_free(memory);
+	ERR_clear_error();
+	return first;
+}
+
+static void read_certificate(struct model *m, const struct keys *keys, const char *directory, const char *name)
+{
+	struct model_certificate c = { .certificate.index = (uint32_t)m->certificate_count };
+	const char *path = model_path(m, directory, name);
+	char digest[CERTIFICATE_KEY_BYTES];
+	BIO *file = BIO_new_file(path, "r");
+
+	if (file == NULL) {
+		problem_error(&m->problems, path, 0, "%s", strerror(errno));
+		return;
+	}
+	X509 *certificate = read_chain(m, file, &c);
+
+	BIO_free(file);
+	if (certificate == NULL || !digest_public(X509_get_X509_PUBKEY(certificate), digest)) {
+		problem_error(&m->problems, path, 0, "there is no certificate in PEM in it");
+		X509_free(certificate);
+		return;
+	}
+	c.certificate.key_digest = arena_copy(&m->arena, (struct view){ digest, sizeof digest });
+	c.certificate.file = view_of(path);
+	read_names(m, &c, certificate);
+	if (c.name_count == 0)
+		problem_warning(&m->problems, path, 0, "the certificate has no host name in it");
+	check_dates(m, &c, certificate, path);
+	find_key(m, &c, keys, path, name);
+	X509_free(certificate);
+	m->certificates[m->certificate_count++] = c;
+}
+
+static bool serves(const struct model_certificate *c, struct view host)
+{
+	struct view parent = view_skip(host, view_find(host, '.'));
+
+	for (size_t i = 0; i < c->name_count; i++) {
+		struct view name = c->names[i];
+
+		if (view_equal_nocase(name, host))
+			return true;
+		if (view_starts(name, VIEW("*.")) && view_equal_nocase(view_skip(name, 1), parent))
+			return true;
+	}
+	return false;
+}
+
+static void choose_default(struct model *m)
+{
+	for (size_t i = m->certificate_count; i-- > 0;)
+		if (serves(&m->certificates[i], view_of(m->settings.host_name)))
+			m->certificate_default = i;
+}
+
+static bool offers_tls(const struct settings *s)
+{
+	return s->listen_submissions[0] || s->listen_pop3s[0] || s->listen_imaps[0];
+}
+
+void model_read_certificates(struct model *m)
+{
+	const char *set = m->settings.tls_certificates, *directory = model_path(m, m->confdir, set);
+	struct keys keys = { 0 };
+	struct dirent **names;
+
+	int count = set[0] ? scandir(directory, &names, pem_only, by_name) : 0;
+
+	if (count < 0 && errno != ENOENT)
+		problem_error(&m->problems, directory, 0, "%s", strerror(errno));
+	if (count > 0) {
+		read_keys(m, &keys);
+		m->certificates = memory_get(sizeof *m->certificates * (size_t)count);
+		for (int i = 0; i < count; i++) {
+			read_certificate(m, &keys, directory, names[i]->d_name);
+			free(names[i]);
+		}
+		free(names);
+		free(keys.all);
+	}
+	choose_default(m);
+	if (count <= 0 && offers_tls(&m->settings))
+		problem_warning(&m->problems, directory, 0, "no certificate: TLS is not offered; put NAME.pem here and its key "
+		                                            "into %s/keys/NAME.pem", m->confdir);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: ISC */
+/* posthouse check: everything that may be wrong with a house, looked at together. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conf/command.h"
+#include "conf/model.h"
+#include "lib/conf/accounts.h"
+#include "lib/conf/generation.h"
+#include "lib/conf/listen.h"
+#include "lib/wire/control.h"
+
+enum { EXPIRES_SOON_S = 14 * 86400, DISK_LOW_PERCENT = 10, DISK_FULL_PERCENT = 2 };
+
+struct directory_row {
+	const char *setting, *below;
+	mode_t mode;
+	const char *owner, *group;
+};
+
+static const struct directory_row directories[] = {
+#define DIRECTORY(setting, below, mode, owner, group) { setting, below, mode, owner, group },
+#include "conf/install.table"
+#undef DIRECTORY
+};
+
+/* ---- directories ---- */
+
+static int account_by_word(const char *word)
+{
+	static const char *const words[] = {
+#define ACCOUNT(account, purpose) #account,
+#include "lib/conf/accounts.def"
+#undef ACCOUNT
+	};
+
+	for (int i = 0; i < ACCOUNTS; i++)
+		if (strcmp(words[i], word) == 0)
+			return i;
+	return -1;
+}
+
+static bool owner_of(struct model *m, const char *word, uid_t *uid)
+{
+	gid_t gid;
+	struct reason why;
+	int account = account_by_word(word);
+
+	*uid = 0;
+	if (account < 0)
+		return true;
+	if (account == ACCOUNT_vmail && m->settings.mailbox_uid) {
+		*uid = (uid_t)m->settings.mailbox_uid;
+		return true;
+	}
+	if (account_find((enum account)account, m->settings.account_base, uid, &gid, &why) == 0)
+		return true;
+	problem_error(&m->problems, NULL, 0, "%s", why.text);
+	return false;
+}
+
+static void check_directory(struct model *m, const struct directory_row *row)
+{
+	const struct setting *setting = setting_find(view_of(row->setting));
+	struct text base;
+	char path[PATH_MAX];
+	struct stat st;
+	uid_t owner = geteuid();
+
+	text_init(&base, PATH_MAX);
+	setting_format(&m->settings, setting, &base);
+	snprintf(path, sizeof path, "%s%s%s", base.data, row->below[0] ? "/" : "", row->below);
+	text_free(&base);
+	if (stat(path, &st) != 0) {
+		/* keys and certs may be somewhere else or not there at all; the build has said so. */
+		if (errno != ENOENT)
+			problem_error(&m->problems, path, 0, "%s", strerror(errno));
+		else if (row->below[0] == '\0')
+			problem_error(&m->problems, path, 0, "there is no such directory; make install, or systemd-tmpfiles --create, "
+			                                     "makes it (mode %04o, owner %s)", row->mode, row->owner);
+		return;
+	}
+	if ((st.st_mode & 07777 & ~row->mode) != 0)
+		problem_warning(&m->problems, path, 0, "its mode is %04o; chmod %04o it", st.st_mode & 07777, row->mode);
+	if (geteuid() == 0 && !owner_of(m, row->owner, &owner))
+		return;
+	if (geteuid() == 0 && st.st_uid != owner)
+		problem_error(&m->problems, path, 0, "it belongs to uid %u; chown it to uid %u (%s)", st.st_uid, owner, row->owner);
+}
+
+/* ---- certificates, disk ---- */
+
+static void check_certificates(struct model *m)
+{
+	int64_t now = time(NULL);
+
+	for (size_t i = 0; i < m->certificate_count; i++) {
+		const struct model_certificate *c = &m->certificates[i];
+
+		if (c->expires_s >= now && c->expires_s - now < EXPIRES_SOON_S)
+			problem_warning(&m->problems, c->certificate.file.data, 0, "the certificate expires in %d days; renew it",
+			                (int)((c->expires_s - now) / 86400));
+	}
+}
+
+static void check_disk(struct model *m, const char *path)
+{
+	struct statvfs fs;
+
+	if (statvfs(path, &fs) != 0 || fs.f_blocks == 0)
+		return;
+	unsigned blocks = (unsigned)(fs.f_bavail * 100 / fs.f_blocks);
+	unsigned files = fs.f_files ? (unsigned)(fs.f_favail * 100 / fs.f_files) : 100;
+
+	if (blocks < DISK_FULL_PERCENT || files < DISK_FULL_PERCENT)
+		problem_error(&m->problems, path, 0, "%u%% of the disk and %u%% of its inodes are free; make room", blocks, files);
+	else if (blocks < DISK_LOW_PERCENT || files < DISK_LOW_PERCENT)
+		problem_warning(&m->problems, path, 0, "%u%% of the disk and %u%% of its inodes are free", blocks, files);
+}
+
+/* ---- ports ---- */
+
+/* While the house is down somebody else's server on its port is found here, not at the start. */
+static void check_free(struct model *m, const char *key, const struct net_address *address)
+{
+	struct net_address wanted = *address;
+	struct sockaddr_storage ss;
+	char text[NET_ADDRESS_TEXT_MAX];
+	int on = 1;
+
+	if (wanted.family == 0)
+		wanted.family = 4;
+	socklen_t len = net_address_to_sockaddr(&wanted, &ss);
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	if (bind(fd, (const struct sockaddr *)&ss, len) != 0)
+		problem_error(&m->problems, m->conf.path, model_setting_line(m, key), "%s: %s port %u: %s", key,
+		              address->family ? net_address_text(address, text) : "*", (unsigned)address->port, strerror(errno));
+	close(fd);
+}
+
+static void check_ports(struct model *m)
+{
+	for (size_t i = 0; i < settings_count; i++) {
+		const struct setting *row = &settings_table[i];
+		struct net_address address;
+		struct text value;
+		struct view rest;
+
+		if (row->type != SETTING_LISTEN)
+			continue;
+		text_init(&value, 4096);
+		setting_format(&m->settings, row, &value);
+		rest = text_view(&value);
+		while (listen_next(&rest, &address, NULL) > 0)
+			check_free(m, row->key, &address);
+		text_free(&value);
+	}
+}
+
+/* ---- all of it ---- */
+
+static void check_generation(struct model *m)
+{
+	struct stat text, built;
+	struct reason why;
+	int fd = generation_open(m->settings.directory_state, &why);
+
+	if (fd < 0) {
+		problem_error(&m->problems, NULL, 0, "%s", why.text);
+		return;
+	}
+	bool known = fstat(fd, &built) == 0;
+
+	close(fd);
+	for (int id = 0; known && id < MAPS; id++)
+		if (stat(m->maps[id].source.path, &text) == 0 && text.st_mtime > built.st_mtime)
+			problem_warning(&m->problems, m->maps[id].source.path, 0, "it was changed after the last build; posthouse map "
+			                                                          "diff %s shows it", map_kinds[id].name);
+}
+
+int command_check(const struct command *c, int argc, char **argv)
+{
+	struct model m;
+
+	(void)argv;
+	if (argc > 0)
+		return command_usage(c, "");
+	model_read(&m, c->confdir, NULL);
+	check_generation(&m);
+	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++)
+		check_directory(&m, &directories[i]);
+	check_certificates(&m);
+	check_disk(&m, m.settings.queue_directory);
+	check_disk(&m, m.settings.mail_root);
+	int running = control_connect(m.settings.directory_run, NULL);
+
+	if (running >= 0)
+		close(running);
+	else
+		check_ports(&m);
+	problems_print(&m.problems);
+	int code = m.problems.errors ? EXIT_PERMANENT : EXIT_DONE;
+
+	if (m.problems.errors + m.problems.warnings == 0)
+		printf("nothing wrong was found; the house is %s\n", running >= 0 ? "running" : "down");
+	model_free(&m);
+	return code;
+}

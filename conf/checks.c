@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: ISC */
+/* What no single line shows: settings that contradict each other, names that lead nowhere. */
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/model.h"
+#include "lib/conf/domains.h"
+#include "lib/conf/listen.h"
+#include "lib/conf/maptext.h"
+
+static void check_order(struct model *m, const char *small, int64_t small_value, const char *large, int64_t large_value)
+{
+	int small_line = model_setting_line(m, small), large_line = model_setting_line(m, large);
+
+	if (small_value > large_value)
+		problem_error(&m->problems, m->conf.path, small_line > large_line ? small_line : large_line,
+		              "%s is above %s; mend one of the two", small, large);
+}
+
+static void check_name(struct model *m, const char *key, const char *value)
+{
+	struct text name;
+	struct reason why;
+
+	text_init(&name, 1024);
+	if (maptext_domain(view_of(value), &name, &why) != 0)
+		problem_error(&m->problems, m->conf.path, model_setting_line(m, key), "%s: %s", key, why.text);
+	text_free(&name);
+}
+
+struct listener {
+	const char *key, *value;
+};
+
+static bool listens_on(const char *value, const struct net_address *wanted)
+{
+	struct view rest = view_of(value);
+	struct net_address address;
+	struct reason why;
+
+	while (listen_next(&rest, &address, &why) > 0)
+		if (address.port == wanted->port && (address.family == 0 || wanted->family == 0 ||
+		                                     net_address_equal(&address, wanted)))
+			return true;
+	return false;
+}
+
+static void check_listeners(struct model *m)
+{
+	const struct settings *s = &m->settings;
+	const struct listener all[] = {
+		{ "listen.smtp", s->listen_smtp },   { "listen.submission", s->listen_submission },
+		{ "listen.submissions", s->listen_submissions }, { "listen.pop3", s->listen_pop3 },
+		{ "listen.pop3s", s->listen_pop3s }, { "listen.imap", s->listen_imap },
+		{ "listen.imaps", s->listen_imaps },
+	};
+	struct net_address address;
+	struct reason why;
+
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+		struct view rest = view_of(all[i].value);
+
+		while (listen_next(&rest, &address, &why) > 0)
+			for (size_t j = i + 1; j < sizeof all / sizeof all[0]; j++)
+				if (listens_on(all[j].value, &address))
+					problem_error(&m->problems, m->conf.path, model_setting_line(m, all[j].key),
+					              "%s and %s both listen on port %u; give one another port", all[i].key,
+					              all[j].key, (unsigned)address.port);
+	}
+}
+
+static void check_log(struct model *m)
+{
+	const char *to = m->settings.log_to;
+
+	if (strcmp(to, "syslog") != 0 && strcmp(to, "stderr") != 0 && to[0] != '/')
+		problem_error(&m->problems, m->conf.path, model_setting_line(m, "log.to"),
+		              "log.to: \"%s\" is not syslog, stderr or an absolute path", to);
+}
+
+static void check_name_server(struct model *m)
+{
+	struct view server = view_of(m->settings.dns_server);
+	struct net_address address;
+
+	if (server.len && !net_address_parse_port(server, &address) && !net_address_parse(server, &address))
+		problem_error(&m->problems, m->conf.path, model_setting_line(m, "dns.server"),
+		              "dns.server: \"%s\" is not an address such as 127.0.0.1:53", m->settings.dns_server);
+}
+
+void model_check_settings(struct model *m)
+{
+	const struct settings *s = &m->settings;
+
+	check_name(m, "host.name", s->host_name);
+	check_name(m, "mail.domain", s->mail_domain);
+	check_order(m, "mailbox.uid-min", s->mailbox_uid_min, "mailbox.uid-max", s->mailbox_uid_max);
+	check_order(m, "queue.retry-first", s->queue_retry_first_ms, "queue.retry-max", s->queue_retry_max_ms);
+	check_order(m, "queue.delay-notice", s->queue_delay_notice_ms, "queue.lifetime", s->queue_lifetime_ms);
+	check_order(m, "queue.concurrency-start", s->queue_concurrency_start, "queue.concurrency-max",
+	            s->queue_concurrency_max);
+	check_listeners(m);
+	check_log(m);
+	check_name_server(m);
+}
+
+static void check_alias_domain(struct model *m, const struct map_entry *e, const struct domain *d)
+{
+	const struct map_entry *target = table_find(&m->maps[MAP_DOMAINS].index, d->target);
+	const struct domain *at = target != NULL ? target->parsed : NULL;
+
+	if (at == NULL)
+		problem_error(&m->problems, m->maps[MAP_DOMAINS].source.path, e->line,
+		              "%.*s is an alias of %.*s, which is not in domains.map", VIEW_ARG(e->key), VIEW_ARG(d->target));
+	else if (at->class == DOMAIN_ALIAS)
+		problem_error(&m->problems, m->maps[MAP_DOMAINS].source.path, e->line,
+		              "%.*s is an alias of %.*s, which is an alias itself; name the domain behind it",
+		              VIEW_ARG(e->key), VIEW_ARG(d->target));
+}
+
+void model_check_domains(struct model *m)
+{
+	const struct model_map *map = &m->maps[MAP_DOMAINS];
+
+	for (size_t i = 0; i < map->count; i++) {
+		const struct domain *d = map->entries[i]->parsed;
+
+		if (d->class == DOMAIN_ALIAS && d->target.len)
+			check_alias_domain(m, map->entries[i], d);
+	}
+	if (map->count == 0)
+		problem_warning(&m->problems, map->source.path, 0, "no domain: no mail is for this machine; posthouse domain add NAME");
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/* The commands of posthouse: one function each, called with the words behind the command's own. */
+#ifndef CONF_COMMAND_H
+#define CONF_COMMAND_H
+
+#include "lib/base/log.h"
+#include "lib/base/reason.h"
+#include "lib/conf/settings.h"
+
+struct command {
+	const char *confdir; /* absolute */
+	const char *name;    /* "user" */
+};
+
+/* Each returns an exit code: EXIT_DONE, EXIT_PERMANENT, EXIT_TEMPORARY. */
+typedef int command_function(const struct command *c, int argc, char **argv);
+
+command_function command_build, command_rollback, command_settings;
+command_function command_start, command_stop, command_reload, command_status, command_check;
+command_function command_map, command_user, command_domain, command_alias, command_password;
+
+/* A verb of a command: "add" of "user". */
+struct verb {
+	const char *name;
+	int least, most; /* words behind the verb; most -1: any number */
+	const char *usage;
+	command_function *run;
+};
+
+/* Looks the verb up in a table that ends with a NULL name, and runs it with the words behind it. */
+int command_verb(const struct command *c, const struct verb *verbs, int argc, char **argv);
+/* Says why; returns the code. */
+int command_fail(int code, const struct reason *why);
+int command_usage(const struct command *c, const char *usage);
+
+/* The settings that say where things are; an exit code. */
+struct model;
+int command_settings_read(const struct command *c, struct model *m);
+
+/* Tells a running house to take the current generation; says so.  A house that does not run is no error. */
+int house_reload_if_running(const struct settings *s);
+
+#endif

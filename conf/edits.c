@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: ISC */
+#include "conf/edits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/command.h"
+#include "lib/base/log.h"
+#include "lib/conf/maptext.h"
+
+int edits_begin(struct edits *e, const char *confdir, struct reason *why)
+{
+	*e = (struct edits){ .directory = open(confdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+	if (e->directory < 0 || flock(e->directory, LOCK_EX) != 0)
+		return fail_errno(why, "open and lock %s", confdir);
+	model_read_settings(&e->base, confdir, NULL);
+	return 0;
+}
+
+void edits_end(struct edits *e)
+{
+	for (size_t i = 0; i < e->count; i++)
+		text_free(&e->files[i].text);
+	model_free(&e->base);
+	if (e->directory >= 0)
+		close(e->directory);
+}
+
+struct edit *edits_open(struct edits *e, enum map_id map, struct reason *why)
+{
+	struct source source;
+	unsigned before = e->base.problems.errors;
+
+	for (size_t i = 0; i < e->count; i++)
+		if (e->files[i].map == map)
+			return &e->files[i];
+	struct edit *f = &e->files[e->count];
+
+	*f = (struct edit){ .map = map };
+	snprintf(f->name, sizeof f->name, "%s.map", map_kinds[map].name);
+	source_read(&e->base, f->name, NULL, &source);
+	if (e->base.problems.errors != before) {
+		fail(why, "%s/%s cannot be read", e->base.confdir, f->name);
+		return NULL;
+	}
+	text_init(&f->text, MAPTEXT_FILE_MAX);
+	text_add(&f->text, source.text);
+	e->count++;
+	return f;
+}
+
+/* The entry of a key: 1, 0, or -1 when the key itself is wrong.  Bad entries are passed by. */
+static int find_entry(struct edits *e, struct edit *f, struct view key, struct maptext_entry *out, struct reason *why)
+{
+	const struct map_kind *kind = &map_kinds[f->map];
+	struct text wanted, found;
+	struct maptext text;
+	int more, result = 0;
+
+	text_init(&wanted, MAP_KEY_MAX);
+	text_init(&found, MAP_KEY_MAX);
+	if (kind->key(&e->base, key, &wanted, why) != 0)
+		result = -1;
+	maptext_init(&text, text_view(&f->text));
+	while (result == 0 && (more = maptext_next(&text, &e->base.arena, out, NULL)) != 0) {
+		text_clear(&found);
+		if (more > 0 && kind->key(&e->base, out->key, &found, NULL) == 0 &&
+		    view_equal(text_view(&found), text_view(&wanted)))
+			result = 1;
+	}
+	text_free(&wanted);
+	text_free(&found);
+	return result;
+}
+
+int edit_get(struct edits *e, struct edit *f, struct view key, struct text *value, struct reason *why)
+{
+	struct maptext_entry entry;
+	int found = find_entry(e, f, key, &entry, why);
+
+	if (found == 1)
+		text_add(value, entry.value);
+	return found;
+}
+
+/* Puts `middle` in the place of the bytes from start to end. */
+static void replace_bytes(struct edit *f, size_t start, size_t end, struct view middle)
+{
+	struct text result;
+
+	text_init(&result, MAPTEXT_FILE_MAX);
+	text_add(&result, view_take(text_view(&f->text), start));
+	if (middle.len && result.len && result.data[result.len - 1] != '\n')
+		text_add_byte(&result, '\n');
+	text_add(&result, middle);
+	text_add(&result, view_skip(text_view(&f->text), end));
+	text_free(&f->text);
+	f->text = result;
+	f->changed = true;
+}
+
+static int check_value(struct view value, struct reason *why)
+{
+	for (size_t i = 0; i < value.len; i++)
+		if ((unsigned char)value.data[i] < ' ' || value.data[i] == 0x7f)
+			return fail(why, "a control character in the value");
+	return 0;
+}
+
+int edit_set(struct edits *e, struct edit *f, struct view key, struct view value, struct reason *why)
+{
+	struct maptext_entry entry;
+	struct text line;
+	int found = check_value(value, why) == 0 ? find_entry(e, f, key, &entry, why) : -1;
+
+	if (found < 0)
+		return -1;
+	text_init(&line, MAPTEXT_FILE_MAX);
+	text_add(&line, found ? entry.key : key);
+	if (value.len)
+		text_format(&line, " %.*s", VIEW_ARG(value));
+	text_add_byte(&line, '\n');
+	replace_bytes(f, found ? entry.start : f->text.len, found ? entry.end : f->text.len, text_view(&line));
+	text_free(&line);
+	return 0;
+}
+
+int edit_delete(struct edits *e, struct edit *f, struct view key, struct reason *why)
+{
+	struct maptext_entry entry;
+	int found = find_entry(e, f, key, &entry, why);
+
+	if (found == 1)
+		replace_bytes(f, entry.start, entry.end, VIEW(""));
+	return found;
+}
+
+void edit_replace(struct edit *f, struct view text)
+{
+	struct text fresh;
+
+	text_init(&fresh, MAPTEXT_FILE_MAX);
+	text_add(&fresh, text);
+	text_free(&f->text);
+	f->text = fresh;
+	f->changed = true;
+}
+
+static int write_all(int fd, struct view bytes)
+{
+	while (bytes.len) {
+		ssize_t n = write(fd, bytes.data, bytes.len);
+
+		if (n < 0)
+			return -1;
+		bytes = view_skip(bytes, (size_t)n);
+	}
+	return 0;
+}
+
+/* The new file takes owner and mode of the old one.  A crash before the rename leaves the old
+ * text whole (and a .new file, which the next edit replaces). */
+static int write_file(struct edits *e, const struct edit *f, struct reason *why)
+{
+	char name[80];
+	struct stat old;
+	bool existed = fstatat(e->directory, f->name, &old, 0) == 0;
+	mode_t mode = existed ? old.st_mode & 0777 : map_kinds[f->map].mode;
+
+	snprintf(name, sizeof name, ".%s.new", f->name);
+	unlinkat(e->directory, name, 0);
+	int fd = openat(e->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return fail_errno(why, "make %s/%s", e->base.confdir, name);
+	bool good = write_all(fd, text_view(&f->text)) == 0 && fchmod(fd, mode) == 0 && fsync(fd) == 0;
+
+	if (existed && geteuid() == 0)
+		good = good && fchown(fd, old.st_uid, old.st_gid) == 0;
+	if (!good)
+		fail_errno(why, "write %s/%s", e->base.confdir, name);
+	close(fd);
+	if (!good)
+		return -1;
+	if (renameat(e->directory, name, e->directory, f->name) != 0 || fsync(e->directory) != 0)
+		return fail_errno(why, "rename %s/%s to %s", e->base.confdir, name, f->name);
+	return 0;
+}
+
+/* Several files are renamed one after the other, each state in between builds: a user comes before
+ * his password and goes after it (the callers open the files in that order). */
+static int write_changed(struct edits *e, struct reason *why)
+{
+	for (size_t i = 0; i < e->count; i++)
+		if (e->files[i].changed && write_file(e, &e->files[i], why) != 0)
+			return -1;
+	return 0;
+}
+
+static int commit_checked(struct edits *e, const struct model *m)
+{
+	struct reason why;
+
+	if (m->problems.errors) {
+		problems_print(&m->problems);
+		fprintf(stderr, "posthouse: nothing was changed\n");
+		return EXIT_PERMANENT;
+	}
+	if (write_changed(e, &why) != 0 || model_publish(m, &why) < 0) {
+		fprintf(stderr, "posthouse: %s\n", why.text);
+		return EXIT_TEMPORARY;
+	}
+	return house_reload_if_running(&m->settings);
+}
+
+int edits_commit(struct edits *e)
+{
+	struct override overrides[EDITS_MAX + 1] = { { "", VIEW("") } };
+	struct model m;
+	size_t count = 0;
+
+	for (size_t i = 0; i < e->count; i++) {
+		if (e->files[i].changed)
+			overrides[count++] = (struct override){ e->files[i].name, text_view(&e->files[i].text) };
+		overrides[count] = (struct override){ "", VIEW("") };
+	}
+	model_read(&m, e->base.confdir, overrides);
+	int code = commit_checked(e, &m);
+
+	model_free(&m);
+	return code;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Changes to the texts of the configuration: made in memory, checked together with everything
+ * else, written with their comments and order kept, compiled, and taken by the running house.
+ * What would not build is not written.
+ */
+#ifndef CONF_EDITS_H
+#define CONF_EDITS_H
+
+#include "conf/model.h"
+
+enum { EDITS_MAX = MAPS };
+
+struct edit {
+	enum map_id map;
+	char name[64]; /* "users.map" */
+	struct text text;
+	bool changed;
+};
+
+struct edits {
+	struct model base; /* the settings, for keys without a domain */
+	int directory;     /* the configuration's, locked until edits_end */
+	struct edit files[EDITS_MAX];
+	size_t count;
+};
+
+/* Waits for the lock that every tool takes before it changes a text. */
+int edits_begin(struct edits *e, const char *confdir, struct reason *why);
+/* The text of a map, read once; NULL when it cannot be read.  Files are written in the order in
+ * which they were opened here. */
+struct edit *edits_open(struct edits *e, enum map_id map, struct reason *why);
+/* The value as it stands: 1, 0 when there is no such key, -1. */
+int edit_get(struct edits *e, struct edit *f, struct view key, struct text *value, struct reason *why);
+/* Replaces the entry in its place, or adds it at the end. */
+int edit_set(struct edits *e, struct edit *f, struct view key, struct view value, struct reason *why);
+/* 1, or 0 when there was no such key. */
+int edit_delete(struct edits *e, struct edit *f, struct view key, struct reason *why);
+/* A new text as a whole. */
+void edit_replace(struct edit *f, struct view text);
+/* Checks, writes, compiles, tells the running house; says what happened; an exit code. */
+int edits_commit(struct edits *e);
+void edits_end(struct edits *e);
+
+#endif

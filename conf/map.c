@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: ISC */
+/* posthouse map: any map by key. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "conf/command.h"
+#include "conf/edits.h"
+#include "lib/conf/generation.h"
+
+/* Words with a space between them. */
+static void join(int argc, char **argv, struct text *out)
+{
+	for (int i = 0; i < argc; i++)
+		text_format(out, "%s%s", i ? " " : "", argv[i]);
+}
+
+/* What one verb does with the open text; an exit code.  wants_commit: write it afterwards. */
+typedef int map_work(struct edits *e, struct edit *f, int argc, char **argv, struct reason *why);
+
+static int with_map(const struct command *c, int argc, char **argv, map_work *work)
+{
+	struct edits e;
+	struct reason why;
+	int id = map_id_by_name(argv[0], &why);
+
+	if (id < 0)
+		return command_fail(EXIT_PERMANENT, &why);
+	if (edits_begin(&e, c->confdir, &why) != 0)
+		return command_fail(EXIT_TEMPORARY, &why);
+	struct edit *f = edits_open(&e, (enum map_id)id, &why);
+	int code = f != NULL ? work(&e, f, argc - 1, argv + 1, &why) : EXIT_TEMPORARY;
+
+	if (code != EXIT_DONE)
+		command_fail(code, &why);
+	else if (f->changed)
+		code = edits_commit(&e);
+	edits_end(&e);
+	return code;
+}
+
+static int missing(const struct edit *f, const char *key, struct reason *why)
+{
+	fail(why, "\"%s\" is not in %s", key, f->name);
+	return EXIT_PERMANENT;
+}
+
+static int work_get(struct edits *e, struct edit *f, int argc, char **argv, struct reason *why)
+{
+	struct text value;
+
+	(void)argc;
+	text_init(&value, 1 << 20);
+	int found = edit_get(e, f, view_of(argv[0]), &value, why);
+
+	if (found > 0)
+		printf("%s\n", value.data);
+	text_free(&value);
+	if (found < 0)
+		return EXIT_PERMANENT;
+	return found ? EXIT_DONE : missing(f, argv[0], why);
+}
+
+static int work_set(struct edits *e, struct edit *f, int argc, char **argv, struct reason *why)
+{
+	struct text value;
+
+	text_init(&value, 1 << 20);
+	join(argc - 1, argv + 1, &value);
+	int result = edit_set(e, f, view_of(argv[0]), text_view(&value), why);
+
+	text_free(&value);
+	return result == 0 ? EXIT_DONE : EXIT_PERMANENT;
+}
+
+static int work_del(struct edits *e, struct edit *f, int argc, char **argv, struct reason *why)
+{
+	(void)argc;
+	int found = edit_delete(e, f, view_of(argv[0]), why);
+
+	if (found < 0)
+		return EXIT_PERMANENT;
+	return found ? EXIT_DONE : missing(f, argv[0], why);
+}
+
+static int map_get_value(const struct command *c, int argc, char **argv)
+{
+	return with_map(c, argc, argv, work_get);
+}
+
+static int map_set(const struct command *c, int argc, char **argv)
+{
+	return with_map(c, argc, argv, work_set);
+}
+
+static int map_del(const struct command *c, int argc, char **argv)
+{
+	return with_map(c, argc, argv, work_del);
+}
+
+/* ---- edit ---- */
+
+static int run_editor(const char *path, struct reason *why)
+{
+	const char *editor = getenv("VISUAL");
+	int status;
+
+	if (editor == NULL || editor[0] == '\0')
+		editor = getenv("EDITOR");
+	if (editor == NULL || editor[0] == '\0')
+		editor = "vi";
+	fflush(stdout);
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return fail_errno(why, "fork");
+	if (pid == 0) {
+		/* The usual contract of EDITOR: a shell command that gets the file's name. */
+		execl("/bin/sh", "sh", "-c", "eval \"$0 \\\"\\$1\\\"\"", editor, path, (char *)NULL);
+		_exit(127);
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return fail_errno(why, "wait for %s", editor);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : fail(why, "%s failed; nothing was changed", editor);
+}
+
+static int read_back(struct edit *f, const char *path, struct reason *why)
+{
+	struct text fresh;
+	char block[16384];
+	ssize_t n = -1;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	text_init(&fresh, 1 << 30);
+	while (fd >= 0 && (n = read(fd, block, sizeof block)) > 0)
+		text_add(&fresh, (struct view){ block, (size_t)n });
+	if (fd >= 0)
+		close(fd);
+	if (n == 0 && !view_equal(text_view(&fresh), text_view(&f->text)))
+		edit_replace(f, text_view(&fresh));
+	text_free(&fresh);
+	return n == 0 ? 0 : fail_errno(why, "read %s", path);
+}
+
+static int write_copy(int fd, const struct edit *f, struct reason *why)
+{
+	struct view rest = text_view(&f->text);
+
+	while (rest.len) {
+		ssize_t n = write(fd, rest.data, rest.len);
+
+		if (n < 0)
+			return fail_errno(why, "write a copy of %s", f->name);
+		rest = view_skip(rest, (size_t)n);
+	}
+	return 0;
+}
+
+/* A copy is edited, readable by the caller alone; what does not build is shown, and stays in the copy. */
+static int map_edit(const struct command *c, int argc, char **argv)
+{
+	struct edits e;
+	struct reason why;
+	char path[] = "/tmp/posthouse.XXXXXX";
+	int id = map_id_by_name(argv[0], &why), code = EXIT_TEMPORARY;
+
+	(void)argc;
+	if (id < 0)
+		return command_fail(EXIT_PERMANENT, &why);
+	if (edits_begin(&e, c->confdir, &why) != 0)
+		return command_fail(EXIT_TEMPORARY, &why);
+	struct edit *f = edits_open(&e, (enum map_id)id, &why);
+	int fd = f != NULL ? mkstemp(path) : -1;
+
+	if (fd < 0 || write_copy(fd, f, &why) != 0 || run_editor(path, &why) != 0 || read_back(f, path, &why) != 0)
+		command_fail(code, &why);
+	else
+		code = f->changed ? edits_commit(&e) : EXIT_DONE;
+	if (fd >= 0)
+		close(fd);
+	if (fd >= 0 && code == EXIT_DONE)
+		unlink(path);
+	else if (fd >= 0)
+		fprintf(stderr, "posthouse: your version is in %s\n", path);
+	edits_end(&e);
+	return code;
+}
+
+/* ---- dump, check, diff ---- */
+
+static int open_compiled(const struct model *m, enum map_id id, struct map *out, struct reason *why)
+{
+	char name[64];
+
+	snprintf(name, sizeof name, "%s.cdb", map_kinds[id].name);
+	int generation = generation_open(m->settings.directory_state, why);
+
+	if (generation < 0)
+		return -1;
+	int fd = generation_file(generation, name, why);
+
+	close(generation);
+	if (fd < 0)
+		return -1;
+	if (map_open(out, fd, why) == 0)
+		return 0;
+	close(fd);
+	return -1;
+}
+
+static void show_entry(enum map_id id, char mark, struct view key, struct view value)
+{
+	struct text key_text, value_text;
+
+	text_init(&key_text, 1 << 16);
+	text_init(&value_text, 1 << 24);
+	if (map_kinds[id].show(key, value, &key_text, &value_text)) {
+		if (mark)
+			printf("%c ", mark);
+		printf("%s%s%s\n", key_text.data, value_text.len ? " " : "", value_text.data);
+	}
+	text_free(&key_text);
+	text_free(&value_text);
+}
+
+/* What the house uses, every default filled in. */
+static int map_dump(const struct command *c, int argc, char **argv)
+{
+	struct model m;
+	struct map map;
+	struct reason why;
+	struct view key, value;
+	int id = map_id_by_name(argv[0], &why);
+
+	(void)argc;
+	if (id < 0)
+		return command_fail(EXIT_PERMANENT, &why);
+	model_read_settings(&m, c->confdir, NULL);
+	int code = open_compiled(&m, (enum map_id)id, &map, &why) == 0 ? EXIT_DONE : command_fail(EXIT_TEMPORARY, &why);
+
+	if (code == EXIT_DONE) {
+		while (map_next(&map, &key, &value) == MAP_FOUND)
+			show_entry((enum map_id)id, 0, key, value);
+		map_close(&map);
+	}
+	model_free(&m);
+	return code;
+}
+
+static int map_check(const struct command *c, int argc, char **argv)
+{
+	struct model m;
+	struct reason why;
+
+	if (argc == 1 && map_id_by_name(argv[0], &why) < 0)
+		return command_fail(EXIT_PERMANENT, &why);
+	model_read(&m, c->confdir, NULL);
+	problems_print(&m.problems);
+	int code = m.problems.errors ? EXIT_PERMANENT : EXIT_DONE;
+
+	model_free(&m);
+	return code;
+}
+
+static void diff_map(const struct model *m, enum map_id id, struct map *compiled)
+{
+	struct view key, value;
+
+	while (map_next(compiled, &key, &value) == MAP_FOUND) {
+		const struct map_entry *e = table_find(&m->maps[id].index, key);
+
+		if (e == NULL || !view_equal(e->compiled, value))
+			show_entry(id, '-', key, value);
+	}
+	for (size_t i = 0; i < m->maps[id].count; i++) {
+		const struct map_entry *e = m->maps[id].entries[i];
+
+		if (map_get(compiled, e->key, &value) != MAP_FOUND || !view_equal(value, e->compiled))
+			show_entry(id, '+', e->key, e->compiled);
+	}
+}
+
+/* What the next build would change: "-" as it is in the current generation, "+" as it is in the text. */
+static int map_diff(const struct command *c, int argc, char **argv)
+{
+	struct model m;
+	struct reason why;
+	int only = argc == 1 ? map_id_by_name(argv[0], &why) : -1, code = EXIT_DONE;
+
+	if (argc == 1 && only < 0)
+		return command_fail(EXIT_PERMANENT, &why);
+	model_read(&m, c->confdir, NULL);
+	problems_print(&m.problems);
+	for (int id = 0; id < MAPS && code == EXIT_DONE; id++) {
+		struct map compiled;
+
+		if (argc == 1 && id != only)
+			continue;
+		if (open_compiled(&m, (enum map_id)id, &compiled, &why) != 0) {
+			code = command_fail(EXIT_TEMPORARY, &why);
+			continue;
+		}
+		diff_map(&m, (enum map_id)id, &compiled);
+		map_close(&compiled);
+	}
+	if (m.problems.errors)
+		code = EXIT_PERMANENT;
+	model_free(&m);
+	return code;
+}
+
+int command_map(const struct command *c, int argc, char **argv)
+{
+	static const struct verb verbs[] = {
+		{ "get", 2, 2, "get MAP KEY", map_get_value },
+		{ "set", 2, -1, "set MAP KEY VALUE...", map_set },
+		{ "del", 2, 2, "del MAP KEY", map_del },
+		{ "dump", 1, 1, "dump MAP", map_dump },
+		{ "check", 0, 1, "check [MAP]", map_check },
+		{ "edit", 1, 1, "edit MAP", map_edit },
+		{ "diff", 0, 1, "diff [MAP]", map_diff },
+		{ NULL, 0, 0, NULL, NULL },
+	};
+
+	return command_verb(c, verbs, argc, argv);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * posthouse: the command line.
+ *
+ * What it does: checks and compiles the configuration, edits the maps, starts and stops the house,
+ * shows and moves the queue.
+ * As whom: whoever calls it; root for an installed house, the ordinary user for a private one.
+ * What it trusts: its caller and the texts in the configuration directory.
+ * What it reads: posthouse.conf, *.map, certs/, keys/ (to see that they fit, never copied).
+ * What it writes: the maps (with their comments), STATEDIR/generations; to the running house it
+ * speaks over RUNDIR/control, which master guards by peer credentials.
+ * What somebody who owns it gains: everything its caller can do; it is not set-uid and listens to nobody.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/command.h"
+#include "conf/model.h"
+
+struct row {
+	const char *name;
+	command_function *run;
+	const char *words, *help;
+};
+
+static command_function command_help;
+
+static const struct row rows[] = {
+	{ "build", command_build, "", "check and compile the configuration, make it current" },
+	{ "rollback", command_rollback, "[NUMBER]", "make the generation before it current again" },
+	{ "settings", command_settings, "[KEY]", "show settings and where they come from" },
+	{ "start", command_start, "", "start the house" },
+	{ "stop", command_stop, "", "stop it in order" },
+	{ "reload", command_reload, "", "take the current generation" },
+	{ "status", command_status, "", "what runs" },
+	{ "check", command_check, "", "look for what is wrong: configuration, permissions, certificates, ports, disk" },
+	{ "map", command_map, "VERB MAP ...", "get, set, del, dump, check, edit, diff a map" },
+	{ "user", command_user, "VERB ...", "add, del, list, show, set, passwd mailboxes" },
+	{ "domain", command_domain, "VERB ...", "add, del, list, show domains" },
+	{ "alias", command_alias, "VERB ...", "add, del, list, show aliases" },
+	{ "password", command_password, "", "hash a password from standard input" },
+	{ "help", command_help, "", "this list" },
+};
+
+enum { ROWS = sizeof rows / sizeof rows[0] };
+
+static int command_help(const struct command *c, int argc, char **argv)
+{
+	(void)c, (void)argc, (void)argv;
+	printf("usage: posthouse [-c CONFIGURATION-DIRECTORY] COMMAND ...\n");
+	for (size_t i = 0; i < ROWS; i++)
+		printf("  %-9s %-13s %s\n", rows[i].name, rows[i].words, rows[i].help);
+	return EXIT_DONE;
+}
+
+int command_fail(int code, const struct reason *why)
+{
+	fprintf(stderr, "posthouse: %s\n", why->text);
+	return code;
+}
+
+int command_usage(const struct command *c, const char *usage)
+{
+	fprintf(stderr, "usage: posthouse %s %s\n", c->name, usage);
+	return EXIT_PERMANENT;
+}
+
+int command_verb(const struct command *c, const struct verb *verbs, int argc, char **argv)
+{
+	for (const struct verb *v = verbs; argc > 0 && v->name != NULL; v++) {
+		if (strcmp(v->name, argv[0]) != 0)
+			continue;
+		if (argc - 1 < v->least || (v->most >= 0 && argc - 1 > v->most))
+			return command_usage(c, v->usage);
+		return v->run(c, argc - 1, argv + 1);
+	}
+	if (argc > 0)
+		fprintf(stderr, "posthouse: there is no \"%s %s\"\n", c->name, argv[0]);
+	for (const struct verb *v = verbs; v->name != NULL; v++)
+		fprintf(stderr, "usage: posthouse %s %s\n", c->name, v->usage);
+	return EXIT_PERMANENT;
+}
+
+int command_settings_read(const struct command *c, struct model *m)
+{
+	model_read_settings(m, c->confdir, NULL);
+	if (m->problems.errors == 0)
+		return EXIT_DONE;
+	problems_print(&m->problems);
+	return EXIT_PERMANENT;
+}
+
+/* An absolute path, so that it means the same in the compiled settings. */
+static int find_confdir(const char *given, char out[PATH_MAX], struct reason *why)
+{
+	const char *chosen = given != NULL ? given : getenv("POSTHOUSE_CONF");
+
+	if (chosen == NULL || chosen[0] == '\0')
+		chosen = SYSCONFDIR;
+	if (realpath(chosen, out) == NULL)
+		return fail_errno(why, "configuration directory %s", chosen);
+	return 0;
+}
+
+static int run(const char *given_confdir, int argc, char **argv)
+{
+	char confdir[PATH_MAX];
+	struct reason why;
+
+	for (size_t i = 0; i < ROWS; i++) {
+		struct command c = { confdir, rows[i].name };
+
+		if (strcmp(rows[i].name, argv[0]) != 0)
+			continue;
+		if (rows[i].run != command_help && rows[i].run != command_password &&
+		    find_confdir(given_confdir, confdir, &why) != 0)
+			return command_fail(EXIT_PERMANENT, &why);
+		return rows[i].run(&c, argc - 1, argv + 1);
+	}
+	fprintf(stderr, "posthouse: there is no command \"%s\"; posthouse help lists them\n", argv[0]);
+	return EXIT_PERMANENT;
+}
+
+int main(int argc, char **argv)
+{
+	const char *confdir = NULL;
+	int option;
+
+	log_open("posthouse");
+	log_plain();
+	/* "+": options behind the command are the command's own. */
+	while ((option = getopt(argc, argv, "+c:h")) != -1) {
+		if (option == 'c')
+			confdir = optarg;
+		else
+			return option == 'h' ? command_help(NULL, 0, NULL) : EXIT_PERMANENT;
+	}
+	if (optind == argc) {
+		command_help(NULL, 0, NULL);
+		return EXIT_PERMANENT;
+	}
+	int code = run(confdir, argc - optind, argv + optind);
+
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		perror("posthouse: standard output");
+		return EXIT_TEMPORARY;
+	}
+	return code;
+}

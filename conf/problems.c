@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+#include "conf/problems.h"
+
+#include <stdio.h>
+
+void problems_init(struct problems *p)
+{
+	*p = (struct problems){ 0 };
+	text_init(&p->text, PROBLEMS_TEXT_MAX);
+}
+
+void problems_free(struct problems *p)
+{
+	text_free(&p->text);
+}
+
+/* A file with a million bad lines has its first ones shown and all of them counted. */
+static void add(struct problems *p, const char *file, int line, const char *kind, const char *format, va_list list)
+{
+	if (p->errors + p->warnings > PROBLEMS_SHOWN_MAX)
+		return;
+	if (file != NULL)
+		text_format(&p->text, "%s:", file);
+	if (file != NULL && line)
+		text_format(&p->text, "%d:", line);
+	text_format(&p->text, "%s%s", file != NULL ? " " : "", kind);
+	text_format_list(&p->text, format, list);
+	text_add_byte(&p->text, '\n');
+}
+
+void problem_error(struct problems *p, const char *file, int line, const char *format, ...)
+{
+	va_list list;
+
+	p->errors++;
+	va_start(list, format);
+	add(p, file, line, "error: ", format, list);
+	va_end(list);
+}
+
+void problem_warning(struct problems *p, const char *file, int line, const char *format, ...)
+{
+	va_list list;
+
+	p->warnings++;
+	va_start(list, format);
+	add(p, file, line, "warning: ", format, list);
+	va_end(list);
+}
+
+void problems_print(const struct problems *p)
+{
+	unsigned all = p->errors + p->warnings;
+
+	fputs(p->text.data, stderr);
+	if (all > PROBLEMS_SHOWN_MAX)
+		fprintf(stderr, "and %u more\n", all - PROBLEMS_SHOWN_MAX);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/* What a build found wrong: all of it, each with file, line and remedy. */
+#ifndef CONF_PROBLEMS_H
+#define CONF_PROBLEMS_H
+
+#include "lib/base/bytes.h"
+
+enum { PROBLEMS_TEXT_MAX = 1 << 20, PROBLEMS_SHOWN_MAX = 200 };
+
+struct problems {
+	struct text text; /* lines, in the order in which they were found */
+	unsigned errors, warnings;
+};
+
+void problems_init(struct problems *p);
+void problems_free(struct problems *p);
+/* line 0: the whole file; file NULL: neither. */
+void problem_error(struct problems *p, const char *file, int line, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void problem_warning(struct problems *p, const char *file, int line, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* Writes all of them to standard error. */
+void problems_print(const struct problems *p);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: ISC */
+/* A checked model becomes a generation. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "conf/model.h"
+#include "lib/conf/generation.h"
+
+static int put(struct cdb_make *make, struct view key, struct view value)
+{
+	return cdb_make_add(make, key.data, (unsigned)key.len, value.data, (unsigned)value.len);
+}
+
+static int write_settings(const struct model *m, struct cdb_make *make)
+{
+	struct text value;
+	int result = 0;
+
+	text_init(&value, 4096);
+	for (size_t i = 0; i < settings_count && result == 0; i++) {
+		text_clear(&value);
+		setting_format(&m->settings, &settings_table[i], &value);
+		if (!view_equal(text_view(&value), view_of(settings_table[i].initial)))
+			result = put(make, view_of(settings_table[i].key), text_view(&value));
+	}
+	text_free(&value);
+	return result;
+}
+
+static int write_map(const struct model *m, enum map_id id, struct cdb_make *make)
+{
+	struct access_lengths lengths = { 0 };
+	struct text value;
+	int result = 0;
+
+	for (size_t i = 0; i < m->maps[id].count && result == 0; i++) {
+		const struct map_entry *e = m->maps[id].entries[i];
+
+		result = put(make, e->key, e->compiled);
+		if (id == MAP_ACCESS)
+			access_note_length(&lengths, e->key);
+	}
+	if (id != MAP_ACCESS || result != 0)
+		return result;
+	text_init(&value, 4096);
+	access_lengths_encode(&lengths, &value);
+	result = put(make, access_lengths_key(), text_view(&value));
+	text_free(&value);
+	return result;
+}
+
+static int put_certificate_name(struct cdb_make *make, struct view name, uint32_t index)
+{
+	struct text key, value;
+
+	text_init(&key, 4096);
+	text_init(&value, 4096);
+	certificate_name_key(name, &key);
+	certificate_index_encode(index, &value);
+	/* Two certificates for one name: the first by file name serves it. */
+	int result = cdb_make_put(make, key.data, (unsigned)key.len, value.data, (unsigned)value.len, CDB_PUT_INSERT);
+
+	text_free(&key);
+	text_free(&value);
+	return result < 0 ? -1 : 0;
+}
+
+static int write_certificate(const struct model_certificate *c, struct cdb_make *make)
+{
+	struct text key, value;
+	int result = 0;
+
+	text_init(&key, 4096);
+	text_init(&value, 1 << 20);
+	certificate_key(c->certificate.index, &key);
+	certificate_encode(&c->certificate, &value);
+	result = put(make, text_view(&key), text_view(&value));
+	text_free(&key);
+	text_free(&value);
+	for (size_t i = 0; i < c->name_count && result == 0; i++)
+		result = put_certificate_name(make, c->names[i], c->certificate.index);
+	return result;
+}
+
+static int write_certificates(const struct model *m, struct cdb_make *make)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < m->certificate_count && result == 0; i++)
+		result = write_certificate(&m->certificates[i], make);
+	if (m->certificate_count && result == 0)
+		result = put_certificate_name(make, VIEW("*"), (uint32_t)m->certificate_default);
+	return result;
+}
+
+enum { FILE_SETTINGS = MAPS, FILE_CERTIFICATES, FILES };
+
+static int write_contents(const struct model *m, int file, struct cdb_make *make)
+{
+	if (file == FILE_SETTINGS)
+		return write_settings(m, make);
+	if (file == FILE_CERTIFICATES)
+		return write_certificates(m, make);
+	return write_map(m, (enum map_id)file, make);
+}
+
+static int write_file(const struct model *m, struct generation_writer *w, int file, struct reason *why)
+{
+	struct cdb_make make;
+	struct text name;
+
+	text_init(&name, 64);
+	text_format(&name, "%s.cdb", file == FILE_SETTINGS ? "settings" : file == FILE_CERTIFICATES ? "tls" : map_kinds[file].name);
+	int fd = generation_create(w, name.data, file < MAPS ? map_kinds[file].mode : 0644, why), result = -1;
+
+	if (fd >= 0) {
+		if (cdb_make_start(&make, fd) != 0 || write_contents(m, file, &make) != 0 || cdb_make_finish(&make) != 0 ||
+		    fsync(fd) != 0)
+			fail_errno(why, "write %s", name.data);
+		else
+			result = 0;
+		close(fd);
+	}
+	text_free(&name);
+	return result;
+}
+
+long model_publish(const struct model *m, struct reason *why)
+{
+	struct generation_writer w;
+	int result = generation_begin(&w, m->settings.directory_state, why);
+
+	for (int file = 0; file < FILES && result == 0; file++)
+		result = write_file(m, &w, file, why);
+	if (result == 0 && generation_publish(&w, m->settings.generations_keep, why) == 0)
+		return w.number;
+	generation_abandon(&w);
+	return -1;
+}

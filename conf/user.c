@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: ISC */
+/* posthouse user: mailboxes and their passwords. */
+#include <errno.h>
+#include <limits.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/command.h"
+#include "conf/edits.h"
+#include "conf/password.h"
+#include "lib/conf/maptext.h"
+#include "lib/conf/users.h"
+
+enum password_way { WAY_ASK, WAY_STDIN, WAY_NONE };
+
+/* Takes the options off the words that follow the address. */
+static int take_options(int *argc, char **argv, enum password_way *way, struct reason *why)
+{
+	int kept = 0;
+
+	*way = WAY_ASK;
+	for (int i = 0; i < *argc; i++) {
+		if (strcmp(argv[i], "--password-stdin") == 0)
+			*way = WAY_STDIN;
+		else if (strcmp(argv[i], "--no-password") == 0)
+			*way = WAY_NONE;
+		else if (argv[i][0] == '-')
+			return fail(why, "there is no option %s; there are --password-stdin and --no-password", argv[i]);
+		else
+			argv[kept++] = argv[i];
+	}
+	*argc = kept;
+	return 0;
+}
+
+static int get_password(enum password_way way, char password[PASSWORD_MAX + 1], bool *generated, struct reason *why)
+{
+	*generated = false;
+	if (way == WAY_STDIN)
+		return password_from_stdin(password, why);
+	if (isatty(STDIN_FILENO) && password_from_terminal(password, why) != 0)
+		return -1;
+	if (password[0])
+		return 0;
+	password_generate(password);
+	*generated = true;
+	return 0;
+}
+
+static int set_password(struct edits *e, const char *address, enum password_way way, char generated[PASSWORD_MAX + 1],
+                        struct reason *why)
+{
+	char password[PASSWORD_MAX + 1] = "", hash[PASSWORD_HASH_ROOM];
+	bool was_generated = false;
+	struct edit *f = edits_open(e, MAP_PASSWORDS, why);
+	int result = f != NULL ? get_password(way, password, &was_generated, why) : -1;
+
+	if (result == 0)
+		result = password_hash(password, hash, why);
+	if (result == 0)
+		result = edit_set(e, f, view_of(address), view_of(hash), why);
+	generated[0] = '\0';
+	if (was_generated)
+		string_copy(generated, PASSWORD_MAX + 1, view_of(password));
+	sodium_memzero(password, sizeof password);
+	return result;
+}
+
+static void join_words(int argc, char **argv, struct text *out)
+{
+	for (int i = 0; i < argc; i++) {
+		if (i)
+			text_add_byte(out, ' ');
+		maptext_add_word(out, view_of(argv[i]));
+	}
+}
+
+/* ---- the home directory ---- */
+
+/* Parents are made like mail.root, which the install table gave its owner; the home is its owner's alone. */
+static int make_home(const struct settings *s, const struct user *u, const char *home, struct reason *why)
+{
+	char path[PATH_MAX];
+	struct stat root;
+	size_t root_len = strlen(s->mail_root), len = strlen(home);
+
+	if (mkdir(s->mail_root, 0751) != 0 && errno != EEXIST)
+		return fail_errno(why, "make %s", s->mail_root);
+	if (stat(s->mail_root, &root) != 0)
+		return fail_errno(why, "look at %s", s->mail_root);
+	for (size_t i = strncmp(home, s->mail_root, root_len) == 0 ? root_len + 1 : 1; i <= len; i++) {
+		if (home[i] != '/' && home[i] != '\0')
+			continue;
+		bool last = home[i] == '\0';
+
+		string_copy(path, sizeof path, (struct view){ home, i });
+		if (mkdir(path, last ? 0700 : root.st_mode & 0777) != 0) {
+			if (errno != EEXIST)
+				return fail_errno(why, "make %s", path);
+		} else if (geteuid() == 0 &&
+		           lchown(path, last ? u->uid : root.st_uid, last ? u->gid : root.st_gid) != 0) {
+			return fail_errno(why, "give %s its owner", path);
+		}
+	}
+	return 0;
+}
+
+/* The entry as the build settled it. */
+static int settled_user(const struct command *c, const char *address, struct user *u, char home[PATH_MAX],
+                        struct model *m, struct reason *why)
+{
+	struct text key;
+
+	text_init(&key, MAP_KEY_MAX);
+	model_read(m, c->confdir, NULL);
+	int good = map_kinds[MAP_USERS].key(m, view_of(address), &key, why);
+	const struct map_entry *e = good == 0 ? table_find(&m->maps[MAP_USERS].index, text_view(&key)) : NULL;
+
+	if (good == 0 && (e == NULL || !user_decode(e->compiled, u)))
+		good = fail(why, "there is no user %s in users.map", address);
+	text_free(&key);
+	if (good == 0 && !string_copy(home, PATH_MAX, u->home))
+		good = fail(why, "the home of %s is too long", address);
+	return good;
+}
+
+/* Not made by a private or broken configuration: local makes it on the first delivery, or says why not. */
+static void home_for_new_user(const struct command *c, const char *address)
+{
+	struct model m;
+	struct user u;
+	struct reason why;
+	char home[PATH_MAX];
+
+	if (settled_user(c, address, &u, home, &m, &why) != 0 || make_home(&m.settings, &u, home, &why) != 0)
+		fprintf(stderr, "posthouse: warning: %s\n", why.text);
+	model_free(&m);
+}
+
+/* ---- verbs ---- */
+
+static int add_in(struct edits *e, const char *address, int argc, char **argv, enum password_way way,
+                  char generated[PASSWORD_MAX + 1], struct reason *why)
+{
+	struct edit *users = edits_open(e, MAP_USERS, why); /* first: a user may be without a password */
+	struct text words;
+
+	text_init(&words, 1 << 16);
+	int found = users != NULL ? edit_get(e, users, view_of(address), &words, why) : -1;
+
+	if (found > 0)
+		found = fail(why, "there is a user %s already; posthouse user set or passwd changes it", address);
+	if (found == 0) {
+		text_clear(&words);
+		join_words(argc, argv, &words);
+		found = edit_set(e, users, view_of(address), text_view(&words), why);
+	}
+	text_free(&words);
+	if (found != 0)
+		return -1;
+	return way == WAY_NONE ? 0 : set_password(e, address, way, generated, why);
+}
+
+static int user_add(const struct command *c, int argc, char **argv)
+{
+	struct edits e;
+	struct reason why;
+	enum password_way way;
+	char generated[PASSWORD_MAX + 1] = "";
+	const char *address = argv[0];
+
+	argc--, argv++;
+	if (take_options(&argc, argv, &way, &why) != 0)
+		return command_fail(EXIT_PERMANENT, &why);
+	if (edits_begin(&e, c->confdir, &why) != 0)
+		return command_fail(EXIT_TEMPORARY, &why);
+	int code = add_in(&e, address, argc, argv, way, generated, &why) == 0 ? edits_commit(&e)
+	                                                                      : command_fail(EXIT_PERMANENT, &why);
+
+	edits_end(&e);
+	if (code == EXIT_DONE) {
+		home_for_new_user(c, address);
+		if (generated[0])
+			printf("%s\n", generated);
+	}
+	sodium_memzero(generated, sizeof generated);
+	return code;
+}
+
+static int user_passwd(const struct command *c, int argc, char **argv)
+{
+	struct edits e;
+	struct reason why;
+	enum password_way way;
+	char generated[PASSWORD_MAX + 1] = "";
+	const char *address = argv[0];
+
+	argc--, argv++;
+	if (take_options(&argc, argv, &way, &why) != 0)
+		return command_fail(EXIT_PERMANENT, &why);
+	if (argc > 0 || way == WAY_NONE)
+		return command_usage(c, "passwd ADDRESS [--password-stdin]");
+	if (edits_begin(&e, c->confdir, &why) != 0)
+		return command_fail(EXIT_TEMPORARY, &why);
+	int code = set_password(&e, address, way, generated, &why) == 0 ? edits_commit(&e)
+	                                                                : command_fail(EXIT_PERMANENT, &why);
+
+	edits_end(&e);
+	if (code == EXIT_DONE && generated[0])
+		printf("%s\n", generated);
+	sodium_memzero(generated, sizeof generated);
+	return code;
+}
+
+static int del_in(struct edits *e, const char *address, struct reason *why)
+{
+	struct edit *passwords = edits_open(e, MAP_PASSWORDS, why); /* first: see write_changed */
+	struct edit *users = passwords != NULL ? edits_open(e, MAP_USERS, why) : NULL;
+
+	if (users == NULL || edit_delete(e, passwords, view_of(address), why) < 0)
+		return -1;
+	int found = edit_delete(e, users, view_of(address), why);
+
+	return found == 0 ? fail(why, "there is no user %s in users.map", address) : found > 0 ? 0 : -1;
+}
+
+static int user_del(const struct command *c, int argc, char **argv)
+{
+	struct edits e;
+	struct model m;
+	struct user u;
+	struct reason why;
+	char home[PATH_MAX];
+	bool known = settled_user(c, argv[0], &u, home, &m, &why) == 0;
+
+	(void)argc;
+	model_free(&m);
+	if (edits_begin(&e, c->confdir, &why) != 0)
+		return command_fail(EXIT_TEMPORARY, &why);
+	int code = del_in(&e, argv[0], &why) == 0 ? edits_commit(&e) : command_fail(EXIT_PERMANENT, &why);
+
+	edits_end(&e);
+	if (code == EXIT_DONE && known)
+		printf("the mail stays in %s\n", home);
+	return code;
+}
+
+/* Words replace those of the same name: "quota=" alone takes one away. */
+static void merge_words(struct view old, int argc, char **argv, struct arena *arena, struct text *out)
+{
+	struct view word;
+
+	while (maptext_word(&old, arena, &word, NULL) > 0) {
+		bool replaced = false;
+
+		for (int i = 0; i < argc; i++) {
+			size_t name = view_find(view_of(argv[i]), '=') + 1;
+
+			replaced = replaced || view_starts(word, view_take(view_of(argv[i]), name));
+		}
+		if (replaced)
+			continue;
+		maptext_add_word(out, word);
+		text_add_byte(out, ' ');
+	}
+	for (int i = 0; i < argc; i++) {
+		struct view fresh = view_of(argv[i]);
+
+		if (fresh.len && fresh.data[fresh.len - 1] == '=')
+			continue;
+		maptext_add_word(out, fresh);
+		text_add_byte(out, ' ');
+	}
+}
+
+static int set_in(struct edits *e, int argc, char **argv, struct reason *why)
+{
+	struct edit *users = edits_open(e, MAP_USERS, why);
+	struct text old, merged;
+
+	text_init(&old, 1 << 16);
+	text_init(&merged, 1 << 16);
+	int found = users != NULL ? edit_get(e, users, view_of(argv[0]), &old, why) : -1;
+
+	if (found == 0)
+		found = fail(why, "there is no user %s in users.map", argv[0]);
+	if (found > 0) {
+		merge_words(text_view(&old), argc - 1, argv + 1, &e->base.arena, &merged);
+		found = edit_set(e, users, view_of(argv[0]), view_trim(text_view(&merged)), why);
+	}
+	text_free(&old);
+	text_free(&merged);
+	return found;
+}
+
+static int user_set(const struct command *c, int argc, char **argv)
+{
+	struct edits e;
+	struct reason why;
+
+	if (edits_begin(&e, c->confdir, &why) != 0)
+		return command_fail(EXIT_TEMPORARY, &why);
+	int code = set_in(&e, argc, argv, &why) == 0 ? edits_commit(&e) : command_fail(EXIT_PERMANENT, &why);
+
+	edits_end(&e);
+	return code;
+}
+
+static int user_list(const struct command *c, int argc, char **argv)
+{
+	struct model m;
+
+	model_read(&m, c->confdir, NULL);
+	for (size_t i = 0; i < m.maps[MAP_USERS].count; i++) {
+		struct view key = m.maps[MAP_USERS].entries[i]->key;
+
+		if (argc == 0 || view_equal_nocase(address_domain(key), view_of(argv[0])))
+			printf("%.*s\n", VIEW_ARG(key));
+	}
+	model_free(&m);
+	return EXIT_DONE;
+}
+
+static int user_show(const struct command *c, int argc, char **argv)
+{
+	struct model m;
+	struct user u;
+	struct reason why;
+	struct text rights, quota;
+	char home[PATH_MAX];
+	int code = EXIT_DONE;
+
+	(void)argc;
+	text_init(&rights, 256);
+	text_init(&quota, 64);
+	if (settled_user(c, argv[0], &u, home, &m, &why) != 0) {
+		code = command_fail(EXIT_PERMANENT, &why);
+	} else {
+		user_rights_text(u.rights, &rights);
+		size_format(u.quota_bytes, &quota);
+		printf("home %s\nowner %u:%u\nquota %s\nrights %s\nstate %s\n", home, u.uid, u.gid,
+		       u.quota_bytes ? quota.data : "none", rights.data, user_state_name(u.state));
+	}
+	text_free(&rights);
+	text_free(&quota);
+	model_free(&m);
+	return code;
+}
+
+int command_user(const struct command *c, int argc, char **argv)
+{
+	static const struct verb verbs[] = {
+		{ "add", 1, -1, "add ADDRESS [--password-stdin | --no-password] [home=PATH] [quota=SIZE] [rights=LIST] ...",
+		  user_add },
+		{ "del", 1, 1, "del ADDRESS", user_del },
+		{ "list", 0, 1, "list [DOMAIN]", user_list },
+		{ "show", 1, 1, "show ADDRESS", user_show },
+		{ "set", 2, -1, "set ADDRESS WORD=VALUE...", user_set },
+		{ "passwd", 1, 2, "passwd ADDRESS [--password-stdin]", user_passwd },
+		{ NULL, 0, 0, NULL, NULL },
+	};
+
+	return command_verb(c, verbs, argc, argv);
+}
