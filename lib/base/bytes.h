@@ -62,7 +62,7 @@ bool text_add(struct text *t, struct view v);
 bool text_add_string(struct text *t, const char *s);
 bool text_add_byte(struct text *t, char c);
 bool text_format(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-bool text_format_list(struct text *t, const char *format, va_list list);
+bool text_format_list(struct text *t, const char *format, va_list list) __attribute__((format(printf, 2, 0)));
 /* Room for n more bytes, uncounted until the caller raises len; NULL when refused. */
 char *text_reserve(struct text *t, size_t n);
 void text_drop_front(struct text *t, size_t n);

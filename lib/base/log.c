@@ -60,6 +60,7 @@ static size_t log_head(char *line, size_t size, int severity)
 	return n < 0 ? 0 : (size_t)n;
 }
 
+__attribute__((format(printf, 3, 0)))
 static void log_line(int severity, const char *level, const char *format, va_list list)
 {
 	char line[LOG_LINE_MAX + 1];

@@ -201,8 +201,10 @@ enum stream_result stream_line(struct stream *s, size_t max, struct view *line)
 			scanned = 0;
 			if (bare)
 				return STREAM_BARE;
-			if (rest_of_refused)
+			if (rest_of_refused) {
+				too_long = false;
 				continue;
+			}
 			if (too_long || line->len > max)
 				return STREAM_TOO_LONG;
 			return line_fault(*line);

@@ -74,6 +74,7 @@ static const struct {
 	{VIEW("a\n\r\nx\r\n"), "<bare>[x]<closed>"},
 	{VIEW("a\0b\r\nx\r\n"), "<nul>[x]<closed>"},
 	{VIEW("0123456789abcdef\n0123456789abcdef\r\nx\r\n"), "<bare>[x]<closed>"},
+	{VIEW("a\n0123456789abcdef0123456789abcdef\r\n\r\nx\r\n"), "<bare>[][x]<closed>"},
 };
 
 static void run_case(size_t i, bool dripped)
