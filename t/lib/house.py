@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: ISC
+"""A private instance for a Python test:
+
+    with House("--users", "3") as house:
+        house.port("SMTP"), house.env["CA"], house.mailbox("u0001"), house.wait_for(...)
+
+It lives in a temporary directory of its own and is stopped and removed at the end.  When the test fails (or
+POSTHOUSE_KEEP is set) the end of the log is shown.
+"""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
+CORPUS = pathlib.Path(os.environ.get("SHARED_CORPUS", SOURCE.parent / "shared" / "corpus"))
+
+
+class House:
+    def __init__(self, *options):
+        self.options = options
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
+        self.env = {}
+
+    def _command(self, *words, check=True):
+        done = subprocess.run([sys.executable, str(SOURCE / "t/house"), *map(str, words)],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if check and done.returncode:
+            raise RuntimeError(f"t/house {words[0]}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def start(self, *options):
+        self._command("start", self.directory, *(options or self.options))
+        self._read_env()
+
+    def _read_env(self):
+        import shlex
+        for line in (self.directory / "env").read_text().splitlines():
+            key, value = line.split("=", 1)
+            self.env[key] = shlex.split(value)[0]
+
+    def stop(self):
+        self._command("stop", self.directory)
+
+    def restart(self):
+        self._command("restart", self.directory)
+        self._read_env()
+
+    def pid(self, program):
+        return int(self._command("pid", self.directory, program).split()[0])
+
+    def port(self, service):
+        return int(self.env[service])
+
+    def mailbox(self, user):
+        return pathlib.Path(self.env["MAILROOT"]) / user / "Maildir"
+
+    def log(self):
+        return (self.directory / "log").read_text(errors="replace")
+
+    def posthouse(self, *words, **more):
+        """The command line, against this instance."""
+        return subprocess.run([str(self.directory / "bin/posthouse"), "-c", self.env["CONF"], *map(str, words)],
+                              stdin=subprocess.DEVNULL if "input" not in more else None, capture_output=True, text=True, **more)
+
+    def wait_for(self, what, condition, seconds=60):
+        """Polls the condition until it holds: for what no file or socket can announce."""
+        until = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > until:
+                raise TimeoutError(f"{what}: not within {seconds} s; the log ends:\n" + "\n".join(self.log().splitlines()[-20:]))
+            time.sleep(0.02)
+
+    def __enter__(self):
+        try:
+            self.start()
+        except Exception:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            raise
+        return self
+
+    def __exit__(self, kind, value, trace):
+        try:
+            self.stop()
+        finally:
+            if kind is not None or os.environ.get("POSTHOUSE_KEEP"):
+                print("# the log ends:\n" + "\n".join("# " + line for line in self.log().splitlines()[-30:]), flush=True)
+            if not os.environ.get("POSTHOUSE_KEEP"):
+                shutil.rmtree(self.directory, ignore_errors=True)
+        return False

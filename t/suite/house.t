@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""The house itself: it starts, mends itself, takes a new generation, and stops in order."""
+import os
+import pathlib
+import signal
+import smtplib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from house import House  # noqa: E402
+from tap import done, is_, ok  # noqa: E402
+
+RESIDENT = ["keyd", "dnsd", "resolved", "authd", "queued", "bounce", "remote", "pickup", "smtpd", "pop3-login",
+            "imap-login", "porter"]
+
+
+def can_send(house, text="hello"):
+    with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=30) as smtp:
+        smtp.sendmail("a@elsewhere.test", ["u0001@example.test"], f"Subject: {text}\r\n\r\n{text}\r\n")
+    return True
+
+
+def delivered(house):
+    box = house.mailbox("u0001")
+    return sum(len(list((box / part).iterdir())) for part in ("new", "cur") if (box / part).is_dir())
+
+
+def tries(house, action):
+    """The house may need a moment after a crash: a refused client is right, a lost message is not."""
+    def attempt():
+        try:
+            return action()
+        except (OSError, smtplib.SMTPException):
+            return False
+    house.wait_for("the house serves again", attempt)
+    return True
+
+
+with House() as house:
+    status = house.posthouse("status")
+    is_(status.returncode, 0, "status tells that it runs")
+    ok(all(name in status.stdout for name in RESIDENT), "and names every program", status.stdout + status.stderr)
+    ok(can_send(house), "it takes mail")
+    house.wait_for("delivery", lambda: delivered(house) == 1)
+
+    sent = 1
+    for name in RESIDENT:
+        old = house.pid(name)
+        os.kill(old, signal.SIGKILL)
+        house.wait_for(f"{name} runs again", lambda: (lambda p: p and p != old)(
+            next((int(p) for p in [house._command("pid", house.directory, name, check=False).split()[0:1]][0]), 0)))
+        tries(house, lambda: can_send(house, f"after {name}"))
+        sent += 1
+        house.wait_for("delivery", lambda: delivered(house) >= sent)
+        ok(True, f"killed, {name} is started again and mail goes on")
+
+    conf = pathlib.Path(house.env["CONF"]) / "users.map"
+    conf.write_text(conf.read_text() + "new@example.test home=new\n")
+    is_(house.posthouse("build").returncode, 0, "a new generation is built")
+    answer = house.posthouse("reload")
+    is_(answer.returncode, 0, "and taken over")
+    tries(house, lambda: smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=30).sendmail(
+        "a@elsewhere.test", ["new@example.test"], "Subject: new\r\n\r\nnew\r\n") == {})
+    house.wait_for("delivery to the new user", lambda: any((house.mailbox("new") / "new").glob("*")))
+    ok(True, "the new user gets mail without a restart")
+
+    conf.write_text(conf.read_text() + "not a valid line\n")
+    bad = house.posthouse("build")
+    ok(bad.returncode != 0 and "users.map:" in bad.stdout + bad.stderr, "a mistake is told with file and line", bad.stdout + bad.stderr)
+    ok(can_send(house), "and the running generation goes on")
+
+    master = int(house.env["MASTER_PID"])
+    children = pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    house.stop()
+    ok(not any(pathlib.Path(f"/proc/{pid}").exists() for pid in children), "stopped, nothing is left behind")
+    ok("event=stop-forced" not in house.log(), "and nothing had to be forced")
+    house.restart()
+    ok(can_send(house), "started again it serves")
+
+done()
