@@ -195,6 +195,32 @@ static void make_wires(void)
 
 /* ---- starting ---- */
 
+/* Those who wait for the house: who gave us a descriptor, and the service manager (sd_notify's datagram). */
+static void tell_ready(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	static const char word[] = "READY=1";
+
+	if (master.ready_fd >= 0) {
+		/* The starter may have gone away; the house stands all the same. */
+		if (write(master.ready_fd, "ready\n", 6) < 0)
+			log_debug("event=ready-unheard reason=\"%m\"");
+		close(master.ready_fd);
+		master.ready_fd = -1;
+	}
+	if (path == NULL || !string_copy(un.sun_path, sizeof un.sun_path, view_of(path)))
+		return;
+	if (path[0] == '@')
+		un.sun_path[0] = '\0'; /* an abstract socket */
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+
+	if (fd < 0 || sendto(fd, word, sizeof word - 1, MSG_NOSIGNAL, (struct sockaddr *)&un, len) < 0)
+		log_warn("event=notify-failed reason=\"%m\"");
+	close(fd);
+}
+
 static void check_ready(void)
 {
 	if (master.up || master.stopping)
@@ -203,14 +229,8 @@ static void check_ready(void)
 		if (!master.residents[i].ready)
 			return;
 	master.up = true;
-	log_info("event=ready programs=%u generation=%s", master.resident_count, master.state_directory);
-	if (master.ready_fd >= 0) {
-		ssize_t done = write(master.ready_fd, "ready\n", 6);
-
-		(void)done; /* the starter may have gone away; the house stands all the same */
-		close(master.ready_fd);
-		master.ready_fd = -1;
-	}
+	log_info("event=ready programs=%u", master.resident_count);
+	tell_ready();
 }
 
 static void wire_said(struct watch *w, unsigned events)
