@@ -1,45 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""Runs the fuzz targets of lib/net and lib/mail over their corpus, and over real mail where it is at hand."""
+"""The fuzz targets of lib/net and lib/mail, over real mail too where it is at hand."""
 import os
-import subprocess
+import sys
 
-TARGETS = {"address": 300, "mime": 300, "charset": 100, "stream": 30}  # mutations of each corpus file
-SECONDS_MAX = 300
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import fuzz
 
-here = os.path.dirname(os.path.abspath(__file__))
-real = os.environ.get("SHARED_CORPUS") or os.path.join(here, "..", "..", "..", "shared", "corpus")
-count = 0
-
-
-def report(good, what, why=""):
-    global count
-    count += 1
-    print(f"{'ok' if good else 'not ok'} {count} - {what}{why}", flush=True)
-
-
-def run(name, mutations, where):
-    """The target's own word on how many inputs it took, or what it died of."""
-    try:
-        done = subprocess.run([os.path.join("t", "fuzz", name), "-n", str(mutations), where],
-                              capture_output=True, text=True, errors="replace", timeout=SECONDS_MAX)
-    except subprocess.TimeoutExpired:
-        return False, "took too long"
-    if done.returncode != 0:
-        for line in done.stderr.splitlines()[:40]:
-            print("#", line)
-    return done.returncode == 0, done.stdout.strip()
-
-
-for name, mutations in TARGETS.items():
-    if not os.path.exists(os.path.join("t", "fuzz", name)):
-        report(True, name, " # SKIP not built here (make check builds it)")
-        continue
-    good, said = run(name, mutations, os.path.join(here, "corpus", name))
-    report(good, f"{name}: its corpus, {mutations} mutations each ({said})")
-    if os.path.isdir(real):
-        good, said = run(name, 1, real)
-        report(good, f"{name}: real mail ({said})")
-    else:
-        report(True, f"{name}: real mail", " # SKIP no corpus of real mail (SHARED_CORPUS)")
-print(f"1..{count}")
+fuzz.main({"address": 300, "mime": 300, "charset": 100, "stream": 30}, with_real_mail=True)
