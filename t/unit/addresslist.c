@@ -99,6 +99,14 @@ static void check_limits(void)
 	arena_clear(&arena);
 	arena.limit = 0;
 	ok(count(addresslist_parse(&arena, text_view(&big), 7)) == 7, "at most so many");
+	for (int over = 0; over < 2; over++) {
+		struct listed_address *a;
+
+		text_clear(&big);
+		text_format(&big, "<@%0*d:a@b>", 999 - 1 + over, 0);
+		a = addresslist_parse(&arena, text_view(&big), 7);
+		ok(a && (a->route.data != NULL) == !over, "a source route %s", over ? "over the limit is dropped" : "of the limit");
+	}
 	text_clear(&big);
 	for (int i = 0; i < 500000; i++)
 		text_add_byte(&big, '(');
