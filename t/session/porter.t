@@ -1,0 +1,288 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""porter in clear: greetings, hand-over, early talkers, limits, PROXY headers, workers that come late, reload and stop."""
+import os
+import pathlib
+import socket
+import struct
+import sys
+import tempfile
+import signal
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import wirehouse as w
+
+ANNOUNCE, CLIENT, STARTTLS, SECURED, NOT_SECURED, HANDED_OVER = range(16, 22)
+SMTP, SUBMISSION, POP3, IMAP = range(4)
+BUSY = {SMTP: b"421 4.3.2 Busy\r\n", SUBMISSION: b"421 4.3.2 Busy\r\n", POP3: b"-ERR [SYS/TEMP] Busy\r\n", IMAP: b"* BYE Busy\r\n"}
+CLEAR = {SMTP: b"220 hello\r\n", SUBMISSION: b"220 submit\r\n", POP3: b"+OK hello\r\n", IMAP: b"* OK hello\r\n"}
+SERVICES = {"smtp": SMTP, "submission": SUBMISSION, "pop3": POP3, "imap": IMAP}
+
+tap = w.Tap()
+ok, is_ = tap.ok, tap.is_
+
+
+class Connection:
+    """What a worker is given."""
+
+    def __init__(self, message):
+        self.kind = message.kind
+        self.id, self.service = message.u64(), message.byte()
+        self.client, self.local = message.address(), message.address()
+        self.tls = message.byte()
+        self.version, self.cipher, self.bits, self.name = message.string(), message.string(), message.u16(), message.string()
+        self.tls_offered, has_token = message.byte(), message.byte()
+        self.socket = socket.socket(fileno=message.fd())
+        self.socket.settimeout(w.PATIENCE_SECONDS)
+        self.token = message.fd() if has_token else None
+        message.end()
+
+
+class House:
+    """porter, with the test as smtpd, pop3-login and imap-login."""
+
+    def __init__(self, settings="", announce=tuple(SERVICES)):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="porter."))
+        self.wires, self.ports, descriptors, listeners = {}, {}, {}, []
+        for name in ("smtpd", "pop3-login", "imap-login"):
+            self.wires[name], theirs = w.pair()
+            descriptors[f"{name}.connection"] = theirs
+        for name in SERVICES:
+            s = socket.create_server(("127.0.0.1", 0))
+            self.ports[name] = s.getsockname()[1]
+            descriptors[f"listen.{name}.0"] = s
+        self.descriptors = descriptors
+        descriptors["generation"] = w.generation(self.directory, settings)
+        self.porter = w.Program("master/porter", descriptors, self.directory)
+        self.porter.wait_ready()
+        for name in announce:
+            self.announce(name)
+
+    def wire(self, service):
+        return self.wires[{SMTP: "smtpd", SUBMISSION: "smtpd", POP3: "pop3-login", IMAP: "imap-login"}[service]]
+
+    def announce(self, name):
+        service = SERVICES[name]
+        out = w.Out(ANNOUNCE).byte(service)
+        w.send(self.wire(service), out.view(CLEAR[service]).view(b"secured\r\n").view(BUSY[service]))
+
+    def worker(self, service):
+        return w.dial(self.wire(service), "connection")
+
+    def client(self, name, source="127.0.0.1"):
+        return socket.create_connection(("127.0.0.1", self.ports[name]), w.PATIENCE_SECONDS, (source, 0))
+
+    def stop(self):
+        self.porter.stop()
+
+
+def line(s):
+    data = b""
+    while not data.endswith(b"\n"):
+        more = s.recv(1)
+        if not more:
+            break
+        data += more
+    return data
+
+
+def ended(s):
+    try:
+        return s.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def quiet(s, seconds=0.15):
+    """Nothing comes (the one kind of test that has to wait)."""
+    s.settimeout(seconds)
+    try:
+        s.recv(1)
+        return False
+    except TimeoutError:
+        return True
+    finally:
+        s.settimeout(w.PATIENCE_SECONDS)
+
+
+def greetings_and_sessions():
+    h = House(announce=())
+    early = h.client("smtp")
+    ok(quiet(early), "nobody is greeted before the service has announced itself")
+    for name in SERVICES:
+        h.announce(name)
+    is_(line(early), CLEAR[SMTP], "then the client that waited is")
+    worker = h.worker(SMTP)
+    ok(quiet(worker), "a silent client does not reach a worker")
+    early.sendall(b"EHLO x\r\n")
+    c = Connection(w.receive(worker))
+    is_((c.kind, c.service, c.client, c.local[0], c.tls, c.tls_offered, c.token),
+        (CLIENT, SMTP, early.getsockname(), "127.0.0.1", 0, 0, None), "one that spoke does, with its addresses")
+    is_(line(c.socket), b"EHLO x\r\n", "what it said is still unread")
+    c.socket.sendall(b"250 y\r\n")
+    is_(line(early), b"250 y\r\n", "and the session answers it directly")
+    second = h.client("submission")
+    is_(line(second), CLEAR[SUBMISSION], "another service of the same program has its own greeting")
+    second.sendall(b"x")
+    grow = w.receive(h.wires["smtpd"])
+    is_((grow.kind, grow.u32()), (w.WIRE_GROW, 1), "while no worker is idle the parent is asked for one")
+    c.socket.close()
+    w.send(worker, w.Out(w.WIRE_DONE))
+    d = Connection(w.receive(worker))
+    is_((d.service, d.id != c.id), (SUBMISSION, True), "a worker that is done gets the client that waits")
+    ok(ended(early), "nobody holds the first client any more")
+    third, fourth = h.client("smtp"), h.client("smtp")
+    for s in (third, fourth):
+        line(s)
+        s.sendall(b"x")
+        w.receive(h.wires["smtpd"]) if s is third else None
+    third.shutdown(socket.SHUT_RDWR)
+    third.close()
+    another = h.worker(SMTP)
+    e = Connection(w.receive(another))
+    is_(e.client, fourth.getsockname(), "a client that left the queue is forgotten, the next is served")
+    worker.close()
+    another.close()
+    e.socket.close()
+    ok(ended(fourth), "a worker's end is the end of its client")
+    h.stop()
+    is_(h.porter.wait(), 0, "an orderly stop")
+
+
+def tokens():
+    h = House(settings="porter.clients-per-address 1\n")
+    login = h.worker(IMAP)
+    s = h.client("imap")
+    is_(line(s), CLEAR[IMAP], "an IMAP client is greeted")
+    s.sendall(b"a login\r\n")
+    c = Connection(w.receive(login))
+    ok(c.token is not None, "a mailbox session has a token")
+    w.send(login, w.Out(HANDED_OVER))
+    w.send(login, w.Out(w.WIRE_DONE))
+    refused = h.client("pop3")
+    is_(line(refused), BUSY[POP3], "a session that was handed over still counts")
+    ok(ended(refused), "the client over the limit is let go")
+    os.close(c.token)
+    for _ in range(200):
+        again = h.client("imap")
+        greeting = line(again)
+        if greeting == CLEAR[IMAP]:
+            break
+    is_(greeting, CLEAR[IMAP], "the token's end is the session's end")
+    again.sendall(b"b\r\n")
+    d = Connection(w.receive(login))
+    is_(d.client, again.getsockname(), "and the login worker serves on")
+    h.stop()
+
+
+def limits():
+    h = House(settings="porter.clients-per-address 2\nporter.clients-per-network 3\nporter.clients-max 10\n")
+    kept = [h.client("smtp"), h.client("submission")]
+    is_([line(s) for s in kept], [CLEAR[SMTP], CLEAR[SUBMISSION]], "as many clients as an address may have")
+    is_(line(h.client("smtp")), BUSY[SMTP], "one more is told busy")
+    other = h.client("imap", "127.0.0.2")
+    is_(line(other), CLEAR[IMAP], "another address of the network is served")
+    is_(line(h.client("imap", "127.0.0.3")), BUSY[IMAP], "until the network is full")
+    is_(line(h.client("pop3", "127.0.1.3")), CLEAR[POP3], "another network is not")
+    kept[0].close()
+    for _ in range(200):
+        greeting = line(h.client("imap", "127.0.0.3"))
+        if greeting == CLEAR[IMAP]:
+            break
+    is_(greeting, CLEAR[IMAP], "a client that leaves makes room")
+    h.stop()
+    h = House(settings="porter.rate-per-second 3\n")
+    greetings = [line(h.client("smtp")) for _ in range(12)]
+    ok(BUSY[SMTP] in greetings and greetings[0] == CLEAR[SMTP], "too many in a second are told busy")
+    is_(line(h.client("smtp", "127.0.0.9")), CLEAR[SMTP], "other addresses are not")
+    h.stop()
+
+
+def early_talkers():
+    h = House(settings="porter.greeting-delay 300ms\n")
+    s = h.client("smtp")
+    s.sendall(b"EHLO spam\r\n")
+    ok(line(s).startswith(b"554 5.5.1 "), "who speaks before the greeting on port 25 is refused")
+    ok(ended(s), "and let go")
+    patient = h.client("smtp")
+    is_(line(patient), CLEAR[SMTP], "who waits is greeted")
+    is_(line(h.client("submission")), CLEAR[SUBMISSION], "users do not wait")
+    h.stop()
+    h = House(settings="porter.idle-timeout 1s\n")
+    s = h.client("pop3")
+    line(s)
+    is_(line(s), BUSY[POP3], "who stays silent is let go")
+    h.stop()
+
+
+def proxied():
+    h = House(settings="porter.proxy-from 127.0.0.5, 127.0.0.8/29\n")
+    worker = h.worker(SMTP)
+    s = h.client("smtp", "127.0.0.5")
+    header = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\r\n"
+    for at in range(len(header)):
+        s.sendall(header[at:at + 1])
+    is_(line(s), CLEAR[SMTP], "a header that comes byte by byte")
+    s.sendall(b"EHLO\r\n")
+    c = Connection(w.receive(worker))
+    is_((c.client, c.local), (("192.0.2.7", 4711), ("198.51.100.1", 25)), "the addresses are those of the header")
+    is_(line(c.socket), b"EHLO\r\n", "and not a byte behind it is lost")
+    w.send(worker, w.Out(w.WIRE_DONE))
+    s = h.client("smtp", "127.0.0.9")
+    body = socket.inet_pton(socket.AF_INET6, "2001:db8::1") + socket.inet_pton(socket.AF_INET6, "2001:db8::2") + struct.pack(">HH", 5, 25)
+    s.sendall(b"\r\n\r\n\0\r\nQUIT\n\x21\x21" + struct.pack(">H", len(body)) + body + b"EHLO v2\r\n")
+    c = Connection(w.receive(worker))
+    is_((c.client, line(c.socket)), (("2001:db8::1", 5), b"EHLO v2\r\n"), "version 2 with IPv6, the client's bytes in the same packet")
+    s = h.client("smtp", "127.0.0.9")
+    s.sendall(b"EHLO no header\r\n")
+    ok(ended(s), "a balancer without a header is let go")
+    is_(line(h.client("smtp", "127.0.0.6")), CLEAR[SMTP], "others are no balancers")
+    h.stop()
+
+
+def reload_and_stop():
+    h = House()
+    worker, idle = h.worker(SMTP), h.worker(SMTP)
+    s, silent = h.client("smtp"), h.client("smtp")
+    line(s), line(silent)
+    s.sendall(b"x")
+    first = w.receive(idle)
+    c = Connection(first)
+    h.porter.signal(signal.SIGHUP)
+    refused = 0
+    for s_ in h.descriptors.values():
+        if isinstance(s_, socket.socket) and s_.type == socket.SOCK_STREAM:
+            s_.close()
+    for _ in range(1000):
+        try:
+            h.client("smtp").close()
+        except ConnectionRefusedError:
+            refused = 1
+            break
+    ok(refused, "after SIGHUP nobody listens")
+    silent.sendall(b"y")
+    d = Connection(w.receive(worker))
+    is_(d.client, silent.getsockname(), "a client that had been greeted is still served by a worker that is there")
+    w.send(worker, w.Out(w.WIRE_DONE))
+    is_(w.receive(worker), None, "lines are dropped when nobody needs them")
+    w.send(idle, w.Out(w.WIRE_DONE))
+    is_(h.porter.wait(), 0, "and porter ends with its last client")
+    h = House()
+    worker = h.worker(IMAP)
+    silent, waiting, session = h.client("imap"), h.client("smtp"), h.client("imap")
+    for s in (silent, waiting, session):
+        line(s)
+    session.sendall(b"x")
+    c = Connection(w.receive(worker))
+    waiting.sendall(b"x")
+    w.receive(h.wires["smtpd"])
+    h.porter.signal(signal.SIGTERM)
+    is_((line(silent), line(waiting)), (BUSY[IMAP], BUSY[SMTP]), "SIGTERM: those without a session are told")
+    is_(h.porter.wait(), 0, "porter ends")
+    c.socket.sendall(b"still here\r\n")
+    is_(line(session), b"still here\r\n", "a session in clear does not need it")
+
+
+for part in (greetings_and_sessions, tokens, limits, early_talkers, proxied, reload_and_stop):
+    part()
+tap.done()
