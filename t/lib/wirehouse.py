@@ -9,7 +9,6 @@ import os
 import pathlib
 import signal
 import socket
-import struct
 import subprocess
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -211,24 +210,3 @@ class Program:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-
-
-class Tap:
-    """ok(), is_(), and done() as the last line."""
-
-    def __init__(self):
-        self.count = self.failed = 0
-
-    def ok(self, good, name):
-        self.count += 1
-        self.failed += not good
-        print(f"{'ok' if good else 'not ok'} {self.count} - {name}", flush=True)
-        return good
-
-    def is_(self, got, want, name):
-        if not self.ok(got == want, name):
-            print(f"# got:  {got!r}\n# want: {want!r}", flush=True)
-
-    def done(self):
-        print(f"1..{self.count}")
-        raise SystemExit(self.failed != 0)

@@ -3,23 +3,22 @@
 """porter in clear: greetings, hand-over, early talkers, limits, PROXY headers, workers that come late, reload and stop."""
 import os
 import pathlib
+import shutil
+import signal
 import socket
 import struct
 import sys
 import tempfile
-import signal
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse as w
+from tap import done, is_, ok
 
 ANNOUNCE, CLIENT, STARTTLS, SECURED, NOT_SECURED, HANDED_OVER = range(16, 22)
 SMTP, SUBMISSION, POP3, IMAP = range(4)
 BUSY = {SMTP: b"421 4.3.2 Busy\r\n", SUBMISSION: b"421 4.3.2 Busy\r\n", POP3: b"-ERR [SYS/TEMP] Busy\r\n", IMAP: b"* BYE Busy\r\n"}
 CLEAR = {SMTP: b"220 hello\r\n", SUBMISSION: b"220 submit\r\n", POP3: b"+OK hello\r\n", IMAP: b"* OK hello\r\n"}
 SERVICES = {"smtp": SMTP, "submission": SUBMISSION, "pop3": POP3, "imap": IMAP}
-
-tap = w.Tap()
-ok, is_ = tap.ok, tap.is_
 
 
 class Connection:
@@ -74,6 +73,7 @@ class House:
 
     def stop(self):
         self.porter.stop()
+        shutil.rmtree(self.directory)
 
 
 def line(s):
@@ -136,11 +136,11 @@ def greetings_and_sessions():
         line(s)
         s.sendall(b"x")
         w.receive(h.wires["smtpd"]) if s is third else None
-    third.shutdown(socket.SHUT_RDWR)
+    third.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     third.close()
     another = h.worker(SMTP)
     e = Connection(w.receive(another))
-    is_(e.client, fourth.getsockname(), "a client that left the queue is forgotten, the next is served")
+    is_(e.client, fourth.getsockname(), "a client that resets its connection while it waits is forgotten, the next is served")
     worker.close()
     another.close()
     e.socket.close()
@@ -267,6 +267,7 @@ def reload_and_stop():
     is_(w.receive(worker), None, "lines are dropped when nobody needs them")
     w.send(idle, w.Out(w.WIRE_DONE))
     is_(h.porter.wait(), 0, "and porter ends with its last client")
+    h.stop()
     h = House()
     worker = h.worker(IMAP)
     silent, waiting, session = h.client("imap"), h.client("smtp"), h.client("imap")
@@ -281,8 +282,9 @@ def reload_and_stop():
     is_(h.porter.wait(), 0, "porter ends")
     c.socket.sendall(b"still here\r\n")
     is_(line(session), b"still here\r\n", "a session in clear does not need it")
+    h.stop()
 
 
 for part in (greetings_and_sessions, tokens, limits, early_talkers, proxied, reload_and_stop):
     part()
-tap.done()
+done()
