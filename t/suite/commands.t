@@ -1,0 +1,342 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""The command line without a running house: builds and their errors, map edits, rollback, users, certificates."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from tap import done, is_, ok, skip  # noqa: E402
+
+PROGRAM = pathlib.Path(os.environ.get("POSTHOUSE_BUILD", os.getcwd())) / "conf/posthouse"
+SETTINGS = """# kept
+host.name mail.example.test
+mail.domain example.test
+directory.state {d}/state
+directory.run {d}/run
+queue.directory {d}/queue
+drop.directory {d}/drop
+mail.root {d}/mail
+mailbox.uid 5000
+mailbox.gid 5000
+tls.certificates ""
+listen.submissions
+listen.pop3s
+listen.imaps
+"""
+
+
+class Place:
+    """A configuration directory of its own."""
+
+    def __init__(self, **texts):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
+        self.conf = self.directory / "conf"
+        self.conf.mkdir()
+        self.write("posthouse.conf", SETTINGS.format(d=self.directory))
+        for name, text in texts.items():
+            self.write(f"{name}.map", text)
+
+    def write(self, name, text):
+        (self.conf / name).write_text(text)
+        if name == "passwords.map":
+            os.chmod(self.conf / name, 0o600)
+
+    def read(self, name):
+        return (self.conf / name).read_text()
+
+    def run(self, *words, stdin="", env=None):
+        result = subprocess.run([str(PROGRAM), "-c", str(self.conf), *words], input=stdin, capture_output=True, text=True,
+                                env={**os.environ, **(env or {})})
+        self.out = result.stdout.replace(str(self.directory), "DIR")
+        self.err = result.stderr.replace(str(self.directory), "DIR")
+        self.code = result.returncode
+        return self.code
+
+    def current(self):
+        return os.readlink(self.directory / "state/generations/current")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def build():
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
+        is_(p.run("build"), 0, "a configuration builds")
+        is_(p.out, "generation 1: 1 domain, 1 user, 0 aliases, 0 routes, 0 access rules, 0 certificates\n", "and says what is in it")
+        is_(p.err, "", "without a complaint")
+        files = sorted(os.listdir(p.directory / "state/generations/0001"))
+        is_(files, ["access.cdb", "aliases.cdb", "domains.cdb", "passwords.cdb", "routes.cdb", "settings.cdb", "tls.cdb",
+                    "users.cdb"], "every file of a generation is there")
+        is_(os.stat(p.directory / "state/generations/0001/passwords.cdb").st_mode & 0o777, 0o600, "passwords.cdb is its owner's alone")
+        is_(p.run("map", "dump", "users"), 0, "a compiled map can be shown")
+        is_(p.out, "anna@example.test uid=5000 gid=5000 home=DIR/mail/example.test/anna\n", "with every default settled")
+
+
+ERRORS = {
+    "posthouse.conf": ("porter.session 5\nsmtpd.timeout 30\nhost.name a.test\nlisten.smtp *:25\nlisten.imap 127.0.0.1:25\n"
+                       "tls.minimum 1.1\n"),
+    "domains.map": "example.test mailboxes\nexample.test relay\nold.test alias-of gone.test\nx.test hosted\n indented\n",
+    "users.map": "anna@example.test uid=0\nbert@other.test\ncarl@example.test quota=lots\nemil@example.test home=../x\n",
+    "passwords.map": "anna@example.test secret\nnobody@example.test $6$x$y\n",
+    "aliases.map": "info@example.test\n\"open@example.test x\nb@example.test include:../etc\n",
+    "routes.map": "dept.test smpt x\n* smtp\n",
+    "access.map": "10.0.0.1/8 allow\nfrom:x.test relay\n",
+}
+
+WANTED = """\
+DIR/conf/posthouse.conf:15: error: there is no setting "porter.session"; porter.sessions is near
+DIR/conf/posthouse.conf:16: error: smtpd.timeout: "30" is not a time with its unit (ms, s, m, h, d) from 1s to 1h
+DIR/conf/posthouse.conf:17: error: host.name is set in line 2 already; remove one of the two
+DIR/conf/posthouse.conf:20: error: tls.minimum: "1.1" is not one of 1.2|1.3
+DIR/conf/posthouse.conf:19: error: listen.smtp and listen.imap both listen on port 25; give one another port
+DIR/conf/domains.map:2: error: example.test is in line 1 already; remove one of the two
+DIR/conf/domains.map:4: error: "hosted" is not a class of domain; write mailboxes, relay or alias-of DOMAIN
+DIR/conf/users.map:1: error: uid: "0" is not a number from 1 to 2147483647 (a mailbox never belongs to root)
+DIR/conf/users.map:2: error: other.test is not in domains.map; posthouse domain add other.test
+DIR/conf/users.map:3: error: quota: "lots" is not a size such as 500M or 2G
+DIR/conf/users.map:4: error: home: "../x" has a "." or ".." in it
+DIR/conf/passwords.map:1: error: not a password hash that is known ($argon2id$, $2y$, $5$, $6$, $y$, {SSHA...}); posthouse user passwd makes one
+DIR/conf/passwords.map:2: error: nobody@example.test is not in users.map; posthouse user add nobody@example.test, or remove the line
+DIR/conf/aliases.map:1: error: an alias without a target; write addresses, include:FILE or :fail: TEXT
+DIR/conf/aliases.map:2: error: a quote is not closed; write \\" for a quote inside quotes
+DIR/conf/aliases.map:3: error: include:../etc: the path is relative to DIR/conf and has no ".."
+DIR/conf/routes.map:1: error: "smpt" is not a transport; write smtp, lmtp, local or error
+DIR/conf/routes.map:2: error: a next hop is missing; write HOST, HOST:PORT, mx or mx=DOMAIN
+DIR/conf/access.map:1: error: "10.0.0.1/8" is not an address, a network without host bits such as 192.0.2.0/24, host:NAME, from:ADDRESS or to:ADDRESS
+DIR/conf/access.map:2: error: relay is for addresses and networks: names and senders are easily forged
+DIR/conf/domains.map:3: error: old.test is an alias of gone.test, which is not in domains.map
+posthouse: 21 errors; the current generation is untouched
+"""
+
+
+def errors():
+    with Place() as p:
+        p.run("build")
+        p.write("posthouse.conf", SETTINGS.format(d=p.directory) + ERRORS["posthouse.conf"])
+        for name, text in ERRORS.items():
+            if name.endswith(".map"):
+                p.write(name, text)
+        is_(p.run("build"), 100, "what is wrong does not build")
+        is_("\n".join(p.err.splitlines()), "\n".join(WANTED.splitlines()), "all errors at once, each with file, line and remedy")
+        is_(p.current(), "0001", "the current generation is untouched")
+        is_(os.listdir(p.directory / "state/generations").count("0002"), 0, "and there is no other")
+        p.write("posthouse.conf", "")
+        shutil.rmtree(p.conf)
+        is_(p.run("build"), 100, "no configuration directory")
+        is_(p.err, "posthouse: configuration directory DIR/conf: No such file or directory\n", "is named")
+    with Place(passwords="") as p:
+        os.chmod(p.conf / "passwords.map", 0o644)
+        is_(p.run("build"), 100, "passwords that others may read do not build")
+        ok("passwords.map: error: others may read it; chmod 600 it" in p.err, "and the remedy is told", p.err)
+
+
+EDITED = """\
+# Staff.
+anna@example.test quota=2G
+# Bert is
+#   on leave
+BERT@example.test
+  state=locked
+carl@example.test
+"""
+
+
+def maps():
+    with Place(domains="example.test mailboxes\n", users=EDITED) as p:
+        is_(p.run("map", "get", "users", "bert@example.test"), 0, "map get")
+        is_(p.out, "state=locked\n", "joins continuation lines")
+        is_(p.run("map", "get", "users", "nobody@example.test"), 100, "a missing key is an error")
+        is_(p.err, 'posthouse: "nobody@example.test" is not in users.map\n', "and named")
+        is_(p.run("map", "set", "users", "bert@example.test", "quota=1G", "state=active"), 0, "map set replaces")
+        is_(p.read("users.map"), EDITED.replace("BERT@example.test\n  state=locked\n", "BERT@example.test quota=1G state=active\n"),
+            "one entry, in its place, all else as it was")
+        is_(p.run("map", "set", "users", "dora@example.test"), 0, "map set adds")
+        ok(p.read("users.map").endswith("carl@example.test\ndora@example.test\n"), "at the end", p.read("users.map"))
+        is_(p.run("map", "del", "users", "bert@example.test"), 0, "map del")
+        is_(p.read("users.map"), "# Staff.\nanna@example.test quota=2G\n# Bert is\n#   on leave\ncarl@example.test\ndora@example.test\n",
+            "takes the entry away and nothing else")
+        is_(p.run("map", "dump", "users"), 0, "the edits have been compiled")
+        ok("dora@example.test" in p.out and "bert" not in p.out, "and are in the generation", p.out)
+
+        before, generation = p.read("users.map"), p.current()
+        is_(p.run("map", "set", "users", "x@nowhere.test"), 100, "an edit that would not build")
+        ok("nowhere.test is not in domains.map" in p.err and "nothing was changed" in p.err, "is refused", p.err)
+        is_((p.read("users.map"), p.current()), (before, generation), "and leaves text and generation alone")
+        is_(p.run("map", "set", "users", "a@example.test", "x\ny"), 100, "a line end in a value is refused")
+        is_(p.run("map", "get", "usres", "x"), 100, "an unknown map")
+        is_(p.err, 'posthouse: there is no map "usres"; there are domains, users, passwords, aliases, routes, access\n', "is told which there are")
+
+        p.write("users.map", before.replace("quota=2G", "quota=3G") + "new@example.test\n")
+        is_(p.run("map", "diff", "users"), 0, "map diff")
+        is_(p.out.replace(" uid=5000 gid=5000", "").replace("home=DIR/mail/example.test/", "~"),
+            "- anna@example.test ~anna quota=2G\n+ anna@example.test ~anna quota=3G\n+ new@example.test ~new\n",
+            "shows what a build would change")
+        is_(p.run("map", "check"), 0, "map check")
+
+
+def editor():
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
+        is_(p.run("map", "edit", "users", env={"VISUAL": "", "EDITOR": "echo bert@example.test >>"}), 0, "map edit")
+        is_(p.read("users.map"), "anna@example.test\nbert@example.test\n", "takes what the editor left")
+        is_(p.run("map", "edit", "users", env={"VISUAL": "echo rubbish@@ >>"}), 100, "a text that does not build")
+        is_(p.read("users.map"), "anna@example.test\nbert@example.test\n", "is not taken")
+        kept = [line.split()[-1] for line in p.err.splitlines() if "your version is in" in line]
+        ok(len(kept) == 1 and "rubbish" in pathlib.Path(kept[0]).read_text(), "and is kept for another try", p.err)
+        for name in kept:
+            os.unlink(name)
+        generation = p.current()
+        is_(p.run("map", "edit", "users", env={"VISUAL": "true"}), 0, "an editor that changes nothing")
+        is_(p.current(), generation, "makes no generation")
+
+
+def rollback():
+    with Place(domains="example.test mailboxes\n") as p:
+        p.run("build")
+        is_(p.run("rollback"), 100, "there is nothing before the first generation")
+        p.write("users.map", "anna@example.test\n")
+        p.run("build")
+        p.run("map", "dump", "users")
+        ok("anna" in p.out, "the second generation has a user")
+        is_(p.run("rollback"), 0, "rollback")
+        is_(p.current(), "0001", "makes the first one current")
+        p.run("map", "dump", "users")
+        is_(p.out, "", "and the user is gone")
+        is_(p.run("rollback", "2"), 0, "rollback to a number, forwards too")
+        is_(p.current(), "0002", "makes it current")
+        is_(p.run("rollback", "7"), 100, "one that is not there is refused")
+        p.write("posthouse.conf", p.read("posthouse.conf") + "generations.keep 2\n")
+        for _ in range(3):
+            p.run("build")
+        is_(sorted(os.listdir(p.directory / "state/generations")), ["0004", "0005", "current"], "only the last ones are kept")
+        os.mkdir(p.directory / "state/generations/0099.new")
+        p.run("build")
+        is_(sorted(os.listdir(p.directory / "state/generations")), ["0005", "0006", "current"], "what a killed build left is removed")
+
+
+def users():
+    with Place() as p:
+        is_(p.run("user", "add", "anna@example.test", "--password-stdin", stdin="secret\n"), 100, "a user needs a domain")
+        ok("posthouse domain add example.test" in p.err, "and the remedy is told", p.err)
+        is_(p.run("domain", "add", "example.test"), 0, "domain add")
+        is_(p.run("domain", "add", "example.test"), 100, "twice is an error")
+        is_(p.run("user", "add", "Anna@Example.test", "--password-stdin", "quota=2G", stdin="secret\n"), 0, "user add")
+        is_(p.out, "", "with a password from standard input says nothing")
+        is_(p.read("users.map"), "Anna@Example.test quota=2G\n", "the text has the user")
+        ok(p.read("passwords.map").startswith("Anna@Example.test $argon2id$v=19$m=19456,t=2,p=1$"), "and an argon2id hash")
+        is_(os.stat(p.conf / "passwords.map").st_mode & 0o777, 0o600, "in a file that nobody else reads")
+        home = p.directory / "mail/example.test/anna"
+        is_(os.stat(home).st_mode & 0o777, 0o700, "the home is made")
+        is_(p.run("user", "add", "bert@example.test"), 0, "user add without a terminal")
+        ok(len(p.out.strip()) == 20, "makes a password and shows it", p.out)
+        is_(p.run("user", "add", "bert@example.test"), 100, "twice is an error")
+        is_(p.run("user", "add", "carl@example.test", "--no-password"), 0, "user add --no-password")
+        ok("carl" not in p.read("passwords.map"), "has none")
+        is_(p.run("user", "add", "dora@example.test", "--no-pasword"), 100, "a misspelt option is refused")
+        is_(p.run("user", "list"), 0, "user list")
+        is_(p.out, "anna@example.test\nbert@example.test\ncarl@example.test\n", "lists them")
+        is_(p.run("user", "set", "anna@example.test", "quota=3G", "state=locked"), 0, "user set")
+        is_(p.run("map", "get", "users", "anna@example.test"), 0, "changes words")
+        is_(p.out, "quota=3G state=locked\n", "of the entry")
+        is_(p.run("user", "set", "anna@example.test", "state="), 0, "an empty word")
+        p.run("map", "get", "users", "anna@example.test")
+        is_(p.out, "quota=3G\n", "is taken away")
+        is_(p.run("user", "show", "anna@example.test"), 0, "user show")
+        is_(p.out, "home DIR/mail/example.test/anna\nowner 5000:5000\nquota 3G\nrights smtp,pop3,imap,web\nstate active\n", "shows what is settled")
+        before = p.read("passwords.map")
+        is_(p.run("user", "passwd", "anna@example.test", "--password-stdin", stdin="other\n"), 0, "user passwd")
+        ok(p.read("passwords.map") != before, "changes the hash")
+        is_(p.run("user", "passwd", "anna@example.test", "--password-stdin", stdin=""), 100, "no password is refused")
+        is_(p.run("user", "del", "bert@example.test"), 0, "user del")
+        is_(p.out, "the mail stays in DIR/mail/example.test/bert\n", "says where the mail is")
+        ok("bert" not in p.read("users.map") + p.read("passwords.map"), "and forgets user and password")
+        is_(p.run("domain", "del", "example.test"), 100, "a domain with users is not deleted")
+
+
+def names():
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
+        is_(p.run("alias", "add", "info", "anna", "bert@other.test"), 0, "alias add")
+        is_(p.read("aliases.map"), "info anna, bert@other.test\n", "writes the text")
+        p.run("map", "dump", "aliases")
+        is_(p.out, "info@example.test anna@example.test, bert@other.test\n", "and compiles whole addresses")
+        is_(p.run("alias", "add", "info", "x"), 100, "twice is an error")
+        is_(p.run("alias", "set", "info", ":fail:", "5.1.6", "moved away"), 0, "alias set")
+        is_(p.run("alias", "show", "info@example.test"), 0, "alias show")
+        is_(p.out, ":fail: 5.1.6 moved away\n", "shows it")
+        is_(p.run("alias", "add", "@example.test", "anna"), 0, "a catch-all")
+        is_(p.run("alias", "list"), 0, "alias list")
+        is_(p.out, "info@example.test :fail: 5.1.6 moved away\n@example.test anna\n", "lists them")
+        is_(p.run("alias", "del", "info"), 0, "alias del")
+        is_(p.run("alias", "del", "info"), 100, "twice is an error")
+        is_(p.run("domain", "list"), 0, "domain list")
+        is_(p.out, "example.test mailboxes\n", "lists them")
+        p.write("lists", "# staff\nanna\ncarl@other.test\n")
+        is_(p.run("alias", "add", "staff", "include:lists"), 0, "an included list")
+        p.run("map", "dump", "aliases")
+        ok("staff@example.test anna@example.test, carl@other.test\n" in p.out, "is compiled", p.out)
+
+
+def certificate(p, name, *hosts):
+    names_ = ",".join("DNS:" + host for host in hosts)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                    "-subj", f"/CN={hosts[0]}", "-addext", f"subjectAltName={names_}", "-keyout", str(p.conf / f"keys/{name}.pem"),
+                    "-out", str(p.conf / f"certs/{name}.pem")], check=True, capture_output=True)
+    os.chmod(p.conf / f"keys/{name}.pem", 0o600)
+
+
+def certificates():
+    if not shutil.which("openssl"):
+        skip("certificates", "no openssl command")
+        return
+    with Place(domains="example.test mailboxes\n") as p:
+        p.write("posthouse.conf", p.read("posthouse.conf").replace('tls.certificates ""\n', ""))
+        (p.conf / "certs").mkdir()
+        (p.conf / "keys").mkdir()
+        certificate(p, "one", "mail.example.test", "*.example.test")
+        certificate(p, "two", "other.test")
+        is_(p.run("build"), 0, "certificates build")
+        ok("2 certificates" in p.out, "both", p.out)
+        table = (p.directory / "state/generations/current/tls.cdb").read_bytes()
+        ok(b"BEGIN CERTIFICATE" in table and b"PRIVATE" not in table, "only public parts are in a generation")
+        ok(all(name in table for name in (b"nmail.example.test", b"n*.example.test", b"nother.test")), "names are taken from the certificate")
+        os.rename(p.conf / "keys/two.pem", p.conf / "keys/elsewhere.pem")
+        is_(p.run("build"), 0, "a key is found by what fits, not by its name")
+        os.unlink(p.conf / "keys/elsewhere.pem")
+        is_(p.run("build"), 100, "a certificate without a key is an error")
+        ok("two.pem: error: there is no private key for this certificate; put it into DIR/conf/keys/two.pem" in p.err, "with the remedy", p.err)
+        shutil.copy(p.conf / "keys/one.pem", p.conf / "keys/two.pem")
+        is_(p.run("build"), 100, "so is another's key")
+        ok("keys/two.pem is not the private key of this certificate" in p.err, "with the remedy", p.err)
+        os.unlink(p.conf / "certs/two.pem")
+        os.chmod(p.conf / "keys/one.pem", 0o644)
+        is_(p.run("build"), 100, "a key that others may read is an error")
+        ok("keys/one.pem: error: others may read this private key; chmod 600 it" in p.err, "with the remedy", p.err)
+        (p.conf / "certs/one.pem").write_text("rubbish\n")
+        is_(p.run("build"), 100, "so is a file without a certificate")
+
+
+def usage():
+    with Place() as p:
+        is_(p.run("nonsense"), 100, "an unknown command")
+        is_(p.err, 'posthouse: there is no command "nonsense"; posthouse help lists them\n', "is refused")
+        is_(p.run("help"), 0, "help")
+        ok(all(word in p.out for word in ("build", "rollback", "map", "user", "domain", "alias", "check")), "lists the commands")
+        is_(p.run("user", "frobnicate"), 100, "an unknown verb")
+        ok("usage: posthouse user add ADDRESS" in p.err, "shows the usage", p.err)
+        is_(p.run("status"), 100, "the status of a house that is down")
+        ok("not running" in p.err and "posthouse start" in p.err, "says so, and what to do", p.err)
+        is_(p.run("settings", "queue.lifetime"), 0, "settings")
+        is_(p.out, "queue.lifetime 5d\n", "shows one")
+        is_(p.run("password", stdin="x\n"), 0, "password")
+        ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
+
+
+for part in (build, errors, maps, editor, rollback, users, names, certificates, usage):
+    part()
+done()
