@@ -241,6 +241,11 @@ enum stream_result stream_some(struct stream *s, size_t max, struct view *bytes)
 	return STREAM_OK;
 }
 
+void stream_unread(struct stream *s, size_t bytes)
+{
+	s->in_start -= bytes < s->in_start ? bytes : s->in_start;
+}
+
 /* ---- writing ---- */
 
 static enum stream_result write_fails(struct stream *s, enum stream_result result)

@@ -58,6 +58,8 @@ struct view stream_pending(const struct stream *s);
 enum stream_result stream_line(struct stream *s, size_t max, struct view *line);
 /* Whatever is there, at least one byte and at most max; the view is valid until the next read. */
 enum stream_result stream_some(struct stream *s, size_t max, struct view *bytes);
+/* Gives back the last bytes of what stream_some has just given: they will be read again. */
+void stream_unread(struct stream *s, size_t bytes);
 /* Is there a whole unread line (or any byte) in the buffer already? */
 bool stream_has_input(const struct stream *s);
 

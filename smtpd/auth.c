@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: ISC */
+/* AUTH (RFC 4954): carries SASL messages between the client and authd, and understands none of them. */
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/mail/encoding.h"
+#include "smtpd/session.h"
+
+/* What a challenge needs. */
+struct asking {
+	struct session *session;
+	struct text *answer;
+	bool garbled; /* the client's answer was no base64 */
+};
+
+/* "=" stands for an empty answer in an initial response only. */
+static bool decode(struct view line, struct text *out)
+{
+	text_clear(out);
+	return base64_decode_strict(line, out);
+}
+
+static int challenge(void *context, struct view asked, struct view *answer)
+{
+	struct asking *a = context;
+	struct session *s = a->session;
+	struct text line;
+	struct view got;
+
+	text_init(&line, AUTH_MESSAGE_MAX * 2);
+	text_add_string(&line, "334 ");
+	base64_encode(&line, asked);
+	text_add_string(&line, "\r\n");
+	stream_write(&s->client, text_view(&line));
+	text_free(&line);
+	enum stream_result result = stream_line(&s->client, AUTH_LINE_MAX, &got);
+
+	if (result == STREAM_TOO_LONG || result == STREAM_BARE || result == STREAM_NUL) {
+		a->garbled = true;
+		return -1;
+	}
+	if (session_read_failed(s, result) || view_equal(got, VIEW("*")))
+		return -1;
+	a->garbled = !decode(got, a->answer);
+	*answer = text_view(a->answer);
+	return a->garbled ? -1 : 0;
+}
+
+static void answer_result(struct session *s, const struct auth_result *r)
+{
+	log_info("event=auth client=%s account=%s result=%s", s->name, log_quote(view_of(r->address)),
+	         auth_verdict_name(r->verdict));
+	switch (r->verdict) {
+	case AUTH_OK:
+		string_copy(s->account, sizeof s->account, view_of(r->address));
+		reply(s, 235, "2.7.0", "welcome");
+		return;
+	case AUTH_DENIED:
+		refuse(s, 535, "5.7.8", "wrong user or password");
+		return;
+	case AUTH_FORBIDDEN:
+		refuse(s, 535, "5.7.1", "this account may not send mail");
+		return;
+	case AUTH_MALFORMED:
+		refuse(s, 501, "5.5.2", "that is not how this mechanism goes");
+		return;
+	case AUTH_TEMPORARY:
+		refuse(s, 454, "4.7.0", "cannot check passwords now, try again later");
+	}
+}
+
+static bool offered(const struct session *s, struct view mechanism)
+{
+	struct view list = view_of(auth_mechanisms(s->connection.tls.on, s->settings->auth_without_tls)), word;
+
+	while (view_cut(&list, ' ', &word))
+		if (view_equal_nocase(word, mechanism))
+			return true;
+	return false;
+}
+
+/* Why this AUTH cannot begin; false: it can. */
+static bool refuse_auth(struct session *s, struct view mechanism)
+{
+	enum auth_mechanism known = auth_mechanism_find(mechanism);
+
+	if (s->connection.service != CONNECTION_SUBMISSION)
+		refuse(s, 502, "5.5.1", "accounts log in on ports 587 and 465");
+	else if (s->account[0])
+		refuse(s, 503, "5.5.1", "you have authenticated already");
+	else if (!s->extended)
+		refuse(s, 503, "5.5.1", "EHLO comes first");
+	else if (known == AUTH_MECHANISM_COUNT)
+		refuse(s, 504, "5.5.4", "no such mechanism");
+	else if (!offered(s, mechanism))
+		refuse(s, 538, "5.7.11", "this mechanism needs TLS");
+	else
+		return false;
+	return true;
+}
+
+/* Runs the exchange and answers the client. */
+static void exchange(struct session *s, struct auth_begin *b, struct text *answer)
+{
+	struct asking asking = { .session = s, .answer = answer };
+	struct auth_result result;
+
+	if (auth_line_exchange(&s->worker->authd, b, &result, challenge, &asking) == 0)
+		answer_result(s, &result);
+	else if (asking.garbled)
+		refuse(s, 501, "5.5.2", "that is no base64");
+	else if (!s->over)
+		refuse(s, 501, "5.7.0", "authentication cancelled");
+}
+
+static void wipe(struct text *secret)
+{
+	if (secret->cap)
+		explicit_bzero(secret->data, secret->cap);
+	text_free(secret);
+}
+
+void command_auth(struct session *s, struct view argument)
+{
+	struct auth_begin b = { .service = s->connection.service, .client = s->connection.client, .tls = s->connection.tls.on,
+		                .session = { .fd = -1, .token = -1 } };
+	struct view mechanism;
+	struct text initial, answer;
+
+	view_cut(&argument, ' ', &mechanism);
+	if (refuse_auth(s, mechanism))
+		return;
+	text_init(&initial, AUTH_MESSAGE_MAX);
+	text_init(&answer, AUTH_MESSAGE_MAX);
+	for (size_t i = 0; i < mechanism.len && i + 1 < sizeof b.mechanism; i++)
+		b.mechanism[i] = byte_upper(mechanism.data[i]);
+	b.has_initial = argument.len > 0;
+	if (b.has_initial && !view_equal(argument, VIEW("=")) && !decode(argument, &initial)) {
+		refuse(s, 501, "5.5.2", "that is no base64");
+	} else {
+		b.initial = text_view(&initial);
+		exchange(s, &b, &answer);
+	}
+	wipe(&initial);
+	wipe(&answer);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC */
+/* HELO, EHLO and what it offers, STARTTLS. */
+#include "lib/base/log.h"
+#include "lib/wire/service.h"
+#include "smtpd/session.h"
+
+static bool always(const struct session *s)
+{
+	(void)s;
+	return true;
+}
+
+static bool tls_is_next(const struct session *s)
+{
+	return s->connection.tls_offered && !s->connection.tls.on;
+}
+
+static const char *mechanisms(const struct session *s)
+{
+	return auth_mechanisms(s->connection.tls.on, s->settings->auth_without_tls);
+}
+
+/* RFC 6409 section 3: accounts are for submission; on port 25 a password has nothing to do. */
+static bool auth_is_next(const struct session *s)
+{
+	return s->connection.service == CONNECTION_SUBMISSION && s->account[0] == '\0' && mechanisms(s)[0];
+}
+
+static void size_value(const struct session *s, struct text *out)
+{
+	text_format(out, " %llu", (unsigned long long)s->settings->message_size_max_bytes);
+}
+
+static void auth_value(const struct session *s, struct text *out)
+{
+	text_format(out, " %s", mechanisms(s));
+}
+
+static const struct extension {
+	const char *keyword;
+	bool (*offered)(const struct session *s);
+	void (*value)(const struct session *s, struct text *out); /* NULL: none */
+} extensions[] = {
+	{ "PIPELINING", always, NULL },
+	{ "SIZE", always, size_value },
+	{ "STARTTLS", tls_is_next, NULL },
+	{ "AUTH", auth_is_next, auth_value },
+	{ "8BITMIME", always, NULL },
+	{ "DSN", always, NULL },
+	{ "ENHANCEDSTATUSCODES", always, NULL },
+};
+
+enum { EXTENSIONS = sizeof extensions / sizeof extensions[0], EXTENSIONS_TEXT_MAX = 2048 };
+
+/* RFC 5321 section 4.1.4: HELO and EHLO end a transaction as RSET does. */
+static bool greet(struct session *s, struct view argument, bool extended)
+{
+	for (size_t i = 0; i < argument.len; i++) {
+		if (argument.data[i] <= ' ' || argument.data[i] == 0x7f) {
+			refuse(s, 501, "5.5.4", "that is no host name");
+			return false;
+		}
+	}
+	if (argument.len > HELO_MAX) {
+		refuse(s, 501, "5.5.4", "the name is too long");
+		return false;
+	}
+	transaction_end(s);
+	string_copy(s->helo, sizeof s->helo, argument);
+	s->extended = extended;
+	return true;
+}
+
+void command_helo(struct session *s, struct view argument)
+{
+	if (greet(s, argument, false))
+		reply(s, 250, NULL, "%s", s->settings->host_name);
+}
+
+void command_ehlo(struct session *s, struct view argument)
+{
+	unsigned last = 0;
+	struct text out;
+
+	if (!greet(s, argument, true))
+		return;
+	text_init(&out, EXTENSIONS_TEXT_MAX);
+	text_format(&out, "250-%s\r\n", s->settings->host_name);
+	for (unsigned i = 0; i < EXTENSIONS; i++)
+		if (extensions[i].offered(s))
+			last = i;
+	for (unsigned i = 0; i <= last; i++) {
+		if (!extensions[i].offered(s))
+			continue;
+		text_format(&out, "250%c%s", i == last ? ' ' : '-', extensions[i].keyword);
+		if (extensions[i].value != NULL)
+			extensions[i].value(s, &out);
+		text_add_string(&out, "\r\n");
+	}
+	stream_write(&s->client, text_view(&out));
+	text_free(&out);
+}
+
+/* RFC 3207 section 4.2: what was said before is worth nothing now. */
+static void forget(struct session *s)
+{
+	transaction_end(s);
+	s->helo[0] = s->account[0] = '\0';
+	s->extended = s->client_known = false;
+	s->idle_commands = 0;
+}
+
+void command_starttls(struct session *s, struct view argument)
+{
+	int fd = s->client.fd;
+
+	(void)argument;
+	if (!tls_is_next(s)) {
+		refuse(s, 502, "5.5.1", s->connection.tls.on ? "TLS is on already" : "TLS is not offered here");
+		return;
+	}
+	reply(s, 220, "2.0.0", "go ahead");
+	if (stream_flush(&s->client) != STREAM_OK) {
+		s->over = true;
+		return;
+	}
+	service_session(-1);
+	s->client.fd = -1;
+	stream_close(&s->client);
+	if (!connection_starttls(s->hub, &fd, &s->connection.tls)) {
+		log_info("event=tls-failed client=%s", s->name);
+		s->over = true;
+		return;
+	}
+	forget(s);
+	stream_open(&s->client, fd, (int)s->settings->smtpd_timeout_ms);
+	service_session(fd);
+}

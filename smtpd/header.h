@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The header of a message while it streams by: Received lines are counted, and for submission (RFC 6409 section
+ * 8) what is missing is mended: Date, Message-ID, From, a domain for addresses in From; Bcc and Return-Path
+ * are taken out.  What is kept passes byte for byte; the body passes untouched.
+ */
+#ifndef SMTPD_HEADER_H
+#define SMTPD_HEADER_H
+
+#include "lib/base/bytes.h"
+
+enum { HEADER_FROM_MAX = 16384 /* a longer From field is passed on as it is */ };
+
+enum header_drop { HEADER_KEEPS, HEADER_DROPS, HEADER_COLLECTS };
+
+struct header {
+	/* Set by the caller; the rest begins zeroed. */
+	bool mend;
+	const char *domain;     /* for addresses without one */
+	const char *from;       /* the address for a missing From; "" adds none */
+	const char *date;       /* for a missing Date */
+	const char *message_id; /* with its <>, for a missing Message-ID */
+	int (*write)(void *context, struct view bytes);
+	void *context;
+
+	unsigned received;      /* Received fields seen */
+	bool over;              /* the body has begun */
+	bool any;               /* a field has been seen */
+	bool has_from, has_date, has_message_id;
+	enum header_drop doing; /* with the present field and its continuation lines */
+	struct text held;       /* a line whose end has not come yet */
+	struct text collected;  /* a From field */
+};
+
+/* 0, or the first failure of write. */
+int header_add(struct header *h, struct view bytes);
+/* The end of the message: a header may have had no body. */
+int header_end(struct header *h);
+void header_free(struct header *h);
+
+/* Adds @domain to every address of the value of a From field that has none.  false: it is left as it is. */
+bool header_mend_from(struct view value, struct view domain, struct text *out);
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: ISC */
+/* MAIL and RCPT: who sends, to whom, and whether resolved lets them. */
+#include "lib/base/log.h"
+#include "smtpd/parameters.h"
+#include "smtpd/session.h"
+
+/* Answers a verdict that is no yes. */
+static void refuse_verdict(struct session *s, const struct resolve_answer *a, int permanent_code)
+{
+	if (a->verdict == RESOLVE_LATER)
+		refuse(s, 451, a->status[0] ? a->status : "4.3.0", "%s", a->text);
+	else
+		refuse(s, permanent_code, a->status[0] ? a->status : "5.7.1", "%s", a->text);
+}
+
+static bool passes(const struct resolve_answer *a)
+{
+	return a->verdict == RESOLVE_ACCEPT || a->verdict == RESOLVE_RELAY;
+}
+
+/* What the access map says of the client's address: asked once in a session, at its first MAIL. */
+static void learn_client(struct session *s)
+{
+	struct resolve_question q;
+
+	if (s->client_known)
+		return;
+	session_question(s, &q);
+	resolve_ask(&s->worker->resolved, RESOLVE_CLIENT, &q, &s->client_verdict);
+	s->client_known = s->client_verdict.verdict != RESOLVE_LATER;
+}
+
+/* An account has shown who it is: where it comes from does not matter then. */
+static bool client_may_send(struct session *s)
+{
+	if (s->account[0])
+		return true;
+	learn_client(s);
+	if (!passes(&s->client_verdict)) {
+		refuse_verdict(s, &s->client_verdict, 550);
+		return false;
+	}
+	/* RFC 6409 section 4.3 */
+	if (s->connection.service == CONNECTION_SUBMISSION && s->client_verdict.verdict != RESOLVE_RELAY) {
+		refuse(s, 530, "5.7.0", "authentication is needed");
+		return false;
+	}
+	return true;
+}
+
+static void refuse_parameters(struct session *s, enum parameter_result result, struct view culprit)
+{
+	if (result == PARAMETERS_UNKNOWN)
+		refuse(s, 555, "5.5.4", "parameter %.*s is not known", VIEW_ARG(view_take(culprit, 40)));
+	else
+		refuse(s, 501, "5.5.4", "parameter %.*s has no such value", VIEW_ARG(view_take(culprit, 40)));
+}
+
+static void begin_transaction(struct session *s, const char *sender, const struct mail_parameters *p)
+{
+	struct transaction *t = memory_get(sizeof *t);
+
+	t->arena.limit = TRANSACTION_BYTES_MAX;
+	t->tail = &t->first;
+	t->announced_bytes = p->size_bytes;
+	t->envelope = (struct spool_envelope){
+		.origin = s->account[0] ? SPOOL_AUTHENTICATED : SPOOL_NETWORK,
+		.client = s->connection.client,
+		.eight_bit = p->eight_bit,
+		.ret = p->ret,
+	};
+	string_copy(t->envelope.sender, sizeof t->envelope.sender, view_of(sender));
+	string_copy(t->envelope.account, sizeof t->envelope.account, view_of(s->account));
+	string_copy(t->envelope.helo, sizeof t->envelope.helo, view_of(s->helo));
+	string_copy(t->envelope.envid, sizeof t->envelope.envid, view_of(p->envid));
+	s->transaction = t;
+}
+
+void command_mail(struct session *s, struct view argument)
+{
+	struct mailaddress sender;
+	struct mail_parameters parameters;
+	struct resolve_question q;
+	struct resolve_answer answer;
+	struct view culprit = { "", 0 };
+
+	if (!client_may_send(s))
+		return;
+	enum mailaddress_result path =
+	        mailaddress_path(&argument, MAILADDRESS_NULL | MAILADDRESS_NO_BRACKETS | MAILADDRESS_POSTMASTER, &sender);
+
+	if (path != MAILADDRESS_OK) {
+		refuse(s, path == MAILADDRESS_NOT_ASCII ? 553 : 501, path == MAILADDRESS_NOT_ASCII ? "5.6.7" : "5.1.7", "%s",
+		       mailaddress_explain(path));
+		return;
+	}
+	enum parameter_result result = mail_parameters_parse(argument, &parameters, &culprit);
+
+	if (result != PARAMETERS_OK) {
+		refuse_parameters(s, result, culprit);
+		return;
+	}
+	if (parameters.size_bytes > s->settings->message_size_max_bytes) {
+		refuse(s, 552, "5.3.4", "messages have at most %llu bytes here",
+		       (unsigned long long)s->settings->message_size_max_bytes);
+		return;
+	}
+	session_question(s, &q);
+	string_copy(q.sender, sizeof q.sender, view_of(sender.text));
+	resolve_ask(&s->worker->resolved, RESOLVE_SENDER, &q, &answer);
+	if (!passes(&answer)) {
+		refuse_verdict(s, &answer, s->account[0] ? 553 : 550);
+		return;
+	}
+	begin_transaction(s, sender.text, &parameters);
+	reply(s, 250, "2.1.0", "sender accepted");
+}
+
+/* false: the transaction is as large as it may be. */
+static bool add_recipient(struct transaction *t, const char *address, const struct recipient_parameters *p)
+{
+	struct recipient *r = arena_get(&t->arena, sizeof *r);
+
+	if (r == NULL)
+		return false;
+	r->address = arena_string(&t->arena, view_of(address));
+	r->orcpt = p->orcpt[0] ? arena_string(&t->arena, view_of(p->orcpt)) : "";
+	r->notify = p->notify;
+	if (r->address == NULL || r->orcpt == NULL)
+		return false;
+	*t->tail = r;
+	t->tail = &r->next;
+	t->recipients++;
+	return true;
+}
+
+static bool recipient_accepted(struct session *s, const char *address)
+{
+	struct resolve_question q;
+	struct resolve_answer answer;
+
+	session_question(s, &q);
+	string_copy(q.sender, sizeof q.sender, view_of(s->transaction->envelope.sender));
+	string_copy(q.recipient, sizeof q.recipient, view_of(address));
+	resolve_ask(&s->worker->resolved, RESOLVE_RECIPIENT, &q, &answer);
+	if (passes(&answer))
+		return true;
+	if (answer.text[0] == '\0')
+		string_copy(answer.text, sizeof answer.text, VIEW("recipient refused"));
+	if (answer.verdict == RESOLVE_LATER)
+		refuse(s, 451, answer.status[0] ? answer.status : "4.3.0", "<%s> %s", address, answer.text);
+	else
+		refuse(s, 550, answer.status[0] ? answer.status : "5.7.1", "<%s> %s", address, answer.text);
+	return false;
+}
+
+void command_rcpt(struct session *s, struct view argument)
+{
+	struct transaction *t = s->transaction;
+	struct mailaddress recipient;
+	struct recipient_parameters parameters;
+	struct view culprit = { "", 0 };
+	enum mailaddress_result path = mailaddress_path(&argument, MAILADDRESS_NO_BRACKETS | MAILADDRESS_POSTMASTER, &recipient);
+
+	if (path != MAILADDRESS_OK) {
+		refuse(s, path == MAILADDRESS_NOT_ASCII ? 553 : 501, path == MAILADDRESS_NOT_ASCII ? "5.6.7" : "5.1.3", "%s",
+		       mailaddress_explain(path));
+		return;
+	}
+	enum parameter_result result = recipient_parameters_parse(argument, &parameters, &culprit);
+
+	if (result != PARAMETERS_OK) {
+		refuse_parameters(s, result, culprit);
+		return;
+	}
+	/* RFC 5321 section 4.5.3.1.10: 452, and the client sends the rest in another transaction. */
+	if (t->recipients >= (unsigned)s->settings->recipients_max) {
+		reply(s, 452, "4.5.3", "too many recipients");
+		return;
+	}
+	if (!recipient_accepted(s, recipient.text))
+		t->refused++;
+	else if (!add_recipient(t, recipient.text, &parameters))
+		reply(s, 452, "4.5.3", "too many recipients");
+	else
+		reply(s, 250, "2.1.5", "recipient accepted");
+}

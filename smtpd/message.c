@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: ISC */
+/* DATA: the message streams from the client into queued's file, and 250 means that it is on disk. */
+#include <stdio.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/mail/date.h"
+#include "smtpd/data.h"
+#include "smtpd/header.h"
+#include "smtpd/received.h"
+#include "smtpd/session.h"
+
+enum { CHUNK_MAX = STREAM_BUFFER_BYTES, MESSAGE_ID_TEXT_MAX = 320 };
+
+/* One message on its way. */
+struct arrival {
+	struct session *session;
+	struct spool_writer *writer;
+	struct data data;
+	struct header header;
+	uint64_t bytes;   /* as the client sent them, without its dots */
+	bool too_large;
+	bool write_failed; /* refusal says why */
+	struct spool_refusal refusal;
+	char date[DATE_TEXT_MAX], message_id[MESSAGE_ID_TEXT_MAX];
+};
+
+static int write_to_spool(void *context, struct view bytes)
+{
+	struct arrival *a = context;
+
+	return spool_write(a->writer, bytes, &a->refusal);
+}
+
+/* The first lines, and what the header will need. */
+static void begin_message(struct arrival *a)
+{
+	struct session *s = a->session;
+	struct transaction *t = s->transaction;
+	int64_t now_s = clock_wall_s();
+	struct received r = {
+		.helo = s->helo,
+		.client = s->connection.client,
+		.host = s->settings->host_name,
+		.extended = s->extended,
+		.authenticated = s->account[0] != '\0',
+		.tls = &s->connection.tls,
+		.id = a->writer->id,
+		.recipient = t->recipients == 1 ? t->first->address : "",
+		.when_s = now_s,
+	};
+	struct text line;
+
+	text_init(&line, 4096);
+	received_write(&r, &line);
+	a->write_failed = write_to_spool(a, text_view(&line)) != 0;
+	text_free(&line);
+	date_mail((struct date){ now_s, date_local_zone(now_s) }, a->date);
+	snprintf(a->message_id, sizeof a->message_id, "<%s@%s>", a->writer->id, s->settings->host_name);
+	a->header.mend = session_submits(s);
+	a->header.domain = s->settings->mail_domain;
+	a->header.from = t->envelope.sender[0] ? t->envelope.sender : s->account;
+	a->header.date = a->date;
+	a->header.message_id = a->message_id;
+	a->header.write = write_to_spool;
+	a->header.context = a;
+}
+
+static void take_span(struct arrival *a, struct view span)
+{
+	a->bytes += span.len;
+	if (a->bytes > a->session->settings->message_size_max_bytes)
+		a->too_large = true;
+	if (!a->too_large && !a->write_failed)
+		a->write_failed = header_add(&a->header, span) != 0;
+}
+
+/* Reads to the end of the message, whatever is wrong with it. DATA_MORE: the client is gone. */
+static enum data_result receive(struct arrival *a)
+{
+	struct session *s = a->session;
+	int64_t until_ms = clock_ms() + MESSAGE_TIME_MAX_MS;
+
+	for (;;) {
+		struct view in, span;
+		enum stream_result got = stream_some(&s->client, CHUNK_MAX, &in);
+		enum data_result result;
+
+		if (got == STREAM_OK && clock_ms() > until_ms)
+			got = STREAM_TIMEOUT;
+		if (session_read_failed(s, got))
+			return DATA_MORE;
+		while ((result = data_next(&a->data, &in, &span)) == DATA_SPAN)
+			take_span(a, span);
+		if (result != DATA_MORE) {
+			stream_unread(&s->client, in.len);
+			return result;
+		}
+	}
+}
+
+/* true: refused and answered. */
+static bool refuse_message(struct arrival *a)
+{
+	struct session *s = a->session;
+	unsigned hops_max = (unsigned)s->settings->received_hops_max;
+
+	if (a->data.fault == DATA_BARE)
+		refuse(s, 554, "5.6.0", "lines end with CR LF, and both stand nowhere else");
+	else if (a->data.fault == DATA_NUL)
+		refuse(s, 554, "5.6.0", "a NUL in the message");
+	else if (a->data.fault == DATA_LONG_LINE)
+		refuse(s, 554, "5.6.0", "a line is longer than %d", DATA_LINE_MAX);
+	else if (a->too_large)
+		refuse(s, 552, "5.3.4", "messages have at most %llu bytes here",
+		       (unsigned long long)s->settings->message_size_max_bytes);
+	else if (a->header.received > hops_max)
+		refuse(s, 554, "5.4.6", "more than %u Received lines: a loop", hops_max);
+	else if (a->write_failed)
+		refuse(s, a->refusal.permanent ? 554 : 451, a->refusal.status, "%s", a->refusal.text);
+	else
+		return false;
+	return true;
+}
+
+/* 0 when the message is safe on disk. */
+static int commit(struct arrival *a)
+{
+	struct transaction *t = a->session->transaction;
+
+	if (header_end(&a->header) != 0)
+		return -1;
+	for (const struct recipient *r = t->first; r != NULL; r = r->next) {
+		struct spool_recipient out = { .notify = r->notify };
+
+		string_copy(out.address, sizeof out.address, view_of(r->address));
+		string_copy(out.orcpt, sizeof out.orcpt, view_of(r->orcpt));
+		if (spool_add_recipient(a->writer, &out, &a->refusal) != 0)
+			return -1;
+	}
+	t->envelope.hops = (uint16_t)(a->header.received + 1);
+	return spool_finish(a->writer, &t->envelope, &a->refusal);
+}
+
+static void log_accepted(const struct arrival *a)
+{
+	const struct session *s = a->session;
+	const struct transaction *t = s->transaction;
+
+	log_info("id=%s event=accept client=%s helo=%s account=%s from=<%s> to=<%s>%s recipients=%u bytes=%llu tls=%s",
+	         a->writer->id, s->name, log_quote(view_of(s->helo)), log_quote(view_of(s->account)),
+	         log_quote(view_of(t->envelope.sender)), log_quote(view_of(t->first->address)),
+	         t->recipients > 1 ? ",..." : "", t->recipients, (unsigned long long)t->envelope.message_bytes,
+	         s->connection.tls.on ? s->connection.tls.version : "-");
+}
+
+static void finish(struct arrival *a, enum data_result end)
+{
+	struct session *s = a->session;
+
+	if (end == DATA_MORE)
+		return;
+	if (end == DATA_AMBIGUOUS) {
+		refuse(s, 521, "5.6.0", "a dot between line ends that are not CR LF: where does this message end? closing");
+		s->over = true;
+	} else if (!refuse_message(a)) {
+		if (commit(a) != 0) {
+			refuse(s, a->refusal.permanent ? 554 : 451, a->refusal.status, "%s", a->refusal.text);
+		} else {
+			s->messages++;
+			s->errors = s->idle_commands = 0;
+			log_accepted(a);
+			reply(s, 250, "2.0.0", "queued as %s", a->writer->id);
+		}
+	}
+}
+
+void command_data(struct session *s, struct view argument)
+{
+	struct arrival a = { .session = s, .writer = &s->worker->writer };
+
+	(void)argument;
+	if (spool_begin(a.writer, s->transaction->announced_bytes, &a.refusal) != 0) {
+		refuse(s, a.refusal.permanent ? 554 : 451, a.refusal.status, "%s", a.refusal.text);
+		transaction_end(s);
+		return;
+	}
+	begin_message(&a);
+	reply(s, 354, NULL, "go ahead, end with a line of one dot");
+	finish(&a, receive(&a));
+	header_free(&a.header);
+	transaction_end(s);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * smtpd: receives mail (port 25) and takes submission (587, 465), one SMTP session per process at a time.
+ *
+ * Runs as _phsmtpd in an empty root.  porter hands it clients that have been greeted and have said something; TLS
+ * ends in porter.  resolved says who may send and which recipients there are, authd who has authenticated, and
+ * queued gives it one open file to write a message to.
+ *
+ * Trusts: resolved, authd, queued and porter for what is theirs to say; the client for nothing.
+ * Reads:  the client's socket, the settings (before the jail).
+ * Writes: the client's socket, the one spool file it was given, the log.
+ *
+ * Who owns a session process sees the mail of its present and (up to smtpd.reuse) next clients, including passwords
+ * they type in this session's AUTH, and can put messages into the queue, with an account name it was not given;
+ * it reaches no file, no key, no other message, no network.  What it claims about addresses queued asks resolved again.
+ */
+#include <sodium.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "lib/base/log.h"
+#include "lib/base/program.h"
+#include "lib/wire/service.h"
+#include "smtpd/session.h"
+
+enum { WORKERS_MIN = 2, WORKER_IDLE_MS = 60000 };
+
+static struct settings settings;
+static struct worker worker = { .settings = &settings, .writer = { .queued = -1, .fd = -1 }, .resolved = -1, .authd = { -1, -1 } };
+
+/* RFC 5321 section 4.2: the greetings that porter writes, for both kinds of listener. */
+static void announce(int shared_fd)
+{
+	static const enum connection_service services[] = { CONNECTION_SMTP, CONNECTION_SUBMISSION };
+	struct wire_out out = { 0 };
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct connection_announce a = { .service = services[i] };
+
+		snprintf(a.clear, sizeof a.clear, "220 %s ESMTP\r\n", settings.host_name);
+		snprintf(a.secured, sizeof a.secured, "220 %s ESMTP\r\n", settings.host_name);
+		snprintf(a.busy, sizeof a.busy, "421 4.3.2 %s too many connections, try again later\r\n", settings.host_name);
+		connection_announce_put(&out, &a);
+		if (wire_send(shared_fd, &out) != WIRE_OK)
+			log_fatal("announcing the greeting to porter: %m");
+	}
+	wire_out_free(&out);
+}
+
+static void work(struct wire_in *in, int hub)
+{
+	struct connection connection;
+
+	if (in->type != CONNECTION_CLIENT || !connection_get(in, &connection)) {
+		log_warn("event=bad-message from=porter type=%d", in->type);
+		return;
+	}
+	session_run(&worker, &connection, hub);
+}
+
+int main(void)
+{
+	struct sandbox_profile profile = { .promises = SANDBOX_FORK };
+
+	program_start("smtpd");
+	settings_inherit(&settings);
+	tzset();
+	if (sodium_init() < 0)
+		log_fatal("libsodium does not start");
+	program_confine(&profile);
+	worker.authd.shared_fd = program_fd("authd.auth");
+
+	struct service service = {
+		.wire = "porter.connection",
+		.protocol = "connection",
+		.workers_min = WORKERS_MIN,
+		.workers_max = (unsigned)settings.smtpd_sessions_max,
+		.reuse = (unsigned)settings.smtpd_reuse,
+		.idle_ms = WORKER_IDLE_MS,
+		.announce = announce,
+		.work = work,
+	};
+
+	service_run(&service);
+}
