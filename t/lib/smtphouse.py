@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: ISC
+"""smtpd with a porter, a resolved, a queued and an authd that a test plays.
+
+    with Smtp(settings) as house:
+        client = house.client()                  # a plain connection to port 25, greeted already
+        client.say("EHLO me.test"); client.answer()
+        house.queue.messages[-1].recipients
+"""
+import os
+import pathlib
+import re
+import shutil
+import socket
+import tempfile
+import threading
+
+import wirehouse
+from wirehouse import In, Out, accept, receive, send
+
+CONNECTION_ANNOUNCE, CONNECTION_CLIENT, CONNECTION_STARTTLS, CONNECTION_SECURED = 16, 17, 18, 19
+SMTP, SUBMISSION = 0, 1
+RESOLVE_CLIENT, RESOLVE_SENDER, RESOLVE_RECIPIENT, RESOLVE_VERDICT = 16, 17, 18, 19
+ACCEPT, RELAY, REJECT, LATER = 0, 1, 2, 3
+(SPOOL_OPEN, SPOOL_FILE, SPOOL_RECIPIENT, SPOOL_COMMIT, SPOOL_COMMITTED, SPOOL_LIVE, SPOOL_ACCEPTED, SPOOL_ABANDON,
+ SPOOL_REFUSED) = range(16, 25)
+AUTH_BEGIN, AUTH_ANSWER, AUTH_CANCEL, AUTH_CHALLENGE, AUTH_RESULT = range(16, 21)
+SPOOL_OFFSET = 256
+
+
+def put_tls(out, on):
+    return out.byte(on).view("TLSv1.3" if on else "").view("TLS_AES_256_GCM_SHA384" if on else "").u16(256 if on else 0).view("")
+
+
+def serve(wire, protocol, line_server):
+    """A thread for every line that greets; ends when the wire does."""
+    def greet():
+        while True:
+            try:
+                line = accept(wire, protocol)
+            except (OSError, ValueError, AttributeError):
+                return
+            line.settimeout(None)
+            threading.Thread(target=run, args=(line,), daemon=True).start()
+
+    def run(line):
+        try:
+            line_server(line)
+        except (OSError, ValueError):
+            pass
+        finally:
+            line.close()
+
+    wire.settimeout(None)
+    threading.Thread(target=greet, daemon=True).start()
+
+
+class Message:
+    """One message as queued sees it."""
+
+    def __init__(self, number):
+        self.id = f"{number:013d}"
+        self.recipients, self.bytes, self.state = [], b"", "open"
+
+
+class Queue:
+    """Keeps messages; `refuse` maps a step (SPOOL_OPEN, SPOOL_COMMIT, SPOOL_LIVE) to (permanent, status, text)."""
+
+    def __init__(self, directory):
+        self.directory, self.messages, self.refuse, self.hang_up_at = directory, [], {}, None
+        self.lock = threading.Lock()
+
+    def serve(self, line):
+        message = None
+        while (packet := receive(line)) is not None:
+            if packet.kind == self.hang_up_at:
+                return
+            if packet.kind in self.refuse:
+                permanent, status, text = self.refuse[packet.kind]
+                send(line, Out(SPOOL_REFUSED).byte(permanent).view(status).view(text))
+                if message:
+                    message.state = "refused"
+                continue
+            message = self.step(line, packet, message)
+        if message and message.state != "live":
+            message.state = "abandoned"
+
+    def step(self, line, packet, message):
+        if packet.kind == SPOOL_OPEN:
+            with self.lock:
+                message = Message(len(self.messages) + 1)
+                self.messages.append(message)
+            message.announced = packet.u64()
+            message.path = self.directory / message.id
+            with open(message.path, "wb") as file:
+                file.write(b"\0" * SPOOL_OFFSET)
+                file.flush()
+                send(line, Out(SPOOL_FILE).view(message.id).u64(SPOOL_OFFSET).fd(file))
+        elif packet.kind == SPOOL_RECIPIENT:
+            message.recipients.append((packet.string(), packet.byte(), packet.string()))
+        elif packet.kind == SPOOL_COMMIT:
+            message.origin, message.sender, message.account = packet.byte(), packet.string(), packet.string()
+            message.client, message.helo, message.eight_bit = packet.address()[0], packet.string(), packet.byte()
+            message.ret, message.envid = packet.byte(), packet.string()
+            message.size, message.hops, message.checksum = packet.u64(), packet.u16(), packet.view()
+            packet.end()
+            message.state = "committed"
+            send(line, Out(SPOOL_COMMITTED))
+        elif packet.kind == SPOOL_LIVE:
+            message.bytes = message.path.read_bytes()[SPOOL_OFFSET:]
+            message.state = "live"
+            send(line, Out(SPOOL_ACCEPTED))
+        elif packet.kind == SPOOL_ABANDON:
+            message.state = "abandoned"
+        return message
+
+
+class Resolver:
+    """Known recipients are at example.test, except nobody@ and those that begin with "late"; accounts may send anywhere."""
+
+    def __init__(self):
+        self.client_verdict = (ACCEPT, "", "")
+        self.questions = []
+
+    def verdict(self, kind, client, account, sender, recipient):
+        if kind == RESOLVE_CLIENT:
+            return self.client_verdict
+        if kind == RESOLVE_SENDER:
+            return (REJECT, "5.7.1", "go away") if sender == "spam@evil.test" else (ACCEPT, "", "")
+        local, _, domain = recipient.partition("@")
+        if local.startswith("late"):
+            return LATER, "4.3.0", "try again later"
+        if domain == "example.test" or recipient == "postmaster":
+            return (REJECT, "5.1.1", "no such mailbox here") if local == "nobody" else (ACCEPT, "", "")
+        if account or self.client_verdict[0] == RELAY:
+            return ACCEPT, "", ""
+        return REJECT, "5.7.1", "relaying denied"
+
+    def serve(self, line):
+        while (packet := receive(line)) is not None:
+            number, client, _ = packet.u32(), packet.address()[0], packet.byte()
+            account, sender, recipient = packet.string(), packet.string(), packet.string()
+            packet.end()
+            self.questions.append((packet.kind, account, sender, recipient))
+            verdict, status, text = self.verdict(packet.kind, client, account, sender, recipient)
+            send(line, Out(RESOLVE_VERDICT).u32(number).byte(verdict).view(status).view(text).view(recipient))
+
+
+class Passwords:
+    """PLAIN and LOGIN; anna@example.test has the password "secret"."""
+
+    def result(self, line, user, password):
+        good = (user, password) == (b"anna@example.test", b"secret")
+        send(line, Out(AUTH_RESULT).byte(0 if good else 1).view(user if good else b"").byte(0))
+
+    def challenge(self, line, text):
+        send(line, Out(AUTH_CHALLENGE).view(text))
+        packet = receive(line)
+        return packet.view() if packet is not None and packet.kind == AUTH_ANSWER else None
+
+    def serve(self, line):
+        while (packet := receive(line)) is not None:
+            if packet.kind != AUTH_BEGIN:
+                continue
+            _, mechanism, has_initial, initial = packet.byte(), packet.string(), packet.byte(), packet.view()
+            if mechanism == "PLAIN":
+                answer = initial if has_initial else self.challenge(line, b"")
+                parts = answer.split(b"\0") if answer is not None else None
+            else:
+                user = initial if has_initial else self.challenge(line, b"Username:")
+                password = self.challenge(line, b"Password:") if user is not None else None
+                parts = [b"", user, password] if password is not None else None
+            if parts is None:
+                continue
+            if len(parts) == 3:
+                self.result(line, parts[1], parts[2])
+            else:
+                send(line, Out(AUTH_RESULT).byte(3).view("").byte(0))
+
+
+class Client:
+    """What a mail client sees.  With `slow` every byte is sent on its own."""
+
+    def __init__(self, sock, slow=False):
+        self.sock, self.slow, self.buffer = sock, slow, b""
+        sock.settimeout(wirehouse.PATIENCE_SECONDS)
+
+    def send(self, data):
+        data = data.encode("latin-1") if isinstance(data, str) else data
+        for piece in ([data[i:i + 1] for i in range(len(data))] if self.slow else [data]):
+            try:
+                self.sock.sendall(piece)
+            except (BrokenPipeError, ConnectionResetError):
+                return
+
+    def say(self, *lines):
+        self.send("".join(line + "\r\n" for line in lines))
+
+    def line(self):
+        """The next line without its CRLF, None at the end."""
+        while b"\r\n" not in self.buffer:
+            try:
+                more = self.sock.recv(65536)
+            except ConnectionResetError:
+                more = b""
+            if not more:
+                return None
+            self.buffer += more
+        line, self.buffer = self.buffer.split(b"\r\n", 1)
+        return line.decode("latin-1")
+
+    def answer(self):
+        """A whole reply: its lines joined, None at the end."""
+        lines = []
+        while (line := self.line()) is not None:
+            lines.append(line)
+            if not re.match(r"\d\d\d-", line):
+                return "\n".join(lines)
+        return None
+
+    def ask(self, *lines):
+        self.say(*lines)
+        return self.answer()
+
+    def close(self):
+        self.sock.close()
+
+
+class Smtp:
+    def __init__(self, settings=""):
+        self.settings = settings
+
+    def __enter__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
+        generation = wirehouse.generation(self.directory, self.settings)
+        self.porter, theirs = wirehouse.pair()
+        wires = {"generation": generation, "porter.connection": theirs}
+        self.queue, self.resolver, self.passwords = Queue(self.directory), Resolver(), Passwords()
+        for name, protocol, peer in (("queued.spool", "spool", self.queue), ("resolved.resolve", "resolve", self.resolver),
+                                     ("authd.auth", "auth", self.passwords)):
+            mine, wires[name] = wirehouse.pair()
+            serve(mine, protocol, peer.serve)
+        self.program = wirehouse.Program("smtpd/smtpd", wires, self.directory)
+        self.announced = [receive(self.porter), receive(self.porter)]
+        self.program.wait_ready()
+        self.idle = []
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.program.stop()
+        if kind is not None:
+            print("\n".join("# " + line for line in self.program.log().splitlines()[-30:]))
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def worker(self):
+        """The line of an idle worker: one that has said WIRE_DONE, or a new one."""
+        for line in self.idle:
+            line.setblocking(False)
+            try:
+                packet = receive(line)
+            except BlockingIOError:
+                packet = False
+            line.settimeout(wirehouse.PATIENCE_SECONDS)
+            if packet is None or packet:
+                self.idle.remove(line)
+            if packet:
+                return line
+        send(self.porter, Out(wirehouse.WIRE_GROW).u32(1))
+        return accept(self.porter, "connection")
+
+    def client(self, service=SMTP, tls=False, tls_offered=True, address="192.0.2.9", slow=False):
+        mine, theirs = socket.socketpair()
+        line = self.worker()
+        out = Out(CONNECTION_CLIENT).u64(1).byte(service).address(address, 40000).address("192.0.2.1", 25)
+        put_tls(out, tls).byte(tls_offered).byte(0).fd(theirs)
+        send(line, out)
+        theirs.close()
+        self.idle.append(line)
+        client = Client(mine, slow)
+        client.worker = line
+        return client
+
+    def starttls(self, client):
+        """Porter's part: takes the socket back and answers; no TLS is spoken."""
+        packet = receive(client.worker)
+        if packet is None or packet.kind != CONNECTION_STARTTLS:
+            raise RuntimeError(f"no STARTTLS from smtpd: {packet}")
+        fd = packet.fd()
+        send(client.worker, put_tls(Out(CONNECTION_SECURED), True).fd(fd))
+        os.close(fd)

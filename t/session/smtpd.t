@@ -1,0 +1,344 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""smtpd: golden sessions, each also sent one byte at a time."""
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import smtphouse
+from smtphouse import RELAY, REJECT, SMTP, SUBMISSION, Smtp
+from tap import done, is_, ok
+
+EHLO = r"250-mail.example.test\n250-PIPELINING\n250-SIZE 52428800\n250-STARTTLS\n250-8BITMIME\n250-DSN\n250 ENHANCEDSTATUSCODES"
+ID = r"250 2.0.0 queued as \d{13}"
+OK_MAIL, OK_RCPT, GO = r"250 2.1.0 .*", r"250 2.1.5 .*", r"354 .*"
+
+# Each: name, options of client(), then what is sent (a string, with its line ends) and the replies to it
+# (regular expressions; None: the end of the connection).
+SESSIONS = [
+    ("a message", {}, [
+        ("EHLO me.test\r\n", [EHLO]),
+        ("MAIL FROM:<a@far.test>\r\n", [OK_MAIL]),
+        ("RCPT TO:<b@example.test>\r\n", [OK_RCPT]),
+        ("DATA\r\n", [GO]),
+        ("Subject: x\r\n\r\nhello\r\n..dot\r\n.\r\n", [ID]),
+        ("QUIT\r\n", [r"221 2.0.0 .*", None])]),
+    ("pipelined, two messages, as RFC 2920 has it", {}, [
+        ("EHLO me.test\r\n", [EHLO]),
+        ("MAIL FROM:<a@far.test>\r\nRCPT TO:<b@example.test>\r\nRCPT TO:<nobody@example.test>\r\nDATA\r\n",
+         [OK_MAIL, OK_RCPT, r"550 5.1.1 <nobody@example.test> no such mailbox here", GO]),
+        ("x: y\r\n\r\none\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<postmaster>\r\nDATA\r\n", [ID, OK_MAIL, OK_RCPT, GO]),
+        ("x: y\r\n\r\ntwo\r\n.\r\nQUIT\r\n", [ID, r"221 .*", None])]),
+    ("HELO, blanks where clients put them, lower case", {}, [
+        ("helo me.test\r\n", [r"250 mail.example.test"]),
+        ("mail from: <a@far.test> \r\n", [OK_MAIL]),
+        ("rcpt to: <Postmaster>\r\n", [r"250 2.1.5 .*|550 .*"]),
+        ("rset\r\nnoop\r\nnoop x\r\nvrfy b\r\nhelp\r\nexpn list\r\n",
+         [r"250 2.0.0 .*", r"250 2.0.0 .*", r"250 2.0.0 .*", r"252 2.5.2 .*", r"214 2.0.0 .*", r"502 5.5.1 .*"]),
+        ("quit\r\n", [r"221 .*", None])]),
+    ("order", {}, [
+        ("MAIL FROM:<a@far.test>\r\n", [r"503 5.5.1 .*"]),
+        ("RCPT TO:<b@example.test>\r\n", [r"503 5.5.1 .*"]),
+        ("EHLO me.test\r\n", [EHLO]),
+        ("RCPT TO:<b@example.test>\r\n", [r"503 5.5.1 MAIL comes first"]),
+        ("MAIL FROM:<a@far.test>\r\nMAIL FROM:<a@far.test>\r\n", [OK_MAIL, r"503 5.5.1 .*"]),
+        ("DATA\r\n", [r"503 5.5.1 no valid recipients"]),
+        ("QUIT\r\n", [r"221 .*", None])]),
+    ("EHLO ends a transaction", {}, [
+        ("EHLO me.test\r\n", [EHLO]),
+        ("MAIL FROM:<a@far.test>\r\nRCPT TO:<b@example.test>\r\nEHLO me.test\r\n", [OK_MAIL, OK_RCPT, EHLO]),
+        ("DATA\r\n", [r"503 5.5.1 .*"]),
+        ("RSET\r\nMAIL FROM:<a@far.test>\r\nRSET\r\nRCPT TO:<b@example.test>\r\n",
+         [r"250 .*", OK_MAIL, r"250 .*", r"503 .*"])]),
+    ("syntax", {}, [
+        ("HELO\r\n", [r"501 5.5.4 .*"]),
+        ("FOO bar\r\n", [r"500 5.5.1 .*"]),
+        ("\r\n", [r"500 .*"]),
+        ("HELO me.test\r\n", [r"250 .*"]),
+        ("MAIL\r\nRSET x\r\n", [r"501 5.5.4 .*", r"501 5.5.4 .*"]),
+        ("HELO me.test\r\n", [r"250 .*"])]),
+    ("addresses", {}, [
+        ("HELO me.test\r\n", [r"250 .*"]),
+        ("MAIL FROM:<a@@b>\r\nMAIL FROM:<a@b\r\nMAIL FROM:<a@far.test> FOO=1\r\n",
+         [r"501 5.1.7 .*", r"501 5.1.7 .*", r"555 5.5.4 .*"])]),
+    ("parameters", {}, [
+        ("EHLO me.test\r\n", [EHLO]),
+        ("MAIL FROM:<a@far.test> SIZE=100 BODY=8BITMIME RET=HDRS ENVID=x+2B1 AUTH=<>\r\nRSET\r\n", [OK_MAIL, r"250 .*"]),
+        ("MAIL FROM:<a@far.test> SIZE=99999999999999999999\r\n", [r"552 5.3.4 .*"]),
+        ("MAIL FROM:<a@far.test> SIZE=1 SIZE=1\r\n", [r"501 5.5.4 .*"]),
+        ("MAIL FROM:<a@far.test> BODY=9BIT\r\n", [r"501 5.5.4 .*"]),
+        ("MAIL FROM:<a@far.test>\r\nRCPT TO:<b@example.test> NOTIFY=NEVER,SUCCESS\r\nRCPT TO:<b@example.test> SIZE=1\r\n",
+         [OK_MAIL, r"501 5.5.4 .*", r"555 5.5.4 .*"])]),
+    ("who may send, and to whom", {}, [
+        ("HELO me.test\r\n", [r"250 .*"]),
+        ("MAIL FROM:<spam@evil.test>\r\n", [r"550 5.7.1 go away"]),
+        ("MAIL FROM:<a@far.test>\r\n", [OK_MAIL]),
+        ("RCPT TO:<x@far.test>\r\nRCPT TO:<late@example.test>\r\n",
+         [r"550 5.7.1 <x@far.test> relaying denied", r"451 4.3.0 .*"]),
+        ("RCPT TO:<@example.test:x@far.test>\r\n", [r"550 5.7.1 <x@far.test> relaying denied"])]),
+    ("bare LF in a command", {}, [
+        ("HELO me.test\r\n", [r"250 .*"]),
+        ("NOOP\nMAIL FROM:<a@far.test>\r\n", [r"500 5.5.2 .*"]),
+        ("NOOP\r\n", [r"250 .*"])]),
+    ("bare LF in a message: refused, in step", {}, [
+        ("HELO me.test\r\n", [r"250 .*"]),
+        ("MAIL FROM:<a@far.test>\r\nRCPT TO:<b@example.test>\r\nDATA\r\n", [OK_MAIL, OK_RCPT, GO]),
+        ("x: y\n\r\nz\r\n.\r\nNOOP\r\n", [r"554 5.6.0 .*", r"250 2.0.0 .*"])]),
+    ("bare CR in a message: refused, in step", {}, [
+        ("HELO me.test\r\n", [r"250 .*"]),
+        ("MAIL FROM:<a@far.test>\r\nRCPT TO:<b@example.test>\r\nDATA\r\n", [OK_MAIL, OK_RCPT, GO]),
+        ("x: y\r\n\r\na\rb\r\n.\r\nNOOP\r\n", [r"554 5.6.0 .*", r"250 2.0.0 .*"])]),
+    ("NUL in a message: refused, in step", {}, [
+        ("HELO me.test\r\n", [r"250 .*"]),
+        ("MAIL FROM:<a@far.test>\r\nRCPT TO:<b@example.test>\r\nDATA\r\n", [OK_MAIL, OK_RCPT, GO]),
+        ("x: y\r\n\r\na\0b\r\n.\r\nNOOP\r\n", [r"554 5.6.0 .*", r"250 2.0.0 .*"])]),
+    ("AUTH on port 25", {"tls": True}, [
+        ("EHLO me.test\r\n", [EHLO.replace(r"250-STARTTLS\n", "")]),
+        ("AUTH PLAIN\r\n", [r"502 5.5.1 .*"])]),
+    ("submission without a password", {"service": SUBMISSION, "tls": True}, [
+        ("EHLO me.test\r\n", [r"(?s).*250-AUTH PLAIN LOGIN\n.*"]),
+        ("MAIL FROM:<anna@example.test>\r\n", [r"530 5.7.0 .*"])]),
+    ("no password without TLS", {"service": SUBMISSION}, [
+        ("EHLO me.test\r\n", [EHLO]),
+        ("AUTH PLAIN AGFubmFAZXhhbXBsZS50ZXN0AHNlY3JldA==\r\n", [r"538 5.7.11 .*"])]),
+    ("AUTH PLAIN", {"service": SUBMISSION, "tls": True}, [
+        ("EHLO me.test\r\n", [r"(?s)250-.*"]),
+        ("AUTH PLAIN AGFubmFAZXhhbXBsZS50ZXN0AHdyb25n\r\n", [r"535 5.7.8 .*"]),
+        ("AUTH PLAIN !!!\r\n", [r"501 5.5.2 .*"]),
+        ("AUTH FOO\r\n", [r"504 5.5.4 .*"]),
+        ("AUTH PLAIN\r\n", [r"334 "]),
+        ("*\r\n", [r"501 5.7.0 .*"]),
+        ("AUTH PLAIN\r\n", [r"334 "]),
+        ("AGFubmFAZXhhbXBsZS50ZXN0AHNlY3JldA==\r\n", [r"235 2.7.0 .*"]),
+        ("AUTH PLAIN AGFubmFAZXhhbXBsZS50ZXN0AHNlY3JldA==\r\n", [r"503 5.5.1 .*"]),
+        ("EHLO me.test\r\n", [EHLO.replace(r"250-STARTTLS\n", "")]),
+        ("MAIL FROM:<anna@example.test>\r\nRCPT TO:<x@far.test>\r\n", [OK_MAIL, OK_RCPT])]),
+    ("AUTH LOGIN", {"service": SUBMISSION, "tls": True}, [
+        ("EHLO me.test\r\n", [r"(?s)250-.*"]),
+        ("AUTH LOGIN\r\n", [r"334 VXNlcm5hbWU6"]),
+        ("YW5uYUBleGFtcGxlLnRlc3Q=\r\n", [r"334 UGFzc3dvcmQ6"]),
+        ("c2VjcmV0\r\n", [r"235 2.7.0 .*"])]),
+    ("STARTTLS not offered", {"tls_offered": False}, [
+        ("EHLO me.test\r\n", [EHLO.replace(r"250-STARTTLS\n", "")]),
+        ("STARTTLS\r\n", [r"502 5.5.1 .*"])]),
+]
+
+# Every pair of line ends around a lone dot that some server takes for the end of a message.
+SMUGGLING = ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r\n", "\r\n.\r", "\n.\r", "\r.\r", "\r\n\0.\r\n", "\r\n.\0\r\n"]
+
+
+def replay(client, steps):
+    for sent, replies in steps:
+        client.send(sent)
+        for want in replies:
+            got = client.answer()
+            if got is None and want is None:
+                continue
+            if got is None or want is None or not re.fullmatch(want, got):
+                return f"after {sent!r}:\ngot  {got!r}\nwant {want!r}"
+    return None
+
+
+def golden(house):
+    for name, options, steps in SESSIONS:
+        for slow in (False, True):
+            # A byte at a time makes no difference to the answers; what is pipelined is still in one go for smtpd.
+            client = house.client(slow=slow, **options)
+            wrong = replay(client, steps)
+            ok(wrong is None, f"{name}{', one byte at a time' if slow else ''}", wrong)
+            client.close()
+
+
+def smuggling(house):
+    for end in SMUGGLING:
+        for slow in (False, True):
+            client = house.client(slow=slow)
+            before = len(house.queue.messages)
+            client.ask("EHLO me.test")
+            client.say("MAIL FROM:<a@far.test>", "RCPT TO:<b@example.test>", "DATA")
+            client.answer(), client.answer(), client.answer()
+            client.send(f"x: y\r\n\r\nz{end}MAIL FROM:<evil@far.test>\r\nRCPT TO:<b@example.test>\r\nDATA\r\n"
+                        "x: smuggled\r\n\r\n.\r\nQUIT\r\n")
+            replies = []
+            while (reply := client.answer()) is not None:
+                replies.append(reply)
+            live = [m for m in house.queue.messages[before:] if m.state == "live"]
+            fine = not live and replies and re.match(r"554 5.6.0|521 5.6.0", replies[0]) and not any("354" in r for r in replies)
+            ok(fine, f"nothing is smuggled with {end!r}{', one byte at a time' if slow else ''}", replies)
+            client.close()
+
+
+def deliver(house, text, client=None, sender="a@far.test", recipients=("b@example.test",), mail="", rcpt=""):
+    own = client is None
+    if own:
+        client = house.client()
+        client.ask("EHLO me.test")
+    client.say(f"MAIL FROM:<{sender}>{mail}", *[f"RCPT TO:<{r}>{rcpt}" for r in recipients], "DATA")
+    answers = [client.answer() for _ in range(len(recipients) + 2)]
+    if answers[-1].startswith("354"):
+        client.send(text)
+        client.send(".\r\n")
+        answers.append(client.answer())
+    if own:
+        client.close()
+    return answers[-1]
+
+
+def whole_message(house):
+    answer = deliver(house, "Subject: x\r\n\r\n..dot\r\n.. \r\nend\r\n", mail=" BODY=8BITMIME RET=HDRS ENVID=e1",
+                     rcpt=" NOTIFY=SUCCESS,DELAY ORCPT=rfc822;b+2Bx@old.test")
+    message = house.queue.messages[-1]
+    ok(re.fullmatch(r"250 2.0.0 queued as " + message.id, answer), "250 names the queue's id", answer)
+    is_(message.state, "live", "the message is live when the client is told")
+    head, _, rest = message.bytes.partition(b";\r\n\t")
+    is_(head.decode(), f"Received: from me.test ([192.0.2.9])\r\n\tby mail.example.test with ESMTP id {message.id}\r\n"
+        "\tfor <b@example.test>", "the Received line")
+    ok(re.match(rb"\w{3}, \d\d? \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}\r\n", rest), "its date", rest[:60])
+    is_(rest.split(b"\r\n", 1)[1], b"Subject: x\r\n\r\n.dot\r\n. \r\nend\r\n", "the message, byte for byte, dots taken out")
+    is_((message.sender, message.helo, message.client, message.eight_bit, chr(message.ret), message.envid),
+        ("a@far.test", "me.test", "192.0.2.9", 1, "H", "e1"), "the envelope")
+    is_(message.recipients, [("b@example.test", 2 | 8, "rfc822;b+2Bx@old.test")], "its recipient with NOTIFY and ORCPT")
+    is_((message.size, message.hops, message.origin), (len(message.bytes), 1, 0), "size, hops, origin")
+    import hashlib
+    is_(message.checksum, hashlib.blake2b(message.bytes, digest_size=32).digest(), "the checksum is BLAKE2b of the bytes")
+
+
+def large(house):
+    line = b"0123456789" * 97 + b"\r\n"
+    body = b"Subject: large\r\n\r\n" + line * 3000 + b".." + b"x" * 65000 + b"\r\n"
+    answer = deliver(house, body)
+    ok(answer.startswith("250"), "3 MB pass", answer)
+    ok(house.queue.messages[-1].bytes.endswith(body.replace(b"\r\n..", b"\r\n.")), "3 MB arrive byte for byte")
+
+
+def limits(house):
+    client = house.client()
+    client.ask("EHLO me.test")
+    answer = deliver(house, b"x: y\r\n\r\n" + b"z" * 70000 + b"\r\n", client)
+    ok(answer.startswith("554 5.6.0"), "an over-long line is refused", answer)
+    answer = deliver(house, b"x: y\r\n\r\n" + (b"z" * 98 + b"\r\n") * 700, client)
+    ok(answer.startswith("552 5.3.4"), "a message over the size limit is refused when it comes", answer)
+    answer = client.ask("MAIL FROM:<a@far.test> SIZE=65537")
+    ok(answer.startswith("552 5.3.4"), "and before, when it is announced", answer)
+    answer = deliver(house, "Received: a\r\n" * 11 + "\r\n", client)
+    ok(answer.startswith("554 5.4.6"), "too many hops are a loop", answer)
+    answer = deliver(house, "Received: a\r\n" * 10 + "\r\nReceived: in the body\r\n", client)
+    ok(answer.startswith("250"), "as many hops as allowed pass, and the body is not counted", answer)
+    is_(house.queue.messages[-1].hops, 11, "the hops are told to the queue, ours too")
+    client.say("MAIL FROM:<a@far.test>", *["RCPT TO:<b@example.test>"] * 102)
+    answers = [client.answer()[:9] for _ in range(103)]
+    is_(answers[100:], ["250 2.1.5", "452 4.5.3", "452 4.5.3"], "recipients over the limit wait for another transaction")
+    answer = client.ask("NOOP " + "x" * 3000)
+    ok(answer.startswith("500 5.5.6"), "an over-long command is refused", answer)
+    answer = client.ask("NOOP " + "x" * 20000)
+    ok(answer.startswith("500 5.5.6"), "one longer than any line too", answer)
+    is_(client.ask("NOOP")[:3], "250", "and the session goes on")
+    client.close()
+
+
+def errors(house):
+    client = house.client()
+    client.ask("EHLO me.test")
+    client.say(*["FOO"] * 8)
+    for _ in range(8):
+        client.answer()
+    log = house.program.log()
+    ok(log.count("command=? ") >= 8 and "\nFOO" not in log, "refusals are logged")
+    client.close()
+    client = house.client()
+    client.ask("EHLO me.test")
+    client.say("STARTTLS", "MAIL FROM:<evil@far.test>")
+    is_(client.answer()[:9], "554 5.5.0", "commands behind STARTTLS are refused")
+    is_(client.answer(), None, "and the session ends")
+    client = house.client()
+    client.ask("EHLO me.test")
+    client.say("MAIL FROM:<a@far.test>", "RCPT TO:<b@example.test>", "DATA", "Subject: x", "", "y", ".")
+    is_([client.answer()[:3] for _ in range(3)], ["250", "250", "554"], "a message behind DATA without the answer is refused")
+    is_(client.answer(), None, "and the session ends")
+
+
+def starttls(house):
+    client = house.client(service=SUBMISSION)
+    client.ask("EHLO me.test")
+    is_(client.ask("STARTTLS")[:3], "220", "STARTTLS")
+    house.starttls(client)
+    is_(client.ask("MAIL FROM:<anna@example.test>")[:3], "503", "HELO is forgotten")
+    answer = client.ask("EHLO me.test")
+    ok("STARTTLS" not in answer and "AUTH PLAIN LOGIN" in answer, "EHLO offers AUTH now, and no STARTTLS", answer)
+    is_(client.ask("AUTH PLAIN AGFubmFAZXhhbXBsZS50ZXN0AHNlY3JldA==")[:3], "235", "AUTH")
+    answer = deliver(house, "To: x\r\nBcc: hidden@far.test\r\n more@far.test\r\nFrom: Anna <anna>\r\n\r\nbody\r\n", client,
+                     "anna@example.test", ["x@far.test", "y@far.test"])
+    message = house.queue.messages[-1]
+    ok(answer.startswith("250"), "a submitted message", answer)
+    text = message.bytes.decode()
+    ok(re.search(r"with ESMTPSA id \w+\r\n\t\(TLSv1.3 TLS_AES_256_GCM_SHA384 256 bits\);\r\n", text),
+       "Received: TLS, and no recipient when there are two", text)
+    ok("Bcc" not in text and "hidden" not in text and "more@" not in text, "Bcc is taken out", text)
+    ok("From: Anna <anna@mail.example.test>\r\n" in text, "From has a domain", text)
+    ok(re.search(r"\r\nDate: \w{3}, .*\r\n", text) and f"\r\nMessage-ID: <{message.id}@mail.example.test>\r\n" in text,
+       "Date and Message-ID are there", text)
+    is_((message.origin, message.account), (1, "anna@example.test"), "the queue is told the account")
+    client.close()
+
+
+def trouble(house):
+    for step, name in ((smtphouse.SPOOL_OPEN, "open"), (smtphouse.SPOOL_COMMIT, "commit"), (smtphouse.SPOOL_LIVE, "live")):
+        client = house.client()
+        client.ask("EHLO me.test")
+        house.queue.refuse = {step: (False, "4.3.1", "disk full")}
+        answer = deliver(house, "x: y\r\n\r\n", client)
+        is_(answer, "451 4.3.1 disk full", f"queued refuses at {name}")
+        house.queue.refuse = {step: (True, "5.3.4", "too large")}
+        answer = deliver(house, "x: y\r\n\r\n", client)
+        is_(answer, "554 5.3.4 too large", f"queued refuses for good at {name}")
+        house.queue.refuse = {}
+        house.queue.hang_up_at = step
+        answer = deliver(house, "x: y\r\n\r\n", client)
+        ok(answer.startswith("451 4.3.0"), f"queued dies at {name}", answer)
+        house.queue.hang_up_at = None
+        answer = deliver(house, "x: y\r\n\r\n", client)
+        ok(answer.startswith("250"), "and the next message passes", answer)
+        client.close()
+    client = house.client()
+    client.ask("EHLO me.test")
+    client.say("MAIL FROM:<a@far.test>", "RCPT TO:<b@example.test>", "DATA")
+    client.answer(), client.answer(), client.answer()
+    message = house.queue.messages[-1]
+    client.send("x: y\r\n\r\nhalf a mess")
+    client.close()
+    house.program.stop()
+    is_(message.state, "abandoned", "a client that leaves in the middle leaves nothing")
+
+
+def relaying(house):
+    house.resolver.client_verdict = (RELAY, "", "")
+    client = house.client(service=SUBMISSION)
+    client.ask("EHLO me.test")
+    is_(deliver(house, "x: y\r\n\r\n", client, recipients=["x@far.test"])[:3], "250",
+        "a client that the access map lets relay submits without a password")
+    house.resolver.client_verdict = (REJECT, "5.7.1", "not you")
+    client = house.client()
+    client.ask("EHLO me.test")
+    is_(client.ask("MAIL FROM:<a@far.test>"), "550 5.7.1 not you", "a client that the access map refuses")
+    house.resolver.client_verdict = (0, "", "")
+
+
+def main():
+    with Smtp() as house:
+        is_([(a.byte(), a.string()) for a in house.announced],
+            [(SMTP, "220 mail.example.test ESMTP\r\n"), (SUBMISSION, "220 mail.example.test ESMTP\r\n")], "the greetings")
+        golden(house)
+        smuggling(house)
+        whole_message(house)
+        large(house)
+        errors(house)
+        starttls(house)
+        relaying(house)
+        trouble(house)
+    with Smtp("message.size-max 64K\nreceived.hops-max 10\nrecipients-max 100\n") as house:
+        limits(house)
+    done()
+
+
+main()
