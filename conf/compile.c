@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The maps, one row each: how keys and values become compiled entries and text again. */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -208,6 +209,7 @@ static int open_include(void *context, struct view path, struct view *text, stru
 	if (source.missing || m->problems.errors != before)
 		return fail(why, "include:%s: %s", name, source.missing ? "there is no such file" : "it cannot be read");
 	*text = arena_copy(&m->arena, source.text);
+	free(source.memory);
 	return 0;
 }
 

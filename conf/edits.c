@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -50,6 +51,7 @@ struct edit *edits_open(struct edits *e, enum map_id map, struct reason *why)
 	}
 	text_init(&f->text, MAPTEXT_FILE_MAX);
 	text_add(&f->text, source.text);
+	free(source.memory);
 	e->count++;
 	return f;
 }
