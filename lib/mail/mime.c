@@ -17,6 +17,7 @@ struct parser {
 	struct mime_message *message;
 	struct mime_part *part; /* the innermost open one */
 	bool in_header;         /* of `part` */
+	bool dashes_seen;       /* in this header, see at_own_boundary */
 	size_t line_start;
 	uint32_t lines;         /* before line_start */
 	uint32_t lines_behind;  /* with this line, if it has an end */
@@ -208,6 +209,7 @@ static bool open_part(struct parser *p, struct mime_part *parent, size_t start, 
 	}
 	p->part = part;
 	p->in_header = true;
+	p->dashes_seen = false;
 	return true;
 }
 
@@ -299,14 +301,41 @@ static void at_boundary(struct parser *p, size_t index, struct view line, size_t
 		p->open_count = index;
 }
 
+/*
+ * In the header of a multipart whose empty line is missing, is this its first
+ * boundary?  Only the first line with dashes is looked at: reading the header
+ * again for each would cost the square of its length.
+ */
+static bool at_own_boundary(struct parser *p, struct view line)
+{
+	struct view header = slice(p, p->part->header_start, p->line_start);
+	struct mime_part probe = {0};
+	struct header_field field;
+
+	if (p->dashes_seen)
+		return false;
+	p->dashes_seen = true;
+	probe.type_default = true;
+	while (probe.type_default && header_next(&header, &field))
+		if (view_equal_nocase(field.name, VIEW("Content-Type")))
+			read_type(p, &probe, field.value);
+	if (!view_equal_nocase(probe.type, VIEW("multipart")))
+		return false;
+	struct view boundary = boundary_of(p, &probe);
+
+	return boundary.len > 0 && view_starts(line, boundary);
+}
+
 /* One line, content without its end. */
 static void take_line(struct parser *p, size_t content_end, size_t next)
 {
 	struct view line = slice(p, p->line_start, content_end);
+	bool dashes = line.len > 2 && line.data[0] == '-' && line.data[1] == '-';
 	size_t index;
 
-	if (p->open_count > 0 && line.len > 2 && line.data[0] == '-' && line.data[1] == '-' &&
-	    find_boundary(p, view_skip(line, 2), &index)) {
+	if (dashes && p->in_header && at_own_boundary(p, view_skip(line, 2)))
+		end_header(p, p->line_start, p->lines);
+	if (dashes && p->open_count > 0 && find_boundary(p, view_skip(line, 2), &index)) {
 		at_boundary(p, index, view_skip(line, 2), next);
 		return;
 	}

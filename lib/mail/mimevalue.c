@@ -130,12 +130,18 @@ static struct mime_param *read_params(struct arena *arena, struct view v)
 {
 	struct mime_param *first = NULL, **last = &first;
 
-	for (unsigned count = 0; v.len > 0 && count < MIME_PARAMS_MAX; skip_to_semicolon(&v)) {
+	for (unsigned count = 0; v.len > 0 && count < MIME_PARAMS_MAX;) {
 		struct view name, value;
 		struct mime_param *p;
 
-		if (!read_param(arena, &v, &name, &value))
+		/* A semicolon that was forgotten does no harm: a "name=value" is one wherever it stands. */
+		skip_blanks(&v);
+		if (v.len > 0 && v.data[0] == ';')
+			v = view_skip(v, 1);
+		if (!read_param(arena, &v, &name, &value)) {
+			skip_to_semicolon(&v);
 			continue;
+		}
 		p = arena_get(arena, sizeof(*p));
 		if (!p)
 			break;
@@ -168,7 +174,6 @@ bool mime_value_parse(struct arena *arena, struct view value, bool slash, struct
 		if (subtype->len == 0)
 			return false;
 	}
-	skip_to_semicolon(&v);
 	*params = read_params(arena, v);
 	return true;
 }

@@ -59,6 +59,11 @@ static const struct {
 	 "multipart/mixed boundary=b(message/rfc822{text/plain[]#0})"},
 	{"Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\nA: 1\r\n\r\nx\r\n--b\r\nContent-Type: text/plain\r\n\r\ny\r\n--b--",
 	 "multipart/digest boundary=b(message/rfc822{text/plain[x]#0},text/plain[y]#0)"},
+	/* no empty line before the first boundary */
+	{"Content-Type: multipart/mixed; boundary=b\r\n--b\r\n\r\nx\r\n--b--\r\n",
+	 "multipart/mixed boundary=b(text/plain[x]#0)"},
+	{MULTI("b") "--b\r\nContent-Type: multipart/mixed\r\n\tboundary=bc\r\n--bc\r\n\r\nx\r\n--bc--\r\n--b--\r\n",
+	 "multipart/mixed boundary=b(multipart/mixed boundary=bc(text/plain[x]#0))"},
 	{"Content-Type: multipart/mixed;\r\n boundary*0=\"a\";\r\n boundary*1=b\r\n\r\n--ab\r\n\r\nx\r\n--ab--\r\n",
 	 "multipart/mixed boundary*0=a boundary*1=b(text/plain[x]#0)"},
 };
@@ -78,7 +83,7 @@ static const struct {
 	{"a/b; c=\"open", "c=open|"},
 	{"a/b; c=\"", "c=|"},
 	{"a/b; c=", "c=|"},
-	{"a/b c=d; e=f", "e=f|"},
+	{"a/b c=d e=\"f\"g=h; i", "c=d|e=f|g=h|"},
 	{"a/b;;; ;c=d", "c=d|"},
 	{"a/b; c=\"x;y\";d=e", "c=x;y|d=e|"},
 };
