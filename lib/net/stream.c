@@ -78,6 +78,17 @@ bool stream_has_input(const struct stream *s)
 	return s->in_end > s->in_start;
 }
 
+void stream_rest(struct stream *s)
+{
+	if (s->in_start == s->in_end) {
+		free(s->in);
+		s->in = NULL;
+		s->in_start = s->in_end = s->in_cap = 0;
+	}
+	if (s->out.len == 0)
+		text_free(&s->out);
+}
+
 /* ---- waiting ---- */
 
 /* Waits on a descriptor that does not time out by itself: a pipe, or a socket left non-blocking. */

@@ -48,6 +48,9 @@ void stream_preload(struct stream *s, struct view bytes);
 /* What was read ahead and not yet consumed. */
 struct view stream_pending(const struct stream *s);
 
+/* Gives the buffers back, as far as they are empty: for a session that will be silent for long. */
+void stream_rest(struct stream *s);
+
 /* One line without its CRLF, at most max bytes (max < STREAM_BUFFER_BYTES); the
  * view is valid until the next read.  Flushes the output first when it would block.
  * A bare LF is reported as soon as it is read, so that a client which sends nothing

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: ISC */
+/* APPEND (RFC 3501 section 6.3.11) with APPENDUID (RFC 4315 section 3): the literal goes to the file as it comes. */
+#include "imapd/command.h"
+#include "imapd/flags.h"
+#include "lib/mail/date.h"
+
+struct append {
+	struct flags flags;
+	int64_t date_s; /* -1: now */
+};
+
+/* [flags] [date-time], and nothing else, before the literal. */
+static const char *read_options(struct folder *to, const struct argument *a, struct append *out)
+{
+	const char *fault = NULL;
+
+	out->flags = (struct flags){ 0 };
+	out->date_s = -1;
+	if (a != NULL && a->type == ARGUMENT_LIST) {
+		fault = flags_read(to, a->first, &out->flags);
+		a = a->next;
+	}
+	if (fault == NULL && a != NULL) {
+		struct date date;
+
+		if (a->type != ARGUMENT_QUOTED || !date_imap_parse(a->text, &date))
+			return "APPEND: the date is not valid";
+		out->date_s = date.when_s;
+		a = a->next;
+	}
+	return fault != NULL || a == NULL ? fault : "APPEND: the arguments are not valid";
+}
+
+/* The literal's bytes and the end of the command's line.  false: the session is over.
+ * *result: what the store said; what it no longer wants is still read. */
+static bool take_message(struct session *s, struct folder_append *append, enum store_result *result, bool *clean,
+                         struct reason *why)
+{
+	uint64_t left = s->parser.literal_bytes;
+	struct view bytes, line;
+	bool good;
+
+	while (left) {
+		if (!session_some(s, left, &bytes))
+			return false;
+		if (*result == STORE_OK)
+			*result = folder_append_write(append, bytes, why);
+		left -= bytes.len;
+	}
+	if (!session_line(s, SESSION_LINE_MAX, &line, &good))
+		return false;
+	*clean = good && line.len == 0;
+	return true;
+}
+
+static void receive(struct session *s, struct folder *to, const struct append *options)
+{
+	struct folder_append *append = NULL;
+	struct reason why;
+	bool clean = true;
+	uint32_t uid = 0;
+	enum store_result result = folder_append_begin(to, s->parser.literal_bytes, &append, &why);
+
+	if (result != STORE_OK) {
+		session_store_no(s, result, &why, NULL);
+		return;
+	}
+	session_take_literal(s);
+	if (!take_message(s, append, &result, &clean, &why)) {
+		folder_append_abort(&append);
+		return;
+	}
+	if (result != STORE_OK || !clean) {
+		folder_append_abort(&append);
+	} else {
+		result = folder_append_finish(&append, options->flags.system, options->flags.keywords, options->date_s, &uid, &why);
+	}
+	if (!clean)
+		session_bad(s, "APPEND: something stands behind the message");
+	else if (result != STORE_OK)
+		session_store_no(s, result, &why, NULL);
+	else
+		session_ok(s, "[APPENDUID %u %u] Append completed", folder_uidvalidity(to), uid);
+}
+
+void append_run(struct session *s, struct argument *a)
+{
+	struct folder *to = NULL;
+	struct append options;
+	struct reason why;
+
+	if (!s->literal_waiting) {
+		session_bad(s, "APPEND: the message must be a literal");
+		return;
+	}
+	if (s->parser.literal_bytes > s->message_max) {
+		session_no(s, "[TOOBIG] The message is larger than %llu bytes", (unsigned long long)s->message_max);
+		return;
+	}
+	/* Read only: the messages there stay \Recent for the session that selects the mailbox. */
+	enum store_result result = folder_open(s->store, a->text, true, &to, &why);
+
+	if (result != STORE_OK) {
+		session_store_no(s, result, &why, "TRYCREATE");
+		return;
+	}
+	const char *fault = read_options(to, a->next, &options);
+
+	if (fault != NULL)
+		session_bad(s, "%s", fault);
+	else
+		receive(s, to, &options);
+	folder_close(&to);
+}

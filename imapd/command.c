@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: ISC */
+#include "imapd/command.h"
+
+#include "imapd/names.h"
+
+enum { ANY = SESSION_AUTHENTICATED | SESSION_SELECTED, SELECTED = SESSION_SELECTED };
+
+static const struct command commands[] = {
+	{ "CAPABILITY", capability_run, ANY, "", 0 },
+	{ "NOOP", noop_run, ANY, "", 0 },
+	{ "LOGOUT", logout_run, ANY, "", COMMAND_QUIET },
+	{ "ID", id_run, ANY, "x", 0 },
+	{ "NAMESPACE", namespace_run, ANY, "", 0 },
+	{ "ENABLE", enable_run, ANY, "+", 0 },
+
+	/* The login's commands: only to be refused. */
+	{ "STARTTLS", already_run, ANY, "*", 0 },
+	{ "AUTHENTICATE", already_run, ANY, "*", 0 },
+	{ "LOGIN", already_run, ANY, "*", 0 },
+
+	{ "SELECT", select_run, ANY, "m", COMMAND_QUIET },
+	{ "EXAMINE", examine_run, ANY, "m", COMMAND_QUIET },
+	{ "CREATE", create_run, ANY, "m", 0 },
+	{ "DELETE", delete_run, ANY, "m", 0 },
+	{ "RENAME", rename_run, ANY, "mm", 0 },
+	{ "SUBSCRIBE", subscribe_run, ANY, "m", 0 },
+	{ "UNSUBSCRIBE", unsubscribe_run, ANY, "m", 0 },
+	{ "LIST", list_run, ANY, "al", 0 },
+	{ "LSUB", lsub_run, ANY, "al", 0 },
+	{ "STATUS", status_run, ANY, "m(", 0 },
+	{ "APPEND", append_run, ANY, "m*", COMMAND_STREAMS },
+	{ "IDLE", idle_run, ANY, "", 0 },
+
+	{ "CHECK", check_run, SELECTED, "", 0 },
+	{ "CLOSE", close_run, SELECTED, "", COMMAND_QUIET },
+	{ "UNSELECT", unselect_run, SELECTED, "", COMMAND_QUIET },
+	{ "EXPUNGE", expunge_run, SELECTED, "", COMMAND_WRITES },
+	{ "SEARCH", search_run, SELECTED, "+", COMMAND_KEEPS_NUMBERS },
+	{ "FETCH", fetch_run, SELECTED, "s+", COMMAND_KEEPS_NUMBERS },
+	{ "STORE", store_run, SELECTED, "sa+", COMMAND_KEEPS_NUMBERS | COMMAND_WRITES },
+	{ "COPY", copy_run, SELECTED, "sm", 0 },
+	{ "MOVE", move_run, SELECTED, "sm", COMMAND_WRITES },
+	{ "UID EXPUNGE", uid_expunge_run, SELECTED, "s", COMMAND_BY_UID | COMMAND_WRITES },
+	{ "UID SEARCH", search_run, SELECTED, "+", COMMAND_BY_UID },
+	{ "UID FETCH", fetch_run, SELECTED, "s+", COMMAND_BY_UID },
+	{ "UID STORE", store_run, SELECTED, "sa+", COMMAND_BY_UID | COMMAND_WRITES },
+	{ "UID COPY", copy_run, SELECTED, "sm", COMMAND_BY_UID },
+	{ "UID MOVE", move_run, SELECTED, "sm", COMMAND_BY_UID | COMMAND_WRITES },
+};
+
+const struct command *command_find(struct view name)
+{
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		if (view_equal_nocase(view_of(commands[i].name), name))
+			return &commands[i];
+	return NULL;
+}
+
+/* ---- the argument rule ---- */
+
+static bool pattern_valid(const struct argument *a)
+{
+	struct view text;
+
+	if (argument_string(a, &text))
+		return true;
+	return a->type == ARGUMENT_ATOM && view_find(a->text, '\\') == a->text.len;
+}
+
+/* Brings the name into the store's form, or answers NO: a name that cannot be is not a syntax error. */
+static bool mailbox_fits(struct session *s, struct argument *a, bool *answered)
+{
+	struct view name;
+
+	if (!argument_astring(a, &name))
+		return false;
+	/* CREATE "a." says that children will come (RFC 3501 section 6.3.3); the name is "a". */
+	if (name.len > 1 && name.data[name.len - 1] == STORE_DELIMITER)
+		name.len--;
+	const char *fault = names_fault(name);
+
+	if (fault != NULL) {
+		session_no(s, "[CANNOT] %s", fault);
+		*answered = true;
+		return false;
+	}
+	a->text = names_canonical(&s->parser.arena, name);
+	return a->text.data != NULL;
+}
+
+static bool argument_fits(struct session *s, struct argument *a, char rule, bool *answered)
+{
+	struct view text;
+
+	switch (rule) {
+	case 'a':
+		return argument_astring(a, &text);
+	case 'm':
+		return mailbox_fits(s, a, answered);
+	case 'l':
+		return pattern_valid(a);
+	case 's':
+		return a->type == ARGUMENT_ATOM && sequence_valid(a->text);
+	case '(':
+		return a->type == ARGUMENT_LIST;
+	default:
+		return true;
+	}
+}
+
+static bool arguments_fit(struct session *s, const char *rule, struct argument *a, bool *answered)
+{
+	for (; *rule && *rule != '*' && *rule != '+'; rule++, a = a->next)
+		if (a == NULL || !argument_fits(s, a, *rule, answered))
+			return false;
+	if (*rule == '+')
+		return a != NULL;
+	return *rule == '*' || a == NULL;
+}
+
+/* ---- the dispatcher ---- */
+
+static void run(struct session *s, const struct command *c)
+{
+	bool answered = false;
+
+	if (!(c->states & s->state)) {
+		session_bad(s, "%s is not allowed without a selected mailbox", c->name);
+		return;
+	}
+	if (!arguments_fit(s, c->arguments, s->parser.first, &answered)) {
+		if (!answered)
+			session_bad(s, "%s: the arguments are not valid", c->name);
+		return;
+	}
+	if (c->flags & COMMAND_WRITES && folder_read_only(s->folder)) {
+		session_no(s, "[READ-ONLY] The mailbox is open for reading only");
+		return;
+	}
+	s->by_uid = c->flags & COMMAND_BY_UID;
+	c->run(s, s->parser.first);
+}
+
+void command_dispatch(struct session *s)
+{
+	const struct command *c = command_find(s->parser.name);
+
+	if (c == NULL) {
+		session_bad(s, "There is no such command");
+		return;
+	}
+	run(s, c);
+	if (!(c->flags & COMMAND_QUIET) && s->folder != NULL && !s->bad)
+		session_sync(s, !(c->flags & COMMAND_KEEPS_NUMBERS));
+	s->by_uid = false;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: ISC */
+#include "imapd/flags.h"
+
+static const struct {
+	const char *name;
+	uint32_t flag;
+} system_flags[] = {
+	{ "\\Answered", STORE_FLAG_ANSWERED },
+	{ "\\Flagged", STORE_FLAG_FLAGGED },
+	{ "\\Deleted", STORE_FLAG_DELETED },
+	{ "\\Seen", STORE_FLAG_SEEN },
+	{ "\\Draft", STORE_FLAG_DRAFT },
+	/* A keyword on the wire, a letter of its own in a Maildir: mutt and Dovecot see it too. */
+	{ "$Forwarded", STORE_FLAG_PASSED },
+};
+enum { SYSTEM_FLAGS = sizeof system_flags / sizeof system_flags[0] };
+
+static const char *read_one(struct folder *folder, const struct argument *a, struct flags *out)
+{
+	struct view keyword;
+
+	for (size_t i = 0; i < SYSTEM_FLAGS; i++)
+		if (argument_is_atom(a, system_flags[i].name)) {
+			out->system |= system_flags[i].flag;
+			return NULL;
+		}
+	if (a->type == ARGUMENT_ATOM && a->text.data[0] == '\\')
+		return "There is no such system flag, or it is not for clients to set";
+	if (a->type != ARGUMENT_ATOM || !argument_astring(a, &keyword) || view_find(keyword, ']') != keyword.len)
+		return "A flag is not valid";
+	if (keyword.len > STORE_KEYWORD_NAME_MAX)
+		return "A keyword is too long";
+	int number = folder_keyword(folder, keyword, true);
+
+	if (number < 0)
+		out->dropped = true;
+	else
+		out->keywords |= UINT64_C(1) << number;
+	return NULL;
+}
+
+const char *flags_read(struct folder *folder, const struct argument *first, struct flags *out)
+{
+	*out = (struct flags){ 0 };
+	for (const struct argument *a = first; a != NULL; a = a->next) {
+		const char *fault = read_one(folder, a, out);
+
+		if (fault != NULL)
+			return fault;
+	}
+	return NULL;
+}
+
+static void add_word(struct text *out, size_t begin, const char *word)
+{
+	if (out->len > begin)
+		text_add_byte(out, ' ');
+	text_add_string(out, word);
+}
+
+void flags_write(struct text *out, const struct folder *folder, const struct store_message *m)
+{
+	size_t begin = out->len;
+
+	for (size_t i = 0; i < SYSTEM_FLAGS; i++)
+		if (m->flags & system_flags[i].flag)
+			add_word(out, begin, system_flags[i].name);
+	if (m->recent)
+		add_word(out, begin, "\\Recent");
+	for (unsigned n = 0; n < STORE_KEYWORDS_MAX && m->keywords >> n; n++) {
+		const char *name = m->keywords >> n & 1 ? folder_keyword_name(folder, n) : NULL;
+
+		if (name != NULL)
+			add_word(out, begin, name);
+	}
+}
+
+void flags_tell(struct session *s, uint32_t seq)
+{
+	struct store_message m;
+	struct text line;
+	struct reason why;
+
+	if (folder_message(s->folder, seq, 0, &m, &why) != STORE_OK)
+		return;
+	text_init(&line, SESSION_ANSWER_MAX);
+	text_format(&line, "* %u FETCH (", seq);
+	if (s->by_uid)
+		text_format(&line, "UID %u ", m.uid);
+	text_add_string(&line, "FLAGS (");
+	flags_write(&line, s->folder, &m);
+	text_add_string(&line, "))\r\n");
+	stream_write(&s->stream, text_view(&line));
+	text_free(&line);
+}
+
+void flags_tell_table(struct session *s)
+{
+	struct text names;
+	bool room = false;
+
+	text_init(&names, SESSION_ANSWER_MAX);
+	for (size_t i = 0; i < SYSTEM_FLAGS; i++)
+		add_word(&names, 0, system_flags[i].name);
+	for (unsigned n = 0; n < STORE_KEYWORDS_MAX; n++) {
+		const char *name = folder_keyword_name(s->folder, n);
+
+		if (name != NULL)
+			add_word(&names, 0, name);
+		else
+			room = true;
+	}
+	stream_format(&s->stream, "* FLAGS (%s)\r\n", names.data);
+	if (folder_read_only(s->folder))
+		stream_format(&s->stream, "* OK [PERMANENTFLAGS ()] Nothing can be changed here\r\n");
+	else
+		stream_format(&s->stream, "* OK [PERMANENTFLAGS (%s%s)] These are kept\r\n", names.data, room ? " \\*" : "");
+	text_free(&names);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+/* Flags and keywords (RFC 3501 section 2.3.2) between the wire and the store. */
+#ifndef IMAPD_FLAGS_H
+#define IMAPD_FLAGS_H
+
+#include "imapd/session.h"
+
+struct flags {
+	uint32_t system;   /* enum store_flag */
+	uint64_t keywords; /* the folder's bits */
+	bool dropped;      /* a keyword found no place in the folder's table */
+};
+
+/* Reads the flags in `first` and its followers; keywords that `folder` does not know yet are made there.
+ * NULL, or a sentence that says what is wrong. */
+const char *flags_read(struct folder *folder, const struct argument *first, struct flags *out);
+/* "\Seen $Forwarded", without parentheses. */
+void flags_write(struct text *out, const struct folder *folder, const struct store_message *m);
+/* "* 5 FETCH (FLAGS (...))", with the UID when the command in work is one of UID's. */
+void flags_tell(struct session *s, uint32_t seq);
+/* FLAGS and PERMANENTFLAGS of the selected mailbox. */
+void flags_tell_table(struct session *s);
+
+#endif

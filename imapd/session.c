@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: ISC */
+#include "imapd/session.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "imapd/command.h"
+#include "imapd/flags.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/wire/service.h"
+
+/* ---- the tagged answer ---- */
+
+static void tagged(struct session *s, const char *condition, const char *format, va_list list)
+{
+	text_clear(&s->tagged);
+	text_format(&s->tagged, "%s ", condition);
+	text_format_list(&s->tagged, format, list);
+	if (s->tagged.full) {
+		text_clear(&s->tagged);
+		text_format(&s->tagged, "%s Completed", condition);
+	}
+	s->bad = condition[0] == 'B';
+}
+
+void session_ok(struct session *s, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	tagged(s, "OK", format, list);
+	va_end(list);
+}
+
+void session_no(struct session *s, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	tagged(s, "NO", format, list);
+	va_end(list);
+}
+
+void session_bad(struct session *s, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	tagged(s, "BAD", format, list);
+	va_end(list);
+}
+
+void session_store_no(struct session *s, enum store_result result, const struct reason *why, const char *missing_code)
+{
+	switch (result) {
+	case STORE_OK:
+		break;
+	case STORE_NOT_FOUND:
+		session_no(s, "[%s] There is no such mailbox", missing_code ? missing_code : "NONEXISTENT");
+		return;
+	case STORE_EXISTS:
+		session_no(s, "[ALREADYEXISTS] A mailbox of this name exists already");
+		return;
+	case STORE_BAD_NAME:
+		session_no(s, "[CANNOT] This cannot be done with a mailbox of this name");
+		return;
+	case STORE_READ_ONLY:
+		session_no(s, "[READ-ONLY] The mailbox is open for reading only");
+		return;
+	case STORE_OVER_QUOTA:
+	case STORE_TOO_LARGE:
+		session_no(s, "[OVERQUOTA] There is no room for this in the mailbox");
+		return;
+	case STORE_GONE:
+		session_no(s, "[EXPUNGEISSUED] Some of the messages are gone");
+		return;
+	case STORE_LIMIT:
+		session_no(s, "[LIMIT] A limit of this mailbox is reached");
+		return;
+	case STORE_FAILED:
+		break;
+	}
+	log_warn("event=store-failed account=%s command=%s reason=%s", log_quote(view_of(s->who.address)),
+	         log_quote(s->parser.name), log_quote(view_of(why->text)));
+	session_no(s, "[SERVERBUG] The mailbox cannot be used now; the operator's log says why");
+}
+
+void session_bye(struct session *s, const char *text)
+{
+	if (s->state == SESSION_LOGOUT)
+		return;
+	stream_format(&s->stream, "* BYE %s\r\n", text);
+	s->state = SESSION_LOGOUT;
+}
+
+/* ---- the mailbox ---- */
+
+void session_unselect(struct session *s)
+{
+	folder_close(&s->folder);
+	if (s->state == SESSION_SELECTED)
+		s->state = SESSION_AUTHENTICATED;
+}
+
+void session_sync(struct session *s, bool expunges)
+{
+	struct folder_changes changes;
+	struct reason why;
+	enum store_result result = folder_sync(s->folder, expunges ? STORE_EXPUNGES : 0, &changes, &why);
+
+	if (result == STORE_GONE) { /* RFC 2180 section 3.3: the connection may end */
+		session_bye(s, "The selected mailbox has been deleted");
+		return;
+	}
+	if (result != STORE_OK) {
+		log_warn("event=sync-failed account=%s reason=%s", log_quote(view_of(s->who.address)),
+		         log_quote(view_of(why.text)));
+		session_bye(s, "[SERVERBUG] The mailbox cannot be read");
+		return;
+	}
+	for (uint32_t i = 0; i < changes.expunged_count; i++)
+		stream_format(&s->stream, "* %u EXPUNGE\r\n", changes.expunged[i]);
+	if (changes.keywords)
+		flags_tell_table(s);
+	if (changes.exists)
+		stream_format(&s->stream, "* %u EXISTS\r\n", folder_count(s->folder));
+	if (changes.exists || changes.recent)
+		stream_format(&s->stream, "* %u RECENT\r\n", folder_recent(s->folder));
+	for (uint32_t i = 0; i < changes.flags_count; i++)
+		flags_tell(s, changes.flags[i]);
+}
+
+/* ---- which messages ---- */
+
+/* From UIDs to the numbers of the messages that are there. */
+static void uids_to_numbers(struct folder *f, struct sequence_set *set)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < set->count; i++) {
+		uint32_t low = folder_seq_from(f, set->ranges[i].low);
+		uint32_t end = set->ranges[i].high == UINT32_MAX ? folder_count(f) + 1
+		                                                 : folder_seq_from(f, set->ranges[i].high + 1);
+
+		if (low < end)
+			set->ranges[kept++] = (struct sequence_range){ low, end - 1 };
+	}
+	set->count = kept;
+}
+
+bool session_messages(struct session *s, struct view text, struct sequence_set *out)
+{
+	uint32_t count = folder_count(s->folder);
+	uint32_t star = count && s->by_uid ? folder_uid(s->folder, count) : count;
+
+	if (!sequence_parse(&s->parser.arena, text, star, out)) {
+		session_bad(s, "The set of messages is not valid");
+		return false;
+	}
+	if (s->by_uid) {
+		uids_to_numbers(s->folder, out);
+	} else if (sequence_highest(out) > count) {
+		session_bad(s, "There are only %u messages", count);
+		return false;
+	}
+	return true;
+}
+
+bool session_message_list(struct session *s, struct view text, uint32_t **seqs, uint32_t *count)
+{
+	struct sequence_set set;
+
+	if (!session_messages(s, text, &set))
+		return false;
+	*count = 0;
+	for (size_t i = 0; i < set.count; i++)
+		*count += set.ranges[i].high - set.ranges[i].low + 1;
+	*seqs = memory_get(*count * sizeof **seqs);
+	uint32_t at = 0;
+
+	for (size_t i = 0; i < set.count; i++)
+		for (uint32_t seq = set.ranges[i].low; seq <= set.ranges[i].high; seq++)
+			(*seqs)[at++] = seq;
+	return true;
+}
+
+/* ---- waiting and reading ---- */
+
+/* A client that is silent costs no buffers: what the last commands needed goes back to the system. */
+static void rest(struct session *s)
+{
+	stream_rest(&s->stream);
+	text_free(&s->tagged);
+	malloc_trim(0);
+}
+
+static int wait_ms(struct session *s, int other, bool *other_ready, int timeout_ms)
+{
+	struct pollfd p[2] = { { s->stream.fd, POLLIN, 0 }, { other, POLLIN, 0 } };
+	int ready;
+
+	do
+		ready = poll(p, 2, timeout_ms);
+	while (ready < 0 && errno == EINTR && !service_stopping());
+	if (ready > 0 && other >= 0)
+		*other_ready = p[1].revents != 0;
+	return ready;
+}
+
+bool session_wait(struct session *s, int other, bool *other_ready)
+{
+	int ready;
+
+	if (stream_has_input(&s->stream))
+		return true;
+	if (stream_flush(&s->stream) != STREAM_OK) {
+		s->state = SESSION_LOGOUT;
+		return false;
+	}
+	ready = wait_ms(s, other, other_ready, SESSION_REST_AFTER_MS);
+	if (ready == 0) {
+		rest(s);
+		ready = wait_ms(s, other, other_ready, s->timeout_ms);
+	}
+	if (ready == 0)
+		session_bye(s, "Autologout; idle for too long");
+	return ready > 0;
+}
+
+static void end_of_input(struct session *s, enum stream_result result)
+{
+	if (service_stopping())
+		session_bye(s, "The server is being restarted");
+	else if (result == STREAM_TIMEOUT)
+		session_bye(s, "Autologout; a command was not finished in time");
+	s->state = SESSION_LOGOUT;
+}
+
+bool session_line(struct session *s, size_t max, struct view *line, bool *good)
+{
+	enum stream_result result = stream_line(&s->stream, max, line);
+
+	*good = result == STREAM_OK;
+	switch (result) {
+	case STREAM_OK:
+	case STREAM_TOO_LONG:
+	case STREAM_BARE:
+	case STREAM_NUL:
+		return true;
+	case STREAM_CLOSED:
+	case STREAM_TIMEOUT:
+	case STREAM_ERROR:
+		break;
+	}
+	end_of_input(s, result);
+	return false;
+}
+
+bool session_some(struct session *s, uint64_t max, struct view *bytes)
+{
+	enum stream_result result =
+		stream_some(&s->stream, max < STREAM_BUFFER_BYTES ? (size_t)max : STREAM_BUFFER_BYTES, bytes);
+
+	if (result != STREAM_OK)
+		end_of_input(s, result);
+	return result == STREAM_OK;
+}
+
+void session_take_literal(struct session *s)
+{
+	if (s->parser.literal_waits)
+		stream_write(&s->stream, VIEW("+ OK\r\n"));
+	s->literal_waiting = false;
+}
+
+/* Does a line end in "{123+}"?  Then these bytes come, whatever is wrong with the line. */
+static bool announces_literal(struct view line, uint64_t *bytes)
+{
+	if (line.len < 4 || !view_equal(view_skip(line, line.len - 2), VIEW("+}")))
+		return false;
+	size_t open = line.len - 2;
+
+	while (open && line.data[open - 1] != '{')
+		open--;
+	return open && view_number((struct view){ line.data + open, line.len - 2 - open }, UINT64_MAX, bytes);
+}
+
+/* The rest of a refused command: what its client sends without being asked (RFC 7888 section 4) is no command.
+ * bytes: of the literal that is coming. false: the session is over. */
+static bool swallow(struct session *s, uint64_t bytes)
+{
+	struct view some, line;
+	bool good;
+
+	do {
+		if (bytes > SESSION_SWALLOW_MAX) {
+			session_bye(s, "[TOOBIG] The literal is too large");
+			return false;
+		}
+		for (; bytes; bytes -= some.len)
+			if (!session_some(s, bytes, &some))
+				return false;
+		if (!session_line(s, SESSION_LINE_MAX, &line, &good))
+			return false;
+	} while (announces_literal(line, &bytes));
+	return true;
+}
+
+/* The literal that the line announced, into the parser's memory; PARSE_ERROR when it has no place there. */
+static enum parse_result read_literal(struct session *s, bool *over)
+{
+	struct parser *p = &s->parser;
+	struct view bytes;
+
+	if (!parser_literal_accept(p)) {
+		*over = !p->literal_waits && !swallow(s, p->literal_bytes);
+		return PARSE_ERROR;
+	}
+	session_take_literal(s);
+	while (parser_literal_left(p)) {
+		if (!session_some(s, parser_literal_left(p), &bytes)) {
+			*over = true;
+			return PARSE_ERROR;
+		}
+		parser_literal(p, bytes);
+	}
+	return PARSE_LITERAL;
+}
+
+/* Does the literal that was announced belong to the handler? */
+static bool is_streamed(const struct parser *p)
+{
+	const struct command *c = command_find(p->name);
+
+	return c != NULL && c->flags & COMMAND_STREAMS && p->depth == 0 && p->top_level >= 1;
+}
+
+static enum parse_result refuse_line(struct session *s, struct view line, bool *over)
+{
+	uint64_t bytes;
+
+	if (announces_literal(line, &bytes))
+		*over = !swallow(s, bytes);
+	return PARSE_ERROR;
+}
+
+/* A whole command (PARSE_DONE), or all but the literal that its handler takes (PARSE_LITERAL), or PARSE_ERROR;
+ * *over: the session ended meanwhile. */
+static enum parse_result read_command(struct session *s, bool *over)
+{
+	enum parse_result result = PARSE_LITERAL;
+	struct view line;
+	bool good;
+
+	while (result == PARSE_LITERAL) {
+		if (!session_line(s, SESSION_LINE_MAX, &line, &good)) {
+			*over = true;
+			return PARSE_ERROR;
+		}
+		if (!good) {
+			s->parser.error = "The line is too long, or has a bare CR, bare LF or NUL in it";
+			return PARSE_ERROR;
+		}
+		result = parser_line(&s->parser, line);
+		if (result == PARSE_ERROR)
+			return refuse_line(s, line, over);
+		if (result == PARSE_LITERAL && is_streamed(&s->parser))
+			return PARSE_LITERAL;
+		if (result == PARSE_LITERAL)
+			result = read_literal(s, over);
+	}
+	return result;
+}
+
+/* ---- the session ---- */
+
+static void send_tagged(struct session *s)
+{
+	struct view tag = s->parser.tag;
+
+	stream_write(&s->stream, tag.len ? tag : VIEW("*"));
+	stream_write(&s->stream, VIEW(" "));
+	stream_write(&s->stream, text_view(&s->tagged));
+	stream_write(&s->stream, VIEW("\r\n"));
+}
+
+static void count_errors(struct session *s)
+{
+	s->errors = s->bad ? s->errors + 1 : 0;
+	if (s->errors >= SESSION_ERRORS_MAX)
+		session_bye(s, "Too many errors");
+}
+
+/* What a handler did not take of a literal that its client sends anyway. */
+static void drop_literal(struct session *s)
+{
+	if (s->literal_waiting && !s->parser.literal_waits)
+		swallow(s, s->parser.literal_bytes);
+	s->literal_waiting = false;
+}
+
+static void serve_one(struct session *s)
+{
+	bool over = false;
+
+	parser_start(&s->parser);
+	s->bad = false;
+	text_clear(&s->tagged);
+	enum parse_result result = read_command(s, &over);
+
+	if (over)
+		return;
+	s->literal_waiting = result == PARSE_LITERAL;
+	if (result == PARSE_ERROR)
+		session_bad(s, "%s", s->parser.error);
+	else
+		command_dispatch(s);
+	drop_literal(s);
+	if (s->tagged.len)
+		send_tagged(s);
+	count_errors(s);
+}
+
+void session_run(struct session *s)
+{
+	service_session(s->stream.fd);
+	stream_format(&s->stream, "%s OK [CAPABILITY %s] Logged in\r\n", s->who.tag, capability_text);
+	while (s->state != SESSION_LOGOUT && session_wait(s, -1, NULL)) {
+		serve_one(s);
+		/* Before the wait: an idle session holds no memory for a command. */
+		parser_clear(&s->parser);
+	}
+	session_unselect(s);
+	stream_flush(&s->stream);
+}

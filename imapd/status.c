@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+/* STATUS (RFC 3501 section 6.3.10). */
+#include "imapd/answer.h"
+#include "imapd/command.h"
+
+static uint32_t messages(const struct folder_status *st) { return st->messages; }
+static uint32_t recent(const struct folder_status *st) { return st->recent; }
+static uint32_t uidnext(const struct folder_status *st) { return st->uidnext; }
+static uint32_t uidvalidity(const struct folder_status *st) { return st->uidvalidity; }
+static uint32_t unseen(const struct folder_status *st) { return st->unseen; }
+
+static const struct status_item {
+	const char *name;
+	uint32_t (*value)(const struct folder_status *st);
+} items[] = {
+	{ "MESSAGES", messages },
+	{ "RECENT", recent },
+	{ "UIDNEXT", uidnext },
+	{ "UIDVALIDITY", uidvalidity },
+	{ "UNSEEN", unseen },
+};
+
+static const struct status_item *item_find(const struct argument *a)
+{
+	for (size_t i = 0; i < sizeof items / sizeof items[0]; i++)
+		if (argument_is_atom(a, items[i].name))
+			return &items[i];
+	return NULL;
+}
+
+static void tell(struct session *s, struct view name, const struct argument *list, const struct folder_status *status)
+{
+	struct text line;
+
+	text_init(&line, SESSION_ANSWER_MAX);
+	text_add_string(&line, "* STATUS ");
+	answer_astring(&line, name);
+	for (const struct argument *a = list->first; a != NULL; a = a->next) {
+		const struct status_item *item = item_find(a);
+
+		text_format(&line, "%s%s %u", a == list->first ? " (" : " ", item->name, item->value(status));
+	}
+	text_add_string(&line, ")\r\n");
+	stream_write(&s->stream, text_view(&line));
+	text_free(&line);
+}
+
+void status_run(struct session *s, struct argument *a)
+{
+	struct folder_status status;
+	struct reason why;
+
+	for (const struct argument *item = a->next->first; item != NULL; item = item->next)
+		if (item_find(item) == NULL) {
+			session_bad(s, "STATUS: there is no such item");
+			return;
+		}
+	if (a->next->first == NULL) {
+		session_bad(s, "STATUS: which items?");
+		return;
+	}
+	enum store_result result = folder_status(s->store, a->text, false, &status, &why);
+
+	if (result != STORE_OK) {
+		session_store_no(s, result, &why, NULL);
+		return;
+	}
+	tell(s, a->text, a->next, &status);
+	session_ok(s, "Status completed");
+}

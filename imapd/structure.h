@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: ISC */
+/* The texts of ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2). */
+#ifndef IMAPD_STRUCTURE_H
+#define IMAPD_STRUCTURE_H
+
+#include "lib/base/arena.h"
+#include "lib/mail/mime.h"
+
+enum {
+	STRUCTURE_TEXT_MAX = 4 << 20,    /* one of these texts */
+	STRUCTURE_ADDRESSES_MAX = 20000, /* of one field */
+	STRUCTURE_ARENA_BYTES = 8 << 20  /* address lists of one message */
+};
+
+/* Append to out; false when it is full. */
+bool structure_envelope(struct text *out, struct view header);
+/* extended: BODYSTRUCTURE, else BODY. */
+bool structure_body(struct text *out, struct view message, const struct mime_part *root, bool extended);
+
+#endif
