@@ -167,16 +167,19 @@ static void answer_due(struct timer *t)
 	answer(x->line, x->verdict, false);
 }
 
-/* Says no after a while.  The client's descriptors and the password are not needed for that. */
+/* Says no after a while.  The client's descriptors and the password are not needed for that.  An account that may
+ * not do this is no guess at a password, but neither shall its client try again and again at full speed. */
 static void refuse_later(struct exchange *x, enum auth_verdict verdict)
 {
-	int64_t now = loop_now_ms(authd.loop);
+	int64_t now = loop_now_ms(authd.loop), wait_ms = authd.settings.auth_failure_delay_ms;
 
+	if (verdict == AUTH_DENIED)
+		wait_ms = delay_failed(authd.delay, &x->begin.client, view_of(x->address), now);
 	log_result(x, verdict);
 	forget_password(x);
 	close_client(x);
 	x->verdict = verdict;
-	loop_timer_set(authd.loop, &x->delay, now + delay_failed(authd.delay, &x->begin.client, view_of(x->address), now));
+	loop_timer_set(authd.loop, &x->delay, now + wait_ms);
 }
 
 static void refuse(struct exchange *x, enum auth_verdict verdict)

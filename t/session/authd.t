@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""authd between session programs and master, both played here: verdicts, hand-over, delays, rights, cache, reload."""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import wireauth as a
+import wirehouse as w
+from tap import done, is_, ok
+
+ARGON2 = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"  # "password"
+SHA512 = subprocess.run(["openssl", "passwd", "-6", "-salt", "salt", "password"], capture_output=True, text=True).stdout.strip()
+SETTINGS = "mail.domain example.test\nauth.failure-delay 200ms\nauth.workers 2\nmailbox.uid 4000\nmailbox.gid 4000\n"
+NAMES = ["anna", "bert", "carl", "dora", "emil"]
+MAPS = {
+    "domains": "example.test mailboxes\n",
+    "users": "anna@example.test uid=4001 gid=4002 home=/srv/anna quota=1M\nbert@example.test rights=pop3\n"
+             "carl@example.test state=locked\ndora@example.test\nemil@example.test\n",
+    "passwords": f"anna@example.test {ARGON2}\nbert@example.test {SHA512}\ncarl@example.test {SHA512}\n"
+                 f"dora@example.test $y$j9T$damaged\nemil@example.test {SHA512}\n",
+}
+
+
+class Authd:
+    def __init__(self, directory, settings=SETTINGS):
+        self.wires, given = {}, {"generation": w.generation(directory, settings, MAPS)}
+        for name in ("smtpd", "pop3-login", "imap-login"):
+            self.wires[name], given[f"{name}.auth"] = w.pair()
+        self.given = given
+        self.directory = directory
+        self.program = self.another()
+
+    def another(self):
+        program = w.Program("master/authd", self.given, self.directory)
+        program.wait_ready()
+        return program
+
+    def line(self, program="smtpd"):
+        return w.dial(self.wires[program], "auth")
+
+
+def plain(user, password, authzid=""):
+    return f"{authzid}\0{user}\0{password}".encode()
+
+
+def ask(line, *words, **more):
+    w.send(line, a.begin(*words, **more))
+    return a.get_result(w.receive(line))
+
+
+def timed(line, *words, **more):
+    began = time.monotonic()
+    return ask(line, *words, **more)[0], time.monotonic() - began
+
+
+def is_closed(line):
+    return w.receive(line) is None
+
+
+def test_verdicts(house):
+    line = house.line()
+    is_(ask(line, a.SUBMISSION, "PLAIN", plain("anna@example.test", "password")), (a.OK, "anna@example.test", 0), "argon2id")
+    is_(ask(line, a.SUBMISSION, "PLAIN", plain("Emil@Example.TEST", "password")), (a.OK, "emil@example.test", 0), "sha512-crypt, and case")
+    is_(ask(line, a.SUBMISSION, "PLAIN", plain("emil", "password")), (a.OK, "emil@example.test", 0), "a name without domain gets mail.domain")
+    is_(ask(line, a.SUBMISSION, "PLAIN", plain("emil", "Password"))[0], a.DENIED, "a wrong password")
+    is_(ask(line, a.SUBMISSION, "PLAIN", plain("nobody", "password"))[0], a.DENIED, "an unknown user")
+    is_(ask(line, a.SUBMISSION, "PLAIN", plain("emil", "password", "anna"))[0], a.DENIED, "for another")
+    is_(ask(line, a.SUBMISSION, "PLAIN", plain("bert", "password"))[0], a.FORBIDDEN, "no right to submit")
+    is_(ask(line, a.SUBMISSION, "PLAIN", plain("carl", "password"))[0], a.FORBIDDEN, "a locked account")
+    is_(ask(line, a.SUBMISSION, "PLAIN", plain("dora", "password"))[0], a.TEMPORARY, "a damaged hash")
+    is_(ask(line, a.SUBMISSION, "PLAIN", b"nonsense")[0], a.MALFORMED, "no message of PLAIN")
+    is_(ask(line, a.SUBMISSION, "NTLM", b"x")[0], a.MALFORMED, "an unknown mechanism")
+    is_(ask(line, a.SUBMISSION, "PLAIN", plain("emil", "password"), tls=False)[0], a.MALFORMED, "clear text without TLS")
+    w.send(line, a.begin(a.SUBMISSION, "LOGIN"))
+    for prompt, said in ((b"Username:", b"emil"), (b"Password:", b"password")):
+        message = w.receive(line)
+        is_((message.kind, message.view()), (a.CHALLENGE, prompt), f"LOGIN asks for {prompt.decode()}")
+        w.send(line, w.Out(a.ANSWER).view(said))
+    is_(a.get_result(w.receive(line))[0], a.OK, "LOGIN")
+    w.send(line, a.begin(a.SUBMISSION, "LOGIN"))
+    w.receive(line)
+    w.send(line, w.Out(a.CANCEL))
+    is_(ask(line, a.SUBMISSION, "PLAIN", plain("emil", "password"))[0], a.OK, "after a cancelled exchange the next")
+
+
+def test_out_of_turn(house):
+    line = house.line()
+    w.send(line, w.Out(a.ANSWER).view(b"x"))
+    ok(is_closed(line), "an answer that nobody asked for ends the line")
+    line = house.line()
+    w.send(line, a.begin(a.SUBMISSION, "LOGIN"))
+    w.send(line, a.begin(a.SUBMISSION, "LOGIN"))
+    w.receive(line)
+    ok(is_closed(line), "two exchanges at once end the line")
+    line = house.line()
+    w.send(line, w.Out(a.BEGIN).byte(0).view("PLAIN"))
+    ok(is_closed(line), "half a message ends the line")
+    mine, theirs = socket.socketpair()
+    line = house.line()
+    is_(ask(line, a.IMAP, "PLAIN", plain("emil", "password"), fd=theirs)[0], a.MALFORMED, "smtpd's wire may not hand over mailbox sessions")
+    line = house.line("imap-login")
+    is_(ask(line, a.POP3, "PLAIN", plain("emil", "password"), fd=theirs)[0], a.MALFORMED, "nor imap-login's speak for POP3")
+    theirs.close()
+    mine.settimeout(w.PATIENCE_SECONDS)
+    is_(mine.recv(1), b"", "and the client's descriptor is closed")
+
+
+def test_hand_over(house):
+    client, theirs = socket.socketpair()
+    watched, token = socket.socketpair()
+    line = house.line("imap-login")
+    got = ask(line, a.IMAP, "PLAIN", plain("anna", "password"), fd=theirs, token=token, tag="a1", pending=b"a2 NOOP\r\n")
+    is_(got, (a.OK, "", 1), "handed over, and the login program hears no name")
+    theirs.close()
+    token.close()
+    work = w.receive(house.program.master)
+    is_((work.kind, work.byte(), work.u32(), work.u32()), (a.OWNER_WORK, a.IMAPD, 4001, 4002), "master is asked for imapd as the owner")
+    rest = w.In(bytes([a.OWNER_WORK]) + work.view(), work.fds)
+    is_([rest.string(), rest.string(), rest.string(), rest.view(), rest.u64(), rest.address()[0]],
+        ["anna@example.test", "/srv/anna", "a1", b"a2 NOOP\r\n", 7, "192.0.2.1"], "and given what imapd needs")
+    a.get_tls(rest)
+    is_((rest.u64(), rest.byte(), len(rest.fds)), (1 << 20, 1, 2), "quota, client and token")
+    mailbox = socket.socket(fileno=rest.fd())
+    mailbox.sendall(b"hello")
+    is_(client.recv(10), b"hello", "the descriptor is the client's")
+    os.close(rest.fd())
+    watched.settimeout(w.PATIENCE_SECONDS)
+    is_(watched.recv(1), b"", "nobody else holds the token")
+
+    client, theirs = socket.socketpair()
+    line = house.line("pop3-login")
+    is_(ask(line, a.POP3, "PLAIN", plain("bert", "password"), fd=theirs)[0], a.OK, "the right to POP3")
+    work = w.receive(house.program.master)
+    is_((work.byte(), work.u32()), (a.POP3D, 4000), "pop3d, as the owner of all mailboxes")
+    for fd in work.fds:
+        os.close(fd)
+    line = house.line("imap-login")
+    is_(ask(line, a.IMAP, "PLAIN", plain("bert", "password"), fd=theirs)[0], a.FORBIDDEN, "is not one to IMAP")
+
+
+def test_delays_and_cache(house):
+    line = house.line()
+    waits = [timed(line, a.SUBMISSION, "PLAIN", plain("fred", "wrong"), client="198.51.100.1") for _ in range(3)]
+    ok(waits[0][1] >= 0.2 and waits[1][1] >= 0.4 and waits[2][1] >= 0.8, "failures wait longer and longer", waits)
+    verdict, seconds = timed(line, a.SUBMISSION, "PLAIN", plain("emil", "password"), client="198.51.100.1")
+    ok(verdict == a.OK and seconds < 0.8, "what is right does not wait", seconds)
+    other = house.line()
+    w.send(line, a.begin(a.SUBMISSION, "PLAIN", plain("fred", "wrong"), client="198.51.100.1"))
+    verdict, seconds = timed(other, a.SUBMISSION, "PLAIN", plain("emil", "password"))
+    ok(verdict == a.OK and seconds < 0.8, "nor for another's failure", seconds)
+    is_(a.get_result(w.receive(line))[0], a.DENIED, "which is answered too")
+    for _ in range(50):
+        ask(line, a.SUBMISSION, "PLAIN", plain("anna", "password"))
+    log = house.program.log()
+    ok("user=<anna@example.test>" in log and log.count("user=<anna@example.test> client=192.0.2.1 mechanism=PLAIN tls=1 result=ok cached=1") >= 50,
+       "a returning client costs no hash")
+    ok("wrong" not in log, "no password is in the log")
+
+
+def test_many_at_once(house):
+    lines = [house.line() for _ in range(40)]
+    for n, line in enumerate(lines):
+        w.send(line, a.begin(a.SUBMISSION, "PLAIN", plain(NAMES[n % 2 * 4], "password"), client=f"203.0.113.{n}"))
+    is_({a.get_result(w.receive(line))[0] for line in lines}, {a.OK}, "forty at once")
+    for n, line in enumerate(lines):
+        w.send(line, a.begin(a.SUBMISSION, "PLAIN", plain(f"user{n}", f"wrong{n}"), client=f"203.0.113.{n}"))
+    for line in lines[:20]:
+        line.close()
+    is_(ask(house.line(), a.SUBMISSION, "PLAIN", plain("emil", "password"))[0], a.OK, "clients that leave do not stop it")
+    is_({a.get_result(w.receive(line))[0] for line in lines[20:]}, {a.DENIED}, "those who stay get their answers")
+
+
+def test_worker_death(house):
+    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(house.program.process.pid)], capture_output=True, text=True).stdout.split()
+    is_(len(children), 2, "two workers")
+    for pid in children:
+        os.kill(int(pid), signal.SIGKILL)
+    line = house.line()
+    verdict = ask(line, a.SUBMISSION, "PLAIN", plain("who", "wrong"), client="198.51.100.9")[0]
+    ok(verdict in (a.DENIED, a.TEMPORARY), "an answer comes when the workers die", verdict)
+    is_(ask(line, a.SUBMISSION, "PLAIN", plain("whoelse", "wrong"), client="198.51.100.8")[0], a.DENIED, "and others take their place")
+
+
+def test_reload(house):
+    busy, idle = house.line(), house.line()
+    is_(ask(idle, a.SUBMISSION, "PLAIN", plain("emil", "password"))[0], a.OK, "a line is open")
+    w.send(busy, a.begin(a.SUBMISSION, "LOGIN"))
+    w.receive(busy)
+    old = house.program
+    house.program = house.another()
+    old.signal(signal.SIGHUP)
+    ok(is_closed(idle), "an idle line is closed for the successor's sake")
+    is_(ask(house.line(), a.SUBMISSION, "PLAIN", plain("emil", "password"))[0], a.OK, "who answers on a new one")
+    w.send(busy, w.Out(a.ANSWER).view(b"emil"))
+    w.receive(busy)
+    w.send(busy, w.Out(a.ANSWER).view(b"password"))
+    is_(a.get_result(w.receive(busy))[0], a.OK, "an exchange under way is finished")
+    is_(old.wait(), 0, "and the old one ends")
+    house.program.signal(signal.SIGTERM)
+    is_(house.program.wait(), 0, "SIGTERM ends it")
+
+
+def main():
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-authd."))
+    house = Authd(directory)
+    try:
+        for test in (test_verdicts, test_out_of_turn, test_hand_over, test_delays_and_cache, test_many_at_once, test_worker_death,
+                     test_reload):
+            test(house)
+    except Exception:
+        print("# " + house.program.log().replace("\n", "\n# "))
+        raise
+    finally:
+        house.program.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+    done()
+
+
+main()
