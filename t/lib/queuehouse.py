@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: ISC
+"""queued with writers, a resolved, agents and a master that a test plays.
+
+    with House(settings) as house:
+        id = house.write(["a@example.test"], b"Subject: x\\r\\n\\r\\nhello\\r\\n")
+        job = house.agents["local"].job()        # waits for one
+        job.finish({0: DONE})
+
+Without a script an agent's jobs wait for the test; house.agents["remote"].answer = lambda job: {...} answers them
+all by itself.
+"""
+import hashlib
+import os
+import pathlib
+import queue
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+
+import wirehouse
+from smtphouse import serve
+from wirehouse import Out, accept, dial, pair, receive, send
+
+(SPOOL_OPEN, SPOOL_FILE, SPOOL_RECIPIENT, SPOOL_COMMIT, SPOOL_COMMITTED, SPOOL_LIVE, SPOOL_ACCEPTED, SPOOL_ABANDON,
+ SPOOL_REFUSED) = range(16, 25)
+RESOLVE_EXPAND, RESOLVE_TARGET = 20, 21
+JOB_BEGIN, JOB_RECIPIENT, JOB_RESULT, JOB_FINISHED = 16, 17, 18, 19
+OWNER_WORK = 16
+HOUSE_RELOAD, HOUSE_CONTROL = 16, 17
+(CONTROL_LINE, CONTROL_END, CONTROL_QUEUE_LIST, CONTROL_QUEUE_ENTRY, CONTROL_QUEUE_SHOW, CONTROL_QUEUE_RETRY,
+ CONTROL_QUEUE_HOLD, CONTROL_QUEUE_RELEASE, CONTROL_QUEUE_REMOVE) = range(20, 29)
+NETWORK, AUTHENTICATED, MACHINE, BOUNCE = 0, 1, 2, 3
+DONE, RETRY, FAILED = 0, 1, 2
+MAILBOX, REMOTE, ERROR = 0, 1, 2
+REPORT_NONE, REPORT_FAILED, REPORT_DELAYED, REPORT_DELIVERED, REPORT_RELAYED = range(5)
+NEVER, SUCCESS, FAILURE, DELAY = 1, 2, 4, 8
+MESSAGE = b"Received: from test\r\nSubject: x\r\n\r\nhello\r\n"
+WAIT = 20
+
+
+class Refused(Exception):
+    pass
+
+
+class Writer:
+    """One line of smtpd, pickup or bounce, one message at a time, each step by itself."""
+
+    def __init__(self, wire):
+        self.line = dial(wire, "spool")
+
+    def ask(self, out, wanted):
+        send(self.line, out)
+        answer = receive(self.line)
+        if answer is None:
+            raise EOFError
+        if answer.kind == SPOOL_REFUSED:
+            raise Refused(bool(answer.byte()), answer.string(), answer.string())
+        assert answer.kind == wanted, answer.kind
+        return answer
+
+    def open(self, announced=0):
+        answer = self.ask(Out(SPOOL_OPEN).u64(announced), SPOOL_FILE)
+        self.id, self.offset, self.fd = answer.string(), answer.u64(), answer.fd()
+        return self.id
+
+    def write(self, data):
+        self.data = data
+        os.write(self.fd, data)
+
+    def recipients(self, recipients):
+        for to in recipients:
+            address, notify, orcpt = (to, 0, "") if isinstance(to, str) else to
+            send(self.line, Out(SPOOL_RECIPIENT).view(address).byte(notify).view(orcpt))
+
+    def commit(self, sender="sender@example.test", origin=NETWORK, size=None, checksum=None, envid="", ret=0):
+        checksum = hashlib.blake2b(self.data, digest_size=32).digest() if checksum is None else checksum
+        out = Out(SPOOL_COMMIT).byte(origin).view(sender).view("").address("192.0.2.1").view("client.test").byte(0)
+        out.byte(ord(ret) if ret else 0).view(envid).u64(len(self.data) if size is None else size).u16(1).view(checksum)
+        self.ask(out, SPOOL_COMMITTED)
+
+    def live(self):
+        self.ask(Out(SPOOL_LIVE), SPOOL_ACCEPTED)
+
+    def close(self):
+        self.line.close()
+
+
+class Job:
+    def __init__(self, line, message):
+        self.line, self.finished = line, False
+        self.id = message.string()
+        self.offset, self.size, self.extra_offset, self.extra_size = (message.u64() for _ in range(4))
+        self.sender, self.eight_bit, self.ret, self.envid = message.string(), message.byte(), message.byte(), message.string()
+        self.arrived, self.lmtp, self.mx, self.destination = message.u64(), message.byte(), message.byte(), message.string()
+        self.hops = [message.string() for _ in range(message.byte())]
+        self.report, self.gives_up = message.byte(), message.u64()
+        self.fd = message.fd()
+        message.end()
+        self.recipients = []
+        while not self.recipients or not self.recipients[-1]["last"]:
+            self.recipients.append(self.recipient(receive(line)))
+
+    @staticmethod
+    def recipient(m):
+        assert m.kind == JOB_RECIPIENT
+        r = {"index": m.u32(), "last": m.byte(), "address": m.string(), "notify": m.byte(), "orcpt": m.string(),
+             "uid": m.u32(), "gid": m.u32(), "home": m.string(), "quota": m.u64(), "status": m.string(), "text": m.string(),
+             "host": m.string(), "attempted": m.u64()}
+        m.end()
+        return r
+
+    @property
+    def addresses(self):
+        return [r["address"] for r in self.recipients]
+
+    def bytes(self):
+        return os.pread(self.fd, self.size, self.offset)
+
+    def result(self, number, outcome, status=None, text="", trouble=False):
+        status = status or {DONE: "2.0.0", RETRY: "4.2.0", FAILED: "5.1.1"}[outcome]
+        send(self.line, Out(JOB_RESULT).u32(self.recipients[number]["index"]).byte(outcome).view(status).view(text).view("")
+             .byte(trouble))
+
+    def finish(self, outcomes=DONE, **kwargs):
+        """One outcome for all, or one for each number."""
+        for number in range(len(self.recipients)):
+            outcome = outcomes if isinstance(outcomes, int) else outcomes.get(number)
+            if outcome is not None:
+                self.result(number, outcome, **kwargs)
+        send(self.line, Out(JOB_FINISHED))
+        os.close(self.fd)
+        self.finished = True
+
+    def die(self):
+        os.close(self.fd)
+        self.line.shutdown(socket.SHUT_RDWR)
+
+
+class Agents:
+    """Idle workers of one kind: `count` lines, more when queued asks the parent for them."""
+
+    def __init__(self, wire, count=1, grow=True):
+        self.wire, self.jobs, self.answer, self.grown = wire, queue.Queue(), None, 0
+        self.grow = grow
+        for _ in range(count):
+            self.add()
+        threading.Thread(target=self.parent, daemon=True).start()
+
+    def add(self):
+        line = dial(self.wire, "job")
+        line.settimeout(None)
+        threading.Thread(target=self.work, args=(line,), daemon=True).start()
+
+    def parent(self):
+        self.wire.settimeout(None)
+        try:
+            while (message := receive(self.wire)) is not None:
+                if message.kind == wirehouse.WIRE_GROW:
+                    wanted = message.u32()
+                    self.grown += wanted
+                    for _ in range(min(wanted, 8) if self.grow else 0):
+                        self.add()
+        except OSError:
+            pass
+
+    def work(self, line):
+        try:
+            while (message := receive(line)) is not None:
+                job = Job(line, message)
+                if self.answer:
+                    outcome = self.answer(job)
+                    if outcome is not None:
+                        job.finish(outcome)
+                        continue
+                self.jobs.put(job)
+        except (OSError, ValueError):
+            pass
+
+    def job(self):
+        return self.jobs.get(timeout=WAIT)
+
+    def none(self, seconds=0.3):
+        """Is there no job for a while?"""
+        try:
+            self.jobs.put(self.jobs.get(timeout=seconds))
+            return False
+        except queue.Empty:
+            return True
+
+
+class Resolver:
+    """example.test is here, in mailboxes; the rest is remote by its domain. `book` overrides: address -> list of (kind, address, ...)."""
+
+    def __init__(self, wire):
+        self.book, self.asked, self.silent = {}, [], False
+        self.lines = []
+        serve(wire, "resolve", self.answer)
+
+    def answer(self, line):
+        self.lines.append(line)
+        while (packet := receive(line)) is not None:
+            question, address = packet.u32(), packet.string()
+            self.asked.append(address)
+            if self.silent:
+                continue
+            targets = self.book.get(address) or [self.place(address)]
+            for i, target in enumerate(targets):
+                send(line, self.target(question, i == len(targets) - 1, len(targets) > 1 or target[1] != address, target))
+
+    @staticmethod
+    def place(address):
+        domain = address.rpartition("@")[2]
+        return (MAILBOX, address, 0) if domain == "example.test" else (REMOTE, address, domain)
+
+    @staticmethod
+    def target(question, last, expanded, target):
+        kind, address, detail = target[:3]
+        out = Out(RESOLVE_TARGET).u32(question).byte(last).byte(expanded).byte(kind).view(address)
+        uid = detail if kind == MAILBOX else 0
+        out.u32(uid or os.getuid()).u32(uid or os.getgid()).view("/mail/x" if kind == MAILBOX else "").u64(0)
+        remote = detail if kind == REMOTE else ""
+        out.byte(0).byte(bool(remote)).view(remote).byte(0)
+        return out.view(detail if kind == ERROR else "").view("no such user" if kind == ERROR else "")
+
+
+class House:
+    def __init__(self, settings="", directory=None, agents=True, preload=None):
+        self.keep = directory is not None
+        self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="posthouse-queued-"))
+        (self.directory / "queue").mkdir(exist_ok=True)
+        self.generation = wirehouse.generation(self.directory, "queue.space-min 0\n" + settings)
+        self.with_agents, self.preload = agents, preload
+        self.start()
+
+    def start(self):
+        names = ("smtpd.spool", "pickup.spool", "bounce.spool", "resolved.resolve", "remote.job", "bounce.job")
+        self.wires, theirs = {}, {}
+        for name in names:
+            self.wires[name], theirs[name] = pair()
+        self.resolver = Resolver(self.wires["resolved.resolve"])
+        self.agents = {}
+        if self.preload:
+            os.environ["LD_PRELOAD"] = self.preload
+        try:
+            self.program = wirehouse.Program("queue/queued", {"generation": self.generation, **theirs}, self.directory)
+        finally:
+            os.environ.pop("LD_PRELOAD", None)
+        for end in theirs.values():
+            end.close()
+        self.program.wait_ready()
+        if self.with_agents:
+            self.agents["remote"] = Agents(self.wires["remote.job"])
+            self.agents["bounce"] = Agents(self.wires["bounce.job"])
+        self.local_ready = threading.Event()
+        self.owner_starts = 0
+        threading.Thread(target=self.master, args=(self.program.master,), daemon=True).start()
+
+    def master(self, line):
+        """Starts local when asked."""
+        line.settimeout(None)
+        try:
+            while (message := receive(line)) is not None:
+                if message.kind != OWNER_WORK or not self.with_agents:
+                    continue
+                program, uid = message.byte(), message.u32()
+                assert program == 2
+                wire = socket.socket(fileno=message.fd())
+                self.owner_starts += 1
+                self.agents["local"] = self.agents[f"local-{uid}"] = Agents(wire)
+                if getattr(self, "local_answer", None):
+                    self.agents["local"].answer = self.local_answer
+                self.local_ready.set()
+        except OSError:
+            pass
+
+    def local(self):
+        assert self.local_ready.wait(WAIT), "queued did not ask for local"
+        return self.agents["local"]
+
+    def writer(self, wire="smtpd.spool"):
+        return Writer(self.wires[wire])
+
+    def write(self, recipients, data=MESSAGE, wire="smtpd.spool", **envelope):
+        w = self.writer(wire)
+        envelope.setdefault("origin", {"smtpd.spool": NETWORK, "pickup.spool": MACHINE, "bounce.spool": BOUNCE}[wire])
+        w.open()
+        w.write(data)
+        w.recipients(recipients)
+        w.commit(**envelope)
+        os.fsync(w.fd)
+        w.live()
+        os.close(w.fd)
+        w.close()
+        return w.id
+
+    def control(self):
+        mine, theirs = pair()
+        send(self.program.master, Out(HOUSE_CONTROL).fd(theirs))
+        theirs.close()
+        return mine
+
+    def ask(self, kind, text=""):
+        line = self.control()
+        send(line, Out(kind).view(text))
+        lines = []
+        while (m := receive(line)).kind != CONTROL_END:
+            lines.append(m)
+        fds = m.fds
+        return m.byte(), m.string(), lines, fds
+
+    def list(self, text=""):
+        code, words, packets, _ = self.ask(CONTROL_QUEUE_LIST, text)
+        assert code == 0, words
+        entries = []
+        for p in packets:
+            while p.rest:
+                entries.append({"id": p.string(), "state": chr(p.byte()), "bytes": p.u64(), "arrived": p.u64(), "next": p.u64(),
+                                "sender": p.string(), "count": p.u32(), "recipients": p.string().split("\n"),
+                                "reason": p.string()})
+        return entries
+
+    def files(self):
+        return sorted(p.name for p in (self.directory / "queue").glob("??/*"))
+
+    def path(self, id):
+        return next((self.directory / "queue").glob(f"??/{id}"))
+
+    def wait_for(self, what, seconds=WAIT):
+        """Polls a condition on the outside of the house (files, log), which has no event to wait for."""
+        import time
+        end = time.monotonic() + seconds
+        while not what():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def kill(self):
+        self.program.signal(signal.SIGKILL)
+        self.program.wait()
+        self.close_wires()
+
+    def close_wires(self):
+        for wire in self.wires.values():
+            try:
+                wire.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            wire.close()
+
+    def stop(self):
+        self.program.stop()
+        self.close_wires()
+
+    def restart(self):
+        """After stop() or kill()."""
+        self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        if not self.keep:
+            shutil.rmtree(self.directory, ignore_errors=True)
