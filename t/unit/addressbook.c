@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: ISC */
+/* The address book over real cdbs made here: verdicts, and where mail ends. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "queue/addressbook.h"
+#include "queue/place.h"
+#include "t/tap.h"
+
+struct row {
+	const char *key, *value;
+};
+
+static struct addressbook book;
+static struct arena arena;
+
+/* ---- making maps ---- */
+
+static int compile_domain(struct view text, struct text *out, struct reason *why)
+{
+	struct domain d;
+
+	if (domain_parse(text, &arena, &d, why) != 0)
+		return -1;
+	domain_encode(&d, out);
+	return 0;
+}
+
+static int compile_user(struct view text, struct text *out, struct reason *why)
+{
+	struct user u = { .uid = 5000, .gid = 5000, .rights = USER_RIGHTS_DEFAULT, .home = VIEW("/mail/box") };
+
+	if (user_parse(text, &arena, &u, why) != 0)
+		return -1;
+	user_encode(&u, out);
+	return 0;
+}
+
+static int compile_alias(struct view text, struct text *out, struct reason *why)
+{
+	struct alias_source source = { .domain = VIEW("a.test"), .arena = &arena };
+
+	return alias_compile(&source, text, out, why);
+}
+
+static int compile_access(struct view text, struct text *out, struct reason *why)
+{
+	struct access a;
+
+	if (access_parse(text, &a, why) != 0)
+		return -1;
+	access_encode(&a, out);
+	return 0;
+}
+
+static void put(struct cdb_make *making, struct view key, struct view value)
+{
+	cdb_make_add(making, key.data, (unsigned)key.len, value.data, (unsigned)value.len);
+}
+
+static void make_map(struct map *m, const struct row *rows, bool is_access,
+                     int (*compile)(struct view, struct text *, struct reason *))
+{
+	char path[] = "/tmp/addressbook.XXXXXX";
+	int fd = mkstemp(path);
+	struct cdb_make making;
+	struct access_lengths lengths = { 0 };
+	struct text key, value;
+	struct reason why;
+
+	unlink(path);
+	cdb_make_start(&making, fd);
+	text_init(&key, 1024);
+	text_init(&value, VALUE_MAX);
+	for (; rows->key != NULL; rows++) {
+		text_clear(&key);
+		text_clear(&value);
+		if ((is_access ? access_key(view_of(rows->key), &key, &why) : text_add_string(&key, rows->key) ? 0 : -1) != 0 ||
+		    compile(view_of(rows->value), &value, &why) != 0)
+			ok(false, "%s %s: %s", rows->key, rows->value, why.text);
+		access_note_length(&lengths, text_view(&key));
+		put(&making, text_view(&key), text_view(&value));
+	}
+	if (is_access) {
+		text_clear(&value);
+		access_lengths_encode(&lengths, &value);
+		put(&making, access_lengths_key(), text_view(&value));
+	}
+	cdb_make_finish(&making);
+	map_open(m, fd, &why);
+	text_free(&key);
+	text_free(&value);
+}
+
+static const struct row domains[] = {
+	{ "a.test", "mailboxes" }, { "b.test", "mailboxes" }, { "old.test", "alias-of a.test" }, { "older.test", "alias-of old.test" },
+	{ "round.test", "alias-of around.test" }, { "around.test", "alias-of round.test" }, { "dept.test", "relay" }, { NULL, NULL },
+};
+static const struct row users[] = {
+	{ "anna@a.test", "quota=1G" }, { "bert@a.test", "" }, { "carl@a.test", "state=closed" }, { "dora@a.test", "state=locked" },
+	{ "a+b@a.test", "" }, { "box@dept.test", "" }, { "all@b.test", "" }, { "post@a.test", "" }, { NULL, NULL },
+};
+static const struct row aliases[] = {
+	{ "info@a.test", "anna@a.test, bert@a.test anna@a.test" },
+	{ "bert@a.test", "bert@a.test, bert@far.test" },
+	{ "gone@a.test", ":fail: 5.1.6 moved to gone@far.test" },
+	{ "away@a.test", ":fail:" },
+	{ "nested@a.test", "info@a.test, nested2@a.test" },
+	{ "nested2@a.test", "nested@a.test x@far.test" },
+	{ "circle@a.test", "circle2@a.test" },
+	{ "circle2@a.test", "circle@a.test" },
+	{ "self@a.test", "self@a.test" },
+	{ "team@a.test", "nobody@a.test, anna+list@a.test" },
+	{ "@b.test", "all@b.test" },
+	{ "one@dept.test", "anna@a.test" },
+	{ NULL, NULL },
+};
+static const struct row routes[] = {
+	{ "dept.test", "smtp mail1.dept.test:2525 [2001:db8::1] mail2.dept.test" },
+	{ "moved@a.test", "smtp 192.0.2.7" },
+	{ "box@dept.test", "local" },
+	{ "dead.test", "error 5.1.2 this domain is no more" },
+	{ "slow.test", "error 4.4.1 not now" },
+	{ ".lmtp.test", "lmtp 127.0.0.1" },
+	{ "mx.test", "smtp mx=relay.test" },
+	{ "[192.0.2.99]", "smtp 192.0.2.99" },
+	{ NULL, NULL },
+};
+static const struct row access_rows[] = {
+	{ "192.0.2.0/24", "relay" }, { "192.0.2.66", "reject not from this machine" }, { "198.51.100.0/24", "defer 4.7.1 later" },
+	{ "from:spam@evil.test", "reject 5.7.1 go away" }, { "from:.bad.test", "reject" }, { "to:old@a.test", "reject 5.1.6 moved" },
+	{ NULL, NULL },
+};
+
+static void open_book(void)
+{
+	make_map(&book.domains, domains, false, compile_domain);
+	make_map(&book.users, users, false, compile_user);
+	make_map(&book.aliases, aliases, false, compile_alias);
+	make_map(&book.routes, routes, false, route_compile);
+	make_map(&book.access, access_rows, true, compile_access);
+	book.mail_domain = "a.test";
+	book.postmaster = "post@a.test";
+	book.delimiter = '+';
+	book.own_senders = true;
+	book.smtp_port = 25;
+}
+
+/* ---- verdicts ---- */
+
+static const char *const verdicts[] = { "accept", "relay", "reject", "later" };
+
+static const char *said(const struct resolve_answer *a)
+{
+	static char out[512];
+
+	snprintf(out, sizeof out, "%s%s%s%s%s", verdicts[a->verdict], a->status[0] ? " " : "", a->status, a->text[0] ? " " : "",
+	         a->text);
+	return out;
+}
+
+static struct resolve_question asked(const char *client, const char *account, const char *sender, const char *recipient)
+{
+	struct resolve_question q = { 0 };
+
+	net_address_parse(view_of(client), &q.client);
+	string_copy(q.account, sizeof q.account, view_of(account));
+	string_copy(q.sender, sizeof q.sender, view_of(sender));
+	string_copy(q.recipient, sizeof q.recipient, view_of(recipient));
+	return q;
+}
+
+static void clients(void)
+{
+	static const struct {
+		const char *client, *want;
+	} cases[] = {
+		{ "203.0.113.1", "accept" },
+		{ "192.0.2.1", "relay" },
+		{ "192.0.2.66", "reject 5.7.1 not from this machine" },
+		{ "198.51.100.9", "later 4.7.1 later" },
+		{ "2001:db8::9", "accept" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct resolve_question q = asked(cases[i].client, "", "", "");
+		struct resolve_answer a = { 0 };
+
+		addressbook_client(&book, &q, &a);
+		is_string(said(&a), cases[i].want, "client %s", cases[i].client);
+	}
+}
+
+static void senders(void)
+{
+	static const char not_own[] = "reject 5.7.1 this is not an address of your account";
+	static const struct {
+		const char *account, *sender, *want;
+	} cases[] = {
+		{ "", "x@far.test", "accept" },
+		{ "", "", "accept" },
+		{ "", "anna@a.test", "accept" },
+		{ "", "spam@evil.test", "reject 5.7.1 go away" },
+		{ "", "x@y.bad.test", "reject 5.7.1 mail from this address is not accepted" },
+		{ "anna@a.test", "anna@a.test", "accept" },
+		{ "anna@a.test", "Anna@a.test", "accept" },
+		{ "anna@a.test", "anna+shop@a.test", "accept" },
+		{ "anna@a.test", "anna@old.test", "accept" },
+		{ "anna@a.test", "info@a.test", "accept" },
+		{ "anna@a.test", "", "accept" },
+		{ "anna@a.test", "bert@a.test", not_own },
+		{ "anna@a.test", "annabel@a.test", not_own },
+		{ "anna@a.test", "x@far.test", not_own },
+		{ "anna@a.test", "nobody@a.test", not_own },
+		{ "bert@a.test", "bert@a.test", "accept" },
+		{ "all@b.test", "whatever@b.test", "accept" },
+		{ "anna@a.test", "spam@evil.test", "reject 5.7.1 go away" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct resolve_question q = asked("203.0.113.1", cases[i].account, cases[i].sender, "");
+		struct resolve_answer a = { 0 };
+
+		addressbook_sender(&book, &q, &a);
+		is_string(said(&a), cases[i].want, "account <%s> as <%s>", cases[i].account, cases[i].sender);
+	}
+	struct resolve_question q = asked("203.0.113.1", "anna@a.test", "x@far.test", "");
+	struct resolve_answer a = { 0 };
+
+	book.own_senders = false;
+	addressbook_sender(&book, &q, &a);
+	ok(a.verdict == RESOLVE_ACCEPT, "submission.sender any: as anybody");
+	book.own_senders = true;
+}
+
+static void recipients(void)
+{
+	static const char nobody[] = "reject 5.1.1 no such mailbox here", denied[] = "reject 5.7.1 relaying denied";
+	static const struct {
+		const char *client, *account, *recipient, *want;
+	} cases[] = {
+		{ "203.0.113.1", "", "anna@a.test", "accept" },
+		{ "203.0.113.1", "", "ANNA@A.test", "accept" },
+		{ "203.0.113.1", "", "anna+x@a.test", "accept" },
+		{ "203.0.113.1", "", "a+b@a.test", "accept" },
+		{ "203.0.113.1", "", "a+c@a.test", nobody },
+		{ "203.0.113.1", "", "+anna@a.test", nobody },
+		{ "203.0.113.1", "", "anna@old.test", "accept" },
+		{ "203.0.113.1", "", "anna@older.test", "accept" },
+		{ "203.0.113.1", "", "nobody@older.test", nobody },
+		{ "203.0.113.1", "", "anna@round.test", "later 4.3.5 cannot look up addresses now, try again later" },
+		{ "203.0.113.1", "", "carl@a.test", "reject 5.2.1 this mailbox is closed" },
+		{ "203.0.113.1", "", "dora@a.test", "accept" },
+		{ "203.0.113.1", "", "info@a.test", "accept" },
+		{ "203.0.113.1", "", "info+x@a.test", "accept" },
+		{ "203.0.113.1", "", "gone@a.test", "reject 5.1.6 moved to gone@far.test" },
+		{ "203.0.113.1", "", "away@a.test", nobody },
+		{ "203.0.113.1", "", "moved@a.test", "accept" },
+		{ "203.0.113.1", "", "old@a.test", "reject 5.1.6 moved" },
+		{ "203.0.113.1", "", "nobody@a.test", nobody },
+		{ "203.0.113.1", "", "postmaster@a.test", "accept" },
+		{ "203.0.113.1", "", "PostMaster@b.test", "accept" },
+		{ "203.0.113.1", "", "postmaster", "accept" },
+		{ "203.0.113.1", "", "anna", "accept" },
+		{ "203.0.113.1", "", "postmaster@far.test", denied },
+		{ "203.0.113.1", "", "anything@b.test", "accept" },
+		{ "203.0.113.1", "", "x@far.test", denied },
+		{ "203.0.113.1", "anna@a.test", "x@far.test", "accept" },
+		{ "192.0.2.1", "", "x@far.test", "accept" },
+		{ "203.0.113.1", "", "x@dept.test", "accept" },
+		{ "203.0.113.1", "", "box@dept.test", "accept" },
+		{ "203.0.113.1", "", "x%far.test@a.test", nobody },
+		{ "203.0.113.1", "", "x%far.test@dept.test", denied },
+		{ "203.0.113.1", "", "far.test!x@dept.test", denied },
+		{ "203.0.113.1", "", "\"x@far.test\"@dept.test", denied },
+		{ "203.0.113.1", "anna@a.test", "x%far.test@dept.test", "accept" },
+		{ "203.0.113.1", "", "x@mx.test", denied },
+		{ "203.0.113.1", "", "x@dead.test", denied },
+		{ "203.0.113.1", "anna@a.test", "x@dead.test", "reject 5.1.2 this domain is no more" },
+		{ "203.0.113.1", "anna@a.test", "x@slow.test", "later 4.4.1 not now" },
+		{ "203.0.113.1", "anna@a.test", "x@[192.0.2.1]", "reject 5.1.2 mail to bare addresses of hosts is not accepted" },
+		{ "203.0.113.1", "anna@a.test", "x@[192.0.2.99]", "accept" },
+		{ "203.0.113.1", "", "x@[192.0.2.1]", denied },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct resolve_question q = asked(cases[i].client, cases[i].account, "s@far.test", cases[i].recipient);
+		struct resolve_answer a = { 0 };
+
+		addressbook_recipient(&book, &q, &a);
+		is_string(said(&a), cases[i].want, "from %s <%s> to <%s>", cases[i].client, cases[i].account, cases[i].recipient);
+	}
+}
+
+/* ---- expansion ---- */
+
+struct listing {
+	struct text text;
+	unsigned count, lasts;
+	bool last_was_last;
+};
+
+static void list_target(void *context, const struct resolve_target *t)
+{
+	struct listing *l = context;
+
+	l->count++;
+	l->lasts += t->last;
+	l->last_was_last = t->last;
+	text_format(&l->text, "%s%s%s", l->text.len ? " | " : "", t->expanded ? ">" : "", t->address);
+	if (t->kind == RESOLVE_MAILBOX)
+		text_format(&l->text, " box %u %s", t->uid, t->home);
+	if (t->kind == RESOLVE_ERROR)
+		text_format(&l->text, " error %s %s", t->status, t->text);
+	if (t->kind == RESOLVE_REMOTE) {
+		text_format(&l->text, " %s %s%s", t->lmtp ? "lmtp" : "smtp", t->mx ? "mx=" : "to ", t->destination);
+		for (unsigned i = 0; i < t->hop_count; i++)
+			text_format(&l->text, " %s", t->hops[i]);
+	}
+}
+
+static void expansions(void)
+{
+	static const struct {
+		const char *address, *want;
+	} cases[] = {
+		{ "anna@a.test", "anna@a.test box 5000 /mail/box" },
+		{ "anna+X@A.test", "anna+X@a.test box 5000 /mail/box" },
+		{ "anna@older.test", "anna@a.test box 5000 /mail/box" },
+		{ "anna", "anna@a.test box 5000 /mail/box" },
+		{ "info@a.test", ">anna@a.test box 5000 /mail/box | >bert@a.test box 5000 /mail/box | >bert@far.test smtp mx=far.test" },
+		{ "bert@a.test", ">bert@a.test box 5000 /mail/box | >bert@far.test smtp mx=far.test" },
+		{ "nested@a.test", ">anna@a.test box 5000 /mail/box | >x@far.test smtp mx=far.test | >bert@a.test box 5000 /mail/box | "
+		                   ">bert@far.test smtp mx=far.test" },
+		{ "circle@a.test", "circle@a.test error 4.4.6 the aliases go round in a circle" },
+		{ "self@a.test", ">self@a.test error 5.1.1 no such mailbox here" },
+		{ "team@a.test", ">nobody@a.test error 5.1.1 no such mailbox here | >anna+list@a.test box 5000 /mail/box" },
+		{ "gone@a.test", "gone@a.test error 5.1.6 moved to gone@far.test" },
+		{ "carl@a.test", "carl@a.test error 5.2.1 this mailbox is closed" },
+		{ "nobody@a.test", "nobody@a.test error 5.1.1 no such mailbox here" },
+		{ "any@b.test", ">all@b.test box 5000 /mail/box" },
+		{ "postmaster@b.test", ">post@a.test box 5000 /mail/box" },
+		{ "postmaster", ">post@a.test box 5000 /mail/box" },
+		{ "x@far.test", "x@far.test smtp mx=far.test" },
+		{ "X@Far.test", "X@far.test smtp mx=far.test" },
+		{ "x@mx.test", "x@mx.test smtp mx=relay.test" },
+		{ "x@dept.test", "x@dept.test smtp to mail1.dept.test:2525 mail1.dept.test:2525 [2001:db8::1]:25 mail2.dept.test:25" },
+		{ "one@dept.test", ">anna@a.test box 5000 /mail/box" },
+		{ "box@dept.test", "box@dept.test box 5000 /mail/box" },
+		{ "moved@a.test", "moved@a.test smtp to 192.0.2.7:25 192.0.2.7:25" },
+		{ "x@y.lmtp.test", "x@y.lmtp.test lmtp to 127.0.0.1:24 127.0.0.1:24" },
+		{ "x@dead.test", "x@dead.test error 5.1.2 this domain is no more" },
+		{ "x@[192.0.2.1]", "x@[192.0.2.1] error 5.1.2 mail to bare addresses of hosts is not sent" },
+		{ "x@round.test", "x@around.test error 4.3.5 the maps cannot be read now" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct listing l = { .count = 0 };
+
+		text_init(&l.text, 1 << 16);
+		addressbook_expand(&book, view_of(cases[i].address), list_target, &l);
+		is_string(l.text.data, cases[i].want, "<%s> ends", cases[i].address);
+		ok(l.lasts == 1 && l.last_was_last, "<%s>: the last is the last", cases[i].address);
+		text_free(&l.text);
+	}
+}
+
+static void default_route(void)
+{
+	static const struct row all[] = { { "*", "smtp smart.test:587" }, { "far.test", "smtp mx" }, { NULL, NULL } };
+	struct map kept = book.routes;
+	struct listing l = { .count = 0 };
+
+	make_map(&book.routes, all, false, route_compile);
+	text_init(&l.text, 1 << 16);
+	addressbook_expand(&book, VIEW("x@other.test"), list_target, &l);
+	addressbook_expand(&book, VIEW("x@far.test"), list_target, &l);
+	addressbook_expand(&book, VIEW("anna@a.test"), list_target, &l);
+	is_string(l.text.data,
+	          "x@other.test smtp to smart.test:587 smart.test:587 | x@far.test smtp mx=far.test | anna@a.test box 5000 /mail/box",
+	          "a smart host for all, by MX for one, and ours stay here");
+	text_free(&l.text);
+	map_close(&book.routes);
+	book.routes = kept;
+}
+
+/* ---- limits ---- */
+
+static void count_target(void *context, const struct resolve_target *t)
+{
+	struct listing *l = context;
+
+	l->count++;
+	l->lasts += t->last;
+	if (t->kind == RESOLVE_ERROR)
+		text_format(&l->text, "%s %s", t->status, t->text);
+}
+
+static char *many_targets(unsigned from, unsigned to)
+{
+	struct text t;
+
+	text_init(&t, VALUE_MAX);
+	for (unsigned i = from; i < to; i++)
+		text_format(&t, "u%u@far.test ", i);
+	return t.data;
+}
+
+static void limits(void)
+{
+	struct row rows[48] = { { "ten@a.test", many_targets(0, 10000) }, { "more@a.test", "ten@a.test over@far.test" } };
+	char names[40][16], targets[40][32];
+	struct map kept = book.aliases;
+	struct listing l = { .count = 0 };
+
+	for (unsigned i = 0; i < 40; i++) {
+		snprintf(names[i], sizeof names[i], "d%u@a.test", i);
+		snprintf(targets[i], sizeof targets[i], "d%u@a.test", i + 1);
+		rows[2 + i] = (struct row){ names[i], i == 39 ? "x@far.test" : targets[i] };
+	}
+	make_map(&book.aliases, rows, false, compile_alias);
+	text_init(&l.text, 1 << 16);
+	addressbook_expand(&book, VIEW("ten@a.test"), count_target, &l);
+	ok(l.count == 10000 && l.lasts == 1 && l.text.len == 0, "%u targets are given out", l.count);
+	l.count = 0;
+	addressbook_expand(&book, VIEW("more@a.test"), count_target, &l);
+	ok(l.count == 1, "one more, and none is");
+	is_string(l.text.data, "4.4.6 the alias has too many targets", "but why");
+	text_clear(&l.text);
+	addressbook_expand(&book, VIEW("d0@a.test"), count_target, &l);
+	is_string(l.text.data, "4.4.6 aliases in aliases go too deep", "40 aliases deep is too deep");
+	text_clear(&l.text);
+	l.count = 0;
+	addressbook_expand(&book, VIEW("d8@a.test"), count_target, &l);
+	ok(l.count == 1 && l.text.len == 0, "%d deep are not", ADDRESSBOOK_DEPTH_MAX);
+	text_free(&l.text);
+	map_close(&book.aliases);
+	book.aliases = kept;
+}
+
+static void statuses(void)
+{
+	static const struct {
+		const char *text, *status, *rest;
+	} cases[] = {
+		{ "5.7.1 go away", "5.7.1", "go away" }, { "go away", "5.0.0", "go away" }, { "4.2.1", "4.2.1", "" },
+		{ "", "5.0.0", "" }, { "5.7 no", "5.0.0", "5.7 no" }, { "2.0.0 yes", "5.0.0", "2.0.0 yes" },
+		{ "5.7.1x no", "5.0.0", "5.7.1x no" }, { "5.7.1234567 no", "5.7.1234567", "no" }, { "5.7.12345678901 no", "5.0.0", "5.7.12345678901 no" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char status[16];
+		struct view rest;
+
+		place_split_status(view_of(cases[i].text), "5.0.0", status, &rest);
+		ok(strcmp(status, cases[i].status) == 0 && view_equal(rest, view_of(cases[i].rest)), "\"%s\" is %s and \"%.*s\"",
+		   cases[i].text, status, VIEW_ARG(rest));
+	}
+}
+
+int main(void)
+{
+	open_book();
+	clients();
+	senders();
+	recipients();
+	expansions();
+	default_route();
+	limits();
+	statuses();
+	return tap_done();
+}
