@@ -147,7 +147,8 @@ static enum stream_result fill(struct stream *s, int64_t until_ms)
 
 		if (s->not_socket && (result = wait_for(s, POLLIN, until_ms)) != STREAM_OK)
 			return result;
-		got = read(s->fd, s->in + s->in_end, s->in_cap - s->in_end);
+		got = s->layer ? s->layer->read(s->layer, s->in + s->in_end, s->in_cap - s->in_end)
+		               : read(s->fd, s->in + s->in_end, s->in_cap - s->in_end);
 		if (got == 0)
 			return STREAM_CLOSED;
 		if (got > 0) {
@@ -268,6 +269,8 @@ static enum stream_result write_fails(struct stream *s, enum stream_result resul
 
 static ssize_t send_some(struct stream *s, struct view v, bool more)
 {
+	if (s->layer)
+		return s->layer->write(s->layer, v.data, v.len);
 #ifdef MSG_MORE
 	int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
 #else
@@ -445,7 +448,7 @@ enum stream_result stream_send_file(struct stream *s, int file, uint64_t offset,
 	if (result != STREAM_OK)
 		return result;
 #ifdef __linux__
-	if (!s->not_socket)
+	if (!s->not_socket && s->layer == NULL)
 		return send_file(s, file, offset, length);
 #endif
 	return copy_file(s, file, offset, length);

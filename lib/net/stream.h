@@ -13,6 +13,8 @@
 #ifndef LIB_NET_STREAM_H
 #define LIB_NET_STREAM_H
 
+#include <sys/types.h>
+
 #include "lib/base/bytes.h"
 
 enum stream_result {
@@ -27,6 +29,13 @@ enum stream_result {
 
 enum { STREAM_BUFFER_BYTES = 16384 };
 
+/* What stands between the lines and the descriptor: remote's TLS.  Both work as read(2) and write(2) do on the
+ * descriptor: bytes, 0 at the end, or -1 with errno (EAGAIN after the descriptor's timeout). */
+struct stream_layer {
+	ssize_t (*read)(struct stream_layer *layer, char *bytes, size_t size);
+	ssize_t (*write)(struct stream_layer *layer, const char *bytes, size_t size);
+};
+
 struct stream {
 	int fd;
 	int timeout_ms;
@@ -37,6 +46,7 @@ struct stream {
 	bool not_socket;   /* a pipe or terminal: waited on with poll */
 	bool write_failed; /* sticky: later writes are dropped, reads report STREAM_CLOSED */
 	uint64_t bytes_in, bytes_out;
+	struct stream_layer *layer; /* NULL: the bare descriptor; set and owned by the caller */
 };
 
 /* Takes the descriptor; stream_close closes it.  timeout_ms > 0. */

@@ -114,6 +114,7 @@ void job_result_put(struct wire_out *out, const struct job_result *r)
 	wire_put_string(out, r->status);
 	wire_put_string(out, r->text);
 	wire_put_string(out, r->remote_host);
+	wire_put_byte(out, r->passed_on);
 	wire_put_byte(out, r->host_trouble);
 }
 
@@ -125,6 +126,7 @@ bool job_result_get(struct wire_in *in, struct job_result *r)
 	wire_get_string(in, r->status, sizeof r->status);
 	wire_get_string(in, r->text, sizeof r->text);
 	wire_get_string(in, r->remote_host, sizeof r->remote_host);
+	r->passed_on = wire_get_bool(in);
 	r->host_trouble = wire_get_bool(in);
 	if (!wire_end(in) || outcome > JOB_FAILED)
 		return false;

@@ -64,6 +64,7 @@ struct job_result {
 	char status[16];              /* RFC 3463 */
 	char text[JOB_TEXT_MAX];      /* the remote's words, or ours */
 	char remote_host[JOB_HOST_MAX]; /* who said it; "" for ourselves */
+	bool passed_on;               /* done, by a host that takes over the reports asked for (DSN, RFC 3461 section 5.2.2) */
 	bool host_trouble;            /* the destination as a whole did not answer: its window shrinks */
 };
 

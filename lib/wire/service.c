@@ -68,9 +68,31 @@ static void say_done(int hub)
 
 static void set_receive_timeout(int fd, int timeout_ms)
 {
+	static int set_ms;
 	struct timeval t = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
 
+	if (timeout_ms == set_ms)
+		return;
+	set_ms = timeout_ms;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+}
+
+/* The next job; with a pause hook, idleness is first told to it. false: the worker's life is over. */
+static bool next_job(const struct service *service, bool spare, bool fresh, struct wire_in *in)
+{
+	int idle_ms = spare ? service->idle_ms : 0;
+	enum wire_result r;
+
+	if (service->pause == NULL || fresh) /* set once by worker_asks */
+		return wire_receive(worker_hub, in) == WIRE_OK;
+	set_receive_timeout(worker_hub, service->pause_ms);
+	r = wire_receive(worker_hub, in);
+	if (r == WIRE_AGAIN) {
+		service->pause();
+		set_receive_timeout(worker_hub, idle_ms);
+		r = wire_receive(worker_hub, in);
+	}
+	return r == WIRE_OK;
 }
 
 /* The life of a worker that asks: greet, then one job after another. */
@@ -84,7 +106,7 @@ static void worker_asks(const struct service *service, int shared_fd, bool spare
 	for (unsigned served = 0; !worker_stopping;) {
 		struct wire_in in;
 
-		if (wire_receive(worker_hub, &in) != WIRE_OK)
+		if (!next_job(service, spare, served == 0, &in))
 			break;
 		worker_busy = 1;
 		/* A signal before worker_busy has shut the line: the hub knows and gives the job to another. */
@@ -93,12 +115,15 @@ static void worker_asks(const struct service *service, int shared_fd, bool spare
 		service->work(&in, worker_hub);
 		wire_in_close(&in);
 		service_session(-1);
-		if (service->reuse && ++served >= service->reuse)
+		served++;
+		if (service->reuse && served >= service->reuse)
 			break;
 		if (!service->answers)
 			say_done(worker_hub);
 		worker_busy = 0;
 	}
+	if (service->pause)
+		service->pause();
 }
 
 /* ---- the parent ---- */

@@ -31,6 +31,10 @@ struct service {
 	unsigned reuse;       /* sessions or jobs before a worker ends; 0: no end */
 	int idle_ms;          /* a worker above workers_min ends after this long without work; 0: never */
 	int quit_when_idle_ms; /* the parent exits 0 after this long without a worker; 0: never (owner services) */
+	/* Once, when an "asks" worker has been idle for pause_ms: let go of what only the next job could have used
+	 * (remote's kept connection). NULL: none. */
+	int pause_ms;
+	void (*pause)(void);
 	/* In the parent before the first fork, for each wire: what it must be told (porter's greeting); may be NULL. */
 	void (*announce)(int shared_fd);
 	/* In each worker before its first job: dial the others, take memory; may be NULL. */

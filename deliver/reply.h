@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/* An SMTP server's answer (RFC 5321 section 4.2), of any number of lines. */
+#ifndef DELIVER_REPLY_H
+#define DELIVER_REPLY_H
+
+#include "lib/base/bytes.h"
+
+enum { REPLY_TEXT_MAX = 480, REPLY_LINE_MAX = 4096, REPLY_LINES_MAX = 200 };
+
+struct reply {
+	int code;                  /* 200..599; 0 while no line has come */
+	bool more;                 /* the last line had a hyphen */
+	unsigned lines;
+	char status[16];           /* its enhanced status (RFC 2034), or one that fits the code */
+	char text[REPLY_TEXT_MAX]; /* "550 5.1.1 no such user", lines joined, cut; what a report quotes */
+};
+
+void reply_clear(struct reply *r);
+/* Takes one line without CRLF. false: not an answer of SMTP, or the lines disagree or never end. */
+bool reply_line(struct reply *r, struct view line);
+
+/* What EHLO said. */
+struct extensions {
+	bool pipelining, eight_bit, starttls, dsn, size;
+	uint64_t size_bytes; /* 0: no limit told */
+};
+/* One line of the answer to EHLO, without the code. */
+void extensions_line(struct extensions *e, struct view line);
+
+#endif
