@@ -6,7 +6,7 @@
 #include "lib/base/log.h"
 #include "lib/mail/date.h"
 #include "smtpd/data.h"
-#include "smtpd/header.h"
+#include "lib/mail/mend.h"
 #include "smtpd/received.h"
 #include "smtpd/session.h"
 

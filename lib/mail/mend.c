@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "smtpd/header.h"
+#include "lib/mail/mend.h"
 
 #include <string.h>
 

@@ -4,8 +4,8 @@
  * 8) what is missing is mended: Date, Message-ID, From, a domain for addresses in From; Bcc and Return-Path
  * are taken out.  What is kept passes byte for byte; the body passes untouched.
  */
-#ifndef SMTPD_HEADER_H
-#define SMTPD_HEADER_H
+#ifndef LIB_MAIL_MEND_H
+#define LIB_MAIL_MEND_H
 
 #include "lib/base/bytes.h"
 
