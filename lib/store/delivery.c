@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/store/delivery.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/store/internal.h"
+
+static_assert(sizeof(((struct delivery *)0)->name) >= NAME_STEM_MAX, "a delivery holds a stem");
+
+static int open_home_maildir(const char *home, struct reason *why)
+{
+	char path[1100];
+
+	snprintf(path, sizeof path, "%s/Maildir", home);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	if (errno != ENOENT)
+		return fail_errno(why, "open %s", path);
+	/* The first message: home and Maildir are made, their parent is not. */
+	if (make_directory(AT_FDCWD, home) < 0)
+		return fail_errno(why, "make %s", home);
+	int home_fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (home_fd < 0)
+		return fail_errno(why, "open %s", home);
+	fd = open_maildir(home_fd, true, why);
+	if (fd >= 0 && fsync(home_fd) < 0) {
+		fail_errno(why, "sync %s", home);
+		close(fd);
+		fd = -1;
+	}
+	close(home_fd);
+	return fd;
+}
+
+static int open_tmp(struct delivery *d, struct reason *why)
+{
+	const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+
+	d->fd = openat(d->maildir, d->tmp, flags, 0600);
+	/* A Maildir that another program, or a crash, left incomplete. */
+	if (d->fd < 0 && errno == ENOENT && make_directory(d->maildir, "tmp") == 0)
+		d->fd = openat(d->maildir, d->tmp, flags, 0600);
+	return d->fd < 0 ? fail_errno(why, "make %s", d->tmp) : 0;
+}
+
+enum store_result delivery_begin(struct delivery *d, const char *home, uint64_t quota_bytes, uint64_t size_bytes,
+                                 struct reason *why)
+{
+	*d = (struct delivery){ .maildir = -1, .fd = -1, .quota_bytes = quota_bytes };
+	d->maildir = open_home_maildir(home, why);
+	if (d->maildir < 0)
+		return STORE_FAILED;
+	struct store store = { .maildir = d->maildir, .quota_bytes = quota_bytes };
+	enum store_result result = store_quota_check(&store, size_bytes, why);
+
+	if (result == STORE_OK) {
+		name_unique(d->name);
+		name_add_size(d->name, size_bytes, size_bytes);
+		snprintf(d->tmp, sizeof d->tmp, "tmp/%s", d->name);
+		result = open_tmp(d, why) < 0 ? STORE_FAILED : STORE_OK;
+	}
+	if (result != STORE_OK)
+		delivery_abort(d);
+	return result;
+}
+
+static int publish(struct delivery *d, bool sync_directory, struct reason *why)
+{
+	int new = open_directory(d->maildir, "new");
+
+	if (new < 0 && errno == ENOENT && make_directory(d->maildir, "new") == 0)
+		new = open_directory(d->maildir, "new");
+	if (new < 0)
+		return fail_errno(why, "open new");
+	/* A crash before this line leaves a file in tmp, after it the message is delivered; before the directory is
+	 * synced a power cut may still take it back, together with the queue's removal where both share a journal. */
+	int result = renameat(d->maildir, d->tmp, new, d->name);
+
+	if (result < 0)
+		fail_errno(why, "rename into new");
+	else if (sync_directory && (result = fsync(new)) < 0)
+		fail_errno(why, "sync new");
+	close(new);
+	return result;
+}
+
+enum store_result delivery_finish(struct delivery *d, uint64_t size_bytes, bool sync_directory, struct reason *why)
+{
+	struct store store = { .maildir = d->maildir, .quota_bytes = d->quota_bytes };
+	struct message_name promised;
+
+	if (!name_parse(view_of(d->name), &promised) || promised.size != size_bytes) {
+		fail(why, "the message's length is not what was announced");
+		delivery_abort(d);
+		return STORE_FAILED;
+	}
+	if (fsync(d->fd) < 0) {
+		fail_errno(why, "sync %s", d->tmp);
+		delivery_abort(d);
+		return STORE_FAILED;
+	}
+	if (publish(d, sync_directory, why) < 0) {
+		delivery_abort(d);
+		return STORE_FAILED;
+	}
+	if (d->quota_bytes)
+		quota_add(&store, (int64_t)size_bytes, 1);
+	d->tmp[0] = '\0';
+	delivery_abort(d);
+	return STORE_OK;
+}
+
+void delivery_abort(struct delivery *d)
+{
+	if (d->fd >= 0) {
+		if (d->tmp[0])
+			unlinkat(d->maildir, d->tmp, 0);
+		close(d->fd);
+	}
+	if (d->maildir >= 0)
+		close(d->maildir);
+	d->fd = d->maildir = -1;
+}

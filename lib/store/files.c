@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: ISC */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/store/internal.h"
+
+static uint8_t boot[BOOT_BYTES];
+static bool boot_known;
+
+/* Tells a kill from a power cut: what was written under this boot is in the page cache or on disk. */
+const uint8_t *store_boot(void)
+{
+	char text[64] = "";
+
+	if (boot_known)
+		return boot;
+	boot_known = true;
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return boot;
+	if (read(fd, text, sizeof text - 1) > 0) {
+		uint64_t parts[2] = { store_hash(1, text, strlen(text)), store_hash(2, text, strlen(text)) };
+
+		memcpy(boot, parts, sizeof boot);
+	}
+	close(fd);
+	return boot;
+}
+
+int64_t stat_ns(const struct stat *st)
+{
+	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int open_directory(int at, const char *name)
+{
+	return openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+bool read_small(int at, const char *name, char *out, size_t size)
+{
+	int fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	ssize_t got;
+
+	out[0] = '\0';
+	if (fd < 0)
+		return false;
+	got = read(fd, out, size);
+	close(fd);
+	if (got < 0 || (size_t)got >= size) {
+		out[0] = '\0';
+		return false;
+	}
+	out[got] = '\0';
+	return true;
+}
+
+int write_whole(int fd, const void *bytes, size_t len)
+{
+	const char *p = bytes;
+
+	while (len > 0) {
+		ssize_t put = write(fd, p, len);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -1;
+		p += put;
+		len -= (size_t)put;
+	}
+	return 0;
+}
+
+int pwrite_whole(int fd, const void *bytes, size_t len, uint64_t at)
+{
+	const char *p = bytes;
+
+	while (len > 0) {
+		ssize_t put = pwrite(fd, p, len, (off_t)at);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -1;
+		p += put;
+		at += (uint64_t)put;
+		len -= (size_t)put;
+	}
+	return 0;
+}
+
+int pread_whole(int fd, void *out, size_t len, uint64_t at)
+{
+	char *p = out;
+
+	while (len > 0) {
+		ssize_t got = pread(fd, p, len, (off_t)at);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return -1;
+		p += got;
+		at += (uint64_t)got;
+		len -= (size_t)got;
+	}
+	return 0;
+}
+
+static int write_and_sync(int fd, struct view bytes, bool sync)
+{
+	if (write_whole(fd, bytes.data, bytes.len) < 0)
+		return -1;
+	return sync ? fdatasync(fd) : 0;
+}
+
+/* A crash leaves the old file or the new one, and perhaps NAME.new, which the next writer overwrites. */
+int write_atomic(int at, const char *name, struct view bytes, bool sync)
+{
+	char temporary[64];
+	int kept_errno;
+
+	snprintf(temporary, sizeof temporary, "%s.new", name);
+	unlinkat(at, temporary, 0);
+	int fd = openat(at, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -1;
+	int result = write_and_sync(fd, bytes, sync);
+
+	kept_errno = errno;
+	close(fd);
+	errno = kept_errno;
+	if (result == 0)
+		result = renameat(at, temporary, at, name);
+	if (result == 0 && sync)
+		result = fsync(at);
+	if (result < 0) {
+		kept_errno = errno;
+		unlinkat(at, temporary, 0);
+		errno = kept_errno;
+	}
+	return result;
+}
+
+static void remove_below(int at, const char *name, unsigned depth);
+
+/* A directory below `at` with all it holds, never through a link; a failure leaves the rest for another time. */
+static void empty_directory(int fd, unsigned depth)
+{
+	int again = open_directory(fd, ".");
+	DIR *d = again < 0 ? NULL : fdopendir(again);
+	struct dirent *e;
+
+	if (d == NULL)
+		return;
+	while ((e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (unlinkat(fd, e->d_name, 0) < 0 && (errno == EISDIR || errno == EPERM) && depth > 0)
+			remove_below(fd, e->d_name, depth - 1);
+	}
+	closedir(d);
+}
+
+static void remove_below(int at, const char *name, unsigned depth)
+{
+	int fd = open_directory(at, name);
+
+	if (fd >= 0) {
+		empty_directory(fd, depth);
+		close(fd);
+	}
+	unlinkat(at, name, AT_REMOVEDIR);
+}
+
+void remove_tree(int at, const char *name)
+{
+	enum { DEPTH_MAX = 4 };
+
+	remove_below(at, name, DEPTH_MAX);
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of lib/store share; nobody else includes it.  The formats are explained in INTERNALS. */
+#ifndef LIB_STORE_INTERNAL_H
+#define LIB_STORE_INTERNAL_H
+
+#include <sys/stat.h>
+
+#include "lib/store/folder.h"
+#include "lib/store/name.h"
+
+#define INDEX_FILE "posthouse.index"
+#define CACHE_FILE "posthouse.cache"
+#define UID_FILE "posthouse.uids"
+#define KEYWORDS_FILE "posthouse.keywords"
+#define LOCK_FILE "posthouse.lock"
+#define HOME_FILE "posthouse.home"
+#define POP3_FILE "posthouse.pop3"
+/* A directory change this old cannot be followed by another within the same tick of the file system's clock. */
+#define TICK_NS (100 * 1000000ll)
+/* UIDs above UIDNEXT that may be ours when the record of what was reserved is lost. */
+#define UID_TRUST 65536u
+
+enum { BOOT_BYTES = 16 };
+
+struct store {
+	int maildir;
+	uint64_t quota_bytes;
+};
+
+/* ---- the index ---- */
+
+enum record_state {
+	RECORD_HAS_SIZE = 1,
+	RECORD_HAS_DATE = 2,
+	RECORD_HAS_LF = 4,     /* lines without CR: must be converted */
+	RECORD_STORED = 15,    /* what is written; the rest is this session's */
+	RECORD_GONE = 16,      /* expunged, but not told yet */
+	RECORD_RECENT = 32,    /* this session's \Recent */
+	RECORD_CHANGED = 64    /* flags to be told */
+};
+
+struct record {
+	uint32_t uid, flags;
+	uint64_t keywords, modseq, size;
+	int64_t date_s;
+	uint64_t name_at;  /* of the stem, in the index file */
+	uint64_t cache_at; /* in the cache file */
+	uint32_t cache_len;
+	uint16_t name_len, state;
+};
+
+enum {
+	INDEX_BLOCK = 64, /* records under one checksum */
+	INDEX_FORMAT = 1,
+	INDEX_LOG_MIN = 65536, /* a log below this is never compacted */
+	INDEX_NAME_WINDOW = 32768
+};
+
+struct index_header {
+	char magic[8];
+	uint32_t format, record_bytes;
+	uint64_t generation; /* random; a part of every checksum behind the header */
+	uint8_t boot[BOOT_BYTES];
+	uint32_t uidvalidity, uidnext, count, unseen, deleted, first_recent;
+	uint64_t modseq;
+	int64_t cur_ns, new_ns; /* change times of the directories that this state knows; 0: unknown */
+	int64_t scanned_s;      /* the last whole scan */
+	uint32_t settled;       /* that scan cannot have missed a change within a tick of the clock */
+	uint32_t keyword_bytes;
+	uint64_t sums_at, keywords_at, names_at, log_at;
+	uint64_t sum; /* last: over all before it */
+};
+
+struct index {
+	int fd;
+	bool in_memory; /* the disk would not take it */
+	bool broken;    /* to be made anew at the next occasion */
+	bool fresh;     /* made from nothing: every UID of ours in a name is believed */
+	dev_t device;
+	ino_t inode;
+	struct index_header h; /* as it stands with the log applied */
+	struct record *records;
+	uint32_t count, capacity; /* records of the session's view, GONE ones included */
+	uint32_t lazy;            /* the first of them are read at need, by blocks */
+	uint64_t *loaded;         /* a bit per block */
+	uint64_t log_end;
+	char *window; /* names read ahead */
+	uint64_t window_at;
+	size_t window_len;
+};
+
+/* Log records: what a batch changes. */
+enum log_type {
+	LOG_ADD = 1,  /* struct log_add + stem */
+	LOG_FLAGS,    /* struct log_flags */
+	LOG_EXPUNGE,  /* struct log_expunge */
+	LOG_META,     /* struct log_meta: size and date */
+	LOG_CACHE,    /* struct log_cache */
+	LOG_KEYWORD,  /* a byte and the name */
+	LOG_STATE,    /* struct log_state, at the end of every batch */
+	LOG_NAME      /* struct log_expunge + stem: the file has another name now */
+};
+
+struct log_head {
+	uint32_t len; /* of what follows */
+	uint32_t type;
+	uint64_t sum;
+};
+struct log_add {
+	uint32_t uid, flags;
+	uint64_t keywords, modseq, size;
+	int64_t date_s;
+	uint64_t cache_at;
+	uint32_t cache_len, state;
+};
+struct log_flags {
+	uint32_t uid, flags;
+	uint64_t keywords, modseq;
+};
+struct log_expunge {
+	uint32_t uid, zero;
+	uint64_t modseq;
+};
+struct log_meta {
+	uint32_t uid, state;
+	uint64_t size;
+	int64_t date_s;
+};
+struct log_cache {
+	uint32_t uid, len;
+	uint64_t at;
+};
+struct log_state {
+	uint8_t boot[BOOT_BYTES];
+	uint32_t uidnext, first_recent;
+	int64_t cur_ns, new_ns, scanned_s;
+	uint64_t settled;
+};
+
+struct folder {
+	struct store *store;
+	int dir, cur, new, tmp;
+	int lock; /* -1 until the first need */
+	unsigned locks;
+	bool must_scan;
+	bool rebooted; /* the index was written before the machine's last start: its end may be missing */
+	struct index_header as_written; /* the state that the log holds */
+	int notify; /* inotify, -1 */
+	bool read_only;
+	struct index ix;
+	uint32_t uid_ceiling; /* UIDs below are reserved on disk; 0: not read yet */
+	char *keywords[STORE_KEYWORDS_MAX];
+	struct text log;     /* the batch in the making */
+	struct text pending, pending_meta; /* cache pieces, sizes and dates not written yet */
+	uint32_t recent;
+	uint32_t gone; /* RECORD_GONE in the view */
+	bool told_exists, told_keywords;
+	uint32_t told_count, told_recent;
+	uint32_t *changed;  /* UIDs with RECORD_CHANGED */
+	uint32_t changed_count, changed_capacity;
+	uint32_t *list; /* what folder_changes points into */
+	uint32_t list_capacity;
+	int64_t new_seen_ns; /* `new` was empty at this change time */
+	struct text cache_window;
+	uint64_t cache_window_at;
+	int cache;
+	ino_t cache_inode;
+	uint64_t cache_id;
+};
+
+/* hash.c: against damage, not against enemies */
+uint64_t store_hash(uint64_t seed, const void *bytes, size_t len);
+
+/* files.c */
+const uint8_t *store_boot(void); /* BOOT_BYTES; zero: unknown */
+int64_t stat_ns(const struct stat *st);
+int64_t now_ns(void);
+int open_directory(int at, const char *name); /* never through a link */
+bool read_small(int at, const char *name, char *out, size_t size); /* terminated; false: missing or larger */
+int write_atomic(int at, const char *name, struct view bytes, bool sync); /* 0, -1 errno */
+int pread_whole(int fd, void *out, size_t len, uint64_t at);  /* 0, -1 */
+void remove_tree(int at, const char *name);
+int write_whole(int fd, const void *bytes, size_t len);
+int pwrite_whole(int fd, const void *bytes, size_t len, uint64_t at);
+
+/* store.c */
+int open_maildir(int home, bool create, struct reason *why);
+int make_directory(int at, const char *name); /* 0 also when it is there */
+void disk_name(struct view name, char *out); /* of a valid name; STORE_NAME_MAX + 2 */
+enum store_result open_folder_dir(struct store *store, struct view name, int *fd, struct reason *why);
+uint32_t store_new_uidvalidity(struct store *store);
+
+/* index.c: the file */
+int index_open(struct folder *f);        /* 0: usable; -1: missing or damaged */
+void index_close(struct index *ix);
+struct record *record_at(struct folder *f, uint32_t i); /* 0-based */
+struct record *record_find(struct folder *f, uint32_t uid); /* NULL: none */
+uint32_t record_place(struct folder *f, uint32_t uid); /* the first with this uid or above */
+bool record_stem(struct folder *f, const struct record *r, char *out); /* NAME_STEM_MAX + 1 */
+bool record_name(struct folder *f, const struct record *r, char *out); /* NAME_BYTES_MAX + 1 */
+void index_load_all(struct folder *f);
+struct record *index_append_record(struct folder *f);
+void index_read_log(struct folder *f, bool locked);
+/* Writes a new file from the view; in_memory when the disk will not. */
+int index_write(struct folder *f);
+/* Another session has replaced the file: its content, merged into this session's view. */
+int index_reload(struct folder *f);
+bool index_wants_compaction(const struct index *ix);
+
+/* log.c: batches */
+void log_put(struct folder *f, enum log_type type, const void *payload, size_t len, struct view tail);
+int log_commit(struct folder *f, struct reason *why);
+/* Applies one record; own: this session's doing, told by itself. */
+bool log_apply(struct folder *f, uint32_t type, struct view payload, uint64_t payload_at, bool own);
+void note_changed(struct folder *f, struct record *r);
+
+/* sync.c */
+enum store_result folder_lock(struct folder *f, struct reason *why); /* and catches up with the others */
+void folder_unlock(struct folder *f);
+int reserve_uids(struct folder *f, uint32_t count, struct reason *why);
+/* A name did not lead to a file, or the directories differ from what is known: looks again. */
+enum store_result folder_look(struct folder *f, struct reason *why);
+/* Writes the batch and whatever of the state changed; refreshes cur's time when `own` renames made it. */
+enum store_result folder_commit(struct folder *f, bool own, struct reason *why);
+
+/* Catches up and looks, with the lock only where something has changed. */
+enum store_result folder_refresh(struct folder *f, struct reason *why);
+enum store_result folder_first_sync(struct folder *f, struct reason *why);
+
+/* folder.c */
+void drain_watch(struct folder *f);
+
+/* scan.c: under the lock */
+enum store_result scan_new(struct folder *f, struct reason *why);
+enum store_result scan_all(struct folder *f, struct reason *why);
+int64_t directory_ns(int dir);
+/* Records (without stems) of the files whose UIDs lie between the two, ascending. */
+uint32_t scan_range(struct folder *f, uint32_t below, uint32_t above, struct record *out, uint32_t max);
+
+/* keywords.c */
+void keywords_load(struct folder *f);
+int keywords_save(struct folder *f);
+void keyword_set(struct folder *f, unsigned number, struct view name);
+
+/* message.c */
+bool measure_lines(int fd, uint64_t *file_size, uint64_t *wire_size);
+enum store_result open_message_file(struct folder *f, uint32_t seq, int *fd, struct stat *st, struct reason *why);
+
+/* cache.c */
+void cache_put_uid(struct folder *f, uint32_t uid, struct view bytes);
+void cache_compact(struct folder *f);
+
+/* change.c: folder_remove without the quota (the bytes stay in this home) */
+enum store_result folder_take(struct folder *f, const uint32_t *uids, uint32_t count, struct reason *why);
+
+/* quota.c */
+enum store_result quota_add(struct store *store, int64_t bytes, int64_t messages);
+
+#endif

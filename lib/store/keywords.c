@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Keywords: numbers 0..25 are the letters a..z of the file names, up to 63 stand in the index alone.  The names
+ * are in posthouse.keywords ("0 $Forwarded", a line each) and, a second time, in the index.  With both lost a letter
+ * keeps its place in the file names without a name; with the index lost, keywords above 25 fall from the messages.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/store/internal.h"
+
+enum { KEYWORDS_FILE_MAX = STORE_KEYWORDS_MAX * (STORE_KEYWORD_NAME_MAX + 8) };
+
+static bool keyword_valid(struct view name)
+{
+	if (name.len == 0 || name.len > STORE_KEYWORD_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < name.len; i++)
+		if (name.data[i] <= ' ' || name.data[i] > '~')
+			return false;
+	return true;
+}
+
+void keyword_set(struct folder *f, unsigned number, struct view name)
+{
+	if (!keyword_valid(name) || (f->keywords[number] && view_equal(view_of(f->keywords[number]), name)))
+		return;
+	free(f->keywords[number]);
+	f->keywords[number] = memory_string(name);
+}
+
+void keywords_load(struct folder *f)
+{
+	char bytes[KEYWORDS_FILE_MAX];
+	struct view rest, line, number_text;
+	uint64_t number;
+
+	if (!read_small(f->dir, KEYWORDS_FILE, bytes, sizeof bytes))
+		return;
+	rest = view_of(bytes);
+	while (view_cut(&rest, '\n', &line))
+		if (view_cut(&line, ' ', &number_text) && view_number(number_text, STORE_KEYWORDS_MAX - 1, &number) &&
+		    f->keywords[number] == NULL)
+			keyword_set(f, (unsigned)number, line);
+}
+
+int keywords_save(struct folder *f)
+{
+	struct text all;
+	int result;
+
+	text_init(&all, KEYWORDS_FILE_MAX);
+	for (unsigned n = 0; n < STORE_KEYWORDS_MAX; n++)
+		if (f->keywords[n])
+			text_format(&all, "%u %s\n", n, f->keywords[n]);
+	result = write_atomic(f->dir, KEYWORDS_FILE, text_view(&all), false);
+	text_free(&all);
+	return result;
+}
+
+const char *folder_keyword_name(const struct folder *f, unsigned number)
+{
+	return number < STORE_KEYWORDS_MAX ? f->keywords[number] : NULL;
+}
+
+static int find(const struct folder *f, struct view name)
+{
+	for (int n = 0; n < STORE_KEYWORDS_MAX; n++)
+		if (f->keywords[n] && view_equal_nocase(view_of(f->keywords[n]), name))
+			return n;
+	return -1;
+}
+
+/* A letter that messages bear without a name (its name was lost) is not given to another keyword. */
+static int free_number(struct folder *f)
+{
+	uint64_t used = 0;
+
+	for (uint32_t i = 0; i < f->ix.count; i++)
+		used |= record_at(f, i)->keywords;
+	for (int n = 0; n < STORE_KEYWORDS_MAX; n++)
+		if (f->keywords[n] == NULL && !(used & 1ull << n))
+			return n;
+	return -1;
+}
+
+static int create_locked(struct folder *f, struct view name)
+{
+	int number = find(f, name);
+	char byte;
+
+	if (number >= 0 || (number = free_number(f)) < 0)
+		return number;
+	byte = (char)number;
+	keyword_set(f, (unsigned)number, name);
+	/* The file first: a name in it that no message bears does no harm. */
+	if (keywords_save(f) < 0 && errno != ENOSPC && errno != EDQUOT)
+		return -1;
+	log_put(f, LOG_KEYWORD, &byte, 1, name);
+	return log_commit(f, NULL) < 0 ? -1 : number;
+}
+
+int folder_keyword(struct folder *f, struct view name, bool create)
+{
+	int number = find(f, name);
+
+	if (number >= 0 || !create || f->read_only || !keyword_valid(name))
+		return number;
+	if (folder_lock(f, NULL) != STORE_OK)
+		return -1;
+	number = create_locked(f, name);
+	folder_unlock(f);
+	return number;
+}

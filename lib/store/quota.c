@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Quota, kept as Maildir++ keeps it (Courier, Dovecot and maildrop read the same file): maildirsize begins with the
+ * limit and has a line of bytes and messages for every change; when it grows long, or the limit is another, everything
+ * is counted anew by the S= in the names.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/store/internal.h"
+
+enum { MAILDIRSIZE_BYTES_MAX = 5120 };
+
+static void count_directory(int folder, const char *part, struct store_quota *q)
+{
+	int fd = open_directory(folder, part);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct message_name name;
+	struct dirent *e;
+	struct stat st;
+
+	if (d == NULL)
+		return;
+	while ((e = readdir(d)) != NULL) {
+		if (!name_parse(view_of(e->d_name), &name))
+			continue;
+		if (name.has_size)
+			q->used_bytes += name.size;
+		else if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			q->used_bytes += (uint64_t)st.st_size;
+		q->used_messages++;
+	}
+	closedir(d);
+}
+
+static enum store_result count_all(struct store *store, struct store_quota *q, struct reason *why)
+{
+	struct store_names names;
+	enum store_result result = store_folders(store, &names, why);
+
+	for (unsigned i = 0; result == STORE_OK && i < names.count; i++) {
+		int fd;
+
+		if (!names.names[i].selectable ||
+		    open_folder_dir(store, view_of(names.names[i].name), &fd, NULL) != STORE_OK)
+			continue;
+		count_directory(fd, "cur", q);
+		count_directory(fd, "new", q);
+		close(fd);
+	}
+	store_names_free(&names);
+	return result;
+}
+
+static bool signed_number(struct view v, int64_t *out)
+{
+	bool negative = v.len && v.data[0] == '-';
+	uint64_t n;
+
+	if (!view_number(view_skip(v, negative), INT64_MAX, &n))
+		return false;
+	*out = negative ? -(int64_t)n : (int64_t)n;
+	return true;
+}
+
+/* The sum of the file; false: missing, too long, damaged, or for another limit. */
+static bool read_maildirsize(struct store *store, struct store_quota *q)
+{
+	char bytes[MAILDIRSIZE_BYTES_MAX], want[32];
+	struct view rest, line, first;
+	int64_t sum_bytes = 0, sum_messages = 0, n, m;
+
+	if (!read_small(store->maildir, "maildirsize", bytes, sizeof bytes))
+		return false;
+	rest = view_of(bytes);
+	snprintf(want, sizeof want, "%" PRIu64 "S", store->quota_bytes);
+	if (!view_cut(&rest, '\n', &line) || !view_equal(line, view_of(want)))
+		return false;
+	while (view_cut(&rest, '\n', &line)) {
+		line = view_trim(line);
+		if (!view_cut(&line, ' ', &first) || !signed_number(first, &n) || !signed_number(view_trim(line), &m))
+			return false;
+		sum_bytes += n;
+		sum_messages += m;
+	}
+	if (sum_bytes < 0 || sum_messages < 0)
+		return false;
+	q->used_bytes = (uint64_t)sum_bytes;
+	q->used_messages = (uint64_t)sum_messages;
+	return true;
+}
+
+enum store_result store_quota(struct store *store, struct store_quota *out, struct reason *why)
+{
+	char bytes[96];
+
+	*out = (struct store_quota){ .limit_bytes = store->quota_bytes };
+	if (store->quota_bytes && read_maildirsize(store, out))
+		return STORE_OK;
+	enum store_result result = count_all(store, out, why);
+
+	if (result == STORE_OK && store->quota_bytes) {
+		int len = snprintf(bytes, sizeof bytes, "%" PRIu64 "S\n%" PRIu64 " %" PRIu64 "\n", store->quota_bytes,
+		                   out->used_bytes, out->used_messages);
+
+		/* Without the file it is counted again next time. */
+		write_atomic(store->maildir, "maildirsize", (struct view){ bytes, (size_t)len }, false);
+	}
+	return result;
+}
+
+enum store_result store_quota_check(struct store *store, uint64_t size_bytes, struct reason *why)
+{
+	struct store_quota q;
+
+	if (store->quota_bytes == 0)
+		return STORE_OK;
+	if (size_bytes > store->quota_bytes) {
+		fail(why, "the message is larger than the mailbox may be");
+		return STORE_TOO_LARGE;
+	}
+	enum store_result result = store_quota(store, &q, why);
+
+	if (result != STORE_OK || q.used_bytes + size_bytes <= q.limit_bytes)
+		return result;
+	fail(why, "the mailbox is full");
+	return STORE_OVER_QUOTA;
+}
+
+enum store_result quota_add(struct store *store, int64_t bytes, int64_t messages)
+{
+	char line[64];
+	int len = snprintf(line, sizeof line, "%" PRId64 " %" PRId64 "\n", bytes, messages);
+	int fd = openat(store->maildir, "maildirsize", O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return STORE_FAILED;
+	int result = write_whole(fd, line, (size_t)len);
+
+	close(fd);
+	return result < 0 ? STORE_FAILED : STORE_OK;
+}

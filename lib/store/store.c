@@ -1,0 +1,617 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/store/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/store/internal.h"
+
+void store_begin(void)
+{
+	char stem[NAME_STEM_MAX + 1];
+
+	store_boot();
+	name_unique(stem);
+}
+
+int make_directory(int at, const char *name)
+{
+	return mkdirat(at, name, 0700) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+/* cur last: a Maildir with all three is complete, and whoever finds one without makes what is missing. */
+static int make_maildir(int dir)
+{
+	if (make_directory(dir, "tmp") < 0 || make_directory(dir, "new") < 0)
+		return -1;
+	return make_directory(dir, "cur");
+}
+
+int open_maildir(int home, bool create, struct reason *why)
+{
+	int fd = open_directory(home, "Maildir");
+
+	if (fd < 0 && errno == ENOENT && create) {
+		if (make_directory(home, "Maildir") < 0)
+			return fail_errno(why, "make Maildir");
+		fd = open_directory(home, "Maildir");
+		if (fd >= 0 && make_maildir(fd) < 0) {
+			close(fd);
+			return fail_errno(why, "make Maildir");
+		}
+	}
+	return fd < 0 ? fail_errno(why, "open Maildir") : fd;
+}
+
+static int open_home(const char *home, bool create)
+{
+	int fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT && create && make_directory(AT_FDCWD, home) == 0)
+		fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd;
+}
+
+enum store_result store_open(const char *home, bool create, uint64_t quota_bytes, struct store **out,
+                             struct reason *why)
+{
+	int fd = open_home(home, create);
+
+	*out = NULL;
+	if (fd < 0) {
+		fail_errno(why, "open %s", home);
+		return errno == ENOENT ? STORE_NOT_FOUND : STORE_FAILED;
+	}
+	int maildir = open_maildir(fd, create, why), kept_errno = errno;
+
+	close(fd);
+	if (maildir < 0)
+		return kept_errno == ENOENT ? STORE_NOT_FOUND : STORE_FAILED;
+	*out = memory_get(sizeof **out);
+	(*out)->maildir = maildir;
+	(*out)->quota_bytes = quota_bytes;
+	return STORE_OK;
+}
+
+void store_close(struct store **store)
+{
+	if (*store == NULL)
+		return;
+	close((*store)->maildir);
+	free(*store);
+	*store = NULL;
+}
+
+/* ---- names ---- */
+
+bool store_name_is_inbox(struct view name)
+{
+	return view_equal_nocase(name, VIEW("INBOX"));
+}
+
+bool store_name_valid(struct view name)
+{
+	if (name.len == 0 || name.len > STORE_NAME_MAX)
+		return false;
+	char before = STORE_DELIMITER;
+
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.data[i];
+
+		/* '/' would leave the folder; wildcards could not be listed (RFC 3501 section 6.3.8). */
+		if (c < ' ' || c > '~' || c == '/' || c == '*' || c == '%' ||
+		    (c == STORE_DELIMITER && before == STORE_DELIMITER))
+			return false;
+		before = c;
+	}
+	return before != STORE_DELIMITER;
+}
+
+void disk_name(struct view name, char *out)
+{
+	out[0] = '.';
+	string_copy(out + 1, STORE_NAME_MAX + 1, name);
+}
+
+enum store_result open_folder_dir(struct store *store, struct view name, int *fd, struct reason *why)
+{
+	char path[STORE_NAME_MAX + 2];
+
+	*fd = -1;
+	if (store_name_is_inbox(name)) {
+		*fd = open_directory(store->maildir, ".");
+	} else if (!store_name_valid(name)) {
+		fail(why, "not a folder's name");
+		return STORE_BAD_NAME;
+	} else {
+		disk_name(name, path);
+		*fd = open_directory(store->maildir, path);
+	}
+	if (*fd >= 0)
+		return STORE_OK;
+	fail_errno(why, "open folder");
+	return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? STORE_NOT_FOUND : STORE_FAILED;
+}
+
+/* ---- the list ---- */
+
+struct name_list {
+	struct store_folder_name *names;
+	unsigned count, capacity;
+};
+
+static void list_add(struct name_list *l, struct view name, bool selectable)
+{
+	if (l->count >= 2 * STORE_FOLDERS_MAX)
+		return;
+	if (l->count == l->capacity) {
+		l->capacity = l->capacity * 2 + 32;
+		l->names = memory_grow(l->names, l->capacity * sizeof *l->names);
+	}
+	l->names[l->count++] = (struct store_folder_name){ .name = memory_string(name), .selectable = selectable };
+}
+
+static bool is_directory(int at, const struct dirent *e)
+{
+	struct stat st;
+
+	if (e->d_type != DT_UNKNOWN)
+		return e->d_type == DT_DIR;
+	return fstatat(at, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int read_folders(struct store *store, struct name_list *l, struct reason *why)
+{
+	int fd = open_directory(store->maildir, ".");
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (d == NULL)
+		return fail_errno(why, "read Maildir");
+	list_add(l, VIEW("INBOX"), true);
+	while ((e = readdir(d)) != NULL) {
+		struct view name = view_of(e->d_name);
+
+		if (name.len > 1 && name.data[0] == '.' && store_name_valid(view_skip(name, 1)) &&
+		    !store_name_is_inbox(view_skip(name, 1)) && is_directory(store->maildir, e))
+			list_add(l, view_skip(name, 1), true);
+	}
+	closedir(d);
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct store_folder_name *x = a, *y = b;
+	int inbox = strcmp(y->name, "INBOX") == 0 ? 1 : 0;
+
+	inbox -= strcmp(x->name, "INBOX") == 0 ? 1 : 0;
+	if (inbox)
+		return inbox;
+	int order = strcmp(x->name, y->name);
+
+	/* What exists stands before the same name as a mere parent. */
+	return order ? order : y->selectable - x->selectable;
+}
+
+static void add_parents(struct name_list *l)
+{
+	unsigned count = l->count;
+
+	for (unsigned i = 0; i < count; i++)
+		for (size_t at = 0; l->names[i].name[at]; at++)
+			if (l->names[i].name[at] == STORE_DELIMITER) {
+				struct view parent = { l->names[i].name, at };
+
+				if (!store_name_is_inbox(parent))
+					list_add(l, parent, false);
+			}
+}
+
+static void sort_unique(struct name_list *l)
+{
+	unsigned kept = 0;
+
+	if (l->count == 0)
+		return;
+	qsort(l->names, l->count, sizeof *l->names, by_name);
+	for (unsigned i = 0; i < l->count; i++)
+		if (i == 0 || strcmp(l->names[i].name, l->names[kept - 1].name) != 0)
+			l->names[kept++] = l->names[i];
+		else
+			free((char *)l->names[i].name);
+	l->count = kept;
+}
+
+static bool is_parent(const char *name, const char *other)
+{
+	size_t len = strlen(name);
+
+	return strncmp(name, other, len) == 0 && other[len] == STORE_DELIMITER;
+}
+
+static struct store_folder_name *find_name(struct name_list *l, const char *name)
+{
+	struct store_folder_name selectable = { .name = name, .selectable = true };
+	unsigned low = 0, high = l->count;
+
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2;
+
+		if (strcmp(l->names[middle].name, name) == 0)
+			return &l->names[middle];
+		if (by_name(&l->names[middle], &selectable) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+/* The parent of each name, looked up: names are sorted, but ' ' and '-' sort before the delimiter. */
+static void mark_children(struct name_list *l)
+{
+	for (unsigned i = 0; i < l->count; i++) {
+		size_t at = strlen(l->names[i].name);
+
+		while (at > 0 && l->names[i].name[at] != STORE_DELIMITER)
+			at--;
+		if (at == 0)
+			continue;
+		char *parent = memory_string((struct view){ l->names[i].name, at });
+		struct store_folder_name *found = find_name(l, store_name_is_inbox(view_of(parent)) ? "INBOX" : parent);
+
+		if (found != NULL)
+			found->has_children = true;
+		free(parent);
+	}
+}
+
+/* ---- subscriptions: a line per name ---- */
+
+enum { SUBSCRIPTIONS_BYTES_MAX = 1 << 20 };
+
+static void read_subscriptions(struct store *store, struct name_list *l)
+{
+	char *bytes = memory_get(SUBSCRIPTIONS_BYTES_MAX);
+	struct view rest, line;
+
+	if (read_small(store->maildir, "subscriptions", bytes, SUBSCRIPTIONS_BYTES_MAX)) {
+		rest = view_of(bytes);
+		while (view_cut(&rest, '\n', &line))
+			if (store_name_valid(line))
+				list_add(l, store_name_is_inbox(line) ? VIEW("INBOX") : line, false);
+	}
+	free(bytes);
+	sort_unique(l);
+}
+
+static void free_list(struct name_list *l)
+{
+	for (unsigned i = 0; i < l->count; i++)
+		free((char *)l->names[i].name);
+	free(l->names);
+	*l = (struct name_list){ 0 };
+}
+
+void store_names_free(struct store_names *names)
+{
+	struct name_list l = { .names = names->names, .count = names->count };
+
+	free_list(&l);
+	*names = (struct store_names){ 0 };
+}
+
+static int both_lists(struct store *store, struct name_list *folders, struct name_list *subscribed, struct reason *why)
+{
+	*folders = *subscribed = (struct name_list){ 0 };
+	if (read_folders(store, folders, why) < 0) {
+		free_list(folders);
+		return -1;
+	}
+	add_parents(folders);
+	sort_unique(folders);
+	mark_children(folders);
+	read_subscriptions(store, subscribed);
+	return 0;
+}
+
+enum store_result store_folders(struct store *store, struct store_names *out, struct reason *why)
+{
+	struct name_list folders, subscribed;
+
+	*out = (struct store_names){ 0 };
+	if (both_lists(store, &folders, &subscribed, why) < 0)
+		return STORE_FAILED;
+	for (unsigned i = 0; i < folders.count; i++)
+		folders.names[i].subscribed = find_name(&subscribed, folders.names[i].name) != NULL;
+	free_list(&subscribed);
+	*out = (struct store_names){ folders.names, folders.count };
+	return STORE_OK;
+}
+
+enum store_result store_subscriptions(struct store *store, struct store_names *out, struct reason *why)
+{
+	struct name_list folders, subscribed;
+
+	*out = (struct store_names){ 0 };
+	if (both_lists(store, &folders, &subscribed, why) < 0)
+		return STORE_FAILED;
+	for (unsigned i = 0; i < subscribed.count; i++) {
+		const struct store_folder_name *folder = find_name(&folders, subscribed.names[i].name);
+
+		subscribed.names[i].subscribed = true;
+		subscribed.names[i].selectable = folder != NULL && folder->selectable;
+		subscribed.names[i].has_children = folder != NULL && folder->has_children;
+	}
+	free_list(&folders);
+	*out = (struct store_names){ subscribed.names, subscribed.count };
+	return STORE_OK;
+}
+
+/* ---- the home's own lock, which is also the record of the last UIDVALIDITY ---- */
+
+static int lock_home(struct store *store)
+{
+	int fd = openat(store->maildir, HOME_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	while (fd >= 0 && flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR) {
+			close(fd);
+			return -1;
+		}
+	return fd;
+}
+
+/* By time, and in this home never the same twice: a folder deleted and made again differs. */
+uint32_t store_new_uidvalidity(struct store *store)
+{
+	int fd = lock_home(store);
+	char bytes[32] = "";
+	uint32_t validity = (uint32_t)clock_wall_s();
+
+	if (fd < 0)
+		return validity;
+	if (pread(fd, bytes, sizeof bytes - 1, 0) > 0) {
+		uint64_t last;
+
+		if (view_number(view_trim(view_of(bytes)), UINT32_MAX - 1, &last) && last >= validity)
+			validity = (uint32_t)last + 1;
+	}
+	int len = snprintf(bytes, sizeof bytes, "%010" PRIu32 "\n", validity);
+
+	pwrite_whole(fd, bytes, (size_t)len, 0);
+	close(fd);
+	return validity;
+}
+
+enum store_result store_subscribe(struct store *store, struct view name, bool on, struct reason *why)
+{
+	struct name_list l = { 0 };
+	struct text all;
+	enum store_result result = STORE_OK;
+	bool found = false;
+
+	if (store_name_is_inbox(name))
+		name = VIEW("INBOX");
+	else if (!store_name_valid(name))
+		return fail(why, "not a folder's name"), STORE_BAD_NAME;
+	int lock = lock_home(store);
+
+	read_subscriptions(store, &l);
+	text_init(&all, SUBSCRIPTIONS_BYTES_MAX - 1);
+	for (unsigned i = 0; i < l.count; i++) {
+		bool same = view_equal(view_of(l.names[i].name), name);
+
+		found |= same;
+		if (!same || on)
+			text_format(&all, "%s\n", l.names[i].name);
+	}
+	if (on && !found)
+		text_format(&all, "%.*s\n", VIEW_ARG(name));
+	if (all.full || l.count >= STORE_FOLDERS_MAX)
+		result = STORE_LIMIT;
+	else if (on != found && write_atomic(store->maildir, "subscriptions", text_view(&all), false) < 0)
+		result = STORE_FAILED;
+	if (result != STORE_OK)
+		fail_errno(why, "write subscriptions");
+	if (lock >= 0)
+		close(lock);
+	text_free(&all);
+	free_list(&l);
+	return result;
+}
+
+/* ---- making, removing, renaming ---- */
+
+static bool exists(struct store *store, const char *path)
+{
+	struct stat st;
+
+	return fstatat(store->maildir, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Put together in tmp and renamed into place: a folder is there whole or not at all. */
+static enum store_result create_at(struct store *store, const char *path, struct reason *why)
+{
+	char temporary[NAME_STEM_MAX + 16], stem[NAME_STEM_MAX + 1];
+
+	name_unique(stem);
+	snprintf(temporary, sizeof temporary, "tmp/%s", stem);
+	if (mkdirat(store->maildir, temporary, 0700) < 0) {
+		fail_errno(why, "make folder");
+		return STORE_FAILED;
+	}
+	int fd = open_directory(store->maildir, temporary);
+	/* maildirfolder tells deliverers that this is a part of a Maildir++ (Courier's mark). */
+	int mark = fd < 0 ? -1 : openat(fd, "maildirfolder", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	bool made = mark >= 0 && make_maildir(fd) == 0 && renameat(store->maildir, temporary, store->maildir, path) == 0;
+	int kept_errno = errno;
+
+	if (mark >= 0)
+		close(mark);
+	if (fd >= 0)
+		close(fd);
+	errno = kept_errno;
+	if (made)
+		return STORE_OK;
+	fail_errno(why, "make folder");
+	remove_tree(store->maildir, temporary);
+	return kept_errno == ENOTEMPTY || kept_errno == EEXIST ? STORE_EXISTS : STORE_FAILED;
+}
+
+static enum store_result create_locked(struct store *store, struct view name, struct reason *why)
+{
+	char path[STORE_NAME_MAX + 2];
+	struct name_list l = { 0 };
+
+	disk_name(name, path);
+	if (exists(store, path))
+		return fail(why, "the folder is there already"), STORE_EXISTS;
+	if (read_folders(store, &l, why) < 0)
+		return STORE_FAILED;
+	bool too_many = l.count >= STORE_FOLDERS_MAX;
+
+	free_list(&l);
+	if (too_many)
+		return fail(why, "too many folders"), STORE_LIMIT;
+	return create_at(store, path, why);
+}
+
+enum store_result store_create(struct store *store, struct view name, struct reason *why)
+{
+	if (store_name_is_inbox(name))
+		return fail(why, "INBOX is always there"), STORE_EXISTS;
+	if (!store_name_valid(name))
+		return fail(why, "not a folder's name"), STORE_BAD_NAME;
+	int lock = lock_home(store);
+	enum store_result result = create_locked(store, name, why);
+
+	if (lock >= 0)
+		close(lock);
+	return result;
+}
+
+enum store_result store_delete(struct store *store, struct view name, struct reason *why)
+{
+	char path[STORE_NAME_MAX + 2], temporary[NAME_STEM_MAX + 16], stem[NAME_STEM_MAX + 1];
+
+	if (store_name_is_inbox(name) || !store_name_valid(name))
+		return fail(why, "this folder cannot be deleted"), STORE_BAD_NAME;
+	disk_name(name, path);
+	name_unique(stem);
+	snprintf(temporary, sizeof temporary, "tmp/%s", stem);
+	/* Gone with one rename; a crash while the rest is removed leaves it in tmp. */
+	if (renameat(store->maildir, path, store->maildir, temporary) < 0) {
+		fail_errno(why, "delete folder");
+		return errno == ENOENT ? STORE_NOT_FOUND : STORE_FAILED;
+	}
+	remove_tree(store->maildir, temporary);
+	unlinkat(store->maildir, "maildirsize", 0); /* counted anew when it is next asked for */
+	return STORE_OK;
+}
+
+/* INBOX: its messages go to the new folder. */
+static enum store_result rename_inbox(struct store *store, struct view to, struct reason *why)
+{
+	struct folder *from = NULL, *into = NULL;
+	enum store_result result = store_create(store, to, why);
+
+	if (result != STORE_OK)
+		return result;
+	result = folder_open(store, VIEW("INBOX"), false, &from, why);
+	if (result == STORE_OK)
+		result = folder_open(store, to, false, &into, why);
+	if (result == STORE_OK) {
+		uint32_t count = folder_count(from);
+		uint32_t *seqs = memory_get((count + 1) * sizeof *seqs);
+
+		for (uint32_t i = 0; i < count; i++)
+			seqs[i] = i + 1;
+		result = folder_move(from, seqs, count, into, NULL, why);
+		free(seqs);
+	}
+	folder_close(&from);
+	folder_close(&into);
+	return result;
+}
+
+/* The folder and its inferiors, one rename each: a crash in between leaves some under the old name, whole. */
+static enum store_result rename_all(struct store *store, struct name_list *l, struct view from, struct view to,
+                                    struct reason *why)
+{
+	char old_path[STORE_NAME_MAX + 2], new_path[2 * STORE_NAME_MAX + 2], from_name[STORE_NAME_MAX + 1];
+	unsigned renamed = 0;
+
+	string_copy(from_name, sizeof from_name, from);
+	for (int pass = 0; pass < 2; pass++)
+		for (unsigned i = 0; i < l->count; i++) {
+			const char *name = l->names[i].name;
+
+			if (strcmp(name, from_name) != 0 && !is_parent(from_name, name))
+				continue;
+			disk_name(view_of(name), old_path);
+			snprintf(new_path, sizeof new_path, ".%.*s%s", VIEW_ARG(to), name + from.len);
+			if (strlen(new_path) > STORE_NAME_MAX)
+				return fail(why, "the name would be too long"), STORE_BAD_NAME;
+			/* First everything is looked at, then it is done. */
+			if (pass == 0 && exists(store, new_path))
+				return fail(why, "there is such a folder already"), STORE_EXISTS;
+			if (pass == 1 && renameat(store->maildir, old_path, store->maildir, new_path) < 0) {
+				fail_errno(why, "rename folder");
+				return STORE_FAILED;
+			}
+			renamed += pass;
+		}
+	return renamed ? STORE_OK : (fail(why, "there is no such folder"), STORE_NOT_FOUND);
+}
+
+enum store_result store_rename(struct store *store, struct view from, struct view to, struct reason *why)
+{
+	struct name_list l = { 0 };
+	char to_path[STORE_NAME_MAX + 2];
+	enum store_result result = STORE_FAILED;
+
+	if (store_name_is_inbox(to))
+		return fail(why, "INBOX is always there"), STORE_EXISTS;
+	if (!store_name_valid(to) || !store_name_valid(from))
+		return fail(why, "not a folder's name"), STORE_BAD_NAME;
+	if (store_name_is_inbox(from))
+		return rename_inbox(store, to, why);
+	/* Below itself: the inferiors would chase their own tail. */
+	if (to.len > from.len && view_starts(to, from) && to.data[from.len] == STORE_DELIMITER)
+		return fail(why, "a folder cannot go below itself"), STORE_BAD_NAME;
+	disk_name(to, to_path);
+	int lock = lock_home(store);
+
+	if (exists(store, to_path))
+		result = (fail(why, "there is such a folder already"), STORE_EXISTS);
+	else if (read_folders(store, &l, why) == 0)
+		result = rename_all(store, &l, from, to, why);
+	free_list(&l);
+	if (lock >= 0)
+		close(lock);
+	return result;
+}
+
+int store_lock_session(struct store *store)
+{
+	int fd = openat(store->maildir, POP3_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		int kept_errno = errno;
+
+		close(fd);
+		errno = kept_errno;
+		return -1;
+	}
+	return fd;
+}

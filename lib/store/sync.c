@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: ISC */
+/* The folder's lock, keeping up with the other sessions, and what they are told at folder_sync. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "lib/store/internal.h"
+
+enum { UID_BATCH = 256, UID_FILE_BYTES = 22, RESCAN_S = 3600 };
+
+/* ---- the record of UIDVALIDITY and of the UIDs that are handed out ---- */
+
+/* "VVVVVVVV NNNNNNNNNN\n": UIDVALIDITY in hexadecimal; every UID below N may have been given. */
+static bool read_uid_file(struct folder *f, uint32_t *validity, uint32_t *ceiling)
+{
+	char bytes[64];
+	struct view rest, word;
+	uint64_t next;
+
+	if (!read_small(f->dir, UID_FILE, bytes, sizeof bytes))
+		return false;
+	rest = view_trim(view_of(bytes));
+	if (!view_cut(&rest, ' ', &word) || word.len != 8 || !view_number(rest, UINT32_MAX, &next) || next == 0)
+		return false;
+	*validity = (uint32_t)strtoul(bytes, NULL, 16);
+	*ceiling = (uint32_t)next;
+	return *validity != 0;
+}
+
+static int write_uid_file(struct folder *f, uint32_t ceiling, bool sync)
+{
+	char bytes[64];
+	int len = snprintf(bytes, sizeof bytes, "%08" PRIx32 " %010" PRIu32 "\n", f->ix.h.uidvalidity, ceiling);
+
+	if (write_atomic(f->dir, UID_FILE, (struct view){ bytes, (size_t)len }, sync) == 0) {
+		f->uid_ceiling = ceiling;
+		return 0;
+	}
+	/* A full disk must not keep a user from the mail that he wants to delete: the same bytes in place. */
+	int fd = openat(f->dir, UID_FILE, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	int result = pwrite_whole(fd, bytes, (size_t)len, 0);
+
+	if (result == 0 && sync)
+		result = fdatasync(fd);
+	close(fd);
+	if (result == 0)
+		f->uid_ceiling = ceiling;
+	return result;
+}
+
+static void know_ceiling(struct folder *f)
+{
+	uint32_t validity, ceiling;
+
+	if (f->uid_ceiling == 0 && read_uid_file(f, &validity, &ceiling) && validity == f->ix.h.uidvalidity)
+		f->uid_ceiling = ceiling;
+}
+
+int reserve_uids(struct folder *f, uint32_t count, struct reason *why)
+{
+	uint64_t need = (uint64_t)f->ix.h.uidnext + count;
+
+	know_ceiling(f);
+	if (need <= f->uid_ceiling)
+		return 0;
+	if (need > UINT32_MAX - UID_BATCH)
+		return fail(why, "no UIDs are left in this folder");
+	if (write_uid_file(f, (uint32_t)need + UID_BATCH, true) < 0)
+		return fail_errno(why, "write " UID_FILE);
+	return 0;
+}
+
+/* ---- lock ---- */
+
+static int lock_file(struct folder *f, struct reason *why)
+{
+	struct stat st;
+
+	for (;;) {
+		if (f->lock < 0)
+			f->lock = openat(f->dir, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (f->lock < 0)
+			return fail_errno(why, "open " LOCK_FILE);
+		while (flock(f->lock, LOCK_EX) < 0)
+			if (errno != EINTR)
+				return fail_errno(why, "lock " LOCK_FILE);
+		/* Removed under us: what we hold would keep nobody out. */
+		if (fstat(f->lock, &st) == 0 && st.st_nlink > 0)
+			return 0;
+		close(f->lock);
+		f->lock = -1;
+	}
+}
+
+static bool is_deleted(struct folder *f)
+{
+	struct stat st;
+
+	return fstat(f->dir, &st) < 0 || st.st_nlink == 0;
+}
+
+/* No index at all: UIDVALIDITY from its own record, UIDs from the names. */
+static int create_index(struct folder *f, struct reason *why)
+{
+	uint32_t validity, ceiling;
+	bool recorded = read_uid_file(f, &validity, &ceiling);
+
+	if (!recorded) {
+		validity = store_new_uidvalidity(f->store);
+		ceiling = 1;
+	}
+	index_close(&f->ix);
+	f->ix.h = (struct index_header){ .uidvalidity = validity, .uidnext = ceiling, .first_recent = ceiling };
+	f->ix.fresh = f->must_scan = true;
+	f->uid_ceiling = recorded ? ceiling : 0;
+	keywords_load(f);
+	if (!recorded && write_uid_file(f, ceiling, false) < 0)
+		return fail_errno(why, "write " UID_FILE);
+	return index_write(f) < 0 ? fail_errno(why, "write " INDEX_FILE) : 0;
+}
+
+static bool same_file(struct folder *f)
+{
+	struct stat st;
+
+	return fstatat(f->dir, INDEX_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == f->ix.inode &&
+	       st.st_dev == f->ix.device;
+}
+
+static void check_boot(struct folder *f)
+{
+	if (memcmp(f->ix.h.boot, store_boot(), BOOT_BYTES) != 0)
+		f->rebooted = f->must_scan = true;
+}
+
+static bool validity_agrees(struct folder *f)
+{
+	uint32_t validity, ceiling;
+
+	return !read_uid_file(f, &validity, &ceiling) || validity == f->ix.h.uidvalidity;
+}
+
+static enum store_result first_open(struct folder *f, struct reason *why)
+{
+	if (index_open(f) < 0 || !validity_agrees(f)) {
+		if (create_index(f, why) < 0)
+			return STORE_FAILED;
+	} else {
+		index_read_log(f, true);
+		check_boot(f);
+	}
+	return STORE_OK;
+}
+
+/* With the lock held nobody else writes: what does not fit now is damage, and the file is made anew. */
+static enum store_result catch_up(struct folder *f, struct reason *why)
+{
+	if (f->ix.fd < 0) {
+		enum store_result result = first_open(f, why);
+
+		if (result != STORE_OK)
+			return result;
+	} else if (f->ix.in_memory) {
+		f->ix.broken = true;
+	} else if (!same_file(f)) {
+		int result = index_reload(f);
+
+		if (result > 0 || (result < 0 && is_deleted(f))) {
+			fail(why, "the folder has been deleted");
+			return STORE_GONE;
+		}
+		if (result < 0)
+			f->ix.broken = true;
+		else
+			index_read_log(f, true);
+	} else {
+		index_read_log(f, true);
+	}
+	if (f->ix.broken) {
+		f->must_scan = true;
+		if (index_write(f) < 0) {
+			fail_errno(why, "write " INDEX_FILE);
+			return STORE_FAILED;
+		}
+	}
+	f->as_written = f->ix.h;
+	return STORE_OK;
+}
+
+enum store_result folder_lock(struct folder *f, struct reason *why)
+{
+	if (f->locks > 0) {
+		f->locks++;
+		return STORE_OK;
+	}
+	if (lock_file(f, why) < 0)
+		return is_deleted(f) ? STORE_GONE : STORE_FAILED;
+	f->locks = 1;
+	enum store_result result = catch_up(f, why);
+
+	if (result != STORE_OK)
+		folder_unlock(f);
+	return result;
+}
+
+void folder_unlock(struct folder *f)
+{
+	if (--f->locks == 0)
+		flock(f->lock, LOCK_UN);
+}
+
+/* ---- looking at the directories ---- */
+
+static bool cur_known(struct folder *f)
+{
+	const struct index_header *h = &f->ix.h;
+
+	if (f->must_scan || f->ix.broken || h->cur_ns == 0 || directory_ns(f->cur) != h->cur_ns)
+		return false;
+	/* A change within the tick of the last scan could have been missed: one more look when the tick is over. */
+	return h->settled || now_ns() - h->cur_ns < TICK_NS;
+}
+
+static bool new_known(struct folder *f)
+{
+	int64_t ns = directory_ns(f->new);
+
+	return ns != 0 && (ns == f->ix.h.new_ns || ns == f->new_seen_ns);
+}
+
+enum store_result folder_look(struct folder *f, struct reason *why)
+{
+	enum store_result result;
+
+	if (!cur_known(f))
+		return scan_all(f, why);
+	if (new_known(f))
+		return STORE_OK;
+	result = scan_new(f, why);
+	if (result == STORE_OK && f->log.len)
+		f->ix.h.cur_ns = directory_ns(f->cur);
+	return result;
+}
+
+static bool state_changed(const struct index_header *a, const struct index_header *b)
+{
+	return a->uidnext != b->uidnext || a->first_recent != b->first_recent || a->cur_ns != b->cur_ns ||
+	       a->new_ns != b->new_ns || a->settled != b->settled || a->scanned_s != b->scanned_s;
+}
+
+enum store_result folder_commit(struct folder *f, bool own, struct reason *why)
+{
+	if (own)
+		f->ix.h.cur_ns = directory_ns(f->cur);
+	if (f->log.len == 0 && !state_changed(&f->ix.h, &f->as_written))
+		return STORE_OK;
+	if (log_commit(f, why) < 0)
+		return STORE_FAILED;
+	f->as_written = f->ix.h;
+	if (index_wants_compaction(&f->ix)) {
+		cache_compact(f);
+		index_write(f); /* what fails here is tried again by the next */
+		f->as_written = f->ix.h;
+	}
+	return STORE_OK;
+}
+
+/* Marks what nobody was shown as this session's \Recent (RFC 3501 section 2.3.2). */
+static void claim_recent(struct folder *f, uint32_t first)
+{
+	for (uint32_t i = f->ix.count; i > 0; i--) {
+		struct record *r = record_at(f, i - 1);
+
+		if (r->uid < first)
+			break;
+		if (r->state & (RECORD_GONE | RECORD_RECENT))
+			continue;
+		r->state |= RECORD_RECENT;
+		f->recent++;
+	}
+}
+
+static enum store_result work_locked(struct folder *f, struct reason *why)
+{
+	enum store_result result = folder_look(f, why);
+	uint32_t first = f->ix.h.first_recent;
+
+	if (result != STORE_OK) {
+		/* What was renamed already is told to the others; the rest is looked for again. */
+		f->must_scan = true;
+		if (f->log.len)
+			log_commit(f, NULL);
+		return result;
+	}
+	if (!f->read_only)
+		f->ix.h.first_recent = f->ix.h.uidnext;
+	result = folder_commit(f, false, why);
+	if (!f->read_only)
+		claim_recent(f, first);
+	return result;
+}
+
+static bool needs_work(struct folder *f)
+{
+	return f->ix.broken || f->ix.in_memory || !cur_known(f) || !new_known(f) ||
+	       (!f->read_only && f->ix.h.first_recent < f->ix.h.uidnext);
+}
+
+static enum store_result catch_up_unlocked(struct folder *f)
+{
+	struct stat st;
+
+	if (fstatat(f->dir, INDEX_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_ino != f->ix.inode ||
+	    st.st_dev != f->ix.device || (uint64_t)st.st_size < f->ix.log_end)
+		return STORE_FAILED;
+	if ((uint64_t)st.st_size > f->ix.log_end)
+		index_read_log(f, false);
+	return STORE_OK;
+}
+
+enum store_result folder_refresh(struct folder *f, struct reason *why)
+{
+	enum store_result result;
+
+	if (f->ix.fd >= 0 && catch_up_unlocked(f) == STORE_OK && !needs_work(f))
+		return STORE_OK;
+	result = folder_lock(f, why);
+	if (result != STORE_OK)
+		return result;
+	result = work_locked(f, why);
+	folder_unlock(f);
+	return result;
+}
+
+/* Opening: the index as it is, and nothing more when the directories are as it says. */
+enum store_result folder_first_sync(struct folder *f, struct reason *why)
+{
+	if (index_open(f) == 0) {
+		index_read_log(f, false);
+		check_boot(f);
+		/* Once in a while after own changes, whatever the times say (INTERNALS, "change times"). */
+		if (f->ix.h.cur_ns / 1000000000 > f->ix.h.scanned_s &&
+		    now_ns() / 1000000000 - f->ix.h.scanned_s > RESCAN_S)
+			f->must_scan = true;
+		if (!validity_agrees(f))
+			index_close(&f->ix);
+	}
+	return folder_refresh(f, why);
+}
+
+/* ---- telling ---- */
+
+static uint32_t *list_room(struct folder *f, uint32_t count)
+{
+	if (count > f->list_capacity) {
+		f->list_capacity = count + 64;
+		f->list = memory_grow(f->list, f->list_capacity * sizeof *f->list);
+	}
+	return f->list;
+}
+
+/* Takes the gone out of the view; the sequence numbers go to the list, highest first. */
+static uint32_t drop_gone(struct folder *f, uint32_t *list)
+{
+	struct index *ix = &f->ix;
+	uint32_t count = 0, kept = 0;
+
+	index_load_all(f);
+	for (uint32_t i = ix->count; i > 0; i--)
+		if (ix->records[i - 1].state & RECORD_GONE && i <= f->told_count)
+			list[count++] = i;
+	for (uint32_t i = 0; i < ix->count; i++) {
+		if (ix->records[i].state & RECORD_GONE)
+			f->recent -= (ix->records[i].state & RECORD_RECENT) != 0;
+		else
+			ix->records[kept++] = ix->records[i];
+	}
+	ix->count = kept;
+	f->gone = 0;
+	return count;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static uint32_t take_changed(struct folder *f, uint32_t *list, uint32_t told)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < f->changed_count; i++) {
+		struct record *r = record_find(f, f->changed[i]);
+
+		if (r == NULL)
+			continue;
+		r->state &= (uint16_t)~RECORD_CHANGED;
+		uint32_t seq = (uint32_t)(r - f->ix.records) + 1;
+
+		/* A message that is only now told of is fetched with its flags. */
+		if (seq <= told)
+			list[count++] = seq;
+	}
+	f->changed_count = 0;
+	qsort(list, count, sizeof *list, by_number);
+	return count;
+}
+
+static void tell(struct folder *f, unsigned what, struct folder_changes *out)
+{
+	bool grew = f->ix.count > f->told_count;
+	uint32_t gone = what & STORE_EXPUNGES ? f->gone : 0;
+	uint32_t *list = list_room(f, gone + f->changed_count);
+	uint32_t told = f->told_count;
+
+	*out = (struct folder_changes){ .expunged = list };
+	if (gone) {
+		out->expunged_count = drop_gone(f, list);
+		told -= out->expunged_count;
+	}
+	out->flags = list + out->expunged_count;
+	out->flags_count = take_changed(f, list + out->expunged_count, told);
+	out->exists = grew;
+	out->recent = f->recent != f->told_recent;
+	out->keywords = f->told_keywords;
+	f->told_keywords = false;
+	f->told_count = f->ix.count;
+	f->told_recent = f->recent;
+}
+
+enum store_result folder_sync(struct folder *f, unsigned what, struct folder_changes *out, struct reason *why)
+{
+	enum store_result result;
+
+	drain_watch(f);
+	folder_cache_flush(f);
+	result = folder_refresh(f, why);
+	*out = (struct folder_changes){ 0 };
+	if (result == STORE_OK)
+		tell(f, what, out);
+	return result;
+}
