@@ -168,6 +168,8 @@ def reload_and_stop():
         except ConnectionRefusedError:
             refused = 1
             break
+        except ConnectionResetError:
+            pass  # it was in the listener's queue
     ok(refused, "after SIGHUP nobody listens")
     silent.sendall(b"y")
     d = Connection(w.receive(worker))
