@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: ISC
+"""The settings as settings.def lists them, for the manual's test:  python3 t/lib/settings.py  writes the manual's part."""
+import pathlib
+import re
+
+SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
+MACROS = {"SYSCONFDIR": "/etc/posthouse", "LOCALSTATEDIR": "/var", "RUNSTATEDIR": "/run/posthouse"}
+ARGUMENT = {"INT": "number", "SIZE": "size", "DURATION": "time", "BOOL": "yes|no", "CHOICE": None, "STRING": "text",
+            "DIRECTORY": "directory", "LISTEN": "addresses"}
+
+
+def _text(expression):
+    for name, value in MACROS.items():
+        expression = re.sub(rf"\b{name}\b", f'"{value}"', expression)
+    return "".join(re.findall(r'"([^"]*)"', expression))
+
+
+def rows():
+    """("heading", text) and ("setting", type, key, default, range, help) in order."""
+    text = (SOURCE / "lib/conf/settings.def").read_text()
+    text = text[text.index("*/", text.index("SPDX") + 40) + 2:]
+    string = r'((?:[A-Z]+ ?)?(?:"[^"]*")?)'
+    pattern = re.compile(r'/\* (.*?) \*/|SETTING\((\w+), "([^"]+)", \w+, ' + string + r', "([^"]*)",\s*"([^"]*)"\)')
+    for match in pattern.finditer(text):
+        if match[1]:
+            yield ("heading", match[1])
+        else:
+            yield ("setting", match[2], match[3], _text(match[4]), match[5], match[6])
+
+
+def default_words(default):
+    return f"default {default}" if default else "default empty"
+
+
+def range_words(kind, limits):
+    if kind in ("INT", "SIZE", "DURATION"):
+        low, high = limits.split("..")
+        return f"from {low} to {high}"
+    return ""
+
+
+def manual_item(row):
+    _, kind, key, default, limits, help_ = row
+    argument = ARGUMENT[kind] or limits
+    limits = range_words(kind, limits)
+    return (f".It Ic {key} Ar {argument}\n{help_}\n"
+            f".Pq {default_words(default)}{', ' + limits if limits else ''}\n").replace(". ", ".\n").replace("; keys/ ", "; keys/ ")
+
+
+if __name__ == "__main__":
+    open_list = False
+    for row in rows():
+        if row[0] == "heading":
+            print((".El\n" if open_list else "") + f".Ss {row[1].rstrip('.')}\n.Bl -tag -width Ds")
+            open_list = True
+        else:
+            print(manual_item(row), end="")
+    print(".El")

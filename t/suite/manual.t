@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""The manual says what the code does: every setting with its default and range, every map, every command."""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import settings  # noqa: E402
+from tap import done, is_, ok, skip  # noqa: E402
+
+MAN = settings.SOURCE / "man"
+
+
+def items(page):
+    """The text of each setting's entry, by key."""
+    parts = re.split(r"^\.It Ic (\S+)", page, flags=re.M)[1:]
+    return {key: re.split(r"^\.(?:El|It)", text, flags=re.M)[0] for key, text in zip(parts[::2], parts[1::2])}
+
+
+documented = items((MAN / "posthouse.conf.5").read_text())
+listed = [row for row in settings.rows() if row[0] == "setting"]
+count = len(re.findall(r"^SETTING\(", (settings.SOURCE / "lib/conf/settings.def").read_text(), flags=re.M))
+is_(len(listed), count, "this test reads every row of settings.def")
+for row in listed:
+    _, kind, key, default, limits, _ = row
+    wanted = [settings.default_words(default)] + [words for words in [settings.range_words(kind, limits)] if words]
+    text = documented.get(key, "")
+    ok(all(re.search(re.escape(words) + r"(,|\n|$)", text) for words in wanted), f"{key} is in posthouse.conf(5) as it is",
+       "write:\n" + settings.manual_item(row))
+is_(sorted(set(documented) - {row[2] for row in listed}), [], "nothing else is documented there")
+
+for name in ("domains", "users", "passwords", "aliases", "routes", "access"):
+    ok((MAN / f"{name}.map.5").exists(), f"{name}.map(5) exists")
+
+source = (settings.SOURCE / "conf/posthouse.c").read_text()
+commands = re.findall(r'^\t\{ "(\w+)", command_', source, flags=re.M)
+page = (MAN / "posthouse.8").read_text()
+for command in commands:
+    ok(re.search(rf"^\.(It )?(Ic|Cm) {command}\b", page, flags=re.M), f"posthouse {command} is in posthouse(8)")
+
+if shutil.which("mandoc"):
+    for path in sorted(MAN.glob("*.[1-8]")):
+        lint = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(path)], capture_output=True, text=True)
+        found = [line for line in lint.stdout.splitlines() if "unusual Xr order" not in line]
+        ok(not found, f"{path.name} is clean mdoc", "\n".join(found))
+else:
+    skip("clean mdoc", "no mandoc")
+done()
