@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""The settings as settings.def lists them, for the manual's test:  python3 t/lib/settings.py  writes the manual's part."""
+"""The settings as settings.def lists them, for the manual's test.  Run as a program it writes them into posthouse.conf(5)."""
 import pathlib
 import re
 
@@ -47,12 +47,19 @@ def manual_item(row):
             f".Pq {default_words(default)}{', ' + limits if limits else ''}\n").replace(". ", ".\n").replace("; keys/ ", "; keys/ ")
 
 
-if __name__ == "__main__":
-    open_list = False
+def manual_part():
+    out, open_list = "", False
     for row in rows():
         if row[0] == "heading":
-            print((".El\n" if open_list else "") + f".Ss {row[1].rstrip('.')}\n.Bl -tag -width Ds")
+            out += (".El\n" if open_list else "") + f".Ss {row[1].rstrip('.')}\n.Bl -tag -width Ds\n"
             open_list = True
         else:
-            print(manual_item(row), end="")
-    print(".El")
+            out += manual_item(row)
+    return out + ".El\n"
+
+
+if __name__ == "__main__":
+    page = SOURCE / "man/posthouse.conf.5"
+    text = page.read_text()
+    start, end = text.index("\n.Ss ") + 1, text.index(".Sh FILES")
+    page.write_text(text[:start] + manual_part() + text[end:])

@@ -29,7 +29,7 @@ for row in listed:
     wanted = [settings.default_words(default)] + [words for words in [settings.range_words(kind, limits)] if words]
     text = documented.get(key, "")
     ok(all(re.search(re.escape(words) + r"(,|\n|$)", text) for words in wanted), f"{key} is in posthouse.conf(5) as it is",
-       "write:\n" + settings.manual_item(row))
+       "python3 t/lib/settings.py writes this there:\n" + settings.manual_item(row))
 is_(sorted(set(documented) - {row[2] for row in listed}), [], "nothing else is documented there")
 
 for name in ("domains", "users", "passwords", "aliases", "routes", "access"):
