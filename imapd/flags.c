@@ -94,10 +94,27 @@ void flags_tell(struct session *s, uint32_t seq)
 	text_free(&line);
 }
 
+static unsigned keyword_count(const struct folder *folder)
+{
+	unsigned count = 0;
+
+	for (unsigned n = 0; n < STORE_KEYWORDS_MAX; n++)
+		count += folder_keyword_name(folder, n) != NULL;
+	return count;
+}
+
+void flags_tell_new(struct session *s)
+{
+	if (keyword_count(s->folder) != s->keywords_told)
+		flags_tell_table(s);
+}
+
 void flags_tell_table(struct session *s)
 {
 	struct text names;
 	bool room = false;
+
+	s->keywords_told = keyword_count(s->folder);
 
 	text_init(&names, SESSION_ANSWER_MAX);
 	for (size_t i = 0; i < SYSTEM_FLAGS; i++)

@@ -20,5 +20,7 @@ void flags_write(struct text *out, const struct folder *folder, const struct sto
 void flags_tell(struct session *s, uint32_t seq);
 /* FLAGS and PERMANENTFLAGS of the selected mailbox. */
 void flags_tell_table(struct session *s);
+/* The same, when there are keywords that the client has not been told of. */
+void flags_tell_new(struct session *s);
 
 #endif

@@ -124,8 +124,7 @@ void session_sync(struct session *s, bool expunges)
 	}
 	for (uint32_t i = 0; i < changes.expunged_count; i++)
 		stream_format(&s->stream, "* %u EXPUNGE\r\n", changes.expunged[i]);
-	if (changes.keywords)
-		flags_tell_table(s);
+	flags_tell_new(s);
 	if (changes.exists)
 		stream_format(&s->stream, "* %u EXISTS\r\n", folder_count(s->folder));
 	if (changes.exists || changes.recent)

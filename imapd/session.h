@@ -32,6 +32,7 @@ struct session {
 	struct store *store;
 	enum session_state state;
 	struct folder *folder; /* SESSION_SELECTED: the mailbox, else NULL */
+	unsigned keywords_told; /* how many keywords of the folder the client knows */
 	struct text tagged;    /* the answer to the command in work, without its tag */
 	bool bad;              /* that answer is BAD */
 	bool by_uid;           /* the command in work is one of UID's */

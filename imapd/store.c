@@ -48,6 +48,7 @@ static void change_messages(struct session *s, const uint32_t *seqs, uint32_t co
 		session_store_no(s, result, &why, NULL);
 		return;
 	}
+	flags_tell_new(s);
 	if (!item->silent)
 		for (uint32_t i = 0; i < count; i++)
 			flags_tell(s, seqs[i]);

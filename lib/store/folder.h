@@ -104,7 +104,8 @@ uint32_t folder_seq_from(struct folder *f, uint32_t uid);
 
 /* The name of keyword number n, NULL: not in use.  STORE_KEYWORDS_MAX numbers. */
 const char *folder_keyword_name(const struct folder *f, unsigned number);
-/* Its number; without `create`, or when the table is full, -1 for one that is not there.  ASCII case does not matter. */
+/* Its number; without `create`, or when the table is full, -1 for one that is not there.  ASCII case does not matter.
+ * Also in a folder opened read only, as the target of an APPEND or COPY is (it must not claim \Recent). */
 int folder_keyword(struct folder *f, struct view name, bool create);
 
 enum store_change { STORE_ADD, STORE_REMOVE, STORE_REPLACE };

@@ -106,7 +106,7 @@ int folder_keyword(struct folder *f, struct view name, bool create)
 {
 	int number = find(f, name);
 
-	if (number >= 0 || !create || f->read_only || !keyword_valid(name))
+	if (number >= 0 || !create || !keyword_valid(name))
 		return number;
 	if (folder_lock(f, NULL) != STORE_OK)
 		return -1;
