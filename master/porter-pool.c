@@ -6,7 +6,7 @@
 #include "lib/base/program.h"
 #include "master/porter.h"
 
-enum { WORKERS_MAX = 100000, ASK_AGAIN_MS = 1000 };
+enum { WORKERS_MAX = 100000, ASK_AGAIN_MS = 1000, ASK_GREETINGS_MS = 1000 };
 
 static struct pool *pool_of(struct wire_server *server)
 {
@@ -171,6 +171,23 @@ static void message(struct wire_line *line, struct wire_in *in)
 	}
 }
 
+/* Parents that were here before us have announced themselves to our predecessor.  The answers may even go to him,
+ * if he still reads the wire: ask until every listener has its greeting. */
+static void ask_for_greetings(struct timer *t)
+{
+	static struct wire_out out;
+	bool missing = false;
+
+	for (unsigned i = 0; i < porter.listener_count; i++)
+		missing = missing || porter.rooms[porter.listeners[i].service].pool == NULL;
+	if (!missing || porter.retiring || porter.stopping)
+		return;
+	wire_begin(&out, WIRE_ANNOUNCE);
+	for (unsigned i = 0; i < porter.pool_count; i++)
+		wire_send(porter.pools[i].server.watch.fd, &out);
+	loop_timer_set(porter.loop, t, loop_now_ms(porter.loop) + ASK_GREETINGS_MS);
+}
+
 static void pool_start(struct pool *p, const char *name, int fd)
 {
 	string_copy(p->name, sizeof p->name, view_of(name));
@@ -201,6 +218,8 @@ void pools_start(void)
 			log_fatal("more than %d session programs", PORTER_POOLS_MAX);
 		pool_start(&porter.pools[porter.pool_count++], name, fd);
 	}
+	porter.ask_greetings.due = ask_for_greetings;
+	ask_for_greetings(&porter.ask_greetings);
 }
 
 void pools_retire(void)

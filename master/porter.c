@@ -34,8 +34,8 @@
 enum {
 	ACCEPTS_PER_TURN = 32,
 	ACCEPT_PAUSE_MS = 1000,
-	DESCRIPTORS_PER_CLIENT = 3, /* with TLS: socket, relay, token */
-	DESCRIPTORS_OWN = 256       /* listeners, wires, workers' lines */
+	DESCRIPTORS_PER_RELAY = 2, /* beside a client's one (its socket, or its token once a session has that): TLS */
+	DESCRIPTORS_OWN = 512      /* listeners, wires, workers' lines */
 };
 
 struct porter porter;
@@ -178,10 +178,11 @@ void porter_pause_accept(void)
 
 /* ---- limits ---- */
 
-/* Each client may need three descriptors: fewer clients are let in where the system gives too few. */
+/* Fewer clients are let in where the system gives too few descriptors. */
 static void take_descriptor_limit(void)
 {
-	rlim_t wanted = (rlim_t)porter.settings.porter_clients_max * DESCRIPTORS_PER_CLIENT + DESCRIPTORS_OWN;
+	rlim_t own = DESCRIPTORS_OWN + (rlim_t)porter.settings.porter_sessions * DESCRIPTORS_PER_RELAY;
+	rlim_t wanted = own + (rlim_t)porter.settings.porter_clients_max;
 	struct rlimit have;
 
 	getrlimit(RLIMIT_NOFILE, &have);
@@ -189,15 +190,11 @@ static void take_descriptor_limit(void)
 
 	if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
 		return;
-	raised = (struct rlimit){ have.rlim_max < wanted ? have.rlim_max : wanted, have.rlim_max };
+	raised.rlim_cur = raised.rlim_max = have.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &raised);
-	int possible = ((int)raised.rlim_cur - DESCRIPTORS_OWN) / DESCRIPTORS_PER_CLIENT;
-
-	if (possible >= porter.settings.porter_clients_max)
-		return;
-	porter.settings.porter_clients_max = possible > 10 ? possible : 10;
+	porter.settings.porter_clients_max = have.rlim_max > own + 10 ? (int)(have.rlim_max - own) : 10;
 	log_warn("event=limit porter.clients-max=%d reason=\"the system allows %ld descriptors\"",
-	         porter.settings.porter_clients_max, (long)raised.rlim_cur);
+	         porter.settings.porter_clients_max, (long)have.rlim_max);
 }
 
 static void start_limits(void)

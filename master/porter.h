@@ -74,7 +74,7 @@ struct porter {
 	uint64_t next_id;
 	bool tls; /* there is a certificate */
 	bool retiring, stopping;
-	struct timer stop, accept_again;
+	struct timer stop, accept_again, ask_greetings;
 	char scratch[PORTER_SCRATCH_BYTES]; /* what passes through and is never kept */
 };
 

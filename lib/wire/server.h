@@ -15,7 +15,12 @@
 #include "lib/wire/wire.h"
 
 /* Types that the skeletons of both ends use; a protocol's own types begin at WIRE_OWN. */
-enum { WIRE_GROW = 1 /* server -> service parent: fork a worker */, WIRE_DONE = 2 /* worker -> server: idle again */, WIRE_OWN = 16 };
+enum {
+	WIRE_GROW = 1,     /* server -> service parent: fork so many workers */
+	WIRE_DONE = 2,     /* worker -> server: idle again */
+	WIRE_ANNOUNCE = 3, /* server -> service parent: announce again, I have been started anew */
+	WIRE_OWN = 16
+};
 
 struct wire_server;
 

@@ -248,6 +248,8 @@ static void wire_ready(struct watch *w, unsigned events)
 
 		while (wire_end(&in) && n-- && p->count < p->service->workers_max)
 			fork_worker(p, wire, NULL);
+	} else if (in.type == WIRE_ANNOUNCE && p->service->announce) {
+		p->service->announce(w->fd);
 	}
 	wire_in_close(&in);
 }

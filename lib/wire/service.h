@@ -35,7 +35,8 @@ struct service {
 	 * (remote's kept connection). NULL: none. */
 	int pause_ms;
 	void (*pause)(void);
-	/* In the parent before the first fork, for each wire: what it must be told (porter's greeting); may be NULL. */
+	/* In the parent before the first fork, for each wire, and again when a hub that was started anew asks
+	 * (WIRE_ANNOUNCE): what it must be told (porter's greeting); may be NULL. */
 	void (*announce)(int shared_fd);
 	/* In each worker before its first job: dial the others, take memory; may be NULL. */
 	void (*begin)(void);

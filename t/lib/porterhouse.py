@@ -36,8 +36,8 @@ class Connection:
 class House:
     """porter; with TLS keyd too, if certificates(conf) has put some into conf/certs and conf/keys."""
 
-    def __init__(self, settings="", announce=tuple(SERVICES), certificates=None):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="porter."))
+    def __init__(self, settings="", announce=tuple(SERVICES), certificates=None, identity=None):
+        self.directory, self.identity = pathlib.Path(tempfile.mkdtemp(prefix="porter.")), identity
         conf = self.directory / "conf"
         for place in (conf, conf / "certs", conf / "keys"):
             place.mkdir(mode=0o700)
@@ -57,7 +57,7 @@ class House:
         self.keyd = None
         if certificates:
             self.start_keyd()
-        self.porter = w.Program("master/porter", descriptors, self.directory)
+        self.porter = w.Program("master/porter", descriptors, self.directory, identity)
         self.porter.wait_ready()
         for name in announce:
             self.announce(name)
@@ -65,7 +65,7 @@ class House:
     def start_keyd(self):
         keys = os.open(self.directory / "conf/keys", os.O_RDONLY | os.O_DIRECTORY)
         self.keyd = w.Program("master/keyd", {"generation": self.descriptors["generation"], "keys": keys,
-                                              "porter.sign": self.sign}, self.directory)
+                                              "porter.sign": self.sign}, self.directory, self.identity)
         os.close(keys)
         self.keyd.wait_ready()
 
@@ -76,6 +76,13 @@ class House:
         service = SERVICES[name]
         out = w.Out(ANNOUNCE).byte(service)
         w.send(self.wire(service), out.view(CLEAR[service]).view(SECURED_GREETING).view(BUSY[service]))
+
+    def asked(self, program):
+        """The next message to a parent that is not a plea for greetings."""
+        while True:
+            message = w.receive(self.wires[program])
+            if message.kind != w.WIRE_ANNOUNCE:
+                return message
 
     def worker(self, service):
         return w.dial(self.wire(service), "connection")

@@ -12,7 +12,7 @@ import socket
 import subprocess
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
-WIRE_GREETING, WIRE_GROW, WIRE_DONE, WIRE_VERSION = 0, 1, 2, 1
+WIRE_GREETING, WIRE_GROW, WIRE_DONE, WIRE_ANNOUNCE, WIRE_VERSION = 0, 1, 2, 3, 1
 PACKET = 65536
 PATIENCE_SECONDS = 20
 
@@ -175,7 +175,8 @@ def generation(directory, settings="", maps=None):
 class Program:
     """room/word, with descriptors by name; the log goes to a file whose text is log()."""
 
-    def __init__(self, path, descriptors, directory):
+    def __init__(self, path, descriptors, directory, identity=None):
+        """identity, as root: (uid, gid, directory to be jailed in)."""
         self.log_path = directory / (os.path.basename(path) + ".log")
         self.master, wire = pair()
         fds = {name: fd if isinstance(fd, int) else fd.fileno() for name, fd in descriptors.items()}
@@ -183,6 +184,8 @@ class Program:
         environment = dict(os.environ, POSTHOUSE_FDS=",".join(f"{name}={fd}" for name, fd in fds.items()))
         for name in ("POSTHOUSE_UID", "POSTHOUSE_GID", "POSTHOUSE_ROOT"):
             environment.pop(name, None)
+        if identity:
+            environment.update(zip(("POSTHOUSE_UID", "POSTHOUSE_GID", "POSTHOUSE_ROOT"), map(str, identity)))
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([str(build_directory() / path)], env=environment, pass_fds=set(fds.values()),
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -16,6 +16,7 @@ from tap import done, is_, ok
 
 def greetings_and_sessions():
     h = House(announce=())
+    is_(w.receive(h.wires["smtpd"]).kind, w.WIRE_ANNOUNCE, "porter asks for greetings, for it may have been started anew")
     early = h.client("smtp")
     ok(quiet(early), "nobody is greeted before the service has announced itself")
     for name in SERVICES:
@@ -33,7 +34,7 @@ def greetings_and_sessions():
     second = h.client("submission")
     is_(line(second), CLEAR[SUBMISSION], "another service of the same program has its own greeting")
     second.sendall(b"x")
-    grow = w.receive(h.wires["smtpd"])
+    grow = h.asked("smtpd")
     is_((grow.kind, grow.u32()), (w.WIRE_GROW, 1), "while no worker is idle the parent is asked for one")
     c.socket.close()
     w.send(worker, w.Out(w.WIRE_DONE))
@@ -44,7 +45,7 @@ def greetings_and_sessions():
     for s in (third, fourth):
         line(s)
         s.sendall(b"x")
-        w.receive(h.wires["smtpd"]) if s is third else None
+        h.asked("smtpd") if s is third else None
     third.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     third.close()
     another = h.worker(SMTP)
@@ -187,7 +188,7 @@ def reload_and_stop():
     session.sendall(b"x")
     c = Connection(w.receive(worker))
     waiting.sendall(b"x")
-    w.receive(h.wires["smtpd"])
+    h.asked("smtpd")
     h.porter.signal(signal.SIGTERM)
     is_((line(silent), line(waiting)), (BUSY[IMAP], BUSY[SMTP]), "SIGTERM: those without a session are told")
     is_(h.porter.wait(), 0, "porter ends")
