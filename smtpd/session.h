@@ -21,8 +21,8 @@ enum {
 	HELO_MAX = 255,
 	ERRORS_FREE = 5,              /* refusals before each further one is answered late */
 	ERRORS_MAX = 20,              /* then 421 */
-	ERROR_DELAY_MS = 1000,        /* the first delay; each next is longer by as much, up to ERROR_DELAY_MAX_MS */
-	ERROR_DELAY_MAX_MS = 5000,
+	ERROR_DELAY_MS = 100,         /* the first delay; each next is longer by as much, up to ERROR_DELAY_MAX_MS */
+	ERROR_DELAY_MAX_MS = 1000,
 	IDLE_COMMANDS_MAX = 100,      /* NOOP, RSET, VRFY, EHLO ... without a message between them */
 	TRANSACTION_BYTES_MAX = 64 << 20, /* of recipients and their parameters */
 	MESSAGE_TIME_MAX_MS = 3600000 /* for one DATA, whatever drips in */

@@ -180,8 +180,8 @@ class Passwords:
 class Client:
     """What a mail client sees.  With `slow` every byte is sent on its own."""
 
-    def __init__(self, sock, slow=False):
-        self.sock, self.slow, self.buffer = sock, slow, b""
+    def __init__(self, sock, worker, slow=False):
+        self.sock, self.worker, self.slow, self.buffer = sock, worker, slow, b""
         sock.settimeout(wirehouse.PATIENCE_SECONDS)
 
     def send(self, data):
@@ -268,16 +268,19 @@ class Smtp:
         return accept(self.porter, "connection")
 
     def client(self, service=SMTP, tls=False, tls_offered=True, address="192.0.2.9", slow=False):
-        mine, theirs = socket.socketpair()
         line = self.worker()
+        client = Client(*self.hand_over(line, service, tls, tls_offered, address), slow)
+        self.idle.append(line)
+        return client
+
+    def hand_over(self, line, service=SMTP, tls=False, tls_offered=True, address="192.0.2.9"):
+        """Gives a worker a client: the client's socket, and the line."""
+        mine, theirs = socket.socketpair()
         out = Out(CONNECTION_CLIENT).u64(1).byte(service).address(address, 40000).address("192.0.2.1", 25)
         put_tls(out, tls).byte(tls_offered).byte(0).fd(theirs)
         send(line, out)
         theirs.close()
-        self.idle.append(line)
-        client = Client(mine, slow)
-        client.worker = line
-        return client
+        return mine, line
 
     def starttls(self, client):
         """Porter's part: takes the socket back and answers; no TLS is spoken."""

@@ -3,12 +3,17 @@
 """smtpd: golden sessions, each also sent one byte at a time."""
 import pathlib
 import re
+import signal
 import sys
+import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import smtphouse
-from smtphouse import RELAY, REJECT, SMTP, SUBMISSION, Smtp
-from tap import done, is_, ok
+from house import CORPUS
+from smtphouse import RELAY, REJECT, SMTP, SUBMISSION, Client, Smtp
+from tap import done, is_, ok, skip
+from wirehouse import WIRE_DONE, receive
 
 EHLO = r"250-mail.example.test\n250-PIPELINING\n250-SIZE 52428800\n250-STARTTLS\n250-8BITMIME\n250-DSN\n250 ENHANCEDSTATUSCODES"
 ID = r"250 2.0.0 queued as \d{13}"
@@ -311,6 +316,69 @@ def trouble(house):
     is_(message.state, "abandoned", "a client that leaves in the middle leaves nothing")
 
 
+def too_many_errors(house, results):
+    """Runs beside the others: its answers come later and later."""
+    client = house.client()
+    client.ask("EHLO me.test")
+    client.say("MAIL FROM:<a@far.test>", *["RCPT TO:<nobody@example.test>"] * 30)
+    begun = time.monotonic()
+    answers = []
+    while (answer := client.answer()) is not None:
+        answers.append(answer[:9])
+    results.append((answers, time.monotonic() - begun))
+
+
+def real_mail(house):
+    if not CORPUS.is_dir():
+        skip("real mail passes byte for byte", "no corpus of real mail (SHARED_CORPUS)")
+        return
+    client = house.client()
+    client.ask("EHLO me.test")
+    wrong = []
+    paths = sorted(path for path in CORPUS.rglob("*") if path.is_file() and path.name != "README.md")
+    for path in paths:
+        text = re.sub(rb"\r\n|\r|\n", b"\r\n", path.read_bytes())
+        if not text.endswith(b"\r\n"):
+            text += b"\r\n"
+        if b"\0" in text:
+            continue
+        answer = deliver(house, re.sub(rb"(?m)^\.", b"..", text), client)
+        message = house.queue.messages[-1]
+        if not answer.startswith("250") or not message.bytes.endswith(text):
+            wrong.append(f"{path.name}: {answer}")
+    ok(paths and not wrong, f"{len(paths)} real messages pass byte for byte", "\n".join(wrong))
+    client.close()
+
+
+def stopping():
+    with Smtp("smtpd.timeout 1s\nsmtpd.reuse 2\n") as house:
+        client = house.client()
+        client.ask("EHLO me.test")
+        is_(client.answer(), "421 4.4.2 mail.example.test timeout, closing", "a silent client is told so")
+        is_(client.answer(), None, "and left")
+        client = house.client()
+        client.ask("EHLO me.test")
+        client.say("MAIL FROM:<a@far.test>", "RCPT TO:<b@example.test>", "DATA")
+        client.answer(), client.answer(), client.answer()
+        client.send("half of a line")
+        is_(client.answer(), "421 4.4.2 mail.example.test timeout, closing", "in the middle of a message too")
+    with Smtp("smtpd.reuse 2\n") as house:
+        client = house.client()
+        client.ask("QUIT")
+        first = client.worker
+        is_(receive(first).kind, WIRE_DONE, "a worker is idle again after its first session")
+        house.idle.remove(first)
+        client = Client(*house.hand_over(first))
+        client.ask("QUIT")
+        is_(receive(first), None, "and ends after its second, with smtpd.reuse 2")
+        busy = house.client()
+        busy.ask("EHLO me.test")
+        house.program.signal(signal.SIGTERM)
+        is_(busy.answer(), "421 4.3.2 mail.example.test is shutting down", "a stop is told to the client")
+        is_(busy.answer(), None, "and its session ends")
+        is_(house.program.wait(), 0, "smtpd ends well")
+
+
 def relaying(house):
     house.resolver.client_verdict = (RELAY, "", "")
     client = house.client(service=SUBMISSION)
@@ -328,16 +396,25 @@ def main():
     with Smtp() as house:
         is_([(a.byte(), a.string()) for a in house.announced],
             [(SMTP, "220 mail.example.test ESMTP\r\n"), (SUBMISSION, "220 mail.example.test ESMTP\r\n")], "the greetings")
+        errors_seen = []
+        errors_thread = threading.Thread(target=too_many_errors, args=(house, errors_seen))
+        errors_thread.start()
         golden(house)
         smuggling(house)
         whole_message(house)
         large(house)
         errors(house)
         starttls(house)
+        real_mail(house)
+        errors_thread.join()
+        answers, seconds = errors_seen[0]
+        is_(answers, ["250 2.1.0"] + ["550 5.1.1"] * 21 + ["421 4.7.0"], "who errs again and again is sent away")
+        ok(seconds > 5, "and waits longer each time", seconds)
         relaying(house)
         trouble(house)
     with Smtp("message.size-max 64K\nreceived.hops-max 10\nrecipients-max 100\n") as house:
         limits(house)
+    stopping()
     done()
 
 
