@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""resolved over its wires: questions of all three askers, an answer larger than the wire, reload, nonsense."""
+import pathlib
+import shutil
+import signal
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import wirehouse
+from tap import done, is_, ok
+from wirehouse import Out, dial, receive, send
+
+RESOLVE_CLIENT, RESOLVE_SENDER, RESOLVE_RECIPIENT, RESOLVE_VERDICT, RESOLVE_EXPAND, RESOLVE_TARGET = range(16, 22)
+VERDICTS, KINDS = ["accept", "relay", "reject", "later"], ["mailbox", "remote", "error"]
+MANY = 9000
+MAPS = {
+    "domains": "example.test mailboxes\ndept.test relay\n",
+    "users": "anna@example.test uid=5001 gid=5002 quota=1M\nbert@example.test\n",
+    "aliases": "info@example.test anna@example.test, bert@example.test, x@far.test\n"
+               "many@example.test include:many\n",
+    "routes": "dept.test lmtp 192.0.2.7:2400 [2001:db8::7]\n",
+    "access": "192.0.2.0/24 relay\nfrom:evil.test reject 5.7.1 go away\n",
+}
+
+
+def ask(line, kind, client="203.0.113.1", account="", sender="", recipient=""):
+    send(line, Out(kind).u32(7).address(client).byte(0).view(account).view(sender).view(recipient))
+    answer = receive(line)
+    number, verdict = answer.u32(), VERDICTS[answer.byte()]
+    status, text, normal = answer.string(), answer.string(), answer.string()
+    answer.end()
+    return (number, verdict, status, text, normal)
+
+
+def target(line):
+    message = receive(line)
+    t = {"question": message.u32(), "last": message.byte(), "expanded": message.byte(), "kind": KINDS[message.byte()],
+         "address": message.string(), "uid": message.u32(), "gid": message.u32(), "home": message.string(),
+         "quota": message.u64(), "lmtp": message.byte(), "mx": message.byte(), "destination": message.string()}
+    t["hops"] = [message.string() for _ in range(message.byte())]
+    t["status"], t["text"] = message.string(), message.string()
+    message.end()
+    return t
+
+
+def expand(line, address, number=9):
+    send(line, Out(RESOLVE_EXPAND).u32(number).view(address))
+    targets = [target(line)]
+    while not targets[-1]["last"]:
+        targets.append(target(line))
+    return targets
+
+
+class Resolved:
+    def __enter__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
+        (self.directory / "conf").mkdir()
+        (self.directory / "conf/many").write_text("".join(f"user{n}@a-rather-long-domain-name-for-a-target.test\n" for n in range(MANY)))
+        generation = wirehouse.generation(self.directory, "mail.domain example.test\nmailbox.uid 5000\nmailbox.gid 5000\n", MAPS)
+        self.wires, theirs = {}, {"generation": generation}
+        for name in ("smtpd", "queued", "pickup"):
+            self.wires[name], theirs[f"{name}.resolve"] = wirehouse.pair()
+        self.theirs = theirs
+        self.program = self.start()
+        return self
+
+    def start(self):
+        program = wirehouse.Program("queue/resolved", self.theirs, self.directory)
+        program.wait_ready()
+        return program
+
+    def __exit__(self, kind, value, trace):
+        self.program.stop()
+        if kind is not None:
+            print("\n".join("# " + line for line in self.program.log().splitlines()[-30:]))
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def dial(self, name):
+        return dial(self.wires[name], "resolve")
+
+
+def questions(house):
+    for name in house.wires:
+        line = house.dial(name)
+        is_(ask(line, RESOLVE_RECIPIENT, recipient="Anna@example.test"), (7, "accept", "", "", "Anna@example.test"), f"{name} asks")
+    is_(ask(line, RESOLVE_RECIPIENT, recipient="nobody@example.test")[1:4], ("reject", "5.1.1", "no such mailbox here"), "nobody")
+    is_(ask(line, RESOLVE_RECIPIENT, recipient="x@far.test")[1:3], ("reject", "5.7.1"), "no open relay")
+    is_(ask(line, RESOLVE_RECIPIENT, client="192.0.2.1", recipient="x@far.test")[1], "accept", "a relay client")
+    is_(ask(line, RESOLVE_CLIENT, client="192.0.2.1")[1], "relay", "is told so")
+    is_(ask(line, RESOLVE_SENDER, sender="a@evil.test")[1:4], ("reject", "5.7.1", "go away"), "the kill file")
+    is_(ask(line, RESOLVE_SENDER, account="anna@example.test", sender="bert@example.test")[1:3], ("reject", "5.7.1"),
+        "an account sends as itself")
+
+
+def expansions(house):
+    line = house.dial("queued")
+    t = expand(line, "anna@example.test")
+    is_([(x["question"], x["kind"], x["address"], x["uid"], x["gid"], x["quota"], x["expanded"]) for x in t],
+        [(9, "mailbox", "anna@example.test", 5001, 5002, 1 << 20, 0)], "a mailbox")
+    ok(t[0]["home"].startswith("/"), "has an absolute home", t[0]["home"])
+    is_([(x["kind"], x["address"], x["expanded"]) for x in expand(line, "info@example.test")],
+        [("mailbox", "anna@example.test", 1), ("mailbox", "bert@example.test", 1), ("remote", "x@far.test", 1)], "an alias")
+    t = expand(line, "x@dept.test")[0]
+    is_((t["lmtp"], t["mx"], t["destination"], t["hops"]), (1, 0, "192.0.2.7:2400", ["192.0.2.7:2400", "[2001:db8::7]:24"]), "a route")
+    # More than the socket holds, and nobody reads meanwhile: another asker is served all the same.
+    send(line, Out(RESOLVE_EXPAND).u32(1).view("many@example.test"))
+    send(line, Out(RESOLVE_EXPAND).u32(2).view("anna@example.test"))
+    other = house.dial("queued")
+    is_(len(expand(other, "anna@example.test")), 1, "who asks beside a large answer is answered")
+    got = [target(line) for _ in range(MANY)]
+    is_([x["address"] for x in got], [f"user{n}@a-rather-long-domain-name-for-a-target.test" for n in range(MANY)],
+        f"{MANY} targets come in order")
+    is_(([x["last"] for x in got].index(1), {x["question"] for x in got}), (MANY - 1, {1}), "the last is marked")
+    is_((target(line)["question"], len(expand(line, "anna@example.test"))), (2, 1), "the questions behind it are answered then")
+
+
+def nonsense(house):
+    for name, out in (("an unknown type", Out(99)), ("a torn question", Out(RESOLVE_SENDER).u32(1)),
+                      ("a long address", Out(RESOLVE_EXPAND).u32(1).view("x" * 400))):
+        line = house.dial("smtpd")
+        send(line, out)
+        is_(receive(line), None, f"{name} ends the line")
+    is_(len(expand(house.dial("queued"), "anna@example.test")), 1, "and nothing else")
+
+
+def reload(house):
+    idle, busy = house.dial("smtpd"), house.dial("queued")
+    ask(idle, RESOLVE_RECIPIENT, recipient="anna@example.test")
+    send(busy, Out(RESOLVE_EXPAND).u32(1).view("many@example.test"))
+    first = target(busy)
+    old = house.program
+    house.program = house.start()
+    old.signal(signal.SIGHUP)
+    is_(receive(idle), None, "an idle line is let go of for the successor")
+    rest = [target(busy) for _ in range(MANY - 1)]
+    ok(not first["last"] and rest[-1]["last"], "an answer on its way is finished")
+    is_(receive(busy), None, "then that line ends too")
+    is_(old.wait(), 0, "and the old one is gone")
+    is_(ask(house.dial("smtpd"), RESOLVE_RECIPIENT, recipient="anna@example.test")[1], "accept", "the new one answers")
+    house.program.signal(signal.SIGTERM)
+    is_(house.program.wait(), 0, "a stop is orderly")
+
+
+with Resolved() as house:
+    questions(house)
+    expansions(house)
+    nonsense(house)
+    reload(house)
+done()
