@@ -152,25 +152,17 @@ static void raise_limits(void)
 
 /* ---- wires ---- */
 
-static void wire_name(char *out, size_t size, const char *peer, const char *protocol, int number)
-{
-	if (number < 0)
-		snprintf(out, size, "%s.%s", peer, protocol);
-	else
-		snprintf(out, size, "%s.%s.%d", peer, protocol, number);
-}
-
-/* number: which of several `from`s; -1 where there is one. */
-static void make_wire(struct instance *from, struct instance *to, const char *protocol, int number)
+/* suffix: which of several `from`s, "" where there is one. */
+static void make_wire(struct instance *from, struct instance *to, const char *protocol, const char *suffix)
 {
 	char name[PROGRAM_NAME_MAX];
 	int ends[2];
 
 	if (wire_pair(ends) < 0)
 		log_fatal("making a wire: %m");
-	wire_name(name, sizeof name, to->row->name, protocol, -1);
+	snprintf(name, sizeof name, "%s.%s", to->row->name, protocol);
 	descriptors_add(&from->descriptors, name, ends[0]);
-	wire_name(name, sizeof name, from->row->name, protocol, number);
+	snprintf(name, sizeof name, "%s.%s%s", from->row->name, protocol, suffix);
 	descriptors_add(&to->descriptors, name, ends[1]);
 }
 
@@ -188,8 +180,13 @@ static void make_wires(void)
 		const struct house_wire *wire = &house_wires[w];
 		struct instance *to = resident_of(wire->to, 0), *from;
 
-		for (unsigned n = 0; (from = resident_of(wire->from, n)) != NULL; n++)
-			make_wire(from, to, wire->protocol, from->row->several && master.settings.porter_processes > 1 ? (int)n : -1);
+		for (unsigned n = 0; (from = resident_of(wire->from, n)) != NULL; n++) {
+			char suffix[16] = "";
+
+			if (from->row->several && master.settings.porter_processes > 1)
+				snprintf(suffix, sizeof suffix, ".%u", n);
+			make_wire(from, to, wire->protocol, suffix);
+		}
 	}
 }
 
@@ -262,6 +259,7 @@ void child_wire(struct instance *i)
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	descriptors_add(&i->descriptors, "master", ends[1]);
 	i->wire.fd = ends[0];
+	i->wire_other_end = ends[1];
 	i->wire.ready = wire_said;
 	loop_watch(master.loop, &i->wire, LOOP_READ);
 }

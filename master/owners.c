@@ -49,9 +49,7 @@ static void free_owner(struct owner **at)
 	loop_unwatch(master.loop, &o->instance.wire);
 	loop_timer_clear(master.loop, &o->instance.restart);
 	close(o->instance.wire.fd);
-	for (unsigned n = 0; n < o->instance.descriptors.count; n++)
-		if (view_equal(view_of(o->instance.descriptors.rows[n].name), VIEW("master")))
-			close(o->instance.descriptors.rows[n].fd);
+	close(o->instance.wire_other_end);
 	*at = o->next;
 	master.owner_count--;
 	free(o);
@@ -152,13 +150,9 @@ void owners_work(const struct instance *from, struct wire_in *in)
 /* Has work arrived that the service did not take before it ended? */
 static bool has_waiting_work(const struct owner *o)
 {
-	for (unsigned n = 0; n < o->instance.descriptors.count; n++) {
-		struct pollfd p = { .fd = o->instance.descriptors.rows[n].fd, .events = POLLIN };
+	struct pollfd p = { .fd = o->instance.wire_other_end, .events = POLLIN };
 
-		if (view_equal(view_of(o->instance.descriptors.rows[n].name), VIEW("master")))
-			return poll(&p, 1, 0) > 0;
-	}
-	return false;
+	return poll(&p, 1, 0) > 0;
 }
 
 static void ended(struct owner **at, int status)

@@ -41,6 +41,7 @@ struct instance {
 	int64_t started_ms;
 	struct timer restart;
 	struct watch wire; /* master's end of the wire "master" */
+	int wire_other_end;
 };
 
 /* Where programs are, whether identities are changed, and what they log to (descriptor 2 of each). */
