@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What no single line shows: settings that contradict each other, names that lead nowhere. */
+#include <grp.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "conf/model.h"
 #include "lib/conf/domains.h"
@@ -88,6 +88,48 @@ static void check_name_server(struct model *m)
 		              "dns.server: \"%s\" is not an address such as 127.0.0.1:53", m->settings.dns_server);
 }
 
+static void check_proxies(struct model *m)
+{
+	struct view rest = view_of(m->settings.porter_proxy_from), word;
+	struct net_network network;
+
+	while (view_cut(&rest, ',', &word))
+		if (!net_network_parse(view_trim(word), &network))
+			problem_error(&m->problems, m->conf.path, model_setting_line(m, "porter.proxy-from"),
+			              "porter.proxy-from: \"%.*s\" is not an address or a network without host bits such as "
+			              "192.0.2.0/24", VIEW_ARG(view_trim(word)));
+}
+
+static void check_delimiter(struct model *m)
+{
+	const char *delimiter = m->settings.address_delimiter;
+	bool plain = byte_is_alpha(delimiter[0]) || byte_is_digit(delimiter[0]) || delimiter[0] == '@' || delimiter[0] == '.';
+
+	if (delimiter[0] && (delimiter[1] || plain))
+		problem_error(&m->problems, m->conf.path, model_setting_line(m, "address.delimiter"),
+		              "address.delimiter: \"%s\" is not one character such as + or -", delimiter);
+}
+
+static void check_postmaster(struct model *m)
+{
+	struct text address;
+	struct reason why;
+
+	text_init(&address, MAP_KEY_MAX);
+	if (maptext_address(view_of(m->settings.postmaster), view_of(m->settings.mail_domain), &address, &why) != 0)
+		problem_error(&m->problems, m->conf.path, model_setting_line(m, "postmaster"), "postmaster: %s", why.text);
+	text_free(&address);
+}
+
+static void check_control_group(struct model *m)
+{
+	const char *name = m->settings.control_group;
+
+	if (name[0] && getgrnam(name) == NULL)
+		problem_error(&m->problems, m->conf.path, model_setting_line(m, "control.group"),
+		              "control.group: there is no group \"%s\"", name);
+}
+
 void model_check_settings(struct model *m)
 {
 	const struct settings *s = &m->settings;
@@ -102,6 +144,10 @@ void model_check_settings(struct model *m)
 	check_listeners(m);
 	check_log(m);
 	check_name_server(m);
+	check_proxies(m);
+	check_delimiter(m);
+	check_postmaster(m);
+	check_control_group(m);
 }
 
 static void check_alias_domain(struct model *m, const struct map_entry *e, const struct domain *d)

@@ -3,6 +3,7 @@
 """The command line without a running house: builds and their errors, map edits, rollback, users, certificates."""
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -135,6 +136,28 @@ def errors():
         os.chmod(p.conf / "passwords.map", 0o644)
         is_(p.run("build"), 100, "passwords that others may read do not build")
         ok("passwords.map: error: others may read it; chmod 600 it" in p.err, "and the remedy is told", p.err)
+
+
+CONTRADICTIONS = {
+    "queue.retry-first 2h": "queue.retry-first is above queue.retry-max; mend one of the two",
+    "mailbox.uid-min 60000\nmailbox.uid-max 50000": "mailbox.uid-min is above mailbox.uid-max; mend one of the two",
+    "queue.delay-notice 6d": "queue.delay-notice is above queue.lifetime; mend one of the two",
+    "log.to file": 'log.to: "file" is not syslog, stderr or an absolute path',
+    "dns.server ns.example.test": 'dns.server: "ns.example.test" is not an address such as 127.0.0.1:53',
+    "porter.proxy-from 192.0.2.1/24": 'porter.proxy-from: "192.0.2.1/24" is not an address or a network',
+    "address.delimiter ++": 'address.delimiter: "++" is not one character such as + or -',
+    "postmaster a@@b": 'postmaster: "a@@b" is not an address',
+    "control.group no-such-group": 'control.group: there is no group "no-such-group"',
+}
+
+
+def contradictions():
+    with Place(domains="example.test mailboxes\n") as p:
+        base = p.read("posthouse.conf")
+        for text, wanted in CONTRADICTIONS.items():
+            p.write("posthouse.conf", base + text + "\n")
+            is_(p.run("build"), 100, f"{text!r} does not build")
+            ok(re.search(r"posthouse\.conf:1[56]: error: " + re.escape(wanted), p.err), "with file, line and reason", p.err)
 
 
 EDITED = """\
@@ -337,6 +360,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, maps, editor, rollback, users, names, certificates, usage):
+for part in (build, errors, contradictions, maps, editor, rollback, users, names, certificates, usage):
     part()
 done()

@@ -5,6 +5,7 @@
 
 #include "lib/conf/access.h"
 #include "lib/conf/aliases.h"
+#include "lib/conf/certificates.h"
 #include "lib/conf/domains.h"
 #include "lib/conf/passwords.h"
 #include "lib/conf/routes.h"
@@ -452,8 +453,64 @@ static void access_map(void)
 	text_free(&value);
 }
 
+static bool decode_certificate(struct view v)
+{
+	struct certificate c;
+	return certificate_decode(v, &c);
+}
+
+static void add_certificate(uint32_t index, struct view chain, const char *const *hosts)
+{
+	struct certificate c = { index, chain, VIEW("/keys/x.pem"), VIEW("0123456789abcdef0123456789abcdef"), VIEW("x.pem") };
+	struct text key, value;
+
+	text_init(&key, 1024);
+	text_init(&value, 1024);
+	certificate_key(index, &key);
+	certificate_encode(&c, &value);
+	add(text_view(&key), text_view(&value));
+	torn("certificate", &value, decode_certificate);
+	for (; *hosts != NULL; hosts++) {
+		text_clear(&key);
+		text_clear(&value);
+		certificate_name_key(view_of(*hosts), &key);
+		certificate_index_encode(index, &value);
+		add(text_view(&key), text_view(&value));
+	}
+	text_free(&key);
+	text_free(&value);
+}
+
+static void certificates(void)
+{
+	static const struct {
+		const char *name, *chain;
+	} cases[] = {
+		{ "mail.a.test", "one" }, { "MAIL.A.test", "one" }, { "x.b.test", "two" },   { "b.test", "one" },
+		{ "x.y.b.test", "one" },  { "", "one" },            { "unknown.test", "one" }, { "*.b.test", "two" },
+	};
+	struct certificate c;
+
+	begin();
+	add_certificate(0, VIEW("one"), (const char *const[]){ "mail.a.test", "*", NULL });
+	add_certificate(1, VIEW("two"), (const char *const[]){ "*.b.test", NULL });
+	struct map m = finish();
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		ok(certificates_find(&m, view_of(cases[i].name), &c) == MAP_FOUND && view_equal(c.chain, view_of(cases[i].chain)),
+		   "%s is served by certificate %s", cases[i].name, cases[i].chain);
+	ok(certificates_at(&m, 1, &c) == MAP_FOUND && c.index == 1, "certificates can be listed");
+	ok(certificates_at(&m, 2, &c) == MAP_MISSING, "to their end");
+	map_close(&m);
+	begin();
+	m = finish();
+	ok(certificates_find(&m, VIEW("mail.a.test"), &c) == MAP_MISSING, "without certificates none is found");
+	map_close(&m);
+}
+
 int main(void)
 {
+	certificates();
 	reading();
 	users();
 	homes();
