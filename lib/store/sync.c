@@ -326,7 +326,7 @@ static enum store_result catch_up_unlocked(struct folder *f)
 	return STORE_OK;
 }
 
-enum store_result folder_refresh(struct folder *f, struct reason *why)
+static enum store_result refresh(struct folder *f, struct reason *why)
 {
 	enum store_result result;
 
@@ -337,6 +337,16 @@ enum store_result folder_refresh(struct folder *f, struct reason *why)
 		return result;
 	result = work_locked(f, why);
 	folder_unlock(f);
+	return result;
+}
+
+enum store_result folder_refresh(struct folder *f, struct reason *why)
+{
+	enum store_result result = refresh(f, why);
+
+	/* EXAMINE shows what is \Recent and leaves it to the next SELECT (RFC 3501 section 6.3.2). */
+	if (result == STORE_OK && f->read_only)
+		claim_recent(f, f->ix.h.first_recent);
 	return result;
 }
 

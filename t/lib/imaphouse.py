@@ -11,7 +11,7 @@ import tempfile
 import wirehouse as w
 
 OWNER_WORK = 16
-PROMPT_SECONDS = 30
+PROMPT_SECONDS = 10
 
 
 class Imapd:
