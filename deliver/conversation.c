@@ -19,7 +19,7 @@ static void no_reply(struct reply *r, const char *what, const char *why)
 {
 	reply_clear(r);
 	snprintf(r->status, sizeof r->status, "4.4.2");
-	snprintf(r->text, sizeof r->text, "%s: %s", what, why);
+	snprintf(r->text, sizeof r->text, "%.100s: %.360s", what, why);
 }
 
 static const char *stream_words(enum stream_result result)
