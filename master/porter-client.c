@@ -203,9 +203,6 @@ void client_spoke(struct client *c)
 {
 	enter(c, CLIENT_WAITING);
 	set_deadline(c, PORTER_WORKER_WAIT_MS);
-	/* Not read any more, but a client that leaves is noticed. */
-	if (c->relay == NULL)
-		loop_change(porter.loop, &c->watch, 0);
 	pool_wait(c);
 }
 
@@ -241,6 +238,25 @@ static void socket_ready(struct watch *w, unsigned events)
 		client_spoke(c);
 }
 
+/* TLS from the first byte. */
+static void begin_handshake(struct client *c)
+{
+	int fd = c->watch.fd;
+
+	if (!porter.tls) {
+		log_refusal(c, "no-certificate");
+		client_free(c);
+		return;
+	}
+	loop_unwatch(porter.loop, &c->watch);
+	c->watch.fd = -1;
+	enter(c, CLIENT_HANDSHAKE);
+	set_deadline(c, PORTER_HANDSHAKE_MS);
+	c->relay = relay_new(c, fd);
+	if (c->relay == NULL)
+		client_free(c);
+}
+
 /* Its address is known: is there room, and what comes first? */
 static void begin(struct client *c)
 {
@@ -253,15 +269,7 @@ static void begin(struct client *c)
 	}
 	c->counted = true;
 	if (c->listener->tls) {
-		int fd = c->watch.fd;
-
-		loop_unwatch(porter.loop, &c->watch);
-		c->watch.fd = -1;
-		enter(c, CLIENT_HANDSHAKE);
-		set_deadline(c, PORTER_HANDSHAKE_MS);
-		c->relay = relay_new(c, fd);
-		if (c->relay == NULL)
-			client_free(c);
+		begin_handshake(c);
 	} else if (c->listener->service == CONNECTION_SMTP && porter.settings.porter_greeting_delay_ms > 0) {
 		enter(c, CLIENT_DELAY);
 		set_deadline(c, porter.settings.porter_greeting_delay_ms);

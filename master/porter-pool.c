@@ -94,6 +94,9 @@ void pool_wait(struct client *c)
 	}
 	enqueue(p, c);
 	serve_waiting(p);
+	/* It is not read while it waits, but when it resets its connection that is noticed. */
+	if (p->last == c && c->relay == NULL)
+		loop_change(porter.loop, &c->watch, 0);
 }
 
 /* ---- the wire ---- */

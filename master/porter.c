@@ -149,7 +149,7 @@ static bool may_listen(const struct listener *l)
 	if (porter.retiring || porter.stopping || porter.accept_again.place || porter.rooms[l->service].pool == NULL)
 		return false;
 	/* A full process leaves TLS clients in the listener's queue for another porter. */
-	return !l->tls || (porter.tls && porter.relay_count < (unsigned)porter.settings.porter_sessions);
+	return !l->tls || porter.relay_count < (unsigned)porter.settings.porter_sessions;
 }
 
 void porter_listen(void)
@@ -192,7 +192,11 @@ static void take_descriptor_limit(void)
 		return;
 	raised.rlim_cur = raised.rlim_max = have.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &raised);
-	porter.settings.porter_clients_max = have.rlim_max > own + 10 ? (int)(have.rlim_max - own) : 10;
+	/* At least half of them for clients, however many TLS sessions the settings wish for. */
+	rlim_t left = have.rlim_max > 2 * own ? have.rlim_max - own : have.rlim_max / 2;
+
+	if ((rlim_t)porter.settings.porter_clients_max > left)
+		porter.settings.porter_clients_max = (int)left;
 	log_warn("event=limit porter.clients-max=%d reason=\"the system allows %ld descriptors\"",
 	         porter.settings.porter_clients_max, (long)have.rlim_max);
 }

@@ -101,6 +101,9 @@ def limits():
             break
     is_(greeting, CLEAR[IMAP], "a client that leaves makes room")
     h.stop()
+    h = House()
+    ok(ended(h.client("imaps")), "without a certificate TLS clients are let go at once")
+    h.stop()
     h = House(settings="porter.rate-per-second 3\n")
     greetings = [line(h.client("smtp")) for _ in range(12)]
     ok(BUSY[SMTP] in greetings and greetings[0] == CLEAR[SMTP], "too many in a second are told busy")
