@@ -120,6 +120,8 @@ enum store_result delivery_finish(struct delivery *d, uint64_t size_bytes, bool 
 
 void delivery_abort(struct delivery *d)
 {
+	int kept_errno = errno;
+
 	if (d->fd >= 0) {
 		if (d->tmp[0])
 			unlinkat(d->maildir, d->tmp, 0);
@@ -128,4 +130,5 @@ void delivery_abort(struct delivery *d)
 	if (d->maildir >= 0)
 		close(d->maildir);
 	d->fd = d->maildir = -1;
+	errno = kept_errno;
 }
