@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "smtpd/data.h"
-#include "smtpd/header.h"
+#include "lib/mail/mend.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The header while it streams by, and the Received line before it. */
-#include "smtpd/header.h"
+#include "lib/mail/mend.h"
 
 #include <stdlib.h>
 
