@@ -231,20 +231,6 @@ static bool has_controls(const char *text)
 	return false;
 }
 
-/* The sandbox would refuse too, but with less of a reason. */
-static bool home_allowed(const char *home)
-{
-	struct view root = view_of(settings.mail_root), path = view_of(home);
-	struct view below = view_skip(path, root.len), part;
-
-	if (!view_starts(path, root) || below.len < 2 || below.data[0] != '/')
-		return false;
-	while (view_cut(&below, '/', &part))
-		if (view_equal(part, VIEW("..")))
-			return false;
-	return true;
-}
-
 static bool refused_owner(const struct job_recipient *r)
 {
 	/* Unprivileged, every owner is the one user. */
@@ -259,7 +245,8 @@ static struct job_result serve(const struct job *job, const struct job_recipient
 		return result_of(r, JOB_FAILED, "5.1.3", "an address with control characters");
 	if (is_loop(job, r->address))
 		return result_of(r, JOB_FAILED, "5.4.6", "mail loop: the message has been in this mailbox before");
-	if (!home_allowed(r->home) || refused_owner(r)) {
+	/* The sandbox would refuse too, but with less of a reason. */
+	if (!store_home_allowed(settings.mail_root, r->home) || refused_owner(r)) {
 		log_warn("id=%s event=refused to=<%s> home=%s reason=\"not a home that this program may write\"", job->id,
 		         log_quote(view_of(r->address)), log_quote(view_of(r->home)));
 		return result_of(r, JOB_RETRY, "4.3.5", "the mailbox is not where mail is kept");
