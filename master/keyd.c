@@ -108,7 +108,9 @@ static bool is_key_name(const char *name)
 
 static void read_key_files(int directory)
 {
-	DIR *files = directory >= 0 ? fdopendir(directory) : NULL;
+	/* Opened anew: a place in the directory belongs to the open file, which our predecessor read to its end. */
+	int fresh = directory >= 0 ? openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	DIR *files = fresh >= 0 ? fdopendir(fresh) : NULL;
 	struct dirent *entry;
 
 	if (files == NULL) {
@@ -119,6 +121,7 @@ static void read_key_files(int directory)
 		if (is_key_name(entry->d_name))
 			read_key_file(dirfd(files), entry->d_name);
 	closedir(files);
+	close(directory);
 }
 
 /* As root, before the uid goes: what is locked stays locked. */
