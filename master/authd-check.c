@@ -136,20 +136,13 @@ static void worker_ready(struct watch *watch, unsigned events)
 
 static void fork_worker(struct check_worker *w)
 {
-	sigset_t all, old;
 	int ends[2];
 
 	if (wire_pair(ends) < 0)
 		log_fatal("socketpair: %m");
-	/* The child must not answer a signal with the parent's handler. */
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &old);
-	w->pid = fork();
-	if (w->pid == 0) {
-		sigprocmask(SIG_SETMASK, &old, NULL);
+	w->pid = loop_fork();
+	if (w->pid == 0)
 		worker_main(w->checker, ends[1]);
-	}
-	sigprocmask(SIG_SETMASK, &old, NULL);
 	close(ends[1]);
 	if (w->pid < 0) {
 		log_warn("event=fork-failed reason=\"%m\"");

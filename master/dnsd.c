@@ -93,9 +93,6 @@ static void worker_main(int hub)
 	enum dns_type type;
 	struct wire_in in;
 
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGHUP, SIG_DFL);
-	signal(SIGCHLD, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	srandom((unsigned)getpid());
 	while (wire_receive(hub, &in) == WIRE_OK && dns_question_get(&in, &type, name)) {
@@ -187,7 +184,7 @@ static bool start_worker(struct worker *w)
 
 	if (wire_pair(ends) < 0)
 		return false;
-	pid_t pid = fork();
+	pid_t pid = loop_fork();
 
 	if (pid == 0) {
 		close(ends[0]);

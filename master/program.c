@@ -2,7 +2,6 @@
 #include "master/program.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,13 +58,7 @@ static void set_environment(const struct instance *i, bool privileged)
 static void become_program(const struct instance *i, const struct launch *launch)
 {
 	char path[4096];
-	sigset_t none;
 
-	for (int number = 1; number < 32; number++)
-		if (number != SIGKILL && number != SIGSTOP)
-			signal(number, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 	dup2(launch->null_fd, STDIN_FILENO);
 	dup2(launch->null_fd, STDOUT_FILENO);
 	dup2(launch->log_fd, STDERR_FILENO);
@@ -83,7 +76,7 @@ int instance_start(struct instance *i, const struct launch *launch, struct reaso
 
 	if (launch->privileged && i->uid == 0)
 		return fail(why, "%s would run as root", i->row->name);
-	pid = fork();
+	pid = loop_fork();
 	if (pid < 0)
 		return fail_errno(why, "fork for %s", i->row->name);
 	if (pid == 0)

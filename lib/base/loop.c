@@ -280,3 +280,21 @@ void loop_signal(struct loop *loop, int signal_number, void (*caught)(int, void 
 	loop->signals[signal_number].context = context;
 	sigaction(signal_number, &action, NULL);
 }
+
+pid_t loop_fork(void)
+{
+	sigset_t all, old;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &old);
+	pid_t pid = fork();
+
+	for (int number = 1; pid == 0 && number < LOOP_SIGNALS_MAX; number++) {
+		struct sigaction action;
+
+		if (sigaction(number, NULL, &action) == 0 && action.sa_handler == on_signal)
+			signal(number, SIG_DFL);
+	}
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return pid;
+}

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct loop;
 
@@ -53,5 +54,9 @@ int64_t loop_now_ms(const struct loop *loop);
 
 /* Delivers a signal as an ordinary callback (the handler itself writes one byte and returns). */
 void loop_signal(struct loop *loop, int signal_number, void (*caught)(int signal_number, void *context), void *context);
+
+/* fork() for a program with a loop: in the child the caught signals are back at their defaults before any can
+ * arrive there, where the handler would have told the parent's loop. The child must not run the loop. */
+pid_t loop_fork(void);
 
 #endif

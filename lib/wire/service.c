@@ -53,7 +53,6 @@ static void worker_signals(void)
 
 	sigaction(SIGTERM, &stop, NULL);
 	sigaction(SIGHUP, &stop, NULL);
-	signal(SIGCHLD, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 }
 
@@ -174,24 +173,18 @@ static void worker_main(struct parent *p, struct parent_wire *wire, struct wire_
 
 static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_in *job)
 {
-	sigset_t all, old;
 	unsigned place = 0;
 
 	if (p->stopping || p->count >= p->service->workers_max)
 		return;
 	while (p->places[place].pid)
 		place++;
-	/* A signal between fork and worker_signals would reach the parent's handler in the child and be lost. */
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &old);
-	pid_t pid = fork();
+	pid_t pid = loop_fork();
 
 	if (pid == 0) {
 		worker_signals();
-		sigprocmask(SIG_SETMASK, &old, NULL);
 		worker_main(p, wire, job, wire->workers >= p->service->workers_min);
 	}
-	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0) {
 		log_warn("event=fork-failed reason=\"%m\"");
 		loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);

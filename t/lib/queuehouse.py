@@ -121,7 +121,7 @@ class Job:
     def result(self, number, outcome, status=None, text="", trouble=False):
         status = status or {DONE: "2.0.0", RETRY: "4.2.0", FAILED: "5.1.1"}[outcome]
         send(self.line, Out(JOB_RESULT).u32(self.recipients[number]["index"]).byte(outcome).view(status).view(text).view("")
-             .byte(trouble))
+             .byte(0).byte(trouble))
 
     def finish(self, outcomes=DONE, **kwargs):
         """One outcome for all, or one for each number."""
