@@ -1,12 +1,63 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/base/sandbox.h"
 
+#include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "lib/base/log.h"
+#include "lib/base/sandbox-parts.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+static void lower(int resource, const char *name, unsigned long most)
+{
+	struct rlimit now;
+
+	if (most == 0)
+		return;
+	if (getrlimit(resource, &now) < 0)
+		log_fatal("getrlimit %s: %m", name);
+	if (now.rlim_max == RLIM_INFINITY || now.rlim_max > most)
+		now.rlim_max = most;
+	now.rlim_cur = now.rlim_max;
+	if (setrlimit(resource, &now) < 0)
+		log_fatal("setrlimit %s: %m", name);
+}
 
 const char *sandbox_enter(const struct sandbox_profile *profile)
 {
-	(void)profile;
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	return "none";
+	static char level[64];
+
+	/* Libraries read these files once; afterwards they could not. */
+	tzset();
+	lower(RLIMIT_NOFILE, "RLIMIT_NOFILE", profile->descriptors_max);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		log_fatal("no_new_privs: %m");
+	/* The sanitizers map terabytes, walk /proc and trace their own process at its end. */
+	if (!SANITIZED) {
+		lower(RLIMIT_AS, "RLIMIT_AS", profile->memory_max);
+		if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+			log_fatal("not dumpable: %m");
+	}
+	int landlock = SANITIZED ? 0 : sandbox_landlock(profile);
+	bool seccomp = !SANITIZED && sandbox_seccomp(profile->promises);
+
+	if (SANITIZED)
+		snprintf(level, sizeof level, "none (sanitizers)");
+	else if (landlock)
+		snprintf(level, sizeof level, "landlock=%d%s", landlock, seccomp ? " seccomp" : "");
+	else
+		snprintf(level, sizeof level, "%s", seccomp ? "seccomp" : "none");
+	return level;
 }

@@ -2,11 +2,10 @@
 /*
  * The sandbox: what a program of the house can still do after it has started.
  *
- * Built per system in sandbox.c: on Linux Landlock (raw system calls, whatever
- * ABI the kernel has) for files and outgoing connections, and a seccomp filter
- * for system calls; everywhere rlimits, no_new_privs and not dumpable.  It never
- * fails open silently: the level reached comes back for the log, and with
- * sandbox.required set a level below the profile's is fatal.
+ * On Linux Landlock (raw system calls, whatever ABI the kernel has) for files, outgoing connections, signals and
+ * abstract sockets, and a seccomp filter for system calls (x86_64 and aarch64); everywhere rlimits, no_new_privs and not
+ * dumpable. It never fails open silently: the level reached comes back for the log, and a system call that is
+ * refused is logged as event=sandbox-violation. Builds with sanitizers, which could not work in it, say so.
  */
 #ifndef LIB_BASE_SANDBOX_H
 #define LIB_BASE_SANDBOX_H
@@ -14,7 +13,7 @@
 #include <stdbool.h>
 
 enum sandbox_promise {
-	SANDBOX_FILES = 1 << 0,   /* open, create, rename, unlink below the paths given */
+	SANDBOX_FILES = 1 << 0,   /* open, create, rename, unlink below the paths given; map code (iconv's modules) */
 	SANDBOX_CONNECT = 1 << 1, /* socket() and connect() to the Internet */
 	SANDBOX_FORK = 1 << 2,    /* service parents: fork, wait, kill own children */
 	SANDBOX_NOTIFY = 1 << 3,  /* inotify */
@@ -22,6 +21,8 @@ enum sandbox_promise {
 	SANDBOX_THREADS = 1 << 5, /* clone() of threads (argon2 workers are processes; this is for libraries) */
 	SANDBOX_EXEC = 1 << 6     /* pickup's and gateway's children only */
 };
+
+enum { SANDBOX_PATHS_MAX = 8 };
 
 struct sandbox_path {
 	const char *path;
@@ -31,7 +32,7 @@ struct sandbox_path {
 struct sandbox_profile {
 	unsigned promises;
 	/* With SANDBOX_FILES, up to and not including a NULL path; ignored without it. */
-	struct sandbox_path paths[8];
+	struct sandbox_path paths[SANDBOX_PATHS_MAX];
 	unsigned long descriptors_max; /* RLIMIT_NOFILE; 0: leave */
 	unsigned long memory_max;      /* RLIMIT_AS in bytes; 0: leave */
 };
@@ -39,7 +40,7 @@ struct sandbox_profile {
 /* Enters it for good, for this process and its children.  May be called again
  * with less: each session narrows its parent's profile (a mailbox session to
  * its own directory).  Returns a short text for the log: "landlock=7 seccomp",
- * "seccomp", "none". A profile that cannot be applied although the system has the means is fatal. */
+ * "seccomp", "none", "none (sanitizers)". A profile that cannot be applied although the system has the means is fatal. */
 const char *sandbox_enter(const struct sandbox_profile *profile);
 
 #endif

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: ISC */
+/* Each set of promises is entered in a child, which then tries what it may and what it may not. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/bytes.h"
+#include "lib/base/sandbox.h"
+#include "t/tap.h"
+
+/* What a child comes to: 0 it worked, 1 it failed, 2 nothing was tried, else the signal + 100. */
+enum { WORKED = 0, FAILED = 1, UNUSABLE = 2, KILLED = 100 };
+
+static char allowed_directory[64], other_directory[64];
+static struct sockaddr_in listener_address;
+static int listener;
+
+static const char *path(const char *directory, const char *name)
+{
+	static char buffer[128];
+
+	snprintf(buffer, sizeof buffer, "%s/%s", directory, name);
+	return buffer;
+}
+
+/* ---- what is tried: 0 or -1 ---- */
+
+static int try_work(void)
+{
+	int ends[2];
+	char byte = 'x';
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct stat st;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) < 0 || send(ends[0], &byte, 1, 0) != 1 || page == MAP_FAILED)
+		return -1;
+	return fstat(ends[1], &st) == 0 && recv(ends[1], &byte, 1, 0) == 1 && memory_get(100000) != NULL ? 0 : -1;
+}
+
+static int try_read_allowed(void)
+{
+	return open(path(allowed_directory, "file"), O_RDONLY);
+}
+
+static int try_read_other(void)
+{
+	return open(path(other_directory, "file"), O_RDONLY);
+}
+
+static int try_passwd(void)
+{
+	return open("/etc/passwd", O_RDONLY);
+}
+
+static int try_create_allowed(void)
+{
+	int fd = open(path(allowed_directory, "new"), O_CREAT | O_EXCL | O_WRONLY, 0600);
+	char to[128];
+
+	snprintf(to, sizeof to, "%s", path(allowed_directory, "sub/renamed"));
+	mkdir(path(allowed_directory, "sub"), 0700);
+	if (fd < 0 || write(fd, "x", 1) != 1 || ftruncate(fd, 0) < 0 || fsync(fd) < 0)
+		return -1;
+	return rename(path(allowed_directory, "new"), to) == 0 && unlink(to) == 0 && rmdir(path(allowed_directory, "sub")) == 0 ? 0 : -1;
+}
+
+static int try_create_other(void)
+{
+	return open(path(other_directory, "new"), O_CREAT | O_WRONLY, 0600);
+}
+
+static int try_unlink_other(void)
+{
+	return unlink(path(other_directory, "file"));
+}
+
+static int try_truncate_other(void)
+{
+	return truncate(path(other_directory, "file"), 0);
+}
+
+static int try_socket(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static int try_connect(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return fd < 0 ? -1 : connect(fd, (struct sockaddr *)&listener_address, sizeof listener_address);
+}
+
+static int try_listen(void)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(20000 + (in_port_t)(getpid() % 10000)) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof any) < 0 ? -1 : listen(fd, 1);
+}
+
+static int try_local_socket(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static int try_packet_socket(void)
+{
+	return socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+}
+
+static int try_accept(void)
+{
+	fcntl(listener, F_SETFL, O_NONBLOCK);
+	/* The attempt to connect may have left somebody waiting. */
+	return accept(listener, NULL, NULL) >= 0 || errno == EAGAIN ? 0 : -1;
+}
+
+static int try_fork(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(0);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -1;
+}
+
+static int try_kill_child(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	return pid > 0 && kill(pid, SIGKILL) == 0 && waitpid(pid, &status, 0) == pid ? 0 : -1;
+}
+
+static int try_kill_parent(void)
+{
+	return kill(getppid(), 0);
+}
+
+static int try_kill_by_thread(void)
+{
+	return (int)syscall(SYS_tgkill, getppid(), getppid(), SIGTERM);
+}
+
+static int try_namespace(void)
+{
+	return (int)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL) >= 0 ? 0 : -1;
+}
+
+static int try_inotify(void)
+{
+	int fd = inotify_init1(0);
+
+	return fd < 0 ? -1 : inotify_add_watch(fd, allowed_directory, IN_CREATE);
+}
+
+static int try_exec(void)
+{
+	return execl("/bin/true", "true", (char *)NULL);
+}
+
+static int try_ptrace(void)
+{
+	return (int)ptrace(PTRACE_ATTACH, getppid(), NULL, NULL);
+}
+
+static int try_peek(void)
+{
+	return (int)syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0, 0);
+}
+
+static int try_new_code(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return mprotect(page, 4096, PROT_READ | PROT_EXEC);
+}
+
+static int try_dumpable(void)
+{
+	return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
+static int try_more_files(void)
+{
+	struct rlimit r = { 64, 64 };
+
+	return setrlimit(RLIMIT_NOFILE, &r);
+}
+
+static int try_abort_works(void)
+{
+	abort();
+}
+
+static int try_narrow(void)
+{
+	static const struct sandbox_profile nothing = { 0 };
+
+	sandbox_enter(&nothing);
+	return try_read_allowed();
+}
+
+/* ---- the table ---- */
+
+enum promises_of { NOTHING, FILES, READS, CONNECTS, FORKS, ACCEPTS, NOTIFIES, SETS };
+
+static const char *const set_names[] = { "nothing", "files", "files to read", "connect", "fork", "accept", "files and notify" };
+
+static struct sandbox_profile profiles[SETS] = {
+	[NOTHING] = { .descriptors_max = 64 },
+	[FILES] = { .promises = SANDBOX_FILES, .paths = { { allowed_directory, true } } },
+	[READS] = { .promises = SANDBOX_FILES, .paths = { { allowed_directory, false }, { "/nonexistent", false } } },
+	[CONNECTS] = { .promises = SANDBOX_CONNECT },
+	[FORKS] = { .promises = SANDBOX_FORK },
+	[ACCEPTS] = { .promises = SANDBOX_ACCEPT },
+	[NOTIFIES] = { .promises = SANDBOX_FILES | SANDBOX_NOTIFY, .paths = { { allowed_directory, true } } },
+};
+
+#define ALL ((1u << SETS) - 1)
+#define SET(s) (1u << (s))
+
+static const struct {
+	const char *name;
+	int (*attempt)(void);
+	unsigned may;   /* the sets in which it works */
+	int otherwise;  /* FAILED, or KILLED + signal */
+} attempts[] = {
+	{ "ordinary work", try_work, ALL, FAILED },
+	{ "abort", try_abort_works, 0, KILLED + SIGABRT },
+	{ "read a file of its own", try_read_allowed, SET(FILES) | SET(READS) | SET(NOTIFIES), FAILED },
+	{ "read another's file", try_read_other, 0, FAILED },
+	{ "read /etc/passwd", try_passwd, 0, FAILED },
+	{ "create, write, rename, remove", try_create_allowed, SET(FILES) | SET(NOTIFIES), FAILED },
+	{ "create elsewhere", try_create_other, 0, FAILED },
+	{ "remove elsewhere", try_unlink_other, 0, FAILED },
+	{ "truncate elsewhere", try_truncate_other, 0, FAILED },
+	{ "make a socket", try_socket, SET(CONNECTS), FAILED },
+	{ "connect", try_connect, SET(CONNECTS), FAILED },
+	{ "listen", try_listen, 0, FAILED },
+	{ "make a local socket", try_local_socket, 0, FAILED },
+	{ "make a raw socket", try_packet_socket, 0, FAILED },
+	{ "accept", try_accept, SET(ACCEPTS), FAILED },
+	{ "fork", try_fork, SET(FORKS), FAILED },
+	{ "kill a child", try_kill_child, SET(FORKS), FAILED },
+	{ "signal the parent", try_kill_parent, 0, FAILED },
+	{ "signal the parent as a thread", try_kill_by_thread, 0, FAILED },
+	{ "watch a directory", try_inotify, SET(NOTIFIES), FAILED },
+	{ "exec", try_exec, 0, KILLED + SIGSYS },
+	{ "ptrace", try_ptrace, 0, KILLED + SIGSYS },
+	{ "read another's memory", try_peek, 0, KILLED + SIGSYS },
+	{ "become dumpable", try_dumpable, 0, FAILED },
+	{ "use fewer descriptors", try_more_files, ALL, FAILED },
+	{ "read after narrowing", try_narrow, 0, FAILED },
+};
+
+static int outcome(const struct sandbox_profile *profile, int (*attempt)(void))
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		/* What is refused is logged to descriptor 2. */
+		dup2(open("/dev/null", O_WRONLY), 2);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		alarm(20);
+		sandbox_enter(profile);
+		_exit(attempt() < 0 ? FAILED : WORKED);
+	}
+	waitpid(pid, &status, 0);
+	return WIFSIGNALED(status) ? KILLED + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void make_file(const char *directory)
+{
+	close(open(path(directory, "file"), O_CREAT | O_WRONLY, 0600));
+}
+
+static void prepare(void)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof listener_address;
+
+	snprintf(allowed_directory, sizeof allowed_directory, "/tmp/posthouse-sandbox.XXXXXX");
+	snprintf(other_directory, sizeof other_directory, "/tmp/posthouse-sandbox.XXXXXX");
+	if (mkdtemp(allowed_directory) == NULL || mkdtemp(other_directory) == NULL)
+		exit(1);
+	make_file(allowed_directory);
+	make_file(other_directory);
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bind(listener, (struct sockaddr *)&any, sizeof any);
+	listen(listener, 1);
+	getsockname(listener, (struct sockaddr *)&listener_address, &len);
+}
+
+static void clean(void)
+{
+	unlink(path(allowed_directory, "file"));
+	unlink(path(other_directory, "file"));
+	unlink(path(allowed_directory, "new"));
+	rmdir(allowed_directory);
+	rmdir(other_directory);
+}
+
+/* The level on this machine, asked in a child. */
+static void level(char *out, size_t size)
+{
+	int ends[2];
+	ssize_t n;
+
+	if (pipe(ends) < 0)
+		exit(1);
+	if (fork() == 0) {
+		const char *reached = sandbox_enter(&profiles[NOTHING]);
+
+		_exit(write(ends[1], reached, strlen(reached)) < 0);
+	}
+	close(ends[1]);
+	n = read(ends[0], out, size - 1);
+	out[n < 0 ? 0 : n] = '\0';
+	close(ends[0]);
+	wait(NULL);
+}
+
+static void test_report(void)
+{
+	int ends[2];
+	char said[512];
+	size_t len = 0;
+	ssize_t n;
+	char want[64];
+
+	if (pipe(ends) < 0)
+		exit(1);
+	if (fork() == 0) {
+		dup2(ends[1], 2);
+		sandbox_enter(&profiles[NOTHING]);
+		_exit(socket(AF_INET, SOCK_STREAM, 0) >= 0);
+	}
+	close(ends[1]);
+	while ((n = read(ends[0], said + len, sizeof said - 1 - len)) > 0)
+		len += (size_t)n;
+	said[len] = '\0';
+	wait(NULL);
+	snprintf(want, sizeof want, "event=sandbox-violation syscall=%d", (int)SYS_socket);
+	ok(strstr(said, want) != NULL, "what is refused is logged: %s", want);
+}
+
+int main(void)
+{
+	char reached[64];
+
+	level(reached, sizeof reached);
+	printf("# this machine: %s\n", reached);
+	fflush(stdout);
+	if (strncmp(reached, "landlock=", 9) != 0 || strstr(reached, "seccomp") == NULL) {
+		printf("1..0 # SKIP the sandbox is not whole here: %s\n", reached);
+		return 0;
+	}
+	prepare();
+	signal(SIGTERM, SIG_IGN);
+	for (unsigned set = 0; set < SETS; set++)
+		for (size_t i = 0; i < sizeof attempts / sizeof attempts[0]; i++) {
+			int want = attempts[i].may & SET(set) ? WORKED : attempts[i].otherwise;
+			int got = outcome(&profiles[set], attempts[i].attempt);
+
+			ok(got == want, "%s: %s%s (%d)", set_names[set], attempts[i].name, want == WORKED ? "" : " not", got);
+		}
+	ok(outcome(&profiles[NOTHING], try_new_code) == FAILED, "nothing: new code not");
+	ok(outcome(&profiles[FORKS], try_namespace) == KILLED + SIGSYS, "fork: a namespace not");
+	struct sandbox_profile little = { .memory_max = 64 << 20 };
+
+	ok(outcome(&little, try_work) == WORKED, "with a limit of memory: ordinary work");
+	test_report();
+	clean();
+	return tap_done();
+}
