@@ -60,8 +60,8 @@ static void ask_for_workers(struct pool *p)
 		return;
 	}
 	if (porter.retiring) {
-		/* New workers greet our successor. */
-		while (p->first != NULL && p->server.idle_count == 0 && p->server.line_count == 0)
+		/* New workers greet our successor, and those that we know leave with their next job's end. */
+		while (p->first != NULL)
 			client_refuse(p->first);
 		return;
 	}
