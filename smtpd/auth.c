@@ -48,7 +48,7 @@ static int challenge(void *context, struct view asked, struct view *answer)
 
 static void answer_result(struct session *s, const struct auth_result *r)
 {
-	log_info("event=auth client=%s account=%s result=%s", s->name, log_quote(view_of(r->address)),
+	log_info("event=auth client=%s account=%s result=%s", s->name, or_dash(r->address),
 	         auth_verdict_name(r->verdict));
 	switch (r->verdict) {
 	case AUTH_OK:

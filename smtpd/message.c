@@ -10,6 +10,8 @@
 #include "smtpd/received.h"
 #include "smtpd/session.h"
 
+_Static_assert((int)DATA_LINE_MAX <= (int)HEADER_LINE_MAX, "what passes as a line fits into the header's reader");
+
 enum { CHUNK_MAX = STREAM_BUFFER_BYTES, MESSAGE_ID_TEXT_MAX = 320 };
 
 /* One message on its way. */
@@ -148,7 +150,7 @@ static void log_accepted(const struct arrival *a)
 	const struct transaction *t = s->transaction;
 
 	log_info("id=%s event=accept client=%s helo=%s account=%s from=<%s> to=<%s>%s recipients=%u bytes=%llu tls=%s",
-	         a->writer->id, s->name, log_quote(view_of(s->helo)), log_quote(view_of(s->account)),
+	         a->writer->id, s->name, or_dash(s->helo), or_dash(s->account),
 	         log_quote(view_of(t->envelope.sender)), log_quote(view_of(t->first->address)),
 	         t->recipients > 1 ? ",..." : "", t->recipients, (unsigned long long)t->envelope.message_bytes,
 	         s->connection.tls.on ? s->connection.tls.version : "-");
@@ -180,6 +182,7 @@ void command_data(struct session *s, struct view argument)
 	struct arrival a = { .session = s, .writer = &s->worker->writer };
 
 	(void)argument;
+	s->argument = VIEW("");
 	if (spool_begin(a.writer, s->transaction->announced_bytes, &a.refusal) != 0) {
 		refuse(s, a.refusal.permanent ? 554 : 451, a.refusal.status, "%s", a.refusal.text);
 		transaction_end(s);

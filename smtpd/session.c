@@ -39,18 +39,34 @@ static void delay_errors(struct session *s)
 	poll(&gone, 1, delay_ms < ERROR_DELAY_MAX_MS ? delay_ms : ERROR_DELAY_MAX_MS);
 }
 
+const char *or_dash(const char *word)
+{
+	return word[0] ? log_quote(view_of(word)) : "-";
+}
+
+/* Our words with the client's among them: readable in the log, and unable to end their quotes. */
+static void make_loggable(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~' || *text == '"' || *text == '\\')
+			*text = '?';
+}
+
 void refuse(struct session *s, int code, const char *status, const char *format, ...)
 {
-	char text[512];
+	char text[512], loggable[512];
+	struct view command = view_of(s->command);
 	va_list list;
 
 	va_start(list, format);
 	vsnprintf(text, sizeof text, format, list);
 	va_end(list);
-	log_info("event=refuse client=%s helo=%s account=%s command=%s from=<%s> code=%d status=%s text=\"%s\"", s->name,
-	         log_quote(view_of(s->helo)), log_quote(view_of(s->account)), s->command,
-	         s->transaction ? log_quote(view_of(s->transaction->envelope.sender)) : "", code, status,
-	         log_quote(view_of(text)));
+	memcpy(loggable, text, sizeof text);
+	make_loggable(loggable);
+	log_info("event=refuse client=%s helo=%s account=%s command=%.*s argument=%s from=<%s> code=%d status=%s text=\"%s\"",
+	         s->name, or_dash(s->helo), or_dash(s->account), VIEW_ARG(view_take(command, view_find(command, ' '))),
+	         s->argument.len ? log_quote(s->argument) : "-",
+	         s->transaction ? log_quote(view_of(s->transaction->envelope.sender)) : "", code, status, loggable);
 	s->errors++;
 	delay_errors(s);
 	write_reply(s, code, status, text);
@@ -238,6 +254,7 @@ static void dispatch(struct session *s, struct view line)
 	const struct command *c = find_command(line, &argument);
 
 	s->command = c != NULL ? c->name : "?";
+	s->argument = c == NULL ? line : c->flags & SECRET ? VIEW("...") : argument;
 	log_debug("event=command client=%s line=%s", s->name,
 	          c == NULL || !(c->flags & SECRET) ? log_quote(line) : c->name);
 	if (c == NULL) {
@@ -254,6 +271,7 @@ static void dispatch(struct session *s, struct view line)
 static void refuse_line(struct session *s, enum stream_result result)
 {
 	s->command = "?";
+	s->argument = VIEW("");
 	switch (result) {
 	case STREAM_TOO_LONG:
 		refuse(s, 500, "5.5.6", "the line is longer than %d", COMMAND_LINE_MAX);

@@ -78,7 +78,9 @@ struct session {
 	struct resolve_answer client_verdict;
 
 	unsigned errors, idle_commands, messages;
-	const char *command; /* the present one's name, for the log */
+	/* The present command's, for the log of a refusal. The argument is valid until the next line is read. */
+	const char *command;
+	struct view argument;
 };
 
 void session_run(struct worker *worker, struct connection *connection, int hub);
@@ -94,6 +96,8 @@ void refuse(struct session *s, int code, const char *status, const char *format,
 bool session_read_failed(struct session *s, enum stream_result result);
 void session_question(const struct session *s, struct resolve_question *q);
 void transaction_end(struct session *s); /* harmless when there is none */
+
+const char *or_dash(const char *word); /* for the log: quoted, "-" when empty */
 
 /* Handlers: argument is what follows the command's name, without blanks around it. */
 void command_helo(struct session *s, struct view argument);

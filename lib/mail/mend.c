@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "lib/mail/header.h"
-#include "smtpd/data.h"
 
 /* ---- a domain for those who have none ---- */
 
@@ -295,7 +294,7 @@ static int add_lines(struct header *h, struct view *bytes)
 int header_add(struct header *h, struct view bytes)
 {
 	if (h->held.max == 0) {
-		text_init(&h->held, DATA_LINE_MAX + 2);
+		text_init(&h->held, HEADER_LINE_MAX + 2);
 		text_init(&h->collected, HEADER_FROM_MAX);
 	}
 	if (!h->over && h->held.len && complete_held(h, &bytes) != 0)

@@ -9,7 +9,10 @@
 
 #include "lib/base/bytes.h"
 
-enum { HEADER_FROM_MAX = 16384 /* a longer From field is passed on as it is */ };
+enum {
+	HEADER_FROM_MAX = 16384, /* a longer From field is passed on as it is */
+	HEADER_LINE_MAX = 65536  /* the caller refuses longer lines; a longer one would be cut */
+};
 
 enum header_drop { HEADER_KEEPS, HEADER_DROPS, HEADER_COLLECTS };
 
@@ -32,7 +35,7 @@ struct header {
 	struct text collected;  /* a From field */
 };
 
-/* 0, or the first failure of write. */
+/* 0, or the first failure of write.  Lines end with CRLF. */
 int header_add(struct header *h, struct view bytes);
 /* The end of the message: a header may have had no body. */
 int header_end(struct header *h);

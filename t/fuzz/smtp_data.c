@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "smtpd/data.h"
 #include "lib/mail/mend.h"
+#include "smtpd/data.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
