@@ -106,31 +106,42 @@ void session_unselect(struct session *s)
 		s->state = SESSION_AUTHENTICATED;
 }
 
-void session_sync(struct session *s, bool expunges)
+static void tell_changes(struct session *s, const struct folder_changes *changes)
+{
+	for (uint32_t i = 0; i < changes->expunged_count; i++)
+		stream_format(&s->stream, "* %u EXPUNGE\r\n", changes->expunged[i]);
+	flags_tell_new(s);
+	if (changes->exists)
+		stream_format(&s->stream, "* %u EXISTS\r\n", folder_count(s->folder));
+	if (changes->exists || changes->recent)
+		stream_format(&s->stream, "* %u RECENT\r\n", folder_recent(s->folder));
+	for (uint32_t i = 0; i < changes->flags_count; i++)
+		flags_tell(s, changes->flags[i]);
+}
+
+bool session_sync_or_leave(struct session *s, bool expunges)
 {
 	struct folder_changes changes;
 	struct reason why;
 	enum store_result result = folder_sync(s->folder, expunges ? STORE_EXPUNGES : 0, &changes, &why);
 
-	if (result == STORE_GONE) { /* RFC 2180 section 3.3: the connection may end */
+	if (result == STORE_OK) {
+		tell_changes(s, &changes);
+		return true;
+	}
+	session_unselect(s);
+	if (result == STORE_GONE)
+		return false;
+	log_warn("event=sync-failed account=%s reason=%s", log_quote(view_of(s->who.address)), log_quote(view_of(why.text)));
+	session_bye(s, "[SERVERBUG] The mailbox cannot be read");
+	return false;
+}
+
+void session_sync(struct session *s, bool expunges)
+{
+	/* RFC 2180 section 3.3: the connection may end. */
+	if (!session_sync_or_leave(s, expunges))
 		session_bye(s, "The selected mailbox has been deleted");
-		return;
-	}
-	if (result != STORE_OK) {
-		log_warn("event=sync-failed account=%s reason=%s", log_quote(view_of(s->who.address)),
-		         log_quote(view_of(why.text)));
-		session_bye(s, "[SERVERBUG] The mailbox cannot be read");
-		return;
-	}
-	for (uint32_t i = 0; i < changes.expunged_count; i++)
-		stream_format(&s->stream, "* %u EXPUNGE\r\n", changes.expunged[i]);
-	flags_tell_new(s);
-	if (changes.exists)
-		stream_format(&s->stream, "* %u EXISTS\r\n", folder_count(s->folder));
-	if (changes.exists || changes.recent)
-		stream_format(&s->stream, "* %u RECENT\r\n", folder_recent(s->folder));
-	for (uint32_t i = 0; i < changes.flags_count; i++)
-		flags_tell(s, changes.flags[i]);
 }
 
 /* ---- which messages ---- */

@@ -55,6 +55,8 @@ void session_bye(struct session *s, const char *text);
 void session_unselect(struct session *s);
 /* Tells what others changed in the mailbox. expunges: message numbers may change now. */
 void session_sync(struct session *s, bool expunges);
+/* The same after this session may have deleted the mailbox itself: false, and no mailbox is selected, when it is gone. */
+bool session_sync_or_leave(struct session *s, bool expunges);
 /* Waits until the client has said something or `other` (-1: nothing else) is readable, giving memory back when
  * it takes long. false: the session's time is over or the client is gone. */
 bool session_wait(struct session *s, int other, bool *other_ready);
