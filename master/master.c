@@ -497,6 +497,7 @@ int house_reload(struct reason *why)
 	for (unsigned n = 0; n < master.resident_count; n++) {
 		struct instance *i = &master.residents[n];
 
+		i->root = root_of(i->row); /* its text belonged to the old settings */
 		give_generation(i);
 		if (i->row->lives_on && i->pid)
 			tell_reload(i);
