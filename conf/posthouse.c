@@ -41,6 +41,7 @@ static const struct row rows[] = {
 	{ "user", command_user, "VERB ...", "add, del, list, show, set, passwd mailboxes" },
 	{ "domain", command_domain, "VERB ...", "add, del, list, show domains" },
 	{ "alias", command_alias, "VERB ...", "add, del, list, show aliases" },
+	{ "queue", command_queue, "VERB ...", "list, show, retry, hold, release, remove messages" },
 	{ "password", command_password, "", "hash a password from standard input" },
 	{ "help", command_help, "", "this list" },
 };

@@ -57,7 +57,7 @@ static void defer(struct queued *q, struct message *m, struct recipient *r, cons
 	outcome_set(&r->outcome, clock_wall_s(), status, host, text);
 	recipient_set(m, r, RECIPIENT_DEFERRED);
 	log_info("id=%s event=defer to=<%s> status=%s host=%s text=\"%s\"", id_of(m), log_quote(view_of(recipient_address(m, r))),
-	         log_quote(view_of(status)), host[0] ? log_quote(view_of(host)) : "-", log_quote(view_of(text)));
+	         log_quote(view_of(status)), host[0] ? log_quote(view_of(host)) : "-", log_text(view_of(text)));
 	note_outcome(q, m, (uint32_t)(r - m->recipients), QUEUE_RETRY, r->outcome);
 }
 
@@ -66,28 +66,29 @@ static bool wants(uint8_t notify, uint8_t what)
 	return notify == 0 ? what != SPOOL_NOTIFY_SUCCESS : (notify & what) != 0;
 }
 
-/* RFC 3461 section 5.2: a report is owed unless NOTIFY says otherwise. */
+/* RFC 3461 section 5.2: a report is owed unless NOTIFY says otherwise.  Our own reports carry NEVER for the hosts
+ * they pass; that one of them is lost the postmaster is still told. */
 static void give_up(struct queued *q, struct message *m, struct recipient *r, const char *status, const char *host,
                     const char *text)
 {
-	bool report = wants(r->notify, SPOOL_NOTIFY_FAILURE);
+	bool report = wants(r->notify, SPOOL_NOTIFY_FAILURE) || m->origin == SPOOL_BOUNCE;
 
 	outcome_set(&r->outcome, clock_wall_s(), status, host, text);
 	recipient_set(m, r, report ? RECIPIENT_FAILED : RECIPIENT_GONE);
 	log_info("id=%s event=fail to=<%s> status=%s host=%s text=\"%s\" report=%s", id_of(m),
 	         log_quote(view_of(recipient_address(m, r))), log_quote(view_of(status)),
-	         host[0] ? log_quote(view_of(host)) : "-", log_quote(view_of(text)), report ? "yes" : "no");
+	         host[0] ? log_quote(view_of(host)) : "-", log_text(view_of(text)), report ? "yes" : "no");
 	note_outcome(q, m, (uint32_t)(r - m->recipients), report ? QUEUE_FAILED : QUEUE_DONE, r->outcome);
 }
 
 static void done(struct queued *q, struct message *m, struct recipient *r, const struct channel *c, const struct job_result *result)
 {
-	bool report = r->notify & SPOOL_NOTIFY_SUCCESS && message_sender(m)[0];
+	bool report = r->notify & SPOOL_NOTIFY_SUCCESS && message_sender(m)[0] && !result->passed_on;
 
 	log_info("id=%s event=deliver to=<%s> by=%s status=%s delay_ms=%lld host=%s text=\"%s\" left=%u", id_of(m),
 	         log_quote(view_of(recipient_address(m, r))), c->name, log_quote(view_of(result->status)),
 	         (long long)(clock_wall_us() / 1000 - m->arrived_ms),
-	         result->remote_host[0] ? log_quote(view_of(result->remote_host)) : "-", log_quote(view_of(result->text)),
+	         result->remote_host[0] ? log_quote(view_of(result->remote_host)) : "-", log_text(view_of(result->text)),
 	         message_left(m) - 1);
 	r->relayed = !c->is_owner;
 	if (report)
@@ -650,7 +651,7 @@ static void reported(struct queued *q, struct delivery *d, struct recipient *r, 
 	}
 	if (result->outcome == JOB_FAILED)
 		log_warn("id=%s event=drop to=<%s> reason=\"no report can be made: %s\"", id_of(m),
-		         log_quote(view_of(recipient_address(m, r))), log_quote(view_of(result->text)));
+		         log_quote(view_of(recipient_address(m, r))), log_text(view_of(result->text)));
 	if (d->report == JOB_REPORT_DELAYED) {
 		struct queue_log l = { .event = QUEUE_NOTICE, .time_s = clock_wall_s() };
 

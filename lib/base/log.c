@@ -130,7 +130,7 @@ void log_panic(const char *format, ...)
 	abort();
 }
 
-const char *log_quote(struct view v)
+static const char *quote(struct view v, unsigned char last_escaped)
 {
 	enum { ROOM = 832, KEEP = 200 };
 	static char buffers[8][ROOM];
@@ -142,7 +142,7 @@ const char *log_quote(struct view v)
 	for (size_t i = 0; i < v.len && i < KEEP; i++) {
 		unsigned char c = (unsigned char)v.data[i];
 
-		if (c <= ' ' || c >= 0x7f || c == '"' || c == '\\') {
+		if (c <= last_escaped || c >= 0x7f || c == '"' || c == '\\') {
 			out[n++] = '\\';
 			out[n++] = 'x';
 			out[n++] = hex[c >> 4];
@@ -153,4 +153,14 @@ const char *log_quote(struct view v)
 	}
 	memcpy(out + n, v.len > KEEP ? "..." : "", v.len > KEEP ? 4 : 1);
 	return out;
+}
+
+const char *log_quote(struct view v)
+{
+	return quote(v, ' ');
+}
+
+const char *log_text(struct view v)
+{
+	return quote(v, ' ' - 1);
 }

@@ -39,5 +39,7 @@ void log_panic(const char *format, ...) __attribute__((format(printf, 1, 2), nor
 /* One of eight rotating static buffers: v with spaces, quotes, controls and
  * 8-bit bytes written as \xNN, cut at 200 bytes with "...".  For log lines only. */
 const char *log_quote(struct view v);
+/* The same with its spaces left alone: for what stands between double quotes. */
+const char *log_text(struct view v);
 
 #endif

@@ -49,3 +49,27 @@ bool submit_result_get(struct wire_in *in, struct submit_result *r)
 	wire_get_string(in, r->text, sizeof r->text);
 	return wire_end(in);
 }
+
+void submit_frame_put(struct text *out, const struct wire_out *message)
+{
+	for (unsigned i = 0; i < 4; i++)
+		text_add_byte(out, (char)(message->bytes.len >> (8 * i) & 0xff));
+	text_add(out, text_view(&message->bytes));
+}
+
+int submit_frame_next(struct view *rest, struct wire_in *in)
+{
+	size_t len = 0;
+
+	if (rest->len < 4)
+		return 0;
+	for (unsigned i = 0; i < 4; i++)
+		len |= (size_t)(unsigned char)rest->data[i] << (8 * i);
+	if (len == 0 || len > WIRE_MESSAGE_MAX)
+		return -1;
+	if (rest->len - 4 < len)
+		return 0;
+	*in = (struct wire_in){ .type = (unsigned char)rest->data[4], .rest = { rest->data + 5, len - 1 } };
+	*rest = view_skip(*rest, 4 + len);
+	return 1;
+}

@@ -20,7 +20,7 @@ enum { SUBMIT_CHUNK_MAX = 32768, SUBMIT_NAME_MAX = 256 };
 
 struct submit_envelope {
 	char sender[SPOOL_ADDRESS_MAX];
-	bool sender_given; /* -f: allowed for trusted users, otherwise the login name's address is taken */
+	bool sender_given; /* -f: anybody may; who it was stands in the Received line. Otherwise the login name's address */
 	char full_name[SUBMIT_NAME_MAX];
 	char ret;
 	char envid[SPOOL_ENVID_MAX];
@@ -31,6 +31,11 @@ struct submit_result {
 	bool accepted, permanent;
 	char text[512];
 };
+
+/* In a drop file each message stands behind its length (4 bytes, little-endian). */
+void submit_frame_put(struct text *out, const struct wire_out *message);
+/* Cuts the next one off *rest: 1; 0: the rest is only a part of one; -1: no message can be so long. */
+int submit_frame_next(struct view *rest, struct wire_in *in);
 
 void submit_envelope_put(struct wire_out *out, const struct submit_envelope *e);
 bool submit_envelope_get(struct wire_in *in, struct submit_envelope *e);

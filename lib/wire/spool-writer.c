@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: ISC */
+/* The writer's side of lib/wire/spool.h; apart from the messages, so that a program that only knows their form (the
+ * setgid drop) links no cryptography. */
+#include "lib/wire/spool.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/base/program.h"
+
+static int refuse(struct spool_refusal *refusal, const char *status, const char *text)
+{
+	refusal->permanent = false;
+	string_copy(refusal->status, sizeof refusal->status, view_of(status));
+	string_copy(refusal->text, sizeof refusal->text, view_of(text));
+	return -1;
+}
+
+static void forget_file(struct spool_writer *w)
+{
+	if (w->fd >= 0)
+		close(w->fd);
+	w->fd = -1;
+	text_clear(&w->buffer);
+}
+
+static void hang_up(struct spool_writer *w)
+{
+	if (w->queued >= 0)
+		close(w->queued);
+	w->queued = -1;
+}
+
+/* The line is lost or out of step: queued removes the file when it sees the end of the line. */
+static int line_lost(struct spool_writer *w, struct spool_refusal *refusal)
+{
+	hang_up(w);
+	forget_file(w);
+	return refuse(refusal, "4.3.0", "the queue does not answer, try again later");
+}
+
+/* SO_RCVTIMEO instead of wire_call's poll: one system call less for every answer. */
+static void dial(struct spool_writer *w)
+{
+	struct timeval t = { SPOOL_ANSWER_TIMEOUT_MS / 1000, 0 };
+
+	if (w->queued >= 0)
+		return;
+	w->queued = wire_dial(program_need_fd("queued.spool"), "spool");
+	if (w->queued < 0)
+		return;
+	setsockopt(w->queued, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+	setsockopt(w->queued, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
+}
+
+/* Sends `out` and takes the answer; true when there is one. */
+static bool ask(struct spool_writer *w, const struct wire_out *out, struct wire_in *in)
+{
+	*in = (struct wire_in){ 0 };
+	return w->queued >= 0 && wire_send(w->queued, out) == WIRE_OK && wire_receive(w->queued, in) == WIRE_OK;
+}
+
+/* An answer that is not the one wanted: queued's refusal, or nonsense. */
+static int refused(struct spool_writer *w, struct wire_in *in, struct spool_refusal *refusal)
+{
+	bool told = in->type == SPOOL_REFUSED && spool_refusal_get(in, refusal);
+
+	wire_in_close(in);
+	if (!told)
+		return line_lost(w, refusal);
+	forget_file(w);
+	return -1;
+}
+
+static void writer_prepare(struct spool_writer *w)
+{
+	if (w->buffer.max == 0)
+		text_init(&w->buffer, SPOOL_BUFFER_BYTES);
+	if (w->hash == NULL) {
+		if (sodium_init() < 0)
+			log_fatal("libsodium does not start");
+		/* The state wants more than malloc's alignment. */
+		if (posix_memalign(&w->hash, 64, sizeof(crypto_generichash_state)) != 0)
+			log_fatal("out of memory");
+	}
+	crypto_generichash_init(w->hash, NULL, 0, SPOOL_CHECKSUM_BYTES);
+	text_clear(&w->buffer);
+	w->written = 0;
+}
+
+int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_refusal *refusal)
+{
+	struct wire_out out = { 0 };
+	struct wire_in in;
+
+	spool_abandon(w);
+	writer_prepare(w);
+	bool fresh = w->queued < 0;
+
+	dial(w);
+	wire_begin(&out, SPOOL_OPEN);
+	wire_put_u64(&out, announced_bytes);
+	bool answered = ask(w, &out, &in);
+
+	if (!answered && !fresh) { /* queued was started again since the last message */
+		hang_up(w);
+		dial(w);
+		answered = ask(w, &out, &in);
+	}
+	wire_out_free(&out);
+	if (!answered)
+		return line_lost(w, refusal);
+	if (in.type != SPOOL_FILE)
+		return refused(w, &in, refusal);
+	wire_get_string(&in, w->id, sizeof w->id);
+	w->offset = wire_get_u64(&in);
+	w->fd = wire_get_fd(&in);
+	if (!wire_end(&in)) {
+		wire_in_close(&in);
+		return line_lost(w, refusal);
+	}
+	return 0;
+}
+
+/* All of it, or the disk is full or broken. */
+static int write_all(struct spool_writer *w, struct view v, struct spool_refusal *refusal)
+{
+	while (v.len) {
+		ssize_t n = write(w->fd, v.data, v.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			bool full = n < 0 && (errno == ENOSPC || errno == EDQUOT);
+
+			log_warn("id=%s event=spool-write-failed reason=\"%m\"", w->id);
+			spool_abandon(w);
+			return refuse(refusal, full ? "4.3.1" : "4.3.0",
+			              full ? "the queue's disk is full, try again later" : "cannot write the message, try again later");
+		}
+		v = view_skip(v, (size_t)n);
+	}
+	return 0;
+}
+
+static int flush(struct spool_writer *w, struct spool_refusal *refusal)
+{
+	int result = write_all(w, text_view(&w->buffer), refusal);
+
+	text_clear(&w->buffer);
+	return result;
+}
+
+int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal *refusal)
+{
+	if (w->fd < 0)
+		return refuse(refusal, "4.3.0", "the message has no file");
+	crypto_generichash_update(w->hash, (const unsigned char *)bytes.data, bytes.len);
+	w->written += bytes.len;
+	if (text_add(&w->buffer, bytes))
+		return 0;
+	if (flush(w, refusal) != 0)
+		return -1;
+	return bytes.len >= SPOOL_BUFFER_BYTES ? write_all(w, bytes, refusal) : text_add(&w->buffer, bytes) ? 0 : -1;
+}
+
+int spool_add_recipient(struct spool_writer *w, const struct spool_recipient *r, struct spool_refusal *refusal)
+{
+	struct wire_out out = { 0 };
+
+	if (w->fd < 0)
+		return refuse(refusal, "4.3.0", "the message has no file");
+	spool_recipient_put(&out, r);
+	enum wire_result sent = wire_send(w->queued, &out);
+
+	wire_out_free(&out);
+	return sent == WIRE_OK ? 0 : line_lost(w, refusal);
+}
+
+/* One step of the end: says it and waits for the one answer that lets us go on. */
+static int step(struct spool_writer *w, const struct wire_out *out, enum spool_type wanted, struct spool_refusal *refusal)
+{
+	struct wire_in in;
+
+	if (!ask(w, out, &in))
+		return line_lost(w, refusal);
+	if (in.type != wanted || !wire_end(&in))
+		return refused(w, &in, refusal);
+	return 0;
+}
+
+/*
+ * What a crash leaves after each call: up to COMMITTED an open file, which recovery removes; after it a file
+ * whose header says committed but whose bytes may be torn (removed, by its checksums) or whole (live
+ * again: at worst a duplicate, since the client was told nothing); after the sync a whole one.
+ */
+static int finish_steps(struct spool_writer *w, struct spool_envelope *e, struct wire_out *out, struct spool_refusal *refusal)
+{
+	if (flush(w, refusal) != 0)
+		return -1;
+	spool_envelope_put(out, e);
+	if (step(w, out, SPOOL_COMMITTED, refusal) != 0)
+		return -1;
+	if (fsync(w->fd) < 0) {
+		log_warn("id=%s event=spool-sync-failed reason=\"%m\"", w->id);
+		spool_abandon(w);
+		return refuse(refusal, "4.3.0", "cannot write the message, try again later");
+	}
+	wire_begin(out, SPOOL_LIVE);
+	return step(w, out, SPOOL_ACCEPTED, refusal);
+}
+
+int spool_finish(struct spool_writer *w, struct spool_envelope *e, struct spool_refusal *refusal)
+{
+	struct wire_out out = { 0 };
+
+	if (w->fd < 0)
+		return refuse(refusal, "4.3.0", "the message has no file");
+	e->message_bytes = w->written;
+	crypto_generichash_final(w->hash, e->checksum, sizeof e->checksum);
+	int result = finish_steps(w, e, &out, refusal);
+
+	wire_out_free(&out);
+	forget_file(w);
+	return result;
+}
+
+void spool_abandon(struct spool_writer *w)
+{
+	struct wire_out out = { 0 };
+
+	if (w->fd < 0)
+		return;
+	wire_begin(&out, SPOOL_ABANDON);
+	if (w->queued >= 0 && wire_send(w->queued, &out) != WIRE_OK)
+		hang_up(w);
+	wire_out_free(&out);
+	forget_file(w);
+}
