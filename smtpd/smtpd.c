@@ -47,6 +47,14 @@ static void announce(int shared_fd)
 	wire_out_free(&out);
 }
 
+/* A session forks nothing. */
+static void begin(void)
+{
+	static const struct sandbox_profile session = { .promises = 0 };
+
+	sandbox_enter(&session);
+}
+
 static void work(struct wire_in *in, int hub)
 {
 	struct connection connection;
@@ -78,6 +86,7 @@ int main(void)
 		.reuse = (unsigned)settings.smtpd_reuse,
 		.idle_ms = WORKER_IDLE_MS,
 		.announce = announce,
+		.begin = begin,
 		.work = work,
 	};
 

@@ -409,7 +409,8 @@ static char *many_targets(unsigned from, unsigned to)
 
 static void limits(void)
 {
-	struct row rows[48] = { { "ten@a.test", many_targets(0, 10000) }, { "more@a.test", "ten@a.test over@far.test" } };
+	char *ten = many_targets(0, 10000);
+	struct row rows[48] = { { "ten@a.test", ten }, { "more@a.test", "ten@a.test over@far.test" } };
 	char names[40][16], targets[40][32];
 	struct map kept = book.aliases;
 	struct listing l = { .count = 0 };
@@ -420,6 +421,7 @@ static void limits(void)
 		rows[2 + i] = (struct row){ names[i], i == 39 ? "x@far.test" : targets[i] };
 	}
 	make_map(&book.aliases, rows, false, compile_alias);
+	free(ten);
 	text_init(&l.text, 1 << 16);
 	addressbook_expand(&book, VIEW("ten@a.test"), count_target, &l);
 	ok(l.count == 10000 && l.lasts == 1 && l.text.len == 0, "%u targets are given out", l.count);
