@@ -82,6 +82,7 @@ int index_open(struct folder *f)
 	ix.records = calloc(ix.capacity, sizeof *ix.records); /* pages that are not read cost nothing */
 	ix.loaded = memory_get((blocks_of(ix.count) + 63) / 64 * sizeof(uint64_t) + sizeof(uint64_t));
 	ix.log_end = ix.h.log_at;
+	ix.fresh = ix.h.scanned_s == 0; /* its maker was killed before the first scan was written */
 	if (ix.records == NULL) {
 		free(ix.loaded);
 		close(ix.fd);

@@ -201,6 +201,7 @@ static bool apply_state(struct folder *f, struct view payload)
 	h->cur_ns = l.cur_ns;
 	h->new_ns = l.new_ns;
 	h->scanned_s = l.scanned_s;
+	f->ix.fresh = l.scanned_s == 0;
 	h->settled = l.settled != 0;
 	return true;
 }

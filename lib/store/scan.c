@@ -337,7 +337,7 @@ static int merge_group(struct folder *f, struct merge *m, struct found *group, u
 	}
 	/* Ours by name and not in the index: written by a session that was killed before it could say so, or the
 	 * index is lost.  Below UIDNEXT it has been expunged before and came back: a new message. */
-	if (uid < m->accept_from || uid >= m->accept_below) {
+	if (uid < m->accept_from || uid >= m->accept_below || (f->ix.count && record_at(f, f->ix.count - 1)->uid >= uid)) {
 		group->uid = 0;
 		return 0;
 	}
@@ -420,8 +420,7 @@ enum store_result scan_all(struct folder *f, struct reason *why)
 	f->must_scan = false;
 	f->ix.h.new_ns = f->new_seen_ns = 0;
 	f->ix.h.settled = settled;
-	f->ix.h.scanned_s = now_ns() / 1000000000;
-	f->ix.fresh = false;
+	f->ix.h.scanned_s = now_ns() / 1000000000; /* and so no longer fresh, when it is written */
 	return result < 0 ? STORE_FAILED : STORE_OK;
 }
 

@@ -11,31 +11,41 @@
 
 #include "lib/store/internal.h"
 
-enum { UID_BATCH = 256, UID_FILE_BYTES = 22, RESCAN_S = 3600 };
+enum { UID_BATCH = 256, UID_FILE_BYTES = 29, RESCAN_S = 3600 };
 
 /* ---- the record of UIDVALIDITY and of the UIDs that are handed out ---- */
 
-/* "VVVVVVVV NNNNNNNNNN\n": UIDVALIDITY in hexadecimal; every UID below N may have been given. */
+/* "VVVVVVVV NNNNNNNNNN SSSSSSSS\n": UIDVALIDITY in hexadecimal; every UID below N may have been given; a sum, since
+ * a damaged record must not pass for another folder's. */
+static int format_uids(char *out, size_t size, uint32_t validity, uint32_t ceiling)
+{
+	int len = snprintf(out, size, "%08" PRIx32 " %010" PRIu32, validity, ceiling);
+	uint32_t sum = (uint32_t)store_hash(INDEX_FORMAT, out, (size_t)len);
+
+	return len + snprintf(out + len, size - (size_t)len, " %08" PRIx32 "\n", sum);
+}
+
 static bool read_uid_file(struct folder *f, uint32_t *validity, uint32_t *ceiling)
 {
-	char bytes[64];
+	char bytes[UID_FILE_BYTES + 2], want[UID_FILE_BYTES + 2];
 	struct view rest, word;
 	uint64_t next;
 
 	if (!read_small(f->dir, UID_FILE, bytes, sizeof bytes))
 		return false;
-	rest = view_trim(view_of(bytes));
-	if (!view_cut(&rest, ' ', &word) || word.len != 8 || !view_number(rest, UINT32_MAX, &next) || next == 0)
+	rest = view_of(bytes);
+	if (!view_cut(&rest, ' ', &word) || !view_cut(&rest, ' ', &word) || !view_number(word, UINT32_MAX, &next))
 		return false;
 	*validity = (uint32_t)strtoul(bytes, NULL, 16);
 	*ceiling = (uint32_t)next;
-	return *validity != 0;
+	format_uids(want, sizeof want, *validity, *ceiling);
+	return *validity != 0 && next != 0 && strcmp(bytes, want) == 0;
 }
 
 static int write_uid_file(struct folder *f, uint32_t ceiling, bool sync)
 {
-	char bytes[64];
-	int len = snprintf(bytes, sizeof bytes, "%08" PRIx32 " %010" PRIu32 "\n", f->ix.h.uidvalidity, ceiling);
+	char bytes[UID_FILE_BYTES + 2];
+	int len = format_uids(bytes, sizeof bytes, f->ix.h.uidvalidity, ceiling);
 
 	if (write_atomic(f->dir, UID_FILE, (struct view){ bytes, (size_t)len }, sync) == 0) {
 		f->uid_ceiling = ceiling;

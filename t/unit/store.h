@@ -63,9 +63,12 @@ __attribute__((unused)) static struct folder *box_open(const char *name)
 __attribute__((unused)) static void box_deliver(const char *text)
 {
 	struct delivery d;
+	size_t done = 0;
 
-	if (delivery_begin(&d, box_home, 0, strlen(text), &box_why) != STORE_OK ||
-	    write(d.fd, text, strlen(text)) != (ssize_t)strlen(text) ||
+	if (delivery_begin(&d, box_home, 0, strlen(text), &box_why) == STORE_OK)
+		while (done < strlen(text))
+			done += (size_t)write(d.fd, text + done, strlen(text) - done);
+	if (done < strlen(text) ||
 	    delivery_finish(&d, strlen(text), false, &box_why) != STORE_OK)
 		printf("# deliver: %s\n", box_why.text);
 }
