@@ -38,9 +38,12 @@ static void lower(int resource, const char *name, unsigned long most)
 const char *sandbox_enter(const struct sandbox_profile *profile)
 {
 	static char level[64];
+	static bool zone_known;
 
-	/* Libraries read these files once; afterwards they could not. */
-	tzset();
+	/* Libraries read these files once; afterwards they could not, a second time as little as a first. */
+	if (!zone_known)
+		tzset();
+	zone_known = true;
 	lower(RLIMIT_NOFILE, "RLIMIT_NOFILE", profile->descriptors_max);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		log_fatal("no_new_privs: %m");
