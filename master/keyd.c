@@ -200,6 +200,14 @@ static void parse_keys(void)
 	log_info("event=keys count=%u", good);
 }
 
+static void forget_keys(void)
+{
+	while (keyd.count)
+		EVP_PKEY_free(keyd.keys[--keyd.count].key); /* wipes what is secret */
+	free(keyd.keys);
+	keyd.keys = NULL;
+}
+
 /* ---- requests ---- */
 
 static const struct key *find_key(const unsigned char digest[SIGN_KEY_BYTES])
@@ -319,7 +327,8 @@ int main(void)
 	struct settings settings;
 
 	program_start("keyd");
-	settings_inherit(&settings);
+	settings_inherit(&settings); /* for log.debug only */
+	settings_free(&settings);
 	start_secure_memory();
 	read_key_files(program_fd("keys"));
 	program_confine(&profile);
@@ -330,5 +339,6 @@ int main(void)
 	serve_porters();
 	program_ready();
 	loop_run(keyd.loop);
+	forget_keys();
 	return EXIT_DONE;
 }

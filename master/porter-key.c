@@ -364,12 +364,22 @@ static int provider_begin(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *i
 	return 1;
 }
 
+static OSSL_PROVIDER *common, *own;
+
 void porter_key_start(void)
 {
+	common = OSSL_PROVIDER_load(NULL, "default");
+	if (common != NULL && OSSL_PROVIDER_add_builtin(NULL, PROVIDER, provider_begin))
+		own = OSSL_PROVIDER_load(NULL, PROVIDER);
 	/* Whatever is not one of our keys is the default provider's business. */
-	if (!OSSL_PROVIDER_add_builtin(NULL, PROVIDER, provider_begin) || OSSL_PROVIDER_load(NULL, "default") == NULL ||
-	    OSSL_PROVIDER_load(NULL, PROVIDER) == NULL || !EVP_set_default_properties(NULL, "?provider=default"))
+	if (own == NULL || !EVP_set_default_properties(NULL, "?provider=default"))
 		log_fatal("OpenSSL does not take the provider for keyd's keys");
+}
+
+void porter_key_stop(void)
+{
+	OSSL_PROVIDER_unload(own);
+	OSSL_PROVIDER_unload(common);
 }
 
 static EVP_PKEY *key_from_spki(const char *kind, unsigned char *der, size_t len)

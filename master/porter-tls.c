@@ -171,6 +171,14 @@ void porter_tls_start(void)
 	rotate_tickets();
 }
 
+void porter_tls_stop(void)
+{
+	while (tls.count)
+		chain_free(&tls.chains[--tls.count]);
+	SSL_CTX_free(tls.context);
+	porter_key_stop();
+}
+
 SSL *porter_tls_session(void)
 {
 	rotate_tickets();

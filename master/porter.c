@@ -286,5 +286,6 @@ int main(void)
 	pools_start();
 	program_ready();
 	loop_run(porter.loop);
+	porter_tls_stop();
 	return EXIT_DONE;
 }

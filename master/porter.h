@@ -149,10 +149,12 @@ void relay_facts(const struct relay *relay, struct connection_tls *tls);
 typedef struct ssl_st SSL;
 void porter_tls_start(void); /* before the jail: opens tls.cdb; sets porter.tls */
 SSL *porter_tls_session(void);
+void porter_tls_stop(void); /* at the end: what OpenSSL holds */
 
 /* ---- porter-key.c ---- */
 typedef struct evp_pkey_st EVP_PKEY;
 void porter_key_start(void); /* loads the built-in provider */
+void porter_key_stop(void);
 /* A private key whose signatures keyd makes, for this public key; NULL when its kind is unknown. */
 EVP_PKEY *porter_key_for(EVP_PKEY *public_key);
 

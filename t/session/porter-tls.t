@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse as w
 from porterhouse import (BUSY, CLEAR, HANDED_OVER, IMAP, NOT_SECURED, POP3, SECURED, SECURED_GREETING, SMTP, STARTTLS, SUBMISSION,
                          Connection, House, ended, line)
-from tap import done, is_, ok
+from tap import done, is_, ok, skip
 
 KINDS = {"ec256": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "ec384": ["ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
          "rsa": ["rsa:2048"], "ed25519": ["ed25519"]}
@@ -92,6 +92,7 @@ def implicit():
         old.wrap_socket(h.client("imaps"))
     except (ssl.SSLError, ConnectionError):
         pass
+    line(secure(h.client("imaps")))  # one thread: what came before is in the log now
     ok("unsupported protocol" in h.porter.log(), "TLS 1.1 is refused")
     s = h.client("imaps")
     s.sendall(b"a login x y\r\n")
@@ -194,7 +195,10 @@ def relay():
             pass
         sender.settimeout(w.PATIENCE_SECONDS)
         ok(sent < 32 << 20, f"a {name} whose peer does not read is stopped")
-    ok(memory() - before < 1024, "and porter keeps next to nothing")
+    if "sanitizers" in h.porter.log():
+        skip("and porter keeps next to nothing", "sanitizers keep freed memory")
+    else:
+        ok(memory() - before < 1024, "and porter keeps next to nothing")
     stat = pathlib.Path(f"/proc/{h.porter.process.pid}/stat")
 
     def ticks():
