@@ -159,7 +159,8 @@ static int assign(struct folder *f, struct scan *s, struct reason *why)
 
 	if (s->count == 0)
 		return 0;
-	qsort(s->found, s->count, sizeof *s->found, by_age);
+	if (s->count)
+		qsort(s->found, s->count, sizeof *s->found, by_age);
 	if (reserve_uids(f, s->count, why) < 0)
 		return -1;
 	uid = f->ix.h.uidnext;
@@ -359,7 +360,8 @@ static int merge_all(struct folder *f, struct scan *s, struct reason *why)
 	for (uint32_t i = 0; i < s->count; i++)
 		if (s->found[i].validity != f->ix.h.uidvalidity)
 			s->found[i].uid = 0;
-	qsort(s->found, s->count, sizeof *s->found, by_uid);
+	if (s->count)
+		qsort(s->found, s->count, sizeof *s->found, by_uid);
 	uint32_t i = 0;
 
 	while (i < s->count && s->found[i].uid == 0)
@@ -430,7 +432,8 @@ uint32_t scan_range(struct folder *f, uint32_t below, uint32_t above, struct rec
 	uint32_t count = 0;
 
 	if (list(&s, f->cur, false, NULL) == 0)
-		qsort(s.found, s.count, sizeof *s.found, by_uid);
+		if (s.count)
+			qsort(s.found, s.count, sizeof *s.found, by_uid);
 	for (uint32_t i = 0; i < s.count && count < max; i++) {
 		const struct found *e = &s.found[i];
 

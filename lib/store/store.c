@@ -234,7 +234,8 @@ static void sort_unique(struct name_list *l)
 
 	if (l->count == 0)
 		return;
-	qsort(l->names, l->count, sizeof *l->names, by_name);
+	if (l->count)
+		qsort(l->names, l->count, sizeof *l->names, by_name);
 	for (unsigned i = 0; i < l->count; i++)
 		if (i == 0 || strcmp(l->names[i].name, l->names[kept - 1].name) != 0)
 			l->names[kept++] = l->names[i];

@@ -432,7 +432,8 @@ static uint32_t take_changed(struct folder *f, uint32_t *list, uint32_t told)
 			list[count++] = seq;
 	}
 	f->changed_count = 0;
-	qsort(list, count, sizeof *list, by_number);
+	if (count)
+		qsort(list, count, sizeof *list, by_number);
 	return count;
 }
 
