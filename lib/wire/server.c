@@ -8,7 +8,7 @@
 
 #include "lib/base/log.h"
 
-enum { GROW_PATIENCE_MS = 1000, MESSAGES_PER_TURN = 16 };
+enum { GROW_PATIENCE_MS = 1000, GREETINGS_PER_TURN = 16 };
 
 static void idle_remove(struct wire_line *line)
 {
@@ -96,26 +96,25 @@ static void sweep(struct wire_server *s)
 	}
 }
 
+/* One message a turn: the loop comes back at once when there is another, and most often there is none,
+ * so that looking again would cost a system call for nothing. */
 static void line_ready(struct watch *w, unsigned events)
 {
 	struct wire_line *line = loop_owner(w, struct wire_line, watch);
 	struct wire_server *s = line->server;
+	struct wire_in in;
+	enum wire_result r = wire_receive_now(w->fd, &in);
 
 	(void)events;
-	for (int turn = 0; turn < MESSAGES_PER_TURN && !line->dropped; turn++) {
-		struct wire_in in;
-		enum wire_result r = wire_receive_now(w->fd, &in);
-
-		if (r == WIRE_AGAIN)
-			break;
-		if (r != WIRE_OK) {
-			line_end(line);
-		} else if (in.type == WIRE_DONE && s->workers) {
-			wire_server_set_idle(line);
-		} else {
-			s->message(line, &in);
-			wire_in_close(&in);
-		}
+	if (r == WIRE_AGAIN)
+		return;
+	if (r != WIRE_OK) {
+		line_end(line);
+	} else if (in.type == WIRE_DONE && s->workers) {
+		wire_server_set_idle(line);
+	} else {
+		s->message(line, &in);
+		wire_in_close(&in);
 	}
 	if (line->dropped)
 		line_free(line);
@@ -155,7 +154,7 @@ static void shared_ready(struct watch *w, unsigned events)
 
 	(void)events;
 	sweep(s);
-	for (int turn = 0; turn < MESSAGES_PER_TURN; turn++) {
+	for (int turn = 0; turn < GREETINGS_PER_TURN; turn++) {
 		struct wire_in in;
 		enum wire_result r = wire_receive_now(w->fd, &in);
 
