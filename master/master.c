@@ -357,8 +357,9 @@ static void signal_stage(int number)
 /* Goes through the stages; at each the programs are asked to end, and after a while made to. */
 static void go_on_stopping(void)
 {
-	while (stage_empty()) {
+	while (!master.empty && stage_empty()) {
 		if (master.stage == STAGES - 1) {
+			master.empty = true;
 			log_info("event=stopped");
 			control_stopped();
 			loop_stop(master.loop);

@@ -34,7 +34,7 @@ struct master {
 	pid_t retired[RETIRED_MAX]; /* predecessors that finish their last clients */
 	unsigned retired_count;
 	bool up; /* every program has been ready once */
-	bool stopping, failed;
+	bool stopping, failed, empty;
 	enum house_stage stage;
 	struct timer stage_over;
 	int ready_fd; /* -1: nobody waits */

@@ -9,4 +9,12 @@ int64_t clock_ms(void);      /* CLOCK_MONOTONIC, milliseconds */
 int64_t clock_wall_s(void);  /* seconds since 1970 */
 int64_t clock_wall_us(void); /* microseconds since 1970 */
 
+/* The Gregorian calendar by arithmetic alone: no locale, no zone, no lock (safe in a signal handler). */
+struct clock_day {
+	int64_t year;
+	unsigned month, day; /* from 1 */
+};
+struct clock_day clock_day_from(int64_t days); /* since 1970 */
+int64_t clock_days_of(struct clock_day c);
+
 #endif

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "lib/base/clock.h"
 
 enum { SYSLOG_MAIL = 2 << 3, SYSLOG_CRIT = 2, SYSLOG_WARNING = 4, SYSLOG_INFO = 6, SYSLOG_DEBUG = 7 };
 
@@ -47,15 +48,13 @@ static size_t log_head(char *line, size_t size, int severity)
 	} else if (log_state.socket >= 0) {
 		n = snprintf(line, size, "<%d>%s[%ld]: ", SYSLOG_MAIL | severity, log_state.name, (long)getpid());
 	} else {
-		struct timespec now;
-		struct tm utc;
-		char stamp[32];
+		/* Not gmtime_r, which takes a lock: a line may be written in a signal handler. */
+		int64_t now_us = clock_wall_us(), now_s = now_us / 1000000;
+		struct clock_day day = clock_day_from(now_s / 86400);
+		int second = (int)(now_s % 86400);
 
-		clock_gettime(CLOCK_REALTIME, &now);
-		gmtime_r(&now.tv_sec, &utc);
-		strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-		n = snprintf(line, size, "%s.%03ldZ %s[%ld]: ", stamp, now.tv_nsec / 1000000, log_state.name,
-		             (long)getpid());
+		n = snprintf(line, size, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ %s[%ld]: ", (int)day.year, day.month, day.day, second / 3600,
+		             second / 60 % 60, second % 60, (int)(now_us % 1000000 / 1000), log_state.name, (long)getpid());
 	}
 	return n < 0 ? 0 : (size_t)n;
 }

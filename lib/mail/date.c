@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "lib/base/clock.h"
+
 enum { DAY_S = 86400 };
 
 static const char month_names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -21,40 +23,7 @@ static const struct {
 	{"EET", 120},  {"EEST", 180}, {"BST", 60},   {"JST", 540},
 };
 
-struct civil {
-	int64_t year;
-	unsigned month, day; /* from 1 */
-};
-
-/* Days since 1970 in the Gregorian calendar, counted in eras of 400 years that begin in March,
- * so that the leap day is the last of its year. */
-static int64_t days_from_civil(struct civil c)
-{
-	int64_t year = c.month <= 2 ? c.year - 1 : c.year;
-	int64_t era = (year >= 0 ? year : year - 399) / 400;
-	unsigned of_era = (unsigned)(year - era * 400);
-	unsigned of_year = (153 * (c.month + (c.month > 2 ? 0u : 12u) - 3) + 2) / 5 + c.day - 1;
-
-	return era * 146097 + (int64_t)(of_era * 365 + of_era / 4 - of_era / 100 + of_year) - 719468;
-}
-
-static struct civil civil_from_days(int64_t days)
-{
-	struct civil c;
-	int64_t shifted = days + 719468;
-	int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
-	unsigned of_era = (unsigned)(shifted - era * 146097);
-	unsigned year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-	unsigned of_year = of_era - (365 * year + year / 4 - year / 100);
-	unsigned month = (5 * of_year + 2) / 153;
-
-	c.day = of_year - (153 * month + 2) / 5 + 1;
-	c.month = month < 10 ? month + 3 : month - 9;
-	c.year = (int64_t)year + era * 400 + (c.month <= 2);
-	return c;
-}
-
-static bool civil_valid(struct civil c)
+static bool civil_valid(struct clock_day c)
 {
 	static const unsigned days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	bool leap = c.year % 4 == 0 && (c.year % 100 != 0 || c.year % 400 == 0);
@@ -80,7 +49,7 @@ int date_local_zone(int64_t when_s)
 
 /* The clock's face at the date's zone. */
 struct face {
-	struct civil day;
+	struct clock_day day;
 	int64_t days;
 	int second; /* of the day */
 	int zone;
@@ -88,8 +57,8 @@ struct face {
 
 static struct face face_of(struct date d)
 {
-	const int64_t first = days_from_civil((struct civil){0, 1, 1}) * DAY_S;
-	const int64_t last = days_from_civil((struct civil){DATE_YEAR_MAX, 12, 31}) * DAY_S + DAY_S - 1;
+	const int64_t first = clock_days_of((struct clock_day){0, 1, 1}) * DAY_S;
+	const int64_t last = clock_days_of((struct clock_day){DATE_YEAR_MAX, 12, 31}) * DAY_S + DAY_S - 1;
 	struct face f = {.zone = d.zone_minutes > -1440 && d.zone_minutes < 1440 ? d.zone_minutes : 0};
 	int64_t s = d.when_s < first ? first : d.when_s > last ? last : d.when_s;
 
@@ -97,7 +66,7 @@ static struct face face_of(struct date d)
 	s = s < first ? first : s > last ? last : s;
 	f.days = floor_days(s);
 	f.second = (int)(s - f.days * DAY_S);
-	f.day = civil_from_days(f.days);
+	f.day = clock_day_from(f.days);
 	return f;
 }
 
@@ -171,7 +140,7 @@ static bool zone_parse(struct view v, int *minutes)
 	return true;
 }
 
-static bool day_month_year(struct view v, struct civil *c)
+static bool day_month_year(struct view v, struct clock_day *c)
 {
 	struct view day, month;
 	unsigned year;
@@ -187,19 +156,19 @@ static bool day_month_year(struct view v, struct civil *c)
 
 bool date_day_parse(struct view v, int64_t *day)
 {
-	struct civil c;
+	struct clock_day c;
 
 	if (v.len >= 2 && v.data[0] == '"' && v.data[v.len - 1] == '"')
 		v = view_take(view_skip(v, 1), v.len - 2);
 	if (!day_month_year(v, &c))
 		return false;
-	*day = days_from_civil(c);
+	*day = clock_days_of(c);
 	return true;
 }
 
 bool date_imap_parse(struct view v, struct date *out)
 {
-	struct civil c;
+	struct clock_day c;
 	unsigned hour, minute, second;
 	struct view t;
 
@@ -210,7 +179,7 @@ bool date_imap_parse(struct view v, struct date *out)
 	    !number(view_take(view_skip(t, 3), 2), 59, &minute) || !number(view_take(view_skip(t, 6), 2), 60, &second) ||
 	    !zone_parse(view_skip(v, 21), &out->zone_minutes))
 		return false;
-	out->when_s = days_from_civil(c) * DAY_S + hour * 3600 + minute * 60 + second - out->zone_minutes * 60;
+	out->when_s = clock_days_of(c) * DAY_S + hour * 3600 + minute * 60 + second - out->zone_minutes * 60;
 	return true;
 }
 
@@ -218,7 +187,7 @@ bool date_imap_parse(struct view v, struct date *out)
 
 /* What the words of a date have told so far. */
 struct gathered {
-	struct civil c;
+	struct clock_day c;
 	bool has_year, has_time;
 	unsigned second; /* of the day */
 	int zone;
@@ -329,6 +298,6 @@ bool date_mail_parse(struct view v, struct date *out)
 	if (!g.has_year || !civil_valid(g.c))
 		return false;
 	out->zone_minutes = g.zone;
-	out->when_s = days_from_civil(g.c) * DAY_S + g.second - g.zone * 60;
+	out->when_s = clock_days_of(g.c) * DAY_S + g.second - g.zone * 60;
 	return true;
 }
