@@ -274,6 +274,27 @@ def resumption():
         first.close(), second.close()
 
 
+def full_process():
+    small = House(certificates=certificates, settings="porter.sessions 2\n")
+    first, second = secure(small.client("imaps")), secure(small.client("imaps"))
+    line(first), line(second)
+    third = small.client("imaps")
+    third.settimeout(0.2)
+    try:
+        context().wrap_socket(third)
+        good = False
+    except TimeoutError:
+        good = True
+    ok(good, "a process with all the TLS sessions it may have leaves the next to others")
+    third.close()
+    is_(line(small.client("imap")), CLEAR[IMAP], "clients in clear are served")
+    first.close()
+    fourth = secure(small.client("imaps"))
+    is_(line(fourth), SECURED_GREETING, "and TLS again when one has gone")
+    second.close(), fourth.close()
+    small.stop()
+
+
 # ---- keyd ----
 
 SIGN_REQUEST, SIGN_SIGNATURE, SIGN_REFUSED = 16, 17, 18
@@ -339,6 +360,6 @@ def stop():
     h.stop()
 
 
-for part in (implicit, starttls, relay, mailbox_sessions, resumption, keyd_answers, stop):
+for part in (implicit, starttls, relay, mailbox_sessions, resumption, full_process, keyd_answers, stop):
     part()
 done()
