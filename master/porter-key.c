@@ -127,7 +127,9 @@ static int held_import(void *key, int selection, const OSSL_PARAM params[])
 	h->public_key = d2i_PUBKEY(NULL, &der, (long)p->data_size);
 	if (h->public_key == NULL)
 		return 0;
-	h->kind = EVP_PKEY_is_a(h->public_key, "RSA") ? KIND_RSA : EVP_PKEY_is_a(h->public_key, "EC") ? KIND_EC : KIND_ED25519;
+	h->kind = EVP_PKEY_is_a(h->public_key, "RSA")  ? KIND_RSA
+	          : EVP_PKEY_is_a(h->public_key, "EC") ? KIND_EC
+	                                               : KIND_ED25519;
 	return 1;
 }
 
@@ -139,7 +141,7 @@ static const OSSL_PARAM *held_import_types(int selection)
 	return types;
 }
 
-/* Public parts only, so that OpenSSL compares us with a certificate but never moves "us" to another provider to sign. */
+/* Public parts only: OpenSSL may compare us with a certificate, and must not move us to another provider to sign. */
 static int held_export(void *key, int selection, OSSL_CALLBACK *take, void *argument)
 {
 	const struct held *h = key;
@@ -223,7 +225,10 @@ static unsigned digest_bits(const char *name)
 	static const struct {
 		const char *name;
 		unsigned bits;
-	} digests[] = { { "SHA256", 256 }, { "SHA2-256", 256 }, { "SHA384", 384 }, { "SHA2-384", 384 }, { "SHA512", 512 }, { "SHA2-512", 512 } };
+	} digests[] = {
+		{ "SHA256", 256 },   { "SHA384", 384 },   { "SHA512", 512 },
+		{ "SHA2-256", 256 }, { "SHA2-384", 384 }, { "SHA2-512", 512 },
+	};
 
 	for (size_t i = 0; i < sizeof digests / sizeof digests[0]; i++)
 		if (view_equal_nocase(view_of(name), view_of(digests[i].name)))
@@ -289,7 +294,8 @@ static uint16_t scheme_of(const struct signing *s)
 	return 0;
 }
 
-static int signing_sign(void *context, unsigned char *signature, size_t *len, size_t size, const unsigned char *block, size_t block_len)
+static int signing_sign(void *context, unsigned char *signature, size_t *len, size_t size,
+                        const unsigned char *block, size_t block_len)
 {
 	const struct signing *s = context;
 	size_t most = (size_t)EVP_PKEY_get_size(s->key->public_key);
@@ -318,8 +324,11 @@ static int signing_sign(void *context, unsigned char *signature, size_t *len, si
 	FUNCTION(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, held_gettable_params)
 
 static const OSSL_DISPATCH key_functions[] = { KEY_FUNCTIONS, { 0, NULL } };
-static const OSSL_DISPATCH ec_functions[] = { KEY_FUNCTIONS, FUNCTION(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, ec_operation),
-	                                      { 0, NULL } };
+static const OSSL_DISPATCH ec_functions[] = {
+	KEY_FUNCTIONS,
+	FUNCTION(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, ec_operation),
+	{ 0, NULL },
+};
 
 static const OSSL_DISPATCH signature_functions[] = {
 	FUNCTION(OSSL_FUNC_SIGNATURE_NEWCTX, signing_new),
@@ -353,7 +362,8 @@ static const OSSL_ALGORITHM *query(void *provider, int operation, int *no_cache)
 	return operation == OSSL_OP_KEYMGMT ? keys : operation == OSSL_OP_SIGNATURE ? signatures : NULL;
 }
 
-static int provider_begin(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out, void **context)
+static int provider_begin(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out,
+                          void **context)
 {
 	static const OSSL_DISPATCH functions[] = { FUNCTION(OSSL_FUNC_PROVIDER_QUERY_OPERATION, query), { 0, NULL } };
 	static int nothing;

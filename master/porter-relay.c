@@ -3,9 +3,9 @@
  * TLS handshakes, and the relay between a TLS client and its session.
  *
  * The outer side is the client's socket under TLS, the inner one porter's end of a stream pair whose other
- * end the session has.  Bytes pass through porter.scratch; only what one side does not take at once is kept, at
- * most one record each way, and the other side is not read until it is gone: that is the backpressure, and why an idle
- * relay holds nothing but the state of TLS.
+ * end the session has.  Bytes pass through porter.scratch; only what one side does not take at once is
+ * kept, at most one record each way, and the other side is not read until it is gone: that is the
+ * backpressure, and why an idle relay holds nothing but the state of TLS.
  */
 #include <errno.h>
 #include <openssl/bio.h>

@@ -7,9 +7,9 @@
  * smtpd, pop3-login or imap-login.  Where TLS is spoken it does the handshake and stays between client and
  * session as a relay.
  *
- * Runs as _phporter in an empty root with no file but the certificates, opened before the jail.  Reads: clear
- * bytes only of a PROXY header from trusted balancers; TLS.  Trusts: nobody outside; master for its
- * descriptors; the session programs for greetings, and for the end of a session.  Asks keyd for signatures and has no key.
+ * Runs as _phporter in an empty root with no file but the certificates, opened before the jail.  Reads: TLS, and in
+ * clear only the PROXY header of trusted balancers.  Trusts: nobody outside; master for its descriptors; the
+ * session programs for greetings and for the end of a session.  Asks keyd for signatures and has no key.
  *
  * Who owns it sees and changes the traffic of the clients of this process, can have TLS handshakes (nothing
  * else) signed while he holds it, and can open sessions that claim any client address.  He gets no key, no file, no

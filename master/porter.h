@@ -117,7 +117,8 @@ struct client {
 
 void client_accepted(const struct listener *listener, int fd, const struct net_address *address);
 /* By the pool. */
-bool client_serve(struct client *c, struct worker *w); /* false: the worker's line is broken, the client still waits */
+/* false: the worker's line is broken, the client still waits. */
+bool client_serve(struct client *c, struct worker *w);
 void client_refuse(struct client *c);                  /* says busy and lets it go */
 void client_session_over(struct client *c);
 void client_handed_over(struct client *c);
@@ -138,7 +139,8 @@ void pools_retire(void);
 void pools_drop_idle(unsigned keep); /* idle lines beyond `keep`, while retiring */
 
 /* ---- porter-relay.c ---- */
-struct relay *relay_new(struct client *c, int fd); /* takes fd; begins the handshake. NULL: no memory for TLS; fd is closed */
+/* Takes fd; begins the handshake. NULL: no memory for TLS; fd is closed. */
+struct relay *relay_new(struct client *c, int fd);
 void relay_free(struct relay **relay);             /* at once, nothing is flushed */
 void relay_write(struct relay *relay, struct view bytes); /* a greeting or a refusal */
 int relay_open_session(struct relay *relay);       /* the session's end of a fresh pair; -1 (errno) */
