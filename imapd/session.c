@@ -200,6 +200,15 @@ bool session_message_list(struct session *s, struct view text, uint32_t **seqs, 
 
 /* ---- waiting and reading ---- */
 
+static void end_of_input(struct session *s, enum stream_result result)
+{
+	if (service_stopping())
+		session_bye(s, "The server is being restarted");
+	else if (result == STREAM_TIMEOUT)
+		session_bye(s, "Autologout; a command was not finished in time");
+	s->state = SESSION_LOGOUT;
+}
+
 /* A client that is silent costs no buffers: what the last commands needed goes back to the system. */
 static void rest(struct session *s)
 {
@@ -238,16 +247,9 @@ bool session_wait(struct session *s, int other, bool *other_ready)
 	}
 	if (ready == 0)
 		session_bye(s, "Autologout; idle for too long");
+	else if (ready < 0)
+		end_of_input(s, STREAM_CLOSED);
 	return ready > 0;
-}
-
-static void end_of_input(struct session *s, enum stream_result result)
-{
-	if (service_stopping())
-		session_bye(s, "The server is being restarted");
-	else if (result == STREAM_TIMEOUT)
-		session_bye(s, "Autologout; a command was not finished in time");
-	s->state = SESSION_LOGOUT;
 }
 
 bool session_line(struct session *s, size_t max, struct view *line, bool *good)

@@ -184,7 +184,7 @@ def index_lost(imapd):
     maildir = imapd.home("lost") / "Maildir"
     gone = [p for p in maildir.iterdir() if p.is_file() and "index" in p.name]
     ok(gone, "there is an index to lose", list(maildir.iterdir()))
-    for damage in ("removed", "scribbled"):
+    for damage in ("removed", "cut", "scribbled"):
         for path in [p for p in maildir.iterdir() if p.is_file() and "index" in p.name]:
             if damage == "removed":
                 path.unlink()
