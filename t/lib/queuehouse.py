@@ -118,10 +118,10 @@ class Job:
     def bytes(self):
         return os.pread(self.fd, self.size, self.offset)
 
-    def result(self, number, outcome, status=None, text="", trouble=False):
+    def result(self, number, outcome, status=None, text="", trouble=False, passed_on=False):
         status = status or {DONE: "2.0.0", RETRY: "4.2.0", FAILED: "5.1.1"}[outcome]
         send(self.line, Out(JOB_RESULT).u32(self.recipients[number]["index"]).byte(outcome).view(status).view(text).view("")
-             .byte(0).byte(trouble))
+             .byte(passed_on).byte(trouble))
 
     def finish(self, outcomes=DONE, **kwargs):
         """One outcome for all, or one for each number."""
@@ -143,7 +143,7 @@ class Agents:
 
     def __init__(self, wire, count=1, grow=True):
         self.wire, self.jobs, self.answer, self.grown = wire, queue.Queue(), None, 0
-        self.grow = grow
+        self.grow, self.lines = grow, []
         for _ in range(count):
             self.add()
         threading.Thread(target=self.parent, daemon=True).start()
@@ -151,6 +151,7 @@ class Agents:
     def add(self):
         line = dial(self.wire, "job")
         line.settimeout(None)
+        self.lines.append(line)
         threading.Thread(target=self.work, args=(line,), daemon=True).start()
 
     def parent(self):
@@ -230,7 +231,7 @@ class House:
         self.keep = directory is not None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="posthouse-queued-"))
         (self.directory / "queue").mkdir(exist_ok=True)
-        self.generation = wirehouse.generation(self.directory, "queue.space-min 0\n" + settings)
+        self.generation = wirehouse.generation(self.directory, settings if "queue.space-min" in settings else "queue.space-min 0\n" + settings)
         self.with_agents, self.preload = agents, preload
         self.start()
 
@@ -362,6 +363,8 @@ class House:
         return self
 
     def __exit__(self, *_):
-        self.stop()
+        """Without ceremony: stop() waits for agents that are in a job."""
+        if self.program.process.poll() is None:
+            self.kill()
         if not self.keep:
             shutil.rmtree(self.directory, ignore_errors=True)

@@ -33,5 +33,368 @@ def local_and_remote():
         ok(f"id={id} event=deliver to=<a@example.test> by=local status=2.0.0" in house.program.log(), "and one for each result")
 
 
-local_and_remote()
+
+FAST = "queue.retry-first 100ms\nqueue.retry-max 200ms\n"
+
+
+def gone(house):
+    return house.wait_for(lambda: house.files() == [])
+
+
+def aliases():
+    with House(FAST) as house:
+        house.resolver.book["team@example.test"] = [(MAILBOX, "a@example.test", 0), (MAILBOX, "team@example.test", 0),
+                                                    (REMOTE, "c@far.test", "far.test")]
+        id = house.write(["team@example.test", "a@example.test"])
+        seen = []
+        while len(seen) < 2:
+            job = house.local().job()
+            seen += job.addresses
+            job.finish(DONE)
+        far = house.agents["remote"].job()
+        is_(sorted(seen), ["a@example.test", "team@example.test"], "an alias becomes its targets, itself among them, nobody twice")
+        is_(far.recipients[0]["orcpt"], "rfc822;team@example.test", "with the address it came from as ORCPT")
+        text = house.path(id).read_bytes()
+        ok(b"\nnew 0 0 " in text and b"\nexpanded 0 *" in text, "the expansion is in the file before the deliveries")
+        ok(house.wait_for(lambda: b"\ndone " in house.path(id).read_bytes()), "and what is done, while something is open")
+        house.kill()
+        house.restart()
+        far = house.agents["remote"].job()
+        is_(far.addresses, ["c@far.test"], "after kill -9 only the open recipient is tried")
+        ok(not house.local_ready.is_set(), "and nobody else")
+        far.finish(DONE)
+        ok(gone(house), "then it is done")
+
+
+def retries():
+    with House(FAST) as house:
+        id = house.write(["b@far.test"])
+        house.agents["remote"].job().finish(RETRY, text="mailbox busy")
+        ok(house.wait_for(lambda: house.list() and house.list()[0]["reason"] == "mailbox busy"), "a deferral is listed with its reason")
+        second = house.agents["remote"].job()
+        is_(second.id, id, "the next attempt comes by itself")
+        ok(b"\nattempt 1 " in house.path(id).read_bytes() and b"\nretry 0 " in house.path(id).read_bytes(), "it is in the log")
+        second.die()
+        third = house.agents["remote"].job()
+        is_(third.addresses, ["b@far.test"], "an agent that dies means another attempt")
+        send(third.line, Out(JOB_RESULT).u32(77).byte(DONE).view("2.0.0").view("").view("").byte(0).byte(0))
+        fourth = house.agents["remote"].job()
+        is_(fourth.id, id, "so does one that answers for a recipient it was not given")
+        fourth.finish({})
+        house.agents["remote"].job().finish(DONE)
+        ok(gone(house), "and one that gives no answer")
+        house.resolver.book["later@example.test"] = [(ERROR, "later@example.test", "4.3.0")]
+        house.write(["later@example.test"])
+        ok(house.wait_for(lambda: house.list() and house.list()[0]["state"] == "d"), "resolved may say: not now")
+        house.resolver.book.clear()
+        house.local().job().finish(DONE)
+        ok(gone(house), "and is asked again")
+
+
+def reports():
+    with House(FAST) as house:
+        bounce = house.agents["bounce"]
+        id = house.write(["a@far.test", ("b@far.test", NEVER, ""), ("c@far.test", 0, "rfc822;orig@x.test")], envid="id1", ret="H")
+        house.agents["remote"].job().finish(FAILED, status="5.1.1", text="no such user")
+        job = bounce.job()
+        is_((job.report, job.sender, job.id), (REPORT_FAILED, "sender@example.test", id), "a failure is reported to the sender")
+        is_(job.addresses, ["a@far.test", "c@far.test"], "in one report, without those whose NOTIFY is NEVER")
+        is_((job.recipients[0]["status"], job.recipients[0]["text"], job.recipients[1]["orcpt"], job.envid, job.ret),
+            ("5.1.1", "no such user", "rfc822;orig@x.test", "id1", ord("H")), "with what is known")
+        ok(house.files() == [id], "the message stays until the report is safe")
+        job.finish(RETRY)
+        job = bounce.job()
+        ok(job.report == REPORT_FAILED, "a report that fails is made again")
+        job.finish(DONE)
+        ok(gone(house), "then the message goes")
+        # what is owed survives a crash
+        id = house.write(["a@far.test"])
+        house.agents["remote"].job().finish(FAILED)
+        bounce.job()
+        house.kill()
+        house.restart()
+        job = house.agents["bounce"].job()
+        is_((job.id, job.report), (id, REPORT_FAILED), "a report that was owed is owed after kill -9")
+        job.finish(DONE)
+        ok(gone(house), "once")
+        house.resolver.book["x@example.test"] = [(ERROR, "x@example.test", "5.1.1")]
+        house.write(["x@example.test"])
+        job = house.agents["bounce"].job()
+        is_(job.recipients[0]["status"], "5.1.1", "resolved may say no as well")
+        job.finish(DONE)
+        house.write([("ok@far.test", SUCCESS, ""), ("dsn@dsn.test", SUCCESS, "")])
+        for _ in range(2):
+            job = house.agents["remote"].job()
+            job.finish(DONE, passed_on=job.addresses == ["dsn@dsn.test"])
+        job = house.agents["bounce"].job()
+        is_((job.report, job.addresses), (REPORT_RELAYED, ["ok@far.test"]), "NOTIFY=SUCCESS: relayed, unless the other host reports")
+        job.finish(DONE)
+        house.write([("u@example.test", SUCCESS, "")])
+        house.local().job().finish(DONE)
+        job = house.agents["bounce"].job()
+        is_(job.report, REPORT_DELIVERED, "or delivered")
+        job.finish(DONE)
+        ok(gone(house), "all is reported")
+
+
+def no_loops():
+    with House(FAST) as house:
+        house.write([("a@far.test", NEVER, "")], wire="bounce.spool", sender="")
+        house.agents["remote"].job().finish(FAILED)
+        job = house.agents["bounce"].job()
+        is_((job.report, job.sender), (REPORT_FAILED, ""), "a report that fails is reported to the postmaster")
+        job.finish(DONE)
+        ok(gone(house), "once")
+        house.write([("postmaster@mail.example.test", NEVER, "")], wire="bounce.spool", sender="")
+        house.agents["remote"].job().finish(FAILED)
+        ok(gone(house), "a report to the postmaster that fails is dropped")
+        ok(house.agents["bounce"].none(), "without another one")
+        ok("event=drop" in house.program.log(), "and the log says so")
+
+
+def lifetimes():
+    with House(FAST + "queue.lifetime 1s\nqueue.delay-notice 300ms\n") as house:
+        remote, seen = house.agents["remote"], []
+        remote.answer = lambda job: RETRY
+        id = house.write(["a@far.test"])
+        delayed = house.agents["bounce"].job()
+        is_((delayed.report, delayed.id), (REPORT_DELAYED, id), "after queue.delay-notice the sender is told")
+        ok(delayed.gives_up >= delayed.arrived, "and when the queue gives up")
+        delayed.finish(DONE)
+        last = house.agents["bounce"].job()
+        is_((last.report, last.recipients[0]["status"]), (REPORT_FAILED, "5.4.7"), "after queue.lifetime it fails, told once of delay")
+        last.finish(DONE)
+        ok(gone(house), "and goes")
+        ok(seen == [], "that is all")
+
+
+def writers():
+    with House("message.size-max 64K\nrecipients-max 100\n", agents=False) as house:
+        w = house.writer()
+        w.open()
+        ok(len(house.files()) == 1, "an open message has its file under its final name")
+        w.close()
+        ok(gone(house), "which goes when the writer hangs up")
+        w = house.writer()
+        w.open()
+        send(w.line, Out(SPOOL_ABANDON))
+        ok(gone(house), "or gives up")
+        id = w.open()
+        w.write(MESSAGE)
+        w.recipients(["a@far.test"])
+        w.commit()
+        ok(house.path(id).read_bytes()[41:42] == b"c", "committed is a state of the file")
+        w.live()
+        ok(house.path(id).read_bytes()[41:42] == b"l", "live another")
+        second = w.open()
+        ok(second > id, "the line takes the next message, with a later id")
+        send(w.line, Out(SPOOL_ABANDON))
+        for name, act in (("a size that is not the file's", lambda w: w.commit(size=5)),
+                          ("another writer's origin", lambda w: w.commit(origin=BOUNCE)),
+                          ("a sender with a line end", lambda w: w.commit(sender="a\n@b.test")),
+                          ("live before committed", lambda w: w.live()),
+                          ("a checksum too short", lambda w: w.commit(checksum=b"x"))):
+            w = house.writer()
+            w.open()
+            w.write(MESSAGE)
+            w.recipients(["a@far.test"])
+            try:
+                act(w)
+                ok(False, f"{name} ends the line")
+            except (EOFError, ConnectionError):
+                ok(True, f"{name} ends the line")
+        w = house.writer()
+        w.open()
+        w.write(MESSAGE)
+        try:
+            w.commit()
+            ok(False, "no recipients: the line ends")
+        except (EOFError, ConnectionError):
+            ok(True, "no recipients: the line ends")
+        try:
+            w = house.writer()
+            w.open()
+            w.recipients([f"r{i}@far.test" for i in range(200)])
+            w.write(MESSAGE)
+            w.commit()
+            ok(False, "too many recipients: the line ends")
+        except (EOFError, ConnectionError):
+            ok(True, "too many recipients: the line ends")
+        for name, announced, data in (("announced", 70000, b""), ("written", 0, b"x" * 140000)):
+            w = house.writer()
+            try:
+                w.open(announced)
+                w.write(data)
+                w.recipients(["a@far.test"])
+                w.commit()
+                ok(False, f"too large as {name}")
+            except Refused as refused:
+                is_(refused.args[:2], (True, "5.3.4"), f"too large as {name}")
+        ok(house.wait_for(lambda: house.files() == [id]), "nothing of all that stays")
+    with House("queue.space-min 1T\n", agents=False) as house:
+        try:
+            house.writer().open()
+            ok(False, "the disk is nearly full")
+        except Refused as refused:
+            is_(refused.args[:2], (False, "4.3.1"), "the disk is nearly full")
+
+
+def windows():
+    with House(FAST + "queue.concurrency-start 3\nqueue.concurrency-max 4\n") as house:
+        remote = house.agents["remote"]
+        for i in range(30):
+            house.write([f"u{i}@far.test"])
+        jobs = [remote.job() for _ in range(3)]
+        ok(remote.none(), "one destination gets concurrency-start jobs at once")
+        other = house.write(["x@near.test"])
+        job = remote.job()
+        is_(job.id, other, "another does not wait behind it")
+        job.finish(DONE)
+        for job in jobs:
+            job.finish(RETRY, trouble=True)
+        ok(house.wait_for(lambda: len([e for e in house.list() if e["state"] == "d"]) >= 20), "trouble of the host puts off all that waits for it")
+        remote.answer = lambda job: DONE
+        ok(gone(house), "and it is tried again")
+    with House() as house:
+        house.write([f"u{i}@far.test" for i in range(250)])
+        sizes = [len(house.agents["remote"].job().recipients) for _ in range(3)]
+        is_(sorted(sizes), [50, 100, 100], "a job has at most 100 recipients")
+
+
+def steering():
+    with House("queue.retry-first 1h\n") as house:
+        remote = house.agents["remote"]
+        first = house.write(["a@far.test"], sender="one@example.test")
+        remote.job().finish(RETRY, text="not now")
+        second = house.write(["b@near.test"], sender="two@example.test")
+        remote.job().finish(RETRY)
+        ok(house.wait_for(lambda: [e["state"] for e in house.list()] == ["d", "d"]), "two are deferred")
+        is_([e["id"] for e in house.list("from:one@example.test")], [first], "a list by sender")
+        is_([e["id"] for e in house.list("to:B@near.test")], [second], "by recipient")
+        is_([e["id"] for e in house.list("domain:NEAR.test")], [second], "by domain")
+        is_([e["recipients"] for e in house.list(first)], [["a@far.test"]], "by id")
+        is_(house.ask(CONTROL_QUEUE_LIST, "what")[0], 100, "nothing else")
+        is_(house.ask(CONTROL_QUEUE_HOLD, first)[:2], (0, "1"), "hold one")
+        is_(house.ask(CONTROL_QUEUE_RETRY, "")[:2], (0, "2"), "retry all")
+        job = remote.job()
+        is_(job.id, second, "reaches those that are not held")
+        job.finish(DONE)
+        is_([e["state"] for e in house.list()], ["h"], "the held one stays")
+        code, _, lines, fds = house.ask(CONTROL_QUEUE_SHOW, first)
+        text = "\n".join(m.string() for m in lines)
+        ok(code == 0 and f"id: {first}" in text and "to: <a@far.test> deferred" in text and "not now" in text, "show tells", text)
+        is_(os.pread(fds[0], len(MESSAGE), 256), MESSAGE, "and gives the file")
+        is_(house.ask(CONTROL_QUEUE_SHOW, "0000000000000")[0], 100, "of a message that is there")
+        house.stop()
+        ok((house.directory / "queue/clean").exists(), "a clean stop leaves its mark")
+        house.restart()
+        ok(not (house.directory / "queue/clean").exists(), "which the start takes away")
+        is_([e["state"] for e in house.list()], ["h"], "held is held after a restart")
+        ok(house.agents["remote"].none(), "and not tried")
+        is_(house.ask(CONTROL_QUEUE_RELEASE, "")[:2], (0, "1"), "release")
+        job = house.agents["remote"].job()
+        is_(house.ask(CONTROL_QUEUE_REMOVE, first)[:2], (0, "1"), "remove while an agent has it")
+        is_(house.list(), [], "it is out of the list")
+        job.finish(RETRY)
+        ok(gone(house), "and gone when the agent is through")
+
+
+def many():
+    import time
+    with House("queue.retry-first 1h\n") as house:
+        house.agents["remote"].answer = lambda job: RETRY
+        w, count = house.writer(), 2000
+        for i in range(count):
+            w.open()
+            w.write(MESSAGE)
+            w.recipients([f"u{i}@d{i % 7}.test"])
+            w.commit()
+            w.live()
+            os.close(w.fd)
+        ok(house.wait_for(lambda: all(e["state"] == "d" for e in house.list())), "many are deferred")
+        begun = time.monotonic()
+        entries = house.list()
+        is_(len({e["id"] for e in entries}), count, f"and listed ({(time.monotonic() - begun) * 1000:.0f} ms, reading in Python included)")
+        is_(house.ask(CONTROL_QUEUE_REMOVE, "domain:d3.test")[:2], (0, str(len([i for i in range(count) if i % 7 == 3]))), "removed by domain")
+        house.agents["remote"].answer = lambda job: DONE
+        house.ask(CONTROL_QUEUE_RETRY, "")
+        ok(gone(house), "and flushed")
+
+
+def resolved_goes():
+    with House() as house:
+        house.resolver.silent = True
+        house.write(["a@far.test"])
+        ok(house.wait_for(lambda: house.resolver.asked == ["a@far.test"]), "a question is asked")
+        house.resolver.silent = False
+        house.resolver.lines[-1].shutdown(socket.SHUT_RDWR)
+        house.agents["remote"].job().finish(DONE)
+        ok(gone(house), "and asked again when resolved is replaced")
+
+
+def owners():
+    with House(FAST) as house:
+        house.resolver.book["a@example.test"] = [(MAILBOX, "a@example.test", 5001)]
+        house.resolver.book["b@example.test"] = [(MAILBOX, "b@example.test", 5002)]
+        house.write(["a@example.test", "b@example.test"])
+        for uid in (5001, 5002):
+            ok(house.wait_for(lambda: f"local-{uid}" in house.agents), f"a local is started for uid {uid}")
+            job = house.agents[f"local-{uid}"].job()
+            is_((job.recipients[0]["uid"], len(job.recipients)), (uid, 1), "with its own recipient alone")
+            job.finish(DONE)
+        ok(gone(house), "both are done")
+        is_(house.owner_starts, 2, "each was started once")
+        old = house.agents["local-5001"]
+        old.wire.shutdown(socket.SHUT_RDWR)
+        old.wire.close()
+        for line in list(old.lines):
+            line.shutdown(socket.SHUT_RDWR)
+        house.write(["a@example.test"])
+        ok(house.wait_for(lambda: house.agents["local-5001"] is not old), "a local that has gone is started again")
+        house.agents["local-5001"].job().finish(DONE)
+        ok(gone(house), "and works")
+
+
+def recovery():
+    with House("queue.retry-first 1h\n") as house:
+        remote = house.agents["remote"]
+        waiting = house.write(["a@far.test"])
+        remote.job().finish(RETRY)
+        ok(house.wait_for(lambda: b"\nattempt " in house.path(waiting).read_bytes()), "one waits")
+        fresh = house.write(["b@far.test"])
+        remote.job()
+        damaged = house.write(["c@far.test"])
+        forged = house.write(["d@far.test"])
+        w = house.writer()
+        open_one = w.open()
+        w.write(MESSAGE)
+        torn, torn_writer = None, house.writer()
+        torn = torn_writer.open()
+        torn_writer.write(MESSAGE)
+        torn_writer.recipients(["e@far.test"])
+        torn_writer.commit()
+        house.kill()
+        for id, old, new in ((damaged, b"hello", b"jello"), (forged, b"d@far.test", b"x@far.test"), (torn, b"hello", b"\0\0\0\0\0")):
+            data = house.path(id).read_bytes()
+            house.path(id).write_bytes(data.replace(old, new))
+        with open(house.path(waiting), "ab") as file:
+            file.write(b"done 0 1 2.0.0 - - *0123456789abcdef\nhalf a li")
+        house.restart()
+        is_(house.files(), sorted([waiting, fresh]), "whole messages are live again; open and torn ones are gone")
+        is_(sorted(os.listdir(house.directory / "queue/damaged")), sorted([damaged, forged]), "what was live and is not whole is kept aside")
+        job = house.agents["remote"].job()
+        is_(job.id, fresh, "the fresh one is tried at once")
+        job.finish(DONE)
+        is_([(e["id"], e["state"]) for e in house.list(waiting)], [(waiting, "d")], "the one that waited goes on waiting: a forged record is no record")
+        house.ask(CONTROL_QUEUE_RETRY, "")
+        house.agents["remote"].job().finish(RETRY)
+        ok(house.wait_for(lambda: b"\nattempt 2 " in house.path(waiting).read_bytes()), "its log goes on behind the torn line")
+        log = house.program.log()
+        ok(f"id={torn} event=recover-removed" in log and f"id={open_one} event=recover-removed" in log, "what was removed is in the log")
+        ok(f"warning: id={damaged} event=recover-damaged" in log, "what is damaged is warned of")
+
+
+for test in (local_and_remote, aliases, retries, reports, no_loops, lifetimes, writers, windows, steering, many, resolved_goes, owners,
+             recovery):
+    test()
 done()
