@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/bytes.h"
@@ -212,6 +213,18 @@ static int try_abort_works(void)
 	abort();
 }
 
+/* A worker of a service: the second time is in the sandbox already, and what it then does wrong is still reported. */
+static int try_work_narrowed(void)
+{
+	static const struct sandbox_profile nothing = { 0 };
+
+	for (int i = 0; i < 3; i++)
+		sandbox_enter(&nothing);
+	try_passwd();
+	tzset();
+	return try_work();
+}
+
 static int try_narrow(void)
 {
 	static const struct sandbox_profile nothing = { 0 };
@@ -271,6 +284,7 @@ static const struct {
 	{ "become dumpable", try_dumpable, 0, FAILED },
 	{ "use fewer descriptors", try_more_files, ALL, FAILED },
 	{ "read after narrowing", try_narrow, 0, FAILED },
+	{ "work after narrowing", try_work_narrowed, ALL, FAILED },
 };
 
 static int outcome(const struct sandbox_profile *profile, int (*attempt)(void))
@@ -361,6 +375,11 @@ static void test_report(void)
 		len += (size_t)n;
 	said[len] = '\0';
 	wait(NULL);
+	time_t now = time(NULL);
+	char day[16];
+
+	strftime(day, sizeof day, "%Y-%m-%dT", gmtime(&now));
+	ok(strncmp(said, day, strlen(day)) == 0, "a line of the log begins with the day");
 	snprintf(want, sizeof want, "event=sandbox-violation syscall=%d", (int)SYS_socket);
 	ok(strstr(said, want) != NULL, "what is refused is logged: %s", want);
 }
