@@ -24,6 +24,7 @@ if not os.path.exists("/proc/self/status"):
 FILES = {
     "authd": [(r"/passwords\.cdb$", False)],
     "resolved": [(r"/(users|domains|aliases|routes|access|settings)\.cdb$", False)],
+    "porter": [(r"/tls\.cdb$", False)],
     "keyd": [(r"/keys(/|$)", False)],
     "queued": [(r"/queue(/|$)", True)],
     "pickup": [(r"/drop(/|$)", True)],
