@@ -64,12 +64,18 @@ void addressbook_client(struct addressbook *b, const struct resolve_question *q,
 	struct access access;
 	enum map_result r = access_find_address(&b->access, &q->client, &access);
 
+	a->verdict = RESOLVE_ACCEPT;
 	if (r == MAP_DAMAGED)
 		answer_later(a);
 	else if (r == MAP_FOUND && access.action >= ACCESS_DEFER)
 		answer_access(a, &access, "your address may not send mail here");
+	else if (r == MAP_FOUND)
+		a->verdict = access.action == ACCESS_RELAY ? RESOLVE_RELAY : RESOLVE_ACCEPT;
+	/* The address is in no network that we know: its name decides, if names matter at all. */
+	else if (!q->client_name[0])
+		a->wants_name = b->host_names;
 	else
-		a->verdict = r == MAP_FOUND && access.action == ACCESS_RELAY ? RESOLVE_RELAY : RESOLVE_ACCEPT;
+		access_refuses(b, ACCESS_HOST, q->client_name, a, "your host may not send mail here");
 }
 
 /* Is this mailbox, or an alias that reaches it directly, the address's? */

@@ -34,6 +34,7 @@ struct addressbook {
 	struct map domains, users, aliases, routes, access;
 	const char *mail_domain, *postmaster;
 	char delimiter;    /* of a detail: '+'; 0: none */
+	bool host_names;   /* the access map has names of hosts: the caller asks access_has_names */
 	bool own_senders;  /* accounts send as themselves only */
 	uint16_t smtp_port;
 };

@@ -248,6 +248,7 @@ static void open_maps(void)
 	open_map(&book.aliases, "aliases.cdb");
 	open_map(&book.routes, "routes.cdb");
 	open_map(&book.access, "access.cdb");
+	book.host_names = access_has_names(&book.access, ACCESS_HOST);
 }
 
 static void serve(unsigned number)

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* MAIL and RCPT: who sends, to whom, and whether resolved lets them. */
+#include <unistd.h>
+
 #include "lib/base/log.h"
+#include "lib/base/program.h"
+#include "lib/wire/dns.h"
 #include "smtpd/parameters.h"
 #include "smtpd/session.h"
 
@@ -18,7 +22,30 @@ static bool passes(const struct resolve_answer *a)
 	return a->verdict == RESOLVE_ACCEPT || a->verdict == RESOLVE_RELAY;
 }
 
-/* What the access map says of the client's address: asked once in a session, at its first MAIL. */
+/* The client's name, checked both ways by dnsd.  A name that cannot be found in time is none: name servers of
+ * strangers do not decide whether our mail comes. */
+static void learn_name(struct session *s)
+{
+	static struct dns_answer answer; /* many KB */
+	int *line = &s->worker->dnsd;
+
+	/* Twice: a dnsd that was replaced has closed the line. */
+	for (int turn = 0; turn < 2; turn++) {
+		if (*line < 0 && program_fd("dnsd.dns") >= 0)
+			*line = wire_dial(program_fd("dnsd.dns"), "dns");
+		if (*line < 0)
+			return;
+		if (dns_ask(*line, DNS_NAME, s->name, &answer, NAME_TIMEOUT_MS) == 0) {
+			if (answer.result == DNS_FOUND && answer.host_count)
+				string_copy(s->client_name, sizeof s->client_name, view_of(answer.hosts[0].name));
+			return;
+		}
+		close(*line);
+		*line = -1;
+	}
+}
+
+/* What the access map says of the client: asked once in a session, at its first MAIL. */
 static void learn_client(struct session *s)
 {
 	struct resolve_question q;
@@ -27,6 +54,11 @@ static void learn_client(struct session *s)
 		return;
 	session_question(s, &q);
 	resolve_ask(&s->worker->resolved, RESOLVE_CLIENT, &q, &s->client_verdict);
+	if (s->client_verdict.wants_name) {
+		learn_name(s);
+		session_question(s, &q);
+		resolve_ask(&s->worker->resolved, RESOLVE_CLIENT, &q, &s->client_verdict);
+	}
 	s->client_known = s->client_verdict.verdict != RESOLVE_LATER;
 }
 

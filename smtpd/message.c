@@ -43,6 +43,7 @@ static void begin_message(struct arrival *a)
 	struct received r = {
 		.helo = s->helo,
 		.client = s->connection.client,
+		.client_name = s->client_name,
 		.host = s->settings->host_name,
 		.extended = s->extended,
 		.authenticated = s->account[0] != '\0',

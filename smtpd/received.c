@@ -29,7 +29,12 @@ void received_write(const struct received *r, struct text *out)
 
 	text_add_string(out, "Received: from ");
 	write_helo(r->helo[0] ? r->helo : "unknown", out);
-	text_format(out, " (%s)\r\n\tby %s with %s id %s", net_address_literal(&r->client, literal), r->host,
+	text_add_string(out, " (");
+	if (r->client_name[0]) {
+		write_helo(r->client_name, out);
+		text_add_byte(out, ' ');
+	}
+	text_format(out, "%s)\r\n\tby %s with %s id %s", net_address_literal(&r->client, literal), r->host,
 	            received_with(r), r->id);
 	if (r->tls->on)
 		text_format(out, "\r\n\t(%s %s %u bits)", r->tls->version, r->tls->cipher, r->tls->bits);

@@ -8,6 +8,7 @@
 struct received {
 	const char *helo;
 	struct net_address client;
+	const char *client_name; /* "": not known */
 	const char *host; /* ours */
 	bool extended;    /* EHLO */
 	bool authenticated;

@@ -92,6 +92,7 @@ void session_question(const struct session *s, struct resolve_question *q)
 {
 	*q = (struct resolve_question){ .client = s->connection.client, .submission = session_submits(s) };
 	string_copy(q->account, sizeof q->account, view_of(s->account));
+	string_copy(q->client_name, sizeof q->client_name, view_of(s->client_name));
 }
 
 void transaction_end(struct session *s)

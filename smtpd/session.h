@@ -17,6 +17,7 @@
 
 enum {
 	COMMAND_LINE_MAX = 2048,      /* RFC 5321 section 4.5.3.1.4 and what extensions add: 512 + 26 + 17 + 500 ... */
+	NAME_TIMEOUT_MS = 10000,      /* for the client's name: then it has none */
 	AUTH_LINE_MAX = 12288,        /* RFC 4954 section 4 */
 	HELO_MAX = 255,
 	ERRORS_FREE = 5,              /* refusals before each further one is answered late */
@@ -34,6 +35,7 @@ struct worker {
 	struct spool_writer writer;
 	int resolved;          /* line, -1 */
 	struct auth_line authd;
+	int dnsd;              /* line, -1; asked only where the access map has names of hosts */
 };
 
 /* States in which a command may come; the table holds sets of them. */
@@ -74,6 +76,7 @@ struct session {
 	bool extended;
 	char account[AUTH_ADDRESS_MAX];
 	struct transaction *transaction;
+	char client_name[RESOLVE_HOST_MAX]; /* "": not asked for, or none */
 	bool client_known; /* RESOLVE_CLIENT was asked */
 	struct resolve_answer client_verdict;
 

@@ -26,7 +26,7 @@
 enum { WORKERS_MIN = 2, WORKER_IDLE_MS = 60000 };
 
 static struct settings settings;
-static struct worker worker = { .settings = &settings, .writer = { .queued = -1, .fd = -1 }, .resolved = -1, .authd = { -1, -1 } };
+static struct worker worker = { .settings = &settings, .writer = { .queued = -1, .fd = -1 }, .resolved = -1, .authd = { -1, -1 }, .dnsd = -1 };
 
 /* RFC 5321 section 4.2: the greetings that porter writes, for both kinds of listener. */
 static void announce(int shared_fd)

@@ -218,3 +218,13 @@ enum map_result access_find_name(struct map *m, enum access_name kind, struct vi
 
 	return decode_found(result, value, out);
 }
+
+bool access_has_names(struct map *m, enum access_name kind)
+{
+	struct view key, value, prefix = view_of(names[kind].compiled);
+
+	for (map_rewind(m); map_next(m, &key, &value) == MAP_FOUND;)
+		if (view_starts(key, prefix))
+			return true;
+	return false;
+}

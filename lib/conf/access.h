@@ -34,6 +34,9 @@ struct access {
 enum map_result access_find_address(struct map *m, const struct net_address *address, struct access *out);
 enum map_result access_find_name(struct map *m, enum access_name kind, struct view name, struct access *out);
 
+/* Is there any entry of this kind?  Reads the whole map. */
+bool access_has_names(struct map *m, enum access_name kind);
+
 /* The compiled form of a key of the text; checks it. */
 int access_key(struct view key, struct text *out, struct reason *why);
 int access_parse(struct view text, struct access *out, struct reason *why);

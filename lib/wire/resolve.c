@@ -13,6 +13,7 @@ void resolve_question_put(struct wire_out *out, enum resolve_type type, const st
 	wire_begin(out, (unsigned char)type);
 	wire_put_u32(out, q->question);
 	wire_put_address(out, &q->client);
+	wire_put_string(out, q->client_name);
 	wire_put_byte(out, q->submission);
 	wire_put_string(out, q->account);
 	wire_put_string(out, q->sender);
@@ -23,6 +24,7 @@ bool resolve_question_get(struct wire_in *in, struct resolve_question *q)
 {
 	q->question = wire_get_u32(in);
 	wire_get_address(in, &q->client);
+	wire_get_string(in, q->client_name, sizeof q->client_name);
 	q->submission = wire_get_bool(in);
 	wire_get_string(in, q->account, sizeof q->account);
 	wire_get_string(in, q->sender, sizeof q->sender);
@@ -46,6 +48,7 @@ void resolve_answer_put(struct wire_out *out, const struct resolve_answer *a)
 	wire_put_byte(out, (uint8_t)a->verdict);
 	wire_put_string(out, a->status);
 	wire_put_string(out, a->text);
+	wire_put_byte(out, a->wants_name);
 	wire_put_string(out, a->normal);
 }
 
@@ -57,6 +60,7 @@ bool resolve_answer_get(struct wire_in *in, struct resolve_answer *a)
 	a->verdict = (enum resolve_verdict)verdict;
 	wire_get_string(in, a->status, sizeof a->status);
 	wire_get_string(in, a->text, sizeof a->text);
+	a->wants_name = wire_get_bool(in);
 	wire_get_string(in, a->normal, sizeof a->normal);
 	return wire_end(in) && verdict <= RESOLVE_LATER && one_line(a->status) && one_line(a->text) && one_line(a->normal);
 }

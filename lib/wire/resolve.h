@@ -25,6 +25,7 @@ enum { RESOLVE_ADDRESS_MAX = 320, RESOLVE_TEXT_MAX = 256, RESOLVE_HOPS_MAX = 16,
 struct resolve_question {
 	uint32_t question;        /* comes back in the answer */
 	struct net_address client;
+	char client_name[RESOLVE_HOST_MAX]; /* checked both ways; "" when not asked for or not known */
 	bool submission;          /* came by 587/465 or the local socket */
 	char account[RESOLVE_ADDRESS_MAX]; /* authenticated as; "" when not */
 	char sender[RESOLVE_ADDRESS_MAX], recipient[RESOLVE_ADDRESS_MAX]; /* normalised; "" where not asked, and for <> */
@@ -42,6 +43,7 @@ struct resolve_answer {
 	enum resolve_verdict verdict;
 	char status[16];                /* enhanced status code (RFC 3463) */
 	char text[RESOLVE_TEXT_MAX];    /* one line without CR LF, for the client */
+	bool wants_name;                  /* RESOLVE_CLIENT: names are in the access map; ask again with client_name */
 	char normal[RESOLVE_ADDRESS_MAX]; /* the address as the house writes it (domain alias resolved) */
 };
 

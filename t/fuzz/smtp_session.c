@@ -79,7 +79,7 @@ void spool_abandon(struct spool_writer *w)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct settings settings;
-	struct worker worker = { .settings = &settings, .resolved = -1, .writer = { .queued = -1, .fd = -1 }, .authd = { -1, -1 } };
+	struct worker worker = { .settings = &settings, .resolved = -1, .writer = { .queued = -1, .fd = -1 }, .authd = { -1, -1 }, .dnsd = -1 };
 	struct connection c = { .service = size && data[0] == 'S' ? CONNECTION_SUBMISSION : CONNECTION_SMTP,
 		                .client = { .family = 4, .bytes = { 192, 0, 2, 1 } }, .token = -1, .tls.on = true };
 	int fd[2];

@@ -23,6 +23,7 @@ RESOLVE_CLIENT, RESOLVE_SENDER, RESOLVE_RECIPIENT, RESOLVE_VERDICT = 16, 17, 18,
 ACCEPT, RELAY, REJECT, LATER = 0, 1, 2, 3
 (SPOOL_OPEN, SPOOL_FILE, SPOOL_RECIPIENT, SPOOL_COMMIT, SPOOL_COMMITTED, SPOOL_LIVE, SPOOL_ACCEPTED, SPOOL_ABANDON,
  SPOOL_REFUSED) = range(16, 25)
+DNS_NAME, DNS_HOSTS = 18, 19
 AUTH_BEGIN, AUTH_ANSWER, AUTH_CANCEL, AUTH_CHALLENGE, AUTH_RESULT = range(16, 21)
 SPOOL_OFFSET = 256
 
@@ -119,7 +120,7 @@ class Resolver:
 
     def __init__(self):
         self.client_verdict = (ACCEPT, "", "")
-        self.questions = []
+        self.questions, self.names, self.wants_name = [], [], False
 
     def verdict(self, kind, client, account, sender, recipient):
         if kind == RESOLVE_CLIENT:
@@ -137,12 +138,25 @@ class Resolver:
 
     def serve(self, line):
         while (packet := receive(line)) is not None:
-            number, client, _ = packet.u32(), packet.address()[0], packet.byte()
+            number, client, name, _ = packet.u32(), packet.address()[0], packet.string(), packet.byte()
             account, sender, recipient = packet.string(), packet.string(), packet.string()
             packet.end()
             self.questions.append((packet.kind, account, sender, recipient))
+            self.names.append(name)
+            wants_name = packet.kind == RESOLVE_CLIENT and self.wants_name and not name
             verdict, status, text = self.verdict(packet.kind, client, account, sender, recipient)
-            send(line, Out(RESOLVE_VERDICT).u32(number).byte(verdict).view(status).view(text).view(recipient))
+            send(line, Out(RESOLVE_VERDICT).u32(number).byte(verdict).view(status).view(text).byte(wants_name).view(recipient))
+
+
+class Names:
+    """dnsd: the name of every address is client.far.test."""
+
+    def serve(self, line):
+        while (packet := receive(line)) is not None:
+            if packet.kind != DNS_NAME:
+                raise ValueError("smtpd asks for names only")
+            out = Out(DNS_HOSTS).byte(0).view("").u32(60).byte(1).u16(0).byte(0).view("client.far.test").byte(0)
+            send(line, out)
 
 
 class Passwords:
@@ -236,7 +250,7 @@ class Smtp:
         wires = {"generation": generation, "porter.connection": theirs}
         self.queue, self.resolver, self.passwords = Queue(self.directory), Resolver(), Passwords()
         for name, protocol, peer in (("queued.spool", "spool", self.queue), ("resolved.resolve", "resolve", self.resolver),
-                                     ("authd.auth", "auth", self.passwords)):
+                                     ("authd.auth", "auth", self.passwords), ("dnsd.dns", "dns", Names())):
             mine, wires[name] = wirehouse.pair()
             serve(mine, protocol, peer.serve)
         self.program = wirehouse.Program("smtpd/smtpd", wires, self.directory)

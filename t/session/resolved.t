@@ -26,10 +26,10 @@ MAPS = {
 
 
 def ask(line, kind, client="203.0.113.1", account="", sender="", recipient=""):
-    send(line, Out(kind).u32(7).address(client).byte(0).view(account).view(sender).view(recipient))
+    send(line, Out(kind).u32(7).address(client).view("").byte(0).view(account).view(sender).view(recipient))
     answer = receive(line)
     number, verdict = answer.u32(), VERDICTS[answer.byte()]
-    status, text, normal = answer.string(), answer.string(), answer.string()
+    status, text, _, normal = answer.string(), answer.string(), answer.byte(), answer.string()
     answer.end()
     return (number, verdict, status, text, normal)
 

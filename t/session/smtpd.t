@@ -398,6 +398,12 @@ def relaying(house):
     client.ask("EHLO me.test")
     is_(client.ask("MAIL FROM:<a@far.test>"), "550 5.7.1 not you", "a client that the access map refuses")
     house.resolver.client_verdict = (0, "", "")
+    house.resolver.wants_name = True
+    is_(deliver(house, "x: y\r\n\r\n")[:3], "250", "a client whose name is wanted")
+    house.resolver.wants_name = False
+    ok("client.far.test" in house.resolver.names, "resolved is told it")
+    ok(house.queue.messages[-1].bytes.startswith(b"Received: from me.test (client.far.test [192.0.2.9])\r\n"),
+       "and it is in the Received line", house.queue.messages[-1].bytes[:80])
 
 
 def main():

@@ -129,6 +129,7 @@ static const struct row routes[] = {
 };
 static const struct row access_rows[] = {
 	{ "192.0.2.0/24", "relay" }, { "192.0.2.66", "reject not from this machine" }, { "198.51.100.0/24", "defer 4.7.1 later" },
+	{ "host:.dialup.test", "reject" }, { "host:good.dialup.test", "allow" },
 	{ "from:spam@evil.test", "reject 5.7.1 go away" }, { "from:.bad.test", "reject" }, { "to:old@a.test", "reject 5.1.6 moved" },
 	{ NULL, NULL },
 };
@@ -140,6 +141,8 @@ static void open_book(void)
 	make_map(&book.aliases, aliases, false, compile_alias);
 	make_map(&book.routes, routes, false, route_compile);
 	make_map(&book.access, access_rows, true, compile_access);
+	book.host_names = access_has_names(&book.access, ACCESS_HOST);
+	ok(book.host_names && !access_has_names(&book.routes, ACCESS_HOST), "the access map has names of hosts");
 	book.mail_domain = "a.test";
 	book.postmaster = "post@a.test";
 	book.delimiter = '+';
@@ -174,22 +177,36 @@ static struct resolve_question asked(const char *client, const char *account, co
 static void clients(void)
 {
 	static const struct {
-		const char *client, *want;
+		const char *client, *name, *want;
+		bool wants_name;
 	} cases[] = {
-		{ "203.0.113.1", "accept" },
-		{ "192.0.2.1", "relay" },
-		{ "192.0.2.66", "reject 5.7.1 not from this machine" },
-		{ "198.51.100.9", "later 4.7.1 later" },
-		{ "2001:db8::9", "accept" },
+		{ "203.0.113.1", "", "accept", true },
+		{ "203.0.113.1", "x.dialup.test", "reject 5.7.1 your host may not send mail here", false },
+		{ "203.0.113.1", "Good.dialup.test", "accept", false },
+		{ "203.0.113.1", "other.test", "accept", false },
+		{ "192.0.2.1", "", "relay", false },
+		{ "192.0.2.1", "x.dialup.test", "relay", false },
+		{ "192.0.2.66", "", "reject 5.7.1 not from this machine", false },
+		{ "198.51.100.9", "", "later 4.7.1 later", false },
+		{ "2001:db8::9", "", "accept", true },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct resolve_question q = asked(cases[i].client, "", "", "");
 		struct resolve_answer a = { 0 };
 
+		string_copy(q.client_name, sizeof q.client_name, view_of(cases[i].name));
 		addressbook_client(&book, &q, &a);
-		is_string(said(&a), cases[i].want, "client %s", cases[i].client);
+		is_string(said(&a), cases[i].want, "client %s %s", cases[i].client, cases[i].name);
+		ok(a.wants_name == cases[i].wants_name, "its name is %sasked for", a.wants_name ? "" : "not ");
 	}
+	struct resolve_question q = asked("203.0.113.1", "", "", "");
+	struct resolve_answer a = { 0 };
+
+	book.host_names = false;
+	addressbook_client(&book, &q, &a);
+	ok(!a.wants_name, "without names in the map nobody is asked for one");
+	book.host_names = true;
 }
 
 static void senders(void)

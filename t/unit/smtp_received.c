@@ -7,7 +7,7 @@
 static void received_lines(void)
 {
 	struct connection_tls clear = { 0 }, tls = { .on = true, .version = "TLSv1.3", .cipher = "AES", .bits = 256 };
-	struct received r = { .helo = "me.test", .host = "mx.test", .tls = &clear, .id = "ID", .recipient = "b@a.test" };
+	struct received r = { .helo = "me.test", .client_name = "", .host = "mx.test", .tls = &clear, .id = "ID", .recipient = "b@a.test" };
 	struct text out;
 
 	net_address_parse(VIEW("2001:db8::1"), &r.client);
@@ -25,6 +25,11 @@ static void received_lines(void)
 	is_string(received_with(&r), "ESMTPSA", "ESMTPSA");
 	r.authenticated = false;
 	is_string(received_with(&r), "ESMTPS", "ESMTPS");
+	r.client_name = "c.test";
+	text_clear(&out);
+	received_write(&r, &out);
+	ok(view_starts(text_view(&out), VIEW("Received: from me.test (c.test [IPv6:2001:db8::1])\r\n")), "with the client's name");
+	r.client_name = "";
 	r.helo = "evil) by x; \"(\\\x01\xff";
 	r.recipient = "";
 	text_clear(&out);

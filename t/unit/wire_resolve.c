@@ -58,12 +58,13 @@ static void targets(struct wire_out *out)
 int main(void)
 {
 	struct wire_out out = { 0 };
-	struct resolve_question q = { 7, { .family = 4, .bytes = { 192, 0, 2, 1 } }, true, "me@a.test", "me@a.test", "you@b.test" };
-	struct resolve_answer a = { 7, RESOLVE_REJECT, "5.1.1", "no such mailbox", "you@b.test" };
+	struct resolve_question q = { 7, { .family = 4, .bytes = { 192, 0, 2, 1 } }, "host.test", true, "me@a.test", "me@a.test", "you@b.test" };
+	struct resolve_answer a = { 7, RESOLVE_REJECT, "5.1.1", "no such mailbox", true, "you@b.test" };
 
 	resolve_question_put(&out, RESOLVE_RECIPIENT, &q);
 	torn("a question", &out, get_question);
 	ok(again(&out, get_question) && question.submission && strcmp(question.recipient, q.recipient) == 0 &&
+	       strcmp(question.client_name, "host.test") == 0 &&
 	       net_address_equal(&question.client, &q.client),
 	   "every field of a question came through");
 	resolve_answer_put(&out, &a);
