@@ -431,9 +431,8 @@ uint32_t scan_range(struct folder *f, uint32_t below, uint32_t above, struct rec
 	struct scan s = { 0 };
 	uint32_t count = 0;
 
-	if (list(&s, f->cur, false, NULL) == 0)
-		if (s.count)
-			qsort(s.found, s.count, sizeof *s.found, by_uid);
+	if (list(&s, f->cur, false, NULL) == 0 && s.count)
+		qsort(s.found, s.count, sizeof *s.found, by_uid);
 	for (uint32_t i = 0; i < s.count && count < max; i++) {
 		const struct found *e = &s.found[i];
 

@@ -18,17 +18,19 @@ static char box_root[64], box_home[100];
 static struct store *box;
 static struct reason box_why;
 
-__attribute__((unused)) static void box_shell(const char *format, ...)
+__attribute__((unused)) static bool box_shell(const char *format, ...)
 {
-	char command[600];
+	char command[900];
 	va_list list;
 
 	va_start(list, format);
 	int used = snprintf(command, sizeof command, "cd %s/Maildir && ", box_home);
 	vsnprintf(command + used, sizeof command - (size_t)used, format, list);
 	va_end(list);
-	if (system(command) != 0)
-		printf("# failed: %s\n", command);
+	if (system(command) == 0)
+		return true;
+	printf("# failed: %s\n", command);
+	return false;
 }
 
 __attribute__((unused)) static void box_make(uint64_t quota_bytes)
