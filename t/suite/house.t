@@ -65,10 +65,12 @@ with House() as house:
     house.wait_for("delivery to the new user", lambda: any((house.mailbox("new") / "new").glob("*")))
     ok(True, "the new user gets mail without a restart")
 
-    conf.write_text(conf.read_text() + "not a valid line\n")
+    good_text = conf.read_text()
+    conf.write_text(good_text + "not a valid line\n")
     bad = house.posthouse("build")
     ok(bad.returncode != 0 and "users.map:" in bad.stdout + bad.stderr, "a mistake is told with file and line", bad.stdout + bad.stderr)
     ok(can_send(house), "and the running generation goes on")
+    conf.write_text(good_text)
 
     master = int(house.env["MASTER_PID"])
     children = pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()
