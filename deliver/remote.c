@@ -196,7 +196,7 @@ static void find_candidates(const struct job *job, struct candidates *all)
 static void let_go(void)
 {
 	conversation_close(&kept);
-	kept_key[0] = '\0';
+	kept_key[0] = kept.host[0] = kept.address[0] = '\0';
 }
 
 static bool open_one(const struct candidate *to, const struct job *job, struct reply *reply)
@@ -253,10 +253,10 @@ static void deliver(const struct job *job, const struct job_recipient *recipient
 			string_copy(kept_key, sizeof kept_key, view_of(key));
 			if (conversation_send(&kept, job, recipients, count, &limits, results, &all.trouble))
 				return;
-			let_go();
 		}
 		log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", job->id, log_quote(view_of(all.rows[i].host)),
 		         kept.address, all.trouble.text);
+		let_go();
 	}
 	fail_all(results, count, &all.trouble, true);
 }

@@ -213,7 +213,7 @@ static void route_question(const char *domain, struct dns_answer *answer)
 {
 	struct lookup_records exchanges;
 	enum dns_result result = is_localhost(domain) ? DNS_NO_HOST : query(domain, ns_t_mx, &exchanges);
-	bool later = false;
+	bool later = false, reachable = false;
 
 	if (result == DNS_LATER) {
 		give(answer, DNS_LATER, domain, "the name servers do not answer");
@@ -233,17 +233,20 @@ static void route_question(const char *domain, struct dns_answer *answer)
 	}
 	answer->ttl_s = exchanges.ttl_s;
 	order_exchanges(&exchanges);
+	/* Hosts without an address stay in the answer: that we are among them is how remote sees a loop. */
 	for (unsigned i = 0; i < exchanges.count && answer->host_count < DNS_HOSTS_MAX; i++) {
 		struct dns_host *host = &answer->hosts[answer->host_count];
 
 		*host = (struct dns_host){ .preference = exchanges.rows[i].preference };
 		string_copy(host->name, sizeof host->name, view_of(exchanges.rows[i].name));
-		result = host->name[0] ? find_addresses(host, answer) : DNS_NO_HOST;
+		if (host->name[0] == '\0')
+			continue;
+		result = find_addresses(host, answer);
 		later = later || result == DNS_LATER;
-		if (result == DNS_FOUND)
-			answer->host_count++;
+		reachable = reachable || result == DNS_FOUND;
+		answer->host_count++;
 	}
-	if (answer->host_count == 0)
+	if (!reachable)
 		give(answer, later ? DNS_LATER : DNS_NO_HOST, domain, "none of its mail hosts has an address");
 }
 

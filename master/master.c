@@ -33,7 +33,7 @@
 #include "lib/conf/generation.h"
 #include "lib/wire/house.h"
 
-enum { STAGE_PATIENCE_MS = 10000, DESCRIPTORS_WANTED = 65536 };
+enum { STAGE_PATIENCE_MS = 10000, DESCRIPTORS_WANTED = 262144 };
 
 struct master master = { .ready_fd = -1, .log_socket = -1, .keys = -1, .submit = -1, .generation = -1 };
 
@@ -139,11 +139,12 @@ static void open_directories(void)
 	master.keys = open(keys, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* Each client is a descriptor of porter's; root may raise its own bound, others take what they are given. */
 static void raise_limits(void)
 {
-	struct rlimit r;
+	struct rlimit r, wanted = { DESCRIPTORS_WANTED, DESCRIPTORS_WANTED };
 
-	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= DESCRIPTORS_WANTED || setrlimit(RLIMIT_NOFILE, &wanted) == 0)
 		return;
 	r.rlim_cur = r.rlim_max < DESCRIPTORS_WANTED ? r.rlim_max : DESCRIPTORS_WANTED;
 	if (setrlimit(RLIMIT_NOFILE, &r) < 0)

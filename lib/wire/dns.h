@@ -33,7 +33,7 @@ struct dns_host {
 	unsigned address_count;
 };
 
-/* Hosts by preference, equal preferences shuffled by dnsd. */
+/* Hosts by preference, equal preferences shuffled by dnsd; one may be without an address, not all. */
 struct dns_answer {
 	enum dns_result result;
 	char text[256]; /* why, when not DNS_FOUND: for log and report */

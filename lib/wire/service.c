@@ -19,7 +19,7 @@ enum { CRASH_PAUSE_MS = 1000 };
 
 /* ---- the worker ---- */
 
-static volatile sig_atomic_t worker_stopping, worker_busy;
+static volatile sig_atomic_t worker_stopping, worker_terminated, worker_busy;
 static volatile int worker_hub = -1, worker_session = -1;
 
 /* Shutting a descriptor down is safe in a handler and has no race with a read about to block. */
@@ -28,6 +28,7 @@ static void on_worker_signal(int number)
 	int kept_errno = errno;
 
 	worker_stopping = 1;
+	worker_terminated = worker_terminated || number == SIGTERM;
 	if (!worker_busy && worker_hub >= 0)
 		shutdown(worker_hub, SHUT_RDWR);
 	if (number == SIGTERM && worker_session >= 0)
@@ -38,13 +39,13 @@ static void on_worker_signal(int number)
 void service_session(int fd)
 {
 	worker_session = fd;
-	if (fd >= 0 && worker_stopping)
+	if (fd >= 0 && worker_terminated)
 		shutdown(fd, SHUT_RD);
 }
 
 bool service_stopping(void)
 {
-	return worker_stopping;
+	return worker_terminated;
 }
 
 static void worker_signals(void)

@@ -50,7 +50,7 @@ void service_run(const struct service *service) __attribute__((noreturn));
 
 /* The client socket of the session in work, -1 at its end (see above). */
 void service_session(int fd);
-/* Has the worker been told to stop?  For loops that are not waiting for a client. */
+/* Has the worker been told to stop (SIGTERM: not by a reload)?  For loops that are not waiting for a client. */
 bool service_stopping(void);
 
 #endif
