@@ -10,6 +10,7 @@
 """
 import os
 import pathlib
+import re
 import shutil
 import smtplib
 import ssl
@@ -68,6 +69,16 @@ def corpus(every=1):
     return found
 
 
+def complete(messages):
+    """Those that submission has nothing to mend in."""
+    def has(data, pattern):
+        return re.search(pattern, data.partition(b"\r\n\r\n")[0] + b"\r\n")
+
+    return {name: data for name, data in messages.items()
+            if has(data, rb"(?im)^from:(.*\r\n[ \t])*.*@") and has(data, rb"(?im)^date:") and has(data, rb"(?im)^message-id:")
+            and not has(data, rb"(?im)^(bcc|resent-bcc|return-path):")}
+
+
 def write_files(place, messages):
     """One file a message; their paths by name."""
     place.mkdir(exist_ok=True)
@@ -114,7 +125,7 @@ def same(what, got, messages, trace=TRACE, but=()):
     missing = sorted(set(messages) - set(found))
     detail = f"{len(got)} came out, {len(messages)} went in; missing or altered: {missing[:20]}"
     if strange:
-        detail += f"\nthe first that came out altered:\n{strange[0][:1500]!r}"
+        detail += f"\nthe first that came out altered:\n{strange[0][:600]!r}"
     double = len([name for name in found if name]) - len(set(found) - {None})
     return ok(len(got) == len(messages) and set(missing) <= set(but) and not double, what, detail)
 
@@ -205,6 +216,8 @@ class Home:
     def run(self, *words, text=True, environment=None, seconds=RUN_SECONDS, **more):
         if "input" not in more and "stdin" not in more:
             more["stdin"] = subprocess.DEVNULL
+        if text:
+            more["errors"] = "replace"
         return subprocess.run([str(word) for word in words], capture_output=True, text=text, cwd=self.directory,
                               env={**self.environment(), **(environment or {})}, timeout=seconds, **more)
 
