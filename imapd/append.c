@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* APPEND (RFC 3501 section 6.3.11) with APPENDUID (RFC 4315 section 3): the literal goes to the file as it comes. */
+#include <string.h>
+
 #include "imapd/command.h"
 #include "imapd/flags.h"
 #include "lib/mail/date.h"
@@ -7,6 +9,14 @@
 struct append {
 	struct flags flags;
 	int64_t date_s; /* -1: now */
+};
+
+/* What came. */
+struct arrival {
+	bool clean; /* nothing stood behind the literal */
+	bool nul;   /* a NUL in it, which no literal may hold (RFC 3501 section 9, CHAR8) */
+	enum store_result result;
+	struct reason why;
 };
 
 /* [flags] [date-time], and nothing else, before the literal. */
@@ -31,10 +41,9 @@ static const char *read_options(struct folder *to, const struct argument *a, str
 	return fault != NULL || a == NULL ? fault : "APPEND: the arguments are not valid";
 }
 
-/* The literal's bytes and the end of the command's line.  false: the session is over.
- * *result: what the store said; what it no longer wants is still read. */
-static bool take_message(struct session *s, struct folder_append *append, enum store_result *result, bool *clean,
-                         struct reason *why)
+/* The literal's bytes and the end of the command's line; what the store no longer wants is still read.
+ * false: the session is over. */
+static bool take_message(struct session *s, struct folder_append *append, struct arrival *a)
 {
 	uint64_t left = s->parser.literal_bytes;
 	struct view bytes, line;
@@ -43,44 +52,51 @@ static bool take_message(struct session *s, struct folder_append *append, enum s
 	while (left) {
 		if (!session_some(s, left, &bytes))
 			return false;
-		if (*result == STORE_OK)
-			*result = folder_append_write(append, bytes, why);
+		a->nul |= memchr(bytes.data, '\0', bytes.len) != NULL;
+		if (a->result == STORE_OK && !a->nul)
+			a->result = folder_append_write(append, bytes, &a->why);
 		left -= bytes.len;
 	}
 	if (!session_line(s, SESSION_LINE_MAX, &line, &good))
 		return false;
-	*clean = good && line.len == 0;
+	a->clean = good && line.len == 0;
 	return true;
+}
+
+static void finish(struct session *s, struct folder *to, struct folder_append **append, const struct append *options,
+                   struct arrival *a)
+{
+	uint32_t uid = 0;
+
+	if (a->result == STORE_OK && a->clean && !a->nul)
+		a->result = folder_append_finish(append, options->flags.system, options->flags.keywords, options->date_s,
+		                                 &uid, &a->why);
+	folder_append_abort(append);
+	if (!a->clean)
+		session_bad(s, "APPEND: something stands behind the message");
+	else if (a->nul)
+		session_bad(s, "APPEND: a NUL in the message");
+	else if (a->result != STORE_OK)
+		session_store_no(s, a->result, &a->why, NULL);
+	else
+		session_ok(s, "[APPENDUID %u %u] Append completed", folder_uidvalidity(to), uid);
 }
 
 static void receive(struct session *s, struct folder *to, const struct append *options)
 {
 	struct folder_append *append = NULL;
-	struct reason why;
-	bool clean = true;
-	uint32_t uid = 0;
-	enum store_result result = folder_append_begin(to, s->parser.literal_bytes, &append, &why);
+	struct arrival a = { 0 };
 
-	if (result != STORE_OK) {
-		session_store_no(s, result, &why, NULL);
+	a.result = folder_append_begin(to, s->parser.literal_bytes, &append, &a.why);
+	if (a.result != STORE_OK) {
+		session_store_no(s, a.result, &a.why, NULL);
 		return;
 	}
 	session_take_literal(s);
-	if (!take_message(s, append, &result, &clean, &why)) {
-		folder_append_abort(&append);
-		return;
-	}
-	if (result != STORE_OK || !clean) {
-		folder_append_abort(&append);
-	} else {
-		result = folder_append_finish(&append, options->flags.system, options->flags.keywords, options->date_s, &uid, &why);
-	}
-	if (!clean)
-		session_bad(s, "APPEND: something stands behind the message");
-	else if (result != STORE_OK)
-		session_store_no(s, result, &why, NULL);
+	if (take_message(s, append, &a))
+		finish(s, to, &append, options, &a);
 	else
-		session_ok(s, "[APPENDUID %u %u] Append completed", folder_uidvalidity(to), uid);
+		folder_append_abort(&append);
 }
 
 void append_run(struct session *s, struct argument *a)

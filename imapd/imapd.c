@@ -27,7 +27,13 @@
 #include "lib/mail/charset.h"
 #include "lib/wire/service.h"
 
-enum { QUIT_WHEN_IDLE_MS = 600000, DESCRIPTORS_MAX = 256 };
+enum {
+	QUIT_WHEN_IDLE_MS = 600000,
+	DESCRIPTORS_MAX = 256,
+	/* Of one session, address space beside a message that is mapped: the index of a large mailbox, and what a
+	 * search decodes. */
+	MEMORY_MAX_BYTES = 1 << 30
+};
 
 static struct settings settings;
 
@@ -38,6 +44,7 @@ static void shut_in(const char *home)
 		.promises = SANDBOX_FILES | SANDBOX_NOTIFY,
 		.paths = { { home, true } },
 		.descriptors_max = DESCRIPTORS_MAX,
+		.memory_max = MEMORY_MAX_BYTES + settings.message_size_max_bytes,
 	};
 
 	sandbox_enter(&profile);
@@ -91,6 +98,7 @@ static void work(struct wire_in *in, int hub)
 	stream_preload(&s.stream, s.who.pending);
 	serve(&s);
 	stream_close(&s.stream);
+	text_free(&s.tagged);
 	/* `token` stays open to here: its end tells porter that the session is over. */
 	if (s.who.token >= 0)
 		close(s.who.token);
