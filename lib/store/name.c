@@ -55,9 +55,10 @@ static void parse_suffix(struct view letters, struct message_name *out)
 	}
 }
 
+/* From the last ":2,": a stem that another program ended with ":2" would make one with the fields behind it. */
 static struct view cut_suffix(struct view *name)
 {
-	for (size_t i = 0; i + 3 <= name->len; i++)
+	for (size_t i = name->len < 3 ? 0 : name->len - 2; i-- > 0;)
 		if (memcmp(name->data + i, ":2,", 3) == 0) {
 			struct view letters = view_skip(*name, i + 3);
 
@@ -85,7 +86,8 @@ bool name_parse(struct view name, struct message_name *out)
 	bool first = true;
 
 	*out = (struct message_name){ 0 };
-	if (name.len == 0 || name.data[0] == '.' || name.len > NAME_BYTES_MAX)
+	if (name.len == 0 || name.data[0] == '.' || name.len > NAME_BYTES_MAX || view_find(name, '\0') < name.len ||
+	    view_find(name, '/') < name.len)
 		return false;
 	parse_suffix(cut_suffix(&rest), out);
 	if (rest.len == 0)
