@@ -175,5 +175,6 @@ void model_check_domains(struct model *m)
 			check_alias_domain(m, map->entries[i], d);
 	}
 	if (map->count == 0)
-		problem_warning(&m->problems, map->source.path, 0, "no domain: no mail is for this machine; posthouse domain add NAME");
+		problem_warning(&m->problems, map->source.path, 0,
+		                "no domain: no mail is for this machine; posthouse domain add NAME");
 }

@@ -237,3 +237,16 @@ int edits_commit(struct edits *e)
 	model_free(&m);
 	return code;
 }
+
+int edits_run(const char *confdir, int (*work)(struct edits *e, void *context, struct reason *why), void *context)
+{
+	struct edits e;
+	struct reason why;
+
+	if (edits_begin(&e, confdir, &why) != 0)
+		return command_fail(EXIT_TEMPORARY, &why);
+	int code = work(&e, context, &why) == 0 ? edits_commit(&e) : command_fail(EXIT_PERMANENT, &why);
+
+	edits_end(&e);
+	return code;
+}

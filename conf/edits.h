@@ -41,5 +41,7 @@ void edit_replace(struct edit *f, struct view text);
 /* Checks, writes, compiles, tells the running house; says what happened; an exit code. */
 int edits_commit(struct edits *e);
 void edits_end(struct edits *e);
+/* All of it: begin, work (0, or -1 with a reason), commit, end; an exit code. */
+int edits_run(const char *confdir, int (*work)(struct edits *e, void *context, struct reason *why), void *context);
 
 #endif

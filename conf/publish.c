@@ -104,13 +104,18 @@ static int write_contents(const struct model *m, int file, struct cdb_make *make
 	return write_map(m, (enum map_id)file, make);
 }
 
+static const char *file_word(int file)
+{
+	return file == FILE_SETTINGS ? "settings" : file == FILE_CERTIFICATES ? "tls" : map_kinds[file].name;
+}
+
 static int write_file(const struct model *m, struct generation_writer *w, int file, struct reason *why)
 {
 	struct cdb_make make;
 	struct text name;
 
 	text_init(&name, 64);
-	text_format(&name, "%s.cdb", file == FILE_SETTINGS ? "settings" : file == FILE_CERTIFICATES ? "tls" : map_kinds[file].name);
+	text_format(&name, "%s.cdb", file_word(file));
 	int fd = generation_create(w, name.data, file < MAPS ? map_kinds[file].mode : 0644, why), result = -1;
 
 	if (fd >= 0) {

@@ -142,107 +142,116 @@ static void home_for_new_user(const struct command *c, const char *address)
 
 /* ---- verbs ---- */
 
-static int add_in(struct edits *e, const char *address, int argc, char **argv, enum password_way way,
-                  char generated[PASSWORD_MAX + 1], struct reason *why)
+/* What was asked for, and the password that was made. */
+struct request {
+	const char *address;
+	int argc; /* the words behind the address */
+	char **argv;
+	enum password_way way;
+	char generated[PASSWORD_MAX + 1];
+};
+
+static struct request request_of(int argc, char **argv)
 {
+	return (struct request){ .address = argv[0], .argc = argc - 1, .argv = argv + 1 };
+}
+
+/* Runs the work; on success prints the password that was made. */
+static int run_request(const struct command *c, struct request *r,
+                       int (*work)(struct edits *e, void *context, struct reason *why))
+{
+	int code = edits_run(c->confdir, work, r);
+
+	if (code == EXIT_DONE && r->generated[0])
+		printf("%s\n", r->generated);
+	sodium_memzero(r->generated, sizeof r->generated);
+	return code;
+}
+
+static int no_user(const char *address, struct reason *why)
+{
+	return fail(why, "there is no user %s in users.map", address);
+}
+
+static int add_in(struct edits *e, void *context, struct reason *why)
+{
+	struct request *r = context;
 	struct edit *users = edits_open(e, MAP_USERS, why); /* first: a user may be without a password */
 	struct text words;
 
 	text_init(&words, 1 << 16);
-	int found = users != NULL ? edit_get(e, users, view_of(address), &words, why) : -1;
+	int found = users != NULL ? edit_get(e, users, view_of(r->address), &words, why) : -1;
 
 	if (found > 0)
-		found = fail(why, "there is a user %s already; posthouse user set or passwd changes it", address);
+		found = fail(why, "there is a user %s already; posthouse user set or passwd changes it", r->address);
 	if (found == 0) {
 		text_clear(&words);
-		join_words(argc, argv, &words);
-		found = edit_set(e, users, view_of(address), text_view(&words), why);
+		join_words(r->argc, r->argv, &words);
+		found = edit_set(e, users, view_of(r->address), text_view(&words), why);
 	}
 	text_free(&words);
 	if (found != 0)
 		return -1;
-	return way == WAY_NONE ? 0 : set_password(e, address, way, generated, why);
+	return r->way == WAY_NONE ? 0 : set_password(e, r->address, r->way, r->generated, why);
 }
 
 static int user_add(const struct command *c, int argc, char **argv)
 {
-	struct edits e;
+	struct request r = request_of(argc, argv);
 	struct reason why;
-	enum password_way way;
-	char generated[PASSWORD_MAX + 1] = "";
-	const char *address = argv[0];
 
-	argc--, argv++;
-	if (take_options(&argc, argv, &way, &why) != 0)
+	if (take_options(&r.argc, r.argv, &r.way, &why) != 0)
 		return command_fail(EXIT_PERMANENT, &why);
-	if (edits_begin(&e, c->confdir, &why) != 0)
-		return command_fail(EXIT_TEMPORARY, &why);
-	int code = add_in(&e, address, argc, argv, way, generated, &why) == 0 ? edits_commit(&e)
-	                                                                      : command_fail(EXIT_PERMANENT, &why);
+	int code = run_request(c, &r, add_in);
 
-	edits_end(&e);
-	if (code == EXIT_DONE) {
-		home_for_new_user(c, address);
-		if (generated[0])
-			printf("%s\n", generated);
-	}
-	sodium_memzero(generated, sizeof generated);
+	if (code == EXIT_DONE)
+		home_for_new_user(c, r.address);
 	return code;
+}
+
+static int passwd_in(struct edits *e, void *context, struct reason *why)
+{
+	struct request *r = context;
+
+	return set_password(e, r->address, r->way, r->generated, why);
 }
 
 static int user_passwd(const struct command *c, int argc, char **argv)
 {
-	struct edits e;
+	struct request r = request_of(argc, argv);
 	struct reason why;
-	enum password_way way;
-	char generated[PASSWORD_MAX + 1] = "";
-	const char *address = argv[0];
 
-	argc--, argv++;
-	if (take_options(&argc, argv, &way, &why) != 0)
+	if (take_options(&r.argc, r.argv, &r.way, &why) != 0)
 		return command_fail(EXIT_PERMANENT, &why);
-	if (argc > 0 || way == WAY_NONE)
+	if (r.argc > 0 || r.way == WAY_NONE)
 		return command_usage(c, "passwd ADDRESS [--password-stdin]");
-	if (edits_begin(&e, c->confdir, &why) != 0)
-		return command_fail(EXIT_TEMPORARY, &why);
-	int code = set_password(&e, address, way, generated, &why) == 0 ? edits_commit(&e)
-	                                                                : command_fail(EXIT_PERMANENT, &why);
-
-	edits_end(&e);
-	if (code == EXIT_DONE && generated[0])
-		printf("%s\n", generated);
-	sodium_memzero(generated, sizeof generated);
-	return code;
+	return run_request(c, &r, passwd_in);
 }
 
-static int del_in(struct edits *e, const char *address, struct reason *why)
+static int del_in(struct edits *e, void *context, struct reason *why)
 {
+	const struct request *r = context;
 	struct edit *passwords = edits_open(e, MAP_PASSWORDS, why); /* first: see write_changed */
 	struct edit *users = passwords != NULL ? edits_open(e, MAP_USERS, why) : NULL;
 
-	if (users == NULL || edit_delete(e, passwords, view_of(address), why) < 0)
+	if (users == NULL || edit_delete(e, passwords, view_of(r->address), why) < 0)
 		return -1;
-	int found = edit_delete(e, users, view_of(address), why);
+	int found = edit_delete(e, users, view_of(r->address), why);
 
-	return found == 0 ? fail(why, "there is no user %s in users.map", address) : found > 0 ? 0 : -1;
+	return found == 0 ? no_user(r->address, why) : found > 0 ? 0 : -1;
 }
 
 static int user_del(const struct command *c, int argc, char **argv)
 {
-	struct edits e;
+	struct request r = request_of(argc, argv);
 	struct model m;
 	struct user u;
-	struct reason why;
 	char home[PATH_MAX];
-	bool known = settled_user(c, argv[0], &u, home, &m, &why) == 0;
+	bool known = settled_user(c, r.address, &u, home, &m, NULL) == 0;
 
-	(void)argc;
 	model_free(&m);
-	if (edits_begin(&e, c->confdir, &why) != 0)
-		return command_fail(EXIT_TEMPORARY, &why);
-	int code = del_in(&e, argv[0], &why) == 0 ? edits_commit(&e) : command_fail(EXIT_PERMANENT, &why);
+	int code = run_request(c, &r, del_in);
 
-	edits_end(&e);
 	if (code == EXIT_DONE && known)
 		printf("the mail stays in %s\n", home);
 	return code;
@@ -276,20 +285,21 @@ static void merge_words(struct view old, int argc, char **argv, struct arena *ar
 	}
 }
 
-static int set_in(struct edits *e, int argc, char **argv, struct reason *why)
+static int set_in(struct edits *e, void *context, struct reason *why)
 {
+	const struct request *r = context;
 	struct edit *users = edits_open(e, MAP_USERS, why);
 	struct text old, merged;
 
 	text_init(&old, 1 << 16);
 	text_init(&merged, 1 << 16);
-	int found = users != NULL ? edit_get(e, users, view_of(argv[0]), &old, why) : -1;
+	int found = users != NULL ? edit_get(e, users, view_of(r->address), &old, why) : -1;
 
 	if (found == 0)
-		found = fail(why, "there is no user %s in users.map", argv[0]);
+		found = no_user(r->address, why);
 	if (found > 0) {
-		merge_words(text_view(&old), argc - 1, argv + 1, &e->base.arena, &merged);
-		found = edit_set(e, users, view_of(argv[0]), view_trim(text_view(&merged)), why);
+		merge_words(text_view(&old), r->argc, r->argv, &e->base.arena, &merged);
+		found = edit_set(e, users, view_of(r->address), view_trim(text_view(&merged)), why);
 	}
 	text_free(&old);
 	text_free(&merged);
@@ -298,15 +308,9 @@ static int set_in(struct edits *e, int argc, char **argv, struct reason *why)
 
 static int user_set(const struct command *c, int argc, char **argv)
 {
-	struct edits e;
-	struct reason why;
+	struct request r = request_of(argc, argv);
 
-	if (edits_begin(&e, c->confdir, &why) != 0)
-		return command_fail(EXIT_TEMPORARY, &why);
-	int code = set_in(&e, argc, argv, &why) == 0 ? edits_commit(&e) : command_fail(EXIT_PERMANENT, &why);
-
-	edits_end(&e);
-	return code;
+	return run_request(c, &r, set_in);
 }
 
 static int user_list(const struct command *c, int argc, char **argv)
