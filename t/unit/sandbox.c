@@ -287,7 +287,8 @@ static const struct {
 	{ "work after narrowing", try_work_narrowed, ALL, FAILED },
 };
 
-static int outcome(const struct sandbox_profile *profile, int (*attempt)(void))
+/* With a wider profile (may be NULL) entered before. */
+static int outcome(const struct sandbox_profile *wider, const struct sandbox_profile *profile, int (*attempt)(void))
 {
 	pid_t pid = fork();
 	int status;
@@ -297,6 +298,8 @@ static int outcome(const struct sandbox_profile *profile, int (*attempt)(void))
 		dup2(open("/dev/null", O_WRONLY), 2);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		alarm(20);
+		if (wider != NULL)
+			sandbox_enter(wider);
 		sandbox_enter(profile);
 		_exit(attempt() < 0 ? FAILED : WORKED);
 	}
@@ -384,8 +387,24 @@ static void test_report(void)
 	ok(strstr(said, want) != NULL, "what is refused is logged: %s", want);
 }
 
+static void try_sets(const struct sandbox_profile *wider)
+{
+	for (unsigned set = 0; set < SETS; set++)
+		for (size_t i = 0; i < sizeof attempts / sizeof attempts[0]; i++) {
+			int want = attempts[i].may & SET(set) ? WORKED : attempts[i].otherwise;
+			int got = outcome(wider, &profiles[set], attempts[i].attempt);
+
+			ok(got == want, "%s%s: %s%s (%d)", wider ? "narrowed to " : "", set_names[set], attempts[i].name,
+			   want == WORKED ? "" : " not", got);
+		}
+}
+
 int main(void)
 {
+	static const struct sandbox_profile everything = {
+		.promises = SANDBOX_FILES | SANDBOX_CONNECT | SANDBOX_FORK | SANDBOX_NOTIFY | SANDBOX_ACCEPT | SANDBOX_THREADS | SANDBOX_EXEC,
+		.paths = { { "/", true } },
+	};
 	char reached[64];
 
 	level(reached, sizeof reached);
@@ -397,18 +416,16 @@ int main(void)
 	}
 	prepare();
 	signal(SIGTERM, SIG_IGN);
-	for (unsigned set = 0; set < SETS; set++)
-		for (size_t i = 0; i < sizeof attempts / sizeof attempts[0]; i++) {
-			int want = attempts[i].may & SET(set) ? WORKED : attempts[i].otherwise;
-			int got = outcome(&profiles[set], attempts[i].attempt);
-
-			ok(got == want, "%s: %s%s (%d)", set_names[set], attempts[i].name, want == WORKED ? "" : " not", got);
-		}
-	ok(outcome(&profiles[NOTHING], try_new_code) == FAILED, "nothing: new code not");
-	ok(outcome(&profiles[FORKS], try_namespace) == KILLED + SIGSYS, "fork: a namespace not");
+	/* Once at a stroke, and once narrowed from everything: the same must come of it. */
+	for (unsigned way = 0; way < 2; way++)
+		try_sets(way ? &everything : NULL);
+	ok(outcome(NULL, &profiles[NOTHING], try_new_code) == FAILED, "nothing: new code not");
+	ok(outcome(&everything, &profiles[NOTHING], try_new_code) == FAILED, "narrowed to nothing: new code not");
+	ok(outcome(&everything, &profiles[FORKS], try_namespace) == KILLED + SIGSYS, "narrowed to fork: a namespace not");
+	ok(outcome(NULL, &profiles[FORKS], try_namespace) == KILLED + SIGSYS, "fork: a namespace not");
 	struct sandbox_profile little = { .memory_max = 64 << 20 };
 
-	ok(outcome(&little, try_work) == WORKED, "with a limit of memory: ordinary work");
+	ok(outcome(NULL, &little, try_work) == WORKED, "with a limit of memory: ordinary work");
 	test_report();
 	clean();
 	return tap_done();
