@@ -104,7 +104,8 @@ class Job:
 
     @staticmethod
     def recipient(m):
-        assert m.kind == JOB_RECIPIENT
+        if m is None or m.kind != JOB_RECIPIENT:
+            raise ValueError("a job without its end")
         r = {"index": m.u32(), "last": m.byte(), "address": m.string(), "notify": m.byte(), "orcpt": m.string(),
              "uid": m.u32(), "gid": m.u32(), "home": m.string(), "quota": m.u64(), "status": m.string(), "text": m.string(),
              "host": m.string(), "attempted": m.u64()}
@@ -141,8 +142,8 @@ class Job:
 class Agents:
     """Idle workers of one kind: `count` lines, more when queued asks the parent for them."""
 
-    def __init__(self, wire, count=1, grow=True):
-        self.wire, self.jobs, self.answer, self.grown = wire, queue.Queue(), None, 0
+    def __init__(self, wire, count=1, grow=True, answer=None):
+        self.wire, self.jobs, self.answer, self.grown = wire, queue.Queue(), answer, 0
         self.grow, self.lines = grow, []
         for _ in range(count):
             self.add()
@@ -227,12 +228,16 @@ class Resolver:
 
 
 class House:
-    def __init__(self, settings="", directory=None, agents=True, preload=None):
+    """`answers`: name of an agent -> what answers its jobs, from the first one on; `book`: the resolver's. Both also
+    after a restart."""
+
+    def __init__(self, settings="", directory=None, agents=True):
+        self.answers, self.book = {}, {}
         self.keep = directory is not None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="posthouse-queued-"))
         (self.directory / "queue").mkdir(exist_ok=True)
         self.generation = wirehouse.generation(self.directory, settings if "queue.space-min" in settings else "queue.space-min 0\n" + settings)
-        self.with_agents, self.preload = agents, preload
+        self.with_agents = agents
         self.start()
 
     def start(self):
@@ -241,19 +246,15 @@ class House:
         for name in names:
             self.wires[name], theirs[name] = pair()
         self.resolver = Resolver(self.wires["resolved.resolve"])
+        self.resolver.book = self.book
         self.agents = {}
-        if self.preload:
-            os.environ["LD_PRELOAD"] = self.preload
-        try:
-            self.program = wirehouse.Program("queue/queued", {"generation": self.generation, **theirs}, self.directory)
-        finally:
-            os.environ.pop("LD_PRELOAD", None)
+        self.program = wirehouse.Program("queue/queued", {"generation": self.generation, **theirs}, self.directory)
         for end in theirs.values():
             end.close()
         self.program.wait_ready()
         if self.with_agents:
-            self.agents["remote"] = Agents(self.wires["remote.job"])
-            self.agents["bounce"] = Agents(self.wires["bounce.job"])
+            for name in ("remote", "bounce"):
+                self.agents[name] = Agents(self.wires[f"{name}.job"], answer=self.answers.get(name))
         self.local_ready = threading.Event()
         self.owner_starts = 0
         threading.Thread(target=self.master, args=(self.program.master,), daemon=True).start()
@@ -269,9 +270,7 @@ class House:
                 assert program == 2
                 wire = socket.socket(fileno=message.fd())
                 self.owner_starts += 1
-                self.agents["local"] = self.agents[f"local-{uid}"] = Agents(wire)
-                if getattr(self, "local_answer", None):
-                    self.agents["local"].answer = self.local_answer
+                self.agents["local"] = self.agents[f"local-{uid}"] = Agents(wire, answer=self.answers.get("local"))
                 self.local_ready.set()
         except OSError:
             pass

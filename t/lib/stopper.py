@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: ISC
+"""Builds t/fault/stopper.c; environment(AT) makes a program end at that call."""
+import os
+import pathlib
+import subprocess
+
+import tap
+import wirehouse
+
+
+def build(directory):
+    config = (wirehouse.build_directory() / "config.mak").read_text()
+    if "-fsanitize" in config:
+        tap.skip_all("the sanitizers want to be loaded before anything else")
+    cc = next(line.split("=", 1)[1].strip() for line in config.splitlines() if line.startswith("CC ="))
+    path = pathlib.Path(directory) / "stopper.so"
+    subprocess.run([*cc.split(), "-shared", "-fPIC", "-O1", "-o", str(path), str(wirehouse.SOURCE / "t/fault/stopper.c"), "-ldl"],
+                   check=True)
+    return path
+
+
+class Stopping:
+    """with Stopping(so, "pwrite:1:before"): what is started in it ends there."""
+
+    def __init__(self, path, at, armed=False):
+        self.variables = {"LD_PRELOAD": str(path), "STOP_AT": at, **({"STOP_ARMED": "1"} if armed else {})}
+
+    def __enter__(self):
+        os.environ.update(self.variables)
+
+    def __exit__(self, *_):
+        for name in self.variables:
+            os.environ.pop(name, None)
