@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: ISC */
-/* STATUS (RFC 3501 section 6.3.10). */
+/* STATUS (RFC 3501 section 6.3.10), with SIZE (RFC 8438). */
+#include <inttypes.h>
+
 #include "imapd/answer.h"
 #include "imapd/command.h"
 
-static uint32_t messages(const struct folder_status *st) { return st->messages; }
-static uint32_t recent(const struct folder_status *st) { return st->recent; }
-static uint32_t uidnext(const struct folder_status *st) { return st->uidnext; }
-static uint32_t uidvalidity(const struct folder_status *st) { return st->uidvalidity; }
-static uint32_t unseen(const struct folder_status *st) { return st->unseen; }
+static uint64_t messages(const struct folder_status *st) { return st->messages; }
+static uint64_t recent(const struct folder_status *st) { return st->recent; }
+static uint64_t uidnext(const struct folder_status *st) { return st->uidnext; }
+static uint64_t uidvalidity(const struct folder_status *st) { return st->uidvalidity; }
+static uint64_t unseen(const struct folder_status *st) { return st->unseen; }
+static uint64_t size(const struct folder_status *st) { return st->bytes; }
 
 static const struct status_item {
 	const char *name;
-	uint32_t (*value)(const struct folder_status *st);
+	uint64_t (*value)(const struct folder_status *st);
 } items[] = {
 	{ "MESSAGES", messages },
 	{ "RECENT", recent },
+	{ "SIZE", size },
 	{ "UIDNEXT", uidnext },
 	{ "UIDVALIDITY", uidvalidity },
 	{ "UNSEEN", unseen },
@@ -38,7 +42,7 @@ static void tell(struct session *s, struct view name, const struct argument *lis
 	for (const struct argument *a = list->first; a != NULL; a = a->next) {
 		const struct status_item *item = item_find(a);
 
-		text_format(&line, "%s%s %u", a == list->first ? " (" : " ", item->name, item->value(status));
+		text_format(&line, "%s%s %" PRIu64, a == list->first ? " (" : " ", item->name, item->value(status));
 	}
 	text_add_string(&line, ")\r\n");
 	stream_write(&s->stream, text_view(&line));
@@ -49,17 +53,22 @@ void status_run(struct session *s, struct argument *a)
 {
 	struct folder_status status;
 	struct reason why;
+	bool want_bytes = false;
 
-	for (const struct argument *item = a->next->first; item != NULL; item = item->next)
-		if (item_find(item) == NULL) {
+	for (const struct argument *argument = a->next->first; argument != NULL; argument = argument->next) {
+		const struct status_item *item = item_find(argument);
+
+		if (item == NULL) {
 			session_bad(s, "STATUS: there is no such item");
 			return;
 		}
+		want_bytes |= item->value == size;
+	}
 	if (a->next->first == NULL) {
 		session_bad(s, "STATUS: which items?");
 		return;
 	}
-	enum store_result result = folder_status(s->store, a->text, false, &status, &why);
+	enum store_result result = folder_status(s->store, a->text, want_bytes, &status, &why);
 
 	if (result != STORE_OK) {
 		session_store_no(s, result, &why, NULL);
