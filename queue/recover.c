@@ -288,7 +288,8 @@ int recover(struct queued *q, struct reason *why)
 		return -1;
 	}
 	/* In the order of arrival; examining removes files, so that the names were collected first. */
-	qsort(r.ids, r.id_count, sizeof *r.ids, compare_ids);
+	if (r.id_count)
+		qsort(r.ids, r.id_count, sizeof *r.ids, compare_ids);
 	for (size_t i = 0; i < r.id_count; i++)
 		examine_one(&r, r.ids[i]);
 	free(r.ids);
