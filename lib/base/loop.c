@@ -37,6 +37,7 @@ struct loop {
 };
 
 static int signal_pipe[2] = { -1, -1 };
+static bool is_caught[LOOP_SIGNALS_MAX];
 
 struct loop *loop_new(void)
 {
@@ -278,6 +279,7 @@ void loop_signal(struct loop *loop, int signal_number, void (*caught)(int, void 
 	}
 	loop->signals[signal_number].caught = caught;
 	loop->signals[signal_number].context = context;
+	is_caught[signal_number] = true;
 	sigaction(signal_number, &action, NULL);
 }
 
@@ -289,12 +291,9 @@ pid_t loop_fork(void)
 	sigprocmask(SIG_BLOCK, &all, &old);
 	pid_t pid = fork();
 
-	for (int number = 1; pid == 0 && number < LOOP_SIGNALS_MAX; number++) {
-		struct sigaction action;
-
-		if (sigaction(number, NULL, &action) == 0 && action.sa_handler == on_signal)
+	for (int number = 1; pid == 0 && number < LOOP_SIGNALS_MAX; number++)
+		if (is_caught[number])
 			signal(number, SIG_DFL);
-	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return pid;
 }
