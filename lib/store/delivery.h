@@ -6,8 +6,8 @@
  *     ... the caller writes the message to d.fd, with CRLF ...
  *     delivery_finish   fsync, rename into new (and fsync of new when asked)
  *
- * A crash before the rename leaves a file in tmp, which nobody reads and folder_open removes after 36 hours; after it the
- * message is there.
+ * A crash before the rename leaves a file in tmp, which nobody reads and a later scan removes after 36 hours; after
+ * it the message is there.
  */
 #ifndef LIB_STORE_DELIVERY_H
 #define LIB_STORE_DELIVERY_H

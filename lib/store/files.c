@@ -196,3 +196,26 @@ void remove_tree(int at, const char *name)
 
 	remove_below(at, name, DEPTH_MAX);
 }
+
+/* The customary time after which nothing in tmp can still be in the making. */
+void clean_tmp(int tmp)
+{
+	enum { ABANDONED_S = 36 * 3600 };
+	int fd = open_directory(tmp, ".");
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	struct stat st;
+
+	if (d == NULL)
+		return;
+	while ((e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.' || fstatat(tmp, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    st.st_mtim.tv_sec > now_ns() / 1000000000 - ABANDONED_S || st.st_ctim.tv_sec > now_ns() / 1000000000 - ABANDONED_S)
+			continue;
+		if (S_ISDIR(st.st_mode))
+			remove_tree(tmp, e->d_name);
+		else
+			unlinkat(tmp, e->d_name, 0);
+	}
+	closedir(d);
+}

@@ -390,16 +390,14 @@ static void adopt(struct folder *f, const struct snapshot *s)
 	ix->broken = false;
 }
 
-int index_write(struct folder *f)
+static int write_to(struct folder *f, bool in_memory)
 {
 	struct snapshot s = { 0 };
 
 	gather(f, &s);
 	seal(&s);
-	int result = place(f, &s, false);
+	int result = place(f, &s, in_memory);
 
-	if (result < 0)
-		result = place(f, &s, true);
 	if (result == 0)
 		adopt(f, &s);
 	free(s.records);
@@ -407,6 +405,16 @@ int index_write(struct folder *f)
 	text_free(&s.names);
 	text_free(&s.keywords);
 	return result;
+}
+
+int index_write(struct folder *f)
+{
+	return write_to(f, false) == 0 ? 0 : write_to(f, true);
+}
+
+int index_to_memory(struct folder *f)
+{
+	return write_to(f, true);
 }
 
 /* ---- another session's file ---- */

@@ -180,6 +180,7 @@ bool read_small(int at, const char *name, char *out, size_t size); /* terminated
 int write_atomic(int at, const char *name, struct view bytes, bool sync); /* 0, -1 errno */
 int pread_whole(int fd, void *out, size_t len, uint64_t at);  /* 0, -1 */
 void remove_tree(int at, const char *name);
+void clean_tmp(int tmp);
 int write_whole(int fd, const void *bytes, size_t len);
 int pwrite_whole(int fd, const void *bytes, size_t len, uint64_t at);
 
@@ -203,6 +204,7 @@ struct record *index_append_record(struct folder *f);
 void index_read_log(struct folder *f, bool locked);
 /* Writes a new file from the view; in_memory when the disk will not. */
 int index_write(struct folder *f);
+int index_to_memory(struct folder *f); /* a full disk keeps nobody from his mail */
 /* Another session has replaced the file: its content, merged into this session's view. */
 int index_reload(struct folder *f);
 bool index_wants_compaction(const struct index *ix);

@@ -4,6 +4,7 @@
  * folder's lock, and then applied by the same code that applies other sessions' batches; its last record
  * holds the state (UIDNEXT, directory times) that the batch leaves.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -289,20 +290,30 @@ static void seal_batch(struct folder *f)
 	}
 }
 
+static int write_batch(struct folder *f)
+{
+	seal_batch(f);
+	if (pwrite_whole(f->ix.fd, f->log.data, f->log.len, f->ix.log_end) == 0)
+		return 0;
+	int kept_errno = errno;
+
+	/* Half a batch must not stay in the way of the next one. */
+	if (ftruncate(f->ix.fd, (off_t)f->ix.log_end) < 0)
+		f->ix.broken = true;
+	errno = kept_errno;
+	return -1;
+}
+
 /* The directories have been changed already: a crash before the write costs the next session a scan. */
 int log_commit(struct folder *f, struct reason *why)
 {
 	int result = 0;
 
 	put_state(f);
-	seal_batch(f);
 	if (f->log.full) {
 		result = fail(why, "index: the batch is too large");
-	} else if (pwrite_whole(f->ix.fd, f->log.data, f->log.len, f->ix.log_end) < 0) {
+	} else if (write_batch(f) < 0 && (f->ix.in_memory || index_to_memory(f) < 0 || write_batch(f) < 0)) {
 		result = fail_errno(why, "write " INDEX_FILE);
-		/* Half a batch must not stay in the way of the next one. */
-		if (ftruncate(f->ix.fd, (off_t)f->ix.log_end) < 0)
-			f->ix.broken = true;
 	} else if (apply_records(f, f->log.data, f->log.len, f->ix.log_end, true) != f->log.len) {
 		result = fail(why, "index: a batch does not fit this folder");
 	} else {

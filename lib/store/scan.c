@@ -408,6 +408,8 @@ enum store_result scan_all(struct folder *f, struct reason *why)
 {
 	struct scan s = { 0 };
 	bool settled = false;
+
+	clean_tmp(f->tmp);
 	int result = list_both(f, &s, &settled, why);
 	int64_t known_ns = f->ix.h.cur_ns;
 

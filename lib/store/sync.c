@@ -145,10 +145,18 @@ static bool same_file(struct folder *f)
 	       st.st_dev == f->ix.device;
 }
 
+/* The end of what the index should know may be missing: UIDs go on behind all that may have been given. */
+static void distrust_index(struct folder *f)
+{
+	f->rebooted = f->must_scan = true;
+	f->uid_ceiling = 0;
+	know_ceiling(f);
+}
+
 static void check_boot(struct folder *f)
 {
 	if (memcmp(f->ix.h.boot, store_boot(), BOOT_BYTES) != 0)
-		f->rebooted = f->must_scan = true;
+		distrust_index(f);
 }
 
 static bool validity_agrees(struct folder *f)
@@ -179,6 +187,8 @@ static enum store_result catch_up(struct folder *f, struct reason *why)
 		if (result != STORE_OK)
 			return result;
 	} else if (f->ix.in_memory) {
+		/* What others did is known to the directories and to the record of UIDs. */
+		distrust_index(f);
 		f->ix.broken = true;
 	} else if (!same_file(f)) {
 		int result = index_reload(f);

@@ -319,6 +319,18 @@ static void check_foreign(void)
 	box_remove();
 }
 
+/* ctime cannot be set: what is tested is that mtime alone does not do, and that the young stay. */
+static void check_tmp(void)
+{
+	box_make(0);
+	box_shell("touch -d '3 days ago' tmp/old; touch tmp/young; touch cur");
+	struct folder *f = box_open("INBOX");
+
+	ok(box_shell("test -e tmp/old && test -e tmp/young"), "what may still be in the making stays in tmp");
+	folder_close(&f);
+	box_remove();
+}
+
 static void check_quota(void)
 {
 	struct store_quota q;
@@ -373,6 +385,7 @@ int main(void)
 	check_copy();
 	check_folders();
 	check_foreign();
+	check_tmp();
 	check_quota();
 	check_watch();
 	return tap_done();

@@ -58,9 +58,23 @@ int mkdirat(int dir, const char *name, mode_t mode)
 	return (int)call(SYS_mkdirat, dir, (long)name, (long)mode, 0, 0);
 }
 
+/* ---- a full disk: nothing can be written but what is in memory, nothing made ---- */
+
+static bool disk_full;
+
+static bool refused(int fd)
+{
+	if (!disk_full || fd <= 2 || fcntl(fd, F_GET_SEALS) >= 0)
+		return false;
+	errno = ENOSPC;
+	return true;
+}
+
 /* Half of it, then the rest: a torn write between them. */
 ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
 {
+	if (refused(fd))
+		return -1;
 	size_t half = die_at ? len / 2 : 0;
 
 	if (half) {
@@ -77,6 +91,8 @@ ssize_t write(int fd, const void *bytes, size_t len)
 {
 	if (fd == 1)
 		return syscall(SYS_write, fd, bytes, len);
+	if (refused(fd))
+		return -1;
 	size_t part = die_at && len > 1 ? len / 2 : len;
 
 	return call(SYS_write, fd, (long)bytes, (long)part, 0, 0);
@@ -465,6 +481,45 @@ static void check_honest(void)
 	folder_close(&f);
 }
 
+/* Reading, flags and above all removing go on; when there is room again everything is as it was done. */
+static void check_full(void)
+{
+	template_restore();
+	char text[100];
+
+	text_of(text, sizeof text, 10);
+	box_deliver(text);
+	disk_full = true;
+	struct folder *f = box_open("INBOX"), *g = box_open("INBOX");
+	struct folder_changes c;
+
+	ok(f != NULL && g != NULL && folder_count(f) == MESSAGES + 1, "a full disk: the folder opens with its new mail");
+	if (f == NULL || g == NULL)
+		return;
+	ok(number_of(f, 7) == 10 && number_of(g, 1) == 1, "messages can be read");
+	ok(folder_store(f, (uint32_t[]){ 5 }, 1, STORE_ADD, STORE_FLAG_DELETED, 0, &box_why) == STORE_OK, "flags set");
+	ok(folder_expunge(f, NULL, 0, &box_why) == STORE_OK && folder_sync(f, STORE_EXPUNGES, &c, NULL) == STORE_OK &&
+		   c.expunged_count == 1,
+	   "messages removed");
+	ok(folder_sync(g, STORE_EXPUNGES, &c, NULL) == STORE_OK && c.expunged_count == 1 && c.expunged[0] == 5, "and others told");
+	is_string(box_list(f), box_list(g), "both see the same");
+	disk_full = false;
+	text_of(text, sizeof text, 11);
+	box_deliver(text);
+	box_sync(g);
+	box_sync(f);
+	is_string(box_list(f), box_list(g), "also when there is room again");
+	ok(folder_count(f) == MESSAGES + 1, "and new mail");
+	char list[1000];
+
+	string_copy(list, sizeof list, view_of(box_list(f)));
+	folder_close(&f);
+	folder_close(&g);
+	f = box_open("INBOX");
+	is_string(box_list(f), list, "and in a new session");
+	folder_close(&f);
+}
+
 /* The machine went down: the end of the index may be missing. */
 static void check_power(void)
 {
@@ -515,6 +570,7 @@ int main(void)
 		}
 	check_honest();
 	check_power();
+	check_full();
 	box_remove();
 	return tap_done();
 }
