@@ -32,6 +32,7 @@
 enum {
 	CONNECTIONS_MAX = 64,
 	CONNECTION_IDLE_MS = 300000,
+	CONNECTION_LINGER_MS = 10000, /* behind the answer */
 	SCAN_MS = 60000,
 	SCAN_SOON_MS = 50,
 	SCAN_FILES_MAX = 1000, /* in one turn; the rest at once afterwards */
@@ -46,6 +47,7 @@ struct connection_in {
 	struct connection_in *next, *previous;
 	struct submission submission;
 	struct spool_writer writer;
+	bool answered; /* what still comes is read and forgotten: a line closed over unread bytes would take the answer along */
 };
 
 struct login {
@@ -160,19 +162,16 @@ static void packets(struct watch *w, unsigned events)
 		/* The siblings' answers come into the buffer that this one is in. */
 		memcpy(copy, in.rest.data, in.rest.len);
 		in.rest.data = copy;
-		bool more = submission_take(&c->submission, &in);
-
-		wire_in_close(&in);
-		if (!more) {
+		if (!c->answered && !submission_take(&c->submission, &in)) {
+			c->answered = true;
 			answer(c);
-			leave(c);
-			return;
 		}
+		wire_in_close(&in);
 	}
 	if (r != WIRE_OK && r != WIRE_AGAIN)
 		leave(c);
 	else
-		loop_timer_set(pickup.loop, &c->idle, loop_now_ms(pickup.loop) + CONNECTION_IDLE_MS);
+		loop_timer_set(pickup.loop, &c->idle, loop_now_ms(pickup.loop) + (c->answered ? CONNECTION_LINGER_MS : CONNECTION_IDLE_MS));
 }
 
 static void accept_one(struct watch *w, unsigned events)

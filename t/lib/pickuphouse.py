@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: ISC
+"""pickup with a queued and a resolved that a test plays, and the sendmail and drop of the build around it."""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+import wirehouse
+from smtphouse import Queue, Resolver, serve
+from wirehouse import pair
+
+
+class House:
+    def __init__(self, settings="", started=True):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-pickup-"))
+        for name in ("run", "drop", "spool"):
+            (self.directory / name).mkdir()
+        self.generation = wirehouse.generation(
+            self.directory, f"mail.domain example.test\ndrop.directory {self.directory}/drop\n" + settings)
+        self.build = wirehouse.build_directory()
+        self.queue = Queue(self.directory / "spool")
+        self.program = None
+        if started:
+            self.start()
+
+    def start(self):
+        self.resolver = Resolver()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        path = self.directory / "run" / "submit"
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        listener.listen(16)
+        self.wires, theirs = {}, {}
+        for name in ("queued.spool", "resolved.resolve"):
+            self.wires[name], theirs[name] = pair()
+        serve(self.wires["queued.spool"], "spool", self.queue.serve)
+        serve(self.wires["resolved.resolve"], "resolve", self.resolver.serve)
+        self.program = wirehouse.Program("queue/pickup", {"generation": self.generation, "listen.submit": listener, **theirs},
+                                         self.directory)
+        listener.close()
+        for end in theirs.values():
+            end.close()
+        self.program.wait_ready()
+
+    def sendmail(self, *arguments, text="", name="sendmail", **variables):
+        """The finished process of sendmail with these arguments."""
+        environment = dict(os.environ, POSTHOUSE_CONF=str(self.directory / "conf"), POSTHOUSE_PROGRAMS=str(self.build / "queue"),
+                           **variables)
+        data = text if isinstance(text, bytes) else text.encode()
+        return subprocess.run([name, *arguments], executable=str(self.build / "queue/sendmail"), input=data,
+                              capture_output=True, env=environment, timeout=wirehouse.PATIENCE_SECONDS)
+
+    def last(self):
+        return self.queue.messages[-1]
+
+    def live(self):
+        return [m for m in self.queue.messages if m.state == "live"]
+
+    def dropped(self):
+        return sorted(p.name for p in (self.directory / "drop").iterdir())
+
+    def wait_for(self, what, seconds=wirehouse.PATIENCE_SECONDS):
+        import time
+        end = time.monotonic() + seconds
+        while not what():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def stop(self, number=signal.SIGTERM):
+        if self.program and self.program.process.poll() is None:
+            self.program.signal(number)
+            self.program.wait()
+        for wire in getattr(self, "wires", {}).values():
+            wire.close()
+        (self.directory / "run" / "submit").unlink(missing_ok=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop(signal.SIGKILL)
+        shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""sendmail, drop and pickup: what programs hand in comes out at queued."""
+import getpass
+import os
+import pathlib
+import signal
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from pickuphouse import House  # noqa: E402
+from tap import done, is_, ok  # noqa: E402
+
+USAGE, DATAERR, NOUSER, UNAVAILABLE, TEMPFAIL = 64, 65, 67, 69, 75
+try:
+    ME = getpass.getuser() if os.getuid() == 0 or os.environ.get("USER") else getpass.getuser()
+except (KeyError, OSError):
+    ME = f"uid{os.getuid()}"
+
+
+def header(message):
+    return message.bytes.split(b"\r\n\r\n", 1)[0].decode()
+
+
+def arguments():
+    with House() as house:
+        is_(house.sendmail("a@example.test", "b@far.test", text="Subject: x\n\nhello\n").returncode, 0, "two recipients")
+        m = house.last()
+        is_([r[0] for r in m.recipients], ["a@example.test", "b@far.test"], "both arrive")
+        import pwd
+        login = pwd.getpwuid(os.getuid()).pw_name
+        is_((m.sender, m.account, m.origin), (f"{login}@example.test", f"{login}@example.test", 2), "the sender is the login name at mail.domain")
+        ok(m.bytes.endswith(b"\r\n\r\nhello\r\n"), "lines end with CR LF", m.bytes)
+        head = header(m)
+        ok(head.startswith("Received: by mail.example.test (posthouse, from " + login + f" uid {os.getuid()})"), "Received is first", head)
+        ok(all(f"\n{name}:" in head for name in ("Date", "Message-ID", "From", "Subject")), "what is missing is added", head)
+        house.sendmail("-f", "boss@example.test", "-F", 'A "B" C', "a@example.test", text="To: you\r\n\r\nx\r\ny")
+        m = house.last()
+        is_(m.sender, "boss@example.test", "-f")
+        ok('From: "A \\"B\\" C" <boss@example.test>' in header(m), "-F", header(m))
+        ok(m.bytes.endswith(b"\r\n\r\nx\r\ny\r\n"), "CR LF stays, a last line gets its end", m.bytes)
+        for null in ("", "<>"):
+            house.sendmail("-f", null, "a@example.test", text="\n")
+            is_(house.last().sender, "", f"-f '{null}' is the null sender")
+        house.sendmail("joe", text="\n")
+        is_(house.last().recipients[0][0], "joe@example.test", "a name without a domain is ours")
+        house.sendmail("a@example.test, B <b@example.test>", text="\n")
+        is_([r[0] for r in house.last().recipients], ["a@example.test", "b@example.test"], "an argument may be a list")
+        house.sendmail("-N", "success,failure", "-R", "hdrs", "-V", "id 1", "a@example.test", text="\n")
+        m = house.last()
+        is_((m.recipients[0][1], m.ret, m.envid), (6, ord("H"), "id+201"), "-N -R -V")
+        for options in (["-oi"], ["-i"]):
+            house.sendmail(*options, "a@example.test", text="S: x\n\na\n.\nb\n")
+            ok(house.last().bytes.endswith(b"a\r\n.\r\nb\r\n"), f"{options[0]}: a lone dot is text")
+        house.sendmail("a@example.test", text="S: x\n\na\n.\nb\n")
+        ok(house.last().bytes.endswith(b"\r\n\r\na\r\n"), "else it ends the message")
+        for options in (["-oem", "-om", "-odi", "-v"], ["-B8BITMIME"], ["-G", "-n", "-U"], ["-O", "DeliveryMode=b"], ["-h", "3"][:0]):
+            is_(house.sendmail(*options, "--", "a@example.test", text="\n").returncode, 0, f"{' '.join(options)} is taken")
+        before = len(house.queue.messages)
+        for options, code in (([], USAGE), (["-bd"], USAGE), (["-q15m"], USAGE), (["-N", "often", "a@example.test"], USAGE),
+                              (["-R", "x", "a@example.test"], USAGE), (["x" * 70 + "@example.test"], DATAERR)):
+            got = house.sendmail(*options, text="\n")
+            ok(got.returncode == code and got.stderr, f"{' '.join(options)[:30]} is refused with {got.returncode}", got.stderr)
+        is_(len(house.live()), len([m for m in house.queue.messages[:before] if m.state == 'live']), "nothing of that is sent")
+        got = house.sendmail("nobody@example.test", text="\n")
+        is_((got.returncode, b"no such mailbox" in got.stderr), (NOUSER, True), "an unknown recipient alone is told at once")
+        is_(house.sendmail("nobody@example.test", "a@example.test", text="\n").returncode, 0, "beside a good one it goes to queued")
+        is_(len(house.last().recipients), 2, "which will report it")
+        big = b"Subject: big\n\n" + b"0123456789" * 30 + b"\n"
+        data = big[:14] + big[14:] * 3000
+        is_(house.sendmail("a@example.test", text=data).returncode, 0, "a large message")
+        ok(house.last().bytes.split(b"\r\n\r\n", 1)[1] == data[14:].replace(b"\n", b"\r\n"), "comes through whole")
+        house.sendmail("a@example.test", text=b"Subject: \xe4\n\n\xc3\xa4\n")
+        is_(house.last().eight_bit, 1, "8-bit bytes are seen")
+        is_(house.sendmail("a@example.test", text=b"a\0b").returncode, DATAERR, "a NUL is refused")
+
+
+def recipients_from_header():
+    with House() as house:
+        text = ("From: x@example.test\nTo: a@example.test, \"B, C\" <b@far.test>,\n group: c@example.test;\nCc: d\n"
+                "Bcc: e@example.test\nSubject: x\n\nhello\n")
+        is_(house.sendmail("-t", text=text).returncode, 0, "-t")
+        m = house.last()
+        is_([r[0] for r in m.recipients], ["a@example.test", "b@far.test", "c@example.test", "d@example.test", "e@example.test"],
+            "To, Cc and Bcc")
+        ok("Bcc" not in header(m), "Bcc is taken out")
+        house.sendmail("-t", text="To: old@example.test\nResent-To: new@example.test\n\nx\n")
+        is_([r[0] for r in house.last().recipients], ["new@example.test"], "Resent- fields go before")
+        house.sendmail("-ti", "more@example.test", text="To: a@example.test\n\nx\n.\n")
+        is_([r[0] for r in house.last().recipients], ["more@example.test", "a@example.test"], "arguments are added")
+        is_(house.sendmail("-t", text="Subject: x\n\nTo: a@example.test\n").returncode, USAGE, "the body names nobody")
+        house.sendmail("-t", text="From root Mon Jan  1 00:00:00 2001\nTo: a@example.test\n\nx\n")
+        ok("From root" not in header(house.last()), "a mailbox separator is left out")
+
+
+def smtp():
+    with House() as house:
+        got = house.sendmail("-bs", text="MAIL FROM:<a@example.test>\r\nEHLO me\r\nRCPT TO:<b@example.test>\r\nMAIL FROM:<a@example.test> BODY=8BITMIME\r\n"
+                             "RCPT TO:<b@example.test>\r\nRCPT TO:<c@far.test> NOTIFY=NEVER\r\nDATA\r\nSubject: x\r\n\r\n..dot\r\n.\r\n"
+                             "RSET\r\nNOPE\r\nMAIL FROM:<>\r\nRCPT TO:<nobody@example.test>\r\nDATA\r\n\r\n.\r\nQUIT\r\n")
+        codes = [line[:3].decode() for line in got.stdout.split(b"\r\n") if line[3:4] == b" "]
+        is_(codes, ["220", "503", "250", "503", "250", "250", "250", "354", "250", "250", "500", "250", "250", "354", "554", "221"],
+            "-bs answers")
+        is_(got.returncode, 0, "and ends well")
+        m = house.live()[0]
+        is_((m.sender, [r[0] for r in m.recipients]), ("a@example.test", ["b@example.test", "c@far.test"]), "the envelope arrives")
+        ok(m.bytes.endswith(b"\r\n\r\n.dot\r\n"), "dots are unstuffed", m.bytes)
+        cut = house.sendmail("-bs", text="HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@example.test>\r\nDATA\r\nhalf\r\n")
+        ok(len(house.live()) == 1 and cut.returncode == 0, "a message without its dot is none")
+
+
+def limits():
+    with House("message.size-max 64K\nrecipients-max 100\nreceived.hops-max 10\n") as house:
+        is_(house.sendmail("a@example.test", text="x: y\n\n" + "0123456789\n" * 10000).returncode, UNAVAILABLE, "too large")
+        is_(house.sendmail(*[f"r{i}@example.test" for i in range(150)], text="\n").returncode, UNAVAILABLE, "too many recipients")
+        is_(house.sendmail("a@example.test", text="Received: x\n" * 20 + "\n").returncode, UNAVAILABLE, "a loop")
+        house.queue.refuse = {16: (False, "4.3.1", "the disk is full")}
+        got = house.sendmail("a@example.test", text="\n")
+        is_((got.returncode, b"4.3.1" in got.stderr), (TEMPFAIL, True), "queued's refusal is passed on")
+        is_(house.live(), [], "nothing of all that is queued")
+
+
+def down():
+    with House(started=False) as house:
+        got = house.sendmail("-f", "boss@example.test", "a@example.test", "nobody@example.test", text="Subject: dropped\n\nx\n")
+        is_((got.returncode, got.stderr), (0, b""), "while the house is down, mail is left")
+        names = house.dropped()
+        ok(len(names) == 1 and not names[0].startswith("."), "in the drop directory", names)
+        (house.directory / "drop" / "torn").write_bytes((house.directory / "drop" / names[0]).read_bytes()[:-3])
+        (house.directory / "drop" / "nonsense").write_bytes(b"\xff" * 100)
+        os.symlink("/etc/passwd", house.directory / "drop" / "link")
+        house.start()
+        ok(house.wait_for(lambda: house.live()), "and taken at the start")
+        m = house.live()[0]
+        is_((m.sender, [r[0] for r in m.recipients]), ("boss@example.test", ["a@example.test", "nobody@example.test"]),
+            "whole; unknown recipients are queued's to report")
+        ok(house.wait_for(lambda: house.dropped() == [".bad-link", ".bad-nonsense", ".bad-torn"]), "what is none is set aside", house.dropped())
+        house.queue.refuse = {16: (False, "4.3.1", "the disk is full")}
+        (house.directory / "run" / "submit").rename(house.directory / "run" / "elsewhere")
+        is_(house.sendmail("b@example.test", text="\n").returncode, 0, "left while pickup runs")
+        ok(house.wait_for(lambda: "event=drop-later" in house.program.log()), "it is seen at once")
+        ok(len(house.live()) == 1 and len([n for n in house.dropped() if n[0] != "."]) == 1, "and stays as long as queued refuses")
+        house.queue.refuse = {}
+        house.sendmail("c@example.test", text="\n")
+        ok(house.wait_for(lambda: len(house.live()) == 3), "then it goes")
+        house.stop()
+        os.environ["POSTHOUSE_DROPDIR"] = "/nonexistent"
+        is_(house.sendmail("a@example.test", text="\n").returncode, TEMPFAIL, "without a drop directory the caller is told")
+        os.environ.pop("POSTHOUSE_DROPDIR")
+
+
+def reload_and_names():
+    with House() as house:
+        is_(house.sendmail(name="mailq").returncode, UNAVAILABLE, "mailq without a house says so")
+        is_(house.sendmail("-q").returncode, UNAVAILABLE, "so does -q")
+        house.program.signal(signal.SIGHUP)
+        is_(house.program.wait(), 0, "on SIGHUP pickup leaves the socket to its successor and ends")
+
+
+for test in (arguments, recipients_from_header, smtp, limits, down, reload_and_names):
+    test()
+done()
