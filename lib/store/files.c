@@ -197,8 +197,8 @@ void remove_tree(int at, const char *name)
 	remove_below(at, name, DEPTH_MAX);
 }
 
-/* The customary time after which nothing in tmp can still be in the making. */
-void clean_tmp(int tmp)
+/* The customary time after which nothing in tmp can still be in the making; by both times, since APPEND sets one. */
+void clean_tmp(int tmp, int64_t now_s)
 {
 	enum { ABANDONED_S = 36 * 3600 };
 	int fd = open_directory(tmp, ".");
@@ -210,7 +210,7 @@ void clean_tmp(int tmp)
 		return;
 	while ((e = readdir(d)) != NULL) {
 		if (e->d_name[0] == '.' || fstatat(tmp, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    st.st_mtim.tv_sec > now_ns() / 1000000000 - ABANDONED_S || st.st_ctim.tv_sec > now_ns() / 1000000000 - ABANDONED_S)
+		    st.st_mtim.tv_sec > now_s - ABANDONED_S || st.st_ctim.tv_sec > now_s - ABANDONED_S)
 			continue;
 		if (S_ISDIR(st.st_mode))
 			remove_tree(tmp, e->d_name);

@@ -143,6 +143,7 @@ struct folder {
 	int lock; /* -1 until the first need */
 	unsigned locks;
 	bool must_scan;
+	bool uids_lost; /* posthouse.uids is missing or damaged */
 	bool rebooted; /* the index was written before the machine's last start: its end may be missing */
 	struct index_header as_written; /* the state that the log holds */
 	int notify; /* inotify, -1 */
@@ -180,7 +181,7 @@ bool read_small(int at, const char *name, char *out, size_t size); /* terminated
 int write_atomic(int at, const char *name, struct view bytes, bool sync); /* 0, -1 errno */
 int pread_whole(int fd, void *out, size_t len, uint64_t at);  /* 0, -1 */
 void remove_tree(int at, const char *name);
-void clean_tmp(int tmp);
+void clean_tmp(int tmp, int64_t now_s);
 int write_whole(int fd, const void *bytes, size_t len);
 int pwrite_whole(int fd, const void *bytes, size_t len, uint64_t at);
 

@@ -409,7 +409,7 @@ enum store_result scan_all(struct folder *f, struct reason *why)
 	struct scan s = { 0 };
 	bool settled = false;
 
-	clean_tmp(f->tmp);
+	clean_tmp(f->tmp, now_ns() / 1000000000);
 	int result = list_both(f, &s, &settled, why);
 	int64_t known_ns = f->ix.h.cur_ns;
 

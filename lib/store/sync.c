@@ -163,7 +163,8 @@ static bool validity_agrees(struct folder *f)
 {
 	uint32_t validity, ceiling;
 
-	return !read_uid_file(f, &validity, &ceiling) || validity == f->ix.h.uidvalidity;
+	f->uids_lost = !read_uid_file(f, &validity, &ceiling);
+	return f->uids_lost || validity == f->ix.h.uidvalidity;
 }
 
 static enum store_result first_open(struct folder *f, struct reason *why)
@@ -320,6 +321,9 @@ static enum store_result work_locked(struct folder *f, struct reason *why)
 			log_commit(f, NULL);
 		return result;
 	}
+	/* Written at once, before the index may be lost too; a failure is no reason to keep anybody out. */
+	if (f->uids_lost && write_uid_file(f, f->ix.h.uidnext + UID_BATCH, true) == 0)
+		f->uids_lost = false;
 	if (!f->read_only)
 		f->ix.h.first_recent = f->ix.h.uidnext;
 	result = folder_commit(f, false, why);
@@ -330,7 +334,7 @@ static enum store_result work_locked(struct folder *f, struct reason *why)
 
 static bool needs_work(struct folder *f)
 {
-	return f->ix.broken || f->ix.in_memory || !cur_known(f) || !new_known(f) ||
+	return f->ix.broken || f->ix.in_memory || f->uids_lost || !cur_known(f) || !new_known(f) ||
 	       (!f->read_only && f->ix.h.first_recent < f->ix.h.uidnext);
 }
 

@@ -319,14 +319,19 @@ static void check_foreign(void)
 	box_remove();
 }
 
-/* ctime cannot be set: what is tested is that mtime alone does not do, and that the young stay. */
 static void check_tmp(void)
 {
+	const int64_t now_s = now_ns() / 1000000000, hour_s = 3600;
+
 	box_make(0);
-	box_shell("touch -d '3 days ago' tmp/old; touch tmp/young; touch cur");
+	box_shell("touch -d '3 days ago' tmp/set; touch tmp/young; mkdir -p tmp/folder/cur; touch tmp/folder/cur/x cur");
 	struct folder *f = box_open("INBOX");
 
-	ok(box_shell("test -e tmp/old && test -e tmp/young"), "what may still be in the making stays in tmp");
+	ok(box_shell("test -e tmp/set && test -e tmp/young"), "what may still be in the making stays in tmp");
+	clean_tmp(f->tmp, now_s + 35 * hour_s);
+	ok(box_shell("test -e tmp/young"), "also after 35 hours");
+	clean_tmp(f->tmp, now_s + 37 * hour_s);
+	ok(box_shell("test $(ls tmp | wc -l) = 0"), "but not after 37");
 	folder_close(&f);
 	box_remove();
 }

@@ -474,6 +474,13 @@ static void check_honest(void)
 	box_sync(f);
 	ok(folder_uid(f, MESSAGES) > MESSAGES, "an expunged UID is not given again");
 	folder_close(&f);
+	box_shell("rm posthouse.uids");
+	f = box_open("INBOX");
+	folder_close(&f);
+	box_shell("rm posthouse.index");
+	f = box_open("INBOX");
+	ok(folder_uidvalidity(f) == validity && folder_count(f) == MESSAGES, "one lost after the other: each is made from the other");
+	folder_close(&f);
 	box_shell("rm posthouse.index posthouse.uids");
 	f = box_open("INBOX");
 	ok(folder_uidvalidity(f) > validity && folder_count(f) == MESSAGES, "with both lost UIDVALIDITY changes");
