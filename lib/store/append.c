@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Messages that come in by APPEND, COPY and MOVE.  They are put together in tmp of the folder they go to, without its
- * lock, and come into cur under it with their UIDs: no session ever holds two folders' locks.
+ * Messages that come in by APPEND, COPY and MOVE.  They are put together in tmp of the folder they go to,
+ * without its lock, and come into cur under it with their UIDs: no session ever holds two folders' locks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -212,8 +212,8 @@ static enum store_result settle_append(struct folder_append *a, int64_t date_s, 
 	return STORE_FAILED;
 }
 
-enum store_result folder_append_finish(struct folder_append **append, uint32_t flags, uint64_t keywords, int64_t date_s,
-                                       uint32_t *uid, struct reason *why)
+enum store_result folder_append_finish(struct folder_append **append, uint32_t flags, uint64_t keywords,
+                                       int64_t date_s, uint32_t *uid, struct reason *why)
 {
 	struct folder_append *a = *append;
 	uint32_t given = 0;
@@ -318,7 +318,8 @@ static enum store_result stage_one(struct folder *f, uint32_t seq, struct folder
 	return result;
 }
 
-static void copy_cache(struct folder *f, const uint32_t *seqs, uint32_t count, struct folder *to, const uint32_t *uids)
+static void copy_cache(struct folder *f, const uint32_t *seqs, uint32_t count, struct folder *to,
+                       const uint32_t *uids)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		struct view piece = uids[i] ? folder_cache_get(f, seqs[i]) : (struct view){ NULL, 0 };

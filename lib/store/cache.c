@@ -115,6 +115,13 @@ static struct view look_up(struct folder *f, const struct record *r)
 	return bytes;
 }
 
+static bool cache_is_current(struct folder *f)
+{
+	struct stat st;
+
+	return f->cache >= 0 && fstatat(f->dir, CACHE_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == f->cache_inode;
+}
+
 struct view folder_cache_get(struct folder *f, uint32_t seq)
 {
 	if (seq < 1 || seq > f->told_count)
@@ -124,9 +131,8 @@ struct view folder_cache_get(struct folder *f, uint32_t seq)
 	if (r->cache_len == 0 || r->cache_len > STORE_CACHE_MAX || !cache_open(f, false))
 		return (struct view){ NULL, 0 };
 	struct view found = look_up(f, r);
-	struct stat st;
 
-	if (found.data == NULL && (fstatat(f->dir, CACHE_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_ino != f->cache_inode)) {
+	if (found.data == NULL && !cache_is_current(f)) {
 		cache_close(f);
 		if (cache_open(f, false))
 			found = look_up(f, r);
@@ -172,13 +178,6 @@ static void lay_out(struct folder *f, uint64_t end, struct text *out)
 		log_put(f, LOG_CACHE, &l, sizeof l, (struct view){ NULL, 0 });
 		rest = view_skip(rest, sizeof l + l.len);
 	}
-}
-
-static bool cache_is_current(struct folder *f)
-{
-	struct stat st;
-
-	return f->cache >= 0 && fstatat(f->dir, CACHE_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == f->cache_inode;
 }
 
 static void append_pieces(struct folder *f)

@@ -5,10 +5,11 @@
  * A session sees the folder as it was at its last folder_sync: sequence numbers 1..folder_count() are valid
  * and stay what they are until the next one; what other sessions did in between shows up only there (a message
  * they removed answers STORE_GONE to message_open, its flags and cache stay readable).  What this session
- * does itself is visible at once, except that folder_expunge and folder_move leave the sequence numbers alone until folder_sync.
+ * does itself is visible at once, except that folder_expunge and folder_move leave the sequence numbers alone
+ * until folder_sync.
  *
- * UIDs stand in the file names (second record: the index), so they never change however the index fares.  Any number of
- * sessions may have the same folder open, several times in one process too.
+ * UIDs stand in the file names (second record: the index), so they never change however the index fares.  Any
+ * number of sessions may have the same folder open, several times in one process too.
  *
  * Only folder_sync with STORE_EXPUNGES changes sequence numbers downward: RFC 3501 section 7.4.1 forbids that
  * during FETCH, STORE, SEARCH.
@@ -72,7 +73,8 @@ struct folder_changes {
 	bool keywords;            /* the table of keywords grew: FLAGS and PERMANENTFLAGS are to be told */
 };
 enum { STORE_EXPUNGES = 1 /* removed messages may be told: sequence numbers change */ };
-/* Cheap when nothing changed.  The arrays live until the next call on this folder.  STORE_GONE: the folder is deleted. */
+/* Cheap when nothing changed.  The arrays live until the next call on this folder.  STORE_GONE: the folder is
+ * deleted. */
 enum store_result folder_sync(struct folder *f, unsigned what, struct folder_changes *out, struct reason *why);
 
 /* A descriptor that becomes readable when the folder may have changed (new mail, flags, expunges of other
@@ -104,12 +106,13 @@ uint32_t folder_seq_from(struct folder *f, uint32_t uid);
 
 /* The name of keyword number n, NULL: not in use.  STORE_KEYWORDS_MAX numbers. */
 const char *folder_keyword_name(const struct folder *f, unsigned number);
-/* Its number; without `create`, or when the table is full, -1 for one that is not there.  ASCII case does not matter.
+/* Its number; without `create`, or when the table is full, -1 for one that is not there.  ASCII case does not
+ * matter.
  * Also in a folder opened read only, as the target of an APPEND or COPY is (it must not claim \Recent). */
 int folder_keyword(struct folder *f, struct view name, bool create);
 
 enum store_change { STORE_ADD, STORE_REMOVE, STORE_REPLACE };
-/* On every seq of the list (ascending).  STORE_REPLACE leaves unknown letters and STORE_FLAG_PASSED alone unless given.
+/* On every seq of the list (ascending).  STORE_REPLACE leaves unknown letters and STORE_FLAG_PASSED alone.
  * Messages that are gone are passed over. */
 enum store_result folder_store(struct folder *f, const uint32_t *seqs, uint32_t count, enum store_change change,
                                uint32_t flags, uint64_t keywords, struct reason *why);
