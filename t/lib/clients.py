@@ -8,15 +8,21 @@
         home.run("swaks", ...)            with HOME there and nothing of the caller's environment
         same("...", list_of_bytes, messages)
 """
+import fcntl
 import os
 import pathlib
+import pty
 import re
+import select
 import shutil
 import smtplib
 import ssl
+import struct
 import subprocess
 import tempfile
+import termios
 import threading
+import time
 
 from house import CORPUS
 from tap import ok, skip_all
@@ -117,15 +123,27 @@ class Origin:
         return self.names[data]
 
 
+def difference(strange, messages, missing):
+    """Where what came out departs from the message that it most likely is."""
+    best = max(missing, key=lambda name: sum(line in strange for line in messages[name].split(b"\r\n")), default=None)
+    if best is None:
+        return f"{strange[:600]!r}"
+    sent = messages[best]
+    start = max(strange.find(sent[:20]), 0)
+    got = strange[start:]
+    at = next((i for i, (a, b) in enumerate(zip(got, sent)) if a != b), min(len(got), len(sent)))
+    return f"{best} at {at}:\ngot:  {got[max(at - 40, 0):at + 60]!r}\nwant: {sent[max(at - 40, 0):at + 60]!r}"
+
+
 def same(what, got, messages, trace=TRACE, but=()):
     """Everything came out once, byte for byte.  but: names that the client itself is known to alter."""
-    origin = Origin(messages, trace)
+    origin, got = Origin(messages, trace), list(got)
     found = [origin.find(data) for data in got]
     strange = [data for data, name in zip(got, found) if name is None]
     missing = sorted(set(messages) - set(found))
     detail = f"{len(got)} came out, {len(messages)} went in; missing or altered: {missing[:20]}"
     if strange:
-        detail += f"\nthe first that came out altered:\n{strange[0][:600]!r}"
+        detail += f"\naltered: {difference(strange[0], messages, set(missing) - set(but) or missing)}"
     double = len([name for name in found if name]) - len(set(found) - {None})
     return ok(len(got) == len(messages) and set(missing) <= set(but) and not double, what, detail)
 
@@ -220,6 +238,25 @@ class Home:
             more["errors"] = "replace"
         return subprocess.run([str(word) for word in words], capture_output=True, text=text, cwd=self.directory,
                               env={**self.environment(), **(environment or {})}, timeout=seconds, **more)
+
+    def run_on_terminal(self, *words, seconds=RUN_SECONDS):
+        """For clients that want a screen; what they drew is in stdout."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 120, 0, 0))
+        running = subprocess.Popen([str(word) for word in words], stdin=theirs, stdout=theirs, stderr=theirs,
+                                   cwd=self.directory, env=self.environment(), start_new_session=True)
+        os.close(theirs)
+        screen, until = b"", time.monotonic() + seconds
+        while time.monotonic() < until and select.select([ours], [], [], until - time.monotonic())[0]:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # the other side is closed
+                break
+            screen += piece
+        else:
+            running.kill()
+        os.close(ours)
+        return subprocess.CompletedProcess(words, running.wait(), screen.decode(errors="replace"), "")
 
 
 def well(done, name):
