@@ -17,11 +17,10 @@ static int open_queue(const struct command *c, int *code)
 	bool temporary;
 
 	*code = command_settings_read(c, &m);
-	if (*code != EXIT_DONE)
-		return -1;
-	int fd = queue_ask_open(m.settings.directory_run, &temporary, &why);
+	int fd = *code == EXIT_DONE ? queue_ask_open(m.settings.directory_run, &temporary, &why) : -1;
 
-	if (fd < 0)
+	model_free(&m);
+	if (fd < 0 && *code == EXIT_DONE)
 		*code = command_fail(temporary ? EXIT_TEMPORARY : EXIT_PERMANENT, &why);
 	return fd;
 }

@@ -6,7 +6,9 @@
 /* What authd can check (master/authd-hash.c; its test ties the two lists): libsodium's strings, crypt(3), RFC 2307
  * digests, and all of them behind the prefixes that Dovecot uses. */
 static const char *const forms[] = {
-	"$argon2id$", "$argon2i$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$7$", "$1$", "{SSHA}", "{SSHA256}", "{SSHA512}"
+	"$argon2id$", "$argon2i$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$7$", "$1$",
+	"{SSHA}", "{SSHA256}", "{SSHA512}", "{SHA}", "{SHA1}", "{SHA256}", "{SHA512}",
+	"{CRYPT}$", "{ARGON2ID}", "{ARGON2I}", "{BLF-CRYPT}", "{SHA256-CRYPT}", "{SHA512-CRYPT}", "{MD5-CRYPT}",
 };
 
 int password_parse(struct view text, struct view *hash, struct reason *why)

@@ -156,7 +156,7 @@ static void test_cache(void)
 
 static void test_delay(void)
 {
-	struct delay *d = delay_new(64, 2000);
+	struct delay *d = delay_new(65536, 2000);
 	struct net_address a = { .family = 4, .bytes = { 192, 0, 2, 1 } }, b = { .family = 4, .bytes = { 192, 0, 2, 2 } };
 	struct net_address six = { .family = 6, .bytes = { 0x20, 1, 0xd, 0xb8 } }, near = six, far = six;
 	static const int64_t want[] = { 2000, 4000, 8000, 16000, DELAY_MAX_MS, DELAY_MAX_MS };
