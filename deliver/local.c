@@ -42,6 +42,11 @@ enum {
 static struct settings settings;
 static char buffer[WHOLE_BYTES];
 static size_t buffered; /* bytes of the message at its beginning */
+static dev_t queue_device;
+static bool queue_device_known;
+static bool owner_checked; /* unprivileged, every owner is the one user */
+static uid_t own_uid;
+static gid_t own_gid;
 
 /* ---- the message ---- */
 
@@ -52,6 +57,8 @@ static int read_at(int fd, char *out, size_t len, uint64_t at)
 
 		if (got < 0 && errno == EINTR)
 			continue;
+		if (got == 0)
+			errno = EIO;
 		if (got <= 0)
 			return -1;
 		out += got;
@@ -61,20 +68,29 @@ static int read_at(int fd, char *out, size_t len, uint64_t at)
 	return 0;
 }
 
-/* Reads what fits of extra lines and message: they stand one behind the other in `buffer`. */
-static int read_message(const struct job *job, dev_t *device, struct reason *why)
+static int look_at_file(const struct job *job, struct reason *why)
 {
 	struct stat st;
-	uint64_t end = job->message_offset + job->message_bytes;
 
 	if (fstat(job->fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return fail(why, "the message's descriptor is not a file");
-	if (end < job->message_offset || end > (uint64_t)st.st_size || job->extra_bytes > sizeof buffer / 2 ||
-	    job->extra_offset + job->extra_bytes > (uint64_t)st.st_size)
+	if (job->message_offset + job->message_bytes > (uint64_t)st.st_size)
 		return fail(why, "the message does not fit its file");
-	*device = st.st_dev;
+	queue_device = st.st_dev;
+	queue_device_known = true;
+	return 0;
+}
+
+/* Reads what fits of extra lines and message: they stand one behind the other in `buffer`. */
+static int read_message(const struct job *job, struct reason *why)
+{
 	size_t room = sizeof buffer - job->extra_bytes;
 
+	if (job->message_offset > INT64_MAX / 2 || job->message_bytes > INT64_MAX / 2 || job->extra_bytes > sizeof buffer / 2)
+		return fail(why, "the message does not fit its file");
+	/* What is read whole, and pread reads only files, proves itself; all of the queue is on one device. */
+	if ((!queue_device_known || job->message_bytes > room) && look_at_file(job, why) < 0)
+		return -1;
 	buffered = job->message_bytes < room ? (size_t)job->message_bytes : room;
 	if (read_at(job->fd, buffer, job->extra_bytes, job->extra_offset) < 0 ||
 	    read_at(job->fd, buffer + job->extra_bytes, buffered, job->message_offset) < 0)
@@ -193,7 +209,7 @@ static struct view trace_lines(const struct job *job, const struct job_recipient
 	return (struct view){ trace, (size_t)len };
 }
 
-static enum store_result deliver(const struct job *job, const struct job_recipient *r, dev_t device, struct reason *why)
+static enum store_result deliver(const struct job *job, const struct job_recipient *r, struct reason *why)
 {
 	struct view trace = trace_lines(job, r);
 	uint64_t size = trace.len + job->extra_bytes + job->message_bytes;
@@ -219,7 +235,7 @@ static enum store_result deliver(const struct job *job, const struct job_recipie
 	}
 	/* On one file system the rename is in the journal before the queue file's removal is; on two it must be on
 	 * disk before queued hears of it (DESIGN section 3). */
-	return delivery_finish(&d, size, st.st_dev != device, why);
+	return delivery_finish(&d, size, st.st_dev != queue_device, why);
 }
 
 /* What would end a line of the trace, and so write header lines of its own. */
@@ -233,11 +249,10 @@ static bool has_controls(const char *text)
 
 static bool refused_owner(const struct job_recipient *r)
 {
-	/* Unprivileged, every owner is the one user. */
-	return getenv("POSTHOUSE_UID") != NULL && (r->uid != getuid() || r->gid != getgid());
+	return owner_checked && (r->uid != own_uid || r->gid != own_gid);
 }
 
-static struct job_result serve(const struct job *job, const struct job_recipient *r, dev_t device)
+static struct job_result serve(const struct job *job, const struct job_recipient *r)
 {
 	struct reason why = { "" };
 
@@ -252,7 +267,7 @@ static struct job_result serve(const struct job *job, const struct job_recipient
 		return result_of(r, JOB_RETRY, "4.3.5", "the mailbox is not where mail is kept");
 	}
 	errno = 0;
-	enum store_result result = deliver(job, r, device, &why);
+	enum store_result result = deliver(job, r, &why);
 
 	if (result == STORE_OK)
 		return result_of(r, JOB_DONE, "2.0.0", "delivered to mailbox");
@@ -268,7 +283,6 @@ static void work(struct wire_in *in, int queued)
 	static struct job_recipient recipients[JOB_RECIPIENTS_MAX];
 	static struct job job;
 	struct reason why;
-	dev_t device = 0;
 	unsigned count;
 
 	if (!job_receive(in, queued, &job, recipients, &count))
@@ -277,11 +291,11 @@ static void work(struct wire_in *in, int queued)
 	for (unsigned i = 0; i < count; i++) {
 		struct job_result result;
 
-		if (buffered == 0 && read_message(&job, &device, &why) < 0) {
+		if (buffered == 0 && read_message(&job, &why) < 0) {
 			log_warn("id=%s event=unreadable reason=\"%s\"", job.id, why.text);
 			result = result_of(&recipients[i], JOB_RETRY, "4.3.0", "the queue's file cannot be read");
 		} else {
-			result = serve(&job, &recipients[i], device);
+			result = serve(&job, &recipients[i]);
 		}
 		job_answer(queued, &result);
 	}
@@ -302,9 +316,12 @@ int main(void)
 
 	program_start("local");
 	settings_inherit(&settings);
+	owner_checked = getenv("POSTHOUSE_UID") != NULL;
 	store_begin();
 	profile.paths[0] = (struct sandbox_path){ .path = settings.mail_root, .writable = true };
 	program_confine(&profile);
+	own_uid = getuid();
+	own_gid = getgid();
 	service.workers_max = (unsigned)settings.local_agents_max;
 	service_run(&service);
 }

@@ -128,22 +128,28 @@ uint64_t store_space(struct store *s, int64_t now_ms)
 	return s->space_bytes;
 }
 
+/* One system call for many: libsodium asks the kernel each time. */
+static uint32_t next_random(struct store *s)
+{
+	if (s->random_left == 0) {
+		randombytes_buf(s->random, sizeof s->random);
+		s->random_left = sizeof s->random / sizeof s->random[0];
+	}
+	return s->random[--s->random_left];
+}
+
 int store_create(struct store *s, uint64_t *id)
 {
 	char name[STORE_NAME_MAX];
 
 	for (int turn = 0; turn < 16; turn++) {
-		*id = queue_id_next(s->last_id, clock_wall_us(), randombytes_random());
+		*id = queue_id_next(s->last_id, clock_wall_us(), next_random(s));
 		s->last_id = *id;
 		store_name(*id, name);
 		int fd = openat(s->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-		if (fd >= 0 && lseek(fd, QUEUE_HEADER_BYTES, SEEK_SET) == QUEUE_HEADER_BYTES)
+		if (fd >= 0)
 			return fd;
-		if (fd >= 0) {
-			close(fd);
-			return -1;
-		}
 		if (errno != EEXIST) /* only when the clock was set back */
 			return -1;
 	}

@@ -19,6 +19,8 @@ struct store {
 	uint64_t last_id;
 	int64_t space_checked_ms;
 	uint64_t space_bytes; /* free, when it was last looked at */
+	uint32_t random[64];  /* drawn ahead */
+	unsigned random_left;
 };
 
 /* Takes the descriptor of the queue directory; makes what is missing. */
@@ -29,7 +31,7 @@ void store_put_clean_mark(struct store *s);
 /* Bytes free for new messages; the file system is asked at most once a second. */
 uint64_t store_space(struct store *s, int64_t now_ms);
 
-/* A new file under its final name, positioned where the message begins; -1 with errno. */
+/* A new file under its final name; -1 with errno. */
 int store_create(struct store *s, uint64_t *id);
 /* Envelope (head and recipients, one behind the other), then the header that makes it committed. */
 int store_commit(struct store *s, int fd, struct queue_header *header, struct text *head, const struct text *recipients);

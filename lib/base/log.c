@@ -16,6 +16,7 @@ static struct {
 	const char *name;
 	int socket;
 	bool debug, plain;
+	long pid; /* asked for once; 0: not yet */
 } log_state = { .name = "posthouse", .socket = -1 };
 
 void log_open(const char *name)
@@ -33,6 +34,11 @@ void log_set_debug(bool on)
 	log_state.debug = on;
 }
 
+void log_forked(void)
+{
+	log_state.pid = 0;
+}
+
 void log_plain(void)
 {
 	log_state.plain = true;
@@ -43,10 +49,12 @@ static size_t log_head(char *line, size_t size, int severity)
 {
 	int n;
 
+	if (log_state.pid == 0)
+		log_state.pid = (long)getpid();
 	if (log_state.plain) {
 		n = snprintf(line, size, "%s: ", log_state.name);
 	} else if (log_state.socket >= 0) {
-		n = snprintf(line, size, "<%d>%s[%ld]: ", SYSLOG_MAIL | severity, log_state.name, (long)getpid());
+		n = snprintf(line, size, "<%d>%s[%ld]: ", SYSLOG_MAIL | severity, log_state.name, log_state.pid);
 	} else {
 		/* Not gmtime_r, which takes a lock: a line may be written in a signal handler. */
 		int64_t now_us = clock_wall_us(), now_s = now_us / 1000000;
@@ -54,7 +62,7 @@ static size_t log_head(char *line, size_t size, int severity)
 		int second = (int)(now_s % 86400);
 
 		n = snprintf(line, size, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ %s[%ld]: ", (int)day.year, day.month, day.day, second / 3600,
-		             second / 60 % 60, second % 60, (int)(now_us % 1000000 / 1000), log_state.name, (long)getpid());
+		             second / 60 % 60, second % 60, (int)(now_us % 1000000 / 1000), log_state.name, log_state.pid);
 	}
 	return n < 0 ? 0 : (size_t)n;
 }

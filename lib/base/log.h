@@ -29,6 +29,8 @@ void log_to_socket(int fd);
 void log_set_debug(bool on);
 /* For commands at a terminal: plain "name: text" lines, no time or pid. */
 void log_plain(void);
+/* In a child after fork: its lines bear its own pid (loop_fork says it). */
+void log_forked(void);
 
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));

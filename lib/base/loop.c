@@ -291,6 +291,8 @@ pid_t loop_fork(void)
 	sigprocmask(SIG_BLOCK, &all, &old);
 	pid_t pid = fork();
 
+	if (pid == 0)
+		log_forked();
 	for (int number = 1; pid == 0 && number < LOOP_SIGNALS_MAX; number++)
 		if (is_caught[number])
 			signal(number, SIG_DFL);

@@ -131,7 +131,7 @@ int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_r
 static int write_all(struct spool_writer *w, struct view v, struct spool_refusal *refusal)
 {
 	while (v.len) {
-		ssize_t n = write(w->fd, v.data, v.len);
+		ssize_t n = pwrite(w->fd, v.data, v.len, (off_t)w->offset);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -143,6 +143,7 @@ static int write_all(struct spool_writer *w, struct view v, struct spool_refusal
 			return refuse(refusal, full ? "4.3.1" : "4.3.0",
 			              full ? "the queue's disk is full, try again later" : "cannot write the message, try again later");
 		}
+		w->offset += (uint64_t)n;
 		v = view_skip(v, (size_t)n);
 	}
 	return 0;

@@ -2,7 +2,7 @@
 /*
  * Writers (smtpd, pickup, bounce) <-> queued: protocol "spool".  One message at a time on a line.
  *
- *     SPOOL_OPEN                -> SPOOL_FILE (a descriptor, positioned where the message begins) or SPOOL_REFUSED
+ *     SPOOL_OPEN                -> SPOOL_FILE (a descriptor, and where in it the message begins) or SPOOL_REFUSED
  *     ... the writer writes the message straight to the file ...
  *     SPOOL_RECIPIENT, as many as there are       (no answer)
  *     SPOOL_COMMIT              -> SPOOL_COMMITTED: header and envelope are written; or SPOOL_REFUSED
@@ -83,7 +83,8 @@ struct spool_writer {
 	int queued;  /* the line; -1: dialled at need over the wire "queued.spool" */
 	int fd;      /* the file being written, -1 none */
 	char id[SPOOL_ID_MAX];
-	uint64_t offset, written; /* message bytes so far */
+	uint64_t offset;  /* in the file: where the next bytes go */
+	uint64_t written; /* message bytes so far, those in the buffer too */
 	struct text buffer;       /* unwritten bytes; flushed in large writes */
 	void *hash;               /* state of the running checksum */
 };

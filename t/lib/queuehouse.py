@@ -67,7 +67,7 @@ class Writer:
 
     def write(self, data):
         self.data = data
-        os.write(self.fd, data)
+        os.pwrite(self.fd, data, self.offset)
 
     def recipients(self, recipients):
         for to in recipients:
