@@ -48,6 +48,7 @@ set quit=yes
 set move=no
 set mark_old=no
 set wait_key=no
+set sleep_time=0
 set header_cache=""
 set folder="{home.directory}"
 set abort_noattach=no

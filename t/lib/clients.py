@@ -12,10 +12,12 @@ import fcntl
 import os
 import pathlib
 import pty
+import random
 import re
 import select
 import shutil
 import smtplib
+import socket
 import ssl
 import struct
 import subprocess
@@ -42,6 +44,19 @@ def need(*programs):
 def need_root(why):
     if os.geteuid() != 0:
         skip_all(f"needs root: {why}")
+
+
+def free_port():
+    """One that nobody has now; below those that the kernel gives to outgoing connections."""
+    for _ in range(500):
+        port = random.randrange(20000, 32000)
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+    raise RuntimeError("no free port")
 
 
 def search_path():
