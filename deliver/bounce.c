@@ -185,9 +185,9 @@ static void answer_all(int queued, const struct job_recipient *recipients, unsig
 			r.outcome = refusal->permanent ? JOB_FAILED : JOB_RETRY;
 		string_copy(r.status, sizeof r.status, view_of(status));
 		snprintf(r.text, sizeof r.text, "%s", result == 0 ? "reported" : refusal->text);
+		r.last = i + 1 == count;
 		job_answer(queued, &r);
 	}
-	job_finish(queued);
 }
 
 static void work(struct wire_in *in, int queued)

@@ -297,10 +297,11 @@ static void work(struct wire_in *in, int queued)
 		} else {
 			result = serve(&job, &recipients[i]);
 		}
+		result.last = i + 1 == count;
+		if (result.last)
+			close(job.fd);
 		job_answer(queued, &result);
 	}
-	close(job.fd);
-	job_finish(queued);
 }
 
 int main(void)

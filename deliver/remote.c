@@ -296,11 +296,11 @@ static void work(struct wire_in *in, int queued)
 	for (unsigned i = 0; i < count; i++) {
 		results[i].index = recipients[i].index;
 		tell(&job, &recipients[i], &results[i], began_ms);
+		results[i].last = i + 1 == count;
+		if (results[i].last && kept.broken)
+			let_go();
 		job_answer(queued, &results[i]);
 	}
-	if (kept.broken)
-		let_go();
-	job_finish(queued);
 }
 
 int main(void)

@@ -147,13 +147,18 @@ static void send_job(struct channel *c, struct wire_line *line, struct delivery 
 	}
 	agent_of(line)->delivery = d;
 	fill_job(q, d, fd);
-	enum wire_result sent = wire_line_send(line, &out);
+	enum wire_result sent = WIRE_OK;
 
-	close(fd);
 	for (unsigned i = 0; i < d->count && sent == WIRE_OK; i++) {
+		if (out.bytes.len >= JOB_PACKET_BYTES) {
+			sent = wire_line_send(line, &out);
+			wire_begin(&out, JOB_RECIPIENT);
+		}
 		fill_recipient(d, i);
-		sent = wire_line_send(line, &out);
 	}
+	if (sent == WIRE_OK)
+		wire_line_send(line, &out);
+	close(fd);
 }
 
 static void owner_start(struct channel *c)
@@ -216,12 +221,13 @@ void agents_run(struct channel *c)
 
 /* ---- results ---- */
 
-static bool take_result(struct queued *q, struct delivery *d, struct wire_in *in)
+static bool take_result(struct queued *q, struct delivery *d, struct wire_in *in, bool *last)
 {
 	static struct job_result result;
 
 	if (!job_result_get(in, &result))
 		return false;
+	*last = result.last;
 	for (unsigned i = 0; i < d->count; i++) {
 		if (d->who[i].index != result.index)
 			continue;
@@ -241,15 +247,20 @@ static void message(struct wire_line *line, struct wire_in *in)
 	struct channel *c = channel_of(line->server);
 	struct delivery *d = agent->delivery;
 
-	if (in->type == JOB_RESULT && d) {
-		if (!take_result(c->queued, d, in))
-			wire_line_drop(line, "a result that makes no sense");
-	} else if (in->type == JOB_FINISHED && d && wire_end(in)) {
+	bool last = in->type == JOB_FINISHED;
+
+	if (d == NULL || (in->type != JOB_RESULT && !(last && wire_end(in)))) {
+		wire_line_drop(line, "a message out of turn");
+		return;
+	}
+	if (in->type == JOB_RESULT && !take_result(c->queued, d, in, &last)) {
+		wire_line_drop(line, "a result that makes no sense");
+		return;
+	}
+	if (last) {
 		agent->delivery = NULL;
 		wire_server_set_idle(line);
 		finish(c->queued, d, "the agent gave no result");
-	} else {
-		wire_line_drop(line, "a message out of turn");
 	}
 }
 

@@ -124,24 +124,41 @@ static bool is_clean(const char *s)
 	return true;
 }
 
-static void add_recipient(struct writer *w, struct wire_in *in)
+static bool add_recipient(struct writer *w, struct wire_in *in)
 {
 	struct queued *q = queued_of(&w->line);
 	struct spool_recipient r;
 
-	if (!spool_recipient_get(in, &r) || w->fd < 0 || w->committed || r.address[0] == '\0' || !is_clean(r.address) ||
-	    !is_clean(r.orcpt)) {
+	if (!spool_recipient_get(in, &r) || r.address[0] == '\0' || !is_clean(r.address) || !is_clean(r.orcpt)) {
 		broken(w, "a bad recipient");
-		return;
+		return false;
 	}
 	/* What a writer lets through beyond the setting is its fault, not the sender's. */
 	if (w->message->recipient_count >= SPOOL_RECIPIENTS_MAX ||
 	    w->message->recipient_count >= (uint32_t)q->settings.recipients_max + 1) {
 		broken(w, "too many recipients");
-		return;
+		return false;
 	}
 	queue_recipient_encode(&w->recipients, &r);
 	message_add_recipient(w->message, view_of(r.address), r.notify, message_add_string(w->message, view_of(r.orcpt)));
+	return true;
+}
+
+/* The rest of the packet; false: the writer is broken. */
+static bool add_recipients(struct writer *w, struct wire_in *in)
+{
+	while (in->rest.len)
+		if (!add_recipient(w, in))
+			return false;
+	return true;
+}
+
+static void more_recipients(struct writer *w, struct wire_in *in)
+{
+	if (w->fd < 0 || w->committed || in->rest.len == 0)
+		broken(w, "recipients out of turn");
+	else
+		add_recipients(w, in);
 }
 
 static bool may_claim(const struct queued *q, const struct wire_server *server, enum spool_origin origin)
@@ -190,7 +207,13 @@ static void commit(struct writer *w, struct wire_in *in)
 	struct queue_header header = { 0 };
 	static struct text head;
 
-	if (!spool_envelope_get(in, &e) || w->fd < 0 || w->committed || !envelope_ok(w, &e)) {
+	if (w->fd < 0 || w->committed || !spool_envelope_get(in, &e)) {
+		broken(w, "a bad envelope");
+		return;
+	}
+	if (!add_recipients(w, in))
+		return;
+	if (!wire_end(in) || !envelope_ok(w, &e)) {
 		broken(w, "a bad envelope");
 		return;
 	}
@@ -263,7 +286,7 @@ static void message(struct wire_line *line, struct wire_in *in)
 
 	switch (in->type) {
 	case SPOOL_OPEN: open_message(w, in); break;
-	case SPOOL_RECIPIENT: add_recipient(w, in); break;
+	case SPOOL_RECIPIENT: more_recipients(w, in); break;
 	case SPOOL_COMMIT: commit(w, in); break;
 	case SPOOL_LIVE: make_live(w, in); break;
 	case SPOOL_ABANDON: abandon(w); break;

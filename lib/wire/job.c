@@ -58,21 +58,15 @@ bool job_get(struct wire_in *in, struct job *j)
 	uint8_t report = wire_get_byte(in);
 
 	j->gives_up_s = (int64_t)wire_get_u64(in);
-	if (in->bad || in->rest.len || report > JOB_REPORT_RELAYED || (j->ret && j->ret != 'F' && j->ret != 'H'))
+	if (in->bad || in->fd_count != 1 || report > JOB_REPORT_RELAYED || (j->ret && j->ret != 'F' && j->ret != 'H'))
 		return false;
 	j->report = (enum job_report)report;
 	j->fd = wire_get_fd(in);
-	if (wire_end(in))
-		return true;
-	if (j->fd >= 0)
-		close(j->fd);
-	j->fd = -1;
-	return false;
+	return true;
 }
 
 void job_recipient_put(struct wire_out *out, const struct job_recipient *r)
 {
-	wire_begin(out, JOB_RECIPIENT);
 	wire_put_u32(out, r->index);
 	wire_put_byte(out, r->last);
 	wire_put_string(out, r->address);
@@ -103,7 +97,7 @@ bool job_recipient_get(struct wire_in *in, struct job_recipient *r)
 	wire_get_string(in, r->text, sizeof r->text);
 	wire_get_string(in, r->remote_host, sizeof r->remote_host);
 	r->last_attempt_s = (int64_t)wire_get_u64(in);
-	return wire_end(in) && r->notify < 16;
+	return !in->bad && r->notify < 16;
 }
 
 void job_result_put(struct wire_out *out, const struct job_result *r)
@@ -116,6 +110,7 @@ void job_result_put(struct wire_out *out, const struct job_result *r)
 	wire_put_string(out, r->remote_host);
 	wire_put_byte(out, r->passed_on);
 	wire_put_byte(out, r->host_trouble);
+	wire_put_byte(out, r->last);
 }
 
 bool job_result_get(struct wire_in *in, struct job_result *r)
@@ -128,6 +123,7 @@ bool job_result_get(struct wire_in *in, struct job_result *r)
 	wire_get_string(in, r->remote_host, sizeof r->remote_host);
 	r->passed_on = wire_get_bool(in);
 	r->host_trouble = wire_get_bool(in);
+	r->last = wire_get_bool(in);
 	if (!wire_end(in) || outcome > JOB_FAILED)
 		return false;
 	r->outcome = (enum job_outcome)outcome;
@@ -136,24 +132,33 @@ bool job_result_get(struct wire_in *in, struct job_result *r)
 
 /* ---- the agent's side ---- */
 
-static bool receive_recipients(int queued, struct job_recipient *recipients, unsigned *count)
-{
-	struct wire_in in;
+enum taken { TAKEN_ALL, TAKEN_SOME, TAKEN_BAD };
 
-	for (*count = 0; *count < JOB_RECIPIENTS_MAX; (*count)++) {
+/* Those of one packet. */
+static enum taken take_recipients(struct wire_in *in, struct job_recipient *recipients, unsigned *count)
+{
+	while (in->rest.len) {
+		if (*count == JOB_RECIPIENTS_MAX || !job_recipient_get(in, &recipients[*count]))
+			return TAKEN_BAD;
+		if (recipients[(*count)++].last)
+			return wire_end(in) ? TAKEN_ALL : TAKEN_BAD;
+	}
+	return wire_end(in) ? TAKEN_SOME : TAKEN_BAD;
+}
+
+static bool receive_recipients(struct wire_in *first, int queued, struct job_recipient *recipients, unsigned *count)
+{
+	enum taken taken = take_recipients(first, recipients, count);
+
+	while (taken == TAKEN_SOME) {
+		struct wire_in in;
+
 		if (wire_receive(queued, &in) != WIRE_OK)
 			return false;
-		bool good = in.type == JOB_RECIPIENT && job_recipient_get(&in, &recipients[*count]);
-
+		taken = in.type == JOB_RECIPIENT && in.rest.len ? take_recipients(&in, recipients, count) : TAKEN_BAD;
 		wire_in_close(&in);
-		if (!good)
-			return false;
-		if (recipients[*count].last) {
-			(*count)++;
-			return true;
-		}
 	}
-	return false;
+	return taken == TAKEN_ALL;
 }
 
 bool job_receive(struct wire_in *in, int queued, struct job *job, struct job_recipient *recipients, unsigned *count)
@@ -161,17 +166,11 @@ bool job_receive(struct wire_in *in, int queued, struct job *job, struct job_rec
 	*count = 0;
 	if (in->type != JOB_BEGIN || !job_get(in, job))
 		return false;
-	if (receive_recipients(queued, recipients, count))
+	if (receive_recipients(in, queued, recipients, count))
 		return true;
 	close(job->fd);
 	job->fd = -1;
 	return false;
-}
-
-static void answer(int queued, struct wire_out *out)
-{
-	/* A lost line needs no word here: the next receive ends the worker, and queued retries what was unanswered. */
-	(void)wire_send(queued, out);
 }
 
 static struct wire_out answers; /* one worker, one job: its memory is kept */
@@ -179,11 +178,6 @@ static struct wire_out answers; /* one worker, one job: its memory is kept */
 void job_answer(int queued, const struct job_result *result)
 {
 	job_result_put(&answers, result);
-	answer(queued, &answers);
-}
-
-void job_finish(int queued)
-{
-	wire_begin(&answers, JOB_FINISHED);
-	answer(queued, &answers);
+	/* A lost line needs no word here: the next receive ends the worker, and queued retries what was unanswered. */
+	(void)wire_send(queued, &answers);
 }

@@ -3,7 +3,8 @@
  * queued <-> delivery agents (local, remote, bounce; later list, gateway, reply): protocol "job".
  *
  * A worker greets and gets one job at a time: the message's file (read only), and recipients that go the same
- * way.  It answers every recipient, in any order, then JOB_FINISHED, which also makes it idle again (service.answers).
+ * way, as many in each packet as have room.  It answers every recipient, in any order; the last answer (or
+ * JOB_FINISHED, when some have none) ends the job and makes the worker idle again (service.answers).
  * A line that ends with recipients unanswered means retry for these: at worst a duplicate, never a loss.
  */
 #ifndef LIB_WIRE_JOB_H
@@ -14,13 +15,13 @@
 #include "lib/wire/wire.h"
 
 enum job_type {
-	JOB_BEGIN = 16, /* queued: struct job + the file */
-	JOB_RECIPIENT,  /* queued: struct job_recipient, `last` on the last */
+	JOB_BEGIN = 16, /* queued: struct job + the file, then any number of struct job_recipient, `last` on the last */
+	JOB_RECIPIENT,  /* queued: more of them */
 	JOB_RESULT,     /* agent: struct job_result */
 	JOB_FINISHED    /* agent */
 };
 
-enum { JOB_RECIPIENTS_MAX = 100, JOB_TEXT_MAX = 512, JOB_HOST_MAX = 256 };
+enum { JOB_RECIPIENTS_MAX = 100, JOB_TEXT_MAX = 512, JOB_HOST_MAX = 256, JOB_PACKET_BYTES = 16384 /* another recipient goes into a packet below this */ };
 
 struct job {
 	char id[SPOOL_ID_MAX];
@@ -66,10 +67,13 @@ struct job_result {
 	char remote_host[JOB_HOST_MAX]; /* who said it; "" for ourselves */
 	bool passed_on;               /* done, by a host that takes over the reports asked for (DSN, RFC 3461 section 5.2.2) */
 	bool host_trouble;            /* the destination as a whole did not answer: its window shrinks */
+	bool last;                    /* the job ends with it */
 };
 
 void job_put(struct wire_out *out, const struct job *j);
+/* Leaves the recipients in `in`; on true the caller has the file. */
 bool job_get(struct wire_in *in, struct job *j);
+/* Into a packet that job_put or wire_begin(JOB_RECIPIENT) has begun. */
 void job_recipient_put(struct wire_out *out, const struct job_recipient *r);
 bool job_recipient_get(struct wire_in *in, struct job_recipient *r);
 void job_result_put(struct wire_out *out, const struct job_result *r);
@@ -79,6 +83,5 @@ bool job_result_get(struct wire_in *in, struct job_result *r);
  * JOB_RECIPIENTS_MAX; false: the line is broken, end the worker. job->fd is the caller's to close. */
 bool job_receive(struct wire_in *in, int queued, struct job *job, struct job_recipient *recipients, unsigned *count);
 void job_answer(int queued, const struct job_result *result);
-void job_finish(int queued);
 
 #endif

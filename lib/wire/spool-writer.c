@@ -27,6 +27,7 @@ static void forget_file(struct spool_writer *w)
 		close(w->fd);
 	w->fd = -1;
 	text_clear(&w->buffer);
+	wire_begin(&w->recipients, SPOOL_RECIPIENT);
 }
 
 static void hang_up(struct spool_writer *w)
@@ -90,6 +91,7 @@ static void writer_prepare(struct spool_writer *w)
 	}
 	crypto_generichash_init(w->hash, NULL, 0, SPOOL_CHECKSUM_BYTES);
 	text_clear(&w->buffer);
+	wire_begin(&w->recipients, SPOOL_RECIPIENT);
 	w->written = 0;
 }
 
@@ -172,14 +174,14 @@ int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal 
 
 int spool_add_recipient(struct spool_writer *w, const struct spool_recipient *r, struct spool_refusal *refusal)
 {
-	struct wire_out out = { 0 };
-
 	if (w->fd < 0)
 		return refuse(refusal, "4.3.0", "the message has no file");
-	spool_recipient_put(&out, r);
-	enum wire_result sent = wire_send(w->queued, &out);
+	spool_recipient_put(&w->recipients, r);
+	if (w->recipients.bytes.len < SPOOL_PACKET_BYTES)
+		return 0;
+	enum wire_result sent = wire_send(w->queued, &w->recipients);
 
-	wire_out_free(&out);
+	wire_begin(&w->recipients, SPOOL_RECIPIENT);
 	return sent == WIRE_OK ? 0 : line_lost(w, refusal);
 }
 
@@ -205,6 +207,7 @@ static int finish_steps(struct spool_writer *w, struct spool_envelope *e, struct
 	if (flush(w, refusal) != 0)
 		return -1;
 	spool_envelope_put(out, e);
+	text_add(&out->bytes, view_skip(text_view(&w->recipients.bytes), 1));
 	if (step(w, out, SPOOL_COMMITTED, refusal) != 0)
 		return -1;
 	if (fsync(w->fd) < 0) {

@@ -7,7 +7,6 @@
 
 void spool_recipient_put(struct wire_out *out, const struct spool_recipient *r)
 {
-	wire_begin(out, SPOOL_RECIPIENT);
 	wire_put_string(out, r->address);
 	wire_put_byte(out, r->notify);
 	wire_put_string(out, r->orcpt);
@@ -18,7 +17,7 @@ bool spool_recipient_get(struct wire_in *in, struct spool_recipient *r)
 	wire_get_string(in, r->address, sizeof r->address);
 	r->notify = wire_get_byte(in);
 	wire_get_string(in, r->orcpt, sizeof r->orcpt);
-	return wire_end(in) && r->notify < 16;
+	return !in->bad && r->notify < 16;
 }
 
 void spool_envelope_put(struct wire_out *out, const struct spool_envelope *e)
@@ -53,7 +52,7 @@ bool spool_envelope_get(struct wire_in *in, struct spool_envelope *e)
 	e->hops = wire_get_u16(in);
 	struct view checksum = wire_get_view(in, sizeof e->checksum);
 
-	if (!wire_end(in) || origin > SPOOL_BOUNCE || checksum.len != sizeof e->checksum)
+	if (in->bad || origin > SPOOL_BOUNCE || checksum.len != sizeof e->checksum)
 		return false;
 	memcpy(e->checksum, checksum.data, sizeof e->checksum);
 	return e->ret == 0 || e->ret == 'F' || e->ret == 'H';

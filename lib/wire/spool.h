@@ -4,7 +4,7 @@
  *
  *     SPOOL_OPEN                -> SPOOL_FILE (a descriptor, and where in it the message begins) or SPOOL_REFUSED
  *     ... the writer writes the message straight to the file ...
- *     SPOOL_RECIPIENT, as many as there are       (no answer)
+ *     SPOOL_RECIPIENT, when they are many         (no answer)
  *     SPOOL_COMMIT              -> SPOOL_COMMITTED: header and envelope are written; or SPOOL_REFUSED
  *     ... the writer calls fsync on its descriptor ...
  *     SPOOL_LIVE                -> SPOOL_ACCEPTED: only now may the writer say 250
@@ -20,8 +20,8 @@
 enum spool_type {
 	SPOOL_OPEN = 16, /* u64 size the client announced (0: unknown) */
 	SPOOL_FILE,      /* string id, u64 offset of the message in the file, descriptor */
-	SPOOL_RECIPIENT, /* struct spool_recipient */
-	SPOOL_COMMIT,    /* struct spool_envelope */
+	SPOOL_RECIPIENT, /* struct spool_recipient, one or more */
+	SPOOL_COMMIT,    /* struct spool_envelope, then any number of struct spool_recipient: the last, or all */
 	SPOOL_COMMITTED,
 	SPOOL_LIVE,
 	SPOOL_ACCEPTED,
@@ -37,7 +37,8 @@ enum {
 	SPOOL_BUFFER_BYTES = 32768, /* what a writer collects before it writes */
 	SPOOL_ANSWER_TIMEOUT_MS = 60000,
 	SPOOL_CHECKSUM_BYTES = 32, /* BLAKE2b (crypto_generichash) over the message bytes */
-	SPOOL_RECIPIENTS_MAX = 50000
+	SPOOL_RECIPIENTS_MAX = 50000,
+	SPOOL_PACKET_BYTES = 16384 /* recipients are collected up to this */
 };
 
 enum spool_origin { SPOOL_NETWORK, SPOOL_AUTHENTICATED, SPOOL_MACHINE /* sendmail */, SPOOL_BOUNCE };
@@ -65,6 +66,7 @@ struct spool_envelope {
 	uint8_t checksum[SPOOL_CHECKSUM_BYTES];
 };
 
+/* Into a packet that is begun: the getters leave what follows in `in`. */
 void spool_recipient_put(struct wire_out *out, const struct spool_recipient *r);
 bool spool_recipient_get(struct wire_in *in, struct spool_recipient *r);
 void spool_envelope_put(struct wire_out *out, const struct spool_envelope *e);
@@ -86,6 +88,7 @@ struct spool_writer {
 	uint64_t offset;  /* in the file: where the next bytes go */
 	uint64_t written; /* message bytes so far, those in the buffer too */
 	struct text buffer;       /* unwritten bytes; flushed in large writes */
+	struct wire_out recipients; /* not yet sent */
 	void *hash;               /* state of the running checksum */
 };
 

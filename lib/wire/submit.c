@@ -31,7 +31,7 @@ void submit_recipient_put(struct wire_out *out, const struct spool_recipient *r)
 
 bool submit_recipient_get(struct wire_in *in, struct spool_recipient *r)
 {
-	return spool_recipient_get(in, r);
+	return spool_recipient_get(in, r) && wire_end(in);
 }
 
 void submit_result_put(struct wire_out *out, const struct submit_result *r)

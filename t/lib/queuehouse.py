@@ -44,11 +44,17 @@ class Refused(Exception):
     pass
 
 
+def put_recipient(out, recipient):
+    address, notify, orcpt = recipient
+    return out.view(address).byte(notify).view(orcpt)
+
+
 class Writer:
     """One line of smtpd, pickup or bounce, one message at a time, each step by itself."""
 
     def __init__(self, wire):
         self.line = dial(wire, "spool")
+        self.kept = []
 
     def ask(self, out, wanted):
         send(self.line, out)
@@ -70,14 +76,19 @@ class Writer:
         os.pwrite(self.fd, data, self.offset)
 
     def recipients(self, recipients):
-        for to in recipients:
-            address, notify, orcpt = (to, 0, "") if isinstance(to, str) else to
-            send(self.line, Out(SPOOL_RECIPIENT).view(address).byte(notify).view(orcpt))
+        """The last comes with the commit, those before it by themselves: both ways are taken."""
+        recipients = [(to, 0, "") if isinstance(to, str) else to for to in recipients]
+        for to in recipients[:-1]:
+            send(self.line, put_recipient(Out(SPOOL_RECIPIENT), to))
+        self.kept = recipients[-1:]
 
     def commit(self, sender="sender@example.test", origin=NETWORK, size=None, checksum=None, envid="", ret=0):
         checksum = hashlib.blake2b(self.data, digest_size=32).digest() if checksum is None else checksum
         out = Out(SPOOL_COMMIT).byte(origin).view(sender).view("").address("192.0.2.1").view("client.test").byte(0)
         out.byte(ord(ret) if ret else 0).view(envid).u64(len(self.data) if size is None else size).u16(1).view(checksum)
+        for to in self.kept:
+            put_recipient(out, to)
+        self.kept = []
         self.ask(out, SPOOL_COMMITTED)
 
     def live(self):
@@ -97,20 +108,26 @@ class Job:
         self.hops = [message.string() for _ in range(message.byte())]
         self.report, self.gives_up = message.byte(), message.u64()
         self.fd = message.fd()
-        message.end()
         self.recipients = []
-        while not self.recipients or not self.recipients[-1]["last"]:
-            self.recipients.append(self.recipient(receive(line)))
+        self.packets = 1
+        self.take(message)
+        while not self.recipients[-1]["last"]:
+            message = receive(line)
+            if message is None or message.kind != JOB_RECIPIENT:
+                raise ValueError("a job without its end")
+            self.packets += 1
+            self.take(message)
+
+    def take(self, message):
+        while message.rest:
+            self.recipients.append(self.recipient(message))
+        message.end()
 
     @staticmethod
     def recipient(m):
-        if m is None or m.kind != JOB_RECIPIENT:
-            raise ValueError("a job without its end")
-        r = {"index": m.u32(), "last": m.byte(), "address": m.string(), "notify": m.byte(), "orcpt": m.string(),
-             "uid": m.u32(), "gid": m.u32(), "home": m.string(), "quota": m.u64(), "status": m.string(), "text": m.string(),
-             "host": m.string(), "attempted": m.u64()}
-        m.end()
-        return r
+        return {"index": m.u32(), "last": m.byte(), "address": m.string(), "notify": m.byte(), "orcpt": m.string(),
+                "uid": m.u32(), "gid": m.u32(), "home": m.string(), "quota": m.u64(), "status": m.string(), "text": m.string(),
+                "host": m.string(), "attempted": m.u64()}
 
     @property
     def addresses(self):
@@ -119,18 +136,20 @@ class Job:
     def bytes(self):
         return os.pread(self.fd, self.size, self.offset)
 
-    def result(self, number, outcome, status=None, text="", trouble=False, passed_on=False):
+    def result(self, number, outcome, status=None, text="", trouble=False, passed_on=False, last=False):
         status = status or {DONE: "2.0.0", RETRY: "4.2.0", FAILED: "5.1.1"}[outcome]
         send(self.line, Out(JOB_RESULT).u32(self.recipients[number]["index"]).byte(outcome).view(status).view(text).view("")
-             .byte(passed_on).byte(trouble))
+             .byte(passed_on).byte(trouble).byte(last))
 
     def finish(self, outcomes=DONE, **kwargs):
-        """One outcome for all, or one for each number."""
+        """One outcome for all (the last result ends the job), or one for each number."""
         for number in range(len(self.recipients)):
             outcome = outcomes if isinstance(outcomes, int) else outcomes.get(number)
             if outcome is not None:
-                self.result(number, outcome, **kwargs)
-        send(self.line, Out(JOB_FINISHED))
+                last = isinstance(outcomes, int) and number + 1 == len(self.recipients)
+                self.result(number, outcome, last=last, **kwargs)
+        if not isinstance(outcomes, int):
+            send(self.line, Out(JOB_FINISHED))
         os.close(self.fd)
         self.finished = True
 

@@ -85,6 +85,12 @@ class Queue:
         if message and message.state != "live":
             message.state = "abandoned"
 
+    @staticmethod
+    def take_recipients(packet, message):
+        while packet.rest:
+            message.recipients.append((packet.string(), packet.byte(), packet.string()))
+        packet.end()
+
     def step(self, line, packet, message):
         if packet.kind == SPOOL_OPEN:
             with self.lock:
@@ -97,13 +103,13 @@ class Queue:
                 file.flush()
                 send(line, Out(SPOOL_FILE).view(message.id).u64(SPOOL_OFFSET).fd(file))
         elif packet.kind == SPOOL_RECIPIENT:
-            message.recipients.append((packet.string(), packet.byte(), packet.string()))
+            self.take_recipients(packet, message)
         elif packet.kind == SPOOL_COMMIT:
             message.origin, message.sender, message.account = packet.byte(), packet.string(), packet.string()
             message.client, message.helo, message.eight_bit = packet.address()[0], packet.string(), packet.byte()
             message.ret, message.envid = packet.byte(), packet.string()
             message.size, message.hops, message.checksum = packet.u64(), packet.u16(), packet.view()
-            packet.end()
+            self.take_recipients(packet, message)
             message.state = "committed"
             send(line, Out(SPOOL_COMMITTED))
         elif packet.kind == SPOOL_LIVE:

@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse as w
 from tap import done, is_, ok
 
-JOB_BEGIN, JOB_RECIPIENT, JOB_RESULT, JOB_FINISHED = range(16, 20)
+JOB_BEGIN, JOB_RECIPIENT = 16, 17
 DONE, RETRY, FAILED = range(3)
 MESSAGE = b"Received: from x\r\nSubject: hello\r\n\r\nbody\r\n..dots\r\n"
 
@@ -54,10 +54,13 @@ class Local:
 
     def results(self):
         found = {}
-        while (packet := w.receive(self.line)) is not None and packet.kind == JOB_RESULT:
+        while (packet := w.receive(self.line)) is not None:
             index, outcome, status = packet.u32(), packet.byte(), packet.string()
             found[index] = (outcome, status)
-        return found if packet is not None else None
+            packet.string(), packet.string(), packet.byte(), packet.byte()
+            if packet.byte():
+                return found
+        return None
 
     def deliver(self, address="anna@example.test", home=None, quota=0, **job):
         self.begin(**job)

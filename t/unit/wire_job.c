@@ -4,6 +4,9 @@
 #include "lib/wire/job.h"
 #include "lib/wire/submit.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "t/torn.h"
 
 static struct job job;
@@ -16,12 +19,12 @@ static struct spool_recipient spool;
 
 static bool get_job(struct wire_in *in)
 {
-	return job_get(in, &job);
+	return job_get(in, &job) && wire_end(in);
 }
 
 static bool get_recipient(struct wire_in *in)
 {
-	return job_recipient_get(in, &recipient);
+	return job_recipient_get(in, &recipient) && wire_end(in);
 }
 
 static bool get_result(struct wire_in *in)
@@ -104,22 +107,66 @@ static void recipients(struct wire_out *out)
 		                   .uid = 5000, .gid = 5001, .home = "/mail/b", .quota_bytes = 1ULL << 40, .status = "5.1.1",
 		                   .text = "no such user", .remote_host = "mx.test", .last_attempt_s = 12 };
 	struct job_result s = { .index = 3, .outcome = JOB_RETRY, .status = "4.4.1", .text = "down", .remote_host = "mx",
-		                .host_trouble = true };
+		                .host_trouble = true, .last = true };
 
+	wire_begin(out, JOB_RECIPIENT);
 	job_recipient_put(out, &r);
 	torn("a recipient", out, get_recipient);
 	ok(again(out, get_recipient) && recipient.index == 70000 && recipient.last && recipient.gid == 5001 &&
 	       recipient.quota_bytes == r.quota_bytes && strcmp(recipient.home, "/mail/b") == 0 && recipient.last_attempt_s == 12,
 	   "every field of a recipient came through");
 	r.notify = 16;
+	wire_begin(out, JOB_RECIPIENT);
 	job_recipient_put(out, &r);
 	ok(!again(out, get_recipient), "an unknown NOTIFY bit is refused");
 	job_result_put(out, &s);
 	torn("a result", out, get_result);
-	ok(again(out, get_result) && result.outcome == JOB_RETRY && result.host_trouble && result.index == 3, "the result again");
+	ok(again(out, get_result) && result.outcome == JOB_RETRY && result.host_trouble && result.last && result.index == 3, "the result again");
 	s.outcome = (enum job_outcome)(JOB_FAILED + 1);
 	job_result_put(out, &s);
 	ok(!again(out, get_result), "an unknown outcome is refused");
+}
+
+/* Many recipients need several packets; nothing else may come between, and the last must be there. */
+static void whole_jobs(struct wire_out *out)
+{
+	static struct job_recipient got[JOB_RECIPIENTS_MAX];
+	static const struct job j = { .id = "0123456789abc", .fd = 0 };
+	struct job_recipient r = { .address = "b@example.test" };
+	int ends[2];
+
+	if (wire_pair(ends) < 0)
+		abort();
+	for (int turn = 0; turn < 3; turn++) {
+		struct wire_in in;
+		unsigned count = 0;
+
+		job_put(out, &j);
+		for (r.index = 0; r.index < 5; r.index++) {
+			r.last = r.index == 4 && turn < 2;
+			job_recipient_put(out, &r);
+			if (r.index == 1 || r.index == 3) {
+				wire_send(ends[0], out);
+				wire_begin(out, turn == 1 ? JOB_RESULT : JOB_RECIPIENT);
+			}
+		}
+		wire_send(ends[0], out);
+		if (turn == 2)
+			shutdown(ends[0], SHUT_WR);
+		bool good = wire_receive(ends[1], &in) == WIRE_OK && job_receive(&in, ends[1], &job, got, &count);
+
+		if (turn == 0)
+			ok(good && count == 5 && got[0].index == 0 && got[4].index == 4, "recipients in three packets");
+		else
+			ok(!good && job.fd == -1, turn == 1 ? "another type between them is refused" : "no last one: the job is refused");
+		wire_in_close(&in);
+		if (good)
+			close(job.fd);
+		while (wire_receive_now(ends[1], &in) == WIRE_OK)
+			wire_in_close(&in);
+	}
+	close(ends[0]);
+	close(ends[1]);
 }
 
 static void control(struct wire_out *out)
@@ -163,6 +210,7 @@ int main(void)
 
 	jobs(&out);
 	recipients(&out);
+	whole_jobs(&out);
 	control(&out);
 	submit(&out);
 	wire_out_free(&out);

@@ -10,12 +10,12 @@ static struct spool_refusal refusal;
 
 static bool get_envelope(struct wire_in *in)
 {
-	return spool_envelope_get(in, &envelope);
+	return spool_envelope_get(in, &envelope) && wire_end(in);
 }
 
 static bool get_recipient(struct wire_in *in)
 {
-	return spool_recipient_get(in, &recipient);
+	return spool_recipient_get(in, &recipient) && wire_end(in);
 }
 
 static bool get_refusal(struct wire_in *in)
@@ -79,9 +79,11 @@ int main(void)
 	struct spool_refusal f = { true, "5.3.4", "too large" };
 
 	envelopes();
+	wire_begin(&out, SPOOL_RECIPIENT);
 	spool_recipient_put(&out, &r);
 	torn("a recipient", &out, get_recipient);
 	r.notify = 16;
+	wire_begin(&out, SPOOL_RECIPIENT);
 	spool_recipient_put(&out, &r);
 	ok(!round_trip(&out, get_recipient), "an unknown NOTIFY bit is refused");
 	spool_refusal_put(&out, &f);
