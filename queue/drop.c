@@ -64,25 +64,34 @@ static bool write_all(int fd, const char *bytes, size_t len)
 	return true;
 }
 
-static int copy(int out, uint64_t bytes_max)
+static int copy_frames(int out, uint64_t bytes_max, struct check *c)
 {
-	struct check c = { .bytes = 0 };
 	static char buffer[READ_BYTES];
 	ssize_t n;
 
-	text_init(&c.held, READ_BYTES + WIRE_MESSAGE_MAX + 4);
 	while ((n = read(STDIN_FILENO, buffer, sizeof buffer)) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return EXIT_TEMPORARY;
-		c.bytes += (uint64_t)n;
-		if (c.bytes > bytes_max || !text_add(&c.held, (struct view){ buffer, (size_t)n }) || !check_frames(&c))
+		c->bytes += (uint64_t)n;
+		if (c->bytes > bytes_max || !text_add(&c->held, (struct view){ buffer, (size_t)n }) || !check_frames(c))
 			return EXIT_PERMANENT;
 		if (!write_all(out, buffer, (size_t)n))
 			return EXIT_TEMPORARY;
 	}
-	return c.ended && c.held.len == 0 ? EXIT_DONE : EXIT_PERMANENT;
+	return c->ended && c->held.len == 0 ? EXIT_DONE : EXIT_PERMANENT;
+}
+
+static int copy(int out, uint64_t bytes_max)
+{
+	struct check c = { .bytes = 0 };
+
+	text_init(&c.held, READ_BYTES + WIRE_MESSAGE_MAX + 4);
+	int code = copy_frames(out, bytes_max, &c);
+
+	text_free(&c.held);
+	return code;
 }
 
 /* Under a name that pickup passes over, synced, then its own: a crash leaves a whole file or none. */
