@@ -612,6 +612,7 @@ static void settle(struct queued *q, struct message *m)
 	bool on_its_way = m->in_line || m->counts[RECIPIENT_ASKED] || m->counts[RECIPIENT_NEW];
 
 	if (m->removed) {
+		text_clear(&q->log);
 		if (!m->in_line && m->deliveries == NULL)
 			end(q, m);
 		return;

@@ -361,6 +361,13 @@ class House:
         self.program.wait()
         self.close_wires()
 
+    def change(self, settings):
+        """A new generation, and the word of it to queued."""
+        self.generation = wirehouse.generation(self.directory, settings)
+        settings_fd = os.open("settings.cdb", os.O_RDONLY, dir_fd=self.generation)
+        send(self.program.master, Out(HOUSE_RELOAD).fd(settings_fd))
+        os.close(settings_fd)
+
     def close_wires(self):
         for wire in self.wires.values():
             try:

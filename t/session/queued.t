@@ -332,6 +332,21 @@ def resolved_goes():
         ok(gone(house), "and asked again when resolved is replaced")
 
 
+def reload():
+    with House() as house:
+        waiting = house.write(["a@far.test"])
+        job = house.agents["remote"].job()
+        house.change("queue.space-min 1T\n")
+        ok(house.wait_for(lambda: "event=reloaded" in house.program.log()), "new settings are taken")
+        try:
+            house.writer().open()
+            ok(False, "and hold")
+        except Refused as refused:
+            is_(refused.args[1], "4.3.1", "and hold")
+        job.finish(DONE)
+        ok(gone(house) and waiting == job.id, "what was on its way goes on")
+
+
 def owners():
     with House(FAST) as house:
         house.resolver.book["a@example.test"] = [(MAILBOX, "a@example.test", 5001)]
@@ -394,7 +409,7 @@ def recovery():
         ok(f"warning: id={damaged} event=recover-damaged" in log, "what is damaged is warned of")
 
 
-for test in (local_and_remote, aliases, retries, reports, no_loops, lifetimes, writers, windows, steering, many, resolved_goes, owners,
+for test in (local_and_remote, aliases, retries, reports, no_loops, lifetimes, writers, windows, steering, many, resolved_goes, reload, owners,
              recovery):
     test()
 done()
