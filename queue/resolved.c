@@ -91,7 +91,7 @@ static void room_for_backlog(struct watch *w, unsigned events)
 		wire_begin(&out, RESOLVE_TARGET);
 		text_clear(&out.bytes);
 		text_add(&out.bytes, (struct view){ a->backlog.data + done + 4, len });
-		r = wire_send(a->writer.fd, &out);
+		r = wire_send_now(a->writer.fd, &out);
 		if (r == WIRE_OK)
 			done += 4 + len;
 	}
@@ -127,7 +127,7 @@ static void send_message(struct asker *a, const struct wire_out *out)
 {
 	if (a->line.dropped)
 		return;
-	enum wire_result r = a->backlog.max ? WIRE_AGAIN : wire_send(a->line.watch.fd, out);
+	enum wire_result r = a->backlog.max ? WIRE_AGAIN : wire_send_now(a->line.watch.fd, out);
 
 	if (r == WIRE_AGAIN)
 		keep_for_later(a, text_view(&out->bytes));

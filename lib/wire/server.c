@@ -209,7 +209,7 @@ enum wire_result wire_line_send(struct wire_line *line, const struct wire_out *o
 {
 	if (line->dropped)
 		return WIRE_CLOSED;
-	enum wire_result r = wire_send(line->watch.fd, out);
+	enum wire_result r = wire_send_now(line->watch.fd, out);
 
 	if (r == WIRE_OK)
 		return r;
@@ -249,7 +249,7 @@ void wire_server_want(struct wire_server *s, unsigned jobs)
 		return;
 	wire_begin(&out, WIRE_GROW);
 	wire_put_u32(&out, jobs - s->growing);
-	if (wire_send(s->watch.fd, &out) == WIRE_OK) {
+	if (wire_send_now(s->watch.fd, &out) == WIRE_OK) {
 		s->growing = jobs;
 		s->grow_until_ms = now + GROW_PATIENCE_MS;
 	}

@@ -179,7 +179,7 @@ int wire_pair(int ends[2])
 	return 0;
 }
 
-enum wire_result wire_send(int fd, const struct wire_out *out)
+static enum wire_result send_with(int fd, const struct wire_out *out, int flags)
 {
 	union {
 		struct cmsghdr head;
@@ -200,13 +200,23 @@ enum wire_result wire_send(int fd, const struct wire_out *out)
 		memcpy(CMSG_DATA(&control.head), out->fds, sizeof(int) * out->fd_count);
 	}
 	do
-		n = sendmsg(fd, &message, MSG_NOSIGNAL);
+		n = sendmsg(fd, &message, flags | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	if (n >= 0)
 		return WIRE_OK;
 	if (errno == EAGAIN)
 		return WIRE_AGAIN;
 	return errno == EPIPE || errno == ECONNRESET ? WIRE_CLOSED : WIRE_ERROR;
+}
+
+enum wire_result wire_send(int fd, const struct wire_out *out)
+{
+	return send_with(fd, out, 0);
+}
+
+enum wire_result wire_send_now(int fd, const struct wire_out *out)
+{
+	return send_with(fd, out, MSG_DONTWAIT);
 }
 
 /* Collects descriptors; true when none was lost. */
@@ -238,6 +248,18 @@ void wire_receive_wipe(void)
 	explicit_bzero(buffer, buffer_used);
 }
 
+/* Nothing was read: the end, or a packet without a byte, which no program of ours sends.  Taken for the end it would
+ * let a captured program make its hub deaf to all others on the same wire. */
+static enum wire_result nothing_left(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+
+	if (poll(&p, 1, 0) != 0)
+		return WIRE_CLOSED;
+	errno = EBADMSG;
+	return WIRE_ERROR;
+}
+
 static enum wire_result receive(int fd, struct wire_in *in, int flags)
 {
 	union {
@@ -264,7 +286,7 @@ static enum wire_result receive(int fd, struct wire_in *in, int flags)
 	}
 	if (n == 0) {
 		wire_in_close(in);
-		return WIRE_CLOSED;
+		return nothing_left(fd);
 	}
 	buffer_used = (size_t)n;
 	in->type = (unsigned char)buffer[0];
@@ -332,6 +354,16 @@ int wire_dial(int shared_fd, const char *protocol)
 	return ends[0];
 }
 
+/* The greeting may come from a captured program: what is no socket cannot be waited for. */
+static bool is_line(int fd)
+{
+	int domain = 0, type = 0;
+	socklen_t len = sizeof domain;
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
 int wire_accept(struct wire_in *in, const char *protocol)
 {
 	char named[32];
@@ -342,7 +374,7 @@ int wire_accept(struct wire_in *in, const char *protocol)
 	uint8_t version = wire_get_byte(in);
 	int fd = wire_get_fd(in);
 
-	if (wire_end(in) && strcmp(named, protocol) == 0 && version == WIRE_VERSION)
+	if (wire_end(in) && strcmp(named, protocol) == 0 && version == WIRE_VERSION && is_line(fd))
 		return fd;
 	if (fd >= 0)
 		close(fd);

@@ -78,6 +78,9 @@ int wire_pair(int ends[2]);
 /* Sends one message.  On a blocking descriptor it waits; WIRE_AGAIN only on a non-blocking one.
  * A message that overflowed WIRE_MESSAGE_MAX or holds too many descriptors is a panic: bound your lists. */
 enum wire_result wire_send(int fd, const struct wire_out *out);
+/* The same without waiting, whatever the descriptor's flags say.  For whoever serves many: O_NONBLOCK belongs to the
+ * open socket, and who dialled may have kept a copy of the end he sent us, to make us wait for ever. */
+enum wire_result wire_send_now(int fd, const struct wire_out *out);
 /* Receives one message into a static buffer that the next wire_receive of this process overwrites.
  * A truncated or empty packet is WIRE_ERROR (its descriptors are closed). */
 enum wire_result wire_receive(int fd, struct wire_in *in);

@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""What a captured smtpd can do to those it has wires to: each attack says what no program of ours would say, and then
+every one of them still runs, as the same process, and serves others."""
+import fcntl
+import os
+import pathlib
+import smtplib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import wirehouse
+from captured import Captured
+from house import House
+from tap import done, is_, ok
+
+HUBS = ["queued", "resolved", "authd", "dnsd", "porter"]
+WIRES = {"queued.spool": "spool", "resolved.resolve": "resolve", "authd.auth": "auth", "dnsd.dns": "dns",
+         "porter.connection": "connection"}
+SPOOL_OPEN, SPOOL_ABANDON, RESOLVE_EXPAND = 16, 23, 20
+QUESTIONS = 3000  # whose answers fill any socket
+
+
+def greet(wire, protocol, fd):
+    wirehouse.send(wire, wirehouse.Out(wirehouse.WIRE_GREETING).view(protocol).byte(wirehouse.WIRE_VERSION).fd(fd))
+
+
+def strange_descriptors(captured):
+    """As lines of our own: what cannot be waited for, and what is no wire."""
+    listener, reader = wirehouse.socket.create_server(("127.0.0.1", 0)), os.pipe()
+    for fd in (os.open("/dev/null", os.O_RDWR), os.open("/dev/zero", os.O_RDWR), os.open("/", os.O_RDONLY),
+               os.open(__file__, os.O_RDONLY), listener.fileno(), *reader):
+        for name, protocol in WIRES.items():
+            greet(captured.wires[name], protocol, fd)
+    listener.close()
+
+
+def empty_packets(captured):
+    for name in WIRES:
+        captured.wires[name].send(b"")
+
+
+def unread_answers(captured):
+    """Asks and does not read; the end that was sent is kept, and made blocking again behind the other's back."""
+    kept = []
+    for name, question in (("queued.spool", [wirehouse.Out(SPOOL_OPEN).u64(0).data, wirehouse.Out(SPOOL_ABANDON).data]),
+                           ("resolved.resolve", [wirehouse.Out(RESOLVE_EXPAND).u32(1).view("u0001@example.test").data])):
+        mine, theirs = wirehouse.pair()
+        kept += [mine, theirs]
+        greet(captured.wires[name], WIRES[name], theirs)
+        for n in range(QUESTIONS):
+            if n % 100 == 0:
+                fcntl.fcntl(theirs, fcntl.F_SETFL, fcntl.fcntl(theirs, fcntl.F_GETFL) & ~os.O_NONBLOCK)
+            try:
+                for packet in question:
+                    mine.send(packet, wirehouse.socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                continue
+            except OSError:  # the line was dropped, as it should be
+                break
+    return kept
+
+
+with House() as house:
+    wait = lambda program: house.wait_for(program, lambda: house._command("pid", house.directory, program, check=False))
+    before = {program: house.pid(program) for program in HUBS}
+    for attack in (strange_descriptors, empty_packets, unread_answers):
+        captured = Captured(house, "smtpd")
+        kept = attack(captured)
+        captured.release()
+        wait("smtpd")
+        with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=60) as smtp:
+            is_(smtp.sendmail("a@elsewhere.test", ["u0001@example.test"], f"Subject: {attack.__name__}\r\n\r\nx\r\n"), {},
+                f"{attack.__name__}: the next smtpd takes mail")
+        is_({program: house.pid(program) for program in HUBS}, before, f"{attack.__name__}: and nobody had to be started again")
+        del kept
+    house.wait_for("delivery", lambda: len(list((house.mailbox("u0001") / "new").glob("*"))) == 3)
+    ok(True, "which is delivered")
+done()
