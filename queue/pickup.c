@@ -276,7 +276,7 @@ static void take_file(const char *name)
 	else if (s.result.permanent)
 		set_aside(name, s.result.text);
 	else
-		log_warn("event=drop-later file=%s reason=\"%s\"", log_quote(view_of(name)), log_quote(view_of(s.result.text)));
+		log_warn("event=drop-later file=%s reason=\"%s\"", log_quote(view_of(name)), log_text(view_of(s.result.text)));
 	submission_end(&s);
 }
 

@@ -78,7 +78,7 @@ class Queue:
             if packet.kind in self.refuse:
                 permanent, status, text = self.refuse[packet.kind]
                 send(line, Out(SPOOL_REFUSED).byte(permanent).view(status).view(text))
-                if message:
+                if message and message.state != "live":  # that one was the last on this line
                     message.state = "refused"
                 continue
             message = self.step(line, packet, message)

@@ -134,7 +134,8 @@ def down():
         (house.directory / "run" / "submit").rename(house.directory / "run" / "elsewhere")
         is_(house.sendmail("b@example.test", text="\n").returncode, 0, "left while pickup runs")
         ok(house.wait_for(lambda: "event=drop-later" in house.program.log()), "it is seen at once")
-        ok(len(house.live()) == 1 and len([n for n in house.dropped() if n[0] != "."]) == 1, "and stays as long as queued refuses")
+        ok(len(house.live()) == 1 and len([n for n in house.dropped() if n[0] != "."]) == 1, "and stays as long as queued refuses",
+           f"{len(house.live())} {house.dropped()}\n{house.program.log()}")
         house.queue.refuse = {}
         house.sendmail("c@example.test", text="\n")
         ok(house.wait_for(lambda: len(house.live()) == 3), "then it goes")
