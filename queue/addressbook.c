@@ -65,6 +65,7 @@ void addressbook_client(struct addressbook *b, const struct resolve_question *q,
 	enum map_result r = access_find_address(&b->access, &q->client, &access);
 
 	a->verdict = RESOLVE_ACCEPT;
+	a->any_sender = !b->sender_names;
 	if (r == MAP_DAMAGED)
 		answer_later(a);
 	else if (r == MAP_FOUND && access.action >= ACCESS_DEFER)

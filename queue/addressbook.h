@@ -35,6 +35,7 @@ struct addressbook {
 	const char *mail_domain, *postmaster;
 	char delimiter;    /* of a detail: '+'; 0: none */
 	bool host_names;   /* the access map has names of hosts: the caller asks access_has_names */
+	bool sender_names; /* ... and senders */
 	bool own_senders;  /* accounts send as themselves only */
 	uint16_t smtp_port;
 };

@@ -13,7 +13,7 @@
 #include "lib/base/program.h"
 #include "queue/queued.h"
 
-enum { REDIAL_MS = 50, ANSWERS_PER_TURN = 64 };
+enum { REDIAL_MS = 50 };
 
 static struct wire_out out;
 
@@ -168,17 +168,16 @@ static void answers(struct watch *w, unsigned events)
 {
 	struct queued *q = loop_owner(w, struct queued, resolved);
 
-	(void)events;
-	for (int turn = 0; turn < ANSWERS_PER_TURN && q->resolved.fd >= 0; turn++) {
-		struct wire_in in;
-		enum wire_result r = wire_receive_now(q->resolved.fd, &in);
+	struct wire_in in;
+	enum wire_result r = wire_receive_now(q->resolved.fd, &in);
 
-		if (r == WIRE_AGAIN)
-			break;
-		if (r != WIRE_OK) {
-			lost(q);
-			break;
-		}
+	(void)events;
+	/* One a turn, as wire_server does: most often there is no other. */
+	if (r == WIRE_AGAIN)
+		return;
+	if (r != WIRE_OK) {
+		lost(q);
+	} else {
 		bool good = take_answer(q, &in);
 
 		wire_in_close(&in);

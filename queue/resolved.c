@@ -249,6 +249,7 @@ static void open_maps(void)
 	open_map(&book.routes, "routes.cdb");
 	open_map(&book.access, "access.cdb");
 	book.host_names = access_has_names(&book.access, ACCESS_HOST);
+	book.sender_names = access_has_names(&book.access, ACCESS_SENDER);
 }
 
 static void serve(unsigned number)

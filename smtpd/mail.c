@@ -80,6 +80,22 @@ static bool client_may_send(struct session *s)
 	return true;
 }
 
+static bool sender_may_send(struct session *s, const char *sender)
+{
+	struct resolve_question q;
+	struct resolve_answer answer;
+
+	/* Most houses refuse nobody by sender: the answer about the client said so. */
+	if (!s->account[0] && s->client_verdict.any_sender)
+		return true;
+	session_question(s, &q);
+	string_copy(q.sender, sizeof q.sender, view_of(sender));
+	resolve_ask(&s->worker->resolved, RESOLVE_SENDER, &q, &answer);
+	if (!passes(&answer))
+		refuse_verdict(s, &answer, s->account[0] ? 553 : 550);
+	return passes(&answer);
+}
+
 static void refuse_parameters(struct session *s, enum parameter_result result, struct view culprit)
 {
 	if (result == PARAMETERS_UNKNOWN)
@@ -112,8 +128,6 @@ void command_mail(struct session *s, struct view argument)
 {
 	struct mailaddress sender;
 	struct mail_parameters parameters;
-	struct resolve_question q;
-	struct resolve_answer answer;
 	struct view culprit = { "", 0 };
 
 	if (!client_may_send(s))
@@ -137,13 +151,8 @@ void command_mail(struct session *s, struct view argument)
 		       (unsigned long long)s->settings->message_size_max_bytes);
 		return;
 	}
-	session_question(s, &q);
-	string_copy(q.sender, sizeof q.sender, view_of(sender.text));
-	resolve_ask(&s->worker->resolved, RESOLVE_SENDER, &q, &answer);
-	if (!passes(&answer)) {
-		refuse_verdict(s, &answer, s->account[0] ? 553 : 550);
+	if (!sender_may_send(s, sender.text))
 		return;
-	}
 	begin_transaction(s, sender.text, &parameters);
 	reply(s, 250, "2.1.0", "sender accepted");
 }

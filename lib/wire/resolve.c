@@ -49,6 +49,7 @@ void resolve_answer_put(struct wire_out *out, const struct resolve_answer *a)
 	wire_put_string(out, a->status);
 	wire_put_string(out, a->text);
 	wire_put_byte(out, a->wants_name);
+	wire_put_byte(out, a->any_sender);
 	wire_put_string(out, a->normal);
 }
 
@@ -61,6 +62,7 @@ bool resolve_answer_get(struct wire_in *in, struct resolve_answer *a)
 	wire_get_string(in, a->status, sizeof a->status);
 	wire_get_string(in, a->text, sizeof a->text);
 	a->wants_name = wire_get_bool(in);
+	a->any_sender = wire_get_bool(in);
 	wire_get_string(in, a->normal, sizeof a->normal);
 	return wire_end(in) && verdict <= RESOLVE_LATER && one_line(a->status) && one_line(a->text) && one_line(a->normal);
 }

@@ -44,6 +44,7 @@ struct resolve_answer {
 	char status[16];                /* enhanced status code (RFC 3463) */
 	char text[RESOLVE_TEXT_MAX];    /* one line without CR LF, for the client */
 	bool wants_name;                  /* RESOLVE_CLIENT: names are in the access map; ask again with client_name */
+	bool any_sender;                  /* RESOLVE_CLIENT: no sender is refused, a client without account need not ask about its own */
 	char normal[RESOLVE_ADDRESS_MAX]; /* the address as the house writes it (domain alias resolved) */
 };
 

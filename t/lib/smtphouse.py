@@ -126,7 +126,7 @@ class Resolver:
 
     def __init__(self):
         self.client_verdict = (ACCEPT, "", "")
-        self.questions, self.names, self.wants_name = [], [], False
+        self.questions, self.names, self.wants_name, self.any_sender = [], [], False, False
 
     def verdict(self, kind, client, account, sender, recipient):
         if kind == RESOLVE_CLIENT:
@@ -151,7 +151,8 @@ class Resolver:
             self.names.append(name)
             wants_name = packet.kind == RESOLVE_CLIENT and self.wants_name and not name
             verdict, status, text = self.verdict(packet.kind, client, account, sender, recipient)
-            send(line, Out(RESOLVE_VERDICT).u32(number).byte(verdict).view(status).view(text).byte(wants_name).view(recipient))
+            send(line, Out(RESOLVE_VERDICT).u32(number).byte(verdict).view(status).view(text).byte(wants_name)
+                 .byte(packet.kind == RESOLVE_CLIENT and self.any_sender).view(recipient))
 
 
 class Names:

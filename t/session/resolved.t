@@ -29,7 +29,9 @@ def ask(line, kind, client="203.0.113.1", account="", sender="", recipient=""):
     send(line, Out(kind).u32(7).address(client).view("").byte(0).view(account).view(sender).view(recipient))
     answer = receive(line)
     number, verdict = answer.u32(), VERDICTS[answer.byte()]
-    status, text, _, normal = answer.string(), answer.string(), answer.byte(), answer.string()
+    status, text, _, any_sender, normal = answer.string(), answer.string(), answer.byte(), answer.byte(), answer.string()
+    if any_sender:
+        raise ValueError("the access map has senders")
     answer.end()
     return (number, verdict, status, text, normal)
 

@@ -11,7 +11,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import smtphouse
 from house import CORPUS
-from smtphouse import RELAY, REJECT, SMTP, SUBMISSION, Client, Smtp
+from smtphouse import RELAY, REJECT, RESOLVE_CLIENT, RESOLVE_RECIPIENT, SMTP, SUBMISSION, Client, Smtp
 from tap import done, is_, ok, skip
 from wirehouse import WIRE_DONE, receive
 
@@ -404,6 +404,11 @@ def relaying(house):
     ok("client.far.test" in house.resolver.names, "resolved is told it")
     ok(house.queue.messages[-1].bytes.startswith(b"Received: from me.test (client.far.test [192.0.2.9])\r\n"),
        "and it is in the Received line", house.queue.messages[-1].bytes[:80])
+    house.resolver.any_sender = True
+    house.resolver.questions.clear()
+    is_(deliver(house, "x: y\r\n\r\n")[:3], "250", "where no sender is refused")
+    is_([q[0] for q in house.resolver.questions], [RESOLVE_CLIENT, RESOLVE_RECIPIENT], "none is asked about")
+    house.resolver.any_sender = False
 
 
 def main():

@@ -142,6 +142,7 @@ static void open_book(void)
 	make_map(&book.routes, routes, false, route_compile);
 	make_map(&book.access, access_rows, true, compile_access);
 	book.host_names = access_has_names(&book.access, ACCESS_HOST);
+	book.sender_names = access_has_names(&book.access, ACCESS_SENDER);
 	ok(book.host_names && !access_has_names(&book.routes, ACCESS_HOST), "the access map has names of hosts");
 	book.mail_domain = "a.test";
 	book.postmaster = "post@a.test";
@@ -207,6 +208,11 @@ static void clients(void)
 	addressbook_client(&book, &q, &a);
 	ok(!a.wants_name, "without names in the map nobody is asked for one");
 	book.host_names = true;
+	ok(!a.any_sender, "there are senders in the map: each is asked about");
+	book.sender_names = false;
+	addressbook_client(&book, &q, &a);
+	ok(a.any_sender, "without them none needs to be");
+	book.sender_names = true;
 }
 
 static void senders(void)

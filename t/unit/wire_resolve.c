@@ -59,7 +59,7 @@ int main(void)
 {
 	struct wire_out out = { 0 };
 	struct resolve_question q = { 7, { .family = 4, .bytes = { 192, 0, 2, 1 } }, "host.test", true, "me@a.test", "me@a.test", "you@b.test" };
-	struct resolve_answer a = { 7, RESOLVE_REJECT, "5.1.1", "no such mailbox", true, "you@b.test" };
+	struct resolve_answer a = { 7, RESOLVE_REJECT, "5.1.1", "no such mailbox", true, true, "you@b.test" };
 
 	resolve_question_put(&out, RESOLVE_RECIPIENT, &q);
 	torn("a question", &out, get_question);
