@@ -66,7 +66,7 @@ try:
     ok("IMAP" in first and "POP3        port" in first, "it is read over IMAP and POP3", first)
     ok(re.search(r"passwords +\w{20}, \w{20}\n", first), "the passwords are shown", first)
     second, code = run()
-    is_(code, 0, "it starts again")
+    ok(code == 0, "it starts again", second)
     is_(count(second), (count(first) or 0) + 1, "and the first message is still there")
     passwords = [re.search(r"passwords +(.*)", text) for text in (first, second)]
     is_(*[found and found[1] for found in passwords], "with the same passwords")
