@@ -27,8 +27,8 @@ $1 == "setting" && $2 == "DIRECTORY" {
 
 $1 == "account" {
 	strings($0, s)
-	if (form == "sysusers")
-		printf "u %s - \"posthouse: %s\" %s -\n", account_name($2), s[1], $2 == "vmail" ? path_of["mail.root"] : "-"
+	if (form == "sysusers") # passwd(5) has no place for a colon in the comment
+		printf "u %s - \"posthouse (%s)\" %s -\n", account_name($2), s[1], $2 == "vmail" ? path_of["mail.root"] : "-"
 	if (form == "accounts")
 		print account_name($2), s[1]
 }

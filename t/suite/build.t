@@ -103,6 +103,7 @@ def installation(directory):
     is_(os.stat(root / variable("localstatedir") / "spool/posthouse/drop").st_mode & 0o7777, 0o1730, "drop takes and shows nothing")
     sysusers = (root / variable("prefix") / "lib/sysusers.d/posthouse.conf").read_text()
     ok(all(re.search(rf"^u \S*{word} ", sysusers, flags=re.M) for word in ("porter", "queue", "vmail")), "sysusers.d has the accounts", sysusers)
+    is_([line for line in sysusers.splitlines() if ":" in line], [], "without a colon, which passwd(5) cannot hold")
 
     (conf / "posthouse.conf").write_text("# mine\n")
     is_(make(BUILD, "-s", "install", f"DESTDIR={root}").returncode, 0, "make install again")
@@ -110,6 +111,17 @@ def installation(directory):
     is_(make(BUILD, "-s", "uninstall", f"DESTDIR={root}").returncode, 0, "make uninstall")
     left = [name for name in names_below(root) if not name.startswith(variable("sysconfdir"))]
     is_(left, [], "leaves nothing but the configuration")
+
+
+def cleaning(directory):
+    """Packagers install below the build directory: folders named sysusers.d are no dependency files."""
+    place = directory / "clean"
+    (place / "debian/tmp/usr/lib/sysusers.d").mkdir(parents=True)
+    (place / "lib").mkdir()
+    configure(place)
+    (place / "lib/a.o").touch()
+    is_(make(place, "distclean").returncode, 0, "make distclean")
+    is_(names_below(place), [], "leaves no file")
 
 
 def sample(directory):
@@ -129,6 +141,7 @@ try:
     option_sets(place)
     wrong_options(place)
     installation(place)
+    cleaning(place)
     sample(place)
 finally:
     shutil.rmtree(place, ignore_errors=True)
