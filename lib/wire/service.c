@@ -95,12 +95,9 @@ static bool next_job(const struct service *service, bool spare, bool fresh, stru
 	return r == WIRE_OK;
 }
 
-/* The life of a worker that asks: greet, then one job after another. */
-static void worker_asks(const struct service *service, int shared_fd, bool spare)
+/* The life of a worker that asks: one job after another. */
+static void worker_asks(const struct service *service, bool spare)
 {
-	worker_hub = wire_dial(shared_fd, service->protocol);
-	if (worker_hub < 0)
-		log_fatal("greeting %s: %m", service->wire);
 	if (spare && service->idle_ms)
 		set_receive_timeout(worker_hub, service->idle_ms);
 	for (unsigned served = 0; !worker_stopping;) {
@@ -154,20 +151,34 @@ struct parent {
 	bool stopping;
 };
 
-static void worker_main(struct parent *p, struct parent_wire *wire, struct wire_in *job, bool spare)
+/* What is the parent's alone; "master" may be one of the wires. */
+static void leave_wires(struct parent *p)
+{
+	int master = program_fd("master");
+
+	for (unsigned i = 0; i < p->wire_count; i++) {
+		close(p->wires[i].watch.fd);
+		if (p->wires[i].watch.fd == master)
+			master = -1;
+	}
+	if (master >= 0)
+		close(master);
+}
+
+static void worker_main(struct parent *p, struct wire_in *job, bool spare)
 {
 	const struct service *service = p->service;
-	int shared_fd = wire->watch.fd;
 
 	worker_busy = job != NULL;
 	loop_free(&p->loop);
+	leave_wires(p);
 	if (service->begin)
 		service->begin();
 	if (job != NULL) {
 		service->work(job, -1);
 		wire_in_close(job);
 	} else {
-		worker_asks(service, shared_fd, spare);
+		worker_asks(service, spare);
 	}
 	exit(EXIT_DONE);
 }
@@ -180,14 +191,20 @@ static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_
 		return;
 	while (p->places[place].pid)
 		place++;
-	pid_t pid = loop_fork();
+	/* Before the fork, so that a signal to the newborn finds the line that it shuts. */
+	worker_hub = job == NULL ? wire_dial_now(wire->watch.fd, p->service->protocol) : -1;
+	pid_t pid = job == NULL && worker_hub < 0 ? -1 : loop_fork();
 
 	if (pid == 0) {
 		worker_signals();
-		worker_main(p, wire, job, wire->workers >= p->service->workers_min);
+		worker_main(p, job, wire->workers >= p->service->workers_min);
 	}
-	if (pid < 0) {
+	if (pid < 0)
 		log_warn("event=fork-failed reason=\"%m\"");
+	if (worker_hub >= 0)
+		close(worker_hub);
+	worker_hub = -1;
+	if (pid < 0) {
 		loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);
 		return;
 	}

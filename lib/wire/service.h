@@ -4,11 +4,16 @@
  * serves one session or job after another, straight-line and blocking.
  *
  * Two ways, by who knows how many are needed:
- *   asks    workers dial the hub (porter, queued), wait there for work, and say
- *           WIRE_DONE when idle again; the hub tells the parent to grow.
+ *   asks    each worker has a line of its own to the hub (porter, queued), waits
+ *           there for work, and says WIRE_DONE when idle again; the hub tells the
+ *           parent to grow.
  *   forks   the parent itself receives each message from the wire and forks a
  *           worker for it, which ends with it: mailbox sessions, which confine
  *           themselves to one mailbox and so can serve only one.
+ *
+ * The parent dials for a worker and keeps the shared wire and "master" to itself: a
+ * captured worker gets no second line, and so no more clients or jobs than one
+ * worker, and reads none of what is meant for others.
  *
  * SIGTERM (stop) and SIGHUP (a successor has been started: finish and go):
  * the parent takes no more work, tells its workers, and exits 0 when the last

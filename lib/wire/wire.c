@@ -332,7 +332,7 @@ enum wire_result wire_call(int fd, const struct wire_out *out, struct wire_in *i
 	return r == WIRE_OK ? wire_receive(fd, in) : r;
 }
 
-int wire_dial(int shared_fd, const char *protocol)
+static int dial(int shared_fd, const char *protocol, int flags)
 {
 	struct wire_out out = { 0 };
 	int ends[2];
@@ -343,7 +343,7 @@ int wire_dial(int shared_fd, const char *protocol)
 	wire_put_string(&out, protocol);
 	wire_put_byte(&out, WIRE_VERSION);
 	wire_put_fd(&out, ends[1]);
-	enum wire_result r = wire_send(shared_fd, &out);
+	enum wire_result r = send_with(shared_fd, &out, flags);
 
 	wire_out_free(&out);
 	close(ends[1]);
@@ -352,6 +352,16 @@ int wire_dial(int shared_fd, const char *protocol)
 		return -1;
 	}
 	return ends[0];
+}
+
+int wire_dial(int shared_fd, const char *protocol)
+{
+	return dial(shared_fd, protocol, 0);
+}
+
+int wire_dial_now(int shared_fd, const char *protocol)
+{
+	return dial(shared_fd, protocol, MSG_DONTWAIT);
 }
 
 /* The greeting may come from a captured program: what is no socket cannot be waited for. */

@@ -97,6 +97,8 @@ enum { WIRE_GREETING = 0, WIRE_VERSION = 1 };
 
 /* Returns the private end (blocking), or -1 (errno).  protocol: "spool", "resolve", ... */
 int wire_dial(int shared_fd, const char *protocol);
+/* The same, but -1 instead of waiting when the hub has not taken the greetings before this one. */
+int wire_dial_now(int shared_fd, const char *protocol);
 /* Decodes a greeting: the private end, or -1 when it is not one of this protocol and version. */
 int wire_accept(struct wire_in *in, const char *protocol);
 

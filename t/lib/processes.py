@@ -21,6 +21,10 @@ class Process:
     def root(self):
         return os.readlink(f"/proc/{self.pid}/root")
 
+    def environment(self):
+        entries = pathlib.Path(f"/proc/{self.pid}/environ").read_text(errors="replace").split("\0")
+        return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
     def descriptors(self):
         """What they are: socket:[..], /path, anon_inode:.. ; without those that were closed meanwhile."""
         found = {}

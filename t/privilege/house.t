@@ -62,6 +62,17 @@ def check(process, house, rows, uids):
         st = os.stat(jail)
         ok(os.listdir(jail) == [] and st.st_uid == 0 and not st.st_mode & 0o022, f"{what}: which is empty and root's")
     is_(check_files(process, house), [], f"{what} holds no file it should not")
+    if process.parent != int(house.env["MASTER_PID"]):
+        is_(parents_wires(process), [], f"{what} holds no wire that is its parent's")
+
+
+def parents_wires(process):
+    """A worker with the wire on which clients, jobs or sessions of others come could take them, and end it for all."""
+    parent = processes.Process(process.parent)
+    given = dict(entry.split("=") for entry in parent.environment()["POSTHOUSE_FDS"].split(","))
+    ends = {parent.descriptors().get(int(fd)): name for name, fd in given.items()
+            if name == "master" or name.endswith(".connection") or name == "queued.job"}
+    return sorted(ends[target] for target in set(process.descriptors().values()) if target in ends)
 
 
 with House("--users", "2") as house:
