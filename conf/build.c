@@ -16,7 +16,7 @@ static const char *plural(size_t n)
 	return n == 1 ? "" : "s";
 }
 
-static int build_locked(const struct command *c)
+static int build_locked(const struct command *c, bool reload)
 {
 	struct model m;
 	struct reason why;
@@ -39,6 +39,9 @@ static int build_locked(const struct command *c)
 		       m.maps[MAP_ALIASES].count == 1 ? "" : "es", m.maps[MAP_ROUTES].count,
 		       plural(m.maps[MAP_ROUTES].count), m.maps[MAP_ACCESS].count, plural(m.maps[MAP_ACCESS].count),
 		       m.certificate_count, plural(m.certificate_count));
+		fflush(stdout);
+		if (reload)
+			code = house_reload_if_running(&m.settings);
 	}
 	model_free(&m);
 	return code;
@@ -49,16 +52,17 @@ int command_build(const struct command *c, int argc, char **argv)
 {
 	struct reason why;
 
-	(void)argv;
-	if (argc > 0)
-		return command_usage(c, "");
+	bool reload = argc == 1 && strcmp(argv[0], "--reload") == 0;
+
+	if (argc > 0 && !reload)
+		return command_usage(c, "[--reload]");
 	int directory = open(c->confdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (directory < 0 || flock(directory, LOCK_EX) != 0) {
 		fail_errno(&why, "open and lock %s", c->confdir);
 		return command_fail(EXIT_TEMPORARY, &why);
 	}
-	int code = build_locked(c);
+	int code = build_locked(c, reload);
 
 	close(directory);
 	return code;

@@ -26,10 +26,10 @@ struct row {
 	const char *words, *help;
 };
 
-static command_function command_help;
+static command_function command_help, command_version;
 
 static const struct row rows[] = {
-	{ "build", command_build, "", "check and compile the configuration, make it current" },
+	{ "build", command_build, "[--reload]", "check and compile the configuration, make it current" },
 	{ "rollback", command_rollback, "[NUMBER]", "make the generation before it current again" },
 	{ "settings", command_settings, "[KEY]", "show settings and where they come from" },
 	{ "start", command_start, "", "start the house" },
@@ -40,9 +40,10 @@ static const struct row rows[] = {
 	{ "map", command_map, "VERB MAP ...", "get, set, del, dump, check, edit, diff a map" },
 	{ "user", command_user, "VERB ...", "add, del, list, show, set, passwd mailboxes" },
 	{ "domain", command_domain, "VERB ...", "add, del, list, show domains" },
-	{ "alias", command_alias, "VERB ...", "add, del, list, show aliases" },
+	{ "alias", command_alias, "VERB ...", "add, set, del, list, show aliases" },
 	{ "queue", command_queue, "VERB ...", "list, show, retry, hold, release, remove messages" },
 	{ "password", command_password, "", "hash a password from standard input" },
+	{ "version", command_version, "", "which posthouse this is" },
 	{ "help", command_help, "", "this list" },
 };
 
@@ -54,6 +55,13 @@ static int command_help(const struct command *c, int argc, char **argv)
 	printf("usage: posthouse [-c CONFIGURATION-DIRECTORY] COMMAND ...\n");
 	for (size_t i = 0; i < ROWS; i++)
 		printf("  %-9s %-13s %s\n", rows[i].name, rows[i].words, rows[i].help);
+	return EXIT_DONE;
+}
+
+static int command_version(const struct command *c, int argc, char **argv)
+{
+	(void)c, (void)argc, (void)argv;
+	printf("posthouse %s\n", POSTHOUSE_VERSION);
 	return EXIT_DONE;
 }
 
@@ -116,7 +124,7 @@ static int run(const char *given_confdir, int argc, char **argv)
 
 		if (strcmp(rows[i].name, argv[0]) != 0)
 			continue;
-		if (rows[i].run != command_help && rows[i].run != command_password &&
+		if (rows[i].run != command_help && rows[i].run != command_version && rows[i].run != command_password &&
 		    find_confdir(given_confdir, confdir, &why) != 0)
 			return command_fail(EXIT_PERMANENT, &why);
 		return rows[i].run(&c, argc - 1, argv + 1);
@@ -132,6 +140,8 @@ int main(int argc, char **argv)
 
 	log_open("posthouse");
 	log_plain();
+	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "--version") == 0))
+		argv[1] += 2;
 	/* "+": options behind the command are the command's own. */
 	while ((option = getopt(argc, argv, "+c:h")) != -1) {
 		if (option == 'c')

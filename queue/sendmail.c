@@ -148,7 +148,7 @@ static int take_options(struct sending *s, enum mode *mode, int argc, char **arg
 {
 	int option, code = EX_OK;
 
-	while (code == EX_OK && (option = getopt(argc, argv, "A:B:b:C:cd::e:F:f:GhIiL:mN:nO:o:p:q::R:r:sTtUV:vX:x")) != -1) {
+	while (code == EX_OK && (option = getopt(argc, argv, "A:B:b:C:cd::e:F:f:Gh:IiL:mN:nO:o:p:q::R:r:sTtUV:vX:x")) != -1) {
 		switch (option) {
 		case 'b': code = take_mode(mode, optarg); break;
 		case 'F':
@@ -202,8 +202,8 @@ static int ask_queue(const struct sending *s, enum mode mode)
 
 static int rebuild_aliases(void)
 {
-	execl(SBINDIR "/posthouse", "posthouse", "build", (char *)NULL);
-	execlp("posthouse", "posthouse", "build", (char *)NULL);
+	execl(SBINDIR "/posthouse", "posthouse", "build", "--reload", (char *)NULL);
+	execlp("posthouse", "posthouse", "build", "--reload", (char *)NULL);
 	log_warn("%s/posthouse build: %m", SBINDIR);
 	return EX_OSFILE;
 }

@@ -73,7 +73,7 @@ static void log_line(int severity, const char *level, const char *format, va_lis
 	char line[LOG_LINE_MAX + 1];
 	int kept_errno = errno;
 	size_t len = log_head(line, sizeof line, severity);
-	int n = snprintf(line + len, sizeof line - len, "%s", level);
+	int n = snprintf(line + len, sizeof line - len, "%s", log_state.plain ? "" : level);
 
 	len += n < 0 ? 0 : (size_t)n;
 	n = vsnprintf(line + len, sizeof line - len, format, list);

@@ -85,7 +85,10 @@ int control_connect(const char *rundir, struct reason *why)
 		return fail_errno(why, "socket");
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
 		return fd;
+	int error = errno;
+
 	explain(address.sun_path, why);
 	close(fd);
+	errno = error;
 	return -1;
 }

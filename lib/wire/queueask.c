@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/wire/queueask.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -38,7 +39,7 @@ int queue_ask_open(const char *rundir, bool *temporary, struct reason *why)
 	struct wire_in in;
 	int fd = control_connect(rundir, why);
 
-	*temporary = true;
+	*temporary = fd >= 0 || (errno != EACCES && errno != EPERM);
 	if (fd < 0)
 		return -1;
 	if (ask(fd, CONTROL_QUEUE, NULL, &in, why) == 0) {

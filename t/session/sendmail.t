@@ -49,7 +49,7 @@ def arguments():
             ok(house.last().bytes.endswith(b"a\r\n.\r\nb\r\n"), f"{options[0]}: a lone dot is text")
         house.sendmail("a@example.test", text="S: x\n\na\n.\nb\n")
         ok(house.last().bytes.endswith(b"\r\n\r\na\r\n"), "else it ends the message")
-        for options in (["-oem", "-om", "-odi", "-v"], ["-B8BITMIME"], ["-G", "-n", "-U"], ["-O", "DeliveryMode=b"]):
+        for options in (["-oem", "-om", "-odi", "-v"], ["-B8BITMIME"], ["-h", "3"], ["-p", "ESMTP"], ["-G", "-n", "-U"], ["-O", "DeliveryMode=b"]):
             is_(house.sendmail(*options, "--", "a@example.test", text="\n").returncode, 0, f"{' '.join(options)} is taken")
         before = len(house.queue.messages)
         for options, code in (([], USAGE), (["-bd"], USAGE), (["-q15m"], USAGE), (["-N", "often", "a@example.test"], USAGE),

@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import smtplib
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
@@ -71,6 +72,18 @@ with House() as house:
     ok(bad.returncode != 0 and "users.map:" in bad.stdout + bad.stderr, "a mistake is told with file and line", bad.stdout + bad.stderr)
     ok(can_send(house), "and the running generation goes on")
     conf.write_text(good_text)
+
+    aliases = conf.parent / "aliases.map"
+    aliases.write_text("team@example.test u0001@example.test\n")
+    before = delivered(house)
+    newaliases = [str(house.directory / "newaliases")]
+    os.symlink(house.directory / "bin/sendmail", newaliases[0])
+    environment = {**os.environ, "POSTHOUSE_CONF": house.env["CONF"], "PATH": f"{house.directory}/bin:{os.environ['PATH']}"}
+    is_(subprocess.run(newaliases, env=environment, stdout=subprocess.DEVNULL).returncode, 0, "newaliases builds")
+    tries(house, lambda: smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=30).sendmail(
+        "a@elsewhere.test", ["team@example.test"], "Subject: team\r\n\r\nteam\r\n") == {})
+    house.wait_for("delivery by the new alias", lambda: delivered(house) > before)
+    ok(True, "and the running house has the new alias")
 
     master = int(house.env["MASTER_PID"])
     children = pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()
