@@ -17,6 +17,8 @@ import time
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 CORPUS = pathlib.Path(os.environ.get("SHARED_CORPUS", SOURCE.parent / "shared" / "corpus"))
+# What a build with sanitizers writes when it finds something: to standard error, which is the log.
+SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error: ")
 
 
 class House:
@@ -85,6 +87,10 @@ class House:
     def __exit__(self, kind, value, trace):
         try:
             self.stop()
+            if kind is None and any(mark in self.log() for mark in SANITIZER_MARKS):
+                kind = AssertionError
+                raise AssertionError("a sanitizer complains in the log:\n" + "\n".join(
+                    line for line in self.log().splitlines() if not line.startswith("20"))[:6000])
         finally:
             if kind is not None or os.environ.get("POSTHOUSE_KEEP"):
                 print("# the log ends:\n" + "\n".join("# " + line for line in self.log().splitlines()[-30:]), flush=True)
