@@ -24,7 +24,8 @@ VICTIMS = ["smtpd", "queued", "local", "resolved", "porter", "bounce", "remote",
 ROUNDS, SENDERS = 3, 4
 SENT_BETWEEN = 12  # messages that go through between two kills
 
-house = House("--users", "4")
+# An agent that dies with its master leaves its messages to a later attempt; here that is soon.
+house = House("--users", "4", "--set", "queue.retry-first 500ms")
 acknowledged, tried = set(), 0
 lock, moved = threading.Lock(), threading.Condition()
 stopping = threading.Event()
