@@ -19,12 +19,23 @@ static const struct {
 	{"ansi_x3.4-1968", KIND_ASCII},
 };
 
+/* A byte, a character: iconv is asked once for all 128, then let go.  Every set that stays open is a library in memory,
+ * to be copied into each session that is forked. */
+static const char *const byte_sets[] = {
+	"iso-8859-2",   "iso-8859-3",   "iso-8859-4",   "iso-8859-5",   "iso-8859-6",   "iso-8859-7",   "iso-8859-8",
+	"iso-8859-9",   "iso-8859-10",  "iso-8859-13",  "iso-8859-14",  "iso-8859-15",  "iso-8859-16",  "windows-1250",
+	"windows-1251", "windows-1253", "windows-1254", "windows-1256", "windows-1257", "koi8-r",       "koi8-u",
+	"tis-620",
+};
+
+enum { BYTE_SETS = sizeof(byte_sets) / sizeof(byte_sets[0]) };
+
+static uint16_t byte_tables[BYTE_SETS][128];
+static bool byte_table_made[BYTE_SETS];
+
 static const char *const common_sets[] = {
-	"iso-8859-2",   "iso-8859-3",   "iso-8859-4",   "iso-8859-5",   "iso-8859-6",  "iso-8859-7",   "iso-8859-8",
-	"iso-8859-9",   "iso-8859-10",  "iso-8859-13",  "iso-8859-14",  "iso-8859-15", "iso-8859-16",  "windows-1250",
-	"windows-1251", "windows-1253", "windows-1254", "windows-1255", "windows-1256", "windows-1257", "windows-1258",
-	"koi8-r",       "koi8-u",       "iso-2022-jp",  "shift_jis",    "euc-jp",      "iso-2022-kr",  "euc-kr",
-	"gb2312",       "gbk",          "gb18030",      "big5",         "tis-620",     "utf-7",        "utf-16",
+	"iso-2022-jp", "shift_jis", "euc-jp", "iso-2022-kr", "euc-kr", "gb18030", "big5", "utf-7", "utf-16",
+	"windows-1255", "windows-1258", /* letters and marks are put together */
 };
 
 /* 0x80 to 0x9f of windows-1252; 0: not assigned. */
@@ -68,6 +79,9 @@ static iconv_t open_set(struct view name, bool *close)
 	iconv_t handle;
 
 	*close = false;
+	/* What calls itself so has characters of the larger set as often (the WHATWG's Encoding Standard says the same). */
+	if (view_equal_nocase(name, VIEW("gb2312")) || view_equal_nocase(name, VIEW("gbk")))
+		name = VIEW("gb18030");
 	if (!name_valid(name) || !string_copy(terminated, sizeof(terminated), name))
 		return (iconv_t)-1;
 	for (size_t i = 0; i < opened_count; i++)
@@ -84,6 +98,35 @@ static iconv_t open_set(struct view name, bool *close)
 	return handle;
 }
 
+static void make_byte_table(size_t set)
+{
+	iconv_t handle = iconv_open("UTF-8", byte_sets[set]);
+
+	if (handle == (iconv_t)-1)
+		return;
+	for (unsigned c = 0; c < 128; c++) {
+		char byte = (char)(c + 0x80), utf8[8], *from = &byte, *to = utf8;
+		size_t left = 1, room = sizeof(utf8);
+		uint32_t code = UTF8_REPLACEMENT;
+
+		iconv(handle, NULL, NULL, NULL, NULL);
+		if (iconv(handle, &from, &left, &to, &room) == (size_t)-1 ||
+		    utf8_get((struct view){utf8, (size_t)(to - utf8)}, &code) == 0 || code > UINT16_MAX)
+			code = UTF8_REPLACEMENT;
+		byte_tables[set][c] = (uint16_t)code;
+	}
+	iconv_close(handle);
+	byte_table_made[set] = true;
+}
+
+static const uint16_t *byte_table(struct view name)
+{
+	for (size_t i = 0; i < BYTE_SETS; i++)
+		if (byte_table_made[i] && view_equal_nocase(name, view_of(byte_sets[i])))
+			return byte_tables[i];
+	return NULL;
+}
+
 void charset_prepare(void)
 {
 	bool close;
@@ -91,6 +134,8 @@ void charset_prepare(void)
 	_Static_assert(sizeof(common_sets) / sizeof(common_sets[0]) <= CHARSET_OPEN_MAX, "the common sets fit");
 	for (size_t i = 0; i < sizeof(common_sets) / sizeof(common_sets[0]); i++)
 		open_set(view_of(common_sets[i]), &close);
+	for (size_t i = 0; i < BYTE_SETS; i++)
+		make_byte_table(i);
 }
 
 bool charset_known(struct view name)
@@ -98,7 +143,7 @@ bool charset_known(struct view name)
 	bool close;
 	iconv_t handle;
 
-	if (kind_of(name) != KIND_ICONV)
+	if (kind_of(name) != KIND_ICONV || byte_table(name) != NULL)
 		return true;
 	handle = open_set(name, &close);
 	if (handle == (iconv_t)-1)
@@ -180,9 +225,22 @@ static bool add_iconv(iconv_t handle, struct view in, struct text *out)
 	return true;
 }
 
+static bool add_by_table(struct view in, const uint16_t table[128], struct text *out)
+{
+	bool good = true;
+
+	for (size_t i = 0; i < in.len && good; i++) {
+		unsigned char c = (unsigned char)in.data[i];
+
+		good = utf8_add(out, c < 0x80 ? c : table[c - 0x80]);
+	}
+	return good;
+}
+
 bool charset_to_utf8(struct view name, struct view in, struct text *out)
 {
 	enum charset_kind kind = kind_of(name);
+	const uint16_t *table = byte_table(name);
 	bool close, good;
 	iconv_t handle;
 
@@ -190,6 +248,8 @@ bool charset_to_utf8(struct view name, struct view in, struct text *out)
 		return add_utf8(in, out);
 	if (kind != KIND_ICONV)
 		return add_bytes(in, kind, out);
+	if (table != NULL)
+		return add_by_table(in, table, out);
 	handle = open_set(name, &close);
 	if (handle == (iconv_t)-1)
 		return false;

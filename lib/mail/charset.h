@@ -5,8 +5,9 @@
  *
  * UTF-8, US-ASCII, ISO-8859-1 and windows-1252 are decoded here; all others by
  * iconv, whose descriptors stay open.  glibc loads a file for each set, so a
- * program that will sit in a jail calls charset_prepare() first; what was not
- * prepared then and cannot be opened counts as unknown.
+ * program that will sit in a jail calls charset_prepare() first, which also
+ * makes tables of the sets of single bytes; what was not prepared then and
+ * cannot be opened counts as unknown.
  */
 #ifndef LIB_MAIL_CHARSET_H
 #define LIB_MAIL_CHARSET_H
