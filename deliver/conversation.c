@@ -10,7 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FILE_BYTES = 65536 };
+#include "lib/base/clock.h"
+
+enum { FILE_BYTES = 65536, TEXT_RATE_MIN = 1000 /* bytes a second */ };
 
 /* ---- the line ---- */
 
@@ -38,14 +40,19 @@ static const char *stream_words(enum stream_result result)
 	}
 }
 
-/* One answer; for EHLO its lines are looked at too. false: the conversation is broken, *r says how. */
+/* One answer; for EHLO its lines are looked at too. false: the conversation is broken, *r says how.
+ *
+ * The time is for the whole answer: a host that sends a line of many just before each line's time is over would keep
+ * an agent for hours, and a few of them (every sender of mail here can have a report sent to his) all agents. */
 static bool read_reply(struct conversation *c, const char *what, struct reply *r, struct extensions *extensions)
 {
+	int64_t until_ms = clock_ms() + c->stream.timeout_ms;
 	struct view line;
 
 	reply_clear(r);
 	do {
-		enum stream_result result = stream_line(&c->stream, REPLY_LINE_MAX, &line);
+		bool late = r->more && clock_ms() >= until_ms;
+		enum stream_result result = late ? STREAM_TIMEOUT : stream_line(&c->stream, REPLY_LINE_MAX, &line);
 
 		/* A host that ends lines with a bare LF is odd, not hostile: what it answers is no command. */
 		if (result == STREAM_BARE)
@@ -249,8 +256,14 @@ static void write_stuffed(struct stream *s, struct view piece, bool *line_start)
 static bool write_file(struct conversation *c, int file, uint64_t offset, uint64_t size, bool *line_start)
 {
 	static char buffer[FILE_BYTES];
+	/* The stream waits for each bit of progress anew: who takes a byte a minute must not have an agent for days. */
+	int64_t until_ms = clock_ms() + c->stream.timeout_ms + (int64_t)(size / TEXT_RATE_MIN) * 1000;
 
 	while (size > 0) {
+		if (clock_ms() > until_ms) {
+			errno = ETIMEDOUT;
+			return false;
+		}
 		ssize_t n = pread(file, buffer, size < sizeof buffer ? (size_t)size : sizeof buffer, (off_t)offset);
 
 		if (n < 0 && errno == EINTR)
@@ -271,7 +284,10 @@ static bool write_message(struct conversation *c, const struct job *job, struct 
 
 	if (!write_file(c, job->fd, job->extra_offset, job->extra_bytes, &line_start) ||
 	    !write_file(c, job->fd, job->message_offset, job->message_bytes, &line_start)) {
-		no_reply(reply, "reading the message", errno ? strerror(errno) : "the file is too short");
+		if (errno == ETIMEDOUT)
+			no_reply(reply, "the message", "the host takes it too slowly");
+		else
+			no_reply(reply, "reading the message", errno ? strerror(errno) : "the file is too short");
 		string_copy(reply->status, sizeof reply->status, VIEW("4.3.0"));
 		c->broken = true;
 		return false;

@@ -6,7 +6,7 @@ import threading
 
 
 class FakeHost:
-    """answers: verb -> bytes, or a callable(argument) -> bytes; what is missing is answered kindly.
+    """answers: verb -> bytes, or a callable(argument) -> bytes or (EHLO) pieces of them; what is missing is answered kindly.
 
     messages: list of (sender, [recipients], bytes, {facts}); connections: how many came.
     """
@@ -58,7 +58,8 @@ class Session:
         self.sender, self.recipients, self.mail_line = None, [], ""
 
     def say(self, data):
-        self.client.sendall(data)
+        for piece in [data] if isinstance(data, bytes) else data:
+            self.client.sendall(piece)
 
     def run(self):
         greeting = self.host.answers.get("greeting", b"220 fake.test ready\r\n")

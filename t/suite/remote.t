@@ -5,6 +5,7 @@ import email
 import pathlib
 import smtplib
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from fakedns import FakeDns  # noqa: E402
@@ -38,10 +39,21 @@ lmtp_hop = FakeHost(lmtp=True, answers={"end": lambda to: b"552 5.2.2 full\r\n" 
 old_hop = FakeHost(extensions=[], answers={"EHLO": b"500 what?\r\n"})
 busy_hop = FakeHost(answers={"greeting": b"421 4.3.2 busy\r\n"})
 mad_hop = FakeHost(answers={"EHLO": b"250-x\r\n" * 10000})
+
+
+def drip(_):
+    """An answer whose lines come each in its time, and which would be complete after minutes."""
+    for _ in range(150):
+        yield b"250-wait\r\n"
+        threading.Event().wait(1)
+    yield b"250 fake.test\r\n"
+
+
+drip_hop = FakeHost(answers={"EHLO": drip})
 deaf_hop = FakeHost(answers={"end": b"close"})
 broken_tls_hop = FakeHost(extensions=["STARTTLS", "PIPELINING"], break_tls=True)
 
-domains = {"hop.test": main_hop, "old.test": old_hop, "busy.test": busy_hop, "mad.test": mad_hop,
+domains = {"hop.test": main_hop, "drip.test": drip_hop, "old.test": old_hop, "busy.test": busy_hop, "mad.test": mad_hop,
            "deaf.test": deaf_hop, "nottls.test": broken_tls_hop}
 options = ["--set", f"dns.server 127.0.0.1:{dns.port}", "--set", f"remote.port {exchanger.port}",
            "--set", "queue.retry-first 1h", "--set", "queue.retry-max 1h", "--set", "remote.timeout-command 20s"]
@@ -82,6 +94,7 @@ def queue():
 with house:
     certificate = (f"{house.env['CONF']}/certs/house.pem", f"{house.env['CONF']}/keys/house.pem")
 
+    submit(["x@drip.test"])
     submit(["a@hop.test", "b@hop.test"], ".dot\r\n..two\r\n.\x20\r\n8bit \xe9\r\n")
     sender, to, body, facts = main_hop.wait_messages(1)[0]
     is_((sender, to), ("u0001@example.test", ["a@hop.test", "b@hop.test"]), "one message for both recipients of a hop")
@@ -140,5 +153,7 @@ with house:
     submit(["full@lmtp.test", "fine@lmtp.test"])
     is_(lmtp_hop.wait_messages(1)[0][1], ["fine@lmtp.test"], "LMTP answers for each recipient")
     is_(status_of(wait_report(before + 1)[-1]), [("rfc822; full@lmtp.test", "failed", "5.2.2")], "and the failed one is reported")
+    house.wait_for("deferral of drip.test", lambda: "event=deferred to=<x@drip.test>" in house.log())
+    ok("EHLO: no answer in time" in house.log(), "an answer that drips has the time of one answer, not of each line")
 
 done()
