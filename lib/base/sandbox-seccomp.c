@@ -12,6 +12,7 @@
 #if HAVE_SECCOMP_FILTER && (defined(__x86_64__) || defined(__aarch64__))
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -61,8 +62,6 @@ static const struct {
 	{ __NR_close, ALWAYS },
 	{ __NR_futex, ALWAYS },
 	{ __NR_clock_gettime, ALWAYS },
-	{ __NR_setsockopt, ALWAYS },
-	{ __NR_fcntl, ALWAYS },
 	{ __NR_fsync, ALWAYS },
 	{ __NR_fdatasync, ALWAYS },
 	{ __NR_sendfile, ALWAYS },
@@ -116,7 +115,6 @@ static const struct {
 	{ __NR_sched_getaffinity, ALWAYS },
 	{ __NR_getrlimit, ALWAYS },
 	{ __NR_setrlimit, ALWAYS },
-	{ __NR_prlimit64, ALWAYS },
 	{ __NR_set_robust_list, ALWAYS },
 	{ __NR_set_tid_address, ALWAYS },
 	{ __NR_membarrier, ALWAYS },
@@ -351,6 +349,22 @@ static void allow_internet_sockets(void)
 	end_call(jump, report_it);
 }
 
+/* A filter on a shared wire, which outlives the process, would make it deaf for good. */
+static void allow_socket_options(void)
+{
+	static const uint32_t filters[] = { SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_LOCK_FILTER, SO_DETACH_FILTER };
+	unsigned jump;
+
+	begin_call(__NR_setsockopt, &jump);
+	load_argument(1);
+	add(BPF_JMP | BPF_JEQ | BPF_K, SOL_SOCKET, 1, 0);
+	give(allow_it);
+	load_argument(2);
+	for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++)
+		add_call(filters[i], report_it);
+	end_call(jump, allow_it);
+}
+
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /* New code comes only from files, and only where files may be opened (iconv's modules). */
@@ -399,7 +413,14 @@ static void add_by_argument(unsigned promises)
 	static const uint32_t controls[] = { FIONREAD, FIONBIO, TCGETS };
 	static const uint32_t local[] = { AF_UNIX };
 	static const uint32_t aborts[] = { SIGABRT };
+	/* Not F_SETOWN and F_SETSIG: they send signals to others of the same uid, of which vmail has many. */
+	static const uint32_t descriptor_calls[] = { F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK,
+		                                     F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW };
+	static const uint32_t own[] = { 0 };
 
+	allow_values(__NR_fcntl, 1, descriptor_calls, COUNT(descriptor_calls));
+	allow_values(__NR_prlimit64, 0, own, COUNT(own)); /* not the limits of others */
+	allow_socket_options();
 	allow_values(__NR_ioctl, 1, controls, COUNT(controls));
 	allow_values(__NR_socketpair, 0, local, COUNT(local));
 	allow_values(__NR_tgkill, 2, aborts, COUNT(aborts)); /* abort() */

@@ -208,6 +208,44 @@ static int try_more_files(void)
 	return setrlimit(RLIMIT_NOFILE, &r);
 }
 
+static int try_limit_parent(void)
+{
+	struct rlimit r = { 0, 0 };
+
+	return prlimit(getppid(), RLIMIT_CORE, &r, NULL);
+}
+
+/* The kernel would send it when the descriptor becomes ready. */
+static int try_signal_by_descriptor(void)
+{
+	int ends[2];
+
+	return socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 ? fcntl(ends[0], F_SETOWN, getppid()) : 0;
+}
+
+static int try_choose_signal(void)
+{
+	return fcntl(listener, F_SETSIG, SIGKILL);
+}
+
+static int try_filter(void)
+{
+	int ends[2], on = 1;
+
+	return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0 ? setsockopt(ends[0], SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on) : 0;
+}
+
+static int try_socket_options(void)
+{
+	struct timeval t = { 1, 0 };
+	int ends[2];
+
+	return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 &&
+	                       setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t) == 0
+	               ? 0
+	               : -1;
+}
+
 static int try_abort_works(void)
 {
 	abort();
@@ -282,6 +320,11 @@ static const struct {
 	{ "ptrace", try_ptrace, 0, KILLED + SIGSYS },
 	{ "read another's memory", try_peek, 0, KILLED + SIGSYS },
 	{ "become dumpable", try_dumpable, 0, FAILED },
+	{ "limit another process", try_limit_parent, 0, FAILED },
+	{ "signal another by a descriptor", try_signal_by_descriptor, 0, FAILED },
+	{ "choose that signal", try_choose_signal, 0, FAILED },
+	{ "lock a socket's filter", try_filter, 0, FAILED },
+	{ "set a socket's options", try_socket_options, ALL, FAILED },
 	{ "use fewer descriptors", try_more_files, ALL, FAILED },
 	{ "read after narrowing", try_narrow, 0, FAILED },
 	{ "work after narrowing", try_work_narrowed, ALL, FAILED },
