@@ -116,6 +116,7 @@ static void finish(struct queued *q, struct delivery *d, const char *why)
 		if (d->who[i].answered)
 			continue;
 		result.index = d->who[i].index;
+		d->message->agent_died = true;
 		life_result(q, d, &d->message->recipients[result.index], &result);
 	}
 	schedule_finished(c->schedule, to, trouble, loop_now_ms(q->loop));

@@ -528,12 +528,18 @@ static struct schedule_limits retry_limits(const struct queued *q)
 	return (struct schedule_limits){ .retry_first_ms = q->settings.queue_retry_first_ms, .retry_max_ms = q->settings.queue_retry_max_ms };
 }
 
+enum { AGENT_DIED_RETRY_MS = 1000 };
+
 /* There are deferred recipients, or reports that could not be made. */
 static void plan_attempt(struct queued *q, struct message *m)
 {
 	struct schedule_limits limits = retry_limits(q);
 	int64_t now = wall_ms(), ends = m->arrived_ms + q->settings.queue_lifetime_ms;
 
+	/* An agent that died is our own trouble: the delays begin small, and still grow for a message that kills agents. */
+	if (m->agent_died && limits.retry_first_ms > AGENT_DIED_RETRY_MS)
+		limits.retry_first_ms = AGENT_DIED_RETRY_MS;
+	m->agent_died = false;
 	if (m->attempts < UINT16_MAX)
 		m->attempts++;
 	int64_t next = now + schedule_retry_ms(&limits, m->attempts, randombytes_random());

@@ -71,6 +71,7 @@ struct message {
 	bool removed;     /* by an operator, while agents had it: ends with their jobs */
 	bool in_line;     /* waits to be admitted */
 	bool admitted;    /* counts as active */
+	bool agent_died;  /* in the present attempt: our own trouble, so that the next one comes soon */
 	bool report_later; /* a report could not be made: not before the next attempt */
 	struct recipient *recipients;
 	char *strings; /* each terminated; place 0 is the empty one */

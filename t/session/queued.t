@@ -4,6 +4,7 @@
 import os
 import pathlib
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from queuehouse import *  # noqa: E402,F403
@@ -89,6 +90,17 @@ def retries():
         house.resolver.book.clear()
         house.local().job().finish(DONE)
         ok(gone(house), "and is asked again")
+
+
+def agent_dies():
+    with House("queue.retry-first 1h\nqueue.retry-max 1h\n") as house:
+        house.write(["b@far.test"])
+        house.agents["remote"].job().die()
+        again = house.agents["remote"].job()
+        is_(again.addresses, ["b@far.test"], "what our own agent let fall is tried again at once, not after queue.retry-first")
+        again.finish(RETRY, text="mailbox busy")
+        ok(house.wait_for(lambda: house.list()[0]["state"] == "d" and house.list()[0]["next"] - time.time() > 1000),
+           "what the other side put off waits as long as it should")
 
 
 def reports():
@@ -409,7 +421,7 @@ def recovery():
         ok(f"warning: id={damaged} event=recover-damaged" in log, "what is damaged is warned of")
 
 
-for test in (local_and_remote, aliases, retries, reports, no_loops, lifetimes, writers, windows, steering, many, resolved_goes, reload, owners,
+for test in (local_and_remote, aliases, retries, agent_dies, reports, no_loops, lifetimes, writers, windows, steering, many, resolved_goes, reload, owners,
              recovery):
     test()
 done()
