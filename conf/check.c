@@ -110,7 +110,7 @@ static void check_certificates(struct model *m)
 	}
 }
 
-static void check_disk(struct model *m, const char *path)
+static void check_disk(struct model *m, const char *path, uint64_t least_bytes)
 {
 	struct statvfs fs;
 
@@ -119,7 +119,10 @@ static void check_disk(struct model *m, const char *path)
 	unsigned blocks = (unsigned)(fs.f_bavail * 100 / fs.f_blocks);
 	unsigned files = fs.f_files ? (unsigned)(fs.f_favail * 100 / fs.f_files) : 100;
 
-	if (blocks < DISK_FULL_PERCENT || files < DISK_FULL_PERCENT)
+	if ((uint64_t)fs.f_bavail * fs.f_frsize < least_bytes)
+		problem_error(&m->problems, path, 0, "%lluK are free, less than queue.space-min: new mail is put off; make room",
+		              (unsigned long long)fs.f_bavail * fs.f_frsize / 1024);
+	else if (blocks < DISK_FULL_PERCENT || files < DISK_FULL_PERCENT)
 		problem_error(&m->problems, path, 0, "%u%% of the disk and %u%% of its inodes are free; make room", blocks, files);
 	else if (blocks < DISK_LOW_PERCENT || files < DISK_LOW_PERCENT)
 		problem_warning(&m->problems, path, 0, "%u%% of the disk and %u%% of its inodes are free", blocks, files);
@@ -201,8 +204,8 @@ int command_check(const struct command *c, int argc, char **argv)
 	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++)
 		check_directory(&m, &directories[i]);
 	check_certificates(&m);
-	check_disk(&m, m.settings.queue_directory);
-	check_disk(&m, m.settings.mail_root);
+	check_disk(&m, m.settings.queue_directory, (uint64_t)m.settings.queue_space_min_bytes);
+	check_disk(&m, m.settings.mail_root, 0);
 	int running = control_connect(m.settings.directory_run, NULL);
 
 	if (running >= 0)

@@ -81,6 +81,7 @@ struct queued {
 	struct channel remote, bouncing, *owners[QUEUED_OWNERS_BUCKETS];
 	struct line_of_messages fresh, old; /* waiting to be admitted */
 	unsigned line_turn, active;
+	bool short_of_space; /* and the log says so */
 	struct timer attempts;
 	/* resolved */
 	struct watch resolved;

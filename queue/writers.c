@@ -76,6 +76,19 @@ static void broken(struct writer *w, const char *why)
 	wire_line_drop(&w->line, why);
 }
 
+/* Twice over: the message and what is written meanwhile.  The log says once that space is short, and once that it is not. */
+static bool space_for(struct queued *q, uint64_t announced)
+{
+	uint64_t free_bytes = store_space(&q->store, loop_now_ms(q->loop));
+	bool is_short = free_bytes < (uint64_t)q->settings.queue_space_min_bytes;
+
+	if (is_short != q->short_of_space)
+		log_warn("event=%s free_bytes=%llu queue.space-min=%llu", is_short ? "disk-short" : "disk-again",
+		         (unsigned long long)free_bytes, (unsigned long long)q->settings.queue_space_min_bytes);
+	q->short_of_space = is_short;
+	return free_bytes >= (uint64_t)q->settings.queue_space_min_bytes + 2 * announced;
+}
+
 static void open_message(struct writer *w, struct wire_in *in)
 {
 	struct queued *q = queued_of(&w->line);
@@ -94,8 +107,7 @@ static void open_message(struct writer *w, struct wire_in *in)
 		refuse(w, true, "5.3.4", "the message is larger than allowed here");
 		return;
 	}
-	/* Twice over: the message and what is written meanwhile. */
-	if (store_space(&q->store, loop_now_ms(q->loop)) < q->settings.queue_space_min_bytes + 2 * announced) {
+	if (!space_for(q, announced)) {
 		refuse(w, false, "4.3.1", "the queue's disk is nearly full, try again later");
 		return;
 	}

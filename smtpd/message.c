@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* DATA: the message streams from the client into queued's file, and 250 means that it is on disk. */
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -102,6 +103,14 @@ static enum data_result receive(struct arrival *a)
 	}
 }
 
+/* RFC 5321 section 4.2.3 has a code of its own for storage that is short. */
+static int code_of(const struct spool_refusal *r)
+{
+	if (r->permanent)
+		return 554;
+	return strcmp(r->status, "4.3.1") == 0 ? 452 : 451;
+}
+
 /* true: refused and answered. */
 static bool refuse_message(struct arrival *a)
 {
@@ -120,7 +129,7 @@ static bool refuse_message(struct arrival *a)
 	else if (a->header.received > hops_max)
 		refuse(s, 554, "5.4.6", "more than %u Received lines: a loop", hops_max);
 	else if (a->write_failed)
-		refuse(s, a->refusal.permanent ? 554 : 451, a->refusal.status, "%s", a->refusal.text);
+		refuse(s, code_of(&a->refusal), a->refusal.status, "%s", a->refusal.text);
 	else
 		return false;
 	return true;
@@ -168,7 +177,7 @@ static void finish(struct arrival *a, enum data_result end)
 		s->over = true;
 	} else if (!refuse_message(a)) {
 		if (commit(a) != 0) {
-			refuse(s, a->refusal.permanent ? 554 : 451, a->refusal.status, "%s", a->refusal.text);
+			refuse(s, code_of(&a->refusal), a->refusal.status, "%s", a->refusal.text);
 		} else {
 			s->messages++;
 			s->errors = s->idle_commands = 0;
@@ -185,7 +194,7 @@ void command_data(struct session *s, struct view argument)
 	(void)argument;
 	s->argument = VIEW("");
 	if (spool_begin(a.writer, s->transaction->announced_bytes, &a.refusal) != 0) {
-		refuse(s, a.refusal.permanent ? 554 : 451, a.refusal.status, "%s", a.refusal.text);
+		refuse(s, code_of(&a.refusal), a.refusal.status, "%s", a.refusal.text);
 		transaction_end(s);
 		return;
 	}

@@ -52,10 +52,17 @@ static void make_loggable(char *text)
 			*text = '?';
 }
 
+/* Of MAIL FROM: the MAIL, as a value in the log. */
+static struct view command_word(const struct session *s)
+{
+	struct view command = view_of(s->command);
+
+	return view_take(command, view_find(command, ' '));
+}
+
 void refuse(struct session *s, int code, const char *status, const char *format, ...)
 {
 	char text[512], loggable[512];
-	struct view command = view_of(s->command);
 	va_list list;
 
 	va_start(list, format);
@@ -64,7 +71,7 @@ void refuse(struct session *s, int code, const char *status, const char *format,
 	memcpy(loggable, text, sizeof text);
 	make_loggable(loggable);
 	log_info("event=refuse client=%s helo=%s account=%s command=%.*s argument=%s from=<%s> code=%d status=%s text=\"%s\"",
-	         s->name, or_dash(s->helo), or_dash(s->account), VIEW_ARG(view_take(command, view_find(command, ' '))),
+	         s->name, or_dash(s->helo), or_dash(s->account), VIEW_ARG(command_word(s)),
 	         s->argument.len ? log_quote(s->argument) : "-",
 	         s->transaction ? log_quote(view_of(s->transaction->envelope.sender)) : "", code, status, loggable);
 	s->errors++;
@@ -111,14 +118,14 @@ bool session_read_failed(struct session *s, enum stream_result result)
 	case STREAM_OK:
 		return false;
 	case STREAM_TIMEOUT:
-		log_info("event=timeout client=%s command=%s", s->name, s->command);
+		log_info("event=timeout client=%s command=%.*s", s->name, VIEW_ARG(command_word(s)));
 		reply(s, 421, "4.4.2", "%s timeout, closing", s->settings->host_name);
 		break;
 	default:
 		if (service_stopping())
 			reply(s, 421, "4.3.2", "%s is shutting down", s->settings->host_name);
 		else
-			log_info("event=lost client=%s command=%s", s->name, s->command);
+			log_info("event=lost client=%s command=%.*s", s->name, VIEW_ARG(command_word(s)));
 	}
 	s->over = true;
 	return true;

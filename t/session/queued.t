@@ -249,6 +249,7 @@ def writers():
             ok(False, "the disk is nearly full")
         except Refused as refused:
             is_(refused.args[:2], (False, "4.3.1"), "the disk is nearly full")
+        ok("event=disk-short" in house.program.log(), "and the log says so")
 
 
 def windows():

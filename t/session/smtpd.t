@@ -301,7 +301,7 @@ def trouble(house):
         client.ask("EHLO me.test")
         house.queue.refuse = {step: (False, "4.3.1", "disk full")}
         answer = deliver(house, "x: y\r\n\r\n", client)
-        is_(answer, "451 4.3.1 disk full", f"queued refuses at {name}")
+        is_(answer, "452 4.3.1 disk full", f"queued refuses at {name}")
         house.queue.refuse = {step: (True, "5.3.4", "too large")}
         answer = deliver(house, "x: y\r\n\r\n", client)
         is_(answer, "554 5.3.4 too large", f"queued refuses for good at {name}")

@@ -202,6 +202,10 @@ def maps():
             "- anna@example.test ~anna quota=2G\n+ anna@example.test ~anna quota=3G\n+ new@example.test ~new\n",
             "shows what a build would change")
         is_(p.run("map", "check"), 0, "map check")
+        p.write("posthouse.conf", p.read("posthouse.conf") + "queue.space-min 1T\n")
+        (p.directory / "queue").mkdir(exist_ok=True)
+        p.run("check")
+        ok("less than queue.space-min: new mail is put off" in p.err, "check knows when there is no room for new mail", p.err)
 
 
 def editor():
