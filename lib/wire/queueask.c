@@ -111,8 +111,16 @@ void queue_list_free(struct queue_list *list)
 /* What strangers wrote may not steer the terminal. */
 static void print_clean(FILE *out, struct view v)
 {
-	for (size_t i = 0; i < v.len; i++)
-		fputc((unsigned char)v.data[i] < ' ' || v.data[i] == 0x7f ? '?' : v.data[i], out);
+	size_t clean = 0;
+
+	for (size_t i = 0; i < v.len; i++) {
+		if ((unsigned char)v.data[i] >= ' ' && v.data[i] != 0x7f)
+			continue;
+		fwrite(v.data + clean, 1, i - clean, out);
+		fputc('?', out);
+		clean = i + 1;
+	}
+	fwrite(v.data + clean, 1, v.len - clean, out);
 }
 
 static void print_entry(const struct control_entry *e, FILE *out)
@@ -147,8 +155,10 @@ static void print_entry(const struct control_entry *e, FILE *out)
 
 void queue_list_print(const struct queue_list *list, FILE *out)
 {
+	static char buffer[65536];
 	uint64_t bytes = 0;
 
+	setvbuf(out, buffer, _IOFBF, sizeof buffer); /* a long queue in few writes */
 	if (list->count == 0) {
 		fprintf(out, "Mail queue is empty\n");
 		return;
