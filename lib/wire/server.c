@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
 
-enum { GROW_PATIENCE_MS = 1000, GREETINGS_PER_TURN = 16 };
+/* pickup has most: a line for each sendmail that submits.  A captured process shall not take all that its siblings need. */
+enum { GROW_PATIENCE_MS = 1000, GREETINGS_PER_TURN = 16, LINES_PER_PROCESS_MAX = 128 };
 
 static void idle_remove(struct wire_line *line)
 {
@@ -120,18 +122,46 @@ static void line_ready(struct watch *w, unsigned events)
 		line_free(line);
 }
 
+/* Of a socketpair the kernel keeps who made it, whoever has its ends now. */
+static int maker(int fd)
+{
+#ifdef SO_PEERCRED
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+		return (int)peer.pid;
+#endif
+	(void)fd;
+	return 0;
+}
+
+/* Lines to workers are made by their one parent. */
+static bool has_enough(const struct wire_server *s, int process)
+{
+	unsigned count = 0;
+
+	if (process == 0 || s->workers)
+		return false;
+	for (const struct wire_line *line = s->lines; line != NULL && count < LINES_PER_PROCESS_MAX; line = line->next)
+		count += !line->dropped && line->process == process;
+	return count == LINES_PER_PROCESS_MAX;
+}
+
 static void line_open(struct wire_server *s, int fd)
 {
 	struct wire_line *line;
+	int process = maker(fd);
 
-	if (s->line_count >= s->lines_max) {
-		log_warn("event=wire-refused protocol=%s lines_max=%u", s->protocol, s->lines_max);
+	if (s->line_count >= s->lines_max || has_enough(s, process)) {
+		log_warn("event=wire-refused protocol=%s pid=%d lines=%u lines_max=%u", s->protocol, process, s->line_count, s->lines_max);
 		close(fd);
 		return;
 	}
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	line = memory_get(s->line_size);
 	line->server = s;
+	line->process = process;
 	line->next = s->lines;
 	if (s->lines)
 		s->lines->previous = line;

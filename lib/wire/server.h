@@ -26,6 +26,7 @@ struct wire_server;
 
 /* One conversation.  The protocol's own struct begins with it (first member). */
 struct wire_line {
+	int process; /* who made it, as the kernel says; 0: not known */
 	struct watch watch;
 	struct wire_server *server;
 	struct wire_line *next, *previous;           /* all lines of the server */

@@ -60,11 +60,19 @@ def unread_answers(captured):
     return kept
 
 
+def many_lines(captured):
+    """More than one process may have; the others' are not taken."""
+    kept = [wirehouse.dial(captured.wires["resolved.resolve"], "resolve") for _ in range(200)]
+    last = kept[-1]
+    is_(last.recv(1), b"", "a process that dials without end is refused")
+    return kept
+
+
 with House() as house:
     before = {program: house.pid(program) for program in HUBS}
     captured = Captured(house, "smtpd")
     kept = []
-    for attack in (strange_descriptors, empty_packets, unread_answers):
+    for attack in (strange_descriptors, empty_packets, unread_answers, many_lines):
         kept.append(attack(captured))
     captured.release()
     house.wait_for("smtpd", lambda: house._command("pid", house.directory, "smtpd", check=False))
