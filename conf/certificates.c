@@ -18,7 +18,7 @@
 
 #include "conf/model.h"
 
-enum { CHAIN_MAX = 16, CHAIN_TEXT_MAX = 1 << 18 };
+enum { CHAIN_MAX = 16 };
 
 struct key {
 	const char *name; /* of the file */

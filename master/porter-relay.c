@@ -19,7 +19,7 @@
 #include "lib/base/log.h"
 #include "master/porter.h"
 
-enum { RECORDS_PER_TURN = 8, CLOSE_NOTIFY_BYTES = 64 };
+enum { RECORDS_PER_TURN = 8 };
 
 /* What one side has not taken yet. */
 struct rest {

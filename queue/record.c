@@ -242,12 +242,6 @@ const char *recipient_address(const struct message *m, const struct recipient *r
 	return message_string(m, r->address);
 }
 
-struct target *target_take(struct target *t)
-{
-	t->references++;
-	return t;
-}
-
 void target_drop(struct target **t)
 {
 	if (*t && --(*t)->references == 0) {

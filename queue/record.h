@@ -113,7 +113,6 @@ void message_take_envelope(struct message *m, const struct spool_envelope *e, co
 const char *message_sender(const struct message *m);
 const char *recipient_address(const struct message *m, const struct recipient *r);
 
-struct target *target_take(struct target *t);
 void target_drop(struct target **t);
 
 void outcome_set(struct outcome **o, int64_t time_s, const char *status, const char *host, const char *text);

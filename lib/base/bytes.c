@@ -42,16 +42,6 @@ bool view_ends_nocase(struct view v, struct view suffix)
 	return v.len >= suffix.len && view_equal_nocase(view_skip(v, v.len - suffix.len), suffix);
 }
 
-int view_compare(struct view a, struct view b)
-{
-	size_t shorter = a.len < b.len ? a.len : b.len;
-	int order = shorter ? memcmp(a.data, b.data, shorter) : 0;
-
-	if (order != 0)
-		return order;
-	return (a.len > b.len) - (a.len < b.len);
-}
-
 size_t view_find(struct view v, char byte)
 {
 	const char *at = v.len ? memchr(v.data, byte, v.len) : NULL;

@@ -30,7 +30,6 @@ bool view_equal_nocase(struct view a, struct view b); /* ASCII only */
 bool view_starts(struct view v, struct view prefix);
 bool view_starts_nocase(struct view v, struct view prefix);
 bool view_ends_nocase(struct view v, struct view suffix);
-int view_compare(struct view a, struct view b);
 /* Offset of the first `byte`, or v.len. */
 size_t view_find(struct view v, char byte);
 struct view view_skip(struct view v, size_t n); /* n past the end gives the empty view */

@@ -134,11 +134,6 @@ void program_confine(const struct sandbox_profile *profile)
 	log_info("event=started uid=%ld jail=%d sandbox=\"%s\"", (long)getuid(), jailed, sandbox_enter(profile));
 }
 
-bool program_is_jailed(void)
-{
-	return jailed;
-}
-
 void program_ready(void)
 {
 	static const char ready[] = "ready";

@@ -39,8 +39,6 @@ int program_generation_file(const char *name);
 /* chroot (POSTHOUSE_ROOT), groups, gid, uid for good, then the sandbox; proves that root
  * cannot come back; logs "event=started uid=... sandbox=...".  Fatal on any failure. */
 void program_confine(const struct sandbox_profile *profile);
-/* Is the chroot in force: must paths be read relative to it? */
-bool program_is_jailed(void);
 
 /* Called by a resident program once everything is in place: tells master (one message on
  * the "master" wire); `posthouse start` and t/house wait for it. */

@@ -117,22 +117,6 @@ static long *list_numbers(int all, int *count, bool clean)
 	return numbers;
 }
 
-int generation_list(const char *statedir, long *out, int max, struct reason *why)
-{
-	int count, all = open_all(statedir, why);
-
-	if (all < 0)
-		return -1;
-	long *numbers = list_numbers(all, &count, false);
-	int first = count > max ? count - max : 0;
-
-	for (int i = first; i < count; i++)
-		out[i - first] = numbers[i];
-	free(numbers);
-	close(all);
-	return count - first;
-}
-
 static int make_directories(const char *statedir, struct reason *why)
 {
 	char path[PATH_MAX];

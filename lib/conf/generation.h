@@ -39,7 +39,5 @@ int generation_publish(struct generation_writer *w, int keep, struct reason *why
 void generation_abandon(struct generation_writer *w);
 /* Makes an earlier one current: number 0 is the one before the current.  Returns its number or -1. */
 long generation_rollback(const char *statedir, long number, struct reason *why);
-/* The numbers there are, ascending; at most max; their count or -1. */
-int generation_list(const char *statedir, long *numbers, int max, struct reason *why);
 
 #endif

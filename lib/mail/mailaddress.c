@@ -368,17 +368,7 @@ struct view mailaddress_view(const struct mailaddress *a)
 	return (struct view){a->text, a->len};
 }
 
-struct view mailaddress_local(const struct mailaddress *a)
-{
-	return (struct view){a->text, a->local_len};
-}
-
 struct view mailaddress_domain(const struct mailaddress *a)
 {
 	return view_skip(mailaddress_view(a), a->local_len + (size_t)1);
-}
-
-bool mailaddress_equal(const struct mailaddress *a, const struct mailaddress *b)
-{
-	return view_equal(mailaddress_view(a), mailaddress_view(b));
 }

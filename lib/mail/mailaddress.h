@@ -55,11 +55,8 @@ enum mailaddress_result mailaddress_join(struct view local, struct view domain, 
 /* A sentence for an SMTP answer, without code and full stop. */
 const char *mailaddress_explain(enum mailaddress_result result);
 
-struct view mailaddress_local(const struct mailaddress *a);  /* as in text: quoted when it must be */
 struct view mailaddress_domain(const struct mailaddress *a); /* empty: null path, or no domain */
 struct view mailaddress_view(const struct mailaddress *a);
-/* Local part and domain alike; the local part with its case (RFC 5321 section 2.4). */
-bool mailaddress_equal(const struct mailaddress *a, const struct mailaddress *b);
 /* Is v a host name: labels of letters, digits, hyphen and underscore?  Lower-cased into out. */
 enum mailaddress_result mailaddress_domain_parse(struct view v, unsigned flags, char out[MAILADDRESS_DOMAIN_MAX + 1]);
 

@@ -104,11 +104,6 @@ uint32_t folder_recent(const struct folder *f)
 	return f->told_recent;
 }
 
-uint32_t folder_unseen(struct folder *f)
-{
-	return f->ix.h.unseen;
-}
-
 uint32_t folder_first_unseen(struct folder *f)
 {
 	if (f->ix.h.unseen == 0)
@@ -132,11 +127,6 @@ uint32_t folder_uidnext(const struct folder *f)
 	return f->ix.h.uidnext;
 }
 
-uint64_t folder_modseq(const struct folder *f)
-{
-	return f->ix.h.modseq;
-}
-
 bool folder_read_only(const struct folder *f)
 {
 	return f->read_only;
@@ -152,13 +142,6 @@ uint32_t folder_seq_from(struct folder *f, uint32_t uid)
 	uint32_t place = record_place(f, uid);
 
 	return (place < f->told_count ? place : f->told_count) + 1;
-}
-
-uint32_t folder_seq(struct folder *f, uint32_t uid)
-{
-	uint32_t seq = folder_seq_from(f, uid);
-
-	return seq <= f->told_count && record_at(f, seq - 1)->uid == uid ? seq : 0;
 }
 
 /* ---- status ---- */

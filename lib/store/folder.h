@@ -49,11 +49,9 @@ void folder_close(struct folder **folder);
 
 uint32_t folder_count(const struct folder *f);
 uint32_t folder_recent(const struct folder *f);
-uint32_t folder_unseen(struct folder *f);       /* how many */
 uint32_t folder_first_unseen(struct folder *f); /* sequence number, 0: none */
 uint32_t folder_uidvalidity(const struct folder *f);
 uint32_t folder_uidnext(const struct folder *f);
-uint64_t folder_modseq(const struct folder *f); /* the highest */
 bool folder_read_only(const struct folder *f);
 
 struct folder_status {
@@ -98,8 +96,7 @@ enum { STORE_WANT_SIZE = 1, STORE_WANT_DATE = 2 };
 enum store_result folder_message(struct folder *f, uint32_t seq, unsigned want, struct store_message *out,
                                  struct reason *why);
 uint32_t folder_uid(struct folder *f, uint32_t seq);
-/* The message with this UID, 0: none.  folder_seq_from: the first with this UID or above; count + 1: none. */
-uint32_t folder_seq(struct folder *f, uint32_t uid);
+/* The first message with this UID or above; count + 1: none. */
 uint32_t folder_seq_from(struct folder *f, uint32_t uid);
 
 /* ---- flags and keywords ---- */

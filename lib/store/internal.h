@@ -155,7 +155,7 @@ struct folder {
 	struct text pending, pending_meta; /* cache pieces, sizes and dates not written yet */
 	uint32_t recent;
 	uint32_t gone; /* RECORD_GONE in the view */
-	bool told_exists, told_keywords;
+	bool told_keywords;
 	uint32_t told_count, told_recent;
 	uint32_t *changed;  /* UIDs with RECORD_CHANGED */
 	uint32_t changed_count, changed_capacity;

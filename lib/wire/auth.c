@@ -220,12 +220,6 @@ static enum exchange exchange(int authd, const struct auth_begin *b, struct auth
 	return e;
 }
 
-int auth_exchange(int authd, const struct auth_begin *b, struct auth_result *result, auth_challenge *challenge,
-                  void *context)
-{
-	return exchange(authd, b, result, challenge, context) == EXCHANGE_CANCELLED ? -1 : 0;
-}
-
 static void hang_up(struct auth_line *line)
 {
 	if (line->fd >= 0)

@@ -88,17 +88,13 @@ bool auth_mechanism_clear_text(enum auth_mechanism m);
  * when the client cancelled or left.  The challenge is valid until the next wire_receive of the process. */
 typedef int auth_challenge(void *context, struct view challenge, struct view *answer);
 
-/* Drives one exchange for a session program: 0 and *result, or -1 when challenge() said so.  authd: a line
- * (wire_dial on "authd.auth", protocol "auth").  After AUTH_TEMPORARY the line may be lost or out of step:
- * the caller closes it and dials again for the next exchange (auth_line does). */
-int auth_exchange(int authd, const struct auth_begin *b, struct auth_result *result, auth_challenge *challenge,
-                  void *context);
-
-/* The same over a line that is dialled when it is needed and again when authd was replaced. */
+/* A session program's way to authd, dialled when it is needed and again when authd was replaced. */
 struct auth_line {
 	int shared_fd; /* of the wire "authd.auth" */
 	int fd;        /* -1 at first */
 };
+/* Drives one exchange: 0 and *result, or -1 when challenge() said so.  An authd that is not reached or out of
+ * step is AUTH_TEMPORARY. */
 int auth_line_exchange(struct auth_line *line, const struct auth_begin *b, struct auth_result *result,
                        auth_challenge *challenge, void *context);
 

@@ -14,7 +14,8 @@ static void check_normal(const struct mailaddress *a, unsigned flags)
 
 	if (a->len == 0)
 		return;
-	if (mailaddress_parse(mailaddress_view(a), flags, &again) != MAILADDRESS_OK || !mailaddress_equal(a, &again))
+	if (mailaddress_parse(mailaddress_view(a), flags, &again) != MAILADDRESS_OK ||
+	    !view_equal(mailaddress_view(a), mailaddress_view(&again)))
 		abort();
 }
 

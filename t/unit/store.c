@@ -63,7 +63,7 @@ static void check_thread(void)
 
 	ok(c.exists && c.recent && folder_count(f) == 2 && folder_recent(f) == 2, "two deliveries are told");
 	is_string(box_list(f), "1 2", "with UIDs in order");
-	ok(folder_unseen(f) == 2 && folder_first_unseen(f) == 1 && folder_uidnext(f) == 3, "counted");
+	ok(folder_first_unseen(f) == 1 && folder_uidnext(f) == 3, "counted");
 	c = box_sync(f);
 	ok(!c.exists && !c.recent && c.expunged_count == 0 && c.flags_count == 0, "nothing more to tell");
 
