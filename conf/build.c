@@ -2,8 +2,6 @@
 /* posthouse build, rollback, settings. */
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 

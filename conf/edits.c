@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include "conf/edits.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* A checked model becomes a generation. */
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "conf/model.h"

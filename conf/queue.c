@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* posthouse queue: what waits in the queue, and an operator's hand on it. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

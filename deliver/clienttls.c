@@ -5,7 +5,6 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct client_tls {
 	struct stream_layer layer; /* first: a layer is one of these */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "deliver/report.h"
 
-#include <string.h>
-
 #include "lib/mail/date.h"
 
 /* What differs between the kinds of report. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* FETCH and UID FETCH (RFC 3501 sections 6.4.5, 6.4.8). */
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "imapd/answer.h"
 #include "imapd/command.h"

@@ -15,9 +15,6 @@
  */
 #include <limits.h>
 #include <locale.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "imapd/session.h"

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "imapd/searchkey.h"
 
-#include <stdlib.h>
-
 #include "lib/mail/charset.h"
 #include "lib/mail/date.h"
 

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "imapd/command.h"
 #include "imapd/flags.h"

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/authd-check.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>

@@ -7,7 +7,6 @@
  */
 #include "lib/wire/control.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>

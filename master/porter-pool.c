@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* The session programs' workers, and the clients that wait for one. */
-#include <string.h>
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"

@@ -10,7 +10,6 @@
  * Trusts porter and authd; reads no file, writes none, knows no hash.  Who owns it sees the passwords of the
  * clients that it serves while it is owned, and can open none but their mailboxes with them.
  */
-#include <string.h>
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"

@@ -5,9 +5,7 @@
  * First all final addresses are collected (nothing is sent before the whole answer is known to be within its
  * limits), then each is looked up once more and given out.
  */
-#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/net/address.h"
 #include "queue/place.h"

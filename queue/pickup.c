@@ -10,7 +10,6 @@
  * Who owns it sends mail in the name of anybody on this machine and sees what is submitted here from then on.
  */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>

@@ -3,7 +3,6 @@
  * Questions to resolved: many at once over one line; when the line closes (resolved is replaced at every reload) it is
  * dialled again and what was unanswered is asked again.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

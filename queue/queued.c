@@ -13,7 +13,6 @@
  * Every event is handled to its end before the next one; what takes long is done by others (resolving,
  * delivering, syncing).  queue/INTERNALS has the states and what a crash at each step leaves.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -10,8 +10,6 @@
  *
  * After a clean stop the message bytes are not read again.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>

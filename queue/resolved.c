@@ -14,9 +14,7 @@
  * Who owns it can make any address a recipient, deny any, read who has a mailbox here, and send accepted mail
  * astray (to another mailbox, or out); it reads no message, no password, and reaches no network.
  */
-#include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* sendmail: a message on standard input. */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>

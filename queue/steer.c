@@ -3,12 +3,10 @@
  * The command line's side: `posthouse queue ...`, mailq, sendmail -q (lib/wire/control.h).  master has checked who asks.
  * A long answer is written as fast as the asker reads, a batch in each round of the loop, so that deliveries go on.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/base/program.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>

@@ -2,7 +2,7 @@
 #include "lib/conf/accounts.h"
 
 #include <pwd.h>
-#include <string.h>
+#include <stddef.h>
 
 static const char *const names[ACCOUNTS] = {
 #define ACCOUNT(word, purpose) [ACCOUNT_##word] = ACCOUNT_PREFIX #word,

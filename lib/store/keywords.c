@@ -5,9 +5,7 @@
  * keeps its place in the file names without a name; with the index lost, keywords above 25 fall from the messages.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/store/internal.h"
 

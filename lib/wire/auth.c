@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/wire/auth.h"
 
-#include <poll.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"

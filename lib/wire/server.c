@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/wire/server.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* For the targets pop3_login and imap_login: a whole session of the program's own code over a socket, with porter
  * played here, and an authd that is never there. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>

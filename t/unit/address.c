@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/net/address.h"
 
-#include <netinet/in.h>
-
 #include "t/tap.h"
 
 static const struct {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* authd's parts: every kind of hash with known vectors, the mechanisms, the cache, the delays, the workers. */
 #include <sodium.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* ENVELOPE and BODYSTRUCTURE texts: cases checked by hand, and, with a directory or files as arguments, the texts of those. */
-#include <stdlib.h>
 
 #include "imapd/structure.h"
 #include "lib/mail/header.h"

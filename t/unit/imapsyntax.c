@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* imapd's syntax: commands, sequence sets, sections, FETCH items, how strings are answered, the finder. */
-#include <stdlib.h>
 
 #include "imapd/answer.h"
 #include "imapd/fetchitem.h"

@@ -2,8 +2,6 @@
 /* The schedule, with a clock of our own: windows, turns, pauses, delays. */
 #include "queue/schedule.h"
 
-#include <stdlib.h>
-
 #include "t/tap.h"
 
 enum { ITEMS = 2000 };

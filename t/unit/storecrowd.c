@@ -5,7 +5,6 @@
  */
 #include "t/unit/store.h"
 
-#include <signal.h>
 #include <sys/wait.h>
 
 enum { SESSIONS = 4, ROUNDS = 120, DELIVERIES = 150 };

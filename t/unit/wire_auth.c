@@ -2,7 +2,6 @@
 /* Protocols "auth", "owner" and "connection": each message there and back, cut at every byte, and a whole
  * exchange between auth_line_exchange and a child that plays authd. */
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -2,7 +2,6 @@
 /* The "connection" messages: there and back, cut at every byte, wrong values and wrong descriptors. */
 #include "lib/wire/connection.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
