@@ -8,7 +8,6 @@
 #include "lib/wire/control.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,33 +15,31 @@
 #include "lib/wire/house.h"
 #include "master/master.h"
 
-enum { PATIENCE_MS = 10000, CONNECTIONS_MAX = 64 };
+enum { PATIENCE_MS = 10000, ASKERS_MAX = 64 };
 
-struct connection_to_control {
+/* Somebody at the socket; a place whose watch the loop does not hold is free. */
+static struct asker {
 	struct watch watch;
 	struct timer late;
 	bool waits_for_stop;
-	struct connection_to_control *next;
-};
+} askers[ASKERS_MAX];
 
-static struct {
-	struct watch listener;
-	struct connection_to_control *first;
-	unsigned count;
-} control;
+static struct watch door;
 
-static void drop(struct connection_to_control *c)
+static struct asker *free_place(void)
 {
-	struct connection_to_control **at = &control.first;
+	for (unsigned i = 0; i < ASKERS_MAX; i++)
+		if (askers[i].watch.slot == 0)
+			return &askers[i];
+	return NULL;
+}
 
-	while (*at != c)
-		at = &(*at)->next;
-	*at = c->next;
-	control.count--;
-	loop_unwatch(master.loop, &c->watch);
-	loop_timer_clear(master.loop, &c->late);
-	close(c->watch.fd);
-	free(c);
+static void drop(struct asker *a)
+{
+	loop_unwatch(master.loop, &a->watch);
+	loop_timer_clear(master.loop, &a->late);
+	close(a->watch.fd);
+	*a = (struct asker){ 0 };
 }
 
 static void answer(int fd, uint8_t code, const char *text)
@@ -65,18 +62,15 @@ static void say(int fd, const struct instance *i)
 		         i->starts > 1 ? ", started again" : "");
 	else
 		snprintf(line, sizeof line, "%-12s not running", i->row->name);
-	wire_begin(&out, CONTROL_LINE);
-	wire_put_string(&out, line);
+	control_line_put(&out, line);
 	wire_send(fd, &out);
 	wire_out_free(&out);
 }
 
 static void status(int fd)
 {
-	for (unsigned i = 0; i < master.resident_count; i++)
-		say(fd, &master.residents[i]);
-	for (const struct owner *o = master.owners; o != NULL; o = o->next)
-		say(fd, &o->instance);
+	for (const struct instance *i = master.instances; i != NULL; i = i->next)
+		say(fd, i);
 	answer(fd, EXIT_DONE, master.stopping ? "stopping" : master.up ? "" : "starting");
 }
 
@@ -96,14 +90,11 @@ static void reload(int fd)
 static void pass_to_queued(int fd)
 {
 	struct wire_out out = { 0 };
-	const struct instance *queued = NULL;
+	const struct instance *queued = resident_of(HOUSE_QUEUED, 0);
 
-	for (unsigned i = 0; i < master.resident_count; i++)
-		if (master.residents[i].row == &house[HOUSE_QUEUED])
-			queued = &master.residents[i];
 	wire_begin(&out, HOUSE_CONTROL);
 	wire_put_fd(&out, fd);
-	if (queued == NULL || queued->pid == 0 || wire_send(queued->wire.fd, &out) != WIRE_OK)
+	if (queued->pid == 0 || wire_send(queued->wire.fd, &out) != WIRE_OK)
 		answer(fd, EXIT_TEMPORARY, "queued does not run at the moment");
 	else
 		answer(fd, EXIT_DONE, "");
@@ -112,34 +103,34 @@ static void pass_to_queued(int fd)
 
 static void said(struct watch *w, unsigned events)
 {
-	struct connection_to_control *c = loop_owner(w, struct connection_to_control, watch);
+	static void (*const verbs[])(int fd) = {
+		[CONTROL_STATUS] = status, [CONTROL_RELOAD] = reload, [CONTROL_QUEUE] = pass_to_queued
+	};
+	struct asker *a = loop_owner(w, struct asker, watch);
 	struct wire_in in;
 	enum wire_result r = wire_receive_now(w->fd, &in);
+	bool whole = r == WIRE_OK && wire_end(&in);
 
 	(void)events;
 	if (r == WIRE_AGAIN)
 		return;
-	if (r == WIRE_OK && wire_end(&in) && in.type == CONTROL_STOP && !c->waits_for_stop) {
-		c->waits_for_stop = true;
-		loop_timer_clear(master.loop, &c->late);
+	if (whole && in.type == CONTROL_STOP && !a->waits_for_stop) {
+		a->waits_for_stop = true;
+		loop_timer_clear(master.loop, &a->late);
 		house_stop(false);
 		return;
 	}
-	if (r == WIRE_OK && wire_end(&in) && in.type == CONTROL_STATUS)
-		status(w->fd);
-	else if (r == WIRE_OK && wire_end(&in) && in.type == CONTROL_RELOAD)
-		reload(w->fd);
-	else if (r == WIRE_OK && wire_end(&in) && in.type == CONTROL_QUEUE)
-		pass_to_queued(w->fd);
+	if (whole && in.type < sizeof verbs / sizeof verbs[0] && verbs[in.type] != NULL)
+		verbs[in.type](w->fd);
 	else if (r == WIRE_OK)
 		answer(w->fd, EXIT_PERMANENT, "not understood: the command and master are of different versions");
 	wire_in_close(&in);
-	drop(c);
+	drop(a);
 }
 
 static void late(struct timer *t)
 {
-	drop(loop_owner(t, struct connection_to_control, late));
+	drop(loop_owner(t, struct asker, late));
 }
 
 /* The group's members are let in by the socket's mode; no name service is asked here, where nothing may wait. */
@@ -156,37 +147,31 @@ static bool may_speak(int fd)
 static void accept_one(struct watch *w, unsigned events)
 {
 	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct asker *a = free_place();
 
 	(void)events;
 	if (fd < 0)
 		return;
-	if (control.count >= CONNECTIONS_MAX || !may_speak(fd)) {
+	if (a == NULL || !may_speak(fd)) {
 		answer(fd, EXIT_PERMANENT, "not permitted");
 		close(fd);
 		return;
 	}
-	struct connection_to_control *c = memory_get(sizeof *c);
-
-	c->watch.fd = fd;
-	c->watch.ready = said;
-	c->late.due = late;
-	c->next = control.first;
-	control.first = c;
-	control.count++;
-	loop_watch(master.loop, &c->watch, LOOP_READ);
-	loop_timer_set(master.loop, &c->late, loop_now_ms(master.loop) + PATIENCE_MS);
+	*a = (struct asker){ .watch = { .fd = fd, .ready = said }, .late.due = late };
+	loop_watch(master.loop, &a->watch, LOOP_READ);
+	loop_timer_set(master.loop, &a->late, loop_now_ms(master.loop) + PATIENCE_MS);
 }
 
 void control_start(int listener)
 {
-	control.listener.fd = listener;
-	control.listener.ready = accept_one;
-	loop_watch(master.loop, &control.listener, LOOP_READ);
+	door.fd = listener;
+	door.ready = accept_one;
+	loop_watch(master.loop, &door, LOOP_READ);
 }
 
 void control_stopped(void)
 {
-	for (struct connection_to_control *c = control.first; c != NULL; c = c->next)
-		if (c->waits_for_stop)
-			answer(c->watch.fd, EXIT_DONE, "");
+	for (unsigned i = 0; i < ASKERS_MAX; i++)
+		if (askers[i].waits_for_stop)
+			answer(askers[i].watch.fd, EXIT_DONE, "");
 }

@@ -12,23 +12,23 @@
 
 enum { BACKLOG = 4096 /* the kernel cuts it to somaxconn: a burst of clients must not wait for SYN retries */ };
 
-/* family 0: every address of the machine. */
+/* family 0: every address of the machine, both families in one socket where there is IPv6.  An IPv6 address is
+ * itself alone: 0.0.0.0:25 may stand beside [::]:25. */
 static int open_socket(const struct net_address *address, struct sockaddr_storage *ss, socklen_t *len)
 {
 	struct net_address wanted = *address;
-	int off = 0;
+	int alone = address->family == 6, fd = -1;
 
-	if (address->family != 0) {
-		*len = net_address_to_sockaddr(&wanted, ss);
-		return socket(ss->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (address->family != 4) {
+		wanted.family = 6;
+		fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	}
-	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	wanted.family = fd >= 0 ? 6 : 4;
-	if (fd < 0)
+	if (fd >= 0) {
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &alone, sizeof alone);
+	} else if (address->family != 6) {
+		wanted.family = 4;
 		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	else
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+	}
 	*len = net_address_to_sockaddr(&wanted, ss);
 	return fd;
 }

@@ -41,49 +41,57 @@ struct master master = { .ready_fd = -1, .log_socket = -1, .keys = -1, .submit =
 
 static int open_generation(int *generation, struct settings *settings, struct reason *why)
 {
-	int directory = generation_open(master.state_directory, why);
-	int file = directory < 0 ? -1 : generation_file(directory, "settings.cdb", why);
+	*generation = generation_open(master.state_directory, why);
+	int file = *generation < 0 ? -1 : generation_file(*generation, "settings.cdb", why);
+	int result = file < 0 ? -1 : settings_load(settings, file, why);
 
-	if (file >= 0 && settings_load(settings, file, why) == 0) {
-		close(file);
-		*generation = directory;
-		return 0;
-	}
 	if (file >= 0)
 		close(file);
-	if (directory >= 0)
-		close(directory);
-	return -1;
+	if (result < 0 && *generation >= 0)
+		close(*generation);
+	return result;
 }
 
 static void make_directory(const char *path, mode_t mode)
 {
-	if (mkdir(path, mode) < 0 && errno != EEXIST)
+	if ((mkdir(path, mode) < 0 && errno != EEXIST) || chmod(path, mode) < 0)
 		log_fatal("making the directory %s: %m", path);
-	if (chmod(path, mode) < 0)
-		log_fatal("setting the mode of %s: %m", path);
 }
 
-static void open_log(void)
+static int connect_syslog(struct reason *why)
 {
-	const char *to = master.settings.log_to;
 	struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	log_set_debug(master.settings.log_debug);
-	master.launch.log_fd = STDERR_FILENO;
-	if (strcmp(to, "syslog") == 0) {
-		master.log_socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-		if (connect(master.log_socket, (struct sockaddr *)&un, sizeof un) < 0)
-			log_fatal("connecting to /dev/log: %m (is a system log running? else set log.to to a file)");
-		log_to_socket(master.log_socket);
-	} else if (strcmp(to, "stderr") != 0) {
-		int fd = open(to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof un) == 0)
+		return fd;
+	fail_errno(why, "connecting to /dev/log (is a system log running? else set log.to to a file)");
+	close(fd);
+	return -1;
+}
+
+/* Where lines go from now on; after a failure, where they went before. */
+static int open_log(const struct settings *s, struct reason *why)
+{
+	bool is_system = strcmp(s->log_to, "syslog") == 0;
+	int system_log = is_system ? connect_syslog(why) : -1;
+
+	if (is_system && system_log < 0)
+		return -1;
+	if (!is_system && strcmp(s->log_to, "stderr") != 0) {
+		int fd = open(s->log_to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
 
 		/* Descriptor 2 is replaced, so that master's own lines go there too, also after a rotation. */
 		if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
-			log_fatal("opening the log %s: %m", to);
+			return fail_errno(why, "opening the log %s", s->log_to);
 		close(fd);
 	}
+	if (master.log_socket >= 0)
+		close(master.log_socket);
+	master.log_socket = system_log;
+	log_to_socket(system_log);
+	log_set_debug(s->log_debug);
+	return 0;
 }
 
 static void find_accounts(void)
@@ -114,16 +122,6 @@ static void write_pid(void)
 		log_fatal("%s is locked: posthouse is running already (posthouse status)", path);
 	if (ftruncate(fd, 0) < 0 || fchmod(fd, 0644) < 0 || dprintf(fd, "%ld\n", (long)getpid()) < 0)
 		log_fatal("writing %s: %m", path);
-}
-
-static gid_t control_gid(void)
-{
-	const char *name = master.settings.control_group;
-	const struct group *group = name[0] ? getgrnam(name) : NULL;
-
-	if (name[0] && group == NULL)
-		log_fatal("there is no group %s (control.group)", name);
-	return group ? group->gr_gid : (gid_t)-1;
 }
 
 static void open_directories(void)
@@ -167,7 +165,7 @@ static void make_wire(struct instance *from, struct instance *to, const char *pr
 	descriptors_add(&to->descriptors, name, ends[1]);
 }
 
-static struct instance *resident_of(enum house_program program, unsigned number)
+struct instance *resident_of(enum house_program program, unsigned number)
 {
 	for (unsigned i = 0; i < master.resident_count; i++)
 		if (master.residents[i].row == &house[program] && number-- == 0)
@@ -198,7 +196,6 @@ static void tell_ready(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	static const char word[] = "READY=1";
 
 	if (master.ready_fd >= 0) {
 		/* The starter may have gone away; the house stands all the same. */
@@ -214,7 +211,7 @@ static void tell_ready(void)
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
 
-	if (fd < 0 || sendto(fd, word, sizeof word - 1, MSG_NOSIGNAL, (struct sockaddr *)&un, len) < 0)
+	if (fd < 0 || sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&un, len) < 0)
 		log_warn("event=notify-failed reason=\"%m\"");
 	close(fd);
 }
@@ -235,10 +232,9 @@ static void wire_said(struct watch *w, unsigned events)
 {
 	struct instance *i = loop_owner(w, struct instance, wire);
 	struct wire_in in;
-	enum wire_result r = wire_receive_now(w->fd, &in);
 
 	(void)events;
-	if (r != WIRE_OK)
+	if (wire_receive_now(w->fd, &in) != WIRE_OK)
 		return;
 	if (in.type == HOUSE_READY) {
 		i->ready = true;
@@ -251,10 +247,14 @@ static void wire_said(struct watch *w, unsigned events)
 	wire_in_close(&in);
 }
 
-void child_wire(struct instance *i)
+void take_in(struct instance *i)
 {
+	struct instance **at = &master.instances;
 	int ends[2];
 
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = i;
 	if (wire_pair(ends) < 0)
 		log_fatal("making a wire: %m");
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
@@ -267,9 +267,11 @@ void child_wire(struct instance *i)
 
 void give_common(struct instance *i)
 {
-	descriptors_set(&i->descriptors, "generation", master.generation);
+	descriptors_drop(&i->descriptors, "generation");
+	descriptors_drop(&i->descriptors, "log");
+	descriptors_add(&i->descriptors, "generation", master.generation);
 	if (master.log_socket >= 0)
-		descriptors_set(&i->descriptors, "log", master.log_socket);
+		descriptors_add(&i->descriptors, "log", master.log_socket);
 }
 
 /* What may change with a generation. */
@@ -285,17 +287,25 @@ static void give_generation(struct instance *i)
 
 static void start_resident(struct instance *i)
 {
-	struct reason why;
-
-	if (master.stopping || instance_start(i, &master.launch, &why) == 0)
-		return;
-	log_warn("event=start-failed program=%s reason=\"%s\"", i->row->name, why.text);
-	loop_timer_set(master.loop, &i->restart, loop_now_ms(master.loop) + RESTART_MAX_MS);
+	if (!master.stopping && !instance_start(i, &master.launch))
+		loop_timer_set(master.loop, &i->restart, loop_now_ms(master.loop) + RESTART_MAX_MS);
 }
 
 static void restart_due(struct timer *t)
 {
 	start_resident(loop_owner(t, struct instance, restart));
+}
+
+static void resident_ended(struct instance *i, int status)
+{
+	if (master.stopping)
+		return;
+	instance_log_end(i, status);
+	/* Before the house has stood once, a program that cannot start is for the operator to mend. */
+	if (!master.up)
+		house_stop(true);
+	else
+		instance_start_later(i, master.loop);
 }
 
 static const char *root_of(const struct house_row *row)
@@ -317,7 +327,8 @@ static void add_resident(const struct house_row *row)
 	i->gid = master.gids[row->account];
 	i->root = root_of(row);
 	i->restart.due = restart_due;
-	child_wire(i);
+	i->ended = resident_ended;
+	take_in(i);
 	give_generation(i);
 	if (row->submit)
 		descriptors_add(&i->descriptors, "listen.submit", master.submit);
@@ -337,28 +348,25 @@ static void build_house(void)
 
 /* ---- ends ---- */
 
-static bool stage_empty(void)
+/* Sends the signal to all of the present stage and to predecessors (0 reaches nobody).  How many still run. */
+static unsigned signal_stage(int number)
 {
-	for (unsigned i = 0; i < master.resident_count; i++)
-		if (master.residents[i].row->stage == master.stage && master.residents[i].pid)
-			return false;
-	return owners_empty(master.stage) && (master.stage != STAGES - 1 || master.retired_count == 0);
-}
+	unsigned running = 0;
 
-static void signal_stage(int number)
-{
-	for (unsigned i = 0; i < master.resident_count; i++)
-		if (master.residents[i].row->stage == master.stage && master.residents[i].pid)
-			kill(master.residents[i].pid, number);
-	owners_signal(master.stage, number);
+	for (const struct instance *i = master.instances; i != NULL; i = i->next)
+		if (i->row->stage == master.stage && i->pid) {
+			kill(i->pid, number);
+			running++;
+		}
 	for (unsigned i = 0; i < master.retired_count; i++)
 		kill(master.retired[i], number);
+	return master.stage == STAGES - 1 ? running + master.retired_count : running;
 }
 
 /* Goes through the stages; at each the programs are asked to end, and after a while made to. */
 static void go_on_stopping(void)
 {
-	while (!master.empty && stage_empty()) {
+	while (!master.empty && signal_stage(0) == 0) {
 		if (master.stage == STAGES - 1) {
 			master.empty = true;
 			log_info("event=stopped");
@@ -387,57 +395,31 @@ void house_stop(bool failed)
 	log_info("event=stopping");
 	master.stopping = true;
 	master.stage = STAGE_SESSIONS;
-	for (unsigned i = 0; i < master.resident_count; i++)
-		loop_timer_clear(master.loop, &master.residents[i].restart);
 	signal_stage(SIGTERM);
 	loop_timer_set(master.loop, &master.stage_over, loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
 	go_on_stopping();
 }
 
-static void resident_ended(struct instance *i, int status)
-{
-	i->pid = 0;
-	if (master.stopping)
-		return;
-	if (WIFSIGNALED(status))
-		log_warn("event=died program=%s signal=%d", i->row->name, WTERMSIG(status));
-	else
-		log_warn("event=died program=%s exit=%d", i->row->name, WEXITSTATUS(status));
-	/* Before the house has stood once, a program that cannot start is for the operator to mend. */
-	if (!master.up) {
-		house_stop(true);
-		return;
-	}
-	int64_t delay = instance_delay_ms(i, loop_now_ms(master.loop));
-
-	if (delay == 0)
-		start_resident(i);
-	else
-		loop_timer_set(master.loop, &i->restart, loop_now_ms(master.loop) + delay);
-}
-
 static void child_ended(pid_t pid, int status)
 {
-	for (unsigned i = 0; i < master.resident_count; i++)
-		if (master.residents[i].pid == pid) {
-			resident_ended(&master.residents[i], status);
+	for (unsigned n = 0; n < master.retired_count; n++)
+		if (master.retired[n] == pid) {
+			master.retired[n] = master.retired[--master.retired_count];
 			return;
 		}
-	for (unsigned i = 0; i < master.retired_count; i++)
-		if (master.retired[i] == pid) {
-			master.retired[i] = master.retired[--master.retired_count];
+	for (struct instance *i = master.instances; i != NULL; i = i->next)
+		if (i->pid == pid) {
+			i->pid = 0;
+			i->ended(i, status);
 			return;
 		}
-	owners_reap(pid, status);
 }
 
-static void on_child(int number, void *context)
+static void reap_children(void)
 {
 	int status;
 	pid_t pid;
 
-	(void)number;
-	(void)context;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		child_ended(pid, status);
 	if (master.stopping)
@@ -483,7 +465,11 @@ int house_reload(struct reason *why)
 
 	if (open_generation(&generation, &settings, why) < 0)
 		return -1;
-	if (listeners_open(&settings, &master.listeners, &listeners, why) < 0) {
+	bool bound = listeners_open(&settings, &master.listeners, &listeners, why) == 0;
+
+	if (!bound || open_log(&settings, why) < 0) {
+		if (bound)
+			listeners_close(&listeners);
 		settings_free(&settings);
 		close(generation);
 		return -1;
@@ -494,7 +480,6 @@ int house_reload(struct reason *why)
 	master.generation = generation;
 	settings_free(&master.settings);
 	master.settings = settings;
-	open_log();
 	owners_retire();
 	for (unsigned n = 0; n < master.resident_count; n++) {
 		struct instance *i = &master.residents[n];
@@ -510,21 +495,17 @@ int house_reload(struct reason *why)
 	return 0;
 }
 
-static void on_hangup(int number, void *context)
+static void on_signal(int number, void *context)
 {
 	struct reason why;
 
-	(void)number;
 	(void)context;
-	if (!master.stopping && house_reload(&why) < 0)
+	if (number == SIGCHLD)
+		reap_children();
+	else if (number != SIGHUP)
+		house_stop(false);
+	else if (!master.stopping && house_reload(&why) < 0)
 		log_warn("event=reload-refused reason=\"%s\"", why.text);
-}
-
-static void on_terminate(int number, void *context)
-{
-	(void)number;
-	(void)context;
-	house_stop(false);
 }
 
 /* ---- order of service ---- */
@@ -551,15 +532,17 @@ static void read_options(int argc, char **argv)
 
 static void open_sockets(void)
 {
-	const char *run = master.settings.directory_run;
+	const char *run = master.settings.directory_run, *name = master.settings.control_group;
+	const struct group *group = name[0] ? getgrnam(name) : NULL;
 	struct reason why;
-	gid_t group = control_gid();
 	int control;
 
+	if (name[0] && group == NULL)
+		log_fatal("there is no group %s (control.group)", name);
 	if (listeners_open(&master.settings, NULL, &master.listeners, &why) < 0)
 		log_fatal("%s", why.text);
 	master.submit = listener_local(run, "submit", 0666, (gid_t)-1, &why);
-	control = listener_local(run, "control", group == (gid_t)-1 ? 0600 : 0660, group, &why);
+	control = listener_local(run, "control", group ? 0660 : 0600, group ? group->gr_gid : (gid_t)-1, &why);
 	if (master.submit < 0 || control < 0)
 		log_fatal("%s", why.text);
 	control_start(control);
@@ -567,15 +550,15 @@ static void open_sockets(void)
 
 int main(int argc, char **argv)
 {
+	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP };
 	struct reason why;
 
 	log_open("master");
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	read_options(argc, argv);
-	if (open_generation(&master.generation, &master.settings, &why) < 0)
+	if (open_generation(&master.generation, &master.settings, &why) < 0 || open_log(&master.settings, &why) < 0)
 		log_fatal("%s", why.text);
-	open_log();
 	raise_limits();
 	find_accounts();
 	open_directories();
@@ -584,10 +567,8 @@ int main(int argc, char **argv)
 	master.loop = loop_new();
 	master.stage_over.due = stage_late;
 	open_sockets();
-	loop_signal(master.loop, SIGCHLD, on_child, NULL);
-	loop_signal(master.loop, SIGTERM, on_terminate, NULL);
-	loop_signal(master.loop, SIGINT, on_terminate, NULL);
-	loop_signal(master.loop, SIGHUP, on_hangup, NULL);
+	for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++)
+		loop_signal(master.loop, signals[i], on_signal, NULL);
 	build_house();
 	loop_run(master.loop);
 	return master.failed ? EXIT_TEMPORARY : EXIT_DONE;

@@ -10,12 +10,6 @@
 
 enum { PORTERS_MAX = 8, RESIDENTS_MAX = HOUSE_RESIDENT - 1 + PORTERS_MAX, RETIRED_MAX = 256, OWNERS_MAX = 4096 };
 
-struct owner {
-	struct instance instance;
-	enum owner_program program;
-	struct owner *next;
-};
-
 struct master {
 	struct loop *loop;
 	struct settings settings;
@@ -27,10 +21,9 @@ struct master {
 	uid_t uids[ACCOUNTS]; /* all our own uid when unprivileged */
 	gid_t gids[ACCOUNTS];
 	char empty_root[256];
+	struct instance *instances; /* all: residents, and behind them in time owners' services */
 	struct instance residents[RESIDENTS_MAX];
-	unsigned resident_count;
-	struct owner *owners;
-	unsigned owner_count;
+	unsigned resident_count, owner_count;
 	pid_t retired[RETIRED_MAX]; /* predecessors that finish their last clients */
 	unsigned retired_count;
 	bool up; /* every program has been ready once */
@@ -45,10 +38,6 @@ extern struct master master;
 /* ---- owners.c ---- */
 /* OWNER_WORK from a resident; refused work is logged and its descriptors closed. */
 void owners_work(const struct instance *from, struct wire_in *in);
-/* The end of a child: true when it was an owner service. */
-bool owners_reap(pid_t pid, int status);
-void owners_signal(enum house_stage stage, int number);
-bool owners_empty(enum house_stage stage);
 /* A new generation: those that run finish and end; new work starts successors. */
 void owners_retire(void);
 
@@ -59,8 +48,11 @@ void control_stopped(void); /* answers those who wait for the house to be empty 
 /* ---- master.c ---- */
 int house_reload(struct reason *why);
 void house_stop(bool failed);
+/* The number-th instance of a resident program; NULL: there are fewer. */
+struct instance *resident_of(enum house_program program, unsigned number);
 /* The descriptors that every program has. */
 void give_common(struct instance *i);
-void child_wire(struct instance *i); /* a fresh wire "master" */
+/* Into the list, with a fresh wire "master"; row, uid, gid, callbacks are set. */
+void take_in(struct instance *i);
 
 #endif

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/program.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -14,12 +17,6 @@ void descriptors_add(struct descriptors *d, const char *name, int fd)
 	if (d->count == PROGRAM_FDS_MAX || !string_copy(d->rows[d->count].name, PROGRAM_NAME_MAX, view_of(name)))
 		log_panic("no room for descriptor %s", name);
 	d->rows[d->count++].fd = fd;
-}
-
-void descriptors_set(struct descriptors *d, const char *name, int fd)
-{
-	descriptors_drop(d, name);
-	descriptors_add(d, name, fd);
 }
 
 void descriptors_drop(struct descriptors *d, const char *prefix)
@@ -60,7 +57,6 @@ static void become_program(const struct instance *i, const struct launch *launch
 
 	dup2(launch->null_fd, STDIN_FILENO);
 	dup2(launch->null_fd, STDOUT_FILENO);
-	dup2(launch->log_fd, STDERR_FILENO);
 	set_environment(i, launch->privileged);
 	int n = snprintf(path, sizeof path, "%s/%s", launch->directory, i->row->name);
 
@@ -69,34 +65,40 @@ static void become_program(const struct instance *i, const struct launch *launch
 	log_fatal("starting %s: %m", path);
 }
 
-int instance_start(struct instance *i, const struct launch *launch, struct reason *why)
+bool instance_start(struct instance *i, const struct launch *launch)
 {
-	pid_t pid;
+	bool as_root = launch->privileged && i->uid == 0;
+	pid_t pid = as_root ? -1 : loop_fork();
 
-	if (launch->privileged && i->uid == 0)
-		return fail(why, "%s would run as root", i->row->name);
-	pid = loop_fork();
-	if (pid < 0)
-		return fail_errno(why, "fork for %s", i->row->name);
+	if (pid < 0) {
+		log_warn("event=start-failed program=%s reason=\"%s\"", i->row->name, as_root ? "it would run as root" : strerror(errno));
+		return false;
+	}
 	if (pid == 0)
 		become_program(i, launch);
 	i->pid = pid;
 	i->ready = false;
 	i->started_ms = clock_ms();
 	i->starts++;
-	return 0;
+	return true;
 }
 
-int64_t instance_delay_ms(struct instance *i, int64_t now_ms)
+void instance_log_end(const struct instance *i, int status)
 {
-	int64_t delay = RESTART_FIRST_MS;
+	log_warn("event=died program=%s uid=%ld %s=%d", i->row->name, (long)i->uid, WIFSIGNALED(status) ? "signal" : "exit",
+	         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+void instance_start_later(struct instance *i, struct loop *loop)
+{
+	int64_t now_ms = loop_now_ms(loop), delay_ms = RESTART_FIRST_MS;
 
 	if (now_ms - i->started_ms >= STEADY_MS) {
 		i->failures = 0;
-		return 0;
+		delay_ms = 0;
 	}
-	for (unsigned n = 0; n < i->failures && delay < RESTART_MAX_MS; n++)
-		delay *= 2;
-	i->failures++;
-	return delay < RESTART_MAX_MS ? delay : RESTART_MAX_MS;
+	for (unsigned n = 0; n < i->failures && delay_ms < RESTART_MAX_MS; n++)
+		delay_ms *= 2;
+	i->failures += delay_ms > 0;
+	loop_timer_set(loop, &i->restart, now_ms + (delay_ms < RESTART_MAX_MS ? delay_ms : RESTART_MAX_MS));
 }

@@ -25,7 +25,6 @@ struct descriptors {
 };
 
 void descriptors_add(struct descriptors *d, const char *name, int fd); /* too many or too long a name is a panic */
-void descriptors_set(struct descriptors *d, const char *name, int fd); /* replaces the row of this name, or adds it */
 void descriptors_drop(struct descriptors *d, const char *prefix);      /* forgets rows; closes nothing */
 
 struct instance {
@@ -42,18 +41,21 @@ struct instance {
 	struct timer restart;
 	struct watch wire; /* master's end of the wire "master" */
 	int wire_other_end;
+	void (*ended)(struct instance *i, int status); /* its process has ended, pid is 0; may free it */
+	struct instance *next;
 };
 
-/* Where programs are, whether identities are changed, and what they log to (descriptor 2 of each). */
+/* Where programs are, whether identities are changed, and their descriptors 0 and 1; 2 is master's own. */
 struct launch {
 	const char *directory;
 	bool privileged;
-	int log_fd, null_fd;
+	int null_fd;
 };
 
-/* Forks and execs row->name; 0, or -1 with the reason.  pid, started_ms, starts are set. */
-int instance_start(struct instance *i, const struct launch *launch, struct reason *why);
-/* After its end: how long to wait before the next start. */
-int64_t instance_delay_ms(struct instance *i, int64_t now_ms);
+/* Forks and execs row->name; pid, started_ms, starts are set.  false: it has been logged why not. */
+bool instance_start(struct instance *i, const struct launch *launch);
+void instance_log_end(const struct instance *i, int status);
+/* Sets i->restart: at once after a steady life, else after a delay that grows. */
+void instance_start_later(struct instance *i, struct loop *loop);
 
 #endif

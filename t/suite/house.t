@@ -3,8 +3,10 @@
 """The house itself: it starts, mends itself, takes a new generation, and stops in order."""
 import os
 import pathlib
+import re
 import signal
 import smtplib
+import socket
 import subprocess
 import sys
 
@@ -84,6 +86,27 @@ with House() as house:
         "a@elsewhere.test", ["team@example.test"], "Subject: team\r\n\r\nteam\r\n") == {})
     house.wait_for("delivery by the new alias", lambda: delivered(house) > before)
     ok(True, "and the running house has the new alias")
+
+    settings = conf.with_name("posthouse.conf")
+    good_text = settings.read_text()
+    settings.write_text(re.sub(r"(?m)^log\.to.*\n", "", good_text) + "log.to /nowhere/of/this/name\n")
+    is_(house.posthouse("build").returncode, 0, "a log that cannot be opened is not known to the build")
+    bad = house.posthouse("reload")
+    ok(bad.returncode != 0 and "opening the log /nowhere" in bad.stdout + bad.stderr, "but the reload says it",
+       bad.stdout + bad.stderr)
+    ok(can_send(house), "and the old generation goes on")
+
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    settings.write_text(re.sub(r"(?m)^listen\.pop3s.*\n", "", good_text) + f"listen.pop3s 127.0.0.1:{port}, [::]:{port}\n")
+    is_(house.posthouse("build").returncode, 0, "two families on one port")
+    if socket.has_dualstack_ipv6():
+        answer = house.posthouse("reload")
+        is_(answer.returncode, 0, "do not stand in each other's way " + answer.stderr)
+    else:
+        ok(True, "do not stand in each other's way # SKIP no IPv6")
+    settings.write_text(good_text)
+    house.posthouse("build")
 
     master = int(house.env["MASTER_PID"])
     children = pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()
