@@ -2,6 +2,7 @@
 /* posthouse build, rollback, settings. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
