@@ -173,9 +173,25 @@ static void check_ports(struct model *m)
 
 /* ---- all of it ---- */
 
+/* Who may write a text decides what root's programs do. */
+static void check_text(struct model *m, const char *path, const struct stat *built, const char *how)
+{
+	struct stat text;
+
+	if (stat(path, &text) != 0)
+		return;
+	if (text.st_mode & (S_IWGRP | S_IWOTH))
+		problem_error(&m->problems, path, 0, "others may write it; chmod go-w it");
+	if (text.st_uid != 0 && text.st_uid != geteuid())
+		problem_error(&m->problems, path, 0, "it belongs to uid %u; chown it", (unsigned)text.st_uid);
+	if (text.st_mtime > built->st_mtime)
+		problem_warning(&m->problems, path, 0, "it was changed after the last build; posthouse %s it", how);
+}
+
 static void check_generation(struct model *m)
 {
-	struct stat text, built;
+	char how[64];
+	struct stat built;
 	struct reason why;
 	int fd = generation_open(m->settings.directory_state, &why);
 
@@ -186,10 +202,12 @@ static void check_generation(struct model *m)
 	bool known = fstat(fd, &built) == 0;
 
 	close(fd);
-	for (int id = 0; known && id < MAPS; id++)
-		if (stat(m->maps[id].source.path, &text) == 0 && text.st_mtime > built.st_mtime)
-			problem_warning(&m->problems, m->maps[id].source.path, 0, "it was changed after the last build; posthouse map "
-			                                                          "diff %s shows it", map_kinds[id].name);
+	if (known)
+		check_text(m, m->conf.path, &built, "build takes");
+	for (int id = 0; known && id < MAPS; id++) {
+		snprintf(how, sizeof how, "map diff %s shows", map_kinds[id].name);
+		check_text(m, m->maps[id].source.path, &built, how);
+	}
 }
 
 int command_check(const struct command *c, int argc, char **argv)
@@ -206,17 +224,18 @@ int command_check(const struct command *c, int argc, char **argv)
 	check_certificates(&m);
 	check_disk(&m, m.settings.queue_directory, (uint64_t)m.settings.queue_space_min_bytes);
 	check_disk(&m, m.settings.mail_root, 0);
-	int running = control_connect(m.settings.directory_run, NULL);
+	int fd = control_connect(m.settings.directory_run, NULL);
+	bool running = fd >= 0 || errno == EACCES || errno == EPERM;
 
-	if (running >= 0)
-		close(running);
-	else
+	if (fd >= 0)
+		close(fd);
+	if (!running)
 		check_ports(&m);
 	problems_print(&m.problems);
 	int code = m.problems.errors ? EXIT_PERMANENT : EXIT_DONE;
 
 	if (m.problems.errors + m.problems.warnings == 0)
-		printf("nothing wrong was found; the house is %s\n", running >= 0 ? "running" : "down");
+		printf("nothing wrong was found; the house is %s\n", running ? "running" : "down");
 	model_free(&m);
 	return code;
 }

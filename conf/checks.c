@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "conf/model.h"
+#include "lib/conf/aliases.h"
 #include "lib/conf/domains.h"
 #include "lib/conf/listen.h"
 #include "lib/conf/maptext.h"
@@ -177,4 +178,116 @@ void model_check_domains(struct model *m)
 	if (map->count == 0)
 		problem_warning(&m->problems, map->source.path, 0,
 		                "no domain: no mail is for this machine; posthouse domain add NAME");
+}
+
+/* ---- aliases: what the queue would find out only when mail has come ---- */
+
+enum { ALIAS_STEPS_MAX = 32 };
+
+static void lower(struct view address, struct text *out)
+{
+	text_clear(out);
+	for (size_t i = 0; i < address.len; i++)
+		text_add_byte(out, byte_lower(address.data[i]));
+}
+
+/* As resolved looks: the address, without its detail, the catch-all.  Of other domains their hosts know. */
+static bool leads_somewhere(const struct model *m, struct view address)
+{
+	const struct table *users = &m->maps[MAP_USERS].index, *aliases = &m->maps[MAP_ALIASES].index;
+	const struct table *routes = &m->maps[MAP_ROUTES].index;
+	size_t at = view_find(address, '@'), cut = at;
+	struct view domain = view_skip(address, at + 1), at_domain = view_skip(address, at);
+	const struct map_entry *e = table_find(&m->maps[MAP_DOMAINS].index, domain);
+	struct text base;
+
+	if (e == NULL || e->parsed == NULL || ((const struct domain *)e->parsed)->class != DOMAIN_MAILBOXES ||
+	    table_find(routes, address) != NULL || table_find(routes, domain) != NULL ||
+	    table_find(aliases, at_domain) != NULL)
+		return true;
+	if (m->settings.address_delimiter[0])
+		cut = view_find(view_take(address, at), m->settings.address_delimiter[0]);
+	text_init(&base, MAP_KEY_MAX);
+	text_add(&base, view_take(address, cut));
+	text_add(&base, at_domain);
+	bool found = table_find(users, address) != NULL || table_find(aliases, address) != NULL ||
+	             table_find(users, text_view(&base)) != NULL || table_find(aliases, text_view(&base)) != NULL;
+
+	text_free(&base);
+	return found;
+}
+
+/* Aliases with one target each, back to where they began. */
+static bool is_circle(const struct model *m, const struct map_entry *start)
+{
+	const struct map_entry *e = start;
+	struct text next;
+	struct alias alias;
+	struct view target;
+	bool back = false;
+
+	text_init(&next, MAP_KEY_MAX);
+	for (int i = 0; i < ALIAS_STEPS_MAX && e != NULL && !back; i++) {
+		if (!alias_decode(e->compiled, &alias) || alias.targets != 1 || !alias_next(&alias, &target))
+			break;
+		lower(target, &next);
+		if (view_equal(text_view(&next), e->key)) /* itself: the mailbox of that name */
+			break;
+		e = table_find(&m->maps[MAP_ALIASES].index, text_view(&next));
+		back = e == start;
+	}
+	text_free(&next);
+	return back;
+}
+
+static void check_alias(struct model *m, const struct map_entry *e)
+{
+	const char *path = m->maps[MAP_ALIASES].source.path;
+	struct alias alias;
+	struct view target;
+	struct text address;
+
+	if (!alias_decode(e->compiled, &alias))
+		return;
+	text_init(&address, MAP_KEY_MAX);
+	while (alias_next(&alias, &target)) {
+		lower(target, &address);
+		bool itself = view_equal(text_view(&address), e->key);
+
+		if (itself ? table_find(&m->maps[MAP_USERS].index, e->key) == NULL
+		           : !leads_somewhere(m, text_view(&address)) && !view_starts(text_view(&address), VIEW("postmaster@")))
+			problem_warning(&m->problems, path, e->line, "mail to %.*s will be refused: %.*s is no user%s", VIEW_ARG(e->key),
+			                VIEW_ARG(target), itself ? "" : " and no alias");
+	}
+	text_free(&address);
+	if (is_circle(m, e))
+		problem_warning(&m->problems, path, e->line, "%.*s leads back to itself; its mail will wait until that is mended",
+		                VIEW_ARG(e->key));
+}
+
+/* RFC 5321 section 4.5.1 wants somebody to read it, and reports that have no sender go there. */
+static void check_postmaster_reader(struct model *m)
+{
+	struct text address;
+	struct reason why;
+
+	text_init(&address, MAP_KEY_MAX);
+	if (maptext_address(view_of(m->settings.postmaster), view_of(m->settings.mail_domain), &address, &why) == 0 &&
+	    !leads_somewhere(m, text_view(&address)))
+		problem_warning(&m->problems, m->conf.path, model_setting_line(m, "postmaster"),
+		                "postmaster: %s is no user and no alias, and so mail to the postmaster and reports of reports "
+		                "wait; name somebody who reads them", address.data);
+	text_free(&address);
+}
+
+void model_check_aliases(struct model *m)
+{
+	const struct model_map *map = &m->maps[MAP_ALIASES];
+
+	if (m->problems.errors)
+		return; /* the user whose line is wrong is missing, too */
+	check_postmaster_reader(m);
+
+	for (size_t i = 0; i < map->count; i++)
+		check_alias(m, map->entries[i]);
 }

@@ -226,6 +226,7 @@ void model_read(struct model *m, const char *confdir, const struct override *ove
 	for (int id = 0; id < MAPS; id++)
 		read_map(m, (enum map_id)id, overrides);
 	model_check_domains(m);
+	model_check_aliases(m);
 	model_read_certificates(m);
 }
 

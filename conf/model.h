@@ -94,6 +94,7 @@ char *model_path(struct model *m, const char *directory, const char *name);
 void source_read(struct model *m, const char *name, const struct override *overrides, struct source *out);
 void model_check_settings(struct model *m);
 void model_check_domains(struct model *m); /* what domains say of each other */
+void model_check_aliases(struct model *m); /* targets that lead nowhere; the postmaster too */
 void model_read_certificates(struct model *m); /* certificates.c */
 /* The line of posthouse.conf that sets the key; 0 when it is the default. */
 int model_setting_line(const struct model *m, const char *key);

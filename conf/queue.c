@@ -32,10 +32,12 @@ static int queue_list(const struct command *c, int argc, char **argv)
 
 	if (fd < 0)
 		return code;
-	if (queue_ask_list(fd, argc ? argv[0] : "", &list, &why) == 0)
-		queue_list_print(&list, stdout);
-	else
+	if (queue_ask_list(fd, argc ? argv[0] : "", &list, &why) != 0)
 		code = command_fail(EXIT_PERMANENT, &why);
+	else if (list.count == 0 && argc)
+		printf("no message matches %s\n", argv[0]);
+	else
+		queue_list_print(&list, stdout);
 	queue_list_free(&list);
 	close(fd);
 	return code;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/aliases.h"
 
+#include <string.h>
+
 #include "lib/conf/maptext.h"
 
 enum { INCLUDE_DEPTH_MAX = 4 };
@@ -40,6 +42,9 @@ static int collect_target(struct collection *list, struct view word, struct reas
 
 	if (view_starts(word, VIEW("include:")))
 		return collect_include(list, view_skip(word, 8), why);
+	/* What sendmail's aliases may have, and would pass for a mailbox of an odd name. */
+	if (word.len && strchr("|/:", word.data[0]) != NULL && view_find(word, '@') == word.len)
+		return fail(why, "%.*s: mail goes to no programs and files here; name an address", VIEW_ARG(word));
 	if (++list->count > ALIAS_TARGETS_MAX)
 		return fail(why, "more than %d targets", ALIAS_TARGETS_MAX);
 	text_init(&address, MAP_KEY_MAX);

@@ -69,6 +69,7 @@ class Place:
 
 def build():
     with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
+        p.write("posthouse.conf", p.read("posthouse.conf") + "postmaster anna\n")
         is_(p.run("build"), 0, "a configuration builds")
         is_(p.out, "generation 1: 1 domain, 1 user, 0 aliases, 0 routes, 0 access rules, 0 certificates\n", "and says what is in it")
         is_(p.err, "", "without a complaint")
@@ -204,7 +205,11 @@ def maps():
         is_(p.run("map", "check"), 0, "map check")
         p.write("posthouse.conf", p.read("posthouse.conf") + "queue.space-min 1T\n")
         (p.directory / "queue").mkdir(exist_ok=True)
+        os.chmod(p.conf / "users.map", 0o666)
         p.run("check")
+        ok("DIR/conf/users.map: error: others may write it; chmod go-w it" in p.err, "check knows who may write the texts", p.err)
+        ok("posthouse.conf: warning: postmaster: postmaster@example.test is no user and no alias" in p.err,
+           "and that nobody reads the postmaster's mail", p.err)
         ok("less than queue.space-min: new mail is put off" in p.err, "check knows when there is no room for new mail", p.err)
 
 
@@ -299,6 +304,20 @@ def names():
         is_(p.run("alias", "add", "@example.test", "anna"), 0, "a catch-all")
         is_(p.run("alias", "list"), 0, "alias list")
         is_(p.out, "info@example.test :fail: 5.1.6 moved away\n@example.test anna\n", "lists them")
+        p.write("aliases.map", p.read("aliases.map").replace("@example.test anna\n", ""))
+        is_(p.run("alias", "add", "ring1", "ring2"), 0, "a target that is not there is no error")
+        p.run("build")
+        ok("aliases.map:2: warning: mail to ring1@example.test will be refused: ring2@example.test is no user and no alias" in p.err,
+           "but is warned of", p.err)
+        is_(p.run("alias", "add", "ring2", "Ring1"), 0, "nor is a circle")
+        p.run("build")
+        ok("aliases.map:3: warning: ring2@example.test leads back to itself" in p.err, "which is warned of too", p.err)
+        is_(p.run("alias", "add", "self", "self"), 0, "an alias that names itself")
+        p.run("build")
+        ok("self@example.test is no user\n" in p.err, "means the mailbox of that name", p.err)
+        is_(p.run("alias", "set", "ring1", "anna+x postmaster u@elsewhere.test old@relay.test"), 0, "other targets")
+        p.run("build")
+        ok("ring1" not in p.err, "are good", p.err)
         is_(p.run("alias", "del", "info"), 0, "alias del")
         is_(p.run("alias", "del", "info"), 100, "twice is an error")
         is_(p.run("domain", "list"), 0, "domain list")
