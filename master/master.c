@@ -25,11 +25,11 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/base/notify.h"
 #include "lib/conf/generation.h"
 #include "lib/wire/house.h"
 
@@ -58,23 +58,11 @@ static void make_directory(const char *path, mode_t mode)
 		log_fatal("making the directory %s: %m", path);
 }
 
-static int connect_syslog(struct reason *why)
-{
-	struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof un) == 0)
-		return fd;
-	fail_errno(why, "connecting to /dev/log (is a system log running? else set log.to to a file)");
-	close(fd);
-	return -1;
-}
-
 /* Where lines go from now on; after a failure, where they went before. */
 static int open_log(const struct settings *s, struct reason *why)
 {
 	bool is_system = strcmp(s->log_to, "syslog") == 0;
-	int system_log = is_system ? connect_syslog(why) : -1;
+	int system_log = is_system ? log_system_socket(why) : -1;
 
 	if (is_system && system_log < 0)
 		return -1;
@@ -191,11 +179,10 @@ static void make_wires(void)
 
 /* ---- starting ---- */
 
-/* Those who wait for the house: who gave us a descriptor, and the service manager (sd_notify's datagram). */
+/* Those who wait for the house: who gave us a descriptor, and the service manager. */
 static void tell_ready(void)
 {
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct reason why;
 
 	if (master.ready_fd >= 0) {
 		/* The starter may have gone away; the house stands all the same. */
@@ -204,16 +191,8 @@ static void tell_ready(void)
 		close(master.ready_fd);
 		master.ready_fd = -1;
 	}
-	if (path == NULL || !string_copy(un.sun_path, sizeof un.sun_path, view_of(path)))
-		return;
-	if (path[0] == '@')
-		un.sun_path[0] = '\0'; /* an abstract socket */
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-
-	if (fd < 0 || sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&un, len) < 0)
-		log_warn("event=notify-failed reason=\"%m\"");
-	close(fd);
+	if (notify_manager("READY=1", &why) < 0)
+		log_warn("event=notify-failed reason=\"%s\"", why.text);
 }
 
 static void check_ready(void)
@@ -228,13 +207,46 @@ static void check_ready(void)
 	tell_ready();
 }
 
+static void wire_said(struct watch *w, unsigned events);
+
+static void lay_wire(struct instance *i)
+{
+	int ends[2];
+
+	if (wire_pair(ends) < 0)
+		log_fatal("making a wire: %m");
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	descriptors_add(&i->descriptors, "master", ends[1]);
+	i->wire.fd = ends[0];
+	i->wire_other_end = ends[1];
+	i->wire.ready = wire_said;
+	loop_watch(master.loop, &i->wire, LOOP_READ);
+}
+
+/* Both ends are open here: only a program that is not itself any more shuts its own. */
+static void wire_shut(struct instance *i)
+{
+	log_warn("event=wire-shut program=%s pid=%ld", i->row->name, (long)i->pid);
+	loop_unwatch(master.loop, &i->wire);
+	close(i->wire.fd);
+	close(i->wire_other_end);
+	descriptors_drop(&i->descriptors, "master");
+	lay_wire(i);
+	if (i->pid)
+		kill(i->pid, SIGKILL);
+}
+
 static void wire_said(struct watch *w, unsigned events)
 {
 	struct instance *i = loop_owner(w, struct instance, wire);
 	struct wire_in in;
 
 	(void)events;
-	if (wire_receive_now(w->fd, &in) != WIRE_OK)
+	enum wire_result r = wire_receive_now(w->fd, &in);
+
+	if (r == WIRE_CLOSED)
+		wire_shut(i);
+	if (r != WIRE_OK)
 		return;
 	if (in.type == HOUSE_READY) {
 		i->ready = true;
@@ -250,19 +262,11 @@ static void wire_said(struct watch *w, unsigned events)
 void take_in(struct instance *i)
 {
 	struct instance **at = &master.instances;
-	int ends[2];
 
 	while (*at != NULL)
 		at = &(*at)->next;
 	*at = i;
-	if (wire_pair(ends) < 0)
-		log_fatal("making a wire: %m");
-	fcntl(ends[0], F_SETFL, O_NONBLOCK);
-	descriptors_add(&i->descriptors, "master", ends[1]);
-	i->wire.fd = ends[0];
-	i->wire_other_end = ends[1];
-	i->wire.ready = wire_said;
-	loop_watch(master.loop, &i->wire, LOOP_READ);
+	lay_wire(i);
 }
 
 void give_common(struct instance *i)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -22,6 +23,19 @@ static struct {
 void log_open(const char *name)
 {
 	log_state.name = name;
+}
+
+int log_system_socket(struct reason *why)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof un) == 0)
+		return fd;
+	fail_errno(why, "connecting to /dev/log (is a system log running? else set log.to to a file)");
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 void log_to_socket(int fd)

@@ -17,6 +17,7 @@
 #define LIB_BASE_LOG_H
 
 #include "lib/base/bytes.h"
+#include "lib/base/reason.h"
 
 enum { LOG_LINE_MAX = 2048 };
 
@@ -24,6 +25,8 @@ enum exit_code { EXIT_DONE = 0, EXIT_PERMANENT = 100, EXIT_TEMPORARY = 111 };
 
 /* name: the program's word, kept by reference.  Without log_open, lines carry "posthouse". */
 void log_open(const char *name);
+/* A socket connected to the system's log, /dev/log; -1 with a reason that says what to do. */
+int log_system_socket(struct reason *why);
 /* Datagrams to this connected socket (RFC 3164 form) instead of descriptor 2. */
 void log_to_socket(int fd);
 void log_set_debug(bool on);

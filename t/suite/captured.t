@@ -74,6 +74,8 @@ with House() as house:
     kept = []
     for attack in (strange_descriptors, empty_packets, unread_answers, many_lines):
         kept.append(attack(captured))
+    captured.wires["master"].shutdown(wirehouse.socket.SHUT_RDWR)
+    house.wait_for("the end of who shuts the wire to master", lambda: "event=wire-shut program=smtpd" in house.log())
     captured.release()
     house.wait_for("smtpd", lambda: house._command("pid", house.directory, "smtpd", check=False))
     with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=60) as smtp:
