@@ -29,6 +29,8 @@ struct verb {
 
 /* Looks the verb up in a table that ends with a NULL name, and runs it with the words behind it. */
 int command_verb(const struct command *c, const struct verb *verbs, int argc, char **argv);
+/* Adds the words with `between` between them. */
+void command_join(int argc, char **argv, const char *between, struct text *out);
 /* Says why; returns the code. */
 int command_fail(int code, const struct reason *why);
 int command_usage(const struct command *c, const char *usage);

@@ -11,13 +11,6 @@
 #include "conf/edits.h"
 #include "lib/conf/generation.h"
 
-/* Words with a space between them. */
-static void join(int argc, char **argv, struct text *out)
-{
-	for (int i = 0; i < argc; i++)
-		text_format(out, "%s%s", i ? " " : "", argv[i]);
-}
-
 /* What one verb does with the open text; an exit code.  wants_commit: write it afterwards. */
 typedef int map_work(struct edits *e, struct edit *f, int argc, char **argv, struct reason *why);
 
@@ -69,7 +62,7 @@ static int work_set(struct edits *e, struct edit *f, int argc, char **argv, stru
 	struct text value;
 
 	text_init(&value, 1 << 20);
-	join(argc - 1, argv + 1, &value);
+	command_join(argc - 1, argv + 1, " ", &value);
 	int result = edit_set(e, f, view_of(argv[0]), text_view(&value), why);
 
 	text_free(&value);

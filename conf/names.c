@@ -72,12 +72,6 @@ static int show(const struct command *c, enum map_id map, const char *key)
 	return code;
 }
 
-static void join(int argc, char **argv, const char *between, struct text *out)
-{
-	for (int i = 0; i < argc; i++)
-		text_format(out, "%s%s", i ? between : "", argv[i]);
-}
-
 /* ---- domain ---- */
 
 static int domain_add(const struct command *c, int argc, char **argv)
@@ -85,7 +79,7 @@ static int domain_add(const struct command *c, int argc, char **argv)
 	struct text value;
 
 	text_init(&value, 1 << 16);
-	join(argc - 1, argv + 1, " ", &value);
+	command_join(argc - 1, argv + 1, " ", &value);
 	if (value.len == 0)
 		text_add_string(&value, "mailboxes");
 	int code = change(c, MAP_DOMAINS, argv[0], text_view(&value), false);
@@ -133,7 +127,7 @@ static int alias_put(const struct command *c, int argc, char **argv, bool replac
 	bool fails = strcmp(argv[1], ":fail:") == 0;
 
 	text_init(&value, 1 << 20);
-	join(argc - 1, argv + 1, fails ? " " : ", ", &value);
+	command_join(argc - 1, argv + 1, fails ? " " : ", ", &value);
 	int code = change(c, MAP_ALIASES, argv[0], text_view(&value), replace);
 
 	text_free(&value);

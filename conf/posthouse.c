@@ -65,6 +65,12 @@ static int command_version(const struct command *c, int argc, char **argv)
 	return EXIT_DONE;
 }
 
+void command_join(int argc, char **argv, const char *between, struct text *out)
+{
+	for (int i = 0; i < argc; i++)
+		text_format(out, "%s%s", i ? between : "", argv[i]);
+}
+
 int command_fail(int code, const struct reason *why)
 {
 	fprintf(stderr, "posthouse: %s\n", why->text);

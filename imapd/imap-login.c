@@ -307,14 +307,10 @@ static void announce(int shared_fd)
 {
 	struct connection_announce a = { .service = CONNECTION_IMAP,
 		                         .busy = "* BYE [UNAVAILABLE] too many connections, try again later\r\n" };
-	struct wire_out out = { 0 };
 
 	greeting(a.clear, sizeof a.clear, false);
 	greeting(a.secured, sizeof a.secured, true);
-	connection_announce_put(&out, &a);
-	if (wire_send(shared_fd, &out) != WIRE_OK)
-		log_fatal("announcing the greeting to porter: %m");
-	wire_out_free(&out);
+	connection_announce_send(shared_fd, &a);
 }
 
 int main(void)

@@ -219,12 +219,8 @@ static void announce(int shared_fd)
 		.secured = "+OK posthouse ready\r\n",
 		.busy = "-ERR [SYS/TEMP] too many connections, try again later\r\n",
 	};
-	struct wire_out out = { 0 };
 
-	connection_announce_put(&out, &greeting);
-	if (wire_send(shared_fd, &out) != WIRE_OK)
-		log_fatal("announcing the greeting to porter: %m");
-	wire_out_free(&out);
+	connection_announce_send(shared_fd, &greeting);
 }
 
 int main(void)

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "lib/base/log.h"
 #include "lib/wire/address.h"
 #include "lib/wire/service.h"
 
@@ -35,6 +36,16 @@ void connection_announce_put(struct wire_out *out, const struct connection_annou
 	wire_put_string(out, a->clear);
 	wire_put_string(out, a->secured);
 	wire_put_string(out, a->busy);
+}
+
+void connection_announce_send(int shared_fd, const struct connection_announce *a)
+{
+	struct wire_out out = { 0 };
+
+	connection_announce_put(&out, a);
+	if (wire_send(shared_fd, &out) != WIRE_OK)
+		log_fatal("announcing the greeting to porter: %m");
+	wire_out_free(&out);
 }
 
 bool connection_announce_get(struct wire_in *in, struct connection_announce *a)

@@ -61,6 +61,8 @@ struct connection {
 	int token;
 };
 
+/* A parent's announcement over its wire to porter; fatal when porter cannot be told. */
+void connection_announce_send(int shared_fd, const struct connection_announce *a);
 void connection_announce_put(struct wire_out *out, const struct connection_announce *a);
 bool connection_announce_get(struct wire_in *in, struct connection_announce *a);
 void connection_tls_put(struct wire_out *out, const struct connection_tls *tls);
