@@ -275,7 +275,7 @@ static void tell(const struct job *job, const struct job_recipient *recipient, c
 {
 	static const char *const events[] = { [JOB_DONE] = "sent", [JOB_RETRY] = "deferred", [JOB_FAILED] = "failed" };
 
-	log_info("id=%s event=%s to=<%s> status=%s host=%s address=%s tls=%s duration_ms=%lld said=\"%s\"", job->id,
+	log_info("id=%s event=%s to=<%s> status=%s host=%s address=%s tls=%s duration_ms=%lld text=\"%s\"", job->id,
 	         events[r->outcome], log_quote(view_of(recipient->address)), r->status, kept.host[0] ? kept.host : "none",
 	         kept.address[0] ? kept.address : "none", tls_facts(), (long long)(clock_ms() - began_ms), r->text);
 }

@@ -44,7 +44,7 @@ static void note_failure(struct fetch *f, uint32_t seq, enum store_result result
 {
 	f->gone = true;
 	if (result != STORE_GONE)
-		log_warn("event=fetch-failed account=%s uid=%u reason=%s", log_quote(view_of(f->s->who.address)),
+		log_warn("event=fetch-failed account=%s message=%u reason=%s", log_quote(view_of(f->s->who.address)),
 		         folder_uid(f->s->folder, seq), log_quote(view_of(why->text)));
 }
 

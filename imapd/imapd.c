@@ -80,11 +80,11 @@ static void work(struct wire_in *in, int hub)
 
 	(void)hub;
 	if (in->type != OWNER_WORK || !owner_session_get(in, &s.who)) {
-		log_warn("event=bad-message reason=\"not a session\"");
+		log_warn("event=bad-message peer=master reason=\"not a session\"");
 		return;
 	}
 	if (s.who.home[0] != '/' || s.who.tag[0] == '\0') {
-		log_warn("event=bad-message reason=\"a session without a home or tag\"");
+		log_warn("event=bad-message peer=master reason=\"a session without a home or tag\"");
 		close(s.who.fd);
 		return;
 	}

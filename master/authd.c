@@ -138,7 +138,7 @@ static void log_result(const struct exchange *x, enum auth_verdict verdict)
 {
 	char client[NET_ADDRESS_TEXT_MAX];
 
-	log_info("event=auth service=%s user=<%s> client=%s mechanism=%s tls=%d result=%s cached=%d took_ms=%lld",
+	log_info("event=auth service=%s user=<%s> client=%s mechanism=%s tls=%d result=%s cached=%d duration_ms=%lld",
 	         connection_service_name(x->begin.service), log_quote(view_of(x->address)),
 	         net_address_text(&x->begin.client, client), auth_mechanism_name(x->mechanism), x->begin.tls,
 	         auth_verdict_name(verdict), x->cached, (long long)(loop_now_ms(authd.loop) - x->began_ms));

@@ -254,7 +254,7 @@ static void wire_said(struct watch *w, unsigned events)
 	} else if (in.type == OWNER_WORK) {
 		owners_work(i, &in);
 	} else {
-		log_warn("event=bad-message from=%s type=%d", i->row->name, in.type);
+		log_warn("event=bad-message peer=%s type=%d", i->row->name, in.type);
 	}
 	wire_in_close(&in);
 }

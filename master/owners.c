@@ -150,7 +150,7 @@ void owners_work(const struct instance *from, struct wire_in *in)
 	struct owner_work work;
 
 	if (!owner_work_get(in, &work)) {
-		log_warn("event=bad-message from=%s", from->row->name);
+		log_warn("event=bad-message peer=%s", from->row->name);
 		return;
 	}
 	if (!master.launch.privileged) {
@@ -158,7 +158,7 @@ void owners_work(const struct instance *from, struct wire_in *in)
 		work.gid = getegid();
 	}
 	if (master.stopping || !is_wanted(from, &work))
-		log_warn("event=refused from=%s program=%d uid=%lu gid=%lu", from->row->name, (int)work.program,
+		log_warn("event=refused peer=%s program=%d uid=%lu gid=%lu", from->row->name, (int)work.program,
 		         (unsigned long)work.uid, (unsigned long)work.gid);
 	else if (work.program == OWNER_LOCAL)
 		start_local(&work);

@@ -34,6 +34,7 @@ enum mark { MARK_NONE = 0, MARK_DELETED = 1, MARK_READ = 2 };
 
 struct session {
 	struct stream stream;
+	const char *account;
 	struct store *store;
 	struct folder *inbox;
 	uint32_t count; /* messages of this session: numbers never change */
@@ -47,6 +48,12 @@ static struct settings settings;
 
 /* ---- answers ---- */
 
+/* For the log. */
+static const char *account_of(const struct session *s)
+{
+	return log_quote(view_of(s->account));
+}
+
 static void bad(struct session *s, const char *text)
 {
 	stream_format(&s->stream, "-ERR %s\r\n", text);
@@ -59,7 +66,7 @@ static void bad(struct session *s, const char *text)
 /* The world's fault, not the client's (RFC 3206). */
 static void trouble(struct session *s, const char *what, const struct reason *why)
 {
-	log_warn("event=%s reason=\"%s\"", what, why->text);
+	log_warn("event=%s account=%s reason=\"%s\"", what, account_of(s), why->text);
 	stream_format(&s->stream, "-ERR [SYS/TEMP] the mailbox cannot be read now\r\n");
 }
 
@@ -300,15 +307,15 @@ static void handle_quit(struct session *s, const struct pop3_command *c)
 		result = folder_remove(s->inbox, gone, gone_count, &why);
 	if (result == STORE_OK && read_count &&
 	    folder_store(s->inbox, seen, read_count, STORE_ADD, STORE_FLAG_SEEN, 0, &why) != STORE_OK)
-		log_warn("event=seen-failed reason=\"%s\"", why.text);
+		log_warn("event=seen-failed account=%s reason=\"%s\"", account_of(s), why.text);
 	free(gone);
 	free(seen);
-	log_info("event=quit retrieved=%" PRIu64 " removed=%" PRIu32 " left=%" PRIu32, s->retrieved,
-	         result == STORE_OK ? gone_count : 0, s->count - gone_count);
+	log_info("event=logout service=pop3 account=%s retrieved=%" PRIu64 " removed=%" PRIu32 " left=%" PRIu32, account_of(s),
+	         s->retrieved, result == STORE_OK ? gone_count : 0, s->count - gone_count);
 	if (result == STORE_OK) {
 		stream_write(&s->stream, VIEW("+OK bye\r\n"));
 	} else {
-		log_warn("event=remove-failed reason=\"%s\"", why.text);
+		log_warn("event=remove-failed account=%s reason=\"%s\"", account_of(s), why.text);
 		stream_write(&s->stream, VIEW("-ERR [SYS/TEMP] some deleted messages were not removed\r\n"));
 	}
 	s->over = true;
@@ -351,7 +358,7 @@ static void converse(struct session *s)
 			break;
 		case STREAM_TIMEOUT:
 			/* RFC 1939 section 3: nothing is removed, nothing is said. */
-			log_info("event=timeout");
+			log_info("event=timeout account=%s", account_of(s));
 			return;
 		default:
 			if (service_stopping())
@@ -383,7 +390,7 @@ static void open_maildrop(struct session *s)
 	int lock = store_lock_session(s->store);
 
 	if (lock < 0 && errno == EWOULDBLOCK) {
-		log_info("event=in-use");
+		log_info("event=in-use account=%s", account_of(s));
 		stream_write(&s->stream, VIEW("-ERR [IN-USE] another POP3 session has this mailbox\r\n"));
 		return;
 	}
@@ -408,20 +415,22 @@ static void narrow(const char *home)
 
 static void work(struct wire_in *in, int hub)
 {
+	char client[NET_ADDRESS_TEXT_MAX];
 	struct owner_session o;
 	struct session s = { 0 };
 	struct reason why;
 
 	(void)hub;
 	if (!owner_session_get(in, &o)) {
-		log_warn("event=bad-session");
+		log_warn("event=bad-message peer=master reason=\"not a session\"");
 		return;
 	}
 	stream_open(&s.stream, o.fd, (int)settings.pop3d_timeout_ms);
 	service_session(o.fd);
 	stream_preload(&s.stream, o.pending);
-	log_info("event=login account=%s connection=%" PRIu64 " tls=%s", log_quote(view_of(o.address)), o.id,
-	         o.tls.on ? o.tls.version : "no");
+	s.account = o.address;
+	log_info("event=login service=pop3 account=%s client=%s tls=%d session=%" PRIu64, account_of(&s),
+	         net_address_text(&o.client, client), o.tls.on, o.id);
 	if (!store_home_allowed(settings.mail_root, o.home)) {
 		fail(&why, "home %s is not below mail.root", log_quote(view_of(o.home)));
 		trouble(&s, "refused", &why);

@@ -32,7 +32,6 @@ static struct worker worker = { .settings = &settings, .writer = { .queued = -1,
 static void announce(int shared_fd)
 {
 	static const enum connection_service services[] = { CONNECTION_SMTP, CONNECTION_SUBMISSION };
-	struct wire_out out = { 0 };
 
 	for (unsigned i = 0; i < 2; i++) {
 		struct connection_announce a = { .service = services[i] };
@@ -40,11 +39,8 @@ static void announce(int shared_fd)
 		snprintf(a.clear, sizeof a.clear, "220 %s ESMTP\r\n", settings.host_name);
 		snprintf(a.secured, sizeof a.secured, "220 %s ESMTP\r\n", settings.host_name);
 		snprintf(a.busy, sizeof a.busy, "421 4.3.2 %s too many connections, try again later\r\n", settings.host_name);
-		connection_announce_put(&out, &a);
-		if (wire_send(shared_fd, &out) != WIRE_OK)
-			log_fatal("announcing the greeting to porter: %m");
+		connection_announce_send(shared_fd, &a);
 	}
-	wire_out_free(&out);
 }
 
 /* A session forks nothing. */
@@ -60,7 +56,7 @@ static void work(struct wire_in *in, int hub)
 	struct connection connection;
 
 	if (in->type != CONNECTION_CLIENT || !connection_get(in, &connection)) {
-		log_warn("event=bad-message from=porter type=%d", in->type);
+		log_warn("event=bad-message peer=porter type=%d", in->type);
 		return;
 	}
 	session_run(&worker, &connection, hub);

@@ -139,5 +139,5 @@ void program_ready(void)
 	int fd = program_fd("master");
 
 	if (fd >= 0 && send(fd, ready, sizeof ready - 1, MSG_NOSIGNAL) < 0)
-		log_warn("telling master of readiness: %m");
+		log_warn("event=ready-unheard reason=\"%m\"");
 }

@@ -218,7 +218,7 @@ void login_serve(struct wire_in *in, int hub, const struct settings *settings, c
 	struct login l = { .hub = hub };
 
 	if (in->type != CONNECTION_CLIENT || !connection_get(in, &l.connection)) {
-		log_warn("event=wire-garbage reason=\"porter sent no client\"");
+		log_warn("event=bad-message peer=porter reason=\"not a client\"");
 		return;
 	}
 	if (authd.shared_fd < 0)

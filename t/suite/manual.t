@@ -41,6 +41,18 @@ page = (MAN / "posthouse.8").read_text()
 for command in commands:
     ok(re.search(rf"^\.(It )?(Ic|Cm) {command}\b", page, flags=re.M), f"posthouse {command} is in posthouse(8)")
 
+EVENT = re.compile(r'log_(?:debug|info|warn)\(((?:\s*"(?:[^"\\]|\\.)*"|\s*PRI\w+)+)')
+manual = "".join(path.read_text() for path in MAN.glob("*.[1-8]"))
+keys = set(re.findall(r"\w[\w.-]*", " ".join(re.findall(r"^\.It Li (.*)$", (MAN / "posthouse-log.5").read_text(), flags=re.M))))
+lines = {(str(path.relative_to(settings.SOURCE)), re.sub(r'"\s*|\s*"', "", line.replace('\\"', "'")))
+         for room in ("lib", "master", "smtpd", "queue", "deliver", "pop3d", "imapd")
+         for path in (settings.SOURCE / room).glob("**/*.c") for line in EVENT.findall(path.read_text()) if "event=" in line}
+ok(len(lines) > 100, f"{len(lines)} lines of log are found in the source")
+unknown = [line for line in lines for event in re.findall(r"event=([a-z-]+)", line[1]) if not re.search(rf"\b{event}\b", manual)]
+ok(not unknown, "every event is in the manual", unknown)
+unknown = [line for line in lines for key in re.findall(r"(?:^|\s)([A-Za-z_.-]+)=", line[1]) if key not in keys]
+ok(not unknown, "every key is in posthouse-log(5)", unknown)
+
 if shutil.which("mandoc"):
     for path in sorted(MAN.glob("*.[1-8]")):
         lint = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(path)], capture_output=True, text=True)
