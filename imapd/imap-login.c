@@ -328,6 +328,7 @@ int main(void)
 		.workers_max = (unsigned)settings.login_sessions_max,
 		.reuse = (unsigned)settings.login_reuse,
 		.idle_ms = 60000,
+		.stays_for_hub = true,
 		.announce = announce,
 		.work = serve,
 	};

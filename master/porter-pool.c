@@ -59,8 +59,8 @@ static void ask_for_workers(struct pool *p)
 		return;
 	}
 	if (porter.retiring) {
-		/* New workers greet our successor, and those that we know leave with their next job's end. */
-		while (p->first != NULL)
+		/* New workers greet our successor; those that we know stay until we let them go. */
+		while (p->first != NULL && p->server.line_count == 0)
 			client_refuse(p->first);
 		return;
 	}

@@ -81,6 +81,7 @@ int main(void)
 		.workers_max = (unsigned)settings.smtpd_sessions_max,
 		.reuse = (unsigned)settings.smtpd_reuse,
 		.idle_ms = WORKER_IDLE_MS,
+		.stays_for_hub = true,
 		.announce = announce,
 		.begin = begin,
 		.work = work,

@@ -48,12 +48,15 @@ bool service_stopping(void)
 	return worker_terminated;
 }
 
-static void worker_signals(void)
+static void worker_signals(const struct service *service)
 {
 	struct sigaction stop = { .sa_handler = on_worker_signal, .sa_flags = SA_RESTART };
 
 	sigaction(SIGTERM, &stop, NULL);
-	sigaction(SIGHUP, &stop, NULL);
+	if (service->stays_for_hub)
+		signal(SIGHUP, SIG_IGN);
+	else
+		sigaction(SIGHUP, &stop, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 }
 
@@ -207,7 +210,7 @@ static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_
 	pid_t pid = job == NULL && worker_hub < 0 ? -1 : loop_fork();
 
 	if (pid == 0) {
-		worker_signals();
+		worker_signals(p->service);
 		worker_main(p, job, wire->workers >= p->service->workers_min);
 	}
 	if (pid < 0)

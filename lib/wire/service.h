@@ -36,6 +36,9 @@ struct service {
 	unsigned reuse;       /* sessions or jobs before a worker ends; 0: no end */
 	int idle_ms;          /* a worker above workers_min ends after this long without work; 0: never */
 	int quit_when_idle_ms; /* the parent exits 0 after this long without a worker; 0: never (owner services) */
+	/* The hub (porter) is replaced by the same reload: workers stay until the old one lets them go, since it has
+	 * clients of its own for them that have been greeted and have not spoken yet. */
+	bool stays_for_hub;
 	/* Once, when an "asks" worker has been idle for pause_ms: let go of what only the next job could have used
 	 * (remote's kept connection). NULL: none. */
 	int pause_ms;

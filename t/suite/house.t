@@ -7,6 +7,7 @@ import re
 import signal
 import smtplib
 import socket
+import socket
 import subprocess
 import sys
 
@@ -61,8 +62,17 @@ with House() as house:
     conf = pathlib.Path(house.env["CONF"]) / "users.map"
     conf.write_text(conf.read_text() + "new@example.test home=new\n")
     is_(house.posthouse("build").returncode, 0, "a new generation is built")
+    greeted = [socket.create_connection((house.env["HOST"], house.port(name)), timeout=60) for name in ("SMTP", "POP3", "IMAP") * 3]
+    for client in greeted:
+        client.recv(1000)
     answer = house.posthouse("reload")
     is_(answer.returncode, 0, "and taken over")
+    words = []
+    for client, word in zip(greeted, (b"EHLO x\r\n", b"CAPA\r\n", b"a CAPABILITY\r\n") * 3):
+        client.sendall(word)
+        words.append(client.recv(4))
+        client.close()
+    is_(words, [b"250-", b"+OK ", b"* CA"] * 3, "those who had been greeted and had not spoken are served")
     tries(house, lambda: smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=30).sendmail(
         "a@elsewhere.test", ["new@example.test"], "Subject: new\r\n\r\nnew\r\n") == {})
     house.wait_for("delivery to the new user", lambda: any((house.mailbox("new") / "new").glob("*")))
