@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "conf/command.h"
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/conf/maptext.h"
 
@@ -151,18 +152,6 @@ void edit_replace(struct edit *f, struct view text)
 	f->changed = true;
 }
 
-static int write_all(int fd, struct view bytes)
-{
-	while (bytes.len) {
-		ssize_t n = write(fd, bytes.data, bytes.len);
-
-		if (n < 0)
-			return -1;
-		bytes = view_skip(bytes, (size_t)n);
-	}
-	return 0;
-}
-
 /* The new file takes owner and mode of the old one.  A crash before the rename leaves the old
  * text whole (and a .new file, which the next edit replaces). */
 static int write_file(struct edits *e, const struct edit *f, struct reason *why)
@@ -178,7 +167,7 @@ static int write_file(struct edits *e, const struct edit *f, struct reason *why)
 
 	if (fd < 0)
 		return fail_errno(why, "make %s/%s", e->base.confdir, name);
-	bool good = write_all(fd, text_view(&f->text)) == 0 && fchmod(fd, mode) == 0 && fsync(fd) == 0;
+	bool good = write_whole(fd, f->text.data, f->text.len) == 0 && fchmod(fd, mode) == 0 && fsync(fd) == 0;
 
 	if (existed && geteuid() == 0)
 		good = good && fchown(fd, old.st_uid, old.st_gid) == 0;

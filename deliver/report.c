@@ -29,21 +29,14 @@ static void add_clean(struct text *out, const char *s)
 		text_add_byte(out, *s >= ' ' && *s < 127 ? *s : *s == '\t' || *s == '\n' || *s == '\r' ? ' ' : '?');
 }
 
-static int hex_value(char c)
-{
-	if (byte_is_digit(c))
-		return c - '0';
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* ENVID and ORCPT come as xtext; the fields of a report hold them decoded (RFC 3461 section 6.3). */
 static void add_decoded(struct text *out, const char *xtext)
 {
 	char one[2] = { 0 };
 
 	for (const char *p = xtext; *p; p++) {
-		if (p[0] == '+' && hex_value(p[1]) >= 0 && hex_value(p[2]) >= 0) {
-			one[0] = (char)(hex_value(p[1]) * 16 + hex_value(p[2]));
+		if (p[0] == '+' && byte_hex_value(p[1]) >= 0 && byte_hex_value(p[2]) >= 0) {
+			one[0] = (char)(byte_hex_value(p[1]) * 16 + byte_hex_value(p[2]));
 			p += 2;
 		} else {
 			one[0] = *p;

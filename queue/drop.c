@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/wire/submit.h"
 #include "queue/paths.h"
@@ -46,21 +47,6 @@ static bool check_frames(struct check *c)
 	return more == 0;
 }
 
-static bool write_all(int fd, const char *bytes, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, bytes, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
 static int copy_frames(int out, uint64_t bytes_max, struct check *c)
 {
 	static char buffer[READ_BYTES];
@@ -74,7 +60,7 @@ static int copy_frames(int out, uint64_t bytes_max, struct check *c)
 		c->bytes += (uint64_t)n;
 		if (c->bytes > bytes_max || !text_add(&c->held, (struct view){ buffer, (size_t)n }) || !check_frames(c))
 			return EXIT_PERMANENT;
-		if (!write_all(out, buffer, (size_t)n))
+		if (write_whole(out, buffer, (size_t)n) < 0)
 			return EXIT_TEMPORARY;
 	}
 	return c->ended && c->held.len == 0 ? EXIT_DONE : EXIT_PERMANENT;

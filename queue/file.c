@@ -57,21 +57,26 @@ void queue_key_derive(struct queue_key *key, const unsigned char secret[QUEUE_SE
 
 enum { CHECKSUM_AT = 92, SEAL_AT = 162, HEX = 64 };
 
+static const char hex[] = "0123456789abcdef";
+
+/* In the one way that it is written here: lower case. */
+static int hex_digit(char c)
+{
+	return c >= 'A' && c <= 'F' ? -1 : byte_hex_value(c);
+}
+
 static void put_hex(char *out, const unsigned char *bytes)
 {
-	static const char digits[] = "0123456789abcdef";
-
 	for (unsigned i = 0; i < HEX / 2; i++) {
-		out[2 * i] = digits[bytes[i] >> 4];
-		out[2 * i + 1] = digits[bytes[i] & 15];
+		out[2 * i] = hex[bytes[i] >> 4];
+		out[2 * i + 1] = hex[bytes[i] & 15];
 	}
 }
 
 static bool get_hex(const char *in, unsigned char *bytes)
 {
 	for (unsigned i = 0; i < HEX; i++) {
-		char c = in[i];
-		int digit = byte_is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+		int digit = hex_digit(in[i]);
 
 		if (digit < 0)
 			return false;
@@ -162,8 +167,6 @@ bool queue_seal_verify(struct view bytes, struct view envelope, const struct que
 
 static void put_word(struct text *out, struct view v)
 {
-	static const char hex[] = "0123456789abcdef";
-
 	if (v.len == 0 || (v.len == 1 && v.data[0] == '-')) {
 		text_add_string(out, v.len ? "%2d" : "-");
 		return;
@@ -182,11 +185,6 @@ static void put_word(struct text *out, struct view v)
 		}
 		i = plain;
 	}
-}
-
-static int hex_digit(char c)
-{
-	return byte_is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Into a terminated buffer; false when it does not fit or holds a NUL. */

@@ -127,6 +127,14 @@ bool byte_is_space(char c)
 	return c == ' ' || c == '\t';
 }
 
+int byte_hex_value(char c)
+{
+	c = byte_lower(c);
+	if (byte_is_digit(c))
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 void text_init(struct text *t, size_t max)
 {
 	static char nothing[1]; /* never written: cap is 0 */

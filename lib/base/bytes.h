@@ -46,6 +46,7 @@ char byte_upper(char c);
 bool byte_is_digit(char c);
 bool byte_is_alpha(char c);
 bool byte_is_space(char c); /* space or tab */
+int byte_hex_value(char c);  /* 0 to 15, in either case; -1: no digit */
 
 struct text {
 	char *data; /* terminated; "" while nothing was added */

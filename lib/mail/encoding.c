@@ -17,14 +17,6 @@ static int base64_value(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = byte_lower(c); /* lower case is not legal and common */
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 enum transfer_encoding transfer_encoding_parse(struct view name)
 {
 	name = view_trim(name);
@@ -221,14 +213,14 @@ static bool quoted_byte(struct decoder *d, char c, struct text *out)
 		if (d->count != QP_HEX)
 			return true;
 		d->bits = (unsigned char)c;
-		if (hex_value(c) >= 0)
+		if (byte_hex_value(c) >= 0)
 			return true;
 		d->count = QP_TEXT;
 		return text_add_byte(out, '=') && quoted_text(d, c, out);
 	case QP_HEX:
 		d->count = QP_TEXT;
-		if (hex_value(c) >= 0)
-			return text_add_byte(out, (char)(hex_value((char)first) << 4 | hex_value(c)));
+		if (byte_hex_value(c) >= 0)
+			return text_add_byte(out, (char)(byte_hex_value((char)first) << 4 | byte_hex_value(c)));
 		if (!text_add_byte(out, '=') || !text_add_byte(out, (char)first))
 			return false;
 		break;

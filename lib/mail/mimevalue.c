@@ -203,21 +203,13 @@ static bool piece_of(struct view full, struct view name, uint64_t *number, bool 
 	return suffix.len == 0 || view_number(suffix, PIECES_MAX - 1, number);
 }
 
-static int hex_value(char c)
-{
-	c = byte_lower(c);
-	if (byte_is_digit(c))
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool add_percent(struct text *out, struct view v)
 {
 	bool good = true;
 
 	for (size_t i = 0; i < v.len; i++) {
-		if (v.data[i] == '%' && i + 2 < v.len && hex_value(v.data[i + 1]) >= 0 && hex_value(v.data[i + 2]) >= 0) {
-			good = good && text_add_byte(out, (char)(hex_value(v.data[i + 1]) << 4 | hex_value(v.data[i + 2])));
+		if (v.data[i] == '%' && i + 2 < v.len && byte_hex_value(v.data[i + 1]) >= 0 && byte_hex_value(v.data[i + 2]) >= 0) {
+			good = good && text_add_byte(out, (char)(byte_hex_value(v.data[i + 1]) << 4 | byte_hex_value(v.data[i + 2])));
 			i += 2;
 		} else {
 			good = good && text_add_byte(out, v.data[i]);

@@ -70,41 +70,6 @@ bool read_small(int at, const char *name, char *out, size_t size)
 	return true;
 }
 
-int write_whole(int fd, const void *bytes, size_t len)
-{
-	const char *p = bytes;
-
-	while (len > 0) {
-		ssize_t put = write(fd, p, len);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return -1;
-		p += put;
-		len -= (size_t)put;
-	}
-	return 0;
-}
-
-int pwrite_whole(int fd, const void *bytes, size_t len, uint64_t at)
-{
-	const char *p = bytes;
-
-	while (len > 0) {
-		ssize_t put = pwrite(fd, p, len, (off_t)at);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return -1;
-		p += put;
-		at += (uint64_t)put;
-		len -= (size_t)put;
-	}
-	return 0;
-}
-
 int pread_whole(int fd, void *out, size_t len, uint64_t at)
 {
 	char *p = out;

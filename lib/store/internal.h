@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include "lib/base/file.h"
 #include "lib/store/folder.h"
 #include "lib/store/name.h"
 
@@ -182,8 +183,6 @@ int write_atomic(int at, const char *name, struct view bytes, bool sync); /* 0, 
 int pread_whole(int fd, void *out, size_t len, uint64_t at);  /* 0, -1 */
 void remove_tree(int at, const char *name);
 void clean_tmp(int tmp, int64_t now_s);
-int write_whole(int fd, const void *bytes, size_t len);
-int pwrite_whole(int fd, const void *bytes, size_t len, uint64_t at);
 
 /* store.c */
 int open_maildir(int home, bool create, struct reason *why);
