@@ -70,9 +70,9 @@ with House() as house:
     words = []
     for client, word in zip(greeted, (b"EHLO x\r\n", b"CAPA\r\n", b"a CAPABILITY\r\n") * 3):
         client.sendall(word)
-        words.append(client.recv(4))
+        words.append(client.recv(3))
         client.close()
-    is_(words, [b"250-", b"+OK ", b"* CA"] * 3, "those who had been greeted and had not spoken are served")
+    is_(words, [b"250", b"+OK", b"* C"] * 3, "those who had been greeted and had not spoken are served")
     tries(house, lambda: smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=30).sendmail(
         "a@elsewhere.test", ["new@example.test"], "Subject: new\r\n\r\nnew\r\n") == {})
     house.wait_for("delivery to the new user", lambda: any((house.mailbox("new") / "new").glob("*")))
