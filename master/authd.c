@@ -338,6 +338,10 @@ static void check_password(struct exchange *x)
 		accept_user(x);
 		return;
 	}
+	if (!delay_lets_guess(authd.delay, &x->begin.client, loop_now_ms(authd.loop))) {
+		refuse_later(x, AUTH_TEMPORARY);
+		return;
+	}
 	x->check.stored = x->known ? x->record.hash : hash_for_nobody(x->address);
 	x->check.password = password_of(x);
 	x->check.done = checked;

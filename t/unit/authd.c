@@ -181,6 +181,20 @@ static void test_delay(void)
 
 		ok(delay_failed(d, &each, VIEW("target@example.test"), 0) == 2000 << i, "delay: an account that is tried from everywhere");
 	}
+	struct net_address guesser = { .family = 4, .bytes = { 203, 0, 113, 1 } }, local = { 0 };
+
+	for (int i = 0; i < DELAY_FREE_FAILURES; i++) {
+		delay_failed(d, &guesser, VIEW(""), 0);
+		ok(delay_lets_guess(d, &guesser, 0), "delay: after %d failures a guess is looked at", i + 1);
+	}
+	delay_failed(d, &guesser, VIEW(""), 0);
+	ok(delay_lets_guess(d, &guesser, 0), "delay: one more too");
+	ok(!delay_lets_guess(d, &guesser, 0), "delay: but none beside it");
+	ok(!delay_lets_guess(d, &guesser, DELAY_MAX_MS / DELAY_GUESSES - 1), "delay: for a while");
+	ok(delay_lets_guess(d, &guesser, DELAY_MAX_MS / DELAY_GUESSES), "delay: then the next");
+	ok(delay_lets_guess(d, &b, 0) && delay_lets_guess(d, &local, 0), "delay: others are not held up");
+	ok(delay_lets_guess(d, &guesser, DELAY_HALF_LIFE_MS * 4) && delay_lets_guess(d, &guesser, DELAY_HALF_LIFE_MS * 4),
+	   "delay: forgotten with time");
 	delay_free(&d);
 	d = delay_new(64, 0);
 	delay_failed(d, &a, VIEW("a@b"), 0);
