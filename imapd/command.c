@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "imapd/command.h"
 
-#include "imapd/names.h"
+#include "imapd/mailboxname.h"
 
 enum { ANY = SESSION_AUTHENTICATED | SESSION_SELECTED, SELECTED = SESSION_SELECTED };
 

@@ -15,8 +15,8 @@
 #include "imapd/login-command.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
-#include "lib/mail/login.h"
-#include "lib/wire/service.h"
+#include "lib/login/login.h"
+#include "lib/wire/worker.h"
 
 static struct settings settings;
 

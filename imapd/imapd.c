@@ -22,7 +22,7 @@
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
 #include "lib/mail/charset.h"
-#include "lib/wire/service.h"
+#include "lib/wire/worker.h"
 
 enum {
 	QUIT_WHEN_IDLE_MS = 600000,

@@ -2,7 +2,7 @@
 /* LIST and LSUB (RFC 3501 sections 6.3.8, 6.3.9), with the attributes of CHILDREN (RFC 3348) and SPECIAL-USE (RFC 6154). */
 #include "imapd/answer.h"
 #include "imapd/command.h"
-#include "imapd/names.h"
+#include "imapd/mailboxname.h"
 #include "lib/base/log.h"
 
 /* RFC 6154 section 2 lets a server decide by itself which mailbox serves what; these names are what

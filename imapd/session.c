@@ -9,7 +9,7 @@
 #include "imapd/flags.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/wire/service.h"
+#include "lib/wire/worker.h"
 
 /* ---- the tagged answer ---- */
 

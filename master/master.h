@@ -6,7 +6,7 @@
 #include "lib/conf/settings.h"
 #include "lib/wire/owner.h"
 #include "master/listener.h"
-#include "master/program.h"
+#include "master/instance.h"
 
 enum { PORTERS_MAX = 8, RESIDENTS_MAX = HOUSE_RESIDENT - 1 + PORTERS_MAX, RETIRED_MAX = 256, OWNERS_MAX = 4096 };
 

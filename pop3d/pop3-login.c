@@ -13,8 +13,8 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
-#include "lib/mail/login.h"
-#include "lib/wire/service.h"
+#include "lib/login/login.h"
+#include "lib/wire/worker.h"
 
 static struct settings settings;
 

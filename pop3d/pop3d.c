@@ -25,7 +25,7 @@
 #include "lib/net/stream.h"
 #include "lib/store/folder.h"
 #include "lib/wire/owner.h"
-#include "lib/wire/service.h"
+#include "lib/wire/worker.h"
 #include "pop3d/command.h"
 
 enum { ERRORS_MAX = 50, QUIT_IDLE_MS = 60000 };

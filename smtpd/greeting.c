@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* HELO, EHLO and what it offers, STARTTLS. */
 #include "lib/base/log.h"
-#include "lib/wire/service.h"
+#include "lib/wire/worker.h"
 #include "smtpd/session.h"
 
 static bool always(const struct session *s)

@@ -7,7 +7,7 @@
 #include "lib/base/log.h"
 #include "lib/mail/date.h"
 #include "smtpd/data.h"
-#include "lib/mail/mend.h"
+#include "lib/mail/fixup.h"
 #include "smtpd/received.h"
 #include "smtpd/session.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "lib/base/log.h"
-#include "lib/wire/service.h"
+#include "lib/wire/worker.h"
 
 /* ---- answers ---- */
 

@@ -20,7 +20,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
-#include "lib/wire/service.h"
+#include "lib/wire/worker.h"
 #include "smtpd/session.h"
 
 enum { WORKERS_MIN = 2, WORKER_IDLE_MS = 60000 };

@@ -3,7 +3,7 @@
 
 #include "lib/conf/value.h"
 
-/* What authd can check (master/authd-hash.c; its test ties the two lists): libsodium's strings, crypt(3), RFC 2307
+/* What authd can check (master/authd/hash.c; its test ties the two lists): libsodium's strings, crypt(3), RFC 2307
  * digests, and all of them behind the prefixes that Dovecot uses. */
 static const char *const forms[] = {
 	"$argon2id$", "$argon2i$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$7$", "$1$",

@@ -5,7 +5,7 @@
 
 #include "lib/base/log.h"
 #include "lib/wire/address.h"
-#include "lib/wire/service.h"
+#include "lib/wire/worker.h"
 
 /* porter ends a handshake that takes longer than 30 seconds; a worker waits a little more for the news. */
 enum { SECURED_WAIT_MS = 40000 };

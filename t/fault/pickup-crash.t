@@ -56,7 +56,7 @@ def dropping(so, at):
         wrapper.write_text(f"#!/bin/sh\nLD_PRELOAD={so} STOP_AT={at} STOP_ARMED=1 exec {drop[0]}\n")
         wrapper.chmod(0o755)
         environment = dict(os.environ, POSTHOUSE_CONF=str(house.directory / "conf"), POSTHOUSE_PROGRAMS=str(wrapper.parent))
-        got = subprocess.run([os.path.join(house.build, "queue/sendmail"), "a@example.test"], input=TEXT.encode(),
+        got = subprocess.run([os.path.join(house.build, "bin/sendmail"), "a@example.test"], input=TEXT.encode(),
                              capture_output=True, env=environment)
         names = [n for n in house.dropped() if n[0] != "."]
         house.start()

@@ -2,7 +2,7 @@
 /* PROXY headers: whatever arrives, in pieces too, the verdict holds. */
 #include <stdlib.h>
 
-#include "master/proxy.h"
+#include "master/porter/proxy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

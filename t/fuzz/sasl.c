@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "master/authd-hash.h"
-#include "master/authd-mechanism.h"
+#include "master/authd/hash.h"
+#include "master/authd/mechanism.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "lib/wire/sign.h"
-#include "master/signform.h"
+#include "master/keyd/signform.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/mail/mend.h"
+#include "lib/mail/fixup.h"
 #include "smtpd/data.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -17,7 +17,7 @@ PROMPT_SECONDS = 10
 class Imapd:
     """A running imapd and homes below one directory."""
 
-    def __init__(self, settings="", program="imapd/imapd"):
+    def __init__(self, settings="", program="imapd"):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="imapd."))
         (self.directory / "homes").mkdir()
         self.program = w.Program(program, {"generation": w.generation(self.directory, settings)}, self.directory)

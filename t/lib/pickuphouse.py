@@ -38,7 +38,7 @@ class House:
             self.wires[name], theirs[name] = pair()
         serve(self.wires["queued.spool"], "spool", self.queue.serve)
         serve(self.wires["resolved.resolve"], "resolve", self.resolver.serve)
-        self.program = wirehouse.Program("queue/pickup", {"generation": self.generation, "listen.submit": listener, **theirs},
+        self.program = wirehouse.Program("pickup", {"generation": self.generation, "listen.submit": listener, **theirs},
                                          self.directory)
         listener.close()
         for end in theirs.values():
@@ -50,7 +50,7 @@ class House:
         environment = dict(os.environ, POSTHOUSE_CONF=str(self.directory / "conf"), POSTHOUSE_PROGRAMS=str(self.build / "queue"),
                            **variables)
         data = text if isinstance(text, bytes) else text.encode()
-        return subprocess.run([name, *arguments], executable=str(self.build / "queue/sendmail"), input=data,
+        return subprocess.run([name, *arguments], executable=str(self.build / "bin/sendmail"), input=data,
                               capture_output=True, env=environment, timeout=wirehouse.PATIENCE_SECONDS)
 
     def last(self):

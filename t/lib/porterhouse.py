@@ -57,7 +57,7 @@ class House:
         self.keyd = None
         if certificates:
             self.start_keyd()
-        self.porter = w.Program("master/porter", {name: fd for name, fd in descriptors.items() if name != "keys"}, self.directory, identity)
+        self.porter = w.Program("porter", {name: fd for name, fd in descriptors.items() if name != "keys"}, self.directory, identity)
         self.porter.wait_ready()
         for name in announce:
             self.announce(name)
@@ -66,7 +66,7 @@ class House:
         """Again and again with the same descriptors, as master does."""
         if "keys" not in self.descriptors:
             self.descriptors["keys"] = os.open(self.directory / "conf/keys", os.O_RDONLY | os.O_DIRECTORY)
-        self.keyd = w.Program("master/keyd", {"generation": self.descriptors["generation"], "keys": self.descriptors["keys"],
+        self.keyd = w.Program("keyd", {"generation": self.descriptors["generation"], "keys": self.descriptors["keys"],
                                               "porter.sign": self.sign}, self.directory, self.identity)
         self.keyd.wait_ready()
 

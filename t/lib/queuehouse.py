@@ -267,7 +267,7 @@ class House:
         self.resolver = Resolver(self.wires["resolved.resolve"])
         self.resolver.book = self.book
         self.agents = {}
-        self.program = wirehouse.Program("queue/queued", {"generation": self.generation, **theirs}, self.directory)
+        self.program = wirehouse.Program("queued", {"generation": self.generation, **theirs}, self.directory)
         for end in theirs.values():
             end.close()
         self.program.wait_ready()

@@ -260,7 +260,7 @@ class Smtp:
                                      ("authd.auth", "auth", self.passwords), ("dnsd.dns", "dns", Names())):
             mine, wires[name] = wirehouse.pair()
             serve(mine, protocol, peer.serve)
-        self.program = wirehouse.Program("smtpd/smtpd", wires, self.directory)
+        self.program = wirehouse.Program("smtpd", wires, self.directory)
         self.announced = [receive(self.porter), receive(self.porter)]
         self.program.wait_ready()
         self.idle = []

@@ -166,7 +166,7 @@ def generation(directory, settings="", maps=None):
     for name in ("domains", "users", "passwords", "routes", "aliases", "access"):
         (conf / f"{name}.map").write_text((maps or {}).get(name, ""))
         os.chmod(conf / f"{name}.map", 0o600)
-    done = subprocess.run([str(build_directory() / "conf/posthouse"), "-c", str(conf), "build"], capture_output=True, text=True)
+    done = subprocess.run([str(build_directory() / "bin/posthouse"), "-c", str(conf), "build"], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"posthouse build: {done.stdout}{done.stderr}")
     return os.open(state / "generations" / "current", os.O_RDONLY | os.O_DIRECTORY)
@@ -187,7 +187,7 @@ class Program:
         if identity:
             environment.update(zip(("POSTHOUSE_UID", "POSTHOUSE_GID", "POSTHOUSE_ROOT"), map(str, identity)))
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([str(build_directory() / path)], env=environment, pass_fds=set(fds.values()),
+            self.process = subprocess.Popen([str(build_directory() / "bin" / path)], env=environment, pass_fds=set(fds.values()),
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wire.close()
 

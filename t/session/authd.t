@@ -39,7 +39,7 @@ class Authd:
         self.program = self.another()
 
     def another(self):
-        program = w.Program("master/authd", self.given, self.directory)
+        program = w.Program("authd", self.given, self.directory)
         program.wait_ready()
         return program
 

@@ -186,12 +186,12 @@ def test_stop(house):
     is_(house.program.wait(), 0, "and the program ends")
 
 
-with LoginHouse("imapd/imap-login") as the_house:
+with LoginHouse("imap-login") as the_house:
     for test in (test_greeting, test_golden, test_login_forms, test_challenges, test_hand_over, test_failures, test_starttls):
         test(the_house)
     test_stop(the_house)
-with LoginHouse("imapd/imap-login", "login.timeout 1s\n") as the_house:
+with LoginHouse("imap-login", "login.timeout 1s\n") as the_house:
     test_time(the_house)
-with LoginHouse("imapd/imap-login", "auth.without-tls yes\n") as the_house:
+with LoginHouse("imap-login", "auth.without-tls yes\n") as the_house:
     ok("AUTH=PLAIN" in the_house.announcement[1] and "LOGINDISABLED" not in the_house.announcement[1], "auth.without-tls offers it in clear")
 done()

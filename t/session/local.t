@@ -23,7 +23,7 @@ class Local:
         self.root.mkdir()
         self.wire, theirs = w.pair()
         self.generation = w.generation(self.directory)
-        self.program = w.Program("deliver/local", {"generation": self.generation, "queued.job": theirs}, self.directory)
+        self.program = w.Program("local", {"generation": self.generation, "queued.job": theirs}, self.directory)
         theirs.close()
         self.program.wait_ready()
         self.line = self.new_line()

@@ -24,7 +24,7 @@ class Pop3:
         self.root = self.directory / "mail"
         self.root.mkdir()
         self.generation = w.generation(self.directory, "pop3d.timeout 2s\n")
-        self.program = w.Program("pop3d/pop3d", {"generation": self.generation}, self.directory)
+        self.program = w.Program("pop3d", {"generation": self.generation}, self.directory)
         self.program.wait_ready()
         return self
 

@@ -69,7 +69,7 @@ class Resolved:
         return self
 
     def start(self):
-        program = wirehouse.Program("queue/resolved", self.theirs, self.directory)
+        program = wirehouse.Program("resolved", self.theirs, self.directory)
         program.wait_ready()
         return program
 

@@ -89,11 +89,10 @@ def installation(directory):
     is_(result.stdout + result.stderr, "", "says nothing")
     files = names_below(root)
     programs = re.findall(r"^PROGRAMS \+= (.*)$", (SOURCE / "Makefile.in").read_text(), flags=re.M)
-    words = [program for line in programs for program in line.split() if "/" in program]
-    commands = {"conf/posthouse", "queue/sendmail"}
-    for program in words:
-        name = program.split("/")[-1]
-        place = variable("sbindir") if program in commands else variable("libexecdir") + "/posthouse"
+    words = [word for line in programs for word in line.split()]
+    commands = {"posthouse", "sendmail"}
+    for name in words:
+        place = variable("sbindir") if name in commands else variable("libexecdir") + "/posthouse"
         ok(f"{place}/{name}" in files and os.access(root / place / name, os.X_OK), f"{name} is in {place}")
     for page in os.listdir(SOURCE / "man"):
         ok(f"{variable('mandir')}/man{page[-1]}/{page}" in files, f"{page} is installed")
@@ -131,7 +130,7 @@ def sample(directory):
     os.chmod(conf / "passwords.map", 0o600)
     with open(conf / "posthouse.conf", "a") as text:
         text.write(f"directory.state {directory}/state\nhost.name mail.example.test\n")
-    result = subprocess.run([str(BUILD / "conf/posthouse"), "-c", str(conf), "build"], capture_output=True, text=True)
+    result = subprocess.run([str(BUILD / "bin/posthouse"), "-c", str(conf), "build"], capture_output=True, text=True)
     is_(result.returncode, 0, "the sample configuration builds")
     is_([line for line in result.stderr.splitlines() if "error" in line], [], "without an error")
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "queue/addressbook.h"
-#include "queue/place.h"
+#include "queue/resolved/addressbook.h"
+#include "queue/resolved/classify.h"
 #include "t/tap.h"
 
 struct row {

@@ -5,10 +5,10 @@
 
 #include "lib/base/clock.h"
 #include "lib/conf/passwords.h"
-#include "master/authd-cache.h"
-#include "master/authd-check.h"
-#include "master/authd-delay.h"
-#include "master/authd-mechanism.h"
+#include "master/authd/cache.h"
+#include "master/authd/checker.h"
+#include "master/authd/delay.h"
+#include "master/authd/mechanism.h"
 #include "t/tap.h"
 
 static struct view view_string(const char *s)

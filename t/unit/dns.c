@@ -4,7 +4,7 @@
 
 #include <arpa/nameser.h>
 
-#include "master/lookup.h"
+#include "master/dnsd/lookup.h"
 #include "t/tap.h"
 
 static struct wire_in in_of(struct view packet)

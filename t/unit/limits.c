@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* porter's limits, with a clock of our own. */
-#include "master/limits.h"
+#include "master/porter/limits.h"
 
 #include "t/tap.h"
 

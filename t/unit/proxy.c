@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* PROXY headers: a table of cases, each also cut at every byte. */
-#include "master/proxy.h"
+#include "master/porter/proxy.h"
 
 #include "t/tap.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The queue file's encoding: ids, header, envelope, log; and that nothing torn or forged is believed. */
-#include "queue/file.h"
+#include "queue/queued/queuefile.h"
 
 #include <sodium.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The index of messages and the heap of attempts, against plain arrays. */
-#include "queue/record.h"
+#include "queue/queued/record.h"
 
 #include <stdlib.h>
 

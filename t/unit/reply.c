@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Answers of other hosts: codes, enhanced status, many lines, lies; what EHLO offers. */
-#include "deliver/reply.h"
+#include "deliver/remote/reply.h"
 
 #include "t/tap.h"
 

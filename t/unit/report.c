@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Reports: the fields that RFC 3464 asks for, and hostile words of other systems. */
-#include "deliver/report.h"
+#include "deliver/bounce/report.h"
 
 #include "t/tap.h"
 

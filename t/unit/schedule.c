@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The schedule, with a clock of our own: windows, turns, pauses, delays. */
-#include "queue/schedule.h"
+#include "queue/queued/schedule.h"
 
 #include "t/tap.h"
 

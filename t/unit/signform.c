@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What keyd signs, and above all what it does not. */
-#include "master/signform.h"
+#include "master/keyd/signform.h"
 
 #include "lib/wire/sign.h"
 #include "t/tap.h"

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: ISC */
+#include "deliver/remote/conversation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+
+enum { FILE_BYTES = 65536, TEXT_RATE_MIN = 1000 /* bytes a second */ };
+
+/* ---- the line ---- */
+
+/* Code 0: what happened on our side of the wire; a reason to try again. */
+static void no_reply(struct reply *r, const char *what, const char *why)
+{
+	reply_clear(r);
+	snprintf(r->status, sizeof r->status, "4.4.2");
+	snprintf(r->text, sizeof r->text, "%.100s: %.360s", what, why);
+}
+
+static const char *stream_words(enum stream_result result)
+{
+	switch (result) {
+	case STREAM_CLOSED:
+		return "the connection was closed";
+	case STREAM_TIMEOUT:
+		return "no answer in time";
+	case STREAM_TOO_LONG:
+	case STREAM_BARE:
+	case STREAM_NUL:
+		return "an answer that is not SMTP";
+	default:
+		return strerror(errno);
+	}
+}
+
+/* One answer; for EHLO its lines are looked at too. false: the conversation is broken, *r says how.
+ *
+ * The time is for the whole answer: a host that sends a line of many just before each line's time is over would keep
+ * an agent for hours, and a few of them (every sender of mail here can have a report sent to his) all agents. */
+static bool read_reply(struct conversation *c, const char *what, struct reply *r, struct extensions *extensions)
+{
+	int64_t until_ms = clock_ms() + c->stream.timeout_ms;
+	struct view line;
+
+	reply_clear(r);
+	do {
+		bool late = r->more && clock_ms() >= until_ms;
+		enum stream_result result = late ? STREAM_TIMEOUT : stream_line(&c->stream, REPLY_LINE_MAX, &line);
+
+		/* A host that ends lines with a bare LF is odd, not hostile: what it answers is no command. */
+		if (result == STREAM_BARE)
+			line = view_trim(line);
+		else if (result != STREAM_OK) {
+			no_reply(r, what, stream_words(result));
+			c->broken = true;
+			return false;
+		}
+		if (!reply_line(r, line)) {
+			no_reply(r, what, "an answer that is not SMTP");
+			c->broken = true;
+			return false;
+		}
+		if (extensions && r->lines > 1)
+			extensions_line(extensions, view_skip(line, 4));
+	} while (r->more);
+	if (r->code == 421)
+		c->broken = true; /* RFC 5321 section 3.8: it closes */
+	return true;
+}
+
+static int connect_within(const struct net_address *to, int timeout_ms)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = net_address_to_sockaddr(to, &ss), size = sizeof(int);
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0, on = 1;
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (connect(fd, (struct sockaddr *)&ss, len) < 0) {
+		error = errno;
+		if (error == EINPROGRESS) {
+			error = poll(&p, 1, timeout_ms) > 0 ? 0 : ETIMEDOUT;
+			if (error == 0)
+				getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+		}
+	}
+	if (error) {
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	fcntl(fd, F_SETFL, 0); /* from here on blocking, with the kernel's timeouts */
+	return fd;
+}
+
+static enum conversation_result give_up(struct conversation *c, enum conversation_result result)
+{
+	c->broken = true;
+	conversation_close(c);
+	return result;
+}
+
+/* ---- opening ---- */
+
+static bool greet(struct conversation *c, const char *helo, struct reply *reply)
+{
+	c->extensions = (struct extensions){ 0 };
+	stream_format(&c->stream, "%s %s\r\n", c->lmtp ? "LHLO" : "EHLO", helo);
+	if (!read_reply(c, c->lmtp ? "LHLO" : "EHLO", reply, &c->extensions))
+		return false;
+	if (reply->code / 100 == 2)
+		return true;
+	if (reply->code / 100 != 5 || c->lmtp || c->broken)
+		return false;
+	/* A host of before 1995. */
+	stream_format(&c->stream, "HELO %s\r\n", helo);
+	return read_reply(c, "HELO", reply, NULL) && reply->code / 100 == 2;
+}
+
+/* After the offer was taken up, everything is asked again inside (RFC 3207 section 4.2). */
+static enum conversation_result start_tls(struct conversation *c, const char *helo, struct reply *reply)
+{
+	struct reason why;
+
+	stream_write(&c->stream, VIEW("STARTTLS\r\n"));
+	if (!read_reply(c, "STARTTLS", reply, NULL))
+		return CONVERSATION_NO_TLS;
+	if (reply->code != 220)
+		return c->broken ? CONVERSATION_REFUSED : CONVERSATION_OPEN;
+	if (stream_has_input(&c->stream)) {
+		no_reply(reply, "STARTTLS", "bytes in clear behind the answer");
+		return CONVERSATION_REFUSED;
+	}
+	c->tls = client_tls_begin(&c->stream, c->host, &why);
+	if (c->tls == NULL) {
+		no_reply(reply, "STARTTLS", why.text);
+		return CONVERSATION_NO_TLS;
+	}
+	return greet(c, helo, reply) ? CONVERSATION_OPEN : CONVERSATION_REFUSED;
+}
+
+enum conversation_result conversation_open(struct conversation *c, const struct net_address *to, const char *host, bool lmtp,
+                                           const char *helo, bool without_tls, const struct conversation_limits *limits,
+                                           struct reply *reply)
+{
+	int fd;
+
+	memset(c, 0, sizeof *c);
+	c->stream.fd = -1;
+	c->lmtp = lmtp;
+	string_copy(c->host, sizeof c->host, view_of(host));
+	net_address_text(to, c->address);
+	fd = connect_within(to, limits->connect_ms);
+	if (fd < 0) {
+		char what[NET_ADDRESS_TEXT_MAX + 32];
+
+		snprintf(what, sizeof what, "connecting to %s port %u", c->address, to->port);
+		no_reply(reply, what, strerror(errno));
+		string_copy(reply->status, sizeof reply->status, VIEW("4.4.1"));
+		return CONVERSATION_REFUSED;
+	}
+	stream_open(&c->stream, fd, limits->command_ms);
+	if (!read_reply(c, "greeting", reply, NULL) || reply->code / 100 != 2 || !greet(c, helo, reply))
+		return give_up(c, CONVERSATION_REFUSED);
+	if (c->extensions.starttls && !without_tls) {
+		enum conversation_result result = start_tls(c, helo, reply);
+
+		if (result != CONVERSATION_OPEN)
+			return give_up(c, result);
+	}
+	return CONVERSATION_OPEN;
+}
+
+void conversation_close(struct conversation *c)
+{
+	if (c->stream.fd < 0)
+		return;
+	if (!c->broken) {
+		stream_write(&c->stream, VIEW("QUIT\r\n"));
+		stream_flush(&c->stream);
+	}
+	client_tls_end(&c->tls, &c->stream);
+	stream_close(&c->stream);
+	c->stream.fd = -1;
+}
+
+/* ---- a message ---- */
+
+static const char *const notify_words[] = { "NEVER", "SUCCESS", "FAILURE", "DELAY" };
+
+static void say_mail(struct conversation *c, const struct job *job)
+{
+	stream_format(&c->stream, "MAIL FROM:<%s>", job->sender);
+	if (c->extensions.size)
+		stream_format(&c->stream, " SIZE=%llu", (unsigned long long)(job->message_bytes + job->extra_bytes));
+	/* To a host without 8BITMIME an 8-bit message goes as it is: see VIOLATIONS. */
+	if (c->extensions.eight_bit && job->eight_bit)
+		stream_write(&c->stream, VIEW(" BODY=8BITMIME"));
+	if (c->extensions.dsn && job->ret)
+		stream_format(&c->stream, " RET=%s", job->ret == 'F' ? "FULL" : "HDRS");
+	if (c->extensions.dsn && job->envid[0])
+		stream_format(&c->stream, " ENVID=%s", job->envid);
+	stream_write(&c->stream, VIEW("\r\n"));
+}
+
+static void say_recipient(struct conversation *c, const struct job_recipient *r)
+{
+	stream_format(&c->stream, "RCPT TO:<%s>", r->address);
+	if (c->extensions.dsn && r->notify) {
+		const char *between = " NOTIFY=";
+
+		for (unsigned bit = 0; bit < 4; bit++)
+			if (r->notify & 1u << bit) {
+				stream_format(&c->stream, "%s%s", between, notify_words[bit]);
+				between = ",";
+			}
+	}
+	if (c->extensions.dsn && r->orcpt[0])
+		stream_format(&c->stream, " ORCPT=%s", r->orcpt);
+	stream_write(&c->stream, VIEW("\r\n"));
+}
+
+static void settle(const struct conversation *c, struct job_result *result, const struct reply *reply)
+{
+	result->outcome = reply->code / 100 == 2 ? JOB_DONE : reply->code / 100 == 5 ? JOB_FAILED : JOB_RETRY;
+	string_copy(result->status, sizeof result->status, view_of(reply->status));
+	string_copy(result->text, sizeof result->text, view_of(reply->text));
+	string_copy(result->remote_host, sizeof result->remote_host, view_of(reply->code ? c->host : ""));
+	result->passed_on = result->outcome == JOB_DONE && c->extensions.dsn;
+}
+
+/* A dot at the beginning of a line is doubled (RFC 5321 section 4.5.2).  *line_start: does the piece begin a line? */
+static void write_stuffed(struct stream *s, struct view piece, bool *line_start)
+{
+	while (piece.len) {
+		if (*line_start && piece.data[0] == '.')
+			stream_write(s, VIEW("."));
+		const char *dot = memmem(piece.data, piece.len, "\n.", 2);
+		size_t len = dot ? (size_t)(dot - piece.data) + 1 : piece.len;
+
+		stream_write(s, view_take(piece, len));
+		*line_start = piece.data[len - 1] == '\n';
+		piece = view_skip(piece, len);
+	}
+}
+
+static bool write_file(struct conversation *c, int file, uint64_t offset, uint64_t size, bool *line_start)
+{
+	static char buffer[FILE_BYTES];
+	/* The stream waits for each bit of progress anew: who takes a byte a minute must not have an agent for days. */
+	int64_t until_ms = clock_ms() + c->stream.timeout_ms + (int64_t)(size / TEXT_RATE_MIN) * 1000;
+
+	while (size > 0) {
+		if (clock_ms() > until_ms) {
+			errno = ETIMEDOUT;
+			return false;
+		}
+		ssize_t n = pread(file, buffer, size < sizeof buffer ? (size_t)size : sizeof buffer, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		write_stuffed(&c->stream, (struct view){ buffer, (size_t)n }, line_start);
+		offset += (uint64_t)n;
+		size -= (uint64_t)n;
+	}
+	return true;
+}
+
+/* A file that cannot be read must not end in a dot: half a message would be taken for a whole one. */
+static bool write_message(struct conversation *c, const struct job *job, struct reply *reply)
+{
+	bool line_start = true;
+
+	if (!write_file(c, job->fd, job->extra_offset, job->extra_bytes, &line_start) ||
+	    !write_file(c, job->fd, job->message_offset, job->message_bytes, &line_start)) {
+		if (errno == ETIMEDOUT)
+			no_reply(reply, "the message", "the host takes it too slowly");
+		else
+			no_reply(reply, "reading the message", errno ? strerror(errno) : "the file is too short");
+		string_copy(reply->status, sizeof reply->status, VIEW("4.3.0"));
+		c->broken = true;
+		return false;
+	}
+	if (!line_start)
+		stream_write(&c->stream, VIEW("\r\n"));
+	stream_write(&c->stream, VIEW(".\r\n"));
+	return true;
+}
+
+/* The recipients the host has accepted share what comes of the message: one answer, or in LMTP one each. */
+static void send_text(struct conversation *c, const struct job *job, unsigned count, const bool *accepted,
+                      const struct conversation_limits *limits, struct job_result *results, struct reply *reply)
+{
+	bool answered = write_message(c, job, reply);
+
+	stream_set_timeout(&c->stream, limits->data_ms);
+	if (answered && !c->lmtp)
+		answered = read_reply(c, "the message", reply, NULL);
+	for (unsigned i = 0; i < count; i++) {
+		if (!accepted[i])
+			continue;
+		if (answered && c->lmtp)
+			answered = read_reply(c, "the message", reply, NULL);
+		settle(c, &results[i], reply);
+	}
+	if (!c->broken)
+		stream_set_timeout(&c->stream, limits->command_ms);
+}
+
+static bool too_large(const struct conversation *c, const struct job *job, unsigned count, struct job_result *results)
+{
+	struct reply reply = { .code = 552, .status = "5.3.4" };
+
+	if (c->extensions.size_bytes == 0 || job->message_bytes + job->extra_bytes <= c->extensions.size_bytes)
+		return false;
+	snprintf(reply.text, sizeof reply.text, "the message has %llu bytes; %s takes at most %llu",
+	         (unsigned long long)(job->message_bytes + job->extra_bytes), c->host, (unsigned long long)c->extensions.size_bytes);
+	for (unsigned i = 0; i < count; i++) {
+		settle(c, &results[i], &reply);
+		results[i].remote_host[0] = '\0'; /* our words */
+	}
+	return true;
+}
+
+/* Reads the answers to RCPT; how many were accepted, -1 when the line broke. */
+static int read_recipients(struct conversation *c, unsigned count, const struct job_recipient *recipients, bool *accepted,
+                           struct job_result *results, struct reply *reply)
+{
+	int good = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (!c->extensions.pipelining)
+			say_recipient(c, &recipients[i]);
+		if (!read_reply(c, "RCPT", reply, NULL)) {
+			for (unsigned rest = i; rest < count; rest++)
+				settle(c, &results[rest], reply);
+			return -1;
+		}
+		accepted[i] = reply->code / 100 == 2;
+		good += accepted[i];
+		settle(c, &results[i], reply);
+	}
+	return good;
+}
+
+/* MAIL was refused: whether another host may know better is for the caller to say, when it is not for good. */
+static bool mail_refused(struct conversation *c, unsigned count, struct job_result *results, const struct reply *reply)
+{
+	if (reply->code / 100 != 5)
+		return false;
+	for (unsigned i = 0; i < count; i++)
+		settle(c, &results[i], reply);
+	return true;
+}
+
+/* Out of a transaction that came to nothing. With pipelining DATA may have been accepted for nobody. */
+static void leave_transaction(struct conversation *c, bool data_said, struct reply *scratch)
+{
+	if (c->broken)
+		return;
+	if (data_said && read_reply(c, "DATA", scratch, NULL) && scratch->code == 354) {
+		stream_write(&c->stream, VIEW(".\r\n"));
+		read_reply(c, "the message", scratch, NULL);
+	}
+	if (!c->broken) {
+		stream_write(&c->stream, VIEW("RSET\r\n"));
+		read_reply(c, "RSET", scratch, NULL);
+	}
+}
+
+bool conversation_send(struct conversation *c, const struct job *job, const struct job_recipient *recipients, unsigned count,
+                       const struct conversation_limits *limits, struct job_result *results, struct reply *reply)
+{
+	bool accepted[JOB_RECIPIENTS_MAX] = { false }, pipelined = c->extensions.pipelining;
+	struct reply scratch;
+
+	if (too_large(c, job, count, results))
+		return true;
+	say_mail(c, job);
+	for (unsigned i = 0; pipelined && i < count; i++)
+		say_recipient(c, &recipients[i]);
+	if (pipelined)
+		stream_write(&c->stream, VIEW("DATA\r\n"));
+	if (!read_reply(c, "MAIL", reply, NULL))
+		return false;
+	if (reply->code / 100 != 2) {
+		bool settled = mail_refused(c, count, results, reply);
+
+		for (unsigned i = 0; pipelined && i < count && !c->broken; i++)
+			read_reply(c, "RCPT", &scratch, NULL);
+		leave_transaction(c, pipelined, &scratch);
+		return settled;
+	}
+	int good = read_recipients(c, count, recipients, accepted, results, reply);
+
+	if (good < 0)
+		return true;
+	if (good == 0) {
+		leave_transaction(c, pipelined, &scratch);
+		return true;
+	}
+	if (!pipelined)
+		stream_write(&c->stream, VIEW("DATA\r\n"));
+	if (!read_reply(c, "DATA", reply, NULL) || reply->code != 354) {
+		for (unsigned i = 0; i < count; i++)
+			if (accepted[i])
+				settle(c, &results[i], reply);
+		if (!c->broken)
+			leave_transaction(c, false, &scratch);
+		return true;
+	}
+	send_text(c, job, count, accepted, limits, results, reply);
+	c->messages++;
+	return true;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One conversation with a mail host, as a client of SMTP (RFC 5321) or LMTP (RFC 2033): opened once, used for any
+ * number of messages.
+ */
+#ifndef DELIVER_CONVERSATION_H
+#define DELIVER_CONVERSATION_H
+
+#include "deliver/remote/clienttls.h"
+#include "deliver/remote/reply.h"
+#include "lib/net/address.h"
+#include "lib/wire/job.h"
+
+struct conversation_limits {
+	int connect_ms, command_ms, data_ms;
+};
+
+struct conversation {
+	struct stream stream; /* fd -1: none */
+	struct client_tls *tls;
+	bool lmtp;
+	char host[RESOLVE_HOST_MAX];              /* its name, for SNI, log and reports */
+	char address[NET_ADDRESS_TEXT_MAX];
+	struct extensions extensions;
+	unsigned messages; /* sent so far */
+	bool broken;       /* out of step or closed: of no further use */
+};
+
+enum conversation_result {
+	CONVERSATION_OPEN,
+	CONVERSATION_NO_TLS, /* the TLS handshake failed: may be tried again without */
+	CONVERSATION_REFUSED /* `reply` says what it said; code 0: not reached, text says why */
+};
+
+/* Connects, greets, starts TLS when offered (unless without_tls). helo: our name. */
+enum conversation_result conversation_open(struct conversation *c, const struct net_address *to, const char *host, bool lmtp,
+                                           const char *helo, bool without_tls, const struct conversation_limits *limits,
+                                           struct reply *reply);
+/* QUIT, without waiting for the answer, and close. Harmless when there is none. */
+void conversation_close(struct conversation *c);
+
+/* Sends the message to the recipients; results[i] is filled for recipients[i]. Returns false when nothing was
+ * settled (MAIL was not taken, or the line broke before any recipient was answered): *reply says why, another
+ * host may be tried. */
+bool conversation_send(struct conversation *c, const struct job *job, const struct job_recipient *recipients, unsigned count,
+                       const struct conversation_limits *limits, struct job_result *results, struct reply *reply);
+
+#endif

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * remote: delivers to other hosts, over SMTP or LMTP.
+ *
+ * It runs as its own uid in an empty jail, without any file; queued gives it a message's descriptor, the recipients and
+ * the next hops (or the domain whose mail exchangers are to be asked of dnsd), and hears for every recipient: done,
+ * retry or failed, with the other side's words.  It trusts queued and dnsd; what the other side says is read
+ * as answers of SMTP and nothing else.
+ *
+ * Whoever owns it reads the messages that go out while he does, and can speak SMTP with the world.
+ *
+ * A worker keeps its connection for a moment (remote.timeout-idle), so that further mail to the same hop costs no
+ * new one.  Hosts are tried in order until one answers: an exchanger that refuses for now leads to the next,
+ * what is said of a recipient counts.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "deliver/remote/conversation.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/program.h"
+#include "lib/conf/settings.h"
+#include "lib/wire/dns.h"
+#include "lib/wire/worker.h"
+
+enum {
+	HOSTS_TRIED_MAX = 5,          /* addresses tried for one message (RFC 5321 section 5.1 asks for two at least) */
+	MESSAGES_PER_CONNECTION = 100,
+	DNS_ANSWER_MS = 60000,
+	LMTP_PORT = 24,
+	KEY_MAX = 2048
+};
+
+static struct settings settings;
+static struct conversation_limits limits;
+static struct conversation kept = { .stream = { .fd = -1 } };
+static char kept_key[KEY_MAX]; /* where `kept` leads: jobs with the same key may use it */
+static int dnsd = -1;
+
+/* ---- where to ---- */
+
+struct candidate {
+	char host[RESOLVE_HOST_MAX];
+	struct net_address address;
+};
+
+struct candidates {
+	struct candidate rows[HOSTS_TRIED_MAX];
+	unsigned count;
+	struct reply trouble; /* why there are none, or not more */
+};
+
+static void key_of(const struct job *job, char key[KEY_MAX])
+{
+	size_t used = (size_t)snprintf(key, KEY_MAX, "%d %d %s", job->lmtp, job->mx, job->mx ? job->destination : "");
+
+	for (unsigned i = 0; i < job->hop_count && used < KEY_MAX; i++)
+		used += (size_t)snprintf(key + used, KEY_MAX - used, " %s", job->hops[i]);
+}
+
+static void set_trouble(struct candidates *all, int code, const char *status, const char *text)
+{
+	all->trouble.code = code;
+	string_copy(all->trouble.status, sizeof all->trouble.status, view_of(status));
+	snprintf(all->trouble.text, sizeof all->trouble.text, "%s", text);
+}
+
+/* Asks dnsd, which may have been started again since the last question. */
+static bool ask(enum dns_type type, const char *name, struct dns_answer *answer, struct candidates *all)
+{
+	for (int attempt = 0; attempt < 2; attempt++) {
+		if (dnsd < 0)
+			dnsd = wire_dial(program_need_fd("dnsd.dns"), "dns");
+		if (dns_ask(dnsd, type, name, answer, DNS_ANSWER_MS) == 0)
+			break;
+		close(dnsd);
+		dnsd = -1;
+		*answer = (struct dns_answer){ .result = DNS_LATER, .text = "dnsd does not answer" };
+	}
+	switch (answer->result) {
+	case DNS_FOUND:
+		return true;
+	case DNS_NULL_MX:
+		set_trouble(all, 556, "5.1.10", answer->text); /* RFC 7505 section 4.2 */
+		return false;
+	case DNS_NO_DOMAIN:
+		set_trouble(all, 550, "5.1.2", answer->text);
+		return false;
+	case DNS_NO_HOST:
+		set_trouble(all, 550, "5.4.4", answer->text);
+		return false;
+	default:
+		set_trouble(all, 0, "4.4.3", answer->text);
+		return false;
+	}
+}
+
+static void add_host(struct candidates *all, const struct dns_host *host, uint16_t port)
+{
+	for (unsigned i = 0; i < host->address_count && all->count < HOSTS_TRIED_MAX; i++) {
+		struct candidate *c = &all->rows[all->count++];
+
+		string_copy(c->host, sizeof c->host, view_of(host->name));
+		c->address = host->addresses[i];
+		c->address.port = port;
+	}
+}
+
+/* If we are among the exchangers, only better ones than us may get it (RFC 5321 section 5.1). */
+static unsigned hosts_before_us(const struct dns_answer *answer)
+{
+	for (unsigned i = 0; i < answer->host_count; i++)
+		if (view_equal_nocase(view_of(answer->hosts[i].name), view_of(settings.host_name))) {
+			while (i > 0 && answer->hosts[i - 1].preference == answer->hosts[i].preference)
+				i--;
+			return i;
+		}
+	return answer->host_count;
+}
+
+static void add_exchangers(struct candidates *all, const char *domain)
+{
+	static struct dns_answer answer;
+	struct dns_host literal = { .address_count = 1 };
+
+	if (domain[0] == '[' && net_address_parse(view_of(domain), &literal.addresses[0])) {
+		string_copy(literal.name, sizeof literal.name, view_of(domain));
+		add_host(all, &literal, (uint16_t)settings.remote_port);
+		return;
+	}
+	if (!ask(DNS_ROUTE, domain, &answer, all))
+		return;
+	unsigned usable = hosts_before_us(&answer);
+
+	if (usable == 0)
+		set_trouble(all, 550, "5.4.6", "mail for the domain leads back to this host");
+	for (unsigned i = 0; i < usable; i++)
+		add_host(all, &answer.hosts[i], (uint16_t)settings.remote_port);
+}
+
+/* "host", "host:port", "[address]:port". */
+static void split_hop(const char *hop, bool lmtp, struct view *host, uint16_t *port)
+{
+	struct view text = view_of(hop);
+	size_t colon = text.len;
+	uint64_t number;
+
+	while (colon > 0 && text.data[colon - 1] != ':' && text.data[colon - 1] != ']')
+		colon--;
+	*port = lmtp ? LMTP_PORT : (uint16_t)settings.remote_port;
+	*host = text;
+	if (colon > 0 && text.data[colon - 1] == ':' && view_number(view_skip(text, colon), 65535, &number)) {
+		*port = (uint16_t)number;
+		*host = view_take(text, colon - 1);
+	}
+}
+
+static void add_hop(struct candidates *all, const char *hop, bool lmtp)
+{
+	static struct dns_answer answer;
+	struct dns_host literal = { .address_count = 1 };
+	char name[DNS_NAME_MAX];
+	struct view host;
+	uint16_t port;
+
+	split_hop(hop, lmtp, &host, &port);
+	if (!string_copy(name, sizeof name, host)) {
+		set_trouble(all, 550, "5.4.4", "the next hop's name is too long");
+	} else if (net_address_parse(host, &literal.addresses[0])) {
+		string_copy(literal.name, sizeof literal.name, host);
+		add_host(all, &literal, port);
+	} else if (ask(DNS_ADDRESS, name, &answer, all)) {
+		add_host(all, &answer.hosts[0], port);
+	} else if (all->trouble.code) {
+		/* A hop is an operator's word: when it cannot be found, he will want to mend it, not to lose mail. */
+		set_trouble(all, 0, "4.4.4", answer.text);
+	}
+}
+
+static void find_candidates(const struct job *job, struct candidates *all)
+{
+	memset(all, 0, sizeof *all);
+	set_trouble(all, 0, "4.4.4", "no next hop");
+	if (job->mx)
+		add_exchangers(all, job->destination);
+	for (unsigned i = 0; i < job->hop_count && all->count < HOSTS_TRIED_MAX; i++)
+		add_hop(all, job->hops[i], job->lmtp);
+}
+
+/* ---- delivering ---- */
+
+static void let_go(void)
+{
+	conversation_close(&kept);
+	kept_key[0] = kept.host[0] = kept.address[0] = '\0';
+}
+
+static bool open_one(const struct candidate *to, const struct job *job, struct reply *reply)
+{
+	enum conversation_result result = CONVERSATION_NO_TLS;
+
+	/* A host whose TLS does not work gets the message in clear: it would have, had it not offered TLS. */
+	for (int without_tls = 0; without_tls < 2 && result == CONVERSATION_NO_TLS; without_tls++) {
+		result = conversation_open(&kept, &to->address, to->host, job->lmtp, settings.host_name, without_tls, &limits, reply);
+		if (result == CONVERSATION_NO_TLS)
+			log_info("id=%s event=no-tls host=%s reason=\"%s\"", job->id, log_quote(view_of(to->host)), reply->text);
+	}
+	return result == CONVERSATION_OPEN;
+}
+
+/* The same for all recipients: none was reached. */
+static void fail_all(struct job_result *results, unsigned count, const struct reply *why, bool host_trouble)
+{
+	for (unsigned i = 0; i < count; i++) {
+		results[i].outcome = why->code / 100 == 5 ? JOB_FAILED : JOB_RETRY;
+		results[i].host_trouble = host_trouble;
+		string_copy(results[i].status, sizeof results[i].status, view_of(why->status));
+		string_copy(results[i].text, sizeof results[i].text, view_of(why->text));
+	}
+}
+
+static bool try_kept(const struct job *job, const struct job_recipient *recipients, unsigned count, const char *key,
+                     struct job_result *results)
+{
+	struct reply reply;
+
+	if (kept.stream.fd < 0)
+		return false;
+	if (strcmp(key, kept_key) != 0 || kept.messages >= MESSAGES_PER_CONNECTION) {
+		let_go();
+		return false;
+	}
+	/* It may have been closed on the other side meanwhile: then nothing is settled and a new one is opened. */
+	return conversation_send(&kept, job, recipients, count, &limits, results, &reply);
+}
+
+static void deliver(const struct job *job, const struct job_recipient *recipients, unsigned count, struct job_result *results)
+{
+	static struct candidates all;
+	char key[KEY_MAX];
+
+	key_of(job, key);
+	if (try_kept(job, recipients, count, key, results))
+		return;
+	let_go();
+	find_candidates(job, &all);
+	for (unsigned i = 0; i < all.count; i++) {
+		if (open_one(&all.rows[i], job, &all.trouble)) {
+			string_copy(kept_key, sizeof kept_key, view_of(key));
+			if (conversation_send(&kept, job, recipients, count, &limits, results, &all.trouble))
+				return;
+		}
+		log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", job->id, log_quote(view_of(all.rows[i].host)),
+		         kept.address, all.trouble.text);
+		let_go();
+	}
+	fail_all(results, count, &all.trouble, true);
+}
+
+static const char *tls_facts(void)
+{
+	static char facts[128];
+
+	if (kept.tls == NULL)
+		return "none";
+	client_tls_facts(kept.tls, facts, sizeof facts);
+	return facts;
+}
+
+static void tell(const struct job *job, const struct job_recipient *recipient, const struct job_result *r, int64_t began_ms)
+{
+	static const char *const events[] = { [JOB_DONE] = "sent", [JOB_RETRY] = "deferred", [JOB_FAILED] = "failed" };
+
+	log_info("id=%s event=%s to=<%s> status=%s host=%s address=%s tls=%s duration_ms=%lld text=\"%s\"", job->id,
+	         events[r->outcome], log_quote(view_of(recipient->address)), r->status, kept.host[0] ? kept.host : "none",
+	         kept.address[0] ? kept.address : "none", tls_facts(), (long long)(clock_ms() - began_ms), r->text);
+}
+
+static void work(struct wire_in *in, int queued)
+{
+	static struct job_recipient recipients[JOB_RECIPIENTS_MAX];
+	static struct job_result results[JOB_RECIPIENTS_MAX];
+	static struct job job;
+	unsigned count;
+	int64_t began_ms = clock_ms();
+
+	if (!job_receive(in, queued, &job, recipients, &count))
+		exit(EXIT_TEMPORARY);
+	memset(results, 0, count * sizeof *results);
+	deliver(&job, recipients, count, results);
+	close(job.fd);
+	for (unsigned i = 0; i < count; i++) {
+		results[i].index = recipients[i].index;
+		tell(&job, &recipients[i], &results[i], began_ms);
+		results[i].last = i + 1 == count;
+		if (results[i].last && kept.broken)
+			let_go();
+		job_answer(queued, &results[i]);
+	}
+}
+
+int main(void)
+{
+	static const struct sandbox_profile profile = { .promises = SANDBOX_CONNECT | SANDBOX_FORK };
+	static struct service service = { .wire = "queued.job",
+		                          .protocol = "job",
+		                          .answers = true,
+		                          .workers_min = 1,
+		                          .reuse = 1000,
+		                          .idle_ms = 60000,
+		                          .pause = let_go,
+		                          .work = work };
+	struct reason why;
+
+	program_start("remote");
+	settings_inherit(&settings);
+	tzset();
+	if (client_tls_start(&why) < 0)
+		log_fatal("%s", why.text);
+	limits = (struct conversation_limits){ .connect_ms = (int)settings.remote_timeout_connect_ms,
+		                               .command_ms = (int)settings.remote_timeout_command_ms,
+		                               .data_ms = (int)settings.remote_timeout_data_ms };
+	service.workers_max = (unsigned)settings.remote_agents_max;
+	service.pause_ms = settings.remote_timeout_idle_ms > 0 ? (int)settings.remote_timeout_idle_ms : 1;
+	program_confine(&profile);
+	service_run(&service);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: ISC */
+#include "deliver/remote/reply.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void reply_clear(struct reply *r)
+{
+	memset(r, 0, sizeof *r);
+}
+
+/* "5.1.1" at the beginning, of the same class as the code; its length, 0 when there is none. */
+static size_t enhanced_length(struct view text, int code)
+{
+	unsigned part = 0, digits = 0;
+	size_t i;
+
+	for (i = 0; i < text.len && i < 12; i++) {
+		if (byte_is_digit(text.data[i]) && digits < 3)
+			digits++;
+		else if (text.data[i] == '.' && digits > 0 && part < 2)
+			part++, digits = 0;
+		else
+			break;
+	}
+	if (part != 2 || digits == 0 || (i < text.len && text.data[i] != ' ') || text.data[1] != '.')
+		return 0;
+	return text.data[0] - '0' == code / 100 ? i : 0;
+}
+
+static void take_status(struct reply *r, struct view text)
+{
+	size_t len = enhanced_length(text, r->code);
+
+	if (len > 0)
+		string_copy(r->status, sizeof r->status, view_take(text, len));
+	else
+		snprintf(r->status, sizeof r->status, "%d.0.0", r->code / 100);
+}
+
+static void add_text(struct reply *r, struct view line)
+{
+	size_t used = strlen(r->text);
+
+	if (used > 0 && used + 1 < sizeof r->text)
+		r->text[used++] = ' ';
+	for (size_t i = 0; i < line.len && used + 1 < sizeof r->text; i++)
+		r->text[used++] = line.data[i] >= ' ' && line.data[i] < 127 ? line.data[i] : '?';
+	r->text[used] = '\0';
+}
+
+bool reply_line(struct reply *r, struct view line)
+{
+	uint64_t code;
+
+	if (line.len < 3 || !view_number(view_take(line, 3), 599, &code) || code < 200)
+		return false;
+	if (line.len > 3 && line.data[3] != ' ' && line.data[3] != '-')
+		return false;
+	if (++r->lines > REPLY_LINES_MAX || (r->lines > 1 && r->code != (int)code))
+		return false;
+	r->more = line.len > 3 && line.data[3] == '-';
+	if (r->lines == 1) {
+		r->code = (int)code;
+		take_status(r, view_skip(line, 4));
+		add_text(r, line);
+	} else {
+		add_text(r, view_skip(line, 4));
+	}
+	return true;
+}
+
+void extensions_line(struct extensions *e, struct view line)
+{
+	struct view word = view_take(line, view_find(line, ' '));
+	struct view rest = view_trim(view_skip(line, word.len));
+
+	if (view_equal_nocase(word, VIEW("PIPELINING")))
+		e->pipelining = true;
+	else if (view_equal_nocase(word, VIEW("8BITMIME")))
+		e->eight_bit = true;
+	else if (view_equal_nocase(word, VIEW("STARTTLS")))
+		e->starttls = true;
+	else if (view_equal_nocase(word, VIEW("DSN")))
+		e->dsn = true;
+	else if (view_equal_nocase(word, VIEW("SIZE"))) {
+		e->size = true;
+		if (!view_number(rest, UINT64_MAX, &e->size_bytes))
+			e->size_bytes = 0;
+	}
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/mail/fixup.h"
+
+#include <string.h>
+
+#include "lib/mail/header.h"
+
+/* ---- a domain for those who have none ---- */
+
+/* Where the reader of a From value stands. */
+struct from_reader {
+	struct view domain;
+	struct text *out;
+	bool quoted, angle, at; /* in "...", in <...>, an @ was seen in this address */
+	unsigned comment;       /* depth of (...) */
+	size_t atom_end;        /* in out: behind the last byte of a bare address, 0: none */
+	unsigned atoms;         /* words of a bare address; more than one is a phrase */
+	bool in_atom;
+};
+
+static void end_address(struct from_reader *r)
+{
+	char tail[256];
+	size_t tail_len = r->out->len - r->atom_end;
+
+	/* A bare word is an address; a phrase is not. Between it and here are only blanks and comments. */
+	if (r->atoms == 1 && !r->at && r->atom_end && tail_len < sizeof tail) {
+		memcpy(tail, r->out->data + r->atom_end, tail_len);
+		r->out->len = r->atom_end;
+		text_add_byte(r->out, '@');
+		text_add(r->out, r->domain);
+		text_add(r->out, (struct view){ tail, tail_len });
+	}
+	r->at = r->in_atom = false;
+	r->atoms = 0;
+	r->atom_end = 0;
+}
+
+static void end_angle(struct from_reader *r)
+{
+	if (!r->at && r->out->len && r->out->data[r->out->len - 1] != '<') {
+		text_add_byte(r->out, '@');
+		text_add(r->out, r->domain);
+	}
+	r->angle = false;
+	r->at = true; /* the words before the angle are a phrase */
+}
+
+static void plain_byte(struct from_reader *r, char c)
+{
+	bool blank = byte_is_space(c) || c == '\r' || c == '\n';
+
+	if (c == '@')
+		r->at = true;
+	if (c == '<') {
+		r->angle = true;
+		r->at = false;
+	}
+	if (!blank && !r->angle) {
+		r->atoms += !r->in_atom;
+		r->atom_end = r->out->len + 1;
+	}
+	r->in_atom = !blank;
+}
+
+static void from_byte(struct from_reader *r, char c)
+{
+	if (r->comment) {
+		r->comment += c == '(';
+		r->comment -= c == ')';
+	} else if (c == '"') {
+		if (!r->quoted)
+			plain_byte(r, c);
+		r->quoted = !r->quoted;
+		if (!r->quoted && !r->angle)
+			r->atom_end = r->out->len + 1;
+	} else if (r->quoted) {
+		;
+	} else if (c == '(') {
+		r->comment = 1;
+		r->in_atom = false;
+	} else if (c == '>' && r->angle) {
+		end_angle(r);
+	} else if (c == ',' && !r->angle) {
+		end_address(r);
+	} else {
+		plain_byte(r, c);
+	}
+	text_add_byte(r->out, c);
+}
+
+bool header_mend_from(struct view value, struct view domain, struct text *out)
+{
+	struct from_reader r = { .domain = domain, .out = out };
+
+	text_clear(out);
+	for (size_t i = 0; i < value.len; i++) {
+		/* Groups are left alone, and so is what we cannot read. */
+		if (!r.quoted && !r.comment && (value.data[i] == ':' || value.data[i] == ';'))
+			return false;
+		from_byte(&r, value.data[i]);
+		if ((r.quoted || r.comment) && value.data[i] == '\\' && i + 1 < value.len)
+			text_add_byte(out, value.data[++i]);
+	}
+	end_address(&r);
+	return !r.quoted && !r.comment && !r.angle && !out->full;
+}
+
+/* ---- the stream ---- */
+
+static int put(struct header *h, struct view v)
+{
+	return v.len ? h->write(h->context, v) : 0;
+}
+
+static int put_field(struct header *h, const char *name, const char *value)
+{
+	if (put(h, view_of(name)) != 0 || put(h, view_of(value)) != 0)
+		return -1;
+	return put(h, VIEW("\r\n"));
+}
+
+/* The From field is whole: out it goes, mended if need be. */
+static int put_collected(struct header *h)
+{
+	struct view field = text_view(&h->collected);
+	struct view name = view_take(field, view_find(field, ':') + 1);
+	struct view value = view_skip(field, name.len);
+	struct text mended;
+	int result;
+
+	h->doing = HEADER_KEEPS;
+	text_init(&mended, HEADER_FROM_MAX * 2);
+	if (value.len > 2 && header_mend_from(view_take(value, value.len - 2), view_of(h->domain), &mended) &&
+	    text_add(&mended, VIEW("\r\n"))) {
+		result = put(h, name);
+		if (result == 0)
+			result = put(h, text_view(&mended));
+	} else {
+		result = put(h, field);
+	}
+	text_free(&mended);
+	text_clear(&h->collected);
+	return result;
+}
+
+static int put_missing(struct header *h)
+{
+	if (!h->mend)
+		return 0;
+	if (!h->has_date && put_field(h, "Date: ", h->date) != 0)
+		return -1;
+	if (!h->has_message_id && put_field(h, "Message-ID: ", h->message_id) != 0)
+		return -1;
+	return h->has_from || h->from[0] == '\0' ? 0 : put_field(h, "From: ", h->from);
+}
+
+/* The header has ended, at an empty line, at text that is no header, or with the message. */
+static int end_of_header(struct header *h)
+{
+	h->over = true;
+	if (h->doing == HEADER_COLLECTS && put_collected(h) != 0)
+		return -1;
+	h->doing = HEADER_KEEPS;
+	return put_missing(h);
+}
+
+static enum header_drop decide(struct header *h, struct view name)
+{
+	if (view_equal_nocase(name, VIEW("Received")))
+		h->received++;
+	if (!h->mend)
+		return HEADER_KEEPS;
+	if (view_equal_nocase(name, VIEW("Date")))
+		h->has_date = true;
+	else if (view_equal_nocase(name, VIEW("Message-ID")))
+		h->has_message_id = true;
+	else if (view_equal_nocase(name, VIEW("Bcc")) || view_equal_nocase(name, VIEW("Resent-Bcc")) ||
+	         view_equal_nocase(name, VIEW("Return-Path")))
+		return HEADER_DROPS;
+	else if (view_equal_nocase(name, VIEW("From"))) {
+		h->has_from = true;
+		return HEADER_COLLECTS;
+	}
+	return HEADER_KEEPS;
+}
+
+/* The first bytes decide for nearly every line; only these may be one of our fields. */
+static bool of_interest(const struct header *h, char first)
+{
+	char c = byte_lower(first);
+
+	return c == 'r' || (h->mend && (c == 'd' || c == 'm' || c == 'f' || c == 'b'));
+}
+
+/* What a new field means; -1 failure, 1: this is no header at all. */
+static int begin_field(struct header *h, struct view line)
+{
+	size_t colon = h->any && !of_interest(h, line.data[0]) ? 0 : view_find(line, ':');
+	struct view name = view_trim(view_take(line, colon));
+
+	if (h->doing == HEADER_COLLECTS && put_collected(h) != 0)
+		return -1;
+	h->doing = HEADER_KEEPS;
+	bool field = colon < line.len && header_name_valid(name);
+
+	if (!h->any && !field && h->mend)
+		return 1;
+	h->any = true;
+	if (field)
+		h->doing = decide(h, name);
+	return 0;
+}
+
+/* One whole line with its CRLF. *keep: it is to be passed on as it is. */
+static int take_line(struct header *h, struct view line, bool *keep)
+{
+	*keep = true;
+	if (line.len == 2)
+		return end_of_header(h);
+	if (!h->any || !byte_is_space(line.data[0])) {
+		int begun = begin_field(h, line);
+
+		if (begun < 0)
+			return -1;
+		if (begun > 0) /* a body without a header: give it one, and the empty line between them */
+			return end_of_header(h) != 0 ? -1 : put(h, VIEW("\r\n"));
+	}
+	if (h->doing == HEADER_COLLECTS && !text_add(&h->collected, line)) {
+		struct view collected = text_view(&h->collected);
+
+		h->doing = HEADER_KEEPS;
+		if (put(h, collected) != 0)
+			return -1;
+		text_clear(&h->collected);
+	}
+	*keep = h->doing == HEADER_KEEPS;
+	return 0;
+}
+
+/* A line that the last piece began. */
+static int complete_held(struct header *h, struct view *bytes)
+{
+	size_t lf = view_find(*bytes, '\n');
+	bool whole = lf < bytes->len, keep;
+
+	text_add(&h->held, view_take(*bytes, lf + whole));
+	*bytes = view_skip(*bytes, lf + whole);
+	if (!whole)
+		return 0;
+	if (take_line(h, text_view(&h->held), &keep) != 0)
+		return -1;
+	int result = keep ? put(h, text_view(&h->held)) : 0;
+
+	text_clear(&h->held);
+	return result;
+}
+
+/*
+ * Kept lines next to one another are one write: `run` is where the unwritten ones begin.  They must be out
+ * before take_line adds lines of its own, which it does only at the end of the header or of a collected field.
+ */
+static int add_lines(struct header *h, struct view *bytes)
+{
+	struct view run = { bytes->data, 0 };
+
+	while (bytes->len && !h->over) {
+		size_t lf = view_find(*bytes, '\n');
+
+		if (lf == bytes->len)
+			break;
+		struct view line = view_take(*bytes, lf + 1);
+		bool keep;
+
+		if ((line.len == 2 || h->doing == HEADER_COLLECTS || !h->any) && run.len) {
+			if (put(h, run) != 0)
+				return -1;
+			run = (struct view){ line.data, 0 };
+		}
+		if (take_line(h, line, &keep) != 0)
+			return -1;
+		*bytes = view_skip(*bytes, line.len);
+		if (keep && run.data + run.len == line.data) {
+			run.len += line.len;
+			continue;
+		}
+		if (put(h, run) != 0)
+			return -1;
+		run = keep ? line : (struct view){ bytes->data, 0 };
+	}
+	return put(h, run);
+}
+
+int header_add(struct header *h, struct view bytes)
+{
+	if (h->held.max == 0) {
+		text_init(&h->held, HEADER_LINE_MAX + 2);
+		text_init(&h->collected, HEADER_FROM_MAX);
+	}
+	if (!h->over && h->held.len && complete_held(h, &bytes) != 0)
+		return -1;
+	if (!h->over && add_lines(h, &bytes) != 0)
+		return -1;
+	if (h->over)
+		return put(h, bytes);
+	text_add(&h->held, bytes);
+	return 0;
+}
+
+int header_end(struct header *h)
+{
+	return h->over ? 0 : end_of_header(h);
+}
+
+void header_free(struct header *h)
+{
+	text_free(&h->held);
+	text_free(&h->collected);
+}

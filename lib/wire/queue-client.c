@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/wire/queue-client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ANSWER_TIMEOUT_MS = 60000, LISTED_MAX = 20000000 };
+
+/* Sends a request and takes the first answer. */
+static int ask(int fd, enum control_type type, const char *filter, struct wire_in *in, struct reason *why)
+{
+	struct wire_out out = { 0 };
+
+	wire_begin(&out, (unsigned char)type);
+	if (filter)
+		wire_put_string(&out, filter);
+	enum wire_result r = wire_call(fd, &out, in, ANSWER_TIMEOUT_MS);
+
+	wire_out_free(&out);
+	return r == WIRE_OK ? 0 : fail(why, "the queue does not answer");
+}
+
+/* An end: 0, or -1 with its text. */
+static int take_end(struct wire_in *in, char text[CONTROL_LINE_MAX], struct reason *why)
+{
+	uint8_t code;
+
+	if (in->type != CONTROL_END || !control_end_get(in, &code, text))
+		return fail(why, "not understood: the command and queued are of different versions");
+	return code == 0 ? 0 : fail(why, "%s", text);
+}
+
+int queue_ask_open(const char *rundir, bool *temporary, struct reason *why)
+{
+	char text[CONTROL_LINE_MAX];
+	struct wire_in in;
+	int fd = control_connect(rundir, why);
+
+	*temporary = fd >= 0 || (errno != EACCES && errno != EPERM);
+	if (fd < 0)
+		return -1;
+	if (ask(fd, CONTROL_QUEUE, NULL, &in, why) == 0) {
+		int end = take_end(&in, text, why);
+
+		wire_in_close(&in);
+		if (end == 0)
+			return fd;
+		*temporary = false;
+	}
+	close(fd);
+	return -1;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+	return strcmp(((const struct queue_entry *)a)->entry.id, ((const struct queue_entry *)b)->entry.id);
+}
+
+static bool take_entries(struct wire_in *in, struct queue_list *list)
+{
+	while (in->rest.len) {
+		if ((list->count & (list->count - 1)) == 0)
+			list->entries = memory_grow(list->entries, (list->count ? 2 * list->count : 1) * sizeof *list->entries);
+		struct queue_entry *e = &list->entries[list->count];
+
+		if (list->count == LISTED_MAX || !control_entry_get(in, &e->entry))
+			return false;
+		e->recipients = memory_string(e->entry.recipient_list);
+		e->entry.recipient_list.data = e->recipients;
+		list->count++;
+	}
+	return !in->bad;
+}
+
+int queue_ask_list(int fd, const char *filter, struct queue_list *list, struct reason *why)
+{
+	char text[CONTROL_LINE_MAX];
+	struct wire_in in;
+
+	*list = (struct queue_list){ 0 };
+	if (ask(fd, CONTROL_QUEUE_LIST, filter, &in, why) < 0)
+		return -1;
+	while (in.type == CONTROL_QUEUE_ENTRY) {
+		bool good = take_entries(&in, list);
+
+		wire_in_close(&in);
+		if (!good)
+			return fail(why, "an entry of the list is not understood");
+		if (wire_receive(fd, &in) != WIRE_OK)
+			return fail(why, "the queue stopped answering");
+	}
+	int end = take_end(&in, text, why);
+
+	wire_in_close(&in);
+	if (list->count)
+		qsort(list->entries, list->count, sizeof *list->entries, compare_entries);
+	return end;
+}
+
+void queue_list_free(struct queue_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->entries[i].recipients);
+	free(list->entries);
+	*list = (struct queue_list){ 0 };
+}
+
+/* What strangers wrote may not steer the terminal. */
+static void print_clean(FILE *out, struct view v)
+{
+	size_t clean = 0;
+
+	for (size_t i = 0; i < v.len; i++) {
+		if ((unsigned char)v.data[i] >= ' ' && v.data[i] != 0x7f)
+			continue;
+		fwrite(v.data + clean, 1, i - clean, out);
+		fputc('?', out);
+		clean = i + 1;
+	}
+	fwrite(v.data + clean, 1, v.len - clean, out);
+}
+
+static void print_entry(const struct control_entry *e, FILE *out)
+{
+	struct view rest = e->recipient_list, address;
+	time_t arrived = (time_t)e->arrived_s;
+	char stamp[32];
+	struct tm local;
+	uint32_t shown = 0;
+
+	localtime_r(&arrived, &local);
+	strftime(stamp, sizeof stamp, "%a %b %e %H:%M:%S", &local);
+	fprintf(out, "%s%c %8llu %s  ", e->id, e->state == 'a' ? '*' : e->state == 'h' ? '!' : ' ', (unsigned long long)e->bytes,
+	        stamp);
+	print_clean(out, e->sender[0] ? view_of(e->sender) : VIEW("<>"));
+	fputc('\n', out);
+	if (e->reason[0]) {
+		fprintf(out, "%15s(", "");
+		print_clean(out, view_of(e->reason));
+		fprintf(out, ")\n");
+	}
+	while (view_cut(&rest, '\n', &address)) {
+		fprintf(out, "%42s", "");
+		print_clean(out, address);
+		fputc('\n', out);
+		shown++;
+	}
+	if (shown < e->recipients)
+		fprintf(out, "%42sand %u more\n", "", e->recipients - shown);
+	fputc('\n', out);
+}
+
+void queue_list_print(const struct queue_list *list, FILE *out)
+{
+	static char buffer[65536];
+	uint64_t bytes = 0;
+
+	setvbuf(out, buffer, _IOFBF, sizeof buffer); /* a long queue in few writes */
+	if (list->count == 0) {
+		fprintf(out, "Mail queue is empty\n");
+		return;
+	}
+	fprintf(out, "-Queue ID-----  --Size-- ----Arrival Time---- -Sender/Recipient-------\n");
+	for (size_t i = 0; i < list->count; i++) {
+		print_entry(&list->entries[i].entry, out);
+		bytes += list->entries[i].entry.bytes;
+	}
+	fprintf(out, "-- %llu Kbytes in %zu Request%s.\n", (unsigned long long)((bytes + 1023) / 1024), list->count,
+	        list->count == 1 ? "" : "s");
+}
+
+long queue_ask_change(int fd, enum control_type what, const char *filter, struct reason *why)
+{
+	char text[CONTROL_LINE_MAX];
+	struct wire_in in;
+	uint64_t count;
+
+	if (ask(fd, what, filter, &in, why) < 0)
+		return -1;
+	int end = take_end(&in, text, why);
+
+	wire_in_close(&in);
+	if (end < 0)
+		return -1;
+	return view_number(view_of(text), 1 << 30, &count) ? (long)count : 0;
+}
+
+/* The line that says where in the file the message is. */
+static bool take_place(const char *line, uint64_t *offset, uint64_t *bytes)
+{
+	struct view rest = view_of(line), word;
+
+	if (!view_starts(rest, VIEW("message: offset ")))
+		return false;
+	rest = view_skip(rest, strlen("message: offset "));
+	if (!view_cut(&rest, ' ', &word) || !view_number(word, INT64_MAX, offset) || !view_starts(rest, VIEW("bytes ")))
+		return false;
+	return view_number(view_skip(rest, strlen("bytes ")), INT64_MAX, bytes);
+}
+
+int queue_ask_show(int fd, const char *id, FILE *out, int *file, uint64_t *offset, uint64_t *bytes, struct reason *why)
+{
+	char line[CONTROL_LINE_MAX];
+	struct wire_in in;
+
+	*file = -1;
+	*offset = *bytes = 0;
+	if (ask(fd, CONTROL_QUEUE_SHOW, id, &in, why) < 0)
+		return -1;
+	while (in.type == CONTROL_LINE && control_line_get(&in, line)) {
+		if (!take_place(line, offset, bytes)) {
+			print_clean(out, view_of(line));
+			fputc('\n', out);
+		}
+		wire_in_close(&in);
+		if (wire_receive(fd, &in) != WIRE_OK)
+			return fail(why, "the queue stopped answering");
+	}
+	int end = take_end(&in, line, why);
+
+	if (end == 0 && in.fd_count == 1)
+		*file = wire_get_fd(&in);
+	wire_in_close(&in);
+	return end;
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/wire/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/program.h"
+#include "lib/wire/hub.h"
+
+enum { CRASH_PAUSE_MS = 1000 };
+
+/* ---- the worker ---- */
+
+static volatile sig_atomic_t worker_stopping, worker_terminated, worker_busy;
+static volatile int worker_hub = -1, worker_session = -1;
+
+/* Shutting a descriptor down is safe in a handler and has no race with a read about to block. */
+static void on_worker_signal(int number)
+{
+	int kept_errno = errno;
+
+	worker_stopping = 1;
+	worker_terminated = worker_terminated || number == SIGTERM;
+	if (!worker_busy && worker_hub >= 0)
+		shutdown(worker_hub, SHUT_RDWR);
+	if (number == SIGTERM && worker_session >= 0)
+		shutdown(worker_session, SHUT_RD);
+	errno = kept_errno;
+}
+
+void service_session(int fd)
+{
+	worker_session = fd;
+	if (fd >= 0 && worker_terminated)
+		shutdown(fd, SHUT_RD);
+}
+
+bool service_stopping(void)
+{
+	return worker_terminated;
+}
+
+static void worker_signals(const struct service *service)
+{
+	struct sigaction stop = { .sa_handler = on_worker_signal, .sa_flags = SA_RESTART };
+
+	sigaction(SIGTERM, &stop, NULL);
+	if (service->stays_for_hub)
+		signal(SIGHUP, SIG_IGN);
+	else
+		sigaction(SIGHUP, &stop, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+}
+
+static void say_done(int hub)
+{
+	struct wire_out out = { 0 };
+
+	wire_begin(&out, WIRE_DONE);
+	wire_send(hub, &out);
+	wire_out_free(&out);
+}
+
+static void set_receive_timeout(int fd, int timeout_ms)
+{
+	static int set_ms;
+	struct timeval t = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
+
+	if (timeout_ms == set_ms)
+		return;
+	set_ms = timeout_ms;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+}
+
+/* The next job; with a pause hook, idleness is first told to it. false: the worker's life is over. */
+static bool next_job(const struct service *service, bool spare, bool fresh, struct wire_in *in)
+{
+	int idle_ms = spare ? service->idle_ms : 0;
+	enum wire_result r;
+
+	if (service->pause == NULL || fresh) /* set once by worker_asks */
+		return wire_receive(worker_hub, in) == WIRE_OK;
+	set_receive_timeout(worker_hub, service->pause_ms);
+	r = wire_receive(worker_hub, in);
+	if (r == WIRE_AGAIN) {
+		service->pause();
+		set_receive_timeout(worker_hub, idle_ms);
+		r = wire_receive(worker_hub, in);
+	}
+	return r == WIRE_OK;
+}
+
+/* The life of a worker that asks: one job after another. */
+static void worker_asks(const struct service *service, bool spare)
+{
+	if (spare && service->idle_ms)
+		set_receive_timeout(worker_hub, service->idle_ms);
+	for (unsigned served = 0; !worker_stopping;) {
+		struct wire_in in;
+
+		if (!next_job(service, spare, served == 0, &in))
+			break;
+		worker_busy = 1;
+		/* A signal before worker_busy has shut the line: the hub knows and gives the job to another. */
+		if (worker_stopping)
+			break;
+		service->work(&in, worker_hub);
+		wire_in_close(&in);
+		service_session(-1);
+		served++;
+		if (service->reuse && served >= service->reuse)
+			break;
+		if (!service->answers)
+			say_done(worker_hub);
+		worker_busy = 0;
+	}
+	if (service->pause)
+		service->pause();
+}
+
+/* ---- the parent ---- */
+
+enum { WIRES_MAX = 32 };
+
+struct parent;
+
+struct parent_wire {
+	struct parent *parent;
+	struct watch watch;
+	unsigned workers;
+};
+
+struct place {
+	pid_t pid; /* 0: free */
+	struct parent_wire *wire;
+};
+
+struct parent {
+	const struct service *service;
+	struct loop *loop;
+	struct parent_wire wires[WIRES_MAX];
+	unsigned wire_count;
+	struct timer pause, quit;
+	struct place *places; /* workers_max of them */
+	unsigned count;
+	bool stopping;
+};
+
+/* What is the parent's alone; "master" may be one of the wires. */
+static void leave_wires(struct parent *p)
+{
+	int master = program_fd("master");
+
+	for (unsigned i = 0; i < p->wire_count; i++) {
+		close(p->wires[i].watch.fd);
+		if (p->wires[i].watch.fd == master)
+			master = -1;
+	}
+	if (master >= 0)
+		close(master);
+}
+
+/* Without the exit handlers, which would copy the data pages of every library for nothing: a worker's output is
+ * written.  A sanitizer looks for leaks in one. */
+static _Noreturn void worker_end(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+	exit(EXIT_DONE);
+#else
+	_exit(EXIT_DONE);
+#endif
+}
+
+static void worker_main(struct parent *p, struct wire_in *job, bool spare)
+{
+	const struct service *service = p->service;
+
+	worker_busy = job != NULL;
+	loop_free(&p->loop);
+	leave_wires(p);
+	if (service->begin)
+		service->begin();
+	if (job != NULL) {
+		service->work(job, -1);
+		wire_in_close(job);
+	} else {
+		worker_asks(service, spare);
+	}
+	worker_end();
+}
+
+static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_in *job)
+{
+	unsigned place = 0;
+
+	if (p->stopping || p->count >= p->service->workers_max)
+		return;
+	while (p->places[place].pid)
+		place++;
+	/* Before the fork, so that a signal to the newborn finds the line that it shuts. */
+	worker_hub = job == NULL ? wire_dial_now(wire->watch.fd, p->service->protocol) : -1;
+	pid_t pid = job == NULL && worker_hub < 0 ? -1 : loop_fork();
+
+	if (pid == 0) {
+		worker_signals(p->service);
+		worker_main(p, job, wire->workers >= p->service->workers_min);
+	}
+	if (pid < 0)
+		log_warn("event=fork-failed reason=\"%m\"");
+	if (worker_hub >= 0)
+		close(worker_hub);
+	worker_hub = -1;
+	if (pid < 0) {
+		loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);
+		return;
+	}
+	p->places[place] = (struct place){ pid, wire };
+	p->count++;
+	wire->workers++;
+	loop_timer_clear(p->loop, &p->quit);
+	if (p->service->forks && p->count >= p->service->workers_max)
+		loop_change(p->loop, &wire->watch, 0);
+}
+
+static void keep_minimum(struct parent *p)
+{
+	for (unsigned i = 0; i < p->wire_count && !p->service->forks; i++)
+		while (!p->stopping && p->wires[i].workers < p->service->workers_min &&
+		       p->count < p->service->workers_max && p->pause.place == 0)
+			fork_worker(p, &p->wires[i], NULL);
+}
+
+static void pause_over(struct timer *t)
+{
+	keep_minimum(loop_owner(t, struct parent, pause));
+}
+
+static void quit_due(struct timer *t)
+{
+	loop_stop(loop_owner(t, struct parent, quit)->loop);
+}
+
+static void arm_quit(struct parent *p)
+{
+	if (p->service->quit_when_idle_ms && p->count == 0)
+		loop_timer_set(p->loop, &p->quit, loop_now_ms(p->loop) + p->service->quit_when_idle_ms);
+}
+
+static void wire_ready(struct watch *w, unsigned events)
+{
+	struct parent_wire *wire = loop_owner(w, struct parent_wire, watch);
+	struct parent *p = wire->parent;
+	struct wire_in in;
+	enum wire_result r = wire_receive_now(w->fd, &in);
+
+	(void)events;
+	if (r == WIRE_CLOSED)
+		loop_stop(p->loop); /* the hub has let go of an owner service, or master is gone */
+	if (r != WIRE_OK)
+		return;
+	if (p->service->forks) {
+		fork_worker(p, wire, &in);
+	} else if (in.type == WIRE_GROW) {
+		uint32_t n = wire_get_u32(&in);
+
+		while (wire_end(&in) && n-- && p->count < p->service->workers_max)
+			fork_worker(p, wire, NULL);
+	} else if (in.type == WIRE_ANNOUNCE && p->service->announce) {
+		p->service->announce(w->fd);
+	}
+	wire_in_close(&in);
+}
+
+static void worker_gone(struct parent *p, pid_t pid, int status)
+{
+	for (unsigned i = 0; i < p->service->workers_max; i++)
+		if (p->places[i].pid == pid) {
+			p->places[i].wire->workers--;
+			p->places[i].pid = 0;
+			p->count--;
+		}
+	if (p->stopping)
+		return;
+	if (WIFSIGNALED(status))
+		log_warn("event=worker-died pid=%ld signal=%d", (long)pid, WTERMSIG(status));
+	/* A worker that fails at its start must not be forked in a busy loop. */
+	if (WIFSIGNALED(status) || WEXITSTATUS(status) != 0)
+		loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);
+}
+
+static void reap(int number, void *context)
+{
+	struct parent *p = context;
+	int status;
+	pid_t pid;
+
+	(void)number;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		worker_gone(p, pid, status);
+	for (unsigned i = 0; i < p->wire_count && p->service->forks && !p->stopping; i++)
+		loop_change(p->loop, &p->wires[i].watch, LOOP_READ);
+	keep_minimum(p);
+	arm_quit(p);
+	if (p->stopping && p->count == 0)
+		loop_stop(p->loop);
+}
+
+static void stop(int number, void *context)
+{
+	struct parent *p = context;
+
+	p->stopping = true;
+	for (unsigned i = 0; i < p->wire_count; i++)
+		loop_unwatch(p->loop, &p->wires[i].watch);
+	for (unsigned i = 0; i < p->service->workers_max; i++)
+		if (p->places[i].pid)
+			kill(p->places[i].pid, number);
+	if (p->count == 0)
+		loop_stop(p->loop);
+}
+
+static void open_wires(struct parent *p)
+{
+	int fd;
+
+	while (p->wire_count < WIRES_MAX && (fd = program_fd_at(p->service->wire, p->wire_count, NULL)) >= 0) {
+		struct parent_wire *wire = &p->wires[p->wire_count++];
+
+		wire->parent = p;
+		wire->watch.fd = fd;
+		wire->watch.ready = wire_ready;
+		loop_watch(p->loop, &wire->watch, LOOP_READ);
+		if (p->service->announce)
+			p->service->announce(fd);
+	}
+	if (p->wire_count == 0)
+		program_need_fd(p->service->wire);
+}
+
+void service_run(const struct service *service)
+{
+	struct parent p = { .service = service, .loop = loop_new() };
+
+	p.places = memory_get(service->workers_max * sizeof *p.places);
+	p.pause.due = pause_over;
+	p.quit.due = quit_due;
+	loop_signal(p.loop, SIGCHLD, reap, &p);
+	loop_signal(p.loop, SIGTERM, stop, &p);
+	loop_signal(p.loop, SIGHUP, stop, &p);
+	open_wires(&p);
+	keep_minimum(&p);
+	arm_quit(&p);
+	program_ready();
+	loop_run(p.loop);
+	exit(EXIT_DONE);
+}

@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * authd: checks passwords, and hands mailbox sessions over.
+ *
+ * Runs as its own user in an empty root, sees no network and opens no file: passwords.cdb (hash, owner, home,
+ * rights of every account) is opened before the jail.  smtpd, pop3-login and imap-login bring it SASL messages over
+ * their wires ("auth"); none of them names a user, and each may only speak for its own services.  An event loop
+ * runs the mechanisms and waits with what failed; the hashes are computed by a few worker processes
+ * (authd-check.c), and a password that was right is remembered under a keyed digest (authd-cache.c).
+ *
+ * On success smtpd learns the account.  A POP3 or IMAP client's descriptor goes from here to master, with the
+ * owner's uid and home, for pop3d or imapd: this word of authd's is the only one on which master starts a program
+ * under a mailbox owner's uid, never uid 0.
+ *
+ * Trusts: the compiled map; master.  Does not trust the session programs: their messages are bounded and checked.
+ * Somebody who owns authd can read the hashes and the passwords that pass through, and open any mailbox; he
+ * reaches no network and no file.  Owning a worker gains the passwords that pass through it, without their names.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/base/program.h"
+#include "lib/conf/passwords.h"
+#include "lib/conf/settings.h"
+#include "lib/wire/auth.h"
+#include "lib/wire/owner.h"
+#include "lib/wire/hub.h"
+#include "master/authd/cache.h"
+#include "master/authd/checker.h"
+#include "master/authd/delay.h"
+#include "master/authd/mechanism.h"
+
+enum { LINES_MAX = 20000, SAMPLES_MAX = 16, SAMPLE_SCAN_MAX = 1000 };
+
+/* What an unknown user's password is checked against when the map has nothing to show: nobody knows its password. */
+#define LAST_RESORT_HASH                                                                                       \
+	"$argon2id$v=19$m=65536,t=2,p=1$dGhlcmUgaXMgbm9ib2R5IQ$y0XYNvSXKAOKVVBVhO1ASwPlHHBCFKcSTeDVmzD0VoY"
+
+struct exchange {
+	struct line *line;
+	struct auth_begin begin; /* its views are NULL but for session.pending, which is in `pending` */
+	struct text pending;
+	struct sasl *sasl; /* sodium memory */
+	enum auth_mechanism mechanism;
+	bool cached;
+	int64_t began_ms;
+	char address[AUTH_ADDRESS_MAX]; /* the account that is asked for */
+	struct password record;         /* points into the map */
+	bool known;
+	struct check check;
+	struct timer delay;
+	enum auth_verdict verdict; /* of an answer that waits */
+};
+
+struct line {
+	struct wire_line wire;
+	struct exchange *exchange; /* NULL: none under way */
+};
+
+static struct {
+	struct settings settings;
+	struct map map;
+	struct loop *loop;
+	struct cache *cache;
+	struct delay *delay;
+	struct checker *checker;
+	int master_fd;
+	bool retiring;
+	struct view samples[SAMPLES_MAX];
+	unsigned sample_count;
+} authd;
+
+/* Which services a wire may speak for. */
+static struct door {
+	const char *descriptor;
+	unsigned services; /* bits of enum connection_service */
+	struct wire_server server;
+} doors[] = {
+	{ .descriptor = "smtpd.auth", .services = 1 << CONNECTION_SMTP | 1 << CONNECTION_SUBMISSION },
+	{ .descriptor = "pop3-login.auth", .services = 1 << CONNECTION_POP3 },
+	{ .descriptor = "imap-login.auth", .services = 1 << CONNECTION_IMAP },
+};
+
+enum { DOORS = sizeof doors / sizeof doors[0] };
+
+/* ---- exchanges ---- */
+
+/* Sodium memory that a worker, forked while others wait, finds wiped. */
+static struct sasl *sasl_new(void)
+{
+	struct sasl *s = sodium_malloc(sizeof *s);
+	uintptr_t page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t first = (uintptr_t)s & ~(page_bytes - 1);
+
+	if (s != NULL)
+		madvise((void *)first, (uintptr_t)s + sizeof *s - first, MADV_WIPEONFORK);
+	return s;
+}
+
+static void forget_password(struct exchange *x)
+{
+	if (x->sasl)
+		sodium_free(x->sasl);
+	x->sasl = NULL;
+}
+
+static void close_client(struct exchange *x)
+{
+	if (x->begin.session.fd >= 0)
+		close(x->begin.session.fd);
+	if (x->begin.session.token >= 0)
+		close(x->begin.session.token);
+	x->begin.session.fd = x->begin.session.token = -1;
+}
+
+static void exchange_end(struct exchange **exchange)
+{
+	struct exchange *x = *exchange;
+
+	if (x == NULL)
+		return;
+	checker_cancel(authd.checker, &x->check);
+	loop_timer_clear(authd.loop, &x->delay);
+	forget_password(x);
+	close_client(x);
+	text_free(&x->pending);
+	free(x);
+	*exchange = NULL;
+}
+
+static void log_result(const struct exchange *x, enum auth_verdict verdict)
+{
+	char client[NET_ADDRESS_TEXT_MAX];
+
+	log_info("event=auth service=%s user=<%s> client=%s mechanism=%s tls=%d result=%s cached=%d duration_ms=%lld",
+	         connection_service_name(x->begin.service), log_quote(view_of(x->address)),
+	         net_address_text(&x->begin.client, client), auth_mechanism_name(x->mechanism), x->begin.tls,
+	         auth_verdict_name(verdict), x->cached, (long long)(loop_now_ms(authd.loop) - x->began_ms));
+}
+
+/* The last message of an exchange. */
+static void answer(struct line *line, enum auth_verdict verdict, bool handed_over)
+{
+	struct auth_result r = { .verdict = verdict, .handed_over = handed_over };
+	struct wire_out out = { 0 };
+
+	if (verdict == AUTH_OK && line->exchange && !handed_over)
+		string_copy(r.address, sizeof r.address, view_of(line->exchange->address));
+	exchange_end(&line->exchange);
+	auth_result_put(&out, &r);
+	wire_line_send(&line->wire, &out);
+	wire_out_free(&out);
+	if (authd.retiring)
+		wire_line_drop(&line->wire, NULL);
+}
+
+static void answer_due(struct timer *t)
+{
+	struct exchange *x = loop_owner(t, struct exchange, delay);
+
+	answer(x->line, x->verdict, false);
+}
+
+/* Says no after a while.  The client's descriptors and the password are not needed for that.  An account that may
+ * not do this is no guess at a password, but neither shall its client try again and again at full speed. */
+static void refuse_later(struct exchange *x, enum auth_verdict verdict)
+{
+	int64_t now = loop_now_ms(authd.loop), wait_ms = authd.settings.auth_failure_delay_ms;
+
+	if (verdict == AUTH_DENIED)
+		wait_ms = delay_failed(authd.delay, &x->begin.client, view_of(x->address), now);
+	log_result(x, verdict);
+	forget_password(x);
+	close_client(x);
+	x->verdict = verdict;
+	loop_timer_set(authd.loop, &x->delay, now + wait_ms);
+}
+
+static void refuse(struct exchange *x, enum auth_verdict verdict)
+{
+	log_result(x, verdict);
+	answer(x->line, verdict, false);
+}
+
+/* ---- success ---- */
+
+static unsigned right_for(enum connection_service service)
+{
+	switch (service) {
+	case CONNECTION_POP3:
+		return USER_RIGHT_POP3;
+	case CONNECTION_IMAP:
+		return USER_RIGHT_IMAP;
+	default:
+		return USER_RIGHT_SMTP;
+	}
+}
+
+static bool session_of(struct exchange *x, struct owner_session *s)
+{
+	*s = (struct owner_session){
+		.fd = x->begin.session.fd,
+		.token = x->begin.session.token,
+		.pending = text_view(&x->pending),
+		.id = x->begin.session.id,
+		.client = x->begin.client,
+		.tls = x->begin.session.tls,
+		.quota_bytes = x->record.user.quota_bytes,
+	};
+	return string_copy(s->address, sizeof s->address, view_of(x->address)) &&
+	       string_copy(s->tag, sizeof s->tag, view_of(x->begin.session.tag)) &&
+	       string_copy(s->home, sizeof s->home, x->record.user.home) && s->home[0] == '/';
+}
+
+/* The client goes to master, for the program that may open this mailbox. */
+static bool hand_over(struct exchange *x)
+{
+	struct owner_session session;
+	struct wire_out inner = { 0 }, out = { 0 };
+	struct owner_work work = { .program = x->begin.service == CONNECTION_POP3 ? OWNER_POP3D : OWNER_IMAPD,
+		                   .uid = x->record.user.uid,
+		                   .gid = x->record.user.gid };
+
+	if (work.uid == 0 || work.gid == 0 || !session_of(x, &session)) {
+		log_warn("event=handover-refused user=<%s> reason=\"the map gives root's uid, or no absolute home\"",
+		         log_quote(view_of(x->address)));
+		return false;
+	}
+	owner_session_put(&inner, &session);
+	work.rest = view_skip(text_view(&inner.bytes), 1);
+	work.fd_count = inner.fd_count;
+	memcpy(work.fds, inner.fds, sizeof work.fds);
+	owner_work_put(&out, &work);
+	enum wire_result r = wire_send(authd.master_fd, &out);
+
+	wire_out_free(&inner);
+	wire_out_free(&out);
+	if (r != WIRE_OK)
+		log_warn("event=handover-failed reason=\"master does not take it: %m\"");
+	return r == WIRE_OK;
+}
+
+/* The password is right; is the account? */
+static void accept_user(struct exchange *x)
+{
+	const struct user *user = &x->record.user;
+	bool mailbox = x->begin.session.fd >= 0;
+
+	if (user->state != USER_ACTIVE || !(user->rights & right_for(x->begin.service))) {
+		refuse_later(x, AUTH_FORBIDDEN);
+	} else if (mailbox && !hand_over(x)) {
+		refuse(x, AUTH_TEMPORARY);
+	} else {
+		log_result(x, AUTH_OK);
+		answer(x->line, AUTH_OK, mailbox);
+	}
+}
+
+/* ---- the check ---- */
+
+static struct view password_of(const struct exchange *x)
+{
+	return (struct view){ x->sasl->password, x->sasl->password_len };
+}
+
+static void checked(struct check *check, enum hash_result result)
+{
+	struct exchange *x = loop_owner(check, struct exchange, check);
+
+	if (!x->known || result == HASH_DIFFERS) {
+		refuse_later(x, AUTH_DENIED);
+	} else if (result == HASH_MATCHES) {
+		cache_add(authd.cache, view_of(x->address), x->record.hash, password_of(x), loop_now_ms(authd.loop));
+		accept_user(x);
+	} else {
+		log_warn("event=hash-unusable user=<%s> reason=\"unknown, damaged, or over the limits of time and memory\"",
+		         log_quote(view_of(x->address)));
+		refuse(x, AUTH_TEMPORARY);
+	}
+}
+
+/* An unknown user costs what a known one would: the same name always meets the same of some real hashes. */
+static struct view hash_for_nobody(const char *address)
+{
+	static unsigned char key[crypto_shorthash_KEYBYTES];
+	static bool keyed;
+	uint64_t number;
+
+	if (authd.sample_count == 0)
+		return VIEW(LAST_RESORT_HASH);
+	if (!keyed)
+		crypto_shorthash_keygen(key);
+	keyed = true;
+	crypto_shorthash((unsigned char *)&number, (const unsigned char *)address, strlen(address), key);
+	return authd.samples[number % authd.sample_count];
+}
+
+/* Lower case, and with a domain: the account's one name. */
+static bool normal_address(const char *user, char *address, size_t size)
+{
+	struct text t;
+
+	text_init(&t, size - 1);
+	text_add_string(&t, user);
+	if (strchr(user, '@') == NULL)
+		text_format(&t, "@%s", authd.settings.mail_domain);
+	for (size_t i = 0; i < t.len; i++)
+		t.data[i] = byte_lower(t.data[i]);
+	bool good = !t.full && string_copy(address, size, text_view(&t));
+
+	text_free(&t);
+	return good;
+}
+
+static void check_password(struct exchange *x)
+{
+	if (!normal_address(x->sasl->user, x->address, sizeof x->address)) {
+		refuse_later(x, AUTH_DENIED);
+		return;
+	}
+	enum map_result found = passwords_get(&authd.map, view_of(x->address), &x->record);
+
+	if (found == MAP_DAMAGED) {
+		log_warn("event=map-damaged map=passwords user=<%s>", log_quote(view_of(x->address)));
+		refuse(x, AUTH_TEMPORARY);
+		return;
+	}
+	x->known = found == MAP_FOUND;
+	if (x->known &&
+	    cache_has(authd.cache, view_of(x->address), x->record.hash, password_of(x), loop_now_ms(authd.loop))) {
+		x->cached = true;
+		accept_user(x);
+		return;
+	}
+	if (!delay_lets_guess(authd.delay, &x->begin.client, loop_now_ms(authd.loop))) {
+		refuse_later(x, AUTH_TEMPORARY);
+		return;
+	}
+	x->check.stored = x->known ? x->record.hash : hash_for_nobody(x->address);
+	x->check.password = password_of(x);
+	x->check.done = checked;
+	if (!checker_submit(authd.checker, &x->check)) {
+		log_warn("event=auth-busy reason=\"too many passwords wait to be checked\"");
+		refuse(x, AUTH_TEMPORARY);
+	}
+}
+
+static void send_challenge(struct line *line, struct view challenge)
+{
+	struct wire_out out = { 0 };
+
+	wire_begin(&out, AUTH_CHALLENGE);
+	wire_put_view(&out, challenge);
+	wire_line_send(&line->wire, &out);
+	wire_out_free(&out);
+}
+
+static void step(struct exchange *x, bool has_input, struct view input)
+{
+	struct view challenge = { "", 0 };
+
+	switch (sasl_step(x->sasl, has_input, input, &challenge)) {
+	case SASL_CHALLENGE:
+		send_challenge(x->line, challenge);
+		break;
+	case SASL_CHECK:
+		check_password(x);
+		break;
+	case SASL_DENIED:
+		normal_address(x->sasl->user, x->address, sizeof x->address);
+		refuse_later(x, AUTH_DENIED);
+		break;
+	case SASL_MALFORMED:
+		refuse(x, AUTH_MALFORMED);
+		break;
+	}
+}
+
+/* ---- what session programs say ---- */
+
+static bool is_allowed(const struct door *door, const struct auth_begin *b)
+{
+	return door->services & 1u << b->service &&
+	       (b->tls || authd.settings.auth_without_tls || !auth_mechanism_clear_text(auth_mechanism_find(view_of(b->mechanism))));
+}
+
+static void begin(struct line *line, struct wire_in *in)
+{
+	const struct door *door = line->wire.server->context;
+	struct exchange *x = memory_get(sizeof *x);
+
+	text_init(&x->pending, AUTH_PENDING_MAX);
+	x->began_ms = loop_now_ms(authd.loop);
+	x->line = line;
+	x->delay.due = answer_due;
+	line->exchange = x;
+	if (!auth_begin_get(in, &x->begin)) {
+		wire_line_drop(&line->wire, "a message that is not of this protocol");
+		return;
+	}
+	struct view initial = x->begin.initial;
+
+	text_add(&x->pending, x->begin.session.pending);
+	x->begin.initial = x->begin.session.pending = (struct view){ "", 0 };
+	x->mechanism = auth_mechanism_find(view_of(x->begin.mechanism));
+	if (x->mechanism == AUTH_MECHANISM_COUNT) {
+		answer(line, AUTH_MALFORMED, false);
+		return;
+	}
+	if (!is_allowed(door, &x->begin)) {
+		log_warn("event=auth-not-allowed wire=%s service=%s tls=%d", door->descriptor,
+		         connection_service_name(x->begin.service), x->begin.tls);
+		answer(line, AUTH_MALFORMED, false);
+		return;
+	}
+	x->sasl = sasl_new();
+	if (x->sasl == NULL) {
+		answer(line, AUTH_TEMPORARY, false);
+		return;
+	}
+	sasl_start(x->sasl, x->mechanism);
+	step(x, x->begin.has_initial, initial);
+}
+
+static void message(struct wire_line *wire, struct wire_in *in)
+{
+	struct line *line = loop_owner(wire, struct line, wire);
+	struct exchange *x = line->exchange;
+	/* An answer is in order only while the mechanism waits for one. */
+	bool asked = x != NULL && x->sasl != NULL && !x->check.waiting && x->check.worker == NULL;
+
+	if (in->type == AUTH_BEGIN && x == NULL) {
+		begin(line, in);
+	} else if (in->type == AUTH_ANSWER && asked) {
+		struct view said = wire_get_view(in, AUTH_MESSAGE_MAX);
+
+		if (wire_end(in))
+			step(x, true, said);
+		else
+			wire_line_drop(wire, "a message that is not of this protocol");
+	} else if (in->type == AUTH_CANCEL && x != NULL && wire_end(in)) {
+		exchange_end(&line->exchange);
+	} else {
+		wire_line_drop(wire, "a message out of turn");
+	}
+	wire_receive_wipe();
+}
+
+static void closed(struct wire_line *wire)
+{
+	exchange_end(&loop_owner(wire, struct line, wire)->exchange);
+}
+
+/* ---- the life of the program ---- */
+
+static unsigned lines_left(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < DOORS; i++)
+		for (struct wire_line *l = doors[i].server.lines; l != NULL; l = l->next)
+			n += !l->dropped;
+	return n;
+}
+
+static void end_when_idle(struct timer *t)
+{
+	if (lines_left() == 0)
+		loop_stop(authd.loop);
+	else
+		loop_timer_set(authd.loop, t, loop_now_ms(authd.loop) + 100);
+}
+
+/* A successor serves the wires: idle lines are closed, busy ones after their answer. */
+static void retire(int number, void *context)
+{
+	static struct timer check = { .due = end_when_idle };
+
+	(void)number;
+	(void)context;
+	authd.retiring = true;
+	for (unsigned i = 0; i < DOORS; i++) {
+		wire_server_retire(&doors[i].server);
+		for (struct wire_line *l = doors[i].server.lines; l != NULL; l = l->next)
+			if (loop_owner(l, struct line, wire)->exchange == NULL)
+				wire_line_drop(l, NULL);
+	}
+	end_when_idle(&check);
+}
+
+static void stop(int number, void *context)
+{
+	(void)number;
+	(void)context;
+	loop_stop(authd.loop);
+}
+
+/* A worker needs no map of accounts and no record of who came in. */
+static void forget(void)
+{
+	cache_free(&authd.cache);
+	delay_free(&authd.delay);
+	map_close(&authd.map);
+}
+
+static void take_samples(void)
+{
+	struct view key, value;
+	struct password record;
+
+	for (unsigned i = 0; i < SAMPLE_SCAN_MAX && authd.sample_count < SAMPLES_MAX; i++) {
+		if (map_next(&authd.map, &key, &value) != MAP_FOUND)
+			return;
+		if (password_decode(value, &record) && hash_usable(record.hash))
+			authd.samples[authd.sample_count++] = record.hash;
+	}
+}
+
+static void open_files(void)
+{
+	struct reason why;
+
+	settings_inherit(&authd.settings);
+	if (map_open(&authd.map, program_generation_file("passwords.cdb"), &why) < 0)
+		log_fatal("%s", why.text);
+	take_samples();
+}
+
+static unsigned worker_count(void)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (authd.settings.auth_workers > 0)
+		return (unsigned)authd.settings.auth_workers;
+	return processors < 1 ? 1 : processors > 64 ? 64 : (unsigned)processors;
+}
+
+static void open_doors(void)
+{
+	for (unsigned i = 0; i < DOORS; i++) {
+		struct wire_server *s = &doors[i].server;
+		int fd = program_fd(doors[i].descriptor);
+
+		if (fd < 0)
+			continue; /* a house without this service */
+		*s = (struct wire_server){ .loop = authd.loop,
+			                   .protocol = "auth",
+			                   .line_size = sizeof(struct line),
+			                   .lines_max = LINES_MAX,
+			                   .context = &doors[i],
+			                   .message = message,
+			                   .closed = closed };
+		wire_server_start(s, fd);
+	}
+}
+
+int main(void)
+{
+	static const struct sandbox_profile profile = { .promises = SANDBOX_FORK };
+
+	program_start("authd");
+	open_files();
+	if (sodium_init() < 0)
+		log_fatal("libsodium does not start");
+	unsigned workers = worker_count();
+
+	program_confine(&profile);
+	authd.loop = loop_new();
+	authd.master_fd = program_need_fd("master");
+	fcntl(authd.master_fd, F_SETFL, O_NONBLOCK);
+	authd.checker = checker_start(authd.loop, workers, forget);
+	authd.cache = cache_new(CACHE_ENTRIES, authd.settings.auth_cache_lifetime_ms);
+	authd.delay = delay_new(DELAY_ENTRIES, authd.settings.auth_failure_delay_ms);
+	loop_signal(authd.loop, SIGTERM, stop, NULL);
+	loop_signal(authd.loop, SIGHUP, retire, NULL);
+	open_doors();
+	program_ready();
+	loop_run(authd.loop);
+	cache_free(&authd.cache);
+	return EXIT_DONE;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/authd/delay.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+enum { NEIGHBOURS = 4, IPV6_NETWORK_BYTES = 8, FAILURES_MAX = 64 };
+
+struct entry {
+	uint64_t tag;
+	int64_t last_ms, next_ms; /* the last failure; of a network: no guess is looked at before next_ms */
+	unsigned failures;        /* 0: free */
+};
+
+struct delay {
+	unsigned char key[crypto_shorthash_KEYBYTES]; /* so that nobody can choose who shares a set with whom */
+	int64_t base_ms;
+	size_t sets;
+	struct entry *entries;
+};
+
+struct delay *delay_new(unsigned entries, int64_t base_ms)
+{
+	struct delay *d = memory_get(sizeof *d);
+
+	crypto_shorthash_keygen(d->key);
+	d->base_ms = base_ms;
+	d->sets = entries / NEIGHBOURS;
+	d->entries = memory_get(d->sets * NEIGHBOURS * sizeof *d->entries);
+	return d;
+}
+
+void delay_free(struct delay **d)
+{
+	if (*d == NULL)
+		return;
+	free((*d)->entries);
+	free(*d);
+	*d = NULL;
+}
+
+static void forget_with_time(struct entry *e, int64_t now_ms)
+{
+	while (e->failures && now_ms - e->last_ms >= DELAY_HALF_LIFE_MS) {
+		e->failures /= 2;
+		e->last_ms += DELAY_HALF_LIFE_MS;
+	}
+}
+
+static uint64_t tag_of(const struct delay *d, struct view key)
+{
+	uint64_t tag;
+
+	crypto_shorthash((unsigned char *)&tag, (const unsigned char *)key.data, key.len, d->key);
+	return tag;
+}
+
+/* Counts one failure of this key; how many it has now. */
+static unsigned count(struct delay *d, struct view key, int64_t now_ms)
+{
+	uint64_t tag = tag_of(d, key);
+	struct entry *set = d->entries + tag % d->sets * NEIGHBOURS, *place = set;
+
+	for (size_t i = 0; i < NEIGHBOURS; i++) {
+		forget_with_time(&set[i], now_ms);
+		if (set[i].failures && set[i].tag == tag) {
+			place = &set[i];
+			break;
+		}
+		if (set[i].failures == 0 || (place->failures && set[i].last_ms < place->last_ms))
+			place = &set[i];
+	}
+	if (place->tag != tag)
+		*place = (struct entry){ .tag = tag };
+	place->last_ms = now_ms;
+	if (place->failures < FAILURES_MAX)
+		place->failures++;
+	return place->failures;
+}
+
+enum { NETWORK_KEY_BYTES = 1 + IPV6_NETWORK_BYTES };
+
+/* {NULL, 0} for a client without an address. */
+static struct view network_key(const struct net_address *client, char key[NETWORK_KEY_BYTES])
+{
+	size_t bytes = client->family == 4 ? 4 : client->family == 6 ? IPV6_NETWORK_BYTES : 0;
+
+	key[0] = (char)client->family;
+	for (size_t i = 0; i < bytes; i++)
+		key[1 + i] = (char)client->bytes[i];
+	return (struct view){ key, bytes ? 1 + bytes : 0 };
+}
+
+static int64_t wait_of(const struct delay *d, unsigned failures)
+{
+	int64_t wait_ms = d->base_ms;
+
+	while (--failures && wait_ms < DELAY_MAX_MS)
+		wait_ms *= 2;
+	return wait_ms < DELAY_MAX_MS ? wait_ms : DELAY_MAX_MS;
+}
+
+int64_t delay_failed(struct delay *d, const struct net_address *client, struct view account, int64_t now_ms)
+{
+	char key[NETWORK_KEY_BYTES];
+	struct view network = network_key(client, key);
+	unsigned of_network = network.len ? count(d, network, now_ms) : 1;
+	/* An address has a "@" and no byte below a space: it cannot be taken for a network's key. */
+	unsigned of_account = account.len ? count(d, account, now_ms) : 1;
+
+	return wait_of(d, of_network > of_account ? of_network : of_account);
+}
+
+bool delay_lets_guess(struct delay *d, const struct net_address *client, int64_t now_ms)
+{
+	char key[NETWORK_KEY_BYTES];
+	struct view network = network_key(client, key);
+	uint64_t tag = tag_of(d, network);
+	struct entry *set = d->entries + tag % d->sets * NEIGHBOURS;
+
+	for (size_t i = 0; network.len && i < NEIGHBOURS; i++) {
+		if (set[i].tag != tag)
+			continue;
+		forget_with_time(&set[i], now_ms);
+		if (set[i].failures <= DELAY_FREE_FAILURES)
+			continue;
+		if (now_ms < set[i].next_ms)
+			return false;
+		set[i].next_ms = now_ms + wait_of(d, set[i].failures) / DELAY_GUESSES;
+	}
+	return true;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+
+void descriptors_add(struct descriptors *d, const char *name, int fd)
+{
+	if (d->count == PROGRAM_FDS_MAX || !string_copy(d->rows[d->count].name, PROGRAM_NAME_MAX, view_of(name)))
+		log_panic("no room for descriptor %s", name);
+	d->rows[d->count++].fd = fd;
+}
+
+void descriptors_drop(struct descriptors *d, const char *prefix)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < d->count; i++)
+		if (!view_starts(view_of(d->rows[i].name), view_of(prefix)))
+			d->rows[kept++] = d->rows[i];
+	d->count = kept;
+}
+
+static void set_environment(const struct instance *i, bool privileged)
+{
+	struct text list;
+	char number[32];
+
+	text_init(&list, PROGRAM_FDS_MAX * (PROGRAM_NAME_MAX + 8));
+	for (unsigned n = 0; n < i->descriptors.count; n++) {
+		text_format(&list, "%s%s=%d", n ? "," : "", i->descriptors.rows[n].name, i->descriptors.rows[n].fd);
+		fcntl(i->descriptors.rows[n].fd, F_SETFD, 0);
+	}
+	setenv("POSTHOUSE_FDS", list.data, 1);
+	if (!privileged)
+		return;
+	snprintf(number, sizeof number, "%lu", (unsigned long)i->uid);
+	setenv("POSTHOUSE_UID", number, 1);
+	snprintf(number, sizeof number, "%lu", (unsigned long)i->gid);
+	setenv("POSTHOUSE_GID", number, 1);
+	if (i->root)
+		setenv("POSTHOUSE_ROOT", i->root, 1);
+}
+
+/* In the child: nothing here may return to master's code. */
+static void become_program(const struct instance *i, const struct launch *launch)
+{
+	char path[4096];
+
+	dup2(launch->null_fd, STDIN_FILENO);
+	dup2(launch->null_fd, STDOUT_FILENO);
+	set_environment(i, launch->privileged);
+	int n = snprintf(path, sizeof path, "%s/%s", launch->directory, i->row->name);
+
+	if (n > 0 && (size_t)n < sizeof path)
+		execl(path, i->row->name, (char *)NULL);
+	log_fatal("starting %s: %m", path);
+}
+
+bool instance_start(struct instance *i, const struct launch *launch)
+{
+	bool as_root = launch->privileged && i->uid == 0;
+	pid_t pid = as_root ? -1 : loop_fork();
+
+	if (pid < 0) {
+		log_warn("event=start-failed program=%s reason=\"%s\"", i->row->name, as_root ? "it would run as root" : strerror(errno));
+		return false;
+	}
+	if (pid == 0)
+		become_program(i, launch);
+	i->pid = pid;
+	i->ready = false;
+	i->started_ms = clock_ms();
+	i->starts++;
+	return true;
+}
+
+void instance_log_end(const struct instance *i, int status)
+{
+	log_warn("event=died program=%s uid=%ld %s=%d", i->row->name, (long)i->uid, WIFSIGNALED(status) ? "signal" : "exit",
+	         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+void instance_start_later(struct instance *i, struct loop *loop)
+{
+	int64_t now_ms = loop_now_ms(loop), delay_ms = RESTART_FIRST_MS;
+
+	if (now_ms - i->started_ms >= STEADY_MS) {
+		i->failures = 0;
+		delay_ms = 0;
+	}
+	for (unsigned n = 0; n < i->failures && delay_ms < RESTART_MAX_MS; n++)
+		delay_ms *= 2;
+	i->failures += delay_ms > 0;
+	loop_timer_set(loop, &i->restart, now_ms + (delay_ms < RESTART_MAX_MS ? delay_ms : RESTART_MAX_MS));
+}

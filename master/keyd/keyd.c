@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * keyd: the private keys.
+ *
+ * Reads the key files (PEM, of the directory that master opened), then confines itself, then parses them, and from
+ * then on answers one question: sign this TLS handshake with that key.  It signs nothing that has not exactly that
+ * form and never decrypts, so that a captured porter gets handshakes of its own and nothing that outlives it.
+ *
+ * Runs as _phkeyd in an empty root.  Trusts: the key files.  Reads from porter: requests, each checked to the last
+ * byte.  Writes nothing; sees no network.
+ *
+ * Who owns it has the keys of the certificates: he can be this host for whoever connects until they are
+ * revoked.  He reads no recorded traffic (every key exchange is ephemeral) and reaches no other program but porter.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/sha.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/program.h"
+#include "lib/conf/settings.h"
+#include "lib/wire/hub.h"
+#include "lib/wire/sign.h"
+#include "master/keyd/signform.h"
+
+enum {
+	KEYS_MAX = 4096,
+	KEY_FILE_MAX = 65536,
+	KEY_NAME_MAX = 256,
+	SECURE_BYTES = 4 << 20, /* OpenSSL's locked heap for the parsed keys; grows by none */
+	PORTERS_MAX = 64        /* lines; a porter has one, and a successor one */
+};
+
+struct key {
+	char name[KEY_NAME_MAX];
+	char *pem; /* in locked memory until it is parsed */
+	size_t pem_len;
+	EVP_PKEY *key;
+	unsigned char digest[SIGN_KEY_BYTES];
+	enum sign_key_kind kind;
+};
+
+static struct {
+	struct key *keys;
+	unsigned count;
+	struct loop *loop;
+	struct wire_server servers[PORTERS_MAX];
+	unsigned server_count;
+} keyd;
+
+/* ---- before the jail: bytes ---- */
+
+static struct key *add_key(const char *name)
+{
+	if (keyd.count == KEYS_MAX)
+		log_fatal("more than %d key files", KEYS_MAX);
+	keyd.keys = memory_grow(keyd.keys, (keyd.count + 1) * sizeof *keyd.keys);
+	struct key *k = &keyd.keys[keyd.count++];
+
+	*k = (struct key){ 0 };
+	if (!string_copy(k->name, sizeof k->name, view_of(name)))
+		log_fatal("the name of key file %s is too long", log_quote(view_of(name)));
+	return k;
+}
+
+static void read_key_file(int directory, const char *name)
+{
+	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		log_fatal("opening key file %s: %m", log_quote(view_of(name)));
+	if (!S_ISREG(st.st_mode) || st.st_size > KEY_FILE_MAX)
+		log_fatal("key file %s is not a regular file of at most %d bytes", log_quote(view_of(name)), KEY_FILE_MAX);
+	struct key *k = add_key(name);
+
+	k->pem = sodium_malloc((size_t)st.st_size + 1);
+	if (k->pem == NULL)
+		log_fatal("out of memory for key file %s", log_quote(view_of(name)));
+	ssize_t n = read(fd, k->pem, (size_t)st.st_size);
+
+	if (n < 0)
+		log_fatal("reading key file %s: %m", log_quote(view_of(name)));
+	k->pem_len = (size_t)n;
+	close(fd);
+}
+
+static bool is_key_name(const char *name)
+{
+	return name[0] != '.' && view_ends_nocase(view_of(name), VIEW(".pem"));
+}
+
+static void read_key_files(int directory)
+{
+	/* Opened anew: a place in the directory belongs to the open file, which our predecessor read to its end. */
+	int fresh = directory >= 0 ? openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	DIR *files = fresh >= 0 ? fdopendir(fresh) : NULL;
+	struct dirent *entry;
+
+	if (files == NULL) {
+		log_warn("event=no-keys reason=\"there is no directory of keys: TLS cannot be offered\"");
+		return;
+	}
+	while ((entry = readdir(files)) != NULL)
+		if (is_key_name(entry->d_name))
+			read_key_file(dirfd(files), entry->d_name);
+	closedir(files);
+	close(directory);
+}
+
+/* As root, before the uid goes: what is locked stays locked. */
+static void start_secure_memory(void)
+{
+	struct rlimit lock = { RLIM_INFINITY, RLIM_INFINITY };
+
+	setrlimit(RLIMIT_MEMLOCK, &lock); /* fails without privilege: then the system's limit holds */
+	if (sodium_init() < 0 || !OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL))
+		log_fatal("the cryptographic libraries do not start");
+	if (CRYPTO_secure_malloc_init(SECURE_BYTES, 32) != 1)
+		log_warn("event=memory-not-locked reason=\"keys may reach the swap\"");
+	ERR_clear_error();
+}
+
+/* ---- in the jail: keys ---- */
+
+static int no_passphrase(char *out, int size, int writing, void *context)
+{
+	(void)out, (void)size, (void)writing, (void)context;
+	return -1;
+}
+
+static bool key_kind(EVP_PKEY *key, enum sign_key_kind *kind)
+{
+	char group[64] = "";
+
+	if (EVP_PKEY_is_a(key, "RSA")) {
+		*kind = SIGN_KEY_RSA;
+	} else if (EVP_PKEY_is_a(key, "ED25519")) {
+		*kind = SIGN_KEY_ED25519;
+	} else if (EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1) {
+		*kind = strcmp(group, "secp384r1") == 0 ? SIGN_KEY_P384 : SIGN_KEY_P256;
+		return *kind == SIGN_KEY_P384 || strcmp(group, "prime256v1") == 0;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static bool parse_key(struct key *k)
+{
+	BIO *pem = BIO_new_mem_buf(k->pem, (int)k->pem_len);
+	unsigned char *der = NULL;
+
+	k->key = pem ? PEM_read_bio_PrivateKey(pem, NULL, no_passphrase, NULL) : NULL;
+	BIO_free(pem);
+	sodium_free(k->pem); /* wipes it */
+	k->pem = NULL;
+	int len = k->key ? i2d_PUBKEY(k->key, &der) : 0;
+
+	if (len <= 0)
+		return false;
+	SHA256(der, (size_t)len, k->digest);
+	OPENSSL_free(der);
+	return key_kind(k->key, &k->kind);
+}
+
+static void parse_keys(void)
+{
+	unsigned good = 0;
+
+	for (unsigned i = 0; i < keyd.count; i++) {
+		struct key *k = &keyd.keys[i];
+
+		if (parse_key(k)) {
+			keyd.keys[good++] = *k;
+			continue;
+		}
+		log_warn("event=key-unusable file=%s reason=\"not an RSA, P-256, P-384 or Ed25519 key in PEM without passphrase\"",
+		         log_quote(view_of(k->name)));
+		EVP_PKEY_free(k->key);
+		ERR_clear_error();
+	}
+	keyd.count = good;
+	log_info("event=keys count=%u", good);
+}
+
+static void forget_keys(void)
+{
+	while (keyd.count)
+		EVP_PKEY_free(keyd.keys[--keyd.count].key); /* wipes what is secret */
+	free(keyd.keys);
+	keyd.keys = NULL;
+}
+
+/* ---- requests ---- */
+
+static const struct key *find_key(const unsigned char digest[SIGN_KEY_BYTES])
+{
+	for (unsigned i = 0; i < keyd.count; i++)
+		if (memcmp(keyd.keys[i].digest, digest, SIGN_KEY_BYTES) == 0)
+			return &keyd.keys[i];
+	return NULL;
+}
+
+static const EVP_MD *scheme_digest(uint16_t scheme)
+{
+	switch (scheme) {
+	case SIGN_RSA_PKCS1_SHA256:
+	case SIGN_RSA_PSS_SHA256:
+	case SIGN_ECDSA_SHA256:
+		return EVP_sha256();
+	case SIGN_RSA_PKCS1_SHA384:
+	case SIGN_RSA_PSS_SHA384:
+	case SIGN_ECDSA_SHA384:
+		return EVP_sha384();
+	case SIGN_ED25519:
+		return NULL;
+	default:
+		return EVP_sha512();
+	}
+}
+
+static bool is_pss(uint16_t scheme)
+{
+	return scheme == SIGN_RSA_PSS_SHA256 || scheme == SIGN_RSA_PSS_SHA384 || scheme == SIGN_RSA_PSS_SHA512;
+}
+
+static bool make_signature(EVP_MD_CTX *context, const struct key *k, const struct sign_request *r, unsigned char *out, size_t *len)
+{
+	EVP_PKEY_CTX *how = NULL; /* the context's own */
+
+	if (EVP_DigestSignInit(context, &how, scheme_digest(r->scheme), NULL, k->key) != 1)
+		return false;
+	if (is_pss(r->scheme) && (EVP_PKEY_CTX_set_rsa_padding(how, RSA_PKCS1_PSS_PADDING) != 1 ||
+	                          EVP_PKEY_CTX_set_rsa_pss_saltlen(how, RSA_PSS_SALTLEN_DIGEST) != 1))
+		return false;
+	return EVP_DigestSign(context, out, len, (const unsigned char *)r->block.data, r->block.len) == 1;
+}
+
+static const char *sign(const struct sign_request *r, unsigned char *out, size_t *len)
+{
+	const struct key *k = find_key(r->key);
+	const char *refusal = k ? sign_refusal(k->kind, r->scheme, r->block) : "there is no such key";
+
+	if (refusal != NULL)
+		return refusal;
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	bool good = context != NULL && make_signature(context, k, r, out, len);
+
+	EVP_MD_CTX_free(context);
+	ERR_clear_error();
+	return good ? NULL : "signing failed";
+}
+
+static void answer(struct wire_line *line, struct wire_in *in)
+{
+	static struct wire_out out;
+	unsigned char signature[SIGN_SIGNATURE_MAX];
+	size_t len = sizeof signature;
+	struct sign_request r;
+
+	if (!sign_request_get(in, &r)) {
+		wire_line_drop(line, "not a request to sign");
+		return;
+	}
+	const char *refusal = sign(&r, signature, &len);
+
+	if (refusal == NULL) {
+		wire_begin(&out, SIGN_SIGNATURE);
+		wire_put_view(&out, (struct view){ (const char *)signature, len });
+	} else {
+		log_warn("event=sign-refused scheme=%04x bytes=%zu reason=\"%s\"", (unsigned)r.scheme, r.block.len, refusal);
+		wire_begin(&out, SIGN_REFUSED);
+		wire_put_string(&out, refusal);
+	}
+	wire_line_send(line, &out);
+}
+
+/* ---- porters ---- */
+
+static void serve_porters(void)
+{
+	int fd;
+
+	for (unsigned i = 0; i < PORTERS_MAX && (fd = program_fd_at("porter.sign", i, NULL)) >= 0; i++) {
+		struct wire_server *s = &keyd.servers[keyd.server_count++];
+
+		*s = (struct wire_server){ .loop = keyd.loop,
+			                   .protocol = "sign",
+			                   .line_size = sizeof(struct wire_line),
+			                   .lines_max = PORTERS_MAX,
+			                   .message = answer };
+		wire_server_start(s, fd);
+	}
+	if (keyd.server_count == 0)
+		program_need_fd("porter.sign");
+}
+
+/* A porter asks again at once, and reaches the successor. */
+static void stop(int number, void *context)
+{
+	(void)number, (void)context;
+	for (unsigned i = 0; i < keyd.server_count; i++)
+		wire_server_stop(&keyd.servers[i]);
+	loop_stop(keyd.loop);
+}
+
+int main(void)
+{
+	static const struct sandbox_profile profile = { .promises = 0 };
+	struct settings settings;
+
+	program_start("keyd");
+	settings_inherit(&settings); /* for log.debug only */
+	settings_free(&settings);
+	start_secure_memory();
+	read_key_files(program_fd("keys"));
+	program_confine(&profile);
+	parse_keys();
+	keyd.loop = loop_new();
+	loop_signal(keyd.loop, SIGTERM, stop, NULL);
+	loop_signal(keyd.loop, SIGHUP, stop, NULL);
+	serve_porters();
+	program_ready();
+	loop_run(keyd.loop);
+	forget_keys();
+	return EXIT_DONE;
+}

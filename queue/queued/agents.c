@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The agents' side: jobs out, results in (lib/wire/job.h).  remote and bounce are always there; local runs under
+ * a mailbox owner's uid and is started by master on our word when there is work for that owner.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/program.h"
+#include "lib/wire/owner.h"
+#include "queue/queued/queued.h"
+
+enum { WANT_MAX = 1000, OWNER_PAUSE_MS = 1000 };
+
+struct agent {
+	struct wire_line line;
+	struct delivery *delivery; /* NULL: idle */
+};
+
+static struct wire_out out;
+
+static struct agent *agent_of(struct wire_line *line)
+{
+	return (struct agent *)(void *)line;
+}
+
+static struct channel *channel_of(struct wire_server *server)
+{
+	return server->context;
+}
+
+/* ---- jobs ---- */
+
+static void fill_route(struct job *job, const struct target *t)
+{
+	const char *at = t->bytes;
+
+	job->lmtp = t->lmtp;
+	job->mx = t->mx;
+	string_copy(job->destination, sizeof job->destination, view_of(at));
+	for (job->hop_count = 0; job->hop_count < t->hop_count; job->hop_count++) {
+		at += strlen(at) + 1;
+		string_copy(job->hops[job->hop_count], sizeof job->hops[0], view_of(at));
+	}
+}
+
+static void fill_job(const struct queued *q, const struct delivery *d, int fd)
+{
+	static struct job job;
+	const struct message *m = d->message;
+	const struct target *t = m->recipients[d->who[0].index].target;
+
+	memset(&job, 0, offsetof(struct job, hops));
+	job.hop_count = 0;
+	queue_id_text(m->id, job.id);
+	job.fd = fd;
+	job.message_offset = QUEUE_HEADER_BYTES;
+	job.message_bytes = m->message_bytes;
+	job.extra_offset = QUEUE_HEADER_BYTES + m->message_bytes;
+	job.extra_bytes = m->extra_bytes;
+	string_copy(job.sender, sizeof job.sender, view_of(message_sender(m)));
+	job.eight_bit = m->eight_bit;
+	job.ret = m->ret;
+	string_copy(job.envid, sizeof job.envid, view_of(message_string(m, m->envid)));
+	job.arrived_s = m->arrived_ms / 1000;
+	job.report = d->report;
+	job.gives_up_s = d->report == JOB_REPORT_DELAYED ? (m->arrived_ms + q->settings.queue_lifetime_ms) / 1000 : 0;
+	if (d->report == JOB_REPORT_NONE && t && !t->local)
+		fill_route(&job, t);
+	job_put(&out, &job);
+}
+
+static void fill_recipient(const struct delivery *d, unsigned number)
+{
+	static struct job_recipient to;
+	const struct message *m = d->message;
+	const struct recipient *r = &m->recipients[d->who[number].index];
+
+	to.index = d->who[number].index;
+	to.last = number + 1 == d->count;
+	string_copy(to.address, sizeof to.address, view_of(recipient_address(m, r)));
+	to.notify = r->notify;
+	string_copy(to.orcpt, sizeof to.orcpt, view_of(message_string(m, r->orcpt)));
+	to.uid = to.gid = 0;
+	to.quota_bytes = 0;
+	to.home[0] = to.status[0] = to.text[0] = to.remote_host[0] = '\0';
+	to.last_attempt_s = 0;
+	if (d->report != JOB_REPORT_NONE) {
+		string_copy(to.status, sizeof to.status, view_of(outcome_status(r->outcome)));
+		string_copy(to.text, sizeof to.text, view_of(outcome_text(r->outcome)));
+		string_copy(to.remote_host, sizeof to.remote_host, view_of(outcome_host(r->outcome)));
+		to.last_attempt_s = r->outcome ? r->outcome->time_s : 0;
+	} else if (r->target && r->target->local) {
+		to.uid = r->target->uid;
+		to.gid = r->target->gid;
+		to.quota_bytes = r->target->quota_bytes;
+		string_copy(to.home, sizeof to.home, view_of(r->target->bytes));
+	}
+	job_recipient_put(&out, &to);
+}
+
+/* Whatever is unanswered is tried again: at worst a duplicate, never a loss. */
+static void finish(struct queued *q, struct delivery *d, const char *why)
+{
+	struct job_result result = { .outcome = JOB_RETRY, .status = "4.3.0" };
+	struct schedule_destination *to = d->item.destination;
+	struct channel *c = d->channel;
+	bool trouble = d->trouble;
+
+	string_copy(result.text, sizeof result.text, view_of(why));
+	for (unsigned i = 0; i < d->count; i++) {
+		if (d->who[i].answered)
+			continue;
+		result.index = d->who[i].index;
+		d->message->agent_died = true;
+		life_result(q, d, &d->message->recipients[result.index], &result);
+	}
+	schedule_finished(c->schedule, to, trouble, loop_now_ms(q->loop));
+	schedule_hold(to); /* the message may end here, and with it the last that points there */
+	life_delivered(q, d);
+	if (trouble && schedule_is_down(to, loop_now_ms(q->loop)))
+		life_drain(q, c, to);
+	schedule_release(to);
+	agents_run(c);
+}
+
+/* The whole job, or nothing: a line that breaks on the way counts as an agent that died. */
+static void send_job(struct channel *c, struct wire_line *line, struct delivery *d)
+{
+	struct queued *q = c->queued;
+	int fd = store_reader(&q->store, d->message->id);
+
+	d->running = true;
+	if (fd < 0) {
+		char id[QUEUE_ID_CHARS + 1];
+
+		queue_id_text(d->message->id, id);
+		/* Somebody removed the file by hand: there is no message any more. */
+		d->message->removed = d->message->removed || errno == ENOENT;
+		log_warn("id=%s event=open-failed reason=\"%m\"", id);
+		wire_server_set_idle(line);
+		finish(q, d, "the queue file cannot be opened");
+		return;
+	}
+	agent_of(line)->delivery = d;
+	fill_job(q, d, fd);
+	enum wire_result sent = WIRE_OK;
+
+	for (unsigned i = 0; i < d->count && sent == WIRE_OK; i++) {
+		if (out.bytes.len >= JOB_PACKET_BYTES) {
+			sent = wire_line_send(line, &out);
+			wire_begin(&out, JOB_RECIPIENT);
+		}
+		fill_recipient(d, i);
+	}
+	if (sent == WIRE_OK)
+		wire_line_send(line, &out);
+	close(fd);
+}
+
+static void owner_start(struct channel *c)
+{
+	struct queued *q = c->queued;
+	struct owner_work work = { .program = OWNER_LOCAL, .uid = c->uid, .gid = c->gid, .fd_count = 1 };
+	int ends[2];
+
+	if (c->started)
+		return;
+	if (loop_now_ms(q->loop) < c->not_before_ms) {
+		loop_timer_set(q->loop, &c->run, c->not_before_ms);
+		return;
+	}
+	c->not_before_ms = loop_now_ms(q->loop) + OWNER_PAUSE_MS;
+	if (wire_pair(ends) < 0) {
+		log_warn("event=owner-start-failed reason=\"%m\"");
+		loop_timer_set(q->loop, &c->run, c->not_before_ms);
+		return;
+	}
+	work.fds[0] = ends[1];
+	owner_work_put(&out, &work);
+	if (wire_send(q->master.fd, &out) != WIRE_OK) {
+		log_warn("event=owner-start-failed uid=%u reason=\"%m\"", c->uid);
+		close(ends[0]);
+		loop_timer_set(q->loop, &c->run, c->not_before_ms);
+	} else {
+		c->started = true;
+		wire_server_start(&c->server, ends[0]);
+	}
+	close(ends[1]);
+}
+
+static void owner_ended(struct channel *c);
+
+static void run_due(struct timer *t)
+{
+	struct channel *c = loop_owner(t, struct channel, run);
+	struct schedule_item *item;
+	unsigned more;
+
+	if (c->ending) {
+		owner_ended(c);
+		return;
+	}
+	while (c->server.idle_first && !c->queued->stopping && (item = schedule_take(c->schedule)) != NULL)
+		send_job(c, wire_server_take_idle(&c->server), loop_owner(item, struct delivery, item));
+	more = c->queued->stopping ? 0 : schedule_runnable(c->schedule, WANT_MAX);
+	if (more && c->is_owner)
+		owner_start(c);
+	if (more && (c->started || !c->is_owner))
+		wire_server_want(&c->server, more);
+}
+
+void agents_run(struct channel *c)
+{
+	if (c->run.place == 0)
+		loop_timer_set(c->queued->loop, &c->run, loop_now_ms(c->queued->loop));
+}
+
+/* ---- results ---- */
+
+static bool take_result(struct queued *q, struct delivery *d, struct wire_in *in, bool *last)
+{
+	static struct job_result result;
+
+	if (!job_result_get(in, &result))
+		return false;
+	*last = result.last;
+	for (unsigned i = 0; i < d->count; i++) {
+		if (d->who[i].index != result.index)
+			continue;
+		if (d->who[i].answered)
+			return false;
+		d->who[i].answered = true;
+		d->trouble = d->trouble || result.host_trouble;
+		life_result(q, d, &d->message->recipients[result.index], &result);
+		return true;
+	}
+	return false;
+}
+
+static void message(struct wire_line *line, struct wire_in *in)
+{
+	struct agent *agent = agent_of(line);
+	struct channel *c = channel_of(line->server);
+	struct delivery *d = agent->delivery;
+
+	bool last = in->type == JOB_FINISHED;
+
+	if (d == NULL || (in->type != JOB_RESULT && !(last && wire_end(in)))) {
+		wire_line_drop(line, "a message out of turn");
+		return;
+	}
+	if (in->type == JOB_RESULT && !take_result(c->queued, d, in, &last)) {
+		wire_line_drop(line, "a result that makes no sense");
+		return;
+	}
+	if (last) {
+		agent->delivery = NULL;
+		wire_server_set_idle(line);
+		finish(c->queued, d, "the agent gave no result");
+	}
+}
+
+static void closed(struct wire_line *line)
+{
+	struct agent *agent = agent_of(line);
+	struct delivery *d = agent->delivery;
+
+	agent->delivery = NULL;
+	if (d)
+		finish(channel_of(line->server)->queued, d, "the delivery agent died");
+	agents_run(channel_of(line->server));
+}
+
+static void idle(struct wire_server *server)
+{
+	agents_run(channel_of(server));
+}
+
+/* ---- channels ---- */
+
+static void owner_free(struct channel *c)
+{
+	struct channel **at = &c->queued->owners[(c->uid * 31 + c->gid) % QUEUED_OWNERS_BUCKETS];
+
+	while (*at != c)
+		at = &(*at)->owners_next;
+	*at = c->owners_next;
+	loop_timer_clear(c->queued->loop, &c->run);
+	schedule_free(&c->schedule);
+	free(c);
+}
+
+/* The owner's local has gone, idle or dead.  Its workers' last results may still wait on their lines. */
+static void lost(struct wire_server *server)
+{
+	channel_of(server)->ending = true;
+	agents_run(channel_of(server));
+}
+
+static void owner_ended(struct channel *c)
+{
+	for (struct wire_line *line = c->server.lines; line; line = line->next)
+		if (!line->dropped)
+			return;
+	wire_server_stop(&c->server);
+	close(c->server.watch.fd);
+	c->server.watch.fd = -1;
+	c->started = c->ending = false;
+	if (schedule_is_idle(c->schedule))
+		owner_free(c);
+	else
+		agents_run(c);
+}
+
+static struct schedule_limits limits_of(const struct channel *c)
+{
+	const struct settings *s = &c->queued->settings;
+	struct schedule_limits l = {
+		.window_start = s->queue_concurrency_start,
+		.window_max = s->queue_concurrency_max,
+		.pause_first_ms = s->queue_retry_first_ms / 2 + 1,
+		.pause_max_ms = s->queue_retry_max_ms / 2 + 1,
+		.retry_first_ms = s->queue_retry_first_ms,
+		.retry_max_ms = s->queue_retry_max_ms,
+	};
+
+	/* These are our own: their number is what bounds them. */
+	if (c != &c->queued->remote)
+		l.window_start = l.window_max = s->local_agents_max;
+	return l;
+}
+
+static void channel_init(struct queued *q, struct channel *c, const char *name)
+{
+	c->queued = q;
+	c->name = name;
+	c->run.due = run_due;
+	c->server = (struct wire_server){
+		.loop = q->loop,
+		.protocol = "job",
+		.line_size = sizeof(struct agent),
+		.lines_max = QUEUED_AGENTS_MAX,
+		.workers = true,
+		.context = c,
+		.message = message,
+		.closed = closed,
+		.idle = idle,
+	};
+	struct schedule_limits limits = limits_of(c);
+
+	c->schedule = schedule_new(&limits);
+}
+
+struct channel *agents_owner(struct queued *q, uint32_t uid, uint32_t gid)
+{
+	struct channel **at = &q->owners[(uid * 31 + gid) % QUEUED_OWNERS_BUCKETS], *c;
+
+	for (c = *at; c; c = c->owners_next)
+		if (c->uid == uid && c->gid == gid)
+			return c;
+	c = memory_get(sizeof *c);
+	c->uid = uid;
+	c->gid = gid;
+	c->is_owner = true;
+	c->owners_next = *at;
+	*at = c;
+	channel_init(q, c, "local");
+	c->server.lost = lost;
+	c->server.watch.fd = -1;
+	return c;
+}
+
+void agents_start(struct queued *q)
+{
+	channel_init(q, &q->remote, "remote");
+	channel_init(q, &q->bouncing, "bounce");
+	wire_server_start(&q->remote.server, program_need_fd("remote.job"));
+	wire_server_start(&q->bouncing.server, program_need_fd("bounce.job"));
+}
+
+static void each(struct queued *q, void (*visit)(struct channel *c, void *context), void *context)
+{
+	visit(&q->remote, context);
+	visit(&q->bouncing, context);
+	for (unsigned i = 0; i < QUEUED_OWNERS_BUCKETS; i++)
+		for (struct channel *c = q->owners[i]; c; c = c->owners_next)
+			visit(c, context);
+}
+
+static void set_limits(struct channel *c, void *context)
+{
+	struct schedule_limits limits = limits_of(c);
+
+	(void)context;
+	schedule_set_limits(c->schedule, &limits);
+}
+
+void agents_set_limits(struct queued *q)
+{
+	each(q, set_limits, NULL);
+}
+
+static void look_busy(struct channel *c, void *context)
+{
+	for (struct wire_line *line = c->server.lines; line; line = line->next)
+		if (!line->dropped && agent_of(line)->delivery)
+			*(bool *)context = true;
+}
+
+bool agents_busy(const struct queued *q)
+{
+	bool busy = false;
+
+	each((struct queued *)q, look_busy, &busy);
+	return busy;
+}
+
+static void forgive(struct channel *c, void *context)
+{
+	(void)context;
+	schedule_forgive(c->schedule, NULL);
+}
+
+void agents_forgive(struct queued *q)
+{
+	each(q, forgive, NULL);
+}

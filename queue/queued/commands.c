@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The command line's side: `posthouse queue ...`, mailq, sendmail -q (lib/wire/control.h).  master has checked who asks.
+ * A long answer is written as fast as the asker reads, a batch in each round of the loop, so that deliveries go on.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/wire/control.h"
+#include "queue/queued/queued.h"
+
+enum { FILTER_MAX = 400, MESSAGES_PER_ROUND = 2000 };
+
+struct steering {
+	struct watch watch;
+	struct queued *queued;
+	enum control_type doing; /* CONTROL_END: nothing */
+	char filter[FILTER_MAX];
+	size_t position;
+	uint32_t count;
+	struct wire_out out; /* not yet sent */
+	bool unsent;
+};
+
+static void leave(struct steering *s)
+{
+	loop_unwatch(s->queued->loop, &s->watch);
+	close(s->watch.fd);
+	wire_out_free(&s->out);
+	s->queued->steering--;
+	free(s);
+}
+
+/* false: the asker is gone. */
+static bool flush(struct steering *s)
+{
+	enum wire_result r = s->unsent ? wire_send(s->watch.fd, &s->out) : WIRE_OK;
+
+	if (r == WIRE_OK)
+		s->unsent = false;
+	return r == WIRE_OK || r == WIRE_AGAIN;
+}
+
+/* ---- which messages ---- */
+
+static bool domain_is(struct view address, struct view domain)
+{
+	size_t at = address.len;
+
+	while (at && address.data[at - 1] != '@')
+		at--;
+	return at && view_equal_nocase(view_skip(address, at), domain);
+}
+
+static bool any_recipient(const struct message *m, struct view wanted, bool domain)
+{
+	for (uint32_t i = 0; i < m->recipient_count; i++) {
+		struct view address = view_of(recipient_address(m, &m->recipients[i]));
+
+		if (m->recipients[i].state != RECIPIENT_GONE &&
+		    (domain ? domain_is(address, wanted) : view_equal_nocase(address, wanted)))
+			return true;
+	}
+	return false;
+}
+
+static bool matches(const struct message *m, struct view filter)
+{
+	struct view word, rest = filter;
+
+	if (m->removed)
+		return false;
+	if (filter.len == 0)
+		return true;
+	if (!view_cut(&rest, ':', &word))
+		return false;
+	if (view_equal(word, VIEW("from")))
+		return view_equal_nocase(view_of(message_sender(m)), rest);
+	return any_recipient(m, rest, view_equal(word, VIEW("domain")));
+}
+
+static bool filter_ok(struct view filter)
+{
+	uint64_t id;
+
+	return filter.len == 0 || queue_id_parse(filter, &id) || view_starts(filter, VIEW("from:")) ||
+	       view_starts(filter, VIEW("to:")) || view_starts(filter, VIEW("domain:"));
+}
+
+static struct message *next_match(struct steering *s)
+{
+	struct message *m;
+	uint64_t id;
+
+	if (queue_id_parse(view_of(s->filter), &id)) {
+		m = s->position++ == 0 ? records_find(&s->queued->records, id) : NULL;
+		return m && !m->removed ? m : NULL;
+	}
+	while ((m = records_next(&s->queued->records, &s->position)) != NULL)
+		if (matches(m, view_of(s->filter)))
+			return m;
+	return NULL;
+}
+
+/* ---- listing ---- */
+
+static char state_of(const struct message *m)
+{
+	if (m->held)
+		return 'h';
+	return m->deliveries || m->in_line || m->counts[RECIPIENT_ASKED] || m->next_ms == 0 ? 'a' : 'd';
+}
+
+static void put_entry(struct wire_out *out, const struct message *m)
+{
+	static struct control_entry e;
+	static struct text list;
+	const struct outcome *last = NULL;
+
+	if (list.max == 0)
+		text_init(&list, CONTROL_RECIPIENT_LIST_MAX);
+	text_clear(&list);
+	queue_id_text(m->id, e.id);
+	e.state = state_of(m);
+	e.bytes = m->message_bytes;
+	e.arrived_s = m->arrived_ms / 1000;
+	e.next_s = e.state == 'd' ? m->next_ms / 1000 : 0;
+	string_copy(e.sender, sizeof e.sender, view_of(message_sender(m)));
+	e.recipients = message_left(m);
+	for (uint32_t i = 0; i < m->recipient_count && !list.full; i++) {
+		const struct recipient *r = &m->recipients[i];
+		struct view address = view_of(recipient_address(m, r));
+
+		if (r->state == RECIPIENT_GONE)
+			continue;
+		if (r->outcome && (last == NULL || r->outcome->time_s > last->time_s))
+			last = r->outcome;
+		if (list.len + address.len + 1 <= CONTROL_RECIPIENT_LIST_MAX / 2) {
+			if (list.len)
+				text_add_byte(&list, '\n');
+			text_add(&list, address);
+		}
+	}
+	e.recipient_list = text_view(&list);
+	string_copy(e.reason, sizeof e.reason, view_take(view_of(outcome_text(last)), sizeof e.reason - 1));
+	control_entry_put(out, &e);
+}
+
+/* One packet. */
+static void list_some(struct steering *s)
+{
+	struct message *m = NULL;
+
+	wire_begin(&s->out, CONTROL_QUEUE_ENTRY);
+	while (s->out.bytes.len < CONTROL_BATCH_BYTES && (m = next_match(s)) != NULL)
+		put_entry(&s->out, m);
+	s->unsent = true;
+	if (s->out.bytes.len > 1)
+		return; /* when that was the last one, the next packet is the end */
+	s->doing = CONTROL_END;
+	control_end_put(&s->out, 0, "");
+}
+
+/* ---- one message ---- */
+
+static void say(struct steering *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct steering *s, const char *format, ...)
+{
+	char line[CONTROL_LINE_MAX];
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(line, sizeof line, format, list);
+	va_end(list);
+	control_line_put(&s->out, line);
+	wire_send(s->watch.fd, &s->out); /* a few lines fit into the socket; who does not read loses them */
+}
+
+static const char *const state_words[] = { "new", "asked", "ready", "queued", "deferred", "failed", "delivered", "done" };
+_Static_assert(sizeof state_words / sizeof state_words[0] == RECIPIENT_STATES, "a word for each state");
+
+static void show_recipients(struct steering *s, const struct message *m)
+{
+	enum { SHOWN_MAX = 100 };
+	uint32_t shown = 0;
+
+	for (uint32_t i = 0; i < m->recipient_count && shown < SHOWN_MAX; i++) {
+		const struct recipient *r = &m->recipients[i];
+
+		if (r->state == RECIPIENT_GONE)
+			continue;
+		shown++;
+		say(s, "to: <%s> %s%s%s%s%.600s", recipient_address(m, r), state_words[r->state], r->outcome ? " " : "",
+		    outcome_status(r->outcome), r->outcome ? " " : "", outcome_text(r->outcome));
+	}
+	if (shown < message_left(m))
+		say(s, "to: and %u more", message_left(m) - shown);
+}
+
+static const char *stamp(int64_t ms)
+{
+	static char text[32];
+	time_t t = (time_t)(ms / 1000);
+	struct tm utc;
+
+	gmtime_r(&t, &utc);
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+	return text;
+}
+
+static void show(struct steering *s)
+{
+	const struct message *m = next_match(s);
+	char id[QUEUE_ID_CHARS + 1];
+	int fd;
+
+	s->doing = CONTROL_END;
+	if (m == NULL) {
+		control_end_put(&s->out, 100, "there is no such message in the queue");
+		s->unsent = true;
+		return;
+	}
+	queue_id_text(m->id, id);
+	say(s, "id: %s", id);
+	say(s, "state: %s", m->held ? "held" : state_of(m) == 'd' ? "deferred" : "active");
+	say(s, "arrived: %s", stamp(m->arrived_ms));
+	if (m->next_ms)
+		say(s, "next attempt: %s (attempts so far: %u)", stamp(m->next_ms), m->attempts);
+	say(s, "bytes: %llu", (unsigned long long)m->message_bytes);
+	say(s, "from: <%s>", message_sender(m));
+	show_recipients(s, m);
+	/* What the asker needs to find the message in the file. */
+	say(s, "message: offset %d bytes %llu", QUEUE_HEADER_BYTES, (unsigned long long)m->message_bytes);
+	fd = store_reader(&s->queued->store, m->id);
+	control_end_put(&s->out, 0, "");
+	if (fd >= 0)
+		wire_put_fd(&s->out, fd);
+	wire_send(s->watch.fd, &s->out);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* ---- changes ---- */
+
+static void change(struct queued *q, enum control_type what, struct message *m)
+{
+	if (what == CONTROL_QUEUE_RETRY && !m->held)
+		life_attempt_now(q, m);
+	else if (what == CONTROL_QUEUE_HOLD)
+		life_hold(q, m, true);
+	else if (what == CONTROL_QUEUE_RELEASE)
+		life_hold(q, m, false);
+	else if (what == CONTROL_QUEUE_REMOVE)
+		life_remove(q, m);
+}
+
+/* Removing moves what stands behind the hole in the index: the place is looked at again. */
+static void change_some(struct steering *s)
+{
+	char text[32];
+
+	for (unsigned n = 0; n < MESSAGES_PER_ROUND; n++) {
+		size_t before = s->queued->records.count;
+		struct message *m = next_match(s);
+
+		if (m == NULL) {
+			s->doing = CONTROL_END;
+			snprintf(text, sizeof text, "%u", s->count);
+			control_end_put(&s->out, 0, text);
+			s->unsent = true;
+			life_admit(s->queued);
+			return;
+		}
+		s->count++;
+		change(s->queued, s->doing, m);
+		if (s->queued->records.count < before && s->position)
+			s->position--;
+	}
+	life_admit(s->queued);
+}
+
+/* ---- the conversation ---- */
+
+static void begin(struct steering *s, struct wire_in *in)
+{
+	wire_get_string(in, s->filter, sizeof s->filter);
+	s->position = 0;
+	s->count = 0;
+	s->doing = (enum control_type)in->type;
+	if (!wire_end(in) || in->type < CONTROL_QUEUE_LIST || in->type > CONTROL_QUEUE_REMOVE || in->type == CONTROL_QUEUE_ENTRY) {
+		control_end_put(&s->out, 100, "queued does not know this request: posthouse and queued are of different versions");
+	} else if (!filter_ok(view_of(s->filter))) {
+		control_end_put(&s->out, 100, "a filter is an id, from:ADDRESS, to:ADDRESS or domain:NAME");
+	} else {
+		if (in->type == CONTROL_QUEUE_RETRY)
+			agents_forgive(s->queued);
+		return;
+	}
+	s->doing = CONTROL_END;
+	s->unsent = true;
+}
+
+static void step(struct steering *s)
+{
+	if (s->doing == CONTROL_QUEUE_LIST)
+		list_some(s);
+	else if (s->doing == CONTROL_QUEUE_SHOW)
+		show(s);
+	else if (s->doing != CONTROL_END)
+		change_some(s);
+}
+
+static bool receive(struct steering *s)
+{
+	struct wire_in in;
+	enum wire_result r = wire_receive_now(s->watch.fd, &in);
+
+	if (r == WIRE_OK) {
+		begin(s, &in);
+		wire_in_close(&in);
+	}
+	return r == WIRE_OK || r == WIRE_AGAIN;
+}
+
+static void ready(struct watch *w, unsigned events)
+{
+	struct steering *s = loop_owner(w, struct steering, watch);
+	bool idle = s->doing == CONTROL_END && !s->unsent;
+
+	if (events & LOOP_HANGUP || (idle && !receive(s))) {
+		leave(s);
+		return;
+	}
+	if (!s->unsent)
+		step(s);
+	if (!flush(s)) {
+		leave(s);
+		return;
+	}
+	/* Writable again means another round: other events come in between. */
+	loop_change(s->queued->loop, w, s->doing == CONTROL_END && !s->unsent ? LOOP_READ : LOOP_WRITE);
+}
+
+void steer_take(struct queued *q, int fd)
+{
+	struct steering *s;
+
+	if (q->steering >= QUEUED_STEERING_MAX) {
+		struct wire_out out = { 0 };
+
+		control_end_put(&out, 111, "too many at once, try again");
+		wire_send(fd, &out);
+		wire_out_free(&out);
+		close(fd);
+		return;
+	}
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	s = memory_get(sizeof *s);
+	q->steering++;
+	s->queued = q;
+	s->doing = CONTROL_END; /* master has said that he may ask */
+	s->watch.fd = fd;
+	s->watch.ready = ready;
+	loop_watch(q->loop, &s->watch, LOOP_READ);
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: ISC */
+#include "queue/queued/disk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+
+enum { STORE_DIRECTORIES = 256, STORE_NAME_MAX = 3 + QUEUE_ID_CHARS + 1, SPACE_CHECK_MS = 1000 };
+
+static void store_name(uint64_t id, char out[STORE_NAME_MAX])
+{
+	static const char hex[] = "0123456789abcdef";
+	unsigned directory = queue_id_directory(id);
+
+	out[0] = hex[directory >> 4];
+	out[1] = hex[directory & 15];
+	out[2] = '/';
+	queue_id_text(id, out + 3);
+}
+
+static int make_directory(struct store *s, const char *name, struct reason *why)
+{
+	if (mkdirat(s->directory, name, 0700) < 0 && errno != EEXIST)
+		return fail_errno(why, "making the queue's directory %s", name);
+	return 0;
+}
+
+/* A secret that was lost in a power cut would make every queue file look forged: it is synced before use. */
+static int make_secret(struct store *s, unsigned char secret[QUEUE_SECRET_BYTES], struct reason *why)
+{
+	int fd = openat(s->directory, "secret.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return fail_errno(why, "making the queue's secret");
+	randombytes_buf(secret, QUEUE_SECRET_BYTES);
+	bool good = write(fd, secret, QUEUE_SECRET_BYTES) == QUEUE_SECRET_BYTES && fsync(fd) == 0;
+
+	close(fd);
+	if (!good || renameat(s->directory, "secret.new", s->directory, "secret") < 0)
+		return fail_errno(why, "writing the queue's secret");
+	return 0;
+}
+
+static int take_secret(struct store *s, struct reason *why)
+{
+	unsigned char secret[QUEUE_SECRET_BYTES];
+	int fd = openat(s->directory, "secret", O_RDONLY | O_CLOEXEC | O_NOFOLLOW), result = 0;
+
+	if (fd < 0 && errno != ENOENT)
+		return fail_errno(why, "reading the queue's secret");
+	if (fd < 0) {
+		result = make_secret(s, secret, why);
+	} else {
+		if (read(fd, secret, sizeof secret) != (ssize_t)sizeof secret)
+			result = fail(why, "the queue's secret is damaged: without it no queue file can be trusted; "
+			                   "restore it, or move the queue directory away and begin a new one");
+		close(fd);
+	}
+	if (result == 0)
+		queue_key_derive(&s->key, secret);
+	sodium_memzero(secret, sizeof secret);
+	return result;
+}
+
+int store_open(struct store *s, int directory, struct reason *why)
+{
+	*s = (struct store){ .directory = directory };
+	if (sodium_init() < 0)
+		return fail(why, "libsodium does not start");
+	for (unsigned i = 0; i < STORE_DIRECTORIES; i++) {
+		char name[8];
+
+		snprintf(name, sizeof name, "%02x", i);
+		if (make_directory(s, name, why) < 0)
+			return -1;
+	}
+	if (make_directory(s, "damaged", why) < 0 || take_secret(s, why) < 0)
+		return -1;
+	if (fsync(directory) < 0)
+		return fail_errno(why, "syncing the queue directory");
+	return 0;
+}
+
+int store_take_clean_mark(struct store *s, bool *clean, struct reason *why)
+{
+	*clean = unlinkat(s->directory, "clean", 0) == 0;
+	if (!*clean && errno != ENOENT)
+		return fail_errno(why, "removing the queue's clean mark");
+	/* Were the mark to come back after a power cut, torn files would be taken for whole ones. */
+	if (*clean && fsync(s->directory) < 0)
+		return fail_errno(why, "syncing the queue directory");
+	return 0;
+}
+
+void store_put_clean_mark(struct store *s)
+{
+	/* Everything acknowledged is on disk; the log records and state bytes that are not must get there before
+	 * the mark says that nothing needs to be checked. */
+	if (syncfs(s->directory) < 0)
+		return;
+	int fd = openat(s->directory, "clean", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+uint64_t store_space(struct store *s, int64_t now_ms)
+{
+	struct statvfs v;
+
+	if (s->space_checked_ms && now_ms - s->space_checked_ms < SPACE_CHECK_MS)
+		return s->space_bytes;
+	s->space_checked_ms = now_ms;
+	/* A file system without an inode left is as full. Some (btrfs) count none at all. */
+	if (fstatvfs(s->directory, &v) < 0 || (v.f_files && v.f_favail == 0))
+		s->space_bytes = 0;
+	else
+		s->space_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	return s->space_bytes;
+}
+
+/* One system call for many: libsodium asks the kernel each time. */
+static uint32_t next_random(struct store *s)
+{
+	if (s->random_left == 0) {
+		randombytes_buf(s->random, sizeof s->random);
+		s->random_left = sizeof s->random / sizeof s->random[0];
+	}
+	return s->random[--s->random_left];
+}
+
+int store_create(struct store *s, uint64_t *id)
+{
+	char name[STORE_NAME_MAX];
+
+	for (int turn = 0; turn < 16; turn++) {
+		*id = queue_id_next(s->last_id, clock_wall_us(), next_random(s));
+		s->last_id = *id;
+		store_name(*id, name);
+		int fd = openat(s->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+		if (fd >= 0)
+			return fd;
+		if (errno != EEXIST) /* only when the clock was set back */
+			return -1;
+	}
+	return -1;
+}
+
+int store_commit(struct store *s, int fd, struct queue_header *header, struct text *head, const struct text *recipients)
+{
+	char bytes[QUEUE_HEADER_BYTES];
+	uint64_t offset = QUEUE_HEADER_BYTES + header->message_bytes + header->extra_bytes;
+
+	/* The seal goes over one piece, the head is small: for the common few recipients they are joined. */
+	if (!text_add(head, text_view(recipients))) {
+		errno = EFBIG;
+		return -1;
+	}
+	header->envelope_bytes = head->len;
+	header->state = QUEUE_COMMITTED;
+	queue_header_encode(header, text_view(head), &s->key, bytes);
+	if (pwrite(fd, head->data, head->len, (off_t)offset) != (ssize_t)head->len)
+		return -1;
+	return pwrite(fd, bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes ? 0 : -1;
+}
+
+int store_make_live(int fd)
+{
+	static const char live = QUEUE_LIVE;
+
+	return pwrite(fd, &live, 1, QUEUE_STATE_OFFSET) == 1 ? 0 : -1;
+}
+
+int store_reader(struct store *s, uint64_t id)
+{
+	char name[STORE_NAME_MAX];
+
+	store_name(id, name);
+	return openat(s->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+int store_append(struct store *s, uint64_t id, uint64_t *end, struct view records)
+{
+	char name[STORE_NAME_MAX];
+
+	store_name(id, name);
+	int fd = openat(s->directory, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return -1;
+	ssize_t n = pwrite(fd, records.data, records.len, (off_t)*end);
+
+	close(fd);
+	/* What a short write left is overwritten by the next record, or passed over as torn. */
+	if (n != (ssize_t)records.len)
+		return -1;
+	*end += records.len;
+	return 0;
+}
+
+int store_remove(struct store *s, uint64_t id)
+{
+	char name[STORE_NAME_MAX];
+
+	store_name(id, name);
+	return unlinkat(s->directory, name, 0);
+}
+
+int store_set_aside(struct store *s, uint64_t id)
+{
+	char from[STORE_NAME_MAX], to[STORE_NAME_MAX + 8];
+
+	store_name(id, from);
+	snprintf(to, sizeof to, "damaged/%s", from + 3);
+	return renameat(s->directory, from, s->directory, to);
+}
+
+static void scan_one(unsigned number, DIR *directory, void (*found)(void *context, uint64_t id), void *context)
+{
+	struct dirent *entry;
+
+	while ((entry = readdir(directory)) != NULL) {
+		uint64_t id;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		if (queue_id_parse(view_of(entry->d_name), &id) && queue_id_directory(id) == number)
+			found(context, id);
+		else
+			log_warn("event=stray-file name=%02x/%s", number, log_quote(view_of(entry->d_name)));
+	}
+}
+
+int store_scan(struct store *s, void (*found)(void *context, uint64_t id), void *context, struct reason *why)
+{
+	for (unsigned i = 0; i < STORE_DIRECTORIES; i++) {
+		char name[8];
+
+		snprintf(name, sizeof name, "%02x", i);
+		int fd = openat(s->directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+
+		if (directory == NULL) {
+			if (fd >= 0)
+				close(fd);
+			return fail_errno(why, "reading the queue's directory %s", name);
+		}
+		scan_one(i, directory, found, context);
+		closedir(directory);
+	}
+	return 0;
+}

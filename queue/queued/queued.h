@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * queued's own pieces and what they say to each other.
+ *
+ *	writers.c    smtpd, pickup, bounce: a message comes in
+ *	life.c       what a message needs next: questions, deliveries, reports, another attempt, the end
+ *	questions.c  resolved: where does a recipient go
+ *	agents.c     local, remote, bounce: jobs out, results in
+ *	steer.c      the command line
+ *	recover.c    the start
+ * record.h remembers, schedule.h decides, store.h touches the disk.
+ */
+#ifndef QUEUE_QUEUED_H
+#define QUEUE_QUEUED_H
+
+#include "lib/conf/settings.h"
+#include "lib/wire/job.h"
+#include "lib/wire/hub.h"
+#include "queue/queued/record.h"
+#include "queue/queued/disk.h"
+
+enum {
+	QUEUED_ACTIVE_MAX = 20000,   /* messages with a target in memory: being asked about, waiting for an agent, or with one */
+	QUEUED_QUESTIONS_MAX = 256,   /* on their way to resolved at once: they fit into the socket */
+	QUEUED_WRITERS_MAX = 20000,  /* lines of one program that writes messages */
+	QUEUED_AGENTS_MAX = 10000,   /* lines of one kind of agent */
+	QUEUED_OWNERS_BUCKETS = 1024,
+	QUEUED_STEERING_MAX = 16     /* command lines at once */
+};
+
+struct queued;
+
+/* One kind of agent. */
+struct channel {
+	struct wire_server server;
+	struct queued *queued;
+	const char *name; /* in the log */
+	struct schedule *schedule;
+	/* local: whose, and whether a parent is running */
+	struct channel *owners_next;
+	uint32_t uid, gid;
+	bool is_owner, started, ending;
+	struct timer run;  /* at the end of this round of the loop */
+	int64_t not_before_ms; /* the parent was lost a moment ago */
+};
+
+/* Recipients of one message that go the same way in one job, or one report about them. */
+struct delivery {
+	struct schedule_item item;
+	struct message *message;
+	struct channel *channel;
+	struct delivery *of_next, *of_previous; /* of the message */
+	enum job_report report;
+	bool running, trouble;
+	struct text notes; /* log records of its results */
+	unsigned count;
+	struct {
+		uint32_t index;
+		bool answered;
+	} who[];
+};
+
+struct question {
+	struct message *message; /* NULL: free, or its message is gone */
+	uint32_t index;
+	bool used;
+	struct found *found; /* targets so far */
+	unsigned found_count;
+};
+
+struct line_of_messages {
+	struct message *first, *last;
+};
+
+struct queued {
+	struct loop *loop;
+	struct settings settings;
+	struct store store;
+	struct records records;
+	struct wire_server smtpd, pickup, bounce;
+	struct channel remote, bouncing, *owners[QUEUED_OWNERS_BUCKETS];
+	struct line_of_messages fresh, old; /* waiting to be admitted */
+	unsigned line_turn, active;
+	bool short_of_space; /* and the log says so */
+	struct timer attempts;
+	/* resolved */
+	struct watch resolved;
+	struct timer redial;
+	struct question questions[QUEUED_QUESTIONS_MAX];
+	uint32_t free_questions[QUEUED_QUESTIONS_MAX];
+	unsigned free_question_count;
+	/* master */
+	struct watch master;
+	unsigned steering;
+	bool stopping;
+	struct timer stop_look;
+	int64_t stop_late_ms;
+	struct text log; /* records of the message in work */
+};
+
+/* writers.c */
+void writers_start(struct queued *q);
+bool writers_busy(const struct queued *q);
+
+/* life.c */
+void life_start(struct queued *q);
+void life_begin(struct queued *q, struct message *m, bool old); /* in the index: new, or found at the start */
+void life_admit(struct queued *q);                             /* as many as there is room for */
+/* Answer to a question: targets (taken over by the recipient), or an error with status and text. */
+struct found {
+	char *address; /* owned */
+	bool expanded;
+	struct target *target;
+	char status[16];
+	char *text; /* owned; of an error */
+};
+void life_answered(struct queued *q, struct message *m, uint32_t index, struct found *found, unsigned count);
+void life_result(struct queued *q, struct delivery *d, struct recipient *r, const struct job_result *result);
+void life_delivered(struct queued *q, struct delivery *d); /* the job is over; frees d */
+void life_drain(struct queued *q, struct channel *c, struct schedule_destination *d);
+void life_attempt_now(struct queued *q, struct message *m);
+void life_hold(struct queued *q, struct message *m, bool hold);
+void life_remove(struct queued *q, struct message *m);
+
+/* questions.c */
+void questions_start(struct queued *q);
+bool questions_room(const struct queued *q);
+void questions_ask(struct queued *q, struct message *m, uint32_t index);
+void questions_forget(struct queued *q, struct message *m);
+
+/* agents.c */
+void agents_start(struct queued *q);
+void agents_set_limits(struct queued *q);
+/* At the end of this round of the loop: give what waits to whoever is idle, and ask for more hands.  Not at once:
+ * an agent that is lost meanwhile would change the message that the caller is working on. */
+void agents_run(struct channel *c);
+struct channel *agents_owner(struct queued *q, uint32_t uid, uint32_t gid);
+bool agents_busy(const struct queued *q);
+void agents_forgive(struct queued *q); /* destinations in trouble are tried at once */
+
+/* steer.c */
+void steer_take(struct queued *q, int fd);
+
+/* recover.c */
+int recover(struct queued *q, struct reason *why);
+
+#endif

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The writers' side: smtpd, pickup and bounce bring messages (lib/wire/spool.h).
+ *
+ * What a crash of queued leaves at each step stands in queue/INTERNALS.  What a writer says is checked as if it
+ * came from a stranger: a captured smtpd must not be able to do more than send mail.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/program.h"
+#include "queue/queued/queued.h"
+
+struct writer {
+	struct wire_line line;
+	int fd; /* -1: no message open */
+	struct message *message;
+	struct text recipients; /* encoded */
+	bool committed;
+};
+
+static struct wire_out reply; /* one at a time; its memory is kept */
+
+static struct queued *queued_of(struct wire_line *line)
+{
+	return line->server->context;
+}
+
+static struct writer *writer_of(struct wire_line *line)
+{
+	return (struct writer *)(void *)line;
+}
+
+/* The one end of a message that did not become live. */
+static void abandon(struct writer *w)
+{
+	if (w->fd < 0)
+		return;
+	if (store_remove(&queued_of(&w->line)->store, w->message->id) < 0)
+		log_warn("event=remove-failed reason=\"%m\"");
+	close(w->fd);
+	w->fd = -1;
+	w->committed = false;
+	message_free(&w->message);
+	text_free(&w->recipients);
+}
+
+static void refuse(struct writer *w, bool permanent, const char *status, const char *text)
+{
+	struct spool_refusal r = { .permanent = permanent };
+
+	abandon(w);
+	string_copy(r.status, sizeof r.status, view_of(status));
+	string_copy(r.text, sizeof r.text, view_of(text));
+	spool_refusal_put(&reply, &r);
+	wire_line_send(&w->line, &reply);
+}
+
+static void refuse_errno(struct writer *w, const char *what)
+{
+	log_warn("event=%s reason=\"%m\"", what);
+	if (errno == ENOSPC || errno == EDQUOT)
+		refuse(w, false, "4.3.1", "the queue's disk is full, try again later");
+	else
+		refuse(w, false, "4.3.0", "cannot write the message, try again later");
+}
+
+/* A writer that does not keep to the protocol is broken or captured. */
+static void broken(struct writer *w, const char *why)
+{
+	abandon(w);
+	wire_line_drop(&w->line, why);
+}
+
+/* Twice over: the message and what is written meanwhile.  The log says once that space is short, and once that it is not. */
+static bool space_for(struct queued *q, uint64_t announced)
+{
+	uint64_t free_bytes = store_space(&q->store, loop_now_ms(q->loop));
+	bool is_short = free_bytes < (uint64_t)q->settings.queue_space_min_bytes;
+
+	if (is_short != q->short_of_space)
+		log_warn("event=%s free_bytes=%llu queue.space-min=%llu", is_short ? "disk-short" : "disk-again",
+		         (unsigned long long)free_bytes, (unsigned long long)q->settings.queue_space_min_bytes);
+	q->short_of_space = is_short;
+	return free_bytes >= (uint64_t)q->settings.queue_space_min_bytes + 2 * announced;
+}
+
+static void open_message(struct writer *w, struct wire_in *in)
+{
+	struct queued *q = queued_of(&w->line);
+	uint64_t announced = wire_get_u64(in), id;
+	char name[QUEUE_ID_CHARS + 1];
+
+	if (!wire_end(in) || w->fd >= 0) {
+		broken(w, "an open message, or a bad request for one");
+		return;
+	}
+	if (q->stopping) {
+		refuse(w, false, "4.3.2", "the system is going down, try again later");
+		return;
+	}
+	if (announced > q->settings.message_size_max_bytes) {
+		refuse(w, true, "5.3.4", "the message is larger than allowed here");
+		return;
+	}
+	if (!space_for(q, announced)) {
+		refuse(w, false, "4.3.1", "the queue's disk is nearly full, try again later");
+		return;
+	}
+	w->fd = store_create(&q->store, &id);
+	if (w->fd < 0) {
+		refuse_errno(w, "create-failed");
+		return;
+	}
+	w->message = message_new(id);
+	w->committed = false;
+	text_init(&w->recipients, QUEUE_ENVELOPE_MAX - 8192);
+	queue_id_text(id, name);
+	wire_begin(&reply, SPOOL_FILE);
+	wire_put_string(&reply, name);
+	wire_put_u64(&reply, QUEUE_HEADER_BYTES);
+	wire_put_fd(&reply, w->fd);
+	wire_line_send(&w->line, &reply);
+}
+
+/* Addresses and DSN parameters go into log lines, reports and other hosts' commands: no controls in them. */
+static bool is_clean(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			return false;
+	return true;
+}
+
+static bool add_recipient(struct writer *w, struct wire_in *in)
+{
+	struct queued *q = queued_of(&w->line);
+	struct spool_recipient r;
+
+	if (!spool_recipient_get(in, &r) || r.address[0] == '\0' || !is_clean(r.address) || !is_clean(r.orcpt)) {
+		broken(w, "a bad recipient");
+		return false;
+	}
+	/* What a writer lets through beyond the setting is its fault, not the sender's. */
+	if (w->message->recipient_count >= SPOOL_RECIPIENTS_MAX ||
+	    w->message->recipient_count >= (uint32_t)q->settings.recipients_max + 1) {
+		broken(w, "too many recipients");
+		return false;
+	}
+	queue_recipient_encode(&w->recipients, &r);
+	message_add_recipient(w->message, view_of(r.address), r.notify, message_add_string(w->message, view_of(r.orcpt)));
+	return true;
+}
+
+/* The rest of the packet; false: the writer is broken. */
+static bool add_recipients(struct writer *w, struct wire_in *in)
+{
+	while (in->rest.len)
+		if (!add_recipient(w, in))
+			return false;
+	return true;
+}
+
+static void more_recipients(struct writer *w, struct wire_in *in)
+{
+	if (w->fd < 0 || w->committed || in->rest.len == 0)
+		broken(w, "recipients out of turn");
+	else
+		add_recipients(w, in);
+}
+
+static bool may_claim(const struct queued *q, const struct wire_server *server, enum spool_origin origin)
+{
+	if (server == &q->smtpd)
+		return origin == SPOOL_NETWORK || origin == SPOOL_AUTHENTICATED;
+	return origin == (server == &q->pickup ? SPOOL_MACHINE : SPOOL_BOUNCE);
+}
+
+static bool envelope_ok(struct writer *w, const struct spool_envelope *e)
+{
+	return may_claim(queued_of(&w->line), w->line.server, e->origin) && is_clean(e->sender) && is_clean(e->account) &&
+	       is_clean(e->helo) && is_clean(e->envid) && w->message->recipient_count > 0;
+}
+
+/* Is the file as long as the writer says? */
+static bool size_ok(int fd, uint64_t message_bytes)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && message_bytes <= INT64_MAX / 2 &&
+	       (uint64_t)st.st_size == QUEUE_HEADER_BYTES + message_bytes && message_bytes > 0;
+}
+
+static void log_queued(const struct message *m, const struct spool_envelope *e)
+{
+	static const char *const words[] = { "network", "authenticated", "machine", "bounce" };
+	char id[QUEUE_ID_CHARS + 1], client[NET_ADDRESS_TEXT_MAX] = "-";
+
+	queue_id_text(m->id, id);
+	if (e->client.family)
+		net_address_text(&e->client, client);
+	log_info("id=%s event=queued from=<%s> bytes=%llu recipients=%u origin=%s client=%s account=%s", id,
+	         log_quote(view_of(e->sender)), (unsigned long long)m->message_bytes, m->recipient_count, words[e->origin],
+	         client, e->account[0] ? log_quote(view_of(e->account)) : "-");
+}
+
+/*
+ * Envelope, then header: between the two writes the file is still an open one.  After them it is committed but
+ * may be torn by a power cut until the writer has synced it: nobody has been told anything yet.
+ */
+static void commit(struct writer *w, struct wire_in *in)
+{
+	struct queued *q = queued_of(&w->line);
+	struct spool_envelope e;
+	struct queue_header header = { 0 };
+	static struct text head;
+
+	if (w->fd < 0 || w->committed || !spool_envelope_get(in, &e)) {
+		broken(w, "a bad envelope");
+		return;
+	}
+	if (!add_recipients(w, in))
+		return;
+	if (!wire_end(in) || !envelope_ok(w, &e)) {
+		broken(w, "a bad envelope");
+		return;
+	}
+	if (e.message_bytes > q->settings.message_size_max_bytes + (64 << 10)) {
+		refuse(w, true, "5.3.4", "the message is larger than allowed here");
+		return;
+	}
+	if (!size_ok(w->fd, e.message_bytes)) {
+		broken(w, "the file is not as long as its writer says");
+		return;
+	}
+	header.id = w->message->id;
+	header.message_bytes = e.message_bytes;
+	header.arrived_us = clock_wall_us();
+	memcpy(header.checksum, e.checksum, sizeof header.checksum);
+	if (head.max == 0)
+		text_init(&head, QUEUE_ENVELOPE_MAX);
+	text_clear(&head);
+	queue_envelope_encode(&head, &e);
+	if (store_commit(&q->store, w->fd, &header, &head, &w->recipients) < 0) {
+		refuse_errno(w, "commit-failed");
+		return;
+	}
+	if (head.cap > WIRE_MESSAGE_MAX)
+		text_free(&head);
+	text_free(&w->recipients);
+	message_take_envelope(w->message, &e, &header);
+	w->committed = true;
+	log_queued(w->message, &e);
+	wire_begin(&reply, SPOOL_COMMITTED);
+	wire_line_send(&w->line, &reply);
+}
+
+/* The writer has synced: the message is ours from here on, also if the answer does not reach it. */
+static void make_live(struct writer *w, struct wire_in *in)
+{
+	struct queued *q = queued_of(&w->line);
+	struct message *m = w->message;
+
+	if (!wire_end(in) || w->fd < 0 || !w->committed) {
+		broken(w, "nothing to make live");
+		return;
+	}
+	/* Without the byte it is a committed file, which recovery makes live as well. */
+	if (store_make_live(w->fd) < 0)
+		log_warn("event=live-mark-failed reason=\"%m\"");
+	close(w->fd);
+	w->fd = -1;
+	w->message = NULL;
+	w->committed = false;
+	records_add(&q->records, m);
+	wire_begin(&reply, SPOOL_ACCEPTED);
+	wire_line_send(&w->line, &reply);
+	life_begin(q, m, false);
+}
+
+static void opened(struct wire_line *line)
+{
+	writer_of(line)->fd = -1;
+}
+
+static void closed(struct wire_line *line)
+{
+	abandon(writer_of(line));
+}
+
+static void message(struct wire_line *line, struct wire_in *in)
+{
+	struct writer *w = writer_of(line);
+
+	switch (in->type) {
+	case SPOOL_OPEN: open_message(w, in); break;
+	case SPOOL_RECIPIENT: more_recipients(w, in); break;
+	case SPOOL_COMMIT: commit(w, in); break;
+	case SPOOL_LIVE: make_live(w, in); break;
+	case SPOOL_ABANDON: abandon(w); break;
+	default: broken(w, "a message of an unknown type"); break;
+	}
+}
+
+static void serve(struct queued *q, struct wire_server *server, const char *wire)
+{
+	*server = (struct wire_server){
+		.loop = q->loop,
+		.protocol = "spool",
+		.line_size = sizeof(struct writer),
+		.lines_max = QUEUED_WRITERS_MAX,
+		.context = q,
+		.opened = opened,
+		.message = message,
+		.closed = closed,
+	};
+	wire_server_start(server, program_need_fd(wire));
+}
+
+void writers_start(struct queued *q)
+{
+	serve(q, &q->smtpd, "smtpd.spool");
+	serve(q, &q->pickup, "pickup.spool");
+	serve(q, &q->bounce, "bounce.spool");
+}
+
+static bool any_open(const struct wire_server *server)
+{
+	for (struct wire_line *line = server->lines; line; line = line->next)
+		if (!line->dropped && writer_of(line)->fd >= 0)
+			return true;
+	return false;
+}
+
+bool writers_busy(const struct queued *q)
+{
+	return any_open(&q->smtpd) || any_open(&q->pickup) || any_open(&q->bounce);
+}

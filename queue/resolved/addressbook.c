@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: ISC */
+/* May it send, is it a recipient: the verdicts for smtpd and pickup. */
+#include "queue/resolved/addressbook.h"
+
+#include <string.h>
+
+#include "queue/resolved/classify.h"
+
+void addressbook_settings(struct addressbook *b, const struct settings *s)
+{
+	b->mail_domain = s->mail_domain;
+	b->postmaster = s->postmaster;
+	b->delimiter = s->address_delimiter[0];
+	b->own_senders = strcmp(s->submission_sender, "own") == 0;
+	b->smtp_port = (uint16_t)s->remote_port;
+}
+
+static void answer_as(struct resolve_answer *a, enum resolve_verdict verdict, const char *status, struct view text)
+{
+	a->verdict = verdict;
+	string_copy(a->status, sizeof a->status, view_of(status));
+	string_copy(a->text, sizeof a->text, view_take(text, sizeof a->text - 1));
+	for (char *c = a->text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = ' ';
+}
+
+static void answer_later(struct resolve_answer *a)
+{
+	answer_as(a, RESOLVE_LATER, "4.3.5", VIEW("cannot look up addresses now, try again later"));
+}
+
+/* A line of the access map that says no, or not now. */
+static void answer_access(struct resolve_answer *a, const struct access *access, const char *default_text)
+{
+	bool later = access->action == ACCESS_DEFER;
+	char status[16];
+	struct view text;
+
+	place_split_status(access->text, later ? "4.7.1" : "5.7.1", status, &text);
+	/* A status of the other class would contradict the code. */
+	status[0] = later ? '4' : '5';
+	answer_as(a, later ? RESOLVE_LATER : RESOLVE_REJECT, status, text.len ? text : view_of(default_text));
+}
+
+/* true: the access map has refused, and the answer says so. */
+static bool access_refuses(struct addressbook *b, enum access_name kind, const char *name, struct resolve_answer *a,
+                           const char *default_text)
+{
+	struct access access;
+	enum map_result r = access_find_name(&b->access, kind, view_of(name), &access);
+
+	if (r == MAP_DAMAGED)
+		answer_later(a);
+	else if (r == MAP_FOUND && access.action >= ACCESS_DEFER)
+		answer_access(a, &access, default_text);
+	else
+		return false;
+	return true;
+}
+
+void addressbook_client(struct addressbook *b, const struct resolve_question *q, struct resolve_answer *a)
+{
+	struct access access;
+	enum map_result r = access_find_address(&b->access, &q->client, &access);
+
+	a->verdict = RESOLVE_ACCEPT;
+	a->any_sender = !b->sender_names;
+	if (r == MAP_DAMAGED)
+		answer_later(a);
+	else if (r == MAP_FOUND && access.action >= ACCESS_DEFER)
+		answer_access(a, &access, "your address may not send mail here");
+	else if (r == MAP_FOUND)
+		a->verdict = access.action == ACCESS_RELAY ? RESOLVE_RELAY : RESOLVE_ACCEPT;
+	/* The address is in no network that we know: its name decides, if names matter at all. */
+	else if (!q->client_name[0])
+		a->wants_name = b->host_names;
+	else
+		access_refuses(b, ACCESS_HOST, q->client_name, a, "your host may not send mail here");
+}
+
+/* Is this mailbox, or an alias that reaches it directly, the address's? */
+static bool belongs(struct addressbook *b, const char *address, const char *account, bool *damaged)
+{
+	struct place place, own;
+	struct view target;
+
+	place_find(b, view_of(account), true, &own);
+	place_find(b, view_of(address), false, &place);
+	*damaged = place.kind == PLACE_DAMAGED || own.kind == PLACE_DAMAGED;
+	if (view_equal_nocase(view_of(place.address), view_of(own.address)))
+		return true;
+	if (place.kind == PLACE_MAILBOX) { /* the account with a detail */
+		place_find(b, view_of(address), true, &place);
+		size_t local = view_find(view_of(own.address), '@');
+
+		return b->delimiter && view_starts_nocase(view_of(place.address), view_take(view_of(own.address), local)) &&
+		       place.address[local] == b->delimiter &&
+		       view_equal(address_domain(view_of(place.address)), address_domain(view_of(own.address)));
+	}
+	while (place.kind == PLACE_ALIAS && alias_next(&place.alias, &target)) {
+		struct place to;
+
+		place_find(b, target, true, &to);
+		if (view_equal_nocase(view_of(to.address), view_of(own.address)))
+			return true;
+	}
+	return false;
+}
+
+void addressbook_sender(struct addressbook *b, const struct resolve_question *q, struct resolve_answer *a)
+{
+	bool damaged = false;
+
+	a->verdict = RESOLVE_ACCEPT;
+	string_copy(a->normal, sizeof a->normal, view_of(q->sender));
+	if (q->sender[0] && access_refuses(b, ACCESS_SENDER, q->sender, a, "mail from this address is not accepted"))
+		return;
+	/* The null sender is everybody's: clients send read receipts from it (RFC 8098 section 3). */
+	if (!b->own_senders || q->account[0] == '\0' || q->sender[0] == '\0')
+		return;
+	bool own = belongs(b, q->sender, q->account, &damaged);
+
+	if (damaged)
+		answer_later(a);
+	else if (!own)
+		answer_as(a, RESOLVE_REJECT, "5.7.1", VIEW("this is not an address of your account"));
+}
+
+/* ---- recipients ---- */
+
+/* May this client send to domains that are not ours? */
+static bool may_relay(struct addressbook *b, const struct resolve_question *q, bool *damaged)
+{
+	struct access access;
+
+	if (q->account[0])
+		return true;
+	enum map_result r = access_find_address(&b->access, &q->client, &access);
+
+	*damaged = r == MAP_DAMAGED;
+	return r == MAP_FOUND && access.action == ACCESS_RELAY;
+}
+
+/* user%other@ours, other!user@ours, "user@other"@ours: relaying by the back door of the next server, which
+ * would believe us. */
+static bool routes_by_local_part(struct view address)
+{
+	struct view local = view_take(address, address.len - address_domain(address).len - 1);
+
+	return view_find(local, '%') < local.len || view_find(local, '!') < local.len || view_find(local, '@') < local.len;
+}
+
+static void answer_elsewhere(struct addressbook *b, const struct resolve_question *q, const struct place *place,
+                             struct resolve_answer *a)
+{
+	bool damaged = false, relay = may_relay(b, q, &damaged);
+	char status[16];
+	struct view text, domain = address_domain(view_of(place->address));
+
+	if (damaged)
+		answer_later(a);
+	else if (!relay && place->domain == DOMAIN_NOT_OURS)
+		answer_as(a, RESOLVE_REJECT, "5.7.1", VIEW("relaying denied"));
+	else if (!relay && routes_by_local_part(view_of(place->address)))
+		answer_as(a, RESOLVE_REJECT, "5.7.1", VIEW("relaying denied"));
+	else if (place->has_route && place->route.transport == ROUTE_ERROR) {
+		place_split_status(place->route.text, "5.1.2", status, &text);
+		answer_as(a, status[0] == '4' ? RESOLVE_LATER : RESOLVE_REJECT, status,
+		          text.len ? text : VIEW("no mail goes there"));
+	} else if (domain.len && domain.data[0] == '[' && !place->has_route)
+		answer_as(a, RESOLVE_REJECT, "5.1.2", VIEW("mail to bare addresses of hosts is not accepted"));
+	else
+		a->verdict = RESOLVE_ACCEPT;
+}
+
+static void answer_alias(const struct place *place, struct resolve_answer *a)
+{
+	char status[16];
+	struct view text;
+
+	a->verdict = RESOLVE_ACCEPT;
+	if (!place->alias.fails)
+		return;
+	place_split_status(place->alias.text, "5.1.1", status, &text);
+	answer_as(a, status[0] == '4' ? RESOLVE_LATER : RESOLVE_REJECT, status, text.len ? text : VIEW("no such mailbox here"));
+}
+
+void addressbook_recipient(struct addressbook *b, const struct resolve_question *q, struct resolve_answer *a)
+{
+	struct place place;
+
+	place_find(b, view_of(q->recipient), false, &place);
+	string_copy(a->normal, sizeof a->normal, view_of(place.address));
+	bool refused = access_refuses(b, ACCESS_RECIPIENT, q->recipient, a, "mail to this address is not accepted");
+
+	/* The kill file may name the domain as it is written or as it is meant. */
+	if (refused || access_refuses(b, ACCESS_RECIPIENT, place.address, a, "mail to this address is not accepted"))
+		return;
+	switch (place.kind) {
+	case PLACE_MAILBOX:
+		a->verdict = RESOLVE_ACCEPT;
+		if (place.user.state == USER_CLOSED)
+			answer_as(a, RESOLVE_REJECT, "5.2.1", VIEW("this mailbox is closed"));
+		return;
+	case PLACE_ALIAS:
+		answer_alias(&place, a);
+		return;
+	case PLACE_POSTMASTER:
+		a->verdict = RESOLVE_ACCEPT;
+		return;
+	case PLACE_ELSEWHERE:
+		answer_elsewhere(b, q, &place, a);
+		return;
+	case PLACE_NOBODY:
+		answer_as(a, RESOLVE_REJECT, "5.1.1", VIEW("no such mailbox here"));
+		return;
+	case PLACE_DAMAGED:
+		break;
+	}
+	answer_later(a);
+}

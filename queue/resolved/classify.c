@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: ISC */
+#include "queue/resolved/classify.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The working form of an address: parts that grow and change as domain aliases are followed. */
+struct parts {
+	struct view local, domain;
+	char store[RESOLVE_ADDRESS_MAX];
+};
+
+/* local@domain into p; false when it is too long for any map. */
+static bool set_parts(struct parts *p, struct view local, struct view domain)
+{
+	char joined[RESOLVE_ADDRESS_MAX];
+	int len = snprintf(joined, sizeof joined, "%.*s@%.*s", VIEW_ARG(local), VIEW_ARG(domain));
+
+	if (len < 0 || (size_t)len >= sizeof joined)
+		return false;
+	memcpy(p->store, joined, (size_t)len + 1);
+	p->local = (struct view){ p->store, local.len };
+	p->domain = (struct view){ p->store + local.len + 1, domain.len };
+	for (size_t i = 0; i < domain.len; i++)
+		p->store[local.len + 1 + i] = byte_lower(p->store[local.len + 1 + i]);
+	return true;
+}
+
+static struct view whole(const struct parts *p)
+{
+	return view_of(p->store);
+}
+
+/* Follows aliases of the domain and learns its class. */
+static enum map_result find_domain(struct addressbook *b, struct parts *p, struct domain *domain)
+{
+	for (unsigned i = 0; i <= ADDRESSBOOK_DOMAIN_ALIASES_MAX; i++) {
+		enum map_result r = domains_get(&b->domains, p->domain, domain);
+
+		if (r != MAP_FOUND || domain->class != DOMAIN_ALIAS)
+			return r;
+		if (!set_parts(p, p->local, domain->target))
+			return MAP_MISSING;
+	}
+	return MAP_DAMAGED; /* a circle, which the build should have refused */
+}
+
+/* The entry of routes.map for just this address. */
+static enum map_result exact_route(struct addressbook *b, struct view address, struct route *out)
+{
+	struct view value;
+	enum map_result r = map_get_lower(&b->routes, VIEW(""), address, &value);
+
+	return r == MAP_FOUND && !route_decode(value, out) ? MAP_DAMAGED : r;
+}
+
+/* Alias, route or mailbox of one address, in this order. */
+static enum map_result find_exact(struct addressbook *b, struct view address, bool past_aliases, struct place *out)
+{
+	enum map_result r = past_aliases ? MAP_MISSING : aliases_get(&b->aliases, address, &out->alias);
+
+	if (r == MAP_FOUND)
+		out->kind = PLACE_ALIAS;
+	if (r == MAP_MISSING && (r = exact_route(b, address, &out->route)) == MAP_FOUND) {
+		/* "local" says: the mailbox, whatever else is in the maps. */
+		if (out->route.transport == ROUTE_LOCAL) {
+			r = MAP_MISSING;
+		} else {
+			out->has_route = true;
+			out->kind = PLACE_ELSEWHERE;
+		}
+	}
+	if (r == MAP_MISSING && (r = users_get(&b->users, address, &out->user)) == MAP_FOUND)
+		out->kind = PLACE_MAILBOX;
+	return r;
+}
+
+static enum map_result find_without_detail(struct addressbook *b, const struct parts *p, bool past_aliases, struct place *out)
+{
+	size_t cut = b->delimiter ? view_find(p->local, b->delimiter) : p->local.len;
+	struct parts base;
+
+	/* A leading delimiter is part of a name, not the end of an empty one. */
+	if (cut == p->local.len || cut == 0 || !set_parts(&base, view_take(p->local, cut), p->domain))
+		return MAP_MISSING;
+	return find_exact(b, whole(&base), past_aliases, out);
+}
+
+static enum map_result find_catch_all(struct addressbook *b, const struct parts *p, struct place *out)
+{
+	struct parts all;
+
+	if (!set_parts(&all, VIEW(""), p->domain))
+		return MAP_MISSING;
+	enum map_result r = aliases_get(&b->aliases, whole(&all), &out->alias);
+
+	if (r == MAP_FOUND) {
+		out->kind = PLACE_ALIAS;
+		out->catch_all = true;
+	}
+	return r;
+}
+
+static enum map_result find_ours(struct addressbook *b, const struct parts *p, bool past_aliases, struct place *out)
+{
+	enum map_result r = find_exact(b, whole(p), past_aliases, out);
+
+	if (r == MAP_MISSING)
+		r = find_without_detail(b, p, past_aliases, out);
+	/* RFC 5321 section 4.5.1: every domain has a postmaster. */
+	if (r == MAP_MISSING && view_equal_nocase(p->local, VIEW("postmaster"))) {
+		out->kind = PLACE_POSTMASTER;
+		return MAP_FOUND;
+	}
+	if (r == MAP_MISSING && !past_aliases)
+		r = find_catch_all(b, p, out);
+	return r;
+}
+
+static enum map_result find_elsewhere(struct addressbook *b, const struct parts *p, bool past_aliases, struct place *out)
+{
+	enum map_result r = MAP_MISSING;
+
+	/* Our own aliases may name single addresses of a domain whose mail goes on to another server. */
+	if (out->domain == DOMAIN_IS_RELAYED)
+		r = find_exact(b, whole(p), past_aliases, out);
+	if (r != MAP_MISSING)
+		return r;
+	out->kind = PLACE_ELSEWHERE;
+	r = routes_find(&b->routes, whole(p), &out->route);
+	out->has_route = r == MAP_FOUND;
+	if (out->has_route && out->route.transport == ROUTE_LOCAL) {
+		out->has_route = false;
+		out->kind = PLACE_NOBODY;
+		if ((r = users_get(&b->users, whole(p), &out->user)) == MAP_FOUND)
+			out->kind = PLACE_MAILBOX;
+	}
+	return r;
+}
+
+void place_find(struct addressbook *b, struct view address, bool past_aliases, struct place *out)
+{
+	struct view domain_part = address_domain(address);
+	bool bare = domain_part.len == address.len;
+	struct domain domain;
+	struct parts p;
+
+	memset(out, 0, sizeof *out);
+	if (!set_parts(&p, bare ? address : view_take(address, address.len - domain_part.len - 1),
+	               bare ? view_of(b->mail_domain) : domain_part))
+		return;
+	enum map_result r = find_domain(b, &p, &domain);
+
+	if (r == MAP_FOUND)
+		out->domain = domain.class == DOMAIN_MAILBOXES ? DOMAIN_HAS_MAILBOXES : DOMAIN_IS_RELAYED;
+	/* What has no domain is ours, also when mail.domain is in no map. */
+	if (r == MAP_MISSING && bare)
+		out->domain = DOMAIN_HAS_MAILBOXES;
+	if (r != MAP_DAMAGED)
+		r = out->domain == DOMAIN_HAS_MAILBOXES ? find_ours(b, &p, past_aliases, out) :
+		                                          find_elsewhere(b, &p, past_aliases, out);
+	if (r == MAP_DAMAGED)
+		out->kind = PLACE_DAMAGED;
+	string_copy(out->address, sizeof out->address, whole(&p));
+}
+
+void place_split_status(struct view text, const char *status, char out[16], struct view *rest)
+{
+	struct view word = view_take(text, view_find(text, ' '));
+	unsigned dots = 0;
+	bool is_status = word.len >= 5 && word.len < 12 && (word.data[0] == '4' || word.data[0] == '5') && word.data[1] == '.';
+
+	for (size_t i = 0; i < word.len; i++) {
+		dots += word.data[i] == '.';
+		if (word.data[i] != '.' && !byte_is_digit(word.data[i]))
+			is_status = false;
+	}
+	is_status = is_status && dots == 2;
+	string_copy(out, 16, is_status ? word : view_of(status));
+	*rest = is_status ? view_trim(view_skip(text, word.len)) : text;
+}

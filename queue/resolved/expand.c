@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Where mail for one address ends: aliases are followed until only mailboxes, routes and errors are left.
+ *
+ * First all final addresses are collected (nothing is sent before the whole answer is known to be within its
+ * limits), then each is looked up once more and given out.
+ */
+#include <stdlib.h>
+
+#include "lib/net/address.h"
+#include "queue/resolved/classify.h"
+
+enum { LMTP_PORT = 24, EXPAND_BYTES_MAX = 64 << 20 };
+
+struct step {
+	const char *address;
+	unsigned depth;
+	bool past_aliases, expanded;
+	bool final;
+};
+
+struct expansion {
+	struct addressbook *book;
+	struct arena arena;
+	struct step *steps; /* in the order they were found; those that are final are the answer */
+	unsigned count, cap, finals;
+	unsigned *seen;     /* hash table of places in steps, +1; seen_size is a power of two */
+	unsigned seen_size;
+	const char *trouble; /* why the whole is an error */
+};
+
+static uint32_t hash(struct view address, bool past_aliases)
+{
+	uint32_t h = 2166136261u ^ past_aliases;
+
+	for (size_t i = 0; i < address.len; i++)
+		h = (h ^ (unsigned char)byte_lower(address.data[i])) * 16777619u;
+	return h;
+}
+
+/* The place in the table where this step is, or would be. */
+static unsigned *seen_slot(struct expansion *e, struct view address, bool past_aliases)
+{
+	uint32_t at = hash(address, past_aliases);
+
+	for (;; at++) {
+		unsigned *slot = &e->seen[at & (e->seen_size - 1)];
+
+		if (*slot == 0)
+			return slot;
+		const struct step *s = &e->steps[*slot - 1];
+
+		if (s->past_aliases == past_aliases && view_equal_nocase(view_of(s->address), address))
+			return slot;
+	}
+}
+
+static void grow(struct expansion *e)
+{
+	if (e->count < e->cap)
+		return;
+	e->cap = e->cap ? e->cap * 2 : 16;
+	e->steps = memory_grow(e->steps, e->cap * sizeof *e->steps);
+	free(e->seen);
+	e->seen_size = e->cap * 4;
+	e->seen = memory_get(e->seen_size * sizeof *e->seen);
+	for (unsigned i = 0; i < e->count; i++)
+		*seen_slot(e, view_of(e->steps[i].address), e->steps[i].past_aliases) = i + 1;
+}
+
+/* Notes an address to look at, once. */
+static void add_step(struct expansion *e, struct view address, const struct step *from, bool past_aliases)
+{
+	unsigned depth = from != NULL ? from->depth + 1 : 0;
+
+	grow(e);
+	unsigned *slot = seen_slot(e, address, past_aliases);
+
+	if (*slot != 0)
+		return;
+	const char *copy = arena_string(&e->arena, address);
+
+	if (copy == NULL || e->count == ADDRESSBOOK_LOOKUPS_MAX || depth > ADDRESSBOOK_DEPTH_MAX) {
+		e->trouble = depth > ADDRESSBOOK_DEPTH_MAX ? "aliases in aliases go too deep" : "the alias has too many targets";
+		return;
+	}
+	e->steps[e->count++] = (struct step){ copy, depth, past_aliases, from != NULL, false };
+	*slot = e->count;
+}
+
+static void follow(struct expansion *e, unsigned number)
+{
+	struct step step = e->steps[number]; /* a copy: steps moves when it grows */
+	struct place place;
+	struct view target;
+
+	place_find(e->book, view_of(step.address), step.past_aliases, &place);
+	if (place.kind == PLACE_POSTMASTER) {
+		add_step(e, view_of(e->book->postmaster), &step, false);
+	} else if (place.kind == PLACE_ALIAS && !place.alias.fails) {
+		while (e->trouble == NULL && alias_next(&place.alias, &target))
+			add_step(e, target, &step,
+			         !place.catch_all && view_equal_nocase(target, view_of(place.address)));
+	} else {
+		e->steps[number].final = true;
+		e->finals++;
+	}
+	if (e->finals > RESOLVE_TARGETS_MAX)
+		e->trouble = "the alias has too many targets";
+}
+
+/* ---- giving out ---- */
+
+static void set_error(struct resolve_target *t, const char *status, struct view text)
+{
+	t->kind = RESOLVE_ERROR;
+	string_copy(t->status, sizeof t->status, view_of(status));
+	string_copy(t->text, sizeof t->text, view_take(text, sizeof t->text - 1));
+	for (char *c = t->text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = ' ';
+}
+
+static void set_error_text(struct resolve_target *t, struct view text, const char *status, const char *default_text)
+{
+	char own[16];
+	struct view rest;
+
+	place_split_status(text, status, own, &rest);
+	set_error(t, own, rest.len ? rest : view_of(default_text));
+}
+
+static void set_mailbox(struct resolve_target *t, const struct user *user)
+{
+	if (user->state == USER_CLOSED) {
+		set_error(t, "5.2.1", VIEW("this mailbox is closed"));
+		return;
+	}
+	t->kind = RESOLVE_MAILBOX;
+	t->uid = user->uid;
+	t->gid = user->gid;
+	t->quota_bytes = user->quota_bytes;
+	if (!string_copy(t->home, sizeof t->home, user->home))
+		set_error(t, "4.3.5", VIEW("the mailbox's path is too long"));
+}
+
+/* "host:port", "[v6]:port" */
+static void set_hop(const struct addressbook *b, struct resolve_target *t, const struct route_hop *hop)
+{
+	uint16_t port = hop->port ? hop->port : t->lmtp ? LMTP_PORT : b->smtp_port;
+	struct net_address address;
+	bool v6 = net_address_parse(hop->host, &address) && address.family == 6;
+	struct text out;
+
+	text_init(&out, sizeof t->hops[0] - 1);
+	text_format(&out, v6 ? "[%.*s]:%u" : "%.*s:%u", VIEW_ARG(hop->host), port);
+	if (string_copy(t->hops[t->hop_count], sizeof t->hops[0], text_view(&out)) && out.len)
+		t->hop_count++;
+	text_free(&out);
+}
+
+/* By MX: of the first hop where it says mx, else every hop in order. */
+static void set_route(const struct addressbook *b, struct resolve_target *t, struct route route)
+{
+	struct view domain = address_domain(view_of(t->address));
+	struct route_hop hop;
+
+	t->kind = RESOLVE_REMOTE;
+	t->lmtp = route.transport == ROUTE_LMTP;
+	while (t->hop_count < RESOLVE_HOPS_MAX && route_next(&route, &hop)) {
+		if (hop.mx && t->hop_count == 0) {
+			t->mx = true;
+			string_copy(t->destination, sizeof t->destination, hop.host.len ? hop.host : domain);
+			return;
+		}
+		if (!hop.mx)
+			set_hop(b, t, &hop);
+	}
+	if (t->hop_count == 0)
+		set_error(t, "4.3.5", VIEW("the route has no next hop"));
+	else
+		string_copy(t->destination, sizeof t->destination, view_of(t->hops[0]));
+}
+
+static void set_elsewhere(const struct addressbook *b, struct resolve_target *t, const struct place *place)
+{
+	struct view domain = address_domain(view_of(t->address));
+
+	if (place->has_route && place->route.transport == ROUTE_ERROR) {
+		set_error_text(t, place->route.text, "5.1.2", "no mail goes there");
+	} else if (place->has_route) {
+		set_route(b, t, place->route);
+	} else if (domain.len && domain.data[0] == '[') {
+		set_error(t, "5.1.2", VIEW("mail to bare addresses of hosts is not sent"));
+	} else {
+		t->kind = RESOLVE_REMOTE;
+		t->mx = true;
+		string_copy(t->destination, sizeof t->destination, domain);
+	}
+}
+
+static void make_target(struct addressbook *b, const struct step *step, struct resolve_target *t)
+{
+	struct place place;
+
+	place_find(b, view_of(step->address), step->past_aliases, &place);
+	*t = (struct resolve_target){ .expanded = step->expanded };
+	string_copy(t->address, sizeof t->address, view_of(place.address[0] ? place.address : step->address));
+	switch (place.kind) {
+	case PLACE_MAILBOX:
+		set_mailbox(t, &place.user);
+		return;
+	case PLACE_ELSEWHERE:
+		set_elsewhere(b, t, &place);
+		return;
+	case PLACE_ALIAS:
+		set_error_text(t, place.alias.text, "5.1.1", "no such mailbox here");
+		return;
+	case PLACE_POSTMASTER:
+	case PLACE_NOBODY:
+		set_error(t, "5.1.1", VIEW("no such mailbox here"));
+		return;
+	case PLACE_DAMAGED:
+		break;
+	}
+	set_error(t, "4.3.5", VIEW("the maps cannot be read now"));
+}
+
+static void give_out(struct expansion *e, void (*emit)(void *, const struct resolve_target *), void *context)
+{
+	static struct resolve_target target; /* several KB, and nobody here calls back into us */
+	unsigned left = e->finals;
+
+	for (unsigned i = 0; i < e->count; i++) {
+		if (!e->steps[i].final)
+			continue;
+		make_target(e->book, &e->steps[i], &target);
+		target.last = --left == 0;
+		emit(context, &target);
+	}
+}
+
+static void give_trouble(struct expansion *e, struct view address, void (*emit)(void *, const struct resolve_target *),
+                         void *context)
+{
+	struct resolve_target target = { .last = true };
+
+	string_copy(target.address, sizeof target.address, address);
+	/* A circle in the aliases is the operator's to mend, and no reason to lose mail meanwhile: 4, not 5. */
+	set_error(&target, "4.4.6", view_of(e->trouble));
+	emit(context, &target);
+}
+
+void addressbook_expand(struct addressbook *b, struct view address, void (*emit)(void *, const struct resolve_target *),
+                        void *context)
+{
+	struct expansion e = { .book = b, .arena = { .limit = EXPAND_BYTES_MAX } };
+
+	add_step(&e, address, NULL, false);
+	for (unsigned i = 0; i < e.count && e.trouble == NULL; i++)
+		follow(&e, i);
+	if (e.trouble == NULL && e.finals == 0)
+		e.trouble = "the aliases go round in a circle";
+	if (e.trouble == NULL)
+		give_out(&e, emit, context);
+	else
+		give_trouble(&e, address, emit, context);
+	arena_clear(&e.arena);
+	free(e.steps);
+	free(e.seen);
+}

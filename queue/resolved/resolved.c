@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * resolved: answers what addresses mean: may this client, this sender, this recipient pass (smtpd, pickup), and
+ * where does mail for this address go (queued).
+ *
+ * Runs as _phresolve in an empty root, without network.  It opens the maps of one generation before the jail;
+ * on reload a successor with the new generation takes its place.
+ *
+ * Trusts: the maps.  Those who ask for nothing: an answer depends on the question and the maps alone, and
+ *         queued asks for routes itself, whatever smtpd was told.
+ * Reads:  domains.cdb users.cdb aliases.cdb routes.cdb access.cdb, the settings.
+ * Writes: answers on its wires, the log.
+ *
+ * Who owns it can make any address a recipient, deny any, read who has a mailbox here, and send accepted mail
+ * astray (to another mailbox, or out); it reads no message, no password, and reaches no network.
+ */
+#include <signal.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/base/program.h"
+#include "lib/wire/hub.h"
+#include "queue/resolved/addressbook.h"
+
+enum {
+	LINES_MAX = 4096,           /* session processes that ask */
+	BACKLOG_BYTES_MAX = 64 << 20 /* targets that one asker has not read yet */
+};
+
+/* One asker.  A large expansion does not fit into its socket: what is left waits here. */
+struct asker {
+	struct wire_line line;
+	struct watch writer; /* a duplicate of the line's descriptor, watched for room while there is a backlog */
+	struct text backlog; /* messages, each behind its length as 4 bytes */
+};
+
+static struct settings settings;
+static struct addressbook book;
+static struct loop *loop;
+static struct wire_server servers[3];
+static const char *const wires[] = { "smtpd.resolve", "queued.resolve", "pickup.resolve" };
+static bool retiring;
+
+/* Dropped lines may still be in the list until the server sweeps. */
+static void end_when_alone(void)
+{
+	for (unsigned i = 0; i < 3; i++)
+		for (const struct wire_line *line = servers[i].lines; line != NULL; line = line->next)
+			if (!line->dropped)
+				return;
+	loop_stop(loop);
+}
+
+static void backlog_over(struct asker *a)
+{
+	if (a->backlog.max == 0)
+		return;
+	loop_unwatch(loop, &a->writer);
+	close(a->writer.fd);
+	text_free(&a->backlog);
+	a->backlog.max = 0;
+}
+
+static void asker_closed(struct wire_line *line)
+{
+	backlog_over((struct asker *)line);
+	if (retiring)
+		end_when_alone();
+}
+
+static uint32_t message_bytes(const struct text *backlog, size_t at)
+{
+	const unsigned char *b = (const unsigned char *)backlog->data + at;
+
+	return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+}
+
+static void room_for_backlog(struct watch *w, unsigned events)
+{
+	struct asker *a = loop_owner(w, struct asker, writer);
+	struct wire_out out = { 0 };
+	size_t done = 0;
+	enum wire_result r = WIRE_OK;
+
+	(void)events;
+	while (r == WIRE_OK && done < a->backlog.len) {
+		uint32_t len = message_bytes(&a->backlog, done);
+
+		wire_begin(&out, RESOLVE_TARGET);
+		text_clear(&out.bytes);
+		text_add(&out.bytes, (struct view){ a->backlog.data + done + 4, len });
+		r = wire_send_now(a->writer.fd, &out);
+		if (r == WIRE_OK)
+			done += 4 + len;
+	}
+	wire_out_free(&out);
+	text_drop_front(&a->backlog, done);
+	if (r != WIRE_OK && r != WIRE_AGAIN)
+		wire_line_drop(&a->line, NULL);
+	else if (a->backlog.len == 0)
+		backlog_over(a);
+	if (retiring && a->backlog.max == 0)
+		wire_line_drop(&a->line, NULL);
+}
+
+static void keep_for_later(struct asker *a, struct view message)
+{
+	if (a->backlog.max == 0) {
+		a->writer = (struct watch){ .fd = dup(a->line.watch.fd), .ready = room_for_backlog };
+		if (a->writer.fd < 0) {
+			wire_line_drop(&a->line, "out of descriptors");
+			return;
+		}
+		text_init(&a->backlog, BACKLOG_BYTES_MAX);
+		loop_watch(loop, &a->writer, LOOP_WRITE);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		text_add_byte(&a->backlog, (char)(message.len >> (8 * i) & 0xff));
+	text_add(&a->backlog, message);
+	if (a->backlog.full)
+		wire_line_drop(&a->line, "the peer does not read");
+}
+
+static void send_message(struct asker *a, const struct wire_out *out)
+{
+	if (a->line.dropped)
+		return;
+	enum wire_result r = a->backlog.max ? WIRE_AGAIN : wire_send_now(a->line.watch.fd, out);
+
+	if (r == WIRE_AGAIN)
+		keep_for_later(a, text_view(&out->bytes));
+	else if (r != WIRE_OK)
+		wire_line_drop(&a->line, NULL);
+}
+
+struct expanding {
+	struct asker *asker;
+	uint32_t question;
+	struct wire_out out;
+};
+
+static void send_target(void *context, const struct resolve_target *target)
+{
+	struct expanding *e = context;
+	static struct resolve_target numbered;
+
+	numbered = *target;
+	numbered.question = e->question;
+	resolve_target_put(&e->out, &numbered);
+	send_message(e->asker, &e->out);
+}
+
+static void answer_expand(struct asker *a, struct wire_in *in)
+{
+	struct expanding e = { .asker = a };
+	char address[RESOLVE_ADDRESS_MAX];
+
+	if (!resolve_expand_get(in, &e.question, address)) {
+		wire_line_drop(&a->line, "a bad question");
+		return;
+	}
+	addressbook_expand(&book, view_of(address), send_target, &e);
+	wire_out_free(&e.out);
+}
+
+static void answer_question(struct asker *a, struct wire_in *in)
+{
+	struct resolve_question q;
+	struct wire_out out = { 0 };
+
+	if (!resolve_question_get(in, &q)) {
+		wire_line_drop(&a->line, "a bad question");
+		return;
+	}
+	struct resolve_answer answer = { .question = q.question };
+
+	if (in->type == RESOLVE_CLIENT)
+		addressbook_client(&book, &q, &answer);
+	else if (in->type == RESOLVE_SENDER)
+		addressbook_sender(&book, &q, &answer);
+	else
+		addressbook_recipient(&book, &q, &answer);
+	resolve_answer_put(&out, &answer);
+	send_message(a, &out);
+	wire_out_free(&out);
+}
+
+static void question(struct wire_line *line, struct wire_in *in)
+{
+	struct asker *a = (struct asker *)line;
+
+	switch (in->type) {
+	case RESOLVE_CLIENT:
+	case RESOLVE_SENDER:
+	case RESOLVE_RECIPIENT:
+		answer_question(a, in);
+		return;
+	case RESOLVE_EXPAND:
+		answer_expand(a, in);
+		return;
+	default:
+		wire_line_drop(line, "not a question");
+	}
+}
+
+/* A successor listens on the same wires: those who ask next reach it.  Answers still on their way go out first. */
+static void retire(int number, void *context)
+{
+	(void)number;
+	(void)context;
+	retiring = true;
+	for (unsigned i = 0; i < 3; i++) {
+		struct wire_line *next;
+
+		if (servers[i].loop == NULL)
+			continue;
+		wire_server_retire(&servers[i]);
+		for (struct wire_line *line = servers[i].lines; line != NULL; line = next) {
+			next = line->next;
+			if (((struct asker *)line)->backlog.max == 0)
+				wire_line_drop(line, NULL);
+		}
+	}
+	end_when_alone();
+}
+
+static void stop(int number, void *context)
+{
+	(void)number;
+	(void)context;
+	loop_stop(loop);
+}
+
+static void open_map(struct map *m, const char *name)
+{
+	struct reason why;
+
+	if (map_open(m, program_generation_file(name), &why) != 0)
+		log_fatal("%s: %s (run: posthouse build)", name, why.text);
+}
+
+static void open_maps(void)
+{
+	open_map(&book.domains, "domains.cdb");
+	open_map(&book.users, "users.cdb");
+	open_map(&book.aliases, "aliases.cdb");
+	open_map(&book.routes, "routes.cdb");
+	open_map(&book.access, "access.cdb");
+	book.host_names = access_has_names(&book.access, ACCESS_HOST);
+	book.sender_names = access_has_names(&book.access, ACCESS_SENDER);
+}
+
+static void serve(unsigned number)
+{
+	int fd = program_fd(wires[number]);
+
+	if (fd < 0)
+		return;
+	servers[number] = (struct wire_server){
+		.loop = loop,
+		.protocol = "resolve",
+		.line_size = sizeof(struct asker),
+		.lines_max = LINES_MAX,
+		.message = question,
+		.closed = asker_closed,
+	};
+	wire_server_start(&servers[number], fd);
+}
+
+int main(void)
+{
+	struct sandbox_profile profile = { 0 };
+
+	program_start("resolved");
+	settings_inherit(&settings);
+	open_maps();
+	addressbook_settings(&book, &settings);
+	program_confine(&profile);
+	loop = loop_new();
+	for (unsigned i = 0; i < sizeof wires / sizeof wires[0]; i++)
+		serve(i);
+	loop_signal(loop, SIGTERM, stop, NULL);
+	loop_signal(loop, SIGHUP, retire, NULL);
+	program_ready();
+	loop_run(loop);
+	return EXIT_DONE;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * drop leaves a message in the drop directory while the house is down; sendmail runs it and writes the message to its
+ * standard input, framed as lib/wire/submit.h has it.
+ *
+ * Runs as whoever submits, with the group _phdrop (setgid), which may add files to the directory and not list it.
+ * It trusts its caller in nothing: arguments are refused, the environment is not read (unless it runs without any
+ * privilege, in a test), the frames are checked for form and size. Reads: posthouse.conf, for drop.directory.
+ * Writes: one new file, whose owner is the caller; pickup believes that owner and nothing else.
+ * Who owns it can fill the drop directory with mail in his own name.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/auxv.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/file.h"
+#include "lib/base/log.h"
+#include "lib/wire/submit.h"
+#include "queue/submit/paths.h"
+
+enum { READ_BYTES = 65536 };
+
+/* Whole frames only, the last of them the end. */
+struct check {
+	struct text held;
+	uint64_t bytes;
+	bool ended;
+};
+
+static bool check_frames(struct check *c)
+{
+	struct view rest = text_view(&c->held);
+	struct wire_in in;
+	int more;
+
+	while ((more = submit_frame_next(&rest, &in)) > 0) {
+		if (c->ended || in.type < SUBMIT_ENVELOPE || in.type > SUBMIT_END)
+			return false;
+		c->ended = in.type == SUBMIT_END;
+	}
+	text_drop_front(&c->held, c->held.len - rest.len);
+	return more == 0;
+}
+
+static int copy_frames(int out, uint64_t bytes_max, struct check *c)
+{
+	static char buffer[READ_BYTES];
+	ssize_t n;
+
+	while ((n = read(STDIN_FILENO, buffer, sizeof buffer)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return EXIT_TEMPORARY;
+		c->bytes += (uint64_t)n;
+		if (c->bytes > bytes_max || !text_add(&c->held, (struct view){ buffer, (size_t)n }) || !check_frames(c))
+			return EXIT_PERMANENT;
+		if (write_whole(out, buffer, (size_t)n) < 0)
+			return EXIT_TEMPORARY;
+	}
+	return c->ended && c->held.len == 0 ? EXIT_DONE : EXIT_PERMANENT;
+}
+
+static int copy(int out, uint64_t bytes_max)
+{
+	struct check c = { .bytes = 0 };
+
+	text_init(&c.held, READ_BYTES + WIRE_MESSAGE_MAX + 4);
+	int code = copy_frames(out, bytes_max, &c);
+
+	text_free(&c.held);
+	return code;
+}
+
+/* Under a name that pickup passes over, synced, then its own: a crash leaves a whole file or none. */
+static int leave(int directory, uint64_t bytes_max)
+{
+	char temporary[80], final[80];
+	int fd = -1, code;
+
+	for (unsigned turn = 0; turn < 100 && fd < 0; turn++) {
+		long long stamp = (long long)clock_wall_us();
+
+		snprintf(final, sizeof final, "%lld-%ld-%u", stamp, (long)getpid(), turn);
+		snprintf(temporary, sizeof temporary, ".new-%s", final);
+		fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+		if (fd < 0 && errno != EEXIST)
+			break;
+	}
+	if (fd < 0) {
+		log_warn("the drop directory: %m");
+		return EXIT_TEMPORARY;
+	}
+	fchmod(fd, 0640); /* pickup is in the group */
+	code = copy(fd, bytes_max);
+	if (code == EXIT_DONE && (fsync(fd) < 0 || renameat(directory, temporary, directory, final) < 0))
+		code = EXIT_TEMPORARY;
+	/* The directory cannot be opened for a sync; the file's own carries its new name along. */
+	if (code == EXIT_DONE && fsync(fd) < 0)
+		log_warn("syncing the drop file: %m");
+	if (code != EXIT_DONE)
+		unlinkat(directory, temporary, 0);
+	close(fd);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct paths paths;
+	const struct rlimit no_core = { 0, 0 };
+
+	(void)argv;
+	log_open("drop");
+	log_plain();
+	/* The caller chose our descriptors and limits: a message must not go into what he left closed. */
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return EXIT_TEMPORARY;
+	setrlimit(RLIMIT_CORE, &no_core);
+	umask(027);
+	if (argc > 1) {
+		log_warn("sendmail runs this program; it takes no arguments");
+		return EXIT_PERMANENT;
+	}
+	paths_find(&paths, getauxval(AT_SECURE) == 0);
+	int directory = open(paths.drop, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	/* The group may not list it: search permission has to do. */
+	if (directory < 0)
+		directory = open(paths.drop, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0) {
+		log_warn("%s: %m", paths.drop);
+		return EXIT_TEMPORARY;
+	}
+	return leave(directory, paths.message_size_max + (64u << 20));
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: ISC */
+#include "queue/submit/handover.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+
+enum { ANSWER_TIMEOUT_MS = 300000 };
+
+static int connect_socket(const struct paths *p)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/submit", p->run);
+	int fd = n < 0 || (size_t)n >= sizeof address.sun_path ? -1 : socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int start_drop(struct outlet *o, const struct paths *p, struct reason *why)
+{
+	char path[PATHS_MAX + 8];
+	int ends[2];
+
+	snprintf(path, sizeof path, "%s/drop", p->programs);
+	if (access(path, X_OK) < 0)
+		return fail_errno(why, "posthouse is not running, and its helper %s", path);
+	if (pipe(ends) < 0)
+		return fail_errno(why, "pipe");
+	o->drop = fork();
+	if (o->drop == 0) {
+		dup2(ends[0], STDIN_FILENO);
+		close(ends[0]);
+		close(ends[1]);
+		execl(path, "drop", (char *)NULL);
+		_exit(EXIT_TEMPORARY);
+	}
+	close(ends[0]);
+	if (o->drop < 0) {
+		close(ends[1]);
+		return fail_errno(why, "fork");
+	}
+	o->fd = ends[1];
+	return 0;
+}
+
+int outlet_open(struct outlet *o, const struct paths *p, struct reason *why)
+{
+	*o = (struct outlet){ .fd = connect_socket(p) };
+	signal(SIGPIPE, SIG_IGN);
+	return o->fd >= 0 ? 0 : start_drop(o, p, why);
+}
+
+static void write_all(struct outlet *o, struct view v)
+{
+	while (v.len && !o->lost) {
+		ssize_t n = write(o->fd, v.data, v.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			o->lost = true;
+		else
+			v = view_skip(v, (size_t)n);
+	}
+}
+
+static void send_out(struct outlet *o)
+{
+	struct text frame;
+
+	if (o->lost)
+		return;
+	if (o->drop == 0) {
+		o->lost = wire_send(o->fd, &o->out) != WIRE_OK;
+		return;
+	}
+	text_init(&frame, WIRE_MESSAGE_MAX + 8);
+	submit_frame_put(&frame, &o->out);
+	write_all(o, text_view(&frame));
+	text_free(&frame);
+}
+
+void outlet_envelope(struct outlet *o, const struct submit_envelope *e)
+{
+	submit_envelope_put(&o->out, e);
+	send_out(o);
+}
+
+void outlet_recipient(struct outlet *o, const struct spool_recipient *r)
+{
+	submit_recipient_put(&o->out, r);
+	send_out(o);
+}
+
+void outlet_bytes(struct outlet *o, struct view bytes)
+{
+	while (bytes.len && !o->lost) {
+		struct view piece = view_take(bytes, SUBMIT_CHUNK_MAX);
+
+		wire_begin(&o->out, SUBMIT_CHUNK);
+		wire_put_view(&o->out, piece);
+		send_out(o);
+		bytes = view_skip(bytes, piece.len);
+	}
+}
+
+static int finish_socket(struct outlet *o, struct submit_result *result, struct reason *why)
+{
+	struct timeval t = { ANSWER_TIMEOUT_MS / 1000, 0 };
+	struct wire_in in;
+
+	setsockopt(o->fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+	if (wire_receive(o->fd, &in) != WIRE_OK)
+		return fail(why, "posthouse did not answer; the message may or may not have been taken");
+	bool good = in.type == SUBMIT_RESULT && submit_result_get(&in, result);
+
+	wire_in_close(&in);
+	return good ? 0 : fail(why, "posthouse answered something else: sendmail and pickup are of different versions");
+}
+
+static int finish_drop(struct outlet *o, struct submit_result *result, struct reason *why)
+{
+	int status;
+
+	close(o->fd);
+	o->fd = -1;
+	while (waitpid(o->drop, &status, 0) < 0)
+		if (errno != EINTR)
+			return fail_errno(why, "waiting for drop");
+	*result = (struct submit_result){ .accepted = status == 0, .permanent = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_PERMANENT };
+	string_copy(result->text, sizeof result->text,
+	            status == 0 ? VIEW("left for pickup, posthouse is not running") : VIEW("the message could not be left for pickup"));
+	return 0;
+}
+
+int outlet_finish(struct outlet *o, struct submit_result *result, struct reason *why)
+{
+	wire_begin(&o->out, SUBMIT_END);
+	send_out(o);
+	int code = o->drop ? finish_drop(o, result, why) : finish_socket(o, result, why);
+
+	outlet_abandon(o);
+	return code;
+}
+
+void outlet_abandon(struct outlet *o)
+{
+	if (o->fd >= 0)
+		close(o->fd);
+	o->fd = -1;
+	wire_out_free(&o->out);
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * pickup takes mail from the programs of this machine: over the submission socket that sendmail connects to, and out
+ * of the drop directory, where sendmail's helper `drop` leaves it while the house is down.
+ *
+ * Runs as _phdrop in the drop directory; no network.  It trusts nobody who submits: who they are it asks the kernel
+ * (peer credentials, the owner of the file), what they send is bounded and checked in submission.c.
+ * Reads: the drop directory, messages on the socket; before the jail the names of the accounts.
+ * Writes: messages into the queue, over queued's descriptors; removes drop files whose message is safe.
+ * Who owns it sends mail in the name of anybody on this machine and sees what is submitted here from then on.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/program.h"
+#include "queue/submit/submission.h"
+
+enum {
+	CONNECTIONS_MAX = 64,
+	CONNECTION_IDLE_MS = 300000,
+	CONNECTION_LINGER_MS = 10000, /* behind the answer */
+	SCAN_MS = 60000,
+	SCAN_SOON_MS = 50,
+	SCAN_FILES_MAX = 1000, /* in one turn; the rest at once afterwards */
+	STALE_S = 24 * 3600,   /* a file that drop never finished */
+	LOGINS_MAX = 200000,
+	READ_BYTES = 256 * 1024
+};
+
+struct connection_in {
+	struct watch watch;
+	struct timer idle;
+	struct connection_in *next, *previous;
+	struct submission submission;
+	struct spool_writer writer;
+	bool answered; /* what still comes is read and forgotten: a line closed over unread bytes would take the answer along */
+};
+
+struct login {
+	uint32_t uid;
+	char name[SUBMISSION_LOGIN_MAX];
+};
+
+static struct {
+	struct loop *loop;
+	struct settings settings;
+	struct watch listener, notify;
+	struct timer scan;
+	struct connection_in *connections;
+	unsigned connection_count;
+	int directory, resolved;
+	struct spool_writer drop_writer;
+	struct login *logins;
+	size_t login_count;
+	bool stopping;
+} pickup = { .resolved = -1, .drop_writer = { .queued = -1, .fd = -1 } };
+
+/* ---- who is it ---- */
+
+/* Names cannot be asked for in the jail; a uid that came later is called by its number until the next reload. */
+static void read_logins(void)
+{
+	const struct passwd *p;
+
+	setpwent();
+	while ((p = getpwent()) != NULL && pickup.login_count < LOGINS_MAX) {
+		if ((pickup.login_count & (pickup.login_count - 1)) == 0)
+			pickup.logins = memory_grow(pickup.logins, (pickup.login_count ? 2 * pickup.login_count : 1) * sizeof *pickup.logins);
+		struct login *l = &pickup.logins[pickup.login_count];
+
+		l->uid = p->pw_uid;
+		if (string_copy(l->name, sizeof l->name, view_of(p->pw_name)))
+			pickup.login_count++;
+	}
+	endpwent();
+}
+
+static void login_of(uint32_t uid, char out[SUBMISSION_LOGIN_MAX])
+{
+	for (size_t i = 0; i < pickup.login_count; i++)
+		if (pickup.logins[i].uid == uid) {
+			string_copy(out, SUBMISSION_LOGIN_MAX, view_of(pickup.logins[i].name));
+			return;
+		}
+	snprintf(out, SUBMISSION_LOGIN_MAX, "uid%u", uid);
+}
+
+static void submission_of(struct submission *s, struct spool_writer *writer, uint32_t uid)
+{
+	*s = (struct submission){ .settings = &pickup.settings, .writer = writer, .resolved = &pickup.resolved, .uid = uid };
+	login_of(uid, s->login);
+}
+
+/* ---- the socket ---- */
+
+static void end_if_done(void)
+{
+	if (pickup.stopping && pickup.connection_count == 0)
+		loop_stop(pickup.loop);
+}
+
+static void leave(struct connection_in *c)
+{
+	loop_unwatch(pickup.loop, &c->watch);
+	loop_timer_clear(pickup.loop, &c->idle);
+	submission_end(&c->submission);
+	close(c->watch.fd);
+	if (c->writer.queued >= 0)
+		close(c->writer.queued);
+	text_free(&c->writer.buffer);
+	free(c->writer.hash);
+	if (c->previous)
+		c->previous->next = c->next;
+	else
+		pickup.connections = c->next;
+	if (c->next)
+		c->next->previous = c->previous;
+	pickup.connection_count--;
+	free(c);
+	loop_change(pickup.loop, &pickup.listener, LOOP_READ);
+	end_if_done();
+}
+
+static void idle_due(struct timer *t)
+{
+	leave(loop_owner(t, struct connection_in, idle));
+}
+
+static void answer(struct connection_in *c)
+{
+	struct wire_out out = { 0 };
+
+	submit_result_put(&out, &c->submission.result);
+	wire_send(c->watch.fd, &out); /* who does not wait for it has gone */
+	wire_out_free(&out);
+}
+
+static void packets(struct watch *w, unsigned events)
+{
+	enum { PER_TURN = 16 };
+	static char copy[WIRE_MESSAGE_MAX];
+	struct connection_in *c = loop_owner(w, struct connection_in, watch);
+	struct wire_in in;
+	enum wire_result r = WIRE_AGAIN;
+
+	(void)events;
+	for (int turn = 0; turn < PER_TURN && (r = wire_receive_now(w->fd, &in)) == WIRE_OK; turn++) {
+		/* The siblings' answers come into the buffer that this one is in. */
+		memcpy(copy, in.rest.data, in.rest.len);
+		in.rest.data = copy;
+		if (!c->answered && !submission_take(&c->submission, &in)) {
+			c->answered = true;
+			answer(c);
+		}
+		wire_in_close(&in);
+	}
+	if (r != WIRE_OK && r != WIRE_AGAIN)
+		leave(c);
+	else
+		loop_timer_set(pickup.loop, &c->idle, loop_now_ms(pickup.loop) + (c->answered ? CONNECTION_LINGER_MS : CONNECTION_IDLE_MS));
+}
+
+static void accept_one(struct watch *w, unsigned events)
+{
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+		close(fd);
+		return;
+	}
+	struct connection_in *c = memory_get(sizeof *c);
+
+	c->writer = (struct spool_writer){ .queued = -1, .fd = -1 };
+	submission_of(&c->submission, &c->writer, peer.uid);
+	c->watch.fd = fd;
+	c->watch.ready = packets;
+	c->idle.due = idle_due;
+	c->next = pickup.connections;
+	if (c->next)
+		c->next->previous = c;
+	pickup.connections = c;
+	loop_watch(pickup.loop, &c->watch, LOOP_READ);
+	loop_timer_set(pickup.loop, &c->idle, loop_now_ms(pickup.loop) + CONNECTION_IDLE_MS);
+	/* Further ones wait in the listener. */
+	if (++pickup.connection_count >= CONNECTIONS_MAX)
+		loop_change(pickup.loop, w, 0);
+}
+
+/* ---- the drop directory ---- */
+
+/* Feeds the file's messages to the submission.  0: there is a result; -1: the file ends or breaks before that. */
+static int feed(struct submission *s, int fd)
+{
+	struct text buffer;
+	int result = 0;
+
+	text_init(&buffer, READ_BYTES + WIRE_MESSAGE_MAX + 4);
+	while (result == 0) {
+		char *to = text_reserve(&buffer, READ_BYTES);
+		ssize_t n = to ? read(fd, to, READ_BYTES) : -1;
+
+		if (n <= 0) {
+			result = -1;
+			break;
+		}
+		buffer.len += (size_t)n;
+		struct view rest = text_view(&buffer);
+		struct wire_in in;
+		int more;
+
+		while ((more = submit_frame_next(&rest, &in)) > 0)
+			if (!submission_take(s, &in)) {
+				text_free(&buffer);
+				return 0;
+			}
+		if (more < 0)
+			result = -1;
+		text_drop_front(&buffer, buffer.len - rest.len);
+	}
+	text_free(&buffer);
+	return result;
+}
+
+/* What can never be taken stays for the operator, out of the way. */
+static void set_aside(const char *name, const char *why)
+{
+	char to[300];
+
+	log_warn("event=drop-refused file=%s reason=\"%s\" kept=.bad-%s", log_quote(view_of(name)), log_text(view_of(why)),
+	         log_quote(view_of(name)));
+	snprintf(to, sizeof to, ".bad-%.255s", name);
+	renameat(pickup.directory, name, pickup.directory, to);
+}
+
+/* The message is in the queue before its file goes: a crash between the two delivers it twice. */
+static void take_file(const char *name)
+{
+	struct submission s;
+	struct stat st;
+	int fd = openat(pickup.directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1) {
+		if (fd >= 0)
+			close(fd);
+		set_aside(name, "not a plain file that can be read");
+		return;
+	}
+	submission_of(&s, &pickup.drop_writer, st.st_uid);
+	s.from_file = true;
+	int fed = feed(&s, fd);
+
+	close(fd);
+	if (fed < 0)
+		set_aside(name, "not a whole message");
+	else if (s.result.accepted)
+		unlinkat(pickup.directory, name, 0);
+	else if (s.result.permanent)
+		set_aside(name, s.result.text);
+	else
+		log_warn("event=drop-later file=%s reason=\"%s\"", log_quote(view_of(name)), log_text(view_of(s.result.text)));
+	submission_end(&s);
+}
+
+static void remove_stale(const char *name)
+{
+	struct stat st;
+
+	if (fstatat(pickup.directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_mtime < clock_wall_s() - STALE_S)
+		unlinkat(pickup.directory, name, 0);
+}
+
+static void scan_due(struct timer *t)
+{
+	int fd = openat(pickup.directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	unsigned taken = 0;
+
+	if (directory == NULL)
+		log_warn("event=drop-unreadable reason=\"%m\"");
+	while (directory && taken < SCAN_FILES_MAX && (entry = readdir(directory)) != NULL) {
+		struct view name = view_of(entry->d_name);
+
+		if (view_starts(name, VIEW(".new-")))
+			remove_stale(entry->d_name);
+		else if (name.data[0] != '.' && ++taken)
+			take_file(entry->d_name);
+	}
+	if (directory)
+		closedir(directory);
+	loop_timer_set(pickup.loop, t, loop_now_ms(pickup.loop) + (taken == SCAN_FILES_MAX ? SCAN_SOON_MS : SCAN_MS));
+}
+
+static void notified(struct watch *w, unsigned events)
+{
+	char bytes[4096];
+
+	(void)events;
+	if (read(w->fd, bytes, sizeof bytes) > 0)
+		loop_timer_set(pickup.loop, &pickup.scan, loop_now_ms(pickup.loop) + SCAN_SOON_MS);
+}
+
+/* Without it the scan every minute does. */
+static void watch_directory(const char *path)
+{
+	pickup.notify.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	pickup.notify.ready = notified;
+	if (pickup.notify.fd >= 0 && inotify_add_watch(pickup.notify.fd, path, IN_MOVED_TO) >= 0)
+		loop_watch(pickup.loop, &pickup.notify, LOOP_READ);
+}
+
+/* ---- start and end ---- */
+
+/* SIGHUP: a successor listens on the same socket. SIGTERM: also those in the middle of something are left; their
+ * sendmail sees the end of the line. */
+static void stop(int number, void *context)
+{
+	(void)context;
+	pickup.stopping = true;
+	loop_unwatch(pickup.loop, &pickup.listener);
+	loop_timer_clear(pickup.loop, &pickup.scan);
+	while (number == SIGTERM && pickup.connections)
+		leave(pickup.connections);
+	end_if_done();
+}
+
+int main(void)
+{
+	program_start("pickup");
+	settings_inherit(&pickup.settings);
+	read_logins();
+	tzset();
+	pickup.directory = open(pickup.settings.drop_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (pickup.directory < 0)
+		log_fatal("drop.directory %s: %m", pickup.settings.drop_directory);
+	const char *path = getenv("POSTHOUSE_ROOT") ? "/" : pickup.settings.drop_directory;
+	const struct sandbox_profile profile = {
+		.promises = SANDBOX_FILES | SANDBOX_NOTIFY | SANDBOX_ACCEPT,
+		.paths = { { path, true } },
+	};
+
+	program_confine(&profile);
+	pickup.loop = loop_new();
+	pickup.listener.fd = program_need_fd("listen.submit");
+	pickup.listener.ready = accept_one;
+	/* Shared with a successor: whoever comes second must not wait in accept. */
+	fcntl(pickup.listener.fd, F_SETFL, O_NONBLOCK);
+	loop_watch(pickup.loop, &pickup.listener, LOOP_READ);
+	loop_signal(pickup.loop, SIGTERM, stop, NULL);
+	loop_signal(pickup.loop, SIGHUP, stop, NULL);
+	watch_directory(path);
+	pickup.scan.due = scan_due;
+	loop_timer_set(pickup.loop, &pickup.scan, clock_ms());
+	program_ready();
+	loop_run(pickup.loop);
+	return EXIT_DONE;
+}

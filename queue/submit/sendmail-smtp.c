@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sendmail -bs: SMTP on standard input and output, as some mail programs speak to a local sendmail.  Nothing of
+ * smtpd's is here: who asks is a user of this machine, whom pickup knows, so each message becomes a submission.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "lib/base/log.h"
+#include "lib/mail/mailaddress.h"
+#include "queue/submit/sendmail.h"
+
+enum { LINE_MAX_BYTES = 1 << 20, COMMAND_MAX = 2048 };
+
+struct conversation {
+	const struct sending *sending;
+	struct submit_envelope envelope;
+	bool greeted, has_sender, over;
+	struct spool_recipient *recipients;
+	unsigned count;
+	struct text line;
+};
+
+static void say(const char *text)
+{
+	printf("%s\r\n", text);
+	fflush(stdout);
+}
+
+/* Up to LF; CR LF or LF ends it and is taken off. false at the end, and for a line that is too long. */
+static bool read_line(struct conversation *c)
+{
+	int byte;
+
+	text_clear(&c->line);
+	while ((byte = getchar()) != EOF && byte != '\n')
+		text_add_byte(&c->line, (char)byte);
+	if (byte == EOF && c->line.len == 0)
+		return false;
+	if (c->line.len && c->line.data[c->line.len - 1] == '\r')
+		c->line.data[--c->line.len] = '\0';
+	return true;
+}
+
+static void reset(struct conversation *c)
+{
+	free(c->recipients);
+	c->recipients = NULL;
+	c->count = 0;
+	c->has_sender = false;
+}
+
+static void hello(struct conversation *c, struct view rest)
+{
+	(void)rest;
+	reset(c);
+	c->greeted = true;
+	say("250 localhost");
+}
+
+static void extended_hello(struct conversation *c, struct view rest)
+{
+	(void)rest;
+	reset(c);
+	c->greeted = true;
+	printf("250-localhost\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n");
+	fflush(stdout);
+}
+
+/* "FROM:<a@b> ..."; parameters are passed over: pickup finds out by itself. */
+static bool take_path(struct view rest, const char *word, unsigned flags, char out[SPOOL_ADDRESS_MAX])
+{
+	struct mailaddress a;
+
+	if (!view_starts_nocase(rest, view_of(word)))
+		return false;
+	rest = view_skip(rest, strlen(word));
+	if (mailaddress_path(&rest, flags | MAILADDRESS_NO_DOMAIN | MAILADDRESS_NO_BRACKETS, &a) != MAILADDRESS_OK)
+		return false;
+	return string_copy(out, SPOOL_ADDRESS_MAX, mailaddress_view(&a));
+}
+
+static void mail(struct conversation *c, struct view rest)
+{
+	if (c->has_sender) {
+		say("503 5.5.1 there is a sender already");
+		return;
+	}
+	c->envelope = c->sending->envelope;
+	c->envelope.sender_given = true;
+	c->has_sender = take_path(rest, "FROM:", MAILADDRESS_NULL, c->envelope.sender);
+	say(c->has_sender ? "250 2.1.0 ok" : "501 5.1.7 not an address");
+}
+
+static void rcpt(struct conversation *c, struct view rest)
+{
+	struct spool_recipient r = { .notify = c->sending->notify };
+
+	if (!c->has_sender) {
+		say("503 5.5.1 MAIL first");
+	} else if (c->count >= SPOOL_RECIPIENTS_MAX) {
+		say("452 4.5.3 too many recipients");
+	} else if (!take_path(rest, "TO:", MAILADDRESS_POSTMASTER, r.address)) {
+		say("501 5.1.3 not an address");
+	} else {
+		if ((c->count & (c->count - 1)) == 0)
+			c->recipients = memory_grow(c->recipients, (c->count ? 2 * c->count : 1) * sizeof r);
+		c->recipients[c->count++] = r;
+		say("250 2.1.5 ok");
+	}
+}
+
+static int collect(struct conversation *c, struct outlet *o, char *text, size_t size)
+{
+	bool whole = false;
+
+	outlet_envelope(o, &c->envelope);
+	for (unsigned i = 0; i < c->count; i++)
+		outlet_recipient(o, &c->recipients[i]);
+	while (read_line(c)) {
+		struct view line = text_view(&c->line);
+
+		whole = view_equal(line, VIEW("."));
+		if (whole)
+			break;
+		/* RFC 5321 section 4.5.2 */
+		outlet_bytes(o, line.len && line.data[0] == '.' ? view_skip(line, 1) : line);
+		outlet_bytes(o, VIEW("\r\n"));
+	}
+	if (!whole) {
+		c->over = true;
+		outlet_abandon(o);
+		return EX_IOERR;
+	}
+	return outlet_result(o, text, size);
+}
+
+static void data(struct conversation *c, struct view rest)
+{
+	char text[REASON_MAX];
+	struct outlet o;
+	struct reason why;
+
+	(void)rest;
+	if (!c->has_sender || c->count == 0) {
+		say("503 5.5.1 MAIL and RCPT first");
+		return;
+	}
+	if (outlet_open(&o, &c->sending->paths, &why) < 0) {
+		printf("451 4.3.0 %s\r\n", why.text);
+		fflush(stdout);
+		return;
+	}
+	say("354 go on, end with a dot");
+	int code = collect(c, &o, text, sizeof text);
+
+	if (code == EX_OK)
+		printf("250 2.0.0 %s\r\n", text);
+	else if (code != EX_IOERR)
+		printf("%s %s\r\n", code == EX_TEMPFAIL ? "451 4.3.0" : "554 5.0.0", text);
+	fflush(stdout);
+	reset(c);
+}
+
+static void rset(struct conversation *c, struct view rest)
+{
+	(void)rest;
+	reset(c);
+	say("250 2.0.0 ok");
+}
+
+static void noop(struct conversation *c, struct view rest)
+{
+	(void)c;
+	(void)rest;
+	say("250 2.0.0 ok");
+}
+
+static void vrfy(struct conversation *c, struct view rest)
+{
+	(void)c;
+	(void)rest;
+	say("252 2.5.2 send mail and see");
+}
+
+static void quit(struct conversation *c, struct view rest)
+{
+	(void)rest;
+	c->over = true;
+	say("221 2.0.0 bye");
+}
+
+static const struct {
+	const char *name;
+	bool needs_hello;
+	void (*run)(struct conversation *c, struct view rest);
+} commands[] = {
+	{ "HELO", false, hello }, { "EHLO", false, extended_hello }, { "MAIL", true, mail }, { "RCPT", true, rcpt },
+	{ "DATA", true, data },   { "RSET", false, rset },           { "NOOP", false, noop }, { "VRFY", false, vrfy },
+	{ "QUIT", false, quit },
+};
+
+static void serve(struct conversation *c)
+{
+	struct view rest = text_view(&c->line), word;
+
+	if (!view_cut(&rest, ' ', &word))
+		word = VIEW("");
+	rest = view_trim(rest);
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+		if (!view_equal_nocase(word, view_of(commands[i].name)))
+			continue;
+		if (commands[i].needs_hello && !c->greeted)
+			say("503 5.5.1 say hello first");
+		else
+			commands[i].run(c, rest);
+		return;
+	}
+	say("500 5.5.2 not a command");
+}
+
+int send_smtp(const struct sending *s)
+{
+	struct conversation c = { .sending = s };
+
+	text_init(&c.line, LINE_MAX_BYTES);
+	say("220 localhost ESMTP posthouse");
+	while (!c.over && read_line(&c)) {
+		if (c.line.len > COMMAND_MAX)
+			say("500 5.5.2 the line is too long");
+		else
+			serve(&c);
+	}
+	reset(&c);
+	text_free(&c.line);
+	return EX_OK;
+}

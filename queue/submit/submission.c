@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: ISC */
+#include "queue/submit/submission.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/mail/date.h"
+#include "lib/mail/mailaddress.h"
+#include "lib/wire/resolve.h"
+
+static bool refuse(struct submission *s, bool permanent, const char *text)
+{
+	if (!s->failed) {
+		s->failed = true;
+		s->result = (struct submit_result){ .permanent = permanent };
+		string_copy(s->result.text, sizeof s->result.text, view_take(view_of(text), sizeof s->result.text - 1));
+	}
+	s->over = true;
+	return false;
+}
+
+static bool refuse_as(struct submission *s, const struct spool_refusal *r)
+{
+	char text[sizeof r->status + sizeof r->text + 2];
+
+	snprintf(text, sizeof text, "%s %s", r->status, r->text);
+	return refuse(s, r->permanent, text);
+}
+
+/* The house's form of an address that a user wrote; one without a domain is ours. */
+static bool complete(const struct submission *s, const char *written, char out[SPOOL_ADDRESS_MAX])
+{
+	struct mailaddress a;
+
+	if (mailaddress_parse(view_of(written), MAILADDRESS_NO_DOMAIN, &a) != MAILADDRESS_OK)
+		return false;
+	struct view domain = mailaddress_domain(&a);
+	int n = snprintf(out, SPOOL_ADDRESS_MAX, "%s%s%s", a.text, domain.len ? "" : "@", domain.len ? "" : s->settings->mail_domain);
+
+	return n > 0 && n < SPOOL_ADDRESS_MAX;
+}
+
+/* A display name as a quoted string (RFC 5322 section 3.2.4); controls and 8-bit bytes are left out. */
+static void write_from(struct submission *s)
+{
+	char name[SUBMIT_NAME_MAX * 2];
+	size_t n = 0;
+
+	for (const char *c = s->envelope.full_name; *c && n + 2 < sizeof name; c++) {
+		if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
+			continue;
+		if (*c == '"' || *c == '\\')
+			name[n++] = '\\';
+		name[n++] = *c;
+	}
+	name[n] = '\0';
+	char address[SPOOL_ADDRESS_MAX];
+
+	if (s->sender[0])
+		string_copy(address, sizeof address, view_of(s->sender));
+	else
+		snprintf(address, sizeof address, "MAILER-DAEMON@%.255s", s->settings->mail_domain);
+
+	if (n)
+		snprintf(s->from, sizeof s->from, "\"%s\" <%s>", name, address);
+	else
+		snprintf(s->from, sizeof s->from, "%s", address);
+}
+
+static bool take_envelope(struct submission *s, struct wire_in *in)
+{
+	if (s->begun || !submit_envelope_get(in, &s->envelope))
+		return refuse(s, true, "a bad envelope");
+	s->begun = true;
+	if (!s->envelope.sender_given) {
+		if (!complete(s, s->login, s->sender))
+			return refuse(s, true, "your login name makes no address: give one with -f");
+	} else if (s->envelope.sender[0] && !complete(s, s->envelope.sender, s->sender)) {
+		return refuse(s, true, "5.1.7 the sender is not an address");
+	}
+	write_from(s);
+	return true;
+}
+
+static bool take_recipient(struct submission *s, struct wire_in *in)
+{
+	struct spool_recipient r;
+	char text[SPOOL_ADDRESS_MAX + 64];
+
+	if (!s->begun || s->writing || !submit_recipient_get(in, &r))
+		return refuse(s, true, "a bad recipient");
+	if (s->recipient_count >= (uint32_t)s->settings->recipients_max)
+		return refuse(s, true, "5.5.3 too many recipients");
+	/* Doubling from one: most messages have one. */
+	if ((s->recipient_count & (s->recipient_count - 1)) == 0)
+		s->recipients = memory_grow(s->recipients,
+		                            (s->recipient_count ? 2 * s->recipient_count : 1) * sizeof *s->recipients);
+	struct spool_recipient *to = &s->recipients[s->recipient_count];
+
+	*to = r;
+	if (!complete(s, r.address, to->address)) {
+		snprintf(text, sizeof text, "5.1.3 <%s> is not an address", r.address);
+		return refuse(s, true, text);
+	}
+	s->recipient_count++;
+	return true;
+}
+
+/* ---- the message ---- */
+
+static int write_to_spool(void *context, struct view bytes)
+{
+	struct submission *s = context;
+	struct spool_refusal refusal;
+
+	s->bytes += bytes.len;
+	for (size_t i = 0; i < bytes.len && !s->eight_bit; i++)
+		s->eight_bit = (unsigned char)bytes.data[i] >= 0x80;
+	if (s->bytes > s->settings->message_size_max_bytes) {
+		refuse(s, true, "5.3.4 the message is larger than allowed here");
+		return -1;
+	}
+	if (spool_write(s->writer, bytes, &refusal) == 0)
+		return 0;
+	refuse_as(s, &refusal);
+	return -1;
+}
+
+/* RFC 5321 section 4.4; there is no host it came from. */
+static bool write_received(struct submission *s)
+{
+	struct text line;
+	struct date now = { clock_wall_s(), 0 };
+	char when[DATE_TEXT_MAX];
+
+	now.zone_minutes = date_local_zone(now.when_s);
+	date_mail(now, when);
+	string_copy(s->date, sizeof s->date, view_of(when));
+	snprintf(s->message_id, sizeof s->message_id, "<%s@%.280s>", s->writer->id, s->settings->host_name);
+	text_init(&line, 1024);
+	text_format(&line, "Received: by %s (posthouse, from %s uid %u)\r\n\tid %s;\r\n\t%s\r\n", s->settings->host_name, s->login,
+	            s->uid, s->writer->id, when);
+	int written = write_to_spool(s, text_view(&line));
+
+	text_free(&line);
+	return written == 0;
+}
+
+static bool begin_message(struct submission *s)
+{
+	struct spool_refusal refusal;
+
+	if (!s->begun || s->recipient_count == 0)
+		return refuse(s, true, "no recipients");
+	s->writing = true;
+	if (spool_begin(s->writer, 0, &refusal) != 0)
+		return refuse_as(s, &refusal);
+	s->header = (struct header){ .mend = true,
+		                     .domain = s->settings->mail_domain,
+		                     .from = s->from,
+		                     .date = s->date,
+		                     .message_id = s->message_id,
+		                     .write = write_to_spool,
+		                     .context = s };
+	return write_received(s);
+}
+
+static bool add(struct submission *s, struct view v)
+{
+	return v.len == 0 || header_add(&s->header, v) == 0 || refuse(s, false, "cannot write the message");
+}
+
+/* Lines end with CR LF from here on, however the program ended them. */
+static bool add_lines(struct submission *s, struct view v)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i < v.len; i++) {
+		char c = v.data[i];
+
+		if (c == '\0')
+			return refuse(s, true, "5.6.0 a NUL in the message");
+		bool bare_cr = s->last == '\r' && c != '\n', bare_lf = c == '\n' && s->last != '\r';
+
+		if (bare_cr || bare_lf) {
+			if (!add(s, (struct view){ v.data + from, i - from }) || !add(s, bare_cr ? VIEW("\n") : VIEW("\r")))
+				return false;
+			from = i;
+		}
+		s->last = c;
+	}
+	return add(s, view_skip(v, from));
+}
+
+static bool take_chunk(struct submission *s, struct wire_in *in)
+{
+	struct view chunk = wire_get_view(in, SUBMIT_CHUNK_MAX);
+
+	if (!wire_end(in))
+		return refuse(s, true, "a bad piece of a message");
+	if (!s->writing && !begin_message(s))
+		return false;
+	return add_lines(s, chunk);
+}
+
+/* ---- the end ---- */
+
+/* Unknown recipients are told to the program while it waits, if nobody else would get the message; otherwise
+ * they come back as a bounce, since the others are not to be lost. */
+static bool check_recipients(struct submission *s, const char *account)
+{
+	static struct resolve_question q;
+	static struct resolve_answer a;
+	char text[sizeof s->result.text];
+	uint32_t refused = 0;
+
+	memset(&q, 0, sizeof q);
+	q.submission = true;
+	string_copy(q.account, sizeof q.account, view_of(account));
+	string_copy(q.sender, sizeof q.sender, view_of(s->sender));
+	for (uint32_t i = 0; i < s->recipient_count; i++) {
+		string_copy(q.recipient, sizeof q.recipient, view_of(s->recipients[i].address));
+		resolve_ask(s->resolved, RESOLVE_RECIPIENT, &q, &a);
+		if (a.verdict == RESOLVE_REJECT) {
+			if (refused++ == 0)
+				snprintf(text, sizeof text, "%s <%s> %s", a.status, s->recipients[i].address, a.text);
+		} else if (a.verdict == RESOLVE_ACCEPT && a.normal[0]) {
+			string_copy(s->recipients[i].address, sizeof s->recipients[i].address, view_of(a.normal));
+		}
+	}
+	if (refused == s->recipient_count && !s->from_file)
+		return refuse(s, true, text);
+	return true;
+}
+
+static bool finish(struct submission *s)
+{
+	struct spool_envelope e = { .origin = SPOOL_MACHINE, .eight_bit = s->eight_bit, .ret = s->envelope.ret };
+	struct spool_refusal refusal;
+
+	string_copy(e.sender, sizeof e.sender, view_of(s->sender));
+	string_copy(e.envid, sizeof e.envid, view_of(s->envelope.envid));
+	snprintf(e.account, sizeof e.account, "%s@%.200s", s->login, s->settings->mail_domain);
+	e.hops = (uint16_t)(s->header.received + 1);
+	if (!check_recipients(s, e.account))
+		return false;
+	for (uint32_t i = 0; i < s->recipient_count; i++)
+		if (spool_add_recipient(s->writer, &s->recipients[i], &refusal) != 0)
+			return refuse_as(s, &refusal);
+	if (spool_finish(s->writer, &e, &refusal) != 0)
+		return refuse_as(s, &refusal);
+	log_info("id=%s event=submit uid=%u login=%s from=<%s> recipients=%u bytes=%llu", s->writer->id, s->uid,
+	         log_quote(view_of(s->login)), log_quote(view_of(s->sender)), s->recipient_count, (unsigned long long)s->bytes);
+	s->result = (struct submit_result){ .accepted = true };
+	string_copy(s->result.text, sizeof s->result.text, view_of(s->writer->id));
+	s->over = true;
+	return false;
+}
+
+static bool take_end(struct submission *s, struct wire_in *in)
+{
+	if (!wire_end(in))
+		return refuse(s, true, "a bad end of a message");
+	/* An empty message is one. */
+	if (!s->writing && !begin_message(s))
+		return false;
+	if (s->last && s->last != '\n' && !add(s, s->last == '\r' ? VIEW("\n") : VIEW("\r\n")))
+		return false;
+	if (header_end(&s->header) != 0)
+		return refuse(s, false, "cannot write the message");
+	if (s->header.received > (unsigned)s->settings->received_hops_max)
+		return refuse(s, true, "5.4.6 too many Received lines: a loop");
+	return finish(s);
+}
+
+bool submission_take(struct submission *s, struct wire_in *in)
+{
+	if (s->over)
+		return false;
+	switch (in->type) {
+	case SUBMIT_ENVELOPE: return take_envelope(s, in);
+	case SUBMIT_RECIPIENT: return take_recipient(s, in);
+	case SUBMIT_CHUNK: return take_chunk(s, in);
+	case SUBMIT_END: return take_end(s, in);
+	default: return refuse(s, true, "a message of an unknown type: sendmail and pickup are of different versions");
+	}
+}
+
+void submission_end(struct submission *s)
+{
+	if (s->writing && !s->result.accepted)
+		spool_abandon(s->writer);
+	header_free(&s->header);
+	free(s->recipients);
+	s->recipients = NULL;
+	s->recipient_count = 0;
+}
