@@ -77,14 +77,14 @@ static bool mailbox_fits(struct session *s, struct argument *a, bool *answered)
 	/* CREATE "a." says that children will come (RFC 3501 section 6.3.3); the name is "a". */
 	if (name.len > 1 && name.data[name.len - 1] == STORE_DELIMITER)
 		name.len--;
-	const char *fault = names_fault(name);
+	const char *fault = mailboxname_fault(name);
 
 	if (fault != NULL) {
 		session_no(s, "[CANNOT] %s", fault);
 		*answered = true;
 		return false;
 	}
-	a->text = names_canonical(&s->parser.arena, name);
+	a->text = mailboxname_canonical(&s->parser.arena, name);
 	return a->text.data != NULL;
 }
 

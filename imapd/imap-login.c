@@ -321,7 +321,7 @@ int main(void)
 	settings_inherit(&settings);
 	program_confine(&profile);
 
-	const struct service service = {
+	const struct worker_service service = {
 		.wire = "porter.connection",
 		.protocol = "connection",
 		.workers_min = 1,
@@ -333,5 +333,5 @@ int main(void)
 		.work = serve,
 	};
 
-	service_run(&service);
+	worker_run(&service);
 }

@@ -115,7 +115,7 @@ int main(void)
 	store_begin();
 	program_confine(&profile);
 
-	struct service service = {
+	struct worker_service service = {
 		.wire = "master",
 		.forks = true,
 		.workers_max = (unsigned)settings.imapd_sessions_max,
@@ -123,5 +123,5 @@ int main(void)
 		.work = work,
 	};
 
-	service_run(&service);
+	worker_run(&service);
 }

@@ -47,7 +47,7 @@ static void tell_folder(struct session *s, const struct store_folder_name *n)
 /* Reference and pattern are one name with wildcards: the reference is only a beginning (section 6.3.8). */
 static bool whole_pattern(struct session *s, const struct argument *a, struct text *out)
 {
-	text_init(out, NAMES_PATTERN_MAX);
+	text_init(out, MAILBOXNAME_PATTERN_MAX);
 	text_add(out, a->text);
 	text_add(out, a->next->text);
 	if (!out->full)
@@ -84,7 +84,7 @@ void list_run(struct session *s, struct argument *a)
 		session_store_no(s, result, &why, NULL);
 	} else {
 		for (unsigned i = 0; i < names.count; i++)
-			if (names_match(text_view(&pattern), view_of(names.names[i].name)))
+			if (mailboxname_match(text_view(&pattern), view_of(names.names[i].name)))
 				tell_folder(s, &names.names[i]);
 		store_names_free(&names);
 		session_ok(s, "List completed");
@@ -108,7 +108,7 @@ static void tell_parent(struct session *s, struct view pattern, struct view name
 	     end += 1 + view_find(view_skip(name, end + 1), STORE_DELIMITER)) {
 		struct view parent = view_take(name, end);
 
-		if (names_match(pattern, parent)) {
+		if (mailboxname_match(pattern, parent)) {
 			if (!is_below(previous, parent) && !view_equal(previous, parent))
 				tell(s, "LSUB", "\\Noselect", parent);
 			return;
@@ -124,7 +124,7 @@ static void tell_subscribed(struct session *s, struct view pattern, const struct
 	for (unsigned i = 0; i < names->count; i++) {
 		struct view name = view_of(names->names[i].name);
 
-		if (names_match(pattern, name))
+		if (mailboxname_match(pattern, name))
 			tell(s, "LSUB", "", name);
 		else if (parents)
 			tell_parent(s, pattern, name, previous);

@@ -6,47 +6,47 @@
 #include "lib/mail/charset.h"
 #include "lib/store/store.h"
 
-bool names_utf7_valid(struct view name)
+bool mailboxname_utf7_valid(struct view name)
 {
 	struct text utf8;
 
-	text_init(&utf8, NAMES_UTF8_MAX);
+	text_init(&utf8, MAILBOXNAME_UTF8_MAX);
 	bool valid = utf7_to_utf8(name, &utf8);
 
 	text_free(&utf8);
 	return valid;
 }
 
-bool names_is_inbox(struct view name)
+bool mailboxname_is_inbox(struct view name)
 {
 	return view_starts_nocase(name, VIEW("INBOX")) && (name.len == 5 || name.data[5] == STORE_DELIMITER);
 }
 
-const char *names_fault(struct view name)
+const char *mailboxname_fault(struct view name)
 {
 	if (name.len == 0)
 		return "A mailbox name may not be empty";
 	if (name.len > STORE_NAME_MAX)
 		return "The mailbox name is too long";
-	if (!names_utf7_valid(name))
+	if (!mailboxname_utf7_valid(name))
 		return "The mailbox name is not valid modified UTF-7";
 	if (!store_name_valid(name))
 		return "A mailbox cannot have this name";
 	return NULL;
 }
 
-struct view names_canonical(struct arena *arena, struct view name)
+struct view mailboxname_canonical(struct arena *arena, struct view name)
 {
 	char *copy = arena_string(arena, name);
 
-	if (copy != NULL && names_is_inbox(name))
+	if (copy != NULL && mailboxname_is_inbox(name))
 		memcpy(copy, "INBOX", 5);
 	return (struct view){ copy, name.len };
 }
 
 /* Without recursion: the set of places in the pattern that the name read so far can have reached. */
 struct places {
-	unsigned char reached[NAMES_PATTERN_MAX + 1];
+	unsigned char reached[MAILBOXNAME_PATTERN_MAX + 1];
 };
 
 /* "*" and "%" can stand for nothing: where they stand, what is behind them is reached too. */
@@ -75,12 +75,12 @@ static void pass_byte(struct places *p, struct view pattern, char c, bool any_ca
 	}
 }
 
-bool names_match(struct view pattern, struct view name)
+bool mailboxname_match(struct view pattern, struct view name)
 {
 	struct places p = { { 1 } };
-	size_t inbox = names_is_inbox(name) ? 5 : 0;
+	size_t inbox = mailboxname_is_inbox(name) ? 5 : 0;
 
-	if (pattern.len > NAMES_PATTERN_MAX)
+	if (pattern.len > MAILBOXNAME_PATTERN_MAX)
 		return false;
 	pass_wildcards(&p, pattern);
 	for (size_t i = 0; i < name.len; i++) {

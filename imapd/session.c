@@ -200,7 +200,7 @@ bool session_message_list(struct session *s, struct view text, uint32_t **seqs, 
 
 static void end_of_input(struct session *s, enum stream_result result)
 {
-	if (service_stopping())
+	if (worker_stopping())
 		session_bye(s, "The server is being restarted");
 	else if (result == STREAM_TIMEOUT)
 		session_bye(s, "Autologout; a command was not finished in time");
@@ -222,7 +222,7 @@ static int wait_ms(struct session *s, int other, bool *other_ready, int timeout_
 
 	do
 		ready = poll(p, 2, timeout_ms);
-	while (ready < 0 && errno == EINTR && !service_stopping());
+	while (ready < 0 && errno == EINTR && !worker_stopping());
 	if (ready > 0 && other >= 0)
 		*other_ready = p[1].revents != 0;
 	return ready;
@@ -437,7 +437,7 @@ static void serve_one(struct session *s)
 
 void session_run(struct session *s)
 {
-	service_session(s->stream.fd);
+	worker_session(s->stream.fd);
 	stream_format(&s->stream, "%s OK [CAPABILITY %s] Logged in\r\n", s->who.tag, capability_text);
 	while (s->state != SESSION_LOGOUT && session_wait(s, -1, NULL)) {
 		serve_one(s);

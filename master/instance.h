@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Programs as master knows them: their descriptors, starting, and starting again after a crash. */
-#ifndef MASTER_PROGRAM_H
-#define MASTER_PROGRAM_H
+#ifndef MASTER_INSTANCE_H
+#define MASTER_INSTANCE_H
 
 #include <sys/types.h>
 

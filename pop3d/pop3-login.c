@@ -231,7 +231,7 @@ int main(void)
 	settings_inherit(&settings);
 	program_confine(&profile);
 
-	const struct service service = {
+	const struct worker_service service = {
 		.wire = "porter.connection",
 		.protocol = "connection",
 		.workers_min = 1,
@@ -243,5 +243,5 @@ int main(void)
 		.work = serve,
 	};
 
-	service_run(&service);
+	worker_run(&service);
 }

@@ -361,7 +361,7 @@ static void converse(struct session *s)
 			log_info("event=timeout account=%s", account_of(s));
 			return;
 		default:
-			if (service_stopping())
+			if (worker_stopping())
 				stream_write(&s->stream, VIEW("-ERR [SYS/TEMP] the server is going down\r\n"));
 			return;
 		}
@@ -426,7 +426,7 @@ static void work(struct wire_in *in, int hub)
 		return;
 	}
 	stream_open(&s.stream, o.fd, (int)settings.pop3d_timeout_ms);
-	service_session(o.fd);
+	worker_session(o.fd);
 	stream_preload(&s.stream, o.pending);
 	s.account = o.address;
 	log_info("event=login service=pop3 account=%s client=%s tls=%d session=%" PRIu64, account_of(&s),
@@ -451,7 +451,7 @@ static void work(struct wire_in *in, int hub)
 int main(void)
 {
 	static struct sandbox_profile profile = { .promises = SANDBOX_FILES | SANDBOX_FORK };
-	static struct service service = { .wire = "master",
+	static struct worker_service service = { .wire = "master",
 		                          .forks = true,
 		                          .quit_when_idle_ms = QUIT_IDLE_MS,
 		                          .work = work };
@@ -462,5 +462,5 @@ int main(void)
 	profile.paths[0] = (struct sandbox_path){ .path = settings.mail_root, .writable = true };
 	program_confine(&profile);
 	service.workers_max = (unsigned)settings.pop3d_sessions_max;
-	service_run(&service);
+	worker_run(&service);
 }

@@ -124,7 +124,7 @@ void command_starttls(struct session *s, struct view argument)
 		s->over = true;
 		return;
 	}
-	service_session(-1);
+	worker_session(-1);
 	s->client.fd = -1;
 	stream_close(&s->client);
 	if (!connection_starttls(s->hub, &fd, &s->connection.tls)) {
@@ -134,5 +134,5 @@ void command_starttls(struct session *s, struct view argument)
 	}
 	forget(s);
 	stream_open(&s->client, fd, (int)s->settings->smtpd_timeout_ms);
-	service_session(fd);
+	worker_session(fd);
 }

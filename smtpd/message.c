@@ -11,7 +11,7 @@
 #include "smtpd/received.h"
 #include "smtpd/session.h"
 
-_Static_assert((int)DATA_LINE_MAX <= (int)HEADER_LINE_MAX, "what passes as a line fits into the header's reader");
+_Static_assert((int)DATA_LINE_MAX <= (int)FIXUP_LINE_MAX, "what passes as a line fits into the header's reader");
 
 enum { CHUNK_MAX = STREAM_BUFFER_BYTES, MESSAGE_ID_TEXT_MAX = 320 };
 
@@ -20,7 +20,7 @@ struct arrival {
 	struct session *session;
 	struct spool_writer *writer;
 	struct data data;
-	struct header header;
+	struct fixup header;
 	uint64_t bytes;   /* as the client sent them, without its dots */
 	bool too_large;
 	bool write_failed; /* refusal says why */
@@ -76,7 +76,7 @@ static void take_span(struct arrival *a, struct view span)
 	if (a->bytes > a->session->settings->message_size_max_bytes)
 		a->too_large = true;
 	if (!a->too_large && !a->write_failed)
-		a->write_failed = header_add(&a->header, span) != 0;
+		a->write_failed = fixup_add(&a->header, span) != 0;
 }
 
 /* Reads to the end of the message, whatever is wrong with it. DATA_MORE: the client is gone. */
@@ -140,7 +140,7 @@ static int commit(struct arrival *a)
 {
 	struct transaction *t = a->session->transaction;
 
-	if (header_end(&a->header) != 0)
+	if (fixup_end(&a->header) != 0)
 		return -1;
 	for (const struct recipient *r = t->first; r != NULL; r = r->next) {
 		struct spool_recipient out = { .notify = r->notify };
@@ -201,6 +201,6 @@ void command_data(struct session *s, struct view argument)
 	begin_message(&a);
 	reply(s, 354, NULL, "go ahead, end with a line of one dot");
 	finish(&a, receive(&a));
-	header_free(&a.header);
+	fixup_free(&a.header);
 	transaction_end(s);
 }

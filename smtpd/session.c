@@ -122,7 +122,7 @@ bool session_read_failed(struct session *s, enum stream_result result)
 		reply(s, 421, "4.4.2", "%s timeout, closing", s->settings->host_name);
 		break;
 	default:
-		if (service_stopping())
+		if (worker_stopping())
 			reply(s, 421, "4.3.2", "%s is shutting down", s->settings->host_name);
 		else
 			log_info("event=lost client=%s command=%.*s", s->name, VIEW_ARG(command_word(s)));
@@ -319,7 +319,7 @@ void session_run(struct worker *worker, struct connection *connection, int hub)
 
 	net_address_text(&connection->client, s.name);
 	stream_open(&s.client, connection->fd, (int)worker->settings->smtpd_timeout_ms);
-	service_session(s.client.fd);
+	worker_session(s.client.fd);
 	serve(&s);
 	transaction_end(&s);
 	stream_close(&s.client);

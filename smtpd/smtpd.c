@@ -74,7 +74,7 @@ int main(void)
 	program_confine(&profile);
 	worker.authd.shared_fd = program_fd("authd.auth");
 
-	struct service service = {
+	struct worker_service service = {
 		.wire = "porter.connection",
 		.protocol = "connection",
 		.workers_min = WORKERS_MIN,
@@ -87,5 +87,5 @@ int main(void)
 		.work = work,
 	};
 
-	service_run(&service);
+	worker_run(&service);
 }

@@ -225,7 +225,7 @@ static void work(struct wire_in *in, int queued)
 int main(void)
 {
 	static const struct sandbox_profile profile = { .promises = SANDBOX_FORK };
-	static const struct service service = { .wire = "queued.job",
+	static const struct worker_service service = { .wire = "queued.job",
 		                                .protocol = "job",
 		                                .answers = true,
 		                                .workers_min = 1,
@@ -240,5 +240,5 @@ int main(void)
 	snprintf(double_bounce_to, sizeof double_bounce_to, "%s%s%s", settings.postmaster,
 	         strchr(settings.postmaster, '@') ? "" : "@", strchr(settings.postmaster, '@') ? "" : settings.mail_domain);
 	program_confine(&profile);
-	service_run(&service);
+	worker_run(&service);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The text of a delivery status notification (RFC 3464 in a multipart/report, RFC 6522): pure, no I/O. */
-#ifndef DELIVER_REPORT_H
-#define DELIVER_REPORT_H
+#ifndef DELIVER_BOUNCE_REPORT_H
+#define DELIVER_BOUNCE_REPORT_H
 
 #include "lib/wire/job.h"
 

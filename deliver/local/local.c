@@ -306,7 +306,7 @@ static void work(struct wire_in *in, int queued)
 int main(void)
 {
 	static struct sandbox_profile profile = { .promises = SANDBOX_FILES | SANDBOX_FORK };
-	static struct service service = { .wire = "queued.job",
+	static struct worker_service service = { .wire = "queued.job",
 		                          .protocol = "job",
 		                          .answers = true,
 		                          .reuse = REUSE,
@@ -323,5 +323,5 @@ int main(void)
 	own_uid = getuid();
 	own_gid = getgid();
 	service.workers_max = (unsigned)settings.local_agents_max;
-	service_run(&service);
+	worker_run(&service);
 }

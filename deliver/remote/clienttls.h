@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* TLS towards other mail hosts, as a layer of a stream: used when offered, without demanding a certificate that
  * can be verified (RFC 3207, RFC 7435: protection where there is none otherwise). */
-#ifndef DELIVER_CLIENTTLS_H
-#define DELIVER_CLIENTTLS_H
+#ifndef DELIVER_REMOTE_CLIENTTLS_H
+#define DELIVER_REMOTE_CLIENTTLS_H
 
 #include "lib/base/reason.h"
 #include "lib/net/stream.h"

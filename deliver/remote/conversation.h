@@ -3,8 +3,8 @@
  * One conversation with a mail host, as a client of SMTP (RFC 5321) or LMTP (RFC 2033): opened once, used for any
  * number of messages.
  */
-#ifndef DELIVER_CONVERSATION_H
-#define DELIVER_CONVERSATION_H
+#ifndef DELIVER_REMOTE_CONVERSATION_H
+#define DELIVER_REMOTE_CONVERSATION_H
 
 #include "deliver/remote/clienttls.h"
 #include "deliver/remote/reply.h"

@@ -306,7 +306,7 @@ static void work(struct wire_in *in, int queued)
 int main(void)
 {
 	static const struct sandbox_profile profile = { .promises = SANDBOX_CONNECT | SANDBOX_FORK };
-	static struct service service = { .wire = "queued.job",
+	static struct worker_service service = { .wire = "queued.job",
 		                          .protocol = "job",
 		                          .answers = true,
 		                          .workers_min = 1,
@@ -327,5 +327,5 @@ int main(void)
 	service.workers_max = (unsigned)settings.remote_agents_max;
 	service.pause_ms = settings.remote_timeout_idle_ms > 0 ? (int)settings.remote_timeout_idle_ms : 1;
 	program_confine(&profile);
-	service_run(&service);
+	worker_run(&service);
 }

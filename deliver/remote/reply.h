@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* An SMTP server's answer (RFC 5321 section 4.2), of any number of lines. */
-#ifndef DELIVER_REPLY_H
-#define DELIVER_REPLY_H
+#ifndef DELIVER_REMOTE_REPLY_H
+#define DELIVER_REMOTE_REPLY_H
 
 #include "lib/base/bytes.h"
 

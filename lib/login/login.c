@@ -47,7 +47,7 @@ static void open_stream(struct login *l, int fd, const struct settings *settings
 {
 	stream_open(&l->stream, fd, (int)settings->login_timeout_ms);
 	l->deadline_ms = clock_ms() + settings->login_timeout_ms;
-	service_session(fd);
+	worker_session(fd);
 }
 
 bool login_start_tls(struct login *l, const struct settings *settings)
@@ -63,7 +63,7 @@ bool login_start_tls(struct login *l, const struct settings *settings)
 		l->over = true;
 		return false;
 	}
-	service_session(-1);
+	worker_session(-1);
 	l->stream.fd = -1;
 	stream_close(&l->stream);
 	bool secured = connection_starttls(l->hub, &fd, &l->connection.tls);
@@ -117,7 +117,7 @@ static void leave_to_mailbox_program(struct login *l)
 	wire_begin(&out, CONNECTION_HANDED_OVER);
 	wire_send(l->hub, &out);
 	wire_out_free(&out);
-	service_session(-1);
+	worker_session(-1);
 	stream_close(&l->stream);
 	l->over = true;
 }
@@ -190,7 +190,7 @@ int login_password(struct login *l, struct view user, struct view password, cons
 
 static const char *last_words(struct login *l, const struct login_words *words)
 {
-	if (service_stopping())
+	if (worker_stopping())
 		return words->stopping;
 	if (clock_ms() >= l->deadline_ms)
 		return words->timeout;
@@ -199,7 +199,7 @@ static const char *last_words(struct login *l, const struct login_words *words)
 
 static void talk(struct login *l, const struct login_words *words, void (*command)(struct login *))
 {
-	while (!l->over && !service_stopping()) {
+	while (!l->over && !worker_stopping()) {
 		command(l);
 		if (!l->over && (l->errors >= LOGIN_ERRORS_MAX || l->failures >= LOGIN_FAILURES_MAX)) {
 			stream_format(&l->stream, "%s", words->errors);
@@ -230,7 +230,7 @@ void login_serve(struct wire_in *in, int hub, const struct settings *settings, c
 		stream_format(&l.stream, "%s", last_words(&l, words));
 		stream_flush(&l.stream);
 	}
-	service_session(-1);
+	worker_session(-1);
 	stream_close(&l.stream);
 	text_free(&l.answer);
 	if (l.connection.token >= 0)

@@ -5,8 +5,8 @@
  * The client is given by porter ("connection"), asks for TLS over porter, and speaks SASL with authd ("auth"); once
  * authd has passed it on to pop3d or imapd, it is gone from here.
  */
-#ifndef LIB_MAIL_LOGIN_H
-#define LIB_MAIL_LOGIN_H
+#ifndef LIB_LOGIN_LOGIN_H
+#define LIB_LOGIN_LOGIN_H
 
 #include "lib/conf/settings.h"
 #include "lib/net/stream.h"

@@ -89,7 +89,7 @@ static void from_byte(struct from_reader *r, char c)
 	text_add_byte(r->out, c);
 }
 
-bool header_mend_from(struct view value, struct view domain, struct text *out)
+bool fixup_from(struct view value, struct view domain, struct text *out)
 {
 	struct from_reader r = { .domain = domain, .out = out };
 
@@ -108,12 +108,12 @@ bool header_mend_from(struct view value, struct view domain, struct text *out)
 
 /* ---- the stream ---- */
 
-static int put(struct header *h, struct view v)
+static int put(struct fixup *h, struct view v)
 {
 	return v.len ? h->write(h->context, v) : 0;
 }
 
-static int put_field(struct header *h, const char *name, const char *value)
+static int put_field(struct fixup *h, const char *name, const char *value)
 {
 	if (put(h, view_of(name)) != 0 || put(h, view_of(value)) != 0)
 		return -1;
@@ -121,7 +121,7 @@ static int put_field(struct header *h, const char *name, const char *value)
 }
 
 /* The From field is whole: out it goes, mended if need be. */
-static int put_collected(struct header *h)
+static int put_collected(struct fixup *h)
 {
 	struct view field = text_view(&h->collected);
 	struct view name = view_take(field, view_find(field, ':') + 1);
@@ -129,9 +129,9 @@ static int put_collected(struct header *h)
 	struct text mended;
 	int result;
 
-	h->doing = HEADER_KEEPS;
-	text_init(&mended, HEADER_FROM_MAX * 2);
-	if (value.len > 2 && header_mend_from(view_take(value, value.len - 2), view_of(h->domain), &mended) &&
+	h->doing = FIXUP_KEEPS;
+	text_init(&mended, FIXUP_FROM_MAX * 2);
+	if (value.len > 2 && fixup_from(view_take(value, value.len - 2), view_of(h->domain), &mended) &&
 	    text_add(&mended, VIEW("\r\n"))) {
 		result = put(h, name);
 		if (result == 0)
@@ -144,7 +144,7 @@ static int put_collected(struct header *h)
 	return result;
 }
 
-static int put_missing(struct header *h)
+static int put_missing(struct fixup *h)
 {
 	if (!h->mend)
 		return 0;
@@ -156,37 +156,37 @@ static int put_missing(struct header *h)
 }
 
 /* The header has ended, at an empty line, at text that is no header, or with the message. */
-static int end_of_header(struct header *h)
+static int end_of_header(struct fixup *h)
 {
 	h->over = true;
-	if (h->doing == HEADER_COLLECTS && put_collected(h) != 0)
+	if (h->doing == FIXUP_COLLECTS && put_collected(h) != 0)
 		return -1;
-	h->doing = HEADER_KEEPS;
+	h->doing = FIXUP_KEEPS;
 	return put_missing(h);
 }
 
-static enum header_drop decide(struct header *h, struct view name)
+static enum fixup_drop decide(struct fixup *h, struct view name)
 {
 	if (view_equal_nocase(name, VIEW("Received")))
 		h->received++;
 	if (!h->mend)
-		return HEADER_KEEPS;
+		return FIXUP_KEEPS;
 	if (view_equal_nocase(name, VIEW("Date")))
 		h->has_date = true;
 	else if (view_equal_nocase(name, VIEW("Message-ID")))
 		h->has_message_id = true;
 	else if (view_equal_nocase(name, VIEW("Bcc")) || view_equal_nocase(name, VIEW("Resent-Bcc")) ||
 	         view_equal_nocase(name, VIEW("Return-Path")))
-		return HEADER_DROPS;
+		return FIXUP_DROPS;
 	else if (view_equal_nocase(name, VIEW("From"))) {
 		h->has_from = true;
-		return HEADER_COLLECTS;
+		return FIXUP_COLLECTS;
 	}
-	return HEADER_KEEPS;
+	return FIXUP_KEEPS;
 }
 
 /* The first bytes decide for nearly every line; only these may be one of our fields. */
-static bool of_interest(const struct header *h, char first)
+static bool of_interest(const struct fixup *h, char first)
 {
 	char c = byte_lower(first);
 
@@ -194,14 +194,14 @@ static bool of_interest(const struct header *h, char first)
 }
 
 /* What a new field means; -1 failure, 1: this is no header at all. */
-static int begin_field(struct header *h, struct view line)
+static int begin_field(struct fixup *h, struct view line)
 {
 	size_t colon = h->any && !of_interest(h, line.data[0]) ? 0 : view_find(line, ':');
 	struct view name = view_trim(view_take(line, colon));
 
-	if (h->doing == HEADER_COLLECTS && put_collected(h) != 0)
+	if (h->doing == FIXUP_COLLECTS && put_collected(h) != 0)
 		return -1;
-	h->doing = HEADER_KEEPS;
+	h->doing = FIXUP_KEEPS;
 	bool field = colon < line.len && header_name_valid(name);
 
 	if (!h->any && !field && h->mend)
@@ -213,7 +213,7 @@ static int begin_field(struct header *h, struct view line)
 }
 
 /* One whole line with its CRLF. *keep: it is to be passed on as it is. */
-static int take_line(struct header *h, struct view line, bool *keep)
+static int take_line(struct fixup *h, struct view line, bool *keep)
 {
 	*keep = true;
 	if (line.len == 2)
@@ -226,20 +226,20 @@ static int take_line(struct header *h, struct view line, bool *keep)
 		if (begun > 0) /* a body without a header: give it one, and the empty line between them */
 			return end_of_header(h) != 0 ? -1 : put(h, VIEW("\r\n"));
 	}
-	if (h->doing == HEADER_COLLECTS && !text_add(&h->collected, line)) {
+	if (h->doing == FIXUP_COLLECTS && !text_add(&h->collected, line)) {
 		struct view collected = text_view(&h->collected);
 
-		h->doing = HEADER_KEEPS;
+		h->doing = FIXUP_KEEPS;
 		if (put(h, collected) != 0)
 			return -1;
 		text_clear(&h->collected);
 	}
-	*keep = h->doing == HEADER_KEEPS;
+	*keep = h->doing == FIXUP_KEEPS;
 	return 0;
 }
 
 /* A line that the last piece began. */
-static int complete_held(struct header *h, struct view *bytes)
+static int complete_held(struct fixup *h, struct view *bytes)
 {
 	size_t lf = view_find(*bytes, '\n');
 	bool whole = lf < bytes->len, keep;
@@ -260,7 +260,7 @@ static int complete_held(struct header *h, struct view *bytes)
  * Kept lines next to one another are one write: `run` is where the unwritten ones begin.  They must be out
  * before take_line adds lines of its own, which it does only at the end of the header or of a collected field.
  */
-static int add_lines(struct header *h, struct view *bytes)
+static int add_lines(struct fixup *h, struct view *bytes)
 {
 	struct view run = { bytes->data, 0 };
 
@@ -272,7 +272,7 @@ static int add_lines(struct header *h, struct view *bytes)
 		struct view line = view_take(*bytes, lf + 1);
 		bool keep;
 
-		if ((line.len == 2 || h->doing == HEADER_COLLECTS || !h->any) && run.len) {
+		if ((line.len == 2 || h->doing == FIXUP_COLLECTS || !h->any) && run.len) {
 			if (put(h, run) != 0)
 				return -1;
 			run = (struct view){ line.data, 0 };
@@ -291,11 +291,11 @@ static int add_lines(struct header *h, struct view *bytes)
 	return put(h, run);
 }
 
-int header_add(struct header *h, struct view bytes)
+int fixup_add(struct fixup *h, struct view bytes)
 {
 	if (h->held.max == 0) {
-		text_init(&h->held, HEADER_LINE_MAX + 2);
-		text_init(&h->collected, HEADER_FROM_MAX);
+		text_init(&h->held, FIXUP_LINE_MAX + 2);
+		text_init(&h->collected, FIXUP_FROM_MAX);
 	}
 	if (!h->over && h->held.len && complete_held(h, &bytes) != 0)
 		return -1;
@@ -307,12 +307,12 @@ int header_add(struct header *h, struct view bytes)
 	return 0;
 }
 
-int header_end(struct header *h)
+int fixup_end(struct fixup *h)
 {
 	return h->over ? 0 : end_of_header(h);
 }
 
-void header_free(struct header *h)
+void fixup_free(struct fixup *h)
 {
 	text_free(&h->held);
 	text_free(&h->collected);

@@ -4,19 +4,19 @@
  * 8) what is missing is mended: Date, Message-ID, From, a domain for addresses in From; Bcc and Return-Path
  * are taken out.  What is kept passes byte for byte; the body passes untouched.
  */
-#ifndef LIB_MAIL_MEND_H
-#define LIB_MAIL_MEND_H
+#ifndef LIB_MAIL_FIXUP_H
+#define LIB_MAIL_FIXUP_H
 
 #include "lib/base/bytes.h"
 
 enum {
-	HEADER_FROM_MAX = 16384, /* a longer From field is passed on as it is */
-	HEADER_LINE_MAX = 65536  /* the caller refuses longer lines; a longer one would be cut */
+	FIXUP_FROM_MAX = 16384, /* a longer From field is passed on as it is */
+	FIXUP_LINE_MAX = 65536  /* the caller refuses longer lines; a longer one would be cut */
 };
 
-enum header_drop { HEADER_KEEPS, HEADER_DROPS, HEADER_COLLECTS };
+enum fixup_drop { FIXUP_KEEPS, FIXUP_DROPS, FIXUP_COLLECTS };
 
-struct header {
+struct fixup {
 	/* Set by the caller; the rest begins zeroed. */
 	bool mend;
 	const char *domain;     /* for addresses without one */
@@ -30,18 +30,18 @@ struct header {
 	bool over;              /* the body has begun */
 	bool any;               /* a field has been seen */
 	bool has_from, has_date, has_message_id;
-	enum header_drop doing; /* with the present field and its continuation lines */
+	enum fixup_drop doing; /* with the present field and its continuation lines */
 	struct text held;       /* a line whose end has not come yet */
 	struct text collected;  /* a From field */
 };
 
 /* 0, or the first failure of write.  Lines end with CRLF. */
-int header_add(struct header *h, struct view bytes);
+int fixup_add(struct fixup *h, struct view bytes);
 /* The end of the message: a header may have had no body. */
-int header_end(struct header *h);
-void header_free(struct header *h);
+int fixup_end(struct fixup *h);
+void fixup_free(struct fixup *h);
 
 /* Adds @domain to every address of the value of a From field that has none.  false: it is left as it is. */
-bool header_mend_from(struct view value, struct view domain, struct text *out);
+bool fixup_from(struct view value, struct view domain, struct text *out);
 
 #endif

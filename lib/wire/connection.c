@@ -130,7 +130,7 @@ bool connection_starttls(int hub, int *fd, struct connection_tls *tls)
 	wire_begin(&out, CONNECTION_STARTTLS);
 	wire_put_fd(&out, *fd);
 	/* A stop signal must not find a closed descriptor registered. */
-	service_session(-1);
+	worker_session(-1);
 	enum wire_result r = wire_call(hub, &out, &in, SECURED_WAIT_MS);
 
 	wire_out_free(&out);
@@ -141,6 +141,6 @@ bool connection_starttls(int hub, int *fd, struct connection_tls *tls)
 		*fd = get_secured(&in, tls);
 		wire_in_close(&in);
 	}
-	service_session(*fd);
+	worker_session(*fd);
 	return *fd >= 0;
 }

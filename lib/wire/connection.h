@@ -74,7 +74,7 @@ bool connection_get(struct wire_in *in, struct connection *c);
  * own line `hub` and waits for the handshake; on true *fd is the relay's end (the old *fd is closed either way)
  * and *tls is filled. The caller has already refused a client that sent anything behind STARTTLS
  * (RFC 3207 section 4.2, CVE-2011-0411), sent its go-ahead line, and forgets all it knew of the client. The new
- * descriptor is registered with service_session here. On false *fd is -1 and the session ends. */
+ * descriptor is registered with worker_session here. On false *fd is -1 and the session ends. */
 bool connection_starttls(int hub, int *fd, struct connection_tls *tls);
 
 #endif

@@ -11,9 +11,9 @@
 /* pickup has most: a line for each sendmail that submits.  A captured process shall not take all that its siblings need. */
 enum { GROW_PATIENCE_MS = 1000, GREETINGS_PER_TURN = 16, LINES_PER_PROCESS_MAX = 128 };
 
-static void idle_remove(struct wire_line *line)
+static void idle_remove(struct hub_line *line)
 {
-	struct wire_server *s = line->server;
+	struct hub *s = line->server;
 
 	if (!line->idle)
 		return;
@@ -31,9 +31,9 @@ static void idle_remove(struct wire_line *line)
 }
 
 /* To the front: the most recently used worker works next, the others may time out. */
-static void idle_add(struct wire_line *line)
+static void idle_add(struct hub_line *line)
 {
-	struct wire_server *s = line->server;
+	struct hub *s = line->server;
 
 	if (line->idle)
 		return;
@@ -48,9 +48,9 @@ static void idle_add(struct wire_line *line)
 	s->idle_count++;
 }
 
-static void line_free(struct wire_line *line)
+static void line_free(struct hub_line *line)
 {
-	struct wire_server *s = line->server;
+	struct hub *s = line->server;
 
 	if (line->previous)
 		line->previous->next = line->next;
@@ -62,9 +62,9 @@ static void line_free(struct wire_line *line)
 	free(line);
 }
 
-static void line_end(struct wire_line *line)
+static void line_end(struct hub_line *line)
 {
-	struct wire_server *s = line->server;
+	struct hub *s = line->server;
 
 	if (line->dropped)
 		return;
@@ -77,7 +77,7 @@ static void line_end(struct wire_line *line)
 	line->watch.fd = -1;
 }
 
-void wire_line_drop(struct wire_line *line, const char *why)
+void hub_line_drop(struct hub_line *line, const char *why)
 {
 	if (why != NULL && !line->dropped)
 		log_warn("event=wire-dropped protocol=%s reason=\"%s\"", line->server->protocol, why);
@@ -86,11 +86,11 @@ void wire_line_drop(struct wire_line *line, const char *why)
 }
 
 /* Dropped lines other than the one being served are freed here. */
-static void sweep(struct wire_server *s)
+static void sweep(struct hub *s)
 {
-	struct wire_line *next;
+	struct hub_line *next;
 
-	for (struct wire_line *line = s->lines; line != NULL; line = next) {
+	for (struct hub_line *line = s->lines; line != NULL; line = next) {
 		next = line->next;
 		if (line->dropped)
 			line_free(line);
@@ -101,8 +101,8 @@ static void sweep(struct wire_server *s)
  * so that looking again would cost a system call for nothing. */
 static void line_ready(struct watch *w, unsigned events)
 {
-	struct wire_line *line = loop_owner(w, struct wire_line, watch);
-	struct wire_server *s = line->server;
+	struct hub_line *line = loop_owner(w, struct hub_line, watch);
+	struct hub *s = line->server;
 	struct wire_in in;
 	enum wire_result r = wire_receive_now(w->fd, &in);
 
@@ -112,7 +112,7 @@ static void line_ready(struct watch *w, unsigned events)
 	if (r != WIRE_OK) {
 		line_end(line);
 	} else if (in.type == WIRE_DONE && s->workers) {
-		wire_server_set_idle(line);
+		hub_set_idle(line);
 	} else {
 		s->message(line, &in);
 		wire_in_close(&in);
@@ -136,20 +136,20 @@ static int maker(int fd)
 }
 
 /* Lines to workers are made by their one parent. */
-static bool has_enough(const struct wire_server *s, int process)
+static bool has_enough(const struct hub *s, int process)
 {
 	unsigned count = 0;
 
 	if (process == 0 || s->workers)
 		return false;
-	for (const struct wire_line *line = s->lines; line != NULL && count < LINES_PER_PROCESS_MAX; line = line->next)
+	for (const struct hub_line *line = s->lines; line != NULL && count < LINES_PER_PROCESS_MAX; line = line->next)
 		count += !line->dropped && line->process == process;
 	return count == LINES_PER_PROCESS_MAX;
 }
 
-static void line_open(struct wire_server *s, int fd)
+static void line_open(struct hub *s, int fd)
 {
-	struct wire_line *line;
+	struct hub_line *line;
 	int process = maker(fd);
 
 	if (s->line_count >= s->lines_max || has_enough(s, process)) {
@@ -174,12 +174,12 @@ static void line_open(struct wire_server *s, int fd)
 	if (s->opened)
 		s->opened(line);
 	if (s->workers && !line->dropped)
-		wire_server_set_idle(line);
+		hub_set_idle(line);
 }
 
 static void shared_ready(struct watch *w, unsigned events)
 {
-	struct wire_server *s = loop_owner(w, struct wire_server, watch);
+	struct hub *s = loop_owner(w, struct hub, watch);
 
 	(void)events;
 	sweep(s);
@@ -213,7 +213,7 @@ static void shared_ready(struct watch *w, unsigned events)
 	}
 }
 
-void wire_server_start(struct wire_server *s, int shared_fd)
+void hub_start(struct hub *s, int shared_fd)
 {
 	fcntl(shared_fd, F_SETFL, O_NONBLOCK);
 	s->watch.fd = shared_fd;
@@ -221,20 +221,20 @@ void wire_server_start(struct wire_server *s, int shared_fd)
 	loop_watch(s->loop, &s->watch, LOOP_READ);
 }
 
-void wire_server_retire(struct wire_server *s)
+void hub_retire(struct hub *s)
 {
 	loop_unwatch(s->loop, &s->watch);
 }
 
-void wire_server_stop(struct wire_server *s)
+void hub_stop(struct hub *s)
 {
-	wire_server_retire(s);
-	for (struct wire_line *line = s->lines; line != NULL; line = line->next)
+	hub_retire(s);
+	for (struct hub_line *line = s->lines; line != NULL; line = line->next)
 		line_end(line);
 	sweep(s);
 }
 
-enum wire_result wire_line_send(struct wire_line *line, const struct wire_out *out)
+enum wire_result hub_line_send(struct hub_line *line, const struct wire_out *out)
 {
 	if (line->dropped)
 		return WIRE_CLOSED;
@@ -242,22 +242,22 @@ enum wire_result wire_line_send(struct wire_line *line, const struct wire_out *o
 
 	if (r == WIRE_OK)
 		return r;
-	wire_line_drop(line, r == WIRE_AGAIN ? "the peer does not read" : NULL);
+	hub_line_drop(line, r == WIRE_AGAIN ? "the peer does not read" : NULL);
 	return WIRE_CLOSED;
 }
 
-struct wire_line *wire_server_take_idle(struct wire_server *s)
+struct hub_line *hub_take_idle(struct hub *s)
 {
-	struct wire_line *line = s->idle_first;
+	struct hub_line *line = s->idle_first;
 
 	if (line != NULL)
 		idle_remove(line);
 	return line;
 }
 
-void wire_server_set_idle(struct wire_line *line)
+void hub_set_idle(struct hub_line *line)
 {
-	struct wire_server *s = line->server;
+	struct hub *s = line->server;
 
 	if (line->dropped)
 		return;
@@ -266,7 +266,7 @@ void wire_server_set_idle(struct wire_line *line)
 		s->idle(s);
 }
 
-void wire_server_want(struct wire_server *s, unsigned jobs)
+void hub_want(struct hub *s, unsigned jobs)
 {
 	struct wire_out out = { 0 };
 	int64_t now = loop_now_ms(s->loop);

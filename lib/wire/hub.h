@@ -5,11 +5,11 @@
  *
  * Client processes greet over the shared descriptor (wire_dial) and each gets a
  * line of its own, which lives until the peer closes it or the server drops it.
- * Where the clients are workers (service.h) the server also keeps them: who is
+ * Where the clients are workers (worker.h) the server also keeps them: who is
  * idle, and how many more the service parent should fork.
  */
-#ifndef LIB_WIRE_SERVER_H
-#define LIB_WIRE_SERVER_H
+#ifndef LIB_WIRE_HUB_H
+#define LIB_WIRE_HUB_H
 
 #include "lib/base/loop.h"
 #include "lib/wire/wire.h"
@@ -22,59 +22,59 @@ enum {
 	WIRE_OWN = 16
 };
 
-struct wire_server;
+struct hub;
 
 /* One conversation.  The protocol's own struct begins with it (first member). */
-struct wire_line {
+struct hub_line {
 	int process; /* who made it, as the kernel says; 0: not known */
 	struct watch watch;
-	struct wire_server *server;
-	struct wire_line *next, *previous;           /* all lines of the server */
-	struct wire_line *idle_next, *idle_previous; /* idle workers */
+	struct hub *server;
+	struct hub_line *next, *previous;           /* all lines of the server */
+	struct hub_line *idle_next, *idle_previous; /* idle workers */
 	bool idle;
 	bool dropped; /* freed when the present callback returns */
 };
 
-struct wire_server {
-	/* Set by the caller before wire_server_start. */
+struct hub {
+	/* Set by the caller before hub_start. */
 	struct loop *loop;
 	const char *protocol;
-	size_t line_size;   /* sizeof the struct that begins with wire_line */
+	size_t line_size;   /* sizeof the struct that begins with hub_line */
 	unsigned lines_max; /* further greetings are refused, with a warning */
 	bool workers;       /* the clients are workers: new lines begin idle, WIRE_DONE makes them idle again */
 	void *context;
-	void (*opened)(struct wire_line *line);                       /* may be NULL */
-	void (*message)(struct wire_line *line, struct wire_in *in);  /* any type but WIRE_DONE */
-	void (*closed)(struct wire_line *line);                       /* may be NULL; before it is freed; `idle` still tells */
-	void (*idle)(struct wire_server *server);                     /* may be NULL: a worker became idle */
-	void (*announced)(struct wire_server *server, struct wire_in *in); /* may be NULL: other messages on the shared wire */
-	void (*lost)(struct wire_server *server); /* may be NULL: nobody holds the other end of the shared wire any more */
+	void (*opened)(struct hub_line *line);                       /* may be NULL */
+	void (*message)(struct hub_line *line, struct wire_in *in);  /* any type but WIRE_DONE */
+	void (*closed)(struct hub_line *line);                       /* may be NULL; before it is freed; `idle` still tells */
+	void (*idle)(struct hub *server);                     /* may be NULL: a worker became idle */
+	void (*announced)(struct hub *server, struct wire_in *in); /* may be NULL: other messages on the shared wire */
+	void (*lost)(struct hub *server); /* may be NULL: nobody holds the other end of the shared wire any more */
 	/* The server's own. */
 	struct watch watch;
-	struct wire_line *lines, *idle_first, *idle_last;
+	struct hub_line *lines, *idle_first, *idle_last;
 	unsigned line_count, idle_count, growing;
 	int64_t grow_until_ms;
 };
 
 /* shared_fd stays open for the life of the program: master keeps the other end too, so that a
  * client program that is restarted finds the same wire. */
-void wire_server_start(struct wire_server *server, int shared_fd);
+void hub_start(struct hub *server, int shared_fd);
 
 /* Stops serving: drops every line and lets go of the shared wire (not closed: it is the caller's). */
-void wire_server_stop(struct wire_server *server);
+void hub_stop(struct hub *server);
 /* For a successor's sake (SIGHUP): no new lines. The caller drops its idle ones. */
-void wire_server_retire(struct wire_server *server);
+void hub_retire(struct hub *server);
 
 /* Sends without waiting; a line whose buffer is full or whose peer is gone is dropped
  * (WIRE_CLOSED comes back): a client that does not read is broken. */
-enum wire_result wire_line_send(struct wire_line *line, const struct wire_out *out);
+enum wire_result hub_line_send(struct hub_line *line, const struct wire_out *out);
 /* Ends a line (closed() is called); safe inside its own callbacks.  why goes to the log, NULL for nothing. */
-void wire_line_drop(struct wire_line *line, const char *why);
+void hub_line_drop(struct hub_line *line, const char *why);
 
 /* An idle worker, now busy; the one longest in use last (so that spare ones time out). NULL: none. */
-struct wire_line *wire_server_take_idle(struct wire_server *server);
-void wire_server_set_idle(struct wire_line *line);
+struct hub_line *hub_take_idle(struct hub *server);
+void hub_set_idle(struct hub_line *line);
 /* So many jobs wait for a worker: asks the parent for as many as are not already on their way. */
-void wire_server_want(struct wire_server *server, unsigned jobs);
+void hub_want(struct hub *server, unsigned jobs);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Asking queued over the control socket: what `posthouse queue`, mailq and sendmail -q have in common. */
-#ifndef LIB_WIRE_QUEUEASK_H
-#define LIB_WIRE_QUEUEASK_H
+#ifndef LIB_WIRE_QUEUE_CLIENT_H
+#define LIB_WIRE_QUEUE_CLIENT_H
 
 #include <stdio.h>
 

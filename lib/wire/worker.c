@@ -19,36 +19,36 @@ enum { CRASH_PAUSE_MS = 1000 };
 
 /* ---- the worker ---- */
 
-static volatile sig_atomic_t worker_stopping, worker_terminated, worker_busy;
-static volatile int worker_hub = -1, worker_session = -1;
+static volatile sig_atomic_t ending, terminated, busy;
+static volatile int hub_line = -1, client = -1;
 
 /* Shutting a descriptor down is safe in a handler and has no race with a read about to block. */
 static void on_worker_signal(int number)
 {
 	int kept_errno = errno;
 
-	worker_stopping = 1;
-	worker_terminated = worker_terminated || number == SIGTERM;
-	if (!worker_busy && worker_hub >= 0)
-		shutdown(worker_hub, SHUT_RDWR);
-	if (number == SIGTERM && worker_session >= 0)
-		shutdown(worker_session, SHUT_RD);
+	ending = 1;
+	terminated = terminated || number == SIGTERM;
+	if (!busy && hub_line >= 0)
+		shutdown(hub_line, SHUT_RDWR);
+	if (number == SIGTERM && client >= 0)
+		shutdown(client, SHUT_RD);
 	errno = kept_errno;
 }
 
-void service_session(int fd)
+void worker_session(int fd)
 {
-	worker_session = fd;
-	if (fd >= 0 && worker_terminated)
+	client = fd;
+	if (fd >= 0 && terminated)
 		shutdown(fd, SHUT_RD);
 }
 
-bool service_stopping(void)
+bool worker_stopping(void)
 {
-	return worker_terminated;
+	return terminated;
 }
 
-static void worker_signals(const struct service *service)
+static void worker_signals(const struct worker_service *service)
 {
 	struct sigaction stop = { .sa_handler = on_worker_signal, .sa_flags = SA_RESTART };
 
@@ -81,46 +81,46 @@ static void set_receive_timeout(int fd, int timeout_ms)
 }
 
 /* The next job; with a pause hook, idleness is first told to it. false: the worker's life is over. */
-static bool next_job(const struct service *service, bool spare, bool fresh, struct wire_in *in)
+static bool next_job(const struct worker_service *service, bool spare, bool fresh, struct wire_in *in)
 {
 	int idle_ms = spare ? service->idle_ms : 0;
 	enum wire_result r;
 
 	if (service->pause == NULL || fresh) /* set once by worker_asks */
-		return wire_receive(worker_hub, in) == WIRE_OK;
-	set_receive_timeout(worker_hub, service->pause_ms);
-	r = wire_receive(worker_hub, in);
+		return wire_receive(hub_line, in) == WIRE_OK;
+	set_receive_timeout(hub_line, service->pause_ms);
+	r = wire_receive(hub_line, in);
 	if (r == WIRE_AGAIN) {
 		service->pause();
-		set_receive_timeout(worker_hub, idle_ms);
-		r = wire_receive(worker_hub, in);
+		set_receive_timeout(hub_line, idle_ms);
+		r = wire_receive(hub_line, in);
 	}
 	return r == WIRE_OK;
 }
 
 /* The life of a worker that asks: one job after another. */
-static void worker_asks(const struct service *service, bool spare)
+static void worker_asks(const struct worker_service *service, bool spare)
 {
 	if (spare && service->idle_ms)
-		set_receive_timeout(worker_hub, service->idle_ms);
-	for (unsigned served = 0; !worker_stopping;) {
+		set_receive_timeout(hub_line, service->idle_ms);
+	for (unsigned served = 0; !ending;) {
 		struct wire_in in;
 
 		if (!next_job(service, spare, served == 0, &in))
 			break;
-		worker_busy = 1;
-		/* A signal before worker_busy has shut the line: the hub knows and gives the job to another. */
-		if (worker_stopping)
+		busy = 1;
+		/* A signal before busy has shut the line: the hub knows and gives the job to another. */
+		if (ending)
 			break;
-		service->work(&in, worker_hub);
+		service->work(&in, hub_line);
 		wire_in_close(&in);
-		service_session(-1);
+		worker_session(-1);
 		served++;
 		if (service->reuse && served >= service->reuse)
 			break;
 		if (!service->answers)
-			say_done(worker_hub);
-		worker_busy = 0;
+			say_done(hub_line);
+		busy = 0;
 	}
 	if (service->pause)
 		service->pause();
@@ -144,7 +144,7 @@ struct place {
 };
 
 struct parent {
-	const struct service *service;
+	const struct worker_service *service;
 	struct loop *loop;
 	struct parent_wire wires[WIRES_MAX];
 	unsigned wire_count;
@@ -181,9 +181,9 @@ static _Noreturn void worker_end(void)
 
 static void worker_main(struct parent *p, struct wire_in *job, bool spare)
 {
-	const struct service *service = p->service;
+	const struct worker_service *service = p->service;
 
-	worker_busy = job != NULL;
+	busy = job != NULL;
 	loop_free(&p->loop);
 	leave_wires(p);
 	if (service->begin)
@@ -206,8 +206,8 @@ static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_
 	while (p->places[place].pid)
 		place++;
 	/* Before the fork, so that a signal to the newborn finds the line that it shuts. */
-	worker_hub = job == NULL ? wire_dial_now(wire->watch.fd, p->service->protocol) : -1;
-	pid_t pid = job == NULL && worker_hub < 0 ? -1 : loop_fork();
+	hub_line = job == NULL ? wire_dial_now(wire->watch.fd, p->service->protocol) : -1;
+	pid_t pid = job == NULL && hub_line < 0 ? -1 : loop_fork();
 
 	if (pid == 0) {
 		worker_signals(p->service);
@@ -215,9 +215,9 @@ static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_
 	}
 	if (pid < 0)
 		log_warn("event=fork-failed reason=\"%m\"");
-	if (worker_hub >= 0)
-		close(worker_hub);
-	worker_hub = -1;
+	if (hub_line >= 0)
+		close(hub_line);
+	hub_line = -1;
 	if (pid < 0) {
 		loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);
 		return;
@@ -345,7 +345,7 @@ static void open_wires(struct parent *p)
 		program_need_fd(p->service->wire);
 }
 
-void service_run(const struct service *service)
+void worker_run(const struct worker_service *service)
 {
 	struct parent p = { .service = service, .loop = loop_new() };
 

@@ -18,14 +18,14 @@
  * SIGTERM (stop) and SIGHUP (a successor has been started: finish and go):
  * the parent takes no more work, tells its workers, and exits 0 when the last
  * has gone.  A worker in a job finishes it; on SIGTERM the input of a session
- * registered with service_session is shut down, so that it sees its client leave.
+ * registered with worker_session is shut down, so that it sees its client leave.
  */
-#ifndef LIB_WIRE_SERVICE_H
-#define LIB_WIRE_SERVICE_H
+#ifndef LIB_WIRE_WORKER_H
+#define LIB_WIRE_WORKER_H
 
 #include "lib/wire/wire.h"
 
-struct service {
+struct worker_service {
 	const char *wire;     /* the shared wire to the hub: "porter.connection" (one or, with suffixes .0 .1 ..., several:
 	                       * a worker belongs to one of them), "queued.job", "master" */
 	const char *protocol; /* of wire_dial; "asks" only */
@@ -54,11 +54,11 @@ struct service {
 };
 
 /* Does not return: exits 0 after an orderly stop. */
-void service_run(const struct service *service) __attribute__((noreturn));
+void worker_run(const struct worker_service *service) __attribute__((noreturn));
 
 /* The client socket of the session in work, -1 at its end (see above). */
-void service_session(int fd);
+void worker_session(int fd);
 /* Has the worker been told to stop (SIGTERM: not by a reload)?  For loops that are not waiting for a client. */
-bool service_stopping(void);
+bool worker_stopping(void);
 
 #endif

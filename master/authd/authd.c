@@ -59,7 +59,7 @@ struct exchange {
 };
 
 struct line {
-	struct wire_line wire;
+	struct hub_line wire;
 	struct exchange *exchange; /* NULL: none under way */
 };
 
@@ -80,7 +80,7 @@ static struct {
 static struct door {
 	const char *descriptor;
 	unsigned services; /* bits of enum connection_service */
-	struct wire_server server;
+	struct hub server;
 } doors[] = {
 	{ .descriptor = "smtpd.auth", .services = 1 << CONNECTION_SMTP | 1 << CONNECTION_SUBMISSION },
 	{ .descriptor = "pop3-login.auth", .services = 1 << CONNECTION_POP3 },
@@ -154,10 +154,10 @@ static void answer(struct line *line, enum auth_verdict verdict, bool handed_ove
 		string_copy(r.address, sizeof r.address, view_of(line->exchange->address));
 	exchange_end(&line->exchange);
 	auth_result_put(&out, &r);
-	wire_line_send(&line->wire, &out);
+	hub_line_send(&line->wire, &out);
 	wire_out_free(&out);
 	if (authd.retiring)
-		wire_line_drop(&line->wire, NULL);
+		hub_line_drop(&line->wire, NULL);
 }
 
 static void answer_due(struct timer *t)
@@ -357,7 +357,7 @@ static void send_challenge(struct line *line, struct view challenge)
 
 	wire_begin(&out, AUTH_CHALLENGE);
 	wire_put_view(&out, challenge);
-	wire_line_send(&line->wire, &out);
+	hub_line_send(&line->wire, &out);
 	wire_out_free(&out);
 }
 
@@ -401,7 +401,7 @@ static void begin(struct line *line, struct wire_in *in)
 	x->delay.due = answer_due;
 	line->exchange = x;
 	if (!auth_begin_get(in, &x->begin)) {
-		wire_line_drop(&line->wire, "a message that is not of this protocol");
+		hub_line_drop(&line->wire, "a message that is not of this protocol");
 		return;
 	}
 	struct view initial = x->begin.initial;
@@ -428,7 +428,7 @@ static void begin(struct line *line, struct wire_in *in)
 	step(x, x->begin.has_initial, initial);
 }
 
-static void message(struct wire_line *wire, struct wire_in *in)
+static void message(struct hub_line *wire, struct wire_in *in)
 {
 	struct line *line = loop_owner(wire, struct line, wire);
 	struct exchange *x = line->exchange;
@@ -443,16 +443,16 @@ static void message(struct wire_line *wire, struct wire_in *in)
 		if (wire_end(in))
 			step(x, true, said);
 		else
-			wire_line_drop(wire, "a message that is not of this protocol");
+			hub_line_drop(wire, "a message that is not of this protocol");
 	} else if (in->type == AUTH_CANCEL && x != NULL && wire_end(in)) {
 		exchange_end(&line->exchange);
 	} else {
-		wire_line_drop(wire, "a message out of turn");
+		hub_line_drop(wire, "a message out of turn");
 	}
 	wire_receive_wipe();
 }
 
-static void closed(struct wire_line *wire)
+static void closed(struct hub_line *wire)
 {
 	exchange_end(&loop_owner(wire, struct line, wire)->exchange);
 }
@@ -464,7 +464,7 @@ static unsigned lines_left(void)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < DOORS; i++)
-		for (struct wire_line *l = doors[i].server.lines; l != NULL; l = l->next)
+		for (struct hub_line *l = doors[i].server.lines; l != NULL; l = l->next)
 			n += !l->dropped;
 	return n;
 }
@@ -486,10 +486,10 @@ static void retire(int number, void *context)
 	(void)context;
 	authd.retiring = true;
 	for (unsigned i = 0; i < DOORS; i++) {
-		wire_server_retire(&doors[i].server);
-		for (struct wire_line *l = doors[i].server.lines; l != NULL; l = l->next)
+		hub_retire(&doors[i].server);
+		for (struct hub_line *l = doors[i].server.lines; l != NULL; l = l->next)
 			if (loop_owner(l, struct line, wire)->exchange == NULL)
-				wire_line_drop(l, NULL);
+				hub_line_drop(l, NULL);
 	}
 	end_when_idle(&check);
 }
@@ -544,19 +544,19 @@ static unsigned worker_count(void)
 static void open_doors(void)
 {
 	for (unsigned i = 0; i < DOORS; i++) {
-		struct wire_server *s = &doors[i].server;
+		struct hub *s = &doors[i].server;
 		int fd = program_fd(doors[i].descriptor);
 
 		if (fd < 0)
 			continue; /* a house without this service */
-		*s = (struct wire_server){ .loop = authd.loop,
+		*s = (struct hub){ .loop = authd.loop,
 			                   .protocol = "auth",
 			                   .line_size = sizeof(struct line),
 			                   .lines_max = LINES_MAX,
 			                   .context = &doors[i],
 			                   .message = message,
 			                   .closed = closed };
-		wire_server_start(s, fd);
+		hub_start(s, fd);
 	}
 }
 

@@ -7,8 +7,8 @@
  * but its line, and forgets what it was told.  One that dies, or takes too long, is replaced; its check was
  * unusable.
  */
-#ifndef MASTER_AUTHD_CHECK_H
-#define MASTER_AUTHD_CHECK_H
+#ifndef MASTER_AUTHD_CHECKER_H
+#define MASTER_AUTHD_CHECKER_H
 
 #include "lib/base/loop.h"
 #include "master/authd/hash.h"

@@ -41,7 +41,7 @@ struct answer_slot {
 };
 
 struct asker {
-	struct wire_line line;
+	struct hub_line line;
 	struct question *question; /* one at a time */
 };
 
@@ -61,7 +61,7 @@ struct worker {
 static struct {
 	struct loop *loop;
 	struct settings settings;
-	struct wire_server servers[2];
+	struct hub servers[2];
 	struct worker workers[WORKERS_MAX];
 	struct question *first, **last;
 	unsigned waiting;
@@ -108,7 +108,7 @@ static void finish(struct question *q, const struct wire_out *packet)
 {
 	if (q->asker != NULL) {
 		q->asker->question = NULL;
-		wire_line_send(&q->asker->line, packet);
+		hub_line_send(&q->asker->line, packet);
 	}
 	dnsd.waiting--;
 	free(q);
@@ -245,7 +245,7 @@ static void ask(struct asker *a, enum dns_type type, const char *name)
 	struct answer_slot *slot = slot_of(type, name);
 
 	if (is_fresh(slot, type, name)) {
-		wire_line_send(&a->line, &slot->packet);
+		hub_line_send(&a->line, &slot->packet);
 		return;
 	}
 	struct question *q = memory_get(sizeof *q);
@@ -264,14 +264,14 @@ static void ask(struct asker *a, enum dns_type type, const char *name)
 	give_work();
 }
 
-static void asker_said(struct wire_line *line, struct wire_in *in)
+static void asker_said(struct hub_line *line, struct wire_in *in)
 {
 	struct asker *a = (struct asker *)line;
 	char name[DNS_NAME_MAX];
 	enum dns_type type;
 
 	if (a->question != NULL || !dns_question_get(in, &type, name)) {
-		wire_line_drop(line, "not a question");
+		hub_line_drop(line, "not a question");
 		return;
 	}
 	for (char *p = name; *p; p++)
@@ -288,7 +288,7 @@ static void end_if_unused(void)
 		loop_stop(dnsd.loop);
 }
 
-static void asker_gone(struct wire_line *line)
+static void asker_gone(struct hub_line *line)
 {
 	struct asker *a = (struct asker *)line;
 
@@ -319,17 +319,17 @@ static void stop(int number, void *context)
 /* A successor has our wires: idle askers go to it, busy ones get their answer first. */
 static void retire(int number, void *context)
 {
-	struct wire_line *next;
+	struct hub_line *next;
 
 	(void)number;
 	(void)context;
 	dnsd.retired = true;
 	for (unsigned i = 0; i < 2; i++) {
-		wire_server_retire(&dnsd.servers[i]);
-		for (struct wire_line *line = dnsd.servers[i].lines; line != NULL; line = next) {
+		hub_retire(&dnsd.servers[i]);
+		for (struct hub_line *line = dnsd.servers[i].lines; line != NULL; line = next) {
 			next = line->next;
 			if (((struct asker *)line)->question == NULL)
-				wire_line_drop(line, NULL);
+				hub_line_drop(line, NULL);
 		}
 	}
 	end_if_unused();
@@ -337,13 +337,13 @@ static void retire(int number, void *context)
 
 static void serve(unsigned place, const char *wire)
 {
-	dnsd.servers[place] = (struct wire_server){ .loop = dnsd.loop,
+	dnsd.servers[place] = (struct hub){ .loop = dnsd.loop,
 		                                    .protocol = "dns",
 		                                    .line_size = sizeof(struct asker),
 		                                    .lines_max = LINES_MAX,
 		                                    .message = asker_said,
 		                                    .closed = asker_gone };
-	wire_server_start(&dnsd.servers[place], program_need_fd(wire));
+	hub_start(&dnsd.servers[place], program_need_fd(wire));
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* One DNS question, answered with the C library's resolver, blocking: what dnsd's workers do. */
-#ifndef MASTER_LOOKUP_H
-#define MASTER_LOOKUP_H
+#ifndef MASTER_DNSD_LOOKUP_H
+#define MASTER_DNSD_LOOKUP_H
 
 #include "lib/base/reason.h"
 #include "lib/wire/dns.h"

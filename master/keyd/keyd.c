@@ -60,7 +60,7 @@ static struct {
 	struct key *keys;
 	unsigned count;
 	struct loop *loop;
-	struct wire_server servers[PORTERS_MAX];
+	struct hub servers[PORTERS_MAX];
 	unsigned server_count;
 } keyd;
 
@@ -268,7 +268,7 @@ static const char *sign(const struct sign_request *r, unsigned char *out, size_t
 	return good ? NULL : "signing failed";
 }
 
-static void answer(struct wire_line *line, struct wire_in *in)
+static void answer(struct hub_line *line, struct wire_in *in)
 {
 	static struct wire_out out;
 	unsigned char signature[SIGN_SIGNATURE_MAX];
@@ -276,7 +276,7 @@ static void answer(struct wire_line *line, struct wire_in *in)
 	struct sign_request r;
 
 	if (!sign_request_get(in, &r)) {
-		wire_line_drop(line, "not a request to sign");
+		hub_line_drop(line, "not a request to sign");
 		return;
 	}
 	const char *refusal = sign(&r, signature, &len);
@@ -289,7 +289,7 @@ static void answer(struct wire_line *line, struct wire_in *in)
 		wire_begin(&out, SIGN_REFUSED);
 		wire_put_string(&out, refusal);
 	}
-	wire_line_send(line, &out);
+	hub_line_send(line, &out);
 }
 
 /* ---- porters ---- */
@@ -299,14 +299,14 @@ static void serve_porters(void)
 	int fd;
 
 	for (unsigned i = 0; i < PORTERS_MAX && (fd = program_fd_at("porter.sign", i, NULL)) >= 0; i++) {
-		struct wire_server *s = &keyd.servers[keyd.server_count++];
+		struct hub *s = &keyd.servers[keyd.server_count++];
 
-		*s = (struct wire_server){ .loop = keyd.loop,
+		*s = (struct hub){ .loop = keyd.loop,
 			                   .protocol = "sign",
-			                   .line_size = sizeof(struct wire_line),
+			                   .line_size = sizeof(struct hub_line),
 			                   .lines_max = PORTERS_MAX,
 			                   .message = answer };
-		wire_server_start(s, fd);
+		hub_start(s, fd);
 	}
 	if (keyd.server_count == 0)
 		program_need_fd("porter.sign");
@@ -317,7 +317,7 @@ static void stop(int number, void *context)
 {
 	(void)number, (void)context;
 	for (unsigned i = 0; i < keyd.server_count; i++)
-		wire_server_stop(&keyd.servers[i]);
+		hub_stop(&keyd.servers[i]);
 	loop_stop(keyd.loop);
 }
 

@@ -6,8 +6,8 @@
  * purpose, that of TLS 1.2 is a fixed number of bytes with a fixed structure, and neither can be a message
  * header, a certificate or another protocol's digest.
  */
-#ifndef MASTER_SIGNFORM_H
-#define MASTER_SIGNFORM_H
+#ifndef MASTER_KEYD_SIGNFORM_H
+#define MASTER_KEYD_SIGNFORM_H
 
 #include "lib/base/bytes.h"
 

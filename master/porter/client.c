@@ -401,7 +401,7 @@ static enum wire_result send_client(struct client *c, struct worker *w, int fd, 
 	if (c->relay)
 		relay_facts(c->relay, &message.tls);
 	connection_put(&out, &message);
-	return wire_line_send(&w->line, &out);
+	return hub_line_send(&w->line, &out);
 }
 
 bool client_serve(struct client *c, struct worker *w)
@@ -411,7 +411,7 @@ bool client_serve(struct client *c, struct worker *w)
 
 	if (fd < 0) {
 		log_warn("event=relay-failed reason=\"%m\"");
-		wire_server_set_idle(&w->line);
+		hub_set_idle(&w->line);
 		client_refuse(c);
 		return true;
 	}
@@ -480,7 +480,7 @@ static void send_not_secured(struct client *c)
 	static struct wire_out out;
 
 	wire_begin(&out, CONNECTION_NOT_SECURED);
-	wire_line_send(&c->worker->line, &out);
+	hub_line_send(&c->worker->line, &out);
 }
 
 void client_starttls(struct client *c, int fd)
@@ -514,7 +514,7 @@ static void secured_for_worker(struct client *c)
 	wire_put_fd(&out, fd);
 	enter(c, CLIENT_SESSION);
 	loop_timer_clear(porter.loop, &c->timer);
-	wire_line_send(&c->worker->line, &out);
+	hub_line_send(&c->worker->line, &out);
 	close(fd);
 }
 

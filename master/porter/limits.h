@@ -6,8 +6,8 @@
  * Pure: no descriptors, no clock of its own.  Memory is one small entry for each address
  * and network that has clients or had one in the last second.
  */
-#ifndef MASTER_LIMITS_H
-#define MASTER_LIMITS_H
+#ifndef MASTER_PORTER_LIMITS_H
+#define MASTER_PORTER_LIMITS_H
 
 #include "lib/net/address.h"
 

@@ -7,12 +7,12 @@
 
 enum { WORKERS_MAX = 100000, ASK_AGAIN_MS = 1000, ASK_GREETINGS_MS = 1000 };
 
-static struct pool *pool_of(struct wire_server *server)
+static struct pool *pool_of(struct hub *server)
 {
 	return loop_owner(server, struct pool, server);
 }
 
-static struct worker *worker_of(struct wire_line *line)
+static struct worker *worker_of(struct hub_line *line)
 {
 	return loop_owner(line, struct worker, line);
 }
@@ -64,16 +64,16 @@ static void ask_for_workers(struct pool *p)
 			client_refuse(p->first);
 		return;
 	}
-	wire_server_want(&p->server, p->waiting);
+	hub_want(&p->server, p->waiting);
 	if (p->again.place == 0)
 		loop_timer_set(porter.loop, &p->again, loop_now_ms(porter.loop) + ASK_AGAIN_MS);
 }
 
 static void serve_waiting(struct pool *p)
 {
-	struct wire_line *line;
+	struct hub_line *line;
 
-	while (p->first != NULL && (line = wire_server_take_idle(&p->server)) != NULL)
+	while (p->first != NULL && (line = hub_take_idle(&p->server)) != NULL)
 		client_serve(p->first, worker_of(line)); /* a broken line is gone: the next one */
 	ask_for_workers(p);
 }
@@ -100,7 +100,7 @@ void pool_wait(struct client *c)
 
 /* ---- the wire ---- */
 
-static void announced(struct wire_server *server, struct wire_in *in)
+static void announced(struct hub *server, struct wire_in *in)
 {
 	struct connection_announce a;
 
@@ -120,8 +120,8 @@ static void announced(struct wire_server *server, struct wire_in *in)
 	porter_listen();
 }
 
-/* A worker that is idle again is the first of the idle ones (wire_server_set_idle). */
-static void became_idle(struct wire_server *server)
+/* A worker that is idle again is the first of the idle ones (hub_set_idle). */
+static void became_idle(struct hub *server)
 {
 	struct worker *w = worker_of(server->idle_first);
 	struct client *c = w->client;
@@ -133,7 +133,7 @@ static void became_idle(struct wire_server *server)
 	porter_check_end();
 }
 
-static void worker_closed(struct wire_line *line)
+static void worker_closed(struct hub_line *line)
 {
 	struct worker *w = worker_of(line);
 	struct client *c = w->client;
@@ -149,7 +149,7 @@ static void worker_closed(struct wire_line *line)
 static void handed_over(struct worker *w, struct wire_in *in)
 {
 	if (!wire_end(in) || w->client->token < 0) {
-		wire_line_drop(&w->line, "a hand-over without a token");
+		hub_line_drop(&w->line, "a hand-over without a token");
 		return;
 	}
 	struct client *c = w->client;
@@ -158,18 +158,18 @@ static void handed_over(struct worker *w, struct wire_in *in)
 	client_handed_over(c);
 }
 
-static void message(struct wire_line *line, struct wire_in *in)
+static void message(struct hub_line *line, struct wire_in *in)
 {
 	struct worker *w = worker_of(line);
 
 	if (w->client == NULL || w->client->state != CLIENT_SESSION) {
-		wire_line_drop(line, "a message of a worker that has no session");
+		hub_line_drop(line, "a message of a worker that has no session");
 	} else if (in->type == CONNECTION_HANDED_OVER) {
 		handed_over(w, in);
 	} else if (in->type == CONNECTION_STARTTLS && in->rest.len == 0 && in->fd_count == 1) {
 		client_starttls(w->client, wire_get_fd(in));
 	} else {
-		wire_line_drop(line, "not a message of a session program");
+		hub_line_drop(line, "not a message of a session program");
 	}
 }
 
@@ -194,7 +194,7 @@ static void pool_start(struct pool *p, const char *name, int fd)
 {
 	string_copy(p->name, sizeof p->name, view_of(name));
 	p->again.due = again_due;
-	p->server = (struct wire_server){
+	p->server = (struct hub){
 		.loop = porter.loop,
 		.protocol = "connection",
 		.line_size = sizeof(struct worker),
@@ -205,7 +205,7 @@ static void pool_start(struct pool *p, const char *name, int fd)
 		.idle = became_idle,
 		.announced = announced,
 	};
-	wire_server_start(&p->server, fd);
+	hub_start(&p->server, fd);
 }
 
 void pools_start(void)
@@ -227,15 +227,15 @@ void pools_start(void)
 void pools_retire(void)
 {
 	for (unsigned i = 0; i < porter.pool_count; i++)
-		wire_server_retire(&porter.pools[i].server);
+		hub_retire(&porter.pools[i].server);
 }
 
 void pools_drop_idle(unsigned keep)
 {
 	for (unsigned i = 0; i < porter.pool_count; i++) {
-		struct wire_server *s = &porter.pools[i].server;
+		struct hub *s = &porter.pools[i].server;
 
 		while (s->idle_count > keep)
-			wire_line_drop(wire_server_take_idle(s), NULL);
+			hub_line_drop(hub_take_idle(s), NULL);
 	}
 }

@@ -2,8 +2,8 @@
 /* What porter's files share.  porter.c: start, listeners, stop; porter-client.c: a client's life until
  * its session ends; porter-pool.c: workers and who waits for them; porter-relay.c: handshakes and the
  * relay; porter-tls.c: certificates; porter-key.c: signatures from keyd. */
-#ifndef MASTER_PORTER_H
-#define MASTER_PORTER_H
+#ifndef MASTER_PORTER_PORTER_H
+#define MASTER_PORTER_PORTER_H
 
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
@@ -31,7 +31,7 @@ struct relay;
 
 /* A program whose workers take clients (smtpd, pop3-login, imap-login). */
 struct pool {
-	struct wire_server server;
+	struct hub server;
 	char name[PROGRAM_NAME_MAX];
 	struct client *first, *last; /* clients that wait for a worker, the longest first */
 	unsigned waiting;
@@ -39,7 +39,7 @@ struct pool {
 };
 
 struct worker {
-	struct wire_line line; /* first */
+	struct hub_line line; /* first */
 	struct client *client; /* whose session it serves; NULL: none, or handed over */
 };
 

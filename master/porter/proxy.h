@@ -4,8 +4,8 @@
  * (haproxy's proxy-protocol.txt).  A pure parser: it takes what has arrived and says whether the
  * header is complete.
  */
-#ifndef MASTER_PROXY_H
-#define MASTER_PROXY_H
+#ifndef MASTER_PORTER_PROXY_H
+#define MASTER_PORTER_PROXY_H
 
 #include "lib/net/address.h"
 

@@ -17,18 +17,18 @@
 enum { WANT_MAX = 1000, OWNER_PAUSE_MS = 1000 };
 
 struct agent {
-	struct wire_line line;
+	struct hub_line line;
 	struct delivery *delivery; /* NULL: idle */
 };
 
 static struct wire_out out;
 
-static struct agent *agent_of(struct wire_line *line)
+static struct agent *agent_of(struct hub_line *line)
 {
 	return (struct agent *)(void *)line;
 }
 
-static struct channel *channel_of(struct wire_server *server)
+static struct channel *channel_of(struct hub *server)
 {
 	return server->context;
 }
@@ -129,10 +129,10 @@ static void finish(struct queued *q, struct delivery *d, const char *why)
 }
 
 /* The whole job, or nothing: a line that breaks on the way counts as an agent that died. */
-static void send_job(struct channel *c, struct wire_line *line, struct delivery *d)
+static void send_job(struct channel *c, struct hub_line *line, struct delivery *d)
 {
 	struct queued *q = c->queued;
-	int fd = store_reader(&q->store, d->message->id);
+	int fd = disk_reader(&q->disk, d->message->id);
 
 	d->running = true;
 	if (fd < 0) {
@@ -142,7 +142,7 @@ static void send_job(struct channel *c, struct wire_line *line, struct delivery 
 		/* Somebody removed the file by hand: there is no message any more. */
 		d->message->removed = d->message->removed || errno == ENOENT;
 		log_warn("id=%s event=open-failed reason=\"%m\"", id);
-		wire_server_set_idle(line);
+		hub_set_idle(line);
 		finish(q, d, "the queue file cannot be opened");
 		return;
 	}
@@ -152,13 +152,13 @@ static void send_job(struct channel *c, struct wire_line *line, struct delivery 
 
 	for (unsigned i = 0; i < d->count && sent == WIRE_OK; i++) {
 		if (out.bytes.len >= JOB_PACKET_BYTES) {
-			sent = wire_line_send(line, &out);
+			sent = hub_line_send(line, &out);
 			wire_begin(&out, JOB_RECIPIENT);
 		}
 		fill_recipient(d, i);
 	}
 	if (sent == WIRE_OK)
-		wire_line_send(line, &out);
+		hub_line_send(line, &out);
 	close(fd);
 }
 
@@ -188,7 +188,7 @@ static void owner_start(struct channel *c)
 		loop_timer_set(q->loop, &c->run, c->not_before_ms);
 	} else {
 		c->started = true;
-		wire_server_start(&c->server, ends[0]);
+		hub_start(&c->server, ends[0]);
 	}
 	close(ends[1]);
 }
@@ -206,12 +206,12 @@ static void run_due(struct timer *t)
 		return;
 	}
 	while (c->server.idle_first && !c->queued->stopping && (item = schedule_take(c->schedule)) != NULL)
-		send_job(c, wire_server_take_idle(&c->server), loop_owner(item, struct delivery, item));
+		send_job(c, hub_take_idle(&c->server), loop_owner(item, struct delivery, item));
 	more = c->queued->stopping ? 0 : schedule_runnable(c->schedule, WANT_MAX);
 	if (more && c->is_owner)
 		owner_start(c);
 	if (more && (c->started || !c->is_owner))
-		wire_server_want(&c->server, more);
+		hub_want(&c->server, more);
 }
 
 void agents_run(struct channel *c)
@@ -242,7 +242,7 @@ static bool take_result(struct queued *q, struct delivery *d, struct wire_in *in
 	return false;
 }
 
-static void message(struct wire_line *line, struct wire_in *in)
+static void message(struct hub_line *line, struct wire_in *in)
 {
 	struct agent *agent = agent_of(line);
 	struct channel *c = channel_of(line->server);
@@ -251,21 +251,21 @@ static void message(struct wire_line *line, struct wire_in *in)
 	bool last = in->type == JOB_FINISHED;
 
 	if (d == NULL || (in->type != JOB_RESULT && !(last && wire_end(in)))) {
-		wire_line_drop(line, "a message out of turn");
+		hub_line_drop(line, "a message out of turn");
 		return;
 	}
 	if (in->type == JOB_RESULT && !take_result(c->queued, d, in, &last)) {
-		wire_line_drop(line, "a result that makes no sense");
+		hub_line_drop(line, "a result that makes no sense");
 		return;
 	}
 	if (last) {
 		agent->delivery = NULL;
-		wire_server_set_idle(line);
+		hub_set_idle(line);
 		finish(c->queued, d, "the agent gave no result");
 	}
 }
 
-static void closed(struct wire_line *line)
+static void closed(struct hub_line *line)
 {
 	struct agent *agent = agent_of(line);
 	struct delivery *d = agent->delivery;
@@ -276,7 +276,7 @@ static void closed(struct wire_line *line)
 	agents_run(channel_of(line->server));
 }
 
-static void idle(struct wire_server *server)
+static void idle(struct hub *server)
 {
 	agents_run(channel_of(server));
 }
@@ -296,7 +296,7 @@ static void owner_free(struct channel *c)
 }
 
 /* The owner's local has gone, idle or dead.  Its workers' last results may still wait on their lines. */
-static void lost(struct wire_server *server)
+static void lost(struct hub *server)
 {
 	channel_of(server)->ending = true;
 	agents_run(channel_of(server));
@@ -304,10 +304,10 @@ static void lost(struct wire_server *server)
 
 static void owner_ended(struct channel *c)
 {
-	for (struct wire_line *line = c->server.lines; line; line = line->next)
+	for (struct hub_line *line = c->server.lines; line; line = line->next)
 		if (!line->dropped)
 			return;
-	wire_server_stop(&c->server);
+	hub_stop(&c->server);
 	close(c->server.watch.fd);
 	c->server.watch.fd = -1;
 	c->started = c->ending = false;
@@ -340,7 +340,7 @@ static void channel_init(struct queued *q, struct channel *c, const char *name)
 	c->queued = q;
 	c->name = name;
 	c->run.due = run_due;
-	c->server = (struct wire_server){
+	c->server = (struct hub){
 		.loop = q->loop,
 		.protocol = "job",
 		.line_size = sizeof(struct agent),
@@ -379,8 +379,8 @@ void agents_start(struct queued *q)
 {
 	channel_init(q, &q->remote, "remote");
 	channel_init(q, &q->bouncing, "bounce");
-	wire_server_start(&q->remote.server, program_need_fd("remote.job"));
-	wire_server_start(&q->bouncing.server, program_need_fd("bounce.job"));
+	hub_start(&q->remote.server, program_need_fd("remote.job"));
+	hub_start(&q->bouncing.server, program_need_fd("bounce.job"));
 }
 
 static void each(struct queued *q, void (*visit)(struct channel *c, void *context), void *context)
@@ -407,7 +407,7 @@ void agents_set_limits(struct queued *q)
 
 static void look_busy(struct channel *c, void *context)
 {
-	for (struct wire_line *line = c->server.lines; line; line = line->next)
+	for (struct hub_line *line = c->server.lines; line; line = line->next)
 		if (!line->dropped && agent_of(line)->delivery)
 			*(bool *)context = true;
 }

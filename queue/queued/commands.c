@@ -17,7 +17,7 @@
 
 enum { FILTER_MAX = 400, MESSAGES_PER_ROUND = 2000 };
 
-struct steering {
+struct command_line {
 	struct watch watch;
 	struct queued *queued;
 	enum control_type doing; /* CONTROL_END: nothing */
@@ -28,7 +28,7 @@ struct steering {
 	bool unsent;
 };
 
-static void leave(struct steering *s)
+static void leave(struct command_line *s)
 {
 	loop_unwatch(s->queued->loop, &s->watch);
 	close(s->watch.fd);
@@ -38,7 +38,7 @@ static void leave(struct steering *s)
 }
 
 /* false: the asker is gone. */
-static bool flush(struct steering *s)
+static bool flush(struct command_line *s)
 {
 	enum wire_result r = s->unsent ? wire_send(s->watch.fd, &s->out) : WIRE_OK;
 
@@ -93,7 +93,7 @@ static bool filter_ok(struct view filter)
 	       view_starts(filter, VIEW("to:")) || view_starts(filter, VIEW("domain:"));
 }
 
-static struct message *next_match(struct steering *s)
+static struct message *next_match(struct command_line *s)
 {
 	struct message *m;
 	uint64_t id;
@@ -153,7 +153,7 @@ static void put_entry(struct wire_out *out, const struct message *m)
 }
 
 /* One packet. */
-static void list_some(struct steering *s)
+static void list_some(struct command_line *s)
 {
 	struct message *m = NULL;
 
@@ -169,8 +169,8 @@ static void list_some(struct steering *s)
 
 /* ---- one message ---- */
 
-static void say(struct steering *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void say(struct steering *s, const char *format, ...)
+static void say(struct command_line *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct command_line *s, const char *format, ...)
 {
 	char line[CONTROL_LINE_MAX];
 	va_list list;
@@ -185,7 +185,7 @@ static void say(struct steering *s, const char *format, ...)
 static const char *const state_words[] = { "new", "asked", "ready", "queued", "deferred", "failed", "delivered", "done" };
 _Static_assert(sizeof state_words / sizeof state_words[0] == RECIPIENT_STATES, "a word for each state");
 
-static void show_recipients(struct steering *s, const struct message *m)
+static void show_recipients(struct command_line *s, const struct message *m)
 {
 	enum { SHOWN_MAX = 100 };
 	uint32_t shown = 0;
@@ -214,7 +214,7 @@ static const char *stamp(int64_t ms)
 	return text;
 }
 
-static void show(struct steering *s)
+static void show(struct command_line *s)
 {
 	const struct message *m = next_match(s);
 	char id[QUEUE_ID_CHARS + 1];
@@ -237,7 +237,7 @@ static void show(struct steering *s)
 	show_recipients(s, m);
 	/* What the asker needs to find the message in the file. */
 	say(s, "message: offset %d bytes %llu", QUEUE_HEADER_BYTES, (unsigned long long)m->message_bytes);
-	fd = store_reader(&s->queued->store, m->id);
+	fd = disk_reader(&s->queued->disk, m->id);
 	control_end_put(&s->out, 0, "");
 	if (fd >= 0)
 		wire_put_fd(&s->out, fd);
@@ -261,7 +261,7 @@ static void change(struct queued *q, enum control_type what, struct message *m)
 }
 
 /* Removing moves what stands behind the hole in the index: the place is looked at again. */
-static void change_some(struct steering *s)
+static void change_some(struct command_line *s)
 {
 	char text[32];
 
@@ -287,7 +287,7 @@ static void change_some(struct steering *s)
 
 /* ---- the conversation ---- */
 
-static void begin(struct steering *s, struct wire_in *in)
+static void begin(struct command_line *s, struct wire_in *in)
 {
 	wire_get_string(in, s->filter, sizeof s->filter);
 	s->position = 0;
@@ -306,7 +306,7 @@ static void begin(struct steering *s, struct wire_in *in)
 	s->unsent = true;
 }
 
-static void step(struct steering *s)
+static void step(struct command_line *s)
 {
 	if (s->doing == CONTROL_QUEUE_LIST)
 		list_some(s);
@@ -316,7 +316,7 @@ static void step(struct steering *s)
 		change_some(s);
 }
 
-static bool receive(struct steering *s)
+static bool receive(struct command_line *s)
 {
 	struct wire_in in;
 	enum wire_result r = wire_receive_now(s->watch.fd, &in);
@@ -330,7 +330,7 @@ static bool receive(struct steering *s)
 
 static void ready(struct watch *w, unsigned events)
 {
-	struct steering *s = loop_owner(w, struct steering, watch);
+	struct command_line *s = loop_owner(w, struct command_line, watch);
 	bool idle = s->doing == CONTROL_END && !s->unsent;
 
 	if (events & LOOP_HANGUP || (idle && !receive(s))) {
@@ -347,9 +347,9 @@ static void ready(struct watch *w, unsigned events)
 	loop_change(s->queued->loop, w, s->doing == CONTROL_END && !s->unsent ? LOOP_READ : LOOP_WRITE);
 }
 
-void steer_take(struct queued *q, int fd)
+void commands_take(struct queued *q, int fd)
 {
-	struct steering *s;
+	struct command_line *s;
 
 	if (q->steering >= QUEUED_STEERING_MAX) {
 		struct wire_out out = { 0 };

@@ -15,7 +15,7 @@
 
 enum { STORE_DIRECTORIES = 256, STORE_NAME_MAX = 3 + QUEUE_ID_CHARS + 1, SPACE_CHECK_MS = 1000 };
 
-static void store_name(uint64_t id, char out[STORE_NAME_MAX])
+static void disk_name(uint64_t id, char out[STORE_NAME_MAX])
 {
 	static const char hex[] = "0123456789abcdef";
 	unsigned directory = queue_id_directory(id);
@@ -26,7 +26,7 @@ static void store_name(uint64_t id, char out[STORE_NAME_MAX])
 	queue_id_text(id, out + 3);
 }
 
-static int make_directory(struct store *s, const char *name, struct reason *why)
+static int make_directory(struct disk *s, const char *name, struct reason *why)
 {
 	if (mkdirat(s->directory, name, 0700) < 0 && errno != EEXIST)
 		return fail_errno(why, "making the queue's directory %s", name);
@@ -34,7 +34,7 @@ static int make_directory(struct store *s, const char *name, struct reason *why)
 }
 
 /* A secret that was lost in a power cut would make every queue file look forged: it is synced before use. */
-static int make_secret(struct store *s, unsigned char secret[QUEUE_SECRET_BYTES], struct reason *why)
+static int make_secret(struct disk *s, unsigned char secret[QUEUE_SECRET_BYTES], struct reason *why)
 {
 	int fd = openat(s->directory, "secret.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
@@ -49,7 +49,7 @@ static int make_secret(struct store *s, unsigned char secret[QUEUE_SECRET_BYTES]
 	return 0;
 }
 
-static int take_secret(struct store *s, struct reason *why)
+static int take_secret(struct disk *s, struct reason *why)
 {
 	unsigned char secret[QUEUE_SECRET_BYTES];
 	int fd = openat(s->directory, "secret", O_RDONLY | O_CLOEXEC | O_NOFOLLOW), result = 0;
@@ -70,9 +70,9 @@ static int take_secret(struct store *s, struct reason *why)
 	return result;
 }
 
-int store_open(struct store *s, int directory, struct reason *why)
+int disk_open(struct disk *s, int directory, struct reason *why)
 {
-	*s = (struct store){ .directory = directory };
+	*s = (struct disk){ .directory = directory };
 	if (sodium_init() < 0)
 		return fail(why, "libsodium does not start");
 	for (unsigned i = 0; i < STORE_DIRECTORIES; i++) {
@@ -89,7 +89,7 @@ int store_open(struct store *s, int directory, struct reason *why)
 	return 0;
 }
 
-int store_take_clean_mark(struct store *s, bool *clean, struct reason *why)
+int disk_take_clean_mark(struct disk *s, bool *clean, struct reason *why)
 {
 	*clean = unlinkat(s->directory, "clean", 0) == 0;
 	if (!*clean && errno != ENOENT)
@@ -100,7 +100,7 @@ int store_take_clean_mark(struct store *s, bool *clean, struct reason *why)
 	return 0;
 }
 
-void store_put_clean_mark(struct store *s)
+void disk_put_clean_mark(struct disk *s)
 {
 	/* Everything acknowledged is on disk; the log records and state bytes that are not must get there before
 	 * the mark says that nothing needs to be checked. */
@@ -112,7 +112,7 @@ void store_put_clean_mark(struct store *s)
 		close(fd);
 }
 
-uint64_t store_space(struct store *s, int64_t now_ms)
+uint64_t disk_space(struct disk *s, int64_t now_ms)
 {
 	struct statvfs v;
 
@@ -128,7 +128,7 @@ uint64_t store_space(struct store *s, int64_t now_ms)
 }
 
 /* One system call for many: libsodium asks the kernel each time. */
-static uint32_t next_random(struct store *s)
+static uint32_t next_random(struct disk *s)
 {
 	if (s->random_left == 0) {
 		randombytes_buf(s->random, sizeof s->random);
@@ -137,14 +137,14 @@ static uint32_t next_random(struct store *s)
 	return s->random[--s->random_left];
 }
 
-int store_create(struct store *s, uint64_t *id)
+int disk_create(struct disk *s, uint64_t *id)
 {
 	char name[STORE_NAME_MAX];
 
 	for (int turn = 0; turn < 16; turn++) {
 		*id = queue_id_next(s->last_id, clock_wall_us(), next_random(s));
 		s->last_id = *id;
-		store_name(*id, name);
+		disk_name(*id, name);
 		int fd = openat(s->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 		if (fd >= 0)
@@ -155,7 +155,7 @@ int store_create(struct store *s, uint64_t *id)
 	return -1;
 }
 
-int store_commit(struct store *s, int fd, struct queue_header *header, struct text *head, const struct text *recipients)
+int disk_commit(struct disk *s, int fd, struct queue_header *header, struct text *head, const struct text *recipients)
 {
 	char bytes[QUEUE_HEADER_BYTES];
 	uint64_t offset = QUEUE_HEADER_BYTES + header->message_bytes + header->extra_bytes;
@@ -173,26 +173,26 @@ int store_commit(struct store *s, int fd, struct queue_header *header, struct te
 	return pwrite(fd, bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes ? 0 : -1;
 }
 
-int store_make_live(int fd)
+int disk_make_live(int fd)
 {
 	static const char live = QUEUE_LIVE;
 
 	return pwrite(fd, &live, 1, QUEUE_STATE_OFFSET) == 1 ? 0 : -1;
 }
 
-int store_reader(struct store *s, uint64_t id)
+int disk_reader(struct disk *s, uint64_t id)
 {
 	char name[STORE_NAME_MAX];
 
-	store_name(id, name);
+	disk_name(id, name);
 	return openat(s->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-int store_append(struct store *s, uint64_t id, uint64_t *end, struct view records)
+int disk_append(struct disk *s, uint64_t id, uint64_t *end, struct view records)
 {
 	char name[STORE_NAME_MAX];
 
-	store_name(id, name);
+	disk_name(id, name);
 	int fd = openat(s->directory, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0)
@@ -207,19 +207,19 @@ int store_append(struct store *s, uint64_t id, uint64_t *end, struct view record
 	return 0;
 }
 
-int store_remove(struct store *s, uint64_t id)
+int disk_remove(struct disk *s, uint64_t id)
 {
 	char name[STORE_NAME_MAX];
 
-	store_name(id, name);
+	disk_name(id, name);
 	return unlinkat(s->directory, name, 0);
 }
 
-int store_set_aside(struct store *s, uint64_t id)
+int disk_set_aside(struct disk *s, uint64_t id)
 {
 	char from[STORE_NAME_MAX], to[STORE_NAME_MAX + 8];
 
-	store_name(id, from);
+	disk_name(id, from);
 	snprintf(to, sizeof to, "damaged/%s", from + 3);
 	return renameat(s->directory, from, s->directory, to);
 }
@@ -240,7 +240,7 @@ static void scan_one(unsigned number, DIR *directory, void (*found)(void *contex
 	}
 }
 
-int store_scan(struct store *s, void (*found)(void *context, uint64_t id), void *context, struct reason *why)
+int disk_scan(struct disk *s, void (*found)(void *context, uint64_t id), void *context, struct reason *why)
 {
 	for (unsigned i = 0; i < STORE_DIRECTORIES; i++) {
 		char name[8];

@@ -7,13 +7,13 @@
  * also makes the new name durable (the file was created and the journal commit that holds its inode holds its
  * name). Nothing else: a log record or the removal of a file that a power cut takes back costs a repeated attempt.
  */
-#ifndef QUEUE_STORE_H
-#define QUEUE_STORE_H
+#ifndef QUEUE_QUEUED_DISK_H
+#define QUEUE_QUEUED_DISK_H
 
 #include "lib/base/reason.h"
 #include "queue/queued/queuefile.h"
 
-struct store {
+struct disk {
 	int directory;
 	struct queue_key key;
 	uint64_t last_id;
@@ -24,24 +24,24 @@ struct store {
 };
 
 /* Takes the descriptor of the queue directory; makes what is missing. */
-int store_open(struct store *s, int directory, struct reason *why);
+int disk_open(struct disk *s, int directory, struct reason *why);
 /* Was the last stop a clean one?  Forgets it durably: from now on the queue counts as in use. */
-int store_take_clean_mark(struct store *s, bool *clean, struct reason *why);
-void store_put_clean_mark(struct store *s);
+int disk_take_clean_mark(struct disk *s, bool *clean, struct reason *why);
+void disk_put_clean_mark(struct disk *s);
 /* Bytes free for new messages; the file system is asked at most once a second. */
-uint64_t store_space(struct store *s, int64_t now_ms);
+uint64_t disk_space(struct disk *s, int64_t now_ms);
 
 /* A new file under its final name; -1 with errno. */
-int store_create(struct store *s, uint64_t *id);
+int disk_create(struct disk *s, uint64_t *id);
 /* Envelope (head and recipients, one behind the other), then the header that makes it committed. */
-int store_commit(struct store *s, int fd, struct queue_header *header, struct text *head, const struct text *recipients);
-int store_make_live(int fd);
-int store_reader(struct store *s, uint64_t id); /* read only; -1 with errno */
+int disk_commit(struct disk *s, int fd, struct queue_header *header, struct text *head, const struct text *recipients);
+int disk_make_live(int fd);
+int disk_reader(struct disk *s, uint64_t id); /* read only; -1 with errno */
 /* Appends records at *end, which is moved behind them. */
-int store_append(struct store *s, uint64_t id, uint64_t *end, struct view records);
-int store_remove(struct store *s, uint64_t id);
-int store_set_aside(struct store *s, uint64_t id); /* to damaged/ */
+int disk_append(struct disk *s, uint64_t id, uint64_t *end, struct view records);
+int disk_remove(struct disk *s, uint64_t id);
+int disk_set_aside(struct disk *s, uint64_t id); /* to damaged/ */
 /* Calls found() with every name in the 256 directories that is an id; names that are none are warned of and left. */
-int store_scan(struct store *s, void (*found)(void *context, uint64_t id), void *context, struct reason *why);
+int disk_scan(struct disk *s, void (*found)(void *context, uint64_t id), void *context, struct reason *why);
 
 #endif

@@ -27,7 +27,7 @@ static const char *id_of(const struct message *m)
 
 static void note(struct queued *q, struct message *m, const struct queue_log *l)
 {
-	queue_log_encode(&q->log, &q->store.key, m->id, l);
+	queue_log_encode(&q->log, &q->disk.key, m->id, l);
 }
 
 static void note_outcome(struct queued *q, struct message *m, uint32_t index, enum queue_event event, const struct outcome *o)
@@ -44,7 +44,7 @@ static void note_outcome(struct queued *q, struct message *m, uint32_t index, en
 /* A record that cannot be written costs a repeated attempt after a restart, nothing more. */
 static void write_notes(struct queued *q, struct message *m)
 {
-	if (q->log.len && store_append(&q->store, m->id, &m->log_end, text_view(&q->log)) < 0)
+	if (q->log.len && disk_append(&q->disk, m->id, &m->log_end, text_view(&q->log)) < 0)
 		log_warn("id=%s event=log-failed reason=\"%m\"", id_of(m));
 	text_clear(&q->log);
 }
@@ -125,10 +125,10 @@ static bool ask_all(struct queued *q, struct message *m)
 
 		if (r->state != RECIPIENT_NEW)
 			continue;
-		if (!questions_room(q))
+		if (!resolving_room(q))
 			return false;
 		recipient_set(m, r, RECIPIENT_ASKED);
-		questions_ask(q, m, m->cursor);
+		resolving_ask(q, m, m->cursor);
 	}
 	return true;
 }
@@ -148,7 +148,7 @@ void life_admit(struct queued *q)
 	struct line_of_messages *line;
 	struct message *m;
 
-	while ((m = (line = whose_turn(q))->first) != NULL && questions_room(q)) {
+	while ((m = (line = whose_turn(q))->first) != NULL && resolving_room(q)) {
 		if (!m->admitted && q->active >= QUEUED_ACTIVE_MAX)
 			return;
 		if (!m->admitted)
@@ -582,7 +582,7 @@ static void attempts_due(struct timer *t)
 
 static void end(struct queued *q, struct message *m)
 {
-	if (store_remove(&q->store, m->id) < 0)
+	if (disk_remove(&q->disk, m->id) < 0)
 		log_warn("id=%s event=remove-failed reason=\"%m\"", id_of(m));
 	text_clear(&q->log);
 	if (m->admitted)
@@ -771,7 +771,7 @@ void life_remove(struct queued *q, struct message *m)
 	log_info("id=%s event=remove left=%u", id_of(m), message_left(m));
 	m->removed = true;
 	take_back_waiting(q, m);
-	questions_forget(q, m);
+	resolving_forget(q, m);
 	records_set_next(&q->records, m, 0);
 	settle(q, m);
 }

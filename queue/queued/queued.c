@@ -61,7 +61,7 @@ static void from_master(struct watch *w, unsigned events)
 		return;
 	fd = wire_get_fd(&in);
 	if (wire_end(&in) && in.type == HOUSE_CONTROL) {
-		steer_take(q, fd);
+		commands_take(q, fd);
 	} else {
 		if (wire_end(&in) && in.type == HOUSE_RELOAD)
 			reload(q, fd);
@@ -104,7 +104,7 @@ static void open_queue(struct queued *q, int directory)
 {
 	struct reason why;
 
-	if (store_open(&q->store, directory, &why) < 0 || recover(q, &why) < 0)
+	if (disk_open(&q->disk, directory, &why) < 0 || recover(q, &why) < 0)
 		log_fatal("%s", why.text);
 }
 
@@ -131,7 +131,7 @@ int main(void)
 	life_start(q);
 	agents_start(q);
 	open_queue(q, directory);
-	questions_start(q);
+	resolving_start(q);
 	writers_start(q);
 	q->stop_look.due = stop_look;
 	q->master.fd = program_need_fd("master");
@@ -141,7 +141,7 @@ int main(void)
 	loop_signal(q->loop, SIGHUP, nothing, NULL);
 	program_ready();
 	loop_run(q->loop);
-	store_put_clean_mark(&q->store);
+	disk_put_clean_mark(&q->disk);
 	log_info("event=stopped messages=%zu", q->records.count);
 	return EXIT_DONE;
 }

@@ -4,14 +4,14 @@
  *
  *	writers.c    smtpd, pickup, bounce: a message comes in
  *	life.c       what a message needs next: questions, deliveries, reports, another attempt, the end
- *	questions.c  resolved: where does a recipient go
+ *	resolving.c  resolved: where does a recipient go
  *	agents.c     local, remote, bounce: jobs out, results in
- *	steer.c      the command line
+ *	commands.c      the command line
  *	recover.c    the start
- * record.h remembers, schedule.h decides, store.h touches the disk.
+ * record.h remembers, schedule.h decides, disk.h touches the disk.
  */
-#ifndef QUEUE_QUEUED_H
-#define QUEUE_QUEUED_H
+#ifndef QUEUE_QUEUED_QUEUED_H
+#define QUEUE_QUEUED_QUEUED_H
 
 #include "lib/conf/settings.h"
 #include "lib/wire/job.h"
@@ -32,7 +32,7 @@ struct queued;
 
 /* One kind of agent. */
 struct channel {
-	struct wire_server server;
+	struct hub server;
 	struct queued *queued;
 	const char *name; /* in the log */
 	struct schedule *schedule;
@@ -75,9 +75,9 @@ struct line_of_messages {
 struct queued {
 	struct loop *loop;
 	struct settings settings;
-	struct store store;
+	struct disk disk;
 	struct records records;
-	struct wire_server smtpd, pickup, bounce;
+	struct hub smtpd, pickup, bounce;
 	struct channel remote, bouncing, *owners[QUEUED_OWNERS_BUCKETS];
 	struct line_of_messages fresh, old; /* waiting to be admitted */
 	unsigned line_turn, active;
@@ -122,11 +122,11 @@ void life_attempt_now(struct queued *q, struct message *m);
 void life_hold(struct queued *q, struct message *m, bool hold);
 void life_remove(struct queued *q, struct message *m);
 
-/* questions.c */
-void questions_start(struct queued *q);
-bool questions_room(const struct queued *q);
-void questions_ask(struct queued *q, struct message *m, uint32_t index);
-void questions_forget(struct queued *q, struct message *m);
+/* resolving.c */
+void resolving_start(struct queued *q);
+bool resolving_room(const struct queued *q);
+void resolving_ask(struct queued *q, struct message *m, uint32_t index);
+void resolving_forget(struct queued *q, struct message *m);
 
 /* agents.c */
 void agents_start(struct queued *q);
@@ -138,8 +138,8 @@ struct channel *agents_owner(struct queued *q, uint32_t uid, uint32_t gid);
 bool agents_busy(const struct queued *q);
 void agents_forgive(struct queued *q); /* destinations in trouble are tried at once */
 
-/* steer.c */
-void steer_take(struct queued *q, int fd);
+/* commands.c */
+void commands_take(struct queued *q, int fd);
 
 /* recover.c */
 int recover(struct queued *q, struct reason *why);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The queue file, format 1 (queue(5)): encoding and decoding over views, no file is touched here (store.h does that).
+ * The queue file, format 1 (queue(5)): encoding and decoding over views, no file is touched here (disk.h does that).
  *
  *	header     256 bytes of text, fixed fields
  *	message    the bytes that arrived
@@ -11,8 +11,8 @@
  * The seal in the header is a keyed BLAKE2b over header and envelope, the log's checksums are keyed SipHash: a captured
  * session that still holds the descriptor it wrote the message through cannot change where the message goes.
  */
-#ifndef QUEUE_FILE_H
-#define QUEUE_FILE_H
+#ifndef QUEUE_QUEUED_QUEUEFILE_H
+#define QUEUE_QUEUED_QUEUEFILE_H
 
 #include "lib/wire/spool.h"
 

@@ -3,8 +3,8 @@
  * What queued remembers of every message: about 200 bytes and some 50 for each recipient, so that a million
  * messages fit into memory and nothing is looked up on the disk to list, count, or pick the next job.
  */
-#ifndef QUEUE_RECORD_H
-#define QUEUE_RECORD_H
+#ifndef QUEUE_QUEUED_RECORD_H
+#define QUEUE_QUEUED_RECORD_H
 
 #include "lib/wire/resolve.h"
 #include "queue/queued/queuefile.h"

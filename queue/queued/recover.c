@@ -92,7 +92,7 @@ static enum verdict examine(struct recovery *r, int fd, uint64_t id, struct queu
 	if (!queue_header_decode((struct view){ bytes, sizeof bytes }, h) || h->id != id ||
 	    !read_tail(r, fd, h, (uint64_t)st.st_size) ||
 	    !queue_seal_verify((struct view){ bytes, sizeof bytes }, view_take(text_view(&r->tail), h->envelope_bytes),
-	                       &r->q->store.key))
+	                       &r->q->disk.key))
 		return bad;
 	return r->clean || checksum_right(fd, h) ? WHOLE : bad;
 }
@@ -186,7 +186,7 @@ static void replay_log(struct recovery *r, struct message *m, struct view log, i
 	struct view rest = log;
 	unsigned bad = 0;
 
-	while (queue_log_next(&rest, &r->q->store.key, m->id, &l, &bad))
+	while (queue_log_next(&rest, &r->q->disk.key, m->id, &l, &bad))
 		apply(&p, &l);
 	forget_provisional(&p);
 	/* A last line without its end is written over. */
@@ -206,8 +206,8 @@ static void resume(struct queued *q, struct message *m, int64_t next_ms)
 	int64_t now = clock_wall_us() / 1000, latest = now + q->settings.queue_retry_max_ms;
 
 	records_add(&q->records, m);
-	if (q->store.last_id < m->id)
-		q->store.last_id = m->id;
+	if (q->disk.last_id < m->id)
+		q->disk.last_id = m->id;
 	if (m->held || (m->counts[RECIPIENT_NEW] == 0 && m->counts[RECIPIENT_DEFERRED] && next_ms > now))
 		records_set_next(&q->records, m, m->held ? 0 : next_ms < latest ? next_ms : latest);
 	else
@@ -236,7 +236,7 @@ static void examine_one(struct recovery *r, uint64_t id)
 {
 	char name[QUEUE_ID_CHARS + 1];
 	struct queue_header h = { 0 };
-	int fd = store_reader(&r->q->store, id);
+	int fd = disk_reader(&r->q->disk, id);
 	enum verdict v = fd < 0 ? UNREADABLE : examine(r, fd, id, &h);
 
 	queue_id_text(id, name);
@@ -244,11 +244,11 @@ static void examine_one(struct recovery *r, uint64_t id)
 		v = DAMAGED; /* sealed by us, yet not as we write it */
 	if (v == OPEN_FILE || v == TORN) {
 		log_info("id=%s event=recover-removed reason=\"%s\"", name, v == TORN ? "torn, never acknowledged" : "never committed");
-		store_remove(&r->q->store, id);
+		disk_remove(&r->q->disk, id);
 		r->removed++;
 	} else if (v == DAMAGED) {
 		log_warn("id=%s event=recover-damaged reason=\"a checksum is wrong\" kept=damaged/%s", name, name);
-		store_set_aside(&r->q->store, id);
+		disk_set_aside(&r->q->disk, id);
 		r->damaged++;
 	} else if (v == UNREADABLE) {
 		log_warn("id=%s event=recover-unreadable reason=\"%m\"", name);
@@ -281,7 +281,7 @@ int recover(struct queued *q, struct reason *why)
 	int64_t begun = clock_ms();
 
 	text_init(&r.tail, (size_t)QUEUE_ENVELOPE_MAX + LOG_READ_MAX);
-	if (store_take_clean_mark(&q->store, &r.clean, why) < 0 || store_scan(&q->store, found, &r, why) < 0) {
+	if (disk_take_clean_mark(&q->disk, &r.clean, why) < 0 || disk_scan(&q->disk, found, &r, why) < 0) {
 		free(r.ids);
 		return -1;
 	}

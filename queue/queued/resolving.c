@@ -171,7 +171,7 @@ static void answers(struct watch *w, unsigned events)
 	enum wire_result r = wire_receive_now(q->resolved.fd, &in);
 
 	(void)events;
-	/* One a turn, as wire_server does: most often there is no other. */
+	/* One a turn, as hub does: most often there is no other. */
 	if (r == WIRE_AGAIN)
 		return;
 	if (r != WIRE_OK) {
@@ -214,7 +214,7 @@ static void redial_due(struct timer *t)
 	dial(loop_owner(t, struct queued, redial));
 }
 
-void questions_start(struct queued *q)
+void resolving_start(struct queued *q)
 {
 	for (uint32_t i = 0; i < QUEUED_QUESTIONS_MAX; i++)
 		q->free_questions[i] = QUEUED_QUESTIONS_MAX - 1 - i;
@@ -224,12 +224,12 @@ void questions_start(struct queued *q)
 	dial(q);
 }
 
-bool questions_room(const struct queued *q)
+bool resolving_room(const struct queued *q)
 {
 	return q->resolved.fd >= 0 && q->free_question_count > 0;
 }
 
-void questions_ask(struct queued *q, struct message *m, uint32_t index)
+void resolving_ask(struct queued *q, struct message *m, uint32_t index)
 {
 	uint32_t number = q->free_questions[--q->free_question_count];
 
@@ -237,7 +237,7 @@ void questions_ask(struct queued *q, struct message *m, uint32_t index)
 	send_question(q, number); /* lost: asked again after the redial */
 }
 
-void questions_forget(struct queued *q, struct message *m)
+void resolving_forget(struct queued *q, struct message *m)
 {
 	for (uint32_t i = 0; i < QUEUED_QUESTIONS_MAX; i++)
 		if (q->questions[i].message == m)

@@ -11,8 +11,8 @@
  * Destinations take turns; within one, senders take turns (by 16 buckets, so that a sender with a million messages
  * costs the others at most their share); fresh mail has three turns in four before old.
  */
-#ifndef QUEUE_SCHEDULE_H
-#define QUEUE_SCHEDULE_H
+#ifndef QUEUE_QUEUED_SCHEDULE_H
+#define QUEUE_QUEUED_SCHEDULE_H
 
 #include <stdbool.h>
 #include <stddef.h>

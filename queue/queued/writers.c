@@ -16,7 +16,7 @@
 #include "queue/queued/queued.h"
 
 struct writer {
-	struct wire_line line;
+	struct hub_line line;
 	int fd; /* -1: no message open */
 	struct message *message;
 	struct text recipients; /* encoded */
@@ -25,12 +25,12 @@ struct writer {
 
 static struct wire_out reply; /* one at a time; its memory is kept */
 
-static struct queued *queued_of(struct wire_line *line)
+static struct queued *queued_of(struct hub_line *line)
 {
 	return line->server->context;
 }
 
-static struct writer *writer_of(struct wire_line *line)
+static struct writer *writer_of(struct hub_line *line)
 {
 	return (struct writer *)(void *)line;
 }
@@ -40,7 +40,7 @@ static void abandon(struct writer *w)
 {
 	if (w->fd < 0)
 		return;
-	if (store_remove(&queued_of(&w->line)->store, w->message->id) < 0)
+	if (disk_remove(&queued_of(&w->line)->disk, w->message->id) < 0)
 		log_warn("event=remove-failed reason=\"%m\"");
 	close(w->fd);
 	w->fd = -1;
@@ -57,7 +57,7 @@ static void refuse(struct writer *w, bool permanent, const char *status, const c
 	string_copy(r.status, sizeof r.status, view_of(status));
 	string_copy(r.text, sizeof r.text, view_of(text));
 	spool_refusal_put(&reply, &r);
-	wire_line_send(&w->line, &reply);
+	hub_line_send(&w->line, &reply);
 }
 
 static void refuse_errno(struct writer *w, const char *what)
@@ -73,13 +73,13 @@ static void refuse_errno(struct writer *w, const char *what)
 static void broken(struct writer *w, const char *why)
 {
 	abandon(w);
-	wire_line_drop(&w->line, why);
+	hub_line_drop(&w->line, why);
 }
 
 /* Twice over: the message and what is written meanwhile.  The log says once that space is short, and once that it is not. */
 static bool space_for(struct queued *q, uint64_t announced)
 {
-	uint64_t free_bytes = store_space(&q->store, loop_now_ms(q->loop));
+	uint64_t free_bytes = disk_space(&q->disk, loop_now_ms(q->loop));
 	bool is_short = free_bytes < (uint64_t)q->settings.queue_space_min_bytes;
 
 	if (is_short != q->short_of_space)
@@ -111,7 +111,7 @@ static void open_message(struct writer *w, struct wire_in *in)
 		refuse(w, false, "4.3.1", "the queue's disk is nearly full, try again later");
 		return;
 	}
-	w->fd = store_create(&q->store, &id);
+	w->fd = disk_create(&q->disk, &id);
 	if (w->fd < 0) {
 		refuse_errno(w, "create-failed");
 		return;
@@ -124,7 +124,7 @@ static void open_message(struct writer *w, struct wire_in *in)
 	wire_put_string(&reply, name);
 	wire_put_u64(&reply, QUEUE_HEADER_BYTES);
 	wire_put_fd(&reply, w->fd);
-	wire_line_send(&w->line, &reply);
+	hub_line_send(&w->line, &reply);
 }
 
 /* Addresses and DSN parameters go into log lines, reports and other hosts' commands: no controls in them. */
@@ -173,7 +173,7 @@ static void more_recipients(struct writer *w, struct wire_in *in)
 		add_recipients(w, in);
 }
 
-static bool may_claim(const struct queued *q, const struct wire_server *server, enum spool_origin origin)
+static bool may_claim(const struct queued *q, const struct hub *server, enum spool_origin origin)
 {
 	if (server == &q->smtpd)
 		return origin == SPOOL_NETWORK || origin == SPOOL_AUTHENTICATED;
@@ -245,7 +245,7 @@ static void commit(struct writer *w, struct wire_in *in)
 		text_init(&head, QUEUE_ENVELOPE_MAX);
 	text_clear(&head);
 	queue_envelope_encode(&head, &e);
-	if (store_commit(&q->store, w->fd, &header, &head, &w->recipients) < 0) {
+	if (disk_commit(&q->disk, w->fd, &header, &head, &w->recipients) < 0) {
 		refuse_errno(w, "commit-failed");
 		return;
 	}
@@ -256,7 +256,7 @@ static void commit(struct writer *w, struct wire_in *in)
 	w->committed = true;
 	log_queued(w->message, &e);
 	wire_begin(&reply, SPOOL_COMMITTED);
-	wire_line_send(&w->line, &reply);
+	hub_line_send(&w->line, &reply);
 }
 
 /* The writer has synced: the message is ours from here on, also if the answer does not reach it. */
@@ -270,7 +270,7 @@ static void make_live(struct writer *w, struct wire_in *in)
 		return;
 	}
 	/* Without the byte it is a committed file, which recovery makes live as well. */
-	if (store_make_live(w->fd) < 0)
+	if (disk_make_live(w->fd) < 0)
 		log_warn("event=live-mark-failed reason=\"%m\"");
 	close(w->fd);
 	w->fd = -1;
@@ -278,21 +278,21 @@ static void make_live(struct writer *w, struct wire_in *in)
 	w->committed = false;
 	records_add(&q->records, m);
 	wire_begin(&reply, SPOOL_ACCEPTED);
-	wire_line_send(&w->line, &reply);
+	hub_line_send(&w->line, &reply);
 	life_begin(q, m, false);
 }
 
-static void opened(struct wire_line *line)
+static void opened(struct hub_line *line)
 {
 	writer_of(line)->fd = -1;
 }
 
-static void closed(struct wire_line *line)
+static void closed(struct hub_line *line)
 {
 	abandon(writer_of(line));
 }
 
-static void message(struct wire_line *line, struct wire_in *in)
+static void message(struct hub_line *line, struct wire_in *in)
 {
 	struct writer *w = writer_of(line);
 
@@ -306,9 +306,9 @@ static void message(struct wire_line *line, struct wire_in *in)
 	}
 }
 
-static void serve(struct queued *q, struct wire_server *server, const char *wire)
+static void serve(struct queued *q, struct hub *server, const char *wire)
 {
-	*server = (struct wire_server){
+	*server = (struct hub){
 		.loop = q->loop,
 		.protocol = "spool",
 		.line_size = sizeof(struct writer),
@@ -318,7 +318,7 @@ static void serve(struct queued *q, struct wire_server *server, const char *wire
 		.message = message,
 		.closed = closed,
 	};
-	wire_server_start(server, program_need_fd(wire));
+	hub_start(server, program_need_fd(wire));
 }
 
 void writers_start(struct queued *q)
@@ -328,9 +328,9 @@ void writers_start(struct queued *q)
 	serve(q, &q->bounce, "bounce.spool");
 }
 
-static bool any_open(const struct wire_server *server)
+static bool any_open(const struct hub *server)
 {
-	for (struct wire_line *line = server->lines; line; line = line->next)
+	for (struct hub_line *line = server->lines; line; line = line->next)
 		if (!line->dropped && writer_of(line)->fd >= 0)
 			return true;
 	return false;

@@ -82,26 +82,26 @@ void addressbook_client(struct addressbook *b, const struct resolve_question *q,
 /* Is this mailbox, or an alias that reaches it directly, the address's? */
 static bool belongs(struct addressbook *b, const char *address, const char *account, bool *damaged)
 {
-	struct place place, own;
+	struct classified place, own;
 	struct view target;
 
-	place_find(b, view_of(account), true, &own);
-	place_find(b, view_of(address), false, &place);
-	*damaged = place.kind == PLACE_DAMAGED || own.kind == PLACE_DAMAGED;
+	classify(b, view_of(account), true, &own);
+	classify(b, view_of(address), false, &place);
+	*damaged = place.kind == ADDRESS_IS_DAMAGED || own.kind == ADDRESS_IS_DAMAGED;
 	if (view_equal_nocase(view_of(place.address), view_of(own.address)))
 		return true;
-	if (place.kind == PLACE_MAILBOX) { /* the account with a detail */
-		place_find(b, view_of(address), true, &place);
+	if (place.kind == ADDRESS_IS_MAILBOX) { /* the account with a detail */
+		classify(b, view_of(address), true, &place);
 		size_t local = view_find(view_of(own.address), '@');
 
 		return b->delimiter && view_starts_nocase(view_of(place.address), view_take(view_of(own.address), local)) &&
 		       place.address[local] == b->delimiter &&
 		       view_equal(address_domain(view_of(place.address)), address_domain(view_of(own.address)));
 	}
-	while (place.kind == PLACE_ALIAS && alias_next(&place.alias, &target)) {
-		struct place to;
+	while (place.kind == ADDRESS_IS_ALIAS && alias_next(&place.alias, &target)) {
+		struct classified to;
 
-		place_find(b, target, true, &to);
+		classify(b, target, true, &to);
 		if (view_equal_nocase(view_of(to.address), view_of(own.address)))
 			return true;
 	}
@@ -151,7 +151,7 @@ static bool routes_by_local_part(struct view address)
 	return view_find(local, '%') < local.len || view_find(local, '!') < local.len || view_find(local, '@') < local.len;
 }
 
-static void answer_elsewhere(struct addressbook *b, const struct resolve_question *q, const struct place *place,
+static void answer_elsewhere(struct addressbook *b, const struct resolve_question *q, const struct classified *place,
                              struct resolve_answer *a)
 {
 	bool damaged = false, relay = may_relay(b, q, &damaged);
@@ -174,7 +174,7 @@ static void answer_elsewhere(struct addressbook *b, const struct resolve_questio
 		a->verdict = RESOLVE_ACCEPT;
 }
 
-static void answer_alias(const struct place *place, struct resolve_answer *a)
+static void answer_alias(const struct classified *place, struct resolve_answer *a)
 {
 	char status[16];
 	struct view text;
@@ -188,9 +188,9 @@ static void answer_alias(const struct place *place, struct resolve_answer *a)
 
 void addressbook_recipient(struct addressbook *b, const struct resolve_question *q, struct resolve_answer *a)
 {
-	struct place place;
+	struct classified place;
 
-	place_find(b, view_of(q->recipient), false, &place);
+	classify(b, view_of(q->recipient), false, &place);
 	string_copy(a->normal, sizeof a->normal, view_of(place.address));
 	bool refused = access_refuses(b, ACCESS_RECIPIENT, q->recipient, a, "mail to this address is not accepted");
 
@@ -198,24 +198,24 @@ void addressbook_recipient(struct addressbook *b, const struct resolve_question 
 	if (refused || access_refuses(b, ACCESS_RECIPIENT, place.address, a, "mail to this address is not accepted"))
 		return;
 	switch (place.kind) {
-	case PLACE_MAILBOX:
+	case ADDRESS_IS_MAILBOX:
 		a->verdict = RESOLVE_ACCEPT;
 		if (place.user.state == USER_CLOSED)
 			answer_as(a, RESOLVE_REJECT, "5.2.1", VIEW("this mailbox is closed"));
 		return;
-	case PLACE_ALIAS:
+	case ADDRESS_IS_ALIAS:
 		answer_alias(&place, a);
 		return;
-	case PLACE_POSTMASTER:
+	case ADDRESS_IS_POSTMASTER:
 		a->verdict = RESOLVE_ACCEPT;
 		return;
-	case PLACE_ELSEWHERE:
+	case ADDRESS_IS_ELSEWHERE:
 		answer_elsewhere(b, q, &place, a);
 		return;
-	case PLACE_NOBODY:
+	case ADDRESS_IS_NOBODY:
 		answer_as(a, RESOLVE_REJECT, "5.1.1", VIEW("no such mailbox here"));
 		return;
-	case PLACE_DAMAGED:
+	case ADDRESS_IS_DAMAGED:
 		break;
 	}
 	answer_later(a);

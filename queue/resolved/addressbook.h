@@ -13,8 +13,8 @@
  *	aliases.map, @domain           the catch-all
  * A domain of class relay, and one that is not ours, goes by routes.map (address, domain, .parent, "*"), else by MX.
  */
-#ifndef QUEUE_ADDRESSBOOK_H
-#define QUEUE_ADDRESSBOOK_H
+#ifndef QUEUE_RESOLVED_ADDRESSBOOK_H
+#define QUEUE_RESOLVED_ADDRESSBOOK_H
 
 #include "lib/conf/access.h"
 #include "lib/conf/aliases.h"

@@ -55,27 +55,27 @@ static enum map_result exact_route(struct addressbook *b, struct view address, s
 }
 
 /* Alias, route or mailbox of one address, in this order. */
-static enum map_result find_exact(struct addressbook *b, struct view address, bool past_aliases, struct place *out)
+static enum map_result find_exact(struct addressbook *b, struct view address, bool past_aliases, struct classified *out)
 {
 	enum map_result r = past_aliases ? MAP_MISSING : aliases_get(&b->aliases, address, &out->alias);
 
 	if (r == MAP_FOUND)
-		out->kind = PLACE_ALIAS;
+		out->kind = ADDRESS_IS_ALIAS;
 	if (r == MAP_MISSING && (r = exact_route(b, address, &out->route)) == MAP_FOUND) {
 		/* "local" says: the mailbox, whatever else is in the maps. */
 		if (out->route.transport == ROUTE_LOCAL) {
 			r = MAP_MISSING;
 		} else {
 			out->has_route = true;
-			out->kind = PLACE_ELSEWHERE;
+			out->kind = ADDRESS_IS_ELSEWHERE;
 		}
 	}
 	if (r == MAP_MISSING && (r = users_get(&b->users, address, &out->user)) == MAP_FOUND)
-		out->kind = PLACE_MAILBOX;
+		out->kind = ADDRESS_IS_MAILBOX;
 	return r;
 }
 
-static enum map_result find_without_detail(struct addressbook *b, const struct parts *p, bool past_aliases, struct place *out)
+static enum map_result find_without_detail(struct addressbook *b, const struct parts *p, bool past_aliases, struct classified *out)
 {
 	size_t cut = b->delimiter ? view_find(p->local, b->delimiter) : p->local.len;
 	struct parts base;
@@ -86,7 +86,7 @@ static enum map_result find_without_detail(struct addressbook *b, const struct p
 	return find_exact(b, whole(&base), past_aliases, out);
 }
 
-static enum map_result find_catch_all(struct addressbook *b, const struct parts *p, struct place *out)
+static enum map_result find_catch_all(struct addressbook *b, const struct parts *p, struct classified *out)
 {
 	struct parts all;
 
@@ -95,13 +95,13 @@ static enum map_result find_catch_all(struct addressbook *b, const struct parts 
 	enum map_result r = aliases_get(&b->aliases, whole(&all), &out->alias);
 
 	if (r == MAP_FOUND) {
-		out->kind = PLACE_ALIAS;
+		out->kind = ADDRESS_IS_ALIAS;
 		out->catch_all = true;
 	}
 	return r;
 }
 
-static enum map_result find_ours(struct addressbook *b, const struct parts *p, bool past_aliases, struct place *out)
+static enum map_result find_ours(struct addressbook *b, const struct parts *p, bool past_aliases, struct classified *out)
 {
 	enum map_result r = find_exact(b, whole(p), past_aliases, out);
 
@@ -109,7 +109,7 @@ static enum map_result find_ours(struct addressbook *b, const struct parts *p, b
 		r = find_without_detail(b, p, past_aliases, out);
 	/* RFC 5321 section 4.5.1: every domain has a postmaster. */
 	if (r == MAP_MISSING && view_equal_nocase(p->local, VIEW("postmaster"))) {
-		out->kind = PLACE_POSTMASTER;
+		out->kind = ADDRESS_IS_POSTMASTER;
 		return MAP_FOUND;
 	}
 	if (r == MAP_MISSING && !past_aliases)
@@ -117,7 +117,7 @@ static enum map_result find_ours(struct addressbook *b, const struct parts *p, b
 	return r;
 }
 
-static enum map_result find_elsewhere(struct addressbook *b, const struct parts *p, bool past_aliases, struct place *out)
+static enum map_result find_elsewhere(struct addressbook *b, const struct parts *p, bool past_aliases, struct classified *out)
 {
 	enum map_result r = MAP_MISSING;
 
@@ -126,19 +126,19 @@ static enum map_result find_elsewhere(struct addressbook *b, const struct parts 
 		r = find_exact(b, whole(p), past_aliases, out);
 	if (r != MAP_MISSING)
 		return r;
-	out->kind = PLACE_ELSEWHERE;
+	out->kind = ADDRESS_IS_ELSEWHERE;
 	r = routes_find(&b->routes, whole(p), &out->route);
 	out->has_route = r == MAP_FOUND;
 	if (out->has_route && out->route.transport == ROUTE_LOCAL) {
 		out->has_route = false;
-		out->kind = PLACE_NOBODY;
+		out->kind = ADDRESS_IS_NOBODY;
 		if ((r = users_get(&b->users, whole(p), &out->user)) == MAP_FOUND)
-			out->kind = PLACE_MAILBOX;
+			out->kind = ADDRESS_IS_MAILBOX;
 	}
 	return r;
 }
 
-void place_find(struct addressbook *b, struct view address, bool past_aliases, struct place *out)
+void classify(struct addressbook *b, struct view address, bool past_aliases, struct classified *out)
 {
 	struct view domain_part = address_domain(address);
 	bool bare = domain_part.len == address.len;
@@ -160,7 +160,7 @@ void place_find(struct addressbook *b, struct view address, bool past_aliases, s
 		r = out->domain == DOMAIN_HAS_MAILBOXES ? find_ours(b, &p, past_aliases, out) :
 		                                          find_elsewhere(b, &p, past_aliases, out);
 	if (r == MAP_DAMAGED)
-		out->kind = PLACE_DAMAGED;
+		out->kind = ADDRESS_IS_DAMAGED;
 	string_copy(out->address, sizeof out->address, whole(&p));
 }
 

@@ -91,13 +91,13 @@ static void add_step(struct expansion *e, struct view address, const struct step
 static void follow(struct expansion *e, unsigned number)
 {
 	struct step step = e->steps[number]; /* a copy: steps moves when it grows */
-	struct place place;
+	struct classified place;
 	struct view target;
 
-	place_find(e->book, view_of(step.address), step.past_aliases, &place);
-	if (place.kind == PLACE_POSTMASTER) {
+	classify(e->book, view_of(step.address), step.past_aliases, &place);
+	if (place.kind == ADDRESS_IS_POSTMASTER) {
 		add_step(e, view_of(e->book->postmaster), &step, false);
-	} else if (place.kind == PLACE_ALIAS && !place.alias.fails) {
+	} else if (place.kind == ADDRESS_IS_ALIAS && !place.alias.fails) {
 		while (e->trouble == NULL && alias_next(&place.alias, &target))
 			add_step(e, target, &step,
 			         !place.catch_all && view_equal_nocase(target, view_of(place.address)));
@@ -182,7 +182,7 @@ static void set_route(const struct addressbook *b, struct resolve_target *t, str
 		string_copy(t->destination, sizeof t->destination, view_of(t->hops[0]));
 }
 
-static void set_elsewhere(const struct addressbook *b, struct resolve_target *t, const struct place *place)
+static void set_elsewhere(const struct addressbook *b, struct resolve_target *t, const struct classified *place)
 {
 	struct view domain = address_domain(view_of(t->address));
 
@@ -201,26 +201,26 @@ static void set_elsewhere(const struct addressbook *b, struct resolve_target *t,
 
 static void make_target(struct addressbook *b, const struct step *step, struct resolve_target *t)
 {
-	struct place place;
+	struct classified place;
 
-	place_find(b, view_of(step->address), step->past_aliases, &place);
+	classify(b, view_of(step->address), step->past_aliases, &place);
 	*t = (struct resolve_target){ .expanded = step->expanded };
 	string_copy(t->address, sizeof t->address, view_of(place.address[0] ? place.address : step->address));
 	switch (place.kind) {
-	case PLACE_MAILBOX:
+	case ADDRESS_IS_MAILBOX:
 		set_mailbox(t, &place.user);
 		return;
-	case PLACE_ELSEWHERE:
+	case ADDRESS_IS_ELSEWHERE:
 		set_elsewhere(b, t, &place);
 		return;
-	case PLACE_ALIAS:
+	case ADDRESS_IS_ALIAS:
 		set_error_text(t, place.alias.text, "5.1.1", "no such mailbox here");
 		return;
-	case PLACE_POSTMASTER:
-	case PLACE_NOBODY:
+	case ADDRESS_IS_POSTMASTER:
+	case ADDRESS_IS_NOBODY:
 		set_error(t, "5.1.1", VIEW("no such mailbox here"));
 		return;
-	case PLACE_DAMAGED:
+	case ADDRESS_IS_DAMAGED:
 		break;
 	}
 	set_error(t, "4.3.5", VIEW("the maps cannot be read now"));

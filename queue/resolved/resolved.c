@@ -29,7 +29,7 @@ enum {
 
 /* One asker.  A large expansion does not fit into its socket: what is left waits here. */
 struct asker {
-	struct wire_line line;
+	struct hub_line line;
 	struct watch writer; /* a duplicate of the line's descriptor, watched for room while there is a backlog */
 	struct text backlog; /* messages, each behind its length as 4 bytes */
 };
@@ -37,7 +37,7 @@ struct asker {
 static struct settings settings;
 static struct addressbook book;
 static struct loop *loop;
-static struct wire_server servers[3];
+static struct hub servers[3];
 static const char *const wires[] = { "smtpd.resolve", "queued.resolve", "pickup.resolve" };
 static bool retiring;
 
@@ -45,7 +45,7 @@ static bool retiring;
 static void end_when_alone(void)
 {
 	for (unsigned i = 0; i < 3; i++)
-		for (const struct wire_line *line = servers[i].lines; line != NULL; line = line->next)
+		for (const struct hub_line *line = servers[i].lines; line != NULL; line = line->next)
 			if (!line->dropped)
 				return;
 	loop_stop(loop);
@@ -61,7 +61,7 @@ static void backlog_over(struct asker *a)
 	a->backlog.max = 0;
 }
 
-static void asker_closed(struct wire_line *line)
+static void asker_closed(struct hub_line *line)
 {
 	backlog_over((struct asker *)line);
 	if (retiring)
@@ -96,11 +96,11 @@ static void room_for_backlog(struct watch *w, unsigned events)
 	wire_out_free(&out);
 	text_drop_front(&a->backlog, done);
 	if (r != WIRE_OK && r != WIRE_AGAIN)
-		wire_line_drop(&a->line, NULL);
+		hub_line_drop(&a->line, NULL);
 	else if (a->backlog.len == 0)
 		backlog_over(a);
 	if (retiring && a->backlog.max == 0)
-		wire_line_drop(&a->line, NULL);
+		hub_line_drop(&a->line, NULL);
 }
 
 static void keep_for_later(struct asker *a, struct view message)
@@ -108,7 +108,7 @@ static void keep_for_later(struct asker *a, struct view message)
 	if (a->backlog.max == 0) {
 		a->writer = (struct watch){ .fd = dup(a->line.watch.fd), .ready = room_for_backlog };
 		if (a->writer.fd < 0) {
-			wire_line_drop(&a->line, "out of descriptors");
+			hub_line_drop(&a->line, "out of descriptors");
 			return;
 		}
 		text_init(&a->backlog, BACKLOG_BYTES_MAX);
@@ -118,7 +118,7 @@ static void keep_for_later(struct asker *a, struct view message)
 		text_add_byte(&a->backlog, (char)(message.len >> (8 * i) & 0xff));
 	text_add(&a->backlog, message);
 	if (a->backlog.full)
-		wire_line_drop(&a->line, "the peer does not read");
+		hub_line_drop(&a->line, "the peer does not read");
 }
 
 static void send_message(struct asker *a, const struct wire_out *out)
@@ -130,7 +130,7 @@ static void send_message(struct asker *a, const struct wire_out *out)
 	if (r == WIRE_AGAIN)
 		keep_for_later(a, text_view(&out->bytes));
 	else if (r != WIRE_OK)
-		wire_line_drop(&a->line, NULL);
+		hub_line_drop(&a->line, NULL);
 }
 
 struct expanding {
@@ -156,7 +156,7 @@ static void answer_expand(struct asker *a, struct wire_in *in)
 	char address[RESOLVE_ADDRESS_MAX];
 
 	if (!resolve_expand_get(in, &e.question, address)) {
-		wire_line_drop(&a->line, "a bad question");
+		hub_line_drop(&a->line, "a bad question");
 		return;
 	}
 	addressbook_expand(&book, view_of(address), send_target, &e);
@@ -169,7 +169,7 @@ static void answer_question(struct asker *a, struct wire_in *in)
 	struct wire_out out = { 0 };
 
 	if (!resolve_question_get(in, &q)) {
-		wire_line_drop(&a->line, "a bad question");
+		hub_line_drop(&a->line, "a bad question");
 		return;
 	}
 	struct resolve_answer answer = { .question = q.question };
@@ -185,7 +185,7 @@ static void answer_question(struct asker *a, struct wire_in *in)
 	wire_out_free(&out);
 }
 
-static void question(struct wire_line *line, struct wire_in *in)
+static void question(struct hub_line *line, struct wire_in *in)
 {
 	struct asker *a = (struct asker *)line;
 
@@ -199,7 +199,7 @@ static void question(struct wire_line *line, struct wire_in *in)
 		answer_expand(a, in);
 		return;
 	default:
-		wire_line_drop(line, "not a question");
+		hub_line_drop(line, "not a question");
 	}
 }
 
@@ -210,15 +210,15 @@ static void retire(int number, void *context)
 	(void)context;
 	retiring = true;
 	for (unsigned i = 0; i < 3; i++) {
-		struct wire_line *next;
+		struct hub_line *next;
 
 		if (servers[i].loop == NULL)
 			continue;
-		wire_server_retire(&servers[i]);
-		for (struct wire_line *line = servers[i].lines; line != NULL; line = next) {
+		hub_retire(&servers[i]);
+		for (struct hub_line *line = servers[i].lines; line != NULL; line = next) {
 			next = line->next;
 			if (((struct asker *)line)->backlog.max == 0)
-				wire_line_drop(line, NULL);
+				hub_line_drop(line, NULL);
 		}
 	}
 	end_when_alone();
@@ -256,7 +256,7 @@ static void serve(unsigned number)
 
 	if (fd < 0)
 		return;
-	servers[number] = (struct wire_server){
+	servers[number] = (struct hub){
 		.loop = loop,
 		.protocol = "resolve",
 		.line_size = sizeof(struct asker),
@@ -264,7 +264,7 @@ static void serve(unsigned number)
 		.message = question,
 		.closed = asker_closed,
 	};
-	wire_server_start(&servers[number], fd);
+	hub_start(&servers[number], fd);
 }
 
 int main(void)

@@ -27,7 +27,7 @@ static int connect_socket(const struct paths *p)
 	return -1;
 }
 
-static int start_drop(struct outlet *o, const struct paths *p, struct reason *why)
+static int start_drop(struct handover *o, const struct paths *p, struct reason *why)
 {
 	char path[PATHS_MAX + 8];
 	int ends[2];
@@ -54,14 +54,14 @@ static int start_drop(struct outlet *o, const struct paths *p, struct reason *wh
 	return 0;
 }
 
-int outlet_open(struct outlet *o, const struct paths *p, struct reason *why)
+int handover_open(struct handover *o, const struct paths *p, struct reason *why)
 {
-	*o = (struct outlet){ .fd = connect_socket(p) };
+	*o = (struct handover){ .fd = connect_socket(p) };
 	signal(SIGPIPE, SIG_IGN);
 	return o->fd >= 0 ? 0 : start_drop(o, p, why);
 }
 
-static void write_all(struct outlet *o, struct view v)
+static void write_all(struct handover *o, struct view v)
 {
 	while (v.len && !o->lost) {
 		ssize_t n = write(o->fd, v.data, v.len);
@@ -75,7 +75,7 @@ static void write_all(struct outlet *o, struct view v)
 	}
 }
 
-static void send_out(struct outlet *o)
+static void send_out(struct handover *o)
 {
 	struct text frame;
 
@@ -91,19 +91,19 @@ static void send_out(struct outlet *o)
 	text_free(&frame);
 }
 
-void outlet_envelope(struct outlet *o, const struct submit_envelope *e)
+void handover_envelope(struct handover *o, const struct submit_envelope *e)
 {
 	submit_envelope_put(&o->out, e);
 	send_out(o);
 }
 
-void outlet_recipient(struct outlet *o, const struct spool_recipient *r)
+void handover_recipient(struct handover *o, const struct spool_recipient *r)
 {
 	submit_recipient_put(&o->out, r);
 	send_out(o);
 }
 
-void outlet_bytes(struct outlet *o, struct view bytes)
+void handover_bytes(struct handover *o, struct view bytes)
 {
 	while (bytes.len && !o->lost) {
 		struct view piece = view_take(bytes, SUBMIT_CHUNK_MAX);
@@ -115,7 +115,7 @@ void outlet_bytes(struct outlet *o, struct view bytes)
 	}
 }
 
-static int finish_socket(struct outlet *o, struct submit_result *result, struct reason *why)
+static int finish_socket(struct handover *o, struct submit_result *result, struct reason *why)
 {
 	struct timeval t = { ANSWER_TIMEOUT_MS / 1000, 0 };
 	struct wire_in in;
@@ -129,7 +129,7 @@ static int finish_socket(struct outlet *o, struct submit_result *result, struct 
 	return good ? 0 : fail(why, "posthouse answered something else: sendmail and pickup are of different versions");
 }
 
-static int finish_drop(struct outlet *o, struct submit_result *result, struct reason *why)
+static int finish_drop(struct handover *o, struct submit_result *result, struct reason *why)
 {
 	int status;
 
@@ -144,17 +144,17 @@ static int finish_drop(struct outlet *o, struct submit_result *result, struct re
 	return 0;
 }
 
-int outlet_finish(struct outlet *o, struct submit_result *result, struct reason *why)
+int handover_finish(struct handover *o, struct submit_result *result, struct reason *why)
 {
 	wire_begin(&o->out, SUBMIT_END);
 	send_out(o);
 	int code = o->drop ? finish_drop(o, result, why) : finish_socket(o, result, why);
 
-	outlet_abandon(o);
+	handover_abandon(o);
 	return code;
 }
 
-void outlet_abandon(struct outlet *o)
+void handover_abandon(struct handover *o)
 {
 	if (o->fd >= 0)
 		close(o->fd);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* sendmail's way out: the submission socket, or drop when nobody listens there. */
-#ifndef QUEUE_OUTLET_H
-#define QUEUE_OUTLET_H
+#ifndef QUEUE_SUBMIT_HANDOVER_H
+#define QUEUE_SUBMIT_HANDOVER_H
 
 #include <sys/types.h>
 
@@ -9,21 +9,21 @@
 #include "lib/wire/submit.h"
 #include "queue/submit/paths.h"
 
-struct outlet {
+struct handover {
 	int fd;
 	pid_t drop; /* 0: fd is the socket; else the helper, and fd its standard input */
 	bool lost;  /* the other end has closed: the result tells why */
 	struct wire_out out;
 };
 
-int outlet_open(struct outlet *o, const struct paths *p, struct reason *why);
-void outlet_envelope(struct outlet *o, const struct submit_envelope *e);
-void outlet_recipient(struct outlet *o, const struct spool_recipient *r);
+int handover_open(struct handover *o, const struct paths *p, struct reason *why);
+void handover_envelope(struct handover *o, const struct submit_envelope *e);
+void handover_recipient(struct handover *o, const struct spool_recipient *r);
 /* Any number of bytes. */
-void outlet_bytes(struct outlet *o, struct view bytes);
+void handover_bytes(struct handover *o, struct view bytes);
 /* Ends the message and the outlet: -1 with a reason when it is not known what became of it (a temporary failure). */
-int outlet_finish(struct outlet *o, struct submit_result *result, struct reason *why);
+int handover_finish(struct handover *o, struct submit_result *result, struct reason *why);
 /* Ends it without a message. */
-void outlet_abandon(struct outlet *o);
+void handover_abandon(struct handover *o);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What sendmail and drop must know of the configuration, read from the text: they belong to no house that runs. */
-#ifndef QUEUE_PATHS_H
-#define QUEUE_PATHS_H
+#ifndef QUEUE_SUBMIT_PATHS_H
+#define QUEUE_SUBMIT_PATHS_H
 
 #include "lib/base/bytes.h"
 

@@ -15,7 +15,7 @@ enum { READ_BYTES = 65536, TO_BYTES_MAX = 8 << 20 };
 
 /* ---- recipients ---- */
 
-static int add_recipient(const struct sending *s, struct outlet *o, struct view address)
+static int add_recipient(const struct sending *s, struct handover *o, struct view address)
 {
 	struct spool_recipient r = { .notify = s->notify };
 
@@ -25,11 +25,11 @@ static int add_recipient(const struct sending *s, struct outlet *o, struct view 
 		log_warn("%.100s...: the address is too long", address.data);
 		return EX_DATAERR;
 	}
-	outlet_recipient(o, &r);
+	handover_recipient(o, &r);
 	return EX_OK;
 }
 
-static int add_listed(const struct sending *s, struct outlet *o, const struct listed_address *a, unsigned *count)
+static int add_listed(const struct sending *s, struct handover *o, const struct listed_address *a, unsigned *count)
 {
 	struct mailaddress address;
 
@@ -44,7 +44,7 @@ static int add_listed(const struct sending *s, struct outlet *o, const struct li
 }
 
 /* "anna, Bob <bob@example.test>": an argument may be a list. */
-static int add_list(const struct sending *s, struct outlet *o, struct view value, unsigned *count)
+static int add_list(const struct sending *s, struct handover *o, struct view value, unsigned *count)
 {
 	struct arena arena = { .limit = TO_BYTES_MAX };
 	int code = EX_OK;
@@ -61,7 +61,7 @@ static bool is_resent(struct view name)
 }
 
 /* A message that is sent again goes to its Resent- fields alone (RFC 5322 section 3.6.6). */
-static int add_from_header(const struct sending *s, struct outlet *o, struct view header, unsigned *count)
+static int add_from_header(const struct sending *s, struct handover *o, struct view header, unsigned *count)
 {
 	struct header_field f;
 	struct view rest = header;
@@ -151,7 +151,7 @@ static void read_header(struct reader *r, struct text *out)
 	}
 }
 
-static int send_parts(const struct sending *s, struct outlet *o, char **recipients, int count)
+static int send_parts(const struct sending *s, struct handover *o, char **recipients, int count)
 {
 	struct reader r = { .sending = s, .first = true };
 	struct text header;
@@ -161,7 +161,7 @@ static int send_parts(const struct sending *s, struct outlet *o, char **recipien
 	text_init(&header, HEADER_BYTES_MAX);
 	text_init(&r.line, 4 << 20);
 	read_header(&r, &header);
-	outlet_envelope(o, &s->envelope);
+	handover_envelope(o, &s->envelope);
 	for (int i = 0; i < count && code == EX_OK; i++)
 		code = add_list(s, o, view_of(recipients[i]), &found);
 	if (s->read_recipients && code == EX_OK)
@@ -171,17 +171,17 @@ static int send_parts(const struct sending *s, struct outlet *o, char **recipien
 		code = EX_USAGE;
 	}
 	if (code == EX_OK) {
-		outlet_bytes(o, text_view(&header));
+		handover_bytes(o, text_view(&header));
 		text_clear(&header);
 		/* Collected to whole pieces. */
 		while (!o->lost && next_line(&r))
 			if (!text_add(&header, text_view(&r.line)) || header.len >= SUBMIT_CHUNK_MAX) {
-				outlet_bytes(o, text_view(&header));
+				handover_bytes(o, text_view(&header));
 				if (header.full)
-					outlet_bytes(o, text_view(&r.line));
+					handover_bytes(o, text_view(&r.line));
 				text_clear(&header);
 			}
-		outlet_bytes(o, text_view(&header));
+		handover_bytes(o, text_view(&header));
 	}
 	text_free(&header);
 	text_free(&r.line);
@@ -200,12 +200,12 @@ static int code_of(const struct submit_result *r)
 	return EX_UNAVAILABLE;
 }
 
-int outlet_result(struct outlet *o, char *text, size_t size)
+int handover_result(struct handover *o, char *text, size_t size)
 {
 	struct submit_result result;
 	struct reason why;
 
-	if (outlet_finish(o, &result, &why) < 0) {
+	if (handover_finish(o, &result, &why) < 0) {
 		string_copy(text, size, view_take(view_of(why.text), size - 1));
 		return EX_TEMPFAIL;
 	}
@@ -215,21 +215,21 @@ int outlet_result(struct outlet *o, char *text, size_t size)
 
 int send_message(const struct sending *s, char **recipients, int count)
 {
-	struct outlet o;
+	struct handover o;
 	struct reason why;
 	char text[REASON_MAX];
 
-	if (outlet_open(&o, &s->paths, &why) < 0) {
+	if (handover_open(&o, &s->paths, &why) < 0) {
 		log_warn("%s", why.text);
 		return EX_TEMPFAIL;
 	}
 	int code = send_parts(s, &o, recipients, count);
 
 	if (code != EX_OK) {
-		outlet_abandon(&o);
+		handover_abandon(&o);
 		return code;
 	}
-	code = outlet_result(&o, text, sizeof text);
+	code = handover_result(&o, text, sizeof text);
 	if (code != EX_OK)
 		log_warn("%s", text);
 	return code;

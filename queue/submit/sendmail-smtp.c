@@ -112,13 +112,13 @@ static void rcpt(struct conversation *c, struct view rest)
 	}
 }
 
-static int collect(struct conversation *c, struct outlet *o, char *text, size_t size)
+static int collect(struct conversation *c, struct handover *o, char *text, size_t size)
 {
 	bool whole = false;
 
-	outlet_envelope(o, &c->envelope);
+	handover_envelope(o, &c->envelope);
 	for (unsigned i = 0; i < c->count; i++)
-		outlet_recipient(o, &c->recipients[i]);
+		handover_recipient(o, &c->recipients[i]);
 	while (read_line(c)) {
 		struct view line = text_view(&c->line);
 
@@ -126,21 +126,21 @@ static int collect(struct conversation *c, struct outlet *o, char *text, size_t 
 		if (whole)
 			break;
 		/* RFC 5321 section 4.5.2 */
-		outlet_bytes(o, line.len && line.data[0] == '.' ? view_skip(line, 1) : line);
-		outlet_bytes(o, VIEW("\r\n"));
+		handover_bytes(o, line.len && line.data[0] == '.' ? view_skip(line, 1) : line);
+		handover_bytes(o, VIEW("\r\n"));
 	}
 	if (!whole) {
 		c->over = true;
-		outlet_abandon(o);
+		handover_abandon(o);
 		return EX_IOERR;
 	}
-	return outlet_result(o, text, size);
+	return handover_result(o, text, size);
 }
 
 static void data(struct conversation *c, struct view rest)
 {
 	char text[REASON_MAX];
-	struct outlet o;
+	struct handover o;
 	struct reason why;
 
 	(void)rest;
@@ -148,7 +148,7 @@ static void data(struct conversation *c, struct view rest)
 		say("503 5.5.1 MAIL and RCPT first");
 		return;
 	}
-	if (outlet_open(&o, &c->sending->paths, &why) < 0) {
+	if (handover_open(&o, &c->sending->paths, &why) < 0) {
 		printf("451 4.3.0 %s\r\n", why.text);
 		fflush(stdout);
 		return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The parts of sendmail. */
-#ifndef QUEUE_SENDMAIL_H
-#define QUEUE_SENDMAIL_H
+#ifndef QUEUE_SUBMIT_SENDMAIL_H
+#define QUEUE_SUBMIT_SENDMAIL_H
 
 #include "queue/submit/handover.h"
 
@@ -19,6 +19,6 @@ int send_message(const struct sending *s, char **recipients, int count);
 /* SMTP on standard input and output. */
 int send_smtp(const struct sending *s);
 /* Says what became of it; a code of sysexits.h. */
-int outlet_result(struct outlet *o, char *text, size_t size);
+int handover_result(struct handover *o, char *text, size_t size);
 
 #endif

@@ -158,7 +158,7 @@ static bool begin_message(struct submission *s)
 	s->writing = true;
 	if (spool_begin(s->writer, 0, &refusal) != 0)
 		return refuse_as(s, &refusal);
-	s->header = (struct header){ .mend = true,
+	s->header = (struct fixup){ .mend = true,
 		                     .domain = s->settings->mail_domain,
 		                     .from = s->from,
 		                     .date = s->date,
@@ -170,7 +170,7 @@ static bool begin_message(struct submission *s)
 
 static bool add(struct submission *s, struct view v)
 {
-	return v.len == 0 || header_add(&s->header, v) == 0 || refuse(s, false, "cannot write the message");
+	return v.len == 0 || fixup_add(&s->header, v) == 0 || refuse(s, false, "cannot write the message");
 }
 
 /* Lines end with CR LF from here on, however the program ended them. */
@@ -269,7 +269,7 @@ static bool take_end(struct submission *s, struct wire_in *in)
 		return false;
 	if (s->last && s->last != '\n' && !add(s, s->last == '\r' ? VIEW("\n") : VIEW("\r\n")))
 		return false;
-	if (header_end(&s->header) != 0)
+	if (fixup_end(&s->header) != 0)
 		return refuse(s, false, "cannot write the message");
 	if (s->header.received > (unsigned)s->settings->received_hops_max)
 		return refuse(s, true, "5.4.6 too many Received lines: a loop");
@@ -293,7 +293,7 @@ void submission_end(struct submission *s)
 {
 	if (s->writing && !s->result.accepted)
 		spool_abandon(s->writer);
-	header_free(&s->header);
+	fixup_free(&s->header);
 	free(s->recipients);
 	s->recipients = NULL;
 	s->recipient_count = 0;

@@ -3,8 +3,8 @@
  * One message that a program on this machine submits: the messages of lib/wire/submit.h go in one by one, from a
  * socket or out of a drop file, and a result comes out. Like submission (RFC 6409) it adds what is missing.
  */
-#ifndef QUEUE_SUBMISSION_H
-#define QUEUE_SUBMISSION_H
+#ifndef QUEUE_SUBMIT_SUBMISSION_H
+#define QUEUE_SUBMIT_SUBMISSION_H
 
 #include "lib/conf/settings.h"
 #include "lib/mail/fixup.h"
@@ -29,7 +29,7 @@ struct submission {
 	uint64_t bytes;
 	char last; /* the last byte: a bare CR or LF becomes CR LF */
 	bool eight_bit;
-	struct header header;
+	struct fixup header;
 	struct submit_result result;
 };
 

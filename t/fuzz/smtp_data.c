@@ -27,7 +27,7 @@ static int collect(void *context, struct view bytes)
 static void run(struct view in, size_t step, bool mend, struct outcome *o)
 {
 	struct data d = { 0 };
-	struct header h = { .mend = mend, .domain = "a.test", .from = "me@a.test", .date = "DATE", .message_id = "<ID>",
+	struct fixup h = { .mend = mend, .domain = "a.test", .from = "me@a.test", .date = "DATE", .message_id = "<ID>",
 		            .write = collect, .context = &o->out };
 	size_t all = in.len;
 
@@ -38,16 +38,16 @@ static void run(struct view in, size_t step, bool mend, struct outcome *o)
 		size_t before = piece.len;
 
 		while ((o->result = data_next(&d, &piece, &span)) == DATA_SPAN)
-			if (header_add(&h, span) != 0)
+			if (fixup_add(&h, span) != 0)
 				abort();
 		in = view_skip(in, before - piece.len);
 	}
-	if (d.fault == DATA_GOOD && o->result == DATA_END && header_end(&h) != 0)
+	if (d.fault == DATA_GOOD && o->result == DATA_END && fixup_end(&h) != 0)
 		abort();
 	o->fault = d.fault;
 	o->used = all - in.len;
 	o->received = h.received;
-	header_free(&h);
+	fixup_free(&h);
 }
 
 static void check_lines(const struct text *out)

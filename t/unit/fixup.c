@@ -16,7 +16,7 @@ static unsigned received;
 /* The whole through the machine in pieces of `step` bytes. */
 static bool run(const char *in, bool mend, size_t step, struct text *out)
 {
-	struct header h = { .mend = mend, .domain = "a.test", .from = "me@a.test", .date = "DATE", .message_id = "<ID>",
+	struct fixup h = { .mend = mend, .domain = "a.test", .from = "me@a.test", .date = "DATE", .message_id = "<ID>",
 		            .write = collect, .context = out };
 	struct view all = view_of(in);
 	bool good = true;
@@ -27,13 +27,13 @@ static bool run(const char *in, bool mend, size_t step, struct text *out)
 		char *exact = malloc(piece.len);
 
 		memcpy(exact, piece.data, piece.len);
-		good = header_add(&h, (struct view){ exact, piece.len }) == 0;
+		good = fixup_add(&h, (struct view){ exact, piece.len }) == 0;
 		free(exact);
 		all = view_skip(all, piece.len);
 	}
-	good = good && header_end(&h) == 0;
+	good = good && fixup_end(&h) == 0;
 	received = h.received;
-	header_free(&h);
+	fixup_free(&h);
 	return good;
 }
 
@@ -117,7 +117,7 @@ static void froms(void)
 
 	text_init(&out, 4096);
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		bool mended = header_mend_from(view_of(cases[i].in), VIEW("d"), &out);
+		bool mended = fixup_from(view_of(cases[i].in), VIEW("d"), &out);
 
 		if (cases[i].want == NULL)
 			ok(!mended, "From:%s is left as it is", cases[i].in);

@@ -30,7 +30,7 @@ static void work(struct wire_in *in, int hub)
 
 static pid_t start_service(int shared_fd)
 {
-	static const struct service service = { .wire = "hub.test", .protocol = "test", .workers_min = 1, .workers_max = 3,
+	static const struct worker_service service = { .wire = "hub.test", .protocol = "test", .workers_min = 1, .workers_max = 3,
 		                                .reuse = 2, .idle_ms = 60000, .work = work };
 	char fds[64];
 	pid_t pid = fork();
@@ -40,13 +40,13 @@ static pid_t start_service(int shared_fd)
 	snprintf(fds, sizeof fds, "hub.test=%d", shared_fd);
 	setenv("POSTHOUSE_FDS", fds, 1);
 	program_start("test");
-	service_run(&service);
+	worker_run(&service);
 }
 
 /* ---- the hub ---- */
 
 static struct loop *loop;
-static struct wire_server hub;
+static struct hub hub;
 static uint32_t pids[16];
 static unsigned pid_count, opened, closed;
 static unsigned until_opened, until_pids, until_closed;
@@ -57,26 +57,26 @@ static void stop_when_there(void)
 		loop_stop(loop);
 }
 
-static void on_opened(struct wire_line *line)
+static void on_opened(struct hub_line *line)
 {
 	(void)line;
 	opened++;
 }
 
-static void on_closed(struct wire_line *line)
+static void on_closed(struct hub_line *line)
 {
 	(void)line;
 	closed++;
 	stop_when_there();
 }
 
-static void on_idle(struct wire_server *server)
+static void on_idle(struct hub *server)
 {
 	(void)server;
 	stop_when_there();
 }
 
-static void on_message(struct wire_line *line, struct wire_in *in)
+static void on_message(struct hub_line *line, struct wire_in *in)
 {
 	(void)line;
 	if (in->type == PID)
@@ -102,12 +102,12 @@ static void run_until(unsigned want_opened, unsigned want_pids, unsigned want_cl
 	loop_timer_clear(loop, &patience);
 }
 
-static void send_type(struct wire_line *line, unsigned char type)
+static void send_type(struct hub_line *line, unsigned char type)
 {
 	struct wire_out out = { 0 };
 
 	wire_begin(&out, type);
-	wire_line_send(line, &out);
+	hub_line_send(line, &out);
 	wire_out_free(&out);
 }
 
@@ -120,30 +120,30 @@ int main(void)
 	pid_t service = start_service(ends[1]);
 
 	loop = loop_new();
-	hub = (struct wire_server){ .loop = loop, .protocol = "test", .line_size = sizeof(struct wire_line), .lines_max = 16,
+	hub = (struct hub){ .loop = loop, .protocol = "test", .line_size = sizeof(struct hub_line), .lines_max = 16,
 		                    .workers = true, .opened = on_opened, .message = on_message, .closed = on_closed, .idle = on_idle };
-	wire_server_start(&hub, ends[0]);
+	hub_start(&hub, ends[0]);
 	run_until(1, 0, 0);
 	ok(hub.idle_count == 1, "the minimum of workers greets and is idle");
 
-	struct wire_line *worker = wire_server_take_idle(&hub);
+	struct hub_line *worker = hub_take_idle(&hub);
 
 	ok(worker != NULL && hub.idle_count == 0, "it is taken");
 	send_type(worker, SAY_PID);
 	run_until(1, 1, 0);
 	ok(pid_count == 1 && pids[0] != (uint32_t)service, "it worked, in a process of its own");
 	ok(hub.idle_count == 1, "and is idle again");
-	send_type(wire_server_take_idle(&hub), SAY_PID);
+	send_type(hub_take_idle(&hub), SAY_PID);
 	run_until(2, 2, 1);
 	ok(pids[1] == pids[0], "it is used again");
 	ok(hub.idle_count == 1 && closed == 1, "after `reuse` jobs it ends, and another keeps the minimum");
 
-	wire_server_want(&hub, 2);
+	hub_want(&hub, 2);
 	run_until(4, 2, 1);
 	ok(hub.line_count == 3, "told to grow, the parent forks as many as are wanted");
-	wire_server_want(&hub, 8);
+	hub_want(&hub, 8);
 
-	send_type(wire_server_take_idle(&hub), DIE);
+	send_type(hub_take_idle(&hub), DIE);
 	run_until(4, 2, 2);
 	ok(hub.line_count == 2, "a worker that crashes is seen to be gone");
 
