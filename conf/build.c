@@ -25,18 +25,19 @@ static int build_locked(const struct command *c, bool reload)
 	model_read(&m, c->confdir, NULL);
 	problems_print(&m.problems);
 	if (m.problems.errors) {
-		fprintf(stderr, "posthouse: %u error%s; the current generation is untouched\n", m.problems.errors,
-		        plural(m.problems.errors));
+		fprintf(stderr, "posthouse: %u error%s; the current generation is untouched\n",
+		        m.problems.errors, plural(m.problems.errors));
 		code = EXIT_PERMANENT;
 	} else if ((number = model_publish(&m, &why)) < 0) {
 		code = command_fail(EXIT_TEMPORARY, &why);
 	} else {
 		printf("generation %ld: %zu domain%s, %zu user%s, %zu alias%s, %zu route%s, %zu access rule%s, %zu "
 		       "certificate%s\n",
-		       number, m.maps[MAP_DOMAINS].count, plural(m.maps[MAP_DOMAINS].count), m.maps[MAP_USERS].count,
-		       plural(m.maps[MAP_USERS].count), m.maps[MAP_ALIASES].count,
-		       m.maps[MAP_ALIASES].count == 1 ? "" : "es", m.maps[MAP_ROUTES].count,
-		       plural(m.maps[MAP_ROUTES].count), m.maps[MAP_ACCESS].count, plural(m.maps[MAP_ACCESS].count),
+		       number, m.maps[MAP_DOMAINS].count, plural(m.maps[MAP_DOMAINS].count),
+		       m.maps[MAP_USERS].count, plural(m.maps[MAP_USERS].count),
+		       m.maps[MAP_ALIASES].count, m.maps[MAP_ALIASES].count == 1 ? "" : "es",
+		       m.maps[MAP_ROUTES].count, plural(m.maps[MAP_ROUTES].count),
+		       m.maps[MAP_ACCESS].count, plural(m.maps[MAP_ACCESS].count),
 		       m.certificate_count, plural(m.certificate_count));
 		fflush(stdout);
 		if (reload)
@@ -83,7 +84,8 @@ int command_rollback(const struct command *c, int argc, char **argv)
 	if (number < 0) {
 		code = command_fail(EXIT_PERMANENT, &why);
 	} else {
-		printf("generation %ld is current; the texts are as they were, mend them before the next build\n", number);
+		printf("generation %ld is current; the texts are as they were, mend them before the next build\n",
+		       number);
 		fflush(stdout);
 		code = house_reload_if_running(&m.settings);
 	}
@@ -113,7 +115,9 @@ int command_settings(const struct command *c, int argc, char **argv)
 	if (argc > 1)
 		return command_usage(c, "[KEY]");
 	if (argc == 1 && one == NULL) {
-		fprintf(stderr, "posthouse: there is no setting \"%s\"; posthouse.conf(5) lists them\n", argv[0]);
+		fprintf(stderr,
+		        "posthouse: there is no setting \"%s\"; posthouse.conf(5) lists them\n",
+		        argv[0]);
 		return EXIT_PERMANENT;
 	}
 	int code = command_settings_read(c, &m);

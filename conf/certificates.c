@@ -33,7 +33,8 @@ static bool digest_public(const X509_PUBKEY *public, char out[CERTIFICATE_KEY_BY
 {
 	unsigned char *der = NULL;
 	int len = i2d_X509_PUBKEY(public, &der);
-	bool good = len > 0 && EVP_Digest(der, (size_t)len, (unsigned char *)out, NULL, EVP_sha256(), NULL) == 1;
+	bool good = len > 0 && EVP_Digest(der, (size_t)len, (unsigned char *)out, NULL,
+	                                  EVP_sha256(), NULL) == 1;
 
 	OPENSSL_free(der);
 	return good;
@@ -82,7 +83,8 @@ static void read_key(struct model *m, struct keys *keys, const char *directory, 
 		return;
 	}
 	if ((st.st_mode & 077) != 0)
-		problem_error(&m->problems, path, 0, "others may read this private key; chmod 600 it");
+		problem_error(&m->problems, path, 0,
+		              "others may read this private key; chmod 600 it");
 	EVP_PKEY *key = PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL);
 	struct key *slot = &keys->all[keys->count];
 
@@ -90,7 +92,8 @@ static void read_key(struct model *m, struct keys *keys, const char *directory, 
 		slot->name = path;
 		keys->count++;
 	} else {
-		problem_error(&m->problems, path, 0, "not a private key in PEM without a passphrase");
+		problem_error(&m->problems, path, 0,
+		              "not a private key in PEM without a passphrase");
 	}
 	EVP_PKEY_free(key);
 	BIO_free(file);
@@ -138,8 +141,8 @@ static void read_names(struct model *m, struct model_certificate *c, X509 *certi
 			add_name(m, c, (const char *)ASN1_STRING_get0_data(name->d.dNSName),
 			         (size_t)ASN1_STRING_length(name->d.dNSName));
 	}
-	int len = names == NULL ? X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, common,
-	                                                    sizeof common)
+	int len = names == NULL ? X509_NAME_get_text_by_NID(X509_get_subject_name(certificate),
+	                                                    NID_commonName, common, sizeof common)
 	                        : -1;
 
 	if (len > 0)
@@ -147,7 +150,8 @@ static void read_names(struct model *m, struct model_certificate *c, X509 *certi
 	GENERAL_NAMES_free(names);
 }
 
-static void check_dates(struct model *m, struct model_certificate *c, X509 *certificate, const char *path)
+static void check_dates(struct model *m, struct model_certificate *c, X509 *certificate,
+                        const char *path)
 {
 	struct tm tm;
 	time_t now = time(NULL);
@@ -158,28 +162,35 @@ static void check_dates(struct model *m, struct model_certificate *c, X509 *cert
 		problem_warning(&m->problems, path, 0, "the certificate has expired; renew it");
 	ASN1_TIME_to_tm(X509_get0_notBefore(certificate), &tm);
 	if (timegm(&tm) > now)
-		problem_warning(&m->problems, path, 0, "the certificate is not valid yet; look at the clock");
+		problem_warning(&m->problems, path, 0,
+		                "the certificate is not valid yet; look at the clock");
 }
 
-static void find_key(struct model *m, struct model_certificate *c, const struct keys *keys, const char *path,
-                     const char *name)
+static void find_key(struct model *m, struct model_certificate *c, const struct keys *keys,
+                     const char *path, const char *name)
 {
 	const char *same_name = model_path(m, model_path(m, m->confdir, "keys"), name);
 	struct stat st;
 
 	for (size_t i = 0; i < keys->count; i++)
-		if (memcmp(keys->all[i].digest, c->certificate.key_digest.data, CERTIFICATE_KEY_BYTES) == 0)
+		if (memcmp(keys->all[i].digest, c->certificate.key_digest.data,
+		           CERTIFICATE_KEY_BYTES) == 0)
 			c->certificate.key_path = view_of(keys->all[i].name);
 	if (c->certificate.key_path.len)
 		return;
 	if (stat(same_name, &st) == 0)
-		problem_error(&m->problems, path, 0, "%s is not the private key of this certificate; put the right one there",
-		              same_name);
+		problem_error(
+			&m->problems, path, 0,
+			"%s is not the private key of this certificate; put the right one there",
+			same_name);
 	else
-		problem_error(&m->problems, path, 0, "there is no private key for this certificate; put it into %s", same_name);
+		problem_error(&m->problems, path, 0,
+		              "there is no private key for this certificate; put it into %s",
+		              same_name);
 }
 
-/* The chain as PEM again, so that nothing else that may stand in the file gets into a generation. */
+/* The chain as PEM again, so that nothing else that may stand in the file gets into a
+ * generation. */
 static X509 *read_chain(struct model *m, BIO *file, struct model_certificate *c)
 {
 	BIO *memory = BIO_new(BIO_s_mem());
@@ -187,7 +198,8 @@ static X509 *read_chain(struct model *m, BIO *file, struct model_certificate *c)
 	char *data;
 	int count = 0;
 
-	while (count < CHAIN_MAX && (next = PEM_read_bio_X509(file, NULL, no_passphrase, NULL)) != NULL) {
+	while (count < CHAIN_MAX &&
+	       (next = PEM_read_bio_X509(file, NULL, no_passphrase, NULL)) != NULL) {
 		PEM_write_bio_X509(memory, next);
 		if (count++ == 0)
 			first = next;
@@ -202,7 +214,8 @@ static X509 *read_chain(struct model *m, BIO *file, struct model_certificate *c)
 	return first;
 }
 
-static void read_certificate(struct model *m, const struct keys *keys, const char *directory, const char *name)
+static void read_certificate(struct model *m, const struct keys *keys, const char *directory,
+                             const char *name)
 {
 	struct model_certificate c = { .certificate.index = (uint32_t)m->certificate_count };
 	const char *path = model_path(m, directory, name);
@@ -281,6 +294,8 @@ void model_read_certificates(struct model *m)
 	}
 	choose_default(m);
 	if (count <= 0 && offers_tls(&m->settings))
-		problem_warning(&m->problems, directory, 0, "no certificate: TLS is not offered; put NAME.pem here and its key "
-		                                            "into %s/keys/NAME.pem", m->confdir);
+		problem_warning(&m->problems, directory, 0,
+		                "no certificate: TLS is not offered; put NAME.pem here and its key "
+		                "into %s/keys/NAME.pem",
+		                m->confdir);
 }

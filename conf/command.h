@@ -17,7 +17,8 @@ typedef int command_function(const struct command *c, int argc, char **argv);
 
 command_function command_build, command_rollback, command_settings;
 command_function command_start, command_stop, command_reload, command_status, command_check;
-command_function command_queue, command_map, command_user, command_domain, command_alias, command_password;
+command_function command_queue, command_map, command_user, command_domain, command_alias,
+	command_password;
 
 /* A verb of a command: "add" of "user". */
 struct verb {
@@ -39,7 +40,8 @@ int command_usage(const struct command *c, const char *usage);
 struct model;
 int command_settings_read(const struct command *c, struct model *m);
 
-/* Tells a running house to take the current generation; says so.  A house that does not run is no error. */
+/* Tells a running house to take the current generation; says so. A house that does not run is no
+ * error. */
 int house_reload_if_running(const struct settings *s);
 
 #endif

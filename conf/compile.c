@@ -28,13 +28,15 @@ static bool show_key(struct view key, struct text *out)
 
 /* ---- domains ---- */
 
-static int domains_key(const struct model *m, struct view text, struct text *out, struct reason *why)
+static int domains_key(const struct model *m, struct view text, struct text *out,
+                       struct reason *why)
 {
 	(void)m;
 	return maptext_domain(text, out, why);
 }
 
-static int domains_compile(struct model *m, struct map_entry *e, struct text *out, struct reason *why)
+static int domains_compile(struct model *m, struct map_entry *e, struct text *out,
+                           struct reason *why)
 {
 	struct domain *d = arena_get(&m->arena, sizeof *d);
 
@@ -71,7 +73,9 @@ static bool domains_show(struct view key, struct view value, struct text *key_ou
 
 	if (!domain_decode(value, &d))
 		return false;
-	text_add_string(out, d.class == DOMAIN_MAILBOXES ? "mailboxes" : d.class == DOMAIN_RELAY ? "relay" : "alias-of ");
+	text_add_string(out, d.class == DOMAIN_MAILBOXES ? "mailboxes"
+	                     : d.class == DOMAIN_RELAY   ? "relay"
+	                                                 : "alias-of ");
 	text_add(out, d.target);
 	if (d.language.len)
 		text_format(out, " language=%.*s", VIEW_ARG(d.language));
@@ -82,7 +86,8 @@ static bool domains_show(struct view key, struct view value, struct text *key_ou
 
 /* ---- users ---- */
 
-static int address_key(const struct model *m, struct view text, struct text *out, struct reason *why)
+static int address_key(const struct model *m, struct view text, struct text *out,
+                       struct reason *why)
 {
 	return maptext_address(text, view_of(m->settings.mail_domain), out, why);
 }
@@ -97,17 +102,18 @@ static int settle_owner(struct model *m, struct user *u, struct reason *why)
 		uid_t found_uid = geteuid();
 		gid_t found_gid = getegid();
 
-		if (geteuid() == 0 &&
-		    account_find(ACCOUNT_vmail, m->settings.account_base, &found_uid, &found_gid, why) != 0)
+		if (geteuid() == 0 && account_find(ACCOUNT_vmail, m->settings.account_base,
+		                                   &found_uid, &found_gid, why) != 0)
 			return -1;
 		uid = uid ? uid : found_uid;
 		gid = gid ? gid : found_gid;
 	}
 	u->uid = u->uid ? u->uid : uid;
 	u->gid = u->gid ? u->gid : gid;
-	if (u->uid < (uint32_t)m->settings.mailbox_uid_min || u->uid > (uint32_t)m->settings.mailbox_uid_max)
-		return fail(why, "uid %u is not within mailbox.uid-min %d and mailbox.uid-max %d", u->uid,
-		            m->settings.mailbox_uid_min, m->settings.mailbox_uid_max);
+	if (u->uid < (uint32_t)m->settings.mailbox_uid_min ||
+	    u->uid > (uint32_t)m->settings.mailbox_uid_max)
+		return fail(why, "uid %u is not within mailbox.uid-min %d and mailbox.uid-max %d",
+		            u->uid, m->settings.mailbox_uid_min, m->settings.mailbox_uid_max);
 	return 0;
 }
 
@@ -116,7 +122,8 @@ static int settle_home(struct model *m, struct view address, struct user *u, str
 	struct text home;
 
 	text_init(&home, 2 * USER_HOME_MAX);
-	int result = user_home(u->home.len ? u->home : VIEW("%d/%u"), address, view_of(m->settings.mail_root), &home, why);
+	int result = user_home(u->home.len ? u->home : VIEW("%d/%u"), address,
+	                       view_of(m->settings.mail_root), &home, why);
 
 	u->home = arena_copy(&m->arena, text_view(&home));
 	text_free(&home);
@@ -131,11 +138,14 @@ static int users_compile(struct model *m, struct map_entry *e, struct text *out,
 
 	e->parsed = u;
 	if (domain == NULL)
-		return fail(why, "%.*s is not in domains.map; posthouse domain add %.*s", VIEW_ARG(name), VIEW_ARG(name));
+		return fail(why, "%.*s is not in domains.map; posthouse domain add %.*s",
+		            VIEW_ARG(name), VIEW_ARG(name));
 	if (domain->class == DOMAIN_ALIAS)
-		return fail(why, "%.*s is an alias of %.*s; the user belongs there", VIEW_ARG(name), VIEW_ARG(domain->target));
+		return fail(why, "%.*s is an alias of %.*s; the user belongs there", VIEW_ARG(name),
+		            VIEW_ARG(domain->target));
 	if (domain->class == DOMAIN_RELAY)
-		return fail(why, "%.*s is of class relay and has no mailboxes here", VIEW_ARG(name));
+		return fail(why, "%.*s is of class relay and has no mailboxes here",
+		            VIEW_ARG(name));
 	*u = domain->defaults;
 	if (user_parse(e->value, &m->arena, u, why) != 0 || settle_owner(m, u, why) != 0 ||
 	    settle_home(m, e->key, u, why) != 0)
@@ -161,14 +171,16 @@ static bool users_show(struct view key, struct view value, struct text *key_out,
 
 /* ---- passwords ---- */
 
-static int passwords_compile(struct model *m, struct map_entry *e, struct text *out, struct reason *why)
+static int passwords_compile(struct model *m, struct map_entry *e, struct text *out,
+                             struct reason *why)
 {
 	const struct map_entry *user = table_find(&m->maps[MAP_USERS].index, e->key);
 	struct password p;
 
 	if (user == NULL)
-		return fail(why, "%.*s is not in users.map; posthouse user add %.*s, or remove the line", VIEW_ARG(e->key),
-		            VIEW_ARG(e->key));
+		return fail(why,
+		            "%.*s is not in users.map; posthouse user add %.*s, or remove the line",
+		            VIEW_ARG(e->key), VIEW_ARG(e->key));
 	if (password_parse(e->value, &p.hash, why) != 0)
 		return -1;
 	p.user = *(const struct user *)user->parsed;
@@ -176,7 +188,8 @@ static int passwords_compile(struct model *m, struct map_entry *e, struct text *
 	return 0;
 }
 
-static bool passwords_show(struct view key, struct view value, struct text *key_out, struct text *out)
+static bool passwords_show(struct view key, struct view value, struct text *key_out,
+                           struct text *out)
 {
 	struct password p;
 
@@ -188,7 +201,8 @@ static bool passwords_show(struct view key, struct view value, struct text *key_
 
 /* ---- aliases ---- */
 
-static int aliases_key(const struct model *m, struct view text, struct text *out, struct reason *why)
+static int aliases_key(const struct model *m, struct view text, struct text *out,
+                       struct reason *why)
 {
 	if (text.len == 0 || text.data[0] != '@')
 		return address_key(m, text, out, why);
@@ -204,25 +218,31 @@ static int open_include(void *context, struct view path, struct view *text, stru
 	char *name = arena_string(&m->arena, path);
 
 	if (path.len == 0 || path.data[0] == '/' || strstr(name, "..") != NULL)
-		return fail(why, "include:%s: the path is relative to %s and has no \"..\"", name, m->confdir);
+		return fail(why, "include:%s: the path is relative to %s and has no \"..\"", name,
+		            m->confdir);
 	source_read(m, name, NULL, &source);
 	if (source.missing || m->problems.errors != before)
-		return fail(why, "include:%s: %s", name, source.missing ? "there is no such file" : "it cannot be read");
+		return fail(why, "include:%s: %s", name,
+		            source.missing ? "there is no such file" : "it cannot be read");
 	*text = arena_copy(&m->arena, source.text);
 	free(source.memory);
 	return 0;
 }
 
-static int aliases_compile(struct model *m, struct map_entry *e, struct text *out, struct reason *why)
+static int aliases_compile(struct model *m, struct map_entry *e, struct text *out,
+                           struct reason *why)
 {
 	struct view name = address_domain(e->key);
 	const struct domain *domain = domain_of(m, name);
-	const struct alias_source source = { view_of(m->settings.mail_domain), &m->arena, open_include, m };
+	const struct alias_source source = { view_of(m->settings.mail_domain), &m->arena,
+		                             open_include, m };
 
 	if (domain == NULL)
-		return fail(why, "%.*s is not in domains.map; posthouse domain add %.*s", VIEW_ARG(name), VIEW_ARG(name));
+		return fail(why, "%.*s is not in domains.map; posthouse domain add %.*s",
+		            VIEW_ARG(name), VIEW_ARG(name));
 	if (domain->class == DOMAIN_ALIAS)
-		return fail(why, "%.*s is an alias of %.*s; the alias belongs there", VIEW_ARG(name), VIEW_ARG(domain->target));
+		return fail(why, "%.*s is an alias of %.*s; the alias belongs there",
+		            VIEW_ARG(name), VIEW_ARG(domain->target));
 	return alias_compile(&source, e->value, out, why);
 }
 
@@ -255,7 +275,8 @@ static int routes_key(const struct model *m, struct view text, struct text *out,
 	return maptext_domain(text, out, why);
 }
 
-static int routes_compile(struct model *m, struct map_entry *e, struct text *out, struct reason *why)
+static int routes_compile(struct model *m, struct map_entry *e, struct text *out,
+                          struct reason *why)
 {
 	(void)m;
 	return route_compile(e->value, out, why);
@@ -289,13 +310,15 @@ static bool routes_show(struct view key, struct view value, struct text *key_out
 
 /* ---- access ---- */
 
-static int access_map_key(const struct model *m, struct view text, struct text *out, struct reason *why)
+static int access_map_key(const struct model *m, struct view text, struct text *out,
+                          struct reason *why)
 {
 	(void)m;
 	return access_key(text, out, why);
 }
 
-static int access_compile(struct model *m, struct map_entry *e, struct text *out, struct reason *why)
+static int access_compile(struct model *m, struct map_entry *e, struct text *out,
+                          struct reason *why)
 {
 	struct access a;
 
@@ -303,7 +326,9 @@ static int access_compile(struct model *m, struct map_entry *e, struct text *out
 	if (access_parse(e->value, &a, why) != 0)
 		return -1;
 	if (a.action == ACCESS_RELAY && e->key.data[0] != 'n')
-		return fail(why, "relay is for addresses and networks: names and senders are easily forged");
+		return fail(
+			why,
+			"relay is for addresses and networks: names and senders are easily forged");
 	access_encode(&a, out);
 	return 0;
 }

@@ -9,12 +9,14 @@
 #include "lib/conf/listen.h"
 #include "lib/conf/maptext.h"
 
-static void check_order(struct model *m, const char *small, int64_t small_value, const char *large, int64_t large_value)
+static void check_order(struct model *m, const char *small, int64_t small_value, const char *large,
+                        int64_t large_value)
 {
 	int small_line = model_setting_line(m, small), large_line = model_setting_line(m, large);
 
 	if (small_value > large_value)
-		problem_error(&m->problems, m->conf.path, small_line > large_line ? small_line : large_line,
+		problem_error(&m->problems, m->conf.path,
+		              small_line > large_line ? small_line : large_line,
 		              "%s is above %s; mend one of the two", small, large);
 }
 
@@ -25,7 +27,8 @@ static void check_name(struct model *m, const char *key, const char *value)
 
 	text_init(&name, 1024);
 	if (maptext_domain(view_of(value), &name, &why) != 0)
-		problem_error(&m->problems, m->conf.path, model_setting_line(m, key), "%s: %s", key, why.text);
+		problem_error(&m->problems, m->conf.path, model_setting_line(m, key), "%s: %s", key,
+		              why.text);
 	text_free(&name);
 }
 
@@ -50,9 +53,12 @@ static void check_listeners(struct model *m)
 {
 	const struct settings *s = &m->settings;
 	const struct listener all[] = {
-		{ "listen.smtp", s->listen_smtp },   { "listen.submission", s->listen_submission },
-		{ "listen.submissions", s->listen_submissions }, { "listen.pop3", s->listen_pop3 },
-		{ "listen.pop3s", s->listen_pop3s }, { "listen.imap", s->listen_imap },
+		{ "listen.smtp", s->listen_smtp },
+		{ "listen.submission", s->listen_submission },
+		{ "listen.submissions", s->listen_submissions },
+		{ "listen.pop3", s->listen_pop3 },
+		{ "listen.pop3s", s->listen_pop3s },
+		{ "listen.imap", s->listen_imap },
 		{ "listen.imaps", s->listen_imaps },
 	};
 	struct net_address address;
@@ -64,9 +70,11 @@ static void check_listeners(struct model *m)
 		while (listen_next(&rest, &address, &why) > 0)
 			for (size_t j = i + 1; j < sizeof all / sizeof all[0]; j++)
 				if (listens_on(all[j].value, &address))
-					problem_error(&m->problems, m->conf.path, model_setting_line(m, all[j].key),
-					              "%s and %s both listen on port %u; give one another port", all[i].key,
-					              all[j].key, (unsigned)address.port);
+					problem_error(
+						&m->problems, m->conf.path,
+						model_setting_line(m, all[j].key),
+						"%s and %s both listen on port %u; give one another port",
+						all[i].key, all[j].key, (unsigned)address.port);
 	}
 }
 
@@ -84,9 +92,11 @@ static void check_name_server(struct model *m)
 	struct view server = view_of(m->settings.dns_server);
 	struct net_address address;
 
-	if (server.len && !net_address_parse_port(server, &address) && !net_address_parse(server, &address))
+	if (server.len && !net_address_parse_port(server, &address) &&
+	    !net_address_parse(server, &address))
 		problem_error(&m->problems, m->conf.path, model_setting_line(m, "dns.server"),
-		              "dns.server: \"%s\" is not an address such as 127.0.0.1:53", m->settings.dns_server);
+		              "dns.server: \"%s\" is not an address such as 127.0.0.1:53",
+		              m->settings.dns_server);
 }
 
 static void check_proxies(struct model *m)
@@ -96,19 +106,25 @@ static void check_proxies(struct model *m)
 
 	while (view_cut(&rest, ',', &word))
 		if (!net_network_parse(view_trim(word), &network))
-			problem_error(&m->problems, m->conf.path, model_setting_line(m, "porter.proxy-from"),
-			              "porter.proxy-from: \"%.*s\" is not an address or a network without host bits such as "
-			              "192.0.2.0/24", VIEW_ARG(view_trim(word)));
+			problem_error(
+				&m->problems, m->conf.path,
+				model_setting_line(m, "porter.proxy-from"),
+				"porter.proxy-from: \"%.*s\" is not an address or a network without host bits such as "
+				"192.0.2.0/24",
+				VIEW_ARG(view_trim(word)));
 }
 
 static void check_delimiter(struct model *m)
 {
 	const char *delimiter = m->settings.address_delimiter;
-	bool plain = byte_is_alpha(delimiter[0]) || byte_is_digit(delimiter[0]) || delimiter[0] == '@' || delimiter[0] == '.';
+	bool plain = byte_is_alpha(delimiter[0]) || byte_is_digit(delimiter[0]) ||
+	             delimiter[0] == '@' || delimiter[0] == '.';
 
 	if (delimiter[0] && (delimiter[1] || plain))
-		problem_error(&m->problems, m->conf.path, model_setting_line(m, "address.delimiter"),
-		              "address.delimiter: \"%s\" is not one character such as + or -", delimiter);
+		problem_error(&m->problems, m->conf.path,
+		              model_setting_line(m, "address.delimiter"),
+		              "address.delimiter: \"%s\" is not one character such as + or -",
+		              delimiter);
 }
 
 static void check_postmaster(struct model *m)
@@ -117,8 +133,10 @@ static void check_postmaster(struct model *m)
 	struct reason why;
 
 	text_init(&address, MAP_KEY_MAX);
-	if (maptext_address(view_of(m->settings.postmaster), view_of(m->settings.mail_domain), &address, &why) != 0)
-		problem_error(&m->problems, m->conf.path, model_setting_line(m, "postmaster"), "postmaster: %s", why.text);
+	if (maptext_address(view_of(m->settings.postmaster), view_of(m->settings.mail_domain),
+	                    &address, &why) != 0)
+		problem_error(&m->problems, m->conf.path, model_setting_line(m, "postmaster"),
+		              "postmaster: %s", why.text);
 	text_free(&address);
 }
 
@@ -137,11 +155,14 @@ void model_check_settings(struct model *m)
 
 	check_name(m, "host.name", s->host_name);
 	check_name(m, "mail.domain", s->mail_domain);
-	check_order(m, "mailbox.uid-min", s->mailbox_uid_min, "mailbox.uid-max", s->mailbox_uid_max);
-	check_order(m, "queue.retry-first", s->queue_retry_first_ms, "queue.retry-max", s->queue_retry_max_ms);
-	check_order(m, "queue.delay-notice", s->queue_delay_notice_ms, "queue.lifetime", s->queue_lifetime_ms);
-	check_order(m, "queue.concurrency-start", s->queue_concurrency_start, "queue.concurrency-max",
-	            s->queue_concurrency_max);
+	check_order(m, "mailbox.uid-min", s->mailbox_uid_min, "mailbox.uid-max",
+	            s->mailbox_uid_max);
+	check_order(m, "queue.retry-first", s->queue_retry_first_ms, "queue.retry-max",
+	            s->queue_retry_max_ms);
+	check_order(m, "queue.delay-notice", s->queue_delay_notice_ms, "queue.lifetime",
+	            s->queue_lifetime_ms);
+	check_order(m, "queue.concurrency-start", s->queue_concurrency_start,
+	            "queue.concurrency-max", s->queue_concurrency_max);
 	check_listeners(m);
 	check_log(m);
 	check_name_server(m);
@@ -158,11 +179,13 @@ static void check_alias_domain(struct model *m, const struct map_entry *e, const
 
 	if (at == NULL)
 		problem_error(&m->problems, m->maps[MAP_DOMAINS].source.path, e->line,
-		              "%.*s is an alias of %.*s, which is not in domains.map", VIEW_ARG(e->key), VIEW_ARG(d->target));
-	else if (at->class == DOMAIN_ALIAS)
-		problem_error(&m->problems, m->maps[MAP_DOMAINS].source.path, e->line,
-		              "%.*s is an alias of %.*s, which is an alias itself; name the domain behind it",
+		              "%.*s is an alias of %.*s, which is not in domains.map",
 		              VIEW_ARG(e->key), VIEW_ARG(d->target));
+	else if (at->class == DOMAIN_ALIAS)
+		problem_error(
+			&m->problems, m->maps[MAP_DOMAINS].source.path, e->line,
+			"%.*s is an alias of %.*s, which is an alias itself; name the domain behind it",
+			VIEW_ARG(e->key), VIEW_ARG(d->target));
 }
 
 void model_check_domains(struct model *m)
@@ -176,8 +199,9 @@ void model_check_domains(struct model *m)
 			check_alias_domain(m, map->entries[i], d);
 	}
 	if (map->count == 0)
-		problem_warning(&m->problems, map->source.path, 0,
-		                "no domain: no mail is for this machine; posthouse domain add NAME");
+		problem_warning(
+			&m->problems, map->source.path, 0,
+			"no domain: no mail is for this machine; posthouse domain add NAME");
 }
 
 /* ---- aliases: what the queue would find out only when mail has come ---- */
@@ -191,17 +215,20 @@ static void lower(struct view address, struct text *out)
 		text_add_byte(out, byte_lower(address.data[i]));
 }
 
-/* As resolved looks: the address, without its detail, the catch-all.  Of other domains their hosts know. */
+/* As resolved looks: the address, without its detail, the catch-all. Of other domains their hosts
+ * know. */
 static bool leads_somewhere(const struct model *m, struct view address)
 {
-	const struct table *users = &m->maps[MAP_USERS].index, *aliases = &m->maps[MAP_ALIASES].index;
+	const struct table *users = &m->maps[MAP_USERS].index,
+			   *aliases = &m->maps[MAP_ALIASES].index;
 	const struct table *routes = &m->maps[MAP_ROUTES].index;
 	size_t at = view_find(address, '@'), cut = at;
 	struct view domain = view_skip(address, at + 1), at_domain = view_skip(address, at);
 	const struct map_entry *e = table_find(&m->maps[MAP_DOMAINS].index, domain);
 	struct text base;
 
-	if (e == NULL || e->parsed == NULL || ((const struct domain *)e->parsed)->class != DOMAIN_MAILBOXES ||
+	if (e == NULL || e->parsed == NULL ||
+	    ((const struct domain *)e->parsed)->class != DOMAIN_MAILBOXES ||
 	    table_find(routes, address) != NULL || table_find(routes, domain) != NULL ||
 	    table_find(aliases, at_domain) != NULL)
 		return true;
@@ -211,7 +238,8 @@ static bool leads_somewhere(const struct model *m, struct view address)
 	text_add(&base, view_take(address, cut));
 	text_add(&base, at_domain);
 	bool found = table_find(users, address) != NULL || table_find(aliases, address) != NULL ||
-	             table_find(users, text_view(&base)) != NULL || table_find(aliases, text_view(&base)) != NULL;
+	             table_find(users, text_view(&base)) != NULL ||
+	             table_find(aliases, text_view(&base)) != NULL;
 
 	text_free(&base);
 	return found;
@@ -228,7 +256,8 @@ static bool is_circle(const struct model *m, const struct map_entry *start)
 
 	text_init(&next, MAP_KEY_MAX);
 	for (int i = 0; i < ALIAS_STEPS_MAX && e != NULL && !back; i++) {
-		if (!alias_decode(e->compiled, &alias) || alias.targets != 1 || !alias_next(&alias, &target))
+		if (!alias_decode(e->compiled, &alias) || alias.targets != 1 ||
+		    !alias_next(&alias, &target))
 			break;
 		lower(target, &next);
 		if (view_equal(text_view(&next), e->key)) /* itself: the mailbox of that name */
@@ -255,14 +284,19 @@ static void check_alias(struct model *m, const struct map_entry *e)
 		bool itself = view_equal(text_view(&address), e->key);
 
 		if (itself ? table_find(&m->maps[MAP_USERS].index, e->key) == NULL
-		           : !leads_somewhere(m, text_view(&address)) && !view_starts(text_view(&address), VIEW("postmaster@")))
-			problem_warning(&m->problems, path, e->line, "mail to %.*s will be refused: %.*s is no user%s", VIEW_ARG(e->key),
-			                VIEW_ARG(target), itself ? "" : " and no alias");
+		           : !leads_somewhere(m, text_view(&address)) &&
+		                     !view_starts(text_view(&address), VIEW("postmaster@")))
+			problem_warning(&m->problems, path, e->line,
+			                "mail to %.*s will be refused: %.*s is no user%s",
+			                VIEW_ARG(e->key), VIEW_ARG(target),
+			                itself ? "" : " and no alias");
 	}
 	text_free(&address);
 	if (is_circle(m, e))
-		problem_warning(&m->problems, path, e->line, "%.*s leads back to itself; its mail will wait until that is mended",
-		                VIEW_ARG(e->key));
+		problem_warning(
+			&m->problems, path, e->line,
+			"%.*s leads back to itself; its mail will wait until that is mended",
+			VIEW_ARG(e->key));
 }
 
 /* RFC 5321 section 4.5.1 wants somebody to read it, and reports that have no sender go there. */
@@ -272,11 +306,14 @@ static void check_postmaster_reader(struct model *m)
 	struct reason why;
 
 	text_init(&address, MAP_KEY_MAX);
-	if (maptext_address(view_of(m->settings.postmaster), view_of(m->settings.mail_domain), &address, &why) == 0 &&
+	if (maptext_address(view_of(m->settings.postmaster), view_of(m->settings.mail_domain),
+	                    &address, &why) == 0 &&
 	    !leads_somewhere(m, text_view(&address)))
-		problem_warning(&m->problems, m->conf.path, model_setting_line(m, "postmaster"),
-		                "postmaster: %s is no user and no alias, and so mail to the postmaster and reports of reports "
-		                "wait; name somebody who reads them", address.data);
+		problem_warning(
+			&m->problems, m->conf.path, model_setting_line(m, "postmaster"),
+			"postmaster: %s is no user and no alias, and so mail to the postmaster and reports of reports "
+			"wait; name somebody who reads them",
+			address.data);
 	text_free(&address);
 }
 

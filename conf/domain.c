@@ -7,7 +7,8 @@
 #include "conf/edits.h"
 
 /* Sets, or with an empty value deletes, one entry; an exit code. */
-static int change(const struct command *c, enum map_id map, const char *key, struct view value, bool replace)
+static int change(const struct command *c, enum map_id map, const char *key, struct view value,
+                  bool replace)
 {
 	struct edits e;
 	struct reason why;
@@ -18,7 +19,8 @@ static int change(const struct command *c, enum map_id map, const char *key, str
 		return command_fail(EXIT_TEMPORARY, &why);
 	text_init(&old, 1 << 20);
 	struct edit *f = edits_open(&e, map, &why);
-	int found = f != NULL ? edit_get(&e, f, view_of(key), &old, &why) : -1, result = found < 0 ? -1 : 0;
+	int found = f != NULL ? edit_get(&e, f, view_of(key), &old, &why) : -1,
+	    result = found < 0 ? -1 : 0;
 
 	if (found > 0 && value.len && !replace)
 		result = fail(&why, "\"%s\" is in %s already: %s", key, f->name, old.data);
@@ -42,7 +44,8 @@ static int list(const struct command *c, enum map_id map, const char *only_domai
 	for (size_t i = 0; i < m.maps[map].count; i++) {
 		const struct map_entry *e = m.maps[map].entries[i];
 
-		if (only_domain == NULL || view_equal_nocase(address_domain(e->key), view_of(only_domain)))
+		if (only_domain == NULL ||
+		    view_equal_nocase(address_domain(e->key), view_of(only_domain)))
 			printf("%.*s %.*s\n", VIEW_ARG(e->key), VIEW_ARG(e->value));
 	}
 	model_free(&m);
@@ -109,7 +112,8 @@ static int domain_show(const struct command *c, int argc, char **argv)
 int command_domain(const struct command *c, int argc, char **argv)
 {
 	static const struct verb verbs[] = {
-		{ "add", 1, -1, "add DOMAIN [mailboxes [WORD=VALUE...] | relay | alias-of DOMAIN]", domain_add },
+		{ "add", 1, -1, "add DOMAIN [mailboxes [WORD=VALUE...] | relay | alias-of DOMAIN]",
+		  domain_add },
 		{ "del", 1, 1, "del DOMAIN", domain_del },
 		{ "list", 0, 0, "list", domain_list },
 		{ "show", 1, 1, "show DOMAIN", domain_show },

@@ -56,7 +56,8 @@ struct edit *edits_open(struct edits *e, enum map_id map, struct reason *why)
 }
 
 /* The entry of a key: 1, 0, or -1 when the key itself is wrong.  Bad entries are passed by. */
-static int find_entry(struct edits *e, struct edit *f, struct view key, struct maptext_entry *out, struct reason *why)
+static int find_entry(struct edits *e, struct edit *f, struct view key, struct maptext_entry *out,
+                      struct reason *why)
 {
 	const struct map_kind *kind = &map_kinds[f->map];
 	struct text wanted, found;
@@ -79,7 +80,8 @@ static int find_entry(struct edits *e, struct edit *f, struct view key, struct m
 	return result;
 }
 
-int edit_get(struct edits *e, struct edit *f, struct view key, struct text *value, struct reason *why)
+int edit_get(struct edits *e, struct edit *f, struct view key, struct text *value,
+             struct reason *why)
 {
 	struct maptext_entry entry;
 	int found = find_entry(e, f, key, &entry, why);
@@ -113,7 +115,8 @@ static int check_value(struct view value, struct reason *why)
 	return 0;
 }
 
-int edit_set(struct edits *e, struct edit *f, struct view key, struct view value, struct reason *why)
+int edit_set(struct edits *e, struct edit *f, struct view key, struct view value,
+             struct reason *why)
 {
 	struct maptext_entry entry;
 	struct text line;
@@ -126,7 +129,8 @@ int edit_set(struct edits *e, struct edit *f, struct view key, struct view value
 	if (value.len)
 		text_format(&line, " %.*s", VIEW_ARG(value));
 	text_add_byte(&line, '\n');
-	replace_bytes(f, found ? entry.start : f->text.len, found ? entry.end : f->text.len, text_view(&line));
+	replace_bytes(f, found ? entry.start : f->text.len, found ? entry.end : f->text.len,
+	              text_view(&line));
 	text_free(&line);
 	return 0;
 }
@@ -167,7 +171,8 @@ static int write_file(struct edits *e, const struct edit *f, struct reason *why)
 
 	if (fd < 0)
 		return fail_errno(why, "make %s/%s", e->base.confdir, name);
-	bool good = write_whole(fd, f->text.data, f->text.len) == 0 && fchmod(fd, mode) == 0 && fsync(fd) == 0;
+	bool good = write_whole(fd, f->text.data, f->text.len) == 0 && fchmod(fd, mode) == 0 &&
+	            fsync(fd) == 0;
 
 	if (existed && geteuid() == 0)
 		good = good && fchown(fd, old.st_uid, old.st_gid) == 0;
@@ -215,7 +220,8 @@ int edits_commit(struct edits *e)
 
 	for (size_t i = 0; i < e->count; i++) {
 		if (e->files[i].changed)
-			overrides[count++] = (struct override){ e->files[i].name, text_view(&e->files[i].text) };
+			overrides[count++] =
+				(struct override){ e->files[i].name, text_view(&e->files[i].text) };
 		overrides[count] = (struct override){ "", VIEW("") };
 	}
 	model_read(&m, e->base.confdir, overrides);
@@ -225,14 +231,16 @@ int edits_commit(struct edits *e)
 	return code;
 }
 
-int edits_run(const char *confdir, int (*work)(struct edits *e, void *context, struct reason *why), void *context)
+int edits_run(const char *confdir, int (*work)(struct edits *e, void *context, struct reason *why),
+              void *context)
 {
 	struct edits e;
 	struct reason why;
 
 	if (edits_begin(&e, confdir, &why) != 0)
 		return command_fail(EXIT_TEMPORARY, &why);
-	int code = work(&e, context, &why) == 0 ? edits_commit(&e) : command_fail(EXIT_PERMANENT, &why);
+	int code = work(&e, context, &why) == 0 ? edits_commit(&e)
+	                                        : command_fail(EXIT_PERMANENT, &why);
 
 	edits_end(&e);
 	return code;

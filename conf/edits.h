@@ -31,9 +31,11 @@ int edits_begin(struct edits *e, const char *confdir, struct reason *why);
  * which they were opened here. */
 struct edit *edits_open(struct edits *e, enum map_id map, struct reason *why);
 /* The value as it stands: 1, 0 when there is no such key, -1. */
-int edit_get(struct edits *e, struct edit *f, struct view key, struct text *value, struct reason *why);
+int edit_get(struct edits *e, struct edit *f, struct view key, struct text *value,
+             struct reason *why);
 /* Replaces the entry in its place, or adds it at the end. */
-int edit_set(struct edits *e, struct edit *f, struct view key, struct view value, struct reason *why);
+int edit_set(struct edits *e, struct edit *f, struct view key, struct view value,
+             struct reason *why);
 /* 1, or 0 when there was no such key. */
 int edit_delete(struct edits *e, struct edit *f, struct view key, struct reason *why);
 /* A new text as a whole. */
@@ -42,6 +44,7 @@ void edit_replace(struct edit *f, struct view text);
 int edits_commit(struct edits *e);
 void edits_end(struct edits *e);
 /* All of it: begin, work (0, or -1 with a reason), commit, end; an exit code. */
-int edits_run(const char *confdir, int (*work)(struct edits *e, void *context, struct reason *why), void *context);
+int edits_run(const char *confdir, int (*work)(struct edits *e, void *context, struct reason *why),
+              void *context);
 
 #endif

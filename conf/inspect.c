@@ -79,20 +79,27 @@ static void check_directory(struct model *m, const struct directory_row *row)
 	snprintf(path, sizeof path, "%s%s%s", base.data, row->below[0] ? "/" : "", row->below);
 	text_free(&base);
 	if (stat(path, &st) != 0) {
-		/* keys and certs may be somewhere else or not there at all; the build has said so. */
+		/* keys and certs may be somewhere else or not there at all; the build has said
+		 * so. */
 		if (errno != ENOENT)
 			problem_error(&m->problems, path, 0, "%s", strerror(errno));
 		else if (row->below[0] == '\0')
-			problem_error(&m->problems, path, 0, "there is no such directory; make install, or systemd-tmpfiles --create, "
-			                                     "makes it (mode %04o, owner %s)", row->mode, row->owner);
+			problem_error(
+				&m->problems, path, 0,
+				"there is no such directory; make install, or systemd-tmpfiles --create, "
+				"makes it (mode %04o, owner %s)",
+				row->mode, row->owner);
 		return;
 	}
 	if ((st.st_mode & 07777 & ~row->mode) != 0)
-		problem_warning(&m->problems, path, 0, "its mode is %04o; chmod %04o it", st.st_mode & 07777, row->mode);
+		problem_warning(&m->problems, path, 0, "its mode is %04o; chmod %04o it",
+		                st.st_mode & 07777, row->mode);
 	if (geteuid() == 0 && !owner_of(m, row->owner, &owner))
 		return;
 	if (geteuid() == 0 && st.st_uid != owner)
-		problem_error(&m->problems, path, 0, "it belongs to uid %u; chown it to uid %u (%s)", st.st_uid, owner, row->owner);
+		problem_error(&m->problems, path, 0,
+		              "it belongs to uid %u; chown it to uid %u (%s)", st.st_uid, owner,
+		              row->owner);
 }
 
 /* ---- certificates, disk ---- */
@@ -105,7 +112,8 @@ static void check_certificates(struct model *m)
 		const struct model_certificate *c = &m->certificates[i];
 
 		if (c->expires_s >= now && c->expires_s - now < EXPIRES_SOON_S)
-			problem_warning(&m->problems, c->certificate.file.data, 0, "the certificate expires in %d days; renew it",
+			problem_warning(&m->problems, c->certificate.file.data, 0,
+			                "the certificate expires in %d days; renew it",
 			                (int)((c->expires_s - now) / 86400));
 	}
 }
@@ -120,12 +128,17 @@ static void check_disk(struct model *m, const char *path, uint64_t least_bytes)
 	unsigned files = fs.f_files ? (unsigned)(fs.f_favail * 100 / fs.f_files) : 100;
 
 	if ((uint64_t)fs.f_bavail * fs.f_frsize < least_bytes)
-		problem_error(&m->problems, path, 0, "%lluK are free, less than queue.space-min: new mail is put off; make room",
-		              (unsigned long long)fs.f_bavail * fs.f_frsize / 1024);
+		problem_error(
+			&m->problems, path, 0,
+			"%lluK are free, less than queue.space-min: new mail is put off; make room",
+			(unsigned long long)fs.f_bavail * fs.f_frsize / 1024);
 	else if (blocks < DISK_FULL_PERCENT || files < DISK_FULL_PERCENT)
-		problem_error(&m->problems, path, 0, "%u%% of the disk and %u%% of its inodes are free; make room", blocks, files);
+		problem_error(&m->problems, path, 0,
+		              "%u%% of the disk and %u%% of its inodes are free; make room", blocks,
+		              files);
 	else if (blocks < DISK_LOW_PERCENT || files < DISK_LOW_PERCENT)
-		problem_warning(&m->problems, path, 0, "%u%% of the disk and %u%% of its inodes are free", blocks, files);
+		problem_warning(&m->problems, path, 0,
+		                "%u%% of the disk and %u%% of its inodes are free", blocks, files);
 }
 
 /* ---- ports ---- */
@@ -147,8 +160,10 @@ static void check_free(struct model *m, const char *key, const struct net_addres
 		return;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	if (bind(fd, (const struct sockaddr *)&ss, len) != 0)
-		problem_error(&m->problems, m->conf.path, model_setting_line(m, key), "%s: %s port %u: %s", key,
-		              address->family ? net_address_text(address, text) : "*", (unsigned)address->port, strerror(errno));
+		problem_error(&m->problems, m->conf.path, model_setting_line(m, key),
+		              "%s: %s port %u: %s", key,
+		              address->family ? net_address_text(address, text) : "*",
+		              (unsigned)address->port, strerror(errno));
 	close(fd);
 }
 
@@ -183,9 +198,11 @@ static void check_text(struct model *m, const char *path, const struct stat *bui
 	if (text.st_mode & (S_IWGRP | S_IWOTH))
 		problem_error(&m->problems, path, 0, "others may write it; chmod go-w it");
 	if (text.st_uid != 0 && text.st_uid != geteuid())
-		problem_error(&m->problems, path, 0, "it belongs to uid %u; chown it", (unsigned)text.st_uid);
+		problem_error(&m->problems, path, 0, "it belongs to uid %u; chown it",
+		              (unsigned)text.st_uid);
 	if (text.st_mtime > built->st_mtime)
-		problem_warning(&m->problems, path, 0, "it was changed after the last build; posthouse %s it", how);
+		problem_warning(&m->problems, path, 0,
+		                "it was changed after the last build; posthouse %s it", how);
 }
 
 static void check_generation(struct model *m)

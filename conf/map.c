@@ -112,13 +112,16 @@ static int run_editor(const char *path, struct reason *why)
 		return fail_errno(why, "fork");
 	if (pid == 0) {
 		/* The usual contract of EDITOR: a shell command that gets the file's name. */
-		execl("/bin/sh", "sh", "-c", "eval \"$0 \\\"\\$1\\\"\"", editor, path, (char *)NULL);
+		execl("/bin/sh", "sh", "-c", "eval \"$0 \\\"\\$1\\\"\"", editor, path,
+		      (char *)NULL);
 		_exit(127);
 	}
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return fail_errno(why, "wait for %s", editor);
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : fail(why, "%s failed; nothing was changed", editor);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0
+	               ? 0
+	               : fail(why, "%s failed; nothing was changed", editor);
 }
 
 static int read_back(struct edit *f, const char *path, struct reason *why)
@@ -153,7 +156,8 @@ static int write_copy(int fd, const struct edit *f, struct reason *why)
 	return 0;
 }
 
-/* A copy is edited, readable by the caller alone; what does not build is shown, and stays in the copy. */
+/* A copy is edited, readable by the caller alone; what does not build is shown, and stays in the
+ * copy. */
 static int map_edit(const struct command *c, int argc, char **argv)
 {
 	struct edits e;
@@ -169,7 +173,8 @@ static int map_edit(const struct command *c, int argc, char **argv)
 	struct edit *f = edits_open(&e, (enum map_id)id, &why);
 	int fd = f != NULL ? mkstemp(path) : -1;
 
-	if (fd < 0 || write_copy(fd, f, &why) != 0 || run_editor(path, &why) != 0 || read_back(f, path, &why) != 0)
+	if (fd < 0 || write_copy(fd, f, &why) != 0 || run_editor(path, &why) != 0 ||
+	    read_back(f, path, &why) != 0)
 		command_fail(code, &why);
 	else
 		code = f->changed ? edits_commit(&e) : EXIT_DONE;
@@ -233,7 +238,9 @@ static int map_dump(const struct command *c, int argc, char **argv)
 	if (id < 0)
 		return command_fail(EXIT_PERMANENT, &why);
 	model_read_settings(&m, c->confdir, NULL);
-	int code = open_compiled(&m, (enum map_id)id, &map, &why) == 0 ? EXIT_DONE : command_fail(EXIT_TEMPORARY, &why);
+	int code = open_compiled(&m, (enum map_id)id, &map, &why) == 0
+	                   ? EXIT_DONE
+	                   : command_fail(EXIT_TEMPORARY, &why);
 
 	if (code == EXIT_DONE) {
 		while (map_next(&map, &key, &value) == MAP_FOUND)
@@ -272,12 +279,14 @@ static void diff_map(const struct model *m, enum map_id id, struct map *compiled
 	for (size_t i = 0; i < m->maps[id].count; i++) {
 		const struct map_entry *e = m->maps[id].entries[i];
 
-		if (map_get(compiled, e->key, &value) != MAP_FOUND || !view_equal(value, e->compiled))
+		if (map_get(compiled, e->key, &value) != MAP_FOUND ||
+		    !view_equal(value, e->compiled))
 			show_entry(id, '+', e->key, e->compiled);
 	}
 }
 
-/* What the next build would change: "-" as it is in the current generation, "+" as it is in the text. */
+/* What the next build would change: "-" as it is in the current generation, "+" as it is in the
+ * text. */
 static int map_diff(const struct command *c, int argc, char **argv)
 {
 	struct model m;

@@ -18,7 +18,10 @@ int map_id_by_name(const char *name, struct reason *why)
 	for (int id = 0; id < MAPS; id++)
 		if (strcmp(map_kinds[id].name, name) == 0)
 			return id;
-	return fail(why, "there is no map \"%s\"; there are domains, users, passwords, aliases, routes, access", name);
+	return fail(
+		why,
+		"there is no map \"%s\"; there are domains, users, passwords, aliases, routes, access",
+		name);
 }
 
 static const struct override *override_of(const struct override *overrides, const char *name)
@@ -62,7 +65,8 @@ char *model_path(struct model *m, const char *directory, const char *name)
 	return copy;
 }
 
-void source_read(struct model *m, const char *name, const struct override *overrides, struct source *out)
+void source_read(struct model *m, const char *name, const struct override *overrides,
+                 struct source *out)
 {
 	const struct override *instead = override_of(overrides, name);
 	char *path = model_path(m, m->confdir, name);
@@ -88,7 +92,8 @@ static struct view unquoted(struct arena *arena, struct view value)
 {
 	struct view rest = value, word;
 
-	if (value.len && value.data[0] == '"' && maptext_word(&rest, arena, &word, NULL) == 1 && rest.len == 0)
+	if (value.len && value.data[0] == '"' && maptext_word(&rest, arena, &word, NULL) == 1 &&
+	    rest.len == 0)
 		return word;
 	return value;
 }
@@ -98,11 +103,14 @@ static void read_setting(struct model *m, const struct maptext_entry *text)
 	struct map_entry *e = arena_get(&m->arena, sizeof *e);
 	struct reason why;
 
-	*e = (struct map_entry){ .key = text->key, .value = unquoted(&m->arena, text->value), .line = text->line };
+	*e = (struct map_entry){ .key = text->key,
+		                 .value = unquoted(&m->arena, text->value),
+		                 .line = text->line };
 	const struct map_entry *before = table_add(&m->setting_lines, e->key, e);
 
 	if (before != NULL)
-		problem_error(&m->problems, m->conf.path, e->line, "%.*s is set in line %d already; remove one of the two",
+		problem_error(&m->problems, m->conf.path, e->line,
+		              "%.*s is set in line %d already; remove one of the two",
 		              VIEW_ARG(e->key), before->line);
 	else if (setting_parse(&m->settings, e->key, e->value, &why) != 0)
 		problem_error(&m->problems, m->conf.path, e->line, "%s", why.text);
@@ -127,8 +135,9 @@ void model_read_settings(struct model *m, const char *confdir, const struct over
 	settings_default(&m->settings);
 	source_read(m, "posthouse.conf", overrides, &m->conf);
 	if (m->conf.missing)
-		problem_error(&m->problems, m->conf.path, 0, "there is no such file; write one (an empty one will do), or name "
-		                                             "its directory with -c");
+		problem_error(&m->problems, m->conf.path, 0,
+		              "there is no such file; write one (an empty one will do), or name "
+		              "its directory with -c");
 	const char *default_host = m->settings.host_name, *default_domain = m->settings.mail_domain;
 
 	maptext_init(&text, m->conf.text);
@@ -180,12 +189,14 @@ static void read_entry(struct model *m, enum map_id id, const struct maptext_ent
 	const struct map_entry *before = table_add(&map->index, e->key, e);
 
 	if (before != NULL) {
-		problem_error(&m->problems, map->source.path, e->line, "%.*s is in line %d already; remove one of the two",
+		problem_error(&m->problems, map->source.path, e->line,
+		              "%.*s is in line %d already; remove one of the two",
 		              VIEW_ARG(text->key), before->line);
 		return;
 	}
 	if ((map->count & (map->count - 1)) == 0)
-		map->entries = memory_grow(map->entries, sizeof(struct map_entry *) * (map->count ? map->count * 2 : 1));
+		map->entries = memory_grow(map->entries, sizeof(struct map_entry *) *
+		                                                 (map->count ? map->count * 2 : 1));
 	map->entries[map->count++] = e;
 	compile_entry(m, id, e);
 }
@@ -215,7 +226,8 @@ static void read_map(struct model *m, enum map_id id, const struct override *ove
 		if (more > 0)
 			read_entry(m, id, &entry);
 		else
-			problem_error(&m->problems, m->maps[id].source.path, entry.line, "%s", why.text);
+			problem_error(&m->problems, m->maps[id].source.path, entry.line, "%s",
+			              why.text);
 	}
 }
 

@@ -39,7 +39,8 @@ struct map_kind {
 	int (*key)(const struct model *m, struct view text, struct text *out, struct reason *why);
 	int (*compile)(struct model *m, struct map_entry *e, struct text *out, struct reason *why);
 	/* A compiled entry as text: key and value; false: not an entry of the text. */
-	bool (*show)(struct view key, struct view value, struct text *key_out, struct text *value_out);
+	bool (*show)(struct view key, struct view value, struct text *key_out,
+	             struct text *value_out);
 };
 
 extern const struct map_kind map_kinds[MAPS];
@@ -91,10 +92,11 @@ int map_id_by_name(const char *name, struct reason *why);
 /* ---- the parts ---- */
 /* directory/name, in the model's memory; an absolute name stays as it is. */
 char *model_path(struct model *m, const char *directory, const char *name);
-void source_read(struct model *m, const char *name, const struct override *overrides, struct source *out);
+void source_read(struct model *m, const char *name, const struct override *overrides,
+                 struct source *out);
 void model_check_settings(struct model *m);
-void model_check_domains(struct model *m); /* what domains say of each other */
-void model_check_aliases(struct model *m); /* targets that lead nowhere; the postmaster too */
+void model_check_domains(struct model *m);     /* what domains say of each other */
+void model_check_aliases(struct model *m);     /* targets that lead nowhere; the postmaster too */
 void model_read_certificates(struct model *m); /* certificates.c */
 /* The line of posthouse.conf that sets the key; 0 when it is the default. */
 int model_setting_line(const struct model *m, const char *key);

@@ -111,7 +111,8 @@ int command_password(const struct command *c, int argc, char **argv)
 	(void)argv;
 	if (argc > 0)
 		return command_usage(c, "< PASSWORD");
-	int result = isatty(STDIN_FILENO) ? password_from_terminal(password, &why) : password_from_stdin(password, &why);
+	int result = isatty(STDIN_FILENO) ? password_from_terminal(password, &why)
+	                                  : password_from_stdin(password, &why);
 
 	if (result == 0 && password[0] == '\0')
 		result = fail(&why, "no password");

@@ -9,7 +9,8 @@
  * What it reads: posthouse.conf, *.map, certs/, keys/ (to see that they fit, never copied).
  * What it writes: the maps (with their comments), STATEDIR/generations; to the running house it
  * speaks over RUNDIR/control, which master guards by peer credentials.
- * What somebody who owns it gains: everything its caller can do; it is not set-uid and listens to nobody.
+ * What somebody who owns it gains: everything its caller can do; it is not set-uid and listens to
+ * nobody.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -29,14 +30,16 @@ struct row {
 static command_function command_help, command_version;
 
 static const struct row rows[] = {
-	{ "build", command_build, "[--reload]", "check and compile the configuration, make it current" },
+	{ "build", command_build, "[--reload]",
+	  "check and compile the configuration, make it current" },
 	{ "rollback", command_rollback, "[NUMBER]", "make the generation before it current again" },
 	{ "settings", command_settings, "[KEY]", "show settings and where they come from" },
 	{ "start", command_start, "", "start the house" },
 	{ "stop", command_stop, "", "stop it in order" },
 	{ "reload", command_reload, "", "take the current generation" },
 	{ "status", command_status, "", "what runs" },
-	{ "check", command_check, "", "look for what is wrong: configuration, permissions, certificates, ports, disk" },
+	{ "check", command_check, "",
+	  "look for what is wrong: configuration, permissions, certificates, ports, disk" },
 	{ "map", command_map, "VERB MAP ...", "get, set, del, dump, check, edit, diff a map" },
 	{ "user", command_user, "VERB ...", "add, del, list, show, set, passwd mailboxes" },
 	{ "domain", command_domain, "VERB ...", "add, del, list, show domains" },
@@ -130,12 +133,14 @@ static int run(const char *given_confdir, int argc, char **argv)
 
 		if (strcmp(rows[i].name, argv[0]) != 0)
 			continue;
-		if (rows[i].run != command_help && rows[i].run != command_version && rows[i].run != command_password &&
+		if (rows[i].run != command_help && rows[i].run != command_version &&
+		    rows[i].run != command_password &&
 		    find_confdir(given_confdir, confdir, &why) != 0)
 			return command_fail(EXIT_PERMANENT, &why);
 		return rows[i].run(&c, argc - 1, argv + 1);
 	}
-	fprintf(stderr, "posthouse: there is no command \"%s\"; posthouse help lists them\n", argv[0]);
+	fprintf(stderr, "posthouse: there is no command \"%s\"; posthouse help lists them\n",
+	        argv[0]);
 	return EXIT_PERMANENT;
 }
 

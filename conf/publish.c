@@ -57,7 +57,8 @@ static int put_certificate_name(struct cdb_make *make, struct view name, uint32_
 	certificate_name_key(name, &key);
 	certificate_index_encode(index, &value);
 	/* Two certificates for one name: the first by file name serves it. */
-	int result = cdb_make_put(make, key.data, (unsigned)key.len, value.data, (unsigned)value.len, CDB_PUT_INSERT);
+	int result = cdb_make_put(make, key.data, (unsigned)key.len, value.data,
+	                          (unsigned)value.len, CDB_PUT_INSERT);
 
 	text_free(&key);
 	text_free(&value);
@@ -105,21 +106,25 @@ static int write_contents(const struct model *m, int file, struct cdb_make *make
 
 static const char *file_word(int file)
 {
-	return file == FILE_SETTINGS ? "settings" : file == FILE_CERTIFICATES ? "tls" : map_kinds[file].name;
+	return file == FILE_SETTINGS       ? "settings"
+	       : file == FILE_CERTIFICATES ? "tls"
+	                                   : map_kinds[file].name;
 }
 
-static int write_file(const struct model *m, struct generation_writer *w, int file, struct reason *why)
+static int write_file(const struct model *m, struct generation_writer *w, int file,
+                      struct reason *why)
 {
 	struct cdb_make make;
 	struct text name;
 
 	text_init(&name, 64);
 	text_format(&name, "%s.cdb", file_word(file));
-	int fd = generation_create(w, name.data, file < MAPS ? map_kinds[file].mode : 0644, why), result = -1;
+	int fd = generation_create(w, name.data, file < MAPS ? map_kinds[file].mode : 0644, why),
+	    result = -1;
 
 	if (fd >= 0) {
-		if (cdb_make_start(&make, fd) != 0 || write_contents(m, file, &make) != 0 || cdb_make_finish(&make) != 0 ||
-		    fsync(fd) != 0)
+		if (cdb_make_start(&make, fd) != 0 || write_contents(m, file, &make) != 0 ||
+		    cdb_make_finish(&make) != 0 || fsync(fd) != 0)
 			fail_errno(why, "write %s", name.data);
 		else
 			result = 0;

@@ -16,7 +16,8 @@ static int open_queue(const struct command *c, int *code)
 	bool temporary;
 
 	*code = command_settings_read(c, &m);
-	int fd = *code == EXIT_DONE ? queue_ask_open(m.settings.directory_run, &temporary, &why) : -1;
+	int fd = *code == EXIT_DONE ? queue_ask_open(m.settings.directory_run, &temporary, &why)
+	                            : -1;
 
 	model_free(&m);
 	if (fd < 0 && *code == EXIT_DONE)
@@ -50,7 +51,9 @@ static void print_message(int file, uint64_t offset, uint64_t bytes, bool body)
 	bool line_start = true, over = false;
 
 	while (bytes && !over) {
-		ssize_t n = pread(file, buffer, bytes < sizeof buffer ? (size_t)bytes : sizeof buffer, (off_t)offset);
+		ssize_t n =
+			pread(file, buffer, bytes < sizeof buffer ? (size_t)bytes : sizeof buffer,
+		              (off_t)offset);
 
 		if (n <= 0)
 			return;
@@ -62,7 +65,9 @@ static void print_message(int file, uint64_t offset, uint64_t bytes, bool body)
 			over = !body && byte == '\n' && line_start;
 			line_start = byte == '\n';
 			if (!over)
-				putchar((unsigned char)byte < ' ' && byte != '\n' && byte != '\t' ? '?' : byte);
+				putchar((unsigned char)byte < ' ' && byte != '\n' && byte != '\t'
+				                ? '?'
+				                : byte);
 		}
 		offset += (uint64_t)n;
 		bytes -= (uint64_t)n;
@@ -93,7 +98,8 @@ static int queue_show(const struct command *c, int argc, char **argv)
 }
 
 /* Acting on everything has to be said. */
-static int change(const struct command *c, enum control_type what, const char *filter, const char *done)
+static int change(const struct command *c, enum control_type what, const char *filter,
+                  const char *done)
 {
 	struct reason why;
 	int code, fd = open_queue(c, &code);

@@ -52,7 +52,8 @@ static int ask(int fd, enum control_type question, struct reason *why)
 	return read_answer(fd, why);
 }
 
-static int ask_house(const struct command *c, enum control_type question, const char *done, int argc)
+static int ask_house(const struct command *c, enum control_type question, const char *done,
+                     int argc)
 {
 	struct model m;
 	struct reason why;
@@ -110,7 +111,8 @@ int house_reload_if_running(const struct settings *s)
 
 /* ---- start ---- */
 
-/* The installed programs, or those that POSTHOUSE_PROGRAMS names (a build that is not installed). */
+/* The installed programs, or those that POSTHOUSE_PROGRAMS names (a build that is not
+ * installed). */
 static const char *programs_directory(void)
 {
 	const char *programs = getenv("POSTHOUSE_PROGRAMS");
@@ -136,7 +138,8 @@ static void become_master(const struct settings *s, int ready)
 	_exit(EXIT_PERMANENT);
 }
 
-/* master writes to the descriptor when every program is ready; its end closed unwritten is a failure. */
+/* master writes to the descriptor when every program is ready; its end closed unwritten is a
+ * failure. */
 static int start_master(const struct settings *s, struct reason *why)
 {
 	int ends[2];

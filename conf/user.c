@@ -28,7 +28,10 @@ static int take_options(int *argc, char **argv, enum password_way *way, struct r
 		else if (strcmp(argv[i], "--no-password") == 0)
 			*way = WAY_NONE;
 		else if (argv[i][0] == '-')
-			return fail(why, "there is no option %s; there are --password-stdin and --no-password", argv[i]);
+			return fail(
+				why,
+				"there is no option %s; there are --password-stdin and --no-password",
+				argv[i]);
 		else
 			argv[kept++] = argv[i];
 	}
@@ -36,7 +39,8 @@ static int take_options(int *argc, char **argv, enum password_way *way, struct r
 	return 0;
 }
 
-static int get_password(enum password_way way, char password[PASSWORD_MAX + 1], bool *generated, struct reason *why)
+static int get_password(enum password_way way, char password[PASSWORD_MAX + 1], bool *generated,
+                        struct reason *why)
 {
 	*generated = false;
 	if (way == WAY_STDIN)
@@ -50,8 +54,8 @@ static int get_password(enum password_way way, char password[PASSWORD_MAX + 1], 
 	return 0;
 }
 
-static int set_password(struct edits *e, const char *address, enum password_way way, char generated[PASSWORD_MAX + 1],
-                        struct reason *why)
+static int set_password(struct edits *e, const char *address, enum password_way way,
+                        char generated[PASSWORD_MAX + 1], struct reason *why)
 {
 	char password[PASSWORD_MAX + 1] = "", hash[PASSWORD_HASH_ROOM];
 	bool was_generated = false;
@@ -80,8 +84,10 @@ static void join_words(int argc, char **argv, struct text *out)
 
 /* ---- the home directory ---- */
 
-/* Parents are made like mail.root, which the install table gave its owner; the home is its owner's alone. */
-static int make_home(const struct settings *s, const struct user *u, const char *home, struct reason *why)
+/* Parents are made like mail.root, which the install table gave its owner; the home is its owner's
+ * alone. */
+static int make_home(const struct settings *s, const struct user *u, const char *home,
+                     struct reason *why)
 {
 	char path[PATH_MAX];
 	struct stat root;
@@ -91,7 +97,8 @@ static int make_home(const struct settings *s, const struct user *u, const char 
 		return fail_errno(why, "make %s", s->mail_root);
 	if (stat(s->mail_root, &root) != 0)
 		return fail_errno(why, "look at %s", s->mail_root);
-	for (size_t i = strncmp(home, s->mail_root, root_len) == 0 ? root_len + 1 : 1; i <= len; i++) {
+	for (size_t i = strncmp(home, s->mail_root, root_len) == 0 ? root_len + 1 : 1; i <= len;
+	     i++) {
 		if (home[i] != '/' && home[i] != '\0')
 			continue;
 		bool last = home[i] == '\0';
@@ -100,8 +107,8 @@ static int make_home(const struct settings *s, const struct user *u, const char 
 		if (mkdir(path, last ? 0700 : root.st_mode & 0777) != 0) {
 			if (errno != EEXIST)
 				return fail_errno(why, "make %s", path);
-		} else if (geteuid() == 0 &&
-		           lchown(path, last ? u->uid : root.st_uid, last ? u->gid : root.st_gid) != 0) {
+		} else if (geteuid() == 0 && lchown(path, last ? u->uid : root.st_uid,
+		                                    last ? u->gid : root.st_gid) != 0) {
 			return fail_errno(why, "give %s its owner", path);
 		}
 	}
@@ -109,15 +116,16 @@ static int make_home(const struct settings *s, const struct user *u, const char 
 }
 
 /* The entry as the build settled it. */
-static int settled_user(const struct command *c, const char *address, struct user *u, char home[PATH_MAX],
-                        struct model *m, struct reason *why)
+static int settled_user(const struct command *c, const char *address, struct user *u,
+                        char home[PATH_MAX], struct model *m, struct reason *why)
 {
 	struct text key;
 
 	text_init(&key, MAP_KEY_MAX);
 	model_read(m, c->confdir, NULL);
 	int good = map_kinds[MAP_USERS].key(m, view_of(address), &key, why);
-	const struct map_entry *e = good == 0 ? table_find(&m->maps[MAP_USERS].index, text_view(&key)) : NULL;
+	const struct map_entry *e =
+		good == 0 ? table_find(&m->maps[MAP_USERS].index, text_view(&key)) : NULL;
 
 	if (good == 0 && (e == NULL || !user_decode(e->compiled, u)))
 		good = fail(why, "there is no user %s in users.map", address);
@@ -127,7 +135,8 @@ static int settled_user(const struct command *c, const char *address, struct use
 	return good;
 }
 
-/* Not made by a private or broken configuration: local makes it on the first delivery, or says why not. */
+/* Not made by a private or broken configuration: local makes it on the first delivery, or says why
+ * not. */
 static void home_for_new_user(const struct command *c, const char *address)
 {
 	struct model m;
@@ -135,7 +144,8 @@ static void home_for_new_user(const struct command *c, const char *address)
 	struct reason why;
 	char home[PATH_MAX];
 
-	if (settled_user(c, address, &u, home, &m, &why) != 0 || make_home(&m.settings, &u, home, &why) != 0)
+	if (settled_user(c, address, &u, home, &m, &why) != 0 ||
+	    make_home(&m.settings, &u, home, &why) != 0)
 		fprintf(stderr, "posthouse: warning: %s\n", why.text);
 	model_free(&m);
 }
@@ -176,14 +186,17 @@ static int no_user(const char *address, struct reason *why)
 static int add_in(struct edits *e, void *context, struct reason *why)
 {
 	struct request *r = context;
-	struct edit *users = edits_open(e, MAP_USERS, why); /* first: a user may be without a password */
+	struct edit *users =
+		edits_open(e, MAP_USERS, why); /* first: a user may be without a password */
 	struct text words;
 
 	text_init(&words, 1 << 16);
 	int found = users != NULL ? edit_get(e, users, view_of(r->address), &words, why) : -1;
 
 	if (found > 0)
-		found = fail(why, "there is a user %s already; posthouse user set or passwd changes it", r->address);
+		found = fail(why,
+		             "there is a user %s already; posthouse user set or passwd changes it",
+		             r->address);
 	if (found == 0) {
 		text_clear(&words);
 		join_words(r->argc, r->argv, &words);
@@ -258,7 +271,8 @@ static int user_del(const struct command *c, int argc, char **argv)
 }
 
 /* Words replace those of the same name: "quota=" alone takes one away. */
-static void merge_words(struct view old, int argc, char **argv, struct arena *arena, struct text *out)
+static void merge_words(struct view old, int argc, char **argv, struct arena *arena,
+                        struct text *out)
 {
 	struct view word;
 
@@ -357,7 +371,8 @@ static int user_show(const struct command *c, int argc, char **argv)
 int command_user(const struct command *c, int argc, char **argv)
 {
 	static const struct verb verbs[] = {
-		{ "add", 1, -1, "add ADDRESS [--password-stdin | --no-password] [home=PATH] [quota=SIZE] [rights=LIST] ...",
+		{ "add", 1, -1,
+		  "add ADDRESS [--password-stdin | --no-password] [home=PATH] [quota=SIZE] [rights=LIST] ...",
 		  user_add },
 		{ "del", 1, 1, "del ADDRESS", user_del },
 		{ "list", 0, 1, "list [DOMAIN]", user_list },

@@ -25,7 +25,8 @@ void answer_literal(struct text *out, struct view v)
 
 	if (!text_add(out, v))
 		return;
-	for (char *at = out->data + begin; (at = memchr(at, '\0', (size_t)(out->data + out->len - at))) != NULL;)
+	for (char *at = out->data + begin;
+	     (at = memchr(at, '\0', (size_t)(out->data + out->len - at))) != NULL;)
 		*at = (char)0x80;
 }
 

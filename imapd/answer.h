@@ -7,8 +7,9 @@
 
 enum { ANSWER_QUOTED_MAX = 1000 }; /* longer strings go as literals, which clients need not scan */
 
-/* Quoted where it may be: no CR, LF, NUL, 8-bit byte (RFC 3501 section 9, QUOTED-CHAR), else a literal.
- * A NUL, which not even a literal may hold, becomes 0x80, as UW-IMAP and Dovecot write it. */
+/* Quoted where it may be: no CR, LF, NUL, 8-bit byte (RFC 3501 section 9, QUOTED-CHAR), else a
+ * literal. A NUL, which not even a literal may hold, becomes 0x80, as UW-IMAP and Dovecot write
+ * it. */
 void answer_string(struct text *out, struct view v);
 void answer_literal(struct text *out, struct view v);
 void answer_nstring(struct text *out, struct view v); /* data NULL: NIL */

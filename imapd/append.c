@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* APPEND (RFC 3501 section 6.3.11) with APPENDUID (RFC 4315 section 3): the literal goes to the file as it comes. */
+/* APPEND (RFC 3501 section 6.3.11) with APPENDUID (RFC 4315 section 3): the literal goes to the
+ * file as it comes. */
 #include <string.h>
 
 #include "imapd/command.h"
@@ -41,8 +42,8 @@ static const char *read_options(struct folder *to, const struct argument *a, str
 	return fault != NULL || a == NULL ? fault : "APPEND: the arguments are not valid";
 }
 
-/* The literal's bytes and the end of the command's line; what the store no longer wants is still read.
- * false: the session is over. */
+/* The literal's bytes and the end of the command's line; what the store no longer wants is still
+ * read. false: the session is over. */
 static bool take_message(struct session *s, struct folder_append *append, struct arrival *a)
 {
 	uint64_t left = s->parser.literal_bytes;
@@ -63,14 +64,15 @@ static bool take_message(struct session *s, struct folder_append *append, struct
 	return true;
 }
 
-static void finish(struct session *s, struct folder *to, struct folder_append **append, const struct append *options,
-                   struct arrival *a)
+static void finish(struct session *s, struct folder *to, struct folder_append **append,
+                   const struct append *options, struct arrival *a)
 {
 	uint32_t uid = 0;
 
 	if (a->result == STORE_OK && a->clean && !a->nul)
-		a->result = folder_append_finish(append, options->flags.system, options->flags.keywords, options->date_s,
-		                                 &uid, &a->why);
+		a->result =
+			folder_append_finish(append, options->flags.system, options->flags.keywords,
+		                             options->date_s, &uid, &a->why);
 	folder_append_abort(append);
 	if (!a->clean)
 		session_bad(s, "APPEND: something stands behind the message");
@@ -110,7 +112,8 @@ void append_run(struct session *s, struct argument *a)
 		return;
 	}
 	if (s->parser.literal_bytes > s->message_max) {
-		session_no(s, "[TOOBIG] The message is larger than %llu bytes", (unsigned long long)s->message_max);
+		session_no(s, "[TOOBIG] The message is larger than %llu bytes",
+		           (unsigned long long)s->message_max);
 		return;
 	}
 	/* Read only: the messages there stay \Recent for the session that selects the mailbox. */

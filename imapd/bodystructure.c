@@ -3,7 +3,8 @@
 #include "imapd/answer.h"
 #include "imapd/structure.h"
 
-static void write_part(struct text *out, struct view message, const struct mime_part *p, bool extended);
+static void write_part(struct text *out, struct view message, const struct mime_part *p,
+                       bool extended);
 
 static void write_params(struct text *out, const struct mime_param *params, bool charset_default)
 {
@@ -17,7 +18,8 @@ static void write_params(struct text *out, const struct mime_param *params, bool
 		charset |= view_equal_nocase(params->name, VIEW("charset"));
 		any = true;
 	}
-	if (charset_default && !charset) { /* RFC 2045 section 5.2: text without a charset is US-ASCII */
+	if (charset_default &&
+	    !charset) { /* RFC 2045 section 5.2: text without a charset is US-ASCII */
 		text_add_string(out, any ? " " : "(");
 		text_add_string(out, "\"charset\" \"us-ascii\"");
 		any = true;
@@ -62,14 +64,17 @@ static void write_extension(struct text *out, const struct mime_part *p)
 	answer_nstring(out, p->location);
 }
 
-static void write_multipart(struct text *out, struct view message, const struct mime_part *p, bool extended)
+static void write_multipart(struct text *out, struct view message, const struct mime_part *p,
+                            bool extended)
 {
 	for (const struct mime_part *child = p->child; child != NULL; child = child->next)
 		write_part(out, message, child, extended);
 	/* The grammar wants one part at least; what has none is shown as one that is empty. */
 	if (p->child == NULL)
-		text_format(out, "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0%s)",
-		            extended ? " NIL NIL NIL NIL" : "");
+		text_format(
+			out,
+			"(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0%s)",
+			extended ? " NIL NIL NIL NIL" : "");
 	text_add_byte(out, ' ');
 	answer_string(out, p->subtype);
 	if (extended) {
@@ -79,7 +84,8 @@ static void write_multipart(struct text *out, struct view message, const struct 
 	}
 }
 
-/* A leaf that calls itself multipart or message/rfc822 (too deep to be parsed) would break the grammar. */
+/* A leaf that calls itself multipart or message/rfc822 (too deep to be parsed) would break the
+ * grammar. */
 static void write_type(struct text *out, const struct mime_part *p)
 {
 	if (p->kind == MIME_LEAF && (view_equal_nocase(p->type, VIEW("multipart")) ||
@@ -94,7 +100,8 @@ static void write_type(struct text *out, const struct mime_part *p)
 	text_add_byte(out, ' ');
 }
 
-static void write_single(struct text *out, struct view message, const struct mime_part *p, bool extended)
+static void write_single(struct text *out, struct view message, const struct mime_part *p,
+                         bool extended)
 {
 	bool text = p->kind == MIME_LEAF && view_equal_nocase(p->type, VIEW("text"));
 
@@ -109,7 +116,8 @@ static void write_single(struct text *out, struct view message, const struct mim
 	text_format(out, " %zu", p->body_len);
 	if (p->kind == MIME_MESSAGE && p->child != NULL) {
 		text_add_byte(out, ' ');
-		structure_envelope(out, view_take(view_skip(message, p->child->header_start), p->child->header_len));
+		structure_envelope(out, view_take(view_skip(message, p->child->header_start),
+		                                  p->child->header_len));
 		text_add_byte(out, ' ');
 		write_part(out, message, p->child, extended);
 		text_format(out, " %u", p->body_lines);
@@ -124,7 +132,8 @@ static void write_single(struct text *out, struct view message, const struct mim
 }
 
 /* As deep as mime.h's MIME_DEPTH_MAX. */
-static void write_part(struct text *out, struct view message, const struct mime_part *p, bool extended)
+static void write_part(struct text *out, struct view message, const struct mime_part *p,
+                       bool extended)
 {
 	text_add_byte(out, '(');
 	if (p->kind == MIME_MULTIPART)
@@ -134,7 +143,8 @@ static void write_part(struct text *out, struct view message, const struct mime_
 	text_add_byte(out, ')');
 }
 
-bool structure_body(struct text *out, struct view message, const struct mime_part *root, bool extended)
+bool structure_body(struct text *out, struct view message, const struct mime_part *root,
+                    bool extended)
 {
 	write_part(out, message, root, extended);
 	return !out->full;

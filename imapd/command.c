@@ -67,7 +67,8 @@ static bool pattern_valid(const struct argument *a)
 	return a->type == ARGUMENT_ATOM && view_find(a->text, '\\') == a->text.len;
 }
 
-/* Brings the name into the store's form, or answers NO: a name that cannot be is not a syntax error. */
+/* Brings the name into the store's form, or answers NO: a name that cannot be is not a syntax
+ * error. */
 static bool mailbox_fits(struct session *s, struct argument *a, bool *answered)
 {
 	struct view name;
@@ -93,18 +94,12 @@ static bool argument_fits(struct session *s, struct argument *a, char rule, bool
 	struct view text;
 
 	switch (rule) {
-	case 'a':
-		return argument_astring(a, &text);
-	case 'm':
-		return mailbox_fits(s, a, answered);
-	case 'l':
-		return pattern_valid(a);
-	case 's':
-		return a->type == ARGUMENT_ATOM && sequence_valid(a->text);
-	case '(':
-		return a->type == ARGUMENT_LIST;
-	default:
-		return true;
+	case 'a': return argument_astring(a, &text);
+	case 'm': return mailbox_fits(s, a, answered);
+	case 'l': return pattern_valid(a);
+	case 's': return a->type == ARGUMENT_ATOM && sequence_valid(a->text);
+	case '(': return a->type == ARGUMENT_LIST;
+	default: return true;
 	}
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The registry: every command, once.  The dispatcher enforces the columns, handlers do not check again.
+ * The registry: every command, once. The dispatcher enforces the columns, handlers do not check
+ * again.
  */
 #ifndef IMAPD_COMMAND_H
 #define IMAPD_COMMAND_H
@@ -11,8 +12,11 @@ enum command_flag {
 	COMMAND_KEEPS_NUMBERS = 1 << 0, /* no untagged EXPUNGE behind it (RFC 3501 section 7.4.1) */
 	COMMAND_BY_UID = 1 << 1,        /* the set names UIDs; answers carry UIDs */
 	COMMAND_WRITES = 1 << 2,        /* refused in a mailbox that EXAMINE opened */
-	COMMAND_STREAMS = 1 << 3,       /* a literal behind the first argument stays in the stream for the handler */
-	COMMAND_QUIET = 1 << 4          /* nothing about the mailbox is told behind it: it closes it, or has told all */
+	COMMAND_STREAMS =
+		1
+		<< 3, /* a literal behind the first argument stays in the stream for the handler */
+	COMMAND_QUIET = 1 << 4 /* nothing about the mailbox is told behind it: it closes it, or has
+	                          told all */
 };
 
 /*

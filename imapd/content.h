@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* One message's bytes, opened when something needs them: its header alone, all of it, or its MIME structure. */
+/* One message's bytes, opened when something needs them: its header alone, all of it, or its MIME
+ * structure. */
 #ifndef IMAPD_CONTENT_H
 #define IMAPD_CONTENT_H
 
@@ -22,10 +23,11 @@ struct content {
 
 /* Each returns STORE_OK or what kept the message from being read (STORE_GONE). */
 void content_begin(struct content *c, struct folder *folder, uint32_t seq);
-enum store_result content_open(struct content *c, struct reason *why);   /* c->message */
-enum store_result content_header(struct content *c, struct reason *why); /* c->header, with its empty line */
-enum store_result content_whole(struct content *c, struct reason *why);  /* c->whole and c->header */
-enum store_result content_mime(struct content *c, struct reason *why);   /* c->mime */
+enum store_result content_open(struct content *c, struct reason *why); /* c->message */
+enum store_result content_header(struct content *c,
+                                 struct reason *why); /* c->header, with its empty line */
+enum store_result content_whole(struct content *c, struct reason *why); /* c->whole and c->header */
+enum store_result content_mime(struct content *c, struct reason *why);  /* c->mime */
 void content_end(struct content *c);
 
 #endif

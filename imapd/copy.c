@@ -5,8 +5,8 @@
 #include "imapd/command.h"
 
 /* "COPYUID 38505 304,319:320 3956:3958"; empty when nothing was copied. */
-static void copyuid(struct session *s, const struct folder *to, const uint32_t *seqs, const uint32_t *uids,
-                    uint32_t count, struct text *out)
+static void copyuid(struct session *s, const struct folder *to, const uint32_t *seqs,
+                    const uint32_t *uids, uint32_t count, struct text *out)
 {
 	struct sequence_writer from = { .out = out }, made = { .out = out };
 	bool any = false;
@@ -28,7 +28,8 @@ static void copyuid(struct session *s, const struct folder *to, const uint32_t *
 	text_add_string(out, "] ");
 }
 
-static void copy_messages(struct session *s, const uint32_t *seqs, uint32_t count, struct folder *to, bool move)
+static void copy_messages(struct session *s, const uint32_t *seqs, uint32_t count,
+                          struct folder *to, bool move)
 {
 	uint32_t *uids = memory_get(count * sizeof *uids);
 	struct text code;

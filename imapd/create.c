@@ -2,7 +2,8 @@
 /* CREATE, DELETE, RENAME (RFC 3501 sections 6.3.3 to 6.3.5). */
 #include "imapd/command.h"
 
-static void finish(struct session *s, enum store_result result, const struct reason *why, const char *done)
+static void finish(struct session *s, enum store_result result, const struct reason *why,
+                   const char *done)
 {
 	if (result == STORE_OK)
 		session_ok(s, "%s completed", done);

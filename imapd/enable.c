@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* ENABLE (RFC 5161): no extension here needs it, so that none is ever enabled; unknown ones are passed over. */
+/* ENABLE (RFC 5161): no extension here needs it, so that none is ever enabled; unknown ones are
+ * passed over. */
 #include "imapd/command.h"
 
 void enable_run(struct session *s, struct argument *a)

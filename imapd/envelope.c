@@ -20,7 +20,8 @@ static void write_unfolded(struct text *out, struct view value)
 	text_free(&line);
 }
 
-/* A part that is not there is NIL; but a mailbox without a host is "", since NIL there means a group. */
+/* A part that is not there is NIL; but a mailbox without a host is "", since NIL there means a
+ * group. */
 static void write_address(struct text *out, const struct listed_address *a)
 {
 	switch (a->kind) {
@@ -29,9 +30,7 @@ static void write_address(struct text *out, const struct listed_address *a)
 		answer_string(out, a->name);
 		text_add_string(out, " NIL)");
 		break;
-	case LISTED_GROUP_END:
-		text_add_string(out, "(NIL NIL NIL NIL)");
-		break;
+	case LISTED_GROUP_END: text_add_string(out, "(NIL NIL NIL NIL)"); break;
 	case LISTED_MAILBOX:
 		text_add_byte(out, '(');
 		answer_nstring(out, a->name);
@@ -65,7 +64,8 @@ static bool write_list(struct text *out, struct arena *arena, struct view value,
 }
 
 /* Sender and reply-to that are absent or hold no address are those of From. */
-static void write_item(struct text *out, struct arena *arena, const struct envelope *e, enum envelope_item item)
+static void write_item(struct text *out, struct arena *arena, const struct envelope *e,
+                       enum envelope_item item)
 {
 	bool defaults = item == ENVELOPE_SENDER || item == ENVELOPE_REPLY_TO;
 

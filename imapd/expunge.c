@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* EXPUNGE (RFC 3501 section 6.4.3) and UID EXPUNGE (RFC 4315 section 2.1); the dispatcher's sync tells what went. */
+/* EXPUNGE (RFC 3501 section 6.4.3) and UID EXPUNGE (RFC 4315 section 2.1); the dispatcher's sync
+ * tells what went. */
 #include <stdlib.h>
 
 #include "imapd/command.h"

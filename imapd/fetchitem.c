@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "imapd/fetchitem.h"
 
-static struct fetch_item *item_add(struct arena *arena, struct fetch_request *r, enum fetch_what what)
+static struct fetch_item *item_add(struct arena *arena, struct fetch_request *r,
+                                   enum fetch_what what)
 {
 	struct fetch_item *item;
 
@@ -42,7 +43,8 @@ static const struct {
 	{ "RFC822.TEXT", SECTION_TEXT, true },
 };
 
-static bool add_simple(struct arena *arena, struct fetch_request *r, const struct argument *a, bool *found)
+static bool add_simple(struct arena *arena, struct fetch_request *r, const struct argument *a,
+                       bool *found)
 {
 	for (size_t i = 0; i < sizeof simple_items / sizeof simple_items[0]; i++)
 		if (argument_is_atom(a, simple_items[i].name)) {
@@ -56,7 +58,8 @@ static bool add_simple(struct arena *arena, struct fetch_request *r, const struc
 			*found = true;
 			if (item == NULL)
 				return false;
-			item->section = (struct section){ .what = old_items[i].what, .label = view_of(old_items[i].name) };
+			item->section = (struct section){ .what = old_items[i].what,
+				                          .label = view_of(old_items[i].name) };
 			item->sees = old_items[i].sees;
 			r->sees |= item->sees;
 			return true;
@@ -64,7 +67,8 @@ static bool add_simple(struct arena *arena, struct fetch_request *r, const struc
 	return true;
 }
 
-static const struct argument *add_section(struct arena *arena, struct fetch_request *r, const struct argument *a)
+static const struct argument *add_section(struct arena *arena, struct fetch_request *r,
+                                          const struct argument *a)
 {
 	bool peek = a->type == ARGUMENT_ATOM && view_starts_nocase(a->text, VIEW("BODY.PEEK["));
 
@@ -76,11 +80,13 @@ static const struct argument *add_section(struct arena *arena, struct fetch_requ
 		return NULL;
 	item->sees = !peek;
 	r->sees |= item->sees;
-	return section_parse(arena, a, peek ? sizeof "BODY.PEEK[" - 1 : sizeof "BODY[" - 1, &item->section);
+	return section_parse(arena, a, peek ? sizeof "BODY.PEEK[" - 1 : sizeof "BODY[" - 1,
+	                     &item->section);
 }
 
 /* One item; returns its last argument, NULL on an error. */
-static const struct argument *add_item(struct arena *arena, struct fetch_request *r, const struct argument *a)
+static const struct argument *add_item(struct arena *arena, struct fetch_request *r,
+                                       const struct argument *a)
 {
 	bool found = false;
 
@@ -89,19 +95,22 @@ static const struct argument *add_item(struct arena *arena, struct fetch_request
 	return found ? a : add_section(arena, r, a);
 }
 
-static bool add_macro(struct arena *arena, struct fetch_request *r, const struct argument *a, bool *found)
+static bool add_macro(struct arena *arena, struct fetch_request *r, const struct argument *a,
+                      bool *found)
 {
 	bool full = argument_is_atom(a, "FULL"), all = full || argument_is_atom(a, "ALL");
 
 	*found = all || argument_is_atom(a, "FAST");
 	if (!*found)
 		return true;
-	return item_add_once(arena, r, FETCH_FLAGS) && item_add_once(arena, r, FETCH_INTERNALDATE) &&
-	       item_add_once(arena, r, FETCH_SIZE) && (!all || item_add_once(arena, r, FETCH_ENVELOPE)) &&
+	return item_add_once(arena, r, FETCH_FLAGS) &&
+	       item_add_once(arena, r, FETCH_INTERNALDATE) && item_add_once(arena, r, FETCH_SIZE) &&
+	       (!all || item_add_once(arena, r, FETCH_ENVELOPE)) &&
 	       (!full || item_add_once(arena, r, FETCH_BODY));
 }
 
-bool fetch_request_read(struct arena *arena, const struct argument *a, bool by_uid, struct fetch_request *out)
+bool fetch_request_read(struct arena *arena, const struct argument *a, bool by_uid,
+                        struct fetch_request *out)
 {
 	bool found = false;
 

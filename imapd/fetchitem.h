@@ -33,6 +33,7 @@ struct fetch_request {
 };
 
 /* The items of a FETCH argument: one, a list of them, or a macro.  false: not valid. */
-bool fetch_request_read(struct arena *arena, const struct argument *a, bool by_uid, struct fetch_request *out);
+bool fetch_request_read(struct arena *arena, const struct argument *a, bool by_uid,
+                        struct fetch_request *out);
 
 #endif

@@ -34,40 +34,38 @@ static void set_range(struct section_bytes *out, uint64_t offset, uint64_t lengt
 }
 
 /* HEADER and TEXT of the message or of a message inside it. */
-static void message_part(const struct section *s, struct view header, uint64_t header_start, uint64_t body_start,
-                         uint64_t body_length, struct text *scratch, struct section_bytes *out)
+static void message_part(const struct section *s, struct view header, uint64_t header_start,
+                         uint64_t body_start, uint64_t body_length, struct text *scratch,
+                         struct section_bytes *out)
 {
 	switch (s->what) {
-	case SECTION_HEADER:
-		set_range(out, header_start, header.len);
-		break;
-	case SECTION_TEXT:
-		set_range(out, body_start, body_length);
-		break;
+	case SECTION_HEADER: set_range(out, header_start, header.len); break;
+	case SECTION_TEXT: set_range(out, body_start, body_length); break;
 	case SECTION_FIELDS:
 	case SECTION_FIELDS_NOT:
 		pick_fields(s, header, scratch);
 		out->memory = text_view(scratch);
 		break;
 	case SECTION_ALL:
-	case SECTION_MIME:
-		out->missing = true;
-		break;
+	case SECTION_MIME: out->missing = true; break;
 	}
 }
 
 /* Sections without numbers need no structure. */
-static enum store_result of_message(struct content *c, const struct section *s, struct text *scratch,
-                                    struct section_bytes *out, struct reason *why)
+static enum store_result of_message(struct content *c, const struct section *s,
+                                    struct text *scratch, struct section_bytes *out,
+                                    struct reason *why)
 {
-	enum store_result result = s->what == SECTION_ALL ? content_open(c, why) : content_header(c, why);
+	enum store_result result =
+		s->what == SECTION_ALL ? content_open(c, why) : content_header(c, why);
 
 	if (result != STORE_OK)
 		return result;
 	if (s->what == SECTION_ALL)
 		set_range(out, 0, c->message.size);
 	else
-		message_part(s, c->header, 0, c->header.len, c->message.size - c->header.len, scratch, out);
+		message_part(s, c->header, 0, c->header.len, c->message.size - c->header.len,
+		             scratch, out);
 	return STORE_OK;
 }
 
@@ -98,8 +96,8 @@ static enum store_result of_part(struct content *c, const struct section *s, str
 	} else {
 		const struct mime_part *m = p->child;
 
-		message_part(s, range_view(c->whole, m->header_start, m->header_len), m->header_start, m->body_start,
-		             m->body_len, scratch, out);
+		message_part(s, range_view(c->whole, m->header_start, m->header_len),
+		             m->header_start, m->body_start, m->body_len, scratch, out);
 	}
 	return STORE_OK;
 }

@@ -8,8 +8,8 @@
 
 /* Where a section's bytes are: in the message as it is on disk, or in memory. */
 struct section_bytes {
-	bool missing;      /* no such part: NIL */
-	bool in_message;   /* `offset`, `length` of the message with CRLF */
+	bool missing;    /* no such part: NIL */
+	bool in_message; /* `offset`, `length` of the message with CRLF */
 	uint64_t offset, length;
 	struct view memory; /* otherwise; in the text that section_find was given */
 };

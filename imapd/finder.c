@@ -13,7 +13,8 @@ void finder_begin(struct finder *f, struct view needle)
 		if ((unsigned char)c >= 0x80)
 			f->ascii = false;
 		if (i + 1 < needle.len)
-			f->skip[(unsigned char)c] = f->skip[(unsigned char)byte_upper(c)] = (uint32_t)(needle.len - 1 - i);
+			f->skip[(unsigned char)c] = f->skip[(unsigned char)byte_upper(c)] =
+				(uint32_t)(needle.len - 1 - i);
 	}
 }
 

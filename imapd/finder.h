@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* A substring search that does not mind ASCII case (Horspool): one pass over a mapped message, no copy. */
+/* A substring search that does not mind ASCII case (Horspool): one pass over a mapped message, no
+ * copy. */
 #ifndef IMAPD_FINDER_H
 #define IMAPD_FINDER_H
 

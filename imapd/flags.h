@@ -11,8 +11,8 @@ struct flags {
 	bool dropped;      /* a keyword found no place in the folder's table */
 };
 
-/* Reads the flags in `first` and its followers; keywords that `folder` does not know yet are made there.
- * NULL, or a sentence that says what is wrong. */
+/* Reads the flags in `first` and its followers; keywords that `folder` does not know yet are made
+ * there. NULL, or a sentence that says what is wrong. */
 const char *flags_read(struct folder *folder, const struct argument *first, struct flags *out);
 /* "\Seen $Forwarded", without parentheses. */
 void flags_write(struct text *out, const struct folder *folder, const struct store_message *m);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* ID (RFC 2971).  The client's words go to the log; ours say what we are, without a version (section 3). */
+/* ID (RFC 2971). The client's words go to the log; ours say what we are, without a version (section
+ * 3). */
 #include "imapd/command.h"
 #include "lib/base/log.h"
 
@@ -13,7 +14,8 @@ static bool value_valid(const struct argument *a)
 {
 	struct view text;
 
-	return argument_is_atom(a, "NIL") || (argument_string(a, &text) && text.len <= ID_VALUE_MAX);
+	return argument_is_atom(a, "NIL") ||
+	       (argument_string(a, &text) && text.len <= ID_VALUE_MAX);
 }
 
 static bool fields_valid(const struct argument *a)
@@ -22,8 +24,8 @@ static bool fields_valid(const struct argument *a)
 	unsigned count = 0;
 
 	for (; a != NULL; a = a->next->next) {
-		if (++count > ID_FIELDS_MAX || !argument_string(a, &name) || name.len > ID_NAME_MAX || a->next == NULL ||
-		    !value_valid(a->next))
+		if (++count > ID_FIELDS_MAX || !argument_string(a, &name) ||
+		    name.len > ID_NAME_MAX || a->next == NULL || !value_valid(a->next))
 			return false;
 	}
 	return true;
@@ -33,7 +35,8 @@ static void log_client(struct session *s, const struct argument *first)
 {
 	for (const struct argument *a = first; a != NULL; a = a->next->next)
 		if (view_equal_nocase(a->text, VIEW("name")))
-			log_debug("event=client account=%s name=%s", log_quote(view_of(s->who.address)), log_quote(a->next->text));
+			log_debug("event=client account=%s name=%s",
+			          log_quote(view_of(s->who.address)), log_quote(a->next->text));
 }
 
 void id_run(struct session *s, struct argument *a)

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * imap-login: an IMAP client until it has logged in (RFC 3501 section 3.1, the not authenticated state).
+ * imap-login: an IMAP client until it has logged in (RFC 3501 section 3.1, the not authenticated
+ * state).
  *
- * Runs as the login user in an empty root and reads from the Internet.  porter gives it clients one at a time and
- * takes them back for STARTTLS; SASL messages go to authd, LOGIN as PLAIN.  When a password was right authd itself
- * passes the client on to imapd, with the command's tag and with what the client had sent behind it: this
- * program learns that it is gone and serves the next one.
+ * Runs as the login user in an empty root and reads from the Internet. porter gives it clients one
+ * at a time and takes them back for STARTTLS; SASL messages go to authd, LOGIN as PLAIN. When a
+ * password was right authd itself passes the client on to imapd, with the command's tag and with
+ * what the client had sent behind it: this program learns that it is gone and serves the next one.
  *
- * Trusts porter and authd; reads no file, writes none, knows no hash.  Who owns it sees the passwords of the
- * clients that it serves while it is owned, and can open none but their mailboxes with them.
+ * Trusts porter and authd; reads no file, writes none, knows no hash. Who owns it sees the
+ * passwords of the clients that it serves while it is owned, and can open none but their mailboxes
+ * with them.
  */
 #include <string.h>
 
@@ -108,7 +110,8 @@ static void say_verdict(struct login *l, const char *tag, enum auth_verdict verd
 		[AUTH_DENIED] = "NO [AUTHENTICATIONFAILED] wrong user or password",
 		[AUTH_FORBIDDEN] = "NO [AUTHORIZATIONFAILED] this account may not use IMAP",
 		[AUTH_MALFORMED] = "BAD that is no such exchange",
-		[AUTH_TEMPORARY] = "NO [UNAVAILABLE] logging in is not possible now, try again later",
+		[AUTH_TEMPORARY] =
+			"NO [UNAVAILABLE] logging in is not possible now, try again later",
 	};
 
 	if (verdict != AUTH_OK)
@@ -123,8 +126,9 @@ static void handle_login(struct login *l, const char *tag, struct view arguments
 	text_init(&user, LOGIN_COMMAND_MAX);
 	text_init(&password, LOGIN_COMMAND_MAX);
 	text_reserve(&password, LOGIN_COMMAND_MAX); /* at once: growing would leave a copy behind */
-	if (!login_astring(&arguments, &user) || !login_space(&arguments) || !login_astring(&arguments, &password) ||
-	    arguments.len || memchr(user.data, '\0', user.len) != NULL)
+	if (!login_astring(&arguments, &user) || !login_space(&arguments) ||
+	    !login_astring(&arguments, &password) || arguments.len ||
+	    memchr(user.data, '\0', user.len) != NULL)
 		bad(l, tag, "LOGIN takes a user and a password");
 	else if (login_password(l, text_view(&user), text_view(&password), tag, &verdict) == 0)
 		say_verdict(l, tag, verdict);
@@ -145,7 +149,8 @@ static void handle_authenticate(struct login *l, const char *tag, struct view ar
 	if (mechanism == AUTH_MECHANISM_COUNT) {
 		l->errors++;
 		tagged(l, tag, "NO no such mechanism");
-	} else if (auth_mechanism_clear_text(mechanism) && !login_clear_text_allowed(l, &settings)) {
+	} else if (auth_mechanism_clear_text(mechanism) &&
+	           !login_clear_text_allowed(l, &settings)) {
 		l->errors++;
 		tagged(l, tag, "NO [PRIVACYREQUIRED] this mechanism needs TLS: use STARTTLS first");
 	} else if (has_initial && !login_initial(l, arguments, &initial)) {
@@ -177,7 +182,9 @@ static void dispatch(struct login *l, const char *tag, struct view name, struct 
 		if (!view_equal_nocase(name, view_of(c->name)))
 			continue;
 		if (c->takes_arguments != (arguments.len > 0))
-			bad(l, tag, c->takes_arguments ? "arguments are missing" : "no argument is expected");
+			bad(l, tag,
+			    c->takes_arguments ? "arguments are missing"
+			                       : "no argument is expected");
 		else if (c->shows_password && !login_clear_text_allowed(l, &settings))
 			tagged(l, tag, "NO [PRIVACYREQUIRED] this needs TLS: use STARTTLS first");
 		else
@@ -215,15 +222,13 @@ static enum login_literal read_line(struct login *l, struct text *command, size_
 		return command->full ? LITERAL_TOO_LARGE : login_literal_end(line, literal_bytes);
 	case STREAM_TOO_LONG:
 	case STREAM_BARE:
-	case STREAM_NUL:
-		return LITERAL_BAD;
-	default:
-		l->over = true;
-		return LITERAL_BAD;
+	case STREAM_NUL: return LITERAL_BAD;
+	default: l->over = true; return LITERAL_BAD;
 	}
 }
 
-/* A literal that is refused.  One that comes unasked (RFC 7888 section 4) cannot be told from commands any more. */
+/* A literal that is refused. One that comes unasked (RFC 7888 section 4) cannot be told from
+ * commands any more. */
 static void refuse_literal(struct login *l, const char *tag, bool comes_unasked)
 {
 	l->errors++;
@@ -248,12 +253,14 @@ static bool read_command(struct login *l, struct text *command)
 		if (l->over)
 			return false;
 		if (end == LITERAL_BAD || !login_head(text_view(command), &head)) {
-			bad(l, "*", "not a command: over-long, without a tag, or with bytes that no line may have");
+			bad(l, "*",
+			    "not a command: over-long, without a tag, or with bytes that no line may have");
 			return false;
 		}
 		if (end == LITERAL_NONE)
 			return true;
-		if (end == LITERAL_TOO_LARGE || bytes > LOGIN_LITERAL_MAX || command->len + bytes > LOGIN_COMMAND_MAX) {
+		if (end == LITERAL_TOO_LARGE || bytes > LOGIN_LITERAL_MAX ||
+		    command->len + bytes > LOGIN_COMMAND_MAX) {
 			refuse_literal(l, head.tag, unasked || end == LITERAL_TOO_LARGE);
 			return false;
 		}
@@ -305,8 +312,10 @@ static void greeting(char *line, size_t size, bool tls)
 
 static void announce(int shared_fd)
 {
-	struct connection_announce a = { .service = CONNECTION_IMAP,
-		                         .busy = "* BYE [UNAVAILABLE] too many connections, try again later\r\n" };
+	struct connection_announce a = {
+		.service = CONNECTION_IMAP,
+		.busy = "* BYE [UNAVAILABLE] too many connections, try again later\r\n"
+	};
 
 	greeting(a.clear, sizeof a.clear, false);
 	greeting(a.secured, sizeof a.secured, true);

@@ -2,16 +2,18 @@
 /*
  * imapd: IMAP4rev1 for clients that have logged in.
  *
- * Runs as the owner of mailboxes (one uid for all of them, one for a domain, or one for a user: whatever the
- * users map says), started by master on authd's word.  Each message on the wire from master is one session: the
- * client's socket (or the clear end of porter's TLS relay) and the account that authd has checked.  The parent forks
- * a process for it, which opens that mailbox, shuts itself into its home with the sandbox, and only then answers the
- * login and reads what the client says.
+ * Runs as the owner of mailboxes (one uid for all of them, one for a domain, or one for a user:
+ * whatever the users map says), started by master on authd's word. Each message on the wire from
+ * master is one session: the client's socket (or the clear end of porter's TLS relay) and the
+ * account that authd has checked. The parent forks a process for it, which opens that mailbox,
+ * shuts itself into its home with the sandbox, and only then answers the login and reads what the
+ * client says.
  *
- * Trusts: authd and master for who the client is and where his home lies.  Nothing that the client or a message says.
- * Reads and writes: home/Maildir through lib/store.  Makes no connection, starts no program, holds no password and no key.
- * Who owns a session process has what its client had: this one mailbox, until the session's end.  Before the jail (in the
- * parent) nothing is parsed but master's messages.
+ * Trusts: authd and master for who the client is and where his home lies. Nothing that the client
+ * or a message says.
+ * Reads and writes: home/Maildir through lib/store. Makes no connection, starts no program, holds
+ * no password and no key. Who owns a session process has what its client had: this one mailbox,
+ * until the session's end. Before the jail (in the parent) nothing is parsed but master's messages.
  */
 #include <limits.h>
 #include <locale.h>
@@ -27,8 +29,8 @@
 enum {
 	QUIT_WHEN_IDLE_MS = 600000,
 	DESCRIPTORS_MAX = 256,
-	/* Of one session, address space beside a message that is mapped: the index of a large mailbox, and what a
-	 * search decodes. */
+	/* Of one session, address space beside a message that is mapped: the index of a large
+	 * mailbox, and what a search decodes. */
 	MEMORY_MAX_BYTES = 1 << 30
 };
 
@@ -51,7 +53,9 @@ static void refuse(struct session *s, const struct reason *why)
 {
 	log_warn("event=session-refused account=%s reason=%s", log_quote(view_of(s->who.address)),
 	         log_quote(view_of(why->text)));
-	stream_format(&s->stream, "%s NO [UNAVAILABLE] The mailbox cannot be opened now\r\n* BYE Good bye\r\n", s->who.tag);
+	stream_format(&s->stream,
+	              "%s NO [UNAVAILABLE] The mailbox cannot be opened now\r\n* BYE Good bye\r\n",
+	              s->who.tag);
 	stream_flush(&s->stream);
 }
 
@@ -65,11 +69,13 @@ static void serve(struct session *s)
 		return;
 	}
 	shut_in(s->who.home);
-	log_info("event=login service=imap account=%s client=%s tls=%d session=%llu", log_quote(view_of(s->who.address)),
-	         net_address_text(&s->who.client, client), s->who.tls.on, (unsigned long long)s->who.id);
+	log_info("event=login service=imap account=%s client=%s tls=%d session=%llu",
+	         log_quote(view_of(s->who.address)), net_address_text(&s->who.client, client),
+	         s->who.tls.on, (unsigned long long)s->who.id);
 	session_run(s);
-	log_info("event=logout service=imap account=%s bytes_in=%llu bytes_out=%llu", log_quote(view_of(s->who.address)),
-	         (unsigned long long)s->stream.bytes_in, (unsigned long long)s->stream.bytes_out);
+	log_info("event=logout service=imap account=%s bytes_in=%llu bytes_out=%llu",
+	         log_quote(view_of(s->who.address)), (unsigned long long)s->stream.bytes_in,
+	         (unsigned long long)s->stream.bytes_out);
 	store_close(&s->store);
 }
 
@@ -84,7 +90,8 @@ static void work(struct wire_in *in, int hub)
 		return;
 	}
 	if (s.who.home[0] != '/' || s.who.tag[0] == '\0') {
-		log_warn("event=bad-message peer=master reason=\"a session without a home or tag\"");
+		log_warn(
+			"event=bad-message peer=master reason=\"a session without a home or tag\"");
 		close(s.who.fd);
 		return;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* LIST and LSUB (RFC 3501 sections 6.3.8, 6.3.9), with the attributes of CHILDREN (RFC 3348) and SPECIAL-USE (RFC 6154). */
+/* LIST and LSUB (RFC 3501 sections 6.3.8, 6.3.9), with the attributes of CHILDREN (RFC 3348) and
+ * SPECIAL-USE (RFC 6154). */
 #include "imapd/answer.h"
 #include "imapd/command.h"
 #include "imapd/mailboxname.h"
@@ -10,11 +11,8 @@
 static const struct {
 	const char *name, *use;
 } special_uses[] = {
-	{ "Drafts", "\\Drafts" },
-	{ "Sent", "\\Sent" },
-	{ "Junk", "\\Junk" },
-	{ "Trash", "\\Trash" },
-	{ "Archive", "\\Archive" },
+	{ "Drafts", "\\Drafts" }, { "Sent", "\\Sent" },       { "Junk", "\\Junk" },
+	{ "Trash", "\\Trash" },   { "Archive", "\\Archive" },
 };
 
 static void tell(struct session *s, const char *what, const char *attributes, struct view name)
@@ -44,7 +42,8 @@ static void tell_folder(struct session *s, const struct store_folder_name *n)
 	text_free(&attributes);
 }
 
-/* Reference and pattern are one name with wildcards: the reference is only a beginning (section 6.3.8). */
+/* Reference and pattern are one name with wildcards: the reference is only a beginning (section
+ * 6.3.8). */
 static bool whole_pattern(struct session *s, const struct argument *a, struct text *out)
 {
 	text_init(out, MAILBOXNAME_PATTERN_MAX);
@@ -62,7 +61,8 @@ static void tell_delimiter(struct session *s, struct view reference)
 {
 	size_t root = view_find(reference, STORE_DELIMITER);
 
-	tell(s, "LIST", "\\Noselect", root < reference.len ? view_take(reference, root + 1) : VIEW(""));
+	tell(s, "LIST", "\\Noselect",
+	     root < reference.len ? view_take(reference, root + 1) : VIEW(""));
 	session_ok(s, "List completed");
 }
 
@@ -96,13 +96,15 @@ void list_run(struct session *s, struct argument *a)
 
 static bool is_below(struct view name, struct view ancestor)
 {
-	return name.len > ancestor.len && view_starts(name, ancestor) && name.data[ancestor.len] == STORE_DELIMITER;
+	return name.len > ancestor.len && view_starts(name, ancestor) &&
+	       name.data[ancestor.len] == STORE_DELIMITER;
 }
 
-/* "%" shows the parents of subscribed names that it cannot reach (section 6.3.9).  Without "*" in the
- * pattern all that it matches are of one depth, so that no name is told twice: names are sorted and
- * those below one parent stand together. */
-static void tell_parent(struct session *s, struct view pattern, struct view name, struct view previous)
+/* "%" shows the parents of subscribed names that it cannot reach (section 6.3.9). Without "*" in
+ * the pattern all that it matches are of one depth, so that no name is told twice: names are sorted
+ * and those below one parent stand together. */
+static void tell_parent(struct session *s, struct view pattern, struct view name,
+                        struct view previous)
 {
 	for (size_t end = view_find(name, STORE_DELIMITER); end < name.len;
 	     end += 1 + view_find(view_skip(name, end + 1), STORE_DELIMITER)) {
@@ -118,7 +120,8 @@ static void tell_parent(struct session *s, struct view pattern, struct view name
 
 static void tell_subscribed(struct session *s, struct view pattern, const struct store_names *names)
 {
-	bool parents = view_find(pattern, '%') < pattern.len && view_find(pattern, '*') == pattern.len;
+	bool parents =
+		view_find(pattern, '%') < pattern.len && view_find(pattern, '*') == pattern.len;
 	struct view previous = VIEW("");
 
 	for (unsigned i = 0; i < names->count; i++) {

@@ -11,10 +11,8 @@ static bool is_astring_byte(char c)
 	case '%':
 	case '*':
 	case '"':
-	case '\\':
-		return false;
-	default:
-		return c > ' ' && c < 0x7f;
+	case '\\': return false;
+	default: return c > ' ' && c < 0x7f;
 	}
 }
 
@@ -56,7 +54,8 @@ enum login_literal login_literal_end(struct view line, size_t *bytes)
 	struct view digits = view_take(view_skip(line, open), line.len - open - 1);
 
 	unasked = digits.len && digits.data[digits.len - 1] == '+';
-	/* "{" is in no atom and no base64; in a quoted string it is text, and a quote ends the line then. */
+	/* "{" is in no atom and no base64; in a quoted string it is text, and a quote ends the line
+	 * then. */
 	if (!view_number(view_take(digits, digits.len - unasked), UINT32_MAX, &number))
 		return digits.len && byte_is_digit(digits.data[0]) ? LITERAL_BAD : LITERAL_NONE;
 	*bytes = (size_t)number;
@@ -73,7 +72,8 @@ static bool take_quoted(struct view *rest, struct text *out)
 			return !out->full;
 		}
 		/* quoted-specials only may be escaped; a line holds no CR, LF or NUL. */
-		if (c == '\\' && (++i == rest->len || (rest->data[i] != '"' && rest->data[i] != '\\')))
+		if (c == '\\' &&
+		    (++i == rest->len || (rest->data[i] != '"' && rest->data[i] != '\\')))
 			return false;
 		text_add_byte(out, rest->data[i]);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The little of IMAP's grammar (RFC 3501 section 9) that a client needs to log in.  Pure: views in, views out;
- * imapd's own parser, which knows the whole of it, is not fed by strangers.
+ * The little of IMAP's grammar (RFC 3501 section 9) that a client needs to log in. Pure: views in,
+ * views out; imapd's own parser, which knows the whole of it, is not fed by strangers.
  */
 #ifndef IMAPD_LOGIN_COMMAND_H
 #define IMAPD_LOGIN_COMMAND_H
@@ -9,7 +9,8 @@
 #include "lib/wire/auth.h"
 
 enum {
-	LOGIN_COMMAND_MAX = 24576, /* a command with its literals: a line of SASL and both literals of LOGIN fit */
+	LOGIN_COMMAND_MAX = 24576, /* a command with its literals: a line of SASL and both literals
+	                              of LOGIN fit */
 	LOGIN_LITERAL_MAX = 4096
 };
 

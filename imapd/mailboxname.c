@@ -19,7 +19,8 @@ bool mailboxname_utf7_valid(struct view name)
 
 bool mailboxname_is_inbox(struct view name)
 {
-	return view_starts_nocase(name, VIEW("INBOX")) && (name.len == 5 || name.data[5] == STORE_DELIMITER);
+	return view_starts_nocase(name, VIEW("INBOX")) &&
+	       (name.len == 5 || name.data[5] == STORE_DELIMITER);
 }
 
 const char *mailboxname_fault(struct view name)
@@ -44,7 +45,8 @@ struct view mailboxname_canonical(struct arena *arena, struct view name)
 	return (struct view){ copy, name.len };
 }
 
-/* Without recursion: the set of places in the pattern that the name read so far can have reached. */
+/* Without recursion: the set of places in the pattern that the name read so far can have
+ * reached. */
 struct places {
 	unsigned char reached[MAILBOXNAME_PATTERN_MAX + 1];
 };
@@ -69,7 +71,8 @@ static void pass_byte(struct places *p, struct view pattern, char c, bool any_ca
 			char before = pattern.data[i - 1];
 
 			if (before != '*' && before != '%')
-				here |= any_case ? byte_upper(before) == byte_upper(c) : before == c;
+				here |= any_case ? byte_upper(before) == byte_upper(c)
+				                 : before == c;
 		}
 		p->reached[i] = here;
 	}

@@ -6,10 +6,16 @@
 bool byte_is_atom(char c)
 {
 	switch (c) {
-	case '(': case ')': case '{': case ' ': case '%': case '*': case '"': case '\\': case ']':
-		return false;
-	default:
-		return (unsigned char)c > ' ' && (unsigned char)c < 0x7f;
+	case '(':
+	case ')':
+	case '{':
+	case ' ':
+	case '%':
+	case '*':
+	case '"':
+	case '\\':
+	case ']': return false;
+	default: return (unsigned char)c > ' ' && (unsigned char)c < 0x7f;
 	}
 }
 
@@ -17,7 +23,8 @@ bool byte_is_atom(char c)
  * (%), sequence sets (1:*) and sections (BODY[]<0.10>) besides atoms. */
 static bool byte_is_word(char c)
 {
-	return (unsigned char)c > ' ' && (unsigned char)c < 0x7f && c != '(' && c != ')' && c != '{' && c != '"';
+	return (unsigned char)c > ' ' && (unsigned char)c < 0x7f && c != '(' && c != ')' &&
+	       c != '{' && c != '"';
 }
 
 static enum parse_result parse_fails(struct parser *p, const char *error)
@@ -102,7 +109,9 @@ static enum parse_result quoted(struct parser *p, struct view *rest, char *line)
 		}
 		if (c == '\\') {
 			if (++i == rest->len || (line[i] != '"' && line[i] != '\\'))
-				return parse_fails(p, "A backslash in a quoted string may stand only before \" and \\");
+				return parse_fails(
+					p,
+					"A backslash in a quoted string may stand only before \" and \\");
 			c = line[i];
 		}
 		*to++ = c;
@@ -162,19 +171,13 @@ static enum parse_result next_part(struct parser *p, struct view *rest)
 	if (!may_follow_at_once(p, c))
 		return parse_fails(p, "A blank is missing between two arguments");
 	switch (c) {
-	case '(':
-		*rest = view_skip(*rest, 1);
-		return open_list(p);
-	case ')':
-		*rest = view_skip(*rest, 1);
-		return close_list(p);
+	case '(': *rest = view_skip(*rest, 1); return open_list(p);
+	case ')': *rest = view_skip(*rest, 1); return close_list(p);
 	case '"':
 		*rest = view_skip(*rest, 1);
 		return quoted(p, rest, (char *)(uintptr_t)rest->data);
-	case '{':
-		return literal_size(p, rest);
-	default:
-		return word(p, rest);
+	case '{': return literal_size(p, rest);
+	default: return word(p, rest);
 	}
 }
 
@@ -199,8 +202,8 @@ static enum parse_result beginning(struct parser *p, struct view *rest)
 		len++;
 	if (len == 0)
 		return parse_fails(p, "A command is missing");
-	if (view_equal_nocase(view_take(*rest, len), VIEW("UID")) && len + 1 < rest->len && rest->data[len] == ' ' &&
-	    byte_is_alpha(rest->data[len + 1]))
+	if (view_equal_nocase(view_take(*rest, len), VIEW("UID")) && len + 1 < rest->len &&
+	    rest->data[len] == ' ' && byte_is_alpha(rest->data[len + 1]))
 		for (len++; len < rest->len && byte_is_atom(rest->data[len]);)
 			len++;
 	p->name = view_take(*rest, len);
@@ -228,7 +231,8 @@ bool parser_literal_accept(struct parser *p)
 {
 	struct argument *a;
 
-	if (p->literal_bytes > PARSE_LITERAL_MAX || (p->literal = arena_get(&p->arena, p->literal_bytes + 1)) == NULL ||
+	if (p->literal_bytes > PARSE_LITERAL_MAX ||
+	    (p->literal = arena_get(&p->arena, p->literal_bytes + 1)) == NULL ||
 	    (a = argument_new(p, ARGUMENT_LITERAL)) == NULL) {
 		p->error = too_many;
 		return false;
@@ -276,5 +280,6 @@ bool argument_astring(const struct argument *a, struct view *text)
 
 bool argument_is_atom(const struct argument *a, const char *word_wanted)
 {
-	return a != NULL && a->type == ARGUMENT_ATOM && view_equal_nocase(a->text, view_of(word_wanted));
+	return a != NULL && a->type == ARGUMENT_ATOM &&
+	       view_equal_nocase(a->text, view_of(word_wanted));
 }

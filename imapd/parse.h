@@ -15,10 +15,10 @@
 #include "lib/base/arena.h"
 
 enum {
-	PARSE_DEPTH_MAX = 20,             /* nested lists: SEARCH is the only command that nests */
-	PARSE_ARGUMENTS_MAX = 20000,      /* in one command, lists included */
-	PARSE_MEMORY_MAX = 2 << 20,       /* all of one command: lines, literals, arguments */
-	PARSE_LITERAL_MAX = 512 << 10,    /* one literal that is held in memory */
+	PARSE_DEPTH_MAX = 20,          /* nested lists: SEARCH is the only command that nests */
+	PARSE_ARGUMENTS_MAX = 20000,   /* in one command, lists included */
+	PARSE_MEMORY_MAX = 2 << 20,    /* all of one command: lines, literals, arguments */
+	PARSE_LITERAL_MAX = 512 << 10, /* one literal that is held in memory */
 	PARSE_TAG_MAX = 128
 };
 
@@ -26,8 +26,8 @@ enum argument_type { ARGUMENT_ATOM, ARGUMENT_QUOTED, ARGUMENT_LITERAL, ARGUMENT_
 
 struct argument {
 	enum argument_type type;
-	struct view text;        /* not of a list; quotes and escapes taken off */
-	struct argument *first;  /* of a list; NULL when it is empty */
+	struct view text;       /* not of a list; quotes and escapes taken off */
+	struct argument *first; /* of a list; NULL when it is empty */
 	struct argument *next;
 };
 
@@ -41,9 +41,10 @@ struct parser {
 	struct arena arena;
 	struct view tag, name; /* name as it was written: "fetch", "UID FETCH" */
 	struct argument *first;
-	unsigned top_level;    /* arguments outside lists so far, a literal that is coming not counted */
+	unsigned top_level; /* arguments outside lists so far, a literal that is coming not counted
+	                     */
 	uint64_t literal_bytes;
-	bool literal_waits;    /* a synchronising literal: the client waits for "+" */
+	bool literal_waits; /* a synchronising literal: the client waits for "+" */
 	const char *error;
 
 	/* The parser's own. */
@@ -67,8 +68,8 @@ void parser_literal(struct parser *p, struct view bytes);
 size_t parser_literal_left(const struct parser *p);
 /* The text of an argument that must be an astring: an atom without specials, or a string. */
 bool argument_astring(const struct argument *a, struct view *text);
-bool argument_string(const struct argument *a, struct view *text);  /* quoted or literal */
-bool argument_is_atom(const struct argument *a, const char *word);  /* in any case */
+bool argument_string(const struct argument *a, struct view *text); /* quoted or literal */
+bool argument_is_atom(const struct argument *a, const char *word); /* in any case */
 /* Bytes allowed in an atom by RFC 3501's ATOM-CHAR, and in an astring's atom ("]" too). */
 bool byte_is_atom(char c);
 

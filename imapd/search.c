@@ -10,7 +10,10 @@ enum result_option { RESULT_MIN = 1, RESULT_MAX = 2, RESULT_ALL = 4, RESULT_COUN
 static const struct {
 	const char *name;
 	unsigned option;
-} result_options[] = { { "MIN", RESULT_MIN }, { "MAX", RESULT_MAX }, { "ALL", RESULT_ALL }, { "COUNT", RESULT_COUNT } };
+} result_options[] = { { "MIN", RESULT_MIN },
+	               { "MAX", RESULT_MAX },
+	               { "ALL", RESULT_ALL },
+	               { "COUNT", RESULT_COUNT } };
 
 struct search {
 	struct session *s;

@@ -13,14 +13,22 @@ struct compiler {
 	const char *error;
 };
 
-enum value_rule { VALUE_NONE, VALUE_STRING, VALUE_HEADER, VALUE_DATE, VALUE_NUMBER, VALUE_KEYWORD, VALUE_UIDS };
+enum value_rule {
+	VALUE_NONE,
+	VALUE_STRING,
+	VALUE_HEADER,
+	VALUE_DATE,
+	VALUE_NUMBER,
+	VALUE_KEYWORD,
+	VALUE_UIDS
+};
 
 static const struct row {
 	const char *name;
 	enum search_what what;
 	enum value_rule value;
 	uint32_t flag;
-	bool not;
+	bool not ;
 	const char *field;
 } rows[] = {
 	{ "ALL", SEARCH_ALL, VALUE_NONE, 0, false, NULL },
@@ -58,12 +66,15 @@ static const struct row {
 };
 
 static const enum search_cost costs[] = {
-	[SEARCH_AND] = COST_INDEX,          [SEARCH_OR] = COST_INDEX,        [SEARCH_ALL] = COST_INDEX,
-	[SEARCH_NUMBERS] = COST_INDEX,      [SEARCH_UIDS] = COST_INDEX,      [SEARCH_FLAG] = COST_INDEX,
-	[SEARCH_KEYWORD] = COST_INDEX,      [SEARCH_RECENT] = COST_INDEX,    [SEARCH_LARGER] = COST_FILE,
-	[SEARCH_SMALLER] = COST_FILE,       [SEARCH_BEFORE] = COST_FILE,     [SEARCH_ON] = COST_FILE,
-	[SEARCH_SINCE] = COST_FILE,         [SEARCH_SENT_BEFORE] = COST_HEADER, [SEARCH_SENT_ON] = COST_HEADER,
-	[SEARCH_SENT_SINCE] = COST_HEADER,  [SEARCH_HEADER] = COST_HEADER,   [SEARCH_BODY] = COST_BODY,
+	[SEARCH_AND] = COST_INDEX,      [SEARCH_OR] = COST_INDEX,
+	[SEARCH_ALL] = COST_INDEX,      [SEARCH_NUMBERS] = COST_INDEX,
+	[SEARCH_UIDS] = COST_INDEX,     [SEARCH_FLAG] = COST_INDEX,
+	[SEARCH_KEYWORD] = COST_INDEX,  [SEARCH_RECENT] = COST_INDEX,
+	[SEARCH_LARGER] = COST_FILE,    [SEARCH_SMALLER] = COST_FILE,
+	[SEARCH_BEFORE] = COST_FILE,    [SEARCH_ON] = COST_FILE,
+	[SEARCH_SINCE] = COST_FILE,     [SEARCH_SENT_BEFORE] = COST_HEADER,
+	[SEARCH_SENT_ON] = COST_HEADER, [SEARCH_SENT_SINCE] = COST_HEADER,
+	[SEARCH_HEADER] = COST_HEADER,  [SEARCH_BODY] = COST_BODY,
 	[SEARCH_TEXT] = COST_BODY,
 };
 _Static_assert(sizeof costs / sizeof costs[0] == SEARCH_TEXT + 1, "a cost for every kind of key");
@@ -139,7 +150,7 @@ static struct search_key *compile_not(struct compiler *c)
 	struct search_key *key = compile_key(c);
 
 	if (key != NULL)
-		key->not = !key->not;
+		key->not = !key->not ;
 	return key;
 }
 
@@ -149,11 +160,13 @@ static bool make_finder(struct compiler *c, struct search_key *key, struct view 
 {
 	struct text utf8, folded;
 
-	if (c->finders++ == SEARCH_FINDERS_MAX || (key->finder = arena_get(c->arena, sizeof *key->finder)) == NULL)
+	if (c->finders++ == SEARCH_FINDERS_MAX ||
+	    (key->finder = arena_get(c->arena, sizeof *key->finder)) == NULL)
 		return false;
 	text_init(&utf8, SEARCH_NEEDLE_MAX);
 	text_init(&folded, SEARCH_NEEDLE_MAX);
-	bool good = charset_to_utf8_or_guess(c->charset, text, &utf8) && charset_fold(text_view(&utf8), &folded);
+	bool good = charset_to_utf8_or_guess(c->charset, text, &utf8) &&
+	            charset_fold(text_view(&utf8), &folded);
 	struct view needle = folded.len ? arena_copy(c->arena, text_view(&folded)) : VIEW("");
 
 	text_free(&utf8);
@@ -186,7 +199,8 @@ static bool take_number(struct compiler *c, struct search_key *key)
 {
 	uint64_t number;
 
-	if (c->next == NULL || c->next->type != ARGUMENT_ATOM || !view_number(c->next->text, INT64_MAX, &number))
+	if (c->next == NULL || c->next->type != ARGUMENT_ATOM ||
+	    !view_number(c->next->text, INT64_MAX, &number))
 		return false;
 	c->next = c->next->next;
 	key->number = (int64_t)number;
@@ -234,20 +248,13 @@ static bool take_header(struct compiler *c, struct search_key *key)
 static bool take_value(struct compiler *c, struct search_key *key, enum value_rule rule)
 {
 	switch (rule) {
-	case VALUE_NONE:
-		return true;
-	case VALUE_STRING:
-		return take_string(c, key);
-	case VALUE_HEADER:
-		return take_header(c, key);
-	case VALUE_DATE:
-		return take_date(c, key);
-	case VALUE_NUMBER:
-		return take_number(c, key);
-	case VALUE_KEYWORD:
-		return take_keyword(c, key);
-	case VALUE_UIDS:
-		return take_set(c, key, true);
+	case VALUE_NONE: return true;
+	case VALUE_STRING: return take_string(c, key);
+	case VALUE_HEADER: return take_header(c, key);
+	case VALUE_DATE: return take_date(c, key);
+	case VALUE_NUMBER: return take_number(c, key);
+	case VALUE_KEYWORD: return take_keyword(c, key);
+	case VALUE_UIDS: return take_set(c, key, true);
 	}
 	return false;
 }
@@ -260,10 +267,12 @@ static struct search_key *compile_row(struct compiler *c, const struct row *row)
 
 	if (key == NULL)
 		return NULL;
-	key->not = row->not;
+	key->not = row->not ;
 	key->flag = row->flag;
 	key->field = view_of(row->field);
-	return take_value(c, key, row->value) ? key : compile_fails(c, "A search key has not the value it needs");
+	return take_value(c, key, row->value)
+	               ? key
+	               : compile_fails(c, "A search key has not the value it needs");
 }
 
 /* NEW is RECENT UNSEEN. */
@@ -321,7 +330,8 @@ static struct search_key *compile_key(struct compiler *c)
 	return key != NULL ? key : compile_fails(c, "A search key is not valid");
 }
 
-struct search_key *search_compile(struct session *s, const struct argument *a, struct view charset, const char **error)
+struct search_key *search_compile(struct session *s, const struct argument *a, struct view charset,
+                                  const char **error)
 {
 	struct compiler c = { .s = s, .arena = &s->parser.arena, .charset = charset };
 	struct search_key *key = compile_list(&c, a);

@@ -22,15 +22,15 @@ enum search_what {
 	SEARCH_FLAG,    /* `flag` */
 	SEARCH_KEYWORD, /* `keyword`, may be 0: unknown here */
 	SEARCH_RECENT,
-	SEARCH_LARGER,  /* `number` */
+	SEARCH_LARGER, /* `number` */
 	SEARCH_SMALLER,
-	SEARCH_BEFORE,  /* `number`: the day */
+	SEARCH_BEFORE, /* `number`: the day */
 	SEARCH_ON,
 	SEARCH_SINCE,
 	SEARCH_SENT_BEFORE,
 	SEARCH_SENT_ON,
 	SEARCH_SENT_SINCE,
-	SEARCH_HEADER,  /* `field`, `finder` */
+	SEARCH_HEADER, /* `field`, `finder` */
 	SEARCH_BODY,
 	SEARCH_TEXT
 };
@@ -40,7 +40,7 @@ enum search_cost { COST_INDEX, COST_FILE, COST_HEADER, COST_BODY };
 
 struct search_key {
 	enum search_what what;
-	bool not;
+	bool not ;
 	enum search_cost cost;
 	struct search_key *first, *next;
 	struct sequence_set set;
@@ -51,8 +51,9 @@ struct search_key {
 	struct finder *finder;
 };
 
-/* The keys from `a` on, all of which must hold, for the session's selected mailbox.  charset: of the strings ("": none
- * was named).  NULL: *error says what is wrong. */
-struct search_key *search_compile(struct session *s, const struct argument *a, struct view charset, const char **error);
+/* The keys from `a` on, all of which must hold, for the session's selected mailbox. charset: of the
+ * strings ("": none was named). NULL: *error says what is wrong. */
+struct search_key *search_compile(struct session *s, const struct argument *a, struct view charset,
+                                  const char **error);
 
 #endif

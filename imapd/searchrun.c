@@ -19,7 +19,8 @@ struct candidate {
 
 static bool finds_in_utf8(struct candidate *m, const struct finder *finder, struct view utf8)
 {
-	/* ASCII case is the finder's own work; folding more matters only to a needle that has more. */
+	/* ASCII case is the finder's own work; folding more matters only to a needle that has
+	 * more. */
 	if (finder->ascii)
 		return finder_finds(finder, utf8);
 	text_clear(&m->folded);
@@ -40,7 +41,8 @@ static bool field_holds(struct candidate *m, const struct search_key *key)
 	struct header_field field;
 
 	while (header_next(&rest, &field))
-		if (view_equal_nocase(field.name, key->field) && finds_in_value(m, key->finder, field.value))
+		if (view_equal_nocase(field.name, key->field) &&
+		    finds_in_value(m, key->finder, field.value))
 			return true;
 	return false;
 }
@@ -62,7 +64,8 @@ static bool header_holds(struct candidate *m, const struct finder *finder, struc
 static bool is_ascii_superset(struct view charset)
 {
 	return charset.len == 0 || view_equal_nocase(charset, VIEW("us-ascii")) ||
-	       view_equal_nocase(charset, VIEW("utf-8")) || view_starts_nocase(charset, VIEW("iso-8859-")) ||
+	       view_equal_nocase(charset, VIEW("utf-8")) ||
+	       view_starts_nocase(charset, VIEW("iso-8859-")) ||
 	       view_starts_nocase(charset, VIEW("windows-125"));
 }
 
@@ -90,9 +93,11 @@ static bool part_holds(struct candidate *m, const struct finder *finder, const s
 	if (p->kind == MIME_LEAF)
 		return view_equal_nocase(p->type, VIEW("text")) && body_holds(m, finder, p);
 	for (const struct mime_part *child = p->child; child != NULL; child = child->next) {
-		struct view header = view_take(view_skip(m->content.whole, child->header_start), child->header_len);
+		struct view header = view_take(view_skip(m->content.whole, child->header_start),
+		                               child->header_len);
 
-		if ((p->kind == MIME_MESSAGE && header_holds(m, finder, header)) || part_holds(m, finder, child))
+		if ((p->kind == MIME_MESSAGE && header_holds(m, finder, header)) ||
+		    part_holds(m, finder, child))
 			return true;
 	}
 	return false;
@@ -105,7 +110,8 @@ static bool need_file(struct candidate *m)
 	struct reason why;
 
 	if (!m->has_file && !m->unreadable) {
-		m->has_file = folder_message(m->folder, m->seq, STORE_WANT_SIZE | STORE_WANT_DATE, &m->facts, &why) == STORE_OK;
+		m->has_file = folder_message(m->folder, m->seq, STORE_WANT_SIZE | STORE_WANT_DATE,
+		                             &m->facts, &why) == STORE_OK;
 		m->unreadable = !m->has_file;
 	}
 	return m->has_file;
@@ -129,13 +135,15 @@ static bool need_mime(struct candidate *m)
 	return !m->unreadable;
 }
 
-/* The day of the Date field, as its own clock has it (RFC 3501 section 6.4.4: without regard to time and zone). */
+/* The day of the Date field, as its own clock has it (RFC 3501 section 6.4.4: without regard to
+ * time and zone). */
 static bool sent_day(struct candidate *m, int64_t *day)
 {
 	struct header_field field;
 	struct date date;
 
-	if (!need_header(m) || !header_find(m->content.header, VIEW("Date"), &field) || !date_mail_parse(field.value, &date))
+	if (!need_header(m) || !header_find(m->content.header, VIEW("Date"), &field) ||
+	    !date_mail_parse(field.value, &date))
 		return false;
 	*day = date_day(date);
 	return true;
@@ -173,48 +181,31 @@ static bool holds_plain(struct candidate *m, const struct search_key *key)
 
 	switch (key->what) {
 	case SEARCH_AND:
-	case SEARCH_OR:
-		return holds_list(m, key);
-	case SEARCH_ALL:
-		return true;
-	case SEARCH_NUMBERS:
-		return sequence_holds(&key->set, m->seq);
-	case SEARCH_UIDS:
-		return sequence_holds(&key->set, m->facts.uid);
-	case SEARCH_FLAG:
-		return m->facts.flags & key->flag;
-	case SEARCH_KEYWORD:
-		return m->facts.keywords & key->keyword;
-	case SEARCH_RECENT:
-		return m->facts.recent;
-	case SEARCH_LARGER:
-		return need_file(m) && m->facts.size > (uint64_t)key->number;
-	case SEARCH_SMALLER:
-		return need_file(m) && m->facts.size < (uint64_t)key->number;
-	case SEARCH_BEFORE:
-		return need_file(m) && arrival_day(m) < key->number;
-	case SEARCH_ON:
-		return need_file(m) && arrival_day(m) == key->number;
-	case SEARCH_SINCE:
-		return need_file(m) && arrival_day(m) >= key->number;
-	case SEARCH_SENT_BEFORE:
-		return sent_day(m, &day) && day < key->number;
-	case SEARCH_SENT_ON:
-		return sent_day(m, &day) && day == key->number;
-	case SEARCH_SENT_SINCE:
-		return sent_day(m, &day) && day >= key->number;
-	case SEARCH_HEADER:
-		return need_header(m) && field_holds(m, key);
+	case SEARCH_OR: return holds_list(m, key);
+	case SEARCH_ALL: return true;
+	case SEARCH_NUMBERS: return sequence_holds(&key->set, m->seq);
+	case SEARCH_UIDS: return sequence_holds(&key->set, m->facts.uid);
+	case SEARCH_FLAG: return m->facts.flags & key->flag;
+	case SEARCH_KEYWORD: return m->facts.keywords & key->keyword;
+	case SEARCH_RECENT: return m->facts.recent;
+	case SEARCH_LARGER: return need_file(m) && m->facts.size > (uint64_t)key->number;
+	case SEARCH_SMALLER: return need_file(m) && m->facts.size < (uint64_t)key->number;
+	case SEARCH_BEFORE: return need_file(m) && arrival_day(m) < key->number;
+	case SEARCH_ON: return need_file(m) && arrival_day(m) == key->number;
+	case SEARCH_SINCE: return need_file(m) && arrival_day(m) >= key->number;
+	case SEARCH_SENT_BEFORE: return sent_day(m, &day) && day < key->number;
+	case SEARCH_SENT_ON: return sent_day(m, &day) && day == key->number;
+	case SEARCH_SENT_SINCE: return sent_day(m, &day) && day >= key->number;
+	case SEARCH_HEADER: return need_header(m) && field_holds(m, key);
 	case SEARCH_BODY:
-	case SEARCH_TEXT:
-		return holds_text(m, key);
+	case SEARCH_TEXT: return holds_text(m, key);
 	}
 	return false;
 }
 
 static bool holds(struct candidate *m, const struct search_key *key)
 {
-	return holds_plain(m, key) != key->not;
+	return holds_plain(m, key) != key->not ;
 }
 
 bool search_matches(struct folder *folder, uint32_t seq, const struct search_key *key)

@@ -19,8 +19,9 @@ static bool take_numbers(struct view *rest, struct section *out)
 		uint64_t number;
 		size_t dot = view_find(*rest, '.');
 
-		if (out->depth == SECTION_DEPTH_MAX || !view_number(view_take(*rest, dot), UINT32_MAX, &number) ||
-		    number == 0 || dot + 1 == rest->len)
+		if (out->depth == SECTION_DEPTH_MAX ||
+		    !view_number(view_take(*rest, dot), UINT32_MAX, &number) || number == 0 ||
+		    dot + 1 == rest->len)
 			return false;
 		out->depth++;
 		*rest = view_skip(*rest, dot + 1);
@@ -95,7 +96,8 @@ static void label_name(struct text *label, struct view name)
 	}
 	text_add_byte(label, '"');
 	for (size_t i = 0; i < name.len; i++) {
-		/* No field has such a name and no quoted string may hold it: the answer is called by what was searched. */
+		/* No field has such a name and no quoted string may hold it: the answer is called
+		 * by what was searched. */
 		if (name.data[i] == '\r' || name.data[i] == '\n' || name.data[i] == '\0')
 			continue;
 		if (name.data[i] == '"' || name.data[i] == '\\')
@@ -125,7 +127,8 @@ static bool make_label(struct arena *arena, struct section *s)
 	return s->label.data != NULL;
 }
 
-const struct argument *section_parse(struct arena *arena, const struct argument *a, size_t prefix, struct section *out)
+const struct argument *section_parse(struct arena *arena, const struct argument *a, size_t prefix,
+                                     struct section *out)
 {
 	struct view rest = view_skip(a->text, prefix);
 	size_t bracket = view_find(rest, ']');

@@ -14,18 +14,18 @@ enum {
 };
 
 enum section_what {
-	SECTION_ALL,        /* BODY[], BODY[1] */
+	SECTION_ALL, /* BODY[], BODY[1] */
 	SECTION_HEADER,
 	SECTION_FIELDS,     /* HEADER.FIELDS */
 	SECTION_FIELDS_NOT, /* HEADER.FIELDS.NOT */
 	SECTION_TEXT,
-	SECTION_MIME        /* only behind numbers */
+	SECTION_MIME /* only behind numbers */
 };
 
 struct section {
 	enum section_what what;
-	unsigned depth;          /* how many numbers */
-	struct view spec;        /* between the brackets, without a list: "1.2.HEADER" */
+	unsigned depth;      /* how many numbers */
+	struct view spec;    /* between the brackets, without a list: "1.2.HEADER" */
 	struct view *fields; /* names as they were given */
 	unsigned field_count;
 	bool partial;
@@ -33,9 +33,9 @@ struct section {
 	struct view label;       /* what the answer is called: BODY[1.MIME]<0> */
 };
 
-/* Reads a section from the argument whose text begins with "BODY[" or "BODY.PEEK[" (up to and with the bracket:
- * `prefix` bytes) and from those that follow it, which belong to it when it has a list of field names.
- * Returns the last argument used, or NULL on an error. */
+/* Reads a section from the argument whose text begins with "BODY[" or "BODY.PEEK[" (up to and with
+ * the bracket: `prefix` bytes) and from those that follow it, which belong to it when it has a list
+ * of field names. Returns the last argument used, or NULL on an error. */
 const struct argument *section_parse(struct arena *arena, const struct argument *a, size_t prefix,
                                      struct section *out);
 

@@ -9,10 +9,12 @@ static void tell_mailbox(struct session *s)
 	uint32_t unseen = folder_first_unseen(f);
 
 	flags_tell_table(s);
-	stream_format(&s->stream, "* %u EXISTS\r\n* %u RECENT\r\n", folder_count(f), folder_recent(f));
+	stream_format(&s->stream, "* %u EXISTS\r\n* %u RECENT\r\n", folder_count(f),
+	              folder_recent(f));
 	if (unseen)
 		stream_format(&s->stream, "* OK [UNSEEN %u] The first unseen message\r\n", unseen);
-	stream_format(&s->stream, "* OK [UIDVALIDITY %u] UIDs are valid\r\n", folder_uidvalidity(f));
+	stream_format(&s->stream, "* OK [UIDVALIDITY %u] UIDs are valid\r\n",
+	              folder_uidvalidity(f));
 	stream_format(&s->stream, "* OK [UIDNEXT %u] The next UID\r\n", folder_uidnext(f));
 }
 

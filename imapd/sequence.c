@@ -27,7 +27,8 @@ static bool parse_range(struct view text, uint32_t star, struct sequence_range *
 	out->high = out->low;
 	if (colon < text.len && !seq_number(view_skip(text, colon + 1), star, &out->high))
 		return false;
-	if (out->low > out->high) { /* 5:2 is 2:5; with UIDs 500:* holds the last message though it is below */
+	if (out->low >
+	    out->high) { /* 5:2 is 2:5; with UIDs 500:* holds the last message though it is below */
 		uint32_t swap = out->low;
 
 		out->low = out->high;
@@ -49,7 +50,8 @@ static size_t merge(struct sequence_range *ranges, size_t count)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (kept && (ranges[kept - 1].high == UINT32_MAX || ranges[i].low <= ranges[kept - 1].high + 1)) {
+		if (kept && (ranges[kept - 1].high == UINT32_MAX ||
+		             ranges[i].low <= ranges[kept - 1].high + 1)) {
 			if (ranges[i].high > ranges[kept - 1].high)
 				ranges[kept - 1].high = ranges[i].high;
 		} else {
@@ -84,7 +86,8 @@ bool sequence_parse(struct arena *arena, struct view text, uint32_t star, struct
 
 		if (!parse_range(part, star, range))
 			return false;
-		if (range->low == 0) /* "*" of an empty mailbox: it and what reaches to it stand for nothing */
+		if (range->low ==
+		    0) /* "*" of an empty mailbox: it and what reaches to it stand for nothing */
 			continue;
 		used++;
 	}
@@ -98,7 +101,8 @@ bool sequence_valid(struct view text)
 	struct sequence_range range;
 	struct view part;
 
-	if (text.len == 0 || text.data[text.len - 1] == ',' || count_ranges(text) > SEQUENCE_RANGES_MAX)
+	if (text.len == 0 || text.data[text.len - 1] == ',' ||
+	    count_ranges(text) > SEQUENCE_RANGES_MAX)
 		return false;
 	while (view_cut(&text, ',', &part))
 		if (!parse_range(part, 1, &range))

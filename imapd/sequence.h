@@ -17,7 +17,8 @@ struct sequence_set {
 	size_t count;
 };
 
-/* star: what "*" stands for, 0 when there is no message (then a set of "*" alone, or up to it, is empty). */
+/* star: what "*" stands for, 0 when there is no message (then a set of "*" alone, or up to it, is
+ * empty). */
 bool sequence_parse(struct arena *arena, struct view text, uint32_t star, struct sequence_set *out);
 /* Is it a sequence set at all?  For the dispatcher, which has no mailbox to ask for "*". */
 bool sequence_valid(struct view text);

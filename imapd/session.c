@@ -52,13 +52,14 @@ void session_bad(struct session *s, const char *format, ...)
 	va_end(list);
 }
 
-void session_store_no(struct session *s, enum store_result result, const struct reason *why, const char *missing_code)
+void session_store_no(struct session *s, enum store_result result, const struct reason *why,
+                      const char *missing_code)
 {
 	switch (result) {
-	case STORE_OK:
-		break;
+	case STORE_OK: break;
 	case STORE_NOT_FOUND:
-		session_no(s, "[%s] There is no such mailbox", missing_code ? missing_code : "NONEXISTENT");
+		session_no(s, "[%s] There is no such mailbox",
+		           missing_code ? missing_code : "NONEXISTENT");
 		return;
 	case STORE_EXISTS:
 		session_no(s, "[ALREADYEXISTS] A mailbox of this name exists already");
@@ -73,17 +74,13 @@ void session_store_no(struct session *s, enum store_result result, const struct 
 	case STORE_TOO_LARGE:
 		session_no(s, "[OVERQUOTA] There is no room for this in the mailbox");
 		return;
-	case STORE_GONE:
-		session_no(s, "[EXPUNGEISSUED] Some of the messages are gone");
-		return;
-	case STORE_LIMIT:
-		session_no(s, "[LIMIT] A limit of this mailbox is reached");
-		return;
-	case STORE_FAILED:
-		break;
+	case STORE_GONE: session_no(s, "[EXPUNGEISSUED] Some of the messages are gone"); return;
+	case STORE_LIMIT: session_no(s, "[LIMIT] A limit of this mailbox is reached"); return;
+	case STORE_FAILED: break;
 	}
-	log_warn("event=store-failed account=%s command=%s reason=%s", log_quote(view_of(s->who.address)),
-	         log_quote(s->parser.name), log_quote(view_of(why->text)));
+	log_warn("event=store-failed account=%s command=%s reason=%s",
+	         log_quote(view_of(s->who.address)), log_quote(s->parser.name),
+	         log_quote(view_of(why->text)));
 	session_no(s, "[SERVERBUG] The mailbox cannot be used now; the operator's log says why");
 }
 
@@ -121,7 +118,8 @@ bool session_sync_or_leave(struct session *s, bool expunges)
 {
 	struct folder_changes changes;
 	struct reason why;
-	enum store_result result = folder_sync(s->folder, expunges ? STORE_EXPUNGES : 0, &changes, &why);
+	enum store_result result =
+		folder_sync(s->folder, expunges ? STORE_EXPUNGES : 0, &changes, &why);
 
 	if (result == STORE_OK) {
 		tell_changes(s, &changes);
@@ -130,7 +128,8 @@ bool session_sync_or_leave(struct session *s, bool expunges)
 	session_unselect(s);
 	if (result == STORE_GONE)
 		return false;
-	log_warn("event=sync-failed account=%s reason=%s", log_quote(view_of(s->who.address)), log_quote(view_of(why.text)));
+	log_warn("event=sync-failed account=%s reason=%s", log_quote(view_of(s->who.address)),
+	         log_quote(view_of(why.text)));
 	session_bye(s, "[SERVERBUG] The mailbox cannot be read");
 	return false;
 }
@@ -151,8 +150,9 @@ static void uids_to_numbers(struct folder *f, struct sequence_set *set)
 
 	for (size_t i = 0; i < set->count; i++) {
 		uint32_t low = folder_seq_from(f, set->ranges[i].low);
-		uint32_t end = set->ranges[i].high == UINT32_MAX ? folder_count(f) + 1
-		                                                 : folder_seq_from(f, set->ranges[i].high + 1);
+		uint32_t end = set->ranges[i].high == UINT32_MAX
+		                       ? folder_count(f) + 1
+		                       : folder_seq_from(f, set->ranges[i].high + 1);
 
 		if (low < end)
 			set->ranges[kept++] = (struct sequence_range){ low, end - 1 };
@@ -207,7 +207,8 @@ static void end_of_input(struct session *s, enum stream_result result)
 	s->state = SESSION_LOGOUT;
 }
 
-/* A client that is silent costs no buffers: what the last commands needed goes back to the system. */
+/* A client that is silent costs no buffers: what the last commands needed goes back to the
+ * system. */
 static void rest(struct session *s)
 {
 	stream_rest(&s->stream);
@@ -259,12 +260,10 @@ bool session_line(struct session *s, size_t max, struct view *line, bool *good)
 	case STREAM_OK:
 	case STREAM_TOO_LONG:
 	case STREAM_BARE:
-	case STREAM_NUL:
-		return true;
+	case STREAM_NUL: return true;
 	case STREAM_CLOSED:
 	case STREAM_TIMEOUT:
-	case STREAM_ERROR:
-		break;
+	case STREAM_ERROR: break;
 	}
 	end_of_input(s, result);
 	return false;
@@ -273,7 +272,8 @@ bool session_line(struct session *s, size_t max, struct view *line, bool *good)
 bool session_some(struct session *s, uint64_t max, struct view *bytes)
 {
 	enum stream_result result =
-		stream_some(&s->stream, max < STREAM_BUFFER_BYTES ? (size_t)max : STREAM_BUFFER_BYTES, bytes);
+		stream_some(&s->stream,
+	                    max < STREAM_BUFFER_BYTES ? (size_t)max : STREAM_BUFFER_BYTES, bytes);
 
 	if (result != STREAM_OK)
 		end_of_input(s, result);
@@ -296,11 +296,12 @@ static bool announces_literal(struct view line, uint64_t *bytes)
 
 	while (open && line.data[open - 1] != '{')
 		open--;
-	return open && view_number((struct view){ line.data + open, line.len - 2 - open }, UINT64_MAX, bytes);
+	return open && view_number((struct view){ line.data + open, line.len - 2 - open },
+	                           UINT64_MAX, bytes);
 }
 
-/* The rest of a refused command: what its client sends without being asked (RFC 7888 section 4) is no command.
- * bytes: of the literal that is coming. false: the session is over. */
+/* The rest of a refused command: what its client sends without being asked (RFC 7888 section 4) is
+ * no command. bytes: of the literal that is coming. false: the session is over. */
 static bool swallow(struct session *s, uint64_t bytes)
 {
 	struct view some, line;
@@ -320,7 +321,8 @@ static bool swallow(struct session *s, uint64_t bytes)
 	return true;
 }
 
-/* The literal that the line announced, into the parser's memory; PARSE_ERROR when it has no place there. */
+/* The literal that the line announced, into the parser's memory; PARSE_ERROR when it has no place
+ * there. */
 static enum parse_result read_literal(struct session *s, bool *over)
 {
 	struct parser *p = &s->parser;
@@ -358,8 +360,8 @@ static enum parse_result refuse_line(struct session *s, struct view line, bool *
 	return PARSE_ERROR;
 }
 
-/* A whole command (PARSE_DONE), or all but the literal that its handler takes (PARSE_LITERAL), or PARSE_ERROR;
- * *over: the session ended meanwhile. */
+/* A whole command (PARSE_DONE), or all but the literal that its handler takes (PARSE_LITERAL), or
+ * PARSE_ERROR; *over: the session ended meanwhile. */
 static enum parse_result read_command(struct session *s, bool *over)
 {
 	enum parse_result result = PARSE_LITERAL;
@@ -372,7 +374,8 @@ static enum parse_result read_command(struct session *s, bool *over)
 			return PARSE_ERROR;
 		}
 		if (!good) {
-			s->parser.error = "The line is too long, or has a bare CR, bare LF or NUL in it";
+			s->parser.error =
+				"The line is too long, or has a bare CR, bare LF or NUL in it";
 			return PARSE_ERROR;
 		}
 		result = parser_line(&s->parser, line);
@@ -438,7 +441,8 @@ static void serve_one(struct session *s)
 void session_run(struct session *s)
 {
 	worker_session(s->stream.fd);
-	stream_format(&s->stream, "%s OK [CAPABILITY %s] Logged in\r\n", s->who.tag, capability_text);
+	stream_format(&s->stream, "%s OK [CAPABILITY %s] Logged in\r\n", s->who.tag,
+	              capability_text);
 	while (s->state != SESSION_LOGOUT && session_wait(s, -1, NULL)) {
 		serve_one(s);
 		/* Before the wait: an idle session holds no memory for a command. */

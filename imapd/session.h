@@ -2,8 +2,9 @@
 /*
  * One client's session: what commands share.
  *
- * A handler writes its untagged answers to `stream` and ends with exactly one of session_ok, session_no,
- * session_bad; the dispatcher adds what changed in the mailbox meanwhile, and then the tagged line.
+ * A handler writes its untagged answers to `stream` and ends with exactly one of session_ok,
+ * session_no, session_bad; the dispatcher adds what changed in the mailbox meanwhile, and then the
+ * tagged line.
  */
 #ifndef IMAPD_SESSION_H
 #define IMAPD_SESSION_H
@@ -15,8 +16,9 @@
 #include "lib/wire/owner.h"
 
 enum {
-	SESSION_LINE_MAX = 16000,       /* one line of a command, literals not counted (RFC 2683 section 3.2.1.5: 8000) */
-	SESSION_ERRORS_MAX = 20,        /* commands in a row answered BAD before the client is sent away */
+	SESSION_LINE_MAX = 16000, /* one line of a command, literals not counted (RFC 2683
+	                             section 3.2.1.5: 8000) */
+	SESSION_ERRORS_MAX = 20, /* commands in a row answered BAD before the client is sent away */
 	SESSION_TAGGED_MAX = 256 << 10, /* a tagged answer: COPYUID names every message copied */
 	SESSION_ANSWER_MAX = 64 << 20,  /* one untagged answer that is built in memory */
 	SESSION_SWALLOW_MAX = 64 << 20, /* of a refused literal that comes unasked */
@@ -31,23 +33,26 @@ struct session {
 	struct owner_session who;
 	struct store *store;
 	enum session_state state;
-	struct folder *folder; /* SESSION_SELECTED: the mailbox, else NULL */
+	struct folder *folder;  /* SESSION_SELECTED: the mailbox, else NULL */
 	unsigned keywords_told; /* how many keywords of the folder the client knows */
-	struct text tagged;    /* the answer to the command in work, without its tag */
-	bool bad;              /* that answer is BAD */
-	bool by_uid;           /* the command in work is one of UID's */
-	bool literal_waiting;  /* the command's last literal is still in the stream: the handler's, see session_take_literal */
-	uint64_t message_max;  /* bytes of a message that APPEND takes */
-	unsigned errors;       /* BAD answers since a command that was good */
+	struct text tagged;     /* the answer to the command in work, without its tag */
+	bool bad;               /* that answer is BAD */
+	bool by_uid;            /* the command in work is one of UID's */
+	bool literal_waiting;   /* the command's last literal is still in the stream: the handler's,
+	                           see session_take_literal */
+	uint64_t message_max;   /* bytes of a message that APPEND takes */
+	unsigned errors;        /* BAD answers since a command that was good */
 	int timeout_ms;
 };
 
 void session_ok(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void session_no(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void session_bad(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The NO for what the store answered, with the response codes of RFC 5530 and RFC 3501; logs what an operator
- * should see.  code: put before the store's own, e.g. "TRYCREATE" for STORE_NOT_FOUND; NULL: none. */
-void session_store_no(struct session *s, enum store_result result, const struct reason *why, const char *missing_code);
+/* The NO for what the store answered, with the response codes of RFC 5530 and RFC 3501; logs what
+ * an operator should see. code: put before the store's own, e.g. "TRYCREATE" for STORE_NOT_FOUND;
+ * NULL: none. */
+void session_store_no(struct session *s, enum store_result result, const struct reason *why,
+                      const char *missing_code);
 /* BYE, and the session ends after this command. */
 void session_bye(struct session *s, const char *text);
 
@@ -55,23 +60,26 @@ void session_bye(struct session *s, const char *text);
 void session_unselect(struct session *s);
 /* Tells what others changed in the mailbox. expunges: message numbers may change now. */
 void session_sync(struct session *s, bool expunges);
-/* The same after this session may have deleted the mailbox itself: false, and no mailbox is selected, when it is gone. */
+/* The same after this session may have deleted the mailbox itself: false, and no mailbox is
+ * selected, when it is gone. */
 bool session_sync_or_leave(struct session *s, bool expunges);
-/* Waits until the client has said something or `other` (-1: nothing else) is readable, giving memory back when
- * it takes long. false: the session's time is over or the client is gone. */
+/* Waits until the client has said something or `other` (-1: nothing else) is readable, giving
+ * memory back when it takes long. false: the session's time is over or the client is gone. */
 bool session_wait(struct session *s, int other, bool *other_ready);
 /* Reads a line of the client outside of a command (IDLE's DONE); false: the session is over. */
 bool session_line(struct session *s, size_t max, struct view *line, bool *good);
 
-/* COMMAND_STREAMS: the handler wants the literal of parser.literal_bytes; asks the client to send it. */
+/* COMMAND_STREAMS: the handler wants the literal of parser.literal_bytes; asks the client to send
+ * it. */
 void session_take_literal(struct session *s);
 /* Some of those bytes, at most max; false: the session is over. */
 bool session_some(struct session *s, uint64_t max, struct view *bytes);
 
-/* The message numbers that the set `text` names, as ranges in the parser's arena: by UID or number as the
- * command is.  false: it has answered BAD. */
+/* The message numbers that the set `text` names, as ranges in the parser's arena: by UID or number
+ * as the command is. false: it has answered BAD. */
 bool session_messages(struct session *s, struct view text, struct sequence_set *out);
-/* The same as one ascending array, to be freed; *count may be 0 (then *seqs is still to be freed). */
+/* The same as one ascending array, to be freed; *count may be 0 (then *seqs is still to be
+ * freed). */
 bool session_message_list(struct session *s, struct view text, uint32_t **seqs, uint32_t *count);
 
 /* The whole session: answers the login, serves, says goodbye.  The store is open, the jail shut. */

@@ -5,23 +5,37 @@
 #include "imapd/answer.h"
 #include "imapd/command.h"
 
-static uint64_t messages(const struct folder_status *st) { return st->messages; }
-static uint64_t recent(const struct folder_status *st) { return st->recent; }
-static uint64_t uidnext(const struct folder_status *st) { return st->uidnext; }
-static uint64_t uidvalidity(const struct folder_status *st) { return st->uidvalidity; }
-static uint64_t unseen(const struct folder_status *st) { return st->unseen; }
-static uint64_t size(const struct folder_status *st) { return st->bytes; }
+static uint64_t messages(const struct folder_status *st)
+{
+	return st->messages;
+}
+static uint64_t recent(const struct folder_status *st)
+{
+	return st->recent;
+}
+static uint64_t uidnext(const struct folder_status *st)
+{
+	return st->uidnext;
+}
+static uint64_t uidvalidity(const struct folder_status *st)
+{
+	return st->uidvalidity;
+}
+static uint64_t unseen(const struct folder_status *st)
+{
+	return st->unseen;
+}
+static uint64_t size(const struct folder_status *st)
+{
+	return st->bytes;
+}
 
 static const struct status_item {
 	const char *name;
 	uint64_t (*value)(const struct folder_status *st);
 } items[] = {
-	{ "MESSAGES", messages },
-	{ "RECENT", recent },
-	{ "SIZE", size },
-	{ "UIDNEXT", uidnext },
-	{ "UIDVALIDITY", uidvalidity },
-	{ "UNSEEN", unseen },
+	{ "MESSAGES", messages }, { "RECENT", recent },           { "SIZE", size },
+	{ "UIDNEXT", uidnext },   { "UIDVALIDITY", uidvalidity }, { "UNSEEN", unseen },
 };
 
 static const struct status_item *item_find(const struct argument *a)
@@ -32,7 +46,8 @@ static const struct status_item *item_find(const struct argument *a)
 	return NULL;
 }
 
-static void tell(struct session *s, struct view name, const struct argument *list, const struct folder_status *status)
+static void tell(struct session *s, struct view name, const struct argument *list,
+                 const struct folder_status *status)
 {
 	struct text line;
 
@@ -42,7 +57,8 @@ static void tell(struct session *s, struct view name, const struct argument *lis
 	for (const struct argument *a = list->first; a != NULL; a = a->next) {
 		const struct status_item *item = item_find(a);
 
-		text_format(&line, "%s%s %" PRIu64, a == list->first ? " (" : " ", item->name, item->value(status));
+		text_format(&line, "%s%s %" PRIu64, a == list->first ? " (" : " ", item->name,
+		            item->value(status));
 	}
 	text_add_string(&line, ")\r\n");
 	stream_write(&s->stream, text_view(&line));
@@ -55,7 +71,8 @@ void status_run(struct session *s, struct argument *a)
 	struct reason why;
 	bool want_bytes = false;
 
-	for (const struct argument *argument = a->next->first; argument != NULL; argument = argument->next) {
+	for (const struct argument *argument = a->next->first; argument != NULL;
+	     argument = argument->next) {
 		const struct status_item *item = item_find(argument);
 
 		if (item == NULL) {

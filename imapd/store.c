@@ -12,9 +12,9 @@ struct store_item {
 };
 
 static const struct store_item items[] = {
-	{ "FLAGS", STORE_REPLACE, false },     { "FLAGS.SILENT", STORE_REPLACE, true },
-	{ "+FLAGS", STORE_ADD, false },        { "+FLAGS.SILENT", STORE_ADD, true },
-	{ "-FLAGS", STORE_REMOVE, false },     { "-FLAGS.SILENT", STORE_REMOVE, true },
+	{ "FLAGS", STORE_REPLACE, false }, { "FLAGS.SILENT", STORE_REPLACE, true },
+	{ "+FLAGS", STORE_ADD, false },    { "+FLAGS.SILENT", STORE_ADD, true },
+	{ "-FLAGS", STORE_REMOVE, false }, { "-FLAGS.SILENT", STORE_REMOVE, true },
 };
 
 static const struct store_item *item_find(const struct argument *a)
@@ -25,12 +25,15 @@ static const struct store_item *item_find(const struct argument *a)
 	return NULL;
 }
 
-/* FLAGS () takes $Forwarded away as any other flag; the store keeps that letter in a replacement. */
-static enum store_result change_flags(struct folder *f, const uint32_t *seqs, uint32_t count, enum store_change change,
-                                      const struct flags *flags, struct reason *why)
+/* FLAGS () takes $Forwarded away as any other flag; the store keeps that letter in a
+ * replacement. */
+static enum store_result change_flags(struct folder *f, const uint32_t *seqs, uint32_t count,
+                                      enum store_change change, const struct flags *flags,
+                                      struct reason *why)
 {
 	if (change == STORE_REPLACE && !(flags->system & STORE_FLAG_PASSED)) {
-		enum store_result result = folder_store(f, seqs, count, STORE_REMOVE, STORE_FLAG_PASSED, 0, why);
+		enum store_result result =
+			folder_store(f, seqs, count, STORE_REMOVE, STORE_FLAG_PASSED, 0, why);
 
 		if (result != STORE_OK)
 			return result;
@@ -38,8 +41,8 @@ static enum store_result change_flags(struct folder *f, const uint32_t *seqs, ui
 	return folder_store(f, seqs, count, change, flags->system, flags->keywords, why);
 }
 
-static void change_messages(struct session *s, const uint32_t *seqs, uint32_t count, const struct store_item *item,
-                            const struct flags *flags)
+static void change_messages(struct session *s, const uint32_t *seqs, uint32_t count,
+                            const struct store_item *item, const struct flags *flags)
 {
 	struct reason why;
 	enum store_result result = change_flags(s->folder, seqs, count, item->change, flags, &why);
@@ -71,7 +74,8 @@ void store_run(struct session *s, struct argument *a)
 	}
 	if (!session_message_list(s, a->text, &seqs, &count))
 		return;
-	const char *fault = flags_read(s->folder, list->type == ARGUMENT_LIST ? list->first : list, &flags);
+	const char *fault =
+		flags_read(s->folder, list->type == ARGUMENT_LIST ? list->first : list, &flags);
 
 	if (fault != NULL)
 		session_bad(s, "%s", fault);

@@ -15,6 +15,7 @@ enum {
 /* Append to out; false when it is full. */
 bool structure_envelope(struct text *out, struct view header);
 /* extended: BODYSTRUCTURE, else BODY. */
-bool structure_body(struct text *out, struct view message, const struct mime_part *root, bool extended);
+bool structure_body(struct text *out, struct view message, const struct mime_part *root,
+                    bool extended);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* SUBSCRIBE and UNSUBSCRIBE (RFC 3501 sections 6.3.6, 6.3.7).  A name need not exist: it may come back. */
+/* SUBSCRIBE and UNSUBSCRIBE (RFC 3501 sections 6.3.6, 6.3.7). A name need not exist: it may come
+ * back. */
 #include "imapd/command.h"
 
 static void subscribe(struct session *s, struct view name, bool on)

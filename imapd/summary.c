@@ -48,7 +48,8 @@ void summary_encode(const struct summary *summary, struct text *out)
 }
 
 /* Structure and envelope are made together: the whole message is in memory then. */
-static enum store_result make_all(struct content *c, struct text made[SUMMARY_TEXTS], struct reason *why)
+static enum store_result make_all(struct content *c, struct text made[SUMMARY_TEXTS],
+                                  struct reason *why)
 {
 	enum store_result result = content_mime(c, why);
 
@@ -60,7 +61,8 @@ static enum store_result make_all(struct content *c, struct text made[SUMMARY_TE
 	return STORE_OK;
 }
 
-static enum store_result make_envelope(struct content *c, struct text made[SUMMARY_TEXTS], struct reason *why)
+static enum store_result make_envelope(struct content *c, struct text made[SUMMARY_TEXTS],
+                                       struct reason *why)
 {
 	enum store_result result = content_header(c, why);
 
@@ -84,7 +86,8 @@ static void keep(struct content *c, struct text made[SUMMARY_TEXTS])
 	text_free(&piece);
 }
 
-static enum store_result make_and_add(struct content *c, enum summary_text which, struct text *out, struct reason *why)
+static enum store_result make_and_add(struct content *c, enum summary_text which, struct text *out,
+                                      struct reason *why)
 {
 	struct text made[SUMMARY_TEXTS];
 	enum store_result result;
@@ -103,12 +106,13 @@ static enum store_result make_and_add(struct content *c, enum summary_text which
 	return result;
 }
 
-enum store_result summary_add(struct content *c, enum summary_text which, struct text *out, struct reason *why)
+enum store_result summary_add(struct content *c, enum summary_text which, struct text *out,
+                              struct reason *why)
 {
 	struct summary kept;
 
-	if (summary_decode(folder_cache_get(c->folder, c->seq), &kept) && kept.text[which].data != NULL &&
-	    text_add(out, kept.text[which]))
+	if (summary_decode(folder_cache_get(c->folder, c->seq), &kept) &&
+	    kept.text[which].data != NULL && text_add(out, kept.text[which]))
 		return STORE_OK;
 	return make_and_add(c, which, out, why);
 }

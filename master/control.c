@@ -2,8 +2,8 @@
 /*
  * The control socket: status, reload, stop, and passing people on to queued.
  *
- * Who may speak is settled by the socket's mode and once more by the peer's credentials.  One message of a
- * fixed form is read from each connection.
+ * Who may speak is settled by the socket's mode and once more by the peer's credentials. One
+ * message of a fixed form is read from each connection.
  */
 #include "lib/wire/control.h"
 
@@ -57,9 +57,10 @@ static void say(int fd, const struct instance *i)
 	char line[CONTROL_LINE_MAX];
 
 	if (i->pid)
-		snprintf(line, sizeof line, "%-12s pid %-8ld uid %-8ld up %llds%s%s", i->row->name, (long)i->pid, (long)i->uid,
-		         (long long)((loop_now_ms(master.loop) - i->started_ms) / 1000), i->ready ? "" : ", not ready",
-		         i->starts > 1 ? ", started again" : "");
+		snprintf(line, sizeof line, "%-12s pid %-8ld uid %-8ld up %llds%s%s", i->row->name,
+		         (long)i->pid, (long)i->uid,
+		         (long long)((loop_now_ms(master.loop) - i->started_ms) / 1000),
+		         i->ready ? "" : ", not ready", i->starts > 1 ? ", started again" : "");
 	else
 		snprintf(line, sizeof line, "%-12s not running", i->row->name);
 	control_line_put(&out, line);
@@ -103,9 +104,9 @@ static void pass_to_queued(int fd)
 
 static void said(struct watch *w, unsigned events)
 {
-	static void (*const verbs[])(int fd) = {
-		[CONTROL_STATUS] = status, [CONTROL_RELOAD] = reload, [CONTROL_QUEUE] = pass_to_queued
-	};
+	static void (*const verbs[])(int fd) = { [CONTROL_STATUS] = status,
+		                                 [CONTROL_RELOAD] = reload,
+		                                 [CONTROL_QUEUE] = pass_to_queued };
 	struct asker *a = loop_owner(w, struct asker, watch);
 	struct wire_in in;
 	enum wire_result r = wire_receive_now(w->fd, &in);
@@ -123,7 +124,8 @@ static void said(struct watch *w, unsigned events)
 	if (whole && in.type < sizeof verbs / sizeof verbs[0] && verbs[in.type] != NULL)
 		verbs[in.type](w->fd);
 	else if (r == WIRE_OK)
-		answer(w->fd, EXIT_PERMANENT, "not understood: the command and master are of different versions");
+		answer(w->fd, EXIT_PERMANENT,
+		       "not understood: the command and master are of different versions");
 	wire_in_close(&in);
 	drop(a);
 }
@@ -133,7 +135,8 @@ static void late(struct timer *t)
 	drop(loop_owner(t, struct asker, late));
 }
 
-/* The group's members are let in by the socket's mode; no name service is asked here, where nothing may wait. */
+/* The group's members are let in by the socket's mode; no name service is asked here, where nothing
+ * may wait. */
 static bool may_speak(int fd)
 {
 	struct ucred peer;

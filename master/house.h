@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The table of the house: every program and every wire.  Reading house.c is reading the architecture. */
+/* The table of the house: every program and every wire. Reading house.c is reading the
+ * architecture. */
 #ifndef MASTER_HOUSE_H
 #define MASTER_HOUSE_H
 
@@ -30,8 +31,16 @@ enum house_program {
 /* The directory a program is jailed in. */
 enum house_root { ROOT_NONE, ROOT_EMPTY, ROOT_QUEUE, ROOT_DROP };
 
-/* What ends first at an orderly stop: those who bring work, then those who do it, then those they ask. */
-enum house_stage { STAGE_SESSIONS, STAGE_PORTER, STAGE_AGENTS, STAGE_QUEUE, STAGE_SERVANTS, STAGES };
+/* What ends first at an orderly stop: those who bring work, then those who do it, then those they
+ * ask. */
+enum house_stage {
+	STAGE_SESSIONS,
+	STAGE_PORTER,
+	STAGE_AGENTS,
+	STAGE_QUEUE,
+	STAGE_SERVANTS,
+	STAGES
+};
 
 struct house_row {
 	const char *name;
@@ -43,7 +52,8 @@ struct house_row {
 	bool submit;      /* gets the local submission socket */
 	bool keys;        /* gets the directory of private keys */
 	bool lives_on;    /* told of a reload by HOUSE_RELOAD, not replaced */
-	unsigned may_ask; /* owner programs that it may have started: bits of 1 << enum owner_program */
+	unsigned may_ask; /* owner programs that it may have started: bits of 1 << enum
+	                     owner_program */
 };
 
 struct house_wire {

@@ -14,7 +14,8 @@
 
 void descriptors_add(struct descriptors *d, const char *name, int fd)
 {
-	if (d->count == PROGRAM_FDS_MAX || !string_copy(d->rows[d->count].name, PROGRAM_NAME_MAX, view_of(name)))
+	if (d->count == PROGRAM_FDS_MAX ||
+	    !string_copy(d->rows[d->count].name, PROGRAM_NAME_MAX, view_of(name)))
 		log_panic("no room for descriptor %s", name);
 	d->rows[d->count++].fd = fd;
 }
@@ -36,7 +37,8 @@ static void set_environment(const struct instance *i, bool privileged)
 
 	text_init(&list, PROGRAM_FDS_MAX * (PROGRAM_NAME_MAX + 8));
 	for (unsigned n = 0; n < i->descriptors.count; n++) {
-		text_format(&list, "%s%s=%d", n ? "," : "", i->descriptors.rows[n].name, i->descriptors.rows[n].fd);
+		text_format(&list, "%s%s=%d", n ? "," : "", i->descriptors.rows[n].name,
+		            i->descriptors.rows[n].fd);
 		fcntl(i->descriptors.rows[n].fd, F_SETFD, 0);
 	}
 	setenv("POSTHOUSE_FDS", list.data, 1);
@@ -71,7 +73,8 @@ bool instance_start(struct instance *i, const struct launch *launch)
 	pid_t pid = as_root ? -1 : loop_fork();
 
 	if (pid < 0) {
-		log_warn("event=start-failed program=%s reason=\"%s\"", i->row->name, as_root ? "it would run as root" : strerror(errno));
+		log_warn("event=start-failed program=%s reason=\"%s\"", i->row->name,
+		         as_root ? "it would run as root" : strerror(errno));
 		return false;
 	}
 	if (pid == 0)
@@ -85,7 +88,8 @@ bool instance_start(struct instance *i, const struct launch *launch)
 
 void instance_log_end(const struct instance *i, int status)
 {
-	log_warn("event=died program=%s uid=%ld %s=%d", i->row->name, (long)i->uid, WIFSIGNALED(status) ? "signal" : "exit",
+	log_warn("event=died program=%s uid=%ld %s=%d", i->row->name, (long)i->uid,
+	         WIFSIGNALED(status) ? "signal" : "exit",
 	         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
@@ -100,5 +104,6 @@ void instance_start_later(struct instance *i, struct loop *loop)
 	for (unsigned n = 0; n < i->failures && delay_ms < RESTART_MAX_MS; n++)
 		delay_ms *= 2;
 	i->failures += delay_ms > 0;
-	loop_timer_set(loop, &i->restart, now_ms + (delay_ms < RESTART_MAX_MS ? delay_ms : RESTART_MAX_MS));
+	loop_timer_set(loop, &i->restart,
+	               now_ms + (delay_ms < RESTART_MAX_MS ? delay_ms : RESTART_MAX_MS));
 }

@@ -15,7 +15,8 @@ enum {
 	STEADY_MS = 10000 /* a program that lived this long starts again at once */
 };
 
-/* What a program is given: descriptors stay open in master, so that a successor finds the same wires. */
+/* What a program is given: descriptors stay open in master, so that a successor finds the same
+ * wires. */
 struct descriptors {
 	struct {
 		char name[PROGRAM_NAME_MAX];
@@ -24,8 +25,9 @@ struct descriptors {
 	unsigned count;
 };
 
-void descriptors_add(struct descriptors *d, const char *name, int fd); /* too many or too long a name is a panic */
-void descriptors_drop(struct descriptors *d, const char *prefix);      /* forgets rows; closes nothing */
+void descriptors_add(struct descriptors *d, const char *name,
+                     int fd); /* too many or too long a name is a panic */
+void descriptors_drop(struct descriptors *d, const char *prefix); /* forgets rows; closes nothing */
 
 struct instance {
 	const struct house_row *row;
@@ -41,18 +43,20 @@ struct instance {
 	struct timer restart;
 	struct watch wire; /* master's end of the wire "master" */
 	int wire_other_end;
-	void (*ended)(struct instance *i, int status); /* its process has ended, pid is 0; may free it */
+	void (*ended)(struct instance *i,
+	              int status); /* its process has ended, pid is 0; may free it */
 	struct instance *next;
 };
 
-/* Where programs are, whether identities are changed, and their descriptors 0 and 1; 2 is master's own. */
+/* Where programs are, whether identities are changed, and their descriptors 0 and 1; 2 is master's
+ * own. */
 struct launch {
 	const char *directory;
 	bool privileged;
 	int null_fd;
 };
 
-/* Forks and execs row->name; pid, started_ms, starts are set.  false: it has been logged why not. */
+/* Forks and execs row->name; pid, started_ms, starts are set. false: it has been logged why not. */
 bool instance_start(struct instance *i, const struct launch *launch);
 void instance_log_end(const struct instance *i, int status);
 /* Sets i->restart: at once after a steady life, else after a delay that grows. */

@@ -10,11 +10,15 @@
 
 #include "lib/conf/listen.h"
 
-enum { BACKLOG = 4096 /* the kernel cuts it to somaxconn: a burst of clients must not wait for SYN retries */ };
+enum {
+	BACKLOG = 4096 /* the kernel cuts it to somaxconn: a burst of clients must not wait for SYN
+	                  retries */
+};
 
-/* family 0: every address of the machine, both families in one socket where there is IPv6.  An IPv6 address is
- * itself alone: 0.0.0.0:25 may stand beside [::]:25. */
-static int open_socket(const struct net_address *address, struct sockaddr_storage *ss, socklen_t *len)
+/* family 0: every address of the machine, both families in one socket where there is IPv6. An IPv6
+ * address is itself alone: 0.0.0.0:25 may stand beside [::]:25. */
+static int open_socket(const struct net_address *address, struct sockaddr_storage *ss,
+                       socklen_t *len)
 {
 	struct net_address wanted = *address;
 	int alone = address->family == 6, fd = -1;
@@ -45,8 +49,8 @@ static int bind_one(const struct net_address *address, struct reason *why)
 		return fail_errno(why, "a socket for %s port %u", text, address->port);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	if (bind(fd, (struct sockaddr *)&ss, len) < 0 || listen(fd, BACKLOG) < 0) {
-		fail_errno(why, "binding %s port %u (does another mail server run?)", address->family ? text : "*",
-		           address->port);
+		fail_errno(why, "binding %s port %u (does another mail server run?)",
+		           address->family ? text : "*", address->port);
 		close(fd);
 		return -1;
 	}
@@ -65,8 +69,8 @@ static int take_over(const struct listeners *old, const struct net_address *addr
 	return -1;
 }
 
-static int open_service(const char *service, const char *value, const struct listeners *old, struct listeners *out,
-                        struct reason *why)
+static int open_service(const char *service, const char *value, const struct listeners *old,
+                        struct listeners *out, struct reason *why)
 {
 	struct view rest = view_of(value);
 	int more;
@@ -89,13 +93,18 @@ static int open_service(const char *service, const char *value, const struct lis
 	}
 }
 
-int listeners_open(const struct settings *s, const struct listeners *old, struct listeners *out, struct reason *why)
+int listeners_open(const struct settings *s, const struct listeners *old, struct listeners *out,
+                   struct reason *why)
 {
 	const struct {
 		const char *service, *value;
 	} rows[] = {
-		{ "smtp", s->listen_smtp },   { "submission", s->listen_submission }, { "submissions", s->listen_submissions },
-		{ "pop3", s->listen_pop3 },   { "pop3s", s->listen_pop3s },           { "imap", s->listen_imap },
+		{ "smtp", s->listen_smtp },
+		{ "submission", s->listen_submission },
+		{ "submissions", s->listen_submissions },
+		{ "pop3", s->listen_pop3 },
+		{ "pop3s", s->listen_pop3s },
+		{ "imap", s->listen_imap },
 		{ "imaps", s->listen_imaps },
 	};
 
@@ -115,21 +124,23 @@ void listeners_close(struct listeners *l)
 	l->count = 0;
 }
 
-int listener_local(const char *directory, const char *name, unsigned mode, gid_t gid, struct reason *why)
+int listener_local(const char *directory, const char *name, unsigned mode, gid_t gid,
+                   struct reason *why)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int n = snprintf(un.sun_path, sizeof un.sun_path, "%s/%s", directory, name);
 
 	if (n < 0 || (size_t)n >= sizeof un.sun_path)
-		return fail(why, "%s/%s: longer than a socket's path may be (%zu bytes)", directory, name,
-		            sizeof un.sun_path - 1);
+		return fail(why, "%s/%s: longer than a socket's path may be (%zu bytes)", directory,
+		            name, sizeof un.sun_path - 1);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return fail_errno(why, "a socket");
 	unlink(un.sun_path);
 	if (bind(fd, (struct sockaddr *)&un, sizeof un) < 0 || listen(fd, BACKLOG) < 0 ||
-	    (gid != (gid_t)-1 && chown(un.sun_path, (uid_t)-1, gid) < 0) || chmod(un.sun_path, mode) < 0) {
+	    (gid != (gid_t)-1 && chown(un.sun_path, (uid_t)-1, gid) < 0) ||
+	    chmod(un.sun_path, mode) < 0) {
 		fail_errno(why, "the socket %s", un.sun_path);
 		close(fd);
 		return -1;

@@ -19,12 +19,15 @@ struct listeners {
 	unsigned count;
 };
 
-/* All Internet listeners of the settings.  A socket that `old` (may be NULL) holds for the same address is
- * shared; `old` stays whole, and is the caller's to close. */
-int listeners_open(const struct settings *s, const struct listeners *old, struct listeners *out, struct reason *why);
+/* All Internet listeners of the settings. A socket that `old` (may be NULL) holds for the same
+ * address is shared; `old` stays whole, and is the caller's to close. */
+int listeners_open(const struct settings *s, const struct listeners *old, struct listeners *out,
+                   struct reason *why);
 void listeners_close(struct listeners *l);
 
-/* A SOCK_SEQPACKET socket at DIRECTORY/NAME, replacing one that an earlier life left; -1 with the reason. */
-int listener_local(const char *directory, const char *name, unsigned mode, gid_t gid, struct reason *why);
+/* A SOCK_SEQPACKET socket at DIRECTORY/NAME, replacing one that an earlier life left; -1 with the
+ * reason. */
+int listener_local(const char *directory, const char *name, unsigned mode, gid_t gid,
+                   struct reason *why);
 
 #endif

@@ -2,16 +2,17 @@
 /*
  * master: the supervisor of the house.
  *
- * It runs as root (or, for a private instance, as an ordinary user) and does a short list of things: read the
- * compiled settings, bind sockets, make the wires of house.c, start each program with its own ends, start it again
- * with growing delays when it dies, start a program under a mailbox owner's uid on authd's or queued's word
- * (owners.c), reload, stop.  It reads no mail and no network; what it decodes are fixed messages of its own
- * children and of the people at the control socket (control.c), never text that a user wrote.
+ * It runs as root (or, for a private instance, as an ordinary user) and does a short list of
+ * things: read the compiled settings, bind sockets, make the wires of house.c, start each program
+ * with its own ends, start it again with growing delays when it dies, start a program under a
+ * mailbox owner's uid on authd's or queued's word (owners.c), reload, stop. It reads no mail and no
+ * network; what it decodes are fixed messages of its own children and of the people at the control
+ * socket (control.c), never text that a user wrote.
  *
  * Who owns it owns the machine: that is why it is small.
  *
- * master keeps both ends of every wire open, so that a program started again finds the same wires and its peers
- * notice nothing but the loss of private lines, which they dial anew.
+ * master keeps both ends of every wire open, so that a program started again finds the same wires
+ * and its peers notice nothing but the loss of private lines, which they dial anew.
  */
 #include "master/master.h"
 
@@ -35,7 +36,9 @@
 
 enum { STAGE_PATIENCE_MS = 10000, DESCRIPTORS_WANTED = 262144 };
 
-struct master master = { .ready_fd = -1, .log_socket = -1, .keys = -1, .submit = -1, .generation = -1 };
+struct master master = {
+	.ready_fd = -1, .log_socket = -1, .keys = -1, .submit = -1, .generation = -1
+};
 
 /* ---- settings and surroundings ---- */
 
@@ -69,7 +72,8 @@ static int open_log(const struct settings *s, struct reason *why)
 	if (!is_system && strcmp(s->log_to, "stderr") != 0) {
 		int fd = open(s->log_to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
 
-		/* Descriptor 2 is replaced, so that master's own lines go there too, also after a rotation. */
+		/* Descriptor 2 is replaced, so that master's own lines go there too, also after a
+		 * rotation. */
 		if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
 			return fail_errno(why, "opening the log %s", s->log_to);
 		close(fd);
@@ -91,7 +95,8 @@ static void find_accounts(void)
 		master.uids[a] = geteuid();
 		master.gids[a] = getegid();
 		if (master.launch.privileged &&
-		    account_find((enum account)a, master.settings.account_base, &master.uids[a], &master.gids[a], &why) < 0)
+		    account_find((enum account)a, master.settings.account_base, &master.uids[a],
+		                 &master.gids[a], &why) < 0)
 			log_fatal("%s", why.text);
 	}
 }
@@ -100,7 +105,8 @@ static void write_pid(void)
 {
 	char path[4096];
 	int n = snprintf(path, sizeof path, "%s/master.pid", master.settings.directory_run);
-	int fd = n > 0 && (size_t)n < sizeof path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644) : -1;
+	int fd = n > 0 && (size_t)n < sizeof path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644)
+	                                          : -1;
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
 	if (fd < 0)
@@ -108,7 +114,8 @@ static void write_pid(void)
 	/* Held for life: two masters on one run directory would fight for the queue. */
 	if (fcntl(fd, F_SETLK, &lock) < 0)
 		log_fatal("%s is locked: posthouse is running already (posthouse status)", path);
-	if (ftruncate(fd, 0) < 0 || fchmod(fd, 0644) < 0 || dprintf(fd, "%ld\n", (long)getpid()) < 0)
+	if (ftruncate(fd, 0) < 0 || fchmod(fd, 0644) < 0 ||
+	    dprintf(fd, "%ld\n", (long)getpid()) < 0)
 		log_fatal("writing %s: %m", path);
 }
 
@@ -125,12 +132,14 @@ static void open_directories(void)
 	master.keys = open(keys, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Each client is a descriptor of porter's; root may raise its own bound, others take what they are given. */
+/* Each client is a descriptor of porter's; root may raise its own bound, others take what they are
+ * given. */
 static void raise_limits(void)
 {
 	struct rlimit r, wanted = { DESCRIPTORS_WANTED, DESCRIPTORS_WANTED };
 
-	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= DESCRIPTORS_WANTED || setrlimit(RLIMIT_NOFILE, &wanted) == 0)
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= DESCRIPTORS_WANTED ||
+	    setrlimit(RLIMIT_NOFILE, &wanted) == 0)
 		return;
 	r.rlim_cur = r.rlim_max < DESCRIPTORS_WANTED ? r.rlim_max : DESCRIPTORS_WANTED;
 	if (setrlimit(RLIMIT_NOFILE, &r) < 0)
@@ -140,7 +149,8 @@ static void raise_limits(void)
 /* ---- wires ---- */
 
 /* suffix: which of several `from`s, "" where there is one. */
-static void make_wire(struct instance *from, struct instance *to, const char *protocol, const char *suffix)
+static void make_wire(struct instance *from, struct instance *to, const char *protocol,
+                      const char *suffix)
 {
 	char name[PROGRAM_NAME_MAX];
 	int ends[2];
@@ -286,7 +296,8 @@ static void give_generation(struct instance *i)
 		return;
 	descriptors_drop(&i->descriptors, "listen.");
 	for (unsigned n = 0; n < master.listeners.count; n++)
-		descriptors_add(&i->descriptors, master.listeners.rows[n].name, master.listeners.rows[n].fd);
+		descriptors_add(&i->descriptors, master.listeners.rows[n].name,
+		                master.listeners.rows[n].fd);
 }
 
 static void start_resident(struct instance *i)
@@ -305,7 +316,8 @@ static void resident_ended(struct instance *i, int status)
 	if (master.stopping)
 		return;
 	instance_log_end(i, status);
-	/* Before the house has stood once, a program that cannot start is for the operator to mend. */
+	/* Before the house has stood once, a program that cannot start is for the operator to
+	 * mend. */
 	if (!master.up)
 		house_stop(true);
 	else
@@ -352,7 +364,8 @@ static void build_house(void)
 
 /* ---- ends ---- */
 
-/* Sends the signal to all of the present stage and to predecessors (0 reaches nobody).  How many still run. */
+/* Sends the signal to all of the present stage and to predecessors (0 reaches nobody). How many
+ * still run. */
 static unsigned signal_stage(int number)
 {
 	unsigned running = 0;
@@ -380,7 +393,8 @@ static void go_on_stopping(void)
 		}
 		master.stage++;
 		signal_stage(SIGTERM);
-		loop_timer_set(master.loop, &master.stage_over, loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
+		loop_timer_set(master.loop, &master.stage_over,
+		               loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
 	}
 }
 
@@ -400,7 +414,8 @@ void house_stop(bool failed)
 	master.stopping = true;
 	master.stage = STAGE_SESSIONS;
 	signal_stage(SIGTERM);
-	loop_timer_set(master.loop, &master.stage_over, loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
+	loop_timer_set(master.loop, &master.stage_over,
+	               loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
 	go_on_stopping();
 }
 
@@ -453,7 +468,8 @@ static void replace(struct instance *i)
 		master.retired[master.retired_count++] = i->pid;
 		i->pid = 0;
 	} else if (i->pid) {
-		/* Too many reloads with sessions that do not end: the next life brings the new settings. */
+		/* Too many reloads with sessions that do not end: the next life brings the new
+		 * settings. */
 		kill(i->pid, SIGTERM);
 		return;
 	}
@@ -527,7 +543,8 @@ static void read_options(int argc, char **argv)
 			master.ready_fd = (int)number;
 			fcntl(master.ready_fd, F_SETFD, FD_CLOEXEC);
 		} else {
-			log_warn("usage: master [-p PROGRAM_DIRECTORY] [-r READY_FD] STATE_DIRECTORY");
+			log_warn(
+				"usage: master [-p PROGRAM_DIRECTORY] [-r READY_FD] STATE_DIRECTORY");
 			exit(EXIT_PERMANENT);
 		}
 	}
@@ -546,7 +563,8 @@ static void open_sockets(void)
 	if (listeners_open(&master.settings, NULL, &master.listeners, &why) < 0)
 		log_fatal("%s", why.text);
 	master.submit = listener_local(run, "submit", 0666, (gid_t)-1, &why);
-	control = listener_local(run, "control", group ? 0660 : 0600, group ? group->gr_gid : (gid_t)-1, &why);
+	control = listener_local(run, "control", group ? 0660 : 0600,
+	                         group ? group->gr_gid : (gid_t)-1, &why);
 	if (master.submit < 0 || control < 0)
 		log_fatal("%s", why.text);
 	control_start(control);
@@ -561,7 +579,8 @@ int main(int argc, char **argv)
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	read_options(argc, argv);
-	if (open_generation(&master.generation, &master.settings, &why) < 0 || open_log(&master.settings, &why) < 0)
+	if (open_generation(&master.generation, &master.settings, &why) < 0 ||
+	    open_log(&master.settings, &why) < 0)
 		log_fatal("%s", why.text);
 	raise_limits();
 	find_accounts();

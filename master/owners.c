@@ -2,9 +2,9 @@
 /*
  * Programs under mailbox owners' uids: pop3d and imapd on authd's word, local on queued's.
  *
- * authd's work is passed on to the one service of that program and uid, which is started at need and ends when it
- * has been idle; its wire outlives it, so that work sent in that instant starts a successor.  Each word of
- * queued starts a local with the wire it brought.
+ * authd's work is passed on to the one service of that program and uid, which is started at need
+ * and ends when it has been idle; its wire outlives it, so that work sent in that instant starts a
+ * successor. Each word of queued starts a local with the wire it brought.
  */
 #include <assert.h>
 #include <poll.h>
@@ -16,7 +16,8 @@
 #include "lib/base/log.h"
 #include "master/master.h"
 
-static_assert((int)OWNER_POP3D == HOUSE_POP3D - HOUSE_RESIDENT && (int)OWNER_IMAPD == HOUSE_IMAPD - HOUSE_RESIDENT &&
+static_assert((int)OWNER_POP3D == HOUSE_POP3D - HOUSE_RESIDENT &&
+                      (int)OWNER_IMAPD == HOUSE_IMAPD - HOUSE_RESIDENT &&
                       (int)OWNER_LOCAL == HOUSE_LOCAL - HOUSE_RESIDENT,
               "owners' programs stand in the house's order");
 
@@ -34,7 +35,8 @@ static bool is_wanted(const struct instance *from, const struct owner_work *work
 static struct instance *find(const struct owner_work *work)
 {
 	for (struct instance *o = master.instances; o != NULL; o = o->next)
-		if (o->row == &house[HOUSE_RESIDENT + work->program] && o->uid == work->uid && o->gid == work->gid && !o->retired)
+		if (o->row == &house[HOUSE_RESIDENT + work->program] && o->uid == work->uid &&
+		    o->gid == work->gid && !o->retired)
 			return o;
 	return NULL;
 }
@@ -129,8 +131,9 @@ static void pass_session(struct owner_work *work)
 	if (o == NULL)
 		o = add(work);
 	if (o == NULL) {
-		log_warn("event=refused program=%s uid=%lu owners=%u", house[HOUSE_RESIDENT + work->program].name,
-		         (unsigned long)work->uid, master.owner_count);
+		log_warn("event=refused program=%s uid=%lu owners=%u",
+		         house[HOUSE_RESIDENT + work->program].name, (unsigned long)work->uid,
+		         master.owner_count);
 		return;
 	}
 	wire_begin(&out, OWNER_WORK);
@@ -138,8 +141,8 @@ static void pass_session(struct owner_work *work)
 	for (unsigned n = 0; n < work->fd_count; n++)
 		wire_put_fd(&out, work->fds[n]);
 	if (wire_send(o->wire.fd, &out) != WIRE_OK)
-		log_warn("event=refused program=%s uid=%lu reason=\"too many sessions wait\"", o->row->name,
-		         (unsigned long)work->uid);
+		log_warn("event=refused program=%s uid=%lu reason=\"too many sessions wait\"",
+		         o->row->name, (unsigned long)work->uid);
 	wire_out_free(&out);
 	if (o->pid == 0 && o->restart.place == 0)
 		start(o);
@@ -158,8 +161,8 @@ void owners_work(const struct instance *from, struct wire_in *in)
 		work.gid = getegid();
 	}
 	if (master.stopping || !is_wanted(from, &work))
-		log_warn("event=refused peer=%s program=%d uid=%lu gid=%lu", from->row->name, (int)work.program,
-		         (unsigned long)work.uid, (unsigned long)work.gid);
+		log_warn("event=refused peer=%s program=%d uid=%lu gid=%lu", from->row->name,
+		         (int)work.program, (unsigned long)work.uid, (unsigned long)work.gid);
 	else if (work.program == OWNER_LOCAL)
 		start_local(&work);
 	else

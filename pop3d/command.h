@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* One line of a POP3 client in the TRANSACTION state (RFC 1939 section 5), taken apart and checked for form. */
+/* One line of a POP3 client in the TRANSACTION state (RFC 1939 section 5), taken apart and checked
+ * for form. */
 #ifndef POP3D_COMMAND_H
 #define POP3D_COMMAND_H
 

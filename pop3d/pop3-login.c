@@ -2,13 +2,14 @@
 /*
  * pop3-login: a POP3 client until it has logged in (RFC 1939 section 4, the AUTHORIZATION state).
  *
- * Runs as the login user in an empty root and reads from the Internet.  porter gives it clients one at a time and
- * takes them back for STLS (RFC 2595); SASL messages go to authd (RFC 5034), USER and PASS as the same.  When a
- * password was right authd itself passes the client on to pop3d: this program learns that it is gone and
- * serves the next one.
+ * Runs as the login user in an empty root and reads from the Internet. porter gives it clients one
+ * at a time and takes them back for STLS (RFC 2595); SASL messages go to authd (RFC 5034), USER and
+ * PASS as the same. When a password was right authd itself passes the client on to pop3d: this
+ * program learns that it is gone and serves the next one.
  *
- * Trusts porter and authd; reads no file, writes none, knows no hash.  Who owns it sees the passwords of the
- * clients that it serves while it is owned, and can open none but their mailboxes with them.
+ * Trusts porter and authd; reads no file, writes none, knows no hash. Who owns it sees the
+ * passwords of the clients that it serves while it is owned, and can open none but their mailboxes
+ * with them.
  */
 
 #include "lib/base/log.h"
@@ -48,7 +49,8 @@ static void say_verdict(struct login *l, enum auth_verdict verdict)
 		[AUTH_DENIED] = "-ERR [AUTH] wrong user or password",
 		[AUTH_FORBIDDEN] = "-ERR [AUTH] this account may not use POP3",
 		[AUTH_MALFORMED] = "-ERR that is no such exchange",
-		[AUTH_TEMPORARY] = "-ERR [SYS/TEMP] logging in is not possible now, try again later",
+		[AUTH_TEMPORARY] =
+			"-ERR [SYS/TEMP] logging in is not possible now, try again later",
 	};
 
 	if (verdict != AUTH_OK)
@@ -95,7 +97,9 @@ static void handle_pass(struct login *l, struct view argument)
 
 static void list_mechanisms(struct login *l)
 {
-	struct view rest = view_of(auth_mechanisms(l->connection.tls.on, settings.auth_without_tls)), name;
+	struct view rest = view_of(auth_mechanisms(l->connection.tls.on,
+	                                           settings.auth_without_tls)),
+		    name;
 
 	say(l, "+OK");
 	while (view_cut(&rest, ' ', &name))
@@ -117,7 +121,8 @@ static void handle_auth(struct login *l, struct view argument)
 
 	if (mechanism == AUTH_MECHANISM_COUNT) {
 		bad(l, "no such mechanism");
-	} else if (auth_mechanism_clear_text(mechanism) && !login_clear_text_allowed(l, &settings)) {
+	} else if (auth_mechanism_clear_text(mechanism) &&
+	           !login_clear_text_allowed(l, &settings)) {
 		bad(l, "this mechanism needs TLS: use STLS first");
 	} else if (has_initial && !login_initial(l, argument, &initial)) {
 		bad(l, "that is no base64");
@@ -148,9 +153,12 @@ static void handle_quit(struct login *l, struct view argument)
 }
 
 static const struct command commands[] = {
-	{ "CAPA", handle_capa, ARGUMENT_NONE, false }, { "USER", handle_user, ARGUMENT_ONE, true },
-	{ "PASS", handle_pass, ARGUMENT_ONE, true },   { "AUTH", handle_auth, ARGUMENT_ANY, false },
-	{ "STLS", handle_stls, ARGUMENT_NONE, false }, { "QUIT", handle_quit, ARGUMENT_NONE, false },
+	{ "CAPA", handle_capa, ARGUMENT_NONE, false },
+	{ "USER", handle_user, ARGUMENT_ONE, true },
+	{ "PASS", handle_pass, ARGUMENT_ONE, true },
+	{ "AUTH", handle_auth, ARGUMENT_ANY, false },
+	{ "STLS", handle_stls, ARGUMENT_NONE, false },
+	{ "QUIT", handle_quit, ARGUMENT_NONE, false },
 };
 
 static void dispatch(struct login *l, struct view line)
@@ -184,16 +192,11 @@ static void command(struct login *l)
 	struct view line;
 
 	switch (login_line(l, LOGIN_SASL_LINE_MAX, &line)) {
-	case STREAM_OK:
-		dispatch(l, line);
-		break;
+	case STREAM_OK: dispatch(l, line); break;
 	case STREAM_TOO_LONG:
 	case STREAM_BARE:
-	case STREAM_NUL:
-		bad(l, "not a line: over-long, or with a bare CR or LF, or a NUL");
-		break;
-	default:
-		l->over = true;
+	case STREAM_NUL: bad(l, "not a line: over-long, or with a bare CR or LF, or a NUL"); break;
+	default: l->over = true;
 	}
 }
 

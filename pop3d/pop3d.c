@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * pop3d: a POP3 client's session from its login to its end (RFC 1939, the TRANSACTION and UPDATE states).
+ * pop3d: a POP3 client's session from its login to its end (RFC 1939, the TRANSACTION and UPDATE
+ * states).
  *
- * It runs under the mailbox owner's uid.  authd, after it has checked a password, has master hand over the
- * client's socket and says whose mailbox it is; a process is forked for each session and shuts itself into that
- * one home before it reads the first byte.  TLS, if any, is porter's.
+ * It runs under the mailbox owner's uid. authd, after it has checked a password, has master hand
+ * over the client's socket and says whose mailbox it is; a process is forked for each session and
+ * shuts itself into that one home before it reads the first byte. TLS, if any, is porter's.
  *
- * It trusts authd for the name of the home and nothing that the client sends.  It reads and removes messages
- * of the INBOX through lib/store; what a client marks is removed at QUIT alone.  One POP3 session may have
- * a mailbox at a time; IMAP sessions and deliveries go on beside it, and what they add is for the next session.
+ * It trusts authd for the name of the home and nothing that the client sends. It reads and removes
+ * messages of the INBOX through lib/store; what a client marks is removed at QUIT alone. One POP3
+ * session may have a mailbox at a time; IMAP sessions and deliveries go on beside it, and what they
+ * add is for the next session.
  *
- * Whoever owns a session has the one mailbox that its client logged in to; whoever owns the parent has those
- * of the same uid.
+ * Whoever owns a session has the one mailbox that its client logged in to; whoever owns the parent
+ * has those of the same uid.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -37,7 +39,7 @@ struct session {
 	const char *account;
 	struct store *store;
 	struct folder *inbox;
-	uint32_t count; /* messages of this session: numbers never change */
+	uint32_t count;       /* messages of this session: numbers never change */
 	unsigned char *marks; /* enum mark, by message */
 	unsigned errors;
 	uint64_t retrieved;
@@ -115,7 +117,8 @@ static void handle_list(struct session *s, const struct pop3_command *c)
 
 	if (c->has_message) {
 		if (size_of(s, c->message, &size))
-			stream_format(&s->stream, "+OK %" PRIu32 " %" PRIu64 "\r\n", c->message, size);
+			stream_format(&s->stream, "+OK %" PRIu32 " %" PRIu64 "\r\n", c->message,
+			              size);
 		return;
 	}
 	/* Once before anything is said: a failure in the middle of a list could not be told. */
@@ -133,8 +136,8 @@ static void handle_list(struct session *s, const struct pop3_command *c)
 /* UIDVALIDITY and UID: the same for as long as the message is there (RFC 1939 section 7). */
 static void say_uid(struct session *s, const char *before, uint32_t seq)
 {
-	stream_format(&s->stream, "%s%" PRIu32 " %08" PRIx32 ".%" PRIu32 "\r\n", before, seq, folder_uidvalidity(s->inbox),
-	              folder_uid(s->inbox, seq));
+	stream_format(&s->stream, "%s%" PRIu32 " %08" PRIx32 ".%" PRIu32 "\r\n", before, seq,
+	              folder_uidvalidity(s->inbox), folder_uid(s->inbox, seq));
 }
 
 static void handle_uidl(struct session *s, const struct pop3_command *c)
@@ -152,7 +155,8 @@ static void handle_uidl(struct session *s, const struct pop3_command *c)
 
 /* ---- RETR, TOP ---- */
 
-/* Lines that begin with a dot get another (RFC 1939 section 3); the rest goes out in pieces as large as can be. */
+/* Lines that begin with a dot get another (RFC 1939 section 3); the rest goes out in pieces as
+ * large as can be. */
 static void write_stuffed(struct stream *out, struct view bytes)
 {
 	bool at_line = true;
@@ -190,7 +194,8 @@ static bool open_message(struct session *s, uint32_t seq, struct message *m, str
 	if (result == STORE_OK)
 		return true;
 	if (result == STORE_GONE)
-		stream_format(&s->stream, "-ERR [SYS/TEMP] another session has removed this message\r\n");
+		stream_format(&s->stream,
+		              "-ERR [SYS/TEMP] another session has removed this message\r\n");
 	else
 		trouble(s, "retrieve-failed", &why);
 	message_close(m);
@@ -205,7 +210,8 @@ static void handle_retr(struct session *s, const struct pop3_command *c)
 	if (!open_message(s, c->message, &m, &bytes))
 		return;
 	stream_format(&s->stream, "+OK %" PRIu64 " octets\r\n", m.size);
-	bool has_dots = bytes.len && (bytes.data[0] == '.' || memmem(bytes.data, bytes.len, "\n.", 2) != NULL);
+	bool has_dots = bytes.len &&
+	                (bytes.data[0] == '.' || memmem(bytes.data, bytes.len, "\n.", 2) != NULL);
 
 	if (has_dots || m.converts || bytes.len < STREAM_BUFFER_BYTES)
 		write_stuffed(&s->stream, bytes);
@@ -277,12 +283,14 @@ static void handle_capa(struct session *s, const struct pop3_command *c)
 	for (unsigned verb = 0; verb < POP3_VERBS; verb++)
 		if (pop3_table[verb].capability)
 			stream_format(&s->stream, "%s\r\n", pop3_table[verb].capability);
-	stream_write(&s->stream, VIEW("RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
-	                              "IMPLEMENTATION posthouse\r\n.\r\n"));
+	stream_write(&s->stream,
+	             VIEW("RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
+	                  "IMPLEMENTATION posthouse\r\n.\r\n"));
 }
 
 /* The numbers (or, for removal, the UIDs) of the messages with this mark. */
-static uint32_t *marked(struct session *s, enum mark mark, enum mark without, bool uids, uint32_t *count)
+static uint32_t *marked(struct session *s, enum mark mark, enum mark without, bool uids,
+                        uint32_t *count)
 {
 	uint32_t *list = memory_get((s->count + 1) * sizeof *list);
 
@@ -306,25 +314,30 @@ static void handle_quit(struct session *s, const struct pop3_command *c)
 	if (gone_count)
 		result = folder_remove(s->inbox, gone, gone_count, &why);
 	if (result == STORE_OK && read_count &&
-	    folder_store(s->inbox, seen, read_count, STORE_ADD, STORE_FLAG_SEEN, 0, &why) != STORE_OK)
+	    folder_store(s->inbox, seen, read_count, STORE_ADD, STORE_FLAG_SEEN, 0, &why) !=
+	            STORE_OK)
 		log_warn("event=seen-failed account=%s reason=\"%s\"", account_of(s), why.text);
 	free(gone);
 	free(seen);
-	log_info("event=logout service=pop3 account=%s retrieved=%" PRIu64 " removed=%" PRIu32 " left=%" PRIu32, account_of(s),
-	         s->retrieved, result == STORE_OK ? gone_count : 0, s->count - gone_count);
+	log_info("event=logout service=pop3 account=%s retrieved=%" PRIu64 " removed=%" PRIu32
+	         " left=%" PRIu32,
+	         account_of(s), s->retrieved, result == STORE_OK ? gone_count : 0,
+	         s->count - gone_count);
 	if (result == STORE_OK) {
 		stream_write(&s->stream, VIEW("+OK bye\r\n"));
 	} else {
 		log_warn("event=remove-failed account=%s reason=\"%s\"", account_of(s), why.text);
-		stream_write(&s->stream, VIEW("-ERR [SYS/TEMP] some deleted messages were not removed\r\n"));
+		stream_write(&s->stream,
+		             VIEW("-ERR [SYS/TEMP] some deleted messages were not removed\r\n"));
 	}
 	s->over = true;
 }
 
 static void (*const handlers[POP3_VERBS])(struct session *s, const struct pop3_command *c) = {
-	[POP3_STAT] = handle_stat, [POP3_LIST] = handle_list, [POP3_RETR] = handle_retr, [POP3_DELE] = handle_dele,
-	[POP3_NOOP] = handle_noop, [POP3_RSET] = handle_rset, [POP3_QUIT] = handle_quit, [POP3_TOP] = handle_top,
-	[POP3_UIDL] = handle_uidl, [POP3_CAPA] = handle_capa,
+	[POP3_STAT] = handle_stat, [POP3_LIST] = handle_list, [POP3_RETR] = handle_retr,
+	[POP3_DELE] = handle_dele, [POP3_NOOP] = handle_noop, [POP3_RSET] = handle_rset,
+	[POP3_QUIT] = handle_quit, [POP3_TOP] = handle_top,   [POP3_UIDL] = handle_uidl,
+	[POP3_CAPA] = handle_capa,
 };
 
 static void dispatch(struct session *s, struct view line)
@@ -332,7 +345,8 @@ static void dispatch(struct session *s, struct view line)
 	struct pop3_command command;
 	const char *wrong = pop3_parse(line, &command);
 
-	if (wrong == NULL && command.has_message && (command.message > s->count || is_deleted(s, command.message)))
+	if (wrong == NULL && command.has_message &&
+	    (command.message > s->count || is_deleted(s, command.message)))
 		wrong = "no such message";
 	if (wrong != NULL)
 		bad(s, wrong);
@@ -348,9 +362,7 @@ static void converse(struct session *s)
 
 	while (!s->over) {
 		switch (stream_line(&s->stream, POP3_LINE_MAX, &line)) {
-		case STREAM_OK:
-			dispatch(s, line);
-			break;
+		case STREAM_OK: dispatch(s, line); break;
 		case STREAM_TOO_LONG:
 		case STREAM_BARE:
 		case STREAM_NUL:
@@ -362,7 +374,8 @@ static void converse(struct session *s)
 			return;
 		default:
 			if (worker_stopping())
-				stream_write(&s->stream, VIEW("-ERR [SYS/TEMP] the server is going down\r\n"));
+				stream_write(&s->stream,
+				             VIEW("-ERR [SYS/TEMP] the server is going down\r\n"));
 			return;
 		}
 	}
@@ -391,7 +404,8 @@ static void open_maildrop(struct session *s)
 
 	if (lock < 0 && errno == EWOULDBLOCK) {
 		log_info("event=in-use account=%s", account_of(s));
-		stream_write(&s->stream, VIEW("-ERR [IN-USE] another POP3 session has this mailbox\r\n"));
+		stream_write(&s->stream,
+		             VIEW("-ERR [IN-USE] another POP3 session has this mailbox\r\n"));
 		return;
 	}
 	if (lock < 0) {
@@ -408,7 +422,8 @@ static void open_maildrop(struct session *s)
 /* The home and nothing else, for good, before the client's first byte is read. */
 static void narrow(const char *home)
 {
-	const struct sandbox_profile profile = { .promises = SANDBOX_FILES, .paths = { { .path = home, .writable = true } } };
+	const struct sandbox_profile profile = { .promises = SANDBOX_FILES,
+		                                 .paths = { { .path = home, .writable = true } } };
 
 	sandbox_enter(&profile);
 }
@@ -429,8 +444,8 @@ static void work(struct wire_in *in, int hub)
 	worker_session(o.fd);
 	stream_preload(&s.stream, o.pending);
 	s.account = o.address;
-	log_info("event=login service=pop3 account=%s client=%s tls=%d session=%" PRIu64, account_of(&s),
-	         net_address_text(&o.client, client), o.tls.on, o.id);
+	log_info("event=login service=pop3 account=%s client=%s tls=%d session=%" PRIu64,
+	         account_of(&s), net_address_text(&o.client, client), o.tls.on, o.id);
 	if (!store_home_allowed(settings.mail_root, o.home)) {
 		fail(&why, "home %s is not below mail.root", log_quote(view_of(o.home)));
 		trouble(&s, "refused", &why);
@@ -451,10 +466,9 @@ static void work(struct wire_in *in, int hub)
 int main(void)
 {
 	static struct sandbox_profile profile = { .promises = SANDBOX_FILES | SANDBOX_FORK };
-	static struct worker_service service = { .wire = "master",
-		                          .forks = true,
-		                          .quit_when_idle_ms = QUIT_IDLE_MS,
-		                          .work = work };
+	static struct worker_service service = {
+		.wire = "master", .forks = true, .quit_when_idle_ms = QUIT_IDLE_MS, .work = work
+	};
 
 	program_start("pop3d");
 	settings_inherit(&settings);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* AUTH (RFC 4954): carries SASL messages between the client and authd, and understands none of them. */
+/* AUTH (RFC 4954): carries SASL messages between the client and authd, and understands none of
+ * them. */
 #include <string.h>
 
 #include "lib/base/log.h"
@@ -55,23 +56,18 @@ static void answer_result(struct session *s, const struct auth_result *r)
 		string_copy(s->account, sizeof s->account, view_of(r->address));
 		reply(s, 235, "2.7.0", "welcome");
 		return;
-	case AUTH_DENIED:
-		refuse(s, 535, "5.7.8", "wrong user or password");
-		return;
-	case AUTH_FORBIDDEN:
-		refuse(s, 535, "5.7.1", "this account may not send mail");
-		return;
-	case AUTH_MALFORMED:
-		refuse(s, 501, "5.5.2", "that is not how this mechanism goes");
-		return;
-	case AUTH_TEMPORARY:
-		refuse(s, 454, "4.7.0", "cannot check passwords now, try again later");
+	case AUTH_DENIED: refuse(s, 535, "5.7.8", "wrong user or password"); return;
+	case AUTH_FORBIDDEN: refuse(s, 535, "5.7.1", "this account may not send mail"); return;
+	case AUTH_MALFORMED: refuse(s, 501, "5.5.2", "that is not how this mechanism goes"); return;
+	case AUTH_TEMPORARY: refuse(s, 454, "4.7.0", "cannot check passwords now, try again later");
 	}
 }
 
 static bool offered(const struct session *s, struct view mechanism)
 {
-	struct view list = view_of(auth_mechanisms(s->connection.tls.on, s->settings->auth_without_tls)), word;
+	struct view list = view_of(auth_mechanisms(s->connection.tls.on,
+	                                           s->settings->auth_without_tls)),
+		    word;
 
 	while (view_cut(&list, ' ', &word))
 		if (view_equal_nocase(word, mechanism))
@@ -122,7 +118,9 @@ static void wipe(struct text *secret)
 
 void command_auth(struct session *s, struct view argument)
 {
-	struct auth_begin b = { .service = s->connection.service, .client = s->connection.client, .tls = s->connection.tls.on,
+	struct auth_begin b = { .service = s->connection.service,
+		                .client = s->connection.client,
+		                .tls = s->connection.tls.on,
 		                .session = { .fd = -1, .token = -1 } };
 	struct view mechanism;
 	struct text initial, answer;

@@ -9,15 +9,19 @@ enum byte_class { CLASS_CR, CLASS_LF, CLASS_DOT, CLASS_OTHER, CLASSES };
 enum { GO_MASK = 15, GO_FAULT = 16, GO_DROP = 32, GO_END = 64, GO_AMBIGUOUS = 128 };
 
 static const unsigned char next_state[DATA_STATES][CLASSES] = {
-	/*                         CR                                LF                           dot                             other */
-	[DATA_AT_LINE]         = { DATA_AT_CR,                       DATA_AT_LOOSE | GO_FAULT,    DATA_AT_DOT | GO_DROP,          DATA_IN_TEXT },
-	[DATA_IN_TEXT]         = { DATA_AT_CR,                       DATA_AT_LOOSE | GO_FAULT,    DATA_IN_TEXT,                   DATA_IN_TEXT },
-	[DATA_AT_CR]           = { DATA_AT_CR | GO_FAULT,            DATA_AT_LINE,                DATA_AT_LOOSE_DOT | GO_FAULT,   DATA_IN_TEXT | GO_FAULT },
-	[DATA_AT_DOT]          = { DATA_AT_DOT_CR | GO_DROP,         GO_AMBIGUOUS | GO_FAULT,     DATA_IN_TEXT,                   DATA_IN_TEXT },
-	[DATA_AT_DOT_CR]       = { DATA_AT_CR | GO_FAULT,            GO_END,                      DATA_AT_LOOSE_DOT | GO_FAULT,   DATA_IN_TEXT | GO_FAULT },
-	[DATA_AT_LOOSE]        = { DATA_AT_CR,                       DATA_AT_LOOSE,               DATA_AT_LOOSE_DOT,              DATA_IN_TEXT },
-	[DATA_AT_LOOSE_DOT]    = { DATA_AT_LOOSE_DOT_CR,             GO_AMBIGUOUS,                DATA_IN_TEXT,                   DATA_IN_TEXT },
-	[DATA_AT_LOOSE_DOT_CR] = { DATA_AT_CR,                       GO_AMBIGUOUS,                DATA_AT_LOOSE_DOT,              DATA_IN_TEXT },
+	/* CR LF dot other */
+	[DATA_AT_LINE] = { DATA_AT_CR, DATA_AT_LOOSE | GO_FAULT, DATA_AT_DOT | GO_DROP,
+	                   DATA_IN_TEXT },
+	[DATA_IN_TEXT] = { DATA_AT_CR, DATA_AT_LOOSE | GO_FAULT, DATA_IN_TEXT, DATA_IN_TEXT },
+	[DATA_AT_CR] = { DATA_AT_CR | GO_FAULT, DATA_AT_LINE, DATA_AT_LOOSE_DOT | GO_FAULT,
+	                 DATA_IN_TEXT | GO_FAULT },
+	[DATA_AT_DOT] = { DATA_AT_DOT_CR | GO_DROP, GO_AMBIGUOUS | GO_FAULT, DATA_IN_TEXT,
+	                  DATA_IN_TEXT },
+	[DATA_AT_DOT_CR] = { DATA_AT_CR | GO_FAULT, GO_END, DATA_AT_LOOSE_DOT | GO_FAULT,
+	                     DATA_IN_TEXT | GO_FAULT },
+	[DATA_AT_LOOSE] = { DATA_AT_CR, DATA_AT_LOOSE, DATA_AT_LOOSE_DOT, DATA_IN_TEXT },
+	[DATA_AT_LOOSE_DOT] = { DATA_AT_LOOSE_DOT_CR, GO_AMBIGUOUS, DATA_IN_TEXT, DATA_IN_TEXT },
+	[DATA_AT_LOOSE_DOT_CR] = { DATA_AT_CR, GO_AMBIGUOUS, DATA_AT_LOOSE_DOT, DATA_IN_TEXT },
 };
 
 static enum byte_class class_of(char c)

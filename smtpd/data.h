@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The bytes after DATA: a machine that finds the end of the message, takes the dots of RFC 5321 section 4.5.2
- * out, and refuses what is no text of CRLF lines.  No I/O, pieces of any size.
+ * The bytes after DATA: a machine that finds the end of the message, takes the dots of RFC 5321
+ * section 4.5.2 out, and refuses what is no text of CRLF lines. No I/O, pieces of any size.
  *
- * The only end of a message is CRLF . CRLF.  A bare LF or bare CR (section 2.3.8), a NUL or an over-long line is
- * a fault: the message will be refused, but the machine reads on to its end so that the conversation stays in
- * step.  A dot line between ends that are not both CRLF is where two servers would disagree about the end
- * (smuggling): there the machine stops with DATA_AMBIGUOUS and the session must end, whatever follows.
+ * The only end of a message is CRLF . CRLF. A bare LF or bare CR (section 2.3.8), a NUL or an
+ * over-long line is a fault: the message will be refused, but the machine reads on to its end so
+ * that the conversation stays in step. A dot line between ends that are not both CRLF is where two
+ * servers would disagree about the end (smuggling): there the machine stops with DATA_AMBIGUOUS and
+ * the session must end, whatever follows.
  */
 #ifndef SMTPD_DATA_H
 #define SMTPD_DATA_H
@@ -14,7 +15,8 @@
 #include "lib/base/bytes.h"
 
 enum {
-	DATA_LINE_MAX = 65536 /* RFC 5321 section 4.5.3.1.6 asks for 1000 at least; real mail has lines of many KB */
+	DATA_LINE_MAX = 65536 /* RFC 5321 section 4.5.3.1.6 asks for 1000 at least; real mail has
+	                         lines of many KB */
 };
 
 enum data_result {

@@ -23,7 +23,8 @@ static const char *mechanisms(const struct session *s)
 /* RFC 6409 section 3: accounts are for submission; on port 25 a password has nothing to do. */
 static bool auth_is_next(const struct session *s)
 {
-	return s->connection.service == CONNECTION_SUBMISSION && s->account[0] == '\0' && mechanisms(s)[0];
+	return s->connection.service == CONNECTION_SUBMISSION && s->account[0] == '\0' &&
+	       mechanisms(s)[0];
 }
 
 static void size_value(const struct session *s, struct text *out)
@@ -116,7 +117,8 @@ void command_starttls(struct session *s, struct view argument)
 
 	(void)argument;
 	if (!tls_is_next(s)) {
-		refuse(s, 502, "5.5.1", s->connection.tls.on ? "TLS is on already" : "TLS is not offered here");
+		refuse(s, 502, "5.5.1",
+		       s->connection.tls.on ? "TLS is on already" : "TLS is not offered here");
 		return;
 	}
 	reply(s, 220, "2.0.0", "go ahead");

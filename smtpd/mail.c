@@ -22,8 +22,8 @@ static bool passes(const struct resolve_answer *a)
 	return a->verdict == RESOLVE_ACCEPT || a->verdict == RESOLVE_RELAY;
 }
 
-/* The client's name, checked both ways by dnsd.  A name that cannot be found in time is none: name servers of
- * strangers do not decide whether our mail comes. */
+/* The client's name, checked both ways by dnsd. A name that cannot be found in time is none: name
+ * servers of strangers do not decide whether our mail comes. */
 static void learn_name(struct session *s)
 {
 	static struct dns_answer answer; /* many KB */
@@ -37,7 +37,8 @@ static void learn_name(struct session *s)
 			return;
 		if (dns_ask(*line, DNS_NAME, s->name, &answer, NAME_TIMEOUT_MS) == 0) {
 			if (answer.result == DNS_FOUND && answer.host_count)
-				string_copy(s->client_name, sizeof s->client_name, view_of(answer.hosts[0].name));
+				string_copy(s->client_name, sizeof s->client_name,
+				            view_of(answer.hosts[0].name));
 			return;
 		}
 		close(*line);
@@ -73,7 +74,8 @@ static bool client_may_send(struct session *s)
 		return false;
 	}
 	/* RFC 6409 section 4.3 */
-	if (s->connection.service == CONNECTION_SUBMISSION && s->client_verdict.verdict != RESOLVE_RELAY) {
+	if (s->connection.service == CONNECTION_SUBMISSION &&
+	    s->client_verdict.verdict != RESOLVE_RELAY) {
 		refuse(s, 530, "5.7.0", "authentication is needed");
 		return false;
 	}
@@ -99,12 +101,15 @@ static bool sender_may_send(struct session *s, const char *sender)
 static void refuse_parameters(struct session *s, enum parameter_result result, struct view culprit)
 {
 	if (result == PARAMETERS_UNKNOWN)
-		refuse(s, 555, "5.5.4", "parameter %.*s is not known", VIEW_ARG(view_take(culprit, 40)));
+		refuse(s, 555, "5.5.4", "parameter %.*s is not known",
+		       VIEW_ARG(view_take(culprit, 40)));
 	else
-		refuse(s, 501, "5.5.4", "parameter %.*s has no such value", VIEW_ARG(view_take(culprit, 40)));
+		refuse(s, 501, "5.5.4", "parameter %.*s has no such value",
+		       VIEW_ARG(view_take(culprit, 40)));
 }
 
-static void begin_transaction(struct session *s, const char *sender, const struct mail_parameters *p)
+static void begin_transaction(struct session *s, const char *sender,
+                              const struct mail_parameters *p)
 {
 	struct transaction *t = memory_get(sizeof *t);
 
@@ -132,11 +137,14 @@ void command_mail(struct session *s, struct view argument)
 
 	if (!client_may_send(s))
 		return;
-	enum mailaddress_result path =
-	        mailaddress_path(&argument, MAILADDRESS_NULL | MAILADDRESS_NO_BRACKETS | MAILADDRESS_POSTMASTER, &sender);
+	enum mailaddress_result path = mailaddress_path(&argument,
+	                                                MAILADDRESS_NULL | MAILADDRESS_NO_BRACKETS |
+	                                                        MAILADDRESS_POSTMASTER,
+	                                                &sender);
 
 	if (path != MAILADDRESS_OK) {
-		refuse(s, path == MAILADDRESS_NOT_ASCII ? 553 : 501, path == MAILADDRESS_NOT_ASCII ? "5.6.7" : "5.1.7", "%s",
+		refuse(s, path == MAILADDRESS_NOT_ASCII ? 553 : 501,
+		       path == MAILADDRESS_NOT_ASCII ? "5.6.7" : "5.1.7", "%s",
 		       mailaddress_explain(path));
 		return;
 	}
@@ -158,7 +166,8 @@ void command_mail(struct session *s, struct view argument)
 }
 
 /* false: the transaction is as large as it may be. */
-static bool add_recipient(struct transaction *t, const char *address, const struct recipient_parameters *p)
+static bool add_recipient(struct transaction *t, const char *address,
+                          const struct recipient_parameters *p)
 {
 	struct recipient *r = arena_get(&t->arena, sizeof *r);
 
@@ -189,9 +198,11 @@ static bool recipient_accepted(struct session *s, const char *address)
 	if (answer.text[0] == '\0')
 		string_copy(answer.text, sizeof answer.text, VIEW("recipient refused"));
 	if (answer.verdict == RESOLVE_LATER)
-		refuse(s, 451, answer.status[0] ? answer.status : "4.3.0", "<%s> %s", address, answer.text);
+		refuse(s, 451, answer.status[0] ? answer.status : "4.3.0", "<%s> %s", address,
+		       answer.text);
 	else
-		refuse(s, 550, answer.status[0] ? answer.status : "5.7.1", "<%s> %s", address, answer.text);
+		refuse(s, 550, answer.status[0] ? answer.status : "5.7.1", "<%s> %s", address,
+		       answer.text);
 	return false;
 }
 
@@ -201,10 +212,13 @@ void command_rcpt(struct session *s, struct view argument)
 	struct mailaddress recipient;
 	struct recipient_parameters parameters;
 	struct view culprit = { "", 0 };
-	enum mailaddress_result path = mailaddress_path(&argument, MAILADDRESS_NO_BRACKETS | MAILADDRESS_POSTMASTER, &recipient);
+	enum mailaddress_result path =
+		mailaddress_path(&argument, MAILADDRESS_NO_BRACKETS | MAILADDRESS_POSTMASTER,
+	                         &recipient);
 
 	if (path != MAILADDRESS_OK) {
-		refuse(s, path == MAILADDRESS_NOT_ASCII ? 553 : 501, path == MAILADDRESS_NOT_ASCII ? "5.6.7" : "5.1.3", "%s",
+		refuse(s, path == MAILADDRESS_NOT_ASCII ? 553 : 501,
+		       path == MAILADDRESS_NOT_ASCII ? "5.6.7" : "5.1.3", "%s",
 		       mailaddress_explain(path));
 		return;
 	}
@@ -214,7 +228,8 @@ void command_rcpt(struct session *s, struct view argument)
 		refuse_parameters(s, result, culprit);
 		return;
 	}
-	/* RFC 5321 section 4.5.3.1.10: 452, and the client sends the rest in another transaction. */
+	/* RFC 5321 section 4.5.3.1.10: 452, and the client sends the rest in another
+	 * transaction. */
 	if (t->recipients >= (unsigned)s->settings->recipients_max) {
 		reply(s, 452, "4.5.3", "too many recipients");
 		return;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* DATA: the message streams from the client into queued's file, and 250 means that it is on disk. */
+/* DATA: the message streams from the client into queued's file, and 250 means that it is on
+ * disk. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +12,8 @@
 #include "smtpd/received.h"
 #include "smtpd/session.h"
 
-_Static_assert((int)DATA_LINE_MAX <= (int)FIXUP_LINE_MAX, "what passes as a line fits into the header's reader");
+_Static_assert((int)DATA_LINE_MAX <= (int)FIXUP_LINE_MAX,
+               "what passes as a line fits into the header's reader");
 
 enum { CHUNK_MAX = STREAM_BUFFER_BYTES, MESSAGE_ID_TEXT_MAX = 320 };
 
@@ -21,7 +23,7 @@ struct arrival {
 	struct spool_writer *writer;
 	struct data data;
 	struct fixup header;
-	uint64_t bytes;   /* as the client sent them, without its dots */
+	uint64_t bytes; /* as the client sent them, without its dots */
 	bool too_large;
 	bool write_failed; /* refusal says why */
 	struct spool_refusal refusal;
@@ -60,7 +62,8 @@ static void begin_message(struct arrival *a)
 	a->write_failed = write_to_spool(a, text_view(&line)) != 0;
 	text_free(&line);
 	date_mail((struct date){ now_s, date_local_zone(now_s) }, a->date);
-	snprintf(a->message_id, sizeof a->message_id, "<%s@%s>", a->writer->id, s->settings->host_name);
+	snprintf(a->message_id, sizeof a->message_id, "<%s@%s>", a->writer->id,
+	         s->settings->host_name);
 	a->header.mend = session_submits(s);
 	a->header.domain = s->settings->mail_domain;
 	a->header.from = t->envelope.sender[0] ? t->envelope.sender : s->account;
@@ -159,11 +162,13 @@ static void log_accepted(const struct arrival *a)
 	const struct session *s = a->session;
 	const struct transaction *t = s->transaction;
 
-	log_info("id=%s event=accept client=%s helo=%s account=%s from=<%s> to=<%s>%s recipients=%u bytes=%llu tls=%s",
-	         a->writer->id, s->name, or_dash(s->helo), or_dash(s->account),
-	         log_quote(view_of(t->envelope.sender)), log_quote(view_of(t->first->address)),
-	         t->recipients > 1 ? ",..." : "", t->recipients, (unsigned long long)t->envelope.message_bytes,
-	         s->connection.tls.on ? s->connection.tls.version : "-");
+	log_info(
+		"id=%s event=accept client=%s helo=%s account=%s from=<%s> to=<%s>%s recipients=%u bytes=%llu tls=%s",
+		a->writer->id, s->name, or_dash(s->helo), or_dash(s->account),
+		log_quote(view_of(t->envelope.sender)), log_quote(view_of(t->first->address)),
+		t->recipients > 1 ? ",..." : "", t->recipients,
+		(unsigned long long)t->envelope.message_bytes,
+		s->connection.tls.on ? s->connection.tls.version : "-");
 }
 
 static void finish(struct arrival *a, enum data_result end)
@@ -173,7 +178,8 @@ static void finish(struct arrival *a, enum data_result end)
 	if (end == DATA_MORE)
 		return;
 	if (end == DATA_AMBIGUOUS) {
-		refuse(s, 521, "5.6.0", "a dot between line ends that are not CR LF: where does this message end? closing");
+		refuse(s, 521, "5.6.0",
+		       "a dot between line ends that are not CR LF: where does this message end? closing");
 		s->over = true;
 	} else if (!refuse_message(a)) {
 		if (commit(a) != 0) {

@@ -62,7 +62,9 @@ static bool take_ret(struct view value, void *out)
 {
 	struct mail_parameters *p = out;
 
-	p->ret = view_equal_nocase(value, VIEW("FULL")) ? 'F' : view_equal_nocase(value, VIEW("HDRS")) ? 'H' : 0;
+	p->ret = view_equal_nocase(value, VIEW("FULL"))   ? 'F'
+	         : view_equal_nocase(value, VIEW("HDRS")) ? 'H'
+	                                                  : 0;
 	return p->ret != 0;
 }
 
@@ -101,19 +103,25 @@ static bool take_orcpt(struct view value, void *out)
 	size_t semicolon = view_find(value, ';');
 
 	return semicolon > 0 && semicolon < value.len && is_xtext(view_take(value, semicolon)) &&
-	       is_xtext(view_skip(value, semicolon + 1)) && string_copy(p->orcpt, sizeof p->orcpt, value);
+	       is_xtext(view_skip(value, semicolon + 1)) &&
+	       string_copy(p->orcpt, sizeof p->orcpt, value);
 }
 
 static const struct parameter mail_table[] = {
-	{ "SIZE", take_size }, { "BODY", take_body }, { "AUTH", take_auth }, { "RET", take_ret }, { "ENVID", take_envid }, { NULL, NULL },
+	{ "SIZE", take_size }, { "BODY", take_body },   { "AUTH", take_auth },
+	{ "RET", take_ret },   { "ENVID", take_envid }, { NULL, NULL },
 };
 static const struct parameter recipient_table[] = {
-	{ "NOTIFY", take_notify }, { "ORCPT", take_orcpt }, { NULL, NULL },
+	{ "NOTIFY", take_notify },
+	{ "ORCPT", take_orcpt },
+	{ NULL, NULL },
 };
 
-_Static_assert(sizeof mail_table / sizeof mail_table[0] <= PARAMETERS_MAX, "a bit for each parameter");
+_Static_assert(sizeof mail_table / sizeof mail_table[0] <= PARAMETERS_MAX,
+               "a bit for each parameter");
 
-static enum parameter_result parse(struct view rest, const struct parameter *table, void *out, struct view *culprit)
+static enum parameter_result parse(struct view rest, const struct parameter *table, void *out,
+                                   struct view *culprit)
 {
 	unsigned seen = 0;
 	struct view word;
@@ -125,7 +133,8 @@ static enum parameter_result parse(struct view rest, const struct parameter *tab
 		unsigned i = 0;
 
 		*culprit = view_take(word, equals);
-		while (table[i].name != NULL && !view_equal_nocase(*culprit, view_of(table[i].name)))
+		while (table[i].name != NULL &&
+		       !view_equal_nocase(*culprit, view_of(table[i].name)))
 			i++;
 		if (table[i].name == NULL)
 			return PARAMETERS_UNKNOWN;
@@ -136,13 +145,15 @@ static enum parameter_result parse(struct view rest, const struct parameter *tab
 	return PARAMETERS_OK;
 }
 
-enum parameter_result mail_parameters_parse(struct view rest, struct mail_parameters *out, struct view *culprit)
+enum parameter_result mail_parameters_parse(struct view rest, struct mail_parameters *out,
+                                            struct view *culprit)
 {
 	*out = (struct mail_parameters){ 0 };
 	return parse(rest, mail_table, out, culprit);
 }
 
-enum parameter_result recipient_parameters_parse(struct view rest, struct recipient_parameters *out, struct view *culprit)
+enum parameter_result recipient_parameters_parse(struct view rest, struct recipient_parameters *out,
+                                                 struct view *culprit)
 {
 	*out = (struct recipient_parameters){ 0 };
 	return parse(rest, recipient_table, out, culprit);

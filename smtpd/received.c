@@ -12,12 +12,14 @@ const char *received_with(const struct received *r)
 	return r->authenticated ? "ESMTPA" : "ESMTP";
 }
 
-/* What the client called itself: its bytes, but none that could end a comment, a word or the line. */
+/* What the client called itself: its bytes, but none that could end a comment, a word or the
+ * line. */
 static void write_helo(const char *helo, struct text *out)
 {
 	for (; *helo; helo++) {
-		bool fine = byte_is_alpha(*helo) || byte_is_digit(*helo) || *helo == '.' || *helo == '-' || *helo == '_' ||
-		            *helo == ':' || *helo == '[' || *helo == ']';
+		bool fine = byte_is_alpha(*helo) || byte_is_digit(*helo) || *helo == '.' ||
+		            *helo == '-' || *helo == '_' || *helo == ':' || *helo == '[' ||
+		            *helo == ']';
 
 		text_add_byte(out, fine ? *helo : '?');
 	}
@@ -34,10 +36,11 @@ void received_write(const struct received *r, struct text *out)
 		write_helo(r->client_name, out);
 		text_add_byte(out, ' ');
 	}
-	text_format(out, "%s)\r\n\tby %s with %s id %s", net_address_literal(&r->client, literal), r->host,
-	            received_with(r), r->id);
+	text_format(out, "%s)\r\n\tby %s with %s id %s", net_address_literal(&r->client, literal),
+	            r->host, received_with(r), r->id);
 	if (r->tls->on)
-		text_format(out, "\r\n\t(%s %s %u bits)", r->tls->version, r->tls->cipher, r->tls->bits);
+		text_format(out, "\r\n\t(%s %s %u bits)", r->tls->version, r->tls->cipher,
+		            r->tls->bits);
 	if (r->recipient[0])
 		text_format(out, "\r\n\tfor <%s>", r->recipient);
 	text_format(out, ";\r\n\t%s\r\n",

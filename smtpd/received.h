@@ -9,12 +9,13 @@ struct received {
 	const char *helo;
 	struct net_address client;
 	const char *client_name; /* "": not known */
-	const char *host; /* ours */
-	bool extended;    /* EHLO */
+	const char *host;        /* ours */
+	bool extended;           /* EHLO */
 	bool authenticated;
 	const struct connection_tls *tls;
 	const char *id;
-	const char *recipient; /* the only one; "" when there are several: the others would be shown to each */
+	const char *recipient; /* the only one; "" when there are several: the others would be shown
+	                          to each */
 	int64_t when_s;
 };
 

@@ -13,7 +13,8 @@
 
 static void write_reply(struct session *s, int code, const char *status, const char *text)
 {
-	stream_format(&s->client, "%d %s%s%s\r\n", code, status ? status : "", status ? " " : "", text);
+	stream_format(&s->client, "%d %s%s%s\r\n", code, status ? status : "", status ? " " : "",
+	              text);
 }
 
 void reply(struct session *s, int code, const char *status, const char *format, ...)
@@ -27,7 +28,8 @@ void reply(struct session *s, int code, const char *status, const char *format, 
 	write_reply(s, code, status, text);
 }
 
-/* A client that errs again and again waits for its answers; one that goes away is not waited for. */
+/* A client that errs again and again waits for its answers; one that goes away is not waited
+ * for. */
 static void delay_errors(struct session *s)
 {
 	int delay_ms = (int)(s->errors - ERRORS_FREE) * ERROR_DELAY_MS;
@@ -70,10 +72,12 @@ void refuse(struct session *s, int code, const char *status, const char *format,
 	va_end(list);
 	memcpy(loggable, text, sizeof text);
 	make_loggable(loggable);
-	log_info("event=refuse client=%s helo=%s account=%s command=%.*s argument=%s from=<%s> code=%d status=%s text=\"%s\"",
-	         s->name, or_dash(s->helo), or_dash(s->account), VIEW_ARG(command_word(s)),
-	         s->argument.len ? log_quote(s->argument) : "-",
-	         s->transaction ? log_quote(view_of(s->transaction->envelope.sender)) : "", code, status, loggable);
+	log_info(
+		"event=refuse client=%s helo=%s account=%s command=%.*s argument=%s from=<%s> code=%d status=%s text=\"%s\"",
+		s->name, or_dash(s->helo), or_dash(s->account), VIEW_ARG(command_word(s)),
+		s->argument.len ? log_quote(s->argument) : "-",
+		s->transaction ? log_quote(view_of(s->transaction->envelope.sender)) : "", code,
+		status, loggable);
 	s->errors++;
 	delay_errors(s);
 	write_reply(s, code, status, text);
@@ -97,7 +101,8 @@ bool session_submits(const struct session *s)
 
 void session_question(const struct session *s, struct resolve_question *q)
 {
-	*q = (struct resolve_question){ .client = s->connection.client, .submission = session_submits(s) };
+	*q = (struct resolve_question){ .client = s->connection.client,
+		                        .submission = session_submits(s) };
 	string_copy(q->account, sizeof q->account, view_of(s->account));
 	string_copy(q->client_name, sizeof q->client_name, view_of(s->client_name));
 }
@@ -115,17 +120,18 @@ void transaction_end(struct session *s)
 bool session_read_failed(struct session *s, enum stream_result result)
 {
 	switch (result) {
-	case STREAM_OK:
-		return false;
+	case STREAM_OK: return false;
 	case STREAM_TIMEOUT:
-		log_info("event=timeout client=%s command=%.*s", s->name, VIEW_ARG(command_word(s)));
+		log_info("event=timeout client=%s command=%.*s", s->name,
+		         VIEW_ARG(command_word(s)));
 		reply(s, 421, "4.4.2", "%s timeout, closing", s->settings->host_name);
 		break;
 	default:
 		if (worker_stopping())
 			reply(s, 421, "4.3.2", "%s is shutting down", s->settings->host_name);
 		else
-			log_info("event=lost client=%s command=%.*s", s->name, VIEW_ARG(command_word(s)));
+			log_info("event=lost client=%s command=%.*s", s->name,
+			         VIEW_ARG(command_word(s)));
 	}
 	s->over = true;
 	return true;
@@ -181,7 +187,8 @@ static void command_unclear(struct session *s, struct view argument)
 enum argument_rule { ARGUMENT_NONE, ARGUMENT_MAY, ARGUMENT_MUST };
 
 enum command_flag {
-	LAST_IN_PIPELINE = 1, /* RFC 2920 section 3.1, RFC 3207 section 4.2, RFC 4954: nothing may be sent behind it */
+	LAST_IN_PIPELINE = 1, /* RFC 2920 section 3.1, RFC 3207 section 4.2, RFC 4954: nothing may
+	                         be sent behind it */
 	SECRET = 2,           /* its argument is not logged */
 	BUSY = 4,             /* does not count as idle */
 	LONG = 8              /* AUTH_LINE_MAX */
@@ -197,13 +204,19 @@ static const struct command {
 } commands[] = {
 	{ "HELO", command_helo, STATE_ANY, ARGUMENT_MUST, LAST_IN_PIPELINE, NULL },
 	{ "EHLO", command_ehlo, STATE_ANY, ARGUMENT_MUST, LAST_IN_PIPELINE, NULL },
-	{ "STARTTLS", command_starttls, STATE_READY, ARGUMENT_NONE, LAST_IN_PIPELINE, "EHLO comes first, and no transaction" },
-	{ "AUTH", command_auth, STATE_READY, ARGUMENT_MUST, LAST_IN_PIPELINE | SECRET | LONG, "EHLO comes first, and no transaction" },
-	{ "MAIL FROM:", command_mail, STATE_READY, ARGUMENT_MUST, BUSY, "HELO comes first, and one MAIL at a time" },
-	{ "RCPT TO:", command_rcpt, STATE_MAIL | STATE_RECIPIENTS, ARGUMENT_MUST, BUSY, "MAIL comes first" },
-	{ "MAIL", command_unclear, STATE_ANY, ARGUMENT_MAY, 0, NULL }, /* behind the row with FROM: */
+	{ "STARTTLS", command_starttls, STATE_READY, ARGUMENT_NONE, LAST_IN_PIPELINE,
+	  "EHLO comes first, and no transaction" },
+	{ "AUTH", command_auth, STATE_READY, ARGUMENT_MUST, LAST_IN_PIPELINE | SECRET | LONG,
+	  "EHLO comes first, and no transaction" },
+	{ "MAIL FROM:", command_mail, STATE_READY, ARGUMENT_MUST, BUSY,
+	  "HELO comes first, and one MAIL at a time" },
+	{ "RCPT TO:", command_rcpt, STATE_MAIL | STATE_RECIPIENTS, ARGUMENT_MUST, BUSY,
+	  "MAIL comes first" },
+	{ "MAIL", command_unclear, STATE_ANY, ARGUMENT_MAY, 0,
+	  NULL }, /* behind the row with FROM: */
 	{ "RCPT", command_unclear, STATE_ANY, ARGUMENT_MAY, 0, NULL },
-	{ "DATA", command_data, STATE_RECIPIENTS, ARGUMENT_NONE, BUSY | LAST_IN_PIPELINE, "no valid recipients" },
+	{ "DATA", command_data, STATE_RECIPIENTS, ARGUMENT_NONE, BUSY | LAST_IN_PIPELINE,
+	  "no valid recipients" },
 	{ "RSET", command_rset, STATE_ANY, ARGUMENT_NONE, 0, NULL },
 	{ "NOOP", command_noop, STATE_ANY, ARGUMENT_MAY, 0, NULL },
 	{ "QUIT", command_quit, STATE_ANY, ARGUMENT_NONE, BUSY, NULL },
@@ -212,8 +225,8 @@ static const struct command {
 	{ "HELP", command_help, STATE_ANY, ARGUMENT_MAY, 0, NULL },
 };
 
-/* The command that the line begins with, and what follows its name. "MAIL FROM:" may have blanks around its
- * words, since clients have them. */
+/* The command that the line begins with, and what follows its name. "MAIL FROM:" may have blanks
+ * around its words, since clients have them. */
 static const struct command *find_command(struct view line, struct view *argument)
 {
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
@@ -223,7 +236,8 @@ static const struct command *find_command(struct view line, struct view *argumen
 		while (matches && view_cut(&name, ' ', &word)) {
 			matches = view_starts_nocase(rest, word);
 			rest = view_skip(rest, word.len);
-			bool ended = rest.len == 0 || byte_is_space(rest.data[0]) || word.data[word.len - 1] == ':';
+			bool ended = rest.len == 0 || byte_is_space(rest.data[0]) ||
+			             word.data[word.len - 1] == ':';
 
 			matches = matches && ended;
 			rest = view_trim(rest);
@@ -237,17 +251,21 @@ static const struct command *find_command(struct view line, struct view *argumen
 }
 
 /* The columns of the table. false: the command was refused. */
-static bool may_run(struct session *s, const struct command *c, struct view line, struct view argument)
+static bool may_run(struct session *s, const struct command *c, struct view line,
+                    struct view argument)
 {
 	if (line.len > COMMAND_LINE_MAX && !(c->flags & LONG)) {
 		refuse(s, 500, "5.5.6", "the line is longer than %d", COMMAND_LINE_MAX);
-	} else if ((c->argument == ARGUMENT_NONE && argument.len) || (c->argument == ARGUMENT_MUST && argument.len == 0)) {
-		refuse(s, 501, "5.5.4", "%s %s", c->name, argument.len ? "has no argument" : "needs an argument");
+	} else if ((c->argument == ARGUMENT_NONE && argument.len) ||
+	           (c->argument == ARGUMENT_MUST && argument.len == 0)) {
+		refuse(s, 501, "5.5.4", "%s %s", c->name,
+		       argument.len ? "has no argument" : "needs an argument");
 	} else if (!(session_state(s) & c->states)) {
 		refuse(s, 503, "5.5.1", "%s", c->out_of_order);
 	} else if ((c->flags & LAST_IN_PIPELINE) && stream_has_input(&s->client)) {
-		/* Whoever sends on without the answer does not talk with us (RFC 2920 section 3.1): what follows may be a
-		 * message body, or commands injected before TLS (CVE-2011-0411). */
+		/* Whoever sends on without the answer does not talk with us (RFC 2920 section 3.1):
+		 * what follows may be a message body, or commands injected before TLS
+		 * (CVE-2011-0411). */
 		refuse(s, 554, "5.5.0", "commands behind %s, closing", c->name);
 		s->over = true;
 	} else {
@@ -287,8 +305,7 @@ static void refuse_line(struct session *s, enum stream_result result)
 	case STREAM_BARE:
 		refuse(s, 500, "5.5.2", "lines end with CR LF, and both stand nowhere else");
 		break;
-	default:
-		refuse(s, 500, "5.5.2", "a NUL in a command");
+	default: refuse(s, 500, "5.5.2", "a NUL in a command");
 	}
 }
 
@@ -306,7 +323,8 @@ static void serve(struct session *s)
 			session_read_failed(s, result);
 		if (!s->over && s->errors > ERRORS_MAX) {
 			log_info("event=too-many-errors client=%s", s->name);
-			reply(s, 421, "4.7.0", "%s too many errors, closing", s->settings->host_name);
+			reply(s, 421, "4.7.0", "%s too many errors, closing",
+			      s->settings->host_name);
 			s->over = true;
 		}
 	}
@@ -315,7 +333,11 @@ static void serve(struct session *s)
 
 void session_run(struct worker *worker, struct connection *connection, int hub)
 {
-	struct session s = { .worker = worker, .settings = worker->settings, .connection = *connection, .hub = hub, .command = "" };
+	struct session s = { .worker = worker,
+		             .settings = worker->settings,
+		             .connection = *connection,
+		             .hub = hub,
+		             .command = "" };
 
 	net_address_text(&connection->client, s.name);
 	stream_open(&s.client, connection->fd, (int)worker->settings->smtpd_timeout_ms);
@@ -323,7 +345,8 @@ void session_run(struct worker *worker, struct connection *connection, int hub)
 	serve(&s);
 	transaction_end(&s);
 	stream_close(&s.client);
-	log_info("event=session client=%s service=%s tls=%s messages=%u errors=%u bytes_in=%llu", s.name,
-	         connection_service_name(connection->service), s.connection.tls.on ? s.connection.tls.version : "-", s.messages,
-	         s.errors, (unsigned long long)s.client.bytes_in);
+	log_info("event=session client=%s service=%s tls=%s messages=%u errors=%u bytes_in=%llu",
+	         s.name, connection_service_name(connection->service),
+	         s.connection.tls.on ? s.connection.tls.version : "-", s.messages, s.errors,
+	         (unsigned long long)s.client.bytes_in);
 }

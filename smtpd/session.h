@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One SMTP session, and what its handlers share.  The dispatcher (session.c) reads commands and enforces the
- * columns of the command table; handlers do not check again.
+ * One SMTP session, and what its handlers share. The dispatcher (session.c) reads commands and
+ * enforces the columns of the command table; handlers do not check again.
  */
 #ifndef SMTPD_SESSION_H
 #define SMTPD_SESSION_H
@@ -16,33 +16,35 @@
 #include "lib/wire/spool.h"
 
 enum {
-	COMMAND_LINE_MAX = 2048,      /* RFC 5321 section 4.5.3.1.4 and what extensions add: 512 + 26 + 17 + 500 ... */
-	NAME_TIMEOUT_MS = 10000,      /* for the client's name: then it has none */
-	AUTH_LINE_MAX = 12288,        /* RFC 4954 section 4 */
+	COMMAND_LINE_MAX = 2048, /* RFC 5321 section 4.5.3.1.4 and what extensions add: 512 + 26 +
+	                            17 + 500 ... */
+	NAME_TIMEOUT_MS = 10000, /* for the client's name: then it has none */
+	AUTH_LINE_MAX = 12288,   /* RFC 4954 section 4 */
 	HELO_MAX = 255,
-	ERRORS_FREE = 5,              /* refusals before each further one is answered late */
-	ERRORS_MAX = 20,              /* then 421 */
-	ERROR_DELAY_MS = 100,         /* the first delay; each next is longer by as much, up to ERROR_DELAY_MAX_MS */
+	ERRORS_FREE = 5, /* refusals before each further one is answered late */
+	ERRORS_MAX = 20, /* then 421 */
+	ERROR_DELAY_MS =
+		100, /* the first delay; each next is longer by as much, up to ERROR_DELAY_MAX_MS */
 	ERROR_DELAY_MAX_MS = 1000,
-	IDLE_COMMANDS_MAX = 100,      /* NOOP, RSET, VRFY, EHLO ... without a message between them */
+	IDLE_COMMANDS_MAX = 100, /* NOOP, RSET, VRFY, EHLO ... without a message between them */
 	TRANSACTION_BYTES_MAX = 64 << 20, /* of recipients and their parameters */
-	MESSAGE_TIME_MAX_MS = 3600000 /* for one DATA, whatever drips in */
+	MESSAGE_TIME_MAX_MS = 3600000     /* for one DATA, whatever drips in */
 };
 
 /* What the worker keeps from session to session. */
 struct worker {
 	const struct settings *settings;
 	struct spool_writer writer;
-	int resolved;          /* line, -1 */
+	int resolved; /* line, -1 */
 	struct auth_line authd;
-	int dnsd;              /* line, -1; asked only where the access map has names of hosts */
+	int dnsd; /* line, -1; asked only where the access map has names of hosts */
 };
 
 /* States in which a command may come; the table holds sets of them. */
 enum session_state {
-	STATE_NEW = 1,        /* before HELO or EHLO */
-	STATE_READY = 2,      /* no transaction */
-	STATE_MAIL = 4,       /* MAIL was accepted, no recipient yet */
+	STATE_NEW = 1,   /* before HELO or EHLO */
+	STATE_READY = 2, /* no transaction */
+	STATE_MAIL = 4,  /* MAIL was accepted, no recipient yet */
 	STATE_RECIPIENTS = 8,
 	STATE_ANY = 15
 };
@@ -67,7 +69,7 @@ struct session {
 	const struct settings *settings;
 	struct stream client;
 	struct connection connection;
-	int hub; /* the worker's line to porter */
+	int hub;                         /* the worker's line to porter */
 	char name[NET_ADDRESS_TEXT_MAX]; /* the client's address, for the log */
 	bool over;
 
@@ -77,11 +79,12 @@ struct session {
 	char account[AUTH_ADDRESS_MAX];
 	struct transaction *transaction;
 	char client_name[RESOLVE_HOST_MAX]; /* "": not asked for, or none */
-	bool client_known; /* RESOLVE_CLIENT was asked */
+	bool client_known;                  /* RESOLVE_CLIENT was asked */
 	struct resolve_answer client_verdict;
 
 	unsigned errors, idle_commands, messages;
-	/* The present command's, for the log of a refusal. The argument is valid until the next line is read. */
+	/* The present command's, for the log of a refusal. The argument is valid until the next
+	 * line is read. */
 	const char *command;
 	struct view argument;
 };
@@ -92,9 +95,11 @@ void session_run(struct worker *worker, struct connection *connection, int hub);
 enum session_state session_state(const struct session *s);
 bool session_submits(const struct session *s); /* by 587 or 465, or authenticated */
 /* "250 2.1.0 text"; status may be NULL. */
-void reply(struct session *s, int code, const char *status, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void reply(struct session *s, int code, const char *status, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 /* The same for a refusal: logs it and counts it. */
-void refuse(struct session *s, int code, const char *status, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void refuse(struct session *s, int code, const char *status, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 /* The next line of the client: false when the session is over (answered and logged). */
 bool session_read_failed(struct session *s, enum stream_result result);
 void session_question(const struct session *s, struct resolve_question *q);

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * smtpd: receives mail (port 25) and takes submission (587, 465), one SMTP session per process at a time.
+ * smtpd: receives mail (port 25) and takes submission (587, 465), one SMTP session per process at a
+ * time.
  *
- * Runs as _phsmtpd in an empty root.  porter hands it clients that have been greeted and have said something; TLS
- * ends in porter.  resolved says who may send and which recipients there are, authd who has authenticated, and
- * queued gives it one open file to write a message to.
+ * Runs as _phsmtpd in an empty root. porter hands it clients that have been greeted and have said
+ * something; TLS ends in porter. resolved says who may send and which recipients there are, authd
+ * who has authenticated, and queued gives it one open file to write a message to.
  *
  * Trusts: resolved, authd, queued and porter for what is theirs to say; the client for nothing.
  * Reads:  the client's socket, the settings (before the jail).
  * Writes: the client's socket, the one spool file it was given, the log.
  *
- * Who owns a session process sees the mail of its present and (up to smtpd.reuse) next clients, including passwords
- * they type in this session's AUTH, and can put messages into the queue, with an account name it was not given;
- * it reaches no file, no key, no other message, no network.  What it claims about addresses queued asks resolved again.
+ * Who owns a session process sees the mail of its present and (up to smtpd.reuse) next clients,
+ * including passwords they type in this session's AUTH, and can put messages into the queue, with
+ * an account name it was not given; it reaches no file, no key, no other message, no network. What
+ * it claims about addresses queued asks resolved again.
  */
 #include <sodium.h>
 #include <stdio.h>
@@ -26,19 +28,26 @@
 enum { WORKERS_MIN = 2, WORKER_IDLE_MS = 60000 };
 
 static struct settings settings;
-static struct worker worker = { .settings = &settings, .writer = { .queued = -1, .fd = -1 }, .resolved = -1, .authd = { -1, -1 }, .dnsd = -1 };
+static struct worker worker = { .settings = &settings,
+	                        .writer = { .queued = -1, .fd = -1 },
+	                        .resolved = -1,
+	                        .authd = { -1, -1 },
+	                        .dnsd = -1 };
 
 /* RFC 5321 section 4.2: the greetings that porter writes, for both kinds of listener. */
 static void announce(int shared_fd)
 {
-	static const enum connection_service services[] = { CONNECTION_SMTP, CONNECTION_SUBMISSION };
+	static const enum connection_service services[] = { CONNECTION_SMTP,
+		                                            CONNECTION_SUBMISSION };
 
 	for (unsigned i = 0; i < 2; i++) {
 		struct connection_announce a = { .service = services[i] };
 
 		snprintf(a.clear, sizeof a.clear, "220 %s ESMTP\r\n", settings.host_name);
 		snprintf(a.secured, sizeof a.secured, "220 %s ESMTP\r\n", settings.host_name);
-		snprintf(a.busy, sizeof a.busy, "421 4.3.2 %s too many connections, try again later\r\n", settings.host_name);
+		snprintf(a.busy, sizeof a.busy,
+		         "421 4.3.2 %s too many connections, try again later\r\n",
+		         settings.host_name);
 		connection_announce_send(shared_fd, &a);
 	}
 }

@@ -10,7 +10,8 @@
 
 static int tap_count, tap_failed;
 
-__attribute__((format(printf, 4, 5), unused)) static bool tap_ok(bool good, const char *file, int line, const char *format, ...)
+__attribute__((format(printf, 4, 5), unused)) static bool tap_ok(bool good, const char *file,
+                                                                 int line, const char *format, ...)
 {
 	va_list list;
 
@@ -30,11 +31,11 @@ __attribute__((format(printf, 4, 5), unused)) static bool tap_ok(bool good, cons
 #define ok(condition, ...) tap_ok((condition), __FILE__, __LINE__, __VA_ARGS__)
 
 /* Compares two strings and shows both when they differ. */
-#define is_string(got, want, ...)                                                                            \
-	do {                                                                                                 \
-		const char *tap_got = (got), *tap_want = (want);                                             \
-		if (!ok(strcmp(tap_got, tap_want) == 0, __VA_ARGS__))                                        \
-			printf("# got:  %s\n# want: %s\n", tap_got, tap_want);                               \
+#define is_string(got, want, ...)                                              \
+	do {                                                                   \
+		const char *tap_got = (got), *tap_want = (want);               \
+		if (!ok(strcmp(tap_got, tap_want) == 0, __VA_ARGS__))          \
+			printf("# got:  %s\n# want: %s\n", tap_got, tap_want); \
 	} while (0)
 
 __attribute__((unused)) static int tap_done(void)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* A wire message must be taken whole, refused when cut at any byte, and refused with a byte more. */
+/* A wire message must be taken whole, refused when cut at any byte, and refused with a byte
+ * more. */
 #ifndef T_TORN_H
 #define T_TORN_H
 
@@ -8,15 +9,18 @@
 #include "lib/wire/wire.h"
 #include "t/tap.h"
 
-/* get decodes into a struct of its own. The first byte, the type, is not part of what it reads. Messages with
- * descriptors: they must be put into *whole, and are lent to get (which must not close them). */
+/* get decodes into a struct of its own. The first byte, the type, is not part of what it reads.
+ * Messages with descriptors: they must be put into *whole, and are lent to get (which must not
+ * close them). */
 static void torn(const char *name, const struct wire_out *whole, bool (*get)(struct wire_in *in))
 {
 	size_t len = whole->bytes.len - 1, taken = 0;
 
 	for (size_t n = 0; n <= len + 1; n++) {
 		char *exact = malloc(n ? n : 1); /* so that a sanitizer sees a read past the end */
-		struct wire_in in = { .type = (unsigned char)whole->bytes.data[0], .rest = { exact, n }, .fd_count = whole->fd_count };
+		struct wire_in in = { .type = (unsigned char)whole->bytes.data[0],
+			              .rest = { exact, n },
+			              .fd_count = whole->fd_count };
 
 		memcpy(in.fds, whole->fds, sizeof in.fds);
 		memcpy(exact, whole->bytes.data + 1, n < len ? n : len);

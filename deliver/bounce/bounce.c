@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * bounce: writes reports (RFC 3464) of failed, delayed and delivered mail, and puts them into the queue as new messages
- * from the null sender.
+ * bounce: writes reports (RFC 3464) of failed, delayed and delivered mail, and puts them into the
+ * queue as new messages from the null sender.
  *
- * It runs as its own uid in an empty jail, sees no network, and opens no file: queued gives it the message's
- * descriptor with what happened to whom, and takes the report like any other writer's message.  It trusts queued
- * for the facts and nobody for the text: words of other systems are reduced to printable ASCII before they stand
- * in a report, and the message goes back as it is, behind a boundary that does not occur in it.
+ * It runs as its own uid in an empty jail, sees no network, and opens no file: queued gives it the
+ * message's descriptor with what happened to whom, and takes the report like any other writer's
+ * message. It trusts queued for the facts and nobody for the text: words of other systems are
+ * reduced to printable ASCII before they stand in a report, and the message goes back as it is,
+ * behind a boundary that does not occur in it.
  *
  * Whoever owns it reads the messages it is given and can send mail from the null sender.
  *
- * What cannot be delivered and has no sender (a bounce of a bounce) goes to the postmaster; whether such a one may be
- * reported at all is queued's to know.
+ * What cannot be delivered and has no sender (a bounce of a bounce) goes to the postmaster; whether
+ * such a one may be reported at all is queued's to know.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,7 +30,8 @@
 
 enum {
 	WORKERS_MAX = 4,
-	WHOLE_MAX_BYTES = 64 * 1024, /* a message up to this size goes back whole when the sender did not say RET= */
+	WHOLE_MAX_BYTES = 64 * 1024, /* a message up to this size goes back whole when the sender
+	                                did not say RET= */
 	HEADER_MAX_BYTES = 256 * 1024,
 	READ_BYTES = 65536
 };
@@ -38,8 +40,10 @@ static struct settings settings;
 static struct spool_writer writer = { .queued = -1, .fd = -1 };
 static char double_bounce_to[SPOOL_ADDRESS_MAX];
 
-/* Reads [offset, offset + size) of the message in turns; each piece goes to take(), which says whether to go on. */
-static int each_piece(const struct job *job, uint64_t size, bool (*take)(void *context, struct view piece), void *context)
+/* Reads [offset, offset + size) of the message in turns; each piece goes to take(), which says
+ * whether to go on. */
+static int each_piece(const struct job *job, uint64_t size,
+                      bool (*take)(void *context, struct view piece), void *context)
 {
 	static char buffer[READ_BYTES];
 	uint64_t done = 0;
@@ -63,8 +67,9 @@ static int each_piece(const struct job *job, uint64_t size, bool (*take)(void *c
 
 struct survey {
 	bool eight_bit;
-	uint64_t seen, header_bytes; /* header_bytes: up to and with its last line's end; 0 until known */
-	unsigned line_state;         /* how much of CRLF CRLF has just been seen */
+	uint64_t seen,
+		header_bytes; /* header_bytes: up to and with its last line's end; 0 until known */
+	unsigned line_state;  /* how much of CRLF CRLF has just been seen */
 };
 
 static bool survey_piece(void *context, struct view piece)
@@ -142,7 +147,9 @@ static bool write_piece(void *context, struct view piece)
 static int write_report(const struct report *r, uint64_t size, struct spool_refusal *refusal)
 {
 	struct spool_recipient to = { .notify = SPOOL_NOTIFY_NEVER };
-	struct spool_envelope envelope = { .origin = SPOOL_BOUNCE, .eight_bit = r->eight_bit, .hops = 0 };
+	struct spool_envelope envelope = { .origin = SPOOL_BOUNCE,
+		                           .eight_bit = r->eight_bit,
+		                           .hops = 0 };
 	struct pass_on pass_on;
 	struct text text;
 
@@ -153,14 +160,17 @@ static int write_report(const struct report *r, uint64_t size, struct spool_refu
 
 	if (result == 0 && !report_head(r, &text)) {
 		spool_abandon(&writer);
-		*refusal = (struct spool_refusal){ .permanent = true, .status = "5.3.4", .text = "the report would be too long" };
+		*refusal = (struct spool_refusal){ .permanent = true,
+			                           .status = "5.3.4",
+			                           .text = "the report would be too long" };
 		result = -1;
 	}
 	if (result == 0)
 		result = spool_write(&writer, text_view(&text), refusal);
 	if (result == 0 && each_piece(r->job, size, write_piece, &pass_on) < 0) {
 		spool_abandon(&writer);
-		*refusal = (struct spool_refusal){ .status = "4.3.0", .text = "the message could not be copied" };
+		*refusal = (struct spool_refusal){ .status = "4.3.0",
+			                           .text = "the message could not be copied" };
 		result = -1;
 	}
 	report_tail(r, &text);
@@ -174,8 +184,8 @@ static int write_report(const struct report *r, uint64_t size, struct spool_refu
 	return result;
 }
 
-static void answer_all(int queued, const struct job_recipient *recipients, unsigned count, int result,
-                       const struct spool_refusal *refusal)
+static void answer_all(int queued, const struct job_recipient *recipients, unsigned count,
+                       int result, const struct spool_refusal *refusal)
 {
 	for (unsigned i = 0; i < count; i++) {
 		struct job_result r = { .index = recipients[i].index, .outcome = JOB_DONE };
@@ -214,11 +224,11 @@ static void work(struct wire_in *in, int queued)
 
 	close(job.fd);
 	if (result == 0)
-		log_info("id=%s event=report kind=%d to=<%s> report=%s recipients=%u", job.id, (int)job.report, log_quote(view_of(r.to)),
-		         writer.id, count);
+		log_info("id=%s event=report kind=%d to=<%s> report=%s recipients=%u", job.id,
+		         (int)job.report, log_quote(view_of(r.to)), writer.id, count);
 	else
-		log_warn("id=%s event=report-failed to=<%s> status=%s reason=\"%s\"", job.id, log_quote(view_of(r.to)), refusal.status,
-		         refusal.text);
+		log_warn("id=%s event=report-failed to=<%s> status=%s reason=\"%s\"", job.id,
+		         log_quote(view_of(r.to)), refusal.status, refusal.text);
 	answer_all(queued, recipients, count, result, &refusal);
 }
 
@@ -226,19 +236,20 @@ int main(void)
 {
 	static const struct sandbox_profile profile = { .promises = SANDBOX_FORK };
 	static const struct worker_service service = { .wire = "queued.job",
-		                                .protocol = "job",
-		                                .answers = true,
-		                                .workers_min = 1,
-		                                .workers_max = WORKERS_MAX,
-		                                .reuse = 1000,
-		                                .idle_ms = 60000,
-		                                .work = work };
+		                                       .protocol = "job",
+		                                       .answers = true,
+		                                       .workers_min = 1,
+		                                       .workers_max = WORKERS_MAX,
+		                                       .reuse = 1000,
+		                                       .idle_ms = 60000,
+		                                       .work = work };
 
 	program_start("bounce");
 	settings_inherit(&settings);
 	tzset(); /* before the jail hides the zone file */
 	snprintf(double_bounce_to, sizeof double_bounce_to, "%s%s%s", settings.postmaster,
-	         strchr(settings.postmaster, '@') ? "" : "@", strchr(settings.postmaster, '@') ? "" : settings.mail_domain);
+	         strchr(settings.postmaster, '@') ? "" : "@",
+	         strchr(settings.postmaster, '@') ? "" : settings.mail_domain);
 	program_confine(&profile);
 	worker_run(&service);
 }

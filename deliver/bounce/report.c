@@ -22,14 +22,18 @@ static const struct {
 	                         "Your message was passed on to a system that may not tell you of its delivery.\r\n" },
 };
 
-/* Other systems' words, for a human and for header fields: printable ASCII on one line, nothing else. */
+/* Other systems' words, for a human and for header fields: printable ASCII on one line, nothing
+ * else. */
 static void add_clean(struct text *out, const char *s)
 {
 	for (; *s; s++)
-		text_add_byte(out, *s >= ' ' && *s < 127 ? *s : *s == '\t' || *s == '\n' || *s == '\r' ? ' ' : '?');
+		text_add_byte(out, *s >= ' ' && *s < 127                    ? *s
+		                   : *s == '\t' || *s == '\n' || *s == '\r' ? ' '
+		                                                            : '?');
 }
 
-/* ENVID and ORCPT come as xtext; the fields of a report hold them decoded (RFC 3461 section 6.3). */
+/* ENVID and ORCPT come as xtext; the fields of a report hold them decoded (RFC 3461 section
+ * 6.3). */
 static void add_decoded(struct text *out, const char *xtext)
 {
 	char one[2] = { 0 };
@@ -51,33 +55,43 @@ static void add_date(struct text *out, const char *field, int64_t when_s)
 	char date[DATE_TEXT_MAX];
 
 	text_format(out, "%s: %s\r\n", field,
-	            date_mail((struct date){ .when_s = when_s, .zone_minutes = date_local_zone(when_s) }, date));
+	            date_mail((struct date){ .when_s = when_s,
+	                                     .zone_minutes = date_local_zone(when_s) },
+	                      date));
 }
 
 static void add_header(const struct report *r, struct text *out)
 {
-	text_format(out, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\nTo: <%s>\r\nSubject: %s\r\n", r->host, r->to,
-	            kinds[r->job->report].subject);
-	add_date(out, "Date", r->now_s);
 	text_format(out,
-	            "Message-ID: <%s.%lld.report@%s>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
-	            "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"%s\"\r\n",
-	            r->job->id, (long long)r->now_s, r->host, r->boundary);
+	            "From: Mail Delivery System <MAILER-DAEMON@%s>\r\nTo: <%s>\r\nSubject: %s\r\n",
+	            r->host, r->to, kinds[r->job->report].subject);
+	add_date(out, "Date", r->now_s);
+	text_format(
+		out,
+		"Message-ID: <%s.%lld.report@%s>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
+		"Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"%s\"\r\n",
+		r->job->id, (long long)r->now_s, r->host, r->boundary);
 	if (r->eight_bit)
 		text_add_string(out, "Content-Transfer-Encoding: 8bit\r\n");
-	text_add_string(out, "\r\nThis is a report about a message, in MIME form (RFC 3464).\r\n\r\n");
+	text_add_string(out,
+	                "\r\nThis is a report about a message, in MIME form (RFC 3464).\r\n\r\n");
 }
 
 static void add_words(const struct report *r, struct text *out)
 {
-	text_format(out, "--%s\r\nContent-Type: text/plain; charset=us-ascii\r\nContent-Description: Notification\r\n\r\n",
-	            r->boundary);
-	text_format(out, "This is the mail system at host %s.\r\n\r\n%s", r->host, kinds[r->job->report].opening);
+	text_format(
+		out,
+		"--%s\r\nContent-Type: text/plain; charset=us-ascii\r\nContent-Description: Notification\r\n\r\n",
+		r->boundary);
+	text_format(out, "This is the mail system at host %s.\r\n\r\n%s", r->host,
+	            kinds[r->job->report].opening);
 	if (r->job->report == JOB_REPORT_DELAYED) {
 		char date[DATE_TEXT_MAX];
 
 		text_format(out, " until\r\n%s.\r\n",
-		            date_mail((struct date){ r->job->gives_up_s, date_local_zone(r->job->gives_up_s) }, date));
+		            date_mail((struct date){ r->job->gives_up_s,
+		                                     date_local_zone(r->job->gives_up_s) },
+		                      date));
 	}
 	for (unsigned i = 0; i < r->count; i++) {
 		const struct job_recipient *who = &r->recipients[i];
@@ -105,7 +119,8 @@ static void add_recipient(const struct report *r, const struct job_recipient *wh
 	}
 	text_add_string(out, "Final-Recipient: rfc822; ");
 	add_clean(out, who->address);
-	text_format(out, "\r\nAction: %s\r\nStatus: %s\r\n", kinds[r->job->report].action, who->status);
+	text_format(out, "\r\nAction: %s\r\nStatus: %s\r\n", kinds[r->job->report].action,
+	            who->status);
 	if (who->remote_host[0]) {
 		text_add_string(out, "Remote-MTA: dns; ");
 		add_clean(out, who->remote_host);
@@ -113,7 +128,8 @@ static void add_recipient(const struct report *r, const struct job_recipient *wh
 	}
 	if (who->text[0]) {
 		/* "smtp" only for what an SMTP server said (RFC 3464 section 2.3.6). */
-		text_add_string(out, who->remote_host[0] ? "Diagnostic-Code: smtp; " : "Diagnostic-Code: x-posthouse; ");
+		text_add_string(out, who->remote_host[0] ? "Diagnostic-Code: smtp; "
+		                                         : "Diagnostic-Code: x-posthouse; ");
 		add_clean(out, who->text);
 		text_add_string(out, "\r\n");
 	}
@@ -125,14 +141,17 @@ static void add_recipient(const struct report *r, const struct job_recipient *wh
 
 static void add_status(const struct report *r, struct text *out)
 {
-	text_format(out, "--%s\r\nContent-Type: message/delivery-status\r\nContent-Description: Delivery report\r\n\r\n",
-	            r->boundary);
+	text_format(
+		out,
+		"--%s\r\nContent-Type: message/delivery-status\r\nContent-Description: Delivery report\r\n\r\n",
+		r->boundary);
 	if (r->job->envid[0]) {
 		text_add_string(out, "Original-Envelope-Id: ");
 		add_decoded(out, r->job->envid);
 		text_add_string(out, "\r\n");
 	}
-	text_format(out, "Reporting-MTA: dns; %s\r\nX-Posthouse-Queue-ID: %s\r\n", r->host, r->job->id);
+	text_format(out, "Reporting-MTA: dns; %s\r\nX-Posthouse-Queue-ID: %s\r\n", r->host,
+	            r->job->id);
 	add_date(out, "Arrival-Date", r->job->arrived_s);
 	for (unsigned i = 0; i < r->count; i++)
 		add_recipient(r, &r->recipients[i], out);
@@ -145,8 +164,9 @@ bool report_head(const struct report *r, struct text *out)
 	add_header(r, out);
 	add_words(r, out);
 	add_status(r, out);
-	text_format(out, "--%s\r\nContent-Type: %s\r\nContent-Description: %s\r\n%s\r\n", r->boundary,
-	            r->whole ? "message/rfc822" : "text/rfc822-headers", r->whole ? "Your message" : "The header of your message",
+	text_format(out, "--%s\r\nContent-Type: %s\r\nContent-Description: %s\r\n%s\r\n",
+	            r->boundary, r->whole ? "message/rfc822" : "text/rfc822-headers",
+	            r->whole ? "Your message" : "The header of your message",
 	            r->eight_bit ? "Content-Transfer-Encoding: 8bit\r\n" : "");
 	return !out->full;
 }

@@ -2,18 +2,19 @@
 /*
  * local: puts messages into mailboxes.
  *
- * It runs under a mailbox owner's uid: queued asks master for a local of that uid, gives it the message's
- * descriptor and, for each recipient, the home to deliver to, and is told done, retry or failed.  A delivery is a
- * Return-Path and a Delivered-To line, the header lines that the house added, and the message, written to tmp,
- * synced, and renamed into new (lib/store/delivery.h): after "done" the message is safe without the queue's copy.
+ * It runs under a mailbox owner's uid: queued asks master for a local of that uid, gives it the
+ * message's descriptor and, for each recipient, the home to deliver to, and is told done, retry or
+ * failed. A delivery is a Return-Path and a Delivered-To line, the header lines that the house
+ * added, and the message, written to tmp, synced, and renamed into new (lib/store/delivery.h):
+ * after "done" the message is safe without the queue's copy.
  *
- * It trusts queued for who receives what, but checks that the descriptor is an ordinary file and that homes lie
- * below mail.root, to which the sandbox confines it.  The message is a stranger's: nothing of it is
- * interpreted but Delivered-To lines, which end loops through forwarding.  It reads no configuration but the settings
- * and writes nothing but mailboxes.
+ * It trusts queued for who receives what, but checks that the descriptor is an ordinary file and
+ * that homes lie below mail.root, to which the sandbox confines it. The message is a stranger's:
+ * nothing of it is interpreted but Delivered-To lines, which end loops through forwarding. It reads
+ * no configuration but the settings and writes nothing but mailboxes.
  *
- * Whoever owns it can read and write the mailboxes of that one uid; with the default policy (one uid for
- * all) these are all mailboxes, with a uid per user or domain just theirs.
+ * Whoever owns it can read and write the mailboxes of that one uid; with the default policy (one
+ * uid for all) these are all mailboxes, with a uid per user or domain just theirs.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -33,7 +34,8 @@ enum {
 	WORKER_IDLE_MS = 30000,
 	QUIT_IDLE_MS = 60000,
 	REUSE = 10000,
-	WHOLE_BYTES = 128 * 1024, /* a message up to this size is read once and written with one call */
+	WHOLE_BYTES =
+		128 * 1024, /* a message up to this size is read once and written with one call */
 	HEADER_BYTES_MAX = 128 * 1024, /* how far Delivered-To lines are looked for */
 	TRACE_MAX = 1024
 };
@@ -85,9 +87,11 @@ static int read_message(const struct job *job, struct reason *why)
 {
 	size_t room = sizeof buffer - job->extra_bytes;
 
-	if (job->message_offset > INT64_MAX / 2 || job->message_bytes > INT64_MAX / 2 || job->extra_bytes > sizeof buffer / 2)
+	if (job->message_offset > INT64_MAX / 2 || job->message_bytes > INT64_MAX / 2 ||
+	    job->extra_bytes > sizeof buffer / 2)
 		return fail(why, "the message does not fit its file");
-	/* What is read whole, and pread reads only files, proves itself; all of the queue is on one device. */
+	/* What is read whole, and pread reads only files, proves itself; all of the queue is on one
+	 * device. */
 	if ((!queue_device_known || job->message_bytes > room) && look_at_file(job, why) < 0)
 		return -1;
 	buffered = job->message_bytes < room ? (size_t)job->message_bytes : room;
@@ -100,19 +104,22 @@ static int read_message(const struct job *job, struct reason *why)
 /* Has this mailbox had the message before?  Only whole lines of the header count. */
 static bool is_loop(const struct job *job, const char *address)
 {
-	struct view rest = { buffer + job->extra_bytes, buffered < HEADER_BYTES_MAX ? buffered : HEADER_BYTES_MAX }, line;
+	struct view rest = { buffer + job->extra_bytes,
+		             buffered < HEADER_BYTES_MAX ? buffered : HEADER_BYTES_MAX },
+		    line;
 
 	while (view_cut(&rest, '\n', &line) && !view_equal(line, VIEW("\r")))
 		if (view_starts_nocase(line, VIEW("Delivered-To:")) &&
-		    view_equal_nocase(view_trim(view_skip(line, sizeof "Delivered-To:" - 1)), view_of(address)))
+		    view_equal_nocase(view_trim(view_skip(line, sizeof "Delivered-To:" - 1)),
+		                      view_of(address)))
 			return true;
 	return false;
 }
 
 /* ---- one recipient ---- */
 
-static struct job_result result_of(const struct job_recipient *r, enum job_outcome outcome, const char *status,
-                                   const char *text)
+static struct job_result result_of(const struct job_recipient *r, enum job_outcome outcome,
+                                   const char *status, const char *text)
 {
 	struct job_result result = { .index = r->index, .outcome = outcome };
 
@@ -140,7 +147,8 @@ static int write_all(int fd, struct iovec *parts, int count)
 	return 0;
 }
 
-/* In the kernel where it can; a file shorter than queued said is an error, never a short message. */
+/* In the kernel where it can; a file shorter than queued said is an error, never a short
+ * message. */
 static int copy_rest(int to, const struct job *job, uint64_t done)
 {
 	loff_t at = (loff_t)(job->message_offset + done);
@@ -156,13 +164,16 @@ static int copy_rest(int to, const struct job *job, uint64_t done)
 #endif
 		if (copied < 0 && errno == EINTR)
 			continue;
-		if (copied < 0 && (errno == ENOSYS || errno == EXDEV || errno == EINVAL || errno == EPERM)) {
+		if (copied < 0 &&
+		    (errno == ENOSYS || errno == EXDEV || errno == EINVAL || errno == EPERM)) {
 			size_t piece = left < WHOLE_BYTES ? (size_t)left : WHOLE_BYTES;
 			struct iovec part = { buffer, piece };
 
-			/* The buffer is the message's beginning for further recipients: it is read again. */
+			/* The buffer is the message's beginning for further recipients: it is read
+			 * again. */
 			buffered = 0;
-			if (read_at(job->fd, buffer, piece, (uint64_t)at) < 0 || write_all(to, &part, 1) < 0)
+			if (read_at(job->fd, buffer, piece, (uint64_t)at) < 0 ||
+			    write_all(to, &part, 1) < 0)
 				return -1;
 			at += (loff_t)piece;
 			copied = (ssize_t)piece;
@@ -181,12 +192,14 @@ static int copy_rest(int to, const struct job *job, uint64_t done)
 static int write_message(int to, const struct job *job, struct view trace)
 {
 	size_t done = buffered;
-	struct iovec parts[] = { { (char *)trace.data, trace.len }, { buffer, job->extra_bytes + done } };
+	struct iovec parts[] = { { (char *)trace.data, trace.len },
+		                 { buffer, job->extra_bytes + done } };
 
 	return write_all(to, parts, 2) < 0 ? -1 : copy_rest(to, job, done);
 }
 
-static struct job_result failure(const struct job_recipient *r, enum store_result result, const struct reason *why)
+static struct job_result failure(const struct job_recipient *r, enum store_result result,
+                                 const struct reason *why)
 {
 	int error = errno;
 
@@ -203,12 +216,14 @@ static struct job_result failure(const struct job_recipient *r, enum store_resul
 static struct view trace_lines(const struct job *job, const struct job_recipient *r)
 {
 	static char trace[TRACE_MAX];
-	int len = snprintf(trace, sizeof trace, "Return-Path: <%s>\r\nDelivered-To: %s\r\n", job->sender, r->address);
+	int len = snprintf(trace, sizeof trace, "Return-Path: <%s>\r\nDelivered-To: %s\r\n",
+	                   job->sender, r->address);
 
 	return (struct view){ trace, (size_t)len };
 }
 
-static enum store_result deliver(const struct job *job, const struct job_recipient *r, struct reason *why)
+static enum store_result deliver(const struct job *job, const struct job_recipient *r,
+                                 struct reason *why)
 {
 	struct view trace = trace_lines(job, r);
 	uint64_t size = trace.len + job->extra_bytes + job->message_bytes;
@@ -232,8 +247,8 @@ static enum store_result deliver(const struct job *job, const struct job_recipie
 		errno = EIO;
 		return STORE_FAILED;
 	}
-	/* On one file system the rename is in the journal before the queue file's removal is; on two it must be on
-	 * disk before queued hears of it (DESIGN section 3). */
+	/* On one file system the rename is in the journal before the queue file's removal is; on
+	 * two it must be on disk before queued hears of it (DESIGN section 3). */
 	return delivery_finish(&d, size, st.st_dev != queue_device, why);
 }
 
@@ -258,11 +273,13 @@ static struct job_result serve(const struct job *job, const struct job_recipient
 	if (has_controls(job->sender) || has_controls(r->address))
 		return result_of(r, JOB_FAILED, "5.1.3", "an address with control characters");
 	if (is_loop(job, r->address))
-		return result_of(r, JOB_FAILED, "5.4.6", "mail loop: the message has been in this mailbox before");
+		return result_of(r, JOB_FAILED, "5.4.6",
+		                 "mail loop: the message has been in this mailbox before");
 	/* The sandbox would refuse too, but with less of a reason. */
 	if (!store_home_allowed(settings.mail_root, r->home) || refused_owner(r)) {
-		log_warn("id=%s event=refused to=<%s> home=%s reason=\"not a home that this program may write\"", job->id,
-		         log_quote(view_of(r->address)), log_quote(view_of(r->home)));
+		log_warn(
+			"id=%s event=refused to=<%s> home=%s reason=\"not a home that this program may write\"",
+			job->id, log_quote(view_of(r->address)), log_quote(view_of(r->home)));
 		return result_of(r, JOB_RETRY, "4.3.5", "the mailbox is not where mail is kept");
 	}
 	errno = 0;
@@ -272,8 +289,8 @@ static struct job_result serve(const struct job *job, const struct job_recipient
 		return result_of(r, JOB_DONE, "2.0.0", "delivered to mailbox");
 	struct job_result answer = failure(r, result, &why);
 
-	log_warn("id=%s event=delivery-failed to=<%s> status=%s reason=\"%s\"", job->id, log_quote(view_of(r->address)),
-	         answer.status, why.text);
+	log_warn("id=%s event=delivery-failed to=<%s> status=%s reason=\"%s\"", job->id,
+	         log_quote(view_of(r->address)), answer.status, why.text);
 	return answer;
 }
 
@@ -292,7 +309,8 @@ static void work(struct wire_in *in, int queued)
 
 		if (buffered == 0 && read_message(&job, &why) < 0) {
 			log_warn("id=%s event=unreadable reason=\"%s\"", job.id, why.text);
-			result = result_of(&recipients[i], JOB_RETRY, "4.3.0", "the queue's file cannot be read");
+			result = result_of(&recipients[i], JOB_RETRY, "4.3.0",
+			                   "the queue's file cannot be read");
 		} else {
 			result = serve(&job, &recipients[i]);
 		}
@@ -307,12 +325,12 @@ int main(void)
 {
 	static struct sandbox_profile profile = { .promises = SANDBOX_FILES | SANDBOX_FORK };
 	static struct worker_service service = { .wire = "queued.job",
-		                          .protocol = "job",
-		                          .answers = true,
-		                          .reuse = REUSE,
-		                          .idle_ms = WORKER_IDLE_MS,
-		                          .quit_when_idle_ms = QUIT_IDLE_MS,
-		                          .work = work };
+		                                 .protocol = "job",
+		                                 .answers = true,
+		                                 .reuse = REUSE,
+		                                 .idle_ms = WORKER_IDLE_MS,
+		                                 .quit_when_idle_ms = QUIT_IDLE_MS,
+		                                 .work = work };
 
 	program_start("local");
 	settings_inherit(&settings);

@@ -32,7 +32,8 @@ int client_tls_start(struct reason *why)
 	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
 	SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
 	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
-	/* Without them every certificate counts as not verified: told in the log, no reason not to send. */
+	/* Without them every certificate counts as not verified: told in the log, no reason not to
+	 * send. */
 	SSL_CTX_set_default_verify_paths(context);
 	ERR_clear_error();
 	return 0;

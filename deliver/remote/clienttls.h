@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* TLS towards other mail hosts, as a layer of a stream: used when offered, without demanding a certificate that
- * can be verified (RFC 3207, RFC 7435: protection where there is none otherwise). */
+/* TLS towards other mail hosts, as a layer of a stream: used when offered, without demanding a
+ * certificate that can be verified (RFC 3207, RFC 7435: protection where there is none
+ * otherwise). */
 #ifndef DELIVER_REMOTE_CLIENTTLS_H
 #define DELIVER_REMOTE_CLIENTTLS_H
 
@@ -11,8 +12,8 @@ struct client_tls;
 
 /* Once, before the jail: reads the system's CA certificates. */
 int client_tls_start(struct reason *why);
-/* The handshake on s->fd, within the stream's timeout; the name goes into SNI. NULL with the reason: the connection
- * cannot be used any more. On success s->layer is set. */
+/* The handshake on s->fd, within the stream's timeout; the name goes into SNI. NULL with the
+ * reason: the connection cannot be used any more. On success s->layer is set. */
 struct client_tls *client_tls_begin(struct stream *s, const char *host, struct reason *why);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384 verified=yes" for the log. */
 void client_tls_facts(const struct client_tls *tls, char *out, size_t size);

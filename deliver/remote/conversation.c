@@ -27,24 +27,22 @@ static void no_reply(struct reply *r, const char *what, const char *why)
 static const char *stream_words(enum stream_result result)
 {
 	switch (result) {
-	case STREAM_CLOSED:
-		return "the connection was closed";
-	case STREAM_TIMEOUT:
-		return "no answer in time";
+	case STREAM_CLOSED: return "the connection was closed";
+	case STREAM_TIMEOUT: return "no answer in time";
 	case STREAM_TOO_LONG:
 	case STREAM_BARE:
-	case STREAM_NUL:
-		return "an answer that is not SMTP";
-	default:
-		return strerror(errno);
+	case STREAM_NUL: return "an answer that is not SMTP";
+	default: return strerror(errno);
 	}
 }
 
 /* One answer; for EHLO its lines are looked at too. false: the conversation is broken, *r says how.
  *
- * The time is for the whole answer: a host that sends a line of many just before each line's time is over would keep
- * an agent for hours, and a few of them (every sender of mail here can have a report sent to his) all agents. */
-static bool read_reply(struct conversation *c, const char *what, struct reply *r, struct extensions *extensions)
+ * The time is for the whole answer: a host that sends a line of many just before each line's time
+ * is over would keep an agent for hours, and a few of them (every sender of mail here can have a
+ * report sent to his) all agents. */
+static bool read_reply(struct conversation *c, const char *what, struct reply *r,
+                       struct extensions *extensions)
 {
 	int64_t until_ms = clock_ms() + c->stream.timeout_ms;
 	struct view line;
@@ -52,9 +50,11 @@ static bool read_reply(struct conversation *c, const char *what, struct reply *r
 	reply_clear(r);
 	do {
 		bool late = r->more && clock_ms() >= until_ms;
-		enum stream_result result = late ? STREAM_TIMEOUT : stream_line(&c->stream, REPLY_LINE_MAX, &line);
+		enum stream_result result =
+			late ? STREAM_TIMEOUT : stream_line(&c->stream, REPLY_LINE_MAX, &line);
 
-		/* A host that ends lines with a bare LF is odd, not hostile: what it answers is no command. */
+		/* A host that ends lines with a bare LF is odd, not hostile: what it answers is no
+		 * command. */
 		if (result == STREAM_BARE)
 			line = view_trim(line);
 		else if (result != STREAM_OK) {
@@ -79,7 +79,8 @@ static int connect_within(const struct net_address *to, int timeout_ms)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = net_address_to_sockaddr(to, &ss), size = sizeof(int);
-	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0, on = 1;
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0,
+	    on = 1;
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
 
 	if (fd < 0)
@@ -127,7 +128,8 @@ static bool greet(struct conversation *c, const char *helo, struct reply *reply)
 }
 
 /* After the offer was taken up, everything is asked again inside (RFC 3207 section 4.2). */
-static enum conversation_result start_tls(struct conversation *c, const char *helo, struct reply *reply)
+static enum conversation_result start_tls(struct conversation *c, const char *helo,
+                                          struct reply *reply)
 {
 	struct reason why;
 
@@ -148,8 +150,10 @@ static enum conversation_result start_tls(struct conversation *c, const char *he
 	return greet(c, helo, reply) ? CONVERSATION_OPEN : CONVERSATION_REFUSED;
 }
 
-enum conversation_result conversation_open(struct conversation *c, const struct net_address *to, const char *host, bool lmtp,
-                                           const char *helo, bool without_tls, const struct conversation_limits *limits,
+enum conversation_result conversation_open(struct conversation *c, const struct net_address *to,
+                                           const char *host, bool lmtp, const char *helo,
+                                           bool without_tls,
+                                           const struct conversation_limits *limits,
                                            struct reply *reply)
 {
 	int fd;
@@ -169,7 +173,8 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
 		return CONVERSATION_REFUSED;
 	}
 	stream_open(&c->stream, fd, limits->command_ms);
-	if (!read_reply(c, "greeting", reply, NULL) || reply->code / 100 != 2 || !greet(c, helo, reply))
+	if (!read_reply(c, "greeting", reply, NULL) || reply->code / 100 != 2 ||
+	    !greet(c, helo, reply))
 		return give_up(c, CONVERSATION_REFUSED);
 	if (c->extensions.starttls && !without_tls) {
 		enum conversation_result result = start_tls(c, helo, reply);
@@ -201,7 +206,8 @@ static void say_mail(struct conversation *c, const struct job *job)
 {
 	stream_format(&c->stream, "MAIL FROM:<%s>", job->sender);
 	if (c->extensions.size)
-		stream_format(&c->stream, " SIZE=%llu", (unsigned long long)(job->message_bytes + job->extra_bytes));
+		stream_format(&c->stream, " SIZE=%llu",
+		              (unsigned long long)(job->message_bytes + job->extra_bytes));
 	/* To a host without 8BITMIME an 8-bit message goes as it is: see VIOLATIONS. */
 	if (c->extensions.eight_bit && job->eight_bit)
 		stream_write(&c->stream, VIEW(" BODY=8BITMIME"));
@@ -229,16 +235,21 @@ static void say_recipient(struct conversation *c, const struct job_recipient *r)
 	stream_write(&c->stream, VIEW("\r\n"));
 }
 
-static void settle(const struct conversation *c, struct job_result *result, const struct reply *reply)
+static void settle(const struct conversation *c, struct job_result *result,
+                   const struct reply *reply)
 {
-	result->outcome = reply->code / 100 == 2 ? JOB_DONE : reply->code / 100 == 5 ? JOB_FAILED : JOB_RETRY;
+	result->outcome = reply->code / 100 == 2   ? JOB_DONE
+	                  : reply->code / 100 == 5 ? JOB_FAILED
+	                                           : JOB_RETRY;
 	string_copy(result->status, sizeof result->status, view_of(reply->status));
 	string_copy(result->text, sizeof result->text, view_of(reply->text));
-	string_copy(result->remote_host, sizeof result->remote_host, view_of(reply->code ? c->host : ""));
+	string_copy(result->remote_host, sizeof result->remote_host,
+	            view_of(reply->code ? c->host : ""));
 	result->passed_on = result->outcome == JOB_DONE && c->extensions.dsn;
 }
 
-/* A dot at the beginning of a line is doubled (RFC 5321 section 4.5.2).  *line_start: does the piece begin a line? */
+/* A dot at the beginning of a line is doubled (RFC 5321 section 4.5.2). *line_start: does the piece
+ * begin a line? */
 static void write_stuffed(struct stream *s, struct view piece, bool *line_start)
 {
 	while (piece.len) {
@@ -253,18 +264,22 @@ static void write_stuffed(struct stream *s, struct view piece, bool *line_start)
 	}
 }
 
-static bool write_file(struct conversation *c, int file, uint64_t offset, uint64_t size, bool *line_start)
+static bool write_file(struct conversation *c, int file, uint64_t offset, uint64_t size,
+                       bool *line_start)
 {
 	static char buffer[FILE_BYTES];
-	/* The stream waits for each bit of progress anew: who takes a byte a minute must not have an agent for days. */
-	int64_t until_ms = clock_ms() + c->stream.timeout_ms + (int64_t)(size / TEXT_RATE_MIN) * 1000;
+	/* The stream waits for each bit of progress anew: who takes a byte a minute must not have
+	 * an agent for days. */
+	int64_t until_ms =
+		clock_ms() + c->stream.timeout_ms + (int64_t)(size / TEXT_RATE_MIN) * 1000;
 
 	while (size > 0) {
 		if (clock_ms() > until_ms) {
 			errno = ETIMEDOUT;
 			return false;
 		}
-		ssize_t n = pread(file, buffer, size < sizeof buffer ? (size_t)size : sizeof buffer, (off_t)offset);
+		ssize_t n = pread(file, buffer, size < sizeof buffer ? (size_t)size : sizeof buffer,
+		                  (off_t)offset);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -277,7 +292,8 @@ static bool write_file(struct conversation *c, int file, uint64_t offset, uint64
 	return true;
 }
 
-/* A file that cannot be read must not end in a dot: half a message would be taken for a whole one. */
+/* A file that cannot be read must not end in a dot: half a message would be taken for a whole
+ * one. */
 static bool write_message(struct conversation *c, const struct job *job, struct reply *reply)
 {
 	bool line_start = true;
@@ -287,7 +303,8 @@ static bool write_message(struct conversation *c, const struct job *job, struct 
 		if (errno == ETIMEDOUT)
 			no_reply(reply, "the message", "the host takes it too slowly");
 		else
-			no_reply(reply, "reading the message", errno ? strerror(errno) : "the file is too short");
+			no_reply(reply, "reading the message",
+			         errno ? strerror(errno) : "the file is too short");
 		string_copy(reply->status, sizeof reply->status, VIEW("4.3.0"));
 		c->broken = true;
 		return false;
@@ -298,9 +315,11 @@ static bool write_message(struct conversation *c, const struct job *job, struct 
 	return true;
 }
 
-/* The recipients the host has accepted share what comes of the message: one answer, or in LMTP one each. */
-static void send_text(struct conversation *c, const struct job *job, unsigned count, const bool *accepted,
-                      const struct conversation_limits *limits, struct job_result *results, struct reply *reply)
+/* The recipients the host has accepted share what comes of the message: one answer, or in LMTP one
+ * each. */
+static void send_text(struct conversation *c, const struct job *job, unsigned count,
+                      const bool *accepted, const struct conversation_limits *limits,
+                      struct job_result *results, struct reply *reply)
 {
 	bool answered = write_message(c, job, reply);
 
@@ -318,14 +337,17 @@ static void send_text(struct conversation *c, const struct job *job, unsigned co
 		stream_set_timeout(&c->stream, limits->command_ms);
 }
 
-static bool too_large(const struct conversation *c, const struct job *job, unsigned count, struct job_result *results)
+static bool too_large(const struct conversation *c, const struct job *job, unsigned count,
+                      struct job_result *results)
 {
 	struct reply reply = { .code = 552, .status = "5.3.4" };
 
-	if (c->extensions.size_bytes == 0 || job->message_bytes + job->extra_bytes <= c->extensions.size_bytes)
+	if (c->extensions.size_bytes == 0 ||
+	    job->message_bytes + job->extra_bytes <= c->extensions.size_bytes)
 		return false;
 	snprintf(reply.text, sizeof reply.text, "the message has %llu bytes; %s takes at most %llu",
-	         (unsigned long long)(job->message_bytes + job->extra_bytes), c->host, (unsigned long long)c->extensions.size_bytes);
+	         (unsigned long long)(job->message_bytes + job->extra_bytes), c->host,
+	         (unsigned long long)c->extensions.size_bytes);
 	for (unsigned i = 0; i < count; i++) {
 		settle(c, &results[i], &reply);
 		results[i].remote_host[0] = '\0'; /* our words */
@@ -334,7 +356,8 @@ static bool too_large(const struct conversation *c, const struct job *job, unsig
 }
 
 /* Reads the answers to RCPT; how many were accepted, -1 when the line broke. */
-static int read_recipients(struct conversation *c, unsigned count, const struct job_recipient *recipients, bool *accepted,
+static int read_recipients(struct conversation *c, unsigned count,
+                           const struct job_recipient *recipients, bool *accepted,
                            struct job_result *results, struct reply *reply)
 {
 	int good = 0;
@@ -354,8 +377,10 @@ static int read_recipients(struct conversation *c, unsigned count, const struct 
 	return good;
 }
 
-/* MAIL was refused: whether another host may know better is for the caller to say, when it is not for good. */
-static bool mail_refused(struct conversation *c, unsigned count, struct job_result *results, const struct reply *reply)
+/* MAIL was refused: whether another host may know better is for the caller to say, when it is not
+ * for good. */
+static bool mail_refused(struct conversation *c, unsigned count, struct job_result *results,
+                         const struct reply *reply)
 {
 	if (reply->code / 100 != 5)
 		return false;
@@ -364,7 +389,8 @@ static bool mail_refused(struct conversation *c, unsigned count, struct job_resu
 	return true;
 }
 
-/* Out of a transaction that came to nothing. With pipelining DATA may have been accepted for nobody. */
+/* Out of a transaction that came to nothing. With pipelining DATA may have been accepted for
+ * nobody. */
 static void leave_transaction(struct conversation *c, bool data_said, struct reply *scratch)
 {
 	if (c->broken)
@@ -379,8 +405,10 @@ static void leave_transaction(struct conversation *c, bool data_said, struct rep
 	}
 }
 
-bool conversation_send(struct conversation *c, const struct job *job, const struct job_recipient *recipients, unsigned count,
-                       const struct conversation_limits *limits, struct job_result *results, struct reply *reply)
+bool conversation_send(struct conversation *c, const struct job *job,
+                       const struct job_recipient *recipients, unsigned count,
+                       const struct conversation_limits *limits, struct job_result *results,
+                       struct reply *reply)
 {
 	bool accepted[JOB_RECIPIENTS_MAX] = { false }, pipelined = c->extensions.pipelining;
 	struct reply scratch;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One conversation with a mail host, as a client of SMTP (RFC 5321) or LMTP (RFC 2033): opened once, used for any
- * number of messages.
+ * One conversation with a mail host, as a client of SMTP (RFC 5321) or LMTP (RFC 2033): opened
+ * once, used for any number of messages.
  */
 #ifndef DELIVER_REMOTE_CONVERSATION_H
 #define DELIVER_REMOTE_CONVERSATION_H
@@ -19,7 +19,7 @@ struct conversation {
 	struct stream stream; /* fd -1: none */
 	struct client_tls *tls;
 	bool lmtp;
-	char host[RESOLVE_HOST_MAX];              /* its name, for SNI, log and reports */
+	char host[RESOLVE_HOST_MAX]; /* its name, for SNI, log and reports */
 	char address[NET_ADDRESS_TEXT_MAX];
 	struct extensions extensions;
 	unsigned messages; /* sent so far */
@@ -33,16 +33,20 @@ enum conversation_result {
 };
 
 /* Connects, greets, starts TLS when offered (unless without_tls). helo: our name. */
-enum conversation_result conversation_open(struct conversation *c, const struct net_address *to, const char *host, bool lmtp,
-                                           const char *helo, bool without_tls, const struct conversation_limits *limits,
+enum conversation_result conversation_open(struct conversation *c, const struct net_address *to,
+                                           const char *host, bool lmtp, const char *helo,
+                                           bool without_tls,
+                                           const struct conversation_limits *limits,
                                            struct reply *reply);
 /* QUIT, without waiting for the answer, and close. Harmless when there is none. */
 void conversation_close(struct conversation *c);
 
-/* Sends the message to the recipients; results[i] is filled for recipients[i]. Returns false when nothing was
- * settled (MAIL was not taken, or the line broke before any recipient was answered): *reply says why, another
- * host may be tried. */
-bool conversation_send(struct conversation *c, const struct job *job, const struct job_recipient *recipients, unsigned count,
-                       const struct conversation_limits *limits, struct job_result *results, struct reply *reply);
+/* Sends the message to the recipients; results[i] is filled for recipients[i]. Returns false when
+ * nothing was settled (MAIL was not taken, or the line broke before any recipient was answered):
+ * *reply says why, another host may be tried. */
+bool conversation_send(struct conversation *c, const struct job *job,
+                       const struct job_recipient *recipients, unsigned count,
+                       const struct conversation_limits *limits, struct job_result *results,
+                       struct reply *reply);
 
 #endif

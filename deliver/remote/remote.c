@@ -2,16 +2,16 @@
 /*
  * remote: delivers to other hosts, over SMTP or LMTP.
  *
- * It runs as its own uid in an empty jail, without any file; queued gives it a message's descriptor, the recipients and
- * the next hops (or the domain whose mail exchangers are to be asked of dnsd), and hears for every recipient: done,
- * retry or failed, with the other side's words.  It trusts queued and dnsd; what the other side says is read
- * as answers of SMTP and nothing else.
+ * It runs as its own uid in an empty jail, without any file; queued gives it a message's
+ * descriptor, the recipients and the next hops (or the domain whose mail exchangers are to be asked
+ * of dnsd), and hears for every recipient: done, retry or failed, with the other side's words. It
+ * trusts queued and dnsd; what the other side says is read as answers of SMTP and nothing else.
  *
  * Whoever owns it reads the messages that go out while he does, and can speak SMTP with the world.
  *
- * A worker keeps its connection for a moment (remote.timeout-idle), so that further mail to the same hop costs no
- * new one.  Hosts are tried in order until one answers: an exchanger that refuses for now leads to the next,
- * what is said of a recipient counts.
+ * A worker keeps its connection for a moment (remote.timeout-idle), so that further mail to the
+ * same hop costs no new one. Hosts are tried in order until one answers: an exchanger that refuses
+ * for now leads to the next, what is said of a recipient counts.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,8 @@
 #include "lib/wire/worker.h"
 
 enum {
-	HOSTS_TRIED_MAX = 5,          /* addresses tried for one message (RFC 5321 section 5.1 asks for two at least) */
+	HOSTS_TRIED_MAX = 5, /* addresses tried for one message (RFC 5321 section 5.1 asks for two
+	                        at least) */
 	MESSAGES_PER_CONNECTION = 100,
 	DNS_ANSWER_MS = 60000,
 	LMTP_PORT = 24,
@@ -56,7 +57,8 @@ struct candidates {
 
 static void key_of(const struct job *job, char key[KEY_MAX])
 {
-	size_t used = (size_t)snprintf(key, KEY_MAX, "%d %d %s", job->lmtp, job->mx, job->mx ? job->destination : "");
+	size_t used = (size_t)snprintf(key, KEY_MAX, "%d %d %s", job->lmtp, job->mx,
+	                               job->mx ? job->destination : "");
 
 	for (unsigned i = 0; i < job->hop_count && used < KEY_MAX; i++)
 		used += (size_t)snprintf(key + used, KEY_MAX - used, " %s", job->hops[i]);
@@ -70,7 +72,8 @@ static void set_trouble(struct candidates *all, int code, const char *status, co
 }
 
 /* Asks dnsd, which may have been started again since the last question. */
-static bool ask(enum dns_type type, const char *name, struct dns_answer *answer, struct candidates *all)
+static bool ask(enum dns_type type, const char *name, struct dns_answer *answer,
+                struct candidates *all)
 {
 	for (int attempt = 0; attempt < 2; attempt++) {
 		if (dnsd < 0)
@@ -79,23 +82,17 @@ static bool ask(enum dns_type type, const char *name, struct dns_answer *answer,
 			break;
 		close(dnsd);
 		dnsd = -1;
-		*answer = (struct dns_answer){ .result = DNS_LATER, .text = "dnsd does not answer" };
+		*answer =
+			(struct dns_answer){ .result = DNS_LATER, .text = "dnsd does not answer" };
 	}
 	switch (answer->result) {
-	case DNS_FOUND:
-		return true;
+	case DNS_FOUND: return true;
 	case DNS_NULL_MX:
 		set_trouble(all, 556, "5.1.10", answer->text); /* RFC 7505 section 4.2 */
 		return false;
-	case DNS_NO_DOMAIN:
-		set_trouble(all, 550, "5.1.2", answer->text);
-		return false;
-	case DNS_NO_HOST:
-		set_trouble(all, 550, "5.4.4", answer->text);
-		return false;
-	default:
-		set_trouble(all, 0, "4.4.3", answer->text);
-		return false;
+	case DNS_NO_DOMAIN: set_trouble(all, 550, "5.1.2", answer->text); return false;
+	case DNS_NO_HOST: set_trouble(all, 550, "5.4.4", answer->text); return false;
+	default: set_trouble(all, 0, "4.4.3", answer->text); return false;
 	}
 }
 
@@ -114,8 +111,10 @@ static void add_host(struct candidates *all, const struct dns_host *host, uint16
 static unsigned hosts_before_us(const struct dns_answer *answer)
 {
 	for (unsigned i = 0; i < answer->host_count; i++)
-		if (view_equal_nocase(view_of(answer->hosts[i].name), view_of(settings.host_name))) {
-			while (i > 0 && answer->hosts[i - 1].preference == answer->hosts[i].preference)
+		if (view_equal_nocase(view_of(answer->hosts[i].name),
+		                      view_of(settings.host_name))) {
+			while (i > 0 &&
+			       answer->hosts[i - 1].preference == answer->hosts[i].preference)
 				i--;
 			return i;
 		}
@@ -153,7 +152,8 @@ static void split_hop(const char *hop, bool lmtp, struct view *host, uint16_t *p
 		colon--;
 	*port = lmtp ? LMTP_PORT : (uint16_t)settings.remote_port;
 	*host = text;
-	if (colon > 0 && text.data[colon - 1] == ':' && view_number(view_skip(text, colon), 65535, &number)) {
+	if (colon > 0 && text.data[colon - 1] == ':' &&
+	    view_number(view_skip(text, colon), 65535, &number)) {
 		*port = (uint16_t)number;
 		*host = view_take(text, colon - 1);
 	}
@@ -176,7 +176,8 @@ static void add_hop(struct candidates *all, const char *hop, bool lmtp)
 	} else if (ask(DNS_ADDRESS, name, &answer, all)) {
 		add_host(all, &answer.hosts[0], port);
 	} else if (all->trouble.code) {
-		/* A hop is an operator's word: when it cannot be found, he will want to mend it, not to lose mail. */
+		/* A hop is an operator's word: when it cannot be found, he will want to mend it,
+		 * not to lose mail. */
 		set_trouble(all, 0, "4.4.4", answer.text);
 	}
 }
@@ -203,17 +204,21 @@ static bool open_one(const struct candidate *to, const struct job *job, struct r
 {
 	enum conversation_result result = CONVERSATION_NO_TLS;
 
-	/* A host whose TLS does not work gets the message in clear: it would have, had it not offered TLS. */
+	/* A host whose TLS does not work gets the message in clear: it would have, had it not
+	 * offered TLS. */
 	for (int without_tls = 0; without_tls < 2 && result == CONVERSATION_NO_TLS; without_tls++) {
-		result = conversation_open(&kept, &to->address, to->host, job->lmtp, settings.host_name, without_tls, &limits, reply);
+		result = conversation_open(&kept, &to->address, to->host, job->lmtp,
+		                           settings.host_name, without_tls, &limits, reply);
 		if (result == CONVERSATION_NO_TLS)
-			log_info("id=%s event=no-tls host=%s reason=\"%s\"", job->id, log_quote(view_of(to->host)), reply->text);
+			log_info("id=%s event=no-tls host=%s reason=\"%s\"", job->id,
+			         log_quote(view_of(to->host)), reply->text);
 	}
 	return result == CONVERSATION_OPEN;
 }
 
 /* The same for all recipients: none was reached. */
-static void fail_all(struct job_result *results, unsigned count, const struct reply *why, bool host_trouble)
+static void fail_all(struct job_result *results, unsigned count, const struct reply *why,
+                     bool host_trouble)
 {
 	for (unsigned i = 0; i < count; i++) {
 		results[i].outcome = why->code / 100 == 5 ? JOB_FAILED : JOB_RETRY;
@@ -223,8 +228,8 @@ static void fail_all(struct job_result *results, unsigned count, const struct re
 	}
 }
 
-static bool try_kept(const struct job *job, const struct job_recipient *recipients, unsigned count, const char *key,
-                     struct job_result *results)
+static bool try_kept(const struct job *job, const struct job_recipient *recipients, unsigned count,
+                     const char *key, struct job_result *results)
 {
 	struct reply reply;
 
@@ -234,11 +239,13 @@ static bool try_kept(const struct job *job, const struct job_recipient *recipien
 		let_go();
 		return false;
 	}
-	/* It may have been closed on the other side meanwhile: then nothing is settled and a new one is opened. */
+	/* It may have been closed on the other side meanwhile: then nothing is settled and a new
+	 * one is opened. */
 	return conversation_send(&kept, job, recipients, count, &limits, results, &reply);
 }
 
-static void deliver(const struct job *job, const struct job_recipient *recipients, unsigned count, struct job_result *results)
+static void deliver(const struct job *job, const struct job_recipient *recipients, unsigned count,
+                    struct job_result *results)
 {
 	static struct candidates all;
 	char key[KEY_MAX];
@@ -251,11 +258,12 @@ static void deliver(const struct job *job, const struct job_recipient *recipient
 	for (unsigned i = 0; i < all.count; i++) {
 		if (open_one(&all.rows[i], job, &all.trouble)) {
 			string_copy(kept_key, sizeof kept_key, view_of(key));
-			if (conversation_send(&kept, job, recipients, count, &limits, results, &all.trouble))
+			if (conversation_send(&kept, job, recipients, count, &limits, results,
+			                      &all.trouble))
 				return;
 		}
-		log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", job->id, log_quote(view_of(all.rows[i].host)),
-		         kept.address, all.trouble.text);
+		log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", job->id,
+		         log_quote(view_of(all.rows[i].host)), kept.address, all.trouble.text);
 		let_go();
 	}
 	fail_all(results, count, &all.trouble, true);
@@ -271,13 +279,18 @@ static const char *tls_facts(void)
 	return facts;
 }
 
-static void tell(const struct job *job, const struct job_recipient *recipient, const struct job_result *r, int64_t began_ms)
+static void tell(const struct job *job, const struct job_recipient *recipient,
+                 const struct job_result *r, int64_t began_ms)
 {
-	static const char *const events[] = { [JOB_DONE] = "sent", [JOB_RETRY] = "deferred", [JOB_FAILED] = "failed" };
+	static const char *const events[] = {
+		[JOB_DONE] = "sent", [JOB_RETRY] = "deferred", [JOB_FAILED] = "failed"
+	};
 
-	log_info("id=%s event=%s to=<%s> status=%s host=%s address=%s tls=%s duration_ms=%lld text=\"%s\"", job->id,
-	         events[r->outcome], log_quote(view_of(recipient->address)), r->status, kept.host[0] ? kept.host : "none",
-	         kept.address[0] ? kept.address : "none", tls_facts(), (long long)(clock_ms() - began_ms), r->text);
+	log_info(
+		"id=%s event=%s to=<%s> status=%s host=%s address=%s tls=%s duration_ms=%lld text=\"%s\"",
+		job->id, events[r->outcome], log_quote(view_of(recipient->address)), r->status,
+		kept.host[0] ? kept.host : "none", kept.address[0] ? kept.address : "none",
+		tls_facts(), (long long)(clock_ms() - began_ms), r->text);
 }
 
 static void work(struct wire_in *in, int queued)
@@ -305,15 +318,16 @@ static void work(struct wire_in *in, int queued)
 
 int main(void)
 {
-	static const struct sandbox_profile profile = { .promises = SANDBOX_CONNECT | SANDBOX_FORK };
+	static const struct sandbox_profile profile = { .promises =
+		                                                SANDBOX_CONNECT | SANDBOX_FORK };
 	static struct worker_service service = { .wire = "queued.job",
-		                          .protocol = "job",
-		                          .answers = true,
-		                          .workers_min = 1,
-		                          .reuse = 1000,
-		                          .idle_ms = 60000,
-		                          .pause = let_go,
-		                          .work = work };
+		                                 .protocol = "job",
+		                                 .answers = true,
+		                                 .workers_min = 1,
+		                                 .reuse = 1000,
+		                                 .idle_ms = 60000,
+		                                 .pause = let_go,
+		                                 .work = work };
 	struct reason why;
 
 	program_start("remote");
@@ -321,11 +335,13 @@ int main(void)
 	tzset();
 	if (client_tls_start(&why) < 0)
 		log_fatal("%s", why.text);
-	limits = (struct conversation_limits){ .connect_ms = (int)settings.remote_timeout_connect_ms,
-		                               .command_ms = (int)settings.remote_timeout_command_ms,
-		                               .data_ms = (int)settings.remote_timeout_data_ms };
+	limits =
+		(struct conversation_limits){ .connect_ms = (int)settings.remote_timeout_connect_ms,
+		                              .command_ms = (int)settings.remote_timeout_command_ms,
+		                              .data_ms = (int)settings.remote_timeout_data_ms };
 	service.workers_max = (unsigned)settings.remote_agents_max;
-	service.pause_ms = settings.remote_timeout_idle_ms > 0 ? (int)settings.remote_timeout_idle_ms : 1;
+	service.pause_ms =
+		settings.remote_timeout_idle_ms > 0 ? (int)settings.remote_timeout_idle_ms : 1;
 	program_confine(&profile);
 	worker_run(&service);
 }

@@ -23,7 +23,8 @@ static size_t enhanced_length(struct view text, int code)
 		else
 			break;
 	}
-	if (part != 2 || digits == 0 || (i < text.len && text.data[i] != ' ') || text.data[1] != '.')
+	if (part != 2 || digits == 0 || (i < text.len && text.data[i] != ' ') ||
+	    text.data[1] != '.')
 		return 0;
 	return text.data[0] - '0' == code / 100 ? i : 0;
 }

@@ -16,9 +16,9 @@ struct arena {
 	size_t used, limit;
 };
 
-void *arena_get(struct arena *a, size_t size); /* zeroed, aligned for any type */
-char *arena_string(struct arena *a, struct view v); /* a terminated copy */
+void *arena_get(struct arena *a, size_t size);          /* zeroed, aligned for any type */
+char *arena_string(struct arena *a, struct view v);     /* a terminated copy */
 struct view arena_copy(struct arena *a, struct view v); /* {NULL, 0} over the limit */
-void arena_clear(struct arena *a); /* all of it; the arena is usable again */
+void arena_clear(struct arena *a);                      /* all of it; the arena is usable again */
 
 #endif

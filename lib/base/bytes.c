@@ -65,7 +65,8 @@ struct view view_trim(struct view v)
 {
 	while (v.len && (byte_is_space(v.data[0]) || v.data[0] == '\r' || v.data[0] == '\n'))
 		v = view_skip(v, 1);
-	while (v.len && (byte_is_space(v.data[v.len - 1]) || v.data[v.len - 1] == '\r' || v.data[v.len - 1] == '\n'))
+	while (v.len && (byte_is_space(v.data[v.len - 1]) || v.data[v.len - 1] == '\r' ||
+	                 v.data[v.len - 1] == '\n'))
 		v.len--;
 	return v;
 }

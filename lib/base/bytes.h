@@ -20,7 +20,7 @@ struct view {
 	size_t len;
 };
 
-#define VIEW(literal) ((struct view){ "" literal, sizeof(literal) - 1 })
+#define VIEW(literal) ((struct view){ "" literal, sizeof literal - 1 })
 /* For printf's "%.*s". */
 #define VIEW_ARG(v) (int)(v).len, (v).data ? (v).data : ""
 
@@ -46,7 +46,7 @@ char byte_upper(char c);
 bool byte_is_digit(char c);
 bool byte_is_alpha(char c);
 bool byte_is_space(char c); /* space or tab */
-int byte_hex_value(char c);  /* 0 to 15, in either case; -1: no digit */
+int byte_hex_value(char c); /* 0 to 15, in either case; -1: no digit */
 
 struct text {
 	char *data; /* terminated; "" while nothing was added */
@@ -56,13 +56,14 @@ struct text {
 
 /* max: bytes the text may hold, without the terminator. */
 void text_init(struct text *t, size_t max);
-void text_free(struct text *t); /* gives the memory back; usable again with the same max */
+void text_free(struct text *t);  /* gives the memory back; usable again with the same max */
 void text_clear(struct text *t); /* empties it, keeps the memory, clears `full` */
 bool text_add(struct text *t, struct view v);
 bool text_add_string(struct text *t, const char *s);
 bool text_add_byte(struct text *t, char c);
 bool text_format(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-bool text_format_list(struct text *t, const char *format, va_list list) __attribute__((format(printf, 2, 0)));
+bool text_format_list(struct text *t, const char *format, va_list list)
+	__attribute__((format(printf, 2, 0)));
 /* Room for n more bytes, uncounted until the caller raises len; NULL when refused. */
 char *text_reserve(struct text *t, size_t n);
 void text_drop_front(struct text *t, size_t n);

@@ -33,7 +33,8 @@ int64_t clock_days_of(struct clock_day c)
 	unsigned of_era = (unsigned)(year - era * 400);
 	unsigned of_year = (153 * (c.month + (c.month > 2 ? 0u : 12u) - 3) + 2) / 5 + c.day - 1;
 
-	return era * 146097 + (int64_t)(of_era * 365 + of_era / 4 - of_era / 100 + of_year) - 719468;
+	return era * 146097 + (int64_t)(of_era * 365 + of_era / 4 - of_era / 100 + of_year) -
+	       719468;
 }
 
 struct clock_day clock_day_from(int64_t days)

@@ -9,7 +9,8 @@ int64_t clock_ms(void);      /* CLOCK_MONOTONIC, milliseconds */
 int64_t clock_wall_s(void);  /* seconds since 1970 */
 int64_t clock_wall_us(void); /* microseconds since 1970 */
 
-/* The Gregorian calendar by arithmetic alone: no locale, no zone, no lock (safe in a signal handler). */
+/* The Gregorian calendar by arithmetic alone: no locale, no zone, no lock (safe in a signal
+ * handler). */
 struct clock_day {
 	int64_t year;
 	unsigned month, day; /* from 1 */

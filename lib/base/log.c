@@ -11,7 +11,13 @@
 
 #include "lib/base/clock.h"
 
-enum { SYSLOG_MAIL = 2 << 3, SYSLOG_CRIT = 2, SYSLOG_WARNING = 4, SYSLOG_INFO = 6, SYSLOG_DEBUG = 7 };
+enum {
+	SYSLOG_MAIL = 2 << 3,
+	SYSLOG_CRIT = 2,
+	SYSLOG_WARNING = 4,
+	SYSLOG_INFO = 6,
+	SYSLOG_DEBUG = 7
+};
 
 static struct {
 	const char *name;
@@ -32,7 +38,8 @@ int log_system_socket(struct reason *why)
 
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof un) == 0)
 		return fd;
-	fail_errno(why, "connecting to /dev/log (is a system log running? else set log.to to a file)");
+	fail_errno(why,
+	           "connecting to /dev/log (is a system log running? else set log.to to a file)");
 	if (fd >= 0)
 		close(fd);
 	return -1;
@@ -68,21 +75,24 @@ static size_t log_head(char *line, size_t size, int severity)
 	if (log_state.plain) {
 		n = snprintf(line, size, "%s: ", log_state.name);
 	} else if (log_state.socket >= 0) {
-		n = snprintf(line, size, "<%d>%s[%ld]: ", SYSLOG_MAIL | severity, log_state.name, log_state.pid);
+		n = snprintf(line, size, "<%d>%s[%ld]: ", SYSLOG_MAIL | severity, log_state.name,
+		             log_state.pid);
 	} else {
 		/* Not gmtime_r, which takes a lock: a line may be written in a signal handler. */
 		int64_t now_us = clock_wall_us(), now_s = now_us / 1000000;
 		struct clock_day day = clock_day_from(now_s / 86400);
 		int second = (int)(now_s % 86400);
 
-		n = snprintf(line, size, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ %s[%ld]: ", (int)day.year, day.month, day.day, second / 3600,
-		             second / 60 % 60, second % 60, (int)(now_us % 1000000 / 1000), log_state.name, log_state.pid);
+		n = snprintf(line, size,
+		             "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ %s[%ld]: ", (int)day.year,
+		             day.month, day.day, second / 3600, second / 60 % 60, second % 60,
+		             (int)(now_us % 1000000 / 1000), log_state.name, log_state.pid);
 	}
 	return n < 0 ? 0 : (size_t)n;
 }
 
-__attribute__((format(printf, 3, 0)))
-static void log_line(int severity, const char *level, const char *format, va_list list)
+__attribute__((format(printf, 3, 0))) static void log_line(int severity, const char *level,
+                                                           const char *format, va_list list)
 {
 	char line[LOG_LINE_MAX + 1];
 	int kept_errno = errno;
@@ -96,8 +106,9 @@ static void log_line(int severity, const char *level, const char *format, va_lis
 		len = LOG_LINE_MAX - 1;
 	line[len] = '\n';
 	/* A full or lost log must not stop mail; there is nobody left to tell. */
-	ssize_t done = log_state.socket >= 0 ? send(log_state.socket, line, len, MSG_DONTWAIT | MSG_NOSIGNAL)
-	                                     : write(STDERR_FILENO, line, len + 1);
+	ssize_t done = log_state.socket >= 0
+	                       ? send(log_state.socket, line, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+	                       : write(STDERR_FILENO, line, len + 1);
 	(void)done;
 	errno = kept_errno;
 }

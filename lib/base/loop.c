@@ -70,14 +70,16 @@ static unsigned slot_take(struct loop *loop)
 	if (loop->slot_count >= loop->slot_cap) {
 		loop->slot_cap = loop->slot_cap ? loop->slot_cap * 2 : 64;
 		loop->slots = memory_grow(loop->slots, loop->slot_cap * sizeof *loop->slots);
-		loop->free_slots = memory_grow(loop->free_slots, loop->slot_cap * sizeof *loop->free_slots);
+		loop->free_slots =
+			memory_grow(loop->free_slots, loop->slot_cap * sizeof *loop->free_slots);
 	}
 	return loop->slot_count++;
 }
 
 static uint32_t epoll_mask(unsigned events)
 {
-	return (events & LOOP_READ ? EPOLLIN | EPOLLRDHUP : 0u) | (events & LOOP_WRITE ? (uint32_t)EPOLLOUT : 0u);
+	return (events & LOOP_READ ? EPOLLIN | EPOLLRDHUP : 0u) |
+	       (events & LOOP_WRITE ? (uint32_t)EPOLLOUT : 0u);
 }
 
 void loop_watch(struct loop *loop, struct watch *w, unsigned events)
@@ -140,7 +142,8 @@ static void heap_down(struct loop *loop, struct timer *t, size_t place)
 
 		if (child > loop->heap_count)
 			break;
-		if (child < loop->heap_count && loop->heap[child + 1]->at_ms < loop->heap[child]->at_ms)
+		if (child < loop->heap_count &&
+		    loop->heap[child + 1]->at_ms < loop->heap[child]->at_ms)
 			child++;
 		if (loop->heap[child]->at_ms >= t->at_ms)
 			break;
@@ -203,7 +206,8 @@ static int wait_ms(const struct loop *loop)
 static unsigned events_of(uint32_t mask)
 {
 	return (mask & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? LOOP_READ : 0u) |
-	       (mask & (EPOLLOUT | EPOLLERR) ? LOOP_WRITE : 0u) | (mask & (EPOLLHUP | EPOLLERR) ? LOOP_HANGUP : 0u);
+	       (mask & (EPOLLOUT | EPOLLERR) ? LOOP_WRITE : 0u) |
+	       (mask & (EPOLLHUP | EPOLLERR) ? LOOP_HANGUP : 0u);
 }
 
 void loop_run(struct loop *loop)
@@ -218,11 +222,14 @@ void loop_run(struct loop *loop)
 		loop->batch_count = n < 0 ? 0 : n;
 		loop->now_ms = clock_ms();
 		for (int i = 0; i < loop->batch_count && !loop->stopped; i++) {
-			struct watch *w = loop->batch[i].data.u64 ? loop->slots[loop->batch[i].data.u64] : NULL;
+			struct watch *w = loop->batch[i].data.u64
+			                          ? loop->slots[loop->batch[i].data.u64]
+			                          : NULL;
 
 			if (w == NULL)
 				continue;
-			unsigned events = events_of(loop->batch[i].events) & (w->events | LOOP_HANGUP);
+			unsigned events =
+				events_of(loop->batch[i].events) & (w->events | LOOP_HANGUP);
 
 			if (events)
 				w->ready(w, events);

@@ -34,7 +34,8 @@ struct timer {
 };
 
 /* The object a watch or timer is embedded in. */
-#define loop_owner(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define loop_owner(pointer, type, member) \
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 struct loop *loop_new(void);
 void loop_free(struct loop **loop);
@@ -42,10 +43,11 @@ void loop_free(struct loop **loop);
 /* w->fd and w->ready are set by the caller.  Out of descriptors or memory is fatal. */
 void loop_watch(struct loop *loop, struct watch *w, unsigned events);
 void loop_change(struct loop *loop, struct watch *w, unsigned events);
-void loop_unwatch(struct loop *loop, struct watch *w); /* before the descriptor is closed; harmless when not watched */
+void loop_unwatch(struct loop *loop,
+                  struct watch *w); /* before the descriptor is closed; harmless when not watched */
 
 void loop_timer_set(struct loop *loop, struct timer *t, int64_t at_ms); /* again: moves it */
-void loop_timer_clear(struct loop *loop, struct timer *t); /* harmless when not set */
+void loop_timer_clear(struct loop *loop, struct timer *t);              /* harmless when not set */
 
 /* Runs until loop_stop.  loop_now_ms is the time when the present round of callbacks began. */
 void loop_run(struct loop *loop);
@@ -53,10 +55,12 @@ void loop_stop(struct loop *loop);
 int64_t loop_now_ms(const struct loop *loop);
 
 /* Delivers a signal as an ordinary callback (the handler itself writes one byte and returns). */
-void loop_signal(struct loop *loop, int signal_number, void (*caught)(int signal_number, void *context), void *context);
+void loop_signal(struct loop *loop, int signal_number,
+                 void (*caught)(int signal_number, void *context), void *context);
 
-/* fork() for a program with a loop: in the child the caught signals are back at their defaults before any can
- * arrive there, where the handler would have told the parent's loop. The child must not run the loop. */
+/* fork() for a program with a loop: in the child the caught signals are back at their defaults
+ * before any can arrive there, where the handler would have told the parent's loop. The child must
+ * not run the loop. */
 pid_t loop_fork(void);
 
 #endif

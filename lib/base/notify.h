@@ -5,7 +5,8 @@
 
 #include "lib/base/reason.h"
 
-/* Sends to $NOTIFY_SOCKET (a path, or an abstract name behind "@"); 0 also when nobody asked for it. */
+/* Sends to $NOTIFY_SOCKET (a path, or an abstract name behind "@"); 0 also when nobody asked for
+ * it. */
 int notify_manager(const char *word, struct reason *why);
 
 #endif

@@ -30,7 +30,8 @@ static void take_descriptor(struct view entry)
 	    !string_copy(descriptors[descriptor_count].name, PROGRAM_NAME_MAX, name))
 		log_fatal("POSTHOUSE_FDS is not as master writes it");
 	if (fcntl((int)number, F_SETFD, FD_CLOEXEC) < 0)
-		log_fatal("descriptor %d (%s) is not open", (int)number, descriptors[descriptor_count].name);
+		log_fatal("descriptor %d (%s) is not open", (int)number,
+		          descriptors[descriptor_count].name);
 	descriptors[descriptor_count++].fd = (int)number;
 }
 
@@ -70,7 +71,9 @@ int program_need_fd(const char *name)
 	int fd = program_fd(name);
 
 	if (fd < 0)
-		log_fatal("master gave no descriptor named %s: master and this program are of different versions", name);
+		log_fatal(
+			"master gave no descriptor named %s: master and this program are of different versions",
+			name);
 	return fd;
 }
 
@@ -124,13 +127,15 @@ void program_confine(const struct sandbox_profile *profile)
 {
 	uint64_t uid, gid;
 
-	if (environment_number("POSTHOUSE_UID", &uid) && environment_number("POSTHOUSE_GID", &gid)) {
+	if (environment_number("POSTHOUSE_UID", &uid) &&
+	    environment_number("POSTHOUSE_GID", &gid)) {
 		become((uid_t)uid, (gid_t)gid, getenv("POSTHOUSE_ROOT"));
 		/* Changing uid clears the death signal. */
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 	}
 	close(program_need_fd("generation"));
-	log_info("event=started uid=%ld jail=%d sandbox=\"%s\"", (long)getuid(), jailed, sandbox_enter(profile));
+	log_info("event=started uid=%ld jail=%d sandbox=\"%s\"", (long)getuid(), jailed,
+	         sandbox_enter(profile));
 }
 
 void program_ready(void)

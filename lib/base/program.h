@@ -24,16 +24,18 @@ enum { PROGRAM_FDS_MAX = 64, PROGRAM_NAME_MAX = 32 };
 void program_start(const char *name);
 
 /* The descriptor that master gave under this name: "master"; "generation" (a directory); a wire's
- * "PEER.PROTOCOL" such as "queued.spool" (with ".0", ".1" ... where the peer runs several times, as porter may);
- * a listener's "listen.SERVICE.N"; "log". -1 when there is none.  program_need_fd: fatal when there is none. */
+ * "PEER.PROTOCOL" such as "queued.spool" (with ".0", ".1" ... where the peer runs several times, as
+ * porter may); a listener's "listen.SERVICE.N"; "log". -1 when there is none. program_need_fd:
+ * fatal when there is none. */
 int program_fd(const char *name);
 int program_need_fd(const char *name);
 /* Every descriptor whose name begins with prefix, in order: index 0, 1, ...; -1 past the end.
  * name (may be NULL) receives the whole name. */
 int program_fd_at(const char *prefix, unsigned index, const char **name);
 
-/* A file of the generation that master started the house with ("settings.cdb", "users.cdb", "tls.cdb"), opened
- * for reading; before program_confine only. Fatal when it cannot be opened. lib/conf's settings_inherit uses it. */
+/* A file of the generation that master started the house with ("settings.cdb", "users.cdb",
+ * "tls.cdb"), opened for reading; before program_confine only. Fatal when it cannot be opened.
+ * lib/conf's settings_inherit uses it. */
 int program_generation_file(const char *name);
 
 /* chroot (POSTHOUSE_ROOT), groups, gid, uid for good, then the sandbox; proves that root

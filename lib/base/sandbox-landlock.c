@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Landlock (Linux 5.13 and later), by raw system calls: the C library has no wrappers, and a house that was built
- * against old headers shall still use what the kernel it runs on can do.  Numbers and structs are the kernel's ABI.
+ * Landlock (Linux 5.13 and later), by raw system calls: the C library has no wrappers, and a house
+ * that was built against old headers shall still use what the kernel it runs on can do. Numbers and
+ * structs are the kernel's ABI.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,15 +36,16 @@ enum fs_right {
 	FS_IOCTL_DEV = 1 << 15 /* ABI 5 */
 };
 
-enum { NET_BIND_TCP = 1 << 0, NET_CONNECT_TCP = 1 << 1 };                      /* ABI 4 */
-enum { SCOPE_ABSTRACT_UNIX_SOCKET = 1 << 0, SCOPE_SIGNAL = 1 << 1 };           /* ABI 6 */
+enum { NET_BIND_TCP = 1 << 0, NET_CONNECT_TCP = 1 << 1 };            /* ABI 4 */
+enum { SCOPE_ABSTRACT_UNIX_SOCKET = 1 << 0, SCOPE_SIGNAL = 1 << 1 }; /* ABI 6 */
 
 enum {
-	FS_OF_FILES = FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE, /* what a rule on a file may name */
+	FS_OF_FILES =
+		FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE, /* what a rule on a file may name */
 	FS_READ = FS_READ_FILE | FS_READ_DIR,
 	/* No program of the house makes a device, a socket or a pipe, or runs what it wrote. */
-	FS_WRITE = FS_READ | FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG | FS_MAKE_SYM |
-	           FS_REFER | FS_TRUNCATE
+	FS_WRITE = FS_READ | FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR |
+	           FS_MAKE_REG | FS_MAKE_SYM | FS_REFER | FS_TRUNCATE
 };
 
 /* A kernel that does not know the later fields takes them as long as they are zero. */
@@ -118,7 +120,9 @@ int sandbox_landlock(const struct sandbox_profile *profile)
 
 	if (ruleset < 0)
 		log_fatal("sandbox: landlock: %m");
-	for (unsigned i = 0; profile->promises & SANDBOX_FILES && i < SANDBOX_PATHS_MAX && profile->paths[i].path; i++)
+	for (unsigned i = 0;
+	     profile->promises & SANDBOX_FILES && i < SANDBOX_PATHS_MAX && profile->paths[i].path;
+	     i++)
 		allow_path(ruleset, &r, &profile->paths[i]);
 	if (profile->promises & SANDBOX_CONNECT)
 		allow_any_source(ruleset, &r);

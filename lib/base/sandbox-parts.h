@@ -5,11 +5,12 @@
 
 #include "lib/base/sandbox.h"
 
-/* Files, outgoing TCP, signals and abstract sockets, as far as this kernel's Landlock goes: its ABI, 0 when there is
- * none.  Fatal when there is one and it refuses. */
+/* Files, outgoing TCP, signals and abstract sockets, as far as this kernel's Landlock goes: its
+ * ABI, 0 when there is none. Fatal when there is one and it refuses. */
 int sandbox_landlock(const struct sandbox_profile *profile);
 
-/* The filter of system calls; false when this kernel or this machine has none.  Fatal when there is one and it refuses. */
+/* The filter of system calls; false when this kernel or this machine has none. Fatal when there is
+ * one and it refuses. */
 bool sandbox_seccomp(unsigned promises);
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The filter of system calls, made of the promises: one table of calls, each with the promise that allows it.
+ * The filter of system calls, made of the promises: one table of calls, each with the promise that
+ * allows it.
  *
- * What is not in the table never happens: the call is reported to the log as event=sandbox-violation with its number
- * and fails, ENOSYS, so that a later C library which tries something new falls back as it would on an old kernel.
- * Few calls that no program of the house can ever want (another program, another process's memory, the kernel's own
- * matters) end the process at once; the service's parent and the kernel's audit log say so.
+ * What is not in the table never happens: the call is reported to the log as
+ * event=sandbox-violation with its number and fails, ENOSYS, so that a later C library which tries
+ * something new falls back as it would on an old kernel. Few calls that no program of the house can
+ * ever want (another program, another process's memory, the kernel's own matters) end the process
+ * at once; the service's parent and the kernel's audit log say so.
  */
 #include "lib/base/sandbox-parts.h"
 
@@ -42,7 +44,7 @@ enum {
 	REPORTS_MAX = 16 /* a process that was captured shall not fill the log */
 };
 
-#define ALWAYS 0u
+#define ALWAYS    0u
 #define FORBIDDEN (~0u)
 
 /* Calls that an old header does not number are left out: they are refused like all others. */
@@ -139,7 +141,8 @@ static const struct {
 	{ __NR_close_range, ALWAYS },
 #endif
 	{ __NR_ftruncate, ALWAYS },
-	{ __NR_memfd_create, SANDBOX_FILES }, /* lib/store: an index that the full disk does not take */
+	{ __NR_memfd_create,
+	  SANDBOX_FILES }, /* lib/store: an index that the full disk does not take */
 	{ __NR_fallocate, ALWAYS },
 	{ __NR_fadvise64, ALWAYS },
 	{ __NR_sync_file_range, ALWAYS },
@@ -294,7 +297,8 @@ static void load_argument(unsigned number)
 	load(offsetof(struct seccomp_data, args) + number * sizeof(uint64_t));
 }
 
-static const uint32_t kill_it = SECCOMP_RET_KILL_PROCESS, report_it = SECCOMP_RET_TRAP, allow_it = SECCOMP_RET_ALLOW;
+static const uint32_t kill_it = SECCOMP_RET_KILL_PROCESS, report_it = SECCOMP_RET_TRAP,
+		      allow_it = SECCOMP_RET_ALLOW;
 
 /* These blocks end in a decision for their call, and are passed over by others. */
 static void begin_call(unsigned call, unsigned *jump)
@@ -352,7 +356,8 @@ static void allow_internet_sockets(void)
 /* A filter on a shared wire, which outlives the process, would make it deaf for good. */
 static void allow_socket_options(void)
 {
-	static const uint32_t filters[] = { SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_LOCK_FILTER, SO_DETACH_FILTER };
+	static const uint32_t filters[] = { SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_LOCK_FILTER,
+		                            SO_DETACH_FILTER };
 	unsigned jump;
 
 	begin_call(__NR_setsockopt, &jump);
@@ -365,7 +370,7 @@ static void allow_socket_options(void)
 	end_call(jump, allow_it);
 }
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+#define COUNT(array) (sizeof array / sizeof array[0])
 
 /* New code comes only from files, and only where files may be opened (iconv's modules). */
 static void refuse_new_code(void)
@@ -376,16 +381,18 @@ static void refuse_new_code(void)
 
 static void add_clone(unsigned promises)
 {
-	const uint32_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
-	                            CLONE_NEWNET;
+	const uint32_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+	                            CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 	bool forks = promises & SANDBOX_FORK, threads = promises & SANDBOX_THREADS;
 
-	/* clone3 hides its flags from a filter: the C library takes clone when it does not exist. */
+	/* clone3 hides its flags from a filter: the C library takes clone when it does not
+	 * exist. */
 #ifdef __NR_clone3
 	add_call(__NR_clone3, SECCOMP_RET_ERRNO | ENOSYS);
 #endif
 	if (forks || threads)
-		allow_without_bits(__NR_clone, 0, namespaces | (threads ? 0u : CLONE_THREAD), kill_it);
+		allow_without_bits(__NR_clone, 0, namespaces | (threads ? 0u : CLONE_THREAD),
+		                   kill_it);
 	else
 		add_call(__NR_clone, report_it);
 }
@@ -394,7 +401,8 @@ static void add_clone(unsigned promises)
 static void add_prctl(void)
 {
 	enum { SET_VMA = 0x53564d41 };
-	static const uint32_t options[] = { PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_NAME, PR_SET_SECCOMP, SET_VMA };
+	static const uint32_t options[] = { PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_NAME,
+		                            PR_SET_SECCOMP, SET_VMA };
 	unsigned jump;
 
 	begin_call(__NR_prctl, &jump);
@@ -413,9 +421,12 @@ static void add_by_argument(unsigned promises)
 	static const uint32_t controls[] = { FIONREAD, FIONBIO, TCGETS };
 	static const uint32_t local[] = { AF_UNIX };
 	static const uint32_t aborts[] = { SIGABRT };
-	/* Not F_SETOWN and F_SETSIG: they send signals to others of the same uid, of which vmail has many. */
-	static const uint32_t descriptor_calls[] = { F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK,
-		                                     F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW };
+	/* Not F_SETOWN and F_SETSIG: they send signals to others of the same uid, of which vmail
+	 * has many. */
+	static const uint32_t descriptor_calls[] = { F_DUPFD,     F_DUPFD_CLOEXEC, F_GETFD,
+		                                     F_SETFD,     F_GETFL,         F_SETFL,
+		                                     F_GETLK,     F_SETLK,         F_SETLKW,
+		                                     F_OFD_GETLK, F_OFD_SETLK,     F_OFD_SETLKW };
 	static const uint32_t own[] = { 0 };
 
 	allow_values(__NR_fcntl, 1, descriptor_calls, COUNT(descriptor_calls));
@@ -466,14 +477,16 @@ static void build(unsigned promises)
 	give(report_it);
 }
 
-/* A process that narrows itself has its first filter still: the second refuses what is given up now, and lets that one
- * decide the rest.  A whole one would cost every mailbox session half a millisecond. */
+/* A process that narrows itself has its first filter still: the second refuses what is given up
+ * now, and lets that one decide the rest. A whole one would cost every mailbox session half a
+ * millisecond. */
 static void build_narrower(unsigned given_up, unsigned left)
 {
 	begin_filter();
 	for (size_t i = 0; i < COUNT(rules); i++)
 		if (rules[i].promise != FORBIDDEN && (rules[i].promise & given_up))
-			add_call(rules[i].call, rules[i].promise == SANDBOX_EXEC ? kill_it : report_it);
+			add_call(rules[i].call,
+			         rules[i].promise == SANDBOX_EXEC ? kill_it : report_it);
 	if (given_up & SANDBOX_CONNECT)
 		add_call(__NR_socket, report_it);
 	if (given_up & SANDBOX_FILES)
@@ -507,7 +520,8 @@ static void on_violation(int number, siginfo_t *info, void *context)
 
 static void watch_violations(void)
 {
-	struct sigaction action = { .sa_sigaction = on_violation, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	struct sigaction action = { .sa_sigaction = on_violation,
+		                    .sa_flags = SA_SIGINFO | SA_NODEFER };
 
 	if (sigaction(SIGSYS, &action, NULL) < 0)
 		log_fatal("sandbox: sigaction: %m");

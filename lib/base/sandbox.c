@@ -12,7 +12,8 @@
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || \
+	__has_feature(thread_sanitizer)
 #define SANITIZED 1
 #endif
 #endif
@@ -40,7 +41,8 @@ const char *sandbox_enter(const struct sandbox_profile *profile)
 	static char level[64];
 	static bool zone_known;
 
-	/* Libraries read these files once; afterwards they could not, a second time as little as a first. */
+	/* Libraries read these files once; afterwards they could not, a second time as little as a
+	 * first. */
 	if (!zone_known)
 		tzset();
 	zone_known = true;

@@ -2,10 +2,11 @@
 /*
  * The sandbox: what a program of the house can still do after it has started.
  *
- * On Linux Landlock (raw system calls, whatever ABI the kernel has) for files, outgoing connections, signals and
- * abstract sockets, and a seccomp filter for system calls (x86_64 and aarch64); everywhere rlimits, no_new_privs and not
- * dumpable. It never fails open silently: the level reached comes back for the log, and a system call that is
- * refused is logged as event=sandbox-violation. Builds with sanitizers, which could not work in it, say so.
+ * On Linux Landlock (raw system calls, whatever ABI the kernel has) for files, outgoing
+ * connections, signals and abstract sockets, and a seccomp filter for system calls (x86_64 and
+ * aarch64); everywhere rlimits, no_new_privs and not dumpable. It never fails open silently: the
+ * level reached comes back for the log, and a system call that is refused is logged as
+ * event=sandbox-violation. Builds with sanitizers, which could not work in it, say so.
  */
 #ifndef LIB_BASE_SANDBOX_H
 #define LIB_BASE_SANDBOX_H
@@ -13,13 +14,16 @@
 #include <stdbool.h>
 
 enum sandbox_promise {
-	SANDBOX_FILES = 1 << 0,   /* open, create, rename, unlink below the paths given; map code (iconv's modules) */
+	SANDBOX_FILES = 1 << 0,   /* open, create, rename, unlink below the paths given; map code
+	                             (iconv's modules) */
 	SANDBOX_CONNECT = 1 << 1, /* socket() and connect() to the Internet */
 	SANDBOX_FORK = 1 << 2,    /* service parents: fork, wait, kill own children */
 	SANDBOX_NOTIFY = 1 << 3,  /* inotify */
 	SANDBOX_ACCEPT = 1 << 4,  /* accept() on inherited listeners, setsockopt */
-	SANDBOX_THREADS = 1 << 5, /* clone() of threads (argon2 workers are processes; this is for libraries) */
-	SANDBOX_EXEC = 1 << 6     /* pickup's and gateway's children only */
+	SANDBOX_THREADS =
+		1
+		<< 5, /* clone() of threads (argon2 workers are processes; this is for libraries) */
+	SANDBOX_EXEC = 1 << 6 /* pickup's and gateway's children only */
 };
 
 enum { SANDBOX_PATHS_MAX = 8 };
@@ -37,10 +41,10 @@ struct sandbox_profile {
 	unsigned long memory_max;      /* RLIMIT_AS in bytes; 0: leave */
 };
 
-/* Enters it for good, for this process and its children.  May be called again
- * with less: each session narrows its parent's profile (a mailbox session to
- * its own directory).  Returns a short text for the log: "landlock=7 seccomp",
- * "seccomp", "none", "none (sanitizers)". A profile that cannot be applied although the system has the means is fatal. */
+/* Enters it for good, for this process and its children. May be called again with less: each
+ * session narrows its parent's profile (a mailbox session to its own directory). Returns a short
+ * text for the log: "landlock=7 seccomp", "seccomp", "none", "none (sanitizers)". A profile that
+ * cannot be applied although the system has the means is fatal. */
 const char *sandbox_enter(const struct sandbox_profile *profile);
 
 #endif

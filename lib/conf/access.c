@@ -28,7 +28,9 @@ static void network_key(const struct net_address *address, unsigned bits, struct
 	text_add_byte(out, (char)address->family);
 	text_add_byte(out, (char)bits);
 	for (size_t i = 0; i < bytes; i++) {
-		unsigned keep = bits >= 8 * (i + 1) ? 8 : bits > 8 * i ? bits - (unsigned)(8 * i) : 0;
+		unsigned keep = bits >= 8 * (i + 1) ? 8
+		                : bits > 8 * i      ? bits - (unsigned)(8 * i)
+		                                    : 0;
 
 		text_add_byte(out, (char)(address->bytes[i] & (0xff << (8 - keep))));
 	}
@@ -56,11 +58,14 @@ int access_key(struct view key, struct text *out, struct reason *why)
 
 	for (unsigned kind = 0; kind < sizeof names / sizeof names[0]; kind++)
 		if (view_starts_nocase(key, view_of(names[kind].text)))
-			return name_key((enum access_name)kind, view_skip(key, view_of(names[kind].text).len), out, why);
+			return name_key((enum access_name)kind,
+			                view_skip(key, view_of(names[kind].text).len), out, why);
 	if (!net_network_parse(key, &network))
-		return fail(why, "\"%.*s\" is not an address, a network without host bits such as 192.0.2.0/24, "
-		                 "host:NAME, from:ADDRESS or to:ADDRESS",
-		            VIEW_ARG(view_take(key, 100)));
+		return fail(
+			why,
+			"\"%.*s\" is not an address, a network without host bits such as 192.0.2.0/24, "
+			"host:NAME, from:ADDRESS or to:ADDRESS",
+			VIEW_ARG(view_take(key, 100)));
 	network_key(&network.base, network.bits, out);
 	return 0;
 }
@@ -83,7 +88,8 @@ int access_parse(struct view text, struct access *out, struct reason *why)
 			return fail(why, "%s has no text", actions[i]);
 		return 0;
 	}
-	return fail(why, "\"%.*s\" is not an action; write allow, relay, defer TEXT or reject TEXT", VIEW_ARG(word));
+	return fail(why, "\"%.*s\" is not an action; write allow, relay, defer TEXT or reject TEXT",
+	            VIEW_ARG(word));
 }
 
 void access_encode(const struct access *a, struct text *out)
@@ -188,7 +194,8 @@ static enum map_result decode_found(enum map_result result, struct view value, s
 	return result;
 }
 
-enum map_result access_find_address(struct map *m, const struct net_address *address, struct access *out)
+enum map_result access_find_address(struct map *m, const struct net_address *address,
+                                    struct access *out)
 {
 	struct view value, v4, v6;
 	struct text key;
@@ -211,7 +218,8 @@ enum map_result access_find_address(struct map *m, const struct net_address *add
 	return decode_found(result, value, out);
 }
 
-enum map_result access_find_name(struct map *m, enum access_name kind, struct view name, struct access *out)
+enum map_result access_find_name(struct map *m, enum access_name kind, struct view name,
+                                 struct access *out)
 {
 	struct view value = { "", 0 };
 	enum map_result result = map_get_widening(m, view_of(names[kind].compiled), name, &value);

@@ -31,8 +31,10 @@ struct access {
 	struct view text; /* of defer and reject; may begin with an enhanced status; may be empty */
 };
 
-enum map_result access_find_address(struct map *m, const struct net_address *address, struct access *out);
-enum map_result access_find_name(struct map *m, enum access_name kind, struct view name, struct access *out);
+enum map_result access_find_address(struct map *m, const struct net_address *address,
+                                    struct access *out);
+enum map_result access_find_name(struct map *m, enum access_name kind, struct view name,
+                                 struct access *out);
 
 /* Is there any entry of this kind?  Reads the whole map. */
 bool access_has_names(struct map *m, enum access_name kind);

@@ -25,8 +25,10 @@ int account_find(enum account account, long base, uid_t *uid, gid_t *gid, struct
 	const struct passwd *entry = getpwnam(account_name(account));
 
 	if (entry == NULL)
-		return fail(why, "there is no system account %s: run `make accounts' as root, or set account.base",
-		            account_name(account));
+		return fail(
+			why,
+			"there is no system account %s: run `make accounts' as root, or set account.base",
+			account_name(account));
 	*uid = entry->pw_uid;
 	*gid = entry->pw_gid;
 	return 0;

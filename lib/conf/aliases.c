@@ -23,7 +23,8 @@ static int collect_include(struct collection *list, struct view path, struct rea
 	struct reason detail;
 
 	if (list->source->open_include == NULL || list->depth == INCLUDE_DEPTH_MAX)
-		return fail(why, "include:%.*s: included files may include %d deep", VIEW_ARG(path), INCLUDE_DEPTH_MAX);
+		return fail(why, "include:%.*s: included files may include %d deep", VIEW_ARG(path),
+		            INCLUDE_DEPTH_MAX);
 	if (list->source->open_include(list->source->context, path, &content, why) != 0)
 		return -1;
 	list->depth++;
@@ -44,7 +45,8 @@ static int collect_target(struct collection *list, struct view word, struct reas
 		return collect_include(list, view_skip(word, 8), why);
 	/* What sendmail's aliases may have, and would pass for a mailbox of an odd name. */
 	if (word.len && strchr("|/:", word.data[0]) != NULL && view_find(word, '@') == word.len)
-		return fail(why, "%.*s: mail goes to no programs and files here; name an address", VIEW_ARG(word));
+		return fail(why, "%.*s: mail goes to no programs and files here; name an address",
+		            VIEW_ARG(word));
 	if (++list->count > ALIAS_TARGETS_MAX)
 		return fail(why, "more than %d targets", ALIAS_TARGETS_MAX);
 	text_init(&address, MAP_KEY_MAX);
@@ -65,14 +67,16 @@ static int collect_list(struct collection *list, struct view text, struct reason
 
 	while (view_cut(&text, ',', &word)) {
 		word = view_trim(word);
-		for (int more; (more = maptext_word(&word, list->source->arena, &target, why)) != 0;)
+		for (int more;
+		     (more = maptext_word(&word, list->source->arena, &target, why)) != 0;)
 			if (more < 0 || collect_target(list, target, why) != 0)
 				return -1;
 	}
 	return 0;
 }
 
-int alias_compile(const struct alias_source *source, struct view text, struct text *out, struct reason *why)
+int alias_compile(const struct alias_source *source, struct view text, struct text *out,
+                  struct reason *why)
 {
 	struct collection list = { .source = source };
 	bool fails = view_starts(text, VIEW(":fail:"));
@@ -82,7 +86,9 @@ int alias_compile(const struct alias_source *source, struct view text, struct te
 	if (!fails)
 		result = collect_list(&list, text, why);
 	if (result == 0 && !fails && list.count == 0)
-		result = fail(why, "an alias without a target; write addresses, include:FILE or :fail: TEXT");
+		result = fail(
+			why,
+			"an alias without a target; write addresses, include:FILE or :fail: TEXT");
 	if (result == 0 && list.targets.full)
 		result = fail(why, "the targets are longer than %d bytes", VALUE_MAX - 1024);
 	value_put_u8(out, fails);

@@ -39,7 +39,8 @@ struct alias_source {
 	int (*open_include)(void *context, struct view path, struct view *text, struct reason *why);
 	void *context;
 };
-int alias_compile(const struct alias_source *source, struct view text, struct text *out, struct reason *why);
+int alias_compile(const struct alias_source *source, struct view text, struct text *out,
+                  struct reason *why);
 bool alias_decode(struct view value, struct alias *out);
 
 #endif

@@ -8,7 +8,9 @@
 
 #include "lib/conf/map.h"
 
-enum { CERTIFICATE_KEY_BYTES = 32 /* SHA-256 of the SubjectPublicKeyInfo, as in lib/wire/sign.h */ };
+enum {
+	CERTIFICATE_KEY_BYTES = 32 /* SHA-256 of the SubjectPublicKeyInfo, as in lib/wire/sign.h */
+};
 
 struct certificate {
 	uint32_t index;         /* 0, 1, ... in order of the files' names */

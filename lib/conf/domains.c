@@ -7,7 +7,9 @@
 static const struct {
 	const char *name;
 	enum domain_class class;
-} classes[] = { { "mailboxes", DOMAIN_MAILBOXES }, { "relay", DOMAIN_RELAY }, { "alias-of", DOMAIN_ALIAS } };
+} classes[] = { { "mailboxes", DOMAIN_MAILBOXES },
+	        { "relay", DOMAIN_RELAY },
+	        { "alias-of", DOMAIN_ALIAS } };
 
 static int parse_class(struct view word, enum domain_class *out, struct reason *why)
 {
@@ -17,10 +19,13 @@ static int parse_class(struct view word, enum domain_class *out, struct reason *
 			return 0;
 		}
 	}
-	return fail(why, "\"%.*s\" is not a class of domain; write mailboxes, relay or alias-of DOMAIN", VIEW_ARG(word));
+	return fail(why,
+	            "\"%.*s\" is not a class of domain; write mailboxes, relay or alias-of DOMAIN",
+	            VIEW_ARG(word));
 }
 
-static int parse_target(struct view text, struct arena *arena, struct domain *out, struct reason *why)
+static int parse_target(struct view text, struct arena *arena, struct domain *out,
+                        struct reason *why)
 {
 	struct text target;
 
@@ -32,7 +37,8 @@ static int parse_target(struct view text, struct arena *arena, struct domain *ou
 	return result;
 }
 
-static int parse_words(struct view rest, struct arena *arena, struct domain *out, struct reason *why)
+static int parse_words(struct view rest, struct arena *arena, struct domain *out,
+                       struct reason *why)
 {
 	struct view word;
 	int more;
@@ -42,7 +48,9 @@ static int parse_words(struct view rest, struct arena *arena, struct domain *out
 			out->language = view_skip(word, 9);
 			continue;
 		}
-		int known = out->class == DOMAIN_MAILBOXES ? user_parse_word(word, &out->defaults, why) : 1;
+		int known = out->class == DOMAIN_MAILBOXES
+		                    ? user_parse_word(word, &out->defaults, why)
+		                    : 1;
 
 		if (known < 0)
 			return -1;
@@ -81,7 +89,7 @@ bool domain_decode(struct view value, struct domain *out)
 	struct value_reader r = { .rest = value };
 	unsigned class = value_get_u8(&r);
 
-	out->class = (enum domain_class)class;
+	out->class = (enum domain_class) class;
 	out->target = value_get_bytes(&r);
 	out->language = value_get_bytes(&r);
 	user_decode_fields(&r, &out->defaults);

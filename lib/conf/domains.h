@@ -2,9 +2,8 @@
 /*
  * domains.map: which domains are ours.
  *
- *	example.test      mailboxes [home=%d/%u] [uid=N] [gid=N] [quota=SIZE] [rights=...] [language=de]
- *	dept.example.test relay
- *	old.test          alias-of example.test
+ *	example.test      mailboxes [home=%d/%u] [uid=N] [gid=N] [quota=SIZE] [rights=...]
+ *[language=de] dept.example.test relay old.test          alias-of example.test
  *
  * The words after mailboxes are defaults for the users of the domain (users.h).
  */

@@ -32,7 +32,8 @@ int generation_open(const char *statedir, struct reason *why)
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT)
-		return fail(why, "%s: there is no compiled configuration yet; run posthouse build", path);
+		return fail(why, "%s: there is no compiled configuration yet; run posthouse build",
+		            path);
 	return fd >= 0 ? fd : fail_errno(why, "open %s", path);
 }
 
@@ -104,7 +105,8 @@ static long *list_numbers(int all, int *count, bool clean)
 		const char *dot = strchr(e->d_name, '.');
 		long number = number_of(e->d_name);
 
-		if (clean && dot != NULL && dot != e->d_name && strcmp(dot, ".new") == 0 && byte_is_digit(e->d_name[0]))
+		if (clean && dot != NULL && dot != e->d_name && strcmp(dot, ".new") == 0 &&
+		    byte_is_digit(e->d_name[0]))
 			remove_directory(all, e->d_name);
 		if (number == 0)
 			continue;
@@ -155,7 +157,8 @@ int generation_begin(struct generation_writer *w, const char *statedir, struct r
 	return w->own >= 0 ? 0 : fail_errno(why, "open %s/generations/%s", statedir, name);
 }
 
-int generation_create(struct generation_writer *w, const char *name, unsigned mode, struct reason *why)
+int generation_create(struct generation_writer *w, const char *name, unsigned mode,
+                      struct reason *why)
 {
 	int fd = openat(w->own, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
@@ -172,8 +175,8 @@ static int point_current_to(int all, long number, struct reason *why)
 	new_name(number, name, "");
 	if (unlinkat(all, "current.new", 0) != 0 && errno != ENOENT)
 		return fail_errno(why, "remove generations/current.new");
-	if (symlinkat(name, all, "current.new") != 0 || renameat(all, "current.new", all, "current") != 0 ||
-	    fsync(all) != 0)
+	if (symlinkat(name, all, "current.new") != 0 ||
+	    renameat(all, "current.new", all, "current") != 0 || fsync(all) != 0)
 		return fail_errno(why, "make generation %s current", name);
 	return 0;
 }

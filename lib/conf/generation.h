@@ -32,12 +32,14 @@ struct generation_writer {
 };
 int generation_begin(struct generation_writer *w, const char *statedir, struct reason *why);
 /* A new file in it, read and write. */
-int generation_create(struct generation_writer *w, const char *name, unsigned mode, struct reason *why);
+int generation_create(struct generation_writer *w, const char *name, unsigned mode,
+                      struct reason *why);
 /* Syncs, publishes and forgets all but the last `keep`. */
 int generation_publish(struct generation_writer *w, int keep, struct reason *why);
 /* Removes what was begun. */
 void generation_abandon(struct generation_writer *w);
-/* Makes an earlier one current: number 0 is the one before the current.  Returns its number or -1. */
+/* Makes an earlier one current: number 0 is the one before the current. Returns its number or
+ * -1. */
 long generation_rollback(const char *statedir, long number, struct reason *why);
 
 #endif

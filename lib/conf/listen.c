@@ -9,12 +9,15 @@ int listen_next(struct view *rest, struct net_address *address, struct reason *w
 	if (!view_cut(rest, ',', &entry))
 		return 0;
 	entry = view_trim(entry);
-	if (view_starts(entry, VIEW("*:")) && view_number(view_skip(entry, 2), 65535, &port) && port != 0) {
+	if (view_starts(entry, VIEW("*:")) && view_number(view_skip(entry, 2), 65535, &port) &&
+	    port != 0) {
 		*address = (struct net_address){ .port = (uint16_t)port };
 		return 1;
 	}
 	if (net_address_parse_port(entry, address) && address->port != 0)
 		return 1;
-	return fail(why, "\"%.*s\" is not an address with a port such as *:25, 192.0.2.1:25 or [2001:db8::1]:25",
-	            VIEW_ARG(entry));
+	return fail(
+		why,
+		"\"%.*s\" is not an address with a port such as *:25, 192.0.2.1:25 or [2001:db8::1]:25",
+		VIEW_ARG(entry));
 }

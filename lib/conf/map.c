@@ -33,7 +33,8 @@ enum map_result map_get(struct map *m, struct view key, struct view *value)
 	return MAP_FOUND;
 }
 
-enum map_result map_get_lower(struct map *m, struct view prefix, struct view key, struct view *value)
+enum map_result map_get_lower(struct map *m, struct view prefix, struct view key,
+                              struct view *value)
 {
 	char lower[MAP_KEY_MAX];
 
@@ -55,7 +56,8 @@ struct view address_domain(struct view address)
 	return view_skip(address, at);
 }
 
-enum map_result map_get_widening(struct map *m, struct view prefix, struct view address, struct view *value)
+enum map_result map_get_widening(struct map *m, struct view prefix, struct view address,
+                                 struct view *value)
 {
 	struct view domain = address_domain(address);
 	enum map_result result = MAP_MISSING;

@@ -13,7 +13,8 @@
 #include "lib/base/reason.h"
 
 enum {
-	MAP_KEY_MAX = 384 /* an address of 64 + 1 + 255 bytes and a prefix fit; longer keys are in no map */
+	MAP_KEY_MAX = 384 /* an address of 64 + 1 + 255 bytes and a prefix fit; longer keys are in
+	                     no map */
 };
 
 struct map {
@@ -31,10 +32,12 @@ void map_close(struct map *m);
 /* The exact key.  The value is valid until map_close. */
 enum map_result map_get(struct map *m, struct view key, struct view *value);
 /* prefix and key, ASCII letters of the key lower-cased. */
-enum map_result map_get_lower(struct map *m, struct view prefix, struct view key, struct view *value);
+enum map_result map_get_lower(struct map *m, struct view prefix, struct view key,
+                              struct view *value);
 /* From the particular to the general: user@a.b.test, a.b.test, .b.test, .test, "*"; a name
  * without "@" begins at its domain.  Each behind the prefix. */
-enum map_result map_get_widening(struct map *m, struct view prefix, struct view address, struct view *value);
+enum map_result map_get_widening(struct map *m, struct view prefix, struct view address,
+                                 struct view *value);
 
 /* Every entry, in the order in which they were compiled; map_rewind begins again. */
 void map_rewind(struct map *m);

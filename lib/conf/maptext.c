@@ -43,7 +43,8 @@ static int check_bytes(struct view line, struct reason *why)
 {
 	for (size_t i = 0; i < line.len; i++)
 		if (is_control(line.data[i]))
-			return fail(why, "a control character (byte 0x%02x) at column %zu; remove it",
+			return fail(why,
+			            "a control character (byte 0x%02x) at column %zu; remove it",
 			            (unsigned char)line.data[i], i + 1);
 	return 0;
 }
@@ -93,8 +94,8 @@ static int take_continuations(struct maptext *m, struct maptext_entry *entry, st
 	}
 }
 
-static int take_entry(struct maptext *m, struct arena *arena, struct view line, struct maptext_entry *entry,
-                      struct reason *why)
+static int take_entry(struct maptext *m, struct arena *arena, struct view line,
+                      struct maptext_entry *entry, struct reason *why)
 {
 	int bytes = check_bytes(line, why);
 	size_t key = key_length(line);
@@ -119,7 +120,8 @@ static int take_entry(struct maptext *m, struct arena *arena, struct view line, 
 	return 1;
 }
 
-int maptext_next(struct maptext *m, struct arena *arena, struct maptext_entry *entry, struct reason *why)
+int maptext_next(struct maptext *m, struct arena *arena, struct maptext_entry *entry,
+                 struct reason *why)
 {
 	struct view line;
 
@@ -134,8 +136,10 @@ int maptext_next(struct maptext *m, struct arena *arena, struct maptext_entry *e
 			return take_entry(m, arena, line, entry, why);
 		if (kind == LINE_CONTINUATION) {
 			entry->end = m->position;
-			return fail(why, "a line that begins with white space continues an entry, and there is none "
-			                 "before it; remove the white space");
+			return fail(
+				why,
+				"a line that begins with white space continues an entry, and there is none "
+				"before it; remove the white space");
 		}
 	}
 }
@@ -198,12 +202,14 @@ static void add_lower(struct text *out, struct view v)
 
 static bool is_label_byte(char c)
 {
-	return byte_is_alpha(c) || byte_is_digit(c) || c == '-' || c == '_' || (unsigned char)c >= 0x80;
+	return byte_is_alpha(c) || byte_is_digit(c) || c == '-' || c == '_' ||
+	       (unsigned char)c >= 0x80;
 }
 
 static bool is_label(struct view label)
 {
-	if (label.len == 0 || label.len > LABEL_MAX || label.data[0] == '-' || label.data[label.len - 1] == '-')
+	if (label.len == 0 || label.len > LABEL_MAX || label.data[0] == '-' ||
+	    label.data[label.len - 1] == '-')
 		return false;
 	for (size_t i = 0; i < label.len; i++)
 		if (!is_label_byte(label.data[i]))
@@ -219,7 +225,8 @@ int maptext_domain(struct view text, struct text *out, struct reason *why)
 	while (good && view_cut(&rest, '.', &label))
 		good = is_label(label);
 	if (!good)
-		return fail(why, "\"%.*s\" is not a domain (letters, digits, hyphens, dots)", VIEW_ARG(view_take(text, 100)));
+		return fail(why, "\"%.*s\" is not a domain (letters, digits, hyphens, dots)",
+		            VIEW_ARG(view_take(text, 100)));
 	add_lower(out, text);
 	return 0;
 }
@@ -230,10 +237,12 @@ static bool is_local_part(struct view local)
 	if (local.len == 0 || local.len > LOCAL_PART_MAX)
 		return false;
 	if (local.data[0] == '"')
-		return local.len > 2 && key_length(local) == local.len && local.data[local.len - 1] == '"';
+		return local.len > 2 && key_length(local) == local.len &&
+		       local.data[local.len - 1] == '"';
 	for (size_t i = 0; i < local.len; i++) {
 		char c = local.data[i];
-		bool dot_misplaced = c == '.' && (i == 0 || i + 1 == local.len || local.data[i - 1] == '.');
+		bool dot_misplaced =
+			c == '.' && (i == 0 || i + 1 == local.len || local.data[i - 1] == '.');
 
 		if (c <= ' ' ? (unsigned char)c < 0x80 : c == 0x7f)
 			return false;
@@ -252,11 +261,13 @@ int maptext_address(struct view text, struct view domain, struct text *out, stru
 	struct view local = at ? view_take(text, at - 1) : text;
 
 	if (!is_local_part(local))
-		return fail(why, "\"%.*s\" is not an address (user@domain)", VIEW_ARG(view_take(text, 100)));
+		return fail(why, "\"%.*s\" is not an address (user@domain)",
+		            VIEW_ARG(view_take(text, 100)));
 	if (at)
 		domain = view_skip(text, at);
 	else if (domain.len == 0)
-		return fail(why, "\"%.*s\" is an address without a domain (user@domain)", VIEW_ARG(view_take(text, 100)));
+		return fail(why, "\"%.*s\" is an address without a domain (user@domain)",
+		            VIEW_ARG(view_take(text, 100)));
 	add_lower(out, local);
 	text_add_byte(out, '@');
 	return maptext_domain(domain, out, why);

@@ -19,7 +19,7 @@
 #include "lib/base/reason.h"
 
 enum {
-	MAPTEXT_ENTRY_MAX = 1 << 16,  /* key and value of one entry, joined */
+	MAPTEXT_ENTRY_MAX = 1 << 16, /* key and value of one entry, joined */
 	MAPTEXT_FILE_MAX = 1 << 30
 };
 
@@ -30,16 +30,17 @@ struct maptext {
 };
 
 struct maptext_entry {
-	struct view key;     /* as written, quotes included */
-	struct view value;   /* continuation lines joined with one space, trimmed */
-	int line;            /* of the key */
-	size_t start, end;   /* the entry's bytes in the text, its last line end included */
+	struct view key;   /* as written, quotes included */
+	struct view value; /* continuation lines joined with one space, trimmed */
+	int line;          /* of the key */
+	size_t start, end; /* the entry's bytes in the text, its last line end included */
 };
 
 void maptext_init(struct maptext *m, struct view text);
 /* 1 with an entry, 0 at the end, -1 with an error in the entry at entry->line; reading may go
  * on after an error.  A joined value lives in the arena, everything else is in the text. */
-int maptext_next(struct maptext *m, struct arena *arena, struct maptext_entry *entry, struct reason *why);
+int maptext_next(struct maptext *m, struct arena *arena, struct maptext_entry *entry,
+                 struct reason *why);
 
 /* The next word of a value: 1, 0 at its end, -1 when a quote is not closed.  Words with
  * backslashes live in the arena. */

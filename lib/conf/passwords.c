@@ -3,12 +3,33 @@
 
 #include "lib/conf/value.h"
 
-/* What authd can check (master/authd/hash.c; its test ties the two lists): libsodium's strings, crypt(3), RFC 2307
- * digests, and all of them behind the prefixes that Dovecot uses. */
+/* What authd can check (master/authd/hash.c; its test ties the two lists): libsodium's strings,
+ * crypt(3), RFC 2307 digests, and all of them behind the prefixes that Dovecot uses. */
 static const char *const forms[] = {
-	"$argon2id$", "$argon2i$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$7$", "$1$",
-	"{SSHA}", "{SSHA256}", "{SSHA512}", "{SHA}", "{SHA1}", "{SHA256}", "{SHA512}",
-	"{CRYPT}$", "{ARGON2ID}", "{ARGON2I}", "{BLF-CRYPT}", "{SHA256-CRYPT}", "{SHA512-CRYPT}", "{MD5-CRYPT}",
+	"$argon2id$",
+	"$argon2i$",
+	"$2a$",
+	"$2b$",
+	"$2y$",
+	"$5$",
+	"$6$",
+	"$y$",
+	"$7$",
+	"$1$",
+	"{SSHA}",
+	"{SSHA256}",
+	"{SSHA512}",
+	"{SHA}",
+	"{SHA1}",
+	"{SHA256}",
+	"{SHA512}",
+	"{CRYPT}$",
+	"{ARGON2ID}",
+	"{ARGON2I}",
+	"{BLF-CRYPT}",
+	"{SHA256-CRYPT}",
+	"{SHA512-CRYPT}",
+	"{MD5-CRYPT}",
 };
 
 int password_parse(struct view text, struct view *hash, struct reason *why)
@@ -22,8 +43,10 @@ int password_parse(struct view text, struct view *hash, struct reason *why)
 	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
 		if (view_starts_nocase(*hash, view_of(forms[i])))
 			return 0;
-	return fail(why, "not a password hash that is known ($argon2id$, $2y$, $5$, $6$, $y$, {SSHA...}); "
-	                 "posthouse user passwd makes one");
+	return fail(
+		why,
+		"not a password hash that is known ($argon2id$, $2y$, $5$, $6$, $y$, {SSHA...}); "
+		"posthouse user passwd makes one");
 }
 
 void password_encode(const struct password *p, struct text *out)

@@ -16,7 +16,8 @@ static int parse_transport(struct view word, enum route_transport *out, struct r
 			return 0;
 		}
 	}
-	return fail(why, "\"%.*s\" is not a transport; write smtp, lmtp, local or error", VIEW_ARG(word));
+	return fail(why, "\"%.*s\" is not a transport; write smtp, lmtp, local or error",
+	            VIEW_ARG(word));
 }
 
 static void put_hop(struct text *out, struct view host, uint16_t port, bool mx)
@@ -53,7 +54,8 @@ static int take_port(struct view *host, uint16_t *port, struct reason *why)
 	if (colon == 0)
 		return 0;
 	if (!view_number(view_skip(*host, colon), 65535, &number) || number == 0)
-		return fail(why, "\"%.*s\": the port is not a number from 1 to 65535", VIEW_ARG(*host));
+		return fail(why, "\"%.*s\": the port is not a number from 1 to 65535",
+		            VIEW_ARG(*host));
 	*port = (uint16_t)number;
 	*host = view_take(*host, colon - 1);
 	return 0;
@@ -83,7 +85,8 @@ static int compile_hop(struct view word, struct text *out, struct reason *why)
 	return result;
 }
 
-static int compile_hops(struct view rest, enum route_transport transport, struct text *out, struct reason *why)
+static int compile_hops(struct view rest, enum route_transport transport, struct text *out,
+                        struct reason *why)
 {
 	struct arena arena = { 0 };
 	struct view word;

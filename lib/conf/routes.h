@@ -5,10 +5,9 @@
  *	boss@dept.example.test  smtp 192.0.2.7
  *	dept.example.test       smtp mail1.dept.example.test:25 mail2.dept.example.test
  *	.example.test           lmtp 127.0.0.1:24
- *	example.org             smtp mx                  (by the MX records of the domain; the default)
- *	example.net             smtp mx=relay.example    (by those of another)
- *	old.test                error 5.1.2 this domain is no more
- *	box@list.test           local
+ *	example.org             smtp mx                  (by the MX records of the domain; the
+ *default) example.net             smtp mx=relay.example    (by those of another) old.test
+ *error 5.1.2 this domain is no more box@list.test           local
  *	*                       smtp smarthost.example:587
  *
  * Next hops are tried in order.
@@ -31,9 +30,10 @@ struct route {
 };
 
 struct route_hop {
-	struct view host; /* name or address without brackets; empty with mx: the recipient's domain */
-	uint16_t port;    /* 0: the default (remote.port; LMTP: 24) */
-	bool mx;          /* resolve host by its MX records */
+	struct view
+		host;  /* name or address without brackets; empty with mx: the recipient's domain */
+	uint16_t port; /* 0: the default (remote.port; LMTP: 24) */
+	bool mx;       /* resolve host by its MX records */
 };
 
 /* address > domain > .parent domains > "*". */

@@ -12,7 +12,7 @@
 #include "lib/conf/listen.h"
 
 const struct setting settings_table[] = {
-#define SETTING(type, key, field, initial, range, help)                                                      \
+#define SETTING(type, key, field, initial, range, help) \
 	{ SETTING_##type, key, offsetof(struct settings, field), initial, range, help },
 #include "lib/conf/settings.def"
 #undef SETTING
@@ -23,7 +23,9 @@ const size_t settings_count = sizeof settings_table / sizeof settings_table[0];
 static const struct unit {
 	const char *name;
 	int64_t ms;
-} duration_units[] = { { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 } };
+} duration_units[] = {
+	{ "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }
+};
 
 bool duration_parse(struct view text, int64_t *ms)
 {
@@ -54,7 +56,8 @@ void duration_format(int64_t ms, struct text *out)
 	}
 	for (size_t i = 0; i < sizeof duration_units / sizeof duration_units[0]; i++) {
 		if (ms % duration_units[i].ms == 0) {
-			text_format(out, "%" PRId64 "%s", ms / duration_units[i].ms, duration_units[i].name);
+			text_format(out, "%" PRId64 "%s", ms / duration_units[i].ms,
+			            duration_units[i].name);
 			return;
 		}
 	}
@@ -151,13 +154,14 @@ static void range_ends(const struct setting *row, struct view *low, struct view 
 	*high = view_skip(*high, 1);
 }
 
-static int range_error(const struct setting *row, struct view value, const char *what, struct reason *why)
+static int range_error(const struct setting *row, struct view value, const char *what,
+                       struct reason *why)
 {
 	struct view low, high;
 
 	range_ends(row, &low, &high);
-	return fail(why, "%s: \"%.*s\" is not %s from %.*s to %.*s", row->key, VIEW_ARG(value), what, VIEW_ARG(low),
-	            VIEW_ARG(high));
+	return fail(why, "%s: \"%.*s\" is not %s from %.*s to %.*s", row->key, VIEW_ARG(value),
+	            what, VIEW_ARG(low), VIEW_ARG(high));
 }
 
 static int parse_int(const struct setting *row, struct view value, int *out, struct reason *why)
@@ -174,7 +178,8 @@ static int parse_int(const struct setting *row, struct view value, int *out, str
 	return 0;
 }
 
-static int parse_size(const struct setting *row, struct view value, uint64_t *out, struct reason *why)
+static int parse_size(const struct setting *row, struct view value, uint64_t *out,
+                      struct reason *why)
 {
 	struct view low, high;
 	uint64_t number, least, most;
@@ -188,7 +193,8 @@ static int parse_size(const struct setting *row, struct view value, uint64_t *ou
 	return 0;
 }
 
-static int parse_duration(const struct setting *row, struct view value, int64_t *out, struct reason *why)
+static int parse_duration(const struct setting *row, struct view value, int64_t *out,
+                          struct reason *why)
 {
 	struct view low, high;
 	int64_t number, least, most;
@@ -239,7 +245,8 @@ static int check_listen(const struct setting *row, struct view value, struct rea
 static int check_string(const struct setting *row, struct view value, struct reason *why)
 {
 	if (value.len > SETTING_VALUE_MAX)
-		return fail(why, "%s: the value is longer than %d bytes", row->key, SETTING_VALUE_MAX);
+		return fail(why, "%s: the value is longer than %d bytes", row->key,
+		            SETTING_VALUE_MAX);
 	for (size_t i = 0; i < value.len; i++)
 		if ((unsigned char)value.data[i] < ' ' || value.data[i] == 0x7f)
 			return fail(why, "%s: a control character in the value", row->key);
@@ -254,24 +261,20 @@ static int check_string(const struct setting *row, struct view value, struct rea
 	return 0;
 }
 
-static int setting_store(struct settings *s, const struct setting *row, struct view value, struct reason *why)
+static int setting_store(struct settings *s, const struct setting *row, struct view value,
+                         struct reason *why)
 {
 	char *field = (char *)s + row->offset;
 
 	switch (row->type) {
-	case SETTING_INT:
-		return parse_int(row, value, (int *)(void *)field, why);
-	case SETTING_SIZE:
-		return parse_size(row, value, (uint64_t *)(void *)field, why);
-	case SETTING_DURATION:
-		return parse_duration(row, value, (int64_t *)(void *)field, why);
-	case SETTING_BOOL:
-		return parse_bool(row, value, (bool *)field, why);
+	case SETTING_INT: return parse_int(row, value, (int *)(void *)field, why);
+	case SETTING_SIZE: return parse_size(row, value, (uint64_t *)(void *)field, why);
+	case SETTING_DURATION: return parse_duration(row, value, (int64_t *)(void *)field, why);
+	case SETTING_BOOL: return parse_bool(row, value, (bool *)field, why);
 	case SETTING_CHOICE:
 	case SETTING_STRING:
 	case SETTING_DIRECTORY:
-	case SETTING_LISTEN:
-		break;
+	case SETTING_LISTEN: break;
 	}
 	if (check_string(row, value, why) != 0)
 		return -1;
@@ -288,8 +291,10 @@ int setting_parse(struct settings *s, struct view key, struct view value, struct
 	const struct setting *nearest = setting_nearest(key);
 
 	if (nearest != NULL)
-		return fail(why, "there is no setting \"%.*s\"; %s is near", VIEW_ARG(key), nearest->key);
-	return fail(why, "there is no setting \"%.*s\"; posthouse.conf(5) lists them", VIEW_ARG(key));
+		return fail(why, "there is no setting \"%.*s\"; %s is near", VIEW_ARG(key),
+		            nearest->key);
+	return fail(why, "there is no setting \"%.*s\"; posthouse.conf(5) lists them",
+	            VIEW_ARG(key));
 }
 
 void setting_format(const struct settings *s, const struct setting *row, struct text *out)
@@ -297,24 +302,14 @@ void setting_format(const struct settings *s, const struct setting *row, struct 
 	const char *field = (const char *)s + row->offset;
 
 	switch (row->type) {
-	case SETTING_INT:
-		text_format(out, "%d", *(const int *)(const void *)field);
-		break;
-	case SETTING_SIZE:
-		size_format(*(const uint64_t *)(const void *)field, out);
-		break;
-	case SETTING_DURATION:
-		duration_format(*(const int64_t *)(const void *)field, out);
-		break;
-	case SETTING_BOOL:
-		text_add_string(out, *(const bool *)field ? "yes" : "no");
-		break;
+	case SETTING_INT: text_format(out, "%d", *(const int *)(const void *)field); break;
+	case SETTING_SIZE: size_format(*(const uint64_t *)(const void *)field, out); break;
+	case SETTING_DURATION: duration_format(*(const int64_t *)(const void *)field, out); break;
+	case SETTING_BOOL: text_add_string(out, *(const bool *)field ? "yes" : "no"); break;
 	case SETTING_CHOICE:
 	case SETTING_STRING:
 	case SETTING_DIRECTORY:
-	case SETTING_LISTEN:
-		text_add_string(out, *(const char *const *)(const void *)field);
-		break;
+	case SETTING_LISTEN: text_add_string(out, *(const char *const *)(const void *)field); break;
 	}
 }
 
@@ -325,7 +320,8 @@ static void defaults_from_table(struct settings *s)
 
 	*s = (struct settings){ 0 };
 	for (size_t i = 0; i < settings_count; i++)
-		if (setting_store(s, &settings_table[i], view_of(settings_table[i].initial), &why) != 0)
+		if (setting_store(s, &settings_table[i], view_of(settings_table[i].initial),
+		                  &why) != 0)
 			log_panic("settings.def: %s", why.text);
 }
 
@@ -359,8 +355,8 @@ static int load_each(struct settings *s, struct cdb *file, struct reason *why)
 
 		if (key == NULL || value == NULL)
 			return fail(why, "settings.cdb is damaged");
-		if (setting_parse(s, (struct view){ key, cdb_keylen(file) }, (struct view){ value, cdb_datalen(file) },
-		                  why) != 0)
+		if (setting_parse(s, (struct view){ key, cdb_keylen(file) },
+		                  (struct view){ value, cdb_datalen(file) }, why) != 0)
 			return -1;
 	}
 	return 0;

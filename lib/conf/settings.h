@@ -15,14 +15,14 @@
 
 enum { SETTING_VALUE_MAX = 1024 };
 
-#define SETTING_FIELD_INT(field) int field;
-#define SETTING_FIELD_SIZE(field) uint64_t field;
-#define SETTING_FIELD_DURATION(field) int64_t field;
-#define SETTING_FIELD_BOOL(field) bool field;
-#define SETTING_FIELD_CHOICE(field) const char *field;
-#define SETTING_FIELD_STRING(field) const char *field;
+#define SETTING_FIELD_INT(field)       int field;
+#define SETTING_FIELD_SIZE(field)      uint64_t field;
+#define SETTING_FIELD_DURATION(field)  int64_t field;
+#define SETTING_FIELD_BOOL(field)      bool field;
+#define SETTING_FIELD_CHOICE(field)    const char *field;
+#define SETTING_FIELD_STRING(field)    const char *field;
 #define SETTING_FIELD_DIRECTORY(field) const char *field;
-#define SETTING_FIELD_LISTEN(field) const char *field;
+#define SETTING_FIELD_LISTEN(field)    const char *field;
 
 struct settings {
 #define SETTING(type, key, field, initial, range, help) SETTING_FIELD_##type(field)
@@ -57,8 +57,8 @@ void settings_default(struct settings *s);
 /* The defaults, then the compiled settings from the descriptor (not closed).  An unknown key or a
  * bad value is an error.  Strings belong to the struct. */
 int settings_load(struct settings *s, int fd, struct reason *why);
-/* For programs of the house, before program_confine: those of the generation that master gave; fatal
- * when they cannot be read.  Sets the log's debug level too. */
+/* For programs of the house, before program_confine: those of the generation that master gave;
+ * fatal when they cannot be read. Sets the log's debug level too. */
 void settings_inherit(struct settings *s);
 void settings_free(struct settings *s);
 

@@ -52,7 +52,10 @@ static int parse_rights(struct view list, unsigned *out, struct reason *why)
 			if (view_equal(name, view_of(right_names[i].name)))
 				right = right_names[i].right;
 		if (right == 0)
-			return fail(why, "rights: \"%.*s\" is not one of smtp, pop3, imap, web, admin, none", VIEW_ARG(name));
+			return fail(
+				why,
+				"rights: \"%.*s\" is not one of smtp, pop3, imap, web, admin, none",
+				VIEW_ARG(name));
 		*out |= right;
 	}
 	return 0;
@@ -74,8 +77,10 @@ static int parse_id(const char *what, struct view text, uint32_t *out, struct re
 	uint64_t number;
 
 	if (!view_number(text, INT32_MAX, &number) || number == 0)
-		return fail(why, "%s: \"%.*s\" is not a number from 1 to %d (a mailbox never belongs to root)", what,
-		            VIEW_ARG(text), INT32_MAX);
+		return fail(
+			why,
+			"%s: \"%.*s\" is not a number from 1 to %d (a mailbox never belongs to root)",
+			what, VIEW_ARG(text), INT32_MAX);
 	*out = (uint32_t)number;
 	return 0;
 }
@@ -95,7 +100,8 @@ int user_parse_word(struct view word, struct user *out, struct reason *why)
 		return parse_state(value, &out->state, why);
 	if (view_equal(name, VIEW("quota"))) {
 		if (!size_parse(value, &out->quota_bytes))
-			return fail(why, "quota: \"%.*s\" is not a size such as 500M or 2G", VIEW_ARG(value));
+			return fail(why, "quota: \"%.*s\" is not a size such as 500M or 2G",
+			            VIEW_ARG(value));
 		return 0;
 	}
 	if (!view_equal(name, VIEW("home")))
@@ -117,8 +123,10 @@ int user_parse(struct view text, struct arena *arena, struct user *out, struct r
 		if (known < 0)
 			return -1;
 		if (known > 0)
-			return fail(why, "\"%.*s\" is not known here; a user has uid= gid= home= quota= rights= state=",
-			            VIEW_ARG(view_take(word, 100)));
+			return fail(
+				why,
+				"\"%.*s\" is not known here; a user has uid= gid= home= quota= rights= state=",
+				VIEW_ARG(view_take(word, 100)));
 	}
 	return more;
 }
@@ -126,7 +134,8 @@ int user_parse(struct view text, struct arena *arena, struct user *out, struct r
 static void expand_home(struct view home, struct view address, struct text *out)
 {
 	struct view domain = address_domain(address);
-	struct view local = view_take(address, address.len - domain.len - (domain.len < address.len));
+	struct view local =
+		view_take(address, address.len - domain.len - (domain.len < address.len));
 
 	for (size_t i = 0; i < home.len; i++) {
 		bool percent = home.data[i] == '%' && i + 1 < home.len;
@@ -152,11 +161,13 @@ static int check_home(struct view address, struct view home, struct reason *why)
 		return fail(why, "home: a path is missing");
 	while (view_cut(&rest, '/', &part))
 		if (view_equal(part, VIEW("..")) || view_equal(part, VIEW(".")))
-			return fail(why, "home: \"%.*s\" has a \".\" or \"..\" in it", VIEW_ARG(home));
+			return fail(why, "home: \"%.*s\" has a \".\" or \"..\" in it",
+			            VIEW_ARG(home));
 	return 0;
 }
 
-int user_home(struct view home, struct view address, struct view root, struct text *out, struct reason *why)
+int user_home(struct view home, struct view address, struct view root, struct text *out,
+              struct reason *why)
 {
 	struct text expanded;
 	bool uses_address = view_find(home, '%') < home.len;

@@ -2,7 +2,8 @@
 /*
  * users.map: the mailboxes.
  *
- *	anna@example.test  [uid=N] [gid=N] [home=PATH] [quota=SIZE] [rights=smtp,pop3,imap] [state=active]
+ *	anna@example.test  [uid=N] [gid=N] [home=PATH] [quota=SIZE] [rights=smtp,pop3,imap]
+ *[state=active]
  *
  * Compiled, everything is settled: numbers instead of defaults, home absolute.  The
  * mail is in home/Maildir.
@@ -37,7 +38,8 @@ struct user {
 	uint64_t quota_bytes; /* 0: none */
 	unsigned rights;      /* of enum user_right */
 	enum user_state state;
-	struct view home; /* in a compiled value absolute and followed by no NUL: copy it to open it */
+	struct view
+		home; /* in a compiled value absolute and followed by no NUL: copy it to open it */
 };
 
 /* ASCII case does not matter.  home points into the map. */
@@ -47,8 +49,9 @@ enum map_result users_get(struct map *m, struct view address, struct user *out);
 int user_parse_word(struct view word, struct user *out, struct reason *why);
 /* A whole line; *out holds the defaults before.  home lives in the arena. */
 int user_parse(struct view text, struct arena *arena, struct user *out, struct reason *why);
-/* Puts a home together: %u and %d in it are the address's parts; relative to root.  Refuses "..". */
-int user_home(struct view home, struct view address, struct view root, struct text *out, struct reason *why);
+/* Puts a home together: %u and %d in it are the address's parts; relative to root. Refuses "..". */
+int user_home(struct view home, struct view address, struct view root, struct text *out,
+              struct reason *why);
 void user_encode(const struct user *u, struct text *out);
 void user_decode_fields(struct value_reader *r, struct user *out); /* as part of a larger value */
 bool user_decode(struct view value, struct user *out);

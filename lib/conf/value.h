@@ -28,6 +28,6 @@ uint16_t value_get_u16(struct value_reader *r);
 uint32_t value_get_u32(struct value_reader *r);
 uint64_t value_get_u64(struct value_reader *r);
 struct view value_get_bytes(struct value_reader *r); /* points into the value */
-bool value_end(const struct value_reader *r); /* nothing was bad and nothing is left */
+bool value_end(const struct value_reader *r);        /* nothing was bad and nothing is left */
 
 #endif

@@ -54,12 +54,14 @@ bool login_start_tls(struct login *l, const struct settings *settings)
 {
 	int fd = l->stream.fd;
 
-	/* RFC 3207 section 4.2, RFC 3501 section 6.2.1: nothing said in clear may count behind it (CVE-2011-0411). */
+	/* RFC 3207 section 4.2, RFC 3501 section 6.2.1: nothing said in clear may count behind it
+	 * (CVE-2011-0411). */
 	bool injected = stream_pending(&l->stream).len > 0;
 
 	if (injected || stream_flush(&l->stream) != STREAM_OK) {
 		if (injected)
-			log_warn("event=starttls-injection session=%llu", (unsigned long long)l->connection.id);
+			log_warn("event=starttls-injection session=%llu",
+			         (unsigned long long)l->connection.id);
 		l->over = true;
 		return false;
 	}
@@ -79,7 +81,8 @@ bool login_start_tls(struct login *l, const struct settings *settings)
 bool login_initial(struct login *l, struct view word, struct view *decoded)
 {
 	text_clear(&l->answer);
-	bool good = view_equal(word, VIEW("=")) || (word.len > 0 && base64_decode_strict(word, &l->answer));
+	bool good = view_equal(word, VIEW("=")) ||
+	            (word.len > 0 && base64_decode_strict(word, &l->answer));
 
 	*decoded = text_view(&l->answer);
 	return good;
@@ -98,7 +101,8 @@ static int ask_client(void *context, struct view challenge, struct view *answer)
 	enum stream_result r = login_line(l, LOGIN_SASL_LINE_MAX, &line);
 
 	if (r != STREAM_OK) {
-		/* A line that is no line of base64 is refused like one; a client that is gone is gone. */
+		/* A line that is no line of base64 is refused like one; a client that is gone is
+		 * gone. */
 		l->over = r == STREAM_CLOSED || r == STREAM_TIMEOUT || r == STREAM_ERROR;
 		return -1;
 	}
@@ -109,7 +113,8 @@ static int ask_client(void *context, struct view challenge, struct view *answer)
 	return 0;
 }
 
-/* porter watches the token from now on; the client's own descriptor is closed here, not shut down. */
+/* porter watches the token from now on; the client's own descriptor is closed here, not shut
+ * down. */
 static void leave_to_mailbox_program(struct login *l)
 {
 	struct wire_out out = { 0 };
@@ -122,8 +127,8 @@ static void leave_to_mailbox_program(struct login *l)
 	l->over = true;
 }
 
-int login_exchange(struct login *l, enum auth_mechanism mechanism, bool has_initial, struct view initial,
-                   const char *tag, enum auth_verdict *verdict)
+int login_exchange(struct login *l, enum auth_mechanism mechanism, bool has_initial,
+                   struct view initial, const char *tag, enum auth_verdict *verdict)
 {
 	struct auth_begin b = { .service = l->connection.service,
 		                .has_initial = has_initial,
@@ -158,12 +163,14 @@ int login_exchange(struct login *l, enum auth_mechanism mechanism, bool has_init
 		*verdict = AUTH_TEMPORARY;
 	else if (result.verdict != AUTH_TEMPORARY)
 		l->failures++;
-	/* What authd makes a client wait is not the client's slowness; LOGIN_FAILURES_MAX bounds it. */
+	/* What authd makes a client wait is not the client's slowness; LOGIN_FAILURES_MAX bounds
+	 * it. */
 	l->deadline_ms += clock_ms() - began_ms;
 	return 0;
 }
 
-int login_password(struct login *l, struct view user, struct view password, const char *tag, enum auth_verdict *verdict)
+int login_password(struct login *l, struct view user, struct view password, const char *tag,
+                   enum auth_verdict *verdict)
 {
 	struct text plain;
 
@@ -175,7 +182,8 @@ int login_password(struct login *l, struct view user, struct view password, cons
 	text_add(&plain, password);
 	int result = -1;
 
-	/* Longer than any account and password: authd need not be asked, but the client shall wait as for any other. */
+	/* Longer than any account and password: authd need not be asked, but the client shall wait
+	 * as for any other. */
 	if (plain.full) {
 		text_clear(&plain);
 		text_add(&plain, (struct view){ "\0\0", 2 });
@@ -201,19 +209,21 @@ static void talk(struct login *l, const struct login_words *words, void (*comman
 {
 	while (!l->over && !worker_stopping()) {
 		command(l);
-		if (!l->over && (l->errors >= LOGIN_ERRORS_MAX || l->failures >= LOGIN_FAILURES_MAX)) {
+		if (!l->over &&
+		    (l->errors >= LOGIN_ERRORS_MAX || l->failures >= LOGIN_FAILURES_MAX)) {
 			stream_format(&l->stream, "%s", words->errors);
 			l->over = true;
-			log_info("event=login-refused service=%s session=%llu errors=%u failures=%u",
-			         connection_service_name(l->connection.service), (unsigned long long)l->connection.id,
-			         l->errors, l->failures);
+			log_info(
+				"event=login-refused service=%s session=%llu errors=%u failures=%u",
+				connection_service_name(l->connection.service),
+				(unsigned long long)l->connection.id, l->errors, l->failures);
 			return;
 		}
 	}
 }
 
-void login_serve(struct wire_in *in, int hub, const struct settings *settings, const struct login_words *words,
-                 void (*command)(struct login *login))
+void login_serve(struct wire_in *in, int hub, const struct settings *settings,
+                 const struct login_words *words, void (*command)(struct login *login))
 {
 	struct login l = { .hub = hub };
 

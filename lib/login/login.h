@@ -2,8 +2,8 @@
 /*
  * What pop3-login and imap-login have in common: one client before it has logged in.
  *
- * The client is given by porter ("connection"), asks for TLS over porter, and speaks SASL with authd ("auth"); once
- * authd has passed it on to pop3d or imapd, it is gone from here.
+ * The client is given by porter ("connection"), asks for TLS over porter, and speaks SASL with
+ * authd ("auth"); once authd has passed it on to pop3d or imapd, it is gone from here.
  */
 #ifndef LIB_LOGIN_LOGIN_H
 #define LIB_LOGIN_LOGIN_H
@@ -14,8 +14,9 @@
 #include "lib/wire/worker.h"
 
 enum {
-	LOGIN_ERRORS_MAX = 10,   /* commands that are none: a client that goes on like this does not speak the protocol */
-	LOGIN_FAILURES_MAX = 5,  /* attempts to log in */
+	LOGIN_ERRORS_MAX = 10,  /* commands that are none: a client that goes on like this does not
+	                           speak the protocol */
+	LOGIN_FAILURES_MAX = 5, /* attempts to log in */
 	LOGIN_SASL_LINE_MAX = 16380 /* a line of base64: near AUTH_MESSAGE_MAX of decoded bytes */
 };
 
@@ -35,8 +36,8 @@ struct login_words {
 };
 
 /* One session, from porter's message to its end; command() reads and serves one command. */
-void login_serve(struct wire_in *in, int hub, const struct settings *settings, const struct login_words *words,
-                 void (*command)(struct login *login));
+void login_serve(struct wire_in *in, int hub, const struct settings *settings,
+                 const struct login_words *words, void (*command)(struct login *login));
 
 /* A command line of at most max bytes, within what is left of login.timeout. */
 enum stream_result login_line(struct login *login, size_t max, struct view *line);
@@ -49,15 +50,16 @@ bool login_can_start_tls(const struct login *login);
 /* The client has been told to go ahead.  False: the session is over. */
 bool login_start_tls(struct login *login, const struct settings *settings);
 
-/* Runs an exchange: challenges are lines "+ base64", "*" gives up.  tag: what imapd shall answer with, "" for POP3.
- * 0: *verdict; on AUTH_OK the client now belongs to the mailbox program and the session here is over.  -1: the
- * client gave up, or sent what is no base64. */
-int login_exchange(struct login *login, enum auth_mechanism mechanism, bool has_initial, struct view initial,
-                   const char *tag, enum auth_verdict *verdict);
+/* Runs an exchange: challenges are lines "+ base64", "*" gives up. tag: what imapd shall answer
+ * with, "" for POP3. 0: *verdict; on AUTH_OK the client now belongs to the mailbox program and the
+ * session here is over. -1: the client gave up, or sent what is no base64. */
+int login_exchange(struct login *login, enum auth_mechanism mechanism, bool has_initial,
+                   struct view initial, const char *tag, enum auth_verdict *verdict);
 /* The same with a name and a password as PLAIN. */
 int login_password(struct login *login, struct view user, struct view password, const char *tag,
                    enum auth_verdict *verdict);
-/* Decodes an initial response: "=" is an empty one (RFC 4959 section 3, RFC 5034 section 4). False: not base64. */
+/* Decodes an initial response: "=" is an empty one (RFC 4959 section 3, RFC 5034 section 4). False:
+ * not base64. */
 bool login_initial(struct login *login, struct view word, struct view *decoded);
 
 #endif

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/mail/addresslist.h"
 
-/* Bytes of a source route; looking further for its colon would let "<@,<@,<@" cost the square of its length. */
+/* Bytes of a source route; looking further for its colon would let "<@,<@,<@" cost the square of
+ * its length. */
 enum { ROUTE_BYTES_MAX = 1000 };
 
 /* One address while it is read.  The texts are used again for the next. */
 struct reader {
 	struct arena *arena;
 	struct view rest;
-	struct text phrase;  /* words with a blank where there was one */
-	struct text local;   /* the same words without blanks */
+	struct text phrase; /* words with a blank where there was one */
+	struct text local;  /* the same words without blanks */
 	struct text host, route, comment;
-	bool in_group, gap;  /* gap: blanks or a comment stood before the next word */
+	bool in_group, gap; /* gap: blanks or a comment stood before the next word */
 	size_t count_max;
 	struct listed_address *first, **last;
 };
@@ -19,9 +20,21 @@ struct reader {
 static bool is_special(char c)
 {
 	switch (c) {
-	case '(': case ')': case '<': case '>': case '@': case ',': case ';': case ':': case '"': case '[':
-	case ' ': case '\t': case '\r': case '\n': case '\0':
-		return true;
+	case '(':
+	case ')':
+	case '<':
+	case '>':
+	case '@':
+	case ',':
+	case ';':
+	case ':':
+	case '"':
+	case '[':
+	case ' ':
+	case '\t':
+	case '\r':
+	case '\n':
+	case '\0': return true;
 	}
 	return false;
 }
@@ -150,8 +163,10 @@ static void read_host(struct reader *r)
 		}
 		while (len < r->rest.len && !is_special(r->rest.data[len]))
 			len++;
-		/* Two atoms without a dot between are two things: the second is dropped by the caller. */
-		if (len == 0 || (r->host.len > 0 && r->host.data[r->host.len - 1] != '.' && r->rest.data[0] != '.'))
+		/* Two atoms without a dot between are two things: the second is dropped by the
+		 * caller. */
+		if (len == 0 || (r->host.len > 0 && r->host.data[r->host.len - 1] != '.' &&
+		                 r->rest.data[0] != '.'))
 			return;
 		text_add(&r->host, view_take(r->rest, len));
 		r->rest = view_skip(r->rest, len);
@@ -164,7 +179,8 @@ static void read_route(struct reader *r)
 	size_t end = 0;
 	struct view all = r->rest;
 
-	while (end < all.len && end < ROUTE_BYTES_MAX && all.data[end] != ':' && all.data[end] != '>')
+	while (end < all.len && end < ROUTE_BYTES_MAX && all.data[end] != ':' &&
+	       all.data[end] != '>')
 		end++;
 	if (end == all.len || all.data[end] != ':')
 		return;
@@ -193,7 +209,7 @@ static void skip_rest(struct reader *r)
 static struct view keep(struct reader *r, const struct text *t, bool always)
 {
 	if (t->len == 0 && !always)
-		return (struct view){NULL, 0};
+		return (struct view){ NULL, 0 };
 	return arena_copy(r->arena, text_view(t));
 }
 
@@ -201,7 +217,7 @@ static bool emit(struct reader *r, enum listed_kind kind)
 {
 	struct listed_address *a;
 
-	if (r->count_max == 0 || !(a = arena_get(r->arena, sizeof(*a))))
+	if (r->count_max == 0 || !(a = arena_get(r->arena, sizeof *a)))
 		return false;
 	r->count_max--;
 	a->kind = kind;
@@ -313,12 +329,14 @@ static bool read_one(struct reader *r)
 
 struct listed_address *addresslist_parse(struct arena *arena, struct view value, size_t count_max)
 {
-	struct reader r = {.arena = arena, .rest = view_take(value, ADDRESSLIST_BYTES_MAX), .count_max = count_max};
-	struct text *const texts[] = {&r.phrase, &r.local, &r.host, &r.route, &r.comment};
+	struct reader r = { .arena = arena,
+		            .rest = view_take(value, ADDRESSLIST_BYTES_MAX),
+		            .count_max = count_max };
+	struct text *const texts[] = { &r.phrase, &r.local, &r.host, &r.route, &r.comment };
 	bool good = true;
 
 	r.last = &r.first;
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		text_init(texts[i], ADDRESSLIST_BYTES_MAX);
 	while (good && r.rest.len > 0)
 		good = read_one(&r);
@@ -326,7 +344,7 @@ struct listed_address *addresslist_parse(struct arena *arena, struct view value,
 		clear(&r);
 		emit(&r, LISTED_GROUP_END);
 	}
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		text_free(texts[i]);
 	return r.first;
 }

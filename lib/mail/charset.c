@@ -13,29 +13,32 @@ static const struct {
 	const char *name;
 	enum charset_kind kind;
 } own_sets[] = {
-	{"utf-8", KIND_UTF8},          {"utf8", KIND_UTF8},         {"us-ascii", KIND_ASCII},
-	{"ascii", KIND_ASCII},         {"iso-8859-1", KIND_LATIN1}, {"latin1", KIND_LATIN1},
-	{"iso8859-1", KIND_LATIN1},    {"windows-1252", KIND_WINDOWS}, {"cp1252", KIND_WINDOWS},
-	{"ansi_x3.4-1968", KIND_ASCII},
+	{ "utf-8", KIND_UTF8 },        { "utf8", KIND_UTF8 },
+	{ "us-ascii", KIND_ASCII },    { "ascii", KIND_ASCII },
+	{ "iso-8859-1", KIND_LATIN1 }, { "latin1", KIND_LATIN1 },
+	{ "iso8859-1", KIND_LATIN1 },  { "windows-1252", KIND_WINDOWS },
+	{ "cp1252", KIND_WINDOWS },    { "ansi_x3.4-1968", KIND_ASCII },
 };
 
-/* A byte, a character: iconv is asked once for all 128, then let go.  Every set that stays open is a library in memory,
- * to be copied into each session that is forked. */
+/* A byte, a character: iconv is asked once for all 128, then let go. Every set that stays open is a
+ * library in memory, to be copied into each session that is forked. */
 static const char *const byte_sets[] = {
-	"iso-8859-2",   "iso-8859-3",   "iso-8859-4",   "iso-8859-5",   "iso-8859-6",   "iso-8859-7",   "iso-8859-8",
-	"iso-8859-9",   "iso-8859-10",  "iso-8859-13",  "iso-8859-14",  "iso-8859-15",  "iso-8859-16",  "windows-1250",
-	"windows-1251", "windows-1253", "windows-1254", "windows-1256", "windows-1257", "koi8-r",       "koi8-u",
-	"tis-620",
+	"iso-8859-2",   "iso-8859-3",   "iso-8859-4",   "iso-8859-5",   "iso-8859-6",
+	"iso-8859-7",   "iso-8859-8",   "iso-8859-9",   "iso-8859-10",  "iso-8859-13",
+	"iso-8859-14",  "iso-8859-15",  "iso-8859-16",  "windows-1250", "windows-1251",
+	"windows-1253", "windows-1254", "windows-1256", "windows-1257", "koi8-r",
+	"koi8-u",       "tis-620",
 };
 
-enum { BYTE_SETS = sizeof(byte_sets) / sizeof(byte_sets[0]) };
+enum { BYTE_SETS = sizeof byte_sets / sizeof byte_sets[0] };
 
 static uint16_t byte_tables[BYTE_SETS][128];
 static bool byte_table_made[BYTE_SETS];
 
 static const char *const common_sets[] = {
-	"iso-2022-jp", "shift_jis", "euc-jp", "iso-2022-kr", "euc-kr", "gb18030", "big5", "utf-7", "utf-16",
-	"windows-1255", "windows-1258", /* letters and marks are put together */
+	"iso-2022-jp", "shift_jis", "euc-jp", "iso-2022-kr",  "euc-kr",       "gb18030",
+	"big5",        "utf-7",     "utf-16", "windows-1255", "windows-1258", /* letters and marks
+	                                                                         are put together */
 };
 
 /* 0x80 to 0x9f of windows-1252; 0: not assigned. */
@@ -54,7 +57,7 @@ static size_t opened_count;
 
 static enum charset_kind kind_of(struct view name)
 {
-	for (size_t i = 0; i < sizeof(own_sets) / sizeof(own_sets[0]); i++)
+	for (size_t i = 0; i < sizeof own_sets / sizeof own_sets[0]; i++)
 		if (view_equal_nocase(name, view_of(own_sets[i].name)))
 			return own_sets[i].kind;
 	return KIND_ICONV;
@@ -66,7 +69,8 @@ static bool name_valid(struct view name)
 	for (size_t i = 0; i < name.len; i++) {
 		char c = name.data[i];
 
-		if (!byte_is_alpha(c) && !byte_is_digit(c) && c != '-' && c != '_' && c != '.' && c != ':' && c != '+')
+		if (!byte_is_alpha(c) && !byte_is_digit(c) && c != '-' && c != '_' && c != '.' &&
+		    c != ':' && c != '+')
 			return false;
 	}
 	return name.len > 0 && name.len <= CHARSET_NAME_MAX && name.data[0] != '.';
@@ -79,10 +83,11 @@ static iconv_t open_set(struct view name, bool *close)
 	iconv_t handle;
 
 	*close = false;
-	/* What calls itself so has characters of the larger set as often (the WHATWG's Encoding Standard says the same). */
+	/* What calls itself so has characters of the larger set as often (the WHATWG's Encoding
+	 * Standard says the same). */
 	if (view_equal_nocase(name, VIEW("gb2312")) || view_equal_nocase(name, VIEW("gbk")))
 		name = VIEW("gb18030");
-	if (!name_valid(name) || !string_copy(terminated, sizeof(terminated), name))
+	if (!name_valid(name) || !string_copy(terminated, sizeof terminated, name))
 		return (iconv_t)-1;
 	for (size_t i = 0; i < opened_count; i++)
 		if (view_equal_nocase(name, view_of(opened[i].name)))
@@ -92,7 +97,7 @@ static iconv_t open_set(struct view name, bool *close)
 		return handle;
 	*close = opened_count == CHARSET_OPEN_MAX;
 	if (!*close) {
-		string_copy(opened[opened_count].name, sizeof(opened[0].name), name);
+		string_copy(opened[opened_count].name, sizeof opened[0].name, name);
 		opened[opened_count++].handle = handle;
 	}
 	return handle;
@@ -106,12 +111,13 @@ static void make_byte_table(size_t set)
 		return;
 	for (unsigned c = 0; c < 128; c++) {
 		char byte = (char)(c + 0x80), utf8[8], *from = &byte, *to = utf8;
-		size_t left = 1, room = sizeof(utf8);
+		size_t left = 1, room = sizeof utf8;
 		uint32_t code = UTF8_REPLACEMENT;
 
 		iconv(handle, NULL, NULL, NULL, NULL);
 		if (iconv(handle, &from, &left, &to, &room) == (size_t)-1 ||
-		    utf8_get((struct view){utf8, (size_t)(to - utf8)}, &code) == 0 || code > UINT16_MAX)
+		    utf8_get((struct view){ utf8, (size_t)(to - utf8) }, &code) == 0 ||
+		    code > UINT16_MAX)
 			code = UTF8_REPLACEMENT;
 		byte_tables[set][c] = (uint16_t)code;
 	}
@@ -131,8 +137,9 @@ void charset_prepare(void)
 {
 	bool close;
 
-	_Static_assert(sizeof(common_sets) / sizeof(common_sets[0]) <= CHARSET_OPEN_MAX, "the common sets fit");
-	for (size_t i = 0; i < sizeof(common_sets) / sizeof(common_sets[0]); i++)
+	_Static_assert(sizeof common_sets / sizeof common_sets[0] <= CHARSET_OPEN_MAX,
+	               "the common sets fit");
+	for (size_t i = 0; i < sizeof common_sets / sizeof common_sets[0]; i++)
 		open_set(view_of(common_sets[i]), &close);
 	for (size_t i = 0; i < BYTE_SETS; i++)
 		make_byte_table(i);
@@ -203,17 +210,18 @@ static bool add_iconv(iconv_t handle, struct view in, struct text *out)
 	iconv(handle, NULL, NULL, NULL, NULL);
 	while (left > 0 || !flushed) {
 		char piece[1024], *to = piece;
-		size_t room = sizeof(piece);
+		size_t room = sizeof piece;
 		bool broken = false;
 
 		if (left > 0)
-			broken = iconv(handle, &from, &left, &to, &room) == (size_t)-1 && errno != E2BIG;
+			broken = iconv(handle, &from, &left, &to, &room) == (size_t)-1 &&
+			         errno != E2BIG;
 		else {
 			/* What a set with shift states or combining characters holds back. */
 			iconv(handle, NULL, NULL, &to, &room);
 			flushed = true;
 		}
-		if (!text_add(out, (struct view){piece, (size_t)(to - piece)}))
+		if (!text_add(out, (struct view){ piece, (size_t)(to - piece) }))
 			return false;
 		if (broken && left > 0) {
 			from++;
@@ -273,14 +281,16 @@ struct encoded_word {
 	char encoding; /* 'b' or 'q' */
 };
 
-/* An encoded word at the front; returns its length or 0.  Blanks inside the text are forgiven, as they are common. */
+/* An encoded word at the front; returns its length or 0. Blanks inside the text are forgiven, as
+ * they are common. */
 static size_t word_at(struct view v, struct encoded_word *word)
 {
 	struct view rest = view_skip(v, 2);
 	size_t end;
 
-	if (!view_starts(v, VIEW("=?")) || !view_cut(&rest, '?', &word->charset) || word->charset.len == 0 ||
-	    word->charset.len > CHARSET_NAME_MAX || rest.len < 2 || rest.data[1] != '?')
+	if (!view_starts(v, VIEW("=?")) || !view_cut(&rest, '?', &word->charset) ||
+	    word->charset.len == 0 || word->charset.len > CHARSET_NAME_MAX || rest.len < 2 ||
+	    rest.data[1] != '?')
 		return 0;
 	word->encoding = byte_lower(rest.data[0]);
 	if (word->encoding != 'b' && word->encoding != 'q')
@@ -311,7 +321,8 @@ static bool word_bytes(const struct encoded_word *word, struct text *out)
 		return transfer_decode(ENCODING_BASE64, word->data, out);
 	decoder_start(&d, ENCODING_QUOTED_PRINTABLE);
 	for (size_t i = 0; i < word->data.len; i++) {
-		/* RFC 2047 section 4.2: an underscore is a blank, and blanks are no line's end here. */
+		/* RFC 2047 section 4.2: an underscore is a blank, and blanks are no line's end
+		 * here. */
 		struct view piece = view_take(view_skip(word->data, i), 1);
 		bool blank = piece.data[0] == '_' || piece.data[0] == ' ';
 
@@ -380,7 +391,7 @@ static bool add_plain(struct view *v, struct text *out)
 	struct view plain = view_take(*v, len);
 
 	*v = view_skip(*v, len);
-	return charset_to_utf8_or_guess((struct view){"", 0}, plain, out);
+	return charset_to_utf8_or_guess((struct view){ "", 0 }, plain, out);
 }
 
 bool charset_decode_header(struct view value, struct text *out)

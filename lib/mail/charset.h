@@ -16,20 +16,24 @@
 
 enum {
 	CHARSET_NAME_MAX = 64,
-	CHARSET_OPEN_MAX = 48,           /* descriptors kept; further sets are opened each time */
-	ENCODED_WORD_MAX = 64 * 1024,    /* bytes that neighbouring encoded words may decode to, together */
-	MAILBOX_UTF7_MAX = 4096,         /* bytes of a mailbox name that are looked at */
+	CHARSET_OPEN_MAX = 48, /* descriptors kept; further sets are opened each time */
+	ENCODED_WORD_MAX =
+		64 * 1024,       /* bytes that neighbouring encoded words may decode to, together */
+	MAILBOX_UTF7_MAX = 4096, /* bytes of a mailbox name that are looked at */
 };
 
 /* Opens the sets that mail is commonly in. */
 void charset_prepare(void);
 bool charset_known(struct view name);
-/* Appends; broken bytes become U+FFFD.  false: the set is unknown (nothing was added), or out is full. */
+/* Appends; broken bytes become U+FFFD. false: the set is unknown (nothing was added), or out is
+ * full. */
 bool charset_to_utf8(struct view name, struct view in, struct text *out);
-/* The same, and for an unknown set or an empty name a guess: UTF-8 when it is valid, else windows-1252. */
+/* The same, and for an unknown set or an empty name a guess: UTF-8 when it is valid, else
+ * windows-1252. */
 bool charset_to_utf8_or_guess(struct view name, struct view in, struct text *out);
 
-/* A header value, folded or not: unfolded, encoded words decoded, 8-bit bytes guessed. false: out is full. */
+/* A header value, folded or not: unfolded, encoded words decoded, 8-bit bytes guessed. false: out
+ * is full. */
 bool charset_decode_header(struct view value, struct text *out);
 
 /*

@@ -8,9 +8,9 @@
 
 enum { DAY_S = 86400 };
 
-static const char month_names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-					"Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-static const char day_names[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+static const char month_names[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+	                                 "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+static const char day_names[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 
 /* RFC 5322 section 4.3.  Military letters are not here: their meaning was published wrong,
  * so they count as UTC like every other unknown zone. */
@@ -18,18 +18,19 @@ static const struct {
 	const char *name;
 	int minutes;
 } zones[] = {
-	{"EDT", -240}, {"EST", -300}, {"CDT", -300}, {"CST", -360}, {"MDT", -360}, {"MST", -420},
-	{"PDT", -420}, {"PST", -480}, {"CET", 60},   {"CEST", 120}, {"MET", 60},   {"MEST", 120},
-	{"EET", 120},  {"EEST", 180}, {"BST", 60},   {"JST", 540},
+	{ "EDT", -240 }, { "EST", -300 }, { "CDT", -300 }, { "CST", -360 },
+	{ "MDT", -360 }, { "MST", -420 }, { "PDT", -420 }, { "PST", -480 },
+	{ "CET", 60 },   { "CEST", 120 }, { "MET", 60 },   { "MEST", 120 },
+	{ "EET", 120 },  { "EEST", 180 }, { "BST", 60 },   { "JST", 540 },
 };
 
 static bool civil_valid(struct clock_day c)
 {
-	static const unsigned days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	static const unsigned days[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 	bool leap = c.year % 4 == 0 && (c.year % 100 != 0 || c.year % 400 == 0);
 
-	return c.year >= 0 && c.year <= DATE_YEAR_MAX && c.month >= 1 && c.month <= 12 && c.day >= 1 &&
-	       c.day <= days[c.month - 1] && (c.month != 2 || c.day < 29 || leap);
+	return c.year >= 0 && c.year <= DATE_YEAR_MAX && c.month >= 1 && c.month <= 12 &&
+	       c.day >= 1 && c.day <= days[c.month - 1] && (c.month != 2 || c.day < 29 || leap);
 }
 
 static int64_t floor_days(int64_t s)
@@ -57,9 +58,11 @@ struct face {
 
 static struct face face_of(struct date d)
 {
-	const int64_t first = clock_days_of((struct clock_day){0, 1, 1}) * DAY_S;
-	const int64_t last = clock_days_of((struct clock_day){DATE_YEAR_MAX, 12, 31}) * DAY_S + DAY_S - 1;
-	struct face f = {.zone = d.zone_minutes > -1440 && d.zone_minutes < 1440 ? d.zone_minutes : 0};
+	const int64_t first = clock_days_of((struct clock_day){ 0, 1, 1 }) * DAY_S;
+	const int64_t last =
+		clock_days_of((struct clock_day){ DATE_YEAR_MAX, 12, 31 }) * DAY_S + DAY_S - 1;
+	struct face f = { .zone = d.zone_minutes > -1440 && d.zone_minutes < 1440 ? d.zone_minutes
+		                                                                  : 0 };
 	int64_t s = d.when_s < first ? first : d.when_s > last ? last : d.when_s;
 
 	s += f.zone * 60;
@@ -75,8 +78,8 @@ static void write_time(const struct face *f, char *out, size_t size)
 {
 	unsigned second = (unsigned)f->second, zone = (unsigned)(f->zone < 0 ? -f->zone : f->zone);
 
-	snprintf(out, size, "%02u:%02u:%02u %c%02u%02u", second / 3600 % 24, second / 60 % 60, second % 60,
-		 f->zone < 0 ? '-' : '+', zone / 60 % 24, zone % 60);
+	snprintf(out, size, "%02u:%02u:%02u %c%02u%02u", second / 3600 % 24, second / 60 % 60,
+	         second % 60, f->zone < 0 ? '-' : '+', zone / 60 % 24, zone % 60);
 }
 
 const char *date_mail(struct date d, char out[DATE_TEXT_MAX])
@@ -84,10 +87,10 @@ const char *date_mail(struct date d, char out[DATE_TEXT_MAX])
 	struct face f = face_of(d);
 	char time[16];
 
-	write_time(&f, time, sizeof(time));
+	write_time(&f, time, sizeof time);
 	/* 1970 began on a Thursday; the days are counted up to be positive first. */
-	snprintf(out, DATE_TEXT_MAX, "%s, %u %s %04u %s", day_names[(f.days + 7 * 1000000 + 4) % 7], f.day.day % 100,
-		 month_names[f.day.month - 1], (unsigned)f.day.year % 10000, time);
+	snprintf(out, DATE_TEXT_MAX, "%s, %u %s %04u %s", day_names[(f.days + 7 * 1000000 + 4) % 7],
+	         f.day.day % 100, month_names[f.day.month - 1], (unsigned)f.day.year % 10000, time);
 	return out;
 }
 
@@ -96,9 +99,9 @@ const char *date_imap(struct date d, char out[DATE_TEXT_MAX])
 	struct face f = face_of(d);
 	char time[16];
 
-	write_time(&f, time, sizeof(time));
-	snprintf(out, DATE_TEXT_MAX, "%2u-%s-%04u %s", f.day.day % 100, month_names[f.day.month - 1],
-		 (unsigned)f.day.year % 10000, time);
+	write_time(&f, time, sizeof time);
+	snprintf(out, DATE_TEXT_MAX, "%2u-%s-%04u %s", f.day.day % 100,
+	         month_names[f.day.month - 1], (unsigned)f.day.year % 10000, time);
 	return out;
 }
 
@@ -133,7 +136,8 @@ static bool zone_parse(struct view v, int *minutes)
 {
 	unsigned hours, rest;
 
-	if (v.len != 5 || (v.data[0] != '+' && v.data[0] != '-') || !number(view_take(view_skip(v, 1), 2), 23, &hours) ||
+	if (v.len != 5 || (v.data[0] != '+' && v.data[0] != '-') ||
+	    !number(view_take(view_skip(v, 1), 2), 23, &hours) ||
 	    !number(view_skip(v, 3), 59, &rest))
 		return false;
 	*minutes = (int)(hours * 60 + rest) * (v.data[0] == '-' ? -1 : 1);
@@ -147,7 +151,8 @@ static bool day_month_year(struct view v, struct clock_day *c)
 
 	if (!view_cut(&v, '-', &day) || !view_cut(&v, '-', &month))
 		return false;
-	if (day.len > 2 || !number(day, 31, &c->day) || v.len != 4 || !number(v, DATE_YEAR_MAX, &year))
+	if (day.len > 2 || !number(day, 31, &c->day) || v.len != 4 ||
+	    !number(v, DATE_YEAR_MAX, &year))
 		return false;
 	c->month = month_of(month);
 	c->year = year;
@@ -172,14 +177,18 @@ bool date_imap_parse(struct view v, struct date *out)
 	unsigned hour, minute, second;
 	struct view t;
 
-	if (v.len != 26 || v.data[11] != ' ' || v.data[14] != ':' || v.data[17] != ':' || v.data[20] != ' ')
+	if (v.len != 26 || v.data[11] != ' ' || v.data[14] != ':' || v.data[17] != ':' ||
+	    v.data[20] != ' ')
 		return false;
 	t = view_skip(v, 12);
-	if (!day_month_year(view_skip(view_take(v, 11), v.data[0] == ' '), &c) || !number(view_take(t, 2), 23, &hour) ||
-	    !number(view_take(view_skip(t, 3), 2), 59, &minute) || !number(view_take(view_skip(t, 6), 2), 60, &second) ||
+	if (!day_month_year(view_skip(view_take(v, 11), v.data[0] == ' '), &c) ||
+	    !number(view_take(t, 2), 23, &hour) ||
+	    !number(view_take(view_skip(t, 3), 2), 59, &minute) ||
+	    !number(view_take(view_skip(t, 6), 2), 60, &second) ||
 	    !zone_parse(view_skip(v, 21), &out->zone_minutes))
 		return false;
-	out->when_s = clock_days_of(c) * DAY_S + hour * 3600 + minute * 60 + second - out->zone_minutes * 60;
+	out->when_s = clock_days_of(c) * DAY_S + hour * 3600 + minute * 60 + second -
+	              out->zone_minutes * 60;
 	return true;
 }
 
@@ -231,8 +240,8 @@ static bool take_time(struct view word, struct gathered *g)
 	unsigned hour, minute, second = 0;
 	struct view part;
 
-	if (!view_cut(&word, ':', &part) || !number(part, 24, &hour) || !view_cut(&word, ':', &part) ||
-	    !number(part, 59, &minute))
+	if (!view_cut(&word, ':', &part) || !number(part, 24, &hour) ||
+	    !view_cut(&word, ':', &part) || !number(part, 59, &minute))
 		return false;
 	if (word.len > 0 && !number(view_take(word, view_find(word, '.')), 60, &second))
 		return false;
@@ -252,7 +261,10 @@ static void take_number(struct view word, struct gathered *g)
 	if (g->c.day == 0 && word.len <= 2 && n >= 1 && n <= 31) {
 		g->c.day = n;
 	} else if (!g->has_year) {
-		g->c.year = word.len >= 4 ? n : word.len == 3 ? n + 1900 : n < 50 ? n + 2000 : n + 1900;
+		g->c.year = word.len >= 4   ? n
+		            : word.len == 3 ? n + 1900
+		            : n < 50        ? n + 2000
+		                            : n + 1900;
 		g->has_year = true;
 	}
 }
@@ -263,7 +275,7 @@ static void take_name(struct view word, struct gathered *g)
 
 	if (month && g->c.month == 0)
 		g->c.month = month;
-	for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++)
+	for (size_t i = 0; i < sizeof zones / sizeof zones[0]; i++)
 		if (view_equal_nocase(word, view_of(zones[i].name)))
 			g->zone = zones[i].minutes;
 }
@@ -289,7 +301,7 @@ static void take_word(struct view word, struct gathered *g)
 
 bool date_mail_parse(struct view v, struct date *out)
 {
-	struct gathered g = {0};
+	struct gathered g = { 0 };
 	struct view word;
 
 	v = view_take(v, DATE_PARSE_MAX);

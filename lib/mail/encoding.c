@@ -20,8 +20,8 @@ static int base64_value(char c)
 enum transfer_encoding transfer_encoding_parse(struct view name)
 {
 	name = view_trim(name);
-	if (name.len == 0 || view_equal_nocase(name, VIEW("7bit")) || view_equal_nocase(name, VIEW("8bit")) ||
-	    view_equal_nocase(name, VIEW("binary")))
+	if (name.len == 0 || view_equal_nocase(name, VIEW("7bit")) ||
+	    view_equal_nocase(name, VIEW("8bit")) || view_equal_nocase(name, VIEW("binary")))
 		return ENCODING_IDENTITY;
 	if (view_equal_nocase(name, VIEW("base64")))
 		return ENCODING_BASE64;
@@ -34,7 +34,8 @@ enum transfer_encoding transfer_encoding_parse(struct view name)
 
 static void encode_quantum(const unsigned char *in, size_t len, char *to)
 {
-	uint32_t bits = (uint32_t)in[0] << 16 | (len > 1 ? (uint32_t)in[1] << 8 : 0) | (len > 2 ? in[2] : 0);
+	uint32_t bits = (uint32_t)in[0] << 16 | (len > 1 ? (uint32_t)in[1] << 8 : 0) |
+	                (len > 2 ? in[2] : 0);
 
 	to[0] = alphabet[bits >> 18];
 	to[1] = alphabet[bits >> 12 & 63];
@@ -50,7 +51,8 @@ bool base64_encode(struct text *out, struct view in)
 	if (!to)
 		return false;
 	for (size_t i = 0; i < in.len; i += 3, to += 4)
-		encode_quantum((const unsigned char *)in.data + i, in.len - i < 3 ? in.len - i : 3, to);
+		encode_quantum((const unsigned char *)in.data + i, in.len - i < 3 ? in.len - i : 3,
+		               to);
 	out->len += size;
 	out->data[out->len] = '\0';
 	return true;
@@ -126,7 +128,7 @@ static bool flush_bits(struct decoder *d, struct text *out)
 	bits <<= 6 * (4 - count);
 	bytes[0] = (char)(bits >> 16);
 	bytes[1] = (char)(bits >> 8);
-	return text_add(out, (struct view){bytes, count - 1});
+	return text_add(out, (struct view){ bytes, count - 1 });
 }
 
 static bool add_base64(struct decoder *d, struct view in, struct text *out)
@@ -139,8 +141,9 @@ static bool add_base64(struct decoder *d, struct view in, struct text *out)
 
 		if (value < 0 && in.data[i] != '=')
 			continue;
-		if (value < 0) { /* padding; data behind it is another piece that somebody joined on */
-			if (!text_add(out, (struct view){chunk, len}) || !flush_bits(d, out))
+		if (value <
+		    0) { /* padding; data behind it is another piece that somebody joined on */
+			if (!text_add(out, (struct view){ chunk, len }) || !flush_bits(d, out))
 				return false;
 			len = 0;
 			continue;
@@ -153,13 +156,13 @@ static bool add_base64(struct decoder *d, struct view in, struct text *out)
 		chunk[len++] = (char)d->bits;
 		d->count = 0;
 		d->bits = 0;
-		if (len == sizeof(chunk)) {
-			if (!text_add(out, (struct view){chunk, len}))
+		if (len == sizeof chunk) {
+			if (!text_add(out, (struct view){ chunk, len }))
 				return false;
 			len = 0;
 		}
 	}
-	return text_add(out, (struct view){chunk, len});
+	return text_add(out, (struct view){ chunk, len });
 }
 
 /* ---- quoted-printable ---- */
@@ -178,20 +181,21 @@ static bool keep_blanks(struct decoder *d, struct text *out)
 	size_t held = d->held;
 
 	d->held = 0;
-	return text_add(out, (struct view){d->blanks, held});
+	return text_add(out, (struct view){ d->blanks, held });
 }
 
 /* One byte in QP_TEXT. */
 static bool quoted_text(struct decoder *d, char c, struct text *out)
 {
 	if (c == ' ' || c == '\t') {
-		if (d->held == sizeof(d->blanks) && !keep_blanks(d, out))
+		if (d->held == sizeof d->blanks && !keep_blanks(d, out))
 			return false;
 		d->blanks[d->held++] = c;
 		return true;
 	}
 	if (c == '\r' || c == '\n')
-		d->held = 0; /* RFC 2045 section 6.7 rule 3: blanks before a line's end were added on the way */
+		d->held = 0; /* RFC 2045 section 6.7 rule 3: blanks before a line's end were added
+		                on the way */
 	else if (!keep_blanks(d, out))
 		return false;
 	if (c == '=') {
@@ -206,10 +210,12 @@ static bool quoted_byte(struct decoder *d, char c, struct text *out)
 	unsigned char first = (unsigned char)d->bits;
 
 	switch ((enum quoted_state)d->count) {
-	case QP_TEXT:
-		break;
+	case QP_TEXT: break;
 	case QP_EQUALS:
-		d->count = c == '\r' ? QP_BREAK_CR : c == '\n' ? QP_TEXT : c == ' ' || c == '\t' ? QP_BREAK_PAD : QP_HEX;
+		d->count = c == '\r'               ? QP_BREAK_CR
+		           : c == '\n'             ? QP_TEXT
+		           : c == ' ' || c == '\t' ? QP_BREAK_PAD
+		                                   : QP_HEX;
 		if (d->count != QP_HEX)
 			return true;
 		d->bits = (unsigned char)c;
@@ -220,7 +226,8 @@ static bool quoted_byte(struct decoder *d, char c, struct text *out)
 	case QP_HEX:
 		d->count = QP_TEXT;
 		if (byte_hex_value(c) >= 0)
-			return text_add_byte(out, (char)(byte_hex_value((char)first) << 4 | byte_hex_value(c)));
+			return text_add_byte(out, (char)(byte_hex_value((char)first) << 4 |
+			                                 byte_hex_value(c)));
 		if (!text_add_byte(out, '=') || !text_add_byte(out, (char)first))
 			return false;
 		break;
@@ -251,8 +258,8 @@ static size_t plain_run(struct view v)
 {
 	size_t n = 0;
 
-	while (n < v.len && v.data[n] != '=' && v.data[n] != ' ' && v.data[n] != '\t' && v.data[n] != '\r' &&
-	       v.data[n] != '\n')
+	while (n < v.len && v.data[n] != '=' && v.data[n] != ' ' && v.data[n] != '\t' &&
+	       v.data[n] != '\r' && v.data[n] != '\n')
 		n++;
 	return n;
 }
@@ -293,9 +300,11 @@ bool quoted_printable_encode(struct text *out, struct view in)
 		struct view rest = view_skip(in, 1);
 		bool last = rest.len == 0 || line_end(rest) > 0;
 		bool blank = c == ' ' || c == '\t';
-		/* A dot alone on a line upsets bad relays, "From " upsets mbox files; encoded, neither does. */
+		/* A dot alone on a line upsets bad relays, "From " upsets mbox files; encoded,
+		 * neither does. */
 		bool risky = column == 0 && (c == '.' || view_starts(in, VIEW("From ")));
-		bool encode = c == '=' || (c < 32 && c != '\t') || c > 126 || (blank && last) || risky;
+		bool encode =
+			c == '=' || (c < 32 && c != '\t') || c > 126 || (blank && last) || risky;
 
 		if (end > 0) {
 			if (!text_add(out, VIEW("\r\n")))
@@ -310,9 +319,9 @@ bool quoted_printable_encode(struct text *out, struct view in)
 			column = 0;
 		}
 		if (encode) {
-			char escape[3] = {'=', hex_digits[c >> 4], hex_digits[c & 15]};
+			char escape[3] = { '=', hex_digits[c >> 4], hex_digits[c & 15] };
 
-			if (!text_add(out, (struct view){escape, 3}))
+			if (!text_add(out, (struct view){ escape, 3 }))
 				return false;
 		} else if (!text_add_byte(out, (char)c)) {
 			return false;
@@ -327,7 +336,7 @@ bool quoted_printable_encode(struct text *out, struct view in)
 
 void decoder_start(struct decoder *d, enum transfer_encoding encoding)
 {
-	memset(d, 0, sizeof(*d));
+	memset(d, 0, sizeof *d);
 	d->encoding = encoding;
 }
 

@@ -5,9 +5,9 @@
 
 #include "lib/mail/header.h"
 
-static const char *const names[] = {"Date", "Subject", "From", "Sender",      "Reply-To",
-				    "To",   "Cc",      "Bcc",  "In-Reply-To", "Message-ID"};
-_Static_assert(sizeof(names) / sizeof(names[0]) == ENVELOPE_ITEMS, "a name for each item");
+static const char *const names[] = { "Date", "Subject", "From", "Sender",      "Reply-To",
+	                             "To",   "Cc",      "Bcc",  "In-Reply-To", "Message-ID" };
+_Static_assert(sizeof names / sizeof names[0] == ENVELOPE_ITEMS, "a name for each item");
 
 bool envelope_is_list(enum envelope_item item)
 {
@@ -28,7 +28,7 @@ void envelope_read(struct view header, struct envelope *out)
 {
 	struct header_field field;
 
-	memset(out, 0, sizeof(*out));
+	memset(out, 0, sizeof *out);
 	while (header_next(&header, &field)) {
 		size_t i = item_of(field.name);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The fields of an IMAP ENVELOPE (RFC 3501 section 7.4.2) out of a header, in one pass, as views. */
+/* The fields of an IMAP ENVELOPE (RFC 3501 section 7.4.2) out of a header, in one pass, as
+ * views. */
 #ifndef LIB_MAIL_ENVELOPE_H
 #define LIB_MAIL_ENVELOPE_H
 

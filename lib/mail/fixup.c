@@ -23,7 +23,8 @@ static void end_address(struct from_reader *r)
 	char tail[256];
 	size_t tail_len = r->out->len - r->atom_end;
 
-	/* A bare word is an address; a phrase is not. Between it and here are only blanks and comments. */
+	/* A bare word is an address; a phrase is not. Between it and here are only blanks and
+	 * comments. */
 	if (r->atoms == 1 && !r->at && r->atom_end && tail_len < sizeof tail) {
 		memcpy(tail, r->out->data + r->atom_end, tail_len);
 		r->out->len = r->atom_end;
@@ -131,7 +132,8 @@ static int put_collected(struct fixup *h)
 
 	h->doing = FIXUP_KEEPS;
 	text_init(&mended, FIXUP_FROM_MAX * 2);
-	if (value.len > 2 && fixup_from(view_take(value, value.len - 2), view_of(h->domain), &mended) &&
+	if (value.len > 2 &&
+	    fixup_from(view_take(value, value.len - 2), view_of(h->domain), &mended) &&
 	    text_add(&mended, VIEW("\r\n"))) {
 		result = put(h, name);
 		if (result == 0)
@@ -175,7 +177,8 @@ static enum fixup_drop decide(struct fixup *h, struct view name)
 		h->has_date = true;
 	else if (view_equal_nocase(name, VIEW("Message-ID")))
 		h->has_message_id = true;
-	else if (view_equal_nocase(name, VIEW("Bcc")) || view_equal_nocase(name, VIEW("Resent-Bcc")) ||
+	else if (view_equal_nocase(name, VIEW("Bcc")) ||
+	         view_equal_nocase(name, VIEW("Resent-Bcc")) ||
 	         view_equal_nocase(name, VIEW("Return-Path")))
 		return FIXUP_DROPS;
 	else if (view_equal_nocase(name, VIEW("From"))) {
@@ -223,7 +226,8 @@ static int take_line(struct fixup *h, struct view line, bool *keep)
 
 		if (begun < 0)
 			return -1;
-		if (begun > 0) /* a body without a header: give it one, and the empty line between them */
+		if (begun >
+		    0) /* a body without a header: give it one, and the empty line between them */
 			return end_of_header(h) != 0 ? -1 : put(h, VIEW("\r\n"));
 	}
 	if (h->doing == FIXUP_COLLECTS && !text_add(&h->collected, line)) {
@@ -257,8 +261,9 @@ static int complete_held(struct fixup *h, struct view *bytes)
 }
 
 /*
- * Kept lines next to one another are one write: `run` is where the unwritten ones begin.  They must be out
- * before take_line adds lines of its own, which it does only at the end of the header or of a collected field.
+ * Kept lines next to one another are one write: `run` is where the unwritten ones begin. They must
+ * be out before take_line adds lines of its own, which it does only at the end of the header or of
+ * a collected field.
  */
 static int add_lines(struct fixup *h, struct view *bytes)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The header of a message while it streams by: Received lines are counted, and for submission (RFC 6409 section
- * 8) what is missing is mended: Date, Message-ID, From, a domain for addresses in From; Bcc and Return-Path
- * are taken out.  What is kept passes byte for byte; the body passes untouched.
+ * The header of a message while it streams by: Received lines are counted, and for submission (RFC
+ * 6409 section 8) what is missing is mended: Date, Message-ID, From, a domain for addresses in
+ * From; Bcc and Return-Path are taken out. What is kept passes byte for byte; the body passes
+ * untouched.
  */
 #ifndef LIB_MAIL_FIXUP_H
 #define LIB_MAIL_FIXUP_H
@@ -26,13 +27,13 @@ struct fixup {
 	int (*write)(void *context, struct view bytes);
 	void *context;
 
-	unsigned received;      /* Received fields seen */
-	bool over;              /* the body has begun */
-	bool any;               /* a field has been seen */
+	unsigned received; /* Received fields seen */
+	bool over;         /* the body has begun */
+	bool any;          /* a field has been seen */
 	bool has_from, has_date, has_message_id;
 	enum fixup_drop doing; /* with the present field and its continuation lines */
-	struct text held;       /* a line whose end has not come yet */
-	struct text collected;  /* a From field */
+	struct text held;      /* a line whose end has not come yet */
+	struct text collected; /* a From field */
 };
 
 /* 0, or the first failure of write.  Lines end with CRLF. */
@@ -41,7 +42,8 @@ int fixup_add(struct fixup *h, struct view bytes);
 int fixup_end(struct fixup *h);
 void fixup_free(struct fixup *h);
 
-/* Adds @domain to every address of the value of a From field that has none.  false: it is left as it is. */
+/* Adds @domain to every address of the value of a From field that has none. false: it is left as it
+ * is. */
 bool fixup_from(struct view value, struct view domain, struct text *out);
 
 #endif

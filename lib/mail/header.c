@@ -22,7 +22,7 @@ static void split_field(struct view line, struct header_field *field)
 		field->name = name;
 		field->value = view_skip(line, colon + 1);
 	} else {
-		field->name = (struct view){line.data, 0};
+		field->name = (struct view){ line.data, 0 };
 		field->value = line;
 	}
 }

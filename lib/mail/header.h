@@ -13,8 +13,9 @@
 #include "lib/base/bytes.h"
 
 enum {
-	HEADER_NAME_MAX = 255,          /* of a name that header_name_valid takes */
-	HEADER_BYTES_MAX = 1024 * 1024, /* what to hand to header_length where nothing says otherwise */
+	HEADER_NAME_MAX = 255, /* of a name that header_name_valid takes */
+	HEADER_BYTES_MAX =
+		1024 * 1024, /* what to hand to header_length where nothing says otherwise */
 };
 
 struct header_field {

@@ -19,9 +19,25 @@ static bool is_atext(char c, unsigned flags)
 	if (byte_is_alpha(c) || byte_is_digit(c))
 		return true;
 	switch (c) {
-	case '!': case '#': case '$': case '%': case '&': case '\'': case '*': case '+': case '-': case '/':
-	case '=': case '?': case '^': case '_': case '`': case '{': case '|': case '}': case '~':
-		return true;
+	case '!':
+	case '#':
+	case '$':
+	case '%':
+	case '&':
+	case '\'':
+	case '*':
+	case '+':
+	case '-':
+	case '/':
+	case '=':
+	case '?':
+	case '^':
+	case '_':
+	case '`':
+	case '{':
+	case '|':
+	case '}':
+	case '~': return true;
 	}
 	return (unsigned char)c >= 0x80 && (flags & MAILADDRESS_UTF8);
 }
@@ -38,13 +54,14 @@ static bool not_ascii_here(const struct cursor *at)
 
 static enum mailaddress_result syntax_here(const struct cursor *at)
 {
-	return not_ascii_here(at) && !(at->flags & MAILADDRESS_UTF8) ? MAILADDRESS_NOT_ASCII : MAILADDRESS_SYNTAX;
+	return not_ascii_here(at) && !(at->flags & MAILADDRESS_UTF8) ? MAILADDRESS_NOT_ASCII
+	                                                             : MAILADDRESS_SYNTAX;
 }
 
 /* Moves the front byte into the local part. */
 static bool take_local(struct cursor *at)
 {
-	if (at->local_len == sizeof(at->local))
+	if (at->local_len == sizeof at->local)
 		return false;
 	at->local[at->local_len++] = at->rest.data[0];
 	at->rest = view_skip(at->rest, 1);
@@ -78,7 +95,8 @@ static enum mailaddress_result read_dot_string(struct cursor *at)
 {
 	bool dot = true; /* a dot may not come here */
 
-	while (at->rest.len > 0 && (is_atext(at->rest.data[0], at->flags) || at->rest.data[0] == '.')) {
+	while (at->rest.len > 0 &&
+	       (is_atext(at->rest.data[0], at->flags) || at->rest.data[0] == '.')) {
 		if (dot && at->rest.data[0] == '.')
 			return MAILADDRESS_SYNTAX;
 		dot = at->rest.data[0] == '.';
@@ -96,7 +114,8 @@ static enum mailaddress_result read_local(struct cursor *at)
 
 static bool is_domain_byte(char c)
 {
-	return byte_is_alpha(c) || byte_is_digit(c) || c == '-' || c == '.' || c == '_' || (unsigned char)c >= 0x80;
+	return byte_is_alpha(c) || byte_is_digit(c) || c == '-' || c == '.' || c == '_' ||
+	       (unsigned char)c >= 0x80;
 }
 
 /* The bytes of a domain or an address literal, unchecked. */
@@ -116,7 +135,8 @@ static struct view cut_domain(struct cursor *at)
 	return view_take(all, len);
 }
 
-enum mailaddress_result mailaddress_domain_parse(struct view v, unsigned flags, char out[MAILADDRESS_DOMAIN_MAX + 1])
+enum mailaddress_result mailaddress_domain_parse(struct view v, unsigned flags,
+                                                 char out[MAILADDRESS_DOMAIN_MAX + 1])
 {
 	size_t label = 0;
 
@@ -131,7 +151,8 @@ enum mailaddress_result mailaddress_domain_parse(struct view v, unsigned flags, 
 		bool last = i + 1 == v.len || v.data[i + 1] == '.';
 
 		/* Underscores are no letters of a host name, but such hosts exist and get mail. */
-		if (!is_domain_byte(c) || (c == '.' && label == 0) || (c == '-' && (label == 0 || last)))
+		if (!is_domain_byte(c) || (c == '.' && label == 0) ||
+		    (c == '-' && (label == 0 || last)))
 			return MAILADDRESS_SYNTAX;
 		label = c == '.' ? 0 : label + 1;
 		if (label > MAILADDRESS_LABEL_MAX)
@@ -190,7 +211,7 @@ static enum mailaddress_result add_literal(struct mailaddress *a, struct view li
 	net_address_literal(&address, text);
 	a->literal = true;
 	a->text[a->len++] = '@';
-	string_copy(a->text + a->len, sizeof(a->text) - a->len, view_of(text));
+	string_copy(a->text + a->len, sizeof a->text - a->len, view_of(text));
 	a->len = (uint8_t)strlen(a->text);
 	return MAILADDRESS_OK;
 }
@@ -208,7 +229,7 @@ static enum mailaddress_result add_domain(struct mailaddress *a, struct view dom
 	if (a->len + 1 + domain.len > MAILADDRESS_MAX)
 		return MAILADDRESS_TOO_LONG;
 	a->text[a->len++] = '@';
-	string_copy(a->text + a->len, sizeof(a->text) - a->len, (struct view){lower, domain.len});
+	string_copy(a->text + a->len, sizeof a->text - a->len, (struct view){ lower, domain.len });
 	a->len = (uint8_t)(a->len + domain.len);
 	return MAILADDRESS_OK;
 }
@@ -220,12 +241,12 @@ static bool domain_may_miss(struct view local, unsigned flags)
 }
 
 /* has_domain: there was an '@', so an empty domain is an error and not an absence. */
-static enum mailaddress_result normalise(struct view local, bool has_domain, struct view domain, unsigned flags,
-					 struct mailaddress *out)
+static enum mailaddress_result normalise(struct view local, bool has_domain, struct view domain,
+                                         unsigned flags, struct mailaddress *out)
 {
 	enum mailaddress_result result;
 
-	memset(out, 0, sizeof(*out));
+	memset(out, 0, sizeof *out);
 	if (!utf8_valid(local))
 		return MAILADDRESS_SYNTAX;
 	result = add_local(out, local, flags);
@@ -240,7 +261,7 @@ static enum mailaddress_result normalise(struct view local, bool has_domain, str
 static enum mailaddress_result read_mailbox(struct cursor *at, struct mailaddress *out)
 {
 	enum mailaddress_result result = read_local(at);
-	struct view domain = {"", 0};
+	struct view domain = { "", 0 };
 	bool has_domain;
 
 	if (result != MAILADDRESS_OK)
@@ -252,7 +273,8 @@ static enum mailaddress_result read_mailbox(struct cursor *at, struct mailaddres
 		at->rest = view_skip(at->rest, 1);
 		domain = cut_domain(at);
 	}
-	return normalise((struct view){at->local, at->local_len}, has_domain, domain, at->flags, out);
+	return normalise((struct view){ at->local, at->local_len }, has_domain, domain, at->flags,
+	                 out);
 }
 
 /* "@a,@b:" before the mailbox: read, checked for form, ignored (RFC 5321 appendix C). */
@@ -287,7 +309,7 @@ static enum mailaddress_result read_bracketed(struct cursor *at, struct mailaddr
 
 	at->rest = view_skip(at->rest, 1);
 	if (front_is(at, '>') && (at->flags & MAILADDRESS_NULL)) {
-		memset(out, 0, sizeof(*out));
+		memset(out, 0, sizeof *out);
 		out->ascii = true;
 	} else {
 		if (!skip_route(at))
@@ -304,7 +326,7 @@ static enum mailaddress_result read_bracketed(struct cursor *at, struct mailaddr
 
 enum mailaddress_result mailaddress_path(struct view *rest, unsigned flags, struct mailaddress *out)
 {
-	struct cursor at = {.rest = *rest, .flags = flags};
+	struct cursor at = { .rest = *rest, .flags = flags };
 	enum mailaddress_result result = MAILADDRESS_SYNTAX;
 
 	while (at.rest.len > 0 && byte_is_space(at.rest.data[0]))
@@ -321,7 +343,7 @@ enum mailaddress_result mailaddress_path(struct view *rest, unsigned flags, stru
 
 enum mailaddress_result mailaddress_parse(struct view v, unsigned flags, struct mailaddress *out)
 {
-	struct cursor at = {.rest = v, .flags = flags};
+	struct cursor at = { .rest = v, .flags = flags };
 	enum mailaddress_result result = read_mailbox(&at, out);
 
 	if (result == MAILADDRESS_OK && at.rest.len > 0)
@@ -329,7 +351,8 @@ enum mailaddress_result mailaddress_parse(struct view v, unsigned flags, struct 
 	return result;
 }
 
-enum mailaddress_result mailaddress_join(struct view local, struct view domain, unsigned flags, struct mailaddress *out)
+enum mailaddress_result mailaddress_join(struct view local, struct view domain, unsigned flags,
+                                         struct mailaddress *out)
 {
 	for (size_t i = 0; i < local.len; i++) {
 		unsigned char c = (unsigned char)local.data[i];
@@ -347,25 +370,19 @@ enum mailaddress_result mailaddress_join(struct view local, struct view domain, 
 const char *mailaddress_explain(enum mailaddress_result result)
 {
 	switch (result) {
-	case MAILADDRESS_OK:
-		return "Address is good";
-	case MAILADDRESS_SYNTAX:
-		return "Address syntax is wrong";
-	case MAILADDRESS_LOCAL_TOO_LONG:
-		return "Local part is too long";
-	case MAILADDRESS_DOMAIN_TOO_LONG:
-		return "Domain is too long";
-	case MAILADDRESS_TOO_LONG:
-		return "Address is too long";
-	case MAILADDRESS_NOT_ASCII:
-		return "Address is not ASCII and SMTPUTF8 was not asked for";
+	case MAILADDRESS_OK: return "Address is good";
+	case MAILADDRESS_SYNTAX: return "Address syntax is wrong";
+	case MAILADDRESS_LOCAL_TOO_LONG: return "Local part is too long";
+	case MAILADDRESS_DOMAIN_TOO_LONG: return "Domain is too long";
+	case MAILADDRESS_TOO_LONG: return "Address is too long";
+	case MAILADDRESS_NOT_ASCII: return "Address is not ASCII and SMTPUTF8 was not asked for";
 	}
 	return "Address is wrong";
 }
 
 struct view mailaddress_view(const struct mailaddress *a)
 {
-	return (struct view){a->text, a->len};
+	return (struct view){ a->text, a->len };
 }
 
 struct view mailaddress_domain(const struct mailaddress *a)

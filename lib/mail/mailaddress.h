@@ -31,10 +31,10 @@ enum mailaddress_result {
 };
 
 enum mailaddress_flag {
-	MAILADDRESS_UTF8 = 1,       /* RFC 6531: UTF-8 in both parts */
-	MAILADDRESS_NULL = 2,       /* <> is welcome (MAIL FROM) */
-	MAILADDRESS_POSTMASTER = 4, /* <postmaster> is (RCPT TO, section 4.1.1.3) */
-	MAILADDRESS_NO_DOMAIN = 8,  /* any local part without a domain is (sendmail's arguments) */
+	MAILADDRESS_UTF8 = 1,        /* RFC 6531: UTF-8 in both parts */
+	MAILADDRESS_NULL = 2,        /* <> is welcome (MAIL FROM) */
+	MAILADDRESS_POSTMASTER = 4,  /* <postmaster> is (RCPT TO, section 4.1.1.3) */
+	MAILADDRESS_NO_DOMAIN = 8,   /* any local part without a domain is (sendmail's arguments) */
 	MAILADDRESS_NO_BRACKETS = 16 /* a path may come without < and > (old clients) */
 };
 
@@ -47,17 +47,21 @@ struct mailaddress {
 
 /* Cuts a path off *rest, up to its '>' (without brackets: up to a space or the end), and blanks
  * before it.  What follows must be a blank or nothing.  On failure *rest and *out are undefined. */
-enum mailaddress_result mailaddress_path(struct view *rest, unsigned flags, struct mailaddress *out);
+enum mailaddress_result mailaddress_path(struct view *rest, unsigned flags,
+                                         struct mailaddress *out);
 /* The whole view is a mailbox without brackets: local@domain. */
 enum mailaddress_result mailaddress_parse(struct view v, unsigned flags, struct mailaddress *out);
-/* From an unquoted local part and a domain, e.g. out of a header (the local part is quoted as needed). */
-enum mailaddress_result mailaddress_join(struct view local, struct view domain, unsigned flags, struct mailaddress *out);
+/* From an unquoted local part and a domain, e.g. out of a header (the local part is quoted as
+ * needed). */
+enum mailaddress_result mailaddress_join(struct view local, struct view domain, unsigned flags,
+                                         struct mailaddress *out);
 /* A sentence for an SMTP answer, without code and full stop. */
 const char *mailaddress_explain(enum mailaddress_result result);
 
 struct view mailaddress_domain(const struct mailaddress *a); /* empty: null path, or no domain */
 struct view mailaddress_view(const struct mailaddress *a);
 /* Is v a host name: labels of letters, digits, hyphen and underscore?  Lower-cased into out. */
-enum mailaddress_result mailaddress_domain_parse(struct view v, unsigned flags, char out[MAILADDRESS_DOMAIN_MAX + 1]);
+enum mailaddress_result mailaddress_domain_parse(struct view v, unsigned flags,
+                                                 char out[MAILADDRESS_DOMAIN_MAX + 1]);
 
 #endif

@@ -19,8 +19,8 @@ struct parser {
 	bool in_header;         /* of `part` */
 	bool dashes_seen;       /* in this header, see at_own_boundary */
 	size_t line_start;
-	uint32_t lines;         /* before line_start */
-	uint32_t lines_behind;  /* with this line, if it has an end */
+	uint32_t lines;        /* before line_start */
+	uint32_t lines_behind; /* with this line, if it has an end */
 	struct open_multipart open[MIME_DEPTH_MAX];
 	size_t open_count;
 };
@@ -44,12 +44,12 @@ static struct view plain_value(struct parser *p, struct view value)
 	to = arena_get(p->arena, value.len);
 	if (!to) {
 		p->message->truncated = true;
-		return (struct view){NULL, 0};
+		return (struct view){ NULL, 0 };
 	}
 	for (size_t i = 0; i < value.len; i++)
 		if (value.data[i] != '\r' && value.data[i] != '\n')
 			to[kept++] = value.data[i];
-	return (struct view){to, kept};
+	return (struct view){ to, kept };
 }
 
 /* "en, de (comment)": tags between commas. */
@@ -65,7 +65,7 @@ static struct mime_param *read_languages(struct parser *p, struct view value)
 		tag = view_trim(view_take(tag, view_find(tag, '(')));
 		if (tag.len == 0)
 			continue;
-		l = arena_get(p->arena, sizeof(*l));
+		l = arena_get(p->arena, sizeof *l);
 		if (!l)
 			break;
 		l->name = plain_value(p, tag);
@@ -164,7 +164,8 @@ static void read_header(struct parser *p, struct mime_part *part)
 	}
 }
 
-/* The boundary parameter, in pieces too (RFC 2231), without trailing blanks (RFC 2046 section 5.1.1). */
+/* The boundary parameter, in pieces too (RFC 2231), without trailing blanks (RFC 2046 section
+ * 5.1.1). */
 static struct view boundary_of(struct parser *p, const struct mime_part *part)
 {
 	struct view boundary = mime_param(part->params, VIEW("boundary"));
@@ -189,7 +190,7 @@ static bool open_part(struct parser *p, struct mime_part *parent, size_t start, 
 	struct mime_part *part = NULL;
 
 	if (p->message->parts < MIME_PARTS_MAX)
-		part = arena_get(p->arena, sizeof(*part));
+		part = arena_get(p->arena, sizeof *part);
 	if (!part) {
 		p->message->truncated = true;
 		return false;
@@ -225,8 +226,9 @@ static void end_header(struct parser *p, size_t end, uint32_t lines)
 	p->in_header = false;
 	read_header(p, part);
 	if (part->depth + 1 >= MIME_DEPTH_MAX) {
-		p->message->truncated = p->message->truncated || view_equal_nocase(part->type, VIEW("multipart")) ||
-					view_equal_nocase(part->type, VIEW("message"));
+		p->message->truncated = p->message->truncated ||
+		                        view_equal_nocase(part->type, VIEW("multipart")) ||
+		                        view_equal_nocase(part->type, VIEW("message"));
 		return;
 	}
 	if (view_equal_nocase(part->type, VIEW("multipart"))) {
@@ -234,10 +236,10 @@ static void end_header(struct parser *p, size_t end, uint32_t lines)
 
 		part->kind = MIME_MULTIPART;
 		if (boundary.len > 0)
-			p->open[p->open_count++] = (struct open_multipart){part, boundary};
+			p->open[p->open_count++] = (struct open_multipart){ part, boundary };
 	} else if (view_equal_nocase(part->type, VIEW("message")) &&
-		   (view_equal_nocase(part->subtype, VIEW("rfc822")) ||
-		    view_equal_nocase(part->subtype, VIEW("global")))) {
+	           (view_equal_nocase(part->subtype, VIEW("rfc822")) ||
+	            view_equal_nocase(part->subtype, VIEW("global")))) {
 		if (open_part(p, part, end, lines))
 			part->kind = MIME_MESSAGE;
 	}
@@ -260,7 +262,8 @@ static void close_parts(struct parser *p, const struct mime_part *keep, size_t e
 	}
 }
 
-/* The open multipart whose boundary the line (behind "--") begins with: the longest, inner ones first. */
+/* The open multipart whose boundary the line (behind "--") begins with: the longest, inner ones
+ * first. */
 static bool find_boundary(const struct parser *p, struct view line, size_t *index)
 {
 	size_t best = 0;
@@ -287,7 +290,8 @@ static void at_boundary(struct parser *p, size_t index, struct view line, size_t
 	size_t end = p->line_start;
 	uint32_t lines = p->lines;
 
-	/* The line end before the boundary belongs to it (RFC 2046 section 5.1.1), but an open header keeps its own. */
+	/* The line end before the boundary belongs to it (RFC 2046 section 5.1.1), but an open
+	 * header keeps its own. */
 	if (!p->in_header && end > 0) {
 		end--;
 		lines--;
@@ -297,7 +301,8 @@ static void at_boundary(struct parser *p, size_t index, struct view line, size_t
 	close_parts(p, at.part, end, lines);
 	p->open_count = index + 1;
 	/* Closed, or no part more to be had: what follows is epilogue of at.part. */
-	if (view_starts(view_skip(line, at.boundary.len), VIEW("--")) || !open_part(p, at.part, next, p->lines_behind))
+	if (view_starts(view_skip(line, at.boundary.len), VIEW("--")) ||
+	    !open_part(p, at.part, next, p->lines_behind))
 		p->open_count = index;
 }
 
@@ -309,7 +314,7 @@ static void at_boundary(struct parser *p, size_t index, struct view line, size_t
 static bool at_own_boundary(struct parser *p, struct view line)
 {
 	struct view header = slice(p, p->part->header_start, p->line_start);
-	struct mime_part probe = {0};
+	struct mime_part probe = { 0 };
 	struct header_field field;
 
 	if (p->dashes_seen)
@@ -345,9 +350,9 @@ static void take_line(struct parser *p, size_t content_end, size_t next)
 
 bool mime_parse(struct arena *arena, struct view message, struct mime_message *out)
 {
-	struct parser p = {.arena = arena, .all = message, .message = out};
+	struct parser p = { .arena = arena, .all = message, .message = out };
 
-	memset(out, 0, sizeof(*out));
+	memset(out, 0, sizeof *out);
 	if (!open_part(&p, NULL, 0, 0))
 		return false;
 	out->root = p.part;
@@ -401,7 +406,8 @@ static struct mime_part *descend(struct mime_part *at, bool first, uint64_t n, b
 	return at;
 }
 
-struct mime_part *mime_section(struct mime_part *root, struct view section, struct view *rest, bool *whole)
+struct mime_part *mime_section(struct mime_part *root, struct view section, struct view *rest,
+                               bool *whole)
 {
 	struct mime_part *at = root;
 

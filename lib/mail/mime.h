@@ -26,11 +26,11 @@
 #include "lib/mail/encoding.h"
 
 enum {
-	MIME_DEPTH_MAX = 100,            /* parts in parts; deeper ones stay unparsed bodies */
-	MIME_PARTS_MAX = 10000,          /* parts of a message; further ones are left out */
-	MIME_PARAMS_MAX = 100,           /* parameters of one field; further ones are dropped */
-	MIME_FIELD_MAX = 64 * 1024,      /* bytes of one structured field that are read */
-	MIME_BOUNDARY_MAX = 250,         /* RFC 2046 allows 70; of a longer one the beginning is compared */
+	MIME_DEPTH_MAX = 100,       /* parts in parts; deeper ones stay unparsed bodies */
+	MIME_PARTS_MAX = 10000,     /* parts of a message; further ones are left out */
+	MIME_PARAMS_MAX = 100,      /* parameters of one field; further ones are dropped */
+	MIME_FIELD_MAX = 64 * 1024, /* bytes of one structured field that are read */
+	MIME_BOUNDARY_MAX = 250, /* RFC 2046 allows 70; of a longer one the beginning is compared */
 	MIME_ARENA_BYTES = 16 * 1024 * 1024, /* a sensible arena limit for one message */
 };
 
@@ -53,11 +53,12 @@ struct mime_part {
 	unsigned depth;
 
 	size_t header_start, header_len; /* with the empty line; of a MIME part, its MIME header */
-	size_t body_start, body_len;     /* without the line end that belongs to the boundary behind it */
+	size_t body_start,
+		body_len; /* without the line end that belongs to the boundary behind it */
 	uint32_t header_lines, body_lines;
 
 	struct view type, subtype; /* as written; text/plain where absent or unreadable */
-	bool type_default;         /* no usable Content-Type: params are empty, charset is us-ascii */
+	bool type_default; /* no usable Content-Type: params are empty, charset is us-ascii */
 	struct mime_param *params;
 	enum transfer_encoding encoding;
 	struct view encoding_text; /* data NULL: absent; so for all below */
@@ -71,7 +72,8 @@ struct mime_message {
 	struct mime_part *root; /* the message itself: its header is the message's */
 	unsigned parts;
 	bool bare_lf;   /* at least one line ends without CR */
-	bool truncated; /* a limit was met (depth, parts, arena): the tree stops short, and is sound */
+	bool truncated; /* a limit was met (depth, parts, arena): the tree stops short, and is sound
+	                 */
 };
 
 /* message must outlive the tree.  false: the arena had no room for a single part. */
@@ -82,7 +84,8 @@ bool mime_parse(struct arena *arena, struct view message, struct mime_message *o
  * NULL: no such part.  *whole: the numbers name root's own body (part 1 of a message that is not
  * multipart), so that the part's body is meant and MIME is its header.  HEADER and TEXT
  * of a MIME_MESSAGE part are those of its child. */
-struct mime_part *mime_section(struct mime_part *root, struct view section, struct view *rest, bool *whole);
+struct mime_part *mime_section(struct mime_part *root, struct view section, struct view *rest,
+                               bool *whole);
 
 /* The value of a parameter in UTF-8, RFC 2231 pieces and charsets resolved, encoded words decoded
  * (many mailers put them there).  false: absent, or out was full. */
@@ -91,7 +94,7 @@ bool mime_param_text(const struct mime_param *params, struct view name, struct t
 struct view mime_param(const struct mime_param *params, struct view name);
 
 /* "type/subtype; name=value" or, with `slash` false, "word; name=value". */
-bool mime_value_parse(struct arena *arena, struct view value, bool slash, struct view *type, struct view *subtype,
-		      struct mime_param **params);
+bool mime_value_parse(struct arena *arena, struct view value, bool slash, struct view *type,
+                      struct view *subtype, struct mime_param **params);
 
 #endif

@@ -9,9 +9,25 @@ enum { PIECES_MAX = 100 };
 static bool is_tspecial(char c)
 {
 	switch (c) {
-	case '(': case ')': case '<': case '>': case '@': case ',': case ';': case ':': case '\\': case '"':
-	case '/': case '[': case ']': case '?': case '=': case ' ': case '\t': case '\r': case '\n':
-		return true;
+	case '(':
+	case ')':
+	case '<':
+	case '>':
+	case '@':
+	case ',':
+	case ';':
+	case ':':
+	case '\\':
+	case '"':
+	case '/':
+	case '[':
+	case ']':
+	case '?':
+	case '=':
+	case ' ':
+	case '\t':
+	case '\r':
+	case '\n': return true;
 	}
 	return (unsigned char)c < 32 || c == 127;
 }
@@ -50,13 +66,14 @@ static struct view cut_token(struct view *v)
 /* A quoted-string; without escapes and folding it needs no copy. */
 static struct view cut_quoted(struct arena *arena, struct view *v)
 {
-	struct view inner = view_skip(*v, 1), out = {NULL, 0};
+	struct view inner = view_skip(*v, 1), out = { NULL, 0 };
 	size_t len = 0, kept = 0;
 	bool copy = false;
 	char *to;
 
 	while (len < inner.len && inner.data[len] != '"') {
-		copy = copy || inner.data[len] == '\\' || inner.data[len] == '\r' || inner.data[len] == '\n';
+		copy = copy || inner.data[len] == '\\' || inner.data[len] == '\r' ||
+		       inner.data[len] == '\n';
 		len += inner.data[len] == '\\' && len + 1 < inner.len ? 2 : 1;
 	}
 	*v = view_skip(inner, len + 1);
@@ -73,19 +90,21 @@ static struct view cut_quoted(struct arena *arena, struct view *v)
 			i++;
 		to[kept++] = inner.data[i];
 	}
-	return (struct view){to, kept};
+	return (struct view){ to, kept };
 }
 
 /* A value that should have been quoted.  Names of files run to the semicolon (blanks are common in
- * them); other values end at a blank, so that a comment or garbage behind a boundary does no harm. */
+ * them); other values end at a blank, so that a comment or garbage behind a boundary does no
+ * harm. */
 static struct view cut_unquoted(struct view *v, struct view name)
 {
-	bool file = view_starts_nocase(name, VIEW("name")) || view_starts_nocase(name, VIEW("filename"));
+	bool file = view_starts_nocase(name, VIEW("name")) ||
+	            view_starts_nocase(name, VIEW("filename"));
 	struct view all = *v;
 	size_t len = 0;
 
-	while (len < all.len && all.data[len] != ';' && all.data[len] != '\r' && all.data[len] != '\n' &&
-	       (file || !byte_is_space(all.data[len])))
+	while (len < all.len && all.data[len] != ';' && all.data[len] != '\r' &&
+	       all.data[len] != '\n' && (file || !byte_is_space(all.data[len])))
 		len++;
 	*v = view_skip(all, len);
 	return view_trim(view_take(all, len));
@@ -134,7 +153,8 @@ static struct mime_param *read_params(struct arena *arena, struct view v)
 		struct view name, value;
 		struct mime_param *p;
 
-		/* A semicolon that was forgotten does no harm: a "name=value" is one wherever it stands. */
+		/* A semicolon that was forgotten does no harm: a "name=value" is one wherever it
+		 * stands. */
 		skip_blanks(&v);
 		if (v.len > 0 && v.data[0] == ';')
 			v = view_skip(v, 1);
@@ -142,7 +162,7 @@ static struct mime_param *read_params(struct arena *arena, struct view v)
 			skip_to_semicolon(&v);
 			continue;
 		}
-		p = arena_get(arena, sizeof(*p));
+		p = arena_get(arena, sizeof *p);
 		if (!p)
 			break;
 		p->name = name;
@@ -154,8 +174,8 @@ static struct mime_param *read_params(struct arena *arena, struct view v)
 	return first;
 }
 
-bool mime_value_parse(struct arena *arena, struct view value, bool slash, struct view *type, struct view *subtype,
-		      struct mime_param **params)
+bool mime_value_parse(struct arena *arena, struct view value, bool slash, struct view *type,
+                      struct view *subtype, struct mime_param **params)
 {
 	struct view v = view_take(value, MIME_FIELD_MAX);
 
@@ -183,12 +203,13 @@ struct view mime_param(const struct mime_param *params, struct view name)
 	for (; params; params = params->next)
 		if (view_equal_nocase(params->name, name))
 			return params->value;
-	return (struct view){NULL, 0};
+	return (struct view){ NULL, 0 };
 }
 
 /* ---- RFC 2231 ---- */
 
-/* Is `full` = name "*" number ["*"], or name "*"?  Then its piece number and whether it is percent-coded. */
+/* Is `full` = name "*" number ["*"], or name "*"? Then its piece number and whether it is
+ * percent-coded. */
 static bool piece_of(struct view full, struct view name, uint64_t *number, bool *coded)
 {
 	struct view suffix;
@@ -208,8 +229,11 @@ static bool add_percent(struct text *out, struct view v)
 	bool good = true;
 
 	for (size_t i = 0; i < v.len; i++) {
-		if (v.data[i] == '%' && i + 2 < v.len && byte_hex_value(v.data[i + 1]) >= 0 && byte_hex_value(v.data[i + 2]) >= 0) {
-			good = good && text_add_byte(out, (char)(byte_hex_value(v.data[i + 1]) << 4 | byte_hex_value(v.data[i + 2])));
+		if (v.data[i] == '%' && i + 2 < v.len && byte_hex_value(v.data[i + 1]) >= 0 &&
+		    byte_hex_value(v.data[i + 2]) >= 0) {
+			good = good &&
+			       text_add_byte(out, (char)(byte_hex_value(v.data[i + 1]) << 4 |
+			                                 byte_hex_value(v.data[i + 2])));
 			i += 2;
 		} else {
 			good = good && text_add_byte(out, v.data[i]);
@@ -225,14 +249,15 @@ static void cut_charset(struct view *value, struct view *charset)
 
 	if (view_find(rest, '\'') == rest.len || !view_cut(&rest, '\'', charset) ||
 	    view_find(rest, '\'') == rest.len || !view_cut(&rest, '\'', &language)) {
-		*charset = (struct view){"", 0};
+		*charset = (struct view){ "", 0 };
 		return;
 	}
 	*value = rest;
 }
 
 /* Joins the pieces in their order.  false when there is none. */
-static bool join_pieces(const struct mime_param *params, struct view name, struct text *raw, struct view *charset)
+static bool join_pieces(const struct mime_param *params, struct view name, struct text *raw,
+                        struct view *charset)
 {
 	bool any = false;
 
@@ -258,14 +283,14 @@ static bool join_pieces(const struct mime_param *params, struct view name, struc
 
 bool mime_param_text(const struct mime_param *params, struct view name, struct text *out)
 {
-	struct view charset = {"", 0}, plain = mime_param(params, name);
+	struct view charset = { "", 0 }, plain = mime_param(params, name);
 	struct text raw;
 	bool good;
 
 	text_init(&raw, MIME_FIELD_MAX);
 	if (join_pieces(params, name, &raw, &charset))
 		good = charset.len > 0 ? charset_to_utf8(charset, text_view(&raw), out)
-				       : charset_decode_header(text_view(&raw), out);
+		                       : charset_decode_header(text_view(&raw), out);
 	else
 		good = plain.data && charset_decode_header(plain, out);
 	text_free(&raw);

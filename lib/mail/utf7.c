@@ -134,7 +134,7 @@ static bool end_run(struct bits *b, struct text *out)
 {
 	if (b->count > 0 && !text_add_byte(out, alphabet[b->bits << (6 - b->count) & 63]))
 		return false;
-	*b = (struct bits){0, 0};
+	*b = (struct bits){ 0, 0 };
 	return text_add_byte(out, '-');
 }
 
@@ -148,7 +148,7 @@ static bool put_code(struct bits *b, uint32_t code, struct text *out)
 
 static bool encode(struct view name, struct text *out)
 {
-	struct bits b = {0, 0};
+	struct bits b = { 0, 0 };
 	bool in_run = false;
 
 	while (name.len > 0) {
@@ -163,7 +163,10 @@ static bool encode(struct view name, struct text *out)
 				return false;
 			in_run = !in_run;
 		}
-		if (in_run ? !put_code(&b, code, out) : !text_add(out, code == '&' ? VIEW("&-") : (struct view){(char[]){(char)code}, 1}))
+		if (in_run ? !put_code(&b, code, out)
+		           : !text_add(out, code == '&'
+		                                    ? VIEW("&-")
+		                                    : (struct view){ (char[]){ (char)code }, 1 }))
 			return false;
 	}
 	return !in_run || end_run(&b, out);

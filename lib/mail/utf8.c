@@ -14,8 +14,8 @@ static size_t expected_length(unsigned char first)
 
 size_t utf8_get(struct view v, uint32_t *code)
 {
-	static const uint8_t first_mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+	static const uint8_t first_mask[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	size_t len = v.len > 0 ? expected_length((unsigned char)v.data[0]) : 0;
 	uint32_t c;
 
@@ -46,19 +46,19 @@ bool utf8_add(struct text *out, uint32_t code)
 	if (code < 0x800) {
 		bytes[0] = (char)(0xc0 | code >> 6);
 		bytes[1] = (char)(0x80 | (code & 0x3f));
-		return text_add(out, (struct view){bytes, 2});
+		return text_add(out, (struct view){ bytes, 2 });
 	}
 	if (code < 0x10000) {
 		bytes[0] = (char)(0xe0 | code >> 12);
 		bytes[1] = (char)(0x80 | (code >> 6 & 0x3f));
 		bytes[2] = (char)(0x80 | (code & 0x3f));
-		return text_add(out, (struct view){bytes, 3});
+		return text_add(out, (struct view){ bytes, 3 });
 	}
 	bytes[0] = (char)(0xf0 | code >> 18);
 	bytes[1] = (char)(0x80 | (code >> 12 & 0x3f));
 	bytes[2] = (char)(0x80 | (code >> 6 & 0x3f));
 	bytes[3] = (char)(0x80 | (code & 0x3f));
-	return text_add(out, (struct view){bytes, 4});
+	return text_add(out, (struct view){ bytes, 4 });
 }
 
 bool utf8_is_ascii(struct view v)

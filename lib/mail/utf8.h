@@ -9,7 +9,8 @@ enum { UTF8_REPLACEMENT = 0xfffd };
 
 /* Bytes of the character at the front, its code in *code; 0 when there is none or it is broken. */
 size_t utf8_get(struct view v, uint32_t *code);
-bool utf8_add(struct text *out, uint32_t code); /* false: out is full; what is no character becomes U+FFFD */
+bool utf8_add(struct text *out,
+              uint32_t code); /* false: out is full; what is no character becomes U+FFFD */
 bool utf8_valid(struct view v);
 bool utf8_is_ascii(struct view v);
 

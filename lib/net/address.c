@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+static const uint8_t mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
 static void set_v6(struct net_address *a, const uint8_t bytes[16])
 {
-	memset(a, 0, sizeof(*a));
-	if (memcmp(bytes, mapped_prefix, sizeof(mapped_prefix)) == 0) {
+	memset(a, 0, sizeof *a);
+	if (memcmp(bytes, mapped_prefix, sizeof mapped_prefix) == 0) {
 		a->family = 4;
 		memcpy(a->bytes, bytes + 12, 4);
 		return;
@@ -33,7 +33,7 @@ bool net_address_parse(struct view text, struct net_address *out)
 			text = view_skip(text, 5);
 	}
 	/* inet_pton stops at a NUL: "1.2.3.4\0x" must not pass as an address. */
-	if (view_find(text, '\0') != text.len || !string_copy(copy, sizeof(copy), text))
+	if (view_find(text, '\0') != text.len || !string_copy(copy, sizeof copy, text))
 		return false;
 	if (inet_pton(AF_INET6, copy, bytes) == 1) {
 		set_v6(out, bytes);
@@ -41,7 +41,7 @@ bool net_address_parse(struct view text, struct net_address *out)
 	}
 	if (inet_pton(AF_INET, copy, bytes) != 1)
 		return false;
-	memset(out, 0, sizeof(*out));
+	memset(out, 0, sizeof *out);
 	out->family = 4;
 	memcpy(out->bytes, bytes, 4);
 	return true;
@@ -75,7 +75,7 @@ bool net_address_from_sockaddr(const struct sockaddr *sa, struct net_address *ou
 	if (sa->sa_family == AF_INET) {
 		const struct sockaddr_in *in = (const void *)sa;
 
-		memset(out, 0, sizeof(*out));
+		memset(out, 0, sizeof *out);
 		out->family = 4;
 		memcpy(out->bytes, &in->sin_addr, 4);
 		out->port = ntohs(in->sin_port);
@@ -88,32 +88,33 @@ bool net_address_from_sockaddr(const struct sockaddr *sa, struct net_address *ou
 		out->port = ntohs(in6->sin6_port);
 		return true;
 	}
-	memset(out, 0, sizeof(*out));
+	memset(out, 0, sizeof *out);
 	return false;
 }
 
 socklen_t net_address_to_sockaddr(const struct net_address *a, struct sockaddr_storage *ss)
 {
-	memset(ss, 0, sizeof(*ss));
+	memset(ss, 0, sizeof *ss);
 	if (a->family == 6) {
 		struct sockaddr_in6 *in6 = (void *)ss;
 
 		in6->sin6_family = AF_INET6;
 		in6->sin6_port = htons(a->port);
 		memcpy(in6->sin6_addr.s6_addr, a->bytes, 16);
-		return sizeof(*in6);
+		return sizeof *in6;
 	}
 	struct sockaddr_in *in = (void *)ss;
 
 	in->sin_family = AF_INET;
 	in->sin_port = htons(a->port);
 	memcpy(&in->sin_addr, a->bytes, 4);
-	return sizeof(*in);
+	return sizeof *in;
 }
 
 const char *net_address_text(const struct net_address *a, char out[NET_ADDRESS_TEXT_MAX])
 {
-	if (a->family == 0 || !inet_ntop(a->family == 6 ? AF_INET6 : AF_INET, a->bytes, out, NET_ADDRESS_TEXT_MAX))
+	if (a->family == 0 ||
+	    !inet_ntop(a->family == 6 ? AF_INET6 : AF_INET, a->bytes, out, NET_ADDRESS_TEXT_MAX))
 		string_copy(out, NET_ADDRESS_TEXT_MAX, VIEW("none"));
 	return out;
 }
@@ -123,13 +124,14 @@ const char *net_address_literal(const struct net_address *a, char out[NET_ADDRES
 	char plain[NET_ADDRESS_TEXT_MAX];
 
 	/* The longest IPv6 text is 45 bytes: with its frame it always fits. */
-	snprintf(out, NET_ADDRESS_TEXT_MAX, "[%s%.46s]", a->family == 6 ? "IPv6:" : "", net_address_text(a, plain));
+	snprintf(out, NET_ADDRESS_TEXT_MAX, "[%s%.46s]", a->family == 6 ? "IPv6:" : "",
+	         net_address_text(a, plain));
 	return out;
 }
 
 bool net_address_equal(const struct net_address *a, const struct net_address *b)
 {
-	return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+	return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
 /* Are the first `bits` bits of both the same? */
@@ -168,5 +170,6 @@ bool net_network_parse(struct view text, struct net_network *out)
 
 bool net_network_holds(const struct net_network *n, const struct net_address *a)
 {
-	return n->base.family == a->family && a->family != 0 && same_bits(n->base.bytes, a->bytes, n->bits);
+	return n->base.family == a->family && a->family != 0 &&
+	       same_bits(n->base.bytes, a->bytes, n->bits);
 }

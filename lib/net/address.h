@@ -28,7 +28,8 @@ socklen_t net_address_to_sockaddr(const struct net_address *a, struct sockaddr_s
 const char *net_address_text(const struct net_address *a, char out[NET_ADDRESS_TEXT_MAX]);
 /* The form of RFC 5321 section 4.1.3: [192.0.2.1] or [IPv6:2001:db8::1]. */
 const char *net_address_literal(const struct net_address *a, char out[NET_ADDRESS_TEXT_MAX]);
-bool net_address_equal(const struct net_address *a, const struct net_address *b); /* port not compared */
+bool net_address_equal(const struct net_address *a,
+                       const struct net_address *b); /* port not compared */
 
 struct net_network {
 	struct net_address base;

@@ -22,7 +22,7 @@ enum {
 
 void stream_open(struct stream *s, int fd, int timeout_ms)
 {
-	memset(s, 0, sizeof(*s));
+	memset(s, 0, sizeof *s);
 	s->fd = fd;
 	text_init(&s->out, STREAM_BUFFER_BYTES);
 	stream_set_timeout(s, timeout_ms);
@@ -41,13 +41,13 @@ void stream_close(struct stream *s)
 
 void stream_set_timeout(struct stream *s, int timeout_ms)
 {
-	struct timeval tv = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+	struct timeval tv = { .tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000 };
 
 	if (s->timeout_ms == timeout_ms)
 		return;
 	s->timeout_ms = timeout_ms;
-	if (setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ||
-	    setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0)
+	if (setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv) < 0 ||
+	    setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv) < 0)
 		s->not_socket = true; /* a pipe or a terminal (sendmail -bs) */
 }
 
@@ -63,14 +63,15 @@ void stream_preload(struct stream *s, struct view bytes)
 {
 	if (bytes.len == 0)
 		return;
-	need_buffer(s, s->in_end + bytes.len > STREAM_BUFFER_BYTES + 2 ? s->in_end + bytes.len : STREAM_BUFFER_BYTES + 2);
+	need_buffer(s, s->in_end + bytes.len > STREAM_BUFFER_BYTES + 2 ? s->in_end + bytes.len
+	                                                               : STREAM_BUFFER_BYTES + 2);
 	memcpy(s->in + s->in_end, bytes.data, bytes.len);
 	s->in_end += bytes.len;
 }
 
 struct view stream_pending(const struct stream *s)
 {
-	return (struct view){s->in ? s->in + s->in_start : "", s->in_end - s->in_start};
+	return (struct view){ s->in ? s->in + s->in_start : "", s->in_end - s->in_start };
 }
 
 bool stream_has_input(const struct stream *s)
@@ -95,7 +96,7 @@ void stream_rest(struct stream *s)
 static enum stream_result wait_for(struct stream *s, short events, int64_t until_ms)
 {
 	for (;;) {
-		struct pollfd p = {.fd = s->fd, .events = events};
+		struct pollfd p = { .fd = s->fd, .events = events };
 		int64_t left_ms = until_ms - clock_ms();
 		int ready;
 
@@ -119,7 +120,8 @@ static enum stream_result after_failure(struct stream *s, short events, int64_t 
 {
 	if (errno == EINTR)
 		return clock_ms() < until_ms ? STREAM_OK : STREAM_TIMEOUT;
-	/* The kernel's timeout, or a non-blocking socket that came to us so: the clock knows which. */
+	/* The kernel's timeout, or a non-blocking socket that came to us so: the clock knows
+	 * which. */
 	if (errno == EAGAIN || errno == EWOULDBLOCK)
 		return wait_for(s, events, until_ms);
 	return gone(errno) ? STREAM_CLOSED : STREAM_ERROR;
@@ -137,7 +139,8 @@ static enum stream_result fill(struct stream *s, int64_t until_ms)
 	need_buffer(s, STREAM_BUFFER_BYTES + 2);
 	if (s->in_start == s->in_end)
 		s->in_start = s->in_end = 0;
-	if (s->in_end > s->in_cap / 2 && s->in_start > 0) { /* short reads at the end of the buffer would cost calls */
+	if (s->in_end > s->in_cap / 2 &&
+	    s->in_start > 0) { /* short reads at the end of the buffer would cost calls */
 		memmove(s->in, s->in + s->in_start, s->in_end - s->in_start);
 		s->in_end -= s->in_start;
 		s->in_start = 0;
@@ -199,7 +202,7 @@ enum stream_result stream_line(struct stream *s, size_t max, struct view *line)
 	size_t scanned = 0;
 	bool too_long = false;
 
-	*line = (struct view){"", 0};
+	*line = (struct view){ "", 0 };
 	if (s->write_failed)
 		return STREAM_CLOSED;
 	for (;;) {
@@ -222,7 +225,8 @@ enum stream_result stream_line(struct stream *s, size_t max, struct view *line)
 			return line_fault(*line);
 		}
 		scanned = s->in_end - s->in_start;
-		if (scanned > max + 1) { /* no room for a line within the limit: drop it as it comes, keeping a CR */
+		if (scanned > max + 1) { /* no room for a line within the limit: drop it as it
+			                    comes, keeping a CR */
 			too_long = true;
 			s->in_start = s->in_end - 1;
 			scanned = 1;
@@ -239,7 +243,7 @@ enum stream_result stream_line(struct stream *s, size_t max, struct view *line)
 
 enum stream_result stream_some(struct stream *s, size_t max, struct view *bytes)
 {
-	*bytes = (struct view){"", 0};
+	*bytes = (struct view){ "", 0 };
 	if (s->write_failed)
 		return STREAM_CLOSED;
 	if (s->in_start == s->in_end) {
@@ -327,7 +331,8 @@ void stream_write(struct stream *s, struct view bytes)
 {
 	if (s->write_failed || text_add(&s->out, bytes))
 		return;
-	/* Full.  What is there goes first; a piece that is longer than the buffer follows at once. */
+	/* Full. What is there goes first; a piece that is longer than the buffer follows at
+	 * once. */
 	if (flush_out(s, true) != STREAM_OK)
 		return;
 	text_clear(&s->out);
@@ -358,7 +363,8 @@ void stream_format(struct stream *s, const char *format, ...)
 	if (fits)
 		stream_write(s, text_view(&long_text));
 	else
-		write_fails(s, STREAM_ERROR); /* half an answer would put the two sides out of step */
+		write_fails(s,
+		            STREAM_ERROR); /* half an answer would put the two sides out of step */
 	text_free(&long_text);
 }
 
@@ -390,7 +396,8 @@ static enum stream_result buffer_file(struct stream *s, int file, uint64_t offse
 	return STREAM_OK;
 }
 
-/* Through the buffer, a bufferful at a time: where sendfile is missing or does not take this pair. */
+/* Through the buffer, a bufferful at a time: where sendfile is missing or does not take this
+ * pair. */
 static enum stream_result copy_file(struct stream *s, int file, uint64_t offset, uint64_t length)
 {
 	while (length > 0) {
@@ -414,7 +421,8 @@ static enum stream_result send_file(struct stream *s, int file, uint64_t offset,
 
 	while (length > 0) {
 		off_t at = (off_t)offset;
-		ssize_t sent = sendfile(s->fd, file, &at, length < SENDFILE_CHUNK ? (size_t)length : SENDFILE_CHUNK);
+		ssize_t sent = sendfile(s->fd, file, &at,
+		                        length < SENDFILE_CHUNK ? (size_t)length : SENDFILE_CHUNK);
 
 		if (sent < 0 && (errno == EINVAL || errno == ENOSYS))
 			return copy_file(s, file, offset, length);

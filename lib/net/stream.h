@@ -29,8 +29,9 @@ enum stream_result {
 
 enum { STREAM_BUFFER_BYTES = 16384 };
 
-/* What stands between the lines and the descriptor: remote's TLS.  Both work as read(2) and write(2) do on the
- * descriptor: bytes, 0 at the end, or -1 with errno (EAGAIN after the descriptor's timeout). */
+/* What stands between the lines and the descriptor: remote's TLS. Both work as read(2) and write(2)
+ * do on the descriptor: bytes, 0 at the end, or -1 with errno (EAGAIN after the descriptor's
+ * timeout). */
 struct stream_layer {
 	ssize_t (*read)(struct stream_layer *layer, char *bytes, size_t size);
 	ssize_t (*write)(struct stream_layer *layer, const char *bytes, size_t size);
@@ -39,7 +40,7 @@ struct stream_layer {
 struct stream {
 	int fd;
 	int timeout_ms;
-	char *in;  /* STREAM_BUFFER_BYTES, allocated at the first read */
+	char *in; /* STREAM_BUFFER_BYTES, allocated at the first read */
 	size_t in_start, in_end, in_cap;
 	struct text out;
 	bool skip_rest;    /* a refused line goes on: dropped up to its CRLF */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Messages that come in by APPEND, COPY and MOVE.  They are put together in tmp of the folder they go to,
- * without its lock, and come into cur under it with their UIDs: no session ever holds two folders' locks.
+ * Messages that come in by APPEND, COPY and MOVE. They are put together in tmp of the folder they
+ * go to, without its lock, and come into cur under it with their UIDs: no session ever holds two
+ * folders' locks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,8 +35,13 @@ static void unstage(struct folder *to, struct staged *list, uint32_t count)
 
 static void put_staged(struct folder *to, const struct staged *s, uint32_t uid)
 {
-	struct log_add a = { .uid = uid, .flags = s->flags, .keywords = s->keywords, .modseq = to->ix.h.modseq + 1,
-		             .size = s->wire_size, .date_s = s->date_s, .state = RECORD_HAS_DATE };
+	struct log_add a = { .uid = uid,
+		             .flags = s->flags,
+		             .keywords = s->keywords,
+		             .modseq = to->ix.h.modseq + 1,
+		             .size = s->wire_size,
+		             .date_s = s->date_s,
+		             .state = RECORD_HAS_DATE };
 
 	if (s->wire_size)
 		a.state |= RECORD_HAS_SIZE | (s->has_lf ? RECORD_HAS_LF : 0);
@@ -48,17 +54,18 @@ static void take_back(struct folder *to, struct staged *list, uint32_t count, co
 
 	for (uint32_t i = 0; i < count; i++)
 		if (list[i].used && uids[i]) {
-			name_format(name, view_of(list[i].stem), to->ix.h.uidvalidity, uids[i], list[i].flags,
-			            list[i].keywords);
+			name_format(name, view_of(list[i].stem), to->ix.h.uidvalidity, uids[i],
+			            list[i].flags, list[i].keywords);
 			unlinkat(to->cur, name, 0);
 			list[i].used = false;
 		}
 	text_clear(&to->log);
 }
 
-/* All into cur, or none: RFC 3501 section 6.4.7.  A crash in the middle of the renames leaves some, whole. */
-static enum store_result publish_locked(struct folder *to, struct staged *list, uint32_t count, uint32_t *uids,
-                                        struct reason *why)
+/* All into cur, or none: RFC 3501 section 6.4.7. A crash in the middle of the renames leaves some,
+ * whole. */
+static enum store_result publish_locked(struct folder *to, struct staged *list, uint32_t count,
+                                        uint32_t *uids, struct reason *why)
 {
 	char name[NAME_BYTES_MAX + 1];
 
@@ -69,7 +76,8 @@ static enum store_result publish_locked(struct folder *to, struct staged *list, 
 			continue;
 		uint32_t uid = to->ix.h.uidnext;
 
-		name_format(name, view_of(list[i].stem), to->ix.h.uidvalidity, uid, list[i].flags, list[i].keywords);
+		name_format(name, view_of(list[i].stem), to->ix.h.uidvalidity, uid, list[i].flags,
+		            list[i].keywords);
 		if (renameat(to->tmp, list[i].stem, to->cur, name) < 0) {
 			fail_errno(why, "rename into cur");
 			take_back(to, list, i, uids);
@@ -82,8 +90,8 @@ static enum store_result publish_locked(struct folder *to, struct staged *list, 
 	return folder_commit(to, true, why);
 }
 
-static enum store_result publish(struct folder *to, struct staged *list, uint32_t count, uint32_t *uids,
-                                 struct reason *why)
+static enum store_result publish(struct folder *to, struct staged *list, uint32_t count,
+                                 uint32_t *uids, struct reason *why)
 {
 	enum store_result result = folder_lock(to, why);
 
@@ -112,8 +120,8 @@ struct folder_append {
 	struct text buffer;
 };
 
-enum store_result folder_append_begin(struct folder *to, uint64_t size_bytes, struct folder_append **out,
-                                      struct reason *why)
+enum store_result folder_append_begin(struct folder *to, uint64_t size_bytes,
+                                      struct folder_append **out, struct reason *why)
 {
 	enum store_result result = store_quota_check(to->store, size_bytes, why);
 
@@ -124,7 +132,8 @@ enum store_result folder_append_begin(struct folder *to, uint64_t size_bytes, st
 
 	a->to = to;
 	name_unique(a->staged.stem);
-	a->fd = openat(to->tmp, a->staged.stem, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	a->fd = openat(to->tmp, a->staged.stem, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	               0600);
 	if (a->fd < 0) {
 		fail_errno(why, "make a file in tmp");
 		free(a);
@@ -136,7 +145,8 @@ enum store_result folder_append_begin(struct folder *to, uint64_t size_bytes, st
 	return STORE_OK;
 }
 
-static enum store_result flush_append(struct folder_append *a, struct view bytes, struct reason *why)
+static enum store_result flush_append(struct folder_append *a, struct view bytes,
+                                      struct reason *why)
 {
 	if (write_whole(a->fd, bytes.data, bytes.len) == 0)
 		return STORE_OK;
@@ -148,14 +158,16 @@ static void count_lines(struct folder_append *a, struct view bytes)
 {
 	const char *end = bytes.data + bytes.len;
 
-	for (const char *p = bytes.data; p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
+	for (const char *p = bytes.data;
+	     p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
 		a->bare += (p > bytes.data ? p[-1] : a->last) != '\r';
 	if (bytes.len)
 		a->last = end[-1];
 	a->written += bytes.len;
 }
 
-enum store_result folder_append_write(struct folder_append *a, struct view bytes, struct reason *why)
+enum store_result folder_append_write(struct folder_append *a, struct view bytes,
+                                      struct reason *why)
 {
 	enum store_result result;
 
@@ -212,8 +224,9 @@ static enum store_result settle_append(struct folder_append *a, int64_t date_s, 
 	return STORE_FAILED;
 }
 
-enum store_result folder_append_finish(struct folder_append **append, uint32_t flags, uint64_t keywords,
-                                       int64_t date_s, uint32_t *uid, struct reason *why)
+enum store_result folder_append_finish(struct folder_append **append, uint32_t flags,
+                                       uint64_t keywords, int64_t date_s, uint32_t *uid,
+                                       struct reason *why)
 {
 	struct folder_append *a = *append;
 	uint32_t given = 0;
@@ -247,13 +260,15 @@ static int copy_file(int from, int dir, const char *name, const struct stat *st)
 {
 	char buffer[APPEND_BUFFER];
 	struct timespec times[2] = { st->st_mtim, st->st_mtim };
-	int to = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), result = -1;
+	int to = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600),
+	    result = -1;
 	ssize_t got = -1;
 	off_t at = 0;
 
 	if (to < 0)
 		return -1;
-	while ((got = pread(from, buffer, sizeof buffer, at)) > 0 && write_whole(to, buffer, (size_t)got) == 0)
+	while ((got = pread(from, buffer, sizeof buffer, at)) > 0 &&
+	       write_whole(to, buffer, (size_t)got) == 0)
 		at += got;
 	if (got == 0 && futimens(to, times) == 0 && fsync(to) == 0)
 		result = 0;
@@ -286,8 +301,8 @@ static void stage_name(struct staged *s, const struct record *r, uint64_t file_s
 		name_add_size(s->stem, file_size, r->size);
 }
 
-static enum store_result stage_one(struct folder *f, uint32_t seq, struct folder *to, struct staged *s,
-                                   struct reason *why)
+static enum store_result stage_one(struct folder *f, uint32_t seq, struct folder *to,
+                                   struct staged *s, struct reason *why)
 {
 	struct stat st;
 	int fd;
@@ -300,7 +315,9 @@ static enum store_result stage_one(struct folder *f, uint32_t seq, struct folder
 		return result;
 	const struct record *r = record_at(f, seq - 1);
 
-	*s = (struct staged){ .flags = r->flags, .keywords = r->keywords, .file_size = (uint64_t)st.st_size,
+	*s = (struct staged){ .flags = r->flags,
+		              .keywords = r->keywords,
+		              .file_size = (uint64_t)st.st_size,
 		              .date_s = st.st_mtim.tv_sec };
 	if (r->state & RECORD_HAS_SIZE) {
 		s->wire_size = r->size;
@@ -322,15 +339,16 @@ static void copy_cache(struct folder *f, const uint32_t *seqs, uint32_t count, s
                        const uint32_t *uids)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		struct view piece = uids[i] ? folder_cache_get(f, seqs[i]) : (struct view){ NULL, 0 };
+		struct view piece =
+			uids[i] ? folder_cache_get(f, seqs[i]) : (struct view){ NULL, 0 };
 
 		if (piece.len)
 			cache_put_uid(to, uids[i], piece);
 	}
 }
 
-static enum store_result check_room(struct folder *to, const struct staged *list, uint32_t count, uint64_t *bytes,
-                                    uint64_t *messages, struct reason *why)
+static enum store_result check_room(struct folder *to, const struct staged *list, uint32_t count,
+                                    uint64_t *bytes, uint64_t *messages, struct reason *why)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		*bytes += list[i].used ? list[i].file_size : 0;
@@ -339,8 +357,9 @@ static enum store_result check_room(struct folder *to, const struct staged *list
 	return store_quota_check(to->store, *bytes, why);
 }
 
-static enum store_result copy_list(struct folder *f, const uint32_t *seqs, uint32_t count, struct folder *to,
-                                   uint32_t *uids, bool moves, struct reason *why)
+static enum store_result copy_list(struct folder *f, const uint32_t *seqs, uint32_t count,
+                                   struct folder *to, uint32_t *uids, bool moves,
+                                   struct reason *why)
 {
 	struct staged *list = memory_get((count + 1) * sizeof *list);
 	enum store_result result = STORE_OK;
@@ -365,8 +384,8 @@ static enum store_result copy_list(struct folder *f, const uint32_t *seqs, uint3
 	return result;
 }
 
-enum store_result folder_copy(struct folder *f, const uint32_t *seqs, uint32_t count, struct folder *to,
-                              uint32_t *uids, struct reason *why)
+enum store_result folder_copy(struct folder *f, const uint32_t *seqs, uint32_t count,
+                              struct folder *to, uint32_t *uids, struct reason *why)
 {
 	uint32_t *given = uids ? uids : memory_get((count + 1) * sizeof *given);
 	enum store_result result = copy_list(f, seqs, count, to, given, false, why);
@@ -377,8 +396,8 @@ enum store_result folder_copy(struct folder *f, const uint32_t *seqs, uint32_t c
 }
 
 /* A crash in between leaves the message in both folders, at worst. */
-enum store_result folder_move(struct folder *f, const uint32_t *seqs, uint32_t count, struct folder *to,
-                              uint32_t *uids, struct reason *why)
+enum store_result folder_move(struct folder *f, const uint32_t *seqs, uint32_t count,
+                              struct folder *to, uint32_t *uids, struct reason *why)
 {
 	uint32_t *given = uids ? uids : memory_get((count + 1) * sizeof *given);
 	uint32_t *gone = memory_get((count + 1) * sizeof *gone), gone_count = 0;

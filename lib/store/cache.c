@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The cache: one opaque piece per message in posthouse.cache, appended, found through the index.  Each piece
- * carries its UID and a sum over the file's own id, so that a stale or damaged reference finds nothing.
+ * The cache: one opaque piece per message in posthouse.cache, appended, found through the index.
+ * Each piece carries its UID and a sum over the file's own id, so that a stale or damaged reference
+ * finds nothing.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -65,9 +66,10 @@ static bool cache_open(struct folder *f, bool create)
 	if (f->cache >= 0)
 		return true;
 	f->cache = openat(f->dir, CACHE_FILE, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (f->cache >= 0 && (fstat(f->cache, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > CACHE_FILE_MAX ||
-	                      pread_whole(f->cache, &h, sizeof h, 0) < 0 ||
-	                      memcmp(h.magic, CACHE_MAGIC, sizeof h.magic) != 0))
+	if (f->cache >= 0 &&
+	    (fstat(f->cache, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > CACHE_FILE_MAX ||
+	     pread_whole(f->cache, &h, sizeof h, 0) < 0 ||
+	     memcmp(h.magic, CACHE_MAGIC, sizeof h.magic) != 0))
 		cache_close(f);
 	if (f->cache < 0 && create && (f->cache = create_cache(f, CACHE_FILE)) >= 0 &&
 	    (pread_whole(f->cache, &h, sizeof h, 0) < 0 || fstat(f->cache, &st) < 0))
@@ -109,7 +111,8 @@ static struct view look_up(struct folder *f, const struct record *r)
 	memcpy(&head, piece, sizeof head);
 	struct view bytes = { piece + sizeof head, r->cache_len };
 
-	if (head.uid != r->uid || head.len != r->cache_len || head.sum != piece_sum(f->cache_id, r->uid, bytes))
+	if (head.uid != r->uid || head.len != r->cache_len ||
+	    head.sum != piece_sum(f->cache_id, r->uid, bytes))
 		return (struct view){ NULL, 0 };
 	return bytes;
 }
@@ -118,7 +121,8 @@ static bool cache_is_current(struct folder *f)
 {
 	struct stat st;
 
-	return f->cache >= 0 && fstatat(f->dir, CACHE_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == f->cache_inode;
+	return f->cache >= 0 && fstatat(f->dir, CACHE_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_ino == f->cache_inode;
 }
 
 struct view folder_cache_get(struct folder *f, uint32_t seq)
@@ -169,7 +173,9 @@ static void lay_out(struct folder *f, uint64_t end, struct text *out)
 	while (rest.len >= sizeof l) {
 		memcpy(&l, rest.data, sizeof l);
 		struct view bytes = view_take(view_skip(rest, sizeof l), l.len);
-		struct cache_head head = { .uid = l.uid, .len = l.len, .sum = piece_sum(f->cache_id, l.uid, bytes) };
+		struct cache_head head = { .uid = l.uid,
+			                   .len = l.len,
+			                   .sum = piece_sum(f->cache_id, l.uid, bytes) };
 
 		l.at = end + out->len;
 		text_add(out, (struct view){ (char *)&head, sizeof head });
@@ -247,8 +253,11 @@ static int copy_pieces(struct folder *f, int to, uint64_t new_id)
 		r->cache_len = (uint32_t)bytes.len;
 		if (bytes.len == 0)
 			continue;
-		head = (struct cache_head){ .uid = r->uid, .len = r->cache_len, .sum = piece_sum(new_id, r->uid, bytes) };
-		if (write_whole(to, &head, sizeof head) < 0 || write_whole(to, bytes.data, bytes.len) < 0)
+		head = (struct cache_head){ .uid = r->uid,
+			                    .len = r->cache_len,
+			                    .sum = piece_sum(new_id, r->uid, bytes) };
+		if (write_whole(to, &head, sizeof head) < 0 ||
+		    write_whole(to, bytes.data, bytes.len) < 0)
 			return -1;
 		r->cache_at = at;
 		at += sizeof head + bytes.len;
@@ -256,7 +265,8 @@ static int copy_pieces(struct folder *f, int to, uint64_t new_id)
 	return 0;
 }
 
-/* A crash between the two renames leaves references that find nothing: the pieces are made again. */
+/* A crash between the two renames leaves references that find nothing: the pieces are made
+ * again. */
 void cache_compact(struct folder *f)
 {
 	struct cache_header h;

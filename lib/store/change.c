@@ -11,7 +11,8 @@
 
 enum { LOG_BATCH_FLUSH = 4 << 20 };
 
-/* The lock, and the directories as the index knows them, so that what this session renames is all that changed. */
+/* The lock, and the directories as the index knows them, so that what this session renames is all
+ * that changed. */
 static enum store_result begin_change(struct folder *f, struct reason *why)
 {
 	enum store_result result;
@@ -40,7 +41,8 @@ static enum store_result end_change(struct folder *f, enum store_result so_far, 
 	return so_far != STORE_OK ? so_far : result;
 }
 
-static void apply_change(enum store_change change, const struct record *r, uint32_t *flags, uint64_t *keywords)
+static void apply_change(enum store_change change, const struct record *r, uint32_t *flags,
+                         uint64_t *keywords)
 {
 	const uint32_t kept = r->flags & ~(uint32_t)STORE_FLAGS_IMAP;
 
@@ -53,14 +55,13 @@ static void apply_change(enum store_change change, const struct record *r, uint3
 		*flags = r->flags & ~*flags;
 		*keywords = r->keywords & ~*keywords;
 		break;
-	case STORE_REPLACE:
-		*flags |= kept;
-		break;
+	case STORE_REPLACE: *flags |= kept; break;
 	}
 }
 
 /* 0, 1: the file is not where the index says, -1. */
-static int store_one(struct folder *f, struct record *r, uint32_t flags, uint64_t keywords, struct reason *why)
+static int store_one(struct folder *f, struct record *r, uint32_t flags, uint64_t keywords,
+                     struct reason *why)
 {
 	char stem[NAME_STEM_MAX + 1], from[NAME_BYTES_MAX + 1], to[NAME_BYTES_MAX + 1];
 
@@ -70,7 +71,9 @@ static int store_one(struct folder *f, struct record *r, uint32_t flags, uint64_
 	name_format(to, view_of(stem), f->ix.h.uidvalidity, r->uid, flags, keywords);
 	if (strcmp(from, to) != 0 && renameat(f->cur, from, f->cur, to) < 0)
 		return errno == ENOENT ? 1 : fail_errno(why, "rename %s", from);
-	struct log_flags l = { .uid = r->uid, .flags = flags, .keywords = keywords, .modseq = f->ix.h.modseq + 1 };
+	struct log_flags l = {
+		.uid = r->uid, .flags = flags, .keywords = keywords, .modseq = f->ix.h.modseq + 1
+	};
 
 	log_put(f, LOG_FLAGS, &l, sizeof l, (struct view){ NULL, 0 });
 	return 0;
@@ -89,8 +92,8 @@ static enum store_result look_again(struct folder *f, struct reason *why)
 	return result;
 }
 
-static enum store_result store_seq(struct folder *f, uint32_t seq, enum store_change change, uint32_t flags,
-                                   uint64_t keywords, struct reason *why)
+static enum store_result store_seq(struct folder *f, uint32_t seq, enum store_change change,
+                                   uint32_t flags, uint64_t keywords, struct reason *why)
 {
 	for (int attempt = 0; attempt < 2; attempt++) {
 		struct record *r = record_at(f, seq - 1);
@@ -116,8 +119,9 @@ static enum store_result store_seq(struct folder *f, uint32_t seq, enum store_ch
 	return STORE_OK;
 }
 
-enum store_result folder_store(struct folder *f, const uint32_t *seqs, uint32_t count, enum store_change change,
-                               uint32_t flags, uint64_t keywords, struct reason *why)
+enum store_result folder_store(struct folder *f, const uint32_t *seqs, uint32_t count,
+                               enum store_change change, uint32_t flags, uint64_t keywords,
+                               struct reason *why)
 {
 	enum store_result result = begin_change(f, why);
 
@@ -139,7 +143,8 @@ struct removal {
 	int64_t bytes, messages; /* for the quota */
 };
 
-static int remove_one(struct folder *f, const struct record *r, struct removal *removed, struct reason *why)
+static int remove_one(struct folder *f, const struct record *r, struct removal *removed,
+                      struct reason *why)
 {
 	struct log_expunge l = { .uid = r->uid, .modseq = f->ix.h.modseq + 1 };
 	char name[NAME_BYTES_MAX + 1];
@@ -157,7 +162,8 @@ static int remove_one(struct folder *f, const struct record *r, struct removal *
 	return 0;
 }
 
-static enum store_result remove_uid(struct folder *f, uint32_t uid, struct removal *removed, struct reason *why)
+static enum store_result remove_uid(struct folder *f, uint32_t uid, struct removal *removed,
+                                    struct reason *why)
 {
 	for (int attempt = 0; attempt < 2; attempt++) {
 		const struct record *r = record_find(f, uid);
@@ -176,8 +182,8 @@ static enum store_result remove_uid(struct folder *f, uint32_t uid, struct remov
 }
 
 /* The lock is held, and is given back here. */
-static enum store_result remove_list(struct folder *f, const uint32_t *uids, uint32_t count, bool deleted_only,
-                                     struct removal *removed, struct reason *why)
+static enum store_result remove_list(struct folder *f, const uint32_t *uids, uint32_t count,
+                                     bool deleted_only, struct removal *removed, struct reason *why)
 {
 	enum store_result result = STORE_OK;
 
@@ -197,7 +203,8 @@ static void tell_quota(struct folder *f, const struct removal *removed)
 		quota_add(f->store, -removed->bytes, -removed->messages);
 }
 
-enum store_result folder_take(struct folder *f, const uint32_t *uids, uint32_t count, struct reason *why)
+enum store_result folder_take(struct folder *f, const uint32_t *uids, uint32_t count,
+                              struct reason *why)
 {
 	enum store_result result = begin_change(f, why);
 	struct removal removed = { 0 };
@@ -205,7 +212,8 @@ enum store_result folder_take(struct folder *f, const uint32_t *uids, uint32_t c
 	return result == STORE_OK ? remove_list(f, uids, count, false, &removed, why) : result;
 }
 
-enum store_result folder_remove(struct folder *f, const uint32_t *uids, uint32_t count, struct reason *why)
+enum store_result folder_remove(struct folder *f, const uint32_t *uids, uint32_t count,
+                                struct reason *why)
 {
 	enum store_result result = begin_change(f, why);
 	struct removal removed = { 0 };
@@ -231,7 +239,8 @@ static uint32_t *list_deleted(struct folder *f, uint32_t *count)
 	return all;
 }
 
-enum store_result folder_expunge(struct folder *f, const uint32_t *uids, uint32_t count, struct reason *why)
+enum store_result folder_expunge(struct folder *f, const uint32_t *uids, uint32_t count,
+                                 struct reason *why)
 {
 	enum store_result result = begin_change(f, why);
 	struct removal removed = { 0 };

@@ -50,8 +50,8 @@ static int open_tmp(struct delivery *d, struct reason *why)
 	return d->fd < 0 ? fail_errno(why, "make %s", d->tmp) : 0;
 }
 
-enum store_result delivery_begin(struct delivery *d, const char *home, uint64_t quota_bytes, uint64_t size_bytes,
-                                 struct reason *why)
+enum store_result delivery_begin(struct delivery *d, const char *home, uint64_t quota_bytes,
+                                 uint64_t size_bytes, struct reason *why)
 {
 	*d = (struct delivery){ .maildir = -1, .fd = -1, .quota_bytes = quota_bytes };
 	d->maildir = open_home_maildir(home, why);
@@ -79,8 +79,9 @@ static int publish(struct delivery *d, bool sync_directory, struct reason *why)
 		new = open_directory(d->maildir, "new");
 	if (new < 0)
 		return fail_errno(why, "open new");
-	/* A crash before this line leaves a file in tmp, after it the message is delivered; before the directory is
-	 * synced a power cut may still take it back, together with the queue's removal where both share a journal. */
+	/* A crash before this line leaves a file in tmp, after it the message is delivered; before
+	 * the directory is synced a power cut may still take it back, together with the queue's
+	 * removal where both share a journal. */
 	int result = renameat(d->maildir, d->tmp, new, d->name);
 
 	if (result < 0)
@@ -91,7 +92,8 @@ static int publish(struct delivery *d, bool sync_directory, struct reason *why)
 	return result;
 }
 
-enum store_result delivery_finish(struct delivery *d, uint64_t size_bytes, bool sync_directory, struct reason *why)
+enum store_result delivery_finish(struct delivery *d, uint64_t size_bytes, bool sync_directory,
+                                  struct reason *why)
 {
 	struct store store = { .maildir = d->maildir, .quota_bytes = d->quota_bytes };
 	struct message_name promised;

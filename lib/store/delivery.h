@@ -6,8 +6,8 @@
  *     ... the caller writes the message to d.fd, with CRLF ...
  *     delivery_finish   fsync, rename into new (and fsync of new when asked)
  *
- * A crash before the rename leaves a file in tmp, which nobody reads and a later scan removes after 36 hours; after
- * it the message is there.
+ * A crash before the rename leaves a file in tmp, which nobody reads and a later scan removes after
+ * 36 hours; after it the message is there.
  */
 #ifndef LIB_STORE_DELIVERY_H
 #define LIB_STORE_DELIVERY_H
@@ -25,10 +25,12 @@ struct delivery {
 };
 
 /* size_bytes: what will be written, for the quota (STORE_OVER_QUOTA, STORE_TOO_LARGE). */
-enum store_result delivery_begin(struct delivery *d, const char *home, uint64_t quota_bytes, uint64_t size_bytes,
-                                 struct reason *why);
-/* size_bytes: what was written.  sync_directory: the message's other copy is on another file system. */
-enum store_result delivery_finish(struct delivery *d, uint64_t size_bytes, bool sync_directory, struct reason *why);
+enum store_result delivery_begin(struct delivery *d, const char *home, uint64_t quota_bytes,
+                                 uint64_t size_bytes, struct reason *why);
+/* size_bytes: what was written. sync_directory: the message's other copy is on another file
+ * system. */
+enum store_result delivery_finish(struct delivery *d, uint64_t size_bytes, bool sync_directory,
+                                  struct reason *why);
 /* Removes what delivery_begin made; harmless after delivery_finish. */
 void delivery_abort(struct delivery *d);
 

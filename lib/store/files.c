@@ -13,7 +13,8 @@
 static uint8_t boot[BOOT_BYTES];
 static bool boot_known;
 
-/* Tells a kill from a power cut: what was written under this boot is in the page cache or on disk. */
+/* Tells a kill from a power cut: what was written under this boot is in the page cache or on
+ * disk. */
 const uint8_t *store_boot(void)
 {
 	char text[64] = "";
@@ -26,7 +27,8 @@ const uint8_t *store_boot(void)
 	if (fd < 0)
 		return boot;
 	if (read(fd, text, sizeof text - 1) > 0) {
-		uint64_t parts[2] = { store_hash(1, text, strlen(text)), store_hash(2, text, strlen(text)) };
+		uint64_t parts[2] = { store_hash(1, text, strlen(text)),
+			              store_hash(2, text, strlen(text)) };
 
 		memcpy(boot, parts, sizeof boot);
 	}
@@ -95,7 +97,8 @@ static int write_and_sync(int fd, struct view bytes, bool sync)
 	return sync ? fdatasync(fd) : 0;
 }
 
-/* A crash leaves the old file or the new one, and perhaps NAME.new, which the next writer overwrites. */
+/* A crash leaves the old file or the new one, and perhaps NAME.new, which the next writer
+ * overwrites. */
 int write_atomic(int at, const char *name, struct view bytes, bool sync)
 {
 	char temporary[64];
@@ -126,7 +129,8 @@ int write_atomic(int at, const char *name, struct view bytes, bool sync)
 
 static void remove_below(int at, const char *name, unsigned depth);
 
-/* A directory below `at` with all it holds, never through a link; a failure leaves the rest for another time. */
+/* A directory below `at` with all it holds, never through a link; a failure leaves the rest for
+ * another time. */
 static void empty_directory(int fd, unsigned depth)
 {
 	int again = open_directory(fd, ".");
@@ -138,7 +142,8 @@ static void empty_directory(int fd, unsigned depth)
 	while ((e = readdir(d)) != NULL) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		if (unlinkat(fd, e->d_name, 0) < 0 && (errno == EISDIR || errno == EPERM) && depth > 0)
+		if (unlinkat(fd, e->d_name, 0) < 0 && (errno == EISDIR || errno == EPERM) &&
+		    depth > 0)
 			remove_below(fd, e->d_name, depth - 1);
 	}
 	closedir(d);
@@ -162,7 +167,8 @@ void remove_tree(int at, const char *name)
 	remove_below(at, name, DEPTH_MAX);
 }
 
-/* The customary time after which nothing in tmp can still be in the making; by both times, since APPEND sets one. */
+/* The customary time after which nothing in tmp can still be in the making; by both times, since
+ * APPEND sets one. */
 void clean_tmp(int tmp, int64_t now_s)
 {
 	enum { ABANDONED_S = 36 * 3600 };
@@ -175,7 +181,8 @@ void clean_tmp(int tmp, int64_t now_s)
 		return;
 	while ((e = readdir(d)) != NULL) {
 		if (e->d_name[0] == '.' || fstatat(tmp, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    st.st_mtim.tv_sec > now_s - ABANDONED_S || st.st_ctim.tv_sec > now_s - ABANDONED_S)
+		    st.st_mtim.tv_sec > now_s - ABANDONED_S ||
+		    st.st_ctim.tv_sec > now_s - ABANDONED_S)
 			continue;
 		if (S_ISDIR(st.st_mode))
 			remove_tree(tmp, e->d_name);

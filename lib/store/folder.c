@@ -31,15 +31,23 @@ static int open_parts(struct folder *f, struct reason *why)
 	return 0;
 }
 
-enum store_result folder_open(struct store *store, struct view name, bool read_only, struct folder **out,
-                              struct reason *why)
+enum store_result folder_open(struct store *store, struct view name, bool read_only,
+                              struct folder **out, struct reason *why)
 {
 	struct folder *f = memory_get(sizeof *f);
 	enum store_result result;
 
 	*out = NULL;
-	*f = (struct folder){ .store = store, .dir = -1, .cur = -1, .new = -1, .tmp = -1, .lock = -1, .notify = -1,
-		              .cache = -1, .read_only = read_only, .ix.fd = -1 };
+	*f = (struct folder){ .store = store,
+		              .dir = -1,
+		              .cur = -1,
+		              .new = -1,
+		              .tmp = -1,
+		              .lock = -1,
+		              .notify = -1,
+		              .cache = -1,
+		              .read_only = read_only,
+		              .ix.fd = -1 };
 	text_init(&f->pending, CACHE_PENDING_MAX);
 	text_init(&f->pending_meta, META_PENDING_MAX);
 	text_init(&f->cache_window, STORE_CACHE_MAX * 2);
@@ -170,8 +178,8 @@ static uint32_t count_from(struct folder *f, uint32_t uid)
 	return count;
 }
 
-enum store_result folder_status(struct store *store, struct view name, bool want_bytes, struct folder_status *out,
-                                struct reason *why)
+enum store_result folder_status(struct store *store, struct view name, bool want_bytes,
+                                struct folder_status *out, struct reason *why)
 {
 	struct folder *f;
 	enum store_result result = folder_open(store, name, true, &f, why);
@@ -181,8 +189,12 @@ enum store_result folder_status(struct store *store, struct view name, bool want
 		return result;
 	const struct index_header *h = &f->ix.h;
 
-	*out = (struct folder_status){ .messages = h->count, .unseen = h->unseen, .deleted = h->deleted,
-		                       .uidvalidity = h->uidvalidity, .uidnext = h->uidnext, .modseq = h->modseq };
+	*out = (struct folder_status){ .messages = h->count,
+		                       .unseen = h->unseen,
+		                       .deleted = h->deleted,
+		                       .uidvalidity = h->uidvalidity,
+		                       .uidnext = h->uidnext,
+		                       .modseq = h->modseq };
 	if (h->first_recent < h->uidnext)
 		out->recent = count_from(f, h->first_recent);
 	if (want_bytes)
@@ -193,11 +205,13 @@ enum store_result folder_status(struct store *store, struct view name, bool want
 
 /* ---- watching ---- */
 
-/* Names under cur and new are all that a session shows; keywords beyond the letters show up at the next sync.
- * inotify wants a path: the folder becomes the working directory, which nothing else in the house relies on. */
+/* Names under cur and new are all that a session shows; keywords beyond the letters show up at the
+ * next sync. inotify wants a path: the folder becomes the working directory, which nothing else in
+ * the house relies on. */
 static int add_watches(struct folder *f, int fd)
 {
-	const uint32_t events = IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ONLYDIR | IN_DONT_FOLLOW;
+	const uint32_t events =
+		IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ONLYDIR | IN_DONT_FOLLOW;
 
 	if (fchdir(f->dir) < 0 || inotify_add_watch(fd, "new", events) < 0)
 		return -1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* A 64-bit multiply-and-fold hash: finds torn and scribbled bytes at memory speed.  The index is its owner's
- * own file, so nobody gains by forging one. */
+/* A 64-bit multiply-and-fold hash: finds torn and scribbled bytes at memory speed. The index is its
+ * owner's own file, so nobody gains by forging one. */
 #include <string.h>
 
 #include "lib/store/internal.h"

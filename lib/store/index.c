@@ -34,14 +34,16 @@ static uint64_t header_sum(const struct index_header *h)
 static bool header_plausible(const struct index_header *h, uint64_t file_bytes)
 {
 	if (memcmp(h->magic, INDEX_MAGIC, sizeof h->magic) != 0 || h->format != INDEX_FORMAT ||
-	    h->record_bytes != sizeof(struct record) || h->sum != header_sum(h) || h->count > STORE_MESSAGES_MAX)
+	    h->record_bytes != sizeof(struct record) || h->sum != header_sum(h) ||
+	    h->count > STORE_MESSAGES_MAX)
 		return false;
 	uint64_t sums_at = sizeof *h + (uint64_t)h->count * sizeof(struct record);
 	uint64_t keywords_at = sums_at + blocks_of(h->count) * sizeof(uint64_t);
 
 	return h->sums_at == sums_at && h->keywords_at == keywords_at &&
-	       h->names_at == keywords_at + h->keyword_bytes && h->log_at >= h->names_at && h->log_at <= file_bytes &&
-	       h->uidvalidity != 0 && h->uidnext != 0 && h->keyword_bytes < 65536;
+	       h->names_at == keywords_at + h->keyword_bytes && h->log_at >= h->names_at &&
+	       h->log_at <= file_bytes && h->uidvalidity != 0 && h->uidnext != 0 &&
+	       h->keyword_bytes < 65536;
 }
 
 static void read_keywords(struct folder *f)
@@ -64,12 +66,14 @@ static bool identify(struct index *ix)
 		return false;
 	ix->device = st.st_dev;
 	ix->inode = st.st_ino;
-	return pread_whole(ix->fd, &ix->h, sizeof ix->h, 0) == 0 && header_plausible(&ix->h, (uint64_t)st.st_size);
+	return pread_whole(ix->fd, &ix->h, sizeof ix->h, 0) == 0 &&
+	       header_plausible(&ix->h, (uint64_t)st.st_size);
 }
 
 int index_open(struct folder *f)
 {
-	struct index ix = { .fd = openat(f->dir, INDEX_FILE, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) };
+	struct index ix = { .fd = openat(f->dir, INDEX_FILE,
+		                         O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) };
 
 	if (ix.fd < 0)
 		return -1;
@@ -79,8 +83,10 @@ int index_open(struct folder *f)
 	}
 	ix.count = ix.lazy = ix.h.count;
 	ix.capacity = ix.count + RECORDS_SLACK;
-	ix.records = calloc(ix.capacity, sizeof *ix.records); /* pages that are not read cost nothing */
-	ix.loaded = memory_get((blocks_of(ix.count) + 63) / 64 * sizeof(uint64_t) + sizeof(uint64_t));
+	ix.records =
+		calloc(ix.capacity, sizeof *ix.records); /* pages that are not read cost nothing */
+	ix.loaded =
+		memory_get((blocks_of(ix.count) + 63) / 64 * sizeof(uint64_t) + sizeof(uint64_t));
 	ix.log_end = ix.h.log_at;
 	ix.fresh = ix.h.scanned_s == 0; /* its maker was killed before the first scan was written */
 	if (ix.records == NULL) {
@@ -114,7 +120,8 @@ static bool read_block(struct index *ix, uint32_t block)
 	if (pread_whole(ix->fd, ix->records + first, count * sizeof(struct record),
 	                sizeof ix->h + (uint64_t)first * sizeof(struct record)) < 0 ||
 	    pread_whole(ix->fd, &sum, sizeof sum, ix->h.sums_at + block * sizeof sum) < 0 ||
-	    sum != store_hash(ix->h.generation + block, ix->records + first, count * sizeof(struct record)))
+	    sum != store_hash(ix->h.generation + block, ix->records + first,
+	                      count * sizeof(struct record)))
 		return false;
 	for (uint32_t i = first; i < first + count; i++)
 		ix->records[i].state &= RECORD_STORED;
@@ -126,8 +133,8 @@ static void set_loaded(struct index *ix, uint32_t block)
 	ix->loaded[block / 64] |= 1ull << block % 64;
 }
 
-/* A damaged block: its UIDs are told again by the file names.  This session has never shown any of them,
- * so what is missing becomes messages that are gone. */
+/* A damaged block: its UIDs are told again by the file names. This session has never shown any of
+ * them, so what is missing becomes messages that are gone. */
 static void repair_block(struct folder *f, uint32_t block)
 {
 	struct index *ix = &f->ix;
@@ -269,13 +276,15 @@ bool index_wants_compaction(const struct index *ix)
 	return log > INDEX_LOG_MIN && log > (ix->h.log_at - ix->h.sums_at) / 4;
 }
 
-/* The place for the new file: on disk, or where the disk will not take it, in this session's memory. */
+/* The place for the new file: on disk, or where the disk will not take it, in this session's
+ * memory. */
 static int new_file(struct folder *f, bool in_memory)
 {
 	if (in_memory)
 		return memfd_create("posthouse.index", MFD_CLOEXEC);
 	unlinkat(f->dir, INDEX_FILE ".new", 0);
-	return openat(f->dir, INDEX_FILE ".new", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return openat(f->dir, INDEX_FILE ".new", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	              0600);
 }
 
 struct snapshot {
@@ -335,7 +344,8 @@ static void seal(struct snapshot *s)
 		uint32_t first = b * INDEX_BLOCK, left = s->h.count - first;
 
 		s->sums[b] = store_hash(s->h.generation + b, s->records + first,
-		                        (left < INDEX_BLOCK ? left : INDEX_BLOCK) * sizeof(struct record));
+		                        (left < INDEX_BLOCK ? left : INDEX_BLOCK) *
+		                                sizeof(struct record));
 	}
 	s->h.sum = header_sum(&s->h);
 }
@@ -419,12 +429,13 @@ int index_to_memory(struct folder *f)
 
 /* ---- another session's file ---- */
 
-/* Puts what this session was shown and what the new file holds into one view: what is only in the old
- * is gone, what is only in the new comes behind. */
+/* Puts what this session was shown and what the new file holds into one view: what is only in the
+ * old is gone, what is only in the new comes behind. */
 static void merge(struct folder *f, struct index *old)
 {
 	struct index *ix = &f->ix;
-	struct record *merged = memory_get(((size_t)old->count + ix->count + RECORDS_SLACK) * sizeof *merged);
+	struct record *merged =
+		memory_get(((size_t)old->count + ix->count + RECORDS_SLACK) * sizeof *merged);
 	uint32_t count = 0, j = 0;
 
 	f->gone = 0;
@@ -433,7 +444,8 @@ static void merge(struct folder *f, struct index *old)
 
 		while (j < ix->count && ix->records[j].uid < was->uid)
 			j++;
-		if (!(was->state & RECORD_GONE) && j < ix->count && ix->records[j].uid == was->uid) {
+		if (!(was->state & RECORD_GONE) && j < ix->count &&
+		    ix->records[j].uid == was->uid) {
 			*r = ix->records[j++];
 			r->state |= was->state & (RECORD_RECENT | RECORD_CHANGED);
 			if (r->flags != was->flags || r->keywords != was->keywords)
@@ -464,7 +476,8 @@ int index_reload(struct folder *f)
 	if (index_open(f) < 0)
 		return -1;
 	if (f->ix.h.uidvalidity != old.h.uidvalidity) {
-		/* Made anew under another UIDVALIDITY: nothing that this session knows holds any more. */
+		/* Made anew under another UIDVALIDITY: nothing that this session knows holds any
+		 * more. */
 		index_close(&f->ix);
 		f->ix = old;
 		return 1;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files of lib/store share; nobody else includes it.  The formats are explained in INTERNALS. */
+/* What the files of lib/store share; nobody else includes it. The formats are explained in
+ * INTERNALS. */
 #ifndef LIB_STORE_INTERNAL_H
 #define LIB_STORE_INTERNAL_H
 
@@ -9,14 +10,15 @@
 #include "lib/store/folder.h"
 #include "lib/store/name.h"
 
-#define INDEX_FILE "posthouse.index"
-#define CACHE_FILE "posthouse.cache"
-#define UID_FILE "posthouse.uids"
+#define INDEX_FILE    "posthouse.index"
+#define CACHE_FILE    "posthouse.cache"
+#define UID_FILE      "posthouse.uids"
 #define KEYWORDS_FILE "posthouse.keywords"
-#define LOCK_FILE "posthouse.lock"
-#define HOME_FILE "posthouse.home"
-#define POP3_FILE "posthouse.pop3"
-/* A directory change this old cannot be followed by another within the same tick of the file system's clock. */
+#define LOCK_FILE     "posthouse.lock"
+#define HOME_FILE     "posthouse.home"
+#define POP3_FILE     "posthouse.pop3"
+/* A directory change this old cannot be followed by another within the same tick of the file
+ * system's clock. */
 #define TICK_NS (100 * 1000000ll)
 /* UIDs above UIDNEXT that may be ours when the record of what was reserved is lost. */
 #define UID_TRUST 65536u
@@ -33,11 +35,11 @@ struct store {
 enum record_state {
 	RECORD_HAS_SIZE = 1,
 	RECORD_HAS_DATE = 2,
-	RECORD_HAS_LF = 4,     /* lines without CR: must be converted */
-	RECORD_STORED = 15,    /* what is written; the rest is this session's */
-	RECORD_GONE = 16,      /* expunged, but not told yet */
-	RECORD_RECENT = 32,    /* this session's \Recent */
-	RECORD_CHANGED = 64    /* flags to be told */
+	RECORD_HAS_LF = 4,  /* lines without CR: must be converted */
+	RECORD_STORED = 15, /* what is written; the rest is this session's */
+	RECORD_GONE = 16,   /* expunged, but not told yet */
+	RECORD_RECENT = 32, /* this session's \Recent */
+	RECORD_CHANGED = 64 /* flags to be told */
 };
 
 struct record {
@@ -64,9 +66,10 @@ struct index_header {
 	uint8_t boot[BOOT_BYTES];
 	uint32_t uidvalidity, uidnext, count, unseen, deleted, first_recent;
 	uint64_t modseq;
-	int64_t cur_ns, new_ns; /* change times of the directories that this state knows; 0: unknown */
-	int64_t scanned_s;      /* the last whole scan */
-	uint32_t settled;       /* that scan cannot have missed a change within a tick of the clock */
+	int64_t cur_ns,
+		new_ns;    /* change times of the directories that this state knows; 0: unknown */
+	int64_t scanned_s; /* the last whole scan */
+	uint32_t settled;  /* that scan cannot have missed a change within a tick of the clock */
 	uint32_t keyword_bytes;
 	uint64_t sums_at, keywords_at, names_at, log_at;
 	uint64_t sum; /* last: over all before it */
@@ -92,14 +95,14 @@ struct index {
 
 /* Log records: what a batch changes. */
 enum log_type {
-	LOG_ADD = 1,  /* struct log_add + stem */
-	LOG_FLAGS,    /* struct log_flags */
-	LOG_EXPUNGE,  /* struct log_expunge */
-	LOG_META,     /* struct log_meta: size and date */
-	LOG_CACHE,    /* struct log_cache */
-	LOG_KEYWORD,  /* a byte and the name */
-	LOG_STATE,    /* struct log_state, at the end of every batch */
-	LOG_NAME      /* struct log_expunge + stem: the file has another name now */
+	LOG_ADD = 1, /* struct log_add + stem */
+	LOG_FLAGS,   /* struct log_flags */
+	LOG_EXPUNGE, /* struct log_expunge */
+	LOG_META,    /* struct log_meta: size and date */
+	LOG_CACHE,   /* struct log_cache */
+	LOG_KEYWORD, /* a byte and the name */
+	LOG_STATE,   /* struct log_state, at the end of every batch */
+	LOG_NAME     /* struct log_expunge + stem: the file has another name now */
 };
 
 struct log_head {
@@ -145,20 +148,21 @@ struct folder {
 	unsigned locks;
 	bool must_scan;
 	bool uids_lost; /* posthouse.uids is missing or damaged */
-	bool rebooted; /* the index was written before the machine's last start: its end may be missing */
+	bool rebooted;  /* the index was written before the machine's last start: its end may be
+	                   missing */
 	struct index_header as_written; /* the state that the log holds */
-	int notify; /* inotify, -1 */
+	int notify;                     /* inotify, -1 */
 	bool read_only;
 	struct index ix;
 	uint32_t uid_ceiling; /* UIDs below are reserved on disk; 0: not read yet */
 	char *keywords[STORE_KEYWORDS_MAX];
-	struct text log;     /* the batch in the making */
+	struct text log;                   /* the batch in the making */
 	struct text pending, pending_meta; /* cache pieces, sizes and dates not written yet */
 	uint32_t recent;
 	uint32_t gone; /* RECORD_GONE in the view */
 	bool told_keywords;
 	uint32_t told_count, told_recent;
-	uint32_t *changed;  /* UIDs with RECORD_CHANGED */
+	uint32_t *changed; /* UIDs with RECORD_CHANGED */
 	uint32_t changed_count, changed_capacity;
 	uint32_t *list; /* what folder_changes points into */
 	uint32_t list_capacity;
@@ -178,25 +182,27 @@ const uint8_t *store_boot(void); /* BOOT_BYTES; zero: unknown */
 int64_t stat_ns(const struct stat *st);
 int64_t now_ns(void);
 int open_directory(int at, const char *name); /* never through a link */
-bool read_small(int at, const char *name, char *out, size_t size); /* terminated; false: missing or larger */
+bool read_small(int at, const char *name, char *out,
+                size_t size); /* terminated; false: missing or larger */
 int write_atomic(int at, const char *name, struct view bytes, bool sync); /* 0, -1 errno */
-int pread_whole(int fd, void *out, size_t len, uint64_t at);  /* 0, -1 */
+int pread_whole(int fd, void *out, size_t len, uint64_t at);              /* 0, -1 */
 void remove_tree(int at, const char *name);
 void clean_tmp(int tmp, int64_t now_s);
 
 /* store.c */
 int open_maildir(int home, bool create, struct reason *why);
 int make_directory(int at, const char *name); /* 0 also when it is there */
-void disk_name(struct view name, char *out); /* of a valid name; STORE_NAME_MAX + 2 */
-enum store_result open_folder_dir(struct store *store, struct view name, int *fd, struct reason *why);
+void disk_name(struct view name, char *out);  /* of a valid name; STORE_NAME_MAX + 2 */
+enum store_result open_folder_dir(struct store *store, struct view name, int *fd,
+                                  struct reason *why);
 uint32_t store_new_uidvalidity(struct store *store);
 
 /* index.c: the file */
-int index_open(struct folder *f);        /* 0: usable; -1: missing or damaged */
+int index_open(struct folder *f); /* 0: usable; -1: missing or damaged */
 void index_close(struct index *ix);
-struct record *record_at(struct folder *f, uint32_t i); /* 0-based */
+struct record *record_at(struct folder *f, uint32_t i);     /* 0-based */
 struct record *record_find(struct folder *f, uint32_t uid); /* NULL: none */
-uint32_t record_place(struct folder *f, uint32_t uid); /* the first with this uid or above */
+uint32_t record_place(struct folder *f, uint32_t uid);      /* the first with this uid or above */
 bool record_stem(struct folder *f, const struct record *r, char *out); /* NAME_STEM_MAX + 1 */
 bool record_name(struct folder *f, const struct record *r, char *out); /* NAME_BYTES_MAX + 1 */
 void index_load_all(struct folder *f);
@@ -210,19 +216,22 @@ int index_reload(struct folder *f);
 bool index_wants_compaction(const struct index *ix);
 
 /* log.c: batches */
-void log_put(struct folder *f, enum log_type type, const void *payload, size_t len, struct view tail);
+void log_put(struct folder *f, enum log_type type, const void *payload, size_t len,
+             struct view tail);
 int log_commit(struct folder *f, struct reason *why);
 /* Applies one record; own: this session's doing, told by itself. */
 bool log_apply(struct folder *f, uint32_t type, struct view payload, uint64_t payload_at, bool own);
 void note_changed(struct folder *f, struct record *r);
 
 /* sync.c */
-enum store_result folder_lock(struct folder *f, struct reason *why); /* and catches up with the others */
+enum store_result folder_lock(struct folder *f,
+                              struct reason *why); /* and catches up with the others */
 void folder_unlock(struct folder *f);
 int reserve_uids(struct folder *f, uint32_t count, struct reason *why);
 /* A name did not lead to a file, or the directories differ from what is known: looks again. */
 enum store_result folder_look(struct folder *f, struct reason *why);
-/* Writes the batch and whatever of the state changed; refreshes cur's time when `own` renames made it. */
+/* Writes the batch and whatever of the state changed; refreshes cur's time when `own` renames made
+ * it. */
 enum store_result folder_commit(struct folder *f, bool own, struct reason *why);
 
 /* Catches up and looks, with the lock only where something has changed. */
@@ -237,7 +246,8 @@ enum store_result scan_new(struct folder *f, struct reason *why);
 enum store_result scan_all(struct folder *f, struct reason *why);
 int64_t directory_ns(int dir);
 /* Records (without stems) of the files whose UIDs lie between the two, ascending. */
-uint32_t scan_range(struct folder *f, uint32_t below, uint32_t above, struct record *out, uint32_t max);
+uint32_t scan_range(struct folder *f, uint32_t below, uint32_t above, struct record *out,
+                    uint32_t max);
 
 /* keywords.c */
 void keywords_load(struct folder *f);
@@ -246,14 +256,16 @@ void keyword_set(struct folder *f, unsigned number, struct view name);
 
 /* message.c */
 bool measure_lines(int fd, uint64_t *file_size, uint64_t *wire_size);
-enum store_result open_message_file(struct folder *f, uint32_t seq, int *fd, struct stat *st, struct reason *why);
+enum store_result open_message_file(struct folder *f, uint32_t seq, int *fd, struct stat *st,
+                                    struct reason *why);
 
 /* cache.c */
 void cache_put_uid(struct folder *f, uint32_t uid, struct view bytes);
 void cache_compact(struct folder *f);
 
 /* change.c: folder_remove without the quota (the bytes stay in this home) */
-enum store_result folder_take(struct folder *f, const uint32_t *uids, uint32_t count, struct reason *why);
+enum store_result folder_take(struct folder *f, const uint32_t *uids, uint32_t count,
+                              struct reason *why);
 
 /* quota.c */
 enum store_result quota_add(struct store *store, int64_t bytes, int64_t messages);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Keywords: numbers 0..25 are the letters a..z of the file names, up to 63 stand in the index alone.  The names
- * are in posthouse.keywords ("0 $Forwarded", a line each) and, a second time, in the index.  With both lost a letter
- * keeps its place in the file names without a name; with the index lost, keywords above 25 fall from the messages.
+ * Keywords: numbers 0..25 are the letters a..z of the file names, up to 63 stand in the index
+ * alone. The names are in posthouse.keywords ("0 $Forwarded", a line each) and, a second time, in
+ * the index. With both lost a letter keeps its place in the file names without a name; with the
+ * index lost, keywords above 25 fall from the messages.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +24,8 @@ static bool keyword_valid(struct view name)
 
 void keyword_set(struct folder *f, unsigned number, struct view name)
 {
-	if (!keyword_valid(name) || (f->keywords[number] && view_equal(view_of(f->keywords[number]), name)))
+	if (!keyword_valid(name) ||
+	    (f->keywords[number] && view_equal(view_of(f->keywords[number]), name)))
 		return;
 	free(f->keywords[number]);
 	f->keywords[number] = memory_string(name);
@@ -39,7 +41,8 @@ void keywords_load(struct folder *f)
 		return;
 	rest = view_of(bytes);
 	while (view_cut(&rest, '\n', &line))
-		if (view_cut(&line, ' ', &number_text) && view_number(number_text, STORE_KEYWORDS_MAX - 1, &number) &&
+		if (view_cut(&line, ' ', &number_text) &&
+		    view_number(number_text, STORE_KEYWORDS_MAX - 1, &number) &&
 		    f->keywords[number] == NULL)
 			keyword_set(f, (unsigned)number, line);
 }
@@ -71,7 +74,8 @@ static int find(const struct folder *f, struct view name)
 	return -1;
 }
 
-/* A letter that messages bear without a name (its name was lost) is not given to another keyword. */
+/* A letter that messages bear without a name (its name was lost) is not given to another
+ * keyword. */
 static int free_number(struct folder *f)
 {
 	uint64_t used = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The log behind the snapshot.  A batch is put together in memory, written with one pwrite under the
- * folder's lock, and then applied by the same code that applies other sessions' batches; its last record
- * holds the state (UIDNEXT, directory times) that the batch leaves.
+ * The log behind the snapshot. A batch is put together in memory, written with one pwrite under the
+ * folder's lock, and then applied by the same code that applies other sessions' batches; its last
+ * record holds the state (UIDNEXT, directory times) that the batch leaves.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,13 +13,16 @@
 
 enum { LOG_BATCH_MAX = 1 << 29, LOG_ALIGN = 8 };
 
-static uint64_t log_sum(const struct index *ix, uint64_t at, const struct log_head *head, const char *payload)
+static uint64_t log_sum(const struct index *ix, uint64_t at, const struct log_head *head,
+                        const char *payload)
 {
-	return store_hash(ix->h.generation + at + ((uint64_t)head->type << 56) + ((uint64_t)head->len << 24), payload,
-	                  head->len);
+	return store_hash(ix->h.generation + at + ((uint64_t)head->type << 56) +
+	                          ((uint64_t)head->len << 24),
+	                  payload, head->len);
 }
 
-void log_put(struct folder *f, enum log_type type, const void *payload, size_t len, struct view tail)
+void log_put(struct folder *f, enum log_type type, const void *payload, size_t len,
+             struct view tail)
 {
 	static const char zeros[LOG_ALIGN];
 	struct log_head head = { .len = (uint32_t)(len + tail.len), .type = type };
@@ -74,9 +77,16 @@ static bool apply_add(struct folder *f, struct view payload, uint64_t at)
 		return false;
 	struct record *r = index_append_record(f);
 
-	*r = (struct record){ .uid = a.uid, .flags = a.flags, .keywords = a.keywords, .modseq = a.modseq,
-		              .size = a.size, .date_s = a.date_s, .name_at = at + sizeof a, .cache_at = a.cache_at,
-		              .cache_len = a.cache_len, .name_len = (uint16_t)(payload.len - sizeof a),
+	*r = (struct record){ .uid = a.uid,
+		              .flags = a.flags,
+		              .keywords = a.keywords,
+		              .modseq = a.modseq,
+		              .size = a.size,
+		              .date_s = a.date_s,
+		              .name_at = at + sizeof a,
+		              .cache_at = a.cache_at,
+		              .cache_len = a.cache_len,
+		              .name_len = (uint16_t)(payload.len - sizeof a),
 		              .state = a.state & RECORD_STORED };
 	if (a.uid >= ix->h.uidnext)
 		ix->h.uidnext = a.uid + 1;
@@ -222,7 +232,8 @@ bool log_apply(struct folder *f, uint32_t type, struct view payload, uint64_t at
 	return false;
 }
 
-/* Applies whole records; returns how many bytes they were.  What follows is torn, or still being written. */
+/* Applies whole records; returns how many bytes they were. What follows is torn, or still being
+ * written. */
 static size_t apply_records(struct folder *f, const char *data, size_t len, uint64_t at, bool own)
 {
 	size_t done = 0;
@@ -235,7 +246,8 @@ static size_t apply_records(struct folder *f, const char *data, size_t len, uint
 
 		if (head.len > len || padded > len - done - sizeof head ||
 		    head.sum != log_sum(&f->ix, at + done, &head, payload) ||
-		    !log_apply(f, head.type, (struct view){ payload, head.len }, at + done + sizeof head, own))
+		    !log_apply(f, head.type, (struct view){ payload, head.len },
+		               at + done + sizeof head, own))
 			break;
 		done += sizeof head + padded;
 	}
@@ -248,7 +260,8 @@ void index_read_log(struct folder *f, bool locked)
 	struct index *ix = &f->ix;
 	struct stat st;
 
-	if (fstat(ix->fd, &st) < 0 || (uint64_t)st.st_size < ix->log_end || st.st_size - (off_t)ix->log_end > LOG_BATCH_MAX) {
+	if (fstat(ix->fd, &st) < 0 || (uint64_t)st.st_size < ix->log_end ||
+	    st.st_size - (off_t)ix->log_end > LOG_BATCH_MAX) {
 		ix->broken = true;
 		return;
 	}
@@ -271,8 +284,12 @@ void index_read_log(struct folder *f, bool locked)
 static void put_state(struct folder *f)
 {
 	const struct index_header *h = &f->ix.h;
-	struct log_state l = { .uidnext = h->uidnext, .first_recent = h->first_recent, .cur_ns = h->cur_ns,
-		               .new_ns = h->new_ns, .scanned_s = h->scanned_s, .settled = h->settled };
+	struct log_state l = { .uidnext = h->uidnext,
+		               .first_recent = h->first_recent,
+		               .cur_ns = h->cur_ns,
+		               .new_ns = h->new_ns,
+		               .scanned_s = h->scanned_s,
+		               .settled = h->settled };
 
 	memcpy(l.boot, store_boot(), sizeof l.boot);
 	log_put(f, LOG_STATE, &l, sizeof l, (struct view){ NULL, 0 });
@@ -284,7 +301,8 @@ static void seal_batch(struct folder *f)
 
 	for (size_t at = 0; at < f->log.len;) {
 		memcpy(&head, f->log.data + at, sizeof head);
-		head.sum = log_sum(&f->ix, f->ix.log_end + at, &head, f->log.data + at + sizeof head);
+		head.sum =
+			log_sum(&f->ix, f->ix.log_end + at, &head, f->log.data + at + sizeof head);
 		memcpy(f->log.data + at, &head, sizeof head);
 		at += sizeof head + ((size_t)head.len + LOG_ALIGN - 1) / LOG_ALIGN * LOG_ALIGN;
 	}
@@ -304,7 +322,8 @@ static int write_batch(struct folder *f)
 	return -1;
 }
 
-/* The directories have been changed already: a crash before the write costs the next session a scan. */
+/* The directories have been changed already: a crash before the write costs the next session a
+ * scan. */
 int log_commit(struct folder *f, struct reason *why)
 {
 	int result = 0;
@@ -312,7 +331,8 @@ int log_commit(struct folder *f, struct reason *why)
 	put_state(f);
 	if (f->log.full) {
 		result = fail(why, "index: the batch is too large");
-	} else if (write_batch(f) < 0 && (f->ix.in_memory || index_to_memory(f) < 0 || write_batch(f) < 0)) {
+	} else if (write_batch(f) < 0 &&
+	           (f->ix.in_memory || index_to_memory(f) < 0 || write_batch(f) < 0)) {
 		result = fail_errno(why, "write " INDEX_FILE);
 	} else if (apply_records(f, f->log.data, f->log.len, f->ix.log_end, true) != f->log.len) {
 		result = fail(why, "index: a batch does not fit this folder");

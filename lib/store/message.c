@@ -62,7 +62,8 @@ static enum store_result gone(struct reason *why)
 }
 
 /* A name that leads nowhere: another session or program renamed or removed the file. */
-enum store_result open_message_file(struct folder *f, uint32_t seq, int *fd, struct stat *st, struct reason *why)
+enum store_result open_message_file(struct folder *f, uint32_t seq, int *fd, struct stat *st,
+                                    struct reason *why)
 {
 	*fd = -1;
 	if (seq < 1 || seq > f->told_count)
@@ -71,8 +72,8 @@ enum store_result open_message_file(struct folder *f, uint32_t seq, int *fd, str
 	if (*fd < 0 && errno == ENOENT && !(record_at(f, seq - 1)->state & RECORD_GONE)) {
 		enum store_result result = folder_refresh(f, why);
 
-		if (result == STORE_OK && (*fd = open_by_record(f, seq, st)) < 0 && errno == ENOENT &&
-		    !(record_at(f, seq - 1)->state & RECORD_GONE)) {
+		if (result == STORE_OK && (*fd = open_by_record(f, seq, st)) < 0 &&
+		    errno == ENOENT && !(record_at(f, seq - 1)->state & RECORD_GONE)) {
 			f->must_scan = true;
 			result = folder_refresh(f, why);
 			if (result == STORE_OK)
@@ -94,7 +95,10 @@ enum store_result open_message_file(struct folder *f, uint32_t seq, int *fd, str
 /* What the names do not say is kept in the index, once it is known. */
 static void remember(struct folder *f, const struct record *r)
 {
-	struct log_meta l = { .uid = r->uid, .state = r->state & RECORD_STORED, .size = r->size, .date_s = r->date_s };
+	struct log_meta l = { .uid = r->uid,
+		              .state = r->state & RECORD_STORED,
+		              .size = r->size,
+		              .date_s = r->date_s };
 
 	text_add(&f->pending_meta, (struct view){ (char *)&l, sizeof l });
 }
@@ -127,8 +131,8 @@ static enum store_result learn(struct folder *f, uint32_t seq, struct reason *wh
 	return STORE_OK;
 }
 
-enum store_result folder_message(struct folder *f, uint32_t seq, unsigned want, struct store_message *out,
-                                 struct reason *why)
+enum store_result folder_message(struct folder *f, uint32_t seq, unsigned want,
+                                 struct store_message *out, struct reason *why)
 {
 	enum store_result result = STORE_OK;
 
@@ -141,19 +145,26 @@ enum store_result folder_message(struct folder *f, uint32_t seq, unsigned want, 
 	    (want & STORE_WANT_DATE && !(r->state & RECORD_HAS_DATE)))
 		result = learn(f, seq, why);
 	r = record_at(f, seq - 1);
-	*out = (struct store_message){ .uid = r->uid, .flags = r->flags, .keywords = r->keywords,
-		                       .recent = (r->state & RECORD_RECENT) != 0, .modseq = r->modseq, .size = r->size,
+	*out = (struct store_message){ .uid = r->uid,
+		                       .flags = r->flags,
+		                       .keywords = r->keywords,
+		                       .recent = (r->state & RECORD_RECENT) != 0,
+		                       .modseq = r->modseq,
+		                       .size = r->size,
 		                       .date_s = r->date_s };
 	return result;
 }
 
 /* ---- bytes ---- */
 
-/* A record that the file contradicts (a name with a false W=, a file rewritten in place) is learnt anew. */
-static enum store_result check_record(struct folder *f, uint32_t seq, const struct stat *st, struct reason *why)
+/* A record that the file contradicts (a name with a false W=, a file rewritten in place) is learnt
+ * anew. */
+static enum store_result check_record(struct folder *f, uint32_t seq, const struct stat *st,
+                                      struct reason *why)
 {
 	struct record *r = record_at(f, seq - 1);
-	bool agrees = r->state & RECORD_HAS_LF ? (uint64_t)st->st_size < r->size : (uint64_t)st->st_size == r->size;
+	bool agrees = r->state & RECORD_HAS_LF ? (uint64_t)st->st_size < r->size
+	                                       : (uint64_t)st->st_size == r->size;
 
 	if (r->state & RECORD_HAS_SIZE && agrees)
 		return STORE_OK;
@@ -161,7 +172,8 @@ static enum store_result check_record(struct folder *f, uint32_t seq, const stru
 	return learn(f, seq, why);
 }
 
-enum store_result message_open(struct folder *f, uint32_t seq, struct message *m, struct reason *why)
+enum store_result message_open(struct folder *f, uint32_t seq, struct message *m,
+                               struct reason *why)
 {
 	struct stat st;
 	enum store_result result;
@@ -262,9 +274,12 @@ enum store_result message_view(struct message *m, struct view *out, struct reaso
 	return STORE_OK;
 }
 
-enum store_result message_read(struct message *m, uint64_t offset, size_t max, struct text *out, struct reason *why)
+enum store_result message_read(struct message *m, uint64_t offset, size_t max, struct text *out,
+                               struct reason *why)
 {
-	size_t len = offset >= m->size ? 0 : m->size - offset < max ? (size_t)(m->size - offset) : max;
+	size_t len = offset >= m->size        ? 0
+	             : m->size - offset < max ? (size_t)(m->size - offset)
+	                                      : max;
 	struct view all;
 
 	text_clear(out);

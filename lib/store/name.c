@@ -35,8 +35,8 @@ static bool parse_uid(struct view field, struct message_name *out)
 	uint32_t hex;
 	uint64_t uid;
 
-	if (!view_cut(&field, '.', &validity) || !parse_hex(validity, &hex) || !view_number(field, UINT32_MAX, &uid) ||
-	    uid == 0)
+	if (!view_cut(&field, '.', &validity) || !parse_hex(validity, &hex) ||
+	    !view_number(field, UINT32_MAX, &uid) || uid == 0)
 		return false;
 	out->validity = hex;
 	out->uid = (uint32_t)uid;
@@ -55,7 +55,8 @@ static void parse_suffix(struct view letters, struct message_name *out)
 	}
 }
 
-/* From the last ":2,": a stem that another program ended with ":2" would make one with the fields behind it. */
+/* From the last ":2,": a stem that another program ended with ":2" would make one with the fields
+ * behind it. */
 static struct view cut_suffix(struct view *name)
 {
 	for (size_t i = name->len < 3 ? 0 : name->len - 2; i-- > 0;)
@@ -86,8 +87,8 @@ bool name_parse(struct view name, struct message_name *out)
 	bool first = true;
 
 	*out = (struct message_name){ 0 };
-	if (name.len == 0 || name.data[0] == '.' || name.len > NAME_BYTES_MAX || view_find(name, '\0') < name.len ||
-	    view_find(name, '/') < name.len)
+	if (name.len == 0 || name.data[0] == '.' || name.len > NAME_BYTES_MAX ||
+	    view_find(name, '\0') < name.len || view_find(name, '/') < name.len)
 		return false;
 	parse_suffix(cut_suffix(&rest), out);
 	if (rest.len == 0)
@@ -108,14 +109,17 @@ bool name_parse(struct view name, struct message_name *out)
 		return false;
 	char canonical[NAME_BYTES_MAX + 1];
 
-	name_format(canonical, view_of(out->stem), out->validity, out->uid, out->flags, out->keywords);
+	name_format(canonical, view_of(out->stem), out->validity, out->uid, out->flags,
+	            out->keywords);
 	out->canonical = out->uid != 0 && view_equal(name, view_of(canonical));
 	return true;
 }
 
-void name_format(char *out, struct view stem, uint32_t validity, uint32_t uid, uint32_t flags, uint64_t keywords)
+void name_format(char *out, struct view stem, uint32_t validity, uint32_t uid, uint32_t flags,
+                 uint64_t keywords)
 {
-	int used = snprintf(out, NAME_BYTES_MAX + 1, "%.*s,U=%" PRIx32 ".%" PRIu32 ":2,", VIEW_ARG(stem), validity, uid);
+	int used = snprintf(out, NAME_BYTES_MAX + 1, "%.*s,U=%" PRIx32 ".%" PRIu32 ":2,",
+	                    VIEW_ARG(stem), validity, uid);
 
 	for (int i = 0; i < NAME_LETTERS && used < NAME_BYTES_MAX; i++)
 		if (flags & 1u << i)
@@ -134,7 +138,10 @@ static void host_name(char *out)
 
 	gethostname(host, sizeof host - 1);
 	for (size_t i = 0; host[i] && used + 4 < HOST_MAX; i++) {
-		const char *code = host[i] == '/' ? "\\057" : host[i] == ':' ? "\\072" : host[i] == ',' ? "\\054" : NULL;
+		const char *code = host[i] == '/'   ? "\\057"
+		                   : host[i] == ':' ? "\\072"
+		                   : host[i] == ',' ? "\\054"
+		                                    : NULL;
 
 		if (code == NULL)
 			out[used++] = host[i];
@@ -154,15 +161,16 @@ void name_unique(char *out)
 
 	if (host[0] == '\0')
 		host_name(host);
-	snprintf(out, NAME_STEM_MAX + 1, "%" PRId64 ".M%06" PRId64 "P%ld_%u.%s", now_us / 1000000, now_us % 1000000,
-	         (long)getpid(), counter++, host);
+	snprintf(out, NAME_STEM_MAX + 1, "%" PRId64 ".M%06" PRId64 "P%ld_%u.%s", now_us / 1000000,
+	         now_us % 1000000, (long)getpid(), counter++, host);
 }
 
 void name_add_size(char *stem, uint64_t size, uint64_t wire_size)
 {
 	size_t used = strlen(stem);
 
-	snprintf(stem + used, NAME_STEM_MAX + 1 - used, ",S=%" PRIu64 ",W=%" PRIu64, size, wire_size);
+	snprintf(stem + used, NAME_STEM_MAX + 1 - used, ",S=%" PRIu64 ",W=%" PRIu64, size,
+	         wire_size);
 }
 
 int name_order(const char *a, const char *b)

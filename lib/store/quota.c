@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Quota, kept as Maildir++ keeps it (Courier, Dovecot and maildrop read the same file): maildirsize begins with the
- * limit and has a line of bytes and messages for every change; when it grows long, or the limit is another, everything
- * is counted anew by the S= in the names.
+ * Quota, kept as Maildir++ keeps it (Courier, Dovecot and maildrop read the same file): maildirsize
+ * begins with the limit and has a line of bytes and messages for every change; when it grows long,
+ * or the limit is another, everything is counted anew by the S= in the names.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -81,7 +81,8 @@ static bool read_maildirsize(struct store *store, struct store_quota *q)
 		return false;
 	while (view_cut(&rest, '\n', &line)) {
 		line = view_trim(line);
-		if (!view_cut(&line, ' ', &first) || !signed_number(first, &n) || !signed_number(view_trim(line), &m))
+		if (!view_cut(&line, ' ', &first) || !signed_number(first, &n) ||
+		    !signed_number(view_trim(line), &m))
 			return false;
 		sum_bytes += n;
 		sum_messages += m;
@@ -103,11 +104,12 @@ enum store_result store_quota(struct store *store, struct store_quota *out, stru
 	enum store_result result = count_all(store, out, why);
 
 	if (result == STORE_OK && store->quota_bytes) {
-		int len = snprintf(bytes, sizeof bytes, "%" PRIu64 "S\n%" PRIu64 " %" PRIu64 "\n", store->quota_bytes,
-		                   out->used_bytes, out->used_messages);
+		int len = snprintf(bytes, sizeof bytes, "%" PRIu64 "S\n%" PRIu64 " %" PRIu64 "\n",
+		                   store->quota_bytes, out->used_bytes, out->used_messages);
 
 		/* Without the file it is counted again next time. */
-		write_atomic(store->maildir, "maildirsize", (struct view){ bytes, (size_t)len }, false);
+		write_atomic(store->maildir, "maildirsize", (struct view){ bytes, (size_t)len },
+		             false);
 	}
 	return result;
 }
@@ -134,7 +136,8 @@ enum store_result quota_add(struct store *store, int64_t bytes, int64_t messages
 {
 	char line[64];
 	int len = snprintf(line, sizeof line, "%" PRId64 " %" PRId64 "\n", bytes, messages);
-	int fd = openat(store->maildir, "maildirsize", O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(store->maildir, "maildirsize",
+	                O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0)
 		return STORE_FAILED;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What lies in cur and new, brought together with the index: UIDs for what has none, flags that other
- * programs changed, messages that they removed.  Under the folder's lock, but those programs do not know it:
- * a directory is read again when it changed meanwhile, and a file that is gone when its turn comes is passed over.
+ * What lies in cur and new, brought together with the index: UIDs for what has none, flags that
+ * other programs changed, messages that they removed. Under the folder's lock, but those programs
+ * do not know it: a directory is read again when it changed meanwhile, and a file that is gone when
+ * its turn comes is passed over.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -61,9 +62,15 @@ static void add_found(struct scan *s, const char *name, bool in_new)
 		parsed = (struct message_name){ 0 };
 		name_unique(parsed.stem);
 	}
-	*e = (struct found){ .validity = parsed.validity, .uid = parsed.uid, .flags = parsed.flags,
-		             .keywords = parsed.keywords, .size = parsed.size, .wire_size = parsed.wire_size,
-		             .in_new = in_new, .canonical = parsed.canonical, .has_size = parsed.has_size,
+	*e = (struct found){ .validity = parsed.validity,
+		             .uid = parsed.uid,
+		             .flags = parsed.flags,
+		             .keywords = parsed.keywords,
+		             .size = parsed.size,
+		             .wire_size = parsed.wire_size,
+		             .in_new = in_new,
+		             .canonical = parsed.canonical,
+		             .has_size = parsed.has_size,
 		             .has_wire = parsed.has_wire };
 	e->name = arena_string(&s->arena, view_of(name));
 	e->stem = arena_string(&s->arena, view_of(parsed.stem));
@@ -124,10 +131,14 @@ static int rename_to_cur(struct folder *f, const struct found *e, uint32_t uid, 
 
 static void put_add(struct folder *f, const struct found *e, uint32_t uid, const struct stat *st)
 {
-	struct log_add a = { .uid = uid, .flags = e->flags, .keywords = e->keywords, .modseq = f->ix.h.modseq + 1 };
+	struct log_add a = {
+		.uid = uid, .flags = e->flags, .keywords = e->keywords, .modseq = f->ix.h.modseq + 1
+	};
 
-	/* S= and W= are believed as long as they agree with the file; otherwise it is measured when asked for. */
-	if (e->has_wire && e->has_size && e->size == (uint64_t)st->st_size && e->wire_size >= e->size) {
+	/* S= and W= are believed as long as they agree with the file; otherwise it is measured when
+	 * asked for. */
+	if (e->has_wire && e->has_size && e->size == (uint64_t)st->st_size &&
+	    e->wire_size >= e->size) {
 		a.size = e->wire_size;
 		a.state |= RECORD_HAS_SIZE | (e->wire_size != e->size ? RECORD_HAS_LF : 0);
 	}
@@ -191,19 +202,23 @@ enum store_result scan_new(struct folder *f, struct reason *why)
 	int result = list(&s, f->new, true, why);
 
 	if (result == 0) {
-		/* A UID in a name in `new` is honoured only by a whole scan, which sees what else bears it. */
+		/* A UID in a name in `new` is honoured only by a whole scan, which sees what else
+		 * bears it. */
 		bool foreign = false;
 
 		for (uint32_t i = 0; i < s.count; i++)
-			foreign |= s.found[i].uid != 0 && s.found[i].validity == f->ix.h.uidvalidity;
+			foreign |=
+				s.found[i].uid != 0 && s.found[i].validity == f->ix.h.uidvalidity;
 		if (foreign) {
 			scan_free(&s);
 			return scan_all(f, why);
 		}
 		result = assign(f, &s, why);
 	}
-	/* Known only when it was empty, and long enough for no delivery to hide within the same tick. */
-	f->ix.h.new_ns = result == 0 && s.count == 0 && now_ns() - before_ns > TICK_NS ? before_ns : 0;
+	/* Known only when it was empty, and long enough for no delivery to hide within the same
+	 * tick. */
+	f->ix.h.new_ns =
+		result == 0 && s.count == 0 && now_ns() - before_ns > TICK_NS ? before_ns : 0;
 	f->new_seen_ns = f->ix.h.new_ns;
 	scan_free(&s);
 	return result < 0 ? STORE_FAILED : STORE_OK;
@@ -217,7 +232,8 @@ static int list_both(struct folder *f, struct scan *s, bool *settled, struct rea
 		int64_t before_ns = directory_ns(f->cur), new_ns = directory_ns(f->new);
 
 		scan_free(s);
-		/* new first: a message that another program moves meanwhile is then seen twice, not never. */
+		/* new first: a message that another program moves meanwhile is then seen twice, not
+		 * never. */
 		if (list(s, f->new, true, why) < 0 || list(s, f->cur, false, why) < 0)
 			return -1;
 		*settled = now_ns() - before_ns > TICK_NS;
@@ -236,9 +252,11 @@ static bool still_there(struct folder *f, const struct found *e)
 	return fstatat(e->in_new ? f->new : f->cur, e->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* Of several names with one UID the index's own keeps it (or the first, which is the shorter); the others
- * are copies that somebody made, or the same file seen twice while it was renamed.  false: none is left. */
-static bool settle_duplicates(struct folder *f, struct found *group, uint32_t count, const struct record *r)
+/* Of several names with one UID the index's own keeps it (or the first, which is the shorter); the
+ * others are copies that somebody made, or the same file seen twice while it was renamed. false:
+ * none is left. */
+static bool settle_duplicates(struct folder *f, struct found *group, uint32_t count,
+                              const struct record *r)
 {
 	char stem[NAME_STEM_MAX + 1] = "";
 	uint32_t keeper = 0;
@@ -285,7 +303,8 @@ static int compare_record(struct folder *f, struct record *r, struct found *e, s
 		log_put(f, LOG_NAME, &l, sizeof l, view_of(e->stem));
 	}
 	if (r->flags != e->flags || (r->keywords & letters) != e->keywords) {
-		struct log_flags l = { .uid = r->uid, .flags = e->flags,
+		struct log_flags l = { .uid = r->uid,
+			               .flags = e->flags,
 			               .keywords = (r->keywords & ~letters) | e->keywords,
 			               .modseq = f->ix.h.modseq + 1 };
 
@@ -321,7 +340,8 @@ static void expunge_before(struct folder *f, struct merge *m, uint32_t uid)
 	}
 }
 
-static int merge_group(struct folder *f, struct merge *m, struct found *group, uint32_t count, struct reason *why)
+static int merge_group(struct folder *f, struct merge *m, struct found *group, uint32_t count,
+                       struct reason *why)
 {
 	uint32_t uid = group->uid;
 
@@ -336,9 +356,11 @@ static int merge_group(struct folder *f, struct merge *m, struct found *group, u
 		m->record++;
 		return compare_record(f, r, group, why);
 	}
-	/* Ours by name and not in the index: written by a session that was killed before it could say so, or the
-	 * index is lost.  Below UIDNEXT it has been expunged before and came back: a new message. */
-	if (uid < m->accept_from || uid >= m->accept_below || (f->ix.count && record_at(f, f->ix.count - 1)->uid >= uid)) {
+	/* Ours by name and not in the index: written by a session that was killed before it could
+	 * say so, or the index is lost. Below UIDNEXT it has been expunged before and came back: a
+	 * new message. */
+	if (uid < m->accept_from || uid >= m->accept_below ||
+	    (f->ix.count && record_at(f, f->ix.count - 1)->uid >= uid)) {
 		group->uid = 0;
 		return 0;
 	}
@@ -356,7 +378,8 @@ static int merge_all(struct folder *f, struct scan *s, struct reason *why)
 
 	if (f->ix.fresh)
 		m.accept_from = 1;
-	m.accept_below = (f->uid_ceiling > f->ix.h.uidnext ? f->uid_ceiling : f->ix.h.uidnext) + UID_TRUST;
+	m.accept_below =
+		(f->uid_ceiling > f->ix.h.uidnext ? f->uid_ceiling : f->ix.h.uidnext) + UID_TRUST;
 	for (uint32_t i = 0; i < s->count; i++)
 		if (s->found[i].validity != f->ix.h.uidvalidity)
 			s->found[i].uid = 0;
@@ -428,7 +451,8 @@ enum store_result scan_all(struct folder *f, struct reason *why)
 	return result < 0 ? STORE_FAILED : STORE_OK;
 }
 
-uint32_t scan_range(struct folder *f, uint32_t below, uint32_t above, struct record *out, uint32_t max)
+uint32_t scan_range(struct folder *f, uint32_t below, uint32_t above, struct record *out,
+                    uint32_t max)
 {
 	struct scan s = { 0 };
 	uint32_t count = 0;
@@ -441,7 +465,9 @@ uint32_t scan_range(struct folder *f, uint32_t below, uint32_t above, struct rec
 		if (e->validity != f->ix.h.uidvalidity || e->uid <= below || e->uid >= above ||
 		    (count && out[count - 1].uid == e->uid))
 			continue;
-		out[count++] = (struct record){ .uid = e->uid, .flags = e->flags, .keywords = e->keywords,
+		out[count++] = (struct record){ .uid = e->uid,
+			                        .flags = e->flags,
+			                        .keywords = e->keywords,
 			                        .modseq = f->ix.h.modseq };
 	}
 	scan_free(&s);

@@ -39,7 +39,8 @@ int make_directory(int at, const char *name)
 	return mkdirat(at, name, 0700) < 0 && errno != EEXIST ? -1 : 0;
 }
 
-/* cur last: a Maildir with all three is complete, and whoever finds one without makes what is missing. */
+/* cur last: a Maildir with all three is complete, and whoever finds one without makes what is
+ * missing. */
 static int make_maildir(int dir)
 {
 	if (make_directory(dir, "tmp") < 0 || make_directory(dir, "new") < 0)
@@ -72,8 +73,8 @@ static int open_home(const char *home, bool create)
 	return fd;
 }
 
-enum store_result store_open(const char *home, bool create, uint64_t quota_bytes, struct store **out,
-                             struct reason *why)
+enum store_result store_open(const char *home, bool create, uint64_t quota_bytes,
+                             struct store **out, struct reason *why)
 {
 	int fd = open_home(home, create);
 
@@ -118,7 +119,8 @@ bool store_name_valid(struct view name)
 	for (size_t i = 0; i < name.len; i++) {
 		char c = name.data[i];
 
-		/* '/' would leave the folder; wildcards could not be listed (RFC 3501 section 6.3.8). */
+		/* '/' would leave the folder; wildcards could not be listed (RFC 3501 section
+		 * 6.3.8). */
 		if (c < ' ' || c > '~' || c == '/' || c == '*' || c == '%' ||
 		    (c == STORE_DELIMITER && before == STORE_DELIMITER))
 			return false;
@@ -133,7 +135,8 @@ void disk_name(struct view name, char *out)
 	string_copy(out + 1, STORE_NAME_MAX + 1, name);
 }
 
-enum store_result open_folder_dir(struct store *store, struct view name, int *fd, struct reason *why)
+enum store_result open_folder_dir(struct store *store, struct view name, int *fd,
+                                  struct reason *why)
 {
 	char path[STORE_NAME_MAX + 2];
 
@@ -150,7 +153,8 @@ enum store_result open_folder_dir(struct store *store, struct view name, int *fd
 	if (*fd >= 0)
 		return STORE_OK;
 	fail_errno(why, "open folder");
-	return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? STORE_NOT_FOUND : STORE_FAILED;
+	return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? STORE_NOT_FOUND
+	                                                             : STORE_FAILED;
 }
 
 /* ---- the list ---- */
@@ -168,7 +172,8 @@ static void list_add(struct name_list *l, struct view name, bool selectable)
 		l->capacity = l->capacity * 2 + 32;
 		l->names = memory_grow(l->names, l->capacity * sizeof *l->names);
 	}
-	l->names[l->count++] = (struct store_folder_name){ .name = memory_string(name), .selectable = selectable };
+	l->names[l->count++] =
+		(struct store_folder_name){ .name = memory_string(name), .selectable = selectable };
 }
 
 static bool is_directory(int at, const struct dirent *e)
@@ -269,7 +274,8 @@ static struct store_folder_name *find_name(struct name_list *l, const char *name
 	return NULL;
 }
 
-/* The parent of each name, looked up: names are sorted, but ' ' and '-' sort before the delimiter. */
+/* The parent of each name, looked up: names are sorted, but ' ' and '-' sort before the
+ * delimiter. */
 static void mark_children(struct name_list *l)
 {
 	for (unsigned i = 0; i < l->count; i++) {
@@ -280,7 +286,8 @@ static void mark_children(struct name_list *l)
 		if (at == 0)
 			continue;
 		char *parent = memory_string((struct view){ l->names[i].name, at });
-		struct store_folder_name *found = find_name(l, store_name_is_inbox(view_of(parent)) ? "INBOX" : parent);
+		struct store_folder_name *found =
+			find_name(l, store_name_is_inbox(view_of(parent)) ? "INBOX" : parent);
 
 		if (found != NULL)
 			found->has_children = true;
@@ -301,7 +308,8 @@ static void read_subscriptions(struct store *store, struct name_list *l)
 		rest = view_of(bytes);
 		while (view_cut(&rest, '\n', &line))
 			if (store_name_valid(line))
-				list_add(l, store_name_is_inbox(line) ? VIEW("INBOX") : line, false);
+				list_add(l, store_name_is_inbox(line) ? VIEW("INBOX") : line,
+				         false);
 	}
 	free(bytes);
 	sort_unique(l);
@@ -323,7 +331,8 @@ void store_names_free(struct store_names *names)
 	*names = (struct store_names){ 0 };
 }
 
-static int both_lists(struct store *store, struct name_list *folders, struct name_list *subscribed, struct reason *why)
+static int both_lists(struct store *store, struct name_list *folders, struct name_list *subscribed,
+                      struct reason *why)
 {
 	*folders = *subscribed = (struct name_list){ 0 };
 	if (read_folders(store, folders, why) < 0) {
@@ -351,7 +360,8 @@ enum store_result store_folders(struct store *store, struct store_names *out, st
 	return STORE_OK;
 }
 
-enum store_result store_subscriptions(struct store *store, struct store_names *out, struct reason *why)
+enum store_result store_subscriptions(struct store *store, struct store_names *out,
+                                      struct reason *why)
 {
 	struct name_list folders, subscribed;
 
@@ -359,7 +369,8 @@ enum store_result store_subscriptions(struct store *store, struct store_names *o
 	if (both_lists(store, &folders, &subscribed, why) < 0)
 		return STORE_FAILED;
 	for (unsigned i = 0; i < subscribed.count; i++) {
-		const struct store_folder_name *folder = find_name(&folders, subscribed.names[i].name);
+		const struct store_folder_name *folder =
+			find_name(&folders, subscribed.names[i].name);
 
 		subscribed.names[i].subscribed = true;
 		subscribed.names[i].selectable = folder != NULL && folder->selectable;
@@ -396,7 +407,8 @@ uint32_t store_new_uidvalidity(struct store *store)
 	if (pread(fd, bytes, sizeof bytes - 1, 0) > 0) {
 		uint64_t last;
 
-		if (view_number(view_trim(view_of(bytes)), UINT32_MAX - 1, &last) && last >= validity)
+		if (view_number(view_trim(view_of(bytes)), UINT32_MAX - 1, &last) &&
+		    last >= validity)
 			validity = (uint32_t)last + 1;
 	}
 	int len = snprintf(bytes, sizeof bytes, "%010" PRIu32 "\n", validity);
@@ -406,7 +418,8 @@ uint32_t store_new_uidvalidity(struct store *store)
 	return validity;
 }
 
-enum store_result store_subscribe(struct store *store, struct view name, bool on, struct reason *why)
+enum store_result store_subscribe(struct store *store, struct view name, bool on,
+                                  struct reason *why)
 {
 	struct name_list l = { 0 };
 	struct text all;
@@ -432,7 +445,8 @@ enum store_result store_subscribe(struct store *store, struct view name, bool on
 		text_format(&all, "%.*s\n", VIEW_ARG(name));
 	if (all.full || l.count >= STORE_FOLDERS_MAX)
 		result = STORE_LIMIT;
-	else if (on != found && write_atomic(store->maildir, "subscriptions", text_view(&all), false) < 0)
+	else if (on != found &&
+	         write_atomic(store->maildir, "subscriptions", text_view(&all), false) < 0)
 		result = STORE_FAILED;
 	if (result != STORE_OK)
 		fail_errno(why, "write subscriptions");
@@ -466,7 +480,8 @@ static enum store_result create_at(struct store *store, const char *path, struct
 	int fd = open_directory(store->maildir, temporary);
 	/* maildirfolder tells deliverers that this is a part of a Maildir++ (Courier's mark). */
 	int mark = fd < 0 ? -1 : openat(fd, "maildirfolder", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	bool made = mark >= 0 && make_maildir(fd) == 0 && renameat(store->maildir, temporary, store->maildir, path) == 0;
+	bool made = mark >= 0 && make_maildir(fd) == 0 &&
+	            renameat(store->maildir, temporary, store->maildir, path) == 0;
 	int kept_errno = errno;
 
 	if (mark >= 0)
@@ -557,11 +572,13 @@ static enum store_result rename_inbox(struct store *store, struct view to, struc
 	return result;
 }
 
-/* The folder and its inferiors, one rename each: a crash in between leaves some under the old name, whole. */
-static enum store_result rename_all(struct store *store, struct name_list *l, struct view from, struct view to,
-                                    struct reason *why)
+/* The folder and its inferiors, one rename each: a crash in between leaves some under the old name,
+ * whole. */
+static enum store_result rename_all(struct store *store, struct name_list *l, struct view from,
+                                    struct view to, struct reason *why)
 {
-	char old_path[STORE_NAME_MAX + 2], new_path[2 * STORE_NAME_MAX + 2], from_name[STORE_NAME_MAX + 1];
+	char old_path[STORE_NAME_MAX + 2], new_path[2 * STORE_NAME_MAX + 2],
+		from_name[STORE_NAME_MAX + 1];
 	unsigned renamed = 0;
 
 	string_copy(from_name, sizeof from_name, from);
@@ -572,13 +589,15 @@ static enum store_result rename_all(struct store *store, struct name_list *l, st
 			if (strcmp(name, from_name) != 0 && !is_parent(from_name, name))
 				continue;
 			disk_name(view_of(name), old_path);
-			snprintf(new_path, sizeof new_path, ".%.*s%s", VIEW_ARG(to), name + from.len);
+			snprintf(new_path, sizeof new_path, ".%.*s%s", VIEW_ARG(to),
+			         name + from.len);
 			if (strlen(new_path) > STORE_NAME_MAX)
 				return fail(why, "the name would be too long"), STORE_BAD_NAME;
 			/* First everything is looked at, then it is done. */
 			if (pass == 0 && exists(store, new_path))
 				return fail(why, "there is such a folder already"), STORE_EXISTS;
-			if (pass == 1 && renameat(store->maildir, old_path, store->maildir, new_path) < 0) {
+			if (pass == 1 &&
+			    renameat(store->maildir, old_path, store->maildir, new_path) < 0) {
 				fail_errno(why, "rename folder");
 				return STORE_FAILED;
 			}
@@ -587,7 +606,8 @@ static enum store_result rename_all(struct store *store, struct name_list *l, st
 	return renamed ? STORE_OK : (fail(why, "there is no such folder"), STORE_NOT_FOUND);
 }
 
-enum store_result store_rename(struct store *store, struct view from, struct view to, struct reason *why)
+enum store_result store_rename(struct store *store, struct view from, struct view to,
+                               struct reason *why)
 {
 	struct name_list l = { 0 };
 	char to_path[STORE_NAME_MAX + 2];

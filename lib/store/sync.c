@@ -15,8 +15,8 @@ enum { UID_BATCH = 256, UID_FILE_BYTES = 29, RESCAN_S = 3600 };
 
 /* ---- the record of UIDVALIDITY and of the UIDs that are handed out ---- */
 
-/* "VVVVVVVV NNNNNNNNNN SSSSSSSS\n": UIDVALIDITY in hexadecimal; every UID below N may have been given; a sum, since
- * a damaged record must not pass for another folder's. */
+/* "VVVVVVVV NNNNNNNNNN SSSSSSSS\n": UIDVALIDITY in hexadecimal; every UID below N may have been
+ * given; a sum, since a damaged record must not pass for another folder's. */
 static int format_uids(char *out, size_t size, uint32_t validity, uint32_t ceiling)
 {
 	int len = snprintf(out, size, "%08" PRIx32 " %010" PRIu32, validity, ceiling);
@@ -34,7 +34,8 @@ static bool read_uid_file(struct folder *f, uint32_t *validity, uint32_t *ceilin
 	if (!read_small(f->dir, UID_FILE, bytes, sizeof bytes))
 		return false;
 	rest = view_of(bytes);
-	if (!view_cut(&rest, ' ', &word) || !view_cut(&rest, ' ', &word) || !view_number(word, UINT32_MAX, &next))
+	if (!view_cut(&rest, ' ', &word) || !view_cut(&rest, ' ', &word) ||
+	    !view_number(word, UINT32_MAX, &next))
 		return false;
 	*validity = (uint32_t)strtoul(bytes, NULL, 16);
 	*ceiling = (uint32_t)next;
@@ -51,7 +52,8 @@ static int write_uid_file(struct folder *f, uint32_t ceiling, bool sync)
 		f->uid_ceiling = ceiling;
 		return 0;
 	}
-	/* A full disk must not keep a user from the mail that he wants to delete: the same bytes in place. */
+	/* A full disk must not keep a user from the mail that he wants to delete: the same bytes in
+	 * place. */
 	int fd = openat(f->dir, UID_FILE, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0)
@@ -70,7 +72,8 @@ static void know_ceiling(struct folder *f)
 {
 	uint32_t validity, ceiling;
 
-	if (f->uid_ceiling == 0 && read_uid_file(f, &validity, &ceiling) && validity == f->ix.h.uidvalidity)
+	if (f->uid_ceiling == 0 && read_uid_file(f, &validity, &ceiling) &&
+	    validity == f->ix.h.uidvalidity)
 		f->uid_ceiling = ceiling;
 }
 
@@ -96,7 +99,8 @@ static int lock_file(struct folder *f, struct reason *why)
 
 	for (;;) {
 		if (f->lock < 0)
-			f->lock = openat(f->dir, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+			f->lock = openat(f->dir, LOCK_FILE,
+			                 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (f->lock < 0)
 			return fail_errno(why, "open " LOCK_FILE);
 		while (flock(f->lock, LOCK_EX) < 0)
@@ -128,7 +132,9 @@ static int create_index(struct folder *f, struct reason *why)
 		ceiling = 1;
 	}
 	index_close(&f->ix);
-	f->ix.h = (struct index_header){ .uidvalidity = validity, .uidnext = ceiling, .first_recent = ceiling };
+	f->ix.h = (struct index_header){ .uidvalidity = validity,
+		                         .uidnext = ceiling,
+		                         .first_recent = ceiling };
 	f->ix.fresh = f->must_scan = true;
 	f->uid_ceiling = recorded ? ceiling : 0;
 	keywords_load(f);
@@ -141,11 +147,12 @@ static bool same_file(struct folder *f)
 {
 	struct stat st;
 
-	return fstatat(f->dir, INDEX_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == f->ix.inode &&
-	       st.st_dev == f->ix.device;
+	return fstatat(f->dir, INDEX_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_ino == f->ix.inode && st.st_dev == f->ix.device;
 }
 
-/* The end of what the index should know may be missing: UIDs go on behind all that may have been given. */
+/* The end of what the index should know may be missing: UIDs go on behind all that may have been
+ * given. */
 static void distrust_index(struct folder *f)
 {
 	f->rebooted = f->must_scan = true;
@@ -179,7 +186,8 @@ static enum store_result first_open(struct folder *f, struct reason *why)
 	return STORE_OK;
 }
 
-/* With the lock held nobody else writes: what does not fit now is damage, and the file is made anew. */
+/* With the lock held nobody else writes: what does not fit now is damage, and the file is made
+ * anew. */
 static enum store_result catch_up(struct folder *f, struct reason *why)
 {
 	if (f->ix.fd < 0) {
@@ -246,7 +254,8 @@ static bool cur_known(struct folder *f)
 
 	if (f->must_scan || f->ix.broken || h->cur_ns == 0 || directory_ns(f->cur) != h->cur_ns)
 		return false;
-	/* A change within the tick of the last scan could have been missed: one more look when the tick is over. */
+	/* A change within the tick of the last scan could have been missed: one more look when the
+	 * tick is over. */
 	return h->settled || now_ns() - h->cur_ns < TICK_NS;
 }
 
@@ -273,8 +282,9 @@ enum store_result folder_look(struct folder *f, struct reason *why)
 
 static bool state_changed(const struct index_header *a, const struct index_header *b)
 {
-	return a->uidnext != b->uidnext || a->first_recent != b->first_recent || a->cur_ns != b->cur_ns ||
-	       a->new_ns != b->new_ns || a->settled != b->settled || a->scanned_s != b->scanned_s;
+	return a->uidnext != b->uidnext || a->first_recent != b->first_recent ||
+	       a->cur_ns != b->cur_ns || a->new_ns != b->new_ns || a->settled != b->settled ||
+	       a->scanned_s != b->scanned_s;
 }
 
 enum store_result folder_commit(struct folder *f, bool own, struct reason *why)
@@ -321,7 +331,8 @@ static enum store_result work_locked(struct folder *f, struct reason *why)
 			log_commit(f, NULL);
 		return result;
 	}
-	/* Written at once, before the index may be lost too; a failure is no reason to keep anybody out. */
+	/* Written at once, before the index may be lost too; a failure is no reason to keep anybody
+	 * out. */
 	if (f->uids_lost && write_uid_file(f, f->ix.h.uidnext + UID_BATCH, true) == 0)
 		f->uids_lost = false;
 	if (!f->read_only)
@@ -368,7 +379,8 @@ enum store_result folder_refresh(struct folder *f, struct reason *why)
 {
 	enum store_result result = refresh(f, why);
 
-	/* EXAMINE shows what is \Recent and leaves it to the next SELECT (RFC 3501 section 6.3.2). */
+	/* EXAMINE shows what is \Recent and leaves it to the next SELECT (RFC 3501 section
+	 * 6.3.2). */
 	if (result == STORE_OK && f->read_only)
 		claim_recent(f, f->ix.h.first_recent);
 	return result;
@@ -380,7 +392,8 @@ enum store_result folder_first_sync(struct folder *f, struct reason *why)
 	if (index_open(f) == 0) {
 		index_read_log(f, false);
 		check_boot(f);
-		/* Once in a while after own changes, whatever the times say (INTERNALS, "change times"). */
+		/* Once in a while after own changes, whatever the times say (INTERNALS, "change
+		 * times"). */
 		if (f->ix.h.cur_ns / 1000000000 > f->ix.h.scanned_s &&
 		    now_ns() / 1000000000 - f->ix.h.scanned_s > RESCAN_S)
 			f->must_scan = true;
@@ -473,7 +486,8 @@ static void tell(struct folder *f, unsigned what, struct folder_changes *out)
 	f->told_recent = f->recent;
 }
 
-enum store_result folder_sync(struct folder *f, unsigned what, struct folder_changes *out, struct reason *why)
+enum store_result folder_sync(struct folder *f, unsigned what, struct folder_changes *out,
+                              struct reason *why)
 {
 	enum store_result result;
 

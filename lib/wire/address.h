@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* An Internet address as a field of a message: one byte of family, then 0, 4 or 16 bytes, then the port. */
+/* An Internet address as a field of a message: one byte of family, then 0, 4 or 16 bytes, then the
+ * port. */
 #ifndef LIB_WIRE_ADDRESS_H
 #define LIB_WIRE_ADDRESS_H
 

@@ -18,7 +18,8 @@ static const struct {
 #undef AUTH_MECHANISM_ROW
 };
 
-static const char *const verdict_names[] = { "ok", "denied", "forbidden", "malformed", "temporary" };
+static const char *const verdict_names[] = { "ok", "denied", "forbidden", "malformed",
+	                                     "temporary" };
 
 enum { VERDICTS = sizeof verdict_names / sizeof verdict_names[0] };
 
@@ -176,21 +177,23 @@ static void say_cancel(int authd, struct wire_out *out)
 	wire_send(authd, out);
 }
 
-static enum exchange answer_challenges(int authd, struct wire_out *out, struct wire_in *in, auth_challenge *challenge,
-                                       void *context)
+static enum exchange answer_challenges(int authd, struct wire_out *out, struct wire_in *in,
+                                       auth_challenge *challenge, void *context)
 {
 	while (in->type == AUTH_CHALLENGE) {
 		struct view asked = wire_get_view(in, AUTH_MESSAGE_MAX), answer = { "", 0 };
 
 		if (!wire_end(in))
 			return EXCHANGE_BROKEN;
-		if (challenge == NULL || challenge(context, asked, &answer) < 0 || answer.len > AUTH_MESSAGE_MAX) {
+		if (challenge == NULL || challenge(context, asked, &answer) < 0 ||
+		    answer.len > AUTH_MESSAGE_MAX) {
 			say_cancel(authd, out);
 			return EXCHANGE_CANCELLED;
 		}
 		wire_begin(out, AUTH_ANSWER);
 		wire_put_view(out, answer);
-		/* The client has been asked already: this exchange cannot begin again on another line. */
+		/* The client has been asked already: this exchange cannot begin again on another
+		 * line. */
 		if (call(authd, out, in) != EXCHANGE_DONE)
 			return EXCHANGE_BROKEN;
 	}
@@ -225,12 +228,13 @@ static void hang_up(struct auth_line *line)
 	line->fd = -1;
 }
 
-int auth_line_exchange(struct auth_line *line, const struct auth_begin *b, struct auth_result *result,
-                       auth_challenge *challenge, void *context)
+int auth_line_exchange(struct auth_line *line, const struct auth_begin *b,
+                       struct auth_result *result, auth_challenge *challenge, void *context)
 {
 	enum exchange e = EXCHANGE_LINE_LOST;
 
-	/* Twice: an authd that was replaced has closed the line, and its successor answers a new one. */
+	/* Twice: an authd that was replaced has closed the line, and its successor answers a new
+	 * one. */
 	for (int turn = 0; turn < 2 && e == EXCHANGE_LINE_LOST; turn++) {
 		if (line->fd < 0)
 			line->fd = wire_dial(line->shared_fd, "auth");

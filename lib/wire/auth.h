@@ -2,10 +2,10 @@
 /*
  * smtpd, pop3-login, imap-login <-> authd: protocol "auth".
  *
- * The session program carries SASL messages (RFC 4422) and knows no user; authd runs the mechanism.  For a
- * mailbox session it also passes the client on: the login program adds the client's descriptors to every
- * step, and on success authd itself sends them to master for pop3d or imapd (owner.h), so that no login
- * program can name a user.
+ * The session program carries SASL messages (RFC 4422) and knows no user; authd runs the mechanism.
+ * For a mailbox session it also passes the client on: the login program adds the client's
+ * descriptors to every step, and on success authd itself sends them to master for pop3d or imapd
+ * (owner.h), so that no login program can name a user.
  */
 #ifndef LIB_WIRE_AUTH_H
 #define LIB_WIRE_AUTH_H
@@ -21,25 +21,32 @@ enum auth_type {
 	AUTH_RESULT      /* authd: struct auth_result; ends the exchange */
 };
 
-enum { AUTH_MESSAGE_MAX = 12288, AUTH_MECHANISM_MAX = 32, AUTH_ADDRESS_MAX = 320, AUTH_PENDING_MAX = 16384, AUTH_TAG_MAX = 128 };
+enum {
+	AUTH_MESSAGE_MAX = 12288,
+	AUTH_MECHANISM_MAX = 32,
+	AUTH_ADDRESS_MAX = 320,
+	AUTH_PENDING_MAX = 16384,
+	AUTH_TAG_MAX = 128
+};
 
-/* Every mechanism of the house: word, name, does it show the password to the server's side of the channel?
- * In the order offered; authd's registry of steps is made from the same list. */
-#define AUTH_MECHANISMS(X)                                                                                     \
-	X(PLAIN, "PLAIN", true) /* RFC 4616 */                                                                 \
+/* Every mechanism of the house: word, name, does it show the password to the server's side of the
+ * channel? In the order offered; authd's registry of steps is made from the same list. */
+#define AUTH_MECHANISMS(X)                     \
+	X(PLAIN, "PLAIN", true) /* RFC 4616 */ \
 	X(LOGIN, "LOGIN", true) /* draft-murchison-sasl-login; what Outlook speaks */
 
 enum auth_mechanism {
 #define AUTH_MECHANISM_WORD(word, name, clear_text) AUTH_##word,
 	AUTH_MECHANISMS(AUTH_MECHANISM_WORD)
 #undef AUTH_MECHANISM_WORD
-	AUTH_MECHANISM_COUNT
+		AUTH_MECHANISM_COUNT
 };
 
 enum auth_verdict {
 	AUTH_OK,
 	AUTH_DENIED,    /* wrong user or password; already delayed by authd */
-	AUTH_FORBIDDEN, /* right password, but the account is locked or has no right to this service */
+	AUTH_FORBIDDEN, /* right password, but the account is locked or has no right to this service
+	                 */
 	AUTH_MALFORMED, /* not an exchange of this mechanism, or an unknown mechanism */
 	AUTH_TEMPORARY  /* cannot tell now */
 };
@@ -54,11 +61,12 @@ struct auth_begin {
 	bool tls;
 	/* pop3 and imap only: what the mailbox program needs to go on. */
 	struct {
-		int fd, token;       /* -1 for smtp; token may be -1 */
+		int fd, token;          /* -1 for smtp; token may be -1 */
 		char tag[AUTH_TAG_MAX]; /* the IMAP tag to answer with; "" for pop3 */
-		struct view pending; /* what the client sent behind the command: at most AUTH_PENDING_MAX */
+		struct view pending;    /* what the client sent behind the command: at most
+		                           AUTH_PENDING_MAX */
 		struct connection_tls tls;
-		uint64_t id;         /* connection.id */
+		uint64_t id; /* connection.id */
 	} session;
 };
 
@@ -77,15 +85,17 @@ bool auth_result_get(struct wire_in *in, struct auth_result *r);
 const char *auth_verdict_name(enum auth_verdict verdict);
 
 /* The mechanisms in the order they are offered, clear text ones only with TLS (RFC 4954 section 4,
- * RFC 3501 section 6.2.3) unless auth.without-tls allows it: "PLAIN LOGIN", or "". Used for EHLO, CAPA, CAPABILITY. */
+ * RFC 3501 section 6.2.3) unless auth.without-tls allows it: "PLAIN LOGIN", or "". Used for EHLO,
+ * CAPA, CAPABILITY. */
 const char *auth_mechanisms(bool tls, bool allow_without_tls);
 /* ASCII case does not matter; AUTH_MECHANISM_COUNT when there is none of this name. */
 enum auth_mechanism auth_mechanism_find(struct view name);
 const char *auth_mechanism_name(enum auth_mechanism m);
 bool auth_mechanism_clear_text(enum auth_mechanism m);
 
-/* Sends the challenge to the client in its protocol and puts the client's decoded answer into *answer: 0, or -1
- * when the client cancelled or left.  The challenge is valid until the next wire_receive of the process. */
+/* Sends the challenge to the client in its protocol and puts the client's decoded answer into
+ * *answer: 0, or -1 when the client cancelled or left. The challenge is valid until the next
+ * wire_receive of the process. */
 typedef int auth_challenge(void *context, struct view challenge, struct view *answer);
 
 /* A session program's way to authd, dialled when it is needed and again when authd was replaced. */
@@ -93,9 +103,9 @@ struct auth_line {
 	int shared_fd; /* of the wire "authd.auth" */
 	int fd;        /* -1 at first */
 };
-/* Drives one exchange: 0 and *result, or -1 when challenge() said so.  An authd that is not reached or out of
- * step is AUTH_TEMPORARY. */
-int auth_line_exchange(struct auth_line *line, const struct auth_begin *b, struct auth_result *result,
-                       auth_challenge *challenge, void *context);
+/* Drives one exchange: 0 and *result, or -1 when challenge() said so. An authd that is not reached
+ * or out of step is AUTH_TEMPORARY. */
+int auth_line_exchange(struct auth_line *line, const struct auth_begin *b,
+                       struct auth_result *result, auth_challenge *challenge, void *context);
 
 #endif

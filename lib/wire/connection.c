@@ -7,11 +7,13 @@
 #include "lib/wire/address.h"
 #include "lib/wire/worker.h"
 
-/* porter ends a handshake that takes longer than 30 seconds; a worker waits a little more for the news. */
+/* porter ends a handshake that takes longer than 30 seconds; a worker waits a little more for the
+ * news. */
 enum { SECURED_WAIT_MS = 40000 };
 
 static const char *const service_names[] = { "smtp", "submission", "pop3", "imap" };
-_Static_assert(sizeof service_names / sizeof *service_names == CONNECTION_SERVICES, "a name for each service");
+_Static_assert(sizeof service_names / sizeof *service_names == CONNECTION_SERVICES,
+               "a name for each service");
 
 const char *connection_service_name(enum connection_service service)
 {
@@ -116,8 +118,8 @@ bool connection_get(struct wire_in *in, struct connection *c)
 /* The answer to CONNECTION_STARTTLS: the relay's end, or -1. */
 static int get_secured(struct wire_in *in, struct connection_tls *tls)
 {
-	if (in->type != CONNECTION_SECURED || !connection_tls_get(in, tls) || !tls->on || in->rest.len != 0 ||
-	    in->fd_count != 1)
+	if (in->type != CONNECTION_SECURED || !connection_tls_get(in, tls) || !tls->on ||
+	    in->rest.len != 0 || in->fd_count != 1)
 		return -1;
 	return wire_get_fd(in);
 }

@@ -13,37 +13,43 @@
 #include "lib/wire/wire.h"
 
 enum connection_type {
-	CONNECTION_ANNOUNCE = 16, /* parent -> porter, on the shared wire: struct connection_announce */
-	CONNECTION_CLIENT,        /* porter -> worker: struct connection */
-	CONNECTION_STARTTLS,      /* worker -> porter: the client's descriptor, given back */
-	CONNECTION_SECURED,       /* porter -> worker: struct connection_tls + the relay's descriptor */
-	CONNECTION_NOT_SECURED,   /* porter -> worker: the handshake failed, the client is gone: end the session */
-	CONNECTION_HANDED_OVER    /* login worker -> porter: authd has the session now; porter watches `token` instead */
+	CONNECTION_ANNOUNCE =
+		16,          /* parent -> porter, on the shared wire: struct connection_announce */
+	CONNECTION_CLIENT,   /* porter -> worker: struct connection */
+	CONNECTION_STARTTLS, /* worker -> porter: the client's descriptor, given back */
+	CONNECTION_SECURED,  /* porter -> worker: struct connection_tls + the relay's descriptor */
+	CONNECTION_NOT_SECURED, /* porter -> worker: the handshake failed, the client is gone: end
+	                           the session */
+	CONNECTION_HANDED_OVER  /* login worker -> porter: authd has the session now; porter watches
+	                           `token` instead */
 };
 
 /* The kind of listener a client came in by. */
 enum connection_service {
-	CONNECTION_SMTP,        /* 25: receiving */
-	CONNECTION_SUBMISSION,  /* 587; 465 is the same with TLS from the start */
+	CONNECTION_SMTP,       /* 25: receiving */
+	CONNECTION_SUBMISSION, /* 587; 465 is the same with TLS from the start */
 	CONNECTION_POP3,
 	CONNECTION_IMAP,
-	CONNECTION_SERVICES     /* their number */
+	CONNECTION_SERVICES /* their number */
 };
-const char *connection_service_name(enum connection_service service); /* "smtp", "submission", "pop3", "imap" */
+const char *connection_service_name(
+	enum connection_service service); /* "smtp", "submission", "pop3", "imap" */
 
 enum { CONNECTION_GREETING_MAX = 512, CONNECTION_NAME_MAX = 256, CONNECTION_CIPHER_MAX = 64 };
 
-/* Whole lines with CRLF; `clear` for a client that may still ask for TLS, `secured` for implicit TLS. An
- * announcement names one service; smtpd sends two. busy is what a client is told that finds no place ("421 ...").*/
+/* Whole lines with CRLF; `clear` for a client that may still ask for TLS, `secured` for implicit
+ * TLS. An announcement names one service; smtpd sends two. busy is what a client is told that finds
+ * no place ("421 ..."). */
 struct connection_announce {
 	enum connection_service service;
-	char clear[CONNECTION_GREETING_MAX], secured[CONNECTION_GREETING_MAX], busy[CONNECTION_GREETING_MAX];
+	char clear[CONNECTION_GREETING_MAX], secured[CONNECTION_GREETING_MAX],
+		busy[CONNECTION_GREETING_MAX];
 };
 
 struct connection_tls {
 	bool on;
-	char version[16];                     /* "TLSv1.3" */
-	char cipher[CONNECTION_CIPHER_MAX];   /* "TLS_AES_256_GCM_SHA384" */
+	char version[16];                   /* "TLSv1.3" */
+	char cipher[CONNECTION_CIPHER_MAX]; /* "TLS_AES_256_GCM_SHA384" */
 	uint16_t bits;
 	char server_name[CONNECTION_NAME_MAX]; /* SNI, "" when none */
 };
@@ -56,8 +62,9 @@ struct connection {
 	struct connection_tls tls;
 	bool tls_offered; /* STARTTLS/STLS can be asked for */
 	int fd;           /* the socket itself, or the clear end of porter's TLS relay */
-	/* pop3 and imap only, -1 else: open as long as the session lives, whoever serves it.  It goes with the
-	 * connection to the mailbox program; porter holds the other end and so sees the session end. */
+	/* pop3 and imap only, -1 else: open as long as the session lives, whoever serves it. It
+	 * goes with the connection to the mailbox program; porter holds the other end and so sees
+	 * the session end. */
 	int token;
 };
 
@@ -66,15 +73,17 @@ void connection_announce_send(int shared_fd, const struct connection_announce *a
 void connection_announce_put(struct wire_out *out, const struct connection_announce *a);
 bool connection_announce_get(struct wire_in *in, struct connection_announce *a);
 void connection_tls_put(struct wire_out *out, const struct connection_tls *tls);
-bool connection_tls_get(struct wire_in *in, struct connection_tls *tls); /* a part of others: does not ask wire_end */
+bool connection_tls_get(struct wire_in *in,
+                        struct connection_tls *tls); /* a part of others: does not ask wire_end */
 void connection_put(struct wire_out *out, const struct connection *c);
 bool connection_get(struct wire_in *in, struct connection *c);
 
-/* For the session programs: STARTTLS as one call.  Gives the client's socket back to porter over the worker's
- * own line `hub` and waits for the handshake; on true *fd is the relay's end (the old *fd is closed either way)
- * and *tls is filled. The caller has already refused a client that sent anything behind STARTTLS
- * (RFC 3207 section 4.2, CVE-2011-0411), sent its go-ahead line, and forgets all it knew of the client. The new
- * descriptor is registered with worker_session here. On false *fd is -1 and the session ends. */
+/* For the session programs: STARTTLS as one call. Gives the client's socket back to porter over the
+ * worker's own line `hub` and waits for the handshake; on true *fd is the relay's end (the old *fd
+ * is closed either way) and *tls is filled. The caller has already refused a client that sent
+ * anything behind STARTTLS (RFC 3207 section 4.2, CVE-2011-0411), sent its go-ahead line, and
+ * forgets all it knew of the client. The new descriptor is registered with worker_session here. On
+ * false *fd is -1 and the session ends. */
 bool connection_starttls(int hub, int *fd, struct connection_tls *tls);
 
 #endif

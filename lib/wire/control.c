@@ -65,9 +65,14 @@ bool control_line_get(struct wire_in *in, char text[CONTROL_LINE_MAX])
 static int explain(const char *path, struct reason *why)
 {
 	if (errno == ENOENT || errno == ECONNREFUSED)
-		return fail(why, "posthouse is not running (nobody listens on %s): start it with posthouse start", path);
+		return fail(
+			why,
+			"posthouse is not running (nobody listens on %s): start it with posthouse start",
+			path);
 	if (errno == EACCES || errno == EPERM)
-		return fail(why, "%s: permission denied: ask as root, or as a member of control.group", path);
+		return fail(why,
+		            "%s: permission denied: ask as root, or as a member of control.group",
+		            path);
 	return fail_errno(why, "%s", path);
 }
 

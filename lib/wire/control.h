@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * `posthouse` (and mailq, sendmail -q) <-> the house, over RUNDIR/control: a SOCK_SEQPACKET socket that master binds.
+ * `posthouse` (and mailq, sendmail -q) <-> the house, over RUNDIR/control: a SOCK_SEQPACKET socket
+ * that master binds.
  *
- * master looks at the peer's credentials (root, the house's own uid when unprivileged, or a member of
- * control.group) and reads one message.  CONTROL_QUEUE: it passes the connection on to queued, which answers
- * everything that follows on it (the queue's own types, below); the other verbs master answers itself.
+ * master looks at the peer's credentials (root, the house's own uid when unprivileged, or a member
+ * of control.group) and reads one message. CONTROL_QUEUE: it passes the connection on to queued,
+ * which answers everything that follows on it (the queue's own types, below); the other verbs
+ * master answers itself.
  */
 #ifndef LIB_WIRE_CONTROL_H
 #define LIB_WIRE_CONTROL_H
@@ -18,11 +20,14 @@ enum control_type {
 	CONTROL_QUEUE,       /* queued takes over -> CONTROL_END (permission given) */
 	CONTROL_LINE,        /* one line of text for the user */
 	CONTROL_END,         /* byte exit code, string text ("" when done) */
-	/* To queued, after CONTROL_QUEUE. A filter is text: "" for all, an id, "from:ADDRESS", "to:ADDRESS", "domain:NAME" */
-	CONTROL_QUEUE_LIST,    /* string filter; CONTROL_QUEUE_ENTRY ..., CONTROL_END */
-	CONTROL_QUEUE_ENTRY,   /* struct control_entry, one behind the other, as many as the packet holds */
-	CONTROL_QUEUE_SHOW,    /* string id -> CONTROL_LINE header lines, then CONTROL_END with the message's file beside it */
-	CONTROL_QUEUE_RETRY,   /* string filter -> CONTROL_END: text is the count */
+	/* To queued, after CONTROL_QUEUE. A filter is text: "" for all, an id, "from:ADDRESS",
+	 * "to:ADDRESS", "domain:NAME" */
+	CONTROL_QUEUE_LIST,  /* string filter; CONTROL_QUEUE_ENTRY ..., CONTROL_END */
+	CONTROL_QUEUE_ENTRY, /* struct control_entry, one behind the other, as many as the packet
+	                        holds */
+	CONTROL_QUEUE_SHOW,  /* string id -> CONTROL_LINE header lines, then CONTROL_END with the
+	                        message's file beside it */
+	CONTROL_QUEUE_RETRY, /* string filter -> CONTROL_END: text is the count */
 	CONTROL_QUEUE_HOLD,
 	CONTROL_QUEUE_RELEASE,
 	CONTROL_QUEUE_REMOVE
@@ -37,23 +42,26 @@ struct control_entry {
 	uint64_t bytes;
 	int64_t arrived_s, next_s; /* wall clock; next attempt, 0 when active or held */
 	char sender[320];
-	uint32_t recipients;       /* still open; the first ones below */
+	uint32_t recipients;        /* still open; the first ones below */
 	struct view recipient_list; /* addresses joined with '\n', cut at 16 KB */
-	char reason[512];          /* of the last deferral */
+	char reason[512];           /* of the last deferral */
 };
 
 enum { CONTROL_RECIPIENT_LIST_MAX = 16384, CONTROL_BATCH_BYTES = 32768 };
 
-/* Appends one entry to a packet begun with CONTROL_QUEUE_ENTRY (20,000 messages must not cost 20,000 packets). */
+/* Appends one entry to a packet begun with CONTROL_QUEUE_ENTRY (20,000 messages must not cost
+ * 20,000 packets). */
 void control_entry_put(struct wire_out *out, const struct control_entry *e);
 /* The next entry of a packet; call while in->rest.len. */
 bool control_entry_get(struct wire_in *in, struct control_entry *e);
 void control_end_put(struct wire_out *out, uint8_t code, const char *text);
-bool control_end_get(struct wire_in *in, uint8_t *code, char text[CONTROL_LINE_MAX]); /* a descriptor may stand beside it */
+bool control_end_get(struct wire_in *in, uint8_t *code,
+                     char text[CONTROL_LINE_MAX]); /* a descriptor may stand beside it */
 void control_line_put(struct wire_out *out, const char *text);
 bool control_line_get(struct wire_in *in, char text[CONTROL_LINE_MAX]);
 
-/* The asker's side: connects to RUNDIR/control; -1 with a reason that says what to do ("posthouse is not running ..."). */
+/* The asker's side: connects to RUNDIR/control; -1 with a reason that says what to do ("posthouse
+ * is not running ..."). */
 struct reason;
 int control_connect(const char *rundir, struct reason *why);
 

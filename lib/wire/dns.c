@@ -70,7 +70,8 @@ bool dns_question_get(struct wire_in *in, enum dns_type *type, char name[DNS_NAM
 	return wire_end(in) && name[0] != '\0';
 }
 
-int dns_ask(int dnsd, enum dns_type type, const char *name, struct dns_answer *answer, int timeout_ms)
+int dns_ask(int dnsd, enum dns_type type, const char *name, struct dns_answer *answer,
+            int timeout_ms)
 {
 	struct wire_out out = { 0 };
 	struct wire_in in;

@@ -9,7 +9,8 @@
 #include "lib/wire/address.h"
 
 enum dns_type {
-	DNS_ROUTE = 16, /* string domain: where does its mail go (MX, else A/AAAA: RFC 5321 section 5.1) -> DNS_HOSTS */
+	DNS_ROUTE = 16, /* string domain: where does its mail go (MX, else A/AAAA: RFC 5321
+	                   section 5.1) -> DNS_HOSTS */
 	DNS_ADDRESS,    /* string host -> DNS_HOSTS with that one host */
 	DNS_NAME,       /* string address -> DNS_HOSTS with the names that also point back to it */
 	DNS_HOSTS
@@ -33,7 +34,8 @@ struct dns_host {
 	unsigned address_count;
 };
 
-/* Hosts by preference, equal preferences shuffled by dnsd; one may be without an address, not all. */
+/* Hosts by preference, equal preferences shuffled by dnsd; one may be without an address, not
+ * all. */
 struct dns_answer {
 	enum dns_result result;
 	char text[256]; /* why, when not DNS_FOUND: for log and report */
@@ -48,6 +50,7 @@ void dns_answer_put(struct wire_out *out, const struct dns_answer *a);
 bool dns_answer_get(struct wire_in *in, struct dns_answer *a);
 
 /* The asker's side: 0, or -1 when dnsd did not answer within timeout_ms (then redial). */
-int dns_ask(int dnsd, enum dns_type type, const char *name, struct dns_answer *answer, int timeout_ms);
+int dns_ask(int dnsd, enum dns_type type, const char *name, struct dns_answer *answer,
+            int timeout_ms);
 
 #endif

@@ -8,7 +8,8 @@
 
 #include "lib/base/log.h"
 
-/* pickup has most: a line for each sendmail that submits.  A captured process shall not take all that its siblings need. */
+/* pickup has most: a line for each sendmail that submits. A captured process shall not take all
+ * that its siblings need. */
 enum { GROW_PATIENCE_MS = 1000, GREETINGS_PER_TURN = 16, LINES_PER_PROCESS_MAX = 128 };
 
 static void idle_remove(struct hub_line *line)
@@ -80,7 +81,8 @@ static void line_end(struct hub_line *line)
 void hub_line_drop(struct hub_line *line, const char *why)
 {
 	if (why != NULL && !line->dropped)
-		log_warn("event=wire-dropped protocol=%s reason=\"%s\"", line->server->protocol, why);
+		log_warn("event=wire-dropped protocol=%s reason=\"%s\"", line->server->protocol,
+		         why);
 	/* Freed by line_ready when it is the line being served, else by the next sweep. */
 	line_end(line);
 }
@@ -97,8 +99,8 @@ static void sweep(struct hub *s)
 	}
 }
 
-/* One message a turn: the loop comes back at once when there is another, and most often there is none,
- * so that looking again would cost a system call for nothing. */
+/* One message a turn: the loop comes back at once when there is another, and most often there is
+ * none, so that looking again would cost a system call for nothing. */
 static void line_ready(struct watch *w, unsigned events)
 {
 	struct hub_line *line = loop_owner(w, struct hub_line, watch);
@@ -142,7 +144,8 @@ static bool has_enough(const struct hub *s, int process)
 
 	if (process == 0 || s->workers)
 		return false;
-	for (const struct hub_line *line = s->lines; line != NULL && count < LINES_PER_PROCESS_MAX; line = line->next)
+	for (const struct hub_line *line = s->lines; line != NULL && count < LINES_PER_PROCESS_MAX;
+	     line = line->next)
 		count += !line->dropped && line->process == process;
 	return count == LINES_PER_PROCESS_MAX;
 }
@@ -153,7 +156,8 @@ static void line_open(struct hub *s, int fd)
 	int process = maker(fd);
 
 	if (s->line_count >= s->lines_max || has_enough(s, process)) {
-		log_warn("event=wire-refused protocol=%s pid=%d lines=%u lines_max=%u", s->protocol, process, s->line_count, s->lines_max);
+		log_warn("event=wire-refused protocol=%s pid=%d lines=%u lines_max=%u", s->protocol,
+		         process, s->line_count, s->lines_max);
 		close(fd);
 		return;
 	}
@@ -204,8 +208,9 @@ static void shared_ready(struct watch *w, unsigned events)
 			if (fd >= 0)
 				line_open(s, fd);
 			else
-				log_warn("event=wire-refused protocol=%s reason=\"greeting of another protocol or version\"",
-				         s->protocol);
+				log_warn(
+					"event=wire-refused protocol=%s reason=\"greeting of another protocol or version\"",
+					s->protocol);
 		} else if (s->announced) {
 			s->announced(s, &in);
 		}

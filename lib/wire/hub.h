@@ -41,14 +41,18 @@ struct hub {
 	const char *protocol;
 	size_t line_size;   /* sizeof the struct that begins with hub_line */
 	unsigned lines_max; /* further greetings are refused, with a warning */
-	bool workers;       /* the clients are workers: new lines begin idle, WIRE_DONE makes them idle again */
+	bool workers; /* the clients are workers: new lines begin idle, WIRE_DONE makes them idle
+	                 again */
 	void *context;
-	void (*opened)(struct hub_line *line);                       /* may be NULL */
-	void (*message)(struct hub_line *line, struct wire_in *in);  /* any type but WIRE_DONE */
-	void (*closed)(struct hub_line *line);                       /* may be NULL; before it is freed; `idle` still tells */
-	void (*idle)(struct hub *server);                     /* may be NULL: a worker became idle */
-	void (*announced)(struct hub *server, struct wire_in *in); /* may be NULL: other messages on the shared wire */
-	void (*lost)(struct hub *server); /* may be NULL: nobody holds the other end of the shared wire any more */
+	void (*opened)(struct hub_line *line);                      /* may be NULL */
+	void (*message)(struct hub_line *line, struct wire_in *in); /* any type but WIRE_DONE */
+	void (*closed)(
+		struct hub_line *line);   /* may be NULL; before it is freed; `idle` still tells */
+	void (*idle)(struct hub *server); /* may be NULL: a worker became idle */
+	void (*announced)(struct hub *server,
+	                  struct wire_in *in); /* may be NULL: other messages on the shared wire */
+	void (*lost)(struct hub *server); /* may be NULL: nobody holds the other end of the shared
+	                                     wire any more */
 	/* The server's own. */
 	struct watch watch;
 	struct hub_line *lines, *idle_first, *idle_last;
@@ -60,7 +64,8 @@ struct hub {
  * client program that is restarted finds the same wire. */
 void hub_start(struct hub *server, int shared_fd);
 
-/* Stops serving: drops every line and lets go of the shared wire (not closed: it is the caller's). */
+/* Stops serving: drops every line and lets go of the shared wire (not closed: it is the
+ * caller's). */
 void hub_stop(struct hub *server);
 /* For a successor's sake (SIGHUP): no new lines. The caller drops its idle ones. */
 void hub_retire(struct hub *server);
@@ -68,10 +73,12 @@ void hub_retire(struct hub *server);
 /* Sends without waiting; a line whose buffer is full or whose peer is gone is dropped
  * (WIRE_CLOSED comes back): a client that does not read is broken. */
 enum wire_result hub_line_send(struct hub_line *line, const struct wire_out *out);
-/* Ends a line (closed() is called); safe inside its own callbacks.  why goes to the log, NULL for nothing. */
+/* Ends a line (closed() is called); safe inside its own callbacks. why goes to the log, NULL for
+ * nothing. */
 void hub_line_drop(struct hub_line *line, const char *why);
 
-/* An idle worker, now busy; the one longest in use last (so that spare ones time out). NULL: none. */
+/* An idle worker, now busy; the one longest in use last (so that spare ones time out). NULL:
+ * none. */
 struct hub_line *hub_take_idle(struct hub *server);
 void hub_set_idle(struct hub_line *line);
 /* So many jobs wait for a worker: asks the parent for as many as are not already on their way. */

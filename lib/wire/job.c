@@ -58,7 +58,8 @@ bool job_get(struct wire_in *in, struct job *j)
 	uint8_t report = wire_get_byte(in);
 
 	j->gives_up_s = (int64_t)wire_get_u64(in);
-	if (in->bad || in->fd_count != 1 || report > JOB_REPORT_RELAYED || (j->ret && j->ret != 'F' && j->ret != 'H'))
+	if (in->bad || in->fd_count != 1 || report > JOB_REPORT_RELAYED ||
+	    (j->ret && j->ret != 'F' && j->ret != 'H'))
 		return false;
 	j->report = (enum job_report)report;
 	j->fd = wire_get_fd(in);
@@ -135,7 +136,8 @@ bool job_result_get(struct wire_in *in, struct job_result *r)
 enum taken { TAKEN_ALL, TAKEN_SOME, TAKEN_BAD };
 
 /* Those of one packet. */
-static enum taken take_recipients(struct wire_in *in, struct job_recipient *recipients, unsigned *count)
+static enum taken take_recipients(struct wire_in *in, struct job_recipient *recipients,
+                                  unsigned *count)
 {
 	while (in->rest.len) {
 		if (*count == JOB_RECIPIENTS_MAX || !job_recipient_get(in, &recipients[*count]))
@@ -146,7 +148,8 @@ static enum taken take_recipients(struct wire_in *in, struct job_recipient *reci
 	return wire_end(in) ? TAKEN_SOME : TAKEN_BAD;
 }
 
-static bool receive_recipients(struct wire_in *first, int queued, struct job_recipient *recipients, unsigned *count)
+static bool receive_recipients(struct wire_in *first, int queued, struct job_recipient *recipients,
+                               unsigned *count)
 {
 	enum taken taken = take_recipients(first, recipients, count);
 
@@ -155,13 +158,16 @@ static bool receive_recipients(struct wire_in *first, int queued, struct job_rec
 
 		if (wire_receive(queued, &in) != WIRE_OK)
 			return false;
-		taken = in.type == JOB_RECIPIENT && in.rest.len ? take_recipients(&in, recipients, count) : TAKEN_BAD;
+		taken = in.type == JOB_RECIPIENT && in.rest.len
+		                ? take_recipients(&in, recipients, count)
+		                : TAKEN_BAD;
 		wire_in_close(&in);
 	}
 	return taken == TAKEN_ALL;
 }
 
-bool job_receive(struct wire_in *in, int queued, struct job *job, struct job_recipient *recipients, unsigned *count)
+bool job_receive(struct wire_in *in, int queued, struct job *job, struct job_recipient *recipients,
+                 unsigned *count)
 {
 	*count = 0;
 	if (in->type != JOB_BEGIN || !job_get(in, job))
@@ -178,6 +184,7 @@ static struct wire_out answers; /* one worker, one job: its memory is kept */
 void job_answer(int queued, const struct job_result *result)
 {
 	job_result_put(&answers, result);
-	/* A lost line needs no word here: the next receive ends the worker, and queued retries what was unanswered. */
+	/* A lost line needs no word here: the next receive ends the worker, and queued retries what
+	 * was unanswered. */
 	(void)wire_send(queued, &answers);
 }

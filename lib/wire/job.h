@@ -2,10 +2,11 @@
 /*
  * queued <-> delivery agents (local, remote, bounce; later list, gateway, reply): protocol "job".
  *
- * A worker greets and gets one job at a time: the message's file (read only), and recipients that go the same
- * way, as many in each packet as have room.  It answers every recipient, in any order; the last answer (or
- * JOB_FINISHED, when some have none) ends the job and makes the worker idle again (service.answers).
- * A line that ends with recipients unanswered means retry for these: at worst a duplicate, never a loss.
+ * A worker greets and gets one job at a time: the message's file (read only), and recipients that
+ * go the same way, as many in each packet as have room. It answers every recipient, in any order;
+ * the last answer (or JOB_FINISHED, when some have none) ends the job and makes the worker idle
+ * again (service.answers). A line that ends with recipients unanswered means retry for these: at
+ * worst a duplicate, never a loss.
  */
 #ifndef LIB_WIRE_JOB_H
 #define LIB_WIRE_JOB_H
@@ -15,19 +16,26 @@
 #include "lib/wire/wire.h"
 
 enum job_type {
-	JOB_BEGIN = 16, /* queued: struct job + the file, then any number of struct job_recipient, `last` on the last */
+	JOB_BEGIN = 16, /* queued: struct job + the file, then any number of struct job_recipient,
+	                   `last` on the last */
 	JOB_RECIPIENT,  /* queued: more of them */
 	JOB_RESULT,     /* agent: struct job_result */
 	JOB_FINISHED    /* agent */
 };
 
-enum { JOB_RECIPIENTS_MAX = 100, JOB_TEXT_MAX = 512, JOB_HOST_MAX = 256, JOB_PACKET_BYTES = 16384 /* another recipient goes into a packet below this */ };
+enum {
+	JOB_RECIPIENTS_MAX = 100,
+	JOB_TEXT_MAX = 512,
+	JOB_HOST_MAX = 256,
+	JOB_PACKET_BYTES = 16384 /* another recipient goes into a packet below this */
+};
 
 struct job {
 	char id[SPOOL_ID_MAX];
 	int fd; /* read only; JOB_BEGIN carries it */
 	uint64_t message_offset, message_bytes;
-	uint64_t extra_offset, extra_bytes; /* header lines to put before the message; 0 bytes: none */
+	uint64_t extra_offset,
+		extra_bytes; /* header lines to put before the message; 0 bytes: none */
 	char sender[SPOOL_ADDRESS_MAX];
 	bool eight_bit;
 	char ret, envid[SPOOL_ENVID_MAX];
@@ -38,7 +46,13 @@ struct job {
 	char hops[RESOLVE_HOPS_MAX][RESOLVE_HOST_MAX + 8];
 	unsigned hop_count;
 	/* bounce: which report */
-	enum job_report { JOB_REPORT_NONE, JOB_REPORT_FAILED, JOB_REPORT_DELAYED, JOB_REPORT_DELIVERED, JOB_REPORT_RELAYED } report;
+	enum job_report {
+		JOB_REPORT_NONE,
+		JOB_REPORT_FAILED,
+		JOB_REPORT_DELAYED,
+		JOB_REPORT_DELIVERED,
+		JOB_REPORT_RELAYED
+	} report;
 	int64_t gives_up_s; /* bounce, JOB_REPORT_DELAYED: when the queue gives up */
 };
 
@@ -62,12 +76,13 @@ enum job_outcome { JOB_DONE, JOB_RETRY, JOB_FAILED };
 struct job_result {
 	uint32_t index;
 	enum job_outcome outcome;
-	char status[16];              /* RFC 3463 */
-	char text[JOB_TEXT_MAX];      /* the remote's words, or ours */
+	char status[16];                /* RFC 3463 */
+	char text[JOB_TEXT_MAX];        /* the remote's words, or ours */
 	char remote_host[JOB_HOST_MAX]; /* who said it; "" for ourselves */
-	bool passed_on;               /* done, by a host that takes over the reports asked for (DSN, RFC 3461 section 5.2.2) */
-	bool host_trouble;            /* the destination as a whole did not answer: its window shrinks */
-	bool last;                    /* the job ends with it */
+	bool passed_on;    /* done, by a host that takes over the reports asked for (DSN, RFC 3461
+	                      section 5.2.2) */
+	bool host_trouble; /* the destination as a whole did not answer: its window shrinks */
+	bool last;         /* the job ends with it */
 };
 
 void job_put(struct wire_out *out, const struct job *j);
@@ -79,9 +94,11 @@ bool job_recipient_get(struct wire_in *in, struct job_recipient *r);
 void job_result_put(struct wire_out *out, const struct job_result *r);
 bool job_result_get(struct wire_in *in, struct job_result *r);
 
-/* The agent's side: the rest of a job whose JOB_BEGIN is `in` (as service.work has it). recipients[] holds
- * JOB_RECIPIENTS_MAX; false: the line is broken, end the worker. job->fd is the caller's to close. */
-bool job_receive(struct wire_in *in, int queued, struct job *job, struct job_recipient *recipients, unsigned *count);
+/* The agent's side: the rest of a job whose JOB_BEGIN is `in` (as service.work has it).
+ * recipients[] holds JOB_RECIPIENTS_MAX; false: the line is broken, end the worker. job->fd is the
+ * caller's to close. */
+bool job_receive(struct wire_in *in, int queued, struct job *job, struct job_recipient *recipients,
+                 unsigned *count);
 void job_answer(int queued, const struct job_result *result);
 
 #endif

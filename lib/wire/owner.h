@@ -2,13 +2,14 @@
 /*
  * authd, queued -> master: work for a program that runs under a mailbox owner's uid.
  *
- * One message on the wire to master.  master reads only program, uid and gid (which program may be asked for by
- * whom stands in master/house.c; never uid 0, only mailbox.uid-min..max) and passes the rest and the
- * descriptors as they are to that program under that uid, starting it first when it does not run.
+ * One message on the wire to master. master reads only program, uid and gid (which program may be
+ * asked for by whom stands in master/house.c; never uid 0, only mailbox.uid-min..max) and passes
+ * the rest and the descriptors as they are to that program under that uid, starting it first when
+ * it does not run.
  *
  * pop3d, imapd: `rest` is a struct owner_session. local: the message carries one descriptor, the
- * private end of a new wire between queued and that local (protocol "job"; rest is empty): local's parent takes
- * it as its "queued".
+ * private end of a new wire between queued and that local (protocol "job"; rest is empty): local's
+ * parent takes it as its "queued".
  */
 #ifndef LIB_WIRE_OWNER_H
 #define LIB_WIRE_OWNER_H
@@ -46,8 +47,9 @@ struct owner_session {
 	uint64_t quota_bytes; /* 0: none */
 };
 
-/* The message that reaches the program (type OWNER_WORK): these fields and the descriptors. authd sends master
- * the same bytes behind the type as `rest`.  get: closes the descriptors when it fails; the views live as long as the packet. */
+/* The message that reaches the program (type OWNER_WORK): these fields and the descriptors. authd
+ * sends master the same bytes behind the type as `rest`. get: closes the descriptors when it fails;
+ * the views live as long as the packet. */
 void owner_session_put(struct wire_out *out, const struct owner_session *s);
 bool owner_session_get(struct wire_in *in, struct owner_session *s);
 

@@ -10,7 +10,8 @@
 enum { ANSWER_TIMEOUT_MS = 60000, LISTED_MAX = 20000000 };
 
 /* Sends a request and takes the first answer. */
-static int ask(int fd, enum control_type type, const char *filter, struct wire_in *in, struct reason *why)
+static int ask(int fd, enum control_type type, const char *filter, struct wire_in *in,
+               struct reason *why)
 {
 	struct wire_out out = { 0 };
 
@@ -29,7 +30,8 @@ static int take_end(struct wire_in *in, char text[CONTROL_LINE_MAX], struct reas
 	uint8_t code;
 
 	if (in->type != CONTROL_END || !control_end_get(in, &code, text))
-		return fail(why, "not understood: the command and queued are of different versions");
+		return fail(why,
+		            "not understood: the command and queued are of different versions");
 	return code == 0 ? 0 : fail(why, "%s", text);
 }
 
@@ -56,14 +58,17 @@ int queue_ask_open(const char *rundir, bool *temporary, struct reason *why)
 
 static int compare_entries(const void *a, const void *b)
 {
-	return strcmp(((const struct queue_entry *)a)->entry.id, ((const struct queue_entry *)b)->entry.id);
+	return strcmp(((const struct queue_entry *)a)->entry.id,
+	              ((const struct queue_entry *)b)->entry.id);
 }
 
 static bool take_entries(struct wire_in *in, struct queue_list *list)
 {
 	while (in->rest.len) {
 		if ((list->count & (list->count - 1)) == 0)
-			list->entries = memory_grow(list->entries, (list->count ? 2 * list->count : 1) * sizeof *list->entries);
+			list->entries =
+				memory_grow(list->entries, (list->count ? 2 * list->count : 1) *
+			                                           sizeof *list->entries);
 		struct queue_entry *e = &list->entries[list->count];
 
 		if (list->count == LISTED_MAX || !control_entry_get(in, &e->entry))
@@ -133,8 +138,11 @@ static void print_entry(const struct control_entry *e, FILE *out)
 
 	localtime_r(&arrived, &local);
 	strftime(stamp, sizeof stamp, "%a %b %e %H:%M:%S", &local);
-	fprintf(out, "%s%c %8llu %s  ", e->id, e->state == 'a' ? '*' : e->state == 'h' ? '!' : ' ', (unsigned long long)e->bytes,
-	        stamp);
+	fprintf(out, "%s%c %8llu %s  ", e->id,
+	        e->state == 'a'   ? '*'
+	        : e->state == 'h' ? '!'
+	                          : ' ',
+	        (unsigned long long)e->bytes, stamp);
 	print_clean(out, e->sender[0] ? view_of(e->sender) : VIEW("<>"));
 	fputc('\n', out);
 	if (e->reason[0]) {
@@ -168,7 +176,8 @@ void queue_list_print(const struct queue_list *list, FILE *out)
 		print_entry(&list->entries[i].entry, out);
 		bytes += list->entries[i].entry.bytes;
 	}
-	fprintf(out, "-- %llu Kbytes in %zu Request%s.\n", (unsigned long long)((bytes + 1023) / 1024), list->count,
+	fprintf(out, "-- %llu Kbytes in %zu Request%s.\n",
+	        (unsigned long long)((bytes + 1023) / 1024), list->count,
 	        list->count == 1 ? "" : "s");
 }
 
@@ -196,12 +205,14 @@ static bool take_place(const char *line, uint64_t *offset, uint64_t *bytes)
 	if (!view_starts(rest, VIEW("message: offset ")))
 		return false;
 	rest = view_skip(rest, strlen("message: offset "));
-	if (!view_cut(&rest, ' ', &word) || !view_number(word, INT64_MAX, offset) || !view_starts(rest, VIEW("bytes ")))
+	if (!view_cut(&rest, ' ', &word) || !view_number(word, INT64_MAX, offset) ||
+	    !view_starts(rest, VIEW("bytes ")))
 		return false;
 	return view_number(view_skip(rest, strlen("bytes ")), INT64_MAX, bytes);
 }
 
-int queue_ask_show(int fd, const char *id, FILE *out, int *file, uint64_t *offset, uint64_t *bytes, struct reason *why)
+int queue_ask_show(int fd, const char *id, FILE *out, int *file, uint64_t *offset, uint64_t *bytes,
+                   struct reason *why)
 {
 	char line[CONTROL_LINE_MAX];
 	struct wire_in in;

@@ -8,7 +8,8 @@
 #include "lib/base/program.h"
 #include "lib/wire/address.h"
 
-void resolve_question_put(struct wire_out *out, enum resolve_type type, const struct resolve_question *q)
+void resolve_question_put(struct wire_out *out, enum resolve_type type,
+                          const struct resolve_question *q)
 {
 	wire_begin(out, (unsigned char)type);
 	wire_put_u32(out, q->question);
@@ -64,7 +65,8 @@ bool resolve_answer_get(struct wire_in *in, struct resolve_answer *a)
 	a->wants_name = wire_get_bool(in);
 	a->any_sender = wire_get_bool(in);
 	wire_get_string(in, a->normal, sizeof a->normal);
-	return wire_end(in) && verdict <= RESOLVE_LATER && one_line(a->status) && one_line(a->text) && one_line(a->normal);
+	return wire_end(in) && verdict <= RESOLVE_LATER && one_line(a->status) &&
+	       one_line(a->text) && one_line(a->normal);
 }
 
 void resolve_expand_put(struct wire_out *out, uint32_t question, struct view address)
@@ -153,8 +155,10 @@ static bool dial(int *line)
 	return true;
 }
 
-/* WIRE_CLOSED: the line was let go of (a new generation); anything else but WIRE_OK: no use asking again. */
-static enum wire_result ask_once(int *line, const struct wire_out *out, uint32_t question, struct resolve_answer *answer)
+/* WIRE_CLOSED: the line was let go of (a new generation); anything else but WIRE_OK: no use asking
+ * again. */
+static enum wire_result ask_once(int *line, const struct wire_out *out, uint32_t question,
+                                 struct resolve_answer *answer)
 {
 	struct wire_in in;
 
@@ -165,7 +169,8 @@ static enum wire_result ask_once(int *line, const struct wire_out *out, uint32_t
 	if (r == WIRE_OK)
 		r = wire_receive(*line, &in);
 	if (r == WIRE_OK) {
-		if (in.type != RESOLVE_VERDICT || !resolve_answer_get(&in, answer) || answer->question != question)
+		if (in.type != RESOLVE_VERDICT || !resolve_answer_get(&in, answer) ||
+		    answer->question != question)
 			r = WIRE_ERROR;
 		wire_in_close(&in);
 	}
@@ -174,7 +179,8 @@ static enum wire_result ask_once(int *line, const struct wire_out *out, uint32_t
 	return r;
 }
 
-void resolve_ask(int *line, enum resolve_type type, struct resolve_question *q, struct resolve_answer *answer)
+void resolve_ask(int *line, enum resolve_type type, struct resolve_question *q,
+                 struct resolve_answer *answer)
 {
 	struct wire_out out = { 0 };
 
@@ -187,6 +193,9 @@ void resolve_ask(int *line, enum resolve_type type, struct resolve_question *q, 
 	wire_out_free(&out);
 	if (r == WIRE_OK)
 		return;
-	*answer = (struct resolve_answer){ .question = q->question, .verdict = RESOLVE_LATER, .status = "4.3.0",
-		                           .text = "cannot look up addresses now, try again later" };
+	*answer =
+		(struct resolve_answer){ .question = q->question,
+		                         .verdict = RESOLVE_LATER,
+		                         .status = "4.3.0",
+		                         .text = "cannot look up addresses now, try again later" };
 }

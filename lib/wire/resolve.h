@@ -2,8 +2,9 @@
 /*
  * smtpd, pickup, queued <-> resolved: protocol "resolve".
  *
- * smtpd asks for verdicts (may this client, sender, recipient pass), queued asks where an accepted recipient goes.
- * queued never takes a route from smtpd: what the network side says about addresses is only a question.
+ * smtpd asks for verdicts (may this client, sender, recipient pass), queued asks where an accepted
+ * recipient goes. queued never takes a route from smtpd: what the network side says about addresses
+ * is only a question.
  */
 #ifndef LIB_WIRE_RESOLVE_H
 #define LIB_WIRE_RESOLVE_H
@@ -16,36 +17,49 @@ enum resolve_type {
 	RESOLVE_SENDER,      /* + sender (and account) -> RESOLVE_VERDICT */
 	RESOLVE_RECIPIENT,   /* + recipient -> RESOLVE_VERDICT */
 	RESOLVE_VERDICT,
-	RESOLVE_EXPAND,      /* u32 question, string address -> RESOLVE_TARGET ..., the last with `last` */
+	RESOLVE_EXPAND, /* u32 question, string address -> RESOLVE_TARGET ..., the last with `last`
+	                 */
 	RESOLVE_TARGET
 };
 
-enum { RESOLVE_ADDRESS_MAX = 320, RESOLVE_TEXT_MAX = 256, RESOLVE_HOPS_MAX = 16, RESOLVE_HOST_MAX = 256, RESOLVE_TARGETS_MAX = 10000 };
+enum {
+	RESOLVE_ADDRESS_MAX = 320,
+	RESOLVE_TEXT_MAX = 256,
+	RESOLVE_HOPS_MAX = 16,
+	RESOLVE_HOST_MAX = 256,
+	RESOLVE_TARGETS_MAX = 10000
+};
 
 struct resolve_question {
-	uint32_t question;        /* comes back in the answer */
+	uint32_t question; /* comes back in the answer */
 	struct net_address client;
-	char client_name[RESOLVE_HOST_MAX]; /* checked both ways; "" when not asked for or not known */
-	bool submission;          /* came by 587/465 or the local socket */
-	char account[RESOLVE_ADDRESS_MAX]; /* authenticated as; "" when not */
-	char sender[RESOLVE_ADDRESS_MAX], recipient[RESOLVE_ADDRESS_MAX]; /* normalised; "" where not asked, and for <> */
+	char client_name[RESOLVE_HOST_MAX]; /* checked both ways; "" when not asked for or not known
+	                                     */
+	bool submission;                    /* came by 587/465 or the local socket */
+	char account[RESOLVE_ADDRESS_MAX];  /* authenticated as; "" when not */
+	char sender[RESOLVE_ADDRESS_MAX],
+		recipient[RESOLVE_ADDRESS_MAX]; /* normalised; "" where not asked, and for <> */
 };
 
 enum resolve_verdict {
 	RESOLVE_ACCEPT,
-	RESOLVE_RELAY,    /* client: may relay without authentication (access map: relay) */
-	RESOLVE_REJECT,   /* for good: code and text say why (unknown user 5.1.1, relaying denied 5.7.1, ...) */
-	RESOLVE_LATER     /* cannot tell now (4.x.x) */
+	RESOLVE_RELAY,  /* client: may relay without authentication (access map: relay) */
+	RESOLVE_REJECT, /* for good: code and text say why (unknown user 5.1.1, relaying
+	                   denied 5.7.1, ...) */
+	RESOLVE_LATER   /* cannot tell now (4.x.x) */
 };
 
 struct resolve_answer {
 	uint32_t question;
 	enum resolve_verdict verdict;
-	char status[16];                /* enhanced status code (RFC 3463) */
-	char text[RESOLVE_TEXT_MAX];    /* one line without CR LF, for the client */
-	bool wants_name;                  /* RESOLVE_CLIENT: names are in the access map; ask again with client_name */
-	bool any_sender;                  /* RESOLVE_CLIENT: no sender is refused, a client without account need not ask about its own */
-	char normal[RESOLVE_ADDRESS_MAX]; /* the address as the house writes it (domain alias resolved) */
+	char status[16];             /* enhanced status code (RFC 3463) */
+	char text[RESOLVE_TEXT_MAX]; /* one line without CR LF, for the client */
+	bool wants_name; /* RESOLVE_CLIENT: names are in the access map; ask again with client_name
+	                  */
+	bool any_sender; /* RESOLVE_CLIENT: no sender is refused, a client without account need not
+	                    ask about its own */
+	char normal[RESOLVE_ADDRESS_MAX]; /* the address as the house writes it (domain alias
+	                                     resolved) */
 };
 
 /* Where one final recipient goes. */
@@ -58,16 +72,19 @@ enum resolve_kind {
 struct resolve_target {
 	uint32_t question;
 	bool last;
-	bool expanded; /* the address came out of an alias: it is a new recipient, not the asked one */
+	bool expanded; /* the address came out of an alias: it is a new recipient, not the asked one
+	                */
 	enum resolve_kind kind;
 	char address[RESOLVE_ADDRESS_MAX];
 	/* RESOLVE_MAILBOX */
 	uint32_t uid, gid;
 	char home[1024];
 	uint64_t quota_bytes;
-	/* RESOLVE_REMOTE: `mx`: look the domain up; else hops in order, "host:port" or "[address]:port". */
+	/* RESOLVE_REMOTE: `mx`: look the domain up; else hops in order, "host:port" or
+	 * "[address]:port". */
 	bool lmtp, mx;
-	char destination[RESOLVE_HOST_MAX]; /* the key of scheduling: the domain, or the first hop */
+	char destination[RESOLVE_HOST_MAX]; /* the key of scheduling: the domain, or the first hop
+	                                     */
 	char hops[RESOLVE_HOPS_MAX][RESOLVE_HOST_MAX + 8];
 	unsigned hop_count;
 	/* RESOLVE_ERROR (also 4.x.x for "not now") */
@@ -75,7 +92,8 @@ struct resolve_target {
 	char text[RESOLVE_TEXT_MAX];
 };
 
-void resolve_question_put(struct wire_out *out, enum resolve_type type, const struct resolve_question *q);
+void resolve_question_put(struct wire_out *out, enum resolve_type type,
+                          const struct resolve_question *q);
 bool resolve_question_get(struct wire_in *in, struct resolve_question *q);
 void resolve_answer_put(struct wire_out *out, const struct resolve_answer *a);
 bool resolve_answer_get(struct wire_in *in, struct resolve_answer *a);
@@ -86,9 +104,11 @@ bool resolve_target_get(struct wire_in *in, struct resolve_target *t);
 
 enum { RESOLVE_ANSWER_TIMEOUT_MS = 30000 };
 
-/* The blocking asker's side (smtpd, pickup): RESOLVE_CLIENT, _SENDER or _RECIPIENT.  *line is -1 or the
- * line of the last question; it is dialled over "resolved.resolve" at need, and once more when it was lost.
+/* The blocking asker's side (smtpd, pickup): RESOLVE_CLIENT, _SENDER or _RECIPIENT. *line is -1 or
+ * the line of the last question; it is dialled over "resolved.resolve" at need, and once more when
+ * it was lost.
  * There is always an answer: without one from resolved it is RESOLVE_LATER, 4.3.0. */
-void resolve_ask(int *line, enum resolve_type type, struct resolve_question *q, struct resolve_answer *answer);
+void resolve_ask(int *line, enum resolve_type type, struct resolve_question *q,
+                 struct resolve_answer *answer);
 
 #endif

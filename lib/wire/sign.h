@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * porter <-> keyd: protocol "sign".  keyd holds the private keys and signs nothing but what has the exact form of a
- * TLS handshake signature (RFC 8446 section 4.4.3; RFC 5246 section 7.4.3); it never decrypts.
+ * porter <-> keyd: protocol "sign". keyd holds the private keys and signs nothing but what has the
+ * exact form of a TLS handshake signature (RFC 8446 section 4.4.3; RFC 5246 section 7.4.3); it
+ * never decrypts.
  */
 #ifndef LIB_WIRE_SIGN_H
 #define LIB_WIRE_SIGN_H
@@ -14,13 +15,24 @@ enum sign_type {
 	SIGN_REFUSED       /* string why */
 };
 
-enum { SIGN_KEY_BYTES = 32 /* SHA-256 of the SubjectPublicKeyInfo */, SIGN_BLOCK_MAX = 16384, SIGN_SIGNATURE_MAX = 1024 };
+enum {
+	SIGN_KEY_BYTES = 32 /* SHA-256 of the SubjectPublicKeyInfo */,
+	SIGN_BLOCK_MAX = 16384,
+	SIGN_SIGNATURE_MAX = 1024
+};
 
 enum sign_scheme { /* RFC 8446 section 4.2.3 code points */
-	SIGN_RSA_PKCS1_SHA256 = 0x0401, SIGN_RSA_PKCS1_SHA384 = 0x0501, SIGN_RSA_PKCS1_SHA512 = 0x0601,
-	SIGN_ECDSA_SHA256 = 0x0403, SIGN_ECDSA_SHA384 = 0x0503, SIGN_ECDSA_SHA512 = 0x0603,
-	SIGN_RSA_PSS_SHA256 = 0x0804, SIGN_RSA_PSS_SHA384 = 0x0805, SIGN_RSA_PSS_SHA512 = 0x0806,
-	SIGN_ED25519 = 0x0807, SIGN_ED448 = 0x0808
+	           SIGN_RSA_PKCS1_SHA256 = 0x0401,
+	           SIGN_RSA_PKCS1_SHA384 = 0x0501,
+	           SIGN_RSA_PKCS1_SHA512 = 0x0601,
+	           SIGN_ECDSA_SHA256 = 0x0403,
+	           SIGN_ECDSA_SHA384 = 0x0503,
+	           SIGN_ECDSA_SHA512 = 0x0603,
+	           SIGN_RSA_PSS_SHA256 = 0x0804,
+	           SIGN_RSA_PSS_SHA384 = 0x0805,
+	           SIGN_RSA_PSS_SHA512 = 0x0806,
+	           SIGN_ED25519 = 0x0807,
+	           SIGN_ED448 = 0x0808
 };
 
 struct sign_request {

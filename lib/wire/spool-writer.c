@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The writer's side of lib/wire/spool.h; apart from the messages, so that a program that only knows their form (the
- * setgid drop) links no cryptography. */
+/* The writer's side of lib/wire/spool.h; apart from the messages, so that a program that only knows
+ * their form (the setgid drop) links no cryptography. */
 #include "lib/wire/spool.h"
 
 #include <errno.h>
@@ -62,7 +62,8 @@ static void dial(struct spool_writer *w)
 static bool ask(struct spool_writer *w, const struct wire_out *out, struct wire_in *in)
 {
 	*in = (struct wire_in){ 0 };
-	return w->queued >= 0 && wire_send(w->queued, out) == WIRE_OK && wire_receive(w->queued, in) == WIRE_OK;
+	return w->queued >= 0 && wire_send(w->queued, out) == WIRE_OK &&
+	       wire_receive(w->queued, in) == WIRE_OK;
 }
 
 /* An answer that is not the one wanted: queued's refusal, or nonsense. */
@@ -142,7 +143,8 @@ static int write_all(struct spool_writer *w, struct view v, struct spool_refusal
 			log_warn("id=%s event=spool-write-failed reason=\"%m\"", w->id);
 			spool_abandon(w);
 			return refuse(refusal, full ? "4.3.1" : "4.3.0",
-			              full ? "the queue's disk is full, try again later" : "cannot write the message, try again later");
+			              full ? "the queue's disk is full, try again later"
+			                   : "cannot write the message, try again later");
 		}
 		w->offset += (uint64_t)n;
 		v = view_skip(v, (size_t)n);
@@ -168,10 +170,13 @@ int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal 
 		return 0;
 	if (flush(w, refusal) != 0)
 		return -1;
-	return bytes.len >= SPOOL_BUFFER_BYTES ? write_all(w, bytes, refusal) : text_add(&w->buffer, bytes) ? 0 : -1;
+	return bytes.len >= SPOOL_BUFFER_BYTES ? write_all(w, bytes, refusal)
+	       : text_add(&w->buffer, bytes)   ? 0
+	                                       : -1;
 }
 
-int spool_add_recipient(struct spool_writer *w, const struct spool_recipient *r, struct spool_refusal *refusal)
+int spool_add_recipient(struct spool_writer *w, const struct spool_recipient *r,
+                        struct spool_refusal *refusal)
 {
 	if (w->fd < 0)
 		return refuse(refusal, "4.3.0", "the message has no file");
@@ -185,7 +190,8 @@ int spool_add_recipient(struct spool_writer *w, const struct spool_recipient *r,
 }
 
 /* One step of the end: says it and waits for the one answer that lets us go on. */
-static int step(struct spool_writer *w, const struct wire_out *out, enum spool_type wanted, struct spool_refusal *refusal)
+static int step(struct spool_writer *w, const struct wire_out *out, enum spool_type wanted,
+                struct spool_refusal *refusal)
 {
 	struct wire_in in;
 
@@ -197,11 +203,13 @@ static int step(struct spool_writer *w, const struct wire_out *out, enum spool_t
 }
 
 /*
- * What a crash leaves after each call: up to COMMITTED an open file, which recovery removes; after it a file
- * whose header says committed but whose bytes may be torn (removed, by its checksums) or whole (live
- * again: at worst a duplicate, since the client was told nothing); after the sync a whole one.
+ * What a crash leaves after each call: up to COMMITTED an open file, which recovery removes; after
+ * it a file whose header says committed but whose bytes may be torn (removed, by its checksums) or
+ * whole (live again: at worst a duplicate, since the client was told nothing); after the sync a
+ * whole one.
  */
-static int finish_steps(struct spool_writer *w, struct spool_envelope *e, struct wire_out *out, struct spool_refusal *refusal)
+static int finish_steps(struct spool_writer *w, struct spool_envelope *e, struct wire_out *out,
+                        struct spool_refusal *refusal)
 {
 	if (flush(w, refusal) != 0)
 		return -1;

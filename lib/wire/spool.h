@@ -2,14 +2,17 @@
 /*
  * Writers (smtpd, pickup, bounce) <-> queued: protocol "spool".  One message at a time on a line.
  *
- *     SPOOL_OPEN                -> SPOOL_FILE (a descriptor, and where in it the message begins) or SPOOL_REFUSED
+ *     SPOOL_OPEN                -> SPOOL_FILE (a descriptor, and where in it the message begins) or
+ * SPOOL_REFUSED
  *     ... the writer writes the message straight to the file ...
  *     SPOOL_RECIPIENT, when they are many         (no answer)
- *     SPOOL_COMMIT              -> SPOOL_COMMITTED: header and envelope are written; or SPOOL_REFUSED
+ *     SPOOL_COMMIT              -> SPOOL_COMMITTED: header and envelope are written; or
+ * SPOOL_REFUSED
  *     ... the writer calls fsync on its descriptor ...
  *     SPOOL_LIVE                -> SPOOL_ACCEPTED: only now may the writer say 250
  *     SPOOL_ABANDON at any time before SPOOL_LIVE, or the end of the line: the file is removed
- *     SPOOL_REFUSED ends the message: queued has removed the file, the line is free for the next one
+ *     SPOOL_REFUSED ends the message: queued has removed the file, the line is free for the next
+ * one
  */
 #ifndef LIB_WIRE_SPOOL_H
 #define LIB_WIRE_SPOOL_H
@@ -21,19 +24,20 @@ enum spool_type {
 	SPOOL_OPEN = 16, /* u64 size the client announced (0: unknown) */
 	SPOOL_FILE,      /* string id, u64 offset of the message in the file, descriptor */
 	SPOOL_RECIPIENT, /* struct spool_recipient, one or more */
-	SPOOL_COMMIT,    /* struct spool_envelope, then any number of struct spool_recipient: the last, or all */
+	SPOOL_COMMIT, /* struct spool_envelope, then any number of struct spool_recipient: the last,
+	                 or all */
 	SPOOL_COMMITTED,
 	SPOOL_LIVE,
 	SPOOL_ACCEPTED,
 	SPOOL_ABANDON,
-	SPOOL_REFUSED    /* bool permanent, string status, string text */
+	SPOOL_REFUSED /* bool permanent, string status, string text */
 };
 
 enum {
 	SPOOL_ID_MAX = 16, /* 13 characters and a terminator */
 	SPOOL_ADDRESS_MAX = 320,
-	SPOOL_ENVID_MAX = 104, /* RFC 3461 section 4.4: 100 characters */
-	SPOOL_ORCPT_MAX = 504, /* RFC 3461 section 4.2: 500 characters */
+	SPOOL_ENVID_MAX = 104,      /* RFC 3461 section 4.4: 100 characters */
+	SPOOL_ORCPT_MAX = 504,      /* RFC 3461 section 4.2: 500 characters */
 	SPOOL_BUFFER_BYTES = 32768, /* what a writer collects before it writes */
 	SPOOL_ANSWER_TIMEOUT_MS = 60000,
 	SPOOL_CHECKSUM_BYTES = 32, /* BLAKE2b (crypto_generichash) over the message bytes */
@@ -41,10 +45,20 @@ enum {
 	SPOOL_PACKET_BYTES = 16384 /* recipients are collected up to this */
 };
 
-enum spool_origin { SPOOL_NETWORK, SPOOL_AUTHENTICATED, SPOOL_MACHINE /* sendmail */, SPOOL_BOUNCE };
+enum spool_origin {
+	SPOOL_NETWORK,
+	SPOOL_AUTHENTICATED,
+	SPOOL_MACHINE /* sendmail */,
+	SPOOL_BOUNCE
+};
 
 /* RFC 3461 NOTIFY= */
-enum { SPOOL_NOTIFY_NEVER = 1, SPOOL_NOTIFY_SUCCESS = 2, SPOOL_NOTIFY_FAILURE = 4, SPOOL_NOTIFY_DELAY = 8 };
+enum {
+	SPOOL_NOTIFY_NEVER = 1,
+	SPOOL_NOTIFY_SUCCESS = 2,
+	SPOOL_NOTIFY_FAILURE = 4,
+	SPOOL_NOTIFY_DELAY = 8
+};
 
 struct spool_recipient {
 	char address[SPOOL_ADDRESS_MAX];
@@ -54,7 +68,7 @@ struct spool_recipient {
 
 struct spool_envelope {
 	enum spool_origin origin;
-	char sender[SPOOL_ADDRESS_MAX]; /* "" is the null sender <> */
+	char sender[SPOOL_ADDRESS_MAX];  /* "" is the null sender <> */
 	char account[SPOOL_ADDRESS_MAX]; /* authenticated account, "" when none */
 	struct net_address client;
 	char helo[256];
@@ -62,7 +76,7 @@ struct spool_envelope {
 	char ret;       /* 'F', 'H' or 0 (RFC 3461) */
 	char envid[SPOOL_ENVID_MAX];
 	uint64_t message_bytes;
-	uint16_t hops;  /* Received lines counted by the writer, ours included */
+	uint16_t hops; /* Received lines counted by the writer, ours included */
 	uint8_t checksum[SPOOL_CHECKSUM_BYTES];
 };
 
@@ -82,21 +96,24 @@ bool spool_refusal_get(struct wire_in *in, struct spool_refusal *r);
 /* The writer's side of the conversation, shared by smtpd, pickup and bounce.  Begins as
  * { .queued = -1, .fd = -1 }; one serves any number of messages, one after another. */
 struct spool_writer {
-	int queued;  /* the line; -1: dialled at need over the wire "queued.spool" */
-	int fd;      /* the file being written, -1 none */
+	int queued; /* the line; -1: dialled at need over the wire "queued.spool" */
+	int fd;     /* the file being written, -1 none */
 	char id[SPOOL_ID_MAX];
-	uint64_t offset;  /* in the file: where the next bytes go */
-	uint64_t written; /* message bytes so far, those in the buffer too */
-	struct text buffer;       /* unwritten bytes; flushed in large writes */
+	uint64_t offset;            /* in the file: where the next bytes go */
+	uint64_t written;           /* message bytes so far, those in the buffer too */
+	struct text buffer;         /* unwritten bytes; flushed in large writes */
 	struct wire_out recipients; /* not yet sent */
-	void *hash;               /* state of the running checksum */
+	void *hash;                 /* state of the running checksum */
 };
 
-/* Each returns 0, or -1 with the refusal filled (a lost line or a disk error is temporary: 4.3.0) and the file abandoned. */
+/* Each returns 0, or -1 with the refusal filled (a lost line or a disk error is temporary: 4.3.0)
+ * and the file abandoned. */
 int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_refusal *refusal);
 int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal *refusal);
-int spool_add_recipient(struct spool_writer *w, const struct spool_recipient *r, struct spool_refusal *refusal);
-/* Sends the envelope (message_bytes and checksum are filled in here), syncs, makes it live: on 0 the message is safe. */
+int spool_add_recipient(struct spool_writer *w, const struct spool_recipient *r,
+                        struct spool_refusal *refusal);
+/* Sends the envelope (message_bytes and checksum are filled in here), syncs, makes it live: on 0
+ * the message is safe. */
 int spool_finish(struct spool_writer *w, struct spool_envelope *e, struct spool_refusal *refusal);
 void spool_abandon(struct spool_writer *w); /* harmless when nothing is open */
 

@@ -69,7 +69,8 @@ int submit_frame_next(struct view *rest, struct wire_in *in)
 		return -1;
 	if (rest->len - 4 < len)
 		return 0;
-	*in = (struct wire_in){ .type = (unsigned char)rest->data[4], .rest = { rest->data + 5, len - 1 } };
+	*in = (struct wire_in){ .type = (unsigned char)rest->data[4],
+		                .rest = { rest->data + 5, len - 1 } };
 	*rest = view_skip(*rest, 4 + len);
 	return 1;
 }

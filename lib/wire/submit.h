@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sendmail <-> pickup over RUNDIR/submit (SOCK_SEQPACKET, bound by master, mode 0666; the peer is known by its
- * credentials), and the file that `drop` writes when the house is down: the same messages one after another.
+ * sendmail <-> pickup over RUNDIR/submit (SOCK_SEQPACKET, bound by master, mode 0666; the peer is
+ * known by its credentials), and the file that `drop` writes when the house is down: the same
+ * messages one after another.
  */
 #ifndef LIB_WIRE_SUBMIT_H
 #define LIB_WIRE_SUBMIT_H
@@ -9,7 +10,8 @@
 #include "lib/wire/spool.h"
 
 enum submit_type {
-	SUBMIT_ENVELOPE = 16, /* string sender ("" = <>), bool sender_given, string full name, byte ret, string envid */
+	SUBMIT_ENVELOPE = 16, /* string sender ("" = <>), bool sender_given, string full name, byte
+	                         ret, string envid */
 	SUBMIT_RECIPIENT,     /* struct spool_recipient */
 	SUBMIT_CHUNK,         /* bytes of the message, CRLF, at most SUBMIT_CHUNK_MAX */
 	SUBMIT_END,           /* -> SUBMIT_RESULT */
@@ -20,7 +22,8 @@ enum { SUBMIT_CHUNK_MAX = 32768, SUBMIT_NAME_MAX = 256 };
 
 struct submit_envelope {
 	char sender[SPOOL_ADDRESS_MAX];
-	bool sender_given; /* -f: anybody may; who it was stands in the Received line. Otherwise the login name's address */
+	bool sender_given; /* -f: anybody may; who it was stands in the Received line. Otherwise the
+	                      login name's address */
 	char full_name[SUBMIT_NAME_MAX];
 	char ret;
 	char envid[SPOOL_ENVID_MAX];
@@ -34,7 +37,8 @@ struct submit_result {
 
 /* In a drop file each message stands behind its length (4 bytes, little-endian). */
 void submit_frame_put(struct text *out, const struct wire_out *message);
-/* Cuts the next one off *rest: 1; 0: the rest is only a part of one; -1: no message can be so long. */
+/* Cuts the next one off *rest: 1; 0: the rest is only a part of one; -1: no message can be so
+ * long. */
 int submit_frame_next(struct view *rest, struct wire_in *in);
 
 void submit_envelope_put(struct wire_out *out, const struct submit_envelope *e);

@@ -247,8 +247,8 @@ void wire_receive_wipe(void)
 	explicit_bzero(buffer, buffer_used);
 }
 
-/* Nothing was read: the end, or a packet without a byte, which no program of ours sends.  Taken for the end it would
- * let a captured program make its hub deaf to all others on the same wire. */
+/* Nothing was read: the end, or a packet without a byte, which no program of ours sends. Taken for
+ * the end it would let a captured program make its hub deaf to all others on the same wire. */
 static enum wire_result nothing_left(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
@@ -277,7 +277,9 @@ static enum wire_result receive(int fd, struct wire_in *in, int flags)
 		n = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return errno == EAGAIN ? WIRE_AGAIN : errno == ECONNRESET ? WIRE_CLOSED : WIRE_ERROR;
+		return errno == EAGAIN       ? WIRE_AGAIN
+		       : errno == ECONNRESET ? WIRE_CLOSED
+		                             : WIRE_ERROR;
 	if (!take_fds(&message, in)) {
 		wire_in_close(in);
 		errno = EMSGSIZE;

@@ -73,13 +73,16 @@ void wire_receive_wipe(void); /* what the last wire_receive left in its buffer *
 /* ---- transport ---- */
 enum wire_result { WIRE_OK, WIRE_CLOSED, WIRE_AGAIN, WIRE_ERROR };
 
-/* A pair of connected ends, close-on-exec; buffers large enough for WIRE_MESSAGE_MAX. Returns 0 or -1 (errno). */
+/* A pair of connected ends, close-on-exec; buffers large enough for WIRE_MESSAGE_MAX. Returns 0 or
+ * -1 (errno). */
 int wire_pair(int ends[2]);
-/* Sends one message.  On a blocking descriptor it waits; WIRE_AGAIN only on a non-blocking one.
- * A message that overflowed WIRE_MESSAGE_MAX or holds too many descriptors is a panic: bound your lists. */
+/* Sends one message. On a blocking descriptor it waits; WIRE_AGAIN only on a non-blocking one. A
+ * message that overflowed WIRE_MESSAGE_MAX or holds too many descriptors is a panic: bound your
+ * lists. */
 enum wire_result wire_send(int fd, const struct wire_out *out);
-/* The same without waiting, whatever the descriptor's flags say.  For whoever serves many: O_NONBLOCK belongs to the
- * open socket, and who dialled may have kept a copy of the end he sent us, to make us wait for ever. */
+/* The same without waiting, whatever the descriptor's flags say. For whoever serves many:
+ * O_NONBLOCK belongs to the open socket, and who dialled may have kept a copy of the end he sent
+ * us, to make us wait for ever. */
 enum wire_result wire_send_now(int fd, const struct wire_out *out);
 /* Receives one message into a static buffer that the next wire_receive of this process overwrites.
  * A truncated or empty packet is WIRE_ERROR (its descriptors are closed). */

@@ -80,8 +80,10 @@ static void set_receive_timeout(int fd, int timeout_ms)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
 }
 
-/* The next job; with a pause hook, idleness is first told to it. false: the worker's life is over. */
-static bool next_job(const struct worker_service *service, bool spare, bool fresh, struct wire_in *in)
+/* The next job; with a pause hook, idleness is first told to it. false: the worker's life is
+ * over. */
+static bool next_job(const struct worker_service *service, bool spare, bool fresh,
+                     struct wire_in *in)
 {
 	int idle_ms = spare ? service->idle_ms : 0;
 	enum wire_result r;
@@ -109,7 +111,8 @@ static void worker_asks(const struct worker_service *service, bool spare)
 		if (!next_job(service, spare, served == 0, &in))
 			break;
 		busy = 1;
-		/* A signal before busy has shut the line: the hub knows and gives the job to another. */
+		/* A signal before busy has shut the line: the hub knows and gives the job to
+		 * another. */
 		if (ending)
 			break;
 		service->work(&in, hub_line);
@@ -168,8 +171,8 @@ static void leave_wires(struct parent *p)
 		close(master);
 }
 
-/* Without the exit handlers, which would copy the data pages of every library for nothing: a worker's output is
- * written.  A sanitizer looks for leaks in one. */
+/* Without the exit handlers, which would copy the data pages of every library for nothing: a
+ * worker's output is written. A sanitizer looks for leaks in one. */
 static _Noreturn void worker_end(void)
 {
 #ifdef __SANITIZE_ADDRESS__
@@ -251,7 +254,8 @@ static void quit_due(struct timer *t)
 static void arm_quit(struct parent *p)
 {
 	if (p->service->quit_when_idle_ms && p->count == 0)
-		loop_timer_set(p->loop, &p->quit, loop_now_ms(p->loop) + p->service->quit_when_idle_ms);
+		loop_timer_set(p->loop, &p->quit,
+		               loop_now_ms(p->loop) + p->service->quit_when_idle_ms);
 }
 
 static void wire_ready(struct watch *w, unsigned events)
@@ -331,7 +335,8 @@ static void open_wires(struct parent *p)
 {
 	int fd;
 
-	while (p->wire_count < WIRES_MAX && (fd = program_fd_at(p->service->wire, p->wire_count, NULL)) >= 0) {
+	while (p->wire_count < WIRES_MAX &&
+	       (fd = program_fd_at(p->service->wire, p->wire_count, NULL)) >= 0) {
 		struct parent_wire *wire = &p->wires[p->wire_count++];
 
 		wire->parent = p;

@@ -26,30 +26,34 @@
 #include "lib/wire/wire.h"
 
 struct worker_service {
-	const char *wire;     /* the shared wire to the hub: "porter.connection" (one or, with suffixes .0 .1 ..., several:
-	                       * a worker belongs to one of them), "queued.job", "master" */
+	const char *wire; /* the shared wire to the hub: "porter.connection" (one or, with suffixes
+	                   * .0 .1 ..., several: a worker belongs to one of them), "queued.job",
+	                   * "master" */
 	const char *protocol; /* of wire_dial; "asks" only */
 	bool forks;
-	bool answers;         /* work() itself sends the message that tells the hub the job is over: no WIRE_DONE is sent */
+	bool answers; /* work() itself sends the message that tells the hub the job is over: no
+	                 WIRE_DONE is sent */
 	unsigned workers_min; /* started at once and kept, for each wire; "asks" only */
 	unsigned workers_max; /* "forks": further messages wait in the wire */
 	unsigned reuse;       /* sessions or jobs before a worker ends; 0: no end */
-	int idle_ms;          /* a worker above workers_min ends after this long without work; 0: never */
-	int quit_when_idle_ms; /* the parent exits 0 after this long without a worker; 0: never (owner services) */
-	/* The hub (porter) is replaced by the same reload: workers stay until the old one lets them go, since it has
-	 * clients of its own for them that have been greeted and have not spoken yet. */
+	int idle_ms; /* a worker above workers_min ends after this long without work; 0: never */
+	int quit_when_idle_ms; /* the parent exits 0 after this long without a worker; 0: never
+	                          (owner services) */
+	/* The hub (porter) is replaced by the same reload: workers stay until the old one lets them
+	 * go, since it has clients of its own for them that have been greeted and have not spoken
+	 * yet. */
 	bool stays_for_hub;
-	/* Once, when an "asks" worker has been idle for pause_ms: let go of what only the next job could have used
-	 * (remote's kept connection). NULL: none. */
+	/* Once, when an "asks" worker has been idle for pause_ms: let go of what only the next job
+	 * could have used (remote's kept connection). NULL: none. */
 	int pause_ms;
 	void (*pause)(void);
-	/* In the parent before the first fork, for each wire, and again when a hub that was started anew asks
-	 * (WIRE_ANNOUNCE): what it must be told (porter's greeting); may be NULL. */
+	/* In the parent before the first fork, for each wire, and again when a hub that was started
+	 * anew asks (WIRE_ANNOUNCE): what it must be told (porter's greeting); may be NULL. */
 	void (*announce)(int shared_fd);
 	/* In each worker before its first job: dial the others, take memory; may be NULL. */
 	void (*begin)(void);
-	/* One session or job: message and (for "asks") the private end to the hub, -1 else.  Takes the
-	 * descriptors it wants out of `in`; the rest is closed behind it. */
+	/* One session or job: message and (for "asks") the private end to the hub, -1 else. Takes
+	 * the descriptors it wants out of `in`; the rest is closed behind it. */
 	void (*work)(struct wire_in *in, int hub);
 };
 
@@ -58,7 +62,8 @@ void worker_run(const struct worker_service *service) __attribute__((noreturn));
 
 /* The client socket of the session in work, -1 at its end (see above). */
 void worker_session(int fd);
-/* Has the worker been told to stop (SIGTERM: not by a reload)?  For loops that are not waiting for a client. */
+/* Has the worker been told to stop (SIGTERM: not by a reload)? For loops that are not waiting for a
+ * client. */
 bool worker_stopping(void);
 
 #endif

@@ -2,19 +2,21 @@
 /*
  * authd: checks passwords, and hands mailbox sessions over.
  *
- * Runs as its own user in an empty root, sees no network and opens no file: passwords.cdb (hash, owner, home,
- * rights of every account) is opened before the jail.  smtpd, pop3-login and imap-login bring it SASL messages over
- * their wires ("auth"); none of them names a user, and each may only speak for its own services.  An event loop
- * runs the mechanisms and waits with what failed; the hashes are computed by a few worker processes
- * (authd-check.c), and a password that was right is remembered under a keyed digest (authd-cache.c).
+ * Runs as its own user in an empty root, sees no network and opens no file: passwords.cdb (hash,
+ * owner, home, rights of every account) is opened before the jail. smtpd, pop3-login and imap-login
+ * bring it SASL messages over their wires ("auth"); none of them names a user, and each may only
+ * speak for its own services. An event loop runs the mechanisms and waits with what failed; the
+ * hashes are computed by a few worker processes (authd-check.c), and a password that was right is
+ * remembered under a keyed digest (authd-cache.c).
  *
- * On success smtpd learns the account.  A POP3 or IMAP client's descriptor goes from here to master, with the
- * owner's uid and home, for pop3d or imapd: this word of authd's is the only one on which master starts a program
- * under a mailbox owner's uid, never uid 0.
+ * On success smtpd learns the account. A POP3 or IMAP client's descriptor goes from here to master,
+ * with the owner's uid and home, for pop3d or imapd: this word of authd's is the only one on which
+ * master starts a program under a mailbox owner's uid, never uid 0.
  *
- * Trusts: the compiled map; master.  Does not trust the session programs: their messages are bounded and checked.
- * Somebody who owns authd can read the hashes and the passwords that pass through, and open any mailbox; he
- * reaches no network and no file.  Owning a worker gains the passwords that pass through it, without their names.
+ * Trusts: the compiled map; master. Does not trust the session programs: their messages are bounded
+ * and checked. Somebody who owns authd can read the hashes and the passwords that pass through, and
+ * open any mailbox; he reaches no network and no file. Owning a worker gains the passwords that
+ * pass through it, without their names.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -38,13 +40,15 @@
 
 enum { LINES_MAX = 20000, SAMPLES_MAX = 16, SAMPLE_SCAN_MAX = 1000 };
 
-/* What an unknown user's password is checked against when the map has nothing to show: nobody knows its password. */
-#define LAST_RESORT_HASH                                                                                       \
+/* What an unknown user's password is checked against when the map has nothing to show: nobody knows
+ * its password. */
+#define LAST_RESORT_HASH \
 	"$argon2id$v=19$m=65536,t=2,p=1$dGhlcmUgaXMgbm9ib2R5IQ$y0XYNvSXKAOKVVBVhO1ASwPlHHBCFKcSTeDVmzD0VoY"
 
 struct exchange {
 	struct line *line;
-	struct auth_begin begin; /* its views are NULL but for session.pending, which is in `pending` */
+	struct auth_begin
+		begin; /* its views are NULL but for session.pending, which is in `pending` */
 	struct text pending;
 	struct sasl *sasl; /* sodium memory */
 	enum auth_mechanism mechanism;
@@ -82,7 +86,8 @@ static struct door {
 	unsigned services; /* bits of enum connection_service */
 	struct hub server;
 } doors[] = {
-	{ .descriptor = "smtpd.auth", .services = 1 << CONNECTION_SMTP | 1 << CONNECTION_SUBMISSION },
+	{ .descriptor = "smtpd.auth",
+	  .services = 1 << CONNECTION_SMTP | 1 << CONNECTION_SUBMISSION },
 	{ .descriptor = "pop3-login.auth", .services = 1 << CONNECTION_POP3 },
 	{ .descriptor = "imap-login.auth", .services = 1 << CONNECTION_IMAP },
 };
@@ -138,10 +143,12 @@ static void log_result(const struct exchange *x, enum auth_verdict verdict)
 {
 	char client[NET_ADDRESS_TEXT_MAX];
 
-	log_info("event=auth service=%s user=<%s> client=%s mechanism=%s tls=%d result=%s cached=%d duration_ms=%lld",
-	         connection_service_name(x->begin.service), log_quote(view_of(x->address)),
-	         net_address_text(&x->begin.client, client), auth_mechanism_name(x->mechanism), x->begin.tls,
-	         auth_verdict_name(verdict), x->cached, (long long)(loop_now_ms(authd.loop) - x->began_ms));
+	log_info(
+		"event=auth service=%s user=<%s> client=%s mechanism=%s tls=%d result=%s cached=%d duration_ms=%lld",
+		connection_service_name(x->begin.service), log_quote(view_of(x->address)),
+		net_address_text(&x->begin.client, client), auth_mechanism_name(x->mechanism),
+		x->begin.tls, auth_verdict_name(verdict), x->cached,
+		(long long)(loop_now_ms(authd.loop) - x->began_ms));
 }
 
 /* The last message of an exchange. */
@@ -167,8 +174,9 @@ static void answer_due(struct timer *t)
 	answer(x->line, x->verdict, false);
 }
 
-/* Says no after a while.  The client's descriptors and the password are not needed for that.  An account that may
- * not do this is no guess at a password, but neither shall its client try again and again at full speed. */
+/* Says no after a while. The client's descriptors and the password are not needed for that. An
+ * account that may not do this is no guess at a password, but neither shall its client try again
+ * and again at full speed. */
 static void refuse_later(struct exchange *x, enum auth_verdict verdict)
 {
 	int64_t now = loop_now_ms(authd.loop), wait_ms = authd.settings.auth_failure_delay_ms;
@@ -193,12 +201,9 @@ static void refuse(struct exchange *x, enum auth_verdict verdict)
 static unsigned right_for(enum connection_service service)
 {
 	switch (service) {
-	case CONNECTION_POP3:
-		return USER_RIGHT_POP3;
-	case CONNECTION_IMAP:
-		return USER_RIGHT_IMAP;
-	default:
-		return USER_RIGHT_SMTP;
+	case CONNECTION_POP3: return USER_RIGHT_POP3;
+	case CONNECTION_IMAP: return USER_RIGHT_IMAP;
+	default: return USER_RIGHT_SMTP;
 	}
 }
 
@@ -223,13 +228,15 @@ static bool hand_over(struct exchange *x)
 {
 	struct owner_session session;
 	struct wire_out inner = { 0 }, out = { 0 };
-	struct owner_work work = { .program = x->begin.service == CONNECTION_POP3 ? OWNER_POP3D : OWNER_IMAPD,
+	struct owner_work work = { .program = x->begin.service == CONNECTION_POP3 ? OWNER_POP3D
+		                                                                  : OWNER_IMAPD,
 		                   .uid = x->record.user.uid,
 		                   .gid = x->record.user.gid };
 
 	if (work.uid == 0 || work.gid == 0 || !session_of(x, &session)) {
-		log_warn("event=handover-refused user=<%s> reason=\"the map gives root's uid, or no absolute home\"",
-		         log_quote(view_of(x->address)));
+		log_warn(
+			"event=handover-refused user=<%s> reason=\"the map gives root's uid, or no absolute home\"",
+			log_quote(view_of(x->address)));
 		return false;
 	}
 	owner_session_put(&inner, &session);
@@ -276,16 +283,19 @@ static void checked(struct check *check, enum hash_result result)
 	if (!x->known || result == HASH_DIFFERS) {
 		refuse_later(x, AUTH_DENIED);
 	} else if (result == HASH_MATCHES) {
-		cache_add(authd.cache, view_of(x->address), x->record.hash, password_of(x), loop_now_ms(authd.loop));
+		cache_add(authd.cache, view_of(x->address), x->record.hash, password_of(x),
+		          loop_now_ms(authd.loop));
 		accept_user(x);
 	} else {
-		log_warn("event=hash-unusable user=<%s> reason=\"unknown, damaged, or over the limits of time and memory\"",
-		         log_quote(view_of(x->address)));
+		log_warn(
+			"event=hash-unusable user=<%s> reason=\"unknown, damaged, or over the limits of time and memory\"",
+			log_quote(view_of(x->address)));
 		refuse(x, AUTH_TEMPORARY);
 	}
 }
 
-/* An unknown user costs what a known one would: the same name always meets the same of some real hashes. */
+/* An unknown user costs what a known one would: the same name always meets the same of some real
+ * hashes. */
 static struct view hash_for_nobody(const char *address)
 {
 	static unsigned char key[crypto_shorthash_KEYBYTES];
@@ -297,7 +307,8 @@ static struct view hash_for_nobody(const char *address)
 	if (!keyed)
 		crypto_shorthash_keygen(key);
 	keyed = true;
-	crypto_shorthash((unsigned char *)&number, (const unsigned char *)address, strlen(address), key);
+	crypto_shorthash((unsigned char *)&number, (const unsigned char *)address, strlen(address),
+	                 key);
 	return authd.samples[number % authd.sample_count];
 }
 
@@ -327,13 +338,14 @@ static void check_password(struct exchange *x)
 	enum map_result found = passwords_get(&authd.map, view_of(x->address), &x->record);
 
 	if (found == MAP_DAMAGED) {
-		log_warn("event=map-damaged map=passwords user=<%s>", log_quote(view_of(x->address)));
+		log_warn("event=map-damaged map=passwords user=<%s>",
+		         log_quote(view_of(x->address)));
 		refuse(x, AUTH_TEMPORARY);
 		return;
 	}
 	x->known = found == MAP_FOUND;
-	if (x->known &&
-	    cache_has(authd.cache, view_of(x->address), x->record.hash, password_of(x), loop_now_ms(authd.loop))) {
+	if (x->known && cache_has(authd.cache, view_of(x->address), x->record.hash, password_of(x),
+	                          loop_now_ms(authd.loop))) {
 		x->cached = true;
 		accept_user(x);
 		return;
@@ -366,19 +378,13 @@ static void step(struct exchange *x, bool has_input, struct view input)
 	struct view challenge = { "", 0 };
 
 	switch (sasl_step(x->sasl, has_input, input, &challenge)) {
-	case SASL_CHALLENGE:
-		send_challenge(x->line, challenge);
-		break;
-	case SASL_CHECK:
-		check_password(x);
-		break;
+	case SASL_CHALLENGE: send_challenge(x->line, challenge); break;
+	case SASL_CHECK: check_password(x); break;
 	case SASL_DENIED:
 		normal_address(x->sasl->user, x->address, sizeof x->address);
 		refuse_later(x, AUTH_DENIED);
 		break;
-	case SASL_MALFORMED:
-		refuse(x, AUTH_MALFORMED);
-		break;
+	case SASL_MALFORMED: refuse(x, AUTH_MALFORMED); break;
 	}
 }
 
@@ -387,7 +393,8 @@ static void step(struct exchange *x, bool has_input, struct view input)
 static bool is_allowed(const struct door *door, const struct auth_begin *b)
 {
 	return door->services & 1u << b->service &&
-	       (b->tls || authd.settings.auth_without_tls || !auth_mechanism_clear_text(auth_mechanism_find(view_of(b->mechanism))));
+	       (b->tls || authd.settings.auth_without_tls ||
+	        !auth_mechanism_clear_text(auth_mechanism_find(view_of(b->mechanism))));
 }
 
 static void begin(struct line *line, struct wire_in *in)
@@ -550,12 +557,12 @@ static void open_doors(void)
 		if (fd < 0)
 			continue; /* a house without this service */
 		*s = (struct hub){ .loop = authd.loop,
-			                   .protocol = "auth",
-			                   .line_size = sizeof(struct line),
-			                   .lines_max = LINES_MAX,
-			                   .context = &doors[i],
-			                   .message = message,
-			                   .closed = closed };
+			           .protocol = "auth",
+			           .line_size = sizeof(struct line),
+			           .lines_max = LINES_MAX,
+			           .context = &doors[i],
+			           .message = message,
+			           .closed = closed };
 		hub_start(s, fd);
 	}
 }

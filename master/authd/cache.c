@@ -59,8 +59,8 @@ static void add_part(crypto_generichash_state *state, struct view v)
 }
 
 /* The set in which the triple belongs. */
-static struct entry *tag_of(const struct cache *c, struct view address, struct view stored, struct view password,
-                            unsigned char tag[TAG_BYTES])
+static struct entry *tag_of(const struct cache *c, struct view address, struct view stored,
+                            struct view password, unsigned char tag[TAG_BYTES])
 {
 	crypto_generichash_state state;
 	uint64_t number;
@@ -75,7 +75,8 @@ static struct entry *tag_of(const struct cache *c, struct view address, struct v
 	return c->entries + number % c->sets * NEIGHBOURS;
 }
 
-bool cache_has(struct cache *c, struct view address, struct view stored, struct view password, int64_t now_ms)
+bool cache_has(struct cache *c, struct view address, struct view stored, struct view password,
+               int64_t now_ms)
 {
 	unsigned char tag[TAG_BYTES];
 	bool found = false;
@@ -90,7 +91,8 @@ bool cache_has(struct cache *c, struct view address, struct view stored, struct 
 	return found;
 }
 
-void cache_add(struct cache *c, struct view address, struct view stored, struct view password, int64_t now_ms)
+void cache_add(struct cache *c, struct view address, struct view stored, struct view password,
+               int64_t now_ms)
 {
 	unsigned char tag[TAG_BYTES];
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Passwords that were right a while ago, so that a client which comes back every minute does not cost an argon2
- * run each time.  An entry is a BLAKE2b of address, stored hash and password under a random key of this process:
- * it says nothing to who reads it without the key, and a hash that was changed finds nothing.  Failures are not
- * kept: they would be a way to fill it, and they shall cost what they cost.
+ * Passwords that were right a while ago, so that a client which comes back every minute does not
+ * cost an argon2 run each time. An entry is a BLAKE2b of address, stored hash and password under a
+ * random key of this process: it says nothing to who reads it without the key, and a hash that was
+ * changed finds nothing. Failures are not kept: they would be a way to fill it, and they shall cost
+ * what they cost.
  */
 #ifndef MASTER_AUTHD_CACHE_H
 #define MASTER_AUTHD_CACHE_H
@@ -16,8 +17,10 @@ struct cache;
 
 /* lifetime_ms 0: keeps nothing. */
 struct cache *cache_new(unsigned entries, int64_t lifetime_ms);
-bool cache_has(struct cache *c, struct view address, struct view stored, struct view password, int64_t now_ms);
-void cache_add(struct cache *c, struct view address, struct view stored, struct view password, int64_t now_ms);
+bool cache_has(struct cache *c, struct view address, struct view stored, struct view password,
+               int64_t now_ms);
+void cache_add(struct cache *c, struct view address, struct view stored, struct view password,
+               int64_t now_ms);
 /* Wipes key and entries. */
 void cache_free(struct cache **c);
 

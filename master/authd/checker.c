@@ -38,7 +38,8 @@ struct checker {
 
 static enum hash_result check_message(struct wire_in *in)
 {
-	struct view stored = wire_get_view(in, HASH_STORED_MAX), password = wire_get_view(in, HASH_PASSWORD_MAX);
+	struct view stored = wire_get_view(in, HASH_STORED_MAX),
+		    password = wire_get_view(in, HASH_PASSWORD_MAX);
 
 	return in->type == CHECK && wire_end(in) ? hash_check(stored, password) : HASH_UNUSABLE;
 }
@@ -93,7 +94,8 @@ static void finish(struct check_worker *w, enum hash_result result)
 	check->done(check, result);
 }
 
-/* Gone or killed: the place is forked again after a pause, so that a fault at its start does not spin. */
+/* Gone or killed: the place is forked again after a pause, so that a fault at its start does not
+ * spin. */
 static void worker_lost(struct check_worker *w)
 {
 	struct checker *c = w->checker;
@@ -102,7 +104,8 @@ static void worker_lost(struct check_worker *w)
 	close(w->watch.fd);
 	kill(w->pid, SIGKILL);
 	waitpid(w->pid, NULL, 0);
-	log_warn("event=worker-died pid=%ld reason=\"%s\"", (long)w->pid, w->busy ? "while it checked a password" : "");
+	log_warn("event=worker-died pid=%ld reason=\"%s\"", (long)w->pid,
+	         w->busy ? "while it checked a password" : "");
 	w->pid = 0;
 	finish(w, HASH_UNUSABLE);
 	loop_timer_set(c->loop, &w->timer, loop_now_ms(c->loop) + RESTART_PAUSE_MS);
@@ -145,7 +148,8 @@ static void fork_worker(struct check_worker *w)
 		log_warn("event=fork-failed reason=\"%m\"");
 		close(ends[0]);
 		w->pid = 0;
-		loop_timer_set(w->checker->loop, &w->timer, loop_now_ms(w->checker->loop) + RESTART_PAUSE_MS);
+		loop_timer_set(w->checker->loop, &w->timer,
+		               loop_now_ms(w->checker->loop) + RESTART_PAUSE_MS);
 		return;
 	}
 	w->watch.fd = ends[0];
@@ -179,7 +183,8 @@ static void tell(struct check_worker *w, struct check *check)
 	check->worker = w;
 	/* A line that is broken already ends the check when the loop sees it. */
 	if (r == WIRE_OK)
-		loop_timer_set(w->checker->loop, &w->timer, loop_now_ms(w->checker->loop) + CHECK_TIMEOUT_MS);
+		loop_timer_set(w->checker->loop, &w->timer,
+		               loop_now_ms(w->checker->loop) + CHECK_TIMEOUT_MS);
 }
 
 static void give_work(struct checker *c)

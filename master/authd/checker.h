@@ -2,10 +2,10 @@
 /*
  * The workers that compute password hashes, and the queue before them.
  *
- * Computing takes up to a second and up to a gigabyte: it happens in a few processes, never in the event loop.  A
- * worker is told a stored hash and a password and answers with one byte; it knows no names, holds no descriptor
- * but its line, and forgets what it was told.  One that dies, or takes too long, is replaced; its check was
- * unusable.
+ * Computing takes up to a second and up to a gigabyte: it happens in a few processes, never in the
+ * event loop. A worker is told a stored hash and a password and answers with one byte; it knows no
+ * names, holds no descriptor but its line, and forgets what it was told. One that dies, or takes
+ * too long, is replaced; its check was unusable.
  */
 #ifndef MASTER_AUTHD_CHECKER_H
 #define MASTER_AUTHD_CHECKER_H

@@ -8,12 +8,14 @@ enum { NEIGHBOURS = 4, IPV6_NETWORK_BYTES = 8, FAILURES_MAX = 64 };
 
 struct entry {
 	uint64_t tag;
-	int64_t last_ms, next_ms; /* the last failure; of a network: no guess is looked at before next_ms */
-	unsigned failures;        /* 0: free */
+	int64_t last_ms,
+		next_ms; /* the last failure; of a network: no guess is looked at before next_ms */
+	unsigned failures; /* 0: free */
 };
 
 struct delay {
-	unsigned char key[crypto_shorthash_KEYBYTES]; /* so that nobody can choose who shares a set with whom */
+	unsigned char key[crypto_shorthash_KEYBYTES]; /* so that nobody can choose who shares a set
+	                                                 with whom */
 	int64_t base_ms;
 	size_t sets;
 	struct entry *entries;
@@ -100,12 +102,14 @@ static int64_t wait_of(const struct delay *d, unsigned failures)
 	return wait_ms < DELAY_MAX_MS ? wait_ms : DELAY_MAX_MS;
 }
 
-int64_t delay_failed(struct delay *d, const struct net_address *client, struct view account, int64_t now_ms)
+int64_t delay_failed(struct delay *d, const struct net_address *client, struct view account,
+                     int64_t now_ms)
 {
 	char key[NETWORK_KEY_BYTES];
 	struct view network = network_key(client, key);
 	unsigned of_network = network.len ? count(d, network, now_ms) : 1;
-	/* An address has a "@" and no byte below a space: it cannot be taken for a network's key. */
+	/* An address has a "@" and no byte below a space: it cannot be taken for a network's
+	 * key. */
 	unsigned of_account = account.len ? count(d, account, now_ms) : 1;
 
 	return wait_of(d, of_network > of_account ? of_network : of_account);

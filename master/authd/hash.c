@@ -21,7 +21,8 @@ static uint64_t parameter(struct view stored, const char *key)
 
 	while (view_cut(&rest, '$', &field))
 		while (view_cut(&field, ',', &part))
-			if (view_starts(part, view_of(key)) && view_number(view_skip(part, strlen(key)), UINT32_MAX, &number))
+			if (view_starts(part, view_of(key)) &&
+			    view_number(view_skip(part, strlen(key)), UINT32_MAX, &number))
 				return number;
 	return 0;
 }
@@ -30,7 +31,8 @@ static bool argon2_affordable(struct view stored)
 {
 	uint64_t memory_kib = parameter(stored, "m="), turns = parameter(stored, "t=");
 
-	return memory_kib > 0 && memory_kib <= HASH_ARGON2_MEMORY_MAX_KIB && turns > 0 && turns <= HASH_ARGON2_TURNS_MAX;
+	return memory_kib > 0 && memory_kib <= HASH_ARGON2_MEMORY_MAX_KIB && turns > 0 &&
+	       turns <= HASH_ARGON2_TURNS_MAX;
 }
 
 /* "$2y$12$...": the cost is a power of two. */
@@ -38,7 +40,8 @@ static bool bcrypt_affordable(struct view stored)
 {
 	uint64_t cost;
 
-	return view_number(view_take(view_skip(stored, 4), 2), 99, &cost) && cost <= HASH_BCRYPT_COST_MAX;
+	return view_number(view_take(view_skip(stored, 4), 2), 99, &cost) &&
+	       cost <= HASH_BCRYPT_COST_MAX;
 }
 
 static bool sha_crypt_affordable(struct view stored)
@@ -48,7 +51,8 @@ static bool sha_crypt_affordable(struct view stored)
 
 /* ---- the ways to check ---- */
 
-/* crypto_pwhash_str_verify tells a wrong password by EINVAL from a string it cannot read or afford. */
+/* crypto_pwhash_str_verify tells a wrong password by EINVAL from a string it cannot read or
+ * afford. */
 static enum hash_result argon2_check(struct view stored, struct view password)
 {
 	char text[HASH_STORED_MAX + 1];
@@ -74,7 +78,8 @@ static enum hash_result crypt_check(struct view stored, struct view password)
 	char text[HASH_STORED_MAX + 1], phrase[CRYPT_MAX_PASSPHRASE_SIZE];
 
 	/* crypt() takes a C string of at most this length: no hash was made of anything else. */
-	if (password.len >= sizeof phrase || (password.len && memchr(password.data, '\0', password.len) != NULL))
+	if (password.len >= sizeof phrase ||
+	    (password.len && memchr(password.data, '\0', password.len) != NULL))
 		return HASH_DIFFERS;
 	if (!string_copy(text, sizeof text, stored))
 		return HASH_UNUSABLE;
@@ -86,9 +91,10 @@ static enum hash_result crypt_check(struct view stored, struct view password)
 	return result;
 }
 
-/* Digest of password and salt, base64 of digest and salt (RFC 2307 section 5.3; the salted ones are OpenLDAP's). */
-static enum hash_result digest_check(struct view encoded, struct view password, const char *name, size_t digest_bytes,
-                                     bool salted)
+/* Digest of password and salt, base64 of digest and salt (RFC 2307 section 5.3; the salted ones are
+ * OpenLDAP's). */
+static enum hash_result digest_check(struct view encoded, struct view password, const char *name,
+                                     size_t digest_bytes, bool salted)
 {
 	struct text decoded;
 	unsigned char made[EVP_MAX_MD_SIZE], input[HASH_PASSWORD_MAX + SALT_MAX];
@@ -97,7 +103,8 @@ static enum hash_result digest_check(struct view encoded, struct view password, 
 
 	text_init(&decoded, DIGEST_MAX + SALT_MAX);
 	bool good = base64_decode_strict(encoded, &decoded) &&
-	            (salted ? decoded.len > digest_bytes && decoded.len <= digest_bytes + SALT_MAX : decoded.len == digest_bytes);
+	            (salted ? decoded.len > digest_bytes && decoded.len <= digest_bytes + SALT_MAX
+	                    : decoded.len == digest_bytes);
 
 	if (good && password.len <= HASH_PASSWORD_MAX) {
 		size_t salt_bytes = decoded.len - digest_bytes;
@@ -105,9 +112,12 @@ static enum hash_result digest_check(struct view encoded, struct view password, 
 		if (password.len)
 			memcpy(input, password.data, password.len);
 		memcpy(input + password.len, decoded.data + digest_bytes, salt_bytes);
-		if (EVP_Q_digest(NULL, name, NULL, input, password.len + salt_bytes, made, &made_bytes) == 1 &&
+		if (EVP_Q_digest(NULL, name, NULL, input, password.len + salt_bytes, made,
+		                 &made_bytes) == 1 &&
 		    made_bytes == digest_bytes)
-			result = sodium_memcmp(made, decoded.data, digest_bytes) == 0 ? HASH_MATCHES : HASH_DIFFERS;
+			result = sodium_memcmp(made, decoded.data, digest_bytes) == 0
+			                 ? HASH_MATCHES
+			                 : HASH_DIFFERS;
 	}
 	sodium_memzero(input, sizeof input);
 	text_free(&decoded);
@@ -123,15 +133,17 @@ struct digest {
 };
 
 static const struct digest digests[] = {
-	{ "{SSHA}", "SHA1", 20, true },       { "{SSHA256}", "SHA256", 32, true }, { "{SSHA512}", "SHA512", 64, true },
-	{ "{SHA}", "SHA1", 20, false },       { "{SHA1}", "SHA1", 20, false },     { "{SHA256}", "SHA256", 32, false },
+	{ "{SSHA}", "SHA1", 20, true },      { "{SSHA256}", "SHA256", 32, true },
+	{ "{SSHA512}", "SHA512", 64, true }, { "{SHA}", "SHA1", 20, false },
+	{ "{SHA1}", "SHA1", 20, false },     { "{SHA256}", "SHA256", 32, false },
 	{ "{SHA512}", "SHA512", 64, false },
 };
 
 struct form {
 	const char *prefix;
 	enum hash_result (*check)(struct view stored, struct view password);
-	bool (*affordable)(struct view stored); /* NULL: bounded by the worker's memory and time limits alone */
+	bool (*affordable)(struct view stored); /* NULL: bounded by the worker's memory and time
+	                                           limits alone */
 };
 
 static const struct form forms[] = {
@@ -147,12 +159,13 @@ static const struct form forms[] = {
 	{ "$1$", crypt_check, NULL },
 };
 
-/* Dovecot's and OpenLDAP's names for what stands behind them.  {PLAIN} is not among them: a map is no place for
- * clear passwords. */
-static const char *const wrappers[] = { "{CRYPT}",        "{ARGON2ID}",     "{ARGON2I}",  "{BLF-CRYPT}",
-	                                "{SHA256-CRYPT}", "{SHA512-CRYPT}", "{MD5-CRYPT}" };
+/* Dovecot's and OpenLDAP's names for what stands behind them. {PLAIN} is not among them: a map is
+ * no place for clear passwords. */
+static const char *const wrappers[] = { "{CRYPT}",     "{ARGON2ID}",     "{ARGON2I}",
+	                                "{BLF-CRYPT}", "{SHA256-CRYPT}", "{SHA512-CRYPT}",
+	                                "{MD5-CRYPT}" };
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+#define COUNT(array) (sizeof array / sizeof array[0])
 
 static struct view unwrap(struct view stored)
 {
@@ -196,6 +209,7 @@ enum hash_result hash_check(struct view stored, struct view password)
 	if (!hash_usable(stored))
 		return HASH_UNUSABLE;
 	if (d != NULL)
-		return digest_check(view_skip(stored, strlen(d->prefix)), password, d->name, d->bytes, d->salted);
+		return digest_check(view_skip(stored, strlen(d->prefix)), password, d->name,
+		                    d->bytes, d->salted);
 	return form_of(unwrap(stored))->check(unwrap(stored), password);
 }

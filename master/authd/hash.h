@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Is this the password of that stored hash?  libsodium's argon2 strings, what crypt(3) knows, RFC 2307 digests,
- * and the {SCHEME} prefixes under which other servers keep the same.  Runs in authd's workers.
+ * Is this the password of that stored hash?  libsodium's argon2 strings, what crypt(3) knows, RFC
+ * 2307 digests, and the {SCHEME} prefixes under which other servers keep the same.  Runs in authd's
+ * workers.
  */
 #ifndef MASTER_AUTHD_HASH_H
 #define MASTER_AUTHD_HASH_H
@@ -9,7 +10,8 @@
 #include "lib/base/bytes.h"
 
 enum {
-	/* What a stored hash may demand; one that wants more is unusable (somebody's slip must not stop the house). */
+	/* What a stored hash may demand; one that wants more is unusable (somebody's slip must not
+	 * stop the house). */
 	HASH_ARGON2_MEMORY_MAX_KIB = 1 << 20, /* libsodium's "sensitive" */
 	HASH_ARGON2_TURNS_MAX = 100,
 	HASH_BCRYPT_COST_MAX = 16,
@@ -21,7 +23,8 @@ enum {
 enum hash_result {
 	HASH_MATCHES,
 	HASH_DIFFERS,
-	HASH_UNUSABLE, /* not a hash, or one that cannot be computed here: nobody can log in with it */
+	HASH_UNUSABLE, /* not a hash, or one that cannot be computed here: nobody can log in with it
+	                */
 	HASH_RESULTS
 };
 

@@ -3,10 +3,12 @@
 
 #include <string.h>
 
-/* False when it can be no name: too long, or with a NUL, which no mechanism may carry into a C string. */
+/* False when it can be no name: too long, or with a NUL, which no mechanism may carry into a C
+ * string. */
 static bool take_user(struct sasl *s, struct view user)
 {
-	return (user.len == 0 || memchr(user.data, '\0', user.len) == NULL) && string_copy(s->user, sizeof s->user, user);
+	return (user.len == 0 || memchr(user.data, '\0', user.len) == NULL) &&
+	       string_copy(s->user, sizeof s->user, user);
 }
 
 static enum sasl_result take_password(struct sasl *s, struct view password)
@@ -20,10 +22,12 @@ static enum sasl_result take_password(struct sasl *s, struct view password)
 }
 
 /* RFC 4616 section 2: [authzid] NUL authcid NUL passwd. */
-static enum sasl_result step_PLAIN(struct sasl *s, bool has_input, struct view input, struct view *challenge)
+static enum sasl_result step_PLAIN(struct sasl *s, bool has_input, struct view input,
+                                   struct view *challenge)
 {
 	size_t first = view_find(input, '\0');
-	size_t second = first < input.len ? first + 1 + view_find(view_skip(input, first + 1), '\0') : input.len;
+	size_t second = first < input.len ? first + 1 + view_find(view_skip(input, first + 1), '\0')
+	                                  : input.len;
 
 	if (!has_input && s->step == 0) {
 		*challenge = VIEW("");
@@ -31,7 +35,8 @@ static enum sasl_result step_PLAIN(struct sasl *s, bool has_input, struct view i
 	}
 	if (!has_input || second >= input.len)
 		return SASL_MALFORMED;
-	struct view authzid = view_take(input, first), authcid = view_take(view_skip(input, first + 1), second - first - 1);
+	struct view authzid = view_take(input, first),
+		    authcid = view_take(view_skip(input, first + 1), second - first - 1);
 
 	if (!take_user(s, authcid))
 		return SASL_MALFORMED;
@@ -43,8 +48,10 @@ static enum sasl_result step_PLAIN(struct sasl *s, bool has_input, struct view i
 	return result;
 }
 
-/* draft-murchison-sasl-login-00, with the prompts that its clients really wait for.  The name may be sent at once. */
-static enum sasl_result step_LOGIN(struct sasl *s, bool has_input, struct view input, struct view *challenge)
+/* draft-murchison-sasl-login-00, with the prompts that its clients really wait for. The name may be
+ * sent at once. */
+static enum sasl_result step_LOGIN(struct sasl *s, bool has_input, struct view input,
+                                   struct view *challenge)
 {
 	if (!has_input && s->step > 0)
 		return SASL_MALFORMED;
@@ -62,7 +69,8 @@ static enum sasl_result step_LOGIN(struct sasl *s, bool has_input, struct view i
 	return SASL_CHALLENGE;
 }
 
-typedef enum sasl_result step_function(struct sasl *s, bool has_input, struct view input, struct view *challenge);
+typedef enum sasl_result step_function(struct sasl *s, bool has_input, struct view input,
+                                       struct view *challenge);
 
 static step_function *const steps[] = {
 #define STEP_ROW(word, name, clear_text) [AUTH_##word] = step_##word,
@@ -76,7 +84,8 @@ void sasl_start(struct sasl *s, enum auth_mechanism mechanism)
 	s->mechanism = mechanism;
 }
 
-enum sasl_result sasl_step(struct sasl *s, bool has_input, struct view input, struct view *challenge)
+enum sasl_result sasl_step(struct sasl *s, bool has_input, struct view input,
+                           struct view *challenge)
 {
 	enum sasl_result result = steps[s->mechanism](s, has_input, input, challenge);
 

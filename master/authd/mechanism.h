@@ -3,9 +3,10 @@
  * The SASL mechanisms (RFC 4422), as authd runs them: one step function each, in a table made from
  * lib/wire/auth.h's list.
  *
- * A step takes what the client said and ends in a challenge, in a name and password to be checked, or in
- * refusal.  A mechanism that proves the password without showing it (SCRAM) or shows a token (OAUTHBEARER)
- * becomes a further row there and a further member of `enum sasl_result` here: "proven".
+ * A step takes what the client said and ends in a challenge, in a name and password to be checked,
+ * or in refusal. A mechanism that proves the password without showing it (SCRAM) or shows a token
+ * (OAUTHBEARER) becomes a further row there and a further member of `enum sasl_result` here:
+ * "proven".
  */
 #ifndef MASTER_AUTHD_MECHANISM_H
 #define MASTER_AUTHD_MECHANISM_H
@@ -17,7 +18,8 @@ enum { SASL_PASSWORD_MAX = 1024 };
 enum sasl_result {
 	SASL_CHALLENGE, /* *challenge is for the client */
 	SASL_CHECK,     /* user and password are complete */
-	SASL_DENIED,    /* well-formed, but can never succeed: an empty password, another one's identity */
+	SASL_DENIED,    /* well-formed, but can never succeed: an empty password, another one's
+	                   identity */
 	SASL_MALFORMED
 };
 
@@ -31,7 +33,9 @@ struct sasl {
 };
 
 void sasl_start(struct sasl *s, enum auth_mechanism mechanism);
-/* has_input: the client said something, if only an empty message (an initial response is optional). */
-enum sasl_result sasl_step(struct sasl *s, bool has_input, struct view input, struct view *challenge);
+/* has_input: the client said something, if only an empty message (an initial response is
+ * optional). */
+enum sasl_result sasl_step(struct sasl *s, bool has_input, struct view input,
+                           struct view *challenge);
 
 #endif

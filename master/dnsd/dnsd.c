@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * dnsd: answers whole questions about the DNS ("where does mail for this domain go"), so that no other program
- * sees a DNS packet.
+ * dnsd: answers whole questions about the DNS ("where does mail for this domain go"), so that no
+ * other program sees a DNS packet.
  *
- * It runs as its own uid in an empty jail and may do nothing but talk to name servers.  It trusts the names it is
- * asked about no further than to put them into a question, and treats every packet as hostile.  The asking is done
- * by workers, which block in the C library's resolver, one question each; this parent keeps the answers for their
- * lifetime and never waits.
+ * It runs as its own uid in an empty jail and may do nothing but talk to name servers. It trusts
+ * the names it is asked about no further than to put them into a question, and treats every packet
+ * as hostile. The asking is done by workers, which block in the C library's resolver, one question
+ * each; this parent keeps the answers for their lifetime and never waits.
  *
- * Who owns it can send our mail elsewhere (as any forger of DNS can), but reads no message and no file.
+ * Who owns it can send our mail elsewhere (as any forger of DNS can), but reads no message and no
+ * file.
  */
 #include "lib/wire/dns.h"
 
@@ -29,8 +30,9 @@
 enum {
 	WORKERS_MAX = 32,
 	LINES_MAX = 4096,
-	CACHE_SLOTS = 4096,   /* answers kept; a newer one takes the place of another with the same hash */
-	WAITING_MAX = 20000   /* questions under way */
+	CACHE_SLOTS =
+		4096, /* answers kept; a newer one takes the place of another with the same hash */
+	WAITING_MAX = 20000 /* questions under way */
 };
 
 struct answer_slot {
@@ -80,7 +82,8 @@ static struct answer_slot *slot_of(enum dns_type type, const char *name)
 
 static bool is_fresh(const struct answer_slot *slot, enum dns_type type, const char *name)
 {
-	return slot->type == type && slot->until_ms > loop_now_ms(dnsd.loop) && strcmp(slot->name, name) == 0;
+	return slot->type == type && slot->until_ms > loop_now_ms(dnsd.loop) &&
+	       strcmp(slot->name, name) == 0;
 }
 
 /* ---- workers ---- */
@@ -338,17 +341,18 @@ static void retire(int number, void *context)
 static void serve(unsigned place, const char *wire)
 {
 	dnsd.servers[place] = (struct hub){ .loop = dnsd.loop,
-		                                    .protocol = "dns",
-		                                    .line_size = sizeof(struct asker),
-		                                    .lines_max = LINES_MAX,
-		                                    .message = asker_said,
-		                                    .closed = asker_gone };
+		                            .protocol = "dns",
+		                            .line_size = sizeof(struct asker),
+		                            .lines_max = LINES_MAX,
+		                            .message = asker_said,
+		                            .closed = asker_gone };
 	hub_start(&dnsd.servers[place], program_need_fd(wire));
 }
 
 int main(void)
 {
-	static const struct sandbox_profile profile = { .promises = SANDBOX_CONNECT | SANDBOX_FORK };
+	static const struct sandbox_profile profile = { .promises =
+		                                                SANDBOX_CONNECT | SANDBOX_FORK };
 	struct reason why;
 
 	program_start("dnsd");

@@ -27,7 +27,9 @@ int lookup_open(const char *server, struct reason *why)
 	    !(net_address_parse(view_of(server), &address) && (address.port = 53)))
 		return fail(why, "dns.server: %s is not ADDRESS or ADDRESS:PORT", server);
 	if (address.family != 4)
-		return fail(why, "dns.server: %s: the C library's resolver takes an IPv4 address here", server);
+		return fail(why,
+		            "dns.server: %s: the C library's resolver takes an IPv4 address here",
+		            server);
 	struct sockaddr_storage ss;
 
 	net_address_to_sockaddr(&address, &ss);
@@ -49,8 +51,9 @@ static uint32_t get32(const unsigned char *p)
 }
 
 /* One record's data into *r; false when it is not well formed. */
-static bool parse_data(const unsigned char *packet, const unsigned char *end, const unsigned char *data, uint16_t len,
-                       uint16_t type, struct lookup_record *r)
+static bool parse_data(const unsigned char *packet, const unsigned char *end,
+                       const unsigned char *data, uint16_t len, uint16_t type,
+                       struct lookup_record *r)
 {
 	memset(r, 0, sizeof *r);
 	if (type == ns_t_a || type == ns_t_aaaa) {
@@ -69,7 +72,8 @@ static bool parse_data(const unsigned char *packet, const unsigned char *end, co
 	return dn_expand(packet, end, data, r->name, sizeof r->name) >= 0;
 }
 
-bool lookup_parse(const unsigned char *packet, size_t len, uint16_t type, struct lookup_records *out)
+bool lookup_parse(const unsigned char *packet, size_t len, uint16_t type,
+                  struct lookup_records *out)
 {
 	const unsigned char *p = packet + 12, *end = packet + len;
 	char name[DNS_NAME_MAX * 4];
@@ -98,8 +102,10 @@ bool lookup_parse(const unsigned char *packet, size_t len, uint16_t type, struct
 			return false;
 		if (ttl_s < out->ttl_s)
 			out->ttl_s = ttl_s;
-		if (get16(p) == type && get16(p + 2) == ns_c_in && out->count < sizeof out->rows / sizeof out->rows[0]) {
-			if (!parse_data(packet, end, p + 10, data_len, type, &out->rows[out->count]))
+		if (get16(p) == type && get16(p + 2) == ns_c_in &&
+		    out->count < sizeof out->rows / sizeof out->rows[0]) {
+			if (!parse_data(packet, end, p + 10, data_len, type,
+			                &out->rows[out->count]))
 				return false;
 			out->count++;
 		}
@@ -140,7 +146,8 @@ static void keep_shorter(struct dns_answer *answer, uint32_t ttl_s)
 
 static bool is_localhost(const char *name)
 {
-	return strcasecmp(name, "localhost") == 0; /* RFC 6761 section 6.3: never asked of a server */
+	return strcasecmp(name, "localhost") ==
+	       0; /* RFC 6761 section 6.3: never asked of a server */
 }
 
 /* Fills the addresses of host->name; IPv6 first. DNS_LATER only when nothing is known. */
@@ -167,7 +174,8 @@ static enum dns_result find_addresses(struct dns_host *host, struct dns_answer *
 	return six == DNS_LATER ? DNS_LATER : four;
 }
 
-static void give(struct dns_answer *answer, enum dns_result result, const char *name, const char *text)
+static void give(struct dns_answer *answer, enum dns_result result, const char *name,
+                 const char *text)
 {
 	answer->result = result;
 	snprintf(answer->text, sizeof answer->text, "%s: %s", name, text);
@@ -200,7 +208,8 @@ static void order_exchanges(struct lookup_records *records)
 		records->rows[other] = kept;
 	}
 	for (unsigned i = 1; i < records->count; i++)
-		for (unsigned j = i; j > 0 && records->rows[j].preference < records->rows[j - 1].preference; j--) {
+		for (unsigned j = i;
+		     j > 0 && records->rows[j].preference < records->rows[j - 1].preference; j--) {
 			struct lookup_record kept = records->rows[j];
 
 			records->rows[j] = records->rows[j - 1];
@@ -211,7 +220,8 @@ static void order_exchanges(struct lookup_records *records)
 static void route_question(const char *domain, struct dns_answer *answer)
 {
 	struct lookup_records exchanges;
-	enum dns_result result = is_localhost(domain) ? DNS_NO_HOST : query(domain, ns_t_mx, &exchanges);
+	enum dns_result result =
+		is_localhost(domain) ? DNS_NO_HOST : query(domain, ns_t_mx, &exchanges);
 	bool later = false, reachable = false;
 
 	if (result == DNS_LATER) {
@@ -232,7 +242,8 @@ static void route_question(const char *domain, struct dns_answer *answer)
 	}
 	answer->ttl_s = exchanges.ttl_s;
 	order_exchanges(&exchanges);
-	/* Hosts without an address stay in the answer: that we are among them is how remote sees a loop. */
+	/* Hosts without an address stay in the answer: that we are among them is how remote sees a
+	 * loop. */
 	for (unsigned i = 0; i < exchanges.count && answer->host_count < DNS_HOSTS_MAX; i++) {
 		struct dns_host *host = &answer->hosts[answer->host_count];
 
@@ -246,7 +257,8 @@ static void route_question(const char *domain, struct dns_answer *answer)
 		answer->host_count++;
 	}
 	if (!reachable)
-		give(answer, later ? DNS_LATER : DNS_NO_HOST, domain, "none of its mail hosts has an address");
+		give(answer, later ? DNS_LATER : DNS_NO_HOST, domain,
+		     "none of its mail hosts has an address");
 }
 
 static void reverse_name(const struct net_address *a, char out[DNS_NAME_MAX])
@@ -255,7 +267,8 @@ static void reverse_name(const struct net_address *a, char out[DNS_NAME_MAX])
 	size_t n = 0;
 
 	if (a->family == 4) {
-		snprintf(out, DNS_NAME_MAX, "%u.%u.%u.%u.in-addr.arpa", a->bytes[3], a->bytes[2], a->bytes[1], a->bytes[0]);
+		snprintf(out, DNS_NAME_MAX, "%u.%u.%u.%u.in-addr.arpa", a->bytes[3], a->bytes[2],
+		         a->bytes[1], a->bytes[0]);
 		return;
 	}
 	for (int i = 15; i >= 0; i--) {
@@ -295,11 +308,13 @@ static void name_question(const char *text, struct dns_answer *answer)
 
 		*host = (struct dns_host){ 0 };
 		string_copy(host->name, sizeof host->name, view_of(names.rows[i].name));
-		if (host->name[0] && find_addresses(host, answer) == DNS_FOUND && points_back(host, &address))
+		if (host->name[0] && find_addresses(host, answer) == DNS_FOUND &&
+		    points_back(host, &address))
 			answer->host_count++;
 	}
 	if (answer->host_count == 0)
-		give(answer, result == DNS_LATER ? DNS_LATER : DNS_NO_HOST, text, "the address has no name");
+		give(answer, result == DNS_LATER ? DNS_LATER : DNS_NO_HOST, text,
+		     "the address has no name");
 }
 
 void lookup(enum dns_type type, const char *name, struct dns_answer *answer)

@@ -25,6 +25,7 @@ struct lookup_records {
 	uint32_t ttl_s;
 };
 /* false: the packet is broken. Records past the room are left out. */
-bool lookup_parse(const unsigned char *packet, size_t len, uint16_t type, struct lookup_records *out);
+bool lookup_parse(const unsigned char *packet, size_t len, uint16_t type,
+                  struct lookup_records *out);
 
 #endif

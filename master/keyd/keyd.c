@@ -2,15 +2,17 @@
 /*
  * keyd: the private keys.
  *
- * Reads the key files (PEM, of the directory that master opened), then confines itself, then parses them, and from
- * then on answers one question: sign this TLS handshake with that key.  It signs nothing that has not exactly that
- * form and never decrypts, so that a captured porter gets handshakes of its own and nothing that outlives it.
+ * Reads the key files (PEM, of the directory that master opened), then confines itself, then parses
+ * them, and from then on answers one question: sign this TLS handshake with that key. It signs
+ * nothing that has not exactly that form and never decrypts, so that a captured porter gets
+ * handshakes of its own and nothing that outlives it.
  *
- * Runs as _phkeyd in an empty root.  Trusts: the key files.  Reads from porter: requests, each checked to the last
- * byte.  Writes nothing; sees no network.
+ * Runs as _phkeyd in an empty root. Trusts: the key files. Reads from porter: requests, each
+ * checked to the last byte. Writes nothing; sees no network.
  *
- * Who owns it has the keys of the certificates: he can be this host for whoever connects until they are
- * revoked.  He reads no recorded traffic (every key exchange is ephemeral) and reaches no other program but porter.
+ * Who owns it has the keys of the certificates: he can be this host for whoever connects until they
+ * are revoked. He reads no recorded traffic (every key exchange is ephemeral) and reaches no other
+ * program but porter.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -87,7 +89,8 @@ static void read_key_file(int directory, const char *name)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		log_fatal("opening key file %s: %m", log_quote(view_of(name)));
 	if (!S_ISREG(st.st_mode) || st.st_size > KEY_FILE_MAX)
-		log_fatal("key file %s is not a regular file of at most %d bytes", log_quote(view_of(name)), KEY_FILE_MAX);
+		log_fatal("key file %s is not a regular file of at most %d bytes",
+		          log_quote(view_of(name)), KEY_FILE_MAX);
 	struct key *k = add_key(name);
 
 	k->pem = sodium_malloc((size_t)st.st_size + 1);
@@ -108,13 +111,16 @@ static bool is_key_name(const char *name)
 
 static void read_key_files(int directory)
 {
-	/* Opened anew: a place in the directory belongs to the open file, which our predecessor read to its end. */
-	int fresh = directory >= 0 ? openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	/* Opened anew: a place in the directory belongs to the open file, which our predecessor
+	 * read to its end. */
+	int fresh =
+		directory >= 0 ? openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	DIR *files = fresh >= 0 ? fdopendir(fresh) : NULL;
 	struct dirent *entry;
 
 	if (files == NULL) {
-		log_warn("event=no-keys reason=\"there is no directory of keys: TLS cannot be offered\"");
+		log_warn(
+			"event=no-keys reason=\"there is no directory of keys: TLS cannot be offered\"");
 		return;
 	}
 	while ((entry = readdir(files)) != NULL)
@@ -129,7 +135,8 @@ static void start_secure_memory(void)
 {
 	struct rlimit lock = { RLIM_INFINITY, RLIM_INFINITY };
 
-	setrlimit(RLIMIT_MEMLOCK, &lock); /* fails without privilege: then the system's limit holds */
+	setrlimit(RLIMIT_MEMLOCK,
+	          &lock); /* fails without privilege: then the system's limit holds */
 	if (sodium_init() < 0 || !OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL))
 		log_fatal("the cryptographic libraries do not start");
 	if (CRYPTO_secure_malloc_init(SECURE_BYTES, 32) != 1)
@@ -153,7 +160,8 @@ static bool key_kind(EVP_PKEY *key, enum sign_key_kind *kind)
 		*kind = SIGN_KEY_RSA;
 	} else if (EVP_PKEY_is_a(key, "ED25519")) {
 		*kind = SIGN_KEY_ED25519;
-	} else if (EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1) {
+	} else if (EVP_PKEY_is_a(key, "EC") &&
+	           EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1) {
 		*kind = strcmp(group, "secp384r1") == 0 ? SIGN_KEY_P384 : SIGN_KEY_P256;
 		return *kind == SIGN_KEY_P384 || strcmp(group, "prime256v1") == 0;
 	} else {
@@ -191,8 +199,9 @@ static void parse_keys(void)
 			keyd.keys[good++] = *k;
 			continue;
 		}
-		log_warn("event=key-unusable file=%s reason=\"not an RSA, P-256, P-384 or Ed25519 key in PEM without passphrase\"",
-		         log_quote(view_of(k->name)));
+		log_warn(
+			"event=key-unusable file=%s reason=\"not an RSA, P-256, P-384 or Ed25519 key in PEM without passphrase\"",
+			log_quote(view_of(k->name)));
 		EVP_PKEY_free(k->key);
 		ERR_clear_error();
 	}
@@ -223,40 +232,41 @@ static const EVP_MD *scheme_digest(uint16_t scheme)
 	switch (scheme) {
 	case SIGN_RSA_PKCS1_SHA256:
 	case SIGN_RSA_PSS_SHA256:
-	case SIGN_ECDSA_SHA256:
-		return EVP_sha256();
+	case SIGN_ECDSA_SHA256: return EVP_sha256();
 	case SIGN_RSA_PKCS1_SHA384:
 	case SIGN_RSA_PSS_SHA384:
-	case SIGN_ECDSA_SHA384:
-		return EVP_sha384();
-	case SIGN_ED25519:
-		return NULL;
-	default:
-		return EVP_sha512();
+	case SIGN_ECDSA_SHA384: return EVP_sha384();
+	case SIGN_ED25519: return NULL;
+	default: return EVP_sha512();
 	}
 }
 
 static bool is_pss(uint16_t scheme)
 {
-	return scheme == SIGN_RSA_PSS_SHA256 || scheme == SIGN_RSA_PSS_SHA384 || scheme == SIGN_RSA_PSS_SHA512;
+	return scheme == SIGN_RSA_PSS_SHA256 || scheme == SIGN_RSA_PSS_SHA384 ||
+	       scheme == SIGN_RSA_PSS_SHA512;
 }
 
-static bool make_signature(EVP_MD_CTX *context, const struct key *k, const struct sign_request *r, unsigned char *out, size_t *len)
+static bool make_signature(EVP_MD_CTX *context, const struct key *k, const struct sign_request *r,
+                           unsigned char *out, size_t *len)
 {
 	EVP_PKEY_CTX *how = NULL; /* the context's own */
 
 	if (EVP_DigestSignInit(context, &how, scheme_digest(r->scheme), NULL, k->key) != 1)
 		return false;
-	if (is_pss(r->scheme) && (EVP_PKEY_CTX_set_rsa_padding(how, RSA_PKCS1_PSS_PADDING) != 1 ||
-	                          EVP_PKEY_CTX_set_rsa_pss_saltlen(how, RSA_PSS_SALTLEN_DIGEST) != 1))
+	if (is_pss(r->scheme) &&
+	    (EVP_PKEY_CTX_set_rsa_padding(how, RSA_PKCS1_PSS_PADDING) != 1 ||
+	     EVP_PKEY_CTX_set_rsa_pss_saltlen(how, RSA_PSS_SALTLEN_DIGEST) != 1))
 		return false;
-	return EVP_DigestSign(context, out, len, (const unsigned char *)r->block.data, r->block.len) == 1;
+	return EVP_DigestSign(context, out, len, (const unsigned char *)r->block.data,
+	                      r->block.len) == 1;
 }
 
 static const char *sign(const struct sign_request *r, unsigned char *out, size_t *len)
 {
 	const struct key *k = find_key(r->key);
-	const char *refusal = k ? sign_refusal(k->kind, r->scheme, r->block) : "there is no such key";
+	const char *refusal =
+		k ? sign_refusal(k->kind, r->scheme, r->block) : "there is no such key";
 
 	if (refusal != NULL)
 		return refusal;
@@ -285,7 +295,8 @@ static void answer(struct hub_line *line, struct wire_in *in)
 		wire_begin(&out, SIGN_SIGNATURE);
 		wire_put_view(&out, (struct view){ (const char *)signature, len });
 	} else {
-		log_warn("event=sign-refused scheme=%04x bytes=%zu reason=\"%s\"", (unsigned)r.scheme, r.block.len, refusal);
+		log_warn("event=sign-refused scheme=%04x bytes=%zu reason=\"%s\"",
+		         (unsigned)r.scheme, r.block.len, refusal);
 		wire_begin(&out, SIGN_REFUSED);
 		wire_put_string(&out, refusal);
 	}
@@ -298,14 +309,15 @@ static void serve_porters(void)
 {
 	int fd;
 
-	for (unsigned i = 0; i < PORTERS_MAX && (fd = program_fd_at("porter.sign", i, NULL)) >= 0; i++) {
+	for (unsigned i = 0; i < PORTERS_MAX && (fd = program_fd_at("porter.sign", i, NULL)) >= 0;
+	     i++) {
 		struct hub *s = &keyd.servers[keyd.server_count++];
 
 		*s = (struct hub){ .loop = keyd.loop,
-			                   .protocol = "sign",
-			                   .line_size = sizeof(struct hub_line),
-			                   .lines_max = PORTERS_MAX,
-			                   .message = answer };
+			           .protocol = "sign",
+			           .line_size = sizeof(struct hub_line),
+			           .lines_max = PORTERS_MAX,
+			           .message = answer };
 		hub_start(s, fd);
 	}
 	if (keyd.server_count == 0)

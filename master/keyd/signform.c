@@ -4,10 +4,10 @@
 #include "lib/wire/sign.h"
 
 enum {
-	TLS13_PADDING = 64,       /* spaces, RFC 8446 section 4.4.3 */
-	TLS12_RANDOMS = 64,       /* of client and server, RFC 8422 section 5.4 */
-	TLS12_NAMED_CURVE = 3,    /* ECCurveType */
-	TLS12_PARAMS_HEAD = 4,    /* type, curve, length of the point */
+	TLS13_PADDING = 64,    /* spaces, RFC 8446 section 4.4.3 */
+	TLS12_RANDOMS = 64,    /* of client and server, RFC 8422 section 5.4 */
+	TLS12_NAMED_CURVE = 3, /* ECCurveType */
+	TLS12_PARAMS_HEAD = 4, /* type, curve, length of the point */
 	POINT_UNCOMPRESSED = 4
 };
 
@@ -62,22 +62,17 @@ static size_t point_bytes(unsigned curve, bool *has_form)
 {
 	*has_form = curve == 23 || curve == 24 || curve == 25;
 	switch (curve) {
-	case 23: /* secp256r1 */
-		return 65;
-	case 24: /* secp384r1 */
-		return 97;
-	case 25: /* secp521r1 */
-		return 133;
-	case 29: /* x25519 */
-		return 32;
-	case 30: /* x448 */
-		return 56;
-	default:
-		return 0;
+	case 23: /* secp256r1 */ return 65;
+	case 24: /* secp384r1 */ return 97;
+	case 25: /* secp521r1 */ return 133;
+	case 29: /* x25519 */ return 32;
+	case 30: /* x448 */ return 56;
+	default: return 0;
 	}
 }
 
-/* Both randoms and ServerECDHParams (RFC 5246 section 7.4.3, RFC 8422 section 5.4), to the last byte. */
+/* Both randoms and ServerECDHParams (RFC 5246 section 7.4.3, RFC 8422 section 5.4), to the last
+ * byte. */
 static bool is_tls12(struct view block)
 {
 	struct view params = view_skip(block, TLS12_RANDOMS);

@@ -56,8 +56,8 @@ static void log_refusal(const struct client *c, const char *reason)
 		logged = silent = 0;
 	}
 	if (logged++ < REFUSALS_LOGGED_PER_SECOND)
-		log_info("event=refused service=%s client=%s reason=%s", connection_service_name(c->listener->service),
-		         client_text(c), reason);
+		log_info("event=refused service=%s client=%s reason=%s",
+		         connection_service_name(c->listener->service), client_text(c), reason);
 	else
 		silent++;
 }
@@ -101,7 +101,8 @@ static void client_free(struct client *c)
 	porter_check_end();
 }
 
-/* Closing a socket with unread bytes resets the connection, and the reset overtakes what we said last. */
+/* Closing a socket with unread bytes resets the connection, and the reset overtakes what we said
+ * last. */
 static void discard_input(int fd)
 {
 	for (unsigned turn = 0; turn < DISCARD_TURNS; turn++)
@@ -170,9 +171,7 @@ static void timed_out(struct timer *t)
 	struct client *c = loop_owner(t, struct client, timer);
 
 	switch (c->state) {
-	case CLIENT_DELAY:
-		greet(c);
-		break;
+	case CLIENT_DELAY: greet(c); break;
 	case CLIENT_WAITING:
 		log_refusal(c, "no-worker");
 		dismiss(c, view_of(room_of(c)->text.busy));
@@ -182,12 +181,8 @@ static void timed_out(struct timer *t)
 		dismiss(c, view_of(room_of(c)->text.busy));
 		break;
 	case CLIENT_STARTTLS:
-	case CLIENT_HANDSHAKE:
-		client_handshake_failed(c);
-		break;
-	default:
-		client_free(c);
-		break;
+	case CLIENT_HANDSHAKE: client_handshake_failed(c); break;
+	default: client_free(c); break;
 	}
 }
 
@@ -268,7 +263,8 @@ static void begin(struct client *c)
 	c->counted = true;
 	if (c->listener->tls) {
 		begin_handshake(c);
-	} else if (c->listener->service == CONNECTION_SMTP && porter.settings.porter_greeting_delay_ms > 0) {
+	} else if (c->listener->service == CONNECTION_SMTP &&
+	           porter.settings.porter_greeting_delay_ms > 0) {
 		enter(c, CLIENT_DELAY);
 		set_deadline(c, porter.settings.porter_greeting_delay_ms);
 		if (c->watch.slot == 0)
@@ -301,7 +297,8 @@ static void proxy_done(struct client *c, const struct proxy *header)
 	begin(c);
 }
 
-/* Takes the header and not one byte of what follows: that is the client's, maybe a TLS handshake. */
+/* Takes the header and not one byte of what follows: that is the client's, maybe a TLS
+ * handshake. */
 static void proxy_ready(struct client *c)
 {
 	char bytes[PROXY_MAX];
@@ -359,8 +356,10 @@ void client_accepted(const struct listener *listener, int fd, const struct net_a
 		if (getsockname(fd, (struct sockaddr *)&bound, &len) == 0)
 			net_address_from_sockaddr((const struct sockaddr *)&bound, &c->local);
 	}
-	/* A balancer's connections are bounded too: each client behind it counts when it is known. */
-	if (is_balancer(address) && porter.client_count <= (unsigned)porter.settings.porter_clients_max) {
+	/* A balancer's connections are bounded too: each client behind it counts when it is
+	 * known. */
+	if (is_balancer(address) &&
+	    porter.client_count <= (unsigned)porter.settings.porter_clients_max) {
 		expect_proxy(c);
 	} else {
 		c->state = CLIENT_DELAY;
@@ -370,7 +369,8 @@ void client_accepted(const struct listener *listener, int fd, const struct net_a
 
 /* ---- the session ---- */
 
-/* Mailbox sessions move from login to mailbox program: the token's end tells porter that nobody serves it. */
+/* Mailbox sessions move from login to mailbox program: the token's end tells porter that nobody
+ * serves it. */
 static int make_token(struct client *c)
 {
 	int ends[2];
@@ -460,7 +460,8 @@ void client_handed_over(struct client *c)
 void client_relay_over(struct client *c)
 {
 	relay_free(&c->relay);
-	/* A session that is still there sees its end of the pair closed and tells us in its own time. */
+	/* A session that is still there sees its end of the pair closed and tells us in its own
+	 * time. */
 	if (c->state != CLIENT_SESSION && c->state != CLIENT_HANDED)
 		client_free(c);
 }

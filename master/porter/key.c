@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Private keys that are not here: an OpenSSL provider, built in, whose keys hold a public key and whose signatures
- * keyd makes.
+ * Private keys that are not here: an OpenSSL provider, built in, whose keys hold a public key and
+ * whose signatures keyd makes.
  *
- * A provider, because it is given the whole block to be signed (digest-sign), so that keyd can see that it is a TLS
- * handshake; ENGINE and RSA_METHOD are given a bare hash, and are gone from OpenSSL 4.  It has keys and signatures
- * for RSA, EC and Ed25519 and nothing else: no decryption, no key exchange.
+ * A provider, because it is given the whole block to be signed (digest-sign), so that keyd can see
+ * that it is a TLS handshake; ENGINE and RSA_METHOD are given a bare hash, and are gone from
+ * OpenSSL 4. It has keys and signatures for RSA, EC and Ed25519 and nothing else: no decryption, no
+ * key exchange.
  *
- * The question to keyd blocks: it answers within a millisecond (RSA-2048), and a handshake that waits in the
- * loop would need OpenSSL's fibres for a gain that a second porter process gives too.  A keyd that does not answer
- * costs SIGN_WAIT_MS a handshake.
+ * The question to keyd blocks: it answers within a millisecond (RSA-2048), and a handshake that
+ * waits in the loop would need OpenSSL's fibres for a gain that a second porter process gives too.
+ * A keyd that does not answer costs SIGN_WAIT_MS a handshake.
  */
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
@@ -31,7 +32,8 @@
 enum { SIGN_WAIT_MS = 2000 };
 
 #define PROVIDER "posthouse"
-#define PARAM_SPKI "posthouse-spki" /* DER of the SubjectPublicKeyInfo: all that such a key is made from */
+#define PARAM_SPKI \
+	"posthouse-spki" /* DER of the SubjectPublicKeyInfo: all that such a key is made from */
 
 /* ---- keyd ---- */
 
@@ -69,7 +71,8 @@ static bool take_signature(struct wire_in *in, unsigned char *signature, size_t 
 	return true;
 }
 
-static bool keyd_sign(const struct sign_request *request, unsigned char *signature, size_t size, size_t *len)
+static bool keyd_sign(const struct sign_request *request, unsigned char *signature, size_t size,
+                      size_t *len)
 {
 	static struct wire_out out;
 	struct wire_in in;
@@ -80,7 +83,8 @@ static bool keyd_sign(const struct sign_request *request, unsigned char *signatu
 	if (r == WIRE_CLOSED)
 		r = ask_once(&out, &in); /* keyd was replaced: its successor is on the same wire */
 	if (r != WIRE_OK) {
-		log_warn("event=sign-failed reason=\"%s\"", r == WIRE_AGAIN ? "keyd does not answer" : "keyd is not there");
+		log_warn("event=sign-failed reason=\"%s\"",
+		         r == WIRE_AGAIN ? "keyd does not answer" : "keyd is not there");
 		return false;
 	}
 	bool good = take_signature(&in, signature, size, len);
@@ -135,13 +139,15 @@ static int held_import(void *key, int selection, const OSSL_PARAM params[])
 
 static const OSSL_PARAM *held_import_types(int selection)
 {
-	static const OSSL_PARAM types[] = { OSSL_PARAM_octet_string(PARAM_SPKI, NULL, 0), OSSL_PARAM_END };
+	static const OSSL_PARAM types[] = { OSSL_PARAM_octet_string(PARAM_SPKI, NULL, 0),
+		                            OSSL_PARAM_END };
 
 	(void)selection;
 	return types;
 }
 
-/* Public parts only: OpenSSL may compare us with a certificate, and must not move us to another provider to sign. */
+/* Public parts only: OpenSSL may compare us with a certificate, and must not move us to another
+ * provider to sign. */
 static int held_export(void *key, int selection, OSSL_CALLBACK *take, void *argument)
 {
 	const struct held *h = key;
@@ -153,7 +159,9 @@ static int held_export(void *key, int selection, OSSL_CALLBACK *take, void *argu
 
 static const OSSL_PARAM *held_export_types(int selection)
 {
-	static const OSSL_PARAM types[] = { OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0), OSSL_PARAM_END };
+	static const OSSL_PARAM types[] = {
+		OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0), OSSL_PARAM_END
+	};
 
 	return selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY ? NULL : types;
 }
@@ -239,7 +247,8 @@ static unsigned digest_bits(const char *name)
 static int signing_set_params(void *context, const OSSL_PARAM params[])
 {
 	struct signing *s = context;
-	const OSSL_PARAM *mode = params ? OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_PAD_MODE) : NULL;
+	const OSSL_PARAM *mode =
+		params ? OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_PAD_MODE) : NULL;
 	int number;
 
 	if (mode == NULL)
@@ -257,7 +266,8 @@ static const OSSL_PARAM *signing_settable_params(void *context, void *provider)
 {
 	static const OSSL_PARAM params[] = {
 		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_PAD_MODE, NULL, 0),
-		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_PSS_SALTLEN, NULL, 0), /* that of the digest, always */
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_PSS_SALTLEN, NULL,
+		                       0), /* that of the digest, always */
 		OSSL_PARAM_END,
 	};
 
@@ -284,12 +294,11 @@ static uint16_t scheme_of(const struct signing *s)
 	unsigned size = s->digest_bits == 256 ? 0 : s->digest_bits == 384 ? 1 : 2;
 
 	switch (s->key->kind) {
-	case KIND_ED25519:
-		return SIGN_ED25519;
-	case KIND_EC:
-		return (uint16_t)(SIGN_ECDSA_SHA256 + (size << 8));
+	case KIND_ED25519: return SIGN_ED25519;
+	case KIND_EC: return (uint16_t)(SIGN_ECDSA_SHA256 + (size << 8));
 	case KIND_RSA:
-		return (uint16_t)(s->pss ? SIGN_RSA_PSS_SHA256 + size : SIGN_RSA_PKCS1_SHA256 + (size << 8));
+		return (uint16_t)(s->pss ? SIGN_RSA_PSS_SHA256 + size
+		                         : SIGN_RSA_PKCS1_SHA256 + (size << 8));
 	}
 	return 0;
 }
@@ -304,7 +313,8 @@ static int signing_sign(void *context, unsigned char *signature, size_t *len, si
 		*len = most;
 		return 1;
 	}
-	struct sign_request request = { .scheme = scheme_of(s), .block = { (const char *)block, block_len } };
+	struct sign_request request = { .scheme = scheme_of(s),
+		                        .block = { (const char *)block, block_len } };
 
 	if (block_len > SIGN_BLOCK_MAX)
 		return 0;
@@ -314,14 +324,20 @@ static int signing_sign(void *context, unsigned char *signature, size_t *len, si
 
 /* ---- the provider ---- */
 
-#define FUNCTION(id, function) { id, (void (*)(void))function }
-#define KEY_FUNCTIONS \
+#define FUNCTION(id, function)               \
+	{                                    \
+		id, (void (*)(void))function \
+	}
+#define KEY_FUNCTIONS                                                                           \
 	FUNCTION(OSSL_FUNC_KEYMGMT_NEW, held_new), FUNCTION(OSSL_FUNC_KEYMGMT_FREE, held_free), \
-	FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT, held_import), FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, held_import_types), \
-	FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT, held_export), FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, held_export_types), \
-	FUNCTION(OSSL_FUNC_KEYMGMT_HAS, held_has), FUNCTION(OSSL_FUNC_KEYMGMT_MATCH, held_match), \
-	FUNCTION(OSSL_FUNC_KEYMGMT_GET_PARAMS, held_get_params), \
-	FUNCTION(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, held_gettable_params)
+		FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT, held_import),                                \
+		FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, held_import_types),                    \
+		FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT, held_export),                                \
+		FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, held_export_types),                    \
+		FUNCTION(OSSL_FUNC_KEYMGMT_HAS, held_has),                                      \
+		FUNCTION(OSSL_FUNC_KEYMGMT_MATCH, held_match),                                  \
+		FUNCTION(OSSL_FUNC_KEYMGMT_GET_PARAMS, held_get_params),                        \
+		FUNCTION(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, held_gettable_params)
 
 static const OSSL_DISPATCH key_functions[] = { KEY_FUNCTIONS, { 0, NULL } };
 static const OSSL_DISPATCH ec_functions[] = {
@@ -359,13 +375,17 @@ static const OSSL_ALGORITHM *query(void *provider, int operation, int *no_cache)
 
 	(void)provider;
 	*no_cache = 0;
-	return operation == OSSL_OP_KEYMGMT ? keys : operation == OSSL_OP_SIGNATURE ? signatures : NULL;
+	return operation == OSSL_OP_KEYMGMT     ? keys
+	       : operation == OSSL_OP_SIGNATURE ? signatures
+	                                        : NULL;
 }
 
-static int provider_begin(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out,
-                          void **context)
+static int provider_begin(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
+                          const OSSL_DISPATCH **out, void **context)
 {
-	static const OSSL_DISPATCH functions[] = { FUNCTION(OSSL_FUNC_PROVIDER_QUERY_OPERATION, query), { 0, NULL } };
+	static const OSSL_DISPATCH functions[] = {
+		FUNCTION(OSSL_FUNC_PROVIDER_QUERY_OPERATION, query), { 0, NULL }
+	};
 	static int nothing;
 
 	(void)handle, (void)in;
@@ -394,7 +414,8 @@ void porter_key_stop(void)
 
 static EVP_PKEY *key_from_spki(const char *kind, unsigned char *der, size_t len)
 {
-	OSSL_PARAM params[] = { OSSL_PARAM_construct_octet_string(PARAM_SPKI, der, len), OSSL_PARAM_construct_end() };
+	OSSL_PARAM params[] = { OSSL_PARAM_construct_octet_string(PARAM_SPKI, der, len),
+		                OSSL_PARAM_construct_end() };
 	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, kind, PROPERTIES);
 	EVP_PKEY *key = NULL;
 

@@ -7,7 +7,13 @@
 
 #include "lib/base/log.h"
 
-enum { IPV4_NETWORK_BYTES = 3, IPV6_NETWORK_BYTES = 7, RATE_WINDOW_MS = 1000, BUCKETS_FIRST = 256, SWEEP_STEPS = 4 };
+enum {
+	IPV4_NETWORK_BYTES = 3,
+	IPV6_NETWORK_BYTES = 7,
+	RATE_WINDOW_MS = 1000,
+	BUCKETS_FIRST = 256,
+	SWEEP_STEPS = 4
+};
 
 struct key {
 	uint8_t family, bits;
@@ -26,7 +32,8 @@ struct limits {
 	struct limits_most most;
 	unsigned clients, entries, buckets, sweep_at;
 	struct entry **table;
-	/* Strangers choose the keys (an IPv6 network holds many): a keyed hash keeps the chains short. */
+	/* Strangers choose the keys (an IPv6 network holds many): a keyed hash keeps the chains
+	 * short. */
 	unsigned char secret[crypto_shorthash_KEYBYTES];
 };
 

@@ -105,14 +105,18 @@ static void announced(struct hub *server, struct wire_in *in)
 	struct connection_announce a;
 
 	if (in->type != CONNECTION_ANNOUNCE || !connection_announce_get(in, &a)) {
-		log_warn("event=wire-refused protocol=connection reason=\"not an announcement\" peer=%s", pool_of(server)->name);
+		log_warn(
+			"event=wire-refused protocol=connection reason=\"not an announcement\" peer=%s",
+			pool_of(server)->name);
 		return;
 	}
 	struct service_room *room = &porter.rooms[a.service];
 
 	if (room->pool != NULL && room->pool != pool_of(server)) {
-		log_warn("event=wire-refused protocol=connection reason=\"service %s belongs to %s\" peer=%s",
-		         connection_service_name(a.service), room->pool->name, pool_of(server)->name);
+		log_warn(
+			"event=wire-refused protocol=connection reason=\"service %s belongs to %s\" peer=%s",
+			connection_service_name(a.service), room->pool->name,
+			pool_of(server)->name);
 		return;
 	}
 	room->pool = pool_of(server);
@@ -141,9 +145,11 @@ static void worker_closed(struct hub_line *line)
 	w->client = NULL;
 	if (c != NULL)
 		client_session_over(c);
-	/* The line is still counted; whoever waits is seen to by the timer, or at once when others are idle. */
+	/* The line is still counted; whoever waits is seen to by the timer, or at once when others
+	 * are idle. */
 	if (pool_of(line->server)->waiting)
-		loop_timer_set(porter.loop, &pool_of(line->server)->again, loop_now_ms(porter.loop));
+		loop_timer_set(porter.loop, &pool_of(line->server)->again,
+		               loop_now_ms(porter.loop));
 }
 
 static void handed_over(struct worker *w, struct wire_in *in)
@@ -173,8 +179,8 @@ static void message(struct hub_line *line, struct wire_in *in)
 	}
 }
 
-/* Parents that were here before us have announced themselves to our predecessor.  The answers may even go to him,
- * if he still reads the wire: ask until every listener has its greeting. */
+/* Parents that were here before us have announced themselves to our predecessor. The answers may
+ * even go to him, if he still reads the wire: ask until every listener has its greeting. */
 static void ask_for_greetings(struct timer *t)
 {
 	static struct wire_out out;

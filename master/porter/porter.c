@@ -2,18 +2,20 @@
 /*
  * porter: the house's doors.
  *
- * Holds every listening socket, counts and limits clients, greets them with the lines that the services
- * announced, keeps them outside until they have said something, and then passes the socket itself to a worker of
- * smtpd, pop3-login or imap-login.  Where TLS is spoken it does the handshake and stays between client and
- * session as a relay.
+ * Holds every listening socket, counts and limits clients, greets them with the lines that the
+ * services announced, keeps them outside until they have said something, and then passes the socket
+ * itself to a worker of smtpd, pop3-login or imap-login. Where TLS is spoken it does the handshake
+ * and stays between client and session as a relay.
  *
- * Runs as _phporter in an empty root with no file but the certificates, opened before the jail.  Reads: TLS, and in
- * clear only the PROXY header of trusted balancers.  Trusts: nobody outside; master for its descriptors; the
- * session programs for greetings and for the end of a session.  Asks keyd for signatures and has no key.
+ * Runs as _phporter in an empty root with no file but the certificates, opened before the jail.
+ * Reads: TLS, and in clear only the PROXY header of trusted balancers. Trusts: nobody outside;
+ * master for its descriptors; the session programs for greetings and for the end of a session. Asks
+ * keyd for signatures and has no key.
  *
- * Who owns it sees and changes the traffic of the clients of this process, can have TLS handshakes (nothing
- * else) signed while he holds it, and can open sessions that claim any client address.  He gets no key, no file, no
- * password that is not typed while he listens, and no other process's sessions.
+ * Who owns it sees and changes the traffic of the clients of this process, can have TLS handshakes
+ * (nothing else) signed while he holds it, and can open sessions that claim any client address. He
+ * gets no key, no file, no password that is not typed while he listens, and no other process's
+ * sessions.
  */
 #include "master/porter/porter.h"
 
@@ -34,7 +36,8 @@
 enum {
 	ACCEPTS_PER_TURN = 32,
 	ACCEPT_PAUSE_MS = 1000,
-	DESCRIPTORS_PER_RELAY = 2, /* beside a client's one (its socket, or its token once a session has that): TLS */
+	DESCRIPTORS_PER_RELAY = 2, /* beside a client's one (its socket, or its token once a session
+	                              has that): TLS */
 	DESCRIPTORS_OWN = 512      /* listeners, wires, workers' lines */
 };
 
@@ -49,9 +52,12 @@ static void load_balancers(void)
 		if (entry.len == 0)
 			continue;
 		if (porter.balancer_count == PORTER_NETWORKS_MAX)
-			log_fatal("porter.proxy-from holds more than %d networks", PORTER_NETWORKS_MAX);
+			log_fatal("porter.proxy-from holds more than %d networks",
+			          PORTER_NETWORKS_MAX);
 		if (!net_network_parse(entry, &porter.balancers[porter.balancer_count++]))
-			log_fatal("porter.proxy-from: \"%.*s\" is not a network such as 192.0.2.0/24", VIEW_ARG(entry));
+			log_fatal(
+				"porter.proxy-from: \"%.*s\" is not a network such as 192.0.2.0/24",
+				VIEW_ARG(entry));
 	}
 }
 
@@ -62,9 +68,12 @@ static const struct {
 	enum connection_service service;
 	bool tls;
 } listener_kinds[] = {
-	{ "smtp", CONNECTION_SMTP, false },   { "submission", CONNECTION_SUBMISSION, false },
-	{ "submissions", CONNECTION_SUBMISSION, true }, { "pop3", CONNECTION_POP3, false },
-	{ "pop3s", CONNECTION_POP3, true },   { "imap", CONNECTION_IMAP, false },
+	{ "smtp", CONNECTION_SMTP, false },
+	{ "submission", CONNECTION_SUBMISSION, false },
+	{ "submissions", CONNECTION_SUBMISSION, true },
+	{ "pop3", CONNECTION_POP3, false },
+	{ "pop3s", CONNECTION_POP3, true },
+	{ "imap", CONNECTION_IMAP, false },
 	{ "imaps", CONNECTION_IMAP, true },
 };
 
@@ -90,7 +99,8 @@ static void accept_one_by_one(struct watch *w, unsigned events)
 		struct sockaddr_storage from;
 		socklen_t len = sizeof from;
 		struct net_address address;
-		/* Not non-blocking: the session that is given the socket reads it with blocking calls. */
+		/* Not non-blocking: the session that is given the socket reads it with blocking
+		 * calls. */
 		int fd = accept4(w->fd, (struct sockaddr *)&from, &len, SOCK_CLOEXEC);
 
 		if (fd >= 0) {
@@ -146,7 +156,8 @@ static void take_listeners(void)
 
 static bool may_listen(const struct listener *l)
 {
-	if (porter.retiring || porter.stopping || porter.accept_again.place || porter.rooms[l->service].pool == NULL)
+	if (porter.retiring || porter.stopping || porter.accept_again.place ||
+	    porter.rooms[l->service].pool == NULL)
 		return false;
 	/* A full process leaves TLS clients in the listener's queue for another porter. */
 	return !l->tls || porter.relay_count < (unsigned)porter.settings.porter_sessions;
@@ -172,7 +183,8 @@ static void accept_again(struct timer *t)
 
 void porter_pause_accept(void)
 {
-	loop_timer_set(porter.loop, &porter.accept_again, loop_now_ms(porter.loop) + ACCEPT_PAUSE_MS);
+	loop_timer_set(porter.loop, &porter.accept_again,
+	               loop_now_ms(porter.loop) + ACCEPT_PAUSE_MS);
 	porter_listen();
 }
 
@@ -181,7 +193,8 @@ void porter_pause_accept(void)
 /* Fewer clients are let in where the system gives too few descriptors. */
 static void take_descriptor_limit(void)
 {
-	rlim_t own = DESCRIPTORS_OWN + (rlim_t)porter.settings.porter_sessions * DESCRIPTORS_PER_RELAY;
+	rlim_t own =
+		DESCRIPTORS_OWN + (rlim_t)porter.settings.porter_sessions * DESCRIPTORS_PER_RELAY;
 	rlim_t wanted = own + (rlim_t)porter.settings.porter_clients_max;
 	struct rlimit have;
 
@@ -233,7 +246,8 @@ static void close_listeners(void)
 	porter.listener_count = 0;
 }
 
-/* A successor listens.  Those who wait outside are still served as long as there are idle workers that know us. */
+/* A successor listens. Those who wait outside are still served as long as there are idle workers
+ * that know us. */
 static void retire(int number, void *context)
 {
 	(void)number, (void)context;
@@ -242,7 +256,8 @@ static void retire(int number, void *context)
 	porter.retiring = true;
 	close_listeners();
 	pools_retire();
-	log_info("event=retiring clients=%u outside=%u relays=%u", porter.client_count, porter.outside, porter.relay_count);
+	log_info("event=retiring clients=%u outside=%u relays=%u", porter.client_count,
+	         porter.outside, porter.relay_count);
 	porter_check_end();
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* What porter's files share.  porter.c: start, listeners, stop; porter-client.c: a client's life until
- * its session ends; porter-pool.c: workers and who waits for them; porter-relay.c: handshakes and the
- * relay; porter-tls.c: certificates; porter-key.c: signatures from keyd. */
+/* What porter's files share. porter.c: start, listeners, stop; porter-client.c: a client's life
+ * until its session ends; porter-pool.c: workers and who waits for them; porter-relay.c: handshakes
+ * and the relay; porter-tls.c: certificates; porter-key.c: signatures from keyd. */
 #ifndef MASTER_PORTER_PORTER_H
 #define MASTER_PORTER_PORTER_H
 
@@ -15,15 +15,16 @@
 enum {
 	PORTER_LISTENERS_MAX = 32,
 	PORTER_POOLS_MAX = 8,
-	PORTER_NETWORKS_MAX = 32,        /* porter.proxy-from */
-	PORTER_HANDSHAKE_MS = 30000,     /* a TLS handshake, from its first byte to its last */
-	PORTER_PROXY_MS = 10000,         /* a balancer's PROXY header */
-	PORTER_WORKER_WAIT_MS = 30000,   /* a client that has spoken waits so long for a worker, then it is told busy */
-	PORTER_WAITING_MAX = 10000,      /* clients that wait for the workers of one program */
-	PORTER_LINGER_MS = 3000,         /* after our close_notify, for the client's end */
-	PORTER_FLUSH_MS = 60000,         /* after the session's end, for a slow client to take the rest */
-	PORTER_STOP_MS = 5000,           /* after SIGTERM, for relays to end */
-	PORTER_SCRATCH_BYTES = 16384     /* one TLS record */
+	PORTER_NETWORKS_MAX = 32,      /* porter.proxy-from */
+	PORTER_HANDSHAKE_MS = 30000,   /* a TLS handshake, from its first byte to its last */
+	PORTER_PROXY_MS = 10000,       /* a balancer's PROXY header */
+	PORTER_WORKER_WAIT_MS = 30000, /* a client that has spoken waits so long for a worker, then
+	                                  it is told busy */
+	PORTER_WAITING_MAX = 10000,    /* clients that wait for the workers of one program */
+	PORTER_LINGER_MS = 3000,       /* after our close_notify, for the client's end */
+	PORTER_FLUSH_MS = 60000, /* after the session's end, for a slow client to take the rest */
+	PORTER_STOP_MS = 5000,   /* after SIGTERM, for relays to end */
+	PORTER_SCRATCH_BYTES = 16384 /* one TLS record */
 };
 
 struct client;
@@ -39,7 +40,7 @@ struct pool {
 };
 
 struct worker {
-	struct hub_line line; /* first */
+	struct hub_line line;  /* first */
 	struct client *client; /* whose session it serves; NULL: none, or handed over */
 };
 
@@ -81,9 +82,10 @@ struct porter {
 extern struct porter porter;
 
 /* ---- porter.c ---- */
-void porter_listen(void);        /* watches the listeners whose service is known and that may take clients */
-void porter_pause_accept(void);  /* out of descriptors: for a second */
-void porter_check_end(void);     /* after each client's end: is there anything left to do? */
+void porter_listen(
+	void); /* watches the listeners whose service is known and that may take clients */
+void porter_pause_accept(void); /* out of descriptors: for a second */
+void porter_check_end(void);    /* after each client's end: is there anything left to do? */
 
 /* ---- porter-client.c ---- */
 enum client_state {
@@ -119,7 +121,7 @@ void client_accepted(const struct listener *listener, int fd, const struct net_a
 /* By the pool. */
 /* false: the worker's line is broken, the client still waits. */
 bool client_serve(struct client *c, struct worker *w);
-void client_refuse(struct client *c);                  /* says busy and lets it go */
+void client_refuse(struct client *c); /* says busy and lets it go */
 void client_session_over(struct client *c);
 void client_handed_over(struct client *c);
 void client_starttls(struct client *c, int fd);
@@ -133,18 +135,19 @@ void clients_dismiss(void);
 
 /* ---- porter-pool.c ---- */
 void pools_start(void);
-void pool_wait(struct client *c);   /* a client that has spoken: a worker now, or the queue */
-void pool_leave(struct client *c);  /* out of the queue, if it is in it */
+void pool_wait(struct client *c);  /* a client that has spoken: a worker now, or the queue */
+void pool_leave(struct client *c); /* out of the queue, if it is in it */
 void pools_retire(void);
 void pools_drop_idle(unsigned keep); /* idle lines beyond `keep`, while retiring */
 
 /* ---- porter-relay.c ---- */
 /* Takes fd; begins the handshake. NULL: no memory for TLS; fd is closed. */
 struct relay *relay_new(struct client *c, int fd);
-void relay_free(struct relay **relay);             /* at once, nothing is flushed */
+void relay_free(struct relay **relay);                    /* at once, nothing is flushed */
 void relay_write(struct relay *relay, struct view bytes); /* a greeting or a refusal */
-int relay_open_session(struct relay *relay);       /* the session's end of a fresh pair; -1 (errno) */
-void relay_finish(struct relay *relay);            /* no (more) session: sends what is left, then close_notify */
+int relay_open_session(struct relay *relay); /* the session's end of a fresh pair; -1 (errno) */
+void relay_finish(
+	struct relay *relay); /* no (more) session: sends what is left, then close_notify */
 void relay_facts(const struct relay *relay, struct connection_tls *tls);
 
 /* ---- porter-tls.c ---- */

@@ -35,14 +35,17 @@ static bool parse_v1_line(struct view line, struct proxy *out)
 		number = 6;
 	else
 		return false;
-	if (!view_cut(&line, ' ', &client) || !view_cut(&line, ' ', &local) || !view_cut(&line, ' ', &client_port))
+	if (!view_cut(&line, ' ', &client) || !view_cut(&line, ' ', &local) ||
+	    !view_cut(&line, ' ', &client_port))
 		return false;
 	local_port = line;
 	out->proxied = true;
 	/* A mapped address is held as IPv4, whatever family the balancer gave it. */
 	return net_address_parse(client, &out->client) && net_address_parse(local, &out->local) &&
-	       (out->client.family == number || number == 6) && (out->local.family == number || number == 6) &&
-	       parse_port(client_port, &out->client.port) && parse_port(local_port, &out->local.port);
+	       (out->client.family == number || number == 6) &&
+	       (out->local.family == number || number == 6) &&
+	       parse_port(client_port, &out->client.port) &&
+	       parse_port(local_port, &out->local.port);
 }
 
 static enum proxy_result parse_v1(struct view arrived, struct proxy *out)
@@ -57,7 +60,8 @@ static enum proxy_result parse_v1(struct view arrived, struct proxy *out)
 	out->used = end + 1;
 	if (end - 1 < v1_word.len)
 		return PROXY_BAD;
-	return parse_v1_line(view_skip(view_take(head, end - 1), v1_word.len), out) ? PROXY_DONE : PROXY_BAD;
+	return parse_v1_line(view_skip(view_take(head, end - 1), v1_word.len), out) ? PROXY_DONE
+	                                                                            : PROXY_BAD;
 }
 
 static unsigned byte_at(struct view v, size_t place)

@@ -10,7 +10,7 @@
 #include "lib/net/address.h"
 
 enum {
-	PROXY_V1_MAX = 107,   /* section 2.1, with CRLF */
+	PROXY_V1_MAX = 107,      /* section 2.1, with CRLF */
 	PROXY_V2_MAX = 16 + 520, /* addresses and the TLVs that balancers send; longer is refused */
 	PROXY_MAX = PROXY_V2_MAX
 };
@@ -19,7 +19,8 @@ enum proxy_result { PROXY_DONE, PROXY_MORE, PROXY_BAD };
 
 struct proxy {
 	size_t used;  /* bytes of the header */
-	bool proxied; /* false: a health check or an unknown family; the connection's own addresses count */
+	bool proxied; /* false: a health check or an unknown family; the connection's own addresses
+	                 count */
 	struct net_address client, local;
 };
 

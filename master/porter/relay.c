@@ -2,10 +2,10 @@
 /*
  * TLS handshakes, and the relay between a TLS client and its session.
  *
- * The outer side is the client's socket under TLS, the inner one porter's end of a stream pair whose other
- * end the session has.  Bytes pass through porter.scratch; only what one side does not take at once is
- * kept, at most one record each way, and the other side is not read until it is gone: that is the
- * backpressure, and why an idle relay holds nothing but the state of TLS.
+ * The outer side is the client's socket under TLS, the inner one porter's end of a stream pair
+ * whose other end the session has. Bytes pass through porter.scratch; only what one side does not
+ * take at once is kept, at most one record each way, and the other side is not read until it is
+ * gone: that is the backpressure, and why an idle relay holds nothing but the state of TLS.
  */
 #include <errno.h>
 #include <openssl/bio.h>
@@ -41,13 +41,12 @@ struct relay {
 	bool notified;      /* our close_notify is out; what still comes is discarded */
 	bool write_blocked; /* TLS waits for the socket to take bytes */
 	bool broken;
-	bool spoken;        /* the first bytes came before there was a session */
+	bool spoken; /* the first bytes came before there was a session */
 };
 
-/* ---- the socket under TLS ----
- * OpenSSL's own socket BIO needs a non-blocking descriptor.  That flag belongs to the open file, which a
- * session program that gave a socket back for STARTTLS may still hold and could change, to stop porter with one
- * read.  MSG_DONTWAIT belongs to the call. */
+/* ---- the socket under TLS ---- OpenSSL's own socket BIO needs a non-blocking descriptor. That
+ * flag belongs to the open file, which a session program that gave a socket back for STARTTLS may
+ * still hold and could change, to stop porter with one read. MSG_DONTWAIT belongs to the call. */
 
 static int bio_fd(BIO *bio)
 {
@@ -96,7 +95,8 @@ static BIO *bio_for(int fd)
 	static BIO_METHOD *method;
 
 	if (method == NULL) {
-		method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "posthouse socket");
+		method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK,
+		                      "posthouse socket");
 		if (method == NULL)
 			return NULL;
 		BIO_meth_set_read(method, bio_read);
@@ -141,15 +141,10 @@ enum step { STEP_MOVED, STEP_WAIT, STEP_ENDED, STEP_BROKEN };
 static enum step tls_step(struct relay *r, int result)
 {
 	switch (SSL_get_error(r->ssl, result)) {
-	case SSL_ERROR_WANT_READ:
-		return STEP_WAIT;
-	case SSL_ERROR_WANT_WRITE:
-		r->write_blocked = true;
-		return STEP_WAIT;
-	case SSL_ERROR_ZERO_RETURN:
-		return STEP_ENDED;
-	default:
-		return STEP_BROKEN;
+	case SSL_ERROR_WANT_READ: return STEP_WAIT;
+	case SSL_ERROR_WANT_WRITE: r->write_blocked = true; return STEP_WAIT;
+	case SSL_ERROR_ZERO_RETURN: return STEP_ENDED;
+	default: return STEP_BROKEN;
 	}
 }
 
@@ -328,7 +323,8 @@ static void pump_outward(struct relay *r)
 
 /* ---- turns ---- */
 
-/* A descriptor of which nothing is wanted is not watched at all: its hang-up would be reported for ever. */
+/* A descriptor of which nothing is wanted is not watched at all: its hang-up would be reported for
+ * ever. */
 static void want(struct watch *w, unsigned events)
 {
 	if (w->fd < 0)
@@ -346,11 +342,13 @@ static void want_all(struct relay *r)
 	bool read_outer_side = !r->outer_ended && r->inward.len == 0;
 	bool read_inner_side = !r->inner_ended && r->outward.len == 0 && r->secured;
 
-	want(&r->outer, (read_outer_side || r->notified ? LOOP_READ : 0u) | (r->write_blocked ? LOOP_WRITE : 0u));
+	want(&r->outer, (read_outer_side || r->notified ? LOOP_READ : 0u) |
+	                        (r->write_blocked ? LOOP_WRITE : 0u));
 	want(&r->inner, (read_inner_side ? LOOP_READ : 0u) | (r->inward.len ? LOOP_WRITE : 0u));
 }
 
-/* After close_notify: until the client has closed too, so that no reset overtakes our last bytes. */
+/* After close_notify: until the client has closed too, so that no reset overtakes our last
+ * bytes. */
 static bool discarded_all(struct relay *r)
 {
 	for (unsigned turn = 0; turn < RECORDS_PER_TURN; turn++) {
@@ -391,8 +389,8 @@ static void log_failure(struct relay *r)
 	unsigned long error = ERR_peek_error();
 	const char *why = error ? ERR_reason_error_string(error) : "connection closed";
 
-	log_info("event=tls-failed client=%s reason=\"%s\"", net_address_text(&r->client->client, address),
-	         why ? why : "unknown");
+	log_info("event=tls-failed client=%s reason=\"%s\"",
+	         net_address_text(&r->client->client, address), why ? why : "unknown");
 }
 
 static void handshake_turn(struct relay *r)
@@ -462,7 +460,8 @@ struct relay *relay_new(struct client *c, int fd)
 		return NULL;
 	}
 	SSL_set_bio(r->ssl, bio, bio);
-	/* The first bytes are mostly there, or on their way: the loop's first event starts the handshake. */
+	/* The first bytes are mostly there, or on their way: the loop's first event starts the
+	 * handshake. */
 	want_all(r);
 	return r;
 }
@@ -521,7 +520,8 @@ void relay_facts(const struct relay *r, struct connection_tls *tls)
 {
 	const char *name = SSL_get_servername(r->ssl, TLSEXT_NAMETYPE_host_name);
 
-	*tls = (struct connection_tls){ .on = true, .bits = (uint16_t)SSL_get_cipher_bits(r->ssl, NULL) };
+	*tls = (struct connection_tls){ .on = true,
+		                        .bits = (uint16_t)SSL_get_cipher_bits(r->ssl, NULL) };
 	string_copy(tls->version, sizeof tls->version, view_of(SSL_get_version(r->ssl)));
 	string_copy(tls->cipher, sizeof tls->cipher, view_of(SSL_get_cipher_name(r->ssl)));
 	string_copy(tls->server_name, sizeof tls->server_name, view_of(name));

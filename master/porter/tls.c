@@ -13,9 +13,9 @@
 #include "master/porter/porter.h"
 
 enum {
-	CHAINS_MAX = 500,            /* parsed certificates kept; the least recently parsed goes first */
+	CHAINS_MAX = 500, /* parsed certificates kept; the least recently parsed goes first */
 	CHAIN_LENGTH_MAX = 10,
-	TICKET_KEY_BYTES = 80,       /* OpenSSL's: name, HMAC secret, AES key */
+	TICKET_KEY_BYTES = 80, /* OpenSSL's: name, HMAC secret, AES key */
 	TICKET_KEY_SECONDS = 8 * 3600
 };
 
@@ -23,7 +23,7 @@ enum {
 struct chain {
 	uint32_t index;
 	X509 *host;
-	STACK_OF(X509) *above;
+	STACK_OF(X509) * above;
 	EVP_PKEY *key;
 };
 
@@ -58,7 +58,8 @@ static bool chain_parse(struct chain *c, BIO *pem)
 	c->host = PEM_read_bio_X509(pem, NULL, NULL, NULL);
 	if (c->host == NULL || c->above == NULL)
 		return false;
-	while (sk_X509_num(c->above) < CHAIN_LENGTH_MAX && (next = PEM_read_bio_X509(pem, NULL, NULL, NULL)) != NULL)
+	while (sk_X509_num(c->above) < CHAIN_LENGTH_MAX &&
+	       (next = PEM_read_bio_X509(pem, NULL, NULL, NULL)) != NULL)
 		if (!sk_X509_push(c->above, next)) {
 			X509_free(next);
 			return false;
@@ -76,11 +77,13 @@ static struct chain *chain_load(const struct certificate *from)
 
 	BIO_free(pem);
 	if (!good) {
-		log_warn("event=certificate-unusable file=%s reason=\"%s\"", log_quote(from->file), openssl_reason());
+		log_warn("event=certificate-unusable file=%s reason=\"%s\"", log_quote(from->file),
+		         openssl_reason());
 		chain_free(&fresh);
 		return NULL;
 	}
-	struct chain *place = &tls.chains[tls.count < CHAINS_MAX ? tls.count++ : tls.oldest++ % CHAINS_MAX];
+	struct chain *place =
+		&tls.chains[tls.count < CHAINS_MAX ? tls.count++ : tls.oldest++ % CHAINS_MAX];
 
 	chain_free(place);
 	*place = fresh;
@@ -109,8 +112,8 @@ static int choose_certificate(SSL *ssl, void *context)
 	return c != NULL && SSL_use_cert_and_key(ssl, c->host, c->key, c->above, 1) == 1;
 }
 
-/* Keys of session tickets live in memory only, each for some hours: one that is stolen opens no old traffic for long
- * (TLS 1.2) and clients with an older ticket do a full handshake. */
+/* Keys of session tickets live in memory only, each for some hours: one that is stolen opens no old
+ * traffic for long (TLS 1.2) and clients with an older ticket do a full handshake. */
 static void rotate_tickets(void)
 {
 	unsigned char keys[TICKET_KEY_BYTES];
@@ -118,29 +121,35 @@ static void rotate_tickets(void)
 
 	if (tls.tickets_since_s && now_s - tls.tickets_since_s < TICKET_KEY_SECONDS)
 		return;
-	if (RAND_bytes(keys, sizeof keys) == 1 && SSL_CTX_set_tlsext_ticket_keys(tls.context, keys, sizeof keys) == 1)
+	if (RAND_bytes(keys, sizeof keys) == 1 &&
+	    SSL_CTX_set_tlsext_ticket_keys(tls.context, keys, sizeof keys) == 1)
 		tls.tickets_since_s = now_s;
 	else
 		log_warn("event=ticket-keys-kept reason=\"%s\"", openssl_reason());
 	OPENSSL_cleanse(keys, sizeof keys);
 }
 
-/* ECDHE only: keyd signs and never decrypts.  Suites without AEAD come last, for peers on port 25 that would
- * else fall back to clear text. */
-static const char suites_tls12[] = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES256:ECDHE+AES128:!aNULL:!eNULL";
+/* ECDHE only: keyd signs and never decrypts. Suites without AEAD come last, for peers on port 25
+ * that would else fall back to clear text. */
+static const char suites_tls12[] =
+	"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES256:ECDHE+AES128:!aNULL:!eNULL";
 
 static SSL_CTX *make_context(void)
 {
 	SSL_CTX *c = SSL_CTX_new(TLS_server_method());
-	int minimum = strcmp(porter.settings.tls_minimum, "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
+	int minimum =
+		strcmp(porter.settings.tls_minimum, "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
 
-	if (c == NULL || !SSL_CTX_set_min_proto_version(c, minimum) || !SSL_CTX_set_cipher_list(c, suites_tls12) ||
+	if (c == NULL || !SSL_CTX_set_min_proto_version(c, minimum) ||
+	    !SSL_CTX_set_cipher_list(c, suites_tls12) ||
 	    !SSL_CTX_set1_groups_list(c, "X25519:P-256:P-384:P-521") ||
 	    !SSL_CTX_set_session_id_context(c, (const unsigned char *)"posthouse", 9))
 		log_fatal("setting up TLS: %s", openssl_reason());
-	SSL_CTX_set_options(c, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-	                           SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF);
-	SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_options(c, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+	                               SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+	                               SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+	                            SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(c, 1);
 	SSL_CTX_set_cert_cb(c, choose_certificate, NULL);

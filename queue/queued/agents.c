@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The agents' side: jobs out, results in (lib/wire/job.h).  remote and bounce are always there; local runs under
- * a mailbox owner's uid and is started by master on our word when there is work for that owner.
+ * The agents' side: jobs out, results in (lib/wire/job.h). remote and bounce are always there;
+ * local runs under a mailbox owner's uid and is started by master on our word when there is work
+ * for that owner.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -68,7 +69,9 @@ static void fill_job(const struct queued *q, const struct delivery *d, int fd)
 	string_copy(job.envid, sizeof job.envid, view_of(message_string(m, m->envid)));
 	job.arrived_s = m->arrived_ms / 1000;
 	job.report = d->report;
-	job.gives_up_s = d->report == JOB_REPORT_DELAYED ? (m->arrived_ms + q->settings.queue_lifetime_ms) / 1000 : 0;
+	job.gives_up_s = d->report == JOB_REPORT_DELAYED
+	                         ? (m->arrived_ms + q->settings.queue_lifetime_ms) / 1000
+	                         : 0;
 	if (d->report == JOB_REPORT_NONE && t && !t->local)
 		fill_route(&job, t);
 	job_put(&out, &job);
@@ -92,7 +95,8 @@ static void fill_recipient(const struct delivery *d, unsigned number)
 	if (d->report != JOB_REPORT_NONE) {
 		string_copy(to.status, sizeof to.status, view_of(outcome_status(r->outcome)));
 		string_copy(to.text, sizeof to.text, view_of(outcome_text(r->outcome)));
-		string_copy(to.remote_host, sizeof to.remote_host, view_of(outcome_host(r->outcome)));
+		string_copy(to.remote_host, sizeof to.remote_host,
+		            view_of(outcome_host(r->outcome)));
 		to.last_attempt_s = r->outcome ? r->outcome->time_s : 0;
 	} else if (r->target && r->target->local) {
 		to.uid = r->target->uid;
@@ -165,7 +169,9 @@ static void send_job(struct channel *c, struct hub_line *line, struct delivery *
 static void owner_start(struct channel *c)
 {
 	struct queued *q = c->queued;
-	struct owner_work work = { .program = OWNER_LOCAL, .uid = c->uid, .gid = c->gid, .fd_count = 1 };
+	struct owner_work work = {
+		.program = OWNER_LOCAL, .uid = c->uid, .gid = c->gid, .fd_count = 1
+	};
 	int ends[2];
 
 	if (c->started)
@@ -205,7 +211,8 @@ static void run_due(struct timer *t)
 		owner_ended(c);
 		return;
 	}
-	while (c->server.idle_first && !c->queued->stopping && (item = schedule_take(c->schedule)) != NULL)
+	while (c->server.idle_first && !c->queued->stopping &&
+	       (item = schedule_take(c->schedule)) != NULL)
 		send_job(c, hub_take_idle(&c->server), loop_owner(item, struct delivery, item));
 	more = c->queued->stopping ? 0 : schedule_runnable(c->schedule, WANT_MAX);
 	if (more && c->is_owner)
@@ -295,7 +302,8 @@ static void owner_free(struct channel *c)
 	free(c);
 }
 
-/* The owner's local has gone, idle or dead.  Its workers' last results may still wait on their lines. */
+/* The owner's local has gone, idle or dead. Its workers' last results may still wait on their
+ * lines. */
 static void lost(struct hub *server)
 {
 	channel_of(server)->ending = true;

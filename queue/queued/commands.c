@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The command line's side: `posthouse queue ...`, mailq, sendmail -q (lib/wire/control.h).  master has checked who asks.
- * A long answer is written as fast as the asker reads, a batch in each round of the loop, so that deliveries go on.
+ * The command line's side: `posthouse queue ...`, mailq, sendmail -q (lib/wire/control.h). master
+ * has checked who asks. A long answer is written as fast as the asker reads, a batch in each round
+ * of the loop, so that deliveries go on.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -89,8 +90,9 @@ static bool filter_ok(struct view filter)
 {
 	uint64_t id;
 
-	return filter.len == 0 || queue_id_parse(filter, &id) || view_starts(filter, VIEW("from:")) ||
-	       view_starts(filter, VIEW("to:")) || view_starts(filter, VIEW("domain:"));
+	return filter.len == 0 || queue_id_parse(filter, &id) ||
+	       view_starts(filter, VIEW("from:")) || view_starts(filter, VIEW("to:")) ||
+	       view_starts(filter, VIEW("domain:"));
 }
 
 static struct message *next_match(struct command_line *s)
@@ -114,7 +116,8 @@ static char state_of(const struct message *m)
 {
 	if (m->held)
 		return 'h';
-	return m->deliveries || m->in_line || m->counts[RECIPIENT_ASKED] || m->next_ms == 0 ? 'a' : 'd';
+	return m->deliveries || m->in_line || m->counts[RECIPIENT_ASKED] || m->next_ms == 0 ? 'a'
+	                                                                                    : 'd';
 }
 
 static void put_entry(struct wire_out *out, const struct message *m)
@@ -148,7 +151,8 @@ static void put_entry(struct wire_out *out, const struct message *m)
 		}
 	}
 	e.recipient_list = text_view(&list);
-	string_copy(e.reason, sizeof e.reason, view_take(view_of(outcome_text(last)), sizeof e.reason - 1));
+	string_copy(e.reason, sizeof e.reason,
+	            view_take(view_of(outcome_text(last)), sizeof e.reason - 1));
 	control_entry_put(out, &e);
 }
 
@@ -169,7 +173,8 @@ static void list_some(struct command_line *s)
 
 /* ---- one message ---- */
 
-static void say(struct command_line *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct command_line *s, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 static void say(struct command_line *s, const char *format, ...)
 {
 	char line[CONTROL_LINE_MAX];
@@ -179,11 +184,14 @@ static void say(struct command_line *s, const char *format, ...)
 	vsnprintf(line, sizeof line, format, list);
 	va_end(list);
 	control_line_put(&s->out, line);
-	wire_send(s->watch.fd, &s->out); /* a few lines fit into the socket; who does not read loses them */
+	wire_send(s->watch.fd,
+	          &s->out); /* a few lines fit into the socket; who does not read loses them */
 }
 
-static const char *const state_words[] = { "new", "asked", "ready", "queued", "deferred", "failed", "delivered", "done" };
-_Static_assert(sizeof state_words / sizeof state_words[0] == RECIPIENT_STATES, "a word for each state");
+static const char *const state_words[] = { "new",      "asked",  "ready",     "queued",
+	                                   "deferred", "failed", "delivered", "done" };
+_Static_assert(sizeof state_words / sizeof state_words[0] == RECIPIENT_STATES,
+               "a word for each state");
 
 static void show_recipients(struct command_line *s, const struct message *m)
 {
@@ -196,8 +204,9 @@ static void show_recipients(struct command_line *s, const struct message *m)
 		if (r->state == RECIPIENT_GONE)
 			continue;
 		shown++;
-		say(s, "to: <%s> %s%s%s%s%.600s", recipient_address(m, r), state_words[r->state], r->outcome ? " " : "",
-		    outcome_status(r->outcome), r->outcome ? " " : "", outcome_text(r->outcome));
+		say(s, "to: <%s> %s%s%s%s%.600s", recipient_address(m, r), state_words[r->state],
+		    r->outcome ? " " : "", outcome_status(r->outcome), r->outcome ? " " : "",
+		    outcome_text(r->outcome));
 	}
 	if (shown < message_left(m))
 		say(s, "to: and %u more", message_left(m) - shown);
@@ -236,7 +245,8 @@ static void show(struct command_line *s)
 	say(s, "from: <%s>", message_sender(m));
 	show_recipients(s, m);
 	/* What the asker needs to find the message in the file. */
-	say(s, "message: offset %d bytes %llu", QUEUE_HEADER_BYTES, (unsigned long long)m->message_bytes);
+	say(s, "message: offset %d bytes %llu", QUEUE_HEADER_BYTES,
+	    (unsigned long long)m->message_bytes);
 	fd = disk_reader(&s->queued->disk, m->id);
 	control_end_put(&s->out, 0, "");
 	if (fd >= 0)
@@ -293,10 +303,14 @@ static void begin(struct command_line *s, struct wire_in *in)
 	s->position = 0;
 	s->count = 0;
 	s->doing = (enum control_type)in->type;
-	if (!wire_end(in) || in->type < CONTROL_QUEUE_LIST || in->type > CONTROL_QUEUE_REMOVE || in->type == CONTROL_QUEUE_ENTRY) {
-		control_end_put(&s->out, 100, "queued does not know this request: posthouse and queued are of different versions");
+	if (!wire_end(in) || in->type < CONTROL_QUEUE_LIST || in->type > CONTROL_QUEUE_REMOVE ||
+	    in->type == CONTROL_QUEUE_ENTRY) {
+		control_end_put(
+			&s->out, 100,
+			"queued does not know this request: posthouse and queued are of different versions");
 	} else if (!filter_ok(view_of(s->filter))) {
-		control_end_put(&s->out, 100, "a filter is an id, from:ADDRESS, to:ADDRESS or domain:NAME");
+		control_end_put(&s->out, 100,
+		                "a filter is an id, from:ADDRESS, to:ADDRESS or domain:NAME");
 	} else {
 		if (in->type == CONTROL_QUEUE_RETRY)
 			agents_forgive(s->queued);
@@ -344,7 +358,8 @@ static void ready(struct watch *w, unsigned events)
 		return;
 	}
 	/* Writable again means another round: other events come in between. */
-	loop_change(s->queued->loop, w, s->doing == CONTROL_END && !s->unsent ? LOOP_READ : LOOP_WRITE);
+	loop_change(s->queued->loop, w,
+	            s->doing == CONTROL_END && !s->unsent ? LOOP_READ : LOOP_WRITE);
 }
 
 void commands_take(struct queued *q, int fd)

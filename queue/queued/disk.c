@@ -33,7 +33,8 @@ static int make_directory(struct disk *s, const char *name, struct reason *why)
 	return 0;
 }
 
-/* A secret that was lost in a power cut would make every queue file look forged: it is synced before use. */
+/* A secret that was lost in a power cut would make every queue file look forged: it is synced
+ * before use. */
 static int make_secret(struct disk *s, unsigned char secret[QUEUE_SECRET_BYTES], struct reason *why)
 {
 	int fd = openat(s->directory, "secret.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -60,8 +61,10 @@ static int take_secret(struct disk *s, struct reason *why)
 		result = make_secret(s, secret, why);
 	} else {
 		if (read(fd, secret, sizeof secret) != (ssize_t)sizeof secret)
-			result = fail(why, "the queue's secret is damaged: without it no queue file can be trusted; "
-			                   "restore it, or move the queue directory away and begin a new one");
+			result = fail(
+				why,
+				"the queue's secret is damaged: without it no queue file can be trusted; "
+				"restore it, or move the queue directory away and begin a new one");
 		close(fd);
 	}
 	if (result == 0)
@@ -94,7 +97,8 @@ int disk_take_clean_mark(struct disk *s, bool *clean, struct reason *why)
 	*clean = unlinkat(s->directory, "clean", 0) == 0;
 	if (!*clean && errno != ENOENT)
 		return fail_errno(why, "removing the queue's clean mark");
-	/* Were the mark to come back after a power cut, torn files would be taken for whole ones. */
+	/* Were the mark to come back after a power cut, torn files would be taken for whole
+	 * ones. */
 	if (*clean && fsync(s->directory) < 0)
 		return fail_errno(why, "syncing the queue directory");
 	return 0;
@@ -102,8 +106,8 @@ int disk_take_clean_mark(struct disk *s, bool *clean, struct reason *why)
 
 void disk_put_clean_mark(struct disk *s)
 {
-	/* Everything acknowledged is on disk; the log records and state bytes that are not must get there before
-	 * the mark says that nothing needs to be checked. */
+	/* Everything acknowledged is on disk; the log records and state bytes that are not must get
+	 * there before the mark says that nothing needs to be checked. */
 	if (syncfs(s->directory) < 0)
 		return;
 	int fd = openat(s->directory, "clean", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -155,12 +159,14 @@ int disk_create(struct disk *s, uint64_t *id)
 	return -1;
 }
 
-int disk_commit(struct disk *s, int fd, struct queue_header *header, struct text *head, const struct text *recipients)
+int disk_commit(struct disk *s, int fd, struct queue_header *header, struct text *head,
+                const struct text *recipients)
 {
 	char bytes[QUEUE_HEADER_BYTES];
 	uint64_t offset = QUEUE_HEADER_BYTES + header->message_bytes + header->extra_bytes;
 
-	/* The seal goes over one piece, the head is small: for the common few recipients they are joined. */
+	/* The seal goes over one piece, the head is small: for the common few recipients they are
+	 * joined. */
 	if (!text_add(head, text_view(recipients))) {
 		errno = EFBIG;
 		return -1;
@@ -224,7 +230,8 @@ int disk_set_aside(struct disk *s, uint64_t id)
 	return renameat(s->directory, from, s->directory, to);
 }
 
-static void scan_one(unsigned number, DIR *directory, void (*found)(void *context, uint64_t id), void *context)
+static void scan_one(unsigned number, DIR *directory, void (*found)(void *context, uint64_t id),
+                     void *context)
 {
 	struct dirent *entry;
 
@@ -236,11 +243,13 @@ static void scan_one(unsigned number, DIR *directory, void (*found)(void *contex
 		if (queue_id_parse(view_of(entry->d_name), &id) && queue_id_directory(id) == number)
 			found(context, id);
 		else
-			log_warn("event=stray-file name=%02x/%s", number, log_quote(view_of(entry->d_name)));
+			log_warn("event=stray-file name=%02x/%s", number,
+			         log_quote(view_of(entry->d_name)));
 	}
 }
 
-int disk_scan(struct disk *s, void (*found)(void *context, uint64_t id), void *context, struct reason *why)
+int disk_scan(struct disk *s, void (*found)(void *context, uint64_t id), void *context,
+              struct reason *why)
 {
 	for (unsigned i = 0; i < STORE_DIRECTORIES; i++) {
 		char name[8];

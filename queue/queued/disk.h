@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The queue directory: 256 subdirectories of queue files, damaged/, the secret, and the mark of a clean stop.
- * Everything that touches the disk for queued is here; what to do is decided elsewhere.
+ * The queue directory: 256 subdirectories of queue files, damaged/, the secret, and the mark of a
+ * clean stop. Everything that touches the disk for queued is here; what to do is decided elsewhere.
  *
- * What is synced: the secret and the directories once, when they are made; the message by its writer, whose fsync
- * also makes the new name durable (the file was created and the journal commit that holds its inode holds its
- * name). Nothing else: a log record or the removal of a file that a power cut takes back costs a repeated attempt.
+ * What is synced: the secret and the directories once, when they are made; the message by its
+ * writer, whose fsync also makes the new name durable (the file was created and the journal commit
+ * that holds its inode holds its name). Nothing else: a log record or the removal of a file that a
+ * power cut takes back costs a repeated attempt.
  */
 #ifndef QUEUE_QUEUED_DISK_H
 #define QUEUE_QUEUED_DISK_H
@@ -34,14 +35,17 @@ uint64_t disk_space(struct disk *s, int64_t now_ms);
 /* A new file under its final name; -1 with errno. */
 int disk_create(struct disk *s, uint64_t *id);
 /* Envelope (head and recipients, one behind the other), then the header that makes it committed. */
-int disk_commit(struct disk *s, int fd, struct queue_header *header, struct text *head, const struct text *recipients);
+int disk_commit(struct disk *s, int fd, struct queue_header *header, struct text *head,
+                const struct text *recipients);
 int disk_make_live(int fd);
 int disk_reader(struct disk *s, uint64_t id); /* read only; -1 with errno */
 /* Appends records at *end, which is moved behind them. */
 int disk_append(struct disk *s, uint64_t id, uint64_t *end, struct view records);
 int disk_remove(struct disk *s, uint64_t id);
 int disk_set_aside(struct disk *s, uint64_t id); /* to damaged/ */
-/* Calls found() with every name in the 256 directories that is an id; names that are none are warned of and left. */
-int disk_scan(struct disk *s, void (*found)(void *context, uint64_t id), void *context, struct reason *why);
+/* Calls found() with every name in the 256 directories that is an id; names that are none are
+ * warned of and left. */
+int disk_scan(struct disk *s, void (*found)(void *context, uint64_t id), void *context,
+              struct reason *why);
 
 #endif

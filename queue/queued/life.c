@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a message needs next.  Every event of a message (an answer of resolved, a result, the end of a job, a
- * timer, an operator's word) changes its recipients' states and ends in settle(), which does what follows:
- * write the log, report failures, plan the next attempt, or remove the file.
+ * What a message needs next. Every event of a message (an answer of resolved, a result, the end of
+ * a job, a timer, an operator's word) changes its recipients' states and ends in settle(), which
+ * does what follows: write the log, report failures, plan the next attempt, or remove the file.
  */
 #include <stdlib.h>
 #include <sodium.h>
@@ -30,9 +30,12 @@ static void note(struct queued *q, struct message *m, const struct queue_log *l)
 	queue_log_encode(&q->log, &q->disk.key, m->id, l);
 }
 
-static void note_outcome(struct queued *q, struct message *m, uint32_t index, enum queue_event event, const struct outcome *o)
+static void note_outcome(struct queued *q, struct message *m, uint32_t index,
+                         enum queue_event event, const struct outcome *o)
 {
-	struct queue_log l = { .event = event, .index = index, .time_s = o ? o->time_s : clock_wall_s() };
+	struct queue_log l = { .event = event,
+		               .index = index,
+		               .time_s = o ? o->time_s : clock_wall_s() };
 
 	l.number = event == QUEUE_SUCCESS && m->recipients[index].relayed;
 	string_copy(l.status, sizeof l.status, view_of(outcome_status(o)));
@@ -51,13 +54,14 @@ static void write_notes(struct queued *q, struct message *m)
 
 /* ---- outcomes ---- */
 
-static void defer(struct queued *q, struct message *m, struct recipient *r, const char *status, const char *host,
-                  const char *text)
+static void defer(struct queued *q, struct message *m, struct recipient *r, const char *status,
+                  const char *host, const char *text)
 {
 	outcome_set(&r->outcome, clock_wall_s(), status, host, text);
 	recipient_set(m, r, RECIPIENT_DEFERRED);
-	log_info("id=%s event=defer to=<%s> status=%s host=%s text=\"%s\"", id_of(m), log_quote(view_of(recipient_address(m, r))),
-	         log_quote(view_of(status)), host[0] ? log_quote(view_of(host)) : "-", log_text(view_of(text)));
+	log_info("id=%s event=defer to=<%s> status=%s host=%s text=\"%s\"", id_of(m),
+	         log_quote(view_of(recipient_address(m, r))), log_quote(view_of(status)),
+	         host[0] ? log_quote(view_of(host)) : "-", log_text(view_of(text)));
 	note_outcome(q, m, (uint32_t)(r - m->recipients), QUEUE_RETRY, r->outcome);
 }
 
@@ -66,10 +70,10 @@ static bool wants(uint8_t notify, uint8_t what)
 	return notify == 0 ? what != SPOOL_NOTIFY_SUCCESS : (notify & what) != 0;
 }
 
-/* RFC 3461 section 5.2: a report is owed unless NOTIFY says otherwise.  Our own reports carry NEVER for the hosts
- * they pass; that one of them is lost the postmaster is still told. */
-static void give_up(struct queued *q, struct message *m, struct recipient *r, const char *status, const char *host,
-                    const char *text)
+/* RFC 3461 section 5.2: a report is owed unless NOTIFY says otherwise. Our own reports carry NEVER
+ * for the hosts they pass; that one of them is lost the postmaster is still told. */
+static void give_up(struct queued *q, struct message *m, struct recipient *r, const char *status,
+                    const char *host, const char *text)
 {
 	bool report = wants(r->notify, SPOOL_NOTIFY_FAILURE) || m->origin == SPOOL_BOUNCE;
 
@@ -77,25 +81,33 @@ static void give_up(struct queued *q, struct message *m, struct recipient *r, co
 	recipient_set(m, r, report ? RECIPIENT_FAILED : RECIPIENT_GONE);
 	log_info("id=%s event=fail to=<%s> status=%s host=%s text=\"%s\" report=%s", id_of(m),
 	         log_quote(view_of(recipient_address(m, r))), log_quote(view_of(status)),
-	         host[0] ? log_quote(view_of(host)) : "-", log_text(view_of(text)), report ? "yes" : "no");
-	note_outcome(q, m, (uint32_t)(r - m->recipients), report ? QUEUE_FAILED : QUEUE_DONE, r->outcome);
+	         host[0] ? log_quote(view_of(host)) : "-", log_text(view_of(text)),
+	         report ? "yes" : "no");
+	note_outcome(q, m, (uint32_t)(r - m->recipients), report ? QUEUE_FAILED : QUEUE_DONE,
+	             r->outcome);
 }
 
-static void done(struct queued *q, struct message *m, struct recipient *r, const struct channel *c, const struct job_result *result)
+static void done(struct queued *q, struct message *m, struct recipient *r, const struct channel *c,
+                 const struct job_result *result)
 {
-	bool report = r->notify & SPOOL_NOTIFY_SUCCESS && message_sender(m)[0] && !result->passed_on;
+	bool report =
+		r->notify & SPOOL_NOTIFY_SUCCESS && message_sender(m)[0] && !result->passed_on;
 
-	log_info("id=%s event=deliver to=<%s> by=%s status=%s delay_ms=%lld host=%s text=\"%s\" left=%u", id_of(m),
-	         log_quote(view_of(recipient_address(m, r))), c->name, log_quote(view_of(result->status)),
-	         (long long)(clock_wall_us() / 1000 - m->arrived_ms),
-	         result->remote_host[0] ? log_quote(view_of(result->remote_host)) : "-", log_text(view_of(result->text)),
-	         message_left(m) - 1);
+	log_info(
+		"id=%s event=deliver to=<%s> by=%s status=%s delay_ms=%lld host=%s text=\"%s\" left=%u",
+		id_of(m), log_quote(view_of(recipient_address(m, r))), c->name,
+		log_quote(view_of(result->status)),
+		(long long)(clock_wall_us() / 1000 - m->arrived_ms),
+		result->remote_host[0] ? log_quote(view_of(result->remote_host)) : "-",
+		log_text(view_of(result->text)), message_left(m) - 1);
 	r->relayed = !c->is_owner;
 	if (report)
-		outcome_set(&r->outcome, clock_wall_s(), result->status, result->remote_host, result->text);
+		outcome_set(&r->outcome, clock_wall_s(), result->status, result->remote_host,
+		            result->text);
 	recipient_set(m, r, report ? RECIPIENT_SUCCESS : RECIPIENT_GONE);
 	if (message_left(m))
-		note_outcome(q, m, (uint32_t)(r - m->recipients), report ? QUEUE_SUCCESS : QUEUE_DONE, r->outcome);
+		note_outcome(q, m, (uint32_t)(r - m->recipients),
+		             report ? QUEUE_SUCCESS : QUEUE_DONE, r->outcome);
 }
 
 /* ---- admission: questions ---- */
@@ -173,7 +185,8 @@ void life_begin(struct queued *q, struct message *m, bool old)
 
 /* ---- answers ---- */
 
-/* Same address, or the same but for the case of the domain: resolved writes addresses in one form. */
+/* Same address, or the same but for the case of the domain: resolved writes addresses in one
+ * form. */
 static bool has_address(const struct message *m, uint32_t index, const char *address)
 {
 	return strcmp(recipient_address(m, &m->recipients[index]), address) == 0;
@@ -218,10 +231,11 @@ static int compare_known(const void *a, const void *b)
 }
 
 /*
- * The recipient was an alias: others take its place.  The records are written before anything is delivered: after
- * a crash nobody of the expansion is forgotten, and nobody is asked about twice.
+ * The recipient was an alias: others take its place. The records are written before anything is
+ * delivered: after a crash nobody of the expansion is forgotten, and nobody is asked about twice.
  */
-static void expand(struct queued *q, struct message *m, uint32_t index, struct found *found, unsigned count)
+static void expand(struct queued *q, struct message *m, uint32_t index, struct found *found,
+                   unsigned count)
 {
 	static struct queue_log l;
 	uint32_t before = m->recipient_count;
@@ -229,23 +243,30 @@ static void expand(struct queued *q, struct message *m, uint32_t index, struct f
 	struct known *known = memory_get((before + 1) * sizeof *known);
 
 	for (uint32_t i = 0; i < before; i++) {
-		/* The alias's own address may be among its targets; it is then a new, final recipient. */
+		/* The alias's own address may be among its targets; it is then a new, final
+		 * recipient. */
 		known[i].address = i == index ? "" : recipient_address(m, &m->recipients[i]);
 	}
 	qsort(known, before, sizeof *known, compare_known);
-	snprintf(original, sizeof original, "rfc822;%s", recipient_address(m, &m->recipients[index]));
-	l = (struct queue_log){ .event = QUEUE_NEW, .index = index, .number = m->recipients[index].notify };
+	snprintf(original, sizeof original, "rfc822;%s",
+	         recipient_address(m, &m->recipients[index]));
+	l = (struct queue_log){ .event = QUEUE_NEW,
+		                .index = index,
+		                .number = m->recipients[index].notify };
 	if (m->recipients[index].orcpt)
-		string_copy(original, sizeof original, view_of(message_string(m, m->recipients[index].orcpt)));
+		string_copy(original, sizeof original,
+		            view_of(message_string(m, m->recipients[index].orcpt)));
 	string_copy(l.recipient.orcpt, sizeof l.recipient.orcpt, view_of(original));
 	unsigned keep = 0;
 
 	for (unsigned i = 0; i < count; i++) {
 		struct known wanted = { found[i].address };
 
-		if (m->recipient_count + (keep + 1) > UINT32_MAX / 2 || bsearch(&wanted, known, before, sizeof *known, compare_known))
+		if (m->recipient_count + (keep + 1) > UINT32_MAX / 2 ||
+		    bsearch(&wanted, known, before, sizeof *known, compare_known))
 			continue;
-		string_copy(l.recipient.address, sizeof l.recipient.address, view_of(found[i].address));
+		string_copy(l.recipient.address, sizeof l.recipient.address,
+		            view_of(found[i].address));
 		note(q, m, &l);
 		struct found swap = found[keep];
 
@@ -263,7 +284,8 @@ static void expand(struct queued *q, struct message *m, uint32_t index, struct f
 	if (orcpt == 0)
 		orcpt = message_add_string(m, view_of(original));
 	for (unsigned i = 0; i < keep; i++)
-		message_add_recipient(m, view_of(found[i].address), m->recipients[index].notify, orcpt);
+		message_add_recipient(m, view_of(found[i].address), m->recipients[index].notify,
+		                      orcpt);
 	log_info("id=%s event=expand to=<%s> into=%u", id_of(m),
 	         log_quote(view_of(recipient_address(m, &m->recipients[index]))), keep);
 	write_notes(q, m);
@@ -271,7 +293,8 @@ static void expand(struct queued *q, struct message *m, uint32_t index, struct f
 		take_found(q, m, before + i, &found[i]);
 }
 
-void life_answered(struct queued *q, struct message *m, uint32_t index, struct found *found, unsigned count)
+void life_answered(struct queued *q, struct message *m, uint32_t index, struct found *found,
+                   unsigned count)
 {
 	struct recipient *r = &m->recipients[index];
 
@@ -283,8 +306,8 @@ void life_answered(struct queued *q, struct message *m, uint32_t index, struct f
 
 	while (same < count && !has_address(m, index, found[same].address))
 		same++;
-	/* Once final, a recipient stays itself as long as it is still among its own targets: the others of that
-	 * expansion were made recipients the first time. */
+	/* Once final, a recipient stays itself as long as it is still among its own targets: the
+	 * others of that expansion were made recipients the first time. */
 	if (count == 1 && (!found[0].expanded || same == 0))
 		take_found(q, m, index, &found[0]);
 	else if (r->final && same < count)
@@ -299,7 +322,8 @@ void life_answered(struct queued *q, struct message *m, uint32_t index, struct f
 
 /* ---- deliveries ---- */
 
-static struct delivery *new_delivery(struct message *m, struct channel *c, unsigned count, enum job_report report)
+static struct delivery *new_delivery(struct message *m, struct channel *c, unsigned count,
+                                     enum job_report report)
 {
 	struct delivery *d = memory_get(sizeof *d + count * sizeof d->who[0]);
 
@@ -338,13 +362,16 @@ static uint64_t sender_hash(const struct message *m)
 
 static void put_into_schedule(struct queued *q, struct delivery *d, struct schedule_destination *to)
 {
-	schedule_add(d->channel->schedule, to, &d->item, sender_hash(d->message), d->message->attempts > 0, loop_now_ms(q->loop));
+	schedule_add(d->channel->schedule, to, &d->item, sender_hash(d->message),
+	             d->message->attempts > 0, loop_now_ms(q->loop));
 }
 
 static int compare_destination(const void *a, const void *b)
 {
-	const struct recipient *one = *(struct recipient *const *)a, *other = *(struct recipient *const *)b;
-	uintptr_t x = (uintptr_t)one->target->destination, y = (uintptr_t)other->target->destination;
+	const struct recipient *one = *(struct recipient *const *)a,
+			       *other = *(struct recipient *const *)b;
+	uintptr_t x = (uintptr_t)one->target->destination,
+		  y = (uintptr_t)other->target->destination;
 
 	/* Within one, in the order of the envelope. */
 	return x != y ? (x > y) - (x < y) : (one > other) - (one < other);
@@ -382,11 +409,13 @@ static void make_deliveries(struct queued *q, struct message *m)
 		struct delivery *d;
 
 		n = 1;
-		while (i + n < count && n < JOB_RECIPIENTS_MAX && list[i + n]->target->destination == to)
+		while (i + n < count && n < JOB_RECIPIENTS_MAX &&
+		       list[i + n]->target->destination == to)
 			n++;
 		if (schedule_is_down(to, loop_now_ms(q->loop))) {
 			for (uint32_t k = 0; k < n; k++)
-				defer(q, m, list[i + k], "4.4.1", "", "the destination did not answer a moment ago");
+				defer(q, m, list[i + k], "4.4.1", "",
+				      "the destination did not answer a moment ago");
 			continue;
 		}
 		d = new_delivery(m, c, n, JOB_REPORT_NONE);
@@ -402,7 +431,8 @@ static void make_deliveries(struct queued *q, struct message *m)
 
 /* ---- reports ---- */
 
-static void report_some(struct queued *q, struct message *m, enum job_report report, struct recipient **list, uint32_t count)
+static void report_some(struct queued *q, struct message *m, enum job_report report,
+                        struct recipient **list, uint32_t count)
 {
 	for (uint32_t i = 0, n; i < count; i += n) {
 		struct delivery *d;
@@ -419,7 +449,8 @@ static void report_some(struct queued *q, struct message *m, enum job_report rep
 }
 
 /* Recipients in `state` that fit `relayed` (-1: whatever) and are not yet in a report. */
-static void report_state(struct queued *q, struct message *m, enum recipient_state state, enum job_report report, int relayed)
+static void report_state(struct queued *q, struct message *m, enum recipient_state state,
+                         enum job_report report, int relayed)
 {
 	struct recipient **list;
 	uint32_t count = 0;
@@ -437,7 +468,8 @@ static void report_state(struct queued *q, struct message *m, enum recipient_sta
 /* Is this a report to the postmaster that itself failed?  Then there is nobody left to tell. */
 static bool is_double_bounce(const struct queued *q, const struct message *m)
 {
-	struct view first = view_of(recipient_address(m, &m->recipients[0])), postmaster = view_of(q->settings.postmaster);
+	struct view first = view_of(recipient_address(m, &m->recipients[0])),
+		    postmaster = view_of(q->settings.postmaster);
 
 	if (message_sender(m)[0] != '\0' || m->origin != SPOOL_BOUNCE)
 		return false;
@@ -453,8 +485,9 @@ static void drop_failures(struct queued *q, struct message *m)
 
 		if (r->state != RECIPIENT_FAILED)
 			continue;
-		log_warn("id=%s event=drop to=<%s> reason=\"a report to the postmaster cannot be delivered\"", id_of(m),
-		         log_quote(view_of(recipient_address(m, r))));
+		log_warn(
+			"id=%s event=drop to=<%s> reason=\"a report to the postmaster cannot be delivered\"",
+			id_of(m), log_quote(view_of(recipient_address(m, r))));
 		note_outcome(q, m, i, QUEUE_DONE, r->outcome);
 		recipient_set(m, r, RECIPIENT_GONE);
 	}
@@ -491,7 +524,8 @@ static int64_t wall_ms(void)
 	return clock_wall_us() / 1000;
 }
 
-/* The loop's timer follows the earliest message. Also after a leap of the wall clock it looks once a minute. */
+/* The loop's timer follows the earliest message. Also after a leap of the wall clock it looks once
+ * a minute. */
 static void arm(struct queued *q)
 {
 	enum { LOOK_MS = 60000 };
@@ -503,7 +537,10 @@ static void arm(struct queued *q)
 		return;
 	}
 	left = m->next_ms - wall_ms();
-	loop_timer_set(q->loop, &q->attempts, clock_ms() + (left < 0 ? 0 : left > LOOK_MS ? LOOK_MS : left + 1));
+	loop_timer_set(q->loop, &q->attempts,
+	               clock_ms() + (left < 0         ? 0
+	                             : left > LOOK_MS ? LOOK_MS
+	                                              : left + 1));
 }
 
 static void expire(struct queued *q, struct message *m)
@@ -516,8 +553,10 @@ static void expire(struct queued *q, struct message *m)
 
 		if (r->state != RECIPIENT_DEFERRED)
 			continue;
-		snprintf(text, sizeof text, "delivery time expired; last: %.400s", outcome_text(r->outcome));
-		string_copy(host, sizeof host, view_take(view_of(outcome_host(r->outcome)), sizeof host - 1));
+		snprintf(text, sizeof text, "delivery time expired; last: %.400s",
+		         outcome_text(r->outcome));
+		string_copy(host, sizeof host,
+		            view_take(view_of(outcome_host(r->outcome)), sizeof host - 1));
 		/* RFC 3463 section 3.5: X.4.7. */
 		give_up(q, m, r, "5.4.7", host, text);
 	}
@@ -525,7 +564,8 @@ static void expire(struct queued *q, struct message *m)
 
 static struct schedule_limits retry_limits(const struct queued *q)
 {
-	return (struct schedule_limits){ .retry_first_ms = q->settings.queue_retry_first_ms, .retry_max_ms = q->settings.queue_retry_max_ms };
+	return (struct schedule_limits){ .retry_first_ms = q->settings.queue_retry_first_ms,
+		                         .retry_max_ms = q->settings.queue_retry_max_ms };
 }
 
 enum { AGENT_DIED_RETRY_MS = 1000 };
@@ -536,7 +576,8 @@ static void plan_attempt(struct queued *q, struct message *m)
 	struct schedule_limits limits = retry_limits(q);
 	int64_t now = wall_ms(), ends = m->arrived_ms + q->settings.queue_lifetime_ms;
 
-	/* An agent that died is our own trouble: the delays begin small, and still grow for a message that kills agents. */
+	/* An agent that died is our own trouble: the delays begin small, and still grow for a
+	 * message that kills agents. */
 	if (m->agent_died && limits.retry_first_ms > AGENT_DIED_RETRY_MS)
 		limits.retry_first_ms = AGENT_DIED_RETRY_MS;
 	m->agent_died = false;
@@ -547,7 +588,9 @@ static void plan_attempt(struct queued *q, struct message *m)
 	/* The last attempt is at the end of its life, not long before it. */
 	if (now < ends && next > ends)
 		next = ends;
-	struct queue_log l = { .event = QUEUE_ATTEMPT, .number = m->attempts, .time_s = next / 1000 };
+	struct queue_log l = { .event = QUEUE_ATTEMPT,
+		               .number = m->attempts,
+		               .time_s = next / 1000 };
 
 	note(q, m, &l);
 	records_set_next(&q->records, m, next);
@@ -635,7 +678,8 @@ static void settle(struct queued *q, struct message *m)
 	    (m->counts[RECIPIENT_DEFERRED] || (m->report_later && m->deliveries == NULL)))
 		plan_attempt(q, m);
 	write_notes(q, m);
-	if (!m->in_line && m->counts[RECIPIENT_ASKED] == 0 && m->deliveries == NULL && m->admitted) {
+	if (!m->in_line && m->counts[RECIPIENT_ASKED] == 0 && m->deliveries == NULL &&
+	    m->admitted) {
 		m->admitted = false;
 		q->active--;
 	}
@@ -643,7 +687,8 @@ static void settle(struct queued *q, struct message *m)
 
 /* ---- results ---- */
 
-static void reported(struct queued *q, struct delivery *d, struct recipient *r, const struct job_result *result)
+static void reported(struct queued *q, struct delivery *d, struct recipient *r,
+                     const struct job_result *result)
 {
 	struct message *m = d->message;
 	uint32_t index = (uint32_t)(r - m->recipients);
@@ -658,7 +703,8 @@ static void reported(struct queued *q, struct delivery *d, struct recipient *r, 
 	}
 	if (result->outcome == JOB_FAILED)
 		log_warn("id=%s event=drop to=<%s> reason=\"no report can be made: %s\"", id_of(m),
-		         log_quote(view_of(recipient_address(m, r))), log_text(view_of(result->text)));
+		         log_quote(view_of(recipient_address(m, r))),
+		         log_text(view_of(result->text)));
 	if (d->report == JOB_REPORT_DELAYED) {
 		struct queue_log l = { .event = QUEUE_NOTICE, .time_s = clock_wall_s() };
 
@@ -671,7 +717,8 @@ static void reported(struct queued *q, struct delivery *d, struct recipient *r, 
 		note_outcome(q, m, index, QUEUE_DONE, r->outcome);
 }
 
-void life_result(struct queued *q, struct delivery *d, struct recipient *r, const struct job_result *result)
+void life_result(struct queued *q, struct delivery *d, struct recipient *r,
+                 const struct job_result *result)
 {
 	struct message *m = d->message;
 
@@ -747,7 +794,8 @@ static void take_back_waiting(struct queued *q, struct message *m)
 
 void life_hold(struct queued *q, struct message *m, bool hold)
 {
-	struct queue_log l = { .event = hold ? QUEUE_HOLD : QUEUE_RELEASE, .time_s = clock_wall_s() };
+	struct queue_log l = { .event = hold ? QUEUE_HOLD : QUEUE_RELEASE,
+		               .time_s = clock_wall_s() };
 
 	if (m->held == hold || m->removed)
 		return;

@@ -2,16 +2,19 @@
 /*
  * queued keeps the queue: one file for each message, and in memory a record of each.
  *
- * Runs as _phqueue, in the queue directory; no network.  It trusts the disk below it and its own secret; it does not
- * trust its peers: writers (smtpd, pickup, bounce) are checked in what they say about sizes, addresses and origins,
- * agents (local, remote, bounce) in which recipients they answer for, resolved in its answers' form.
- * Reads and writes: the queue directory, nothing else.  It gives descriptors away: to a writer the file of the
- * message it brings (until then unknown to anybody), to an agent a read-only one of the message it delivers.
- * Who owns queued reads and loses all mail that is on its way, sends mail in anybody's name, and can
- * have local started under any mailbox uid to add messages there; he sees no mailbox, no password, no key.
+ * Runs as _phqueue, in the queue directory; no network. It trusts the disk below it and its own
+ * secret; it does not trust its peers: writers (smtpd, pickup, bounce) are checked in what they say
+ * about sizes, addresses and origins, agents (local, remote, bounce) in which recipients they
+ * answer for, resolved in its answers' form.
+ * Reads and writes: the queue directory, nothing else. It gives descriptors away: to a writer the
+ * file of the message it brings (until then unknown to anybody), to an agent a read-only one of the
+ * message it delivers. Who owns queued reads and loses all mail that is on its way, sends mail in
+ * anybody's name, and can have local started under any mailbox uid to add messages there; he sees
+ * no mailbox, no password, no key.
  *
- * Every event is handled to its end before the next one; what takes long is done by others (resolving,
- * delivering, syncing).  queue/INTERNALS has the states and what a crash at each step leaves.
+ * Every event is handled to its end before the next one; what takes long is done by others
+ * (resolving, delivering, syncing). queue/INTERNALS has the states and what a crash at each step
+ * leaves.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -71,7 +74,8 @@ static void from_master(struct watch *w, unsigned events)
 	wire_in_close(&in);
 }
 
-/* Writers in the middle of a message and agents in a job are waited for; who comes now is told to come again. */
+/* Writers in the middle of a message and agents in a job are waited for; who comes now is told to
+ * come again. */
 static void stop_look(struct timer *t)
 {
 	struct queued *q = loop_owner(t, struct queued, stop_look);

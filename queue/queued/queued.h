@@ -3,12 +3,10 @@
  * queued's own pieces and what they say to each other.
  *
  *	writers.c    smtpd, pickup, bounce: a message comes in
- *	life.c       what a message needs next: questions, deliveries, reports, another attempt, the end
- *	resolving.c  resolved: where does a recipient go
- *	agents.c     local, remote, bounce: jobs out, results in
- *	commands.c      the command line
- *	recover.c    the start
- * record.h remembers, schedule.h decides, disk.h touches the disk.
+ *	life.c       what a message needs next: questions, deliveries, reports, another attempt, the
+ *end resolving.c  resolved: where does a recipient go agents.c     local, remote, bounce: jobs out,
+ *results in commands.c      the command line recover.c    the start record.h remembers, schedule.h
+ *decides, disk.h touches the disk.
  */
 #ifndef QUEUE_QUEUED_QUEUED_H
 #define QUEUE_QUEUED_QUEUED_H
@@ -20,12 +18,13 @@
 #include "queue/queued/disk.h"
 
 enum {
-	QUEUED_ACTIVE_MAX = 20000,   /* messages with a target in memory: being asked about, waiting for an agent, or with one */
-	QUEUED_QUESTIONS_MAX = 256,   /* on their way to resolved at once: they fit into the socket */
-	QUEUED_WRITERS_MAX = 20000,  /* lines of one program that writes messages */
-	QUEUED_AGENTS_MAX = 10000,   /* lines of one kind of agent */
+	QUEUED_ACTIVE_MAX = 20000,  /* messages with a target in memory: being asked about, waiting
+	                               for an agent, or with one */
+	QUEUED_QUESTIONS_MAX = 256, /* on their way to resolved at once: they fit into the socket */
+	QUEUED_WRITERS_MAX = 20000, /* lines of one program that writes messages */
+	QUEUED_AGENTS_MAX = 10000,  /* lines of one kind of agent */
 	QUEUED_OWNERS_BUCKETS = 1024,
-	QUEUED_STEERING_MAX = 16     /* command lines at once */
+	QUEUED_STEERING_MAX = 16 /* command lines at once */
 };
 
 struct queued;
@@ -40,7 +39,7 @@ struct channel {
 	struct channel *owners_next;
 	uint32_t uid, gid;
 	bool is_owner, started, ending;
-	struct timer run;  /* at the end of this round of the loop */
+	struct timer run;      /* at the end of this round of the loop */
 	int64_t not_before_ms; /* the parent was lost a moment ago */
 };
 
@@ -104,8 +103,9 @@ bool writers_busy(const struct queued *q);
 
 /* life.c */
 void life_start(struct queued *q);
-void life_begin(struct queued *q, struct message *m, bool old); /* in the index: new, or found at the start */
-void life_admit(struct queued *q);                             /* as many as there is room for */
+void life_begin(struct queued *q, struct message *m,
+                bool old);         /* in the index: new, or found at the start */
+void life_admit(struct queued *q); /* as many as there is room for */
 /* Answer to a question: targets (taken over by the recipient), or an error with status and text. */
 struct found {
 	char *address; /* owned */
@@ -114,8 +114,10 @@ struct found {
 	char status[16];
 	char *text; /* owned; of an error */
 };
-void life_answered(struct queued *q, struct message *m, uint32_t index, struct found *found, unsigned count);
-void life_result(struct queued *q, struct delivery *d, struct recipient *r, const struct job_result *result);
+void life_answered(struct queued *q, struct message *m, uint32_t index, struct found *found,
+                   unsigned count);
+void life_result(struct queued *q, struct delivery *d, struct recipient *r,
+                 const struct job_result *result);
 void life_delivered(struct queued *q, struct delivery *d); /* the job is over; frees d */
 void life_drain(struct queued *q, struct channel *c, struct schedule_destination *d);
 void life_attempt_now(struct queued *q, struct message *m);
@@ -131,8 +133,9 @@ void resolving_forget(struct queued *q, struct message *m);
 /* agents.c */
 void agents_start(struct queued *q);
 void agents_set_limits(struct queued *q);
-/* At the end of this round of the loop: give what waits to whoever is idle, and ask for more hands.  Not at once:
- * an agent that is lost meanwhile would change the message that the caller is working on. */
+/* At the end of this round of the loop: give what waits to whoever is idle, and ask for more hands.
+ * Not at once: an agent that is lost meanwhile would change the message that the caller is working
+ * on. */
 void agents_run(struct channel *c);
 struct channel *agents_owner(struct queued *q, uint32_t uid, uint32_t gid);
 bool agents_busy(const struct queued *q);

@@ -49,7 +49,8 @@ void queue_key_derive(struct queue_key *key, const unsigned char secret[QUEUE_SE
 {
 	static const unsigned char seal[] = "posthouse queue seal", log[] = "posthouse queue log";
 
-	crypto_generichash(key->seal, sizeof key->seal, seal, sizeof seal, secret, QUEUE_SECRET_BYTES);
+	crypto_generichash(key->seal, sizeof key->seal, seal, sizeof seal, secret,
+	                   QUEUE_SECRET_BYTES);
 	crypto_generichash(key->log, sizeof key->log, log, sizeof log, secret, QUEUE_SECRET_BYTES);
 }
 
@@ -86,8 +87,8 @@ static bool get_hex(const char *in, unsigned char *bytes)
 }
 
 /* Over the header without state and seal, then the envelope. */
-static void seal(const char header[QUEUE_HEADER_BYTES], struct view envelope, const struct queue_key *key,
-                 unsigned char out[QUEUE_SEAL_BYTES])
+static void seal(const char header[QUEUE_HEADER_BYTES], struct view envelope,
+                 const struct queue_key *key, unsigned char out[QUEUE_SEAL_BYTES])
 {
 	crypto_generichash_state state;
 	char plain[QUEUE_HEADER_BYTES];
@@ -107,9 +108,12 @@ void queue_header_encode(struct queue_header *h, struct view envelope, const str
 	char id[QUEUE_ID_CHARS + 1], text[QUEUE_HEADER_BYTES + 64];
 
 	queue_id_text(h->id, id);
-	int n = snprintf(text, sizeof text, "posthouse-queue 1\nid %s\nstate %c\nbytes %012llu %010llu %010llu\nmessage %64s\nseal %64s\narrived %019lld\n",
-	                 id, h->state, (unsigned long long)h->message_bytes, (unsigned long long)h->extra_bytes,
-	                 (unsigned long long)h->envelope_bytes, "", "", (long long)h->arrived_us);
+	int n = snprintf(
+		text, sizeof text,
+		"posthouse-queue 1\nid %s\nstate %c\nbytes %012llu %010llu %010llu\nmessage %64s\nseal %64s\narrived %019lld\n",
+		id, h->state, (unsigned long long)h->message_bytes,
+		(unsigned long long)h->extra_bytes, (unsigned long long)h->envelope_bytes, "", "",
+		(long long)h->arrived_us);
 
 	memset(out, '\n', QUEUE_HEADER_BYTES);
 	memcpy(out, text, n > 0 && n <= QUEUE_HEADER_BYTES ? (size_t)n : 0);
@@ -141,16 +145,21 @@ bool queue_header_decode(struct view bytes, struct queue_header *h)
 	struct view rest = view_take(bytes, QUEUE_HEADER_BYTES), id, state, checksum, sealed;
 	uint64_t arrived;
 
-	if (rest.len != QUEUE_HEADER_BYTES || !field(&rest, "posthouse-queue 1\nid ", QUEUE_ID_CHARS, &id) ||
-	    !field(&rest, "\nstate ", 1, &state) || !number_field(&rest, "\nbytes ", 12, &h->message_bytes) ||
-	    !number_field(&rest, " ", 10, &h->extra_bytes) || !number_field(&rest, " ", 10, &h->envelope_bytes) ||
+	if (rest.len != QUEUE_HEADER_BYTES ||
+	    !field(&rest, "posthouse-queue 1\nid ", QUEUE_ID_CHARS, &id) ||
+	    !field(&rest, "\nstate ", 1, &state) ||
+	    !number_field(&rest, "\nbytes ", 12, &h->message_bytes) ||
+	    !number_field(&rest, " ", 10, &h->extra_bytes) ||
+	    !number_field(&rest, " ", 10, &h->envelope_bytes) ||
 	    !field(&rest, "\nmessage ", HEX, &checksum) || !field(&rest, "\nseal ", HEX, &sealed) ||
 	    !number_field(&rest, "\narrived ", 19, &arrived))
 		return false;
 	h->state = state.data[0];
 	h->arrived_us = (int64_t)arrived;
-	return queue_id_parse(id, &h->id) && get_hex(checksum.data, h->checksum) && get_hex(sealed.data, h->seal) &&
-	       (h->state == QUEUE_COMMITTED || h->state == QUEUE_LIVE) && h->envelope_bytes <= QUEUE_ENVELOPE_MAX;
+	return queue_id_parse(id, &h->id) && get_hex(checksum.data, h->checksum) &&
+	       get_hex(sealed.data, h->seal) &&
+	       (h->state == QUEUE_COMMITTED || h->state == QUEUE_LIVE) &&
+	       h->envelope_bytes <= QUEUE_ENVELOPE_MAX;
 }
 
 bool queue_seal_verify(struct view bytes, struct view envelope, const struct queue_key *key)
@@ -174,7 +183,8 @@ static void put_word(struct text *out, struct view v)
 	for (size_t i = 0; i < v.len;) {
 		size_t plain = i;
 
-		while (plain < v.len && (unsigned char)v.data[plain] > ' ' && v.data[plain] != '%' && v.data[plain] != 0x7f)
+		while (plain < v.len && (unsigned char)v.data[plain] > ' ' &&
+		       v.data[plain] != '%' && v.data[plain] != 0x7f)
 			plain++;
 		text_add(out, (struct view){ v.data + i, plain - i });
 		if (plain < v.len) {
@@ -202,7 +212,8 @@ static bool get_word(struct view *rest, char *out, size_t size)
 		char c = word.data[i];
 
 		if (c == '%') {
-			if (word.len - i < 3 || hex_digit(word.data[i + 1]) < 0 || hex_digit(word.data[i + 2]) < 0)
+			if (word.len - i < 3 || hex_digit(word.data[i + 1]) < 0 ||
+			    hex_digit(word.data[i + 2]) < 0)
 				return false;
 			c = (char)(hex_digit(word.data[i + 1]) << 4 | hex_digit(word.data[i + 2]));
 			i += 2;
@@ -298,8 +309,10 @@ static bool decode_origin(struct view rest, struct spool_envelope *e)
 	char word[32], client[NET_ADDRESS_TEXT_MAX];
 	unsigned i = 0;
 
-	if (!get_word(&rest, word, sizeof word) || !get_word(&rest, e->account, sizeof e->account) ||
-	    !get_word(&rest, client, sizeof client) || !get_word(&rest, e->helo, sizeof e->helo) || rest.len)
+	if (!get_word(&rest, word, sizeof word) ||
+	    !get_word(&rest, e->account, sizeof e->account) ||
+	    !get_word(&rest, client, sizeof client) || !get_word(&rest, e->helo, sizeof e->helo) ||
+	    rest.len)
 		return false;
 	while (i <= SPOOL_BOUNCE && strcmp(word, origins[i]) != 0)
 		i++;
@@ -315,7 +328,8 @@ static bool decode_body(struct view rest, struct spool_envelope *e)
 	char word[8];
 	uint64_t hops;
 
-	if (!get_word(&rest, word, sizeof word) || !get_number(&rest, UINT16_MAX, &hops) || rest.len)
+	if (!get_word(&rest, word, sizeof word) || !get_number(&rest, UINT16_MAX, &hops) ||
+	    rest.len)
 		return false;
 	e->eight_bit = word[0] == '8';
 	e->hops = (uint16_t)hops;
@@ -326,7 +340,8 @@ static bool decode_dsn(struct view rest, struct spool_envelope *e)
 {
 	char ret[2];
 
-	if (!get_word(&rest, ret, sizeof ret) || !get_word(&rest, e->envid, sizeof e->envid) || rest.len)
+	if (!get_word(&rest, ret, sizeof ret) || !get_word(&rest, e->envid, sizeof e->envid) ||
+	    rest.len)
 		return false;
 	e->ret = ret[0];
 	return e->ret == '\0' || e->ret == 'F' || e->ret == 'H';
@@ -349,7 +364,8 @@ static const struct {
 };
 
 bool queue_envelope_decode(struct view bytes, struct spool_envelope *e,
-                           bool (*recipient)(void *context, const struct spool_recipient *r), void *context)
+                           bool (*recipient)(void *context, const struct spool_recipient *r),
+                           void *context)
 {
 	struct spool_recipient r;
 	struct view line, word;
@@ -362,9 +378,11 @@ bool queue_envelope_decode(struct view bytes, struct spool_envelope *e,
 		if (!view_cut(&line, ' ', &word))
 			return false;
 		if (lines < sizeof head / sizeof head[0]) {
-			if (!view_equal(word, view_of(head[lines].word)) || !head[lines].decode(line, e))
+			if (!view_equal(word, view_of(head[lines].word)) ||
+			    !head[lines].decode(line, e))
 				return false;
-		} else if (!view_equal(word, VIEW("to")) || !decode_recipient(line, &r) || !recipient(context, &r)) {
+		} else if (!view_equal(word, VIEW("to")) || !decode_recipient(line, &r) ||
+		           !recipient(context, &r)) {
 			return false;
 		}
 		lines++;
@@ -434,7 +452,8 @@ static bool get_field(struct view *rest, enum log_field f, struct queue_log *l)
 enum { LOG_SEAL_CHARS = 18 /* " *" and 16 digits */ };
 
 /* Keyed over id and line: a record cannot be made, nor moved to another file. */
-static void log_seal(struct view line, const struct queue_key *key, uint64_t id, char out[LOG_SEAL_CHARS + 1])
+static void log_seal(struct view line, const struct queue_key *key, uint64_t id,
+                     char out[LOG_SEAL_CHARS + 1])
 {
 	unsigned char parts[16], hash[8];
 	uint64_t mixed = 0;
@@ -451,7 +470,8 @@ static void log_seal(struct view line, const struct queue_key *key, uint64_t id,
 	snprintf(out, LOG_SEAL_CHARS + 1, " *%016llx", (unsigned long long)mixed);
 }
 
-void queue_log_encode(struct text *out, const struct queue_key *key, uint64_t id, const struct queue_log *l)
+void queue_log_encode(struct text *out, const struct queue_key *key, uint64_t id,
+                      const struct queue_log *l)
 {
 	char sealed[LOG_SEAL_CHARS + 1];
 	size_t start = out->len;
@@ -464,7 +484,8 @@ void queue_log_encode(struct text *out, const struct queue_key *key, uint64_t id
 	text_add_byte(out, '\n');
 }
 
-static bool decode_line(struct view line, const struct queue_key *key, uint64_t id, struct queue_log *l)
+static bool decode_line(struct view line, const struct queue_key *key, uint64_t id,
+                        struct queue_log *l)
 {
 	char sealed[LOG_SEAL_CHARS + 1];
 	struct view word, tail;
@@ -487,10 +508,12 @@ static bool decode_line(struct view line, const struct queue_key *key, uint64_t 
 		if (!get_field(&line, *f, l))
 			return false;
 	l->recipient.notify = event == QUEUE_NEW ? (uint8_t)(l->number & 15) : 0;
-	return line.len == 0 && (event != QUEUE_NEW || (l->recipient.address[0] != '\0' && l->number < 16));
+	return line.len == 0 &&
+	       (event != QUEUE_NEW || (l->recipient.address[0] != '\0' && l->number < 16));
 }
 
-bool queue_log_next(struct view *rest, const struct queue_key *key, uint64_t id, struct queue_log *l, unsigned *bad)
+bool queue_log_next(struct view *rest, const struct queue_key *key, uint64_t id,
+                    struct queue_log *l, unsigned *bad)
 {
 	struct view line;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The queue file, format 1 (queue(5)): encoding and decoding over views, no file is touched here (disk.h does that).
+ * The queue file, format 1 (queue(5)): encoding and decoding over views, no file is touched here
+ * (disk.h does that).
  *
  *	header     256 bytes of text, fixed fields
  *	message    the bytes that arrived
@@ -8,8 +9,9 @@
  *	envelope   one record a line
  *	log        one record a line, each with its own short keyed checksum
  *
- * The seal in the header is a keyed BLAKE2b over header and envelope, the log's checksums are keyed SipHash: a captured
- * session that still holds the descriptor it wrote the message through cannot change where the message goes.
+ * The seal in the header is a keyed BLAKE2b over header and envelope, the log's checksums are keyed
+ * SipHash: a captured session that still holds the descriptor it wrote the message through cannot
+ * change where the message goes.
  */
 #ifndef QUEUE_QUEUED_QUEUEFILE_H
 #define QUEUE_QUEUED_QUEUEFILE_H
@@ -41,19 +43,20 @@ struct queue_header {
 	unsigned char checksum[SPOOL_CHECKSUM_BYTES], seal[QUEUE_SEAL_BYTES];
 };
 
-/* Ids sort by time as text and as numbers: microseconds since 1970, then 12 bits that keep them apart. */
+/* Ids sort by time as text and as numbers: microseconds since 1970, then 12 bits that keep them
+ * apart. */
 void queue_id_text(uint64_t id, char out[QUEUE_ID_CHARS + 1]);
 bool queue_id_parse(struct view text, uint64_t *id);
 uint64_t queue_id_next(uint64_t previous, int64_t now_us, unsigned noise);
-/* Which of the 256 subdirectories: files of about the same second share one, so that a journal commit of many
- * parallel syncs touches few directory blocks. */
+/* Which of the 256 subdirectories: files of about the same second share one, so that a journal
+ * commit of many parallel syncs touches few directory blocks. */
 unsigned queue_id_directory(uint64_t id);
 
 void queue_key_derive(struct queue_key *key, const unsigned char secret[QUEUE_SECRET_BYTES]);
 
 /* envelope: the bytes it will seal; header->seal is filled in. */
-void queue_header_encode(struct queue_header *header, struct view envelope, const struct queue_key *key,
-                         char out[QUEUE_HEADER_BYTES]);
+void queue_header_encode(struct queue_header *header, struct view envelope,
+                         const struct queue_key *key, char out[QUEUE_HEADER_BYTES]);
 /* Format and ranges only. */
 bool queue_header_decode(struct view bytes, struct queue_header *header);
 /* bytes: the header as read. */
@@ -64,11 +67,13 @@ void queue_envelope_encode(struct text *out, const struct spool_envelope *e);
 void queue_recipient_encode(struct text *out, const struct spool_recipient *r);
 /* false: not an envelope.  recipient() may refuse by returning false. */
 bool queue_envelope_decode(struct view bytes, struct spool_envelope *e,
-                           bool (*recipient)(void *context, const struct spool_recipient *r), void *context);
+                           bool (*recipient)(void *context, const struct spool_recipient *r),
+                           void *context);
 
 /* ---- the log ---- */
 enum queue_event {
-	QUEUE_NEW,      /* a recipient that came out of an alias; counts only when QUEUE_EXPANDED follows */
+	QUEUE_NEW, /* a recipient that came out of an alias; counts only when QUEUE_EXPANDED follows
+	            */
 	QUEUE_EXPANDED, /* recipient `index` was replaced by the new ones before this record */
 	QUEUE_DONE,     /* recipient `index` needs nothing more */
 	QUEUE_RETRY,    /* an attempt failed for now */
@@ -84,15 +89,19 @@ enum queue_event {
 struct queue_log {
 	enum queue_event event;
 	uint32_t index;  /* recipient; of QUEUE_NEW: the one it came from */
-	uint32_t number; /* QUEUE_ATTEMPT: attempts; QUEUE_NEW: NOTIFY bits; QUEUE_SUCCESS: 1 when it was relayed */
+	uint32_t number; /* QUEUE_ATTEMPT: attempts; QUEUE_NEW: NOTIFY bits; QUEUE_SUCCESS: 1 when
+	                    it was relayed */
 	int64_t time_s;
 	char status[16], host[256], text[QUEUE_LOG_TEXT_MAX];
 	struct spool_recipient recipient; /* QUEUE_NEW */
 };
 
-void queue_log_encode(struct text *out, const struct queue_key *key, uint64_t id, const struct queue_log *l);
-/* The next good record; records that are torn or not sealed are passed over and counted in *bad (may be NULL).
- * false at the end; then *rest holds a last line without its end, if there is one. */
-bool queue_log_next(struct view *rest, const struct queue_key *key, uint64_t id, struct queue_log *l, unsigned *bad);
+void queue_log_encode(struct text *out, const struct queue_key *key, uint64_t id,
+                      const struct queue_log *l);
+/* The next good record; records that are torn or not sealed are passed over and counted in *bad
+ * (may be NULL). false at the end; then *rest holds a last line without its end, if there is
+ * one. */
+bool queue_log_next(struct view *rest, const struct queue_key *key, uint64_t id,
+                    struct queue_log *l, unsigned *bad);
 
 #endif

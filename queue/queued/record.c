@@ -153,8 +153,10 @@ uint32_t message_add_string(struct message *m, struct view v)
 	if (v.len == 0)
 		return 0;
 	if (need > m->strings_cap) {
-		/* Room for another string of this length: most messages have a recipient and a sender. */
-		m->strings_cap = m->strings_cap ? need + m->strings_cap / 2 : need + (uint32_t)v.len + 8;
+		/* Room for another string of this length: most messages have a recipient and a
+		 * sender. */
+		m->strings_cap =
+			m->strings_cap ? need + m->strings_cap / 2 : need + (uint32_t)v.len + 8;
 		m->strings = memory_grow(m->strings, m->strings_cap);
 	}
 	m->strings[0] = '\0';
@@ -177,7 +179,8 @@ struct message *message_new(uint64_t id)
 	return m;
 }
 
-void message_take_envelope(struct message *m, const struct spool_envelope *e, const struct queue_header *h)
+void message_take_envelope(struct message *m, const struct spool_envelope *e,
+                           const struct queue_header *h)
 {
 	m->sender = message_add_string(m, view_of(e->sender));
 	m->envid = message_add_string(m, view_of(e->envid));
@@ -205,15 +208,19 @@ void message_free(struct message **m)
 	*m = NULL;
 }
 
-struct recipient *message_add_recipient(struct message *m, struct view address, uint8_t notify, uint32_t orcpt)
+struct recipient *message_add_recipient(struct message *m, struct view address, uint8_t notify,
+                                        uint32_t orcpt)
 {
 	if (m->recipient_count == m->recipient_cap) {
 		m->recipient_cap = m->recipient_cap ? m->recipient_cap * 2 : 1;
-		m->recipients = memory_grow(m->recipients, m->recipient_cap * sizeof *m->recipients);
+		m->recipients =
+			memory_grow(m->recipients, m->recipient_cap * sizeof *m->recipients);
 	}
 	struct recipient *r = &m->recipients[m->recipient_count++];
 
-	*r = (struct recipient){ .address = message_add_string(m, address), .orcpt = orcpt, .notify = notify };
+	*r = (struct recipient){ .address = message_add_string(m, address),
+		                 .orcpt = orcpt,
+		                 .notify = notify };
 	m->counts[RECIPIENT_NEW]++;
 	return r;
 }
@@ -254,7 +261,8 @@ void target_drop(struct target **t)
 
 /* ---- outcomes ---- */
 
-void outcome_set(struct outcome **o, int64_t time_s, const char *status, const char *host, const char *text)
+void outcome_set(struct outcome **o, int64_t time_s, const char *status, const char *host,
+                 const char *text)
 {
 	const struct view parts[] = { view_of(status), view_of(host), view_of(text) };
 	size_t len = parts[0].len + parts[1].len + parts[2].len + 3;

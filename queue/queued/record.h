@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What queued remembers of every message: about 200 bytes and some 50 for each recipient, so that a million
- * messages fit into memory and nothing is looked up on the disk to list, count, or pick the next job.
+ * What queued remembers of every message: about 200 bytes and some 50 for each recipient, so that a
+ * million messages fit into memory and nothing is looked up on the disk to list, count, or pick the
+ * next job.
  */
 #ifndef QUEUE_QUEUED_RECORD_H
 #define QUEUE_QUEUED_RECORD_H
@@ -10,7 +11,8 @@
 #include "queue/queued/queuefile.h"
 #include "queue/queued/schedule.h"
 
-struct channel; /* one kind of agent: the remote ones, the bouncing ones, or the local ones of one owner */
+struct channel; /* one kind of agent: the remote ones, the bouncing ones, or the local ones of one
+                   owner */
 
 /* Where a recipient goes, as resolved said it; shared by counting. */
 struct target {
@@ -26,9 +28,9 @@ struct target {
 };
 
 enum recipient_state {
-	RECIPIENT_NEW,      /* live, resolved has not been asked */
-	RECIPIENT_ASKED,    /* a question is on its way */
-	RECIPIENT_READY,    /* has a target, waits for the others of its message to be put into jobs */
+	RECIPIENT_NEW,   /* live, resolved has not been asked */
+	RECIPIENT_ASKED, /* a question is on its way */
+	RECIPIENT_READY, /* has a target, waits for the others of its message to be put into jobs */
 	RECIPIENT_QUEUED,   /* in a delivery that waits in a schedule or is with an agent */
 	RECIPIENT_DEFERRED, /* waits for the message's next attempt */
 	RECIPIENT_FAILED,   /* for good; a report is owed */
@@ -61,17 +63,18 @@ struct message {
 	uint32_t place;              /* in the heap of attempts, 0: not there */
 	uint32_t recipient_count;
 	uint32_t counts[RECIPIENT_STATES]; /* recipients in each state */
-	uint32_t cursor;                   /* the recipient that is asked about next, while in line */
+	uint32_t cursor; /* the recipient that is asked about next, while in line */
 	uint16_t attempts;
 	uint8_t origin; /* enum spool_origin */
 	char ret;
 	bool eight_bit;
-	bool held;        /* by an operator: no attempts */
-	bool noticed;     /* the delay notice is out, or on its way */
-	bool removed;     /* by an operator, while agents had it: ends with their jobs */
-	bool in_line;     /* waits to be admitted */
-	bool admitted;    /* counts as active */
-	bool agent_died;  /* in the present attempt: our own trouble, so that the next one comes soon */
+	bool held;       /* by an operator: no attempts */
+	bool noticed;    /* the delay notice is out, or on its way */
+	bool removed;    /* by an operator, while agents had it: ends with their jobs */
+	bool in_line;    /* waits to be admitted */
+	bool admitted;   /* counts as active */
+	bool agent_died; /* in the present attempt: our own trouble, so that the next one comes soon
+	                  */
 	bool report_later; /* a report could not be made: not before the next attempt */
 	struct recipient *recipients;
 	char *strings; /* each terminated; place 0 is the empty one */
@@ -92,8 +95,8 @@ void records_init(struct records *r);
 void records_add(struct records *r, struct message *m);
 void records_remove(struct records *r, struct message *m);
 struct message *records_find(const struct records *r, uint64_t id);
-/* Walks over all of them: *position begins at 0; NULL at the end.  What comes or goes on the way may be missed or
- * seen, nothing is seen twice unless the table has grown. */
+/* Walks over all of them: *position begins at 0; NULL at the end. What comes or goes on the way may
+ * be missed or seen, nothing is seen twice unless the table has grown. */
 struct message *records_next(const struct records *r, size_t *position);
 
 /* The next attempt; 0 takes it off the heap. */
@@ -104,18 +107,21 @@ struct message *message_new(uint64_t id);
 void message_free(struct message **m);
 uint32_t message_add_string(struct message *m, struct view v);
 /* orcpt: the place of a string of this message. */
-struct recipient *message_add_recipient(struct message *m, struct view address, uint8_t notify, uint32_t orcpt);
+struct recipient *message_add_recipient(struct message *m, struct view address, uint8_t notify,
+                                        uint32_t orcpt);
 const char *message_string(const struct message *m, uint32_t place);
 void recipient_set(struct message *m, struct recipient *r, enum recipient_state state);
 uint32_t message_left(const struct message *m); /* recipients that are not GONE */
 /* The fields that the envelope and header give. */
-void message_take_envelope(struct message *m, const struct spool_envelope *e, const struct queue_header *h);
+void message_take_envelope(struct message *m, const struct spool_envelope *e,
+                           const struct queue_header *h);
 const char *message_sender(const struct message *m);
 const char *recipient_address(const struct message *m, const struct recipient *r);
 
 void target_drop(struct target **t);
 
-void outcome_set(struct outcome **o, int64_t time_s, const char *status, const char *host, const char *text);
+void outcome_set(struct outcome **o, int64_t time_s, const char *status, const char *host,
+                 const char *text);
 const char *outcome_status(const struct outcome *o); /* "" of NULL, as the others */
 const char *outcome_host(const struct outcome *o);
 const char *outcome_text(const struct outcome *o);

@@ -4,9 +4,9 @@
  *
  *	no header (zeros, or shorter)        an open one: its writer was told nothing; removed
  *	committed, all checksums right       live again
- *	committed, a checksum wrong          torn before its writer's sync returned: never acknowledged; removed
- *	live, a checksum wrong               it was whole once, since the live byte is written after the sync: the disk
- *	                                     or a hand has damaged it.  Kept in damaged/, with a warning
+ *	committed, a checksum wrong          torn before its writer's sync returned: never
+ *acknowledged; removed live, a checksum wrong               it was whole once, since the live byte
+ *is written after the sync: the disk or a hand has damaged it.  Kept in damaged/, with a warning
  *
  * After a clean stop the message bytes are not read again.
  */
@@ -42,7 +42,8 @@ static bool checksum_right(int fd, const struct queue_header *h)
 
 	crypto_generichash_init(&state, NULL, 0, sizeof sum);
 	while (left) {
-		ssize_t n = pread(fd, block, left < sizeof block ? (size_t)left : sizeof block, (off_t)offset);
+		ssize_t n = pread(fd, block, left < sizeof block ? (size_t)left : sizeof block,
+		                  (off_t)offset);
 
 		if (n <= 0)
 			return false;
@@ -91,8 +92,8 @@ static enum verdict examine(struct recovery *r, int fd, uint64_t id, struct queu
 
 	if (!queue_header_decode((struct view){ bytes, sizeof bytes }, h) || h->id != id ||
 	    !read_tail(r, fd, h, (uint64_t)st.st_size) ||
-	    !queue_seal_verify((struct view){ bytes, sizeof bytes }, view_take(text_view(&r->tail), h->envelope_bytes),
-	                       &r->q->disk.key))
+	    !queue_seal_verify((struct view){ bytes, sizeof bytes },
+	                       view_take(text_view(&r->tail), h->envelope_bytes), &r->q->disk.key))
 		return bad;
 	return r->clean || checksum_right(fd, h) ? WHOLE : bad;
 }
@@ -103,7 +104,8 @@ static bool take_recipient(void *context, const struct spool_recipient *to)
 
 	if (m->recipient_count >= SPOOL_RECIPIENTS_MAX)
 		return false;
-	message_add_recipient(m, view_of(to->address), to->notify, message_add_string(m, view_of(to->orcpt)));
+	message_add_recipient(m, view_of(to->address), to->notify,
+	                      message_add_string(m, view_of(to->orcpt)));
 	return true;
 }
 
@@ -125,8 +127,9 @@ static void apply(struct replay *p, const struct queue_log *l)
 {
 	struct message *m = p->m;
 	struct recipient *r = l->index < p->provisional ? &m->recipients[l->index] : NULL;
-	bool about_recipient = l->event == QUEUE_EXPANDED || l->event == QUEUE_DONE || l->event == QUEUE_RETRY ||
-	                       l->event == QUEUE_FAILED || l->event == QUEUE_SUCCESS || l->event == QUEUE_NEW;
+	bool about_recipient = l->event == QUEUE_EXPANDED || l->event == QUEUE_DONE ||
+	                       l->event == QUEUE_RETRY || l->event == QUEUE_FAILED ||
+	                       l->event == QUEUE_SUCCESS || l->event == QUEUE_NEW;
 
 	if (about_recipient && r == NULL)
 		return;
@@ -165,7 +168,8 @@ static void apply(struct replay *p, const struct queue_log *l)
 	}
 }
 
-/* Recipients of an expansion whose end was never written were never delivered to: they are made again. */
+/* Recipients of an expansion whose end was never written were never delivered to: they are made
+ * again. */
 static void forget_provisional(struct replay *p)
 {
 	struct message *m = p->m;
@@ -208,7 +212,8 @@ static void resume(struct queued *q, struct message *m, int64_t next_ms)
 	records_add(&q->records, m);
 	if (q->disk.last_id < m->id)
 		q->disk.last_id = m->id;
-	if (m->held || (m->counts[RECIPIENT_NEW] == 0 && m->counts[RECIPIENT_DEFERRED] && next_ms > now))
+	if (m->held ||
+	    (m->counts[RECIPIENT_NEW] == 0 && m->counts[RECIPIENT_DEFERRED] && next_ms > now))
 		records_set_next(&q->records, m, m->held ? 0 : next_ms < latest ? next_ms : latest);
 	else
 		life_attempt_now(q, m);
@@ -243,11 +248,14 @@ static void examine_one(struct recovery *r, uint64_t id)
 	if (v == WHOLE && take_whole(r, id, &h) < 0)
 		v = DAMAGED; /* sealed by us, yet not as we write it */
 	if (v == OPEN_FILE || v == TORN) {
-		log_info("id=%s event=recover-removed reason=\"%s\"", name, v == TORN ? "torn, never acknowledged" : "never committed");
+		log_info("id=%s event=recover-removed reason=\"%s\"", name,
+		         v == TORN ? "torn, never acknowledged" : "never committed");
 		disk_remove(&r->q->disk, id);
 		r->removed++;
 	} else if (v == DAMAGED) {
-		log_warn("id=%s event=recover-damaged reason=\"a checksum is wrong\" kept=damaged/%s", name, name);
+		log_warn(
+			"id=%s event=recover-damaged reason=\"a checksum is wrong\" kept=damaged/%s",
+			name, name);
 		disk_set_aside(&r->q->disk, id);
 		r->damaged++;
 	} else if (v == UNREADABLE) {
@@ -281,18 +289,21 @@ int recover(struct queued *q, struct reason *why)
 	int64_t begun = clock_ms();
 
 	text_init(&r.tail, (size_t)QUEUE_ENVELOPE_MAX + LOG_READ_MAX);
-	if (disk_take_clean_mark(&q->disk, &r.clean, why) < 0 || disk_scan(&q->disk, found, &r, why) < 0) {
+	if (disk_take_clean_mark(&q->disk, &r.clean, why) < 0 ||
+	    disk_scan(&q->disk, found, &r, why) < 0) {
 		free(r.ids);
 		return -1;
 	}
-	/* In the order of arrival; examining removes files, so that the names were collected first. */
+	/* In the order of arrival; examining removes files, so that the names were collected
+	 * first. */
 	if (r.id_count)
 		qsort(r.ids, r.id_count, sizeof *r.ids, compare_ids);
 	for (size_t i = 0; i < r.id_count; i++)
 		examine_one(&r, r.ids[i]);
 	free(r.ids);
 	text_free(&r.tail);
-	log_info("event=recovered messages=%u removed=%u damaged=%u clean=%s duration_ms=%lld", r.found, r.removed, r.damaged,
-	         r.clean ? "yes" : "no", (long long)(clock_ms() - begun));
+	log_info("event=recovered messages=%u removed=%u damaged=%u clean=%s duration_ms=%lld",
+	         r.found, r.removed, r.damaged, r.clean ? "yes" : "no",
+	         (long long)(clock_ms() - begun));
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Questions to resolved: many at once over one line; when the line closes (resolved is replaced at every reload) it is
- * dialled again and what was unanswered is asked again.
+ * Questions to resolved: many at once over one line; when the line closes (resolved is replaced at
+ * every reload) it is dialled again and what was unanswered is asked again.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -53,7 +53,8 @@ static bool send_question(struct queued *q, uint32_t number)
 
 	if (q->resolved.fd < 0)
 		return false;
-	resolve_expand_put(&out, number, view_of(recipient_address(m, &m->recipients[question->index])));
+	resolve_expand_put(&out, number,
+	                   view_of(recipient_address(m, &m->recipients[question->index])));
 	if (wire_send(q->resolved.fd, &out) == WIRE_OK)
 		return true;
 	lost(q);
@@ -124,7 +125,8 @@ static void keep_found(struct queued *q, struct question *question, const struct
 	if ((n & (n - 1)) == 0)
 		question->found = memory_grow(question->found, (n ? 2 * n : 1) * sizeof *found);
 	found = &question->found[question->found_count++];
-	*found = (struct found){ .address = memory_string(view_of(t->address)), .expanded = t->expanded };
+	*found = (struct found){ .address = memory_string(view_of(t->address)),
+		                 .expanded = t->expanded };
 	if (t->kind == RESOLVE_ERROR) {
 		string_copy(found->status, sizeof found->status, view_of(t->status));
 		found->text = memory_string(view_of(t->text));
@@ -140,8 +142,8 @@ static bool take_answer(struct queued *q, struct wire_in *in)
 	static struct resolve_target t;
 	struct question *question;
 
-	if (in->type != RESOLVE_TARGET || !resolve_target_get(in, &t) || t.question >= QUEUED_QUESTIONS_MAX ||
-	    !q->questions[t.question].used)
+	if (in->type != RESOLVE_TARGET || !resolve_target_get(in, &t) ||
+	    t.question >= QUEUED_QUESTIONS_MAX || !q->questions[t.question].used)
 		return false;
 	question = &q->questions[t.question];
 	if (question->found_count >= RESOLVE_TARGETS_MAX)
@@ -181,7 +183,8 @@ static void answers(struct watch *w, unsigned events)
 
 		wire_in_close(&in);
 		if (!good) {
-			log_warn("event=wire-dropped protocol=resolve reason=\"an answer that makes no sense\"");
+			log_warn(
+				"event=wire-dropped protocol=resolve reason=\"an answer that makes no sense\"");
 			lost(q);
 		}
 	}

@@ -9,7 +9,8 @@ struct queue_list {
 };
 
 /* Fresh or old items of one destination, by sender. */
-struct class {
+struct class
+{
 	struct queue_list buckets[SCHEDULE_SENDER_BUCKETS];
 	uint16_t filled; /* one bit for each bucket that is not empty */
 	uint8_t turn;    /* the bucket served last */
@@ -163,7 +164,8 @@ struct view schedule_key(const struct schedule_destination *d)
 
 static bool may_run(const struct schedule_destination *d)
 {
-	return !d->down && d->classes[0].count + d->classes[1].count && d->running < schedule_window(d);
+	return !d->down && d->classes[0].count + d->classes[1].count &&
+	       d->running < schedule_window(d);
 }
 
 static void ring_leave(struct schedule *s, struct schedule_destination *d)
@@ -208,13 +210,14 @@ static void ring_update(struct schedule *s, struct schedule_destination *d)
 
 /* ---- items ---- */
 
-void schedule_add(struct schedule *s, struct schedule_destination *d, struct schedule_item *item, uint64_t sender, bool old,
-                  int64_t now_ms)
+void schedule_add(struct schedule *s, struct schedule_destination *d, struct schedule_item *item,
+                  uint64_t sender, bool old, int64_t now_ms)
 {
 	struct class *c = &d->classes[old];
 	struct queue_list *list;
 
-	/* The pause is over: one job will try it (pause_ms stays, so that its trouble ends the trial). */
+	/* The pause is over: one job will try it (pause_ms stays, so that its trouble ends the
+	 * trial). */
 	if (d->down && now_ms >= d->down_until_ms)
 		d->down = false;
 	item->destination = d;
@@ -249,7 +252,7 @@ static void unlink_item(struct schedule *s, struct schedule_item *item)
 	else
 		list->last = item->previous;
 	if (list->first == NULL)
-		c->filled &= (uint16_t)~(1u << item->bucket);
+		c->filled &= (uint16_t) ~(1u << item->bucket);
 	c->count--;
 	s->waiting--;
 	item->next = item->previous = NULL;
@@ -331,7 +334,8 @@ static void succeed(struct schedule *s, struct schedule_destination *d)
 		d->window = s->limits.window_max;
 }
 
-void schedule_finished(struct schedule *s, struct schedule_destination *d, bool trouble, int64_t now_ms)
+void schedule_finished(struct schedule *s, struct schedule_destination *d, bool trouble,
+                       int64_t now_ms)
 {
 	if (d->running)
 		d->running--;

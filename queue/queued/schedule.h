@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What is delivered next: a pure module.  It knows destinations and items, no messages, files, clocks or
- * processes; times are handed in.
+ * What is delivered next: a pure module. It knows destinations and items, no messages, files,
+ * clocks or processes; times are handed in.
  *
- * A schedule is all destinations of one kind of agent.  Each destination has a window, how many jobs may run at
- * once: it starts at window_start, grows by one for every full window of successes (never over window_max) and is
- * halved by a job that found the whole destination in trouble.  Below one the destination is down: its items are
- * handed back (schedule_drain), new ones come back at once, and after a pause a single job tries it again.
+ * A schedule is all destinations of one kind of agent. Each destination has a window, how many jobs
+ * may run at once: it starts at window_start, grows by one for every full window of successes
+ * (never over window_max) and is halved by a job that found the whole destination in trouble. Below
+ * one the destination is down: its items are handed back (schedule_drain), new ones come back at
+ * once, and after a pause a single job tries it again.
  *
- * Destinations take turns; within one, senders take turns (by 16 buckets, so that a sender with a million messages
- * costs the others at most their share); fresh mail has three turns in four before old.
+ * Destinations take turns; within one, senders take turns (by 16 buckets, so that a sender with a
+ * million messages costs the others at most their share); fresh mail has three turns in four before
+ * old.
  */
 #ifndef QUEUE_QUEUED_SCHEDULE_H
 #define QUEUE_QUEUED_SCHEDULE_H
@@ -43,21 +45,24 @@ struct schedule *schedule_new(const struct schedule_limits *limits);
 void schedule_free(struct schedule **s);
 void schedule_set_limits(struct schedule *s, const struct schedule_limits *limits);
 
-/* The destination of this key, made when it is new.  It lives while something waits or runs for it, and for
- * a while after. hold and release keep it for those who point at it without having it in the queue. */
+/* The destination of this key, made when it is new. It lives while something waits or runs for it,
+ * and for a while after. hold and release keep it for those who point at it without having it in
+ * the queue. */
 struct schedule_destination *schedule_find(struct schedule *s, struct view key);
 void schedule_hold(struct schedule_destination *d);
 void schedule_release(struct schedule_destination *d);
 struct view schedule_key(const struct schedule_destination *d);
 
 /* sender: any hash of who sent it. */
-void schedule_add(struct schedule *s, struct schedule_destination *d, struct schedule_item *item, uint64_t sender, bool old,
-                  int64_t now_ms);
-void schedule_cancel(struct schedule *s, struct schedule_item *item); /* harmless when it does not wait */
+void schedule_add(struct schedule *s, struct schedule_destination *d, struct schedule_item *item,
+                  uint64_t sender, bool old, int64_t now_ms);
+void schedule_cancel(struct schedule *s,
+                     struct schedule_item *item); /* harmless when it does not wait */
 /* The next item that may run now, counted as running; NULL: none may. */
 struct schedule_item *schedule_take(struct schedule *s);
 /* A job of d has ended. */
-void schedule_finished(struct schedule *s, struct schedule_destination *d, bool trouble, int64_t now_ms);
+void schedule_finished(struct schedule *s, struct schedule_destination *d, bool trouble,
+                       int64_t now_ms);
 
 bool schedule_is_down(const struct schedule_destination *d, int64_t now_ms);
 /* An item of a destination that is down, taken out of its queue; NULL when there is none left. */
@@ -70,11 +75,12 @@ unsigned schedule_runnable(const struct schedule *s, unsigned max);
 size_t schedule_waiting(const struct schedule *s);
 unsigned schedule_window(const struct schedule_destination *d); /* whole jobs */
 unsigned schedule_running(const struct schedule_destination *d);
-bool schedule_is_idle(const struct schedule *s); /* nothing waits or runs, nobody holds a destination */
+bool schedule_is_idle(
+	const struct schedule *s); /* nothing waits or runs, nobody holds a destination */
 size_t schedule_destinations(const struct schedule *s);
 
-/* The delay before attempt number attempts + 1: first, then growing by half of itself each time up to max, with a
- * jitter of a quarter up and down from `random` (any 32 bits). attempts >= 1. */
+/* The delay before attempt number attempts + 1: first, then growing by half of itself each time up
+ * to max, with a jitter of a quarter up and down from `random` (any 32 bits). attempts >= 1. */
 int64_t schedule_retry_ms(const struct schedule_limits *limits, unsigned attempts, uint32_t random);
 
 #endif

@@ -2,8 +2,9 @@
 /*
  * The writers' side: smtpd, pickup and bounce bring messages (lib/wire/spool.h).
  *
- * What a crash of queued leaves at each step stands in queue/INTERNALS.  What a writer says is checked as if it
- * came from a stranger: a captured smtpd must not be able to do more than send mail.
+ * What a crash of queued leaves at each step stands in queue/INTERNALS. What a writer says is
+ * checked as if it came from a stranger: a captured smtpd must not be able to do more than send
+ * mail.
  */
 #include <errno.h>
 #include <string.h>
@@ -76,15 +77,17 @@ static void broken(struct writer *w, const char *why)
 	hub_line_drop(&w->line, why);
 }
 
-/* Twice over: the message and what is written meanwhile.  The log says once that space is short, and once that it is not. */
+/* Twice over: the message and what is written meanwhile. The log says once that space is short, and
+ * once that it is not. */
 static bool space_for(struct queued *q, uint64_t announced)
 {
 	uint64_t free_bytes = disk_space(&q->disk, loop_now_ms(q->loop));
 	bool is_short = free_bytes < (uint64_t)q->settings.queue_space_min_bytes;
 
 	if (is_short != q->short_of_space)
-		log_warn("event=%s free_bytes=%llu queue.space-min=%llu", is_short ? "disk-short" : "disk-again",
-		         (unsigned long long)free_bytes, (unsigned long long)q->settings.queue_space_min_bytes);
+		log_warn("event=%s free_bytes=%llu queue.space-min=%llu",
+		         is_short ? "disk-short" : "disk-again", (unsigned long long)free_bytes,
+		         (unsigned long long)q->settings.queue_space_min_bytes);
 	q->short_of_space = is_short;
 	return free_bytes >= (uint64_t)q->settings.queue_space_min_bytes + 2 * announced;
 }
@@ -127,7 +130,8 @@ static void open_message(struct writer *w, struct wire_in *in)
 	hub_line_send(&w->line, &reply);
 }
 
-/* Addresses and DSN parameters go into log lines, reports and other hosts' commands: no controls in them. */
+/* Addresses and DSN parameters go into log lines, reports and other hosts' commands: no controls in
+ * them. */
 static bool is_clean(const char *s)
 {
 	for (; *s; s++)
@@ -141,7 +145,8 @@ static bool add_recipient(struct writer *w, struct wire_in *in)
 	struct queued *q = queued_of(&w->line);
 	struct spool_recipient r;
 
-	if (!spool_recipient_get(in, &r) || r.address[0] == '\0' || !is_clean(r.address) || !is_clean(r.orcpt)) {
+	if (!spool_recipient_get(in, &r) || r.address[0] == '\0' || !is_clean(r.address) ||
+	    !is_clean(r.orcpt)) {
 		broken(w, "a bad recipient");
 		return false;
 	}
@@ -152,7 +157,8 @@ static bool add_recipient(struct writer *w, struct wire_in *in)
 		return false;
 	}
 	queue_recipient_encode(&w->recipients, &r);
-	message_add_recipient(w->message, view_of(r.address), r.notify, message_add_string(w->message, view_of(r.orcpt)));
+	message_add_recipient(w->message, view_of(r.address), r.notify,
+	                      message_add_string(w->message, view_of(r.orcpt)));
 	return true;
 }
 
@@ -182,8 +188,9 @@ static bool may_claim(const struct queued *q, const struct hub *server, enum spo
 
 static bool envelope_ok(struct writer *w, const struct spool_envelope *e)
 {
-	return may_claim(queued_of(&w->line), w->line.server, e->origin) && is_clean(e->sender) && is_clean(e->account) &&
-	       is_clean(e->helo) && is_clean(e->envid) && w->message->recipient_count > 0;
+	return may_claim(queued_of(&w->line), w->line.server, e->origin) && is_clean(e->sender) &&
+	       is_clean(e->account) && is_clean(e->helo) && is_clean(e->envid) &&
+	       w->message->recipient_count > 0;
 }
 
 /* Is the file as long as the writer says? */
@@ -203,14 +210,17 @@ static void log_queued(const struct message *m, const struct spool_envelope *e)
 	queue_id_text(m->id, id);
 	if (e->client.family)
 		net_address_text(&e->client, client);
-	log_info("id=%s event=queued from=<%s> bytes=%llu recipients=%u origin=%s client=%s account=%s", id,
-	         log_quote(view_of(e->sender)), (unsigned long long)m->message_bytes, m->recipient_count, words[e->origin],
-	         client, e->account[0] ? log_quote(view_of(e->account)) : "-");
+	log_info(
+		"id=%s event=queued from=<%s> bytes=%llu recipients=%u origin=%s client=%s account=%s",
+		id, log_quote(view_of(e->sender)), (unsigned long long)m->message_bytes,
+		m->recipient_count, words[e->origin], client,
+		e->account[0] ? log_quote(view_of(e->account)) : "-");
 }
 
 /*
- * Envelope, then header: between the two writes the file is still an open one.  After them it is committed but
- * may be torn by a power cut until the writer has synced it: nobody has been told anything yet.
+ * Envelope, then header: between the two writes the file is still an open one. After them it is
+ * committed but may be torn by a power cut until the writer has synced it: nobody has been told
+ * anything yet.
  */
 static void commit(struct writer *w, struct wire_in *in)
 {

@@ -15,7 +15,8 @@ void addressbook_settings(struct addressbook *b, const struct settings *s)
 	b->smtp_port = (uint16_t)s->remote_port;
 }
 
-static void answer_as(struct resolve_answer *a, enum resolve_verdict verdict, const char *status, struct view text)
+static void answer_as(struct resolve_answer *a, enum resolve_verdict verdict, const char *status,
+                      struct view text)
 {
 	a->verdict = verdict;
 	string_copy(a->status, sizeof a->status, view_of(status));
@@ -31,7 +32,8 @@ static void answer_later(struct resolve_answer *a)
 }
 
 /* A line of the access map that says no, or not now. */
-static void answer_access(struct resolve_answer *a, const struct access *access, const char *default_text)
+static void answer_access(struct resolve_answer *a, const struct access *access,
+                          const char *default_text)
 {
 	bool later = access->action == ACCESS_DEFER;
 	char status[16];
@@ -40,12 +42,13 @@ static void answer_access(struct resolve_answer *a, const struct access *access,
 	place_split_status(access->text, later ? "4.7.1" : "5.7.1", status, &text);
 	/* A status of the other class would contradict the code. */
 	status[0] = later ? '4' : '5';
-	answer_as(a, later ? RESOLVE_LATER : RESOLVE_REJECT, status, text.len ? text : view_of(default_text));
+	answer_as(a, later ? RESOLVE_LATER : RESOLVE_REJECT, status,
+	          text.len ? text : view_of(default_text));
 }
 
 /* true: the access map has refused, and the answer says so. */
-static bool access_refuses(struct addressbook *b, enum access_name kind, const char *name, struct resolve_answer *a,
-                           const char *default_text)
+static bool access_refuses(struct addressbook *b, enum access_name kind, const char *name,
+                           struct resolve_answer *a, const char *default_text)
 {
 	struct access access;
 	enum map_result r = access_find_name(&b->access, kind, view_of(name), &access);
@@ -59,7 +62,8 @@ static bool access_refuses(struct addressbook *b, enum access_name kind, const c
 	return true;
 }
 
-void addressbook_client(struct addressbook *b, const struct resolve_question *q, struct resolve_answer *a)
+void addressbook_client(struct addressbook *b, const struct resolve_question *q,
+                        struct resolve_answer *a)
 {
 	struct access access;
 	enum map_result r = access_find_address(&b->access, &q->client, &access);
@@ -76,7 +80,8 @@ void addressbook_client(struct addressbook *b, const struct resolve_question *q,
 	else if (!q->client_name[0])
 		a->wants_name = b->host_names;
 	else
-		access_refuses(b, ACCESS_HOST, q->client_name, a, "your host may not send mail here");
+		access_refuses(b, ACCESS_HOST, q->client_name, a,
+		               "your host may not send mail here");
 }
 
 /* Is this mailbox, or an alias that reaches it directly, the address's? */
@@ -94,9 +99,12 @@ static bool belongs(struct addressbook *b, const char *address, const char *acco
 		classify(b, view_of(address), true, &place);
 		size_t local = view_find(view_of(own.address), '@');
 
-		return b->delimiter && view_starts_nocase(view_of(place.address), view_take(view_of(own.address), local)) &&
+		return b->delimiter &&
+		       view_starts_nocase(view_of(place.address),
+		                          view_take(view_of(own.address), local)) &&
 		       place.address[local] == b->delimiter &&
-		       view_equal(address_domain(view_of(place.address)), address_domain(view_of(own.address)));
+		       view_equal(address_domain(view_of(place.address)),
+		                  address_domain(view_of(own.address)));
 	}
 	while (place.kind == ADDRESS_IS_ALIAS && alias_next(&place.alias, &target)) {
 		struct classified to;
@@ -108,15 +116,18 @@ static bool belongs(struct addressbook *b, const char *address, const char *acco
 	return false;
 }
 
-void addressbook_sender(struct addressbook *b, const struct resolve_question *q, struct resolve_answer *a)
+void addressbook_sender(struct addressbook *b, const struct resolve_question *q,
+                        struct resolve_answer *a)
 {
 	bool damaged = false;
 
 	a->verdict = RESOLVE_ACCEPT;
 	string_copy(a->normal, sizeof a->normal, view_of(q->sender));
-	if (q->sender[0] && access_refuses(b, ACCESS_SENDER, q->sender, a, "mail from this address is not accepted"))
+	if (q->sender[0] && access_refuses(b, ACCESS_SENDER, q->sender, a,
+	                                   "mail from this address is not accepted"))
 		return;
-	/* The null sender is everybody's: clients send read receipts from it (RFC 8098 section 3). */
+	/* The null sender is everybody's: clients send read receipts from it (RFC 8098 section
+	 * 3). */
 	if (!b->own_senders || q->account[0] == '\0' || q->sender[0] == '\0')
 		return;
 	bool own = belongs(b, q->sender, q->account, &damaged);
@@ -124,7 +135,8 @@ void addressbook_sender(struct addressbook *b, const struct resolve_question *q,
 	if (damaged)
 		answer_later(a);
 	else if (!own)
-		answer_as(a, RESOLVE_REJECT, "5.7.1", VIEW("this is not an address of your account"));
+		answer_as(a, RESOLVE_REJECT, "5.7.1",
+		          VIEW("this is not an address of your account"));
 }
 
 /* ---- recipients ---- */
@@ -142,17 +154,18 @@ static bool may_relay(struct addressbook *b, const struct resolve_question *q, b
 	return r == MAP_FOUND && access.action == ACCESS_RELAY;
 }
 
-/* user%other@ours, other!user@ours, "user@other"@ours: relaying by the back door of the next server, which
- * would believe us. */
+/* user%other@ours, other!user@ours, "user@other"@ours: relaying by the back door of the next
+ * server, which would believe us. */
 static bool routes_by_local_part(struct view address)
 {
 	struct view local = view_take(address, address.len - address_domain(address).len - 1);
 
-	return view_find(local, '%') < local.len || view_find(local, '!') < local.len || view_find(local, '@') < local.len;
+	return view_find(local, '%') < local.len || view_find(local, '!') < local.len ||
+	       view_find(local, '@') < local.len;
 }
 
-static void answer_elsewhere(struct addressbook *b, const struct resolve_question *q, const struct classified *place,
-                             struct resolve_answer *a)
+static void answer_elsewhere(struct addressbook *b, const struct resolve_question *q,
+                             const struct classified *place, struct resolve_answer *a)
 {
 	bool damaged = false, relay = may_relay(b, q, &damaged);
 	char status[16];
@@ -169,7 +182,8 @@ static void answer_elsewhere(struct addressbook *b, const struct resolve_questio
 		answer_as(a, status[0] == '4' ? RESOLVE_LATER : RESOLVE_REJECT, status,
 		          text.len ? text : VIEW("no mail goes there"));
 	} else if (domain.len && domain.data[0] == '[' && !place->has_route)
-		answer_as(a, RESOLVE_REJECT, "5.1.2", VIEW("mail to bare addresses of hosts is not accepted"));
+		answer_as(a, RESOLVE_REJECT, "5.1.2",
+		          VIEW("mail to bare addresses of hosts is not accepted"));
 	else
 		a->verdict = RESOLVE_ACCEPT;
 }
@@ -183,19 +197,23 @@ static void answer_alias(const struct classified *place, struct resolve_answer *
 	if (!place->alias.fails)
 		return;
 	place_split_status(place->alias.text, "5.1.1", status, &text);
-	answer_as(a, status[0] == '4' ? RESOLVE_LATER : RESOLVE_REJECT, status, text.len ? text : VIEW("no such mailbox here"));
+	answer_as(a, status[0] == '4' ? RESOLVE_LATER : RESOLVE_REJECT, status,
+	          text.len ? text : VIEW("no such mailbox here"));
 }
 
-void addressbook_recipient(struct addressbook *b, const struct resolve_question *q, struct resolve_answer *a)
+void addressbook_recipient(struct addressbook *b, const struct resolve_question *q,
+                           struct resolve_answer *a)
 {
 	struct classified place;
 
 	classify(b, view_of(q->recipient), false, &place);
 	string_copy(a->normal, sizeof a->normal, view_of(place.address));
-	bool refused = access_refuses(b, ACCESS_RECIPIENT, q->recipient, a, "mail to this address is not accepted");
+	bool refused = access_refuses(b, ACCESS_RECIPIENT, q->recipient, a,
+	                              "mail to this address is not accepted");
 
 	/* The kill file may name the domain as it is written or as it is meant. */
-	if (refused || access_refuses(b, ACCESS_RECIPIENT, place.address, a, "mail to this address is not accepted"))
+	if (refused || access_refuses(b, ACCESS_RECIPIENT, place.address, a,
+	                              "mail to this address is not accepted"))
 		return;
 	switch (place.kind) {
 	case ADDRESS_IS_MAILBOX:
@@ -203,20 +221,13 @@ void addressbook_recipient(struct addressbook *b, const struct resolve_question 
 		if (place.user.state == USER_CLOSED)
 			answer_as(a, RESOLVE_REJECT, "5.2.1", VIEW("this mailbox is closed"));
 		return;
-	case ADDRESS_IS_ALIAS:
-		answer_alias(&place, a);
-		return;
-	case ADDRESS_IS_POSTMASTER:
-		a->verdict = RESOLVE_ACCEPT;
-		return;
-	case ADDRESS_IS_ELSEWHERE:
-		answer_elsewhere(b, q, &place, a);
-		return;
+	case ADDRESS_IS_ALIAS: answer_alias(&place, a); return;
+	case ADDRESS_IS_POSTMASTER: a->verdict = RESOLVE_ACCEPT; return;
+	case ADDRESS_IS_ELSEWHERE: answer_elsewhere(b, q, &place, a); return;
 	case ADDRESS_IS_NOBODY:
 		answer_as(a, RESOLVE_REJECT, "5.1.1", VIEW("no such mailbox here"));
 		return;
-	case ADDRESS_IS_DAMAGED:
-		break;
+	case ADDRESS_IS_DAMAGED: break;
 	}
 	answer_later(a);
 }

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the maps say of an address: may it send, is it a recipient, where does its mail go.  resolved's core:
- * reads the maps of one generation and nothing else, decides the same for the same question, sends nothing.
+ * What the maps say of an address: may it send, is it a recipient, where does its mail go.
+ * resolved's core: reads the maps of one generation and nothing else, decides the same for the same
+ * question, sends nothing.
  *
  * Where mail for user+detail@domain goes, the first that is found:
  *	the domain is an alias         the same address at its target, from here on
- *	aliases.map, the address       its targets (one that names the alias itself means the mailbox)
- *	routes.map, the address        that transport
- *	users.map, the address         its mailbox
+ *	aliases.map, the address       its targets (one that names the alias itself means the
+ *mailbox) routes.map, the address        that transport users.map, the address         its mailbox
  *	the same three for user@domain, without the detail
  *	postmaster                     the setting postmaster
  *	aliases.map, @domain           the catch-all
- * A domain of class relay, and one that is not ours, goes by routes.map (address, domain, .parent, "*"), else by MX.
+ * A domain of class relay, and one that is not ours, goes by routes.map (address, domain, .parent,
+ * "*"), else by MX.
  */
 #ifndef QUEUE_RESOLVED_ADDRESSBOOK_H
 #define QUEUE_RESOLVED_ADDRESSBOOK_H
@@ -44,11 +45,15 @@ struct addressbook {
 void addressbook_settings(struct addressbook *b, const struct settings *s);
 
 /* answer->question is the caller's. */
-void addressbook_client(struct addressbook *b, const struct resolve_question *q, struct resolve_answer *answer);
-void addressbook_sender(struct addressbook *b, const struct resolve_question *q, struct resolve_answer *answer);
-void addressbook_recipient(struct addressbook *b, const struct resolve_question *q, struct resolve_answer *answer);
+void addressbook_client(struct addressbook *b, const struct resolve_question *q,
+                        struct resolve_answer *answer);
+void addressbook_sender(struct addressbook *b, const struct resolve_question *q,
+                        struct resolve_answer *answer);
+void addressbook_recipient(struct addressbook *b, const struct resolve_question *q,
+                           struct resolve_answer *answer);
 
-/* Calls emit for every final recipient, `last` set on the last; at least once.  question in the targets is 0. */
+/* Calls emit for every final recipient, `last` set on the last; at least once. question in the
+ * targets is 0. */
 void addressbook_expand(struct addressbook *b, struct view address,
                         void (*emit)(void *context, const struct resolve_target *t), void *context);
 

@@ -55,9 +55,11 @@ static enum map_result exact_route(struct addressbook *b, struct view address, s
 }
 
 /* Alias, route or mailbox of one address, in this order. */
-static enum map_result find_exact(struct addressbook *b, struct view address, bool past_aliases, struct classified *out)
+static enum map_result find_exact(struct addressbook *b, struct view address, bool past_aliases,
+                                  struct classified *out)
 {
-	enum map_result r = past_aliases ? MAP_MISSING : aliases_get(&b->aliases, address, &out->alias);
+	enum map_result r =
+		past_aliases ? MAP_MISSING : aliases_get(&b->aliases, address, &out->alias);
 
 	if (r == MAP_FOUND)
 		out->kind = ADDRESS_IS_ALIAS;
@@ -75,18 +77,21 @@ static enum map_result find_exact(struct addressbook *b, struct view address, bo
 	return r;
 }
 
-static enum map_result find_without_detail(struct addressbook *b, const struct parts *p, bool past_aliases, struct classified *out)
+static enum map_result find_without_detail(struct addressbook *b, const struct parts *p,
+                                           bool past_aliases, struct classified *out)
 {
 	size_t cut = b->delimiter ? view_find(p->local, b->delimiter) : p->local.len;
 	struct parts base;
 
 	/* A leading delimiter is part of a name, not the end of an empty one. */
-	if (cut == p->local.len || cut == 0 || !set_parts(&base, view_take(p->local, cut), p->domain))
+	if (cut == p->local.len || cut == 0 ||
+	    !set_parts(&base, view_take(p->local, cut), p->domain))
 		return MAP_MISSING;
 	return find_exact(b, whole(&base), past_aliases, out);
 }
 
-static enum map_result find_catch_all(struct addressbook *b, const struct parts *p, struct classified *out)
+static enum map_result find_catch_all(struct addressbook *b, const struct parts *p,
+                                      struct classified *out)
 {
 	struct parts all;
 
@@ -101,7 +106,8 @@ static enum map_result find_catch_all(struct addressbook *b, const struct parts 
 	return r;
 }
 
-static enum map_result find_ours(struct addressbook *b, const struct parts *p, bool past_aliases, struct classified *out)
+static enum map_result find_ours(struct addressbook *b, const struct parts *p, bool past_aliases,
+                                 struct classified *out)
 {
 	enum map_result r = find_exact(b, whole(p), past_aliases, out);
 
@@ -117,11 +123,13 @@ static enum map_result find_ours(struct addressbook *b, const struct parts *p, b
 	return r;
 }
 
-static enum map_result find_elsewhere(struct addressbook *b, const struct parts *p, bool past_aliases, struct classified *out)
+static enum map_result find_elsewhere(struct addressbook *b, const struct parts *p,
+                                      bool past_aliases, struct classified *out)
 {
 	enum map_result r = MAP_MISSING;
 
-	/* Our own aliases may name single addresses of a domain whose mail goes on to another server. */
+	/* Our own aliases may name single addresses of a domain whose mail goes on to another
+	 * server. */
 	if (out->domain == DOMAIN_IS_RELAYED)
 		r = find_exact(b, whole(p), past_aliases, out);
 	if (r != MAP_MISSING)
@@ -152,13 +160,14 @@ void classify(struct addressbook *b, struct view address, bool past_aliases, str
 	enum map_result r = find_domain(b, &p, &domain);
 
 	if (r == MAP_FOUND)
-		out->domain = domain.class == DOMAIN_MAILBOXES ? DOMAIN_HAS_MAILBOXES : DOMAIN_IS_RELAYED;
+		out->domain =
+			domain.class == DOMAIN_MAILBOXES ? DOMAIN_HAS_MAILBOXES : DOMAIN_IS_RELAYED;
 	/* What has no domain is ours, also when mail.domain is in no map. */
 	if (r == MAP_MISSING && bare)
 		out->domain = DOMAIN_HAS_MAILBOXES;
 	if (r != MAP_DAMAGED)
-		r = out->domain == DOMAIN_HAS_MAILBOXES ? find_ours(b, &p, past_aliases, out) :
-		                                          find_elsewhere(b, &p, past_aliases, out);
+		r = out->domain == DOMAIN_HAS_MAILBOXES ? find_ours(b, &p, past_aliases, out)
+		                                        : find_elsewhere(b, &p, past_aliases, out);
 	if (r == MAP_DAMAGED)
 		out->kind = ADDRESS_IS_DAMAGED;
 	string_copy(out->address, sizeof out->address, whole(&p));
@@ -168,7 +177,8 @@ void place_split_status(struct view text, const char *status, char out[16], stru
 {
 	struct view word = view_take(text, view_find(text, ' '));
 	unsigned dots = 0;
-	bool is_status = word.len >= 5 && word.len < 12 && (word.data[0] == '4' || word.data[0] == '5') && word.data[1] == '.';
+	bool is_status = word.len >= 5 && word.len < 12 &&
+	                 (word.data[0] == '4' || word.data[0] == '5') && word.data[1] == '.';
 
 	for (size_t i = 0; i < word.len; i++) {
 		dots += word.data[i] == '.';

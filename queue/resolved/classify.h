@@ -26,7 +26,8 @@ struct classified {
 };
 
 /* past_aliases: the address is a target of itself, its mailbox is meant. */
-void classify(struct addressbook *b, struct view address, bool past_aliases, struct classified *out);
+void classify(struct addressbook *b, struct view address, bool past_aliases,
+              struct classified *out);
 /* Splits "5.1.6 moved" off a map's text: status (text without one keeps the default). */
 void place_split_status(struct view text, const char *status, char out[16], struct view *rest);
 

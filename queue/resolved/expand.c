@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Where mail for one address ends: aliases are followed until only mailboxes, routes and errors are left.
+ * Where mail for one address ends: aliases are followed until only mailboxes, routes and errors are
+ * left.
  *
- * First all final addresses are collected (nothing is sent before the whole answer is known to be within its
- * limits), then each is looked up once more and given out.
+ * First all final addresses are collected (nothing is sent before the whole answer is known to be
+ * within its limits), then each is looked up once more and given out.
  */
 #include <stdlib.h>
 
@@ -24,7 +25,7 @@ struct expansion {
 	struct arena arena;
 	struct step *steps; /* in the order they were found; those that are final are the answer */
 	unsigned count, cap, finals;
-	unsigned *seen;     /* hash table of places in steps, +1; seen_size is a power of two */
+	unsigned *seen; /* hash table of places in steps, +1; seen_size is a power of two */
 	unsigned seen_size;
 	const char *trouble; /* why the whole is an error */
 };
@@ -50,7 +51,8 @@ static unsigned *seen_slot(struct expansion *e, struct view address, bool past_a
 			return slot;
 		const struct step *s = &e->steps[*slot - 1];
 
-		if (s->past_aliases == past_aliases && view_equal_nocase(view_of(s->address), address))
+		if (s->past_aliases == past_aliases &&
+		    view_equal_nocase(view_of(s->address), address))
 			return slot;
 	}
 }
@@ -69,7 +71,8 @@ static void grow(struct expansion *e)
 }
 
 /* Notes an address to look at, once. */
-static void add_step(struct expansion *e, struct view address, const struct step *from, bool past_aliases)
+static void add_step(struct expansion *e, struct view address, const struct step *from,
+                     bool past_aliases)
 {
 	unsigned depth = from != NULL ? from->depth + 1 : 0;
 
@@ -81,7 +84,8 @@ static void add_step(struct expansion *e, struct view address, const struct step
 	const char *copy = arena_string(&e->arena, address);
 
 	if (copy == NULL || e->count == ADDRESSBOOK_LOOKUPS_MAX || depth > ADDRESSBOOK_DEPTH_MAX) {
-		e->trouble = depth > ADDRESSBOOK_DEPTH_MAX ? "aliases in aliases go too deep" : "the alias has too many targets";
+		e->trouble = depth > ADDRESSBOOK_DEPTH_MAX ? "aliases in aliases go too deep"
+		                                           : "the alias has too many targets";
 		return;
 	}
 	e->steps[e->count++] = (struct step){ copy, depth, past_aliases, from != NULL, false };
@@ -100,7 +104,8 @@ static void follow(struct expansion *e, unsigned number)
 	} else if (place.kind == ADDRESS_IS_ALIAS && !place.alias.fails) {
 		while (e->trouble == NULL && alias_next(&place.alias, &target))
 			add_step(e, target, &step,
-			         !place.catch_all && view_equal_nocase(target, view_of(place.address)));
+			         !place.catch_all &&
+			                 view_equal_nocase(target, view_of(place.address)));
 	} else {
 		e->steps[number].final = true;
 		e->finals++;
@@ -121,7 +126,8 @@ static void set_error(struct resolve_target *t, const char *status, struct view 
 			*c = ' ';
 }
 
-static void set_error_text(struct resolve_target *t, struct view text, const char *status, const char *default_text)
+static void set_error_text(struct resolve_target *t, struct view text, const char *status,
+                           const char *default_text)
 {
 	char own[16];
 	struct view rest;
@@ -145,7 +151,8 @@ static void set_mailbox(struct resolve_target *t, const struct user *user)
 }
 
 /* "host:port", "[v6]:port" */
-static void set_hop(const struct addressbook *b, struct resolve_target *t, const struct route_hop *hop)
+static void set_hop(const struct addressbook *b, struct resolve_target *t,
+                    const struct route_hop *hop)
 {
 	uint16_t port = hop->port ? hop->port : t->lmtp ? LMTP_PORT : b->smtp_port;
 	struct net_address address;
@@ -170,7 +177,8 @@ static void set_route(const struct addressbook *b, struct resolve_target *t, str
 	while (t->hop_count < RESOLVE_HOPS_MAX && route_next(&route, &hop)) {
 		if (hop.mx && t->hop_count == 0) {
 			t->mx = true;
-			string_copy(t->destination, sizeof t->destination, hop.host.len ? hop.host : domain);
+			string_copy(t->destination, sizeof t->destination,
+			            hop.host.len ? hop.host : domain);
 			return;
 		}
 		if (!hop.mx)
@@ -182,7 +190,8 @@ static void set_route(const struct addressbook *b, struct resolve_target *t, str
 		string_copy(t->destination, sizeof t->destination, view_of(t->hops[0]));
 }
 
-static void set_elsewhere(const struct addressbook *b, struct resolve_target *t, const struct classified *place)
+static void set_elsewhere(const struct addressbook *b, struct resolve_target *t,
+                          const struct classified *place)
 {
 	struct view domain = address_domain(view_of(t->address));
 
@@ -205,28 +214,23 @@ static void make_target(struct addressbook *b, const struct step *step, struct r
 
 	classify(b, view_of(step->address), step->past_aliases, &place);
 	*t = (struct resolve_target){ .expanded = step->expanded };
-	string_copy(t->address, sizeof t->address, view_of(place.address[0] ? place.address : step->address));
+	string_copy(t->address, sizeof t->address,
+	            view_of(place.address[0] ? place.address : step->address));
 	switch (place.kind) {
-	case ADDRESS_IS_MAILBOX:
-		set_mailbox(t, &place.user);
-		return;
-	case ADDRESS_IS_ELSEWHERE:
-		set_elsewhere(b, t, &place);
-		return;
+	case ADDRESS_IS_MAILBOX: set_mailbox(t, &place.user); return;
+	case ADDRESS_IS_ELSEWHERE: set_elsewhere(b, t, &place); return;
 	case ADDRESS_IS_ALIAS:
 		set_error_text(t, place.alias.text, "5.1.1", "no such mailbox here");
 		return;
 	case ADDRESS_IS_POSTMASTER:
-	case ADDRESS_IS_NOBODY:
-		set_error(t, "5.1.1", VIEW("no such mailbox here"));
-		return;
-	case ADDRESS_IS_DAMAGED:
-		break;
+	case ADDRESS_IS_NOBODY: set_error(t, "5.1.1", VIEW("no such mailbox here")); return;
+	case ADDRESS_IS_DAMAGED: break;
 	}
 	set_error(t, "4.3.5", VIEW("the maps cannot be read now"));
 }
 
-static void give_out(struct expansion *e, void (*emit)(void *, const struct resolve_target *), void *context)
+static void give_out(struct expansion *e, void (*emit)(void *, const struct resolve_target *),
+                     void *context)
 {
 	static struct resolve_target target; /* several KB, and nobody here calls back into us */
 	unsigned left = e->finals;
@@ -240,19 +244,20 @@ static void give_out(struct expansion *e, void (*emit)(void *, const struct reso
 	}
 }
 
-static void give_trouble(struct expansion *e, struct view address, void (*emit)(void *, const struct resolve_target *),
-                         void *context)
+static void give_trouble(struct expansion *e, struct view address,
+                         void (*emit)(void *, const struct resolve_target *), void *context)
 {
 	struct resolve_target target = { .last = true };
 
 	string_copy(target.address, sizeof target.address, address);
-	/* A circle in the aliases is the operator's to mend, and no reason to lose mail meanwhile: 4, not 5. */
+	/* A circle in the aliases is the operator's to mend, and no reason to lose mail meanwhile:
+	 * 4, not 5. */
 	set_error(&target, "4.4.6", view_of(e->trouble));
 	emit(context, &target);
 }
 
-void addressbook_expand(struct addressbook *b, struct view address, void (*emit)(void *, const struct resolve_target *),
-                        void *context)
+void addressbook_expand(struct addressbook *b, struct view address,
+                        void (*emit)(void *, const struct resolve_target *), void *context)
 {
 	struct expansion e = { .book = b, .arena = { .limit = EXPAND_BYTES_MAX } };
 

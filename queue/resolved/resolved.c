@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * resolved: answers what addresses mean: may this client, this sender, this recipient pass (smtpd, pickup), and
- * where does mail for this address go (queued).
+ * resolved: answers what addresses mean: may this client, this sender, this recipient pass (smtpd,
+ * pickup), and where does mail for this address go (queued).
  *
- * Runs as _phresolve in an empty root, without network.  It opens the maps of one generation before the jail;
- * on reload a successor with the new generation takes its place.
+ * Runs as _phresolve in an empty root, without network. It opens the maps of one generation before
+ * the jail; on reload a successor with the new generation takes its place.
  *
- * Trusts: the maps.  Those who ask for nothing: an answer depends on the question and the maps alone, and
+ * Trusts: the maps. Those who ask for nothing: an answer depends on the question and the maps
+ * alone, and
  *         queued asks for routes itself, whatever smtpd was told.
  * Reads:  domains.cdb users.cdb aliases.cdb routes.cdb access.cdb, the settings.
  * Writes: answers on its wires, the log.
  *
- * Who owns it can make any address a recipient, deny any, read who has a mailbox here, and send accepted mail
- * astray (to another mailbox, or out); it reads no message, no password, and reaches no network.
+ * Who owns it can make any address a recipient, deny any, read who has a mailbox here, and send
+ * accepted mail astray (to another mailbox, or out); it reads no message, no password, and reaches
+ * no network.
  */
 #include <signal.h>
 #include <unistd.h>
@@ -23,14 +25,15 @@
 #include "queue/resolved/addressbook.h"
 
 enum {
-	LINES_MAX = 4096,           /* session processes that ask */
+	LINES_MAX = 4096,            /* session processes that ask */
 	BACKLOG_BYTES_MAX = 64 << 20 /* targets that one asker has not read yet */
 };
 
 /* One asker.  A large expansion does not fit into its socket: what is left waits here. */
 struct asker {
 	struct hub_line line;
-	struct watch writer; /* a duplicate of the line's descriptor, watched for room while there is a backlog */
+	struct watch writer; /* a duplicate of the line's descriptor, watched for room while there
+	                        is a backlog */
 	struct text backlog; /* messages, each behind its length as 4 bytes */
 };
 
@@ -45,7 +48,8 @@ static bool retiring;
 static void end_when_alone(void)
 {
 	for (unsigned i = 0; i < 3; i++)
-		for (const struct hub_line *line = servers[i].lines; line != NULL; line = line->next)
+		for (const struct hub_line *line = servers[i].lines; line != NULL;
+		     line = line->next)
 			if (!line->dropped)
 				return;
 	loop_stop(loop);
@@ -106,7 +110,8 @@ static void room_for_backlog(struct watch *w, unsigned events)
 static void keep_for_later(struct asker *a, struct view message)
 {
 	if (a->backlog.max == 0) {
-		a->writer = (struct watch){ .fd = dup(a->line.watch.fd), .ready = room_for_backlog };
+		a->writer =
+			(struct watch){ .fd = dup(a->line.watch.fd), .ready = room_for_backlog };
 		if (a->writer.fd < 0) {
 			hub_line_drop(&a->line, "out of descriptors");
 			return;
@@ -192,18 +197,14 @@ static void question(struct hub_line *line, struct wire_in *in)
 	switch (in->type) {
 	case RESOLVE_CLIENT:
 	case RESOLVE_SENDER:
-	case RESOLVE_RECIPIENT:
-		answer_question(a, in);
-		return;
-	case RESOLVE_EXPAND:
-		answer_expand(a, in);
-		return;
-	default:
-		hub_line_drop(line, "not a question");
+	case RESOLVE_RECIPIENT: answer_question(a, in); return;
+	case RESOLVE_EXPAND: answer_expand(a, in); return;
+	default: hub_line_drop(line, "not a question");
 	}
 }
 
-/* A successor listens on the same wires: those who ask next reach it.  Answers still on their way go out first. */
+/* A successor listens on the same wires: those who ask next reach it. Answers still on their way go
+ * out first. */
 static void retire(int number, void *context)
 {
 	(void)number;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * drop leaves a message in the drop directory while the house is down; sendmail runs it and writes the message to its
- * standard input, framed as lib/wire/submit.h has it.
+ * drop leaves a message in the drop directory while the house is down; sendmail runs it and writes
+ * the message to its standard input, framed as lib/wire/submit.h has it.
  *
- * Runs as whoever submits, with the group _phdrop (setgid), which may add files to the directory and not list it.
- * It trusts its caller in nothing: arguments are refused, the environment is not read (unless it runs without any
- * privilege, in a test), the frames are checked for form and size. Reads: posthouse.conf, for drop.directory.
+ * Runs as whoever submits, with the group _phdrop (setgid), which may add files to the directory
+ * and not list it.
+ * It trusts its caller in nothing: arguments are refused, the environment is not read (unless it
+ * runs without any privilege, in a test), the frames are checked for form and size. Reads:
+ * posthouse.conf, for drop.directory.
  * Writes: one new file, whose owner is the caller; pickup believes that owner and nothing else.
  * Who owns it can fill the drop directory with mail in his own name.
  */
@@ -58,7 +60,8 @@ static int copy_frames(int out, uint64_t bytes_max, struct check *c)
 		if (n < 0)
 			return EXIT_TEMPORARY;
 		c->bytes += (uint64_t)n;
-		if (c->bytes > bytes_max || !text_add(&c->held, (struct view){ buffer, (size_t)n }) || !check_frames(c))
+		if (c->bytes > bytes_max ||
+		    !text_add(&c->held, (struct view){ buffer, (size_t)n }) || !check_frames(c))
 			return EXIT_PERMANENT;
 		if (write_whole(out, buffer, (size_t)n) < 0)
 			return EXIT_TEMPORARY;
@@ -77,7 +80,8 @@ static int copy(int out, uint64_t bytes_max)
 	return code;
 }
 
-/* Under a name that pickup passes over, synced, then its own: a crash leaves a whole file or none. */
+/* Under a name that pickup passes over, synced, then its own: a crash leaves a whole file or
+ * none. */
 static int leave(int directory, uint64_t bytes_max)
 {
 	char temporary[80], final[80];
@@ -88,7 +92,8 @@ static int leave(int directory, uint64_t bytes_max)
 
 		snprintf(final, sizeof final, "%lld-%ld-%u", stamp, (long)getpid(), turn);
 		snprintf(temporary, sizeof temporary, ".new-%s", final);
-		fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+		fd = openat(directory, temporary,
+		            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
 		if (fd < 0 && errno != EEXIST)
 			break;
 	}
@@ -98,7 +103,8 @@ static int leave(int directory, uint64_t bytes_max)
 	}
 	fchmod(fd, 0640); /* pickup is in the group */
 	code = copy(fd, bytes_max);
-	if (code == EXIT_DONE && (fsync(fd) < 0 || renameat(directory, temporary, directory, final) < 0))
+	if (code == EXIT_DONE &&
+	    (fsync(fd) < 0 || renameat(directory, temporary, directory, final) < 0))
 		code = EXIT_TEMPORARY;
 	/* The directory cannot be opened for a sync; the file's own carries its new name along. */
 	if (code == EXIT_DONE && fsync(fd) < 0)
@@ -117,7 +123,8 @@ int main(int argc, char **argv)
 	(void)argv;
 	log_open("drop");
 	log_plain();
-	/* The caller chose our descriptors and limits: a message must not go into what he left closed. */
+	/* The caller chose our descriptors and limits: a message must not go into what he left
+	 * closed. */
 	for (int fd = 0; fd < 3; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
 			return EXIT_TEMPORARY;

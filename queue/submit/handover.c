@@ -17,7 +17,9 @@ static int connect_socket(const struct paths *p)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/submit", p->run);
-	int fd = n < 0 || (size_t)n >= sizeof address.sun_path ? -1 : socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int fd = n < 0 || (size_t)n >= sizeof address.sun_path
+	                 ? -1
+	                 : socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -1;
@@ -122,11 +124,14 @@ static int finish_socket(struct handover *o, struct submit_result *result, struc
 
 	setsockopt(o->fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
 	if (wire_receive(o->fd, &in) != WIRE_OK)
-		return fail(why, "posthouse did not answer; the message may or may not have been taken");
+		return fail(why,
+		            "posthouse did not answer; the message may or may not have been taken");
 	bool good = in.type == SUBMIT_RESULT && submit_result_get(&in, result);
 
 	wire_in_close(&in);
-	return good ? 0 : fail(why, "posthouse answered something else: sendmail and pickup are of different versions");
+	return good ? 0
+	            : fail(why,
+	                   "posthouse answered something else: sendmail and pickup are of different versions");
 }
 
 static int finish_drop(struct handover *o, struct submit_result *result, struct reason *why)
@@ -138,9 +143,12 @@ static int finish_drop(struct handover *o, struct submit_result *result, struct 
 	while (waitpid(o->drop, &status, 0) < 0)
 		if (errno != EINTR)
 			return fail_errno(why, "waiting for drop");
-	*result = (struct submit_result){ .accepted = status == 0, .permanent = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_PERMANENT };
+	*result = (struct submit_result){ .accepted = status == 0,
+		                          .permanent = WIFEXITED(status) &&
+		                                       WEXITSTATUS(status) == EXIT_PERMANENT };
 	string_copy(result->text, sizeof result->text,
-	            status == 0 ? VIEW("left for pickup, posthouse is not running") : VIEW("the message could not be left for pickup"));
+	            status == 0 ? VIEW("left for pickup, posthouse is not running")
+	                        : VIEW("the message could not be left for pickup"));
 	return 0;
 }
 

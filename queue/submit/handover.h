@@ -21,7 +21,8 @@ void handover_envelope(struct handover *o, const struct submit_envelope *e);
 void handover_recipient(struct handover *o, const struct spool_recipient *r);
 /* Any number of bytes. */
 void handover_bytes(struct handover *o, struct view bytes);
-/* Ends the message and the outlet: -1 with a reason when it is not known what became of it (a temporary failure). */
+/* Ends the message and the outlet: -1 with a reason when it is not known what became of it (a
+ * temporary failure). */
 int handover_finish(struct handover *o, struct submit_result *result, struct reason *why);
 /* Ends it without a message. */
 void handover_abandon(struct handover *o);

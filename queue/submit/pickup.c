@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * pickup takes mail from the programs of this machine: over the submission socket that sendmail connects to, and out
- * of the drop directory, where sendmail's helper `drop` leaves it while the house is down.
+ * pickup takes mail from the programs of this machine: over the submission socket that sendmail
+ * connects to, and out of the drop directory, where sendmail's helper `drop` leaves it while the
+ * house is down.
  *
- * Runs as _phdrop in the drop directory; no network.  It trusts nobody who submits: who they are it asks the kernel
- * (peer credentials, the owner of the file), what they send is bounded and checked in submission.c.
+ * Runs as _phdrop in the drop directory; no network. It trusts nobody who submits: who they are it
+ * asks the kernel (peer credentials, the owner of the file), what they send is bounded and checked
+ * in submission.c.
  * Reads: the drop directory, messages on the socket; before the jail the names of the accounts.
- * Writes: messages into the queue, over queued's descriptors; removes drop files whose message is safe.
- * Who owns it sends mail in the name of anybody on this machine and sees what is submitted here from then on.
+ * Writes: messages into the queue, over queued's descriptors; removes drop files whose message is
+ * safe. Who owns it sends mail in the name of anybody on this machine and sees what is submitted
+ * here from then on.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -46,7 +49,8 @@ struct connection_in {
 	struct connection_in *next, *previous;
 	struct submission submission;
 	struct spool_writer writer;
-	bool answered; /* what still comes is read and forgotten: a line closed over unread bytes would take the answer along */
+	bool answered; /* what still comes is read and forgotten: a line closed over unread bytes
+	                  would take the answer along */
 };
 
 struct login {
@@ -70,7 +74,8 @@ static struct {
 
 /* ---- who is it ---- */
 
-/* Names cannot be asked for in the jail; a uid that came later is called by its number until the next reload. */
+/* Names cannot be asked for in the jail; a uid that came later is called by its number until the
+ * next reload. */
 static void read_logins(void)
 {
 	const struct passwd *p;
@@ -78,7 +83,10 @@ static void read_logins(void)
 	setpwent();
 	while ((p = getpwent()) != NULL && pickup.login_count < LOGINS_MAX) {
 		if ((pickup.login_count & (pickup.login_count - 1)) == 0)
-			pickup.logins = memory_grow(pickup.logins, (pickup.login_count ? 2 * pickup.login_count : 1) * sizeof *pickup.logins);
+			pickup.logins =
+				memory_grow(pickup.logins,
+			                    (pickup.login_count ? 2 * pickup.login_count : 1) *
+			                            sizeof *pickup.logins);
 		struct login *l = &pickup.logins[pickup.login_count];
 
 		l->uid = p->pw_uid;
@@ -100,7 +108,10 @@ static void login_of(uint32_t uid, char out[SUBMISSION_LOGIN_MAX])
 
 static void submission_of(struct submission *s, struct spool_writer *writer, uint32_t uid)
 {
-	*s = (struct submission){ .settings = &pickup.settings, .writer = writer, .resolved = &pickup.resolved, .uid = uid };
+	*s = (struct submission){ .settings = &pickup.settings,
+		                  .writer = writer,
+		                  .resolved = &pickup.resolved,
+		                  .uid = uid };
 	login_of(uid, s->login);
 }
 
@@ -157,7 +168,8 @@ static void packets(struct watch *w, unsigned events)
 	enum wire_result r = WIRE_AGAIN;
 
 	(void)events;
-	for (int turn = 0; turn < PER_TURN && (r = wire_receive_now(w->fd, &in)) == WIRE_OK; turn++) {
+	for (int turn = 0; turn < PER_TURN && (r = wire_receive_now(w->fd, &in)) == WIRE_OK;
+	     turn++) {
 		/* The siblings' answers come into the buffer that this one is in. */
 		memcpy(copy, in.rest.data, in.rest.len);
 		in.rest.data = copy;
@@ -170,7 +182,9 @@ static void packets(struct watch *w, unsigned events)
 	if (r != WIRE_OK && r != WIRE_AGAIN)
 		leave(c);
 	else
-		loop_timer_set(pickup.loop, &c->idle, loop_now_ms(pickup.loop) + (c->answered ? CONNECTION_LINGER_MS : CONNECTION_IDLE_MS));
+		loop_timer_set(pickup.loop, &c->idle,
+		               loop_now_ms(pickup.loop) +
+		                       (c->answered ? CONNECTION_LINGER_MS : CONNECTION_IDLE_MS));
 }
 
 static void accept_one(struct watch *w, unsigned events)
@@ -206,7 +220,8 @@ static void accept_one(struct watch *w, unsigned events)
 
 /* ---- the drop directory ---- */
 
-/* Feeds the file's messages to the submission.  0: there is a result; -1: the file ends or breaks before that. */
+/* Feeds the file's messages to the submission. 0: there is a result; -1: the file ends or breaks
+ * before that. */
 static int feed(struct submission *s, int fd)
 {
 	struct text buffer;
@@ -244,8 +259,8 @@ static void set_aside(const char *name, const char *why)
 {
 	char to[300];
 
-	log_warn("event=drop-refused file=%s reason=\"%s\" kept=.bad-%s", log_quote(view_of(name)), log_text(view_of(why)),
-	         log_quote(view_of(name)));
+	log_warn("event=drop-refused file=%s reason=\"%s\" kept=.bad-%s", log_quote(view_of(name)),
+	         log_text(view_of(why)), log_quote(view_of(name)));
 	snprintf(to, sizeof to, ".bad-%.255s", name);
 	renameat(pickup.directory, name, pickup.directory, to);
 }
@@ -275,7 +290,8 @@ static void take_file(const char *name)
 	else if (s.result.permanent)
 		set_aside(name, s.result.text);
 	else
-		log_warn("event=drop-later file=%s reason=\"%s\"", log_quote(view_of(name)), log_text(view_of(s.result.text)));
+		log_warn("event=drop-later file=%s reason=\"%s\"", log_quote(view_of(name)),
+		         log_text(view_of(s.result.text)));
 	submission_end(&s);
 }
 
@@ -307,7 +323,9 @@ static void scan_due(struct timer *t)
 	}
 	if (directory)
 		closedir(directory);
-	loop_timer_set(pickup.loop, t, loop_now_ms(pickup.loop) + (taken == SCAN_FILES_MAX ? SCAN_SOON_MS : SCAN_MS));
+	loop_timer_set(pickup.loop, t,
+	               loop_now_ms(pickup.loop) +
+	                       (taken == SCAN_FILES_MAX ? SCAN_SOON_MS : SCAN_MS));
 }
 
 static void notified(struct watch *w, unsigned events)
@@ -330,8 +348,8 @@ static void watch_directory(const char *path)
 
 /* ---- start and end ---- */
 
-/* SIGHUP: a successor listens on the same socket. SIGTERM: also those in the middle of something are left; their
- * sendmail sees the end of the line. */
+/* SIGHUP: a successor listens on the same socket. SIGTERM: also those in the middle of something
+ * are left; their sendmail sees the end of the line. */
 static void stop(int number, void *context)
 {
 	(void)context;

@@ -29,13 +29,15 @@ static int add_recipient(const struct sending *s, struct handover *o, struct vie
 	return EX_OK;
 }
 
-static int add_listed(const struct sending *s, struct handover *o, const struct listed_address *a, unsigned *count)
+static int add_listed(const struct sending *s, struct handover *o, const struct listed_address *a,
+                      unsigned *count)
 {
 	struct mailaddress address;
 
 	if (a->kind != LISTED_MAILBOX || a->mailbox.len == 0)
 		return EX_OK;
-	if (mailaddress_join(a->mailbox, a->host, MAILADDRESS_NO_DOMAIN, &address) != MAILADDRESS_OK) {
+	if (mailaddress_join(a->mailbox, a->host, MAILADDRESS_NO_DOMAIN, &address) !=
+	    MAILADDRESS_OK) {
 		log_warn("%s@%s: not an address", log_quote(a->mailbox), log_quote(a->host));
 		return EX_DATAERR;
 	}
@@ -49,7 +51,8 @@ static int add_list(const struct sending *s, struct handover *o, struct view val
 	struct arena arena = { .limit = TO_BYTES_MAX };
 	int code = EX_OK;
 
-	for (struct listed_address *a = addresslist_parse(&arena, value, ADDRESSLIST_COUNT_MAX); a && code == EX_OK; a = a->next)
+	for (struct listed_address *a = addresslist_parse(&arena, value, ADDRESSLIST_COUNT_MAX);
+	     a && code == EX_OK; a = a->next)
 		code = add_listed(s, o, a, count);
 	arena_clear(&arena);
 	return code;
@@ -61,7 +64,8 @@ static bool is_resent(struct view name)
 }
 
 /* A message that is sent again goes to its Resent- fields alone (RFC 5322 section 3.6.6). */
-static int add_from_header(const struct sending *s, struct handover *o, struct view header, unsigned *count)
+static int add_from_header(const struct sending *s, struct handover *o, struct view header,
+                           unsigned *count)
 {
 	struct header_field f;
 	struct view rest = header;
@@ -69,7 +73,8 @@ static int add_from_header(const struct sending *s, struct handover *o, struct v
 	int code = EX_OK;
 
 	while (header_next(&rest, &f))
-		resent = resent || view_equal_nocase(f.name, VIEW("Resent-To")) || view_equal_nocase(f.name, VIEW("Resent-Cc")) ||
+		resent = resent || view_equal_nocase(f.name, VIEW("Resent-To")) ||
+		         view_equal_nocase(f.name, VIEW("Resent-Cc")) ||
 		         view_equal_nocase(f.name, VIEW("Resent-Bcc"));
 	rest = header;
 	while (code == EX_OK && header_next(&rest, &f)) {
@@ -79,7 +84,8 @@ static int add_from_header(const struct sending *s, struct handover *o, struct v
 			continue;
 		if (resent)
 			name = view_skip(name, strlen("Resent-"));
-		if (view_equal_nocase(name, VIEW("To")) || view_equal_nocase(name, VIEW("Cc")) || view_equal_nocase(name, VIEW("Bcc")))
+		if (view_equal_nocase(name, VIEW("To")) || view_equal_nocase(name, VIEW("Cc")) ||
+		    view_equal_nocase(name, VIEW("Bcc")))
 			code = add_list(s, o, f.value, count);
 	}
 	return code;
@@ -129,11 +135,13 @@ static bool next_line(struct reader *r)
 		return false;
 	struct view line = text_view(&r->line);
 
-	if (!r->sending->dot_is_text && (view_equal(line, VIEW(".")) || view_equal(line, VIEW(".\r")))) {
+	if (!r->sending->dot_is_text &&
+	    (view_equal(line, VIEW(".")) || view_equal(line, VIEW(".\r")))) {
 		r->over = true;
 		return false;
 	}
-	return text_add(&r->line, line.len && line.data[line.len - 1] == '\r' ? VIEW("\n") : VIEW("\r\n"));
+	return text_add(&r->line,
+	                line.len && line.data[line.len - 1] == '\r' ? VIEW("\n") : VIEW("\r\n"));
 }
 
 /* The header and its empty line into `out`; what does not fit is body already. */
@@ -175,7 +183,8 @@ static int send_parts(const struct sending *s, struct handover *o, char **recipi
 		text_clear(&header);
 		/* Collected to whole pieces. */
 		while (!o->lost && next_line(&r))
-			if (!text_add(&header, text_view(&r.line)) || header.len >= SUBMIT_CHUNK_MAX) {
+			if (!text_add(&header, text_view(&r.line)) ||
+			    header.len >= SUBMIT_CHUNK_MAX) {
 				handover_bytes(o, text_view(&header));
 				if (header.full)
 					handover_bytes(o, text_view(&r.line));
@@ -193,7 +202,8 @@ static int code_of(const struct submit_result *r)
 {
 	if (!r->permanent)
 		return EX_TEMPFAIL;
-	if (view_starts(view_of(r->text), VIEW("5.1.7")) || view_starts(view_of(r->text), VIEW("5.6.")))
+	if (view_starts(view_of(r->text), VIEW("5.1.7")) ||
+	    view_starts(view_of(r->text), VIEW("5.6.")))
 		return EX_DATAERR;
 	if (view_starts(view_of(r->text), VIEW("5.1.")))
 		return EX_NOUSER;

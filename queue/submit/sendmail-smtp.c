@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sendmail -bs: SMTP on standard input and output, as some mail programs speak to a local sendmail.  Nothing of
- * smtpd's is here: who asks is a user of this machine, whom pickup knows, so each message becomes a submission.
+ * sendmail -bs: SMTP on standard input and output, as some mail programs speak to a local sendmail.
+ * Nothing of smtpd's is here: who asks is a user of this machine, whom pickup knows, so each
+ * message becomes a submission.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,8 @@ static void say(const char *text)
 	fflush(stdout);
 }
 
-/* Up to LF; CR LF or LF ends it and is taken off. false at the end, and for a line that is too long. */
+/* Up to LF; CR LF or LF ends it and is taken off. false at the end, and for a line that is too
+ * long. */
 static bool read_line(struct conversation *c)
 {
 	int byte;
@@ -70,14 +72,16 @@ static void extended_hello(struct conversation *c, struct view rest)
 }
 
 /* "FROM:<a@b> ..."; parameters are passed over: pickup finds out by itself. */
-static bool take_path(struct view rest, const char *word, unsigned flags, char out[SPOOL_ADDRESS_MAX])
+static bool take_path(struct view rest, const char *word, unsigned flags,
+                      char out[SPOOL_ADDRESS_MAX])
 {
 	struct mailaddress a;
 
 	if (!view_starts_nocase(rest, view_of(word)))
 		return false;
 	rest = view_skip(rest, strlen(word));
-	if (mailaddress_path(&rest, flags | MAILADDRESS_NO_DOMAIN | MAILADDRESS_NO_BRACKETS, &a) != MAILADDRESS_OK)
+	if (mailaddress_path(&rest, flags | MAILADDRESS_NO_DOMAIN | MAILADDRESS_NO_BRACKETS, &a) !=
+	    MAILADDRESS_OK)
 		return false;
 	return string_copy(out, SPOOL_ADDRESS_MAX, mailaddress_view(&a));
 }
@@ -106,7 +110,8 @@ static void rcpt(struct conversation *c, struct view rest)
 		say("501 5.1.3 not an address");
 	} else {
 		if ((c->count & (c->count - 1)) == 0)
-			c->recipients = memory_grow(c->recipients, (c->count ? 2 * c->count : 1) * sizeof r);
+			c->recipients = memory_grow(c->recipients,
+			                            (c->count ? 2 * c->count : 1) * sizeof r);
 		c->recipients[c->count++] = r;
 		say("250 2.1.5 ok");
 	}
@@ -197,8 +202,10 @@ static const struct {
 	bool needs_hello;
 	void (*run)(struct conversation *c, struct view rest);
 } commands[] = {
-	{ "HELO", false, hello }, { "EHLO", false, extended_hello }, { "MAIL", true, mail }, { "RCPT", true, rcpt },
-	{ "DATA", true, data },   { "RSET", false, rset },           { "NOOP", false, noop }, { "VRFY", false, vrfy },
+	{ "HELO", false, hello }, { "EHLO", false, extended_hello },
+	{ "MAIL", true, mail },   { "RCPT", true, rcpt },
+	{ "DATA", true, data },   { "RSET", false, rset },
+	{ "NOOP", false, noop },  { "VRFY", false, vrfy },
 	{ "QUIT", false, quit },
 };
 

@@ -2,9 +2,10 @@
 /*
  * sendmail: what programs call to send mail; also mailq and newaliases, by name.
  *
- * Runs as its caller, with no privilege at all.  It trusts its caller; it reads posthouse.conf (where the house is)
- * and standard input, and writes to the submission socket, where pickup asks the kernel who calls.  When the house
- * is down, it hands the message to the helper drop.  Who owns it has what its caller has.
+ * Runs as its caller, with no privilege at all. It trusts its caller; it reads posthouse.conf
+ * (where the house is) and standard input, and writes to the submission socket, where pickup asks
+ * the kernel who calls. When the house is down, it hands the message to the helper drop. Who owns
+ * it has what its caller has.
  */
 #include <pwd.h>
 #include <stdio.h>
@@ -54,7 +55,9 @@ static int take_sender(struct sending *s, const char *given)
 	if (v.len >= 2 && v.data[0] == '<' && v.data[v.len - 1] == '>')
 		v = view_take(view_skip(v, 1), v.len - 2);
 	s->envelope.sender_given = true;
-	return string_copy(s->envelope.sender, sizeof s->envelope.sender, v) ? EX_OK : usage("-f: the address is too long");
+	return string_copy(s->envelope.sender, sizeof s->envelope.sender, v)
+	               ? EX_OK
+	               : usage("-f: the address is too long");
 }
 
 static const struct {
@@ -106,8 +109,9 @@ static int take_envid(struct sending *s, const char *given)
 
 	text_init(&out, sizeof s->envelope.envid - 1);
 	for (const unsigned char *c = (const unsigned char *)given; *c; c++)
-		fits = fits && (*c > ' ' && *c < 0x7f && *c != '+' && *c != '=' ? text_add_byte(&out, (char)*c)
-		                                                                 : text_format(&out, "+%02X", *c));
+		fits = fits && (*c > ' ' && *c < 0x7f && *c != '+' && *c != '='
+		                        ? text_add_byte(&out, (char)*c)
+		                        : text_format(&out, "+%02X", *c));
 	string_copy(s->envelope.envid, sizeof s->envelope.envid, text_view(&out));
 	text_free(&out);
 	return fits ? EX_OK : usage("-V: the envelope id is too long");
@@ -129,15 +133,18 @@ static int take_mode(enum mode *mode, const char *given)
 /* -oX: the old single letters, and -O Name=value. Only -oi has a meaning left. */
 static void take_option(struct sending *s, const char *given)
 {
-	if (strcmp(given, "i") == 0 || strcasecmp(given, "IgnoreDots") == 0 || strcasecmp(given, "IgnoreDots=true") == 0)
+	if (strcmp(given, "i") == 0 || strcasecmp(given, "IgnoreDots") == 0 ||
+	    strcasecmp(given, "IgnoreDots=true") == 0)
 		s->dot_is_text = true;
 }
 
-/* -q alone asks for another attempt now; an interval was meant for a sendmail that runs queues itself. */
+/* -q alone asks for another attempt now; an interval was meant for a sendmail that runs queues
+ * itself. */
 static int take_flush(enum mode *mode, const char *given)
 {
 	if (given && byte_is_digit(given[0]))
-		return usage("-q with an interval: queued makes its attempts by itself; the settings are queue.retry-*");
+		return usage(
+			"-q with an interval: queued makes its attempts by itself; the settings are queue.retry-*");
 	*mode = MODE_FLUSH;
 	return EX_OK;
 }
@@ -147,7 +154,9 @@ static int take_options(struct sending *s, enum mode *mode, int argc, char **arg
 {
 	int option, code = EX_OK;
 
-	while (code == EX_OK && (option = getopt(argc, argv, "A:B:b:C:cd::e:F:f:Gh:IiL:mN:nO:o:p:q::R:r:sTtUV:vX:x")) != -1) {
+	while (code == EX_OK &&
+	       (option = getopt(argc, argv,
+	                        "A:B:b:C:cd::e:F:f:Gh:IiL:mN:nO:o:p:q::R:r:sTtUV:vX:x")) != -1) {
 		switch (option) {
 		case 'b': code = take_mode(mode, optarg); break;
 		case 'F':

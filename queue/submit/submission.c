@@ -16,7 +16,8 @@ static bool refuse(struct submission *s, bool permanent, const char *text)
 	if (!s->failed) {
 		s->failed = true;
 		s->result = (struct submit_result){ .permanent = permanent };
-		string_copy(s->result.text, sizeof s->result.text, view_take(view_of(text), sizeof s->result.text - 1));
+		string_copy(s->result.text, sizeof s->result.text,
+		            view_take(view_of(text), sizeof s->result.text - 1));
 	}
 	s->over = true;
 	return false;
@@ -38,12 +39,14 @@ static bool complete(const struct submission *s, const char *written, char out[S
 	if (mailaddress_parse(view_of(written), MAILADDRESS_NO_DOMAIN, &a) != MAILADDRESS_OK)
 		return false;
 	struct view domain = mailaddress_domain(&a);
-	int n = snprintf(out, SPOOL_ADDRESS_MAX, "%s%s%s", a.text, domain.len ? "" : "@", domain.len ? "" : s->settings->mail_domain);
+	int n = snprintf(out, SPOOL_ADDRESS_MAX, "%s%s%s", a.text, domain.len ? "" : "@",
+	                 domain.len ? "" : s->settings->mail_domain);
 
 	return n > 0 && n < SPOOL_ADDRESS_MAX;
 }
 
-/* A display name as a quoted string (RFC 5322 section 3.2.4); controls and 8-bit bytes are left out. */
+/* A display name as a quoted string (RFC 5322 section 3.2.4); controls and 8-bit bytes are left
+ * out. */
 static void write_from(struct submission *s)
 {
 	char name[SUBMIT_NAME_MAX * 2];
@@ -77,7 +80,8 @@ static bool take_envelope(struct submission *s, struct wire_in *in)
 	s->begun = true;
 	if (!s->envelope.sender_given) {
 		if (!complete(s, s->login, s->sender))
-			return refuse(s, true, "your login name makes no address: give one with -f");
+			return refuse(s, true,
+			              "your login name makes no address: give one with -f");
 	} else if (s->envelope.sender[0] && !complete(s, s->envelope.sender, s->sender)) {
 		return refuse(s, true, "5.1.7 the sender is not an address");
 	}
@@ -97,7 +101,8 @@ static bool take_recipient(struct submission *s, struct wire_in *in)
 	/* Doubling from one: most messages have one. */
 	if ((s->recipient_count & (s->recipient_count - 1)) == 0)
 		s->recipients = memory_grow(s->recipients,
-		                            (s->recipient_count ? 2 * s->recipient_count : 1) * sizeof *s->recipients);
+		                            (s->recipient_count ? 2 * s->recipient_count : 1) *
+		                                    sizeof *s->recipients);
 	struct spool_recipient *to = &s->recipients[s->recipient_count];
 
 	*to = r;
@@ -139,10 +144,11 @@ static bool write_received(struct submission *s)
 	now.zone_minutes = date_local_zone(now.when_s);
 	date_mail(now, when);
 	string_copy(s->date, sizeof s->date, view_of(when));
-	snprintf(s->message_id, sizeof s->message_id, "<%s@%.280s>", s->writer->id, s->settings->host_name);
+	snprintf(s->message_id, sizeof s->message_id, "<%s@%.280s>", s->writer->id,
+	         s->settings->host_name);
 	text_init(&line, 1024);
-	text_format(&line, "Received: by %s (posthouse, from %s uid %u)\r\n\tid %s;\r\n\t%s\r\n", s->settings->host_name, s->login,
-	            s->uid, s->writer->id, when);
+	text_format(&line, "Received: by %s (posthouse, from %s uid %u)\r\n\tid %s;\r\n\t%s\r\n",
+	            s->settings->host_name, s->login, s->uid, s->writer->id, when);
 	int written = write_to_spool(s, text_view(&line));
 
 	text_free(&line);
@@ -159,18 +165,19 @@ static bool begin_message(struct submission *s)
 	if (spool_begin(s->writer, 0, &refusal) != 0)
 		return refuse_as(s, &refusal);
 	s->header = (struct fixup){ .mend = true,
-		                     .domain = s->settings->mail_domain,
-		                     .from = s->from,
-		                     .date = s->date,
-		                     .message_id = s->message_id,
-		                     .write = write_to_spool,
-		                     .context = s };
+		                    .domain = s->settings->mail_domain,
+		                    .from = s->from,
+		                    .date = s->date,
+		                    .message_id = s->message_id,
+		                    .write = write_to_spool,
+		                    .context = s };
 	return write_received(s);
 }
 
 static bool add(struct submission *s, struct view v)
 {
-	return v.len == 0 || fixup_add(&s->header, v) == 0 || refuse(s, false, "cannot write the message");
+	return v.len == 0 || fixup_add(&s->header, v) == 0 ||
+	       refuse(s, false, "cannot write the message");
 }
 
 /* Lines end with CR LF from here on, however the program ended them. */
@@ -186,7 +193,8 @@ static bool add_lines(struct submission *s, struct view v)
 		bool bare_cr = s->last == '\r' && c != '\n', bare_lf = c == '\n' && s->last != '\r';
 
 		if (bare_cr || bare_lf) {
-			if (!add(s, (struct view){ v.data + from, i - from }) || !add(s, bare_cr ? VIEW("\n") : VIEW("\r")))
+			if (!add(s, (struct view){ v.data + from, i - from }) ||
+			    !add(s, bare_cr ? VIEW("\n") : VIEW("\r")))
 				return false;
 			from = i;
 		}
@@ -208,8 +216,8 @@ static bool take_chunk(struct submission *s, struct wire_in *in)
 
 /* ---- the end ---- */
 
-/* Unknown recipients are told to the program while it waits, if nobody else would get the message; otherwise
- * they come back as a bounce, since the others are not to be lost. */
+/* Unknown recipients are told to the program while it waits, if nobody else would get the message;
+ * otherwise they come back as a bounce, since the others are not to be lost. */
 static bool check_recipients(struct submission *s, const char *account)
 {
 	static struct resolve_question q;
@@ -226,9 +234,11 @@ static bool check_recipients(struct submission *s, const char *account)
 		resolve_ask(s->resolved, RESOLVE_RECIPIENT, &q, &a);
 		if (a.verdict == RESOLVE_REJECT) {
 			if (refused++ == 0)
-				snprintf(text, sizeof text, "%s <%s> %s", a.status, s->recipients[i].address, a.text);
+				snprintf(text, sizeof text, "%s <%s> %s", a.status,
+				         s->recipients[i].address, a.text);
 		} else if (a.verdict == RESOLVE_ACCEPT && a.normal[0]) {
-			string_copy(s->recipients[i].address, sizeof s->recipients[i].address, view_of(a.normal));
+			string_copy(s->recipients[i].address, sizeof s->recipients[i].address,
+			            view_of(a.normal));
 		}
 	}
 	if (refused == s->recipient_count && !s->from_file)
@@ -238,7 +248,9 @@ static bool check_recipients(struct submission *s, const char *account)
 
 static bool finish(struct submission *s)
 {
-	struct spool_envelope e = { .origin = SPOOL_MACHINE, .eight_bit = s->eight_bit, .ret = s->envelope.ret };
+	struct spool_envelope e = { .origin = SPOOL_MACHINE,
+		                    .eight_bit = s->eight_bit,
+		                    .ret = s->envelope.ret };
 	struct spool_refusal refusal;
 
 	string_copy(e.sender, sizeof e.sender, view_of(s->sender));
@@ -252,8 +264,9 @@ static bool finish(struct submission *s)
 			return refuse_as(s, &refusal);
 	if (spool_finish(s->writer, &e, &refusal) != 0)
 		return refuse_as(s, &refusal);
-	log_info("id=%s event=submit uid=%u login=%s from=<%s> recipients=%u bytes=%llu", s->writer->id, s->uid,
-	         log_quote(view_of(s->login)), log_quote(view_of(s->sender)), s->recipient_count, (unsigned long long)s->bytes);
+	log_info("id=%s event=submit uid=%u login=%s from=<%s> recipients=%u bytes=%llu",
+	         s->writer->id, s->uid, log_quote(view_of(s->login)), log_quote(view_of(s->sender)),
+	         s->recipient_count, (unsigned long long)s->bytes);
 	s->result = (struct submit_result){ .accepted = true };
 	string_copy(s->result.text, sizeof s->result.text, view_of(s->writer->id));
 	s->over = true;
@@ -285,7 +298,10 @@ bool submission_take(struct submission *s, struct wire_in *in)
 	case SUBMIT_RECIPIENT: return take_recipient(s, in);
 	case SUBMIT_CHUNK: return take_chunk(s, in);
 	case SUBMIT_END: return take_end(s, in);
-	default: return refuse(s, true, "a message of an unknown type: sendmail and pickup are of different versions");
+	default:
+		return refuse(
+			s, true,
+			"a message of an unknown type: sendmail and pickup are of different versions");
 	}
 }
 

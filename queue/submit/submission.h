@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One message that a program on this machine submits: the messages of lib/wire/submit.h go in one by one, from a
- * socket or out of a drop file, and a result comes out. Like submission (RFC 6409) it adds what is missing.
+ * One message that a program on this machine submits: the messages of lib/wire/submit.h go in one
+ * by one, from a socket or out of a drop file, and a result comes out. Like submission (RFC 6409)
+ * it adds what is missing.
  */
 #ifndef QUEUE_SUBMIT_SUBMISSION_H
 #define QUEUE_SUBMIT_SUBMISSION_H
@@ -22,7 +23,8 @@ struct submission {
 	bool from_file; /* nobody waits for the result: unknown recipients become bounces */
 
 	bool begun, writing, failed, over;
-	char sender[SPOOL_ADDRESS_MAX], from[SUBMIT_NAME_MAX * 2 + SPOOL_ADDRESS_MAX], date[64], message_id[320];
+	char sender[SPOOL_ADDRESS_MAX], from[SUBMIT_NAME_MAX * 2 + SPOOL_ADDRESS_MAX], date[64],
+		message_id[320];
 	struct submit_envelope envelope;
 	struct spool_recipient *recipients;
 	uint32_t recipient_count;

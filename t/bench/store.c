@@ -34,8 +34,8 @@ static void select_warm(void)
 
 static void store_flag(void)
 {
-	folder_store(folder, (uint32_t[]){ messages / 2 + turn++ % 7 }, 1, turn / 7 % 2 ? STORE_REMOVE : STORE_ADD, STORE_FLAG_FLAGGED,
-	             0, NULL);
+	folder_store(folder, (uint32_t[]){ messages / 2 + turn++ % 7 }, 1,
+	             turn / 7 % 2 ? STORE_REMOVE : STORE_ADD, STORE_FLAG_FLAGGED, 0, NULL);
 }
 
 static void sync_idle(void)
@@ -126,7 +126,8 @@ int main(int argc, char **argv)
 	for (uint32_t i = 0; i < messages; i++) {
 		char path[300];
 
-		snprintf(path, sizeof path, "%s/Maildir/new/%u.M%06uP1_0.host,S=24,W=24", box_home, 1700000000 + i, i);
+		snprintf(path, sizeof path, "%s/Maildir/new/%u.M%06uP1_0.host,S=24,W=24", box_home,
+		         1700000000 + i, i);
 		int fd = open(path, O_WRONLY | O_CREAT, 0600);
 
 		if (fd < 0 || write(fd, "Subject: x\r\n\r\n1234567\r\n\n", 24) != 24)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Ends a program as kill -9 does, at a chosen call: loaded with LD_PRELOAD, so that the program itself has no test
- * code in it.
+ * Ends a program as kill -9 does, at a chosen call: loaded with LD_PRELOAD, so that the program
+ * itself has no test code in it.
  *
  *	STOP_AT=unlinkat:2:before    before the second call of unlinkat (or after it)
  *	STOP_ARMED=1                 counting begins at once, otherwise with SIGUSR1
@@ -63,10 +63,10 @@ static void stop_after(int it)
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 #define AROUND(name, type, call) \
-	int it = is_it(#name); \
-	stop_before(it); \
-	type result = call; \
-	stop_after(it); \
+	int it = is_it(#name);   \
+	stop_before(it);         \
+	type result = call;      \
+	stop_after(it);          \
 	return result
 
 ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Envelope addresses, address lists and network addresses: the normal form is its own normal form. */
+/* Envelope addresses, address lists and network addresses: the normal form is its own normal
+ * form. */
 #include <stdlib.h>
 
 #include "lib/mail/addresslist.h"
@@ -35,7 +36,7 @@ static void check_path(struct view in, unsigned flags)
 
 static void check_list(struct view in, size_t limit)
 {
-	struct arena arena = {.limit = limit};
+	struct arena arena = { .limit = limit };
 	int depth = 0;
 
 	for (struct listed_address *a = addresslist_parse(&arena, in, 1000); a; a = a->next) {
@@ -44,7 +45,8 @@ static void check_list(struct view in, size_t limit)
 		depth += a->kind == LISTED_GROUP_START ? 1 : a->kind == LISTED_GROUP_END ? -1 : 0;
 		if (depth < 0 || depth > 1)
 			abort();
-		if (a->kind == LISTED_MAILBOX && mailaddress_join(a->mailbox, a->host, 0, &joined) == MAILADDRESS_OK)
+		if (a->kind == LISTED_MAILBOX &&
+		    mailaddress_join(a->mailbox, a->host, 0, &joined) == MAILADDRESS_OK)
 			check_normal(&joined, 0);
 	}
 	arena_clear(&arena);
@@ -56,8 +58,9 @@ static void check_network(struct view in)
 	struct net_address a, again;
 	struct net_network n;
 
-	if (net_address_parse(in, &a) && (!net_address_parse(view_of(net_address_literal(&a, text)), &again) ||
-					  !net_address_equal(&a, &again)))
+	if (net_address_parse(in, &a) &&
+	    (!net_address_parse(view_of(net_address_literal(&a, text)), &again) ||
+	     !net_address_equal(&a, &again)))
 		abort();
 	net_address_parse_port(in, &a);
 	if (net_network_parse(in, &n) && !net_network_holds(&n, &n.base))
@@ -66,7 +69,7 @@ static void check_network(struct view in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct view in = {(const char *)data, size}, rest = in, line;
+	struct view in = { (const char *)data, size }, rest = in, line;
 
 	check_list(in, 0);
 	check_list(in, 500);

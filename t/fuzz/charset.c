@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Character sets, encoded words, mailbox names, base64 and quoted-printable: bounded, and UTF-8 comes out. */
+/* Character sets, encoded words, mailbox names, base64 and quoted-printable: bounded, and UTF-8
+ * comes out. */
 #include <stdlib.h>
 
 #include "lib/mail/charset.h"
@@ -19,9 +20,10 @@ static void check_utf8(const struct text *out)
 
 static void check_sets(struct view in, struct text *out)
 {
-	static const char *const sets[] = {"utf-8", "us-ascii", "windows-1252", "iso-2022-jp", "utf-7", "euc-kr", "big5", ""};
+	static const char *const sets[] = { "utf-8", "us-ascii", "windows-1252", "iso-2022-jp",
+		                            "utf-7", "euc-kr",   "big5",         "" };
 
-	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+	for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
 		text_clear(out);
 		charset_to_utf8_or_guess(view_of(sets[i]), in, out);
 		check_utf8(out);
@@ -37,7 +39,8 @@ static void check_names(struct view in, struct text *out, struct text *back)
 	text_clear(back);
 	if (utf7_to_utf8(in, out)) {
 		check_utf8(out);
-		if (out->max >= OUT_MAX && (!utf8_to_utf7(text_view(out), back) || !view_equal(text_view(back), in)))
+		if (out->max >= OUT_MAX &&
+		    (!utf8_to_utf7(text_view(out), back) || !view_equal(text_view(back), in)))
 			abort();
 	}
 	text_clear(out);
@@ -51,7 +54,8 @@ static void check_fold(struct view in, struct text *out, struct text *back)
 {
 	text_clear(out);
 	text_clear(back);
-	if (charset_fold(in, out) && charset_fold(text_view(out), back) && !view_equal(text_view(out), text_view(back)))
+	if (charset_fold(in, out) && charset_fold(text_view(out), back) &&
+	    !view_equal(text_view(out), text_view(back)))
 		abort();
 }
 
@@ -72,7 +76,8 @@ static void check_encodings(struct view in, struct text *out, struct text *back)
 	}
 	text_clear(out);
 	text_clear(back);
-	if (base64_decode_strict(in, out) && base64_encode(back, text_view(out)) && !view_equal(in, text_view(back)))
+	if (base64_decode_strict(in, out) && base64_encode(back, text_view(out)) &&
+	    !view_equal(in, text_view(back)))
 		abort();
 	text_clear(out);
 	text_clear(back);
@@ -81,10 +86,11 @@ static void check_encodings(struct view in, struct text *out, struct text *back)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const size_t maxima[] = {OUT_MAX, TINY_MAX};
-	struct view in = {(const char *)data, size < OUT_MAX / 8 ? size : OUT_MAX / 8}, rest = in, line;
+	static const size_t maxima[] = { OUT_MAX, TINY_MAX };
+	struct view in = { (const char *)data, size < OUT_MAX / 8 ? size : OUT_MAX / 8 }, rest = in,
+		    line;
 
-	for (size_t i = 0; i < sizeof(maxima) / sizeof(maxima[0]); i++) {
+	for (size_t i = 0; i < sizeof maxima / sizeof maxima[0]; i++) {
 		struct text out, back;
 
 		text_init(&out, maxima[i]);

@@ -30,9 +30,42 @@ static unsigned long inputs;
 
 /* What protocols and messages are made of; mutations put these in more often than noise. */
 static const char *const tokens[] = {
-	"\r\n", "\n", "\r", "\r\n\r\n", "--", "=?", "?=", "=", "\"", "\\", "(", ")", "<", ">", "@", ",", ";", ":", "*0*=", "%",
-	"&", "-", " ", "\t", "\xff", "\xc3\xa9", "\xed\xa0\x80", "[", "]", "{1}", "boundary=", "Content-Type: multipart/x;",
-	"Content-Type: message/rfc822\r\n", "''", "99999999999", "0",
+	"\r\n",
+	"\n",
+	"\r",
+	"\r\n\r\n",
+	"--",
+	"=?",
+	"?=",
+	"=",
+	"\"",
+	"\\",
+	"(",
+	")",
+	"<",
+	">",
+	"@",
+	",",
+	";",
+	":",
+	"*0*=",
+	"%",
+	"&",
+	"-",
+	" ",
+	"\t",
+	"\xff",
+	"\xc3\xa9",
+	"\xed\xa0\x80",
+	"[",
+	"]",
+	"{1}",
+	"boundary=",
+	"Content-Type: multipart/x;",
+	"Content-Type: message/rfc822\r\n",
+	"''",
+	"99999999999",
+	"0",
 };
 
 static uint64_t next_random(uint64_t *state)
@@ -71,7 +104,8 @@ static void run(const uint8_t *data, size_t size)
 }
 
 /* Puts `with` in place of `gone` bytes at `at`. */
-static size_t replace(uint8_t *data, size_t size, size_t at, size_t gone, const void *with, size_t len)
+static size_t replace(uint8_t *data, size_t size, size_t at, size_t gone, const void *with,
+                      size_t len)
 {
 	if (size - gone + len > INPUT_MAX)
 		return size;
@@ -84,7 +118,7 @@ static size_t mutate_once(uint8_t *data, size_t size, uint64_t *state)
 {
 	size_t at = next_random(state) % (size + 1);
 	size_t span = next_random(state) % (size - at + 1);
-	const char *token = tokens[next_random(state) % (sizeof(tokens) / sizeof(tokens[0]))];
+	const char *token = tokens[next_random(state) % (sizeof tokens / sizeof tokens[0])];
 	uint8_t copy[256];
 
 	switch (next_random(state) % 6) {
@@ -94,14 +128,12 @@ static size_t mutate_once(uint8_t *data, size_t size, uint64_t *state)
 		return size;
 	case 1: /* some go */
 		return replace(data, size, at, span % 64 < span ? span % 64 : span, "", 0);
-	case 2: /* the end goes */
-		return at;
+	case 2: /* the end goes */ return at;
 	case 3: /* a piece comes twice */
-		span = span < sizeof(copy) ? span : sizeof(copy);
+		span = span < sizeof copy ? span : sizeof copy;
 		memcpy(copy, data + at, span);
 		return replace(data, size, next_random(state) % (size + 1), 0, copy, span);
-	default:
-		return replace(data, size, at, 0, token, strlen(token));
+	default: return replace(data, size, at, 0, token, strlen(token));
 	}
 }
 
@@ -109,7 +141,7 @@ static void run_file(const char *name, unsigned long mutations)
 {
 	static uint8_t original[INPUT_MAX], data[INPUT_MAX];
 	int fd = open(name, O_RDONLY);
-	ssize_t got = fd < 0 ? -1 : read(fd, original, sizeof(original));
+	ssize_t got = fd < 0 ? -1 : read(fd, original, sizeof original);
 	uint64_t state = 0x9e3779b97f4a7c15;
 
 	if (got < 0) {
@@ -153,7 +185,7 @@ static void run_path(const char *path, unsigned long mutations)
 	for (int i = 0; i < count; i++) {
 		char name[NAME_BYTES];
 
-		snprintf(name, sizeof(name), "%s/%s", path, entries[i]->d_name);
+		snprintf(name, sizeof name, "%s/%s", path, entries[i]->d_name);
 		run_path(name, mutations);
 		free(entries[i]);
 	}
@@ -166,7 +198,7 @@ int main(int argc, char **argv)
 	uint64_t mutations = 0;
 	int i = 1;
 
-	snprintf(crash_name, sizeof(crash_name), "crash-%s", word ? word + 1 : argv[0]);
+	snprintf(crash_name, sizeof crash_name, "crash-%s", word ? word + 1 : argv[0]);
 	signal(SIGABRT, on_crash);
 	signal(SIGSEGV, on_crash);
 	if (argc > 2 && strcmp(argv[1], "-n") == 0) {

@@ -22,9 +22,10 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 
 static void add_message(struct store *store)
 {
-	static const char text[] = "From: a@b.test\r\nSubject: =?utf-8?q?=C3=A4?=\r\n"
-				   "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\n"
-				   "Content-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\ntwo\r\n--b--\r\n";
+	static const char text[] =
+		"From: a@b.test\r\nSubject: =?utf-8?q?=C3=A4?=\r\n"
+		"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\n"
+		"Content-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\ntwo\r\n--b--\r\n";
 	struct folder_append *append;
 	struct folder *folder;
 	struct reason why;
@@ -41,8 +42,10 @@ static void add_message(struct store *store)
 
 static void run(struct store *store, struct view input)
 {
-	struct session s = { .state = SESSION_AUTHENTICATED, .store = store, .timeout_ms = TIMEOUT_MS,
-			     .message_max = MESSAGE_MAX_BYTES };
+	struct session s = { .state = SESSION_AUTHENTICATED,
+		             .store = store,
+		             .timeout_ms = TIMEOUT_MS,
+		             .message_max = MESSAGE_MAX_BYTES };
 
 	string_copy(s.who.tag, sizeof s.who.tag, VIEW("login"));
 	string_copy(s.who.address, sizeof s.who.address, VIEW("fuzz@example.test"));

@@ -16,7 +16,8 @@ static struct view past_string(struct view v)
 		size_t i = 1;
 
 		for (; i < v.len && v.data[i] != '"'; i++) {
-			if (v.data[i] == '\r' || v.data[i] == '\n' || v.data[i] == '\0' || (unsigned char)v.data[i] >= 0x80)
+			if (v.data[i] == '\r' || v.data[i] == '\n' || v.data[i] == '\0' ||
+			    (unsigned char)v.data[i] >= 0x80)
 				abort();
 			i += v.data[i] == '\\';
 		}
@@ -27,7 +28,8 @@ static struct view past_string(struct view v)
 	if (v.data[0] == '{') {
 		size_t close = view_find(v, '}');
 
-		if (!view_number(view_take(view_skip(v, 1), close - 1), v.len, &length) || close + 3 + length > v.len)
+		if (!view_number(view_take(view_skip(v, 1), close - 1), v.len, &length) ||
+		    close + 3 + length > v.len)
 			abort();
 		return view_skip(v, close + 3 + length);
 	}

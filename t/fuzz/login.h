@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* For the targets pop3_login and imap_login: a whole session of the program's own code over a socket, with porter
- * played here, and an authd that is never there. */
+/* For the targets pop3_login and imap_login: a whole session of the program's own code over a
+ * socket, with porter played here, and an authd that is never there. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -39,9 +39,14 @@ static void login_fuzz(enum connection_service service, const uint8_t *data, siz
 		login_prepare();
 	prepared = true;
 	/* The first byte: with TLS, offered, or neither. */
-	if (size < 1 || size > INPUT_BYTES_MAX || socketpair(AF_UNIX, SOCK_STREAM, 0, client) < 0 || wire_pair(hub) < 0)
+	if (size < 1 || size > INPUT_BYTES_MAX || socketpair(AF_UNIX, SOCK_STREAM, 0, client) < 0 ||
+	    wire_pair(hub) < 0)
 		return;
-	struct connection c = { .service = service, .tls.on = data[0] & 1, .tls_offered = data[0] & 2, .fd = client[1], .token = -1 };
+	struct connection c = { .service = service,
+		                .tls.on = data[0] & 1,
+		                .tls_offered = data[0] & 2,
+		                .fd = client[1],
+		                .token = -1 };
 
 	setsockopt(client[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
 	setsockopt(client[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
@@ -49,7 +54,10 @@ static void login_fuzz(enum connection_service service, const uint8_t *data, siz
 		abort();
 	shutdown(client[0], SHUT_WR);
 	connection_put(&out, &c);
-	struct wire_in in = { .type = CONNECTION_CLIENT, .rest = view_skip(text_view(&out.bytes), 1), .fds = { client[1] }, .fd_count = 1 };
+	struct wire_in in = { .type = CONNECTION_CLIENT,
+		              .rest = view_skip(text_view(&out.bytes), 1),
+		              .fds = { client[1] },
+		              .fd_count = 1 };
 
 	/* A handshake is asked of nobody and so fails at once. */
 	close(hub[1]);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The text of maps: any bytes are read to their end, every entry lies within the text, words come back. */
+/* The text of maps: any bytes are read to their end, every entry lies within the text, words come
+ * back. */
 #include <stdlib.h>
 
 #include "lib/conf/access.h"
@@ -27,7 +28,8 @@ static void round_trip(struct view word)
 	text_init(&out, 4 * MAPTEXT_ENTRY_MAX);
 	maptext_add_word(&out, word);
 	rest = text_view(&out);
-	need(maptext_word(&rest, &arena, &again, NULL) == 1 && view_equal(word, again) && view_trim(rest).len == 0);
+	need(maptext_word(&rest, &arena, &again, NULL) == 1 && view_equal(word, again) &&
+	     view_trim(rest).len == 0);
 	text_free(&out);
 	arena_clear(&arena);
 }

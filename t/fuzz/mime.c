@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Header fields, ENVELOPE, dates and the MIME tree of one message: whatever comes, the tree is sound. */
+/* Header fields, ENVELOPE, dates and the MIME tree of one message: whatever comes, the tree is
+ * sound. */
 #include <stdlib.h>
 
 #include "lib/mail/addresslist.h"
@@ -66,15 +67,17 @@ static unsigned check_part(struct view all, const struct mime_part *part)
 	size_t end = part->body_start + part->body_len, from = part->body_start;
 	unsigned count = 1, children = 0;
 
-	if (part->body_start != part->header_start + part->header_len || part->body_start > all.len || end > all.len ||
-	    part->depth >= MIME_DEPTH_MAX)
+	if (part->body_start != part->header_start + part->header_len ||
+	    part->body_start > all.len || end > all.len || part->depth >= MIME_DEPTH_MAX)
 		abort();
-	if (!part->parent && (count_lines(all, 0, part->header_len) != part->header_lines ||
-			      count_lines(all, part->body_start, part->body_len) != part->body_lines))
+	if (!part->parent &&
+	    (count_lines(all, 0, part->header_len) != part->header_lines ||
+	     count_lines(all, part->body_start, part->body_len) != part->body_lines))
 		abort();
 	check_fields(part);
 	for (const struct mime_part *child = part->child; child; child = child->next) {
-		if (child->parent != part || child->header_start < from || (child->body_len > 0 && child->body_start + child->body_len > end))
+		if (child->parent != part || child->header_start < from ||
+		    (child->body_len > 0 && child->body_start + child->body_len > end))
 			abort();
 		from = child->body_start;
 		count += check_part(all, child);
@@ -88,14 +91,15 @@ static unsigned check_part(struct view all, const struct mime_part *part)
 
 static void check_tree(struct view in, size_t limit)
 {
-	static const char *const sections[] = {"", "1", "1.1", "2.1.HEADER", "1.1.1.1", "3.TEXT", "1.2.3"};
-	struct arena arena = {.limit = limit};
+	static const char *const sections[] = { "",        "1",      "1.1",  "2.1.HEADER",
+		                                "1.1.1.1", "3.TEXT", "1.2.3" };
+	struct arena arena = { .limit = limit };
 	struct mime_message m;
 
 	if (mime_parse(&arena, in, &m)) {
 		if (check_part(in, m.root) != m.parts)
 			abort();
-		for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+		for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
 			struct view rest;
 			bool whole;
 
@@ -109,7 +113,7 @@ static void check_tree(struct view in, size_t limit)
 
 static void check_header(struct view in)
 {
-	struct arena arena = {0};
+	struct arena arena = { 0 };
 	struct view rest = in;
 	struct header_field field;
 	struct envelope envelope;
@@ -140,7 +144,7 @@ static void check_header(struct view in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct view in = {(const char *)data, size};
+	struct view in = { (const char *)data, size };
 
 	check_header(in);
 	check_tree(in, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The lines of a POP3 client after its login: a known verb with what its row asks for, or words of refusal. */
+/* The lines of a POP3 client after its login: a known verb with what its row asks for, or words of
+ * refusal. */
 #include <stdlib.h>
 
 #include "pop3d/command.h"
@@ -27,7 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		need(c.verb < POP3_VERBS);
 		enum pop3_argument rule = pop3_table[c.verb].argument;
 
-		need(c.has_message ? c.message > 0 && rule != POP3_NONE : rule == POP3_NONE || rule == POP3_MAY_NAME_MESSAGE);
+		need(c.has_message ? c.message > 0 && rule != POP3_NONE
+		                   : rule == POP3_NONE || rule == POP3_MAY_NAME_MESSAGE);
 	}
 	return 0;
 }

@@ -18,9 +18,11 @@ static void run_mechanism(enum auth_mechanism mechanism, struct view messages)
 	while (result == SASL_CHALLENGE && view_cut(&messages, '\n', &message)) {
 		/* "-": the client has said nothing yet. */
 		result = sasl_step(&s, !view_equal(message, VIEW("-")), message, &challenge);
-		if (memchr(s.user, '\0', sizeof s.user) == NULL || s.password_len > SASL_PASSWORD_MAX)
+		if (memchr(s.user, '\0', sizeof s.user) == NULL ||
+		    s.password_len > SASL_PASSWORD_MAX)
 			abort();
-		if (result == SASL_CHECK && (s.user[0] == '\0' || s.password_len == 0 || strlen(s.password) != s.password_len))
+		if (result == SASL_CHECK && (s.user[0] == '\0' || s.password_len == 0 ||
+		                             strlen(s.password) != s.password_len))
 			abort();
 		if (s.step > 3)
 			abort(); /* no mechanism of the house asks as often */
@@ -36,7 +38,8 @@ static void run_hash(struct view in)
 		return;
 	bool usable = hash_usable(stored);
 
-	if (view_starts_nocase(stored, VIEW("{S")) && hash_check(stored, in) == HASH_MATCHES && !usable)
+	if (view_starts_nocase(stored, VIEW("{S")) && hash_check(stored, in) == HASH_MATCHES &&
+	    !usable)
 		abort();
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* posthouse.conf: what is accepted is written canonically, and the canonical form is accepted and the same. */
+/* posthouse.conf: what is accepted is written canonically, and the canonical form is accepted and
+ * the same. */
 #include <stdlib.h>
 
 #include "lib/conf/maptext.h"

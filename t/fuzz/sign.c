@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* A request to sign, as a captured porter may send it: nothing but the two forms of a handshake is let through. */
+/* A request to sign, as a captured porter may send it: nothing but the two forms of a handshake is
+ * let through. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			continue;
 		bool tls13 = r.block.len == 64 + 34 + 32 || r.block.len == 64 + 34 + 48;
 
-		if (!(tls13 && memcmp(r.block.data + 64, "TLS 1.3, server", 15) == 0) && (r.block.len > 68 + 133 || r.block.data[64] != 3))
+		if (!(tls13 && memcmp(r.block.data + 64, "TLS 1.3, server", 15) == 0) &&
+		    (r.block.len > 68 + 133 || r.block.data[64] != 3))
 			abort();
 	}
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The bytes after DATA and the header behind them: the same in any pieces; what comes out is CRLF lines; the end is
- * where a much simpler reader finds it. */
+/* The bytes after DATA and the header behind them: the same in any pieces; what comes out is CRLF
+ * lines; the end is where a much simpler reader finds it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,8 +27,13 @@ static int collect(void *context, struct view bytes)
 static void run(struct view in, size_t step, bool mend, struct outcome *o)
 {
 	struct data d = { 0 };
-	struct fixup h = { .mend = mend, .domain = "a.test", .from = "me@a.test", .date = "DATE", .message_id = "<ID>",
-		            .write = collect, .context = &o->out };
+	struct fixup h = { .mend = mend,
+		           .domain = "a.test",
+		           .from = "me@a.test",
+		           .date = "DATE",
+		           .message_id = "<ID>",
+		           .write = collect,
+		           .context = &o->out };
 	size_t all = in.len;
 
 	text_init(&o->out, INPUT_BYTES_MAX * 4);
@@ -55,7 +60,8 @@ static void check_lines(const struct text *out)
 	for (size_t i = 0; i < out->len; i++) {
 		bool cr = out->data[i] == '\r', lf = out->data[i] == '\n';
 
-		if (out->data[i] == '\0' || (cr && (i + 1 == out->len || out->data[i + 1] != '\n')) ||
+		if (out->data[i] == '\0' ||
+		    (cr && (i + 1 == out->len || out->data[i + 1] != '\n')) ||
 		    (lf && (i == 0 || out->data[i - 1] != '\r')))
 			abort();
 	}
@@ -88,10 +94,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		for (size_t step = 1; step < 60; step = step * 3 + 1) {
 			run(in, step, mend, &pieces);
-			if (pieces.result != whole.result || pieces.fault != whole.fault || pieces.used != whole.used)
+			if (pieces.result != whole.result || pieces.fault != whole.fault ||
+			    pieces.used != whole.used)
 				abort();
 			if (whole.fault == DATA_GOOD && whole.result == DATA_END &&
-			    (!view_equal(text_view(&whole.out), text_view(&pieces.out)) || whole.received != pieces.received))
+			    (!view_equal(text_view(&whole.out), text_view(&pieces.out)) ||
+			     whole.received != pieces.received))
 				abort();
 			text_free(&pieces.out);
 		}

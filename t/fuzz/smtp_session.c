@@ -18,14 +18,17 @@ static unsigned asked;
 
 /* ---- in place of lib/wire/resolve.c and spool.c ---- */
 
-void resolve_ask(int *line, enum resolve_type type, struct resolve_question *q, struct resolve_answer *answer)
+void resolve_ask(int *line, enum resolve_type type, struct resolve_question *q,
+                 struct resolve_answer *answer)
 {
 	(void)line;
 	*answer = (struct resolve_answer){ .verdict = RESOLVE_ACCEPT };
 	if (strlen(q->sender) >= sizeof q->sender || strlen(q->recipient) >= sizeof q->recipient)
 		abort();
 	if (type == RESOLVE_RECIPIENT && asked++ % 3 == 2)
-		*answer = (struct resolve_answer){ .verdict = RESOLVE_REJECT, .status = "5.1.1", .text = "no" };
+		*answer = (struct resolve_answer){ .verdict = RESOLVE_REJECT,
+			                           .status = "5.1.1",
+			                           .text = "no" };
 }
 
 int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_refusal *refusal)
@@ -49,7 +52,8 @@ int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal 
 	return 0;
 }
 
-int spool_add_recipient(struct spool_writer *w, const struct spool_recipient *r, struct spool_refusal *refusal)
+int spool_add_recipient(struct spool_writer *w, const struct spool_recipient *r,
+                        struct spool_refusal *refusal)
 {
 	(void)w;
 	(void)refusal;
@@ -79,9 +83,16 @@ void spool_abandon(struct spool_writer *w)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct settings settings;
-	struct worker worker = { .settings = &settings, .resolved = -1, .writer = { .queued = -1, .fd = -1 }, .authd = { -1, -1 }, .dnsd = -1 };
-	struct connection c = { .service = size && data[0] == 'S' ? CONNECTION_SUBMISSION : CONNECTION_SMTP,
-		                .client = { .family = 4, .bytes = { 192, 0, 2, 1 } }, .token = -1, .tls.on = true };
+	struct worker worker = { .settings = &settings,
+		                 .resolved = -1,
+		                 .writer = { .queued = -1, .fd = -1 },
+		                 .authd = { -1, -1 },
+		                 .dnsd = -1 };
+	struct connection c = { .service = size && data[0] == 'S' ? CONNECTION_SUBMISSION
+		                                                  : CONNECTION_SMTP,
+		                .client = { .family = 4, .bytes = { 192, 0, 2, 1 } },
+		                .token = -1,
+		                .tls.on = true };
 	int fd[2];
 
 	if (settings.host_name == NULL) {
@@ -91,7 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (size > INPUT_BYTES_MAX)
 		size = INPUT_BYTES_MAX;
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) < 0 || (size && write(fd[1], data, size) != (ssize_t)size))
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) < 0 ||
+	    (size && write(fd[1], data, size) != (ssize_t)size))
 		abort();
 	shutdown(fd[1], SHUT_WR);
 	c.fd = fd[0];

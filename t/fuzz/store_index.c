@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The index file, any bytes: the folder opens all the same, with its messages under their UIDs.  So that the inside of
- * the format is reached, the sums of the header and of the records are set right again first.
+ * The index file, any bytes: the folder opens all the same, with its messages under their UIDs. So
+ * that the inside of the format is reached, the sums of the header and of the records are set right
+ * again first.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,8 @@ static void mend_sums(char *bytes, size_t size)
 		memcpy(&head, bytes + at, sizeof head);
 		if (head.len > size - at - sizeof head)
 			break;
-		head.sum = store_hash(h.generation + at + ((uint64_t)head.type << 56) + ((uint64_t)head.len << 24),
+		head.sum = store_hash(h.generation + at + ((uint64_t)head.type << 56) +
+		                              ((uint64_t)head.len << 24),
 		                      bytes + at + sizeof head, head.len);
 		memcpy(bytes + at, &head, sizeof head);
 		at += sizeof head + (head.len + 7u) / 8 * 8;
@@ -80,7 +82,8 @@ static void place(const char *bytes, size_t size)
 	close(fd);
 }
 
-/* An index that lies under right sums may know other messages; what the disk has must come out of it. */
+/* An index that lies under right sums may know other messages; what the disk has must come out of
+ * it. */
 static void use(void)
 {
 	struct folder *f = NULL;

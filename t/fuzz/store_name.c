@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Names of message files and of folders: what is taken in can be written, and is read back the same. */
+/* Names of message files and of folders: what is taken in can be written, and is read back the
+ * same. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,15 +25,17 @@ static void check_message(struct view name)
 	need(strlen(first.stem) > 0 && strlen(first.stem) <= NAME_STEM_MAX);
 	name_format(out, view_of(first.stem), 0x12345678, 7, first.flags, first.keywords);
 	need(strlen(out) <= NAME_BYTES_MAX && name_parse(view_of(out), &again));
-	need(strcmp(first.stem, again.stem) == 0 && again.uid == 7 && again.validity == 0x12345678 &&
-	     again.flags == first.flags && again.keywords == first.keywords && again.canonical);
+	need(strcmp(first.stem, again.stem) == 0 && again.uid == 7 &&
+	     again.validity == 0x12345678 && again.flags == first.flags &&
+	     again.keywords == first.keywords && again.canonical);
 }
 
 static void check_folder(struct view name)
 {
 	if (!store_name_valid(name))
 		return;
-	need(name.len <= STORE_NAME_MAX && name.data[0] != '.' && memchr(name.data, '/', name.len) == NULL &&
+	need(name.len <= STORE_NAME_MAX && name.data[0] != '.' &&
+	     memchr(name.data, '/', name.len) == NULL &&
 	     memmem(name.data, name.len, "..", 2) == NULL);
 }
 

@@ -39,7 +39,7 @@ static void read_all(struct view in, size_t ahead, struct text *out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct view in = {(const char *)data, size < INPUT_BYTES_MAX ? size : INPUT_BYTES_MAX};
+	struct view in = { (const char *)data, size < INPUT_BYTES_MAX ? size : INPUT_BYTES_MAX };
 	struct text first, second;
 
 	text_init(&first, (size_t)INPUT_BYTES_MAX * 3);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Wire messages of the queue's room: the first byte chooses the decoder, the rest is what a captured sibling sends. */
+/* Wire messages of the queue's room: the first byte chooses the decoder, the rest is what a
+ * captured sibling sends. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -29,7 +29,9 @@ static int compile_domain(struct view text, struct text *out, struct reason *why
 
 static int compile_user(struct view text, struct text *out, struct reason *why)
 {
-	struct user u = { .uid = 5000, .gid = 5000, .rights = USER_RIGHTS_DEFAULT, .home = VIEW("/mail/box") };
+	struct user u = {
+		.uid = 5000, .gid = 5000, .rights = USER_RIGHTS_DEFAULT, .home = VIEW("/mail/box")
+	};
 
 	if (user_parse(text, &arena, &u, why) != 0)
 		return -1;
@@ -76,7 +78,9 @@ static void make_map(struct map *m, const struct row *rows, bool is_access,
 	for (; rows->key != NULL; rows++) {
 		text_clear(&key);
 		text_clear(&value);
-		if ((is_access ? access_key(view_of(rows->key), &key, &why) : text_add_string(&key, rows->key) ? 0 : -1) != 0 ||
+		if ((is_access                          ? access_key(view_of(rows->key), &key, &why)
+		     : text_add_string(&key, rows->key) ? 0
+		                                        : -1) != 0 ||
 		    compile(view_of(rows->value), &value, &why) != 0)
 			ok(false, "%s %s: %s", rows->key, rows->value, why.text);
 		access_note_length(&lengths, text_view(&key));
@@ -94,12 +98,25 @@ static void make_map(struct map *m, const struct row *rows, bool is_access,
 }
 
 static const struct row domains[] = {
-	{ "a.test", "mailboxes" }, { "b.test", "mailboxes" }, { "old.test", "alias-of a.test" }, { "older.test", "alias-of old.test" },
-	{ "round.test", "alias-of around.test" }, { "around.test", "alias-of round.test" }, { "dept.test", "relay" }, { NULL, NULL },
+	{ "a.test", "mailboxes" },
+	{ "b.test", "mailboxes" },
+	{ "old.test", "alias-of a.test" },
+	{ "older.test", "alias-of old.test" },
+	{ "round.test", "alias-of around.test" },
+	{ "around.test", "alias-of round.test" },
+	{ "dept.test", "relay" },
+	{ NULL, NULL },
 };
 static const struct row users[] = {
-	{ "anna@a.test", "quota=1G" }, { "bert@a.test", "" }, { "carl@a.test", "state=closed" }, { "dora@a.test", "state=locked" },
-	{ "a+b@a.test", "" }, { "box@dept.test", "" }, { "all@b.test", "" }, { "post@a.test", "" }, { NULL, NULL },
+	{ "anna@a.test", "quota=1G" },
+	{ "bert@a.test", "" },
+	{ "carl@a.test", "state=closed" },
+	{ "dora@a.test", "state=locked" },
+	{ "a+b@a.test", "" },
+	{ "box@dept.test", "" },
+	{ "all@b.test", "" },
+	{ "post@a.test", "" },
+	{ NULL, NULL },
 };
 static const struct row aliases[] = {
 	{ "info@a.test", "anna@a.test, bert@a.test anna@a.test" },
@@ -128,9 +145,14 @@ static const struct row routes[] = {
 	{ NULL, NULL },
 };
 static const struct row access_rows[] = {
-	{ "192.0.2.0/24", "relay" }, { "192.0.2.66", "reject not from this machine" }, { "198.51.100.0/24", "defer 4.7.1 later" },
-	{ "host:.dialup.test", "reject" }, { "host:good.dialup.test", "allow" },
-	{ "from:spam@evil.test", "reject 5.7.1 go away" }, { "from:.bad.test", "reject" }, { "to:old@a.test", "reject 5.1.6 moved" },
+	{ "192.0.2.0/24", "relay" },
+	{ "192.0.2.66", "reject not from this machine" },
+	{ "198.51.100.0/24", "defer 4.7.1 later" },
+	{ "host:.dialup.test", "reject" },
+	{ "host:good.dialup.test", "allow" },
+	{ "from:spam@evil.test", "reject 5.7.1 go away" },
+	{ "from:.bad.test", "reject" },
+	{ "to:old@a.test", "reject 5.1.6 moved" },
 	{ NULL, NULL },
 };
 
@@ -143,7 +165,8 @@ static void open_book(void)
 	make_map(&book.access, access_rows, true, compile_access);
 	book.host_names = access_has_names(&book.access, ACCESS_HOST);
 	book.sender_names = access_has_names(&book.access, ACCESS_SENDER);
-	ok(book.host_names && !access_has_names(&book.routes, ACCESS_HOST), "the access map has names of hosts");
+	ok(book.host_names && !access_has_names(&book.routes, ACCESS_HOST),
+	   "the access map has names of hosts");
 	book.mail_domain = "a.test";
 	book.postmaster = "post@a.test";
 	book.delimiter = '+';
@@ -159,12 +182,13 @@ static const char *said(const struct resolve_answer *a)
 {
 	static char out[512];
 
-	snprintf(out, sizeof out, "%s%s%s%s%s", verdicts[a->verdict], a->status[0] ? " " : "", a->status, a->text[0] ? " " : "",
-	         a->text);
+	snprintf(out, sizeof out, "%s%s%s%s%s", verdicts[a->verdict], a->status[0] ? " " : "",
+	         a->status, a->text[0] ? " " : "", a->text);
 	return out;
 }
 
-static struct resolve_question asked(const char *client, const char *account, const char *sender, const char *recipient)
+static struct resolve_question asked(const char *client, const char *account, const char *sender,
+                                     const char *recipient)
 {
 	struct resolve_question q = { 0 };
 
@@ -182,7 +206,8 @@ static void clients(void)
 		bool wants_name;
 	} cases[] = {
 		{ "203.0.113.1", "", "accept", true },
-		{ "203.0.113.1", "x.dialup.test", "reject 5.7.1 your host may not send mail here", false },
+		{ "203.0.113.1", "x.dialup.test", "reject 5.7.1 your host may not send mail here",
+		  false },
 		{ "203.0.113.1", "Good.dialup.test", "accept", false },
 		{ "203.0.113.1", "other.test", "accept", false },
 		{ "192.0.2.1", "", "relay", false },
@@ -199,7 +224,8 @@ static void clients(void)
 		string_copy(q.client_name, sizeof q.client_name, view_of(cases[i].name));
 		addressbook_client(&book, &q, &a);
 		is_string(said(&a), cases[i].want, "client %s %s", cases[i].client, cases[i].name);
-		ok(a.wants_name == cases[i].wants_name, "its name is %sasked for", a.wants_name ? "" : "not ");
+		ok(a.wants_name == cases[i].wants_name, "its name is %sasked for",
+		   a.wants_name ? "" : "not ");
 	}
 	struct resolve_question q = asked("203.0.113.1", "", "", "");
 	struct resolve_answer a = { 0 };
@@ -242,11 +268,13 @@ static void senders(void)
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct resolve_question q = asked("203.0.113.1", cases[i].account, cases[i].sender, "");
+		struct resolve_question q =
+			asked("203.0.113.1", cases[i].account, cases[i].sender, "");
 		struct resolve_answer a = { 0 };
 
 		addressbook_sender(&book, &q, &a);
-		is_string(said(&a), cases[i].want, "account <%s> as <%s>", cases[i].account, cases[i].sender);
+		is_string(said(&a), cases[i].want, "account <%s> as <%s>", cases[i].account,
+		          cases[i].sender);
 	}
 	struct resolve_question q = asked("203.0.113.1", "anna@a.test", "x@far.test", "");
 	struct resolve_answer a = { 0 };
@@ -259,7 +287,8 @@ static void senders(void)
 
 static void recipients(void)
 {
-	static const char nobody[] = "reject 5.1.1 no such mailbox here", denied[] = "reject 5.7.1 relaying denied";
+	static const char nobody[] = "reject 5.1.1 no such mailbox here",
+			  denied[] = "reject 5.7.1 relaying denied";
 	static const struct {
 		const char *client, *account, *recipient, *want;
 	} cases[] = {
@@ -272,7 +301,8 @@ static void recipients(void)
 		{ "203.0.113.1", "", "anna@old.test", "accept" },
 		{ "203.0.113.1", "", "anna@older.test", "accept" },
 		{ "203.0.113.1", "", "nobody@older.test", nobody },
-		{ "203.0.113.1", "", "anna@round.test", "later 4.3.5 cannot look up addresses now, try again later" },
+		{ "203.0.113.1", "", "anna@round.test",
+		  "later 4.3.5 cannot look up addresses now, try again later" },
 		{ "203.0.113.1", "", "carl@a.test", "reject 5.2.1 this mailbox is closed" },
 		{ "203.0.113.1", "", "dora@a.test", "accept" },
 		{ "203.0.113.1", "", "info@a.test", "accept" },
@@ -300,19 +330,23 @@ static void recipients(void)
 		{ "203.0.113.1", "anna@a.test", "x%far.test@dept.test", "accept" },
 		{ "203.0.113.1", "", "x@mx.test", denied },
 		{ "203.0.113.1", "", "x@dead.test", denied },
-		{ "203.0.113.1", "anna@a.test", "x@dead.test", "reject 5.1.2 this domain is no more" },
+		{ "203.0.113.1", "anna@a.test", "x@dead.test",
+		  "reject 5.1.2 this domain is no more" },
 		{ "203.0.113.1", "anna@a.test", "x@slow.test", "later 4.4.1 not now" },
-		{ "203.0.113.1", "anna@a.test", "x@[192.0.2.1]", "reject 5.1.2 mail to bare addresses of hosts is not accepted" },
+		{ "203.0.113.1", "anna@a.test", "x@[192.0.2.1]",
+		  "reject 5.1.2 mail to bare addresses of hosts is not accepted" },
 		{ "203.0.113.1", "anna@a.test", "x@[192.0.2.99]", "accept" },
 		{ "203.0.113.1", "", "x@[192.0.2.1]", denied },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct resolve_question q = asked(cases[i].client, cases[i].account, "s@far.test", cases[i].recipient);
+		struct resolve_question q =
+			asked(cases[i].client, cases[i].account, "s@far.test", cases[i].recipient);
 		struct resolve_answer a = { 0 };
 
 		addressbook_recipient(&book, &q, &a);
-		is_string(said(&a), cases[i].want, "from %s <%s> to <%s>", cases[i].client, cases[i].account, cases[i].recipient);
+		is_string(said(&a), cases[i].want, "from %s <%s> to <%s>", cases[i].client,
+		          cases[i].account, cases[i].recipient);
 	}
 }
 
@@ -331,13 +365,15 @@ static void list_target(void *context, const struct resolve_target *t)
 	l->count++;
 	l->lasts += t->last;
 	l->last_was_last = t->last;
-	text_format(&l->text, "%s%s%s", l->text.len ? " | " : "", t->expanded ? ">" : "", t->address);
+	text_format(&l->text, "%s%s%s", l->text.len ? " | " : "", t->expanded ? ">" : "",
+	            t->address);
 	if (t->kind == RESOLVE_MAILBOX)
 		text_format(&l->text, " box %u %s", t->uid, t->home);
 	if (t->kind == RESOLVE_ERROR)
 		text_format(&l->text, " error %s %s", t->status, t->text);
 	if (t->kind == RESOLVE_REMOTE) {
-		text_format(&l->text, " %s %s%s", t->lmtp ? "lmtp" : "smtp", t->mx ? "mx=" : "to ", t->destination);
+		text_format(&l->text, " %s %s%s", t->lmtp ? "lmtp" : "smtp", t->mx ? "mx=" : "to ",
+		            t->destination);
 		for (unsigned i = 0; i < t->hop_count; i++)
 			text_format(&l->text, " %s", t->hops[i]);
 	}
@@ -352,13 +388,17 @@ static void expansions(void)
 		{ "anna+X@A.test", "anna+X@a.test box 5000 /mail/box" },
 		{ "anna@older.test", "anna@a.test box 5000 /mail/box" },
 		{ "anna", "anna@a.test box 5000 /mail/box" },
-		{ "info@a.test", ">anna@a.test box 5000 /mail/box | >bert@a.test box 5000 /mail/box | >bert@far.test smtp mx=far.test" },
-		{ "bert@a.test", ">bert@a.test box 5000 /mail/box | >bert@far.test smtp mx=far.test" },
-		{ "nested@a.test", ">anna@a.test box 5000 /mail/box | >x@far.test smtp mx=far.test | >bert@a.test box 5000 /mail/box | "
-		                   ">bert@far.test smtp mx=far.test" },
+		{ "info@a.test",
+		  ">anna@a.test box 5000 /mail/box | >bert@a.test box 5000 /mail/box | >bert@far.test smtp mx=far.test" },
+		{ "bert@a.test",
+		  ">bert@a.test box 5000 /mail/box | >bert@far.test smtp mx=far.test" },
+		{ "nested@a.test",
+		  ">anna@a.test box 5000 /mail/box | >x@far.test smtp mx=far.test | >bert@a.test box 5000 /mail/box | "
+		  ">bert@far.test smtp mx=far.test" },
 		{ "circle@a.test", "circle@a.test error 4.4.6 the aliases go round in a circle" },
 		{ "self@a.test", ">self@a.test error 5.1.1 no such mailbox here" },
-		{ "team@a.test", ">nobody@a.test error 5.1.1 no such mailbox here | >anna+list@a.test box 5000 /mail/box" },
+		{ "team@a.test",
+		  ">nobody@a.test error 5.1.1 no such mailbox here | >anna+list@a.test box 5000 /mail/box" },
 		{ "gone@a.test", "gone@a.test error 5.1.6 moved to gone@far.test" },
 		{ "carl@a.test", "carl@a.test error 5.2.1 this mailbox is closed" },
 		{ "nobody@a.test", "nobody@a.test error 5.1.1 no such mailbox here" },
@@ -368,13 +408,15 @@ static void expansions(void)
 		{ "x@far.test", "x@far.test smtp mx=far.test" },
 		{ "X@Far.test", "X@far.test smtp mx=far.test" },
 		{ "x@mx.test", "x@mx.test smtp mx=relay.test" },
-		{ "x@dept.test", "x@dept.test smtp to mail1.dept.test:2525 mail1.dept.test:2525 [2001:db8::1]:25 mail2.dept.test:25" },
+		{ "x@dept.test",
+		  "x@dept.test smtp to mail1.dept.test:2525 mail1.dept.test:2525 [2001:db8::1]:25 mail2.dept.test:25" },
 		{ "one@dept.test", ">anna@a.test box 5000 /mail/box" },
 		{ "box@dept.test", "box@dept.test box 5000 /mail/box" },
 		{ "moved@a.test", "moved@a.test smtp to 192.0.2.7:25 192.0.2.7:25" },
 		{ "x@y.lmtp.test", "x@y.lmtp.test lmtp to 127.0.0.1:24 127.0.0.1:24" },
 		{ "x@dead.test", "x@dead.test error 5.1.2 this domain is no more" },
-		{ "x@[192.0.2.1]", "x@[192.0.2.1] error 5.1.2 mail to bare addresses of hosts is not sent" },
+		{ "x@[192.0.2.1]",
+		  "x@[192.0.2.1] error 5.1.2 mail to bare addresses of hosts is not sent" },
 		{ "x@round.test", "x@around.test error 4.3.5 the maps cannot be read now" },
 	};
 
@@ -391,7 +433,9 @@ static void expansions(void)
 
 static void default_route(void)
 {
-	static const struct row all[] = { { "*", "smtp smart.test:587" }, { "far.test", "smtp mx" }, { NULL, NULL } };
+	static const struct row all[] = { { "*", "smtp smart.test:587" },
+		                          { "far.test", "smtp mx" },
+		                          { NULL, NULL } };
 	struct map kept = book.routes;
 	struct listing l = { .count = 0 };
 
@@ -400,9 +444,10 @@ static void default_route(void)
 	addressbook_expand(&book, VIEW("x@other.test"), list_target, &l);
 	addressbook_expand(&book, VIEW("x@far.test"), list_target, &l);
 	addressbook_expand(&book, VIEW("anna@a.test"), list_target, &l);
-	is_string(l.text.data,
-	          "x@other.test smtp to smart.test:587 smart.test:587 | x@far.test smtp mx=far.test | anna@a.test box 5000 /mail/box",
-	          "a smart host for all, by MX for one, and ours stay here");
+	is_string(
+		l.text.data,
+		"x@other.test smtp to smart.test:587 smart.test:587 | x@far.test smtp mx=far.test | anna@a.test box 5000 /mail/box",
+		"a smart host for all, by MX for one, and ours stay here");
 	text_free(&l.text);
 	map_close(&book.routes);
 	book.routes = kept;
@@ -433,7 +478,8 @@ static char *many_targets(unsigned from, unsigned to)
 static void limits(void)
 {
 	char *ten = many_targets(0, 10000);
-	struct row rows[48] = { { "ten@a.test", ten }, { "more@a.test", "ten@a.test over@far.test" } };
+	struct row rows[48] = { { "ten@a.test", ten },
+		                { "more@a.test", "ten@a.test over@far.test" } };
 	char names[40][16], targets[40][32];
 	struct map kept = book.aliases;
 	struct listing l = { .count = 0 };
@@ -447,14 +493,16 @@ static void limits(void)
 	free(ten);
 	text_init(&l.text, 1 << 16);
 	addressbook_expand(&book, VIEW("ten@a.test"), count_target, &l);
-	ok(l.count == 10000 && l.lasts == 1 && l.text.len == 0, "%u targets are given out", l.count);
+	ok(l.count == 10000 && l.lasts == 1 && l.text.len == 0, "%u targets are given out",
+	   l.count);
 	l.count = 0;
 	addressbook_expand(&book, VIEW("more@a.test"), count_target, &l);
 	ok(l.count == 1, "one more, and none is");
 	is_string(l.text.data, "4.4.6 the alias has too many targets", "but why");
 	text_clear(&l.text);
 	addressbook_expand(&book, VIEW("d0@a.test"), count_target, &l);
-	is_string(l.text.data, "4.4.6 aliases in aliases go too deep", "40 aliases deep is too deep");
+	is_string(l.text.data, "4.4.6 aliases in aliases go too deep",
+	          "40 aliases deep is too deep");
 	text_clear(&l.text);
 	l.count = 0;
 	addressbook_expand(&book, VIEW("d8@a.test"), count_target, &l);
@@ -469,9 +517,15 @@ static void statuses(void)
 	static const struct {
 		const char *text, *status, *rest;
 	} cases[] = {
-		{ "5.7.1 go away", "5.7.1", "go away" }, { "go away", "5.0.0", "go away" }, { "4.2.1", "4.2.1", "" },
-		{ "", "5.0.0", "" }, { "5.7 no", "5.0.0", "5.7 no" }, { "2.0.0 yes", "5.0.0", "2.0.0 yes" },
-		{ "5.7.1x no", "5.0.0", "5.7.1x no" }, { "5.7.1234567 no", "5.7.1234567", "no" }, { "5.7.12345678901 no", "5.0.0", "5.7.12345678901 no" },
+		{ "5.7.1 go away", "5.7.1", "go away" },
+		{ "go away", "5.0.0", "go away" },
+		{ "4.2.1", "4.2.1", "" },
+		{ "", "5.0.0", "" },
+		{ "5.7 no", "5.0.0", "5.7 no" },
+		{ "2.0.0 yes", "5.0.0", "2.0.0 yes" },
+		{ "5.7.1x no", "5.0.0", "5.7.1x no" },
+		{ "5.7.1234567 no", "5.7.1234567", "no" },
+		{ "5.7.12345678901 no", "5.0.0", "5.7.12345678901 no" },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -479,8 +533,8 @@ static void statuses(void)
 		struct view rest;
 
 		place_split_status(view_of(cases[i].text), "5.0.0", status, &rest);
-		ok(strcmp(status, cases[i].status) == 0 && view_equal(rest, view_of(cases[i].rest)), "\"%s\" is %s and \"%.*s\"",
-		   cases[i].text, status, VIEW_ARG(rest));
+		ok(strcmp(status, cases[i].status) == 0 && view_equal(rest, view_of(cases[i].rest)),
+		   "\"%s\" is %s and \"%.*s\"", cases[i].text, status, VIEW_ARG(rest));
 	}
 }
 

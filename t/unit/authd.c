@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* authd's parts: every kind of hash with known vectors, the mechanisms, the cache, the delays, the workers. */
+/* authd's parts: every kind of hash with known vectors, the mechanisms, the cache, the delays, the
+ * workers. */
 #include <sodium.h>
 #include <unistd.h>
 
@@ -37,20 +38,27 @@ static void test_hashes(void)
 			struct reason why;
 
 			snprintf(wrong, sizeof wrong, "%sx", hashes[i].password);
-			ok(hash_check(stored, view_string(wrong)) == HASH_DIFFERS, "hash: %s, wrong password", hashes[i].name);
-			ok(hash_check(stored, VIEW("")) == (hashes[i].password[0] ? HASH_DIFFERS : HASH_MATCHES),
+			ok(hash_check(stored, view_string(wrong)) == HASH_DIFFERS,
+			   "hash: %s, wrong password", hashes[i].name);
+			ok(hash_check(stored, VIEW("")) ==
+			           (hashes[i].password[0] ? HASH_DIFFERS : HASH_MATCHES),
 			   "hash: %s, empty password", hashes[i].name);
-			ok(password_parse(stored, &hash, &why) == 0, "hash: %s is taken into the map", hashes[i].name);
+			ok(password_parse(stored, &hash, &why) == 0,
+			   "hash: %s is taken into the map", hashes[i].name);
 		}
 	}
 	static char huge[HASH_PASSWORD_MAX + 100];
 
 	memset(huge, 'a', sizeof huge);
-	ok(hash_check(VIEW("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="), (struct view){ huge, sizeof huge }) != HASH_MATCHES,
+	ok(hash_check(VIEW("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="),
+	              (struct view){ huge, sizeof huge }) != HASH_MATCHES,
 	   "hash: a password that is too long");
-	ok(hash_check(VIEW("$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"),
-	              (struct view){ huge, 600 }) == HASH_DIFFERS, "hash: longer than crypt takes");
-	ok(hash_check(VIEW("$1$O3JMY.Tw$AdLnLjQ/5jXF9.MTp3gHv/"), (struct view){ "password\0x", 10 }) == HASH_DIFFERS,
+	ok(hash_check(
+		   VIEW("$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"),
+		   (struct view){ huge, 600 }) == HASH_DIFFERS,
+	   "hash: longer than crypt takes");
+	ok(hash_check(VIEW("$1$O3JMY.Tw$AdLnLjQ/5jXF9.MTp3gHv/"),
+	              (struct view){ "password\0x", 10 }) == HASH_DIFFERS,
 	   "hash: crypt does not stop at a NUL");
 }
 
@@ -67,7 +75,8 @@ static const struct {
 	const char *user, *password;
 } first_steps[] = {
 	{ "PLAIN", AUTH_PLAIN, INPUT("\0anna\0pw"), SASL_CHECK, "anna", "pw" },
-	{ "PLAIN with the same identity", AUTH_PLAIN, INPUT("Anna\0anna\0pw"), SASL_CHECK, "anna", "pw" },
+	{ "PLAIN with the same identity", AUTH_PLAIN, INPUT("Anna\0anna\0pw"), SASL_CHECK, "anna",
+	  "pw" },
 	{ "PLAIN for another", AUTH_PLAIN, INPUT("bert\0anna\0pw"), SASL_DENIED, "anna", "pw" },
 	{ "PLAIN without a password", AUTH_PLAIN, INPUT("\0anna\0"), SASL_DENIED, "anna", "" },
 	{ "PLAIN without a name", AUTH_PLAIN, INPUT("\0\0pw"), SASL_DENIED, "", "pw" },
@@ -88,31 +97,45 @@ static void test_mechanisms(void)
 
 	for (size_t i = 0; i < sizeof first_steps / sizeof first_steps[0]; i++) {
 		sasl_start(&s, first_steps[i].mechanism);
-		ok(sasl_step(&s, first_steps[i].has_input, first_steps[i].input, &challenge) == first_steps[i].result,
+		ok(sasl_step(&s, first_steps[i].has_input, first_steps[i].input, &challenge) ==
+		           first_steps[i].result,
 		   "%s", first_steps[i].name);
 		is_string(s.user, first_steps[i].user, "%s: the name", first_steps[i].name);
-		is_string(s.password, first_steps[i].password, "%s: the password", first_steps[i].name);
+		is_string(s.password, first_steps[i].password, "%s: the password",
+		          first_steps[i].name);
 	}
 	sasl_start(&s, AUTH_PLAIN);
-	ok(sasl_step(&s, false, VIEW(""), &challenge) == SASL_CHALLENGE && challenge.len == 0, "PLAIN asks with an empty challenge");
+	ok(sasl_step(&s, false, VIEW(""), &challenge) == SASL_CHALLENGE && challenge.len == 0,
+	   "PLAIN asks with an empty challenge");
 	ok(sasl_step(&s, true, VIEW("\0anna\0pw"), &challenge) == SASL_CHECK, "and is answered");
 
 	sasl_start(&s, AUTH_LOGIN);
-	ok(sasl_step(&s, false, VIEW(""), &challenge) == SASL_CHALLENGE && view_equal(challenge, VIEW("Username:")), "LOGIN asks for a name");
-	ok(sasl_step(&s, true, VIEW("anna"), &challenge) == SASL_CHALLENGE && view_equal(challenge, VIEW("Password:")), "then for a password");
-	ok(sasl_step(&s, true, VIEW("p w"), &challenge) == SASL_CHECK && s.password_len == 3, "and has both");
+	ok(sasl_step(&s, false, VIEW(""), &challenge) == SASL_CHALLENGE &&
+	           view_equal(challenge, VIEW("Username:")),
+	   "LOGIN asks for a name");
+	ok(sasl_step(&s, true, VIEW("anna"), &challenge) == SASL_CHALLENGE &&
+	           view_equal(challenge, VIEW("Password:")),
+	   "then for a password");
+	ok(sasl_step(&s, true, VIEW("p w"), &challenge) == SASL_CHECK && s.password_len == 3,
+	   "and has both");
 
 	static char long_one[SASL_PASSWORD_MAX + 2] = "";
 
 	memset(long_one, 'a', sizeof long_one);
 	sasl_start(&s, AUTH_LOGIN);
-	ok(sasl_step(&s, true, (struct view){ long_one, AUTH_ADDRESS_MAX }, &challenge) == SASL_MALFORMED, "a name that is too long");
+	ok(sasl_step(&s, true, (struct view){ long_one, AUTH_ADDRESS_MAX }, &challenge) ==
+	           SASL_MALFORMED,
+	   "a name that is too long");
 	sasl_start(&s, AUTH_LOGIN);
 	sasl_step(&s, true, VIEW("anna"), &challenge);
-	ok(sasl_step(&s, true, (struct view){ long_one, SASL_PASSWORD_MAX }, &challenge) == SASL_CHECK, "the longest password");
+	ok(sasl_step(&s, true, (struct view){ long_one, SASL_PASSWORD_MAX }, &challenge) ==
+	           SASL_CHECK,
+	   "the longest password");
 	sasl_start(&s, AUTH_LOGIN);
 	sasl_step(&s, true, VIEW("anna"), &challenge);
-	ok(sasl_step(&s, true, (struct view){ long_one, SASL_PASSWORD_MAX + 1 }, &challenge) == SASL_DENIED, "one byte more");
+	ok(sasl_step(&s, true, (struct view){ long_one, SASL_PASSWORD_MAX + 1 }, &challenge) ==
+	           SASL_DENIED,
+	   "one byte more");
 }
 
 /* ---- cache ---- */
@@ -128,10 +151,12 @@ static void test_cache(void)
 	ok(!cache_has(c, anna, hash, pw, 1000), "cache: not after its lifetime");
 	cache_add(c, anna, hash, pw, 2000);
 	ok(cache_has(c, anna, hash, pw, 2001), "cache: renewed");
-	ok(!cache_has(c, anna, VIEW("$6$y"), pw, 2001), "cache: not when the stored hash is another");
+	ok(!cache_has(c, anna, VIEW("$6$y"), pw, 2001),
+	   "cache: not when the stored hash is another");
 	ok(!cache_has(c, anna, hash, VIEW("pW"), 2001), "cache: not with another password");
 	ok(!cache_has(c, VIEW("bert@example.test"), hash, pw, 2001), "cache: not for another user");
-	ok(!cache_has(c, anna, VIEW("$6$xp"), VIEW("w"), 2001), "cache: the parts keep their borders");
+	ok(!cache_has(c, anna, VIEW("$6$xp"), VIEW("w"), 2001),
+	   "cache: the parts keep their borders");
 	unsigned found = 0;
 	char name[32];
 
@@ -156,8 +181,10 @@ static void test_cache(void)
 static void test_delay(void)
 {
 	struct delay *d = delay_new(65536, 2000);
-	struct net_address a = { .family = 4, .bytes = { 192, 0, 2, 1 } }, b = { .family = 4, .bytes = { 192, 0, 2, 2 } };
-	struct net_address six = { .family = 6, .bytes = { 0x20, 1, 0xd, 0xb8 } }, near = six, far = six;
+	struct net_address a = { .family = 4, .bytes = { 192, 0, 2, 1 } },
+			   b = { .family = 4, .bytes = { 192, 0, 2, 2 } };
+	struct net_address six = { .family = 6, .bytes = { 0x20, 1, 0xd, 0xb8 } }, near = six,
+			   far = six;
 	static const int64_t want[] = { 2000, 4000, 8000, 16000, DELAY_MAX_MS, DELAY_MAX_MS };
 
 	near.bytes[15] = 9;
@@ -168,32 +195,40 @@ static void test_delay(void)
 		snprintf(account, sizeof account, "u%zu@example.test", i);
 		int64_t got = delay_failed(d, &a, view_string(account), 0);
 
-		ok(got == want[i], "delay: failure %zu of an address waits %lld ms", i + 1, (long long)got);
+		ok(got == want[i], "delay: failure %zu of an address waits %lld ms", i + 1,
+		   (long long)got);
 	}
-	ok(delay_failed(d, &b, VIEW("anna@example.test"), 0) == 2000, "delay: another address begins anew");
-	ok(delay_failed(d, &b, VIEW("x@example.test"), DELAY_HALF_LIFE_MS * 2) == 2000, "delay: forgotten with time");
-	ok(delay_failed(d, &a, VIEW("y@example.test"), DELAY_HALF_LIFE_MS) == 16000, "delay: of six failures three are left, and one more");
+	ok(delay_failed(d, &b, VIEW("anna@example.test"), 0) == 2000,
+	   "delay: another address begins anew");
+	ok(delay_failed(d, &b, VIEW("x@example.test"), DELAY_HALF_LIFE_MS * 2) == 2000,
+	   "delay: forgotten with time");
+	ok(delay_failed(d, &a, VIEW("y@example.test"), DELAY_HALF_LIFE_MS) == 16000,
+	   "delay: of six failures three are left, and one more");
 	ok(delay_failed(d, &six, VIEW("v@example.test"), 0) == 2000, "delay: IPv6");
 	ok(delay_failed(d, &near, VIEW("w@example.test"), 0) == 4000, "delay: the same /64");
 	ok(delay_failed(d, &far, VIEW("u@example.test"), 0) == 2000, "delay: another /64");
 	for (int i = 0; i < 3; i++) {
 		struct net_address each = { .family = 4, .bytes = { 10, 0, 0, (uint8_t)i } };
 
-		ok(delay_failed(d, &each, VIEW("target@example.test"), 0) == 2000 << i, "delay: an account that is tried from everywhere");
+		ok(delay_failed(d, &each, VIEW("target@example.test"), 0) == 2000 << i,
+		   "delay: an account that is tried from everywhere");
 	}
 	struct net_address guesser = { .family = 4, .bytes = { 203, 0, 113, 1 } }, local = { 0 };
 
 	for (int i = 0; i < DELAY_FREE_FAILURES; i++) {
 		delay_failed(d, &guesser, VIEW(""), 0);
-		ok(delay_lets_guess(d, &guesser, 0), "delay: after %d failures a guess is looked at", i + 1);
+		ok(delay_lets_guess(d, &guesser, 0),
+		   "delay: after %d failures a guess is looked at", i + 1);
 	}
 	delay_failed(d, &guesser, VIEW(""), 0);
 	ok(delay_lets_guess(d, &guesser, 0), "delay: one more too");
 	ok(!delay_lets_guess(d, &guesser, 0), "delay: but none beside it");
 	ok(!delay_lets_guess(d, &guesser, DELAY_MAX_MS / DELAY_GUESSES - 1), "delay: for a while");
 	ok(delay_lets_guess(d, &guesser, DELAY_MAX_MS / DELAY_GUESSES), "delay: then the next");
-	ok(delay_lets_guess(d, &b, 0) && delay_lets_guess(d, &local, 0), "delay: others are not held up");
-	ok(delay_lets_guess(d, &guesser, DELAY_HALF_LIFE_MS * 4) && delay_lets_guess(d, &guesser, DELAY_HALF_LIFE_MS * 4),
+	ok(delay_lets_guess(d, &b, 0) && delay_lets_guess(d, &local, 0),
+	   "delay: others are not held up");
+	ok(delay_lets_guess(d, &guesser, DELAY_HALF_LIFE_MS * 4) &&
+	           delay_lets_guess(d, &guesser, DELAY_HALF_LIFE_MS * 4),
 	   "delay: forgotten with time");
 	delay_free(&d);
 	d = delay_new(64, 0);
@@ -236,7 +271,8 @@ static void test_workers(void)
 	loop = loop_new();
 	struct checker *c = checker_start(loop, 1, forget_nothing);
 
-	checks[0] = (struct check){ .stored = cheap, .password = VIEW("password"), .done = count_done };
+	checks[0] =
+		(struct check){ .stored = cheap, .password = VIEW("password"), .done = count_done };
 	outstanding = 1;
 	ok(checker_submit(c, &checks[0]), "workers: a check is taken");
 	run_checks();
@@ -250,7 +286,9 @@ static void test_workers(void)
 	unsigned taken = 0;
 
 	for (unsigned i = 0; i <= MANY; i++) {
-		checks[i] = (struct check){ .stored = cheap, .password = VIEW("password"), .done = count_done };
+		checks[i] = (struct check){ .stored = cheap,
+			                    .password = VIEW("password"),
+			                    .done = count_done };
 		taken += checker_submit(c, &checks[i]);
 	}
 	ok(taken == MANY, "workers: the queue ends at %d (%u)", MANY, taken);
@@ -262,13 +300,17 @@ static void test_workers(void)
 	outstanding = MANY - 3;
 	last_result = HASH_DIFFERS;
 	run_checks();
-	ok(outstanding == 0 && last_result == HASH_MATCHES, "workers: cancelled checks are not answered, all others are");
-	checks[0] = (struct check){ .stored = VIEW("$y$nonsense"), .password = VIEW("x"), .done = count_done };
+	ok(outstanding == 0 && last_result == HASH_MATCHES,
+	   "workers: cancelled checks are not answered, all others are");
+	checks[0] = (struct check){ .stored = VIEW("$y$nonsense"),
+		                    .password = VIEW("x"),
+		                    .done = count_done };
 	outstanding = 1;
 	checker_submit(c, &checks[0]);
 	run_checks();
 	ok(last_result == HASH_UNUSABLE, "workers: a damaged hash is unusable");
-	checks[0] = (struct check){ .stored = cheap, .password = VIEW("password"), .done = count_done };
+	checks[0] =
+		(struct check){ .stored = cheap, .password = VIEW("password"), .done = count_done };
 	outstanding = 1;
 	checker_submit(c, &checks[0]);
 	run_checks();

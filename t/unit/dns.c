@@ -9,24 +9,34 @@
 
 static struct wire_in in_of(struct view packet)
 {
-	return (struct wire_in){ .type = (unsigned char)packet.data[0], .rest = view_skip(packet, 1) };
+	return (struct wire_in){ .type = (unsigned char)packet.data[0],
+		                 .rest = view_skip(packet, 1) };
 }
 
 static void test_answer(void)
 {
-	static struct dns_answer a = { .result = DNS_FOUND, .text = "x", .ttl_s = 77, .host_count = 2 }, b;
+	static struct dns_answer a = { .result = DNS_FOUND,
+		                       .text = "x",
+		                       .ttl_s = 77,
+		                       .host_count = 2 },
+				 b;
 	struct wire_out out = { 0 };
 	bool refused = true;
 
-	a.hosts[0] = (struct dns_host){ .preference = 10, .name = "mx.example.test", .address_count = 1 };
+	a.hosts[0] = (struct dns_host){ .preference = 10,
+		                        .name = "mx.example.test",
+		                        .address_count = 1 };
 	net_address_parse(VIEW("192.0.2.1"), &a.hosts[0].addresses[0]);
-	a.hosts[1] = (struct dns_host){ .preference = 20, .name = "mx6.example.test", .address_count = 1 };
+	a.hosts[1] = (struct dns_host){ .preference = 20,
+		                        .name = "mx6.example.test",
+		                        .address_count = 1 };
 	net_address_parse(VIEW("2001:db8::1"), &a.hosts[1].addresses[0]);
 	dns_answer_put(&out, &a);
 	struct view whole = text_view(&out.bytes);
 	struct wire_in in = in_of(whole);
 
-	ok(dns_answer_get(&in, &b) && b.host_count == 2 && b.ttl_s == 77 && strcmp(b.hosts[1].name, "mx6.example.test") == 0 &&
+	ok(dns_answer_get(&in, &b) && b.host_count == 2 && b.ttl_s == 77 &&
+	           strcmp(b.hosts[1].name, "mx6.example.test") == 0 &&
 	           net_address_equal(&a.hosts[1].addresses[0], &b.hosts[1].addresses[0]),
 	   "an answer comes back");
 	for (size_t n = 1; n < whole.len; n++) {
@@ -46,7 +56,9 @@ static void test_question(void)
 	dns_question_put(&out, DNS_ROUTE, "example.test");
 	struct wire_in in = in_of(text_view(&out.bytes));
 
-	ok(dns_question_get(&in, &type, name) && type == DNS_ROUTE && strcmp(name, "example.test") == 0, "a question comes back");
+	ok(dns_question_get(&in, &type, name) && type == DNS_ROUTE &&
+	           strcmp(name, "example.test") == 0,
+	   "a question comes back");
 	dns_question_put(&out, DNS_ROUTE, "");
 	in = in_of(text_view(&out.bytes));
 	ok(!dns_question_get(&in, &type, name), "a question about nothing is refused");
@@ -55,10 +67,13 @@ static void test_question(void)
 
 /* example.test MX: 20 mx2 and 10 mx1 (compressed names), ttl 300 and 60. */
 static const unsigned char mx_packet[] = {
-	0, 1, 0x81, 0x80, 0, 1, 0, 2, 0, 0, 0, 0,                                       /* header */
-	7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 4, 't', 'e', 's', 't', 0, 0, 15, 0, 1,    /* question at 12 */
-	0xc0, 12, 0, 15, 0, 1, 0, 0, 1, 44, 0, 8, 0, 20, 3, 'm', 'x', '2', 0xc0, 12,    /* ttl 300 */
-	0xc0, 12, 0, 15, 0, 1, 0, 0, 0, 60, 0, 8, 0, 10, 3, 'm', 'x', '1', 0xc0, 12,    /* ttl 60 */
+	0,    1,   0x81, 0x80, 0,   1,   0,    2,   0, 0,   0,   0, /* header */
+	7,    'e', 'x',  'a',  'm', 'p', 'l',  'e', 4, 't', 'e', 's',
+	't',  0,   0,    15,   0,   1, /* question at 12 */
+	0xc0, 12,  0,    15,   0,   1,   0,    0,   1, 44,  0,   8,
+	0,    20,  3,    'm',  'x', '2', 0xc0, 12, /* ttl 300 */
+	0xc0, 12,  0,    15,   0,   1,   0,    0,   0, 60,  0,   8,
+	0,    10,  3,    'm',  'x', '1', 0xc0, 12, /* ttl 60 */
 };
 
 static void test_packet(void)
@@ -67,10 +82,12 @@ static void test_packet(void)
 	unsigned char torn[sizeof mx_packet];
 	bool safe = true;
 
-	ok(lookup_parse(mx_packet, sizeof mx_packet, ns_t_mx, &r) && r.count == 2 && r.ttl_s == 60, "two records, the shorter lifetime");
+	ok(lookup_parse(mx_packet, sizeof mx_packet, ns_t_mx, &r) && r.count == 2 && r.ttl_s == 60,
+	   "two records, the shorter lifetime");
 	is_string(r.rows[0].name, "mx2.example.test", "a compressed name");
 	ok(r.rows[1].preference == 10, "its preference");
-	ok(lookup_parse(mx_packet, sizeof mx_packet, ns_t_a, &r) && r.count == 0, "no record of another type");
+	ok(lookup_parse(mx_packet, sizeof mx_packet, ns_t_a, &r) && r.count == 0,
+	   "no record of another type");
 	for (size_t n = 0; n < sizeof mx_packet; n++)
 		safe = safe && !lookup_parse(mx_packet, n, ns_t_mx, &r);
 	ok(safe, "torn at any byte it is broken");

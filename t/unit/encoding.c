@@ -9,61 +9,63 @@ static const struct {
 	enum transfer_encoding encoding;
 	const char *in, *out;
 } decoded[] = {
-	{ENCODING_BASE64, "", ""},
-	{ENCODING_BASE64, "Zg==", "f"},
-	{ENCODING_BASE64, "Zm8=", "fo"},
-	{ENCODING_BASE64, "Zm9v", "foo"},
-	{ENCODING_BASE64, "Zm9vYmFy", "foobar"},
-	{ENCODING_BASE64, "Zm9v\r\nYmFy\r\n", "foobar"},
-	{ENCODING_BASE64, " Z m-9!v\tYm\nF y", "foobar"},
-	{ENCODING_BASE64, "Zm9vYg", "foob"},
-	{ENCODING_BASE64, "Zm9vYmE", "fooba"},
-	{ENCODING_BASE64, "Zm9vY", "foo"},
-	{ENCODING_BASE64, "Zg==Zg==", "ff"},
-	{ENCODING_BASE64, "====", ""},
-	{ENCODING_QUOTED_PRINTABLE, "plain text", "plain text"},
-	{ENCODING_QUOTED_PRINTABLE, "a=3Db=c3=A9", "a=b\xc3\xa9"},
-	{ENCODING_QUOTED_PRINTABLE, "soft=\r\nbreak", "softbreak"},
-	{ENCODING_QUOTED_PRINTABLE, "soft=\nbreak", "softbreak"},
-	{ENCODING_QUOTED_PRINTABLE, "soft=  \t\r\nbreak", "softbreak"},
-	{ENCODING_QUOTED_PRINTABLE, "end  \r\nof\t\nline \t", "end\r\nof\nline"},
-	{ENCODING_QUOTED_PRINTABLE, "keep  inner", "keep  inner"},
-	{ENCODING_QUOTED_PRINTABLE, "blank=20\r\n", "blank \r\n"},
-	{ENCODING_QUOTED_PRINTABLE, "bad=ZZ and =4", "bad=ZZ and =4"},
-	{ENCODING_QUOTED_PRINTABLE, "=4=41", "=4A"},
-	{ENCODING_QUOTED_PRINTABLE, "==41", "=A"},
-	{ENCODING_QUOTED_PRINTABLE, "= x", "= x"},
-	{ENCODING_QUOTED_PRINTABLE, "end=", "end"},
-	{ENCODING_IDENTITY, "a=3D", "a=3D"},
-	{ENCODING_UNKNOWN, "Zg==", "Zg=="},
+	{ ENCODING_BASE64, "", "" },
+	{ ENCODING_BASE64, "Zg==", "f" },
+	{ ENCODING_BASE64, "Zm8=", "fo" },
+	{ ENCODING_BASE64, "Zm9v", "foo" },
+	{ ENCODING_BASE64, "Zm9vYmFy", "foobar" },
+	{ ENCODING_BASE64, "Zm9v\r\nYmFy\r\n", "foobar" },
+	{ ENCODING_BASE64, " Z m-9!v\tYm\nF y", "foobar" },
+	{ ENCODING_BASE64, "Zm9vYg", "foob" },
+	{ ENCODING_BASE64, "Zm9vYmE", "fooba" },
+	{ ENCODING_BASE64, "Zm9vY", "foo" },
+	{ ENCODING_BASE64, "Zg==Zg==", "ff" },
+	{ ENCODING_BASE64, "====", "" },
+	{ ENCODING_QUOTED_PRINTABLE, "plain text", "plain text" },
+	{ ENCODING_QUOTED_PRINTABLE, "a=3Db=c3=A9", "a=b\xc3\xa9" },
+	{ ENCODING_QUOTED_PRINTABLE, "soft=\r\nbreak", "softbreak" },
+	{ ENCODING_QUOTED_PRINTABLE, "soft=\nbreak", "softbreak" },
+	{ ENCODING_QUOTED_PRINTABLE, "soft=  \t\r\nbreak", "softbreak" },
+	{ ENCODING_QUOTED_PRINTABLE, "end  \r\nof\t\nline \t", "end\r\nof\nline" },
+	{ ENCODING_QUOTED_PRINTABLE, "keep  inner", "keep  inner" },
+	{ ENCODING_QUOTED_PRINTABLE, "blank=20\r\n", "blank \r\n" },
+	{ ENCODING_QUOTED_PRINTABLE, "bad=ZZ and =4", "bad=ZZ and =4" },
+	{ ENCODING_QUOTED_PRINTABLE, "=4=41", "=4A" },
+	{ ENCODING_QUOTED_PRINTABLE, "==41", "=A" },
+	{ ENCODING_QUOTED_PRINTABLE, "= x", "= x" },
+	{ ENCODING_QUOTED_PRINTABLE, "end=", "end" },
+	{ ENCODING_IDENTITY, "a=3D", "a=3D" },
+	{ ENCODING_UNKNOWN, "Zg==", "Zg==" },
 };
 
 static const struct {
 	const char *in, *out; /* out NULL: refused */
 } strict[] = {
-	{"", ""},         {"Zg==", "f"},    {"Zm8=", "fo"},  {"AGEAYg==", ""},   {"Zm9v", "foo"}, {"Zg", NULL},
-	{"Zg=", NULL},    {"Zh==", NULL},   {"Zm9=", NULL},  {"Zg==\r\n", NULL}, {"Z===", NULL},  {"====", NULL},
-	{"Zg==Zg==", NULL}, {" Zg=", NULL}, {"Zm9-", NULL},  {"=Zg=", NULL},     {"Zm=v", NULL},
+	{ "", "" },           { "Zg==", "f" },      { "Zm8=", "fo" }, { "AGEAYg==", "" },
+	{ "Zm9v", "foo" },    { "Zg", NULL },       { "Zg=", NULL },  { "Zh==", NULL },
+	{ "Zm9=", NULL },     { "Zg==\r\n", NULL }, { "Z===", NULL }, { "====", NULL },
+	{ "Zg==Zg==", NULL }, { " Zg=", NULL },     { "Zm9-", NULL }, { "=Zg=", NULL },
+	{ "Zm=v", NULL },
 };
 
 static const struct {
 	const char *in, *out;
 } quoted[] = {
-	{"plain\n", "plain\r\n"},
-	{"a=b", "a=3Db"},
-	{"caf\xc3\xa9\r\n", "caf=C3=A9\r\n"},
-	{"trail \nx\t", "trail=20\r\nx=09"},
-	{".\r\n..x\nFrom me\n", "=2E\r\n=2E.x\r\n=46rom me\r\n"},
-	{"bare\rcr", "bare=0Dcr"},
-	{"0123456789012345678901234567890123456789012345678901234567890123456789012345",
-	 "0123456789012345678901234567890123456789012345678901234567890123456789012345"},
-	{"01234567890123456789012345678901234567890123456789012345678901234567890123456",
-	 "012345678901234567890123456789012345678901234567890123456789012345678901234=\r\n56"},
+	{ "plain\n", "plain\r\n" },
+	{ "a=b", "a=3Db" },
+	{ "caf\xc3\xa9\r\n", "caf=C3=A9\r\n" },
+	{ "trail \nx\t", "trail=20\r\nx=09" },
+	{ ".\r\n..x\nFrom me\n", "=2E\r\n=2E.x\r\n=46rom me\r\n" },
+	{ "bare\rcr", "bare=0Dcr" },
+	{ "0123456789012345678901234567890123456789012345678901234567890123456789012345",
+	  "0123456789012345678901234567890123456789012345678901234567890123456789012345" },
+	{ "01234567890123456789012345678901234567890123456789012345678901234567890123456",
+	  "012345678901234567890123456789012345678901234567890123456789012345678901234=\r\n56" },
 };
 
 static void check_decoders(struct text *out)
 {
-	for (size_t i = 0; i < sizeof(decoded) / sizeof(decoded[0]); i++) {
+	for (size_t i = 0; i < sizeof decoded / sizeof decoded[0]; i++) {
 		struct view in = view_of(decoded[i].in);
 		struct decoder d;
 
@@ -86,8 +88,8 @@ static void check_round_trip(struct text *out)
 	uint32_t seed = 7;
 
 	text_init(&back, OUT_MAX);
-	for (size_t len = 0; len < sizeof(bytes); len = len * 2 + 1) {
-		struct view in = {bytes, len};
+	for (size_t len = 0; len < sizeof bytes; len = len * 2 + 1) {
+		struct view in = { bytes, len };
 		bool short_lines = true;
 		struct view rest, line;
 
@@ -95,11 +97,12 @@ static void check_round_trip(struct text *out)
 			bytes[i] = (char)((seed = seed * 1103515245 + 12345) >> 16);
 		text_clear(out), text_clear(&back);
 		ok(base64_encode(out, in) && base64_decode_strict(text_view(out), &back) &&
-			   view_equal(in, text_view(&back)),
+		           view_equal(in, text_view(&back)),
 		   "base64 of %zu bytes and back", len);
 		text_clear(out), text_clear(&back);
-		ok(base64_encode_lines(out, in) && transfer_decode(ENCODING_BASE64, text_view(out), &back) &&
-			   view_equal(in, text_view(&back)),
+		ok(base64_encode_lines(out, in) &&
+		           transfer_decode(ENCODING_BASE64, text_view(out), &back) &&
+		           view_equal(in, text_view(&back)),
 		   "in lines");
 		rest = text_view(out);
 		while (view_cut(&rest, '\n', &line))
@@ -108,8 +111,9 @@ static void check_round_trip(struct text *out)
 			if (bytes[i] == '\n')
 				bytes[i] = 'n';
 		text_clear(out), text_clear(&back);
-		ok(quoted_printable_encode(out, in) && transfer_decode(ENCODING_QUOTED_PRINTABLE, text_view(out), &back) &&
-			   view_equal(in, text_view(&back)),
+		ok(quoted_printable_encode(out, in) &&
+		           transfer_decode(ENCODING_QUOTED_PRINTABLE, text_view(out), &back) &&
+		           view_equal(in, text_view(&back)),
 		   "quoted-printable of %zu bytes and back", len);
 		rest = text_view(out);
 		while (view_cut(&rest, '\n', &line))
@@ -125,16 +129,17 @@ int main(void)
 
 	text_init(&out, OUT_MAX);
 	check_decoders(&out);
-	for (size_t i = 0; i < sizeof(strict) / sizeof(strict[0]); i++) {
+	for (size_t i = 0; i < sizeof strict / sizeof strict[0]; i++) {
 		text_clear(&out);
-		ok(base64_decode_strict(view_of(strict[i].in), &out) == (strict[i].out != NULL), "strict '%s'",
-		   strict[i].in);
-		is_string(out.data, strict[i].out ? strict[i].out : "", "gives the same or nothing");
+		ok(base64_decode_strict(view_of(strict[i].in), &out) == (strict[i].out != NULL),
+		   "strict '%s'", strict[i].in);
+		is_string(out.data, strict[i].out ? strict[i].out : "",
+		          "gives the same or nothing");
 	}
 	text_clear(&out);
 	base64_decode_strict(VIEW("AGEAYg=="), &out);
 	ok(view_equal(text_view(&out), VIEW("\0a\0b")), "NUL bytes pass");
-	for (size_t i = 0; i < sizeof(quoted) / sizeof(quoted[0]); i++) {
+	for (size_t i = 0; i < sizeof quoted / sizeof quoted[0]; i++) {
 		text_clear(&out);
 		quoted_printable_encode(&out, view_of(quoted[i].in));
 		is_string(out.data, quoted[i].out, "quoted-printable of case %zu", i);
@@ -145,9 +150,9 @@ int main(void)
 	text_clear(&tiny);
 	ok(!transfer_decode(ENCODING_BASE64, VIEW("Zm9vYmFy"), &tiny), "so does a decoder");
 	ok(transfer_encoding_parse(VIEW(" Quoted-Printable\r\n")) == ENCODING_QUOTED_PRINTABLE &&
-		   transfer_encoding_parse(VIEW("BASE64")) == ENCODING_BASE64 &&
-		   transfer_encoding_parse(VIEW("")) == ENCODING_IDENTITY &&
-		   transfer_encoding_parse(VIEW("x-uuencode")) == ENCODING_UNKNOWN,
+	           transfer_encoding_parse(VIEW("BASE64")) == ENCODING_BASE64 &&
+	           transfer_encoding_parse(VIEW("")) == ENCODING_IDENTITY &&
+	           transfer_encoding_parse(VIEW("x-uuencode")) == ENCODING_UNKNOWN,
 	   "names of encodings");
 	text_free(&out);
 	text_free(&tiny);

@@ -16,8 +16,13 @@ static unsigned received;
 /* The whole through the machine in pieces of `step` bytes. */
 static bool run(const char *in, bool mend, size_t step, struct text *out)
 {
-	struct fixup h = { .mend = mend, .domain = "a.test", .from = "me@a.test", .date = "DATE", .message_id = "<ID>",
-		            .write = collect, .context = out };
+	struct fixup h = { .mend = mend,
+		           .domain = "a.test",
+		           .from = "me@a.test",
+		           .date = "DATE",
+		           .message_id = "<ID>",
+		           .write = collect,
+		           .context = out };
 	struct view all = view_of(in);
 	bool good = true;
 
@@ -51,25 +56,38 @@ static void streams(void)
 		{ false, "no header at all\r\n", "no header at all\r\n", 0 },
 		{ false, "", "", 0 },
 		{ false, "\r\n", "\r\n", 0 },
-		{ false, " begins folded\r\nReceived: x\r\n", " begins folded\r\nReceived: x\r\n", 1 },
-		{ false, "x: y\r\ngarbage\r\nReceived: x\r\n\r\n", "x: y\r\ngarbage\r\nReceived: x\r\n\r\n", 1 },
+		{ false, " begins folded\r\nReceived: x\r\n", " begins folded\r\nReceived: x\r\n",
+		  1 },
+		{ false, "x: y\r\ngarbage\r\nReceived: x\r\n\r\n",
+		  "x: y\r\ngarbage\r\nReceived: x\r\n\r\n", 1 },
 		/* Submission. */
 		{ true, "From: x@y.test\r\nDate: d\r\nMessage-Id: <m>\r\n\r\nbody\r\n",
 		  "From: x@y.test\r\nDate: d\r\nMessage-Id: <m>\r\n\r\nbody\r\n", 0 },
-		{ true, "Subject: s\r\n\r\nbody\r\n", "Subject: s\r\nDate: DATE\r\nMessage-ID: <ID>\r\nFrom: me@a.test\r\n\r\nbody\r\n", 0 },
-		{ true, "Subject: s\r\n", "Subject: s\r\nDate: DATE\r\nMessage-ID: <ID>\r\nFrom: me@a.test\r\n", 0 },
+		{ true, "Subject: s\r\n\r\nbody\r\n",
+		  "Subject: s\r\nDate: DATE\r\nMessage-ID: <ID>\r\nFrom: me@a.test\r\n\r\nbody\r\n",
+		  0 },
+		{ true, "Subject: s\r\n",
+		  "Subject: s\r\nDate: DATE\r\nMessage-ID: <ID>\r\nFrom: me@a.test\r\n", 0 },
 		{ true, "just text\r\nmore: text\r\n",
-		  "Date: DATE\r\nMessage-ID: <ID>\r\nFrom: me@a.test\r\n\r\njust text\r\nmore: text\r\n", 0 },
+		  "Date: DATE\r\nMessage-ID: <ID>\r\nFrom: me@a.test\r\n\r\njust text\r\nmore: text\r\n",
+		  0 },
 		{ true, "", "Date: DATE\r\nMessage-ID: <ID>\r\nFrom: me@a.test\r\n", 0 },
-		{ true, "\r\nbody\r\n", "Date: DATE\r\nMessage-ID: <ID>\r\nFrom: me@a.test\r\n\r\nbody\r\n", 0 },
-		{ true, "From: me\r\nDate: d\r\nMessage-ID: m\r\nBcc: a,\r\n b\r\nTo: c\r\nBCC:\r\nReturn-Path: <x>\r\nX: y\r\n\r\nBcc: body\r\n",
-		  "From: me@a.test\r\nDate: d\r\nMessage-ID: m\r\nTo: c\r\nX: y\r\n\r\nBcc: body\r\n", 0 },
+		{ true, "\r\nbody\r\n",
+		  "Date: DATE\r\nMessage-ID: <ID>\r\nFrom: me@a.test\r\n\r\nbody\r\n", 0 },
+		{ true,
+		  "From: me\r\nDate: d\r\nMessage-ID: m\r\nBcc: a,\r\n b\r\nTo: c\r\nBCC:\r\nReturn-Path: <x>\r\nX: y\r\n\r\nBcc: body\r\n",
+		  "From: me@a.test\r\nDate: d\r\nMessage-ID: m\r\nTo: c\r\nX: y\r\n\r\nBcc: body\r\n",
+		  0 },
 		{ true, "Date: d\r\nMessage-ID: m\r\nFrom: \"Me, I\"\r\n <me>, you (you)\r\n\r\n",
-		  "Date: d\r\nMessage-ID: m\r\nFrom: \"Me, I\"\r\n <me@a.test>, you@a.test (you)\r\n\r\n", 0 },
-		{ true, "Date: d\r\nMessage-ID: m\r\nFrom: me\r\n", "Date: d\r\nMessage-ID: m\r\nFrom: me@a.test\r\n", 0 },
-		{ true, "From: me\r\nFrom: you\r\nDate: d\r\nMessage-ID: m\r\n\r\n", "From: me@a.test\r\nFrom: you@a.test\r\nDate: d\r\nMessage-ID: m\r\n\r\n", 0 },
+		  "Date: d\r\nMessage-ID: m\r\nFrom: \"Me, I\"\r\n <me@a.test>, you@a.test (you)\r\n\r\n",
+		  0 },
+		{ true, "Date: d\r\nMessage-ID: m\r\nFrom: me\r\n",
+		  "Date: d\r\nMessage-ID: m\r\nFrom: me@a.test\r\n", 0 },
+		{ true, "From: me\r\nFrom: you\r\nDate: d\r\nMessage-ID: m\r\n\r\n",
+		  "From: me@a.test\r\nFrom: you@a.test\r\nDate: d\r\nMessage-ID: m\r\n\r\n", 0 },
 		{ true, "Bcc: x\r\n", "Date: DATE\r\nMessage-ID: <ID>\r\nFrom: me@a.test\r\n", 0 },
-		{ true, "Bcc: x\r\n\r\nbody\r\n", "Date: DATE\r\nMessage-ID: <ID>\r\nFrom: me@a.test\r\n\r\nbody\r\n", 0 },
+		{ true, "Bcc: x\r\n\r\nbody\r\n",
+		  "Date: DATE\r\nMessage-ID: <ID>\r\nFrom: me@a.test\r\n\r\nbody\r\n", 0 },
 	};
 	struct text out;
 
@@ -78,7 +96,8 @@ static void streams(void)
 		bool alike = true;
 
 		for (size_t step = 1; step <= strlen(cases[i].in); step++)
-			alike = run(cases[i].in, cases[i].mend, step, &out) && view_equal(text_view(&out), view_of(cases[i].want)) && alike;
+			alike = run(cases[i].in, cases[i].mend, step, &out) &&
+			        view_equal(text_view(&out), view_of(cases[i].want)) && alike;
 		ok(alike, "row %zu: the same in pieces of any size", i);
 		run(cases[i].in, cases[i].mend, 1 << 20, &out);
 		is_string(out.data, cases[i].want, "row %zu", i);
@@ -137,7 +156,8 @@ static void long_from(void)
 	for (int i = 0; i < 4000; i++)
 		text_add_string(&in, ",\r\n a");
 	text_add_string(&in, "\r\nX: y\r\n\r\n");
-	ok(run(in.data, true, 100, &out) && view_equal(text_view(&in), text_view(&out)), "a From of %zu bytes is passed on as it is", in.len);
+	ok(run(in.data, true, 100, &out) && view_equal(text_view(&in), text_view(&out)),
+	   "a From of %zu bytes is passed on as it is", in.len);
 	text_free(&in);
 	text_free(&out);
 }

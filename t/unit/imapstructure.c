@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* ENVELOPE and BODYSTRUCTURE texts: cases checked by hand, and, with a directory or files as arguments, the texts of those. */
+/* ENVELOPE and BODYSTRUCTURE texts: cases checked by hand, and, with a directory or files as
+ * arguments, the texts of those. */
 
 #include "imapd/structure.h"
 #include "lib/mail/header.h"
@@ -58,13 +59,14 @@ static const struct {
 	  "((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 2 0 NIL NIL NIL NIL)"
 	  "(\"application\" \"pdf\" (\"name\" \"a b.pdf\") \"<1@x>\" \"a file\" \"base64\" 4 \"Q2hlY2s=\" "
 	  "(\"attachment\" (\"filename\" \"a.pdf\")) (\"de\" \"en\") \"http://x/\") \"mixed\" (\"boundary\" \"xx\") NIL NIL NIL)" },
-	{ "a message inside",
-	  "Content-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nbody\r\n", NULL,
+	{ "a message inside", "Content-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nbody\r\n",
+	  NULL,
 	  "(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 21 (NIL \"in\" NIL NIL NIL NIL NIL NIL NIL NIL) "
 	  "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 6 1) 3)",
 	  NULL },
 	{ "a multipart without parts", "Content-Type: multipart/mixed\r\n\r\nnothing\r\n", NULL,
-	  "((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0) \"mixed\")", NULL },
+	  "((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0) \"mixed\")",
+	  NULL },
 };
 
 int main(int argc, char **argv)
@@ -90,11 +92,13 @@ int main(int argc, char **argv)
 		struct view message = view_of(cases[i].message);
 
 		if (cases[i].envelope)
-			is_string(text_of(message, 0), cases[i].envelope, "ENVELOPE: %s", cases[i].what);
+			is_string(text_of(message, 0), cases[i].envelope, "ENVELOPE: %s",
+			          cases[i].what);
 		if (cases[i].body)
 			is_string(text_of(message, 1), cases[i].body, "BODY: %s", cases[i].what);
 		if (cases[i].structure)
-			is_string(text_of(message, 2), cases[i].structure, "BODYSTRUCTURE: %s", cases[i].what);
+			is_string(text_of(message, 2), cases[i].structure, "BODYSTRUCTURE: %s",
+			          cases[i].what);
 	}
 	return tap_done();
 }

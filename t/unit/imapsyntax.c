@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* imapd's syntax: commands, sequence sets, sections, FETCH items, how strings are answered, the finder. */
+/* imapd's syntax: commands, sequence sets, sections, FETCH items, how strings are answered, the
+ * finder. */
 
 #include "imapd/answer.h"
 #include "imapd/fetchitem.h"
@@ -15,15 +16,9 @@ static void show(struct text *out, const struct argument *a)
 {
 	for (; a != NULL; a = a->next) {
 		switch (a->type) {
-		case ARGUMENT_ATOM:
-			text_format(out, "%.*s", VIEW_ARG(a->text));
-			break;
-		case ARGUMENT_QUOTED:
-			text_format(out, "\"%.*s\"", VIEW_ARG(a->text));
-			break;
-		case ARGUMENT_LITERAL:
-			text_format(out, "{%.*s}", VIEW_ARG(a->text));
-			break;
+		case ARGUMENT_ATOM: text_format(out, "%.*s", VIEW_ARG(a->text)); break;
+		case ARGUMENT_QUOTED: text_format(out, "\"%.*s\"", VIEW_ARG(a->text)); break;
+		case ARGUMENT_LITERAL: text_format(out, "{%.*s}", VIEW_ARG(a->text)); break;
 		case ARGUMENT_LIST:
 			text_add_byte(out, '(');
 			show(out, a->first);
@@ -35,7 +30,8 @@ static void show(struct text *out, const struct argument *a)
 	}
 }
 
-/* Feeds lines and literals of `input`, literals `piece` bytes at a time; shows "tag|name|arguments" or the error. */
+/* Feeds lines and literals of `input`, literals `piece` bytes at a time; shows "tag|name|arguments"
+ * or the error. */
 static const char *parsed(struct view input, size_t piece)
 {
 	static struct text out;
@@ -58,7 +54,9 @@ static const char *parsed(struct view input, size_t piece)
 			break;
 		}
 		while (parser_literal_left(&p) && input.len) {
-			struct view some = view_take(input, piece < parser_literal_left(&p) ? piece : parser_literal_left(&p));
+			struct view some = view_take(input, piece < parser_literal_left(&p)
+			                                            ? piece
+			                                            : parser_literal_left(&p));
 
 			parser_literal(&p, some);
 			input = view_skip(input, some.len);
@@ -89,7 +87,8 @@ static const struct {
 	{ "a STORE 1 +FLAGS (\\Deleted \\Seen)", "a|STORE|1 +FLAGS (\\Deleted \\Seen)" },
 	{ "a FETCH 1 ()", "a|FETCH|1 ()" },
 	{ "a SEARCH (OR (SEEN) (NOT 1)) 2", "a|SEARCH|(OR (SEEN) (NOT 1)) 2" },
-	{ "a FETCH 1 BODY[HEADER.FIELDS (From \"To\")]<0.10>", "a|FETCH|1 BODY[HEADER.FIELDS (From \"To\") ]<0.10>" },
+	{ "a FETCH 1 BODY[HEADER.FIELDS (From \"To\")]<0.10>",
+	  "a|FETCH|1 BODY[HEADER.FIELDS (From \"To\") ]<0.10>" },
 	{ "a LOGIN {3}\r\njoe {2+}\r\npw\r\n", "a|LOGIN|{joe} {pw}" },
 	{ "a SELECT {5}\r\nIN\r\nX\r\n", "a|SELECT|{IN\r\nX}" },
 	{ "a SEARCH (SUBJECT {3}\r\nabc) SEEN", "a|SEARCH|(SUBJECT {abc}) SEEN" },
@@ -122,8 +121,10 @@ static const struct {
 static void test_commands(void)
 {
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-		is_string(parsed(view_of(commands[i].input), 1000), commands[i].want, "command %zu", i);
-		is_string(parsed(view_of(commands[i].input), 1), commands[i].want, "command %zu, literals byte by byte", i);
+		is_string(parsed(view_of(commands[i].input), 1000), commands[i].want, "command %zu",
+		          i);
+		is_string(parsed(view_of(commands[i].input), 1), commands[i].want,
+		          "command %zu, literals byte by byte", i);
 	}
 }
 
@@ -146,7 +147,8 @@ static void test_limits(void)
 
 	for (int i = 0; i < 10 && result == PARSE_LITERAL && parser_literal_accept(&p); i++)
 		result = parser_line(&p, VIEW(" {400000+}"));
-	ok(result == PARSE_LITERAL && p.error != NULL, "PARSE_MEMORY_MAX bounds all literals of a command");
+	ok(result == PARSE_LITERAL && p.error != NULL,
+	   "PARSE_MEMORY_MAX bounds all literals of a command");
 	parser_clear(&p);
 	text_free(&line);
 }
@@ -158,15 +160,32 @@ static const struct {
 	uint32_t star;
 	const char *want;
 } sets[] = {
-	{ "1", 9, "1" },           { "1:3", 9, "1:3" },     { "3:1", 9, "1:3" },
-	{ "5,1,2,9", 9, "1:2,5,9" }, { "1:3,2:6,7", 9, "1:7" }, { "*", 9, "9" },
-	{ "5:*", 9, "5:9" },       { "*:5", 9, "5:9" },     { "20:*", 9, "9:20" },
-	{ "*", 0, "" },            { "1:*", 0, "" },        { "1,*", 0, "1" },
-	{ "4294967295,1:*", 7, "1:7,4294967295" },          { "0", 9, NULL },
-	{ "01", 9, NULL },         { "", 9, NULL },         { "1,", 9, NULL },
-	{ ",1", 9, NULL },         { "1,,2", 9, NULL },     { "1:", 9, NULL },
-	{ ":1", 9, NULL },         { "1:2:3", 9, NULL },    { "a", 9, NULL },
-	{ "4294967296", 9, NULL }, { "-1", 9, NULL },       { "1 2", 9, NULL },
+	{ "1", 9, "1" },
+	{ "1:3", 9, "1:3" },
+	{ "3:1", 9, "1:3" },
+	{ "5,1,2,9", 9, "1:2,5,9" },
+	{ "1:3,2:6,7", 9, "1:7" },
+	{ "*", 9, "9" },
+	{ "5:*", 9, "5:9" },
+	{ "*:5", 9, "5:9" },
+	{ "20:*", 9, "9:20" },
+	{ "*", 0, "" },
+	{ "1:*", 0, "" },
+	{ "1,*", 0, "1" },
+	{ "4294967295,1:*", 7, "1:7,4294967295" },
+	{ "0", 9, NULL },
+	{ "01", 9, NULL },
+	{ "", 9, NULL },
+	{ "1,", 9, NULL },
+	{ ",1", 9, NULL },
+	{ "1,,2", 9, NULL },
+	{ "1:", 9, NULL },
+	{ ":1", 9, NULL },
+	{ "1:2:3", 9, NULL },
+	{ "a", 9, NULL },
+	{ "4294967296", 9, NULL },
+	{ "-1", 9, NULL },
+	{ "1 2", 9, NULL },
 };
 
 static void test_sets(void)
@@ -179,13 +198,16 @@ static void test_sets(void)
 
 		text_init(&out, 1000);
 		for (size_t r = 0; good && r < set.count; r++)
-			text_format(&out, set.ranges[r].low == set.ranges[r].high ? "%s%u" : "%s%u:%u", r ? "," : "",
-			            set.ranges[r].low, set.ranges[r].high);
+			text_format(&out,
+			            set.ranges[r].low == set.ranges[r].high ? "%s%u" : "%s%u:%u",
+			            r ? "," : "", set.ranges[r].low, set.ranges[r].high);
 		if (sets[i].want)
-			is_string(good ? out.data : "refused", sets[i].want, "set %s", sets[i].text);
+			is_string(good ? out.data : "refused", sets[i].want, "set %s",
+			          sets[i].text);
 		else
 			ok(!good, "set \"%s\" is refused", sets[i].text);
-		ok(sequence_valid(view_of(sets[i].text)) == (sets[i].want != NULL), "sequence_valid agrees on \"%s\"", sets[i].text);
+		ok(sequence_valid(view_of(sets[i].text)) == (sets[i].want != NULL),
+		   "sequence_valid agrees on \"%s\"", sets[i].text);
 		text_free(&out);
 		arena_clear(&arena);
 	}
@@ -196,7 +218,8 @@ static void test_sets(void)
 	bool right = true;
 
 	for (uint32_t n = 0; n < 15; n++)
-		right &= sequence_holds(&set, n) == ((n >= 2 && n <= 4) || n == 8 || (n >= 10 && n <= 12));
+		right &= sequence_holds(&set, n) ==
+		         ((n >= 2 && n <= 4) || n == 8 || (n >= 10 && n <= 12));
 	ok(right && sequence_highest(&set) == 12, "sequence_holds and sequence_highest");
 	arena_clear(&arena);
 }
@@ -220,7 +243,8 @@ static void test_writer(void)
 /* The labels and kinds of what a FETCH asks for. */
 static const char *requested(const char *items, bool by_uid)
 {
-	static const char *const names[] = { "UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODY", "BODYSTRUCTURE" };
+	static const char *const names[] = { "UID",      "FLAGS", "INTERNALDATE", "RFC822.SIZE",
+		                             "ENVELOPE", "BODY",  "BODYSTRUCTURE" };
 	static struct text out;
 	struct parser p = { 0 };
 	struct fetch_request r;
@@ -266,7 +290,8 @@ static const struct {
 	{ "BODY[TEXT]<0.5>", "BODY[TEXT]<0>!" },
 	{ "BODY[TEXT]<4294967295.1>", "BODY[TEXT]<4294967295>!" },
 	{ "BODY.PEEK[HEADER.FIELDS (from \"X y\")]", "BODY[HEADER.FIELDS (from \"X y\")]" },
-	{ "(FLAGS BODY.PEEK[2.HEADER.FIELDS.NOT (DATE)]<3.4> UID)", "FLAGS BODY[2.HEADER.FIELDS.NOT (DATE)]<3> UID" },
+	{ "(FLAGS BODY.PEEK[2.HEADER.FIELDS.NOT (DATE)]<3.4> UID)",
+	  "FLAGS BODY[2.HEADER.FIELDS.NOT (DATE)]<3> UID" },
 	{ "(BODY[HEADER] BODY[TEXT])", "BODY[HEADER]! BODY[TEXT]!" },
 	{ "RFC822", "RFC822!" },
 	{ "RFC822.HEADER", "RFC822.HEADER" },
@@ -304,7 +329,8 @@ static void test_requests(void)
 	struct text many;
 
 	for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++)
-		is_string(requested(requests[i].items, false), requests[i].want, "FETCH %s", requests[i].items);
+		is_string(requested(requests[i].items, false), requests[i].want, "FETCH %s",
+		          requests[i].items);
 	is_string(requested("FLAGS", true), "UID FLAGS", "UID FETCH tells the UID");
 	text_init(&many, 1 << 16);
 	text_add_string(&many, "BODY[1");
@@ -363,8 +389,14 @@ static void test_finder(void)
 		const char *needle, *hay;
 		bool found;
 	} rows[] = {
-		{ "", "", true },       { "a", "", false },       { "abc", "xxABCx", true }, { "abc", "ab", false },
-		{ "aab", "aaaaab", true }, { "aab", "aaaaaa", false }, { "end", "at the eNd", true }, { "\303\251", "caf\303\251", true },
+		{ "", "", true },
+		{ "a", "", false },
+		{ "abc", "xxABCx", true },
+		{ "abc", "ab", false },
+		{ "aab", "aaaaab", true },
+		{ "aab", "aaaaaa", false },
+		{ "end", "at the eNd", true },
+		{ "\303\251", "caf\303\251", true },
 		{ "abab", "abacabab", true },
 	};
 
@@ -372,7 +404,8 @@ static void test_finder(void)
 		struct finder f;
 
 		finder_begin(&f, view_of(rows[i].needle));
-		ok(finder_finds(&f, view_of(rows[i].hay)) == rows[i].found, "\"%s\" in \"%s\"", rows[i].needle, rows[i].hay);
+		ok(finder_finds(&f, view_of(rows[i].hay)) == rows[i].found, "\"%s\" in \"%s\"",
+		   rows[i].needle, rows[i].hay);
 	}
 }
 

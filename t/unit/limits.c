@@ -31,7 +31,8 @@ static void test_counts(void)
 	const struct limits_most most = { .clients = 6, .per_address = 2, .per_network = 3 };
 	struct limits *l = limits_new(&most);
 
-	ok(enter(l, "192.0.2.1", 0) == LIMIT_NONE && enter(l, "192.0.2.1", 0) == LIMIT_NONE, "two from an address");
+	ok(enter(l, "192.0.2.1", 0) == LIMIT_NONE && enter(l, "192.0.2.1", 0) == LIMIT_NONE,
+	   "two from an address");
 	ok(enter(l, "192.0.2.1", 0) == LIMIT_ADDRESS, "a third is one too many");
 	ok(enter(l, "192.0.2.200", 0) == LIMIT_NONE, "a third from the network");
 	ok(enter(l, "192.0.2.3", 0) == LIMIT_NETWORK, "a fourth is one too many");
@@ -39,7 +40,9 @@ static void test_counts(void)
 	leave(l, "192.0.2.1");
 	ok(enter(l, "192.0.2.3", 0) == LIMIT_NONE, "who leaves makes room in the network");
 	ok(enter(l, "192.0.2.1", 0) == LIMIT_NETWORK, "which is full again");
-	ok(enter(l, "2001:db8:0:ff01::1", 0) == LIMIT_NONE && enter(l, "2001:db8:0:ff02::1", 0) == LIMIT_NONE, "IPv6");
+	ok(enter(l, "2001:db8:0:ff01::1", 0) == LIMIT_NONE &&
+	           enter(l, "2001:db8:0:ff02::1", 0) == LIMIT_NONE,
+	   "IPv6");
 	ok(enter(l, "198.51.100.1", 0) == LIMIT_CLIENTS, "the house is full");
 	leave(l, "192.0.3.3");
 	ok(enter(l, "2001:db8:0:ff03::1", 0) == LIMIT_NONE, "a third from a /56");
@@ -83,7 +86,8 @@ static void test_memory(void)
 		if (limits_entries(l) > highest)
 			highest = limits_entries(l);
 	}
-	ok(highest < 40000, "10,000 addresses a second for 20 seconds leave at most %u entries", highest);
+	ok(highest < 40000, "10,000 addresses a second for 20 seconds leave at most %u entries",
+	   highest);
 	limits_free(&l);
 }
 

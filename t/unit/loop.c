@@ -53,7 +53,7 @@ static struct pair {
 	struct watch watch;
 	struct pair *other;
 	int calls;
-} *first, *second;
+} * first, *second;
 
 static void takes_other_out(struct watch *w, unsigned events)
 {
@@ -74,15 +74,18 @@ static void test_taking_out(void)
 	ok(pipe(a) == 0 && pipe(b) == 0, "two pipes");
 	first = calloc(1, sizeof *first);
 	second = calloc(1, sizeof *second);
-	*first = (struct pair){ .watch = { .fd = a[0], .ready = takes_other_out }, .other = second };
-	*second = (struct pair){ .watch = { .fd = b[0], .ready = takes_other_out }, .other = first };
+	*first =
+		(struct pair){ .watch = { .fd = a[0], .ready = takes_other_out }, .other = second };
+	*second =
+		(struct pair){ .watch = { .fd = b[0], .ready = takes_other_out }, .other = first };
 	loop_watch(loop, &first->watch, LOOP_READ);
 	loop_watch(loop, &second->watch, LOOP_READ);
 	ok(write(a[1], "x", 1) == 1 && write(b[1], "x", 1) == 1, "both ready");
 	loop_run(loop);
 	struct pair *left = first->other == NULL ? first : second;
 
-	/* Whichever came first freed the other, whose event of the same round must not be delivered (the sanitizer sees it). */
+	/* Whichever came first freed the other, whose event of the same round must not be delivered
+	 * (the sanitizer sees it). */
 	ok(left->calls == 1, "one callback");
 	loop_unwatch(loop, &left->watch);
 	free(left);

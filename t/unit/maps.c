@@ -50,14 +50,21 @@ static void reading(void)
 	struct map m = finish();
 	static const struct {
 		const char *address, *want;
-	} cases[] = { { "Anna@A.test", "1" }, { "bert@a.test", "2" },   { "x@b.a.test", "3" }, { "x@c.b.a.test", "3" },
-		      { "x@xa.test", "4" },   { "x@test", "4" },        { "a.test", "2" },     { "", "4" },
+	} cases[] = { { "Anna@A.test", "1" },
+		      { "bert@a.test", "2" },
+		      { "x@b.a.test", "3" },
+		      { "x@c.b.a.test", "3" },
+		      { "x@xa.test", "4" },
+		      { "x@test", "4" },
+		      { "a.test", "2" },
+		      { "", "4" },
 		      { "anna@a.test@z.test", "4" } };
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		ok(map_get_widening(&m, VIEW(""), view_of(cases[i].address), &value) == MAP_FOUND, "%s is found",
-		   cases[i].address);
-		ok(view_equal(value, view_of(cases[i].want)), "%s by entry %s", cases[i].address, cases[i].want);
+		ok(map_get_widening(&m, VIEW(""), view_of(cases[i].address), &value) == MAP_FOUND,
+		   "%s is found", cases[i].address);
+		ok(view_equal(value, view_of(cases[i].want)), "%s by entry %s", cases[i].address,
+		   cases[i].want);
 	}
 	ok(map_get(&m, VIEW("Anna@a.test"), &value) == MAP_MISSING, "map_get is exact");
 	int count = 0;
@@ -68,7 +75,8 @@ static void reading(void)
 	char long_key[MAP_KEY_MAX + 2] = "";
 
 	memset(long_key, 'a', sizeof long_key - 1);
-	ok(map_get_lower(&m, VIEW(""), view_of(long_key), &value) == MAP_MISSING, "an over-long key is in no map");
+	ok(map_get_lower(&m, VIEW(""), view_of(long_key), &value) == MAP_MISSING,
+	   "an over-long key is in no map");
 	map_close(&m);
 }
 
@@ -79,7 +87,9 @@ static void torn(const char *what, struct text *value, bool (*decode)(struct vie
 
 	ok(decode(text_view(value)), "%s: the whole value is read", what);
 	for (size_t len = 0; len < value->len; len++) {
-		char *exact = memory_get(len ? len : 1); /* so that a sanitizer sees a read past the end */
+		char *exact =
+			memory_get(len ? len
+		                       : 1); /* so that a sanitizer sees a read past the end */
 
 		memcpy(exact, value->data, len);
 		if (decode((struct view){ exact, len })) {
@@ -141,14 +151,19 @@ static void users(void)
 	struct reason why;
 
 	text_init(&value, 4096);
-	ok(user_parse(VIEW("uid=5000 gid=5001 quota=2G rights=pop3,admin state=locked home=\"x y\""), &arena, &u, &why) != 0,
+	ok(user_parse(
+		   VIEW("uid=5000 gid=5001 quota=2G rights=pop3,admin state=locked home=\"x y\""),
+		   &arena, &u, &why) != 0,
 	   "a quote inside a word is an error");
-	ok(user_parse(VIEW("uid=5000 gid=5001 quota=2G rights=pop3,admin state=locked \"home=/x y\""), &arena, &u, &why) == 0,
+	ok(user_parse(
+		   VIEW("uid=5000 gid=5001 quota=2G rights=pop3,admin state=locked \"home=/x y\""),
+		   &arena, &u, &why) == 0,
 	   "all words of a user");
 	user_encode(&u, &value);
-	ok(user_decode(text_view(&value), &back) && back.uid == 5000 && back.gid == 5001 && back.quota_bytes == 2LL << 30 &&
-	       back.rights == (USER_RIGHT_POP3 | USER_RIGHT_ADMIN) && back.state == USER_LOCKED &&
-	       view_equal(back.home, VIEW("/x y")),
+	ok(user_decode(text_view(&value), &back) && back.uid == 5000 && back.gid == 5001 &&
+	           back.quota_bytes == 2LL << 30 &&
+	           back.rights == (USER_RIGHT_POP3 | USER_RIGHT_ADMIN) &&
+	           back.state == USER_LOCKED && view_equal(back.home, VIEW("/x y")),
 	   "come back");
 	torn("user", &value, decode_user);
 	refuses_more("user", &value, decode_user);
@@ -156,12 +171,16 @@ static void users(void)
 	static const struct {
 		const char *text, *why;
 	} bad[] = {
-		{ "uid=0", "uid: \"0\" is not a number from 1 to 2147483647 (a mailbox never belongs to root)" },
-		{ "uid=-1", "uid: \"-1\" is not a number from 1 to 2147483647 (a mailbox never belongs to root)" },
-		{ "uid=4294967296", "uid: \"4294967296\" is not a number from 1 to 2147483647 (a mailbox never belongs "
-		                    "to root)" },
+		{ "uid=0",
+		  "uid: \"0\" is not a number from 1 to 2147483647 (a mailbox never belongs to root)" },
+		{ "uid=-1",
+		  "uid: \"-1\" is not a number from 1 to 2147483647 (a mailbox never belongs to root)" },
+		{ "uid=4294967296",
+		  "uid: \"4294967296\" is not a number from 1 to 2147483647 (a mailbox never belongs "
+		  "to root)" },
 		{ "quota=2X", "quota: \"2X\" is not a size such as 500M or 2G" },
-		{ "rights=smtp,root", "rights: \"root\" is not one of smtp, pop3, imap, web, admin, none" },
+		{ "rights=smtp,root",
+		  "rights: \"root\" is not one of smtp, pop3, imap, web, admin, none" },
 		{ "state=off", "state: \"off\" is not one of active, locked, closed" },
 		{ "home=", "home: a path is missing" },
 		{ "shell=/bin/sh",
@@ -188,7 +207,8 @@ static void homes(void)
 		{ "100%", "anna@a.test", "/mail/100%" },
 		{ "../x", "anna@a.test", "!home: \"../x\" has a \".\" or \"..\" in it" },
 		{ "x/./y", "anna@a.test", "!home: \"x/./y\" has a \".\" or \"..\" in it" },
-		{ "%u/x", "a/b@a.test", "!the address has a \"/\"; give it a home=PATH without %u" },
+		{ "%u/x", "a/b@a.test",
+		  "!the address has a \"/\"; give it a home=PATH without %u" },
 		{ "own", "a/b@a.test", "/mail/own" },
 	};
 
@@ -197,11 +217,13 @@ static void homes(void)
 		struct reason why;
 
 		text_init(&out, 4096);
-		if (user_home(view_of(cases[i].home), view_of(cases[i].address), VIEW("/mail"), &out, &why) != 0) {
+		if (user_home(view_of(cases[i].home), view_of(cases[i].address), VIEW("/mail"),
+		              &out, &why) != 0) {
 			text_clear(&out);
 			text_format(&out, "!%s", why.text);
 		}
-		is_string(out.data, cases[i].want, "home %s of %s", cases[i].home, cases[i].address);
+		is_string(out.data, cases[i].want, "home %s of %s", cases[i].home,
+		          cases[i].address);
 		text_free(&out);
 	}
 }
@@ -214,20 +236,22 @@ static void domains(void)
 	struct reason why;
 
 	text_init(&value, 4096);
-	ok(domain_parse(VIEW("mailboxes home=%d/%u quota=1G language=de"), &arena, &d, &why) == 0, "a domain of mailboxes");
+	ok(domain_parse(VIEW("mailboxes home=%d/%u quota=1G language=de"), &arena, &d, &why) == 0,
+	   "a domain of mailboxes");
 	domain_encode(&d, &value);
 	ok(domain_decode(text_view(&value), &back) && back.class == DOMAIN_MAILBOXES &&
-	       back.defaults.quota_bytes == 1 << 30 && view_equal(back.language, VIEW("de")) &&
-	       view_equal(back.defaults.home, VIEW("%d/%u")),
+	           back.defaults.quota_bytes == 1 << 30 && view_equal(back.language, VIEW("de")) &&
+	           view_equal(back.defaults.home, VIEW("%d/%u")),
 	   "comes back");
 	torn("domain", &value, decode_domain);
 	refuses_more("domain", &value, decode_domain);
 	ok(domain_parse(VIEW("alias-of Example.Test"), &arena, &d, &why) == 0 &&
-	       view_equal(d.target, VIEW("example.test")),
+	           view_equal(d.target, VIEW("example.test")),
 	   "the target of an alias is lower-cased");
 	ok(domain_parse(VIEW(""), &arena, &d, &why) != 0, "a class is needed");
 	ok(domain_parse(VIEW("alias-of"), &arena, &d, &why) != 0, "an alias needs a target");
-	ok(domain_parse(VIEW("relay quota=1G"), &arena, &d, &why) != 0, "a relayed domain has no users");
+	ok(domain_parse(VIEW("relay quota=1G"), &arena, &d, &why) != 0,
+	   "a relayed domain has no users");
 	is_string(why.text, "\"quota=1G\" is not a word of such a domain", "and says so");
 	ok(domain_parse(VIEW("local"), &arena, &d, &why) != 0, "an unknown class");
 	text_free(&value);
@@ -241,9 +265,12 @@ static void passwords(void)
 	struct reason why;
 
 	text_init(&value, 4096);
-	ok(password_parse(VIEW("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA"), &p.hash, &why) == 0, "an argon2id string");
+	ok(password_parse(VIEW("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA"), &p.hash, &why) == 0,
+	   "an argon2id string");
 	password_encode(&p, &value);
-	ok(password_decode(text_view(&value), &back) && view_equal(back.hash, p.hash) && back.user.uid == 7, "comes back");
+	ok(password_decode(text_view(&value), &back) && view_equal(back.hash, p.hash) &&
+	           back.user.uid == 7,
+	   "comes back");
 	torn("password", &value, decode_password);
 	refuses_more("password", &value, decode_password);
 	ok(password_parse(VIEW("secret"), &p.hash, &why) != 0, "a clear password is refused");
@@ -274,13 +301,16 @@ static void aliases(void)
 		{ "a@x.test, B@x.test c", "a@x.test B@x.test c@here.test " },
 		{ "a@x.test,b@x.test", "a@x.test b@x.test " },
 		{ "include:list f@x.test", "c@x.test d@x.test e@here.test f@x.test " },
-		{ "include:loop", "!include:loop: include:loop: include:loop: include:loop: include:loop: included files may "
-		                  "include 4 deep" },
+		{ "include:loop",
+		  "!include:loop: include:loop: include:loop: include:loop: include:loop: included files may "
+		  "include 4 deep" },
 		{ "include:other", "!include:other: No such file" },
 		{ ":fail: 5.1.6 moved away", "(5.1.6 moved away)" },
 		{ ":fail:", "()" },
-		{ "|/bin/sh", "!|/bin/sh: mail goes to no programs and files here; name an address" },
-		{ "/dev/null", "!/dev/null: mail goes to no programs and files here; name an address" },
+		{ "|/bin/sh",
+		  "!|/bin/sh: mail goes to no programs and files here; name an address" },
+		{ "/dev/null",
+		  "!/dev/null: mail goes to no programs and files here; name an address" },
 		{ "", "!an alias without a target; write addresses, include:FILE or :fail: TEXT" },
 		{ "a@x..test", "!\"x..test\" is not a domain (letters, digits, hyphens, dots)" },
 	};
@@ -319,7 +349,8 @@ static void show_route(const struct route *found, struct text *out)
 
 	text_format(out, "%d(%.*s)", (int)r.transport, VIEW_ARG(r.text));
 	while (route_next(&r, &hop))
-		text_format(out, " %s%.*s:%u", hop.mx ? "mx=" : "", VIEW_ARG(hop.host), (unsigned)hop.port);
+		text_format(out, " %s%.*s:%u", hop.mx ? "mx=" : "", VIEW_ARG(hop.host),
+		            (unsigned)hop.port);
 }
 
 static void routes(void)
@@ -329,8 +360,9 @@ static void routes(void)
 	} cases[] = {
 		{ "smtp mx", "0() mx=:0" },
 		{ "smtp mx=Relay.Example", "0() mx=relay.example:0" },
-		{ "smtp a.test:26 192.0.2.1 [2001:db8::1]:27 2001:db8::2", "0() a.test:26 192.0.2.1:0 2001:db8::1:27 "
-		                                                           "2001:db8::2:0" },
+		{ "smtp a.test:26 192.0.2.1 [2001:db8::1]:27 2001:db8::2",
+		  "0() a.test:26 192.0.2.1:0 2001:db8::1:27 "
+		  "2001:db8::2:0" },
 		{ "lmtp\t127.0.0.1:24", "1() 127.0.0.1:24" },
 		{ "local", "2()" },
 		{ "error 5.1.2 no more", "3(5.1.2 no more)" },
@@ -339,7 +371,8 @@ static void routes(void)
 		{ "local x.test", "!local has no next hop" },
 		{ "smtp a.test:0", "!\"a.test:0\": the port is not a number from 1 to 65535" },
 		{ "smtp a.test:x", "!\"a.test:x\": the port is not a number from 1 to 65535" },
-		{ "smtp [1.2.3]:25", "!\"[1.2.3]\" is not a domain (letters, digits, hyphens, dots)" },
+		{ "smtp [1.2.3]:25",
+		  "!\"[1.2.3]\" is not a domain (letters, digits, hyphens, dots)" },
 		{ "uucp x", "!\"uucp\" is not a transport; write smtp, lmtp, local or error" },
 		{ "", "!\"\" is not a transport; write smtp, lmtp, local or error" },
 	};
@@ -370,17 +403,22 @@ static void access_names(struct map *m)
 		const char *name;
 		int want; /* -1: missing */
 	} cases[] = {
-		{ ACCESS_HOST, "a.dialup.test", ACCESS_REJECT },   { ACCESS_HOST, "dialup.test", -1 },
-		{ ACCESS_SENDER, "Spam@evil.test", ACCESS_REJECT }, { ACCESS_SENDER, "ham@evil.test", -1 },
-		{ ACCESS_SENDER, "x@bad.test", ACCESS_DEFER },     { ACCESS_RECIPIENT, "x@bad.test", ACCESS_ALLOW },
+		{ ACCESS_HOST, "a.dialup.test", ACCESS_REJECT },
+		{ ACCESS_HOST, "dialup.test", -1 },
+		{ ACCESS_SENDER, "Spam@evil.test", ACCESS_REJECT },
+		{ ACCESS_SENDER, "ham@evil.test", -1 },
+		{ ACCESS_SENDER, "x@bad.test", ACCESS_DEFER },
+		{ ACCESS_RECIPIENT, "x@bad.test", ACCESS_ALLOW },
 		{ ACCESS_RECIPIENT, "y@other.test", ACCESS_ALLOW },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct access a = { 0 };
-		enum map_result result = access_find_name(m, cases[i].kind, view_of(cases[i].name), &a);
+		enum map_result result =
+			access_find_name(m, cases[i].kind, view_of(cases[i].name), &a);
 
-		ok(cases[i].want < 0 ? result == MAP_MISSING : result == MAP_FOUND && (int)a.action == cases[i].want,
+		ok(cases[i].want < 0 ? result == MAP_MISSING
+		                     : result == MAP_FOUND && (int)a.action == cases[i].want,
 		   "access by name %s", cases[i].name);
 	}
 }
@@ -391,8 +429,12 @@ static void access_addresses(struct map *m)
 		const char *address;
 		int want;
 	} cases[] = {
-		{ "192.0.2.1", ACCESS_RELAY },  { "192.0.2.66", ACCESS_REJECT }, { "192.0.3.1", -1 },
-		{ "10.1.2.3", ACCESS_ALLOW },   { "2001:db8::5", ACCESS_DEFER }, { "2001:db9::5", -1 },
+		{ "192.0.2.1", ACCESS_RELAY },
+		{ "192.0.2.66", ACCESS_REJECT },
+		{ "192.0.3.1", -1 },
+		{ "10.1.2.3", ACCESS_ALLOW },
+		{ "2001:db8::5", ACCESS_DEFER },
+		{ "2001:db9::5", -1 },
 		{ "::ffff:192.0.2.66", ACCESS_REJECT },
 	};
 
@@ -403,7 +445,8 @@ static void access_addresses(struct map *m)
 		net_address_parse(view_of(cases[i].address), &address);
 		enum map_result result = access_find_address(m, &address, &a);
 
-		ok(cases[i].want < 0 ? result == MAP_MISSING : result == MAP_FOUND && (int)a.action == cases[i].want,
+		ok(cases[i].want < 0 ? result == MAP_MISSING
+		                     : result == MAP_FOUND && (int)a.action == cases[i].want,
 		   "access by address %s", cases[i].address);
 	}
 }
@@ -411,13 +454,16 @@ static void access_addresses(struct map *m)
 static void access_map(void)
 {
 	static const char *const lines[][2] = {
-		{ "192.0.2.0/24", "relay" },      { "192.0.2.66", "reject not this one" }, { "10.0.0.0/8", "allow" },
-		{ "2001:db8::/32", "defer" },     { "host:.dialup.test", "reject" },       { "from:SPAM@Evil.test", "reject" },
+		{ "192.0.2.0/24", "relay" },       { "192.0.2.66", "reject not this one" },
+		{ "10.0.0.0/8", "allow" },         { "2001:db8::/32", "defer" },
+		{ "host:.dialup.test", "reject" }, { "from:SPAM@Evil.test", "reject" },
 		{ "from:bad.test", "defer wait" }, { "to:*", "allow" },
 	};
 	static const char *const bad[][2] = {
-		{ "192.0.2.1/24", "allow" }, { "192.0.2.1", "permit" }, { "192.0.2.1", "allow please" }, { "10.0.0.0/8", "" },
-		{ "host:a..b", "allow" },    { "example.test", "allow" }, { "from:a@", "allow" },
+		{ "192.0.2.1/24", "allow" },     { "192.0.2.1", "permit" },
+		{ "192.0.2.1", "allow please" }, { "10.0.0.0/8", "" },
+		{ "host:a..b", "allow" },        { "example.test", "allow" },
+		{ "from:a@", "allow" },
 	};
 	struct access_lengths lengths = { 0 };
 	struct text key, value;
@@ -430,7 +476,8 @@ static void access_map(void)
 	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
 		text_clear(&key);
 		text_clear(&value);
-		ok(access_key(view_of(lines[i][0]), &key, &why) == 0 && access_parse(view_of(lines[i][1]), &a, &why) == 0,
+		ok(access_key(view_of(lines[i][0]), &key, &why) == 0 &&
+		           access_parse(view_of(lines[i][1]), &a, &why) == 0,
 		   "%s %s", lines[i][0], lines[i][1]);
 		access_encode(&a, &value);
 		access_note_length(&lengths, text_view(&key));
@@ -447,7 +494,8 @@ static void access_map(void)
 	map_close(&m);
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		text_clear(&key);
-		ok(access_key(view_of(bad[i][0]), &key, &why) != 0 || access_parse(view_of(bad[i][1]), &a, &why) != 0,
+		ok(access_key(view_of(bad[i][0]), &key, &why) != 0 ||
+		           access_parse(view_of(bad[i][1]), &a, &why) != 0,
 		   "%s %s is refused", bad[i][0], bad[i][1]);
 	}
 	text_free(&key);
@@ -462,7 +510,8 @@ static bool decode_certificate(struct view v)
 
 static void add_certificate(uint32_t index, struct view chain, const char *const *hosts)
 {
-	struct certificate c = { index, chain, VIEW("/keys/x.pem"), VIEW("0123456789abcdef0123456789abcdef"), VIEW("x.pem") };
+	struct certificate c = { index, chain, VIEW("/keys/x.pem"),
+		                 VIEW("0123456789abcdef0123456789abcdef"), VIEW("x.pem") };
 	struct text key, value;
 
 	text_init(&key, 1024);
@@ -487,8 +536,9 @@ static void certificates(void)
 	static const struct {
 		const char *name, *chain;
 	} cases[] = {
-		{ "mail.a.test", "one" }, { "MAIL.A.test", "one" }, { "x.b.test", "two" },   { "b.test", "one" },
-		{ "x.y.b.test", "one" },  { "", "one" },            { "unknown.test", "one" }, { "*.b.test", "two" },
+		{ "mail.a.test", "one" },  { "MAIL.A.test", "one" }, { "x.b.test", "two" },
+		{ "b.test", "one" },       { "x.y.b.test", "one" },  { "", "one" },
+		{ "unknown.test", "one" }, { "*.b.test", "two" },
 	};
 	struct certificate c;
 
@@ -498,14 +548,16 @@ static void certificates(void)
 	struct map m = finish();
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-		ok(certificates_find(&m, view_of(cases[i].name), &c) == MAP_FOUND && view_equal(c.chain, view_of(cases[i].chain)),
+		ok(certificates_find(&m, view_of(cases[i].name), &c) == MAP_FOUND &&
+		           view_equal(c.chain, view_of(cases[i].chain)),
 		   "%s is served by certificate %s", cases[i].name, cases[i].chain);
 	ok(certificates_at(&m, 1, &c) == MAP_FOUND && c.index == 1, "certificates can be listed");
 	ok(certificates_at(&m, 2, &c) == MAP_MISSING, "to their end");
 	map_close(&m);
 	begin();
 	m = finish();
-	ok(certificates_find(&m, VIEW("mail.a.test"), &c) == MAP_MISSING, "without certificates none is found");
+	ok(certificates_find(&m, VIEW("mail.a.test"), &c) == MAP_MISSING,
+	   "without certificates none is found");
 	map_close(&m);
 }
 

@@ -15,8 +15,8 @@ static void show(struct view text, struct text *out)
 	maptext_init(&m, text);
 	while ((more = maptext_next(&m, &arena, &entry, &why)) != 0) {
 		if (more > 0)
-			text_format(out, "%d:[%.*s][%.*s]%zu-%zu ", entry.line, VIEW_ARG(entry.key), VIEW_ARG(entry.value),
-			            entry.start, entry.end);
+			text_format(out, "%d:[%.*s][%.*s]%zu-%zu ", entry.line, VIEW_ARG(entry.key),
+			            VIEW_ARG(entry.value), entry.start, entry.end);
 		else
 			text_format(out, "%d!%s ", entry.line, why.text);
 	}
@@ -48,7 +48,8 @@ static void entries(void)
 		  "white space 2:[b][c]3-7 " },
 		{ "control character", "a b\x01\nc d\n",
 		  "1!a control character (byte 0x01) at column 4; remove it 2:[c][d]5-9 " },
-		{ "bare CR", "a\rb\n", "1!a control character (byte 0x0d) at column 2; remove it " },
+		{ "bare CR", "a\rb\n",
+		  "1!a control character (byte 0x0d) at column 2; remove it " },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -72,7 +73,8 @@ static void limits(void)
 		text_add_string(&big, i % 100 ? "x" : "\n ");
 	text_add_string(&big, "\nnext v\n");
 	show(text_view(&big), &out);
-	ok(strstr(out.data, "1!the entry is longer than 65536 bytes") == NULL && strstr(out.data, "[next][v]") != NULL,
+	ok(strstr(out.data, "1!the entry is longer than 65536 bytes") == NULL &&
+	           strstr(out.data, "[next][v]") != NULL,
 	   "a long entry within the limit");
 	text_clear(&big);
 	text_clear(&out);
@@ -120,7 +122,8 @@ static void words(void)
 
 static void round_trip(void)
 {
-	static const char *const all[] = { "plain", "", "with space", "\"quoted\"", "a\"b", "back\\slash", "\"", "a \\ \"" };
+	static const char *const all[] = { "plain",       "",   "with space", "\"quoted\"", "a\"b",
+		                           "back\\slash", "\"", "a \\ \"" };
 
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
 		struct arena arena = { 0 };
@@ -130,7 +133,8 @@ static void round_trip(void)
 		text_init(&out, 4096);
 		maptext_add_word(&out, view_of(all[i]));
 		rest = text_view(&out);
-		ok(maptext_word(&rest, &arena, &word, NULL) == 1 && rest.len == 0 && view_equal(word, view_of(all[i])),
+		ok(maptext_word(&rest, &arena, &word, NULL) == 1 && rest.len == 0 &&
+		           view_equal(word, view_of(all[i])),
 		   "%s is read as it was written", out.data);
 		text_free(&out);
 		arena_clear(&arena);
@@ -165,7 +169,8 @@ static void keys(void)
 		struct reason why;
 
 		text_init(&out, 4096);
-		if (maptext_address(view_of(cases[i].text), VIEW("default.test"), &out, &why) != 0) {
+		if (maptext_address(view_of(cases[i].text), VIEW("default.test"), &out, &why) !=
+		    0) {
 			text_clear(&out);
 			text_format(&out, "!%s", why.text);
 		}
@@ -175,7 +180,8 @@ static void keys(void)
 	struct text out;
 
 	text_init(&out, 100);
-	ok(maptext_address(VIEW("anna"), VIEW(""), &out, NULL) != 0, "without a default a domain is needed");
+	ok(maptext_address(VIEW("anna"), VIEW(""), &out, NULL) != 0,
+	   "without a default a domain is needed");
 	text_free(&out);
 }
 

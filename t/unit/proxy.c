@@ -5,8 +5,8 @@
 #include "t/tap.h"
 
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
-#define TCP4 "\xc0\x00\x02\x07\xc6\x33\x64\x01\x12\x67\x00\x19"
-#define TCP6                                                                                                           \
+#define TCP4      "\xc0\x00\x02\x07\xc6\x33\x64\x01\x12\x67\x00\x19"
+#define TCP6 \
 	"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02\x12\x67\x00\x19"
 
 static const struct {
@@ -15,23 +15,32 @@ static const struct {
 	enum proxy_result result;
 	const char *client; /* NULL: not proxied */
 } cases[] = {
-#define CASE(name, bytes, result, client) { name, { bytes, sizeof(bytes) - 1 }, result, client }
+#define CASE(name, bytes, result, client)                         \
+	{                                                         \
+		name, { bytes, sizeof bytes - 1 }, result, client \
+	}
 	CASE("v1 IPv4", "PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\r\n", PROXY_DONE, "192.0.2.7"),
-	CASE("v1 IPv6", "PROXY TCP6 2001:db8::1 2001:db8::2 4711 25\r\n", PROXY_DONE, "2001:db8::1"),
-	CASE("v1 mapped", "PROXY TCP6 ::ffff:192.0.2.7 ::ffff:198.51.100.1 4711 25\r\n", PROXY_DONE, "192.0.2.7"),
+	CASE("v1 IPv6", "PROXY TCP6 2001:db8::1 2001:db8::2 4711 25\r\n", PROXY_DONE,
+	     "2001:db8::1"),
+	CASE("v1 mapped", "PROXY TCP6 ::ffff:192.0.2.7 ::ffff:198.51.100.1 4711 25\r\n", PROXY_DONE,
+	     "192.0.2.7"),
 	CASE("v1 unknown", "PROXY UNKNOWN\r\n", PROXY_DONE, NULL),
 	CASE("v1 unknown with more", "PROXY UNKNOWN ffff:f...f:ffff x y z\r\n", PROXY_DONE, NULL),
 	CASE("v1 without port", "PROXY TCP4 192.0.2.7 198.51.100.1 4711\r\n", PROXY_BAD, NULL),
-	CASE("v1 with a large port", "PROXY TCP4 192.0.2.7 198.51.100.1 65536 25\r\n", PROXY_BAD, NULL),
+	CASE("v1 with a large port", "PROXY TCP4 192.0.2.7 198.51.100.1 65536 25\r\n", PROXY_BAD,
+	     NULL),
 	CASE("v1 IPv6 in TCP4", "PROXY TCP4 2001:db8::1 2001:db8::2 4711 25\r\n", PROXY_BAD, NULL),
 	CASE("v1 with a bare LF", "PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\n", PROXY_BAD, NULL),
 	CASE("v1 with a name", "PROXY TCP4 localhost 198.51.100.1 4711 25\r\n", PROXY_BAD, NULL),
 	CASE("v1 other family", "PROXY UDP4 192.0.2.7 198.51.100.1 4711 25\r\n", PROXY_BAD, NULL),
-	CASE("v1 too long", "PROXY UNKNOWN 0123456789012345678901234567890123456789012345678901234567890123456789"
-	                    "01234567890123456789012345678901234567890123456789\r\n", PROXY_BAD, NULL),
+	CASE("v1 too long",
+	     "PROXY UNKNOWN 0123456789012345678901234567890123456789012345678901234567890123456789"
+	     "01234567890123456789012345678901234567890123456789\r\n",
+	     PROXY_BAD, NULL),
 	CASE("v2 IPv4", SIGNATURE "\x21\x11\0\x0c" TCP4, PROXY_DONE, "192.0.2.7"),
 	CASE("v2 IPv6", SIGNATURE "\x21\x21\0\x24" TCP6, PROXY_DONE, "2001:db8::1"),
-	CASE("v2 with TLVs", SIGNATURE "\x21\x11\0\x11" TCP4 "\x04\0\x02hi", PROXY_DONE, "192.0.2.7"),
+	CASE("v2 with TLVs", SIGNATURE "\x21\x11\0\x11" TCP4 "\x04\0\x02hi", PROXY_DONE,
+	     "192.0.2.7"),
 	CASE("v2 health check", SIGNATURE "\x20\0\0\0", PROXY_DONE, NULL),
 	CASE("v2 unknown family", SIGNATURE "\x21\0\0\x03xyz", PROXY_DONE, NULL),
 	CASE("v2 too short for its family", SIGNATURE "\x21\x11\0\x0b" TCP4, PROXY_BAD, NULL),
@@ -51,9 +60,11 @@ static void test_case(size_t i)
 	if (cases[i].result != PROXY_DONE)
 		return;
 	ok(p.used == cases[i].bytes.len, "%s: all bytes are the header's", cases[i].name);
-	ok(p.proxied == (cases[i].client != NULL), "%s: %s", cases[i].name, p.proxied ? "proxied" : "not proxied");
+	ok(p.proxied == (cases[i].client != NULL), "%s: %s", cases[i].name,
+	   p.proxied ? "proxied" : "not proxied");
 	if (p.proxied) {
-		is_string(net_address_text(&p.client, text), cases[i].client, "%s: the client", cases[i].name);
+		is_string(net_address_text(&p.client, text), cases[i].client, "%s: the client",
+		          cases[i].name);
 		ok(p.client.port == 4711 && p.local.port == 25, "%s: the ports", cases[i].name);
 	}
 	size_t more = 0;
@@ -69,6 +80,7 @@ int main(void)
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		test_case(i);
-	ok(proxy_parse(VIEW("PROXY UNKNOWN\r\nEHLO x\r\n"), &p) == PROXY_DONE && p.used == 15, "what follows is not the header's");
+	ok(proxy_parse(VIEW("PROXY UNKNOWN\r\nEHLO x\r\n"), &p) == PROXY_DONE && p.used == 15,
+	   "what follows is not the header's");
 	return tap_done();
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The queue file's encoding: ids, header, envelope, log; and that nothing torn or forged is believed. */
+/* The queue file's encoding: ids, header, envelope, log; and that nothing torn or forged is
+ * believed. */
 #include "queue/queued/queuefile.h"
 
 #include <sodium.h>
@@ -14,30 +15,42 @@ static void ids(void)
 	uint64_t a = queue_id_next(0, 1795323790000000, 5), b, back;
 
 	queue_id_text(a, text);
-	ok(strlen(text) == 13 && queue_id_parse(view_of(text), &back) && back == a, "an id comes back from its text");
+	ok(strlen(text) == 13 && queue_id_parse(view_of(text), &back) && back == a,
+	   "an id comes back from its text");
 	b = queue_id_next(a, 1795323790000001, 0);
 	queue_id_text(b, later);
 	ok(b > a && strcmp(text, later) < 0, "later ids are greater, as numbers and as text");
-	ok(queue_id_next(a, 1700000000000000, 0) == a + 1, "a clock set back does not give an id twice");
+	ok(queue_id_next(a, 1700000000000000, 0) == a + 1,
+	   "a clock set back does not give an id twice");
 	ok(queue_id_next(a, 1795323790000000, 5) == a + 1, "nor does the same microsecond");
 	queue_id_text(UINT64_MAX, text);
 	ok(queue_id_parse(view_of(text), &back) && back == UINT64_MAX, "the greatest id");
-	ok(!queue_id_parse(VIEW("zzzzzzzzzzzzz"), &back) && !queue_id_parse(VIEW("0123456789ab"), &back) &&
-	       !queue_id_parse(VIEW("0123456789abi"), &back) && !queue_id_parse(VIEW("../../etc/pas"), &back),
+	ok(!queue_id_parse(VIEW("zzzzzzzzzzzzz"), &back) &&
+	           !queue_id_parse(VIEW("0123456789ab"), &back) &&
+	           !queue_id_parse(VIEW("0123456789abi"), &back) &&
+	           !queue_id_parse(VIEW("../../etc/pas"), &back),
 	   "what is no id is refused: too great, too short, other letters, paths");
 	bool seen[256] = { false };
 	unsigned count = 0;
 
 	for (int64_t s = 0; s < 300; s++)
-		seen[queue_id_directory(queue_id_next(0, (1795323790 + s) * 1000000 + s * 48576, 0))] = true;
+		seen[queue_id_directory(queue_id_next(0, (1795323790 + s) * 1000000 + s * 48576,
+		                                      0))] = true;
 	for (unsigned i = 0; i < 256; i++)
 		count += seen[i];
 	ok(count > 250, "five minutes of ids use the directories evenly (%u)", count);
 }
 
 static const struct spool_envelope envelope = {
-	.origin = SPOOL_AUTHENTICATED, .sender = "a b%@example.test", .account = "", .helo = "-", .eight_bit = true, .ret = 'H',
-	.envid = "e+2B", .hops = 3, .client = { .family = 6, .bytes = { 0x20, 1, 13, 0xb8 } },
+	.origin = SPOOL_AUTHENTICATED,
+	.sender = "a b%@example.test",
+	.account = "",
+	.helo = "-",
+	.eight_bit = true,
+	.ret = 'H',
+	.envid = "e+2B",
+	.hops = 3,
+	.client = { .family = 6, .bytes = { 0x20, 1, 13, 0xb8 } },
 };
 
 static struct spool_recipient got[4];
@@ -54,7 +67,10 @@ static bool take(void *context, const struct spool_recipient *r)
 
 static void encode_envelope(struct text *out)
 {
-	struct spool_recipient r = { .address = "\"x y\"@example.test", .notify = 6, .orcpt = "rfc822;x" }, s = { .address = "b@c.test" };
+	struct spool_recipient r = { .address = "\"x y\"@example.test",
+		                     .notify = 6,
+		                     .orcpt = "rfc822;x" },
+			       s = { .address = "b@c.test" };
 
 	queue_envelope_encode(out, &envelope);
 	queue_recipient_encode(out, &r);
@@ -70,19 +86,23 @@ static void envelopes(void)
 	text_init(&out, 65536);
 	encode_envelope(&out);
 	got_count = 0;
-	ok(queue_envelope_decode(text_view(&out), &e, take, NULL) && got_count == 2, "an envelope is read back");
-	ok(e.origin == SPOOL_AUTHENTICATED && strcmp(e.sender, envelope.sender) == 0 && e.account[0] == '\0' &&
-	       strcmp(e.helo, "-") == 0 && e.eight_bit && e.ret == 'H' && strcmp(e.envid, "e+2B") == 0 && e.hops == 3 &&
-	       net_address_equal(&e.client, &envelope.client),
+	ok(queue_envelope_decode(text_view(&out), &e, take, NULL) && got_count == 2,
+	   "an envelope is read back");
+	ok(e.origin == SPOOL_AUTHENTICATED && strcmp(e.sender, envelope.sender) == 0 &&
+	           e.account[0] == '\0' && strcmp(e.helo, "-") == 0 && e.eight_bit &&
+	           e.ret == 'H' && strcmp(e.envid, "e+2B") == 0 && e.hops == 3 &&
+	           net_address_equal(&e.client, &envelope.client),
 	   "with every field, the odd ones too");
-	ok(strcmp(got[0].address, "\"x y\"@example.test") == 0 && got[0].notify == 6 && strcmp(got[0].orcpt, "rfc822;x") == 0 &&
-	       got[1].notify == 0 && got[1].orcpt[0] == '\0',
+	ok(strcmp(got[0].address, "\"x y\"@example.test") == 0 && got[0].notify == 6 &&
+	           strcmp(got[0].orcpt, "rfc822;x") == 0 && got[1].notify == 0 &&
+	           got[1].orcpt[0] == '\0',
 	   "and its recipients");
 	for (size_t n = 0; n < out.len; n++) {
 		got_count = 0;
 		bool whole = queue_envelope_decode(view_take(text_view(&out), n), &e, take, NULL);
 
-		/* Cut behind its first recipient it is an envelope of its own; the seal is what tells. */
+		/* Cut behind its first recipient it is an envelope of its own; the seal is what
+		 * tells. */
 		taken += whole && !(got_count == 1 && out.data[n - 1] == '\n');
 	}
 	ok(taken == 0, "cut anywhere it is none");
@@ -91,7 +111,12 @@ static void envelopes(void)
 
 static void headers(void)
 {
-	struct queue_header h = { .id = 77, .state = QUEUE_COMMITTED, .message_bytes = 1234, .extra_bytes = 5, .arrived_us = 1795323790000001 }, back;
+	struct queue_header h = { .id = 77,
+		                  .state = QUEUE_COMMITTED,
+		                  .message_bytes = 1234,
+		                  .extra_bytes = 5,
+		                  .arrived_us = 1795323790000001 },
+			    back;
 	char bytes[QUEUE_HEADER_BYTES], changed[QUEUE_HEADER_BYTES];
 	struct text out;
 	unsigned believed = 0, state_changes = 0;
@@ -103,23 +128,29 @@ static void headers(void)
 	queue_header_encode(&h, text_view(&out), &key, bytes);
 	struct view header = { bytes, sizeof bytes };
 
-	ok(queue_header_decode(header, &back) && back.id == 77 && back.message_bytes == 1234 && back.extra_bytes == 5 &&
-	       back.envelope_bytes == out.len && back.arrived_us == h.arrived_us &&
-	       memcmp(back.checksum, h.checksum, sizeof h.checksum) == 0 && back.state == QUEUE_COMMITTED,
+	ok(queue_header_decode(header, &back) && back.id == 77 && back.message_bytes == 1234 &&
+	           back.extra_bytes == 5 && back.envelope_bytes == out.len &&
+	           back.arrived_us == h.arrived_us &&
+	           memcmp(back.checksum, h.checksum, sizeof h.checksum) == 0 &&
+	           back.state == QUEUE_COMMITTED,
 	   "a header is read back");
 	ok(queue_seal_verify(header, text_view(&out), &key), "its seal is right");
-	ok(!queue_seal_verify(header, text_view(&out), &other_key), "and wrong under another secret");
-	ok(bytes[QUEUE_STATE_OFFSET] == QUEUE_COMMITTED && bytes[QUEUE_STATE_OFFSET - 1] == ' ' && bytes[255] == '\n',
+	ok(!queue_seal_verify(header, text_view(&out), &other_key),
+	   "and wrong under another secret");
+	ok(bytes[QUEUE_STATE_OFFSET] == QUEUE_COMMITTED && bytes[QUEUE_STATE_OFFSET - 1] == ' ' &&
+	           bytes[255] == '\n',
 	   "the state stands where the one byte is written");
 	for (size_t i = 0; i < sizeof bytes; i++) {
 		memcpy(changed, bytes, sizeof bytes);
 		changed[i] ^= 1;
-		bool sealed = queue_seal_verify((struct view){ changed, sizeof changed }, text_view(&out), &key);
+		bool sealed = queue_seal_verify((struct view){ changed, sizeof changed },
+		                                text_view(&out), &key);
 
 		believed += sealed && i != QUEUE_STATE_OFFSET;
 		state_changes += sealed && i == QUEUE_STATE_OFFSET;
 	}
-	ok(believed == 0 && state_changes == 1, "a change of any byte but the state's breaks the seal");
+	ok(believed == 0 && state_changes == 1,
+	   "a change of any byte but the state's breaks the seal");
 	believed = 0;
 	for (size_t i = 0; i < out.len; i++) {
 		out.data[i] ^= 1;
@@ -135,7 +166,13 @@ static void headers(void)
 
 static void logs(void)
 {
-	struct queue_log l = { .event = QUEUE_RETRY, .index = 4, .time_s = 1795323790, .status = "4.4.1", .host = "mx one", .text = "no % answer\n" }, back;
+	struct queue_log l = { .event = QUEUE_RETRY,
+		               .index = 4,
+		               .time_s = 1795323790,
+		               .status = "4.4.1",
+		               .host = "mx one",
+		               .text = "no % answer\n" },
+			 back;
 	struct text out;
 	struct view rest;
 	unsigned bad = 0, believed = 0;
@@ -146,23 +183,29 @@ static void logs(void)
 
 		one.event = (enum queue_event)event;
 		one.number = 3;
-		string_copy(one.recipient.address, sizeof one.recipient.address, VIEW("new@example.test"));
+		string_copy(one.recipient.address, sizeof one.recipient.address,
+		            VIEW("new@example.test"));
 		text_clear(&out);
 		queue_log_encode(&out, &key, 77, &one);
 		rest = text_view(&out);
-		ok(queue_log_next(&rest, &key, 77, &back, &bad) && bad == 0 && back.event == one.event && rest.len == 0, "event %d again", event);
+		ok(queue_log_next(&rest, &key, 77, &back, &bad) && bad == 0 &&
+		           back.event == one.event && rest.len == 0,
+		   "event %d again", event);
 	}
 	text_clear(&out);
 	queue_log_encode(&out, &key, 77, &l);
 	size_t first = out.len;
 
-	queue_log_encode(&out, &key, 77, &(struct queue_log){ .event = QUEUE_DONE, .index = 1, .status = "2.0.0" });
+	queue_log_encode(&out, &key, 77,
+	                 &(struct queue_log){ .event = QUEUE_DONE, .index = 1, .status = "2.0.0" });
 	rest = text_view(&out);
-	ok(queue_log_next(&rest, &key, 77, &back, &bad) && back.index == 4 && strcmp(back.text, l.text) == 0 &&
-	       strcmp(back.host, "mx one") == 0 && strcmp(back.status, "4.4.1") == 0 && back.time_s == l.time_s,
+	ok(queue_log_next(&rest, &key, 77, &back, &bad) && back.index == 4 &&
+	           strcmp(back.text, l.text) == 0 && strcmp(back.host, "mx one") == 0 &&
+	           strcmp(back.status, "4.4.1") == 0 && back.time_s == l.time_s,
 	   "its fields come back");
 	rest = view_take(text_view(&out), first);
-	ok(!queue_log_next(&rest, &key, 78, &back, &bad) && bad == 1, "a record of another file is not believed");
+	ok(!queue_log_next(&rest, &key, 78, &back, &bad) && bad == 1,
+	   "a record of another file is not believed");
 	for (size_t i = 0; i < first - 1; i++) {
 		out.data[i] ^= 1;
 		rest = view_take(text_view(&out), first);
@@ -172,10 +215,12 @@ static void logs(void)
 	ok(believed == 0, "a change of any byte of a record is seen");
 	out.data[3] ^= 1;
 	rest = text_view(&out);
-	ok(queue_log_next(&rest, &key, 77, &back, NULL) && back.event == QUEUE_DONE, "a bad record is passed over for a good one behind it");
+	ok(queue_log_next(&rest, &key, 77, &back, NULL) && back.event == QUEUE_DONE,
+	   "a bad record is passed over for a good one behind it");
 	rest = view_take(text_view(&out), out.len - 1);
 	rest = view_skip(rest, first);
-	ok(!queue_log_next(&rest, &key, 77, &back, NULL) && rest.len == out.len - first - 1, "a last line without its end is left");
+	ok(!queue_log_next(&rest, &key, 77, &back, NULL) && rest.len == out.len - first - 1,
+	   "a last line without its end is left");
 	text_free(&out);
 }
 

@@ -27,7 +27,8 @@ static void index_of_many(void)
 	records_init(&r);
 	for (unsigned i = 0; i < MESSAGES; i++) {
 		/* Neighbours as real ids are, and some far apart. */
-		all[i] = message_new(i % 3 ? 0x6c3b000000000ull + i * 4096 : ((uint64_t)noise() << 32 | (i + 1)));
+		all[i] = message_new(i % 3 ? 0x6c3b000000000ull + i * 4096
+		                           : ((uint64_t)noise() << 32 | (i + 1)));
 		records_add(&r, all[i]);
 	}
 	for (unsigned i = 0; i < MESSAGES; i++)
@@ -39,7 +40,8 @@ static void index_of_many(void)
 	}
 	for (unsigned i = 1; i < MESSAGES; i += 2)
 		wrong += records_find(&r, all[i]->id) != all[i];
-	ok(wrong == 0 && r.count == MESSAGES / 2, "after the removal of every second one the others are found");
+	ok(wrong == 0 && r.count == MESSAGES / 2,
+	   "after the removal of every second one the others are found");
 	while (records_next(&r, &position) != NULL)
 		walked++;
 	ok(walked == MESSAGES / 2, "and a walk meets each of them");
@@ -80,19 +82,23 @@ static void messages(void)
 
 		message_add_recipient(m, (struct view){ address, (size_t)n }, 0, m->sender);
 	}
-	ok(strcmp(message_sender(m), "s@example.test") == 0 && strcmp(message_string(m, m->envid), "id") == 0 &&
-	       strcmp(recipient_address(m, &m->recipients[0]), "a@example.test") == 0 &&
-	       strcmp(recipient_address(m, &m->recipients[1000]), "r999@example.test") == 0,
+	ok(strcmp(message_sender(m), "s@example.test") == 0 &&
+	           strcmp(message_string(m, m->envid), "id") == 0 &&
+	           strcmp(recipient_address(m, &m->recipients[0]), "a@example.test") == 0 &&
+	           strcmp(recipient_address(m, &m->recipients[1000]), "r999@example.test") == 0,
 	   "strings stay what they are while a message grows");
-	ok(message_left(m) == 1001 && m->log_end == 256 + 10 + 5 && m->arrived_ms == 7, "recipients are counted, offsets right");
+	ok(message_left(m) == 1001 && m->log_end == 256 + 10 + 5 && m->arrived_ms == 7,
+	   "recipients are counted, offsets right");
 	recipient_set(m, &m->recipients[5], RECIPIENT_GONE);
 	ok(message_left(m) == 1000 && m->counts[RECIPIENT_NEW] == 1000, "states are counted");
 	outcome_set(&m->recipients[6].outcome, 9, "4.4.1", "", "no answer");
-	ok(strcmp(outcome_status(m->recipients[6].outcome), "4.4.1") == 0 && outcome_host(m->recipients[6].outcome)[0] == '\0' &&
-	       strcmp(outcome_text(m->recipients[6].outcome), "no answer") == 0 && outcome_text(NULL)[0] == '\0',
+	ok(strcmp(outcome_status(m->recipients[6].outcome), "4.4.1") == 0 &&
+	           outcome_host(m->recipients[6].outcome)[0] == '\0' &&
+	           strcmp(outcome_text(m->recipients[6].outcome), "no answer") == 0 &&
+	           outcome_text(NULL)[0] == '\0',
 	   "an outcome keeps its three words");
-	ok(sizeof(struct message) <= 200 && sizeof(struct recipient) <= 48, "the record is compact (%zu, %zu)", sizeof(struct message),
-	   sizeof(struct recipient));
+	ok(sizeof(struct message) <= 200 && sizeof(struct recipient) <= 48,
+	   "the record is compact (%zu, %zu)", sizeof(struct message), sizeof(struct recipient));
 	message_free(&m);
 }
 

@@ -14,11 +14,14 @@ static const struct {
 	{ "250", true, 250, "2.0.0", "250" },
 	{ "550 5.1.1 no such user", true, 550, "5.1.1", "550 5.1.1 no such user" },
 	{ "550-5.7.1 first\n550 5.7.1 second", true, 550, "5.7.1", "550-5.7.1 first 5.7.1 second" },
-	{ "550 2.1.1 a lie about the class", true, 550, "5.0.0", "550 2.1.1 a lie about the class" },
+	{ "550 2.1.1 a lie about the class", true, 550, "5.0.0",
+	  "550 2.1.1 a lie about the class" },
 	{ "450 4.2 not a status", true, 450, "4.0.0", "450 4.2 not a status" },
 	{ "550 5.1.1000 too long", true, 550, "5.0.0", "550 5.1.1000 too long" },
 	{ "550 5.1.1no blank", true, 550, "5.0.0", "550 5.1.1no blank" },
-	{ "250 eight\xff" "bit\x01", true, 250, "2.0.0", "250 eight?bit?" },
+	{ "250 eight\xff"
+	  "bit\x01",
+	  true, 250, "2.0.0", "250 eight?bit?" },
 	{ "25", false, 0, "", "" },
 	{ "", false, 0, "", "" },
 	{ "abc hello", false, 0, "", "" },
@@ -47,7 +50,8 @@ static void test_table(void)
 		struct reply r;
 		bool good = take(&r, cases[i].lines);
 
-		if (!ok(good == cases[i].good, "%zu: %s", i, cases[i].good ? "taken" : "refused") || !good)
+		if (!ok(good == cases[i].good, "%zu: %s", i, cases[i].good ? "taken" : "refused") ||
+		    !good)
 			continue;
 		ok(r.code == cases[i].code && !r.more, "its code");
 		is_string(r.status, cases[i].status, "its status");
@@ -62,14 +66,18 @@ static void test_bounds(void)
 	int n;
 
 	reply_clear(&r);
-	for (n = 0; n < REPLY_LINES_MAX + 5 && reply_line(&r, VIEW("250-again and again and again and again")); n++)
+	for (n = 0; n < REPLY_LINES_MAX + 5 &&
+	            reply_line(&r, VIEW("250-again and again and again and again"));
+	     n++)
 		;
 	ok(n == REPLY_LINES_MAX, "an answer has at most %d lines", REPLY_LINES_MAX);
 	ok(strlen(r.text) == REPLY_TEXT_MAX - 1, "and its text is cut");
 	memset(line, 'x', sizeof line);
 	memcpy(line, "250 ", 4);
 	reply_clear(&r);
-	ok(reply_line(&r, (struct view){ line, sizeof line }) && strlen(r.text) == REPLY_TEXT_MAX - 1, "a long line is cut");
+	ok(reply_line(&r, (struct view){ line, sizeof line }) &&
+	           strlen(r.text) == REPLY_TEXT_MAX - 1,
+	   "a long line is cut");
 }
 
 static void test_extensions(void)
@@ -80,7 +88,8 @@ static void test_extensions(void)
 	extensions_line(&e, VIEW("size 1000"));
 	extensions_line(&e, VIEW("8BITMIME"));
 	extensions_line(&e, VIEW("XDSN"));
-	ok(e.pipelining && e.size && e.size_bytes == 1000 && e.eight_bit && !e.dsn && !e.starttls, "what is offered, in any case");
+	ok(e.pipelining && e.size && e.size_bytes == 1000 && e.eight_bit && !e.dsn && !e.starttls,
+	   "what is offered, in any case");
 	extensions_line(&e, VIEW("SIZE none"));
 	ok(e.size && e.size_bytes == 0, "a limit that is no number is none");
 }

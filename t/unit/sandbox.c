@@ -46,9 +46,13 @@ static int try_work(void)
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct stat st;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) < 0 || send(ends[0], &byte, 1, 0) != 1 || page == MAP_FAILED)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) < 0 || send(ends[0], &byte, 1, 0) != 1 ||
+	    page == MAP_FAILED)
 		return -1;
-	return fstat(ends[1], &st) == 0 && recv(ends[1], &byte, 1, 0) == 1 && memory_get(100000) != NULL ? 0 : -1;
+	return fstat(ends[1], &st) == 0 && recv(ends[1], &byte, 1, 0) == 1 &&
+	                       memory_get(100000) != NULL
+	               ? 0
+	               : -1;
 }
 
 static int try_read_allowed(void)
@@ -75,7 +79,10 @@ static int try_create_allowed(void)
 	mkdir(path(allowed_directory, "sub"), 0700);
 	if (fd < 0 || write(fd, "x", 1) != 1 || ftruncate(fd, 0) < 0 || fsync(fd) < 0)
 		return -1;
-	return rename(path(allowed_directory, "new"), to) == 0 && unlink(to) == 0 && rmdir(path(allowed_directory, "sub")) == 0 ? 0 : -1;
+	return rename(path(allowed_directory, "new"), to) == 0 && unlink(to) == 0 &&
+	                       rmdir(path(allowed_directory, "sub")) == 0
+	               ? 0
+	               : -1;
 }
 
 static int try_create_other(void)
@@ -102,12 +109,14 @@ static int try_connect(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	return fd < 0 ? -1 : connect(fd, (struct sockaddr *)&listener_address, sizeof listener_address);
+	return fd < 0 ? -1
+	              : connect(fd, (struct sockaddr *)&listener_address, sizeof listener_address);
 }
 
 static int try_listen(void)
 {
-	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(20000 + (in_port_t)(getpid() % 10000)) };
+	struct sockaddr_in any = { .sin_family = AF_INET,
+		                   .sin_port = htons(20000 + (in_port_t)(getpid() % 10000)) };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	return fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof any) < 0 ? -1 : listen(fd, 1);
@@ -164,7 +173,8 @@ static int try_kill_by_thread(void)
 
 static int try_namespace(void)
 {
-	return (int)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL) >= 0 ? 0 : -1;
+	return (int)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL) >= 0 ? 0
+	                                                                                     : -1;
 }
 
 static int try_inotify(void)
@@ -220,7 +230,8 @@ static int try_signal_by_descriptor(void)
 {
 	int ends[2];
 
-	return socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 ? fcntl(ends[0], F_SETOWN, getppid()) : 0;
+	return socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 ? fcntl(ends[0], F_SETOWN, getppid())
+	                                                      : 0;
 }
 
 static int try_choose_signal(void)
@@ -232,7 +243,9 @@ static int try_filter(void)
 {
 	int ends[2], on = 1;
 
-	return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0 ? setsockopt(ends[0], SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on) : 0;
+	return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0
+	               ? setsockopt(ends[0], SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on)
+	               : 0;
 }
 
 static int try_socket_options(void)
@@ -240,7 +253,8 @@ static int try_socket_options(void)
 	struct timeval t = { 1, 0 };
 	int ends[2];
 
-	return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 &&
+	return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0 &&
+	                       fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 &&
 	                       setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t) == 0
 	               ? 0
 	               : -1;
@@ -251,7 +265,8 @@ static int try_abort_works(void)
 	abort();
 }
 
-/* A worker of a service: the second time is in the sandbox already, and what it then does wrong is still reported. */
+/* A worker of a service: the second time is in the sandbox already, and what it then does wrong is
+ * still reported. */
 static int try_work_narrowed(void)
 {
 	static const struct sandbox_profile nothing = { 0 };
@@ -275,30 +290,34 @@ static int try_narrow(void)
 
 enum promises_of { NOTHING, FILES, READS, CONNECTS, FORKS, ACCEPTS, NOTIFIES, SETS };
 
-static const char *const set_names[] = { "nothing", "files", "files to read", "connect", "fork", "accept", "files and notify" };
+static const char *const set_names[] = { "nothing", "files",  "files to read",   "connect",
+	                                 "fork",    "accept", "files and notify" };
 
 static struct sandbox_profile profiles[SETS] = {
 	[NOTHING] = { .descriptors_max = 64 },
 	[FILES] = { .promises = SANDBOX_FILES, .paths = { { allowed_directory, true } } },
-	[READS] = { .promises = SANDBOX_FILES, .paths = { { allowed_directory, false }, { "/nonexistent", false } } },
+	[READS] = { .promises = SANDBOX_FILES,
+	            .paths = { { allowed_directory, false }, { "/nonexistent", false } } },
 	[CONNECTS] = { .promises = SANDBOX_CONNECT },
 	[FORKS] = { .promises = SANDBOX_FORK },
 	[ACCEPTS] = { .promises = SANDBOX_ACCEPT },
-	[NOTIFIES] = { .promises = SANDBOX_FILES | SANDBOX_NOTIFY, .paths = { { allowed_directory, true } } },
+	[NOTIFIES] = { .promises = SANDBOX_FILES | SANDBOX_NOTIFY,
+	               .paths = { { allowed_directory, true } } },
 };
 
-#define ALL ((1u << SETS) - 1)
+#define ALL    ((1u << SETS) - 1)
 #define SET(s) (1u << (s))
 
 static const struct {
 	const char *name;
 	int (*attempt)(void);
-	unsigned may;   /* the sets in which it works */
-	int otherwise;  /* FAILED, or KILLED + signal */
+	unsigned may;  /* the sets in which it works */
+	int otherwise; /* FAILED, or KILLED + signal */
 } attempts[] = {
 	{ "ordinary work", try_work, ALL, FAILED },
 	{ "abort", try_abort_works, 0, KILLED + SIGABRT },
-	{ "read a file of its own", try_read_allowed, SET(FILES) | SET(READS) | SET(NOTIFIES), FAILED },
+	{ "read a file of its own", try_read_allowed, SET(FILES) | SET(READS) | SET(NOTIFIES),
+	  FAILED },
 	{ "read another's file", try_read_other, 0, FAILED },
 	{ "read /etc/passwd", try_passwd, 0, FAILED },
 	{ "create, write, rename, remove", try_create_allowed, SET(FILES) | SET(NOTIFIES), FAILED },
@@ -331,7 +350,8 @@ static const struct {
 };
 
 /* With a wider profile (may be NULL) entered before. */
-static int outcome(const struct sandbox_profile *wider, const struct sandbox_profile *profile, int (*attempt)(void))
+static int outcome(const struct sandbox_profile *wider, const struct sandbox_profile *profile,
+                   int (*attempt)(void))
 {
 	pid_t pid = fork();
 	int status;
@@ -357,7 +377,8 @@ static void make_file(const char *directory)
 
 static void prepare(void)
 {
-	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in any = { .sin_family = AF_INET,
+		                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof listener_address;
 
 	snprintf(allowed_directory, sizeof allowed_directory, "/tmp/posthouse-sandbox.XXXXXX");
@@ -437,15 +458,16 @@ static void try_sets(const struct sandbox_profile *wider)
 			int want = attempts[i].may & SET(set) ? WORKED : attempts[i].otherwise;
 			int got = outcome(wider, &profiles[set], attempts[i].attempt);
 
-			ok(got == want, "%s%s: %s%s (%d)", wider ? "narrowed to " : "", set_names[set], attempts[i].name,
-			   want == WORKED ? "" : " not", got);
+			ok(got == want, "%s%s: %s%s (%d)", wider ? "narrowed to " : "",
+			   set_names[set], attempts[i].name, want == WORKED ? "" : " not", got);
 		}
 }
 
 int main(void)
 {
 	static const struct sandbox_profile everything = {
-		.promises = SANDBOX_FILES | SANDBOX_CONNECT | SANDBOX_FORK | SANDBOX_NOTIFY | SANDBOX_ACCEPT | SANDBOX_THREADS | SANDBOX_EXEC,
+		.promises = SANDBOX_FILES | SANDBOX_CONNECT | SANDBOX_FORK | SANDBOX_NOTIFY |
+		            SANDBOX_ACCEPT | SANDBOX_THREADS | SANDBOX_EXEC,
 		.paths = { { "/", true } },
 	};
 	char reached[64];
@@ -463,9 +485,12 @@ int main(void)
 	for (unsigned way = 0; way < 2; way++)
 		try_sets(way ? &everything : NULL);
 	ok(outcome(NULL, &profiles[NOTHING], try_new_code) == FAILED, "nothing: new code not");
-	ok(outcome(&everything, &profiles[NOTHING], try_new_code) == FAILED, "narrowed to nothing: new code not");
-	ok(outcome(&everything, &profiles[FORKS], try_namespace) == KILLED + SIGSYS, "narrowed to fork: a namespace not");
-	ok(outcome(NULL, &profiles[FORKS], try_namespace) == KILLED + SIGSYS, "fork: a namespace not");
+	ok(outcome(&everything, &profiles[NOTHING], try_new_code) == FAILED,
+	   "narrowed to nothing: new code not");
+	ok(outcome(&everything, &profiles[FORKS], try_namespace) == KILLED + SIGSYS,
+	   "narrowed to fork: a namespace not");
+	ok(outcome(NULL, &profiles[FORKS], try_namespace) == KILLED + SIGSYS,
+	   "fork: a namespace not");
 	struct sandbox_profile little = { .memory_max = 64 << 20 };
 
 	ok(outcome(NULL, &little, try_work) == WORKED, "with a limit of memory: ordinary work");

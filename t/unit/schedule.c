@@ -6,8 +6,12 @@
 
 enum { ITEMS = 2000 };
 
-static const struct schedule_limits limits = { .window_start = 4, .window_max = 10, .pause_first_ms = 1000, .pause_max_ms = 3000,
-	                                       .retry_first_ms = 300000, .retry_max_ms = 3600000 };
+static const struct schedule_limits limits = { .window_start = 4,
+	                                       .window_max = 10,
+	                                       .pause_first_ms = 1000,
+	                                       .pause_max_ms = 3000,
+	                                       .retry_first_ms = 300000,
+	                                       .retry_max_ms = 3600000 };
 static struct schedule_item items[ITEMS];
 
 static struct schedule *fresh(void)
@@ -38,7 +42,8 @@ static void windows(void)
 	ok(take_all(s) == 4 && schedule_running(d) == 4, "and gets no more");
 	for (i = 0; i < 4; i++)
 		schedule_finished(s, d, false, 0);
-	ok(schedule_window(d) == 4 || schedule_window(d) == 5, "a full window of successes adds about one (%u)", schedule_window(d));
+	ok(schedule_window(d) == 4 || schedule_window(d) == 5,
+	   "a full window of successes adds about one (%u)", schedule_window(d));
 	for (i = 0; i < 1000; i++)
 		schedule_finished(s, d, false, 0);
 	ok(schedule_window(d) == 10, "never over window_max");
@@ -56,7 +61,8 @@ static void windows(void)
 static void down(void)
 {
 	struct schedule *s = fresh();
-	struct schedule_destination *d = schedule_find(s, VIEW("a.test")), *other = schedule_find(s, VIEW("b.test"));
+	struct schedule_destination *d = schedule_find(s, VIEW("a.test")),
+				    *other = schedule_find(s, VIEW("b.test"));
 	unsigned drained = 0, i;
 
 	for (i = 0; i < 20; i++)
@@ -69,7 +75,8 @@ static void down(void)
 	}
 	while (schedule_drain(s, d) != NULL)
 		drained++;
-	ok(drained >= 16 && schedule_waiting(s) <= 1, "what waits for it is handed back (%u)", drained);
+	ok(drained >= 16 && schedule_waiting(s) <= 1, "what waits for it is handed back (%u)",
+	   drained);
 	ok(schedule_is_down(d, 999) && !schedule_is_down(d, 1000), "it is down for pause_first");
 	schedule_add(s, d, &items[100], 1, false, 1000);
 	schedule_add(s, d, &items[101], 1, false, 1000);
@@ -77,17 +84,20 @@ static void down(void)
 		;
 	ok(schedule_take(s) == NULL, "then one job tries it");
 	schedule_finished(s, d, true, 1000);
-	ok(schedule_is_down(d, 2999) && !schedule_is_down(d, 3000), "its trouble doubles the pause");
+	ok(schedule_is_down(d, 2999) && !schedule_is_down(d, 3000),
+	   "its trouble doubles the pause");
 	(void)!schedule_drain(s, d);
 	for (i = 1; i <= 5; i++) {
 		schedule_add(s, d, &items[102 + i], 1, false, 100000 * i);
 		(void)!schedule_take(s);
 		schedule_finished(s, d, true, 100000 * i);
 	}
-	ok(schedule_is_down(d, 500000 + 2999) && !schedule_is_down(d, 500000 + 3000), "up to pause_max");
+	ok(schedule_is_down(d, 500000 + 2999) && !schedule_is_down(d, 500000 + 3000),
+	   "up to pause_max");
 	schedule_forgive(s, NULL);
 	schedule_add(s, d, &items[200], 1, false, 500001);
-	ok(!schedule_is_down(d, 500001) && schedule_take(s) == &items[200], "an operator may forget all that");
+	ok(!schedule_is_down(d, 500001) && schedule_take(s) == &items[200],
+	   "an operator may forget all that");
 	schedule_finished(s, d, false, 0);
 	ok(!schedule_is_down(d, 0), "and a success does");
 	schedule_free(&s);
@@ -96,7 +106,8 @@ static void down(void)
 static void turns(void)
 {
 	struct schedule *s = fresh();
-	struct schedule_destination *big = schedule_find(s, VIEW("big.test")), *small = schedule_find(s, VIEW("small.test"));
+	struct schedule_destination *big = schedule_find(s, VIEW("big.test")),
+				    *small = schedule_find(s, VIEW("small.test"));
 	struct schedule_item *first, *second;
 	unsigned old = 0, flooder = 0, i;
 
@@ -105,7 +116,8 @@ static void turns(void)
 	schedule_add(s, small, &items[1500], 2, false, 0);
 	first = schedule_take(s);
 	second = schedule_take(s);
-	ok(first->destination != second->destination, "destinations take turns, however much one has");
+	ok(first->destination != second->destination,
+	   "destinations take turns, however much one has");
 	schedule_finished(s, first->destination, false, 0);
 	schedule_finished(s, second->destination, false, 0);
 	/* One sender with a thousand, another with four. */
@@ -139,7 +151,8 @@ static void taking_back(void)
 		schedule_add(s, d, &items[i], 1, false, 0);
 	schedule_cancel(s, &items[1]);
 	schedule_cancel(s, &items[1]);
-	ok(schedule_waiting(s) == 2 && schedule_take(s) == &items[0] && schedule_take(s) == &items[2] && schedule_take(s) == NULL,
+	ok(schedule_waiting(s) == 2 && schedule_take(s) == &items[0] &&
+	           schedule_take(s) == &items[2] && schedule_take(s) == NULL,
 	   "a cancelled item is not served, once or twice cancelled");
 	schedule_free(&s);
 }
@@ -156,7 +169,8 @@ static void many_destinations(void)
 
 		(void)schedule_find(s, (struct view){ name, (size_t)n });
 	}
-	ok(schedule_destinations(s) <= 2 * SCHEDULE_IDLE_MAX, "idle destinations are forgotten (%zu left)", schedule_destinations(s));
+	ok(schedule_destinations(s) <= 2 * SCHEDULE_IDLE_MAX,
+	   "idle destinations are forgotten (%zu left)", schedule_destinations(s));
 	ok(schedule_find(s, VIEW("kept.test")) == kept, "but not one that is held");
 	ok(!schedule_is_idle(s), "which shows");
 	schedule_release(kept);
@@ -169,15 +183,23 @@ static void delays(void)
 	static const struct {
 		unsigned attempts;
 		int64_t least, most;
-	} cases[] = { { 1, 225000, 375001 }, { 2, 337500, 562502 }, { 3, 506250, 843756 }, { 20, 2700000, 4500000 }, { 65535, 2700000, 4500000 } };
+	} cases[] = { { 1, 225000, 375001 },
+		      { 2, 337500, 562502 },
+		      { 3, 506250, 843756 },
+		      { 20, 2700000, 4500000 },
+		      { 65535, 2700000, 4500000 } };
 
 	for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		int64_t least = schedule_retry_ms(&limits, cases[i].attempts, 0), most = schedule_retry_ms(&limits, cases[i].attempts, UINT32_MAX);
+		int64_t least = schedule_retry_ms(&limits, cases[i].attempts, 0),
+			most = schedule_retry_ms(&limits, cases[i].attempts, UINT32_MAX);
 
-		ok(least >= cases[i].least && most <= cases[i].most && most > least, "after %u attempts: %lld to %lld ms",
-		   cases[i].attempts, (long long)least, (long long)most);
+		ok(least >= cases[i].least && most <= cases[i].most && most > least,
+		   "after %u attempts: %lld to %lld ms", cases[i].attempts, (long long)least,
+		   (long long)most);
 	}
-	ok(schedule_retry_ms(&(struct schedule_limits){ .retry_first_ms = 100, .retry_max_ms = 100 }, 5, 1u << 31) == 100,
+	ok(schedule_retry_ms(&(struct schedule_limits){ .retry_first_ms = 100,
+	                                                .retry_max_ms = 100 },
+	                     5, 1u << 31) == 100,
 	   "first and max alike: the delay is that, in the middle of its jitter");
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The bytes after DATA: what is taken, what is refused, where the end is; in one piece, in every pair of pieces,
- * and byte by byte, always the same. */
+/* The bytes after DATA: what is taken, what is refused, where the end is; in one piece, in every
+ * pair of pieces, and byte by byte, always the same. */
 #include "smtpd/data.h"
 
 #include <stdlib.h>
@@ -124,11 +124,13 @@ static void cases(void)
 	text_init(&o.message, 1 << 20);
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		run(rows[i].in, 0, rows[i].in.len, &o);
-		bool good = o.result == rows[i].result && o.fault == rows[i].fault && o.left == rows[i].left &&
+		bool good = o.result == rows[i].result && o.fault == rows[i].fault &&
+		            o.left == rows[i].left &&
 		            view_equal(text_view(&o.message), view_of(rows[i].message));
 
 		if (!ok(good, "row %zu", i))
-			printf("# %s, %s, %zu left, %zu bytes\n", results[o.result], faults[o.fault], o.left, o.message.len);
+			printf("# %s, %s, %zu left, %zu bytes\n", results[o.result],
+			       faults[o.fault], o.left, o.message.len);
 		pieces(rows[i].in, &o, "row");
 	}
 	text_free(&o.message);
@@ -145,7 +147,8 @@ static void long_lines(void)
 		text_add_byte(&in, 'x');
 	text_add_string(&in, "\r\n.\r\n");
 	run(text_view(&in), 0, in.len, &o);
-	ok(o.result == DATA_END && o.fault == DATA_GOOD && o.message.len == DATA_LINE_MAX + 1, "a line of the limit passes");
+	ok(o.result == DATA_END && o.fault == DATA_GOOD && o.message.len == DATA_LINE_MAX + 1,
+	   "a line of the limit passes");
 	run(text_view(&in), 0, 4096, &o);
 	ok(o.fault == DATA_GOOD, "in pieces too");
 	text_clear(&in);
@@ -153,7 +156,8 @@ static void long_lines(void)
 		text_add_byte(&in, 'x');
 	text_add_string(&in, "\r\n.\r\n");
 	run(text_view(&in), 0, in.len, &o);
-	ok(o.result == DATA_END && o.fault == DATA_LONG_LINE, "one byte more is refused, and the end is found");
+	ok(o.result == DATA_END && o.fault == DATA_LONG_LINE,
+	   "one byte more is refused, and the end is found");
 	run(text_view(&in), 0, 1000, &o);
 	ok(o.result == DATA_END && o.fault == DATA_LONG_LINE, "in pieces too");
 	text_free(&in);

@@ -36,7 +36,8 @@ static void mail(void)
 		{ " ENVID=a+2", "syntax ENVID" },
 		{ " ENVID=a=b", "syntax ENVID" },
 		{ " ENVID=a+2b", "syntax ENVID" },
-		{ " ENVID=1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123x", "syntax ENVID" },
+		{ " ENVID=1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123x",
+		  "syntax ENVID" },
 		{ " SMTPUTF8", "unknown SMTPUTF8" },
 		{ " NOTIFY=NEVER", "unknown NOTIFY" },
 		{ " =", "unknown " },
@@ -49,7 +50,8 @@ static void mail(void)
 		enum parameter_result r = mail_parameters_parse(view_of(cases[i].in), &p, &culprit);
 
 		if (r == PARAMETERS_OK)
-			snprintf(got, sizeof got, "ok %llu %c %c %s", (unsigned long long)p.size_bytes, p.eight_bit ? '8' : '7',
+			snprintf(got, sizeof got, "ok %llu %c %c %s",
+			         (unsigned long long)p.size_bytes, p.eight_bit ? '8' : '7',
 			         p.ret ? p.ret : '-', p.envid);
 		else
 			snprintf(got, sizeof got, "%s %.*s", results[r], VIEW_ARG(culprit));
@@ -82,7 +84,8 @@ static void recipient(void)
 		struct recipient_parameters p;
 		struct view culprit = { "", 0 };
 		char got[640];
-		enum parameter_result r = recipient_parameters_parse(view_of(cases[i].in), &p, &culprit);
+		enum parameter_result r =
+			recipient_parameters_parse(view_of(cases[i].in), &p, &culprit);
 
 		if (r == PARAMETERS_OK)
 			snprintf(got, sizeof got, "ok %u %s", p.notify, p.orcpt);

@@ -15,9 +15,11 @@ static void check_names(void)
 		bool message, canonical;
 	} cases[] = {
 		{ "1.M2P3.host", "1.M2P3.host", 0, 0, 0, 0, 0, true, false },
-		{ "1.host,S=12,U=ab.7:2,FS", "1.host,S=12", 0xab, 7, STORE_FLAG_FLAGGED | STORE_FLAG_SEEN, 0, 12, true, true },
+		{ "1.host,S=12,U=ab.7:2,FS", "1.host,S=12", 0xab, 7,
+		  STORE_FLAG_FLAGGED | STORE_FLAG_SEEN, 0, 12, true, true },
 		{ "1.host,U=ab.7,S=12:2,", "1.host,S=12", 0xab, 7, 0, 0, 12, true, false },
-		{ "1.host,U=ab.7:2,SF", "1.host", 0xab, 7, STORE_FLAG_FLAGGED | STORE_FLAG_SEEN, 0, 0, true, false },
+		{ "1.host,U=ab.7:2,SF", "1.host", 0xab, 7, STORE_FLAG_FLAGGED | STORE_FLAG_SEEN, 0,
+		  0, true, false },
 		{ "1.host,U=12:2,Sac", "1.host,U=12", 0, 0, STORE_FLAG_SEEN, 5, 0, true, false },
 		{ "1.host,U=AB.7:2,", "1.host,U=AB.7", 0, 0, 0, 0, 0, true, false },
 		{ "1.host,U=0.7:2,", "1.host,U=0.7", 0, 0, 0, 0, 0, true, false },
@@ -34,19 +36,23 @@ static void check_names(void)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		bool message = name_parse(view_of(cases[i].name), &n);
 
-		ok(message == cases[i].message, "%s is%s a message", cases[i].name, cases[i].message ? "" : " not");
+		ok(message == cases[i].message, "%s is%s a message", cases[i].name,
+		   cases[i].message ? "" : " not");
 		if (message)
-			ok(strcmp(n.stem, cases[i].stem) == 0 && n.validity == cases[i].validity && n.uid == cases[i].uid &&
-				   n.flags == cases[i].flags && n.keywords == cases[i].keywords && n.size == cases[i].size &&
-				   n.canonical == cases[i].canonical,
+			ok(strcmp(n.stem, cases[i].stem) == 0 && n.validity == cases[i].validity &&
+			           n.uid == cases[i].uid && n.flags == cases[i].flags &&
+			           n.keywords == cases[i].keywords && n.size == cases[i].size &&
+			           n.canonical == cases[i].canonical,
 			   "%s is read", cases[i].name);
 	}
 	char long_name[300];
 
 	memset(long_name, 'x', sizeof long_name);
-	ok(!name_parse((struct view){ long_name, NAME_STEM_MAX + 1 }, &n), "a stem beyond its limit");
+	ok(!name_parse((struct view){ long_name, NAME_STEM_MAX + 1 }, &n),
+	   "a stem beyond its limit");
 	ok(name_parse((struct view){ long_name, NAME_STEM_MAX }, &n), "a stem at its limit");
-	ok(name_order("9.x", "10.a") < 0 && name_order("10.b", "10.a") > 0, "names are ordered by time");
+	ok(name_order("9.x", "10.a") < 0 && name_order("10.b", "10.a") > 0,
+	   "names are ordered by time");
 }
 
 static const char one[] = "Subject: one\r\n\r\nbody\r\n";
@@ -61,28 +67,38 @@ static void check_thread(void)
 	box_deliver("Subject: two\r\n\r\n");
 	struct folder_changes c = box_sync(f);
 
-	ok(c.exists && c.recent && folder_count(f) == 2 && folder_recent(f) == 2, "two deliveries are told");
+	ok(c.exists && c.recent && folder_count(f) == 2 && folder_recent(f) == 2,
+	   "two deliveries are told");
 	is_string(box_list(f), "1 2", "with UIDs in order");
 	ok(folder_first_unseen(f) == 1 && folder_uidnext(f) == 3, "counted");
 	c = box_sync(f);
-	ok(!c.exists && !c.recent && c.expunged_count == 0 && c.flags_count == 0, "nothing more to tell");
+	ok(!c.exists && !c.recent && c.expunged_count == 0 && c.flags_count == 0,
+	   "nothing more to tell");
 
 	struct message m;
 	struct view bytes;
 	struct store_message info;
 
-	ok(message_open(f, 1, &m, &box_why) == STORE_OK && m.size == strlen(one) && !m.converts, "a message opens");
-	ok(message_view(&m, &bytes, &box_why) == STORE_OK && view_equal(bytes, view_of(one)), "byte for byte");
+	ok(message_open(f, 1, &m, &box_why) == STORE_OK && m.size == strlen(one) && !m.converts,
+	   "a message opens");
+	ok(message_view(&m, &bytes, &box_why) == STORE_OK && view_equal(bytes, view_of(one)),
+	   "byte for byte");
 	message_close(&m);
 	ok(folder_message(f, 1, STORE_WANT_SIZE | STORE_WANT_DATE, &info, &box_why) == STORE_OK &&
-		   info.size == strlen(one) && llabs(info.date_s - now_ns() / 1000000000) < 100,
+	           info.size == strlen(one) && llabs(info.date_s - now_ns() / 1000000000) < 100,
 	   "its size and date");
 
-	ok(folder_store(f, (uint32_t[]){ 1 }, 1, STORE_ADD, STORE_FLAG_SEEN, 0, &box_why) == STORE_OK, "STORE +FLAGS");
-	ok(folder_store(f, (uint32_t[]){ 1, 2 }, 2, STORE_ADD, STORE_FLAG_DELETED, 0, &box_why) == STORE_OK, "STORE of two");
+	ok(folder_store(f, (uint32_t[]){ 1 }, 1, STORE_ADD, STORE_FLAG_SEEN, 0, &box_why) ==
+	           STORE_OK,
+	   "STORE +FLAGS");
+	ok(folder_store(f, (uint32_t[]){ 1, 2 }, 2, STORE_ADD, STORE_FLAG_DELETED, 0, &box_why) ==
+	           STORE_OK,
+	   "STORE of two");
 	is_string(box_list(f), "1ST 2T", "flags are there");
-	ok(folder_store(f, (uint32_t[]){ 1 }, 1, STORE_REMOVE, STORE_FLAG_DELETED, 0, &box_why) == STORE_OK &&
-		   folder_store(f, (uint32_t[]){ 1 }, 1, STORE_REPLACE, STORE_FLAG_ANSWERED, 0, &box_why) == STORE_OK,
+	ok(folder_store(f, (uint32_t[]){ 1 }, 1, STORE_REMOVE, STORE_FLAG_DELETED, 0, &box_why) ==
+	                   STORE_OK &&
+	           folder_store(f, (uint32_t[]){ 1 }, 1, STORE_REPLACE, STORE_FLAG_ANSWERED, 0,
+	                        &box_why) == STORE_OK,
 	   "STORE -FLAGS and FLAGS");
 	is_string(box_list(f), "1R 2T", "are there");
 	struct folder *g = box_open("INBOX");
@@ -90,28 +106,36 @@ static void check_thread(void)
 	is_string(box_list(g), "1R 2T", "another session sees them");
 	ok(folder_recent(g) == 0, "but nothing recent");
 	ok(folder_expunge(f, NULL, 0, &box_why) == STORE_OK, "EXPUNGE");
-	ok(folder_count(f) == 2 && folder_message(f, 2, 0, &info, NULL) == STORE_OK && info.uid == 2, "the numbers stay");
+	ok(folder_count(f) == 2 && folder_message(f, 2, 0, &info, NULL) == STORE_OK &&
+	           info.uid == 2,
+	   "the numbers stay");
 	ok(message_open(f, 2, &m, &box_why) == STORE_GONE, "the message is gone");
 	c = box_sync(f);
 	ok(c.expunged_count == 1 && c.expunged[0] == 2 && folder_count(f) == 1, "until told");
-	ok(folder_sync(g, 0, &c, &box_why) == STORE_OK && c.expunged_count == 0 && folder_count(g) == 2, "not without leave");
+	ok(folder_sync(g, 0, &c, &box_why) == STORE_OK && c.expunged_count == 0 &&
+	           folder_count(g) == 2,
+	   "not without leave");
 	c = box_sync(g);
 	ok(c.expunged_count == 1 && c.expunged[0] == 2, "the other session is told too");
-	uint32_t uid = box_append(f, "Subject: three\n\nbare\n", STORE_FLAG_SEEN | STORE_FLAG_FLAGGED);
+	uint32_t uid =
+		box_append(f, "Subject: three\n\nbare\n", STORE_FLAG_SEEN | STORE_FLAG_FLAGGED);
 
 	ok(uid == 3, "APPEND gives UID 3");
 	c = box_sync(f);
 	is_string(box_list(f), "1R 3FS", "with its flags");
-	ok(folder_message(f, 2, STORE_WANT_SIZE | STORE_WANT_DATE, &info, &box_why) == STORE_OK && info.size == 24 &&
-		   info.date_s == 1000000000,
+	ok(folder_message(f, 2, STORE_WANT_SIZE | STORE_WANT_DATE, &info, &box_why) == STORE_OK &&
+	           info.size == 24 && info.date_s == 1000000000,
 	   "size with CRLF, date as given");
-	ok(message_open(f, 2, &m, &box_why) == STORE_OK && m.converts && message_view(&m, &bytes, &box_why) == STORE_OK &&
-		   view_equal(bytes, VIEW("Subject: three\r\n\r\nbare\r\n")),
+	ok(message_open(f, 2, &m, &box_why) == STORE_OK && m.converts &&
+	           message_view(&m, &bytes, &box_why) == STORE_OK &&
+	           view_equal(bytes, VIEW("Subject: three\r\n\r\nbare\r\n")),
 	   "bare LF is served as CRLF");
 	struct text some;
 
 	text_init(&some, 1000);
-	ok(message_read(&m, 3, 5, &some, &box_why) == STORE_OK && view_equal(text_view(&some), VIEW("ject:")), "a piece of it");
+	ok(message_read(&m, 3, 5, &some, &box_why) == STORE_OK &&
+	           view_equal(text_view(&some), VIEW("ject:")),
+	   "a piece of it");
 	text_free(&some);
 	message_close(&m);
 	c = box_sync(g);
@@ -137,7 +161,9 @@ static void check_keywords(void)
 	box_append(f, one, 0);
 	box_sync(f);
 	ok(folder_keyword(f, VIEW("$Work"), false) == -1, "no keyword yet");
-	ok(folder_keyword(f, VIEW("$Work"), true) == 0 && folder_keyword(f, VIEW("$WORK"), false) == 0, "the first keyword");
+	ok(folder_keyword(f, VIEW("$Work"), true) == 0 &&
+	           folder_keyword(f, VIEW("$WORK"), false) == 0,
+	   "the first keyword");
 	for (int i = 1; i < STORE_KEYWORDS_MAX; i++) {
 		snprintf(name, sizeof name, "k%d", i);
 		if (folder_keyword(f, view_of(name), true) != i)
@@ -160,7 +186,8 @@ static void check_keywords(void)
 	box_shell("rm posthouse.index posthouse.keywords");
 	f = box_open("INBOX");
 	is_string(box_list(f), "1az", "both lost: letters without names");
-	ok(folder_keyword_name(f, 0) == NULL && folder_keyword(f, VIEW("new"), true) == 1, "which no new keyword takes");
+	ok(folder_keyword_name(f, 0) == NULL && folder_keyword(f, VIEW("new"), true) == 1,
+	   "which no new keyword takes");
 	folder_close(&f);
 	box_remove();
 }
@@ -181,7 +208,9 @@ static void check_copy(void)
 	folder_store(f, (uint32_t[]){ 2 }, 1, STORE_ADD, 0, 1ull << k, &box_why);
 	folder_cache_put(f, 2, VIEW("about two"));
 	folder_cache_flush(f);
-	ok(folder_copy(f, (uint32_t[]){ 2, 3 }, 2, to, uids, &box_why) == STORE_OK && uids[0] == 1 && uids[1] == 2, "COPY");
+	ok(folder_copy(f, (uint32_t[]){ 2, 3 }, 2, to, uids, &box_why) == STORE_OK &&
+	           uids[0] == 1 && uids[1] == 2,
+	   "COPY");
 	box_sync(to);
 	is_string(box_list(to), "1b 2S", "flags and keywords go along");
 	ok(view_equal(folder_cache_get(to, 1), VIEW("about two")), "and the cache");
@@ -190,8 +219,11 @@ static void check_copy(void)
 	folder_message(f, 3, STORE_WANT_DATE, &a, NULL);
 	folder_message(to, 2, STORE_WANT_DATE, &b, NULL);
 	ok(a.date_s == b.date_s, "and the date");
-	ok(folder_copy(f, (uint32_t[]){ 1 }, 1, f, uids, &box_why) == STORE_OK && uids[0] == 5, "COPY into itself");
-	ok(folder_move(f, (uint32_t[]){ 1, 4 }, 2, to, uids, &box_why) == STORE_OK && uids[0] == 3 && uids[1] == 4, "MOVE");
+	ok(folder_copy(f, (uint32_t[]){ 1 }, 1, f, uids, &box_why) == STORE_OK && uids[0] == 5,
+	   "COPY into itself");
+	ok(folder_move(f, (uint32_t[]){ 1, 4 }, 2, to, uids, &box_why) == STORE_OK &&
+	           uids[0] == 3 && uids[1] == 4,
+	   "MOVE");
 	box_sync(f);
 	box_sync(to);
 	is_string(box_list(f), "2a 3S 5", "gone here");
@@ -218,44 +250,57 @@ static const char *names_text(const struct store_names *names)
 
 	out[0] = '\0';
 	for (unsigned i = 0; i < names->count; i++)
-		used += (size_t)snprintf(out + used, sizeof out - used, "%s%s%s%s%s", i ? " " : "", names->names[i].name,
-		                         names->names[i].selectable ? "" : "!", names->names[i].subscribed ? "*" : "",
+		used += (size_t)snprintf(out + used, sizeof out - used, "%s%s%s%s%s", i ? " " : "",
+		                         names->names[i].name,
+		                         names->names[i].selectable ? "" : "!",
+		                         names->names[i].subscribed ? "*" : "",
 		                         names->names[i].has_children ? "+" : "");
 	return out;
 }
 
 static void check_folders(void)
 {
-	static const char *const bad[] = { "", ".", "a..b", ".a", "a.", "a/b", "../x", "a*", "a%", "a\nb", "\xc3\xa4" };
+	static const char *const bad[] = { "",     ".",  "a..b", ".a",   "a.",      "a/b",
+		                           "../x", "a*", "a%",   "a\nb", "\xc3\xa4" };
 	struct store_names names;
 
 	box_make(0);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		ok(store_create(box, view_of(bad[i]), NULL) == STORE_BAD_NAME, "a bad name: %zu", i);
+		ok(store_create(box, view_of(bad[i]), NULL) == STORE_BAD_NAME, "a bad name: %zu",
+		   i);
 	char long_name[STORE_NAME_MAX + 2];
 
 	memset(long_name, 'n', sizeof long_name);
-	ok(store_create(box, (struct view){ long_name, STORE_NAME_MAX + 1 }, NULL) == STORE_BAD_NAME, "too long");
-	ok(store_create(box, (struct view){ long_name, STORE_NAME_MAX }, NULL) == STORE_OK, "as long as can be");
-	ok(store_delete(box, (struct view){ long_name, STORE_NAME_MAX }, NULL) == STORE_OK, "and away");
+	ok(store_create(box, (struct view){ long_name, STORE_NAME_MAX + 1 }, NULL) ==
+	           STORE_BAD_NAME,
+	   "too long");
+	ok(store_create(box, (struct view){ long_name, STORE_NAME_MAX }, NULL) == STORE_OK,
+	   "as long as can be");
+	ok(store_delete(box, (struct view){ long_name, STORE_NAME_MAX }, NULL) == STORE_OK,
+	   "and away");
 	ok(store_create(box, VIEW("inbox"), NULL) == STORE_EXISTS, "INBOX exists");
-	ok(store_create(box, VIEW("A.B.C"), NULL) == STORE_OK && store_create(box, VIEW("A B"), NULL) == STORE_OK &&
-		   store_create(box, VIEW("A"), NULL) == STORE_OK,
+	ok(store_create(box, VIEW("A.B.C"), NULL) == STORE_OK &&
+	           store_create(box, VIEW("A B"), NULL) == STORE_OK &&
+	           store_create(box, VIEW("A"), NULL) == STORE_OK,
 	   "three folders");
 	ok(store_create(box, VIEW("A"), NULL) == STORE_EXISTS, "one of them again");
-	ok(store_subscribe(box, VIEW("A.B"), true, NULL) == STORE_OK && store_subscribe(box, VIEW("gone"), true, NULL) == STORE_OK,
+	ok(store_subscribe(box, VIEW("A.B"), true, NULL) == STORE_OK &&
+	           store_subscribe(box, VIEW("gone"), true, NULL) == STORE_OK,
 	   "subscribed");
 	box_shell("ln -s cur .Link; mkdir .Foreign");
 	store_folders(box, &names, NULL);
-	is_string(names_text(&names), "INBOX A+ A B A.B!*+ A.B.C Foreign", "the list, without the link");
+	is_string(names_text(&names), "INBOX A+ A B A.B!*+ A.B.C Foreign",
+	          "the list, without the link");
 	store_names_free(&names);
 	store_subscriptions(box, &names, NULL);
 	is_string(names_text(&names), "A.B!*+ gone!*", "the subscriptions");
 	store_names_free(&names);
 	struct folder *f;
 
-	ok(folder_open(box, VIEW("Link"), false, &f, NULL) == STORE_NOT_FOUND, "a link is not followed");
-	ok(folder_open(box, VIEW("Foreign"), false, &f, NULL) == STORE_OK, "a bare directory becomes a folder");
+	ok(folder_open(box, VIEW("Link"), false, &f, NULL) == STORE_NOT_FOUND,
+	   "a link is not followed");
+	ok(folder_open(box, VIEW("Foreign"), false, &f, NULL) == STORE_OK,
+	   "a bare directory becomes a folder");
 	folder_close(&f);
 	ok(store_rename(box, VIEW("A"), VIEW("A.B.D"), NULL) == STORE_BAD_NAME, "not below itself");
 	ok(store_rename(box, VIEW("A"), VIEW("Z"), NULL) == STORE_OK, "renamed with its inferiors");
@@ -268,7 +313,8 @@ static void check_folders(void)
 	uint32_t validity = folder_uidvalidity(f);
 	struct folder_changes c;
 
-	ok(store_delete(box, VIEW("Z.B.C"), NULL) == STORE_OK && store_delete(box, VIEW("Z.B.C"), NULL) == STORE_NOT_FOUND,
+	ok(store_delete(box, VIEW("Z.B.C"), NULL) == STORE_OK &&
+	           store_delete(box, VIEW("Z.B.C"), NULL) == STORE_NOT_FOUND,
 	   "deleted");
 	ok(folder_sync(f, 0, &c, NULL) == STORE_GONE, "a session in it is told");
 	folder_close(&f);
@@ -292,13 +338,16 @@ static void check_foreign(void)
 	c = box_sync(f);
 	ok(c.flags_count == 1, "another program's flags are told");
 	is_string(box_list(f), "1FS 2 3", "and seen");
-	box_shell("cp cur/*.2:2, cur/x-copy,U=1.1:2,S; rm cur/*.3:2,; printf 'Subject: x\\n\\ny\\n' > new/1.foreign; ln -s /etc/passwd cur/2.link");
+	box_shell(
+		"cp cur/*.2:2, cur/x-copy,U=1.1:2,S; rm cur/*.3:2,; printf 'Subject: x\\n\\ny\\n' > new/1.foreign; ln -s /etc/passwd cur/2.link");
 	c = box_sync(f);
-	ok(c.expunged_count == 1 && c.expunged[0] == 3 && c.exists, "its copies, removals and new mail too");
+	ok(c.expunged_count == 1 && c.expunged[0] == 3 && c.exists,
+	   "its copies, removals and new mail too");
 	is_string(box_list(f), "1FS 2 4S 5", "with new UIDs");
 	struct store_message m;
 
-	ok(folder_message(f, 4, STORE_WANT_SIZE, &m, NULL) == STORE_OK && m.size == 17, "a foreign file is measured");
+	ok(folder_message(f, 4, STORE_WANT_SIZE, &m, NULL) == STORE_OK && m.size == 17,
+	   "a foreign file is measured");
 	box_shell("x=$(ls cur/*.2:2,); cp \"$x\" \"${x}S\"; mkdir -p cur/dir");
 	box_sync(f);
 	is_string(box_list(f), "1FS 2 4S 5 6S", "a copy with the same UID gets another");
@@ -324,10 +373,12 @@ static void check_tmp(void)
 	const int64_t now_s = now_ns() / 1000000000, hour_s = 3600;
 
 	box_make(0);
-	box_shell("touch -d '3 days ago' tmp/set; touch tmp/young; mkdir -p tmp/folder/cur; touch tmp/folder/cur/x cur");
+	box_shell(
+		"touch -d '3 days ago' tmp/set; touch tmp/young; mkdir -p tmp/folder/cur; touch tmp/folder/cur/x cur");
 	struct folder *f = box_open("INBOX");
 
-	ok(box_shell("test -e tmp/set && test -e tmp/young"), "what may still be in the making stays in tmp");
+	ok(box_shell("test -e tmp/set && test -e tmp/young"),
+	   "what may still be in the making stays in tmp");
 	clean_tmp(f->tmp, now_s + 35 * hour_s);
 	ok(box_shell("test -e tmp/young"), "also after 35 hours");
 	clean_tmp(f->tmp, now_s + 37 * hour_s);
@@ -343,16 +394,22 @@ static void check_quota(void)
 	box_make(100);
 	struct folder *f = box_open("INBOX");
 
-	ok(store_quota_check(box, 101, NULL) == STORE_TOO_LARGE && store_quota_check(box, 100, NULL) == STORE_OK, "limits");
+	ok(store_quota_check(box, 101, NULL) == STORE_TOO_LARGE &&
+	           store_quota_check(box, 100, NULL) == STORE_OK,
+	   "limits");
 	box_append(f, one, 0);
 	box_append(f, one, STORE_FLAG_DELETED);
-	ok(store_quota(box, &q, NULL) == STORE_OK && q.used_bytes == 2 * strlen(one) && q.used_messages == 2, "counted");
+	ok(store_quota(box, &q, NULL) == STORE_OK && q.used_bytes == 2 * strlen(one) &&
+	           q.used_messages == 2,
+	   "counted");
 	ok(store_quota_check(box, 60, NULL) == STORE_OVER_QUOTA, "full");
 	struct delivery d;
 
 	ok(delivery_begin(&d, box_home, 100, 60, NULL) == STORE_OVER_QUOTA, "for a delivery too");
 	folder_expunge(f, NULL, 0, NULL);
-	ok(store_quota(box, &q, NULL) == STORE_OK && q.used_bytes == strlen(one) && q.used_messages == 1, "made room");
+	ok(store_quota(box, &q, NULL) == STORE_OK && q.used_bytes == strlen(one) &&
+	           q.used_messages == 1,
+	   "made room");
 	box_shell("rm maildirsize");
 	ok(store_quota(box, &q, NULL) == STORE_OK && q.used_bytes == strlen(one), "counted anew");
 	folder_close(&f);

@@ -70,12 +70,12 @@ __attribute__((unused)) static void box_deliver(const char *text)
 	if (delivery_begin(&d, box_home, 0, strlen(text), &box_why) == STORE_OK)
 		while (done < strlen(text))
 			done += (size_t)write(d.fd, text + done, strlen(text) - done);
-	if (done < strlen(text) ||
-	    delivery_finish(&d, strlen(text), false, &box_why) != STORE_OK)
+	if (done < strlen(text) || delivery_finish(&d, strlen(text), false, &box_why) != STORE_OK)
 		printf("# deliver: %s\n", box_why.text);
 }
 
-__attribute__((unused)) static uint32_t box_append(struct folder *f, const char *text, uint32_t flags)
+__attribute__((unused)) static uint32_t box_append(struct folder *f, const char *text,
+                                                   uint32_t flags)
 {
 	struct folder_append *a;
 	uint32_t uid = 0;
@@ -100,7 +100,8 @@ __attribute__((unused)) static const char *box_list(struct folder *f)
 		struct store_message m;
 
 		folder_message(f, seq, 0, &m, NULL);
-		used += (size_t)snprintf(p + used, 1000 - used, "%s%u", used ? " " : "", (unsigned)m.uid);
+		used += (size_t)snprintf(p + used, 1000 - used, "%s%u", used ? " " : "",
+		                         (unsigned)m.uid);
 		for (int i = 0; i < 26; i++)
 			if (m.flags & 1u << i)
 				p[used++] = (char)('A' + i);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Several sessions, deliveries and a foreign program at once on one mailbox: no message is lost or doubled, no UID
- * changes or is given twice, and what each session is told agrees with what it sees.
+ * Several sessions, deliveries and a foreign program at once on one mailbox: no message is lost or
+ * doubled, no UID changes or is given twice, and what each session is told agrees with what it
+ * sees.
  */
 #include "t/unit/store.h"
 
@@ -59,7 +60,8 @@ static bool follow(struct folder *f, struct told *t)
 
 static bool act(struct folder *f, struct folder *other, uint32_t number)
 {
-	uint32_t seq = 1 + some(folder_count(f)), flag = some(2) ? STORE_FLAG_SEEN : STORE_FLAG_FLAGGED;
+	uint32_t seq = 1 + some(folder_count(f)),
+		 flag = some(2) ? STORE_FLAG_SEEN : STORE_FLAG_FLAGGED;
 	char text[100];
 
 	if (folder_count(f) == 0)
@@ -74,7 +76,9 @@ static bool act(struct folder *f, struct folder *other, uint32_t number)
 	case 2: return folder_copy(f, &seq, 1, other, NULL, &box_why) == STORE_OK || bad("COPY");
 	case 3: return folder_move(f, &seq, 1, other, NULL, &box_why) == STORE_OK || bad("MOVE");
 	default:
-		return folder_store(f, &seq, 1, some(2) ? STORE_ADD : STORE_REMOVE, flag, 0, &box_why) == STORE_OK || bad("STORE");
+		return folder_store(f, &seq, 1, some(2) ? STORE_ADD : STORE_REMOVE, flag, 0,
+		                    &box_why) == STORE_OK ||
+		       bad("STORE");
 	}
 }
 
@@ -127,7 +131,8 @@ static int deliverer(void)
 	return 0;
 }
 
-/* Another program: flags in names, deliveries without S= and with LF, and now and then the index away. */
+/* Another program: flags in names, deliveries without S= and with LF, and now and then the index
+ * away. */
 static int foreigner(void)
 {
 	box_shell("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do "
@@ -164,18 +169,24 @@ static void run(bool with_foreigner)
 	for (int i = 0; i < SESSIONS + 1 + (with_foreigner ? 1 : 0); i++, children++)
 		if (fork() == 0) {
 			alarm(100);
-			_exit(i < SESSIONS ? session((uint32_t)i) : i == SESSIONS ? deliverer() : foreigner());
+			_exit(i < SESSIONS    ? session((uint32_t)i)
+			      : i == SESSIONS ? deliverer()
+			                      : foreigner());
 		}
-	ok(all_end_well(children), "%d sessions and deliveries%s", SESSIONS, with_foreigner ? ", and a foreign program" : "");
+	ok(all_end_well(children), "%d sessions and deliveries%s", SESSIONS,
+	   with_foreigner ? ", and a foreign program" : "");
 	struct folder *f = box_open("INBOX");
 	uint32_t count = folder_count(f);
 	const char *before = box_list(f);
 	char first[1000];
 
 	string_copy(first, sizeof first, view_of(before));
-	ok(box_shell("test $(ls cur | wc -l) = %u && test $(ls new tmp | grep -c .host) = 0", (unsigned)count), "the index knows every file");
+	ok(box_shell("test $(ls cur | wc -l) = %u && test $(ls new tmp | grep -c .host) = 0",
+	             (unsigned)count),
+	   "the index knows every file");
 	folder_close(&f);
-	ok(box_shell("test $(ls cur | sed 's/.*,U=//; s/:.*//' | sort | uniq -d | wc -l) = 0"), "no UID is there twice");
+	ok(box_shell("test $(ls cur | sed 's/.*,U=//; s/:.*//' | sort | uniq -d | wc -l) = 0"),
+	   "no UID is there twice");
 	box_shell("rm posthouse.index");
 	f = box_open("INBOX");
 	ok(folder_count(f) == count, "the index made anew knows as many");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The store under fire: a process that dies before or after each of its changes to the disk, and an index, cache,
- * UID record that is removed, cut or scribbled at any place and time.  After each the mailbox is opened by another
- * process: every message is there, whole, once, under the UID it had.
+ * The store under fire: a process that dies before or after each of its changes to the disk, and an
+ * index, cache, UID record that is removed, cut or scribbled at any place and time. After each the
+ * mailbox is opened by another process: every message is there, whole, once, under the UID it had.
  *
  * The library's calls that change the disk are caught here by name and counted.
  */
@@ -82,7 +82,8 @@ ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
 		if (syscall(SYS_pwrite64, fd, bytes, half, at) != (long)half)
 			return -1;
 	}
-	long rest = call(SYS_pwrite64, fd, (long)bytes + (long)half, (long)(len - half), at + (long)half, 0);
+	long rest = call(SYS_pwrite64, fd, (long)bytes + (long)half, (long)(len - half),
+	                 at + (long)half, 0);
 
 	return rest < 0 ? rest : rest + (long)half;
 }
@@ -111,8 +112,8 @@ static unsigned number_of(struct folder *f, uint32_t seq)
 
 	if (message_open(f, seq, &m, &box_why) != STORE_OK)
 		return 0;
-	if (message_view(&m, &bytes, &box_why) == STORE_OK && view_starts(bytes, VIEW("Subject: m")) &&
-	    view_ends_nocase(bytes, VIEW("\r\nend\r\n")))
+	if (message_view(&m, &bytes, &box_why) == STORE_OK &&
+	    view_starts(bytes, VIEW("Subject: m")) && view_ends_nocase(bytes, VIEW("\r\nend\r\n")))
 		number = (unsigned)atol(bytes.data + strlen("Subject: m"));
 	message_close(&m);
 	return number;
@@ -140,9 +141,11 @@ static void look(const char *name, struct seen *seen)
 		uint32_t uid = folder_uid(f, seq);
 		bool inbox = strcmp(name, "INBOX") == 0;
 
-		if (number == 0 || number >= 100 || uid <= before || (inbox && number <= MESSAGES && uid != number) ||
+		if (number == 0 || number >= 100 || uid <= before ||
+		    (inbox && number <= MESSAGES && uid != number) ||
 		    (inbox && number > MESSAGES && uid <= MESSAGES)) {
-			printf("# %s: message m%u at %u has UID %u\n", name, number, (unsigned)seq, (unsigned)uid);
+			printf("# %s: message m%u at %u has UID %u\n", name, number, (unsigned)seq,
+			       (unsigned)uid);
 			seen->good = false;
 		} else {
 			seen->count[number]++;
@@ -284,8 +287,9 @@ static const struct operation {
 	uint32_t may_double, may_come;
 } operations[] = {
 	{ "delivery", op_deliver, ":", 0, 0, 1 << 10 },
-	{ "taking in new mail", op_take_in, "printf 'Subject: m10\\r\\n\\r\\nend\\r\\n' > new/1.a; printf 'Subject: m11\\n\\nend\\n' > new/2.b", 0, 0,
-	  1 << 10 | 1 << 11 },
+	{ "taking in new mail", op_take_in,
+	  "printf 'Subject: m10\\r\\n\\r\\nend\\r\\n' > new/1.a; printf 'Subject: m11\\n\\nend\\n' > new/2.b",
+	  0, 0, 1 << 10 | 1 << 11 },
 	{ "rebuilding", op_take_in, "rm posthouse.index", 0, 0, 0 },
 	{ "STORE", op_store, ":", 0, 0, 0 },
 	{ "EXPUNGE", op_expunge, ":", 1 << 5 | 1 << 6, 0, 0 },
@@ -309,7 +313,8 @@ static bool holds(const struct operation *op, const char *when)
 	store_names_free(&names);
 	for (unsigned n = 1; n < 100; n++) {
 		uint32_t bit = n < 32 ? 1u << n : 0;
-		unsigned low = n <= MESSAGES && !(op->may_go & bit), high = n <= MESSAGES || op->may_come & bit;
+		unsigned low = n <= MESSAGES && !(op->may_go & bit),
+			 high = n <= MESSAGES || op->may_come & bit;
 
 		if (seen.count[n] < low || seen.count[n] > high + ((op->may_double & bit) != 0)) {
 			printf("# m%u is there %u times\n", n, seen.count[n]);
@@ -346,7 +351,8 @@ static void check_deaths(const struct operation *op)
 			last = at;
 		else if (!WIFEXITED(status) || WEXITSTATUS(status) != 9)
 			good = false;
-		snprintf(when, sizeof when, "%s, killed at step %d (status %x)", op->name, at, (unsigned)status);
+		snprintf(when, sizeof when, "%s, killed at step %d (status %x)", op->name, at,
+		         (unsigned)status);
 		good &= holds(op, when);
 		good &= holds(op, "opened again");
 	}
@@ -409,7 +415,10 @@ static void check_cold(const char *file, int kind, int stride)
 		snprintf(when, sizeof when, "%s damaged (%d) at %ld", file, kind, (long)at);
 		good = holds(&nothing, when);
 	}
-	ok(good && size > 0, "%s: %s everywhere", file, kind == 1 ? "cut" : kind == 2 ? "removed" : "scribbled");
+	ok(good && size > 0, "%s: %s everywhere", file,
+	   kind == 1   ? "cut"
+	   : kind == 2 ? "removed"
+	               : "scribbled");
 }
 
 /* A session that has it open goes on: what it showed stays, what it does arrives. */
@@ -422,12 +431,13 @@ static bool hot(const char *file, off_t at, int kind)
 	if (at % 2)
 		folder_uid(f, 4);
 	scribble(file, at, kind);
-	bool good = folder_store(f, (uint32_t[]){ 4 }, 1, STORE_ADD, STORE_FLAG_ANSWERED, 0, &box_why) == STORE_OK;
+	bool good = folder_store(f, (uint32_t[]){ 4 }, 1, STORE_ADD, STORE_FLAG_ANSWERED, 0,
+	                         &box_why) == STORE_OK;
 
 	text_of(text, sizeof text, 10);
 	box_deliver(text);
 	good &= folder_sync(f, STORE_EXPUNGES, &c, &box_why) == STORE_OK && c.expunged_count == 0 &&
-		folder_count(f) == MESSAGES + 1;
+	        folder_count(f) == MESSAGES + 1;
 	for (uint32_t seq = 1; seq <= MESSAGES; seq++)
 		good &= folder_uid(f, seq) == seq && number_of(f, seq) == seq;
 	struct store_message m;
@@ -449,13 +459,17 @@ static void check_hot(const char *file, int kind, int stride)
 	size = size_of(file);
 	for (off_t at = 0; at < size && good; at += stride) {
 		template_restore();
-		snprintf(when, sizeof when, "%s damaged (%d) at %ld in a session", file, kind, (long)at);
+		snprintf(when, sizeof when, "%s damaged (%d) at %ld in a session", file, kind,
+		         (long)at);
 		good = hot(file, at, kind);
 		good &= holds(&nothing, when);
 		if (!good)
 			printf("# %s\n", when);
 	}
-	ok(good && size > 0, "%s: %s everywhere, in a session", file, kind == 1 ? "cut" : kind == 2 ? "removed" : "scribbled");
+	ok(good && size > 0, "%s: %s everywhere, in a session", file,
+	   kind == 1   ? "cut"
+	   : kind == 2 ? "removed"
+	               : "scribbled");
 }
 
 /* Two UIDs are never the same message's number: also when all records are lost together. */
@@ -469,7 +483,8 @@ static void check_honest(void)
 	folder_close(&f);
 	box_shell("rm posthouse.index");
 	f = box_open("INBOX");
-	ok(folder_uidvalidity(f) == validity && folder_uidnext(f) > MESSAGES + 1, "the last UID's record outlives the index");
+	ok(folder_uidvalidity(f) == validity && folder_uidnext(f) > MESSAGES + 1,
+	   "the last UID's record outlives the index");
 	box_append(f, "Subject: m20\r\n\r\nend\r\n", 0);
 	box_sync(f);
 	ok(folder_uid(f, MESSAGES) > MESSAGES, "an expunged UID is not given again");
@@ -479,16 +494,19 @@ static void check_honest(void)
 	folder_close(&f);
 	box_shell("rm posthouse.index");
 	f = box_open("INBOX");
-	ok(folder_uidvalidity(f) == validity && folder_count(f) == MESSAGES, "one lost after the other: each is made from the other");
+	ok(folder_uidvalidity(f) == validity && folder_count(f) == MESSAGES,
+	   "one lost after the other: each is made from the other");
 	folder_close(&f);
 	box_shell("rm posthouse.index posthouse.uids");
 	f = box_open("INBOX");
-	ok(folder_uidvalidity(f) > validity && folder_count(f) == MESSAGES, "with both lost UIDVALIDITY changes");
+	ok(folder_uidvalidity(f) > validity && folder_count(f) == MESSAGES,
+	   "with both lost UIDVALIDITY changes");
 	is_string(box_list(f), "1 2S 3a 4 5 6", "and the UIDs begin anew");
 	folder_close(&f);
 }
 
-/* Reading, flags and above all removing go on; when there is room again everything is as it was done. */
+/* Reading, flags and above all removing go on; when there is room again everything is as it was
+ * done. */
 static void check_full(void)
 {
 	template_restore();
@@ -500,15 +518,20 @@ static void check_full(void)
 	struct folder *f = box_open("INBOX"), *g = box_open("INBOX");
 	struct folder_changes c;
 
-	ok(f != NULL && g != NULL && folder_count(f) == MESSAGES + 1, "a full disk: the folder opens with its new mail");
+	ok(f != NULL && g != NULL && folder_count(f) == MESSAGES + 1,
+	   "a full disk: the folder opens with its new mail");
 	if (f == NULL || g == NULL)
 		return;
 	ok(number_of(f, 7) == 10 && number_of(g, 1) == 1, "messages can be read");
-	ok(folder_store(f, (uint32_t[]){ 5 }, 1, STORE_ADD, STORE_FLAG_DELETED, 0, &box_why) == STORE_OK, "flags set");
-	ok(folder_expunge(f, NULL, 0, &box_why) == STORE_OK && folder_sync(f, STORE_EXPUNGES, &c, NULL) == STORE_OK &&
-		   c.expunged_count == 1,
+	ok(folder_store(f, (uint32_t[]){ 5 }, 1, STORE_ADD, STORE_FLAG_DELETED, 0, &box_why) ==
+	           STORE_OK,
+	   "flags set");
+	ok(folder_expunge(f, NULL, 0, &box_why) == STORE_OK &&
+	           folder_sync(f, STORE_EXPUNGES, &c, NULL) == STORE_OK && c.expunged_count == 1,
 	   "messages removed");
-	ok(folder_sync(g, STORE_EXPUNGES, &c, NULL) == STORE_OK && c.expunged_count == 1 && c.expunged[0] == 5, "and others told");
+	ok(folder_sync(g, STORE_EXPUNGES, &c, NULL) == STORE_OK && c.expunged_count == 1 &&
+	           c.expunged[0] == 5,
+	   "and others told");
 	is_string(box_list(f), box_list(g), "both see the same");
 	disk_full = false;
 	text_of(text, sizeof text, 11);
@@ -551,7 +574,8 @@ static void check_power(void)
 	pwrite_whole(fd, &h, sizeof h, 0);
 	close(fd);
 	f = box_open("INBOX");
-	ok(folder_uidnext(f) > MESSAGES + 1, "after a power cut no UID is given that may have been seen");
+	ok(folder_uidnext(f) > MESSAGES + 1,
+	   "after a power cut no UID is given that may have been seen");
 	is_string(box_list(f), "1 2S 3a 4 5", "and the others stay");
 	folder_close(&f);
 }
@@ -561,7 +585,10 @@ int main(void)
 	static const struct {
 		const char *file;
 		int stride;
-	} files[] = { { "posthouse.index", 29 }, { "posthouse.uids", 3 }, { "posthouse.cache", 37 }, { "posthouse.keywords", 5 },
+	} files[] = { { "posthouse.index", 29 },
+		      { "posthouse.uids", 3 },
+		      { "posthouse.cache", 37 },
+		      { "posthouse.keywords", 5 },
 		      { "posthouse.home", 5 } };
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

@@ -43,7 +43,8 @@ static void close_pair(struct stream *s)
 /* Each result as a word; a line as itself. */
 static void show(struct text *to, enum stream_result result, struct view line)
 {
-	static const char *const words[] = {"", "<closed>", "<timeout>", "<long>", "<bare>", "<nul>", "<error>"};
+	static const char *const words[] = { "",       "<closed>", "<timeout>", "<long>",
+		                             "<bare>", "<nul>",    "<error>" };
 
 	if (result == STREAM_OK)
 		text_format(to, "[%.*s]", VIEW_ARG(line));
@@ -55,26 +56,26 @@ static const struct {
 	struct view in;
 	const char *out;
 } cases[] = {
-	{VIEW("a\r\nbc\r\n"), "[a][bc]<closed>"},
-	{VIEW("\r\n\r\n"), "[][]<closed>"},
-	{VIEW(""), "<closed>"},
-	{VIEW("partial"), "<closed>"},
-	{VIEW("partial\r"), "<closed>"},
-	{VIEW("0123456789\r\nx\r\n"), "[0123456789][x]<closed>"},
-	{VIEW("0123456789a\r\nx\r\n"), "<long>[x]<closed>"},
-	{VIEW("0123456789abcdefghijklmnopqrstuvwxyz\r\nx\r\n"), "<long>[x]<closed>"},
-	{VIEW("0123456789abcdefghijklmnopqrstuvwxyz"), "<closed>"},
-	{VIEW("0123456789abcdefghijk\rlmno\r\nx\r\n"), "<long>[x]<closed>"},
-	{VIEW("a\rb\r\nx\r\n"), "<bare>[x]<closed>"},
-	{VIEW("a\r\r\nx\r\n"), "<bare>[x]<closed>"},
-	{VIEW("\r\r\n"), "<bare><closed>"},
-	{VIEW("a\nb\r\nx\r\n"), "<bare>[x]<closed>"},
-	{VIEW("a\nb\nc\r\nx\r\n"), "<bare><bare>[x]<closed>"},
-	{VIEW("\nQUIT\n"), "<bare><bare><closed>"},
-	{VIEW("a\n\r\nx\r\n"), "<bare>[x]<closed>"},
-	{VIEW("a\0b\r\nx\r\n"), "<nul>[x]<closed>"},
-	{VIEW("0123456789abcdef\n0123456789abcdef\r\nx\r\n"), "<bare>[x]<closed>"},
-	{VIEW("a\n0123456789abcdef0123456789abcdef\r\n\r\nx\r\n"), "<bare>[][x]<closed>"},
+	{ VIEW("a\r\nbc\r\n"), "[a][bc]<closed>" },
+	{ VIEW("\r\n\r\n"), "[][]<closed>" },
+	{ VIEW(""), "<closed>" },
+	{ VIEW("partial"), "<closed>" },
+	{ VIEW("partial\r"), "<closed>" },
+	{ VIEW("0123456789\r\nx\r\n"), "[0123456789][x]<closed>" },
+	{ VIEW("0123456789a\r\nx\r\n"), "<long>[x]<closed>" },
+	{ VIEW("0123456789abcdefghijklmnopqrstuvwxyz\r\nx\r\n"), "<long>[x]<closed>" },
+	{ VIEW("0123456789abcdefghijklmnopqrstuvwxyz"), "<closed>" },
+	{ VIEW("0123456789abcdefghijk\rlmno\r\nx\r\n"), "<long>[x]<closed>" },
+	{ VIEW("a\rb\r\nx\r\n"), "<bare>[x]<closed>" },
+	{ VIEW("a\r\r\nx\r\n"), "<bare>[x]<closed>" },
+	{ VIEW("\r\r\n"), "<bare><closed>" },
+	{ VIEW("a\nb\r\nx\r\n"), "<bare>[x]<closed>" },
+	{ VIEW("a\nb\nc\r\nx\r\n"), "<bare><bare>[x]<closed>" },
+	{ VIEW("\nQUIT\n"), "<bare><bare><closed>" },
+	{ VIEW("a\n\r\nx\r\n"), "<bare>[x]<closed>" },
+	{ VIEW("a\0b\r\nx\r\n"), "<nul>[x]<closed>" },
+	{ VIEW("0123456789abcdef\n0123456789abcdef\r\nx\r\n"), "<bare>[x]<closed>" },
+	{ VIEW("a\n0123456789abcdef0123456789abcdef\r\n\r\nx\r\n"), "<bare>[][x]<closed>" },
 };
 
 static void run_case(size_t i, bool dripped)
@@ -120,16 +121,20 @@ static void check_longest_line(void)
 
 		memset(big, 'x', len);
 		memcpy(big + len, "\r\n", 2);
-		give((struct view){"first\r\n", 7});
-		give((struct view){big, len + 2});
-		give((struct view){"z\r\n", 3});
-		ok(stream_line(&s, STREAM_BUFFER_BYTES - 1, &line) == STREAM_OK && line.len == 5, "a line before");
+		give((struct view){ "first\r\n", 7 });
+		give((struct view){ big, len + 2 });
+		give((struct view){ "z\r\n", 3 });
+		ok(stream_line(&s, STREAM_BUFFER_BYTES - 1, &line) == STREAM_OK && line.len == 5,
+		   "a line before");
 		if (over)
-			ok(stream_line(&s, STREAM_BUFFER_BYTES - 1, &line) == STREAM_TOO_LONG, "one over the largest");
+			ok(stream_line(&s, STREAM_BUFFER_BYTES - 1, &line) == STREAM_TOO_LONG,
+			   "one over the largest");
 		else
-			ok(stream_line(&s, STREAM_BUFFER_BYTES - 1, &line) == STREAM_OK && line.len == len,
+			ok(stream_line(&s, STREAM_BUFFER_BYTES - 1, &line) == STREAM_OK &&
+			           line.len == len,
 			   "the largest line fits");
-		ok(stream_line(&s, 10, &line) == STREAM_OK && view_equal(line, VIEW("z")), "the line behind it");
+		ok(stream_line(&s, 10, &line) == STREAM_OK && view_equal(line, VIEW("z")),
+		   "the line behind it");
 		close_pair(&s);
 	}
 }
@@ -143,15 +148,18 @@ static void check_timeouts(void)
 	give(VIEW("half"));
 	ok(stream_line(&s, 10, &line) == STREAM_TIMEOUT, "half a line: timeout");
 	fcntl(s.fd, F_SETFL, fcntl(s.fd, F_GETFL) | O_NONBLOCK);
-	ok(stream_line(&s, 10, &line) == STREAM_TIMEOUT, "a socket left non-blocking times out by the clock");
+	ok(stream_line(&s, 10, &line) == STREAM_TIMEOUT,
+	   "a socket left non-blocking times out by the clock");
 	give(VIEW(" a\r\n"));
-	ok(stream_line(&s, 10, &line) == STREAM_OK && view_equal(line, VIEW("half a")), "the line is whole after all");
+	ok(stream_line(&s, 10, &line) == STREAM_OK && view_equal(line, VIEW("half a")),
+	   "the line is whole after all");
 	ok(stream_some(&s, 10, &line) == STREAM_TIMEOUT, "stream_some times out");
 	stream_write(&s, VIEW("x"));
 	for (int i = 0; i < 1000 && !s.write_failed; i++)
 		stream_format(&s, "%01000d", i);
 	ok(s.write_failed, "a reader that does not read times out");
-	ok(stream_line(&s, 10, &line) == STREAM_CLOSED && stream_flush(&s) == STREAM_CLOSED, "and the stream is over");
+	ok(stream_line(&s, 10, &line) == STREAM_CLOSED && stream_flush(&s) == STREAM_CLOSED,
+	   "and the stream is over");
 	close_pair(&s);
 }
 
@@ -168,7 +176,8 @@ static void check_drip(void)
 		}
 		_exit(0);
 	}
-	ok(stream_line(&s, 1000, &line) == STREAM_TIMEOUT, "a drip of bytes does not hold a line open");
+	ok(stream_line(&s, 1000, &line) == STREAM_TIMEOUT,
+	   "a drip of bytes does not hold a line open");
 	kill(child, SIGTERM);
 	waitpid(child, NULL, 0);
 	close_pair(&s);
@@ -183,22 +192,24 @@ static void check_output(void)
 
 	stream_write(&s, VIEW("250 a\r\n"));
 	stream_format(&s, "250 %d\r\n", 7);
-	ok(recv(peer, got, sizeof(got), MSG_DONTWAIT) < 0, "nothing leaves before it must");
+	ok(recv(peer, got, sizeof got, MSG_DONTWAIT) < 0, "nothing leaves before it must");
 	give(VIEW("one\r\ntwo\r\n"));
 	ok(stream_line(&s, 10, &line) == STREAM_OK, "a read that may block");
-	ok(recv(peer, got, sizeof(got), 0) == 14 && memcmp(got, "250 a\r\n250 7\r\n", 14) == 0,
+	ok(recv(peer, got, sizeof got, 0) == 14 && memcmp(got, "250 a\r\n250 7\r\n", 14) == 0,
 	   "sends both answers in one packet");
 	stream_write(&s, VIEW("x"));
-	ok(stream_has_input(&s) && view_equal(stream_pending(&s), VIEW("two\r\n")), "what was read ahead");
-	ok(stream_line(&s, 10, &line) == STREAM_OK && recv(peer, got, sizeof(got), MSG_DONTWAIT) < 0,
+	ok(stream_has_input(&s) && view_equal(stream_pending(&s), VIEW("two\r\n")),
+	   "what was read ahead");
+	ok(stream_line(&s, 10, &line) == STREAM_OK && recv(peer, got, sizeof got, MSG_DONTWAIT) < 0,
 	   "a read from the buffer flushes nothing");
 	ok(!stream_has_input(&s), "no more input");
 	stream_format(&s, "%0*d", 40000, 5);
 	stream_write(&s, VIEW("end"));
 	stream_flush(&s);
 	while (len < 40004)
-		len += (size_t)recv(peer, got + len, sizeof(got) - len, 0);
-	ok(got[0] == 'x' && memcmp(got + len - 4, "5end", 4) == 0, "more than the buffer holds arrives in order");
+		len += (size_t)recv(peer, got + len, sizeof got - len, 0);
+	ok(got[0] == 'x' && memcmp(got + len - 4, "5end", 4) == 0,
+	   "more than the buffer holds arrives in order");
 	ok(s.bytes_out == 14 + 40004 && s.bytes_in == 10, "counted");
 	close(peer);
 	stream_write(&s, VIEW("lost"));
@@ -236,10 +247,11 @@ static void check_file(uint64_t size)
 		len += (size_t)n;
 	}
 	ok(len == want && memcmp(got, "head:", 5) == 0 && memcmp(got + 5, all + 1, size - 2) == 0 &&
-		   memcmp(got + len - 3, "end", 3) == 0,
+	           memcmp(got + len - 3, "end", 3) == 0,
 	   "a file of %llu bytes", (unsigned long long)size);
 	waitpid(child, NULL, 0);
-	ok(stream_send_file(&s, file, 0, size + 1) == STREAM_ERROR || size > 20000, "a file shorter than promised");
+	ok(stream_send_file(&s, file, 0, size + 1) == STREAM_ERROR || size > 20000,
+	   "a file shorter than promised");
 	ok(size > 20000 || (s.write_failed && errno == EIO), "ends the stream");
 	free(all);
 	free(got);
@@ -269,9 +281,12 @@ static void check_preload(void)
 	struct view got;
 
 	stream_preload(&s, VIEW("EHLO x\r\nbody"));
-	ok(stream_line(&s, 10, &got) == STREAM_OK && view_equal(got, VIEW("EHLO x")), "a preloaded line");
-	ok(stream_some(&s, 3, &got) == STREAM_OK && view_equal(got, VIEW("bod")), "stream_some keeps to its maximum");
-	ok(stream_some(&s, 3, &got) == STREAM_OK && view_equal(got, VIEW("y")), "and gives what is there");
+	ok(stream_line(&s, 10, &got) == STREAM_OK && view_equal(got, VIEW("EHLO x")),
+	   "a preloaded line");
+	ok(stream_some(&s, 3, &got) == STREAM_OK && view_equal(got, VIEW("bod")),
+	   "stream_some keeps to its maximum");
+	ok(stream_some(&s, 3, &got) == STREAM_OK && view_equal(got, VIEW("y")),
+	   "and gives what is there");
 	shutdown(peer, SHUT_WR);
 	ok(stream_some(&s, 3, &got) == STREAM_CLOSED, "closed");
 	close_pair(&s);
@@ -279,7 +294,7 @@ static void check_preload(void)
 
 int main(void)
 {
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		run_case(i, false);
 		fflush(stdout);
 		run_case(i, true);

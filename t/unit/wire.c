@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The wire: every field kind there and back, truncation at every byte, descriptors, private lines. */
+/* The wire: every field kind there and back, truncation at every byte, descriptors, private
+ * lines. */
 #include "lib/wire/wire.h"
 
 #include <fcntl.h>
@@ -22,8 +23,9 @@ static void write_sample(struct wire_out *out)
 static bool read_sample(struct wire_in *in)
 {
 	char text[6];
-	bool same = wire_get_byte(in) == 200 && wire_get_u16(in) == 65000 && wire_get_u32(in) == 4000000000u &&
-	            wire_get_u64(in) == UINT64_MAX && wire_get_bool(in) && view_equal(wire_get_view(in, 3), VIEW("a\0b"));
+	bool same = wire_get_byte(in) == 200 && wire_get_u16(in) == 65000 &&
+	            wire_get_u32(in) == 4000000000u && wire_get_u64(in) == UINT64_MAX &&
+	            wire_get_bool(in) && view_equal(wire_get_view(in, 3), VIEW("a\0b"));
 
 	wire_get_string(in, text, sizeof text);
 	return same && strcmp(text, "hello") == 0 && wire_end(in);
@@ -31,7 +33,8 @@ static bool read_sample(struct wire_in *in)
 
 static struct wire_in in_of(struct view packet)
 {
-	return (struct wire_in){ .type = (unsigned char)packet.data[0], .rest = view_skip(packet, 1) };
+	return (struct wire_in){ .type = (unsigned char)packet.data[0],
+		                 .rest = view_skip(packet, 1) };
 }
 
 static void test_truncation(void)
@@ -90,7 +93,8 @@ static void test_descriptors(void)
 	wire_begin(&out, 16);
 	wire_put_fd(&out, null);
 	wire_put_fd(&out, null);
-	ok(wire_send(ends[0], &out) == WIRE_OK && wire_receive(ends[1], &in) == WIRE_OK, "sent and received");
+	ok(wire_send(ends[0], &out) == WIRE_OK && wire_receive(ends[1], &in) == WIRE_OK,
+	   "sent and received");
 	int first = wire_get_fd(&in);
 
 	ok(first >= 0 && fcntl(first, F_GETFD) == FD_CLOEXEC, "a descriptor, close-on-exec");

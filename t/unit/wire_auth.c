@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Protocols "auth", "owner" and "connection": each message there and back, cut at every byte, and a whole
- * exchange between auth_line_exchange and a child that plays authd. */
+/* Protocols "auth", "owner" and "connection": each message there and back, cut at every byte, and a
+ * whole exchange between auth_line_exchange and a child that plays authd. */
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,7 +12,8 @@
 /* A packet as it would arrive when only the first `len` bytes of it did. */
 static struct wire_in arrived(const struct wire_out *out, size_t len)
 {
-	struct wire_in in = { .type = (unsigned char)out->bytes.data[0], .rest = { out->bytes.data + 1, len - 1 } };
+	struct wire_in in = { .type = (unsigned char)out->bytes.data[0],
+		              .rest = { out->bytes.data + 1, len - 1 } };
 
 	for (unsigned i = 0; i < out->fd_count; i++)
 		in.fds[in.fd_count++] = fcntl(out->fds[i], F_DUPFD_CLOEXEC, 0);
@@ -88,7 +89,8 @@ static unsigned open_descriptors(void)
 	return n;
 }
 
-/* The whole message is taken, none of its beginnings is, nor with a byte more; and no descriptor is lost. */
+/* The whole message is taken, none of its beginnings is, nor with a byte more; and no descriptor is
+ * lost. */
 static void cut_everywhere(const char *name, struct wire_out *out, bool (*try)(struct wire_in *))
 {
 	unsigned before = open_descriptors();
@@ -110,24 +112,38 @@ static void cut_everywhere(const char *name, struct wire_out *out, bool (*try)(s
 	wire_out_free(out);
 }
 
-static const struct connection_tls tls = { .on = true, .version = "TLSv1.3", .cipher = "TLS_AES_256_GCM_SHA384", .bits = 256,
+static const struct connection_tls tls = { .on = true,
+	                                   .version = "TLSv1.3",
+	                                   .cipher = "TLS_AES_256_GCM_SHA384",
+	                                   .bits = 256,
 	                                   .server_name = "mail.example.test" };
 static const struct net_address client = { .family = 4, .bytes = { 192, 0, 2, 7 }, .port = 4711 };
 
 static void test_begin(void)
 {
-	struct auth_begin b = { .service = CONNECTION_IMAP, .mechanism = "PLAIN", .has_initial = true,
-		                .initial = VIEW("\0u\0p"), .client = client, .tls = true,
-		                .session = { .fd = 0, .token = 1, .tag = "a1", .pending = VIEW("a2 NOOP\r\n"),
-		                             .tls = tls, .id = 77 } }, got;
+	struct auth_begin b = { .service = CONNECTION_IMAP,
+		                .mechanism = "PLAIN",
+		                .has_initial = true,
+		                .initial = VIEW("\0u\0p"),
+		                .client = client,
+		                .tls = true,
+		                .session = { .fd = 0,
+		                             .token = 1,
+		                             .tag = "a1",
+		                             .pending = VIEW("a2 NOOP\r\n"),
+		                             .tls = tls,
+		                             .id = 77 } },
+			  got;
 	struct wire_out out = { 0 };
 
 	auth_begin_put(&out, &b);
 	struct wire_in in = arrived(&out, out.bytes.len);
 
-	ok(auth_begin_get(&in, &got) && got.service == CONNECTION_IMAP && view_equal(got.initial, b.initial) &&
-	   got.has_initial && got.tls && got.session.fd >= 0 && got.session.token >= 0 && got.session.id == 77 &&
-	   view_equal(got.session.pending, b.session.pending) && net_address_equal(&got.client, &client),
+	ok(auth_begin_get(&in, &got) && got.service == CONNECTION_IMAP &&
+	           view_equal(got.initial, b.initial) && got.has_initial && got.tls &&
+	           got.session.fd >= 0 && got.session.token >= 0 && got.session.id == 77 &&
+	           view_equal(got.session.pending, b.session.pending) &&
+	           net_address_equal(&got.client, &client),
 	   "begin: what was put in comes out");
 	is_string(got.session.tag, "a1", "begin: the tag");
 	is_string(got.session.tls.cipher, tls.cipher, "begin: TLS");
@@ -135,7 +151,9 @@ static void test_begin(void)
 	close(got.session.token);
 	cut_everywhere("begin", &out, try_begin);
 
-	b = (struct auth_begin){ .service = CONNECTION_SUBMISSION, .mechanism = "LOGIN", .client = client,
+	b = (struct auth_begin){ .service = CONNECTION_SUBMISSION,
+		                 .mechanism = "LOGIN",
+		                 .client = client,
 		                 .session = { .fd = -1, .token = -1 } };
 	auth_begin_put(&out, &b);
 	cut_everywhere("begin for smtp", &out, try_begin);
@@ -151,13 +169,37 @@ static void test_begin(void)
 static void test_others(void)
 {
 	struct wire_out out = { 0 };
-	struct auth_result r = { .verdict = AUTH_OK, .address = "anna@example.test", .handed_over = true };
-	struct owner_work w = { .program = OWNER_IMAPD, .uid = 2000, .gid = 2001, .rest = VIEW("rest"), .fds = { 0, 1 }, .fd_count = 2 };
-	struct owner_session s = { .fd = 0, .token = 1, .address = "anna@example.test", .home = "/srv/anna", .tag = "a1",
-		                   .pending = VIEW("x"), .id = 5, .client = client, .tls = tls, .quota_bytes = 1 << 20 };
-	struct connection_announce a = { .service = CONNECTION_POP3, .clear = "+OK\r\n", .secured = "+OK\r\n", .busy = "-ERR\r\n" };
-	struct connection c = { .id = 9, .service = CONNECTION_POP3, .client = client, .local = client, .tls = tls,
-		                .tls_offered = true, .fd = 0, .token = 1 };
+	struct auth_result r = { .verdict = AUTH_OK,
+		                 .address = "anna@example.test",
+		                 .handed_over = true };
+	struct owner_work w = { .program = OWNER_IMAPD,
+		                .uid = 2000,
+		                .gid = 2001,
+		                .rest = VIEW("rest"),
+		                .fds = { 0, 1 },
+		                .fd_count = 2 };
+	struct owner_session s = { .fd = 0,
+		                   .token = 1,
+		                   .address = "anna@example.test",
+		                   .home = "/srv/anna",
+		                   .tag = "a1",
+		                   .pending = VIEW("x"),
+		                   .id = 5,
+		                   .client = client,
+		                   .tls = tls,
+		                   .quota_bytes = 1 << 20 };
+	struct connection_announce a = { .service = CONNECTION_POP3,
+		                         .clear = "+OK\r\n",
+		                         .secured = "+OK\r\n",
+		                         .busy = "-ERR\r\n" };
+	struct connection c = { .id = 9,
+		                .service = CONNECTION_POP3,
+		                .client = client,
+		                .local = client,
+		                .tls = tls,
+		                .tls_offered = true,
+		                .fd = 0,
+		                .token = 1 };
 
 	auth_result_put(&out, &r);
 	cut_everywhere("result", &out, try_result);
@@ -185,10 +227,14 @@ static void test_others(void)
 	struct owner_work got;
 	struct owner_session session;
 
-	ok(owner_work_get(&in, &got) && got.uid == 2000 && got.fd_count == 1, "work: holds a session");
-	struct wire_in inner = { .type = OWNER_WORK, .rest = got.rest, .fds = { got.fds[0] }, .fd_count = 1 };
+	ok(owner_work_get(&in, &got) && got.uid == 2000 && got.fd_count == 1,
+	   "work: holds a session");
+	struct wire_in inner = {
+		.type = OWNER_WORK, .rest = got.rest, .fds = { got.fds[0] }, .fd_count = 1
+	};
 
-	ok(owner_session_get(&inner, &session) && session.quota_bytes == 1 << 20, "session: out of the work's rest");
+	ok(owner_session_get(&inner, &session) && session.quota_bytes == 1 << 20,
+	   "session: out of the work's rest");
 	is_string(session.address, "anna@example.test", "session: the address");
 	close(session.fd);
 	wire_out_free(&out);
@@ -205,7 +251,8 @@ static void test_mechanisms(void)
 	ok(auth_mechanism_find(VIEW("")) == AUTH_MECHANISM_COUNT, "no name, no mechanism");
 }
 
-/* Plays authd: one line that is closed unanswered, then one that challenges once and says what it heard. */
+/* Plays authd: one line that is closed unanswered, then one that challenges once and says what it
+ * heard. */
 static void play_authd(int shared)
 {
 	struct wire_in in;
@@ -224,7 +271,9 @@ static void play_authd(int shared)
 	wire_send(line, &out);
 	if (wire_receive(line, &in) != WIRE_OK || in.type != AUTH_ANSWER)
 		_exit(2);
-	struct auth_result r = { .verdict = view_equal(wire_get_view(&in, 100), VIEW("anna")) ? AUTH_OK : AUTH_DENIED,
+	struct auth_result r = { .verdict = view_equal(wire_get_view(&in, 100), VIEW("anna"))
+		                                    ? AUTH_OK
+		                                    : AUTH_DENIED,
 		                 .address = "anna@example.test" };
 
 	auth_result_put(&out, &r);
@@ -257,7 +306,9 @@ static int refuse(void *context, struct view challenge, struct view *answer)
 static void test_exchange(void)
 {
 	int ends[2], status;
-	struct auth_begin b = { .service = CONNECTION_SMTP, .mechanism = "LOGIN", .session = { .fd = -1, .token = -1 } };
+	struct auth_begin b = { .service = CONNECTION_SMTP,
+		                .mechanism = "LOGIN",
+		                .session = { .fd = -1, .token = -1 } };
 	struct auth_result r;
 	bool asked = false;
 
@@ -273,14 +324,17 @@ static void test_exchange(void)
 	close(ends[1]);
 	struct auth_line line = { ends[0], -1 };
 
-	ok(auth_line_exchange(&line, &b, &r, say_anna, &asked) == 0 && r.verdict == AUTH_OK && asked,
+	ok(auth_line_exchange(&line, &b, &r, say_anna, &asked) == 0 && r.verdict == AUTH_OK &&
+	           asked,
 	   "an exchange with a challenge, over a line that had to be dialled again");
 	is_string(r.address, "anna@example.test", "the account");
 	ok(auth_line_exchange(&line, &b, &r, refuse, NULL) == -1, "the client cancels");
 	waitpid(pid, &status, 0);
-	ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the other side saw what it expected (%d)", status);
+	ok(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+	   "the other side saw what it expected (%d)", status);
 	/* Nobody is left: the line breaks, and so does the wire. */
-	ok(auth_line_exchange(&line, &b, &r, NULL, NULL) == 0 && r.verdict == AUTH_TEMPORARY && line.fd < 0,
+	ok(auth_line_exchange(&line, &b, &r, NULL, NULL) == 0 && r.verdict == AUTH_TEMPORARY &&
+	           line.fd < 0,
 	   "without authd the answer is temporary");
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The "connection" messages: there and back, cut at every byte, wrong values and wrong descriptors. */
+/* The "connection" messages: there and back, cut at every byte, wrong values and wrong
+ * descriptors. */
 #include "lib/wire/connection.h"
 
 #include <sys/socket.h>
@@ -9,14 +10,18 @@
 
 static struct wire_in in_of(struct view packet)
 {
-	return (struct wire_in){ .type = (unsigned char)packet.data[0], .rest = view_skip(packet, 1) };
+	return (struct wire_in){ .type = (unsigned char)packet.data[0],
+		                 .rest = view_skip(packet, 1) };
 }
 
-static const struct connection_tls sample_tls = { true, "TLSv1.3", "TLS_AES_256_GCM_SHA384", 256, "mx.example.test" };
+static const struct connection_tls sample_tls = { true, "TLSv1.3", "TLS_AES_256_GCM_SHA384", 256,
+	                                          "mx.example.test" };
 
 static void test_announce(void)
 {
-	struct connection_announce a = { CONNECTION_IMAP, "* OK hello\r\n", "* OK hello, secured\r\n", "* BYE busy\r\n" }, b;
+	struct connection_announce a = { CONNECTION_IMAP, "* OK hello\r\n",
+		                         "* OK hello, secured\r\n", "* BYE busy\r\n" },
+				   b;
 	struct wire_out out = { 0 };
 	bool refused = true;
 
@@ -24,7 +29,8 @@ static void test_announce(void)
 	struct view whole = text_view(&out.bytes);
 	struct wire_in in = in_of(whole);
 
-	ok(connection_announce_get(&in, &b) && b.service == a.service, "an announcement comes back");
+	ok(connection_announce_get(&in, &b) && b.service == a.service,
+	   "an announcement comes back");
 	is_string(b.clear, a.clear, "its greeting");
 	is_string(b.secured, a.secured, "its greeting with TLS");
 	is_string(b.busy, a.busy, "its refusal");
@@ -41,7 +47,13 @@ static void test_announce(void)
 
 static void test_client(void)
 {
-	struct connection c = { .id = 77, .service = CONNECTION_POP3, .tls = sample_tls, .tls_offered = true, .fd = 5, .token = 6 }, d;
+	struct connection c = { .id = 77,
+		                .service = CONNECTION_POP3,
+		                .tls = sample_tls,
+		                .tls_offered = true,
+		                .fd = 5,
+		                .token = 6 },
+			  d;
 	struct wire_out out = { 0 };
 	bool refused = true;
 
@@ -52,9 +64,11 @@ static void test_client(void)
 	struct wire_in in = in_of(whole);
 
 	in.fds[0] = 50, in.fds[1] = 51, in.fd_count = 2;
-	ok(connection_get(&in, &d) && d.id == 77 && d.service == CONNECTION_POP3 && d.tls_offered, "a client comes back");
+	ok(connection_get(&in, &d) && d.id == 77 && d.service == CONNECTION_POP3 && d.tls_offered,
+	   "a client comes back");
 	ok(d.fd == 50 && d.token == 51, "with socket and token");
-	ok(net_address_equal(&d.client, &c.client) && d.client.port == 4711 && d.local.port == 995, "with addresses");
+	ok(net_address_equal(&d.client, &c.client) && d.client.port == 4711 && d.local.port == 995,
+	   "with addresses");
 	is_string(d.tls.cipher, sample_tls.cipher, "with the facts of TLS");
 	for (size_t n = 1; n < whole.len; n++) {
 		in = in_of(view_take(whole, n));
@@ -64,7 +78,8 @@ static void test_client(void)
 	ok(refused, "cut at every byte it is refused and no descriptor is taken");
 	in = in_of(whole);
 	in.fds[0] = 50, in.fd_count = 1;
-	ok(!connection_get(&in, &d) && in.fds_taken == 0 && d.fd == -1, "without the promised token it is refused");
+	ok(!connection_get(&in, &d) && in.fds_taken == 0 && d.fd == -1,
+	   "without the promised token it is refused");
 	c.token = -1;
 	connection_put(&out, &c);
 	in = in_of(text_view(&out.bytes));
@@ -99,18 +114,22 @@ static void test_starttls(void)
 	int fd = client[0];
 
 	answer(line[1], CONNECTION_SECURED, relay[0]);
-	ok(connection_starttls(line[0], &fd, &tls) && fd >= 0 && tls.on, "STARTTLS gives the relay's end");
-	ok(wire_receive(line[1], &in) == WIRE_OK && in.type == CONNECTION_STARTTLS && in.fd_count == 1,
+	ok(connection_starttls(line[0], &fd, &tls) && fd >= 0 && tls.on,
+	   "STARTTLS gives the relay's end");
+	ok(wire_receive(line[1], &in) == WIRE_OK && in.type == CONNECTION_STARTTLS &&
+	           in.fd_count == 1,
 	   "and porter was given the socket");
 	wire_in_close(&in);
 	char byte;
 
 	ok(recv(client[1], &byte, 1, MSG_DONTWAIT) == 0, "nobody else holds the old socket");
 	answer(line[1], CONNECTION_NOT_SECURED, -1);
-	ok(!connection_starttls(line[0], &fd, &tls) && fd == -1 && !tls.on, "a failed handshake leaves no descriptor");
+	ok(!connection_starttls(line[0], &fd, &tls) && fd == -1 && !tls.on,
+	   "a failed handshake leaves no descriptor");
 	fd = dup(relay[0]);
 	answer(line[1], CONNECTION_SECURED, -1);
-	ok(!connection_starttls(line[0], &fd, &tls) && fd == -1, "an answer without a descriptor is a failure");
+	ok(!connection_starttls(line[0], &fd, &tls) && fd == -1,
+	   "an answer without a descriptor is a failure");
 	fd = dup(relay[0]);
 	close(line[1]);
 	ok(!connection_starttls(line[0], &fd, &tls) && fd == -1, "porter gone is a failure");
@@ -121,6 +140,7 @@ int main(void)
 	test_announce();
 	test_client();
 	test_starttls();
-	is_string(connection_service_name(CONNECTION_SUBMISSION), "submission", "services have names");
+	is_string(connection_service_name(CONNECTION_SUBMISSION), "submission",
+	          "services have names");
 	return tap_done();
 }

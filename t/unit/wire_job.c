@@ -43,7 +43,8 @@ static bool get_end(struct wire_in *in)
 	char text[CONTROL_LINE_MAX];
 	uint8_t code;
 
-	return control_end_get(in, &code, text) && code == 100 && strcmp(text, "no such message") == 0;
+	return control_end_get(in, &code, text) && code == 100 &&
+	       strcmp(text, "no such message") == 0;
 }
 
 static bool get_line(struct wire_in *in)
@@ -70,7 +71,8 @@ static bool get_spool(struct wire_in *in)
 
 static bool again(const struct wire_out *out, bool (*get)(struct wire_in *))
 {
-	struct wire_in in = { .rest = view_skip(text_view(&out->bytes), 1), .fd_count = out->fd_count };
+	struct wire_in in = { .rest = view_skip(text_view(&out->bytes), 1),
+		              .fd_count = out->fd_count };
 
 	memcpy(in.fds, out->fds, sizeof in.fds);
 	return get(&in);
@@ -79,18 +81,33 @@ static bool again(const struct wire_out *out, bool (*get)(struct wire_in *))
 static void jobs(struct wire_out *out)
 {
 	static const struct job j = {
-		.id = "0123456789abc", .fd = 0, .message_offset = 256, .message_bytes = 1ULL << 33, .extra_offset = 9,
-		.extra_bytes = 8, .sender = "a@example.test", .eight_bit = true, .ret = 'H', .envid = "e", .arrived_s = 1700000000,
-		.lmtp = true, .destination = "example.org", .hops = { "a:25", "[::1]:24" }, .hop_count = 2,
-		.report = JOB_REPORT_DELAYED, .gives_up_s = 1700000001,
+		.id = "0123456789abc",
+		.fd = 0,
+		.message_offset = 256,
+		.message_bytes = 1ULL << 33,
+		.extra_offset = 9,
+		.extra_bytes = 8,
+		.sender = "a@example.test",
+		.eight_bit = true,
+		.ret = 'H',
+		.envid = "e",
+		.arrived_s = 1700000000,
+		.lmtp = true,
+		.destination = "example.org",
+		.hops = { "a:25", "[::1]:24" },
+		.hop_count = 2,
+		.report = JOB_REPORT_DELAYED,
+		.gives_up_s = 1700000001,
 	};
 	struct job bad = j;
 
 	job_put(out, &j);
 	torn("a job", out, get_job);
-	ok(again(out, get_job) && strcmp(job.id, j.id) == 0 && job.message_bytes == j.message_bytes && job.lmtp && !job.mx &&
-	       job.hop_count == 2 && strcmp(job.hops[1], j.hops[1]) == 0 && job.report == j.report && job.ret == 'H' &&
-	       job.arrived_s == j.arrived_s && job.gives_up_s == j.gives_up_s && job.extra_bytes == 8 && job.fd == 0,
+	ok(again(out, get_job) && strcmp(job.id, j.id) == 0 &&
+	           job.message_bytes == j.message_bytes && job.lmtp && !job.mx &&
+	           job.hop_count == 2 && strcmp(job.hops[1], j.hops[1]) == 0 &&
+	           job.report == j.report && job.ret == 'H' && job.arrived_s == j.arrived_s &&
+	           job.gives_up_s == j.gives_up_s && job.extra_bytes == 8 && job.fd == 0,
 	   "every field of a job came through");
 	bad.report = (enum job_report)(JOB_REPORT_RELAYED + 1);
 	job_put(out, &bad);
@@ -103,17 +120,33 @@ static void jobs(struct wire_out *out)
 
 static void recipients(struct wire_out *out)
 {
-	struct job_recipient r = { .index = 70000, .last = true, .address = "b@example.test", .notify = 3, .orcpt = "rfc822;x",
-		                   .uid = 5000, .gid = 5001, .home = "/mail/b", .quota_bytes = 1ULL << 40, .status = "5.1.1",
-		                   .text = "no such user", .remote_host = "mx.test", .last_attempt_s = 12 };
-	struct job_result s = { .index = 3, .outcome = JOB_RETRY, .status = "4.4.1", .text = "down", .remote_host = "mx",
-		                .host_trouble = true, .last = true };
+	struct job_recipient r = { .index = 70000,
+		                   .last = true,
+		                   .address = "b@example.test",
+		                   .notify = 3,
+		                   .orcpt = "rfc822;x",
+		                   .uid = 5000,
+		                   .gid = 5001,
+		                   .home = "/mail/b",
+		                   .quota_bytes = 1ULL << 40,
+		                   .status = "5.1.1",
+		                   .text = "no such user",
+		                   .remote_host = "mx.test",
+		                   .last_attempt_s = 12 };
+	struct job_result s = { .index = 3,
+		                .outcome = JOB_RETRY,
+		                .status = "4.4.1",
+		                .text = "down",
+		                .remote_host = "mx",
+		                .host_trouble = true,
+		                .last = true };
 
 	wire_begin(out, JOB_RECIPIENT);
 	job_recipient_put(out, &r);
 	torn("a recipient", out, get_recipient);
-	ok(again(out, get_recipient) && recipient.index == 70000 && recipient.last && recipient.gid == 5001 &&
-	       recipient.quota_bytes == r.quota_bytes && strcmp(recipient.home, "/mail/b") == 0 && recipient.last_attempt_s == 12,
+	ok(again(out, get_recipient) && recipient.index == 70000 && recipient.last &&
+	           recipient.gid == 5001 && recipient.quota_bytes == r.quota_bytes &&
+	           strcmp(recipient.home, "/mail/b") == 0 && recipient.last_attempt_s == 12,
 	   "every field of a recipient came through");
 	r.notify = 16;
 	wire_begin(out, JOB_RECIPIENT);
@@ -121,13 +154,16 @@ static void recipients(struct wire_out *out)
 	ok(!again(out, get_recipient), "an unknown NOTIFY bit is refused");
 	job_result_put(out, &s);
 	torn("a result", out, get_result);
-	ok(again(out, get_result) && result.outcome == JOB_RETRY && result.host_trouble && result.last && result.index == 3, "the result again");
+	ok(again(out, get_result) && result.outcome == JOB_RETRY && result.host_trouble &&
+	           result.last && result.index == 3,
+	   "the result again");
 	s.outcome = (enum job_outcome)(JOB_FAILED + 1);
 	job_result_put(out, &s);
 	ok(!again(out, get_result), "an unknown outcome is refused");
 }
 
-/* Many recipients need several packets; nothing else may come between, and the last must be there. */
+/* Many recipients need several packets; nothing else may come between, and the last must be
+ * there. */
 static void whole_jobs(struct wire_out *out)
 {
 	static struct job_recipient got[JOB_RECIPIENTS_MAX];
@@ -153,12 +189,15 @@ static void whole_jobs(struct wire_out *out)
 		wire_send(ends[0], out);
 		if (turn == 2)
 			shutdown(ends[0], SHUT_WR);
-		bool good = wire_receive(ends[1], &in) == WIRE_OK && job_receive(&in, ends[1], &job, got, &count);
+		bool good = wire_receive(ends[1], &in) == WIRE_OK &&
+		            job_receive(&in, ends[1], &job, got, &count);
 
 		if (turn == 0)
-			ok(good && count == 5 && got[0].index == 0 && got[4].index == 4, "recipients in three packets");
+			ok(good && count == 5 && got[0].index == 0 && got[4].index == 4,
+			   "recipients in three packets");
 		else
-			ok(!good && job.fd == -1, turn == 1 ? "another type between them is refused" : "no last one: the job is refused");
+			ok(!good && job.fd == -1, turn == 1 ? "another type between them is refused"
+			                                    : "no last one: the job is refused");
 		wire_in_close(&in);
 		if (good)
 			close(job.fd);
@@ -171,8 +210,14 @@ static void whole_jobs(struct wire_out *out)
 
 static void control(struct wire_out *out)
 {
-	struct control_entry e = { .id = "0123456789abc", .state = 'd', .bytes = 77, .arrived_s = 1, .next_s = 2,
-		                   .sender = "s@example.test", .recipients = 2, .recipient_list = VIEW("a@x.test\nb@x.test"),
+	struct control_entry e = { .id = "0123456789abc",
+		                   .state = 'd',
+		                   .bytes = 77,
+		                   .arrived_s = 1,
+		                   .next_s = 2,
+		                   .sender = "s@example.test",
+		                   .recipients = 2,
+		                   .recipient_list = VIEW("a@x.test\nb@x.test"),
 		                   .reason = "later" };
 
 	wire_begin(out, CONTROL_QUEUE_ENTRY);
@@ -181,7 +226,9 @@ static void control(struct wire_out *out)
 	control_entry_put(out, &e);
 	struct wire_in in = { .rest = view_skip(text_view(&out->bytes), 1) };
 
-	ok(control_entry_get(&in, &entry) && in.rest.len && control_entry_get(&in, &entry) && wire_end(&in), "two in one packet");
+	ok(control_entry_get(&in, &entry) && in.rest.len && control_entry_get(&in, &entry) &&
+	           wire_end(&in),
+	   "two in one packet");
 	ok(entry.recipient_list.len == 17 && entry.next_s == 2, "with their fields");
 	control_end_put(out, 100, "no such message");
 	torn("the end", out, get_end);
@@ -191,9 +238,15 @@ static void control(struct wire_out *out)
 
 static void submit(struct wire_out *out)
 {
-	struct submit_envelope e = { .sender = "root@host.test", .sender_given = true, .full_name = "Charlie &", .ret = 'F', .envid = "v" };
+	struct submit_envelope e = { .sender = "root@host.test",
+		                     .sender_given = true,
+		                     .full_name = "Charlie &",
+		                     .ret = 'F',
+		                     .envid = "v" };
 	struct submit_result r = { true, false, "0123456789abc" };
-	struct spool_recipient to = { .address = "a@b.test", .notify = 2, .orcpt = "rfc822;a@b.test" };
+	struct spool_recipient to = { .address = "a@b.test",
+		                      .notify = 2,
+		                      .orcpt = "rfc822;a@b.test" };
 
 	submit_envelope_put(out, &e);
 	torn("an envelope", out, get_envelope);

@@ -40,32 +40,50 @@ static bool again(const struct wire_out *out, bool (*get)(struct wire_in *))
 static void targets(struct wire_out *out)
 {
 	static const struct resolve_target t = {
-		.question = 9, .last = true, .expanded = true, .kind = RESOLVE_REMOTE, .address = "x@example.org",
-		.uid = 5000, .gid = 5001, .home = "/var/mail/x", .quota_bytes = 1ULL << 33, .lmtp = true,
-		.destination = "mail.example.org:24", .hops = { "mail.example.org:24", "[2001:db8::1]:24" }, .hop_count = 2,
-		.status = "5.1.1", .text = "no such mailbox",
+		.question = 9,
+		.last = true,
+		.expanded = true,
+		.kind = RESOLVE_REMOTE,
+		.address = "x@example.org",
+		.uid = 5000,
+		.gid = 5001,
+		.home = "/var/mail/x",
+		.quota_bytes = 1ULL << 33,
+		.lmtp = true,
+		.destination = "mail.example.org:24",
+		.hops = { "mail.example.org:24", "[2001:db8::1]:24" },
+		.hop_count = 2,
+		.status = "5.1.1",
+		.text = "no such mailbox",
 	};
 
 	resolve_target_put(out, &t);
 	torn("a target", out, get_target);
-	ok(again(out, get_target) && target.question == 9 && target.last && target.expanded && !target.mx && target.lmtp &&
-	       target.kind == RESOLVE_REMOTE && strcmp(target.hops[1], t.hops[1]) == 0 && target.hop_count == 2 &&
-	       target.quota_bytes == t.quota_bytes && target.uid == 5000 && target.gid == 5001 &&
-	       strcmp(target.home, t.home) == 0 && strcmp(target.text, t.text) == 0,
+	ok(again(out, get_target) && target.question == 9 && target.last && target.expanded &&
+	           !target.mx && target.lmtp && target.kind == RESOLVE_REMOTE &&
+	           strcmp(target.hops[1], t.hops[1]) == 0 && target.hop_count == 2 &&
+	           target.quota_bytes == t.quota_bytes && target.uid == 5000 &&
+	           target.gid == 5001 && strcmp(target.home, t.home) == 0 &&
+	           strcmp(target.text, t.text) == 0,
 	   "every field of a target came through");
 }
 
 int main(void)
 {
 	struct wire_out out = { 0 };
-	struct resolve_question q = { 7, { .family = 4, .bytes = { 192, 0, 2, 1 } }, "host.test", true, "me@a.test", "me@a.test", "you@b.test" };
-	struct resolve_answer a = { 7, RESOLVE_REJECT, "5.1.1", "no such mailbox", true, true, "you@b.test" };
+	struct resolve_question q = { 7,           { .family = 4, .bytes = { 192, 0, 2, 1 } },
+		                      "host.test", true,
+		                      "me@a.test", "me@a.test",
+		                      "you@b.test" };
+	struct resolve_answer a = { 7,    RESOLVE_REJECT, "5.1.1",     "no such mailbox",
+		                    true, true,           "you@b.test" };
 
 	resolve_question_put(&out, RESOLVE_RECIPIENT, &q);
 	torn("a question", &out, get_question);
-	ok(again(&out, get_question) && question.submission && strcmp(question.recipient, q.recipient) == 0 &&
-	       strcmp(question.client_name, "host.test") == 0 &&
-	       net_address_equal(&question.client, &q.client),
+	ok(again(&out, get_question) && question.submission &&
+	           strcmp(question.recipient, q.recipient) == 0 &&
+	           strcmp(question.client_name, "host.test") == 0 &&
+	           net_address_equal(&question.client, &q.client),
 	   "every field of a question came through");
 	resolve_answer_put(&out, &a);
 	torn("an answer", &out, get_answer);
@@ -74,7 +92,8 @@ int main(void)
 	ok(!again(&out, get_answer), "an answer of two lines is refused");
 	resolve_expand_put(&out, 3, VIEW("x@y.test"));
 	torn("an expansion", &out, get_expand);
-	ok(again(&out, get_expand) && expand_number == 3 && strcmp(expand_address, "x@y.test") == 0, "the expansion came through");
+	ok(again(&out, get_expand) && expand_number == 3 && strcmp(expand_address, "x@y.test") == 0,
+	   "the expansion came through");
 	targets(&out);
 	wire_out_free(&out);
 	return tap_done();

@@ -6,7 +6,8 @@
 
 static struct wire_in in_of(struct view packet)
 {
-	return (struct wire_in){ .type = (unsigned char)packet.data[0], .rest = view_skip(packet, 1) };
+	return (struct wire_in){ .type = (unsigned char)packet.data[0],
+		                 .rest = view_skip(packet, 1) };
 }
 
 int main(void)
@@ -22,7 +23,8 @@ int main(void)
 	struct wire_in in = in_of(whole);
 
 	ok(sign_request_get(&in, &b) && b.scheme == a.scheme && view_equal(a.block, b.block) &&
-	   memcmp(a.key, b.key, sizeof a.key) == 0, "a request comes back");
+	           memcmp(a.key, b.key, sizeof a.key) == 0,
+	   "a request comes back");
 	for (size_t n = 1; n < whole.len; n++) {
 		in = in_of(view_take(whole, n));
 		refused = refused && !sign_request_get(&in, &b);

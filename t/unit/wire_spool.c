@@ -50,11 +50,13 @@ static void envelopes(void)
 	spool_envelope_put(&out, &e);
 	torn("an envelope", &out, get_envelope);
 	ok(round_trip(&out, get_envelope), "the envelope again");
-	ok(envelope.origin == e.origin && strcmp(envelope.sender, e.sender) == 0 && strcmp(envelope.account, e.account) == 0 &&
-	       net_address_equal(&envelope.client, &e.client) && envelope.client.port == 2525 &&
-	       strcmp(envelope.helo, e.helo) == 0 && envelope.eight_bit && envelope.ret == 'H' &&
-	       strcmp(envelope.envid, e.envid) == 0 && envelope.message_bytes == e.message_bytes && envelope.hops == 7 &&
-	       memcmp(envelope.checksum, e.checksum, sizeof e.checksum) == 0,
+	ok(envelope.origin == e.origin && strcmp(envelope.sender, e.sender) == 0 &&
+	           strcmp(envelope.account, e.account) == 0 &&
+	           net_address_equal(&envelope.client, &e.client) && envelope.client.port == 2525 &&
+	           strcmp(envelope.helo, e.helo) == 0 && envelope.eight_bit &&
+	           envelope.ret == 'H' && strcmp(envelope.envid, e.envid) == 0 &&
+	           envelope.message_bytes == e.message_bytes && envelope.hops == 7 &&
+	           memcmp(envelope.checksum, e.checksum, sizeof e.checksum) == 0,
 	   "every field came through");
 	struct spool_envelope bad = e;
 
@@ -75,7 +77,9 @@ static void envelopes(void)
 int main(void)
 {
 	struct wire_out out = { 0 };
-	struct spool_recipient r = { .address = "to@example.test", .notify = SPOOL_NOTIFY_DELAY, .orcpt = "rfc822;to@x.test" };
+	struct spool_recipient r = { .address = "to@example.test",
+		                     .notify = SPOOL_NOTIFY_DELAY,
+		                     .orcpt = "rfc822;to@x.test" };
 	struct spool_refusal f = { true, "5.3.4", "too large" };
 
 	envelopes();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The skeleton of services against the serving end: workers greet, work, are reused, replaced after a crash, told to grow, and stop. */
+/* The skeleton of services against the serving end: workers greet, work, are reused, replaced after
+ * a crash, told to grow, and stop. */
 #include "lib/wire/worker.h"
 
 #include <signal.h>
@@ -30,8 +31,13 @@ static void work(struct wire_in *in, int hub)
 
 static pid_t start_service(int shared_fd)
 {
-	static const struct worker_service service = { .wire = "hub.test", .protocol = "test", .workers_min = 1, .workers_max = 3,
-		                                .reuse = 2, .idle_ms = 60000, .work = work };
+	static const struct worker_service service = { .wire = "hub.test",
+		                                       .protocol = "test",
+		                                       .workers_min = 1,
+		                                       .workers_max = 3,
+		                                       .reuse = 2,
+		                                       .idle_ms = 60000,
+		                                       .work = work };
 	char fds[64];
 	pid_t pid = fork();
 
@@ -86,7 +92,8 @@ static void on_message(struct hub_line *line, struct wire_in *in)
 static void late(struct timer *t)
 {
 	(void)t;
-	printf("Bail out! nothing happened in time: opened %u closed %u pids %u\n", opened, closed, pid_count);
+	printf("Bail out! nothing happened in time: opened %u closed %u pids %u\n", opened, closed,
+	       pid_count);
 	exit(1);
 }
 
@@ -120,8 +127,15 @@ int main(void)
 	pid_t service = start_service(ends[1]);
 
 	loop = loop_new();
-	hub = (struct hub){ .loop = loop, .protocol = "test", .line_size = sizeof(struct hub_line), .lines_max = 16,
-		                    .workers = true, .opened = on_opened, .message = on_message, .closed = on_closed, .idle = on_idle };
+	hub = (struct hub){ .loop = loop,
+		            .protocol = "test",
+		            .line_size = sizeof(struct hub_line),
+		            .lines_max = 16,
+		            .workers = true,
+		            .opened = on_opened,
+		            .message = on_message,
+		            .closed = on_closed,
+		            .idle = on_idle };
 	hub_start(&hub, ends[0]);
 	run_until(1, 0, 0);
 	ok(hub.idle_count == 1, "the minimum of workers greets and is idle");
@@ -136,7 +150,8 @@ int main(void)
 	send_type(hub_take_idle(&hub), SAY_PID);
 	run_until(2, 2, 1);
 	ok(pids[1] == pids[0], "it is used again");
-	ok(hub.idle_count == 1 && closed == 1, "after `reuse` jobs it ends, and another keeps the minimum");
+	ok(hub.idle_count == 1 && closed == 1,
+	   "after `reuse` jobs it ends, and another keeps the minimum");
 
 	hub_want(&hub, 2);
 	run_until(4, 2, 1);
@@ -150,7 +165,8 @@ int main(void)
 	kill(service, SIGTERM);
 	run_until(4, 2, 4);
 	ok(hub.line_count == 0, "stopped, the idle workers leave");
-	ok(waitpid(service, &status, 0) == service && WIFEXITED(status) && WEXITSTATUS(status) == 0, "and the parent ends with 0");
+	ok(waitpid(service, &status, 0) == service && WIFEXITED(status) && WEXITSTATUS(status) == 0,
+	   "and the parent ends with 0");
 	loop_free(&loop);
 	return tap_done();
 }
