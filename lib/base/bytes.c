@@ -82,6 +82,28 @@ bool view_cut(struct view *rest, char byte, struct view *part)
 	return true;
 }
 
+bool view_has_controls(struct view v)
+{
+	for (size_t i = 0; i < v.len; i++)
+		if ((unsigned char)v.data[i] < ' ' || v.data[i] == 0x7f)
+			return true;
+	return false;
+}
+
+uint32_t view_hash(uint32_t start, struct view v)
+{
+	for (size_t i = 0; i < v.len; i++)
+		start = (start ^ (unsigned char)v.data[i]) * 16777619u;
+	return start;
+}
+
+uint32_t view_hash_nocase(uint32_t start, struct view v)
+{
+	for (size_t i = 0; i < v.len; i++)
+		start = (start ^ (unsigned char)byte_lower(v.data[i])) * 16777619u;
+	return start;
+}
+
 bool view_number(struct view v, uint64_t max, uint64_t *out)
 {
 	uint64_t n = 0;

@@ -69,6 +69,14 @@ char *text_reserve(struct text *t, size_t n);
 void text_drop_front(struct text *t, size_t n);
 struct view text_view(const struct text *t);
 
+/* Has it a byte below blank, or DEL? Such have no place in addresses, log values, header fields. */
+bool view_has_controls(struct view v);
+/* FNV-1a, for tables of what our own programs choose; start with HASH_START, chain with the last
+ * result. Not for keys that strangers choose where a table has no bound. */
+#define HASH_START 2166136261u
+uint32_t view_hash(uint32_t start, struct view v);
+uint32_t view_hash_nocase(uint32_t start, struct view v); /* ASCII only */
+
 /* A copy into a fixed buffer, terminated; false (and an empty string) when it does not fit. */
 bool string_copy(char *out, size_t size, struct view v);
 

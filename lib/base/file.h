@@ -1,10 +1,37 @@
 /* SPDX-License-Identifier: ISC */
-/* Writing to blocking descriptors. */
+/*
+ * Reading and writing files and pipes.
+ *
+ * A failure is not the end: whoever reads learns which of the three it was, whole, short or failed.
+ * Interrupted calls are made again. No other file of the tree loops around read or write, but for
+ * sockets (lib/net/stream.h, lib/wire/wire.h).
+ */
 #ifndef LIB_BASE_FILE_H
 #define LIB_BASE_FILE_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/base/bytes.h"
+
+enum file_result {
+	FILE_WHOLE,
+	FILE_SHORT,     /* the file ends before the bytes that were asked for */
+	FILE_TOO_LARGE, /* more than the text may hold */
+	FILE_FAILED     /* errno */
+};
+
+/* Exactly len bytes at offset `at`; what stands in `out` after any other result is not to be
+ * used. */
+enum file_result file_read_at(int fd, void *out, size_t len, uint64_t at);
+/* From the present position to the end, added to `out`. Never FILE_SHORT. */
+enum file_result file_read_rest(int fd, struct text *out);
+/* One piece of at most `size` bytes: its length, 0 at the end, -1 with errno. */
+ssize_t file_read_some(int fd, void *out, size_t size);
+ssize_t file_read_some_at(int fd, void *out, size_t size, uint64_t at);
+/* Words for a log line or a reason: "is shorter than it should be", strerror(errno) ... */
+const char *file_result_text(enum file_result result);
 
 /* All of it, however often the system takes a part or is interrupted: 0, or -1 (errno) with some
  * part written. */

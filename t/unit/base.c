@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/* The small things that everything stands on: lists, hashes, reading files. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/file.h"
+#include "lib/base/list.h"
+#include "t/tap.h"
+
+struct item {
+	int number;
+	struct link link;
+};
+
+static int joined(const struct list *list)
+{
+	int all = 0;
+
+	LIST_EACH(item, list, struct item, link)
+	all = all * 10 + item->number;
+	return all;
+}
+
+static void lists(void)
+{
+	struct list list = { 0 };
+	struct item a = { 1, { 0 } }, b = { 2, { 0 } }, c = { 3, { 0 } };
+
+	list_add_last(&list, &b.link);
+	list_add_last(&list, &c.link);
+	list_add_first(&list, &a.link);
+	ok(joined(&list) == 123 && list.count == 3, "first and last");
+	list_add_last(&list, &a.link);
+	ok(joined(&list) == 123 && list.count == 3, "what is in a list is not added again");
+	LIST_EACH(item, &list, struct item, link)
+	if (item->number != 3)
+		list_remove(&item->link);
+	ok(joined(&list) == 3 && list.count == 1, "the present one may go");
+	list_remove(&a.link);
+	ok(list.count == 1, "what is in none is not removed again");
+	ok(list_take_first(&list) == &c.link && list.first == NULL && list.last == NULL,
+	   "the last one leaves an empty list");
+	ok(list_take_first(&list) == NULL, "of which nothing is taken");
+}
+
+static void hashes(void)
+{
+	ok(view_hash(HASH_START, VIEW("foobar")) == 0xbf9cf968u, "FNV-1a");
+	ok(view_hash(view_hash(HASH_START, VIEW("foo")), VIEW("bar")) == 0xbf9cf968u, "in pieces");
+	ok(view_hash_nocase(HASH_START, VIEW("FooBar")) == 0xbf9cf968u, "in either case");
+	ok(view_has_controls(VIEW("a\nb")) && view_has_controls(VIEW("\x7f")), "controls");
+	ok(!view_has_controls(VIEW("a b\xc3\xa4")), "and none");
+}
+
+static void files(void)
+{
+	char path[] = "/tmp/posthouse-t-file.XXXXXX", bytes[8];
+	int fd = mkstemp(path), ends[2];
+	struct text text;
+
+	unlink(path);
+	ok(write_whole(fd, "12345678", 8) == 0, "written");
+	ok(file_read_at(fd, bytes, 8, 0) == FILE_WHOLE && memcmp(bytes, "12345678", 8) == 0,
+	   "read whole");
+	ok(file_read_at(fd, bytes, 8, 1) == FILE_SHORT, "short");
+	ok(file_read_at(-1, bytes, 8, 0) == FILE_FAILED && errno == EBADF, "failed");
+	text_init(&text, 8);
+	lseek(fd, 0, SEEK_SET);
+	ok(file_read_rest(fd, &text) == FILE_WHOLE && text.len == 8, "a text that just holds it");
+	text_free(&text);
+	text_init(&text, 7);
+	lseek(fd, 0, SEEK_SET);
+	ok(file_read_rest(fd, &text) == FILE_TOO_LARGE, "a text that does not");
+	text_free(&text);
+	ok(pipe(ends) == 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 &&
+	           write_whole(ends[1], "ab", 2) == 0,
+	   "a pipe");
+	text_init(&text, 100);
+	ok(file_read_rest(ends[0], &text) == FILE_FAILED && errno == EAGAIN && text.len == 2,
+	   "what fails behind some bytes has failed");
+	text_free(&text);
+	close(ends[0]);
+	close(ends[1]);
+	close(fd);
+}
+
+int main(void)
+{
+	lists();
+	hashes();
+	files();
+	return tap_done();
+}
