@@ -2,7 +2,9 @@
 #include "imapd/session.h"
 
 #include <errno.h>
+#if HAVE_MALLOC_TRIM
 #include <malloc.h>
+#endif
 #include <poll.h>
 
 #include "imapd/command.h"
@@ -213,7 +215,9 @@ static void rest(struct session *s)
 {
 	stream_rest(&s->stream);
 	text_free(&s->tagged);
+#if HAVE_MALLOC_TRIM
 	malloc_trim(0);
+#endif
 }
 
 static int wait_ms(struct session *s, int other, bool *other_ready, int timeout_ms)

@@ -151,11 +151,11 @@ static int write_all(int fd, struct iovec *parts, int count)
  * message. */
 static int copy_rest(int to, const struct job *job, uint64_t done)
 {
-	loff_t at = (loff_t)(job->message_offset + done);
+	off_t at = (off_t)(job->message_offset + done);
 	uint64_t left = job->message_bytes - done;
 
 	while (left > 0) {
-#ifdef HAVE_COPY_FILE_RANGE
+#if HAVE_COPY_FILE_RANGE
 		ssize_t copied = copy_file_range(job->fd, &at, to, NULL, left, 0);
 #else
 		ssize_t copied = -1;
@@ -175,7 +175,7 @@ static int copy_rest(int to, const struct job *job, uint64_t done)
 			if (read_at(job->fd, buffer, piece, (uint64_t)at) < 0 ||
 			    write_all(to, &part, 1) < 0)
 				return -1;
-			at += (loff_t)piece;
+			at += (off_t)piece;
 			copied = (ssize_t)piece;
 		}
 		if (copied < 0)

@@ -54,7 +54,7 @@ def option_sets(directory):
         tables = make(place, "-s", "conf/made/tmpfiles.conf", "conf/made/posthouse.service")
         is_(tables.returncode, 0, "tmpfiles.d and the unit are made")
         text = (place / "conf/made/tmpfiles.conf").read_text() + (place / "conf/made/posthouse.service").read_text()
-        ok("${" not in text and "@" not in text and '"' not in text, "with whole paths", text)
+        ok(not re.search(r'\$\{|@[a-z]+@|"', text), "with whole paths", text)
 
 
 def wrong_options(directory):
@@ -67,6 +67,27 @@ def wrong_options(directory):
     ok(result.returncode != 0 and "no-such-compiler" in result.stderr, "a missing compiler is named", result.stderr)
     result = configure(directory, CPPFLAGS="-DOPENSSL_VERSION_NUMBER=1", PKG_CONFIG="false", LIBS="-lno-such-library")
     ok(result.returncode != 0, "what does not link is refused")
+
+
+def systemd_directories(directory):
+    """Each where the packager wants it, or nowhere."""
+    place = directory / "units"
+    place.mkdir()
+    configure(place, "--with-systemdsystemunitdir=/lib/systemd/system", "--without-sysusersdir", "--with-tmpfilesdir=no")
+    commands = make(place, "-n", "install-programs", "PROGRAMS=").stdout
+    ok("/lib/systemd/system/posthouse.service" in commands, "--with-systemdsystemunitdir", commands)
+    ok("sysusers.d" not in commands and "tmpfiles.d" not in commands, "--without-sysusersdir, --with-tmpfilesdir=no", commands)
+
+
+def whole_commands(directory):
+    place = directory / "loud"
+    place.mkdir()
+    configure(place, "--disable-silent-rules")
+    loud = make(place, "lib/base/reason.o").stdout
+    ok(" -c " in loud and "CC\t" not in loud, "--disable-silent-rules shows whole commands", loud)
+    (place / "lib/base/reason.o").unlink()
+    quiet = make(place, "V=0", "lib/base/reason.o").stdout
+    ok(" -c " not in quiet and "CC\t" in quiet, "but not with V=0", quiet)
 
 
 def names_below(directory):
@@ -94,6 +115,8 @@ def installation(directory):
     for name in words:
         place = variable("sbindir") if name in commands else variable("libexecdir") + "/posthouse"
         ok(f"{place}/{name}" in files and os.access(root / place / name, os.X_OK), f"{name} is in {place}")
+    for page in ("README", "INSTALL", "NEWS", "CONTRIBUTING", "SECURITY", "THOUGHTS", "VIOLATIONS"):
+        ok(f"{variable('docdir')}/{page}" in files, f"{page} is installed")
     for page in os.listdir(SOURCE / "man"):
         ok(f"{variable('mandir')}/man{page[-1]}/{page}" in files, f"{page} is installed")
     conf = root / variable("sysconfdir") / "posthouse"
@@ -139,6 +162,8 @@ place = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
 try:
     option_sets(place)
     wrong_options(place)
+    systemd_directories(place)
+    whole_commands(place)
     installation(place)
     cleaning(place)
     sample(place)
