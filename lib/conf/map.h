@@ -10,11 +10,11 @@
 #include <cdb.h>
 
 #include "lib/base/bytes.h"
+#include "lib/base/limits.h"
 #include "lib/base/reason.h"
 
 enum {
-	MAP_KEY_MAX = 384 /* an address of 64 + 1 + 255 bytes and a prefix fit; longer keys are in
-	                     no map */
+	MAP_KEY_MAX = ADDRESS_MAX + 64 /* an address and a prefix; longer keys are in no map */
 };
 
 struct map {

@@ -10,6 +10,7 @@
 #ifndef LIB_WIRE_AUTH_H
 #define LIB_WIRE_AUTH_H
 
+#include "lib/base/limits.h"
 #include "lib/wire/connection.h"
 #include "lib/wire/wire.h"
 
@@ -24,7 +25,7 @@ enum auth_type {
 enum {
 	AUTH_MESSAGE_MAX = 12288,
 	AUTH_MECHANISM_MAX = 32,
-	AUTH_ADDRESS_MAX = 320,
+	AUTH_ADDRESS_MAX = ADDRESS_MAX,
 	AUTH_PENDING_MAX = 16384,
 	AUTH_TAG_MAX = 128
 };

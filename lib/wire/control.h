@@ -11,6 +11,7 @@
 #ifndef LIB_WIRE_CONTROL_H
 #define LIB_WIRE_CONTROL_H
 
+#include "lib/base/limits.h"
 #include "lib/wire/wire.h"
 
 enum control_type {
@@ -41,7 +42,7 @@ struct control_entry {
 	char state; /* 'a' active, 'd' deferred, 'h' held */
 	uint64_t bytes;
 	int64_t arrived_s, next_s; /* wall clock; next attempt, 0 when active or held */
-	char sender[320];
+	char sender[ADDRESS_MAX];
 	uint32_t recipients;        /* still open; the first ones below */
 	struct view recipient_list; /* addresses joined with '\n', cut at 16 KB */
 	char reason[512];           /* of the last deferral */

@@ -9,6 +9,7 @@
 #ifndef LIB_WIRE_RESOLVE_H
 #define LIB_WIRE_RESOLVE_H
 
+#include "lib/base/limits.h"
 #include "lib/net/address.h"
 #include "lib/wire/wire.h"
 
@@ -23,7 +24,7 @@ enum resolve_type {
 };
 
 enum {
-	RESOLVE_ADDRESS_MAX = 320,
+	RESOLVE_ADDRESS_MAX = ADDRESS_MAX,
 	RESOLVE_TEXT_MAX = 256,
 	RESOLVE_HOPS_MAX = 16,
 	RESOLVE_HOST_MAX = 256,

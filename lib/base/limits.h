@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: ISC */
+/* Limits that more than one library keeps: each is written here and nowhere else. */
+#ifndef LIB_BASE_LIMITS_H
+#define LIB_BASE_LIMITS_H
+
+enum {
+	/* Room for an address with its terminator: a local part of 64 bytes, "@" and a domain of
+	 * 255 are 320, but RFC 5321 (section 4.5.3.1.3, erratum 1690) has no address of more than
+	 * 254 on the wire, so that one of ours always fits. */
+	ADDRESS_MAX = 320
+};
+
+#endif
