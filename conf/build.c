@@ -7,12 +7,23 @@
 #include <unistd.h>
 
 #include "conf/command.h"
-#include "conf/model.h"
+#include "conf/load.h"
+#include "conf/publish.h"
 #include "lib/conf/generation.h"
 
 static const char *plural(size_t n)
 {
 	return n == 1 ? "" : "s";
+}
+
+static void print_summary(const struct model *m, long number)
+{
+	printf("generation %ld: ", number);
+	for (int id = 0; id < MAPS; id++)
+		if (maptable[id].one[0])
+			printf("%zu %s, ", m->maps[id].count,
+			       m->maps[id].count == 1 ? maptable[id].one : maptable[id].many);
+	printf("%zu certificate%s\n", m->certificate_count, plural(m->certificate_count));
 }
 
 static int build_locked(const struct command *c, bool reload)
@@ -22,23 +33,16 @@ static int build_locked(const struct command *c, bool reload)
 	int code = EXIT_DONE;
 	long number = -1;
 
-	model_read(&m, c->confdir, NULL);
+	load_configuration(&m, c->confdir, NULL);
 	problems_print(&m.problems);
 	if (m.problems.errors) {
 		fprintf(stderr, "posthouse: %u error%s; the current generation is untouched\n",
 		        m.problems.errors, plural(m.problems.errors));
 		code = EXIT_PERMANENT;
-	} else if ((number = model_publish(&m, &why)) < 0) {
+	} else if ((number = publish_generation(&m, &why)) < 0) {
 		code = command_fail(EXIT_TEMPORARY, &why);
 	} else {
-		printf("generation %ld: %zu domain%s, %zu user%s, %zu alias%s, %zu route%s, %zu access rule%s, %zu "
-		       "certificate%s\n",
-		       number, m.maps[MAP_DOMAINS].count, plural(m.maps[MAP_DOMAINS].count),
-		       m.maps[MAP_USERS].count, plural(m.maps[MAP_USERS].count),
-		       m.maps[MAP_ALIASES].count, m.maps[MAP_ALIASES].count == 1 ? "" : "es",
-		       m.maps[MAP_ROUTES].count, plural(m.maps[MAP_ROUTES].count),
-		       m.maps[MAP_ACCESS].count, plural(m.maps[MAP_ACCESS].count),
-		       m.certificate_count, plural(m.certificate_count));
+		print_summary(&m, number);
 		fflush(stdout);
 		if (reload)
 			code = house_reload_if_running(&m.settings);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "conf/certificates.h"
 #include "conf/model.h"
 
 enum { CHAIN_MAX = 16 };
@@ -272,7 +273,7 @@ static bool offers_tls(const struct settings *s)
 	return s->listen_submissions[0] || s->listen_pop3s[0] || s->listen_imaps[0];
 }
 
-void model_read_certificates(struct model *m)
+void certificates_read(struct model *m)
 {
 	const char *set = m->settings.tls_certificates, *directory = model_path(m, m->confdir, set);
 	struct keys keys = { 0 };

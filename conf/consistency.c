@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What no single line shows: settings that contradict each other, names that lead nowhere. */
+#include "conf/consistency.h"
+
 #include <grp.h>
 #include <string.h>
 
@@ -149,7 +150,7 @@ static void check_control_group(struct model *m)
 		              "control.group: there is no group \"%s\"", name);
 }
 
-void model_check_settings(struct model *m)
+void consistency_of_settings(struct model *m)
 {
 	const struct settings *s = &m->settings;
 
@@ -174,29 +175,29 @@ void model_check_settings(struct model *m)
 
 static void check_alias_domain(struct model *m, const struct map_entry *e, const struct domain *d)
 {
-	const struct map_entry *target = table_find(&m->maps[MAP_DOMAINS].index, d->target);
-	const struct domain *at = target != NULL ? target->parsed : NULL;
+	struct domain target;
 
-	if (at == NULL)
+	if (!model_find_domain(m, d->target, &target))
 		problem_error(&m->problems, m->maps[MAP_DOMAINS].source.path, e->line,
 		              "%.*s is an alias of %.*s, which is not in domains.map",
 		              VIEW_ARG(e->key), VIEW_ARG(d->target));
-	else if (at->class == DOMAIN_ALIAS)
+	else if (target.class == DOMAIN_ALIAS)
 		problem_error(
 			&m->problems, m->maps[MAP_DOMAINS].source.path, e->line,
 			"%.*s is an alias of %.*s, which is an alias itself; name the domain behind it",
 			VIEW_ARG(e->key), VIEW_ARG(d->target));
 }
 
-void model_check_domains(struct model *m)
+void consistency_of_domains(struct model *m)
 {
 	const struct model_map *map = &m->maps[MAP_DOMAINS];
 
 	for (size_t i = 0; i < map->count; i++) {
-		const struct domain *d = map->entries[i]->parsed;
+		struct domain d;
 
-		if (d->class == DOMAIN_ALIAS && d->target.len)
-			check_alias_domain(m, map->entries[i], d);
+		if (domain_decode(map->entries[i]->compiled, &d) && d.class == DOMAIN_ALIAS &&
+		    d.target.len)
+			check_alias_domain(m, map->entries[i], &d);
 	}
 	if (map->count == 0)
 		problem_warning(
@@ -219,27 +220,27 @@ static void lower(struct view address, struct text *out)
  * know. */
 static bool leads_somewhere(const struct model *m, struct view address)
 {
-	const struct table *users = &m->maps[MAP_USERS].index,
-			   *aliases = &m->maps[MAP_ALIASES].index;
-	const struct table *routes = &m->maps[MAP_ROUTES].index;
+	const struct hashtable *users = &m->maps[MAP_USERS].index,
+			       *aliases = &m->maps[MAP_ALIASES].index;
+	const struct hashtable *routes = &m->maps[MAP_ROUTES].index;
 	size_t at = view_find(address, '@'), cut = at;
 	struct view domain = view_skip(address, at + 1), at_domain = view_skip(address, at);
-	const struct map_entry *e = table_find(&m->maps[MAP_DOMAINS].index, domain);
+	struct domain at_home;
 	struct text base;
 
-	if (e == NULL || e->parsed == NULL ||
-	    ((const struct domain *)e->parsed)->class != DOMAIN_MAILBOXES ||
-	    table_find(routes, address) != NULL || table_find(routes, domain) != NULL ||
-	    table_find(aliases, at_domain) != NULL)
+	if (!model_find_domain(m, domain, &at_home) || at_home.class != DOMAIN_MAILBOXES ||
+	    hashtable_find(routes, address) != NULL || hashtable_find(routes, domain) != NULL ||
+	    hashtable_find(aliases, at_domain) != NULL)
 		return true;
 	if (m->settings.address_delimiter[0])
 		cut = view_find(view_take(address, at), m->settings.address_delimiter[0]);
 	text_init(&base, MAP_KEY_MAX);
 	text_add(&base, view_take(address, cut));
 	text_add(&base, at_domain);
-	bool found = table_find(users, address) != NULL || table_find(aliases, address) != NULL ||
-	             table_find(users, text_view(&base)) != NULL ||
-	             table_find(aliases, text_view(&base)) != NULL;
+	bool found = hashtable_find(users, address) != NULL ||
+	             hashtable_find(aliases, address) != NULL ||
+	             hashtable_find(users, text_view(&base)) != NULL ||
+	             hashtable_find(aliases, text_view(&base)) != NULL;
 
 	text_free(&base);
 	return found;
@@ -262,7 +263,7 @@ static bool is_circle(const struct model *m, const struct map_entry *start)
 		lower(target, &next);
 		if (view_equal(text_view(&next), e->key)) /* itself: the mailbox of that name */
 			break;
-		e = table_find(&m->maps[MAP_ALIASES].index, text_view(&next));
+		e = hashtable_find(&m->maps[MAP_ALIASES].index, text_view(&next));
 		back = e == start;
 	}
 	text_free(&next);
@@ -283,7 +284,7 @@ static void check_alias(struct model *m, const struct map_entry *e)
 		lower(target, &address);
 		bool itself = view_equal(text_view(&address), e->key);
 
-		if (itself ? table_find(&m->maps[MAP_USERS].index, e->key) == NULL
+		if (itself ? hashtable_find(&m->maps[MAP_USERS].index, e->key) == NULL
 		           : !leads_somewhere(m, text_view(&address)) &&
 		                     !view_starts(text_view(&address), VIEW("postmaster@")))
 			problem_warning(&m->problems, path, e->line,
@@ -317,7 +318,7 @@ static void check_postmaster_reader(struct model *m)
 	text_free(&address);
 }
 
-void model_check_aliases(struct model *m)
+void consistency_of_aliases(struct model *m)
 {
 	const struct model_map *map = &m->maps[MAP_ALIASES];
 

@@ -5,6 +5,7 @@
 
 #include "conf/command.h"
 #include "conf/edits.h"
+#include "conf/load.h"
 
 /* Sets, or with an empty value deletes, one entry; an exit code. */
 static int change(const struct command *c, enum map_id map, const char *key, struct view value,
@@ -40,7 +41,7 @@ static int list(const struct command *c, enum map_id map, const char *only_domai
 {
 	struct model m;
 
-	model_read(&m, c->confdir, NULL);
+	load_configuration(&m, c->confdir, NULL);
 	for (size_t i = 0; i < m.maps[map].count; i++) {
 		const struct map_entry *e = m.maps[map].entries[i];
 

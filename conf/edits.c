@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "conf/command.h"
+#include "conf/load.h"
+#include "conf/publish.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/conf/maptext.h"
@@ -42,8 +44,8 @@ struct edit *edits_open(struct edits *e, enum map_id map, struct reason *why)
 	struct edit *f = &e->files[e->count];
 
 	*f = (struct edit){ .map = map };
-	snprintf(f->name, sizeof f->name, "%s.map", map_kinds[map].name);
-	source_read(&e->base, f->name, NULL, &source);
+	maptable_text_file(map, f->name);
+	model_read_source(&e->base, f->name, NULL, &source);
 	if (e->base.problems.errors != before) {
 		fail(why, "%s/%s cannot be read", e->base.confdir, f->name);
 		return NULL;
@@ -59,19 +61,20 @@ struct edit *edits_open(struct edits *e, enum map_id map, struct reason *why)
 static int find_entry(struct edits *e, struct edit *f, struct view key, struct maptext_entry *out,
                       struct reason *why)
 {
-	const struct map_kind *kind = &map_kinds[f->map];
+	mapkey_function *key_of = map_kinds[f->map].key;
+	struct view mail_domain = view_of(e->base.settings.mail_domain);
 	struct text wanted, found;
 	struct maptext text;
 	int more, result = 0;
 
 	text_init(&wanted, MAP_KEY_MAX);
 	text_init(&found, MAP_KEY_MAX);
-	if (kind->key(&e->base, key, &wanted, why) != 0)
+	if (key_of(key, mail_domain, &wanted, why) != 0)
 		result = -1;
 	maptext_init(&text, text_view(&f->text));
 	while (result == 0 && (more = maptext_next(&text, &e->base.arena, out, NULL)) != 0) {
 		text_clear(&found);
-		if (more > 0 && kind->key(&e->base, out->key, &found, NULL) == 0 &&
+		if (more > 0 && key_of(out->key, mail_domain, &found, NULL) == 0 &&
 		    view_equal(text_view(&found), text_view(&wanted)))
 			result = 1;
 	}
@@ -107,20 +110,13 @@ static void replace_bytes(struct edit *f, size_t start, size_t end, struct view 
 	f->changed = true;
 }
 
-static int check_value(struct view value, struct reason *why)
-{
-	for (size_t i = 0; i < value.len; i++)
-		if ((unsigned char)value.data[i] < ' ' || value.data[i] == 0x7f)
-			return fail(why, "a control character in the value");
-	return 0;
-}
-
 int edit_set(struct edits *e, struct edit *f, struct view key, struct view value,
              struct reason *why)
 {
 	struct maptext_entry entry;
 	struct text line;
-	int found = check_value(value, why) == 0 ? find_entry(e, f, key, &entry, why) : -1;
+	int found = view_has_controls(value) ? fail(why, "a control character in the value")
+	                                     : find_entry(e, f, key, &entry, why);
 
 	if (found < 0)
 		return -1;
@@ -163,7 +159,7 @@ static int write_file(struct edits *e, const struct edit *f, struct reason *why)
 	char name[80];
 	struct stat old;
 	bool existed = fstatat(e->directory, f->name, &old, 0) == 0;
-	mode_t mode = existed ? old.st_mode & 0777 : map_kinds[f->map].mode;
+	mode_t mode = existed ? old.st_mode & 0777 : maptable[f->map].secret ? 0600 : 0644;
 
 	snprintf(name, sizeof name, ".%s.new", f->name);
 	unlinkat(e->directory, name, 0);
@@ -205,7 +201,7 @@ static int commit_checked(struct edits *e, const struct model *m)
 		fprintf(stderr, "posthouse: nothing was changed\n");
 		return EXIT_PERMANENT;
 	}
-	if (write_changed(e, &why) != 0 || model_publish(m, &why) < 0) {
+	if (write_changed(e, &why) != 0 || publish_generation(m, &why) < 0) {
 		fprintf(stderr, "posthouse: %s\n", why.text);
 		return EXIT_TEMPORARY;
 	}
@@ -224,7 +220,7 @@ int edits_commit(struct edits *e)
 				(struct override){ e->files[i].name, text_view(&e->files[i].text) };
 		overrides[count] = (struct override){ "", VIEW("") };
 	}
-	model_read(&m, e->base.confdir, overrides);
+	load_configuration(&m, e->base.confdir, overrides);
 	int code = commit_checked(e, &m);
 
 	model_free(&m);

@@ -13,7 +13,7 @@ enum { EDITS_MAX = MAPS };
 
 struct edit {
 	enum map_id map;
-	char name[64]; /* "users.map" */
+	char name[MAPTABLE_FILE_NAME_MAX]; /* "users.map" */
 	struct text text;
 	bool changed;
 };

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "conf/command.h"
-#include "conf/model.h"
+#include "conf/load.h"
 #include "lib/conf/accounts.h"
 #include "lib/conf/generation.h"
 #include "lib/conf/listen.h"
@@ -222,7 +222,7 @@ static void check_generation(struct model *m)
 	if (known)
 		check_text(m, m->conf.path, &built, "build takes");
 	for (int id = 0; known && id < MAPS; id++) {
-		snprintf(how, sizeof how, "map diff %s shows", map_kinds[id].name);
+		snprintf(how, sizeof how, "map diff %s shows", maptable[id].name);
 		check_text(m, m->maps[id].source.path, &built, how);
 	}
 }
@@ -234,7 +234,7 @@ int command_check(const struct command *c, int argc, char **argv)
 	(void)argv;
 	if (argc > 0)
 		return command_usage(c, "");
-	model_read(&m, c->confdir, NULL);
+	load_configuration(&m, c->confdir, NULL);
 	check_generation(&m);
 	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++)
 		check_directory(&m, &directories[i]);

@@ -9,6 +9,7 @@
 
 #include "conf/command.h"
 #include "conf/edits.h"
+#include "conf/load.h"
 #include "lib/conf/generation.h"
 
 /* What one verb does with the open text; an exit code.  wants_commit: write it afterwards. */
@@ -18,7 +19,7 @@ static int with_map(const struct command *c, int argc, char **argv, map_work *wo
 {
 	struct edits e;
 	struct reason why;
-	int id = map_id_by_name(argv[0], &why);
+	int id = maptable_find(argv[0], &why);
 
 	if (id < 0)
 		return command_fail(EXIT_PERMANENT, &why);
@@ -163,7 +164,7 @@ static int map_edit(const struct command *c, int argc, char **argv)
 	struct edits e;
 	struct reason why;
 	char path[] = "/tmp/posthouse.XXXXXX";
-	int id = map_id_by_name(argv[0], &why), code = EXIT_TEMPORARY;
+	int id = maptable_find(argv[0], &why), code = EXIT_TEMPORARY;
 
 	(void)argc;
 	if (id < 0)
@@ -192,9 +193,9 @@ static int map_edit(const struct command *c, int argc, char **argv)
 
 static int open_compiled(const struct model *m, enum map_id id, struct map *out, struct reason *why)
 {
-	char name[64];
+	char name[MAPTABLE_FILE_NAME_MAX];
 
-	snprintf(name, sizeof name, "%s.cdb", map_kinds[id].name);
+	maptable_compiled_file(id, name);
 	int generation = generation_open(m->settings.directory_state, why);
 
 	if (generation < 0)
@@ -232,7 +233,7 @@ static int map_dump(const struct command *c, int argc, char **argv)
 	struct map map;
 	struct reason why;
 	struct view key, value;
-	int id = map_id_by_name(argv[0], &why);
+	int id = maptable_find(argv[0], &why);
 
 	(void)argc;
 	if (id < 0)
@@ -256,9 +257,9 @@ static int map_check(const struct command *c, int argc, char **argv)
 	struct model m;
 	struct reason why;
 
-	if (argc == 1 && map_id_by_name(argv[0], &why) < 0)
+	if (argc == 1 && maptable_find(argv[0], &why) < 0)
 		return command_fail(EXIT_PERMANENT, &why);
-	model_read(&m, c->confdir, NULL);
+	load_configuration(&m, c->confdir, NULL);
 	problems_print(&m.problems);
 	int code = m.problems.errors ? EXIT_PERMANENT : EXIT_DONE;
 
@@ -271,7 +272,7 @@ static void diff_map(const struct model *m, enum map_id id, struct map *compiled
 	struct view key, value;
 
 	while (map_next(compiled, &key, &value) == MAP_FOUND) {
-		const struct map_entry *e = table_find(&m->maps[id].index, key);
+		const struct map_entry *e = hashtable_find(&m->maps[id].index, key);
 
 		if (e == NULL || !view_equal(e->compiled, value))
 			show_entry(id, '-', key, value);
@@ -291,11 +292,11 @@ static int map_diff(const struct command *c, int argc, char **argv)
 {
 	struct model m;
 	struct reason why;
-	int only = argc == 1 ? map_id_by_name(argv[0], &why) : -1, code = EXIT_DONE;
+	int only = argc == 1 ? maptable_find(argv[0], &why) : -1, code = EXIT_DONE;
 
 	if (argc == 1 && only < 0)
 		return command_fail(EXIT_PERMANENT, &why);
-	model_read(&m, c->confdir, NULL);
+	load_configuration(&m, c->confdir, NULL);
 	problems_print(&m.problems);
 	for (int id = 0; id < MAPS && code == EXIT_DONE; id++) {
 		struct map compiled;

@@ -10,19 +10,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/conf/generation.h"
+#include "lib/base/file.h"
+#include "lib/conf/domains.h"
 #include "lib/conf/maptext.h"
 
-int map_id_by_name(const char *name, struct reason *why)
-{
-	for (int id = 0; id < MAPS; id++)
-		if (strcmp(map_kinds[id].name, name) == 0)
-			return id;
-	return fail(
-		why,
-		"there is no map \"%s\"; there are domains, users, passwords, aliases, routes, access",
-		name);
-}
+const struct map_kind map_kinds[MAPS] = {
+#define MAP(id, name, one, many, key, text, program, index) \
+	[MAP_##id] = { key, name##_compile, name##_show, index },
+#include "lib/conf/maps.def"
+#undef MAP
+};
+
+/* ---- texts ---- */
 
 static const struct override *override_of(const struct override *overrides, const char *name)
 {
@@ -32,23 +31,48 @@ static const struct override *override_of(const struct override *overrides, cons
 	return NULL;
 }
 
-static int read_whole(int fd, struct source *out)
+/* A text that is written while it is read is neither the old one nor the new one. */
+static bool changed_since(int fd, const struct stat *before)
+{
+	struct stat now;
+
+	return fstat(fd, &now) != 0 || now.st_size != before->st_size ||
+	       now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
+	       now.st_mtim.tv_nsec != before->st_mtim.tv_nsec;
+}
+
+static int read_whole(int fd, struct source *out, struct reason *why)
 {
 	struct stat st;
-	size_t have = 0;
 
 	if (fstat(fd, &st) != 0)
-		return -1;
-	if (!S_ISREG(st.st_mode) || st.st_size > MAPTEXT_FILE_MAX) {
-		errno = S_ISDIR(st.st_mode) ? EISDIR : EFBIG;
-		return -1;
-	}
+		return fail(why, "%s", strerror(errno));
+	if (!S_ISREG(st.st_mode) || st.st_size > MAPTEXT_FILE_MAX)
+		return fail(why, "%s", strerror(S_ISDIR(st.st_mode) ? EISDIR : EFBIG));
 	out->memory = memory_get((size_t)st.st_size + 1);
-	for (ssize_t n; have < (size_t)st.st_size; have += (size_t)n)
-		if ((n = read(fd, out->memory + have, (size_t)st.st_size - have)) <= 0)
-			break;
-	out->text = (struct view){ out->memory, have };
+	enum file_result result = file_read_at(fd, out->memory, (size_t)st.st_size, 0);
+
+	if (result == FILE_FAILED)
+		return fail(why, "%s", file_result_text(result));
+	if (result != FILE_WHOLE || changed_since(fd, &st))
+		return fail(why, "it was changed while it was read; try again");
+	out->text = (struct view){ out->memory, (size_t)st.st_size };
 	return 0;
+}
+
+static int read_file(struct source *out, struct reason *why)
+{
+	int fd = open(out->path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) {
+		out->missing = errno == ENOENT;
+		return fail(why, "%s", out->missing ? "there is no such file" : strerror(errno));
+	}
+	int result = read_whole(fd, out, why);
+
+	out->unreadable = result != 0;
+	close(fd);
+	return result;
 }
 
 char *model_path(struct model *m, const char *directory, const char *name)
@@ -65,24 +89,17 @@ char *model_path(struct model *m, const char *directory, const char *name)
 	return copy;
 }
 
-void source_read(struct model *m, const char *name, const struct override *overrides,
-                 struct source *out)
+void model_read_source(struct model *m, const char *name, const struct override *overrides,
+                       struct source *out)
 {
 	const struct override *instead = override_of(overrides, name);
-	char *path = model_path(m, m->confdir, name);
+	struct reason why;
 
-	*out = (struct source){ .path = path, .text = VIEW("") };
-	if (instead != NULL) {
+	*out = (struct source){ .path = model_path(m, m->confdir, name), .text = VIEW("") };
+	if (instead != NULL)
 		out->text = instead->text;
-		return;
-	}
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	out->missing = fd < 0 && errno == ENOENT;
-	if (!out->missing && (fd < 0 || read_whole(fd, out) != 0))
-		problem_error(&m->problems, path, 0, "%s", strerror(errno));
-	if (fd >= 0)
-		close(fd);
+	else if (read_file(out, &why) != 0 && !out->missing)
+		problem_error(&m->problems, out->path, 0, "%s", why.text);
 }
 
 /* ---- settings ---- */
@@ -106,7 +123,7 @@ static void read_setting(struct model *m, const struct maptext_entry *text)
 	*e = (struct map_entry){ .key = text->key,
 		                 .value = unquoted(&m->arena, text->value),
 		                 .line = text->line };
-	const struct map_entry *before = table_add(&m->setting_lines, e->key, e);
+	const struct map_entry *before = hashtable_add(&m->setting_lines, e->key, e);
 
 	if (before != NULL)
 		problem_error(&m->problems, m->conf.path, e->line,
@@ -118,7 +135,7 @@ static void read_setting(struct model *m, const struct maptext_entry *text)
 
 int model_setting_line(const struct model *m, const char *key)
 {
-	const struct map_entry *e = table_find(&m->setting_lines, view_of(key));
+	const struct map_entry *e = hashtable_find(&m->setting_lines, view_of(key));
 
 	return e != NULL ? e->line : 0;
 }
@@ -133,7 +150,7 @@ void model_read_settings(struct model *m, const char *confdir, const struct over
 	*m = (struct model){ .confdir = confdir };
 	problems_init(&m->problems);
 	settings_default(&m->settings);
-	source_read(m, "posthouse.conf", overrides, &m->conf);
+	model_read_source(m, "posthouse.conf", overrides, &m->conf);
 	if (m->conf.missing)
 		problem_error(&m->problems, m->conf.path, 0,
 		              "there is no such file; write one (an empty one will do), or name "
@@ -156,14 +173,43 @@ void model_read_settings(struct model *m, const char *confdir, const struct over
 
 /* ---- maps ---- */
 
+static bool find_compiled(void *builder, enum map_id map, struct view key, struct view *compiled)
+{
+	const struct model *m = builder;
+	const struct map_entry *e = hashtable_find(&m->maps[map].index, key);
+
+	if (e != NULL)
+		*compiled = e->compiled;
+	return e != NULL;
+}
+
+bool model_find_domain(const struct model *m, struct view name, struct domain *out)
+{
+	const struct map_entry *e = hashtable_find(&m->maps[MAP_DOMAINS].index, name);
+
+	return e != NULL && domain_decode(e->compiled, out);
+}
+
+static int read_below(void *builder, const char *name, struct view *text, struct reason *why)
+{
+	struct model *m = builder;
+	struct source source = { .path = model_path(m, m->confdir, name) };
+	int result = read_file(&source, why);
+
+	if (result == 0)
+		*text = arena_copy(&m->arena, source.text);
+	free(source.memory);
+	return result;
+}
+
 static void compile_entry(struct model *m, enum map_id id, struct map_entry *e)
 {
-	const struct map_kind *kind = &map_kinds[id];
+	const struct mapbuild build = { &m->settings, &m->arena, find_compiled, read_below, m };
 	struct text compiled;
 	struct reason why;
 
 	text_init(&compiled, 1 << 20);
-	if (kind->compile(m, e, &compiled, &why) != 0)
+	if (map_kinds[id].compile(&build, e->key, e->value, &compiled, &why) != 0)
 		problem_error(&m->problems, m->maps[id].source.path, e->line, "%s", why.text);
 	e->compiled = arena_copy(&m->arena, text_view(&compiled));
 	text_free(&compiled);
@@ -178,7 +224,7 @@ static void read_entry(struct model *m, enum map_id id, const struct maptext_ent
 
 	text_init(&key, MAP_KEY_MAX);
 	*e = (struct map_entry){ .value = text->value, .line = text->line };
-	int good = map_kinds[id].key(m, text->key, &key, &why);
+	int good = map_kinds[id].key(text->key, view_of(m->settings.mail_domain), &key, &why);
 
 	e->key = arena_copy(&m->arena, text_view(&key));
 	text_free(&key);
@@ -186,7 +232,7 @@ static void read_entry(struct model *m, enum map_id id, const struct maptext_ent
 		problem_error(&m->problems, map->source.path, e->line, "%s", why.text);
 		return;
 	}
-	const struct map_entry *before = table_add(&map->index, e->key, e);
+	const struct map_entry *before = hashtable_add(&map->index, e->key, e);
 
 	if (before != NULL) {
 		problem_error(&m->problems, map->source.path, e->line,
@@ -206,7 +252,7 @@ static void check_mode(struct model *m, enum map_id id)
 	struct stat st;
 	const struct source *source = &m->maps[id].source;
 
-	if (map_kinds[id].mode == 0600 && stat(source->path, &st) == 0 && (st.st_mode & 077) != 0)
+	if (maptable[id].secret && stat(source->path, &st) == 0 && (st.st_mode & 077) != 0)
 		problem_error(&m->problems, source->path, 0, "others may read it; chmod 600 it");
 }
 
@@ -215,11 +261,11 @@ static void read_map(struct model *m, enum map_id id, const struct override *ove
 	struct maptext text;
 	struct maptext_entry entry;
 	struct reason why;
-	char name[64];
+	char name[MAPTABLE_FILE_NAME_MAX];
 	int more;
 
-	snprintf(name, sizeof name, "%s.map", map_kinds[id].name);
-	source_read(m, name, overrides, &m->maps[id].source);
+	maptable_text_file(id, name);
+	model_read_source(m, name, overrides, &m->maps[id].source);
 	check_mode(m, id);
 	maptext_init(&text, m->maps[id].source.text);
 	while ((more = maptext_next(&text, &m->arena, &entry, &why)) != 0) {
@@ -231,15 +277,10 @@ static void read_map(struct model *m, enum map_id id, const struct override *ove
 	}
 }
 
-void model_read(struct model *m, const char *confdir, const struct override *overrides)
+void model_read_maps(struct model *m, const struct override *overrides)
 {
-	model_read_settings(m, confdir, overrides);
-	model_check_settings(m);
 	for (int id = 0; id < MAPS; id++)
 		read_map(m, (enum map_id)id, overrides);
-	model_check_domains(m);
-	model_check_aliases(m);
-	model_read_certificates(m);
 }
 
 void model_free(struct model *m)
@@ -247,13 +288,13 @@ void model_free(struct model *m)
 	for (int id = 0; id < MAPS; id++) {
 		free(m->maps[id].source.memory);
 		free(m->maps[id].entries);
-		table_free(&m->maps[id].index);
+		hashtable_free(&m->maps[id].index);
 	}
 	for (size_t i = 0; i < m->certificate_count; i++)
 		free(m->certificates[i].names);
 	free(m->certificates);
 	free(m->conf.memory);
-	table_free(&m->setting_lines);
+	hashtable_free(&m->setting_lines);
 	settings_free(&m->settings);
 	problems_free(&m->problems);
 	arena_clear(&m->arena);

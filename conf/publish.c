@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* A checked model becomes a generation. */
+#include "conf/publish.h"
+
 #include <unistd.h>
 
 #include "conf/model.h"
 #include "lib/conf/generation.h"
+#include "lib/conf/value.h"
 
 static int put(struct cdb_make *make, struct view key, struct view value)
 {
@@ -28,22 +30,19 @@ static int write_settings(const struct model *m, struct cdb_make *make)
 
 static int write_map(const struct model *m, enum map_id id, struct cdb_make *make)
 {
-	struct access_lengths lengths = { 0 };
-	struct text value;
+	const struct model_map *map = &m->maps[id];
+	struct text key, value;
 	int result = 0;
 
-	for (size_t i = 0; i < m->maps[id].count && result == 0; i++) {
-		const struct map_entry *e = m->maps[id].entries[i];
-
-		result = put(make, e->key, e->compiled);
-		if (id == MAP_ACCESS)
-			access_note_length(&lengths, e->key);
-	}
-	if (id != MAP_ACCESS || result != 0)
+	for (size_t i = 0; i < map->count && result == 0; i++)
+		result = put(make, map->entries[i]->key, map->entries[i]->compiled);
+	if (map_kinds[id].index == NULL || result != 0)
 		return result;
-	text_init(&value, 4096);
-	access_lengths_encode(&lengths, &value);
-	result = put(make, access_lengths_key(), text_view(&value));
+	text_init(&key, MAP_KEY_MAX);
+	text_init(&value, VALUE_MAX);
+	map_kinds[id].index(map->entries, map->count, &key, &value);
+	result = put(make, text_view(&key), text_view(&value));
+	text_free(&key);
 	text_free(&value);
 	return result;
 }
@@ -108,7 +107,7 @@ static const char *file_word(int file)
 {
 	return file == FILE_SETTINGS       ? "settings"
 	       : file == FILE_CERTIFICATES ? "tls"
-	                                   : map_kinds[file].name;
+	                                   : maptable[file].name;
 }
 
 static int write_file(const struct model *m, struct generation_writer *w, int file,
@@ -119,8 +118,8 @@ static int write_file(const struct model *m, struct generation_writer *w, int fi
 
 	text_init(&name, 64);
 	text_format(&name, "%s.cdb", file_word(file));
-	int fd = generation_create(w, name.data, file < MAPS ? map_kinds[file].mode : 0644, why),
-	    result = -1;
+	bool secret = file < MAPS && maptable[file].secret;
+	int fd = generation_create(w, name.data, secret ? 0600 : 0644, why), result = -1;
 
 	if (fd >= 0) {
 		if (cdb_make_start(&make, fd) != 0 || write_contents(m, file, &make) != 0 ||
@@ -134,7 +133,7 @@ static int write_file(const struct model *m, struct generation_writer *w, int fi
 	return result;
 }
 
-long model_publish(const struct model *m, struct reason *why)
+long publish_generation(const struct model *m, struct reason *why)
 {
 	struct generation_writer w;
 	int result = generation_begin(&w, m->settings.directory_state, why);

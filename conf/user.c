@@ -10,6 +10,7 @@
 
 #include "conf/command.h"
 #include "conf/edits.h"
+#include "conf/load.h"
 #include "conf/password.h"
 #include "lib/conf/maptext.h"
 #include "lib/conf/users.h"
@@ -122,10 +123,10 @@ static int settled_user(const struct command *c, const char *address, struct use
 	struct text key;
 
 	text_init(&key, MAP_KEY_MAX);
-	model_read(m, c->confdir, NULL);
-	int good = map_kinds[MAP_USERS].key(m, view_of(address), &key, why);
+	load_configuration(m, c->confdir, NULL);
+	int good = mapkey_address(view_of(address), view_of(m->settings.mail_domain), &key, why);
 	const struct map_entry *e =
-		good == 0 ? table_find(&m->maps[MAP_USERS].index, text_view(&key)) : NULL;
+		good == 0 ? hashtable_find(&m->maps[MAP_USERS].index, text_view(&key)) : NULL;
 
 	if (good == 0 && (e == NULL || !user_decode(e->compiled, u)))
 		good = fail(why, "there is no user %s in users.map", address);
@@ -331,7 +332,7 @@ static int user_list(const struct command *c, int argc, char **argv)
 {
 	struct model m;
 
-	model_read(&m, c->confdir, NULL);
+	load_configuration(&m, c->confdir, NULL);
 	for (size_t i = 0; i < m.maps[MAP_USERS].count; i++) {
 		struct view key = m.maps[MAP_USERS].entries[i]->key;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/access.h"
 
+#include "lib/conf/mapbuild.h"
 #include "lib/conf/maptext.h"
 #include "lib/conf/value.h"
 
@@ -52,10 +53,11 @@ static int name_key(enum access_name kind, struct view name, struct text *out, s
 	return maptext_domain(name, out, why);
 }
 
-int access_key(struct view key, struct text *out, struct reason *why)
+int access_key(struct view key, struct view mail_domain, struct text *out, struct reason *why)
 {
 	struct net_network network;
 
+	(void)mail_domain;
 	for (unsigned kind = 0; kind < sizeof names / sizeof names[0]; kind++)
 		if (view_starts_nocase(key, view_of(names[kind].text)))
 			return name_key((enum access_name)kind,
@@ -235,4 +237,43 @@ bool access_has_names(struct map *m, enum access_name kind)
 		if (view_starts(key, prefix))
 			return true;
 	return false;
+}
+
+/* ---- for the build ---- */
+
+int access_compile(const struct mapbuild *b, struct view key, struct view value, struct text *out,
+                   struct reason *why)
+{
+	struct access a;
+
+	(void)b;
+	if (access_parse(value, &a, why) != 0)
+		return -1;
+	if (a.action == ACCESS_RELAY && key.data[0] != 'n')
+		return fail(
+			why,
+			"relay is for addresses and networks: names and senders are easily forged");
+	access_encode(&a, out);
+	return 0;
+}
+
+bool access_show(struct view key, struct view value, struct text *key_out, struct text *out)
+{
+	struct access a;
+
+	if (view_equal(key, access_lengths_key()) || !access_decode(value, &a))
+		return false;
+	access_text(&a, out);
+	return access_key_text(key, key_out);
+}
+
+void access_index(struct map_entry *const *entries, size_t count, struct text *key,
+                  struct text *value)
+{
+	struct access_lengths lengths = { 0 };
+
+	for (size_t i = 0; i < count; i++)
+		access_note_length(&lengths, entries[i]->key);
+	text_add(key, access_lengths_key());
+	access_lengths_encode(&lengths, value);
 }

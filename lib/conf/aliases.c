@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "lib/conf/domains.h"
+#include "lib/conf/mapbuild.h"
 #include "lib/conf/maptext.h"
 
 enum { INCLUDE_DEPTH_MAX = 4 };
@@ -132,4 +134,52 @@ enum map_result aliases_get(struct map *m, struct view key, struct alias *out)
 	if (result == MAP_FOUND && !alias_decode(value, out))
 		return MAP_DAMAGED;
 	return result;
+}
+
+/* ---- for the build ---- */
+
+static int open_include(const void *context, struct view path, struct view *text,
+                        struct reason *why)
+{
+	const struct mapbuild *b = context;
+	const char *name = arena_string(b->arena, path);
+	struct reason detail;
+
+	if (path.len == 0 || path.data[0] == '/' || strstr(name, "..") != NULL)
+		return fail(why, "include:%s: the path is relative to %s and has no \"..\"", name,
+		            b->settings->directory_configuration);
+	if (b->read_file(b->builder, name, text, &detail) != 0)
+		return fail(why, "include:%s: %s", name, detail.text);
+	return 0;
+}
+
+int aliases_compile(const struct mapbuild *b, struct view key, struct view value, struct text *out,
+                    struct reason *why)
+{
+	struct view name = address_domain(key);
+	const struct alias_source source = { view_of(b->settings->mail_domain), b->arena,
+		                             open_include, b };
+	struct domain domain;
+
+	if (!domain_of_build(b, name, &domain, why))
+		return -1;
+	if (domain.class == DOMAIN_ALIAS)
+		return fail(why, "%.*s is an alias of %.*s; the alias belongs there",
+		            VIEW_ARG(name), VIEW_ARG(domain.target));
+	return alias_compile(&source, value, out, why);
+}
+
+bool aliases_show(struct view key, struct view value, struct text *key_out, struct text *out)
+{
+	struct alias a;
+	struct view target;
+
+	if (!alias_decode(value, &a))
+		return false;
+	if (a.fails)
+		text_format(out, ":fail: %.*s", VIEW_ARG(a.text));
+	for (bool first = true; alias_next(&a, &target); first = false)
+		text_format(out, "%s%.*s", first ? "" : ", ", VIEW_ARG(target));
+	text_add(key_out, key);
+	return true;
 }

@@ -36,8 +36,9 @@ bool alias_next(struct alias *a, struct view *target);
 struct alias_source {
 	struct view domain;
 	struct arena *arena;
-	int (*open_include)(void *context, struct view path, struct view *text, struct reason *why);
-	void *context;
+	int (*open_include)(const void *context, struct view path, struct view *text,
+	                    struct reason *why);
+	const void *context;
 };
 int alias_compile(const struct alias_source *source, struct view text, struct text *out,
                   struct reason *why);

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/domains.h"
 
+#include "lib/conf/mapbuild.h"
 #include "lib/conf/maptext.h"
 #include "lib/conf/value.h"
 
 static const struct {
 	const char *name;
 	enum domain_class class;
-} classes[] = { { "mailboxes", DOMAIN_MAILBOXES },
-	        { "relay", DOMAIN_RELAY },
-	        { "alias-of", DOMAIN_ALIAS } };
+} classes[] = {
+	[DOMAIN_MAILBOXES] = { "mailboxes", DOMAIN_MAILBOXES },
+	[DOMAIN_RELAY] = { "relay", DOMAIN_RELAY },
+	[DOMAIN_ALIAS] = { "alias-of", DOMAIN_ALIAS },
+};
 
 static int parse_class(struct view word, enum domain_class *out, struct reason *why)
 {
@@ -104,4 +107,46 @@ enum map_result domains_get(struct map *m, struct view name, struct domain *out)
 	if (result == MAP_FOUND && !domain_decode(value, out))
 		return MAP_DAMAGED;
 	return result;
+}
+
+/* ---- for the build ---- */
+
+int domains_compile(const struct mapbuild *b, struct view key, struct view value, struct text *out,
+                    struct reason *why)
+{
+	struct domain d;
+	int result = domain_parse(value, b->arena, &d, why);
+
+	(void)key;
+	domain_encode(&d, out);
+	return result;
+}
+
+bool domains_show(struct view key, struct view value, struct text *key_out, struct text *out)
+{
+	struct domain d;
+
+	if (!domain_decode(value, &d))
+		return false;
+	text_add_string(out, classes[d.class].name);
+	if (d.class == DOMAIN_ALIAS)
+		text_format(out, " %.*s", VIEW_ARG(d.target));
+	if (d.language.len)
+		text_format(out, " language=%.*s", VIEW_ARG(d.language));
+	if (d.class == DOMAIN_MAILBOXES)
+		user_words(&d.defaults, out);
+	text_add(key_out, key);
+	return true;
+}
+
+bool domain_of_build(const struct mapbuild *b, struct view name, struct domain *out,
+                     struct reason *why)
+{
+	struct view compiled;
+
+	if (b->find(b->builder, MAP_DOMAINS, name, &compiled) && domain_decode(compiled, out))
+		return true;
+	fail(why, "%.*s is not in domains.map; posthouse domain add %.*s", VIEW_ARG(name),
+	     VIEW_ARG(name));
+	return false;
 }

@@ -2,8 +2,9 @@
 /*
  * domains.map: which domains are ours.
  *
- *	example.test      mailboxes [home=%d/%u] [uid=N] [gid=N] [quota=SIZE] [rights=...]
- *[language=de] dept.example.test relay old.test          alias-of example.test
+ *	example.test       mailboxes [home=%d/%u] [uid=N] [gid=N] [quota=SIZE] [rights=LIST] ...
+ *	dept.example.test  relay language=de
+ *	old.test           alias-of example.test
  *
  * The words after mailboxes are defaults for the users of the domain (users.h).
  */
@@ -12,6 +13,8 @@
 
 #include "lib/conf/map.h"
 #include "lib/conf/users.h"
+
+struct mapbuild;
 
 enum domain_class {
 	DOMAIN_MAILBOXES, /* its users are in users.map */
@@ -33,5 +36,8 @@ enum map_result domains_get(struct map *m, struct view name, struct domain *out)
 int domain_parse(struct view text, struct arena *arena, struct domain *out, struct reason *why);
 void domain_encode(const struct domain *d, struct text *out);
 bool domain_decode(struct view value, struct domain *out);
+/* For maps whose keys belong to a domain: it, or false with a reason that says what to do. */
+bool domain_of_build(const struct mapbuild *b, struct view name, struct domain *out,
+                     struct reason *why);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * Generations of the compiled configuration.
  *
- *	STATEDIR/generations/NNNN/   settings.cdb domains.cdb users.cdb passwords.cdb aliases.cdb
- *	                             routes.cdb access.cdb tls.cdb; never changed after their birth
+ *	STATEDIR/generations/NNNN/   settings.cdb, tls.cdb and NAME.cdb of every map;
+ *	                             never changed after their birth
  *	STATEDIR/generations/current a symbolic link to one of them, replaced by rename
  *
  * A new generation is written as NNNN.new, synced, renamed, and made current: a crash before

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/passwords.h"
 
+#include "lib/conf/mapbuild.h"
 #include "lib/conf/value.h"
 
 /* What authd can check (master/authd/hash.c; its test ties the two lists): libsodium's strings,
@@ -72,4 +73,33 @@ enum map_result passwords_get(struct map *m, struct view address, struct passwor
 	if (result == MAP_FOUND && !password_decode(value, out))
 		return MAP_DAMAGED;
 	return result;
+}
+
+/* ---- for the build ---- */
+
+int passwords_compile(const struct mapbuild *b, struct view key, struct view value,
+                      struct text *out, struct reason *why)
+{
+	struct view user;
+	struct password p = { .hash = { "", 0 } };
+	int result = -1;
+
+	if (!b->find(b->builder, MAP_USERS, key, &user) || !user_decode(user, &p.user))
+		fail(why, "%.*s is not in users.map; posthouse user add %.*s, or remove the line",
+		     VIEW_ARG(key), VIEW_ARG(key));
+	else
+		result = password_parse(value, &p.hash, why);
+	password_encode(&p, out);
+	return result;
+}
+
+bool passwords_show(struct view key, struct view value, struct text *key_out, struct text *out)
+{
+	struct password p;
+
+	if (!password_decode(value, &p))
+		return false;
+	text_add(out, p.hash);
+	text_add(key_out, key);
+	return true;
 }

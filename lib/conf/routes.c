@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/routes.h"
 
+#include "lib/conf/mapbuild.h"
 #include "lib/conf/maptext.h"
 #include "lib/net/address.h"
 
@@ -164,4 +165,39 @@ enum map_result routes_find(struct map *m, struct view address, struct route *ou
 	if (result == MAP_FOUND && !route_decode(value, out))
 		return MAP_DAMAGED;
 	return result;
+}
+
+/* ---- for the build ---- */
+
+int routes_compile(const struct mapbuild *b, struct view key, struct view value, struct text *out,
+                   struct reason *why)
+{
+	(void)b, (void)key;
+	return route_compile(value, out, why);
+}
+
+static void show_hop(const struct route_hop *hop, struct text *out)
+{
+	bool brackets = hop->port && view_find(hop->host, ':') < hop->host.len;
+
+	text_add_string(out, hop->mx && hop->host.len ? " mx=" : hop->mx ? " mx" : " ");
+	text_format(out, brackets ? "[%.*s]" : "%.*s", VIEW_ARG(hop->host));
+	if (hop->port)
+		text_format(out, ":%u", (unsigned)hop->port);
+}
+
+bool routes_show(struct view key, struct view value, struct text *key_out, struct text *out)
+{
+	struct route r;
+	struct route_hop hop;
+
+	if (!route_decode(value, &r))
+		return false;
+	text_add_string(out, transport_names[r.transport]);
+	if (r.text.len)
+		text_format(out, " %.*s", VIEW_ARG(r.text));
+	while (route_next(&r, &hop))
+		show_hop(&hop, out);
+	text_add(key_out, key);
+	return true;
 }

@@ -5,9 +5,10 @@
  *	boss@dept.example.test  smtp 192.0.2.7
  *	dept.example.test       smtp mail1.dept.example.test:25 mail2.dept.example.test
  *	.example.test           lmtp 127.0.0.1:24
- *	example.org             smtp mx                  (by the MX records of the domain; the
- *default) example.net             smtp mx=relay.example    (by those of another) old.test
- *error 5.1.2 this domain is no more box@list.test           local
+ *	example.org             smtp mx                  (by its own MX records; the default)
+ *	example.net             smtp mx=relay.example    (by those of another)
+ *	old.test                error 5.1.2 this domain is no more
+ *	box@list.test           local
  *	*                       smtp smarthost.example:587
  *
  * Next hops are tried in order.

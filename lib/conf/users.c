@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/users.h"
 
+#include <unistd.h>
+
+#include "lib/conf/accounts.h"
+#include "lib/conf/domains.h"
+#include "lib/conf/mapbuild.h"
 #include "lib/conf/maptext.h"
 #include "lib/conf/settings.h"
 #include "lib/conf/value.h"
@@ -227,4 +232,109 @@ enum map_result users_get(struct map *m, struct view address, struct user *out)
 	if (result == MAP_FOUND && !user_decode(value, out))
 		return MAP_DAMAGED;
 	return result;
+}
+
+/* ---- for the build ---- */
+
+void user_words(const struct user *u, struct text *out)
+{
+	if (u->uid)
+		text_format(out, " uid=%u", u->uid);
+	if (u->gid)
+		text_format(out, " gid=%u", u->gid);
+	if (u->home.len)
+		text_format(out, " home=%.*s", VIEW_ARG(u->home));
+	if (u->quota_bytes) {
+		text_add_string(out, " quota=");
+		size_format(u->quota_bytes, out);
+	}
+	if (u->rights != USER_RIGHTS_DEFAULT) {
+		text_add_string(out, " rights=");
+		user_rights_text(u->rights, out);
+	}
+	if (u->state != USER_ACTIVE)
+		text_format(out, " state=%s", user_state_name(u->state));
+}
+
+/* Owner and group: the line's, the domain's, the settings', the account vmail's. */
+static int settle_owner(const struct settings *s, struct user *u, struct reason *why)
+{
+	uid_t uid = (uid_t)s->mailbox_uid;
+	gid_t gid = (gid_t)s->mailbox_gid;
+
+	if ((u->uid == 0 && uid == 0) || (u->gid == 0 && gid == 0)) {
+		uid_t found_uid = geteuid();
+		gid_t found_gid = getegid();
+
+		if (geteuid() == 0 &&
+		    account_find(ACCOUNT_vmail, s->account_base, &found_uid, &found_gid, why) != 0)
+			return -1;
+		uid = uid ? uid : found_uid;
+		gid = gid ? gid : found_gid;
+	}
+	u->uid = u->uid ? u->uid : uid;
+	u->gid = u->gid ? u->gid : gid;
+	if (u->uid < (uint32_t)s->mailbox_uid_min || u->uid > (uint32_t)s->mailbox_uid_max)
+		return fail(why, "uid %u is not within mailbox.uid-min %d and mailbox.uid-max %d",
+		            u->uid, s->mailbox_uid_min, s->mailbox_uid_max);
+	return 0;
+}
+
+static int settle_home(const struct mapbuild *b, struct view address, struct user *u,
+                       struct reason *why)
+{
+	struct text home;
+
+	text_init(&home, 2 * USER_HOME_MAX);
+	int result = user_home(u->home.len ? u->home : VIEW("%d/%u"), address,
+	                       view_of(b->settings->mail_root), &home, why);
+
+	u->home = arena_copy(b->arena, text_view(&home));
+	text_free(&home);
+	return result;
+}
+
+static int settle(const struct mapbuild *b, struct view address, struct view value, struct user *u,
+                  struct reason *why)
+{
+	struct view name = address_domain(address);
+	struct domain domain;
+
+	if (!domain_of_build(b, name, &domain, why))
+		return -1;
+	if (domain.class == DOMAIN_ALIAS)
+		return fail(why, "%.*s is an alias of %.*s; the user belongs there", VIEW_ARG(name),
+		            VIEW_ARG(domain.target));
+	if (domain.class == DOMAIN_RELAY)
+		return fail(why, "%.*s is of class relay and has no mailboxes here",
+		            VIEW_ARG(name));
+	*u = domain.defaults;
+	if (user_parse(value, b->arena, u, why) != 0 || settle_owner(b->settings, u, why) != 0)
+		return -1;
+	return settle_home(b, address, u, why);
+}
+
+int users_compile(const struct mapbuild *b, struct view key, struct view value, struct text *out,
+                  struct reason *why)
+{
+	struct user u = { 0 };
+	int result = settle(b, key, value, &u, why);
+
+	user_encode(&u, out);
+	return result;
+}
+
+bool users_show(struct view key, struct view value, struct text *key_out, struct text *out)
+{
+	struct user u;
+	struct text words;
+
+	if (!user_decode(value, &u))
+		return false;
+	text_init(&words, 1 << 16);
+	user_words(&u, &words);
+	text_add(out, view_trim(text_view(&words)));
+	text_free(&words);
+	text_add(key_out, key);
+	return true;
 }

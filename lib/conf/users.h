@@ -2,8 +2,7 @@
 /*
  * users.map: the mailboxes.
  *
- *	anna@example.test  [uid=N] [gid=N] [home=PATH] [quota=SIZE] [rights=smtp,pop3,imap]
- *[state=active]
+ *	anna@example.test  [uid=N] [gid=N] [home=PATH] [quota=SIZE] [rights=LIST] [state=STATE]
  *
  * Compiled, everything is settled: numbers instead of defaults, home absolute.  The
  * mail is in home/Maildir.
@@ -57,5 +56,7 @@ void user_decode_fields(struct value_reader *r, struct user *out); /* as part of
 bool user_decode(struct view value, struct user *out);
 const char *user_state_name(enum user_state state);
 void user_rights_text(unsigned rights, struct text *out); /* "smtp,pop3" */
+/* What differs from the defaults as words of a line, each with a blank before it. */
+void user_words(const struct user *u, struct text *out);
 
 #endif

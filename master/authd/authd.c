@@ -28,6 +28,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/maptable.h"
 #include "lib/conf/passwords.h"
 #include "lib/conf/settings.h"
 #include "lib/wire/auth.h"
@@ -69,7 +70,7 @@ struct line {
 
 static struct {
 	struct settings settings;
-	struct map map;
+	struct map maps[MAPS]; /* the one that maps.def gives to authd */
 	struct loop *loop;
 	struct cache *cache;
 	struct delay *delay;
@@ -335,7 +336,8 @@ static void check_password(struct exchange *x)
 		refuse_later(x, AUTH_DENIED);
 		return;
 	}
-	enum map_result found = passwords_get(&authd.map, view_of(x->address), &x->record);
+	enum map_result found =
+		passwords_get(&authd.maps[MAP_PASSWORDS], view_of(x->address), &x->record);
 
 	if (found == MAP_DAMAGED) {
 		log_warn("event=map-damaged map=passwords user=<%s>",
@@ -513,7 +515,7 @@ static void forget(void)
 {
 	cache_free(&authd.cache);
 	delay_free(&authd.delay);
-	map_close(&authd.map);
+	map_close(&authd.maps[MAP_PASSWORDS]);
 }
 
 static void take_samples(void)
@@ -522,7 +524,7 @@ static void take_samples(void)
 	struct password record;
 
 	for (unsigned i = 0; i < SAMPLE_SCAN_MAX && authd.sample_count < SAMPLES_MAX; i++) {
-		if (map_next(&authd.map, &key, &value) != MAP_FOUND)
+		if (map_next(&authd.maps[MAP_PASSWORDS], &key, &value) != MAP_FOUND)
 			return;
 		if (password_decode(value, &record) && hash_usable(record.hash))
 			authd.samples[authd.sample_count++] = record.hash;
@@ -531,11 +533,8 @@ static void take_samples(void)
 
 static void open_files(void)
 {
-	struct reason why;
-
 	settings_inherit(&authd.settings);
-	if (map_open(&authd.map, program_generation_file("passwords.cdb"), &why) < 0)
-		log_fatal("%s", why.text);
+	maptable_inherit("authd", authd.maps);
 	take_samples();
 }
 

@@ -51,7 +51,7 @@ static bool access_refuses(struct addressbook *b, enum access_name kind, const c
                            struct resolve_answer *a, const char *default_text)
 {
 	struct access access;
-	enum map_result r = access_find_name(&b->access, kind, view_of(name), &access);
+	enum map_result r = access_find_name(&b->maps[MAP_ACCESS], kind, view_of(name), &access);
 
 	if (r == MAP_DAMAGED)
 		answer_later(a);
@@ -66,7 +66,7 @@ void addressbook_client(struct addressbook *b, const struct resolve_question *q,
                         struct resolve_answer *a)
 {
 	struct access access;
-	enum map_result r = access_find_address(&b->access, &q->client, &access);
+	enum map_result r = access_find_address(&b->maps[MAP_ACCESS], &q->client, &access);
 
 	a->verdict = RESOLVE_ACCEPT;
 	a->any_sender = !b->sender_names;
@@ -148,7 +148,7 @@ static bool may_relay(struct addressbook *b, const struct resolve_question *q, b
 
 	if (q->account[0])
 		return true;
-	enum map_result r = access_find_address(&b->access, &q->client, &access);
+	enum map_result r = access_find_address(&b->maps[MAP_ACCESS], &q->client, &access);
 
 	*damaged = r == MAP_DAMAGED;
 	return r == MAP_FOUND && access.action == ACCESS_RELAY;

@@ -6,8 +6,9 @@
  *
  * Where mail for user+detail@domain goes, the first that is found:
  *	the domain is an alias         the same address at its target, from here on
- *	aliases.map, the address       its targets (one that names the alias itself means the
- *mailbox) routes.map, the address        that transport users.map, the address         its mailbox
+ *	aliases.map, the address       its targets (one that names itself means the mailbox)
+ *	routes.map, the address        that transport
+ *	users.map, the address         its mailbox
  *	the same three for user@domain, without the detail
  *	postmaster                     the setting postmaster
  *	aliases.map, @domain           the catch-all
@@ -20,6 +21,7 @@
 #include "lib/conf/access.h"
 #include "lib/conf/aliases.h"
 #include "lib/conf/domains.h"
+#include "lib/conf/maptable.h"
 #include "lib/conf/routes.h"
 #include "lib/conf/settings.h"
 #include "lib/conf/users.h"
@@ -32,7 +34,7 @@ enum {
 };
 
 struct addressbook {
-	struct map domains, users, aliases, routes, access;
+	struct map maps[MAPS]; /* those that maps.def gives to resolved */
 	const char *mail_domain, *postmaster;
 	char delimiter;    /* of a detail: '+'; 0: none */
 	bool host_names;   /* the access map has names of hosts: the caller asks access_has_names */

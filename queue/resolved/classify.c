@@ -35,7 +35,7 @@ static struct view whole(const struct parts *p)
 static enum map_result find_domain(struct addressbook *b, struct parts *p, struct domain *domain)
 {
 	for (unsigned i = 0; i <= ADDRESSBOOK_DOMAIN_ALIASES_MAX; i++) {
-		enum map_result r = domains_get(&b->domains, p->domain, domain);
+		enum map_result r = domains_get(&b->maps[MAP_DOMAINS], p->domain, domain);
 
 		if (r != MAP_FOUND || domain->class != DOMAIN_ALIAS)
 			return r;
@@ -49,7 +49,7 @@ static enum map_result find_domain(struct addressbook *b, struct parts *p, struc
 static enum map_result exact_route(struct addressbook *b, struct view address, struct route *out)
 {
 	struct view value;
-	enum map_result r = map_get_lower(&b->routes, VIEW(""), address, &value);
+	enum map_result r = map_get_lower(&b->maps[MAP_ROUTES], VIEW(""), address, &value);
 
 	return r == MAP_FOUND && !route_decode(value, out) ? MAP_DAMAGED : r;
 }
@@ -58,8 +58,8 @@ static enum map_result exact_route(struct addressbook *b, struct view address, s
 static enum map_result find_exact(struct addressbook *b, struct view address, bool past_aliases,
                                   struct classified *out)
 {
-	enum map_result r =
-		past_aliases ? MAP_MISSING : aliases_get(&b->aliases, address, &out->alias);
+	enum map_result r = past_aliases ? MAP_MISSING
+	                                 : aliases_get(&b->maps[MAP_ALIASES], address, &out->alias);
 
 	if (r == MAP_FOUND)
 		out->kind = ADDRESS_IS_ALIAS;
@@ -72,7 +72,8 @@ static enum map_result find_exact(struct addressbook *b, struct view address, bo
 			out->kind = ADDRESS_IS_ELSEWHERE;
 		}
 	}
-	if (r == MAP_MISSING && (r = users_get(&b->users, address, &out->user)) == MAP_FOUND)
+	if (r == MAP_MISSING &&
+	    (r = users_get(&b->maps[MAP_USERS], address, &out->user)) == MAP_FOUND)
 		out->kind = ADDRESS_IS_MAILBOX;
 	return r;
 }
@@ -97,7 +98,7 @@ static enum map_result find_catch_all(struct addressbook *b, const struct parts 
 
 	if (!set_parts(&all, VIEW(""), p->domain))
 		return MAP_MISSING;
-	enum map_result r = aliases_get(&b->aliases, whole(&all), &out->alias);
+	enum map_result r = aliases_get(&b->maps[MAP_ALIASES], whole(&all), &out->alias);
 
 	if (r == MAP_FOUND) {
 		out->kind = ADDRESS_IS_ALIAS;
@@ -135,12 +136,12 @@ static enum map_result find_elsewhere(struct addressbook *b, const struct parts 
 	if (r != MAP_MISSING)
 		return r;
 	out->kind = ADDRESS_IS_ELSEWHERE;
-	r = routes_find(&b->routes, whole(p), &out->route);
+	r = routes_find(&b->maps[MAP_ROUTES], whole(p), &out->route);
 	out->has_route = r == MAP_FOUND;
 	if (out->has_route && out->route.transport == ROUTE_LOCAL) {
 		out->has_route = false;
 		out->kind = ADDRESS_IS_NOBODY;
-		if ((r = users_get(&b->users, whole(p), &out->user)) == MAP_FOUND)
+		if ((r = users_get(&b->maps[MAP_USERS], whole(p), &out->user)) == MAP_FOUND)
 			out->kind = ADDRESS_IS_MAILBOX;
 	}
 	return r;

@@ -232,23 +232,11 @@ static void stop(int number, void *context)
 	loop_stop(loop);
 }
 
-static void open_map(struct map *m, const char *name)
-{
-	struct reason why;
-
-	if (map_open(m, program_generation_file(name), &why) != 0)
-		log_fatal("%s: %s (run: posthouse build)", name, why.text);
-}
-
 static void open_maps(void)
 {
-	open_map(&book.domains, "domains.cdb");
-	open_map(&book.users, "users.cdb");
-	open_map(&book.aliases, "aliases.cdb");
-	open_map(&book.routes, "routes.cdb");
-	open_map(&book.access, "access.cdb");
-	book.host_names = access_has_names(&book.access, ACCESS_HOST);
-	book.sender_names = access_has_names(&book.access, ACCESS_SENDER);
+	maptable_inherit("resolved", book.maps);
+	book.host_names = access_has_names(&book.maps[MAP_ACCESS], ACCESS_HOST);
+	book.sender_names = access_has_names(&book.maps[MAP_ACCESS], ACCESS_SENDER);
 }
 
 static void serve(unsigned number)

@@ -91,7 +91,7 @@ static void keys(struct view key)
 		need(view_equal(text_view(&once), text_view(&twice)));
 	}
 	text_clear(&once);
-	access_key(key, &once, NULL);
+	access_key(key, VIEW(""), &once, NULL);
 	text_free(&once);
 	text_free(&twice);
 }

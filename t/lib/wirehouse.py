@@ -11,6 +11,8 @@ import signal
 import socket
 import subprocess
 
+import maps as maptable
+
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 WIRE_GREETING, WIRE_GROW, WIRE_DONE, WIRE_ANNOUNCE, WIRE_VERSION = 0, 1, 2, 3, 1
 PACKET = 65536
@@ -163,7 +165,7 @@ def generation(directory, settings="", maps=None):
     text = (f"host.name mail.example.test\ndirectory.state {state}\ndirectory.run {directory}/run\n"
             f"queue.directory {directory}/queue\nmail.root {directory}/mail\nlog.to stderr\n")
     (conf / "posthouse.conf").write_text(text + settings)
-    for name in ("domains", "users", "passwords", "routes", "aliases", "access"):
+    for name in maptable.NAMES:
         (conf / f"{name}.map").write_text((maps or {}).get(name, ""))
         os.chmod(conf / f"{name}.map", 0o600)
     done = subprocess.run([str(build_directory() / "bin/posthouse"), "-c", str(conf), "build"], capture_output=True, text=True)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from maps import NAMES, SECRET  # noqa: E402
 from tap import done, is_, ok, skip  # noqa: E402
 
 PROGRAM = pathlib.Path(os.environ.get("POSTHOUSE_BUILD", os.getcwd())) / "bin/posthouse"
@@ -43,7 +44,7 @@ class Place:
 
     def write(self, name, text):
         (self.conf / name).write_text(text)
-        if name == "passwords.map":
+        if name.removesuffix(".map") in SECRET:
             os.chmod(self.conf / name, 0o600)
 
     def read(self, name):
@@ -74,8 +75,7 @@ def build():
         is_(p.out, "generation 1: 1 domain, 1 user, 0 aliases, 0 routes, 0 access rules, 0 certificates\n", "and says what is in it")
         is_(p.err, "", "without a complaint")
         files = sorted(os.listdir(p.directory / "state/generations/0001"))
-        is_(files, ["access.cdb", "aliases.cdb", "domains.cdb", "passwords.cdb", "routes.cdb", "settings.cdb", "tls.cdb",
-                    "users.cdb"], "every file of a generation is there")
+        is_(files, sorted([f"{name}.cdb" for name in NAMES] + ["settings.cdb", "tls.cdb"]), "every file of a generation is there")
         is_(os.stat(p.directory / "state/generations/0001/passwords.cdb").st_mode & 0o777, 0o600, "passwords.cdb is its owner's alone")
         is_(p.run("map", "dump", "users"), 0, "a compiled map can be shown")
         is_(p.out, "anna@example.test uid=5000 gid=5000 home=DIR/mail/example.test/anna\n", "with every default settled")
@@ -195,7 +195,7 @@ def maps():
         is_((p.read("users.map"), p.current()), (before, generation), "and leaves text and generation alone")
         is_(p.run("map", "set", "users", "a@example.test", "x\ny"), 100, "a line end in a value is refused")
         is_(p.run("map", "get", "usres", "x"), 100, "an unknown map")
-        is_(p.err, 'posthouse: there is no map "usres"; there are domains, users, passwords, aliases, routes, access\n', "is told which there are")
+        is_(p.err, 'posthouse: there is no map "usres"; there are ' + ", ".join(NAMES) + "\n", "is told which there are")
 
         p.write("users.map", before.replace("quota=2G", "quota=3G") + "new@example.test\n")
         is_(p.run("map", "diff", "users"), 0, "map diff")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import maps  # noqa: E402
 import settings  # noqa: E402
 from tap import done, is_, ok, skip  # noqa: E402
 
@@ -32,8 +33,13 @@ for row in listed:
        "python3 t/lib/settings.py writes this there:\n" + settings.manual_item(row))
 is_(sorted(set(documented) - {row[2] for row in listed}), [], "nothing else is documented there")
 
-for name in ("domains", "users", "passwords", "aliases", "routes", "access"):
-    ok((MAN / f"{name}.map.5").exists(), f"{name}.map(5) exists")
+count = len(re.findall(r"^MAP\(", (settings.SOURCE / "lib/conf/maps.def").read_text(), flags=re.M))
+is_(len(maps.NAMES), count, "every row of maps.def is read")
+for name in maps.NAMES:
+    page = MAN / f"{name}.map.5"
+    ok(page.exists() and re.search(rf"^\.Xr {maps.PROGRAMS[name]} 8", page.read_text(), flags=re.M),
+       f"{name}.map(5) exists and names {maps.PROGRAMS[name]}(8), which reads it")
+is_(sorted(path.stem for path in (settings.SOURCE / "conf/sample").glob("*.map")), sorted(maps.NAMES), "every map has its sample")
 
 source = (settings.SOURCE / "conf/posthouse.c").read_text()
 commands = re.findall(r'^\t\{ "(\w+)", command_', source, flags=re.M)

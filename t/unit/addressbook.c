@@ -78,7 +78,7 @@ static void make_map(struct map *m, const struct row *rows, bool is_access,
 	for (; rows->key != NULL; rows++) {
 		text_clear(&key);
 		text_clear(&value);
-		if ((is_access                          ? access_key(view_of(rows->key), &key, &why)
+		if ((is_access ? access_key(view_of(rows->key), VIEW(""), &key, &why)
 		     : text_add_string(&key, rows->key) ? 0
 		                                        : -1) != 0 ||
 		    compile(view_of(rows->value), &value, &why) != 0)
@@ -158,14 +158,14 @@ static const struct row access_rows[] = {
 
 static void open_book(void)
 {
-	make_map(&book.domains, domains, false, compile_domain);
-	make_map(&book.users, users, false, compile_user);
-	make_map(&book.aliases, aliases, false, compile_alias);
-	make_map(&book.routes, routes, false, route_compile);
-	make_map(&book.access, access_rows, true, compile_access);
-	book.host_names = access_has_names(&book.access, ACCESS_HOST);
-	book.sender_names = access_has_names(&book.access, ACCESS_SENDER);
-	ok(book.host_names && !access_has_names(&book.routes, ACCESS_HOST),
+	make_map(&book.maps[MAP_DOMAINS], domains, false, compile_domain);
+	make_map(&book.maps[MAP_USERS], users, false, compile_user);
+	make_map(&book.maps[MAP_ALIASES], aliases, false, compile_alias);
+	make_map(&book.maps[MAP_ROUTES], routes, false, route_compile);
+	make_map(&book.maps[MAP_ACCESS], access_rows, true, compile_access);
+	book.host_names = access_has_names(&book.maps[MAP_ACCESS], ACCESS_HOST);
+	book.sender_names = access_has_names(&book.maps[MAP_ACCESS], ACCESS_SENDER);
+	ok(book.host_names && !access_has_names(&book.maps[MAP_ROUTES], ACCESS_HOST),
 	   "the access map has names of hosts");
 	book.mail_domain = "a.test";
 	book.postmaster = "post@a.test";
@@ -436,10 +436,10 @@ static void default_route(void)
 	static const struct row all[] = { { "*", "smtp smart.test:587" },
 		                          { "far.test", "smtp mx" },
 		                          { NULL, NULL } };
-	struct map kept = book.routes;
+	struct map kept = book.maps[MAP_ROUTES];
 	struct listing l = { .count = 0 };
 
-	make_map(&book.routes, all, false, route_compile);
+	make_map(&book.maps[MAP_ROUTES], all, false, route_compile);
 	text_init(&l.text, 1 << 16);
 	addressbook_expand(&book, VIEW("x@other.test"), list_target, &l);
 	addressbook_expand(&book, VIEW("x@far.test"), list_target, &l);
@@ -449,8 +449,8 @@ static void default_route(void)
 		"x@other.test smtp to smart.test:587 smart.test:587 | x@far.test smtp mx=far.test | anna@a.test box 5000 /mail/box",
 		"a smart host for all, by MX for one, and ours stay here");
 	text_free(&l.text);
-	map_close(&book.routes);
-	book.routes = kept;
+	map_close(&book.maps[MAP_ROUTES]);
+	book.maps[MAP_ROUTES] = kept;
 }
 
 /* ---- limits ---- */
@@ -481,7 +481,7 @@ static void limits(void)
 	struct row rows[48] = { { "ten@a.test", ten },
 		                { "more@a.test", "ten@a.test over@far.test" } };
 	char names[40][16], targets[40][32];
-	struct map kept = book.aliases;
+	struct map kept = book.maps[MAP_ALIASES];
 	struct listing l = { .count = 0 };
 
 	for (unsigned i = 0; i < 40; i++) {
@@ -489,7 +489,7 @@ static void limits(void)
 		snprintf(targets[i], sizeof targets[i], "d%u@a.test", i + 1);
 		rows[2 + i] = (struct row){ names[i], i == 39 ? "x@far.test" : targets[i] };
 	}
-	make_map(&book.aliases, rows, false, compile_alias);
+	make_map(&book.maps[MAP_ALIASES], rows, false, compile_alias);
 	free(ten);
 	text_init(&l.text, 1 << 16);
 	addressbook_expand(&book, VIEW("ten@a.test"), count_target, &l);
@@ -508,8 +508,8 @@ static void limits(void)
 	addressbook_expand(&book, VIEW("d8@a.test"), count_target, &l);
 	ok(l.count == 1 && l.text.len == 0, "%d deep are not", ADDRESSBOOK_DEPTH_MAX);
 	text_free(&l.text);
-	map_close(&book.aliases);
-	book.aliases = kept;
+	map_close(&book.maps[MAP_ALIASES]);
+	book.maps[MAP_ALIASES] = kept;
 }
 
 static void statuses(void)

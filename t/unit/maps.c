@@ -279,7 +279,8 @@ static void passwords(void)
 	text_free(&value);
 }
 
-static int open_include(void *context, struct view path, struct view *text, struct reason *why)
+static int open_include(const void *context, struct view path, struct view *text,
+                        struct reason *why)
 {
 	(void)context;
 	if (view_equal(path, VIEW("loop"))) {
@@ -476,7 +477,7 @@ static void access_map(void)
 	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
 		text_clear(&key);
 		text_clear(&value);
-		ok(access_key(view_of(lines[i][0]), &key, &why) == 0 &&
+		ok(access_key(view_of(lines[i][0]), VIEW(""), &key, &why) == 0 &&
 		           access_parse(view_of(lines[i][1]), &a, &why) == 0,
 		   "%s %s", lines[i][0], lines[i][1]);
 		access_encode(&a, &value);
@@ -494,7 +495,7 @@ static void access_map(void)
 	map_close(&m);
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		text_clear(&key);
-		ok(access_key(view_of(bad[i][0]), &key, &why) != 0 ||
+		ok(access_key(view_of(bad[i][0]), VIEW(""), &key, &why) != 0 ||
 		           access_parse(view_of(bad[i][1]), &a, &why) != 0,
 		   "%s %s is refused", bad[i][0], bad[i][1]);
 	}

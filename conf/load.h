@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: ISC */
+/* The whole configuration, read and checked. */
+#ifndef CONF_LOAD_H
+#define CONF_LOAD_H
+
+#include "conf/model.h"
+
+/* Reads and checks everything; what is wrong is in m->problems.  A model without errors can be
+ * published (publish.h).  overrides: see model.h. */
+void load_configuration(struct model *m, const char *confdir, const struct override *overrides);
+
+#endif
