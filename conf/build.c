@@ -72,27 +72,31 @@ int command_build(const struct command *c, int argc, char **argv)
 	return code;
 }
 
+static int roll_back(const struct settings *s, long wanted)
+{
+	struct reason why;
+	long number = generation_rollback(s->directory_state, wanted, &why);
+
+	if (number < 0)
+		return command_fail(EXIT_PERMANENT, &why);
+	printf("generation %ld is current; the texts are as they were, mend them before the next build\n",
+	       number);
+	fflush(stdout);
+	return house_reload_if_running(s);
+}
+
 int command_rollback(const struct command *c, int argc, char **argv)
 {
 	struct model m;
-	struct reason why;
 	uint64_t wanted = 0;
 
 	if (argc > 1 || (argc == 1 && !view_number(view_of(argv[0]), GENERATION_MAX, &wanted)))
 		return command_usage(c, "[NUMBER]");
 	/* Only directory.state is needed: a text that does not build must not stand in the way. */
-	model_read_settings(&m, c->confdir, NULL);
-	long number = generation_rollback(m.settings.directory_state, (long)wanted, &why);
-	int code = EXIT_DONE;
+	int code = command_places_read(c, &m);
 
-	if (number < 0) {
-		code = command_fail(EXIT_PERMANENT, &why);
-	} else {
-		printf("generation %ld is current; the texts are as they were, mend them before the next build\n",
-		       number);
-		fflush(stdout);
-		code = house_reload_if_running(&m.settings);
-	}
+	if (code == EXIT_DONE)
+		code = roll_back(&m.settings, (long)wanted);
 	model_free(&m);
 	return code;
 }

@@ -39,6 +39,9 @@ int command_usage(const struct command *c, const char *usage);
 /* The settings that say where things are; an exit code. */
 struct model;
 int command_settings_read(const struct command *c, struct model *m);
+/* The same for commands that serve to mend a wrong text or to stop in spite of it: only a
+ * posthouse.conf that cannot be read ends them, since nothing would be where it says. */
+int command_places_read(const struct command *c, struct model *m);
 
 /* Tells a running house to take the current generation; says so. A house that does not run is no
  * error. */

@@ -10,7 +10,9 @@
 #include "conf/command.h"
 #include "conf/edits.h"
 #include "conf/load.h"
+#include "lib/base/file.h"
 #include "lib/conf/generation.h"
+#include "lib/conf/maptext.h"
 
 /* What one verb does with the open text; an exit code.  wants_commit: write it afterwards. */
 typedef int map_work(struct edits *e, struct edit *f, int argc, char **argv, struct reason *why);
@@ -128,32 +130,26 @@ static int run_editor(const char *path, struct reason *why)
 static int read_back(struct edit *f, const char *path, struct reason *why)
 {
 	struct text fresh;
-	char block[16384];
-	ssize_t n = -1;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	text_init(&fresh, 1 << 30);
-	while (fd >= 0 && (n = read(fd, block, sizeof block)) > 0)
-		text_add(&fresh, (struct view){ block, (size_t)n });
-	if (fd >= 0)
-		close(fd);
-	if (n == 0 && !view_equal(text_view(&fresh), text_view(&f->text)))
+	if (fd < 0)
+		return fail_errno(why, "open %s", path);
+	text_init(&fresh, MAPTEXT_FILE_MAX);
+	enum file_result result = file_read_rest(fd, &fresh);
+
+	if (result != FILE_WHOLE)
+		fail(why, "read %s: %s", path, file_result_text(result));
+	else if (!view_equal(text_view(&fresh), text_view(&f->text)))
 		edit_replace(f, text_view(&fresh));
+	close(fd);
 	text_free(&fresh);
-	return n == 0 ? 0 : fail_errno(why, "read %s", path);
+	return result == FILE_WHOLE ? 0 : -1;
 }
 
 static int write_copy(int fd, const struct edit *f, struct reason *why)
 {
-	struct view rest = text_view(&f->text);
-
-	while (rest.len) {
-		ssize_t n = write(fd, rest.data, rest.len);
-
-		if (n < 0)
-			return fail_errno(why, "write a copy of %s", f->name);
-		rest = view_skip(rest, (size_t)n);
-	}
+	if (write_whole(fd, f->text.data, f->text.len) != 0)
+		return fail_errno(why, "write a copy of %s", f->name);
 	return 0;
 }
 
@@ -226,28 +222,39 @@ static void show_entry(enum map_id id, char mark, struct view key, struct view v
 	text_free(&value_text);
 }
 
-/* What the house uses, every default filled in. */
-static int map_dump(const struct command *c, int argc, char **argv)
+static int dump(const struct model *m, enum map_id id)
 {
-	struct model m;
 	struct map map;
 	struct reason why;
 	struct view key, value;
+	enum map_result more;
+
+	if (open_compiled(m, id, &map, &why) != 0)
+		return command_fail(EXIT_TEMPORARY, &why);
+	while ((more = map_next(&map, &key, &value)) == MAP_FOUND)
+		show_entry(id, 0, key, value);
+	map_close(&map);
+	if (more != MAP_DAMAGED)
+		return EXIT_DONE;
+	fail(&why, "%s.cdb of the current generation is damaged; posthouse build makes another",
+	     maptable[id].name);
+	return command_fail(EXIT_TEMPORARY, &why);
+}
+
+/* What is in use, every default filled in. */
+static int map_dump(const struct command *c, int argc, char **argv)
+{
+	struct model m;
+	struct reason why;
 	int id = maptable_find(argv[0], &why);
 
 	(void)argc;
 	if (id < 0)
 		return command_fail(EXIT_PERMANENT, &why);
-	model_read_settings(&m, c->confdir, NULL);
-	int code = open_compiled(&m, (enum map_id)id, &map, &why) == 0
-	                   ? EXIT_DONE
-	                   : command_fail(EXIT_TEMPORARY, &why);
+	int code = command_places_read(c, &m);
 
-	if (code == EXIT_DONE) {
-		while (map_next(&map, &key, &value) == MAP_FOUND)
-			show_entry((enum map_id)id, 0, key, value);
-		map_close(&map);
-	}
+	if (code == EXIT_DONE)
+		code = dump(&m, (enum map_id)id);
 	model_free(&m);
 	return code;
 }

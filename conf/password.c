@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "conf/command.h"
+#include "lib/base/file.h"
 
 /* OWASP's first choice for argon2id, 19 MiB and two passes: a login costs some 20 ms of one core,
  * and authd spares returning clients even that. */
@@ -18,12 +19,15 @@ enum { HASH_MEMORY_BYTES = 19 << 20, HASH_PASSES = 2, GENERATED_LENGTH = 20 };
 static int read_line(int fd, char out[PASSWORD_MAX + 1], struct reason *why)
 {
 	size_t len = 0;
+	ssize_t got = 1;
 
-	for (char c; len <= PASSWORD_MAX && read(fd, &c, 1) == 1 && c != '\n';)
+	/* Byte by byte: what stands behind the line is somebody else's. */
+	for (char c; len <= PASSWORD_MAX && (got = file_read_some(fd, &c, 1)) == 1 && c != '\n';)
 		out[len++] = c;
-	if (len > PASSWORD_MAX) {
+	if (got < 0 || len > PASSWORD_MAX) {
 		sodium_memzero(out, PASSWORD_MAX + 1);
-		return fail(why, "the password is longer than %d bytes", PASSWORD_MAX);
+		return got < 0 ? fail_errno(why, "read the password")
+		               : fail(why, "the password is longer than %d bytes", PASSWORD_MAX);
 	}
 	if (len && out[len - 1] == '\r')
 		len--;
@@ -40,11 +44,11 @@ int password_from_stdin(char out[PASSWORD_MAX + 1], struct reason *why)
 
 static int ask(int terminal, const char *question, char out[PASSWORD_MAX + 1], struct reason *why)
 {
-	if (write(terminal, question, strlen(question)) < 0)
+	if (write_whole(terminal, question, strlen(question)) < 0)
 		return fail_errno(why, "write to the terminal");
 	int result = read_line(terminal, out, why);
 
-	if (write(terminal, "\n", 1) < 0)
+	if (write_whole(terminal, "\n", 1) < 0)
 		return fail_errno(why, "write to the terminal");
 	return result;
 }

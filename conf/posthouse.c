@@ -111,6 +111,15 @@ int command_settings_read(const struct command *c, struct model *m)
 	return EXIT_PERMANENT;
 }
 
+int command_places_read(const struct command *c, struct model *m)
+{
+	model_read_settings(m, c->confdir, NULL);
+	if (!m->conf.unreadable)
+		return EXIT_DONE;
+	problems_print(&m->problems);
+	return EXIT_TEMPORARY;
+}
+
 /* An absolute path, so that it means the same in the compiled settings. */
 static int find_confdir(const char *given, char out[PATH_MAX], struct reason *why)
 {

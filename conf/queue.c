@@ -6,6 +6,7 @@
 
 #include "conf/command.h"
 #include "conf/model.h"
+#include "lib/base/file.h"
 #include "lib/wire/queue-client.h"
 
 /* The connection to queued, or -1 after saying why; *code is then the exit code. */
@@ -45,19 +46,18 @@ static int queue_list(const struct command *c, int argc, char **argv)
 }
 
 /* The header of the message alone: bodies are nobody's business unless asked for with --body. */
-static void print_message(int file, uint64_t offset, uint64_t bytes, bool body)
+static int print_message(int file, uint64_t offset, uint64_t bytes, bool body, struct reason *why)
 {
 	char buffer[16384];
 	bool line_start = true, over = false;
 
 	while (bytes && !over) {
-		ssize_t n =
-			pread(file, buffer, bytes < sizeof buffer ? (size_t)bytes : sizeof buffer,
-		              (off_t)offset);
+		size_t n = bytes < sizeof buffer ? (size_t)bytes : sizeof buffer;
+		enum file_result result = file_read_at(file, buffer, n, offset);
 
-		if (n <= 0)
-			return;
-		for (ssize_t i = 0; i < n && !over; i++) {
+		if (result != FILE_WHOLE)
+			return fail(why, "the message's file: %s", file_result_text(result));
+		for (size_t i = 0; i < n && !over; i++) {
 			char byte = buffer[i];
 
 			if (byte == '\r')
@@ -69,9 +69,10 @@ static void print_message(int file, uint64_t offset, uint64_t bytes, bool body)
 				                ? '?'
 				                : byte);
 		}
-		offset += (uint64_t)n;
-		bytes -= (uint64_t)n;
+		offset += n;
+		bytes -= n;
 	}
+	return 0;
 }
 
 static int queue_show(const struct command *c, int argc, char **argv)
@@ -91,7 +92,8 @@ static int queue_show(const struct command *c, int argc, char **argv)
 	close(fd);
 	if (file >= 0) {
 		putchar('\n');
-		print_message(file, offset, bytes, body);
+		if (print_message(file, offset, bytes, body, &why) != 0)
+			code = command_fail(EXIT_TEMPORARY, &why);
 		close(file);
 	}
 	return code;

@@ -10,6 +10,7 @@
 
 #include "conf/command.h"
 #include "conf/model.h"
+#include "lib/base/file.h"
 #include "lib/conf/generation.h"
 #include "lib/wire/control.h"
 
@@ -52,17 +53,10 @@ static int ask(int fd, enum control_type question, struct reason *why)
 	return read_answer(fd, why);
 }
 
-static int ask_house(const struct command *c, enum control_type question, const char *done,
-                     int argc)
+static int ask_at(const struct settings *s, enum control_type question, const char *done)
 {
-	struct model m;
 	struct reason why;
-
-	if (argc > 0)
-		return command_usage(c, "");
-	/* A text with an error in it must not keep anybody from stopping the house. */
-	model_read_settings(&m, c->confdir, NULL);
-	int fd = control_connect(m.settings.directory_run, &why);
+	int fd = control_connect(s->directory_run, &why);
 	int code = fd < 0 ? EXIT_PERMANENT : ask(fd, question, &why);
 
 	if (fd >= 0)
@@ -71,6 +65,21 @@ static int ask_house(const struct command *c, enum control_type question, const 
 		command_fail(code, &why);
 	else if (done != NULL)
 		printf("%s\n", done);
+	return code;
+}
+
+static int ask_house(const struct command *c, enum control_type question, const char *done,
+                     int argc)
+{
+	struct model m;
+
+	if (argc > 0)
+		return command_usage(c, "");
+	/* A text with an error in it must not keep anybody from stopping the house. */
+	int code = command_places_read(c, &m);
+
+	if (code == EXIT_DONE)
+		code = ask_at(&m.settings, question, done);
 	model_free(&m);
 	return code;
 }
@@ -152,11 +161,13 @@ static int start_master(const struct settings *s, struct reason *why)
 	if (pid == 0)
 		become_master(s, ends[1]);
 	close(ends[1]);
-	ssize_t n = pid < 0 ? -1 : read(ends[0], &byte, 1);
+	ssize_t n = pid < 0 ? -1 : file_read_some(ends[0], &byte, 1);
 
+	if (n < 0)
+		fail_errno(why, "start master and wait for it");
 	close(ends[0]);
-	if (n == 1)
-		return 0;
+	if (n != 0)
+		return n > 0 ? 0 : -1;
 	return fail(why, "the house did not start; what it said is above or in the log");
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""Builds t/fault/stopper.c; environment(AT) makes a program end at that call."""
+"""Builds t/fault/NAME.c for LD_PRELOAD; with stopper.c, Stopping makes a program end at a call."""
 import os
 import pathlib
 import subprocess
@@ -8,13 +8,13 @@ import tap
 import wirehouse
 
 
-def build(directory):
+def build(directory, name="stopper"):
     config = (wirehouse.build_directory() / "config.mak").read_text()
     if "-fsanitize" in config:
         tap.skip_all("the sanitizers want to be loaded before anything else")
     cc = next(line.split("=", 1)[1].strip() for line in config.splitlines() if line.startswith("CC ="))
-    path = pathlib.Path(directory) / "stopper.so"
-    subprocess.run([*cc.split(), "-shared", "-fPIC", "-O1", "-o", str(path), str(wirehouse.SOURCE / "t/fault/stopper.c"), "-ldl"],
+    path = pathlib.Path(directory) / f"{name}.so"
+    subprocess.run([*cc.split(), "-shared", "-fPIC", "-O1", "-o", str(path), str(wirehouse.SOURCE / f"t/fault/{name}.c"), "-ldl"],
                    check=True)
     return path
 

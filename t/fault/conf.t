@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""A text that cannot be read to its end is an error that names it: no map with half of its users, no half password."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import stopper  # noqa: E402
+import wirehouse  # noqa: E402
+from tap import done, is_, ok  # noqa: E402
+
+PROGRAM = wirehouse.build_directory() / "bin/posthouse"
+USERS = "".join(f"u{number:04}@example.test\n" for number in range(1000))
+place = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
+preload = stopper.build(place, "unreadable")
+
+
+def posthouse(*words, stdin=None, **environment):
+    result = subprocess.run([str(PROGRAM), "-c", str(place / "conf"), *words], capture_output=True, text=True,
+                            stdin=stdin or subprocess.DEVNULL, env={**os.environ, **environment})
+    return result.returncode, result.stdout, result.stderr.replace(str(place), "DIR")
+
+
+def unreadable(name, after, end=False):
+    """What makes the file end in an error, or seem to end, behind its first bytes."""
+    return {"LD_PRELOAD": str(preload), "UNREADABLE": name, "UNREADABLE_AT": str(after),
+            **({"UNREADABLE_END": "1"} if end else {})}
+
+
+def state():
+    return os.readlink(place / "state/generations/current"), (place / "conf/users.map").read_text()
+
+
+def builds():
+    before = state()
+    for end, reason in ((False, "Input/output error"), (True, "it was changed while it was read; try again")):
+        # Cut at the end of a line: what was read would build.
+        code, out, err = posthouse("build", **unreadable("/users.map", len("u0000@example.test\n") * 10, end))
+        is_(code, 100, f"a users.map that cannot be read does not build ({reason})")
+        ok(f"DIR/conf/users.map: error: {reason}\n" in err, "and is named with the reason", err)
+        is_((out, state()), ("", before), "there is no other generation")
+    code, _, err = posthouse("build", **unreadable("/staff", 5))
+    is_(code, 100, "a list that an alias includes and that cannot be read")
+    ok("aliases.map:1: error: include:staff: Input/output error\n" in err, "is named in the alias's line", err)
+    code, _, err = posthouse("build", **unreadable("/posthouse.conf", 10))
+    is_(code, 100, "nor does a posthouse.conf that cannot be read")
+    ok("DIR/conf/posthouse.conf: error: Input/output error\n" in err, "which is named", err)
+    is_(state(), before, "all is as it was")
+
+
+def commands():
+    before = state()
+    for words in (("user", "del", "u0999@example.test"), ("map", "set", "users", "u0001@example.test", "quota=1G")):
+        code, _, err = posthouse(*words, **unreadable("/users.map", 190))
+        is_(code != 0, True, f"{' '.join(words[:2])} does not write what it could not read")
+        ok("users.map" in err, "and names it", err)
+        is_(state(), before, "text and generation are as they were")
+    for words in (("rollback",), ("map", "dump", "users"), ("stop",)):
+        code, out, err = posthouse(*words, **unreadable("/posthouse.conf", 10))
+        is_((code, out), (111, ""), f"{' '.join(words)} does not guess where things are when posthouse.conf cannot be read")
+        ok("posthouse.conf: error: Input/output error" in err, "and says so", err)
+    is_(state(), before, "all is as it was")
+
+
+def editor():
+    before = state()
+    code, _, err = posthouse("map", "edit", "users", EDITOR="echo new@example.test >>", VISUAL="", **unreadable("/tmp/posthouse.", 19))
+    is_(code, 111, "what the editor left and cannot be read back")
+    ok("Input/output error" in err, "is an error", err)
+    kept = [line.split()[-1] for line in err.splitlines() if "your version is in" in line]
+    ok(len(kept) == 1 and "new@example.test" in pathlib.Path(kept[0]).read_text(), "the copy is kept", err)
+    for name in kept:
+        os.unlink(name)
+    is_(state(), before, "nothing was changed")
+
+
+def passwords():
+    secret = place / "secret"
+    secret.write_text("a long password\n")
+    with open(secret) as stdin:
+        code, out, err = posthouse("password", stdin=stdin, **unreadable("/secret", 3))
+    is_((code, out), (100, ""), "half a password is not hashed")
+    is_(err, "posthouse: read the password: Input/output error\n", "the reason is told")
+
+
+try:
+    descriptor = wirehouse.generation(place, "mailbox.uid 5000\nmailbox.gid 5000\ntls.certificates \"\"\nlisten.submissions\nlisten.pop3s\nlisten.imaps\n",
+                                      {"domains": "example.test mailboxes\n", "users": USERS})
+    os.close(descriptor)
+    (place / "conf/staff").write_text("u0001@example.test\nu0002@example.test\n")
+    (place / "conf/aliases.map").write_text("staff@example.test include:staff\n")
+    is_(posthouse("build")[0], 0, "it builds when everything can be read")
+    builds()
+    commands()
+    editor()
+    passwords()
+finally:
+    shutil.rmtree(place, ignore_errors=True)
+done()
