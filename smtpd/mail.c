@@ -116,16 +116,12 @@ static void begin_transaction(struct session *s, const char *sender,
 	t->arena.limit = TRANSACTION_BYTES_MAX;
 	t->tail = &t->first;
 	t->announced_bytes = p->size_bytes;
-	t->envelope = (struct spool_envelope){
-		.origin = s->account[0] ? SPOOL_AUTHENTICATED : SPOOL_NETWORK,
-		.client = s->connection.client,
-		.eight_bit = p->eight_bit,
-		.ret = p->ret,
-	};
+	t->envelope = p->envelope;
+	t->envelope.origin = s->account[0] ? SPOOL_AUTHENTICATED : SPOOL_NETWORK;
+	t->envelope.client = s->connection.client;
 	string_copy(t->envelope.sender, sizeof t->envelope.sender, view_of(sender));
 	string_copy(t->envelope.account, sizeof t->envelope.account, view_of(s->account));
 	string_copy(t->envelope.helo, sizeof t->envelope.helo, view_of(s->helo));
-	string_copy(t->envelope.envid, sizeof t->envelope.envid, view_of(p->envid));
 	s->transaction = t;
 }
 
@@ -166,22 +162,29 @@ void command_mail(struct session *s, struct view argument)
 }
 
 /* false: the transaction is as large as it may be. */
-static bool add_recipient(struct transaction *t, const char *address,
-                          const struct recipient_parameters *p)
+static bool add_recipient(struct transaction *t, const struct envelope_recipient *to)
 {
+	static struct wire_out out; /* its memory is kept */
 	struct recipient *r = arena_get(&t->arena, sizeof *r);
 
 	if (r == NULL)
 		return false;
-	r->address = arena_string(&t->arena, view_of(address));
-	r->orcpt = p->orcpt[0] ? arena_string(&t->arena, view_of(p->orcpt)) : "";
-	r->notify = p->notify;
-	if (r->address == NULL || r->orcpt == NULL)
+	wire_begin(&out, SPOOL_RECIPIENT);
+	envelope_recipient_put(&out, to);
+	r->packed = arena_copy(&t->arena, view_skip(text_view(&out.bytes), 1));
+	if (r->packed.data == NULL)
 		return false;
 	*t->tail = r;
 	t->tail = &r->next;
 	t->recipients++;
 	return true;
+}
+
+void recipient_unpack(const struct recipient *r, struct envelope_recipient *out)
+{
+	struct wire_in in = { .rest = r->packed };
+
+	envelope_recipient_get(&in, out);
 }
 
 static bool recipient_accepted(struct session *s, const char *address)
@@ -210,7 +213,7 @@ void command_rcpt(struct session *s, struct view argument)
 {
 	struct transaction *t = s->transaction;
 	struct mailaddress recipient;
-	struct recipient_parameters parameters;
+	struct envelope_recipient to;
 	struct view culprit = { "", 0 };
 	enum mailaddress_result path =
 		mailaddress_path(&argument, MAILADDRESS_NO_BRACKETS | MAILADDRESS_POSTMASTER,
@@ -222,7 +225,7 @@ void command_rcpt(struct session *s, struct view argument)
 		       mailaddress_explain(path));
 		return;
 	}
-	enum parameter_result result = recipient_parameters_parse(argument, &parameters, &culprit);
+	enum parameter_result result = recipient_parameters_parse(argument, &to, &culprit);
 
 	if (result != PARAMETERS_OK) {
 		refuse_parameters(s, result, culprit);
@@ -234,9 +237,10 @@ void command_rcpt(struct session *s, struct view argument)
 		reply(s, 452, "4.5.3", "too many recipients");
 		return;
 	}
-	if (!recipient_accepted(s, recipient.text))
+	string_copy(to.address, sizeof to.address, mailaddress_view(&recipient));
+	if (!recipient_accepted(s, to.address))
 		t->refused++;
-	else if (!add_recipient(t, recipient.text, &parameters))
+	else if (!add_recipient(t, &to))
 		reply(s, 452, "4.5.3", "too many recipients");
 	else
 		reply(s, 250, "2.1.5", "recipient accepted");

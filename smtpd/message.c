@@ -52,11 +52,15 @@ static void begin_message(struct arrival *a)
 		.authenticated = s->account[0] != '\0',
 		.tls = &s->connection.tls,
 		.id = a->writer->id,
-		.recipient = t->recipients == 1 ? t->first->address : "",
+		.recipient = "",
 		.when_s = now_s,
 	};
+	struct envelope_recipient first;
 	struct text line;
 
+	recipient_unpack(t->first, &first);
+	if (t->recipients == 1)
+		r.recipient = first.address;
 	text_init(&line, 4096);
 	received_write(&r, &line);
 	a->write_failed = write_to_spool(a, text_view(&line)) != 0;
@@ -146,10 +150,9 @@ static int commit(struct arrival *a)
 	if (fixup_end(&a->header) != 0)
 		return -1;
 	for (const struct recipient *r = t->first; r != NULL; r = r->next) {
-		struct spool_recipient out = { .notify = r->notify };
+		struct envelope_recipient out;
 
-		string_copy(out.address, sizeof out.address, view_of(r->address));
-		string_copy(out.orcpt, sizeof out.orcpt, view_of(r->orcpt));
+		recipient_unpack(r, &out);
 		if (spool_add_recipient(a->writer, &out, &a->refusal) != 0)
 			return -1;
 	}
@@ -161,13 +164,15 @@ static void log_accepted(const struct arrival *a)
 {
 	const struct session *s = a->session;
 	const struct transaction *t = s->transaction;
+	struct envelope_recipient first;
 
+	recipient_unpack(t->first, &first);
 	log_info(
 		"id=%s event=accept client=%s helo=%s account=%s from=<%s> to=<%s>%s recipients=%u bytes=%llu tls=%s",
 		a->writer->id, s->name, or_dash(s->helo), or_dash(s->account),
-		log_quote(view_of(t->envelope.sender)), log_quote(view_of(t->first->address)),
+		log_quote(view_of(t->envelope.sender)), log_quote(view_of(first.address)),
 		t->recipients > 1 ? ",..." : "", t->recipients,
-		(unsigned long long)t->envelope.message_bytes,
+		(unsigned long long)a->writer->written,
 		s->connection.tls.on ? s->connection.tls.version : "-");
 }
 

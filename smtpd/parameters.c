@@ -45,10 +45,10 @@ static bool take_size(struct view value, void *out)
 
 static bool take_body(struct view value, void *out)
 {
-	struct mail_parameters *p = out;
+	struct envelope *e = &((struct mail_parameters *)out)->envelope;
 
-	p->eight_bit = view_equal_nocase(value, VIEW("8BITMIME"));
-	return p->eight_bit || view_equal_nocase(value, VIEW("7BIT"));
+	e->eight_bit = view_equal_nocase(value, VIEW("8BITMIME"));
+	return e->eight_bit || view_equal_nocase(value, VIEW("7BIT"));
 }
 
 /* RFC 4954 section 5: who first submitted it, in the client's opinion. Allowed and not believed. */
@@ -60,24 +60,24 @@ static bool take_auth(struct view value, void *out)
 
 static bool take_ret(struct view value, void *out)
 {
-	struct mail_parameters *p = out;
+	struct envelope *e = &((struct mail_parameters *)out)->envelope;
 
-	p->ret = view_equal_nocase(value, VIEW("FULL"))   ? 'F'
+	e->ret = view_equal_nocase(value, VIEW("FULL"))   ? 'F'
 	         : view_equal_nocase(value, VIEW("HDRS")) ? 'H'
 	                                                  : 0;
-	return p->ret != 0;
+	return e->ret != 0;
 }
 
 static bool take_envid(struct view value, void *out)
 {
-	struct mail_parameters *p = out;
+	struct envelope *e = &((struct mail_parameters *)out)->envelope;
 
-	return is_xtext(value) && string_copy(p->envid, sizeof p->envid, value);
+	return is_xtext(value) && string_copy(e->envid, sizeof e->envid, value);
 }
 
 static bool take_notify(struct view value, void *out)
 {
-	struct recipient_parameters *p = out;
+	struct envelope_recipient *p = out;
 	struct view word;
 
 	while (view_cut(&value, ',', &word)) {
@@ -99,7 +99,7 @@ static bool take_notify(struct view value, void *out)
 /* addr-type ";" xtext */
 static bool take_orcpt(struct view value, void *out)
 {
-	struct recipient_parameters *p = out;
+	struct envelope_recipient *p = out;
 	size_t semicolon = view_find(value, ';');
 
 	return semicolon > 0 && semicolon < value.len && is_xtext(view_take(value, semicolon)) &&
@@ -152,9 +152,9 @@ enum parameter_result mail_parameters_parse(struct view rest, struct mail_parame
 	return parse(rest, mail_table, out, culprit);
 }
 
-enum parameter_result recipient_parameters_parse(struct view rest, struct recipient_parameters *out,
+enum parameter_result recipient_parameters_parse(struct view rest, struct envelope_recipient *out,
                                                  struct view *culprit)
 {
-	*out = (struct recipient_parameters){ 0 };
+	*out = (struct envelope_recipient){ 0 };
 	return parse(rest, recipient_table, out, culprit);
 }

@@ -7,18 +7,11 @@
 #ifndef SMTPD_PARAMETERS_H
 #define SMTPD_PARAMETERS_H
 
-#include "lib/wire/spool.h"
+#include "lib/wire/envelope.h"
 
 struct mail_parameters {
-	uint64_t size_bytes; /* 0: not said */
-	bool eight_bit;
-	char ret; /* 'F', 'H', 0 */
-	char envid[SPOOL_ENVID_MAX];
-};
-
-struct recipient_parameters {
-	uint8_t notify;
-	char orcpt[SPOOL_ORCPT_MAX];
+	uint64_t size_bytes;      /* 0: not said */
+	struct envelope envelope; /* what the parameters say of it; the rest is empty */
 };
 
 enum parameter_result {
@@ -30,7 +23,8 @@ enum parameter_result {
 /* rest: what follows the path.  *culprit is the keyword at fault. */
 enum parameter_result mail_parameters_parse(struct view rest, struct mail_parameters *out,
                                             struct view *culprit);
-enum parameter_result recipient_parameters_parse(struct view rest, struct recipient_parameters *out,
+/* All of *out but the address. */
+enum parameter_result recipient_parameters_parse(struct view rest, struct envelope_recipient *out,
                                                  struct view *culprit);
 
 #endif

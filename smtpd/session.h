@@ -49,16 +49,17 @@ enum session_state {
 	STATE_ANY = 15
 };
 
+/* As envelope_recipient_put writes it: most of what a struct envelope_recipient has room for is
+ * empty. */
 struct recipient {
-	const char *address, *orcpt;
-	uint8_t notify;
+	struct view packed;
 	struct recipient *next;
 };
 
 /* From an accepted MAIL until it is ended by transaction_end, whoever ends it. */
 struct transaction {
 	struct arena arena;
-	struct spool_envelope envelope;
+	struct envelope envelope;
 	uint64_t announced_bytes;
 	struct recipient *first, **tail;
 	unsigned recipients, refused;
@@ -105,6 +106,7 @@ bool session_read_failed(struct session *s, enum stream_result result);
 void session_question(const struct session *s, struct resolve_question *q);
 void transaction_end(struct session *s); /* harmless when there is none */
 
+void recipient_unpack(const struct recipient *r, struct envelope_recipient *out);
 const char *or_dash(const char *word); /* for the log: quoted, "-" when empty */
 
 /* Handlers: argument is what follows the command's name, without blanks around it. */

@@ -38,7 +38,7 @@ enum {
 
 static struct settings settings;
 static struct spool_writer writer = { .queued = -1, .fd = -1 };
-static char double_bounce_to[SPOOL_ADDRESS_MAX];
+static char double_bounce_to[ADDRESS_MAX];
 
 /* Reads [offset, offset + size) of the message in turns; each piece goes to take(), which says
  * whether to go on. */
@@ -116,9 +116,9 @@ static uint64_t returned_bytes(const struct job *job, bool whole, bool *eight_bi
 /* RET speaks of failures only; all else returns the header (RFC 3461 section 4.3). */
 static bool goes_back_whole(const struct job *job)
 {
-	if (job->report != JOB_REPORT_FAILED || job->ret == 'H')
+	if (job->report != JOB_REPORT_FAILED || job->envelope.ret == 'H')
 		return false;
-	return job->ret == 'F' || job->message_bytes <= WHOLE_MAX_BYTES;
+	return job->envelope.ret == 'F' || job->message_bytes <= WHOLE_MAX_BYTES;
 }
 
 /* A boundary nobody can have foreseen cannot stand in the message. */
@@ -146,10 +146,8 @@ static bool write_piece(void *context, struct view piece)
 
 static int write_report(const struct report *r, uint64_t size, struct spool_refusal *refusal)
 {
-	struct spool_recipient to = { .notify = SPOOL_NOTIFY_NEVER };
-	struct spool_envelope envelope = { .origin = SPOOL_BOUNCE,
-		                           .eight_bit = r->eight_bit,
-		                           .hops = 0 };
+	struct envelope_recipient to = { .notify = SPOOL_NOTIFY_NEVER };
+	struct envelope envelope = { .origin = SPOOL_BOUNCE, .eight_bit = r->eight_bit, .hops = 0 };
 	struct pass_on pass_on;
 	struct text text;
 
@@ -215,7 +213,7 @@ static void work(struct wire_in *in, int queued)
 		            .recipients = recipients,
 		            .count = count,
 		            .host = settings.host_name,
-		            .to = job.sender[0] ? job.sender : double_bounce_to,
+		            .to = job.envelope.sender[0] ? job.envelope.sender : double_bounce_to,
 		            .boundary = boundary,
 		            .now_s = clock_wall_s(),
 		            .whole = goes_back_whole(&job) };

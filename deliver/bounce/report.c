@@ -97,7 +97,7 @@ static void add_words(const struct report *r, struct text *out)
 		const struct job_recipient *who = &r->recipients[i];
 
 		text_add_string(out, "\r\n<");
-		add_clean(out, who->address);
+		add_clean(out, who->to.address);
 		text_add_string(out, ">:\r\n    ");
 		if (who->remote_host[0]) {
 			add_clean(out, who->remote_host);
@@ -112,13 +112,13 @@ static void add_words(const struct report *r, struct text *out)
 static void add_recipient(const struct report *r, const struct job_recipient *who, struct text *out)
 {
 	text_add_string(out, "\r\n");
-	if (who->orcpt[0]) {
+	if (who->to.orcpt[0]) {
 		text_add_string(out, "Original-Recipient: ");
-		add_decoded(out, who->orcpt);
+		add_decoded(out, who->to.orcpt);
 		text_add_string(out, "\r\n");
 	}
 	text_add_string(out, "Final-Recipient: rfc822; ");
-	add_clean(out, who->address);
+	add_clean(out, who->to.address);
 	text_format(out, "\r\nAction: %s\r\nStatus: %s\r\n", kinds[r->job->report].action,
 	            who->status);
 	if (who->remote_host[0]) {
@@ -145,9 +145,9 @@ static void add_status(const struct report *r, struct text *out)
 		out,
 		"--%s\r\nContent-Type: message/delivery-status\r\nContent-Description: Delivery report\r\n\r\n",
 		r->boundary);
-	if (r->job->envid[0]) {
+	if (r->job->envelope.envid[0]) {
 		text_add_string(out, "Original-Envelope-Id: ");
-		add_decoded(out, r->job->envid);
+		add_decoded(out, r->job->envelope.envid);
 		text_add_string(out, "\r\n");
 	}
 	text_format(out, "Reporting-MTA: dns; %s\r\nX-Posthouse-Queue-ID: %s\r\n", r->host,

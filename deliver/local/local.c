@@ -217,7 +217,7 @@ static struct view trace_lines(const struct job *job, const struct job_recipient
 {
 	static char trace[TRACE_MAX];
 	int len = snprintf(trace, sizeof trace, "Return-Path: <%s>\r\nDelivered-To: %s\r\n",
-	                   job->sender, r->address);
+	                   job->envelope.sender, r->to.address);
 
 	return (struct view){ trace, (size_t)len };
 }
@@ -270,16 +270,16 @@ static struct job_result serve(const struct job *job, const struct job_recipient
 {
 	struct reason why = { "" };
 
-	if (has_controls(job->sender) || has_controls(r->address))
+	if (has_controls(job->envelope.sender) || has_controls(r->to.address))
 		return result_of(r, JOB_FAILED, "5.1.3", "an address with control characters");
-	if (is_loop(job, r->address))
+	if (is_loop(job, r->to.address))
 		return result_of(r, JOB_FAILED, "5.4.6",
 		                 "mail loop: the message has been in this mailbox before");
 	/* The sandbox would refuse too, but with less of a reason. */
 	if (!store_home_allowed(settings.mail_root, r->home) || refused_owner(r)) {
 		log_warn(
 			"id=%s event=refused to=<%s> home=%s reason=\"not a home that this program may write\"",
-			job->id, log_quote(view_of(r->address)), log_quote(view_of(r->home)));
+			job->id, log_quote(view_of(r->to.address)), log_quote(view_of(r->home)));
 		return result_of(r, JOB_RETRY, "4.3.5", "the mailbox is not where mail is kept");
 	}
 	errno = 0;
@@ -290,7 +290,7 @@ static struct job_result serve(const struct job *job, const struct job_recipient
 	struct job_result answer = failure(r, result, &why);
 
 	log_warn("id=%s event=delivery-failed to=<%s> status=%s reason=\"%s\"", job->id,
-	         log_quote(view_of(r->address)), answer.status, why.text);
+	         log_quote(view_of(r->to.address)), answer.status, why.text);
 	return answer;
 }
 

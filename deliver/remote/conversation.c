@@ -204,34 +204,34 @@ static const char *const notify_words[] = { "NEVER", "SUCCESS", "FAILURE", "DELA
 
 static void say_mail(struct conversation *c, const struct job *job)
 {
-	stream_format(&c->stream, "MAIL FROM:<%s>", job->sender);
+	stream_format(&c->stream, "MAIL FROM:<%s>", job->envelope.sender);
 	if (c->extensions.size)
 		stream_format(&c->stream, " SIZE=%llu",
 		              (unsigned long long)(job->message_bytes + job->extra_bytes));
 	/* To a host without 8BITMIME an 8-bit message goes as it is: see VIOLATIONS. */
-	if (c->extensions.eight_bit && job->eight_bit)
+	if (c->extensions.eight_bit && job->envelope.eight_bit)
 		stream_write(&c->stream, VIEW(" BODY=8BITMIME"));
-	if (c->extensions.dsn && job->ret)
-		stream_format(&c->stream, " RET=%s", job->ret == 'F' ? "FULL" : "HDRS");
-	if (c->extensions.dsn && job->envid[0])
-		stream_format(&c->stream, " ENVID=%s", job->envid);
+	if (c->extensions.dsn && job->envelope.ret)
+		stream_format(&c->stream, " RET=%s", job->envelope.ret == 'F' ? "FULL" : "HDRS");
+	if (c->extensions.dsn && job->envelope.envid[0])
+		stream_format(&c->stream, " ENVID=%s", job->envelope.envid);
 	stream_write(&c->stream, VIEW("\r\n"));
 }
 
 static void say_recipient(struct conversation *c, const struct job_recipient *r)
 {
-	stream_format(&c->stream, "RCPT TO:<%s>", r->address);
-	if (c->extensions.dsn && r->notify) {
+	stream_format(&c->stream, "RCPT TO:<%s>", r->to.address);
+	if (c->extensions.dsn && r->to.notify) {
 		const char *between = " NOTIFY=";
 
 		for (unsigned bit = 0; bit < 4; bit++)
-			if (r->notify & 1u << bit) {
+			if (r->to.notify & 1u << bit) {
 				stream_format(&c->stream, "%s%s", between, notify_words[bit]);
 				between = ",";
 			}
 	}
-	if (c->extensions.dsn && r->orcpt[0])
-		stream_format(&c->stream, " ORCPT=%s", r->orcpt);
+	if (c->extensions.dsn && r->to.orcpt[0])
+		stream_format(&c->stream, " ORCPT=%s", r->to.orcpt);
 	stream_write(&c->stream, VIEW("\r\n"));
 }
 

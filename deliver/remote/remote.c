@@ -288,7 +288,7 @@ static void tell(const struct job *job, const struct job_recipient *recipient,
 
 	log_info(
 		"id=%s event=%s to=<%s> status=%s host=%s address=%s tls=%s duration_ms=%lld text=\"%s\"",
-		job->id, events[r->outcome], log_quote(view_of(recipient->address)), r->status,
+		job->id, events[r->outcome], log_quote(view_of(recipient->to.address)), r->status,
 		kept.host[0] ? kept.host : "none", kept.address[0] ? kept.address : "none",
 		tls_facts(), (long long)(clock_ms() - began_ms), r->text);
 }

@@ -11,10 +11,7 @@ void job_put(struct wire_out *out, const struct job *j)
 	wire_put_u64(out, j->message_bytes);
 	wire_put_u64(out, j->extra_offset);
 	wire_put_u64(out, j->extra_bytes);
-	wire_put_string(out, j->sender);
-	wire_put_byte(out, j->eight_bit);
-	wire_put_byte(out, (uint8_t)j->ret);
-	wire_put_string(out, j->envid);
+	envelope_put(out, &j->envelope, ENVELOPE_ONWARD);
 	wire_put_u64(out, (uint64_t)j->arrived_s);
 	wire_put_byte(out, j->lmtp);
 	wire_put_byte(out, j->mx);
@@ -49,17 +46,13 @@ bool job_get(struct wire_in *in, struct job *j)
 	j->message_bytes = wire_get_u64(in);
 	j->extra_offset = wire_get_u64(in);
 	j->extra_bytes = wire_get_u64(in);
-	wire_get_string(in, j->sender, sizeof j->sender);
-	j->eight_bit = wire_get_bool(in);
-	j->ret = (char)wire_get_byte(in);
-	wire_get_string(in, j->envid, sizeof j->envid);
+	envelope_get(in, &j->envelope, ENVELOPE_ONWARD);
 	j->arrived_s = (int64_t)wire_get_u64(in);
 	get_route(in, j);
 	uint8_t report = wire_get_byte(in);
 
 	j->gives_up_s = (int64_t)wire_get_u64(in);
-	if (in->bad || in->fd_count != 1 || report > JOB_REPORT_RELAYED ||
-	    (j->ret && j->ret != 'F' && j->ret != 'H'))
+	if (in->bad || in->fd_count != 1 || report > JOB_REPORT_RELAYED)
 		return false;
 	j->report = (enum job_report)report;
 	j->fd = wire_get_fd(in);
@@ -70,9 +63,7 @@ void job_recipient_put(struct wire_out *out, const struct job_recipient *r)
 {
 	wire_put_u32(out, r->index);
 	wire_put_byte(out, r->last);
-	wire_put_string(out, r->address);
-	wire_put_byte(out, r->notify);
-	wire_put_string(out, r->orcpt);
+	envelope_recipient_put(out, &r->to);
 	wire_put_u32(out, r->uid);
 	wire_put_u32(out, r->gid);
 	wire_put_string(out, r->home);
@@ -87,9 +78,7 @@ bool job_recipient_get(struct wire_in *in, struct job_recipient *r)
 {
 	r->index = wire_get_u32(in);
 	r->last = wire_get_bool(in);
-	wire_get_string(in, r->address, sizeof r->address);
-	r->notify = wire_get_byte(in);
-	wire_get_string(in, r->orcpt, sizeof r->orcpt);
+	envelope_recipient_get(in, &r->to);
 	r->uid = wire_get_u32(in);
 	r->gid = wire_get_u32(in);
 	wire_get_string(in, r->home, sizeof r->home);
@@ -98,7 +87,7 @@ bool job_recipient_get(struct wire_in *in, struct job_recipient *r)
 	wire_get_string(in, r->text, sizeof r->text);
 	wire_get_string(in, r->remote_host, sizeof r->remote_host);
 	r->last_attempt_s = (int64_t)wire_get_u64(in);
-	return !in->bad && r->notify < 16;
+	return !in->bad;
 }
 
 void job_result_put(struct wire_out *out, const struct job_result *r)

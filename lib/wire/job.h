@@ -35,11 +35,9 @@ struct job {
 	int fd; /* read only; JOB_BEGIN carries it */
 	uint64_t message_offset, message_bytes;
 	uint64_t extra_offset,
-		extra_bytes; /* header lines to put before the message; 0 bytes: none */
-	char sender[SPOOL_ADDRESS_MAX];
-	bool eight_bit;
-	char ret, envid[SPOOL_ENVID_MAX];
-	int64_t arrived_s; /* wall clock */
+		extra_bytes;      /* header lines to put before the message; 0 bytes: none */
+	struct envelope envelope; /* what goes onward of it */
+	int64_t arrived_s;        /* wall clock */
 	/* remote */
 	bool lmtp, mx;
 	char destination[RESOLVE_HOST_MAX];
@@ -59,9 +57,7 @@ struct job {
 struct job_recipient {
 	uint32_t index; /* queued's number of it, comes back in the result */
 	bool last;
-	char address[SPOOL_ADDRESS_MAX];
-	uint8_t notify;
-	char orcpt[SPOOL_ORCPT_MAX];
+	struct envelope_recipient to;
 	/* local */
 	uint32_t uid, gid;
 	char home[1024];

@@ -175,12 +175,12 @@ int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal 
 	                                       : -1;
 }
 
-int spool_add_recipient(struct spool_writer *w, const struct spool_recipient *r,
+int spool_add_recipient(struct spool_writer *w, const struct envelope_recipient *r,
                         struct spool_refusal *refusal)
 {
 	if (w->fd < 0)
 		return refuse(refusal, "4.3.0", "the message has no file");
-	spool_recipient_put(&w->recipients, r);
+	envelope_recipient_put(&w->recipients, r);
 	if (w->recipients.bytes.len < SPOOL_PACKET_BYTES)
 		return 0;
 	enum wire_result sent = wire_send(w->queued, &w->recipients);
@@ -208,12 +208,15 @@ static int step(struct spool_writer *w, const struct wire_out *out, enum spool_t
  * whole (live again: at worst a duplicate, since the client was told nothing); after the sync a
  * whole one.
  */
-static int finish_steps(struct spool_writer *w, struct spool_envelope *e, struct wire_out *out,
+static int finish_steps(struct spool_writer *w, const struct envelope *e, struct wire_out *out,
                         struct spool_refusal *refusal)
 {
+	struct spool_message m = { .bytes = w->written };
+
 	if (flush(w, refusal) != 0)
 		return -1;
-	spool_envelope_put(out, e);
+	crypto_generichash_final(w->hash, m.checksum, sizeof m.checksum);
+	spool_commit_put(out, e, &m);
 	text_add(&out->bytes, view_skip(text_view(&w->recipients.bytes), 1));
 	if (step(w, out, SPOOL_COMMITTED, refusal) != 0)
 		return -1;
@@ -226,14 +229,12 @@ static int finish_steps(struct spool_writer *w, struct spool_envelope *e, struct
 	return step(w, out, SPOOL_ACCEPTED, refusal);
 }
 
-int spool_finish(struct spool_writer *w, struct spool_envelope *e, struct spool_refusal *refusal)
+int spool_finish(struct spool_writer *w, const struct envelope *e, struct spool_refusal *refusal)
 {
 	struct wire_out out = { 0 };
 
 	if (w->fd < 0)
 		return refuse(refusal, "4.3.0", "the message has no file");
-	e->message_bytes = w->written;
-	crypto_generichash_final(w->hash, e->checksum, sizeof e->checksum);
 	int result = finish_steps(w, e, &out, refusal);
 
 	wire_out_free(&out);

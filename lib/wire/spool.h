@@ -17,15 +17,14 @@
 #ifndef LIB_WIRE_SPOOL_H
 #define LIB_WIRE_SPOOL_H
 
-#include "lib/net/address.h"
-#include "lib/wire/wire.h"
+#include "lib/wire/envelope.h"
 
 enum spool_type {
 	SPOOL_OPEN = 16, /* u64 size the client announced (0: unknown) */
 	SPOOL_FILE,      /* string id, u64 offset of the message in the file, descriptor */
-	SPOOL_RECIPIENT, /* struct spool_recipient, one or more */
-	SPOOL_COMMIT, /* struct spool_envelope, then any number of struct spool_recipient: the last,
-	                 or all */
+	SPOOL_RECIPIENT, /* struct envelope_recipient, one or more */
+	SPOOL_COMMIT,    /* struct envelope, struct spool_message, then any number of struct
+	                    envelope_recipient: the last, or all */
 	SPOOL_COMMITTED,
 	SPOOL_LIVE,
 	SPOOL_ACCEPTED,
@@ -34,10 +33,7 @@ enum spool_type {
 };
 
 enum {
-	SPOOL_ID_MAX = 16, /* 13 characters and a terminator */
-	SPOOL_ADDRESS_MAX = 320,
-	SPOOL_ENVID_MAX = 104,      /* RFC 3461 section 4.4: 100 characters */
-	SPOOL_ORCPT_MAX = 504,      /* RFC 3461 section 4.2: 500 characters */
+	SPOOL_ID_MAX = 16,          /* 13 characters and a terminator */
 	SPOOL_BUFFER_BYTES = 32768, /* what a writer collects before it writes */
 	SPOOL_ANSWER_TIMEOUT_MS = 60000,
 	SPOOL_CHECKSUM_BYTES = 32, /* BLAKE2b (crypto_generichash) over the message bytes */
@@ -45,46 +41,16 @@ enum {
 	SPOOL_PACKET_BYTES = 16384 /* recipients are collected up to this */
 };
 
-enum spool_origin {
-	SPOOL_NETWORK,
-	SPOOL_AUTHENTICATED,
-	SPOOL_MACHINE /* sendmail */,
-	SPOOL_BOUNCE
-};
-
-/* RFC 3461 NOTIFY= */
-enum {
-	SPOOL_NOTIFY_NEVER = 1,
-	SPOOL_NOTIFY_SUCCESS = 2,
-	SPOOL_NOTIFY_FAILURE = 4,
-	SPOOL_NOTIFY_DELAY = 8
-};
-
-struct spool_recipient {
-	char address[SPOOL_ADDRESS_MAX];
-	uint8_t notify; /* 0: not said */
-	char orcpt[SPOOL_ORCPT_MAX];
-};
-
-struct spool_envelope {
-	enum spool_origin origin;
-	char sender[SPOOL_ADDRESS_MAX];  /* "" is the null sender <> */
-	char account[SPOOL_ADDRESS_MAX]; /* authenticated account, "" when none */
-	struct net_address client;
-	char helo[256];
-	bool eight_bit; /* BODY=8BITMIME */
-	char ret;       /* 'F', 'H' or 0 (RFC 3461) */
-	char envid[SPOOL_ENVID_MAX];
-	uint64_t message_bytes;
-	uint16_t hops; /* Received lines counted by the writer, ours included */
+/* What the writer knows of the bytes it wrote. */
+struct spool_message {
+	uint64_t bytes;
 	uint8_t checksum[SPOOL_CHECKSUM_BYTES];
 };
 
-/* Into a packet that is begun: the getters leave what follows in `in`. */
-void spool_recipient_put(struct wire_out *out, const struct spool_recipient *r);
-bool spool_recipient_get(struct wire_in *in, struct spool_recipient *r);
-void spool_envelope_put(struct wire_out *out, const struct spool_envelope *e);
-bool spool_envelope_get(struct wire_in *in, struct spool_envelope *e);
+/* SPOOL_COMMIT; the getter leaves the recipients in `in`. */
+void spool_commit_put(struct wire_out *out, const struct envelope *e,
+                      const struct spool_message *m);
+bool spool_commit_get(struct wire_in *in, struct envelope *e, struct spool_message *m);
 
 struct spool_refusal {
 	bool permanent;
@@ -110,11 +76,10 @@ struct spool_writer {
  * and the file abandoned. */
 int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_refusal *refusal);
 int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal *refusal);
-int spool_add_recipient(struct spool_writer *w, const struct spool_recipient *r,
+int spool_add_recipient(struct spool_writer *w, const struct envelope_recipient *r,
                         struct spool_refusal *refusal);
-/* Sends the envelope (message_bytes and checksum are filled in here), syncs, makes it live: on 0
- * the message is safe. */
-int spool_finish(struct spool_writer *w, struct spool_envelope *e, struct spool_refusal *refusal);
+/* Sends the envelope, syncs, makes it live: on 0 the message is safe. */
+int spool_finish(struct spool_writer *w, const struct envelope *e, struct spool_refusal *refusal);
 void spool_abandon(struct spool_writer *w); /* harmless when nothing is open */
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/wire/submit.h"
 
+#include <string.h>
+
 void submit_envelope_put(struct wire_out *out, const struct submit_envelope *e)
 {
 	wire_begin(out, SUBMIT_ENVELOPE);
@@ -21,7 +23,7 @@ bool submit_envelope_get(struct wire_in *in, struct submit_envelope *e)
 	return wire_end(in) && (e->ret == 0 || e->ret == 'F' || e->ret == 'H');
 }
 
-void submit_recipient_put(struct wire_out *out, const struct spool_recipient *r)
+void submit_recipient_put(struct wire_out *out, const struct envelope_recipient *r)
 {
 	wire_begin(out, SUBMIT_RECIPIENT);
 	wire_put_string(out, r->address);
@@ -29,9 +31,13 @@ void submit_recipient_put(struct wire_out *out, const struct spool_recipient *r)
 	wire_put_string(out, r->orcpt);
 }
 
-bool submit_recipient_get(struct wire_in *in, struct spool_recipient *r)
+bool submit_recipient_get(struct wire_in *in, struct envelope_recipient *r)
 {
-	return spool_recipient_get(in, r) && wire_end(in);
+	memset(r, 0, sizeof *r);
+	wire_get_string(in, r->address, sizeof r->address);
+	r->notify = wire_get_byte(in);
+	wire_get_string(in, r->orcpt, sizeof r->orcpt);
+	return wire_end(in) && r->notify < 16;
 }
 
 void submit_result_put(struct wire_out *out, const struct submit_result *r)

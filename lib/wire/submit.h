@@ -2,7 +2,8 @@
 /*
  * sendmail <-> pickup over RUNDIR/submit (SOCK_SEQPACKET, bound by master, mode 0666; the peer is
  * known by its credentials), and the file that `drop` writes when the house is down: the same
- * messages one after another.
+ * messages one after another. So their form does not follow the envelope's table: a drop file may
+ * be older than the pickup that reads it.
  */
 #ifndef LIB_WIRE_SUBMIT_H
 #define LIB_WIRE_SUBMIT_H
@@ -12,7 +13,7 @@
 enum submit_type {
 	SUBMIT_ENVELOPE = 16, /* string sender ("" = <>), bool sender_given, string full name, byte
 	                         ret, string envid */
-	SUBMIT_RECIPIENT,     /* struct spool_recipient */
+	SUBMIT_RECIPIENT,     /* string address, byte notify, string orcpt */
 	SUBMIT_CHUNK,         /* bytes of the message, CRLF, at most SUBMIT_CHUNK_MAX */
 	SUBMIT_END,           /* -> SUBMIT_RESULT */
 	SUBMIT_RESULT         /* bool accepted, bool permanent, string id or text */
@@ -21,7 +22,7 @@ enum submit_type {
 enum { SUBMIT_CHUNK_MAX = 32768, SUBMIT_NAME_MAX = 256 };
 
 struct submit_envelope {
-	char sender[SPOOL_ADDRESS_MAX];
+	char sender[ADDRESS_MAX];
 	bool sender_given; /* -f: anybody may; who it was stands in the Received line. Otherwise the
 	                      login name's address */
 	char full_name[SUBMIT_NAME_MAX];
@@ -43,8 +44,8 @@ int submit_frame_next(struct view *rest, struct wire_in *in);
 
 void submit_envelope_put(struct wire_out *out, const struct submit_envelope *e);
 bool submit_envelope_get(struct wire_in *in, struct submit_envelope *e);
-void submit_recipient_put(struct wire_out *out, const struct spool_recipient *r);
-bool submit_recipient_get(struct wire_in *in, struct spool_recipient *r);
+void submit_recipient_put(struct wire_out *out, const struct envelope_recipient *r);
+bool submit_recipient_get(struct wire_in *in, struct envelope_recipient *r);
 void submit_result_put(struct wire_out *out, const struct submit_result *r);
 bool submit_result_get(struct wire_in *in, struct submit_result *r);
 

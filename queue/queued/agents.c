@@ -63,10 +63,7 @@ static void fill_job(const struct queued *q, const struct delivery *d, int fd)
 	job.message_bytes = m->message_bytes;
 	job.extra_offset = QUEUE_HEADER_BYTES + m->message_bytes;
 	job.extra_bytes = m->extra_bytes;
-	string_copy(job.sender, sizeof job.sender, view_of(message_sender(m)));
-	job.eight_bit = m->eight_bit;
-	job.ret = m->ret;
-	string_copy(job.envid, sizeof job.envid, view_of(message_string(m, m->envid)));
+	message_envelope(m, &job.envelope);
 	job.arrived_s = m->arrived_ms / 1000;
 	job.report = d->report;
 	job.gives_up_s = d->report == JOB_REPORT_DELAYED
@@ -85,9 +82,7 @@ static void fill_recipient(const struct delivery *d, unsigned number)
 
 	to.index = d->who[number].index;
 	to.last = number + 1 == d->count;
-	string_copy(to.address, sizeof to.address, view_of(recipient_address(m, r)));
-	to.notify = r->notify;
-	string_copy(to.orcpt, sizeof to.orcpt, view_of(message_string(m, r->orcpt)));
+	message_recipient(m, r, &to.to);
 	to.uid = to.gid = 0;
 	to.quota_bytes = 0;
 	to.home[0] = to.status[0] = to.text[0] = to.remote_host[0] = '\0';

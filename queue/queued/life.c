@@ -230,6 +230,18 @@ static int compare_known(const void *a, const void *b)
 	return strcmp(((const struct known *)a)->address, ((const struct known *)b)->address);
 }
 
+/* RFC 3461 section 5.2.7.1 (d): reports about those that follow name the address that was an alias.
+ */
+static void name_original(struct message *m, struct recipient *r)
+{
+	char original[SPOOL_ORCPT_MAX];
+
+	if (r->orcpt)
+		return;
+	snprintf(original, sizeof original, "rfc822;%s", recipient_address(m, r));
+	r->orcpt = message_add_string(m, view_of(original));
+}
+
 /*
  * The recipient was an alias: others take its place. The records are written before anything is
  * delivered: after a crash nobody of the expansion is forgotten, and nobody is asked about twice.
@@ -239,24 +251,19 @@ static void expand(struct queued *q, struct message *m, uint32_t index, struct f
 {
 	static struct queue_log l;
 	uint32_t before = m->recipient_count;
-	char original[SPOOL_ORCPT_MAX];
+	struct recipient *parent = &m->recipients[index];
 	struct known *known = memory_get((before + 1) * sizeof *known);
 
+	/* It may move the strings that `known` points into. */
+	name_original(m, parent);
 	for (uint32_t i = 0; i < before; i++) {
 		/* The alias's own address may be among its targets; it is then a new, final
 		 * recipient. */
 		known[i].address = i == index ? "" : recipient_address(m, &m->recipients[i]);
 	}
 	qsort(known, before, sizeof *known, compare_known);
-	snprintf(original, sizeof original, "rfc822;%s",
-	         recipient_address(m, &m->recipients[index]));
-	l = (struct queue_log){ .event = QUEUE_NEW,
-		                .index = index,
-		                .number = m->recipients[index].notify };
-	if (m->recipients[index].orcpt)
-		string_copy(original, sizeof original,
-		            view_of(message_string(m, m->recipients[index].orcpt)));
-	string_copy(l.recipient.orcpt, sizeof l.recipient.orcpt, view_of(original));
+	l = (struct queue_log){ .event = QUEUE_NEW, .index = index };
+	message_recipient(m, parent, &l.recipient);
 	unsigned keep = 0;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -277,15 +284,10 @@ static void expand(struct queued *q, struct message *m, uint32_t index, struct f
 	free(known);
 	l = (struct queue_log){ .event = QUEUE_EXPANDED, .index = index };
 	note(q, m, &l);
-	recipient_set(m, &m->recipients[index], RECIPIENT_GONE);
-	m->recipients[index].final = true;
-	uint32_t orcpt = m->recipients[index].orcpt;
-
-	if (orcpt == 0)
-		orcpt = message_add_string(m, view_of(original));
+	recipient_set(m, parent, RECIPIENT_GONE);
+	parent->final = true;
 	for (unsigned i = 0; i < keep; i++)
-		message_add_recipient(m, view_of(found[i].address), m->recipients[index].notify,
-		                      orcpt);
+		message_add_alike(m, index, view_of(found[i].address));
 	log_info("id=%s event=expand to=<%s> into=%u", id_of(m),
 	         log_quote(view_of(recipient_address(m, &m->recipients[index]))), keep);
 	write_notes(q, m);

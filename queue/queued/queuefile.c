@@ -259,117 +259,144 @@ static bool get_u32(struct view *rest, uint32_t *out)
 
 /* ---- envelope ---- */
 
-static const char *const origins[] = { "network", "authenticated", "machine", "bounce" };
-_Static_assert(sizeof origins / sizeof origins[0] == SPOOL_BOUNCE + 1, "one word for each origin");
+/* What format 1 began with: always there. Lines of the head and words of a recipient that came
+ * later are there only where they are set. */
+enum { HEAD_BASE = ENVELOPE_AT_envid + 1, RECIPIENT_BASE = RECIPIENT_AT_address + 1 };
 
-void queue_envelope_encode(struct text *out, const struct spool_envelope *e)
+static void encode_field(struct text *out, const struct envelope_field *f, const void *from)
 {
-	char client[NET_ADDRESS_TEXT_MAX] = "", ret[2] = { e->ret, '\0' };
+	const char *at = (const char *)from + f->offset;
+	char client[NET_ADDRESS_TEXT_MAX] = "", letter[2] = "";
 
-	if (e->client.family)
-		net_address_text(&e->client, client);
-	text_add_string(out, "from");
-	put_string(out, e->sender);
-	text_add_string(out, "\norigin ");
-	text_add_string(out, origins[e->origin]);
-	put_string(out, e->account);
-	put_string(out, client);
-	put_string(out, e->helo);
-	text_add_string(out, "\nbody ");
-	text_add_string(out, e->eight_bit ? "8bit" : "7bit");
-	put_number(out, e->hops);
-	text_add_string(out, "\ndsn");
-	put_string(out, ret);
-	put_string(out, e->envid);
+	switch (f->kind) {
+	case ENVELOPE_TEXT: put_string(out, at); return;
+	case ENVELOPE_CLIENT:
+		if (((const struct net_address *)(const void *)at)->family)
+			net_address_text((const void *)at, client);
+		put_string(out, client);
+		return;
+	case ENVELOPE_CHOICE:
+		text_add_byte(out, ' ');
+		text_add(out, envelope_word(f, envelope_number(f, from)));
+		return;
+	case ENVELOPE_LETTER:
+		letter[0] = *at;
+		put_string(out, letter);
+		return;
+	case ENVELOPE_NUMBER: put_number(out, (int64_t)envelope_number(f, from)); return;
+	}
+}
+
+static bool decode_field(struct view *rest, const struct envelope_field *f, void *to)
+{
+	char *at = (char *)to + f->offset, word[NET_ADDRESS_TEXT_MAX];
+	uint64_t number;
+
+	if (f->kind == ENVELOPE_TEXT)
+		return get_word(rest, at, f->size);
+	if (f->kind == ENVELOPE_NUMBER)
+		return get_number(rest, UINT64_MAX, &number) && envelope_set_number(f, to, number);
+	if (!get_word(rest, word, sizeof word))
+		return false;
+	if (f->kind == ENVELOPE_CLIENT)
+		return word[0] == '\0' || net_address_parse(view_of(word), (void *)at);
+	if (f->kind == ENVELOPE_LETTER)
+		return (word[0] == '\0' || word[1] == '\0') &&
+		       envelope_set_number(f, to, (unsigned char)word[0]);
+	int choice = envelope_choice(f, view_of(word));
+
+	return choice >= 0 && envelope_set_number(f, to, (uint64_t)choice);
+}
+
+static bool is_set(const struct envelope_field *f, const void *of)
+{
+	return f->kind == ENVELOPE_NUMBER ? envelope_number(f, of) != 0
+	                                  : ((const char *)of)[f->offset] != '\0';
+}
+
+/* The fields of the line that begins at `at` end before this one. */
+static unsigned line_end(const struct envelope_field *fields, unsigned count, unsigned at)
+{
+	do
+		at++;
+	while (at < count && fields[at].line[0] == '\0');
+	return at;
+}
+
+void queue_envelope_encode(struct text *out, const struct envelope *e)
+{
+	for (unsigned at = 0, end; at < ENVELOPE_FIELDS; at = end) {
+		bool wanted = at < HEAD_BASE;
+
+		end = line_end(envelope_fields, ENVELOPE_FIELDS, at);
+		for (unsigned i = at; i < end; i++)
+			wanted = wanted || is_set(&envelope_fields[i], e);
+		if (!wanted)
+			continue;
+		text_add_string(out, envelope_fields[at].line);
+		for (unsigned i = at; i < end; i++)
+			encode_field(out, &envelope_fields[i], e);
+		text_add_byte(out, '\n');
+	}
+}
+
+/* The words of a recipient, also those of a record of the log. */
+static void encode_recipient(struct text *out, const struct envelope_recipient *r)
+{
+	unsigned count = RECIPIENT_FIELDS;
+
+	while (count > RECIPIENT_BASE && !is_set(&envelope_recipient_fields[count - 1], r))
+		count--;
+	for (unsigned i = 0; i < count; i++)
+		encode_field(out, &envelope_recipient_fields[i], r);
+}
+
+static bool decode_recipient(struct view *rest, struct envelope_recipient *r)
+{
+	for (unsigned i = 0; i < RECIPIENT_FIELDS; i++) {
+		if (i >= RECIPIENT_BASE && rest->len == 0) {
+			memset((char *)r + envelope_recipient_fields[i].offset, 0,
+			       envelope_recipient_fields[i].size);
+		} else if (!decode_field(rest, &envelope_recipient_fields[i], r)) {
+			return false;
+		}
+	}
+	return rest->len == 0 && r->address[0] != '\0';
+}
+
+void queue_recipient_encode(struct text *out, const struct envelope_recipient *r)
+{
+	text_add_string(out, envelope_recipient_fields[0].line);
+	encode_recipient(out, r);
 	text_add_byte(out, '\n');
 }
 
-void queue_recipient_encode(struct text *out, const struct spool_recipient *r)
+/* One line of the head, of fields from *at on: lines come in the order of the table, each once, and
+ * none of those that format 1 began with is left out. */
+static bool decode_head(struct view word, struct view rest, unsigned *at, struct envelope *e)
 {
-	text_add_string(out, "to");
-	put_number(out, r->notify);
-	put_string(out, r->orcpt);
-	put_string(out, r->address);
-	text_add_byte(out, '\n');
-}
+	unsigned end;
 
-static bool decode_recipient(struct view rest, struct spool_recipient *r)
-{
-	uint64_t notify;
-
-	if (!get_number(&rest, 15, &notify) || !get_word(&rest, r->orcpt, sizeof r->orcpt) ||
-	    !get_word(&rest, r->address, sizeof r->address))
+	while (*at < ENVELOPE_FIELDS && !view_equal(word, view_of(envelope_fields[*at].line))) {
+		if (*at < HEAD_BASE)
+			return false;
+		*at = line_end(envelope_fields, ENVELOPE_FIELDS, *at);
+	}
+	if (*at == ENVELOPE_FIELDS)
 		return false;
-	r->notify = (uint8_t)notify;
-	return rest.len == 0 && r->address[0] != '\0';
+	for (end = line_end(envelope_fields, ENVELOPE_FIELDS, *at); *at < end; ++*at)
+		if (!decode_field(&rest, &envelope_fields[*at], e))
+			return false;
+	return rest.len == 0;
 }
 
-static bool decode_origin(struct view rest, struct spool_envelope *e)
-{
-	char word[32], client[NET_ADDRESS_TEXT_MAX];
-	unsigned i = 0;
-
-	if (!get_word(&rest, word, sizeof word) ||
-	    !get_word(&rest, e->account, sizeof e->account) ||
-	    !get_word(&rest, client, sizeof client) || !get_word(&rest, e->helo, sizeof e->helo) ||
-	    rest.len)
-		return false;
-	while (i <= SPOOL_BOUNCE && strcmp(word, origins[i]) != 0)
-		i++;
-	if (i > SPOOL_BOUNCE)
-		return false;
-	e->origin = (enum spool_origin)i;
-	e->client = (struct net_address){ 0 };
-	return client[0] == '\0' || net_address_parse(view_of(client), &e->client);
-}
-
-static bool decode_body(struct view rest, struct spool_envelope *e)
-{
-	char word[8];
-	uint64_t hops;
-
-	if (!get_word(&rest, word, sizeof word) || !get_number(&rest, UINT16_MAX, &hops) ||
-	    rest.len)
-		return false;
-	e->eight_bit = word[0] == '8';
-	e->hops = (uint16_t)hops;
-	return true;
-}
-
-static bool decode_dsn(struct view rest, struct spool_envelope *e)
-{
-	char ret[2];
-
-	if (!get_word(&rest, ret, sizeof ret) || !get_word(&rest, e->envid, sizeof e->envid) ||
-	    rest.len)
-		return false;
-	e->ret = ret[0];
-	return e->ret == '\0' || e->ret == 'F' || e->ret == 'H';
-}
-
-static bool decode_from(struct view rest, struct spool_envelope *e)
-{
-	return get_word(&rest, e->sender, sizeof e->sender) && rest.len == 0;
-}
-
-/* The head's lines, each once and in this order. */
-static const struct {
-	const char *word;
-	bool (*decode)(struct view rest, struct spool_envelope *e);
-} head[] = {
-	{ "from", decode_from },
-	{ "origin", decode_origin },
-	{ "body", decode_body },
-	{ "dsn", decode_dsn },
-};
-
-bool queue_envelope_decode(struct view bytes, struct spool_envelope *e,
-                           bool (*recipient)(void *context, const struct spool_recipient *r),
+bool queue_envelope_decode(struct view bytes, struct envelope *e,
+                           bool (*recipient)(void *context, const struct envelope_recipient *r),
                            void *context)
 {
-	struct spool_recipient r;
+	struct envelope_recipient r = { 0 };
 	struct view line, word;
-	unsigned lines = 0;
+	unsigned at = 0, recipients = 0;
 
 	memset(e, 0, sizeof *e);
 	if (bytes.len == 0 || bytes.data[bytes.len - 1] != '\n')
@@ -377,29 +404,28 @@ bool queue_envelope_decode(struct view bytes, struct spool_envelope *e,
 	while (view_cut(&bytes, '\n', &line)) {
 		if (!view_cut(&line, ' ', &word))
 			return false;
-		if (lines < sizeof head / sizeof head[0]) {
-			if (!view_equal(word, view_of(head[lines].word)) ||
-			    !head[lines].decode(line, e))
+		if (at >= HEAD_BASE &&
+		    view_equal(word, view_of(envelope_recipient_fields[0].line))) {
+			if (!decode_recipient(&line, &r) || !recipient(context, &r))
 				return false;
-		} else if (!view_equal(word, VIEW("to")) || !decode_recipient(line, &r) ||
-		           !recipient(context, &r)) {
+			recipients++;
+		} else if (recipients || !decode_head(word, line, &at, e)) {
 			return false;
 		}
-		lines++;
 	}
-	return lines > sizeof head / sizeof head[0];
+	return recipients > 0;
 }
 
 /* ---- log ---- */
 
-enum log_field { F_END, F_INDEX, F_NUMBER, F_TIME, F_STATUS, F_HOST, F_TEXT, F_ORCPT, F_ADDRESS };
+enum log_field { F_END, F_INDEX, F_NUMBER, F_TIME, F_STATUS, F_HOST, F_TEXT, F_RECIPIENT };
 
 /* Event, word and fields are one list. */
 static const struct {
 	const char *word;
 	enum log_field fields[6];
 } events[] = {
-	[QUEUE_NEW] = { "new", { F_INDEX, F_NUMBER, F_ORCPT, F_ADDRESS } },
+	[QUEUE_NEW] = { "new", { F_INDEX, F_RECIPIENT } },
 	[QUEUE_EXPANDED] = { "expanded", { F_INDEX } },
 	[QUEUE_DONE] = { "done", { F_INDEX, F_TIME, F_STATUS, F_HOST, F_TEXT } },
 	[QUEUE_RETRY] = { "retry", { F_INDEX, F_TIME, F_STATUS, F_HOST, F_TEXT } },
@@ -421,8 +447,7 @@ static void put_field(struct text *out, enum log_field f, const struct queue_log
 	case F_STATUS: put_string(out, l->status); break;
 	case F_HOST: put_string(out, l->host); break;
 	case F_TEXT: put_string(out, l->text); break;
-	case F_ORCPT: put_string(out, l->recipient.orcpt); break;
-	case F_ADDRESS: put_string(out, l->recipient.address); break;
+	case F_RECIPIENT: encode_recipient(out, &l->recipient); break;
 	case F_END: break;
 	}
 }
@@ -442,8 +467,7 @@ static bool get_field(struct view *rest, enum log_field f, struct queue_log *l)
 	case F_STATUS: return get_word(rest, l->status, sizeof l->status);
 	case F_HOST: return get_word(rest, l->host, sizeof l->host);
 	case F_TEXT: return get_word(rest, l->text, sizeof l->text);
-	case F_ORCPT: return get_word(rest, l->recipient.orcpt, sizeof l->recipient.orcpt);
-	case F_ADDRESS: return get_word(rest, l->recipient.address, sizeof l->recipient.address);
+	case F_RECIPIENT: return decode_recipient(rest, &l->recipient);
 	case F_END: break;
 	}
 	return false;
@@ -507,9 +531,7 @@ static bool decode_line(struct view line, const struct queue_key *key, uint64_t 
 	for (const enum log_field *f = events[event].fields; *f != F_END; f++)
 		if (!get_field(&line, *f, l))
 			return false;
-	l->recipient.notify = event == QUEUE_NEW ? (uint8_t)(l->number & 15) : 0;
-	return line.len == 0 &&
-	       (event != QUEUE_NEW || (l->recipient.address[0] != '\0' && l->number < 16));
+	return line.len == 0;
 }
 
 bool queue_log_next(struct view *rest, const struct queue_key *key, uint64_t id,

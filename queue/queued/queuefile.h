@@ -62,12 +62,14 @@ bool queue_header_decode(struct view bytes, struct queue_header *header);
 /* bytes: the header as read. */
 bool queue_seal_verify(struct view bytes, struct view envelope, const struct queue_key *key);
 
-/* The envelope: its head, then recipients. */
-void queue_envelope_encode(struct text *out, const struct spool_envelope *e);
-void queue_recipient_encode(struct text *out, const struct spool_recipient *r);
-/* false: not an envelope.  recipient() may refuse by returning false. */
-bool queue_envelope_decode(struct view bytes, struct spool_envelope *e,
-                           bool (*recipient)(void *context, const struct spool_recipient *r),
+/* The envelope: its head, then recipients, in words as lib/wire/envelope.def has them. */
+void queue_envelope_encode(struct text *out, const struct envelope *e);
+void queue_recipient_encode(struct text *out, const struct envelope_recipient *r);
+/* false: not an envelope, or one with a line or a word that this program does not know: what a
+ * later one wrote, whose meaning must not be left out.  recipient() may refuse by returning false.
+ */
+bool queue_envelope_decode(struct view bytes, struct envelope *e,
+                           bool (*recipient)(void *context, const struct envelope_recipient *r),
                            void *context);
 
 /* ---- the log ---- */
@@ -89,11 +91,10 @@ enum queue_event {
 struct queue_log {
 	enum queue_event event;
 	uint32_t index;  /* recipient; of QUEUE_NEW: the one it came from */
-	uint32_t number; /* QUEUE_ATTEMPT: attempts; QUEUE_NEW: NOTIFY bits; QUEUE_SUCCESS: 1 when
-	                    it was relayed */
+	uint32_t number; /* QUEUE_ATTEMPT: attempts; QUEUE_SUCCESS: 1 when it was relayed */
 	int64_t time_s;
 	char status[16], host[256], text[QUEUE_LOG_TEXT_MAX];
-	struct spool_recipient recipient; /* QUEUE_NEW */
+	struct envelope_recipient recipient; /* QUEUE_NEW */
 };
 
 void queue_log_encode(struct text *out, const struct queue_key *key, uint64_t id,

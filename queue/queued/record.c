@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "queue/queued/record.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,14 +180,67 @@ struct message *message_new(uint64_t id)
 	return m;
 }
 
-void message_take_envelope(struct message *m, const struct spool_envelope *e,
+/* Where in the record each field of the table is. */
+#define AT_ONWARD(owner, name) offsetof(owner, name)
+#define AT_STAYS(owner, name)  0
+
+static const size_t envelope_at[] = {
+#define ENVELOPE_FIELD(name, declaration, kind, detail, way, line) AT_##way(struct message, name),
+#include "lib/wire/envelope.def"
+#undef ENVELOPE_FIELD
+};
+static const size_t recipient_at[] = {
+#define RECIPIENT_FIELD(name, declaration, kind, detail, way, line) \
+	AT_##way(struct recipient, name),
+#include "lib/wire/envelope.def"
+#undef RECIPIENT_FIELD
+};
+
+/* One field into a record of the message, or out of it. */
+static void keep(struct message *m, const struct envelope_field *f, const void *from, void *to)
+{
+	const char *at = (const char *)from + f->offset;
+
+	if (f->way != ENVELOPE_ONWARD)
+		return;
+	if (f->kind == ENVELOPE_TEXT)
+		*(uint32_t *)to = message_add_string(m, view_of(at));
+	else
+		memcpy(to, at, f->size);
+}
+
+static void give(const struct message *m, const struct envelope_field *f, const void *from,
+                 void *to)
+{
+	char *at = (char *)to + f->offset;
+
+	if (f->way != ENVELOPE_ONWARD)
+		memset(at, 0, f->size);
+	else if (f->kind == ENVELOPE_TEXT)
+		string_copy(at, f->size, view_of(message_string(m, *(const uint32_t *)from)));
+	else
+		memcpy(at, from, f->size);
+}
+
+void message_envelope(const struct message *m, struct envelope *out)
+{
+	for (unsigned i = 0; i < ENVELOPE_FIELDS; i++)
+		give(m, &envelope_fields[i], (const char *)m + envelope_at[i], out);
+}
+
+void message_recipient(const struct message *m, const struct recipient *r,
+                       struct envelope_recipient *out)
+{
+	for (unsigned i = 0; i < RECIPIENT_FIELDS; i++)
+		give(m, &envelope_recipient_fields[i], (const char *)r + recipient_at[i], out);
+}
+
+void message_take_envelope(struct message *m, const struct envelope *e,
                            const struct queue_header *h)
 {
-	m->sender = message_add_string(m, view_of(e->sender));
-	m->envid = message_add_string(m, view_of(e->envid));
-	m->origin = (uint8_t)e->origin;
-	m->ret = e->ret;
-	m->eight_bit = e->eight_bit;
+	for (unsigned i = 0; i < ENVELOPE_FIELDS; i++)
+		keep(m, &envelope_fields[i], e, (char *)m + envelope_at[i]);
+	m->origin = e->origin;
 	m->message_bytes = h->message_bytes;
 	m->extra_bytes = (uint32_t)h->extra_bytes;
 	m->envelope_bytes = (uint32_t)h->envelope_bytes;
@@ -208,8 +262,7 @@ void message_free(struct message **m)
 	*m = NULL;
 }
 
-struct recipient *message_add_recipient(struct message *m, struct view address, uint8_t notify,
-                                        uint32_t orcpt)
+static struct recipient *new_recipient(struct message *m)
 {
 	if (m->recipient_count == m->recipient_cap) {
 		m->recipient_cap = m->recipient_cap ? m->recipient_cap * 2 : 1;
@@ -218,10 +271,31 @@ struct recipient *message_add_recipient(struct message *m, struct view address, 
 	}
 	struct recipient *r = &m->recipients[m->recipient_count++];
 
-	*r = (struct recipient){ .address = message_add_string(m, address),
-		                 .orcpt = orcpt,
-		                 .notify = notify };
+	*r = (struct recipient){ .state = RECIPIENT_NEW };
 	m->counts[RECIPIENT_NEW]++;
+	return r;
+}
+
+struct recipient *message_add_recipient(struct message *m, const struct envelope_recipient *from)
+{
+	struct recipient *r = new_recipient(m);
+
+	for (unsigned i = 0; i < RECIPIENT_FIELDS; i++)
+		keep(m, &envelope_recipient_fields[i], from, (char *)r + recipient_at[i]);
+	return r;
+}
+
+struct recipient *message_add_alike(struct message *m, uint32_t index, struct view address)
+{
+	struct recipient *r = new_recipient(m);
+
+	for (unsigned i = 0; i < RECIPIENT_FIELDS; i++) {
+		const struct envelope_field *f = &envelope_recipient_fields[i];
+
+		memcpy((char *)r + recipient_at[i], (char *)&m->recipients[index] + recipient_at[i],
+		       f->kind == ENVELOPE_TEXT ? sizeof(uint32_t) : f->size);
+	}
+	r->address = message_add_string(m, address);
 	return r;
 }
 

@@ -45,9 +45,21 @@ struct outcome {
 	char bytes[]; /* status, host, text, each terminated */
 };
 
+/* The fields of an envelope that go onward are remembered as they are, texts as places in the
+ * message's strings (0: the empty one). */
+#define KEPT_TEXT(name, declaration)         uint32_t name
+#define KEPT_CHOICE(name, declaration)       declaration
+#define KEPT_LETTER(name, declaration)       declaration
+#define KEPT_NUMBER(name, declaration)       declaration
+#define KEPT_ONWARD(kind, name, declaration) KEPT_##kind(name, declaration);
+#define KEPT_STAYS(kind, name, declaration)
+
 struct recipient {
-	uint32_t address, orcpt; /* in the message's strings; orcpt 0: none */
-	uint8_t state, notify;
+#define RECIPIENT_FIELD(name, declaration, kind, detail, way, line) \
+	KEPT_##way(kind, name, declaration)
+#include "lib/wire/envelope.def"
+#undef RECIPIENT_FIELD
+	uint8_t state;
 	bool final;   /* came out of an expansion, or was its own: not expanded again */
 	bool relayed; /* RECIPIENT_SUCCESS: by another host */
 	bool listed;  /* in a report that is on its way */
@@ -65,9 +77,7 @@ struct message {
 	uint32_t counts[RECIPIENT_STATES]; /* recipients in each state */
 	uint32_t cursor; /* the recipient that is asked about next, while in line */
 	uint16_t attempts;
-	uint8_t origin; /* enum spool_origin */
-	char ret;
-	bool eight_bit;
+	uint8_t origin;  /* enum spool_origin */
 	bool held;       /* by an operator: no attempts */
 	bool noticed;    /* the delay notice is out, or on its way */
 	bool removed;    /* by an operator, while agents had it: ends with their jobs */
@@ -78,7 +88,11 @@ struct message {
 	bool report_later; /* a report could not be made: not before the next attempt */
 	struct recipient *recipients;
 	char *strings; /* each terminated; place 0 is the empty one */
-	uint32_t sender, envid, strings_len, strings_cap, recipient_cap;
+	uint32_t strings_len, strings_cap, recipient_cap;
+#define ENVELOPE_FIELD(name, declaration, kind, detail, way, line) \
+	KEPT_##way(kind, name, declaration)
+#include "lib/wire/envelope.def"
+#undef ENVELOPE_FIELD
 	struct message *line_next;
 	struct delivery *deliveries; /* waiting or running, reports included */
 };
@@ -106,14 +120,18 @@ struct message *records_earliest(const struct records *r);
 struct message *message_new(uint64_t id);
 void message_free(struct message **m);
 uint32_t message_add_string(struct message *m, struct view v);
-/* orcpt: the place of a string of this message. */
-struct recipient *message_add_recipient(struct message *m, struct view address, uint8_t notify,
-                                        uint32_t orcpt);
+struct recipient *message_add_recipient(struct message *m, const struct envelope_recipient *r);
+/* Another one with everything of `index` but its address; what it has is not stored again. */
+struct recipient *message_add_alike(struct message *m, uint32_t index, struct view address);
+/* What is remembered, as it came; what is not is empty. */
+void message_envelope(const struct message *m, struct envelope *out);
+void message_recipient(const struct message *m, const struct recipient *r,
+                       struct envelope_recipient *out);
 const char *message_string(const struct message *m, uint32_t place);
 void recipient_set(struct message *m, struct recipient *r, enum recipient_state state);
 uint32_t message_left(const struct message *m); /* recipients that are not GONE */
 /* The fields that the envelope and header give. */
-void message_take_envelope(struct message *m, const struct spool_envelope *e,
+void message_take_envelope(struct message *m, const struct envelope *e,
                            const struct queue_header *h);
 const char *message_sender(const struct message *m);
 const char *recipient_address(const struct message *m, const struct recipient *r);

@@ -98,14 +98,13 @@ static enum verdict examine(struct recovery *r, int fd, uint64_t id, struct queu
 	return r->clean || checksum_right(fd, h) ? WHOLE : bad;
 }
 
-static bool take_recipient(void *context, const struct spool_recipient *to)
+static bool take_recipient(void *context, const struct envelope_recipient *to)
 {
 	struct message *m = context;
 
 	if (m->recipient_count >= SPOOL_RECIPIENTS_MAX)
 		return false;
-	message_add_recipient(m, view_of(to->address), to->notify,
-	                      message_add_string(m, view_of(to->orcpt)));
+	message_add_recipient(m, to);
 	return true;
 }
 
@@ -134,11 +133,7 @@ static void apply(struct replay *p, const struct queue_log *l)
 	if (about_recipient && r == NULL)
 		return;
 	switch (l->event) {
-	case QUEUE_NEW:
-		message_add_recipient(m, view_of(l->recipient.address), l->recipient.notify,
-		                      message_add_string(m, view_of(l->recipient.orcpt)))
-			->final = true;
-		break;
+	case QUEUE_NEW: message_add_recipient(m, &l->recipient)->final = true; break;
 	case QUEUE_EXPANDED:
 		recipient_set(m, r, RECIPIENT_GONE);
 		p->provisional = m->recipient_count;
@@ -221,7 +216,7 @@ static void resume(struct queued *q, struct message *m, int64_t next_ms)
 
 static int take_whole(struct recovery *r, uint64_t id, const struct queue_header *h)
 {
-	static struct spool_envelope e;
+	static struct envelope e;
 	struct message *m = message_new(id);
 	struct view tail = text_view(&r->tail);
 	int64_t next_ms = 0;

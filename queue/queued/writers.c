@@ -130,23 +130,13 @@ static void open_message(struct writer *w, struct wire_in *in)
 	hub_line_send(&w->line, &reply);
 }
 
-/* Addresses and DSN parameters go into log lines, reports and other hosts' commands: no controls in
- * them. */
-static bool is_clean(const char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			return false;
-	return true;
-}
-
 static bool add_recipient(struct writer *w, struct wire_in *in)
 {
 	struct queued *q = queued_of(&w->line);
-	struct spool_recipient r;
+	struct envelope_recipient r;
 
-	if (!spool_recipient_get(in, &r) || r.address[0] == '\0' || !is_clean(r.address) ||
-	    !is_clean(r.orcpt)) {
+	if (!envelope_recipient_get(in, &r) || r.address[0] == '\0' ||
+	    envelope_recipient_has_controls(&r)) {
 		broken(w, "a bad recipient");
 		return false;
 	}
@@ -157,8 +147,7 @@ static bool add_recipient(struct writer *w, struct wire_in *in)
 		return false;
 	}
 	queue_recipient_encode(&w->recipients, &r);
-	message_add_recipient(w->message, view_of(r.address), r.notify,
-	                      message_add_string(w->message, view_of(r.orcpt)));
+	message_add_recipient(w->message, &r);
 	return true;
 }
 
@@ -186,11 +175,10 @@ static bool may_claim(const struct queued *q, const struct hub *server, enum spo
 	return origin == (server == &q->pickup ? SPOOL_MACHINE : SPOOL_BOUNCE);
 }
 
-static bool envelope_ok(struct writer *w, const struct spool_envelope *e)
+static bool envelope_ok(struct writer *w, const struct envelope *e)
 {
-	return may_claim(queued_of(&w->line), w->line.server, e->origin) && is_clean(e->sender) &&
-	       is_clean(e->account) && is_clean(e->helo) && is_clean(e->envid) &&
-	       w->message->recipient_count > 0;
+	return may_claim(queued_of(&w->line), w->line.server, (enum spool_origin)e->origin) &&
+	       !envelope_has_controls(e) && w->message->recipient_count > 0;
 }
 
 /* Is the file as long as the writer says? */
@@ -202,18 +190,18 @@ static bool size_ok(int fd, uint64_t message_bytes)
 	       (uint64_t)st.st_size == QUEUE_HEADER_BYTES + message_bytes && message_bytes > 0;
 }
 
-static void log_queued(const struct message *m, const struct spool_envelope *e)
+static void log_queued(const struct message *m, const struct envelope *e)
 {
-	static const char *const words[] = { "network", "authenticated", "machine", "bounce" };
+	struct view origin = envelope_word(&envelope_fields[ENVELOPE_AT_origin], e->origin);
 	char id[QUEUE_ID_CHARS + 1], client[NET_ADDRESS_TEXT_MAX] = "-";
 
 	queue_id_text(m->id, id);
 	if (e->client.family)
 		net_address_text(&e->client, client);
 	log_info(
-		"id=%s event=queued from=<%s> bytes=%llu recipients=%u origin=%s client=%s account=%s",
+		"id=%s event=queued from=<%s> bytes=%llu recipients=%u origin=%.*s client=%s account=%s",
 		id, log_quote(view_of(e->sender)), (unsigned long long)m->message_bytes,
-		m->recipient_count, words[e->origin], client,
+		m->recipient_count, VIEW_ARG(origin), client,
 		e->account[0] ? log_quote(view_of(e->account)) : "-");
 }
 
@@ -225,11 +213,12 @@ static void log_queued(const struct message *m, const struct spool_envelope *e)
 static void commit(struct writer *w, struct wire_in *in)
 {
 	struct queued *q = queued_of(&w->line);
-	struct spool_envelope e;
+	struct envelope e;
+	struct spool_message written;
 	struct queue_header header = { 0 };
 	static struct text head;
 
-	if (w->fd < 0 || w->committed || !spool_envelope_get(in, &e)) {
+	if (w->fd < 0 || w->committed || !spool_commit_get(in, &e, &written)) {
 		broken(w, "a bad envelope");
 		return;
 	}
@@ -239,18 +228,18 @@ static void commit(struct writer *w, struct wire_in *in)
 		broken(w, "a bad envelope");
 		return;
 	}
-	if (e.message_bytes > q->settings.message_size_max_bytes + (64 << 10)) {
+	if (written.bytes > q->settings.message_size_max_bytes + (64 << 10)) {
 		refuse(w, true, "5.3.4", "the message is larger than allowed here");
 		return;
 	}
-	if (!size_ok(w->fd, e.message_bytes)) {
+	if (!size_ok(w->fd, written.bytes)) {
 		broken(w, "the file is not as long as its writer says");
 		return;
 	}
 	header.id = w->message->id;
-	header.message_bytes = e.message_bytes;
+	header.message_bytes = written.bytes;
 	header.arrived_us = clock_wall_us();
-	memcpy(header.checksum, e.checksum, sizeof header.checksum);
+	memcpy(header.checksum, written.checksum, sizeof header.checksum);
 	if (head.max == 0)
 		text_init(&head, QUEUE_ENVELOPE_MAX);
 	text_clear(&head);

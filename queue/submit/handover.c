@@ -99,7 +99,7 @@ void handover_envelope(struct handover *o, const struct submit_envelope *e)
 	send_out(o);
 }
 
-void handover_recipient(struct handover *o, const struct spool_recipient *r)
+void handover_recipient(struct handover *o, const struct envelope_recipient *r)
 {
 	submit_recipient_put(&o->out, r);
 	send_out(o);

@@ -18,7 +18,7 @@ struct handover {
 
 int handover_open(struct handover *o, const struct paths *p, struct reason *why);
 void handover_envelope(struct handover *o, const struct submit_envelope *e);
-void handover_recipient(struct handover *o, const struct spool_recipient *r);
+void handover_recipient(struct handover *o, const struct envelope_recipient *r);
 /* Any number of bytes. */
 void handover_bytes(struct handover *o, struct view bytes);
 /* Ends the message and the outlet: -1 with a reason when it is not known what became of it (a

@@ -17,7 +17,7 @@ enum { READ_BYTES = 65536, TO_BYTES_MAX = 8 << 20 };
 
 static int add_recipient(const struct sending *s, struct handover *o, struct view address)
 {
-	struct spool_recipient r = { .notify = s->notify };
+	struct envelope_recipient r = { .notify = s->notify };
 
 	if (address.len == 0)
 		return EX_OK;

@@ -19,7 +19,7 @@ struct conversation {
 	const struct sending *sending;
 	struct submit_envelope envelope;
 	bool greeted, has_sender, over;
-	struct spool_recipient *recipients;
+	struct envelope_recipient *recipients;
 	unsigned count;
 	struct text line;
 };
@@ -72,8 +72,7 @@ static void extended_hello(struct conversation *c, struct view rest)
 }
 
 /* "FROM:<a@b> ..."; parameters are passed over: pickup finds out by itself. */
-static bool take_path(struct view rest, const char *word, unsigned flags,
-                      char out[SPOOL_ADDRESS_MAX])
+static bool take_path(struct view rest, const char *word, unsigned flags, char out[ADDRESS_MAX])
 {
 	struct mailaddress a;
 
@@ -83,7 +82,7 @@ static bool take_path(struct view rest, const char *word, unsigned flags,
 	if (mailaddress_path(&rest, flags | MAILADDRESS_NO_DOMAIN | MAILADDRESS_NO_BRACKETS, &a) !=
 	    MAILADDRESS_OK)
 		return false;
-	return string_copy(out, SPOOL_ADDRESS_MAX, mailaddress_view(&a));
+	return string_copy(out, ADDRESS_MAX, mailaddress_view(&a));
 }
 
 static void mail(struct conversation *c, struct view rest)
@@ -100,7 +99,7 @@ static void mail(struct conversation *c, struct view rest)
 
 static void rcpt(struct conversation *c, struct view rest)
 {
-	struct spool_recipient r = { .notify = c->sending->notify };
+	struct envelope_recipient r = { .notify = c->sending->notify };
 
 	if (!c->has_sender) {
 		say("503 5.5.1 MAIL first");

@@ -32,17 +32,17 @@ static bool refuse_as(struct submission *s, const struct spool_refusal *r)
 }
 
 /* The house's form of an address that a user wrote; one without a domain is ours. */
-static bool complete(const struct submission *s, const char *written, char out[SPOOL_ADDRESS_MAX])
+static bool complete(const struct submission *s, const char *written, char out[ADDRESS_MAX])
 {
 	struct mailaddress a;
 
 	if (mailaddress_parse(view_of(written), MAILADDRESS_NO_DOMAIN, &a) != MAILADDRESS_OK)
 		return false;
 	struct view domain = mailaddress_domain(&a);
-	int n = snprintf(out, SPOOL_ADDRESS_MAX, "%s%s%s", a.text, domain.len ? "" : "@",
+	int n = snprintf(out, ADDRESS_MAX, "%s%s%s", a.text, domain.len ? "" : "@",
 	                 domain.len ? "" : s->settings->mail_domain);
 
-	return n > 0 && n < SPOOL_ADDRESS_MAX;
+	return n > 0 && n < ADDRESS_MAX;
 }
 
 /* A display name as a quoted string (RFC 5322 section 3.2.4); controls and 8-bit bytes are left
@@ -60,7 +60,7 @@ static void write_from(struct submission *s)
 		name[n++] = *c;
 	}
 	name[n] = '\0';
-	char address[SPOOL_ADDRESS_MAX];
+	char address[ADDRESS_MAX];
 
 	if (s->sender[0])
 		string_copy(address, sizeof address, view_of(s->sender));
@@ -91,8 +91,8 @@ static bool take_envelope(struct submission *s, struct wire_in *in)
 
 static bool take_recipient(struct submission *s, struct wire_in *in)
 {
-	struct spool_recipient r;
-	char text[SPOOL_ADDRESS_MAX + 64];
+	struct envelope_recipient r;
+	char text[ADDRESS_MAX + 64];
 
 	if (!s->begun || s->writing || !submit_recipient_get(in, &r))
 		return refuse(s, true, "a bad recipient");
@@ -103,7 +103,7 @@ static bool take_recipient(struct submission *s, struct wire_in *in)
 		s->recipients = memory_grow(s->recipients,
 		                            (s->recipient_count ? 2 * s->recipient_count : 1) *
 		                                    sizeof *s->recipients);
-	struct spool_recipient *to = &s->recipients[s->recipient_count];
+	struct envelope_recipient *to = &s->recipients[s->recipient_count];
 
 	*to = r;
 	if (!complete(s, r.address, to->address)) {
@@ -248,9 +248,9 @@ static bool check_recipients(struct submission *s, const char *account)
 
 static bool finish(struct submission *s)
 {
-	struct spool_envelope e = { .origin = SPOOL_MACHINE,
-		                    .eight_bit = s->eight_bit,
-		                    .ret = s->envelope.ret };
+	struct envelope e = { .origin = SPOOL_MACHINE,
+		              .eight_bit = s->eight_bit,
+		              .ret = s->envelope.ret };
 	struct spool_refusal refusal;
 
 	string_copy(e.sender, sizeof e.sender, view_of(s->sender));

@@ -23,10 +23,10 @@ struct submission {
 	bool from_file; /* nobody waits for the result: unknown recipients become bounces */
 
 	bool begun, writing, failed, over;
-	char sender[SPOOL_ADDRESS_MAX], from[SUBMIT_NAME_MAX * 2 + SPOOL_ADDRESS_MAX], date[64],
+	char sender[ADDRESS_MAX], from[SUBMIT_NAME_MAX * 2 + ADDRESS_MAX], date[64],
 		message_id[320];
 	struct submit_envelope envelope;
-	struct spool_recipient *recipients;
+	struct envelope_recipient *recipients;
 	uint32_t recipient_count;
 	uint64_t bytes;
 	char last; /* the last byte: a bare CR or LF becomes CR LF */

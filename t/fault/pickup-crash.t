@@ -50,7 +50,7 @@ def by_socket(so, at):
 
 def dropping(so, at):
     with House(started=False) as house:
-        drop = [os.path.join(house.build, "queue", "drop")]
+        drop = [os.path.join(house.build, "bin", "drop")]
         wrapper = house.directory / "drop-wrapper" / "drop"
         wrapper.parent.mkdir()
         wrapper.write_text(f"#!/bin/sh\nLD_PRELOAD={so} STOP_AT={at} STOP_ARMED=1 exec {drop[0]}\n")

@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static bool take(void *context, const struct spool_recipient *r)
+static bool take(void *context, const struct envelope_recipient *r)
 {
 	unsigned *count = context;
 
@@ -17,10 +17,10 @@ static bool take(void *context, const struct spool_recipient *r)
 }
 
 /* What decodes must encode to something that decodes again. */
-static void again(const struct spool_envelope *e)
+static void again(const struct envelope *e)
 {
-	struct spool_envelope back;
-	struct spool_recipient r = { .address = "a@b.test" };
+	struct envelope back;
+	struct envelope_recipient r = { .address = "a@b.test" };
 	struct text out;
 	unsigned count = 0;
 
@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct queue_log l;
 	struct view v = { (const char *)data, size }, rest;
 	struct queue_header h;
-	struct spool_envelope e;
+	struct envelope e;
 	unsigned count = 0, bad = 0;
 
 	if (sodium_init() < 0)

@@ -52,7 +52,7 @@ int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal 
 	return 0;
 }
 
-int spool_add_recipient(struct spool_writer *w, const struct spool_recipient *r,
+int spool_add_recipient(struct spool_writer *w, const struct envelope_recipient *r,
                         struct spool_refusal *refusal)
 {
 	(void)w;
@@ -62,7 +62,7 @@ int spool_add_recipient(struct spool_writer *w, const struct spool_recipient *r,
 	return 0;
 }
 
-int spool_finish(struct spool_writer *w, struct spool_envelope *e, struct spool_refusal *refusal)
+int spool_finish(struct spool_writer *w, const struct envelope *e, struct spool_refusal *refusal)
 {
 	(void)w;
 	(void)refusal;

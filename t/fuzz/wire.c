@@ -23,8 +23,9 @@ static void decode(unsigned which, struct wire_in *in)
 	static struct job_recipient recipient;
 	static struct job_result result;
 	static struct control_entry entry;
-	static struct spool_envelope envelope;
-	static struct spool_recipient to;
+	static struct envelope envelope;
+	static struct spool_message written;
+	static struct envelope_recipient to;
 	static struct spool_refusal refusal;
 	static struct submit_envelope submit;
 	static struct submit_result verdict;
@@ -35,7 +36,7 @@ static void decode(unsigned which, struct wire_in *in)
 	switch (which) {
 	case 0:
 		if (job_get(in, &job))
-			terminated(job.sender, sizeof job.sender);
+			terminated(job.envelope.sender, sizeof job.envelope.sender);
 		break;
 	case 1:
 		if (job_recipient_get(in, &recipient))
@@ -50,10 +51,10 @@ static void decode(unsigned which, struct wire_in *in)
 			terminated(entry.sender, sizeof entry.sender);
 		break;
 	case 4:
-		if (spool_envelope_get(in, &envelope) && envelope.origin > SPOOL_BOUNCE)
+		if (spool_commit_get(in, &envelope, &written) && envelope.origin > SPOOL_BOUNCE)
 			abort();
 		break;
-	case 5: (void)!spool_recipient_get(in, &to); break;
+	case 5: (void)!envelope_recipient_get(in, &to); break;
 	case 6: (void)!spool_refusal_get(in, &refusal); break;
 	case 7: (void)!submit_envelope_get(in, &submit); break;
 	case 8: (void)!submit_result_get(in, &verdict); break;

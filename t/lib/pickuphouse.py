@@ -47,7 +47,7 @@ class House:
 
     def sendmail(self, *arguments, text="", name="sendmail", **variables):
         """The finished process of sendmail with these arguments."""
-        environment = dict(os.environ, POSTHOUSE_CONF=str(self.directory / "conf"), POSTHOUSE_PROGRAMS=str(self.build / "queue"),
+        environment = dict(os.environ, POSTHOUSE_CONF=str(self.directory / "conf"), POSTHOUSE_PROGRAMS=str(self.build / "bin"),
                            **variables)
         data = text if isinstance(text, bytes) else text.encode()
         return subprocess.run([name, *arguments], executable=str(self.build / "bin/sendmail"), input=data,

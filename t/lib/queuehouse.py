@@ -21,7 +21,7 @@ import threading
 
 import wirehouse
 from smtphouse import serve
-from wirehouse import Out, accept, dial, pair, receive, send
+from wirehouse import ENVELOPE, ENVELOPE_ONWARD, ENVELOPE_RECIPIENT, Out, accept, dial, pair, receive, send
 
 (SPOOL_OPEN, SPOOL_FILE, SPOOL_RECIPIENT, SPOOL_COMMIT, SPOOL_COMMITTED, SPOOL_LIVE, SPOOL_ACCEPTED, SPOOL_ABANDON,
  SPOOL_REFUSED) = range(16, 25)
@@ -46,7 +46,7 @@ class Refused(Exception):
 
 def put_recipient(out, recipient):
     address, notify, orcpt = recipient
-    return out.view(address).byte(notify).view(orcpt)
+    return out.fields(ENVELOPE_RECIPIENT, {"address": address, "notify": notify, "orcpt": orcpt})
 
 
 class Writer:
@@ -84,8 +84,9 @@ class Writer:
 
     def commit(self, sender="sender@example.test", origin=NETWORK, size=None, checksum=None, envid="", ret=0):
         checksum = hashlib.blake2b(self.data, digest_size=32).digest() if checksum is None else checksum
-        out = Out(SPOOL_COMMIT).byte(origin).view(sender).view("").address("192.0.2.1").view("client.test").byte(0)
-        out.byte(ord(ret) if ret else 0).view(envid).u64(len(self.data) if size is None else size).u16(1).view(checksum)
+        out = Out(SPOOL_COMMIT).fields(ENVELOPE, {"origin": origin, "sender": sender, "client": "192.0.2.1",
+                                                  "helo": "client.test", "ret": ord(ret) if ret else 0, "envid": envid, "hops": 1})
+        out.u64(len(self.data) if size is None else size).view(checksum)
         for to in self.kept:
             put_recipient(out, to)
         self.kept = []
@@ -103,7 +104,7 @@ class Job:
         self.line, self.finished = line, False
         self.id = message.string()
         self.offset, self.size, self.extra_offset, self.extra_size = (message.u64() for _ in range(4))
-        self.sender, self.eight_bit, self.ret, self.envid = message.string(), message.byte(), message.byte(), message.string()
+        self.__dict__.update(message.fields(ENVELOPE_ONWARD))
         self.arrived, self.lmtp, self.mx, self.destination = message.u64(), message.byte(), message.byte(), message.string()
         self.hops = [message.string() for _ in range(message.byte())]
         self.report, self.gives_up = message.byte(), message.u64()
@@ -125,7 +126,7 @@ class Job:
 
     @staticmethod
     def recipient(m):
-        return {"index": m.u32(), "last": m.byte(), "address": m.string(), "notify": m.byte(), "orcpt": m.string(),
+        return {"index": m.u32(), "last": m.byte(), **m.fields(ENVELOPE_RECIPIENT),
                 "uid": m.u32(), "gid": m.u32(), "home": m.string(), "quota": m.u64(), "status": m.string(), "text": m.string(),
                 "host": m.string(), "attempted": m.u64()}
 

@@ -15,7 +15,7 @@ import tempfile
 import threading
 
 import wirehouse
-from wirehouse import In, Out, accept, receive, send
+from wirehouse import ENVELOPE, ENVELOPE_RECIPIENT, In, Out, accept, receive, send
 
 CONNECTION_ANNOUNCE, CONNECTION_CLIENT, CONNECTION_STARTTLS, CONNECTION_SECURED = 16, 17, 18, 19
 SMTP, SUBMISSION = 0, 1
@@ -88,7 +88,8 @@ class Queue:
     @staticmethod
     def take_recipients(packet, message):
         while packet.rest:
-            message.recipients.append((packet.string(), packet.byte(), packet.string()))
+            to = packet.fields(ENVELOPE_RECIPIENT)
+            message.recipients.append((to["address"], to["notify"], to["orcpt"]))
         packet.end()
 
     def step(self, line, packet, message):
@@ -105,10 +106,8 @@ class Queue:
         elif packet.kind == SPOOL_RECIPIENT:
             self.take_recipients(packet, message)
         elif packet.kind == SPOOL_COMMIT:
-            message.origin, message.sender, message.account = packet.byte(), packet.string(), packet.string()
-            message.client, message.helo, message.eight_bit = packet.address()[0], packet.string(), packet.byte()
-            message.ret, message.envid = packet.byte(), packet.string()
-            message.size, message.hops, message.checksum = packet.u64(), packet.u16(), packet.view()
+            message.__dict__.update(packet.fields(ENVELOPE))
+            message.size, message.checksum = packet.u64(), packet.view()
             self.take_recipients(packet, message)
             message.state = "committed"
             send(line, Out(SPOOL_COMMITTED))

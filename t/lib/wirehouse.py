@@ -18,6 +18,13 @@ WIRE_GREETING, WIRE_GROW, WIRE_DONE, WIRE_ANNOUNCE, WIRE_VERSION = 0, 1, 2, 3, 1
 PACKET = 65536
 PATIENCE_SECONDS = 20
 
+# lib/wire/envelope.def, written a second time: name, and "string", "address" or the bytes of a number.
+ENVELOPE = [("sender", "string"), ("origin", 1), ("account", "string"), ("client", "address"), ("helo", "string"),
+            ("eight_bit", 1), ("hops", 2), ("ret", 1), ("envid", "string")]
+ENVELOPE_STAYS = {"origin", "account", "client", "helo", "hops"}
+ENVELOPE_ONWARD = [field for field in ENVELOPE if field[0] not in ENVELOPE_STAYS]
+ENVELOPE_RECIPIENT = [("notify", 1), ("orcpt", "string"), ("address", "string")]
+
 
 def build_directory():
     for place in (os.environ.get("POSTHOUSE_BUILD"), os.getcwd(), str(SOURCE)):
@@ -59,6 +66,17 @@ class Out:
         self.byte(family)
         self.data += socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, text)
         return self.u16(port)
+
+    def fields(self, table, values):
+        """The fields of a table below, those that are not given empty."""
+        for name, kind in table:
+            if kind == "address":
+                self.address(values.get(name, ""))
+            elif kind == "string":
+                self.view(values.get(name, ""))
+            else:
+                self.number(int(values.get(name, 0)), kind)
+        return self
 
     def fd(self, fd):
         self.fds.append(fd if isinstance(fd, int) else fd.fileno())
@@ -104,6 +122,10 @@ class In:
         data, self.rest = self.rest[:size], self.rest[size:]
         text = socket.inet_ntop(socket.AF_INET6 if family == 6 else socket.AF_INET, data) if size else ""
         return text, self.u16()
+
+    def fields(self, table):
+        get = {"string": self.string, "address": lambda: self.address()[0]}
+        return {name: get[kind]() if kind in get else self.number(kind) for name, kind in table}
 
     def fd(self):
         return self.fds.pop(0)

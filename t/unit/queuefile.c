@@ -41,7 +41,7 @@ static void ids(void)
 	ok(count > 250, "five minutes of ids use the directories evenly (%u)", count);
 }
 
-static const struct spool_envelope envelope = {
+static const struct envelope envelope = {
 	.origin = SPOOL_AUTHENTICATED,
 	.sender = "a b%@example.test",
 	.account = "",
@@ -53,10 +53,10 @@ static const struct spool_envelope envelope = {
 	.client = { .family = 6, .bytes = { 0x20, 1, 13, 0xb8 } },
 };
 
-static struct spool_recipient got[4];
+static struct envelope_recipient got[4];
 static unsigned got_count;
 
-static bool take(void *context, const struct spool_recipient *r)
+static bool take(void *context, const struct envelope_recipient *r)
 {
 	(void)context;
 	if (got_count < 4)
@@ -67,10 +67,10 @@ static bool take(void *context, const struct spool_recipient *r)
 
 static void encode_envelope(struct text *out)
 {
-	struct spool_recipient r = { .address = "\"x y\"@example.test",
-		                     .notify = 6,
-		                     .orcpt = "rfc822;x" },
-			       s = { .address = "b@c.test" };
+	struct envelope_recipient r = { .address = "\"x y\"@example.test",
+		                        .notify = 6,
+		                        .orcpt = "rfc822;x" },
+				  s = { .address = "b@c.test" };
 
 	queue_envelope_encode(out, &envelope);
 	queue_recipient_encode(out, &r);
@@ -80,7 +80,7 @@ static void encode_envelope(struct text *out)
 static void envelopes(void)
 {
 	struct text out;
-	struct spool_envelope e;
+	struct envelope e;
 	unsigned taken = 0;
 
 	text_init(&out, 65536);
@@ -224,6 +224,85 @@ static void logs(void)
 	text_free(&out);
 }
 
+/* Files that were written before the envelope had one table: their bytes, and the secret that they
+ * are sealed with (all sevens). */
+static const char golden_header[] =
+	"posthouse-queue 1\n"
+	"id 000000000002d\n"
+	"state c\n"
+	"bytes 000000001234 0000000000 0000000155\n"
+	"message abababababababababababababababababababababababababababababababab\n"
+	"seal e3102b6f5e2f5d14df97c16c4505a8a9f543f11cc1873d11386d10ce1aae4eb1\n"
+	"arrived 0001795323790000001\n"
+	"\n";
+static const char golden_envelope[] = "from a%20b%25@example.test\n"
+				      "origin authenticated anna@example.test 2001:db8:: %2d\n"
+				      "body 8bit 3\n"
+				      "dsn H e+2B\n"
+				      "to 6 rfc822;x \"x%20y\"@example.test\n"
+				      "to 0 - b@c.test\n";
+static const char golden_log[] =
+	"new 1 6 rfc822;b@c.test c@d.test *7362f83b6fb6d221\n"
+	"expanded 1 *f9f916e45c4c4fe6\n"
+	"retry 0 1795323800 4.4.1 mx.example.test no%20answer *7869ee75b39f3f16\n";
+
+static bool refuses(const char *head_line, const char *recipient_end)
+{
+	struct text out;
+	struct envelope e;
+	struct view golden = view_of(golden_envelope);
+	size_t head = (size_t)(strstr(golden_envelope, "to 6") - golden_envelope);
+
+	text_init(&out, 65536);
+	text_add(&out, view_take(golden, head));
+	text_add_string(&out, head_line);
+	text_add_string(&out, "to 0 - a@b.test");
+	text_add_string(&out, recipient_end);
+	text_add_byte(&out, '\n');
+	bool refused = !queue_envelope_decode(text_view(&out), &e, take, NULL);
+
+	text_free(&out);
+	return refused;
+}
+
+static void golden(void)
+{
+	unsigned char secret[QUEUE_SECRET_BYTES];
+	struct view log = view_of(golden_log), envelope_text = view_of(golden_envelope),
+		    header = view_of(golden_header);
+	static struct queue_log l;
+	struct queue_key old;
+	struct queue_header h;
+	struct envelope e;
+	struct text out;
+	unsigned bad = 0, records = 0;
+
+	memset(secret, 7, sizeof secret);
+	queue_key_derive(&old, secret);
+	got_count = 0;
+	ok(header.len == QUEUE_HEADER_BYTES && queue_header_decode(header, &h) &&
+	           h.envelope_bytes == envelope_text.len &&
+	           queue_seal_verify(header, envelope_text, &old) &&
+	           queue_envelope_decode(envelope_text, &e, take, NULL) && got_count == 2,
+	   "a file from before is read");
+	text_init(&out, 65536);
+	queue_envelope_encode(&out, &e);
+	for (unsigned i = 0; i < 2; i++)
+		queue_recipient_encode(&out, &got[i]);
+	is_string(out.data, golden_envelope, "and written again it is the same, byte for byte");
+	text_clear(&out);
+	while (queue_log_next(&log, &old, 77, &l, &bad)) {
+		records++;
+		queue_log_encode(&out, &old, 77, &l);
+	}
+	ok(records == 3 && bad == 0, "so are the records of its log");
+	is_string(out.data, golden_log, "which are the same again");
+	ok(!refuses("", "") && refuses("hold 5\n", "") && refuses("from x\n", "") &&
+	           refuses("", " word"),
+	   "a line or a word that a later program may have written is refused, not passed over");
+	text_free(&out);
+}
+
 int main(void)
 {
 	unsigned char secret[QUEUE_SECRET_BYTES] = { 1 };
@@ -235,6 +314,7 @@ int main(void)
 	queue_key_derive(&other_key, secret);
 	ids();
 	envelopes();
+	golden();
 	headers();
 	logs();
 	return tap_done();

@@ -71,16 +71,19 @@ static void index_of_many(void)
 static void messages(void)
 {
 	struct message *m = message_new(1);
-	struct spool_envelope e = { .sender = "s@example.test", .envid = "id" };
+	struct envelope_recipient first = { .address = "a@example.test",
+		                            .notify = 3,
+		                            .orcpt = "rfc822;o" };
+	struct envelope e = { .sender = "s@example.test", .envid = "id" };
 	struct queue_header h = { .message_bytes = 10, .envelope_bytes = 5, .arrived_us = 7000 };
 	char address[32];
 
-	message_add_recipient(m, VIEW("a@example.test"), 3, 0);
+	message_add_recipient(m, &first);
 	message_take_envelope(m, &e, &h);
 	for (unsigned i = 0; i < 1000; i++) {
 		int n = snprintf(address, sizeof address, "r%u@example.test", i);
 
-		message_add_recipient(m, (struct view){ address, (size_t)n }, 0, m->sender);
+		message_add_alike(m, 0, (struct view){ address, (size_t)n });
 	}
 	ok(strcmp(message_sender(m), "s@example.test") == 0 &&
 	           strcmp(message_string(m, m->envid), "id") == 0 &&

@@ -5,19 +5,17 @@
 #include "t/tap.h"
 
 static struct job job = { .id = "1abcdefghijkl",
-	                  .sender = "anna@example.test",
-	                  .envid = "QQ+2B7",
+	                  .envelope = { .sender = "anna@example.test", .envid = "QQ+2B7" },
 	                  .arrived_s = 1700000000,
 	                  .gives_up_s = 1700432000,
 	                  .report = JOB_REPORT_FAILED };
 static struct job_recipient recipients[2] = {
-	{ .address = "bob@far.test",
-	  .orcpt = "rfc822;b+2Bob@far.test",
+	{ .to = { .address = "bob@far.test", .orcpt = "rfc822;b+2Bob@far.test" },
 	  .status = "5.1.1",
 	  .text = "550 5.1.1 no such user",
 	  .remote_host = "mx.far.test",
 	  .last_attempt_s = 1700000100 },
-	{ .address = "eve@far.test",
+	{ .to = { .address = "eve@far.test" },
 	  .status = "5.0.0",
 	  .text = "evil\r\n--B--\r\nStatus: 2.0.0\x80" },
 };
@@ -33,7 +31,7 @@ int main(void)
 		            .recipients = recipients,
 		            .count = 2,
 		            .host = "mail.example.test",
-		            .to = job.sender,
+		            .to = job.envelope.sender,
 		            .boundary = "B",
 		            .now_s = 1700000200,
 		            .whole = true };

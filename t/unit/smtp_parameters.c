@@ -51,8 +51,8 @@ static void mail(void)
 
 		if (r == PARAMETERS_OK)
 			snprintf(got, sizeof got, "ok %llu %c %c %s",
-			         (unsigned long long)p.size_bytes, p.eight_bit ? '8' : '7',
-			         p.ret ? p.ret : '-', p.envid);
+			         (unsigned long long)p.size_bytes, p.envelope.eight_bit ? '8' : '7',
+			         p.envelope.ret ? p.envelope.ret : '-', p.envelope.envid);
 		else
 			snprintf(got, sizeof got, "%s %.*s", results[r], VIEW_ARG(culprit));
 		is_string(got, cases[i].want, "MAIL%s", cases[i].in);
@@ -81,7 +81,7 @@ static void recipient(void)
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct recipient_parameters p;
+		struct envelope_recipient p;
 		struct view culprit = { "", 0 };
 		char got[640];
 		enum parameter_result r =

@@ -15,7 +15,7 @@ static struct job_result result;
 static struct control_entry entry;
 static struct submit_envelope envelope;
 static struct submit_result verdict;
-static struct spool_recipient spool;
+static struct envelope_recipient spool;
 
 static bool get_job(struct wire_in *in)
 {
@@ -87,10 +87,11 @@ static void jobs(struct wire_out *out)
 		.message_bytes = 1ULL << 33,
 		.extra_offset = 9,
 		.extra_bytes = 8,
-		.sender = "a@example.test",
-		.eight_bit = true,
-		.ret = 'H',
-		.envid = "e",
+		.envelope = { .sender = "a@example.test",
+		              .eight_bit = true,
+		              .ret = 'H',
+		              .envid = "e",
+		              .helo = "stays" },
 		.arrived_s = 1700000000,
 		.lmtp = true,
 		.destination = "example.org",
@@ -106,33 +107,36 @@ static void jobs(struct wire_out *out)
 	ok(again(out, get_job) && strcmp(job.id, j.id) == 0 &&
 	           job.message_bytes == j.message_bytes && job.lmtp && !job.mx &&
 	           job.hop_count == 2 && strcmp(job.hops[1], j.hops[1]) == 0 &&
-	           job.report == j.report && job.ret == 'H' && job.arrived_s == j.arrived_s &&
-	           job.gives_up_s == j.gives_up_s && job.extra_bytes == 8 && job.fd == 0,
+	           job.report == j.report && job.envelope.ret == 'H' &&
+	           strcmp(job.envelope.sender, "a@example.test") == 0 && job.envelope.eight_bit &&
+	           strcmp(job.envelope.envid, "e") == 0 && job.envelope.helo[0] == '\0' &&
+	           job.arrived_s == j.arrived_s && job.gives_up_s == j.gives_up_s &&
+	           job.extra_bytes == 8 && job.fd == 0,
 	   "every field of a job came through");
 	bad.report = (enum job_report)(JOB_REPORT_RELAYED + 1);
 	job_put(out, &bad);
 	ok(!again(out, get_job), "an unknown report is refused");
 	bad = j;
-	bad.ret = 'x';
+	bad.envelope.ret = 'x';
 	job_put(out, &bad);
 	ok(!again(out, get_job), "RET is F, H or nothing");
 }
 
 static void recipients(struct wire_out *out)
 {
-	struct job_recipient r = { .index = 70000,
-		                   .last = true,
-		                   .address = "b@example.test",
-		                   .notify = 3,
-		                   .orcpt = "rfc822;x",
-		                   .uid = 5000,
-		                   .gid = 5001,
-		                   .home = "/mail/b",
-		                   .quota_bytes = 1ULL << 40,
-		                   .status = "5.1.1",
-		                   .text = "no such user",
-		                   .remote_host = "mx.test",
-		                   .last_attempt_s = 12 };
+	struct job_recipient r = {
+		.index = 70000,
+		.last = true,
+		.to = { .address = "b@example.test", .notify = 3, .orcpt = "rfc822;x" },
+		.uid = 5000,
+		.gid = 5001,
+		.home = "/mail/b",
+		.quota_bytes = 1ULL << 40,
+		.status = "5.1.1",
+		.text = "no such user",
+		.remote_host = "mx.test",
+		.last_attempt_s = 12
+	};
 	struct job_result s = { .index = 3,
 		                .outcome = JOB_RETRY,
 		                .status = "4.4.1",
@@ -145,10 +149,13 @@ static void recipients(struct wire_out *out)
 	job_recipient_put(out, &r);
 	torn("a recipient", out, get_recipient);
 	ok(again(out, get_recipient) && recipient.index == 70000 && recipient.last &&
-	           recipient.gid == 5001 && recipient.quota_bytes == r.quota_bytes &&
+	           recipient.gid == 5001 && recipient.to.notify == 3 &&
+	           strcmp(recipient.to.orcpt, "rfc822;x") == 0 &&
+	           strcmp(recipient.to.address, "b@example.test") == 0 &&
+	           recipient.quota_bytes == r.quota_bytes &&
 	           strcmp(recipient.home, "/mail/b") == 0 && recipient.last_attempt_s == 12,
 	   "every field of a recipient came through");
-	r.notify = 16;
+	r.to.notify = 16;
 	wire_begin(out, JOB_RECIPIENT);
 	job_recipient_put(out, &r);
 	ok(!again(out, get_recipient), "an unknown NOTIFY bit is refused");
@@ -168,7 +175,7 @@ static void whole_jobs(struct wire_out *out)
 {
 	static struct job_recipient got[JOB_RECIPIENTS_MAX];
 	static const struct job j = { .id = "0123456789abc", .fd = 0 };
-	struct job_recipient r = { .address = "b@example.test" };
+	struct job_recipient r = { .to = { .address = "b@example.test" } };
 	int ends[2];
 
 	if (wire_pair(ends) < 0)
@@ -244,9 +251,9 @@ static void submit(struct wire_out *out)
 		                     .ret = 'F',
 		                     .envid = "v" };
 	struct submit_result r = { true, false, "0123456789abc" };
-	struct spool_recipient to = { .address = "a@b.test",
-		                      .notify = 2,
-		                      .orcpt = "rfc822;a@b.test" };
+	struct envelope_recipient to = { .address = "a@b.test",
+		                         .notify = 2,
+		                         .orcpt = "rfc822;a@b.test" };
 
 	submit_envelope_put(out, &e);
 	torn("an envelope", out, get_envelope);

@@ -4,18 +4,19 @@
 
 #include "t/torn.h"
 
-static struct spool_envelope envelope;
-static struct spool_recipient recipient;
+static struct envelope envelope;
+static struct spool_message message;
+static struct envelope_recipient recipient;
 static struct spool_refusal refusal;
 
 static bool get_envelope(struct wire_in *in)
 {
-	return spool_envelope_get(in, &envelope) && wire_end(in);
+	return spool_commit_get(in, &envelope, &message) && wire_end(in);
 }
 
 static bool get_recipient(struct wire_in *in)
 {
-	return spool_recipient_get(in, &recipient) && wire_end(in);
+	return envelope_recipient_get(in, &recipient) && wire_end(in);
 }
 
 static bool get_refusal(struct wire_in *in)
@@ -32,7 +33,7 @@ static bool round_trip(const struct wire_out *out, bool (*get)(struct wire_in *)
 
 static void envelopes(void)
 {
-	static const struct spool_envelope e = {
+	static const struct envelope e = {
 		.origin = SPOOL_AUTHENTICATED,
 		.sender = "a@example.test",
 		.account = "b@example.test",
@@ -41,13 +42,12 @@ static void envelopes(void)
 		.eight_bit = true,
 		.ret = 'H',
 		.envid = "x+2B1",
-		.message_bytes = 1ULL << 40,
 		.hops = 7,
-		.checksum = { 1, 2, [31] = 0xff },
 	};
+	static const struct spool_message m = { 1ULL << 40, { 1, 2, [31] = 0xff } };
 	struct wire_out out = { 0 };
 
-	spool_envelope_put(&out, &e);
+	spool_commit_put(&out, &e, &m);
 	torn("an envelope", &out, get_envelope);
 	ok(round_trip(&out, get_envelope), "the envelope again");
 	ok(envelope.origin == e.origin && strcmp(envelope.sender, e.sender) == 0 &&
@@ -55,21 +55,21 @@ static void envelopes(void)
 	           net_address_equal(&envelope.client, &e.client) && envelope.client.port == 2525 &&
 	           strcmp(envelope.helo, e.helo) == 0 && envelope.eight_bit &&
 	           envelope.ret == 'H' && strcmp(envelope.envid, e.envid) == 0 &&
-	           envelope.message_bytes == e.message_bytes && envelope.hops == 7 &&
-	           memcmp(envelope.checksum, e.checksum, sizeof e.checksum) == 0,
+	           message.bytes == m.bytes && envelope.hops == 7 &&
+	           memcmp(message.checksum, m.checksum, sizeof m.checksum) == 0,
 	   "every field came through");
-	struct spool_envelope bad = e;
+	struct envelope bad = e;
 
 	bad.ret = 'X';
-	spool_envelope_put(&out, &bad);
+	spool_commit_put(&out, &bad, &m);
 	ok(!round_trip(&out, get_envelope), "RET is F, H or nothing");
 	bad = e;
 	bad.client.family = 5;
-	spool_envelope_put(&out, &bad);
+	spool_commit_put(&out, &bad, &m);
 	ok(!round_trip(&out, get_envelope), "there is no fifth family");
 	bad = e;
-	bad.origin = (enum spool_origin)(SPOOL_BOUNCE + 1);
-	spool_envelope_put(&out, &bad);
+	bad.origin = SPOOL_BOUNCE + 1;
+	spool_commit_put(&out, &bad, &m);
 	ok(!round_trip(&out, get_envelope), "an unknown origin is refused");
 	wire_out_free(&out);
 }
@@ -77,18 +77,18 @@ static void envelopes(void)
 int main(void)
 {
 	struct wire_out out = { 0 };
-	struct spool_recipient r = { .address = "to@example.test",
-		                     .notify = SPOOL_NOTIFY_DELAY,
-		                     .orcpt = "rfc822;to@x.test" };
+	struct envelope_recipient r = { .address = "to@example.test",
+		                        .notify = SPOOL_NOTIFY_DELAY,
+		                        .orcpt = "rfc822;to@x.test" };
 	struct spool_refusal f = { true, "5.3.4", "too large" };
 
 	envelopes();
 	wire_begin(&out, SPOOL_RECIPIENT);
-	spool_recipient_put(&out, &r);
+	envelope_recipient_put(&out, &r);
 	torn("a recipient", &out, get_recipient);
 	r.notify = 16;
 	wire_begin(&out, SPOOL_RECIPIENT);
-	spool_recipient_put(&out, &r);
+	envelope_recipient_put(&out, &r);
 	ok(!round_trip(&out, get_recipient), "an unknown NOTIFY bit is refused");
 	spool_refusal_put(&out, &f);
 	torn("a refusal", &out, get_refusal);
