@@ -14,7 +14,6 @@
  * What cannot be delivered and has no sender (a bounce of a bounce) goes to the postmaster; whether
  * such a one may be reported at all is queued's to know.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +22,7 @@
 
 #include "deliver/bounce/report.h"
 #include "lib/base/clock.h"
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
@@ -50,15 +50,11 @@ static int each_piece(const struct job *job, uint64_t size,
 
 	while (done < size) {
 		size_t want = size - done < sizeof buffer ? (size_t)(size - done) : sizeof buffer;
-		ssize_t n = pread(job->fd, buffer, want, (off_t)(job->message_offset + done));
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
+		if (file_read_at(job->fd, buffer, want, job->message_offset + done) != FILE_WHOLE ||
+		    !take(context, (struct view){ buffer, want }))
 			return -1;
-		if (!take(context, (struct view){ buffer, (size_t)n }))
-			return -1;
-		done += (uint64_t)n;
+		done += want;
 	}
 	return 0;
 }

@@ -23,6 +23,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
@@ -51,24 +52,6 @@ static gid_t own_gid;
 
 /* ---- the message ---- */
 
-static int read_at(int fd, char *out, size_t len, uint64_t at)
-{
-	while (len > 0) {
-		ssize_t got = pread(fd, out, len, (off_t)at);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got == 0)
-			errno = EIO;
-		if (got <= 0)
-			return -1;
-		out += got;
-		at += (uint64_t)got;
-		len -= (size_t)got;
-	}
-	return 0;
-}
-
 static int look_at_file(const struct job *job, struct reason *why)
 {
 	struct stat st;
@@ -95,10 +78,12 @@ static int read_message(const struct job *job, struct reason *why)
 	if ((!queue_device_known || job->message_bytes > room) && look_at_file(job, why) < 0)
 		return -1;
 	buffered = job->message_bytes < room ? (size_t)job->message_bytes : room;
-	if (read_at(job->fd, buffer, job->extra_bytes, job->extra_offset) < 0 ||
-	    read_at(job->fd, buffer + job->extra_bytes, buffered, job->message_offset) < 0)
-		return fail_errno(why, "read the message");
-	return 0;
+	enum file_result got = file_read_at(job->fd, buffer, job->extra_bytes, job->extra_offset);
+
+	if (got == FILE_WHOLE)
+		got = file_read_at(job->fd, buffer + job->extra_bytes, buffered,
+		                   job->message_offset);
+	return got == FILE_WHOLE ? 0 : fail(why, "read the message: it %s", file_result_text(got));
 }
 
 /* Has this mailbox had the message before?  Only whole lines of the header count. */
@@ -172,8 +157,11 @@ static int copy_rest(int to, const struct job *job, uint64_t done)
 			/* The buffer is the message's beginning for further recipients: it is read
 			 * again. */
 			buffered = 0;
-			if (read_at(job->fd, buffer, piece, (uint64_t)at) < 0 ||
-			    write_all(to, &part, 1) < 0)
+			enum file_result got = file_read_at(job->fd, buffer, piece, (uint64_t)at);
+
+			if (got == FILE_SHORT)
+				errno = EIO;
+			if (got != FILE_WHOLE || write_all(to, &part, 1) < 0)
 				return -1;
 			at += (off_t)piece;
 			copied = (ssize_t)piece;
@@ -252,15 +240,6 @@ static enum store_result deliver(const struct job *job, const struct job_recipie
 	return delivery_finish(&d, size, st.st_dev != queue_device, why);
 }
 
-/* What would end a line of the trace, and so write header lines of its own. */
-static bool has_controls(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			return true;
-	return false;
-}
-
 static bool refused_owner(const struct job_recipient *r)
 {
 	return owner_checked && (r->uid != own_uid || r->gid != own_gid);
@@ -270,7 +249,9 @@ static struct job_result serve(const struct job *job, const struct job_recipient
 {
 	struct reason why = { "" };
 
-	if (has_controls(job->envelope.sender) || has_controls(r->to.address))
+	/* They would end a line of the trace, and so write header lines of their own. */
+	if (view_has_controls(view_of(job->envelope.sender)) ||
+	    view_has_controls(view_of(r->to.address)))
 		return result_of(r, JOB_FAILED, "5.1.3", "an address with control characters");
 	if (is_loop(job, r->to.address))
 		return result_of(r, JOB_FAILED, "5.4.6",

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/file.h"
 
 enum { FILE_BYTES = 65536, TEXT_RATE_MIN = 1000 /* bytes a second */ };
 
@@ -264,8 +265,9 @@ static void write_stuffed(struct stream *s, struct view piece, bool *line_start)
 	}
 }
 
-static bool write_file(struct conversation *c, int file, uint64_t offset, uint64_t size,
-                       bool *line_start)
+/* NULL: it is written; else why not. */
+static const char *write_file(struct conversation *c, int file, uint64_t offset, uint64_t size,
+                              bool *line_start)
 {
 	static char buffer[FILE_BYTES];
 	/* The stream waits for each bit of progress anew: who takes a byte a minute must not have
@@ -274,22 +276,18 @@ static bool write_file(struct conversation *c, int file, uint64_t offset, uint64
 		clock_ms() + c->stream.timeout_ms + (int64_t)(size / TEXT_RATE_MIN) * 1000;
 
 	while (size > 0) {
-		if (clock_ms() > until_ms) {
-			errno = ETIMEDOUT;
-			return false;
-		}
-		ssize_t n = pread(file, buffer, size < sizeof buffer ? (size_t)size : sizeof buffer,
-		                  (off_t)offset);
+		if (clock_ms() > until_ms)
+			return "the host takes it too slowly";
+		size_t n = size < sizeof buffer ? (size_t)size : sizeof buffer;
+		enum file_result got = file_read_at(file, buffer, n, offset);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		write_stuffed(&c->stream, (struct view){ buffer, (size_t)n }, line_start);
-		offset += (uint64_t)n;
-		size -= (uint64_t)n;
+		if (got != FILE_WHOLE)
+			return file_result_text(got);
+		write_stuffed(&c->stream, (struct view){ buffer, n }, line_start);
+		offset += n;
+		size -= n;
 	}
-	return true;
+	return NULL;
 }
 
 /* A file that cannot be read must not end in a dot: half a message would be taken for a whole
@@ -297,14 +295,12 @@ static bool write_file(struct conversation *c, int file, uint64_t offset, uint64
 static bool write_message(struct conversation *c, const struct job *job, struct reply *reply)
 {
 	bool line_start = true;
+	const char *why = write_file(c, job->fd, job->extra_offset, job->extra_bytes, &line_start);
 
-	if (!write_file(c, job->fd, job->extra_offset, job->extra_bytes, &line_start) ||
-	    !write_file(c, job->fd, job->message_offset, job->message_bytes, &line_start)) {
-		if (errno == ETIMEDOUT)
-			no_reply(reply, "the message", "the host takes it too slowly");
-		else
-			no_reply(reply, "reading the message",
-			         errno ? strerror(errno) : "the file is too short");
+	if (why == NULL)
+		why = write_file(c, job->fd, job->message_offset, job->message_bytes, &line_start);
+	if (why) {
+		no_reply(reply, "the message", why);
 		string_copy(reply->status, sizeof reply->status, VIEW("4.3.0"));
 		c->broken = true;
 		return false;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 
 enum { STORE_DIRECTORIES = 256, STORE_NAME_MAX = 3 + QUEUE_ID_CHARS + 1, SPACE_CHECK_MS = 1000 };
@@ -42,7 +43,7 @@ static int make_secret(struct disk *s, unsigned char secret[QUEUE_SECRET_BYTES],
 	if (fd < 0)
 		return fail_errno(why, "making the queue's secret");
 	randombytes_buf(secret, QUEUE_SECRET_BYTES);
-	bool good = write(fd, secret, QUEUE_SECRET_BYTES) == QUEUE_SECRET_BYTES && fsync(fd) == 0;
+	bool good = write_whole(fd, secret, QUEUE_SECRET_BYTES) == 0 && fsync(fd) == 0;
 
 	close(fd);
 	if (!good || renameat(s->directory, "secret.new", s->directory, "secret") < 0)
@@ -60,7 +61,11 @@ static int take_secret(struct disk *s, struct reason *why)
 	if (fd < 0) {
 		result = make_secret(s, secret, why);
 	} else {
-		if (read(fd, secret, sizeof secret) != (ssize_t)sizeof secret)
+		enum file_result got = file_read_at(fd, secret, sizeof secret, 0);
+
+		if (got == FILE_FAILED)
+			result = fail_errno(why, "reading the queue's secret");
+		else if (got != FILE_WHOLE)
 			result = fail(
 				why,
 				"the queue's secret is damaged: without it no queue file can be trusted; "
@@ -174,16 +179,16 @@ int disk_commit(struct disk *s, int fd, struct queue_header *header, struct text
 	header->envelope_bytes = head->len;
 	header->state = QUEUE_COMMITTED;
 	queue_header_encode(header, text_view(head), &s->key, bytes);
-	if (pwrite(fd, head->data, head->len, (off_t)offset) != (ssize_t)head->len)
+	if (pwrite_whole(fd, head->data, head->len, offset) < 0)
 		return -1;
-	return pwrite(fd, bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes ? 0 : -1;
+	return pwrite_whole(fd, bytes, sizeof bytes, 0);
 }
 
 int disk_make_live(int fd)
 {
 	static const char live = QUEUE_LIVE;
 
-	return pwrite(fd, &live, 1, QUEUE_STATE_OFFSET) == 1 ? 0 : -1;
+	return pwrite_whole(fd, &live, 1, QUEUE_STATE_OFFSET);
 }
 
 int disk_reader(struct disk *s, uint64_t id)
@@ -203,12 +208,14 @@ int disk_append(struct disk *s, uint64_t id, uint64_t *end, struct view records)
 
 	if (fd < 0)
 		return -1;
-	ssize_t n = pwrite(fd, records.data, records.len, (off_t)*end);
+	int written = pwrite_whole(fd, records.data, records.len, *end), why = errno;
 
 	close(fd);
-	/* What a short write left is overwritten by the next record, or passed over as torn. */
-	if (n != (ssize_t)records.len)
+	/* What it left is overwritten by the next record, or passed over as torn. */
+	if (written < 0) {
+		errno = why;
 		return -1;
+	}
 	*end += records.len;
 	return 0;
 }

@@ -10,6 +10,7 @@
  *
  * After a clean stop the message bytes are not read again.
  */
+#include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "queue/queued/queued.h"
 
@@ -33,7 +35,9 @@ struct recovery {
 	unsigned found, removed, damaged;
 };
 
-static bool checksum_right(int fd, const struct queue_header *h)
+/* What a file that ends before it did a moment ago, or whose disk fails, is worth cannot be told
+ * now: it stays where it is. */
+static enum verdict checksum(int fd, const struct queue_header *h, enum verdict bad)
 {
 	static unsigned char block[HASH_BLOCK];
 	unsigned char sum[SPOOL_CHECKSUM_BYTES];
@@ -42,60 +46,66 @@ static bool checksum_right(int fd, const struct queue_header *h)
 
 	crypto_generichash_init(&state, NULL, 0, sizeof sum);
 	while (left) {
-		ssize_t n = pread(fd, block, left < sizeof block ? (size_t)left : sizeof block,
-		                  (off_t)offset);
+		size_t n = left < sizeof block ? (size_t)left : sizeof block;
 
-		if (n <= 0)
-			return false;
-		crypto_generichash_update(&state, block, (unsigned long long)n);
-		left -= (uint64_t)n;
-		offset += (uint64_t)n;
+		if (file_read_at(fd, block, n, offset) != FILE_WHOLE)
+			return UNREADABLE;
+		crypto_generichash_update(&state, block, n);
+		left -= n;
+		offset += n;
 	}
 	crypto_generichash_final(&state, sum, sizeof sum);
-	return memcmp(sum, h->checksum, sizeof sum) == 0;
+	return memcmp(sum, h->checksum, sizeof sum) == 0 ? WHOLE : bad;
 }
 
 /* Envelope and log into r->tail. */
-static bool read_tail(struct recovery *r, int fd, const struct queue_header *h, uint64_t size)
+static enum verdict read_tail(struct recovery *r, int fd, const struct queue_header *h,
+                              uint64_t size, enum verdict bad)
 {
 	uint64_t offset = QUEUE_HEADER_BYTES + h->message_bytes + h->extra_bytes;
 
 	text_clear(&r->tail);
 	if (h->message_bytes > size || offset > size || h->envelope_bytes > size - offset ||
 	    size - offset - h->envelope_bytes > LOG_READ_MAX)
-		return false;
-	while (offset < size) {
-		char *to = text_reserve(&r->tail, size - offset);
-		ssize_t n = to ? pread(fd, to, size - offset, (off_t)offset) : -1;
+		return bad;
+	size_t len = (size_t)(size - offset);
+	char *to = text_reserve(&r->tail, len);
 
-		if (n <= 0)
-			return false;
-		r->tail.len += (size_t)n;
-		r->tail.data[r->tail.len] = '\0';
-		offset += (uint64_t)n;
-	}
-	return true;
+	if (to == NULL || file_read_at(fd, to, len, offset) != FILE_WHOLE)
+		return UNREADABLE;
+	r->tail.len += len;
+	r->tail.data[r->tail.len] = '\0';
+	return WHOLE;
 }
 
 static enum verdict examine(struct recovery *r, int fd, uint64_t id, struct queue_header *h)
 {
-	char bytes[QUEUE_HEADER_BYTES] = { 0 };
+	char bytes[QUEUE_HEADER_BYTES];
+	struct view header = { bytes, sizeof bytes };
 	struct stat st;
-	ssize_t n;
 
-	if (fstat(fd, &st) < 0 || (n = pread(fd, bytes, sizeof bytes, 0)) < 0)
+	errno = 0;
+	if (fstat(fd, &st) < 0)
 		return UNREADABLE;
-	if (n < (ssize_t)sizeof bytes || bytes[0] == '\0')
+	if (st.st_size < QUEUE_HEADER_BYTES)
+		return OPEN_FILE;
+	if (file_read_at(fd, bytes, sizeof bytes, 0) != FILE_WHOLE)
+		return UNREADABLE;
+	if (bytes[0] == '\0')
 		return OPEN_FILE;
 	/* The state byte is judged by itself: it is what tells a torn file from a damaged one. */
 	enum verdict bad = bytes[QUEUE_STATE_OFFSET] == QUEUE_LIVE ? DAMAGED : TORN;
 
-	if (!queue_header_decode((struct view){ bytes, sizeof bytes }, h) || h->id != id ||
-	    !read_tail(r, fd, h, (uint64_t)st.st_size) ||
-	    !queue_seal_verify((struct view){ bytes, sizeof bytes },
-	                       view_take(text_view(&r->tail), h->envelope_bytes), &r->q->disk.key))
+	if (!queue_header_decode(header, h) || h->id != id)
 		return bad;
-	return r->clean || checksum_right(fd, h) ? WHOLE : bad;
+	enum verdict tail = read_tail(r, fd, h, (uint64_t)st.st_size, bad);
+
+	if (tail != WHOLE)
+		return tail;
+	if (!queue_seal_verify(header, view_take(text_view(&r->tail), h->envelope_bytes),
+	                       &r->q->disk.key))
+		return bad;
+	return r->clean ? WHOLE : checksum(fd, h, bad);
 }
 
 static bool take_recipient(void *context, const struct envelope_recipient *to)
@@ -232,6 +242,17 @@ static int take_whole(struct recovery *r, uint64_t id, const struct queue_header
 	return 0;
 }
 
+static void set_aside(struct recovery *r, uint64_t id, const char *name, const char *reason)
+{
+	if (disk_set_aside(&r->q->disk, id) < 0)
+		log_warn("id=%s event=recover-damaged reason=\"%s, and it cannot be moved: %m\"",
+		         name, reason);
+	else
+		log_warn("id=%s event=recover-damaged reason=\"%s\" kept=damaged/%s", name, reason,
+		         name);
+	r->damaged++;
+}
+
 static void examine_one(struct recovery *r, uint64_t id)
 {
 	char name[QUEUE_ID_CHARS + 1];
@@ -240,21 +261,19 @@ static void examine_one(struct recovery *r, uint64_t id)
 	enum verdict v = fd < 0 ? UNREADABLE : examine(r, fd, id, &h);
 
 	queue_id_text(id, name);
-	if (v == WHOLE && take_whole(r, id, &h) < 0)
-		v = DAMAGED; /* sealed by us, yet not as we write it */
-	if (v == OPEN_FILE || v == TORN) {
+	if (v == WHOLE && take_whole(r, id, &h) < 0) {
+		/* Sealed by us, yet not as we write it: a later version's. */
+		set_aside(r, id, name, "its envelope is not understood");
+	} else if (v == OPEN_FILE || v == TORN) {
 		log_info("id=%s event=recover-removed reason=\"%s\"", name,
 		         v == TORN ? "torn, never acknowledged" : "never committed");
 		disk_remove(&r->q->disk, id);
 		r->removed++;
 	} else if (v == DAMAGED) {
-		log_warn(
-			"id=%s event=recover-damaged reason=\"a checksum is wrong\" kept=damaged/%s",
-			name, name);
-		disk_set_aside(&r->q->disk, id);
-		r->damaged++;
+		set_aside(r, id, name, "a checksum is wrong");
 	} else if (v == UNREADABLE) {
-		log_warn("id=%s event=recover-unreadable reason=\"%m\"", name);
+		log_warn("id=%s event=recover-unreadable reason=\"%s\"", name,
+		         errno ? strerror(errno) : "it became shorter while it was read");
 	}
 	if (fd >= 0)
 		close(fd);

@@ -54,9 +54,7 @@ static int copy_frames(int out, uint64_t bytes_max, struct check *c)
 	static char buffer[READ_BYTES];
 	ssize_t n;
 
-	while ((n = read(STDIN_FILENO, buffer, sizeof buffer)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
+	while ((n = file_read_some(STDIN_FILENO, buffer, sizeof buffer)) != 0) {
 		if (n < 0)
 			return EXIT_TEMPORARY;
 		c->bytes += (uint64_t)n;
@@ -134,7 +132,12 @@ int main(int argc, char **argv)
 		log_warn("sendmail runs this program; it takes no arguments");
 		return EXIT_PERMANENT;
 	}
-	paths_find(&paths, getauxval(AT_SECURE) == 0);
+	struct reason why;
+
+	if (paths_find(&paths, getauxval(AT_SECURE) == 0, &why) < 0) {
+		log_warn("%s", why.text);
+		return EXIT_TEMPORARY;
+	}
 	int directory = open(paths.drop, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	/* The group may not list it: search permission has to do. */

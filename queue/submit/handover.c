@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 
 enum { ANSWER_TIMEOUT_MS = 300000 };
@@ -63,20 +64,6 @@ int handover_open(struct handover *o, const struct paths *p, struct reason *why)
 	return o->fd >= 0 ? 0 : start_drop(o, p, why);
 }
 
-static void write_all(struct handover *o, struct view v)
-{
-	while (v.len && !o->lost) {
-		ssize_t n = write(o->fd, v.data, v.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			o->lost = true;
-		else
-			v = view_skip(v, (size_t)n);
-	}
-}
-
 static void send_out(struct handover *o)
 {
 	struct text frame;
@@ -89,7 +76,7 @@ static void send_out(struct handover *o)
 	}
 	text_init(&frame, WIRE_MESSAGE_MAX + 8);
 	submit_frame_put(&frame, &o->out);
-	write_all(o, text_view(&frame));
+	o->lost = write_whole(o->fd, frame.data, frame.len) < 0;
 	text_free(&frame);
 }
 

@@ -6,42 +6,48 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/base/file.h"
 #include "lib/conf/maptext.h"
 #include "lib/conf/settings.h"
 
 enum { CONF_BYTES_MAX = 1 << 20 };
 
-static void read_file(const char *path, struct text *out)
+/* Without the file the defaults serve; half of it would send the message astray. */
+static int read_file(const char *path, struct text *out, struct reason *why)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	char *to;
-	ssize_t n;
 
 	if (fd < 0)
-		return;
-	while ((to = text_reserve(out, 4096)) != NULL && (n = read(fd, to, 4096)) > 0)
-		out->len += (size_t)n;
+		return 0;
+	enum file_result got = file_read_rest(fd, out);
+	int result = got == FILE_WHOLE ? 0 : fail(why, "%s %s", path, file_result_text(got));
+
 	close(fd);
+	return result;
 }
 
-/* Errors are posthouse build's to tell. */
-static void read_settings(const char *directory, struct settings *settings)
+/* Errors in it are posthouse build's to tell. */
+static int read_settings(const char *directory, struct settings *settings, struct reason *why)
 {
 	char path[PATHS_MAX + 32];
 	struct text text;
 	struct maptext reader;
 	struct maptext_entry entry;
-	struct reason why;
+	struct reason ignored;
 	int more;
 
 	snprintf(path, sizeof path, "%s/posthouse.conf", directory);
 	text_init(&text, CONF_BYTES_MAX);
-	read_file(path, &text);
+	if (read_file(path, &text, why) < 0) {
+		text_free(&text);
+		return -1;
+	}
 	maptext_init(&reader, text_view(&text));
-	while ((more = maptext_next(&reader, &settings->strings, &entry, &why)) != 0)
+	while ((more = maptext_next(&reader, &settings->strings, &entry, &ignored)) != 0)
 		if (more > 0)
-			setting_parse(settings, entry.key, entry.value, &why);
+			setting_parse(settings, entry.key, entry.value, &ignored);
 	text_free(&text);
+	return 0;
 }
 
 static void take(char out[PATHS_MAX], const char *configured, const char *variable)
@@ -51,17 +57,19 @@ static void take(char out[PATHS_MAX], const char *configured, const char *variab
 	string_copy(out, PATHS_MAX, view_of(chosen && chosen[0] ? chosen : configured));
 }
 
-void paths_find(struct paths *p, bool environment)
+int paths_find(struct paths *p, bool environment, struct reason *why)
 {
 	struct settings settings;
 	char conf[PATHS_MAX];
 
 	take(conf, SYSCONFDIR, environment ? "POSTHOUSE_CONF" : NULL);
 	settings_default(&settings);
-	read_settings(conf, &settings);
+	int result = read_settings(conf, &settings, why);
+
 	take(p->run, settings.directory_run, environment ? "POSTHOUSE_RUNDIR" : NULL);
 	take(p->drop, settings.drop_directory, environment ? "POSTHOUSE_DROPDIR" : NULL);
 	take(p->programs, LIBEXECDIR, environment ? "POSTHOUSE_PROGRAMS" : NULL);
 	p->message_size_max = settings.message_size_max_bytes;
 	settings_free(&settings);
+	return result;
 }

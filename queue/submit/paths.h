@@ -5,6 +5,7 @@
 #define QUEUE_SUBMIT_PATHS_H
 
 #include "lib/base/bytes.h"
+#include "lib/base/reason.h"
 
 enum { PATHS_MAX = 1024 };
 
@@ -15,8 +16,9 @@ struct paths {
 };
 
 /* environment: may the caller choose (POSTHOUSE_CONF, POSTHOUSE_RUNDIR, POSTHOUSE_DROPDIR,
- * POSTHOUSE_PROGRAMS)? Not in a program with more rights than its caller. An unreadable
- * posthouse.conf leaves the defaults. */
-void paths_find(struct paths *p, bool environment);
+ * POSTHOUSE_PROGRAMS)? Not in a program with more rights than its caller. A
+ * posthouse.conf that is missing or not for the caller's eyes leaves the defaults; -1: reading it
+ * failed. */
+int paths_find(struct paths *p, bool environment, struct reason *why);
 
 #endif

@@ -13,6 +13,7 @@
  * here from then on.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
@@ -220,38 +222,57 @@ static void accept_one(struct watch *w, unsigned events)
 
 /* ---- the drop directory ---- */
 
-/* Feeds the file's messages to the submission. 0: there is a result; -1: the file ends or breaks
- * before that. */
-static int feed(struct submission *s, int fd)
+enum fed {
+	FED_RESULT, /* the submission has a result */
+	FED_TORN,   /* the file ends before that, or has what is no message */
+	FED_FAILED  /* it cannot be read now: errno */
+};
+
+/* Whole messages at the front of the buffer. */
+static enum fed feed_frames(struct submission *s, struct text *buffer, bool *more)
+{
+	struct view rest = text_view(buffer);
+	struct wire_in in;
+	int next;
+
+	*more = false;
+	while ((next = submit_frame_next(&rest, &in)) > 0)
+		if (!submission_take(s, &in))
+			return FED_RESULT;
+	text_drop_front(buffer, buffer->len - rest.len);
+	*more = next == 0;
+	return FED_TORN;
+}
+
+static enum fed feed_pieces(struct submission *s, int fd, struct text *buffer)
+{
+	enum fed fed = FED_TORN;
+
+	for (bool more = true; more;) {
+		char *to = text_reserve(buffer, READ_BYTES);
+		ssize_t n = to ? file_read_some(fd, to, READ_BYTES) : 0;
+
+		if (n < 0)
+			return FED_FAILED;
+		if (n == 0)
+			return FED_TORN;
+		buffer->len += (size_t)n;
+		fed = feed_frames(s, buffer, &more);
+	}
+	return fed;
+}
+
+static enum fed feed(struct submission *s, int fd)
 {
 	struct text buffer;
-	int result = 0;
 
 	text_init(&buffer, READ_BYTES + WIRE_MESSAGE_MAX + 4);
-	while (result == 0) {
-		char *to = text_reserve(&buffer, READ_BYTES);
-		ssize_t n = to ? read(fd, to, READ_BYTES) : -1;
+	enum fed fed = feed_pieces(s, fd, &buffer);
+	int why = errno;
 
-		if (n <= 0) {
-			result = -1;
-			break;
-		}
-		buffer.len += (size_t)n;
-		struct view rest = text_view(&buffer);
-		struct wire_in in;
-		int more;
-
-		while ((more = submit_frame_next(&rest, &in)) > 0)
-			if (!submission_take(s, &in)) {
-				text_free(&buffer);
-				return 0;
-			}
-		if (more < 0)
-			result = -1;
-		text_drop_front(&buffer, buffer.len - rest.len);
-	}
 	text_free(&buffer);
-	return result;
+	errno = why;
+	return fed;
 }
 
 /* What can never be taken stays for the operator, out of the way. */
@@ -265,33 +286,63 @@ static void set_aside(const char *name, const char *why)
 	renameat(pickup.directory, name, pickup.directory, to);
 }
 
+/* Taken at another scan. */
+static void leave_for_later(const char *name, const char *why)
+{
+	log_warn("event=drop-later file=%s reason=\"%s\"", log_quote(view_of(name)),
+	         log_text(view_of(why)));
+}
+
+/* -1: not this time, or never, and the log says which. */
+static int open_plain(const char *name, struct stat *st)
+{
+	int fd = openat(pickup.directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
+	/* A link, a socket: that will not change. Another pickup, in the middle of a reload, may
+	 * have taken it. Everything else may be better in a minute. */
+	if (fd < 0 && errno != ELOOP && errno != ENXIO) {
+		if (errno != ENOENT)
+			leave_for_later(name, strerror(errno));
+		return -1;
+	}
+	if (fd >= 0 && fstat(fd, st) < 0) {
+		leave_for_later(name, strerror(errno));
+		close(fd);
+		return -1;
+	}
+	if (fd < 0 || !S_ISREG(st->st_mode) || st->st_nlink != 1) {
+		if (fd >= 0)
+			close(fd);
+		set_aside(name, "not a plain file");
+		return -1;
+	}
+	return fd;
+}
+
 /* The message is in the queue before its file goes: a crash between the two delivers it twice. */
 static void take_file(const char *name)
 {
 	struct submission s;
 	struct stat st;
-	int fd = openat(pickup.directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	int fd = open_plain(name, &st);
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1) {
-		if (fd >= 0)
-			close(fd);
-		set_aside(name, "not a plain file that can be read");
+	if (fd < 0)
 		return;
-	}
 	submission_of(&s, &pickup.drop_writer, st.st_uid);
 	s.from_file = true;
-	int fed = feed(&s, fd);
+	enum fed fed = feed(&s, fd);
 
-	close(fd);
-	if (fed < 0)
+	if (fed == FED_FAILED)
+		leave_for_later(name, strerror(errno));
+	else if (fed == FED_TORN)
 		set_aside(name, "not a whole message");
 	else if (s.result.accepted)
 		unlinkat(pickup.directory, name, 0);
 	else if (s.result.permanent)
 		set_aside(name, s.result.text);
 	else
-		log_warn("event=drop-later file=%s reason=\"%s\"", log_quote(view_of(name)),
-		         log_text(view_of(s.result.text)));
+		leave_for_later(name, s.result.text);
+	close(fd);
 	submission_end(&s);
 }
 

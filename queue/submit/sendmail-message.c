@@ -5,6 +5,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/mail/addresslist.h"
 #include "lib/mail/header.h"
@@ -98,9 +99,11 @@ struct reader {
 	const struct sending *sending;
 	struct text line;
 	bool first, over;
+	int failed; /* errno: what was read is not the message */
 };
 
-/* The next line with CR LF; false at the end. A last line without an end gets one. */
+/* The next line with CR LF; false at the end, and when it cannot be read to its end. A last line
+ * without an end gets one. */
 static bool next_line(struct reader *r)
 {
 	static char buffer[READ_BYTES];
@@ -109,11 +112,14 @@ static bool next_line(struct reader *r)
 	text_clear(&r->line);
 	while (!r->over) {
 		if (start == end) {
-			ssize_t n = read(STDIN_FILENO, buffer, sizeof buffer);
+			ssize_t n = file_read_some(STDIN_FILENO, buffer, sizeof buffer);
 
-			if (n < 0 && errno == EINTR)
-				continue;
-			if (n <= 0) {
+			if (n < 0) {
+				r->failed = errno;
+				r->over = true;
+				return false;
+			}
+			if (n == 0) {
 				r->over = true;
 				break;
 			}
@@ -174,7 +180,7 @@ static int send_parts(const struct sending *s, struct handover *o, char **recipi
 		code = add_list(s, o, view_of(recipients[i]), &found);
 	if (s->read_recipients && code == EX_OK)
 		code = add_from_header(s, o, text_view(&header), &found);
-	if (code == EX_OK && found == 0) {
+	if (code == EX_OK && found == 0 && !r.failed) {
 		log_warn("no recipients: name them as arguments, or use -t");
 		code = EX_USAGE;
 	}
@@ -194,6 +200,10 @@ static int send_parts(const struct sending *s, struct handover *o, char **recipi
 	}
 	text_free(&header);
 	text_free(&r.line);
+	if (r.failed) {
+		log_warn("standard input: %s; nothing is sent", strerror(r.failed));
+		return EX_IOERR;
+	}
 	return code;
 }
 

@@ -237,7 +237,12 @@ int main(int argc, char **argv)
 
 	if (code != EX_OK)
 		return code;
-	paths_find(&s.paths, true);
+	struct reason why;
+
+	if (paths_find(&s.paths, true, &why) < 0) {
+		log_warn("%s", why.text);
+		return EX_TEMPFAIL;
+	}
 	take_full_name(&s);
 	switch (mode) {
 	case MODE_SMTP: return send_smtp(&s);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""Builds t/fault/NAME.c for LD_PRELOAD; with stopper.c, Stopping makes a program end at a call."""
+"""Builds t/fault/NAME.c for LD_PRELOAD: Stopping makes a program end at a call, Failing makes a call fail."""
 import os
 import pathlib
 import subprocess
@@ -19,11 +19,9 @@ def build(directory, name="stopper"):
     return path
 
 
-class Stopping:
-    """with Stopping(so, "pwrite:1:before"): what is started in it ends there."""
-
-    def __init__(self, path, at, armed=False):
-        self.variables = {"LD_PRELOAD": str(path), "STOP_AT": at, **({"STOP_ARMED": "1"} if armed else {})}
+class Preloading:
+    def __init__(self, path, **variables):
+        self.variables = {"LD_PRELOAD": str(path), **variables}
 
     def __enter__(self):
         os.environ.update(self.variables)
@@ -31,3 +29,17 @@ class Stopping:
     def __exit__(self, *_):
         for name in self.variables:
             os.environ.pop(name, None)
+
+
+class Stopping(Preloading):
+    """with Stopping(so, "pwrite:1:before"): what is started in it ends there."""
+
+    def __init__(self, path, at, armed=False):
+        super().__init__(path, STOP_AT=at, **({"STOP_ARMED": "1"} if armed else {}))
+
+
+class Failing(Preloading):
+    """with Failing(so, "pread", errno.EIO, "part of a name"): in what is started in it those calls fail, `times` of them."""
+
+    def __init__(self, path, call, error, part, skip=0, times=-1):
+        super().__init__(path, FAIL_CALL=call, FAIL_ERRNO=str(error), FAIL_PATH=part, FAIL_SKIP=str(skip), FAIL_TIMES=str(times))

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Lets chosen calls fail as a bad disk or a full table of descriptors does: loaded with LD_PRELOAD,
+ * so that the program itself has no test code in it.
+ *
+ *	FAIL_CALL=pread    openat, read or pread
+ *	FAIL_ERRNO=5       its number
+ *	FAIL_PATH=part     only of files whose name, as it is opened, has this part; "stdin"
+ *	FAIL_SKIP=1        so many calls pass first
+ *	FAIL_TIMES=2       so many fail, then all pass; without it all fail
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+enum { FDS = 1024 };
+
+static const char *call, *part;
+static long error, skip, times;
+static unsigned char chosen[FDS];
+
+static long number(const char *name, long otherwise)
+{
+	const char *value = getenv(name);
+
+	return value ? strtol(value, NULL, 10) : otherwise;
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	call = getenv("FAIL_CALL");
+	part = getenv("FAIL_PATH");
+	error = number("FAIL_ERRNO", EIO);
+	skip = number("FAIL_SKIP", 0);
+	times = number("FAIL_TIMES", -1);
+	chosen[STDIN_FILENO] = part && strcmp(part, "stdin") == 0;
+}
+
+static int fails(const char *name, int is_chosen)
+{
+	if (call == NULL || part == NULL || strcmp(call, name) != 0 || !is_chosen)
+		return 0;
+	if (skip > 0) {
+		skip--;
+		return 0;
+	}
+	if (times == 0)
+		return 0;
+	times -= times > 0;
+	errno = (int)error;
+	return 1;
+}
+
+static int fd_chosen(int fd)
+{
+	return fd >= 0 && fd < FDS && chosen[fd];
+}
+
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+ssize_t read(int fd, void *out, size_t size)
+{
+	return fails("read", fd_chosen(fd)) ? -1 : REAL(read)(fd, out, size);
+}
+
+ssize_t pread(int fd, void *out, size_t size, off_t offset)
+{
+	return fails("pread", fd_chosen(fd)) ? -1 : REAL(pread)(fd, out, size, offset);
+}
+
+ssize_t pread64(int fd, void *out, size_t size, off64_t offset)
+{
+	return fails("pread", fd_chosen(fd)) ? -1 : REAL(pread64)(fd, out, size, offset);
+}
+
+static int opened(const char *path, int fd)
+{
+	if (fd >= 0 && fd < FDS)
+		chosen[fd] = part && strstr(path, part) != NULL;
+	return fd;
+}
+
+static mode_t mode_of(int flags, va_list list)
+{
+	return flags & O_CREAT ? va_arg(list, mode_t) : 0;
+}
+
+int openat(int directory, const char *path, int flags, ...)
+{
+	va_list list;
+
+	va_start(list, flags);
+	mode_t mode = mode_of(flags, list);
+
+	va_end(list);
+	return fails("openat", part && strstr(path, part))
+	               ? -1
+	               : opened(path, REAL(openat)(directory, path, flags, mode));
+}
+
+int openat64(int directory, const char *path, int flags, ...)
+{
+	va_list list;
+
+	va_start(list, flags);
+	mode_t mode = mode_of(flags, list);
+
+	va_end(list);
+	return fails("openat", part && strstr(path, part))
+	               ? -1
+	               : opened(path, REAL(openat64)(directory, path, flags, mode));
+}

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""A read that fails now is not the end: a bad sector, a full table of descriptors. What cannot be read stays where it is and
+is taken when it can be; half a message is never a message; the log has the cause."""
+import errno
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import pickuphouse  # noqa: E402
+import stopper  # noqa: E402
+from queuehouse import *  # noqa: E402,F403
+from tap import done, is_, ok  # noqa: E402
+
+BIG = MESSAGE + b"a line of text\r\n" * 20000
+EIO_WORDS = os.strerror(errno.EIO)
+
+
+def recovery(so):
+    """Two messages of which one has lost the byte that says live (a power cut may take it): with any of their reads failing
+    neither goes."""
+    with House() as house:
+        live, committed = house.write(["a@far.test"], BIG), house.write(["b@far.test"], BIG)
+        house.kill()
+        path = house.path(committed)
+        data = bytearray(path.read_bytes())
+        data[41:42] = b"c"
+        path.write_bytes(data)
+        for skip in range(10):
+            for id in (live, committed):
+                before = len(house.program.log())
+                with stopper.Failing(so, "pread", errno.EIO, id, skip=skip):
+                    house.start()
+                kept, log = id in house.files(), house.program.log()[before:]
+                told = f"warning: id={id} event=recover-unreadable reason=\"{EIO_WORDS}\"" in log
+                house.kill()
+                if not told:
+                    break
+                ok(kept, f"read {skip + 1} of {'a live' if id == live else 'a committed'} one fails: it stays, and the log says why")
+            if not told:
+                break
+        ok(3 < skip < 9, f"header, tail and message were tried ({skip})", log)
+        house.start()
+        jobs = [house.agents["remote"].job() for _ in range(2)]
+        is_(sorted(job.id for job in jobs), sorted([live, committed]), "when the disk is well again both go on")
+        ok(all(job.bytes() == BIG for job in jobs), "whole")
+
+
+def secret(so):
+    with House() as house:
+        house.kill()
+        before = (house.directory / "queue" / "secret").read_bytes()
+        with stopper.Failing(so, "pread", errno.EIO, "secret"):
+            try:
+                house.start()
+                ok(False, "queued does not start with a secret that cannot be read")
+            except (RuntimeError, OSError):
+                ok(EIO_WORDS in house.program.log(), "queued does not start without its secret, and does not call it damaged",
+                   house.program.log())
+        is_((house.directory / "queue" / "secret").read_bytes(), before, "the secret is what it was")
+        house.start()
+
+
+def drop_files(so):
+    for call, error in (("openat", errno.EMFILE), ("openat", errno.EACCES), ("read", errno.EIO)):
+        with pickuphouse.House(started=False) as house:
+            house.sendmail("a@example.test", text="Subject: dropped\n\n" + "a line\n" * 60000)
+            name, = house.dropped()
+            with stopper.Failing(so, call, error, name, skip=1 if call == "read" else 0, times=1):
+                house.start()
+            later = f"event=drop-later file={name} reason=\"{os.strerror(error)}\""
+            ok(house.wait_for(lambda: later in house.program.log()), f"{call}, {errno.errorcode[error]}: pickup says so", house.program.log())
+            is_(house.dropped(), [name], "and leaves the drop file")
+            is_(house.live(), [], "nothing of it is sent")
+            (house.directory / "drop" / ".new-x").write_bytes(b"")
+            (house.directory / "drop" / ".new-x").rename(house.directory / "drop" / ".x")  # seen: another scan
+            ok(house.wait_for(lambda: house.live() and not [n for n in house.dropped() if n[0] != "."]), "at the next scan it goes",
+               house.program.log())
+            ok(len(house.live()) == 1 and house.last().bytes.count(b"a line\r\n") == 60000, "once, whole")
+
+
+def standard_input(so):
+    with pickuphouse.House() as house:
+        text = "Subject: x\nTo: b@example.test\n\n" + "a line\n" * 100000
+        for skip in (0, 1, 3):
+            with stopper.Failing(so, "read", errno.EIO, "stdin", skip=skip):
+                got = house.sendmail("-t", "a@example.test", text=text)
+            is_((got.returncode, EIO_WORDS in got.stderr.decode()), (os.EX_IOERR, True),
+                f"sendmail: read {skip + 1} of standard input fails, the caller is told")
+        is_(house.live(), [], "and nothing is sent")
+        (house.directory / "conf").mkdir(exist_ok=True)
+        house.sendmail("a@example.test", text="Subject: y\n\ny\n")
+        is_(len(house.live()), 1, "the next one goes")
+    with pickuphouse.House(started=False) as house:
+        with stopper.Failing(so, "read", errno.EIO, "stdin", skip=1):
+            got = house.sendmail("a@example.test", text=text)
+        is_(got.returncode, os.EX_IOERR, "the same while the house is down")
+        ok(house.wait_for(lambda: not [n for n in house.dropped() if n[0] != "."]), "nothing is left for pickup", house.dropped())
+
+
+def main():
+    with House(agents=False) as scratch:
+        so = stopper.build(scratch.directory, "failing")
+        for test in (recovery, secret, drop_files, standard_input):
+            test(so)
+    done()
+
+
+main()
