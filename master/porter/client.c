@@ -1,17 +1,80 @@
 /* SPDX-License-Identifier: ISC */
-/* A client's life, from accept until its session has ended. */
+#include "master/porter/client.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "master/porter/porter.h"
-#include "master/porter/proxy.h"
+#include "master/porter/acceptor.h"
+#include "master/porter/pool.h"
+#include "master/porter/relay.h"
+#include "master/porter/tls.h"
 
-enum { CLIENT_BYTES_MAX = 1024, DISCARD_TURNS = 4, REFUSALS_LOGGED_PER_SECOND = 10 };
+enum {
+	HANDSHAKE_MS = 30000,   /* a TLS handshake, from its first byte to its last */
+	PROXY_MS = 10000,       /* a balancer's PROXY header */
+	WORKER_WAIT_MS = 30000, /* a client that has spoken waits so long for a worker, then it is
+	                           told busy */
+	FLUSH_MS = 60000,       /* after the session's end, for a slow client to take the rest */
+	STOP_MS = 5000,         /* for relays to end */
+	DISCARD_TURNS = 4,
+	DISCARD_BYTES = 16384,
+	REFUSALS_LOGGED_PER_SECOND = 10,
+	CLIENT_BYTES_MAX = 1024
+};
+
+enum client_state {
+	CLIENT_PROXY,     /* its balancer owes a PROXY header */
+	CLIENT_HANDSHAKE, /* TLS from the start */
+	CLIENT_DELAY,     /* has not been greeted; must not speak */
+	CLIENT_SILENT,    /* greeted; has said nothing */
+	CLIENT_WAITING,   /* has spoken; waits for a worker */
+	CLIENT_SESSION,   /* a worker has it */
+	CLIENT_STARTTLS,  /* a worker has it and waits for the handshake */
+	CLIENT_HANDED,    /* authd has passed it on; its token tells when it ends */
+	CLIENT_ENDING     /* no session; the relay sends what is left */
+};
+
+struct client {
+	struct watch watch; /* the socket; in CLIENT_HANDED the token */
+	struct timer timer;
+	struct link all;
+	struct pool_client place; /* its worker, or its place among those that wait for one */
+	const struct acceptor *acceptor;
+	struct relay *relay;
+	struct text *proxy_header; /* CLIENT_PROXY only */
+	struct net_address client, local;
+	uint64_t id;
+	enum client_state state;
+	int token; /* our end, -1 */
+	bool counted;
+};
+
 _Static_assert(sizeof(struct client) <= CLIENT_BYTES_MAX, "an idle client is small");
+
+static struct {
+	struct clients_setup with;
+	struct connection_announce lines[CONNECTION_SERVICES]; /* what each service says */
+	struct list all;
+	unsigned outside; /* of them not yet with a worker */
+	unsigned relays;  /* TLS: handshakes and relays */
+	uint64_t next_id;
+	bool retiring, stopping;
+	struct timer stop;
+} clients;
+
+static bool serve(struct pool_client *place, struct worker *w);
+static void session_over(struct pool_client *place);
+static void handshake_failed(struct client *c);
+
+static struct client *client_of(struct pool_client *place)
+{
+	return loop_owner(place, struct client, place);
+}
 
 static const char *client_text(const struct client *c)
 {
@@ -20,9 +83,9 @@ static const char *client_text(const struct client *c)
 	return net_address_text(&c->client, text);
 }
 
-static const struct service_room *room_of(const struct client *c)
+static const struct connection_announce *lines_of(const struct client *c)
 {
-	return &porter.rooms[c->listener->service];
+	return &clients.lines[c->place.service];
 }
 
 static bool is_outside(enum client_state state)
@@ -33,13 +96,13 @@ static bool is_outside(enum client_state state)
 static void enter(struct client *c, enum client_state state)
 {
 	if (is_outside(c->state) && !is_outside(state))
-		porter.outside--;
+		clients.outside--;
 	c->state = state;
 }
 
 static void set_deadline(struct client *c, int64_t delay_ms)
 {
-	loop_timer_set(porter.loop, &c->timer, loop_now_ms(porter.loop) + delay_ms);
+	loop_timer_set(clients.with.loop, &c->timer, loop_now_ms(clients.with.loop) + delay_ms);
 }
 
 /* A flood must not become a flood of log lines. */
@@ -47,7 +110,7 @@ static void log_refusal(const struct client *c, const char *reason)
 {
 	static int64_t second;
 	static unsigned logged, silent;
-	int64_t now = loop_now_ms(porter.loop) / 1000;
+	int64_t now = loop_now_ms(clients.with.loop) / 1000;
 
 	if (now != second) {
 		if (silent)
@@ -57,7 +120,7 @@ static void log_refusal(const struct client *c, const char *reason)
 	}
 	if (logged++ < REFUSALS_LOGGED_PER_SECOND)
 		log_info("event=refused service=%s client=%s reason=%s",
-		         connection_service_name(c->listener->service), client_text(c), reason);
+		         connection_service_name(c->place.service), client_text(c), reason);
 	else
 		silent++;
 }
@@ -68,60 +131,95 @@ static void close_socket(struct client *c)
 {
 	if (c->watch.fd < 0)
 		return;
-	loop_unwatch(porter.loop, &c->watch);
+	loop_unwatch(clients.with.loop, &c->watch);
 	close(c->watch.fd);
 	c->watch.fd = -1;
+}
+
+/* After each client's end, and when a worker is idle: is there anything left to do? */
+static void check_end(void)
+{
+	if (!clients.retiring && !clients.stopping)
+		return;
+	if (clients.all.count == 0 || (clients.stopping && clients.relays == 0))
+		loop_stop(clients.with.loop);
+	else if (clients.retiring)
+		pools_drop_idle(clients.outside);
+}
+
+static void count_relay(int change)
+{
+	clients.relays += (unsigned)change;
+	acceptors_set_tls_full(clients.relays >= (unsigned)clients.with.settings->porter_sessions);
+}
+
+/* Takes fd; false: no memory for TLS, fd is closed. */
+static bool begin_relay(struct client *c, int fd)
+{
+	c->relay = relay_new(c, tls_session(), fd);
+	if (c->relay != NULL)
+		count_relay(1);
+	return c->relay != NULL;
+}
+
+static void end_relay(struct client *c)
+{
+	if (c->relay == NULL)
+		return;
+	relay_free(&c->relay);
+	count_relay(-1);
+}
+
+static void forget_proxy_header(struct client *c)
+{
+	if (c->proxy_header == NULL)
+		return;
+	text_free(c->proxy_header);
+	free(c->proxy_header);
+	c->proxy_header = NULL;
 }
 
 static void client_free(struct client *c)
 {
 	close_socket(c);
-	pool_leave(c);
-	loop_timer_clear(porter.loop, &c->timer);
-	if (c->relay)
-		relay_free(&c->relay);
-	if (c->proxy_header) {
-		text_free(c->proxy_header);
-		free(c->proxy_header);
-	}
+	pool_leave(&c->place);
+	loop_timer_clear(clients.with.loop, &c->timer);
+	end_relay(c);
+	forget_proxy_header(c);
 	if (c->token >= 0)
 		close(c->token);
 	if (c->counted)
-		limits_leave(porter.limits, &c->client);
+		limits_leave(clients.with.limits, &c->client);
 	if (is_outside(c->state))
-		porter.outside--;
-	if (c->previous)
-		c->previous->next = c->next;
-	else
-		porter.clients = c->next;
-	if (c->next)
-		c->next->previous = c->previous;
-	porter.client_count--;
+		clients.outside--;
+	list_remove(&c->all);
 	free(c);
-	porter_check_end();
+	check_end();
 }
 
 /* Closing a socket with unread bytes resets the connection, and the reset overtakes what we said
  * last. */
 static void discard_input(int fd)
 {
+	char bytes[DISCARD_BYTES];
+
 	for (unsigned turn = 0; turn < DISCARD_TURNS; turn++)
-		if (recv(fd, porter.scratch, sizeof porter.scratch, MSG_DONTWAIT) <= 0)
+		if (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) <= 0)
 			return;
 }
 
 /* Last words to a client outside; nothing is said in clear to one that speaks TLS. */
 static void dismiss(struct client *c, struct view words)
 {
-	pool_leave(c);
+	pool_leave(&c->place);
 	if (c->relay != NULL && c->state != CLIENT_HANDSHAKE) {
 		enter(c, CLIENT_ENDING);
-		loop_timer_clear(porter.loop, &c->timer);
+		loop_timer_clear(clients.with.loop, &c->timer);
 		relay_write(c->relay, words);
 		relay_finish(c->relay);
 		return;
 	}
-	if (c->relay == NULL && !c->listener->tls && c->state != CLIENT_PROXY) {
+	if (c->relay == NULL && !c->acceptor->tls && c->state != CLIENT_PROXY) {
 		if (send(c->watch.fd, words.data, words.len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			shutdown(c->watch.fd, SHUT_WR);
 		discard_input(c->watch.fd);
@@ -129,21 +227,13 @@ static void dismiss(struct client *c, struct view words)
 	client_free(c);
 }
 
-void client_refuse(struct client *c)
+/* No worker will come. */
+static void refuse(struct pool_client *place)
 {
+	struct client *c = client_of(place);
+
 	log_refusal(c, "busy");
-	dismiss(c, view_of(room_of(c)->text.busy));
-}
-
-void clients_dismiss(void)
-{
-	struct client *next;
-
-	for (struct client *c = porter.clients; c != NULL; c = next) {
-		next = c->next;
-		if (is_outside(c->state))
-			dismiss(c, view_of(room_of(c)->text.busy));
-	}
+	dismiss(c, view_of(lines_of(c)->busy));
 }
 
 /* ---- greeting, and the first word ---- */
@@ -151,18 +241,18 @@ void clients_dismiss(void)
 /* Greets: a client in clear without an early word, or one whose handshake is done. */
 static void greet(struct client *c)
 {
-	const struct connection_announce *text = &room_of(c)->text;
-	struct view greeting = view_of(c->relay ? text->secured : text->clear);
+	const struct connection_announce *lines = lines_of(c);
+	struct view greeting = view_of(c->relay ? lines->secured : lines->clear);
 
 	enter(c, CLIENT_SILENT);
-	set_deadline(c, porter.settings.porter_idle_timeout_ms);
+	set_deadline(c, clients.with.settings->porter_idle_timeout_ms);
 	if (c->relay) {
 		relay_write(c->relay, greeting);
 	} else if (send(c->watch.fd, greeting.data, greeting.len, MSG_DONTWAIT | MSG_NOSIGNAL) !=
 	           (ssize_t)greeting.len) {
 		client_free(c);
 	} else if (c->watch.slot == 0) {
-		loop_watch(porter.loop, &c->watch, LOOP_READ);
+		loop_watch(clients.with.loop, &c->watch, LOOP_READ);
 	}
 }
 
@@ -174,14 +264,14 @@ static void timed_out(struct timer *t)
 	case CLIENT_DELAY: greet(c); break;
 	case CLIENT_WAITING:
 		log_refusal(c, "no-worker");
-		dismiss(c, view_of(room_of(c)->text.busy));
+		dismiss(c, view_of(lines_of(c)->busy));
 		break;
 	case CLIENT_SILENT:
 		log_debug("event=idle-timeout client=%s", client_text(c));
-		dismiss(c, view_of(room_of(c)->text.busy));
+		dismiss(c, view_of(lines_of(c)->busy));
 		break;
 	case CLIENT_STARTTLS:
-	case CLIENT_HANDSHAKE: client_handshake_failed(c); break;
+	case CLIENT_HANDSHAKE: handshake_failed(c); break;
 	default: client_free(c); break;
 	}
 }
@@ -192,11 +282,21 @@ static void early_talker(struct client *c)
 	dismiss(c, VIEW("554 5.5.1 Protocol error: you spoke before the greeting\r\n"));
 }
 
-void client_spoke(struct client *c)
+/* It has spoken. */
+static void find_worker(void *client)
 {
+	struct client *c = client;
+	struct worker *w;
+
 	enter(c, CLIENT_WAITING);
-	set_deadline(c, PORTER_WORKER_WAIT_MS);
-	pool_wait(c);
+	set_deadline(c, WORKER_WAIT_MS);
+	while ((w = pool_take(c->place.service)) != NULL)
+		if (serve(&c->place, w))
+			return;
+	if (!pool_wait(&c->place))
+		refuse(&c->place);
+	else if (c->relay == NULL) /* not read while it waits, but its reset is noticed */
+		loop_change(clients.with.loop, &c->watch, 0);
 }
 
 static void proxy_ready(struct client *c);
@@ -208,7 +308,7 @@ static void socket_ready(struct watch *w, unsigned events)
 
 	if (c->state == CLIENT_HANDED) {
 		close_socket(c); /* the token's other ends are gone, and so is the session */
-		client_session_over(c);
+		session_over(&c->place);
 		return;
 	}
 	if (c->state == CLIENT_WAITING || (events & LOOP_READ) == 0) {
@@ -228,7 +328,7 @@ static void socket_ready(struct watch *w, unsigned events)
 	else if (c->state == CLIENT_DELAY)
 		early_talker(c);
 	else
-		client_spoke(c);
+		find_worker(c);
 }
 
 /* TLS from the first byte. */
@@ -236,39 +336,39 @@ static void begin_handshake(struct client *c)
 {
 	int fd = c->watch.fd;
 
-	if (!porter.tls) {
+	if (!tls_is_offered()) {
 		log_refusal(c, "no-certificate");
 		client_free(c);
 		return;
 	}
-	loop_unwatch(porter.loop, &c->watch);
+	loop_unwatch(clients.with.loop, &c->watch);
 	c->watch.fd = -1;
 	enter(c, CLIENT_HANDSHAKE);
-	set_deadline(c, PORTER_HANDSHAKE_MS);
-	c->relay = relay_new(c, fd);
-	if (c->relay == NULL)
+	set_deadline(c, HANDSHAKE_MS);
+	if (!begin_relay(c, fd))
 		client_free(c);
 }
 
 /* Its address is known: is there room, and what comes first? */
 static void begin(struct client *c)
 {
-	enum limit over = limits_enter(porter.limits, &c->client, loop_now_ms(porter.loop));
+	enum limit over =
+		limits_enter(clients.with.limits, &c->client, loop_now_ms(clients.with.loop));
 
 	if (over != LIMIT_NONE) {
 		log_refusal(c, limit_name(over));
-		dismiss(c, view_of(room_of(c)->text.busy));
+		dismiss(c, view_of(lines_of(c)->busy));
 		return;
 	}
 	c->counted = true;
-	if (c->listener->tls) {
+	if (c->acceptor->tls) {
 		begin_handshake(c);
-	} else if (c->listener->service == CONNECTION_SMTP &&
-	           porter.settings.porter_greeting_delay_ms > 0) {
+	} else if (c->place.service == CONNECTION_SMTP &&
+	           clients.with.settings->porter_greeting_delay_ms > 0) {
 		enter(c, CLIENT_DELAY);
-		set_deadline(c, porter.settings.porter_greeting_delay_ms);
+		set_deadline(c, clients.with.settings->porter_greeting_delay_ms);
 		if (c->watch.slot == 0)
-			loop_watch(porter.loop, &c->watch, LOOP_READ);
+			loop_watch(clients.with.loop, &c->watch, LOOP_READ);
 	} else {
 		greet(c);
 	}
@@ -276,19 +376,9 @@ static void begin(struct client *c)
 
 /* ---- PROXY ---- */
 
-static bool is_balancer(const struct net_address *a)
-{
-	for (unsigned i = 0; i < porter.balancer_count; i++)
-		if (net_network_holds(&porter.balancers[i], a))
-			return true;
-	return false;
-}
-
 static void proxy_done(struct client *c, const struct proxy *header)
 {
-	text_free(c->proxy_header);
-	free(c->proxy_header);
-	c->proxy_header = NULL;
+	forget_proxy_header(c);
 	if (header->proxied) {
 		c->client = header->client;
 		c->local = header->local;
@@ -327,28 +417,33 @@ static void expect_proxy(struct client *c)
 {
 	c->proxy_header = memory_get(sizeof *c->proxy_header);
 	text_init(c->proxy_header, PROXY_MAX);
-	set_deadline(c, PORTER_PROXY_MS);
-	loop_watch(porter.loop, &c->watch, LOOP_READ);
+	set_deadline(c, PROXY_MS);
+	loop_watch(clients.with.loop, &c->watch, LOOP_READ);
 }
 
-void client_accepted(const struct listener *listener, int fd, const struct net_address *address)
+static struct client *client_new(const struct acceptor *from, int fd,
+                                 const struct net_address *address)
 {
 	struct client *c = memory_get(sizeof *c);
 
-	c->listener = listener;
+	c->acceptor = from;
+	c->place.service = from->service;
 	c->client = *address;
-	c->local = listener->local;
-	c->id = porter.next_id++;
+	c->local = from->local;
+	c->id = clients.next_id++;
 	c->token = -1;
 	c->watch.fd = fd;
 	c->watch.ready = socket_ready;
 	c->timer.due = timed_out;
-	c->next = porter.clients;
-	if (porter.clients)
-		porter.clients->previous = c;
-	porter.clients = c;
-	porter.client_count++;
-	porter.outside++;
+	list_add_first(&clients.all, &c->all);
+	clients.outside++;
+	return c;
+}
+
+static void accepted(const struct acceptor *from, int fd, const struct net_address *address)
+{
+	struct client *c = client_new(from, fd, address);
+
 	if (c->local.port == 0) {
 		struct sockaddr_storage bound;
 		socklen_t len = sizeof bound;
@@ -358,8 +453,8 @@ void client_accepted(const struct listener *listener, int fd, const struct net_a
 	}
 	/* A balancer's connections are bounded too: each client behind it counts when it is
 	 * known. */
-	if (is_balancer(address) &&
-	    porter.client_count <= (unsigned)porter.settings.porter_clients_max) {
+	if (proxy_networks_hold(clients.with.balancers, address) &&
+	    clients.all.count <= (size_t)clients.with.settings->porter_clients_max) {
 		expect_proxy(c);
 	} else {
 		c->state = CLIENT_DELAY;
@@ -375,7 +470,7 @@ static int make_token(struct client *c)
 {
 	int ends[2];
 
-	if (c->listener->service != CONNECTION_POP3 && c->listener->service != CONNECTION_IMAP)
+	if (c->place.service != CONNECTION_POP3 && c->place.service != CONNECTION_IMAP)
 		return -1;
 	if (pipe2(ends, O_CLOEXEC) < 0) {
 		log_warn("event=token-failed reason=\"%m\"");
@@ -389,10 +484,10 @@ static enum wire_result send_client(struct client *c, struct worker *w, int fd, 
 {
 	struct connection message = {
 		.id = c->id,
-		.service = c->listener->service,
+		.service = c->place.service,
 		.client = c->client,
 		.local = c->local,
-		.tls_offered = porter.tls && c->relay == NULL,
+		.tls_offered = tls_is_offered() && c->relay == NULL,
 		.fd = fd,
 		.token = token,
 	};
@@ -401,18 +496,20 @@ static enum wire_result send_client(struct client *c, struct worker *w, int fd, 
 	if (c->relay)
 		relay_facts(c->relay, &message.tls);
 	connection_put(&out, &message);
-	return hub_line_send(&w->line, &out);
+	return pool_send(w, &out);
 }
 
-bool client_serve(struct client *c, struct worker *w)
+/* Gives it the worker; false: the worker's line is broken, the client still waits. */
+static bool serve(struct pool_client *place, struct worker *w)
 {
+	struct client *c = client_of(place);
 	int fd = c->relay ? relay_open_session(c->relay) : c->watch.fd;
 	int token = make_token(c);
 
 	if (fd < 0) {
 		log_warn("event=relay-failed reason=\"%m\"");
-		hub_set_idle(&w->line);
-		client_refuse(c);
+		pool_give_back(w);
+		refuse(place);
 		return true;
 	}
 	enum wire_result r = send_client(c, w, fd, token);
@@ -427,39 +524,44 @@ bool client_serve(struct client *c, struct worker *w)
 		c->token = -1;
 		return false;
 	}
-	pool_leave(c);
-	loop_timer_clear(porter.loop, &c->timer);
+	pool_bind(place, w);
+	loop_timer_clear(clients.with.loop, &c->timer);
 	enter(c, CLIENT_SESSION);
-	c->worker = w;
-	w->client = c;
 	if (c->relay == NULL)
 		close_socket(c); /* the session has it */
 	return true;
 }
 
-void client_session_over(struct client *c)
+static void session_over(struct pool_client *place)
 {
-	c->worker = NULL;
+	struct client *c = client_of(place);
+
 	if (c->relay == NULL || c->state == CLIENT_STARTTLS) {
 		client_free(c);
 		return;
 	}
 	enter(c, CLIENT_ENDING);
-	set_deadline(c, PORTER_FLUSH_MS);
+	set_deadline(c, FLUSH_MS);
 }
 
-void client_handed_over(struct client *c)
+static bool handed_over(struct pool_client *place)
 {
-	c->worker = NULL;
+	struct client *c = client_of(place);
+
+	if (c->state != CLIENT_SESSION || c->token < 0)
+		return false;
 	enter(c, CLIENT_HANDED);
 	c->watch.fd = c->token;
 	c->token = -1;
-	loop_watch(porter.loop, &c->watch, 0);
+	loop_watch(clients.with.loop, &c->watch, 0);
+	return true;
 }
 
-void client_relay_over(struct client *c)
+static void relay_over(void *client)
 {
-	relay_free(&c->relay);
+	struct client *c = client;
+
+	end_relay(c);
 	/* A session that is still there sees its end of the pair closed and tells us in its own
 	 * time. */
 	if (c->state != CLIENT_SESSION && c->state != CLIENT_HANDED)
@@ -481,21 +583,27 @@ static void send_not_secured(struct client *c)
 	static struct wire_out out;
 
 	wire_begin(&out, CONNECTION_NOT_SECURED);
-	hub_line_send(&c->worker->line, &out);
+	pool_send(c->place.worker, &out);
 }
 
-void client_starttls(struct client *c, int fd)
+static bool starttls(struct pool_client *place, int fd)
 {
-	if (c->relay != NULL || !porter.tls || !is_stream_socket(fd)) {
+	struct client *c = client_of(place);
+
+	if (c->state != CLIENT_SESSION) {
+		close(fd);
+		return false;
+	}
+	if (c->relay != NULL || !tls_is_offered() || !is_stream_socket(fd)) {
 		close(fd);
 		send_not_secured(c);
-		return;
+		return true;
 	}
 	enter(c, CLIENT_STARTTLS);
-	set_deadline(c, PORTER_HANDSHAKE_MS);
-	c->relay = relay_new(c, fd);
-	if (c->relay == NULL)
-		client_handshake_failed(c);
+	set_deadline(c, HANDSHAKE_MS);
+	if (!begin_relay(c, fd))
+		handshake_failed(c);
+	return true;
 }
 
 static void secured_for_worker(struct client *c)
@@ -506,7 +614,7 @@ static void secured_for_worker(struct client *c)
 
 	if (fd < 0) {
 		log_warn("event=relay-failed reason=\"%m\"");
-		client_handshake_failed(c);
+		handshake_failed(c);
 		return;
 	}
 	relay_facts(c->relay, &tls);
@@ -514,27 +622,101 @@ static void secured_for_worker(struct client *c)
 	connection_tls_put(&out, &tls);
 	wire_put_fd(&out, fd);
 	enter(c, CLIENT_SESSION);
-	loop_timer_clear(porter.loop, &c->timer);
-	hub_line_send(&c->worker->line, &out);
+	loop_timer_clear(clients.with.loop, &c->timer);
+	pool_send(c->place.worker, &out);
 	close(fd);
 }
 
-void client_secured(struct client *c)
+static void secured(void *client)
 {
+	struct client *c = client;
+
 	if (c->state == CLIENT_STARTTLS)
 		secured_for_worker(c);
 	else
 		greet(c);
 }
 
-void client_handshake_failed(struct client *c)
+static void handshake_failed(struct client *c)
 {
 	if (c->state != CLIENT_STARTTLS) {
 		client_free(c);
 		return;
 	}
-	relay_free(&c->relay);
+	end_relay(c);
 	enter(c, CLIENT_SESSION);
-	loop_timer_clear(porter.loop, &c->timer);
+	loop_timer_clear(clients.with.loop, &c->timer);
 	send_not_secured(c);
+}
+
+static void log_handshake_failed(void *client, const char *reason)
+{
+	log_info("event=tls-failed client=%s reason=\"%s\"", client_text(client), reason);
+	handshake_failed(client);
+}
+
+/* ---- all of them ---- */
+
+static void announced(const struct connection_announce *lines)
+{
+	clients.lines[lines->service] = *lines;
+	acceptors_open(lines->service);
+}
+
+static void stop_due(struct timer *t)
+{
+	(void)t;
+	loop_stop(clients.with.loop);
+}
+
+void clients_start(const struct clients_setup *setup)
+{
+	static const struct pool_callbacks of_pools = {
+		.announced = announced,
+		.serve = serve,
+		.refuse = refuse,
+		.starttls = starttls,
+		.handed_over = handed_over,
+		.session_over = session_over,
+		.worker_idle = check_end,
+	};
+	static const struct relay_callbacks of_relays = {
+		.secured = secured,
+		.handshake_failed = log_handshake_failed,
+		.spoke = find_worker,
+		.over = relay_over,
+	};
+
+	clients.with = *setup;
+	clients.next_id = (uint64_t)clock_wall_us();
+	clients.stop.due = stop_due;
+	acceptors_start(setup->loop, accepted);
+	relays_start(setup->loop, &of_relays);
+	pools_start(setup->loop, &of_pools, acceptors_services());
+}
+
+void clients_retire(void)
+{
+	if (clients.retiring || clients.stopping)
+		return;
+	clients.retiring = true;
+	acceptors_close();
+	pools_retire();
+	log_info("event=retiring clients=%zu outside=%u relays=%u", clients.all.count,
+	         clients.outside, clients.relays);
+	check_end();
+}
+
+void clients_stop(void)
+{
+	if (clients.stopping)
+		return;
+	clients.stopping = true;
+	acceptors_close();
+	pools_stop();
+	LIST_EACH(c, &clients.all, struct client, all)
+		if (is_outside(c->state))
+			dismiss(c, view_of(lines_of(c)->busy));
+	loop_timer_set(clients.with.loop, &clients.stop, loop_now_ms(clients.with.loop) + STOP_MS);
+	check_end();
 }

@@ -1,11 +1,40 @@
 /* SPDX-License-Identifier: ISC */
-/* The session programs' workers, and the clients that wait for one. */
+#include "master/porter/pool.h"
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
-#include "master/porter/porter.h"
+#include "lib/wire/hub.h"
 
-enum { WORKERS_MAX = 100000, ASK_AGAIN_MS = 1000, ASK_GREETINGS_MS = 1000 };
+enum {
+	POOLS_MAX = 8,
+	WORKERS_MAX = 100000,
+	WAITING_MAX = 10000, /* clients that wait for the workers of one program */
+	ASK_AGAIN_MS = 1000
+};
+
+/* A program whose workers take clients. */
+struct pool {
+	struct hub server;
+	char name[PROGRAM_NAME_MAX];
+	struct list waiting; /* struct pool_client */
+	struct timer again;  /* asks for workers once more while clients wait */
+};
+
+struct worker {
+	struct hub_line line;       /* first */
+	struct pool_client *client; /* whose session it serves; NULL: none, or handed over */
+};
+
+static struct {
+	struct loop *loop;
+	struct pool_callbacks tell;
+	struct pool all[POOLS_MAX];
+	unsigned count;
+	struct pool *of_service[CONNECTION_SERVICES]; /* NULL until it is announced */
+	unsigned services;                            /* those that are needed, as bits */
+	struct timer ask_to_announce;
+	bool retired;
+} pools;
 
 static struct pool *pool_of(struct hub *server)
 {
@@ -19,62 +48,39 @@ static struct worker *worker_of(struct hub_line *line)
 
 /* ---- the queue ---- */
 
-static void enqueue(struct pool *p, struct client *c)
+static struct pool_client *first_waiting(const struct pool *p)
 {
-	c->queued = true;
-	c->queue_next = NULL;
-	c->queue_previous = p->last;
-	if (p->last)
-		p->last->queue_next = c;
-	else
-		p->first = c;
-	p->last = c;
-	p->waiting++;
+	return list_owner_or_null(p->waiting.first, struct pool_client, waiting);
 }
 
-void pool_leave(struct client *c)
+/* New workers greet our successor; those that we know stay until we let them go. */
+static bool is_deserted(const struct pool *p)
 {
-	struct pool *p = porter.rooms[c->listener->service].pool;
-
-	if (!c->queued)
-		return;
-	if (c->queue_previous)
-		c->queue_previous->queue_next = c->queue_next;
-	else
-		p->first = c->queue_next;
-	if (c->queue_next)
-		c->queue_next->queue_previous = c->queue_previous;
-	else
-		p->last = c->queue_previous;
-	c->queue_next = c->queue_previous = NULL;
-	c->queued = false;
-	p->waiting--;
+	return pools.retired && p->server.line_count == 0;
 }
 
 /* Workers that end and parents at their limit do not report: while clients wait, ask again. */
 static void ask_for_workers(struct pool *p)
 {
-	if (p->waiting == 0) {
-		loop_timer_clear(porter.loop, &p->again);
-		return;
+	if (p->waiting.count == 0) {
+		loop_timer_clear(pools.loop, &p->again);
+	} else if (!pools.retired) {
+		hub_want(&p->server, (unsigned)p->waiting.count);
+		if (p->again.place == 0)
+			loop_timer_set(pools.loop, &p->again,
+			               loop_now_ms(pools.loop) + ASK_AGAIN_MS);
 	}
-	if (porter.retiring) {
-		/* New workers greet our successor; those that we know stay until we let them go. */
-		while (p->first != NULL && p->server.line_count == 0)
-			client_refuse(p->first);
-		return;
-	}
-	hub_want(&p->server, p->waiting);
-	if (p->again.place == 0)
-		loop_timer_set(porter.loop, &p->again, loop_now_ms(porter.loop) + ASK_AGAIN_MS);
 }
 
 static void serve_waiting(struct pool *p)
 {
 	struct hub_line *line;
 
-	while (p->first != NULL && (line = hub_take_idle(&p->server)) != NULL)
-		client_serve(p->first, worker_of(line)); /* a broken line is gone: the next one */
+	while (p->waiting.count && (line = hub_take_idle(&p->server)) != NULL)
+		pools.tell.serve(first_waiting(p),
+		                 worker_of(line)); /* a broken line is gone: the next one */
+	while (p->waiting.count && is_deserted(p))
+		pools.tell.refuse(first_waiting(p));
 	ask_for_workers(p);
 }
 
@@ -83,19 +89,65 @@ static void again_due(struct timer *t)
 	serve_waiting(loop_owner(t, struct pool, again));
 }
 
-void pool_wait(struct client *c)
+bool pool_wait(struct pool_client *c)
 {
-	struct pool *p = porter.rooms[c->listener->service].pool;
+	struct pool *p = pools.of_service[c->service];
 
-	if (p->waiting >= PORTER_WAITING_MAX) {
-		client_refuse(c);
-		return;
-	}
-	enqueue(p, c);
-	serve_waiting(p);
-	/* It is not read while it waits, but when it resets its connection that is noticed. */
-	if (p->last == c && c->relay == NULL)
-		loop_change(porter.loop, &c->watch, 0);
+	if (p->waiting.count >= WAITING_MAX || is_deserted(p))
+		return false;
+	list_add_last(&p->waiting, &c->waiting);
+	ask_for_workers(p);
+	return true;
+}
+
+void pool_leave(struct pool_client *c)
+{
+	list_remove(&c->waiting);
+}
+
+/* ---- a client's worker ---- */
+
+struct worker *pool_take(enum connection_service service)
+{
+	struct pool *p = pools.of_service[service];
+	struct hub_line *line = p->waiting.count ? NULL : hub_take_idle(&p->server);
+
+	return line ? worker_of(line) : NULL;
+}
+
+enum wire_result pool_send(struct worker *w, const struct wire_out *out)
+{
+	return hub_line_send(&w->line, out);
+}
+
+void pool_bind(struct pool_client *c, struct worker *w)
+{
+	pool_leave(c);
+	c->worker = w;
+	w->client = c;
+}
+
+void pool_give_back(struct worker *w)
+{
+	hub_set_idle(&w->line);
+}
+
+static struct pool_client *unbind(struct worker *w)
+{
+	struct pool_client *c = w->client;
+
+	w->client = NULL;
+	if (c != NULL)
+		c->worker = NULL;
+	return c;
+}
+
+static void end_session(struct worker *w)
+{
+	struct pool_client *c = unbind(w);
+
+	if (c != NULL)
+		pools.tell.session_over(c);
 }
 
 /* ---- the wire ---- */
@@ -110,90 +162,81 @@ static void announced(struct hub *server, struct wire_in *in)
 			pool_of(server)->name);
 		return;
 	}
-	struct service_room *room = &porter.rooms[a.service];
+	struct pool **of = &pools.of_service[a.service];
 
-	if (room->pool != NULL && room->pool != pool_of(server)) {
+	if (*of != NULL && *of != pool_of(server)) {
 		log_warn(
 			"event=wire-refused protocol=connection reason=\"service %s belongs to %s\" peer=%s",
-			connection_service_name(a.service), room->pool->name,
-			pool_of(server)->name);
+			connection_service_name(a.service), (*of)->name, pool_of(server)->name);
 		return;
 	}
-	room->pool = pool_of(server);
-	room->text = a;
-	porter_listen();
+	*of = pool_of(server);
+	pools.tell.announced(&a);
 }
 
 /* A worker that is idle again is the first of the idle ones (hub_set_idle). */
 static void became_idle(struct hub *server)
 {
-	struct worker *w = worker_of(server->idle_first);
-	struct client *c = w->client;
-
-	w->client = NULL;
-	if (c != NULL)
-		client_session_over(c);
+	end_session(worker_of(server->idle_first));
 	serve_waiting(pool_of(server));
-	porter_check_end();
+	pools.tell.worker_idle();
 }
 
 static void worker_closed(struct hub_line *line)
 {
-	struct worker *w = worker_of(line);
-	struct client *c = w->client;
+	struct pool *p = pool_of(line->server);
 
-	w->client = NULL;
-	if (c != NULL)
-		client_session_over(c);
+	end_session(worker_of(line));
 	/* The line is still counted; whoever waits is seen to by the timer, or at once when others
 	 * are idle. */
-	if (pool_of(line->server)->waiting)
-		loop_timer_set(porter.loop, &pool_of(line->server)->again,
-		               loop_now_ms(porter.loop));
+	if (p->waiting.count)
+		loop_timer_set(pools.loop, &p->again, loop_now_ms(pools.loop));
 }
 
 static void handed_over(struct worker *w, struct wire_in *in)
 {
-	if (!wire_end(in) || w->client->token < 0) {
-		hub_line_drop(&w->line, "a hand-over without a token");
-		return;
-	}
-	struct client *c = w->client;
+	struct pool_client *c = w->client;
 
-	w->client = NULL;
-	client_handed_over(c);
+	if (!wire_end(in) || !pools.tell.handed_over(c))
+		hub_line_drop(&w->line, "a session that cannot be handed over");
+	else
+		unbind(w);
 }
 
 static void message(struct hub_line *line, struct wire_in *in)
 {
 	struct worker *w = worker_of(line);
 
-	if (w->client == NULL || w->client->state != CLIENT_SESSION) {
+	if (w->client == NULL) {
 		hub_line_drop(line, "a message of a worker that has no session");
 	} else if (in->type == CONNECTION_HANDED_OVER) {
 		handed_over(w, in);
 	} else if (in->type == CONNECTION_STARTTLS && in->rest.len == 0 && in->fd_count == 1) {
-		client_starttls(w->client, wire_get_fd(in));
+		if (!pools.tell.starttls(w->client, wire_get_fd(in)))
+			hub_line_drop(line, "STARTTLS while it begins");
 	} else {
 		hub_line_drop(line, "not a message of a session program");
 	}
 }
 
+/* ---- the start and the end ---- */
+
 /* Parents that were here before us have announced themselves to our predecessor. The answers may
- * even go to him, if he still reads the wire: ask until every listener has its greeting. */
-static void ask_for_greetings(struct timer *t)
+ * even go to it, if it still reads the wire: ask until every service has its lines. */
+static void ask_to_announce(struct timer *t)
 {
 	static struct wire_out out;
-	bool missing = false;
+	unsigned missing = pools.services;
 
-	for (unsigned i = 0; i < porter.listener_count; i++)
-		missing = missing || porter.rooms[porter.listeners[i].service].pool == NULL;
-	if (!missing || porter.retiring || porter.stopping)
+	for (unsigned service = 0; service < CONNECTION_SERVICES; service++)
+		if (pools.of_service[service] != NULL)
+			missing &= ~(1u << service);
+	if (missing == 0)
 		return;
 	wire_begin(&out, WIRE_ANNOUNCE);
-	for (unsigned i = 0; i < porter.pool_count; i++)
-		wire_send(porter.pools[i].server.watch.fd, &out);
-	loop_timer_set(porter.loop, t, loop_now_ms(porter.loop) + ASK_GREETINGS_MS);
+	for (unsigned i = 0; i < pools.count; i++)
+		wire_send(pools.all[i].server.watch.fd, &out);
+	loop_timer_set(pools.loop, t, loop_now_ms(pools.loop) + ASK_AGAIN_MS);
 }
 
 static void pool_start(struct pool *p, const char *name, int fd)
@@ -201,7 +244,7 @@ static void pool_start(struct pool *p, const char *name, int fd)
 	string_copy(p->name, sizeof p->name, view_of(name));
 	p->again.due = again_due;
 	p->server = (struct hub){
-		.loop = porter.loop,
+		.loop = pools.loop,
 		.protocol = "connection",
 		.line_size = sizeof(struct worker),
 		.lines_max = WORKERS_MAX,
@@ -214,32 +257,42 @@ static void pool_start(struct pool *p, const char *name, int fd)
 	hub_start(&p->server, fd);
 }
 
-void pools_start(void)
+void pools_start(struct loop *loop, const struct pool_callbacks *callbacks, unsigned services)
 {
 	const char *name;
 	int fd;
 
+	pools.loop = loop;
+	pools.tell = *callbacks;
+	pools.services = services;
 	for (unsigned i = 0; (fd = program_fd_at("", i, &name)) >= 0; i++) {
 		if (!view_ends_nocase(view_of(name), VIEW(".connection")))
 			continue;
-		if (porter.pool_count == PORTER_POOLS_MAX)
-			log_fatal("more than %d session programs", PORTER_POOLS_MAX);
-		pool_start(&porter.pools[porter.pool_count++], name, fd);
+		if (pools.count == POOLS_MAX)
+			log_fatal("more than %d session programs", POOLS_MAX);
+		pool_start(&pools.all[pools.count++], name, fd);
 	}
-	porter.ask_greetings.due = ask_for_greetings;
-	ask_for_greetings(&porter.ask_greetings);
+	pools.ask_to_announce.due = ask_to_announce;
+	ask_to_announce(&pools.ask_to_announce);
+}
+
+void pools_stop(void)
+{
+	loop_timer_clear(pools.loop, &pools.ask_to_announce);
 }
 
 void pools_retire(void)
 {
-	for (unsigned i = 0; i < porter.pool_count; i++)
-		hub_retire(&porter.pools[i].server);
+	pools_stop();
+	pools.retired = true;
+	for (unsigned i = 0; i < pools.count; i++)
+		hub_retire(&pools.all[i].server);
 }
 
 void pools_drop_idle(unsigned keep)
 {
-	for (unsigned i = 0; i < porter.pool_count; i++) {
-		struct hub *s = &porter.pools[i].server;
+	for (unsigned i = 0; i < pools.count; i++) {
+		struct hub *s = &pools.all[i].server;
 
 		while (s->idle_count > keep)
 			hub_line_drop(hub_take_idle(s), NULL);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * TLS handshakes, and the relay between a TLS client and its session.
- *
  * The outer side is the client's socket under TLS, the inner one porter's end of a stream pair
- * whose other end the session has. Bytes pass through porter.scratch; only what one side does not
- * take at once is kept, at most one record each way, and the other side is not read until it is
+ * whose other end the session has. Bytes pass through one buffer for all; only what one side does
+ * not take at once is kept, at most one record each way, and the other side is not read until it is
  * gone: that is the backpressure, and why an idle relay holds nothing but the state of TLS.
  */
+#include "master/porter/relay.h"
+
 #include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -17,9 +17,18 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
-#include "master/porter/porter.h"
 
-enum { RECORDS_PER_TURN = 8 };
+enum {
+	RECORDS_PER_TURN = 8,
+	RECORD_BYTES = 16384, /* RFC 8446 section 5.1 */
+	LINGER_MS = 3000      /* after our close_notify, for the client's end */
+};
+
+static struct {
+	struct loop *loop;
+	struct relay_callbacks tell;
+	char scratch[RECORD_BYTES]; /* what passes through and is never kept */
+} relays;
 
 /* What one side has not taken yet. */
 struct rest {
@@ -29,7 +38,7 @@ struct rest {
 
 struct relay {
 	SSL *ssl;
-	struct client *client;
+	void *owner;
 	struct watch outer, inner; /* inner.fd -1: no session yet */
 	struct timer linger;
 	struct rest inward, outward;
@@ -208,19 +217,19 @@ static void pass_inward(struct relay *r, size_t len)
 	if (r->inner_told)
 		return;
 	if (r->inner.fd >= 0)
-		s = inner_write(r, porter.scratch, len, &taken);
+		s = inner_write(r, relays.scratch, len, &taken);
 	else
 		r->spoken = true;
 	if (s == STEP_ENDED)
 		forget_inward(r);
 	else if (taken < len)
-		rest_keep(&r->inward, porter.scratch + taken, len - taken);
+		rest_keep(&r->inward, relays.scratch + taken, len - taken);
 }
 
 static enum step read_outer(struct relay *r)
 {
 	ERR_clear_error();
-	int n = SSL_read(r->ssl, porter.scratch, sizeof porter.scratch);
+	int n = SSL_read(r->ssl, relays.scratch, sizeof relays.scratch);
 
 	if (n <= 0) {
 		enum step s = tls_step(r, n);
@@ -278,7 +287,7 @@ static enum step pass_outward(struct relay *r, const char *data, size_t len)
 
 static enum step read_inner(struct relay *r)
 {
-	ssize_t n = recv(r->inner.fd, porter.scratch, sizeof porter.scratch, MSG_DONTWAIT);
+	ssize_t n = recv(r->inner.fd, relays.scratch, sizeof relays.scratch, MSG_DONTWAIT);
 
 	if (n < 0 && must_wait())
 		return STEP_WAIT;
@@ -288,7 +297,7 @@ static enum step read_inner(struct relay *r)
 		forget_inward(r);
 		return STEP_ENDED;
 	}
-	return pass_outward(r, porter.scratch, (size_t)n);
+	return pass_outward(r, relays.scratch, (size_t)n);
 }
 
 static void notify_close(struct relay *r)
@@ -300,7 +309,7 @@ static void notify_close(struct relay *r)
 		return;
 	r->notified = true;
 	shutdown(r->outer.fd, SHUT_WR);
-	loop_timer_set(porter.loop, &r->linger, loop_now_ms(porter.loop) + PORTER_LINGER_MS);
+	loop_timer_set(relays.loop, &r->linger, loop_now_ms(relays.loop) + LINGER_MS);
 }
 
 static void pump_outward(struct relay *r)
@@ -330,11 +339,11 @@ static void want(struct watch *w, unsigned events)
 	if (w->fd < 0)
 		return;
 	if (events == 0)
-		loop_unwatch(porter.loop, w);
+		loop_unwatch(relays.loop, w);
 	else if (w->slot == 0)
-		loop_watch(porter.loop, w, events);
+		loop_watch(relays.loop, w, events);
 	else
-		loop_change(porter.loop, w, events);
+		loop_change(relays.loop, w, events);
 }
 
 static void want_all(struct relay *r)
@@ -352,7 +361,7 @@ static void want_all(struct relay *r)
 static bool discarded_all(struct relay *r)
 {
 	for (unsigned turn = 0; turn < RECORDS_PER_TURN; turn++) {
-		ssize_t n = recv(r->outer.fd, porter.scratch, sizeof porter.scratch, MSG_DONTWAIT);
+		ssize_t n = recv(r->outer.fd, relays.scratch, sizeof relays.scratch, MSG_DONTWAIT);
 
 		if (n < 0 && must_wait())
 			return false;
@@ -362,7 +371,7 @@ static bool discarded_all(struct relay *r)
 	return false;
 }
 
-/* Whatever it tells the client's file comes last: the relay may be gone after it. */
+/* What it tells the owner comes last: the relay may be gone after it. */
 static void relay_turn(struct relay *r)
 {
 	if (!r->notified) {
@@ -371,26 +380,24 @@ static void relay_turn(struct relay *r)
 		pump_outward(r);
 	}
 	if (r->broken || (r->notified && (r->outer_ended || discarded_all(r)))) {
-		client_relay_over(r->client);
+		relays.tell.over(r->owner);
 		return;
 	}
 	want_all(r);
 	if (r->spoken && r->inner.fd < 0 && !r->finishing) {
 		r->spoken = false;
-		client_spoke(r->client);
+		relays.tell.spoke(r->owner);
 	} else if (r->outer_ended && r->inner.fd < 0 && !r->finishing && r->inward.len == 0) {
-		client_relay_over(r->client); /* left without a word */
+		relays.tell.over(r->owner); /* left without a word */
 	}
 }
 
-static void log_failure(struct relay *r)
+static const char *handshake_error(void)
 {
-	char address[NET_ADDRESS_TEXT_MAX];
 	unsigned long error = ERR_peek_error();
 	const char *why = error ? ERR_reason_error_string(error) : "connection closed";
 
-	log_info("event=tls-failed client=%s reason=\"%s\"",
-	         net_address_text(&r->client->client, address), why ? why : "unknown");
+	return why ? why : "unknown";
 }
 
 static void handshake_turn(struct relay *r)
@@ -402,12 +409,11 @@ static void handshake_turn(struct relay *r)
 	if (n == 1) {
 		r->secured = true;
 		want_all(r);
-		client_secured(r->client);
+		relays.tell.secured(r->owner);
 	} else if (tls_step(r, n) == STEP_WAIT) {
 		want_all(r);
 	} else {
-		log_failure(r);
-		client_handshake_failed(r->client);
+		relays.tell.handshake_failed(r->owner, handshake_error());
 	}
 }
 
@@ -430,30 +436,27 @@ static void inner_ready(struct watch *w, unsigned events)
 
 static void linger_over(struct timer *t)
 {
-	client_relay_over(loop_owner(t, struct relay, linger)->client);
+	relays.tell.over(loop_owner(t, struct relay, linger)->owner);
 }
 
-/* ---- for the client's file ---- */
+/* ---- for the owner ---- */
 
-static void count_relay(int change)
+void relays_start(struct loop *loop, const struct relay_callbacks *callbacks)
 {
-	porter.relay_count += (unsigned)change;
-	/* At the limit TLS listeners rest. */
-	if (porter.relay_count + 1 >= (unsigned)porter.settings.porter_sessions)
-		porter_listen();
+	relays.loop = loop;
+	relays.tell = *callbacks;
 }
 
-struct relay *relay_new(struct client *c, int fd)
+struct relay *relay_new(void *owner, SSL *ssl, int fd)
 {
 	struct relay *r = memory_get(sizeof *r);
 	BIO *bio = bio_for(fd);
 
-	r->client = c;
+	r->owner = owner;
 	r->outer = (struct watch){ .fd = fd, .ready = outer_ready };
 	r->inner = (struct watch){ .fd = -1, .ready = inner_ready };
 	r->linger.due = linger_over;
-	r->ssl = porter_tls_session();
-	count_relay(1);
+	r->ssl = ssl;
 	if (r->ssl == NULL || bio == NULL) {
 		BIO_free(bio);
 		relay_free(&r);
@@ -472,9 +475,9 @@ void relay_free(struct relay **relay)
 
 	if (r == NULL)
 		return;
-	loop_unwatch(porter.loop, &r->outer);
-	loop_unwatch(porter.loop, &r->inner);
-	loop_timer_clear(porter.loop, &r->linger);
+	loop_unwatch(relays.loop, &r->outer);
+	loop_unwatch(relays.loop, &r->inner);
+	loop_timer_clear(relays.loop, &r->linger);
 	SSL_free(r->ssl);
 	close(r->outer.fd);
 	if (r->inner.fd >= 0)
@@ -483,7 +486,6 @@ void relay_free(struct relay **relay)
 	free(r->outward.data);
 	free(r);
 	*relay = NULL;
-	count_relay(-1);
 }
 
 void relay_write(struct relay *r, struct view bytes)
@@ -513,7 +515,8 @@ int relay_open_session(struct relay *r)
 void relay_finish(struct relay *r)
 {
 	r->finishing = true;
-	relay_turn(r);
+	r->write_blocked = true; /* the loop takes it up when the socket has room */
+	want_all(r);
 }
 
 void relay_facts(const struct relay *r, struct connection_tls *tls)

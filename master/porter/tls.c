@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What porter speaks as TLS, and which certificate it shows to whom. */
+#include "master/porter/tls.h"
+
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -10,7 +11,7 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/certificates.h"
-#include "master/porter/porter.h"
+#include "master/porter/signer.h"
 
 enum {
 	CHAINS_MAX = 500, /* parsed certificates kept; the least recently parsed goes first */
@@ -33,6 +34,7 @@ static struct {
 	struct chain chains[CHAINS_MAX];
 	unsigned count, oldest;
 	int64_t tickets_since_s;
+	bool offered;
 } tls;
 
 static void chain_free(struct chain *c)
@@ -65,7 +67,7 @@ static bool chain_parse(struct chain *c, BIO *pem)
 			return false;
 		}
 	ERR_clear_error(); /* the end of the file was reported as an error */
-	c->key = porter_key_for(X509_get0_pubkey(c->host));
+	c->key = signer_key(X509_get0_pubkey(c->host));
 	return c->key != NULL;
 }
 
@@ -134,11 +136,10 @@ static void rotate_tickets(void)
 static const char suites_tls12[] =
 	"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES256:ECDHE+AES128:!aNULL:!eNULL";
 
-static SSL_CTX *make_context(void)
+static SSL_CTX *make_context(const char *minimum_version)
 {
 	SSL_CTX *c = SSL_CTX_new(TLS_server_method());
-	int minimum =
-		strcmp(porter.settings.tls_minimum, "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
+	int minimum = strcmp(minimum_version, "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
 
 	if (c == NULL || !SSL_CTX_set_min_proto_version(c, minimum) ||
 	    !SSL_CTX_set_cipher_list(c, suites_tls12) ||
@@ -156,7 +157,7 @@ static SSL_CTX *make_context(void)
 	return c;
 }
 
-void porter_tls_start(void)
+void tls_start(const char *minimum_version)
 {
 	struct certificate first;
 	struct reason why;
@@ -164,30 +165,35 @@ void porter_tls_start(void)
 	/* The system's openssl.cnf is not ours to read, and a jail has none. */
 	if (!OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL))
 		log_fatal("OpenSSL does not start");
-	porter_key_start();
+	signer_start();
 	if (map_open(&tls.certificates, program_generation_file("tls.cdb"), &why) < 0)
 		log_fatal("tls.cdb: %s", why.text);
-	porter.tls = certificates_at(&tls.certificates, 0, &first) == MAP_FOUND;
-	if (!porter.tls) {
+	tls.offered = certificates_at(&tls.certificates, 0, &first) == MAP_FOUND;
+	if (!tls.offered) {
 		log_warn("event=tls-off reason=\"no certificate is configured\"");
 		return;
 	}
-	tls.context = make_context();
+	tls.context = make_context(minimum_version);
 	/* What is loaded late would be looked for inside the jail. */
 	if (chain_for(VIEW("")) == NULL)
 		log_fatal("the default certificate %s cannot be used", log_quote(first.file));
 	rotate_tickets();
 }
 
-void porter_tls_stop(void)
+void tls_stop(void)
 {
 	while (tls.count)
 		chain_free(&tls.chains[--tls.count]);
 	SSL_CTX_free(tls.context);
-	porter_key_stop();
+	signer_stop();
 }
 
-SSL *porter_tls_session(void)
+bool tls_is_offered(void)
+{
+	return tls.offered;
+}
+
+SSL *tls_session(void)
 {
 	rotate_tickets();
 	SSL *ssl = SSL_new(tls.context);

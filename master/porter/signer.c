@@ -12,6 +12,8 @@
  * waits in the loop would need OpenSSL's fibres for a gain that a second porter process gives too.
  * A keyd that does not answer costs SIGN_WAIT_MS a handshake.
  */
+#include "master/porter/signer.h"
+
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -27,7 +29,6 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/wire/sign.h"
-#include "master/porter/porter.h"
 
 enum { SIGN_WAIT_MS = 2000 };
 
@@ -396,7 +397,7 @@ static int provider_begin(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *i
 
 static OSSL_PROVIDER *common, *own;
 
-void porter_key_start(void)
+void signer_start(void)
 {
 	common = OSSL_PROVIDER_load(NULL, "default");
 	if (common != NULL && OSSL_PROVIDER_add_builtin(NULL, PROVIDER, provider_begin))
@@ -406,7 +407,7 @@ void porter_key_start(void)
 		log_fatal("OpenSSL does not take the provider for keyd's keys");
 }
 
-void porter_key_stop(void)
+void signer_stop(void)
 {
 	OSSL_PROVIDER_unload(own);
 	OSSL_PROVIDER_unload(common);
@@ -426,7 +427,7 @@ static EVP_PKEY *key_from_spki(const char *kind, unsigned char *der, size_t len)
 	return key;
 }
 
-EVP_PKEY *porter_key_for(EVP_PKEY *public_key)
+EVP_PKEY *signer_key(EVP_PKEY *public_key)
 {
 	const char *kind = public_key == NULL                     ? NULL
 	                   : EVP_PKEY_is_a(public_key, "RSA")     ? "RSA"

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * TLS handshakes, and the relay between a TLS client and its session.
+ *
+ * A relay begins with the handshake, may wait without a session, then passes bytes both ways, and
+ * ends by itself when both sides have. What it has to tell goes to its owner through callbacks, as
+ * the last thing in a turn of the loop: the owner may free the relay in them.
+ */
+#ifndef MASTER_PORTER_RELAY_H
+#define MASTER_PORTER_RELAY_H
+
+#include "lib/base/loop.h"
+#include "lib/wire/connection.h"
+
+typedef struct ssl_st SSL;
+
+struct relay;
+
+struct relay_callbacks {
+	void (*secured)(void *owner); /* the handshake is done */
+	void (*handshake_failed)(void *owner, const char *reason);
+	void (*spoke)(void *owner); /* the client, once, while it has no session */
+	void (*over)(void *owner);  /* it is of no more use: to be freed */
+};
+
+void relays_start(struct loop *loop, const struct relay_callbacks *callbacks);
+
+/* Takes ssl and fd; begins the handshake. NULL: no memory for TLS (nor for ssl, if that is NULL);
+ * both are freed. */
+struct relay *relay_new(void *owner, SSL *ssl, int fd);
+void relay_free(struct relay **relay);                    /* at once, nothing is flushed */
+void relay_write(struct relay *relay, struct view bytes); /* a greeting or a refusal */
+int relay_open_session(struct relay *relay); /* the session's end of a fresh pair; -1 (errno) */
+/* No (more) session will come: sends what is left, then close_notify, and is over. */
+void relay_finish(struct relay *relay);
+void relay_facts(const struct relay *relay, struct connection_tls *tls);
+
+#endif
