@@ -20,6 +20,9 @@
 #include "lib/login/login.h"
 #include "lib/wire/worker.h"
 
+/* Before the first command (porter says it) and after. */
+#define TIMEOUT_REPLY "* BYE timeout, closing connection\r\n"
+
 static struct settings settings;
 
 struct command {
@@ -289,7 +292,7 @@ static void command(struct login *l)
 static void serve(struct wire_in *in, int hub)
 {
 	static const struct login_words words = {
-		.timeout = "* BYE too slow\r\n",
+		.timeout = TIMEOUT_REPLY,
 		.stopping = "* BYE the server is going down\r\n",
 		.errors = "* BYE too many errors\r\n",
 	};
@@ -314,7 +317,8 @@ static void announce(int shared_fd)
 {
 	struct connection_announce a = {
 		.service = CONNECTION_IMAP,
-		.busy = "* BYE [UNAVAILABLE] too many connections, try again later\r\n"
+		.busy = "* BYE [UNAVAILABLE] too many connections, try again later\r\n",
+		.timeout = TIMEOUT_REPLY,
 	};
 
 	greeting(a.clear, sizeof a.clear, false);

@@ -17,6 +17,9 @@
 #include "lib/login/login.h"
 #include "lib/wire/worker.h"
 
+/* Before the first command (porter says it) and after. */
+#define TIMEOUT_REPLY "-ERR timeout, closing connection\r\n"
+
 static struct settings settings;
 
 /* What USER said, for PASS; the session ends or fails with it. */
@@ -203,7 +206,7 @@ static void command(struct login *l)
 static void serve(struct wire_in *in, int hub)
 {
 	static const struct login_words words = {
-		.timeout = "-ERR too slow, bye\r\n",
+		.timeout = TIMEOUT_REPLY,
 		.stopping = "-ERR [SYS/TEMP] the server is going down\r\n",
 		.errors = "-ERR too many errors, bye\r\n",
 	};
@@ -221,6 +224,7 @@ static void announce(int shared_fd)
 		.clear = "+OK posthouse ready\r\n",
 		.secured = "+OK posthouse ready\r\n",
 		.busy = "-ERR [SYS/TEMP] too many connections, try again later\r\n",
+		.timeout = TIMEOUT_REPLY,
 	};
 
 	connection_announce_send(shared_fd, &greeting);

@@ -48,6 +48,8 @@ static void announce(int shared_fd)
 		snprintf(a.busy, sizeof a.busy,
 		         "421 4.3.2 %s too many connections, try again later\r\n",
 		         settings.host_name);
+		snprintf(a.timeout, sizeof a.timeout,
+		         "421 4.4.2 %s timeout, closing connection\r\n", settings.host_name);
 		connection_announce_send(shared_fd, &a);
 	}
 }

@@ -38,6 +38,7 @@ void connection_announce_put(struct wire_out *out, const struct connection_annou
 	wire_put_string(out, a->clear);
 	wire_put_string(out, a->secured);
 	wire_put_string(out, a->busy);
+	wire_put_string(out, a->timeout);
 }
 
 void connection_announce_send(int shared_fd, const struct connection_announce *a)
@@ -56,6 +57,7 @@ bool connection_announce_get(struct wire_in *in, struct connection_announce *a)
 	wire_get_string(in, a->clear, sizeof a->clear);
 	wire_get_string(in, a->secured, sizeof a->secured);
 	wire_get_string(in, a->busy, sizeof a->busy);
+	wire_get_string(in, a->timeout, sizeof a->timeout);
 	return in->type == CONNECTION_ANNOUNCE && wire_end(in);
 }
 

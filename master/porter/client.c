@@ -268,7 +268,7 @@ static void timed_out(struct timer *t)
 		break;
 	case CLIENT_SILENT:
 		log_debug("event=idle-timeout client=%s", client_text(c));
-		dismiss(c, view_of(lines_of(c)->busy));
+		dismiss(c, view_of(lines_of(c)->timeout));
 		break;
 	case CLIENT_STARTTLS:
 	case CLIENT_HANDSHAKE: handshake_failed(c); break;

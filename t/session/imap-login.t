@@ -60,11 +60,12 @@ def test_golden(house):
 
 
 def test_greeting(house):
-    service, clear, secured, busy = house.announcement
+    service, clear, secured, busy, timeout = house.announcement
     is_(service, a.IMAP, "the greeting is for IMAP")
     is_(clear, "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID STARTTLS LOGINDISABLED] posthouse ready\r\n", "in clear")
     is_(secured, "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN] posthouse ready\r\n", "with TLS")
     ok(busy.startswith("* BYE"), "and a word for when it is full")
+    is_(timeout, "* BYE timeout, closing connection\r\n", "and one for who says nothing")
 
 
 def test_login_forms(house):
@@ -170,11 +171,11 @@ def test_starttls(house):
 
 def test_time(house):
     with house.session(a.IMAP) as s:
-        is_(s.rest(), b"* BYE too slow\r\n", "a client that says nothing")
+        is_(s.rest(), b"* BYE timeout, closing connection\r\n", "a client that says nothing")
     with house.session(a.IMAP) as s:
         s.say(b"a LOGIN {10}\r\n")
         is_(s.line(), b"+ go on\r\n", "or only promises")
-        is_(s.rest(), b"* BYE too slow\r\n", "is sent away")
+        is_(s.rest(), b"* BYE timeout, closing connection\r\n", "is sent away")
 
 
 def test_stop(house):

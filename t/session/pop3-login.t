@@ -49,9 +49,10 @@ def test_golden(house):
 
 
 def test_greeting(house):
-    service, clear, secured, busy = house.announcement
+    service, clear, secured, busy, timeout = house.announcement
     is_((service, clear, secured), (a.POP3, "+OK posthouse ready\r\n", "+OK posthouse ready\r\n"), "the greeting")
     ok(busy.startswith("-ERR"), "and a word for when it is full")
+    is_(timeout, "-ERR timeout, closing connection\r\n", "and one for who says nothing")
 
 
 def test_login(house):
@@ -147,5 +148,5 @@ with LoginHouse("pop3-login") as the_house:
         test(the_house)
 with LoginHouse("pop3-login", "login.timeout 1s\n") as the_house:
     with the_house.session(a.POP3) as slow:
-        is_(slow.rest(), b"-ERR too slow, bye\r\n", "a client that says nothing is sent away")
+        is_(slow.rest(), b"-ERR timeout, closing connection\r\n", "a client that says nothing is sent away")
 done()

@@ -10,8 +10,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse as w
-from porterhouse import (BUSY, CLEAR, CLIENT, HANDED_OVER, IMAP, POP3, SERVICES, SMTP, SUBMISSION, Connection, House, ended, line,
-                         quiet)
+from porterhouse import (BUSY, CLEAR, CLIENT, HANDED_OVER, IMAP, POP3, SERVICES, SMTP, SUBMISSION, TIMEOUT, Connection, House,
+                         ended, line, quiet)
 from tap import done, is_, ok
 
 def greetings_and_sessions():
@@ -122,9 +122,9 @@ def early_talkers():
     is_(line(h.client("submission")), CLEAR[SUBMISSION], "users do not wait")
     h.stop()
     h = House(settings="porter.idle-timeout 1s\n")
-    s = h.client("pop3")
-    line(s)
-    is_(line(s), BUSY[POP3], "who stays silent is let go")
+    for name in ("smtp", "submission", "pop3", "imap"):
+        s = h.client(name)
+        is_((line(s), line(s), ended(s)), (CLEAR[SERVICES[name]], TIMEOUT[SERVICES[name]], True), f"{name}: who stays silent is told so")
     h.stop()
 
 

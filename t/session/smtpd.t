@@ -413,8 +413,10 @@ def relaying(house):
 
 def main():
     with Smtp() as house:
-        is_([(a.byte(), a.string()) for a in house.announced],
-            [(SMTP, "220 mail.example.test ESMTP\r\n"), (SUBMISSION, "220 mail.example.test ESMTP\r\n")], "the greetings")
+        is_([(a.byte(), a.string(), a.string(), a.string()[:9], a.string()) for a in house.announced],
+            [(service, "220 mail.example.test ESMTP\r\n", "220 mail.example.test ESMTP\r\n", "421 4.3.2",
+              "421 4.4.2 mail.example.test timeout, closing connection\r\n") for service in (SMTP, SUBMISSION)],
+            "the greetings, and the words for who is not served or says nothing")
         errors_seen = []
         errors_thread = threading.Thread(target=too_many_errors, args=(house, errors_seen))
         errors_thread.start()

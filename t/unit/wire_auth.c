@@ -191,7 +191,8 @@ static void test_others(void)
 	struct connection_announce a = { .service = CONNECTION_POP3,
 		                         .clear = "+OK\r\n",
 		                         .secured = "+OK\r\n",
-		                         .busy = "-ERR\r\n" };
+		                         .busy = "-ERR\r\n",
+		                         .timeout = "-ERR\r\n" };
 	struct connection c = { .id = 9,
 		                .service = CONNECTION_POP3,
 		                .client = client,
