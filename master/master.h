@@ -8,12 +8,7 @@
 #include "master/listener.h"
 #include "master/instance.h"
 
-enum {
-	PORTERS_MAX = 8,
-	RESIDENTS_MAX = HOUSE_RESIDENT - 1 + PORTERS_MAX,
-	RETIRED_MAX = 256,
-	OWNERS_MAX = 4096
-};
+enum { RESIDENTS_MAX = HOUSE_RESIDENT - 1 + PORTERS_MAX, RETIRED_MAX = 256, OWNERS_MAX = 4096 };
 
 struct master {
 	struct loop *loop;

@@ -13,7 +13,11 @@
 #include "lib/base/bytes.h"
 #include "lib/base/reason.h"
 
-enum { SETTING_VALUE_MAX = 1024 };
+enum {
+	SETTING_VALUE_MAX = 1024,
+	PORTERS_MAX = 8 /* porter.processes goes so far (settings.def); master and keyd have as many
+	                   places */
+};
 
 #define SETTING_FIELD_INT(field)       int field;
 #define SETTING_FIELD_SIZE(field)      uint64_t field;

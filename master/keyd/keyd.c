@@ -46,7 +46,7 @@ enum {
 	KEY_FILE_MAX = 65536,
 	KEY_NAME_MAX = 256,
 	SECURE_BYTES = 4 << 20, /* OpenSSL's locked heap for the parsed keys; grows by none */
-	PORTERS_MAX = 64        /* lines; a porter has one, and a successor one */
+	LINES_MAX = 64          /* of each porter: its own, and its predecessors' */
 };
 
 struct key {
@@ -316,7 +316,7 @@ static void serve_porters(void)
 		*s = (struct hub){ .loop = keyd.loop,
 			           .protocol = "sign",
 			           .line_size = sizeof(struct hub_line),
-			           .lines_max = PORTERS_MAX,
+			           .lines_max = LINES_MAX,
 			           .message = answer };
 		hub_start(s, fd);
 	}

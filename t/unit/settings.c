@@ -20,6 +20,15 @@ static void defaults(void)
 	settings_free(&s);
 }
 
+static const struct setting *row_of(const char *key)
+{
+	const struct setting *row = settings_table;
+
+	while (strcmp(row->key, key) != 0)
+		row++;
+	return row;
+}
+
 static void table(void)
 {
 	struct settings s;
@@ -39,6 +48,10 @@ static void table(void)
 		ok(help > 0 && row->help[help - 1] == '.', "%s: has a line of help", row->key);
 	}
 	ok(settings_count < 100, "fewer than 100 settings");
+	text_clear(&out);
+	text_format(&out, "1..%d", PORTERS_MAX);
+	is_string(row_of("porter.processes")->range, out.data,
+	          "there are places for as many porters as porter.processes allows");
 	text_free(&out);
 	settings_free(&s);
 }
