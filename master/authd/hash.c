@@ -141,7 +141,7 @@ static const struct digest digests[] = {
 
 struct form {
 	const char *prefix;
-	enum hash_result (*check)(struct view stored, struct view password);
+	enum hash_result (*compare)(struct view stored, struct view password);
 	bool (*affordable)(struct view stored); /* NULL: bounded by the worker's memory and time
 	                                           limits alone */
 };
@@ -211,5 +211,5 @@ enum hash_result hash_check(struct view stored, struct view password)
 	if (d != NULL)
 		return digest_check(view_skip(stored, strlen(d->prefix)), password, d->name,
 		                    d->bytes, d->salted);
-	return form_of(unwrap(stored))->check(unwrap(stored), password);
+	return form_of(unwrap(stored))->compare(unwrap(stored), password);
 }
