@@ -6,17 +6,17 @@
  * owner, home, rights of every account) is opened before the jail. smtpd, pop3-login and imap-login
  * bring it SASL messages over their wires ("auth"); none of them names a user, and each may only
  * speak for its own services. An event loop runs the mechanisms and waits with what failed; the
- * hashes are computed by a few worker processes (authd-check.c), and a password that was right is
- * remembered under a keyed digest (authd-cache.c).
+ * hashes are computed by a few worker processes (checker.c), and a password that was right is
+ * remembered under a keyed digest (cache.c).
  *
  * On success smtpd learns the account. A POP3 or IMAP client's descriptor goes from here to master,
  * with the owner's uid and home, for pop3d or imapd: this word of authd's is the only one on which
  * master starts a program under a mailbox owner's uid, never uid 0.
  *
  * Trusts: the compiled map; master. Does not trust the session programs: their messages are bounded
- * and checked. Somebody who owns authd can read the hashes and the passwords that pass through, and
- * open any mailbox; he reaches no network and no file. Owning a worker gains the passwords that
- * pass through it, without their names.
+ * and checked. Who owns authd can read the hashes and the passwords that pass through, and open any
+ * mailbox; they reach no network and no file. Owning a worker gains the passwords that pass through
+ * it, without their names.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -236,7 +236,7 @@ static bool hand_over(struct exchange *x)
 
 	if (work.uid == 0 || work.gid == 0 || !session_of(x, &session)) {
 		log_warn(
-			"event=handover-refused user=<%s> reason=\"the map gives root's uid, or no absolute home\"",
+			"event=handover-refused user=<%s> reason=\"uid or gid 0, or a home that is not an absolute path\"",
 			log_quote(view_of(x->address)));
 		return false;
 	}
@@ -250,7 +250,7 @@ static bool hand_over(struct exchange *x)
 	wire_out_free(&inner);
 	wire_out_free(&out);
 	if (r != WIRE_OK)
-		log_warn("event=handover-failed reason=\"master does not take it: %m\"");
+		log_warn("event=handover-failed reason=\"sending to master: %m\"");
 	return r == WIRE_OK;
 }
 
@@ -289,7 +289,7 @@ static void checked(struct check *check, enum hash_result result)
 		accept_user(x);
 	} else {
 		log_warn(
-			"event=hash-unusable user=<%s> reason=\"unknown, damaged, or over the limits of time and memory\"",
+			"event=hash-unusable user=<%s> reason=\"unknown scheme, malformed, or over the limits of time and memory\"",
 			log_quote(view_of(x->address)));
 		refuse(x, AUTH_TEMPORARY);
 	}
@@ -410,7 +410,7 @@ static void begin(struct line *line, struct wire_in *in)
 	x->delay.due = answer_due;
 	line->exchange = x;
 	if (!auth_begin_get(in, &x->begin)) {
-		hub_line_drop(&line->wire, "a message that is not of this protocol");
+		hub_line_drop(&line->wire, "invalid message");
 		return;
 	}
 	struct view initial = x->begin.initial;
@@ -452,11 +452,11 @@ static void message(struct hub_line *wire, struct wire_in *in)
 		if (wire_end(in))
 			step(x, true, said);
 		else
-			hub_line_drop(wire, "a message that is not of this protocol");
+			hub_line_drop(wire, "invalid message");
 	} else if (in->type == AUTH_CANCEL && x != NULL && wire_end(in)) {
 		exchange_end(&line->exchange);
 	} else {
-		hub_line_drop(wire, "a message out of turn");
+		hub_line_drop(wire, "unexpected message");
 	}
 	wire_receive_wipe();
 }
@@ -573,7 +573,7 @@ int main(void)
 	program_start("authd");
 	open_files();
 	if (sodium_init() < 0)
-		log_fatal("libsodium does not start");
+		log_fatal("libsodium cannot be initialised");
 	unsigned workers = worker_count();
 
 	program_confine(&profile);

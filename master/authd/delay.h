@@ -4,10 +4,10 @@
  * same network or for the same account, up to a bound, and is halved again as time goes by.
  * Successes are never delayed.
  *
- * A guesser need not wait for his answer: he may leave and come again. So from a network with more
- * than a few failures only one unknown password is looked at in a while; the others are told to try
- * later. Passwords that authd remembers as right are not asked about here, so that those who share
- * the network with him go on working.
+ * Whoever guesses need not wait for the answer: they may leave and come again. So from a network
+ * with more than a few failures only one unknown password is looked at in a while; the others are
+ * told to try later. Passwords that authd remembers as right are not asked about here, so that
+ * those who share the network go on working.
  */
 #ifndef MASTER_AUTHD_DELAY_H
 #define MASTER_AUTHD_DELAY_H

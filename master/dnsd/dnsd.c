@@ -274,7 +274,7 @@ static void asker_said(struct hub_line *line, struct wire_in *in)
 	enum dns_type type;
 
 	if (a->question != NULL || !dns_question_get(in, &type, name)) {
-		hub_line_drop(line, "not a question");
+		hub_line_drop(line, "invalid question");
 		return;
 	}
 	for (char *p = name; *p; p++)

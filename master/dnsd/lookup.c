@@ -194,7 +194,7 @@ static void address_question(const char *name, struct dns_answer *answer)
 	if (result == DNS_LATER)
 		give(answer, result, name, "the name servers do not answer");
 	else if (result != DNS_FOUND)
-		give(answer, result, name, "there is no such host");
+		give(answer, result, name, "host not found");
 }
 
 /* By preference; equal ones in a random order, so that load spreads (RFC 5321 section 5.1). */
@@ -229,7 +229,7 @@ static void route_question(const char *domain, struct dns_answer *answer)
 		return;
 	}
 	if (result == DNS_NO_DOMAIN) {
-		give(answer, DNS_NO_DOMAIN, domain, "there is no such domain");
+		give(answer, DNS_NO_DOMAIN, domain, "domain not found");
 		return;
 	}
 	if (result == DNS_NO_HOST) { /* no MX: the domain is its own host */
@@ -237,7 +237,7 @@ static void route_question(const char *domain, struct dns_answer *answer)
 		return;
 	}
 	if (exchanges.count == 1 && exchanges.rows[0].name[0] == '\0') {
-		give(answer, DNS_NULL_MX, domain, "the domain takes no mail (null MX)");
+		give(answer, DNS_NULL_MX, domain, "the domain accepts no mail (null MX)");
 		return;
 	}
 	answer->ttl_s = exchanges.ttl_s;
@@ -314,7 +314,7 @@ static void name_question(const char *text, struct dns_answer *answer)
 	}
 	if (answer->host_count == 0)
 		give(answer, result == DNS_LATER ? DNS_LATER : DNS_NO_HOST, text,
-		     "the address has no name");
+		     "the address has no host name");
 }
 
 void lookup(enum dns_type type, const char *name, struct dns_answer *answer)

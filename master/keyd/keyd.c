@@ -10,9 +10,9 @@
  * Runs as _phkeyd in an empty root. Trusts: the key files. Reads from porter: requests, each
  * checked to the last byte. Writes nothing; sees no network.
  *
- * Who owns it has the keys of the certificates: he can be this host for whoever connects until they
- * are revoked. He reads no recorded traffic (every key exchange is ephemeral) and reaches no other
- * program but porter.
+ * Who owns it has the keys of the certificates and can pose as this host to whoever connects, until
+ * they are revoked. They read no recorded traffic (every key exchange is ephemeral) and reach no
+ * other program but porter.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -119,8 +119,7 @@ static void read_key_files(int directory)
 	struct dirent *entry;
 
 	if (files == NULL) {
-		log_warn(
-			"event=no-keys reason=\"there is no directory of keys: TLS cannot be offered\"");
+		log_warn("event=no-keys reason=\"no directory of keys: TLS cannot be offered\"");
 		return;
 	}
 	while ((entry = readdir(files)) != NULL)
@@ -138,9 +137,9 @@ static void start_secure_memory(void)
 	setrlimit(RLIMIT_MEMLOCK,
 	          &lock); /* fails without privilege: then the system's limit holds */
 	if (sodium_init() < 0 || !OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL))
-		log_fatal("the cryptographic libraries do not start");
+		log_fatal("the cryptographic libraries cannot be initialised");
 	if (CRYPTO_secure_malloc_init(SECURE_BYTES, 32) != 1)
-		log_warn("event=memory-not-locked reason=\"keys may reach the swap\"");
+		log_warn("event=memory-not-locked reason=\"keys may be written to swap\"");
 	ERR_clear_error();
 }
 
@@ -265,8 +264,7 @@ static bool make_signature(EVP_MD_CTX *context, const struct key *k, const struc
 static const char *sign(const struct sign_request *r, unsigned char *out, size_t *len)
 {
 	const struct key *k = find_key(r->key);
-	const char *refusal =
-		k ? sign_refusal(k->kind, r->scheme, r->block) : "there is no such key";
+	const char *refusal = k ? sign_refusal(k->kind, r->scheme, r->block) : "unknown key";
 
 	if (refusal != NULL)
 		return refusal;
@@ -286,7 +284,7 @@ static void answer(struct hub_line *line, struct wire_in *in)
 	struct sign_request r;
 
 	if (!sign_request_get(in, &r)) {
-		hub_line_drop(line, "not a request to sign");
+		hub_line_drop(line, "invalid request");
 		return;
 	}
 	const char *refusal = sign(&r, signature, &len);

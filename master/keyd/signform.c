@@ -92,9 +92,9 @@ const char *sign_refusal(enum sign_key_kind key, uint16_t scheme, struct view bl
 	const struct scheme_row *row = find_scheme(scheme);
 
 	if (row == NULL || (row->kinds & 1u << key) == 0)
-		return "the scheme is not for this key";
+		return "signature scheme does not fit the key";
 	if (is_tls13(block))
-		return row->tls13 & 1u << key ? NULL : "the scheme is not for TLS 1.3";
+		return row->tls13 & 1u << key ? NULL : "signature scheme not allowed in TLS 1.3";
 	if (is_tls12(block))
 		return NULL;
 	return "not a TLS handshake";

@@ -263,7 +263,7 @@ static void timed_out(struct timer *t)
 	switch (c->state) {
 	case CLIENT_DELAY: greet(c); break;
 	case CLIENT_WAITING:
-		log_refusal(c, "no-worker");
+		log_refusal(c, "worker-timeout");
 		dismiss(c, view_of(lines_of(c)->busy));
 		break;
 	case CLIENT_SILENT:
@@ -279,7 +279,7 @@ static void timed_out(struct timer *t)
 static void early_talker(struct client *c)
 {
 	log_refusal(c, "early-talker");
-	dismiss(c, VIEW("554 5.5.1 Protocol error: you spoke before the greeting\r\n"));
+	dismiss(c, VIEW("554 5.5.1 Protocol error: command before the greeting\r\n"));
 }
 
 /* It has spoken. */

@@ -39,7 +39,10 @@ struct limits {
 
 const char *limit_name(enum limit limit)
 {
-	static const char *const names[] = { "none", "clients", "address", "network", "rate" };
+	static const char *const names[] = { "none", "porter.clients-max",
+		                             "porter.clients-per-address",
+		                             "porter.clients-per-network",
+		                             "porter.rate-per-second" };
 
 	return names[limit];
 }
@@ -211,7 +214,7 @@ static void leave(struct limits *l, const struct key *key)
 	struct entry *e = find(l, key);
 
 	if (e == NULL || e->clients == 0)
-		log_panic("limits: a client left that had not entered");
+		log_panic("limits: a client is removed that was not counted");
 	e->clients--; /* the sweep takes the entry */
 }
 

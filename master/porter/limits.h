@@ -16,7 +16,7 @@ struct limits_most {
 };
 
 enum limit { LIMIT_NONE, LIMIT_CLIENTS, LIMIT_ADDRESS, LIMIT_NETWORK, LIMIT_RATE };
-const char *limit_name(enum limit limit); /* for the log: "clients", "address", "network", "rate" */
+const char *limit_name(enum limit limit); /* the setting, for the log */
 
 struct limits;
 

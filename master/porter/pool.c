@@ -158,7 +158,7 @@ static void announced(struct hub *server, struct wire_in *in)
 
 	if (in->type != CONNECTION_ANNOUNCE || !connection_announce_get(in, &a)) {
 		log_warn(
-			"event=wire-refused protocol=connection reason=\"not an announcement\" peer=%s",
+			"event=wire-refused protocol=connection reason=\"invalid announcement\" peer=%s",
 			pool_of(server)->name);
 		return;
 	}
@@ -166,7 +166,7 @@ static void announced(struct hub *server, struct wire_in *in)
 
 	if (*of != NULL && *of != pool_of(server)) {
 		log_warn(
-			"event=wire-refused protocol=connection reason=\"service %s belongs to %s\" peer=%s",
+			"event=wire-refused protocol=connection reason=\"service %s is already announced by %s\" peer=%s",
 			connection_service_name(a.service), (*of)->name, pool_of(server)->name);
 		return;
 	}
@@ -198,7 +198,7 @@ static void handed_over(struct worker *w, struct wire_in *in)
 	struct pool_client *c = w->client;
 
 	if (!wire_end(in) || !pools.tell.handed_over(c))
-		hub_line_drop(&w->line, "a session that cannot be handed over");
+		hub_line_drop(&w->line, "invalid hand-over");
 	else
 		unbind(w);
 }
@@ -208,14 +208,14 @@ static void message(struct hub_line *line, struct wire_in *in)
 	struct worker *w = worker_of(line);
 
 	if (w->client == NULL) {
-		hub_line_drop(line, "a message of a worker that has no session");
+		hub_line_drop(line, "message without a session");
 	} else if (in->type == CONNECTION_HANDED_OVER) {
 		handed_over(w, in);
 	} else if (in->type == CONNECTION_STARTTLS && in->rest.len == 0 && in->fd_count == 1) {
 		if (!pools.tell.starttls(w->client, wire_get_fd(in)))
-			hub_line_drop(line, "STARTTLS while it begins");
+			hub_line_drop(line, "STARTTLS during a handshake");
 	} else {
-		hub_line_drop(line, "not a message of a session program");
+		hub_line_drop(line, "invalid message");
 	}
 }
 

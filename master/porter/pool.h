@@ -41,7 +41,7 @@ struct pool_callbacks {
 /* A pool for each wire "PROGRAM.connection". services: bits of those that are needed; who does not
  * announce one of them is asked to. */
 void pools_start(struct loop *loop, const struct pool_callbacks *callbacks, unsigned services);
-/* A successor is there: nobody announces himself here, and no new worker comes. */
+/* A successor is there: nobody announces anything here, and no new worker comes. */
 void pools_retire(void);
 /* The end is near: asks for nothing any more. */
 void pools_stop(void);

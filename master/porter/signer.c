@@ -60,7 +60,7 @@ static bool take_signature(struct wire_in *in, unsigned char *signature, size_t 
 	struct view bytes = wire_get_view(in, SIGN_SIGNATURE_MAX);
 
 	if (!wire_end(in) || (in->type == SIGN_SIGNATURE && (bytes.len == 0 || bytes.len > size))) {
-		log_warn("event=sign-failed reason=\"not an answer\"");
+		log_warn("event=sign-failed reason=\"invalid response from keyd\"");
 		return false;
 	}
 	if (in->type != SIGN_SIGNATURE) {
@@ -85,7 +85,7 @@ static bool keyd_sign(const struct sign_request *request, unsigned char *signatu
 		r = ask_once(&out, &in); /* keyd was replaced: its successor is on the same wire */
 	if (r != WIRE_OK) {
 		log_warn("event=sign-failed reason=\"%s\"",
-		         r == WIRE_AGAIN ? "keyd does not answer" : "keyd is not there");
+		         r == WIRE_AGAIN ? "timeout of keyd" : "keyd is not running");
 		return false;
 	}
 	bool good = take_signature(&in, signature, size, len);
@@ -404,7 +404,7 @@ void signer_start(void)
 		own = OSSL_PROVIDER_load(NULL, PROVIDER);
 	/* Whatever is not one of our keys is the default provider's business. */
 	if (own == NULL || !EVP_set_default_properties(NULL, "?provider=default"))
-		log_fatal("OpenSSL does not take the provider for keyd's keys");
+		log_fatal("OpenSSL does not accept the provider for keyd's keys");
 }
 
 void signer_stop(void)

@@ -164,7 +164,7 @@ void tls_start(const char *minimum_version)
 
 	/* The system's openssl.cnf is not ours to read, and a jail has none. */
 	if (!OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL))
-		log_fatal("OpenSSL does not start");
+		log_fatal("OpenSSL cannot be initialised");
 	signer_start();
 	if (map_open(&tls.certificates, program_generation_file("tls.cdb"), &why) < 0)
 		log_fatal("tls.cdb: %s", why.text);

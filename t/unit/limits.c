@@ -96,6 +96,10 @@ int main(void)
 	test_counts();
 	test_rate();
 	test_memory();
-	is_string(limit_name(LIMIT_RATE), "rate", "limits have names");
+	is_string(limit_name(LIMIT_CLIENTS), "porter.clients-max",
+	          "limits have their settings' names");
+	is_string(limit_name(LIMIT_ADDRESS), "porter.clients-per-address", "per address");
+	is_string(limit_name(LIMIT_NETWORK), "porter.clients-per-network", "per network");
+	is_string(limit_name(LIMIT_RATE), "porter.rate-per-second", "per second");
 	return tap_done();
 }
