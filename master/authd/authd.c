@@ -5,13 +5,13 @@
  * Runs as its own user in an empty root, sees no network and opens no file: passwords.cdb (hash,
  * owner, home, rights of every account) is opened before the jail. smtpd, pop3-login and imap-login
  * bring it SASL messages over their wires ("auth"); none of them names a user, and each may only
- * speak for its own services. An event loop runs the mechanisms and waits with what failed; the
- * hashes are computed by a few worker processes (checker.c), and a password that was right is
+ * speak for its own services. An event loop runs the mechanisms and delays the answers to failures;
+ * the hashes are computed by a few worker processes (checker.c), and a password that was right is
  * remembered under a keyed digest (cache.c).
  *
  * On success smtpd learns the account. A POP3 or IMAP client's descriptor goes from here to master,
- * with the owner's uid and home, for pop3d or imapd: this word of authd's is the only one on which
- * master starts a program under a mailbox owner's uid, never uid 0.
+ * with the owner's uid and home, for pop3d or imapd: nothing else makes master start those under a
+ * mailbox owner's uid, which is never 0.
  *
  * Trusts: the compiled map; master. Does not trust the session programs: their messages are bounded
  * and checked. Who owns authd can read the hashes and the passwords that pass through, and open any
