@@ -18,7 +18,7 @@ import warnings
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse as w
 from porterhouse import (BUSY, CLEAR, HANDED_OVER, IMAP, NOT_SECURED, POP3, SECURED, SECURED_GREETING, SMTP, STARTTLS, SUBMISSION,
-                         Connection, House, ended, line)
+                         TIMEOUT, Connection, House, ended, line)
 from tap import done, is_, ok, skip
 
 KINDS = {"ec256": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "ec384": ["ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
@@ -293,6 +293,14 @@ def full_process():
     small.stop()
 
 
+def idle():
+    small = House(certificates=certificates, settings="porter.idle-timeout 1s\n")
+    s = secure(small.client("pop3s"))
+    is_((line(s), line(s), ended(s)), (SECURED_GREETING, TIMEOUT[POP3], True), "a silent TLS client is told of the timeout, then TLS is closed")
+    s.close()
+    small.stop()
+
+
 # ---- keyd ----
 
 SIGN_REQUEST, SIGN_SIGNATURE, SIGN_REFUSED = 16, 17, 18
@@ -358,6 +366,6 @@ def stop():
     h.stop()
 
 
-for part in (implicit, starttls, relay, mailbox_sessions, resumption, full_process, keyd_answers, stop):
+for part in (implicit, starttls, relay, mailbox_sessions, resumption, full_process, idle, keyd_answers, stop):
     part()
 done()
