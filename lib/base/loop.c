@@ -29,6 +29,7 @@ struct loop {
 	/* Timers: a binary heap from index 1. */
 	struct timer **heap;
 	size_t heap_count, heap_cap;
+	struct list deferred;
 	struct watch signal_watch;
 	struct {
 		void (*caught)(int, void *);
@@ -182,13 +183,35 @@ void loop_timer_clear(struct loop *loop, struct timer *t)
 		heap_down(loop, last, place);
 }
 
+void loop_defer(struct loop *loop, struct deferred *d)
+{
+	list_add_last(&loop->deferred, &d->link);
+}
+
+void loop_defer_clear(struct deferred *d)
+{
+	list_remove(&d->link);
+}
+
+static void run_deferred(struct loop *loop)
+{
+	struct link *link;
+
+	while (!loop->stopped && (link = list_take_first(&loop->deferred)) != NULL) {
+		struct deferred *d = list_owner(link, struct deferred, link);
+
+		d->run(d);
+	}
+}
+
 static void run_timers(struct loop *loop)
 {
-	while (loop->heap_count && loop->heap[1]->at_ms <= loop->now_ms) {
+	while (!loop->stopped && loop->heap_count && loop->heap[1]->at_ms <= loop->now_ms) {
 		struct timer *t = loop->heap[1];
 
 		loop_timer_clear(loop, t);
 		t->due(t);
+		run_deferred(loop);
 	}
 }
 
@@ -213,6 +236,7 @@ static unsigned events_of(uint32_t mask)
 void loop_run(struct loop *loop)
 {
 	loop->stopped = false;
+	run_deferred(loop);
 	while (!loop->stopped) {
 		loop->batch_count = 0;
 		int n = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, wait_ms(loop));
@@ -233,9 +257,9 @@ void loop_run(struct loop *loop)
 
 			if (events)
 				w->ready(w, events);
+			run_deferred(loop);
 		}
-		if (!loop->stopped)
-			run_timers(loop);
+		run_timers(loop);
 	}
 }
 

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/base/list.h"
+
 struct loop;
 
 enum loop_events { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
@@ -33,7 +35,14 @@ struct timer {
 	void (*due)(struct timer *t);
 };
 
-/* The object a watch or timer is embedded in. */
+/* What is noted now and done by the loop, as soon as the present callback has returned to it: how a
+ * call that finds something out tells its caller's object without calling into it. */
+struct deferred {
+	struct link link; /* the loop's own; zeroed while not noted */
+	void (*run)(struct deferred *d);
+};
+
+/* The object a watch, a timer or a deferred is embedded in. */
 #define loop_owner(pointer, type, member) \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
@@ -49,7 +58,11 @@ void loop_unwatch(struct loop *loop,
 void loop_timer_set(struct loop *loop, struct timer *t, int64_t at_ms); /* again: moves it */
 void loop_timer_clear(struct loop *loop, struct timer *t);              /* harmless when not set */
 
-/* Runs until loop_stop.  loop_now_ms is the time when the present round of callbacks began. */
+void loop_defer(struct loop *loop, struct deferred *d); /* noted once, however often it is said */
+void loop_defer_clear(struct deferred *d);              /* harmless when not noted */
+
+/* Runs until loop_stop; what is deferred then runs when the loop runs again.  loop_now_ms is the
+ * time when the present round of callbacks began. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 int64_t loop_now_ms(const struct loop *loop);

@@ -12,70 +12,58 @@
  * that its siblings need. */
 enum { GROW_PATIENCE_MS = 1000, GREETINGS_PER_TURN = 16, LINES_PER_PROCESS_MAX = 128 };
 
-static void idle_remove(struct hub_line *line)
+/* The line is looked at by the loop. */
+static void note(struct hub_line *line)
+{
+	list_add_last(&line->server->noted, &line->noted);
+	loop_defer(line->server->loop, &line->server->due);
+}
+
+static void line_over(struct hub_line *line)
 {
 	struct hub *s = line->server;
 
-	if (!line->idle)
-		return;
-	if (line->idle_previous)
-		line->idle_previous->idle_next = line->idle_next;
-	else
-		s->idle_first = line->idle_next;
-	if (line->idle_next)
-		line->idle_next->idle_previous = line->idle_previous;
-	else
-		s->idle_last = line->idle_previous;
-	line->idle_next = line->idle_previous = NULL;
-	line->idle = false;
-	s->idle_count--;
+	if (s->closed)
+		s->closed(line);
+	list_remove(&line->all);
+	free(line);
 }
 
 /* To the front: the most recently used worker works next, the others may time out. */
-static void idle_add(struct hub_line *line)
+static void line_idle(struct hub_line *line)
 {
 	struct hub *s = line->server;
 
-	if (line->idle)
-		return;
-	line->idle = true;
-	line->idle_previous = NULL;
-	line->idle_next = s->idle_first;
-	if (s->idle_first)
-		s->idle_first->idle_previous = line;
-	else
-		s->idle_last = line;
-	s->idle_first = line;
-	s->idle_count++;
+	list_add_first(&s->idle_lines, &line->resting);
+	if (s->idle)
+		s->idle(line);
 }
 
-static void line_free(struct hub_line *line)
+static void work_off(struct deferred *due)
 {
-	struct hub *s = line->server;
+	struct hub *s = loop_owner(due, struct hub, due);
+	struct link *link;
 
-	if (line->previous)
-		line->previous->next = line->next;
-	else
-		s->lines = line->next;
-	if (line->next)
-		line->next->previous = line->previous;
-	s->line_count--;
-	free(line);
+	while ((link = list_take_first(&s->noted)) != NULL) {
+		struct hub_line *line = list_owner(link, struct hub_line, noted);
+
+		if (line->dropped)
+			line_over(line);
+		else
+			line_idle(line);
+	}
 }
 
 static void line_end(struct hub_line *line)
 {
-	struct hub *s = line->server;
-
 	if (line->dropped)
 		return;
 	line->dropped = true;
-	loop_unwatch(s->loop, &line->watch);
-	if (s->closed)
-		s->closed(line);
-	idle_remove(line);
+	loop_unwatch(line->server->loop, &line->watch);
+	list_remove(&line->resting);
 	close(line->watch.fd);
 	line->watch.fd = -1;
+	note(line);
 }
 
 void hub_line_drop(struct hub_line *line, const char *why)
@@ -83,20 +71,7 @@ void hub_line_drop(struct hub_line *line, const char *why)
 	if (why != NULL && !line->dropped)
 		log_warn("event=wire-dropped protocol=%s reason=\"%s\"", line->server->protocol,
 		         why);
-	/* Freed by line_ready when it is the line being served, else by the next sweep. */
 	line_end(line);
-}
-
-/* Dropped lines other than the one being served are freed here. */
-static void sweep(struct hub *s)
-{
-	struct hub_line *next;
-
-	for (struct hub_line *line = s->lines; line != NULL; line = next) {
-		next = line->next;
-		if (line->dropped)
-			line_free(line);
-	}
 }
 
 /* One message a turn: the loop comes back at once when there is another, and most often there is
@@ -119,8 +94,6 @@ static void line_ready(struct watch *w, unsigned events)
 		s->message(line, &in);
 		wire_in_close(&in);
 	}
-	if (line->dropped)
-		line_free(line);
 }
 
 /* Of a socketpair the kernel keeps who made it, whoever has its ends now. */
@@ -144,10 +117,9 @@ static bool has_enough(const struct hub *s, int process)
 
 	if (process == 0 || s->workers)
 		return false;
-	for (const struct hub_line *line = s->lines; line != NULL && count < LINES_PER_PROCESS_MAX;
-	     line = line->next)
+	LIST_EACH(line, &s->lines, struct hub_line, all)
 		count += !line->dropped && line->process == process;
-	return count == LINES_PER_PROCESS_MAX;
+	return count >= LINES_PER_PROCESS_MAX;
 }
 
 static void line_open(struct hub *s, int fd)
@@ -155,9 +127,9 @@ static void line_open(struct hub *s, int fd)
 	struct hub_line *line;
 	int process = maker(fd);
 
-	if (s->line_count >= s->lines_max || has_enough(s, process)) {
-		log_warn("event=wire-refused protocol=%s pid=%d lines=%u lines_max=%u", s->protocol,
-		         process, s->line_count, s->lines_max);
+	if (s->lines.count >= s->lines_max || has_enough(s, process)) {
+		log_warn("event=wire-refused protocol=%s pid=%d lines=%zu lines_max=%u",
+		         s->protocol, process, s->lines.count, s->lines_max);
 		close(fd);
 		return;
 	}
@@ -165,11 +137,7 @@ static void line_open(struct hub *s, int fd)
 	line = memory_get(s->line_size);
 	line->server = s;
 	line->process = process;
-	line->next = s->lines;
-	if (s->lines)
-		s->lines->previous = line;
-	s->lines = line;
-	s->line_count++;
+	list_add_first(&s->lines, &line->all);
 	if (s->growing)
 		s->growing--;
 	line->watch.fd = fd;
@@ -177,7 +145,7 @@ static void line_open(struct hub *s, int fd)
 	loop_watch(s->loop, &line->watch, LOOP_READ);
 	if (s->opened)
 		s->opened(line);
-	if (s->workers && !line->dropped)
+	if (s->workers)
 		hub_set_idle(line);
 }
 
@@ -186,8 +154,8 @@ static void shared_ready(struct watch *w, unsigned events)
 	struct hub *s = loop_owner(w, struct hub, watch);
 
 	(void)events;
-	sweep(s);
-	for (int turn = 0; turn < GREETINGS_PER_TURN; turn++) {
+	/* hub_stop and hub_retire may be called on the way. */
+	for (int turn = 0; turn < GREETINGS_PER_TURN && s->watch.slot != 0; turn++) {
 		struct wire_in in;
 		enum wire_result r = wire_receive_now(w->fd, &in);
 
@@ -223,6 +191,7 @@ void hub_start(struct hub *s, int shared_fd)
 	fcntl(shared_fd, F_SETFL, O_NONBLOCK);
 	s->watch.fd = shared_fd;
 	s->watch.ready = shared_ready;
+	s->due.run = work_off;
 	loop_watch(s->loop, &s->watch, LOOP_READ);
 }
 
@@ -234,9 +203,10 @@ void hub_retire(struct hub *s)
 void hub_stop(struct hub *s)
 {
 	hub_retire(s);
-	for (struct hub_line *line = s->lines; line != NULL; line = line->next)
+	LIST_EACH(line, &s->lines, struct hub_line, all)
 		line_end(line);
-	sweep(s);
+	if (s->lines.first == NULL)
+		loop_defer_clear(&s->due);
 }
 
 enum wire_result hub_line_send(struct hub_line *line, const struct wire_out *out)
@@ -253,22 +223,15 @@ enum wire_result hub_line_send(struct hub_line *line, const struct wire_out *out
 
 struct hub_line *hub_take_idle(struct hub *s)
 {
-	struct hub_line *line = s->idle_first;
+	struct link *first = list_take_first(&s->idle_lines);
 
-	if (line != NULL)
-		idle_remove(line);
-	return line;
+	return list_owner_or_null(first, struct hub_line, resting);
 }
 
 void hub_set_idle(struct hub_line *line)
 {
-	struct hub *s = line->server;
-
-	if (line->dropped)
-		return;
-	idle_add(line);
-	if (s->idle)
-		s->idle(s);
+	if (!line->dropped && line->resting.list == NULL)
+		note(line);
 }
 
 void hub_want(struct hub *s, unsigned jobs)

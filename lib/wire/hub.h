@@ -7,6 +7,10 @@
  * line of its own, which lives until the peer closes it or the server drops it.
  * Where the clients are workers (worker.h) the server also keeps them: who is
  * idle, and how many more the service parent should fork.
+ *
+ * No callback runs inside the call that caused it. hub_line_send, hub_line_drop, hub_set_idle and
+ * hub_stop only note; `closed` and `idle` run from the loop, when the present callback has returned
+ * to it. Until its `closed` has returned a line stays valid memory and answers WIRE_CLOSED.
  */
 #ifndef LIB_WIRE_HUB_H
 #define LIB_WIRE_HUB_H
@@ -29,10 +33,10 @@ struct hub_line {
 	int process; /* who made it, as the kernel says; 0: not known */
 	struct watch watch;
 	struct hub *server;
-	struct hub_line *next, *previous;           /* all lines of the server */
-	struct hub_line *idle_next, *idle_previous; /* idle workers */
-	bool idle;
-	bool dropped; /* freed when the present callback returns */
+	struct link all;     /* in server->lines */
+	struct link resting; /* in server->idle_lines */
+	struct link noted;   /* in server->noted: the loop has something to do for it */
+	bool dropped;        /* its end is noted; the descriptor is closed already */
 };
 
 struct hub {
@@ -46,17 +50,18 @@ struct hub {
 	void *context;
 	void (*opened)(struct hub_line *line);                      /* may be NULL */
 	void (*message)(struct hub_line *line, struct wire_in *in); /* any type but WIRE_DONE */
-	void (*closed)(
-		struct hub_line *line);   /* may be NULL; before it is freed; `idle` still tells */
-	void (*idle)(struct hub *server); /* may be NULL: a worker became idle */
+	void (*closed)(struct hub_line *line); /* may be NULL; the line is freed behind it */
+	void (*idle)(struct hub_line *line);   /* may be NULL: a worker became idle, and is the
+	                                          first to be taken */
 	void (*announced)(struct hub *server,
 	                  struct wire_in *in); /* may be NULL: other messages on the shared wire */
 	void (*lost)(struct hub *server); /* may be NULL: nobody holds the other end of the shared
 	                                     wire any more */
 	/* The server's own. */
 	struct watch watch;
-	struct hub_line *lines, *idle_first, *idle_last;
-	unsigned line_count, idle_count, growing;
+	struct list lines, idle_lines, noted; /* lines: those too whose `closed` is still to run */
+	struct deferred due;
+	unsigned growing;
 	int64_t grow_until_ms;
 };
 
@@ -65,7 +70,8 @@ struct hub {
 void hub_start(struct hub *server, int shared_fd);
 
 /* Stops serving: drops every line and lets go of the shared wire (not closed: it is the
- * caller's). */
+ * caller's). The struct may be given up when `lines` is empty, from a callback that is none of the
+ * hub's own. */
 void hub_stop(struct hub *server);
 /* For a successor's sake (SIGHUP): no new lines. The caller drops its idle ones. */
 void hub_retire(struct hub *server);
@@ -73,13 +79,13 @@ void hub_retire(struct hub *server);
 /* Sends without waiting; a line whose buffer is full or whose peer is gone is dropped
  * (WIRE_CLOSED comes back): a client that does not read is broken. */
 enum wire_result hub_line_send(struct hub_line *line, const struct wire_out *out);
-/* Ends a line (closed() is called); safe inside its own callbacks. why goes to the log, NULL for
- * nothing. */
+/* Ends a line: its peer sees that at once. why goes to the log, NULL for nothing. */
 void hub_line_drop(struct hub_line *line, const char *why);
 
 /* An idle worker, now busy; the one longest in use last (so that spare ones time out). NULL:
  * none. */
 struct hub_line *hub_take_idle(struct hub *server);
+/* The worker's job is over: it can be taken when the loop has called `idle`. */
 void hub_set_idle(struct hub_line *line);
 /* So many jobs wait for a worker: asks the parent for as many as are not already on their way. */
 void hub_want(struct hub *server, unsigned jobs);

@@ -473,7 +473,7 @@ static unsigned lines_left(void)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < DOORS; i++)
-		for (struct hub_line *l = doors[i].server.lines; l != NULL; l = l->next)
+		LIST_EACH(l, &doors[i].server.lines, struct hub_line, all)
 			n += !l->dropped;
 	return n;
 }
@@ -496,7 +496,7 @@ static void retire(int number, void *context)
 	authd.retiring = true;
 	for (unsigned i = 0; i < DOORS; i++) {
 		hub_retire(&doors[i].server);
-		for (struct hub_line *l = doors[i].server.lines; l != NULL; l = l->next)
+		LIST_EACH(l, &doors[i].server.lines, struct hub_line, all)
 			if (loop_owner(l, struct line, wire)->exchange == NULL)
 				hub_line_drop(l, NULL);
 	}

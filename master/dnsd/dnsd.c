@@ -285,7 +285,7 @@ static void asker_said(struct hub_line *line, struct wire_in *in)
 static void end_if_unused(void)
 {
 	for (unsigned i = 0; i < 2; i++)
-		if (dnsd.servers[i].line_count > 0)
+		if (dnsd.servers[i].lines.count > 0)
 			return;
 	if (dnsd.retired)
 		loop_stop(dnsd.loop);
@@ -297,7 +297,7 @@ static void asker_gone(struct hub_line *line)
 
 	if (a->question != NULL)
 		a->question->asker = NULL;
-	if (dnsd.retired && line->server->line_count <= 1)
+	if (dnsd.retired && line->server->lines.count <= 1)
 		loop_stop(dnsd.loop);
 }
 
@@ -322,18 +322,14 @@ static void stop(int number, void *context)
 /* A successor has our wires: idle askers go to it, busy ones get their answer first. */
 static void retire(int number, void *context)
 {
-	struct hub_line *next;
-
 	(void)number;
 	(void)context;
 	dnsd.retired = true;
 	for (unsigned i = 0; i < 2; i++) {
 		hub_retire(&dnsd.servers[i]);
-		for (struct hub_line *line = dnsd.servers[i].lines; line != NULL; line = next) {
-			next = line->next;
+		LIST_EACH(line, &dnsd.servers[i].lines, struct hub_line, all)
 			if (((struct asker *)line)->question == NULL)
 				hub_line_drop(line, NULL);
-		}
 	}
 	end_if_unused();
 }

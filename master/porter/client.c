@@ -9,6 +9,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/pace.h"
 #include "master/porter/acceptor.h"
 #include "master/porter/pool.h"
 #include "master/porter/relay.h"
@@ -464,20 +465,53 @@ static void accepted(const struct acceptor *from, int fd, const struct net_addre
 
 /* ---- the session ---- */
 
+static void log_relay_failed(void)
+{
+	static struct pace pace;
+	unsigned more;
+	int kept_errno = errno;
+
+	if (!pace_says(&pace, loop_now_ms(clients.with.loop), &more))
+		return;
+	errno = kept_errno;
+	log_warn("event=relay-failed more=%u reason=\"%m\"", more);
+}
+
 /* Mailbox sessions move from login to mailbox program: the token's end tells porter that nobody
- * serves it. */
-static int make_token(struct client *c)
+ * serves it. Their end, -1: no token. */
+static bool make_token(struct client *c, int *theirs)
 {
 	int ends[2];
 
+	*theirs = -1;
 	if (c->place.service != CONNECTION_POP3 && c->place.service != CONNECTION_IMAP)
-		return -1;
-	if (pipe2(ends, O_CLOEXEC) < 0) {
-		log_warn("event=token-failed reason=\"%m\"");
-		return -1;
-	}
+		return true;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return false;
 	c->token = ends[0];
-	return ends[1];
+	*theirs = ends[1];
+	return true;
+}
+
+static void drop_token(struct client *c)
+{
+	if (c->token >= 0)
+		close(c->token);
+	c->token = -1;
+}
+
+/* What the session is given; false: out of descriptors. */
+static bool open_for_session(struct client *c, int *fd, int *token)
+{
+	if (!make_token(c, token))
+		return false;
+	*fd = c->relay ? relay_open_session(c->relay) : c->watch.fd;
+	if (*fd >= 0)
+		return true;
+	if (*token >= 0)
+		close(*token);
+	drop_token(c);
+	return false;
 }
 
 static enum wire_result send_client(struct client *c, struct worker *w, int fd, int token)
@@ -503,13 +537,12 @@ static enum wire_result send_client(struct client *c, struct worker *w, int fd, 
 static bool serve(struct pool_client *place, struct worker *w)
 {
 	struct client *c = client_of(place);
-	int fd = c->relay ? relay_open_session(c->relay) : c->watch.fd;
-	int token = make_token(c);
+	int fd, token;
 
-	if (fd < 0) {
-		log_warn("event=relay-failed reason=\"%m\"");
-		pool_give_back(w);
+	if (!open_for_session(c, &fd, &token)) {
+		log_relay_failed();
 		refuse(place);
+		pool_give_back(w);
 		return true;
 	}
 	enum wire_result r = send_client(c, w, fd, token);
@@ -519,9 +552,7 @@ static bool serve(struct pool_client *place, struct worker *w)
 	if (c->relay)
 		close(fd);
 	if (r != WIRE_OK) {
-		if (c->token >= 0)
-			close(c->token);
-		c->token = -1;
+		drop_token(c);
 		return false;
 	}
 	pool_bind(place, w);
@@ -613,7 +644,7 @@ static void secured_for_worker(struct client *c)
 	int fd = relay_open_session(c->relay);
 
 	if (fd < 0) {
-		log_warn("event=relay-failed reason=\"%m\"");
+		log_relay_failed();
 		handshake_failed(c);
 		return;
 	}

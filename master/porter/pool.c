@@ -56,7 +56,7 @@ static struct pool_client *first_waiting(const struct pool *p)
 /* New workers greet our successor; those that we know stay until we let them go. */
 static bool is_deserted(const struct pool *p)
 {
-	return pools.retired && p->server.line_count == 0;
+	return pools.retired && p->server.lines.count == 0;
 }
 
 /* Workers that end and parents at their limit do not report: while clients wait, ask again. */
@@ -174,11 +174,10 @@ static void announced(struct hub *server, struct wire_in *in)
 	pools.tell.announced(&a);
 }
 
-/* A worker that is idle again is the first of the idle ones (hub_set_idle). */
-static void became_idle(struct hub *server)
+static void became_idle(struct hub_line *line)
 {
-	end_session(worker_of(server->idle_first));
-	serve_waiting(pool_of(server));
+	end_session(worker_of(line));
+	serve_waiting(pool_of(line->server));
 	pools.tell.worker_idle();
 }
 
@@ -294,7 +293,7 @@ void pools_drop_idle(unsigned keep)
 	for (unsigned i = 0; i < pools.count; i++) {
 		struct hub *s = &pools.all[i].server;
 
-		while (s->idle_count > keep)
+		while (s->idle_lines.count > keep)
 			hub_line_drop(hub_take_idle(s), NULL);
 	}
 }

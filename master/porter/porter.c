@@ -31,13 +31,20 @@
 enum {
 	DESCRIPTORS_PER_RELAY = 2, /* beside a client's one (its socket, or its token once a session
 	                              has that): TLS */
-	DESCRIPTORS_OWN = 512      /* listeners, wires, workers' lines */
+	DESCRIPTORS_OWN = 512      /* listeners, wires; workers' lines beside them */
 };
+
+/* smtpd, pop3-login and imap-login. */
+static rlim_t workers_lines(const struct settings *settings)
+{
+	return (rlim_t)settings->smtpd_sessions_max + 2 * (rlim_t)settings->login_sessions_max;
+}
 
 /* Fewer clients are let in where the system gives too few descriptors. */
 static void take_descriptor_limit(struct settings *settings)
 {
-	rlim_t own = DESCRIPTORS_OWN + (rlim_t)settings->porter_sessions * DESCRIPTORS_PER_RELAY;
+	rlim_t own = DESCRIPTORS_OWN + workers_lines(settings) +
+	             (rlim_t)settings->porter_sessions * DESCRIPTORS_PER_RELAY;
 	rlim_t wanted = own + (rlim_t)settings->porter_clients_max;
 	struct rlimit have;
 

@@ -206,7 +206,7 @@ static void run_due(struct timer *t)
 		owner_ended(c);
 		return;
 	}
-	while (c->server.idle_first && !c->queued->stopping &&
+	while (c->server.idle_lines.first && !c->queued->stopping &&
 	       (item = schedule_take(c->schedule)) != NULL)
 		send_job(c, hub_take_idle(&c->server), loop_owner(item, struct delivery, item));
 	more = c->queued->stopping ? 0 : schedule_runnable(c->schedule, WANT_MAX);
@@ -278,9 +278,9 @@ static void closed(struct hub_line *line)
 	agents_run(channel_of(line->server));
 }
 
-static void idle(struct hub *server)
+static void idle(struct hub_line *line)
 {
-	agents_run(channel_of(server));
+	agents_run(channel_of(line->server));
 }
 
 /* ---- channels ---- */
@@ -307,9 +307,8 @@ static void lost(struct hub *server)
 
 static void owner_ended(struct channel *c)
 {
-	for (struct hub_line *line = c->server.lines; line; line = line->next)
-		if (!line->dropped)
-			return;
+	if (c->server.lines.first)
+		return;
 	hub_stop(&c->server);
 	close(c->server.watch.fd);
 	c->server.watch.fd = -1;
@@ -410,8 +409,8 @@ void agents_set_limits(struct queued *q)
 
 static void look_busy(struct channel *c, void *context)
 {
-	for (struct hub_line *line = c->server.lines; line; line = line->next)
-		if (!line->dropped && agent_of(line)->delivery)
+	LIST_EACH(line, &c->server.lines, struct hub_line, all)
+		if (agent_of(line)->delivery)
 			*(bool *)context = true;
 }
 

@@ -329,8 +329,8 @@ void writers_start(struct queued *q)
 
 static bool any_open(const struct hub *server)
 {
-	for (struct hub_line *line = server->lines; line; line = line->next)
-		if (!line->dropped && writer_of(line)->fd >= 0)
+	LIST_EACH(line, &server->lines, struct hub_line, all)
+		if (writer_of(line)->fd >= 0)
 			return true;
 	return false;
 }

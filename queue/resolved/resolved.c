@@ -44,12 +44,11 @@ static struct hub servers[3];
 static const char *const wires[] = { "smtpd.resolve", "queued.resolve", "pickup.resolve" };
 static bool retiring;
 
-/* Dropped lines may still be in the list until the server sweeps. */
+/* Dropped lines may still be in the list until the loop has told of their end. */
 static void end_when_alone(void)
 {
 	for (unsigned i = 0; i < 3; i++)
-		for (const struct hub_line *line = servers[i].lines; line != NULL;
-		     line = line->next)
+		LIST_EACH(line, &servers[i].lines, struct hub_line, all)
 			if (!line->dropped)
 				return;
 	loop_stop(loop);
@@ -211,16 +210,12 @@ static void retire(int number, void *context)
 	(void)context;
 	retiring = true;
 	for (unsigned i = 0; i < 3; i++) {
-		struct hub_line *next;
-
 		if (servers[i].loop == NULL)
 			continue;
 		hub_retire(&servers[i]);
-		for (struct hub_line *line = servers[i].lines; line != NULL; line = next) {
-			next = line->next;
+		LIST_EACH(line, &servers[i].lines, struct hub_line, all)
 			if (((struct asker *)line)->backlog.max == 0)
 				hub_line_drop(line, NULL);
-		}
 	}
 	end_when_alone();
 }

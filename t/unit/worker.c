@@ -76,9 +76,9 @@ static void on_closed(struct hub_line *line)
 	stop_when_there();
 }
 
-static void on_idle(struct hub *server)
+static void on_idle(struct hub_line *line)
 {
-	(void)server;
+	(void)line;
 	stop_when_there();
 }
 
@@ -138,33 +138,33 @@ int main(void)
 		            .idle = on_idle };
 	hub_start(&hub, ends[0]);
 	run_until(1, 0, 0);
-	ok(hub.idle_count == 1, "the minimum of workers greets and is idle");
+	ok(hub.idle_lines.count == 1, "the minimum of workers greets and is idle");
 
 	struct hub_line *worker = hub_take_idle(&hub);
 
-	ok(worker != NULL && hub.idle_count == 0, "it is taken");
+	ok(worker != NULL && hub.idle_lines.count == 0, "it is taken");
 	send_type(worker, SAY_PID);
 	run_until(1, 1, 0);
 	ok(pid_count == 1 && pids[0] != (uint32_t)service, "it worked, in a process of its own");
-	ok(hub.idle_count == 1, "and is idle again");
+	ok(hub.idle_lines.count == 1, "and is idle again");
 	send_type(hub_take_idle(&hub), SAY_PID);
 	run_until(2, 2, 1);
 	ok(pids[1] == pids[0], "it is used again");
-	ok(hub.idle_count == 1 && closed == 1,
+	ok(hub.idle_lines.count == 1 && closed == 1,
 	   "after `reuse` jobs it ends, and another keeps the minimum");
 
 	hub_want(&hub, 2);
 	run_until(4, 2, 1);
-	ok(hub.line_count == 3, "told to grow, the parent forks as many as are wanted");
+	ok(hub.lines.count == 3, "told to grow, the parent forks as many as are wanted");
 	hub_want(&hub, 8);
 
 	send_type(hub_take_idle(&hub), DIE);
 	run_until(4, 2, 2);
-	ok(hub.line_count == 2, "a worker that crashes is seen to be gone");
+	ok(hub.lines.count == 2, "a worker that crashes is seen to be gone");
 
 	kill(service, SIGTERM);
 	run_until(4, 2, 4);
-	ok(hub.line_count == 0, "stopped, the idle workers leave");
+	ok(hub.lines.count == 0, "stopped, the idle workers leave");
 	ok(waitpid(service, &status, 0) == service && WIFEXITED(status) && WEXITSTATUS(status) == 0,
 	   "and the parent ends with 0");
 	loop_free(&loop);

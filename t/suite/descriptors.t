@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""A house that has too few descriptors for its TLS clients: porter refuses some of them and lives on."""
+import pathlib
+import resource
+import socket
+import ssl
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from house import House, SOURCE  # noqa: E402
+from tap import done, is_, ok  # noqa: E402
+
+CLIENTS, FEW = 40, 80
+
+
+class Poor(House):
+    """Started under a hard limit of descriptors that no program of it can raise."""
+
+    def _command(self, *words, check=True):
+        done = subprocess.run([sys.executable, str(SOURCE / "t/house"), *map(str, words)], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, FEW)))
+        if check and done.returncode:
+            raise RuntimeError(f"t/house {words[0]}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+
+def connect(house):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    s = socket.create_connection((house.env["HOST"], house.port("IMAPS")), timeout=120)
+    try:
+        return context.wrap_socket(s)
+    except OSError:
+        s.close()
+        return None
+
+
+with Poor("--set", "porter.clients-per-address 1000") as house:
+    porter = house.pid("porter")
+    greeted = []
+    for _ in range(CLIENTS):
+        client = connect(house)
+        if client is None:
+            break
+        try:
+            if client.recv(1000).startswith(b"* OK"):
+                greeted.append(client)
+        except OSError:
+            break
+    ok(len(greeted) > 10, f"{len(greeted)} TLS clients are greeted")
+    served = refused = 0
+    for client in greeted:
+        try:
+            client.sendall(b"a CAPABILITY\r\n")
+        except OSError:
+            pass
+    for client in greeted:
+        try:
+            answer = client.recv(1000)
+        except OSError:
+            answer = b""
+        served += answer.startswith(b"* CAPABILITY")
+        refused += not answer.startswith(b"* CAPABILITY")
+        client.close()
+    ok(served > 0 and refused > 0, f"when they speak {served} are served and {refused} are not")
+    is_(house.pid("porter"), porter, "porter is the same process")
+    lines = house.log().count("event=relay-failed")
+    ok(0 < lines < 30, f"and says so about once a second ({lines} lines)")
+
+    def again():
+        client = connect(house)
+        if client is None:
+            return False
+        try:
+            client.sendall(b"a LOGOUT\r\n")
+            return b"a OK" in b"".join(iter(lambda: client.recv(1000), b""))
+        except OSError:
+            return False
+    house.wait_for("a client that comes later", again)
+    ok(True, "a client that comes when the others have left is served")
+
+done()

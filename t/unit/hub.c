@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The serving end of a wire: what is said or marked inside a callback is acted on by the loop, and
+ * a line that broke stays memory until its `closed` has run. The sanitizer build is the other
+ * judge.
+ */
+#include "lib/wire/hub.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/pace.h"
+#include "t/tap.h"
+
+enum { SEND_UNTIL_FULL = WIRE_OWN, SET_IDLE, STOP_HUB, DROP_OTHERS, ECHO, IDLE_AND_BREAK };
+enum { PEERS = 3 };
+
+struct peer {
+	struct hub_line line;
+	char witness[64];
+};
+
+static struct loop *loop;
+static struct hub hub;
+static int shared[2], peers[PEERS];
+static unsigned opened, closed, idle_calls, until_closed, until_idle, until_opened;
+static bool inside, nested, broken_seen;
+static bool drop_in_closed;
+
+static bool is_there(void)
+{
+	return closed >= until_closed && idle_calls >= until_idle && opened >= until_opened;
+}
+
+static void stop_when_there(void)
+{
+	if (is_there())
+		loop_stop(loop);
+}
+
+static void late(struct timer *t)
+{
+	(void)t;
+	printf("Bail out! opened %u closed %u idle %u\n", opened, closed, idle_calls);
+	exit(1);
+}
+
+static void run_until(unsigned o, unsigned c, unsigned i)
+{
+	static struct timer patience = { .due = late };
+
+	until_opened = o;
+	until_closed = c;
+	until_idle = i;
+	loop_timer_set(loop, &patience, loop_now_ms(loop) + 60000);
+	if (!is_there())
+		loop_run(loop);
+	loop_timer_clear(loop, &patience);
+}
+
+static void on_opened(struct hub_line *line)
+{
+	memset(loop_owner(line, struct peer, line)->witness, 'w', sizeof(char[64]));
+	opened++;
+	stop_when_there();
+}
+
+static void on_closed(struct hub_line *line)
+{
+	nested = nested || inside;
+	closed++;
+	hub_line_drop(line, "again"); /* says nothing */
+	if (drop_in_closed)
+		LIST_EACH(other, &hub.lines, struct hub_line, all)
+			hub_line_drop(other, NULL);
+	stop_when_there();
+}
+
+static void on_idle(struct hub_line *line)
+{
+	nested = nested || inside || hub.idle_lines.first != &line->resting;
+	idle_calls++;
+	stop_when_there();
+}
+
+/* 60 KB at a time: the peer does not read, and the line breaks while we still write. */
+static void send_until_full(struct peer *p)
+{
+	struct wire_out out = { 0 };
+	static char much[60000];
+	enum wire_result r = WIRE_OK;
+
+	wire_begin(&out, ECHO);
+	wire_put_view(&out, (struct view){ much, sizeof much });
+	for (unsigned i = 0; i < 1000 && r == WIRE_OK; i++)
+		r = hub_line_send(&p->line, &out);
+	broken_seen = r == WIRE_CLOSED && p->line.dropped && p->witness[63] == 'w' &&
+	              hub_line_send(&p->line, &out) == WIRE_CLOSED;
+	p->witness[0] = 'x';
+	wire_out_free(&out);
+}
+
+static void on_message(struct hub_line *line, struct wire_in *in)
+{
+	inside = true;
+	switch (in->type) {
+	case SEND_UNTIL_FULL: send_until_full(loop_owner(line, struct peer, line)); break;
+	case SET_IDLE:
+		hub_set_idle(line);
+		hub_set_idle(line);
+		nested = nested || hub_take_idle(&hub) != NULL; /* noted only */
+		break;
+	case IDLE_AND_BREAK:
+		hub_set_idle(line);
+		hub_line_drop(line, NULL);
+		break;
+	case STOP_HUB: hub_stop(&hub); break;
+	case DROP_OTHERS:
+		LIST_EACH(other, &hub.lines, struct hub_line, all)
+			hub_line_drop(other, NULL);
+		break;
+	default: break;
+	}
+	inside = false;
+}
+
+static void say(int peer, unsigned char type)
+{
+	struct wire_out out = { 0 };
+
+	wire_begin(&out, type);
+	wire_send(peers[peer], &out);
+	wire_out_free(&out);
+}
+
+/* Fresh lines, all counters at 0. */
+static void start(bool workers)
+{
+	hub = (struct hub){ .loop = loop,
+		            .protocol = "test",
+		            .line_size = sizeof(struct peer),
+		            .lines_max = PEERS,
+		            .workers = workers,
+		            .opened = on_opened,
+		            .message = on_message,
+		            .closed = on_closed,
+		            .idle = on_idle };
+	opened = closed = idle_calls = 0;
+	nested = broken_seen = drop_in_closed = false;
+	if (wire_pair(shared) < 0)
+		exit(1);
+	hub_start(&hub, shared[0]);
+	for (int i = 0; i < PEERS; i++)
+		peers[i] = wire_dial(shared[1], "test");
+	run_until(PEERS, 0, workers ? PEERS : 0);
+}
+
+static void finish(void)
+{
+	for (int i = 0; i < PEERS; i++)
+		close(peers[i]);
+	run_until(0, PEERS, 0);
+	hub_stop(&hub);
+	close(shared[0]);
+	close(shared[1]);
+}
+
+static void test_send_fails(void)
+{
+	start(false);
+	say(0, SEND_UNTIL_FULL);
+	run_until(0, 1, 0);
+	ok(broken_seen, "a line that breaks inside message() answers closed and stays memory");
+	ok(closed == 1 && !nested && hub.lines.count == PEERS - 1,
+	   "its end is told once, and not inside the send that found it");
+	finish();
+}
+
+static void test_idle(void)
+{
+	start(true);
+	ok(idle_calls == PEERS && hub.idle_lines.count == PEERS, "new workers' lines become idle");
+	while (hub_take_idle(&hub) != NULL)
+		;
+	say(0, SET_IDLE);
+	run_until(0, 0, PEERS + 1);
+	ok(idle_calls == PEERS + 1 && hub.idle_lines.count == 1 && !nested,
+	   "set idle inside message(), it can be taken when the loop has said so");
+	say(1, IDLE_AND_BREAK);
+	run_until(0, 1, 0);
+	ok(idle_calls == PEERS + 1 && hub.idle_lines.count == 1 && !nested,
+	   "one that ends at once is never idle");
+	finish();
+}
+
+static void test_stop(void)
+{
+	start(true);
+	say(2, STOP_HUB);
+	run_until(0, PEERS, 0);
+	ok(closed == PEERS && !nested && hub.lines.count == 0,
+	   "stopped inside a line's own message(), every line ends, once");
+	ok(hub.idle_lines.count == 0 && hub_take_idle(&hub) == NULL, "none is idle");
+	finish();
+}
+
+static void test_drop(void)
+{
+	start(false);
+	drop_in_closed = true;
+	close(peers[1]);
+	peers[1] = dup(0);
+	run_until(0, PEERS, 0);
+	ok(closed == PEERS && hub.lines.count == 0, "lines dropped inside another one's closed()");
+	finish();
+	start(false);
+	say(0, DROP_OTHERS);
+	run_until(0, PEERS, 0);
+	ok(closed == PEERS && !nested, "all dropped inside message(), its own too");
+	finish();
+}
+
+static void test_pace(void)
+{
+	struct pace p = { 0 };
+	struct bucket b = { 0 };
+	unsigned more = 9, taken = 0;
+
+	ok(pace_says(&p, 5000, &more) && more == 0, "the first is said");
+	ok(!pace_says(&p, 5000, &more) && !pace_says(&p, 5999, &more), "not within a second");
+	ok(pace_says(&p, 6000, &more) && more == 2, "then with the number of those kept back");
+	for (int i = 0; i < 10; i++)
+		taken += bucket_take(&b, 1000, 4, 100);
+	ok(taken == 4, "as many at once as the bucket holds");
+	ok(!bucket_take(&b, 1099, 4, 100) && bucket_take(&b, 1100, 4, 100), "and one each refill");
+}
+
+int main(void)
+{
+	loop = loop_new();
+	test_pace();
+	test_send_fails();
+	test_idle();
+	test_stop();
+	test_drop();
+	loop_free(&loop);
+	return tap_done();
+}
