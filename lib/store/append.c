@@ -263,13 +263,13 @@ static int copy_file(int from, int dir, const char *name, const struct stat *st)
 	int to = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600),
 	    result = -1;
 	ssize_t got = -1;
-	off_t at = 0;
+	uint64_t at = 0;
 
 	if (to < 0)
 		return -1;
-	while ((got = pread(from, buffer, sizeof buffer, at)) > 0 &&
+	while ((got = file_read_some_at(from, buffer, sizeof buffer, at)) > 0 &&
 	       write_whole(to, buffer, (size_t)got) == 0)
-		at += got;
+		at += (uint64_t)got;
 	if (got == 0 && futimens(to, times) == 0 && fsync(to) == 0)
 		result = 0;
 	close(to);

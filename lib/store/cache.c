@@ -68,11 +68,11 @@ static bool cache_open(struct folder *f, bool create)
 	f->cache = openat(f->dir, CACHE_FILE, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (f->cache >= 0 &&
 	    (fstat(f->cache, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > CACHE_FILE_MAX ||
-	     pread_whole(f->cache, &h, sizeof h, 0) < 0 ||
+	     file_read_at(f->cache, &h, sizeof h, 0) != FILE_WHOLE ||
 	     memcmp(h.magic, CACHE_MAGIC, sizeof h.magic) != 0))
 		cache_close(f);
 	if (f->cache < 0 && create && (f->cache = create_cache(f, CACHE_FILE)) >= 0 &&
-	    (pread_whole(f->cache, &h, sizeof h, 0) < 0 || fstat(f->cache, &st) < 0))
+	    (file_read_at(f->cache, &h, sizeof h, 0) != FILE_WHOLE || fstat(f->cache, &st) < 0))
 		cache_close(f);
 	if (f->cache < 0)
 		return false;
@@ -90,7 +90,7 @@ static bool read_piece(struct folder *f, uint64_t at, size_t len, const char **o
 		text_clear(w);
 		size_t want = len > CACHE_WINDOW ? len : CACHE_WINDOW;
 		char *room = text_reserve(w, want);
-		ssize_t got = room ? pread(f->cache, room, want, (off_t)at) : -1;
+		ssize_t got = room ? file_read_some_at(f->cache, room, want, at) : -1;
 
 		if (got < (ssize_t)len)
 			return false;
@@ -281,7 +281,7 @@ void cache_compact(struct folder *f)
 
 	if (to < 0)
 		return;
-	if (pread_whole(to, &h, sizeof h, 0) < 0 || copy_pieces(f, to, h.id) < 0 ||
+	if (file_read_at(to, &h, sizeof h, 0) != FILE_WHOLE || copy_pieces(f, to, h.id) < 0 ||
 	    renameat(f->dir, CACHE_FILE ".new", f->dir, CACHE_FILE) < 0)
 		unlinkat(f->dir, CACHE_FILE ".new", 0);
 	close(to);

@@ -26,7 +26,7 @@ const uint8_t *store_boot(void)
 
 	if (fd < 0)
 		return boot;
-	if (read(fd, text, sizeof text - 1) > 0) {
+	if (file_read_some(fd, text, sizeof text - 1) > 0) {
 		uint64_t parts[2] = { store_hash(1, text, strlen(text)),
 			              store_hash(2, text, strlen(text)) };
 
@@ -62,7 +62,7 @@ bool read_small(int at, const char *name, char *out, size_t size)
 	out[0] = '\0';
 	if (fd < 0)
 		return false;
-	got = read(fd, out, size);
+	got = file_read_some(fd, out, size);
 	close(fd);
 	if (got < 0 || (size_t)got >= size) {
 		out[0] = '\0';
@@ -70,24 +70,6 @@ bool read_small(int at, const char *name, char *out, size_t size)
 	}
 	out[got] = '\0';
 	return true;
-}
-
-int pread_whole(int fd, void *out, size_t len, uint64_t at)
-{
-	char *p = out;
-
-	while (len > 0) {
-		ssize_t got = pread(fd, p, len, (off_t)at);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return -1;
-		p += got;
-		at += (uint64_t)got;
-		len -= (size_t)got;
-	}
-	return 0;
 }
 
 static int write_and_sync(int fd, struct view bytes, bool sync)

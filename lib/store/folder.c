@@ -243,6 +243,6 @@ void drain_watch(struct folder *f)
 
 	if (f->notify < 0)
 		return;
-	while (read(f->notify, events, sizeof events) > 0)
+	while (file_read_some(f->notify, events, sizeof events) > 0)
 		;
 }

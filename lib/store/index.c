@@ -51,7 +51,7 @@ static void read_keywords(struct folder *f)
 	char *bytes = memory_get(f->ix.h.keyword_bytes + 1);
 	struct view rest = { bytes, f->ix.h.keyword_bytes }, line;
 
-	if (pread_whole(f->ix.fd, bytes, rest.len, f->ix.h.keywords_at) == 0)
+	if (file_read_at(f->ix.fd, bytes, rest.len, f->ix.h.keywords_at) == FILE_WHOLE)
 		for (unsigned n = 0; n < STORE_KEYWORDS_MAX && view_cut(&rest, '\n', &line); n++)
 			if (line.len)
 				keyword_set(f, n, line);
@@ -66,7 +66,7 @@ static bool identify(struct index *ix)
 		return false;
 	ix->device = st.st_dev;
 	ix->inode = st.st_ino;
-	return pread_whole(ix->fd, &ix->h, sizeof ix->h, 0) == 0 &&
+	return file_read_at(ix->fd, &ix->h, sizeof ix->h, 0) == FILE_WHOLE &&
 	       header_plausible(&ix->h, (uint64_t)st.st_size);
 }
 
@@ -117,9 +117,10 @@ static bool read_block(struct index *ix, uint32_t block)
 	uint32_t count = ix->lazy - first < INDEX_BLOCK ? ix->lazy - first : INDEX_BLOCK;
 	uint64_t sum;
 
-	if (pread_whole(ix->fd, ix->records + first, count * sizeof(struct record),
-	                sizeof ix->h + (uint64_t)first * sizeof(struct record)) < 0 ||
-	    pread_whole(ix->fd, &sum, sizeof sum, ix->h.sums_at + block * sizeof sum) < 0 ||
+	if (file_read_at(ix->fd, ix->records + first, count * sizeof(struct record),
+	                 sizeof ix->h + (uint64_t)first * sizeof(struct record)) != FILE_WHOLE ||
+	    file_read_at(ix->fd, &sum, sizeof sum, ix->h.sums_at + block * sizeof sum) !=
+	            FILE_WHOLE ||
 	    sum != store_hash(ix->h.generation + block, ix->records + first,
 	                      count * sizeof(struct record)))
 		return false;
@@ -245,7 +246,7 @@ bool record_stem(struct folder *f, const struct record *r, char *out)
 	if (!in_window(ix, r->name_at, r->name_len)) {
 		if (ix->window == NULL)
 			ix->window = memory_get(INDEX_NAME_WINDOW);
-		ssize_t got = pread(ix->fd, ix->window, INDEX_NAME_WINDOW, (off_t)r->name_at);
+		ssize_t got = file_read_some_at(ix->fd, ix->window, INDEX_NAME_WINDOW, r->name_at);
 
 		ix->window_at = r->name_at;
 		ix->window_len = got > 0 ? (size_t)got : 0;

@@ -185,7 +185,6 @@ int open_directory(int at, const char *name); /* never through a link */
 bool read_small(int at, const char *name, char *out,
                 size_t size); /* terminated; false: missing or larger */
 int write_atomic(int at, const char *name, struct view bytes, bool sync); /* 0, -1 errno */
-int pread_whole(int fd, void *out, size_t len, uint64_t at);              /* 0, -1 */
 void remove_tree(int at, const char *name);
 void clean_tmp(int tmp, int64_t now_s);
 

@@ -271,7 +271,7 @@ void index_read_log(struct folder *f, bool locked)
 		return;
 	char *data = memory_get(len);
 
-	if (pread_whole(ix->fd, data, len, ix->log_end) == 0)
+	if (file_read_at(ix->fd, data, len, ix->log_end) == FILE_WHOLE)
 		done = apply_records(f, data, len, ix->log_end, false);
 	ix->log_end += done;
 	free(data);

@@ -18,7 +18,7 @@ bool measure_lines(int fd, uint64_t *file_size, uint64_t *wire_size)
 	uint64_t at = 0, bare = 0;
 	ssize_t got;
 
-	while ((got = pread(fd, buffer, READ_CHUNK, (off_t)at)) > 0) {
+	while ((got = file_read_some_at(fd, buffer, READ_CHUNK, at)) > 0) {
 		const char *end = buffer + got;
 
 		for (const char *p = buffer; (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
@@ -221,13 +221,23 @@ static uint64_t to_crlf(const char *from, uint64_t length, char *to, uint64_t ro
 	return used;
 }
 
+static enum store_result read_file(const struct message *m, char *out, uint64_t len, uint64_t at,
+                                   struct reason *why)
+{
+	enum file_result result = file_read_at(m->fd, out, len, at);
+
+	if (result == FILE_WHOLE)
+		return STORE_OK;
+	fail(why, "read message: %s", file_result_text(result));
+	return STORE_FAILED;
+}
+
 static enum store_result convert(struct message *m, struct reason *why)
 {
 	char *raw = memory_get(m->file_size + 1);
 
-	if (pread_whole(m->fd, raw, m->file_size, 0) < 0) {
+	if (read_file(m, raw, m->file_size, 0, why) != STORE_OK) {
 		free(raw);
-		fail(why, "the message's file has become shorter");
 		return STORE_FAILED;
 	}
 	m->bytes = memory_get(m->size + 1);
@@ -255,10 +265,7 @@ static enum store_result load(struct message *m, struct reason *why)
 		}
 	}
 	m->bytes = memory_get(m->size + 1);
-	if (pread_whole(m->fd, m->bytes, m->size, 0) == 0)
-		return STORE_OK;
-	fail(why, "the message's file has become shorter");
-	return STORE_FAILED;
+	return read_file(m, m->bytes, m->size, 0, why);
 }
 
 enum store_result message_view(struct message *m, struct view *out, struct reason *why)
@@ -292,10 +299,12 @@ enum store_result message_read(struct message *m, uint64_t offset, size_t max, s
 	}
 	char *room = text_reserve(out, len);
 
-	if (room == NULL || pread_whole(m->fd, room, len, offset) < 0) {
-		fail(why, "the message's file cannot be read");
+	if (room == NULL) {
+		fail(why, "no room for %zu bytes of a message", len);
 		return STORE_FAILED;
 	}
+	if (read_file(m, room, len, offset, why) != STORE_OK)
+		return STORE_FAILED;
 	out->len += len;
 	room[len] = '\0';
 	return STORE_OK;

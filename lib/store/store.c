@@ -404,7 +404,7 @@ uint32_t store_new_uidvalidity(struct store *store)
 
 	if (fd < 0)
 		return validity;
-	if (pread(fd, bytes, sizeof bytes - 1, 0) > 0) {
+	if (file_read_some_at(fd, bytes, sizeof bytes - 1, 0) > 0) {
 		uint64_t last;
 
 		if (view_number(view_trim(view_of(bytes)), UINT32_MAX - 1, &last) &&

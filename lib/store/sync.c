@@ -468,7 +468,8 @@ static void tell(struct folder *f, unsigned what, struct folder_changes *out)
 {
 	bool grew = f->ix.count > f->told_count;
 	uint32_t gone = what & STORE_EXPUNGES ? f->gone : 0;
-	uint32_t *list = list_room(f, gone + f->changed_count);
+	/* One more than is needed: a list of none is no NULL, to which nothing may be added. */
+	uint32_t *list = list_room(f, gone + f->changed_count + 1);
 	uint32_t told = f->told_count;
 
 	*out = (struct folder_changes){ .expunged = list };

@@ -566,7 +566,7 @@ static void check_power(void)
 	snprintf(path, sizeof path, "%s/Maildir/posthouse.index", box_home);
 	int fd = open(path, O_RDWR);
 
-	pread_whole(fd, &h, sizeof h, 0);
+	file_read_at(fd, &h, sizeof h, 0);
 	/* As it was before that UID was given, and from an earlier boot. */
 	h.uidnext = MESSAGES;
 	memset(h.boot, 7, sizeof h.boot);
