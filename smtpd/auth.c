@@ -54,12 +54,14 @@ static void answer_result(struct session *s, const struct auth_result *r)
 	switch (r->verdict) {
 	case AUTH_OK:
 		string_copy(s->account, sizeof s->account, view_of(r->address));
-		reply(s, 235, "2.7.0", "welcome");
+		reply(s, 235, "2.7.0", "authentication successful");
 		return;
 	case AUTH_DENIED: refuse(s, 535, "5.7.8", "wrong user or password"); return;
 	case AUTH_FORBIDDEN: refuse(s, 535, "5.7.1", "this account may not send mail"); return;
-	case AUTH_MALFORMED: refuse(s, 501, "5.5.2", "that is not how this mechanism goes"); return;
-	case AUTH_TEMPORARY: refuse(s, 454, "4.7.0", "cannot check passwords now, try again later");
+	case AUTH_MALFORMED: refuse(s, 501, "5.5.2", "invalid response"); return;
+	case AUTH_TEMPORARY:
+		refuse(s, 454, "4.7.0",
+		       "authentication is temporarily unavailable, try again later");
 	}
 }
 
@@ -81,15 +83,16 @@ static bool refuse_auth(struct session *s, struct view mechanism)
 	enum auth_mechanism known = auth_mechanism_find(mechanism);
 
 	if (s->connection.service != CONNECTION_SUBMISSION)
-		refuse(s, 502, "5.5.1", "accounts log in on ports 587 and 465");
+		refuse(s, 502, "5.5.1",
+		       "authentication is not available on this port, use 587 or 465");
 	else if (s->account[0])
-		refuse(s, 503, "5.5.1", "you have authenticated already");
+		refuse(s, 503, "5.5.1", "already authenticated");
 	else if (!s->extended)
-		refuse(s, 503, "5.5.1", "EHLO comes first");
+		refuse(s, 503, "5.5.1", "send EHLO first");
 	else if (known == AUTH_MECHANISM_COUNT)
-		refuse(s, 504, "5.5.4", "no such mechanism");
+		refuse(s, 504, "5.5.4", "unsupported mechanism");
 	else if (!offered(s, mechanism))
-		refuse(s, 538, "5.7.11", "this mechanism needs TLS");
+		refuse(s, 538, "5.7.11", "this mechanism requires TLS");
 	else
 		return false;
 	return true;
@@ -104,7 +107,7 @@ static void exchange(struct session *s, struct auth_begin *b, struct text *answe
 	if (auth_line_exchange(&s->worker->authd, b, &result, challenge, &asking) == 0)
 		answer_result(s, &result);
 	else if (asking.garbled)
-		refuse(s, 501, "5.5.2", "that is no base64");
+		refuse(s, 501, "5.5.2", "malformed base64");
 	else if (!s->over)
 		refuse(s, 501, "5.7.0", "authentication cancelled");
 }
@@ -134,7 +137,7 @@ void command_auth(struct session *s, struct view argument)
 		b.mechanism[i] = byte_upper(mechanism.data[i]);
 	b.has_initial = argument.len > 0;
 	if (b.has_initial && !view_equal(argument, VIEW("=")) && !decode(argument, &initial)) {
-		refuse(s, 501, "5.5.2", "that is no base64");
+		refuse(s, 501, "5.5.2", "malformed base64");
 	} else {
 		b.initial = text_view(&initial);
 		exchange(s, &b, &answer);

@@ -58,12 +58,12 @@ static bool greet(struct session *s, struct view argument, bool extended)
 {
 	for (size_t i = 0; i < argument.len; i++) {
 		if (argument.data[i] <= ' ' || argument.data[i] == 0x7f) {
-			refuse(s, 501, "5.5.4", "that is no host name");
+			refuse(s, 501, "5.5.4", "invalid host name");
 			return false;
 		}
 	}
 	if (argument.len > HELO_MAX) {
-		refuse(s, 501, "5.5.4", "the name is too long");
+		refuse(s, 501, "5.5.4", "host name too long");
 		return false;
 	}
 	transaction_end(s);
@@ -118,7 +118,7 @@ void command_starttls(struct session *s, struct view argument)
 	(void)argument;
 	if (!tls_is_next(s)) {
 		refuse(s, 502, "5.5.1",
-		       s->connection.tls.on ? "TLS is on already" : "TLS is not offered here");
+		       s->connection.tls.on ? "TLS is already active" : "TLS is not available");
 		return;
 	}
 	reply(s, 220, "2.0.0", "go ahead");

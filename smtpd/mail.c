@@ -76,7 +76,7 @@ static bool client_may_send(struct session *s)
 	/* RFC 6409 section 4.3 */
 	if (s->connection.service == CONNECTION_SUBMISSION &&
 	    s->client_verdict.verdict != RESOLVE_RELAY) {
-		refuse(s, 530, "5.7.0", "authentication is needed");
+		refuse(s, 530, "5.7.0", "authentication required");
 		return false;
 	}
 	return true;
@@ -101,10 +101,9 @@ static bool sender_may_send(struct session *s, const char *sender)
 static void refuse_parameters(struct session *s, enum parameter_result result, struct view culprit)
 {
 	if (result == PARAMETERS_UNKNOWN)
-		refuse(s, 555, "5.5.4", "parameter %.*s is not known",
-		       VIEW_ARG(view_take(culprit, 40)));
+		refuse(s, 555, "5.5.4", "unknown parameter %.*s", VIEW_ARG(view_take(culprit, 40)));
 	else
-		refuse(s, 501, "5.5.4", "parameter %.*s has no such value",
+		refuse(s, 501, "5.5.4", "invalid value of parameter %.*s",
 		       VIEW_ARG(view_take(culprit, 40)));
 }
 
@@ -151,7 +150,7 @@ void command_mail(struct session *s, struct view argument)
 		return;
 	}
 	if (parameters.size_bytes > s->settings->message_size_max_bytes) {
-		refuse(s, 552, "5.3.4", "messages have at most %llu bytes here",
+		refuse(s, 552, "5.3.4", "message exceeds the limit of %llu bytes",
 		       (unsigned long long)s->settings->message_size_max_bytes);
 		return;
 	}

@@ -125,16 +125,16 @@ static bool refuse_message(struct arrival *a)
 	unsigned hops_max = (unsigned)s->settings->received_hops_max;
 
 	if (a->data.fault == DATA_BARE)
-		refuse(s, 554, "5.6.0", "lines end with CR LF, and both stand nowhere else");
+		refuse(s, 554, "5.6.0", "bare CR or bare LF, lines must end with CR LF");
 	else if (a->data.fault == DATA_NUL)
-		refuse(s, 554, "5.6.0", "a NUL in the message");
+		refuse(s, 554, "5.6.0", "NUL in message");
 	else if (a->data.fault == DATA_LONG_LINE)
-		refuse(s, 554, "5.6.0", "a line is longer than %d", DATA_LINE_MAX);
+		refuse(s, 554, "5.6.0", "line longer than %d bytes", DATA_LINE_MAX);
 	else if (a->too_large)
-		refuse(s, 552, "5.3.4", "messages have at most %llu bytes here",
+		refuse(s, 552, "5.3.4", "message exceeds the limit of %llu bytes",
 		       (unsigned long long)s->settings->message_size_max_bytes);
 	else if (a->header.received > hops_max)
-		refuse(s, 554, "5.4.6", "more than %u Received lines: a loop", hops_max);
+		refuse(s, 554, "5.4.6", "mail loop: more than %u Received fields", hops_max);
 	else if (a->write_failed)
 		refuse(s, code_of(&a->refusal), a->refusal.status, "%s", a->refusal.text);
 	else
@@ -184,7 +184,7 @@ static void finish(struct arrival *a, enum data_result end)
 		return;
 	if (end == DATA_AMBIGUOUS) {
 		refuse(s, 521, "5.6.0",
-		       "a dot between line ends that are not CR LF: where does this message end? closing");
+		       "ambiguous end of message: a dot between line ends other than CR LF, closing");
 		s->over = true;
 	} else if (!refuse_message(a)) {
 		if (commit(a) != 0) {
@@ -210,7 +210,7 @@ void command_data(struct session *s, struct view argument)
 		return;
 	}
 	begin_message(&a);
-	reply(s, 354, NULL, "go ahead, end with a line of one dot");
+	reply(s, 354, NULL, "end data with <CR><LF>.<CR><LF>");
 	finish(&a, receive(&a));
 	fixup_free(&a.header);
 	transaction_end(s);

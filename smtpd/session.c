@@ -163,25 +163,25 @@ static void command_quit(struct session *s, struct view argument)
 static void command_vrfy(struct session *s, struct view argument)
 {
 	(void)argument;
-	reply(s, 252, "2.5.2", "send some mail, I will try");
+	reply(s, 252, "2.5.2", "cannot verify the user, but will accept mail and attempt delivery");
 }
 
 static void command_expn(struct session *s, struct view argument)
 {
 	(void)argument;
-	refuse(s, 502, "5.5.1", "EXPN is not for strangers");
+	refuse(s, 502, "5.5.1", "EXPN disabled");
 }
 
 static void command_help(struct session *s, struct view argument)
 {
 	(void)argument;
-	reply(s, 214, "2.0.0", "see RFC 5321; a person reads mail to postmaster");
+	reply(s, 214, "2.0.0", "the commands are those of RFC 5321; for help, write to postmaster");
 }
 
 static void command_unclear(struct session *s, struct view argument)
 {
 	(void)argument;
-	refuse(s, 501, "5.5.4", "say MAIL FROM:<address> and RCPT TO:<address>");
+	refuse(s, 501, "5.5.4", "syntax: MAIL FROM:<address>, RCPT TO:<address>");
 }
 
 enum argument_rule { ARGUMENT_NONE, ARGUMENT_MAY, ARGUMENT_MUST };
@@ -205,13 +205,13 @@ static const struct command {
 	{ "HELO", command_helo, STATE_ANY, ARGUMENT_MUST, LAST_IN_PIPELINE, NULL },
 	{ "EHLO", command_ehlo, STATE_ANY, ARGUMENT_MUST, LAST_IN_PIPELINE, NULL },
 	{ "STARTTLS", command_starttls, STATE_READY, ARGUMENT_NONE, LAST_IN_PIPELINE,
-	  "EHLO comes first, and no transaction" },
+	  "send EHLO first, and not during a transaction" },
 	{ "AUTH", command_auth, STATE_READY, ARGUMENT_MUST, LAST_IN_PIPELINE | SECRET | LONG,
-	  "EHLO comes first, and no transaction" },
+	  "send EHLO first, and not during a transaction" },
 	{ "MAIL FROM:", command_mail, STATE_READY, ARGUMENT_MUST, BUSY,
-	  "HELO comes first, and one MAIL at a time" },
+	  "send HELO or EHLO first, and one MAIL at a time" },
 	{ "RCPT TO:", command_rcpt, STATE_MAIL | STATE_RECIPIENTS, ARGUMENT_MUST, BUSY,
-	  "MAIL comes first" },
+	  "send MAIL first" },
 	{ "MAIL", command_unclear, STATE_ANY, ARGUMENT_MAY, 0,
 	  NULL }, /* behind the row with FROM: */
 	{ "RCPT", command_unclear, STATE_ANY, ARGUMENT_MAY, 0, NULL },
@@ -255,18 +255,18 @@ static bool may_run(struct session *s, const struct command *c, struct view line
                     struct view argument)
 {
 	if (line.len > COMMAND_LINE_MAX && !(c->flags & LONG)) {
-		refuse(s, 500, "5.5.6", "the line is longer than %d", COMMAND_LINE_MAX);
+		refuse(s, 500, "5.5.6", "line longer than %d bytes", COMMAND_LINE_MAX);
 	} else if ((c->argument == ARGUMENT_NONE && argument.len) ||
 	           (c->argument == ARGUMENT_MUST && argument.len == 0)) {
 		refuse(s, 501, "5.5.4", "%s %s", c->name,
-		       argument.len ? "has no argument" : "needs an argument");
+		       argument.len ? "takes no argument" : "requires an argument");
 	} else if (!(session_state(s) & c->states)) {
 		refuse(s, 503, "5.5.1", "%s", c->out_of_order);
 	} else if ((c->flags & LAST_IN_PIPELINE) && stream_has_input(&s->client)) {
 		/* Whoever sends on without the answer does not talk with us (RFC 2920 section 3.1):
 		 * what follows may be a message body, or commands injected before TLS
 		 * (CVE-2011-0411). */
-		refuse(s, 554, "5.5.0", "commands behind %s, closing", c->name);
+		refuse(s, 554, "5.5.0", "commands pipelined after %s, closing", c->name);
 		s->over = true;
 	} else {
 		return true;
@@ -284,7 +284,7 @@ static void dispatch(struct session *s, struct view line)
 	log_debug("event=command client=%s line=%s", s->name,
 	          c == NULL || !(c->flags & SECRET) ? log_quote(line) : c->name);
 	if (c == NULL) {
-		refuse(s, 500, "5.5.1", "no such command");
+		refuse(s, 500, "5.5.1", "unknown command");
 		return;
 	}
 	if (!(c->flags & BUSY) && ++s->idle_commands > IDLE_COMMANDS_MAX)
@@ -300,12 +300,12 @@ static void refuse_line(struct session *s, enum stream_result result)
 	s->argument = VIEW("");
 	switch (result) {
 	case STREAM_TOO_LONG:
-		refuse(s, 500, "5.5.6", "the line is longer than %d", COMMAND_LINE_MAX);
+		refuse(s, 500, "5.5.6", "line longer than %d bytes", COMMAND_LINE_MAX);
 		break;
 	case STREAM_BARE:
-		refuse(s, 500, "5.5.2", "lines end with CR LF, and both stand nowhere else");
+		refuse(s, 500, "5.5.2", "bare CR or bare LF, lines must end with CR LF");
 		break;
-	default: refuse(s, 500, "5.5.2", "a NUL in a command");
+	default: refuse(s, 500, "5.5.2", "NUL in command");
 	}
 }
 

@@ -17,9 +17,9 @@ static const struct {
 	                         "Your message could not be delivered to the recipients below yet; it will be\r\n"
 	                         "tried again" },
 	[JOB_REPORT_DELIVERED] = { "Your message was delivered", "delivered",
-	                           "Your message was delivered to the recipients below, as you asked to be told.\r\n" },
-	[JOB_REPORT_RELAYED] = { "Your message was passed on", "relayed",
-	                         "Your message was passed on to a system that may not tell you of its delivery.\r\n" },
+	                           "Your message was delivered to the recipients below, as you requested.\r\n" },
+	[JOB_REPORT_RELAYED] = { "Your message was relayed", "relayed",
+	                         "Your message was relayed to a system that may not report its delivery.\r\n" },
 };
 
 /* Other systems' words, for a human and for header fields: printable ASCII on one line, nothing

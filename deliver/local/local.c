@@ -259,9 +259,9 @@ static struct job_result serve(const struct job *job, const struct job_recipient
 	/* The sandbox would refuse too, but with less of a reason. */
 	if (!store_home_allowed(settings.mail_root, r->home) || refused_owner(r)) {
 		log_warn(
-			"id=%s event=refused to=<%s> home=%s reason=\"not a home that this program may write\"",
+			"id=%s event=refused to=<%s> home=%s reason=\"the home is outside mail.root\"",
 			job->id, log_quote(view_of(r->to.address)), log_quote(view_of(r->home)));
-		return result_of(r, JOB_RETRY, "4.3.5", "the mailbox is not where mail is kept");
+		return result_of(r, JOB_RETRY, "4.3.5", "the mailbox is outside mail.root");
 	}
 	errno = 0;
 	enum store_result result = deliver(job, r, &why);

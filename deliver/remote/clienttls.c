@@ -15,7 +15,7 @@ static SSL_CTX *context;
 
 static int tls_fail(struct reason *why, const char *what)
 {
-	char text[256] = "the connection was closed";
+	char text[256] = "connection closed";
 	unsigned long error = ERR_get_error();
 
 	if (error)

@@ -28,11 +28,11 @@ static void no_reply(struct reply *r, const char *what, const char *why)
 static const char *stream_words(enum stream_result result)
 {
 	switch (result) {
-	case STREAM_CLOSED: return "the connection was closed";
-	case STREAM_TIMEOUT: return "no answer in time";
+	case STREAM_CLOSED: return "connection closed";
+	case STREAM_TIMEOUT: return "timeout";
 	case STREAM_TOO_LONG:
 	case STREAM_BARE:
-	case STREAM_NUL: return "an answer that is not SMTP";
+	case STREAM_NUL: return "invalid SMTP reply";
 	default: return strerror(errno);
 	}
 }
@@ -64,7 +64,7 @@ static bool read_reply(struct conversation *c, const char *what, struct reply *r
 			return false;
 		}
 		if (!reply_line(r, line)) {
-			no_reply(r, what, "an answer that is not SMTP");
+			no_reply(r, what, "invalid SMTP reply");
 			c->broken = true;
 			return false;
 		}
@@ -140,7 +140,7 @@ static enum conversation_result start_tls(struct conversation *c, const char *he
 	if (reply->code != 220)
 		return c->broken ? CONVERSATION_REFUSED : CONVERSATION_OPEN;
 	if (stream_has_input(&c->stream)) {
-		no_reply(reply, "STARTTLS", "bytes in clear behind the answer");
+		no_reply(reply, "STARTTLS", "unencrypted data after the reply");
 		return CONVERSATION_REFUSED;
 	}
 	c->tls = client_tls_begin(&c->stream, c->host, &why);
@@ -277,7 +277,7 @@ static const char *write_file(struct conversation *c, int file, uint64_t offset,
 
 	while (size > 0) {
 		if (clock_ms() > until_ms)
-			return "the host takes it too slowly";
+			return "timeout while sending";
 		size_t n = size < sizeof buffer ? (size_t)size : sizeof buffer;
 		enum file_result got = file_read_at(file, buffer, n, offset);
 

@@ -136,7 +136,7 @@ static void add_exchangers(struct candidates *all, const char *domain)
 	unsigned usable = hosts_before_us(&answer);
 
 	if (usable == 0)
-		set_trouble(all, 550, "5.4.6", "mail for the domain leads back to this host");
+		set_trouble(all, 550, "5.4.6", "mail for the domain loops back to this host");
 	for (unsigned i = 0; i < usable; i++)
 		add_host(all, &answer.hosts[i], (uint16_t)settings.remote_port);
 }

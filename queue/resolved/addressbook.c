@@ -73,7 +73,7 @@ void addressbook_client(struct addressbook *b, const struct resolve_question *q,
 	if (r == MAP_DAMAGED)
 		answer_later(a);
 	else if (r == MAP_FOUND && access.action >= ACCESS_DEFER)
-		answer_access(a, &access, "your address may not send mail here");
+		answer_access(a, &access, "your IP address may not send mail here");
 	else if (r == MAP_FOUND)
 		a->verdict = access.action == ACCESS_RELAY ? RESOLVE_RELAY : RESOLVE_ACCEPT;
 	/* The address is in no network that we know: its name decides, if names matter at all. */
@@ -136,7 +136,7 @@ void addressbook_sender(struct addressbook *b, const struct resolve_question *q,
 		answer_later(a);
 	else if (!own)
 		answer_as(a, RESOLVE_REJECT, "5.7.1",
-		          VIEW("this is not an address of your account"));
+		          VIEW("this address does not belong to your account"));
 }
 
 /* ---- recipients ---- */
@@ -180,10 +180,10 @@ static void answer_elsewhere(struct addressbook *b, const struct resolve_questio
 	else if (place->has_route && place->route.transport == ROUTE_ERROR) {
 		place_split_status(place->route.text, "5.1.2", status, &text);
 		answer_as(a, status[0] == '4' ? RESOLVE_LATER : RESOLVE_REJECT, status,
-		          text.len ? text : VIEW("no mail goes there"));
+		          text.len ? text : VIEW("no mail is accepted for this destination"));
 	} else if (domain.len && domain.data[0] == '[' && !place->has_route)
 		answer_as(a, RESOLVE_REJECT, "5.1.2",
-		          VIEW("mail to bare addresses of hosts is not accepted"));
+		          VIEW("mail to address literals is not accepted"));
 	else
 		a->verdict = RESOLVE_ACCEPT;
 }
@@ -219,7 +219,7 @@ void addressbook_recipient(struct addressbook *b, const struct resolve_question 
 	case ADDRESS_IS_MAILBOX:
 		a->verdict = RESOLVE_ACCEPT;
 		if (place.user.state == USER_CLOSED)
-			answer_as(a, RESOLVE_REJECT, "5.2.1", VIEW("this mailbox is closed"));
+			answer_as(a, RESOLVE_REJECT, "5.2.1", VIEW("this mailbox is disabled"));
 		return;
 	case ADDRESS_IS_ALIAS: answer_alias(&place, a); return;
 	case ADDRESS_IS_POSTMASTER: a->verdict = RESOLVE_ACCEPT; return;

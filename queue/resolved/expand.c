@@ -84,7 +84,7 @@ static void add_step(struct expansion *e, struct view address, const struct step
 	const char *copy = arena_string(&e->arena, address);
 
 	if (copy == NULL || e->count == ADDRESSBOOK_LOOKUPS_MAX || depth > ADDRESSBOOK_DEPTH_MAX) {
-		e->trouble = depth > ADDRESSBOOK_DEPTH_MAX ? "aliases in aliases go too deep"
+		e->trouble = depth > ADDRESSBOOK_DEPTH_MAX ? "aliases are nested too deeply"
 		                                           : "the alias has too many targets";
 		return;
 	}
@@ -139,7 +139,7 @@ static void set_error_text(struct resolve_target *t, struct view text, const cha
 static void set_mailbox(struct resolve_target *t, const struct user *user)
 {
 	if (user->state == USER_CLOSED) {
-		set_error(t, "5.2.1", VIEW("this mailbox is closed"));
+		set_error(t, "5.2.1", VIEW("this mailbox is disabled"));
 		return;
 	}
 	t->kind = RESOLVE_MAILBOX;
@@ -196,11 +196,12 @@ static void set_elsewhere(const struct addressbook *b, struct resolve_target *t,
 	struct view domain = address_domain(view_of(t->address));
 
 	if (place->has_route && place->route.transport == ROUTE_ERROR) {
-		set_error_text(t, place->route.text, "5.1.2", "no mail goes there");
+		set_error_text(t, place->route.text, "5.1.2",
+		               "no mail is accepted for this destination");
 	} else if (place->has_route) {
 		set_route(b, t, place->route);
 	} else if (domain.len && domain.data[0] == '[') {
-		set_error(t, "5.1.2", VIEW("mail to bare addresses of hosts is not sent"));
+		set_error(t, "5.1.2", VIEW("mail to address literals is not sent"));
 	} else {
 		t->kind = RESOLVE_REMOTE;
 		t->mx = true;
@@ -265,7 +266,7 @@ void addressbook_expand(struct addressbook *b, struct view address,
 	for (unsigned i = 0; i < e.count && e.trouble == NULL; i++)
 		follow(&e, i);
 	if (e.trouble == NULL && e.finals == 0)
-		e.trouble = "the aliases go round in a circle";
+		e.trouble = "alias loop";
 	if (e.trouble == NULL)
 		give_out(&e, emit, context);
 	else

@@ -118,7 +118,7 @@ static int finish_socket(struct handover *o, struct submit_result *result, struc
 	wire_in_close(&in);
 	return good ? 0
 	            : fail(why,
-	                   "posthouse answered something else: sendmail and pickup are of different versions");
+	                   "unexpected answer from posthouse: sendmail and pickup are of different versions");
 }
 
 static int finish_drop(struct handover *o, struct submit_result *result, struct reason *why)

@@ -39,7 +39,7 @@ static int add_listed(const struct sending *s, struct handover *o, const struct 
 		return EX_OK;
 	if (mailaddress_join(a->mailbox, a->host, MAILADDRESS_NO_DOMAIN, &address) !=
 	    MAILADDRESS_OK) {
-		log_warn("%s@%s: not an address", log_quote(a->mailbox), log_quote(a->host));
+		log_warn("%s@%s: invalid address", log_quote(a->mailbox), log_quote(a->host));
 		return EX_DATAERR;
 	}
 	++*count;

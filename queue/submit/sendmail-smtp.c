@@ -88,13 +88,13 @@ static bool take_path(struct view rest, const char *word, unsigned flags, char o
 static void mail(struct conversation *c, struct view rest)
 {
 	if (c->has_sender) {
-		say("503 5.5.1 there is a sender already");
+		say("503 5.5.1 sender already given");
 		return;
 	}
 	c->envelope = c->sending->envelope;
 	c->envelope.sender_given = true;
 	c->has_sender = take_path(rest, "FROM:", MAILADDRESS_NULL, c->envelope.sender);
-	say(c->has_sender ? "250 2.1.0 ok" : "501 5.1.7 not an address");
+	say(c->has_sender ? "250 2.1.0 ok" : "501 5.1.7 invalid address");
 }
 
 static void rcpt(struct conversation *c, struct view rest)
@@ -106,7 +106,7 @@ static void rcpt(struct conversation *c, struct view rest)
 	} else if (c->count >= SPOOL_RECIPIENTS_MAX) {
 		say("452 4.5.3 too many recipients");
 	} else if (!take_path(rest, "TO:", MAILADDRESS_POSTMASTER, r.address)) {
-		say("501 5.1.3 not an address");
+		say("501 5.1.3 invalid address");
 	} else {
 		if ((c->count & (c->count - 1)) == 0)
 			c->recipients = memory_grow(c->recipients,
@@ -157,7 +157,7 @@ static void data(struct conversation *c, struct view rest)
 		fflush(stdout);
 		return;
 	}
-	say("354 go on, end with a dot");
+	say("354 end data with <CR><LF>.<CR><LF>");
 	int code = collect(c, &o, text, sizeof text);
 
 	if (code == EX_OK)
@@ -186,7 +186,7 @@ static void vrfy(struct conversation *c, struct view rest)
 {
 	(void)c;
 	(void)rest;
-	say("252 2.5.2 send mail and see");
+	say("252 2.5.2 cannot verify the user, but will accept mail and attempt delivery");
 }
 
 static void quit(struct conversation *c, struct view rest)
@@ -219,12 +219,12 @@ static void serve(struct conversation *c)
 		if (!view_equal_nocase(word, view_of(commands[i].name)))
 			continue;
 		if (commands[i].needs_hello && !c->greeted)
-			say("503 5.5.1 say hello first");
+			say("503 5.5.1 send HELO or EHLO first");
 		else
 			commands[i].run(c, rest);
 		return;
 	}
-	say("500 5.5.2 not a command");
+	say("500 5.5.2 unknown command");
 }
 
 int send_smtp(const struct sending *s)
@@ -235,7 +235,7 @@ int send_smtp(const struct sending *s)
 	say("220 localhost ESMTP posthouse");
 	while (!c.over && read_line(&c)) {
 		if (c.line.len > COMMAND_MAX)
-			say("500 5.5.2 the line is too long");
+			say("500 5.5.2 line too long");
 		else
 			serve(&c);
 	}

@@ -86,7 +86,7 @@ static int take_notify(struct sending *s, const char *given)
 		s->notify |= bit;
 	}
 	if (s->notify & SPOOL_NOTIFY_NEVER && s->notify != SPOOL_NOTIFY_NEVER)
-		return usage("-N: never stands alone");
+		return usage("-N: never cannot be combined with others");
 	return EX_OK;
 }
 
@@ -125,7 +125,7 @@ static int take_mode(enum mode *mode, const char *given)
 	case 'p': *mode = MODE_LIST; return EX_OK;
 	case 'i': *mode = MODE_ALIASES; return EX_OK;
 	case 'd':
-	case 'D': return usage("-bd: the house is started with: posthouse start");
+	case 'D': return usage("-bd: posthouse is started with: posthouse start");
 	default: return usage("-b takes m, s, p or i here");
 	}
 }

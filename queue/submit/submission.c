@@ -81,9 +81,9 @@ static bool take_envelope(struct submission *s, struct wire_in *in)
 	if (!s->envelope.sender_given) {
 		if (!complete(s, s->login, s->sender))
 			return refuse(s, true,
-			              "your login name makes no address: give one with -f");
+			              "your login name is not a valid address: give one with -f");
 	} else if (s->envelope.sender[0] && !complete(s, s->envelope.sender, s->sender)) {
-		return refuse(s, true, "5.1.7 the sender is not an address");
+		return refuse(s, true, "5.1.7 invalid sender address");
 	}
 	write_from(s);
 	return true;
@@ -107,7 +107,7 @@ static bool take_recipient(struct submission *s, struct wire_in *in)
 
 	*to = r;
 	if (!complete(s, r.address, to->address)) {
-		snprintf(text, sizeof text, "5.1.3 <%s> is not an address", r.address);
+		snprintf(text, sizeof text, "5.1.3 <%s>: invalid address", r.address);
 		return refuse(s, true, text);
 	}
 	s->recipient_count++;
@@ -125,7 +125,7 @@ static int write_to_spool(void *context, struct view bytes)
 	for (size_t i = 0; i < bytes.len && !s->eight_bit; i++)
 		s->eight_bit = (unsigned char)bytes.data[i] >= 0x80;
 	if (s->bytes > s->settings->message_size_max_bytes) {
-		refuse(s, true, "5.3.4 the message is larger than allowed here");
+		refuse(s, true, "5.3.4 message exceeds the size limit");
 		return -1;
 	}
 	if (spool_write(s->writer, bytes, &refusal) == 0)
@@ -189,7 +189,7 @@ static bool add_lines(struct submission *s, struct view v)
 		char c = v.data[i];
 
 		if (c == '\0')
-			return refuse(s, true, "5.6.0 a NUL in the message");
+			return refuse(s, true, "5.6.0 NUL in message");
 		bool bare_cr = s->last == '\r' && c != '\n', bare_lf = c == '\n' && s->last != '\r';
 
 		if (bare_cr || bare_lf) {
@@ -285,7 +285,7 @@ static bool take_end(struct submission *s, struct wire_in *in)
 	if (fixup_end(&s->header) != 0)
 		return refuse(s, false, "cannot write the message");
 	if (s->header.received > (unsigned)s->settings->received_hops_max)
-		return refuse(s, true, "5.4.6 too many Received lines: a loop");
+		return refuse(s, true, "5.4.6 mail loop: too many Received fields");
 	return finish(s);
 }
 

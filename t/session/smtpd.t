@@ -46,7 +46,7 @@ SESSIONS = [
         ("MAIL FROM:<a@far.test>\r\n", [r"503 5.5.1 .*"]),
         ("RCPT TO:<b@example.test>\r\n", [r"503 5.5.1 .*"]),
         ("EHLO me.test\r\n", [EHLO]),
-        ("RCPT TO:<b@example.test>\r\n", [r"503 5.5.1 MAIL comes first"]),
+        ("RCPT TO:<b@example.test>\r\n", [r"503 5.5.1 send MAIL first"]),
         ("MAIL FROM:<a@far.test>\r\nMAIL FROM:<a@far.test>\r\n", [OK_MAIL, r"503 5.5.1 .*"]),
         ("DATA\r\n", [r"503 5.5.1 no valid recipients"]),
         ("QUIT\r\n", [r"221 .*", None])]),

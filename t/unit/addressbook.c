@@ -243,7 +243,7 @@ static void clients(void)
 
 static void senders(void)
 {
-	static const char not_own[] = "reject 5.7.1 this is not an address of your account";
+	static const char not_own[] = "reject 5.7.1 this address does not belong to your account";
 	static const struct {
 		const char *account, *sender, *want;
 	} cases[] = {
@@ -303,7 +303,7 @@ static void recipients(void)
 		{ "203.0.113.1", "", "nobody@older.test", nobody },
 		{ "203.0.113.1", "", "anna@round.test",
 		  "later 4.3.5 cannot look up addresses now, try again later" },
-		{ "203.0.113.1", "", "carl@a.test", "reject 5.2.1 this mailbox is closed" },
+		{ "203.0.113.1", "", "carl@a.test", "reject 5.2.1 this mailbox is disabled" },
 		{ "203.0.113.1", "", "dora@a.test", "accept" },
 		{ "203.0.113.1", "", "info@a.test", "accept" },
 		{ "203.0.113.1", "", "info+x@a.test", "accept" },
@@ -334,7 +334,7 @@ static void recipients(void)
 		  "reject 5.1.2 this domain is no more" },
 		{ "203.0.113.1", "anna@a.test", "x@slow.test", "later 4.4.1 not now" },
 		{ "203.0.113.1", "anna@a.test", "x@[192.0.2.1]",
-		  "reject 5.1.2 mail to bare addresses of hosts is not accepted" },
+		  "reject 5.1.2 mail to address literals is not accepted" },
 		{ "203.0.113.1", "anna@a.test", "x@[192.0.2.99]", "accept" },
 		{ "203.0.113.1", "", "x@[192.0.2.1]", denied },
 	};
@@ -395,12 +395,12 @@ static void expansions(void)
 		{ "nested@a.test",
 		  ">anna@a.test box 5000 /mail/box | >x@far.test smtp mx=far.test | >bert@a.test box 5000 /mail/box | "
 		  ">bert@far.test smtp mx=far.test" },
-		{ "circle@a.test", "circle@a.test error 4.4.6 the aliases go round in a circle" },
+		{ "circle@a.test", "circle@a.test error 4.4.6 alias loop" },
 		{ "self@a.test", ">self@a.test error 5.1.1 no such mailbox here" },
 		{ "team@a.test",
 		  ">nobody@a.test error 5.1.1 no such mailbox here | >anna+list@a.test box 5000 /mail/box" },
 		{ "gone@a.test", "gone@a.test error 5.1.6 moved to gone@far.test" },
-		{ "carl@a.test", "carl@a.test error 5.2.1 this mailbox is closed" },
+		{ "carl@a.test", "carl@a.test error 5.2.1 this mailbox is disabled" },
 		{ "nobody@a.test", "nobody@a.test error 5.1.1 no such mailbox here" },
 		{ "any@b.test", ">all@b.test box 5000 /mail/box" },
 		{ "postmaster@b.test", ">post@a.test box 5000 /mail/box" },
@@ -416,7 +416,7 @@ static void expansions(void)
 		{ "x@y.lmtp.test", "x@y.lmtp.test lmtp to 127.0.0.1:24 127.0.0.1:24" },
 		{ "x@dead.test", "x@dead.test error 5.1.2 this domain is no more" },
 		{ "x@[192.0.2.1]",
-		  "x@[192.0.2.1] error 5.1.2 mail to bare addresses of hosts is not sent" },
+		  "x@[192.0.2.1] error 5.1.2 mail to address literals is not sent" },
 		{ "x@round.test", "x@around.test error 4.3.5 the maps cannot be read now" },
 	};
 
@@ -501,7 +501,7 @@ static void limits(void)
 	is_string(l.text.data, "4.4.6 the alias has too many targets", "but why");
 	text_clear(&l.text);
 	addressbook_expand(&book, VIEW("d0@a.test"), count_target, &l);
-	is_string(l.text.data, "4.4.6 aliases in aliases go too deep",
+	is_string(l.text.data, "4.4.6 aliases are nested too deeply",
 	          "40 aliases deep is too deep");
 	text_clear(&l.text);
 	l.count = 0;
