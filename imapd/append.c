@@ -35,11 +35,11 @@ static const char *read_options(struct folder *to, const struct argument *a, str
 		struct date date;
 
 		if (a->type != ARGUMENT_QUOTED || !date_imap_parse(a->text, &date))
-			return "APPEND: the date is not valid";
+			return "APPEND: invalid date";
 		out->date_s = date.when_s;
 		a = a->next;
 	}
-	return fault != NULL || a == NULL ? fault : "APPEND: the arguments are not valid";
+	return fault != NULL || a == NULL ? fault : "APPEND: invalid arguments";
 }
 
 /* The literal's bytes and the end of the command's line; what the store no longer wants is still
@@ -75,9 +75,9 @@ static void finish(struct session *s, struct folder *to, struct folder_append **
 		                             options->date_s, &uid, &a->why);
 	folder_append_abort(append);
 	if (!a->clean)
-		session_bad(s, "APPEND: something stands behind the message");
+		session_bad(s, "APPEND: unexpected data after the message");
 	else if (a->nul)
-		session_bad(s, "APPEND: a NUL in the message");
+		session_bad(s, "APPEND: NUL in message");
 	else if (a->result != STORE_OK)
 		session_store_no(s, a->result, &a->why, NULL);
 	else

@@ -9,14 +9,16 @@
 #include "imapd/session.h"
 
 enum command_flag {
-	COMMAND_KEEPS_NUMBERS = 1 << 0, /* no untagged EXPUNGE behind it (RFC 3501 section 7.4.1) */
-	COMMAND_BY_UID = 1 << 1,        /* the set names UIDs; answers carry UIDs */
-	COMMAND_WRITES = 1 << 2,        /* refused in a mailbox that EXAMINE opened */
-	COMMAND_STREAMS =
-		1
-		<< 3, /* a literal behind the first argument stays in the stream for the handler */
-	COMMAND_QUIET = 1 << 4 /* nothing about the mailbox is told behind it: it closes it, or has
-	                          told all */
+	/* no untagged EXPUNGE behind it (RFC 3501 section 7.4.1) */
+	COMMAND_KEEPS_NUMBERS = 1 << 0,
+	/* the set names UIDs; answers carry UIDs */
+	COMMAND_BY_UID = 1 << 1,
+	/* refused in a mailbox that EXAMINE opened */
+	COMMAND_WRITES = 1 << 2,
+	/* a literal behind the first argument stays in the stream for the handler */
+	COMMAND_STREAMS = 1 << 3,
+	/* nothing about the mailbox is told behind it: it closes it, or has told all */
+	COMMAND_QUIET = 1 << 4
 };
 
 /*
@@ -31,6 +33,7 @@ struct command {
 	unsigned states; /* enum session_state bits */
 	const char *arguments;
 	unsigned flags;
+	const char *capability; /* that it stands for, or that clients may ask of it; NULL: none */
 };
 
 const struct command *command_find(struct view name);
@@ -67,7 +70,8 @@ void copy_run(struct session *s, struct argument *a);
 void move_run(struct session *s, struct argument *a);
 void already_run(struct session *s, struct argument *a);
 
-/* What CAPABILITY lists after login; also in the greeting's code. */
-extern const char capability_text[];
+enum { COMMAND_CAPABILITIES_MAX = 1024 };
+/* " IMAP4rev1 ...": what is told after login, by CAPABILITY and in the greeting. */
+void command_capabilities(struct text *out);
 
 #endif

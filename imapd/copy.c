@@ -57,7 +57,7 @@ static void copy_or_move(struct session *s, struct argument *a, bool move)
 	struct reason why;
 	uint32_t *seqs, count;
 
-	if (!session_message_list(s, a->text, &seqs, &count))
+	if (!session_message_list(s, &seqs, &count))
 		return;
 	/* Read only: the messages there stay \Recent for the session that selects the mailbox. */
 	enum store_result result = folder_open(s->store, a->next->text, true, &to, &why);

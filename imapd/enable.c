@@ -7,7 +7,7 @@ void enable_run(struct session *s, struct argument *a)
 {
 	for (; a != NULL; a = a->next)
 		if (a->type != ARGUMENT_ATOM) {
-			session_bad(s, "ENABLE: the arguments are not valid");
+			session_bad(s, "ENABLE: invalid arguments");
 			return;
 		}
 	stream_format(&s->stream, "* ENABLED\r\n");

@@ -26,7 +26,8 @@ void uid_expunge_run(struct session *s, struct argument *a)
 {
 	uint32_t *uids, count;
 
-	if (!session_message_list(s, a->text, &uids, &count))
+	(void)a;
+	if (!session_message_list(s, &uids, &count))
 		return;
 	for (uint32_t i = 0; i < count; i++)
 		uids[i] = folder_uid(s->folder, uids[i]);

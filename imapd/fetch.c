@@ -19,9 +19,10 @@ enum { SEEN_ROUND = 64 };
 struct fetch {
 	struct session *s;
 	struct fetch_request request;
-	unsigned want;    /* STORE_WANT_ bits */
-	bool begun;       /* the answer in work has an item */
-	bool gone;        /* a message's bytes were wanted and it had been removed */
+	unsigned want;            /* STORE_WANT_ bits */
+	bool begun;               /* the answer in work has an item */
+	enum store_result failed; /* why a message could not be told: STORE_GONE is least of all */
+	struct reason why;
 	struct text line; /* of the answer, what is not in the stream yet */
 };
 
@@ -44,7 +45,10 @@ static void write_date(struct text *out, int64_t when_s)
 static void note_failure(struct fetch *f, uint32_t seq, enum store_result result,
                          const struct reason *why)
 {
-	f->gone = true;
+	if (f->failed == STORE_OK || f->failed == STORE_GONE) {
+		f->failed = result;
+		f->why = *why;
+	}
 	if (result != STORE_GONE)
 		log_warn("event=fetch-failed account=%s message=%u reason=%s",
 		         log_quote(view_of(f->s->who.address)), folder_uid(f->s->folder, seq),
@@ -220,24 +224,23 @@ static void fetch_range(struct fetch *f, struct sequence_range range)
 void fetch_run(struct session *s, struct argument *a)
 {
 	struct fetch f = { .s = s };
-	struct sequence_set set;
 
 	/* Items stand one behind the other when a section's list of fields is among them. */
 	if (!fetch_request_read(&s->parser.arena, a->next, s->by_uid, &f.request)) {
-		session_bad(s, "FETCH: the items are not valid");
+		session_bad(s, "FETCH: invalid items");
 		return;
 	}
-	if (!session_messages(s, a->text, &set))
+	if (!session_messages(s))
 		return;
 	f.want = (f.request.has[FETCH_SIZE] ? STORE_WANT_SIZE : 0u) |
 	         (f.request.has[FETCH_INTERNALDATE] ? STORE_WANT_DATE : 0u);
 	text_init(&f.line, SESSION_ANSWER_MAX);
-	for (size_t i = 0; i < set.count; i++)
-		fetch_range(&f, set.ranges[i]);
+	for (size_t i = 0; i < s->set.count; i++)
+		fetch_range(&f, s->set.ranges[i]);
 	text_free(&f.line);
 	folder_cache_flush(s->folder);
-	if (f.gone)
-		session_no(s, "[EXPUNGEISSUED] Some of the messages are gone");
+	if (f.failed != STORE_OK)
+		session_store_no(s, f.failed, &f.why, NULL);
 	else
 		session_ok(s, "Fetch completed");
 }

@@ -25,10 +25,10 @@ static const char *read_one(struct folder *folder, const struct argument *a, str
 			return NULL;
 		}
 	if (a->type == ARGUMENT_ATOM && a->text.data[0] == '\\')
-		return "There is no such system flag, or it is not for clients to set";
+		return "Unknown or read-only system flag";
 	if (a->type != ARGUMENT_ATOM || !argument_astring(a, &keyword) ||
 	    view_find(keyword, ']') != keyword.len)
-		return "A flag is not valid";
+		return "Invalid flag";
 	if (keyword.len > STORE_KEYWORD_NAME_MAX)
 		return "A keyword is too long";
 	int number = folder_keyword(folder, keyword, true);
@@ -130,10 +130,9 @@ void flags_tell_table(struct session *s)
 	}
 	stream_format(&s->stream, "* FLAGS (%s)\r\n", names.data);
 	if (folder_read_only(s->folder))
-		stream_format(&s->stream,
-		              "* OK [PERMANENTFLAGS ()] Nothing can be changed here\r\n");
+		stream_format(&s->stream, "* OK [PERMANENTFLAGS ()] Mailbox is read-only\r\n");
 	else
-		stream_format(&s->stream, "* OK [PERMANENTFLAGS (%s%s)] These are kept\r\n",
+		stream_format(&s->stream, "* OK [PERMANENTFLAGS (%s%s)] Flags permitted\r\n",
 		              names.data, room ? " \\*" : "");
 	text_free(&names);
 }

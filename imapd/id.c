@@ -44,7 +44,7 @@ void id_run(struct session *s, struct argument *a)
 	bool nothing = argument_is_atom(a, "NIL");
 
 	if (!nothing && (a->type != ARGUMENT_LIST || !fields_valid(a->first))) {
-		session_bad(s, "ID: the arguments are not valid");
+		session_bad(s, "ID: invalid arguments");
 		return;
 	}
 	if (!nothing)

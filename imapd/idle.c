@@ -14,7 +14,7 @@ static void read_done(struct session *s)
 	if (good && view_equal_nocase(line, VIEW("DONE")))
 		session_ok(s, "Idle completed");
 	else
-		session_bad(s, "IDLE is ended with DONE");
+		session_bad(s, "IDLE: expected DONE");
 }
 
 void idle_run(struct session *s, struct argument *a)

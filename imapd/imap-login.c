@@ -14,22 +14,16 @@
  */
 #include <string.h>
 
+#include "imapd/extension.h"
 #include "imapd/login-command.h"
-#include "lib/base/log.h"
-#include "lib/base/program.h"
 #include "lib/login/login.h"
-#include "lib/wire/worker.h"
-
-/* Before the first command (porter says it) and after. */
-#define TIMEOUT_REPLY "* BYE timeout, closing connection\r\n"
-
-static struct settings settings;
 
 struct command {
 	const char *name;
 	void (*handle)(struct login *l, const char *tag, struct view arguments);
 	bool takes_arguments;
 	bool shows_password; /* needs TLS, unless auth.without-tls */
+	struct capability capability;
 };
 
 static void tagged(struct login *l, const char *tag, const char *text)
@@ -45,19 +39,7 @@ static void bad(struct login *l, const char *tag, const char *text)
 
 /* ---- what is offered ---- */
 
-static void capabilities(struct text *out, bool tls, bool can_start_tls)
-{
-	bool clear_text = tls || settings.auth_without_tls;
-	struct view rest = view_of(auth_mechanisms(tls, settings.auth_without_tls)), name;
-
-	text_add_string(out, "CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID");
-	if (can_start_tls)
-		text_add_string(out, " STARTTLS");
-	if (!clear_text)
-		text_add_string(out, " LOGINDISABLED");
-	while (view_cut(&rest, ' ', &name))
-		text_format(out, " AUTH=%.*s", VIEW_ARG(name));
-}
+static void capabilities(struct capability_writer w, struct text *out);
 
 static void handle_capability(struct login *l, const char *tag, struct view arguments)
 {
@@ -65,8 +47,8 @@ static void handle_capability(struct login *l, const char *tag, struct view argu
 
 	(void)arguments;
 	text_init(&list, CONNECTION_GREETING_MAX);
-	capabilities(&list, l->connection.tls.on, login_can_start_tls(l));
-	stream_format(&l->stream, "* %s\r\n", list.data);
+	capabilities(login_capabilities(l), &list);
+	stream_format(&l->stream, "* CAPABILITY%s\r\n", list.data);
 	tagged(l, tag, "OK done");
 	text_free(&list);
 }
@@ -97,34 +79,39 @@ static void handle_starttls(struct login *l, const char *tag, struct view argume
 {
 	(void)arguments;
 	if (!login_can_start_tls(l)) {
-		bad(l, tag, l->connection.tls.on ? "TLS is on already" : "there is no TLS here");
+		bad(l, tag,
+		    l->connection.tls.on ? "TLS is already active" : "TLS is not available");
 		return;
 	}
 	tagged(l, tag, "OK begin TLS");
-	login_start_tls(l, &settings);
+	login_start_tls(l);
 }
 
 /* ---- logging in ---- */
 
-/* With the response codes of RFC 5530.  On AUTH_OK imapd answers. */
-static void say_verdict(struct login *l, const char *tag, enum auth_verdict verdict)
+/* With the response codes of RFC 5530.  On success imapd answers. */
+static void say_outcome(struct login *l, const char *tag, enum login_outcome outcome)
 {
-	static const char *const texts[] = {
-		[AUTH_DENIED] = "NO [AUTHENTICATIONFAILED] wrong user or password",
-		[AUTH_FORBIDDEN] = "NO [AUTHORIZATIONFAILED] this account may not use IMAP",
-		[AUTH_MALFORMED] = "BAD that is no such exchange",
-		[AUTH_TEMPORARY] =
-			"NO [UNAVAILABLE] logging in is not possible now, try again later",
+	static const char *const texts[LOGIN_OUTCOMES] = {
+		[LOGIN_DENIED] = "NO [AUTHENTICATIONFAILED] wrong user or password",
+		[LOGIN_FORBIDDEN] = "NO [AUTHORIZATIONFAILED] this account may not use IMAP",
+		[LOGIN_INVALID] = "BAD invalid response",
+		[LOGIN_TEMPORARY] =
+			"NO [UNAVAILABLE] authentication is temporarily unavailable, try again later",
+		[LOGIN_NO_MECHANISM] = "NO unsupported mechanism",
+		[LOGIN_NEEDS_TLS] =
+			"NO [PRIVACYREQUIRED] this mechanism requires TLS: use STARTTLS first",
+		[LOGIN_MALFORMED] = "BAD malformed base64",
+		[LOGIN_CANCELLED] = "BAD authentication cancelled",
 	};
 
-	if (verdict != AUTH_OK)
-		tagged(l, tag, texts[verdict]);
+	if (outcome != LOGIN_NOTHING_TO_SAY)
+		tagged(l, tag, texts[outcome]);
 }
 
 static void handle_login(struct login *l, const char *tag, struct view arguments)
 {
 	struct text user, password;
-	enum auth_verdict verdict;
 
 	text_init(&user, LOGIN_COMMAND_MAX);
 	text_init(&password, LOGIN_COMMAND_MAX);
@@ -132,9 +119,9 @@ static void handle_login(struct login *l, const char *tag, struct view arguments
 	if (!login_astring(&arguments, &user) || !login_space(&arguments) ||
 	    !login_astring(&arguments, &password) || arguments.len ||
 	    memchr(user.data, '\0', user.len) != NULL)
-		bad(l, tag, "LOGIN takes a user and a password");
-	else if (login_password(l, text_view(&user), text_view(&password), tag, &verdict) == 0)
-		say_verdict(l, tag, verdict);
+		bad(l, tag, "LOGIN requires a user name and a password");
+	else
+		say_outcome(l, tag, login_password(l, text_view(&user), text_view(&password), tag));
 	explicit_bzero(password.data, password.cap);
 	text_free(&password);
 	text_free(&user);
@@ -142,59 +129,63 @@ static void handle_login(struct login *l, const char *tag, struct view arguments
 
 static void handle_authenticate(struct login *l, const char *tag, struct view arguments)
 {
-	struct view name, initial = { "", 0 };
-	enum auth_verdict verdict;
-	bool has_initial = view_find(arguments, ' ') < arguments.len;
-
-	view_cut(&arguments, ' ', &name);
-	enum auth_mechanism mechanism = auth_mechanism_find(name);
-
-	if (mechanism == AUTH_MECHANISM_COUNT) {
-		l->errors++;
-		tagged(l, tag, "NO no such mechanism");
-	} else if (auth_mechanism_clear_text(mechanism) &&
-	           !login_clear_text_allowed(l, &settings)) {
-		l->errors++;
-		tagged(l, tag, "NO [PRIVACYREQUIRED] this mechanism needs TLS: use STARTTLS first");
-	} else if (has_initial && !login_initial(l, arguments, &initial)) {
-		bad(l, tag, "that is no base64");
-	} else if (login_exchange(l, mechanism, has_initial, initial, tag, &verdict) == 0) {
-		say_verdict(l, tag, verdict);
-	} else if (!l->over) {
-		bad(l, tag, "given up");
-	}
+	say_outcome(l, tag, login_sasl(l, arguments, tag));
 }
 
 /* ---- commands ---- */
 
 static const struct command commands[] = {
-	{ "CAPABILITY", handle_capability, false, false },
-	{ "NOOP", handle_noop, false, false },
-	{ "LOGOUT", handle_logout, false, false },
-	{ "ID", handle_id, true, false },
-	{ "STARTTLS", handle_starttls, false, false },
-	{ "LOGIN", handle_login, true, true },
-	{ "AUTHENTICATE", handle_authenticate, true, false },
+	{ "CAPABILITY", handle_capability, false, false, { 0 } },
+	{ "NOOP", handle_noop, false, false, { 0 } },
+	{ "LOGOUT", handle_logout, false, false, { 0 } },
+	{ "ID", handle_id, true, false, { "ID", CAPABILITY_BEFORE_LOGIN, CAPABILITY_WORD } },
+	{ "STARTTLS",
+	  handle_starttls,
+	  false,
+	  false,
+	  { "STARTTLS", CAPABILITY_CAN_START_TLS, CAPABILITY_WORD } },
+	{ "LOGIN",
+	  handle_login,
+	  true,
+	  true,
+	  { "LOGINDISABLED", CAPABILITY_PASSWORD_UNSAFE, CAPABILITY_WORD } },
+	{ "AUTHENTICATE",
+	  handle_authenticate,
+	  true,
+	  false,
+	  { "AUTH=", CAPABILITY_BEFORE_LOGIN, CAPABILITY_EACH_MECHANISM } },
 };
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+/* " IMAP4rev1 ..." */
+static void capabilities(struct capability_writer w, struct text *out)
+{
+	w.out = out;
+	w.before = " ";
+	w.after = "";
+	extensions_write(&w);
+	for (size_t i = 0; i < COMMANDS; i++)
+		capability_write(&w, &commands[i].capability);
+}
 
 static void dispatch(struct login *l, const char *tag, struct view name, struct view arguments)
 {
-	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+	for (size_t i = 0; i < COMMANDS; i++) {
 		const struct command *c = &commands[i];
 
 		if (!view_equal_nocase(name, view_of(c->name)))
 			continue;
 		if (c->takes_arguments != (arguments.len > 0))
 			bad(l, tag,
-			    c->takes_arguments ? "arguments are missing"
-			                       : "no argument is expected");
-		else if (c->shows_password && !login_clear_text_allowed(l, &settings))
-			tagged(l, tag, "NO [PRIVACYREQUIRED] this needs TLS: use STARTTLS first");
+			    c->takes_arguments ? "missing argument" : "unexpected argument");
+		else if (c->shows_password && !login_clear_text_allowed(l))
+			tagged(l, tag,
+			       "NO [PRIVACYREQUIRED] this command requires TLS: use STARTTLS first");
 		else
 			c->handle(l, tag, arguments);
 		return;
 	}
-	bad(l, tag, "not a command before login");
+	bad(l, tag, "unknown command, or not allowed before login");
 }
 
 /* The bytes of a literal, behind its announcement and CRLF. */
@@ -236,10 +227,10 @@ static void refuse_literal(struct login *l, const char *tag, bool comes_unasked)
 {
 	l->errors++;
 	if (comes_unasked) {
-		stream_format(&l->stream, "* BYE [TOOBIG] that literal is too large\r\n");
+		stream_format(&l->stream, "* BYE [TOOBIG] literal too large\r\n");
 		l->over = true;
 	} else {
-		tagged(l, tag, "NO [TOOBIG] that literal is too large");
+		tagged(l, tag, "NO [TOOBIG] literal too large");
 	}
 }
 
@@ -257,7 +248,7 @@ static bool read_command(struct login *l, struct text *command)
 			return false;
 		if (end == LITERAL_BAD || !login_head(text_view(command), &head)) {
 			bad(l, "*",
-			    "not a command: over-long, without a tag, or with bytes that no line may have");
+			    "invalid command: line too long, missing tag or invalid character");
 			return false;
 		}
 		if (end == LITERAL_NONE)
@@ -268,7 +259,7 @@ static bool read_command(struct login *l, struct text *command)
 			return false;
 		}
 		if (!unasked)
-			stream_format(&l->stream, "+ go on\r\n");
+			stream_format(&l->stream, "+ ready\r\n");
 		if (!read_literal(l, command, bytes))
 			return false;
 	}
@@ -289,62 +280,25 @@ static void command(struct login *l)
 
 /* ---- the program ---- */
 
-static void serve(struct wire_in *in, int hub)
+static void greeting(const struct settings *settings, bool tls, struct text *out)
 {
-	static const struct login_words words = {
-		.timeout = TIMEOUT_REPLY,
-		.stopping = "* BYE the server is going down\r\n",
-		.errors = "* BYE too many errors\r\n",
-	};
-
-	login_serve(in, hub, &settings, &words, command);
+	text_add_string(out, "* OK [CAPABILITY");
+	capabilities(login_greeting_capabilities(settings, tls), out);
+	text_add_string(out, "] posthouse ready\r\n");
 }
 
-static void greeting(char *line, size_t size, bool tls)
-{
-	struct text t;
-
-	text_init(&t, size - 1);
-	text_add_string(&t, "* OK [");
-	capabilities(&t, tls, !tls);
-	text_add_string(&t, "] posthouse ready\r\n");
-	if (!string_copy(line, size, text_view(&t)))
-		log_panic("the greeting is longer than porter takes");
-	text_free(&t);
-}
-
-static void announce(int shared_fd)
-{
-	struct connection_announce a = {
-		.service = CONNECTION_IMAP,
-		.busy = "* BYE [UNAVAILABLE] too many connections, try again later\r\n",
-		.timeout = TIMEOUT_REPLY,
-	};
-
-	greeting(a.clear, sizeof a.clear, false);
-	greeting(a.secured, sizeof a.secured, true);
-	connection_announce_send(shared_fd, &a);
-}
+static const struct login_protocol protocol = {
+	.program = "imap-login",
+	.service = CONNECTION_IMAP,
+	.timeout = "* BYE timeout, closing connection\r\n",
+	.stopping = "* BYE server shutting down\r\n",
+	.errors = "* BYE too many errors\r\n",
+	.busy = "* BYE [UNAVAILABLE] too many connections, try again later\r\n",
+	.greeting = greeting,
+	.command = command,
+};
 
 int main(void)
 {
-	static const struct sandbox_profile profile = { .promises = SANDBOX_FORK };
-
-	program_start("imap-login");
-	settings_inherit(&settings);
-	program_confine(&profile);
-
-	const struct worker_service service = {
-		.wire = "porter.connection",
-		.protocol = "connection",
-		.workers_min = 1,
-		.workers_max = (unsigned)settings.login_sessions_max,
-		.reuse = (unsigned)settings.login_reuse,
-		.idle_ms = 60000,
-		.stays_for_hub = true,
-		.announce = announce,
-		.work = serve,
-	};
-
-	worker_run(&service);
+	login_main(&protocol);
 }

@@ -19,7 +19,7 @@
 #include <locale.h>
 #include <unistd.h>
 
-#include "imapd/session.h"
+#include "imapd/serve.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
@@ -59,7 +59,7 @@ static void refuse(struct session *s, const struct reason *why)
 	stream_flush(&s->stream);
 }
 
-static void serve(struct session *s)
+static void open_and_serve(struct session *s)
 {
 	char client[NET_ADDRESS_TEXT_MAX];
 	struct reason why;
@@ -72,7 +72,7 @@ static void serve(struct session *s)
 	log_info("event=login service=imap account=%s client=%s tls=%d session=%llu",
 	         log_quote(view_of(s->who.address)), net_address_text(&s->who.client, client),
 	         s->who.tls.on, (unsigned long long)s->who.id);
-	session_run(s);
+	serve_session(s);
 	log_info("event=logout service=imap account=%s bytes_in=%llu bytes_out=%llu",
 	         log_quote(view_of(s->who.address)), (unsigned long long)s->stream.bytes_in,
 	         (unsigned long long)s->stream.bytes_out);
@@ -100,7 +100,7 @@ static void work(struct wire_in *in, int hub)
 	s.message_max = settings.message_size_max_bytes;
 	stream_open(&s.stream, s.who.fd, s.timeout_ms);
 	stream_preload(&s.stream, s.who.pending);
-	serve(&s);
+	open_and_serve(&s);
 	stream_close(&s.stream);
 	text_free(&s.tagged);
 	/* `token` stays open to here: its end tells porter that the session is over. */

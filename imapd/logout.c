@@ -13,5 +13,5 @@ void logout_run(struct session *s, struct argument *a)
 void already_run(struct session *s, struct argument *a)
 {
 	(void)a;
-	session_bad(s, "You are logged in already");
+	session_bad(s, "Already logged in");
 }

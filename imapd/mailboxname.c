@@ -26,13 +26,13 @@ bool mailboxname_is_inbox(struct view name)
 const char *mailboxname_fault(struct view name)
 {
 	if (name.len == 0)
-		return "A mailbox name may not be empty";
+		return "Empty mailbox name";
 	if (name.len > STORE_NAME_MAX)
-		return "The mailbox name is too long";
+		return "Mailbox name too long";
 	if (!mailboxname_utf7_valid(name))
-		return "The mailbox name is not valid modified UTF-7";
+		return "Mailbox name is not valid modified UTF-7";
 	if (!store_name_valid(name))
-		return "A mailbox cannot have this name";
+		return "Invalid mailbox name";
 	return NULL;
 }
 

@@ -84,7 +84,7 @@ static enum parse_result open_list(struct parser *p)
 static enum parse_result close_list(struct parser *p)
 {
 	if (p->depth == 0)
-		return parse_fails(p, "A parenthesis is closed that was not opened");
+		return parse_fails(p, "Unbalanced closing parenthesis");
 	p->tail = &p->open[--p->depth]->next;
 	p->separated = false;
 	return PARSE_DONE;
@@ -109,14 +109,12 @@ static enum parse_result quoted(struct parser *p, struct view *rest, char *line)
 		}
 		if (c == '\\') {
 			if (++i == rest->len || (line[i] != '"' && line[i] != '\\'))
-				return parse_fails(
-					p,
-					"A backslash in a quoted string may stand only before \" and \\");
+				return parse_fails(p, "Invalid escape in a quoted string");
 			c = line[i];
 		}
 		*to++ = c;
 	}
-	return parse_fails(p, "A quoted string has no end");
+	return parse_fails(p, "Unterminated quoted string");
 }
 
 /* "{123}" or "{123+}", which only the end of a line may hold. */
@@ -125,13 +123,13 @@ static enum parse_result literal_size(struct parser *p, struct view *rest)
 	struct view number = view_skip(*rest, 1);
 
 	if (number.len < 2 || number.data[number.len - 1] != '}')
-		return parse_fails(p, "A literal's size must end the line");
+		return parse_fails(p, "A literal's size must be at the end of the line");
 	number.len--;
 	p->literal_waits = number.data[number.len - 1] != '+';
 	if (!p->literal_waits)
 		number.len--;
 	if (!view_number(number, INT64_MAX, &p->literal_bytes))
-		return parse_fails(p, "A literal's size is not a number");
+		return parse_fails(p, "Invalid literal size");
 	*rest = view_skip(*rest, rest->len);
 	return PARSE_LITERAL;
 }
@@ -144,7 +142,8 @@ static enum parse_result word(struct parser *p, struct view *rest)
 	while (len < rest->len && byte_is_word(rest->data[len]))
 		len++;
 	if (len == 0)
-		return parse_fails(p, "A byte that may stand only in a quoted string or literal");
+		return parse_fails(p,
+		                   "Character not allowed outside of a quoted string or literal");
 	if ((a = argument_new(p, ARGUMENT_ATOM)) == NULL)
 		return parse_fails(p, too_many);
 	a->text = view_take(*rest, len);
@@ -169,7 +168,7 @@ static enum parse_result next_part(struct parser *p, struct view *rest)
 		return PARSE_DONE;
 	}
 	if (!may_follow_at_once(p, c))
-		return parse_fails(p, "A blank is missing between two arguments");
+		return parse_fails(p, "Missing space between arguments");
 	switch (c) {
 	case '(': *rest = view_skip(*rest, 1); return open_list(p);
 	case ')': *rest = view_skip(*rest, 1); return close_list(p);
@@ -194,14 +193,14 @@ static enum parse_result beginning(struct parser *p, struct view *rest)
 	while (len < rest->len && byte_is_tag(rest->data[len]))
 		len++;
 	if (len == 0 || len > PARSE_TAG_MAX || (len < rest->len && rest->data[len] != ' '))
-		return parse_fails(p, "A tag is missing or not valid");
+		return parse_fails(p, "Missing or invalid tag");
 	p->tag = view_take(*rest, len);
 	*rest = view_skip(*rest, len + 1);
 	len = 0;
 	while (len < rest->len && byte_is_atom(rest->data[len]))
 		len++;
 	if (len == 0)
-		return parse_fails(p, "A command is missing");
+		return parse_fails(p, "Missing command");
 	if (view_equal_nocase(view_take(*rest, len), VIEW("UID")) && len + 1 < rest->len &&
 	    rest->data[len] == ' ' && byte_is_alpha(rest->data[len + 1]))
 		for (len++; len < rest->len && byte_is_atom(rest->data[len]);)
@@ -223,7 +222,7 @@ enum parse_result parser_line(struct parser *p, struct view line)
 	while (result == PARSE_DONE && rest.len)
 		result = next_part(p, &rest);
 	if (result == PARSE_DONE && p->depth)
-		return parse_fails(p, "A parenthesis is not closed");
+		return parse_fails(p, "Missing closing parenthesis");
 	return result;
 }
 

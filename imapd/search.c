@@ -104,18 +104,18 @@ void search_run(struct session *s, struct argument *a)
 
 	if (argument_is_atom(a, "RETURN")) {
 		if (!read_options(&search, a->next)) {
-			session_bad(s, "SEARCH: the result options are not valid");
+			session_bad(s, "SEARCH: invalid result options");
 			return;
 		}
 		a = a->next->next;
 	}
 	if (argument_is_atom(a, "CHARSET")) {
 		if (!argument_astring(a->next, &charset)) {
-			session_bad(s, "SEARCH: which charset?");
+			session_bad(s, "SEARCH: missing charset");
 			return;
 		}
 		if (!charset_known(charset)) {
-			session_no(s, "[BADCHARSET (US-ASCII UTF-8)] This charset is not known");
+			session_no(s, "[BADCHARSET (US-ASCII UTF-8)] Unsupported charset");
 			return;
 		}
 		a = a->next->next;

@@ -120,7 +120,7 @@ static struct search_key *compile_list(struct compiler *c, const struct argument
 	struct search_key *list = key_new(c, SEARCH_AND), *child;
 
 	if (first == NULL)
-		return compile_fails(c, "A search key is missing");
+		return compile_fails(c, "Missing search key");
 	for (c->next = first; c->next != NULL;) {
 		child = compile_key(c);
 		if (child == NULL || list == NULL)
@@ -272,7 +272,7 @@ static struct search_key *compile_row(struct compiler *c, const struct row *row)
 	key->field = view_of(row->field);
 	return take_value(c, key, row->value)
 	               ? key
-	               : compile_fails(c, "A search key has not the value it needs");
+	               : compile_fails(c, "Missing or invalid value of a search key");
 }
 
 /* NEW is RECENT UNSEEN. */
@@ -306,7 +306,7 @@ static struct search_key *compile_word(struct compiler *c, const struct argument
 
 	c->next = a;
 	if (key == NULL || !take_set(c, key, false))
-		return compile_fails(c, "There is no such search key");
+		return compile_fails(c, "Unknown search key");
 	return key;
 }
 
@@ -316,7 +316,7 @@ static struct search_key *compile_key(struct compiler *c)
 	struct search_key *key = NULL;
 
 	if (a == NULL)
-		return compile_fails(c, "A search key is missing");
+		return compile_fails(c, "Missing search key");
 	if (c->depth == SEARCH_DEPTH_MAX)
 		return compile_fails(c, "The search is nested too deeply");
 	c->depth++;
@@ -327,7 +327,7 @@ static struct search_key *compile_key(struct compiler *c)
 		key = compile_word(c, a);
 	}
 	c->depth--;
-	return key != NULL ? key : compile_fails(c, "A search key is not valid");
+	return key != NULL ? key : compile_fails(c, "Invalid search key");
 }
 
 struct search_key *search_compile(struct session *s, const struct argument *a, struct view charset,

@@ -96,20 +96,6 @@ bool sequence_parse(struct arena *arena, struct view text, uint32_t star, struct
 	return true;
 }
 
-bool sequence_valid(struct view text)
-{
-	struct sequence_range range;
-	struct view part;
-
-	if (text.len == 0 || text.data[text.len - 1] == ',' ||
-	    count_ranges(text) > SEQUENCE_RANGES_MAX)
-		return false;
-	while (view_cut(&text, ',', &part))
-		if (!parse_range(part, 1, &range))
-			return false;
-	return true;
-}
-
 bool sequence_holds(const struct sequence_set *set, uint32_t number)
 {
 	size_t low = 0, high = set->count;

@@ -20,8 +20,6 @@ struct sequence_set {
 /* star: what "*" stands for, 0 when there is no message (then a set of "*" alone, or up to it, is
  * empty). */
 bool sequence_parse(struct arena *arena, struct view text, uint32_t star, struct sequence_set *out);
-/* Is it a sequence set at all?  For the dispatcher, which has no mailbox to ask for "*". */
-bool sequence_valid(struct view text);
 bool sequence_holds(const struct sequence_set *set, uint32_t number);
 uint32_t sequence_highest(const struct sequence_set *set); /* 0 of the empty set */
 

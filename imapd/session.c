@@ -7,7 +7,6 @@
 #endif
 #include <poll.h>
 
-#include "imapd/command.h"
 #include "imapd/flags.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -54,36 +53,34 @@ void session_bad(struct session *s, const char *format, ...)
 	va_end(list);
 }
 
+/* The operator's to mend: the log says what it is. */
+#define INTERNAL_ERROR "[SERVERBUG] Internal error; see the server log"
+
 void session_store_no(struct session *s, enum store_result result, const struct reason *why,
                       const char *missing_code)
 {
 	switch (result) {
 	case STORE_OK: break;
 	case STORE_NOT_FOUND:
-		session_no(s, "[%s] There is no such mailbox",
-		           missing_code ? missing_code : "NONEXISTENT");
+		session_no(s, "[%s] No such mailbox", missing_code ? missing_code : "NONEXISTENT");
 		return;
-	case STORE_EXISTS:
-		session_no(s, "[ALREADYEXISTS] A mailbox of this name exists already");
-		return;
+	case STORE_EXISTS: session_no(s, "[ALREADYEXISTS] Mailbox already exists"); return;
 	case STORE_BAD_NAME:
-		session_no(s, "[CANNOT] This cannot be done with a mailbox of this name");
+		session_no(s, "[CANNOT] Not allowed for a mailbox of this name");
 		return;
-	case STORE_READ_ONLY:
-		session_no(s, "[READ-ONLY] The mailbox is open for reading only");
-		return;
+	case STORE_READ_ONLY: session_no(s, "[READ-ONLY] Mailbox is read-only"); return;
 	case STORE_OVER_QUOTA:
-	case STORE_TOO_LARGE:
-		session_no(s, "[OVERQUOTA] There is no room for this in the mailbox");
+	case STORE_TOO_LARGE: session_no(s, "[OVERQUOTA] Quota exceeded"); return;
+	case STORE_GONE:
+		session_no(s, "[EXPUNGEISSUED] Some of the messages no longer exist");
 		return;
-	case STORE_GONE: session_no(s, "[EXPUNGEISSUED] Some of the messages are gone"); return;
-	case STORE_LIMIT: session_no(s, "[LIMIT] A limit of this mailbox is reached"); return;
+	case STORE_LIMIT: session_no(s, "[LIMIT] A limit of this mailbox has been reached"); return;
 	case STORE_FAILED: break;
 	}
 	log_warn("event=store-failed account=%s command=%s reason=%s",
 	         log_quote(view_of(s->who.address)), log_quote(s->parser.name),
 	         log_quote(view_of(why->text)));
-	session_no(s, "[SERVERBUG] The mailbox cannot be used now; the operator's log says why");
+	session_no(s, INTERNAL_ERROR);
 }
 
 void session_bye(struct session *s, const char *text)
@@ -132,7 +129,7 @@ bool session_sync_or_leave(struct session *s, bool expunges)
 		return false;
 	log_warn("event=sync-failed account=%s reason=%s", log_quote(view_of(s->who.address)),
 	         log_quote(view_of(why.text)));
-	session_bye(s, "[SERVERBUG] The mailbox cannot be read");
+	session_bye(s, INTERNAL_ERROR);
 	return false;
 }
 
@@ -162,38 +159,41 @@ static void uids_to_numbers(struct folder *f, struct sequence_set *set)
 	set->count = kept;
 }
 
-bool session_messages(struct session *s, struct view text, struct sequence_set *out)
+bool session_read_set(struct session *s, struct view text)
 {
 	uint32_t count = folder_count(s->folder);
 	uint32_t star = count && s->by_uid ? folder_uid(s->folder, count) : count;
 
-	if (!sequence_parse(&s->parser.arena, text, star, out)) {
-		session_bad(s, "The set of messages is not valid");
-		return false;
-	}
+	return sequence_parse(&s->parser.arena, text, star, &s->set);
+}
+
+bool session_messages(struct session *s)
+{
+	uint32_t count = folder_count(s->folder);
+
 	if (s->by_uid) {
-		uids_to_numbers(s->folder, out);
-	} else if (sequence_highest(out) > count) {
-		session_bad(s, "There are only %u messages", count);
+		uids_to_numbers(s->folder, &s->set);
+	} else if (sequence_highest(&s->set) > count) {
+		session_bad(s, "Invalid message number: there are %u messages", count);
 		return false;
 	}
 	return true;
 }
 
-bool session_message_list(struct session *s, struct view text, uint32_t **seqs, uint32_t *count)
+bool session_message_list(struct session *s, uint32_t **seqs, uint32_t *count)
 {
-	struct sequence_set set;
+	const struct sequence_set *set = &s->set;
 
-	if (!session_messages(s, text, &set))
+	if (!session_messages(s))
 		return false;
 	*count = 0;
-	for (size_t i = 0; i < set.count; i++)
-		*count += set.ranges[i].high - set.ranges[i].low + 1;
+	for (size_t i = 0; i < set->count; i++)
+		*count += set->ranges[i].high - set->ranges[i].low + 1;
 	*seqs = memory_get(*count * sizeof **seqs);
 	uint32_t at = 0;
 
-	for (size_t i = 0; i < set.count; i++)
-		for (uint32_t seq = set.ranges[i].low; seq <= set.ranges[i].high; seq++)
+	for (size_t i = 0; i < set->count; i++)
+		for (uint32_t seq = set->ranges[i].low; seq <= set->ranges[i].high; seq++)
 			(*seqs)[at++] = seq;
 	return true;
 }
@@ -203,9 +203,9 @@ bool session_message_list(struct session *s, struct view text, uint32_t **seqs, 
 static void end_of_input(struct session *s, enum stream_result result)
 {
 	if (worker_stopping())
-		session_bye(s, "The server is being restarted");
+		session_bye(s, "Server shutting down");
 	else if (result == STREAM_TIMEOUT)
-		session_bye(s, "Autologout; a command was not finished in time");
+		session_bye(s, "Autologout; timeout within a command");
 	s->state = SESSION_LOGOUT;
 }
 
@@ -289,169 +289,4 @@ void session_take_literal(struct session *s)
 	if (s->parser.literal_waits)
 		stream_write(&s->stream, VIEW("+ OK\r\n"));
 	s->literal_waiting = false;
-}
-
-/* Does a line end in "{123+}"?  Then these bytes come, whatever is wrong with the line. */
-static bool announces_literal(struct view line, uint64_t *bytes)
-{
-	if (line.len < 4 || !view_equal(view_skip(line, line.len - 2), VIEW("+}")))
-		return false;
-	size_t open = line.len - 2;
-
-	while (open && line.data[open - 1] != '{')
-		open--;
-	return open && view_number((struct view){ line.data + open, line.len - 2 - open },
-	                           UINT64_MAX, bytes);
-}
-
-/* The rest of a refused command: what its client sends without being asked (RFC 7888 section 4) is
- * no command. bytes: of the literal that is coming. false: the session is over. */
-static bool swallow(struct session *s, uint64_t bytes)
-{
-	struct view some, line;
-	bool good;
-
-	do {
-		if (bytes > SESSION_SWALLOW_MAX) {
-			session_bye(s, "[TOOBIG] The literal is too large");
-			return false;
-		}
-		for (; bytes; bytes -= some.len)
-			if (!session_some(s, bytes, &some))
-				return false;
-		if (!session_line(s, SESSION_LINE_MAX, &line, &good))
-			return false;
-	} while (announces_literal(line, &bytes));
-	return true;
-}
-
-/* The literal that the line announced, into the parser's memory; PARSE_ERROR when it has no place
- * there. */
-static enum parse_result read_literal(struct session *s, bool *over)
-{
-	struct parser *p = &s->parser;
-	struct view bytes;
-
-	if (!parser_literal_accept(p)) {
-		*over = !p->literal_waits && !swallow(s, p->literal_bytes);
-		return PARSE_ERROR;
-	}
-	session_take_literal(s);
-	while (parser_literal_left(p)) {
-		if (!session_some(s, parser_literal_left(p), &bytes)) {
-			*over = true;
-			return PARSE_ERROR;
-		}
-		parser_literal(p, bytes);
-	}
-	return PARSE_LITERAL;
-}
-
-/* Does the literal that was announced belong to the handler? */
-static bool is_streamed(const struct parser *p)
-{
-	const struct command *c = command_find(p->name);
-
-	return c != NULL && c->flags & COMMAND_STREAMS && p->depth == 0 && p->top_level >= 1;
-}
-
-static enum parse_result refuse_line(struct session *s, struct view line, bool *over)
-{
-	uint64_t bytes;
-
-	if (announces_literal(line, &bytes))
-		*over = !swallow(s, bytes);
-	return PARSE_ERROR;
-}
-
-/* A whole command (PARSE_DONE), or all but the literal that its handler takes (PARSE_LITERAL), or
- * PARSE_ERROR; *over: the session ended meanwhile. */
-static enum parse_result read_command(struct session *s, bool *over)
-{
-	enum parse_result result = PARSE_LITERAL;
-	struct view line;
-	bool good;
-
-	while (result == PARSE_LITERAL) {
-		if (!session_line(s, SESSION_LINE_MAX, &line, &good)) {
-			*over = true;
-			return PARSE_ERROR;
-		}
-		if (!good) {
-			s->parser.error =
-				"The line is too long, or has a bare CR, bare LF or NUL in it";
-			return PARSE_ERROR;
-		}
-		result = parser_line(&s->parser, line);
-		if (result == PARSE_ERROR)
-			return refuse_line(s, line, over);
-		if (result == PARSE_LITERAL && is_streamed(&s->parser))
-			return PARSE_LITERAL;
-		if (result == PARSE_LITERAL)
-			result = read_literal(s, over);
-	}
-	return result;
-}
-
-/* ---- the session ---- */
-
-static void send_tagged(struct session *s)
-{
-	struct view tag = s->parser.tag;
-
-	stream_write(&s->stream, tag.len ? tag : VIEW("*"));
-	stream_write(&s->stream, VIEW(" "));
-	stream_write(&s->stream, text_view(&s->tagged));
-	stream_write(&s->stream, VIEW("\r\n"));
-}
-
-static void count_errors(struct session *s)
-{
-	s->errors = s->bad ? s->errors + 1 : 0;
-	if (s->errors >= SESSION_ERRORS_MAX)
-		session_bye(s, "Too many errors");
-}
-
-/* What a handler did not take of a literal that its client sends anyway. */
-static void drop_literal(struct session *s)
-{
-	if (s->literal_waiting && !s->parser.literal_waits)
-		swallow(s, s->parser.literal_bytes);
-	s->literal_waiting = false;
-}
-
-static void serve_one(struct session *s)
-{
-	bool over = false;
-
-	parser_start(&s->parser);
-	s->bad = false;
-	text_clear(&s->tagged);
-	enum parse_result result = read_command(s, &over);
-
-	if (over)
-		return;
-	s->literal_waiting = result == PARSE_LITERAL;
-	if (result == PARSE_ERROR)
-		session_bad(s, "%s", s->parser.error);
-	else
-		command_dispatch(s);
-	drop_literal(s);
-	if (s->tagged.len)
-		send_tagged(s);
-	count_errors(s);
-}
-
-void session_run(struct session *s)
-{
-	worker_session(s->stream.fd);
-	stream_format(&s->stream, "%s OK [CAPABILITY %s] Logged in\r\n", s->who.tag,
-	              capability_text);
-	while (s->state != SESSION_LOGOUT && session_wait(s, -1, NULL)) {
-		serve_one(s);
-		/* Before the wait: an idle session holds no memory for a command. */
-		parser_clear(&s->parser);
-	}
-	session_unselect(s);
-	stream_flush(&s->stream);
 }

@@ -33,15 +33,16 @@ struct session {
 	struct owner_session who;
 	struct store *store;
 	enum session_state state;
-	struct folder *folder;  /* SESSION_SELECTED: the mailbox, else NULL */
-	unsigned keywords_told; /* how many keywords of the folder the client knows */
-	struct text tagged;     /* the answer to the command in work, without its tag */
-	bool bad;               /* that answer is BAD */
-	bool by_uid;            /* the command in work is one of UID's */
-	bool literal_waiting;   /* the command's last literal is still in the stream: the handler's,
-	                           see session_take_literal */
-	uint64_t message_max;   /* bytes of a message that APPEND takes */
-	unsigned errors;        /* BAD answers since a command that was good */
+	struct folder *folder;   /* SESSION_SELECTED: the mailbox, else NULL */
+	unsigned keywords_told;  /* how many keywords of the folder the client knows */
+	struct text tagged;      /* the answer to the command in work, without its tag */
+	bool bad;                /* that answer is BAD */
+	bool by_uid;             /* the command in work is one of UID's */
+	struct sequence_set set; /* its set of messages, in the parser's arena */
+	bool literal_waiting; /* the command's last literal is still in the stream: the handler's,
+	                         see session_take_literal */
+	uint64_t message_max; /* bytes of a message that APPEND takes */
+	unsigned errors;      /* BAD answers since a command that was good */
 	int timeout_ms;
 };
 
@@ -75,14 +76,13 @@ void session_take_literal(struct session *s);
 /* Some of those bytes, at most max; false: the session is over. */
 bool session_some(struct session *s, uint64_t max, struct view *bytes);
 
-/* The message numbers that the set `text` names, as ranges in the parser's arena: by UID or number
- * as the command is. false: it has answered BAD. */
-bool session_messages(struct session *s, struct view text, struct sequence_set *out);
+/* A sequence set of numbers or UIDs, as the command is, into s->set: the dispatcher's, for the rule
+ * "s". false: it is none. */
+bool session_read_set(struct session *s, struct view text);
+/* Makes s->set message numbers, in ranges. false: it has answered BAD. */
+bool session_messages(struct session *s);
 /* The same as one ascending array, to be freed; *count may be 0 (then *seqs is still to be
  * freed). */
-bool session_message_list(struct session *s, struct view text, uint32_t **seqs, uint32_t *count);
-
-/* The whole session: answers the login, serves, says goodbye.  The store is open, the jail shut. */
-void session_run(struct session *s);
+bool session_message_list(struct session *s, uint32_t **seqs, uint32_t *count);
 
 #endif

@@ -76,13 +76,13 @@ void status_run(struct session *s, struct argument *a)
 		const struct status_item *item = item_find(argument);
 
 		if (item == NULL) {
-			session_bad(s, "STATUS: there is no such item");
+			session_bad(s, "STATUS: unknown item");
 			return;
 		}
 		want_bytes |= item->value == size;
 	}
 	if (a->next->first == NULL) {
-		session_bad(s, "STATUS: which items?");
+		session_bad(s, "STATUS: missing items");
 		return;
 	}
 	enum store_result result = folder_status(s->store, a->text, want_bytes, &status, &why);

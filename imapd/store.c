@@ -56,7 +56,7 @@ static void change_messages(struct session *s, const uint32_t *seqs, uint32_t co
 		for (uint32_t i = 0; i < count; i++)
 			flags_tell(s, seqs[i]);
 	if (flags->dropped)
-		session_no(s, "[LIMIT] The mailbox has no room for another keyword");
+		session_no(s, "[LIMIT] Too many keywords in this mailbox");
 	else
 		session_ok(s, "Store completed");
 }
@@ -69,10 +69,10 @@ void store_run(struct session *s, struct argument *a)
 	struct flags flags;
 
 	if (item == NULL || (list->type == ARGUMENT_LIST && list->next != NULL)) {
-		session_bad(s, "STORE: the arguments are not valid");
+		session_bad(s, "STORE: invalid arguments");
 		return;
 	}
-	if (!session_message_list(s, a->text, &seqs, &count))
+	if (!session_message_list(s, &seqs, &count))
 		return;
 	const char *fault =
 		flags_read(s->folder, list->type == ARGUMENT_LIST ? list->first : list, &flags);

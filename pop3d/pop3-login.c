@@ -11,19 +11,8 @@
  * passwords of the clients that it serves while it is owned, and can open none but their mailboxes
  * with them.
  */
-
-#include "lib/base/log.h"
-#include "lib/base/program.h"
 #include "lib/login/login.h"
-#include "lib/wire/worker.h"
-
-/* Before the first command (porter says it) and after. */
-#define TIMEOUT_REPLY "-ERR timeout, closing connection\r\n"
-
-static struct settings settings;
-
-/* What USER said, for PASS; the session ends or fails with it. */
-static char named[AUTH_ADDRESS_MAX];
+#include "pop3d/command.h"
 
 enum argument_rule { ARGUMENT_NONE, ARGUMENT_ONE, ARGUMENT_ANY };
 
@@ -32,6 +21,7 @@ struct command {
 	void (*handle)(struct login *l, struct view argument);
 	enum argument_rule argument;
 	bool shows_password; /* needs TLS, unless auth.without-tls */
+	struct capability capability;
 };
 
 static void say(struct login *l, const char *line)
@@ -46,63 +36,58 @@ static void bad(struct login *l, const char *text)
 }
 
 /* With the response codes of RFC 3206. */
-static void say_verdict(struct login *l, enum auth_verdict verdict)
+static void say_outcome(struct login *l, enum login_outcome outcome)
 {
-	static const char *const lines[] = {
-		[AUTH_DENIED] = "-ERR [AUTH] wrong user or password",
-		[AUTH_FORBIDDEN] = "-ERR [AUTH] this account may not use POP3",
-		[AUTH_MALFORMED] = "-ERR that is no such exchange",
-		[AUTH_TEMPORARY] =
-			"-ERR [SYS/TEMP] logging in is not possible now, try again later",
+	static const char *const lines[LOGIN_OUTCOMES] = {
+		[LOGIN_DENIED] = "-ERR [AUTH] wrong user or password",
+		[LOGIN_FORBIDDEN] = "-ERR [AUTH] this account may not use POP3",
+		[LOGIN_INVALID] = "-ERR invalid response",
+		[LOGIN_TEMPORARY] =
+			"-ERR [SYS/TEMP] authentication is temporarily unavailable, try again later",
+		[LOGIN_NO_MECHANISM] = "-ERR unsupported mechanism",
+		[LOGIN_NEEDS_TLS] = "-ERR this mechanism requires TLS: use STLS first",
+		[LOGIN_MALFORMED] = "-ERR malformed base64",
+		[LOGIN_CANCELLED] = "-ERR authentication cancelled",
 	};
 
-	if (verdict != AUTH_OK)
-		say(l, lines[verdict]);
+	if (outcome != LOGIN_NOTHING_TO_SAY)
+		say(l, lines[outcome]);
 }
+
+static void capabilities(struct capability_writer w, struct text *out);
 
 static void handle_capa(struct login *l, struct view argument)
 {
-	bool clear_text = login_clear_text_allowed(l, &settings);
-	const char *mechanisms = auth_mechanisms(l->connection.tls.on, settings.auth_without_tls);
+	struct text list;
 
 	(void)argument;
-	say(l, "+OK");
-	say(l, "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER");
-	if (clear_text)
-		say(l, "USER");
-	if (mechanisms[0])
-		stream_format(&l->stream, "SASL %s\r\n", mechanisms);
-	if (login_can_start_tls(l))
-		say(l, "STLS");
-	say(l, "IMPLEMENTATION posthouse\r\n.");
+	text_init(&list, POP3_CAPA_MAX);
+	capabilities(login_capabilities(l), &list);
+	stream_write(&l->stream, text_view(&list));
+	text_free(&list);
 }
 
 static void handle_user(struct login *l, struct view argument)
 {
 	/* A name that is too long is nobody's, which is PASS's to say. */
-	if (!string_copy(named, sizeof named, argument))
-		string_copy(named, sizeof named, VIEW("@"));
+	if (!string_copy(l->user, sizeof l->user, argument))
+		string_copy(l->user, sizeof l->user, VIEW("@"));
 	say(l, "+OK");
 }
 
 static void handle_pass(struct login *l, struct view argument)
 {
-	enum auth_verdict verdict;
-
-	if (named[0] == '\0') {
-		bad(l, "USER comes first");
+	if (l->user[0] == '\0') {
+		bad(l, "send USER first");
 		return;
 	}
-	if (login_password(l, view_of(named), argument, "", &verdict) == 0)
-		say_verdict(l, verdict);
-	named[0] = '\0';
+	say_outcome(l, login_password(l, view_of(l->user), argument, ""));
+	l->user[0] = '\0';
 }
 
 static void list_mechanisms(struct login *l)
 {
-	struct view rest = view_of(auth_mechanisms(l->connection.tls.on,
-	                                           settings.auth_without_tls)),
-		    name;
+	struct view rest = view_of(login_capabilities(l).mechanisms), name;
 
 	say(l, "+OK");
 	while (view_cut(&rest, ' ', &name))
@@ -112,40 +97,22 @@ static void list_mechanisms(struct login *l)
 
 static void handle_auth(struct login *l, struct view argument)
 {
-	struct view name, initial = { "", 0 };
-	enum auth_verdict verdict;
-	bool has_initial = view_find(argument, ' ') < argument.len;
-
-	if (!view_cut(&argument, ' ', &name)) {
+	if (argument.len == 0)
 		list_mechanisms(l);
-		return;
-	}
-	enum auth_mechanism mechanism = auth_mechanism_find(name);
-
-	if (mechanism == AUTH_MECHANISM_COUNT) {
-		bad(l, "no such mechanism");
-	} else if (auth_mechanism_clear_text(mechanism) &&
-	           !login_clear_text_allowed(l, &settings)) {
-		bad(l, "this mechanism needs TLS: use STLS first");
-	} else if (has_initial && !login_initial(l, argument, &initial)) {
-		bad(l, "that is no base64");
-	} else if (login_exchange(l, mechanism, has_initial, initial, "", &verdict) == 0) {
-		say_verdict(l, verdict);
-	} else if (!l->over) {
-		bad(l, "given up");
-	}
+	else
+		say_outcome(l, login_sasl(l, argument, ""));
 }
 
 static void handle_stls(struct login *l, struct view argument)
 {
 	(void)argument;
 	if (!login_can_start_tls(l)) {
-		bad(l, l->connection.tls.on ? "TLS is on already" : "there is no TLS here");
+		bad(l, l->connection.tls.on ? "TLS is already active" : "TLS is not available");
 		return;
 	}
 	say(l, "+OK begin TLS");
-	named[0] = '\0';
-	login_start_tls(l, &settings);
+	l->user[0] = '\0';
+	login_start_tls(l);
 }
 
 static void handle_quit(struct login *l, struct view argument)
@@ -156,13 +123,36 @@ static void handle_quit(struct login *l, struct view argument)
 }
 
 static const struct command commands[] = {
-	{ "CAPA", handle_capa, ARGUMENT_NONE, false },
-	{ "USER", handle_user, ARGUMENT_ONE, true },
-	{ "PASS", handle_pass, ARGUMENT_ONE, true },
-	{ "AUTH", handle_auth, ARGUMENT_ANY, false },
-	{ "STLS", handle_stls, ARGUMENT_NONE, false },
-	{ "QUIT", handle_quit, ARGUMENT_NONE, false },
+	{ "CAPA", handle_capa, ARGUMENT_NONE, false, { 0 } },
+	{ "USER",
+	  handle_user,
+	  ARGUMENT_ONE,
+	  true,
+	  { "USER", CAPABILITY_PASSWORD_SAFE, CAPABILITY_WORD } },
+	{ "PASS", handle_pass, ARGUMENT_ONE, true, { 0 } },
+	{ "AUTH",
+	  handle_auth,
+	  ARGUMENT_ANY,
+	  false,
+	  { "SASL", CAPABILITY_BEFORE_LOGIN, CAPABILITY_MECHANISMS } },
+	{ "STLS",
+	  handle_stls,
+	  ARGUMENT_NONE,
+	  false,
+	  { "STLS", CAPABILITY_CAN_START_TLS, CAPABILITY_WORD } },
+	{ "QUIT", handle_quit, ARGUMENT_NONE, false, { 0 } },
 };
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+/* What pop3d's commands are is told before the login too (RFC 2449 section 5). */
+static void capabilities(struct capability_writer w, struct text *out)
+{
+	w.out = out;
+	pop3_capabilities_begin(&w);
+	for (size_t i = 0; i < COMMANDS; i++)
+		capability_write(&w, &commands[i].capability);
+	pop3_capabilities_end(&w);
+}
 
 static void dispatch(struct login *l, struct view line)
 {
@@ -172,22 +162,22 @@ static void dispatch(struct login *l, struct view line)
 	view_cut(&line, ' ', &name);
 	if (!has_argument || line.len == 0)
 		line = (struct view){ "", 0 };
-	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+	for (size_t i = 0; i < COMMANDS; i++) {
 		const struct command *c = &commands[i];
 
 		if (!view_equal_nocase(name, view_of(c->name)))
 			continue;
 		if (c->argument == ARGUMENT_NONE && line.len)
-			bad(l, "no argument is expected");
+			bad(l, "unexpected argument");
 		else if (c->argument == ARGUMENT_ONE && line.len == 0)
-			bad(l, "an argument is missing");
-		else if (c->shows_password && !login_clear_text_allowed(l, &settings))
-			bad(l, "this needs TLS: use STLS first");
+			bad(l, "missing argument");
+		else if (c->shows_password && !login_clear_text_allowed(l))
+			bad(l, "this command requires TLS: use STLS first");
 		else
 			c->handle(l, line);
 		return;
 	}
-	bad(l, "not a command before login");
+	bad(l, "unknown command, or not allowed before login");
 }
 
 static void command(struct login *l)
@@ -198,57 +188,31 @@ static void command(struct login *l)
 	case STREAM_OK: dispatch(l, line); break;
 	case STREAM_TOO_LONG:
 	case STREAM_BARE:
-	case STREAM_NUL: bad(l, "not a line: over-long, or with a bare CR or LF, or a NUL"); break;
+	case STREAM_NUL: bad(l, "invalid line: too long, or with a bare CR, bare LF or NUL"); break;
 	default: l->over = true;
 	}
 }
 
-static void serve(struct wire_in *in, int hub)
-{
-	static const struct login_words words = {
-		.timeout = TIMEOUT_REPLY,
-		.stopping = "-ERR [SYS/TEMP] the server is going down\r\n",
-		.errors = "-ERR too many errors, bye\r\n",
-	};
-
-	named[0] = '\0';
-	login_serve(in, hub, &settings, &words, command);
-	named[0] = '\0';
-}
-
 /* RFC 1939 section 4; without "<...>", since APOP is not offered. */
-static void announce(int shared_fd)
+static void greeting(const struct settings *settings, bool tls, struct text *out)
 {
-	static const struct connection_announce greeting = {
-		.service = CONNECTION_POP3,
-		.clear = "+OK posthouse ready\r\n",
-		.secured = "+OK posthouse ready\r\n",
-		.busy = "-ERR [SYS/TEMP] too many connections, try again later\r\n",
-		.timeout = TIMEOUT_REPLY,
-	};
-
-	connection_announce_send(shared_fd, &greeting);
+	(void)settings;
+	(void)tls;
+	text_add_string(out, "+OK posthouse ready\r\n");
 }
+
+static const struct login_protocol protocol = {
+	.program = "pop3-login",
+	.service = CONNECTION_POP3,
+	.timeout = "-ERR timeout, closing connection\r\n",
+	.stopping = "-ERR [SYS/TEMP] server shutting down\r\n",
+	.errors = "-ERR too many errors\r\n",
+	.busy = "-ERR [SYS/TEMP] too many connections, try again later\r\n",
+	.greeting = greeting,
+	.command = command,
+};
 
 int main(void)
 {
-	static const struct sandbox_profile profile = { .promises = SANDBOX_FORK };
-
-	program_start("pop3-login");
-	settings_inherit(&settings);
-	program_confine(&profile);
-
-	const struct worker_service service = {
-		.wire = "porter.connection",
-		.protocol = "connection",
-		.workers_min = 1,
-		.workers_max = (unsigned)settings.login_sessions_max,
-		.reuse = (unsigned)settings.login_reuse,
-		.idle_ms = 60000,
-		.stays_for_hub = true,
-		.announce = announce,
-		.work = serve,
-	};
-
-	worker_run(&service);
+	login_main(&protocol);
 }

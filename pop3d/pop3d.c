@@ -36,14 +36,16 @@ enum mark { MARK_NONE = 0, MARK_DELETED = 1, MARK_READ = 2 };
 
 struct session {
 	struct stream stream;
-	const char *account;
+	const struct owner_session *who;
+	const char *command; /* the one in work, for the log */
 	struct store *store;
 	struct folder *inbox;
 	uint32_t count;       /* messages of this session: numbers never change */
 	unsigned char *marks; /* enum mark, by message */
 	unsigned errors;
 	uint64_t retrieved;
-	bool over;
+	uint32_t removed;
+	bool begun, over;
 };
 
 static struct settings settings;
@@ -53,23 +55,42 @@ static struct settings settings;
 /* For the log. */
 static const char *account_of(const struct session *s)
 {
-	return log_quote(view_of(s->account));
+	return log_quote(view_of(s->who->address));
 }
 
 static void bad(struct session *s, const char *text)
 {
 	stream_format(&s->stream, "-ERR %s\r\n", text);
 	if (++s->errors >= ERRORS_MAX) {
-		stream_format(&s->stream, "-ERR too many errors, bye\r\n");
+		stream_format(&s->stream, "-ERR too many errors\r\n");
 		s->over = true;
 	}
 }
 
-/* The world's fault, not the client's (RFC 3206). */
-static void trouble(struct session *s, const char *what, const struct reason *why)
+static void log_store_failed(const struct session *s, const struct reason *why)
 {
-	log_warn("event=%s account=%s reason=\"%s\"", what, account_of(s), why->text);
-	stream_format(&s->stream, "-ERR [SYS/TEMP] the mailbox cannot be read now\r\n");
+	log_warn("event=store-failed account=%s command=%s reason=%s", account_of(s), s->command,
+	         log_quote(view_of(why->text)));
+}
+
+/* The world's fault, not the client's (RFC 3206). */
+static void say_unavailable(struct session *s)
+{
+	stream_format(&s->stream, "-ERR [SYS/TEMP] mailbox temporarily unavailable\r\n");
+}
+
+static void trouble(struct session *s, const struct reason *why)
+{
+	log_store_failed(s, why);
+	say_unavailable(s);
+}
+
+/* The same before the session has begun. */
+static void refuse(struct session *s, const struct reason *why)
+{
+	log_warn("event=session-refused account=%s reason=%s", account_of(s),
+	         log_quote(view_of(why->text)));
+	say_unavailable(s);
 }
 
 static bool is_deleted(const struct session *s, uint32_t seq)
@@ -89,7 +110,7 @@ static bool size_of(struct session *s, uint32_t seq, uint64_t *size)
 	*size = m.size;
 	if (result == STORE_OK || result == STORE_GONE)
 		return true;
-	trouble(s, "size-failed", &why);
+	trouble(s, &why);
 	return false;
 }
 
@@ -194,10 +215,9 @@ static bool open_message(struct session *s, uint32_t seq, struct message *m, str
 	if (result == STORE_OK)
 		return true;
 	if (result == STORE_GONE)
-		stream_format(&s->stream,
-		              "-ERR [SYS/TEMP] another session has removed this message\r\n");
+		stream_format(&s->stream, "-ERR [SYS/TEMP] message removed by another session\r\n");
 	else
-		trouble(s, "retrieve-failed", &why);
+		trouble(s, &why);
 	message_close(m);
 	return false;
 }
@@ -278,14 +298,15 @@ static void handle_noop(struct session *s, const struct pop3_command *c)
 
 static void handle_capa(struct session *s, const struct pop3_command *c)
 {
+	struct text answer;
+	struct capability_writer w = { .out = &answer, .states = CAPABILITY_LOGGED_IN };
+
 	(void)c;
-	stream_write(&s->stream, VIEW("+OK\r\n"));
-	for (unsigned verb = 0; verb < POP3_VERBS; verb++)
-		if (pop3_table[verb].capability)
-			stream_format(&s->stream, "%s\r\n", pop3_table[verb].capability);
-	stream_write(&s->stream,
-	             VIEW("RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
-	                  "IMPLEMENTATION posthouse\r\n.\r\n"));
+	text_init(&answer, POP3_CAPA_MAX);
+	pop3_capabilities_begin(&w);
+	pop3_capabilities_end(&w);
+	stream_write(&s->stream, text_view(&answer));
+	text_free(&answer);
 }
 
 /* The numbers (or, for removal, the UIDs) of the messages with this mark. */
@@ -316,17 +337,14 @@ static void handle_quit(struct session *s, const struct pop3_command *c)
 	if (result == STORE_OK && read_count &&
 	    folder_store(s->inbox, seen, read_count, STORE_ADD, STORE_FLAG_SEEN, 0, &why) !=
 	            STORE_OK)
-		log_warn("event=seen-failed account=%s reason=\"%s\"", account_of(s), why.text);
+		log_store_failed(s, &why);
 	free(gone);
 	free(seen);
-	log_info("event=logout service=pop3 account=%s retrieved=%" PRIu64 " removed=%" PRIu32
-	         " left=%" PRIu32,
-	         account_of(s), s->retrieved, result == STORE_OK ? gone_count : 0,
-	         s->count - gone_count);
 	if (result == STORE_OK) {
+		s->removed = gone_count;
 		stream_write(&s->stream, VIEW("+OK bye\r\n"));
 	} else {
-		log_warn("event=remove-failed account=%s reason=\"%s\"", account_of(s), why.text);
+		log_store_failed(s, &why);
 		stream_write(&s->stream,
 		             VIEW("-ERR [SYS/TEMP] some deleted messages were not removed\r\n"));
 	}
@@ -348,10 +366,12 @@ static void dispatch(struct session *s, struct view line)
 	if (wrong == NULL && command.has_message &&
 	    (command.message > s->count || is_deleted(s, command.message)))
 		wrong = "no such message";
-	if (wrong != NULL)
+	if (wrong != NULL) {
 		bad(s, wrong);
-	else
-		handlers[command.verb](s, &command);
+		return;
+	}
+	s->command = pop3_table[command.verb].name;
+	handlers[command.verb](s, &command);
 }
 
 /* ---- a session ---- */
@@ -366,7 +386,7 @@ static void converse(struct session *s)
 		case STREAM_TOO_LONG:
 		case STREAM_BARE:
 		case STREAM_NUL:
-			bad(s, "not a line: over-long, or with a bare CR or LF, or a NUL");
+			bad(s, "invalid line: too long, or with a bare CR, bare LF or NUL");
 			break;
 		case STREAM_TIMEOUT:
 			/* RFC 1939 section 3: nothing is removed, nothing is said. */
@@ -375,10 +395,27 @@ static void converse(struct session *s)
 		default:
 			if (worker_stopping())
 				stream_write(&s->stream,
-				             VIEW("-ERR [SYS/TEMP] the server is going down\r\n"));
+				             VIEW("-ERR [SYS/TEMP] server shutting down\r\n"));
 			return;
 		}
 	}
+}
+
+static void log_begin(struct session *s)
+{
+	char client[NET_ADDRESS_TEXT_MAX];
+
+	s->begun = true;
+	log_info("event=login service=pop3 account=%s client=%s tls=%d session=%" PRIu64,
+	         account_of(s), net_address_text(&s->who->client, client), s->who->tls.on,
+	         s->who->id);
+}
+
+static void log_end(const struct session *s)
+{
+	log_info("event=logout service=pop3 account=%s bytes_in=%" PRIu64 " bytes_out=%" PRIu64
+	         " retrieved=%" PRIu64 " removed=%" PRIu32,
+	         account_of(s), s->stream.bytes_in, s->stream.bytes_out, s->retrieved, s->removed);
 }
 
 static void open_inbox(struct session *s)
@@ -386,12 +423,13 @@ static void open_inbox(struct session *s)
 	struct reason why;
 
 	if (folder_open(s->store, VIEW("INBOX"), false, &s->inbox, &why) != STORE_OK) {
-		trouble(s, "open-failed", &why);
+		refuse(s, &why);
 		return;
 	}
 	s->count = folder_count(s->inbox);
 	s->marks = memory_get(s->count + 1);
 	stream_write(&s->stream, VIEW("+OK logged in\r\n"));
+	log_begin(s);
 	converse(s);
 	free(s->marks);
 	folder_close(&s->inbox);
@@ -405,14 +443,14 @@ static void open_maildrop(struct session *s)
 	if (lock < 0 && errno == EWOULDBLOCK) {
 		log_info("event=in-use account=%s", account_of(s));
 		stream_write(&s->stream,
-		             VIEW("-ERR [IN-USE] another POP3 session has this mailbox\r\n"));
+		             VIEW("-ERR [IN-USE] mailbox in use by another POP3 session\r\n"));
 		return;
 	}
 	if (lock < 0) {
 		struct reason why;
 
 		fail_errno(&why, "lock the mailbox");
-		trouble(s, "lock-failed", &why);
+		refuse(s, &why);
 		return;
 	}
 	open_inbox(s);
@@ -430,7 +468,6 @@ static void narrow(const char *home)
 
 static void work(struct wire_in *in, int hub)
 {
-	char client[NET_ADDRESS_TEXT_MAX];
 	struct owner_session o;
 	struct session s = { 0 };
 	struct reason why;
@@ -443,20 +480,20 @@ static void work(struct wire_in *in, int hub)
 	stream_open(&s.stream, o.fd, (int)settings.pop3d_timeout_ms);
 	worker_session(o.fd);
 	stream_preload(&s.stream, o.pending);
-	s.account = o.address;
-	log_info("event=login service=pop3 account=%s client=%s tls=%d session=%" PRIu64,
-	         account_of(&s), net_address_text(&o.client, client), o.tls.on, o.id);
+	s.who = &o;
 	if (!store_home_allowed(settings.mail_root, o.home)) {
 		fail(&why, "home %s is not below mail.root", log_quote(view_of(o.home)));
-		trouble(&s, "refused", &why);
+		refuse(&s, &why);
 	} else if (store_open(o.home, true, o.quota_bytes, &s.store, &why) != STORE_OK) {
-		trouble(&s, "open-failed", &why);
+		refuse(&s, &why);
 	} else {
 		narrow(o.home);
 		open_maildrop(&s);
 		store_close(&s.store);
 	}
 	stream_flush(&s.stream);
+	if (s.begun)
+		log_end(&s);
 	stream_close(&s.stream);
 	/* porter sees the session's end by its token. */
 	if (o.token >= 0)

@@ -9,19 +9,40 @@
 #include "lib/base/program.h"
 #include "lib/mail/encoding.h"
 
-enum { PLAIN_MAX = 2 * AUTH_ADDRESS_MAX + 1026 };
+enum { PLAIN_MAX = 2 * AUTH_ADDRESS_MAX + 1026, WORKER_IDLE_MS = 60000 };
 
 /* One line to authd for all sessions of this process. */
 static struct auth_line authd = { -1, -1 };
 
-bool login_clear_text_allowed(const struct login *l, const struct settings *settings)
+bool login_clear_text_allowed(const struct login *l)
 {
-	return l->connection.tls.on || settings->auth_without_tls;
+	return l->connection.tls.on || l->settings->auth_without_tls;
 }
 
 bool login_can_start_tls(const struct login *l)
 {
 	return l->connection.tls_offered && !l->connection.tls.on;
+}
+
+static struct capability_writer capabilities(const struct settings *settings, bool tls,
+                                             bool can_start_tls)
+{
+	return (struct capability_writer){
+		.states = (tls || settings->auth_without_tls ? CAPABILITY_PASSWORD_SAFE
+		                                             : CAPABILITY_PASSWORD_UNSAFE) |
+		          (can_start_tls ? CAPABILITY_CAN_START_TLS : 0u),
+		.mechanisms = auth_mechanisms(tls, settings->auth_without_tls)
+	};
+}
+
+struct capability_writer login_greeting_capabilities(const struct settings *settings, bool tls)
+{
+	return capabilities(settings, tls, !tls);
+}
+
+struct capability_writer login_capabilities(const struct login *l)
+{
+	return capabilities(l->settings, l->connection.tls.on, login_can_start_tls(l));
 }
 
 static void set_time_left(struct login *l)
@@ -43,14 +64,14 @@ enum stream_result login_line(struct login *l, size_t max, struct view *line)
 	return stream_line(&l->stream, max, line);
 }
 
-static void open_stream(struct login *l, int fd, const struct settings *settings)
+static void open_stream(struct login *l, int fd)
 {
-	stream_open(&l->stream, fd, (int)settings->login_timeout_ms);
-	l->deadline_ms = clock_ms() + settings->login_timeout_ms;
+	stream_open(&l->stream, fd, (int)l->settings->login_timeout_ms);
+	l->deadline_ms = clock_ms() + l->settings->login_timeout_ms;
 	worker_session(fd);
 }
 
-bool login_start_tls(struct login *l, const struct settings *settings)
+bool login_start_tls(struct login *l)
 {
 	int fd = l->stream.fd;
 
@@ -71,22 +92,12 @@ bool login_start_tls(struct login *l, const struct settings *settings)
 	bool secured = connection_starttls(l->hub, &fd, &l->connection.tls);
 
 	/* A stream without a descriptor when it failed: closing it is harmless. */
-	open_stream(l, fd, settings);
+	open_stream(l, fd);
 	l->over = l->over || !secured;
 	return secured;
 }
 
 /* ---- SASL ---- */
-
-bool login_initial(struct login *l, struct view word, struct view *decoded)
-{
-	text_clear(&l->answer);
-	bool good = view_equal(word, VIEW("=")) ||
-	            (word.len > 0 && base64_decode_strict(word, &l->answer));
-
-	*decoded = text_view(&l->answer);
-	return good;
-}
 
 static int ask_client(void *context, struct view challenge, struct view *answer)
 {
@@ -100,17 +111,14 @@ static int ask_client(void *context, struct view challenge, struct view *answer)
 	text_free(&encoded);
 	enum stream_result r = login_line(l, LOGIN_SASL_LINE_MAX, &line);
 
-	if (r != STREAM_OK) {
-		/* A line that is no line of base64 is refused like one; a client that is gone is
-		 * gone. */
-		l->over = r == STREAM_CLOSED || r == STREAM_TIMEOUT || r == STREAM_ERROR;
+	l->over = r == STREAM_CLOSED || r == STREAM_TIMEOUT || r == STREAM_ERROR;
+	if (l->over || (r == STREAM_OK && view_equal(line, VIEW("*"))))
 		return -1;
-	}
 	text_clear(&l->answer);
-	if (view_equal(line, VIEW("*")) || !base64_decode_strict(line, &l->answer))
-		return -1;
+	/* A line that is none is no base64 either. */
+	l->malformed = r != STREAM_OK || !base64_decode_strict(line, &l->answer);
 	*answer = text_view(&l->answer);
-	return 0;
+	return l->malformed ? -1 : 0;
 }
 
 /* porter watches the token from now on; the client's own descriptor is closed here, not shut
@@ -127,8 +135,34 @@ static void leave_to_mailbox_program(struct login *l)
 	l->over = true;
 }
 
-int login_exchange(struct login *l, enum auth_mechanism mechanism, bool has_initial,
-                   struct view initial, const char *tag, enum auth_verdict *verdict)
+static enum login_outcome outcome_of(struct login *l, const struct auth_result *result)
+{
+	static const enum login_outcome outcomes[] = {
+		[AUTH_OK] = LOGIN_TEMPORARY, /* and not handed over */
+		[AUTH_DENIED] = LOGIN_DENIED,     [AUTH_FORBIDDEN] = LOGIN_FORBIDDEN,
+		[AUTH_MALFORMED] = LOGIN_INVALID, [AUTH_TEMPORARY] = LOGIN_TEMPORARY,
+	};
+
+	if (result->verdict == AUTH_OK && result->handed_over) {
+		leave_to_mailbox_program(l);
+		return LOGIN_NOTHING_TO_SAY;
+	}
+	if (result->verdict != AUTH_OK && result->verdict != AUTH_TEMPORARY)
+		l->failures++;
+	return outcomes[result->verdict];
+}
+
+/* An attempt that did not reach a verdict. */
+static enum login_outcome given_up(struct login *l, enum login_outcome why)
+{
+	if (l->over)
+		return LOGIN_NOTHING_TO_SAY;
+	l->errors++;
+	return why;
+}
+
+static enum login_outcome exchange(struct login *l, enum auth_mechanism mechanism, bool has_initial,
+                                   struct view initial, const char *tag)
 {
 	struct auth_begin b = { .service = l->connection.service,
 		                .has_initial = has_initial,
@@ -147,30 +181,43 @@ int login_exchange(struct login *l, enum auth_mechanism mechanism, bool has_init
 	b.session.pending = stream_pending(&l->stream);
 	if (b.session.pending.len > AUTH_PENDING_MAX || stream_flush(&l->stream) != STREAM_OK) {
 		l->over = true;
-		return -1;
+		return LOGIN_NOTHING_TO_SAY;
 	}
+	l->malformed = false;
 	int64_t began_ms = clock_ms();
 	int gave_up = auth_line_exchange(&authd, &b, &result, ask_client, l);
 
 	if (l->answer.cap)
 		explicit_bzero(l->answer.data, l->answer.cap);
 	if (gave_up < 0)
-		return -1;
-	*verdict = result.verdict;
-	if (result.verdict == AUTH_OK && result.handed_over)
-		leave_to_mailbox_program(l);
-	else if (result.verdict == AUTH_OK)
-		*verdict = AUTH_TEMPORARY;
-	else if (result.verdict != AUTH_TEMPORARY)
-		l->failures++;
+		return given_up(l, l->malformed ? LOGIN_MALFORMED : LOGIN_CANCELLED);
 	/* What authd makes a client wait is not the client's slowness; LOGIN_FAILURES_MAX bounds
 	 * it. */
 	l->deadline_ms += clock_ms() - began_ms;
-	return 0;
+	return outcome_of(l, &result);
 }
 
-int login_password(struct login *l, struct view user, struct view password, const char *tag,
-                   enum auth_verdict *verdict)
+enum login_outcome login_sasl(struct login *l, struct view arguments, const char *tag)
+{
+	bool has_initial = view_find(arguments, ' ') < arguments.len;
+	struct view name = VIEW("");
+
+	view_cut(&arguments, ' ', &name);
+	enum auth_mechanism mechanism = auth_mechanism_find(name);
+
+	text_clear(&l->answer);
+	if (mechanism == AUTH_MECHANISM_COUNT)
+		return given_up(l, LOGIN_NO_MECHANISM);
+	if (auth_mechanism_clear_text(mechanism) && !login_clear_text_allowed(l))
+		return given_up(l, LOGIN_NEEDS_TLS);
+	if (has_initial && !view_equal(arguments, VIEW("=")) &&
+	    (arguments.len == 0 || !base64_decode_strict(arguments, &l->answer)))
+		return given_up(l, LOGIN_MALFORMED);
+	return exchange(l, mechanism, has_initial, text_view(&l->answer), tag);
+}
+
+enum login_outcome login_password(struct login *l, struct view user, struct view password,
+                                  const char *tag)
 {
 	struct text plain;
 
@@ -180,38 +227,37 @@ int login_password(struct login *l, struct view user, struct view password, cons
 	text_add(&plain, user);
 	text_add_byte(&plain, '\0');
 	text_add(&plain, password);
-	int result = -1;
-
 	/* Longer than any account and password: authd need not be asked, but the client shall wait
 	 * as for any other. */
 	if (plain.full) {
 		text_clear(&plain);
 		text_add(&plain, (struct view){ "\0\0", 2 });
 	}
-	result = login_exchange(l, AUTH_PLAIN, true, text_view(&plain), tag, verdict);
+	enum login_outcome outcome = exchange(l, AUTH_PLAIN, true, text_view(&plain), tag);
+
 	explicit_bzero(plain.data, plain.cap);
 	text_free(&plain);
-	return result;
+	return outcome;
 }
 
 /* ---- the session ---- */
 
-static const char *last_words(struct login *l, const struct login_words *words)
+static const char *last_words(struct login *l, const struct login_protocol *p)
 {
 	if (worker_stopping())
-		return words->stopping;
+		return p->stopping;
 	if (clock_ms() >= l->deadline_ms)
-		return words->timeout;
+		return p->timeout;
 	return "";
 }
 
-static void talk(struct login *l, const struct login_words *words, void (*command)(struct login *))
+static void talk(struct login *l, const struct login_protocol *p)
 {
 	while (!l->over && !worker_stopping()) {
-		command(l);
+		p->command(l);
 		if (!l->over &&
 		    (l->errors >= LOGIN_ERRORS_MAX || l->failures >= LOGIN_FAILURES_MAX)) {
-			stream_format(&l->stream, "%s", words->errors);
+			stream_format(&l->stream, "%s", p->errors);
 			l->over = true;
 			log_info(
 				"event=login-refused service=%s session=%llu errors=%u failures=%u",
@@ -222,10 +268,10 @@ static void talk(struct login *l, const struct login_words *words, void (*comman
 	}
 }
 
-void login_serve(struct wire_in *in, int hub, const struct settings *settings,
-                 const struct login_words *words, void (*command)(struct login *login))
+void login_serve(const struct login_protocol *p, const struct settings *settings,
+                 struct wire_in *in, int hub)
 {
-	struct login l = { .hub = hub };
+	struct login l = { .settings = settings, .hub = hub };
 
 	if (in->type != CONNECTION_CLIENT || !connection_get(in, &l.connection)) {
 		log_warn("event=bad-message peer=porter reason=\"not a client\"");
@@ -234,10 +280,10 @@ void login_serve(struct wire_in *in, int hub, const struct settings *settings,
 	if (authd.shared_fd < 0)
 		authd.shared_fd = program_need_fd("authd.auth");
 	text_init(&l.answer, AUTH_MESSAGE_MAX);
-	open_stream(&l, l.connection.fd, settings);
-	talk(&l, words, command);
+	open_stream(&l, l.connection.fd);
+	talk(&l, p);
 	if (l.stream.fd >= 0) {
-		stream_format(&l.stream, "%s", last_words(&l, words));
+		stream_format(&l.stream, "%s", last_words(&l, p));
 		stream_flush(&l.stream);
 	}
 	worker_session(-1);
@@ -245,4 +291,60 @@ void login_serve(struct wire_in *in, int hub, const struct settings *settings,
 	text_free(&l.answer);
 	if (l.connection.token >= 0)
 		close(l.connection.token);
+}
+
+/* ---- the program ---- */
+
+static struct settings inherited;
+static const struct login_protocol *served;
+
+static void greet(char *line, size_t size, bool tls)
+{
+	struct text t;
+
+	text_init(&t, size - 1);
+	served->greeting(&inherited, tls, &t);
+	if (t.full || !string_copy(line, size, text_view(&t)))
+		log_panic("the greeting is longer than porter takes");
+	text_free(&t);
+}
+
+static void announce(int shared_fd)
+{
+	struct connection_announce a = { .service = served->service };
+
+	greet(a.clear, sizeof a.clear, false);
+	greet(a.secured, sizeof a.secured, true);
+	string_copy(a.busy, sizeof a.busy, view_of(served->busy));
+	string_copy(a.timeout, sizeof a.timeout, view_of(served->timeout));
+	connection_announce_send(shared_fd, &a);
+}
+
+static void work(struct wire_in *in, int hub)
+{
+	login_serve(served, &inherited, in, hub);
+}
+
+void login_main(const struct login_protocol *protocol)
+{
+	static const struct sandbox_profile profile = { .promises = SANDBOX_FORK };
+
+	program_start(protocol->program);
+	settings_inherit(&inherited);
+	served = protocol;
+	program_confine(&profile);
+
+	const struct worker_service service = {
+		.wire = "porter.connection",
+		.protocol = "connection",
+		.workers_min = 1,
+		.workers_max = (unsigned)inherited.login_sessions_max,
+		.reuse = (unsigned)inherited.login_reuse,
+		.idle_ms = WORKER_IDLE_MS,
+		.stays_for_hub = true,
+		.announce = announce,
+		.work = work,
+	};
+
+	worker_run(&service);
 }

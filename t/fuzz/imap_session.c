@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "imapd/session.h"
+#include "imapd/serve.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -52,7 +52,7 @@ static void run(struct store *store, struct view input)
 	text_init(&s.tagged, SESSION_TAGGED_MAX);
 	stream_open(&s.stream, open("/dev/null", O_RDWR | O_CLOEXEC), TIMEOUT_MS);
 	stream_preload(&s.stream, input);
-	session_run(&s);
+	serve_session(&s);
 	if (s.folder != NULL)
 		abort();
 	text_free(&s.tagged);

@@ -7,9 +7,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/base/program.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { INPUT_BYTES_MAX = 60000 };
+
+static struct settings settings;
 
 /* Descriptors as from master; authd's wire has nobody at its other end, and neither has the log. */
 static void login_prepare(void)
@@ -61,7 +65,7 @@ static void login_fuzz(enum connection_service service, const uint8_t *data, siz
 
 	/* A handshake is asked of nobody and so fails at once. */
 	close(hub[1]);
-	serve(&in, hub[0]);
+	login_serve(&protocol, &settings, &in, hub[0]);
 	wire_out_free(&out);
 	close(client[0]);
 	close(hub[0]);

@@ -22,29 +22,29 @@ GOLDEN = [
     ("in clear", False, b"a capability\r\nb logout\r\n", CLEAR + b"a OK done\r\n" + BYE + b"b OK done\r\n"),
     ("NOOP and ID", True, b'a NOOP\r\nb ID ("name" "x")\r\nc ID NIL\r\n',
      b'a OK done\r\n* ID ("name" "posthouse")\r\nb OK done\r\n* ID ("name" "posthouse")\r\nc OK done\r\n'),
-    ("LOGIN in clear", False, b"a LOGIN anna pw\r\n", b"a NO [PRIVACYREQUIRED] this needs TLS: use STARTTLS first\r\n"),
+    ("LOGIN in clear", False, b"a LOGIN anna pw\r\n", b"a NO [PRIVACYREQUIRED] this command requires TLS: use STARTTLS first\r\n"),
     ("AUTHENTICATE in clear", False, b"a AUTHENTICATE PLAIN\r\n",
-     b"a NO [PRIVACYREQUIRED] this mechanism needs TLS: use STARTTLS first\r\n"),
-    ("STARTTLS with TLS", True, b"a STARTTLS\r\n", b"a BAD TLS is on already\r\n"),
-    ("an unknown mechanism", True, b"a AUTHENTICATE NTLM\r\n", b"a NO no such mechanism\r\n"),
-    ("a command of imapd's", True, b"a SELECT INBOX\r\n", b"a BAD not a command before login\r\n"),
+     b"a NO [PRIVACYREQUIRED] this mechanism requires TLS: use STARTTLS first\r\n"),
+    ("STARTTLS with TLS", True, b"a STARTTLS\r\n", b"a BAD TLS is already active\r\n"),
+    ("an unknown mechanism", True, b"a AUTHENTICATE NTLM\r\n", b"a NO unsupported mechanism\r\n"),
+    ("a command of imapd's", True, b"a SELECT INBOX\r\n", b"a BAD unknown command, or not allowed before login\r\n"),
     ("missing and superfluous arguments", True, b"a LOGIN\r\nb NOOP x\r\n",
-     b"a BAD arguments are missing\r\nb BAD no argument is expected\r\n"),
-    ("LOGIN with one argument", True, b"a LOGIN anna\r\n", b"a BAD LOGIN takes a user and a password\r\n"),
-    ("LOGIN with three", True, b"a LOGIN anna pw x\r\n", b"a BAD LOGIN takes a user and a password\r\n"),
-    ("an open quote", True, b'a LOGIN "anna pw\r\n', b"a BAD LOGIN takes a user and a password\r\n"),
-    ("a bad escape", True, b'a LOGIN "an\\na" pw\r\n', b"a BAD LOGIN takes a user and a password\r\n"),
-    ("a NUL in a literal", True, b"a LOGIN {2+}\r\na\0 pw\r\n", b"a BAD LOGIN takes a user and a password\r\n"),
-    ("no base64", True, b"a AUTHENTICATE PLAIN ***\r\n", b"a BAD that is no base64\r\n"),
-    ("a literal that is too large", True, b"a LOGIN {4097}\r\nb NOOP\r\n", b"a NO [TOOBIG] that literal is too large\r\nb OK done\r\n"),
-    ("one that comes unasked", True, b"a LOGIN {4097+}\r\nb NOOP\r\n", b"* BYE [TOOBIG] that literal is too large\r\n"),
+     b"a BAD missing argument\r\nb BAD unexpected argument\r\n"),
+    ("LOGIN with one argument", True, b"a LOGIN anna\r\n", b"a BAD LOGIN requires a user name and a password\r\n"),
+    ("LOGIN with three", True, b"a LOGIN anna pw x\r\n", b"a BAD LOGIN requires a user name and a password\r\n"),
+    ("an open quote", True, b'a LOGIN "anna pw\r\n', b"a BAD LOGIN requires a user name and a password\r\n"),
+    ("a bad escape", True, b'a LOGIN "an\\na" pw\r\n', b"a BAD LOGIN requires a user name and a password\r\n"),
+    ("a NUL in a literal", True, b"a LOGIN {2+}\r\na\0 pw\r\n", b"a BAD LOGIN requires a user name and a password\r\n"),
+    ("no base64", True, b"a AUTHENTICATE PLAIN ***\r\n", b"a BAD malformed base64\r\n"),
+    ("a literal that is too large", True, b"a LOGIN {4097}\r\nb NOOP\r\n", b"a NO [TOOBIG] literal too large\r\nb OK done\r\n"),
+    ("one that comes unasked", True, b"a LOGIN {4097+}\r\nb NOOP\r\n", b"* BYE [TOOBIG] literal too large\r\n"),
     ("one that is beyond numbers", True, b"a LOGIN {99999999999}\r\n",
-     b"* BAD not a command: over-long, without a tag, or with bytes that no line may have\r\n"),
+     b"* BAD invalid command: line too long, missing tag or invalid character\r\n"),
 ]
-NOT_A_COMMAND = b"* BAD not a command: over-long, without a tag, or with bytes that no line may have\r\n"
+NOT_A_COMMAND = b"* BAD invalid command: line too long, missing tag or invalid character\r\n"
 GOLDEN += [(f"not a command: {line[:20]!r}", True, line + b"\r\na NOOP\r\n", NOT_A_COMMAND + b"a OK done\r\n") for line in (
     b"", b"a", b" NOOP", b"+ NOOP", b"* NOOP", b"a+b NOOP", b"t" * 200 + b" NOOP", b"a NO\0OP", b"a " + b"x" * 17000, b"\xff NOOP")]
-GOLDEN.append(("too many errors", True, b"a X\r\n" * 30, b"a BAD not a command before login\r\n" * 10 + b"* BYE too many errors\r\n"))
+GOLDEN.append(("too many errors", True, b"a X\r\n" * 30, b"a BAD unknown command, or not allowed before login\r\n" * 10 + b"* BYE too many errors\r\n"))
 
 PLAIN = "AGFubmEAcHc="
 NO = b"NO [AUTHENTICATIONFAILED] wrong user or password\r\n"
@@ -81,7 +81,7 @@ def test_login_forms(house):
             s.close_begin(begin)
     with house.session(a.IMAP) as s:
         s.say(b"a LOGIN {4}\r\n")
-        is_(s.hear(7), b"+ go on", "a literal is waited for")
+        is_(s.hear(7), b"+ ready", "a literal is waited for")
         s.hear(2)
         s.say(b"anna {2}\r\n")
         s.hear(9)
@@ -92,11 +92,11 @@ def test_login_forms(house):
         s.say(b'b LOGIN "a\\"n\\\\a" ""\r\n')
         is_(s.auth_begin(close=True).initial, b'\0a"n\\a\0', "escapes, and an empty password")
         s.auth_result(a.TEMPORARY)
-        is_(s.line(), b"b NO [UNAVAILABLE] logging in is not possible now, try again later\r\n", "not now")
+        is_(s.line(), b"b NO [UNAVAILABLE] authentication is temporarily unavailable, try again later\r\n", "not now")
         s.say(f"c AUTHENTICATE plain {PLAIN}\r\n".encode())
         is_(s.auth_begin(close=True, dial=True).initial, b"\0anna\0pw", "an initial response, over a new line")
         s.auth_result(a.MALFORMED)
-        is_(s.line(), b"c BAD that is no such exchange\r\n", "malformed")
+        is_(s.line(), b"c BAD invalid response\r\n", "malformed")
         s.say(b"d AUTHENTICATE PLAIN =\r\n")
         is_(s.auth_begin(close=True).initial, b"", "an empty initial response")
         s.auth_result(a.DENIED)
@@ -111,12 +111,12 @@ def test_challenges(house):
         is_(s.auth_heard(), (a.ANSWER, b"anna"), "and the answer out of it")
         is_(s.auth_challenge(b"Password:", b"*\r\n"), b"+ UGFzc3dvcmQ6\r\n", "the next")
         is_(s.auth_heard()[0], a.CANCEL, "given up")
-        is_(s.line(), b"a BAD given up\r\n", "and told so")
+        is_(s.line(), b"a BAD authentication cancelled\r\n", "and told so")
         s.say(b"b AUTHENTICATE PLAIN\r\n")
         s.auth_begin(close=True)
         is_(s.auth_challenge(b"", b"!!!\r\n"), b"+ \r\n", "an empty challenge")
         is_(s.auth_heard()[0], a.CANCEL, "what is no base64 gives up")
-        is_(s.line(), b"b BAD given up\r\n", "and is told so")
+        is_(s.line(), b"b BAD malformed base64\r\n", "and is told so")
 
 
 def test_hand_over(house):
@@ -166,7 +166,7 @@ def test_starttls(house):
         s.line()
         s.not_secured()
         is_(s.rest(), b"", "a handshake that failed ends it")
-    is_(house.converse(a.IMAP, [b"a STARTTLS\r\n"], False, tls_offered=False), b"a BAD there is no TLS here\r\n", "no TLS here")
+    is_(house.converse(a.IMAP, [b"a STARTTLS\r\n"], False, tls_offered=False), b"a BAD TLS is not available\r\n", "no TLS here")
 
 
 def test_time(house):
@@ -174,7 +174,7 @@ def test_time(house):
         is_(s.rest(), b"* BYE timeout, closing connection\r\n", "a client that says nothing")
     with house.session(a.IMAP) as s:
         s.say(b"a LOGIN {10}\r\n")
-        is_(s.line(), b"+ go on\r\n", "or only promises")
+        is_(s.line(), b"+ ready\r\n", "or only promises")
         is_(s.rest(), b"* BYE timeout, closing connection\r\n", "is sent away")
 
 
@@ -183,7 +183,7 @@ def test_stop(house):
         s.say(b"a NOOP\r\n")
         s.line()
         house.program.signal(signal.SIGTERM)
-        is_(s.rest(), b"* BYE the server is going down\r\n", "a client is told of the end")
+        is_(s.rest(), b"* BYE server shutting down\r\n", "a client is told of the end")
     is_(house.program.wait(), 0, "and the program ends")
 
 

@@ -14,8 +14,8 @@ from tap import done, is_, ok
 ALWAYS = b"+OK\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
 SECURE = ALWAYS + b"USER\r\nSASL PLAIN LOGIN\r\nIMPLEMENTATION posthouse\r\n.\r\n"
 CLEAR = ALWAYS + b"STLS\r\nIMPLEMENTATION posthouse\r\n.\r\n"
-NOT_A_LINE = b"-ERR not a line: over-long, or with a bare CR or LF, or a NUL\r\n"
-UNKNOWN = b"-ERR not a command before login\r\n"
+NOT_A_LINE = b"-ERR invalid line: too long, or with a bare CR, bare LF or NUL\r\n"
+UNKNOWN = b"-ERR unknown command, or not allowed before login\r\n"
 BYE = b"+OK bye\r\n"
 
 GOLDEN = [
@@ -23,19 +23,19 @@ GOLDEN = [
     ("in clear", False, b"capa\r\nquit\r\n", CLEAR + BYE),
     ("AUTH lists", True, b"AUTH\r\n", b"+OK\r\nPLAIN\r\nLOGIN\r\n.\r\n"),
     ("AUTH lists nothing in clear", False, b"AUTH\r\n", b"+OK\r\n.\r\n"),
-    ("USER in clear", False, b"USER anna\r\nPASS pw\r\n", b"-ERR this needs TLS: use STLS first\r\n" * 2),
-    ("AUTH in clear", False, b"AUTH PLAIN\r\n", b"-ERR this mechanism needs TLS: use STLS first\r\n"),
-    ("PASS without USER", True, b"PASS pw\r\n", b"-ERR USER comes first\r\n"),
-    ("no argument", True, b"USER\r\nUSER \r\nPASS\r\n", b"-ERR an argument is missing\r\n" * 3),
-    ("an argument too many", True, b"QUIT now\r\nCAPA x\r\n", b"-ERR no argument is expected\r\n" * 2),
+    ("USER in clear", False, b"USER anna\r\nPASS pw\r\n", b"-ERR this command requires TLS: use STLS first\r\n" * 2),
+    ("AUTH in clear", False, b"AUTH PLAIN\r\n", b"-ERR this mechanism requires TLS: use STLS first\r\n"),
+    ("PASS without USER", True, b"PASS pw\r\n", b"-ERR send USER first\r\n"),
+    ("no argument", True, b"USER\r\nUSER \r\nPASS\r\n", b"-ERR missing argument\r\n" * 3),
+    ("an argument too many", True, b"QUIT now\r\nCAPA x\r\n", b"-ERR unexpected argument\r\n" * 2),
     ("commands of pop3d's", True, b"STAT\r\nNOOP\r\nRETR 1\r\nAPOP anna x\r\n", UNKNOWN * 4),
-    ("STLS with TLS", True, b"STLS\r\n", b"-ERR TLS is on already\r\n"),
-    ("an unknown mechanism", True, b"AUTH NTLM\r\n", b"-ERR no such mechanism\r\n"),
-    ("no base64", True, b"AUTH PLAIN ***\r\n", b"-ERR that is no base64\r\n"),
+    ("STLS with TLS", True, b"STLS\r\n", b"-ERR TLS is already active\r\n"),
+    ("an unknown mechanism", True, b"AUTH NTLM\r\n", b"-ERR unsupported mechanism\r\n"),
+    ("no base64", True, b"AUTH PLAIN ***\r\n", b"-ERR malformed base64\r\n"),
     ("an empty line", True, b"\r\nQUIT\r\n", UNKNOWN + BYE),
     ("a NUL", True, b"QU\0IT\r\nQUIT\r\n", NOT_A_LINE + BYE),
     ("a long line", True, b"USER " + b"x" * 17000 + b"\r\nQUIT\r\n", NOT_A_LINE + BYE),
-    ("too many errors", True, b"X\r\n" * 30, UNKNOWN * 10 + b"-ERR too many errors, bye\r\n"),
+    ("too many errors", True, b"X\r\n" * 30, UNKNOWN * 10 + b"-ERR too many errors\r\n"),
 ]
 DENIED = b"-ERR [AUTH] wrong user or password\r\n"
 
@@ -64,7 +64,7 @@ def test_login(house):
         s.auth_result(a.DENIED)
         is_(s.line(), DENIED, "denied")
         s.say(b"PASS pw\r\n")
-        is_(s.line(), b"-ERR USER comes first\r\n", "USER has to be said again")
+        is_(s.line(), b"-ERR send USER first\r\n", "USER has to be said again")
         s.say(b"USER anna\r\nPASS pw\r\n")
         s.line()
         s.auth_begin(close=True)
@@ -73,14 +73,14 @@ def test_login(house):
         s.say(b"AUTH PLAIN AGFubmEAcHc=\r\n")
         is_(s.auth_begin(close=True).initial, b"\0anna\0pw", "an initial response")
         s.auth_result(a.TEMPORARY)
-        is_(s.line(), b"-ERR [SYS/TEMP] logging in is not possible now, try again later\r\n", "not now")
+        is_(s.line(), b"-ERR [SYS/TEMP] authentication is temporarily unavailable, try again later\r\n", "not now")
         s.say(b"AUTH LOGIN\r\n")
         s.auth_begin(close=True, dial=True)
         is_(s.auth_challenge(b"Username:", b"YW5uYQ==\r\n"), b"+ VXNlcm5hbWU6\r\n", "a challenge")
         is_(s.auth_heard(), (a.ANSWER, b"anna"), "and its answer")
         is_(s.auth_challenge(b"Password:", b"*\r\n"), b"+ UGFzc3dvcmQ6\r\n", "the next")
         is_(s.auth_heard()[0], a.CANCEL, "given up")
-        is_(s.line(), b"-ERR given up\r\n", "and told so")
+        is_(s.line(), b"-ERR authentication cancelled\r\n", "and told so")
         s.say(b"USER " + b"x" * 1000 + b"\r\nPASS pw\r\n")
         s.line()
         is_(s.auth_begin(close=True).initial, b"\0@\0pw", "a name that is too long is nobody's, and costs what any costs")
@@ -104,7 +104,7 @@ def test_hand_over(house):
         is_(s.rest(), b"", "and nobody else holds the client")
     with house.session(a.POP3) as s:
         s.say(b"PASS pw\r\n")
-        is_(s.line(), b"-ERR USER comes first\r\n", "the next client does not inherit a name")
+        is_(s.line(), b"-ERR send USER first\r\n", "the next client does not inherit a name")
 
 
 def test_failures(house):
@@ -115,7 +115,7 @@ def test_failures(house):
             s.auth_begin(close=True)
             s.auth_result(a.DENIED)
             is_(s.line(), DENIED, f"attempt {n + 1}")
-        is_(s.rest(), b"-ERR too many errors, bye\r\n", "no sixth")
+        is_(s.rest(), b"-ERR too many errors\r\n", "no sixth")
 
 
 def test_stls(house):
@@ -131,7 +131,7 @@ def test_stls(house):
     with house.session(a.POP3, tls=False) as s:
         s.say(b"STLS\r\nUSER anna\r\n")
         is_(s.rest(), b"+OK begin TLS\r\n", "what was sent behind STLS in clear ends the session")
-    is_(house.converse(a.POP3, [b"STLS\r\n"], False, tls_offered=False), b"-ERR there is no TLS here\r\n", "no TLS here")
+    is_(house.converse(a.POP3, [b"STLS\r\n"], False, tls_offered=False), b"-ERR TLS is not available\r\n", "no TLS here")
 
 
 def test_stop(house):
@@ -139,7 +139,7 @@ def test_stop(house):
         s.say(b"AUTH\r\n")
         s.line()
         house.program.signal(signal.SIGTERM)
-        ok(s.rest().endswith(b"-ERR [SYS/TEMP] the server is going down\r\n"), "a client is told of the end")
+        ok(s.rest().endswith(b"-ERR [SYS/TEMP] server shutting down\r\n"), "a client is told of the end")
     is_(house.program.wait(), 0, "and the program ends")
 
 

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: ISC */
+#include "imapd/serve.h"
+
+#include "imapd/command.h"
+#include "lib/wire/worker.h"
+
+/* ---- reading a command ---- */
+
+/* Does a line end in "{123+}"?  Then these bytes come, whatever is wrong with the line. */
+static bool announces_literal(struct view line, uint64_t *bytes)
+{
+	if (line.len < 4 || !view_equal(view_skip(line, line.len - 2), VIEW("+}")))
+		return false;
+	size_t open = line.len - 2;
+
+	while (open && line.data[open - 1] != '{')
+		open--;
+	return open && view_number((struct view){ line.data + open, line.len - 2 - open },
+	                           UINT64_MAX, bytes);
+}
+
+/* The rest of a refused command: what its client sends without being asked (RFC 7888 section 4) is
+ * no command. bytes: of the literal that is coming. false: the session is over. */
+static bool swallow(struct session *s, uint64_t bytes)
+{
+	struct view some, line;
+	bool good;
+
+	do {
+		if (bytes > SESSION_SWALLOW_MAX) {
+			session_bye(s, "[TOOBIG] The literal is too large");
+			return false;
+		}
+		for (; bytes; bytes -= some.len)
+			if (!session_some(s, bytes, &some))
+				return false;
+		if (!session_line(s, SESSION_LINE_MAX, &line, &good))
+			return false;
+	} while (announces_literal(line, &bytes));
+	return true;
+}
+
+/* The literal that the line announced, into the parser's memory; PARSE_ERROR when it has no place
+ * there. */
+static enum parse_result read_literal(struct session *s, bool *over)
+{
+	struct parser *p = &s->parser;
+	struct view bytes;
+
+	if (!parser_literal_accept(p)) {
+		*over = !p->literal_waits && !swallow(s, p->literal_bytes);
+		return PARSE_ERROR;
+	}
+	session_take_literal(s);
+	while (parser_literal_left(p)) {
+		if (!session_some(s, parser_literal_left(p), &bytes)) {
+			*over = true;
+			return PARSE_ERROR;
+		}
+		parser_literal(p, bytes);
+	}
+	return PARSE_LITERAL;
+}
+
+/* Does the literal that was announced belong to the handler? */
+static bool is_streamed(const struct parser *p)
+{
+	const struct command *c = command_find(p->name);
+
+	return c != NULL && c->flags & COMMAND_STREAMS && p->depth == 0 && p->top_level >= 1;
+}
+
+static enum parse_result refuse_line(struct session *s, struct view line, bool *over)
+{
+	uint64_t bytes;
+
+	if (announces_literal(line, &bytes))
+		*over = !swallow(s, bytes);
+	return PARSE_ERROR;
+}
+
+/* A whole command (PARSE_DONE), or all but the literal that its handler takes (PARSE_LITERAL), or
+ * PARSE_ERROR; *over: the session ended meanwhile. */
+static enum parse_result read_command(struct session *s, bool *over)
+{
+	enum parse_result result = PARSE_LITERAL;
+	struct view line;
+	bool good;
+
+	while (result == PARSE_LITERAL) {
+		if (!session_line(s, SESSION_LINE_MAX, &line, &good)) {
+			*over = true;
+			return PARSE_ERROR;
+		}
+		if (!good) {
+			s->parser.error = "Line too long, or with a bare CR, bare LF or NUL";
+			return PARSE_ERROR;
+		}
+		result = parser_line(&s->parser, line);
+		if (result == PARSE_ERROR)
+			return refuse_line(s, line, over);
+		if (result == PARSE_LITERAL && is_streamed(&s->parser))
+			return PARSE_LITERAL;
+		if (result == PARSE_LITERAL)
+			result = read_literal(s, over);
+	}
+	return result;
+}
+
+/* ---- one command after another ---- */
+
+static void send_tagged(struct session *s)
+{
+	struct view tag = s->parser.tag;
+
+	stream_write(&s->stream, tag.len ? tag : VIEW("*"));
+	stream_write(&s->stream, VIEW(" "));
+	stream_write(&s->stream, text_view(&s->tagged));
+	stream_write(&s->stream, VIEW("\r\n"));
+}
+
+static void count_errors(struct session *s)
+{
+	s->errors = s->bad ? s->errors + 1 : 0;
+	if (s->errors >= SESSION_ERRORS_MAX)
+		session_bye(s, "Too many errors");
+}
+
+/* What a handler did not take of a literal that its client sends anyway. */
+static void drop_literal(struct session *s)
+{
+	if (s->literal_waiting && !s->parser.literal_waits)
+		swallow(s, s->parser.literal_bytes);
+	s->literal_waiting = false;
+}
+
+static void serve_one(struct session *s)
+{
+	bool over = false;
+
+	parser_start(&s->parser);
+	s->bad = false;
+	text_clear(&s->tagged);
+	enum parse_result result = read_command(s, &over);
+
+	if (over)
+		return;
+	s->literal_waiting = result == PARSE_LITERAL;
+	if (result == PARSE_ERROR)
+		session_bad(s, "%s", s->parser.error);
+	else
+		command_dispatch(s);
+	drop_literal(s);
+	if (s->tagged.len)
+		send_tagged(s);
+	count_errors(s);
+}
+
+static void greet(struct session *s)
+{
+	struct text list;
+
+	text_init(&list, COMMAND_CAPABILITIES_MAX);
+	command_capabilities(&list);
+	stream_format(&s->stream, "%s OK [CAPABILITY%s] Logged in\r\n", s->who.tag, list.data);
+	text_free(&list);
+}
+
+void serve_session(struct session *s)
+{
+	worker_session(s->stream.fd);
+	greet(s);
+	while (s->state != SESSION_LOGOUT && session_wait(s, -1, NULL)) {
+		serve_one(s);
+		/* Before the wait: an idle session holds no memory for a command. */
+		parser_clear(&s->parser);
+	}
+	session_unselect(s);
+	stream_flush(&s->stream);
+}
