@@ -23,7 +23,7 @@ void delete_run(struct session *s, struct argument *a)
 	struct reason why;
 
 	finish(s, store_delete(s->store, a->text, &why), &why, "Delete");
-	/* Who deletes the mailbox that he has selected has none selected then. */
+	/* Whoever deletes the selected mailbox has none selected then. */
 	if (s->folder != NULL)
 		session_sync_or_leave(s, true);
 }

@@ -9,7 +9,7 @@
  * shuts itself into its home with the sandbox, and only then answers the login and reads what the
  * client says.
  *
- * Trusts: authd and master for who the client is and where his home lies. Nothing that the client
+ * Trusts: authd and master for who the client is and where the home lies. Nothing that the client
  * or a message says.
  * Reads and writes: home/Maildir through lib/store. Makes no connection, starts no program, holds
  * no password and no key. Who owns a session process has what its client had: this one mailbox,

@@ -143,13 +143,13 @@ static void command_rset(struct session *s, struct view argument)
 {
 	(void)argument;
 	transaction_end(s);
-	reply(s, 250, "2.0.0", "forgotten");
+	reply(s, 250, "2.0.0", "ok");
 }
 
 static void command_noop(struct session *s, struct view argument)
 {
 	(void)argument;
-	reply(s, 250, "2.0.0", "done");
+	reply(s, 250, "2.0.0", "ok");
 }
 
 static void command_quit(struct session *s, struct view argument)

@@ -52,7 +52,7 @@ static int write_uid_file(struct folder *f, uint32_t ceiling, bool sync)
 		f->uid_ceiling = ceiling;
 		return 0;
 	}
-	/* A full disk must not keep a user from the mail that he wants to delete: the same bytes in
+	/* A full disk must not keep a user from deleting mail: the same bytes in
 	 * place. */
 	int fd = openat(f->dir, UID_FILE, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 

@@ -50,6 +50,14 @@ def pending_input(imapd):
     c.close()
 
 
+def announced(imapd):
+    """The answer to the login tells what CAPABILITY tells."""
+    c = imapd.client("announced")
+    told = re.search(rb"^\* (CAPABILITY [^\r]*)\r\n", c.ok("CAPABILITY"))[1]
+    is_(c.greeting, b"login OK [" + told + b"] Logged in\r\n", "the capabilities in the greeting")
+    c.close()
+
+
 def unreadable(imapd):
     """What cannot be read is not told as gone: a client would forget it."""
     c = imapd.client("unreadable")
@@ -345,7 +353,7 @@ def endings():
 def main():
     os.environ["TZ"] = "UTC"
     with imaphouse.Imapd() as imapd:
-        for test in (python_client, pending_input, unreadable, two_sessions, idle, literals, limits, index_lost, foreign_messages, real_mail, memory):
+        for test in (python_client, pending_input, announced, unreadable, two_sessions, idle, literals, limits, index_lost, foreign_messages, real_mail, memory):
             test(imapd)
     endings()
     done()
