@@ -15,6 +15,9 @@
 /* ---- the tagged answer ---- */
 
 static void tagged(struct session *s, const char *condition, const char *format, va_list list)
+	__attribute__((format(printf, 3, 0)));
+
+static void tagged(struct session *s, const char *condition, const char *format, va_list list)
 {
 	text_clear(&s->tagged);
 	text_format(&s->tagged, "%s ", condition);
