@@ -274,8 +274,12 @@ enum store_result message_view(struct message *m, struct view *out, struct reaso
 	if (m->bytes == NULL) {
 		enum store_result result = load(m, why);
 
-		if (result != STORE_OK)
+		/* What was half read is not there for whoever asks again. */
+		if (result != STORE_OK) {
+			free(m->bytes);
+			m->bytes = NULL;
 			return result;
+		}
 	}
 	*out = (struct view){ m->bytes, m->size };
 	return STORE_OK;

@@ -57,6 +57,34 @@ static void check_names(void)
 
 static const char one[] = "Subject: one\r\n\r\nbody\r\n";
 
+/* What cannot be read is told by its cause. */
+static void check_unreadable(void)
+{
+	struct message m;
+	struct view bytes;
+	struct text piece;
+
+	box_make(0);
+	struct folder *f = box_open("INBOX");
+
+	box_deliver(one);
+	box_sync(f);
+	ok(message_open(f, 1, &m, &box_why) == STORE_OK, "a message opens");
+	ok(box_shell("truncate -s 5 cur/*"), "and is cut");
+	ok(message_view(&m, &bytes, &box_why) == STORE_FAILED, "it is no message now");
+	is_string(box_why.text, "read message: is shorter than it should be", "and why");
+	ok(message_view(&m, &bytes, &box_why) == STORE_FAILED, "also when asked again");
+	close(m.fd);
+	m.fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	text_init(&piece, 100);
+	ok(message_read(&m, 0, 5, &piece, &box_why) == STORE_FAILED, "a read that fails");
+	is_string(box_why.text, "read message: Is a directory", "and why");
+	text_free(&piece);
+	message_close(&m);
+	folder_close(&f);
+	box_remove();
+}
+
 static void check_thread(void)
 {
 	box_make(0);
@@ -442,6 +470,7 @@ int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	check_names();
+	check_unreadable();
 	check_thread();
 	check_keywords();
 	check_copy();
