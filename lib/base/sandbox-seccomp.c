@@ -8,6 +8,10 @@
  * something new falls back as it would on an old kernel. Few calls that no program of the house can
  * ever want (another program, another process's memory, the kernel's own matters) end the process
  * at once; the service's parent and the kernel's audit log say so.
+ *
+ * A new process is refused without a report: the report is a signal, and C libraries (glibc since
+ * 2.41) hold back all signals around the call, where a signal that cannot be held back ends the
+ * process. The kernel's audit log has it.
  */
 #include "lib/base/sandbox-parts.h"
 
@@ -298,7 +302,7 @@ static void load_argument(unsigned number)
 }
 
 static const uint32_t kill_it = SECCOMP_RET_KILL_PROCESS, report_it = SECCOMP_RET_TRAP,
-		      allow_it = SECCOMP_RET_ALLOW;
+		      refuse_it = SECCOMP_RET_ERRNO | ENOSYS, allow_it = SECCOMP_RET_ALLOW;
 
 /* These blocks end in a decision for their call, and are passed over by others. */
 static void begin_call(unsigned call, unsigned *jump)
@@ -388,13 +392,19 @@ static void add_clone(unsigned promises)
 	/* clone3 hides its flags from a filter: the C library takes clone when it does not
 	 * exist. */
 #ifdef __NR_clone3
-	add_call(__NR_clone3, SECCOMP_RET_ERRNO | ENOSYS);
+	add_call(__NR_clone3, refuse_it);
 #endif
 	if (forks || threads)
 		allow_without_bits(__NR_clone, 0, namespaces | (threads ? 0u : CLONE_THREAD),
 		                   kill_it);
 	else
-		add_call(__NR_clone, report_it);
+		add_call(__NR_clone, refuse_it);
+#ifdef __x86_64__
+	if (!forks) {
+		add_call(__NR_fork, refuse_it);
+		add_call(__NR_vfork, refuse_it);
+	}
+#endif
 }
 
 /* PR_SET_DUMPABLE, whose second argument could undo what sandbox.c did, only as it did it. */
@@ -483,6 +493,8 @@ static void build(unsigned promises)
 static void build_narrower(unsigned given_up, unsigned left)
 {
 	begin_filter();
+	if (given_up & (SANDBOX_FORK | SANDBOX_THREADS))
+		add_clone(left);
 	for (size_t i = 0; i < COUNT(rules); i++)
 		if (rules[i].promise != FORBIDDEN && (rules[i].promise & given_up))
 			add_call(rules[i].call,
@@ -491,8 +503,6 @@ static void build_narrower(unsigned given_up, unsigned left)
 		add_call(__NR_socket, report_it);
 	if (given_up & SANDBOX_FILES)
 		refuse_new_code();
-	if (given_up & (SANDBOX_FORK | SANDBOX_THREADS))
-		add_clone(left);
 	give(allow_it);
 }
 

@@ -149,6 +149,21 @@ static int try_fork(void)
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -1;
 }
 
+/* As C libraries fork: no signal may come between, not even the one that reports a violation. */
+static int try_fork_undisturbed(void)
+{
+	sigset_t all;
+	int status;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+
+	if (pid == 0)
+		_exit(0);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -1;
+}
+
 static int try_kill_child(void)
 {
 	pid_t pid = fork();
@@ -331,6 +346,7 @@ static const struct {
 	{ "make a raw socket", try_packet_socket, 0, FAILED },
 	{ "accept", try_accept, SET(ACCEPTS), FAILED },
 	{ "fork", try_fork, SET(FORKS), FAILED },
+	{ "fork with all signals held back", try_fork_undisturbed, SET(FORKS), FAILED },
 	{ "kill a child", try_kill_child, SET(FORKS), FAILED },
 	{ "signal the parent", try_kill_parent, 0, FAILED },
 	{ "signal the parent as a thread", try_kill_by_thread, 0, FAILED },
