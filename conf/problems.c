@@ -15,8 +15,9 @@ void problems_free(struct problems *p)
 }
 
 /* A file with a million bad lines has its first ones shown and all of them counted. */
-static void add(struct problems *p, const char *file, int line, const char *kind,
-                const char *format, va_list list)
+__attribute__((format(printf, 5, 0))) static void add(struct problems *p, const char *file,
+                                                      int line, const char *kind,
+                                                      const char *format, va_list list)
 {
 	if (p->errors + p->warnings > PROBLEMS_SHOWN_MAX)
 		return;

@@ -7,21 +7,21 @@
 
 const struct house_row house[HOUSE_PROGRAMS] = {
 	/* clang-format off */
-	[HOUSE_KEYD]       = { "keyd",       ACCOUNT_keyd,    ROOT_EMPTY, STAGE_SERVANTS, .keys = true },
-	[HOUSE_DNSD]       = { "dnsd",       ACCOUNT_dnsd,    ROOT_EMPTY, STAGE_SERVANTS },
-	[HOUSE_RESOLVED]   = { "resolved",   ACCOUNT_resolve, ROOT_EMPTY, STAGE_SERVANTS },
-	[HOUSE_AUTHD]      = { "authd",      ACCOUNT_authd,   ROOT_EMPTY, STAGE_SERVANTS, .may_ask = OWNS(POP3D) | OWNS(IMAPD) },
-	[HOUSE_QUEUED]     = { "queued",     ACCOUNT_queue,   ROOT_QUEUE, STAGE_QUEUE, .lives_on = true, .may_ask = OWNS(LOCAL) },
-	[HOUSE_BOUNCE]     = { "bounce",     ACCOUNT_bounce,  ROOT_EMPTY, STAGE_AGENTS },
-	[HOUSE_REMOTE]     = { "remote",     ACCOUNT_remote,  ROOT_EMPTY, STAGE_AGENTS },
-	[HOUSE_PICKUP]     = { "pickup",     ACCOUNT_drop,    ROOT_DROP,  STAGE_SESSIONS, .submit = true },
-	[HOUSE_SMTPD]      = { "smtpd",      ACCOUNT_smtpd,   ROOT_EMPTY, STAGE_SESSIONS },
-	[HOUSE_POP3_LOGIN] = { "pop3-login", ACCOUNT_login,   ROOT_EMPTY, STAGE_SESSIONS },
-	[HOUSE_IMAP_LOGIN] = { "imap-login", ACCOUNT_login,   ROOT_EMPTY, STAGE_SESSIONS },
-	[HOUSE_PORTER]     = { "porter",     ACCOUNT_porter,  ROOT_EMPTY, STAGE_PORTER, .listens = true, .several = true },
-	[HOUSE_POP3D]      = { "pop3d",      ACCOUNT_vmail,   ROOT_NONE,  STAGE_SESSIONS },
-	[HOUSE_IMAPD]      = { "imapd",      ACCOUNT_vmail,   ROOT_NONE,  STAGE_SESSIONS },
-	[HOUSE_LOCAL]      = { "local",      ACCOUNT_vmail,   ROOT_NONE,  STAGE_AGENTS },
+	[HOUSE_KEYD]       = { "keyd",       ACCOUNT_keyd,    ROOT_EMPTY, .stage = STAGE_SERVANTS, .keys = true },
+	[HOUSE_DNSD]       = { "dnsd",       ACCOUNT_dnsd,    ROOT_EMPTY, .stage = STAGE_SERVANTS },
+	[HOUSE_RESOLVED]   = { "resolved",   ACCOUNT_resolve, ROOT_EMPTY, .stage = STAGE_SERVANTS },
+	[HOUSE_AUTHD]      = { "authd",      ACCOUNT_authd,   ROOT_EMPTY, .stage = STAGE_SERVANTS, .may_ask = OWNS(POP3D) | OWNS(IMAPD) },
+	[HOUSE_QUEUED]     = { "queued",     ACCOUNT_queue,   ROOT_QUEUE, .stage = STAGE_QUEUE, .lives_on = true, .may_ask = OWNS(LOCAL) },
+	[HOUSE_BOUNCE]     = { "bounce",     ACCOUNT_bounce,  ROOT_EMPTY, .stage = STAGE_AGENTS },
+	[HOUSE_REMOTE]     = { "remote",     ACCOUNT_remote,  ROOT_EMPTY, .stage = STAGE_AGENTS },
+	[HOUSE_PICKUP]     = { "pickup",     ACCOUNT_drop,    ROOT_DROP,  .stage = STAGE_SESSIONS, .submit = true },
+	[HOUSE_SMTPD]      = { "smtpd",      ACCOUNT_smtpd,   ROOT_EMPTY, .stage = STAGE_SESSIONS },
+	[HOUSE_POP3_LOGIN] = { "pop3-login", ACCOUNT_login,   ROOT_EMPTY, .stage = STAGE_SESSIONS },
+	[HOUSE_IMAP_LOGIN] = { "imap-login", ACCOUNT_login,   ROOT_EMPTY, .stage = STAGE_SESSIONS },
+	[HOUSE_PORTER]     = { "porter",     ACCOUNT_porter,  ROOT_EMPTY, .stage = STAGE_PORTER, .listens = true, .several = true },
+	[HOUSE_POP3D]      = { "pop3d",      ACCOUNT_vmail,   ROOT_NONE,  .stage = STAGE_SESSIONS },
+	[HOUSE_IMAPD]      = { "imapd",      ACCOUNT_vmail,   ROOT_NONE,  .stage = STAGE_SESSIONS },
+	[HOUSE_LOCAL]      = { "local",      ACCOUNT_vmail,   ROOT_NONE,  .stage = STAGE_AGENTS },
 	/* clang-format on */
 };
 

@@ -18,7 +18,7 @@ static char box_root[64], box_home[100];
 static struct store *box;
 static struct reason box_why;
 
-__attribute__((unused)) static bool box_shell(const char *format, ...)
+__attribute__((unused, format(printf, 1, 2))) static bool box_shell(const char *format, ...)
 {
 	char command[900];
 	va_list list;
