@@ -35,7 +35,7 @@ def sender(number):
     global tried
     while not stopping.is_set():
         try:
-            with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=30) as smtp:
+            with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=120) as smtp:
                 while not stopping.is_set():
                     with lock:
                         tried += 1
@@ -135,7 +135,7 @@ with house:
     with imaplib.IMAP4(house.env["HOST"], house.port("IMAP")) as imap:
         imap.login("u0001@example.test", "pw")
         count = int(imap.select("INBOX")[1][0])
-    pop = poplib.POP3(house.env["HOST"], house.port("POP3"), timeout=30)
+    pop = poplib.POP3(house.env["HOST"], house.port("POP3"), timeout=120)
     pop.user("u0001@example.test")
     pop.pass_("pw")
     is_((count, pop.stat()[0]), (len(list(house.mailbox("u0001").glob("[nc]*/*"))),) * 2, "IMAP and POP3 serve them all")

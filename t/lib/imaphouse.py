@@ -11,7 +11,7 @@ import tempfile
 import wirehouse as w
 
 OWNER_WORK = 16
-PROMPT_SECONDS = 10
+PROMPT_SECONDS = w.PATIENCE_SECONDS
 
 
 class Imapd:

@@ -41,6 +41,11 @@ class Process:
         return int(flags, 8) & os.O_ACCMODE
 
 
+def children(pid):
+    """The numbers of the processes that this one started."""
+    return [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def below(master):
     """Every process below this one."""
     everyone = []

@@ -37,7 +37,7 @@ MAILBOX, REMOTE, ERROR = 0, 1, 2
 REPORT_NONE, REPORT_FAILED, REPORT_DELAYED, REPORT_DELIVERED, REPORT_RELAYED = range(5)
 NEVER, SUCCESS, FAILURE, DELAY = 1, 2, 4, 8
 MESSAGE = b"Received: from test\r\nSubject: x\r\n\r\nhello\r\n"
-WAIT = 20
+WAIT = wirehouse.PATIENCE_SECONDS
 
 
 class Refused(Exception):

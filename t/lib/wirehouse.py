@@ -10,13 +10,14 @@ import pathlib
 import signal
 import socket
 import subprocess
+import time
 
 import maps as maptable
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 WIRE_GREETING, WIRE_GROW, WIRE_DONE, WIRE_ANNOUNCE, WIRE_VERSION = 0, 1, 2, 3, 1
 PACKET = 65536
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 120  # only a hang takes longer
 
 # lib/wire/envelope.def, written a second time: name, and "string", "address" or the bytes of a number.
 ENVELOPE = [("sender", "string"), ("origin", 1), ("account", "string"), ("client", "address"), ("helo", "string"),
@@ -222,6 +223,14 @@ class Program:
 
     def log(self):
         return self.log_path.read_text(errors="replace")
+
+    def wait_log(self, text):
+        """Until the log has it."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while text not in self.log():
+            if time.monotonic() > end:
+                raise TimeoutError(f"the log does not say {text}: {self.log()}")
+            time.sleep(0.01)
 
     def signal(self, number):
         self.process.send_signal(number)

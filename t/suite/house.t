@@ -20,7 +20,7 @@ RESIDENT = ["keyd", "dnsd", "resolved", "authd", "queued", "bounce", "remote", "
 
 
 def can_send(house, text="hello"):
-    with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=30) as smtp:
+    with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=120) as smtp:
         smtp.sendmail("a@elsewhere.test", ["u0001@example.test"], f"Subject: {text}\r\n\r\n{text}\r\n")
     return True
 
@@ -73,7 +73,7 @@ with House() as house:
         words.append(client.recv(3))
         client.close()
     is_(words, [b"250", b"+OK", b"* C"] * 3, "those who had been greeted and had not spoken are served")
-    tries(house, lambda: smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=30).sendmail(
+    tries(house, lambda: smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=120).sendmail(
         "a@elsewhere.test", ["new@example.test"], "Subject: new\r\n\r\nnew\r\n") == {})
     house.wait_for("delivery to the new user", lambda: any((house.mailbox("new") / "new").glob("*")))
     ok(True, "the new user gets mail without a restart")
@@ -92,7 +92,7 @@ with House() as house:
     os.symlink(house.directory / "bin/sendmail", newaliases[0])
     environment = {**os.environ, "POSTHOUSE_CONF": house.env["CONF"], "PATH": f"{house.directory}/bin:{os.environ['PATH']}"}
     is_(subprocess.run(newaliases, env=environment, stdout=subprocess.DEVNULL).returncode, 0, "newaliases builds")
-    tries(house, lambda: smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=30).sendmail(
+    tries(house, lambda: smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=120).sendmail(
         "a@elsewhere.test", ["team@example.test"], "Subject: team\r\n\r\nteam\r\n") == {})
     house.wait_for("delivery by the new alias", lambda: delivered(house) > before)
     ok(True, "and the running house has the new alias")
