@@ -6,7 +6,6 @@ queue/INTERNALS has the table of these steps."""
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
@@ -44,24 +43,12 @@ class Run:
             pass
 
 
-GRACE_SECONDS = 1
-
-
 def is_dead(house):
     return house.program.process.poll() is not None
 
 
 def over(house):
     return is_dead(house) or house.files() == []
-
-
-def dies_now(house):
-    """The last file goes an instant before an end that stands behind its removal."""
-    try:
-        house.program.process.wait(GRACE_SECONDS)
-        return True
-    except subprocess.TimeoutExpired:
-        return False
 
 
 def one(so, directory, at):
@@ -72,11 +59,11 @@ def one(so, directory, at):
     run = Run(house)
     run.submit()
     house.wait_for(lambda: over(house))
-    stopped = is_dead(house) or dies_now(house)
-    if not stopped:
+    # The last file goes an instant before an end that stands behind its removal: an orderly stop is behind both.
+    house.program.signal(signal.SIGTERM)
+    if house.program.wait() == 0:
         house.kill()
         return False
-    house.program.wait()
     house.close_wires()
     house.restart()
     ended = house.wait_for(lambda: house.files() == [])
