@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* posthouse build, rollback, settings. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "conf/command.h"
 #include "conf/load.h"
+#include "conf/lock.h"
 #include "conf/publish.h"
 #include "lib/conf/generation.h"
 
@@ -60,12 +59,10 @@ int command_build(const struct command *c, int argc, char **argv)
 
 	if (argc > 0 && !reload)
 		return command_usage(c, "[--reload]");
-	int directory = open(c->confdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int directory = lock_directory(c->confdir, &why);
 
-	if (directory < 0 || flock(directory, LOCK_EX) != 0) {
-		fail_errno(&why, "open and lock %s", c->confdir);
+	if (directory < 0)
 		return command_fail(EXIT_TEMPORARY, &why);
-	}
 	int code = build_locked(c, reload);
 
 	close(directory);

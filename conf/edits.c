@@ -4,12 +4,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/command.h"
 #include "conf/load.h"
+#include "conf/lock.h"
 #include "conf/publish.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
@@ -17,11 +17,15 @@
 
 int edits_begin(struct edits *e, const char *confdir, struct reason *why)
 {
-	*e = (struct edits){ .directory = open(confdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
-	if (e->directory < 0 || flock(e->directory, LOCK_EX) != 0)
-		return fail_errno(why, "open and lock %s", confdir);
+	*e = (struct edits){ .directory = lock_directory(confdir, why) };
+	if (e->directory < 0)
+		return -1;
 	model_read_settings(&e->base, confdir, NULL);
-	return 0;
+	if (!e->base.conf.unreadable)
+		return 0;
+	fail(why, "%s cannot be read", e->base.conf.path);
+	edits_end(e);
+	return -1;
 }
 
 void edits_end(struct edits *e)

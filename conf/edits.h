@@ -25,7 +25,7 @@ struct edits {
 	size_t count;
 };
 
-/* Waits for the lock that every tool takes before it changes a text. */
+/* Waits for the lock that every command takes before it changes a text (lock.h). */
 int edits_begin(struct edits *e, const char *confdir, struct reason *why);
 /* The text of a map, read once; NULL when it cannot be read.  Files are written in the order in
  * which they were opened here. */

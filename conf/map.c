@@ -127,37 +127,104 @@ static int run_editor(const char *path, struct reason *why)
 	               : fail(why, "%s failed; nothing was changed", editor);
 }
 
-static int read_back(struct edit *f, const char *path, struct reason *why)
+static int read_back(const char *path, struct text *out, struct reason *why)
 {
-	struct text fresh;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return fail_errno(why, "open %s", path);
-	text_init(&fresh, MAPTEXT_FILE_MAX);
-	enum file_result result = file_read_rest(fd, &fresh);
+	enum file_result result = file_read_rest(fd, out);
 
 	if (result != FILE_WHOLE)
 		fail(why, "read %s: %s", path, file_result_text(result));
-	else if (!view_equal(text_view(&fresh), text_view(&f->text)))
-		edit_replace(f, text_view(&fresh));
 	close(fd);
-	text_free(&fresh);
 	return result == FILE_WHOLE ? 0 : -1;
 }
 
-static int write_copy(int fd, const struct edit *f, struct reason *why)
+/* The text as it is, and a copy of it in a file that the caller alone can read. */
+static int make_copy(const char *confdir, enum map_id id, char *path, struct text *text,
+                     struct reason *why)
 {
-	if (write_whole(fd, f->text.data, f->text.len) != 0)
-		return fail_errno(why, "write a copy of %s", f->name);
-	return 0;
+	struct model m;
+	struct source source;
+	char name[MAPTABLE_FILE_NAME_MAX];
+
+	maptable_text_file(id, name);
+	model_read_settings(&m, confdir, NULL);
+	unsigned before = m.problems.errors;
+
+	model_read_source(&m, name, NULL, &source);
+	bool good = m.problems.errors == before;
+
+	text_add(text, source.text);
+	free(source.memory);
+	model_free(&m);
+	if (!good)
+		return fail(why, "%s/%s cannot be read", confdir, name);
+	int fd = mkstemp(path);
+
+	if (fd < 0)
+		return fail_errno(why, "make a copy of %s", name);
+	int result = write_whole(fd, text->data, text->len);
+
+	if (result != 0) {
+		fail_errno(why, "write a copy of %s", name);
+		unlink(path);
+	}
+	close(fd);
+	return result;
 }
 
-/* A copy is edited, readable by the caller alone; what does not build is shown, and stays in the
- * copy. */
-static int map_edit(const struct command *c, int argc, char **argv)
+/* Puts the edited text in the place of the one that was copied; of another one it is no edit. */
+static int put_back(const char *confdir, enum map_id id, const struct text *copied,
+                    const struct text *edited)
 {
 	struct edits e;
+	struct reason why;
+	int code = EXIT_TEMPORARY;
+
+	if (edits_begin(&e, confdir, &why) != 0)
+		return command_fail(code, &why);
+	struct edit *f = edits_open(&e, id, &why);
+
+	if (f != NULL && !view_equal(text_view(&f->text), text_view(copied))) {
+		fail(&why, "%s was changed by somebody else meanwhile; nothing was changed",
+		     f->name);
+		f = NULL;
+	}
+	if (f == NULL) {
+		command_fail(code, &why);
+	} else {
+		edit_replace(f, text_view(edited));
+		code = edits_commit(&e);
+	}
+	edits_end(&e);
+	return code;
+}
+
+static int edit_copy(const char *confdir, enum map_id id, const char *path,
+                     const struct text *copied)
+{
+	struct text edited;
+	struct reason why;
+	int code = EXIT_TEMPORARY;
+
+	text_init(&edited, MAPTEXT_FILE_MAX);
+	if (run_editor(path, &why) != 0 || read_back(path, &edited, &why) != 0)
+		command_fail(code, &why);
+	else if (view_equal(text_view(&edited), text_view(copied)))
+		code = EXIT_DONE;
+	else
+		code = put_back(confdir, id, copied, &edited);
+	text_free(&edited);
+	return code;
+}
+
+/* Nobody waits for an editor: the lock is taken when the text is put in.  What does not build is
+ * shown, and stays in the copy. */
+static int map_edit(const struct command *c, int argc, char **argv)
+{
+	struct text copied;
 	struct reason why;
 	char path[] = "/tmp/posthouse.XXXXXX";
 	int id = maptable_find(argv[0], &why), code = EXIT_TEMPORARY;
@@ -165,23 +232,15 @@ static int map_edit(const struct command *c, int argc, char **argv)
 	(void)argc;
 	if (id < 0)
 		return command_fail(EXIT_PERMANENT, &why);
-	if (edits_begin(&e, c->confdir, &why) != 0)
-		return command_fail(EXIT_TEMPORARY, &why);
-	struct edit *f = edits_open(&e, (enum map_id)id, &why);
-	int fd = f != NULL ? mkstemp(path) : -1;
-
-	if (fd < 0 || write_copy(fd, f, &why) != 0 || run_editor(path, &why) != 0 ||
-	    read_back(f, path, &why) != 0)
+	text_init(&copied, MAPTEXT_FILE_MAX);
+	if (make_copy(c->confdir, (enum map_id)id, path, &copied, &why) != 0) {
 		command_fail(code, &why);
-	else
-		code = f->changed ? edits_commit(&e) : EXIT_DONE;
-	if (fd >= 0)
-		close(fd);
-	if (fd >= 0 && code == EXIT_DONE)
+	} else if ((code = edit_copy(c->confdir, (enum map_id)id, path, &copied)) == EXIT_DONE) {
 		unlink(path);
-	else if (fd >= 0)
+	} else {
 		fprintf(stderr, "posthouse: your version is in %s\n", path);
-	edits_end(&e);
+	}
+	text_free(&copied);
 	return code;
 }
 

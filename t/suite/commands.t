@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """The command line without a running house: builds and their errors, map edits, rollback, users, certificates."""
+import fcntl
 import os
 import pathlib
 import re
@@ -228,6 +229,38 @@ def editor():
         is_(p.current(), generation, "makes no generation")
 
 
+def meanwhile():
+    """While an editor is open nobody waits; what others changed is not overwritten."""
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
+        other = f"{PROGRAM} -c {p.conf} map set users bert@example.test"
+        is_(p.run("map", "edit", "users", env={"VISUAL": f"{other}; echo carl@example.test >>"}), 111,
+            "map edit of a text that somebody else changes")
+        is_(p.read("users.map"), "anna@example.test\nbert@example.test\n", "does not overwrite the change, and did not keep it waiting")
+        ok("users.map was changed by somebody else meanwhile; nothing was changed" in p.err, "says so", p.err)
+        kept = [line.split()[-1] for line in p.err.splitlines() if "your version is in" in line]
+        ok(len(kept) == 1 and pathlib.Path(kept[0]).read_text() == "anna@example.test\ncarl@example.test\n", "and keeps the copy", p.err)
+        for name in kept:
+            os.unlink(name)
+        other = f"{PROGRAM} -c {p.conf} domain add other.test"
+        is_(p.run("map", "edit", "users", env={"VISUAL": f"{other}; echo dora@other.test >>"}), 0, "a change of another map")
+        is_(p.read("users.map"), "anna@example.test\nbert@example.test\ndora@other.test\n", "is not in the way")
+
+
+def locked():
+    """A command that waits says what for."""
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
+        for words in (("build",), ("domain", "add", "other.test")):
+            directory = os.open(p.conf, os.O_RDONLY)
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            process = subprocess.Popen([str(PROGRAM), "-c", str(p.conf), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            is_(process.stderr.readline(), f"posthouse: waiting for another command that is changing or building {p.conf}\n",
+                f"{' '.join(words)} says what it waits for")
+            is_(process.poll(), None, "and waits")
+            os.close(directory)
+            process.communicate()
+            is_(process.returncode, 0, "and does its work when the lock is free")
+
+
 def rollback():
     with Place(domains="example.test mailboxes\n") as p:
         p.run("build")
@@ -383,6 +416,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, rollback, users, names, certificates, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, rollback, users, names, certificates, usage):
     part()
 done()
