@@ -20,6 +20,7 @@
 
 #include "conf/command.h"
 #include "conf/model.h"
+#include "lib/base/version.h"
 
 struct row {
 	const char *name;
@@ -64,7 +65,7 @@ static int command_help(const struct command *c, int argc, char **argv)
 static int command_version(const struct command *c, int argc, char **argv)
 {
 	(void)c, (void)argc, (void)argv;
-	printf("posthouse %s\n", POSTHOUSE_VERSION);
+	printf("posthouse %s\n", version_text);
 	return EXIT_DONE;
 }
 

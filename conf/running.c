@@ -14,16 +14,34 @@
 #include "lib/conf/generation.h"
 #include "lib/wire/control.h"
 
-/* Prints the lines of the answer; the exit code that comes at its end. */
-static int read_answer(int fd, struct reason *why)
+/* After an upgrade the programs of before go on until they are stopped. */
+static void print_versions(const char *running)
 {
+	printf("version      %s (running), %s (this command)\n", running, version_text);
+	if (strcmp(running, version_text) != 0)
+		fprintf(stderr,
+		        "posthouse: warning: version %s is running, this command is version %s; "
+		        "posthouse stop and posthouse start run what is installed\n",
+		        running, version_text);
+}
+
+/* Prints the lines of the answer; the exit code that comes at its end. */
+static int read_answer(int fd, enum control_type question, struct reason *why)
+{
+	bool versions_shown = question != CONTROL_STATUS;
 	struct wire_in in;
-	char line[CONTROL_LINE_MAX];
+	char line[CONTROL_LINE_MAX], version[VERSION_MAX];
 
 	while (wire_receive(fd, &in) == WIRE_OK) {
 		uint8_t code = EXIT_TEMPORARY;
 		bool ended = in.type == CONTROL_END && control_end_get(&in, &code, line);
 
+		if (!versions_shown && (in.type == CONTROL_VERSION || in.type == CONTROL_LINE)) {
+			bool told = in.type == CONTROL_VERSION && control_version_get(&in, version);
+
+			print_versions(told ? version : "unknown");
+			versions_shown = true;
+		}
 		if (in.type == CONTROL_LINE && control_line_get(&in, line))
 			printf("%s\n", line);
 		wire_in_close(&in);
@@ -50,7 +68,7 @@ static int ask(int fd, enum control_type question, struct reason *why)
 		fail_errno(why, "ask the house");
 		return EXIT_TEMPORARY;
 	}
-	return read_answer(fd, why);
+	return read_answer(fd, question, why);
 }
 
 static int ask_at(const struct settings *s, enum control_type question, const char *done)

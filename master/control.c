@@ -68,8 +68,18 @@ static void say(int fd, const struct instance *i)
 	wire_out_free(&out);
 }
 
+static void say_version(int fd)
+{
+	struct wire_out out = { 0 };
+
+	control_version_put(&out, version_text);
+	wire_send(fd, &out);
+	wire_out_free(&out);
+}
+
 static void status(int fd)
 {
+	say_version(fd);
 	for (const struct instance *i = master.instances; i != NULL; i = i->next)
 		say(fd, i);
 	answer(fd, EXIT_DONE, master.stopping ? "stopping" : master.up ? "" : "starting");

@@ -62,6 +62,18 @@ bool control_line_get(struct wire_in *in, char text[CONTROL_LINE_MAX])
 	return wire_end(in);
 }
 
+void control_version_put(struct wire_out *out, const char *version)
+{
+	wire_begin(out, CONTROL_VERSION);
+	wire_put_string(out, version);
+}
+
+bool control_version_get(struct wire_in *in, char version[VERSION_MAX])
+{
+	wire_get_string(in, version, VERSION_MAX);
+	return wire_end(in);
+}
+
 static int explain(const char *path, struct reason *why)
 {
 	if (errno == ENOENT || errno == ECONNREFUSED)

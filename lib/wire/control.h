@@ -12,10 +12,11 @@
 #define LIB_WIRE_CONTROL_H
 
 #include "lib/base/limits.h"
+#include "lib/base/version.h"
 #include "lib/wire/wire.h"
 
 enum control_type {
-	CONTROL_STATUS = 16, /* -> CONTROL_LINE ..., CONTROL_END */
+	CONTROL_STATUS = 16, /* -> CONTROL_VERSION, CONTROL_LINE ..., CONTROL_END */
 	CONTROL_RELOAD,      /* take the current generation -> CONTROL_END */
 	CONTROL_STOP,        /* orderly; CONTROL_END when the house is empty but for master */
 	CONTROL_QUEUE,       /* queued takes over -> CONTROL_END (permission given) */
@@ -31,7 +32,9 @@ enum control_type {
 	CONTROL_QUEUE_RETRY, /* string filter -> CONTROL_END: text is the count */
 	CONTROL_QUEUE_HOLD,
 	CONTROL_QUEUE_RELEASE,
-	CONTROL_QUEUE_REMOVE
+	CONTROL_QUEUE_REMOVE,
+	CONTROL_VERSION /* string: master's; the two ends need not be of one version, so that new
+	                   types go to the end */
 };
 
 enum { CONTROL_LINE_MAX = 2048 };
@@ -60,6 +63,8 @@ bool control_end_get(struct wire_in *in, uint8_t *code,
                      char text[CONTROL_LINE_MAX]); /* a descriptor may stand beside it */
 void control_line_put(struct wire_out *out, const char *text);
 bool control_line_get(struct wire_in *in, char text[CONTROL_LINE_MAX]);
+void control_version_put(struct wire_out *out, const char *version);
+bool control_version_get(struct wire_in *in, char version[VERSION_MAX]);
 
 /* The asker's side: connects to RUNDIR/control; -1 with a reason that says what to do ("posthouse
  * is not running ..."). */

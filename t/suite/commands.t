@@ -6,14 +6,18 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import wirehouse  # noqa: E402
 from maps import NAMES, SECRET  # noqa: E402
 from tap import done, is_, ok, skip  # noqa: E402
 
+CONTROL_STATUS, CONTROL_LINE, CONTROL_END, CONTROL_VERSION = 16, 20, 21, 29
 PROGRAM = pathlib.Path(os.environ.get("POSTHOUSE_BUILD", os.getcwd())) / "bin/posthouse"
 SETTINGS = """# kept
 host.name mail.example.test
@@ -261,6 +265,38 @@ def locked():
             is_(process.returncode, 0, "and does its work when the lock is free")
 
 
+def versions():
+    """The programs of before an upgrade go on: status says so."""
+    installed = (pathlib.Path(__file__).resolve().parent.parent.parent / "VERSION").read_text().strip()
+    with Place() as p:
+        (p.directory / "run").mkdir()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as master:
+            master.bind(str(p.directory / "run/control"))
+            master.listen()
+            for version in ("0.0.1", None):
+                thread = threading.Thread(target=old_master, args=(master, version))
+                thread.start()
+                is_(p.run("status"), 0, "status of a master of another version")
+                thread.join()
+                if version:
+                    is_(p.out, f"version      0.0.1 (running), {installed} (this command)\nqueued running\n", "shows both versions")
+                    is_(p.err, f"posthouse: warning: version 0.0.1 is running, this command is version {installed}; "
+                        "posthouse stop and posthouse start run what is installed\n", "and warns")
+                else:
+                    ok(p.out.startswith("version      unknown (running)"), "one that does not tell its version is unknown", p.out)
+
+
+def old_master(listener, version):
+    line, _ = listener.accept()
+    with line:
+        question = wirehouse.receive(line)
+        if question.kind == CONTROL_STATUS:
+            if version is not None:
+                wirehouse.send(line, wirehouse.Out(CONTROL_VERSION).view(version))
+            wirehouse.send(line, wirehouse.Out(CONTROL_LINE).view("queued running"))
+            wirehouse.send(line, wirehouse.Out(CONTROL_END).byte(0).view(""))
+
+
 def rollback():
     with Place(domains="example.test mailboxes\n") as p:
         p.run("build")
@@ -416,6 +452,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, rollback, users, names, certificates, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, rollback, users, names, certificates, usage):
     part()
 done()

@@ -7,7 +7,6 @@ import re
 import signal
 import smtplib
 import socket
-import socket
 import subprocess
 import sys
 
@@ -45,6 +44,9 @@ with House() as house:
     status = house.posthouse("status")
     is_(status.returncode, 0, "status tells that it runs")
     ok(all(name in status.stdout for name in RESIDENT), "and names every program", status.stdout + status.stderr)
+    version = (pathlib.Path(__file__).resolve().parent.parent.parent / "VERSION").read_text().strip()
+    is_(status.stdout.splitlines()[0], f"version      {version} (running), {version} (this command)", "and both versions")
+    is_(status.stderr, "", "which are the same")
     ok(can_send(house), "it takes mail")
     house.wait_for("delivery", lambda: delivered(house) == 1)
 

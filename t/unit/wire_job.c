@@ -54,6 +54,13 @@ static bool get_line(struct wire_in *in)
 	return control_line_get(in, text) && strcmp(text, "a line") == 0;
 }
 
+static bool get_version(struct wire_in *in)
+{
+	char version[VERSION_MAX];
+
+	return control_version_get(in, version) && strcmp(version, "1.2") == 0;
+}
+
 static bool get_envelope(struct wire_in *in)
 {
 	return submit_envelope_get(in, &envelope);
@@ -241,6 +248,8 @@ static void control(struct wire_out *out)
 	torn("the end", out, get_end);
 	control_line_put(out, "a line");
 	torn("a line", out, get_line);
+	control_version_put(out, "1.2");
+	torn("a version", out, get_version);
 }
 
 static void submit(struct wire_out *out)
