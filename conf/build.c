@@ -76,7 +76,7 @@ static int roll_back(const struct settings *s, long wanted)
 
 	if (number < 0)
 		return command_fail(EXIT_PERMANENT, &why);
-	printf("generation %ld is current; the texts are as they were, mend them before the next build\n",
+	printf("generation %ld is current; posthouse.conf and the maps are unchanged: correct them before the next build\n",
 	       number);
 	fflush(stdout);
 	return house_reload_if_running(s);
@@ -120,8 +120,7 @@ int command_settings(const struct command *c, int argc, char **argv)
 	if (argc > 1)
 		return command_usage(c, "[KEY]");
 	if (argc == 1 && one == NULL) {
-		fprintf(stderr,
-		        "posthouse: there is no setting \"%s\"; posthouse.conf(5) lists them\n",
+		fprintf(stderr, "posthouse: unknown setting \"%s\"; see posthouse.conf(5)\n",
 		        argv[0]);
 		return EXIT_PERMANENT;
 	}

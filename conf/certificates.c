@@ -85,7 +85,7 @@ static void read_key(struct model *m, struct keys *keys, const char *directory, 
 	}
 	if ((st.st_mode & 077) != 0)
 		problem_error(&m->problems, path, 0,
-		              "others may read this private key; chmod 600 it");
+		              "readable by other users, but a private key; run chmod 600");
 	EVP_PKEY *key = PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL);
 	struct key *slot = &keys->all[keys->count];
 
@@ -164,7 +164,7 @@ static void check_dates(struct model *m, struct model_certificate *c, X509 *cert
 	ASN1_TIME_to_tm(X509_get0_notBefore(certificate), &tm);
 	if (timegm(&tm) > now)
 		problem_warning(&m->problems, path, 0,
-		                "the certificate is not valid yet; look at the clock");
+		                "the certificate is not valid yet; check the system clock");
 }
 
 static void find_key(struct model *m, struct model_certificate *c, const struct keys *keys,
@@ -182,7 +182,7 @@ static void find_key(struct model *m, struct model_certificate *c, const struct 
 	if (stat(same_name, &st) == 0)
 		problem_error(
 			&m->problems, path, 0,
-			"%s is not the private key of this certificate; put the right one there",
+			"%s is not the private key of this certificate; replace it with the matching key",
 			same_name);
 	else
 		problem_error(&m->problems, path, 0,
@@ -231,7 +231,7 @@ static void read_certificate(struct model *m, const struct keys *keys, const cha
 
 	BIO_free(file);
 	if (certificate == NULL || !digest_public(X509_get_X509_PUBKEY(certificate), digest)) {
-		problem_error(&m->problems, path, 0, "there is no certificate in PEM in it");
+		problem_error(&m->problems, path, 0, "contains no certificate in PEM format");
 		X509_free(certificate);
 		return;
 	}
@@ -239,7 +239,7 @@ static void read_certificate(struct model *m, const struct keys *keys, const cha
 	c.certificate.file = view_of(path);
 	read_names(m, &c, certificate);
 	if (c.name_count == 0)
-		problem_warning(&m->problems, path, 0, "the certificate has no host name in it");
+		problem_warning(&m->problems, path, 0, "the certificate contains no host name");
 	check_dates(m, &c, certificate, path);
 	find_key(m, &c, keys, path, name);
 	X509_free(certificate);

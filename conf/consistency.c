@@ -18,7 +18,7 @@ static void check_order(struct model *m, const char *small, int64_t small_value,
 	if (small_value > large_value)
 		problem_error(&m->problems, m->conf.path,
 		              small_line > large_line ? small_line : large_line,
-		              "%s is above %s; mend one of the two", small, large);
+		              "%s is greater than %s; change one of the two", small, large);
 }
 
 static void check_name(struct model *m, const char *key, const char *value)
@@ -74,7 +74,7 @@ static void check_listeners(struct model *m)
 					problem_error(
 						&m->problems, m->conf.path,
 						model_setting_line(m, all[j].key),
-						"%s and %s both listen on port %u; give one another port",
+						"%s and %s both listen on port %u; change one of the two",
 						all[i].key, all[j].key, (unsigned)address.port);
 	}
 }
@@ -202,7 +202,7 @@ void consistency_of_domains(struct model *m)
 	if (map->count == 0)
 		problem_warning(
 			&m->problems, map->source.path, 0,
-			"no domain: no mail is for this machine; posthouse domain add NAME");
+			"no domains: mail is accepted for none; add one with posthouse domain add NAME");
 }
 
 /* ---- aliases: what the queue would find out only when mail has come ---- */
@@ -287,16 +287,17 @@ static void check_alias(struct model *m, const struct map_entry *e)
 		if (itself ? hashtable_find(&m->maps[MAP_USERS].index, e->key) == NULL
 		           : !leads_somewhere(m, text_view(&address)) &&
 		                     !view_starts(text_view(&address), VIEW("postmaster@")))
-			problem_warning(&m->problems, path, e->line,
-			                "mail to %.*s will be refused: %.*s is no user%s",
-			                VIEW_ARG(e->key), VIEW_ARG(target),
-			                itself ? "" : " and no alias");
+			problem_warning(
+				&m->problems, path, e->line,
+				"mail to %.*s will be returned to its sender: %.*s is not a user%s",
+				VIEW_ARG(e->key), VIEW_ARG(target),
+				itself ? "" : " and not an alias");
 	}
 	text_free(&address);
 	if (is_circle(m, e))
 		problem_warning(
 			&m->problems, path, e->line,
-			"%.*s leads back to itself; its mail will wait until that is mended",
+			"%.*s is part of an alias loop; its mail stays in the queue until that is corrected",
 			VIEW_ARG(e->key));
 }
 
@@ -312,8 +313,8 @@ static void check_postmaster_reader(struct model *m)
 	    !leads_somewhere(m, text_view(&address)))
 		problem_warning(
 			&m->problems, m->conf.path, model_setting_line(m, "postmaster"),
-			"postmaster: %s is no user and no alias, and so mail to the postmaster and reports of reports "
-			"wait; name somebody who reads them",
+			"postmaster: %s is not a user and not an alias: mail to the postmaster and double "
+			"bounces stay in the queue; set it to an address that somebody reads",
 			address.data);
 	text_free(&address);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* posthouse check: everything that may be wrong with a house, looked at together. */
+/* posthouse check: everything that may be wrong with an installation. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -92,13 +92,13 @@ static void check_directory(struct model *m, const struct directory_row *row)
 		return;
 	}
 	if ((st.st_mode & 07777 & ~row->mode) != 0)
-		problem_warning(&m->problems, path, 0, "its mode is %04o; chmod %04o it",
+		problem_warning(&m->problems, path, 0, "mode is %04o; run chmod %04o",
 		                st.st_mode & 07777, row->mode);
 	if (geteuid() == 0 && !owner_of(m, row->owner, &owner))
 		return;
 	if (geteuid() == 0 && st.st_uid != owner)
 		problem_error(&m->problems, path, 0,
-		              "it belongs to uid %u; chown it to uid %u (%s)", st.st_uid, owner,
+		              "owned by uid %u, not by uid %u (%s); run chown", st.st_uid, owner,
 		              row->owner);
 }
 
@@ -130,12 +130,13 @@ static void check_disk(struct model *m, const char *path, uint64_t least_bytes)
 	if ((uint64_t)fs.f_bavail * fs.f_frsize < least_bytes)
 		problem_error(
 			&m->problems, path, 0,
-			"%lluK are free, less than queue.space-min: new mail is put off; make room",
+			"%lluK free, less than queue.space-min: new mail is deferred; free some disk space",
 			(unsigned long long)fs.f_bavail * fs.f_frsize / 1024);
 	else if (blocks < DISK_FULL_PERCENT || files < DISK_FULL_PERCENT)
-		problem_error(&m->problems, path, 0,
-		              "%u%% of the disk and %u%% of its inodes are free; make room", blocks,
-		              files);
+		problem_error(
+			&m->problems, path, 0,
+			"%u%% of the disk and %u%% of its inodes are free; free some disk space",
+			blocks, files);
 	else if (blocks < DISK_LOW_PERCENT || files < DISK_LOW_PERCENT)
 		problem_warning(&m->problems, path, 0,
 		                "%u%% of the disk and %u%% of its inodes are free", blocks, files);
@@ -196,13 +197,13 @@ static void check_text(struct model *m, const char *path, const struct stat *bui
 	if (stat(path, &text) != 0)
 		return;
 	if (text.st_mode & (S_IWGRP | S_IWOTH))
-		problem_error(&m->problems, path, 0, "others may write it; chmod go-w it");
+		problem_error(&m->problems, path, 0, "writable by other users; run chmod go-w");
 	if (text.st_uid != 0 && text.st_uid != geteuid())
-		problem_error(&m->problems, path, 0, "it belongs to uid %u; chown it",
+		problem_error(&m->problems, path, 0, "owned by uid %u; run chown",
 		              (unsigned)text.st_uid);
 	if (text.st_mtime > built->st_mtime)
 		problem_warning(&m->problems, path, 0,
-		                "it was changed after the last build; posthouse %s it", how);
+		                "changed since the last build; posthouse %s it", how);
 }
 
 static void check_generation(struct model *m)
@@ -252,7 +253,7 @@ int command_check(const struct command *c, int argc, char **argv)
 	int code = m.problems.errors ? EXIT_PERMANENT : EXIT_DONE;
 
 	if (m.problems.errors + m.problems.warnings == 0)
-		printf("nothing wrong was found; the house is %s\n", running ? "running" : "down");
+		printf("no problems found; posthouse is %s\n", running ? "running" : "not running");
 	model_free(&m);
 	return code;
 }

@@ -153,7 +153,7 @@ void model_read_settings(struct model *m, const char *confdir, const struct over
 	model_read_source(m, "posthouse.conf", overrides, &m->conf);
 	if (m->conf.missing)
 		problem_error(&m->problems, m->conf.path, 0,
-		              "there is no such file; write one (an empty one will do), or name "
+		              "there is no such file; create it (it may be empty), or give "
 		              "its directory with -c");
 	const char *default_host = m->settings.host_name, *default_domain = m->settings.mail_domain;
 
@@ -253,7 +253,8 @@ static void check_mode(struct model *m, enum map_id id)
 	const struct source *source = &m->maps[id].source;
 
 	if (maptable[id].secret && stat(source->path, &st) == 0 && (st.st_mode & 077) != 0)
-		problem_error(&m->problems, source->path, 0, "others may read it; chmod 600 it");
+		problem_error(&m->problems, source->path, 0,
+		              "readable by other users; run chmod 600");
 }
 
 static void read_map(struct model *m, enum map_id id, const struct override *overrides)

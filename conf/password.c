@@ -57,8 +57,8 @@ static int ask_twice(int terminal, char out[PASSWORD_MAX + 1], struct reason *wh
 {
 	char again[PASSWORD_MAX + 1] = "";
 
-	if (ask(terminal, "password (empty: make one): ", out, why) != 0 ||
-	    (out[0] && ask(terminal, "again: ", again, why) != 0))
+	if (ask(terminal, "Password (empty to generate one): ", out, why) != 0 ||
+	    (out[0] && ask(terminal, "Repeat: ", again, why) != 0))
 		return -1;
 	bool same = strcmp(out, again) == 0;
 

@@ -2,7 +2,7 @@
 /*
  * posthouse: the command line.
  *
- * What it does: checks and compiles the configuration, edits the maps, starts and stops the house,
+ * What it does: checks and compiles the configuration, edits the maps, starts and stops the server,
  * shows and moves the queue.
  * As whom: whoever calls it; root for an installed house, the ordinary user for a private one.
  * What it trusts: its caller and the texts in the configuration directory.
@@ -33,21 +33,21 @@ static command_function command_help, command_version;
 static const struct row rows[] = {
 	{ "build", command_build, "[--reload]",
 	  "check and compile the configuration, make it current" },
-	{ "rollback", command_rollback, "[NUMBER]", "make the generation before it current again" },
+	{ "rollback", command_rollback, "[NUMBER]", "return to an earlier generation" },
 	{ "settings", command_settings, "[KEY]", "show settings and where they come from" },
-	{ "start", command_start, "", "start the house" },
-	{ "stop", command_stop, "", "stop it in order" },
-	{ "reload", command_reload, "", "take the current generation" },
-	{ "status", command_status, "", "what runs" },
+	{ "start", command_start, "", "start the server" },
+	{ "stop", command_stop, "", "stop it when sessions have finished" },
+	{ "reload", command_reload, "", "have the running server use the current generation" },
+	{ "status", command_status, "", "show what is running, and in which version" },
 	{ "check", command_check, "",
-	  "look for what is wrong: configuration, permissions, certificates, ports, disk" },
+	  "look for problems: configuration, permissions, certificates, ports, disk" },
 	{ "map", command_map, "VERB MAP ...", "get, set, del, dump, check, edit, diff a map" },
 	{ "user", command_user, "VERB ...", "add, del, list, show, set, passwd mailboxes" },
 	{ "domain", command_domain, "VERB ...", "add, del, list, show domains" },
 	{ "alias", command_alias, "VERB ...", "add, set, del, list, show aliases" },
 	{ "queue", command_queue, "VERB ...", "list, show, retry, hold, release, remove messages" },
 	{ "password", command_password, "", "hash a password from standard input" },
-	{ "version", command_version, "", "which posthouse this is" },
+	{ "version", command_version, "", "show the version of this command" },
 	{ "help", command_help, "", "this list" },
 };
 

@@ -51,7 +51,7 @@ static int read_answer(int fd, enum control_type question, struct reason *why)
 			fail(why, "%s", line);
 		return code;
 	}
-	fail(why, "the house went away without an answer");
+	fail(why, "posthouse closed the connection without an answer");
 	return EXIT_TEMPORARY;
 }
 
@@ -65,7 +65,7 @@ static int ask(int fd, enum control_type question, struct reason *why)
 
 	wire_out_free(&out);
 	if (sent != WIRE_OK) {
-		fail_errno(why, "ask the house");
+		fail_errno(why, "ask posthouse");
 		return EXIT_TEMPORARY;
 	}
 	return read_answer(fd, question, why);
@@ -132,7 +132,8 @@ int house_reload_if_running(const struct settings *s)
 	close(fd);
 	if (code == EXIT_DONE)
 		return EXIT_DONE;
-	fprintf(stderr, "posthouse: the house still runs on the generation before: %s\n", why.text);
+	fprintf(stderr, "posthouse: the running server still uses the previous generation: %s\n",
+	        why.text);
 	return code;
 }
 
@@ -186,7 +187,7 @@ static int start_master(const struct settings *s, struct reason *why)
 	close(ends[0]);
 	if (n != 0)
 		return n > 0 ? 0 : -1;
-	return fail(why, "the house did not start; what it said is above or in the log");
+	return fail(why, "posthouse did not start; see the messages above or the log");
 }
 
 int command_start(const struct command *c, int argc, char **argv)
@@ -202,7 +203,7 @@ int command_start(const struct command *c, int argc, char **argv)
 
 	if (running >= 0) {
 		close(running);
-		fail(&why, "the house is running already; posthouse reload or posthouse stop");
+		fail(&why, "posthouse is already running; use posthouse reload or posthouse stop");
 		code = command_fail(EXIT_PERMANENT, &why);
 	} else if (code == EXIT_DONE && generation_number(m.settings.directory_state) < 0) {
 		fail(&why, "there is no compiled configuration yet; run posthouse build");

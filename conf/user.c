@@ -97,7 +97,7 @@ static int make_home(const struct settings *s, const struct user *u, const char 
 	if (mkdir(s->mail_root, 0751) != 0 && errno != EEXIST)
 		return fail_errno(why, "make %s", s->mail_root);
 	if (stat(s->mail_root, &root) != 0)
-		return fail_errno(why, "look at %s", s->mail_root);
+		return fail_errno(why, "examine %s", s->mail_root);
 	for (size_t i = strncmp(home, s->mail_root, root_len) == 0 ? root_len + 1 : 1; i <= len;
 	     i++) {
 		if (home[i] != '/' && home[i] != '\0')
@@ -110,7 +110,7 @@ static int make_home(const struct settings *s, const struct user *u, const char 
 				return fail_errno(why, "make %s", path);
 		} else if (geteuid() == 0 && lchown(path, last ? u->uid : root.st_uid,
 		                                    last ? u->gid : root.st_gid) != 0) {
-			return fail_errno(why, "give %s its owner", path);
+			return fail_errno(why, "set the owner of %s", path);
 		}
 	}
 	return 0;
@@ -196,7 +196,7 @@ static int add_in(struct edits *e, void *context, struct reason *why)
 
 	if (found > 0)
 		found = fail(why,
-		             "there is a user %s already; posthouse user set or passwd changes it",
+		             "user %s already exists; change it with posthouse user set or passwd",
 		             r->address);
 	if (found == 0) {
 		text_clear(&words);

@@ -252,7 +252,7 @@ int access_compile(const struct mapbuild *b, struct view key, struct view value,
 	if (a.action == ACCESS_RELAY && key.data[0] != 'n')
 		return fail(
 			why,
-			"relay is for addresses and networks: names and senders are easily forged");
+			"relay is for IP addresses and networks only: names and senders are easily forged");
 	access_encode(&a, out);
 	return 0;
 }

@@ -47,8 +47,10 @@ static int collect_target(struct collection *list, struct view word, struct reas
 		return collect_include(list, view_skip(word, 8), why);
 	/* What sendmail's aliases may have, and would pass for a mailbox of an odd name. */
 	if (word.len && strchr("|/:", word.data[0]) != NULL && view_find(word, '@') == word.len)
-		return fail(why, "%.*s: mail goes to no programs and files here; name an address",
-		            VIEW_ARG(word));
+		return fail(
+			why,
+			"%.*s: delivery to programs and files is not supported; give an address",
+			VIEW_ARG(word));
 	if (++list->count > ALIAS_TARGETS_MAX)
 		return fail(why, "more than %d targets", ALIAS_TARGETS_MAX);
 	text_init(&address, MAP_KEY_MAX);
@@ -88,9 +90,7 @@ int alias_compile(const struct alias_source *source, struct view text, struct te
 	if (!fails)
 		result = collect_list(&list, text, why);
 	if (result == 0 && !fails && list.count == 0)
-		result = fail(
-			why,
-			"an alias without a target; write addresses, include:FILE or :fail: TEXT");
+		result = fail(why, "no target; give addresses, include:FILE or :fail: TEXT");
 	if (result == 0 && list.targets.full)
 		result = fail(why, "the targets are longer than %d bytes", VALUE_MAX - 1024);
 	value_put_u8(out, fails);

@@ -58,7 +58,8 @@ static int parse_words(struct view rest, struct arena *arena, struct domain *out
 		if (known < 0)
 			return -1;
 		if (known > 0)
-			return fail(why, "\"%.*s\" is not a word of such a domain", VIEW_ARG(word));
+			return fail(why, "\"%.*s\" is not an option of a domain of this class",
+			            VIEW_ARG(word));
 	}
 	return more;
 }

@@ -44,10 +44,9 @@ int password_parse(struct view text, struct view *hash, struct reason *why)
 	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
 		if (view_starts_nocase(*hash, view_of(forms[i])))
 			return 0;
-	return fail(
-		why,
-		"not a password hash that is known ($argon2id$, $2y$, $5$, $6$, $y$, {SSHA...}); "
-		"posthouse user passwd makes one");
+	return fail(why,
+	            "unknown form of password hash ($argon2id$, $2y$, $5$, $6$, $y$, {SSHA...}); "
+	            "posthouse user passwd makes one");
 }
 
 void password_encode(const struct password *p, struct text *out)

@@ -291,10 +291,9 @@ int setting_parse(struct settings *s, struct view key, struct view value, struct
 	const struct setting *nearest = setting_nearest(key);
 
 	if (nearest != NULL)
-		return fail(why, "there is no setting \"%.*s\"; %s is near", VIEW_ARG(key),
+		return fail(why, "unknown setting \"%.*s\"; did you mean %s?", VIEW_ARG(key),
 		            nearest->key);
-	return fail(why, "there is no setting \"%.*s\"; posthouse.conf(5) lists them",
-	            VIEW_ARG(key));
+	return fail(why, "unknown setting \"%.*s\"; see posthouse.conf(5)", VIEW_ARG(key));
 }
 
 void setting_format(const struct settings *s, const struct setting *row, struct text *out)

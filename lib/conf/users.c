@@ -130,7 +130,7 @@ int user_parse(struct view text, struct arena *arena, struct user *out, struct r
 		if (known > 0)
 			return fail(
 				why,
-				"\"%.*s\" is not known here; a user has uid= gid= home= quota= rights= state=",
+				"unknown option \"%.*s\"; a user has uid= gid= home= quota= rights= state=",
 				VIEW_ARG(view_take(word, 100)));
 	}
 	return more;

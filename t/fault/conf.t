@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """A text that cannot be read to its end is an error that names it: no map with half of its users, no half password."""
+import errno
 import os
 import pathlib
 import shutil
@@ -16,7 +17,7 @@ from tap import done, is_, ok  # noqa: E402
 PROGRAM = wirehouse.build_directory() / "bin/posthouse"
 USERS = "".join(f"u{number:04}@example.test\n" for number in range(1000))
 place = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
-preload = stopper.build(place, "unreadable")
+preload = stopper.build(place, "failing")
 
 
 def posthouse(*words, stdin=None, **environment):
@@ -27,8 +28,8 @@ def posthouse(*words, stdin=None, **environment):
 
 def unreadable(name, after, end=False):
     """What makes the file end in an error, or seem to end, behind its first bytes."""
-    return {"LD_PRELOAD": str(preload), "UNREADABLE": name, "UNREADABLE_AT": str(after),
-            **({"UNREADABLE_END": "1"} if end else {})}
+    return {"LD_PRELOAD": str(preload), "FAIL_CALL": "behind", "FAIL_PATH": name, "FAIL_SKIP": str(after),
+            "FAIL_ERRNO": "0" if end else str(errno.EIO)}
 
 
 def state():
@@ -82,7 +83,7 @@ def passwords():
     secret = place / "secret"
     secret.write_text("a long password\n")
     with open(secret) as stdin:
-        code, out, err = posthouse("password", stdin=stdin, **unreadable("/secret", 3))
+        code, out, err = posthouse("password", stdin=stdin, **unreadable("stdin", 3))
     is_((code, out), (100, ""), "half a password is not hashed")
     is_(err, "posthouse: read the password: Input/output error\n", "the reason is told")
 

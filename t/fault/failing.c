@@ -8,6 +8,8 @@
  *	FAIL_PATH=part     only of files whose name, as it is opened, has this part; "stdin"
  *	FAIL_SKIP=1        so many calls pass first
  *	FAIL_TIMES=2       so many fail, then all pass; without it all fail
+ *	FAIL_CALL=behind   reads of the file are cut at FAIL_SKIP bytes, and fail behind them; with
+ *	                   FAIL_ERRNO=0 the file seems to end there
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -62,20 +64,50 @@ static int fd_chosen(int fd)
 	return fd >= 0 && fd < FDS && chosen[fd];
 }
 
+static int cut(int fd)
+{
+	return call != NULL && strcmp(call, "behind") == 0 && fd_chosen(fd);
+}
+
+/* How much of a piece at this offset can be read. */
+static size_t left(size_t size, off_t offset)
+{
+	return offset >= skip ? 0 : size < (size_t)(skip - offset) ? size : (size_t)(skip - offset);
+}
+
+static ssize_t behind(void)
+{
+	errno = (int)error;
+	return error ? -1 : 0;
+}
+
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 ssize_t read(int fd, void *out, size_t size)
 {
+	static off_t had;
+
+	if (cut(fd)) {
+		ssize_t got = left(size, had) ? REAL(read)(fd, out, left(size, had)) : behind();
+
+		had += got > 0 ? got : 0;
+		return got;
+	}
 	return fails("read", fd_chosen(fd)) ? -1 : REAL(read)(fd, out, size);
 }
 
 ssize_t pread(int fd, void *out, size_t size, off_t offset)
 {
+	if (cut(fd))
+		return left(size, offset) ? REAL(pread)(fd, out, left(size, offset), offset)
+		                          : behind();
 	return fails("pread", fd_chosen(fd)) ? -1 : REAL(pread)(fd, out, size, offset);
 }
 
 ssize_t pread64(int fd, void *out, size_t size, off64_t offset)
 {
+	if (cut(fd))
+		return pread(fd, out, size, offset);
 	return fails("pread", fd_chosen(fd)) ? -1 : REAL(pread64)(fd, out, size, offset);
 }
 
@@ -89,6 +121,28 @@ static int opened(const char *path, int fd)
 static mode_t mode_of(int flags, va_list list)
 {
 	return flags & O_CREAT ? va_arg(list, mode_t) : 0;
+}
+
+int open(const char *path, int flags, ...)
+{
+	va_list list;
+
+	va_start(list, flags);
+	mode_t mode = mode_of(flags, list);
+
+	va_end(list);
+	return opened(path, REAL(open)(path, flags, mode));
+}
+
+int open64(const char *path, int flags, ...)
+{
+	va_list list;
+
+	va_start(list, flags);
+	mode_t mode = mode_of(flags, list);
+
+	va_end(list);
+	return opened(path, REAL(open64)(path, flags, mode));
 }
 
 int openat(int directory, const char *path, int flags, ...)

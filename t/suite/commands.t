@@ -98,26 +98,26 @@ ERRORS = {
 }
 
 WANTED = """\
-DIR/conf/posthouse.conf:15: error: there is no setting "porter.session"; porter.sessions is near
+DIR/conf/posthouse.conf:15: error: unknown setting "porter.session"; did you mean porter.sessions?
 DIR/conf/posthouse.conf:16: error: smtpd.timeout: "30" is not a time with its unit (ms, s, m, h, d) from 1s to 1h
 DIR/conf/posthouse.conf:17: error: host.name is set in line 2 already; remove one of the two
 DIR/conf/posthouse.conf:20: error: tls.minimum: "1.1" is not one of 1.2|1.3
-DIR/conf/posthouse.conf:19: error: listen.smtp and listen.imap both listen on port 25; give one another port
+DIR/conf/posthouse.conf:19: error: listen.smtp and listen.imap both listen on port 25; change one of the two
 DIR/conf/domains.map:2: error: example.test is in line 1 already; remove one of the two
 DIR/conf/domains.map:4: error: "hosted" is not a class of domain; write mailboxes, relay or alias-of DOMAIN
 DIR/conf/users.map:1: error: uid: "0" is not a number from 1 to 2147483647 (a mailbox never belongs to root)
 DIR/conf/users.map:2: error: other.test is not in domains.map; posthouse domain add other.test
 DIR/conf/users.map:3: error: quota: "lots" is not a size such as 500M or 2G
 DIR/conf/users.map:4: error: home: "../x" has a "." or ".." in it
-DIR/conf/passwords.map:1: error: not a password hash that is known ($argon2id$, $2y$, $5$, $6$, $y$, {SSHA...}); posthouse user passwd makes one
+DIR/conf/passwords.map:1: error: unknown form of password hash ($argon2id$, $2y$, $5$, $6$, $y$, {SSHA...}); posthouse user passwd makes one
 DIR/conf/passwords.map:2: error: nobody@example.test is not in users.map; posthouse user add nobody@example.test, or remove the line
-DIR/conf/aliases.map:1: error: an alias without a target; write addresses, include:FILE or :fail: TEXT
+DIR/conf/aliases.map:1: error: no target; give addresses, include:FILE or :fail: TEXT
 DIR/conf/aliases.map:2: error: a quote is not closed; write \\" for a quote inside quotes
 DIR/conf/aliases.map:3: error: include:../etc: the path is relative to DIR/conf and has no ".."
 DIR/conf/routes.map:1: error: "smpt" is not a transport; write smtp, lmtp, local or error
 DIR/conf/routes.map:2: error: a next hop is missing; write HOST, HOST:PORT, mx or mx=DOMAIN
 DIR/conf/access.map:1: error: "10.0.0.1/8" is not an address, a network without host bits such as 192.0.2.0/24, host:NAME, from:ADDRESS or to:ADDRESS
-DIR/conf/access.map:2: error: relay is for addresses and networks: names and senders are easily forged
+DIR/conf/access.map:2: error: relay is for IP addresses and networks only: names and senders are easily forged
 DIR/conf/domains.map:3: error: old.test is an alias of gone.test, which is not in domains.map
 posthouse: 21 errors; the current generation is untouched
 """
@@ -141,13 +141,13 @@ def errors():
     with Place(passwords="") as p:
         os.chmod(p.conf / "passwords.map", 0o644)
         is_(p.run("build"), 100, "passwords that others may read do not build")
-        ok("passwords.map: error: others may read it; chmod 600 it" in p.err, "and the remedy is told", p.err)
+        ok("passwords.map: error: readable by other users; run chmod 600" in p.err, "and the remedy is told", p.err)
 
 
 CONTRADICTIONS = {
-    "queue.retry-first 2h": "queue.retry-first is above queue.retry-max; mend one of the two",
-    "mailbox.uid-min 60000\nmailbox.uid-max 50000": "mailbox.uid-min is above mailbox.uid-max; mend one of the two",
-    "queue.delay-notice 6d": "queue.delay-notice is above queue.lifetime; mend one of the two",
+    "queue.retry-first 2h": "queue.retry-first is greater than queue.retry-max; change one of the two",
+    "mailbox.uid-min 60000\nmailbox.uid-max 50000": "mailbox.uid-min is greater than mailbox.uid-max; change one of the two",
+    "queue.delay-notice 6d": "queue.delay-notice is greater than queue.lifetime; change one of the two",
     "log.to file": 'log.to: "file" is not syslog, stderr or an absolute path',
     "dns.server ns.example.test": 'dns.server: "ns.example.test" is not an address such as 127.0.0.1:53',
     "porter.proxy-from 192.0.2.1/24": 'porter.proxy-from: "192.0.2.1/24" is not an address or a network',
@@ -212,10 +212,10 @@ def maps():
         (p.directory / "queue").mkdir(exist_ok=True)
         os.chmod(p.conf / "users.map", 0o666)
         p.run("check")
-        ok("DIR/conf/users.map: error: others may write it; chmod go-w it" in p.err, "check knows who may write the texts", p.err)
-        ok("posthouse.conf: warning: postmaster: postmaster@example.test is no user and no alias" in p.err,
+        ok("DIR/conf/users.map: error: writable by other users; run chmod go-w" in p.err, "check knows who may write the texts", p.err)
+        ok("posthouse.conf: warning: postmaster: postmaster@example.test is not a user and not an alias" in p.err,
            "and that nobody reads the postmaster's mail", p.err)
-        ok("less than queue.space-min: new mail is put off" in p.err, "check knows when there is no room for new mail", p.err)
+        ok("less than queue.space-min: new mail is deferred" in p.err, "check knows when there is no room for new mail", p.err)
 
 
 def editor():
@@ -376,14 +376,14 @@ def names():
         p.write("aliases.map", p.read("aliases.map").replace("@example.test anna\n", ""))
         is_(p.run("alias", "add", "ring1", "ring2"), 0, "a target that is not there is no error")
         p.run("build")
-        ok("aliases.map:2: warning: mail to ring1@example.test will be refused: ring2@example.test is no user and no alias" in p.err,
+        ok("aliases.map:2: warning: mail to ring1@example.test will be returned to its sender: ring2@example.test is not a user and not an alias" in p.err,
            "but is warned of", p.err)
         is_(p.run("alias", "add", "ring2", "Ring1"), 0, "nor is a circle")
         p.run("build")
-        ok("aliases.map:3: warning: ring2@example.test leads back to itself" in p.err, "which is warned of too", p.err)
+        ok("aliases.map:3: warning: ring2@example.test is part of an alias loop" in p.err, "which is warned of too", p.err)
         is_(p.run("alias", "add", "self", "self"), 0, "an alias that names itself")
         p.run("build")
-        ok("self@example.test is no user\n" in p.err, "means the mailbox of that name", p.err)
+        ok("self@example.test is not a user\n" in p.err, "means the mailbox of that name", p.err)
         is_(p.run("alias", "set", "ring1", "anna+x postmaster u@elsewhere.test old@relay.test"), 0, "other targets")
         p.run("build")
         ok("ring1" not in p.err, "are good", p.err)
@@ -431,7 +431,7 @@ def certificates():
         os.unlink(p.conf / "certs/two.pem")
         os.chmod(p.conf / "keys/one.pem", 0o644)
         is_(p.run("build"), 100, "a key that others may read is an error")
-        ok("keys/one.pem: error: others may read this private key; chmod 600 it" in p.err, "with the remedy", p.err)
+        ok("keys/one.pem: error: readable by other users, but a private key; run chmod 600" in p.err, "with the remedy", p.err)
         (p.conf / "certs/one.pem").write_text("rubbish\n")
         is_(p.run("build"), 100, "so is a file without a certificate")
 

@@ -184,7 +184,7 @@ static void users(void)
 		{ "state=off", "state: \"off\" is not one of active, locked, closed" },
 		{ "home=", "home: a path is missing" },
 		{ "shell=/bin/sh",
-		  "\"shell=/bin/sh\" is not known here; a user has uid= gid= home= quota= rights= state=" },
+		  "unknown option \"shell=/bin/sh\"; a user has uid= gid= home= quota= rights= state=" },
 	};
 
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -252,7 +252,7 @@ static void domains(void)
 	ok(domain_parse(VIEW("alias-of"), &arena, &d, &why) != 0, "an alias needs a target");
 	ok(domain_parse(VIEW("relay quota=1G"), &arena, &d, &why) != 0,
 	   "a relayed domain has no users");
-	is_string(why.text, "\"quota=1G\" is not a word of such a domain", "and says so");
+	is_string(why.text, "\"quota=1G\" is not an option of a domain of this class", "and says so");
 	ok(domain_parse(VIEW("local"), &arena, &d, &why) != 0, "an unknown class");
 	text_free(&value);
 	arena_clear(&arena);
@@ -309,10 +309,10 @@ static void aliases(void)
 		{ ":fail: 5.1.6 moved away", "(5.1.6 moved away)" },
 		{ ":fail:", "()" },
 		{ "|/bin/sh",
-		  "!|/bin/sh: mail goes to no programs and files here; name an address" },
+		  "!|/bin/sh: delivery to programs and files is not supported; give an address" },
 		{ "/dev/null",
-		  "!/dev/null: mail goes to no programs and files here; name an address" },
-		{ "", "!an alias without a target; write addresses, include:FILE or :fail: TEXT" },
+		  "!/dev/null: delivery to programs and files is not supported; give an address" },
+		{ "", "!no target; give addresses, include:FILE or :fail: TEXT" },
 		{ "a@x..test", "!\"x..test\" is not a domain (letters, digits, hyphens, dots)" },
 	};
 	struct arena arena = { 0 };

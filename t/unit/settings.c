@@ -117,10 +117,10 @@ static void values(void)
 		  "listen.smtp: \"*:65536\" is not an address with a port such as *:25, "
 		  "192.0.2.1:25 or [2001:db8::1]:25" },
 		{ "porter.session", "1",
-		  "there is no setting \"porter.session\"; porter.sessions is near" },
+		  "unknown setting \"porter.session\"; did you mean porter.sessions?" },
 		{ "Porter.idle_timeout", "1",
-		  "there is no setting \"Porter.idle_timeout\"; porter.idle-timeout is near" },
-		{ "xyzzy", "1", "there is no setting \"xyzzy\"; posthouse.conf(5) lists them" },
+		  "unknown setting \"Porter.idle_timeout\"; did you mean porter.idle-timeout?" },
+		{ "xyzzy", "1", "unknown setting \"xyzzy\"; see posthouse.conf(5)" },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -166,7 +166,7 @@ static void loading(void)
 
 	fd = compiled("host.nome", "x");
 	ok(settings_load(&s, fd, &why) != 0, "an unknown key is an error");
-	is_string(why.text, "there is no setting \"host.nome\"; host.name is near", "and named");
+	is_string(why.text, "unknown setting \"host.nome\"; did you mean host.name?", "and named");
 	settings_free(&s);
 	ok(ftruncate(fd, 100) == 0 && settings_load(&s, fd, &why) != 0, "a torn file is an error");
 	settings_free(&s);
