@@ -252,7 +252,8 @@ static void domains(void)
 	ok(domain_parse(VIEW("alias-of"), &arena, &d, &why) != 0, "an alias needs a target");
 	ok(domain_parse(VIEW("relay quota=1G"), &arena, &d, &why) != 0,
 	   "a relayed domain has no users");
-	is_string(why.text, "\"quota=1G\" is not an option of a domain of this class", "and says so");
+	is_string(why.text, "\"quota=1G\" is not an option of a domain of this class",
+	          "and says so");
 	ok(domain_parse(VIEW("local"), &arena, &d, &why) != 0, "an unknown class");
 	text_free(&value);
 	arena_clear(&arena);

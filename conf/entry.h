@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+/* One entry of a map, for commands that are named after what the map holds; exit codes. */
+#ifndef CONF_ENTRY_H
+#define CONF_ENTRY_H
+
+#include "conf/command.h"
+#include "lib/conf/maptable.h"
+
+/* Sets, or with an empty value deletes.  replace: what is there already may be. */
+int entry_change(const struct command *c, enum map_id map, const char *key, struct view value,
+                 bool replace);
+/* Keys and values, of all or (when it is not NULL) one domain. */
+int entry_list(const struct command *c, enum map_id map, const char *only_domain);
+int entry_show(const struct command *c, enum map_id map, const char *key);
+
+#endif
