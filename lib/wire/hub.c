@@ -2,21 +2,38 @@
 #include "lib/wire/hub.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/base/program.h"
 
 /* pickup has most: a line for each sendmail that submits. A captured process shall not take all
  * that its siblings need. */
 enum { GROW_PATIENCE_MS = 1000, GREETINGS_PER_TURN = 16, LINES_PER_PROCESS_MAX = 128 };
+
+static struct {
+	struct list all;
+	struct loop *loop;
+	bool retiring;
+} hubs;
 
 /* The line is looked at by the loop. */
 static void note(struct hub_line *line)
 {
 	list_add_last(&line->server->noted, &line->noted);
 	loop_defer(line->server->loop, &line->server->due);
+}
+
+static void end_when_alone(void)
+{
+	LIST_EACH(s, &hubs.all, struct hub, link)
+		if (s->lines.first != NULL)
+			return;
+	loop_stop(hubs.loop);
 }
 
 static void line_over(struct hub_line *line)
@@ -27,6 +44,8 @@ static void line_over(struct hub_line *line)
 		s->closed(line);
 	list_remove(&line->all);
 	free(line);
+	if (hubs.retiring)
+		end_when_alone();
 }
 
 /* To the front: the most recently used worker works next, the others may time out. */
@@ -39,6 +58,13 @@ static void line_idle(struct hub_line *line)
 		s->idle(line);
 }
 
+static bool is_busy(const struct hub_line *line)
+{
+	return line->server->busy && line->server->busy(line);
+}
+
+static void line_end(struct hub_line *line);
+
 static void work_off(struct deferred *due)
 {
 	struct hub *s = loop_owner(due, struct hub, due);
@@ -49,8 +75,10 @@ static void work_off(struct deferred *due)
 
 		if (line->dropped)
 			line_over(line);
-		else
+		else if (s->workers)
 			line_idle(line);
+		else if (hubs.retiring && !is_busy(line))
+			line_end(line);
 	}
 }
 
@@ -93,6 +121,7 @@ static void line_ready(struct watch *w, unsigned events)
 	} else {
 		s->message(line, &in);
 		wire_in_close(&in);
+		hub_line_settled(line);
 	}
 }
 
@@ -192,6 +221,7 @@ void hub_start(struct hub *s, int shared_fd)
 	s->watch.fd = shared_fd;
 	s->watch.ready = shared_ready;
 	s->due.run = work_off;
+	list_add_last(&hubs.all, &s->link);
 	loop_watch(s->loop, &s->watch, LOOP_READ);
 }
 
@@ -207,6 +237,48 @@ void hub_stop(struct hub *s)
 		line_end(line);
 	if (s->lines.first == NULL)
 		loop_defer_clear(&s->due);
+	list_remove(&s->link);
+}
+
+void hub_line_settled(struct hub_line *line)
+{
+	if (hubs.retiring && !line->dropped && !line->server->workers)
+		note(line);
+}
+
+static bool has_question(const struct hub_line *line)
+{
+	struct pollfd p = { .fd = line->watch.fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+static void retire(int number, void *context)
+{
+	(void)number, (void)context;
+	hubs.retiring = true;
+	LIST_EACH(s, &hubs.all, struct hub, link) {
+		hub_retire(s);
+		LIST_EACH(line, &s->lines, struct hub_line, all)
+			if (!line->dropped && !has_question(line))
+				hub_line_settled(line);
+	}
+	end_when_alone();
+}
+
+static void stop(int number, void *context)
+{
+	(void)number, (void)context;
+	loop_stop(hubs.loop);
+}
+
+void hubs_serve(struct loop *loop)
+{
+	hubs.loop = loop;
+	loop_signal(loop, SIGTERM, stop, NULL);
+	loop_signal(loop, SIGHUP, retire, NULL);
+	program_ready();
+	loop_run(loop);
 }
 
 enum wire_result hub_line_send(struct hub_line *line, const struct wire_out *out)
@@ -215,6 +287,7 @@ enum wire_result hub_line_send(struct hub_line *line, const struct wire_out *out
 		return WIRE_CLOSED;
 	enum wire_result r = wire_send_now(line->watch.fd, out);
 
+	hub_line_settled(line);
 	if (r == WIRE_OK)
 		return r;
 	hub_line_drop(line, r == WIRE_AGAIN ? "the peer does not read" : NULL);

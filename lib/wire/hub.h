@@ -50,15 +50,17 @@ struct hub {
 	void *context;
 	void (*opened)(struct hub_line *line);                      /* may be NULL */
 	void (*message)(struct hub_line *line, struct wire_in *in); /* any type but WIRE_DONE */
-	void (*closed)(struct hub_line *line); /* may be NULL; the line is freed behind it */
-	void (*idle)(struct hub_line *line);   /* may be NULL: a worker became idle, and is the
-	                                          first to be taken */
+	void (*closed)(struct hub_line *line);     /* may be NULL; the line is freed behind it */
+	void (*idle)(struct hub_line *line);       /* may be NULL: a worker became idle, and is the
+	                                              first to be taken */
+	bool (*busy)(const struct hub_line *line); /* may be NULL: never; is an answer owed? */
 	void (*announced)(struct hub *server,
 	                  struct wire_in *in); /* may be NULL: other messages on the shared wire */
 	void (*lost)(struct hub *server); /* may be NULL: nobody holds the other end of the shared
 	                                     wire any more */
 	/* The server's own. */
 	struct watch watch;
+	struct link link;                     /* all hubs of the program */
 	struct list lines, idle_lines, noted; /* lines: those too whose `closed` is still to run */
 	struct deferred due;
 	unsigned growing;
@@ -73,8 +75,17 @@ void hub_start(struct hub *server, int shared_fd);
  * caller's). The struct may be given up when `lines` is empty, from a callback that is none of the
  * hub's own. */
 void hub_stop(struct hub *server);
-/* For a successor's sake (SIGHUP): no new lines. The caller drops its idle ones. */
+/* For a successor's sake (SIGHUP): no new lines. Only for a program with an end of its own
+ * (porter); the others have hubs_serve. */
 void hub_retire(struct hub *server);
+
+/* The life of a program that is nothing but hubs whose clients are no workers: ready, then until
+ * SIGTERM, which ends it at once, or SIGHUP, which says that a successor has its wires: it takes no
+ * new line, lets go of those that are not busy (who asks on one sees it closed and dials again),
+ * of the others as soon as they have their answer, and ends with the last. */
+void hubs_serve(struct loop *loop);
+/* A line that was busy is not any more, although nothing was sent with hub_line_send. */
+void hub_line_settled(struct hub_line *line);
 
 /* Sends without waiting; a line whose buffer is full or whose peer is gone is dropped
  * (WIRE_CLOSED comes back): a client that does not read is broken. */

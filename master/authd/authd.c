@@ -76,7 +76,6 @@ static struct {
 	struct delay *delay;
 	struct checker *checker;
 	int master_fd;
-	bool retiring;
 	struct view samples[SAMPLES_MAX];
 	unsigned sample_count;
 } authd;
@@ -164,8 +163,6 @@ static void answer(struct line *line, enum auth_verdict verdict, bool handed_ove
 	auth_result_put(&out, &r);
 	hub_line_send(&line->wire, &out);
 	wire_out_free(&out);
-	if (authd.retiring)
-		hub_line_drop(&line->wire, NULL);
 }
 
 static void answer_due(struct timer *t)
@@ -466,49 +463,12 @@ static void closed(struct hub_line *wire)
 	exchange_end(&loop_owner(wire, struct line, wire)->exchange);
 }
 
+static bool busy(const struct hub_line *wire)
+{
+	return loop_owner(wire, const struct line, wire)->exchange != NULL;
+}
+
 /* ---- the life of the program ---- */
-
-static unsigned lines_left(void)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < DOORS; i++)
-		LIST_EACH(l, &doors[i].server.lines, struct hub_line, all)
-			n += !l->dropped;
-	return n;
-}
-
-static void end_when_idle(struct timer *t)
-{
-	if (lines_left() == 0)
-		loop_stop(authd.loop);
-	else
-		loop_timer_set(authd.loop, t, loop_now_ms(authd.loop) + 100);
-}
-
-/* A successor serves the wires: idle lines are closed, busy ones after their answer. */
-static void retire(int number, void *context)
-{
-	static struct timer check = { .due = end_when_idle };
-
-	(void)number;
-	(void)context;
-	authd.retiring = true;
-	for (unsigned i = 0; i < DOORS; i++) {
-		hub_retire(&doors[i].server);
-		LIST_EACH(l, &doors[i].server.lines, struct hub_line, all)
-			if (loop_owner(l, struct line, wire)->exchange == NULL)
-				hub_line_drop(l, NULL);
-	}
-	end_when_idle(&check);
-}
-
-static void stop(int number, void *context)
-{
-	(void)number;
-	(void)context;
-	loop_stop(authd.loop);
-}
 
 /* A worker needs no map of accounts and no record of who came in. */
 static void forget(void)
@@ -561,7 +521,8 @@ static void open_doors(void)
 			           .lines_max = LINES_MAX,
 			           .context = &doors[i],
 			           .message = message,
-			           .closed = closed };
+			           .closed = closed,
+			           .busy = busy };
 		hub_start(s, fd);
 	}
 }
@@ -583,11 +544,8 @@ int main(void)
 	authd.checker = checker_start(authd.loop, workers, forget);
 	authd.cache = cache_new(CACHE_ENTRIES, authd.settings.auth_cache_lifetime_ms);
 	authd.delay = delay_new(DELAY_ENTRIES, authd.settings.auth_failure_delay_ms);
-	loop_signal(authd.loop, SIGTERM, stop, NULL);
-	loop_signal(authd.loop, SIGHUP, retire, NULL);
 	open_doors();
-	program_ready();
-	loop_run(authd.loop);
+	hubs_serve(authd.loop);
 	cache_free(&authd.cache);
 	return EXIT_DONE;
 }

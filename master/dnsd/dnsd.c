@@ -67,7 +67,6 @@ static struct {
 	struct worker workers[WORKERS_MAX];
 	struct question *first, **last;
 	unsigned waiting;
-	bool retired;
 	struct answer_slot cache[CACHE_SLOTS];
 } dnsd;
 
@@ -282,23 +281,17 @@ static void asker_said(struct hub_line *line, struct wire_in *in)
 	ask(a, type, name);
 }
 
-static void end_if_unused(void)
-{
-	for (unsigned i = 0; i < 2; i++)
-		if (dnsd.servers[i].lines.count > 0)
-			return;
-	if (dnsd.retired)
-		loop_stop(dnsd.loop);
-}
-
 static void asker_gone(struct hub_line *line)
 {
 	struct asker *a = (struct asker *)line;
 
 	if (a->question != NULL)
 		a->question->asker = NULL;
-	if (dnsd.retired && line->server->lines.count <= 1)
-		loop_stop(dnsd.loop);
+}
+
+static bool asker_busy(const struct hub_line *line)
+{
+	return ((const struct asker *)line)->question != NULL;
 }
 
 /* ---- order of service ---- */
@@ -312,28 +305,6 @@ static void reap(int number, void *context)
 		;
 }
 
-static void stop(int number, void *context)
-{
-	(void)number;
-	(void)context;
-	loop_stop(dnsd.loop);
-}
-
-/* A successor has our wires: idle askers go to it, busy ones get their answer first. */
-static void retire(int number, void *context)
-{
-	(void)number;
-	(void)context;
-	dnsd.retired = true;
-	for (unsigned i = 0; i < 2; i++) {
-		hub_retire(&dnsd.servers[i]);
-		LIST_EACH(line, &dnsd.servers[i].lines, struct hub_line, all)
-			if (((struct asker *)line)->question == NULL)
-				hub_line_drop(line, NULL);
-	}
-	end_if_unused();
-}
-
 static void serve(unsigned place, const char *wire)
 {
 	dnsd.servers[place] = (struct hub){ .loop = dnsd.loop,
@@ -341,7 +312,8 @@ static void serve(unsigned place, const char *wire)
 		                            .line_size = sizeof(struct asker),
 		                            .lines_max = LINES_MAX,
 		                            .message = asker_said,
-		                            .closed = asker_gone };
+		                            .closed = asker_gone,
+		                            .busy = asker_busy };
 	hub_start(&dnsd.servers[place], program_need_fd(wire));
 }
 
@@ -359,11 +331,8 @@ int main(void)
 	dnsd.loop = loop_new();
 	dnsd.last = &dnsd.first;
 	loop_signal(dnsd.loop, SIGCHLD, reap, NULL);
-	loop_signal(dnsd.loop, SIGTERM, stop, NULL);
-	loop_signal(dnsd.loop, SIGHUP, retire, NULL);
 	serve(0, "remote.dns");
 	serve(1, "smtpd.dns");
-	program_ready();
-	loop_run(dnsd.loop);
+	hubs_serve(dnsd.loop);
 	return EXIT_DONE;
 }

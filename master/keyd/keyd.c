@@ -322,15 +322,6 @@ static void serve_porters(void)
 		program_need_fd("porter.sign");
 }
 
-/* A porter asks again at once, and reaches the successor. */
-static void stop(int number, void *context)
-{
-	(void)number, (void)context;
-	for (unsigned i = 0; i < keyd.server_count; i++)
-		hub_stop(&keyd.servers[i]);
-	loop_stop(keyd.loop);
-}
-
 int main(void)
 {
 	static const struct sandbox_profile profile = { .promises = 0 };
@@ -344,11 +335,8 @@ int main(void)
 	program_confine(&profile);
 	parse_keys();
 	keyd.loop = loop_new();
-	loop_signal(keyd.loop, SIGTERM, stop, NULL);
-	loop_signal(keyd.loop, SIGHUP, stop, NULL);
 	serve_porters();
-	program_ready();
-	loop_run(keyd.loop);
+	hubs_serve(keyd.loop);
 	forget_keys();
 	return EXIT_DONE;
 }

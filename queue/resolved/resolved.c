@@ -16,7 +16,6 @@
  * accepted mail astray (to another mailbox, or out); it reads no message, no password, and reaches
  * no network.
  */
-#include <signal.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -42,17 +41,6 @@ static struct addressbook book;
 static struct loop *loop;
 static struct hub servers[3];
 static const char *const wires[] = { "smtpd.resolve", "queued.resolve", "pickup.resolve" };
-static bool retiring;
-
-/* Dropped lines may still be in the list until the loop has told of their end. */
-static void end_when_alone(void)
-{
-	for (unsigned i = 0; i < 3; i++)
-		LIST_EACH(line, &servers[i].lines, struct hub_line, all)
-			if (!line->dropped)
-				return;
-	loop_stop(loop);
-}
 
 static void backlog_over(struct asker *a)
 {
@@ -67,8 +55,12 @@ static void backlog_over(struct asker *a)
 static void asker_closed(struct hub_line *line)
 {
 	backlog_over((struct asker *)line);
-	if (retiring)
-		end_when_alone();
+}
+
+/* Answers still on their way go out before a retired resolved lets the asker go. */
+static bool asker_busy(const struct hub_line *line)
+{
+	return ((const struct asker *)line)->backlog.max != 0;
 }
 
 static uint32_t message_bytes(const struct text *backlog, size_t at)
@@ -102,8 +94,7 @@ static void room_for_backlog(struct watch *w, unsigned events)
 		hub_line_drop(&a->line, NULL);
 	else if (a->backlog.len == 0)
 		backlog_over(a);
-	if (retiring && a->backlog.max == 0)
-		hub_line_drop(&a->line, NULL);
+	hub_line_settled(&a->line);
 }
 
 static void keep_for_later(struct asker *a, struct view message)
@@ -202,31 +193,6 @@ static void question(struct hub_line *line, struct wire_in *in)
 	}
 }
 
-/* A successor listens on the same wires: those who ask next reach it. Answers still on their way go
- * out first. */
-static void retire(int number, void *context)
-{
-	(void)number;
-	(void)context;
-	retiring = true;
-	for (unsigned i = 0; i < 3; i++) {
-		if (servers[i].loop == NULL)
-			continue;
-		hub_retire(&servers[i]);
-		LIST_EACH(line, &servers[i].lines, struct hub_line, all)
-			if (((struct asker *)line)->backlog.max == 0)
-				hub_line_drop(line, NULL);
-	}
-	end_when_alone();
-}
-
-static void stop(int number, void *context)
-{
-	(void)number;
-	(void)context;
-	loop_stop(loop);
-}
-
 static void open_maps(void)
 {
 	maptable_inherit("resolved", book.maps);
@@ -247,6 +213,7 @@ static void serve(unsigned number)
 		.lines_max = LINES_MAX,
 		.message = question,
 		.closed = asker_closed,
+		.busy = asker_busy,
 	};
 	hub_start(&servers[number], fd);
 }
@@ -263,9 +230,6 @@ int main(void)
 	loop = loop_new();
 	for (unsigned i = 0; i < sizeof wires / sizeof wires[0]; i++)
 		serve(i);
-	loop_signal(loop, SIGTERM, stop, NULL);
-	loop_signal(loop, SIGHUP, retire, NULL);
-	program_ready();
-	loop_run(loop);
+	hubs_serve(loop);
 	return EXIT_DONE;
 }

@@ -12,6 +12,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from house import House  # noqa: E402
+from processes import below  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
 RESIDENT = ["keyd", "dnsd", "resolved", "authd", "queued", "bounce", "remote", "pickup", "smtpd", "pop3-login",
@@ -79,6 +80,18 @@ with House() as house:
         "a@elsewhere.test", ["new@example.test"], "Subject: new\r\n\r\nnew\r\n") == {})
     house.wait_for("delivery to the new user", lambda: any((house.mailbox("new") / "new").glob("*")))
     ok(True, "the new user gets mail without a restart")
+
+    def resident():
+        names = [process.name for process in below(master) if process.parent == master]
+        return sorted(name for name in names if name in ("dnsd", "resolved", "authd", "keyd"))
+
+    master = int(house.env["MASTER_PID"])
+    for _ in range(3):
+        with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=30) as asker:
+            asker.sendmail("a@elsewhere.test", ["u0001@example.test"], "Subject: ask\r\n\r\nask\r\n")
+            is_(house.posthouse("reload").returncode, 0, "reloaded, with somebody who had asked still there")
+    house.wait_for("predecessors to end", lambda: resident() == ["authd", "dnsd", "keyd", "resolved"])
+    ok(True, "after three reloads there is one dnsd, one resolved, one authd, one keyd")
 
     good_text = conf.read_text()
     conf.write_text(good_text + "not a valid line\n")
