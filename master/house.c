@@ -7,6 +7,7 @@
 
 const struct house_row house[HOUSE_PROGRAMS] = {
 	/* clang-format off */
+	[HOUSE_LOGD]       = { "logd",       ACCOUNT_logd,    ROOT_EMPTY, .stage = STAGE_LOG, .lives_on = true },
 	[HOUSE_KEYD]       = { "keyd",       ACCOUNT_keyd,    ROOT_EMPTY, .stage = STAGE_SERVANTS, .keys = true },
 	[HOUSE_DNSD]       = { "dnsd",       ACCOUNT_dnsd,    ROOT_EMPTY, .stage = STAGE_SERVANTS },
 	[HOUSE_RESOLVED]   = { "resolved",   ACCOUNT_resolve, ROOT_EMPTY, .stage = STAGE_SERVANTS },

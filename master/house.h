@@ -9,6 +9,7 @@
 #include "lib/conf/accounts.h"
 
 enum house_program {
+	HOUSE_LOGD,
 	HOUSE_KEYD,
 	HOUSE_DNSD,
 	HOUSE_RESOLVED,
@@ -39,6 +40,7 @@ enum house_stage {
 	STAGE_AGENTS,
 	STAGE_QUEUE,
 	STAGE_SERVANTS,
+	STAGE_LOG, /* so that the last words of all others are in it */
 	STAGES
 };
 
@@ -51,7 +53,7 @@ struct house_row {
 	bool several;     /* porter.processes of them */
 	bool submit;      /* gets the local submission socket */
 	bool keys;        /* gets the directory of private keys */
-	bool lives_on;    /* told of a reload by HOUSE_RELOAD, not replaced */
+	bool lives_on;    /* told of a reload (lib/wire/house.h), not replaced */
 	unsigned may_ask; /* owner programs that it may have started: bits of 1 << enum
 	                     owner_program */
 };

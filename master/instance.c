@@ -36,8 +36,10 @@ static void set_environment(const struct instance *i, bool privileged)
 	char number[32];
 
 	text_init(&list, PROGRAM_FDS_MAX * (PROGRAM_NAME_MAX + 8));
+	if (i->log[1] >= 0)
+		text_format(&list, "log=%d", STDERR_FILENO);
 	for (unsigned n = 0; n < i->descriptors.count; n++) {
-		text_format(&list, "%s%s=%d", n ? "," : "", i->descriptors.rows[n].name,
+		text_format(&list, "%s%s=%d", list.len ? "," : "", i->descriptors.rows[n].name,
 		            i->descriptors.rows[n].fd);
 		fcntl(i->descriptors.rows[n].fd, F_SETFD, 0);
 	}
@@ -59,6 +61,8 @@ static void become_program(const struct instance *i, const struct launch *launch
 
 	dup2(launch->null_fd, STDIN_FILENO);
 	dup2(launch->null_fd, STDOUT_FILENO);
+	if (i->log[1] >= 0 && dup2(i->log[1], STDERR_FILENO) >= 0)
+		log_to_pipe();
 	set_environment(i, launch->privileged);
 	int n = snprintf(path, sizeof path, "%s/%s", launch->directory, i->row->name);
 

@@ -43,13 +43,15 @@ struct instance {
 	struct timer restart;
 	struct watch wire; /* master's end of the wire "master" */
 	int wire_other_end;
+	int log[2];    /* its pipe to logd, reading and writing end; -1: none, it is logd */
+	bool log_told; /* logd has, or will find on its wire, the reading end */
 	void (*ended)(struct instance *i,
 	              int status); /* its process has ended, pid is 0; may free it */
 	struct instance *next;
 };
 
-/* Where programs are, whether identities are changed, and their descriptors 0 and 1; 2 is master's
- * own. */
+/* Where programs are, whether identities are changed, and their descriptors 0 and 1; 2 is their
+ * pipe to logd, logd's is master's own. */
 struct launch {
 	const char *directory;
 	bool privileged;

@@ -61,31 +61,6 @@ static void make_directory(const char *path, mode_t mode)
 		log_fatal("making the directory %s: %m", path);
 }
 
-/* Where lines go from now on; after a failure, where they went before. */
-static int open_log(const struct settings *s, struct reason *why)
-{
-	bool is_system = strcmp(s->log_to, "syslog") == 0;
-	int system_log = is_system ? log_system_socket(why) : -1;
-
-	if (is_system && system_log < 0)
-		return -1;
-	if (!is_system && strcmp(s->log_to, "stderr") != 0) {
-		int fd = open(s->log_to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-
-		/* Descriptor 2 is replaced, so that master's own lines go there too, also after a
-		 * rotation. */
-		if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
-			return fail_errno(why, "opening the log %s", s->log_to);
-		close(fd);
-	}
-	if (master.log_socket >= 0)
-		close(master.log_socket);
-	master.log_socket = system_log;
-	log_to_socket(system_log);
-	log_set_debug(s->log_debug);
-	return 0;
-}
-
 static void find_accounts(void)
 {
 	struct reason why;
@@ -233,15 +208,20 @@ static void lay_wire(struct instance *i)
 	loop_watch(master.loop, &i->wire, LOOP_READ);
 }
 
-/* Both ends are open here: only a program that is not itself any more shuts its own. */
-static void wire_shut(struct instance *i)
+void lay_wire_again(struct instance *i)
 {
-	log_warn("event=wire-shut program=%s pid=%ld", i->row->name, (long)i->pid);
 	loop_unwatch(master.loop, &i->wire);
 	close(i->wire.fd);
 	close(i->wire_other_end);
 	descriptors_drop(&i->descriptors, "master");
 	lay_wire(i);
+}
+
+/* Both ends are open here: only a program that is not itself any more shuts its own. */
+static void wire_shut(struct instance *i)
+{
+	log_warn("event=wire-shut program=%s pid=%ld", i->row->name, (long)i->pid);
+	lay_wire_again(i);
 	if (i->pid)
 		kill(i->pid, SIGKILL);
 }
@@ -251,7 +231,8 @@ static void wire_said(struct watch *w, unsigned events)
 	struct instance *i = loop_owner(w, struct instance, wire);
 	struct wire_in in;
 
-	(void)events;
+	if (events & LOOP_WRITE)
+		logs_tell();
 	enum wire_result r = wire_receive_now(w->fd, &in);
 
 	if (r == WIRE_CLOSED)
@@ -263,6 +244,8 @@ static void wire_said(struct watch *w, unsigned events)
 		check_ready();
 	} else if (in.type == OWNER_WORK) {
 		owners_work(i, &in);
+	} else if (in.type == HOUSE_LOG_BROKEN && i->row == &house[HOUSE_LOGD]) {
+		logs_reconnect();
 	} else {
 		log_warn("event=bad-message peer=%s type=%d", i->row->name, in.type);
 	}
@@ -277,15 +260,16 @@ void take_in(struct instance *i)
 		at = &(*at)->next;
 	*at = i;
 	lay_wire(i);
+	logs_lay_pipe(i);
 }
 
 void give_common(struct instance *i)
 {
 	descriptors_drop(&i->descriptors, "generation");
-	descriptors_drop(&i->descriptors, "log");
+	descriptors_drop(&i->descriptors, "log.system");
 	descriptors_add(&i->descriptors, "generation", master.generation);
-	if (master.log_socket >= 0)
-		descriptors_add(&i->descriptors, "log", master.log_socket);
+	if (i->row == &house[HOUSE_LOGD] && master.log_socket >= 0)
+		descriptors_add(&i->descriptors, "log.system", master.log_socket);
 }
 
 /* What may change with a generation. */
@@ -313,6 +297,8 @@ static void restart_due(struct timer *t)
 
 static void resident_ended(struct instance *i, int status)
 {
+	if (i->row == &house[HOUSE_LOGD])
+		logs_reader_ended();
 	if (master.stopping)
 		return;
 	instance_log_end(i, status);
@@ -377,7 +363,17 @@ static unsigned signal_stage(int number)
 		}
 	for (unsigned i = 0; i < master.retired_count; i++)
 		kill(master.retired[i], number);
-	return master.stage == STAGES - 1 ? running + master.retired_count : running;
+	return master.stage == STAGE_SERVANTS ? running + master.retired_count : running;
+}
+
+/* One that is being started again just now is started for the rest. */
+static void end_log(void)
+{
+	struct instance *logd = resident_of(HOUSE_LOGD, 0);
+
+	if (logd->pid == 0)
+		instance_start(logd, &master.launch);
+	logs_tell();
 }
 
 /* Goes through the stages; at each the programs are asked to end, and after a while made to. */
@@ -392,7 +388,10 @@ static void go_on_stopping(void)
 			return;
 		}
 		master.stage++;
-		signal_stage(SIGTERM);
+		if (master.stage == STAGE_LOG)
+			end_log();
+		else
+			signal_stage(SIGTERM);
 		loop_timer_set(master.loop, &master.stage_over,
 		               loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
 	}
@@ -487,7 +486,7 @@ int house_reload(struct reason *why)
 		return -1;
 	bool bound = listeners_open(&settings, &master.listeners, &listeners, why) == 0;
 
-	if (!bound || open_log(&settings, why) < 0) {
+	if (!bound || logs_open(&settings, why) < 0) {
 		if (bound)
 			listeners_close(&listeners);
 		settings_free(&settings);
@@ -506,7 +505,9 @@ int house_reload(struct reason *why)
 
 		i->root = root_of(i->row); /* its text belonged to the old settings */
 		give_generation(i);
-		if (i->row->lives_on && i->pid)
+		if (i->row->stage == STAGE_LOG && i->pid)
+			logs_tell_output();
+		else if (i->row->lives_on && i->pid)
 			tell_reload(i);
 		else
 			replace(i);
@@ -580,7 +581,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	read_options(argc, argv);
 	if (open_generation(&master.generation, &master.settings, &why) < 0 ||
-	    open_log(&master.settings, &why) < 0)
+	    logs_open(&master.settings, &why) < 0)
 		log_fatal("%s", why.text);
 	raise_limits();
 	find_accounts();

@@ -45,6 +45,17 @@ void owners_retire(void);
 void control_start(int listener);
 void control_stopped(void); /* answers those who wait for the house to be empty */
 
+/* ---- logs.c ---- */
+/* Where lines go from now on; after a failure, where they went before. */
+int logs_open(const struct settings *s, struct reason *why);
+void logs_tell_output(void); /* to logd: the present log */
+/* Sends logd the pipes that it does not have, in the last stage its end too; what its wire has no
+ * room for goes when it has. */
+void logs_tell(void);
+void logs_lay_pipe(struct instance *i); /* for one that is in the list */
+void logs_reader_ended(void);           /* before logd is started again */
+void logs_reconnect(void);              /* the system's log was started again */
+
 /* ---- master.c ---- */
 int house_reload(struct reason *why);
 void house_stop(bool failed);
@@ -52,7 +63,10 @@ void house_stop(bool failed);
 struct instance *resident_of(enum house_program program, unsigned number);
 /* The descriptors that every program has. */
 void give_common(struct instance *i);
-/* Into the list, with a fresh wire "master"; row, uid, gid, callbacks are set. */
+/* Into the list, with a fresh wire "master" and a pipe for its lines; row, uid, gid, callbacks are
+ * set. */
 void take_in(struct instance *i);
+/* A fresh wire "master", with nothing on it. */
+void lay_wire_again(struct instance *i);
 
 #endif

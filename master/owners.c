@@ -41,7 +41,7 @@ static struct instance *find(const struct owner_work *work)
 	return NULL;
 }
 
-/* The owner's own ends; what belongs to master (generation, log) stays. */
+/* The owner's own ends; what belongs to master (generation) stays. */
 static void drop(struct instance *o)
 {
 	struct instance **at = &master.instances;
@@ -53,6 +53,8 @@ static void drop(struct instance *o)
 	loop_timer_clear(master.loop, &o->restart);
 	close(o->wire.fd);
 	close(o->wire_other_end);
+	close(o->log[0]); /* logd has it, and reads it to its end */
+	close(o->log[1]);
 	master.owner_count--;
 	free(o);
 }

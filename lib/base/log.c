@@ -2,6 +2,7 @@
 #include "lib/base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,19 +12,12 @@
 
 #include "lib/base/clock.h"
 
-enum {
-	SYSLOG_MAIL = 2 << 3,
-	SYSLOG_CRIT = 2,
-	SYSLOG_WARNING = 4,
-	SYSLOG_INFO = 6,
-	SYSLOG_DEBUG = 7
-};
-
 static struct {
 	const char *name;
 	int socket;
-	bool debug, plain;
-	long pid; /* asked for once; 0: not yet */
+	bool debug, plain, piped, reconnects;
+	long pid;           /* asked for once; 0: not yet */
+	unsigned long lost; /* lines that the pipe had no room for, and nobody was told of yet */
 } log_state = { .name = "posthouse", .socket = -1 };
 
 void log_open(const char *name)
@@ -45,9 +39,15 @@ int log_system_socket(struct reason *why)
 	return -1;
 }
 
-void log_to_socket(int fd)
+void log_to_socket(int fd, bool reconnects)
 {
 	log_state.socket = fd;
+	log_state.reconnects = reconnects;
+}
+
+void log_to_pipe(void)
+{
+	log_state.piped = true;
 }
 
 void log_set_debug(bool on)
@@ -58,6 +58,7 @@ void log_set_debug(bool on)
 void log_forked(void)
 {
 	log_state.pid = 0;
+	log_state.lost = 0; /* the parent tells of its own */
 }
 
 void log_plain(void)
@@ -65,30 +66,79 @@ void log_plain(void)
 	log_state.plain = true;
 }
 
+size_t log_stamp(char *out, size_t size, int64_t wall_us)
+{
+	/* Not gmtime_r, which takes a lock: a line may be written in a signal handler. */
+	int64_t wall_s = wall_us / 1000000;
+	struct clock_day day = clock_day_from(wall_s / 86400);
+	int second = (int)(wall_s % 86400);
+	int n = snprintf(out, size, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", (int)day.year, day.month,
+	                 day.day, second / 3600, second / 60 % 60, second % 60,
+	                 (int)(wall_us % 1000000 / 1000));
+
+	return n < 0 ? 0 : (size_t)n;
+}
+
 /* The part before the text; its length. */
 static size_t log_head(char *line, size_t size, int severity)
 {
+	char stamp[LOG_STAMP_MAX];
 	int n;
 
 	if (log_state.pid == 0)
 		log_state.pid = (long)getpid();
 	if (log_state.plain) {
 		n = snprintf(line, size, "%s: ", log_state.name);
+	} else if (log_state.piped) {
+		n = snprintf(line, size, "<%d>[%ld] ", severity, log_state.pid);
 	} else if (log_state.socket >= 0) {
-		n = snprintf(line, size, "<%d>%s[%ld]: ", SYSLOG_MAIL | severity, log_state.name,
+		n = snprintf(line, size, "<%d>%s[%ld]: ", LOG_FACILITY | severity, log_state.name,
 		             log_state.pid);
 	} else {
-		/* Not gmtime_r, which takes a lock: a line may be written in a signal handler. */
-		int64_t now_us = clock_wall_us(), now_s = now_us / 1000000;
-		struct clock_day day = clock_day_from(now_s / 86400);
-		int second = (int)(now_s % 86400);
-
-		n = snprintf(line, size,
-		             "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ %s[%ld]: ", (int)day.year,
-		             day.month, day.day, second / 3600, second / 60 % 60, second % 60,
-		             (int)(now_us % 1000000 / 1000), log_state.name, log_state.pid);
+		log_stamp(stamp, sizeof stamp, clock_wall_us());
+		n = snprintf(line, size, "%s %s[%ld]: ", stamp, log_state.name, log_state.pid);
 	}
 	return n < 0 ? 0 : (size_t)n;
+}
+
+/* The system's log was started again: the socket that we knew has nobody at its other end. */
+static bool log_reconnect(void)
+{
+	struct reason why;
+	bool is_gone = errno == ECONNREFUSED || errno == ENOTCONN || errno == ECONNRESET;
+	int fd = is_gone && log_state.reconnects ? log_system_socket(&why) : -1;
+	bool found = fd >= 0 && dup3(fd, log_state.socket, O_CLOEXEC) >= 0;
+
+	if (fd >= 0)
+		close(fd);
+	return found;
+}
+
+static void log_datagram(const char *line, size_t len)
+{
+	enum { FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
+
+	if (send(log_state.socket, line, len, FLAGS) < 0 && log_reconnect() &&
+	    send(log_state.socket, line, len, FLAGS) < 0)
+		log_state.lost++;
+}
+
+/* One write, so that the lines of siblings never mix; a full pipe takes none of it. What it had no
+ * room for is told of before the next line that finds some. */
+static void log_pipe(const char *line, size_t len)
+{
+	char lost[96];
+
+	if (log_state.lost) {
+		size_t at = log_head(lost, sizeof lost, LOG_WARNING);
+		int n = snprintf(lost + at, sizeof lost - at, "warning: event=log-lost lines=%lu\n",
+		                 log_state.lost);
+
+		if (n > 0 && write(STDERR_FILENO, lost, at + (size_t)n) > 0)
+			log_state.lost = 0;
+	}
+	if (log_state.lost || write(STDERR_FILENO, line, len) < 0)
+		log_state.lost++;
 }
 
 __attribute__((format(printf, 3, 0))) static void log_line(int severity, const char *level,
@@ -100,16 +150,19 @@ __attribute__((format(printf, 3, 0))) static void log_line(int severity, const c
 	int n = snprintf(line + len, sizeof line - len, "%s", log_state.plain ? "" : level);
 
 	len += n < 0 ? 0 : (size_t)n;
+	errno = kept_errno; /* for %m */
 	n = vsnprintf(line + len, sizeof line - len, format, list);
 	len += n < 0 ? 0 : (size_t)n;
 	if (len > LOG_LINE_MAX - 1)
 		len = LOG_LINE_MAX - 1;
 	line[len] = '\n';
 	/* A full or lost log must not stop mail; there is nobody left to tell. */
-	ssize_t done = log_state.socket >= 0
-	                       ? send(log_state.socket, line, len, MSG_DONTWAIT | MSG_NOSIGNAL)
-	                       : write(STDERR_FILENO, line, len + 1);
-	(void)done;
+	if (log_state.piped)
+		log_pipe(line, len + 1);
+	else if (log_state.socket >= 0)
+		log_datagram(line, len);
+	else if (write(STDERR_FILENO, line, len + 1) < 0)
+		log_state.lost++;
 	errno = kept_errno;
 }
 
@@ -120,7 +173,7 @@ void log_debug(const char *format, ...)
 	if (!log_state.debug)
 		return;
 	va_start(list, format);
-	log_line(SYSLOG_DEBUG, "debug: ", format, list);
+	log_line(LOG_DEBUG, "debug: ", format, list);
 	va_end(list);
 }
 
@@ -129,7 +182,7 @@ void log_info(const char *format, ...)
 	va_list list;
 
 	va_start(list, format);
-	log_line(SYSLOG_INFO, "", format, list);
+	log_line(LOG_INFO, "", format, list);
 	va_end(list);
 }
 
@@ -138,7 +191,7 @@ void log_warn(const char *format, ...)
 	va_list list;
 
 	va_start(list, format);
-	log_line(SYSLOG_WARNING, "warning: ", format, list);
+	log_line(LOG_WARNING, "warning: ", format, list);
 	va_end(list);
 }
 
@@ -147,7 +200,7 @@ void log_fatal(const char *format, ...)
 	va_list list;
 
 	va_start(list, format);
-	log_line(SYSLOG_CRIT, "fatal: ", format, list);
+	log_line(LOG_CRIT, "fatal: ", format, list);
 	va_end(list);
 	exit(EXIT_TEMPORARY);
 }
@@ -157,7 +210,7 @@ void log_panic(const char *format, ...)
 	va_list list;
 
 	va_start(list, format);
-	log_line(SYSLOG_CRIT, "panic: ", format, list);
+	log_line(LOG_CRIT, "panic: ", format, list);
 	va_end(list);
 	abort();
 }

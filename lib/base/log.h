@@ -4,10 +4,17 @@
  *
  * One event a line, key=value, the queue id first when there is one:
  *     id=1gkq... event=deliver to=<a@b.test> status=2.0.0 delay_ms=12
- * A line goes out with a single write to descriptor 2 (a file opened O_APPEND,
- * a terminal) or as a datagram to the system's log socket, and is cut at
- * LOG_LINE_MAX bytes.  Bytes that strangers chose are passed through
- * log_quote, which leaves nothing that could end a line or fake a key.
+ * A line is cut at LOG_LINE_MAX bytes and goes out with a single write. A program
+ * of the house writes to descriptor 2, a pipe of its own to logd, which alone
+ * holds the log and itself puts time and program before the line; master and logd
+ * write to the log (a file opened O_APPEND, a terminal, the system's log socket).
+ * Bytes that strangers chose are passed through log_quote, which leaves nothing
+ * that could end a line or fake a key.
+ *
+ * In a pipe a line is "<SEVERITY>[PID] TEXT\n"; what has no such head (a C
+ * library's last words, a sanitizer's report) is text of that program too.
+ * Writing never waits: a line that finds the pipe full is dropped, counted, and
+ * told of by the next that finds room (event=log-lost lines=N).
  *
  * Levels: debug (only with log.debug), info (what happened), warn (what an
  * operator should look at), fatal (the world is wrong: exits 111), panic (we
@@ -19,7 +26,19 @@
 #include "lib/base/bytes.h"
 #include "lib/base/reason.h"
 
-enum { LOG_LINE_MAX = 2048 };
+enum {
+	LOG_LINE_MAX = 2048, /* below PIPE_BUF: a pipe takes it whole or not at all */
+	LOG_STAMP_MAX = 64
+};
+
+/* As syslog numbers them. */
+enum {
+	LOG_CRIT = 2,
+	LOG_WARNING = 4,
+	LOG_INFO = 6,
+	LOG_DEBUG = 7,
+	LOG_FACILITY = 2 << 3 /* mail */
+};
 
 enum exit_code { EXIT_DONE = 0, EXIT_PERMANENT = 100, EXIT_TEMPORARY = 111 };
 
@@ -27,8 +46,12 @@ enum exit_code { EXIT_DONE = 0, EXIT_PERMANENT = 100, EXIT_TEMPORARY = 111 };
 void log_open(const char *name);
 /* A socket connected to the system's log, /dev/log; -1 with a reason that says what to do. */
 int log_system_socket(struct reason *why);
-/* Datagrams to this connected socket (RFC 3164 form) instead of descriptor 2. */
-void log_to_socket(int fd);
+/* Datagrams to this connected socket (RFC 3164 form) instead of descriptor 2; -1: to descriptor 2
+ * again. reconnects: by somebody in no jail, who finds /dev/log anew when the system's log was
+ * restarted. */
+void log_to_socket(int fd, bool reconnects);
+/* Descriptor 2 is a pipe to logd. */
+void log_to_pipe(void);
 void log_set_debug(bool on);
 /* For commands at a terminal: plain "name: text" lines, no time or pid. */
 void log_plain(void);
@@ -46,5 +69,7 @@ void log_panic(const char *format, ...) __attribute__((format(printf, 1, 2), nor
 const char *log_quote(struct view v);
 /* The same with its spaces left alone: for what stands between double quotes. */
 const char *log_text(struct view v);
+/* "2026-11-27T12:00:00.000Z"; its length. */
+size_t log_stamp(char *out, size_t size, int64_t wall_us);
 
 #endif

@@ -29,7 +29,7 @@ static void take_descriptor(struct view entry)
 	    descriptor_count == PROGRAM_FDS_MAX ||
 	    !string_copy(descriptors[descriptor_count].name, PROGRAM_NAME_MAX, name))
 		log_fatal("POSTHOUSE_FDS is not as master writes it");
-	if (fcntl((int)number, F_SETFD, FD_CLOEXEC) < 0)
+	if (fcntl((int)number, F_SETFD, number > STDERR_FILENO ? FD_CLOEXEC : 0) < 0)
 		log_fatal("descriptor %d (%s) is not open", (int)number,
 		          descriptors[descriptor_count].name);
 	descriptors[descriptor_count++].fd = (int)number;
@@ -48,14 +48,14 @@ void program_start(const char *name)
 	}
 	while (view_cut(&rest, ',', &entry))
 		take_descriptor(entry);
+	if (program_fd("log") >= 0)
+		log_to_pipe();
+	if (program_fd("log.system") >= 0)
+		log_to_socket(program_fd("log.system"), false);
 	signal(SIGPIPE, SIG_IGN);
 	umask(077);
 	/* A house without its master must not go on half alive. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	int log_socket = program_fd("log");
-
-	if (log_socket >= 0)
-		log_to_socket(log_socket);
 }
 
 int program_fd(const char *name)

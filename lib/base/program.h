@@ -25,8 +25,9 @@ void program_start(const char *name);
 
 /* The descriptor that master gave under this name: "master"; "generation" (a directory); a wire's
  * "PEER.PROTOCOL" such as "queued.spool" (with ".0", ".1" ... where the peer runs several times, as
- * porter may); a listener's "listen.SERVICE.N"; "log". -1 when there is none. program_need_fd:
- * fatal when there is none. */
+ * porter may); a listener's "listen.SERVICE.N"; "log" (descriptor 2, a pipe to logd), for logd
+ * itself "log.system" where that is the log. -1 when there is none. program_need_fd: fatal when
+ * there is none. */
 int program_fd(const char *name);
 int program_need_fd(const char *name);
 /* Every descriptor whose name begins with prefix, in order: index 0, 1, ...; -1 past the end.

@@ -98,7 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (settings.host_name == NULL) {
 		settings_default(&settings);
 		settings.smtpd_timeout_ms = TIMEOUT_MS;
-		log_to_socket(open("/dev/null", O_WRONLY)); /* a refusal a line is no help here */
+		log_to_socket(open("/dev/null", O_WRONLY),
+		              false); /* a refusal a line is no help here */
 	}
 	if (size > INPUT_BYTES_MAX)
 		size = INPUT_BYTES_MAX;

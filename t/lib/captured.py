@@ -37,7 +37,8 @@ class Captured:
         pid, *names = data.decode().split()
         self.pid = int(pid)
         self.fds = dict(zip(names, fds))
-        self.wires = {name: socket.socket(fileno=os.dup(fd)) for name, fd in self.fds.items() if name != "generation"}
+        self.wires = {name: socket.socket(fileno=os.dup(fd)) for name, fd in self.fds.items()
+                      if name not in ("generation", "log")}
 
     def release(self):
         self.link.unlink()

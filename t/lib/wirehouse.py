@@ -246,3 +246,9 @@ class Program:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+    def stop_hard(self):
+        """For one that no signal ends."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()

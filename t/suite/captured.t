@@ -5,6 +5,7 @@ of them still runs, as the same process, and serves the next smtpd."""
 import fcntl
 import os
 import pathlib
+import re
 import select
 import smtplib
 import sys
@@ -15,7 +16,7 @@ from captured import Captured
 from house import House
 from tap import done, is_, ok
 
-HUBS = ["queued", "resolved", "authd", "dnsd", "porter"]
+HUBS = ["queued", "resolved", "authd", "dnsd", "porter", "logd"]
 WIRES = {"queued.spool": "spool", "resolved.resolve": "resolve", "authd.auth": "auth", "dnsd.dns": "dns",
          "porter.connection": "connection"}
 SPOOL_OPEN, SPOOL_ABANDON, RESOLVE_EXPAND = 16, 23, 20
@@ -68,12 +69,40 @@ def many_lines(captured):
     return kept
 
 
+def refused(action):
+    try:
+        action()
+        return False
+    except OSError:
+        return True
+
+
+def the_log(house, captured):
+    """Its lines in the log: it can add some."""
+    log, before = captured.fds["log"], house.log()
+    fcntl.fcntl(log, fcntl.F_SETFL, 0)
+    ok(all(map(refused, [lambda: os.pwrite(log, b"FORGED", 0), lambda: os.ftruncate(log, 0), lambda: os.lseek(log, 0, os.SEEK_SET),
+                         lambda: os.read(log, 1)])), "the log cannot be rewound, emptied or read")
+    ok(house.log().startswith(before), "and what stood in it stands")
+    os.write(log, b"2026-01-01T00:00:00.000Z queued[1]: id=forged event=deliver\n")
+    house.wait_for("the forged line", lambda: "id=forged" in house.log())
+    is_([line.split(" ", 1)[1] for line in house.log().splitlines() if "id=forged" in line],
+        ["smtpd: 2026-01-01T00:00:00.000Z queued[1]: id=forged event=deliver"], "what it says in another's name is its own")
+    fcntl.fcntl(log, fcntl.F_SETFL, os.O_NONBLOCK)
+    while "event=log-dropped program=smtpd" not in house.log():
+        try:
+            os.write(log, b"noise\n" * 600)
+        except BlockingIOError:
+            select.select([], [log], [], 1)
+
+
 with House() as house:
     before = {program: house.pid(program) for program in HUBS}
     captured = Captured(house, "smtpd")
     kept = []
     for attack in (strange_descriptors, empty_packets, unread_answers, many_lines):
         kept.append(attack(captured))
+    the_log(house, captured)
     captured.wires["master"].shutdown(wirehouse.socket.SHUT_RDWR)
     house.wait_for("the end of who shuts the wire to master", lambda: "event=wire-shut program=smtpd" in house.log())
     captured.release()
@@ -81,6 +110,8 @@ with House() as house:
     with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=60) as smtp:
         is_(smtp.sendmail("a@elsewhere.test", ["u0001@example.test"], "Subject: x\r\n\r\nx\r\n"), {}, "the next smtpd takes mail")
     house.wait_for("delivery", lambda: list((house.mailbox("u0001") / "new").glob("*")))
+    house.wait_for("queued's line among the noise", lambda: re.search(r" queued\[\d+\]: id=\S+ event=deliver", house.log()))
     is_({program: house.pid(program) for program in HUBS}, before, "it is delivered, and nobody had to be started again")
-    ok("the peer does not read" in house.log(), "who does not read his answers has lost his line")
+    house.wait_for("the end of that line", lambda: "the peer does not read" in house.log())
+    ok(True, "who does not read his answers has lost his line")
 done()

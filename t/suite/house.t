@@ -15,7 +15,7 @@ from house import House  # noqa: E402
 from processes import below  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
-RESIDENT = ["keyd", "dnsd", "resolved", "authd", "queued", "bounce", "remote", "pickup", "smtpd", "pop3-login",
+RESIDENT = ["logd", "keyd", "dnsd", "resolved", "authd", "queued", "bounce", "remote", "pickup", "smtpd", "pop3-login",
             "imap-login", "porter"]
 
 

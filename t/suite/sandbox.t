@@ -34,14 +34,16 @@ with House("--users", "2") as house:
     imap.select()
     ok(b"Subject: x" in imap.fetch("1", "(BODY[])")[1][0][1], "IMAP reads it")
 
-    levels = dict(re.findall(r" ([\w-]+)\[\d+\]: event=started .*sandbox=\"([^\"]*)\"", house.log()))
     rows = processes.table()
+    house.wait_for("every program's first line", lambda: all(f" {name}[" in house.log() for name in rows))
+    levels = dict(re.findall(r" ([\w-]+)\[\d+\]: event=started .*sandbox=\"([^\"]*)\"", house.log()))
     is_(sorted(set(rows) - set(levels)), [], "every program logs its level")
     is_(len(set(levels.values())), 1, f"which is the same for all: {set(levels.values())}")
     if "seccomp" in next(iter(levels.values())):
         running = processes.below(int(house.env["MASTER_PID"]))
         is_([p.name for p in running if p.status["Seccomp"] != "2" or p.status["NoNewPrivs"] != "1"], [], "and the kernel agrees")
+    imap.logout()
+    house.stop()
     violations = [line for line in house.log().splitlines() if "sandbox-violation" in line or "signal=31" in line]
     is_(violations, [], "nobody asked for what is refused")
-    imap.logout()
 done()

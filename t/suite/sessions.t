@@ -20,8 +20,9 @@ with House("--set", f"smtpd.sessions-max {SESSIONS}") as house:
     is_(sum(good for _, good in clients), SESSIONS, f"{SESSIONS} sessions at once")
     ok(all(client.mail("a@elsewhere.test")[0] == 250 and client.rcpt("u0001@example.test")[0] == 250 for client, _ in clients),
        "each with a transaction")
-    ok("event=wire-refused" not in house.log(), "and no line was refused")
     for client, _ in clients:
         client.close()
+    house.stop()
+    ok("event=wire-refused" not in house.log(), "and no line was refused")
 
 done()

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * From what a program wrote into its pipe to lines of the log: time and program are put before each
+ * by us, so that none speaks in another's name, and no byte is left that a terminal would obey.
+ *
+ * Each pipe has its bound, which no honest load meets: queued, the most talkative, writes some
+ * 10,000 lines at 3,000 messages a second. Beyond it lines are dropped and counted.
+ */
+#ifndef MASTER_LOGD_LINES_H
+#define MASTER_LOGD_LINES_H
+
+#include "lib/base/bytes.h"
+#include "lib/base/log.h"
+#include "lib/base/program.h"
+
+enum {
+	LINES_PER_SECOND = 20000,
+	LINES_BYTES_PER_SECOND = 4 << 20,
+	LINES_BURST_SECONDS = 2 /* what was not used lasts so long */
+};
+
+enum lines_form {
+	LINES_FILE,  /* "TIME PROGRAM[PID]: TEXT" */
+	LINES_SYSTEM /* "<PRIORITY>PROGRAM[PID]: TEXT", RFC 3164; the system's log knows the time */
+};
+
+/* When and in which form lines are written. */
+struct lines_moment {
+	enum lines_form form;
+	int64_t now_ms; /* for the bounds */
+	char stamp[LOG_STAMP_MAX];
+};
+
+struct lines {
+	char program[PROGRAM_NAME_MAX];
+	struct text held; /* a line whose end has not come yet */
+	int64_t lines_left, bytes_left, filled_ms;
+	uint64_t dropped; /* the caller's to tell of and to set back */
+};
+
+void lines_start(struct lines *l, struct view program, int64_t now_ms);
+void lines_free(struct lines *l);
+/* Adds to `out` what `bytes` completes: whole lines, each ended by the only newline in it. */
+void lines_take(struct lines *l, struct view bytes, const struct lines_moment *moment,
+                struct text *out);
+/* No more will come: the line that has no end is one. */
+void lines_end(struct lines *l, const struct lines_moment *moment, struct text *out);
+
+#endif

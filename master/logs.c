@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The log as master has it: where it is, the pipe that each program's lines go through, and logd's
+ * wire, over which it is given all of them.
+ *
+ * master keeps both ends of every pipe, so that a logd that is started again finds what was written
+ * meanwhile. The wire is laid anew when logd ends: what it had not read would come to its successor
+ * a second time, and two readers of one pipe tear lines.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/wire/house.h"
+#include "master/master.h"
+
+enum {
+	PIPE_BYTES = 256 * 1024
+}; /* a fifth of a second of the busiest house; those of owners have
+      what the system gives */
+
+static bool has_told_end;
+
+int logs_open(const struct settings *s, struct reason *why)
+{
+	bool is_system = strcmp(s->log_to, "syslog") == 0;
+	int system_log = is_system ? log_system_socket(why) : -1;
+
+	if (is_system && system_log < 0)
+		return -1;
+	if (!is_system && strcmp(s->log_to, "stderr") != 0) {
+		int fd = open(s->log_to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+
+		/* Descriptor 2 is replaced, so that master's own lines go there too, also after a
+		 * rotation. */
+		if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
+			return fail_errno(why, "opening the log %s", s->log_to);
+		close(fd);
+	}
+	if (master.log_socket >= 0)
+		close(master.log_socket);
+	master.log_socket = system_log;
+	log_to_socket(system_log, true);
+	log_set_debug(s->log_debug);
+	return 0;
+}
+
+static enum wire_result tell(unsigned char type, const char *program, int fd)
+{
+	struct wire_out out = { 0 };
+
+	wire_begin(&out, type);
+	if (type == HOUSE_LOG_PIPE)
+		wire_put_string(&out, program);
+	if (type == HOUSE_LOG_OUTPUT)
+		wire_put_byte(&out, master.log_socket >= 0);
+	if (fd >= 0)
+		wire_put_fd(&out, fd);
+	enum wire_result r = wire_send(resident_of(HOUSE_LOGD, 0)->wire.fd, &out);
+
+	wire_out_free(&out);
+	return r;
+}
+
+void logs_tell_output(void)
+{
+	if (tell(HOUSE_LOG_OUTPUT, NULL,
+	         master.log_socket >= 0 ? master.log_socket : STDERR_FILENO) != WIRE_OK)
+		log_warn("event=reload-untold program=logd");
+}
+
+void logs_tell(void)
+{
+	enum wire_result r = WIRE_OK;
+
+	for (struct instance *i = master.instances; r == WIRE_OK && i != NULL; i = i->next)
+		if (!i->log_told && i->log[0] >= 0) {
+			r = tell(HOUSE_LOG_PIPE, i->row->name, i->log[0]);
+			i->log_told = r == WIRE_OK;
+		}
+	if (r == WIRE_OK && master.stage == STAGE_LOG && !has_told_end) {
+		r = tell(HOUSE_LOG_END, NULL, -1);
+		has_told_end = r == WIRE_OK;
+	}
+	loop_change(master.loop, &resident_of(HOUSE_LOGD, 0)->wire,
+	            r == WIRE_AGAIN ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+}
+
+void logs_lay_pipe(struct instance *i)
+{
+	i->log[0] = i->log[1] = -1;
+	if (i->row == &house[HOUSE_LOGD])
+		return;
+	if (pipe2(i->log, O_CLOEXEC | O_NONBLOCK) < 0)
+		log_fatal("making a pipe: %m");
+	if (i->row < &house[HOUSE_RESIDENT])
+		fcntl(i->log[1], F_SETPIPE_SZ, PIPE_BYTES); /* less will do */
+	logs_tell();
+}
+
+void logs_reader_ended(void)
+{
+	for (struct instance *i = master.instances; i != NULL; i = i->next)
+		i->log_told = false;
+	lay_wire_again(resident_of(HOUSE_LOGD, 0));
+	logs_tell();
+}
+
+void logs_reconnect(void)
+{
+	struct reason why;
+	int fd = master.log_socket >= 0 ? log_system_socket(&why) : -1;
+
+	/* None yet: logd asks again. */
+	if (fd < 0)
+		return;
+	dup3(fd, master.log_socket, O_CLOEXEC);
+	close(fd);
+	logs_tell_output();
+}

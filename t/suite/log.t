@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""The log of a whole house: who holds it, a log that is renamed, logd killed, the words of what cannot start, and the
+system's log."""
+import imaplib
+import os
+import pathlib
+import re
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import processes  # noqa: E402
+from house import House  # noqa: E402
+from tap import done, is_, ok, skip  # noqa: E402
+
+
+def send(house, text, count=1, sender="a"):
+    with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=60) as smtp:
+        for _ in range(count):
+            smtp.sendmail(f"{sender}@elsewhere.test", ["u0001@example.test"], f"Subject: {text}\r\n\r\n{text}\r\n")
+
+
+def spoke(text):
+    return set(re.findall(r"^\S+ ([\w-]+)\[\d+\]: ", text, re.M))
+
+
+def whose_log(house):
+    """Of whom /proc tells: as an ordinary user nobody's descriptors can be seen, since no program is dumpable."""
+    master = int(house.env["MASTER_PID"])
+    log, wrong, seen = str(house.directory / "log"), [], 0
+    for process in processes.below(master):
+        try:
+            descriptors = process.descriptors()
+        except OSError:
+            continue
+        seen += 1
+        if (log in descriptors.values()) != (process.name == "logd"):
+            wrong.append(process.name)
+        elif process.name != "logd" and not (descriptors[2].startswith("pipe:") and process.access(2) == os.O_WRONLY):
+            wrong.append(f"{process.name} {descriptors[2]}")
+    if seen:
+        is_(wrong, [], "logd alone holds the log, all others have a pipe to write to")
+    else:
+        skip("logd alone holds the log, all others have a pipe to write to", "needs root to see it")
+
+
+def renamed(house):
+    """As INSTALL says it: rename, then reload."""
+    imap = imaplib.IMAP4(house.env["HOST"], house.port("IMAP"))
+    imap.login("u0001@example.test", "pw")
+    imap.select()
+    smtp = smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=60)
+    smtp.sendmail("a@elsewhere.test", ["u0001@example.test"], "Subject: x\r\n\r\nx\r\n")
+    house.wait_for("delivery", lambda: "event=deliver" in house.log())
+    expected = spoke(house.log()) | {"imapd"}
+    old = house.directory / "log.1"
+    os.rename(house.directory / "log", old)
+    is_(house.posthouse("reload").returncode, 0, "a reload after the log was renamed")
+    smtp.quit()
+    send(house, "after")
+    imap.logout()
+    # logd itself lives on, and has nothing to say.
+    house.wait_for("every program's next line", lambda: spoke(house.log()) >= expected - {"logd"})
+    ok(True, "every program's next line is in the new log: " + " ".join(sorted(expected)))
+    house.wait_for("delivery", lambda: "event=deliver" in house.log() and "event=session" in house.log())
+    later = old.read_text()
+    ok("event=reloaded" not in later and later.count("event=deliver") == 1, "and none in the old one", later[-1000:])
+
+
+def killed_with_lines_waiting(house):
+    logd = house.pid("logd")
+    os.kill(logd, signal.SIGSTOP)
+    before = house.log().count("event=queued")
+    send(house, "while nobody reads", 50)
+    is_(house.log().count("event=queued"), before, "a logd that does not read keeps no mail waiting")
+    os.kill(logd, signal.SIGKILL)
+    house.wait_for("the lines", lambda: house.log().count("event=queued") == before + 50)
+    ok(True, "killed and started again it finds every line that was written meanwhile")
+    house.wait_for("logd's end in the log", lambda: f"event=died program=logd" in house.log())
+
+
+def killed_under_load(house):
+    before, rounds = house.log().count("event=queued"), 4
+
+    def load():
+        send(house, "under load", 100)
+    threads = [threading.Thread(target=load) for _ in range(rounds)]
+    for thread in threads:
+        thread.start()
+    house.wait_for("some of it", lambda: house.log().count("event=queued") > before + 20)
+    os.kill(house.pid("logd"), signal.SIGKILL)
+    for thread in threads:
+        thread.join()
+    box = house.mailbox("u0001") / "new"
+    marks = lambda: sum("under load" in path.read_text(errors="replace") for path in box.iterdir())  # noqa: E731
+    house.wait_for("all mail", lambda: marks() == rounds * 100)
+    ok(True, "killed under load: all mail is delivered")
+    send(house, "the last", sender="last")
+    house.wait_for("its line", lambda: "event=queued from=<last@elsewhere.test>" in house.log())
+    lost = before + rounds * 100 + 1 - house.log().count("event=queued")
+    # What it had read and not yet written went with it: ten milliseconds' lines at most.
+    ok(0 <= lost <= 100 and "event=log-lost" not in house.log(), f"no line was lost but what it held: {lost}")
+
+
+def cannot_start():
+    """Why a house does not start is in the log, whoever says it and however soon."""
+    house = House()
+    try:
+        house.start()
+        house.stop()
+        (house.directory / "log").unlink()
+        queue = next(pathlib.Path(line.split()[1]) for line in pathlib.Path(house.env["CONF"], "posthouse.conf").read_text().splitlines()
+                     if line.startswith("queue.directory"))
+        owner = queue.stat()
+        queue.rename(queue.with_name("gone"))
+        queue.write_text("")
+        try:
+            house.restart()
+            ok(False, "a house without its queue does not start")
+        except RuntimeError as error:
+            lines = house.log().splitlines()
+            ok(any(re.search(r" queued\[\d+\]: (fatal|panic): ", line) for line in lines), "why a program cannot start is in the log", house.log())
+            is_(re.findall(r"master\[\d+\]: (event=\S+)", lines[-1]), ["event=stopped"], "before master's last line")
+            ok("fatal" in str(error), "and so in what the starter says", error)
+        del owner
+    finally:
+        subprocess.run([sys.executable, str(pathlib.Path(__file__).resolve().parent.parent / "house"), "stop", str(house.directory)],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        shutil.rmtree(house.directory, ignore_errors=True)
+
+
+def own_dev():
+    """In a mount namespace of its own: /dev with no log in it. false: that cannot be had here."""
+    place = tempfile.mkdtemp(prefix="posthouse-dev.")
+    made = subprocess.run(f"mount -t tmpfs none {place} && for n in null zero full random urandom tty; do "
+                          f"touch {place}/$n && mount --bind /dev/$n {place}/$n || exit 1; done && mkdir {place}/shm && "
+                          f"chmod 1777 {place}/shm && ln -s /proc/self/fd {place}/fd && mount --rbind {place} /dev",
+                          shell=True, capture_output=True, text=True)
+    if made.returncode:
+        print("# " + made.stderr.strip().replace("\n", "\n# "))
+    return made.returncode == 0
+
+
+class SystemLog:
+    """The system's log, which reads all the time."""
+
+    def __init__(self):
+        self.lines = []
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind("/dev/log")
+        os.chmod("/dev/log", 0o666)
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        while line := self.socket.recv(65536):
+            self.lines.append(line.decode())
+
+    def count(self, pattern):
+        return sum(bool(re.search(pattern, line)) for line in self.lines)
+
+    def end(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        os.unlink("/dev/log")
+
+
+def system_log():
+    log = SystemLog()
+    with House("--set", "log.to syslog") as house:
+        house.wait_for("ready", lambda: log.count(r"^<22>master\[\d+\]: event=ready "))
+        silent = [name for name in processes.table() if name not in ("pop3d", "imapd", "local")
+                  and not log.count(rf"^<22>{name}\[\d+\]: event=started ")]
+        is_(silent, [], "the system's log has every program's lines")
+        log.end()
+        send(house, "nobody listens")
+        log = SystemLog()
+        send(house, "somebody again")
+        house.wait_for("both messages", lambda: log.count("^<22>queued.* event=queued ") == 2)
+        ok(True, "started again, it is found again, without a reload, and what was said meanwhile comes")
+        is_(house.posthouse("reload").returncode, 0, "a reload")
+        house.wait_for("the reload", lambda: log.count(r"^<22>master\[\d+\]: event=reloaded"))
+        send(house, "after the reload")
+        house.wait_for("a message more", lambda: log.count("^<22>queued.* event=queued ") == 3)
+        ok(True, "changes nothing of that")
+        log.end()
+        log = SystemLog()
+        os.kill(house.pid("dnsd"), signal.SIGKILL)
+        house.wait_for("a word of master", lambda: log.count(r"^<20>master\[\d+\]: warning: event=died program=dnsd"))
+        ok(True, "master itself finds it again")
+        house.stop()
+        house.wait_for("the last", lambda: log.count(r"master\[\d+\]: event=stopped"))
+        ok(log.count("queued.* event=stopped "), "and the log has the house's end")
+        log.end()
+
+
+if "--system-log" in sys.argv:
+    if own_dev():
+        system_log()
+    else:
+        skip("a system log that is started again", "no mount namespace")
+    done()
+    sys.exit()
+
+with House("--users", "2") as house:
+    whose_log(house)
+    renamed(house)
+    killed_with_lines_waiting(house)
+    killed_under_load(house)
+cannot_start()
+if os.geteuid() == 0 and shutil.which("unshare"):
+    inner = subprocess.run(["unshare", "-m", "--propagation", "private", sys.executable, __file__, "--system-log"],
+                           capture_output=True, text=True)
+    print("".join(f"# {line}\n" for line in (inner.stdout + inner.stderr).splitlines()), end="")
+    ok(inner.returncode == 0 and "not ok" not in inner.stdout, "a system log that is started again")
+else:
+    skip("a system log that is started again", "needs root, for a /dev of its own")
+done()

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: ISC */
+/* From pipes to the log: whose line it is, what stays of it, and how many there may be. */
+#include "master/logd/lines.h"
+
+#include <string.h>
+
+#include "t/tap.h"
+
+static struct lines lines;
+static struct text out;
+static struct lines_moment moment;
+
+static void is_count(uint64_t got, uint64_t want, const char *name)
+{
+	ok(got == want, "%s: %llu", name, (unsigned long long)got);
+}
+
+static const char *given(enum lines_form form, struct view bytes, size_t piece)
+{
+	moment.form = form;
+	text_clear(&out);
+	lines_start(&lines, VIEW("smtpd"), moment.now_ms);
+	for (; bytes.len; bytes = view_skip(bytes, piece))
+		lines_take(&lines, view_take(bytes, piece), &moment, &out);
+	lines_end(&lines, &moment, &out);
+	lines_free(&lines);
+	return out.data;
+}
+
+static void each(const char *name, struct view bytes, const char *file, const char *system)
+{
+	bool same = true;
+
+	is_string(given(LINES_FILE, bytes, bytes.len), file, "%s", name);
+	is_string(given(LINES_SYSTEM, bytes, bytes.len), system, "%s", name);
+	for (size_t piece = 1; piece < bytes.len; piece++)
+		same = same && strcmp(given(LINES_FILE, bytes, piece), file) == 0;
+	ok(same, "%s, in pieces", name);
+}
+
+static void forms(void)
+{
+	each("a line", VIEW("<6>[42] event=x\n"), "T smtpd[42]: event=x\n",
+	     "<22>smtpd[42]: event=x\n");
+	each("two", VIEW("<4>[1] a\n<7>[2] b\n"), "T smtpd[1]: a\nT smtpd[2]: b\n",
+	     "<20>smtpd[1]: a\n<23>smtpd[2]: b\n");
+	each("no head", VIEW("==1==ERROR: x\n"), "T smtpd: ==1==ERROR: x\n",
+	     "<20>smtpd: ==1==ERROR: x\n");
+	each("no end", VIEW("abort"), "T smtpd: abort\n", "<20>smtpd: abort\n");
+	each("empty lines", VIEW("\n\n\n"), "", "");
+	each("another's name and time", VIEW("2026-01-01T00:00:00.000Z master[1]: event=stopped\n"),
+	     "T smtpd: 2026-01-01T00:00:00.000Z master[1]: event=stopped\n",
+	     "<20>smtpd: 2026-01-01T00:00:00.000Z master[1]: event=stopped\n");
+	each("another priority", VIEW("<0>[1] x\n<19>x[1]: y\n"),
+	     "T smtpd[1]: x\nT smtpd: <19>x[1]: y\n", "<18>smtpd[1]: x\n<20>smtpd: <19>x[1]: y\n");
+	each("not quite a head", VIEW("<6>[] x\n<6>[1]x\n<6>[12345678901] x\n<6>[1\n"),
+	     "T smtpd: <6>[] x\nT smtpd: <6>[1]x\nT smtpd: <6>[12345678901] x\nT smtpd: <6>[1\n",
+	     "<20>smtpd: <6>[] x\n<20>smtpd: <6>[1]x\n<20>smtpd: <6>[12345678901] x\n<20>smtpd: <6>[1\n");
+	each("what a terminal obeys", VIEW("<6>[1] \x1b[2J\r\x9b\x7f\0.\n"),
+	     "T smtpd[1]: \\x1b[2J\\x0d\\x9b\\x7f\\x00.\n",
+	     "<22>smtpd[1]: \\x1b[2J\\x0d\\x9b\\x7f\\x00.\n");
+}
+
+/* What never ends comes in lines of the longest length. */
+static void endless(void)
+{
+	static char bytes[3 * LOG_LINE_MAX + 10];
+	unsigned count = 0;
+	size_t longest = 0;
+
+	memset(bytes, 'x', sizeof bytes);
+	for (size_t piece = 100; piece <= sizeof bytes; piece += 1000) {
+		struct view rest, line;
+
+		given(LINES_FILE, (struct view){ bytes, sizeof bytes }, piece);
+		rest = text_view(&out);
+		count = 0;
+		while (view_cut(&rest, '\n', &line)) {
+			longest = line.len > longest ? line.len : longest;
+			count++;
+		}
+		is_count(count, 4, "pieces of a line without end");
+	}
+	is_count(longest, LOG_LINE_MAX + 9, "of the longest length");
+}
+
+static uint64_t lines_of(struct lines *l, unsigned count, struct view line)
+{
+	uint64_t before = l->dropped;
+
+	for (unsigned n = 0; n < count; n++) {
+		text_clear(&out);
+		lines_take(l, line, &moment, &out);
+	}
+	return count - (l->dropped - before);
+}
+
+static void bounds(void)
+{
+	struct view line = VIEW("<6>[1] x\n");
+	static char big[LOG_LINE_MAX];
+	struct lines l;
+
+	lines_start(&l, VIEW("queued"), moment.now_ms);
+	is_count(lines_of(&l, LINES_PER_SECOND * LINES_BURST_SECONDS + 1000, line),
+	         LINES_PER_SECOND * LINES_BURST_SECONDS, "a burst of lines, and no more");
+	is_count(l.dropped, 1000, "the others are counted");
+	moment.now_ms += 500;
+	is_count(lines_of(&l, LINES_PER_SECOND, line), LINES_PER_SECOND / 2,
+	         "half a second gives half a second's");
+	moment.now_ms += 3600 * 1000;
+	is_count(lines_of(&l, LINES_PER_SECOND * 4, line), LINES_PER_SECOND * LINES_BURST_SECONDS,
+	         "an hour no more than the burst");
+	moment.now_ms += 3600 * 1000;
+	memset(big, 'x', sizeof big);
+	big[sizeof big - 1] = '\n';
+	uint64_t went = lines_of(&l, 10000, (struct view){ big, sizeof big });
+
+	ok(went > 3500 && went < LINES_BYTES_PER_SECOND * LINES_BURST_SECONDS / sizeof big,
+	   "long lines: by their bytes (%llu)", (unsigned long long)went);
+	lines_free(&l);
+}
+
+int main(void)
+{
+	strcpy(moment.stamp, "T");
+	text_init(&out, 1 << 20);
+	moment.now_ms = 1000;
+	forms();
+	endless();
+	bounds();
+	text_free(&out);
+	return tap_done();
+}
