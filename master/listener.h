@@ -25,9 +25,4 @@ int listeners_open(const struct settings *s, const struct listeners *old, struct
                    struct reason *why);
 void listeners_close(struct listeners *l);
 
-/* A SOCK_SEQPACKET socket at DIRECTORY/NAME, replacing one that an earlier life left; -1 with the
- * reason. */
-int listener_local(const char *directory, const char *name, unsigned mode, gid_t gid,
-                   struct reason *why);
-
 #endif

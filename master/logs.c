@@ -7,9 +7,7 @@
  * meanwhile. The wire is laid anew when logd ends: what it had not read would come to its successor
  * a second time, and two readers of one pipe tear lines.
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -25,24 +23,8 @@ static bool has_told_end;
 
 int logs_open(const struct settings *s, struct reason *why)
 {
-	bool is_system = strcmp(s->log_to, "syslog") == 0;
-	int system_log = is_system ? log_system_socket(why) : -1;
-
-	if (is_system && system_log < 0)
+	if (log_set_output(s->log_to, &master.log_socket, why) < 0)
 		return -1;
-	if (!is_system && strcmp(s->log_to, "stderr") != 0) {
-		int fd = open(s->log_to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-
-		/* Descriptor 2 is replaced, so that master's own lines go there too, also after a
-		 * rotation. */
-		if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
-			return fail_errno(why, "opening the log %s", s->log_to);
-		close(fd);
-	}
-	if (master.log_socket >= 0)
-		close(master.log_socket);
-	master.log_socket = system_log;
-	log_to_socket(system_log, true);
 	log_set_debug(s->log_debug);
 	return 0;
 }

@@ -32,6 +32,7 @@
 #include "lib/base/log.h"
 #include "lib/base/notify.h"
 #include "lib/conf/generation.h"
+#include "lib/net/listen.h"
 #include "lib/wire/house.h"
 
 enum { STAGE_PATIENCE_MS = 10000, DESCRIPTORS_WANTED = 262144 };
@@ -563,9 +564,9 @@ static void open_sockets(void)
 		log_fatal("there is no group %s (control.group)", name);
 	if (listeners_open(&master.settings, NULL, &master.listeners, &why) < 0)
 		log_fatal("%s", why.text);
-	master.submit = listener_local(run, "submit", 0666, (gid_t)-1, &why);
-	control = listener_local(run, "control", group ? 0660 : 0600,
-	                         group ? group->gr_gid : (gid_t)-1, &why);
+	master.submit = net_listen_local(run, "submit", 0666, (gid_t)-1, &why);
+	control = net_listen_local(run, "control", group ? 0660 : 0600,
+	                           group ? group->gr_gid : (gid_t)-1, &why);
 	if (master.submit < 0 || control < 0)
 		log_fatal("%s", why.text);
 	control_start(control);

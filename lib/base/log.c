@@ -45,6 +45,27 @@ void log_to_socket(int fd, bool reconnects)
 	log_state.reconnects = reconnects;
 }
 
+int log_set_output(const char *to, int *system_socket, struct reason *why)
+{
+	bool is_system = strcmp(to, "syslog") == 0;
+	int system_log = is_system ? log_system_socket(why) : -1;
+
+	if (is_system && system_log < 0)
+		return -1;
+	if (!is_system && strcmp(to, "stderr") != 0) {
+		int fd = open(to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+
+		if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
+			return fail_errno(why, "opening the log %s", to);
+		close(fd);
+	}
+	if (*system_socket >= 0)
+		close(*system_socket);
+	*system_socket = system_log;
+	log_to_socket(system_log, true);
+	return 0;
+}
+
 void log_to_pipe(void)
 {
 	log_state.piped = true;

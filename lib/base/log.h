@@ -50,6 +50,10 @@ int log_system_socket(struct reason *why);
  * again. reconnects: by somebody in no jail, who finds /dev/log anew when the system's log was
  * restarted. */
 void log_to_socket(int fd, bool reconnects);
+/* What the setting log.to says, opened: "syslog", "stderr", or a file, which takes the place of
+ * descriptor 2 (so that a rotation moves our own lines too). The system log's socket comes to stand
+ * in *system_socket, -1 for none; what stood there is closed. After a failure all is as before. */
+int log_set_output(const char *to, int *system_socket, struct reason *why);
 /* Descriptor 2 is a pipe to logd. */
 void log_to_pipe(void);
 void log_set_debug(bool on);

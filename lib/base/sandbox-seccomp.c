@@ -144,7 +144,6 @@ static const struct {
 #ifdef __NR_close_range
 	{ __NR_close_range, ALWAYS },
 #endif
-	{ __NR_ftruncate, ALWAYS },
 	{ __NR_memfd_create,
 	  SANDBOX_FILES }, /* lib/store: an index that the full disk does not take */
 	{ __NR_fallocate, ALWAYS },
@@ -191,6 +190,7 @@ static const struct {
 	{ __NR_fchown, SANDBOX_FILES },
 	{ __NR_utimensat, SANDBOX_FILES },
 	{ __NR_truncate, SANDBOX_FILES },
+	{ __NR_ftruncate, SANDBOX_FILES },
 	{ __NR_flock, SANDBOX_FILES },
 	{ __NR_statfs, SANDBOX_FILES },
 	{ __NR_fstatfs, SANDBOX_FILES },
@@ -426,20 +426,38 @@ static void add_prctl(void)
 	end_call(jump, report_it);
 }
 
+/* Not F_SETOWN and F_SETSIG: they send signals to others of the same uid, of which vmail has many.
+ * Flags belong to the open pipe or socket, which siblings share: one that waits would make them
+ * wait for the log (lib/base/log.c). Only who connects needs sockets that do. */
+static void allow_descriptor_calls(unsigned promises)
+{
+	static const uint32_t calls[] = { F_DUPFD,     F_DUPFD_CLOEXEC, F_GETFD,     F_SETFD,
+		                          F_GETFL,     F_GETLK,         F_SETLK,     F_SETLKW,
+		                          F_OFD_GETLK, F_OFD_SETLK,     F_OFD_SETLKW };
+	unsigned jump;
+
+	begin_call(__NR_fcntl, &jump);
+	load_argument(1);
+	for (size_t i = 0; i < COUNT(calls); i++)
+		add_call(calls[i], allow_it);
+	add(BPF_JMP | BPF_JEQ | BPF_K, F_SETFL, 1, 0);
+	give(report_it);
+	load_argument(2);
+	add(BPF_JMP | BPF_JSET | BPF_K, O_DIRECT | O_ASYNC, 0, 1);
+	give(report_it);
+	add(BPF_JMP | BPF_JSET | BPF_K, O_NONBLOCK, 0, 1);
+	give(allow_it);
+	end_call(jump, promises & SANDBOX_CONNECT ? allow_it : report_it);
+}
+
 static void add_by_argument(unsigned promises)
 {
-	static const uint32_t controls[] = { FIONREAD, FIONBIO, TCGETS };
+	static const uint32_t controls[] = { FIONREAD, TCGETS };
 	static const uint32_t local[] = { AF_UNIX };
 	static const uint32_t aborts[] = { SIGABRT };
-	/* Not F_SETOWN and F_SETSIG: they send signals to others of the same uid, of which vmail
-	 * has many. */
-	static const uint32_t descriptor_calls[] = { F_DUPFD,     F_DUPFD_CLOEXEC, F_GETFD,
-		                                     F_SETFD,     F_GETFL,         F_SETFL,
-		                                     F_GETLK,     F_SETLK,         F_SETLKW,
-		                                     F_OFD_GETLK, F_OFD_SETLK,     F_OFD_SETLKW };
 	static const uint32_t own[] = { 0 };
 
-	allow_values(__NR_fcntl, 1, descriptor_calls, COUNT(descriptor_calls));
+	allow_descriptor_calls(promises);
 	allow_values(__NR_prlimit64, 0, own, COUNT(own)); /* not the limits of others */
 	allow_socket_options();
 	allow_values(__NR_ioctl, 1, controls, COUNT(controls));
@@ -499,8 +517,10 @@ static void build_narrower(unsigned given_up, unsigned left)
 		if (rules[i].promise != FORBIDDEN && (rules[i].promise & given_up))
 			add_call(rules[i].call,
 			         rules[i].promise == SANDBOX_EXEC ? kill_it : report_it);
-	if (given_up & SANDBOX_CONNECT)
+	if (given_up & SANDBOX_CONNECT) {
 		add_call(__NR_socket, report_it);
+		allow_descriptor_calls(left);
+	}
 	if (given_up & SANDBOX_FILES)
 		refuse_new_code();
 	give(allow_it);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -27,7 +28,7 @@ enum { WORKED = 0, FAILED = 1, UNUSABLE = 2, KILLED = 100 };
 
 static char allowed_directory[64], other_directory[64];
 static struct sockaddr_in listener_address;
-static int listener;
+static int listener, given_file;
 
 static const char *path(const char *directory, const char *name)
 {
@@ -275,6 +276,48 @@ static int try_socket_options(void)
 	               : -1;
 }
 
+/* A pipe that siblings write to as well. */
+static int set_flags(int flags)
+{
+	int ends[2];
+
+	return pipe2(ends, O_NONBLOCK) == 0 ? fcntl(ends[1], F_SETFL, flags) : 0;
+}
+
+static int try_wait_again(void)
+{
+	return set_flags(0);
+}
+
+static int try_packets(void)
+{
+	return set_flags(O_NONBLOCK | O_DIRECT);
+}
+
+static int try_signals(void)
+{
+	return set_flags(O_NONBLOCK | O_ASYNC);
+}
+
+static int try_wait_by_control(void)
+{
+	int ends[2], off = 0;
+
+	return pipe2(ends, O_NONBLOCK) == 0 ? ioctl(ends[1], FIONBIO, &off) : 0;
+}
+
+static int try_smaller_pipe(void)
+{
+	int ends[2];
+
+	return pipe2(ends, O_NONBLOCK) == 0 ? fcntl(ends[1], F_SETPIPE_SZ, 4096) : 0;
+}
+
+static int try_truncate_given(void)
+{
+	return ftruncate(given_file, 0);
+}
+
 static int try_abort_works(void)
 {
 	abort();
@@ -360,6 +403,13 @@ static const struct {
 	{ "choose that signal", try_choose_signal, 0, FAILED },
 	{ "lock a socket's filter", try_filter, 0, FAILED },
 	{ "set a socket's options", try_socket_options, ALL, FAILED },
+	{ "make a pipe wait that does not", try_wait_again, SET(CONNECTS), FAILED },
+	{ "make it wait by ioctl", try_wait_by_control, 0, FAILED },
+	{ "make it one of packets", try_packets, 0, FAILED },
+	{ "make it send signals", try_signals, 0, FAILED },
+	{ "make it smaller", try_smaller_pipe, 0, FAILED },
+	{ "empty a file it was given", try_truncate_given, SET(FILES) | SET(READS) | SET(NOTIFIES),
+	  FAILED },
 	{ "use fewer descriptors", try_more_files, ALL, FAILED },
 	{ "read after narrowing", try_narrow, 0, FAILED },
 	{ "work after narrowing", try_work_narrowed, ALL, FAILED },
@@ -403,6 +453,7 @@ static void prepare(void)
 		exit(1);
 	make_file(allowed_directory);
 	make_file(other_directory);
+	given_file = open(path(other_directory, "file"), O_RDWR | O_CLOEXEC);
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bind(listener, (struct sockaddr *)&any, sizeof any);
 	listen(listener, 1);

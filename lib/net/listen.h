@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: ISC */
+/* Sockets that are listened on; close-on-exec and without waiting. */
+#ifndef LIB_NET_LISTEN_H
+#define LIB_NET_LISTEN_H
+
+#include <sys/types.h>
+
+#include "lib/base/reason.h"
+#include "lib/net/address.h"
+
+/* Streams at an address and its port; -1 with the reason. */
+int net_listen(const struct net_address *address, struct reason *why);
+/* A SOCK_SEQPACKET socket at DIRECTORY/NAME, replacing one that an earlier life left; gid -1: the
+ * process's own. -1 with the reason. */
+int net_listen_local(const char *directory, const char *name, unsigned mode, gid_t gid,
+                     struct reason *why);
+
+#endif
