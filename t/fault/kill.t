@@ -18,10 +18,10 @@ import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from house import House  # noqa: E402
+from processes import table  # noqa: E402
 from tap import done, is_, note, ok  # noqa: E402
 
-VICTIMS = ["smtpd", "queued", "local", "resolved", "porter", "bounce", "remote", "pickup", "authd", "imap-login", "dnsd", "keyd",
-           "logd"]
+VICTIMS = [name for name in table() if name not in ("pop3d", "imapd")]
 ROUNDS, SENDERS = 3, 4
 SENT_BETWEEN = 12  # messages that go through between two kills
 

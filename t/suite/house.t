@@ -11,12 +11,12 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import processes  # noqa: E402
 from house import House  # noqa: E402
 from processes import below  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
-RESIDENT = ["logd", "keyd", "dnsd", "resolved", "authd", "queued", "bounce", "remote", "pickup", "smtpd", "pop3-login",
-            "imap-login", "porter"]
+RESIDENT = [name for name in processes.table() if name not in ("pop3d", "imapd", "local")]
 
 
 def can_send(house, text="hello"):
