@@ -528,7 +528,7 @@ static int64_t wall_ms(void)
 
 /* The loop's timer follows the earliest message. Also after a leap of the wall clock it looks once
  * a minute. */
-static void arm(struct queued *q)
+void life_arm(struct queued *q)
 {
 	enum { LOOK_MS = 60000 };
 	const struct message *m = records_earliest(&q->records);
@@ -596,7 +596,7 @@ static void plan_attempt(struct queued *q, struct message *m)
 
 	note(q, m, &l);
 	records_set_next(&q->records, m, next);
-	arm(q);
+	life_arm(q);
 }
 
 void life_attempt_now(struct queued *q, struct message *m)
@@ -619,7 +619,7 @@ static void attempts_due(struct timer *t)
 
 	while ((m = records_earliest(&q->records)) != NULL && m->next_ms <= now)
 		life_attempt_now(q, m);
-	arm(q);
+	life_arm(q);
 	life_admit(q);
 }
 

@@ -121,6 +121,7 @@ void life_result(struct queued *q, struct delivery *d, struct recipient *r,
 void life_delivered(struct queued *q, struct delivery *d); /* the job is over; frees d */
 void life_drain(struct queued *q, struct channel *c, struct schedule_destination *d);
 void life_attempt_now(struct queued *q, struct message *m);
+void life_arm(struct queued *q); /* the timer, for the earliest next attempt */
 void life_hold(struct queued *q, struct message *m, bool hold);
 void life_remove(struct queued *q, struct message *m);
 

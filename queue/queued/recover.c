@@ -316,6 +316,7 @@ int recover(struct queued *q, struct reason *why)
 		examine_one(&r, r.ids[i]);
 	free(r.ids);
 	text_free(&r.tail);
+	life_arm(q);
 	log_info("event=recovered messages=%u removed=%u damaged=%u clean=%s duration_ms=%lld",
 	         r.found, r.removed, r.damaged, r.clean ? "yes" : "no",
 	         (long long)(clock_ms() - begun));

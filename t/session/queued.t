@@ -92,6 +92,19 @@ def retries():
         ok(gone(house), "and is asked again")
 
 
+def waits_over_restart():
+    with House("queue.retry-first 3s\nqueue.retry-max 3s\n") as house:
+        id = house.write(["b@far.test"])
+        house.agents["remote"].job().finish(RETRY)
+        ok(house.wait_for(lambda: b"\nattempt 1 " in house.path(id).read_bytes()), "an attempt is planned")
+        house.kill()
+        house.restart()
+        job = house.agents["remote"].job()
+        is_(job.id, id, "and made when queued was started anew meanwhile, though nothing else happens")
+        job.finish(DONE)
+        ok(gone(house), "then it is done")
+
+
 def agent_dies():
     with House("queue.retry-first 1h\nqueue.retry-max 1h\n") as house:
         house.write(["b@far.test"])
@@ -422,7 +435,7 @@ def recovery():
         ok(f"warning: id={damaged} event=recover-damaged" in log, "what is damaged is warned of")
 
 
-for test in (local_and_remote, aliases, retries, agent_dies, reports, no_loops, lifetimes, writers, windows, steering, many, resolved_goes, reload, owners,
-             recovery):
+for test in (local_and_remote, aliases, retries, waits_over_restart, agent_dies, reports, no_loops, lifetimes, writers, windows, steering, many,
+             resolved_goes, reload, owners, recovery):
     test()
 done()
