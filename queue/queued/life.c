@@ -177,9 +177,9 @@ void life_admit(struct queued *q)
 	}
 }
 
-void life_begin(struct queued *q, struct message *m, bool old)
+void life_begin(struct queued *q, struct message *m)
 {
-	stand_in_line(q, m, old);
+	stand_in_line(q, m, false);
 	life_admit(q);
 }
 
@@ -528,7 +528,7 @@ static int64_t wall_ms(void)
 
 /* The loop's timer follows the earliest message. Also after a leap of the wall clock it looks once
  * a minute. */
-void life_arm(struct queued *q)
+static void arm(struct queued *q)
 {
 	enum { LOOK_MS = 60000 };
 	const struct message *m = records_earliest(&q->records);
@@ -596,7 +596,7 @@ static void plan_attempt(struct queued *q, struct message *m)
 
 	note(q, m, &l);
 	records_set_next(&q->records, m, next);
-	life_arm(q);
+	arm(q);
 }
 
 void life_attempt_now(struct queued *q, struct message *m)
@@ -611,6 +611,25 @@ void life_attempt_now(struct queued *q, struct message *m)
 		stand_in_line(q, m, true);
 }
 
+/* What waited goes on waiting, what had its time (or is new) goes on now. */
+void life_found(void *context, struct message *m, int64_t next_ms)
+{
+	struct queued *q = context;
+	int64_t now = wall_ms(), latest = now + q->settings.queue_retry_max_ms;
+
+	records_add(&q->records, m);
+	if (m->held ||
+	    (m->counts[RECIPIENT_NEW] == 0 && m->counts[RECIPIENT_DEFERRED] && next_ms > now))
+		records_set_next(&q->records, m, m->held ? 0 : next_ms < latest ? next_ms : latest);
+	else
+		life_attempt_now(q, m);
+}
+
+void life_found_all(struct queued *q)
+{
+	arm(q);
+}
+
 static void attempts_due(struct timer *t)
 {
 	struct queued *q = loop_owner(t, struct queued, attempts);
@@ -619,7 +638,7 @@ static void attempts_due(struct timer *t)
 
 	while ((m = records_earliest(&q->records)) != NULL && m->next_ms <= now)
 		life_attempt_now(q, m);
-	life_arm(q);
+	arm(q);
 	life_admit(q);
 }
 

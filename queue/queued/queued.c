@@ -26,6 +26,7 @@
 #include "lib/base/program.h"
 #include "lib/wire/house.h"
 #include "queue/queued/queued.h"
+#include "queue/queued/recover.h"
 
 enum { STOP_PATIENCE_MS = 20000, STOP_LOOK_MS = 50 };
 
@@ -108,8 +109,9 @@ static void open_queue(struct queued *q, int directory)
 {
 	struct reason why;
 
-	if (disk_open(&q->disk, directory, &why) < 0 || recover(q, &why) < 0)
+	if (disk_open(&q->disk, directory, &why) < 0 || recover(&q->disk, life_found, q, &why) < 0)
 		log_fatal("%s", why.text);
+	life_found_all(q);
 }
 
 int main(void)

@@ -103,9 +103,10 @@ bool writers_busy(const struct queued *q);
 
 /* life.c */
 void life_start(struct queued *q);
-void life_begin(struct queued *q, struct message *m,
-                bool old);         /* in the index: new, or found at the start */
-void life_admit(struct queued *q); /* as many as there is room for */
+void life_found(void *context, struct message *m, int64_t next_ms); /* at the start */
+void life_found_all(struct queued *q);
+void life_begin(struct queued *q, struct message *m); /* in the index, new */
+void life_admit(struct queued *q);                    /* as many as there is room for */
 /* Answer to a question: targets (taken over by the recipient), or an error with status and text. */
 struct found {
 	char *address; /* owned */
@@ -121,7 +122,6 @@ void life_result(struct queued *q, struct delivery *d, struct recipient *r,
 void life_delivered(struct queued *q, struct delivery *d); /* the job is over; frees d */
 void life_drain(struct queued *q, struct channel *c, struct schedule_destination *d);
 void life_attempt_now(struct queued *q, struct message *m);
-void life_arm(struct queued *q); /* the timer, for the earliest next attempt */
 void life_hold(struct queued *q, struct message *m, bool hold);
 void life_remove(struct queued *q, struct message *m);
 
@@ -144,8 +144,5 @@ void agents_forgive(struct queued *q); /* destinations in trouble are tried at o
 
 /* commands.c */
 void commands_take(struct queued *q, int fd);
-
-/* recover.c */
-int recover(struct queued *q, struct reason *why);
 
 #endif

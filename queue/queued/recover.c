@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The start: every file of the queue is looked at once.
+ * What the start finds, and makes of it:
  *
- *	no header (zeros, or shorter)        an open one: its writer was told nothing; removed
- *	committed, all checksums right       live again
- *	committed, a checksum wrong          torn before its writer's sync returned: never
- *acknowledged; removed live, a checksum wrong               it was whole once, since the live byte
- *is written after the sync: the disk or a hand has damaged it.  Kept in damaged/, with a warning
+ *	no header (zeros, or shorter)     an open one: its writer was told nothing; removed
+ *	committed, all checksums right    live again
+ *	committed, a checksum wrong       torn before its writer's sync returned, so never
+ *	                                  acknowledged; removed
+ *	live, a checksum wrong            it was whole once, since the live byte is written after
+ *	                                  the sync: the disk or a hand has damaged it. Kept in
+ *	                                  damaged/, with a warning
  *
  * After a clean stop the message bytes are not read again.
  */
+#include "queue/queued/recover.h"
+
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -20,19 +24,20 @@
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
-#include "queue/queued/queued.h"
 
 enum { LOG_READ_MAX = 64 << 20, HASH_BLOCK = 256 << 10 };
 
 enum verdict { WHOLE, OPEN_FILE, TORN, DAMAGED, UNREADABLE };
 
 struct recovery {
-	struct queued *q;
+	struct disk *disk;
+	void (*found)(void *context, struct message *m, int64_t next_ms);
+	void *context;
 	bool clean;
 	struct text tail; /* envelope and log of the file in work */
 	uint64_t *ids;
 	size_t id_count, id_cap;
-	unsigned found, removed, damaged;
+	unsigned whole, removed, damaged;
 };
 
 /* What a file that ends before it did a moment ago, or whose disk fails, is worth cannot be told
@@ -103,7 +108,7 @@ static enum verdict examine(struct recovery *r, int fd, uint64_t id, struct queu
 	if (tail != WHOLE)
 		return tail;
 	if (!queue_seal_verify(header, view_take(text_view(&r->tail), h->envelope_bytes),
-	                       &r->q->disk.key))
+	                       &r->disk->key))
 		return bad;
 	return r->clean ? WHOLE : checksum(fd, h, bad);
 }
@@ -195,7 +200,7 @@ static void replay_log(struct recovery *r, struct message *m, struct view log, i
 	struct view rest = log;
 	unsigned bad = 0;
 
-	while (queue_log_next(&rest, &r->q->disk.key, m->id, &l, &bad))
+	while (queue_log_next(&rest, &r->disk->key, m->id, &l, &bad))
 		apply(&p, &l);
 	forget_provisional(&p);
 	/* A last line without its end is written over. */
@@ -207,21 +212,6 @@ static void replay_log(struct recovery *r, struct message *m, struct view log, i
 		queue_id_text(m->id, id);
 		log_warn("id=%s event=log-torn records=%u", id, bad);
 	}
-}
-
-/* What waited goes on waiting, what had its time (or is new) goes on now. */
-static void resume(struct queued *q, struct message *m, int64_t next_ms)
-{
-	int64_t now = clock_wall_us() / 1000, latest = now + q->settings.queue_retry_max_ms;
-
-	records_add(&q->records, m);
-	if (q->disk.last_id < m->id)
-		q->disk.last_id = m->id;
-	if (m->held ||
-	    (m->counts[RECIPIENT_NEW] == 0 && m->counts[RECIPIENT_DEFERRED] && next_ms > now))
-		records_set_next(&q->records, m, m->held ? 0 : next_ms < latest ? next_ms : latest);
-	else
-		life_attempt_now(q, m);
 }
 
 static int take_whole(struct recovery *r, uint64_t id, const struct queue_header *h)
@@ -237,14 +227,16 @@ static int take_whole(struct recovery *r, uint64_t id, const struct queue_header
 	}
 	message_take_envelope(m, &e, h);
 	replay_log(r, m, view_skip(tail, h->envelope_bytes), &next_ms);
-	resume(r->q, m, next_ms);
-	r->found++;
+	if (r->disk->last_id < id)
+		r->disk->last_id = id;
+	r->found(r->context, m, next_ms);
+	r->whole++;
 	return 0;
 }
 
 static void set_aside(struct recovery *r, uint64_t id, const char *name, const char *reason)
 {
-	if (disk_set_aside(&r->q->disk, id) < 0)
+	if (disk_set_aside(r->disk, id) < 0)
 		log_warn("id=%s event=recover-damaged reason=\"%s, and it cannot be moved: %m\"",
 		         name, reason);
 	else
@@ -257,7 +249,7 @@ static void examine_one(struct recovery *r, uint64_t id)
 {
 	char name[QUEUE_ID_CHARS + 1];
 	struct queue_header h = { 0 };
-	int fd = disk_reader(&r->q->disk, id);
+	int fd = disk_reader(r->disk, id);
 	enum verdict v = fd < 0 ? UNREADABLE : examine(r, fd, id, &h);
 
 	queue_id_text(id, name);
@@ -267,7 +259,7 @@ static void examine_one(struct recovery *r, uint64_t id)
 	} else if (v == OPEN_FILE || v == TORN) {
 		log_info("id=%s event=recover-removed reason=\"%s\"", name,
 		         v == TORN ? "torn, never acknowledged" : "never committed");
-		disk_remove(&r->q->disk, id);
+		disk_remove(r->disk, id);
 		r->removed++;
 	} else if (v == DAMAGED) {
 		set_aside(r, id, name, "a checksum is wrong");
@@ -279,7 +271,7 @@ static void examine_one(struct recovery *r, uint64_t id)
 		close(fd);
 }
 
-static void found(void *context, uint64_t id)
+static void keep_id(void *context, uint64_t id)
 {
 	struct recovery *r = context;
 
@@ -297,14 +289,15 @@ static int compare_ids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-int recover(struct queued *q, struct reason *why)
+int recover(struct disk *disk, void (*found)(void *context, struct message *m, int64_t next_ms),
+            void *context, struct reason *why)
 {
-	struct recovery r = { .q = q };
+	struct recovery r = { .disk = disk, .found = found, .context = context };
 	int64_t begun = clock_ms();
 
 	text_init(&r.tail, (size_t)QUEUE_ENVELOPE_MAX + LOG_READ_MAX);
-	if (disk_take_clean_mark(&q->disk, &r.clean, why) < 0 ||
-	    disk_scan(&q->disk, found, &r, why) < 0) {
+	if (disk_take_clean_mark(disk, &r.clean, why) < 0 ||
+	    disk_scan(disk, keep_id, &r, why) < 0) {
 		free(r.ids);
 		return -1;
 	}
@@ -316,9 +309,8 @@ int recover(struct queued *q, struct reason *why)
 		examine_one(&r, r.ids[i]);
 	free(r.ids);
 	text_free(&r.tail);
-	life_arm(q);
 	log_info("event=recovered messages=%u removed=%u damaged=%u clean=%s duration_ms=%lld",
-	         r.found, r.removed, r.damaged, r.clean ? "yes" : "no",
+	         r.whole, r.removed, r.damaged, r.clean ? "yes" : "no",
 	         (long long)(clock_ms() - begun));
 	return 0;
 }

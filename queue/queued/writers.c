@@ -278,7 +278,7 @@ static void make_live(struct writer *w, struct wire_in *in)
 	records_add(&q->records, m);
 	wire_begin(&reply, SPOOL_ACCEPTED);
 	hub_line_send(&w->line, &reply);
-	life_begin(q, m, false);
+	life_begin(q, m);
 }
 
 static void opened(struct hub_line *line)
