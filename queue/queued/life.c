@@ -177,8 +177,11 @@ void life_admit(struct queued *q)
 	}
 }
 
-void life_begin(struct queued *q, struct message *m)
+void life_begin(void *context, struct message *m)
 {
+	struct queued *q = context;
+
+	records_add(&q->records, m);
 	stand_in_line(q, m, false);
 	life_admit(q);
 }

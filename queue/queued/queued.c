@@ -81,7 +81,7 @@ static void stop_look(struct timer *t)
 {
 	struct queued *q = loop_owner(t, struct queued, stop_look);
 
-	if (loop_now_ms(q->loop) < q->stop_late_ms && (writers_busy(q) || agents_busy(q)))
+	if (loop_now_ms(q->loop) < q->stop_late_ms && (writers_busy(q->writers) || agents_busy(q)))
 		loop_timer_set(q->loop, t, loop_now_ms(q->loop) + STOP_LOOK_MS);
 	else
 		loop_stop(q->loop);
@@ -95,6 +95,7 @@ static void stop(int number, void *context)
 	if (q->stopping)
 		return;
 	q->stopping = true;
+	writers_stop(q->writers);
 	q->stop_late_ms = loop_now_ms(q->loop) + STOP_PATIENCE_MS;
 	loop_timer_set(q->loop, &q->stop_look, loop_now_ms(q->loop));
 }
@@ -138,7 +139,13 @@ int main(void)
 	agents_start(q);
 	open_queue(q, directory);
 	resolving_start(q);
-	writers_start(q);
+	q->writers = writers_start(&(struct writers_setup){
+		.loop = q->loop,
+		.settings = &q->settings,
+		.disk = &q->disk,
+		.context = q,
+		.accepted = life_begin,
+	});
 	q->stop_look.due = stop_look;
 	q->master.fd = program_need_fd("master");
 	q->master.ready = from_master;

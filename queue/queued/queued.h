@@ -16,12 +16,12 @@
 #include "lib/wire/hub.h"
 #include "queue/queued/record.h"
 #include "queue/queued/disk.h"
+#include "queue/queued/writers.h"
 
 enum {
 	QUEUED_ACTIVE_MAX = 20000,  /* messages with a target in memory: being asked about, waiting
 	                               for an agent, or with one */
 	QUEUED_QUESTIONS_MAX = 256, /* on their way to resolved at once: they fit into the socket */
-	QUEUED_WRITERS_MAX = 20000, /* lines of one program that writes messages */
 	QUEUED_AGENTS_MAX = 10000,  /* lines of one kind of agent */
 	QUEUED_OWNERS_BUCKETS = 1024,
 	QUEUED_STEERING_MAX = 16 /* command lines at once */
@@ -76,11 +76,10 @@ struct queued {
 	struct settings settings;
 	struct disk disk;
 	struct records records;
-	struct hub smtpd, pickup, bounce;
+	struct writers *writers;
 	struct channel remote, bouncing, *owners[QUEUED_OWNERS_BUCKETS];
 	struct line_of_messages fresh, old; /* waiting to be admitted */
 	unsigned line_turn, active;
-	bool short_of_space; /* and the log says so */
 	struct timer attempts;
 	/* resolved */
 	struct watch resolved;
@@ -97,16 +96,12 @@ struct queued {
 	struct text log; /* records of the message in work */
 };
 
-/* writers.c */
-void writers_start(struct queued *q);
-bool writers_busy(const struct queued *q);
-
 /* life.c */
 void life_start(struct queued *q);
 void life_found(void *context, struct message *m, int64_t next_ms); /* at the start */
 void life_found_all(struct queued *q);
-void life_begin(struct queued *q, struct message *m); /* in the index, new */
-void life_admit(struct queued *q);                    /* as many as there is room for */
+void life_begin(void *context, struct message *m); /* new */
+void life_admit(struct queued *q);                 /* as many as there is room for */
 /* Answer to a question: targets (taken over by the recipient), or an error with status and text. */
 struct found {
 	char *address; /* owned */

@@ -6,6 +6,8 @@
  * checked as if it came from a stranger: a captured smtpd must not be able to do more than send
  * mail.
  */
+#include "queue/queued/writers.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +16,14 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
-#include "queue/queued/queued.h"
+#include "lib/wire/hub.h"
+
+struct writers {
+	struct writers_setup with;
+	struct hub smtpd, pickup, bounce;
+	bool stopping;
+	bool short_of_space; /* and the log says so */
+};
 
 struct writer {
 	struct hub_line line;
@@ -26,7 +35,7 @@ struct writer {
 
 static struct wire_out reply; /* one at a time; its memory is kept */
 
-static struct queued *queued_of(struct hub_line *line)
+static struct writers *writers_of(struct hub_line *line)
 {
 	return line->server->context;
 }
@@ -41,7 +50,7 @@ static void abandon(struct writer *w)
 {
 	if (w->fd < 0)
 		return;
-	if (disk_remove(&queued_of(&w->line)->disk, w->message->id) < 0)
+	if (disk_remove(writers_of(&w->line)->with.disk, w->message->id) < 0)
 		log_warn("event=remove-failed reason=\"%m\"");
 	close(w->fd);
 	w->fd = -1;
@@ -79,22 +88,22 @@ static void broken(struct writer *w, const char *why)
 
 /* Twice over: the message and what is written meanwhile. The log says once that space is short, and
  * once that it is not. */
-static bool space_for(struct queued *q, uint64_t announced)
+static bool space_for(struct writers *ws, uint64_t announced)
 {
-	uint64_t free_bytes = disk_space(&q->disk, loop_now_ms(q->loop));
-	bool is_short = free_bytes < (uint64_t)q->settings.queue_space_min_bytes;
+	uint64_t free_bytes = disk_space(ws->with.disk, loop_now_ms(ws->with.loop));
+	bool is_short = free_bytes < (uint64_t)ws->with.settings->queue_space_min_bytes;
 
-	if (is_short != q->short_of_space)
+	if (is_short != ws->short_of_space)
 		log_warn("event=%s free_bytes=%llu queue.space-min=%llu",
 		         is_short ? "disk-short" : "disk-again", (unsigned long long)free_bytes,
-		         (unsigned long long)q->settings.queue_space_min_bytes);
-	q->short_of_space = is_short;
-	return free_bytes >= (uint64_t)q->settings.queue_space_min_bytes + 2 * announced;
+		         (unsigned long long)ws->with.settings->queue_space_min_bytes);
+	ws->short_of_space = is_short;
+	return free_bytes >= (uint64_t)ws->with.settings->queue_space_min_bytes + 2 * announced;
 }
 
 static void open_message(struct writer *w, struct wire_in *in)
 {
-	struct queued *q = queued_of(&w->line);
+	struct writers *ws = writers_of(&w->line);
 	uint64_t announced = wire_get_u64(in), id;
 	char name[QUEUE_ID_CHARS + 1];
 
@@ -102,19 +111,19 @@ static void open_message(struct writer *w, struct wire_in *in)
 		broken(w, "an open message, or a bad request for one");
 		return;
 	}
-	if (q->stopping) {
+	if (ws->stopping) {
 		refuse(w, false, "4.3.2", "the system is going down, try again later");
 		return;
 	}
-	if (announced > q->settings.message_size_max_bytes) {
+	if (announced > ws->with.settings->message_size_max_bytes) {
 		refuse(w, true, "5.3.4", "the message is larger than allowed here");
 		return;
 	}
-	if (!space_for(q, announced)) {
+	if (!space_for(ws, announced)) {
 		refuse(w, false, "4.3.1", "the queue's disk is nearly full, try again later");
 		return;
 	}
-	w->fd = disk_create(&q->disk, &id);
+	w->fd = disk_create(ws->with.disk, &id);
 	if (w->fd < 0) {
 		refuse_errno(w, "create-failed");
 		return;
@@ -132,7 +141,7 @@ static void open_message(struct writer *w, struct wire_in *in)
 
 static bool add_recipient(struct writer *w, struct wire_in *in)
 {
-	struct queued *q = queued_of(&w->line);
+	struct writers *ws = writers_of(&w->line);
 	struct envelope_recipient r;
 
 	if (!envelope_recipient_get(in, &r) || r.address[0] == '\0' ||
@@ -142,7 +151,7 @@ static bool add_recipient(struct writer *w, struct wire_in *in)
 	}
 	/* What a writer lets through beyond the setting is its fault, not the sender's. */
 	if (w->message->recipient_count >= SPOOL_RECIPIENTS_MAX ||
-	    w->message->recipient_count >= (uint32_t)q->settings.recipients_max + 1) {
+	    w->message->recipient_count >= (uint32_t)ws->with.settings->recipients_max + 1) {
 		broken(w, "too many recipients");
 		return false;
 	}
@@ -168,16 +177,16 @@ static void more_recipients(struct writer *w, struct wire_in *in)
 		add_recipients(w, in);
 }
 
-static bool may_claim(const struct queued *q, const struct hub *server, enum spool_origin origin)
+static bool may_claim(const struct writers *ws, const struct hub *server, enum spool_origin origin)
 {
-	if (server == &q->smtpd)
+	if (server == &ws->smtpd)
 		return origin == SPOOL_NETWORK || origin == SPOOL_AUTHENTICATED;
-	return origin == (server == &q->pickup ? SPOOL_MACHINE : SPOOL_BOUNCE);
+	return origin == (server == &ws->pickup ? SPOOL_MACHINE : SPOOL_BOUNCE);
 }
 
 static bool envelope_ok(struct writer *w, const struct envelope *e)
 {
-	return may_claim(queued_of(&w->line), w->line.server, (enum spool_origin)e->origin) &&
+	return may_claim(writers_of(&w->line), w->line.server, (enum spool_origin)e->origin) &&
 	       !envelope_has_controls(e) && w->message->recipient_count > 0;
 }
 
@@ -212,7 +221,7 @@ static void log_queued(const struct message *m, const struct envelope *e)
  */
 static void commit(struct writer *w, struct wire_in *in)
 {
-	struct queued *q = queued_of(&w->line);
+	struct writers *ws = writers_of(&w->line);
 	struct envelope e;
 	struct spool_message written;
 	struct queue_header header = { 0 };
@@ -228,7 +237,7 @@ static void commit(struct writer *w, struct wire_in *in)
 		broken(w, "a bad envelope");
 		return;
 	}
-	if (written.bytes > q->settings.message_size_max_bytes + (64 << 10)) {
+	if (written.bytes > ws->with.settings->message_size_max_bytes + (64 << 10)) {
 		refuse(w, true, "5.3.4", "the message is larger than allowed here");
 		return;
 	}
@@ -244,7 +253,7 @@ static void commit(struct writer *w, struct wire_in *in)
 		text_init(&head, QUEUE_ENVELOPE_MAX);
 	text_clear(&head);
 	queue_envelope_encode(&head, &e);
-	if (disk_commit(&q->disk, w->fd, &header, &head, &w->recipients) < 0) {
+	if (disk_commit(ws->with.disk, w->fd, &header, &head, &w->recipients) < 0) {
 		refuse_errno(w, "commit-failed");
 		return;
 	}
@@ -261,7 +270,7 @@ static void commit(struct writer *w, struct wire_in *in)
 /* The writer has synced: the message is ours from here on, also if the answer does not reach it. */
 static void make_live(struct writer *w, struct wire_in *in)
 {
-	struct queued *q = queued_of(&w->line);
+	struct writers *ws = writers_of(&w->line);
 	struct message *m = w->message;
 
 	if (!wire_end(in) || w->fd < 0 || !w->committed) {
@@ -275,10 +284,9 @@ static void make_live(struct writer *w, struct wire_in *in)
 	w->fd = -1;
 	w->message = NULL;
 	w->committed = false;
-	records_add(&q->records, m);
 	wire_begin(&reply, SPOOL_ACCEPTED);
 	hub_line_send(&w->line, &reply);
-	life_begin(q, m);
+	ws->with.accepted(ws->with.context, m);
 }
 
 static void opened(struct hub_line *line)
@@ -305,37 +313,46 @@ static void message(struct hub_line *line, struct wire_in *in)
 	}
 }
 
-static void serve(struct queued *q, struct hub *server, const char *wire)
+static void serve(struct writers *ws, struct hub *hub, const char *wire)
 {
-	*server = (struct hub){
-		.loop = q->loop,
+	*hub = (struct hub){
+		.loop = ws->with.loop,
 		.protocol = "spool",
 		.line_size = sizeof(struct writer),
-		.lines_max = QUEUED_WRITERS_MAX,
-		.context = q,
+		.lines_max = WRITERS_MAX,
+		.context = ws,
 		.opened = opened,
 		.message = message,
 		.closed = closed,
 	};
-	hub_start(server, program_need_fd(wire));
+	hub_start(hub, program_need_fd(wire));
 }
 
-void writers_start(struct queued *q)
+struct writers *writers_start(const struct writers_setup *setup)
 {
-	serve(q, &q->smtpd, "smtpd.spool");
-	serve(q, &q->pickup, "pickup.spool");
-	serve(q, &q->bounce, "bounce.spool");
+	struct writers *ws = memory_get(sizeof *ws);
+
+	ws->with = *setup;
+	serve(ws, &ws->smtpd, "smtpd.spool");
+	serve(ws, &ws->pickup, "pickup.spool");
+	serve(ws, &ws->bounce, "bounce.spool");
+	return ws;
 }
 
-static bool any_open(const struct hub *server)
+void writers_stop(struct writers *ws)
 {
-	LIST_EACH(line, &server->lines, struct hub_line, all)
+	ws->stopping = true;
+}
+
+static bool any_open(const struct hub *hub)
+{
+	LIST_EACH(line, &hub->lines, struct hub_line, all)
 		if (writer_of(line)->fd >= 0)
 			return true;
 	return false;
 }
 
-bool writers_busy(const struct queued *q)
+bool writers_busy(const struct writers *ws)
 {
-	return any_open(&q->smtpd) || any_open(&q->pickup) || any_open(&q->bounce);
+	return any_open(&ws->smtpd) || any_open(&ws->pickup) || any_open(&ws->bounce);
 }

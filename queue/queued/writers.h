@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The writers' side: smtpd, pickup and bounce bring messages (protocol spool, lib/wire/spool.h).
+ * A message is this side's own until its writer has synced it; then it is handed on.
+ */
+#ifndef QUEUE_QUEUED_WRITERS_H
+#define QUEUE_QUEUED_WRITERS_H
+
+#include "lib/base/loop.h"
+#include "lib/conf/settings.h"
+#include "queue/queued/disk.h"
+#include "queue/queued/record.h"
+
+enum { WRITERS_MAX = 20000 /* lines of one program */ };
+
+struct writers;
+
+struct writers_setup {
+	struct loop *loop;
+	const struct settings *settings; /* looked at for every message: it may change in place */
+	struct disk *disk;
+	void *context;
+	/* The message is safe and live, its writer knows; it is the callee's. */
+	void (*accepted)(void *context, struct message *m);
+};
+
+/* Serves the wires smtpd.spool, pickup.spool and bounce.spool. */
+struct writers *writers_start(const struct writers_setup *setup);
+/* The system goes down: whoever opens a message is told to come again, open ones are taken. */
+void writers_stop(struct writers *ws);
+/* Is a writer in the middle of a message? */
+bool writers_busy(const struct writers *ws);
+
+#endif
