@@ -4,6 +4,8 @@
  * has checked who asks. A long answer is written as fast as the asker reads, a batch in each round
  * of the loop, so that deliveries go on.
  */
+#include "queue/queued/commands.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +16,17 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/wire/control.h"
-#include "queue/queued/queued.h"
 
 enum { FILTER_MAX = 400, MESSAGES_PER_ROUND = 2000 };
 
+struct commands {
+	struct commands_setup with;
+	unsigned lines;
+};
+
 struct command_line {
 	struct watch watch;
-	struct queued *queued;
+	struct commands *commands;
 	enum control_type doing; /* CONTROL_END: nothing */
 	char filter[FILTER_MAX];
 	size_t position;
@@ -31,10 +37,10 @@ struct command_line {
 
 static void leave(struct command_line *s)
 {
-	loop_unwatch(s->queued->loop, &s->watch);
+	loop_unwatch(s->commands->with.loop, &s->watch);
 	close(s->watch.fd);
 	wire_out_free(&s->out);
-	s->queued->steering--;
+	s->commands->lines--;
 	free(s);
 }
 
@@ -101,10 +107,10 @@ static struct message *next_match(struct command_line *s)
 	uint64_t id;
 
 	if (queue_id_parse(view_of(s->filter), &id)) {
-		m = s->position++ == 0 ? records_find(&s->queued->records, id) : NULL;
+		m = s->position++ == 0 ? records_find(s->commands->with.records, id) : NULL;
 		return m && !m->removed ? m : NULL;
 	}
-	while ((m = records_next(&s->queued->records, &s->position)) != NULL)
+	while ((m = records_next(s->commands->with.records, &s->position)) != NULL)
 		if (matches(m, view_of(s->filter)))
 			return m;
 	return NULL;
@@ -247,7 +253,7 @@ static void show(struct command_line *s)
 	/* What the asker needs to find the message in the file. */
 	say(s, "message: offset %d bytes %llu", QUEUE_HEADER_BYTES,
 	    (unsigned long long)m->message_bytes);
-	fd = disk_reader(&s->queued->disk, m->id);
+	fd = disk_reader(s->commands->with.disk, m->id);
 	control_end_put(&s->out, 0, "");
 	if (fd >= 0)
 		wire_put_fd(&s->out, fd);
@@ -258,25 +264,26 @@ static void show(struct command_line *s)
 
 /* ---- changes ---- */
 
-static void change(struct queued *q, enum control_type what, struct message *m)
+static void change(const struct commands_setup *to, enum control_type what, struct message *m)
 {
 	if (what == CONTROL_QUEUE_RETRY && !m->held)
-		life_attempt_now(q, m);
+		to->retry(to->context, m);
 	else if (what == CONTROL_QUEUE_HOLD)
-		life_hold(q, m, true);
+		to->hold(to->context, m, true);
 	else if (what == CONTROL_QUEUE_RELEASE)
-		life_hold(q, m, false);
+		to->hold(to->context, m, false);
 	else if (what == CONTROL_QUEUE_REMOVE)
-		life_remove(q, m);
+		to->remove(to->context, m);
 }
 
 /* Removing moves what stands behind the hole in the index: the place is looked at again. */
 static void change_some(struct command_line *s)
 {
+	const struct commands_setup *to = &s->commands->with;
 	char text[32];
 
 	for (unsigned n = 0; n < MESSAGES_PER_ROUND; n++) {
-		size_t before = s->queued->records.count;
+		size_t before = to->records->count;
 		struct message *m = next_match(s);
 
 		if (m == NULL) {
@@ -284,15 +291,15 @@ static void change_some(struct command_line *s)
 			snprintf(text, sizeof text, "%u", s->count);
 			control_end_put(&s->out, 0, text);
 			s->unsent = true;
-			life_admit(s->queued);
+			to->changed(to->context);
 			return;
 		}
 		s->count++;
-		change(s->queued, s->doing, m);
-		if (s->queued->records.count < before && s->position)
+		change(to, s->doing, m);
+		if (to->records->count < before && s->position)
 			s->position--;
 	}
-	life_admit(s->queued);
+	to->changed(to->context);
 }
 
 /* ---- the conversation ---- */
@@ -313,7 +320,7 @@ static void begin(struct command_line *s, struct wire_in *in)
 		                "a filter is an id, from:ADDRESS, to:ADDRESS or domain:NAME");
 	} else {
 		if (in->type == CONTROL_QUEUE_RETRY)
-			agents_forgive(s->queued);
+			s->commands->with.forgive(s->commands->with.context);
 		return;
 	}
 	s->doing = CONTROL_END;
@@ -358,15 +365,23 @@ static void ready(struct watch *w, unsigned events)
 		return;
 	}
 	/* Writable again means another round: other events come in between. */
-	loop_change(s->queued->loop, w,
+	loop_change(s->commands->with.loop, w,
 	            s->doing == CONTROL_END && !s->unsent ? LOOP_READ : LOOP_WRITE);
 }
 
-void commands_take(struct queued *q, int fd)
+struct commands *commands_new(const struct commands_setup *setup)
+{
+	struct commands *c = memory_get(sizeof *c);
+
+	c->with = *setup;
+	return c;
+}
+
+void commands_take(struct commands *c, int fd)
 {
 	struct command_line *s;
 
-	if (q->steering >= QUEUED_STEERING_MAX) {
+	if (c->lines >= COMMANDS_MAX) {
 		struct wire_out out = { 0 };
 
 		control_end_put(&out, 111, "too many at once, try again");
@@ -377,10 +392,10 @@ void commands_take(struct queued *q, int fd)
 	}
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	s = memory_get(sizeof *s);
-	q->steering++;
-	s->queued = q;
-	s->doing = CONTROL_END; /* master has said that he may ask */
+	c->lines++;
+	s->commands = c;
+	s->doing = CONTROL_END;
 	s->watch.fd = fd;
 	s->watch.ready = ready;
-	loop_watch(q->loop, &s->watch, LOOP_READ);
+	loop_watch(c->with.loop, &s->watch, LOOP_READ);
 }

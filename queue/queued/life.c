@@ -816,8 +816,24 @@ static void take_back_waiting(struct queued *q, struct message *m)
 	}
 }
 
-void life_hold(struct queued *q, struct message *m, bool hold)
+void life_forgive(void *context)
 {
+	agents_forgive(context);
+}
+
+void life_retry(void *context, struct message *m)
+{
+	life_attempt_now(context, m);
+}
+
+void life_changed(void *context)
+{
+	life_admit(context);
+}
+
+void life_hold(void *context, struct message *m, bool hold)
+{
+	struct queued *q = context;
 	struct queue_log l = { .event = hold ? QUEUE_HOLD : QUEUE_RELEASE,
 		               .time_s = clock_wall_s() };
 
@@ -836,8 +852,10 @@ void life_hold(struct queued *q, struct message *m, bool hold)
 	}
 }
 
-void life_remove(struct queued *q, struct message *m)
+void life_remove(void *context, struct message *m)
 {
+	struct queued *q = context;
+
 	if (m->removed)
 		return;
 	log_info("id=%s event=remove left=%u", id_of(m), message_left(m));

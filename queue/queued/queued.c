@@ -65,7 +65,7 @@ static void from_master(struct watch *w, unsigned events)
 		return;
 	fd = wire_get_fd(&in);
 	if (wire_end(&in) && in.type == HOUSE_CONTROL) {
-		commands_take(q, fd);
+		commands_take(q->commands, fd);
 	} else {
 		if (wire_end(&in) && in.type == HOUSE_RELOAD)
 			reload(q, fd);
@@ -145,6 +145,17 @@ int main(void)
 		.disk = &q->disk,
 		.context = q,
 		.accepted = life_begin,
+	});
+	q->commands = commands_new(&(struct commands_setup){
+		.loop = q->loop,
+		.records = &q->records,
+		.disk = &q->disk,
+		.context = q,
+		.forgive = life_forgive,
+		.retry = life_retry,
+		.hold = life_hold,
+		.remove = life_remove,
+		.changed = life_changed,
 	});
 	q->stop_look.due = stop_look;
 	q->master.fd = program_need_fd("master");

@@ -17,14 +17,14 @@
 #include "queue/queued/record.h"
 #include "queue/queued/disk.h"
 #include "queue/queued/writers.h"
+#include "queue/queued/commands.h"
 
 enum {
 	QUEUED_ACTIVE_MAX = 20000,  /* messages with a target in memory: being asked about, waiting
 	                               for an agent, or with one */
 	QUEUED_QUESTIONS_MAX = 256, /* on their way to resolved at once: they fit into the socket */
 	QUEUED_AGENTS_MAX = 10000,  /* lines of one kind of agent */
-	QUEUED_OWNERS_BUCKETS = 1024,
-	QUEUED_STEERING_MAX = 16 /* command lines at once */
+	QUEUED_OWNERS_BUCKETS = 1024
 };
 
 struct queued;
@@ -89,7 +89,7 @@ struct queued {
 	unsigned free_question_count;
 	/* master */
 	struct watch master;
-	unsigned steering;
+	struct commands *commands;
 	bool stopping;
 	struct timer stop_look;
 	int64_t stop_late_ms;
@@ -117,8 +117,12 @@ void life_result(struct queued *q, struct delivery *d, struct recipient *r,
 void life_delivered(struct queued *q, struct delivery *d); /* the job is over; frees d */
 void life_drain(struct queued *q, struct channel *c, struct schedule_destination *d);
 void life_attempt_now(struct queued *q, struct message *m);
-void life_hold(struct queued *q, struct message *m, bool hold);
-void life_remove(struct queued *q, struct message *m);
+/* An operator's. */
+void life_forgive(void *context);
+void life_retry(void *context, struct message *m);
+void life_hold(void *context, struct message *m, bool hold);
+void life_remove(void *context, struct message *m);
+void life_changed(void *context);
 
 /* resolving.c */
 void resolving_start(struct queued *q);
@@ -136,8 +140,5 @@ void agents_run(struct channel *c);
 struct channel *agents_owner(struct queued *q, uint32_t uid, uint32_t gid);
 bool agents_busy(const struct queued *q);
 void agents_forgive(struct queued *q); /* destinations in trouble are tried at once */
-
-/* commands.c */
-void commands_take(struct queued *q, int fd);
 
 #endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The command line's side: `posthouse queue ...`, mailq, sendmail -q (protocol control,
+ * lib/wire/control.h). It lists and shows by itself; what is to change is told.
+ */
+#ifndef QUEUE_QUEUED_COMMANDS_H
+#define QUEUE_QUEUED_COMMANDS_H
+
+#include "lib/base/loop.h"
+#include "queue/queued/disk.h"
+#include "queue/queued/record.h"
+
+enum { COMMANDS_MAX = 16 /* lines at once */ };
+
+struct commands;
+
+struct commands_setup {
+	struct loop *loop;
+	const struct records *records;
+	struct disk *disk;
+	void *context;
+	/* An operator asks for a retry: destinations in trouble are tried again at once. */
+	void (*forgive)(void *context);
+	/* For one message. Removing may end it at once. */
+	void (*retry)(void *context, struct message *m);
+	void (*hold)(void *context, struct message *m, bool hold);
+	void (*remove)(void *context, struct message *m);
+	void (*changed)(void *context); /* after each batch of these */
+};
+
+struct commands *commands_new(const struct commands_setup *setup);
+/* A line to somebody who asks; master has said that they may. The descriptor is the callee's. */
+void commands_take(struct commands *c, int fd);
+
+#endif
