@@ -358,7 +358,7 @@ static void channel_init(struct queued *q, struct channel *c, const char *name)
 	c->schedule = schedule_new(&limits);
 }
 
-struct channel *agents_owner(struct queued *q, uint32_t uid, uint32_t gid)
+static struct channel *agents_owner(struct queued *q, uint32_t uid, uint32_t gid)
 {
 	struct channel **at = &q->owners[(uid * 31 + gid) % QUEUED_OWNERS_BUCKETS], *c;
 
@@ -375,6 +375,32 @@ struct channel *agents_owner(struct queued *q, uint32_t uid, uint32_t gid)
 	c->server.lost = lost;
 	c->server.watch.fd = -1;
 	return c;
+}
+
+/* Scheduling tells destinations apart by all that makes their jobs different. */
+static struct schedule_destination *destination_of(struct channel *c, const struct target *t)
+{
+	struct text key;
+	struct schedule_destination *d;
+
+	text_init(&key, RESOLVE_HOST_MAX * (RESOLVE_HOPS_MAX + 2));
+	if (!t->local) {
+		text_add_byte(&key, t->lmtp ? 'l' : 's');
+		text_add_byte(&key, t->mx ? 'm' : 'h');
+		text_add(&key, (struct view){ t->bytes, t->bytes_len });
+	}
+	d = schedule_find(c->schedule, text_view(&key));
+	text_free(&key);
+	return d;
+}
+
+void agents_aim(struct queued *q, struct target *t)
+{
+	if (t->destination)
+		return;
+	t->channel = t->local ? agents_owner(q, t->uid, t->gid) : &q->remote;
+	t->destination = destination_of(t->channel, t);
+	schedule_hold(t->destination);
 }
 
 void agents_start(struct queued *q)

@@ -137,10 +137,10 @@ static bool ask_all(struct queued *q, struct message *m)
 
 		if (r->state != RECIPIENT_NEW)
 			continue;
-		if (!resolving_room(q))
+		if (!resolving_has_room(q->resolving))
 			return false;
 		recipient_set(m, r, RECIPIENT_ASKED);
-		resolving_ask(q, m, m->cursor);
+		resolving_ask(q->resolving, m, m->cursor);
 	}
 	return true;
 }
@@ -155,12 +155,13 @@ static struct line_of_messages *whose_turn(struct queued *q)
 	return q->line_turn % SCHEDULE_OLD_TURN == 0 ? &q->old : &q->fresh;
 }
 
-void life_admit(struct queued *q)
+void life_admit(void *context)
 {
+	struct queued *q = context;
 	struct line_of_messages *line;
 	struct message *m;
 
-	while ((m = (line = whose_turn(q))->first) != NULL && resolving_room(q)) {
+	while ((m = (line = whose_turn(q))->first) != NULL && resolving_has_room(q->resolving)) {
 		if (!m->admitted && q->active >= QUEUED_ACTIVE_MAX)
 			return;
 		if (!m->admitted)
@@ -193,16 +194,6 @@ void life_begin(void *context, struct message *m)
 static bool has_address(const struct message *m, uint32_t index, const char *address)
 {
 	return strcmp(recipient_address(m, &m->recipients[index]), address) == 0;
-}
-
-static void free_found(struct found *found, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++) {
-		free(found[i].address);
-		free(found[i].text);
-		target_drop(&found[i].target);
-	}
-	free(found);
 }
 
 /* The recipient itself goes where `f` says. */
@@ -298,13 +289,14 @@ static void expand(struct queued *q, struct message *m, uint32_t index, struct f
 		take_found(q, m, before + i, &found[i]);
 }
 
-void life_answered(struct queued *q, struct message *m, uint32_t index, struct found *found,
+void life_answered(void *context, struct message *m, uint32_t index, struct found *found,
                    unsigned count)
 {
+	struct queued *q = context;
 	struct recipient *r = &m->recipients[index];
 
 	if (r->state != RECIPIENT_ASKED) {
-		free_found(found, count);
+		found_free(found, count);
 		return;
 	}
 	unsigned same = 0;
@@ -321,7 +313,7 @@ void life_answered(struct queued *q, struct message *m, uint32_t index, struct f
 		expand(q, m, index, found, count);
 	else
 		defer(q, m, r, "4.3.0", "", "the address leads nowhere");
-	free_found(found, count);
+	found_free(found, count);
 	settle(q, m);
 }
 
@@ -406,6 +398,8 @@ static void make_deliveries(struct queued *q, struct message *m)
 		recipient_set(m, list[i], RECIPIENT_DEFERRED);
 	if (m->held)
 		count = 0;
+	for (uint32_t i = 0; i < count; i++)
+		agents_aim(q, list[i]->target);
 	if (count > 1)
 		qsort(list, count, sizeof *list, compare_destination);
 	for (uint32_t i = 0, n; i < count; i += n) {
@@ -826,11 +820,6 @@ void life_retry(void *context, struct message *m)
 	life_attempt_now(context, m);
 }
 
-void life_changed(void *context)
-{
-	life_admit(context);
-}
-
 void life_hold(void *context, struct message *m, bool hold)
 {
 	struct queued *q = context;
@@ -861,7 +850,7 @@ void life_remove(void *context, struct message *m)
 	log_info("id=%s event=remove left=%u", id_of(m), message_left(m));
 	m->removed = true;
 	take_back_waiting(q, m);
-	resolving_forget(q, m);
+	resolving_forget(q->resolving, m);
 	records_set_next(&q->records, m, 0);
 	settle(q, m);
 }

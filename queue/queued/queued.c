@@ -133,12 +133,16 @@ int main(void)
 
 	program_confine(&profile);
 	q->loop = loop_new();
-	q->resolved.fd = -1;
 	records_init(&q->records);
 	life_start(q);
 	agents_start(q);
 	open_queue(q, directory);
-	resolving_start(q);
+	q->resolving = resolving_start(&(struct resolving_setup){
+		.loop = q->loop,
+		.context = q,
+		.answered = life_answered,
+		.room = life_admit,
+	});
 	q->writers = writers_start(&(struct writers_setup){
 		.loop = q->loop,
 		.settings = &q->settings,
@@ -155,8 +159,9 @@ int main(void)
 		.retry = life_retry,
 		.hold = life_hold,
 		.remove = life_remove,
-		.changed = life_changed,
+		.changed = life_admit,
 	});
+	life_admit(q);
 	q->stop_look.due = stop_look;
 	q->master.fd = program_need_fd("master");
 	q->master.ready = from_master;

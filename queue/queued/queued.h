@@ -16,14 +16,14 @@
 #include "lib/wire/hub.h"
 #include "queue/queued/record.h"
 #include "queue/queued/disk.h"
+#include "queue/queued/resolving.h"
 #include "queue/queued/writers.h"
 #include "queue/queued/commands.h"
 
 enum {
-	QUEUED_ACTIVE_MAX = 20000,  /* messages with a target in memory: being asked about, waiting
-	                               for an agent, or with one */
-	QUEUED_QUESTIONS_MAX = 256, /* on their way to resolved at once: they fit into the socket */
-	QUEUED_AGENTS_MAX = 10000,  /* lines of one kind of agent */
+	QUEUED_ACTIVE_MAX = 20000, /* messages with a target in memory: being asked about, waiting
+	                              for an agent, or with one */
+	QUEUED_AGENTS_MAX = 10000, /* lines of one kind of agent */
 	QUEUED_OWNERS_BUCKETS = 1024
 };
 
@@ -59,14 +59,6 @@ struct delivery {
 	} who[];
 };
 
-struct question {
-	struct message *message; /* NULL: free, or its message is gone */
-	uint32_t index;
-	bool used;
-	struct found *found; /* targets so far */
-	unsigned found_count;
-};
-
 struct line_of_messages {
 	struct message *first, *last;
 };
@@ -81,12 +73,7 @@ struct queued {
 	struct line_of_messages fresh, old; /* waiting to be admitted */
 	unsigned line_turn, active;
 	struct timer attempts;
-	/* resolved */
-	struct watch resolved;
-	struct timer redial;
-	struct question questions[QUEUED_QUESTIONS_MAX];
-	uint32_t free_questions[QUEUED_QUESTIONS_MAX];
-	unsigned free_question_count;
+	struct resolving *resolving;
 	/* master */
 	struct watch master;
 	struct commands *commands;
@@ -101,16 +88,8 @@ void life_start(struct queued *q);
 void life_found(void *context, struct message *m, int64_t next_ms); /* at the start */
 void life_found_all(struct queued *q);
 void life_begin(void *context, struct message *m); /* new */
-void life_admit(struct queued *q);                 /* as many as there is room for */
-/* Answer to a question: targets (taken over by the recipient), or an error with status and text. */
-struct found {
-	char *address; /* owned */
-	bool expanded;
-	struct target *target;
-	char status[16];
-	char *text; /* owned; of an error */
-};
-void life_answered(struct queued *q, struct message *m, uint32_t index, struct found *found,
+void life_admit(void *context);                    /* as many as there is room for */
+void life_answered(void *context, struct message *m, uint32_t index, struct found *found,
                    unsigned count);
 void life_result(struct queued *q, struct delivery *d, struct recipient *r,
                  const struct job_result *result);
@@ -122,13 +101,6 @@ void life_forgive(void *context);
 void life_retry(void *context, struct message *m);
 void life_hold(void *context, struct message *m, bool hold);
 void life_remove(void *context, struct message *m);
-void life_changed(void *context);
-
-/* resolving.c */
-void resolving_start(struct queued *q);
-bool resolving_room(const struct queued *q);
-void resolving_ask(struct queued *q, struct message *m, uint32_t index);
-void resolving_forget(struct queued *q, struct message *m);
 
 /* agents.c */
 void agents_start(struct queued *q);
@@ -137,7 +109,7 @@ void agents_set_limits(struct queued *q);
  * Not at once: an agent that is lost meanwhile would change the message that the caller is working
  * on. */
 void agents_run(struct channel *c);
-struct channel *agents_owner(struct queued *q, uint32_t uid, uint32_t gid);
+void agents_aim(struct queued *q, struct target *t); /* whose work, by what it is scheduled */
 bool agents_busy(const struct queued *q);
 void agents_forgive(struct queued *q); /* destinations in trouble are tried at once */
 

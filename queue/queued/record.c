@@ -333,6 +333,16 @@ void target_drop(struct target **t)
 	*t = NULL;
 }
 
+void found_free(struct found *found, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		free(found[i].address);
+		free(found[i].text);
+		target_drop(&found[i].target);
+	}
+	free(found);
+}
+
 /* ---- outcomes ---- */
 
 void outcome_set(struct outcome **o, int64_t time_s, const char *status, const char *host,

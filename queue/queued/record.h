@@ -14,7 +14,8 @@
 struct channel; /* one kind of agent: the remote ones, the bouncing ones, or the local ones of one
                    owner */
 
-/* Where a recipient goes, as resolved said it; shared by counting. */
+/* Where a recipient goes, as resolved said it; shared by counting. Whose work it is, and what it is
+ * scheduled by, is found when there is something to deliver (agents.h). */
 struct target {
 	uint32_t references;
 	uint32_t uid, gid;
@@ -22,7 +23,7 @@ struct target {
 	bool local, lmtp, mx;
 	uint8_t hop_count;
 	struct channel *channel;
-	struct schedule_destination *destination; /* held */
+	struct schedule_destination *destination; /* NULL: not looked for yet; else held */
 	size_t bytes_len;
 	char bytes[]; /* local: home; else destination, then hops; each terminated */
 };
@@ -137,6 +138,17 @@ const char *message_sender(const struct message *m);
 const char *recipient_address(const struct message *m, const struct recipient *r);
 
 void target_drop(struct target **t);
+
+/* One of the answers to the question where a recipient goes. */
+struct found {
+	char *address; /* owned */
+	bool expanded; /* it came out of an alias: another recipient than the one asked about */
+	struct target *target; /* NULL: an error, by status and text */
+	char status[16];
+	char *text; /* owned; of an error */
+};
+
+void found_free(struct found *found, unsigned count); /* the array too */
 
 void outcome_set(struct outcome **o, int64_t time_s, const char *status, const char *host,
                  const char *text);

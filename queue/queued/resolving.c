@@ -3,6 +3,8 @@
  * Questions to resolved: many at once over one line; when the line closes (resolved is replaced at
  * every reload) it is dialled again and what was unanswered is asked again.
  */
+#include "queue/queued/resolving.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,54 +12,65 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
-#include "queue/queued/queued.h"
 
 enum { REDIAL_MS = 50 };
+
+struct question {
+	struct message *message; /* NULL: free, or its message is gone */
+	uint32_t index;
+	bool used;
+	struct found *found; /* so far */
+	unsigned found_count;
+};
+
+struct resolving {
+	struct resolving_setup with;
+	struct watch line; /* fd -1: none */
+	struct timer redial;
+	struct question questions[RESOLVING_MAX];
+	uint32_t free_questions[RESOLVING_MAX];
+	unsigned free_count;
+};
 
 static struct wire_out out;
 
 static void drop_found(struct question *question)
 {
-	for (unsigned i = 0; i < question->found_count; i++) {
-		free(question->found[i].address);
-		free(question->found[i].text);
-		target_drop(&question->found[i].target);
-	}
-	free(question->found);
+	found_free(question->found, question->found_count);
 	question->found = NULL;
 	question->found_count = 0;
 }
 
-static void release(struct queued *q, struct question *question)
+static void release(struct resolving *r, struct question *question)
 {
 	drop_found(question);
 	question->used = false;
 	question->message = NULL;
-	q->free_questions[q->free_question_count++] = (uint32_t)(question - q->questions);
+	r->free_questions[r->free_count++] = (uint32_t)(question - r->questions);
 }
 
-static void lost(struct queued *q)
+static void lost(struct resolving *r)
 {
-	if (q->resolved.fd < 0)
+	if (r->line.fd < 0)
 		return;
-	loop_unwatch(q->loop, &q->resolved);
-	close(q->resolved.fd);
-	q->resolved.fd = -1;
-	loop_timer_set(q->loop, &q->redial, loop_now_ms(q->loop) + REDIAL_MS);
+	loop_unwatch(r->with.loop, &r->line);
+	close(r->line.fd);
+	r->line.fd = -1;
+	loop_timer_set(r->with.loop, &r->redial, loop_now_ms(r->with.loop) + REDIAL_MS);
 }
 
-static bool send_question(struct queued *q, uint32_t number)
+static bool send_question(struct resolving *r, uint32_t number)
 {
-	const struct question *question = &q->questions[number];
+	const struct question *question = &r->questions[number];
 	const struct message *m = question->message;
 
-	if (q->resolved.fd < 0)
+	if (r->line.fd < 0)
 		return false;
 	resolve_expand_put(&out, number,
 	                   view_of(recipient_address(m, &m->recipients[question->index])));
-	if (wire_send(q->resolved.fd, &out) == WIRE_OK)
+	if (wire_send(r->line.fd, &out) == WIRE_OK)
 		return true;
-	lost(q);
+	lost(r);
 	return false;
 }
 
@@ -71,25 +84,8 @@ static char *put_string(char *to, const char *s)
 	return to + len;
 }
 
-/* Scheduling tells destinations apart by all that makes their jobs different. */
-static struct schedule_destination *destination_of(struct channel *c, const struct target *t)
-{
-	struct text key;
-	struct schedule_destination *d;
-
-	text_init(&key, RESOLVE_HOST_MAX * (RESOLVE_HOPS_MAX + 2));
-	if (!t->local) {
-		text_add_byte(&key, t->lmtp ? 'l' : 's');
-		text_add_byte(&key, t->mx ? 'm' : 'h');
-		text_add(&key, (struct view){ t->bytes, t->bytes_len });
-	}
-	d = schedule_find(c->schedule, text_view(&key));
-	text_free(&key);
-	return d;
-}
-
 /* What the house needs of it, in one piece of memory. */
-static struct target *make_target(struct queued *q, const struct resolve_target *t)
+static struct target *make_target(const struct resolve_target *t)
 {
 	bool local = t->kind == RESOLVE_MAILBOX;
 	size_t len = strlen(local ? t->home : t->destination) + 1;
@@ -111,13 +107,10 @@ static struct target *make_target(struct queued *q, const struct resolve_target 
 	to = put_string(made->bytes, local ? t->home : t->destination);
 	for (unsigned i = 0; i < made->hop_count; i++)
 		to = put_string(to, t->hops[i]);
-	made->channel = local ? agents_owner(q, t->uid, t->gid) : &q->remote;
-	made->destination = destination_of(made->channel, made);
-	schedule_hold(made->destination);
 	return made;
 }
 
-static void keep_found(struct queued *q, struct question *question, const struct resolve_target *t)
+static void keep_found(struct question *question, const struct resolve_target *t)
 {
 	unsigned n = question->found_count;
 	struct found *found;
@@ -131,25 +124,25 @@ static void keep_found(struct queued *q, struct question *question, const struct
 		string_copy(found->status, sizeof found->status, view_of(t->status));
 		found->text = memory_string(view_of(t->text));
 	} else {
-		found->target = make_target(q, t);
+		found->target = make_target(t);
 	}
 }
 
 /* ---- the line ---- */
 
-static bool take_answer(struct queued *q, struct wire_in *in)
+static bool take_answer(struct resolving *r, struct wire_in *in)
 {
 	static struct resolve_target t;
 	struct question *question;
 
 	if (in->type != RESOLVE_TARGET || !resolve_target_get(in, &t) ||
-	    t.question >= QUEUED_QUESTIONS_MAX || !q->questions[t.question].used)
+	    t.question >= RESOLVING_MAX || !r->questions[t.question].used)
 		return false;
-	question = &q->questions[t.question];
+	question = &r->questions[t.question];
 	if (question->found_count >= RESOLVE_TARGETS_MAX)
 		return false;
 	if (question->message)
-		keep_found(q, question, &t);
+		keep_found(question, &t);
 	if (!t.last)
 		return true;
 	struct message *m = question->message;
@@ -159,90 +152,95 @@ static bool take_answer(struct queued *q, struct wire_in *in)
 
 	question->found = NULL;
 	question->found_count = 0;
-	release(q, question);
+	release(r, question);
 	if (m)
-		life_answered(q, m, index, found, count);
+		r->with.answered(r->with.context, m, index, found, count);
 	return true;
 }
 
 static void answers(struct watch *w, unsigned events)
 {
-	struct queued *q = loop_owner(w, struct queued, resolved);
-
+	struct resolving *r = loop_owner(w, struct resolving, line);
 	struct wire_in in;
-	enum wire_result r = wire_receive_now(q->resolved.fd, &in);
+	enum wire_result result = wire_receive_now(w->fd, &in);
 
 	(void)events;
 	/* One a turn, as hub does: most often there is no other. */
-	if (r == WIRE_AGAIN)
+	if (result == WIRE_AGAIN)
 		return;
-	if (r != WIRE_OK) {
-		lost(q);
+	if (result != WIRE_OK) {
+		lost(r);
 	} else {
-		bool good = take_answer(q, &in);
+		bool good = take_answer(r, &in);
 
 		wire_in_close(&in);
 		if (!good) {
 			log_warn(
 				"event=wire-dropped protocol=resolve reason=\"an answer that makes no sense\"");
-			lost(q);
+			lost(r);
 		}
 	}
-	life_admit(q);
+	r->with.room(r->with.context);
 }
 
-static void dial(struct queued *q)
+static void dial(struct resolving *r)
 {
-	q->resolved.fd = wire_dial(program_need_fd("resolved.resolve"), "resolve");
-	if (q->resolved.fd < 0) {
-		loop_timer_set(q->loop, &q->redial, loop_now_ms(q->loop) + REDIAL_MS);
+	r->line.fd = wire_dial(program_need_fd("resolved.resolve"), "resolve");
+	if (r->line.fd < 0) {
+		loop_timer_set(r->with.loop, &r->redial, loop_now_ms(r->with.loop) + REDIAL_MS);
 		return;
 	}
-	fcntl(q->resolved.fd, F_SETFL, O_NONBLOCK);
-	loop_watch(q->loop, &q->resolved, LOOP_READ);
-	for (uint32_t i = 0; i < QUEUED_QUESTIONS_MAX; i++) {
-		if (!q->questions[i].used)
+	fcntl(r->line.fd, F_SETFL, O_NONBLOCK);
+	loop_watch(r->with.loop, &r->line, LOOP_READ);
+	for (uint32_t i = 0; i < RESOLVING_MAX; i++) {
+		if (!r->questions[i].used)
 			continue;
-		drop_found(&q->questions[i]);
-		if (q->questions[i].message == NULL)
-			release(q, &q->questions[i]);
-		else if (!send_question(q, i))
+		drop_found(&r->questions[i]);
+		if (r->questions[i].message == NULL)
+			release(r, &r->questions[i]);
+		else if (!send_question(r, i))
 			return;
 	}
-	life_admit(q);
 }
 
 static void redial_due(struct timer *t)
 {
-	dial(loop_owner(t, struct queued, redial));
+	struct resolving *r = loop_owner(t, struct resolving, redial);
+
+	dial(r);
+	r->with.room(r->with.context);
 }
 
-void resolving_start(struct queued *q)
+struct resolving *resolving_start(const struct resolving_setup *setup)
 {
-	for (uint32_t i = 0; i < QUEUED_QUESTIONS_MAX; i++)
-		q->free_questions[i] = QUEUED_QUESTIONS_MAX - 1 - i;
-	q->free_question_count = QUEUED_QUESTIONS_MAX;
-	q->redial.due = redial_due;
-	q->resolved.ready = answers;
-	dial(q);
+	struct resolving *r = memory_get(sizeof *r);
+
+	r->with = *setup;
+	for (uint32_t i = 0; i < RESOLVING_MAX; i++)
+		r->free_questions[i] = RESOLVING_MAX - 1 - i;
+	r->free_count = RESOLVING_MAX;
+	r->redial.due = redial_due;
+	r->line.ready = answers;
+	dial(r);
+	return r;
 }
 
-bool resolving_room(const struct queued *q)
+bool resolving_has_room(const struct resolving *r)
 {
-	return q->resolved.fd >= 0 && q->free_question_count > 0;
+	return r->line.fd >= 0 && r->free_count > 0;
 }
 
-void resolving_ask(struct queued *q, struct message *m, uint32_t index)
+void resolving_ask(struct resolving *r, struct message *m, uint32_t index)
 {
-	uint32_t number = q->free_questions[--q->free_question_count];
+	uint32_t number = r->free_questions[--r->free_count];
 
-	q->questions[number] = (struct question){ .message = m, .index = index, .used = true };
-	send_question(q, number); /* lost: asked again after the redial */
+	r->questions[number] = (struct question){ .message = m, .index = index, .used = true };
+	send_question(r, number); /* lost: asked again after the redial */
 }
 
-void resolving_forget(struct queued *q, struct message *m)
+void resolving_forget(struct resolving *r, const struct message *m)
 {
-	for (uint32_t i = 0; i < QUEUED_QUESTIONS_MAX; i++)
-		if (q->questions[i].message == m)
-			q->questions[i].message = NULL;
+	for (uint32_t i = 0; i < RESOLVING_MAX; i++)
+		if (r->questions[i].message == m)
+			r->questions[i].message = NULL;
 }
