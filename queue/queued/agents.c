@@ -4,6 +4,8 @@
  * local runs under a mailbox owner's uid and is started by master on our word when there is work
  * for that owner.
  */
+#include "queue/queued/agents.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +15,29 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/wire/owner.h"
-#include "queue/queued/queued.h"
+#include "lib/wire/hub.h"
 
-enum { WANT_MAX = 1000, OWNER_PAUSE_MS = 1000 };
+enum { WANT_MAX = 1000, OWNER_PAUSE_MS = 1000, OWNERS_BUCKETS = 1024 };
+
+/* One kind of agent: the remote ones, the bouncing ones, or the local ones of one owner. */
+struct channel {
+	struct hub server;
+	struct agents *agents;
+	const char *name; /* in the log */
+	struct schedule *schedule;
+	/* local: whose, and whether a parent is running */
+	struct channel *owners_next;
+	uint32_t uid, gid;
+	bool is_owner, started, ending;
+	struct timer run;      /* at the end of this round of the loop */
+	int64_t not_before_ms; /* the parent was lost a moment ago */
+};
+
+struct agents {
+	struct agents_setup with;
+	struct channel remote, bouncing, *owners[OWNERS_BUCKETS];
+	bool stopping;
+};
 
 struct agent {
 	struct hub_line line;
@@ -34,6 +56,15 @@ static struct channel *channel_of(struct hub *server)
 	return server->context;
 }
 
+/* At the end of this round of the loop: give what waits to whoever is idle, and ask for more hands.
+ * Not at once: an agent that is lost meanwhile would change the message that the caller is working
+ * on. */
+static void run_soon(struct channel *c)
+{
+	if (c->run.place == 0)
+		loop_timer_set(c->agents->with.loop, &c->run, loop_now_ms(c->agents->with.loop));
+}
+
 /* ---- jobs ---- */
 
 static void fill_route(struct job *job, const struct target *t)
@@ -49,7 +80,7 @@ static void fill_route(struct job *job, const struct target *t)
 	}
 }
 
-static void fill_job(const struct queued *q, const struct delivery *d, int fd)
+static void fill_job(const struct agents *a, const struct delivery *d, int fd)
 {
 	static struct job job;
 	const struct message *m = d->message;
@@ -67,7 +98,7 @@ static void fill_job(const struct queued *q, const struct delivery *d, int fd)
 	job.arrived_s = m->arrived_ms / 1000;
 	job.report = d->report;
 	job.gives_up_s = d->report == JOB_REPORT_DELAYED
-	                         ? (m->arrived_ms + q->settings.queue_lifetime_ms) / 1000
+	                         ? (m->arrived_ms + a->with.settings->queue_lifetime_ms) / 1000
 	                         : 0;
 	if (d->report == JOB_REPORT_NONE && t && !t->local)
 		fill_route(&job, t);
@@ -102,8 +133,16 @@ static void fill_recipient(const struct delivery *d, unsigned number)
 	job_recipient_put(&out, &to);
 }
 
+static void turn_away(struct agents *a, struct channel *c, struct schedule_destination *to)
+{
+	struct schedule_item *item;
+
+	while ((item = schedule_drain(c->schedule, to)) != NULL)
+		a->with.turned_away(a->with.context, loop_owner(item, struct delivery, item));
+}
+
 /* Whatever is unanswered is tried again: at worst a duplicate, never a loss. */
-static void finish(struct queued *q, struct delivery *d, const char *why)
+static void finish(struct agents *a, struct delivery *d, const char *why)
 {
 	struct job_result result = { .outcome = JOB_RETRY, .status = "4.3.0" };
 	struct schedule_destination *to = d->item.destination;
@@ -116,22 +155,22 @@ static void finish(struct queued *q, struct delivery *d, const char *why)
 			continue;
 		result.index = d->who[i].index;
 		d->message->agent_died = true;
-		life_result(q, d, &d->message->recipients[result.index], &result);
+		a->with.result(a->with.context, d, &d->message->recipients[result.index], &result);
 	}
-	schedule_finished(c->schedule, to, trouble, loop_now_ms(q->loop));
+	schedule_finished(c->schedule, to, trouble, loop_now_ms(a->with.loop));
 	schedule_hold(to); /* the message may end here, and with it the last that points there */
-	life_delivered(q, d);
-	if (trouble && schedule_is_down(to, loop_now_ms(q->loop)))
-		life_drain(q, c, to);
+	a->with.finished(a->with.context, d);
+	if (trouble && schedule_is_down(to, loop_now_ms(a->with.loop)))
+		turn_away(a, c, to);
 	schedule_release(to);
-	agents_run(c);
+	run_soon(c);
 }
 
 /* The whole job, or nothing: a line that breaks on the way counts as an agent that died. */
 static void send_job(struct channel *c, struct hub_line *line, struct delivery *d)
 {
-	struct queued *q = c->queued;
-	int fd = disk_reader(&q->disk, d->message->id);
+	struct agents *a = c->agents;
+	int fd = disk_reader(a->with.disk, d->message->id);
 
 	d->running = true;
 	if (fd < 0) {
@@ -142,11 +181,11 @@ static void send_job(struct channel *c, struct hub_line *line, struct delivery *
 		d->message->removed = d->message->removed || errno == ENOENT;
 		log_warn("id=%s event=open-failed reason=\"%m\"", id);
 		hub_set_idle(line);
-		finish(q, d, "the queue file cannot be opened");
+		finish(a, d, "the queue file cannot be opened");
 		return;
 	}
 	agent_of(line)->delivery = d;
-	fill_job(q, d, fd);
+	fill_job(a, d, fd);
 	enum wire_result sent = WIRE_OK;
 
 	for (unsigned i = 0; i < d->count && sent == WIRE_OK; i++) {
@@ -163,7 +202,7 @@ static void send_job(struct channel *c, struct hub_line *line, struct delivery *
 
 static void owner_start(struct channel *c)
 {
-	struct queued *q = c->queued;
+	struct agents *a = c->agents;
 	struct owner_work work = {
 		.program = OWNER_LOCAL, .uid = c->uid, .gid = c->gid, .fd_count = 1
 	};
@@ -171,22 +210,22 @@ static void owner_start(struct channel *c)
 
 	if (c->started)
 		return;
-	if (loop_now_ms(q->loop) < c->not_before_ms) {
-		loop_timer_set(q->loop, &c->run, c->not_before_ms);
+	if (loop_now_ms(a->with.loop) < c->not_before_ms) {
+		loop_timer_set(a->with.loop, &c->run, c->not_before_ms);
 		return;
 	}
-	c->not_before_ms = loop_now_ms(q->loop) + OWNER_PAUSE_MS;
+	c->not_before_ms = loop_now_ms(a->with.loop) + OWNER_PAUSE_MS;
 	if (wire_pair(ends) < 0) {
 		log_warn("event=owner-start-failed reason=\"%m\"");
-		loop_timer_set(q->loop, &c->run, c->not_before_ms);
+		loop_timer_set(a->with.loop, &c->run, c->not_before_ms);
 		return;
 	}
 	work.fds[0] = ends[1];
 	owner_work_put(&out, &work);
-	if (wire_send(q->master.fd, &out) != WIRE_OK) {
+	if (wire_send(a->with.master, &out) != WIRE_OK) {
 		log_warn("event=owner-start-failed uid=%u reason=\"%m\"", c->uid);
 		close(ends[0]);
-		loop_timer_set(q->loop, &c->run, c->not_before_ms);
+		loop_timer_set(a->with.loop, &c->run, c->not_before_ms);
 	} else {
 		c->started = true;
 		hub_start(&c->server, ends[0]);
@@ -206,25 +245,19 @@ static void run_due(struct timer *t)
 		owner_ended(c);
 		return;
 	}
-	while (c->server.idle_lines.first && !c->queued->stopping &&
+	while (c->server.idle_lines.first && !c->agents->stopping &&
 	       (item = schedule_take(c->schedule)) != NULL)
 		send_job(c, hub_take_idle(&c->server), loop_owner(item, struct delivery, item));
-	more = c->queued->stopping ? 0 : schedule_runnable(c->schedule, WANT_MAX);
+	more = c->agents->stopping ? 0 : schedule_runnable(c->schedule, WANT_MAX);
 	if (more && c->is_owner)
 		owner_start(c);
 	if (more && (c->started || !c->is_owner))
 		hub_want(&c->server, more);
 }
 
-void agents_run(struct channel *c)
-{
-	if (c->run.place == 0)
-		loop_timer_set(c->queued->loop, &c->run, loop_now_ms(c->queued->loop));
-}
-
 /* ---- results ---- */
 
-static bool take_result(struct queued *q, struct delivery *d, struct wire_in *in, bool *last)
+static bool take_result(struct agents *a, struct delivery *d, struct wire_in *in, bool *last)
 {
 	static struct job_result result;
 
@@ -238,7 +271,7 @@ static bool take_result(struct queued *q, struct delivery *d, struct wire_in *in
 			return false;
 		d->who[i].answered = true;
 		d->trouble = d->trouble || result.host_trouble;
-		life_result(q, d, &d->message->recipients[result.index], &result);
+		a->with.result(a->with.context, d, &d->message->recipients[result.index], &result);
 		return true;
 	}
 	return false;
@@ -256,14 +289,14 @@ static void message(struct hub_line *line, struct wire_in *in)
 		hub_line_drop(line, "a message out of turn");
 		return;
 	}
-	if (in->type == JOB_RESULT && !take_result(c->queued, d, in, &last)) {
+	if (in->type == JOB_RESULT && !take_result(c->agents, d, in, &last)) {
 		hub_line_drop(line, "a result that makes no sense");
 		return;
 	}
 	if (last) {
 		agent->delivery = NULL;
 		hub_set_idle(line);
-		finish(c->queued, d, "the agent gave no result");
+		finish(c->agents, d, "the agent gave no result");
 	}
 }
 
@@ -274,25 +307,25 @@ static void closed(struct hub_line *line)
 
 	agent->delivery = NULL;
 	if (d)
-		finish(channel_of(line->server)->queued, d, "the delivery agent died");
-	agents_run(channel_of(line->server));
+		finish(channel_of(line->server)->agents, d, "the delivery agent died");
+	run_soon(channel_of(line->server));
 }
 
 static void idle(struct hub_line *line)
 {
-	agents_run(channel_of(line->server));
+	run_soon(channel_of(line->server));
 }
 
 /* ---- channels ---- */
 
 static void owner_free(struct channel *c)
 {
-	struct channel **at = &c->queued->owners[(c->uid * 31 + c->gid) % QUEUED_OWNERS_BUCKETS];
+	struct channel **at = &c->agents->owners[(c->uid * 31 + c->gid) % OWNERS_BUCKETS];
 
 	while (*at != c)
 		at = &(*at)->owners_next;
 	*at = c->owners_next;
-	loop_timer_clear(c->queued->loop, &c->run);
+	loop_timer_clear(c->agents->with.loop, &c->run);
 	schedule_free(&c->schedule);
 	free(c);
 }
@@ -302,7 +335,7 @@ static void owner_free(struct channel *c)
 static void lost(struct hub *server)
 {
 	channel_of(server)->ending = true;
-	agents_run(channel_of(server));
+	run_soon(channel_of(server));
 }
 
 static void owner_ended(struct channel *c)
@@ -316,12 +349,12 @@ static void owner_ended(struct channel *c)
 	if (schedule_is_idle(c->schedule))
 		owner_free(c);
 	else
-		agents_run(c);
+		run_soon(c);
 }
 
 static struct schedule_limits limits_of(const struct channel *c)
 {
-	const struct settings *s = &c->queued->settings;
+	const struct settings *s = c->agents->with.settings;
 	struct schedule_limits l = {
 		.window_start = s->queue_concurrency_start,
 		.window_max = s->queue_concurrency_max,
@@ -332,21 +365,21 @@ static struct schedule_limits limits_of(const struct channel *c)
 	};
 
 	/* These are our own: their number is what bounds them. */
-	if (c != &c->queued->remote)
+	if (c != &c->agents->remote)
 		l.window_start = l.window_max = s->local_agents_max;
 	return l;
 }
 
-static void channel_init(struct queued *q, struct channel *c, const char *name)
+static void channel_init(struct agents *a, struct channel *c, const char *name)
 {
-	c->queued = q;
+	c->agents = a;
 	c->name = name;
 	c->run.due = run_due;
 	c->server = (struct hub){
-		.loop = q->loop,
+		.loop = a->with.loop,
 		.protocol = "job",
 		.line_size = sizeof(struct agent),
-		.lines_max = QUEUED_AGENTS_MAX,
+		.lines_max = AGENTS_MAX,
 		.workers = true,
 		.context = c,
 		.message = message,
@@ -358,9 +391,9 @@ static void channel_init(struct queued *q, struct channel *c, const char *name)
 	c->schedule = schedule_new(&limits);
 }
 
-static struct channel *agents_owner(struct queued *q, uint32_t uid, uint32_t gid)
+static struct channel *owner_of(struct agents *a, uint32_t uid, uint32_t gid)
 {
-	struct channel **at = &q->owners[(uid * 31 + gid) % QUEUED_OWNERS_BUCKETS], *c;
+	struct channel **at = &a->owners[(uid * 31 + gid) % OWNERS_BUCKETS], *c;
 
 	for (c = *at; c; c = c->owners_next)
 		if (c->uid == uid && c->gid == gid)
@@ -371,7 +404,7 @@ static struct channel *agents_owner(struct queued *q, uint32_t uid, uint32_t gid
 	c->is_owner = true;
 	c->owners_next = *at;
 	*at = c;
-	channel_init(q, c, "local");
+	channel_init(a, c, "local");
 	c->server.lost = lost;
 	c->server.watch.fd = -1;
 	return c;
@@ -394,29 +427,77 @@ static struct schedule_destination *destination_of(struct channel *c, const stru
 	return d;
 }
 
-void agents_aim(struct queued *q, struct target *t)
+void agents_aim(struct agents *a, struct target *t)
 {
 	if (t->destination)
 		return;
-	t->channel = t->local ? agents_owner(q, t->uid, t->gid) : &q->remote;
+	t->channel = t->local ? owner_of(a, t->uid, t->gid) : &a->remote;
 	t->destination = destination_of(t->channel, t);
 	schedule_hold(t->destination);
 }
 
-void agents_start(struct queued *q)
+bool agents_is_down(const struct agents *a, const struct target *t)
 {
-	channel_init(q, &q->remote, "remote");
-	channel_init(q, &q->bouncing, "bounce");
-	hub_start(&q->remote.server, program_need_fd("remote.job"));
-	hub_start(&q->bouncing.server, program_need_fd("bounce.job"));
+	return schedule_is_down(t->destination, loop_now_ms(a->with.loop));
 }
 
-static void each(struct queued *q, void (*visit)(struct channel *c, void *context), void *context)
+static void put_into_schedule(struct agents *a, struct channel *c, struct delivery *d,
+                              struct schedule_destination *to)
 {
-	visit(&q->remote, context);
-	visit(&q->bouncing, context);
-	for (unsigned i = 0; i < QUEUED_OWNERS_BUCKETS; i++)
-		for (struct channel *c = q->owners[i]; c; c = c->owners_next)
+	const struct message *m = d->message;
+
+	d->channel = c;
+	schedule_add(c->schedule, to, &d->item, view_hash(HASH_START, view_of(message_sender(m))),
+	             m->attempts > 0, loop_now_ms(a->with.loop));
+	run_soon(c);
+}
+
+void agents_deliver(struct agents *a, struct delivery *d)
+{
+	const struct target *t = d->message->recipients[d->who[0].index].target;
+
+	put_into_schedule(a, t->channel, d, t->destination);
+}
+
+void agents_report(struct agents *a, struct delivery *d)
+{
+	put_into_schedule(a, &a->bouncing, d, schedule_find(a->bouncing.schedule, VIEW("")));
+}
+
+void agents_take_back(struct agents *a, struct delivery *d)
+{
+	(void)a;
+	schedule_cancel(d->channel->schedule, &d->item);
+}
+
+const char *agents_name(const struct delivery *d)
+{
+	return d->channel->name;
+}
+
+struct agents *agents_start(const struct agents_setup *setup)
+{
+	struct agents *a = memory_get(sizeof *a);
+
+	a->with = *setup;
+	channel_init(a, &a->remote, "remote");
+	channel_init(a, &a->bouncing, "bounce");
+	hub_start(&a->remote.server, program_need_fd("remote.job"));
+	hub_start(&a->bouncing.server, program_need_fd("bounce.job"));
+	return a;
+}
+
+void agents_stop(struct agents *a)
+{
+	a->stopping = true;
+}
+
+static void each(struct agents *a, void (*visit)(struct channel *c, void *context), void *context)
+{
+	visit(&a->remote, context);
+	visit(&a->bouncing, context);
+	for (unsigned i = 0; i < OWNERS_BUCKETS; i++)
+		for (struct channel *c = a->owners[i]; c; c = c->owners_next)
 			visit(c, context);
 }
 
@@ -428,9 +509,9 @@ static void set_limits(struct channel *c, void *context)
 	schedule_set_limits(c->schedule, &limits);
 }
 
-void agents_set_limits(struct queued *q)
+void agents_set_limits(struct agents *a)
 {
-	each(q, set_limits, NULL);
+	each(a, set_limits, NULL);
 }
 
 static void look_busy(struct channel *c, void *context)
@@ -440,11 +521,11 @@ static void look_busy(struct channel *c, void *context)
 			*(bool *)context = true;
 }
 
-bool agents_busy(const struct queued *q)
+bool agents_busy(const struct agents *a)
 {
 	bool busy = false;
 
-	each((struct queued *)q, look_busy, &busy);
+	each((struct agents *)a, look_busy, &busy);
 	return busy;
 }
 
@@ -454,7 +535,7 @@ static void forgive(struct channel *c, void *context)
 	schedule_forgive(c->schedule, NULL);
 }
 
-void agents_forgive(struct queued *q)
+void agents_forgive(struct agents *a)
 {
-	each(q, forgive, NULL);
+	each(a, forgive, NULL);
 }

@@ -87,7 +87,7 @@ static void give_up(struct queued *q, struct message *m, struct recipient *r, co
 	             r->outcome);
 }
 
-static void done(struct queued *q, struct message *m, struct recipient *r, const struct channel *c,
+static void done(struct queued *q, struct message *m, struct recipient *r, const char *by,
                  const struct job_result *result)
 {
 	bool report =
@@ -95,12 +95,12 @@ static void done(struct queued *q, struct message *m, struct recipient *r, const
 
 	log_info(
 		"id=%s event=deliver to=<%s> by=%s status=%s delay_ms=%lld host=%s text=\"%s\" left=%u",
-		id_of(m), log_quote(view_of(recipient_address(m, r))), c->name,
+		id_of(m), log_quote(view_of(recipient_address(m, r))), by,
 		log_quote(view_of(result->status)),
 		(long long)(clock_wall_us() / 1000 - m->arrived_ms),
 		result->remote_host[0] ? log_quote(view_of(result->remote_host)) : "-",
 		log_text(view_of(result->text)), message_left(m) - 1);
-	r->relayed = !c->is_owner;
+	r->relayed = !r->target->local;
 	if (report)
 		outcome_set(&r->outcome, clock_wall_s(), result->status, result->remote_host,
 		            result->text);
@@ -319,50 +319,6 @@ void life_answered(void *context, struct message *m, uint32_t index, struct foun
 
 /* ---- deliveries ---- */
 
-static struct delivery *new_delivery(struct message *m, struct channel *c, unsigned count,
-                                     enum job_report report)
-{
-	struct delivery *d = memory_get(sizeof *d + count * sizeof d->who[0]);
-
-	d->message = m;
-	d->channel = c;
-	d->count = count;
-	d->report = report;
-	text_init(&d->notes, QUEUE_ENVELOPE_MAX);
-	d->of_next = m->deliveries;
-	if (m->deliveries)
-		m->deliveries->of_previous = d;
-	m->deliveries = d;
-	return d;
-}
-
-static void free_delivery(struct delivery *d)
-{
-	if (d->of_previous)
-		d->of_previous->of_next = d->of_next;
-	else
-		d->message->deliveries = d->of_next;
-	if (d->of_next)
-		d->of_next->of_previous = d->of_previous;
-	text_free(&d->notes);
-	free(d);
-}
-
-static uint64_t sender_hash(const struct message *m)
-{
-	uint64_t h = 0xcbf29ce484222325u;
-
-	for (const char *s = message_sender(m); *s; s++)
-		h = (h ^ (unsigned char)*s) * 0x100000001b3u;
-	return h;
-}
-
-static void put_into_schedule(struct queued *q, struct delivery *d, struct schedule_destination *to)
-{
-	schedule_add(d->channel->schedule, to, &d->item, sender_hash(d->message),
-	             d->message->attempts > 0, loop_now_ms(q->loop));
-}
-
 static int compare_destination(const void *a, const void *b)
 {
 	const struct recipient *one = *(struct recipient *const *)a,
@@ -374,17 +330,6 @@ static int compare_destination(const void *a, const void *b)
 	return x != y ? (x > y) - (x < y) : (one > other) - (one < other);
 }
 
-static struct recipient **list_state(struct message *m, enum recipient_state state)
-{
-	struct recipient **list = memory_get((m->counts[state] + 1) * sizeof *list);
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < m->recipient_count; i++)
-		if (m->recipients[i].state == state)
-			list[n++] = &m->recipients[i];
-	return list;
-}
-
 /* Recipients with one destination go together, JOB_RECIPIENTS_MAX in one job. */
 static void make_deliveries(struct queued *q, struct message *m)
 {
@@ -393,37 +338,31 @@ static void make_deliveries(struct queued *q, struct message *m)
 
 	if (count == 0)
 		return;
-	list = list_state(m, RECIPIENT_READY);
+	list = delivery_candidates(m, RECIPIENT_READY);
 	for (uint32_t i = 0; m->held && i < count; i++)
 		recipient_set(m, list[i], RECIPIENT_DEFERRED);
 	if (m->held)
 		count = 0;
 	for (uint32_t i = 0; i < count; i++)
-		agents_aim(q, list[i]->target);
+		agents_aim(q->agents, list[i]->target);
 	if (count > 1)
 		qsort(list, count, sizeof *list, compare_destination);
 	for (uint32_t i = 0, n; i < count; i += n) {
 		struct schedule_destination *to = list[i]->target->destination;
-		struct channel *c = list[i]->target->channel;
-		struct delivery *d;
 
 		n = 1;
 		while (i + n < count && n < JOB_RECIPIENTS_MAX &&
 		       list[i + n]->target->destination == to)
 			n++;
-		if (schedule_is_down(to, loop_now_ms(q->loop))) {
+		if (agents_is_down(q->agents, list[i]->target)) {
 			for (uint32_t k = 0; k < n; k++)
 				defer(q, m, list[i + k], "4.4.1", "",
 				      "the destination did not answer a moment ago");
 			continue;
 		}
-		d = new_delivery(m, c, n, JOB_REPORT_NONE);
-		for (uint32_t k = 0; k < n; k++) {
-			d->who[k].index = (uint32_t)(list[i + k] - m->recipients);
+		for (uint32_t k = 0; k < n; k++)
 			recipient_set(m, list[i + k], RECIPIENT_QUEUED);
-		}
-		put_into_schedule(q, d, to);
-		agents_run(c);
+		agents_deliver(q->agents, delivery_new(m, JOB_REPORT_NONE, list + i, n));
 	}
 	free(list);
 }
@@ -434,17 +373,11 @@ static void report_some(struct queued *q, struct message *m, enum job_report rep
                         struct recipient **list, uint32_t count)
 {
 	for (uint32_t i = 0, n; i < count; i += n) {
-		struct delivery *d;
-
 		n = count - i < JOB_RECIPIENTS_MAX ? count - i : JOB_RECIPIENTS_MAX;
-		d = new_delivery(m, &q->bouncing, n, report);
-		for (uint32_t k = 0; k < n; k++) {
-			d->who[k].index = (uint32_t)(list[i + k] - m->recipients);
+		for (uint32_t k = 0; k < n; k++)
 			list[i + k]->listed = true;
-		}
-		put_into_schedule(q, d, schedule_find(q->bouncing.schedule, VIEW("")));
+		agents_report(q->agents, delivery_new(m, report, list + i, n));
 	}
-	agents_run(&q->bouncing);
 }
 
 /* Recipients in `state` that fit `relayed` (-1: whatever) and are not yet in a report. */
@@ -456,7 +389,7 @@ static void report_state(struct queued *q, struct message *m, enum recipient_sta
 
 	if (m->counts[state] == 0)
 		return;
-	list = list_state(m, state);
+	list = delivery_candidates(m, state);
 	for (uint32_t i = 0; i < m->counts[state]; i++)
 		if (!list[i]->listed && (relayed < 0 || list[i]->relayed == relayed))
 			list[count++] = list[i];
@@ -504,7 +437,7 @@ static void report(struct queued *q, struct message *m)
 /* RFC 3461 section 5.2.5: who did not ask is told as well, unless the message has no sender. */
 static void report_delay(struct queued *q, struct message *m)
 {
-	struct recipient **list = list_state(m, RECIPIENT_DEFERRED);
+	struct recipient **list = delivery_candidates(m, RECIPIENT_DEFERRED);
 	uint32_t count = 0;
 
 	m->noticed = true;
@@ -735,15 +668,16 @@ static void reported(struct queued *q, struct delivery *d, struct recipient *r,
 		note_outcome(q, m, index, QUEUE_DONE, r->outcome);
 }
 
-void life_result(struct queued *q, struct delivery *d, struct recipient *r,
+void life_result(void *context, struct delivery *d, struct recipient *r,
                  const struct job_result *result)
 {
+	struct queued *q = context;
 	struct message *m = d->message;
 
 	if (d->report != JOB_REPORT_NONE)
 		reported(q, d, r, result);
 	else if (result->outcome == JOB_DONE)
-		done(q, m, r, d->channel, result);
+		done(q, m, r, agents_name(d), result);
 	else if (result->outcome == JOB_FAILED)
 		give_up(q, m, r, result->status, result->remote_host, result->text);
 	else
@@ -753,12 +687,13 @@ void life_result(struct queued *q, struct delivery *d, struct recipient *r,
 	text_clear(&q->log);
 }
 
-void life_delivered(struct queued *q, struct delivery *d)
+void life_delivered(void *context, struct delivery *d)
 {
+	struct queued *q = context;
 	struct message *m = d->message;
 
 	text_add(&q->log, text_view(&d->notes));
-	free_delivery(d);
+	delivery_free(d);
 	settle(q, m);
 	life_admit(q);
 }
@@ -779,20 +714,16 @@ static void give_back(struct queued *q, struct delivery *d, const char *text)
 		else
 			recipient_set(m, r, RECIPIENT_DEFERRED);
 	}
-	free_delivery(d);
+	delivery_free(d);
 }
 
-void life_drain(struct queued *q, struct channel *c, struct schedule_destination *to)
+void life_turned_away(void *context, struct delivery *d)
 {
-	struct schedule_item *item;
+	struct queued *q = context;
+	struct message *m = d->message;
 
-	while ((item = schedule_drain(c->schedule, to)) != NULL) {
-		struct delivery *d = loop_owner(item, struct delivery, item);
-		struct message *m = d->message;
-
-		give_back(q, d, "the destination does not answer");
-		settle(q, m);
-	}
+	give_back(q, d, "the destination does not answer");
+	settle(q, m);
 }
 
 /* ---- operators ---- */
@@ -805,14 +736,16 @@ static void take_back_waiting(struct queued *q, struct message *m)
 		next = d->of_next;
 		if (d->running)
 			continue;
-		schedule_cancel(d->channel->schedule, &d->item);
+		agents_take_back(q->agents, d);
 		give_back(q, d, NULL);
 	}
 }
 
 void life_forgive(void *context)
 {
-	agents_forgive(context);
+	struct queued *q = context;
+
+	agents_forgive(q->agents);
 }
 
 void life_retry(void *context, struct message *m)

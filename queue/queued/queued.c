@@ -45,7 +45,7 @@ static void reload(struct queued *q, int fd)
 	settings_free(&q->settings);
 	q->settings = fresh;
 	log_set_debug(q->settings.log_debug);
-	agents_set_limits(q);
+	agents_set_limits(q->agents);
 	log_info("event=reloaded");
 }
 
@@ -81,7 +81,8 @@ static void stop_look(struct timer *t)
 {
 	struct queued *q = loop_owner(t, struct queued, stop_look);
 
-	if (loop_now_ms(q->loop) < q->stop_late_ms && (writers_busy(q->writers) || agents_busy(q)))
+	if (loop_now_ms(q->loop) < q->stop_late_ms &&
+	    (writers_busy(q->writers) || agents_busy(q->agents)))
 		loop_timer_set(q->loop, t, loop_now_ms(q->loop) + STOP_LOOK_MS);
 	else
 		loop_stop(q->loop);
@@ -96,6 +97,7 @@ static void stop(int number, void *context)
 		return;
 	q->stopping = true;
 	writers_stop(q->writers);
+	agents_stop(q->agents);
 	q->stop_late_ms = loop_now_ms(q->loop) + STOP_PATIENCE_MS;
 	loop_timer_set(q->loop, &q->stop_look, loop_now_ms(q->loop));
 }
@@ -135,7 +137,17 @@ int main(void)
 	q->loop = loop_new();
 	records_init(&q->records);
 	life_start(q);
-	agents_start(q);
+	q->master.fd = program_need_fd("master");
+	q->agents = agents_start(&(struct agents_setup){
+		.loop = q->loop,
+		.settings = &q->settings,
+		.disk = &q->disk,
+		.master = q->master.fd,
+		.context = q,
+		.result = life_result,
+		.finished = life_delivered,
+		.turned_away = life_turned_away,
+	});
 	open_queue(q, directory);
 	q->resolving = resolving_start(&(struct resolving_setup){
 		.loop = q->loop,
@@ -163,7 +175,6 @@ int main(void)
 	});
 	life_admit(q);
 	q->stop_look.due = stop_look;
-	q->master.fd = program_need_fd("master");
 	q->master.ready = from_master;
 	loop_watch(q->loop, &q->master, LOOP_READ);
 	loop_signal(q->loop, SIGTERM, stop, q);

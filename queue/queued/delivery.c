@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+#include "queue/queued/delivery.h"
+
+#include <stdlib.h>
+
+struct delivery *delivery_new(struct message *m, enum job_report report,
+                              struct recipient *const *list, unsigned count)
+{
+	struct delivery *d = memory_get(sizeof *d + count * sizeof d->who[0]);
+
+	d->message = m;
+	d->report = report;
+	d->count = count;
+	for (unsigned i = 0; i < count; i++)
+		d->who[i].index = (uint32_t)(list[i] - m->recipients);
+	text_init(&d->notes, QUEUE_ENVELOPE_MAX);
+	d->of_next = m->deliveries;
+	if (m->deliveries)
+		m->deliveries->of_previous = d;
+	m->deliveries = d;
+	return d;
+}
+
+void delivery_free(struct delivery *d)
+{
+	if (d->of_previous)
+		d->of_previous->of_next = d->of_next;
+	else
+		d->message->deliveries = d->of_next;
+	if (d->of_next)
+		d->of_next->of_previous = d->of_previous;
+	text_free(&d->notes);
+	free(d);
+}
+
+struct recipient **delivery_candidates(const struct message *m, enum recipient_state state)
+{
+	struct recipient **list = memory_get((m->counts[state] + 1) * sizeof *list);
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < m->recipient_count; i++)
+		if (m->recipients[i].state == state)
+			list[n++] = &m->recipients[i];
+	return list;
+}
