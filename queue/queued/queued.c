@@ -9,12 +9,13 @@
  * Reads and writes: the queue directory, nothing else. It gives descriptors away: to a writer the
  * file of the message it brings (until then unknown to anybody), to an agent a read-only one of the
  * message it delivers. Who owns queued reads and loses all mail that is on its way, sends mail in
- * anybody's name, and can have local started under any mailbox uid to add messages there; he sees
- * no mailbox, no password, no key.
+ * anybody's name, and can have local started under any mailbox uid to add messages there; no
+ * mailbox, no password, no key is in reach.
  *
  * Every event is handled to its end before the next one; what takes long is done by others
- * (resolving, delivering, syncing). queue/INTERNALS has the states and what a crash at each step
- * leaves.
+ * (resolving, delivering, syncing). Here each piece is made and told whom to tell; what a message
+ * needs next is decided in messages.c, and queue/INTERNALS has the states and what a crash at each
+ * step leaves.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -25,12 +26,29 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/wire/house.h"
-#include "queue/queued/queued.h"
+#include "queue/queued/commands.h"
+#include "queue/queued/messages.h"
 #include "queue/queued/recover.h"
+#include "queue/queued/writers.h"
 
 enum { STOP_PATIENCE_MS = 20000, STOP_LOOK_MS = 50 };
 
-static struct queued queued;
+static struct queued {
+	struct loop *loop;
+	struct settings settings;
+	struct disk disk;
+	struct records records;
+	/* Each keeps its own state; only messages knows agents and resolving. */
+	struct messages *messages;
+	struct agents *agents;
+	struct resolving *resolving;
+	struct writers *writers;
+	struct commands *commands;
+	struct watch master;
+	bool stopping;
+	struct timer stop_look;
+	int64_t stop_late_ms;
+} queued;
 
 /* New settings; what is planned already stays planned. */
 static void reload(struct queued *q, int fd)
@@ -108,13 +126,69 @@ static void nothing(int number, void *context)
 	(void)context;
 }
 
+/* Where resolved and the agents tell what has become of a message, and are told what to do. */
+static void start_messages(struct queued *q)
+{
+	q->messages = messages_new(&(struct messages_setup){
+		.loop = q->loop,
+		.settings = &q->settings,
+		.disk = &q->disk,
+		.records = &q->records,
+	});
+	q->agents = agents_start(&(struct agents_setup){
+		.loop = q->loop,
+		.settings = &q->settings,
+		.disk = &q->disk,
+		.master = q->master.fd,
+		.context = q->messages,
+		.result = messages_result,
+		.finished = messages_finished,
+		.turned_away = messages_turned_away,
+	});
+}
+
 static void open_queue(struct queued *q, int directory)
 {
 	struct reason why;
 
-	if (disk_open(&q->disk, directory, &why) < 0 || recover(&q->disk, life_found, q, &why) < 0)
+	if (disk_open(&q->disk, directory, &why) < 0 ||
+	    recover(&q->disk, messages_found, q->messages, &why) < 0)
 		log_fatal("%s", why.text);
-	life_found_all(q);
+	q->resolving = resolving_start(&(struct resolving_setup){
+		.loop = q->loop,
+		.context = q->messages,
+		.answered = messages_answered,
+		.room = messages_admit,
+	});
+	messages_begin(q->messages, q->agents, q->resolving);
+}
+
+/* Who brings messages, and who asks about them. */
+static void serve(struct queued *q)
+{
+	q->writers = writers_start(&(struct writers_setup){
+		.loop = q->loop,
+		.settings = &q->settings,
+		.disk = &q->disk,
+		.context = q->messages,
+		.accepted = messages_accepted,
+	});
+	q->commands = commands_new(&(struct commands_setup){
+		.loop = q->loop,
+		.records = &q->records,
+		.disk = &q->disk,
+		.context = q->messages,
+		.forgive = messages_forgive,
+		.retry = messages_retry,
+		.hold = messages_hold,
+		.remove = messages_remove,
+		.changed = messages_admit,
+	});
+	q->stop_look.due = stop_look;
+	q->master.ready = from_master;
+	loop_watch(q->loop, &q->master, LOOP_READ);
+	loop_signal(q->loop, SIGTERM, stop, q);
+	loop_signal(q->loop, SIGHUP, nothing, NULL);
 }
 
 int main(void)
@@ -135,50 +209,11 @@ int main(void)
 
 	program_confine(&profile);
 	q->loop = loop_new();
-	records_init(&q->records);
-	life_start(q);
 	q->master.fd = program_need_fd("master");
-	q->agents = agents_start(&(struct agents_setup){
-		.loop = q->loop,
-		.settings = &q->settings,
-		.disk = &q->disk,
-		.master = q->master.fd,
-		.context = q,
-		.result = life_result,
-		.finished = life_delivered,
-		.turned_away = life_turned_away,
-	});
+	records_init(&q->records);
+	start_messages(q);
 	open_queue(q, directory);
-	q->resolving = resolving_start(&(struct resolving_setup){
-		.loop = q->loop,
-		.context = q,
-		.answered = life_answered,
-		.room = life_admit,
-	});
-	q->writers = writers_start(&(struct writers_setup){
-		.loop = q->loop,
-		.settings = &q->settings,
-		.disk = &q->disk,
-		.context = q,
-		.accepted = life_begin,
-	});
-	q->commands = commands_new(&(struct commands_setup){
-		.loop = q->loop,
-		.records = &q->records,
-		.disk = &q->disk,
-		.context = q,
-		.forgive = life_forgive,
-		.retry = life_retry,
-		.hold = life_hold,
-		.remove = life_remove,
-		.changed = life_admit,
-	});
-	life_admit(q);
-	q->stop_look.due = stop_look;
-	q->master.ready = from_master;
-	loop_watch(q->loop, &q->master, LOOP_READ);
-	loop_signal(q->loop, SIGTERM, stop, q);
-	loop_signal(q->loop, SIGHUP, nothing, NULL);
+	serve(q);
 	program_ready();
 	loop_run(q->loop);
 	disk_put_clean_mark(&q->disk);

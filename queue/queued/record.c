@@ -323,6 +323,19 @@ const char *recipient_address(const struct message *m, const struct recipient *r
 	return message_string(m, r->address);
 }
 
+const char *message_name(const struct message *m)
+{
+	static char name[QUEUE_ID_CHARS + 1];
+
+	queue_id_text(m->id, name);
+	return name;
+}
+
+bool recipient_wants(const struct recipient *r, uint8_t notify)
+{
+	return r->notify == 0 ? notify != SPOOL_NOTIFY_SUCCESS : (r->notify & notify) != 0;
+}
+
 void target_drop(struct target **t)
 {
 	if (*t && --(*t)->references == 0) {

@@ -135,7 +135,11 @@ uint32_t message_left(const struct message *m); /* recipients that are not GONE 
 void message_take_envelope(struct message *m, const struct envelope *e,
                            const struct queue_header *h);
 const char *message_sender(const struct message *m);
+const char *message_name(const struct message *m); /* its id as text, until the next call */
 const char *recipient_address(const struct message *m, const struct recipient *r);
+/* Has the sender asked to be told of this (one SPOOL_NOTIFY_ bit)?  Who said nothing wants to know
+ * of failures and delays. */
+bool recipient_wants(const struct recipient *r, uint8_t notify);
 
 void target_drop(struct target **t);
 

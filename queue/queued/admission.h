@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Which message is asked about next: pure. A million may wait, but only so many are active at once:
+ * being asked about, waiting for an agent, or with one. The others stand in two lines, fresh and
+ * old, of which fresh mail has three turns in four.
+ */
+#ifndef QUEUE_QUEUED_ADMISSION_H
+#define QUEUE_QUEUED_ADMISSION_H
+
+#include "queue/queued/record.h"
+
+enum { ADMISSION_ACTIVE_MAX = 20000 };
+
+/* Begins zeroed. */
+struct admission {
+	struct line_of_messages {
+		struct message *first, *last;
+	} fresh, old;
+	unsigned turn, active;
+};
+
+void admission_stand_in_line(struct admission *a, struct message *m, bool old);
+/* The one whose turn it is, active from now on; it stays the first in its line. NULL: nobody waits,
+ * or too many are active. */
+struct message *admission_next(struct admission *a);
+/* The one that admission_next gave has been asked about: the next one's turn. */
+void admission_leave_line(struct admission *a, struct message *m);
+/* Nothing of it is on its way, or it ends. Harmless when it is not active. */
+void admission_over(struct admission *a, struct message *m);
+
+#endif

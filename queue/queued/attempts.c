@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: ISC */
+#include "queue/queued/attempts.h"
+
+#include <sodium.h>
+#include <stdio.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/wire/job.h"
+#include "queue/queued/outcomes.h"
+#include "queue/queued/schedule.h"
+
+enum { LOOK_MS = 60000, AGENT_DIED_RETRY_MS = 1000 };
+
+static int64_t wall_ms(void)
+{
+	return clock_wall_us() / 1000;
+}
+
+static void timer_due(struct timer *t)
+{
+	struct attempts *a = loop_owner(t, struct attempts, timer);
+
+	a->due(a->context);
+}
+
+void attempts_start(struct attempts *a)
+{
+	a->timer.due = timer_due;
+}
+
+/* Also after a leap of the wall clock it looks once a minute. */
+void attempts_arm(struct attempts *a)
+{
+	const struct message *m = records_earliest(a->records);
+	int64_t left;
+
+	if (m == NULL) {
+		loop_timer_clear(a->loop, &a->timer);
+		return;
+	}
+	left = m->next_ms - wall_ms();
+	loop_timer_set(a->loop, &a->timer,
+	               clock_ms() + (left < 0         ? 0
+	                             : left > LOOK_MS ? LOOK_MS
+	                                              : left + 1));
+}
+
+struct message *attempts_take_due(struct attempts *a)
+{
+	struct message *m = records_earliest(a->records);
+
+	if (m == NULL || m->next_ms > wall_ms())
+		return NULL;
+	records_set_next(a->records, m, 0);
+	return m;
+}
+
+/* What waited goes on waiting, what had its time (or is new) goes on now. */
+bool attempts_waits_on(struct attempts *a, struct message *m, int64_t next_ms)
+{
+	int64_t now = wall_ms(), latest = now + a->settings->queue_retry_max_ms;
+
+	if (m->held)
+		return true;
+	if (m->counts[RECIPIENT_NEW] || m->counts[RECIPIENT_DEFERRED] == 0 || next_ms <= now)
+		return false;
+	records_set_next(a->records, m, next_ms < latest ? next_ms : latest);
+	return true;
+}
+
+static struct schedule_limits retry_limits(const struct attempts *a)
+{
+	return (struct schedule_limits){ .retry_first_ms = a->settings->queue_retry_first_ms,
+		                         .retry_max_ms = a->settings->queue_retry_max_ms };
+}
+
+void attempts_plan(struct attempts *a, struct message *m)
+{
+	struct schedule_limits limits = retry_limits(a);
+	int64_t now = wall_ms(), ends = m->arrived_ms + a->settings->queue_lifetime_ms;
+
+	/* An agent that died is our own trouble: the delays begin small, and still grow for a
+	 * message that kills agents. */
+	if (m->agent_died && limits.retry_first_ms > AGENT_DIED_RETRY_MS)
+		limits.retry_first_ms = AGENT_DIED_RETRY_MS;
+	m->agent_died = false;
+	if (m->attempts < UINT16_MAX)
+		m->attempts++;
+	int64_t next = now + schedule_retry_ms(&limits, m->attempts, randombytes_random());
+
+	/* The last attempt is at the end of its life, not long before it. */
+	if (now < ends && next > ends)
+		next = ends;
+	struct queue_log l = { .event = QUEUE_ATTEMPT,
+		               .number = m->attempts,
+		               .time_s = next / 1000 };
+
+	journal_note(a->journal, m, &l);
+	records_set_next(a->records, m, next);
+	attempts_arm(a);
+}
+
+void attempts_begin(struct attempts *a, struct message *m)
+{
+	records_set_next(a->records, m, 0);
+	m->report_later = false;
+	for (uint32_t i = 0; i < m->recipient_count; i++)
+		if (m->recipients[i].state == RECIPIENT_DEFERRED)
+			recipient_set(m, &m->recipients[i], RECIPIENT_NEW);
+	m->cursor = 0;
+}
+
+static void expire(struct attempts *a, struct message *m, struct recipient *r)
+{
+	char text[JOB_TEXT_MAX], host[JOB_HOST_MAX];
+
+	snprintf(text, sizeof text, "delivery time expired; last: %.400s",
+	         outcome_text(r->outcome));
+	string_copy(host, sizeof host,
+	            view_take(view_of(outcome_host(r->outcome)), sizeof host - 1));
+	/* RFC 3463 section 3.5: X.4.7. */
+	outcomes_give_up(a->journal, m, r, "5.4.7", host, text);
+}
+
+void attempts_expire(struct attempts *a, struct message *m)
+{
+	if (m->counts[RECIPIENT_DEFERRED] == 0 ||
+	    wall_ms() < m->arrived_ms + a->settings->queue_lifetime_ms)
+		return;
+	for (uint32_t i = 0; i < m->recipient_count; i++)
+		if (m->recipients[i].state == RECIPIENT_DEFERRED)
+			expire(a, m, &m->recipients[i]);
+}
+
+void attempts_hold(struct attempts *a, struct message *m, bool hold)
+{
+	struct queue_log l = { .event = hold ? QUEUE_HOLD : QUEUE_RELEASE,
+		               .time_s = clock_wall_s() };
+
+	m->held = hold;
+	journal_note(a->journal, m, &l);
+	journal_write(a->journal, m);
+	log_info("id=%s event=%s", message_name(m), hold ? "hold" : "release");
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Every event of a message (an answer of resolved, a result, the end of a job, a timer, an
+ * operator's word) changes its recipients' states and ends in settle(), which does what follows:
+ * make deliveries, report failures, plan the next attempt, write the log, or remove the file.
+ */
+#include "queue/queued/messages.h"
+
+#include <stdlib.h>
+
+#include "lib/base/log.h"
+#include "queue/queued/admission.h"
+#include "queue/queued/answers.h"
+#include "queue/queued/attempts.h"
+#include "queue/queued/outcomes.h"
+#include "queue/queued/reports.h"
+
+struct messages {
+	struct messages_setup with;
+	struct agents *agents;
+	struct resolving *resolving;
+	struct journal journal;
+	struct admission admission;
+	struct attempts attempts;
+	struct reports reports;
+};
+
+/* ---- deliveries ---- */
+
+static int compare_destination(const void *a, const void *b)
+{
+	const struct recipient *one = *(struct recipient *const *)a,
+			       *other = *(struct recipient *const *)b;
+	uintptr_t x = (uintptr_t)one->target->destination,
+		  y = (uintptr_t)other->target->destination;
+
+	/* Within one, in the order of the envelope. */
+	return x != y ? (x > y) - (x < y) : (one > other) - (one < other);
+}
+
+/* How many of the first of these go together. */
+static uint32_t count_together(struct recipient *const *list, uint32_t count)
+{
+	uint32_t n = 1;
+
+	while (n < count && n < JOB_RECIPIENTS_MAX &&
+	       list[n]->target->destination == list[0]->target->destination)
+		n++;
+	return n;
+}
+
+static void deliver(struct messages *ms, struct message *m, struct recipient *const *list,
+                    uint32_t count)
+{
+	bool down = agents_is_down(ms->agents, list[0]->target);
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (down)
+			outcomes_defer(&ms->journal, m, list[i], "4.4.1", "",
+			               "the destination did not answer a moment ago");
+		else
+			recipient_set(m, list[i], RECIPIENT_QUEUED);
+	}
+	if (!down)
+		agents_deliver(ms->agents, delivery_new(m, JOB_REPORT_NONE, list, count));
+}
+
+/* Recipients with one destination go together, JOB_RECIPIENTS_MAX in one job. */
+static void make_deliveries(struct messages *ms, struct message *m)
+{
+	uint32_t count = m->counts[RECIPIENT_READY];
+	struct recipient **list;
+
+	if (count == 0)
+		return;
+	list = delivery_candidates(m, RECIPIENT_READY);
+	for (uint32_t i = 0; i < count; i++) {
+		if (m->held)
+			recipient_set(m, list[i], RECIPIENT_DEFERRED);
+		else
+			agents_aim(ms->agents, list[i]->target);
+	}
+	if (m->held)
+		count = 0;
+	if (count > 1)
+		qsort(list, count, sizeof *list, compare_destination);
+	for (uint32_t i = 0, n; i < count; i += n) {
+		n = count_together(list + i, count - i);
+		deliver(ms, m, list + i, n);
+	}
+	free(list);
+}
+
+static void make_report(void *context, struct delivery *d)
+{
+	struct messages *ms = context;
+
+	agents_report(ms->agents, d);
+}
+
+/* Back from the agents' side without an attempt; text NULL: by an operator's word. */
+static void give_back(struct messages *ms, struct delivery *d, const char *text)
+{
+	struct message *m = d->message;
+
+	for (unsigned i = 0; i < d->count; i++) {
+		struct recipient *r = &m->recipients[d->who[i].index];
+
+		r->listed = false;
+		if (d->report != JOB_REPORT_NONE)
+			m->report_later = true;
+		else if (text)
+			outcomes_defer(&ms->journal, m, r, "4.4.1", "", text);
+		else
+			recipient_set(m, r, RECIPIENT_DEFERRED);
+	}
+	delivery_free(d);
+}
+
+/* ---- what follows ---- */
+
+static void end(struct messages *ms, struct message *m)
+{
+	if (disk_remove(ms->with.disk, m->id) < 0)
+		log_warn("id=%s event=remove-failed reason=\"%m\"", message_name(m));
+	journal_forget(&ms->journal);
+	admission_over(&ms->admission, m);
+	records_remove(ms->with.records, m);
+	message_free(&m);
+}
+
+/* Nothing of it is on its way: reports are made of all that happened in this attempt, together. */
+static void settle_quiet(struct messages *ms, struct message *m)
+{
+	attempts_expire(&ms->attempts, m);
+	if (!m->report_later)
+		reports_make(&ms->reports, m);
+	if (m->deliveries == NULL)
+		reports_notice(&ms->reports, m);
+}
+
+static void settle_removed(struct messages *ms, struct message *m)
+{
+	journal_forget(&ms->journal);
+	if (!m->in_line && m->deliveries == NULL)
+		end(ms, m);
+}
+
+static bool needs_attempt(const struct message *m)
+{
+	return !m->held && m->next_ms == 0 && !m->in_line &&
+	       (m->counts[RECIPIENT_DEFERRED] || (m->report_later && m->deliveries == NULL));
+}
+
+static void settle(struct messages *ms, struct message *m)
+{
+	bool on_its_way = m->in_line || m->counts[RECIPIENT_ASKED] || m->counts[RECIPIENT_NEW];
+
+	if (m->removed) {
+		settle_removed(ms, m);
+		return;
+	}
+	if (!on_its_way)
+		make_deliveries(ms, m);
+	if (!on_its_way && m->deliveries == NULL && !m->held)
+		settle_quiet(ms, m);
+	if (message_left(m) == 0 && m->deliveries == NULL && !m->in_line) {
+		end(ms, m);
+		return;
+	}
+	if (needs_attempt(m))
+		attempts_plan(&ms->attempts, m);
+	journal_write(&ms->journal, m);
+	if (!m->in_line && m->counts[RECIPIENT_ASKED] == 0 && m->deliveries == NULL)
+		admission_over(&ms->admission, m);
+}
+
+/* ---- a message comes in, or its time has come ---- */
+
+/* Asks about one message as far as there is room; true when all of it is asked. */
+static bool ask_all(struct messages *ms, struct message *m)
+{
+	for (; m->cursor < m->recipient_count; m->cursor++) {
+		struct recipient *r = &m->recipients[m->cursor];
+
+		if (r->state != RECIPIENT_NEW)
+			continue;
+		if (!resolving_has_room(ms->resolving))
+			return false;
+		recipient_set(m, r, RECIPIENT_ASKED);
+		resolving_ask(ms->resolving, m, m->cursor);
+	}
+	return true;
+}
+
+/* As many as there is room for. */
+void messages_admit(void *context)
+{
+	struct messages *ms = context;
+	struct message *m;
+
+	while (resolving_has_room(ms->resolving) && (m = admission_next(&ms->admission)) != NULL) {
+		if (!m->removed && !m->held && !ask_all(ms, m))
+			return;
+		admission_leave_line(&ms->admission, m);
+		settle(ms, m);
+	}
+}
+
+/* Everything deferred goes on now. */
+static void try_again(struct messages *ms, struct message *m)
+{
+	attempts_begin(&ms->attempts, m);
+	if (!m->in_line && !m->held && !m->removed)
+		admission_stand_in_line(&ms->admission, m, true);
+}
+
+static void attempts_due(void *context)
+{
+	struct messages *ms = context;
+	struct message *m;
+
+	while ((m = attempts_take_due(&ms->attempts)) != NULL)
+		try_again(ms, m);
+	attempts_arm(&ms->attempts);
+	messages_admit(ms);
+}
+
+void messages_found(void *context, struct message *m, int64_t next_ms)
+{
+	struct messages *ms = context;
+
+	records_add(ms->with.records, m);
+	if (!attempts_waits_on(&ms->attempts, m, next_ms))
+		try_again(ms, m);
+}
+
+void messages_accepted(void *context, struct message *m)
+{
+	struct messages *ms = context;
+
+	records_add(ms->with.records, m);
+	admission_stand_in_line(&ms->admission, m, false);
+	messages_admit(ms);
+}
+
+void messages_answered(void *context, struct message *m, uint32_t index, struct found *found,
+                       unsigned count)
+{
+	struct messages *ms = context;
+
+	if (m->recipients[index].state != RECIPIENT_ASKED) {
+		found_free(found, count);
+		return;
+	}
+	answers_take(&ms->journal, m, index, found, count);
+	settle(ms, m);
+}
+
+/* ---- results ---- */
+
+void messages_result(void *context, struct delivery *d, struct recipient *r,
+                     const struct job_result *result)
+{
+	struct messages *ms = context;
+	struct message *m = d->message;
+
+	if (d->report != JOB_REPORT_NONE)
+		reports_result(&ms->reports, d, r, result);
+	else if (result->outcome == JOB_DONE)
+		outcomes_done(&ms->journal, m, r, agents_name(d), result);
+	else if (result->outcome == JOB_FAILED)
+		outcomes_give_up(&ms->journal, m, r, result->status, result->remote_host,
+		                 result->text);
+	else
+		outcomes_defer(&ms->journal, m, r, result->status, result->remote_host,
+		               result->text);
+	/* Written with the end of the job, when the file is not removed then. */
+	journal_put_off(&ms->journal, &d->notes);
+}
+
+void messages_finished(void *context, struct delivery *d)
+{
+	struct messages *ms = context;
+	struct message *m = d->message;
+
+	journal_take_up(&ms->journal, &d->notes);
+	delivery_free(d);
+	settle(ms, m);
+	messages_admit(ms);
+}
+
+void messages_turned_away(void *context, struct delivery *d)
+{
+	struct messages *ms = context;
+	struct message *m = d->message;
+
+	give_back(ms, d, "the destination does not answer");
+	settle(ms, m);
+}
+
+/* ---- operators ---- */
+
+static void take_back_waiting(struct messages *ms, struct message *m)
+{
+	struct delivery *next;
+
+	for (struct delivery *d = m->deliveries; d; d = next) {
+		next = d->of_next;
+		if (d->running)
+			continue;
+		agents_take_back(ms->agents, d);
+		give_back(ms, d, NULL);
+	}
+}
+
+void messages_forgive(void *context)
+{
+	struct messages *ms = context;
+
+	agents_forgive(ms->agents);
+}
+
+void messages_retry(void *context, struct message *m)
+{
+	try_again(context, m);
+}
+
+void messages_hold(void *context, struct message *m, bool hold)
+{
+	struct messages *ms = context;
+
+	if (m->held == hold || m->removed)
+		return;
+	attempts_hold(&ms->attempts, m, hold);
+	if (hold) {
+		take_back_waiting(ms, m);
+		records_set_next(ms->with.records, m, 0);
+		settle(ms, m);
+	} else {
+		try_again(ms, m);
+	}
+}
+
+void messages_remove(void *context, struct message *m)
+{
+	struct messages *ms = context;
+
+	if (m->removed)
+		return;
+	log_info("id=%s event=remove left=%u", message_name(m), message_left(m));
+	m->removed = true;
+	take_back_waiting(ms, m);
+	resolving_forget(ms->resolving, m);
+	records_set_next(ms->with.records, m, 0);
+	settle(ms, m);
+}
+
+/* ---- the start ---- */
+
+struct messages *messages_new(const struct messages_setup *setup)
+{
+	struct messages *ms = memory_get(sizeof *ms);
+
+	ms->with = *setup;
+	journal_init(&ms->journal, setup->disk);
+	ms->attempts = (struct attempts){
+		.loop = setup->loop,
+		.settings = setup->settings,
+		.records = setup->records,
+		.journal = &ms->journal,
+		.context = ms,
+		.due = attempts_due,
+	};
+	attempts_start(&ms->attempts);
+	ms->reports = (struct reports){
+		.settings = setup->settings,
+		.journal = &ms->journal,
+		.context = ms,
+		.make = make_report,
+	};
+	return ms;
+}
+
+void messages_begin(struct messages *ms, struct agents *agents, struct resolving *resolving)
+{
+	ms->agents = agents;
+	ms->resolving = resolving;
+	attempts_arm(&ms->attempts);
+	messages_admit(ms);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a message needs next: the one piece of queued that knows the others. It is told what has
+ * happened (these functions are handed to the sides as their callbacks), and tells resolving.h and
+ * agents.h what to do.
+ */
+#ifndef QUEUE_QUEUED_MESSAGES_H
+#define QUEUE_QUEUED_MESSAGES_H
+
+#include "queue/queued/agents.h"
+#include "queue/queued/resolving.h"
+
+struct messages;
+
+struct messages_setup {
+	struct loop *loop;
+	const struct settings *settings; /* may change in place */
+	struct disk *disk;
+	struct records *records; /* read by others, changed only here */
+};
+
+struct messages *messages_new(const struct messages_setup *setup);
+/* When all that the start found has been handed in and the sides are there: the work begins. */
+void messages_begin(struct messages *ms, struct agents *agents, struct resolving *resolving);
+
+/* Callbacks; the context is the struct messages. */
+void messages_found(void *context, struct message *m, int64_t next_ms); /* recover.h */
+void messages_accepted(void *context, struct message *m);               /* writers.h */
+/* resolving.h */
+void messages_answered(void *context, struct message *m, uint32_t index, struct found *found,
+                       unsigned count);
+void messages_admit(void *context);
+/* agents.h */
+void messages_result(void *context, struct delivery *d, struct recipient *r,
+                     const struct job_result *result);
+void messages_finished(void *context, struct delivery *d);
+void messages_turned_away(void *context, struct delivery *d);
+/* commands.h; with messages_admit at the end */
+void messages_forgive(void *context);
+void messages_retry(void *context, struct message *m);
+void messages_hold(void *context, struct message *m, bool hold);
+void messages_remove(void *context, struct message *m);
+
+#endif

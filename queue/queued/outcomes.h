@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What became of a recipient in an attempt: its state, what is remembered of it, a line in the log
+ * of the house and a record in that of the file.
+ */
+#ifndef QUEUE_QUEUED_OUTCOMES_H
+#define QUEUE_QUEUED_OUTCOMES_H
+
+#include "lib/wire/job.h"
+#include "queue/queued/journal.h"
+
+/* Failed for now; host "": our own words. */
+void outcomes_defer(struct journal *j, struct message *m, struct recipient *r, const char *status,
+                    const char *host, const char *text);
+/* Failed for good: a report is owed unless NOTIFY says otherwise. */
+void outcomes_give_up(struct journal *j, struct message *m, struct recipient *r, const char *status,
+                      const char *host, const char *text);
+/* Delivered, by the agent of this name; a report is owed when it was asked for. */
+void outcomes_done(struct journal *j, struct message *m, struct recipient *r, const char *by,
+                   const struct job_result *result);
+
+#endif

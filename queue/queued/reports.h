@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Which reports are owed to the sender of a message (RFC 3461, RFC 3464), and which could not be
+ * made. Reports are deliveries to the bounce agent, which writes them as messages of their own.
+ */
+#ifndef QUEUE_QUEUED_REPORTS_H
+#define QUEUE_QUEUED_REPORTS_H
+
+#include "lib/conf/settings.h"
+#include "queue/queued/delivery.h"
+#include "queue/queued/journal.h"
+
+struct reports {
+	/* Set by the caller. */
+	const struct settings *settings;
+	struct journal *journal;
+	void *context;
+	void (*make)(void *context, struct delivery *d); /* gives it to the agent */
+};
+
+/* Of everybody who failed, or was delivered and asked for a report, and is in none yet. */
+void reports_make(struct reports *rs, struct message *m);
+/* The delay notice, when it is due: nothing else of the message may be on its way. */
+void reports_notice(struct reports *rs, struct message *m);
+/* What became of a report, for one of its recipients. */
+void reports_result(struct reports *rs, struct delivery *d, struct recipient *r,
+                    const struct job_result *result);
+
+#endif
