@@ -42,6 +42,9 @@ def tries(house, action):
 
 
 with House() as house:
+    checked = house.posthouse("check")
+    is_((checked.returncode, checked.stdout, checked.stderr), (0, "no problems found; posthouse is running\n", ""),
+        "a first check finds nothing")
     status = house.posthouse("status")
     is_(status.returncode, 0, "status tells that it runs")
     ok(all(name in status.stdout for name in RESIDENT), "and names every program", status.stdout + status.stderr)
