@@ -20,7 +20,7 @@ static int joined(const struct list *list)
 	int all = 0;
 
 	LIST_EACH(item, list, struct item, link)
-	all = all * 10 + item->number;
+		all = all * 10 + item->number;
 	return all;
 }
 
@@ -36,8 +36,8 @@ static void lists(void)
 	list_add_last(&list, &a.link);
 	ok(joined(&list) == 123 && list.count == 3, "what is in a list is not added again");
 	LIST_EACH(item, &list, struct item, link)
-	if (item->number != 3)
-		list_remove(&item->link);
+		if (item->number != 3)
+			list_remove(&item->link);
 	ok(joined(&list) == 3 && list.count == 1, "the present one may go");
 	list_remove(&a.link);
 	ok(list.count == 1, "what is in none is not removed again");
