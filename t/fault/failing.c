@@ -36,6 +36,8 @@ static long number(const char *name, long otherwise)
 
 __attribute__((constructor)) static void start(void)
 {
+	/* What this program starts is not meant: it has a standard input of its own. */
+	unsetenv("LD_PRELOAD");
 	call = getenv("FAIL_CALL");
 	part = getenv("FAIL_PATH");
 	error = number("FAIL_ERRNO", EIO);
