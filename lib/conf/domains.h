@@ -6,13 +6,14 @@
  *	dept.example.test  relay language=de
  *	old.test           alias-of example.test
  *
- * The words after mailboxes are defaults for the users of the domain (users.h).
+ * The words after mailboxes are defaults for the users of the domain (userwords.h).
  */
 #ifndef LIB_CONF_DOMAINS_H
 #define LIB_CONF_DOMAINS_H
 
+#include "lib/base/arena.h"
 #include "lib/conf/map.h"
-#include "lib/conf/users.h"
+#include "lib/conf/userwords.h"
 
 struct mapbuild;
 
