@@ -72,18 +72,37 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
+/* The whole file, or NULL after noting the problem: of a chain cut short OpenSSL would not tell. */
+static BIO *open_file(struct model *m, const char *path, struct source *source)
+{
+	unsigned before = m->problems.errors;
+
+	model_read_source(m, path, NULL, source);
+	if (source->missing)
+		problem_error(&m->problems, path, 0, "%s", strerror(ENOENT));
+	if (m->problems.errors == before)
+		return BIO_new_mem_buf(source->text.data, (int)source->text.len);
+	free(source->memory);
+	return NULL;
+}
+
+static void close_file(BIO *file, struct source *source)
+{
+	BIO_free(file);
+	OPENSSL_cleanse(source->memory, source->text.len);
+	free(source->memory);
+}
+
 static void read_key(struct model *m, struct keys *keys, const char *directory, const char *name)
 {
 	const char *path = model_path(m, directory, name);
-	struct stat st;
-	BIO *file = BIO_new_file(path, "r");
+	struct stat st = { 0 };
+	struct source source;
+	BIO *file = open_file(m, path, &source);
 
-	if (file == NULL || stat(path, &st) != 0) {
-		problem_error(&m->problems, path, 0, "%s", strerror(errno));
-		BIO_free(file);
+	if (file == NULL)
 		return;
-	}
-	if ((st.st_mode & 077) != 0)
+	if (stat(path, &st) != 0 || (st.st_mode & 077) != 0)
 		problem_error(&m->problems, path, 0,
 		              "readable by other users, but a private key; run chmod 600");
 	EVP_PKEY *key = PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL);
@@ -97,7 +116,7 @@ static void read_key(struct model *m, struct keys *keys, const char *directory, 
 		              "not a private key in PEM without a passphrase");
 	}
 	EVP_PKEY_free(key);
-	BIO_free(file);
+	close_file(file, &source);
 }
 
 static void read_keys(struct model *m, struct keys *keys)
@@ -221,15 +240,14 @@ static void read_certificate(struct model *m, const struct keys *keys, const cha
 	struct model_certificate c = { .certificate.index = (uint32_t)m->certificate_count };
 	const char *path = model_path(m, directory, name);
 	char digest[CERTIFICATE_KEY_BYTES];
-	BIO *file = BIO_new_file(path, "r");
+	struct source source;
+	BIO *file = open_file(m, path, &source);
 
-	if (file == NULL) {
-		problem_error(&m->problems, path, 0, "%s", strerror(errno));
+	if (file == NULL)
 		return;
-	}
 	X509 *certificate = read_chain(m, file, &c);
 
-	BIO_free(file);
+	close_file(file, &source);
 	if (certificate == NULL || !digest_public(X509_get_X509_PUBKEY(certificate), digest)) {
 		problem_error(&m->problems, path, 0, "contains no certificate in PEM format");
 		X509_free(certificate);

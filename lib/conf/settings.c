@@ -247,9 +247,8 @@ static int check_string(const struct setting *row, struct view value, struct rea
 	if (value.len > SETTING_VALUE_MAX)
 		return fail(why, "%s: the value is longer than %d bytes", row->key,
 		            SETTING_VALUE_MAX);
-	for (size_t i = 0; i < value.len; i++)
-		if ((unsigned char)value.data[i] < ' ' || value.data[i] == 0x7f)
-			return fail(why, "%s: a control character in the value", row->key);
+	if (view_has_controls(value))
+		return fail(why, "%s: a control character in the value", row->key);
 	if (value.len == 0 && strcmp(row->range, "required") == 0)
 		return fail(why, "%s: a value is needed", row->key);
 	if (row->type == SETTING_DIRECTORY && (value.len == 0 || value.data[0] != '/'))

@@ -12,7 +12,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import stopper  # noqa: E402
 import wirehouse  # noqa: E402
-from tap import done, is_, ok  # noqa: E402
+from tap import done, is_, ok, skip  # noqa: E402
 
 PROGRAM = wirehouse.build_directory() / "bin/posthouse"
 USERS = "".join(f"u{number:04}@example.test\n" for number in range(1000))
@@ -51,6 +51,28 @@ def builds():
     is_(code, 100, "nor does a posthouse.conf that cannot be read")
     ok("DIR/conf/posthouse.conf: error: Input/output error\n" in err, "which is named", err)
     is_(state(), before, "all is as it was")
+
+
+def certificates():
+    if not shutil.which("openssl"):
+        skip("certificates", "no openssl command")
+        return
+    key, chain = place / "conf/keys/one.pem", place / "conf/certs/one.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
+                    "/CN=mail.example.test", "-keyout", str(key), "-out", str(chain)], check=True, capture_output=True)
+    key.chmod(0o600)
+    first = chain.read_text()
+    chain.write_text(first + first)
+    conf = place / "conf/posthouse.conf"
+    conf.write_text(conf.read_text().replace('tls.certificates ""\n', ""))
+    is_(posthouse("build")[0], 0, "a chain of two certificates builds")
+    before = state()
+    code, _, err = posthouse("build", **unreadable("/certs/one.pem", len(first)))
+    is_((code, state()), (100, before), "one whose second half cannot be read does not")
+    ok("DIR/conf/certs/one.pem: error: Input/output error\n" in err, "and is named", err)
+    code, _, err = posthouse("build", **unreadable("/keys/one.pem", 20))
+    is_((code, state()), (100, before), "nor does a private key that cannot be read")
+    ok("DIR/conf/keys/one.pem: error: Input/output error\n" in err, "which is named too", err)
 
 
 def commands():
@@ -99,6 +121,7 @@ try:
     commands()
     editor()
     passwords()
+    certificates()
 finally:
     shutil.rmtree(place, ignore_errors=True)
 done()
