@@ -18,6 +18,8 @@ SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 SECONDS_MAX = 900  # only what hangs takes longer
 place = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
 os.chmod(place, 0o711)
+# Whoever runs tests in the background may ignore it, and a shell does not trap what it was started to ignore.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(until="The mail stays for the next start"):
