@@ -22,7 +22,7 @@ const struct house_row house[HOUSE_PROGRAMS] = {
 	[HOUSE_PORTER]     = { "porter",     ACCOUNT_porter,  ROOT_EMPTY, .stage = STAGE_PORTER, .listens = true, .several = true },
 	[HOUSE_POP3D]      = { "pop3d",      ACCOUNT_vmail,   ROOT_NONE,  .stage = STAGE_SESSIONS },
 	[HOUSE_IMAPD]      = { "imapd",      ACCOUNT_vmail,   ROOT_NONE,  .stage = STAGE_SESSIONS },
-	[HOUSE_LOCAL]      = { "local",      ACCOUNT_vmail,   ROOT_NONE,  .stage = STAGE_AGENTS },
+	[HOUSE_LOCAL]      = { "local",      ACCOUNT_vmail,   ROOT_NONE,  .stage = STAGE_AGENTS, .by_wire = true },
 	/* clang-format on */
 };
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Programs under mailbox owners' uids: pop3d and imapd on authd's word, local on queued's.
+ * Programs under mailbox owners' uids: pop3d and imapd on authd's word, local (and other agents
+ * that owners have, lib/conf/agents.def) on queued's.
  *
  * authd's work is passed on to the one service of that program and uid, which is started at need
  * and ends when it has been idle; its wire outlives it, so that work sent in that instant starts a
- * successor. Each word of queued starts a local with the wire it brought.
+ * successor. Each word of queued starts an agent with the wire it brought.
  */
 #include <assert.h>
 #include <poll.h>
@@ -87,7 +88,7 @@ static void ended(struct instance *o, int status)
 
 	if (!clean && !master.stopping)
 		instance_log_end(o, status);
-	if (o->row == &house[HOUSE_LOCAL] || o->retired || master.stopping || !has_waiting_work(o))
+	if (o->row->by_wire || o->retired || master.stopping || !has_waiting_work(o))
 		drop(o);
 	else if (clean)
 		start(o);
@@ -111,17 +112,18 @@ static struct instance *add(const struct owner_work *work)
 	return o;
 }
 
-static void start_local(struct owner_work *work)
+static void start_agent(struct owner_work *work)
 {
 	struct instance *o = work->fd_count == 1 ? add(work) : NULL;
 
 	if (o == NULL) {
-		log_warn("event=refused program=local owners=%u", master.owner_count);
+		log_warn("event=refused program=%s owners=%u",
+		         house[HOUSE_RESIDENT + work->program].name, master.owner_count);
 		return;
 	}
 	descriptors_add(&o->descriptors, "queued.job", work->fds[0]);
 	start(o);
-	/* Only local holds it from now on: its end is the end of the wire. */
+	/* Only the agent holds it from now on: its end is the end of the wire. */
 	descriptors_drop(&o->descriptors, "queued.job");
 }
 
@@ -165,8 +167,8 @@ void owners_work(const struct instance *from, struct wire_in *in)
 	if (master.stopping || !is_wanted(from, &work))
 		log_warn("event=refused peer=%s program=%d uid=%lu gid=%lu", from->row->name,
 		         (int)work.program, (unsigned long)work.uid, (unsigned long)work.gid);
-	else if (work.program == OWNER_LOCAL)
-		start_local(&work);
+	else if (house[HOUSE_RESIDENT + work.program].by_wire)
+		start_agent(&work);
 	else
 		pass_session(&work);
 	for (unsigned n = 0; n < work.fd_count; n++)

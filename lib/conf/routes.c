@@ -5,20 +5,34 @@
 #include "lib/conf/maptext.h"
 #include "lib/net/address.h"
 
-static const char *const transport_names[] = { "smtp", "lmtp", "local", "error" };
+/* "smtp, lmtp, local or error" */
+static void list_transports(char *out, size_t size)
+{
+	struct text words;
 
-enum { TRANSPORTS = sizeof transport_names / sizeof transport_names[0] };
+	text_init(&words, size - 1);
+	for (unsigned i = 0; i < ROUTE_TRANSPORTS; i++)
+		text_format(&words, "%s%s",
+		            i == 0                     ? ""
+		            : i + 1 < ROUTE_TRANSPORTS ? ", "
+		                                       : " or ",
+		            transport_rows[i].word);
+	string_copy(out, size, text_view(&words));
+	text_free(&words);
+}
 
 static int parse_transport(struct view word, enum route_transport *out, struct reason *why)
 {
-	for (unsigned i = 0; i < TRANSPORTS; i++) {
-		if (view_equal(word, view_of(transport_names[i]))) {
+	char words[128];
+
+	for (unsigned i = 0; i < ROUTE_TRANSPORTS; i++) {
+		if (view_equal(word, view_of(transport_rows[i].word))) {
 			*out = (enum route_transport)i;
 			return 0;
 		}
 	}
-	return fail(why, "\"%.*s\" is not a transport; write smtp, lmtp, local or error",
-	            VIEW_ARG(word));
+	list_transports(words, sizeof words);
+	return fail(why, "\"%.*s\" is not a transport; write %s", VIEW_ARG(word), words);
 }
 
 static void put_hop(struct text *out, struct view host, uint16_t port, bool mx)
@@ -101,9 +115,9 @@ static int compile_hops(struct view rest, enum route_transport transport, struct
 	arena_clear(&arena);
 	if (result != 0)
 		return -1;
-	if (transport == ROUTE_LOCAL && hops > 0)
-		return fail(why, "local has no next hop");
-	if (transport != ROUTE_LOCAL && hops == 0)
+	if (transport_rows[transport].rest == ROUTE_REST_NOTHING && hops > 0)
+		return fail(why, "%s has no next hop", transport_rows[transport].word);
+	if (transport_rows[transport].rest == ROUTE_REST_HOPS && hops == 0)
 		return fail(why, "a next hop is missing; write HOST, HOST:PORT, mx or mx=DOMAIN");
 	return 0;
 }
@@ -119,8 +133,10 @@ int route_compile(struct view text, struct text *out, struct reason *why)
 	if (parse_transport(word, &transport, why) != 0)
 		return -1;
 	value_put_u8(out, (uint8_t)transport);
-	value_put_bytes(out, transport == ROUTE_ERROR ? rest : VIEW(""));
-	return transport == ROUTE_ERROR ? 0 : compile_hops(rest, transport, out, why);
+	bool is_text = transport_rows[transport].rest == ROUTE_REST_TEXT;
+
+	value_put_bytes(out, is_text ? rest : VIEW(""));
+	return is_text ? 0 : compile_hops(rest, transport, out, why);
 }
 
 static struct route_hop get_hop(struct value_reader *r)
@@ -146,7 +162,7 @@ bool route_decode(struct view value, struct route *out)
 
 	while (!check.bad && check.rest.len)
 		get_hop(&check);
-	return !check.bad && transport < TRANSPORTS;
+	return !check.bad && transport < ROUTE_TRANSPORTS;
 }
 
 bool route_next(struct route *r, struct route_hop *hop)
@@ -155,6 +171,11 @@ bool route_next(struct route *r, struct route_hop *hop)
 		return false;
 	*hop = get_hop(&r->rest);
 	return !r->rest.bad;
+}
+
+enum agent route_agent(const struct route *r)
+{
+	return transport_rows[r->transport].agent;
 }
 
 enum map_result routes_find(struct map *m, struct view address, struct route *out)
@@ -193,7 +214,7 @@ bool routes_show(struct view key, struct view value, struct text *key_out, struc
 
 	if (!route_decode(value, &r))
 		return false;
-	text_add_string(out, transport_names[r.transport]);
+	text_add_string(out, transport_rows[r.transport].word);
 	if (r.text.len)
 		text_format(out, " %.*s", VIEW_ARG(r.text));
 	while (route_next(&r, &hop))

@@ -17,16 +17,15 @@
 #define LIB_CONF_ROUTES_H
 
 #include "lib/base/arena.h"
+#include "lib/conf/agenttable.h"
 #include "lib/conf/map.h"
 #include "lib/conf/value.h"
 
 enum { ROUTE_HOPS_MAX = 32 };
 
-enum route_transport { ROUTE_SMTP, ROUTE_LMTP, ROUTE_LOCAL, ROUTE_ERROR };
-
 struct route {
-	enum route_transport transport;
-	struct view text; /* of an error */
+	enum route_transport transport; /* agents.def */
+	struct view text;               /* of an error */
 	struct value_reader rest;
 };
 
@@ -40,6 +39,7 @@ struct route_hop {
 /* address > domain > .parent domains > "*". */
 enum map_result routes_find(struct map *m, struct view address, struct route *out);
 bool route_next(struct route *r, struct route_hop *hop);
+enum agent route_agent(const struct route *r); /* who gets it; AGENT_NONE: it is refused */
 
 int route_compile(struct view text, struct text *out, struct reason *why);
 bool route_decode(struct view value, struct route *out);

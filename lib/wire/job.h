@@ -38,12 +38,12 @@ struct job {
 		extra_bytes;      /* header lines to put before the message; 0 bytes: none */
 	struct envelope envelope; /* what goes onward of it */
 	int64_t arrived_s;        /* wall clock */
-	/* remote */
+	/* to an agent that carries HOPS (lib/conf/agents.def) */
 	bool lmtp, mx;
 	char destination[RESOLVE_HOST_MAX];
 	char hops[RESOLVE_HOPS_MAX][RESOLVE_HOST_MAX + 8];
 	unsigned hop_count;
-	/* bounce: which report */
+	/* REPORTS: which one */
 	enum job_report {
 		JOB_REPORT_NONE,
 		JOB_REPORT_FAILED,
@@ -51,18 +51,18 @@ struct job {
 		JOB_REPORT_DELIVERED,
 		JOB_REPORT_RELAYED
 	} report;
-	int64_t gives_up_s; /* bounce, JOB_REPORT_DELAYED: when the queue gives up */
+	int64_t gives_up_s; /* JOB_REPORT_DELAYED: when the queue gives up */
 };
 
 struct job_recipient {
 	uint32_t index; /* queued's number of it, comes back in the result */
 	bool last;
 	struct envelope_recipient to;
-	/* local */
+	/* MAILBOX */
 	uint32_t uid, gid;
 	char home[1024];
 	uint64_t quota_bytes;
-	/* bounce: what happened to it */
+	/* REPORTS: what happened to it */
 	char status[16], text[JOB_TEXT_MAX], remote_host[JOB_HOST_MAX];
 	int64_t last_attempt_s;
 };

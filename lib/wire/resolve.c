@@ -89,7 +89,7 @@ void resolve_target_put(struct wire_out *out, const struct resolve_target *t)
 	wire_put_u32(out, t->question);
 	wire_put_byte(out, t->last);
 	wire_put_byte(out, t->expanded);
-	wire_put_byte(out, (uint8_t)t->kind);
+	wire_put_byte(out, (uint8_t)t->agent);
 	wire_put_string(out, t->address);
 	wire_put_u32(out, t->uid);
 	wire_put_u32(out, t->gid);
@@ -110,9 +110,9 @@ bool resolve_target_get(struct wire_in *in, struct resolve_target *t)
 	t->question = wire_get_u32(in);
 	t->last = wire_get_bool(in);
 	t->expanded = wire_get_bool(in);
-	uint8_t kind = wire_get_byte(in);
+	uint8_t agent = wire_get_byte(in);
 
-	t->kind = (enum resolve_kind)kind;
+	t->agent = (enum agent)agent;
 	wire_get_string(in, t->address, sizeof t->address);
 	t->uid = wire_get_u32(in);
 	t->gid = wire_get_u32(in);
@@ -128,7 +128,8 @@ bool resolve_target_get(struct wire_in *in, struct resolve_target *t)
 		wire_get_string(in, t->hops[i], sizeof t->hops[i]);
 	wire_get_string(in, t->status, sizeof t->status);
 	wire_get_string(in, t->text, sizeof t->text);
-	return wire_end(in) && kind <= RESOLVE_ERROR && one_line(t->text);
+	return wire_end(in) && agent < AGENTS && !agent_carries(t->agent, AGENT_CARRIES_REPORTS) &&
+	       one_line(t->text);
 }
 
 /* ---- asking ---- */

@@ -10,6 +10,7 @@
 #define LIB_WIRE_RESOLVE_H
 
 #include "lib/base/limits.h"
+#include "lib/conf/agenttable.h"
 #include "lib/net/address.h"
 #include "lib/wire/wire.h"
 
@@ -64,31 +65,25 @@ struct resolve_answer {
 };
 
 /* Where one final recipient goes. */
-enum resolve_kind {
-	RESOLVE_MAILBOX, /* local, under that owner */
-	RESOLVE_REMOTE,  /* smtp or lmtp to next hops */
-	RESOLVE_ERROR    /* fails for good: status and text */
-};
-
 struct resolve_target {
 	uint32_t question;
 	bool last;
 	bool expanded; /* the address came out of an alias: it is a new recipient, not the asked one
 	                */
-	enum resolve_kind kind;
+	enum agent agent; /* whose work it is; AGENT_NONE: it fails, status and text say why */
 	char address[RESOLVE_ADDRESS_MAX];
-	/* RESOLVE_MAILBOX */
+	/* of an agent that carries a MAILBOX (agents.def) */
 	uint32_t uid, gid;
 	char home[1024];
 	uint64_t quota_bytes;
-	/* RESOLVE_REMOTE: `mx`: look the domain up; else hops in order, "host:port" or
+	/* HOPS; `mx`: look the domain up; else hops in order, "host:port" or
 	 * "[address]:port". */
 	bool lmtp, mx;
 	char destination[RESOLVE_HOST_MAX]; /* the key of scheduling: the domain, or the first hop
 	                                     */
 	char hops[RESOLVE_HOPS_MAX][RESOLVE_HOST_MAX + 8];
 	unsigned hop_count;
-	/* RESOLVE_ERROR (also 4.x.x for "not now") */
+	/* AGENT_NONE; 4.x.x means "not now" */
 	char status[16];
 	char text[RESOLVE_TEXT_MAX];
 };

@@ -7,6 +7,7 @@
 #include "queue/queued/agents.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,36 +20,37 @@
 
 enum { WANT_MAX = 1000, OWNER_PAUSE_MS = 1000, OWNERS_BUCKETS = 1024 };
 
-/* One kind of agent: the remote ones, the bouncing ones, or the local ones of one owner. */
+/* One kind of agent (agents.def), or those of a kind that one owner has. */
 struct channel {
 	struct hub server;
 	struct agents *agents;
-	const char *name; /* in the log */
+	enum agent agent;
 	struct schedule *schedule;
-	/* local: whose, and whether a parent is running */
+	/* AGENT_BY_OWNER: whose, and whether a parent is running */
 	struct channel *owners_next;
 	uint32_t uid, gid;
-	bool is_owner, started, ending;
+	bool started, ending;
 	struct timer run;      /* at the end of this round of the loop */
 	int64_t not_before_ms; /* the parent was lost a moment ago */
 };
 
 struct agents {
 	struct agents_setup with;
-	struct channel remote, bouncing, *owners[OWNERS_BUCKETS];
+	struct channel by_wire[AGENTS], *by_owner[OWNERS_BUCKETS];
+	struct channel *reporting; /* one of these */
 	bool stopping;
 };
 
-struct agent {
+struct agent_line {
 	struct hub_line line;
 	struct delivery *delivery; /* NULL: idle */
 };
 
 static struct wire_out out;
 
-static struct agent *agent_of(struct hub_line *line)
+static struct agent_line *agent_of(struct hub_line *line)
 {
-	return (struct agent *)(void *)line;
+	return (struct agent_line *)(void *)line;
 }
 
 static struct channel *channel_of(struct hub *server)
@@ -100,7 +102,7 @@ static void fill_job(const struct agents *a, const struct delivery *d, int fd)
 	job.gives_up_s = d->report == JOB_REPORT_DELAYED
 	                         ? (m->arrived_ms + a->with.settings->queue_lifetime_ms) / 1000
 	                         : 0;
-	if (d->report == JOB_REPORT_NONE && t && !t->local)
+	if (d->report == JOB_REPORT_NONE && t && agent_carries(t->agent, AGENT_CARRIES_HOPS))
 		fill_route(&job, t);
 	job_put(&out, &job);
 }
@@ -124,7 +126,7 @@ static void fill_recipient(const struct delivery *d, unsigned number)
 		string_copy(to.remote_host, sizeof to.remote_host,
 		            view_of(outcome_host(r->outcome)));
 		to.last_attempt_s = r->outcome ? r->outcome->time_s : 0;
-	} else if (r->target && r->target->local) {
+	} else if (r->target && agent_carries(r->target->agent, AGENT_CARRIES_MAILBOX)) {
 		to.uid = r->target->uid;
 		to.gid = r->target->gid;
 		to.quota_bytes = r->target->quota_bytes;
@@ -200,11 +202,27 @@ static void send_job(struct channel *c, struct hub_line *line, struct delivery *
 	close(fd);
 }
 
+/* Which program of owners an agent is; 0 where it is none. */
+static const enum owner_program owner_programs[AGENTS] = {
+#define PROGRAM_BEHIND_WIRE(ID)                       0
+#define PROGRAM_BEHIND_OWNER(ID)                      OWNER_##ID
+#define AGENT(ID, name, REACHED, CARRIES, start, max) [AGENT_##ID] = PROGRAM_BEHIND_##REACHED(ID),
+#define TRANSPORT(ID, word, AGENT, REST)
+#include "lib/conf/agents.def"
+#undef AGENT
+#undef TRANSPORT
+};
+
+static bool is_owner(const struct channel *c)
+{
+	return agent_rows[c->agent].reached == AGENT_BY_OWNER;
+}
+
 static void owner_start(struct channel *c)
 {
 	struct agents *a = c->agents;
 	struct owner_work work = {
-		.program = OWNER_LOCAL, .uid = c->uid, .gid = c->gid, .fd_count = 1
+		.program = owner_programs[c->agent], .uid = c->uid, .gid = c->gid, .fd_count = 1
 	};
 	int ends[2];
 
@@ -249,9 +267,9 @@ static void run_due(struct timer *t)
 	       (item = schedule_take(c->schedule)) != NULL)
 		send_job(c, hub_take_idle(&c->server), loop_owner(item, struct delivery, item));
 	more = c->agents->stopping ? 0 : schedule_runnable(c->schedule, WANT_MAX);
-	if (more && c->is_owner)
+	if (more && is_owner(c))
 		owner_start(c);
-	if (more && (c->started || !c->is_owner))
+	if (more && (c->started || !is_owner(c)))
 		hub_want(&c->server, more);
 }
 
@@ -279,7 +297,7 @@ static bool take_result(struct agents *a, struct delivery *d, struct wire_in *in
 
 static void message(struct hub_line *line, struct wire_in *in)
 {
-	struct agent *agent = agent_of(line);
+	struct agent_line *agent = agent_of(line);
 	struct channel *c = channel_of(line->server);
 	struct delivery *d = agent->delivery;
 
@@ -302,7 +320,7 @@ static void message(struct hub_line *line, struct wire_in *in)
 
 static void closed(struct hub_line *line)
 {
-	struct agent *agent = agent_of(line);
+	struct agent_line *agent = agent_of(line);
 	struct delivery *d = agent->delivery;
 
 	agent->delivery = NULL;
@@ -320,7 +338,7 @@ static void idle(struct hub_line *line)
 
 static void owner_free(struct channel *c)
 {
-	struct channel **at = &c->agents->owners[(c->uid * 31 + c->gid) % OWNERS_BUCKETS];
+	struct channel **at = &c->agents->by_owner[(c->uid * 31 + c->gid) % OWNERS_BUCKETS];
 
 	while (*at != c)
 		at = &(*at)->owners_next;
@@ -355,30 +373,35 @@ static void owner_ended(struct channel *c)
 static struct schedule_limits limits_of(const struct channel *c)
 {
 	const struct settings *s = c->agents->with.settings;
-	struct schedule_limits l = {
-		.window_start = s->queue_concurrency_start,
-		.window_max = s->queue_concurrency_max,
+	const struct {
+		int start, max;
+	} windows[AGENTS] = {
+#define AGENT(ID, name, REACHED, CARRIES, start, max) [AGENT_##ID] = { s->start, s->max },
+#define TRANSPORT(ID, word, AGENT, REST)
+#include "lib/conf/agents.def"
+#undef AGENT
+#undef TRANSPORT
+	};
+
+	return (struct schedule_limits){
+		.window_start = windows[c->agent].start,
+		.window_max = windows[c->agent].max,
 		.pause_first_ms = s->queue_retry_first_ms / 2 + 1,
 		.pause_max_ms = s->queue_retry_max_ms / 2 + 1,
 		.retry_first_ms = s->queue_retry_first_ms,
 		.retry_max_ms = s->queue_retry_max_ms,
 	};
-
-	/* These are our own: their number is what bounds them. */
-	if (c != &c->agents->remote)
-		l.window_start = l.window_max = s->local_agents_max;
-	return l;
 }
 
-static void channel_init(struct agents *a, struct channel *c, const char *name)
+static void channel_init(struct agents *a, struct channel *c, enum agent agent)
 {
 	c->agents = a;
-	c->name = name;
+	c->agent = agent;
 	c->run.due = run_due;
 	c->server = (struct hub){
 		.loop = a->with.loop,
 		.protocol = "job",
-		.line_size = sizeof(struct agent),
+		.line_size = sizeof(struct agent_line),
 		.lines_max = AGENTS_MAX,
 		.workers = true,
 		.context = c,
@@ -391,20 +414,19 @@ static void channel_init(struct agents *a, struct channel *c, const char *name)
 	c->schedule = schedule_new(&limits);
 }
 
-static struct channel *owner_of(struct agents *a, uint32_t uid, uint32_t gid)
+static struct channel *owner_of(struct agents *a, enum agent agent, uint32_t uid, uint32_t gid)
 {
-	struct channel **at = &a->owners[(uid * 31 + gid) % OWNERS_BUCKETS], *c;
+	struct channel **at = &a->by_owner[(uid * 31 + gid) % OWNERS_BUCKETS], *c;
 
 	for (c = *at; c; c = c->owners_next)
-		if (c->uid == uid && c->gid == gid)
+		if (c->agent == agent && c->uid == uid && c->gid == gid)
 			return c;
 	c = memory_get(sizeof *c);
 	c->uid = uid;
 	c->gid = gid;
-	c->is_owner = true;
 	c->owners_next = *at;
 	*at = c;
-	channel_init(a, c, "local");
+	channel_init(a, c, agent);
 	c->server.lost = lost;
 	c->server.watch.fd = -1;
 	return c;
@@ -417,7 +439,7 @@ static struct schedule_destination *destination_of(struct channel *c, const stru
 	struct schedule_destination *d;
 
 	text_init(&key, RESOLVE_HOST_MAX * (RESOLVE_HOPS_MAX + 2));
-	if (!t->local) {
+	if (agent_carries(t->agent, AGENT_CARRIES_HOPS)) {
 		text_add_byte(&key, t->lmtp ? 'l' : 's');
 		text_add_byte(&key, t->mx ? 'm' : 'h');
 		text_add(&key, (struct view){ t->bytes, t->bytes_len });
@@ -431,7 +453,9 @@ void agents_aim(struct agents *a, struct target *t)
 {
 	if (t->destination)
 		return;
-	t->channel = t->local ? owner_of(a, t->uid, t->gid) : &a->remote;
+	t->channel = agent_rows[t->agent].reached == AGENT_BY_OWNER
+	                     ? owner_of(a, t->agent, t->uid, t->gid)
+	                     : &a->by_wire[t->agent];
 	t->destination = destination_of(t->channel, t);
 	schedule_hold(t->destination);
 }
@@ -461,7 +485,7 @@ void agents_deliver(struct agents *a, struct delivery *d)
 
 void agents_report(struct agents *a, struct delivery *d)
 {
-	put_into_schedule(a, &a->bouncing, d, schedule_find(a->bouncing.schedule, VIEW("")));
+	put_into_schedule(a, a->reporting, d, schedule_find(a->reporting->schedule, VIEW("")));
 }
 
 void agents_take_back(struct agents *a, struct delivery *d)
@@ -472,7 +496,19 @@ void agents_take_back(struct agents *a, struct delivery *d)
 
 const char *agents_name(const struct delivery *d)
 {
-	return d->channel->name;
+	return agent_rows[d->channel->agent].name;
+}
+
+static void serve(struct agents *a, enum agent agent)
+{
+	struct channel *c = &a->by_wire[agent];
+	char wire[64];
+
+	channel_init(a, c, agent);
+	snprintf(wire, sizeof wire, "%s.job", agent_rows[agent].name);
+	hub_start(&c->server, program_need_fd(wire));
+	if (agent_carries(agent, AGENT_CARRIES_REPORTS))
+		a->reporting = c;
 }
 
 struct agents *agents_start(const struct agents_setup *setup)
@@ -480,10 +516,9 @@ struct agents *agents_start(const struct agents_setup *setup)
 	struct agents *a = memory_get(sizeof *a);
 
 	a->with = *setup;
-	channel_init(a, &a->remote, "remote");
-	channel_init(a, &a->bouncing, "bounce");
-	hub_start(&a->remote.server, program_need_fd("remote.job"));
-	hub_start(&a->bouncing.server, program_need_fd("bounce.job"));
+	for (enum agent agent = AGENT_NONE + 1; agent < AGENTS; agent++)
+		if (agent_rows[agent].reached == AGENT_BY_WIRE)
+			serve(a, agent);
 	return a;
 }
 
@@ -494,10 +529,11 @@ void agents_stop(struct agents *a)
 
 static void each(struct agents *a, void (*visit)(struct channel *c, void *context), void *context)
 {
-	visit(&a->remote, context);
-	visit(&a->bouncing, context);
+	for (enum agent agent = AGENT_NONE + 1; agent < AGENTS; agent++)
+		if (agent_rows[agent].reached == AGENT_BY_WIRE)
+			visit(&a->by_wire[agent], context);
 	for (unsigned i = 0; i < OWNERS_BUCKETS; i++)
-		for (struct channel *c = a->owners[i]; c; c = c->owners_next)
+		for (struct channel *c = a->by_owner[i]; c; c = c->owners_next)
 			visit(c, context);
 }
 

@@ -44,7 +44,7 @@ void outcomes_done(struct journal *j, struct message *m, struct recipient *r, co
 		(long long)(clock_wall_us() / 1000 - m->arrived_ms),
 		result->remote_host[0] ? log_quote(view_of(result->remote_host)) : "-",
 		log_text(view_of(result->text)), message_left(m) - 1);
-	r->relayed = !r->target->local;
+	r->relayed = agent_carries(r->target->agent, AGENT_CARRIES_HOPS);
 	if (report)
 		outcome_set(&r->outcome, clock_wall_s(), result->status, result->remote_host,
 		            result->text);

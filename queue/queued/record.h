@@ -20,12 +20,13 @@ struct target {
 	uint32_t references;
 	uint32_t uid, gid;
 	uint64_t quota_bytes;
-	bool local, lmtp, mx;
+	uint8_t agent; /* enum agent */
+	bool lmtp, mx;
 	uint8_t hop_count;
 	struct channel *channel;
 	struct schedule_destination *destination; /* NULL: not looked for yet; else held */
 	size_t bytes_len;
-	char bytes[]; /* local: home; else destination, then hops; each terminated */
+	char bytes[]; /* home; or destination, then hops; each terminated */
 };
 
 enum recipient_state {

@@ -87,24 +87,25 @@ static char *put_string(char *to, const char *s)
 /* What the house needs of it, in one piece of memory. */
 static struct target *make_target(const struct resolve_target *t)
 {
-	bool local = t->kind == RESOLVE_MAILBOX;
-	size_t len = strlen(local ? t->home : t->destination) + 1;
+	bool hops = agent_carries(t->agent, AGENT_CARRIES_HOPS);
+	const char *first = hops ? t->destination : t->home;
+	size_t len = strlen(first) + 1;
 	struct target *made;
 	char *to;
 
-	for (unsigned i = 0; !local && i < t->hop_count; i++)
+	for (unsigned i = 0; hops && i < t->hop_count; i++)
 		len += strlen(t->hops[i]) + 1;
 	made = memory_get(sizeof *made + len);
 	made->references = 1;
-	made->local = local;
+	made->agent = (uint8_t)t->agent;
 	made->uid = t->uid;
 	made->gid = t->gid;
 	made->quota_bytes = t->quota_bytes;
 	made->lmtp = t->lmtp;
 	made->mx = t->mx;
-	made->hop_count = local ? 0 : (uint8_t)t->hop_count;
+	made->hop_count = hops ? (uint8_t)t->hop_count : 0;
 	made->bytes_len = len;
-	to = put_string(made->bytes, local ? t->home : t->destination);
+	to = put_string(made->bytes, first);
 	for (unsigned i = 0; i < made->hop_count; i++)
 		to = put_string(to, t->hops[i]);
 	return made;
@@ -120,7 +121,7 @@ static void keep_found(struct question *question, const struct resolve_target *t
 	found = &question->found[question->found_count++];
 	*found = (struct found){ .address = memory_string(view_of(t->address)),
 		                 .expanded = t->expanded };
-	if (t->kind == RESOLVE_ERROR) {
+	if (t->agent == AGENT_NONE) {
 		string_copy(found->status, sizeof found->status, view_of(t->status));
 		found->text = memory_string(view_of(t->text));
 	} else {

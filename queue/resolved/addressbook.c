@@ -177,7 +177,7 @@ static void answer_elsewhere(struct addressbook *b, const struct resolve_questio
 		answer_as(a, RESOLVE_REJECT, "5.7.1", VIEW("relaying denied"));
 	else if (!relay && routes_by_local_part(view_of(place->address)))
 		answer_as(a, RESOLVE_REJECT, "5.7.1", VIEW("relaying denied"));
-	else if (place->has_route && place->route.transport == ROUTE_ERROR) {
+	else if (place->has_route && route_agent(&place->route) == AGENT_NONE) {
 		place_split_status(place->route.text, "5.1.2", status, &text);
 		answer_as(a, status[0] == '4' ? RESOLVE_LATER : RESOLVE_REJECT, status,
 		          text.len ? text : VIEW("no mail is accepted for this destination"));

@@ -65,7 +65,7 @@ static enum map_result find_exact(struct addressbook *b, struct view address, bo
 		out->kind = ADDRESS_IS_ALIAS;
 	if (r == MAP_MISSING && (r = exact_route(b, address, &out->route)) == MAP_FOUND) {
 		/* "local" says: the mailbox, whatever else is in the maps. */
-		if (out->route.transport == ROUTE_LOCAL) {
+		if (agent_carries(route_agent(&out->route), AGENT_CARRIES_MAILBOX)) {
 			r = MAP_MISSING;
 		} else {
 			out->has_route = true;
@@ -138,7 +138,7 @@ static enum map_result find_elsewhere(struct addressbook *b, const struct parts 
 	out->kind = ADDRESS_IS_ELSEWHERE;
 	r = routes_find(&b->maps[MAP_ROUTES], whole(p), &out->route);
 	out->has_route = r == MAP_FOUND;
-	if (out->has_route && out->route.transport == ROUTE_LOCAL) {
+	if (out->has_route && agent_carries(route_agent(&out->route), AGENT_CARRIES_MAILBOX)) {
 		out->has_route = false;
 		out->kind = ADDRESS_IS_NOBODY;
 		if ((r = users_get(&b->maps[MAP_USERS], whole(p), &out->user)) == MAP_FOUND)

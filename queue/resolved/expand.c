@@ -118,7 +118,7 @@ static void follow(struct expansion *e, unsigned number)
 
 static void set_error(struct resolve_target *t, const char *status, struct view text)
 {
-	t->kind = RESOLVE_ERROR;
+	t->agent = AGENT_NONE;
 	string_copy(t->status, sizeof t->status, view_of(status));
 	string_copy(t->text, sizeof t->text, view_take(text, sizeof t->text - 1));
 	for (char *c = t->text; *c; c++)
@@ -142,7 +142,7 @@ static void set_mailbox(struct resolve_target *t, const struct user *user)
 		set_error(t, "5.2.1", VIEW("this mailbox is disabled"));
 		return;
 	}
-	t->kind = RESOLVE_MAILBOX;
+	t->agent = AGENT_LOCAL;
 	t->uid = user->uid;
 	t->gid = user->gid;
 	t->quota_bytes = user->quota_bytes;
@@ -166,13 +166,16 @@ static void set_hop(const struct addressbook *b, struct resolve_target *t,
 	text_free(&out);
 }
 
-/* By MX: of the first hop where it says mx, else every hop in order. */
+/* To another agent the address alone; else by MX: of the first hop where it says mx, else every hop
+ * in order. */
 static void set_route(const struct addressbook *b, struct resolve_target *t, struct route route)
 {
 	struct view domain = address_domain(view_of(t->address));
 	struct route_hop hop;
 
-	t->kind = RESOLVE_REMOTE;
+	t->agent = route_agent(&route);
+	if (!agent_carries(t->agent, AGENT_CARRIES_HOPS))
+		return;
 	t->lmtp = route.transport == ROUTE_LMTP;
 	while (t->hop_count < RESOLVE_HOPS_MAX && route_next(&route, &hop)) {
 		if (hop.mx && t->hop_count == 0) {
@@ -195,7 +198,7 @@ static void set_elsewhere(const struct addressbook *b, struct resolve_target *t,
 {
 	struct view domain = address_domain(view_of(t->address));
 
-	if (place->has_route && place->route.transport == ROUTE_ERROR) {
+	if (place->has_route && route_agent(&place->route) == AGENT_NONE) {
 		set_error_text(t, place->route.text, "5.1.2",
 		               "no mail is accepted for this destination");
 	} else if (place->has_route) {
@@ -203,7 +206,7 @@ static void set_elsewhere(const struct addressbook *b, struct resolve_target *t,
 	} else if (domain.len && domain.data[0] == '[') {
 		set_error(t, "5.1.2", VIEW("mail to address literals is not sent"));
 	} else {
-		t->kind = RESOLVE_REMOTE;
+		t->agent = AGENT_REMOTE;
 		t->mx = true;
 		string_copy(t->destination, sizeof t->destination, domain);
 	}

@@ -13,6 +13,7 @@ import hashlib
 import os
 import pathlib
 import queue
+import re
 import shutil
 import signal
 import socket
@@ -33,9 +34,11 @@ HOUSE_RELOAD, HOUSE_CONTROL = 16, 17
  CONTROL_QUEUE_HOLD, CONTROL_QUEUE_RELEASE, CONTROL_QUEUE_REMOVE) = range(20, 29)
 NETWORK, AUTHENTICATED, MACHINE, BOUNCE = 0, 1, 2, 3
 DONE, RETRY, FAILED = 0, 1, 2
-MAILBOX, REMOTE, ERROR = 0, 1, 2
+ERROR, MAILBOX, REMOTE = range(3)
 REPORT_NONE, REPORT_FAILED, REPORT_DELAYED, REPORT_DELIVERED, REPORT_RELAYED = range(5)
 NEVER, SUCCESS, FAILURE, DELAY = 1, 2, 4, 8
+# The agents that are always there, out of the table that queued reads.
+AGENTS = re.findall(r"^AGENT\(\w+, (\w+), WIRE,", (pathlib.Path(__file__).resolve().parents[2] / "lib/conf/agents.def").read_text(), re.M)
 MESSAGE = b"Received: from test\r\nSubject: x\r\n\r\nhello\r\n"
 WAIT = wirehouse.PATIENCE_SECONDS
 
@@ -261,7 +264,7 @@ class House:
         self.start()
 
     def start(self):
-        names = ("smtpd.spool", "pickup.spool", "bounce.spool", "resolved.resolve", "remote.job", "bounce.job")
+        names = ("smtpd.spool", "pickup.spool", "bounce.spool", "resolved.resolve", *(f"{name}.job" for name in AGENTS))
         self.wires, theirs = {}, {}
         for name in names:
             self.wires[name], theirs[name] = pair()
@@ -273,7 +276,7 @@ class House:
             end.close()
         self.program.wait_ready()
         if self.with_agents:
-            for name in ("remote", "bounce"):
+            for name in AGENTS:
                 self.agents[name] = Agents(self.wires[f"{name}.job"], answer=self.answers.get(name))
         self.local_ready = threading.Event()
         self.owner_starts = 0

@@ -13,7 +13,7 @@ from tap import done, is_, ok
 from wirehouse import Out, dial, receive, send
 
 RESOLVE_CLIENT, RESOLVE_SENDER, RESOLVE_RECIPIENT, RESOLVE_VERDICT, RESOLVE_EXPAND, RESOLVE_TARGET = range(16, 22)
-VERDICTS, KINDS = ["accept", "relay", "reject", "later"], ["mailbox", "remote", "error"]
+VERDICTS, KINDS = ["accept", "relay", "reject", "later"], ["error", "mailbox", "remote"]
 MANY = 9000
 MAPS = {
     "domains": "example.test mailboxes\ndept.test relay\n",

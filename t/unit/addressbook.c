@@ -367,11 +367,11 @@ static void list_target(void *context, const struct resolve_target *t)
 	l->last_was_last = t->last;
 	text_format(&l->text, "%s%s%s", l->text.len ? " | " : "", t->expanded ? ">" : "",
 	            t->address);
-	if (t->kind == RESOLVE_MAILBOX)
+	if (t->agent == AGENT_LOCAL)
 		text_format(&l->text, " box %u %s", t->uid, t->home);
-	if (t->kind == RESOLVE_ERROR)
+	if (t->agent == AGENT_NONE)
 		text_format(&l->text, " error %s %s", t->status, t->text);
-	if (t->kind == RESOLVE_REMOTE) {
+	if (t->agent == AGENT_REMOTE) {
 		text_format(&l->text, " %s %s%s", t->lmtp ? "lmtp" : "smtp", t->mx ? "mx=" : "to ",
 		            t->destination);
 		for (unsigned i = 0; i < t->hop_count; i++)
@@ -461,7 +461,7 @@ static void count_target(void *context, const struct resolve_target *t)
 
 	l->count++;
 	l->lasts += t->last;
-	if (t->kind == RESOLVE_ERROR)
+	if (t->agent == AGENT_NONE)
 		text_format(&l->text, "%s %s", t->status, t->text);
 }
 

@@ -43,7 +43,7 @@ static void targets(struct wire_out *out)
 		.question = 9,
 		.last = true,
 		.expanded = true,
-		.kind = RESOLVE_REMOTE,
+		.agent = AGENT_REMOTE,
 		.address = "x@example.org",
 		.uid = 5000,
 		.gid = 5001,
@@ -60,7 +60,7 @@ static void targets(struct wire_out *out)
 	resolve_target_put(out, &t);
 	torn("a target", out, get_target);
 	ok(again(out, get_target) && target.question == 9 && target.last && target.expanded &&
-	           !target.mx && target.lmtp && target.kind == RESOLVE_REMOTE &&
+	           !target.mx && target.lmtp && target.agent == AGENT_REMOTE &&
 	           strcmp(target.hops[1], t.hops[1]) == 0 && target.hop_count == 2 &&
 	           target.quota_bytes == t.quota_bytes && target.uid == 5000 &&
 	           target.gid == 5001 && strcmp(target.home, t.home) == 0 &&
