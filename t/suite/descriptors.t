@@ -68,6 +68,7 @@ with Poor("--set", "porter.clients-per-address 1000") as house:
         client.close()
     ok(served > 0 and refused > 0, f"when they speak {served} are served and {refused} are not")
     is_(house.pid("porter"), porter, "porter is the same process")
+    house.wait_for("its word", lambda: "event=relay-failed" in house.log())
     lines = house.log().count("event=relay-failed")
     ok(0 < lines < 30, f"and says so about once a second ({lines} lines)")
 
