@@ -240,7 +240,7 @@ static void tell_due(struct timer *t)
 	}
 	begin_round();
 	LIST_EACH(s, &logd.sources, struct source, all)
-	tell_dropped(s);
+		tell_dropped(s);
 	flush();
 }
 
@@ -251,10 +251,10 @@ static void drain(void)
 
 	begin_round();
 	LIST_EACH(s, &logd.sources, struct source, all)
-	for (int n = 0; takes && n < LAST_READS && take(s) == TAKEN; n++)
-		takes = logd.batch.len < BATCH_BYTES || flush();
+		for (int n = 0; takes && n < LAST_READS && take(s) == TAKEN; n++)
+			takes = logd.batch.len < BATCH_BYTES || flush();
 	LIST_EACH(s, &logd.sources, struct source, all)
-	tell_dropped(s);
+		tell_dropped(s);
 	flush();
 	loop_stop(logd.loop);
 }
