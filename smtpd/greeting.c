@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* HELO, EHLO and what it offers, STARTTLS. */
 #include "lib/base/log.h"
+#include "lib/mail/esmtp.h"
 #include "lib/wire/worker.h"
 #include "smtpd/session.h"
 
@@ -38,17 +39,14 @@ static void auth_value(const struct session *s, struct text *out)
 }
 
 static const struct extension {
-	const char *keyword;
+	enum esmtp_extension number;
 	bool (*offered)(const struct session *s);
 	void (*value)(const struct session *s, struct text *out); /* NULL: none */
 } extensions[] = {
-	{ "PIPELINING", always, NULL },
-	{ "SIZE", always, size_value },
-	{ "STARTTLS", tls_is_next, NULL },
-	{ "AUTH", auth_is_next, auth_value },
-	{ "8BITMIME", always, NULL },
-	{ "DSN", always, NULL },
-	{ "ENHANCEDSTATUSCODES", always, NULL },
+	{ ESMTP_PIPELINING, always, NULL },    { ESMTP_SIZE, always, size_value },
+	{ ESMTP_STARTTLS, tls_is_next, NULL }, { ESMTP_AUTH, auth_is_next, auth_value },
+	{ ESMTP_EIGHT_BIT, always, NULL },     { ESMTP_DSN, always, NULL },
+	{ ESMTP_STATUS, always, NULL },
 };
 
 enum { EXTENSIONS = sizeof extensions / sizeof extensions[0], EXTENSIONS_TEXT_MAX = 2048 };
@@ -93,7 +91,8 @@ void command_ehlo(struct session *s, struct view argument)
 	for (unsigned i = 0; i <= last; i++) {
 		if (!extensions[i].offered(s))
 			continue;
-		text_format(&out, "250%c%s", i == last ? ' ' : '-', extensions[i].keyword);
+		text_format(&out, "250%c%s", i == last ? ' ' : '-',
+		            esmtp_keyword(extensions[i].number));
 		if (extensions[i].value != NULL)
 			extensions[i].value(s, &out);
 		text_add_string(&out, "\r\n");

@@ -4,8 +4,8 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/mail/esmtp.h"
 #include "lib/wire/dns.h"
-#include "smtpd/parameters.h"
 #include "smtpd/session.h"
 
 /* Answers a verdict that is no yes. */
@@ -98,17 +98,16 @@ static bool sender_may_send(struct session *s, const char *sender)
 	return passes(&answer);
 }
 
-static void refuse_parameters(struct session *s, enum parameter_result result, struct view culprit)
+static void refuse_parameters(struct session *s, enum esmtp_result result, struct view culprit)
 {
-	if (result == PARAMETERS_UNKNOWN)
+	if (result == ESMTP_UNKNOWN)
 		refuse(s, 555, "5.5.4", "unknown parameter %.*s", VIEW_ARG(view_take(culprit, 40)));
 	else
 		refuse(s, 501, "5.5.4", "invalid value of parameter %.*s",
 		       VIEW_ARG(view_take(culprit, 40)));
 }
 
-static void begin_transaction(struct session *s, const char *sender,
-                              const struct mail_parameters *p)
+static void begin_transaction(struct session *s, const char *sender, const struct esmtp_mail *p)
 {
 	struct transaction *t = memory_get(sizeof *t);
 
@@ -127,7 +126,7 @@ static void begin_transaction(struct session *s, const char *sender,
 void command_mail(struct session *s, struct view argument)
 {
 	struct mailaddress sender;
-	struct mail_parameters parameters;
+	struct esmtp_mail parameters;
 	struct view culprit = { "", 0 };
 
 	if (!client_may_send(s))
@@ -143,9 +142,9 @@ void command_mail(struct session *s, struct view argument)
 		       mailaddress_explain(path));
 		return;
 	}
-	enum parameter_result result = mail_parameters_parse(argument, &parameters, &culprit);
+	enum esmtp_result result = esmtp_mail_parse(argument, &parameters, &culprit);
 
-	if (result != PARAMETERS_OK) {
+	if (result != ESMTP_OK) {
 		refuse_parameters(s, result, culprit);
 		return;
 	}
@@ -224,9 +223,9 @@ void command_rcpt(struct session *s, struct view argument)
 		       mailaddress_explain(path));
 		return;
 	}
-	enum parameter_result result = recipient_parameters_parse(argument, &to, &culprit);
+	enum esmtp_result result = esmtp_recipient_parse(argument, &to, &culprit);
 
-	if (result != PARAMETERS_OK) {
+	if (result != ESMTP_OK) {
 		refuse_parameters(s, result, culprit);
 		return;
 	}

@@ -177,7 +177,7 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
 	if (!read_reply(c, "greeting", reply, NULL) || reply->code / 100 != 2 ||
 	    !greet(c, helo, reply))
 		return give_up(c, CONVERSATION_REFUSED);
-	if (c->extensions.starttls && !without_tls) {
+	if (extensions_have(&c->extensions, ESMTP_STARTTLS) && !without_tls) {
 		enum conversation_result result = start_tls(c, helo, reply);
 
 		if (result != CONVERSATION_OPEN)
@@ -201,39 +201,38 @@ void conversation_close(struct conversation *c)
 
 /* ---- a message ---- */
 
-static const char *const notify_words[] = { "NEVER", "SUCCESS", "FAILURE", "DELAY" };
+enum { COMMAND_BYTES_MAX = 4096 };
 
+/* A command of one path and its parameters. */
+static struct text *command(const char *name, const char *address)
+{
+	static struct text line; /* its memory is kept */
+
+	if (line.max == 0)
+		text_init(&line, COMMAND_BYTES_MAX);
+	text_clear(&line);
+	text_format(&line, "%s:<%s>", name, address);
+	return &line;
+}
+
+/* To a host without 8BITMIME an 8-bit message goes as it is: see VIOLATIONS. */
 static void say_mail(struct conversation *c, const struct job *job)
 {
-	stream_format(&c->stream, "MAIL FROM:<%s>", job->envelope.sender);
-	if (c->extensions.size)
-		stream_format(&c->stream, " SIZE=%llu",
-		              (unsigned long long)(job->message_bytes + job->extra_bytes));
-	/* To a host without 8BITMIME an 8-bit message goes as it is: see VIOLATIONS. */
-	if (c->extensions.eight_bit && job->envelope.eight_bit)
-		stream_write(&c->stream, VIEW(" BODY=8BITMIME"));
-	if (c->extensions.dsn && job->envelope.ret)
-		stream_format(&c->stream, " RET=%s", job->envelope.ret == 'F' ? "FULL" : "HDRS");
-	if (c->extensions.dsn && job->envelope.envid[0])
-		stream_format(&c->stream, " ENVID=%s", job->envelope.envid);
-	stream_write(&c->stream, VIEW("\r\n"));
+	struct text *line = command("MAIL FROM", job->envelope.sender);
+
+	esmtp_mail_write(line, &job->envelope, job->message_bytes + job->extra_bytes,
+	                 c->extensions.offered);
+	text_add_string(line, "\r\n");
+	stream_write(&c->stream, text_view(line));
 }
 
 static void say_recipient(struct conversation *c, const struct job_recipient *r)
 {
-	stream_format(&c->stream, "RCPT TO:<%s>", r->to.address);
-	if (c->extensions.dsn && r->to.notify) {
-		const char *between = " NOTIFY=";
+	struct text *line = command("RCPT TO", r->to.address);
 
-		for (unsigned bit = 0; bit < 4; bit++)
-			if (r->to.notify & 1u << bit) {
-				stream_format(&c->stream, "%s%s", between, notify_words[bit]);
-				between = ",";
-			}
-	}
-	if (c->extensions.dsn && r->to.orcpt[0])
-		stream_format(&c->stream, " ORCPT=%s", r->to.orcpt);
-	stream_write(&c->stream, VIEW("\r\n"));
+	esmtp_recipient_write(line, &r->to, c->extensions.offered);
+	text_add_string(line, "\r\n");
+	stream_write(&c->stream, text_view(line));
 }
 
 static void settle(const struct conversation *c, struct job_result *result,
@@ -246,7 +245,8 @@ static void settle(const struct conversation *c, struct job_result *result,
 	string_copy(result->text, sizeof result->text, view_of(reply->text));
 	string_copy(result->remote_host, sizeof result->remote_host,
 	            view_of(reply->code ? c->host : ""));
-	result->passed_on = result->outcome == JOB_DONE && c->extensions.dsn;
+	result->passed_on =
+		result->outcome == JOB_DONE && extensions_have(&c->extensions, ESMTP_DSN);
 }
 
 /* A dot at the beginning of a line is doubled (RFC 5321 section 4.5.2). *line_start: does the piece
@@ -359,7 +359,7 @@ static int read_recipients(struct conversation *c, unsigned count,
 	int good = 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		if (!c->extensions.pipelining)
+		if (!extensions_have(&c->extensions, ESMTP_PIPELINING))
 			say_recipient(c, &recipients[i]);
 		if (!read_reply(c, "RCPT", reply, NULL)) {
 			for (unsigned rest = i; rest < count; rest++)
@@ -406,7 +406,8 @@ bool conversation_send(struct conversation *c, const struct job *job,
                        const struct conversation_limits *limits, struct job_result *results,
                        struct reply *reply)
 {
-	bool accepted[JOB_RECIPIENTS_MAX] = { false }, pipelined = c->extensions.pipelining;
+	bool accepted[JOB_RECIPIENTS_MAX] = { false },
+	     pipelined = extensions_have(&c->extensions, ESMTP_PIPELINING);
 	struct reply scratch;
 
 	if (too_large(c, job, count, results))

@@ -71,22 +71,21 @@ bool reply_line(struct reply *r, struct view line)
 	return true;
 }
 
+bool extensions_have(const struct extensions *e, enum esmtp_extension extension)
+{
+	return e->offered & 1u << extension;
+}
+
 void extensions_line(struct extensions *e, struct view line)
 {
 	struct view word = view_take(line, view_find(line, ' '));
 	struct view rest = view_trim(view_skip(line, word.len));
 
-	if (view_equal_nocase(word, VIEW("PIPELINING")))
-		e->pipelining = true;
-	else if (view_equal_nocase(word, VIEW("8BITMIME")))
-		e->eight_bit = true;
-	else if (view_equal_nocase(word, VIEW("STARTTLS")))
-		e->starttls = true;
-	else if (view_equal_nocase(word, VIEW("DSN")))
-		e->dsn = true;
-	else if (view_equal_nocase(word, VIEW("SIZE"))) {
-		e->size = true;
-		if (!view_number(rest, UINT64_MAX, &e->size_bytes))
-			e->size_bytes = 0;
-	}
+	enum esmtp_extension extension = esmtp_extension(word);
+
+	if (extension == ESMTP_EXTENSIONS)
+		return;
+	e->offered |= 1u << extension;
+	if (extension == ESMTP_SIZE && !view_number(rest, UINT64_MAX, &e->size_bytes))
+		e->size_bytes = 0;
 }

@@ -4,6 +4,7 @@
 #define DELIVER_REMOTE_REPLY_H
 
 #include "lib/base/bytes.h"
+#include "lib/mail/esmtp.h"
 
 enum { REPLY_TEXT_MAX = 480, REPLY_LINE_MAX = 4096, REPLY_LINES_MAX = 200 };
 
@@ -22,9 +23,10 @@ bool reply_line(struct reply *r, struct view line);
 
 /* What EHLO said. */
 struct extensions {
-	bool pipelining, eight_bit, starttls, dsn, size;
+	unsigned offered;    /* a bit for each enum esmtp_extension */
 	uint64_t size_bytes; /* 0: no limit told */
 };
+bool extensions_have(const struct extensions *e, enum esmtp_extension extension);
 /* One line of the answer to EHLO, without the code. */
 void extensions_line(struct extensions *e, struct view line);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/log.h"
+#include "lib/mail/esmtp.h"
 #include "queue/queued/outcomes.h"
 
 /* Same address, or the same but for the case of the domain: resolved writes addresses in one
@@ -91,12 +92,17 @@ static unsigned note_new(struct journal *j, const struct message *m, uint32_t in
  */
 static void name_original(struct message *m, struct recipient *r)
 {
-	char original[SPOOL_ORCPT_MAX];
+	struct text original;
 
 	if (r->orcpt)
 		return;
-	snprintf(original, sizeof original, "rfc822;%s", recipient_address(m, r));
-	r->orcpt = message_add_string(m, view_of(original));
+	text_init(&original, SPOOL_ORCPT_MAX - 1);
+	text_add_string(&original, "rfc822;");
+	esmtp_xtext(&original, view_of(recipient_address(m, r)));
+	/* One that is too long as xtext goes without. */
+	if (!original.full)
+		r->orcpt = message_add_string(m, text_view(&original));
+	text_free(&original);
 }
 
 /*

@@ -65,6 +65,13 @@ def aliases():
         ok(not house.local_ready.is_set(), "and nobody else")
         far.finish(DONE)
         ok(gone(house), "then it is done")
+        for alias, orcpt in (("info+news=x@example.test", "rfc822;info+2Bnews+3Dx@example.test"), ("+" * 200 + "@example.test", "")):
+            house.resolver.book[alias] = [(REMOTE, "d@far.test", "far.test")]
+            house.write([alias])
+            job = house.agents["remote"].job()
+            is_(job.recipients[0]["orcpt"], orcpt, "ORCPT is xtext" if orcpt else "what is too long as xtext goes without")
+            job.finish(DONE)
+        ok(gone(house), "and they are done")
 
 
 def retries():

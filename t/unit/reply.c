@@ -88,10 +88,13 @@ static void test_extensions(void)
 	extensions_line(&e, VIEW("size 1000"));
 	extensions_line(&e, VIEW("8BITMIME"));
 	extensions_line(&e, VIEW("XDSN"));
-	ok(e.pipelining && e.size && e.size_bytes == 1000 && e.eight_bit && !e.dsn && !e.starttls,
+	ok(extensions_have(&e, ESMTP_PIPELINING) && extensions_have(&e, ESMTP_SIZE) &&
+	           e.size_bytes == 1000 && extensions_have(&e, ESMTP_EIGHT_BIT) &&
+	           !extensions_have(&e, ESMTP_DSN) && !extensions_have(&e, ESMTP_STARTTLS),
 	   "what is offered, in any case");
 	extensions_line(&e, VIEW("SIZE none"));
-	ok(e.size && e.size_bytes == 0, "a limit that is no number is none");
+	ok(extensions_have(&e, ESMTP_SIZE) && e.size_bytes == 0,
+	   "a limit that is no number is none");
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The parameters of MAIL and RCPT. */
-#include "smtpd/parameters.h"
+#include "lib/mail/esmtp.h"
 
 #include <stdio.h>
 
@@ -44,12 +44,12 @@ static void mail(void)
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct mail_parameters p;
+		struct esmtp_mail p;
 		struct view culprit = { "", 0 };
 		char got[640];
-		enum parameter_result r = mail_parameters_parse(view_of(cases[i].in), &p, &culprit);
+		enum esmtp_result r = esmtp_mail_parse(view_of(cases[i].in), &p, &culprit);
 
-		if (r == PARAMETERS_OK)
+		if (r == ESMTP_OK)
 			snprintf(got, sizeof got, "ok %llu %c %c %s",
 			         (unsigned long long)p.size_bytes, p.envelope.eight_bit ? '8' : '7',
 			         p.envelope.ret ? p.envelope.ret : '-', p.envelope.envid);
@@ -84,10 +84,9 @@ static void recipient(void)
 		struct envelope_recipient p;
 		struct view culprit = { "", 0 };
 		char got[640];
-		enum parameter_result r =
-			recipient_parameters_parse(view_of(cases[i].in), &p, &culprit);
+		enum esmtp_result r = esmtp_recipient_parse(view_of(cases[i].in), &p, &culprit);
 
-		if (r == PARAMETERS_OK)
+		if (r == ESMTP_OK)
 			snprintf(got, sizeof got, "ok %u %s", p.notify, p.orcpt);
 		else
 			snprintf(got, sizeof got, "%s %.*s", results[r], VIEW_ARG(culprit));
@@ -95,9 +94,61 @@ static void recipient(void)
 	}
 }
 
+/* What remote writes smtpd reads, and gets the same. */
+static void both_ways(void)
+{
+	static const struct envelope envelopes[] = {
+		{ .eight_bit = true },
+		{ .ret = 'F', .envid = "QQ+2B7" },
+		{ .ret = 'H', .eight_bit = true, .envid = "+3D" },
+	};
+	static const char *const addresses[] = { "a@b.test", "a+b=c@d.test", "\"x y\"@b.test",
+		                                 "\"+=\\\"\"@b.test", "=@b.test" };
+	unsigned all = ~0u;
+	struct text out, orcpt;
+	struct view culprit;
+	unsigned wrong = 0;
+
+	text_init(&out, 4096);
+	text_init(&orcpt, SPOOL_ORCPT_MAX - 1);
+	for (unsigned i = 0; i < sizeof envelopes / sizeof envelopes[0]; i++) {
+		const struct envelope *e = &envelopes[i];
+		struct esmtp_mail back;
+
+		text_clear(&out);
+		esmtp_mail_write(&out, e, 1000 + i, all);
+		wrong += esmtp_mail_parse(text_view(&out), &back, &culprit) != ESMTP_OK ||
+		         back.size_bytes != 1000 + i || memcmp(&back.envelope, e, sizeof *e) != 0;
+	}
+	ok(wrong == 0, "what is said of an envelope comes back");
+	for (unsigned i = 0; i < 16; i++) {
+		struct envelope_recipient r = { .notify = (uint8_t)(i > 1 && i % 2 ? 1 : i) }, back;
+
+		text_clear(&orcpt);
+		text_add_string(&orcpt, "rfc822;");
+		esmtp_xtext(&orcpt, view_of(addresses[i % 5]));
+		string_copy(r.orcpt, sizeof r.orcpt, text_view(&orcpt));
+		text_clear(&out);
+		esmtp_recipient_write(&out, &r, all);
+		wrong += esmtp_recipient_parse(text_view(&out), &back, &culprit) != ESMTP_OK ||
+		         memcmp(&back, &r, sizeof r) != 0;
+	}
+	ok(wrong == 0, "so does what is said of a recipient, whatever its address has");
+	struct envelope_recipient odd = { .orcpt = "rfc822;a+b@c.test" };
+
+	text_clear(&out);
+	esmtp_mail_write(&out, &envelopes[2], 7, 1u << ESMTP_EIGHT_BIT);
+	esmtp_recipient_write(&out, &odd, all);
+	is_string(out.data, " BODY=8BITMIME",
+	          "to whom an extension is not offered, and what is no value, is not said");
+	text_free(&orcpt);
+	text_free(&out);
+}
+
 int main(void)
 {
 	mail();
 	recipient();
+	both_ways();
 	return tap_done();
 }
