@@ -43,6 +43,7 @@ __attribute__((constructor)) static void start(void)
 	error = number("FAIL_ERRNO", EIO);
 	skip = number("FAIL_SKIP", 0);
 	times = number("FAIL_TIMES", -1);
+	unsetenv("LD_PRELOAD"); /* a program that this one starts is not meant */
 	chosen[STDIN_FILENO] = part && strcmp(part, "stdin") == 0;
 }
 
