@@ -7,11 +7,9 @@ enum { ABSENT = 0xffffffff };
 
 static bool take_length(struct view *rest, uint32_t *out)
 {
-	const unsigned char *b = (const unsigned char *)rest->data;
-
 	if (rest->len < 4)
 		return false;
-	*out = b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+	*out = (uint32_t)number_get_little(rest->data, 4);
 	*rest = view_skip(*rest, 4);
 	return true;
 }
@@ -41,8 +39,10 @@ void summary_encode(const struct summary *summary, struct text *out)
 	for (int i = 0; i < SUMMARY_TEXTS; i++) {
 		uint32_t length = summary->text[i].data ? (uint32_t)summary->text[i].len : ABSENT;
 
-		for (int shift = 0; shift < 32; shift += 8)
-			text_add_byte(out, (char)(length >> shift & 0xff));
+		char encoded[4];
+
+		number_put_little(encoded, length, sizeof encoded);
+		text_add(out, (struct view){ encoded, sizeof encoded });
 		text_add(out, summary->text[i]);
 	}
 }

@@ -176,25 +176,12 @@ static void handle_uidl(struct session *s, const struct pop3_command *c)
 
 /* ---- RETR, TOP ---- */
 
-/* Lines that begin with a dot get another (RFC 1939 section 3); the rest goes out in pieces as
- * large as can be. */
+/* The rest goes out in pieces as large as can be. */
 static void write_stuffed(struct stream *out, struct view bytes)
 {
-	bool at_line = true;
+	bool line_start = true;
 
-	while (bytes.len) {
-		const char *dot;
-		size_t piece = bytes.len;
-
-		if (at_line && bytes.data[0] == '.')
-			stream_write(out, VIEW("."));
-		dot = memmem(bytes.data, bytes.len, "\n.", 2);
-		if (dot != NULL)
-			piece = (size_t)(dot - bytes.data) + 1;
-		stream_write(out, view_take(bytes, piece));
-		bytes = view_skip(bytes, piece);
-		at_line = true;
-	}
+	stream_write_stuffed(out, bytes, &line_start);
 }
 
 static void write_end(struct stream *out, struct view bytes)

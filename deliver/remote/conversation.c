@@ -249,22 +249,6 @@ static void settle(const struct conversation *c, struct job_result *result,
 		result->outcome == JOB_DONE && extensions_have(&c->extensions, ESMTP_DSN);
 }
 
-/* A dot at the beginning of a line is doubled (RFC 5321 section 4.5.2). *line_start: does the piece
- * begin a line? */
-static void write_stuffed(struct stream *s, struct view piece, bool *line_start)
-{
-	while (piece.len) {
-		if (*line_start && piece.data[0] == '.')
-			stream_write(s, VIEW("."));
-		const char *dot = memmem(piece.data, piece.len, "\n.", 2);
-		size_t len = dot ? (size_t)(dot - piece.data) + 1 : piece.len;
-
-		stream_write(s, view_take(piece, len));
-		*line_start = piece.data[len - 1] == '\n';
-		piece = view_skip(piece, len);
-	}
-}
-
 /* NULL: it is written; else why not. */
 static const char *write_file(struct conversation *c, int file, uint64_t offset, uint64_t size,
                               bool *line_start)
@@ -283,7 +267,7 @@ static const char *write_file(struct conversation *c, int file, uint64_t offset,
 
 		if (got != FILE_WHOLE)
 			return file_result_text(got);
-		write_stuffed(&c->stream, (struct view){ buffer, n }, line_start);
+		stream_write_stuffed(&c->stream, (struct view){ buffer, n }, line_start);
 		offset += n;
 		size -= n;
 	}

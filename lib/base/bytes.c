@@ -104,6 +104,36 @@ uint32_t view_hash_nocase(uint32_t start, struct view v)
 	return start;
 }
 
+void number_put_little(char *out, uint64_t n, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		out[i] = (char)(n >> (8 * i) & 0xff);
+}
+
+uint64_t number_get_little(const char *in, size_t bytes)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < bytes; i++)
+		n |= (uint64_t)(unsigned char)in[i] << (8 * i);
+	return n;
+}
+
+void number_put_big(char *out, uint64_t n, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		out[i] = (char)(n >> (8 * (bytes - 1 - i)) & 0xff);
+}
+
+uint64_t number_get_big(const char *in, size_t bytes)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < bytes; i++)
+		n = n << 8 | (unsigned char)in[i];
+	return n;
+}
+
 bool view_number(struct view v, uint64_t max, uint64_t *out)
 {
 	uint64_t n = 0;

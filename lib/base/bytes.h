@@ -77,6 +77,12 @@ bool view_has_controls(struct view v);
 uint32_t view_hash(uint32_t start, struct view v);
 uint32_t view_hash_nocase(uint32_t start, struct view v); /* ASCII only */
 
+/* Numbers of 1 to 8 bytes, the least byte first (little) or the greatest (big). */
+void number_put_little(char *out, uint64_t n, size_t bytes);
+uint64_t number_get_little(const char *in, size_t bytes);
+void number_put_big(char *out, uint64_t n, size_t bytes);
+uint64_t number_get_big(const char *in, size_t bytes);
+
 /* A copy into a fixed buffer, terminated; false (and an empty string) when it does not fit. */
 bool string_copy(char *out, size_t size, struct view v);
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/value.h"
 
-static void put(struct text *out, uint64_t n, int bytes)
+static void put(struct text *out, uint64_t n, size_t bytes)
 {
 	char encoded[8];
 
-	for (int i = 0; i < bytes; i++)
-		encoded[i] = (char)(n >> (8 * (bytes - 1 - i)));
-	text_add(out, (struct view){ encoded, (size_t)bytes });
+	number_put_big(encoded, n, bytes);
+	text_add(out, (struct view){ encoded, bytes });
 }
 
 void value_put_u8(struct text *out, uint8_t n)
@@ -55,11 +54,8 @@ static struct view take(struct value_reader *r, size_t n)
 static uint64_t get(struct value_reader *r, size_t bytes)
 {
 	struct view v = take(r, bytes);
-	uint64_t n = 0;
 
-	for (size_t i = 0; i < v.len; i++)
-		n = n << 8 | (unsigned char)v.data[i];
-	return n;
+	return number_get_big(v.data, v.len);
 }
 
 uint8_t value_get_u8(struct value_reader *r)

@@ -342,6 +342,20 @@ void stream_write(struct stream *s, struct view bytes)
 	}
 }
 
+void stream_write_stuffed(struct stream *s, struct view bytes, bool *line_start)
+{
+	while (bytes.len) {
+		if (*line_start && bytes.data[0] == '.')
+			stream_write(s, VIEW("."));
+		const char *dot = memmem(bytes.data, bytes.len, "\n.", 2);
+		size_t len = dot ? (size_t)(dot - bytes.data) + 1 : bytes.len;
+
+		stream_write(s, view_take(bytes, len));
+		*line_start = bytes.data[len - 1] == '\n';
+		bytes = view_skip(bytes, len);
+	}
+}
+
 void stream_format(struct stream *s, const char *format, ...)
 {
 	struct text long_text;

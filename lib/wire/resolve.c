@@ -33,13 +33,12 @@ bool resolve_question_get(struct wire_in *in, struct resolve_question *q)
 	return wire_end(in);
 }
 
-/* What goes into an answer to a client must not be able to end its line. */
-static bool one_line(const char *text)
+void resolve_text(char out[RESOLVE_TEXT_MAX], struct view text)
 {
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			return false;
-	return true;
+	string_copy(out, RESOLVE_TEXT_MAX, view_take(text, RESOLVE_TEXT_MAX - 1));
+	for (char *c = out; *c; c++)
+		if (view_has_controls((struct view){ c, 1 }))
+			*c = ' ';
 }
 
 void resolve_answer_put(struct wire_out *out, const struct resolve_answer *a)
@@ -65,8 +64,8 @@ bool resolve_answer_get(struct wire_in *in, struct resolve_answer *a)
 	a->wants_name = wire_get_bool(in);
 	a->any_sender = wire_get_bool(in);
 	wire_get_string(in, a->normal, sizeof a->normal);
-	return wire_end(in) && verdict <= RESOLVE_LATER && one_line(a->status) &&
-	       one_line(a->text) && one_line(a->normal);
+	return wire_end(in) && verdict <= RESOLVE_LATER && !view_has_controls(view_of(a->status)) &&
+	       !view_has_controls(view_of(a->text)) && !view_has_controls(view_of(a->normal));
 }
 
 void resolve_expand_put(struct wire_out *out, uint32_t question, struct view address)
@@ -129,7 +128,7 @@ bool resolve_target_get(struct wire_in *in, struct resolve_target *t)
 	wire_get_string(in, t->status, sizeof t->status);
 	wire_get_string(in, t->text, sizeof t->text);
 	return wire_end(in) && agent < AGENTS && !agent_carries(t->agent, AGENT_CARRIES_REPORTS) &&
-	       one_line(t->text);
+	       !view_has_controls(view_of(t->text));
 }
 
 /* ---- asking ---- */

@@ -88,6 +88,10 @@ struct resolve_target {
 	char text[RESOLVE_TEXT_MAX];
 };
 
+/* Sets a text for an answer: cut to its room, control characters made blanks, since it must not be
+ * able to end the line of a reply. */
+void resolve_text(char out[RESOLVE_TEXT_MAX], struct view text);
+
 void resolve_question_put(struct wire_out *out, enum resolve_type type,
                           const struct resolve_question *q);
 bool resolve_question_get(struct wire_in *in, struct resolve_question *q);

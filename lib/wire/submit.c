@@ -58,19 +58,19 @@ bool submit_result_get(struct wire_in *in, struct submit_result *r)
 
 void submit_frame_put(struct text *out, const struct wire_out *message)
 {
-	for (unsigned i = 0; i < 4; i++)
-		text_add_byte(out, (char)(message->bytes.len >> (8 * i) & 0xff));
+	char len[4];
+
+	number_put_little(len, message->bytes.len, sizeof len);
+	text_add(out, (struct view){ len, sizeof len });
 	text_add(out, text_view(&message->bytes));
 }
 
 int submit_frame_next(struct view *rest, struct wire_in *in)
 {
-	size_t len = 0;
-
 	if (rest->len < 4)
 		return 0;
-	for (unsigned i = 0; i < 4; i++)
-		len |= (size_t)(unsigned char)rest->data[i] << (8 * i);
+	size_t len = number_get_little(rest->data, 4);
+
 	if (len == 0 || len > WIRE_MESSAGE_MAX)
 		return -1;
 	if (rest->len - 4 < len)

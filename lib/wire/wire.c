@@ -24,8 +24,7 @@ static void put_number(struct wire_out *out, uint64_t n, unsigned bytes)
 {
 	char b[8];
 
-	for (unsigned i = 0; i < bytes; i++)
-		b[i] = (char)(n >> (8 * i) & 0xff);
+	number_put_little(b, n, bytes);
 	text_add(&out->bytes, (struct view){ b, bytes });
 }
 
@@ -76,14 +75,12 @@ void wire_out_free(struct wire_out *out)
 
 static uint64_t get_number(struct wire_in *in, unsigned bytes)
 {
-	uint64_t n = 0;
-
 	if (in->bad || in->rest.len < bytes) {
 		in->bad = true;
 		return 0;
 	}
-	for (unsigned i = 0; i < bytes; i++)
-		n |= (uint64_t)(unsigned char)in->rest.data[i] << (8 * i);
+	uint64_t n = number_get_little(in->rest.data, bytes);
+
 	in->rest = view_skip(in->rest, bytes);
 	return n;
 }

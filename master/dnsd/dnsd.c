@@ -72,10 +72,8 @@ static struct {
 
 static struct answer_slot *slot_of(enum dns_type type, const char *name)
 {
-	uint32_t hash = 2166136261u ^ (uint32_t)type;
+	uint32_t hash = view_hash(HASH_START ^ (uint32_t)type, view_of(name));
 
-	for (const char *p = name; *p; p++)
-		hash = (hash ^ (unsigned char)*p) * 16777619u;
 	return &dnsd.cache[hash % CACHE_SLOTS];
 }
 

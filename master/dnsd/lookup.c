@@ -42,12 +42,12 @@ int lookup_open(const char *server, struct reason *why)
 
 static uint16_t get16(const unsigned char *p)
 {
-	return (uint16_t)(p[0] << 8 | p[1]);
+	return (uint16_t)number_get_big((const char *)p, 2);
 }
 
 static uint32_t get32(const unsigned char *p)
 {
-	return (uint32_t)get16(p) << 16 | get16(p + 2);
+	return (uint32_t)number_get_big((const char *)p, 4);
 }
 
 /* One record's data into *r; false when it is not well formed. */

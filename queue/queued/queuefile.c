@@ -480,18 +480,13 @@ static void log_seal(struct view line, const struct queue_key *key, uint64_t id,
                      char out[LOG_SEAL_CHARS + 1])
 {
 	unsigned char parts[16], hash[8];
-	uint64_t mixed = 0;
-
 	/* SipHash of the id and of the line's own hash: no copy of the line is needed. */
 	crypto_shorthash(hash, (const unsigned char *)line.data, line.len, key->log);
-	for (int i = 0; i < 8; i++) {
-		parts[i] = (unsigned char)(id >> (8 * i));
-		parts[8 + i] = hash[i];
-	}
+	number_put_little((char *)parts, id, 8);
+	memcpy(parts + 8, hash, 8);
 	crypto_shorthash(hash, parts, sizeof parts, key->log);
-	for (int i = 0; i < 8; i++)
-		mixed = mixed << 8 | hash[i];
-	snprintf(out, LOG_SEAL_CHARS + 1, " *%016llx", (unsigned long long)mixed);
+	snprintf(out, LOG_SEAL_CHARS + 1, " *%016llx",
+	         (unsigned long long)number_get_big((const char *)hash, 8));
 }
 
 void queue_log_encode(struct text *out, const struct queue_key *key, uint64_t id,

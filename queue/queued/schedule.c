@@ -38,15 +38,6 @@ struct schedule {
 	struct schedule_destination *ring; /* the next one to be served; circular */
 };
 
-static uint64_t hash_of(struct view v)
-{
-	uint64_t h = 0xcbf29ce484222325u;
-
-	for (size_t i = 0; i < v.len; i++)
-		h = (h ^ (unsigned char)v.data[i]) * 0x100000001b3u;
-	return h ^ h >> 32;
-}
-
 struct schedule *schedule_new(const struct schedule_limits *limits)
 {
 	struct schedule *s = memory_get(sizeof *s);
@@ -122,7 +113,7 @@ static void grow(struct schedule *s)
 
 struct schedule_destination *schedule_find(struct schedule *s, struct view key)
 {
-	uint64_t hash = hash_of(key);
+	uint32_t hash = view_hash(HASH_START, key);
 	struct schedule_destination *d = s->table[hash & (s->table_size - 1)];
 
 	while (d && (d->hash != hash || !view_equal(schedule_key(d), key)))

@@ -20,10 +20,7 @@ static void answer_as(struct resolve_answer *a, enum resolve_verdict verdict, co
 {
 	a->verdict = verdict;
 	string_copy(a->status, sizeof a->status, view_of(status));
-	string_copy(a->text, sizeof a->text, view_take(text, sizeof a->text - 1));
-	for (char *c = a->text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = ' ';
+	resolve_text(a->text, text);
 }
 
 static void answer_later(struct resolve_answer *a)

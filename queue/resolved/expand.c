@@ -30,19 +30,10 @@ struct expansion {
 	const char *trouble; /* why the whole is an error */
 };
 
-static uint32_t hash(struct view address, bool past_aliases)
-{
-	uint32_t h = 2166136261u ^ past_aliases;
-
-	for (size_t i = 0; i < address.len; i++)
-		h = (h ^ (unsigned char)byte_lower(address.data[i])) * 16777619u;
-	return h;
-}
-
 /* The place in the table where this step is, or would be. */
 static unsigned *seen_slot(struct expansion *e, struct view address, bool past_aliases)
 {
-	uint32_t at = hash(address, past_aliases);
+	uint32_t at = view_hash_nocase(HASH_START ^ past_aliases, address);
 
 	for (;; at++) {
 		unsigned *slot = &e->seen[at & (e->seen_size - 1)];
@@ -120,10 +111,7 @@ static void set_error(struct resolve_target *t, const char *status, struct view 
 {
 	t->agent = AGENT_NONE;
 	string_copy(t->status, sizeof t->status, view_of(status));
-	string_copy(t->text, sizeof t->text, view_take(text, sizeof t->text - 1));
-	for (char *c = t->text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = ' ';
+	resolve_text(t->text, text);
 }
 
 static void set_error_text(struct resolve_target *t, struct view text, const char *status,

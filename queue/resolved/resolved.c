@@ -65,9 +65,7 @@ static bool asker_busy(const struct hub_line *line)
 
 static uint32_t message_bytes(const struct text *backlog, size_t at)
 {
-	const unsigned char *b = (const unsigned char *)backlog->data + at;
-
-	return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+	return (uint32_t)number_get_little(backlog->data + at, 4);
 }
 
 static void room_for_backlog(struct watch *w, unsigned events)
@@ -109,8 +107,10 @@ static void keep_for_later(struct asker *a, struct view message)
 		text_init(&a->backlog, BACKLOG_BYTES_MAX);
 		loop_watch(loop, &a->writer, LOOP_WRITE);
 	}
-	for (unsigned i = 0; i < 4; i++)
-		text_add_byte(&a->backlog, (char)(message.len >> (8 * i) & 0xff));
+	char len[4];
+
+	number_put_little(len, message.len, sizeof len);
+	text_add(&a->backlog, (struct view){ len, sizeof len });
 	text_add(&a->backlog, message);
 	if (a->backlog.full)
 		hub_line_drop(&a->line, "the peer does not read");

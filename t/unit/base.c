@@ -87,10 +87,36 @@ static void files(void)
 	close(fd);
 }
 
+static void numbers(void)
+{
+	char bytes[8];
+	unsigned wrong = 0;
+
+	number_put_little(bytes, 0x010203, 3);
+	ok(memcmp(bytes, "\3\2\1", 3) == 0 && number_get_little(bytes, 2) == 0x0203,
+	   "the least byte first");
+	number_put_big(bytes, 0x010203, 3);
+	ok(memcmp(bytes, "\1\2\3", 3) == 0 && number_get_big(bytes, 2) == 0x0102,
+	   "the greatest byte first");
+	for (size_t n = 1; n <= 8; n++) {
+		uint64_t most = UINT64_MAX >> (64 - 8 * n);
+
+		number_put_little(bytes, most - 1, n);
+		wrong += number_get_little(bytes, n) != most - 1;
+		number_put_big(bytes, most - 1, n);
+		wrong += number_get_big(bytes, n) != most - 1;
+	}
+	ok(wrong == 0, "of one to eight bytes");
+	ok(view_has_controls(VIEW("a\x7f")) && view_has_controls(VIEW("\0")) &&
+	           !view_has_controls(VIEW("a \x80\xff")),
+	   "control characters are those below blank, and DEL");
+}
+
 int main(void)
 {
 	lists();
 	hashes();
+	numbers();
 	files();
 	return tap_done();
 }

@@ -292,6 +292,29 @@ static void check_preload(void)
 	close_pair(&s);
 }
 
+/* In pieces cut anywhere it is the same. */
+static void check_stuffing(void)
+{
+	const struct view text = VIEW(".a\r\n..\r\nb.c\r\n.\r\n"),
+			  want = VIEW("..a\r\n...\r\nb.c\r\n..\r\n");
+	unsigned wrong = 0;
+
+	for (size_t cut = 0; cut <= text.len; cut++) {
+		struct stream s = open_pair(TIMEOUT_MS);
+		bool line_start = true;
+		char got[64];
+
+		stream_write_stuffed(&s, view_take(text, cut), &line_start);
+		stream_write_stuffed(&s, view_skip(text, cut), &line_start);
+		stream_flush(&s);
+		ssize_t n = read(peer, got, sizeof got);
+
+		wrong += n < 0 || !view_equal((struct view){ got, (size_t)n }, want) || !line_start;
+		close_pair(&s);
+	}
+	ok(wrong == 0, "a dot that begins a line is doubled, wherever the pieces are cut");
+}
+
 int main(void)
 {
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -305,6 +328,7 @@ int main(void)
 	check_drip();
 	check_output();
 	check_preload();
+	check_stuffing();
 	check_pipe();
 	fflush(stdout);
 	check_file(5000);
