@@ -7,7 +7,7 @@
 #include "conf/command.h"
 #include "conf/model.h"
 #include "lib/base/file.h"
-#include "lib/wire/queue-client.h"
+#include "lib/queue/ask.h"
 
 /* The connection to queued, or -1 after saying why; *code is then the exit code. */
 static int open_queue(const struct command *c, int *code)

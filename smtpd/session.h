@@ -10,10 +10,10 @@
 #include "lib/conf/settings.h"
 #include "lib/mail/mailaddress.h"
 #include "lib/net/stream.h"
+#include "lib/queue/spooling.h"
 #include "lib/wire/auth.h"
 #include "lib/wire/connection.h"
 #include "lib/wire/resolve.h"
-#include "lib/wire/spool.h"
 
 enum {
 	COMMAND_LINE_MAX = 2048, /* RFC 5321 section 4.5.3.1.4 and what extensions add: 512 + 26 +

@@ -26,6 +26,7 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
+#include "lib/queue/spooling.h"
 #include "lib/wire/worker.h"
 
 enum {

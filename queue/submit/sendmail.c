@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
-#include "lib/wire/queue-client.h"
+#include "lib/queue/ask.h"
 #include "queue/submit/sendmail.h"
 
 enum mode { MODE_SEND, MODE_SMTP, MODE_LIST, MODE_ALIASES, MODE_FLUSH };

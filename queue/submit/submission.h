@@ -9,6 +9,7 @@
 
 #include "lib/conf/settings.h"
 #include "lib/mail/fixup.h"
+#include "lib/queue/spooling.h"
 #include "lib/wire/submit.h"
 
 enum { SUBMISSION_LOGIN_MAX = 64 };

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-#include "lib/wire/queue-client.h"
+#include "lib/queue/ask.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { ANSWER_TIMEOUT_MS = 60000, LISTED_MAX = 20000000 };
@@ -105,82 +104,6 @@ int queue_ask_list(int fd, const char *filter, struct queue_list *list, struct r
 	return end;
 }
 
-void queue_list_free(struct queue_list *list)
-{
-	for (size_t i = 0; i < list->count; i++)
-		free(list->entries[i].recipients);
-	free(list->entries);
-	*list = (struct queue_list){ 0 };
-}
-
-/* What strangers wrote may not steer the terminal. */
-static void print_clean(FILE *out, struct view v)
-{
-	size_t clean = 0;
-
-	for (size_t i = 0; i < v.len; i++) {
-		if ((unsigned char)v.data[i] >= ' ' && v.data[i] != 0x7f)
-			continue;
-		fwrite(v.data + clean, 1, i - clean, out);
-		fputc('?', out);
-		clean = i + 1;
-	}
-	fwrite(v.data + clean, 1, v.len - clean, out);
-}
-
-static void print_entry(const struct control_entry *e, FILE *out)
-{
-	struct view rest = e->recipient_list, address;
-	time_t arrived = (time_t)e->arrived_s;
-	char stamp[32];
-	struct tm local;
-	uint32_t shown = 0;
-
-	localtime_r(&arrived, &local);
-	strftime(stamp, sizeof stamp, "%a %b %e %H:%M:%S", &local);
-	fprintf(out, "%s%c %8llu %s  ", e->id,
-	        e->state == 'a'   ? '*'
-	        : e->state == 'h' ? '!'
-	                          : ' ',
-	        (unsigned long long)e->bytes, stamp);
-	print_clean(out, e->sender[0] ? view_of(e->sender) : VIEW("<>"));
-	fputc('\n', out);
-	if (e->reason[0]) {
-		fprintf(out, "%15s(", "");
-		print_clean(out, view_of(e->reason));
-		fprintf(out, ")\n");
-	}
-	while (view_cut(&rest, '\n', &address)) {
-		fprintf(out, "%42s", "");
-		print_clean(out, address);
-		fputc('\n', out);
-		shown++;
-	}
-	if (shown < e->recipients)
-		fprintf(out, "%42sand %u more\n", "", e->recipients - shown);
-	fputc('\n', out);
-}
-
-void queue_list_print(const struct queue_list *list, FILE *out)
-{
-	static char buffer[65536];
-	uint64_t bytes = 0;
-
-	setvbuf(out, buffer, _IOFBF, sizeof buffer); /* a long queue in few writes */
-	if (list->count == 0) {
-		fprintf(out, "Mail queue is empty\n");
-		return;
-	}
-	fprintf(out, "-Queue ID-----  --Size-- ----Arrival Time---- -Sender/Recipient-------\n");
-	for (size_t i = 0; i < list->count; i++) {
-		print_entry(&list->entries[i].entry, out);
-		bytes += list->entries[i].entry.bytes;
-	}
-	fprintf(out, "-- %llu Kbytes in %zu Request%s.\n",
-	        (unsigned long long)((bytes + 1023) / 1024), list->count,
-	        list->count == 1 ? "" : "s");
-}
-
 long queue_ask_change(int fd, enum control_type what, const char *filter, struct reason *why)
 {
 	char text[CONTROL_LINE_MAX];
@@ -223,7 +146,7 @@ int queue_ask_show(int fd, const char *id, FILE *out, int *file, uint64_t *offse
 		return -1;
 	while (in.type == CONTROL_LINE && control_line_get(&in, line)) {
 		if (!take_place(line, offset, bytes)) {
-			print_clean(out, view_of(line));
+			queue_list_clean(out, view_of(line));
 			fputc('\n', out);
 		}
 		wire_in_close(&in);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The writer's side of lib/wire/spool.h; apart from the messages, so that a program that only knows
- * their form (the setgid drop) links no cryptography. */
-#include "lib/wire/spool.h"
+#include "lib/queue/spooling.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -9,6 +7,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 
@@ -132,24 +131,17 @@ int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_r
 /* All of it, or the disk is full or broken. */
 static int write_all(struct spool_writer *w, struct view v, struct spool_refusal *refusal)
 {
-	while (v.len) {
-		ssize_t n = pwrite(w->fd, v.data, v.len, (off_t)w->offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			bool full = n < 0 && (errno == ENOSPC || errno == EDQUOT);
-
-			log_warn("id=%s event=spool-write-failed reason=\"%m\"", w->id);
-			spool_abandon(w);
-			return refuse(refusal, full ? "4.3.1" : "4.3.0",
-			              full ? "the queue's disk is full, try again later"
-			                   : "cannot write the message, try again later");
-		}
-		w->offset += (uint64_t)n;
-		v = view_skip(v, (size_t)n);
+	if (pwrite_whole(w->fd, v.data, v.len, w->offset) == 0) {
+		w->offset += v.len;
+		return 0;
 	}
-	return 0;
+	bool full = errno == ENOSPC || errno == EDQUOT;
+
+	log_warn("id=%s event=spool-write-failed reason=\"%m\"", w->id);
+	spool_abandon(w);
+	return refuse(refusal, full ? "4.3.1" : "4.3.0",
+	              full ? "the queue's disk is full, try again later"
+	                   : "cannot write the message, try again later");
 }
 
 static int flush(struct spool_writer *w, struct spool_refusal *refusal)

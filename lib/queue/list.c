@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/queue/list.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+void queue_list_free(struct queue_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->entries[i].recipients);
+	free(list->entries);
+	*list = (struct queue_list){ 0 };
+}
+
+void queue_list_clean(FILE *out, struct view v)
+{
+	size_t clean = 0;
+
+	for (size_t i = 0; i < v.len; i++) {
+		if ((unsigned char)v.data[i] >= ' ' && v.data[i] != 0x7f)
+			continue;
+		fwrite(v.data + clean, 1, i - clean, out);
+		fputc('?', out);
+		clean = i + 1;
+	}
+	fwrite(v.data + clean, 1, v.len - clean, out);
+}
+
+static void print_entry(const struct control_entry *e, FILE *out)
+{
+	struct view rest = e->recipient_list, address;
+	time_t arrived = (time_t)e->arrived_s;
+	char stamp[32];
+	struct tm local;
+	uint32_t shown = 0;
+
+	localtime_r(&arrived, &local);
+	strftime(stamp, sizeof stamp, "%a %b %e %H:%M:%S", &local);
+	fprintf(out, "%s%c %8llu %s  ", e->id,
+	        e->state == 'a'   ? '*'
+	        : e->state == 'h' ? '!'
+	                          : ' ',
+	        (unsigned long long)e->bytes, stamp);
+	queue_list_clean(out, e->sender[0] ? view_of(e->sender) : VIEW("<>"));
+	fputc('\n', out);
+	if (e->reason[0]) {
+		fprintf(out, "%15s(", "");
+		queue_list_clean(out, view_of(e->reason));
+		fprintf(out, ")\n");
+	}
+	while (view_cut(&rest, '\n', &address)) {
+		fprintf(out, "%42s", "");
+		queue_list_clean(out, address);
+		fputc('\n', out);
+		shown++;
+	}
+	if (shown < e->recipients)
+		fprintf(out, "%42sand %u more\n", "", e->recipients - shown);
+	fputc('\n', out);
+}
+
+void queue_list_print(const struct queue_list *list, FILE *out)
+{
+	static char buffer[65536];
+	uint64_t bytes = 0;
+
+	setvbuf(out, buffer, _IOFBF, sizeof buffer); /* a long queue in few writes */
+	if (list->count == 0) {
+		fprintf(out, "Mail queue is empty\n");
+		return;
+	}
+	fprintf(out, "-Queue ID-----  --Size-- ----Arrival Time---- -Sender/Recipient-------\n");
+	for (size_t i = 0; i < list->count; i++) {
+		print_entry(&list->entries[i].entry, out);
+		bytes += list->entries[i].entry.bytes;
+	}
+	fprintf(out, "-- %llu Kbytes in %zu Request%s.\n",
+	        (unsigned long long)((bytes + 1023) / 1024), list->count,
+	        list->count == 1 ? "" : "s");
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Putting a message into the queue: the writer's side of lib/wire/spool.h, shared by smtpd, pickup
+ * and bounce.  It writes the file that queued has opened, straight, with a checksum that grows with
+ * it.
+ */
+#ifndef LIB_QUEUE_SPOOLING_H
+#define LIB_QUEUE_SPOOLING_H
+
+#include "lib/wire/spool.h"
+
+enum { SPOOL_BUFFER_BYTES = 32768 /* what a writer collects before it writes */ };
+
+/* Begins as { .queued = -1, .fd = -1 }; one serves any number of messages, one after another. */
+struct spool_writer {
+	int queued; /* the line; -1: dialled at need over the wire "queued.spool" */
+	int fd;     /* the file being written, -1 none */
+	char id[SPOOL_ID_MAX];
+	uint64_t offset;            /* in the file: where the next bytes go */
+	uint64_t written;           /* message bytes so far, those in the buffer too */
+	struct text buffer;         /* unwritten bytes; flushed in large writes */
+	struct wire_out recipients; /* not yet sent */
+	void *hash;                 /* state of the running checksum */
+};
+
+/* Each returns 0, or -1 with the refusal filled (a lost line or a disk error is temporary: 4.3.0)
+ * and the file abandoned. */
+int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_refusal *refusal);
+int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal *refusal);
+int spool_add_recipient(struct spool_writer *w, const struct envelope_recipient *r,
+                        struct spool_refusal *refusal);
+/* Sends the envelope, syncs, makes it live: on 0 the message is safe. */
+int spool_finish(struct spool_writer *w, const struct envelope *e, struct spool_refusal *refusal);
+void spool_abandon(struct spool_writer *w); /* harmless when nothing is open */
+
+#endif
