@@ -5,12 +5,6 @@
 #include "lib/wire/worker.h"
 #include "smtpd/session.h"
 
-static bool always(const struct session *s)
-{
-	(void)s;
-	return true;
-}
-
 static bool tls_is_next(const struct session *s)
 {
 	return s->connection.tls_offered && !s->connection.tls.on;
@@ -38,18 +32,22 @@ static void auth_value(const struct session *s, struct text *out)
 	text_format(out, " %s", mechanisms(s));
 }
 
+/* Of the extensions in lib/mail/esmtp.h those that are not simply offered. */
 static const struct extension {
-	enum esmtp_extension number;
-	bool (*offered)(const struct session *s);
+	bool (*offered)(const struct session *s);                 /* NULL: always */
 	void (*value)(const struct session *s, struct text *out); /* NULL: none */
-} extensions[] = {
-	{ ESMTP_PIPELINING, always, NULL },    { ESMTP_SIZE, always, size_value },
-	{ ESMTP_STARTTLS, tls_is_next, NULL }, { ESMTP_AUTH, auth_is_next, auth_value },
-	{ ESMTP_EIGHT_BIT, always, NULL },     { ESMTP_DSN, always, NULL },
-	{ ESMTP_STATUS, always, NULL },
+} extensions[ESMTP_EXTENSIONS] = {
+	[ESMTP_SIZE] = { NULL, size_value },
+	[ESMTP_STARTTLS] = { tls_is_next, NULL },
+	[ESMTP_AUTH] = { auth_is_next, auth_value },
 };
 
-enum { EXTENSIONS = sizeof extensions / sizeof extensions[0], EXTENSIONS_TEXT_MAX = 2048 };
+enum { EXTENSIONS_TEXT_MAX = 2048 };
+
+static bool is_offered(const struct session *s, unsigned number)
+{
+	return extensions[number].offered == NULL || extensions[number].offered(s);
+}
 
 /* RFC 5321 section 4.1.4: HELO and EHLO end a transaction as RSET does. */
 static bool greet(struct session *s, struct view argument, bool extended)
@@ -85,14 +83,14 @@ void command_ehlo(struct session *s, struct view argument)
 		return;
 	text_init(&out, EXTENSIONS_TEXT_MAX);
 	text_format(&out, "250-%s\r\n", s->settings->host_name);
-	for (unsigned i = 0; i < EXTENSIONS; i++)
-		if (extensions[i].offered(s))
+	for (unsigned i = 0; i < ESMTP_EXTENSIONS; i++)
+		if (is_offered(s, i))
 			last = i;
 	for (unsigned i = 0; i <= last; i++) {
-		if (!extensions[i].offered(s))
+		if (!is_offered(s, i))
 			continue;
 		text_format(&out, "250%c%s", i == last ? ' ' : '-',
-		            esmtp_keyword(extensions[i].number));
+		            esmtp_keyword((enum esmtp_extension)i));
 		if (extensions[i].value != NULL)
 			extensions[i].value(s, &out);
 		text_add_string(&out, "\r\n");

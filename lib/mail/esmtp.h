@@ -10,7 +10,8 @@
 
 #include "lib/wire/envelope.h"
 
-/* Number and keyword of each, in the order in which smtpd offers them. */
+/* Number and keyword of each, in the order in which smtpd offers them; conditions and values of an
+ * offer are smtpd's (greeting.c). */
 #define ESMTP_EXTENSIONS_LIST(ROW)    \
 	ROW(PIPELINING, "PIPELINING") \
 	ROW(SIZE, "SIZE")             \
