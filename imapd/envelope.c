@@ -3,7 +3,7 @@
 #include "imapd/answer.h"
 #include "imapd/structure.h"
 #include "lib/mail/addresslist.h"
-#include "lib/mail/envelope.h"
+#include "lib/mail/imapenvelope.h"
 #include "lib/mail/header.h"
 
 static void write_unfolded(struct text *out, struct view value)
@@ -64,26 +64,26 @@ static bool write_list(struct text *out, struct arena *arena, struct view value,
 }
 
 /* Sender and reply-to that are absent or hold no address are those of From. */
-static void write_item(struct text *out, struct arena *arena, const struct envelope *e,
-                       enum envelope_item item)
+static void write_item(struct text *out, struct arena *arena, const struct imapenvelope *e,
+                       enum imapenvelope_item item)
 {
-	bool defaults = item == ENVELOPE_SENDER || item == ENVELOPE_REPLY_TO;
+	bool defaults = item == IMAPENVELOPE_SENDER || item == IMAPENVELOPE_REPLY_TO;
 
-	if (!envelope_is_list(item))
+	if (!imapenvelope_is_list(item))
 		write_unfolded(out, e->item[item]);
 	else if (!write_list(out, arena, e->item[item], !defaults) && defaults)
-		write_list(out, arena, e->item[ENVELOPE_FROM], true);
+		write_list(out, arena, e->item[IMAPENVELOPE_FROM], true);
 }
 
 bool structure_envelope(struct text *out, struct view header)
 {
 	struct arena arena = { .limit = STRUCTURE_ARENA_BYTES };
-	struct envelope e;
+	struct imapenvelope e;
 
-	envelope_read(header, &e);
-	for (int i = 0; i < ENVELOPE_ITEMS; i++) {
+	imapenvelope_read(header, &e);
+	for (int i = 0; i < IMAPENVELOPE_ITEMS; i++) {
 		text_add_byte(out, i ? ' ' : '(');
-		write_item(out, &arena, &e, (enum envelope_item)i);
+		write_item(out, &arena, &e, (enum imapenvelope_item)i);
 	}
 	arena_clear(&arena);
 	return text_add_byte(out, ')');

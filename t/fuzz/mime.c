@@ -5,7 +5,7 @@
 
 #include "lib/mail/addresslist.h"
 #include "lib/mail/date.h"
-#include "lib/mail/envelope.h"
+#include "lib/mail/imapenvelope.h"
 #include "lib/mail/header.h"
 #include "lib/mail/mime.h"
 
@@ -116,7 +116,7 @@ static void check_header(struct view in)
 	struct arena arena = { 0 };
 	struct view rest = in;
 	struct header_field field;
-	struct envelope envelope;
+	struct imapenvelope envelope;
 	struct date date;
 
 	while (header_next(&rest, &field)) {
@@ -128,11 +128,11 @@ static void check_header(struct view in)
 	}
 	if (header_length(in, in.len) != in.len - rest.len)
 		abort();
-	envelope_read(in, &envelope);
-	for (int i = 0; i < ENVELOPE_ITEMS; i++)
-		if (envelope_is_list((enum envelope_item)i))
+	imapenvelope_read(in, &envelope);
+	for (int i = 0; i < IMAPENVELOPE_ITEMS; i++)
+		if (imapenvelope_is_list((enum imapenvelope_item)i))
 			addresslist_parse(&arena, envelope.item[i], 100);
-	if (date_mail_parse(envelope.item[ENVELOPE_DATE], &date)) {
+	if (date_mail_parse(envelope.item[IMAPENVELOPE_DATE], &date)) {
 		char text[DATE_TEXT_MAX];
 		struct date again;
 

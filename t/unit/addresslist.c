@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "lib/mail/envelope.h"
+#include "lib/mail/imapenvelope.h"
 #include "t/tap.h"
 
 /* name|route|mailbox|host; "~" is NULL; groups as {name ... } */
@@ -125,20 +125,21 @@ static void check_limits(void)
 
 static void check_envelope(void)
 {
-	struct envelope e;
+	struct imapenvelope e;
 
-	envelope_read(
+	imapenvelope_read(
 		VIEW("Received: x\r\nDATE: d\r\nFrom: a@b,\r\n c@d \r\nsubject:\r\nSubject: second\r\n"
 	             "Message-Id: <m>\r\nX-To: no\r\n\r\nTo: body\r\n"),
 		&e);
-	ok(view_equal(e.item[ENVELOPE_DATE], VIEW("d")), "date");
-	ok(view_equal(e.item[ENVELOPE_FROM], VIEW("a@b,\r\n c@d")), "from, folded");
-	ok(e.item[ENVELOPE_SUBJECT].data && e.item[ENVELOPE_SUBJECT].len == 0,
+	ok(view_equal(e.item[IMAPENVELOPE_DATE], VIEW("d")), "date");
+	ok(view_equal(e.item[IMAPENVELOPE_FROM], VIEW("a@b,\r\n c@d")), "from, folded");
+	ok(e.item[IMAPENVELOPE_SUBJECT].data && e.item[IMAPENVELOPE_SUBJECT].len == 0,
 	   "an empty subject is there");
-	ok(view_equal(e.item[ENVELOPE_MESSAGE_ID], VIEW("<m>")), "message-id");
-	ok(!e.item[ENVELOPE_TO].data && !e.item[ENVELOPE_CC].data, "absent ones are NULL");
-	ok(envelope_is_list(ENVELOPE_BCC) && envelope_is_list(ENVELOPE_FROM) &&
-	           !envelope_is_list(ENVELOPE_SUBJECT) && !envelope_is_list(ENVELOPE_IN_REPLY_TO),
+	ok(view_equal(e.item[IMAPENVELOPE_MESSAGE_ID], VIEW("<m>")), "message-id");
+	ok(!e.item[IMAPENVELOPE_TO].data && !e.item[IMAPENVELOPE_CC].data, "absent ones are NULL");
+	ok(imapenvelope_is_list(IMAPENVELOPE_BCC) && imapenvelope_is_list(IMAPENVELOPE_FROM) &&
+	           !imapenvelope_is_list(IMAPENVELOPE_SUBJECT) &&
+	           !imapenvelope_is_list(IMAPENVELOPE_IN_REPLY_TO),
 	   "which are lists");
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "lib/mail/envelope.h"
+#include "lib/mail/imapenvelope.h"
 
 #include <string.h>
 
@@ -7,24 +7,24 @@
 
 static const char *const names[] = { "Date", "Subject", "From", "Sender",      "Reply-To",
 	                             "To",   "Cc",      "Bcc",  "In-Reply-To", "Message-ID" };
-_Static_assert(sizeof names / sizeof names[0] == ENVELOPE_ITEMS, "a name for each item");
+_Static_assert(sizeof names / sizeof names[0] == IMAPENVELOPE_ITEMS, "a name for each item");
 
-bool envelope_is_list(enum envelope_item item)
+bool imapenvelope_is_list(enum imapenvelope_item item)
 {
-	return item >= ENVELOPE_FROM && item <= ENVELOPE_BCC;
+	return item >= IMAPENVELOPE_FROM && item <= IMAPENVELOPE_BCC;
 }
 
-/* ENVELOPE_ITEMS when it is none of them. */
+/* IMAPENVELOPE_ITEMS when it is none of them. */
 static size_t item_of(struct view name)
 {
 	size_t i = 0;
 
-	while (i < ENVELOPE_ITEMS && !view_equal_nocase(name, view_of(names[i])))
+	while (i < IMAPENVELOPE_ITEMS && !view_equal_nocase(name, view_of(names[i])))
 		i++;
 	return i;
 }
 
-void envelope_read(struct view header, struct envelope *out)
+void imapenvelope_read(struct view header, struct imapenvelope *out)
 {
 	struct header_field field;
 
@@ -32,7 +32,7 @@ void envelope_read(struct view header, struct envelope *out)
 	while (header_next(&header, &field)) {
 		size_t i = item_of(field.name);
 
-		if (i < ENVELOPE_ITEMS && !out->item[i].data)
+		if (i < IMAPENVELOPE_ITEMS && !out->item[i].data)
 			out->item[i] = view_trim(field.value);
 	}
 }
