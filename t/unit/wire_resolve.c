@@ -66,6 +66,16 @@ static void targets(struct wire_out *out)
 	           target.gid == 5001 && strcmp(target.home, t.home) == 0 &&
 	           strcmp(target.text, t.text) == 0,
 	   "every field of a target came through");
+
+	static struct resolve_target wrong;
+
+	wrong = t;
+	wrong.agent = AGENT_BOUNCE;
+	resolve_target_put(out, &wrong);
+	ok(!again(out, get_target), "no target leads to the writer of reports");
+	wrong.agent = AGENTS;
+	resolve_target_put(out, &wrong);
+	ok(!again(out, get_target), "nor to an agent that is in no table");
 }
 
 int main(void)
