@@ -179,8 +179,8 @@ class Agents:
         threading.Thread(target=self.work, args=(line,), daemon=True).start()
 
     def parent(self):
-        self.wire.settimeout(None)
         try:
+            self.wire.settimeout(None)
             while (message := receive(self.wire)) is not None:
                 if message.kind == wirehouse.WIRE_GROW:
                     wanted = message.u32()
@@ -284,8 +284,8 @@ class House:
 
     def master(self, line):
         """Starts local when asked."""
-        line.settimeout(None)
         try:
+            line.settimeout(None)
             while (message := receive(line)) is not None:
                 if message.kind != OWNER_WORK or not self.with_agents:
                     continue

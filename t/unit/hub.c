@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/base/pace.h"
+#include "t/said.h"
 #include "t/tap.h"
 
 enum { SEND_UNTIL_FULL = WIRE_OWN, SET_IDLE, STOP_HUB, DROP_OTHERS, ECHO, IDLE_AND_BREAK };
@@ -170,8 +171,11 @@ static void finish(void)
 static void test_send_fails(void)
 {
 	start(false);
+	said_begin();
+	said_here();
 	say(0, SEND_UNTIL_FULL);
 	run_until(0, 1, 0);
+	ok(said("event=wire-dropped"), "a line that breaks is told to the log");
 	ok(broken_seen, "a line that breaks inside message() answers closed and stays memory");
 	ok(closed == 1 && !nested && hub.lines.count == PEERS - 1,
 	   "its end is told once, and not inside the send that found it");

@@ -7,6 +7,7 @@
 
 #include "lib/wire/auth.h"
 #include "lib/wire/owner.h"
+#include "t/said.h"
 #include "t/tap.h"
 
 /* A packet as it would arrive when only the first `len` bytes of it did. */
@@ -334,9 +335,12 @@ static void test_exchange(void)
 	ok(WIFEXITED(status) && WEXITSTATUS(status) == 0,
 	   "the other side saw what it expected (%d)", status);
 	/* Nobody is left: the line breaks, and so does the wire. */
+	said_begin();
+	said_here();
 	ok(auth_line_exchange(&line, &b, &r, NULL, NULL) == 0 && r.verdict == AUTH_TEMPORARY &&
 	           line.fd < 0,
 	   "without authd the answer is temporary");
+	ok(said("event=auth-lost"), "and the log says why");
 }
 
 int main(void)

@@ -11,6 +11,7 @@
 
 #include "lib/base/program.h"
 #include "lib/wire/hub.h"
+#include "t/said.h"
 #include "t/tap.h"
 
 enum { SAY_PID = WIRE_OWN, DIE, PID };
@@ -43,9 +44,10 @@ static pid_t start_service(int shared_fd)
 
 	if (pid != 0)
 		return pid;
-	snprintf(fds, sizeof fds, "hub.test=%d", shared_fd);
+	snprintf(fds, sizeof fds, "hub.test=%d,said=%d", shared_fd, said_ends[0]);
 	setenv("POSTHOUSE_FDS", fds, 1);
 	program_start("test");
+	said_here();
 	worker_run(&service);
 }
 
@@ -104,7 +106,7 @@ static void run_until(unsigned want_opened, unsigned want_pids, unsigned want_cl
 	until_opened = want_opened;
 	until_pids = want_pids;
 	until_closed = want_closed;
-	loop_timer_set(loop, &patience, loop_now_ms(loop) + 30000);
+	loop_timer_set(loop, &patience, loop_now_ms(loop) + 120000);
 	loop_run(loop);
 	loop_timer_clear(loop, &patience);
 }
@@ -124,6 +126,7 @@ int main(void)
 
 	setvbuf(stdout, NULL, _IONBF, 0); /* nothing buffered for the children to print again */
 	ok(wire_pair(ends) == 0, "a shared wire");
+	said_begin();
 	pid_t service = start_service(ends[1]);
 
 	loop = loop_new();
@@ -161,6 +164,7 @@ int main(void)
 	send_type(hub_take_idle(&hub), DIE);
 	run_until(4, 2, 2);
 	ok(hub.lines.count == 2, "a worker that crashes is seen to be gone");
+	ok(said("event=worker-died"), "and told to the log");
 
 	kill(service, SIGTERM);
 	run_until(4, 2, 4);

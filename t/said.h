@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/* What is logged goes to the test instead of its standard error: include in the test's one file. */
+#ifndef T_SAID_H
+#define T_SAID_H
+
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+
+static int said_ends[2] = { -1, -1 };
+
+/* Before what logs; a fork may stand between, said_here() then goes into the child. */
+static void said_begin(void)
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, said_ends) < 0)
+		_exit(1);
+}
+
+static void said_here(void)
+{
+	log_to_socket(said_ends[0], false);
+}
+
+/* Is this in a line? Waits until it is, or until nobody is left to say it. */
+static bool said(const char *words)
+{
+	char line[LOG_LINE_MAX + LOG_STAMP_MAX + 1];
+	bool found = false;
+	ssize_t n;
+
+	log_to_socket(-1, false);
+	close(said_ends[0]);
+	while (!found && (n = recv(said_ends[1], line, sizeof line - 1, 0)) > 0) {
+		line[n] = '\0';
+		found = strstr(line, words) != NULL;
+	}
+	close(said_ends[1]);
+	return found;
+}
+
+#endif
