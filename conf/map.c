@@ -188,7 +188,7 @@ static int put_back(const char *confdir, enum map_id id, const struct text *copi
 	struct edit *f = edits_open(&e, id, &why);
 
 	if (f != NULL && !view_equal(text_view(&f->text), text_view(copied))) {
-		fail(&why, "%s was changed by somebody else meanwhile; nothing was changed",
+		fail(&why, "%s was changed by someone else in the meantime; nothing was changed",
 		     f->name);
 		f = NULL;
 	}
@@ -295,7 +295,7 @@ static int dump(const struct model *m, enum map_id id)
 	map_close(&map);
 	if (more != MAP_DAMAGED)
 		return EXIT_DONE;
-	fail(&why, "%s.cdb of the current generation is damaged; posthouse build makes another",
+	fail(&why, "%s.cdb of the current generation is damaged; run posthouse build",
 	     maptable[id].name);
 	return command_fail(EXIT_TEMPORARY, &why);
 }

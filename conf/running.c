@@ -21,7 +21,7 @@ static void print_versions(const char *running)
 	if (strcmp(running, version_text) != 0)
 		fprintf(stderr,
 		        "posthouse: warning: version %s is running, this command is version %s; "
-		        "posthouse stop and posthouse start run what is installed\n",
+		        "run posthouse stop and posthouse start to use the installed version\n",
 		        running, version_text);
 }
 

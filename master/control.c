@@ -106,7 +106,7 @@ static void pass_to_queued(int fd)
 	wire_begin(&out, HOUSE_CONTROL);
 	wire_put_fd(&out, fd);
 	if (queued->pid == 0 || wire_send(queued->wire.fd, &out) != WIRE_OK)
-		answer(fd, EXIT_TEMPORARY, "queued does not run at the moment");
+		answer(fd, EXIT_TEMPORARY, "queued is not running");
 	else
 		answer(fd, EXIT_DONE, "");
 	wire_out_free(&out);
@@ -135,7 +135,7 @@ static void said(struct watch *w, unsigned events)
 		verbs[in.type](w->fd);
 	else if (r == WIRE_OK)
 		answer(w->fd, EXIT_PERMANENT,
-		       "not understood: the command and master are of different versions");
+		       "invalid request: the command and master are of different versions");
 	wire_in_close(&in);
 	drop(a);
 }

@@ -78,7 +78,7 @@ bool instance_start(struct instance *i, const struct launch *launch)
 
 	if (pid < 0) {
 		log_warn("event=start-failed program=%s reason=\"%s\"", i->row->name,
-		         as_root ? "it would run as root" : strerror(errno));
+		         as_root ? "refusing to run it as root" : strerror(errno));
 		return false;
 	}
 	if (pid == 0)

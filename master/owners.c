@@ -145,8 +145,9 @@ static void pass_session(struct owner_work *work)
 	for (unsigned n = 0; n < work->fd_count; n++)
 		wire_put_fd(&out, work->fds[n]);
 	if (wire_send(o->wire.fd, &out) != WIRE_OK)
-		log_warn("event=refused program=%s uid=%lu reason=\"too many sessions wait\"",
-		         o->row->name, (unsigned long)work->uid);
+		log_warn(
+			"event=refused program=%s uid=%lu reason=\"too many sessions are waiting\"",
+			o->row->name, (unsigned long)work->uid);
 	wire_out_free(&out);
 	if (o->pid == 0 && o->restart.place == 0)
 		start(o);

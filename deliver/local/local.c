@@ -59,7 +59,7 @@ static int look_at_file(const struct job *job, struct reason *why)
 	if (fstat(job->fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return fail(why, "the message's descriptor is not a file");
 	if (job->message_offset + job->message_bytes > (uint64_t)st.st_size)
-		return fail(why, "the message does not fit its file");
+		return fail(why, "the queue file is shorter than the message");
 	queue_device = st.st_dev;
 	queue_device_known = true;
 	return 0;
@@ -72,7 +72,7 @@ static int read_message(const struct job *job, struct reason *why)
 
 	if (job->message_offset > INT64_MAX / 2 || job->message_bytes > INT64_MAX / 2 ||
 	    job->extra_bytes > sizeof buffer / 2)
-		return fail(why, "the message does not fit its file");
+		return fail(why, "the queue file is shorter than the message");
 	/* What is read whole, and pread reads only files, proves itself; all of the queue is on one
 	 * device. */
 	if ((!queue_device_known || job->message_bytes > room) && look_at_file(job, why) < 0)
@@ -197,7 +197,7 @@ static struct job_result failure(const struct job_recipient *r, enum store_resul
 		return result_of(r, JOB_FAILED, "5.2.3", why->text);
 	if (error == ENOSPC)
 		return result_of(r, JOB_RETRY, "4.3.1", "the disk is full");
-	return result_of(r, JOB_RETRY, "4.3.0", "the mailbox cannot be written now");
+	return result_of(r, JOB_RETRY, "4.3.0", "the mailbox cannot be written");
 }
 
 /* The lines a mailbox adds (RFC 5321 section 4.4; Delivered-To after qmail and RFC 9228). */
@@ -230,7 +230,7 @@ static enum store_result deliver(const struct job *job, const struct job_recipie
 		return STORE_FAILED;
 	}
 	if ((uint64_t)st.st_size != size) {
-		fail(why, "the file in tmp has another size than the message");
+		fail(why, "the file in tmp does not have the size of the message");
 		delivery_abort(&d);
 		errno = EIO;
 		return STORE_FAILED;
@@ -259,7 +259,7 @@ static struct job_result serve(const struct job *job, const struct job_recipient
 	/* The sandbox would refuse too, but with less of a reason. */
 	if (!store_home_allowed(settings.mail_root, r->home) || refused_owner(r)) {
 		log_warn(
-			"id=%s event=refused to=<%s> home=%s reason=\"the home is outside mail.root\"",
+			"id=%s event=refused to=<%s> home=%s reason=\"the home directory is outside mail.root\"",
 			job->id, log_quote(view_of(r->to.address)), log_quote(view_of(r->home)));
 		return result_of(r, JOB_RETRY, "4.3.5", "the mailbox is outside mail.root");
 	}
@@ -291,7 +291,7 @@ static void work(struct wire_in *in, int queued)
 		if (buffered == 0 && read_message(&job, &why) < 0) {
 			log_warn("id=%s event=unreadable reason=\"%s\"", job.id, why.text);
 			result = result_of(&recipients[i], JOB_RETRY, "4.3.0",
-			                   "the queue's file cannot be read");
+			                   "the queue file cannot be read");
 		} else {
 			result = serve(&job, &recipients[i]);
 		}

@@ -66,7 +66,7 @@ const char *file_result_text(enum file_result result)
 {
 	switch (result) {
 	case FILE_WHOLE: return "is whole";
-	case FILE_SHORT: return "is shorter than it should be";
+	case FILE_SHORT: return "is shorter than expected";
 	case FILE_TOO_LARGE: return "is too large";
 	default: return strerror(errno);
 	}

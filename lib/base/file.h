@@ -30,7 +30,7 @@ enum file_result file_read_rest(int fd, struct text *out);
 /* One piece of at most `size` bytes: its length, 0 at the end, -1 with errno. */
 ssize_t file_read_some(int fd, void *out, size_t size);
 ssize_t file_read_some_at(int fd, void *out, size_t size, uint64_t at);
-/* Words for a log line or a reason: "is shorter than it should be", strerror(errno) ... */
+/* Words for a log line or a reason: "is shorter than expected", strerror(errno) ... */
 const char *file_result_text(enum file_result result);
 
 /* All of it, however often the system takes a part or is interrupted: 0, or -1 (errno) with some

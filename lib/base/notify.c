@@ -19,7 +19,7 @@ int notify_manager(const char *word, struct reason *why)
 	if (path == NULL)
 		return 0;
 	if (!string_copy(un.sun_path, sizeof un.sun_path, view_of(path)))
-		return fail(why, "NOTIFY_SOCKET is longer than a socket's path may be");
+		return fail(why, "NOTIFY_SOCKET: the path is too long for a socket");
 	if (path[0] == '@')
 		un.sun_path[0] = '\0'; /* an abstract socket */
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);

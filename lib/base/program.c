@@ -28,7 +28,7 @@ static void take_descriptor(struct view entry)
 	if (!view_cut(&entry, '=', &name) || !view_number(entry, 65535, &number) ||
 	    descriptor_count == PROGRAM_FDS_MAX ||
 	    !string_copy(descriptors[descriptor_count].name, PROGRAM_NAME_MAX, name))
-		log_fatal("POSTHOUSE_FDS is not as master writes it");
+		log_fatal("POSTHOUSE_FDS is malformed");
 	if (fcntl((int)number, F_SETFD, number > STDERR_FILENO ? FD_CLOEXEC : 0) < 0)
 		log_fatal("descriptor %d (%s) is not open", (int)number,
 		          descriptors[descriptor_count].name);
@@ -120,7 +120,7 @@ static void become(uid_t uid, gid_t gid, const char *root)
 	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		log_fatal("becoming uid %ld gid %ld: %m", (long)uid, (long)gid);
 	if (setuid(0) == 0 || seteuid(0) == 0)
-		log_panic("root came back after it was given up");
+		log_panic("root could be regained after it was given up");
 }
 
 void program_confine(const struct sandbox_profile *profile)

@@ -305,7 +305,7 @@ static void greet(char *line, size_t size, bool tls)
 	text_init(&t, size - 1);
 	served->greeting(&inherited, tls, &t);
 	if (t.full || !string_copy(line, size, text_view(&t)))
-		log_panic("the greeting is longer than porter takes");
+		log_panic("the greeting is too long for porter");
 	text_free(&t);
 }
 

@@ -47,7 +47,7 @@ int net_listen(const struct net_address *address, struct reason *why)
 		return fail_errno(why, "a socket for %s port %u", text, address->port);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	if (bind(fd, (struct sockaddr *)&ss, len) < 0 || listen(fd, BACKLOG) < 0) {
-		fail_errno(why, "binding %s port %u (does another mail server run?)",
+		fail_errno(why, "binding %s port %u (is another mail server running?)",
 		           address->family ? text : "*", address->port);
 		close(fd);
 		return -1;

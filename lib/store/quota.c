@@ -121,7 +121,7 @@ enum store_result store_quota_check(struct store *store, uint64_t size_bytes, st
 	if (store->quota_bytes == 0)
 		return STORE_OK;
 	if (size_bytes > store->quota_bytes) {
-		fail(why, "the message is larger than the mailbox may be");
+		fail(why, "the message is larger than the quota");
 		return STORE_TOO_LARGE;
 	}
 	enum store_result result = store_quota(store, &q, why);

@@ -144,7 +144,7 @@ enum store_result open_folder_dir(struct store *store, struct view name, int *fd
 	if (store_name_is_inbox(name)) {
 		*fd = open_directory(store->maildir, ".");
 	} else if (!store_name_valid(name)) {
-		fail(why, "not a folder's name");
+		fail(why, "not a valid folder name");
 		return STORE_BAD_NAME;
 	} else {
 		disk_name(name, path);
@@ -429,7 +429,7 @@ enum store_result store_subscribe(struct store *store, struct view name, bool on
 	if (store_name_is_inbox(name))
 		name = VIEW("INBOX");
 	else if (!store_name_valid(name))
-		return fail(why, "not a folder's name"), STORE_BAD_NAME;
+		return fail(why, "not a valid folder name"), STORE_BAD_NAME;
 	int lock = lock_home(store);
 
 	read_subscriptions(store, &l);
@@ -503,7 +503,7 @@ static enum store_result create_locked(struct store *store, struct view name, st
 
 	disk_name(name, path);
 	if (exists(store, path))
-		return fail(why, "the folder is there already"), STORE_EXISTS;
+		return fail(why, "the folder already exists"), STORE_EXISTS;
 	if (read_folders(store, &l, why) < 0)
 		return STORE_FAILED;
 	bool too_many = l.count >= STORE_FOLDERS_MAX;
@@ -517,9 +517,9 @@ static enum store_result create_locked(struct store *store, struct view name, st
 enum store_result store_create(struct store *store, struct view name, struct reason *why)
 {
 	if (store_name_is_inbox(name))
-		return fail(why, "INBOX is always there"), STORE_EXISTS;
+		return fail(why, "INBOX always exists"), STORE_EXISTS;
 	if (!store_name_valid(name))
-		return fail(why, "not a folder's name"), STORE_BAD_NAME;
+		return fail(why, "not a valid folder name"), STORE_BAD_NAME;
 	int lock = lock_home(store);
 	enum store_result result = create_locked(store, name, why);
 
@@ -595,7 +595,7 @@ static enum store_result rename_all(struct store *store, struct name_list *l, st
 				return fail(why, "the name would be too long"), STORE_BAD_NAME;
 			/* First everything is looked at, then it is done. */
 			if (pass == 0 && exists(store, new_path))
-				return fail(why, "there is such a folder already"), STORE_EXISTS;
+				return fail(why, "the folder already exists"), STORE_EXISTS;
 			if (pass == 1 &&
 			    renameat(store->maildir, old_path, store->maildir, new_path) < 0) {
 				fail_errno(why, "rename folder");
@@ -603,7 +603,7 @@ static enum store_result rename_all(struct store *store, struct name_list *l, st
 			}
 			renamed += pass;
 		}
-	return renamed ? STORE_OK : (fail(why, "there is no such folder"), STORE_NOT_FOUND);
+	return renamed ? STORE_OK : (fail(why, "no such folder"), STORE_NOT_FOUND);
 }
 
 enum store_result store_rename(struct store *store, struct view from, struct view to,
@@ -614,19 +614,19 @@ enum store_result store_rename(struct store *store, struct view from, struct vie
 	enum store_result result = STORE_FAILED;
 
 	if (store_name_is_inbox(to))
-		return fail(why, "INBOX is always there"), STORE_EXISTS;
+		return fail(why, "INBOX always exists"), STORE_EXISTS;
 	if (!store_name_valid(to) || !store_name_valid(from))
-		return fail(why, "not a folder's name"), STORE_BAD_NAME;
+		return fail(why, "not a valid folder name"), STORE_BAD_NAME;
 	if (store_name_is_inbox(from))
 		return rename_inbox(store, to, why);
 	/* Below itself: the inferiors would chase their own tail. */
 	if (to.len > from.len && view_starts(to, from) && to.data[from.len] == STORE_DELIMITER)
-		return fail(why, "a folder cannot go below itself"), STORE_BAD_NAME;
+		return fail(why, "a folder cannot be moved below itself"), STORE_BAD_NAME;
 	disk_name(to, to_path);
 	int lock = lock_home(store);
 
 	if (exists(store, to_path))
-		result = (fail(why, "there is such a folder already"), STORE_EXISTS);
+		result = (fail(why, "the folder already exists"), STORE_EXISTS);
 	else if (read_folders(store, &l, why) == 0)
 		result = rename_all(store, &l, from, to, why);
 	free_list(&l);

@@ -85,7 +85,7 @@ int reserve_uids(struct folder *f, uint32_t count, struct reason *why)
 	if (need <= f->uid_ceiling)
 		return 0;
 	if (need > UINT32_MAX - UID_BATCH)
-		return fail(why, "no UIDs are left in this folder");
+		return fail(why, "the folder has no UIDs left");
 	if (write_uid_file(f, (uint32_t)need + UID_BATCH, true) < 0)
 		return fail_errno(why, "write " UID_FILE);
 	return 0;

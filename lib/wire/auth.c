@@ -243,6 +243,6 @@ int auth_line_exchange(struct auth_line *line, const struct auth_begin *b,
 			hang_up(line);
 	}
 	if (e != EXCHANGE_DONE && e != EXCHANGE_CANCELLED)
-		log_warn("event=auth-lost reason=\"no answer from authd\"");
+		log_warn("event=auth-lost reason=\"no response from authd\"");
 	return e == EXCHANGE_CANCELLED ? -1 : 0;
 }

@@ -79,11 +79,11 @@ static int explain(const char *path, struct reason *why)
 	if (errno == ENOENT || errno == ECONNREFUSED)
 		return fail(
 			why,
-			"posthouse is not running (nobody listens on %s): start it with posthouse start",
+			"posthouse is not running (nothing listens on %s): start it with posthouse start",
 			path);
 	if (errno == EACCES || errno == EPERM)
 		return fail(why,
-		            "%s: permission denied: ask as root, or as a member of control.group",
+		            "%s: permission denied: only root and members of control.group may ask",
 		            path);
 	return fail_errno(why, "%s", path);
 }

@@ -116,7 +116,7 @@ static void finish(struct question *q, const struct wire_out *packet)
 
 static void answer_later(struct question *q)
 {
-	struct dns_answer answer = { .result = DNS_LATER, .text = "dnsd could not ask" };
+	struct dns_answer answer = { .result = DNS_LATER, .text = "dnsd could not send the query" };
 	struct wire_out out = { 0 };
 
 	dns_answer_put(&out, &answer);

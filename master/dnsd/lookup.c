@@ -18,7 +18,7 @@ int lookup_open(const char *server, struct reason *why)
 	struct net_address address;
 
 	if (res_ninit(&resolver) < 0)
-		return fail(why, "the resolver library cannot start");
+		return fail(why, "the resolver library cannot be initialised");
 	resolver.retrans = TIMEOUT_S;
 	resolver.retry = TRIES;
 	if (server[0] == '\0')
@@ -192,7 +192,7 @@ static void address_question(const char *name, struct dns_answer *answer)
 
 	answer->host_count = result == DNS_FOUND;
 	if (result == DNS_LATER)
-		give(answer, result, name, "the name servers do not answer");
+		give(answer, result, name, "the name servers do not respond");
 	else if (result != DNS_FOUND)
 		give(answer, result, name, "host not found");
 }
@@ -225,7 +225,7 @@ static void route_question(const char *domain, struct dns_answer *answer)
 	bool later = false, reachable = false;
 
 	if (result == DNS_LATER) {
-		give(answer, DNS_LATER, domain, "the name servers do not answer");
+		give(answer, DNS_LATER, domain, "the name servers do not respond");
 		return;
 	}
 	if (result == DNS_NO_DOMAIN) {
@@ -258,7 +258,7 @@ static void route_question(const char *domain, struct dns_answer *answer)
 	}
 	if (!reachable)
 		give(answer, later ? DNS_LATER : DNS_NO_HOST, domain,
-		     "none of its mail hosts has an address");
+		     "no mail exchanger of the domain has an address");
 }
 
 static void reverse_name(const struct net_address *a, char out[DNS_NAME_MAX])

@@ -85,7 +85,7 @@ static bool keyd_sign(const struct sign_request *request, unsigned char *signatu
 		r = ask_once(&out, &in); /* keyd was replaced: its successor is on the same wire */
 	if (r != WIRE_OK) {
 		log_warn("event=sign-failed reason=\"%s\"",
-		         r == WIRE_AGAIN ? "timeout of keyd" : "keyd is not running");
+		         r == WIRE_AGAIN ? "keyd timeout" : "keyd is not running");
 		return false;
 	}
 	bool good = take_signature(&in, signature, size, len);

@@ -304,17 +304,17 @@ static void message(struct hub_line *line, struct wire_in *in)
 	bool last = in->type == JOB_FINISHED;
 
 	if (d == NULL || (in->type != JOB_RESULT && !(last && wire_end(in)))) {
-		hub_line_drop(line, "a message out of turn");
+		hub_line_drop(line, "unexpected message");
 		return;
 	}
 	if (in->type == JOB_RESULT && !take_result(c->agents, d, in, &last)) {
-		hub_line_drop(line, "a result that makes no sense");
+		hub_line_drop(line, "invalid result");
 		return;
 	}
 	if (last) {
 		agent->delivery = NULL;
 		hub_set_idle(line);
-		finish(c->agents, d, "the agent gave no result");
+		finish(c->agents, d, "the delivery agent sent no result");
 	}
 }
 

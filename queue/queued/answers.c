@@ -144,6 +144,6 @@ void answers_take(struct journal *j, struct message *m, uint32_t index, struct f
 	else if (count)
 		expand(j, m, index, found, count);
 	else
-		outcomes_defer(j, m, r, "4.3.0", "", "the address leads nowhere");
+		outcomes_defer(j, m, r, "4.3.0", "", "the address has no destination");
 	found_free(found, count);
 }

@@ -57,7 +57,7 @@ static void deliver(struct messages *ms, struct message *m, struct recipient *co
 	for (uint32_t i = 0; i < count; i++) {
 		if (down)
 			outcomes_defer(&ms->journal, m, list[i], "4.4.1", "",
-			               "the destination did not answer a moment ago");
+			               "the destination did not respond recently");
 		else
 			recipient_set(m, list[i], RECIPIENT_QUEUED);
 	}
@@ -295,7 +295,7 @@ void messages_turned_away(void *context, struct delivery *d)
 	struct messages *ms = context;
 	struct message *m = d->message;
 
-	give_back(ms, d, "the destination does not answer");
+	give_back(ms, d, "the destination does not respond");
 	settle(ms, m);
 }
 

@@ -255,17 +255,17 @@ static void examine_one(struct recovery *r, uint64_t id)
 	queue_id_text(id, name);
 	if (v == WHOLE && take_whole(r, id, &h) < 0) {
 		/* Sealed by us, yet not as we write it: a later version's. */
-		set_aside(r, id, name, "its envelope is not understood");
+		set_aside(r, id, name, "unknown field in the envelope");
 	} else if (v == OPEN_FILE || v == TORN) {
 		log_info("id=%s event=recover-removed reason=\"%s\"", name,
-		         v == TORN ? "torn, never acknowledged" : "never committed");
+		         v == TORN ? "incomplete, never acknowledged" : "never committed");
 		disk_remove(r->disk, id);
 		r->removed++;
 	} else if (v == DAMAGED) {
-		set_aside(r, id, name, "a checksum is wrong");
+		set_aside(r, id, name, "wrong checksum");
 	} else if (v == UNREADABLE) {
 		log_warn("id=%s event=recover-unreadable reason=\"%s\"", name,
-		         errno ? strerror(errno) : "it became shorter while it was read");
+		         errno ? strerror(errno) : "truncated while it was read");
 	}
 	if (fd >= 0)
 		close(fd);

@@ -176,8 +176,7 @@ static void answers(struct watch *w, unsigned events)
 
 		wire_in_close(&in);
 		if (!good) {
-			log_warn(
-				"event=wire-dropped protocol=resolve reason=\"an answer that makes no sense\"");
+			log_warn("event=wire-dropped protocol=resolve reason=\"invalid answer\"");
 			lost(r);
 		}
 	}

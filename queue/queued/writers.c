@@ -108,15 +108,15 @@ static void open_message(struct writer *w, struct wire_in *in)
 	char name[QUEUE_ID_CHARS + 1];
 
 	if (!wire_end(in) || w->fd >= 0) {
-		broken(w, "an open message, or a bad request for one");
+		broken(w, "unexpected or invalid request for a file");
 		return;
 	}
 	if (ws->stopping) {
-		refuse(w, false, "4.3.2", "the system is going down, try again later");
+		refuse(w, false, "4.3.2", "server shutting down, try again later");
 		return;
 	}
 	if (announced > ws->with.settings->message_size_max_bytes) {
-		refuse(w, true, "5.3.4", "the message is larger than allowed here");
+		refuse(w, true, "5.3.4", "message exceeds the size limit");
 		return;
 	}
 	if (!space_for(ws, announced)) {
@@ -146,7 +146,7 @@ static bool add_recipient(struct writer *w, struct wire_in *in)
 
 	if (!envelope_recipient_get(in, &r) || r.address[0] == '\0' ||
 	    envelope_recipient_has_controls(&r)) {
-		broken(w, "a bad recipient");
+		broken(w, "invalid recipient");
 		return false;
 	}
 	/* What a writer lets through beyond the setting is its fault, not the sender's. */
@@ -172,7 +172,7 @@ static bool add_recipients(struct writer *w, struct wire_in *in)
 static void more_recipients(struct writer *w, struct wire_in *in)
 {
 	if (w->fd < 0 || w->committed || in->rest.len == 0)
-		broken(w, "recipients out of turn");
+		broken(w, "unexpected recipients");
 	else
 		add_recipients(w, in);
 }
@@ -228,21 +228,21 @@ static void commit(struct writer *w, struct wire_in *in)
 	static struct text head;
 
 	if (w->fd < 0 || w->committed || !spool_commit_get(in, &e, &written)) {
-		broken(w, "a bad envelope");
+		broken(w, "invalid or unexpected envelope");
 		return;
 	}
 	if (!add_recipients(w, in))
 		return;
 	if (!wire_end(in) || !envelope_ok(w, &e)) {
-		broken(w, "a bad envelope");
+		broken(w, "invalid or unexpected envelope");
 		return;
 	}
 	if (written.bytes > ws->with.settings->message_size_max_bytes + (64 << 10)) {
-		refuse(w, true, "5.3.4", "the message is larger than allowed here");
+		refuse(w, true, "5.3.4", "message exceeds the size limit");
 		return;
 	}
 	if (!size_ok(w->fd, written.bytes)) {
-		broken(w, "the file is not as long as its writer says");
+		broken(w, "the file does not have the announced length");
 		return;
 	}
 	header.id = w->message->id;
@@ -274,7 +274,7 @@ static void make_live(struct writer *w, struct wire_in *in)
 	struct message *m = w->message;
 
 	if (!wire_end(in) || w->fd < 0 || !w->committed) {
-		broken(w, "nothing to make live");
+		broken(w, "no committed message");
 		return;
 	}
 	/* Without the byte it is a committed file, which recovery makes live as well. */
@@ -309,7 +309,7 @@ static void message(struct hub_line *line, struct wire_in *in)
 	case SPOOL_COMMIT: commit(w, in); break;
 	case SPOOL_LIVE: make_live(w, in); break;
 	case SPOOL_ABANDON: abandon(w); break;
-	default: broken(w, "a message of an unknown type"); break;
+	default: broken(w, "message of an unknown type"); break;
 	}
 }
 

@@ -218,7 +218,7 @@ static void make_target(struct addressbook *b, const struct step *step, struct r
 	case ADDRESS_IS_NOBODY: set_error(t, "5.1.1", VIEW("no such mailbox here")); return;
 	case ADDRESS_IS_DAMAGED: break;
 	}
-	set_error(t, "4.3.5", VIEW("the maps cannot be read now"));
+	set_error(t, "4.3.5", VIEW("the maps cannot be read"));
 }
 
 static void give_out(struct expansion *e, void (*emit)(void *, const struct resolve_target *),

@@ -151,7 +151,7 @@ static void answer_expand(struct asker *a, struct wire_in *in)
 	char address[RESOLVE_ADDRESS_MAX];
 
 	if (!resolve_expand_get(in, &e.question, address)) {
-		hub_line_drop(&a->line, "a bad question");
+		hub_line_drop(&a->line, "invalid question");
 		return;
 	}
 	addressbook_expand(&book, view_of(address), send_target, &e);
@@ -164,7 +164,7 @@ static void answer_question(struct asker *a, struct wire_in *in)
 	struct wire_out out = { 0 };
 
 	if (!resolve_question_get(in, &q)) {
-		hub_line_drop(&a->line, "a bad question");
+		hub_line_drop(&a->line, "invalid question");
 		return;
 	}
 	struct resolve_answer answer = { .question = q.question };
@@ -189,7 +189,7 @@ static void question(struct hub_line *line, struct wire_in *in)
 	case RESOLVE_SENDER:
 	case RESOLVE_RECIPIENT: answer_question(a, in); return;
 	case RESOLVE_EXPAND: answer_expand(a, in); return;
-	default: hub_line_drop(line, "not a question");
+	default: hub_line_drop(line, "message of an unknown type");
 	}
 }
 

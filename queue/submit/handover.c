@@ -37,7 +37,7 @@ static int start_drop(struct handover *o, const struct paths *p, struct reason *
 
 	snprintf(path, sizeof path, "%s/drop", p->programs);
 	if (access(path, X_OK) < 0)
-		return fail_errno(why, "posthouse is not running, and its helper %s", path);
+		return fail_errno(why, "posthouse is not running, and cannot run %s", path);
 	if (pipe(ends) < 0)
 		return fail_errno(why, "pipe");
 	o->drop = fork();
@@ -111,8 +111,9 @@ static int finish_socket(struct handover *o, struct submit_result *result, struc
 
 	setsockopt(o->fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
 	if (wire_receive(o->fd, &in) != WIRE_OK)
-		return fail(why,
-		            "posthouse did not answer; the message may or may not have been taken");
+		return fail(
+			why,
+			"posthouse did not respond; the message may or may not have been accepted");
 	bool good = in.type == SUBMIT_RESULT && submit_result_get(&in, result);
 
 	wire_in_close(&in);
@@ -134,8 +135,9 @@ static int finish_drop(struct handover *o, struct submit_result *result, struct 
 		                          .permanent = WIFEXITED(status) &&
 		                                       WEXITSTATUS(status) == EXIT_PERMANENT };
 	string_copy(result->text, sizeof result->text,
-	            status == 0 ? VIEW("left for pickup, posthouse is not running")
-	                        : VIEW("the message could not be left for pickup"));
+	            status == 0
+	                    ? VIEW("posthouse is not running; the message was stored for pickup")
+	                    : VIEW("the message could not be stored for pickup"));
 	return 0;
 }
 

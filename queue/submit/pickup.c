@@ -313,7 +313,7 @@ static int open_plain(const char *name, struct stat *st)
 	if (fd < 0 || !S_ISREG(st->st_mode) || st->st_nlink != 1) {
 		if (fd >= 0)
 			close(fd);
-		set_aside(name, "not a plain file");
+		set_aside(name, "not a regular file");
 		return -1;
 	}
 	return fd;
@@ -335,7 +335,7 @@ static void take_file(const char *name)
 	if (fed == FED_FAILED)
 		leave_for_later(name, strerror(errno));
 	else if (fed == FED_TORN)
-		set_aside(name, "not a whole message");
+		set_aside(name, "incomplete or malformed message");
 	else if (s.result.accepted)
 		unlinkat(pickup.directory, name, 0);
 	else if (s.result.permanent)

@@ -181,7 +181,7 @@ static int send_parts(const struct sending *s, struct handover *o, char **recipi
 	if (s->read_recipients && code == EX_OK)
 		code = add_from_header(s, o, text_view(&header), &found);
 	if (code == EX_OK && found == 0 && !r.failed) {
-		log_warn("no recipients: name them as arguments, or use -t");
+		log_warn("no recipients; give them as arguments, or use -t");
 		code = EX_USAGE;
 	}
 	if (code == EX_OK) {
@@ -201,7 +201,7 @@ static int send_parts(const struct sending *s, struct handover *o, char **recipi
 	text_free(&header);
 	text_free(&r.line);
 	if (r.failed) {
-		log_warn("standard input: %s; nothing is sent", strerror(r.failed));
+		log_warn("standard input: %s; nothing was sent", strerror(r.failed));
 		return EX_IOERR;
 	}
 	return code;

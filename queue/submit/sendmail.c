@@ -82,7 +82,8 @@ static int take_notify(struct sending *s, const char *given)
 			if (view_equal_nocase(view_trim(word), view_of(notify_words[i].word)))
 				bit = notify_words[i].bit;
 		if (bit == 0)
-			return usage("-N takes never, or success, failure and delay with commas");
+			return usage(
+				"-N takes never, or success, failure and delay separated by commas");
 		s->notify |= bit;
 	}
 	if (s->notify & SPOOL_NOTIFY_NEVER && s->notify != SPOOL_NOTIFY_NEVER)
@@ -125,7 +126,7 @@ static int take_mode(enum mode *mode, const char *given)
 	case 'p': *mode = MODE_LIST; return EX_OK;
 	case 'i': *mode = MODE_ALIASES; return EX_OK;
 	case 'd':
-	case 'D': return usage("-bd: posthouse is started with: posthouse start");
+	case 'D': return usage("-bd: use posthouse start to start the server");
 	default: return usage("-b takes m, s, p or i here");
 	}
 }
@@ -144,7 +145,7 @@ static int take_flush(enum mode *mode, const char *given)
 {
 	if (given && byte_is_digit(given[0]))
 		return usage(
-			"-q with an interval: queued makes its attempts by itself; the settings are queue.retry-*");
+			"-q with an interval: queued retries by itself; the settings are queue.retry-*");
 	*mode = MODE_FLUSH;
 	return EX_OK;
 }

@@ -76,7 +76,7 @@ static void write_from(struct submission *s)
 static bool take_envelope(struct submission *s, struct wire_in *in)
 {
 	if (s->begun || !submit_envelope_get(in, &s->envelope))
-		return refuse(s, true, "a bad envelope");
+		return refuse(s, true, "invalid or unexpected envelope");
 	s->begun = true;
 	if (!s->envelope.sender_given) {
 		if (!complete(s, s->login, s->sender))
@@ -95,7 +95,7 @@ static bool take_recipient(struct submission *s, struct wire_in *in)
 	char text[ADDRESS_MAX + 64];
 
 	if (!s->begun || s->writing || !submit_recipient_get(in, &r))
-		return refuse(s, true, "a bad recipient");
+		return refuse(s, true, "invalid or unexpected recipient");
 	if (s->recipient_count >= (uint32_t)s->settings->recipients_max)
 		return refuse(s, true, "5.5.3 too many recipients");
 	/* Doubling from one: most messages have one. */
@@ -208,7 +208,7 @@ static bool take_chunk(struct submission *s, struct wire_in *in)
 	struct view chunk = wire_get_view(in, SUBMIT_CHUNK_MAX);
 
 	if (!wire_end(in))
-		return refuse(s, true, "a bad piece of a message");
+		return refuse(s, true, "invalid or unexpected text");
 	if (!s->writing && !begin_message(s))
 		return false;
 	return add_lines(s, chunk);
@@ -276,7 +276,7 @@ static bool finish(struct submission *s)
 static bool take_end(struct submission *s, struct wire_in *in)
 {
 	if (!wire_end(in))
-		return refuse(s, true, "a bad end of a message");
+		return refuse(s, true, "invalid or unexpected end of the message");
 	/* An empty message is one. */
 	if (!s->writing && !begin_message(s))
 		return false;
@@ -301,7 +301,7 @@ bool submission_take(struct submission *s, struct wire_in *in)
 	default:
 		return refuse(
 			s, true,
-			"a message of an unknown type: sendmail and pickup are of different versions");
+			"message of an unknown type: sendmail and pickup are of different versions");
 	}
 }
 

@@ -243,7 +243,7 @@ def meanwhile():
         is_(p.run("map", "edit", "users", env={"VISUAL": f"{other}; echo carl@example.test >>"}), 111,
             "map edit of a text that somebody else changes")
         is_(p.read("users.map"), "anna@example.test\nbert@example.test\n", "does not overwrite the change, and did not keep it waiting")
-        ok("users.map was changed by somebody else meanwhile; nothing was changed" in p.err, "says so", p.err)
+        ok("users.map was changed by someone else in the meantime; nothing was changed" in p.err, "says so", p.err)
         kept = [line.split()[-1] for line in p.err.splitlines() if "your version is in" in line]
         ok(len(kept) == 1 and pathlib.Path(kept[0]).read_text() == "anna@example.test\ncarl@example.test\n", "and keeps the copy", p.err)
         for name in kept:
@@ -284,7 +284,7 @@ def versions():
                 if version:
                     is_(p.out, f"version      0.0.1 (running), {installed} (this command)\nqueued running\n", "shows both versions")
                     is_(p.err, f"posthouse: warning: version 0.0.1 is running, this command is version {installed}; "
-                        "posthouse stop and posthouse start run what is installed\n", "and warns")
+                        "run posthouse stop and posthouse start to use the installed version\n", "and warns")
                 else:
                     ok(p.out.startswith("version      unknown (running)"), "one that does not tell its version is unknown", p.out)
 

@@ -417,7 +417,7 @@ static void expansions(void)
 		{ "x@dead.test", "x@dead.test error 5.1.2 this domain is no more" },
 		{ "x@[192.0.2.1]",
 		  "x@[192.0.2.1] error 5.1.2 mail to address literals is not sent" },
-		{ "x@round.test", "x@around.test error 4.3.5 the maps cannot be read now" },
+		{ "x@round.test", "x@around.test error 4.3.5 the maps cannot be read" },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -72,7 +72,7 @@ static void check_unreadable(void)
 	ok(message_open(f, 1, &m, &box_why) == STORE_OK, "a message opens");
 	ok(box_shell("truncate -s 5 cur/*"), "and is cut");
 	ok(message_view(&m, &bytes, &box_why) == STORE_FAILED, "it is no message now");
-	is_string(box_why.text, "read message: is shorter than it should be", "and why");
+	is_string(box_why.text, "read message: is shorter than expected", "and why");
 	ok(message_view(&m, &bytes, &box_why) == STORE_FAILED, "also when asked again");
 	close(m.fd);
 	m.fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
