@@ -55,7 +55,7 @@ def sender(number):
 def wait_progress(count):
     with moved:
         wanted = len(acknowledged) + count
-        return moved.wait_for(lambda: len(acknowledged) >= wanted, 90)
+        return moved.wait_for(lambda: len(acknowledged) >= wanted, 300)
 
 
 def processes(program):
@@ -126,9 +126,9 @@ with house:
     house.wait_for("the house falls with its master", lambda: not any(is_program(pid) for pid in children))
     stopping.set()
     for thread in threads:
-        thread.join(120)
+        thread.join(300)
     house.restart()
-    house.wait_for("the queue empties by itself", queue_is_empty, 120)
+    house.wait_for("the queue empties by itself", queue_is_empty, 300)
     found = delivered()
     lost = sorted(acknowledged - set(found))
     is_(lost, [], "every acknowledged message is in its mailbox")

@@ -24,7 +24,7 @@ class FakeHost:
     def close(self):
         self.listener.close()
 
-    def wait_messages(self, count, seconds=60):
+    def wait_messages(self, count, seconds=300):
         with self.changed:
             if not self.changed.wait_for(lambda: len(self.messages) >= count, seconds):
                 raise TimeoutError(f"{len(self.messages)} messages of {count} in {seconds} s; commands: {self.lines[-20:]}")

@@ -70,7 +70,7 @@ class House:
         return subprocess.run([str(self.directory / "bin/posthouse"), "-c", self.env["CONF"], *map(str, words)],
                               stdin=subprocess.DEVNULL if "input" not in more else None, capture_output=True, text=True, **more)
 
-    def wait_for(self, what, condition, seconds=60):
+    def wait_for(self, what, condition, seconds=300):
         """Polls the condition until it holds: for what no file or socket can announce."""
         until = time.monotonic() + seconds
         while not condition():

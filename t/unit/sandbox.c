@@ -426,7 +426,7 @@ static int outcome(const struct sandbox_profile *wider, const struct sandbox_pro
 		/* What is refused is logged to descriptor 2. */
 		dup2(open("/dev/null", O_WRONLY), 2);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		alarm(20);
+		alarm(120);
 		if (wider != NULL)
 			sandbox_enter(wider);
 		sandbox_enter(profile);

@@ -319,7 +319,7 @@ static void test_exchange(void)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		alarm(20);
+		alarm(120);
 		close(ends[0]);
 		play_authd(ends[1]);
 	}
