@@ -83,7 +83,7 @@ static bool ask(enum dns_type type, const char *name, struct dns_answer *answer,
 		close(dnsd);
 		dnsd = -1;
 		*answer =
-			(struct dns_answer){ .result = DNS_LATER, .text = "dnsd does not answer" };
+			(struct dns_answer){ .result = DNS_LATER, .text = "dnsd does not respond" };
 	}
 	switch (answer->result) {
 	case DNS_FOUND: return true;

@@ -20,7 +20,7 @@ static int ask(int fd, enum control_type type, const char *filter, struct wire_i
 	enum wire_result r = wire_call(fd, &out, in, ANSWER_TIMEOUT_MS);
 
 	wire_out_free(&out);
-	return r == WIRE_OK ? 0 : fail(why, "the queue does not answer");
+	return r == WIRE_OK ? 0 : fail(why, "queued does not respond");
 }
 
 /* An end: 0, or -1 with its text. */
@@ -30,7 +30,7 @@ static int take_end(struct wire_in *in, char text[CONTROL_LINE_MAX], struct reas
 
 	if (in->type != CONTROL_END || !control_end_get(in, &code, text))
 		return fail(why,
-		            "not understood: the command and queued are of different versions");
+		            "invalid response: the command and queued are of different versions");
 	return code == 0 ? 0 : fail(why, "%s", text);
 }
 
@@ -92,9 +92,9 @@ int queue_ask_list(int fd, const char *filter, struct queue_list *list, struct r
 
 		wire_in_close(&in);
 		if (!good)
-			return fail(why, "an entry of the list is not understood");
+			return fail(why, "invalid entry in the list");
 		if (wire_receive(fd, &in) != WIRE_OK)
-			return fail(why, "the queue stopped answering");
+			return fail(why, "queued stopped responding");
 	}
 	int end = take_end(&in, text, why);
 
@@ -151,7 +151,7 @@ int queue_ask_show(int fd, const char *id, FILE *out, int *file, uint64_t *offse
 		}
 		wire_in_close(&in);
 		if (wire_receive(fd, &in) != WIRE_OK)
-			return fail(why, "the queue stopped answering");
+			return fail(why, "queued stopped responding");
 	}
 	int end = take_end(&in, line, why);
 

@@ -40,7 +40,7 @@ static int line_lost(struct spool_writer *w, struct spool_refusal *refusal)
 {
 	hang_up(w);
 	forget_file(w);
-	return refuse(refusal, "4.3.0", "the queue does not answer, try again later");
+	return refuse(refusal, "4.3.0", "queued does not respond, try again later");
 }
 
 /* SO_RCVTIMEO instead of wire_call's poll: one system call less for every answer. */

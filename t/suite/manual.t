@@ -49,10 +49,15 @@ for command in commands:
 
 EVENT = re.compile(r'log_(?:debug|info|warn)\(((?:\s*"(?:[^"\\]|\\.)*"|\s*PRI\w+)+)')
 manual = "".join(path.read_text() for path in MAN.glob("*.[1-8]"))
+ROOMS = ("lib", "master", "smtpd", "queue", "deliver", "pop3d", "imapd")
 keys = set(re.findall(r"\w[\w.-]*", " ".join(re.findall(r"^\.It Li (.*)$", (MAN / "posthouse-log.5").read_text(), flags=re.M))))
 lines = {(str(path.relative_to(settings.SOURCE)), re.sub(r'"\s*|\s*"', "", line.replace('\\"', "'")))
-         for room in ("lib", "master", "smtpd", "queue", "deliver", "pop3d", "imapd")
+         for room in ROOMS
          for path in (settings.SOURCE / room).glob("**/*.c") for line in EVENT.findall(path.read_text()) if "event=" in line}
+# An event that is chosen by the code: its word stands alone.
+chosen = {word for room in ROOMS for path in (settings.SOURCE / room).glob("**/*.c")
+          for word in re.findall(r'"([a-z-]+-(?:failed|short|again))"', path.read_text())}
+is_(sorted(word for word in chosen if not re.search(rf"\b{word}\b", manual)), [], "so are those that the code chooses from")
 ok(len(lines) > 100, f"{len(lines)} lines of log are found in the source")
 unknown = [line for line in lines for event in re.findall(r"event=([a-z-]+)", line[1]) if not re.search(rf"\b{event}\b", manual)]
 ok(not unknown, "every event is in the manual", unknown)
