@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
-from clients import (Home, address, corpus, maildir_files, need, same, maildir, version, wait_delivered, well,  # noqa: E402
-                     write_files)
+from clients import (CORPUS, Home, address, corpus, maildir_files, need, same, maildir, version,  # noqa: E402
+                     wait_delivered, well, write_files)
 from house import House  # noqa: E402
-from tap import done, is_, note, ok, skip_all  # noqa: E402
+from tap import done, is_, note, ok, skip, skip_all  # noqa: E402
 
 need("swaks")
 if "TLS supported" not in subprocess.run(["swaks", "--support"], capture_output=True, text=True).stdout:
@@ -64,13 +64,16 @@ with House("--set", "auth.failure-delay 0") as house, Home() as home:
     wait_delivered(house, "u0001", sent)
     is_(len(maildir_files(house.mailbox("u0001"))), sent, f"{sent} went in, {sent} came out")
 
-    # swaks ends the last line itself, and turns a \n that is written out (in C, say) into a line end.
-    messages = {name: data for name, data in corpus(every=16).items() if b"\\n" not in data}
-    for name, path in write_files(home / "corpus", {name: data[:-2] for name, data in messages.items()}).items():
-        answer = swaks("SMTP", "--pipeline", "--data", f"@{path}", to=address("u0002"))
-        if answer.returncode:
-            ok(False, name, answer.stdout[-2000:])
-    wait_delivered(house, "u0002", len(messages))
-    same(f"{len(messages)} real messages come out as they went in", maildir(house.mailbox("u0002")), messages)
+    if not CORPUS.is_dir():
+        skip("real messages", f"no corpus in {CORPUS}")
+    else:
+        # swaks ends the last line itself, and turns a \n that is written out (in C, say) into a line end.
+        messages = {name: data for name, data in corpus(every=16).items() if b"\\n" not in data}
+        for name, path in write_files(home / "corpus", {name: data[:-2] for name, data in messages.items()}).items():
+            answer = swaks("SMTP", "--pipeline", "--data", f"@{path}", to=address("u0002"))
+            if answer.returncode:
+                ok(False, name, answer.stdout[-2000:])
+        wait_delivered(house, "u0002", len(messages))
+        same(f"{len(messages)} real messages come out as they went in", maildir(house.mailbox("u0002")), messages)
 
 done()
