@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -64,6 +66,51 @@ int program_fd(const char *name)
 		if (strcmp(descriptors[i].name, name) == 0)
 			return descriptors[i].fd;
 	return -1;
+}
+
+static void close_from_to(unsigned first, unsigned last)
+{
+	if (first > last || syscall(SYS_close_range, first, last, 0u) == 0)
+		return;
+	/* A kernel before 5.9. */
+	struct rlimit most;
+
+	if (getrlimit(RLIMIT_NOFILE, &most) < 0)
+		log_fatal("getrlimit: %m");
+	for (unsigned fd = first; fd <= last && fd < most.rlim_cur; fd++)
+		close((int)fd);
+}
+
+static bool is_kept(int fd, const int *keep, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (keep[i] == fd)
+			return true;
+	return fd >= 0 && fd == program_fd("log");
+}
+
+void program_keep_only(const int *keep, unsigned count)
+{
+	int log_socket = program_fd("log");
+	unsigned from = STDERR_FILENO + 1;
+
+	for (;;) {
+		unsigned next = ~0u;
+
+		for (unsigned i = 0; i <= count; i++) {
+			int fd = i < count ? keep[i] : log_socket;
+
+			if (fd >= 0 && (unsigned)fd >= from && (unsigned)fd < next)
+				next = (unsigned)fd;
+		}
+		close_from_to(from, next == ~0u ? next : next - 1);
+		if (next == ~0u)
+			break;
+		from = next + 1;
+	}
+	for (unsigned i = 0; i < descriptor_count; i++)
+		if (!is_kept(descriptors[i].fd, keep, count))
+			descriptors[i].fd = -1;
 }
 
 int program_need_fd(const char *name)

@@ -34,6 +34,10 @@ int program_need_fd(const char *name);
  * name (may be NULL) receives the whole name. */
 int program_fd_at(const char *prefix, unsigned index, const char **name);
 
+/* In a worker after fork: closes every descriptor but 0, 1, 2, the log's and these, and forgets the
+ * names of those that are closed. */
+void program_keep_only(const int *keep, unsigned count);
+
 /* A file of the generation that master started the house with ("settings.cdb", "users.cdb",
  * "tls.cdb"), opened for reading; before program_confine only. Fatal when it cannot be opened.
  * lib/conf's settings_inherit uses it. */

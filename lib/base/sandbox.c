@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/base/sandbox.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/base/log.h"
 #include "lib/base/sandbox-parts.h"
@@ -25,8 +28,6 @@ static void lower(int resource, const char *name, unsigned long most)
 {
 	struct rlimit now;
 
-	if (most == 0)
-		return;
 	if (getrlimit(resource, &now) < 0)
 		log_fatal("getrlimit %s: %m", name);
 	if (now.rlim_max == RLIM_INFINITY || now.rlim_max > most)
@@ -34,6 +35,32 @@ static void lower(int resource, const char *name, unsigned long most)
 	now.rlim_cur = now.rlim_max;
 	if (setrlimit(resource, &now) < 0)
 		log_fatal("setrlimit %s: %m", name);
+}
+
+static bool log_is_file(void)
+{
+	struct stat st;
+
+	return fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static void lower_limits(const struct sandbox_profile *profile)
+{
+	const unsigned processes = SANDBOX_FORK | SANDBOX_THREADS | SANDBOX_EXEC;
+
+	if (profile->descriptors_max)
+		lower(RLIMIT_NOFILE, "RLIMIT_NOFILE", profile->descriptors_max);
+	if ((profile->file_bytes_max || profile->no_file_grows) && !log_is_file()) {
+		signal(SIGXFSZ, SIG_IGN); /* EFBIG is told to whoever can answer it */
+		lower(RLIMIT_FSIZE, "RLIMIT_FSIZE", profile->file_bytes_max);
+	}
+	/* The sanitizers map terabytes, and look for leaks in a thread of their own. */
+	if (SANITIZED)
+		return;
+	if (profile->memory_max)
+		lower(RLIMIT_AS, "RLIMIT_AS", profile->memory_max);
+	if ((profile->promises & processes) == 0)
+		lower(RLIMIT_NPROC, "RLIMIT_NPROC", 0);
 }
 
 const char *sandbox_enter(const struct sandbox_profile *profile)
@@ -46,15 +73,12 @@ const char *sandbox_enter(const struct sandbox_profile *profile)
 	if (!zone_known)
 		tzset();
 	zone_known = true;
-	lower(RLIMIT_NOFILE, "RLIMIT_NOFILE", profile->descriptors_max);
+	lower_limits(profile);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		log_fatal("no_new_privs: %m");
-	/* The sanitizers map terabytes, walk /proc and trace their own process at its end. */
-	if (!SANITIZED) {
-		lower(RLIMIT_AS, "RLIMIT_AS", profile->memory_max);
-		if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-			log_fatal("not dumpable: %m");
-	}
+	/* The sanitizers walk /proc and trace their own process at its end. */
+	if (!SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		log_fatal("not dumpable: %m");
 	int landlock = SANITIZED ? 0 : sandbox_landlock(profile);
 	bool seccomp = !SANITIZED && sandbox_seccomp(profile->promises);
 

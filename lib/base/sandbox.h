@@ -39,12 +39,17 @@ struct sandbox_profile {
 	struct sandbox_path paths[SANDBOX_PATHS_MAX];
 	unsigned long descriptors_max; /* RLIMIT_NOFILE; 0: leave */
 	unsigned long memory_max;      /* RLIMIT_AS in bytes; 0: leave */
+	/* RLIMIT_FSIZE in bytes; 0: leave, or none at all with no_file_grows. Not applied where the
+	 * log is an ordinary file, whose lines it would count too. */
+	unsigned long file_bytes_max;
+	bool no_file_grows;
 };
 
-/* Enters it for good, for this process and its children. May be called again with less: each
- * session narrows its parent's profile (a mailbox session to its own directory). Returns a short
- * text for the log: "landlock=7 seccomp", "seccomp", "none", "none (sanitizers)". A profile that
- * cannot be applied although the system has the means is fatal. */
+/* Enters it for good (without SANDBOX_FORK, _THREADS and _EXEC also RLIMIT_NPROC 0), for this
+ * process and its children. May be called again with less: each session narrows its parent's
+ * profile (a mailbox session to its own directory). Returns a short text for the log: "landlock=7
+ * seccomp", "seccomp", "none", "none (sanitizers)". A profile that cannot be applied although the
+ * system has the means is fatal. */
 const char *sandbox_enter(const struct sandbox_profile *profile);
 
 #endif

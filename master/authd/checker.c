@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/authd/checker.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
-#include "lib/base/sandbox.h"
 #include "lib/wire/hub.h"
+#include "lib/wire/jail.h"
 
-enum { CHECK = WIRE_OWN, CHECKED, RESTART_PAUSE_MS = 1000, WORKER_LINE = 3 };
+enum { CHECK = WIRE_OWN, CHECKED, RESTART_PAUSE_MS = 1000 };
 
 /* Room for the largest argon2 and the program itself. */
 static const unsigned long worker_memory_bytes = (HASH_ARGON2_MEMORY_MAX_KIB + 262144ul) * 1024;
@@ -44,34 +41,22 @@ static enum hash_result check_message(struct wire_in *in)
 	return in->type == CHECK && wire_end(in) ? hash_check(stored, password) : HASH_UNUSABLE;
 }
 
-static void keep_only(int line)
-{
-	/* Standard error stays for the log. */
-	if (line != WORKER_LINE)
-		dup3(line, WORKER_LINE, O_CLOEXEC);
-	syscall(SYS_close_range, 4u, ~0u, 0u);
-}
-
 static void __attribute__((noreturn)) worker_main(struct checker *c, int line)
 {
 	static const struct sandbox_profile profile = { .memory_max = worker_memory_bytes };
 	struct wire_out out = { 0 };
 	struct wire_in in;
 
-	signal(SIGTERM, SIG_DFL);
 	signal(SIGHUP, SIG_IGN);
-	signal(SIGCHLD, SIG_DFL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	c->forget();
-	sandbox_enter(&profile);
-	keep_only(line);
-	while (wire_receive(WORKER_LINE, &in) == WIRE_OK) {
+	jail_enter(&profile);
+	while (wire_receive(line, &in) == WIRE_OK) {
 		enum hash_result result = check_message(&in);
 
 		wire_receive_wipe();
 		wire_begin(&out, CHECKED);
 		wire_put_byte(&out, (uint8_t)result);
-		if (wire_send(WORKER_LINE, &out) != WIRE_OK)
+		if (wire_send(line, &out) != WIRE_OK)
 			break;
 	}
 	_exit(0);
@@ -140,7 +125,7 @@ static void fork_worker(struct check_worker *w)
 
 	if (wire_pair(ends) < 0)
 		log_fatal("socketpair: %m");
-	w->pid = loop_fork();
+	w->pid = jail_fork(&ends[1], 1);
 	if (w->pid == 0)
 		worker_main(w->checker, ends[1]);
 	close(ends[1]);

@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +24,7 @@
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
 #include "lib/wire/hub.h"
+#include "lib/wire/jail.h"
 #include "master/dnsd/lookup.h"
 
 enum {
@@ -87,13 +87,14 @@ static bool is_fresh(const struct answer_slot *slot, enum dns_type type, const c
 
 static void worker_main(int hub)
 {
+	static const struct sandbox_profile profile = { .promises = SANDBOX_CONNECT };
 	struct dns_answer answer;
 	struct wire_out out = { 0 };
 	char name[DNS_NAME_MAX];
 	enum dns_type type;
 	struct wire_in in;
 
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	jail_enter(&profile);
 	srandom((unsigned)getpid());
 	while (wire_receive(hub, &in) == WIRE_OK && dns_question_get(&in, &type, name)) {
 		lookup(type, name, &answer);
@@ -184,12 +185,10 @@ static bool start_worker(struct worker *w)
 
 	if (wire_pair(ends) < 0)
 		return false;
-	pid_t pid = loop_fork();
+	pid_t pid = jail_fork(&ends[1], 1);
 
-	if (pid == 0) {
-		close(ends[0]);
+	if (pid == 0)
 		worker_main(ends[1]);
-	}
 	close(ends[1]);
 	if (pid < 0) {
 		close(ends[0]);

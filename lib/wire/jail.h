@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How a worker is forked and confined: the one way, for the workers of services (worker.h), authd's
+ * and dnsd's.
+ *
+ * It has no descriptor but those named, cannot fork, and lives in a sandbox of its own below its
+ * parent's, so that workers of one uid cannot signal each other or the parent (Landlock from ABI 6
+ * on; where there is none the filter of system calls has no kill).
+ */
+#ifndef LIB_WIRE_JAIL_H
+#define LIB_WIRE_JAIL_H
+
+#include <sys/types.h>
+
+#include "lib/base/sandbox.h"
+
+struct loop;
+
+enum {
+	JAIL_DESCRIPTORS = 64,     /* without a number in the profile */
+	JAIL_MEMORY_MIB = 512,     /* the same */
+	JAIL_FILE_MIB_BESIDE = 64, /* for a writer of messages, beside the largest message */
+	JAIL_KEEP_MAX = 16
+};
+
+/* fork(), as loop_fork; in the child every descriptor is closed but standard ones, the log's and
+ * the `count` in keep, and its SIGTERM is its parent's death. The child must not run the loop. */
+pid_t jail_fork(const int *keep, unsigned count);
+
+/* In the child, before anything a stranger wrote: the profile less SANDBOX_FORK; limits that are 0
+ * get the numbers above, and no file is written where file_bytes_max is 0. */
+void jail_enter(const struct sandbox_profile *profile);
+
+#endif
