@@ -125,6 +125,7 @@ int main(void)
 	struct worker_service service = {
 		.wire = "master",
 		.forks = true,
+		.confines_itself = true,
 		.workers_max = (unsigned)settings.imapd_sessions_max,
 		.quit_when_idle_ms = QUIT_WHEN_IDLE_MS,
 		.work = work,

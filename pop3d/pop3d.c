@@ -30,7 +30,12 @@
 #include "lib/wire/worker.h"
 #include "pop3d/command.h"
 
-enum { ERRORS_MAX = 50, QUIT_IDLE_MS = 60000 };
+enum {
+	ERRORS_MAX = 50,
+	QUIT_IDLE_MS = 60000,
+	DESCRIPTORS_MAX = 256,
+	MEMORY_MAX_BYTES = 1 << 30 /* beside a message: the list of a large mailbox */
+};
 
 enum mark { MARK_NONE = 0, MARK_DELETED = 1, MARK_READ = 2 };
 
@@ -447,8 +452,12 @@ static void open_maildrop(struct session *s)
 /* The home and nothing else, for good, before the client's first byte is read. */
 static void narrow(const char *home)
 {
-	const struct sandbox_profile profile = { .promises = SANDBOX_FILES,
-		                                 .paths = { { .path = home, .writable = true } } };
+	const struct sandbox_profile profile = {
+		.promises = SANDBOX_FILES,
+		.paths = { { .path = home, .writable = true } },
+		.descriptors_max = DESCRIPTORS_MAX,
+		.memory_max = MEMORY_MAX_BYTES + (unsigned long)settings.message_size_max_bytes
+	};
 
 	sandbox_enter(&profile);
 }
@@ -490,9 +499,11 @@ static void work(struct wire_in *in, int hub)
 int main(void)
 {
 	static struct sandbox_profile profile = { .promises = SANDBOX_FILES | SANDBOX_FORK };
-	static struct worker_service service = {
-		.wire = "master", .forks = true, .quit_when_idle_ms = QUIT_IDLE_MS, .work = work
-	};
+	static struct worker_service service = { .wire = "master",
+		                                 .forks = true,
+		                                 .confines_itself = true,
+		                                 .quit_when_idle_ms = QUIT_IDLE_MS,
+		                                 .work = work };
 
 	program_start("pop3d");
 	settings_inherit(&settings);

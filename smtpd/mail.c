@@ -5,6 +5,7 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/mail/esmtp.h"
+#include "lib/wire/dial.h"
 #include "lib/wire/dns.h"
 #include "smtpd/session.h"
 
@@ -31,8 +32,8 @@ static void learn_name(struct session *s)
 
 	/* Twice: a dnsd that was replaced has closed the line. */
 	for (int turn = 0; turn < 2; turn++) {
-		if (*line < 0 && program_fd("dnsd.dns") >= 0)
-			*line = wire_dial(program_fd("dnsd.dns"), "dns");
+		if (*line < 0)
+			*line = dial("dnsd.dns", "dns");
 		if (*line < 0)
 			return;
 		if (dns_ask(*line, DNS_NAME, s->name, &answer, NAME_TIMEOUT_MS) == 0) {

@@ -22,6 +22,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/wire/jail.h"
 #include "lib/wire/worker.h"
 #include "smtpd/session.h"
 
@@ -31,7 +32,7 @@ static struct settings settings;
 static struct worker worker = { .settings = &settings,
 	                        .writer = { .queued = -1, .fd = -1 },
 	                        .resolved = -1,
-	                        .authd = { -1, -1 },
+	                        .authd = { -1 },
 	                        .dnsd = -1 };
 
 /* RFC 5321 section 4.2: the greetings that porter writes, for both kinds of listener. */
@@ -52,14 +53,6 @@ static void announce(int shared_fd)
 		         "421 4.4.2 %s timeout, closing connection\r\n", settings.host_name);
 		connection_announce_send(shared_fd, &a);
 	}
-}
-
-/* A session forks nothing. */
-static void begin(void)
-{
-	static const struct sandbox_profile session = { .promises = 0 };
-
-	sandbox_enter(&session);
 }
 
 static void work(struct wire_in *in, int hub)
@@ -83,7 +76,6 @@ int main(void)
 	if (sodium_init() < 0)
 		log_fatal("libsodium does not start");
 	program_confine(&profile);
-	worker.authd.shared_fd = program_fd("authd.auth");
 
 	struct worker_service service = {
 		.wire = "porter.connection",
@@ -94,7 +86,12 @@ int main(void)
 		.idle_ms = WORKER_IDLE_MS,
 		.stays_for_hub = true,
 		.announce = announce,
-		.begin = begin,
+		.profile = { .file_bytes_max = (unsigned long)settings.message_size_max_bytes +
+		                               ((unsigned long)JAIL_FILE_MIB_BESIDE << 20) },
+		.dials = { { "resolved.resolve", "resolve" },
+		           { "queued.spool", "spool" },
+		           { "authd.auth", "auth" },
+		           { "dnsd.dns", "dns" } },
 		.work = work,
 	};
 

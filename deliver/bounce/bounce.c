@@ -27,6 +27,7 @@
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
 #include "lib/queue/spooling.h"
+#include "lib/wire/jail.h"
 #include "lib/wire/worker.h"
 
 enum {
@@ -230,14 +231,15 @@ static void work(struct wire_in *in, int queued)
 int main(void)
 {
 	static const struct sandbox_profile profile = { .promises = SANDBOX_FORK };
-	static const struct worker_service service = { .wire = "queued.job",
-		                                       .protocol = "job",
-		                                       .answers = true,
-		                                       .workers_min = 1,
-		                                       .workers_max = WORKERS_MAX,
-		                                       .reuse = 1000,
-		                                       .idle_ms = 60000,
-		                                       .work = work };
+	static struct worker_service service = { .wire = "queued.job",
+		                                 .protocol = "job",
+		                                 .dials = { { "queued.spool", "spool" } },
+		                                 .answers = true,
+		                                 .workers_min = 1,
+		                                 .workers_max = WORKERS_MAX,
+		                                 .reuse = 1000,
+		                                 .idle_ms = 60000,
+		                                 .work = work };
 
 	program_start("bounce");
 	settings_inherit(&settings);
@@ -245,6 +247,8 @@ int main(void)
 	snprintf(double_bounce_to, sizeof double_bounce_to, "%s%s%s", settings.postmaster,
 	         strchr(settings.postmaster, '@') ? "" : "@",
 	         strchr(settings.postmaster, '@') ? "" : settings.mail_domain);
+	service.profile.file_bytes_max = (unsigned long)settings.message_size_max_bytes +
+	                                 ((unsigned long)JAIL_FILE_MIB_BESIDE << 20);
 	program_confine(&profile);
 	worker_run(&service);
 }

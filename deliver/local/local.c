@@ -35,6 +35,8 @@ enum {
 	WORKER_IDLE_MS = 30000,
 	QUIT_IDLE_MS = 60000,
 	REUSE = 10000,
+	DESCRIPTORS_MAX = 256,
+	MEMORY_MAX_BYTES = 1 << 30, /* beside the message: indexes of large folders */
 	WHOLE_BYTES =
 		128 * 1024, /* a message up to this size is read once and written with one call */
 	HEADER_BYTES_MAX = 128 * 1024, /* how far Delivered-To lines are looked for */
@@ -322,5 +324,9 @@ int main(void)
 	own_uid = getuid();
 	own_gid = getgid();
 	service.workers_max = (unsigned)settings.local_agents_max;
+	service.profile = profile;
+	service.profile.descriptors_max = DESCRIPTORS_MAX;
+	service.profile.memory_max =
+		MEMORY_MAX_BYTES + (unsigned long)settings.message_size_max_bytes;
 	worker_run(&service);
 }

@@ -77,7 +77,7 @@ static bool ask(enum dns_type type, const char *name, struct dns_answer *answer,
 {
 	for (int attempt = 0; attempt < 2; attempt++) {
 		if (dnsd < 0)
-			dnsd = wire_dial(program_need_fd("dnsd.dns"), "dns");
+			dnsd = dial("dnsd.dns", "dns");
 		if (dns_ask(dnsd, type, name, answer, DNS_ANSWER_MS) == 0)
 			break;
 		close(dnsd);
@@ -322,6 +322,8 @@ int main(void)
 		                                                SANDBOX_CONNECT | SANDBOX_FORK };
 	static struct worker_service service = { .wire = "queued.job",
 		                                 .protocol = "job",
+		                                 .dials = { { "dnsd.dns", "dns" } },
+		                                 .profile = { .promises = SANDBOX_CONNECT },
 		                                 .answers = true,
 		                                 .workers_min = 1,
 		                                 .reuse = 1000,

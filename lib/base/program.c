@@ -86,28 +86,29 @@ static bool is_kept(int fd, const int *keep, unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		if (keep[i] == fd)
 			return true;
-	return fd >= 0 && fd == program_fd("log");
+	return fd <= STDERR_FILENO;
+}
+
+/* The lowest of them from `from` on; ~0u: none. */
+static unsigned next_kept(unsigned from, const int *keep, unsigned count)
+{
+	unsigned next = ~0u;
+
+	for (unsigned i = 0; i < count; i++)
+		if (keep[i] >= 0 && (unsigned)keep[i] >= from && (unsigned)keep[i] < next)
+			next = (unsigned)keep[i];
+	return next;
 }
 
 void program_keep_only(const int *keep, unsigned count)
 {
-	int log_socket = program_fd("log");
-	unsigned from = STDERR_FILENO + 1;
+	unsigned from = STDERR_FILENO + 1, next;
 
-	for (;;) {
-		unsigned next = ~0u;
-
-		for (unsigned i = 0; i <= count; i++) {
-			int fd = i < count ? keep[i] : log_socket;
-
-			if (fd >= 0 && (unsigned)fd >= from && (unsigned)fd < next)
-				next = (unsigned)fd;
-		}
-		close_from_to(from, next == ~0u ? next : next - 1);
-		if (next == ~0u)
-			break;
+	while ((next = next_kept(from, keep, count)) != ~0u) {
+		close_from_to(from, next - 1);
 		from = next + 1;
 	}
+	close_from_to(from, ~0u);
 	for (unsigned i = 0; i < descriptor_count; i++)
 		if (!is_kept(descriptors[i].fd, keep, count))
 			descriptors[i].fd = -1;

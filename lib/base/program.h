@@ -34,7 +34,7 @@ int program_need_fd(const char *name);
  * name (may be NULL) receives the whole name. */
 int program_fd_at(const char *prefix, unsigned index, const char **name);
 
-/* In a worker after fork: closes every descriptor but 0, 1, 2, the log's and these, and forgets the
+/* In a worker after fork: closes every descriptor but 0, 1, 2 and these, and forgets the
  * names of those that are closed. */
 void program_keep_only(const int *keep, unsigned count);
 

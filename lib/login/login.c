@@ -12,7 +12,7 @@
 enum { PLAIN_MAX = 2 * AUTH_ADDRESS_MAX + 1026, WORKER_IDLE_MS = 60000 };
 
 /* One line to authd for all sessions of this process. */
-static struct auth_line authd = { -1, -1 };
+static struct auth_line authd = { -1 };
 
 bool login_clear_text_allowed(const struct login *l)
 {
@@ -277,8 +277,6 @@ void login_serve(const struct login_protocol *p, const struct settings *settings
 		log_warn("event=bad-message peer=porter reason=\"not a client\"");
 		return;
 	}
-	if (authd.shared_fd < 0)
-		authd.shared_fd = program_need_fd("authd.auth");
 	text_init(&l.answer, AUTH_MESSAGE_MAX);
 	open_stream(&l, l.connection.fd);
 	talk(&l, p);
@@ -343,6 +341,7 @@ void login_main(const struct login_protocol *protocol)
 		.idle_ms = WORKER_IDLE_MS,
 		.stays_for_hub = true,
 		.announce = announce,
+		.dials = { { "authd.auth", "auth" } },
 		.work = work,
 	};
 

@@ -9,7 +9,7 @@
 
 #include "lib/base/file.h"
 #include "lib/base/log.h"
-#include "lib/base/program.h"
+#include "lib/wire/dial.h"
 
 static int refuse(struct spool_refusal *refusal, const char *status, const char *text)
 {
@@ -44,13 +44,13 @@ static int line_lost(struct spool_writer *w, struct spool_refusal *refusal)
 }
 
 /* SO_RCVTIMEO instead of wire_call's poll: one system call less for every answer. */
-static void dial(struct spool_writer *w)
+static void dial_up(struct spool_writer *w)
 {
 	struct timeval t = { SPOOL_ANSWER_TIMEOUT_MS / 1000, 0 };
 
 	if (w->queued >= 0)
 		return;
-	w->queued = wire_dial(program_need_fd("queued.spool"), "spool");
+	w->queued = dial("queued.spool", "spool");
 	if (w->queued < 0)
 		return;
 	setsockopt(w->queued, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
@@ -103,14 +103,14 @@ int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_r
 	writer_prepare(w);
 	bool fresh = w->queued < 0;
 
-	dial(w);
+	dial_up(w);
 	wire_begin(&out, SPOOL_OPEN);
 	wire_put_u64(&out, announced_bytes);
 	bool answered = ask(w, &out, &in);
 
 	if (!answered && !fresh) { /* queued was started again since the last message */
 		hang_up(w);
-		dial(w);
+		dial_up(w);
 		answered = ask(w, &out, &in);
 	}
 	wire_out_free(&out);

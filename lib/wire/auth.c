@@ -5,6 +5,7 @@
 
 #include "lib/base/log.h"
 #include "lib/wire/address.h"
+#include "lib/wire/dial.h"
 
 /* Longer than authd's own patience with its workers and its delays. */
 enum { AUTH_PATIENCE_MS = 120000 };
@@ -237,7 +238,7 @@ int auth_line_exchange(struct auth_line *line, const struct auth_begin *b,
 	 * one. */
 	for (int turn = 0; turn < 2 && e == EXCHANGE_LINE_LOST; turn++) {
 		if (line->fd < 0)
-			line->fd = wire_dial(line->shared_fd, "auth");
+			line->fd = dial("authd.auth", "auth");
 		e = exchange(line->fd, b, result, challenge, context);
 		if (e != EXCHANGE_DONE && e != EXCHANGE_CANCELLED)
 			hang_up(line);

@@ -101,8 +101,7 @@ typedef int auth_challenge(void *context, struct view challenge, struct view *an
 
 /* A session program's way to authd, dialled when it is needed and again when authd was replaced. */
 struct auth_line {
-	int shared_fd; /* of the wire "authd.auth" */
-	int fd;        /* -1 at first */
+	int fd; /* -1 at first */
 };
 /* Drives one exchange: 0 and *result, or -1 when challenge() said so. An authd that is not reached
  * or out of step is AUTH_TEMPORARY. */

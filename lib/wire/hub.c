@@ -11,8 +11,8 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 
-/* pickup has most: a line for each sendmail that submits. A captured process shall not take all
- * that its siblings need. */
+/* Of one process for itself: pickup has most, a line for each sendmail that submits. A worker has
+ * one line. */
 enum { GROW_PATIENCE_MS = 1000, GREETINGS_PER_TURN = 16, LINES_PER_PROCESS_MAX = 128 };
 
 static struct {
@@ -139,7 +139,6 @@ static int maker(int fd)
 	return 0;
 }
 
-/* Lines to workers are made by their one parent. */
 static bool has_enough(const struct hub *s, int process)
 {
 	unsigned count = 0;
@@ -147,18 +146,46 @@ static bool has_enough(const struct hub *s, int process)
 	if (process == 0 || s->workers)
 		return false;
 	LIST_EACH(line, &s->lines, struct hub_line, all)
-		count += !line->dropped && line->process == process;
+		count += !line->dropped && line->process == process && line->worker == 0;
 	return count >= LINES_PER_PROCESS_MAX;
 }
 
-static void line_open(struct hub *s, int fd)
+/* Once a second: a captured program shall not fill the log. */
+static void log_refusal(struct hub *s, int process, const char *reason)
+{
+	unsigned more;
+
+	if (pace_says(&s->refusals, loop_now_ms(s->loop), &more))
+		log_warn(
+			"event=wire-refused protocol=%s pid=%d lines=%zu lines_max=%u more=%u reason=\"%s\"",
+			s->protocol, process, s->lines.count, s->lines_max, more, reason);
+}
+
+/* A worker that asks for a line again has lost the one it had, or pretends so: it has one. How many
+ * have been ended. */
+static unsigned end_older(struct hub *s, int process, uint32_t worker)
+{
+	unsigned ended = 0;
+
+	if (worker == 0 || process == 0)
+		return 0;
+	LIST_EACH(line, &s->lines, struct hub_line, all)
+		if (line->process == process && line->worker == worker && !line->dropped) {
+			line_end(line);
+			ended++;
+		}
+	return ended;
+}
+
+static void line_open(struct hub *s, int fd, uint32_t worker)
 {
 	struct hub_line *line;
 	int process = maker(fd);
 
-	if (s->lines.count >= s->lines_max || has_enough(s, process)) {
-		log_warn("event=wire-refused protocol=%s pid=%d lines=%zu lines_max=%u",
-		         s->protocol, process, s->lines.count, s->lines_max);
+	unsigned ended = end_older(s, process, worker);
+
+	if (s->lines.count - ended >= s->lines_max || (worker == 0 && has_enough(s, process))) {
+		log_refusal(s, process, "too many lines");
 		close(fd);
 		return;
 	}
@@ -166,6 +193,7 @@ static void line_open(struct hub *s, int fd)
 	line = memory_get(s->line_size);
 	line->server = s;
 	line->process = process;
+	line->worker = worker;
 	list_add_first(&s->lines, &line->all);
 	if (s->growing)
 		s->growing--;
@@ -197,17 +225,18 @@ static void shared_ready(struct watch *w, unsigned events)
 				s->lost(s);
 			return;
 		}
-		if (r != WIRE_OK)
+		if (r != WIRE_OK) {
+			log_refusal(s, 0, "a message that cannot be received");
 			continue;
+		}
 		if (in.type == WIRE_GREETING) {
-			int fd = wire_accept(&in, s->protocol);
+			uint32_t worker;
+			int fd = wire_accept(&in, s->protocol, &worker);
 
 			if (fd >= 0)
-				line_open(s, fd);
+				line_open(s, fd, worker);
 			else
-				log_warn(
-					"event=wire-refused protocol=%s reason=\"greeting of another protocol or version\"",
-					s->protocol);
+				log_refusal(s, 0, "greeting of another protocol or version");
 		} else if (s->announced) {
 			s->announced(s, &in);
 		}

@@ -16,6 +16,7 @@
 #define LIB_WIRE_HUB_H
 
 #include "lib/base/loop.h"
+#include "lib/base/pace.h"
 #include "lib/wire/wire.h"
 
 /* Types that the skeletons of both ends use; a protocol's own types begin at WIRE_OWN. */
@@ -30,7 +31,8 @@ struct hub;
 
 /* One conversation.  The protocol's own struct begins with it (first member). */
 struct hub_line {
-	int process; /* who made it, as the kernel says; 0: not known */
+	int process;     /* who made it, as the kernel says; 0: not known */
+	uint32_t worker; /* for which worker of its own; 0: for itself */
 	struct watch watch;
 	struct hub *server;
 	struct link all;     /* in server->lines */
@@ -63,6 +65,7 @@ struct hub {
 	struct link link;                     /* all hubs of the program */
 	struct list lines, idle_lines, noted; /* lines: those too whose `closed` is still to run */
 	struct deferred due;
+	struct pace refusals; /* in the log */
 	unsigned growing;
 	int64_t grow_until_ms;
 };

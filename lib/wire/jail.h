@@ -23,7 +23,7 @@ enum {
 	JAIL_KEEP_MAX = 16
 };
 
-/* fork(), as loop_fork; in the child every descriptor is closed but standard ones, the log's and
+/* fork(), as loop_fork; in the child every descriptor is closed but the standard ones and
  * the `count` in keep, and its SIGTERM is its parent's death. The child must not run the loop. */
 pid_t jail_fork(const int *keep, unsigned count);
 

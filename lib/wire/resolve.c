@@ -5,8 +5,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "lib/base/program.h"
 #include "lib/wire/address.h"
+#include "lib/wire/dial.h"
 
 void resolve_question_put(struct wire_out *out, enum resolve_type type,
                           const struct resolve_question *q)
@@ -141,13 +141,13 @@ static void hang_up(int *line)
 }
 
 /* SO_RCVTIMEO instead of a poll before every answer. */
-static bool dial(int *line)
+static bool dial_up(int *line)
 {
 	struct timeval t = { RESOLVE_ANSWER_TIMEOUT_MS / 1000, 0 };
 
 	if (*line >= 0)
 		return true;
-	*line = wire_dial(program_need_fd("resolved.resolve"), "resolve");
+	*line = dial("resolved.resolve", "resolve");
 	if (*line < 0)
 		return false;
 	setsockopt(*line, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
@@ -162,7 +162,7 @@ static enum wire_result ask_once(int *line, const struct wire_out *out, uint32_t
 {
 	struct wire_in in;
 
-	if (!dial(line))
+	if (!dial_up(line))
 		return WIRE_ERROR;
 	enum wire_result r = wire_send(*line, out);
 

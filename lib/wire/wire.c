@@ -330,7 +330,7 @@ enum wire_result wire_call(int fd, const struct wire_out *out, struct wire_in *i
 	return r == WIRE_OK ? wire_receive(fd, in) : r;
 }
 
-static int dial(int shared_fd, const char *protocol, int flags)
+static int dial_with(int shared_fd, const char *protocol, uint32_t worker, int flags)
 {
 	struct wire_out out = { 0 };
 	int ends[2];
@@ -340,6 +340,7 @@ static int dial(int shared_fd, const char *protocol, int flags)
 	wire_begin(&out, WIRE_GREETING);
 	wire_put_string(&out, protocol);
 	wire_put_byte(&out, WIRE_VERSION);
+	wire_put_u32(&out, worker);
 	wire_put_fd(&out, ends[1]);
 	enum wire_result r = send_with(shared_fd, &out, flags);
 
@@ -352,14 +353,14 @@ static int dial(int shared_fd, const char *protocol, int flags)
 	return ends[0];
 }
 
-int wire_dial(int shared_fd, const char *protocol)
+int wire_dial(int shared_fd, const char *protocol, uint32_t worker)
 {
-	return dial(shared_fd, protocol, 0);
+	return dial_with(shared_fd, protocol, worker, 0);
 }
 
-int wire_dial_now(int shared_fd, const char *protocol)
+int wire_dial_now(int shared_fd, const char *protocol, uint32_t worker)
 {
-	return dial(shared_fd, protocol, MSG_DONTWAIT);
+	return dial_with(shared_fd, protocol, worker, MSG_DONTWAIT);
 }
 
 /* The greeting may come from a captured program: what is no socket cannot be waited for. */
@@ -372,7 +373,7 @@ static bool is_line(int fd)
 	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
 }
 
-int wire_accept(struct wire_in *in, const char *protocol)
+int wire_accept(struct wire_in *in, const char *protocol, uint32_t *worker)
 {
 	char named[32];
 
@@ -380,6 +381,7 @@ int wire_accept(struct wire_in *in, const char *protocol)
 		return -1;
 	wire_get_string(in, named, sizeof named);
 	uint8_t version = wire_get_byte(in);
+	*worker = wire_get_u32(in);
 	int fd = wire_get_fd(in);
 
 	if (wire_end(in) && strcmp(named, protocol) == 0 && version == WIRE_VERSION && is_line(fd))

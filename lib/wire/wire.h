@@ -96,13 +96,15 @@ enum wire_result wire_call(int fd, const struct wire_out *out, struct wire_in *i
 /* ---- private conversations ----
  * Many processes share the descriptor of a wire.  One that wants answers sends a
  * greeting with one end of a fresh pair over it and keeps the other end. */
-enum { WIRE_GREETING = 0, WIRE_VERSION = 1 };
+enum { WIRE_GREETING = 0, WIRE_VERSION = 2 };
 
 /* Returns the private end (blocking), or -1 (errno).  protocol: "spool", "resolve", ... */
-int wire_dial(int shared_fd, const char *protocol);
+/* worker: whose line it is, a number that is unique among the workers of the process that dials; 0:
+ * its own. The hub ends an older line of the same worker of the same process. */
+int wire_dial(int shared_fd, const char *protocol, uint32_t worker);
 /* The same, but -1 instead of waiting when the hub has not taken the greetings before this one. */
-int wire_dial_now(int shared_fd, const char *protocol);
+int wire_dial_now(int shared_fd, const char *protocol, uint32_t worker);
 /* Decodes a greeting: the private end, or -1 when it is not one of this protocol and version. */
-int wire_accept(struct wire_in *in, const char *protocol);
+int wire_accept(struct wire_in *in, const char *protocol, uint32_t *worker);
 
 #endif

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -12,10 +12,20 @@
 
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
+#include "lib/base/pace.h"
 #include "lib/base/program.h"
 #include "lib/wire/hub.h"
+#include "lib/wire/jail.h"
 
-enum { CRASH_PAUSE_MS = 1000 };
+enum {
+	CRASH_PAUSE_MS = 1000,
+	/* Lines asked for: so many at once, then one in so long. A worker asks once for each in its
+	 * life, and again when a program it speaks to was replaced. */
+	DIALS_AT_ONCE = 16,
+	DIAL_REFILL_MS = 250,
+	DIAL_AGAIN_MS = 20, /* the wire was full */
+	DESCRIPTORS_OWN = 64
+};
 
 /* ---- the worker ---- */
 
@@ -57,7 +67,6 @@ static void worker_signals(const struct worker_service *service)
 		signal(SIGHUP, SIG_IGN);
 	else
 		sigaction(SIGHUP, &stop, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
 }
 
 static void say_done(int hub)
@@ -143,7 +152,13 @@ struct parent_wire {
 
 struct place {
 	pid_t pid; /* 0: free */
+	struct parent *parent;
 	struct parent_wire *wire;
+	uint32_t number;   /* of the worker, as its greetings bear it */
+	struct watch line; /* to it: what it asks for */
+	struct bucket asked;
+	struct timer again;
+	uint8_t wanted; /* while its line is not read */
 };
 
 struct parent {
@@ -154,22 +169,85 @@ struct parent {
 	struct timer pause, quit;
 	struct place *places; /* workers_max of them */
 	unsigned count;
+	uint32_t next_number;
+	unsigned workers_max; /* as the service says, or as the system's descriptors allow */
 	bool stopping;
 };
 
-/* What is the parent's alone; "master" may be one of the wires. */
-static void leave_wires(struct parent *p)
-{
-	int master = program_fd("master");
+/* ---- lines for workers ---- */
 
-	for (unsigned i = 0; i < p->wire_count; i++) {
-		close(p->wires[i].watch.fd);
-		if (p->wires[i].watch.fd == master)
-			master = -1;
-	}
-	if (master >= 0)
-		close(master);
+static void place_line_end(struct place *place)
+{
+	loop_timer_clear(place->parent->loop, &place->again);
+	if (place->line.fd < 0)
+		return;
+	loop_unwatch(place->parent->loop, &place->line);
+	close(place->line.fd);
+	place->line.fd = -1;
 }
+
+static void hand_on(struct place *place, int line)
+{
+	struct wire_out out = { 0 };
+
+	dial_line_put(&out, place->wanted, line);
+	if (wire_send_now(place->line.fd, &out) != WIRE_OK)
+		place_line_end(place); /* it asked and does not read */
+	else
+		loop_change(place->parent->loop, &place->line, LOOP_READ);
+	wire_out_free(&out);
+}
+
+/* Later, when its bucket is empty or the wire is full; until then it is not read. */
+static void dial_for(struct place *place)
+{
+	struct parent *p = place->parent;
+	const struct dial *d = &p->service->dials[place->wanted];
+	int64_t now = loop_now_ms(p->loop);
+	int line = -1, wait_ms = DIAL_REFILL_MS;
+
+	if (bucket_take(&place->asked, now, DIALS_AT_ONCE, DIAL_REFILL_MS)) {
+		line = wire_dial_now(program_fd(d->wire), d->protocol, place->number);
+		wait_ms = DIAL_AGAIN_MS;
+	}
+	if (line < 0) {
+		loop_change(p->loop, &place->line, 0);
+		loop_timer_set(p->loop, &place->again, now + wait_ms);
+		return;
+	}
+	hand_on(place, line);
+	close(line);
+}
+
+static void dial_again(struct timer *t)
+{
+	dial_for(loop_owner(t, struct place, again));
+}
+
+static void worker_asked(struct watch *w, unsigned events)
+{
+	struct place *place = loop_owner(w, struct place, line);
+	const struct dial *dials = place->parent->service->dials;
+	struct wire_in in;
+
+	if (!(events & LOOP_READ)) {
+		place_line_end(place);
+		return;
+	}
+	enum wire_result r = wire_receive_now(w->fd, &in);
+
+	if (r == WIRE_AGAIN)
+		return;
+	if (r != WIRE_OK || !dial_ask_get(&in, &place->wanted) || dials[place->wanted].wire == NULL)
+		place_line_end(place);
+	else if (program_fd(dials[place->wanted].wire) < 0)
+		hand_on(place, -1);
+	else
+		dial_for(place);
+	wire_in_close(&in);
+}
+
+/* ---- workers ---- */
 
 /* Without the exit handlers, which would copy the data pages of every library for nothing: a
  * worker's output is written. A sanitizer looks for leaks in one. */
@@ -182,15 +260,13 @@ static _Noreturn void worker_end(void)
 #endif
 }
 
-static void worker_main(struct parent *p, struct wire_in *job, bool spare)
+static void worker_main(const struct worker_service *service, int parent, struct wire_in *job,
+                        bool spare)
 {
-	const struct worker_service *service = p->service;
-
-	busy = job != NULL;
-	loop_free(&p->loop);
-	leave_wires(p);
-	if (service->begin)
-		service->begin();
+	worker_signals(service);
+	if (!service->confines_itself)
+		jail_enter(&service->profile);
+	dial_through(parent, service->dials);
 	if (job != NULL) {
 		service->work(job, -1);
 		wire_in_close(job);
@@ -200,36 +276,73 @@ static void worker_main(struct parent *p, struct wire_in *job, bool spare)
 	worker_end();
 }
 
-static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_in *job)
+/* What a worker keeps: its two lines, or its line and its job's descriptors. */
+static unsigned kept_by(int parent, const struct wire_in *job, int keep[JAIL_KEEP_MAX])
 {
-	unsigned place = 0;
+	unsigned count = 0;
 
-	if (p->stopping || p->count >= p->service->workers_max)
-		return;
-	while (p->places[place].pid)
-		place++;
+	keep[count++] = parent;
+	if (hub_line >= 0)
+		keep[count++] = hub_line;
+	for (unsigned i = 0; job != NULL && i < job->fd_count; i++)
+		keep[count++] = job->fds[i];
+	return count;
+}
+
+static pid_t start_worker(struct parent *p, struct parent_wire *wire, struct place *place,
+                          struct wire_in *job)
+{
+	int ends[2], keep[JAIL_KEEP_MAX];
+	bool spare = wire->workers >= p->service->workers_min;
+
+	if (wire_pair(ends) < 0)
+		return -1;
 	/* Before the fork, so that a signal to the newborn finds the line that it shuts. */
-	hub_line = job == NULL ? wire_dial_now(wire->watch.fd, p->service->protocol) : -1;
-	pid_t pid = job == NULL && hub_line < 0 ? -1 : loop_fork();
+	busy = job != NULL;
+	hub_line = job ? -1 : wire_dial_now(wire->watch.fd, p->service->protocol, place->number);
+	unsigned count = kept_by(ends[1], job, keep);
+	pid_t pid = job == NULL && hub_line < 0 ? -1 : jail_fork(keep, count);
 
-	if (pid == 0) {
-		worker_signals(p->service);
-		worker_main(p, job, wire->workers >= p->service->workers_min);
-	}
-	if (pid < 0)
-		log_warn("event=fork-failed reason=\"%m\"");
+	if (pid == 0)
+		worker_main(p->service, ends[1], job, spare);
 	if (hub_line >= 0)
 		close(hub_line);
 	hub_line = -1;
+	close(ends[1]);
+	if (pid < 0)
+		close(ends[0]);
+	place->line.fd = pid < 0 ? -1 : ends[0];
+	return pid;
+}
+
+static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_in *job)
+{
+	struct place *place = p->places;
+
+	if (p->stopping || p->count >= p->workers_max)
+		return;
+	while (place->pid)
+		place++;
+	if (++p->next_number == 0)
+		p->next_number = 1;
+	*place = (struct place){ .parent = p,
+		                 .wire = wire,
+		                 .number = p->next_number,
+		                 .line = { .fd = -1, .ready = worker_asked },
+		                 .again = { .due = dial_again } };
+	pid_t pid = start_worker(p, wire, place, job);
+
 	if (pid < 0) {
+		log_warn("event=fork-failed reason=\"%m\"");
 		loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);
 		return;
 	}
-	p->places[place] = (struct place){ pid, wire };
+	place->pid = pid;
+	loop_watch(p->loop, &place->line, LOOP_READ);
 	p->count++;
 	wire->workers++;
 	loop_timer_clear(p->loop, &p->quit);
-	if (p->service->forks && p->count >= p->service->workers_max)
+	if (p->service->forks && p->count >= p->workers_max)
 		loop_change(p->loop, &wire->watch, 0);
 }
 
@@ -237,7 +350,7 @@ static void keep_minimum(struct parent *p)
 {
 	for (unsigned i = 0; i < p->wire_count && !p->service->forks; i++)
 		while (!p->stopping && p->wires[i].workers < p->service->workers_min &&
-		       p->count < p->service->workers_max && p->pause.place == 0)
+		       p->count < p->workers_max && p->pause.place == 0)
 			fork_worker(p, &p->wires[i], NULL);
 }
 
@@ -275,7 +388,7 @@ static void wire_ready(struct watch *w, unsigned events)
 	} else if (in.type == WIRE_GROW) {
 		uint32_t n = wire_get_u32(&in);
 
-		while (wire_end(&in) && n-- && p->count < p->service->workers_max)
+		while (wire_end(&in) && n-- && p->count < p->workers_max)
 			fork_worker(p, wire, NULL);
 	} else if (in.type == WIRE_ANNOUNCE && p->service->announce) {
 		p->service->announce(w->fd);
@@ -285,8 +398,9 @@ static void wire_ready(struct watch *w, unsigned events)
 
 static void worker_gone(struct parent *p, pid_t pid, int status)
 {
-	for (unsigned i = 0; i < p->service->workers_max; i++)
+	for (unsigned i = 0; i < p->workers_max; i++)
 		if (p->places[i].pid == pid) {
+			place_line_end(&p->places[i]);
 			p->places[i].wire->workers--;
 			p->places[i].pid = 0;
 			p->count--;
@@ -295,6 +409,8 @@ static void worker_gone(struct parent *p, pid_t pid, int status)
 		return;
 	if (WIFSIGNALED(status))
 		log_warn("event=worker-died pid=%ld signal=%d", (long)pid, WTERMSIG(status));
+	else if (WEXITSTATUS(status) != 0)
+		log_warn("event=worker-died pid=%ld status=%d", (long)pid, WEXITSTATUS(status));
 	/* A worker that fails at its start must not be forked in a busy loop. */
 	if (WIFSIGNALED(status) || WEXITSTATUS(status) != 0)
 		loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);
@@ -324,7 +440,7 @@ static void stop(int number, void *context)
 	p->stopping = true;
 	for (unsigned i = 0; i < p->wire_count; i++)
 		loop_unwatch(p->loop, &p->wires[i].watch);
-	for (unsigned i = 0; i < p->service->workers_max; i++)
+	for (unsigned i = 0; i < p->workers_max; i++)
 		if (p->places[i].pid)
 			kill(p->places[i].pid, number);
 	if (p->count == 0)
@@ -350,11 +466,36 @@ static void open_wires(struct parent *p)
 		program_need_fd(p->service->wire);
 }
 
+/* A line to each worker. */
+static unsigned take_descriptors(unsigned workers_max)
+{
+	struct rlimit have;
+	rlim_t wanted = (rlim_t)workers_max + DESCRIPTORS_OWN;
+
+	if (getrlimit(RLIMIT_NOFILE, &have) < 0)
+		log_fatal("getrlimit: %m");
+	if (have.rlim_cur < wanted) {
+		have.rlim_cur = have.rlim_max < wanted ? have.rlim_max : wanted;
+		if (setrlimit(RLIMIT_NOFILE, &have) < 0)
+			log_fatal("setrlimit: %m");
+	}
+	if (have.rlim_cur >= wanted)
+		return workers_max;
+	unsigned left = have.rlim_cur > 2 * DESCRIPTORS_OWN
+	                        ? (unsigned)have.rlim_cur - DESCRIPTORS_OWN
+	                        : (unsigned)have.rlim_cur / 2;
+
+	log_warn("event=limit workers_max=%u reason=\"the system allows %lu descriptors\"", left,
+	         (unsigned long)have.rlim_cur);
+	return left;
+}
+
 void worker_run(const struct worker_service *service)
 {
 	struct parent p = { .service = service, .loop = loop_new() };
 
-	p.places = memory_get(service->workers_max * sizeof *p.places);
+	p.workers_max = take_descriptors(service->workers_max);
+	p.places = memory_get(p.workers_max * sizeof *p.places);
 	p.pause.due = pause_over;
 	p.quit.due = quit_due;
 	loop_signal(p.loop, SIGCHLD, reap, &p);

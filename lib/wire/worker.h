@@ -11,9 +11,11 @@
  *           worker for it, which ends with it: mailbox sessions, which confine
  *           themselves to one mailbox and so can serve only one.
  *
- * The parent dials for a worker and keeps the shared wire and "master" to itself: a
- * captured worker gets no second line, and so no more clients or jobs than one
- * worker, and reads none of what is meant for others.
+ * The parent holds the wires and "master"; a worker holds none. It has its line to the hub, its
+ * job's descriptors, and a line to its parent, over which it asks for lines to what stands in
+ * `dials` (dial.h): a captured worker has at most one line to each of them, gets no more clients or
+ * jobs than one worker, reads none of what is meant for others, and spoils no socket that another
+ * one uses. It is jailed (jail.h) before it does anything else.
  *
  * SIGTERM (stop) and SIGHUP (a successor has been started: finish and go):
  * the parent takes no more work, tells its workers, and exits 0 when the last
@@ -23,13 +25,23 @@
 #ifndef LIB_WIRE_WORKER_H
 #define LIB_WIRE_WORKER_H
 
+#include "lib/base/sandbox.h"
+#include "lib/wire/dial.h"
 #include "lib/wire/wire.h"
 
 struct worker_service {
 	const char *wire; /* the shared wire to the hub: "porter.connection" (one or, with suffixes
 	                   * .0 .1 ..., several: a worker belongs to one of them), "queued.job",
 	                   * "master" */
-	const char *protocol; /* of wire_dial; "asks" only */
+	const char *protocol;         /* of wire_dial; "asks" only */
+	struct dial dials[DIALS_MAX]; /* what else a worker reaches; wires that this house lacks are
+	                               * passed over */
+	/* What a worker may: its parent's promises are less SANDBOX_FORK what they are for it too;
+	 * limits as in jail.h. */
+	struct sandbox_profile profile;
+	/* work() itself enters the sandbox, before it has read a byte of a stranger's: a session
+	 * that is shut into one mailbox. Descriptors are closed all the same. */
+	bool confines_itself;
 	bool forks;
 	bool answers; /* work() itself sends the message that tells the hub the job is over: no
 	                 WIRE_DONE is sent */
@@ -50,8 +62,6 @@ struct worker_service {
 	/* In the parent before the first fork, for each wire, and again when a hub that was started
 	 * anew asks (WIRE_ANNOUNCE): what it must be told (porter's greeting); may be NULL. */
 	void (*announce)(int shared_fd);
-	/* In each worker before its first job: dial the others, take memory; may be NULL. */
-	void (*begin)(void);
 	/* One session or job: message and (for "asks") the private end to the hub, -1 else. Takes
 	 * the descriptors it wants out of `in`; the rest is closed behind it. */
 	void (*work)(struct wire_in *in, int hub);

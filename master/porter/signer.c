@@ -43,7 +43,7 @@ static int keyd_line = -1;
 static enum wire_result ask_once(const struct wire_out *out, struct wire_in *in)
 {
 	if (keyd_line < 0)
-		keyd_line = wire_dial(program_fd("keyd.sign"), "sign");
+		keyd_line = wire_dial(program_fd("keyd.sign"), "sign", 0);
 	if (keyd_line < 0)
 		return WIRE_ERROR;
 	enum wire_result r = wire_call(keyd_line, out, in, SIGN_WAIT_MS);

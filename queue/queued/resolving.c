@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
-#include "lib/base/program.h"
+#include "lib/wire/dial.h"
 
 enum { REDIAL_MS = 50 };
 
@@ -183,9 +183,9 @@ static void answers(struct watch *w, unsigned events)
 	r->with.room(r->with.context);
 }
 
-static void dial(struct resolving *r)
+static void dial_up(struct resolving *r)
 {
-	r->line.fd = wire_dial(program_need_fd("resolved.resolve"), "resolve");
+	r->line.fd = dial("resolved.resolve", "resolve");
 	if (r->line.fd < 0) {
 		loop_timer_set(r->with.loop, &r->redial, loop_now_ms(r->with.loop) + REDIAL_MS);
 		return;
@@ -207,7 +207,7 @@ static void redial_due(struct timer *t)
 {
 	struct resolving *r = loop_owner(t, struct resolving, redial);
 
-	dial(r);
+	dial_up(r);
 	r->with.room(r->with.context);
 }
 
@@ -221,7 +221,7 @@ struct resolving *resolving_start(const struct resolving_setup *setup)
 	r->free_count = RESOLVING_MAX;
 	r->redial.due = redial_due;
 	r->line.ready = answers;
-	dial(r);
+	dial_up(r);
 	return r;
 }
 

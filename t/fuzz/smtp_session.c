@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct worker worker = { .settings = &settings,
 		                 .resolved = -1,
 		                 .writer = { .queued = -1, .fd = -1 },
-		                 .authd = { -1, -1 },
+		                 .authd = { -1 },
 		                 .dnsd = -1 };
 	struct connection c = { .service = size && data[0] == 'S' ? CONNECTION_SUBMISSION
 		                                                  : CONNECTION_SMTP,

@@ -15,7 +15,7 @@ import time
 import maps as maptable
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
-WIRE_GREETING, WIRE_GROW, WIRE_DONE, WIRE_ANNOUNCE, WIRE_VERSION = 0, 1, 2, 3, 1
+WIRE_GREETING, WIRE_GROW, WIRE_DONE, WIRE_ANNOUNCE, WIRE_VERSION = 0, 1, 2, 3, 2
 PACKET = 65536
 PATIENCE_SECONDS = 120  # only a hang takes longer
 
@@ -159,10 +159,10 @@ def receive(line):
     return In(data, fds) if data else None
 
 
-def dial(wire, protocol):
-    """What wire_dial does: a line of one's own, over the shared wire."""
+def dial(wire, protocol, worker=0):
+    """What wire_dial does: a line of one's own, or of a worker's by its number, over the shared wire."""
     mine, theirs = pair()
-    send(wire, Out(WIRE_GREETING).view(protocol).byte(WIRE_VERSION).fd(theirs))
+    send(wire, Out(WIRE_GREETING).view(protocol).byte(WIRE_VERSION).u32(worker).fd(theirs))
     theirs.close()
     return mine
 
@@ -172,6 +172,7 @@ def accept(wire, protocol):
     message = receive(wire)
     if message is None or message.kind != WIRE_GREETING or message.string() != protocol or message.byte() != WIRE_VERSION:
         raise ValueError(f"not a greeting of {protocol}")
+    message.u32()  # the worker's number
     line = socket.socket(fileno=message.fd())
     line.settimeout(PATIENCE_SECONDS)
     return line

@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""What a captured smtpd can do to those it has wires to: it says what no program of ours would say, and then every one
-of them still runs, as the same process, and serves the next smtpd."""
+"""What a captured smtpd can do to those it speaks to. Its worker, which reads what strangers write, has lines of its own
+and one to its parent; its parent has the wires. Each says what no program of ours would say, and then every other
+program still runs, as the same process, and serves."""
+import concurrent.futures
 import fcntl
 import os
 import pathlib
 import re
 import select
 import smtplib
+import socket
+import struct
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse
-from captured import Captured
+from captured import Captured, CapturedWorker
 from house import House
 from tap import done, is_, ok
 
@@ -23,7 +27,7 @@ SPOOL_OPEN, SPOOL_ABANDON, RESOLVE_EXPAND = 16, 23, 20
 
 
 def greet(wire, protocol, fd):
-    wirehouse.send(wire, wirehouse.Out(wirehouse.WIRE_GREETING).view(protocol).byte(wirehouse.WIRE_VERSION).fd(fd))
+    wirehouse.send(wire, wirehouse.Out(wirehouse.WIRE_GREETING).view(protocol).byte(wirehouse.WIRE_VERSION).u32(0).fd(fd))
 
 
 def strange_descriptors(captured):
@@ -95,6 +99,117 @@ def the_log(house, captured):
         except BlockingIOError:
             select.select([], [log], [], 1)
 
+
+# ---- a worker: lib/wire/dial.h ----
+
+DIAL_ASK, DIAL_LINE = 1, 2
+DIALS = ["resolved.resolve", "queued.spool", "authd.auth", "dnsd.dns"]
+
+
+def ask(worker, place):
+    """A line, as the worker's parent gives it."""
+    wirehouse.send(worker.parent, wirehouse.Out(DIAL_ASK).byte(place))
+    answer = wirehouse.receive(worker.parent)
+    if answer is None or answer.kind != DIAL_LINE or answer.byte() != place:
+        raise ValueError("not a line")
+    line = socket.socket(fileno=answer.fd())
+    line.settimeout(wirehouse.PATIENCE_SECONDS)
+    return line
+
+
+def spoil(line):
+    """What outlives the process on a socket that others use; then its end."""
+    for option, value in ((socket.SO_SNDBUF, struct.pack("i", 1)), (socket.SO_RCVBUF, struct.pack("i", 1)),
+                          (socket.SO_SNDTIMEO, struct.pack("ll", 0, 1)), (socket.SO_RCVTIMEO, struct.pack("ll", 0, 1))):
+        line.setsockopt(socket.SOL_SOCKET, option, value)
+    for blocking in (True, False, True, False):
+        line.setblocking(blocking)
+    line.shutdown(socket.SHUT_RDWR)
+
+
+def flood(line, packet):
+    """Until the other side does not take any more, or has hung up."""
+    line.setblocking(False)
+    sent = 0
+    try:
+        while sent < 100000:
+            line.send(packet)
+            sent += 1
+    except OSError:
+        pass
+    return sent
+
+
+def spoil_all(lines):
+    for line in lines:
+        try:
+            spoil(line)
+        except OSError:
+            pass  # the other side has hung up
+
+
+def spoil_every_line(worker):
+    for place in range(len(DIALS)):
+        spoil(ask(worker, place))
+    spoil_all([*worker.others, worker.parent])
+
+
+def flood_every_line(worker):
+    questions = [wirehouse.Out(RESOLVE_EXPAND).u32(1).view("u0001@example.test").data, wirehouse.Out(SPOOL_ABANDON).data,
+                 b"\x10garbage", b"\x11\x01\0\0\0x"]
+    kept = [ask(worker, place) for place in range(len(DIALS))]
+    for line, question in zip(kept, questions):
+        flood(line, question)
+    for line in worker.others:
+        flood(line, b"\x12")
+    sent = flood(worker.parent, wirehouse.Out(DIAL_ASK).byte(0).data)
+    ok(sent < 100000, f"its parent takes no more than it will answer ({sent} packets)")
+    return kept
+
+
+def lines_without_end(worker):
+    """More are given, slowly, and each ends the one before."""
+    kept = [ask(worker, 0) for _ in range(24)]
+    is_([line.recv(1) for line in kept[:-1]], [b""] * 23, "asked again and again, a worker has one line to a hub")
+    wirehouse.send(kept[-1], wirehouse.Out(RESOLVE_EXPAND).u32(7).view("u0001@example.test"))
+    is_(wirehouse.receive(kept[-1]).u32(), 7, "which serves")
+    spoil_all(worker.others)  # porter would give it a client, which would wait
+
+
+def burst(house, mails=100, clients=20):
+    """How many mails are not taken at once."""
+    def some(_):
+        refused = 0
+        with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=60) as smtp:
+            for _ in range(mails // clients):
+                try:
+                    smtp.sendmail("a@elsewhere.test", ["u0001@example.test"], "Subject: x\r\n\r\nx\r\n")
+                except smtplib.SMTPException:
+                    refused += 1
+        return refused
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        return sum(pool.map(some, range(clients)))
+
+
+with House() as house:
+    before = {program: house.pid(program) for program in [*HUBS, "smtpd"]}
+    attacks = (spoil_every_line, flood_every_line, lines_without_end)
+    kept = []
+    for attack in attacks:
+        is_(burst(house, 4, 4), 0, f"before {attack.__name__} mail is taken, by workers that are free again")
+        try:
+            worker = CapturedWorker(house, "smtpd")
+        except PermissionError:
+            ok(True, f"{attack.__name__} by a captured worker # SKIP only root may take a worker's descriptors")
+            continue
+        kept.append((attack(worker), worker))
+    is_(burst(house), 0, "100 mails, none refused, while the captured workers hold what they have")
+    for _, worker in kept:
+        worker.release()
+    is_(burst(house), 0, "and none when they are gone")
+    is_({program: house.pid(program) for program in before}, before, "every program is the process that it was")
+    warnings = house.log().count("wire-refused") + house.log().count("wire-dropped")
+    ok(warnings < 20, f"the log is not filled ({warnings} lines)")
 
 with House() as house:
     before = {program: house.pid(program) for program in HUBS}

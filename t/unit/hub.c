@@ -154,15 +154,15 @@ static void start(bool workers)
 		exit(1);
 	hub_start(&hub, shared[0]);
 	for (int i = 0; i < PEERS; i++)
-		peers[i] = wire_dial(shared[1], "test");
+		peers[i] = wire_dial(shared[1], "test", 0);
 	run_until(PEERS, 0, workers ? PEERS : 0);
 }
 
-static void finish(void)
+static void finish(unsigned lines)
 {
 	for (int i = 0; i < PEERS; i++)
 		close(peers[i]);
-	run_until(0, PEERS, 0);
+	run_until(0, lines, 0);
 	hub_stop(&hub);
 	close(shared[0]);
 	close(shared[1]);
@@ -179,7 +179,7 @@ static void test_send_fails(void)
 	ok(broken_seen, "a line that breaks inside message() answers closed and stays memory");
 	ok(closed == 1 && !nested && hub.lines.count == PEERS - 1,
 	   "its end is told once, and not inside the send that found it");
-	finish();
+	finish(PEERS);
 }
 
 static void test_idle(void)
@@ -196,7 +196,7 @@ static void test_idle(void)
 	run_until(0, 1, 0);
 	ok(idle_calls == PEERS + 1 && hub.idle_lines.count == 1 && !nested,
 	   "one that ends at once is never idle");
-	finish();
+	finish(PEERS);
 }
 
 static void test_stop(void)
@@ -207,7 +207,7 @@ static void test_stop(void)
 	ok(closed == PEERS && !nested && hub.lines.count == 0,
 	   "stopped inside a line's own message(), every line ends, once");
 	ok(hub.idle_lines.count == 0 && hub_take_idle(&hub) == NULL, "none is idle");
-	finish();
+	finish(PEERS);
 }
 
 static void test_drop(void)
@@ -218,12 +218,32 @@ static void test_drop(void)
 	peers[1] = dup(0);
 	run_until(0, PEERS, 0);
 	ok(closed == PEERS && hub.lines.count == 0, "lines dropped inside another one's closed()");
-	finish();
+	finish(PEERS);
 	start(false);
 	say(0, DROP_OTHERS);
 	run_until(0, PEERS, 0);
 	ok(closed == PEERS && !nested, "all dropped inside message(), its own too");
-	finish();
+	finish(PEERS);
+}
+
+static void test_worker_numbers(void)
+{
+	start(false);
+	close(peers[0]);
+	run_until(0, 1, 0);
+	int first = wire_dial(shared[1], "test", 7);
+
+	run_until(PEERS + 1, 1, 0);
+	int second = wire_dial(shared[1], "test", 7);
+
+	run_until(PEERS + 2, 2, 0);
+	struct wire_in in;
+
+	ok(wire_receive(first, &in) == WIRE_CLOSED, "a worker's second line ends its first");
+	close(first);
+	peers[0] = second;
+	ok(hub.lines.count == PEERS && wire_receive_now(second, &in) == WIRE_AGAIN, "and lives");
+	finish(PEERS + 2);
 }
 
 static void test_pace(void)
@@ -249,6 +269,7 @@ int main(void)
 	test_idle();
 	test_stop();
 	test_drop();
+	test_worker_numbers();
 	loop_free(&loop);
 	return tap_done();
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "lib/wire/dial.h"
 #include "t/tap.h"
 
 static void write_sample(struct wire_out *out)
@@ -118,10 +119,10 @@ static void test_dial(void)
 	int ends[2];
 
 	wire_pair(ends);
-	int mine = wire_dial(ends[0], "sample");
+	int mine = wire_dial(ends[0], "sample", 0);
 
 	ok(mine >= 0 && wire_receive(ends[1], &in) == WIRE_OK, "a greeting arrives");
-	int theirs = wire_accept(&in, "sample");
+	int theirs = wire_accept(&in, "sample", &(uint32_t){ 0 });
 
 	ok(theirs >= 0, "and is accepted");
 	wire_begin(&out, 20);
@@ -130,12 +131,50 @@ static void test_dial(void)
 	ok(wire_call(mine, &out, &in, 1000) == WIRE_OK && in.type == 20, "an answer");
 	close(mine);
 	close(theirs);
-	mine = wire_dial(ends[0], "other");
+	mine = wire_dial(ends[0], "other", 0);
 	wire_receive(ends[1], &in);
-	ok(wire_accept(&in, "sample") == -1, "another protocol is refused");
+	ok(wire_accept(&in, "sample", &(uint32_t){ 0 }) == -1, "another protocol is refused");
 	close(mine);
 	close(ends[0]);
 	close(ends[1]);
+	wire_out_free(&out);
+}
+
+/* lib/wire/dial.h: there and back, and cut at every byte. */
+static void test_dial_messages(void)
+{
+	struct wire_out out = { 0 };
+	uint8_t place = 9;
+	unsigned good = 0;
+	int fd = -1;
+
+	dial_ask_put(&out, 3);
+	for (size_t len = 0; len < out.bytes.len; len++) {
+		struct wire_in in = { .type = DIAL_ASK, .rest = { out.bytes.data + 1, len } };
+
+		good += dial_ask_get(&in, &place) && place == 3 && len + 1 == out.bytes.len;
+	}
+	ok(good == 1, "ask: only whole");
+	dial_ask_put(&out, DIALS_MAX);
+	struct wire_in wide = { .type = DIAL_ASK, .rest = { out.bytes.data + 1, 1 } };
+
+	ok(!dial_ask_get(&wide, &place), "ask: a place beyond the table");
+	dial_line_put(&out, 2, 0);
+	struct wire_in line = { .type = DIAL_LINE,
+		                .rest = { out.bytes.data + 1, 1 },
+		                .fds = { dup(0) },
+		                .fd_count = 1 };
+	ok(out.fd_count == 1 && dial_line_get(&line, &place, &fd) && place == 2 && fd >= 0, "line");
+	close(fd);
+	struct wire_in bare = { .type = DIAL_LINE, .rest = { out.bytes.data + 1, 1 } };
+	struct wire_in cut = { .type = DIAL_LINE, .rest = { out.bytes.data + 1, 0 } };
+
+	ok(!dial_line_get(&bare, &place, &fd) && fd == -1, "line: without its descriptor");
+	ok(!dial_line_get(&cut, &place, &fd) && fd == -1, "line: cut");
+	dial_line_put(&out, 1, -1);
+	struct wire_in none = { .type = DIAL_NONE, .rest = { out.bytes.data + 1, 1 } };
+
+	ok(dial_line_get(&none, &place, &fd) && place == 1 && fd == -1, "no such wire");
 	wire_out_free(&out);
 }
 
@@ -145,5 +184,6 @@ int main(void)
 	test_bounds();
 	test_descriptors();
 	test_dial();
+	test_dial_messages();
 	return tap_done();
 }

@@ -2,11 +2,13 @@
 /* Protocols "auth", "owner" and "connection": each message there and back, cut at every byte, and a
  * whole exchange between auth_line_exchange and a child that plays authd. */
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/wire/auth.h"
 #include "lib/wire/owner.h"
+#include "lib/base/program.h"
 #include "t/said.h"
 #include "t/tap.h"
 
@@ -261,9 +263,9 @@ static void play_authd(int shared)
 	struct wire_out out = { 0 };
 
 	wire_receive(shared, &in);
-	close(wire_accept(&in, "auth"));
+	close(wire_accept(&in, "auth", &(uint32_t){ 0 }));
 	wire_receive(shared, &in);
-	int line = wire_accept(&in, "auth");
+	int line = wire_accept(&in, "auth", &(uint32_t){ 0 });
 	struct auth_begin b;
 
 	if (wire_receive(line, &in) != WIRE_OK || in.type != AUTH_BEGIN || !auth_begin_get(&in, &b))
@@ -324,7 +326,12 @@ static void test_exchange(void)
 		play_authd(ends[1]);
 	}
 	close(ends[1]);
-	struct auth_line line = { ends[0], -1 };
+	struct auth_line line = { -1 };
+	char fds[64];
+
+	snprintf(fds, sizeof fds, "authd.auth=%d", ends[0]);
+	setenv("POSTHOUSE_FDS", fds, 1);
+	program_start("test");
 
 	ok(auth_line_exchange(&line, &b, &r, say_anna, &asked) == 0 && r.verdict == AUTH_OK &&
 	           asked,

@@ -3,6 +3,7 @@
  * a crash, told to grow, and stop. */
 #include "lib/wire/worker.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +15,63 @@
 #include "t/said.h"
 #include "t/tap.h"
 
-enum { SAY_PID = WIRE_OWN, DIE, PID };
+enum { SAY_PID = WIRE_OWN, DIE, PID, BREAK_OUT, BROKEN_OUT, DIAL_OFTEN, DIALLED };
+enum {
+	DIALS = 5,
+	FAILED_TO_FORK = 1,
+	FAILED_TO_KILL_PARENT = 2,
+	FAILED_TO_KILL_SIBLING = 4,
+	FEW_DESCRIPTORS = 8,
+	NO_WIRE = 16
+};
+
+/* The sanitizers' builds have no sandbox. */
+#ifdef __SANITIZE_ADDRESS__
+enum { EXPECTED_FAILURES = FEW_DESCRIPTORS | NO_WIRE };
+#else
+enum {
+	EXPECTED_FAILURES = FAILED_TO_FORK | FAILED_TO_KILL_PARENT | FAILED_TO_KILL_SIBLING |
+	                    FEW_DESCRIPTORS | NO_WIRE
+};
+#endif
 
 /* ---- the service, in a process of its own ---- */
+
+/* The sibling's pid is the message's; what failed, as bits. */
+static uint32_t break_out(pid_t sibling)
+{
+	unsigned open_ones = 0;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(0);
+	if (child > 0)
+		waitpid(child, NULL, 0);
+	for (int fd = 0; fd < 1024; fd++)
+		open_ones += fcntl(fd, F_GETFD) >= 0;
+	return (child < 0 ? FAILED_TO_FORK : 0u) |
+	       (kill(getppid(), 0) < 0 ? FAILED_TO_KILL_PARENT : 0u) |
+	       (kill(sibling, 0) < 0 ? FAILED_TO_KILL_SIBLING : 0u) |
+	       (open_ones == 3 + 2 ? FEW_DESCRIPTORS : 0u) |
+	       (program_fd("hub.test") < 0 && program_fd("other.test") < 0 ? NO_WIRE : 0u);
+}
+
+/* Lines without end to the same wire: all are given, and only the last of them lives. */
+static uint32_t dial_often(void)
+{
+	int lines[DIALS];
+	uint32_t alive = 0;
+	struct wire_in in;
+
+	for (int i = 0; i < DIALS; i++) {
+		lines[i] = dial("other.test", "other");
+		if (lines[i] < 0)
+			return 100;
+	}
+	for (int i = 0; i < DIALS - 1; i++)
+		alive += wire_receive(lines[i], &in) != WIRE_CLOSED;
+	return alive + (dial("missing.test", "other") >= 0) + (dial("hub.test", "test") >= 0);
+}
 
 static void work(struct wire_in *in, int hub)
 {
@@ -24,16 +79,30 @@ static void work(struct wire_in *in, int hub)
 
 	if (in->type == DIE)
 		abort();
-	wire_begin(&out, PID);
-	wire_put_u32(&out, (uint32_t)getpid());
+	if (in->type == BREAK_OUT) {
+		uint32_t failed = break_out((pid_t)wire_get_u32(in));
+
+		wire_begin(&out, BROKEN_OUT);
+		wire_put_u32(&out, failed);
+	} else if (in->type == DIAL_OFTEN) {
+		uint32_t alive = dial_often();
+
+		wire_begin(&out, DIALLED);
+		wire_put_u32(&out, alive);
+	} else {
+		wire_begin(&out, PID);
+		wire_put_u32(&out, (uint32_t)getpid());
+	}
 	wire_send(hub, &out);
 	wire_out_free(&out);
 }
 
-static pid_t start_service(int shared_fd)
+static pid_t start_service(int shared_fd, int other_fd)
 {
 	static const struct worker_service service = { .wire = "hub.test",
 		                                       .protocol = "test",
+		                                       .dials = { { "other.test", "other" },
+		                                                  { "missing.test", "other" } },
 		                                       .workers_min = 1,
 		                                       .workers_max = 3,
 		                                       .reuse = 2,
@@ -44,7 +113,8 @@ static pid_t start_service(int shared_fd)
 
 	if (pid != 0)
 		return pid;
-	snprintf(fds, sizeof fds, "hub.test=%d,said=%d", shared_fd, said_ends[0]);
+	snprintf(fds, sizeof fds, "hub.test=%d,other.test=%d,said=%d", shared_fd, other_fd,
+	         said_ends[0]);
 	setenv("POSTHOUSE_FDS", fds, 1);
 	program_start("test");
 	said_here();
@@ -54,8 +124,9 @@ static pid_t start_service(int shared_fd)
 /* ---- the hub ---- */
 
 static struct loop *loop;
-static struct hub hub;
+static struct hub hub, other;
 static uint32_t pids[16];
+static uint32_t broken_out, alive = 100;
 static unsigned pid_count, opened, closed;
 static unsigned until_opened, until_pids, until_closed;
 
@@ -89,6 +160,10 @@ static void on_message(struct hub_line *line, struct wire_in *in)
 	(void)line;
 	if (in->type == PID)
 		pids[pid_count++] = wire_get_u32(in);
+	if (in->type == BROKEN_OUT)
+		broken_out = wire_get_u32(in);
+	if (in->type == DIALLED)
+		alive = wire_get_u32(in);
 }
 
 static void late(struct timer *t)
@@ -116,18 +191,21 @@ static void send_type(struct hub_line *line, unsigned char type)
 	struct wire_out out = { 0 };
 
 	wire_begin(&out, type);
+	if (type == BREAK_OUT)
+		wire_put_u32(&out, (uint32_t)getpid());
 	hub_line_send(line, &out);
 	wire_out_free(&out);
 }
 
 int main(void)
 {
-	int ends[2], status;
+	int ends[2], others[2], status;
 
 	setvbuf(stdout, NULL, _IONBF, 0); /* nothing buffered for the children to print again */
 	ok(wire_pair(ends) == 0, "a shared wire");
 	said_begin();
-	pid_t service = start_service(ends[1]);
+	wire_pair(others);
+	pid_t service = start_service(ends[1], others[1]);
 
 	loop = loop_new();
 	hub = (struct hub){ .loop = loop,
@@ -140,6 +218,12 @@ int main(void)
 		            .closed = on_closed,
 		            .idle = on_idle };
 	hub_start(&hub, ends[0]);
+	other = (struct hub){ .loop = loop,
+		              .protocol = "other",
+		              .line_size = sizeof(struct hub_line),
+		              .lines_max = 16,
+		              .message = on_message };
+	hub_start(&other, others[0]);
 	run_until(1, 0, 0);
 	ok(hub.idle_lines.count == 1, "the minimum of workers greets and is idle");
 
@@ -156,18 +240,32 @@ int main(void)
 	ok(hub.idle_lines.count == 1 && closed == 1,
 	   "after `reuse` jobs it ends, and another keeps the minimum");
 
+	send_type(hub_take_idle(&hub), BREAK_OUT);
+	run_until(2, 2, 1);
+	while (hub.idle_lines.count == 0)
+		run_until(2, 2, 1);
+	ok(broken_out == EXPECTED_FAILURES,
+	   "a worker cannot fork, cannot signal its parent or others, and has two lines and no wire (%u)",
+	   broken_out);
+	send_type(hub_take_idle(&hub), DIAL_OFTEN);
+	run_until(3, 2, 2);
+	ok(alive == 0,
+	   "asked for lines again and again, its parent gives them, and only the last lives (%u)",
+	   alive);
+	ok(other.lines.count <= 1, "the hub has at most one line of it");
+
 	hub_want(&hub, 2);
-	run_until(4, 2, 1);
+	run_until(5, 2, 2);
 	ok(hub.lines.count == 3, "told to grow, the parent forks as many as are wanted");
 	hub_want(&hub, 8);
 
 	send_type(hub_take_idle(&hub), DIE);
-	run_until(4, 2, 2);
+	run_until(5, 2, 3);
 	ok(hub.lines.count == 2, "a worker that crashes is seen to be gone");
 	ok(said("event=worker-died"), "and told to the log");
 
 	kill(service, SIGTERM);
-	run_until(4, 2, 4);
+	run_until(5, 2, 5);
 	ok(hub.lines.count == 0, "stopped, the idle workers leave");
 	ok(waitpid(service, &status, 0) == service && WIFEXITED(status) && WEXITSTATUS(status) == 0,
 	   "and the parent ends with 0");
