@@ -5,15 +5,17 @@
  * Who may speak is settled by the socket's mode and once more by the peer's credentials. One
  * message of a fixed form is read from each connection.
  */
-#include "lib/wire/control.h"
+#include "master/control.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/wire/control.h"
 #include "lib/wire/house.h"
 #include "master/master.h"
+#include "master/residents.h"
 
 enum { PATIENCE_MS = 10000, ASKERS_MAX = 64 };
 
@@ -25,6 +27,7 @@ static struct asker {
 } askers[ASKERS_MAX];
 
 static struct watch door;
+static const struct control_calls *calls;
 
 static struct asker *free_place(void)
 {
@@ -91,7 +94,7 @@ static void reload(int fd)
 
 	if (master.stopping)
 		answer(fd, EXIT_TEMPORARY, "posthouse is stopping");
-	else if (house_reload(&why) < 0)
+	else if (calls->reload(&why) < 0)
 		answer(fd, EXIT_PERMANENT, why.text);
 	else
 		answer(fd, EXIT_DONE, "");
@@ -128,7 +131,7 @@ static void said(struct watch *w, unsigned events)
 	if (whole && in.type == CONTROL_STOP && !a->waits_for_stop) {
 		a->waits_for_stop = true;
 		loop_timer_clear(master.loop, &a->late);
-		house_stop(false);
+		calls->stop();
 		return;
 	}
 	if (whole && in.type < sizeof verbs / sizeof verbs[0] && verbs[in.type] != NULL)
@@ -175,8 +178,9 @@ static void accept_one(struct watch *w, unsigned events)
 	loop_timer_set(master.loop, &a->late, loop_now_ms(master.loop) + PATIENCE_MS);
 }
 
-void control_start(int listener)
+void control_start(int listener, const struct control_calls *c)
 {
+	calls = c;
 	door.fd = listener;
 	door.ready = accept_one;
 	loop_watch(master.loop, &door, LOOP_READ);

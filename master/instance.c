@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "master/instance.h"
+#include "master/master.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +11,12 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/wire/wire.h"
+
+enum {
+	PIPE_BYTES = 256 * 1024 /* a fifth of a second of the busiest house; those of owners have
+	                           what the system gives */
+};
 
 void descriptors_add(struct descriptors *d, const char *name, int fd)
 {
@@ -28,6 +34,61 @@ void descriptors_drop(struct descriptors *d, const char *prefix)
 		if (!view_starts(view_of(d->rows[i].name), view_of(prefix)))
 			d->rows[kept++] = d->rows[i];
 	d->count = kept;
+}
+
+static void lay_wire(struct instance *i)
+{
+	int ends[2];
+
+	if (wire_pair(ends) < 0)
+		log_fatal("making a wire: %m");
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	descriptors_add(&i->descriptors, "master", ends[1]);
+	i->wire.fd = ends[0];
+	i->wire_other_end = ends[1];
+	i->wire.ready = master.wire_said;
+	loop_watch(master.loop, &i->wire, LOOP_READ);
+}
+
+void instance_lay_wire_again(struct instance *i)
+{
+	loop_unwatch(master.loop, &i->wire);
+	close(i->wire.fd);
+	close(i->wire_other_end);
+	descriptors_drop(&i->descriptors, "master");
+	lay_wire(i);
+}
+
+/* Its lines go through a pipe of its own, logd's elsewhere. */
+static void lay_pipe(struct instance *i)
+{
+	i->log[0] = i->log[1] = -1;
+	if (i->row == &house[HOUSE_LOGD])
+		return;
+	if (pipe2(i->log, O_CLOEXEC | O_NONBLOCK) < 0)
+		log_fatal("making a pipe: %m");
+	if (i->row < &house[HOUSE_RESIDENT])
+		fcntl(i->log[1], F_SETPIPE_SZ, PIPE_BYTES); /* less will do */
+}
+
+void instance_take_in(struct instance *i)
+{
+	struct instance **at = &master.instances;
+
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = i;
+	lay_wire(i);
+	lay_pipe(i);
+}
+
+void instance_give_common(struct instance *i)
+{
+	descriptors_drop(&i->descriptors, "generation");
+	descriptors_drop(&i->descriptors, "log.system");
+	descriptors_add(&i->descriptors, "generation", master.generation);
+	if (i->row == &house[HOUSE_LOGD] && master.log_socket >= 0)
+		descriptors_add(&i->descriptors, "log.system", master.log_socket);
 }
 
 static void set_environment(const struct instance *i, bool privileged)
@@ -55,25 +116,25 @@ static void set_environment(const struct instance *i, bool privileged)
 }
 
 /* In the child: nothing here may return to master's code. */
-static void become_program(const struct instance *i, const struct launch *launch)
+static void become_program(const struct instance *i)
 {
 	char path[4096];
 
-	dup2(launch->null_fd, STDIN_FILENO);
-	dup2(launch->null_fd, STDOUT_FILENO);
+	dup2(master.launch.null_fd, STDIN_FILENO);
+	dup2(master.launch.null_fd, STDOUT_FILENO);
 	if (i->log[1] >= 0 && dup2(i->log[1], STDERR_FILENO) >= 0)
 		log_to_pipe();
-	set_environment(i, launch->privileged);
-	int n = snprintf(path, sizeof path, "%s/%s", launch->directory, i->row->name);
+	set_environment(i, master.launch.privileged);
+	int n = snprintf(path, sizeof path, "%s/%s", master.launch.directory, i->row->name);
 
 	if (n > 0 && (size_t)n < sizeof path)
 		execl(path, i->row->name, (char *)NULL);
 	log_fatal("starting %s: %m", path);
 }
 
-bool instance_start(struct instance *i, const struct launch *launch)
+bool instance_start(struct instance *i)
 {
-	bool as_root = launch->privileged && i->uid == 0;
+	bool as_root = master.launch.privileged && i->uid == 0;
 	pid_t pid = as_root ? -1 : loop_fork();
 
 	if (pid < 0) {
@@ -82,7 +143,7 @@ bool instance_start(struct instance *i, const struct launch *launch)
 		return false;
 	}
 	if (pid == 0)
-		become_program(i, launch);
+		become_program(i);
 	i->pid = pid;
 	i->ready = false;
 	i->started_ms = clock_ms();
@@ -97,9 +158,9 @@ void instance_log_end(const struct instance *i, int status)
 	         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-void instance_start_later(struct instance *i, struct loop *loop)
+void instance_start_later(struct instance *i)
 {
-	int64_t now_ms = loop_now_ms(loop), delay_ms = RESTART_FIRST_MS;
+	int64_t now_ms = loop_now_ms(master.loop), delay_ms = RESTART_FIRST_MS;
 
 	if (now_ms - i->started_ms >= STEADY_MS) {
 		i->failures = 0;
@@ -108,6 +169,6 @@ void instance_start_later(struct instance *i, struct loop *loop)
 	for (unsigned n = 0; n < i->failures && delay_ms < RESTART_MAX_MS; n++)
 		delay_ms *= 2;
 	i->failures += delay_ms > 0;
-	loop_timer_set(loop, &i->restart,
+	loop_timer_set(master.loop, &i->restart,
 	               now_ms + (delay_ms < RESTART_MAX_MS ? delay_ms : RESTART_MAX_MS));
 }

@@ -29,6 +29,9 @@ void descriptors_add(struct descriptors *d, const char *name,
                      int fd); /* too many or too long a name is a panic */
 void descriptors_drop(struct descriptors *d, const char *prefix); /* forgets rows; closes nothing */
 
+struct instance;
+typedef void instance_ended(struct instance *i, int status); /* pid is 0; may free it */
+
 struct instance {
 	const struct house_row *row;
 	struct descriptors descriptors;
@@ -45,8 +48,7 @@ struct instance {
 	int wire_other_end;
 	int log[2];    /* its pipe to logd, reading and writing end; -1: none, it is logd */
 	bool log_told; /* logd has, or will find on its wire, the reading end */
-	void (*ended)(struct instance *i,
-	              int status); /* its process has ended, pid is 0; may free it */
+	instance_ended *ended;
 	struct instance *next;
 };
 
@@ -58,10 +60,15 @@ struct launch {
 	int null_fd;
 };
 
+/* Into the list, with a fresh wire "master" and a pipe for its lines; row, uid, gid, callbacks are
+ * set. */
+void instance_take_in(struct instance *i);
+void instance_give_common(struct instance *i);    /* the descriptors that every program has */
+void instance_lay_wire_again(struct instance *i); /* "master", with nothing on it */
 /* Forks and execs row->name; pid, started_ms, starts are set. false: it has been logged why not. */
-bool instance_start(struct instance *i, const struct launch *launch);
+bool instance_start(struct instance *i);
 void instance_log_end(const struct instance *i, int status);
 /* Sets i->restart: at once after a steady life, else after a delay that grows. */
-void instance_start_later(struct instance *i, struct loop *loop);
+void instance_start_later(struct instance *i);
 
 #endif

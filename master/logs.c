@@ -7,17 +7,16 @@
  * meanwhile. The wire is laid anew when logd ends: what it had not read would come to its successor
  * a second time, and two readers of one pipe tear lines.
  */
+#include "master/logs.h"
+
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
 #include "lib/wire/house.h"
+#include "lib/wire/wire.h"
 #include "master/master.h"
-
-enum {
-	PIPE_BYTES = 256 * 1024
-}; /* a fifth of a second of the busiest house; those of owners have
-      what the system gives */
+#include "master/residents.h"
 
 static bool has_told_end;
 
@@ -70,23 +69,11 @@ void logs_tell(void)
 	            r == WIRE_AGAIN ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
 
-void logs_lay_pipe(struct instance *i)
-{
-	i->log[0] = i->log[1] = -1;
-	if (i->row == &house[HOUSE_LOGD])
-		return;
-	if (pipe2(i->log, O_CLOEXEC | O_NONBLOCK) < 0)
-		log_fatal("making a pipe: %m");
-	if (i->row < &house[HOUSE_RESIDENT])
-		fcntl(i->log[1], F_SETPIPE_SZ, PIPE_BYTES); /* less will do */
-	logs_tell();
-}
-
 void logs_reader_ended(void)
 {
 	for (struct instance *i = master.instances; i != NULL; i = i->next)
 		i->log_told = false;
-	lay_wire_again(resident_of(HOUSE_LOGD, 0));
+	instance_lay_wire_again(resident_of(HOUSE_LOGD, 0));
 	logs_tell();
 }
 

@@ -34,6 +34,11 @@
 #include "lib/conf/generation.h"
 #include "lib/net/listen.h"
 #include "lib/wire/house.h"
+#include "lib/wire/wire.h"
+#include "master/control.h"
+#include "master/logs.h"
+#include "master/owners.h"
+#include "master/residents.h"
 
 enum { STAGE_PATIENCE_MS = 10000, DESCRIPTORS_WANTED = 262144 };
 
@@ -122,47 +127,6 @@ static void raise_limits(void)
 		log_warn("event=limits reason=\"%m\"");
 }
 
-/* ---- wires ---- */
-
-/* suffix: which of several `from`s, "" where there is one. */
-static void make_wire(struct instance *from, struct instance *to, const char *protocol,
-                      const char *suffix)
-{
-	char name[PROGRAM_NAME_MAX];
-	int ends[2];
-
-	if (wire_pair(ends) < 0)
-		log_fatal("making a wire: %m");
-	snprintf(name, sizeof name, "%s.%s", to->row->name, protocol);
-	descriptors_add(&from->descriptors, name, ends[0]);
-	snprintf(name, sizeof name, "%s.%s%s", from->row->name, protocol, suffix);
-	descriptors_add(&to->descriptors, name, ends[1]);
-}
-
-struct instance *resident_of(enum house_program program, unsigned number)
-{
-	for (unsigned i = 0; i < master.resident_count; i++)
-		if (master.residents[i].row == &house[program] && number-- == 0)
-			return &master.residents[i];
-	return NULL;
-}
-
-static void make_wires(void)
-{
-	for (unsigned w = 0; w < house_wire_count; w++) {
-		const struct house_wire *wire = &house_wires[w];
-		struct instance *to = resident_of(wire->to, 0), *from;
-
-		for (unsigned n = 0; (from = resident_of(wire->from, n)) != NULL; n++) {
-			char suffix[16] = "";
-
-			if (from->row->several && master.settings.porter_processes > 1)
-				snprintf(suffix, sizeof suffix, ".%u", n);
-			make_wire(from, to, wire->protocol, suffix);
-		}
-	}
-}
-
 /* ---- starting ---- */
 
 /* Those who wait for the house: who gave us a descriptor, and the service manager. */
@@ -183,46 +147,18 @@ static void tell_ready(void)
 
 static void check_ready(void)
 {
-	if (master.up || master.stopping)
+	if (master.up || master.stopping || residents_count(true) < residents_count(false))
 		return;
-	for (unsigned i = 0; i < master.resident_count; i++)
-		if (!master.residents[i].ready)
-			return;
 	master.up = true;
-	log_info("event=ready programs=%u", master.resident_count);
+	log_info("event=ready programs=%u", residents_count(false));
 	tell_ready();
-}
-
-static void wire_said(struct watch *w, unsigned events);
-
-static void lay_wire(struct instance *i)
-{
-	int ends[2];
-
-	if (wire_pair(ends) < 0)
-		log_fatal("making a wire: %m");
-	fcntl(ends[0], F_SETFL, O_NONBLOCK);
-	descriptors_add(&i->descriptors, "master", ends[1]);
-	i->wire.fd = ends[0];
-	i->wire_other_end = ends[1];
-	i->wire.ready = wire_said;
-	loop_watch(master.loop, &i->wire, LOOP_READ);
-}
-
-void lay_wire_again(struct instance *i)
-{
-	loop_unwatch(master.loop, &i->wire);
-	close(i->wire.fd);
-	close(i->wire_other_end);
-	descriptors_drop(&i->descriptors, "master");
-	lay_wire(i);
 }
 
 /* Both ends are open here: only a program that is not itself any more shuts its own. */
 static void wire_shut(struct instance *i)
 {
 	log_warn("event=wire-shut program=%s pid=%ld", i->row->name, (long)i->pid);
-	lay_wire_again(i);
+	instance_lay_wire_again(i);
 	if (i->pid)
 		kill(i->pid, SIGKILL);
 }
@@ -245,108 +181,13 @@ static void wire_said(struct watch *w, unsigned events)
 		check_ready();
 	} else if (in.type == OWNER_WORK) {
 		owners_work(i, &in);
+		logs_tell();
 	} else if (in.type == HOUSE_LOG_BROKEN && i->row == &house[HOUSE_LOGD]) {
 		logs_reconnect();
 	} else {
 		log_warn("event=bad-message peer=%s type=%d", i->row->name, in.type);
 	}
 	wire_in_close(&in);
-}
-
-void take_in(struct instance *i)
-{
-	struct instance **at = &master.instances;
-
-	while (*at != NULL)
-		at = &(*at)->next;
-	*at = i;
-	lay_wire(i);
-	logs_lay_pipe(i);
-}
-
-void give_common(struct instance *i)
-{
-	descriptors_drop(&i->descriptors, "generation");
-	descriptors_drop(&i->descriptors, "log.system");
-	descriptors_add(&i->descriptors, "generation", master.generation);
-	if (i->row == &house[HOUSE_LOGD] && master.log_socket >= 0)
-		descriptors_add(&i->descriptors, "log.system", master.log_socket);
-}
-
-/* What may change with a generation. */
-static void give_generation(struct instance *i)
-{
-	give_common(i);
-	if (!i->row->listens)
-		return;
-	descriptors_drop(&i->descriptors, "listen.");
-	for (unsigned n = 0; n < master.listeners.count; n++)
-		descriptors_add(&i->descriptors, master.listeners.rows[n].name,
-		                master.listeners.rows[n].fd);
-}
-
-static void start_resident(struct instance *i)
-{
-	if (!master.stopping && !instance_start(i, &master.launch))
-		loop_timer_set(master.loop, &i->restart, loop_now_ms(master.loop) + RESTART_MAX_MS);
-}
-
-static void restart_due(struct timer *t)
-{
-	start_resident(loop_owner(t, struct instance, restart));
-}
-
-static void resident_ended(struct instance *i, int status)
-{
-	if (i->row == &house[HOUSE_LOGD])
-		logs_reader_ended();
-	if (master.stopping)
-		return;
-	instance_log_end(i, status);
-	/* Before the house has stood once, a program that cannot start is for the operator to
-	 * mend. */
-	if (!master.up)
-		house_stop(true);
-	else
-		instance_start_later(i, master.loop);
-}
-
-static const char *root_of(const struct house_row *row)
-{
-	const char *roots[] = { [ROOT_NONE] = NULL,
-		                [ROOT_EMPTY] = master.empty_root,
-		                [ROOT_QUEUE] = master.settings.queue_directory,
-		                [ROOT_DROP] = master.settings.drop_directory };
-
-	return roots[row->root];
-}
-
-static void add_resident(const struct house_row *row)
-{
-	struct instance *i = &master.residents[master.resident_count++];
-
-	i->row = row;
-	i->uid = master.uids[row->account];
-	i->gid = master.gids[row->account];
-	i->root = root_of(row);
-	i->restart.due = restart_due;
-	i->ended = resident_ended;
-	take_in(i);
-	give_generation(i);
-	if (row->submit)
-		descriptors_add(&i->descriptors, "listen.submit", master.submit);
-	if (row->keys && master.keys >= 0)
-		descriptors_add(&i->descriptors, "keys", master.keys);
-}
-
-static void build_house(void)
-{
-	for (int p = 0; p < HOUSE_RESIDENT; p++)
-		for (int n = 0; n < (house[p].several ? master.settings.porter_processes : 1); n++)
-			add_resident(&house[p]);
-	make_wires();
-	for (unsigned i = 0; i < master.resident_count; i++)
-		start_resident(&master.residents[i]);
 }
 
 /* ---- ends ---- */
@@ -362,9 +203,9 @@ static unsigned signal_stage(int number)
 			kill(i->pid, number);
 			running++;
 		}
-	for (unsigned i = 0; i < master.retired_count; i++)
-		kill(master.retired[i], number);
-	return master.stage == STAGE_SERVANTS ? running + master.retired_count : running;
+	unsigned retired = residents_retired_signal(number);
+
+	return master.stage == STAGE_SERVANTS ? running + retired : running;
 }
 
 /* One that is being started again just now is started for the rest. */
@@ -373,13 +214,14 @@ static void end_log(void)
 	struct instance *logd = resident_of(HOUSE_LOGD, 0);
 
 	if (logd->pid == 0)
-		instance_start(logd, &master.launch);
+		instance_start(logd);
 	logs_tell();
 }
 
 /* Goes through the stages; at each the programs are asked to end, and after a while made to. */
-static void go_on_stopping(void)
+static void go_on_stopping(struct deferred *d)
 {
+	(void)d;
 	while (!master.empty && signal_stage(0) == 0) {
 		if (master.stage == STAGES - 1) {
 			master.empty = true;
@@ -405,7 +247,7 @@ static void stage_late(struct timer *t)
 	loop_timer_set(master.loop, t, loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
 }
 
-void house_stop(bool failed)
+static void stop(bool failed)
 {
 	master.failed = master.failed || failed;
 	if (master.stopping)
@@ -416,16 +258,33 @@ void house_stop(bool failed)
 	signal_stage(SIGTERM);
 	loop_timer_set(master.loop, &master.stage_over,
 	               loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
-	go_on_stopping();
+	loop_defer(master.loop, &master.next_stage);
+}
+
+static void stop_in_order(void)
+{
+	stop(false);
+}
+
+static void resident_ended(struct instance *i, int status)
+{
+	if (i->row == &house[HOUSE_LOGD])
+		logs_reader_ended();
+	if (master.stopping)
+		return;
+	instance_log_end(i, status);
+	/* Before the house has stood once, a program that cannot start is for the operator to
+	 * mend. */
+	if (!master.up)
+		stop(true);
+	else
+		instance_start_later(i);
 }
 
 static void child_ended(pid_t pid, int status)
 {
-	for (unsigned n = 0; n < master.retired_count; n++)
-		if (master.retired[n] == pid) {
-			master.retired[n] = master.retired[--master.retired_count];
-			return;
-		}
+	if (residents_retired_ended(pid))
+		return;
 	for (struct instance *i = master.instances; i != NULL; i = i->next)
 		if (i->pid == pid) {
 			i->pid = 0;
@@ -442,12 +301,12 @@ static void reap_children(void)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		child_ended(pid, status);
 	if (master.stopping)
-		go_on_stopping();
+		loop_defer(master.loop, &master.next_stage);
 }
 
 /* ---- reload ---- */
 
-static void tell_reload(struct instance *i)
+static void tell_settings(struct instance *i)
 {
 	struct wire_out out = { 0 };
 	int file = openat(master.generation, "settings.cdb", O_RDONLY | O_CLOEXEC);
@@ -460,24 +319,15 @@ static void tell_reload(struct instance *i)
 	close(file);
 }
 
-/* The successor starts on the same wires; the old one finishes what it has. */
-static void replace(struct instance *i)
+static void tell_reload(struct instance *i)
 {
-	if (i->pid && master.retired_count < RETIRED_MAX) {
-		kill(i->pid, SIGHUP);
-		master.retired[master.retired_count++] = i->pid;
-		i->pid = 0;
-	} else if (i->pid) {
-		/* Too many reloads with sessions that do not end: the next life brings the new
-		 * settings. */
-		kill(i->pid, SIGTERM);
-		return;
-	}
-	loop_timer_clear(master.loop, &i->restart);
-	start_resident(i);
+	if (i->row == &house[HOUSE_LOGD])
+		logs_tell_output();
+	else
+		tell_settings(i);
 }
 
-int house_reload(struct reason *why)
+static int reload(struct reason *why)
 {
 	struct settings settings = { 0 };
 	struct listeners listeners;
@@ -501,18 +351,7 @@ int house_reload(struct reason *why)
 	settings_free(&master.settings);
 	master.settings = settings;
 	owners_retire();
-	for (unsigned n = 0; n < master.resident_count; n++) {
-		struct instance *i = &master.residents[n];
-
-		i->root = root_of(i->row); /* its text belonged to the old settings */
-		give_generation(i);
-		if (i->row->stage == STAGE_LOG && i->pid)
-			logs_tell_output();
-		else if (i->row->lives_on && i->pid)
-			tell_reload(i);
-		else
-			replace(i);
-	}
+	residents_renew(tell_reload);
 	log_info("event=reloaded");
 	return 0;
 }
@@ -525,8 +364,8 @@ static void on_signal(int number, void *context)
 	if (number == SIGCHLD)
 		reap_children();
 	else if (number != SIGHUP)
-		house_stop(false);
-	else if (!master.stopping && house_reload(&why) < 0)
+		stop_in_order();
+	else if (!master.stopping && reload(&why) < 0)
 		log_warn("event=reload-refused reason=\"%s\"", why.text);
 }
 
@@ -557,6 +396,7 @@ static void open_sockets(void)
 {
 	const char *run = master.settings.directory_run, *name = master.settings.control_group;
 	const struct group *group = name[0] ? getgrnam(name) : NULL;
+	static const struct control_calls calls = { .reload = reload, .stop = stop_in_order };
 	struct reason why;
 	int control;
 
@@ -569,7 +409,7 @@ static void open_sockets(void)
 	                           group ? group->gr_gid : (gid_t)-1, &why);
 	if (master.submit < 0 || control < 0)
 		log_fatal("%s", why.text);
-	control_start(control);
+	control_start(control, &calls);
 }
 
 int main(int argc, char **argv)
@@ -590,11 +430,14 @@ int main(int argc, char **argv)
 	write_pid();
 	master.launch.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	master.loop = loop_new();
+	master.wire_said = wire_said;
 	master.stage_over.due = stage_late;
+	master.next_stage.run = go_on_stopping;
 	open_sockets();
 	for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++)
 		loop_signal(master.loop, signals[i], on_signal, NULL);
-	build_house();
+	residents_start(resident_ended);
+	logs_tell();
 	loop_run(master.loop);
 	return master.failed ? EXIT_TEMPORARY : EXIT_DONE;
 }

@@ -16,11 +16,14 @@
 
 #include "lib/base/log.h"
 #include "master/master.h"
+#include "master/owners.h"
 
 static_assert((int)OWNER_POP3D == HOUSE_POP3D - HOUSE_RESIDENT &&
                       (int)OWNER_IMAPD == HOUSE_IMAPD - HOUSE_RESIDENT &&
                       (int)OWNER_LOCAL == HOUSE_LOCAL - HOUSE_RESIDENT,
               "owners' programs stand in the house's order");
+
+static unsigned owner_count;
 
 static bool is_wanted(const struct instance *from, const struct owner_work *work)
 {
@@ -56,14 +59,14 @@ static void drop(struct instance *o)
 	close(o->wire_other_end);
 	close(o->log[0]); /* logd has it, and reads it to its end */
 	close(o->log[1]);
-	master.owner_count--;
+	owner_count--;
 	free(o);
 }
 
 static void start(struct instance *o)
 {
-	give_common(o);
-	instance_start(o, &master.launch);
+	instance_give_common(o);
+	instance_start(o);
 }
 
 static void restart_due(struct timer *t)
@@ -93,12 +96,12 @@ static void ended(struct instance *o, int status)
 	else if (clean)
 		start(o);
 	else
-		instance_start_later(o, master.loop);
+		instance_start_later(o);
 }
 
 static struct instance *add(const struct owner_work *work)
 {
-	if (master.owner_count >= OWNERS_MAX)
+	if (owner_count >= OWNERS_MAX)
 		return NULL;
 	struct instance *o = memory_get(sizeof *o);
 
@@ -107,8 +110,8 @@ static struct instance *add(const struct owner_work *work)
 	o->gid = work->gid;
 	o->restart.due = restart_due;
 	o->ended = ended;
-	take_in(o);
-	master.owner_count++;
+	instance_take_in(o);
+	owner_count++;
 	return o;
 }
 
@@ -118,7 +121,7 @@ static void start_agent(struct owner_work *work)
 
 	if (o == NULL) {
 		log_warn("event=refused program=%s owners=%u",
-		         house[HOUSE_RESIDENT + work->program].name, master.owner_count);
+		         house[HOUSE_RESIDENT + work->program].name, owner_count);
 		return;
 	}
 	descriptors_add(&o->descriptors, "queued.job", work->fds[0]);
@@ -137,7 +140,7 @@ static void pass_session(struct owner_work *work)
 	if (o == NULL) {
 		log_warn("event=refused program=%s uid=%lu owners=%u",
 		         house[HOUSE_RESIDENT + work->program].name, (unsigned long)work->uid,
-		         master.owner_count);
+		         owner_count);
 		return;
 	}
 	wire_begin(&out, OWNER_WORK);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+/* The control socket (lib/wire/control.h): status, reload, stop. */
+#ifndef MASTER_CONTROL_H
+#define MASTER_CONTROL_H
+
+#include "lib/base/reason.h"
+
+struct control_calls {
+	int (*reload)(struct reason *why);
+	void (*stop)(void); /* control_stopped comes later, not within the call */
+};
+
+void control_start(int listener, const struct control_calls *calls);
+void control_stopped(void); /* answers those who wait for the house to be empty */
+
+#endif

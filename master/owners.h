@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+/* Programs under mailbox owners' uids. */
+#ifndef MASTER_OWNERS_H
+#define MASTER_OWNERS_H
+
+#include "lib/wire/owner.h"
+#include "master/instance.h"
+
+enum { OWNERS_MAX = 4096 };
+
+/* OWNER_WORK from a resident; refused work is logged and its descriptors closed. */
+void owners_work(const struct instance *from, struct wire_in *in);
+/* A new generation: those that run finish and end; new work starts successors. */
+void owners_retire(void);
+
+#endif

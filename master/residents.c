@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/residents.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "lib/base/log.h"
+#include "lib/wire/wire.h"
+#include "master/master.h"
+
+enum { RESIDENTS_MAX = HOUSE_RESIDENT - 1 + PORTERS_MAX, RETIRED_MAX = 256 };
+
+static struct instance residents[RESIDENTS_MAX];
+static unsigned count;
+static pid_t retired[RETIRED_MAX]; /* predecessors that finish their last clients */
+static unsigned retired_count;
+
+struct instance *resident_of(enum house_program program, unsigned number)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (residents[i].row == &house[program] && number-- == 0)
+			return &residents[i];
+	return NULL;
+}
+
+unsigned residents_count(bool only_ready)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		n += !only_ready || residents[i].ready;
+	return n;
+}
+
+/* suffix: which of several `from`s, "" where there is one. */
+static void make_wire(struct instance *from, struct instance *to, const char *protocol,
+                      const char *suffix)
+{
+	char name[PROGRAM_NAME_MAX];
+	int ends[2];
+
+	if (wire_pair(ends) < 0)
+		log_fatal("making a wire: %m");
+	snprintf(name, sizeof name, "%s.%s", to->row->name, protocol);
+	descriptors_add(&from->descriptors, name, ends[0]);
+	snprintf(name, sizeof name, "%s.%s%s", from->row->name, protocol, suffix);
+	descriptors_add(&to->descriptors, name, ends[1]);
+}
+
+static void make_wires(void)
+{
+	for (unsigned w = 0; w < house_wire_count; w++) {
+		const struct house_wire *wire = &house_wires[w];
+		struct instance *to = resident_of(wire->to, 0), *from;
+
+		for (unsigned n = 0; (from = resident_of(wire->from, n)) != NULL; n++) {
+			char suffix[16] = "";
+
+			if (from->row->several && master.settings.porter_processes > 1)
+				snprintf(suffix, sizeof suffix, ".%u", n);
+			make_wire(from, to, wire->protocol, suffix);
+		}
+	}
+}
+
+/* What may change with a generation. */
+static void give_generation(struct instance *i)
+{
+	instance_give_common(i);
+	if (!i->row->listens)
+		return;
+	descriptors_drop(&i->descriptors, "listen.");
+	for (unsigned n = 0; n < master.listeners.count; n++)
+		descriptors_add(&i->descriptors, master.listeners.rows[n].name,
+		                master.listeners.rows[n].fd);
+}
+
+static void start(struct instance *i)
+{
+	if (!master.stopping && !instance_start(i))
+		loop_timer_set(master.loop, &i->restart, loop_now_ms(master.loop) + RESTART_MAX_MS);
+}
+
+static void restart_due(struct timer *t)
+{
+	start(loop_owner(t, struct instance, restart));
+}
+
+static const char *root_of(const struct house_row *row)
+{
+	const char *roots[] = { [ROOT_NONE] = NULL,
+		                [ROOT_EMPTY] = master.empty_root,
+		                [ROOT_QUEUE] = master.settings.queue_directory,
+		                [ROOT_DROP] = master.settings.drop_directory };
+
+	return roots[row->root];
+}
+
+static void add(const struct house_row *row, instance_ended *ended)
+{
+	struct instance *i = &residents[count++];
+
+	i->row = row;
+	i->uid = master.uids[row->account];
+	i->gid = master.gids[row->account];
+	i->root = root_of(row);
+	i->restart.due = restart_due;
+	i->ended = ended;
+	instance_take_in(i);
+	give_generation(i);
+	if (row->submit)
+		descriptors_add(&i->descriptors, "listen.submit", master.submit);
+	if (row->keys && master.keys >= 0)
+		descriptors_add(&i->descriptors, "keys", master.keys);
+}
+
+void residents_start(instance_ended *ended)
+{
+	for (int p = 0; p < HOUSE_RESIDENT; p++)
+		for (int n = 0; n < (house[p].several ? master.settings.porter_processes : 1); n++)
+			add(&house[p], ended);
+	make_wires();
+	for (unsigned i = 0; i < count; i++)
+		start(&residents[i]);
+}
+
+/* The successor starts on the same wires; the old one finishes what it has. */
+static void replace(struct instance *i)
+{
+	if (i->pid && retired_count < RETIRED_MAX) {
+		kill(i->pid, SIGHUP);
+		retired[retired_count++] = i->pid;
+		i->pid = 0;
+	} else if (i->pid) {
+		/* Too many reloads with sessions that do not end: the next life brings the new
+		 * settings. */
+		kill(i->pid, SIGTERM);
+		return;
+	}
+	loop_timer_clear(master.loop, &i->restart);
+	start(i);
+}
+
+void residents_renew(void (*tell)(struct instance *i))
+{
+	for (unsigned n = 0; n < count; n++) {
+		struct instance *i = &residents[n];
+
+		i->root = root_of(i->row); /* its text belonged to the old settings */
+		give_generation(i);
+		if (i->row->lives_on && i->pid)
+			tell(i);
+		else
+			replace(i);
+	}
+}
+
+unsigned residents_retired_signal(int number)
+{
+	for (unsigned i = 0; i < retired_count; i++)
+		kill(retired[i], number);
+	return retired_count;
+}
+
+bool residents_retired_ended(pid_t pid)
+{
+	for (unsigned n = 0; n < retired_count; n++)
+		if (retired[n] == pid) {
+			retired[n] = retired[--retired_count];
+			return true;
+		}
+	return false;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: ISC */
+/* The programs that run as long as the house does, and the wires between them. */
+#ifndef MASTER_RESIDENTS_H
+#define MASTER_RESIDENTS_H
+
+#include "master/instance.h"
+
+/* Makes all of house.c and starts them. */
+void residents_start(instance_ended *ended);
+/* The number-th instance of a resident program; NULL: there are fewer. */
+struct instance *resident_of(enum house_program program, unsigned number);
+unsigned residents_count(bool only_ready);
+/* The present generation to all; those that live on and run are told of it by `tell`, the others
+ * replaced: the successor starts on the same wires, the old one finishes what it has. */
+void residents_renew(void (*tell)(struct instance *i));
+
+/* Predecessors that finish their last clients. */
+unsigned residents_retired_signal(int number); /* how many there are */
+bool residents_retired_ended(pid_t pid);       /* false: it was not one */
+
+#endif
