@@ -13,7 +13,7 @@
 
 #include "lib/base/log.h"
 #include "lib/wire/control.h"
-#include "lib/wire/house.h"
+#include "lib/wire/master.h"
 #include "master/master.h"
 #include "master/residents.h"
 
@@ -27,6 +27,7 @@ static struct asker {
 } askers[ASKERS_MAX];
 
 static struct watch door;
+static struct wire_out out;
 static const struct control_calls *calls;
 
 static struct asker *free_place(void)
@@ -47,16 +48,12 @@ static void drop(struct asker *a)
 
 static void answer(int fd, uint8_t code, const char *text)
 {
-	struct wire_out out = { 0 };
-
 	control_end_put(&out, code, text);
 	wire_send(fd, &out);
-	wire_out_free(&out);
 }
 
 static void say(int fd, const struct instance *i)
 {
-	struct wire_out out = { 0 };
 	char line[CONTROL_LINE_MAX];
 
 	if (i->pid)
@@ -68,21 +65,12 @@ static void say(int fd, const struct instance *i)
 		snprintf(line, sizeof line, "%-12s not running", i->row->name);
 	control_line_put(&out, line);
 	wire_send(fd, &out);
-	wire_out_free(&out);
-}
-
-static void say_version(int fd)
-{
-	struct wire_out out = { 0 };
-
-	control_version_put(&out, version_text);
-	wire_send(fd, &out);
-	wire_out_free(&out);
 }
 
 static void status(int fd)
 {
-	say_version(fd);
+	control_version_put(&out, version_text);
+	wire_send(fd, &out);
 	for (const struct instance *i = master.instances; i != NULL; i = i->next)
 		say(fd, i);
 	answer(fd, EXIT_DONE, master.stopping ? "stopping" : master.up ? "" : "starting");
@@ -103,16 +91,13 @@ static void reload(int fd)
 /* queued takes the connection over and answers all that follows. */
 static void pass_to_queued(int fd)
 {
-	struct wire_out out = { 0 };
 	const struct instance *queued = resident_of(HOUSE_QUEUED, 0);
 
-	wire_begin(&out, HOUSE_CONTROL);
-	wire_put_fd(&out, fd);
+	master_file_put(&out, MASTER_CONTROL, fd);
 	if (queued->pid == 0 || wire_send(queued->wire.fd, &out) != WIRE_OK)
 		answer(fd, EXIT_TEMPORARY, "queued is not running");
 	else
 		answer(fd, EXIT_DONE, "");
-	wire_out_free(&out);
 }
 
 static void said(struct watch *w, unsigned events)

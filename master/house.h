@@ -53,7 +53,7 @@ struct house_row {
 	bool several;     /* porter.processes of them */
 	bool submit;      /* gets the local submission socket */
 	bool keys;        /* gets the directory of private keys */
-	bool lives_on;    /* told of a reload (lib/wire/house.h), not replaced */
+	bool lives_on;    /* told of a reload (lib/wire/master.h), not replaced */
 	bool by_wire;     /* an owner's: each word starts one, with the wire that came with it */
 	unsigned may_ask; /* owner programs that it may have started: bits of 1 << enum
 	                     owner_program */

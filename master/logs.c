@@ -13,8 +13,7 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
-#include "lib/wire/house.h"
-#include "lib/wire/wire.h"
+#include "lib/wire/master.h"
 #include "master/master.h"
 #include "master/residents.h"
 
@@ -28,27 +27,19 @@ int logs_open(const struct settings *s, struct reason *why)
 	return 0;
 }
 
-static enum wire_result tell(unsigned char type, const char *program, int fd)
+static struct wire_out out;
+
+static enum wire_result send_out(void)
 {
-	struct wire_out out = { 0 };
-
-	wire_begin(&out, type);
-	if (type == HOUSE_LOG_PIPE)
-		wire_put_string(&out, program);
-	if (type == HOUSE_LOG_OUTPUT)
-		wire_put_byte(&out, master.log_socket >= 0);
-	if (fd >= 0)
-		wire_put_fd(&out, fd);
-	enum wire_result r = wire_send(resident_of(HOUSE_LOGD, 0)->wire.fd, &out);
-
-	wire_out_free(&out);
-	return r;
+	return wire_send(resident_of(HOUSE_LOGD, 0)->wire.fd, &out);
 }
 
 void logs_tell_output(void)
 {
-	if (tell(HOUSE_LOG_OUTPUT, NULL,
-	         master.log_socket >= 0 ? master.log_socket : STDERR_FILENO) != WIRE_OK)
+	bool is_system = master.log_socket >= 0;
+
+	master_output_put(&out, is_system, is_system ? master.log_socket : STDERR_FILENO);
+	if (send_out() != WIRE_OK)
 		log_warn("event=reload-untold program=logd");
 }
 
@@ -58,11 +49,13 @@ void logs_tell(void)
 
 	for (struct instance *i = master.instances; r == WIRE_OK && i != NULL; i = i->next)
 		if (!i->log_told && i->log[0] >= 0) {
-			r = tell(HOUSE_LOG_PIPE, i->row->name, i->log[0]);
+			master_pipe_put(&out, i->row->name, i->log[0]);
+			r = send_out();
 			i->log_told = r == WIRE_OK;
 		}
 	if (r == WIRE_OK && master.stage == STAGE_LOG && !has_told_end) {
-		r = tell(HOUSE_LOG_END, NULL, -1);
+		wire_begin(&out, MASTER_LOG_END);
+		r = send_out();
 		has_told_end = r == WIRE_OK;
 	}
 	loop_change(master.loop, &resident_of(HOUSE_LOGD, 0)->wire,

@@ -33,8 +33,7 @@
 #include "lib/base/notify.h"
 #include "lib/conf/generation.h"
 #include "lib/net/listen.h"
-#include "lib/wire/house.h"
-#include "lib/wire/wire.h"
+#include "lib/wire/master.h"
 #include "master/control.h"
 #include "master/logs.h"
 #include "master/owners.h"
@@ -176,13 +175,13 @@ static void wire_said(struct watch *w, unsigned events)
 		wire_shut(i);
 	if (r != WIRE_OK)
 		return;
-	if (in.type == HOUSE_READY) {
+	if (in.type == MASTER_READY && wire_end(&in)) {
 		i->ready = true;
 		check_ready();
 	} else if (in.type == OWNER_WORK) {
 		owners_work(i, &in);
 		logs_tell();
-	} else if (in.type == HOUSE_LOG_BROKEN && i->row == &house[HOUSE_LOGD]) {
+	} else if (in.type == MASTER_LOG_BROKEN && wire_end(&in) && i->row == &house[HOUSE_LOGD]) {
 		logs_reconnect();
 	} else {
 		log_warn("event=bad-message peer=%s type=%d", i->row->name, in.type);
@@ -308,14 +307,12 @@ static void reap_children(void)
 
 static void tell_settings(struct instance *i)
 {
-	struct wire_out out = { 0 };
+	static struct wire_out out;
 	int file = openat(master.generation, "settings.cdb", O_RDONLY | O_CLOEXEC);
 
-	wire_begin(&out, HOUSE_RELOAD);
-	wire_put_fd(&out, file);
+	master_file_put(&out, MASTER_RELOAD, file);
 	if (file < 0 || wire_send(i->wire.fd, &out) != WIRE_OK)
 		log_warn("event=reload-untold program=%s", i->row->name);
-	wire_out_free(&out);
 	close(file);
 }
 

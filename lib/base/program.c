@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -184,13 +183,4 @@ void program_confine(const struct sandbox_profile *profile)
 	close(program_need_fd("generation"));
 	log_info("event=started uid=%ld jail=%d sandbox=\"%s\"", (long)getuid(), jailed,
 	         sandbox_enter(profile));
-}
-
-void program_ready(void)
-{
-	static const char ready[] = "ready";
-	int fd = program_fd("master");
-
-	if (fd >= 0 && send(fd, ready, sizeof ready - 1, MSG_NOSIGNAL) < 0)
-		log_warn("event=ready-unheard reason=\"%m\"");
 }

@@ -47,8 +47,4 @@ int program_generation_file(const char *name);
  * cannot come back; logs "event=started uid=... sandbox=...".  Fatal on any failure. */
 void program_confine(const struct sandbox_profile *profile);
 
-/* Called by a resident program once everything is in place: tells master (one message on
- * the "master" wire); `posthouse start` and t/house wait for it. */
-void program_ready(void);
-
 #endif

@@ -10,6 +10,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/wire/master.h"
 
 /* Of one process for itself: pickup has most, a line for each sendmail that submits. A worker has
  * one line. */
@@ -306,7 +307,7 @@ void hubs_serve(struct loop *loop)
 	hubs.loop = loop;
 	loop_signal(loop, SIGTERM, stop, NULL);
 	loop_signal(loop, SIGHUP, retire, NULL);
-	program_ready();
+	master_tell_ready();
 	loop_run(loop);
 }
 

@@ -147,6 +147,13 @@ int wire_get_fd(struct wire_in *in)
 	return in->fds[in->fds_taken++];
 }
 
+int wire_get_last_fd(struct wire_in *in)
+{
+	if (in->rest.len != 0 || in->fd_count - in->fds_taken != 1)
+		in->bad = true;
+	return in->bad ? -1 : wire_get_fd(in);
+}
+
 bool wire_end(const struct wire_in *in)
 {
 	return !in->bad && in->rest.len == 0 && in->fds_taken == in->fd_count;

@@ -62,6 +62,9 @@ struct view wire_get_view(struct wire_in *in, size_t max);
 void wire_get_string(struct wire_in *in, char *out, size_t size);
 /* The next descriptor, now the caller's, close-on-exec; -1 and bad when there is none. */
 int wire_get_fd(struct wire_in *in);
+/* The last one, which ends a message whose fields have been read; -1 and bad when more is left or
+ * anything was bad: then it stays for wire_in_close. */
+int wire_get_last_fd(struct wire_in *in);
 /* All consumed and nothing bad. */
 bool wire_end(const struct wire_in *in);
 /* Closes what was not taken. */

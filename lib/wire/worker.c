@@ -16,6 +16,7 @@
 #include "lib/base/program.h"
 #include "lib/wire/hub.h"
 #include "lib/wire/jail.h"
+#include "lib/wire/master.h"
 
 enum {
 	CRASH_PAUSE_MS = 1000,
@@ -504,7 +505,7 @@ void worker_run(const struct worker_service *service)
 	open_wires(&p);
 	keep_minimum(&p);
 	arm_quit(&p);
-	program_ready();
+	master_tell_ready();
 	loop_run(p.loop);
 	exit(EXIT_DONE);
 }

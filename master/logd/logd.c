@@ -35,7 +35,7 @@
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
-#include "lib/wire/house.h"
+#include "lib/wire/master.h"
 #include "lib/wire/wire.h"
 #include "master/logd/lines.h"
 
@@ -101,7 +101,7 @@ static void ask_for_another_socket(void)
 {
 	struct wire_out out = { 0 };
 
-	wire_begin(&out, HOUSE_LOG_BROKEN);
+	wire_begin(&out, MASTER_LOG_BROKEN);
 	wire_send_now(logd.master.fd, &out);
 	wire_out_free(&out);
 }
@@ -264,11 +264,9 @@ static void drain(void)
 static void add_source(struct wire_in *in)
 {
 	char program[PROGRAM_NAME_MAX];
+	int fd;
 
-	wire_get_string(in, program, sizeof program);
-	int fd = wire_get_fd(in);
-
-	if (!wire_end(in))
+	if (!master_pipe_get(in, program, &fd))
 		return;
 	struct source *s = memory_get(sizeof *s);
 
@@ -300,13 +298,11 @@ static void set_output(int fd, bool is_system)
 
 static void take_output(struct wire_in *in)
 {
-	bool is_system = wire_get_bool(in);
-	int fd = wire_get_fd(in);
+	bool is_system;
+	int fd;
 
-	if (wire_end(in))
+	if (master_output_get(in, &is_system, &fd))
 		set_output(fd, is_system);
-	else if (fd >= 0)
-		close(fd);
 }
 
 static void from_master(struct watch *w, unsigned events)
@@ -322,11 +318,11 @@ static void from_master(struct watch *w, unsigned events)
 	}
 	if (r != WIRE_OK)
 		return;
-	if (in.type == HOUSE_LOG_PIPE)
+	if (in.type == MASTER_LOG_PIPE)
 		add_source(&in);
-	else if (in.type == HOUSE_LOG_OUTPUT)
+	else if (in.type == MASTER_LOG_OUTPUT)
 		take_output(&in);
-	else if (in.type == HOUSE_LOG_END && wire_end(&in))
+	else if (in.type == MASTER_LOG_END && wire_end(&in))
 		drain();
 	if (!wire_end(&in))
 		log_warn("event=bad-message peer=master type=%d", in.type);
@@ -355,7 +351,7 @@ int main(void)
 	logd.master.fd = program_need_fd("master");
 	logd.master.ready = from_master;
 	loop_watch(logd.loop, &logd.master, LOOP_READ);
-	program_ready();
+	master_tell_ready();
 	loop_run(logd.loop);
 	return EXIT_DONE;
 }

@@ -24,6 +24,7 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
+#include "lib/wire/master.h"
 #include "master/porter/acceptor.h"
 #include "master/porter/client.h"
 #include "master/porter/tls.h"
@@ -118,7 +119,7 @@ int main(void)
 	loop_signal(loop, SIGTERM, stop, NULL);
 	loop_signal(loop, SIGHUP, retire, NULL);
 	clients_start(&(struct clients_setup){ loop, &settings, limits, &balancers });
-	program_ready();
+	master_tell_ready();
 	loop_run(loop);
 	tls_stop();
 	return EXIT_DONE;

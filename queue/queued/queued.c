@@ -25,7 +25,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
-#include "lib/wire/house.h"
+#include "lib/wire/master.h"
 #include "queue/queued/commands.h"
 #include "queue/queued/messages.h"
 #include "queue/queued/recover.h"
@@ -81,14 +81,11 @@ static void from_master(struct watch *w, unsigned events)
 	}
 	if (r != WIRE_OK)
 		return;
-	fd = wire_get_fd(&in);
-	if (wire_end(&in) && in.type == HOUSE_CONTROL) {
+	if (in.type == MASTER_CONTROL && master_file_get(&in, &fd)) {
 		commands_take(q->commands, fd);
-	} else {
-		if (wire_end(&in) && in.type == HOUSE_RELOAD)
-			reload(q, fd);
-		if (fd >= 0)
-			close(fd);
+	} else if (in.type == MASTER_RELOAD && master_file_get(&in, &fd)) {
+		reload(q, fd);
+		close(fd);
 	}
 	wire_in_close(&in);
 }
@@ -214,7 +211,7 @@ int main(void)
 	start_messages(q);
 	open_queue(q, directory);
 	serve(q);
-	program_ready();
+	master_tell_ready();
 	loop_run(q->loop);
 	disk_put_clean_mark(&q->disk);
 	log_info("event=stopped messages=%zu", q->records.count);

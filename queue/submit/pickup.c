@@ -31,6 +31,7 @@
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
+#include "lib/wire/master.h"
 #include "queue/submit/submission.h"
 
 enum {
@@ -439,7 +440,7 @@ int main(void)
 	watch_directory(path);
 	pickup.scan.due = scan_due;
 	loop_timer_set(pickup.loop, &pickup.scan, clock_ms());
-	program_ready();
+	master_tell_ready();
 	loop_run(pickup.loop);
 	return EXIT_DONE;
 }

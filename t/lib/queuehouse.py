@@ -29,7 +29,7 @@ from wirehouse import ENVELOPE, ENVELOPE_ONWARD, ENVELOPE_RECIPIENT, Out, accept
 RESOLVE_EXPAND, RESOLVE_TARGET = 20, 21
 JOB_BEGIN, JOB_RECIPIENT, JOB_RESULT, JOB_FINISHED = 16, 17, 18, 19
 OWNER_WORK = 16
-HOUSE_RELOAD, HOUSE_CONTROL = 16, 17
+MASTER_RELOAD, MASTER_CONTROL = 16, 17
 (CONTROL_LINE, CONTROL_END, CONTROL_QUEUE_LIST, CONTROL_QUEUE_ENTRY, CONTROL_QUEUE_SHOW, CONTROL_QUEUE_RETRY,
  CONTROL_QUEUE_HOLD, CONTROL_QUEUE_RELEASE, CONTROL_QUEUE_REMOVE) = range(20, 29)
 NETWORK, AUTHENTICATED, MACHINE, BOUNCE = 0, 1, 2, 3
@@ -320,7 +320,7 @@ class House:
 
     def control(self):
         mine, theirs = pair()
-        send(self.program.master, Out(HOUSE_CONTROL).fd(theirs))
+        send(self.program.master, Out(MASTER_CONTROL).fd(theirs))
         theirs.close()
         return mine
 
@@ -369,7 +369,7 @@ class House:
         """A new generation, and the word of it to queued."""
         self.generation = wirehouse.generation(self.directory, settings)
         settings_fd = os.open("settings.cdb", os.O_RDONLY, dir_fd=self.generation)
-        send(self.program.master, Out(HOUSE_RELOAD).fd(settings_fd))
+        send(self.program.master, Out(MASTER_RELOAD).fd(settings_fd))
         os.close(settings_fd)
 
     def close_wires(self):

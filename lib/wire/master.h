@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * master <-> every program: the wire named "master".
+ *
+ * A program says MASTER_READY once. Most programs are replaced on reload: master starts a successor
+ * on the same wires and sends SIGHUP to the old one, which takes no new work, closes its idle lines
+ * (peers redial and reach the successor) and ends when its last client is gone. queued lives on,
+ * since its memory of the queue is dear: it is sent MASTER_RELOAD. logd lives on, since two readers
+ * of a pipe would tear lines: it is sent MASTER_LOG_OUTPUT. It is also told of each program's pipe,
+ * and has its own way to end, for which no signal is early enough.
+ *
+ * On the same wire: work for owners' programs (owner.h).
+ */
+#ifndef LIB_WIRE_MASTER_H
+#define LIB_WIRE_MASTER_H
+
+#include "lib/base/program.h"
+#include "lib/wire/wire.h"
+
+enum master_type {
+	MASTER_READY = 'r',     /* program -> master: everything is in place */
+	MASTER_RELOAD = 16,     /* master -> queued: the new settings.cdb's descriptor */
+	MASTER_CONTROL = 17,    /* master -> queued: a connection of the command line (control.h)
+	                           whose next message is queued's */
+	MASTER_LOG_PIPE = 18,   /* master -> logd: string program; the reading end of its pipe */
+	MASTER_LOG_OUTPUT = 19, /* master -> logd: bool is_system; where lines go from now on: a
+	                           file, or a socket connected to the system's log */
+	MASTER_LOG_END = 20,    /* master -> logd: all others have ended; read all pipes, and end */
+	MASTER_LOG_BROKEN = 'l' /* logd -> master: nobody is at the other end of the socket; is
+	                           there a new one? */
+};
+
+/* Called by a resident program once everything is in place: tells master; `posthouse start` and
+ * t/house wait for it. */
+void master_tell_ready(void);
+
+/* MASTER_RELOAD, MASTER_CONTROL. Of a message that is refused every getter leaves the descriptor
+ * to wire_in_close. */
+void master_file_put(struct wire_out *out, enum master_type type, int fd);
+bool master_file_get(struct wire_in *in, int *fd);
+void master_pipe_put(struct wire_out *out, const char *program, int fd);
+bool master_pipe_get(struct wire_in *in, char program[PROGRAM_NAME_MAX], int *fd);
+void master_output_put(struct wire_out *out, bool is_system, int fd);
+bool master_output_get(struct wire_in *in, bool *is_system, int *fd);
+
+#endif
