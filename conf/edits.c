@@ -187,7 +187,7 @@ static int write_file(struct edits *e, const struct edit *f, struct reason *why)
 }
 
 /* Several files are renamed one after the other, each state in between builds: a user comes before
- * his password and goes after it (the callers open the files in that order). */
+ * the password and goes after it (the callers open the files in that order). */
 static int write_changed(struct edits *e, struct reason *why)
 {
 	for (size_t i = 0; i < e->count; i++)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "imapd/searchkey.h"
 
+#include <assert.h>
+
 #include "lib/mail/charset.h"
 #include "lib/mail/date.h"
 
@@ -77,7 +79,7 @@ static const enum search_cost costs[] = {
 	[SEARCH_HEADER] = COST_HEADER,  [SEARCH_BODY] = COST_BODY,
 	[SEARCH_TEXT] = COST_BODY,
 };
-_Static_assert(sizeof costs / sizeof costs[0] == SEARCH_TEXT + 1, "a cost for every kind of key");
+static_assert(sizeof costs / sizeof costs[0] == SEARCH_TEXT + 1, "a cost for every kind of key");
 
 static struct search_key *compile_key(struct compiler *c);
 

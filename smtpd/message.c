@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* DATA: the message streams from the client into queued's file, and 250 means that it is on
  * disk. */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,8 +13,8 @@
 #include "smtpd/received.h"
 #include "smtpd/session.h"
 
-_Static_assert((int)DATA_LINE_MAX <= (int)FIXUP_LINE_MAX,
-               "what passes as a line fits into the header's reader");
+static_assert((int)DATA_LINE_MAX <= (int)FIXUP_LINE_MAX,
+              "what passes as a line fits into the header's reader");
 
 enum { CHUNK_MAX = STREAM_BUFFER_BYTES, MESSAGE_ID_TEXT_MAX = 320 };
 

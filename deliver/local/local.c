@@ -238,7 +238,7 @@ static enum store_result deliver(const struct job *job, const struct job_recipie
 		return STORE_FAILED;
 	}
 	/* On one file system the rename is in the journal before the queue file's removal is; on
-	 * two it must be on disk before queued hears of it (DESIGN section 3). */
+	 * two it must be on disk before queued hears of it. */
 	return delivery_finish(&d, size, st.st_dev != queue_device, why);
 }
 

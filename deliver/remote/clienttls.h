@@ -15,7 +15,7 @@ int client_tls_start(struct reason *why);
 /* The handshake on s->fd, within the stream's timeout; the name goes into SNI. NULL with the
  * reason: the connection cannot be used any more. On success s->layer is set. */
 struct client_tls *client_tls_begin(struct stream *s, const char *host, struct reason *why);
-/* "TLSv1.3 TLS_AES_256_GCM_SHA384 verified=yes" for the log. */
+/* "TLSv1.3:TLS_AES_256_GCM_SHA384:verified" (or "unverified") for the log. */
 void client_tls_facts(const struct client_tls *tls, char *out, size_t size);
 void client_tls_end(struct client_tls **tls, struct stream *s);
 

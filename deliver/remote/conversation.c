@@ -41,7 +41,7 @@ static const char *stream_words(enum stream_result result)
  *
  * The time is for the whole answer: a host that sends a line of many just before each line's time
  * is over would keep an agent for hours, and a few of them (every sender of mail here can have a
- * report sent to his) all agents. */
+ * report sent to such a one) all agents. */
 static bool read_reply(struct conversation *c, const char *what, struct reply *r,
                        struct extensions *extensions)
 {

@@ -7,7 +7,7 @@
  * of dnsd), and hears for every recipient: done, retry or failed, with the other side's words. It
  * trusts queued and dnsd; what the other side says is read as answers of SMTP and nothing else.
  *
- * Whoever owns it reads the messages that go out while he does, and can speak SMTP with the world.
+ * Whoever owns it reads the messages that go out meanwhile, and can speak SMTP with the world.
  *
  * A worker keeps its connection for a moment (remote.timeout-idle), so that further mail to the
  * same hop costs no new one. Hosts are tried in order until one answers: an exchanger that refuses
@@ -176,8 +176,8 @@ static void add_hop(struct candidates *all, const char *hop, bool lmtp)
 	} else if (ask(DNS_ADDRESS, name, &answer, all)) {
 		add_host(all, &answer.hosts[0], port);
 	} else if (all->trouble.code) {
-		/* A hop is an operator's word: when it cannot be found, he will want to mend it,
-		 * not to lose mail. */
+		/* A hop is an operator's word: when it cannot be found, they will want to mend
+		 * it, not to lose mail. */
 		set_trouble(all, 0, "4.4.4", answer.text);
 	}
 }

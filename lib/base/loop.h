@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The event loop of the programs where many peers meet (porter, queued, dnsd,
- * authd, master): descriptors and timers, one thread.
+ * The event loop of the programs where many peers meet (master, logd, porter, keyd, authd, dnsd,
+ * queued, resolved, pickup) and of the parents of workers: descriptors and timers, one thread.
  *
  * A watch and a timer are embedded in the caller's object (see loop_owner) and
  * must be taken out before that object is freed.  Taking out is allowed at any

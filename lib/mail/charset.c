@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/mail/charset.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <iconv.h>
 
@@ -137,8 +138,8 @@ void charset_prepare(void)
 {
 	bool close;
 
-	_Static_assert(sizeof common_sets / sizeof common_sets[0] <= CHARSET_OPEN_MAX,
-	               "the common sets fit");
+	static_assert(sizeof common_sets / sizeof common_sets[0] <= CHARSET_OPEN_MAX,
+	              "the common sets fit");
 	for (size_t i = 0; i < sizeof common_sets / sizeof common_sets[0]; i++)
 		open_set(view_of(common_sets[i]), &close);
 	for (size_t i = 0; i < BYTE_SETS; i++)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/mail/esmtp.h"
 
+#include <assert.h>
+
 /* One keyword: the value is what follows "=", empty when there is none. */
 struct parameter {
 	const char *name;
@@ -216,8 +218,8 @@ static const struct parameter recipient_table[] = {
 	{ NULL, ESMTP_EXTENSIONS, NULL, NULL },
 };
 
-_Static_assert(sizeof mail_table / sizeof mail_table[0] <= PARAMETERS_MAX,
-               "a bit for each parameter");
+static_assert(sizeof mail_table / sizeof mail_table[0] <= PARAMETERS_MAX,
+              "a bit for each parameter");
 
 static enum esmtp_result parse(struct view rest, const struct parameter *table, void *out,
                                struct view *culprit)

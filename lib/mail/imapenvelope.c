@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/mail/imapenvelope.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "lib/mail/header.h"
 
 static const char *const names[] = { "Date", "Subject", "From", "Sender",      "Reply-To",
 	                             "To",   "Cc",      "Bcc",  "In-Reply-To", "Message-ID" };
-_Static_assert(sizeof names / sizeof names[0] == IMAPENVELOPE_ITEMS, "a name for each item");
+static_assert(sizeof names / sizeof names[0] == IMAPENVELOPE_ITEMS, "a name for each item");
 
 bool imapenvelope_is_list(enum imapenvelope_item item)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/wire/connection.h"
 
+#include <assert.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -12,8 +13,8 @@
 enum { SECURED_WAIT_MS = 40000 };
 
 static const char *const service_names[] = { "smtp", "submission", "pop3", "imap" };
-_Static_assert(sizeof service_names / sizeof *service_names == CONNECTION_SERVICES,
-               "a name for each service");
+static_assert(sizeof service_names / sizeof *service_names == CONNECTION_SERVICES,
+              "a name for each service");
 
 const char *connection_service_name(enum connection_service service)
 {

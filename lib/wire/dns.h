@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * remote (later smtpd and the filters) <-> dnsd: protocol "dns".  Whole questions, whole answers:
+ * remote, smtpd <-> dnsd: protocol "dns".  Whole questions, whole answers:
  * nobody but dnsd sees a DNS packet.
  */
 #ifndef LIB_WIRE_DNS_H

@@ -84,8 +84,8 @@ int wire_pair(int ends[2]);
  * lists. */
 enum wire_result wire_send(int fd, const struct wire_out *out);
 /* The same without waiting, whatever the descriptor's flags say. For whoever serves many:
- * O_NONBLOCK belongs to the open socket, and who dialled may have kept a copy of the end he sent
- * us, to make us wait for ever. */
+ * O_NONBLOCK belongs to the open socket, and who dialled may have kept a copy of the end that was
+ * sent to us, to make us wait for ever. */
 enum wire_result wire_send_now(int fd, const struct wire_out *out);
 /* Receives one message into a static buffer that the next wire_receive of this process overwrites.
  * A truncated or empty packet is WIRE_ERROR (its descriptors are closed). */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/porter/client.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -55,7 +56,7 @@ struct client {
 	bool counted;
 };
 
-_Static_assert(sizeof(struct client) <= CLIENT_BYTES_MAX, "an idle client is small");
+static_assert(sizeof(struct client) <= CLIENT_BYTES_MAX, "an idle client is small");
 
 static struct {
 	struct clients_setup with;

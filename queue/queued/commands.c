@@ -6,6 +6,7 @@
  */
 #include "queue/queued/commands.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,8 +197,8 @@ static void say(struct command_line *s, const char *format, ...)
 
 static const char *const state_words[] = { "new",      "asked",  "ready",     "queued",
 	                                   "deferred", "failed", "delivered", "done" };
-_Static_assert(sizeof state_words / sizeof state_words[0] == RECIPIENT_STATES,
-               "a word for each state");
+static_assert(sizeof state_words / sizeof state_words[0] == RECIPIENT_STATES,
+              "a word for each state");
 
 static void show_recipients(struct command_line *s, const struct message *m)
 {

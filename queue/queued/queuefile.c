@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "queue/queued/queuefile.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -436,7 +437,7 @@ static const struct {
 	[QUEUE_HOLD] = { "hold", { F_TIME } },
 	[QUEUE_RELEASE] = { "release", { F_TIME } },
 };
-_Static_assert(sizeof events / sizeof events[0] == QUEUE_EVENTS, "one row for each event");
+static_assert(sizeof events / sizeof events[0] == QUEUE_EVENTS, "one row for each event");
 
 static void put_field(struct text *out, enum log_field f, const struct queue_log *l)
 {

@@ -9,7 +9,7 @@
  * runs without any privilege, in a test), the frames are checked for form and size. Reads:
  * posthouse.conf, for drop.directory.
  * Writes: one new file, whose owner is the caller; pickup believes that owner and nothing else.
- * Who owns it can fill the drop directory with mail in his own name.
+ * Who owns it can fill the drop directory with mail in their own name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -121,8 +121,8 @@ int main(int argc, char **argv)
 	(void)argv;
 	log_open("drop");
 	log_plain();
-	/* The caller chose our descriptors and limits: a message must not go into what he left
-	 * closed. */
+	/* The caller chose our descriptors and limits: a message must not go into what was
+	 * left closed. */
 	for (int fd = 0; fd < 3; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
 			return EXIT_TEMPORARY;
