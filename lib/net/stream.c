@@ -14,6 +14,7 @@
 #endif
 
 #include "lib/base/clock.h"
+#include "lib/base/file.h"
 
 enum {
 	FORMAT_MAX = 1 << 20,     /* what one stream_format may write */
@@ -392,21 +393,15 @@ static enum stream_result short_file(struct stream *s)
 /* Reads the piece behind what is buffered; it leaves with the rest of the answer in one call. */
 static enum stream_result buffer_file(struct stream *s, int file, uint64_t offset, size_t length)
 {
-	while (length > 0) {
-		char *room = text_reserve(&s->out, length);
-		ssize_t got = room ? pread(file, room, length, (off_t)offset) : 0;
+	char *room = text_reserve(&s->out, length);
+	enum file_result result = room ? file_read_at(file, room, length, offset) : FILE_SHORT;
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return write_fails(s, STREAM_ERROR);
-		if (got == 0)
-			return short_file(s);
-		s->out.len += (size_t)got;
-		s->out.data[s->out.len] = '\0';
-		offset += (uint64_t)got;
-		length -= (size_t)got;
-	}
+	if (result == FILE_FAILED)
+		return write_fails(s, STREAM_ERROR);
+	if (result != FILE_WHOLE)
+		return short_file(s);
+	s->out.len += length;
+	s->out.data[s->out.len] = '\0';
 	return STREAM_OK;
 }
 

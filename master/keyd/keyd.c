@@ -33,6 +33,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
@@ -96,11 +97,12 @@ static void read_key_file(int directory, const char *name)
 	k->pem = sodium_malloc((size_t)st.st_size + 1);
 	if (k->pem == NULL)
 		log_fatal("out of memory for key file %s", log_quote(view_of(name)));
-	ssize_t n = read(fd, k->pem, (size_t)st.st_size);
+	enum file_result result = file_read_at(fd, k->pem, (size_t)st.st_size, 0);
 
-	if (n < 0)
-		log_fatal("reading key file %s: %m", log_quote(view_of(name)));
-	k->pem_len = (size_t)n;
+	if (result != FILE_WHOLE)
+		log_fatal("reading key file %s: %s", log_quote(view_of(name)),
+		          file_result_text(result));
+	k->pem_len = (size_t)st.st_size;
 	close(fd);
 }
 
