@@ -123,8 +123,9 @@ static char state_of(const struct message *m)
 {
 	if (m->held)
 		return 'h';
-	return m->deliveries || m->in_line || m->counts[RECIPIENT_ASKED] || m->next_ms == 0 ? 'a'
-	                                                                                    : 'd';
+	return m->deliveries.count || m->in_line || m->counts[RECIPIENT_ASKED] || m->next_ms == 0
+	               ? 'a'
+	               : 'd';
 }
 
 static void put_entry(struct wire_out *out, const struct message *m)

@@ -14,21 +14,13 @@ struct delivery *delivery_new(struct message *m, enum job_report report,
 	for (unsigned i = 0; i < count; i++)
 		d->who[i].index = (uint32_t)(list[i] - m->recipients);
 	text_init(&d->notes, QUEUE_ENVELOPE_MAX);
-	d->of_next = m->deliveries;
-	if (m->deliveries)
-		m->deliveries->of_previous = d;
-	m->deliveries = d;
+	list_add_first(&m->deliveries, &d->of_message);
 	return d;
 }
 
 void delivery_free(struct delivery *d)
 {
-	if (d->of_previous)
-		d->of_previous->of_next = d->of_next;
-	else
-		d->message->deliveries = d->of_next;
-	if (d->of_next)
-		d->of_next->of_previous = d->of_previous;
+	list_remove(&d->of_message);
 	text_free(&d->notes);
 	free(d);
 }

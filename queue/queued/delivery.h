@@ -12,7 +12,7 @@
 
 struct delivery {
 	struct message *message;
-	struct delivery *of_next, *of_previous; /* of the message */
+	struct link of_message;
 	enum job_report report;
 	struct text notes; /* log records of its results, written at its end */
 	/* The agents' side. */

@@ -91,13 +91,6 @@ static void make_deliveries(struct messages *ms, struct message *m)
 	free(list);
 }
 
-static void make_report(void *context, struct delivery *d)
-{
-	struct messages *ms = context;
-
-	agents_report(ms->agents, d);
-}
-
 /* Back from the agents' side without an attempt; text NULL: by an operator's word. */
 static void give_back(struct messages *ms, struct delivery *d, const char *text)
 {
@@ -129,27 +122,32 @@ static void end(struct messages *ms, struct message *m)
 	message_free(&m);
 }
 
-/* Nothing of it is on its way: reports are made of all that happened in this attempt, together. */
+/* Nothing of it is on its way: reports are made of all that happened in this attempt, together, and
+ * are all its deliveries then. */
 static void settle_quiet(struct messages *ms, struct message *m)
 {
 	attempts_expire(&ms->attempts, m);
 	if (!m->report_later)
 		reports_make(&ms->reports, m);
-	if (m->deliveries == NULL)
+	if (m->deliveries.count == 0)
 		reports_notice(&ms->reports, m);
+	for (struct link *link = m->deliveries.last, *next; link != NULL; link = next) {
+		next = link->previous;
+		agents_report(ms->agents, list_owner(link, struct delivery, of_message));
+	}
 }
 
 static void settle_removed(struct messages *ms, struct message *m)
 {
 	journal_forget(&ms->journal);
-	if (!m->in_line && m->deliveries == NULL)
+	if (!m->in_line && m->deliveries.count == 0)
 		end(ms, m);
 }
 
 static bool needs_attempt(const struct message *m)
 {
 	return !m->held && m->next_ms == 0 && !m->in_line &&
-	       (m->counts[RECIPIENT_DEFERRED] || (m->report_later && m->deliveries == NULL));
+	       (m->counts[RECIPIENT_DEFERRED] || (m->report_later && m->deliveries.count == 0));
 }
 
 static void settle(struct messages *ms, struct message *m)
@@ -162,16 +160,16 @@ static void settle(struct messages *ms, struct message *m)
 	}
 	if (!on_its_way)
 		make_deliveries(ms, m);
-	if (!on_its_way && m->deliveries == NULL && !m->held)
+	if (!on_its_way && m->deliveries.count == 0 && !m->held)
 		settle_quiet(ms, m);
-	if (message_left(m) == 0 && m->deliveries == NULL && !m->in_line) {
+	if (message_left(m) == 0 && m->deliveries.count == 0 && !m->in_line) {
 		end(ms, m);
 		return;
 	}
 	if (needs_attempt(m))
 		attempts_plan(&ms->attempts, m);
 	journal_write(&ms->journal, m);
-	if (!m->in_line && m->counts[RECIPIENT_ASKED] == 0 && m->deliveries == NULL)
+	if (!m->in_line && m->counts[RECIPIENT_ASKED] == 0 && m->deliveries.count == 0)
 		admission_over(&ms->admission, m);
 }
 
@@ -303,10 +301,7 @@ void messages_turned_away(void *context, struct delivery *d)
 
 static void take_back_waiting(struct messages *ms, struct message *m)
 {
-	struct delivery *next;
-
-	for (struct delivery *d = m->deliveries; d; d = next) {
-		next = d->of_next;
+	LIST_EACH(d, &m->deliveries, struct delivery, of_message) {
 		if (d->running)
 			continue;
 		agents_take_back(ms->agents, d);
@@ -376,8 +371,6 @@ struct messages *messages_new(const struct messages_setup *setup)
 	ms->reports = (struct reports){
 		.settings = setup->settings,
 		.journal = &ms->journal,
-		.context = ms,
-		.make = make_report,
 	};
 	return ms;
 }

@@ -7,6 +7,7 @@
 #ifndef QUEUE_QUEUED_RECORD_H
 #define QUEUE_QUEUED_RECORD_H
 
+#include "lib/base/list.h"
 #include "lib/wire/resolve.h"
 #include "queue/queued/queuefile.h"
 #include "queue/queued/schedule.h"
@@ -96,7 +97,7 @@ struct message {
 #include "lib/wire/envelope.def"
 #undef ENVELOPE_FIELD
 	struct message *line_next;
-	struct delivery *deliveries; /* waiting or running, reports included */
+	struct list deliveries; /* waiting or running, reports included: the newest first */
 };
 
 /* The index by id. */

@@ -6,20 +6,20 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
-static void make_some(struct reports *rs, struct message *m, enum job_report report,
-                      struct recipient **list, uint32_t count)
+static void make_some(struct message *m, enum job_report report, struct recipient **list,
+                      uint32_t count)
 {
 	for (uint32_t i = 0, n; i < count; i += n) {
 		n = count - i < JOB_RECIPIENTS_MAX ? count - i : JOB_RECIPIENTS_MAX;
 		for (uint32_t k = 0; k < n; k++)
 			list[i + k]->listed = true;
-		rs->make(rs->context, delivery_new(m, report, list + i, n));
+		delivery_new(m, report, list + i, n);
 	}
 }
 
 /* Recipients in `state` that fit `relayed` (-1: whatever) and are not yet in a report. */
-static void make_of_state(struct reports *rs, struct message *m, enum recipient_state state,
-                          enum job_report report, int relayed)
+static void make_of_state(struct message *m, enum recipient_state state, enum job_report report,
+                          int relayed)
 {
 	struct recipient **list;
 	uint32_t count = 0;
@@ -30,7 +30,7 @@ static void make_of_state(struct reports *rs, struct message *m, enum recipient_
 	for (uint32_t i = 0; i < m->counts[state]; i++)
 		if (!list[i]->listed && (relayed < 0 || list[i]->relayed == relayed))
 			list[count++] = list[i];
-	make_some(rs, m, report, list, count);
+	make_some(m, report, list, count);
 	free(list);
 }
 
@@ -66,9 +66,9 @@ void reports_make(struct reports *rs, struct message *m)
 {
 	if (m->counts[RECIPIENT_FAILED] && is_double_bounce(rs, m))
 		drop_failures(rs, m);
-	make_of_state(rs, m, RECIPIENT_FAILED, JOB_REPORT_FAILED, -1);
-	make_of_state(rs, m, RECIPIENT_SUCCESS, JOB_REPORT_DELIVERED, 0);
-	make_of_state(rs, m, RECIPIENT_SUCCESS, JOB_REPORT_RELAYED, 1);
+	make_of_state(m, RECIPIENT_FAILED, JOB_REPORT_FAILED, -1);
+	make_of_state(m, RECIPIENT_SUCCESS, JOB_REPORT_DELIVERED, 0);
+	make_of_state(m, RECIPIENT_SUCCESS, JOB_REPORT_RELAYED, 1);
 }
 
 static bool is_notice_due(const struct reports *rs, const struct message *m)
@@ -92,7 +92,7 @@ void reports_notice(struct reports *rs, struct message *m)
 		if (recipient_wants(list[i], SPOOL_NOTIFY_DELAY))
 			list[count++] = list[i];
 	if (message_sender(m)[0])
-		make_some(rs, m, JOB_REPORT_DELAYED, list, count);
+		make_some(m, JOB_REPORT_DELAYED, list, count);
 	free(list);
 }
 

@@ -14,11 +14,10 @@ struct reports {
 	/* Set by the caller. */
 	const struct settings *settings;
 	struct journal *journal;
-	void *context;
-	void (*make)(void *context, struct delivery *d); /* gives it to the agent */
 };
 
-/* Of everybody who failed, or was delivered and asked for a report, and is in none yet. */
+/* Both add what they make to m->deliveries; the caller gives it to the agent.
+ * Of everybody who failed, or was delivered and asked for a report, and is in none yet. */
 void reports_make(struct reports *rs, struct message *m);
 /* The delay notice, when it is due: nothing else of the message may be on its way. */
 void reports_notice(struct reports *rs, struct message *m);
