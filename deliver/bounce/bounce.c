@@ -42,10 +42,19 @@ static struct settings settings;
 static struct spool_writer writer = { .queued = -1, .fd = -1 };
 static char double_bounce_to[ADDRESS_MAX];
 
-/* Reads [offset, offset + size) of the message in turns; each piece goes to take(), which says
- * whether to go on. */
+static int cannot_read(enum file_result result, struct spool_refusal *refusal)
+{
+	*refusal = (struct spool_refusal){ .status = "4.3.0" };
+	snprintf(refusal->text, sizeof refusal->text, "the message cannot be read: %s",
+	         file_result_text(result));
+	return -1;
+}
+
+/* The first `size` bytes of the message in turns. Each piece goes to take(), which says whether to
+ * go on and, when not, has filled the refusal. */
 static int each_piece(const struct job *job, uint64_t size,
-                      bool (*take)(void *context, struct view piece), void *context)
+                      bool (*take)(void *context, struct view piece, struct spool_refusal *refusal),
+                      void *context, struct spool_refusal *refusal)
 {
 	static char buffer[READ_BYTES];
 	uint64_t done = 0;
@@ -53,8 +62,12 @@ static int each_piece(const struct job *job, uint64_t size,
 	while (done < size) {
 		size_t want = size - done < sizeof buffer ? (size_t)(size - done) : sizeof buffer;
 
-		if (file_read_at(job->fd, buffer, want, job->message_offset + done) != FILE_WHOLE ||
-		    !take(context, (struct view){ buffer, want }))
+		enum file_result result =
+			file_read_at(job->fd, buffer, want, job->message_offset + done);
+
+		if (result != FILE_WHOLE)
+			return cannot_read(result, refusal);
+		if (!take(context, (struct view){ buffer, want }, refusal))
 			return -1;
 		done += want;
 	}
@@ -70,11 +83,12 @@ struct survey {
 	unsigned line_state;  /* how much of CRLF CRLF has just been seen */
 };
 
-static bool survey_piece(void *context, struct view piece)
+static bool survey_piece(void *context, struct view piece, struct spool_refusal *refusal)
 {
 	static const char end[] = "\r\n\r\n";
 	struct survey *s = context;
 
+	(void)refusal;
 	for (size_t i = 0; i < piece.len; i++) {
 		if (piece.data[i] & 0x80)
 			s->eight_bit = true;
@@ -91,24 +105,26 @@ static bool survey_piece(void *context, struct view piece)
 	return true;
 }
 
-/* The header's size, or the whole message's when it has no body. */
-static uint64_t returned_bytes(const struct job *job, bool whole, bool *eight_bit)
+/* *size: how much goes back, the message or its header (all of it when it has no body). */
+static int survey_returned(const struct job *job, bool whole, uint64_t *size, bool *eight_bit,
+                           struct spool_refusal *refusal)
 {
 	struct survey all = { 0 }, head = { 0 };
 
-	if (each_piece(job, job->message_bytes, survey_piece, &all) < 0)
-		return 0;
+	*size = job->message_bytes;
+	if (each_piece(job, job->message_bytes, survey_piece, &all, refusal) < 0)
+		return -1;
 	*eight_bit = all.eight_bit;
 	if (whole)
-		return job->message_bytes;
-	uint64_t size = all.header_bytes ? all.header_bytes : job->message_bytes;
-
-	if (size > HEADER_MAX_BYTES)
-		size = HEADER_MAX_BYTES;
-	if (each_piece(job, size, survey_piece, &head) < 0)
 		return 0;
+	if (all.header_bytes)
+		*size = all.header_bytes;
+	if (*size > HEADER_MAX_BYTES)
+		*size = HEADER_MAX_BYTES;
+	if (each_piece(job, *size, survey_piece, &head, refusal) < 0)
+		return -1;
 	*eight_bit = head.eight_bit;
-	return size;
+	return 0;
 }
 
 /* RET speaks of failures only; all else returns the header (RFC 3461 section 4.3). */
@@ -133,20 +149,16 @@ static void make_boundary(char out[REPORT_BOUNDARY_MAX])
 
 /* ---- writing it ---- */
 
-struct pass_on {
-	struct spool_refusal refusal;
-};
-
-static bool write_piece(void *context, struct view piece)
+static bool write_piece(void *context, struct view piece, struct spool_refusal *refusal)
 {
-	return spool_write(&writer, piece, &((struct pass_on *)context)->refusal) == 0;
+	(void)context;
+	return spool_write(&writer, piece, refusal) == 0;
 }
 
 static int write_report(const struct report *r, uint64_t size, struct spool_refusal *refusal)
 {
 	struct envelope_recipient to = { .notify = SPOOL_NOTIFY_NEVER };
 	struct envelope envelope = { .origin = SPOOL_BOUNCE, .eight_bit = r->eight_bit, .hops = 0 };
-	struct pass_on pass_on;
 	struct text text;
 
 	text_init(&text, REPORT_TEXT_MAX);
@@ -163,10 +175,8 @@ static int write_report(const struct report *r, uint64_t size, struct spool_refu
 	}
 	if (result == 0)
 		result = spool_write(&writer, text_view(&text), refusal);
-	if (result == 0 && each_piece(r->job, size, write_piece, &pass_on) < 0) {
+	if (result == 0 && each_piece(r->job, size, write_piece, NULL, refusal) < 0) {
 		spool_abandon(&writer);
-		*refusal = (struct spool_refusal){ .status = "4.3.0",
-			                           .text = "the message could not be copied" };
 		result = -1;
 	}
 	report_tail(r, &text);
@@ -215,8 +225,11 @@ static void work(struct wire_in *in, int queued)
 		            .boundary = boundary,
 		            .now_s = clock_wall_s(),
 		            .whole = goes_back_whole(&job) };
-	uint64_t size = returned_bytes(&job, r.whole, &r.eight_bit);
-	int result = write_report(&r, size, &refusal);
+	uint64_t size;
+	int result = survey_returned(&job, r.whole, &size, &r.eight_bit, &refusal);
+
+	if (result == 0)
+		result = write_report(&r, size, &refusal);
 
 	close(job.fd);
 	if (result == 0)
