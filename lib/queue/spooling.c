@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sodium.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -97,6 +98,7 @@ static void writer_prepare(struct spool_writer *w)
 int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_refusal *refusal)
 {
 	struct wire_out out = { 0 };
+	struct spool_file file;
 	struct wire_in in;
 
 	spool_abandon(w);
@@ -104,8 +106,7 @@ int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_r
 	bool fresh = w->queued < 0;
 
 	dial_up(w);
-	wire_begin(&out, SPOOL_OPEN);
-	wire_put_u64(&out, announced_bytes);
+	spool_open_put(&out, announced_bytes);
 	bool answered = ask(w, &out, &in);
 
 	if (!answered && !fresh) { /* queued was started again since the last message */
@@ -118,13 +119,13 @@ int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_r
 		return line_lost(w, refusal);
 	if (in.type != SPOOL_FILE)
 		return refused(w, &in, refusal);
-	wire_get_string(&in, w->id, sizeof w->id);
-	w->offset = wire_get_u64(&in);
-	w->fd = wire_get_fd(&in);
-	if (!wire_end(&in)) {
+	if (!spool_file_get(&in, &file)) {
 		wire_in_close(&in);
 		return line_lost(w, refusal);
 	}
+	memcpy(w->id, file.id, sizeof w->id);
+	w->offset = file.offset;
+	w->fd = file.fd;
 	return 0;
 }
 

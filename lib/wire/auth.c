@@ -135,6 +135,18 @@ bool auth_begin_get(struct wire_in *in, struct auth_begin *b)
 	return false;
 }
 
+void auth_message_put(struct wire_out *out, enum auth_type type, struct view message)
+{
+	wire_begin(out, (unsigned char)type);
+	wire_put_view(out, message);
+}
+
+bool auth_message_get(struct wire_in *in, struct view *message)
+{
+	*message = wire_get_view(in, AUTH_MESSAGE_MAX);
+	return wire_end(in);
+}
+
 void auth_result_put(struct wire_out *out, const struct auth_result *r)
 {
 	wire_begin(out, AUTH_RESULT);
@@ -182,17 +194,16 @@ static enum exchange answer_challenges(int authd, struct wire_out *out, struct w
                                        auth_challenge *challenge, void *context)
 {
 	while (in->type == AUTH_CHALLENGE) {
-		struct view asked = wire_get_view(in, AUTH_MESSAGE_MAX), answer = { "", 0 };
+		struct view asked, answer = { "", 0 };
 
-		if (!wire_end(in))
+		if (!auth_message_get(in, &asked))
 			return EXCHANGE_BROKEN;
 		if (challenge == NULL || challenge(context, asked, &answer) < 0 ||
 		    answer.len > AUTH_MESSAGE_MAX) {
 			say_cancel(authd, out);
 			return EXCHANGE_CANCELLED;
 		}
-		wire_begin(out, AUTH_ANSWER);
-		wire_put_view(out, answer);
+		auth_message_put(out, AUTH_ANSWER, answer);
 		/* The client has been asked already: this exchange cannot begin again on another
 		 * line. */
 		if (call(authd, out, in) != EXCHANGE_DONE)

@@ -79,6 +79,9 @@ struct auth_result {
 
 void auth_begin_put(struct wire_out *out, const struct auth_begin *b);
 bool auth_begin_get(struct wire_in *in, struct auth_begin *b);
+/* AUTH_ANSWER, AUTH_CHALLENGE. */
+void auth_message_put(struct wire_out *out, enum auth_type type, struct view message);
+bool auth_message_get(struct wire_in *in, struct view *message);
 void auth_result_put(struct wire_out *out, const struct auth_result *r);
 bool auth_result_get(struct wire_in *in, struct auth_result *r);
 

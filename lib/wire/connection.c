@@ -118,13 +118,19 @@ bool connection_get(struct wire_in *in, struct connection *c)
 	return in->type == CONNECTION_CLIENT && wire_end(in);
 }
 
-/* The answer to CONNECTION_STARTTLS: the relay's end, or -1. */
-static int get_secured(struct wire_in *in, struct connection_tls *tls)
+void connection_secured_put(struct wire_out *out, const struct connection_tls *tls, int fd)
 {
-	if (in->type != CONNECTION_SECURED || !connection_tls_get(in, tls) || !tls->on ||
-	    in->rest.len != 0 || in->fd_count != 1)
-		return -1;
-	return wire_get_fd(in);
+	wire_begin(out, CONNECTION_SECURED);
+	connection_tls_put(out, tls);
+	wire_put_fd(out, fd);
+}
+
+bool connection_secured_get(struct wire_in *in, struct connection_tls *tls, int *fd)
+{
+	bool good = in->type == CONNECTION_SECURED && connection_tls_get(in, tls) && tls->on;
+
+	*fd = good ? wire_get_last_fd(in) : -1;
+	return *fd >= 0;
 }
 
 bool connection_starttls(int hub, int *fd, struct connection_tls *tls)
@@ -143,7 +149,7 @@ bool connection_starttls(int hub, int *fd, struct connection_tls *tls)
 	*fd = -1;
 	*tls = (struct connection_tls){ 0 };
 	if (r == WIRE_OK) {
-		*fd = get_secured(&in, tls);
+		connection_secured_get(&in, tls, fd);
 		wire_in_close(&in);
 	}
 	worker_session(*fd);

@@ -78,6 +78,9 @@ bool connection_tls_get(struct wire_in *in,
                         struct connection_tls *tls); /* a part of others: does not ask wire_end */
 void connection_put(struct wire_out *out, const struct connection *c);
 bool connection_get(struct wire_in *in, struct connection *c);
+/* CONNECTION_SECURED; fd: the relay's end. Of what is refused get takes no descriptor. */
+void connection_secured_put(struct wire_out *out, const struct connection_tls *tls, int fd);
+bool connection_secured_get(struct wire_in *in, struct connection_tls *tls, int *fd);
 
 /* For the session programs: STARTTLS as one call. Gives the client's socket back to porter over the
  * worker's own line `hub` and waits for the handshake; on true *fd is the relay's end (the old *fd

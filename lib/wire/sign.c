@@ -22,3 +22,19 @@ bool sign_request_get(struct wire_in *in, struct sign_request *r)
 	memcpy(r->key, key.data, SIGN_KEY_BYTES);
 	return true;
 }
+
+void sign_answer_put(struct wire_out *out, const struct sign_answer *a)
+{
+	wire_begin(out, a->signature.len ? SIGN_SIGNATURE : SIGN_REFUSED);
+	wire_put_view(out, a->signature.len ? a->signature : a->refusal);
+}
+
+bool sign_answer_get(struct wire_in *in, struct sign_answer *a)
+{
+	*a = (struct sign_answer){ { "", 0 }, { "", 0 } };
+	if (in->type == SIGN_SIGNATURE)
+		a->signature = wire_get_view(in, SIGN_SIGNATURE_MAX);
+	else if (in->type == SIGN_REFUSED)
+		a->refusal = wire_get_view(in, SIGN_REFUSAL_MAX);
+	return wire_end(in) && a->signature.len + a->refusal.len != 0;
+}

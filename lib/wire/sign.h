@@ -11,14 +11,15 @@
 
 enum sign_type {
 	SIGN_REQUEST = 16, /* struct sign_request */
-	SIGN_SIGNATURE,    /* bytes */
-	SIGN_REFUSED       /* string why */
+	SIGN_SIGNATURE,    /* struct sign_answer: bytes */
+	SIGN_REFUSED       /* struct sign_answer: string why */
 };
 
 enum {
 	SIGN_KEY_BYTES = 32 /* SHA-256 of the SubjectPublicKeyInfo */,
 	SIGN_BLOCK_MAX = 16384,
-	SIGN_SIGNATURE_MAX = 1024
+	SIGN_SIGNATURE_MAX = 1024,
+	SIGN_REFUSAL_MAX = 256
 };
 
 enum sign_scheme { /* RFC 8446 section 4.2.3 code points */
@@ -43,5 +44,13 @@ struct sign_request {
 
 void sign_request_put(struct wire_out *out, const struct sign_request *r);
 bool sign_request_get(struct wire_in *in, struct sign_request *r);
+
+/* One of the two is empty; never the signature and the refusal both. */
+struct sign_answer {
+	struct view signature, refusal;
+};
+
+void sign_answer_put(struct wire_out *out, const struct sign_answer *a);
+bool sign_answer_get(struct wire_in *in, struct sign_answer *a);
 
 #endif

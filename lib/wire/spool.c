@@ -3,6 +3,34 @@
 
 #include <string.h>
 
+void spool_open_put(struct wire_out *out, uint64_t announced_bytes)
+{
+	wire_begin(out, SPOOL_OPEN);
+	wire_put_u64(out, announced_bytes);
+}
+
+bool spool_open_get(struct wire_in *in, uint64_t *announced_bytes)
+{
+	*announced_bytes = wire_get_u64(in);
+	return wire_end(in);
+}
+
+void spool_file_put(struct wire_out *out, const struct spool_file *f)
+{
+	wire_begin(out, SPOOL_FILE);
+	wire_put_string(out, f->id);
+	wire_put_u64(out, f->offset);
+	wire_put_fd(out, f->fd);
+}
+
+bool spool_file_get(struct wire_in *in, struct spool_file *f)
+{
+	wire_get_string(in, f->id, sizeof f->id);
+	f->offset = wire_get_u64(in);
+	f->fd = wire_get_last_fd(in);
+	return f->fd >= 0;
+}
+
 void spool_commit_put(struct wire_out *out, const struct envelope *e, const struct spool_message *m)
 {
 	wire_begin(out, SPOOL_COMMIT);

@@ -21,7 +21,7 @@
 
 enum spool_type {
 	SPOOL_OPEN = 16, /* u64 size the client announced (0: unknown) */
-	SPOOL_FILE,      /* string id, u64 offset of the message in the file, descriptor */
+	SPOOL_FILE,      /* struct spool_file */
 	SPOOL_RECIPIENT, /* struct envelope_recipient, one or more */
 	SPOOL_COMMIT,    /* struct envelope, struct spool_message, then any number of struct
 	                    envelope_recipient: the last, or all */
@@ -39,6 +39,18 @@ enum {
 	SPOOL_RECIPIENTS_MAX = 50000,
 	SPOOL_PACKET_BYTES = 16384 /* recipients are collected up to this */
 };
+
+/* The answer to SPOOL_OPEN: where the message goes. */
+struct spool_file {
+	char id[SPOOL_ID_MAX];
+	uint64_t offset; /* of the message in the file */
+	int fd;
+};
+
+void spool_open_put(struct wire_out *out, uint64_t announced_bytes);
+bool spool_open_get(struct wire_in *in, uint64_t *announced_bytes);
+void spool_file_put(struct wire_out *out, const struct spool_file *f);
+bool spool_file_get(struct wire_in *in, struct spool_file *f); /* refused: takes no descriptor */
 
 /* What the writer knows of the bytes it wrote. */
 struct spool_message {

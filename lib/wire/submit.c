@@ -40,6 +40,18 @@ bool submit_recipient_get(struct wire_in *in, struct envelope_recipient *r)
 	return wire_end(in) && r->notify < 16;
 }
 
+void submit_chunk_put(struct wire_out *out, struct view bytes)
+{
+	wire_begin(out, SUBMIT_CHUNK);
+	wire_put_view(out, bytes);
+}
+
+bool submit_chunk_get(struct wire_in *in, struct view *bytes)
+{
+	*bytes = wire_get_view(in, SUBMIT_CHUNK_MAX);
+	return wire_end(in);
+}
+
 void submit_result_put(struct wire_out *out, const struct submit_result *r)
 {
 	wire_begin(out, SUBMIT_RESULT);

@@ -46,6 +46,8 @@ void submit_envelope_put(struct wire_out *out, const struct submit_envelope *e);
 bool submit_envelope_get(struct wire_in *in, struct submit_envelope *e);
 void submit_recipient_put(struct wire_out *out, const struct envelope_recipient *r);
 bool submit_recipient_get(struct wire_in *in, struct envelope_recipient *r);
+void submit_chunk_put(struct wire_out *out, struct view bytes); /* at most SUBMIT_CHUNK_MAX */
+bool submit_chunk_get(struct wire_in *in, struct view *bytes);
 void submit_result_put(struct wire_out *out, const struct submit_result *r);
 bool submit_result_get(struct wire_in *in, struct submit_result *r);
 

@@ -366,8 +366,7 @@ static void send_challenge(struct line *line, struct view challenge)
 {
 	struct wire_out out = { 0 };
 
-	wire_begin(&out, AUTH_CHALLENGE);
-	wire_put_view(&out, challenge);
+	auth_message_put(&out, AUTH_CHALLENGE, challenge);
 	hub_line_send(&line->wire, &out);
 	wire_out_free(&out);
 }
@@ -444,9 +443,9 @@ static void message(struct hub_line *wire, struct wire_in *in)
 	if (in->type == AUTH_BEGIN && x == NULL) {
 		begin(line, in);
 	} else if (in->type == AUTH_ANSWER && asked) {
-		struct view said = wire_get_view(in, AUTH_MESSAGE_MAX);
+		struct view said;
 
-		if (wire_end(in))
+		if (auth_message_get(in, &said))
 			step(x, true, said);
 		else
 			hub_line_drop(wire, "invalid message");

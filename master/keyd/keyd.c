@@ -291,15 +291,14 @@ static void answer(struct hub_line *line, struct wire_in *in)
 	}
 	const char *refusal = sign(&r, signature, &len);
 
-	if (refusal == NULL) {
-		wire_begin(&out, SIGN_SIGNATURE);
-		wire_put_view(&out, (struct view){ (const char *)signature, len });
-	} else {
+	struct sign_answer a = { .signature = { (const char *)signature, len } };
+
+	if (refusal != NULL) {
 		log_warn("event=sign-refused scheme=%04x bytes=%zu reason=\"%s\"",
 		         (unsigned)r.scheme, r.block.len, refusal);
-		wire_begin(&out, SIGN_REFUSED);
-		wire_put_string(&out, refusal);
+		a = (struct sign_answer){ .refusal = view_of(refusal) };
 	}
+	sign_answer_put(&out, &a);
 	hub_line_send(line, &out);
 }
 

@@ -650,9 +650,7 @@ static void secured_for_worker(struct client *c)
 		return;
 	}
 	relay_facts(c->relay, &tls);
-	wire_begin(&out, CONNECTION_SECURED);
-	connection_tls_put(&out, &tls);
-	wire_put_fd(&out, fd);
+	connection_secured_put(&out, &tls, fd);
 	enter(c, CLIENT_SESSION);
 	loop_timer_clear(clients.with.loop, &c->timer);
 	pool_send(c->place.worker, &out);

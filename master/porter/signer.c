@@ -57,18 +57,18 @@ static enum wire_result ask_once(const struct wire_out *out, struct wire_in *in)
 
 static bool take_signature(struct wire_in *in, unsigned char *signature, size_t size, size_t *len)
 {
-	struct view bytes = wire_get_view(in, SIGN_SIGNATURE_MAX);
+	struct sign_answer a;
 
-	if (!wire_end(in) || (in->type == SIGN_SIGNATURE && (bytes.len == 0 || bytes.len > size))) {
+	if (!sign_answer_get(in, &a) || a.signature.len > size) {
 		log_warn("event=sign-failed reason=\"invalid response from keyd\"");
 		return false;
 	}
-	if (in->type != SIGN_SIGNATURE) {
-		log_warn("event=sign-failed reason=\"keyd: %s\"", log_quote(bytes));
+	if (a.refusal.len) {
+		log_warn("event=sign-failed reason=\"keyd: %s\"", log_quote(a.refusal));
 		return false;
 	}
-	memcpy(signature, bytes.data, bytes.len);
-	*len = bytes.len;
+	memcpy(signature, a.signature.data, a.signature.len);
+	*len = a.signature.len;
 	return true;
 }
 

@@ -104,10 +104,10 @@ static bool space_for(struct writers *ws, uint64_t announced)
 static void open_message(struct writer *w, struct wire_in *in)
 {
 	struct writers *ws = writers_of(&w->line);
-	uint64_t announced = wire_get_u64(in), id;
-	char name[QUEUE_ID_CHARS + 1];
+	struct spool_file file = { .offset = QUEUE_HEADER_BYTES };
+	uint64_t announced, id;
 
-	if (!wire_end(in) || w->fd >= 0) {
+	if (!spool_open_get(in, &announced) || w->fd >= 0) {
 		broken(w, "unexpected or invalid request for a file");
 		return;
 	}
@@ -131,11 +131,9 @@ static void open_message(struct writer *w, struct wire_in *in)
 	w->message = message_new(id);
 	w->committed = false;
 	text_init(&w->recipients, QUEUE_ENVELOPE_MAX - 8192);
-	queue_id_text(id, name);
-	wire_begin(&reply, SPOOL_FILE);
-	wire_put_string(&reply, name);
-	wire_put_u64(&reply, QUEUE_HEADER_BYTES);
-	wire_put_fd(&reply, w->fd);
+	queue_id_text(id, file.id);
+	file.fd = w->fd;
+	spool_file_put(&reply, &file);
 	hub_line_send(&w->line, &reply);
 }
 

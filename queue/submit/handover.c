@@ -97,8 +97,7 @@ void handover_bytes(struct handover *o, struct view bytes)
 	while (bytes.len && !o->lost) {
 		struct view piece = view_take(bytes, SUBMIT_CHUNK_MAX);
 
-		wire_begin(&o->out, SUBMIT_CHUNK);
-		wire_put_view(&o->out, piece);
+		submit_chunk_put(&o->out, piece);
 		send_out(o);
 		bytes = view_skip(bytes, piece.len);
 	}

@@ -205,9 +205,9 @@ static bool add_lines(struct submission *s, struct view v)
 
 static bool take_chunk(struct submission *s, struct wire_in *in)
 {
-	struct view chunk = wire_get_view(in, SUBMIT_CHUNK_MAX);
+	struct view chunk;
 
-	if (!wire_end(in))
+	if (!submit_chunk_get(in, &chunk))
 		return refuse(s, true, "invalid or unexpected text");
 	if (!s->writing && !begin_message(s))
 		return false;

@@ -42,6 +42,13 @@ static bool try_result(struct wire_in *in)
 	return auth_result_get(in, &r);
 }
 
+static bool try_message(struct wire_in *in)
+{
+	struct view message;
+
+	return auth_message_get(in, &message) && view_equal(message, VIEW("Password:"));
+}
+
 static bool try_work(struct wire_in *in)
 {
 	struct owner_work w;
@@ -205,6 +212,9 @@ static void test_others(void)
 		                .fd = 0,
 		                .token = 1 };
 
+	auth_message_put(&out, AUTH_CHALLENGE, VIEW("Password:"));
+	ok(out.bytes.data[0] == AUTH_CHALLENGE, "a message has the type that was asked for");
+	cut_everywhere("challenge", &out, try_message);
 	auth_result_put(&out, &r);
 	cut_everywhere("result", &out, try_result);
 	owner_work_put(&out, &w);

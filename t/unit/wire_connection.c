@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "t/tap.h"
+#include "t/torn.h"
 
 static struct wire_in in_of(struct view packet)
 {
@@ -95,12 +95,38 @@ static void answer(int hub, unsigned char type, int relay)
 {
 	struct wire_out out = { 0 };
 
-	wire_begin(&out, type);
-	if (type == CONNECTION_SECURED)
-		connection_tls_put(&out, &sample_tls);
-	if (relay >= 0)
-		wire_put_fd(&out, relay);
+	connection_secured_put(&out, &sample_tls, relay);
+	if (relay < 0)
+		out.fd_count = 0;
+	if (type != CONNECTION_SECURED)
+		wire_begin(&out, type);
 	wire_send(hub, &out);
+	wire_out_free(&out);
+}
+
+static bool get_secured(struct wire_in *in)
+{
+	struct connection_tls tls;
+	int fd;
+
+	return connection_secured_get(in, &tls, &fd) && fd == 0 &&
+	       strcmp(tls.cipher, sample_tls.cipher) == 0;
+}
+
+static void test_secured(void)
+{
+	struct connection_tls clear = sample_tls;
+	struct wire_out out = { 0 };
+
+	connection_secured_put(&out, &sample_tls, 0);
+	torn("news of TLS", &out, get_secured);
+	clear.on = false;
+	connection_secured_put(&out, &clear, 0);
+	struct wire_in in = { .type = CONNECTION_SECURED,
+		              .rest = view_skip(text_view(&out.bytes), 1),
+		              .fd_count = 1 };
+
+	ok(!get_secured(&in) && in.fds_taken == 0, "news of TLS that is off are refused");
 	wire_out_free(&out);
 }
 
@@ -141,6 +167,7 @@ int main(void)
 {
 	test_announce();
 	test_client();
+	test_secured();
 	test_starttls();
 	is_string(connection_service_name(CONNECTION_SUBMISSION), "submission",
 	          "services have names");

@@ -66,6 +66,13 @@ static bool get_envelope(struct wire_in *in)
 	return submit_envelope_get(in, &envelope);
 }
 
+static bool get_chunk(struct wire_in *in)
+{
+	struct view bytes;
+
+	return submit_chunk_get(in, &bytes) && view_equal(bytes, VIEW("Subject: x\r\n"));
+}
+
 static bool get_verdict(struct wire_in *in)
 {
 	return submit_result_get(in, &verdict);
@@ -271,6 +278,8 @@ static void submit(struct wire_out *out)
 	submit_recipient_put(out, &to);
 	ok(out->bytes.data[0] == SUBMIT_RECIPIENT, "a recipient of submit has submit's type");
 	torn("a recipient of submit", out, get_spool);
+	submit_chunk_put(out, VIEW("Subject: x\r\n"));
+	torn("a piece of text", out, get_chunk);
 }
 
 int main(void)

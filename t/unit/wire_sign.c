@@ -2,12 +2,48 @@
 /* The "sign" request: there and back, cut at every byte, over its limit. */
 #include "lib/wire/sign.h"
 
-#include "t/tap.h"
+#include "t/torn.h"
 
 static struct wire_in in_of(struct view packet)
 {
 	return (struct wire_in){ .type = (unsigned char)packet.data[0],
 		                 .rest = view_skip(packet, 1) };
+}
+
+static bool get_signature(struct wire_in *in)
+{
+	struct sign_answer a;
+
+	return sign_answer_get(in, &a) && view_equal(a.signature, VIEW("signed")) &&
+	       a.refusal.len == 0;
+}
+
+static bool get_refusal(struct wire_in *in)
+{
+	struct sign_answer a;
+
+	return sign_answer_get(in, &a) && view_equal(a.refusal, VIEW("unknown key")) &&
+	       a.signature.len == 0;
+}
+
+static void answers(void)
+{
+	struct wire_out out = { 0 };
+	struct sign_answer a;
+
+	sign_answer_put(&out, &(struct sign_answer){ .signature = VIEW("signed") });
+	torn("a signature", &out, get_signature);
+	sign_answer_put(&out, &(struct sign_answer){ .refusal = VIEW("unknown key") });
+	torn("a refusal", &out, get_refusal);
+	out.bytes.data[0] = SIGN_REQUEST;
+	struct wire_in in = in_of(text_view(&out.bytes));
+
+	ok(!sign_answer_get(&in, &a), "an answer of another type is refused");
+	wire_begin(&out, SIGN_SIGNATURE);
+	wire_put_string(&out, "");
+	in = in_of(text_view(&out.bytes));
+	ok(!sign_answer_get(&in, &a), "an empty signature is refused");
+	wire_out_free(&out);
 }
 
 int main(void)
@@ -34,6 +70,7 @@ int main(void)
 	sign_request_put(&out, &a);
 	in = in_of(text_view(&out.bytes));
 	ok(!sign_request_get(&in, &b), "a block over the limit is refused");
+	answers();
 	wire_out_free(&out);
 	return tap_done();
 }

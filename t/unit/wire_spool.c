@@ -24,6 +24,21 @@ static bool get_refusal(struct wire_in *in)
 	return spool_refusal_get(in, &refusal);
 }
 
+static bool get_open(struct wire_in *in)
+{
+	uint64_t announced;
+
+	return spool_open_get(in, &announced) && announced == 1ULL << 40;
+}
+
+static bool get_file(struct wire_in *in)
+{
+	struct spool_file f;
+
+	return spool_file_get(in, &f) && strcmp(f.id, "0123456789abc") == 0 && f.offset == 512 &&
+	       f.fd == 0;
+}
+
 static bool round_trip(const struct wire_out *out, bool (*get)(struct wire_in *))
 {
 	struct wire_in in = { .rest = view_skip(text_view(&out->bytes), 1) };
@@ -90,6 +105,12 @@ int main(void)
 	wire_begin(&out, SPOOL_RECIPIENT);
 	envelope_recipient_put(&out, &r);
 	ok(!round_trip(&out, get_recipient), "an unknown NOTIFY bit is refused");
+	spool_open_put(&out, 1ULL << 40);
+	torn("a request for a file", &out, get_open);
+	spool_file_put(&out, &(struct spool_file){ "0123456789abc", 512, 0 });
+	torn("a file", &out, get_file);
+	out.fd_count = 0;
+	ok(!round_trip(&out, get_file), "a file without a descriptor is refused");
 	spool_refusal_put(&out, &f);
 	torn("a refusal", &out, get_refusal);
 	wire_out_free(&out);
