@@ -17,6 +17,7 @@
 
 #include "conf/certificates.h"
 #include "conf/model.h"
+#include "lib/conf/listen.h"
 
 enum { CHAIN_MAX = 16 };
 
@@ -288,7 +289,10 @@ static void choose_default(struct model *m)
 
 static bool offers_tls(const struct settings *s)
 {
-	return s->listen_submissions[0] || s->listen_pop3s[0] || s->listen_imaps[0];
+	for (unsigned i = 0; i < SERVICES; i++)
+		if (services[i].tls && service_addresses(s, i)[0])
+			return true;
+	return false;
 }
 
 void certificates_read(struct model *m)

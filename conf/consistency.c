@@ -33,10 +33,6 @@ static void check_name(struct model *m, const char *key, const char *value)
 	text_free(&name);
 }
 
-struct listener {
-	const char *key, *value;
-};
-
 static bool listens_on(const char *value, const struct net_address *wanted)
 {
 	struct view rest = view_of(value);
@@ -53,29 +49,21 @@ static bool listens_on(const char *value, const struct net_address *wanted)
 static void check_listeners(struct model *m)
 {
 	const struct settings *s = &m->settings;
-	const struct listener all[] = {
-		{ "listen.smtp", s->listen_smtp },
-		{ "listen.submission", s->listen_submission },
-		{ "listen.submissions", s->listen_submissions },
-		{ "listen.pop3", s->listen_pop3 },
-		{ "listen.pop3s", s->listen_pop3s },
-		{ "listen.imap", s->listen_imap },
-		{ "listen.imaps", s->listen_imaps },
-	};
 	struct net_address address;
 	struct reason why;
 
-	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-		struct view rest = view_of(all[i].value);
+	for (unsigned i = 0; i < SERVICES; i++) {
+		struct view rest = view_of(service_addresses(s, i));
 
 		while (listen_next(&rest, &address, &why) > 0)
-			for (size_t j = i + 1; j < sizeof all / sizeof all[0]; j++)
-				if (listens_on(all[j].value, &address))
+			for (unsigned j = i + 1; j < SERVICES; j++)
+				if (listens_on(service_addresses(s, j), &address))
 					problem_error(
 						&m->problems, m->conf.path,
-						model_setting_line(m, all[j].key),
+						model_setting_line(m, services[j].key),
 						"%s and %s both listen on port %u; change one of the two",
-						all[i].key, all[j].key, (unsigned)address.port);
+						services[i].key, services[j].key,
+						(unsigned)address.port);
 	}
 }
 

@@ -20,8 +20,8 @@ static int take_over(const struct listeners *old, const struct net_address *addr
 	return -1;
 }
 
-static int open_service(const char *service, const char *value, const struct listeners *old,
-                        struct listeners *out, struct reason *why)
+static int open_service(const struct service *service, const char *value,
+                        const struct listeners *old, struct listeners *out, struct reason *why)
 {
 	struct view rest = view_of(value);
 	int more;
@@ -34,7 +34,7 @@ static int open_service(const char *service, const char *value, const struct lis
 		more = listen_next(&rest, &l->address, why);
 		if (more <= 0)
 			return more;
-		snprintf(l->name, sizeof l->name, "listen.%s.%u", service, n);
+		snprintf(l->name, sizeof l->name, "%s.%u", service->key, n);
 		l->fd = take_over(old, &l->address);
 		if (l->fd < 0)
 			l->fd = net_listen(&l->address, why);
@@ -47,21 +47,9 @@ static int open_service(const char *service, const char *value, const struct lis
 int listeners_open(const struct settings *s, const struct listeners *old, struct listeners *out,
                    struct reason *why)
 {
-	const struct {
-		const char *service, *value;
-	} rows[] = {
-		{ "smtp", s->listen_smtp },
-		{ "submission", s->listen_submission },
-		{ "submissions", s->listen_submissions },
-		{ "pop3", s->listen_pop3 },
-		{ "pop3s", s->listen_pop3s },
-		{ "imap", s->listen_imap },
-		{ "imaps", s->listen_imaps },
-	};
-
 	out->count = 0;
-	for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		if (open_service(rows[i].service, rows[i].value, old, out, why) < 0) {
+	for (unsigned i = 0; i < SERVICES; i++)
+		if (open_service(&services[i], service_addresses(s, i), old, out, why) < 0) {
 			listeners_close(out);
 			return -1;
 		}

@@ -1,6 +1,23 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/listen.h"
 
+const struct service services[SERVICES] = {
+#define SERVICE(name, protocol, tls, port) { #name, "listen." #name, tls, port },
+#include "lib/conf/services.def"
+#undef SERVICE
+};
+
+const char *service_addresses(const struct settings *s, unsigned service)
+{
+	const char *const addresses[SERVICES] = {
+#define SERVICE(name, protocol, tls, port) s->listen_##name,
+#include "lib/conf/services.def"
+#undef SERVICE
+	};
+
+	return addresses[service];
+}
+
 int listen_next(struct view *rest, struct net_address *address, struct reason *why)
 {
 	struct view entry;

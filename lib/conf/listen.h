@@ -1,10 +1,31 @@
 /* SPDX-License-Identifier: ISC */
-/* The value of a listen setting: "*:25", "127.0.0.1:2525, [::1]:2525"; empty is no listener. */
+/* The kinds of listeners, and the value of a listen setting: "*:25", "127.0.0.1:2525, [::1]:2525";
+ * empty is no listener. */
 #ifndef LIB_CONF_LISTEN_H
 #define LIB_CONF_LISTEN_H
 
 #include "lib/base/reason.h"
+#include "lib/conf/settings.h"
 #include "lib/net/address.h"
+
+enum service_name {
+#define SERVICE(name, protocol, tls, port) SERVICE_##name,
+#include "lib/conf/services.def"
+#undef SERVICE
+	SERVICES /* their number */
+};
+
+struct service {
+	const char *name; /* "smtp" */
+	const char *key;  /* "listen.smtp" */
+	bool tls;         /* from the first byte */
+	uint16_t port;    /* the assigned one */
+};
+
+extern const struct service services[SERVICES];
+
+/* What the settings say of services[service]. */
+const char *service_addresses(const struct settings *s, unsigned service);
 
 /*
  * Takes the first entry off *rest: 1 with an address, 0 at the end, -1 with the reason.

@@ -11,6 +11,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/listen.h"
 
 enum { ACCEPTORS_MAX = 32, ACCEPTS_PER_TURN = 32, ACCEPT_PAUSE_MS = 1000 };
 
@@ -24,28 +25,20 @@ static struct {
 	struct timer pause; /* set: nothing is accepted until then */
 } acceptors;
 
-static const struct {
-	const char *word;
-	enum connection_service service;
-	bool tls;
-} kinds[] = {
-	{ "smtp", CONNECTION_SMTP, false },
-	{ "submission", CONNECTION_SUBMISSION, false },
-	{ "submissions", CONNECTION_SUBMISSION, true },
-	{ "pop3", CONNECTION_POP3, false },
-	{ "pop3s", CONNECTION_POP3, true },
-	{ "imap", CONNECTION_IMAP, false },
-	{ "imaps", CONNECTION_IMAP, true },
+static const enum connection_service protocols[SERVICES] = {
+#define SERVICE(name, protocol, tls, port) CONNECTION_##protocol,
+#include "lib/conf/services.def"
+#undef SERVICE
 };
 
 static bool set_kind(struct acceptor *a, struct view name)
 {
 	struct view word = view_take(name, view_find(name, '.'));
 
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-		if (view_equal(word, view_of(kinds[i].word))) {
-			a->service = kinds[i].service;
-			a->tls = kinds[i].tls;
+	for (unsigned i = 0; i < SERVICES; i++)
+		if (view_equal(word, view_of(services[i].name))) {
+			a->service = protocols[i];
+			a->tls = services[i].tls;
 			return true;
 		}
 	return false;
@@ -192,9 +185,9 @@ void acceptors_start(struct loop *loop, acceptor_accepted *accepted)
 
 unsigned acceptors_services(void)
 {
-	unsigned services = 0;
+	unsigned mask = 0;
 
 	for (unsigned i = 0; i < acceptors.count; i++)
-		services |= 1u << acceptors.all[i].service;
-	return services;
+		mask |= 1u << acceptors.all[i].service;
+	return mask;
 }

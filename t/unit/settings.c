@@ -2,9 +2,11 @@
 #include "lib/conf/settings.h"
 
 #include <cdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/conf/listen.h"
 #include "t/tap.h"
 
 static void defaults(void)
@@ -173,8 +175,34 @@ static void loading(void)
 	close(fd);
 }
 
+/* Each row of services.def has its setting, which leads to its port, and each such setting has its
+ * row. */
+static void test_services(void)
+{
+	unsigned listeners = 0;
+	char value[32];
+
+	for (size_t i = 0; i < settings_count; i++)
+		listeners += settings_table[i].type == SETTING_LISTEN;
+	ok(listeners == SERVICES, "%u settings of listeners, %d services", listeners, SERVICES);
+	for (unsigned i = 0; i < SERVICES; i++) {
+		const struct setting *row = setting_find(view_of(services[i].key));
+		struct reason why;
+		struct settings s;
+
+		snprintf(value, sizeof value, "*:%u", services[i].port);
+		is_string(row ? row->initial : "none", value, "%s is by default", services[i].key);
+		snprintf(value, sizeof value, "192.0.2.1:%u", i + 1);
+		settings_default(&s);
+		setting_parse(&s, view_of(services[i].key), view_of(value), &why);
+		is_string(service_addresses(&s, i), value, "%s has its own field", services[i].key);
+		settings_free(&s);
+	}
+}
+
 int main(void)
 {
+	test_services();
 	defaults();
 	table();
 	values();
