@@ -294,6 +294,8 @@ static const struct login_protocol protocol = {
 	.stopping = "* BYE server shutting down\r\n",
 	.errors = "* BYE too many errors\r\n",
 	.busy = "* BYE [UNAVAILABLE] too many connections, try again later\r\n",
+	.unavailable = "* BYE [UNAVAILABLE] service not available, try again later\r\n",
+	.early = "* BYE protocol error: command before the greeting\r\n",
 	.greeting = greeting,
 	.command = command,
 };

@@ -208,6 +208,8 @@ static const struct login_protocol protocol = {
 	.stopping = "-ERR [SYS/TEMP] server shutting down\r\n",
 	.errors = "-ERR too many errors\r\n",
 	.busy = "-ERR [SYS/TEMP] too many connections, try again later\r\n",
+	.unavailable = "-ERR [SYS/TEMP] service not available, try again later\r\n",
+	.early = "-ERR protocol error: command before the greeting\r\n",
 	.greeting = greeting,
 	.command = command,
 };

@@ -51,6 +51,14 @@ static void announce(int shared_fd)
 		         settings.host_name);
 		snprintf(a.timeout, sizeof a.timeout,
 		         "421 4.4.2 %s timeout, closing connection\r\n", settings.host_name);
+		snprintf(a.unavailable, sizeof a.unavailable,
+		         "421 4.3.2 %s service not available, try again later\r\n",
+		         settings.host_name);
+		snprintf(a.stopping, sizeof a.stopping, "421 4.3.2 %s is shutting down\r\n",
+		         settings.host_name);
+		snprintf(a.early, sizeof a.early,
+		         "554 5.5.1 %s protocol error: command before the greeting\r\n",
+		         settings.host_name);
 		connection_announce_send(shared_fd, &a);
 	}
 }

@@ -315,6 +315,9 @@ static void announce(int shared_fd)
 	greet(a.secured, sizeof a.secured, true);
 	string_copy(a.busy, sizeof a.busy, view_of(served->busy));
 	string_copy(a.timeout, sizeof a.timeout, view_of(served->timeout));
+	string_copy(a.unavailable, sizeof a.unavailable, view_of(served->unavailable));
+	string_copy(a.stopping, sizeof a.stopping, view_of(served->stopping));
+	string_copy(a.early, sizeof a.early, view_of(served->early));
 	connection_announce_send(shared_fd, &a);
 }
 

@@ -38,9 +38,9 @@ struct login {
 struct login_protocol {
 	const char *program; /* "imap-login" */
 	enum connection_service service;
-	/* What ends a session (the time-out is also porter's, before the first command), and what a
-	 * client is told that finds no place; whole lines. */
-	const char *timeout, *stopping, *errors, *busy;
+	/* What ends a session (the first two are also porter's, before the first command), and what
+	 * porter tells a client that is not served (lib/wire/connection.h); whole lines. */
+	const char *timeout, *stopping, *errors, *busy, *unavailable, *early;
 	/* The line porter greets with; tls: from the start. */
 	void (*greeting)(const struct settings *settings, bool tls, struct text *out);
 	void (*command)(struct login *login); /* reads and serves one */

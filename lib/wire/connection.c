@@ -40,6 +40,9 @@ void connection_announce_put(struct wire_out *out, const struct connection_annou
 	wire_put_string(out, a->secured);
 	wire_put_string(out, a->busy);
 	wire_put_string(out, a->timeout);
+	wire_put_string(out, a->unavailable);
+	wire_put_string(out, a->stopping);
+	wire_put_string(out, a->early);
 }
 
 void connection_announce_send(int shared_fd, const struct connection_announce *a)
@@ -59,6 +62,9 @@ bool connection_announce_get(struct wire_in *in, struct connection_announce *a)
 	wire_get_string(in, a->secured, sizeof a->secured);
 	wire_get_string(in, a->busy, sizeof a->busy);
 	wire_get_string(in, a->timeout, sizeof a->timeout);
+	wire_get_string(in, a->unavailable, sizeof a->unavailable);
+	wire_get_string(in, a->stopping, sizeof a->stopping);
+	wire_get_string(in, a->early, sizeof a->early);
 	return in->type == CONNECTION_ANNOUNCE && wire_end(in);
 }
 

@@ -38,13 +38,16 @@ const char *connection_service_name(
 enum { CONNECTION_GREETING_MAX = 512, CONNECTION_NAME_MAX = 256, CONNECTION_CIPHER_MAX = 64 };
 
 /* Whole lines with CRLF; `clear` for a client that may still ask for TLS, `secured` for implicit
- * TLS. An announcement names one service; smtpd sends two. The last words of a client that is not
- * served: `busy` where there is no place for it, `timeout` where it has said nothing for too long
- * ("421 ..."). */
+ * TLS. An announcement names one service; smtpd sends two. The last words to a client that is not
+ * served ("421 ..."): `busy` where there is no place for it, `unavailable` where nobody comes to
+ * serve it, `stopping` when the house stops, `timeout` where it has said nothing for too long,
+ * `early` where it has spoken before the greeting. */
 struct connection_announce {
 	enum connection_service service;
 	char clear[CONNECTION_GREETING_MAX], secured[CONNECTION_GREETING_MAX];
 	char busy[CONNECTION_GREETING_MAX], timeout[CONNECTION_GREETING_MAX];
+	char unavailable[CONNECTION_GREETING_MAX], stopping[CONNECTION_GREETING_MAX];
+	char early[CONNECTION_GREETING_MAX];
 };
 
 struct connection_tls {

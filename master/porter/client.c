@@ -20,7 +20,7 @@ enum {
 	HANDSHAKE_MS = 30000,   /* a TLS handshake, from its first byte to its last */
 	PROXY_MS = 10000,       /* a balancer's PROXY header */
 	WORKER_WAIT_MS = 30000, /* a client that has spoken waits so long for a worker, then it is
-	                           told busy */
+	                           told that the service is not available */
 	FLUSH_MS = 60000,       /* after the session's end, for a slow client to take the rest */
 	STOP_MS = 5000,         /* for relays to end */
 	DISCARD_TURNS = 4,
@@ -229,13 +229,13 @@ static void dismiss(struct client *c, struct view words)
 	client_free(c);
 }
 
-/* No worker will come. */
+/* No worker will come, or none can be given the client. */
 static void refuse(struct pool_client *place)
 {
 	struct client *c = client_of(place);
 
-	log_refusal(c, "busy");
-	dismiss(c, view_of(lines_of(c)->busy));
+	log_refusal(c, "no-worker");
+	dismiss(c, view_of(lines_of(c)->unavailable));
 }
 
 /* ---- greeting, and the first word ---- */
@@ -266,7 +266,7 @@ static void timed_out(struct timer *t)
 	case CLIENT_DELAY: greet(c); break;
 	case CLIENT_WAITING:
 		log_refusal(c, "worker-timeout");
-		dismiss(c, view_of(lines_of(c)->busy));
+		dismiss(c, view_of(lines_of(c)->unavailable));
 		break;
 	case CLIENT_SILENT:
 		log_debug("event=idle-timeout client=%s", client_text(c));
@@ -281,7 +281,7 @@ static void timed_out(struct timer *t)
 static void early_talker(struct client *c)
 {
 	log_refusal(c, "early-talker");
-	dismiss(c, VIEW("554 5.5.1 Protocol error: command before the greeting\r\n"));
+	dismiss(c, view_of(lines_of(c)->early));
 }
 
 /* It has spoken. */
@@ -295,10 +295,17 @@ static void find_worker(void *client)
 	while ((w = pool_take(c->place.service)) != NULL)
 		if (serve(&c->place, w))
 			return;
-	if (!pool_wait(&c->place))
-		refuse(&c->place);
-	else if (c->relay == NULL) /* not read while it waits, but its reset is noticed */
-		loop_change(clients.with.loop, &c->watch, 0);
+	switch (pool_wait(&c->place)) {
+	case POOL_WAITS:
+		if (c->relay == NULL) /* not read while it waits, but its reset is noticed */
+			loop_change(clients.with.loop, &c->watch, 0);
+		break;
+	case POOL_FULL:
+		log_refusal(c, "busy");
+		dismiss(c, view_of(lines_of(c)->busy));
+		break;
+	case POOL_DESERTED: refuse(&c->place); break;
+	}
 }
 
 static void proxy_ready(struct client *c);
@@ -746,7 +753,7 @@ void clients_stop(void)
 	pools_stop();
 	LIST_EACH(c, &clients.all, struct client, all)
 		if (is_outside(c->state))
-			dismiss(c, view_of(lines_of(c)->busy));
+			dismiss(c, view_of(lines_of(c)->stopping));
 	loop_timer_set(clients.with.loop, &clients.stop, loop_now_ms(clients.with.loop) + STOP_MS);
 	check_end();
 }

@@ -89,15 +89,17 @@ static void again_due(struct timer *t)
 	serve_waiting(loop_owner(t, struct pool, again));
 }
 
-bool pool_wait(struct pool_client *c)
+enum pool_answer pool_wait(struct pool_client *c)
 {
 	struct pool *p = pools.of_service[c->service];
 
-	if (p->waiting.count >= WAITING_MAX || is_deserted(p))
-		return false;
+	if (is_deserted(p))
+		return POOL_DESERTED;
+	if (p->waiting.count >= WAITING_MAX)
+		return POOL_FULL;
 	list_add_last(&p->waiting, &c->waiting);
 	ask_for_workers(p);
-	return true;
+	return POOL_WAITS;
 }
 
 void pool_leave(struct pool_client *c)

@@ -55,8 +55,10 @@ enum wire_result pool_send(struct worker *w, const struct wire_out *out);
 void pool_bind(struct pool_client *c, struct worker *w); /* it waits no longer */
 void pool_give_back(struct worker *w);
 
-/* Behind those that wait; false: too many do, or no worker will come. */
-bool pool_wait(struct pool_client *c);
+enum pool_answer { POOL_WAITS, POOL_FULL /* too many wait */, POOL_DESERTED /* no worker comes */ };
+
+/* Behind those that wait. */
+enum pool_answer pool_wait(struct pool_client *c);
 void pool_leave(struct pool_client *c); /* out of the queue, if it is in it */
 
 #endif

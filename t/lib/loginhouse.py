@@ -140,7 +140,7 @@ class LoginHouse:
         self.program.wait_ready()
         message = w.receive(self.porter)
         assert message.kind == a.ANNOUNCE
-        self.announcement = (message.byte(), *(message.string() for _ in range(4)))
+        self.announcement = (message.byte(), *(message.string() for _ in range(7)))
 
     def __enter__(self):
         return self

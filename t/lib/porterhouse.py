@@ -11,6 +11,8 @@ import wirehouse as w
 ANNOUNCE, CLIENT, STARTTLS, SECURED, NOT_SECURED, HANDED_OVER = range(16, 22)
 SMTP, SUBMISSION, POP3, IMAP = range(4)
 BUSY = {SMTP: b"421 4.3.2 Busy\r\n", SUBMISSION: b"421 4.3.2 Busy\r\n", POP3: b"-ERR [SYS/TEMP] Busy\r\n", IMAP: b"* BYE Busy\r\n"}
+UNAVAILABLE, STOPPING, EARLY = ({service: words[:4] + what for service, words in BUSY.items()}
+                                for what in (b"Unavailable\r\n", b"Stopping\r\n", b"Early\r\n"))
 TIMEOUT = {SMTP: b"421 4.4.2 Timeout\r\n", SUBMISSION: b"421 4.4.2 Timeout\r\n", POP3: b"-ERR Timeout\r\n", IMAP: b"* BYE Timeout\r\n"}
 CLEAR = {SMTP: b"220 hello\r\n", SUBMISSION: b"220 submit\r\n", POP3: b"+OK hello\r\n", IMAP: b"* OK hello\r\n"}
 SECURED_GREETING = b"secured hello\r\n"
@@ -77,7 +79,8 @@ class House:
     def announce(self, name):
         service = SERVICES[name]
         out = w.Out(ANNOUNCE).byte(service)
-        w.send(self.wire(service), out.view(CLEAR[service]).view(SECURED_GREETING).view(BUSY[service]).view(TIMEOUT[service]))
+        w.send(self.wire(service), out.view(CLEAR[service]).view(SECURED_GREETING).view(BUSY[service]).view(TIMEOUT[service])
+               .view(UNAVAILABLE[service]).view(STOPPING[service]).view(EARLY[service]))
 
     def asked(self, program):
         """The next message to a parent that is not a plea for greetings."""

@@ -60,12 +60,14 @@ def test_golden(house):
 
 
 def test_greeting(house):
-    service, clear, secured, busy, timeout = house.announcement
+    service, clear, secured, busy, timeout, unavailable, stopping, early = house.announcement
     is_(service, a.IMAP, "the greeting is for IMAP")
     is_(clear, "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID STARTTLS LOGINDISABLED] posthouse ready\r\n", "in clear")
     is_(secured, "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN] posthouse ready\r\n", "with TLS")
     ok(busy.startswith("* BYE"), "and a word for when it is full")
     is_(timeout, "* BYE timeout, closing connection\r\n", "and one for who says nothing")
+    is_((unavailable, stopping, early), ("* BYE [UNAVAILABLE] service not available, try again later\r\n", "* BYE server shutting down\r\n",
+                                         "* BYE protocol error: command before the greeting\r\n"), "and for the other reasons")
 
 
 def test_login_forms(house):

@@ -49,10 +49,13 @@ def test_golden(house):
 
 
 def test_greeting(house):
-    service, clear, secured, busy, timeout = house.announcement
+    service, clear, secured, busy, timeout, unavailable, stopping, early = house.announcement
     is_((service, clear, secured), (a.POP3, "+OK posthouse ready\r\n", "+OK posthouse ready\r\n"), "the greeting")
     ok(busy.startswith("-ERR"), "and a word for when it is full")
     is_(timeout, "-ERR timeout, closing connection\r\n", "and one for who says nothing")
+    is_((unavailable, stopping, early), ("-ERR [SYS/TEMP] service not available, try again later\r\n",
+                                         "-ERR [SYS/TEMP] server shutting down\r\n",
+                                         "-ERR protocol error: command before the greeting\r\n"), "and for the other reasons")
 
 
 def test_login(house):

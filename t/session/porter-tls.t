@@ -17,7 +17,7 @@ import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse as w
-from porterhouse import (BUSY, CLEAR, HANDED_OVER, IMAP, NOT_SECURED, POP3, SECURED, SECURED_GREETING, SMTP, STARTTLS, SUBMISSION,
+from porterhouse import (CLEAR, HANDED_OVER, IMAP, NOT_SECURED, POP3, SECURED, SECURED_GREETING, SMTP, STARTTLS, STOPPING, SUBMISSION,
                          TIMEOUT, Connection, House, ended, line)
 from tap import done, is_, ok, skip
 
@@ -356,7 +356,7 @@ def stop():
     silent = secure(h.client("imaps"))
     line(silent)
     h.porter.signal(signal.SIGTERM)
-    is_((line(silent), ended(silent)), (BUSY[IMAP], True), "SIGTERM: a silent TLS client is told")
+    is_((line(silent), ended(silent)), (STOPPING[IMAP], True), "SIGTERM: a silent TLS client is told")
     silent.close()
     c.socket.sendall(b"421 closing\r\n")
     c.socket.close()

@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse as w
-from porterhouse import (BUSY, CLEAR, CLIENT, HANDED_OVER, IMAP, POP3, SERVICES, SMTP, SUBMISSION, TIMEOUT, Connection, House,
+from porterhouse import (BUSY, CLEAR, CLIENT, EARLY, HANDED_OVER, IMAP, POP3, SERVICES, SMTP, STOPPING, SUBMISSION, TIMEOUT, UNAVAILABLE, Connection, House,
                          ended, line, quiet)
 from tap import done, is_, ok
 
@@ -115,7 +115,7 @@ def early_talkers():
     h = House(settings="porter.greeting-delay 300ms\n")
     s = h.client("smtp")
     s.sendall(b"EHLO spam\r\n")
-    ok(line(s).startswith(b"554 5.5.1 "), "who speaks before the greeting on port 25 is refused")
+    is_(line(s), EARLY[SMTP], "who speaks before the greeting on port 25 is refused")
     ok(ended(s), "and let go")
     patient = h.client("smtp")
     is_(line(patient), CLEAR[SMTP], "who waits is greeted")
@@ -192,7 +192,7 @@ def reload_and_stop():
     h.porter.signal(signal.SIGHUP)
     silent.sendall(b"y")
     worker.close()
-    is_(line(silent), BUSY[SMTP], "one for whom no worker is left is told to come again")
+    is_(line(silent), UNAVAILABLE[SMTP], "one for whom no worker is left is told to come again")
     is_(h.porter.wait(), 0, "and porter ends")
     h.stop()
     h = House()
@@ -218,7 +218,7 @@ def reload_and_stop():
     waiting.sendall(b"x")
     h.asked("smtpd")
     h.porter.signal(signal.SIGTERM)
-    is_((line(silent), line(waiting)), (BUSY[IMAP], BUSY[SMTP]), "SIGTERM: those without a session are told")
+    is_((line(silent), line(waiting)), (STOPPING[IMAP], STOPPING[SMTP]), "SIGTERM: those without a session are told")
     is_(h.porter.wait(), 0, "porter ends")
     c.socket.sendall(b"still here\r\n")
     is_(line(session), b"still here\r\n", "a session in clear does not need it")

@@ -413,9 +413,11 @@ def relaying(house):
 
 def main():
     with Smtp() as house:
-        is_([(a.byte(), a.string(), a.string(), a.string()[:9], a.string()) for a in house.announced],
+        is_([(a.byte(), a.string(), a.string(), a.string()[:9], a.string(), a.string(), a.string(), a.string()) for a in house.announced],
             [(service, "220 mail.example.test ESMTP\r\n", "220 mail.example.test ESMTP\r\n", "421 4.3.2",
-              "421 4.4.2 mail.example.test timeout, closing connection\r\n") for service in (SMTP, SUBMISSION)],
+              "421 4.4.2 mail.example.test timeout, closing connection\r\n",
+              "421 4.3.2 mail.example.test service not available, try again later\r\n", "421 4.3.2 mail.example.test is shutting down\r\n",
+              "554 5.5.1 mail.example.test protocol error: command before the greeting\r\n") for service in (SMTP, SUBMISSION)],
             "the greetings, and the words for who is not served or says nothing")
         errors_seen = []
         errors_thread = threading.Thread(target=too_many_errors, args=(house, errors_seen))

@@ -19,9 +19,10 @@ static const struct connection_tls sample_tls = { true, "TLSv1.3", "TLS_AES_256_
 
 static void test_announce(void)
 {
-	struct connection_announce a = { CONNECTION_IMAP, "* OK hello\r\n",
+	struct connection_announce a = { CONNECTION_IMAP,           "* OK hello\r\n",
 		                         "* OK hello, secured\r\n", "* BYE busy\r\n",
-		                         "* BYE timeout\r\n" },
+		                         "* BYE timeout\r\n",       "* BYE unavailable\r\n",
+		                         "* BYE stopping\r\n",      "* BYE early\r\n" },
 				   b;
 	struct wire_out out = { 0 };
 	bool refused = true;
@@ -36,6 +37,9 @@ static void test_announce(void)
 	is_string(b.secured, a.secured, "its greeting with TLS");
 	is_string(b.busy, a.busy, "its refusal");
 	is_string(b.timeout, a.timeout, "its word to who says nothing");
+	is_string(b.unavailable, a.unavailable, "to whom nobody serves");
+	is_string(b.stopping, a.stopping, "at a stop");
+	is_string(b.early, a.early, "and to who speaks too early");
 	for (size_t n = 1; n < whole.len; n++) {
 		in = in_of(view_take(whole, n));
 		refused = refused && !connection_announce_get(&in, &b);
