@@ -33,7 +33,7 @@ static const struct control_calls *calls;
 static struct asker *free_place(void)
 {
 	for (unsigned i = 0; i < ASKERS_MAX; i++)
-		if (askers[i].watch.slot == 0)
+		if (!loop_is_watched(&askers[i].watch))
 			return &askers[i];
 	return NULL;
 }

@@ -152,7 +152,7 @@ static void pass_session(struct owner_work *work)
 			"event=refused program=%s uid=%lu reason=\"too many sessions are waiting\"",
 			o->row->name, (unsigned long)work->uid);
 	wire_out_free(&out);
-	if (o->pid == 0 && o->restart.place == 0)
+	if (o->pid == 0 && !loop_timer_is_set(&o->restart))
 		start(o);
 }
 

@@ -121,6 +121,11 @@ void loop_unwatch(struct loop *loop, struct watch *w)
 	w->slot = 0;
 }
 
+bool loop_is_watched(const struct watch *w)
+{
+	return w->slot != 0;
+}
+
 static void heap_put(struct loop *loop, size_t place, struct timer *t)
 {
 	loop->heap[place] = t;
@@ -164,6 +169,11 @@ void loop_timer_set(struct loop *loop, struct timer *t, int64_t at_ms)
 	}
 	t->at_ms = at_ms;
 	heap_up(loop, t, ++loop->heap_count);
+}
+
+bool loop_timer_is_set(const struct timer *t)
+{
+	return t->place != 0;
 }
 
 void loop_timer_clear(struct loop *loop, struct timer *t)

@@ -54,9 +54,11 @@ void loop_watch(struct loop *loop, struct watch *w, unsigned events);
 void loop_change(struct loop *loop, struct watch *w, unsigned events);
 void loop_unwatch(struct loop *loop,
                   struct watch *w); /* before the descriptor is closed; harmless when not watched */
+bool loop_is_watched(const struct watch *w);
 
 void loop_timer_set(struct loop *loop, struct timer *t, int64_t at_ms); /* again: moves it */
 void loop_timer_clear(struct loop *loop, struct timer *t);              /* harmless when not set */
+bool loop_timer_is_set(const struct timer *t);
 
 void loop_defer(struct loop *loop, struct deferred *d); /* noted once, however often it is said */
 void loop_defer_clear(struct deferred *d);              /* harmless when not noted */

@@ -213,7 +213,7 @@ static void shared_ready(struct watch *w, unsigned events)
 
 	(void)events;
 	/* hub_stop and hub_retire may be called on the way. */
-	for (int turn = 0; turn < GREETINGS_PER_TURN && s->watch.slot != 0; turn++) {
+	for (int turn = 0; turn < GREETINGS_PER_TURN && loop_is_watched(&s->watch); turn++) {
 		struct wire_in in;
 		enum wire_result r = wire_receive_now(w->fd, &in);
 

@@ -351,7 +351,7 @@ static void keep_minimum(struct parent *p)
 {
 	for (unsigned i = 0; i < p->wire_count && !p->service->forks; i++)
 		while (!p->stopping && p->wires[i].workers < p->service->workers_min &&
-		       p->count < p->workers_max && p->pause.place == 0)
+		       p->count < p->workers_max && !loop_timer_is_set(&p->pause))
 			fork_worker(p, &p->wires[i], NULL);
 }
 

@@ -171,7 +171,7 @@ static void source_end(struct source *s)
 	close(s->watch.fd);
 	lines_free(&s->lines);
 	free(s);
-	if (logd.sources.count == 0 && logd.master.slot == 0)
+	if (logd.sources.count == 0 && !loop_is_watched(&logd.master))
 		loop_stop(logd.loop); /* master died, and now everybody has gone */
 }
 
@@ -189,7 +189,7 @@ static enum taken take(struct source *s)
 		return ENDED;
 	}
 	lines_take(&s->lines, (struct view){ bytes, (size_t)n }, &logd.moment, &logd.batch);
-	if (s->lines.dropped && logd.tell.place == 0)
+	if (s->lines.dropped && !loop_timer_is_set(&logd.tell))
 		loop_timer_set(logd.loop, &logd.tell, logd.moment.now_ms + TELL_MS);
 	return TAKEN;
 }
@@ -220,7 +220,7 @@ static void source_ready(struct watch *w, unsigned events)
 	int64_t next_ms = logd.round_ms + GATHER_MS;
 
 	(void)events;
-	if (logd.round.place == 0 && loop_now_ms(logd.loop) >= next_ms) {
+	if (!loop_timer_is_set(&logd.round) && loop_now_ms(logd.loop) >= next_ms) {
 		begin_round();
 		take(s);
 		flush();
@@ -228,7 +228,7 @@ static void source_ready(struct watch *w, unsigned events)
 	}
 	loop_unwatch(logd.loop, w);
 	list_add_last(&logd.waiting, &s->waiting);
-	if (logd.round.place == 0)
+	if (!loop_timer_is_set(&logd.round))
 		loop_timer_set(logd.loop, &logd.round, next_ms);
 }
 

@@ -48,7 +48,7 @@ static bool set_kind(struct acceptor *a, struct view name)
 
 static bool may_accept(const struct acceptor *a)
 {
-	return acceptors.pause.place == 0 && acceptors.open[a->service] &&
+	return !loop_timer_is_set(&acceptors.pause) && acceptors.open[a->service] &&
 	       !(a->tls && acceptors.tls_full);
 }
 
@@ -59,7 +59,7 @@ static void watch_those_that_may(void)
 
 		if (!may_accept(a))
 			loop_unwatch(acceptors.loop, &a->watch);
-		else if (a->watch.slot == 0)
+		else if (!loop_is_watched(&a->watch))
 			loop_watch(acceptors.loop, &a->watch, LOOP_READ);
 	}
 }

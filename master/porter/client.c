@@ -253,7 +253,7 @@ static void greet(struct client *c)
 	} else if (send(c->watch.fd, greeting.data, greeting.len, MSG_DONTWAIT | MSG_NOSIGNAL) !=
 	           (ssize_t)greeting.len) {
 		client_free(c);
-	} else if (c->watch.slot == 0) {
+	} else if (!loop_is_watched(&c->watch)) {
 		loop_watch(clients.with.loop, &c->watch, LOOP_READ);
 	}
 }
@@ -376,7 +376,7 @@ static void begin(struct client *c)
 	           clients.with.settings->porter_greeting_delay_ms > 0) {
 		enter(c, CLIENT_DELAY);
 		set_deadline(c, clients.with.settings->porter_greeting_delay_ms);
-		if (c->watch.slot == 0)
+		if (!loop_is_watched(&c->watch))
 			loop_watch(clients.with.loop, &c->watch, LOOP_READ);
 	} else {
 		greet(c);

@@ -66,7 +66,7 @@ static void ask_for_workers(struct pool *p)
 		loop_timer_clear(pools.loop, &p->again);
 	} else if (!pools.retired) {
 		hub_want(&p->server, (unsigned)p->waiting.count);
-		if (p->again.place == 0)
+		if (!loop_timer_is_set(&p->again))
 			loop_timer_set(pools.loop, &p->again,
 			               loop_now_ms(pools.loop) + ASK_AGAIN_MS);
 	}

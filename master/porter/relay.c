@@ -340,7 +340,7 @@ static void want(struct watch *w, unsigned events)
 		return;
 	if (events == 0)
 		loop_unwatch(relays.loop, w);
-	else if (w->slot == 0)
+	else if (!loop_is_watched(w))
 		loop_watch(relays.loop, w, events);
 	else
 		loop_change(relays.loop, w, events);

@@ -63,7 +63,7 @@ static struct channel *channel_of(struct hub *server)
  * on. */
 static void run_soon(struct channel *c)
 {
-	if (c->run.place == 0)
+	if (!loop_timer_is_set(&c->run))
 		loop_timer_set(c->agents->with.loop, &c->run, loop_now_ms(c->agents->with.loop));
 }
 

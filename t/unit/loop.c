@@ -43,7 +43,10 @@ static void test_timers(void)
 	for (int i = 0; i < TIMERS; i += 2)
 		loop_timer_clear(loop, &timers[i].timer);
 	loop_timer_clear(loop, &timers[0].timer); /* again: harmless */
+	ok(!loop_timer_is_set(&timers[0].timer) && loop_timer_is_set(&timers[1].timer),
+	   "one that was cleared is not set, another one is");
 	loop_run(loop);
+	ok(!loop_timer_is_set(&timers[1].timer), "nor is one that has fired");
 	ok(fired == TIMERS / 2, "every timer that was not cleared fires once");
 	ok(ordered, "in order, and not early");
 }
@@ -87,7 +90,9 @@ static void test_taking_out(void)
 	/* Whichever came first freed the other, whose event of the same round must not be delivered
 	 * (the sanitizer sees it). */
 	ok(left->calls == 1, "one callback");
+	ok(loop_is_watched(&left->watch), "what is watched says so");
 	loop_unwatch(loop, &left->watch);
+	ok(!loop_is_watched(&left->watch), "what was taken out too");
 	free(left);
 }
 
