@@ -19,6 +19,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
@@ -42,7 +43,7 @@ static void announce(int shared_fd)
 		                                            CONNECTION_SUBMISSION };
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct connection_announce a = { .service = services[i] };
+		struct connection_announce a = { .service = services[i], .parent = (int)getpid() };
 
 		snprintf(a.clear, sizeof a.clear, "220 %s ESMTP\r\n", settings.host_name);
 		snprintf(a.secured, sizeof a.secured, "220 %s ESMTP\r\n", settings.host_name);

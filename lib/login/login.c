@@ -309,7 +309,7 @@ static void greet(char *line, size_t size, bool tls)
 
 static void announce(int shared_fd)
 {
-	struct connection_announce a = { .service = served->service };
+	struct connection_announce a = { .service = served->service, .parent = (int)getpid() };
 
 	greet(a.clear, sizeof a.clear, false);
 	greet(a.secured, sizeof a.secured, true);

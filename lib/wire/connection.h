@@ -44,6 +44,9 @@ enum { CONNECTION_GREETING_MAX = 512, CONNECTION_NAME_MAX = 256, CONNECTION_CIPH
  * `early` where it has spoken before the greeting. */
 struct connection_announce {
 	enum connection_service service;
+	/* Who announces: workers of any other process belong to a parent that this one has
+	 * replaced, and know an older configuration. */
+	int parent;
 	char clear[CONNECTION_GREETING_MAX], secured[CONNECTION_GREETING_MAX];
 	char busy[CONNECTION_GREETING_MAX], timeout[CONNECTION_GREETING_MAX];
 	char unavailable[CONNECTION_GREETING_MAX], stopping[CONNECTION_GREETING_MAX];

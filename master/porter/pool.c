@@ -9,13 +9,18 @@ enum {
 	POOLS_MAX = 8,
 	WORKERS_MAX = 100000,
 	WAITING_MAX = 10000, /* clients that wait for the workers of one program */
-	ASK_AGAIN_MS = 1000
+	ASK_AGAIN_MS = 1000,
+	/* A new parent may announce itself to a porter that is about to be replaced as well, which
+	 * still needs the workers that it has for the clients that it has greeted. */
+	REPLACED_GRACE_MS = 2000
 };
 
 /* A program whose workers take clients. */
 struct pool {
 	struct hub server;
 	char name[PROGRAM_NAME_MAX];
+	int parent, next_parent; /* whose workers are taken (0: anybody's), and from next_due on */
+	struct timer next_due;
 	struct list waiting; /* struct pool_client */
 	struct timer again;  /* asks for workers once more while clients wait */
 };
@@ -154,6 +159,32 @@ static void end_session(struct worker *w)
 
 /* ---- the wire ---- */
 
+/* After a reload workers of the old parent may still greet on the wire that both have, or have
+ * greeted before the new one announced: they know the old configuration, and must not stay for as
+ * long as we do. */
+static bool is_outdated(const struct hub_line *line)
+{
+	int parent = pool_of(line->server)->parent;
+
+	return parent != 0 && line->process != 0 && line->process != parent;
+}
+
+static void next_parent_due(struct timer *t)
+{
+	struct pool *p = loop_owner(t, struct pool, next_due);
+
+	p->parent = p->next_parent;
+	LIST_EACH(line, &p->server.idle_lines, struct hub_line, resting)
+		if (is_outdated(line))
+			hub_line_drop(line, NULL);
+}
+
+static void worker_opened(struct hub_line *line)
+{
+	if (is_outdated(line))
+		hub_line_drop(line, NULL);
+}
+
 static void announced(struct hub *server, struct wire_in *in)
 {
 	struct connection_announce a;
@@ -173,12 +204,18 @@ static void announced(struct hub *server, struct wire_in *in)
 		return;
 	}
 	*of = pool_of(server);
+	(*of)->next_parent = a.parent;
+	if (a.parent != (*of)->parent && !pools.retired)
+		loop_timer_set(pools.loop, &(*of)->next_due,
+		               loop_now_ms(pools.loop) + REPLACED_GRACE_MS);
 	pools.tell.announced(&a);
 }
 
 static void became_idle(struct hub_line *line)
 {
 	end_session(worker_of(line));
+	if (is_outdated(line))
+		hub_line_drop(line, NULL);
 	serve_waiting(pool_of(line->server));
 	pools.tell.worker_idle();
 }
@@ -244,12 +281,14 @@ static void pool_start(struct pool *p, const char *name, int fd)
 {
 	string_copy(p->name, sizeof p->name, view_of(name));
 	p->again.due = again_due;
+	p->next_due.due = next_parent_due;
 	p->server = (struct hub){
 		.loop = pools.loop,
 		.protocol = "connection",
 		.line_size = sizeof(struct worker),
 		.lines_max = WORKERS_MAX,
 		.workers = true,
+		.opened = worker_opened,
 		.message = message,
 		.closed = worker_closed,
 		.idle = became_idle,
@@ -286,8 +325,10 @@ void pools_retire(void)
 {
 	pools_stop();
 	pools.retired = true;
-	for (unsigned i = 0; i < pools.count; i++)
+	for (unsigned i = 0; i < pools.count; i++) {
+		loop_timer_clear(pools.loop, &pools.all[i].next_due);
 		hub_retire(&pools.all[i].server);
+	}
 }
 
 void pools_drop_idle(unsigned keep)

@@ -140,7 +140,9 @@ class LoginHouse:
         self.program.wait_ready()
         message = w.receive(self.porter)
         assert message.kind == a.ANNOUNCE
-        self.announcement = (message.byte(), *(message.string() for _ in range(7)))
+        service, parent = message.byte(), message.u32()
+        assert parent == self.program.process.pid
+        self.announcement = (service, *(message.string() for _ in range(7)))
 
     def __enter__(self):
         return self

@@ -59,6 +59,33 @@ def greetings_and_sessions():
     is_(h.porter.wait(), 0, "an orderly stop")
 
 
+def replaced_parents():
+    """After a reload workers of the old parent may have greeted on the wire that the new one shares: they are not for new clients."""
+    h = House()
+    busy, idle = h.worker(SMTP), h.worker(SMTP)
+    s = h.client("smtp")
+    line(s)
+    s.sendall(b"x")
+    c = Connection(w.receive(idle))  # the last to come is the first to work
+    h.announce("smtp", parent=1)
+    is_(w.receive(busy), None, "a while after another parent has announced, an idle worker of the old one is let go")
+    c.socket.sendall(b"250 y\r\n")
+    is_(line(s), b"250 y\r\n", "one in a session goes on")
+    w.send(idle, w.Out(w.WIRE_DONE))
+    is_(w.receive(idle), None, "and is let go behind it")
+    is_(w.receive(h.worker(SMTP)), None, "one that greets later is not taken")
+    h.stop()
+    h = House()
+    h.announce("smtp", parent=1)
+    h.announce("smtp")
+    late = h.worker(SMTP)
+    another = h.client("smtp")
+    line(another)
+    another.sendall(b"x")
+    is_(Connection(w.receive(late)).kind, CLIENT, "workers of whoever announced last are")
+    h.stop()
+
+
 def tokens():
     h = House(settings="porter.clients-per-address 1\n")
     login = h.worker(IMAP)
@@ -225,6 +252,6 @@ def reload_and_stop():
     h.stop()
 
 
-for part in (greetings_and_sessions, tokens, limits, early_talkers, proxied, reload_and_stop):
+for part in (greetings_and_sessions, replaced_parents, tokens, limits, early_talkers, proxied, reload_and_stop):
     part()
 done()
