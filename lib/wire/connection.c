@@ -6,11 +6,6 @@
 
 #include "lib/base/log.h"
 #include "lib/wire/address.h"
-#include "lib/wire/worker.h"
-
-/* porter ends a handshake that takes longer than 30 seconds; a worker waits a little more for the
- * news. */
-enum { SECURED_WAIT_MS = 40000 };
 
 static const char *const service_names[] = { "smtp", "submission", "pop3", "imap" };
 static_assert(sizeof service_names / sizeof *service_names == CONNECTION_SERVICES,
@@ -148,9 +143,7 @@ bool connection_starttls(int hub, int *fd, struct connection_tls *tls)
 
 	wire_begin(&out, CONNECTION_STARTTLS);
 	wire_put_fd(&out, *fd);
-	/* A stop signal must not find a closed descriptor registered. */
-	worker_session(-1);
-	enum wire_result r = wire_call(hub, &out, &in, SECURED_WAIT_MS);
+	enum wire_result r = wire_call(hub, &out, &in, CONNECTION_SECURED_WAIT_MS);
 
 	wire_out_free(&out);
 	close(*fd);
@@ -160,6 +153,5 @@ bool connection_starttls(int hub, int *fd, struct connection_tls *tls)
 		connection_secured_get(&in, tls, fd);
 		wire_in_close(&in);
 	}
-	worker_session(*fd);
 	return *fd >= 0;
 }

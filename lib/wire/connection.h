@@ -35,7 +35,14 @@ enum connection_service {
 const char *connection_service_name(
 	enum connection_service service); /* "smtp", "submission", "pop3", "imap" */
 
-enum { CONNECTION_GREETING_MAX = 512, CONNECTION_NAME_MAX = 256, CONNECTION_CIPHER_MAX = 64 };
+enum {
+	CONNECTION_GREETING_MAX = 512,
+	CONNECTION_NAME_MAX = 256,
+	CONNECTION_CIPHER_MAX = 64,
+	CONNECTION_HANDSHAKE_MS = 30000, /* porter ends a handshake that takes longer */
+	CONNECTION_SECURED_WAIT_MS =
+		CONNECTION_HANDSHAKE_MS + 10000 /* a worker waits for the news */
+};
 
 /* Whole lines with CRLF; `clear` for a client that may still ask for TLS, `secured` for implicit
  * TLS. An announcement names one service; smtpd sends two. The last words to a client that is not
@@ -92,8 +99,9 @@ bool connection_secured_get(struct wire_in *in, struct connection_tls *tls, int 
  * worker's own line `hub` and waits for the handshake; on true *fd is the relay's end (the old *fd
  * is closed either way) and *tls is filled. The caller has already refused a client that sent
  * anything behind STARTTLS (RFC 3207 section 4.2, CVE-2011-0411), sent its go-ahead line, and
- * forgets all it knew of the client. The new descriptor is registered with worker_session here. On
- * false *fd is -1 and the session ends. */
+ * forgets all it knew of the client; it has taken the old descriptor out of worker_session (a stop
+ * must not find a closed one there) and registers the new one. On false *fd is -1 and the session
+ * ends. */
 bool connection_starttls(int hub, int *fd, struct connection_tls *tls);
 
 #endif

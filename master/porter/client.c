@@ -17,7 +17,6 @@
 #include "master/porter/tls.h"
 
 enum {
-	HANDSHAKE_MS = 30000,   /* a TLS handshake, from its first byte to its last */
 	PROXY_MS = 10000,       /* a balancer's PROXY header */
 	WORKER_WAIT_MS = 30000, /* a client that has spoken waits so long for a worker, then it is
 	                           told that the service is not available */
@@ -353,7 +352,7 @@ static void begin_handshake(struct client *c)
 	loop_unwatch(clients.with.loop, &c->watch);
 	c->watch.fd = -1;
 	enter(c, CLIENT_HANDSHAKE);
-	set_deadline(c, HANDSHAKE_MS);
+	set_deadline(c, CONNECTION_HANDSHAKE_MS);
 	if (!begin_relay(c, fd))
 		client_free(c);
 }
@@ -639,7 +638,7 @@ static bool starttls(struct pool_client *place, int fd)
 		return true;
 	}
 	enter(c, CLIENT_STARTTLS);
-	set_deadline(c, HANDSHAKE_MS);
+	set_deadline(c, CONNECTION_HANDSHAKE_MS);
 	if (!begin_relay(c, fd))
 		handshake_failed(c);
 	return true;
