@@ -116,7 +116,7 @@ static void said(struct watch *w, unsigned events)
 	if (whole && in.type == CONTROL_STOP && !a->waits_for_stop) {
 		a->waits_for_stop = true;
 		loop_timer_clear(master.loop, &a->late);
-		calls->stop();
+		calls->stop(false);
 		return;
 	}
 	if (whole && in.type < sizeof verbs / sizeof verbs[0] && verbs[in.type] != NULL)

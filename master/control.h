@@ -3,11 +3,13 @@
 #ifndef MASTER_CONTROL_H
 #define MASTER_CONTROL_H
 
+#include <stdbool.h>
+
 #include "lib/base/reason.h"
 
 struct control_calls {
 	int (*reload)(struct reason *why);
-	void (*stop)(void); /* control_stopped comes later, not within the call */
+	void (*stop)(bool failed); /* control_stopped comes later, not within the call */
 };
 
 void control_start(int listener, const struct control_calls *calls);

@@ -91,7 +91,7 @@ void instance_give_common(struct instance *i)
 		descriptors_add(&i->descriptors, "log.system", master.log_socket);
 }
 
-static void set_environment(const struct instance *i, bool privileged)
+static void set_environment(const struct instance *i)
 {
 	struct text list;
 	char number[32];
@@ -105,7 +105,7 @@ static void set_environment(const struct instance *i, bool privileged)
 		fcntl(i->descriptors.rows[n].fd, F_SETFD, 0);
 	}
 	setenv("POSTHOUSE_FDS", list.data, 1);
-	if (!privileged)
+	if (!master.privileged)
 		return;
 	snprintf(number, sizeof number, "%lu", (unsigned long)i->uid);
 	setenv("POSTHOUSE_UID", number, 1);
@@ -120,12 +120,12 @@ static void become_program(const struct instance *i)
 {
 	char path[4096];
 
-	dup2(master.launch.null_fd, STDIN_FILENO);
-	dup2(master.launch.null_fd, STDOUT_FILENO);
+	dup2(master.null_fd, STDIN_FILENO);
+	dup2(master.null_fd, STDOUT_FILENO);
 	if (i->log[1] >= 0 && dup2(i->log[1], STDERR_FILENO) >= 0)
 		log_to_pipe();
-	set_environment(i, master.launch.privileged);
-	int n = snprintf(path, sizeof path, "%s/%s", master.launch.directory, i->row->name);
+	set_environment(i);
+	int n = snprintf(path, sizeof path, "%s/%s", master.programs, i->row->name);
 
 	if (n > 0 && (size_t)n < sizeof path)
 		execl(path, i->row->name, (char *)NULL);
@@ -134,7 +134,7 @@ static void become_program(const struct instance *i)
 
 bool instance_start(struct instance *i)
 {
-	bool as_root = master.launch.privileged && i->uid == 0;
+	bool as_root = master.privileged && i->uid == 0;
 	pid_t pid = as_root ? -1 : loop_fork();
 
 	if (pid < 0) {

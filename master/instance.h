@@ -52,14 +52,6 @@ struct instance {
 	struct instance *next;
 };
 
-/* Where programs are, whether identities are changed, and their descriptors 0 and 1; 2 is their
- * pipe to logd, logd's is master's own. */
-struct launch {
-	const char *directory;
-	bool privileged;
-	int null_fd;
-};
-
 /* Into the list, with a fresh wire "master" and a pipe for its lines; row, uid, gid, callbacks are
  * set. */
 void instance_take_in(struct instance *i);

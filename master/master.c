@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -50,14 +49,10 @@ struct master master = {
 static int open_generation(int *generation, struct settings *settings, struct reason *why)
 {
 	*generation = generation_open(master.state_directory, why);
-	int file = *generation < 0 ? -1 : generation_file(*generation, "settings.cdb", why);
-	int result = file < 0 ? -1 : settings_load(settings, file, why);
-
-	if (file >= 0)
-		close(file);
-	if (result < 0 && *generation >= 0)
-		close(*generation);
-	return result;
+	if (*generation < 0 || settings_load_generation(settings, *generation, why) == 0)
+		return *generation < 0 ? -1 : 0;
+	close(*generation);
+	return -1;
 }
 
 static void make_directory(const char *path, mode_t mode)
@@ -70,13 +65,12 @@ static void find_accounts(void)
 {
 	struct reason why;
 
-	master.launch.privileged = geteuid() == 0;
+	master.privileged = geteuid() == 0;
 	for (int a = 0; a < ACCOUNTS; a++) {
 		master.uids[a] = geteuid();
 		master.gids[a] = getegid();
-		if (master.launch.privileged &&
-		    account_find((enum account)a, master.settings.account_base, &master.uids[a],
-		                 &master.gids[a], &why) < 0)
+		if (master.privileged && account_find((enum account)a, master.settings.account_base,
+		                                      &master.uids[a], &master.gids[a], &why) < 0)
 			log_fatal("%s", why.text);
 	}
 }
@@ -110,20 +104,6 @@ static void open_directories(void)
 	snprintf(keys, sizeof keys, "%s/keys", s->directory_configuration);
 	/* Without keys TLS is not offered; keyd says so. */
 	master.keys = open(keys, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-/* Each client is a descriptor of porter's; root may raise its own bound, others take what they are
- * given. */
-static void raise_limits(void)
-{
-	struct rlimit r, wanted = { DESCRIPTORS_WANTED, DESCRIPTORS_WANTED };
-
-	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= DESCRIPTORS_WANTED ||
-	    setrlimit(RLIMIT_NOFILE, &wanted) == 0)
-		return;
-	r.rlim_cur = r.rlim_max < DESCRIPTORS_WANTED ? r.rlim_max : DESCRIPTORS_WANTED;
-	if (setrlimit(RLIMIT_NOFILE, &r) < 0)
-		log_warn("event=limits reason=\"%m\"");
 }
 
 /* ---- starting ---- */
@@ -217,7 +197,18 @@ static void end_log(void)
 	logs_tell();
 }
 
-/* Goes through the stages; at each the programs are asked to end, and after a while made to. */
+/* The programs of a stage are asked to end, and after a while made to. */
+static void begin_stage(enum house_stage stage)
+{
+	master.stage = stage;
+	if (stage == STAGE_LOG)
+		end_log();
+	else
+		signal_stage(SIGTERM);
+	loop_timer_set(master.loop, &master.stage_over,
+	               loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
+}
+
 static void go_on_stopping(struct deferred *d)
 {
 	(void)d;
@@ -229,13 +220,7 @@ static void go_on_stopping(struct deferred *d)
 			loop_stop(master.loop);
 			return;
 		}
-		master.stage++;
-		if (master.stage == STAGE_LOG)
-			end_log();
-		else
-			signal_stage(SIGTERM);
-		loop_timer_set(master.loop, &master.stage_over,
-		               loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
+		begin_stage(master.stage + 1);
 	}
 }
 
@@ -253,16 +238,8 @@ static void stop(bool failed)
 		return;
 	log_info("event=stopping");
 	master.stopping = true;
-	master.stage = STAGE_SESSIONS;
-	signal_stage(SIGTERM);
-	loop_timer_set(master.loop, &master.stage_over,
-	               loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
+	begin_stage(STAGE_SESSIONS);
 	loop_defer(master.loop, &master.next_stage);
-}
-
-static void stop_in_order(void)
-{
-	stop(false);
 }
 
 static void resident_ended(struct instance *i, int status)
@@ -361,7 +338,7 @@ static void on_signal(int number, void *context)
 	if (number == SIGCHLD)
 		reap_children();
 	else if (number != SIGHUP)
-		stop_in_order();
+		stop(false);
 	else if (!master.stopping && reload(&why) < 0)
 		log_warn("event=reload-refused reason=\"%s\"", why.text);
 }
@@ -373,10 +350,10 @@ static void read_options(int argc, char **argv)
 	uint64_t number;
 	int option;
 
-	master.launch.directory = LIBEXECDIR;
+	master.programs = LIBEXECDIR;
 	while ((option = getopt(argc, argv, "p:r:")) != -1) {
 		if (option == 'p') {
-			master.launch.directory = optarg;
+			master.programs = optarg;
 		} else if (option == 'r' && view_number(view_of(optarg), 65535, &number)) {
 			master.ready_fd = (int)number;
 			fcntl(master.ready_fd, F_SETFD, FD_CLOEXEC);
@@ -393,7 +370,7 @@ static void open_sockets(void)
 {
 	const char *run = master.settings.directory_run, *name = master.settings.control_group;
 	const struct group *group = name[0] ? getgrnam(name) : NULL;
-	static const struct control_calls calls = { .reload = reload, .stop = stop_in_order };
+	static const struct control_calls calls = { .reload = reload, .stop = stop };
 	struct reason why;
 	int control;
 
@@ -421,11 +398,12 @@ int main(int argc, char **argv)
 	if (open_generation(&master.generation, &master.settings, &why) < 0 ||
 	    logs_open(&master.settings, &why) < 0)
 		log_fatal("%s", why.text);
-	raise_limits();
+	/* Each client is a descriptor of porter's. */
+	program_raise_descriptors(DESCRIPTORS_WANTED);
 	find_accounts();
 	open_directories();
 	write_pid();
-	master.launch.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	master.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	master.loop = loop_new();
 	master.wire_said = wire_said;
 	master.stage_over.due = stage_late;

@@ -13,7 +13,9 @@ struct master {
 	struct settings settings;
 	const char *state_directory; /* as given on the command line */
 	int generation;              /* the current generation's directory */
-	struct launch launch;
+	const char *programs;        /* the directory they are in */
+	bool privileged;             /* identities are changed */
+	int null_fd;                 /* descriptors 0 and 1 of programs */
 	void (*wire_said)(struct watch *w, unsigned events); /* of instance.wire */
 	struct listeners listeners;
 	int submit, keys, log_socket;

@@ -29,9 +29,10 @@ static bool is_wanted(const struct instance *from, const struct owner_work *work
 {
 	const struct settings *s = &master.settings;
 
-	if (work->program >= OWNER_PROGRAMS || !(from->row->may_ask & 1u << work->program))
+	if (work->program >= OWNER_PROGRAMS || !(from->row->may_ask & 1u << work->program) ||
+	    (house[HOUSE_RESIDENT + work->program].by_wire && work->fd_count != 1))
 		return false;
-	return !master.launch.privileged ||
+	return !master.privileged ||
 	       (work->uid != 0 && work->gid != 0 && work->uid >= (uint32_t)s->mailbox_uid_min &&
 	        work->uid <= (uint32_t)s->mailbox_uid_max);
 }
@@ -101,8 +102,12 @@ static void ended(struct instance *o, int status)
 
 static struct instance *add(const struct owner_work *work)
 {
-	if (owner_count >= OWNERS_MAX)
+	if (owner_count >= OWNERS_MAX) {
+		log_warn("event=refused program=%s uid=%lu owners=%u",
+		         house[HOUSE_RESIDENT + work->program].name, (unsigned long)work->uid,
+		         owner_count);
 		return NULL;
+	}
 	struct instance *o = memory_get(sizeof *o);
 
 	o->row = &house[HOUSE_RESIDENT + work->program];
@@ -117,13 +122,10 @@ static struct instance *add(const struct owner_work *work)
 
 static void start_agent(struct owner_work *work)
 {
-	struct instance *o = work->fd_count == 1 ? add(work) : NULL;
+	struct instance *o = add(work);
 
-	if (o == NULL) {
-		log_warn("event=refused program=%s owners=%u",
-		         house[HOUSE_RESIDENT + work->program].name, owner_count);
+	if (o == NULL)
 		return;
-	}
 	descriptors_add(&o->descriptors, "queued.job", work->fds[0]);
 	start(o);
 	/* Only the agent holds it from now on: its end is the end of the wire. */
@@ -137,12 +139,8 @@ static void pass_session(struct owner_work *work)
 
 	if (o == NULL)
 		o = add(work);
-	if (o == NULL) {
-		log_warn("event=refused program=%s uid=%lu owners=%u",
-		         house[HOUSE_RESIDENT + work->program].name, (unsigned long)work->uid,
-		         owner_count);
+	if (o == NULL)
 		return;
-	}
 	wire_begin(&out, OWNER_WORK);
 	text_add(&out.bytes, work->rest);
 	for (unsigned n = 0; n < work->fd_count; n++)
@@ -164,7 +162,7 @@ void owners_work(const struct instance *from, struct wire_in *in)
 		log_warn("event=bad-message peer=%s", from->row->name);
 		return;
 	}
-	if (!master.launch.privileged) {
+	if (!master.privileged) {
 		work.uid = geteuid();
 		work.gid = getegid();
 	}

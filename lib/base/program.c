@@ -135,6 +135,22 @@ int program_fd_at(const char *prefix, unsigned index, const char **name)
 	return -1;
 }
 
+unsigned long program_raise_descriptors(unsigned long wanted)
+{
+	struct rlimit have;
+
+	if (getrlimit(RLIMIT_NOFILE, &have) < 0)
+		return 0;
+	struct rlimit raised = { wanted, have.rlim_max > wanted ? have.rlim_max : wanted };
+
+	if (have.rlim_cur >= wanted || setrlimit(RLIMIT_NOFILE, &raised) == 0)
+		return wanted;
+	have.rlim_cur = have.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &have) < 0)
+		log_warn("event=limits reason=\"%m\"");
+	return have.rlim_cur;
+}
+
 int program_generation_file(const char *name)
 {
 	int fd = openat(program_need_fd("generation"), name, O_RDONLY | O_CLOEXEC);

@@ -38,6 +38,10 @@ int program_fd_at(const char *prefix, unsigned index, const char **name);
  * names of those that are closed. */
 void program_keep_only(const int *keep, unsigned count);
 
+/* As many descriptors as are wanted, or as many as the system gives (root may raise its own bound);
+ * how many there are now. */
+unsigned long program_raise_descriptors(unsigned long wanted);
+
 /* A file of the generation that master started the house with ("settings.cdb", "users.cdb",
  * "tls.cdb"), opened for reading; before program_confine only. Fatal when it cannot be opened.
  * lib/conf's settings_inherit uses it. */

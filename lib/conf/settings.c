@@ -9,6 +9,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/generation.h"
 #include "lib/conf/listen.h"
 
 const struct setting settings_table[] = {
@@ -371,6 +372,18 @@ int settings_load(struct settings *s, int fd, struct reason *why)
 
 	cdb_free(&file);
 	complete(s);
+	return result;
+}
+
+int settings_load_generation(struct settings *s, int generation, struct reason *why)
+{
+	int fd = generation_file(generation, "settings.cdb", why);
+
+	if (fd < 0)
+		return -1;
+	int result = settings_load(s, fd, why);
+
+	close(fd);
 	return result;
 }
 

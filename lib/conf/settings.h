@@ -61,6 +61,8 @@ void settings_default(struct settings *s);
 /* The defaults, then the compiled settings from the descriptor (not closed).  An unknown key or a
  * bad value is an error.  Strings belong to the struct. */
 int settings_load(struct settings *s, int fd, struct reason *why);
+/* The same of a generation (generation.h). */
+int settings_load_generation(struct settings *s, int generation, struct reason *why);
 /* For programs of the house, before program_confine: those of the generation that master gave;
  * fatal when they cannot be read. Sets the log's debug level too. */
 void settings_inherit(struct settings *s);

@@ -47,22 +47,17 @@ static void take_descriptor_limit(struct settings *settings)
 	rlim_t own = DESCRIPTORS_OWN + workers_lines(settings) +
 	             (rlim_t)settings->porter_sessions * DESCRIPTORS_PER_RELAY;
 	rlim_t wanted = own + (rlim_t)settings->porter_clients_max;
-	struct rlimit have;
+	rlim_t have = program_raise_descriptors(wanted);
 
-	getrlimit(RLIMIT_NOFILE, &have);
-	struct rlimit raised = { wanted, have.rlim_max > wanted ? have.rlim_max : wanted };
-
-	if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+	if (have >= wanted)
 		return;
-	raised.rlim_cur = raised.rlim_max = have.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &raised);
 	/* At least half of them for clients, however many TLS sessions the settings wish for. */
-	rlim_t left = have.rlim_max > 2 * own ? have.rlim_max - own : have.rlim_max / 2;
+	rlim_t left = have > 2 * own ? have - own : have / 2;
 
 	if ((rlim_t)settings->porter_clients_max > left)
 		settings->porter_clients_max = (int)left;
 	log_warn("event=limit porter.clients-max=%d reason=\"the system allows %ld descriptors\"",
-	         settings->porter_clients_max, (long)have.rlim_max);
+	         settings->porter_clients_max, (long)have);
 }
 
 static struct limits *start_limits(const struct settings *settings)

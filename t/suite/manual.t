@@ -41,6 +41,17 @@ for name in maps.NAMES:
        f"{name}.map(5) exists and names {maps.PROGRAMS[name]}(8), which reads it")
 is_(sorted(path.stem for path in (settings.SOURCE / "conf/sample").glob("*.map")), sorted(maps.NAMES), "every map has its sample")
 
+# "lib/base < lib/net < ... < lib/queue, lib/store < the programs": what stands before each folder.
+order = re.search(r"^    (lib/base < .*) < the programs", (settings.SOURCE / "INTERNALS").read_text(), flags=re.M)[1]
+below = set()
+for group in order.split(" < "):
+    for folder in group.split(", "):
+        used = {word for path in (settings.SOURCE / folder).glob("*.[ch]")
+                for word in re.findall(r'^#include "(lib/\w+)/', path.read_text(), flags=re.M)}
+        is_(sorted(used - below - {folder}), [], f"{folder} includes only what INTERNALS, \"Layers\", puts before it")
+    below |= set(group.split(", "))
+is_(sorted(below), sorted(f"lib/{path.name}" for path in (settings.SOURCE / "lib").iterdir() if path.is_dir()), "the layers are all there")
+
 source = (settings.SOURCE / "conf/posthouse.c").read_text()
 commands = re.findall(r'^\t\{ "(\w+)", command_', source, flags=re.M)
 page = (MAN / "posthouse.8").read_text()
