@@ -430,8 +430,8 @@ int index_to_memory(struct folder *f)
 
 /* ---- another session's file ---- */
 
-/* Puts what this session was shown and what the new file holds into one view: what is only in the
- * old is gone, what is only in the new comes behind. */
+/* Puts what this session was shown and what the new file holds, its log included, into one view:
+ * what is only in the old is gone, what is only in the new comes behind. */
 static void merge(struct folder *f, struct index *old)
 {
 	struct index *ix = &f->ix;
@@ -443,7 +443,8 @@ static void merge(struct folder *f, struct index *old)
 	for (uint32_t i = 0; i < old->count; i++) {
 		struct record *was = &old->records[i], *r = &merged[count++];
 
-		while (j < ix->count && ix->records[j].uid < was->uid)
+		while (j < ix->count &&
+		       (ix->records[j].state & RECORD_GONE || ix->records[j].uid < was->uid))
 			j++;
 		if (!(was->state & RECORD_GONE) && j < ix->count &&
 		    ix->records[j].uid == was->uid) {
@@ -460,7 +461,7 @@ static void merge(struct folder *f, struct index *old)
 	uint32_t last = count ? merged[count - 1].uid : 0;
 
 	for (; j < ix->count; j++)
-		if (ix->records[j].uid > last)
+		if (ix->records[j].uid > last && !(ix->records[j].state & RECORD_GONE))
 			merged[count++] = ix->records[j];
 	ix->capacity = old->count + ix->count + RECORDS_SLACK;
 	free(ix->records);
@@ -484,6 +485,9 @@ int index_reload(struct folder *f)
 		return 1;
 	}
 	index_load_all(f);
+	/* Before the merge: the log of a file that was made anew tells of messages that this view
+	 * has. */
+	index_read_log(f, true);
 	merge(f, &old);
 	index_close(&old);
 	return 0;

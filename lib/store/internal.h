@@ -210,7 +210,8 @@ void index_read_log(struct folder *f, bool locked);
 /* Writes a new file from the view; in_memory when the disk will not. */
 int index_write(struct folder *f);
 int index_to_memory(struct folder *f); /* a full disk keeps nobody from their mail */
-/* Another session has replaced the file: its content, merged into this session's view. */
+/* Another session has replaced the file: its content and log, merged into this session's view,
+ * under the lock. 0; 1: another UIDVALIDITY; -1: missing or damaged. */
 int index_reload(struct folder *f);
 bool index_wants_compaction(const struct index *ix);
 

@@ -166,6 +166,23 @@ static void check_boot(struct folder *f)
 		distrust_index(f);
 }
 
+/* The file is away or damaged, and what this session has not read of it may be lost. As where there
+ * is none: UIDs go on behind all that may have been given, and the whole scan, whoever does it,
+ * believes the UIDs in names. */
+static void renew_index(struct folder *f)
+{
+	struct index_header *h = &f->ix.h;
+
+	f->uid_ceiling = 0;
+	know_ceiling(f);
+	if (f->uid_ceiling == 0)
+		h->uidnext += UID_TRUST;
+	else if (f->uid_ceiling > h->uidnext)
+		h->uidnext = f->uid_ceiling;
+	h->cur_ns = h->scanned_s = 0;
+	f->ix.fresh = f->must_scan = true;
+}
+
 static bool validity_agrees(struct folder *f)
 {
 	uint32_t validity, ceiling;
@@ -197,7 +214,6 @@ static enum store_result catch_up(struct folder *f, struct reason *why)
 			return result;
 	} else if (f->ix.in_memory) {
 		/* What others did is known to the directories and to the record of UIDs. */
-		distrust_index(f);
 		f->ix.broken = true;
 	} else if (!same_file(f)) {
 		int result = index_reload(f);
@@ -208,13 +224,11 @@ static enum store_result catch_up(struct folder *f, struct reason *why)
 		}
 		if (result < 0)
 			f->ix.broken = true;
-		else
-			index_read_log(f, true);
 	} else {
 		index_read_log(f, true);
 	}
 	if (f->ix.broken) {
-		f->must_scan = true;
+		renew_index(f);
 		if (index_write(f) < 0) {
 			fail_errno(why, "write " INDEX_FILE);
 			return STORE_FAILED;

@@ -396,6 +396,39 @@ static void check_foreign(void)
 	box_remove();
 }
 
+/* The index goes while one session has not read yet what another wrote there. */
+static void check_lost_index(void)
+{
+	box_make(0);
+	struct folder *one_session = box_open("INBOX"), *other = box_open("INBOX");
+
+	box_append(one_session, one, 0);
+	box_sync(one_session);
+	box_sync(other);
+	uint32_t given = box_append(one_session, one, 0);
+
+	box_append(one_session, one, 0);
+	box_sync(one_session);
+	is_string(box_list(one_session), "1 2 3",
+	          "three messages, of which the other session knows one");
+	folder_store(one_session, (uint32_t[]){ 3 }, 1, STORE_ADD, STORE_FLAG_DELETED, 0, &box_why);
+	folder_expunge(one_session, NULL, 0, &box_why);
+	box_shell("rm posthouse.index");
+	folder_keyword(other, VIEW("x"), true);
+	box_sync(other);
+	is_string(box_list(other), "1 2",
+	          "the index made anew by the other: what it did not know keeps its UID");
+	ok(box_append(other, one, 0) > 3, "and the last UID is not given again");
+	box_sync(one_session);
+	box_sync(other);
+	ok(folder_count(one_session) == 3 && folder_uid(one_session, 2) == given,
+	   "both see the same");
+	is_string(box_list(one_session), box_list(other), "under the same UIDs");
+	folder_close(&one_session);
+	folder_close(&other);
+	box_remove();
+}
+
 static void check_tmp(void)
 {
 	const int64_t now_s = now_ns() / 1000000000, hour_s = 3600;
@@ -476,6 +509,7 @@ int main(void)
 	check_copy();
 	check_folders();
 	check_foreign();
+	check_lost_index();
 	check_tmp();
 	check_quota();
 	check_watch();
