@@ -60,7 +60,7 @@ static void say(int fd, const struct instance *i)
 		snprintf(line, sizeof line, "%-12s pid %-8ld uid %-8ld up %llds%s%s", i->row->name,
 		         (long)i->pid, (long)i->uid,
 		         (long long)((loop_now_ms(master.loop) - i->started_ms) / 1000),
-		         i->ready ? "" : ", not ready", i->starts > 1 ? ", started again" : "");
+		         i->ready ? "" : ", not ready", i->starts > 1 ? ", restarted" : "");
 	else
 		snprintf(line, sizeof line, "%-12s not running", i->row->name);
 	control_line_put(&out, line);

@@ -138,6 +138,7 @@ static void replace(struct instance *i)
 		return;
 	}
 	loop_timer_clear(master.loop, &i->restart);
+	i->starts = 0; /* those that the next one needs tell of trouble */
 	start(i);
 }
 

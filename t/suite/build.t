@@ -123,6 +123,7 @@ def installation(directory):
     is_(os.stat(conf / "passwords.map").st_mode & 0o777, 0o600, "passwords.map is its owner's alone")
     is_(os.stat(conf / "keys").st_mode & 0o777, 0o700, "so are the keys")
     is_(os.stat(root / variable("localstatedir") / "spool/posthouse/drop").st_mode & 0o7777, 0o1730, "drop takes and shows nothing")
+    ok(not (root / variable("runstatedir")).exists(), "what lives until the next boot is not in a package")
     sysusers = (root / variable("prefix") / "lib/sysusers.d/posthouse.conf").read_text()
     ok(all(re.search(rf"^u \S*{word} ", sysusers, flags=re.M) for word in ("porter", "queue", "vmail")), "sysusers.d has the accounts", sysusers)
     is_([line for line in sysusers.splitlines() if ":" in line], [], "without a colon, which passwd(5) cannot hold")

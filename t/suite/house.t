@@ -53,6 +53,7 @@ with House() as house:
     version = (pathlib.Path(__file__).resolve().parent.parent.parent / "VERSION").read_text().strip()
     is_(status.stdout.splitlines()[0], f"version      {version} (running), {version} (this command)", "and both versions")
     is_(status.stderr, "", "which are the same")
+    ok("restarted" not in status.stdout, "nothing had to be started again", status.stdout)
     ok(can_send(house), "it takes mail")
     house.wait_for("delivery", lambda: delivered(house) == 1)
 
@@ -66,6 +67,8 @@ with House() as house:
         sent += 1
         house.wait_for("delivery", lambda: delivered(house) >= sent)
         ok(True, f"killed, {name} is started again and mail goes on")
+        line = next(line for line in house.posthouse("status").stdout.splitlines() if line.startswith(name + " "))
+        ok(line.endswith(", restarted"), "and status says so", line)
 
     conf = pathlib.Path(house.env["CONF"]) / "users.map"
     conf.write_text(conf.read_text() + "new@example.test home=new\n")
@@ -75,6 +78,8 @@ with House() as house:
         client.recv(1000)
     answer = house.posthouse("reload")
     is_(answer.returncode, 0, "and taken over")
+    replaced = [line for line in house.posthouse("status").stdout.splitlines() if line.endswith(", restarted")]
+    is_([line.split()[0] for line in replaced if line.split()[0] in REPLACED], [], "to be replaced is not to be restarted")
     words = []
     for client, word in zip(greeted, (b"EHLO x\r\n", b"CAPA\r\n", b"a CAPABILITY\r\n") * 3):
         client.sendall(word)
