@@ -78,14 +78,12 @@ static void status(int fd)
 
 static void reload(int fd)
 {
-	struct reason why;
+	struct reason why = { "" };
 
 	if (master.stopping)
 		answer(fd, EXIT_TEMPORARY, "posthouse is stopping");
-	else if (calls->reload(&why) < 0)
-		answer(fd, EXIT_PERMANENT, why.text);
 	else
-		answer(fd, EXIT_DONE, "");
+		answer(fd, calls->reload(&why) < 0 ? EXIT_PERMANENT : EXIT_DONE, why.text);
 }
 
 /* queued takes the connection over and answers all that follows. */
@@ -94,10 +92,9 @@ static void pass_to_queued(int fd)
 	const struct instance *queued = resident_of(HOUSE_QUEUED, 0);
 
 	master_file_put(&out, MASTER_CONTROL, fd);
-	if (queued->pid == 0 || wire_send(queued->wire.fd, &out) != WIRE_OK)
-		answer(fd, EXIT_TEMPORARY, "queued is not running");
-	else
-		answer(fd, EXIT_DONE, "");
+	bool sent = queued->pid != 0 && wire_send(queued->wire.fd, &out) == WIRE_OK;
+
+	answer(fd, sent ? EXIT_DONE : EXIT_TEMPORARY, sent ? "" : "queued is not running");
 }
 
 static void said(struct watch *w, unsigned events)

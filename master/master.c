@@ -22,8 +22,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -75,24 +73,6 @@ static void find_accounts(void)
 	}
 }
 
-static void write_pid(void)
-{
-	char path[4096];
-	int n = snprintf(path, sizeof path, "%s/master.pid", master.settings.directory_run);
-	int fd = n > 0 && (size_t)n < sizeof path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644)
-	                                          : -1;
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
-	if (fd < 0)
-		log_fatal("opening %s: %m", path);
-	/* Held for life: two masters on one run directory would fight for the queue. */
-	if (fcntl(fd, F_SETLK, &lock) < 0)
-		log_fatal("%s is locked: posthouse is running already (posthouse status)", path);
-	if (ftruncate(fd, 0) < 0 || fchmod(fd, 0644) < 0 ||
-	    dprintf(fd, "%ld\n", (long)getpid()) < 0)
-		log_fatal("writing %s: %m", path);
-}
-
 static void open_directories(void)
 {
 	const struct settings *s = &master.settings;
@@ -106,31 +86,13 @@ static void open_directories(void)
 	master.keys = open(keys, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* ---- starting ---- */
-
-/* Those who wait for the house: who gave us a descriptor, and the service manager. */
-static void tell_ready(void)
-{
-	struct reason why;
-
-	if (master.ready_fd >= 0) {
-		/* The starter may have gone away; the house stands all the same. */
-		if (write(master.ready_fd, "ready\n", 6) < 0)
-			log_debug("event=ready-unheard reason=\"%m\"");
-		close(master.ready_fd);
-		master.ready_fd = -1;
-	}
-	if (notify_manager("READY=1", &why) < 0)
-		log_warn("event=notify-failed reason=\"%s\"", why.text);
-}
-
 static void check_ready(void)
 {
 	if (master.up || master.stopping || residents_count(true) < residents_count(false))
 		return;
 	master.up = true;
 	log_info("event=ready programs=%u", residents_count(false));
-	tell_ready();
+	notify_ready(&master.ready_fd);
 }
 
 /* Both ends are open here: only a program that is not itself any more shuts its own. */
@@ -212,9 +174,8 @@ static void begin_stage(enum house_stage stage)
 static void go_on_stopping(struct deferred *d)
 {
 	(void)d;
-	while (!master.empty && signal_stage(0) == 0) {
+	while (signal_stage(0) == 0) {
 		if (master.stage == STAGES - 1) {
-			master.empty = true;
 			log_info("event=stopped");
 			control_stopped();
 			loop_stop(master.loop);
@@ -282,23 +243,20 @@ static void reap_children(void)
 
 /* ---- reload ---- */
 
-static void tell_settings(struct instance *i)
+static void tell_reload(struct instance *i)
 {
 	static struct wire_out out;
+
+	if (i->row == &house[HOUSE_LOGD]) {
+		logs_tell_output();
+		return;
+	}
 	int file = openat(master.generation, "settings.cdb", O_RDONLY | O_CLOEXEC);
 
 	master_file_put(&out, MASTER_RELOAD, file);
 	if (file < 0 || wire_send(i->wire.fd, &out) != WIRE_OK)
 		log_warn("event=reload-untold program=%s", i->row->name);
 	close(file);
-}
-
-static void tell_reload(struct instance *i)
-{
-	if (i->row == &house[HOUSE_LOGD])
-		logs_tell_output();
-	else
-		tell_settings(i);
 }
 
 static int reload(struct reason *why)
@@ -402,7 +360,8 @@ int main(int argc, char **argv)
 	program_raise_descriptors(DESCRIPTORS_WANTED);
 	find_accounts();
 	open_directories();
-	write_pid();
+	/* Two masters on one run directory would fight for the queue. */
+	program_hold(master.settings.directory_run, "master.pid");
 	master.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	master.loop = loop_new();
 	master.wire_said = wire_said;

@@ -24,7 +24,7 @@ struct master {
 	char empty_root[256];
 	struct instance *instances; /* all: residents, and behind them in time owners' services */
 	bool up;                    /* every program has been ready once */
-	bool stopping, failed, empty;
+	bool stopping, failed;
 	enum house_stage stage;
 	struct timer stage_over;
 	struct deferred next_stage;

@@ -23,6 +23,7 @@ static_assert((int)OWNER_POP3D == HOUSE_POP3D - HOUSE_RESIDENT &&
                       (int)OWNER_LOCAL == HOUSE_LOCAL - HOUSE_RESIDENT,
               "owners' programs stand in the house's order");
 
+enum { OWNERS_MAX = 4096 };
 static unsigned owner_count;
 
 static bool is_wanted(const struct instance *from, const struct owner_work *work)

@@ -6,8 +6,6 @@
 #include "lib/wire/owner.h"
 #include "master/instance.h"
 
-enum { OWNERS_MAX = 4096 };
-
 /* OWNER_WORK from a resident; refused work is logged and its descriptors closed. */
 void owners_work(const struct instance *from, struct wire_in *in);
 /* A new generation: those that run finish and end; new work starts successors. */

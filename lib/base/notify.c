@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/base/bytes.h"
+#include "lib/base/log.h"
 
 int notify_manager(const char *word, struct reason *why)
 {
@@ -30,4 +31,18 @@ int notify_manager(const char *word, struct reason *why)
 	if (fd >= 0)
 		close(fd);
 	return result;
+}
+
+void notify_ready(int *starter)
+{
+	struct reason why;
+
+	/* The starter may have gone away; the house stands all the same. */
+	if (*starter >= 0 && write(*starter, "ready\n", 6) < 0)
+		log_debug("event=ready-unheard reason=\"%m\"");
+	if (*starter >= 0)
+		close(*starter);
+	*starter = -1;
+	if (notify_manager("READY=1", &why) < 0)
+		log_warn("event=notify-failed reason=\"%s\"", why.text);
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -149,6 +150,23 @@ unsigned long program_raise_descriptors(unsigned long wanted)
 	if (setrlimit(RLIMIT_NOFILE, &have) < 0)
 		log_warn("event=limits reason=\"%m\"");
 	return have.rlim_cur;
+}
+
+void program_hold(const char *directory, const char *name)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int at = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = at < 0 ? -1 : openat(at, name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		log_fatal("opening %s/%s: %m", directory, name);
+	close(at);
+	if (fcntl(fd, F_SETLK, &lock) < 0)
+		log_fatal("%s/%s is locked: posthouse is running already (posthouse status)",
+		          directory, name);
+	if (ftruncate(fd, 0) < 0 || fchmod(fd, 0644) < 0 ||
+	    dprintf(fd, "%ld\n", (long)getpid()) < 0)
+		log_fatal("writing %s/%s: %m", directory, name);
 }
 
 int program_generation_file(const char *name)

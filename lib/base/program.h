@@ -42,6 +42,9 @@ void program_keep_only(const int *keep, unsigned count);
  * how many there are now. */
 unsigned long program_raise_descriptors(unsigned long wanted);
 
+/* Locks DIRECTORY/name, which says our process id, for life; fatal when another process has it. */
+void program_hold(const char *directory, const char *name);
+
 /* A file of the generation that master started the house with ("settings.cdb", "users.cdb",
  * "tls.cdb"), opened for reading; before program_confine only. Fatal when it cannot be opened.
  * lib/conf's settings_inherit uses it. */
