@@ -76,8 +76,6 @@ static struct ruleset handled(int abi, unsigned promises)
 		r.fs |= FS_IOCTL_DEV;
 	if (abi >= 6)
 		r.scoped = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL;
-	if (promises & SANDBOX_EXEC)
-		r.fs &= ~(uint64_t)FS_EXECUTE;
 	return r;
 }
 

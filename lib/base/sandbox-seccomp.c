@@ -240,12 +240,11 @@ static const struct {
 	{ __NR_inotify_init, SANDBOX_NOTIFY },
 #endif
 
-	{ __NR_execve, SANDBOX_EXEC },
-
 	/* Only somebody else's code asks for these. */
 	{ __NR_ptrace, FORBIDDEN },
 	{ __NR_process_vm_readv, FORBIDDEN },
 	{ __NR_process_vm_writev, FORBIDDEN },
+	{ __NR_execve, FORBIDDEN },
 	{ __NR_execveat, FORBIDDEN },
 	{ __NR_mount, FORBIDDEN },
 	{ __NR_umount2, FORBIDDEN },
@@ -387,16 +386,15 @@ static void add_clone(unsigned promises)
 {
 	const uint32_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
 	                            CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
-	bool forks = promises & SANDBOX_FORK, threads = promises & SANDBOX_THREADS;
+	bool forks = promises & SANDBOX_FORK;
 
 	/* clone3 hides its flags from a filter: the C library takes clone when it does not
 	 * exist. */
 #ifdef __NR_clone3
 	add_call(__NR_clone3, refuse_it);
 #endif
-	if (forks || threads)
-		allow_without_bits(__NR_clone, 0, namespaces | (threads ? 0u : CLONE_THREAD),
-		                   kill_it);
+	if (forks)
+		allow_without_bits(__NR_clone, 0, namespaces | CLONE_THREAD, kill_it);
 	else
 		add_call(__NR_clone, refuse_it);
 #ifdef __x86_64__
@@ -499,7 +497,7 @@ static void build(unsigned promises)
 	for (size_t i = 0; i < COUNT(rules); i++)
 		if (is_promised(rules[i].promise, promises))
 			add_call(rules[i].call, allow_it);
-		else if (rules[i].promise == FORBIDDEN || rules[i].promise == SANDBOX_EXEC)
+		else if (rules[i].promise == FORBIDDEN)
 			add_call(rules[i].call, kill_it);
 	add_by_argument(promises);
 	give(report_it);
@@ -511,12 +509,11 @@ static void build(unsigned promises)
 static void build_narrower(unsigned given_up, unsigned left)
 {
 	begin_filter();
-	if (given_up & (SANDBOX_FORK | SANDBOX_THREADS))
+	if (given_up & SANDBOX_FORK)
 		add_clone(left);
 	for (size_t i = 0; i < COUNT(rules); i++)
 		if (rules[i].promise != FORBIDDEN && (rules[i].promise & given_up))
-			add_call(rules[i].call,
-			         rules[i].promise == SANDBOX_EXEC ? kill_it : report_it);
+			add_call(rules[i].call, report_it);
 	if (given_up & SANDBOX_CONNECT) {
 		add_call(__NR_socket, report_it);
 		allow_descriptor_calls(left);

@@ -46,8 +46,6 @@ static bool log_is_file(void)
 
 static void lower_limits(const struct sandbox_profile *profile)
 {
-	const unsigned processes = SANDBOX_FORK | SANDBOX_THREADS | SANDBOX_EXEC;
-
 	if (profile->descriptors_max)
 		lower(RLIMIT_NOFILE, "RLIMIT_NOFILE", profile->descriptors_max);
 	if ((profile->file_bytes_max || profile->no_file_grows) && !log_is_file()) {
@@ -59,7 +57,7 @@ static void lower_limits(const struct sandbox_profile *profile)
 		return;
 	if (profile->memory_max)
 		lower(RLIMIT_AS, "RLIMIT_AS", profile->memory_max);
-	if ((profile->promises & processes) == 0)
+	if ((profile->promises & SANDBOX_FORK) == 0)
 		lower(RLIMIT_NPROC, "RLIMIT_NPROC", 0);
 }
 

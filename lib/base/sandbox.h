@@ -19,11 +19,7 @@ enum sandbox_promise {
 	SANDBOX_CONNECT = 1 << 1, /* socket() and connect() to the Internet */
 	SANDBOX_FORK = 1 << 2,    /* service parents: fork, wait, kill own children */
 	SANDBOX_NOTIFY = 1 << 3,  /* inotify */
-	SANDBOX_ACCEPT = 1 << 4,  /* accept() on inherited listeners, setsockopt */
-	SANDBOX_THREADS =
-		1
-		<< 5, /* clone() of threads (argon2 workers are processes; this is for libraries) */
-	SANDBOX_EXEC = 1 << 6 /* pickup's and gateway's children only */
+	SANDBOX_ACCEPT = 1 << 4   /* accept() on inherited listeners, setsockopt */
 };
 
 enum { SANDBOX_PATHS_MAX = 8 };
@@ -45,7 +41,7 @@ struct sandbox_profile {
 	bool no_file_grows;
 };
 
-/* Enters it for good (without SANDBOX_FORK, _THREADS and _EXEC also RLIMIT_NPROC 0), for this
+/* Enters it for good (without SANDBOX_FORK also RLIMIT_NPROC 0), for this
  * process and its children. May be called again with less: each session narrows its parent's
  * profile (a mailbox session to its own directory). Returns a short text for the log: "landlock=7
  * seccomp", "seccomp", "none", "none (sanitizers)". A profile that cannot be applied although the

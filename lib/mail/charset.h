@@ -48,6 +48,5 @@ uint32_t charset_fold_code(uint32_t code);
 /* RFC 3501 section 5.1.3.  false: not valid (a base64 run that should be ASCII or is torn, 8-bit
  * bytes, controls), or out is full; out holds then what it held before. */
 bool utf7_to_utf8(struct view name, struct text *out);
-bool utf8_to_utf7(struct view name, struct text *out);
 
 #endif

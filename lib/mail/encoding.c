@@ -4,7 +4,6 @@
 #include <string.h>
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-static const char hex_digits[] = "0123456789ABCDEF";
 
 static int base64_value(char c)
 {
@@ -55,16 +54,6 @@ bool base64_encode(struct text *out, struct view in)
 		               to);
 	out->len += size;
 	out->data[out->len] = '\0';
-	return true;
-}
-
-bool base64_encode_lines(struct text *out, struct view in)
-{
-	const size_t line = ENCODING_LINE_MAX / 4 * 3;
-
-	for (; in.len > 0; in = view_skip(in, line))
-		if (!base64_encode(out, view_take(in, line)) || !text_add(out, VIEW("\r\n")))
-			return false;
 	return true;
 }
 
@@ -278,56 +267,6 @@ static bool add_quoted(struct decoder *d, struct view in, struct text *out)
 		if (!quoted_byte(d, in.data[0], out))
 			return false;
 		in = view_skip(in, 1);
-	}
-	return true;
-}
-
-/* Length of the line's end at the front: 2, 1 or 0. */
-static size_t line_end(struct view v)
-{
-	if (v.len > 1 && v.data[0] == '\r' && v.data[1] == '\n')
-		return 2;
-	return v.len > 0 && v.data[0] == '\n';
-}
-
-bool quoted_printable_encode(struct text *out, struct view in)
-{
-	size_t column = 0;
-
-	while (in.len > 0) {
-		size_t end = line_end(in);
-		unsigned char c = (unsigned char)in.data[0];
-		struct view rest = view_skip(in, 1);
-		bool last = rest.len == 0 || line_end(rest) > 0;
-		bool blank = c == ' ' || c == '\t';
-		/* A dot alone on a line upsets bad relays, "From " upsets mbox files; encoded,
-		 * neither does. */
-		bool risky = column == 0 && (c == '.' || view_starts(in, VIEW("From ")));
-		bool encode =
-			c == '=' || (c < 32 && c != '\t') || c > 126 || (blank && last) || risky;
-
-		if (end > 0) {
-			if (!text_add(out, VIEW("\r\n")))
-				return false;
-			in = view_skip(in, end);
-			column = 0;
-			continue;
-		}
-		if (column + (encode ? 3 : 1) > ENCODING_LINE_MAX - (last ? 0 : 1)) {
-			if (!text_add(out, VIEW("=\r\n")))
-				return false;
-			column = 0;
-		}
-		if (encode) {
-			char escape[3] = { '=', hex_digits[c >> 4], hex_digits[c & 15] };
-
-			if (!text_add(out, (struct view){ escape, 3 }))
-				return false;
-		} else if (!text_add_byte(out, (char)c)) {
-			return false;
-		}
-		column += encode ? 3 : 1;
-		in = rest;
 	}
 	return true;
 }

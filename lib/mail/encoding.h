@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Base64 and quoted-printable (RFC 2045 sections 6.7 and 6.8), both ways.
+ * Base64 (RFC 2045 section 6.8) both ways, quoted-printable (section 6.7) read.
  *
  * Decoding mail is tolerant the way mail readers are: what is not of the
  * alphabet is passed over, a broken escape stands for itself, missing padding
@@ -20,19 +20,15 @@ enum transfer_encoding {
 	ENCODING_UNKNOWN /* the bytes are to be left alone (RFC 2045 section 6.4) */
 };
 
-enum { ENCODING_LINE_MAX = 76 }; /* RFC 2045: what the writers keep to, without CRLF */
+enum { ENCODING_LINE_MAX = 76 }; /* RFC 2045: what writers are to keep to, without CRLF */
 
 /* The value of Content-Transfer-Encoding; an empty one is ENCODING_IDENTITY. */
 enum transfer_encoding transfer_encoding_parse(struct view name);
 
-bool base64_encode(struct text *out, struct view in);       /* one piece, padded */
-bool base64_encode_lines(struct text *out, struct view in); /* lines of 76 ended by CRLF */
+bool base64_encode(struct text *out, struct view in); /* one piece, padded */
 /* Whole quanta, canonical padding, nothing else (RFC 4648 section 3.2, 3.3, 3.5).
  * On false, out holds what it held before. */
 bool base64_decode_strict(struct view in, struct text *out);
-
-/* Text for a MIME body: CRLF and bare LF both end a line and are written as CRLF. */
-bool quoted_printable_encode(struct text *out, struct view in);
 
 /* A decoder over pieces of any size.  ENCODING_IDENTITY and _UNKNOWN copy. */
 struct decoder {

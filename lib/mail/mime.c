@@ -362,8 +362,6 @@ bool mime_parse(struct arena *arena, struct view message, struct mime_message *o
 		size_t next = p.line_start + (lf < rest.len ? lf + 1 : lf);
 		bool crlf = lf > 0 && lf < rest.len && rest.data[lf - 1] == '\r';
 
-		if (lf < rest.len && !crlf)
-			out->bare_lf = true;
 		p.lines_behind = p.lines + (lf < rest.len);
 		take_line(&p, p.line_start + lf - crlf, next);
 		p.lines = p.lines_behind;

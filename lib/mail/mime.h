@@ -5,8 +5,8 @@
  * IMAP's BODYSTRUCTURE says of each part.  One pass over the lines.
  *
  * Lines should end with CRLF: sizes in octets are those of the bytes as they
- * stand.  Messages with bare LF are parsed all the same and say so (bare_lf);
- * the store hands out a CRLF form of such files, and that is what to parse.
+ * stand.  Messages with bare LF are parsed all the same; the store hands out a CRLF form of such
+ * files, and that is what to parse.
  *
  * Nothing is an error.  As in other IMAP servers: a boundary line counts when it
  * begins with the boundary (of several that do, the longest); what stands
@@ -71,7 +71,6 @@ struct mime_part {
 struct mime_message {
 	struct mime_part *root; /* the message itself: its header is the message's */
 	unsigned parts;
-	bool bare_lf;   /* at least one line ends without CR */
 	bool truncated; /* a limit was met (depth, parts, arena): the tree stops short, and is sound
 	                 */
 };

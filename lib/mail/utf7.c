@@ -3,8 +3,6 @@
 #include "lib/mail/charset.h"
 #include "lib/mail/utf8.h"
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
-
 static int base64_value(char c)
 {
 	if (byte_is_alpha(c))
@@ -94,87 +92,15 @@ static bool decode(struct view name, struct text *out)
 	return true;
 }
 
-/* Takes back what a failure left behind. */
-static bool settle(bool good, struct text *out, size_t before)
-{
-	if (!good && out->len > before) {
-		out->len = before;
-		out->data[before] = '\0';
-	}
-	return good;
-}
-
 bool utf7_to_utf8(struct view name, struct text *out)
 {
 	size_t before = out->len;
 
-	return settle(name.len <= MAILBOX_UTF7_MAX && decode(name, out), out, before);
-}
-
-/* Bits on their way into base64. */
-struct bits {
-	uint32_t bits;
-	unsigned count;
-};
-
-static bool put_unit(struct bits *b, uint32_t unit, struct text *out)
-{
-	b->bits = b->bits << 16 | unit;
-	b->count += 16;
-	while (b->count >= 6) {
-		b->count -= 6;
-		if (!text_add_byte(out, alphabet[b->bits >> b->count & 63]))
-			return false;
+	if (name.len <= MAILBOX_UTF7_MAX && decode(name, out))
+		return true;
+	if (out->len > before) { /* what a failure left behind */
+		out->len = before;
+		out->data[before] = '\0';
 	}
-	b->bits &= (1u << b->count) - 1;
-	return true;
-}
-
-static bool end_run(struct bits *b, struct text *out)
-{
-	if (b->count > 0 && !text_add_byte(out, alphabet[b->bits << (6 - b->count) & 63]))
-		return false;
-	*b = (struct bits){ 0, 0 };
-	return text_add_byte(out, '-');
-}
-
-static bool put_code(struct bits *b, uint32_t code, struct text *out)
-{
-	if (code < 0x10000)
-		return put_unit(b, code, out);
-	code -= 0x10000;
-	return put_unit(b, 0xd800 + (code >> 10), out) && put_unit(b, 0xdc00 + (code & 0x3ff), out);
-}
-
-static bool encode(struct view name, struct text *out)
-{
-	struct bits b = { 0, 0 };
-	bool in_run = false;
-
-	while (name.len > 0) {
-		uint32_t code;
-		size_t len = utf8_get(name, &code);
-
-		if (len == 0 || code < 0x20 || code == 0x7f)
-			return false;
-		name = view_skip(name, len);
-		if (is_direct(code) == in_run) {
-			if (!(in_run ? end_run(&b, out) : text_add_byte(out, '&')))
-				return false;
-			in_run = !in_run;
-		}
-		if (in_run ? !put_code(&b, code, out)
-		           : !text_add(out, code == '&'
-		                                    ? VIEW("&-")
-		                                    : (struct view){ (char[]){ (char)code }, 1 }))
-			return false;
-	}
-	return !in_run || end_run(&b, out);
-}
-
-bool utf8_to_utf7(struct view name, struct text *out)
-{
-	size_t before = out->len;
-
-	return settle(name.len <= MAILBOX_UTF7_MAX && encode(name, out), out, before);
+	return false;
 }

@@ -331,10 +331,9 @@ void store_names_free(struct store_names *names)
 	*names = (struct store_names){ 0 };
 }
 
-static int both_lists(struct store *store, struct name_list *folders, struct name_list *subscribed,
-                      struct reason *why)
+static int list_folders(struct store *store, struct name_list *folders, struct reason *why)
 {
-	*folders = *subscribed = (struct name_list){ 0 };
+	*folders = (struct name_list){ 0 };
 	if (read_folders(store, folders, why) < 0) {
 		free_list(folders);
 		return -1;
@@ -342,20 +341,16 @@ static int both_lists(struct store *store, struct name_list *folders, struct nam
 	add_parents(folders);
 	sort_unique(folders);
 	mark_children(folders);
-	read_subscriptions(store, subscribed);
 	return 0;
 }
 
 enum store_result store_folders(struct store *store, struct store_names *out, struct reason *why)
 {
-	struct name_list folders, subscribed;
+	struct name_list folders;
 
 	*out = (struct store_names){ 0 };
-	if (both_lists(store, &folders, &subscribed, why) < 0)
+	if (list_folders(store, &folders, why) < 0)
 		return STORE_FAILED;
-	for (unsigned i = 0; i < folders.count; i++)
-		folders.names[i].subscribed = find_name(&subscribed, folders.names[i].name) != NULL;
-	free_list(&subscribed);
 	*out = (struct store_names){ folders.names, folders.count };
 	return STORE_OK;
 }
@@ -363,16 +358,16 @@ enum store_result store_folders(struct store *store, struct store_names *out, st
 enum store_result store_subscriptions(struct store *store, struct store_names *out,
                                       struct reason *why)
 {
-	struct name_list folders, subscribed;
+	struct name_list folders, subscribed = { 0 };
 
 	*out = (struct store_names){ 0 };
-	if (both_lists(store, &folders, &subscribed, why) < 0)
+	if (list_folders(store, &folders, why) < 0)
 		return STORE_FAILED;
+	read_subscriptions(store, &subscribed);
 	for (unsigned i = 0; i < subscribed.count; i++) {
 		const struct store_folder_name *folder =
 			find_name(&folders, subscribed.names[i].name);
 
-		subscribed.names[i].subscribed = true;
 		subscribed.names[i].selectable = folder != NULL && folder->selectable;
 		subscribed.names[i].has_children = folder != NULL && folder->has_children;
 	}

@@ -56,7 +56,6 @@ void store_close(struct store **store);
 struct store_folder_name {
 	const char *name;
 	bool selectable; /* false: only its inferiors exist (\Noselect) */
-	bool subscribed; /* may be true for names that do not exist: see store_subscriptions */
 	bool has_children;
 };
 

@@ -32,8 +32,7 @@ enum sign_scheme { /* RFC 8446 section 4.2.3 code points */
 	           SIGN_RSA_PSS_SHA256 = 0x0804,
 	           SIGN_RSA_PSS_SHA384 = 0x0805,
 	           SIGN_RSA_PSS_SHA512 = 0x0806,
-	           SIGN_ED25519 = 0x0807,
-	           SIGN_ED448 = 0x0808
+	           SIGN_ED25519 = 0x0807
 };
 
 struct sign_request {

@@ -135,11 +135,11 @@ static void fill_recipient(const struct delivery *d, unsigned number)
 	job_recipient_put(&out, &to);
 }
 
-static void turn_away(struct agents *a, struct channel *c, struct schedule_destination *to)
+static void turn_away(struct agents *a, struct schedule_destination *to)
 {
 	struct schedule_item *item;
 
-	while ((item = schedule_drain(c->schedule, to)) != NULL)
+	while ((item = schedule_drain(to)) != NULL)
 		a->with.turned_away(a->with.context, loop_owner(item, struct delivery, item));
 }
 
@@ -163,7 +163,7 @@ static void finish(struct agents *a, struct delivery *d, const char *why)
 	schedule_hold(to); /* the message may end here, and with it the last that points there */
 	a->with.finished(a->with.context, d);
 	if (trouble && schedule_is_down(to, loop_now_ms(a->with.loop)))
-		turn_away(a, c, to);
+		turn_away(a, to);
 	schedule_release(to);
 	run_soon(c);
 }
@@ -568,7 +568,7 @@ bool agents_busy(const struct agents *a)
 static void forgive(struct channel *c, void *context)
 {
 	(void)context;
-	schedule_forgive(c->schedule, NULL);
+	schedule_forgive(c->schedule);
 }
 
 void agents_forgive(struct agents *a)

@@ -34,7 +34,7 @@ struct schedule_destination {
 struct schedule {
 	struct schedule_limits limits;
 	struct schedule_destination **table;
-	size_t table_size, count, waiting;
+	size_t table_size, count;
 	struct schedule_destination *ring; /* the next one to be served; circular */
 };
 
@@ -225,11 +225,10 @@ void schedule_add(struct schedule *s, struct schedule_destination *d, struct sch
 	list->last = item;
 	c->filled |= (uint16_t)(1u << item->bucket);
 	c->count++;
-	s->waiting++;
 	ring_update(s, d);
 }
 
-static void unlink_item(struct schedule *s, struct schedule_item *item)
+static void unlink_item(struct schedule_item *item)
 {
 	struct class *c = &item->destination->classes[item->old];
 	struct queue_list *list = &c->buckets[item->bucket];
@@ -245,7 +244,6 @@ static void unlink_item(struct schedule *s, struct schedule_item *item)
 	if (list->first == NULL)
 		c->filled &= (uint16_t) ~(1u << item->bucket);
 	c->count--;
-	s->waiting--;
 	item->next = item->previous = NULL;
 	item->waiting = false;
 }
@@ -254,7 +252,7 @@ void schedule_cancel(struct schedule *s, struct schedule_item *item)
 {
 	if (!item->waiting)
 		return;
-	unlink_item(s, item);
+	unlink_item(item);
 	ring_update(s, item->destination);
 }
 
@@ -286,7 +284,7 @@ struct schedule_item *schedule_take(struct schedule *s)
 	if (d == NULL)
 		return NULL;
 	item = pick_item(pick_class(d));
-	unlink_item(s, item);
+	unlink_item(item);
 	d->running++;
 	ring_update(s, d);
 	if (s->ring == d)
@@ -299,11 +297,6 @@ struct schedule_item *schedule_take(struct schedule *s)
 unsigned schedule_window(const struct schedule_destination *d)
 {
 	return d->window < 1 ? 1 : (unsigned)d->window;
-}
-
-unsigned schedule_running(const struct schedule_destination *d)
-{
-	return d->running;
 }
 
 static void go_down(struct schedule *s, struct schedule_destination *d, int64_t now_ms)
@@ -346,7 +339,7 @@ bool schedule_is_down(const struct schedule_destination *d, int64_t now_ms)
 	return d->down && now_ms < d->down_until_ms;
 }
 
-struct schedule_item *schedule_drain(struct schedule *s, struct schedule_destination *d)
+struct schedule_item *schedule_drain(struct schedule_destination *d)
 {
 	struct class *c = d->classes[0].count ? &d->classes[0] : &d->classes[1];
 	struct schedule_item *item;
@@ -354,28 +347,20 @@ struct schedule_item *schedule_drain(struct schedule *s, struct schedule_destina
 	if (!d->down || c->count == 0)
 		return NULL;
 	item = pick_item(c);
-	unlink_item(s, item);
+	unlink_item(item);
 	return item;
 }
 
-static void forgive(struct schedule *s, struct schedule_destination *d)
+void schedule_forgive(struct schedule *s)
 {
-	d->down = false;
-	d->pause_ms = 0;
-	if (d->window < s->limits.window_start)
-		d->window = s->limits.window_start;
-	ring_update(s, d);
-}
-
-void schedule_forgive(struct schedule *s, struct schedule_destination *d)
-{
-	if (d != NULL) {
-		forgive(s, d);
-		return;
-	}
 	for (size_t i = 0; i < s->table_size; i++)
-		for (d = s->table[i]; d; d = d->hash_next)
-			forgive(s, d);
+		for (struct schedule_destination *d = s->table[i]; d; d = d->hash_next) {
+			d->down = false;
+			d->pause_ms = 0;
+			if (d->window < s->limits.window_start)
+				d->window = s->limits.window_start;
+			ring_update(s, d);
+		}
 }
 
 unsigned schedule_runnable(const struct schedule *s, unsigned max)
@@ -395,11 +380,6 @@ unsigned schedule_runnable(const struct schedule *s, unsigned max)
 	return sum < max ? sum : max;
 }
 
-size_t schedule_waiting(const struct schedule *s)
-{
-	return s->waiting;
-}
-
 bool schedule_is_idle(const struct schedule *s)
 {
 	for (size_t i = 0; i < s->table_size; i++)
@@ -407,11 +387,6 @@ bool schedule_is_idle(const struct schedule *s)
 			if (!is_idle(d))
 				return false;
 	return true;
-}
-
-size_t schedule_destinations(const struct schedule *s)
-{
-	return s->count;
 }
 
 int64_t schedule_retry_ms(const struct schedule_limits *limits, unsigned attempts, uint32_t random)

@@ -66,18 +66,15 @@ void schedule_finished(struct schedule *s, struct schedule_destination *d, bool 
 
 bool schedule_is_down(const struct schedule_destination *d, int64_t now_ms);
 /* An item of a destination that is down, taken out of its queue; NULL when there is none left. */
-struct schedule_item *schedule_drain(struct schedule *s, struct schedule_destination *d);
-/* Forget trouble (an operator's retry): of one, or of all with NULL. */
-void schedule_forgive(struct schedule *s, struct schedule_destination *d);
+struct schedule_item *schedule_drain(struct schedule_destination *d);
+/* Forget all trouble (an operator's retry). */
+void schedule_forgive(struct schedule *s);
 
 /* How many items could run now if there were agents enough (at most `max` is counted). */
 unsigned schedule_runnable(const struct schedule *s, unsigned max);
-size_t schedule_waiting(const struct schedule *s);
 unsigned schedule_window(const struct schedule_destination *d); /* whole jobs */
-unsigned schedule_running(const struct schedule_destination *d);
 bool schedule_is_idle(
 	const struct schedule *s); /* nothing waits or runs, nobody holds a destination */
-size_t schedule_destinations(const struct schedule *s);
 
 /* The delay before attempt number attempts + 1: first, then growing by half of itself each time up
  * to max, with a jitter of a quarter up and down from `random` (any 32 bits). attempts >= 1. */

@@ -33,20 +33,12 @@ static void check_sets(struct view in, struct text *out)
 	check_utf8(out);
 }
 
-static void check_names(struct view in, struct text *out, struct text *back)
+static void check_names(struct view in, struct text *out)
 {
 	text_clear(out);
-	text_clear(back);
-	if (utf7_to_utf8(in, out)) {
+	if (utf7_to_utf8(in, out))
 		check_utf8(out);
-		if (out->max >= OUT_MAX &&
-		    (!utf8_to_utf7(text_view(out), back) || !view_equal(text_view(back), in)))
-			abort();
-	}
-	text_clear(out);
-	text_clear(back);
-	if (utf8_to_utf7(in, out) && out->len <= MAILBOX_UTF7_MAX && back->max >= OUT_MAX &&
-	    (!utf7_to_utf8(text_view(out), back) || !view_equal(text_view(back), in)))
+	else if (out->len != 0)
 		abort();
 }
 
@@ -79,9 +71,6 @@ static void check_encodings(struct view in, struct text *out, struct text *back)
 	if (base64_decode_strict(in, out) && base64_encode(back, text_view(out)) &&
 	    !view_equal(in, text_view(back)))
 		abort();
-	text_clear(out);
-	text_clear(back);
-	quoted_printable_encode(out, in);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -103,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			struct date date;
 			int64_t day;
 
-			check_names(line, &out, &back);
+			check_names(line, &out);
 			date_imap_parse(line, &date);
 			date_day_parse(line, &day);
 			date_mail_parse(line, &date);
