@@ -119,6 +119,8 @@ static void wire_said(struct watch *w, unsigned events)
 		return;
 	if (in.type == MASTER_READY && wire_end(&in)) {
 		i->ready = true;
+		if (i->retired)
+			kill(i->pid, SIGHUP);
 		check_ready();
 	} else if (in.type == OWNER_WORK) {
 		owners_work(i, &in);

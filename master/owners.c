@@ -93,9 +93,13 @@ static void ended(struct instance *o, int status)
 
 	if (!clean && !master.stopping)
 		instance_log_end(o, status);
-	if (o->row->by_wire || o->retired || master.stopping || !has_waiting_work(o))
+	/* What a retired one has left waiting its next life takes, with the new generation. */
+	if (o->row->by_wire || master.stopping || !has_waiting_work(o)) {
 		drop(o);
-	else if (clean)
+		return;
+	}
+	o->retired = false;
+	if (clean)
 		start(o);
 	else
 		instance_start_later(o);
@@ -183,6 +187,7 @@ void owners_retire(void)
 	for (struct instance *o = master.instances; o != NULL; o = o->next)
 		if (o->ended == ended && o->pid) {
 			o->retired = true;
-			kill(o->pid, SIGHUP);
+			if (o->ready) /* else when it is: until then the signal would kill it */
+				kill(o->pid, SIGHUP);
 		}
 }

@@ -43,7 +43,9 @@ static void announce(int shared_fd)
 		                                            CONNECTION_SUBMISSION };
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct connection_announce a = { .service = services[i], .parent = (int)getpid() };
+		struct connection_announce a = { .service = services[i],
+			                         .parent = (int)getpid(),
+			                         .reuse = (uint32_t)settings.smtpd_reuse };
 
 		snprintf(a.clear, sizeof a.clear, "220 %s ESMTP\r\n", settings.host_name);
 		snprintf(a.secured, sizeof a.secured, "220 %s ESMTP\r\n", settings.host_name);

@@ -309,7 +309,9 @@ static void greet(char *line, size_t size, bool tls)
 
 static void announce(int shared_fd)
 {
-	struct connection_announce a = { .service = served->service, .parent = (int)getpid() };
+	struct connection_announce a = { .service = served->service,
+		                         .parent = (int)getpid(),
+		                         .reuse = (uint32_t)inherited.login_reuse };
 
 	greet(a.clear, sizeof a.clear, false);
 	greet(a.secured, sizeof a.secured, true);

@@ -54,6 +54,7 @@ struct connection_announce {
 	/* Who announces: workers of any other process belong to a parent that this one has
 	 * replaced, and know an older configuration. */
 	int parent;
+	uint32_t reuse; /* its workers serve so many clients at most; 0: no end */
 	char clear[CONNECTION_GREETING_MAX], secured[CONNECTION_GREETING_MAX];
 	char busy[CONNECTION_GREETING_MAX], timeout[CONNECTION_GREETING_MAX];
 	char unavailable[CONNECTION_GREETING_MAX], stopping[CONNECTION_GREETING_MAX];

@@ -327,13 +327,19 @@ enum wire_result hub_line_send(struct hub_line *line, const struct wire_out *out
 struct hub_line *hub_take_idle(struct hub *s)
 {
 	struct link *first = list_take_first(&s->idle_lines);
+	struct hub_line *line = list_owner_or_null(first, struct hub_line, resting);
 
-	return list_owner_or_null(first, struct hub_line, resting);
+	if (line != NULL)
+		line->jobs++;
+	return line;
 }
 
 void hub_set_idle(struct hub_line *line)
 {
-	if (!line->dropped && line->resting.list == NULL)
+	/* Who is honest has ended by then. */
+	if (line->server->reuse && line->jobs >= line->server->reuse)
+		hub_line_drop(line, NULL);
+	else if (!line->dropped && line->resting.list == NULL)
 		note(line);
 }
 

@@ -33,6 +33,7 @@ struct hub;
 struct hub_line {
 	int process;     /* who made it, as the kernel says; 0: not known */
 	uint32_t worker; /* for which worker of its own; 0: for itself */
+	unsigned jobs;   /* how often it was taken */
 	struct watch watch;
 	struct hub *server;
 	struct link all;     /* in server->lines */
@@ -49,6 +50,8 @@ struct hub {
 	unsigned lines_max; /* further greetings are refused, with a warning */
 	bool workers; /* the clients are workers: new lines begin idle, WIRE_DONE makes them idle
 	                 again */
+	unsigned
+		reuse; /* a worker that was taken so often is let go, whatever it says; 0: no end */
 	void *context;
 	void (*opened)(struct hub_line *line);                      /* may be NULL */
 	void (*message)(struct hub_line *line, struct wire_in *in); /* any type but WIRE_DONE */

@@ -159,17 +159,19 @@ static void tell(struct check_worker *w, struct check *check)
 	wire_begin(&out, CHECK);
 	wire_put_view(&out, check->stored);
 	wire_put_view(&out, check->password);
-	enum wire_result r = wire_send(w->watch.fd, &out);
+	enum wire_result r = wire_send_now(w->watch.fd, &out);
 
 	wire_out_wipe(&out);
 	wire_out_free(&out);
 	w->busy = true;
 	w->check = check;
 	check->worker = w;
-	/* A line that is broken already ends the check when the loop sees it. */
-	if (r == WIRE_OK)
+	/* A line that is broken already ends the check when the loop sees it; a worker that does
+	 * not read what it is given is no worker any more. */
+	if (r != WIRE_CLOSED)
 		loop_timer_set(w->checker->loop, &w->timer,
-		               loop_now_ms(w->checker->loop) + CHECK_TIMEOUT_MS);
+		               loop_now_ms(w->checker->loop) +
+		                       (r == WIRE_OK ? CHECK_TIMEOUT_MS : 0));
 }
 
 static void give_work(struct checker *c)

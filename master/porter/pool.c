@@ -204,6 +204,7 @@ static void announced(struct hub *server, struct wire_in *in)
 		return;
 	}
 	*of = pool_of(server);
+	(*of)->server.reuse = a.reuse;
 	(*of)->next_parent = a.parent;
 	if (a.parent != (*of)->parent && !pools.retired)
 		loop_timer_set(pools.loop, &(*of)->next_due,

@@ -86,6 +86,21 @@ def replaced_parents():
     h.stop()
 
 
+def workers_have_an_end():
+    """A worker that never says that it has had enough is one that takes all clients to itself."""
+    h = House(announce=())
+    h.announce("smtp", reuse=2)
+    worker = h.worker(SMTP)
+    for _ in range(2):
+        s = h.client("smtp")
+        line(s)
+        s.sendall(b"x")
+        Connection(w.receive(worker)).socket.close()
+        w.send(worker, w.Out(w.WIRE_DONE))
+    is_(w.receive(worker), None, "a worker that has served as many clients as its parent said is let go")
+    h.stop()
+
+
 def tokens():
     h = House(settings="porter.clients-per-address 1\n")
     login = h.worker(IMAP)
@@ -252,6 +267,6 @@ def reload_and_stop():
     h.stop()
 
 
-for part in (greetings_and_sessions, replaced_parents, tokens, limits, early_talkers, proxied, reload_and_stop):
+for part in (greetings_and_sessions, replaced_parents, workers_have_an_end, tokens, limits, early_talkers, proxied, reload_and_stop):
     part()
 done()

@@ -19,10 +19,15 @@ static const struct connection_tls sample_tls = { true, "TLSv1.3", "TLS_AES_256_
 
 static void test_announce(void)
 {
-	struct connection_announce a = { CONNECTION_IMAP,         4711,
-		                         "* OK hello\r\n",        "* OK hello, secured\r\n",
-		                         "* BYE busy\r\n",        "* BYE timeout\r\n",
-		                         "* BYE unavailable\r\n", "* BYE stopping\r\n",
+	struct connection_announce a = { CONNECTION_IMAP,
+		                         4711,
+		                         100,
+		                         "* OK hello\r\n",
+		                         "* OK hello, secured\r\n",
+		                         "* BYE busy\r\n",
+		                         "* BYE timeout\r\n",
+		                         "* BYE unavailable\r\n",
+		                         "* BYE stopping\r\n",
 		                         "* BYE early\r\n" },
 				   b;
 	struct wire_out out = { 0 };
@@ -34,7 +39,7 @@ static void test_announce(void)
 
 	ok(connection_announce_get(&in, &b) && b.service == a.service,
 	   "an announcement comes back");
-	ok(b.parent == a.parent, "with who made it");
+	ok(b.parent == a.parent && b.reuse == a.reuse, "with who made it");
 	is_string(b.clear, a.clear, "its greeting");
 	is_string(b.secured, a.secured, "its greeting with TLS");
 	is_string(b.busy, a.busy, "its refusal");
