@@ -3,24 +3,21 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/base/pace.h"
 #include "master/porter/acceptor.h"
+#include "master/porter/client-parts.h"
 #include "master/porter/pool.h"
 #include "master/porter/relay.h"
-#include "master/porter/tls.h"
 
 enum {
 	PROXY_MS = 10000,       /* a balancer's PROXY header */
 	WORKER_WAIT_MS = 30000, /* a client that has spoken waits so long for a worker, then it is
 	                           told that the service is not available */
-	FLUSH_MS = 60000,       /* after the session's end, for a slow client to take the rest */
 	STOP_MS = 5000,         /* for relays to end */
 	DISCARD_TURNS = 4,
 	DISCARD_BYTES = 16384,
@@ -28,56 +25,16 @@ enum {
 	CLIENT_BYTES_MAX = 1024
 };
 
-enum client_state {
-	CLIENT_PROXY,     /* its balancer owes a PROXY header */
-	CLIENT_HANDSHAKE, /* TLS from the start */
-	CLIENT_DELAY,     /* has not been greeted; must not speak */
-	CLIENT_SILENT,    /* greeted; has said nothing */
-	CLIENT_WAITING,   /* has spoken; waits for a worker */
-	CLIENT_SESSION,   /* a worker has it */
-	CLIENT_STARTTLS,  /* a worker has it and waits for the handshake */
-	CLIENT_HANDED,    /* authd has passed it on; its token tells when it ends */
-	CLIENT_ENDING     /* no session; the relay sends what is left */
-};
-
-struct client {
-	struct watch watch; /* the socket; in CLIENT_HANDED the token */
-	struct timer timer;
-	struct link all;
-	struct pool_client place; /* its worker, or its place among those that wait for one */
-	const struct acceptor *acceptor;
-	struct relay *relay;
-	struct text *proxy_header; /* CLIENT_PROXY only */
-	struct net_address client, local;
-	uint64_t id;
-	enum client_state state;
-	int token; /* our end, -1 */
-	bool counted;
-};
-
 static_assert(sizeof(struct client) <= CLIENT_BYTES_MAX, "an idle client is small");
 
-static struct {
-	struct clients_setup with;
-	struct connection_announce lines[CONNECTION_SERVICES]; /* what each service says */
-	struct list all;
-	unsigned outside; /* of them not yet with a worker */
-	unsigned relays;  /* TLS: handshakes and relays */
-	uint64_t next_id;
-	bool retiring, stopping;
-	struct timer stop;
-} clients;
+struct clients clients;
 
-static bool serve(struct pool_client *place, struct worker *w);
-static void session_over(struct pool_client *place);
-static void handshake_failed(struct client *c);
-
-static struct client *client_of(struct pool_client *place)
+struct client *client_of(struct pool_client *place)
 {
 	return loop_owner(place, struct client, place);
 }
 
-static const char *client_text(const struct client *c)
+const char *client_text(const struct client *c)
 {
 	static char text[NET_ADDRESS_TEXT_MAX];
 
@@ -94,20 +51,20 @@ static bool is_outside(enum client_state state)
 	return state <= CLIENT_WAITING;
 }
 
-static void enter(struct client *c, enum client_state state)
+void client_enter(struct client *c, enum client_state state)
 {
 	if (is_outside(c->state) && !is_outside(state))
 		clients.outside--;
 	c->state = state;
 }
 
-static void set_deadline(struct client *c, int64_t delay_ms)
+void client_set_deadline(struct client *c, int64_t delay_ms)
 {
 	loop_timer_set(clients.with.loop, &c->timer, loop_now_ms(clients.with.loop) + delay_ms);
 }
 
 /* A flood must not become a flood of log lines. */
-static void log_refusal(const struct client *c, const char *reason)
+void client_log_refusal(const struct client *c, const char *reason)
 {
 	static int64_t second;
 	static unsigned logged, silent;
@@ -128,7 +85,7 @@ static void log_refusal(const struct client *c, const char *reason)
 
 /* ---- the end ---- */
 
-static void close_socket(struct client *c)
+void client_close_socket(struct client *c)
 {
 	if (c->watch.fd < 0)
 		return;
@@ -148,29 +105,6 @@ static void check_end(void)
 		pools_drop_idle(clients.outside);
 }
 
-static void count_relay(int change)
-{
-	clients.relays += (unsigned)change;
-	acceptors_set_tls_full(clients.relays >= (unsigned)clients.with.settings->porter_sessions);
-}
-
-/* Takes fd; false: no memory for TLS, fd is closed. */
-static bool begin_relay(struct client *c, int fd)
-{
-	c->relay = relay_new(c, tls_session(), fd);
-	if (c->relay != NULL)
-		count_relay(1);
-	return c->relay != NULL;
-}
-
-static void end_relay(struct client *c)
-{
-	if (c->relay == NULL)
-		return;
-	relay_free(&c->relay);
-	count_relay(-1);
-}
-
 static void forget_proxy_header(struct client *c)
 {
 	if (c->proxy_header == NULL)
@@ -180,12 +114,12 @@ static void forget_proxy_header(struct client *c)
 	c->proxy_header = NULL;
 }
 
-static void client_free(struct client *c)
+void client_free(struct client *c)
 {
-	close_socket(c);
+	client_close_socket(c);
 	pool_leave(&c->place);
 	loop_timer_clear(clients.with.loop, &c->timer);
-	end_relay(c);
+	client_tls_end(c);
 	forget_proxy_header(c);
 	if (c->token >= 0)
 		close(c->token);
@@ -214,7 +148,7 @@ static void dismiss(struct client *c, struct view words)
 {
 	pool_leave(&c->place);
 	if (c->relay != NULL && c->state != CLIENT_HANDSHAKE) {
-		enter(c, CLIENT_ENDING);
+		client_enter(c, CLIENT_ENDING);
 		loop_timer_clear(clients.with.loop, &c->timer);
 		relay_write(c->relay, words);
 		relay_finish(c->relay);
@@ -229,24 +163,24 @@ static void dismiss(struct client *c, struct view words)
 }
 
 /* No worker will come, or none can be given the client. */
-static void refuse(struct pool_client *place)
+void client_refuse(struct pool_client *place)
 {
 	struct client *c = client_of(place);
 
-	log_refusal(c, "no-worker");
+	client_log_refusal(c, "no-worker");
 	dismiss(c, view_of(lines_of(c)->unavailable));
 }
 
 /* ---- greeting, and the first word ---- */
 
 /* Greets: a client in clear without an early word, or one whose handshake is done. */
-static void greet(struct client *c)
+void client_greet(struct client *c)
 {
 	const struct connection_announce *lines = lines_of(c);
 	struct view greeting = view_of(c->relay ? lines->secured : lines->clear);
 
-	enter(c, CLIENT_SILENT);
-	set_deadline(c, clients.with.settings->porter_idle_timeout_ms);
+	client_enter(c, CLIENT_SILENT);
+	client_set_deadline(c, clients.with.settings->porter_idle_timeout_ms);
 	if (c->relay) {
 		relay_write(c->relay, greeting);
 	} else if (send(c->watch.fd, greeting.data, greeting.len, MSG_DONTWAIT | MSG_NOSIGNAL) !=
@@ -262,9 +196,9 @@ static void timed_out(struct timer *t)
 	struct client *c = loop_owner(t, struct client, timer);
 
 	switch (c->state) {
-	case CLIENT_DELAY: greet(c); break;
+	case CLIENT_DELAY: client_greet(c); break;
 	case CLIENT_WAITING:
-		log_refusal(c, "worker-timeout");
+		client_log_refusal(c, "worker-timeout");
 		dismiss(c, view_of(lines_of(c)->unavailable));
 		break;
 	case CLIENT_SILENT:
@@ -272,14 +206,14 @@ static void timed_out(struct timer *t)
 		dismiss(c, view_of(lines_of(c)->timeout));
 		break;
 	case CLIENT_STARTTLS:
-	case CLIENT_HANDSHAKE: handshake_failed(c); break;
+	case CLIENT_HANDSHAKE: client_tls_failed(c); break;
 	default: client_free(c); break;
 	}
 }
 
 static void early_talker(struct client *c)
 {
-	log_refusal(c, "early-talker");
+	client_log_refusal(c, "early-talker");
 	dismiss(c, view_of(lines_of(c)->early));
 }
 
@@ -289,10 +223,10 @@ static void find_worker(void *client)
 	struct client *c = client;
 	struct worker *w;
 
-	enter(c, CLIENT_WAITING);
-	set_deadline(c, WORKER_WAIT_MS);
+	client_enter(c, CLIENT_WAITING);
+	client_set_deadline(c, WORKER_WAIT_MS);
 	while ((w = pool_take(c->place.service)) != NULL)
-		if (serve(&c->place, w))
+		if (client_session_serve(&c->place, w))
 			return;
 	switch (pool_wait(&c->place)) {
 	case POOL_WAITS:
@@ -300,10 +234,10 @@ static void find_worker(void *client)
 			loop_change(clients.with.loop, &c->watch, 0);
 		break;
 	case POOL_FULL:
-		log_refusal(c, "busy");
+		client_log_refusal(c, "busy");
 		dismiss(c, view_of(lines_of(c)->busy));
 		break;
-	case POOL_DESERTED: refuse(&c->place); break;
+	case POOL_DESERTED: client_refuse(&c->place); break;
 	}
 }
 
@@ -315,8 +249,8 @@ static void socket_ready(struct watch *w, unsigned events)
 	char byte;
 
 	if (c->state == CLIENT_HANDED) {
-		close_socket(c); /* the token's other ends are gone, and so is the session */
-		session_over(&c->place);
+		client_close_socket(c); /* the token's other ends are gone, and so is the session */
+		client_session_over(&c->place);
 		return;
 	}
 	if (c->state == CLIENT_WAITING || (events & LOOP_READ) == 0) {
@@ -339,24 +273,6 @@ static void socket_ready(struct watch *w, unsigned events)
 		find_worker(c);
 }
 
-/* TLS from the first byte. */
-static void begin_handshake(struct client *c)
-{
-	int fd = c->watch.fd;
-
-	if (!tls_is_offered()) {
-		log_refusal(c, "no-certificate");
-		client_free(c);
-		return;
-	}
-	loop_unwatch(clients.with.loop, &c->watch);
-	c->watch.fd = -1;
-	enter(c, CLIENT_HANDSHAKE);
-	set_deadline(c, CONNECTION_HANDSHAKE_MS);
-	if (!begin_relay(c, fd))
-		client_free(c);
-}
-
 /* Its address is known: is there room, and what comes first? */
 static void begin(struct client *c)
 {
@@ -364,21 +280,21 @@ static void begin(struct client *c)
 		limits_enter(clients.with.limits, &c->client, loop_now_ms(clients.with.loop));
 
 	if (over != LIMIT_NONE) {
-		log_refusal(c, limit_name(over));
+		client_log_refusal(c, limit_name(over));
 		dismiss(c, view_of(lines_of(c)->busy));
 		return;
 	}
 	c->counted = true;
 	if (c->acceptor->tls) {
-		begin_handshake(c);
+		client_tls_begin(c);
 	} else if (c->place.service == CONNECTION_SMTP &&
 	           clients.with.settings->porter_greeting_delay_ms > 0) {
-		enter(c, CLIENT_DELAY);
-		set_deadline(c, clients.with.settings->porter_greeting_delay_ms);
+		client_enter(c, CLIENT_DELAY);
+		client_set_deadline(c, clients.with.settings->porter_greeting_delay_ms);
 		if (!loop_is_watched(&c->watch))
 			loop_watch(clients.with.loop, &c->watch, LOOP_READ);
 	} else {
-		greet(c);
+		client_greet(c);
 	}
 }
 
@@ -391,7 +307,7 @@ static void proxy_done(struct client *c, const struct proxy *header)
 		c->client = header->client;
 		c->local = header->local;
 	}
-	enter(c, CLIENT_DELAY);
+	client_enter(c, CLIENT_DELAY);
 	begin(c);
 }
 
@@ -414,7 +330,7 @@ static void proxy_ready(struct client *c)
 	size_t mine = result == PROXY_DONE ? header.used - before : (size_t)n;
 
 	if (result == PROXY_BAD || recv(c->watch.fd, bytes, mine, MSG_DONTWAIT) != (ssize_t)mine) {
-		log_refusal(c, "proxy-header");
+		client_log_refusal(c, "proxy-header");
 		client_free(c);
 	} else if (result == PROXY_DONE) {
 		proxy_done(c, &header);
@@ -425,7 +341,7 @@ static void expect_proxy(struct client *c)
 {
 	c->proxy_header = memory_get(sizeof *c->proxy_header);
 	text_init(c->proxy_header, PROXY_MAX);
-	set_deadline(c, PROXY_MS);
+	client_set_deadline(c, PROXY_MS);
 	loop_watch(clients.with.loop, &c->watch, LOOP_READ);
 }
 
@@ -470,227 +386,6 @@ static void accepted(const struct acceptor *from, int fd, const struct net_addre
 	}
 }
 
-/* ---- the session ---- */
-
-static void log_relay_failed(void)
-{
-	static struct pace pace;
-	unsigned more;
-	int kept_errno = errno;
-
-	if (!pace_says(&pace, loop_now_ms(clients.with.loop), &more))
-		return;
-	errno = kept_errno;
-	log_warn("event=relay-failed more=%u reason=\"%m\"", more);
-}
-
-/* Mailbox sessions move from login to mailbox program: the token's end tells porter that nobody
- * serves it. Their end, -1: no token. */
-static bool make_token(struct client *c, int *theirs)
-{
-	int ends[2];
-
-	*theirs = -1;
-	if (c->place.service != CONNECTION_POP3 && c->place.service != CONNECTION_IMAP)
-		return true;
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return false;
-	c->token = ends[0];
-	*theirs = ends[1];
-	return true;
-}
-
-static void drop_token(struct client *c)
-{
-	if (c->token >= 0)
-		close(c->token);
-	c->token = -1;
-}
-
-/* What the session is given; false: out of descriptors. */
-static bool open_for_session(struct client *c, int *fd, int *token)
-{
-	if (!make_token(c, token))
-		return false;
-	*fd = c->relay ? relay_open_session(c->relay) : c->watch.fd;
-	if (*fd >= 0)
-		return true;
-	if (*token >= 0)
-		close(*token);
-	drop_token(c);
-	return false;
-}
-
-static enum wire_result send_client(struct client *c, struct worker *w, int fd, int token)
-{
-	struct connection message = {
-		.id = c->id,
-		.service = c->place.service,
-		.client = c->client,
-		.local = c->local,
-		.tls_offered = tls_is_offered() && c->relay == NULL,
-		.fd = fd,
-		.token = token,
-	};
-	static struct wire_out out;
-
-	if (c->relay)
-		relay_facts(c->relay, &message.tls);
-	connection_put(&out, &message);
-	return pool_send(w, &out);
-}
-
-/* Gives it the worker; false: the worker's line is broken, the client still waits. */
-static bool serve(struct pool_client *place, struct worker *w)
-{
-	struct client *c = client_of(place);
-	int fd, token;
-
-	if (!open_for_session(c, &fd, &token)) {
-		log_relay_failed();
-		refuse(place);
-		pool_give_back(w);
-		return true;
-	}
-	enum wire_result r = send_client(c, w, fd, token);
-
-	if (token >= 0)
-		close(token);
-	if (c->relay)
-		close(fd);
-	if (r != WIRE_OK) {
-		drop_token(c);
-		return false;
-	}
-	pool_bind(place, w);
-	loop_timer_clear(clients.with.loop, &c->timer);
-	enter(c, CLIENT_SESSION);
-	if (c->relay == NULL)
-		close_socket(c); /* the session has it */
-	return true;
-}
-
-static void session_over(struct pool_client *place)
-{
-	struct client *c = client_of(place);
-
-	if (c->relay == NULL || c->state == CLIENT_STARTTLS) {
-		client_free(c);
-		return;
-	}
-	enter(c, CLIENT_ENDING);
-	set_deadline(c, FLUSH_MS);
-}
-
-static bool handed_over(struct pool_client *place)
-{
-	struct client *c = client_of(place);
-
-	if (c->state != CLIENT_SESSION || c->token < 0)
-		return false;
-	enter(c, CLIENT_HANDED);
-	c->watch.fd = c->token;
-	c->token = -1;
-	loop_watch(clients.with.loop, &c->watch, 0);
-	return true;
-}
-
-static void relay_over(void *client)
-{
-	struct client *c = client;
-
-	end_relay(c);
-	/* A session that is still there sees its end of the pair closed and tells us in its own
-	 * time. */
-	if (c->state != CLIENT_SESSION && c->state != CLIENT_HANDED)
-		client_free(c);
-}
-
-/* ---- TLS ---- */
-
-static bool is_stream_socket(int fd)
-{
-	int type = 0;
-	socklen_t len = sizeof type;
-
-	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
-}
-
-static void send_not_secured(struct client *c)
-{
-	static struct wire_out out;
-
-	wire_begin(&out, CONNECTION_NOT_SECURED);
-	pool_send(c->place.worker, &out);
-}
-
-static bool starttls(struct pool_client *place, int fd)
-{
-	struct client *c = client_of(place);
-
-	if (c->state != CLIENT_SESSION) {
-		close(fd);
-		return false;
-	}
-	if (c->relay != NULL || !tls_is_offered() || !is_stream_socket(fd)) {
-		close(fd);
-		send_not_secured(c);
-		return true;
-	}
-	enter(c, CLIENT_STARTTLS);
-	set_deadline(c, CONNECTION_HANDSHAKE_MS);
-	if (!begin_relay(c, fd))
-		handshake_failed(c);
-	return true;
-}
-
-static void secured_for_worker(struct client *c)
-{
-	static struct wire_out out;
-	struct connection_tls tls;
-	int fd = relay_open_session(c->relay);
-
-	if (fd < 0) {
-		log_relay_failed();
-		handshake_failed(c);
-		return;
-	}
-	relay_facts(c->relay, &tls);
-	connection_secured_put(&out, &tls, fd);
-	enter(c, CLIENT_SESSION);
-	loop_timer_clear(clients.with.loop, &c->timer);
-	pool_send(c->place.worker, &out);
-	close(fd);
-}
-
-static void secured(void *client)
-{
-	struct client *c = client;
-
-	if (c->state == CLIENT_STARTTLS)
-		secured_for_worker(c);
-	else
-		greet(c);
-}
-
-static void handshake_failed(struct client *c)
-{
-	if (c->state != CLIENT_STARTTLS) {
-		client_free(c);
-		return;
-	}
-	end_relay(c);
-	enter(c, CLIENT_SESSION);
-	loop_timer_clear(clients.with.loop, &c->timer);
-	send_not_secured(c);
-}
-
-static void log_handshake_failed(void *client, const char *reason)
-{
-	log_info("event=tls-failed client=%s reason=\"%s\"", client_text(client), reason);
-	handshake_failed(client);
-}
-
 /* ---- all of them ---- */
 
 static void announced(const struct connection_announce *lines)
@@ -709,18 +404,18 @@ void clients_start(const struct clients_setup *setup)
 {
 	static const struct pool_callbacks of_pools = {
 		.announced = announced,
-		.serve = serve,
-		.refuse = refuse,
-		.starttls = starttls,
-		.handed_over = handed_over,
-		.session_over = session_over,
+		.serve = client_session_serve,
+		.refuse = client_refuse,
+		.starttls = client_tls_start,
+		.handed_over = client_session_handed_over,
+		.session_over = client_session_over,
 		.worker_idle = check_end,
 	};
 	static const struct relay_callbacks of_relays = {
-		.secured = secured,
-		.handshake_failed = log_handshake_failed,
+		.secured = client_tls_secured,
+		.handshake_failed = client_tls_log_failed,
 		.spoke = find_worker,
-		.over = relay_over,
+		.over = client_session_relay_over,
 	};
 
 	clients.with = *setup;

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+/* A client, for the files that serve it: client.c from its first byte to its first word,
+ * client-tls.c, client-session.c. */
+#ifndef MASTER_PORTER_CLIENT_PARTS_H
+#define MASTER_PORTER_CLIENT_PARTS_H
+
+#include "lib/base/list.h"
+#include "lib/base/loop.h"
+#include "master/porter/client.h"
+#include "master/porter/pool.h"
+
+enum client_state {
+	CLIENT_PROXY,     /* its balancer owes a PROXY header */
+	CLIENT_HANDSHAKE, /* TLS from the start */
+	CLIENT_DELAY,     /* has not been greeted; must not speak */
+	CLIENT_SILENT,    /* greeted; has said nothing */
+	CLIENT_WAITING,   /* has spoken; waits for a worker */
+	CLIENT_SESSION,   /* a worker has it */
+	CLIENT_STARTTLS,  /* a worker has it and waits for the handshake */
+	CLIENT_HANDED,    /* authd has passed it on; its token tells when it ends */
+	CLIENT_ENDING     /* no session; the relay sends what is left */
+};
+
+struct client {
+	struct watch watch; /* the socket; in CLIENT_HANDED the token */
+	struct timer timer;
+	struct link all;
+	struct pool_client place; /* its worker, or its place among those that wait for one */
+	const struct acceptor *acceptor;
+	struct relay *relay;
+	struct text *proxy_header; /* CLIENT_PROXY only */
+	struct net_address client, local;
+	uint64_t id;
+	enum client_state state;
+	int token; /* our end, -1 */
+	bool counted;
+};
+
+struct clients {
+	struct clients_setup with;
+	struct connection_announce lines[CONNECTION_SERVICES]; /* what each service says */
+	struct list all;
+	unsigned outside; /* of them not yet with a worker */
+	unsigned relays;  /* TLS: handshakes and relays */
+	uint64_t next_id;
+	bool retiring, stopping;
+	struct timer stop;
+};
+
+extern struct clients clients;
+
+/* ---- client.c ---- */
+struct client *client_of(struct pool_client *place);
+const char *client_text(const struct client *c); /* its address; static */
+void client_enter(struct client *c, enum client_state state);
+void client_set_deadline(struct client *c, int64_t delay_ms);
+void client_log_refusal(const struct client *c, const char *reason);
+void client_close_socket(struct client *c);
+/* Greets: a client in clear without an early word, or one whose handshake is done. */
+void client_greet(struct client *c);
+/* No worker will come, or none can be given the client. */
+void client_refuse(struct pool_client *place);
+void client_free(struct client *c);
+
+/* ---- client-tls.c ---- */
+void client_tls_begin(struct client *c); /* from the first byte */
+void client_tls_end(struct client *c);   /* harmless without TLS */
+void client_tls_failed(struct client *c);
+/* No descriptors or memory for a relay (errno); paced. */
+void client_log_relay_failed(void);
+/* Callbacks of pools and relays. */
+bool client_tls_start(struct pool_client *place, int fd);
+void client_tls_secured(void *client);
+void client_tls_log_failed(void *client, const char *reason);
+
+/* ---- client-session.c ---- */
+/* Gives it the worker; false: the worker's line is broken, the client still waits. */
+bool client_session_serve(struct pool_client *place, struct worker *w);
+/* Callbacks of pools and relays. */
+void client_session_over(struct pool_client *place);
+bool client_session_handed_over(struct pool_client *place);
+void client_session_relay_over(void *client);
+
+#endif
