@@ -32,11 +32,11 @@
 #include "lib/conf/passwords.h"
 #include "lib/conf/settings.h"
 #include "lib/wire/auth.h"
-#include "lib/wire/owner.h"
 #include "lib/wire/hub.h"
 #include "master/authd/cache.h"
 #include "master/authd/checker.h"
 #include "master/authd/delay.h"
+#include "master/authd/mailbox.h"
 #include "master/authd/mechanism.h"
 
 enum { LINES_MAX = 20000, SAMPLES_MAX = 16, SAMPLE_SCAN_MAX = 1000 };
@@ -205,61 +205,17 @@ static unsigned right_for(enum connection_service service)
 	}
 }
 
-static bool session_of(struct exchange *x, struct owner_session *s)
-{
-	*s = (struct owner_session){
-		.fd = x->begin.session.fd,
-		.token = x->begin.session.token,
-		.pending = text_view(&x->pending),
-		.id = x->begin.session.id,
-		.client = x->begin.client,
-		.tls = x->begin.session.tls,
-		.quota_bytes = x->record.user.quota_bytes,
-	};
-	return string_copy(s->address, sizeof s->address, view_of(x->address)) &&
-	       string_copy(s->tag, sizeof s->tag, view_of(x->begin.session.tag)) &&
-	       string_copy(s->home, sizeof s->home, x->record.user.home) && s->home[0] == '/';
-}
-
-/* The client goes to master, for the program that may open this mailbox. */
-static bool hand_over(struct exchange *x)
-{
-	struct owner_session session;
-	struct wire_out inner = { 0 }, out = { 0 };
-	struct owner_work work = { .program = x->begin.service == CONNECTION_POP3 ? OWNER_POP3D
-		                                                                  : OWNER_IMAPD,
-		                   .uid = x->record.user.uid,
-		                   .gid = x->record.user.gid };
-
-	if (work.uid == 0 || work.gid == 0 || !session_of(x, &session)) {
-		log_warn(
-			"event=handover-refused user=<%s> reason=\"uid or gid 0, or a home that is not an absolute path\"",
-			log_quote(view_of(x->address)));
-		return false;
-	}
-	owner_session_put(&inner, &session);
-	work.rest = view_skip(text_view(&inner.bytes), 1);
-	work.fd_count = inner.fd_count;
-	memcpy(work.fds, inner.fds, sizeof work.fds);
-	owner_work_put(&out, &work);
-	enum wire_result r = wire_send(authd.master_fd, &out);
-
-	wire_out_free(&inner);
-	wire_out_free(&out);
-	if (r != WIRE_OK)
-		log_warn("event=handover-failed reason=\"sending to master: %m\"");
-	return r == WIRE_OK;
-}
-
 /* The password is right; is the account? */
 static void accept_user(struct exchange *x)
 {
 	const struct user *user = &x->record.user;
 	bool mailbox = x->begin.session.fd >= 0;
+	const struct mailbox_session session = { &x->begin, x->address, text_view(&x->pending),
+		                                 user };
 
 	if (user->state != USER_ACTIVE || !(user->rights & right_for(x->begin.service))) {
 		refuse_later(x, AUTH_FORBIDDEN);
-	} else if (mailbox && !hand_over(x)) {
+	} else if (mailbox && !mailbox_hand_over(authd.master_fd, &session)) {
 		refuse(x, AUTH_TEMPORARY);
 	} else {
 		log_result(x, AUTH_OK);
