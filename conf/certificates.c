@@ -17,7 +17,7 @@
 
 #include "conf/certificates.h"
 #include "conf/model.h"
-#include "lib/conf/listen.h"
+#include "lib/conf/services.h"
 
 enum { CHAIN_MAX = 16 };
 

@@ -7,7 +7,7 @@
 #include "conf/model.h"
 #include "lib/conf/aliases.h"
 #include "lib/conf/domains.h"
-#include "lib/conf/listen.h"
+#include "lib/conf/services.h"
 #include "lib/conf/maptext.h"
 
 static void check_order(struct model *m, const char *small, int64_t small_value, const char *large,

@@ -14,7 +14,7 @@
 #include "conf/load.h"
 #include "lib/conf/accounts.h"
 #include "lib/conf/generation.h"
-#include "lib/conf/listen.h"
+#include "lib/conf/services.h"
 #include "lib/wire/control.h"
 
 enum { EXPIRES_SOON_S = 14 * 86400, DISK_LOW_PERCENT = 10, DISK_FULL_PERCENT = 2 };

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "lib/conf/listen.h"
+#include "lib/conf/services.h"
 #include "lib/net/listen.h"
 
 /* A duplicate, so that a reload that fails half way leaves the old ones whole. */

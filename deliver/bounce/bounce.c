@@ -157,8 +157,10 @@ static bool write_piece(void *context, struct view piece, struct spool_refusal *
 
 static int write_report(const struct report *r, uint64_t size, struct spool_refusal *refusal)
 {
-	struct envelope_recipient to = { .notify = SPOOL_NOTIFY_NEVER };
-	struct envelope envelope = { .origin = SPOOL_BOUNCE, .eight_bit = r->eight_bit, .hops = 0 };
+	struct envelope_recipient to = { .notify = ENVELOPE_NOTIFY_NEVER };
+	struct envelope envelope = { .origin = ENVELOPE_BOUNCE,
+		                     .eight_bit = r->eight_bit,
+		                     .hops = 0 };
 	struct text text;
 
 	text_init(&text, REPORT_TEXT_MAX);

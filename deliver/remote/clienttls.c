@@ -6,7 +6,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
-struct client_tls {
+struct clienttls {
 	struct stream_layer layer; /* first: a layer is one of these */
 	SSL *ssl;
 };
@@ -24,7 +24,7 @@ static int tls_fail(struct reason *why, const char *what)
 	return fail(why, "%s: %s", what, text);
 }
 
-int client_tls_start(struct reason *why)
+int clienttls_start(struct reason *why)
 {
 	context = SSL_CTX_new(TLS_client_method());
 	if (context == NULL)
@@ -39,7 +39,7 @@ int client_tls_start(struct reason *why)
 	return 0;
 }
 
-static ssize_t as_errno(struct client_tls *tls, int result)
+static ssize_t as_errno(struct clienttls *tls, int result)
 {
 	int error = SSL_get_error(tls->ssl, result);
 	int kept_errno = errno;
@@ -61,7 +61,7 @@ static int int_size(size_t size)
 
 static ssize_t layer_read(struct stream_layer *layer, char *bytes, size_t size)
 {
-	struct client_tls *tls = (struct client_tls *)layer;
+	struct clienttls *tls = (struct clienttls *)layer;
 	int n = SSL_read(tls->ssl, bytes, int_size(size));
 
 	return n > 0 ? n : as_errno(tls, n);
@@ -69,15 +69,15 @@ static ssize_t layer_read(struct stream_layer *layer, char *bytes, size_t size)
 
 static ssize_t layer_write(struct stream_layer *layer, const char *bytes, size_t size)
 {
-	struct client_tls *tls = (struct client_tls *)layer;
+	struct clienttls *tls = (struct clienttls *)layer;
 	int n = SSL_write(tls->ssl, bytes, int_size(size));
 
 	return n > 0 ? n : as_errno(tls, n);
 }
 
-struct client_tls *client_tls_begin(struct stream *s, const char *host, struct reason *why)
+struct clienttls *clienttls_begin(struct stream *s, const char *host, struct reason *why)
 {
-	struct client_tls *tls = memory_get(sizeof *tls);
+	struct clienttls *tls = memory_get(sizeof *tls);
 
 	tls->layer = (struct stream_layer){ layer_read, layer_write };
 	tls->ssl = SSL_new(context);
@@ -97,13 +97,13 @@ struct client_tls *client_tls_begin(struct stream *s, const char *host, struct r
 	return NULL;
 }
 
-void client_tls_facts(const struct client_tls *tls, char *out, size_t size)
+void clienttls_facts(const struct clienttls *tls, char *out, size_t size)
 {
 	snprintf(out, size, "%s:%s:%s", SSL_get_version(tls->ssl), SSL_get_cipher_name(tls->ssl),
 	         SSL_get_verify_result(tls->ssl) == X509_V_OK ? "verified" : "unverified");
 }
 
-void client_tls_end(struct client_tls **tls, struct stream *s)
+void clienttls_end(struct clienttls **tls, struct stream *s)
 {
 	if (*tls == NULL)
 		return;

@@ -8,15 +8,15 @@
 #include "lib/base/reason.h"
 #include "lib/net/stream.h"
 
-struct client_tls;
+struct clienttls;
 
 /* Once, before the jail: reads the system's CA certificates. */
-int client_tls_start(struct reason *why);
+int clienttls_start(struct reason *why);
 /* The handshake on s->fd, within the stream's timeout; the name goes into SNI. NULL with the
  * reason: the connection cannot be used any more. On success s->layer is set. */
-struct client_tls *client_tls_begin(struct stream *s, const char *host, struct reason *why);
+struct clienttls *clienttls_begin(struct stream *s, const char *host, struct reason *why);
 /* "TLSv1.3:TLS_AES_256_GCM_SHA384:verified" (or "unverified") for the log. */
-void client_tls_facts(const struct client_tls *tls, char *out, size_t size);
-void client_tls_end(struct client_tls **tls, struct stream *s);
+void clienttls_facts(const struct clienttls *tls, char *out, size_t size);
+void clienttls_end(struct clienttls **tls, struct stream *s);
 
 #endif

@@ -143,7 +143,7 @@ static enum conversation_result start_tls(struct conversation *c, const char *he
 		no_reply(reply, "STARTTLS", "unencrypted data after the reply");
 		return CONVERSATION_REFUSED;
 	}
-	c->tls = client_tls_begin(&c->stream, c->host, &why);
+	c->tls = clienttls_begin(&c->stream, c->host, &why);
 	if (c->tls == NULL) {
 		no_reply(reply, "STARTTLS", why.text);
 		return CONVERSATION_NO_TLS;
@@ -194,7 +194,7 @@ void conversation_close(struct conversation *c)
 		stream_write(&c->stream, VIEW("QUIT\r\n"));
 		stream_flush(&c->stream);
 	}
-	client_tls_end(&c->tls, &c->stream);
+	clienttls_end(&c->tls, &c->stream);
 	stream_close(&c->stream);
 	c->stream.fd = -1;
 }

@@ -17,7 +17,7 @@ struct conversation_limits {
 
 struct conversation {
 	struct stream stream; /* fd -1: none */
-	struct client_tls *tls;
+	struct clienttls *tls;
 	bool lmtp;
 	char host[RESOLVE_HOST_MAX]; /* its name, for SNI, log and reports */
 	char address[NET_ADDRESS_TEXT_MAX];

@@ -275,7 +275,7 @@ static const char *tls_facts(void)
 
 	if (kept.tls == NULL)
 		return "none";
-	client_tls_facts(kept.tls, facts, sizeof facts);
+	clienttls_facts(kept.tls, facts, sizeof facts);
 	return facts;
 }
 
@@ -335,7 +335,7 @@ int main(void)
 	program_start("remote");
 	settings_inherit(&settings);
 	tzset();
-	if (client_tls_start(&why) < 0)
+	if (clienttls_start(&why) < 0)
 		log_fatal("%s", why.text);
 	limits =
 		(struct conversation_limits){ .connect_ms = (int)settings.remote_timeout_connect_ms,

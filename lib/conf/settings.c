@@ -10,7 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/generation.h"
-#include "lib/conf/listen.h"
+#include "lib/conf/services.h"
 
 const struct setting settings_table[] = {
 #define SETTING(type, key, field, initial, range, help) \

@@ -139,10 +139,10 @@ static const struct {
 	struct view word;
 	uint8_t bit;
 } notify_words[] = {
-	{ { "NEVER", 5 }, SPOOL_NOTIFY_NEVER },
-	{ { "SUCCESS", 7 }, SPOOL_NOTIFY_SUCCESS },
-	{ { "FAILURE", 7 }, SPOOL_NOTIFY_FAILURE },
-	{ { "DELAY", 5 }, SPOOL_NOTIFY_DELAY },
+	{ { "NEVER", 5 }, ENVELOPE_NOTIFY_NEVER },
+	{ { "SUCCESS", 7 }, ENVELOPE_NOTIFY_SUCCESS },
+	{ { "FAILURE", 7 }, ENVELOPE_NOTIFY_FAILURE },
+	{ { "DELAY", 5 }, ENVELOPE_NOTIFY_DELAY },
 };
 
 enum { NOTIFY_WORDS = sizeof notify_words / sizeof notify_words[0] };
@@ -162,7 +162,8 @@ static bool take_notify(struct view value, void *out)
 		r->notify |= notify_words[i].bit;
 	}
 	/* RFC 3461 section 4.1: NEVER stands alone. */
-	return r->notify && (!(r->notify & SPOOL_NOTIFY_NEVER) || r->notify == SPOOL_NOTIFY_NEVER);
+	return r->notify &&
+	       (!(r->notify & ENVELOPE_NOTIFY_NEVER) || r->notify == ENVELOPE_NOTIFY_NEVER);
 }
 
 static void write_notify(struct text *out, const void *of)

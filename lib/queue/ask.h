@@ -5,7 +5,7 @@
 #define LIB_QUEUE_ASK_H
 
 #include "lib/base/reason.h"
-#include "lib/queue/list.h"
+#include "lib/queue/queuelist.h"
 
 /* Connects and has master pass us on to queued; the connection, or -1 with a reason; *temporary
  * tells which kind. */

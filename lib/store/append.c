@@ -45,7 +45,7 @@ static void put_staged(struct folder *to, const struct staged *s, uint32_t uid)
 
 	if (s->wire_size)
 		a.state |= RECORD_HAS_SIZE | (s->has_lf ? RECORD_HAS_LF : 0);
-	log_put(to, LOG_ADD, &a, sizeof a, view_of(s->stem));
+	indexlog_put(to, LOG_ADD, &a, sizeof a, view_of(s->stem));
 }
 
 static void take_back(struct folder *to, struct staged *list, uint32_t count, const uint32_t *uids)

@@ -180,7 +180,7 @@ static void lay_out(struct folder *f, uint64_t end, struct text *out)
 		l.at = end + out->len;
 		text_add(out, (struct view){ (char *)&head, sizeof head });
 		text_add(out, bytes);
-		log_put(f, LOG_CACHE, &l, sizeof l, (struct view){ NULL, 0 });
+		indexlog_put(f, LOG_CACHE, &l, sizeof l, (struct view){ NULL, 0 });
 		rest = view_skip(rest, sizeof l + l.len);
 	}
 }
@@ -206,7 +206,8 @@ static void put_meta(struct folder *f)
 	struct view rest = text_view(&f->pending_meta);
 
 	for (; rest.len >= sizeof(struct log_meta); rest = view_skip(rest, sizeof(struct log_meta)))
-		log_put(f, LOG_META, rest.data, sizeof(struct log_meta), (struct view){ NULL, 0 });
+		indexlog_put(f, LOG_META, rest.data, sizeof(struct log_meta),
+		             (struct view){ NULL, 0 });
 }
 
 void folder_cache_flush(struct folder *f)

@@ -75,7 +75,7 @@ static int store_one(struct folder *f, struct record *r, uint32_t flags, uint64_
 		.uid = r->uid, .flags = flags, .keywords = keywords, .modseq = f->ix.h.modseq + 1
 	};
 
-	log_put(f, LOG_FLAGS, &l, sizeof l, (struct view){ NULL, 0 });
+	indexlog_put(f, LOG_FLAGS, &l, sizeof l, (struct view){ NULL, 0 });
 	return 0;
 }
 
@@ -158,7 +158,7 @@ static int remove_one(struct folder *f, const struct record *r, struct removal *
 		return errno == ENOENT ? 1 : fail_errno(why, "remove %s", name);
 	removed->bytes += st.st_size;
 	removed->messages++;
-	log_put(f, LOG_EXPUNGE, &l, sizeof l, (struct view){ NULL, 0 });
+	indexlog_put(f, LOG_EXPUNGE, &l, sizeof l, (struct view){ NULL, 0 });
 	return 0;
 }
 

@@ -190,8 +190,8 @@ void clean_tmp(int tmp, int64_t now_s);
 
 /* store.c */
 int open_maildir(int home, bool create, struct reason *why);
-int make_directory(int at, const char *name); /* 0 also when it is there */
-void disk_name(struct view name, char *out);  /* of a valid name; STORE_NAME_MAX + 2 */
+int make_directory(int at, const char *name);   /* 0 also when it is there */
+void maildir_name(struct view name, char *out); /* of a valid name; STORE_NAME_MAX + 2 */
 enum store_result open_folder_dir(struct store *store, struct view name, int *fd,
                                   struct reason *why);
 uint32_t store_new_uidvalidity(struct store *store);
@@ -215,12 +215,13 @@ int index_to_memory(struct folder *f); /* a full disk keeps nobody from their ma
 int index_reload(struct folder *f);
 bool index_wants_compaction(const struct index *ix);
 
-/* log.c: batches */
-void log_put(struct folder *f, enum log_type type, const void *payload, size_t len,
-             struct view tail);
-int log_commit(struct folder *f, struct reason *why);
+/* indexlog.c: batches */
+void indexlog_put(struct folder *f, enum log_type type, const void *payload, size_t len,
+                  struct view tail);
+int indexlog_commit(struct folder *f, struct reason *why);
 /* Applies one record; own: this session's doing, told by itself. */
-bool log_apply(struct folder *f, uint32_t type, struct view payload, uint64_t payload_at, bool own);
+bool indexlog_apply(struct folder *f, uint32_t type, struct view payload, uint64_t payload_at,
+                    bool own);
 void note_changed(struct folder *f, struct record *r);
 
 /* sync.c */

@@ -100,8 +100,8 @@ static int create_locked(struct folder *f, struct view name)
 	/* The file first: a name in it that no message bears does no harm. */
 	if (keywords_save(f) < 0 && errno != ENOSPC && errno != EDQUOT)
 		return -1;
-	log_put(f, LOG_KEYWORD, &byte, 1, name);
-	return log_commit(f, NULL) < 0 ? -1 : number;
+	indexlog_put(f, LOG_KEYWORD, &byte, 1, name);
+	return indexlog_commit(f, NULL) < 0 ? -1 : number;
 }
 
 int folder_keyword(struct folder *f, struct view name, bool create)

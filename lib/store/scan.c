@@ -144,7 +144,7 @@ static void put_add(struct folder *f, const struct found *e, uint32_t uid, const
 	}
 	a.date_s = st->st_mtim.tv_sec;
 	a.state |= RECORD_HAS_DATE;
-	log_put(f, LOG_ADD, &a, sizeof a, view_of(e->stem));
+	indexlog_put(f, LOG_ADD, &a, sizeof a, view_of(e->stem));
 }
 
 /* Takes one file in under this UID: 0, 1 it is gone, -1. */
@@ -300,7 +300,7 @@ static int compare_record(struct folder *f, struct record *r, struct found *e, s
 	if (!record_stem(f, r, stem) || strcmp(stem, e->stem) != 0) {
 		struct log_expunge l = { .uid = r->uid };
 
-		log_put(f, LOG_NAME, &l, sizeof l, view_of(e->stem));
+		indexlog_put(f, LOG_NAME, &l, sizeof l, view_of(e->stem));
 	}
 	if (r->flags != e->flags || (r->keywords & letters) != e->keywords) {
 		struct log_flags l = { .uid = r->uid,
@@ -308,7 +308,7 @@ static int compare_record(struct folder *f, struct record *r, struct found *e, s
 			               .keywords = (r->keywords & ~letters) | e->keywords,
 			               .modseq = f->ix.h.modseq + 1 };
 
-		log_put(f, LOG_FLAGS, &l, sizeof l, (struct view){ NULL, 0 });
+		indexlog_put(f, LOG_FLAGS, &l, sizeof l, (struct view){ NULL, 0 });
 		note_changed(f, r);
 	}
 	return 0;
@@ -318,7 +318,7 @@ static void put_expunge(struct folder *f, uint32_t uid)
 {
 	struct log_expunge l = { .uid = uid, .modseq = f->ix.h.modseq + 1 };
 
-	log_put(f, LOG_EXPUNGE, &l, sizeof l, (struct view){ NULL, 0 });
+	indexlog_put(f, LOG_EXPUNGE, &l, sizeof l, (struct view){ NULL, 0 });
 }
 
 /* Walks the index and the sorted UIDs side by side.  Entries that turn out to be new come to stand

@@ -129,7 +129,7 @@ bool store_name_valid(struct view name)
 	return before != STORE_DELIMITER;
 }
 
-void disk_name(struct view name, char *out)
+void maildir_name(struct view name, char *out)
 {
 	out[0] = '.';
 	string_copy(out + 1, STORE_NAME_MAX + 1, name);
@@ -147,7 +147,7 @@ enum store_result open_folder_dir(struct store *store, struct view name, int *fd
 		fail(why, "not a valid folder name");
 		return STORE_BAD_NAME;
 	} else {
-		disk_name(name, path);
+		maildir_name(name, path);
 		*fd = open_directory(store->maildir, path);
 	}
 	if (*fd >= 0)
@@ -496,7 +496,7 @@ static enum store_result create_locked(struct store *store, struct view name, st
 	char path[STORE_NAME_MAX + 2];
 	struct name_list l = { 0 };
 
-	disk_name(name, path);
+	maildir_name(name, path);
 	if (exists(store, path))
 		return fail(why, "the folder already exists"), STORE_EXISTS;
 	if (read_folders(store, &l, why) < 0)
@@ -529,7 +529,7 @@ enum store_result store_delete(struct store *store, struct view name, struct rea
 
 	if (store_name_is_inbox(name) || !store_name_valid(name))
 		return fail(why, "this folder cannot be deleted"), STORE_BAD_NAME;
-	disk_name(name, path);
+	maildir_name(name, path);
 	name_unique(stem);
 	snprintf(temporary, sizeof temporary, "tmp/%s", stem);
 	/* Gone with one rename; a crash while the rest is removed leaves it in tmp. */
@@ -583,7 +583,7 @@ static enum store_result rename_all(struct store *store, struct name_list *l, st
 
 			if (strcmp(name, from_name) != 0 && !is_parent(from_name, name))
 				continue;
-			disk_name(view_of(name), old_path);
+			maildir_name(view_of(name), old_path);
 			snprintf(new_path, sizeof new_path, ".%.*s%s", VIEW_ARG(to),
 			         name + from.len);
 			if (strlen(new_path) > STORE_NAME_MAX)
@@ -617,7 +617,7 @@ enum store_result store_rename(struct store *store, struct view from, struct vie
 	/* Below itself: the inferiors would chase their own tail. */
 	if (to.len > from.len && view_starts(to, from) && to.data[from.len] == STORE_DELIMITER)
 		return fail(why, "a folder cannot be moved below itself"), STORE_BAD_NAME;
-	disk_name(to, to_path);
+	maildir_name(to, to_path);
 	int lock = lock_home(store);
 
 	if (exists(store, to_path))

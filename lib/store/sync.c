@@ -307,7 +307,7 @@ enum store_result folder_commit(struct folder *f, bool own, struct reason *why)
 		f->ix.h.cur_ns = directory_ns(f->cur);
 	if (f->log.len == 0 && !state_changed(&f->ix.h, &f->as_written))
 		return STORE_OK;
-	if (log_commit(f, why) < 0)
+	if (indexlog_commit(f, why) < 0)
 		return STORE_FAILED;
 	f->as_written = f->ix.h;
 	if (index_wants_compaction(&f->ix)) {
@@ -342,7 +342,7 @@ static enum store_result work_locked(struct folder *f, struct reason *why)
 		/* What was renamed already is told to the others; the rest is looked for again. */
 		f->must_scan = true;
 		if (f->log.len)
-			log_commit(f, NULL);
+			indexlog_commit(f, NULL);
 		return result;
 	}
 	/* Written at once, before the index may be lost too; a failure is no reason to keep anybody

@@ -12,24 +12,24 @@
 #include "lib/wire/wire.h"
 
 enum {
-	SPOOL_ENVID_MAX = 104, /* RFC 3461 section 4.4: 100 characters */
-	SPOOL_ORCPT_MAX = 504  /* RFC 3461 section 4.2: 500 characters */
+	ENVELOPE_ENVID_MAX = 104, /* RFC 3461 section 4.4: 100 characters */
+	ENVELOPE_ORCPT_MAX = 504  /* RFC 3461 section 4.2: 500 characters */
 };
 
 /* The numbers of the words that envelope.def gives `origin`. */
-enum spool_origin {
-	SPOOL_NETWORK,
-	SPOOL_AUTHENTICATED,
-	SPOOL_MACHINE /* sendmail */,
-	SPOOL_BOUNCE
+enum envelope_origin {
+	ENVELOPE_NETWORK,
+	ENVELOPE_AUTHENTICATED,
+	ENVELOPE_MACHINE /* sendmail */,
+	ENVELOPE_BOUNCE
 };
 
 /* RFC 3461 NOTIFY= */
 enum {
-	SPOOL_NOTIFY_NEVER = 1,
-	SPOOL_NOTIFY_SUCCESS = 2,
-	SPOOL_NOTIFY_FAILURE = 4,
-	SPOOL_NOTIFY_DELAY = 8
+	ENVELOPE_NOTIFY_NEVER = 1,
+	ENVELOPE_NOTIFY_SUCCESS = 2,
+	ENVELOPE_NOTIFY_FAILURE = 4,
+	ENVELOPE_NOTIFY_DELAY = 8
 };
 
 struct envelope {

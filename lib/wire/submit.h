@@ -27,7 +27,7 @@ struct submit_envelope {
 	                      login name's address */
 	char full_name[SUBMIT_NAME_MAX];
 	char ret;
-	char envid[SPOOL_ENVID_MAX];
+	char envid[ENVELOPE_ENVID_MAX];
 };
 
 /* The answer; text is the queue's id when accepted, else a sentence. */

@@ -11,7 +11,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
-#include "lib/conf/listen.h"
+#include "lib/conf/services.h"
 
 enum { ACCEPTORS_MAX = 32, ACCEPTS_PER_TURN = 32, ACCEPT_PAUSE_MS = 1000 };
 

@@ -95,7 +95,7 @@ static void name_original(struct message *m, struct recipient *r)
 
 	if (r->orcpt)
 		return;
-	text_init(&original, SPOOL_ORCPT_MAX - 1);
+	text_init(&original, ENVELOPE_ORCPT_MAX - 1);
 	text_add_string(&original, "rfc822;");
 	esmtp_xtext(&original, view_of(recipient_address(m, r)));
 	/* One that is too long as xtext goes without. */

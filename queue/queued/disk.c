@@ -14,9 +14,9 @@
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 
-enum { STORE_DIRECTORIES = 256, STORE_NAME_MAX = 3 + QUEUE_ID_CHARS + 1, SPACE_CHECK_MS = 1000 };
+enum { DIRECTORIES = 256, FILE_NAME_MAX = 3 + QUEUE_ID_CHARS + 1, SPACE_CHECK_MS = 1000 };
 
-static void disk_name(uint64_t id, char out[STORE_NAME_MAX])
+static void disk_name(uint64_t id, char out[FILE_NAME_MAX])
 {
 	static const char hex[] = "0123456789abcdef";
 	unsigned directory = queue_id_directory(id);
@@ -27,18 +27,18 @@ static void disk_name(uint64_t id, char out[STORE_NAME_MAX])
 	queue_id_text(id, out + 3);
 }
 
-static int make_directory(struct disk *s, const char *name, struct reason *why)
+static int make_directory(struct disk *d, const char *name, struct reason *why)
 {
-	if (mkdirat(s->directory, name, 0700) < 0 && errno != EEXIST)
+	if (mkdirat(d->directory, name, 0700) < 0 && errno != EEXIST)
 		return fail_errno(why, "making the queue's directory %s", name);
 	return 0;
 }
 
 /* A secret that was lost in a power cut would make every queue file look forged: it is synced
  * before use. */
-static int make_secret(struct disk *s, unsigned char secret[QUEUE_SECRET_BYTES], struct reason *why)
+static int make_secret(struct disk *d, unsigned char secret[QUEUE_SECRET_BYTES], struct reason *why)
 {
-	int fd = openat(s->directory, "secret.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd = openat(d->directory, "secret.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return fail_errno(why, "making the queue's secret");
@@ -46,20 +46,20 @@ static int make_secret(struct disk *s, unsigned char secret[QUEUE_SECRET_BYTES],
 	bool good = write_whole(fd, secret, QUEUE_SECRET_BYTES) == 0 && fsync(fd) == 0;
 
 	close(fd);
-	if (!good || renameat(s->directory, "secret.new", s->directory, "secret") < 0)
+	if (!good || renameat(d->directory, "secret.new", d->directory, "secret") < 0)
 		return fail_errno(why, "writing the queue's secret");
 	return 0;
 }
 
-static int take_secret(struct disk *s, struct reason *why)
+static int take_secret(struct disk *d, struct reason *why)
 {
 	unsigned char secret[QUEUE_SECRET_BYTES];
-	int fd = openat(s->directory, "secret", O_RDONLY | O_CLOEXEC | O_NOFOLLOW), result = 0;
+	int fd = openat(d->directory, "secret", O_RDONLY | O_CLOEXEC | O_NOFOLLOW), result = 0;
 
 	if (fd < 0 && errno != ENOENT)
 		return fail_errno(why, "reading the queue's secret");
 	if (fd < 0) {
-		result = make_secret(s, secret, why);
+		result = make_secret(d, secret, why);
 	} else {
 		enum file_result got = file_read_at(fd, secret, sizeof secret, 0);
 
@@ -73,88 +73,88 @@ static int take_secret(struct disk *s, struct reason *why)
 		close(fd);
 	}
 	if (result == 0)
-		queue_key_derive(&s->key, secret);
+		queue_key_derive(&d->key, secret);
 	sodium_memzero(secret, sizeof secret);
 	return result;
 }
 
-int disk_open(struct disk *s, int directory, struct reason *why)
+int disk_open(struct disk *d, int directory, struct reason *why)
 {
-	*s = (struct disk){ .directory = directory };
+	*d = (struct disk){ .directory = directory };
 	if (sodium_init() < 0)
 		return fail(why, "libsodium does not start");
-	for (unsigned i = 0; i < STORE_DIRECTORIES; i++) {
+	for (unsigned i = 0; i < DIRECTORIES; i++) {
 		char name[8];
 
 		snprintf(name, sizeof name, "%02x", i);
-		if (make_directory(s, name, why) < 0)
+		if (make_directory(d, name, why) < 0)
 			return -1;
 	}
-	if (make_directory(s, "damaged", why) < 0 || take_secret(s, why) < 0)
+	if (make_directory(d, "damaged", why) < 0 || take_secret(d, why) < 0)
 		return -1;
 	if (fsync(directory) < 0)
 		return fail_errno(why, "syncing the queue directory");
 	return 0;
 }
 
-int disk_take_clean_mark(struct disk *s, bool *clean, struct reason *why)
+int disk_take_clean_mark(struct disk *d, bool *clean, struct reason *why)
 {
-	*clean = unlinkat(s->directory, "clean", 0) == 0;
+	*clean = unlinkat(d->directory, "clean", 0) == 0;
 	if (!*clean && errno != ENOENT)
 		return fail_errno(why, "removing the queue's clean mark");
 	/* Were the mark to come back after a power cut, torn files would be taken for whole
 	 * ones. */
-	if (*clean && fsync(s->directory) < 0)
+	if (*clean && fsync(d->directory) < 0)
 		return fail_errno(why, "syncing the queue directory");
 	return 0;
 }
 
-void disk_put_clean_mark(struct disk *s)
+void disk_put_clean_mark(struct disk *d)
 {
 	/* Everything acknowledged is on disk; the log records and state bytes that are not must get
 	 * there before the mark says that nothing needs to be checked. */
-	if (syncfs(s->directory) < 0)
+	if (syncfs(d->directory) < 0)
 		return;
-	int fd = openat(s->directory, "clean", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	int fd = openat(d->directory, "clean", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
 	if (fd >= 0)
 		close(fd);
 }
 
-uint64_t disk_space(struct disk *s, int64_t now_ms)
+uint64_t disk_space(struct disk *d, int64_t now_ms)
 {
 	struct statvfs v;
 
-	if (s->space_checked_ms && now_ms - s->space_checked_ms < SPACE_CHECK_MS)
-		return s->space_bytes;
-	s->space_checked_ms = now_ms;
+	if (d->space_checked_ms && now_ms - d->space_checked_ms < SPACE_CHECK_MS)
+		return d->space_bytes;
+	d->space_checked_ms = now_ms;
 	/* A file system without an inode left is as full. Some (btrfs) count none at all. */
-	if (fstatvfs(s->directory, &v) < 0 || (v.f_files && v.f_favail == 0))
-		s->space_bytes = 0;
+	if (fstatvfs(d->directory, &v) < 0 || (v.f_files && v.f_favail == 0))
+		d->space_bytes = 0;
 	else
-		s->space_bytes = (uint64_t)v.f_bavail * v.f_frsize;
-	return s->space_bytes;
+		d->space_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	return d->space_bytes;
 }
 
 /* One system call for many: libsodium asks the kernel each time. */
-static uint32_t next_random(struct disk *s)
+static uint32_t next_random(struct disk *d)
 {
-	if (s->random_left == 0) {
-		randombytes_buf(s->random, sizeof s->random);
-		s->random_left = sizeof s->random / sizeof s->random[0];
+	if (d->random_left == 0) {
+		randombytes_buf(d->random, sizeof d->random);
+		d->random_left = sizeof d->random / sizeof d->random[0];
 	}
-	return s->random[--s->random_left];
+	return d->random[--d->random_left];
 }
 
-int disk_create(struct disk *s, uint64_t *id)
+int disk_create(struct disk *d, uint64_t *id)
 {
-	char name[STORE_NAME_MAX];
+	char name[FILE_NAME_MAX];
 
 	for (int turn = 0; turn < 16; turn++) {
-		*id = queue_id_next(s->last_id, clock_wall_us(), next_random(s));
-		s->last_id = *id;
+		*id = queue_id_next(d->last_id, clock_wall_us(), next_random(d));
+		d->last_id = *id;
 		disk_name(*id, name);
-		int fd = openat(s->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		int fd = openat(d->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 		if (fd >= 0)
 			return fd;
@@ -164,7 +164,7 @@ int disk_create(struct disk *s, uint64_t *id)
 	return -1;
 }
 
-int disk_commit(struct disk *s, int fd, struct queue_header *header, struct text *head,
+int disk_commit(struct disk *d, int fd, struct queue_header *header, struct text *head,
                 const struct text *recipients)
 {
 	char bytes[QUEUE_HEADER_BYTES];
@@ -178,7 +178,7 @@ int disk_commit(struct disk *s, int fd, struct queue_header *header, struct text
 	}
 	header->envelope_bytes = head->len;
 	header->state = QUEUE_COMMITTED;
-	queue_header_encode(header, text_view(head), &s->key, bytes);
+	queue_header_encode(header, text_view(head), &d->key, bytes);
 	if (pwrite_whole(fd, head->data, head->len, offset) < 0)
 		return -1;
 	return pwrite_whole(fd, bytes, sizeof bytes, 0);
@@ -191,20 +191,20 @@ int disk_make_live(int fd)
 	return pwrite_whole(fd, &live, 1, QUEUE_STATE_OFFSET);
 }
 
-int disk_reader(struct disk *s, uint64_t id)
+int disk_reader(struct disk *d, uint64_t id)
 {
-	char name[STORE_NAME_MAX];
+	char name[FILE_NAME_MAX];
 
 	disk_name(id, name);
-	return openat(s->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return openat(d->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-int disk_append(struct disk *s, uint64_t id, uint64_t *end, struct view records)
+int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records)
 {
-	char name[STORE_NAME_MAX];
+	char name[FILE_NAME_MAX];
 
 	disk_name(id, name);
-	int fd = openat(s->directory, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(d->directory, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0)
 		return -1;
@@ -220,21 +220,21 @@ int disk_append(struct disk *s, uint64_t id, uint64_t *end, struct view records)
 	return 0;
 }
 
-int disk_remove(struct disk *s, uint64_t id)
+int disk_remove(struct disk *d, uint64_t id)
 {
-	char name[STORE_NAME_MAX];
+	char name[FILE_NAME_MAX];
 
 	disk_name(id, name);
-	return unlinkat(s->directory, name, 0);
+	return unlinkat(d->directory, name, 0);
 }
 
-int disk_set_aside(struct disk *s, uint64_t id)
+int disk_set_aside(struct disk *d, uint64_t id)
 {
-	char from[STORE_NAME_MAX], to[STORE_NAME_MAX + 8];
+	char from[FILE_NAME_MAX], to[FILE_NAME_MAX + 8];
 
 	disk_name(id, from);
 	snprintf(to, sizeof to, "damaged/%s", from + 3);
-	return renameat(s->directory, from, s->directory, to);
+	return renameat(d->directory, from, d->directory, to);
 }
 
 static void scan_one(unsigned number, DIR *directory, void (*found)(void *context, uint64_t id),
@@ -255,14 +255,14 @@ static void scan_one(unsigned number, DIR *directory, void (*found)(void *contex
 	}
 }
 
-int disk_scan(struct disk *s, void (*found)(void *context, uint64_t id), void *context,
+int disk_scan(struct disk *d, void (*found)(void *context, uint64_t id), void *context,
               struct reason *why)
 {
-	for (unsigned i = 0; i < STORE_DIRECTORIES; i++) {
+	for (unsigned i = 0; i < DIRECTORIES; i++) {
 		char name[8];
 
 		snprintf(name, sizeof name, "%02x", i);
-		int fd = openat(s->directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		int fd = openat(d->directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		DIR *directory = fd < 0 ? NULL : fdopendir(fd);
 
 		if (directory == NULL) {

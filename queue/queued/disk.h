@@ -25,27 +25,27 @@ struct disk {
 };
 
 /* Takes the descriptor of the queue directory; makes what is missing. */
-int disk_open(struct disk *s, int directory, struct reason *why);
+int disk_open(struct disk *d, int directory, struct reason *why);
 /* Was the last stop a clean one?  Forgets it durably: from now on the queue counts as in use. */
-int disk_take_clean_mark(struct disk *s, bool *clean, struct reason *why);
-void disk_put_clean_mark(struct disk *s);
+int disk_take_clean_mark(struct disk *d, bool *clean, struct reason *why);
+void disk_put_clean_mark(struct disk *d);
 /* Bytes free for new messages; the file system is asked at most once a second. */
-uint64_t disk_space(struct disk *s, int64_t now_ms);
+uint64_t disk_space(struct disk *d, int64_t now_ms);
 
 /* A new file under its final name; -1 with errno. */
-int disk_create(struct disk *s, uint64_t *id);
+int disk_create(struct disk *d, uint64_t *id);
 /* Envelope (head and recipients, one behind the other), then the header that makes it committed. */
-int disk_commit(struct disk *s, int fd, struct queue_header *header, struct text *head,
+int disk_commit(struct disk *d, int fd, struct queue_header *header, struct text *head,
                 const struct text *recipients);
 int disk_make_live(int fd);
-int disk_reader(struct disk *s, uint64_t id); /* read only; -1 with errno */
+int disk_reader(struct disk *d, uint64_t id); /* read only; -1 with errno */
 /* Appends records at *end, which is moved behind them. */
-int disk_append(struct disk *s, uint64_t id, uint64_t *end, struct view records);
-int disk_remove(struct disk *s, uint64_t id);
-int disk_set_aside(struct disk *s, uint64_t id); /* to damaged/ */
+int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records);
+int disk_remove(struct disk *d, uint64_t id);
+int disk_set_aside(struct disk *d, uint64_t id); /* to damaged/ */
 /* Calls found() with every name in the 256 directories that is an id; names that are none are
  * warned of and left. */
-int disk_scan(struct disk *s, void (*found)(void *context, uint64_t id), void *context,
+int disk_scan(struct disk *d, void (*found)(void *context, uint64_t id), void *context,
               struct reason *why);
 
 #endif

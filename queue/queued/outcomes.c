@@ -20,7 +20,7 @@ void outcomes_defer(struct journal *j, struct message *m, struct recipient *r, c
 void outcomes_give_up(struct journal *j, struct message *m, struct recipient *r, const char *status,
                       const char *host, const char *text)
 {
-	bool report = recipient_wants(r, SPOOL_NOTIFY_FAILURE) || m->origin == SPOOL_BOUNCE;
+	bool report = recipient_wants(r, ENVELOPE_NOTIFY_FAILURE) || m->origin == ENVELOPE_BOUNCE;
 
 	outcome_set(&r->outcome, clock_wall_s(), status, host, text);
 	recipient_set(m, r, report ? RECIPIENT_FAILED : RECIPIENT_GONE);
@@ -35,7 +35,7 @@ void outcomes_done(struct journal *j, struct message *m, struct recipient *r, co
                    const struct job_result *result)
 {
 	bool report =
-		r->notify & SPOOL_NOTIFY_SUCCESS && message_sender(m)[0] && !result->passed_on;
+		r->notify & ENVELOPE_NOTIFY_SUCCESS && message_sender(m)[0] && !result->passed_on;
 
 	log_info(
 		"id=%s event=deliver to=<%s> by=%s status=%s delay_ms=%lld host=%s text=\"%s\" left=%u",

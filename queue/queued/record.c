@@ -333,7 +333,7 @@ const char *message_name(const struct message *m)
 
 bool recipient_wants(const struct recipient *r, uint8_t notify)
 {
-	return r->notify == 0 ? notify != SPOOL_NOTIFY_SUCCESS : (r->notify & notify) != 0;
+	return r->notify == 0 ? notify != ENVELOPE_NOTIFY_SUCCESS : (r->notify & notify) != 0;
 }
 
 void target_drop(struct target **t)

@@ -80,7 +80,7 @@ struct message {
 	uint32_t counts[RECIPIENT_STATES]; /* recipients in each state */
 	uint32_t cursor; /* the recipient that is asked about next, while in line */
 	uint16_t attempts;
-	uint8_t origin;  /* enum spool_origin */
+	uint8_t origin;  /* enum envelope_origin */
 	bool held;       /* by an operator: no attempts */
 	bool noticed;    /* the delay notice is out, or on its way */
 	bool removed;    /* by an operator, while agents had it: ends with their jobs */

@@ -40,7 +40,7 @@ static bool is_double_bounce(const struct reports *rs, const struct message *m)
 	struct view first = view_of(recipient_address(m, &m->recipients[0])),
 		    postmaster = view_of(rs->settings->postmaster);
 
-	if (message_sender(m)[0] != '\0' || m->origin != SPOOL_BOUNCE)
+	if (message_sender(m)[0] != '\0' || m->origin != ENVELOPE_BOUNCE)
 		return false;
 	if (view_find(postmaster, '@') == postmaster.len)
 		first = view_take(first, view_find(first, '@'));
@@ -89,7 +89,7 @@ void reports_notice(struct reports *rs, struct message *m)
 	m->noticed = true;
 	list = delivery_candidates(m, RECIPIENT_DEFERRED);
 	for (uint32_t i = 0; i < m->counts[RECIPIENT_DEFERRED]; i++)
-		if (recipient_wants(list[i], SPOOL_NOTIFY_DELAY))
+		if (recipient_wants(list[i], ENVELOPE_NOTIFY_DELAY))
 			list[count++] = list[i];
 	if (message_sender(m)[0])
 		make_some(m, JOB_REPORT_DELAYED, list, count);

@@ -175,16 +175,17 @@ static void more_recipients(struct writer *w, struct wire_in *in)
 		add_recipients(w, in);
 }
 
-static bool may_claim(const struct writers *ws, const struct hub *server, enum spool_origin origin)
+static bool may_claim(const struct writers *ws, const struct hub *server,
+                      enum envelope_origin origin)
 {
 	if (server == &ws->smtpd)
-		return origin == SPOOL_NETWORK || origin == SPOOL_AUTHENTICATED;
-	return origin == (server == &ws->pickup ? SPOOL_MACHINE : SPOOL_BOUNCE);
+		return origin == ENVELOPE_NETWORK || origin == ENVELOPE_AUTHENTICATED;
+	return origin == (server == &ws->pickup ? ENVELOPE_MACHINE : ENVELOPE_BOUNCE);
 }
 
 static bool envelope_ok(struct writer *w, const struct envelope *e)
 {
-	return may_claim(writers_of(&w->line), w->line.server, (enum spool_origin)e->origin) &&
+	return may_claim(writers_of(&w->line), w->line.server, (enum envelope_origin)e->origin) &&
 	       !envelope_has_controls(e) && w->message->recipient_count > 0;
 }
 

@@ -36,7 +36,7 @@ static void answer_access(struct resolve_answer *a, const struct access *access,
 	char status[16];
 	struct view text;
 
-	place_split_status(access->text, later ? "4.7.1" : "5.7.1", status, &text);
+	classify_split_status(access->text, later ? "4.7.1" : "5.7.1", status, &text);
 	/* A status of the other class would contradict the code. */
 	status[0] = later ? '4' : '5';
 	answer_as(a, later ? RESOLVE_LATER : RESOLVE_REJECT, status,
@@ -175,7 +175,7 @@ static void answer_elsewhere(struct addressbook *b, const struct resolve_questio
 	else if (!relay && routes_by_local_part(view_of(place->address)))
 		answer_as(a, RESOLVE_REJECT, "5.7.1", VIEW("relaying denied"));
 	else if (place->has_route && route_agent(&place->route) == AGENT_NONE) {
-		place_split_status(place->route.text, "5.1.2", status, &text);
+		classify_split_status(place->route.text, "5.1.2", status, &text);
 		answer_as(a, status[0] == '4' ? RESOLVE_LATER : RESOLVE_REJECT, status,
 		          text.len ? text : VIEW("no mail is accepted for this destination"));
 	} else if (domain.len && domain.data[0] == '[' && !place->has_route)
@@ -193,7 +193,7 @@ static void answer_alias(const struct classified *place, struct resolve_answer *
 	a->verdict = RESOLVE_ACCEPT;
 	if (!place->alias.fails)
 		return;
-	place_split_status(place->alias.text, "5.1.1", status, &text);
+	classify_split_status(place->alias.text, "5.1.1", status, &text);
 	answer_as(a, status[0] == '4' ? RESOLVE_LATER : RESOLVE_REJECT, status,
 	          text.len ? text : VIEW("no such mailbox here"));
 }

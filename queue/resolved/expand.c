@@ -120,7 +120,7 @@ static void set_error_text(struct resolve_target *t, struct view text, const cha
 	char own[16];
 	struct view rest;
 
-	place_split_status(text, status, own, &rest);
+	classify_split_status(text, status, own, &rest);
 	set_error(t, own, rest.len ? rest : view_of(default_text));
 }
 

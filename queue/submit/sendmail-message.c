@@ -220,7 +220,7 @@ static int code_of(const struct submit_result *r)
 	return EX_UNAVAILABLE;
 }
 
-int handover_result(struct handover *o, char *text, size_t size)
+int sendmail_finish(struct handover *o, char *text, size_t size)
 {
 	struct submit_result result;
 	struct reason why;
@@ -249,7 +249,7 @@ int send_message(const struct sending *s, char **recipients, int count)
 		handover_abandon(&o);
 		return code;
 	}
-	code = handover_result(&o, text, sizeof text);
+	code = sendmail_finish(&o, text, sizeof text);
 	if (code != EX_OK)
 		log_warn("%s", text);
 	return code;

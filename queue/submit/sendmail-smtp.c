@@ -138,7 +138,7 @@ static int collect(struct conversation *c, struct handover *o, char *text, size_
 		handover_abandon(o);
 		return EX_IOERR;
 	}
-	return handover_result(o, text, size);
+	return sendmail_finish(o, text, size);
 }
 
 static void data(struct conversation *c, struct view rest)

@@ -64,10 +64,10 @@ static const struct {
 	const char *word;
 	uint8_t bit;
 } notify_words[] = {
-	{ "never", SPOOL_NOTIFY_NEVER },
-	{ "success", SPOOL_NOTIFY_SUCCESS },
-	{ "failure", SPOOL_NOTIFY_FAILURE },
-	{ "delay", SPOOL_NOTIFY_DELAY },
+	{ "never", ENVELOPE_NOTIFY_NEVER },
+	{ "success", ENVELOPE_NOTIFY_SUCCESS },
+	{ "failure", ENVELOPE_NOTIFY_FAILURE },
+	{ "delay", ENVELOPE_NOTIFY_DELAY },
 };
 
 static int take_notify(struct sending *s, const char *given)
@@ -86,7 +86,7 @@ static int take_notify(struct sending *s, const char *given)
 				"-N takes never, or success, failure and delay separated by commas");
 		s->notify |= bit;
 	}
-	if (s->notify & SPOOL_NOTIFY_NEVER && s->notify != SPOOL_NOTIFY_NEVER)
+	if (s->notify & ENVELOPE_NOTIFY_NEVER && s->notify != ENVELOPE_NOTIFY_NEVER)
 		return usage("-N: never cannot be combined with others");
 	return EX_OK;
 }

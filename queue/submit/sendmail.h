@@ -19,6 +19,6 @@ int send_message(const struct sending *s, char **recipients, int count);
 /* SMTP on standard input and output. */
 int send_smtp(const struct sending *s);
 /* Says what became of it; a code of sysexits.h. */
-int handover_result(struct handover *o, char *text, size_t size);
+int sendmail_finish(struct handover *o, char *text, size_t size);
 
 #endif

@@ -248,7 +248,7 @@ static bool check_recipients(struct submission *s, const char *account)
 
 static bool finish(struct submission *s)
 {
-	struct envelope e = { .origin = SPOOL_MACHINE,
+	struct envelope e = { .origin = ENVELOPE_MACHINE,
 		              .eight_bit = s->eight_bit,
 		              .ret = s->envelope.ret };
 	struct spool_refusal refusal;

@@ -532,7 +532,7 @@ static void statuses(void)
 		char status[16];
 		struct view rest;
 
-		place_split_status(view_of(cases[i].text), "5.0.0", status, &rest);
+		classify_split_status(view_of(cases[i].text), "5.0.0", status, &rest);
 		ok(strcmp(status, cases[i].status) == 0 && view_equal(rest, view_of(cases[i].rest)),
 		   "\"%s\" is %s and \"%.*s\"", cases[i].text, status, VIEW_ARG(rest));
 	}

@@ -42,7 +42,7 @@ static void ids(void)
 }
 
 static const struct envelope envelope = {
-	.origin = SPOOL_AUTHENTICATED,
+	.origin = ENVELOPE_AUTHENTICATED,
 	.sender = "a b%@example.test",
 	.account = "",
 	.helo = "-",
@@ -88,7 +88,7 @@ static void envelopes(void)
 	got_count = 0;
 	ok(queue_envelope_decode(text_view(&out), &e, take, NULL) && got_count == 2,
 	   "an envelope is read back");
-	ok(e.origin == SPOOL_AUTHENTICATED && strcmp(e.sender, envelope.sender) == 0 &&
+	ok(e.origin == ENVELOPE_AUTHENTICATED && strcmp(e.sender, envelope.sender) == 0 &&
 	           e.account[0] == '\0' && strcmp(e.helo, "-") == 0 && e.eight_bit &&
 	           e.ret == 'H' && strcmp(e.envid, "e+2B") == 0 && e.hops == 3 &&
 	           net_address_equal(&e.client, &envelope.client),

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "lib/conf/listen.h"
+#include "lib/conf/services.h"
 #include "t/tap.h"
 
 static void defaults(void)

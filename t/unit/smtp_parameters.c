@@ -110,7 +110,7 @@ static void both_ways(void)
 	unsigned wrong = 0;
 
 	text_init(&out, 4096);
-	text_init(&orcpt, SPOOL_ORCPT_MAX - 1);
+	text_init(&orcpt, ENVELOPE_ORCPT_MAX - 1);
 	for (unsigned i = 0; i < sizeof envelopes / sizeof envelopes[0]; i++) {
 		const struct envelope *e = &envelopes[i];
 		struct esmtp_mail back;

@@ -49,7 +49,7 @@ static bool round_trip(const struct wire_out *out, bool (*get)(struct wire_in *)
 static void envelopes(void)
 {
 	static const struct envelope e = {
-		.origin = SPOOL_AUTHENTICATED,
+		.origin = ENVELOPE_AUTHENTICATED,
 		.sender = "a@example.test",
 		.account = "b@example.test",
 		.client = { .family = 6, .bytes = { 0x20, 1, 13, 0xb8, [15] = 1 }, .port = 2525 },
@@ -83,7 +83,7 @@ static void envelopes(void)
 	spool_commit_put(&out, &bad, &m);
 	ok(!round_trip(&out, get_envelope), "there is no fifth family");
 	bad = e;
-	bad.origin = SPOOL_BOUNCE + 1;
+	bad.origin = ENVELOPE_BOUNCE + 1;
 	spool_commit_put(&out, &bad, &m);
 	ok(!round_trip(&out, get_envelope), "an unknown origin is refused");
 	wire_out_free(&out);
@@ -93,7 +93,7 @@ int main(void)
 {
 	struct wire_out out = { 0 };
 	struct envelope_recipient r = { .address = "to@example.test",
-		                        .notify = SPOOL_NOTIFY_DELAY,
+		                        .notify = ENVELOPE_NOTIFY_DELAY,
 		                        .orcpt = "rfc822;to@x.test" };
 	struct spool_refusal f = { true, "5.3.4", "too large" };
 

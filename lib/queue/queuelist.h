@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* A list of messages in the queue, in the form that people know from mailq. */
-#ifndef LIB_QUEUE_LIST_H
-#define LIB_QUEUE_LIST_H
+#ifndef LIB_QUEUE_QUEUELIST_H
+#define LIB_QUEUE_QUEUELIST_H
 
 #include <stdio.h>
 

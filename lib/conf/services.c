@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "lib/conf/listen.h"
+#include "lib/conf/services.h"
 
 const struct service services[SERVICES] = {
 #define SERVICE(name, protocol, tls, port) { #name, "listen." #name, tls, port },

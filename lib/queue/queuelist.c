@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "lib/queue/list.h"
+#include "lib/queue/queuelist.h"
 
 #include <stdlib.h>
 #include <time.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* The kinds of listeners, and the value of a listen setting: "*:25", "127.0.0.1:2525, [::1]:2525";
  * empty is no listener. */
-#ifndef LIB_CONF_LISTEN_H
-#define LIB_CONF_LISTEN_H
+#ifndef LIB_CONF_SERVICES_H
+#define LIB_CONF_SERVICES_H
 
 #include "lib/base/reason.h"
 #include "lib/conf/settings.h"

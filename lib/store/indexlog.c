@@ -21,8 +21,8 @@ static uint64_t log_sum(const struct index *ix, uint64_t at, const struct log_he
 	                  payload, head->len);
 }
 
-void log_put(struct folder *f, enum log_type type, const void *payload, size_t len,
-             struct view tail)
+void indexlog_put(struct folder *f, enum log_type type, const void *payload, size_t len,
+                  struct view tail)
 {
 	static const char zeros[LOG_ALIGN];
 	struct log_head head = { .len = (uint32_t)(len + tail.len), .type = type };
@@ -217,7 +217,7 @@ static bool apply_state(struct folder *f, struct view payload)
 	return true;
 }
 
-bool log_apply(struct folder *f, uint32_t type, struct view payload, uint64_t at, bool own)
+bool indexlog_apply(struct folder *f, uint32_t type, struct view payload, uint64_t at, bool own)
 {
 	switch (type) {
 	case LOG_ADD: return apply_add(f, payload, at);
@@ -246,8 +246,8 @@ static size_t apply_records(struct folder *f, const char *data, size_t len, uint
 
 		if (head.len > len || padded > len - done - sizeof head ||
 		    head.sum != log_sum(&f->ix, at + done, &head, payload) ||
-		    !log_apply(f, head.type, (struct view){ payload, head.len },
-		               at + done + sizeof head, own))
+		    !indexlog_apply(f, head.type, (struct view){ payload, head.len },
+		                    at + done + sizeof head, own))
 			break;
 		done += sizeof head + padded;
 	}
@@ -292,7 +292,7 @@ static void put_state(struct folder *f)
 		               .settled = h->settled };
 
 	memcpy(l.boot, store_boot(), sizeof l.boot);
-	log_put(f, LOG_STATE, &l, sizeof l, (struct view){ NULL, 0 });
+	indexlog_put(f, LOG_STATE, &l, sizeof l, (struct view){ NULL, 0 });
 }
 
 static void seal_batch(struct folder *f)
@@ -324,7 +324,7 @@ static int write_batch(struct folder *f)
 
 /* The directories have been changed already: a crash before the write costs the next session a
  * scan. */
-int log_commit(struct folder *f, struct reason *why)
+int indexlog_commit(struct folder *f, struct reason *why)
 {
 	int result = 0;
 
