@@ -240,9 +240,7 @@ static void read_entry(struct model *m, enum map_id id, const struct maptext_ent
 		              VIEW_ARG(text->key), before->line);
 		return;
 	}
-	if ((map->count & (map->count - 1)) == 0)
-		map->entries = memory_grow(map->entries, sizeof(struct map_entry *) *
-		                                                 (map->count ? map->count * 2 : 1));
+	map->entries = memory_grow_for(map->entries, map->count, sizeof *map->entries);
 	map->entries[map->count++] = e;
 	compile_entry(m, id, e);
 }

@@ -7,6 +7,8 @@
 
 #include "lib/base/log.h"
 
+const char hex_digits[] = "0123456789abcdef";
+
 struct view view_of(const char *string)
 {
 	return (struct view){ string ? string : "", string ? strlen(string) : 0 };
@@ -335,6 +337,11 @@ void *memory_grow(void *old, size_t size)
 	if (p == NULL)
 		log_fatal("out of memory (%zu bytes)", size);
 	return p;
+}
+
+void *memory_grow_for(void *old, size_t count, size_t size)
+{
+	return (count & (count - 1)) == 0 ? memory_grow(old, (count ? 2 * count : 1) * size) : old;
 }
 
 char *memory_string(struct view v)

@@ -45,8 +45,9 @@ char byte_lower(char c);
 char byte_upper(char c);
 bool byte_is_digit(char c);
 bool byte_is_alpha(char c);
-bool byte_is_space(char c); /* space or tab */
-int byte_hex_value(char c); /* 0 to 15, in either case; -1: no digit */
+bool byte_is_space(char c);     /* space or tab */
+extern const char hex_digits[]; /* the sixteen, in lower case */
+int byte_hex_value(char c);     /* 0 to 15, in either case; -1: no digit */
 
 struct text {
 	char *data; /* terminated; "" while nothing was added */
@@ -89,6 +90,9 @@ bool string_copy(char *out, size_t size, struct view v);
 /* Memory or death: out of memory is fatal, no caller checks (log.h, log_fatal). */
 void *memory_get(size_t size); /* zeroed */
 void *memory_grow(void *old, size_t size);
+/* Room for one more behind `count` objects of this size, in an array that begins as NULL and is
+ * never shrunk: it doubles whenever it is full. */
+void *memory_grow_for(void *old, size_t count, size_t size);
 char *memory_string(struct view v); /* a terminated copy */
 
 #endif

@@ -11,6 +11,11 @@ int64_t clock_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+int64_t clock_wall_ms(void)
+{
+	return clock_wall_us() / 1000;
+}
+
 int64_t clock_wall_s(void)
 {
 	return clock_wall_us() / 1000000;

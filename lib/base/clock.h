@@ -7,6 +7,7 @@
 
 int64_t clock_ms(void);      /* CLOCK_MONOTONIC, milliseconds */
 int64_t clock_wall_s(void);  /* seconds since 1970 */
+int64_t clock_wall_ms(void); /* milliseconds since 1970 */
 int64_t clock_wall_us(void); /* microseconds since 1970 */
 
 /* The Gregorian calendar by arithmetic alone: no locale, no zone, no lock (safe in a signal

@@ -241,7 +241,6 @@ static const char *quote(struct view v, unsigned char last_escaped)
 	enum { ROOM = 832, KEEP = 200 };
 	static char buffers[8][ROOM];
 	static unsigned turn;
-	static const char hex[] = "0123456789abcdef";
 	char *out = buffers[turn++ % 8];
 	size_t n = 0;
 
@@ -251,8 +250,8 @@ static const char *quote(struct view v, unsigned char last_escaped)
 		if (c <= last_escaped || c >= 0x7f || c == '"' || c == '\\') {
 			out[n++] = '\\';
 			out[n++] = 'x';
-			out[n++] = hex[c >> 4];
-			out[n++] = hex[c & 15];
+			out[n++] = hex_digits[c >> 4];
+			out[n++] = hex_digits[c & 15];
 		} else {
 			out[n++] = (char)c;
 		}

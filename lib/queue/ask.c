@@ -64,10 +64,7 @@ static int compare_entries(const void *a, const void *b)
 static bool take_entries(struct wire_in *in, struct queue_list *list)
 {
 	while (in->rest.len) {
-		if ((list->count & (list->count - 1)) == 0)
-			list->entries =
-				memory_grow(list->entries, (list->count ? 2 * list->count : 1) *
-			                                           sizeof *list->entries);
+		list->entries = memory_grow_for(list->entries, list->count, sizeof *list->entries);
 		struct queue_entry *e = &list->entries[list->count];
 
 		if (list->count == LISTED_MAX || !control_entry_get(in, &e->entry))

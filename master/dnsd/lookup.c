@@ -263,7 +263,6 @@ static void route_question(const char *domain, struct dns_answer *answer)
 
 static void reverse_name(const struct net_address *a, char out[DNS_NAME_MAX])
 {
-	static const char hex[] = "0123456789abcdef";
 	size_t n = 0;
 
 	if (a->family == 4) {
@@ -272,9 +271,9 @@ static void reverse_name(const struct net_address *a, char out[DNS_NAME_MAX])
 		return;
 	}
 	for (int i = 15; i >= 0; i--) {
-		out[n++] = hex[a->bytes[i] & 15];
+		out[n++] = hex_digits[a->bytes[i] & 15];
 		out[n++] = '.';
-		out[n++] = hex[a->bytes[i] >> 4];
+		out[n++] = hex_digits[a->bytes[i] >> 4];
 		out[n++] = '.';
 	}
 	memcpy(out + n, "ip6.arpa", 9);

@@ -94,7 +94,6 @@ static size_t put_head(char *out, const struct lines *l, const struct lines_mome
 
 static size_t put_visible(char *out, struct view text)
 {
-	static const char hex[] = "0123456789abcdef";
 	char *p = out;
 
 	for (size_t i = 0; i < text.len; i++) {
@@ -106,8 +105,8 @@ static size_t put_visible(char *out, struct view text)
 		}
 		*p++ = '\\';
 		*p++ = 'x';
-		*p++ = hex[c >> 4];
-		*p++ = hex[c & 15];
+		*p++ = hex_digits[c >> 4];
+		*p++ = hex_digits[c & 15];
 	}
 	return (size_t)(p - out);
 }

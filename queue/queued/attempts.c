@@ -12,11 +12,6 @@
 
 enum { LOOK_MS = 60000, AGENT_DIED_RETRY_MS = 1000 };
 
-static int64_t wall_ms(void)
-{
-	return clock_wall_us() / 1000;
-}
-
 static void timer_due(struct timer *t)
 {
 	struct attempts *a = loop_owner(t, struct attempts, timer);
@@ -39,7 +34,7 @@ void attempts_arm(struct attempts *a)
 		loop_timer_clear(a->loop, &a->timer);
 		return;
 	}
-	left = m->next_ms - wall_ms();
+	left = m->next_ms - clock_wall_ms();
 	loop_timer_set(a->loop, &a->timer,
 	               clock_ms() + (left < 0         ? 0
 	                             : left > LOOK_MS ? LOOK_MS
@@ -50,7 +45,7 @@ struct message *attempts_take_due(struct attempts *a)
 {
 	struct message *m = records_earliest(a->records);
 
-	if (m == NULL || m->next_ms > wall_ms())
+	if (m == NULL || m->next_ms > clock_wall_ms())
 		return NULL;
 	records_set_next(a->records, m, 0);
 	return m;
@@ -59,7 +54,7 @@ struct message *attempts_take_due(struct attempts *a)
 /* What waited goes on waiting, what had its time (or is new) goes on now. */
 bool attempts_waits_on(struct attempts *a, struct message *m, int64_t next_ms)
 {
-	int64_t now = wall_ms(), latest = now + a->settings->queue_retry_max_ms;
+	int64_t now = clock_wall_ms(), latest = now + a->settings->queue_retry_max_ms;
 
 	if (m->held)
 		return true;
@@ -78,7 +73,7 @@ static struct schedule_limits retry_limits(const struct attempts *a)
 void attempts_plan(struct attempts *a, struct message *m)
 {
 	struct schedule_limits limits = retry_limits(a);
-	int64_t now = wall_ms(), ends = m->arrived_ms + a->settings->queue_lifetime_ms;
+	int64_t now = clock_wall_ms(), ends = m->arrived_ms + a->settings->queue_lifetime_ms;
 
 	/* An agent that died is our own trouble: the delays begin small, and still grow for a
 	 * message that kills agents. */
@@ -126,7 +121,7 @@ static void expire(struct attempts *a, struct message *m, struct recipient *r)
 void attempts_expire(struct attempts *a, struct message *m)
 {
 	if (m->counts[RECIPIENT_DEFERRED] == 0 ||
-	    wall_ms() < m->arrived_ms + a->settings->queue_lifetime_ms)
+	    clock_wall_ms() < m->arrived_ms + a->settings->queue_lifetime_ms)
 		return;
 	for (uint32_t i = 0; i < m->recipient_count; i++)
 		if (m->recipients[i].state == RECIPIENT_DEFERRED)

@@ -18,11 +18,10 @@ enum { DIRECTORIES = 256, FILE_NAME_MAX = 3 + QUEUE_ID_CHARS + 1, SPACE_CHECK_MS
 
 static void disk_name(uint64_t id, char out[FILE_NAME_MAX])
 {
-	static const char hex[] = "0123456789abcdef";
 	unsigned directory = queue_id_directory(id);
 
-	out[0] = hex[directory >> 4];
-	out[1] = hex[directory & 15];
+	out[0] = hex_digits[directory >> 4];
+	out[1] = hex_digits[directory & 15];
 	out[2] = '/';
 	queue_id_text(id, out + 3);
 }

@@ -40,8 +40,7 @@ void outcomes_done(struct journal *j, struct message *m, struct recipient *r, co
 	log_info(
 		"id=%s event=deliver to=<%s> by=%s status=%s delay_ms=%lld host=%s text=\"%s\" left=%u",
 		message_name(m), log_quote(view_of(recipient_address(m, r))), by,
-		log_quote(view_of(result->status)),
-		(long long)(clock_wall_us() / 1000 - m->arrived_ms),
+		log_quote(view_of(result->status)), (long long)(clock_wall_ms() - m->arrived_ms),
 		result->remote_host[0] ? log_quote(view_of(result->remote_host)) : "-",
 		log_text(view_of(result->text)), message_left(m) - 1);
 	r->relayed = agent_carries(r->target->agent, AGENT_CARRIES_HOPS);

@@ -59,8 +59,6 @@ void queue_key_derive(struct queue_key *key, const unsigned char secret[QUEUE_SE
 
 enum { CHECKSUM_AT = 92, SEAL_AT = 162, HEX = 64 };
 
-static const char hex[] = "0123456789abcdef";
-
 /* In the one way that it is written here: lower case. */
 static int hex_digit(char c)
 {
@@ -70,8 +68,8 @@ static int hex_digit(char c)
 static void put_hex(char *out, const unsigned char *bytes)
 {
 	for (unsigned i = 0; i < HEX / 2; i++) {
-		out[2 * i] = hex[bytes[i] >> 4];
-		out[2 * i + 1] = hex[bytes[i] & 15];
+		out[2 * i] = hex_digits[bytes[i] >> 4];
+		out[2 * i + 1] = hex_digits[bytes[i] & 15];
 	}
 }
 
@@ -190,7 +188,7 @@ static void put_word(struct text *out, struct view v)
 		text_add(out, (struct view){ v.data + i, plain - i });
 		if (plain < v.len) {
 			unsigned char c = (unsigned char)v.data[plain++];
-			char escaped[3] = { '%', hex[c >> 4], hex[c & 15] };
+			char escaped[3] = { '%', hex_digits[c >> 4], hex_digits[c & 15] };
 
 			text_add(out, (struct view){ escaped, 3 });
 		}

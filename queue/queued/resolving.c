@@ -113,11 +113,9 @@ static struct target *make_target(const struct resolve_target *t)
 
 static void keep_found(struct question *question, const struct resolve_target *t)
 {
-	unsigned n = question->found_count;
 	struct found *found;
 
-	if ((n & (n - 1)) == 0)
-		question->found = memory_grow(question->found, (n ? 2 * n : 1) * sizeof *found);
+	question->found = memory_grow_for(question->found, question->found_count, sizeof *found);
 	found = &question->found[question->found_count++];
 	*found = (struct found){ .address = memory_string(view_of(t->address)),
 		                 .expanded = t->expanded };

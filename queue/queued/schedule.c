@@ -4,14 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct queue_list {
-	struct schedule_item *first, *last;
-};
-
 /* Fresh or old items of one destination, by sender. */
 struct class
 {
-	struct queue_list buckets[SCHEDULE_SENDER_BUCKETS];
+	struct list buckets[SCHEDULE_SENDER_BUCKETS];
 	uint16_t filled; /* one bit for each bucket that is not empty */
 	uint8_t turn;    /* the bucket served last */
 	size_t count;
@@ -205,7 +201,6 @@ void schedule_add(struct schedule *s, struct schedule_destination *d, struct sch
                   uint64_t sender, bool old, int64_t now_ms)
 {
 	struct class *c = &d->classes[old];
-	struct queue_list *list;
 
 	/* The pause is over: one job will try it (pause_ms stays, so that its trouble ends the
 	 * trial). */
@@ -214,15 +209,7 @@ void schedule_add(struct schedule *s, struct schedule_destination *d, struct sch
 	item->destination = d;
 	item->old = old;
 	item->bucket = (uint8_t)((sender ^ sender >> 8 ^ sender >> 16) % SCHEDULE_SENDER_BUCKETS);
-	item->waiting = true;
-	item->next = NULL;
-	list = &c->buckets[item->bucket];
-	item->previous = list->last;
-	if (list->last)
-		list->last->next = item;
-	else
-		list->first = item;
-	list->last = item;
+	list_add_last(&c->buckets[item->bucket], &item->link);
 	c->filled |= (uint16_t)(1u << item->bucket);
 	c->count++;
 	ring_update(s, d);
@@ -231,26 +218,16 @@ void schedule_add(struct schedule *s, struct schedule_destination *d, struct sch
 static void unlink_item(struct schedule_item *item)
 {
 	struct class *c = &item->destination->classes[item->old];
-	struct queue_list *list = &c->buckets[item->bucket];
 
-	if (item->previous)
-		item->previous->next = item->next;
-	else
-		list->first = item->next;
-	if (item->next)
-		item->next->previous = item->previous;
-	else
-		list->last = item->previous;
-	if (list->first == NULL)
+	list_remove(&item->link);
+	if (c->buckets[item->bucket].count == 0)
 		c->filled &= (uint16_t) ~(1u << item->bucket);
 	c->count--;
-	item->next = item->previous = NULL;
-	item->waiting = false;
 }
 
 void schedule_cancel(struct schedule *s, struct schedule_item *item)
 {
-	if (!item->waiting)
+	if (item->link.list == NULL)
 		return;
 	unlink_item(item);
 	ring_update(s, item->destination);
@@ -273,7 +250,7 @@ static struct schedule_item *pick_item(struct class *c)
 	do
 		c->turn = (uint8_t)((c->turn + 1) % SCHEDULE_SENDER_BUCKETS);
 	while ((c->filled >> c->turn & 1) == 0);
-	return c->buckets[c->turn].first;
+	return list_owner(c->buckets[c->turn].first, struct schedule_item, link);
 }
 
 struct schedule_item *schedule_take(struct schedule *s)

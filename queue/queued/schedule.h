@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "lib/base/bytes.h"
+#include "lib/base/list.h"
 
 struct schedule;
 struct schedule_destination;
@@ -35,10 +36,9 @@ struct schedule_limits {
 
 /* Embedded in the caller's object; on at most one schedule's queue. */
 struct schedule_item {
-	struct schedule_item *next, *previous;
+	struct link link;
 	struct schedule_destination *destination;
 	uint8_t bucket, old; /* which of the destination's queues */
-	bool waiting;
 };
 
 struct schedule *schedule_new(const struct schedule_limits *limits);

@@ -28,6 +28,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
+#include "lib/base/list.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
@@ -49,7 +50,7 @@ enum {
 struct connection_in {
 	struct watch watch;
 	struct timer idle;
-	struct connection_in *next, *previous;
+	struct link all;
 	struct submission submission;
 	struct spool_writer writer;
 	bool answered; /* what still comes is read and forgotten: a line closed over unread bytes
@@ -66,8 +67,7 @@ static struct {
 	struct settings settings;
 	struct watch listener, notify;
 	struct timer scan;
-	struct connection_in *connections;
-	unsigned connection_count;
+	struct list connections;
 	int directory, resolved;
 	struct spool_writer drop_writer;
 	struct login *logins;
@@ -85,11 +85,8 @@ static void read_logins(void)
 
 	setpwent();
 	while ((p = getpwent()) != NULL && pickup.login_count < LOGINS_MAX) {
-		if ((pickup.login_count & (pickup.login_count - 1)) == 0)
-			pickup.logins =
-				memory_grow(pickup.logins,
-			                    (pickup.login_count ? 2 * pickup.login_count : 1) *
-			                            sizeof *pickup.logins);
+		pickup.logins =
+			memory_grow_for(pickup.logins, pickup.login_count, sizeof *pickup.logins);
 		struct login *l = &pickup.logins[pickup.login_count];
 
 		l->uid = p->pw_uid;
@@ -122,7 +119,7 @@ static void submission_of(struct submission *s, struct spool_writer *writer, uin
 
 static void end_if_done(void)
 {
-	if (pickup.stopping && pickup.connection_count == 0)
+	if (pickup.stopping && pickup.connections.count == 0)
 		loop_stop(pickup.loop);
 }
 
@@ -136,13 +133,7 @@ static void leave(struct connection_in *c)
 		close(c->writer.queued);
 	text_free(&c->writer.buffer);
 	free(c->writer.hash);
-	if (c->previous)
-		c->previous->next = c->next;
-	else
-		pickup.connections = c->next;
-	if (c->next)
-		c->next->previous = c->previous;
-	pickup.connection_count--;
+	list_remove(&c->all);
 	free(c);
 	loop_change(pickup.loop, &pickup.listener, LOOP_READ);
 	end_if_done();
@@ -210,14 +201,11 @@ static void accept_one(struct watch *w, unsigned events)
 	c->watch.fd = fd;
 	c->watch.ready = packets;
 	c->idle.due = idle_due;
-	c->next = pickup.connections;
-	if (c->next)
-		c->next->previous = c;
-	pickup.connections = c;
+	list_add_first(&pickup.connections, &c->all);
 	loop_watch(pickup.loop, &c->watch, LOOP_READ);
 	loop_timer_set(pickup.loop, &c->idle, loop_now_ms(pickup.loop) + CONNECTION_IDLE_MS);
 	/* Further ones wait in the listener. */
-	if (++pickup.connection_count >= CONNECTIONS_MAX)
+	if (pickup.connections.count >= CONNECTIONS_MAX)
 		loop_change(pickup.loop, w, 0);
 }
 
@@ -408,8 +396,9 @@ static void stop(int number, void *context)
 	pickup.stopping = true;
 	loop_unwatch(pickup.loop, &pickup.listener);
 	loop_timer_clear(pickup.loop, &pickup.scan);
-	while (number == SIGTERM && pickup.connections)
-		leave(pickup.connections);
+	if (number == SIGTERM)
+		LIST_EACH(c, &pickup.connections, struct connection_in, all)
+			leave(c);
 	end_if_done();
 }
 

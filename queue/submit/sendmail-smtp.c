@@ -108,9 +108,7 @@ static void rcpt(struct conversation *c, struct view rest)
 	} else if (!take_path(rest, "TO:", MAILADDRESS_POSTMASTER, r.address)) {
 		say("501 5.1.3 invalid address");
 	} else {
-		if ((c->count & (c->count - 1)) == 0)
-			c->recipients = memory_grow(c->recipients,
-			                            (c->count ? 2 * c->count : 1) * sizeof r);
+		c->recipients = memory_grow_for(c->recipients, c->count, sizeof r);
 		c->recipients[c->count++] = r;
 		say("250 2.1.5 ok");
 	}

@@ -98,11 +98,7 @@ static bool take_recipient(struct submission *s, struct wire_in *in)
 		return refuse(s, true, "invalid or unexpected recipient");
 	if (s->recipient_count >= (uint32_t)s->settings->recipients_max)
 		return refuse(s, true, "5.5.3 too many recipients");
-	/* Doubling from one: most messages have one. */
-	if ((s->recipient_count & (s->recipient_count - 1)) == 0)
-		s->recipients = memory_grow(s->recipients,
-		                            (s->recipient_count ? 2 * s->recipient_count : 1) *
-		                                    sizeof *s->recipients);
+	s->recipients = memory_grow_for(s->recipients, s->recipient_count, sizeof *s->recipients);
 	struct envelope_recipient *to = &s->recipients[s->recipient_count];
 
 	*to = r;
