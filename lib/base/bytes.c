@@ -92,6 +92,15 @@ bool view_has_controls(struct view v)
 	return false;
 }
 
+struct view address_domain(struct view address)
+{
+	size_t at = address.len;
+
+	while (at > 0 && address.data[at - 1] != '@')
+		at--;
+	return view_skip(address, at);
+}
+
 uint32_t view_hash(uint32_t start, struct view v)
 {
 	for (size_t i = 0; i < v.len; i++)

@@ -72,6 +72,8 @@ struct view text_view(const struct text *t);
 
 /* Has it a byte below blank, or DEL? Such have no place in addresses, log values, header fields. */
 bool view_has_controls(struct view v);
+/* What is behind the last "@" of a mail address; all of it when there is none. */
+struct view address_domain(struct view address);
 /* FNV-1a, for tables of what our own programs choose; start with HASH_START, chain with the last
  * result. Not for keys that strangers choose where a table has no bound. */
 #define HASH_START 2166136261u

@@ -39,8 +39,6 @@ enum map_result access_find_name(struct map *m, enum access_name kind, struct vi
 /* Is there any entry of this kind?  Reads the whole map. */
 bool access_has_names(struct map *m, enum access_name kind);
 
-/* The compiled form of a key of the text; checks it (mapkey.h; no address of it is completed). */
-int access_key(struct view key, struct view mail_domain, struct text *out, struct reason *why);
 int access_parse(struct view text, struct access *out, struct reason *why);
 void access_encode(const struct access *a, struct text *out);
 bool access_decode(struct view value, struct access *out);

@@ -47,15 +47,6 @@ enum map_result map_get_lower(struct map *m, struct view prefix, struct view key
 	return map_get(m, (struct view){ lower, prefix.len + key.len }, value);
 }
 
-struct view address_domain(struct view address)
-{
-	size_t at = address.len;
-
-	while (at > 0 && address.data[at - 1] != '@')
-		at--;
-	return view_skip(address, at);
-}
-
 enum map_result map_get_widening(struct map *m, struct view prefix, struct view address,
                                  struct view *value)
 {

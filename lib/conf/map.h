@@ -43,7 +43,4 @@ enum map_result map_get_widening(struct map *m, struct view prefix, struct view 
 void map_rewind(struct map *m);
 enum map_result map_next(struct map *m, struct view *key, struct view *value);
 
-/* The part behind the last "@"; all of it when there is none. */
-struct view address_domain(struct view address);
-
 #endif

@@ -254,10 +254,8 @@ static bool is_local_part(struct view local)
 
 int maptext_address(struct view text, struct view domain, struct text *out, struct reason *why)
 {
-	size_t at = text.len;
+	size_t at = text.len - address_domain(text).len; /* 0: there is none */
 
-	while (at > 0 && text.data[at - 1] != '@')
-		at--;
 	struct view local = at ? view_take(text, at - 1) : text;
 
 	if (!is_local_part(local))

@@ -9,7 +9,7 @@
 #include "lib/base/program.h"
 #include "lib/mail/encoding.h"
 
-enum { PLAIN_MAX = 2 * AUTH_ADDRESS_MAX + 1026, WORKER_IDLE_MS = 60000 };
+enum { PLAIN_MAX = 2 * AUTH_ADDRESS_MAX + AUTH_PASSWORD_MAX + 2, WORKER_IDLE_MS = 60000 };
 
 /* One line to authd for all sessions of this process. */
 static struct auth_line authd = { -1 };

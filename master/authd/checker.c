@@ -35,8 +35,8 @@ struct checker {
 
 static enum hash_result check_message(struct wire_in *in)
 {
-	struct view stored = wire_get_view(in, HASH_STORED_MAX),
-		    password = wire_get_view(in, HASH_PASSWORD_MAX);
+	struct view stored = wire_get_view(in, PASSWORD_HASH_MAX),
+		    password = wire_get_view(in, AUTH_PASSWORD_MAX);
 
 	return in->type == CHECK && wire_end(in) ? hash_check(stored, password) : HASH_UNUSABLE;
 }

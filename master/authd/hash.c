@@ -55,7 +55,7 @@ static bool sha_crypt_affordable(struct view stored)
  * afford. */
 static enum hash_result argon2_check(struct view stored, struct view password)
 {
-	char text[HASH_STORED_MAX + 1];
+	char text[PASSWORD_HASH_MAX + 1];
 
 	if (!string_copy(text, sizeof text, stored))
 		return HASH_UNUSABLE;
@@ -75,7 +75,7 @@ static enum hash_result compare_crypt(const char *text, const char *made)
 static enum hash_result crypt_check(struct view stored, struct view password)
 {
 	static struct crypt_data data;
-	char text[HASH_STORED_MAX + 1], phrase[CRYPT_MAX_PASSPHRASE_SIZE];
+	char text[PASSWORD_HASH_MAX + 1], phrase[CRYPT_MAX_PASSPHRASE_SIZE];
 
 	/* crypt() takes a C string of at most this length: no hash was made of anything else. */
 	if (password.len >= sizeof phrase ||
@@ -97,7 +97,7 @@ static enum hash_result digest_check(struct view encoded, struct view password, 
                                      size_t digest_bytes, bool salted)
 {
 	struct text decoded;
-	unsigned char made[EVP_MAX_MD_SIZE], input[HASH_PASSWORD_MAX + SALT_MAX];
+	unsigned char made[EVP_MAX_MD_SIZE], input[AUTH_PASSWORD_MAX + SALT_MAX];
 	size_t made_bytes = 0;
 	enum hash_result result = HASH_UNUSABLE;
 
@@ -106,7 +106,7 @@ static enum hash_result digest_check(struct view encoded, struct view password, 
 	            (salted ? decoded.len > digest_bytes && decoded.len <= digest_bytes + SALT_MAX
 	                    : decoded.len == digest_bytes);
 
-	if (good && password.len <= HASH_PASSWORD_MAX) {
+	if (good && password.len <= AUTH_PASSWORD_MAX) {
 		size_t salt_bytes = decoded.len - digest_bytes;
 
 		if (password.len)

@@ -8,6 +8,8 @@
 #define MASTER_AUTHD_HASH_H
 
 #include "lib/base/bytes.h"
+#include "lib/conf/passwords.h"
+#include "lib/wire/auth.h"
 
 enum {
 	/* What a stored hash may demand; one that wants more is unusable (somebody's slip must not
@@ -15,9 +17,7 @@ enum {
 	HASH_ARGON2_MEMORY_MAX_KIB = 1 << 20, /* libsodium's "sensitive" */
 	HASH_ARGON2_TURNS_MAX = 100,
 	HASH_BCRYPT_COST_MAX = 16,
-	HASH_SHA_CRYPT_ROUNDS_MAX = 5000000,
-	HASH_STORED_MAX = 512,
-	HASH_PASSWORD_MAX = 1024
+	HASH_SHA_CRYPT_ROUNDS_MAX = 5000000
 };
 
 enum hash_result {

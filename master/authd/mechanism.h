@@ -13,8 +13,6 @@
 
 #include "lib/wire/auth.h"
 
-enum { SASL_PASSWORD_MAX = 1024 };
-
 enum sasl_result {
 	SASL_CHALLENGE, /* *challenge is for the client */
 	SASL_CHECK,     /* user and password are complete */
@@ -28,7 +26,7 @@ struct sasl {
 	enum auth_mechanism mechanism;
 	unsigned step; /* how many steps are behind it */
 	char user[AUTH_ADDRESS_MAX];
-	char password[SASL_PASSWORD_MAX + 1];
+	char password[AUTH_PASSWORD_MAX + 1];
 	size_t password_len;
 };
 

@@ -160,7 +160,12 @@ static void worker_said(struct watch *watch, unsigned events)
 	(void)events;
 	if (r == WIRE_AGAIN)
 		return;
-	if (r != WIRE_OK || q == NULL || !dns_answer_get(&in, &answer)) {
+	bool answered = r == WIRE_OK && q != NULL && dns_answer_get(&in, &answer);
+
+	/* An answer carries no descriptor; those of a captured worker must not pile up. */
+	if (r == WIRE_OK)
+		wire_in_close(&in);
+	if (!answered) {
 		worker_lost(w);
 	} else {
 		w->question = NULL;

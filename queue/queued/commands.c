@@ -59,11 +59,9 @@ static bool flush(struct command_line *s)
 
 static bool domain_is(struct view address, struct view domain)
 {
-	size_t at = address.len;
+	struct view own = address_domain(address);
 
-	while (at && address.data[at - 1] != '@')
-		at--;
-	return at && view_equal_nocase(view_skip(address, at), domain);
+	return own.len < address.len && view_equal_nocase(own, domain);
 }
 
 static bool any_recipient(const struct message *m, struct view wanted, bool domain)
@@ -239,7 +237,7 @@ static void show(struct command_line *s)
 
 	s->doing = CONTROL_END;
 	if (m == NULL) {
-		control_end_put(&s->out, 100, "there is no such message in the queue");
+		control_end_put(&s->out, EXIT_PERMANENT, "there is no such message in the queue");
 		s->unsent = true;
 		return;
 	}
@@ -315,10 +313,10 @@ static void begin(struct command_line *s, struct wire_in *in)
 	if (!wire_end(in) || in->type < CONTROL_QUEUE_LIST || in->type > CONTROL_QUEUE_REMOVE ||
 	    in->type == CONTROL_QUEUE_ENTRY) {
 		control_end_put(
-			&s->out, 100,
+			&s->out, EXIT_PERMANENT,
 			"queued does not know this request: posthouse and queued are of different versions");
 	} else if (!filter_ok(view_of(s->filter))) {
-		control_end_put(&s->out, 100,
+		control_end_put(&s->out, EXIT_PERMANENT,
 		                "a filter is an id, from:ADDRESS, to:ADDRESS or domain:NAME");
 	} else {
 		if (in->type == CONTROL_QUEUE_RETRY)
@@ -386,7 +384,7 @@ void commands_take(struct commands *c, int fd)
 	if (c->lines >= COMMANDS_MAX) {
 		struct wire_out out = { 0 };
 
-		control_end_put(&out, 111, "too many at once, try again");
+		control_end_put(&out, EXIT_TEMPORARY, "too many at once, try again");
 		wire_send(fd, &out);
 		wire_out_free(&out);
 		close(fd);

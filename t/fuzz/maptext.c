@@ -6,6 +6,7 @@
 #include "lib/conf/access.h"
 #include "lib/conf/aliases.h"
 #include "lib/conf/domains.h"
+#include "lib/conf/mapbuild.h"
 #include "lib/conf/maptext.h"
 #include "lib/conf/passwords.h"
 #include "lib/conf/routes.h"

@@ -19,7 +19,7 @@ static void run_mechanism(enum auth_mechanism mechanism, struct view messages)
 		/* "-": the client has said nothing yet. */
 		result = sasl_step(&s, !view_equal(message, VIEW("-")), message, &challenge);
 		if (memchr(s.user, '\0', sizeof s.user) == NULL ||
-		    s.password_len > SASL_PASSWORD_MAX)
+		    s.password_len > AUTH_PASSWORD_MAX)
 			abort();
 		if (result == SASL_CHECK && (s.user[0] == '\0' || s.password_len == 0 ||
 		                             strlen(s.password) != s.password_len))

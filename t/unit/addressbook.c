@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/conf/mapbuild.h"
 #include "queue/resolved/addressbook.h"
 #include "queue/resolved/classify.h"
 #include "t/tap.h"

@@ -34,7 +34,7 @@ static void test_hashes(void)
 
 		ok(got == hashes[i].result, "hash: %s (%d)", hashes[i].name, got);
 		if (hashes[i].result == HASH_MATCHES) {
-			char wrong[HASH_PASSWORD_MAX];
+			char wrong[AUTH_PASSWORD_MAX];
 			struct reason why;
 
 			snprintf(wrong, sizeof wrong, "%sx", hashes[i].password);
@@ -47,7 +47,7 @@ static void test_hashes(void)
 			   "hash: %s is taken into the map", hashes[i].name);
 		}
 	}
-	static char huge[HASH_PASSWORD_MAX + 100];
+	static char huge[AUTH_PASSWORD_MAX + 100];
 
 	memset(huge, 'a', sizeof huge);
 	ok(hash_check(VIEW("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="),
@@ -119,7 +119,7 @@ static void test_mechanisms(void)
 	ok(sasl_step(&s, true, VIEW("p w"), &challenge) == SASL_CHECK && s.password_len == 3,
 	   "and has both");
 
-	static char long_one[SASL_PASSWORD_MAX + 2] = "";
+	static char long_one[AUTH_PASSWORD_MAX + 2] = "";
 
 	memset(long_one, 'a', sizeof long_one);
 	sasl_start(&s, AUTH_LOGIN);
@@ -128,12 +128,12 @@ static void test_mechanisms(void)
 	   "a name that is too long");
 	sasl_start(&s, AUTH_LOGIN);
 	sasl_step(&s, true, VIEW("anna"), &challenge);
-	ok(sasl_step(&s, true, (struct view){ long_one, SASL_PASSWORD_MAX }, &challenge) ==
+	ok(sasl_step(&s, true, (struct view){ long_one, AUTH_PASSWORD_MAX }, &challenge) ==
 	           SASL_CHECK,
 	   "the longest password");
 	sasl_start(&s, AUTH_LOGIN);
 	sasl_step(&s, true, VIEW("anna"), &challenge);
-	ok(sasl_step(&s, true, (struct view){ long_one, SASL_PASSWORD_MAX + 1 }, &challenge) ==
+	ok(sasl_step(&s, true, (struct view){ long_one, AUTH_PASSWORD_MAX + 1 }, &challenge) ==
 	           SASL_DENIED,
 	   "one byte more");
 }

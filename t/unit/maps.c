@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "lib/conf/access.h"
+#include "lib/conf/mapbuild.h"
 #include "lib/conf/aliases.h"
 #include "lib/conf/certificates.h"
 #include "lib/conf/domains.h"
