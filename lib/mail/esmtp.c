@@ -147,20 +147,24 @@ static const struct {
 
 enum { NOTIFY_WORDS = sizeof notify_words / sizeof notify_words[0] };
 
+bool esmtp_notify_word(struct view word, uint8_t *notify)
+{
+	for (unsigned i = 0; i < NOTIFY_WORDS; i++)
+		if (view_equal_nocase(word, notify_words[i].word)) {
+			*notify |= notify_words[i].bit;
+			return true;
+		}
+	return false;
+}
+
 static bool take_notify(struct view value, void *out)
 {
 	struct envelope_recipient *r = out;
 	struct view word;
 
-	while (view_cut(&value, ',', &word)) {
-		unsigned i = 0;
-
-		while (i < NOTIFY_WORDS && !view_equal_nocase(word, notify_words[i].word))
-			i++;
-		if (i == NOTIFY_WORDS)
+	while (view_cut(&value, ',', &word))
+		if (!esmtp_notify_word(word, &r->notify))
 			return false;
-		r->notify |= notify_words[i].bit;
-	}
 	/* RFC 3461 section 4.1: NEVER stands alone. */
 	return r->notify &&
 	       (!(r->notify & ENVELOPE_NOTIFY_NEVER) || r->notify == ENVELOPE_NOTIFY_NEVER);

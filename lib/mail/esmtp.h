@@ -54,6 +54,10 @@ void esmtp_mail_write(struct text *out, const struct envelope *e, uint64_t size_
                       unsigned offered);
 void esmtp_recipient_write(struct text *out, const struct envelope_recipient *r, unsigned offered);
 
+/* Adds the bit of a word of NOTIFY, in any case ("never", "success"); false: there is no such word.
+ */
+bool esmtp_notify_word(struct view word, uint8_t *notify);
+
 /* Anything as xtext (RFC 3461 section 4). */
 void esmtp_xtext(struct text *out, struct view v);
 

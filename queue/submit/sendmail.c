@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/mail/esmtp.h"
 #include "lib/queue/ask.h"
 #include "queue/submit/sendmail.h"
 
@@ -60,32 +61,15 @@ static int take_sender(struct sending *s, const char *given)
 	               : usage("-f: the address is too long");
 }
 
-static const struct {
-	const char *word;
-	uint8_t bit;
-} notify_words[] = {
-	{ "never", ENVELOPE_NOTIFY_NEVER },
-	{ "success", ENVELOPE_NOTIFY_SUCCESS },
-	{ "failure", ENVELOPE_NOTIFY_FAILURE },
-	{ "delay", ENVELOPE_NOTIFY_DELAY },
-};
-
 static int take_notify(struct sending *s, const char *given)
 {
 	struct view rest = view_of(given), word;
 
 	s->notify = 0;
-	while (view_cut(&rest, ',', &word)) {
-		uint8_t bit = 0;
-
-		for (size_t i = 0; i < sizeof notify_words / sizeof notify_words[0]; i++)
-			if (view_equal_nocase(view_trim(word), view_of(notify_words[i].word)))
-				bit = notify_words[i].bit;
-		if (bit == 0)
+	while (view_cut(&rest, ',', &word))
+		if (!esmtp_notify_word(view_trim(word), &s->notify))
 			return usage(
 				"-N takes never, or success, failure and delay separated by commas");
-		s->notify |= bit;
-	}
 	if (s->notify & ENVELOPE_NOTIFY_NEVER && s->notify != ENVELOPE_NOTIFY_NEVER)
 		return usage("-N: never cannot be combined with others");
 	return EX_OK;
@@ -102,17 +86,14 @@ static int take_ret(struct sending *s, const char *given)
 	return EX_OK;
 }
 
-/* xtext (RFC 3461 section 4): what is not plain is written +XX. */
 static int take_envid(struct sending *s, const char *given)
 {
 	struct text out;
-	bool fits = true;
 
 	text_init(&out, sizeof s->envelope.envid - 1);
-	for (const unsigned char *c = (const unsigned char *)given; *c; c++)
-		fits = fits && (*c > ' ' && *c < 0x7f && *c != '+' && *c != '='
-		                        ? text_add_byte(&out, (char)*c)
-		                        : text_format(&out, "+%02X", *c));
+	esmtp_xtext(&out, view_of(given));
+	bool fits = !out.full;
+
 	string_copy(s->envelope.envid, sizeof s->envelope.envid, text_view(&out));
 	text_free(&out);
 	return fits ? EX_OK : usage("-V: the envelope id is too long");
