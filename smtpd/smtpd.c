@@ -97,7 +97,8 @@ int main(void)
 		.idle_ms = WORKER_IDLE_MS,
 		.stays_for_hub = true,
 		.announce = announce,
-		.profile = { .file_bytes_max = (unsigned long)settings.message_size_max_bytes +
+		.profile = { .descriptors_max = JAIL_DESCRIPTORS_OF_SENDER,
+		             .file_bytes_max = (unsigned long)settings.message_size_max_bytes +
 		                               ((unsigned long)JAIL_FILE_MIB_BESIDE << 20) },
 		.dials = { { "resolved.resolve", "resolve" },
 		           { "queued.spool", "spool" },

@@ -8,6 +8,7 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/mail/encoding.h"
+#include "lib/wire/jail.h"
 
 enum { PLAIN_MAX = 2 * AUTH_ADDRESS_MAX + AUTH_PASSWORD_MAX + 2, WORKER_IDLE_MS = 60000 };
 
@@ -342,6 +343,7 @@ void login_main(const struct login_protocol *protocol)
 		.protocol = "connection",
 		.workers_min = 1,
 		.workers_max = (unsigned)inherited.login_sessions_max,
+		.profile = { .descriptors_max = JAIL_DESCRIPTORS_OF_SENDER },
 		.reuse = (unsigned)inherited.login_reuse,
 		.idle_ms = WORKER_IDLE_MS,
 		.stays_for_hub = true,

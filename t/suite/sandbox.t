@@ -22,7 +22,7 @@ if not os.path.exists("/proc/self/status"):
 # for, the log's, and its client or host.
 SERVICES = {"smtpd": 8, "pop3-login": 5, "imap-login": 5, "remote": 5, "bounce": 4, "local": 3, "imapd": 3, "pop3d": 3,
             "dnsd": 3, "authd": 2}
-FORKS_NOT, MEMORY_MOST, DESCRIPTORS_MOST = 0, 4 << 30, 256
+FORKS_NOT, MEMORY_MOST, DESCRIPTORS_MOST, DESCRIPTORS_MOST_OF_SENDERS = 0, 4 << 30, 256, 4096
 
 
 def limits(pid):
@@ -38,8 +38,12 @@ def check_workers(house, running):
     is_(sorted({"smtpd", "pop3-login", "imap-login", "remote", "bounce", "local", "imapd", "authd", "dnsd"} - seen), [],
         "a worker of every service is there")
     is_([p.name for p in workers if int(p.status.get("Seccomp_filters", "2")) < 2], [], "each has a filter below its parent's")
-    for key, most in (("Max processes", FORKS_NOT), ("Max address space", MEMORY_MOST), ("Max open files", DESCRIPTORS_MOST)):
-        is_([(p.name, limits(p.pid)[key]) for p in workers if limits(p.pid)[key] is None or limits(p.pid)[key] > most], [],
+    def descriptors_most(p):
+        return DESCRIPTORS_MOST_OF_SENDERS if p.name in ("smtpd", "pop3-login", "imap-login") else DESCRIPTORS_MOST
+
+    for key, most in (("Max processes", lambda p: FORKS_NOT), ("Max address space", lambda p: MEMORY_MOST),
+                      ("Max open files", descriptors_most)):
+        is_([(p.name, limits(p.pid)[key]) for p in workers if limits(p.pid)[key] is None or limits(p.pid)[key] > most(p)], [],
             f"with its limit: {key}")
     if os.geteuid() != 0:
         ok(True, "what workers hold # SKIP only root may look at their descriptors")
