@@ -12,7 +12,7 @@ struct reply {
 	int code;  /* 200..599; 0 while no line has come */
 	bool more; /* the last line had a hyphen */
 	unsigned lines;
-	char status[16];           /* its enhanced status (RFC 2034), or one that fits the code */
+	char status[STATUS_MAX];   /* its enhanced status (RFC 2034), or one that fits the code */
 	char text[REPLY_TEXT_MAX]; /* "550 5.1.1 no such user", lines joined, cut; what a report
 	                              quotes */
 };

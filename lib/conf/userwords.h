@@ -7,6 +7,7 @@
 #define LIB_CONF_USERWORDS_H
 
 #include "lib/base/bytes.h"
+#include "lib/base/limits.h"
 #include "lib/base/reason.h"
 
 struct value_reader;
@@ -26,7 +27,7 @@ enum user_state {
 	USER_CLOSED  /* neither */
 };
 
-enum { USER_HOME_MAX = 1000 }; /* of the whole path */
+enum { USER_HOME_MAX = HOME_MAX - 24 }; /* of the whole path */
 
 struct user {
 	uint32_t uid, gid;

@@ -60,10 +60,10 @@ struct job_recipient {
 	struct envelope_recipient to;
 	/* MAILBOX */
 	uint32_t uid, gid;
-	char home[1024];
+	char home[HOME_MAX];
 	uint64_t quota_bytes;
 	/* REPORTS: what happened to it */
-	char status[16], text[JOB_TEXT_MAX], remote_host[JOB_HOST_MAX];
+	char status[STATUS_MAX], text[JOB_TEXT_MAX], remote_host[JOB_HOST_MAX];
 	int64_t last_attempt_s;
 };
 
@@ -72,7 +72,7 @@ enum job_outcome { JOB_DONE, JOB_RETRY, JOB_FAILED };
 struct job_result {
 	uint32_t index;
 	enum job_outcome outcome;
-	char status[16];                /* RFC 3463 */
+	char status[STATUS_MAX];        /* RFC 3463 */
 	char text[JOB_TEXT_MAX];        /* the remote's words, or ours */
 	char remote_host[JOB_HOST_MAX]; /* who said it; "" for ourselves */
 	bool passed_on;    /* done, by a host that takes over the reports asked for (DSN, RFC 3461

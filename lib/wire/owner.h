@@ -20,8 +20,6 @@ enum owner_type { OWNER_WORK = 16 };
 
 enum owner_program { OWNER_POP3D, OWNER_IMAPD, OWNER_LOCAL, OWNER_PROGRAMS };
 
-enum { OWNER_HOME_MAX = 1024 };
-
 struct owner_work {
 	enum owner_program program;
 	uint32_t uid, gid;
@@ -38,7 +36,7 @@ struct owner_session {
 	int fd;    /* the client; the receiver's now */
 	int token; /* closed at the end of the session, -1: none (connection.h) */
 	char address[AUTH_ADDRESS_MAX]; /* the account, for the log and as identity */
-	char home[OWNER_HOME_MAX];      /* absolute; the Maildir is home/Maildir */
+	char home[HOME_MAX];            /* absolute; the Maildir is home/Maildir */
 	char tag[AUTH_TAG_MAX];
 	struct view pending;
 	uint64_t id;

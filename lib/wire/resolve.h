@@ -54,7 +54,7 @@ enum resolve_verdict {
 struct resolve_answer {
 	uint32_t question;
 	enum resolve_verdict verdict;
-	char status[16];             /* enhanced status code (RFC 3463) */
+	char status[STATUS_MAX];     /* enhanced status code (RFC 3463) */
 	char text[RESOLVE_TEXT_MAX]; /* one line without CR LF, for the client */
 	bool wants_name; /* RESOLVE_CLIENT: names are in the access map; ask again with client_name
 	                  */
@@ -74,7 +74,7 @@ struct resolve_target {
 	char address[RESOLVE_ADDRESS_MAX];
 	/* of an agent that carries a MAILBOX (agents.def) */
 	uint32_t uid, gid;
-	char home[1024];
+	char home[HOME_MAX];
 	uint64_t quota_bytes;
 	/* HOPS; `mx`: look the domain up; else hops in order, "host:port" or
 	 * "[address]:port". */
@@ -84,7 +84,7 @@ struct resolve_target {
 	char hops[RESOLVE_HOPS_MAX][RESOLVE_HOST_MAX + 8];
 	unsigned hop_count;
 	/* AGENT_NONE; 4.x.x means "not now" */
-	char status[16];
+	char status[STATUS_MAX];
 	char text[RESOLVE_TEXT_MAX];
 };
 

@@ -65,7 +65,7 @@ bool spool_commit_get(struct wire_in *in, struct envelope *e, struct spool_messa
 
 struct spool_refusal {
 	bool permanent;
-	char status[16], text[200];
+	char status[STATUS_MAX], text[200];
 };
 void spool_refusal_put(struct wire_out *out, const struct spool_refusal *r);
 bool spool_refusal_get(struct wire_in *in, struct spool_refusal *r);

@@ -93,7 +93,7 @@ struct queue_log {
 	uint32_t index;  /* recipient; of QUEUE_NEW: the one it came from */
 	uint32_t number; /* QUEUE_ATTEMPT: attempts; QUEUE_SUCCESS: 1 when it was relayed */
 	int64_t time_s;
-	char status[16], host[256], text[QUEUE_LOG_TEXT_MAX];
+	char status[STATUS_MAX], host[256], text[QUEUE_LOG_TEXT_MAX];
 	struct envelope_recipient recipient; /* QUEUE_NEW */
 };
 

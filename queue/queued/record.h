@@ -150,7 +150,7 @@ struct found {
 	char *address; /* owned */
 	bool expanded; /* it came out of an alias: another recipient than the one asked about */
 	struct target *target; /* NULL: an error, by status and text */
-	char status[16];
+	char status[STATUS_MAX];
 	char *text; /* owned; of an error */
 };
 

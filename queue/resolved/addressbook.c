@@ -33,7 +33,7 @@ static void answer_access(struct resolve_answer *a, const struct access *access,
                           const char *default_text)
 {
 	bool later = access->action == ACCESS_DEFER;
-	char status[16];
+	char status[STATUS_MAX];
 	struct view text;
 
 	classify_split_status(access->text, later ? "4.7.1" : "5.7.1", status, &text);
@@ -165,7 +165,7 @@ static void answer_elsewhere(struct addressbook *b, const struct resolve_questio
                              const struct classified *place, struct resolve_answer *a)
 {
 	bool damaged = false, relay = may_relay(b, q, &damaged);
-	char status[16];
+	char status[STATUS_MAX];
 	struct view text, domain = address_domain(view_of(place->address));
 
 	if (damaged)
@@ -187,7 +187,7 @@ static void answer_elsewhere(struct addressbook *b, const struct resolve_questio
 
 static void answer_alias(const struct classified *place, struct resolve_answer *a)
 {
-	char status[16];
+	char status[STATUS_MAX];
 	struct view text;
 
 	a->verdict = RESOLVE_ACCEPT;

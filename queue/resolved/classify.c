@@ -174,7 +174,8 @@ void classify(struct addressbook *b, struct view address, bool past_aliases, str
 	string_copy(out->address, sizeof out->address, whole(&p));
 }
 
-void classify_split_status(struct view text, const char *status, char out[16], struct view *rest)
+void classify_split_status(struct view text, const char *status, char out[STATUS_MAX],
+                           struct view *rest)
 {
 	struct view word = view_take(text, view_find(text, ' '));
 	unsigned dots = 0;

@@ -29,6 +29,7 @@ struct classified {
 void classify(struct addressbook *b, struct view address, bool past_aliases,
               struct classified *out);
 /* Splits "5.1.6 moved" off a map's text: status (text without one keeps the default). */
-void classify_split_status(struct view text, const char *status, char out[16], struct view *rest);
+void classify_split_status(struct view text, const char *status, char out[STATUS_MAX],
+                           struct view *rest);
 
 #endif

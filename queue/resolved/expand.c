@@ -117,7 +117,7 @@ static void set_error(struct resolve_target *t, const char *status, struct view 
 static void set_error_text(struct resolve_target *t, struct view text, const char *status,
                            const char *default_text)
 {
-	char own[16];
+	char own[STATUS_MAX];
 	struct view rest;
 
 	classify_split_status(text, status, own, &rest);
