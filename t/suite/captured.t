@@ -93,11 +93,14 @@ def the_log(house, captured):
     is_([line.split(" ", 1)[1] for line in house.log().splitlines() if "id=forged" in line],
         ["smtpd: 2026-01-01T00:00:00.000Z queued[1]: id=forged event=deliver"], "what it says in another's name is its own")
     fcntl.fcntl(log, fcntl.F_SETFL, os.O_NONBLOCK)
-    while "event=log-dropped program=smtpd" not in house.log():
-        try:
-            os.write(log, b"noise\n" * 600)
-        except BlockingIOError:
-            select.select([], [log], [], 1)
+    # Faster than it may: the log, which grows, is looked at now and then only, from where it was looked at last.
+    with open(house.directory / "log", errors="replace") as lines:
+        while "event=log-dropped program=smtpd" not in lines.read():
+            for _ in range(1000):
+                try:
+                    os.write(log, b"noise\n" * 600)
+                except BlockingIOError:
+                    select.select([], [log], [], 1)
 
 
 # ---- a worker: lib/wire/dial.h ----
