@@ -93,6 +93,7 @@ int main(void)
 		.protocol = "connection",
 		.workers_min = WORKERS_MIN,
 		.workers_max = (unsigned)settings.smtpd_sessions_max,
+		.in_flight = connection_in_flight_max(&settings),
 		.reuse = (unsigned)settings.smtpd_reuse,
 		.idle_ms = WORKER_IDLE_MS,
 		.stays_for_hub = true,

@@ -344,6 +344,7 @@ void login_main(const struct login_protocol *protocol)
 		.workers_min = 1,
 		.workers_max = (unsigned)inherited.login_sessions_max,
 		.profile = { .descriptors_max = JAIL_DESCRIPTORS_OF_SENDER },
+		.in_flight = connection_in_flight_max(&inherited),
 		.reuse = (unsigned)inherited.login_reuse,
 		.idle_ms = WORKER_IDLE_MS,
 		.stays_for_hub = true,

@@ -171,16 +171,26 @@ bool auth_result_get(struct wire_in *in, struct auth_result *r)
 
 /* ---- the session program's side ---- */
 
-enum exchange { EXCHANGE_DONE, EXCHANGE_CANCELLED, EXCHANGE_LINE_LOST, EXCHANGE_BROKEN };
+enum exchange {
+	EXCHANGE_DONE,
+	EXCHANGE_CANCELLED,
+	EXCHANGE_LINE_LOST,
+	EXCHANGE_FAILED, /* and the log knows why */
+	EXCHANGE_BROKEN
+};
 
 /* One packet each way; a secret in it does not stay behind in memory. */
 static enum exchange call(int authd, struct wire_out *out, struct wire_in *in)
 {
 	enum wire_result r = wire_call(authd, out, in, AUTH_PATIENCE_MS);
 
+	if (r == WIRE_ERROR)
+		log_warn("event=auth-lost reason=\"%m\"");
 	wire_out_wipe(out);
 	if (r == WIRE_OK)
 		return EXCHANGE_DONE;
+	if (r == WIRE_ERROR)
+		return EXCHANGE_FAILED;
 	return r == WIRE_CLOSED ? EXCHANGE_LINE_LOST : EXCHANGE_BROKEN;
 }
 
@@ -206,8 +216,10 @@ static enum exchange answer_challenges(int authd, struct wire_out *out, struct w
 		auth_message_put(out, AUTH_ANSWER, answer);
 		/* The client has been asked already: this exchange cannot begin again on another
 		 * line. */
-		if (call(authd, out, in) != EXCHANGE_DONE)
-			return EXCHANGE_BROKEN;
+		enum exchange e = call(authd, out, in);
+
+		if (e != EXCHANGE_DONE)
+			return e == EXCHANGE_LINE_LOST ? EXCHANGE_BROKEN : e;
 	}
 	return EXCHANGE_DONE;
 }
@@ -254,7 +266,7 @@ int auth_line_exchange(struct auth_line *line, const struct auth_begin *b,
 		if (e != EXCHANGE_DONE && e != EXCHANGE_CANCELLED)
 			hang_up(line);
 	}
-	if (e != EXCHANGE_DONE && e != EXCHANGE_CANCELLED)
+	if (e == EXCHANGE_LINE_LOST || e == EXCHANGE_BROKEN)
 		log_warn("event=auth-lost reason=\"no response from authd\"");
 	return e == EXCHANGE_CANCELLED ? -1 : 0;
 }

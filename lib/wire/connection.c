@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/conf/settings.h"
 #include "lib/wire/address.h"
 
 static const char *const service_names[] = { "smtp", "submission", "pop3", "imap" };
@@ -136,6 +137,15 @@ bool connection_secured_get(struct wire_in *in, struct connection_tls *tls, int 
 
 	*fd = good ? wire_get_last_fd(in) : -1;
 	return *fd >= 0;
+}
+
+unsigned connection_in_flight_max(const struct settings *settings)
+{
+	enum { PER_SESSION = 2 }; /* its client and its token */
+
+	/* smtpd, pop3-login and imap-login. */
+	return PER_SESSION * ((unsigned)settings->smtpd_sessions_max +
+	                      2 * (unsigned)settings->login_sessions_max);
 }
 
 bool connection_starttls(int hub, int *fd, struct connection_tls *tls)

@@ -12,6 +12,8 @@
 #include "lib/net/address.h"
 #include "lib/wire/wire.h"
 
+struct settings;
+
 enum connection_type {
 	CONNECTION_ANNOUNCE =
 		16,          /* parent -> porter, on the shared wire: struct connection_announce */
@@ -96,6 +98,9 @@ bool connection_get(struct wire_in *in, struct connection *c);
 void connection_secured_put(struct wire_out *out, const struct connection_tls *tls, int fd);
 bool connection_secured_get(struct wire_in *in, struct connection_tls *tls, int *fd);
 
+/* Descriptors of clients in flight at most, of all session programs together (they are one uid in a
+ * house of an ordinary user): worker_service.in_flight. */
+unsigned connection_in_flight_max(const struct settings *settings);
 /* For the session programs: STARTTLS as one call. Gives the client's socket back to porter over the
  * worker's own line `hub` and waits for the handshake; on true *fd is the relay's end (the old *fd
  * is closed either way) and *tls is filled. The caller has already refused a client that sent

@@ -261,12 +261,21 @@ static _Noreturn void worker_end(void)
 #endif
 }
 
+static void enter_jail(const struct worker_service *service)
+{
+	struct sandbox_profile profile = service->profile;
+
+	if (service->in_flight && profile.descriptors_max < JAIL_DESCRIPTORS + service->in_flight)
+		profile.descriptors_max = JAIL_DESCRIPTORS + service->in_flight;
+	jail_enter(&profile);
+}
+
 static void worker_main(const struct worker_service *service, int parent, struct wire_in *job,
                         bool spare)
 {
 	worker_signals(service);
 	if (!service->confines_itself)
-		jail_enter(&service->profile);
+		enter_jail(service);
 	dial_through(parent, service->dials);
 	if (job != NULL) {
 		service->work(job, -1);
@@ -467,16 +476,18 @@ static void open_wires(struct parent *p)
 		program_need_fd(p->service->wire);
 }
 
-/* A line to each worker. */
-static unsigned take_descriptors(unsigned workers_max)
+/* A line to each worker; more, where it can be had, for what is in flight beside the greetings that
+ * the parent sends. */
+static unsigned take_descriptors(unsigned workers_max, unsigned in_flight)
 {
 	struct rlimit have;
 	rlim_t wanted = (rlim_t)workers_max + DESCRIPTORS_OWN;
 
 	if (getrlimit(RLIMIT_NOFILE, &have) < 0)
 		log_fatal("getrlimit: %m");
-	if (have.rlim_cur < wanted) {
-		have.rlim_cur = have.rlim_max < wanted ? have.rlim_max : wanted;
+	if (have.rlim_cur < wanted + in_flight) {
+		have.rlim_cur =
+			have.rlim_max < wanted + in_flight ? have.rlim_max : wanted + in_flight;
 		if (setrlimit(RLIMIT_NOFILE, &have) < 0)
 			log_fatal("setrlimit: %m");
 	}
@@ -495,7 +506,7 @@ void worker_run(const struct worker_service *service)
 {
 	struct parent p = { .service = service, .loop = loop_new() };
 
-	p.workers_max = take_descriptors(service->workers_max);
+	p.workers_max = take_descriptors(service->workers_max, service->in_flight);
 	p.places = memory_get(p.workers_max * sizeof *p.places);
 	p.pause.due = pause_over;
 	p.quit.due = quit_due;

@@ -47,8 +47,13 @@ struct worker_service {
 	                 WIRE_DONE is sent */
 	unsigned workers_min; /* started at once and kept, for each wire; "asks" only */
 	unsigned workers_max; /* "forks": further messages wait in the wire */
-	unsigned reuse;       /* sessions or jobs before a worker ends; 0: no end */
-	int idle_ms; /* a worker above workers_min ends after this long without work; 0: never */
+	/* Descriptors that all processes of its uid may have sent and nobody received yet: the
+	 * kernel counts them for the uid, against the limit of the one who sends (unix(7),
+	 * ETOOMANYREFS). For workers that send some: each may have as many, beside its
+	 * own, if the profile does not say more. */
+	unsigned in_flight;
+	unsigned reuse; /* sessions or jobs before a worker ends; 0: no end */
+	int idle_ms;    /* a worker above workers_min ends after this long without work; 0: never */
 	int quit_when_idle_ms; /* the parent exits 0 after this long without a worker; 0: never
 	                          (owner services) */
 	/* The hub (porter) is replaced by the same reload: workers stay until the old one lets them
