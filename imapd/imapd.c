@@ -44,6 +44,7 @@ static void shut_in(const char *home)
 		.paths = { { home, true } },
 		.descriptors_max = DESCRIPTORS_MAX,
 		.memory_max = MEMORY_MAX_BYTES + settings.message_size_max_bytes,
+		.worker = true,
 	};
 
 	sandbox_enter(&profile);

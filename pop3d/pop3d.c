@@ -456,7 +456,8 @@ static void narrow(const char *home)
 		.promises = SANDBOX_FILES,
 		.paths = { { .path = home, .writable = true } },
 		.descriptors_max = DESCRIPTORS_MAX,
-		.memory_max = MEMORY_MAX_BYTES + (unsigned long)settings.message_size_max_bytes
+		.memory_max = MEMORY_MAX_BYTES + (unsigned long)settings.message_size_max_bytes,
+		.worker = true
 	};
 
 	sandbox_enter(&profile);

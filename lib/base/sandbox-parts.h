@@ -9,6 +9,9 @@
  * ABI, 0 when there is none. Fatal when there is one and it refuses. */
 int sandbox_landlock(const struct sandbox_profile *profile);
 
+/* A promise beside those of sandbox.h, of whoever is no worker. */
+enum { SANDBOX_NO_WORKER = 1 << 30 };
+
 /* The filter of system calls; false when this kernel or this machine has none. Fatal when there is
  * one and it refuses. */
 bool sandbox_seccomp(unsigned promises);

@@ -406,17 +406,18 @@ static void add_clone(unsigned promises)
 }
 
 /* PR_SET_DUMPABLE, whose second argument could undo what sandbox.c did, only as it did it. */
-static void add_prctl(void)
+static void add_prctl(unsigned promises)
 {
 	enum { SET_VMA = 0x53564d41 };
-	static const uint32_t options[] = { PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_NAME,
-		                            PR_SET_SECCOMP, SET_VMA };
+	static const uint32_t options[] = { PR_SET_NO_NEW_PRIVS, PR_SET_NAME, PR_SET_SECCOMP,
+		                            SET_VMA };
 	unsigned jump;
 
 	begin_call(__NR_prctl, &jump);
 	load_argument(0);
 	for (size_t i = 0; i < COUNT(options); i++)
 		add_call(options[i], allow_it);
+	add_call(PR_SET_PDEATHSIG, promises & SANDBOX_NO_WORKER ? allow_it : report_it);
 	add(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_DUMPABLE, 0, 3);
 	load_argument(1);
 	add(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
@@ -459,9 +460,10 @@ static void add_by_argument(unsigned promises)
 	allow_values(__NR_prlimit64, 0, own, COUNT(own)); /* not the limits of others */
 	allow_socket_options();
 	allow_values(__NR_ioctl, 1, controls, COUNT(controls));
-	allow_values(__NR_socketpair, 0, local, COUNT(local));
+	if (promises & SANDBOX_NO_WORKER)
+		allow_values(__NR_socketpair, 0, local, COUNT(local));
 	allow_values(__NR_tgkill, 2, aborts, COUNT(aborts)); /* abort() */
-	add_prctl();
+	add_prctl(promises);
 	if (promises & SANDBOX_CONNECT)
 		allow_internet_sockets();
 	if (promises & SANDBOX_FILES) {
@@ -517,6 +519,10 @@ static void build_narrower(unsigned given_up, unsigned left)
 	if (given_up & SANDBOX_CONNECT) {
 		add_call(__NR_socket, report_it);
 		allow_descriptor_calls(left);
+	}
+	if (given_up & SANDBOX_NO_WORKER) {
+		add_call(__NR_socketpair, report_it);
+		add_prctl(left);
 	}
 	if (given_up & SANDBOX_FILES)
 		refuse_new_code();

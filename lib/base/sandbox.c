@@ -78,7 +78,8 @@ const char *sandbox_enter(const struct sandbox_profile *profile)
 	if (!SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		log_fatal("not dumpable: %m");
 	int landlock = SANITIZED ? 0 : sandbox_landlock(profile);
-	bool seccomp = !SANITIZED && sandbox_seccomp(profile->promises);
+	bool seccomp = !SANITIZED && sandbox_seccomp(profile->promises |
+	                                             (profile->worker ? 0u : SANDBOX_NO_WORKER));
 
 	if (SANITIZED)
 		snprintf(level, sizeof level, "none (sanitizers)");

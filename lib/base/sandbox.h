@@ -39,6 +39,9 @@ struct sandbox_profile {
 	 * log is an ordinary file, whose lines it would count too. */
 	unsigned long file_bytes_max;
 	bool no_file_grows;
+	/* Makes no pairs of sockets (it could leave descriptors in one, and the kernel counts those
+	 * against all processes of the uid), and keeps the signal of its parent's death. */
+	bool worker;
 };
 
 /* Enters it for good (without SANDBOX_FORK also RLIMIT_NPROC 0), for this

@@ -22,6 +22,7 @@ void jail_enter(const struct sandbox_profile *profile)
 {
 	struct sandbox_profile own = *profile;
 
+	own.worker = true;
 	own.promises &= ~(unsigned)SANDBOX_FORK;
 	if (own.descriptors_max == 0)
 		own.descriptors_max = JAIL_DESCRIPTORS;

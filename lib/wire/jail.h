@@ -3,9 +3,9 @@
  * How a worker is forked and confined: the one way, for the workers of services (worker.h), authd's
  * and dnsd's.
  *
- * It has no descriptor but those named, cannot fork, and lives in a sandbox of its own below its
- * parent's, so that workers of one uid cannot signal each other or the parent (Landlock from ABI 6
- * on; where there is none the filter of system calls has no kill).
+ * It has no descriptor but those named, can neither fork nor make pairs of sockets, and lives in a
+ * sandbox of its own below its parent's, so that workers of one uid cannot signal each other or the
+ * parent (Landlock from ABI 6 on; where there is none the filter of system calls has no kill).
  */
 #ifndef LIB_WIRE_JAIL_H
 #define LIB_WIRE_JAIL_H

@@ -29,6 +29,7 @@ enum { WORKED = 0, FAILED = 1, UNUSABLE = 2, KILLED = 100 };
 static char allowed_directory[64], other_directory[64];
 static struct sockaddr_in listener_address;
 static int listener, given_file;
+static int given_pair[2]; /* a pair of sockets that a child was given */
 
 static const char *path(const char *directory, const char *name)
 {
@@ -42,15 +43,13 @@ static const char *path(const char *directory, const char *name)
 
 static int try_work(void)
 {
-	int ends[2];
 	char byte = 'x';
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct stat st;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) < 0 || send(ends[0], &byte, 1, 0) != 1 ||
-	    page == MAP_FAILED)
+	if (send(given_pair[0], &byte, 1, 0) != 1 || page == MAP_FAILED)
 		return -1;
-	return fstat(ends[1], &st) == 0 && recv(ends[1], &byte, 1, 0) == 1 &&
+	return fstat(given_pair[1], &st) == 0 && recv(given_pair[1], &byte, 1, 0) == 1 &&
 	                       memory_get(100000) != NULL
 	               ? 0
 	               : -1;
@@ -244,10 +243,7 @@ static int try_limit_parent(void)
 /* The kernel would send it when the descriptor becomes ready. */
 static int try_signal_by_descriptor(void)
 {
-	int ends[2];
-
-	return socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 ? fcntl(ends[0], F_SETOWN, getppid())
-	                                                      : 0;
+	return fcntl(given_pair[0], F_SETOWN, getppid());
 }
 
 static int try_choose_signal(void)
@@ -257,21 +253,17 @@ static int try_choose_signal(void)
 
 static int try_filter(void)
 {
-	int ends[2], on = 1;
+	int on = 1;
 
-	return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0
-	               ? setsockopt(ends[0], SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on)
-	               : 0;
+	return setsockopt(given_pair[0], SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on);
 }
 
 static int try_socket_options(void)
 {
 	struct timeval t = { 1, 0 };
-	int ends[2];
 
-	return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0 &&
-	                       fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 &&
-	                       setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t) == 0
+	return fcntl(given_pair[0], F_SETFL, O_NONBLOCK) == 0 &&
+	                       setsockopt(given_pair[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t) == 0
 	               ? 0
 	               : -1;
 }
@@ -313,6 +305,26 @@ static int try_smaller_pipe(void)
 	return pipe2(ends, O_NONBLOCK) == 0 ? fcntl(ends[1], F_SETPIPE_SZ, 4096) : 0;
 }
 
+static int try_pair(void)
+{
+	int pair[2];
+
+	return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair);
+}
+
+static int try_pair_narrowed(void)
+{
+	static const struct sandbox_profile wider = { 0 };
+
+	sandbox_enter(&wider);
+	return try_pair();
+}
+
+static int try_outlive_parent(void)
+{
+	return prctl(PR_SET_PDEATHSIG, 0);
+}
+
 static int try_truncate_given(void)
 {
 	return ftruncate(given_file, 0);
@@ -346,10 +358,10 @@ static int try_narrow(void)
 
 /* ---- the table ---- */
 
-enum promises_of { NOTHING, FILES, READS, CONNECTS, FORKS, ACCEPTS, NOTIFIES, SETS };
+enum promises_of { NOTHING, FILES, READS, CONNECTS, FORKS, ACCEPTS, NOTIFIES, WORKS, SETS };
 
-static const char *const set_names[] = { "nothing", "files",  "files to read",   "connect",
-	                                 "fork",    "accept", "files and notify" };
+static const char *const set_names[] = { "nothing", "files",  "files to read",    "connect",
+	                                 "fork",    "accept", "files and notify", "a worker" };
 
 static struct sandbox_profile profiles[SETS] = {
 	[NOTHING] = { .descriptors_max = 64 },
@@ -361,6 +373,7 @@ static struct sandbox_profile profiles[SETS] = {
 	[ACCEPTS] = { .promises = SANDBOX_ACCEPT },
 	[NOTIFIES] = { .promises = SANDBOX_FILES | SANDBOX_NOTIFY,
 	               .paths = { { allowed_directory, true } } },
+	[WORKS] = { .worker = true },
 };
 
 #define ALL    ((1u << SETS) - 1)
@@ -410,6 +423,9 @@ static const struct {
 	{ "make it smaller", try_smaller_pipe, 0, FAILED },
 	{ "empty a file it was given", try_truncate_given, SET(FILES) | SET(READS) | SET(NOTIFIES),
 	  FAILED },
+	{ "make a pair of sockets", try_pair, ALL & ~SET(WORKS), FAILED },
+	{ "make one after narrowing", try_pair_narrowed, ALL & ~SET(WORKS), FAILED },
+	{ "outlive its parent", try_outlive_parent, ALL & ~SET(WORKS), FAILED },
 	{ "use fewer descriptors", try_more_files, ALL, FAILED },
 	{ "read after narrowing", try_narrow, 0, FAILED },
 	{ "work after narrowing", try_work_narrowed, ALL, FAILED },
@@ -427,6 +443,8 @@ static int outcome(const struct sandbox_profile *wider, const struct sandbox_pro
 		dup2(open("/dev/null", O_WRONLY), 2);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		alarm(120);
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, given_pair) < 0)
+			_exit(UNUSABLE);
 		if (wider != NULL)
 			sandbox_enter(wider);
 		sandbox_enter(profile);
