@@ -146,7 +146,6 @@ static const struct {
 #endif
 	{ __NR_memfd_create,
 	  SANDBOX_FILES }, /* lib/store: an index that the full disk does not take */
-	{ __NR_fallocate, ALWAYS },
 	{ __NR_fadvise64, ALWAYS },
 	{ __NR_sync_file_range, ALWAYS },
 	{ __NR_copy_file_range, ALWAYS },

@@ -325,6 +325,12 @@ static int try_outlive_parent(void)
 	return prctl(PR_SET_PDEATHSIG, 0);
 }
 
+/* Beyond its end, where no limit of sizes counts it. */
+static int try_reserve_given(void)
+{
+	return fallocate(given_file, FALLOC_FL_KEEP_SIZE, 0, 1 << 20);
+}
+
 static int try_truncate_given(void)
 {
 	return ftruncate(given_file, 0);
@@ -423,6 +429,7 @@ static const struct {
 	{ "make it smaller", try_smaller_pipe, 0, FAILED },
 	{ "empty a file it was given", try_truncate_given, SET(FILES) | SET(READS) | SET(NOTIFIES),
 	  FAILED },
+	{ "reserve room in it", try_reserve_given, 0, FAILED },
 	{ "make a pair of sockets", try_pair, ALL & ~SET(WORKS), FAILED },
 	{ "make one after narrowing", try_pair_narrowed, ALL & ~SET(WORKS), FAILED },
 	{ "outlive its parent", try_outlive_parent, ALL & ~SET(WORKS), FAILED },
