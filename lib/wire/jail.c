@@ -7,12 +7,12 @@
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
 
-pid_t jail_fork(const int *keep, unsigned count)
+pid_t jail_fork(const int *keep, unsigned count, int death)
 {
 	pid_t pid = loop_fork();
 
 	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		prctl(PR_SET_PDEATHSIG, death);
 		program_keep_only(keep, count);
 	}
 	return pid;

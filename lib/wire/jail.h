@@ -27,8 +27,9 @@ enum {
 };
 
 /* fork(), as loop_fork; in the child every descriptor is closed but the standard ones and
- * the `count` in keep, and its SIGTERM is its parent's death. The child must not run the loop. */
-pid_t jail_fork(const int *keep, unsigned count);
+ * the `count` in keep, and the signal `death` is its parent's death: SIGKILL where that loses
+ * nothing that the worker would finish. The child must not run the loop. */
+pid_t jail_fork(const int *keep, unsigned count, int death);
 
 /* In the child, before anything a stranger wrote: the profile less SANDBOX_FORK; limits that are 0
  * get the numbers above, and no file is written where file_bytes_max is 0. */

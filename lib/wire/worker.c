@@ -25,7 +25,11 @@ enum {
 	DIALS_AT_ONCE = 16,
 	DIAL_REFILL_MS = 250,
 	DIAL_AGAIN_MS = 20, /* the wire was full */
-	DESCRIPTORS_OWN = 64
+	DESCRIPTORS_OWN = 64,
+	/* From SIGTERM to SIGKILL. Less than master's for its programs (master.c,
+	 * STAGE_PATIENCE_MS): the workers of a parent that master kills would have no one to end
+	 * them. */
+	STOP_PATIENCE_MS = 7000
 };
 
 /* ---- the worker ---- */
@@ -167,7 +171,7 @@ struct parent {
 	struct loop *loop;
 	struct parent_wire wires[WIRES_MAX];
 	unsigned wire_count;
-	struct timer pause, quit;
+	struct timer pause, quit, stop_patience;
 	struct place *places; /* workers_max of them */
 	unsigned count;
 	uint32_t next_number;
@@ -311,7 +315,7 @@ static pid_t start_worker(struct parent *p, struct parent_wire *wire, struct pla
 	busy = job != NULL;
 	hub_line = job ? -1 : wire_dial_now(wire->watch.fd, p->service->protocol, place->number);
 	unsigned count = kept_by(ends[1], job, keep);
-	pid_t pid = job == NULL && hub_line < 0 ? -1 : jail_fork(keep, count);
+	pid_t pid = job == NULL && hub_line < 0 ? -1 : jail_fork(keep, count, SIGTERM);
 
 	if (pid == 0)
 		worker_main(p->service, ends[1], job, spare);
@@ -443,6 +447,23 @@ static void reap(int number, void *context)
 		loop_stop(p->loop);
 }
 
+static void signal_all(struct parent *p, int number)
+{
+	for (unsigned i = 0; i < p->workers_max; i++)
+		if (p->places[i].pid)
+			kill(p->places[i].pid, number);
+}
+
+/* What does not end by itself hangs, or is not ours any more. */
+static void patience_over(struct timer *t)
+{
+	struct parent *p = loop_owner(t, struct parent, stop_patience);
+
+	log_warn("event=workers-killed count=%u reason=\"still running %d s after SIGTERM\"",
+	         p->count, STOP_PATIENCE_MS / 1000);
+	signal_all(p, SIGKILL);
+}
+
 static void stop(int number, void *context)
 {
 	struct parent *p = context;
@@ -450,9 +471,9 @@ static void stop(int number, void *context)
 	p->stopping = true;
 	for (unsigned i = 0; i < p->wire_count; i++)
 		loop_unwatch(p->loop, &p->wires[i].watch);
-	for (unsigned i = 0; i < p->workers_max; i++)
-		if (p->places[i].pid)
-			kill(p->places[i].pid, number);
+	signal_all(p, number);
+	if (number == SIGTERM && !loop_timer_is_set(&p->stop_patience))
+		loop_timer_set(p->loop, &p->stop_patience, loop_now_ms(p->loop) + STOP_PATIENCE_MS);
 	if (p->count == 0)
 		loop_stop(p->loop);
 }
@@ -510,6 +531,7 @@ void worker_run(const struct worker_service *service)
 	p.places = memory_get(p.workers_max * sizeof *p.places);
 	p.pause.due = pause_over;
 	p.quit.due = quit_due;
+	p.stop_patience.due = patience_over;
 	loop_signal(p.loop, SIGCHLD, reap, &p);
 	loop_signal(p.loop, SIGTERM, stop, &p);
 	loop_signal(p.loop, SIGHUP, stop, &p);

@@ -19,8 +19,9 @@
  *
  * SIGTERM (stop) and SIGHUP (a successor has been started: finish and go):
  * the parent takes no more work, tells its workers, and exits 0 when the last
- * has gone.  A worker in a job finishes it; on SIGTERM the input of a session
- * registered with worker_session is shut down, so that it sees its client leave.
+ * has gone; those that are still there some seconds after SIGTERM are killed.  A worker in a job
+ * finishes it; on SIGTERM the input of a session registered with worker_session is shut down, so
+ * that it sees its client leave.
  */
 #ifndef LIB_WIRE_WORKER_H
 #define LIB_WIRE_WORKER_H

@@ -125,7 +125,7 @@ static void fork_worker(struct check_worker *w)
 
 	if (wire_pair(ends) < 0)
 		log_fatal("socketpair: %m");
-	w->pid = jail_fork(&ends[1], 1);
+	w->pid = jail_fork(&ends[1], 1, SIGKILL);
 	if (w->pid == 0)
 		worker_main(w->checker, ends[1]);
 	close(ends[1]);

@@ -190,7 +190,7 @@ static bool start_worker(struct worker *w)
 
 	if (wire_pair(ends) < 0)
 		return false;
-	pid_t pid = jail_fork(&ends[1], 1);
+	pid_t pid = jail_fork(&ends[1], 1, SIGKILL);
 
 	if (pid == 0)
 		worker_main(ends[1]);

@@ -9,12 +9,14 @@ import os
 import pathlib
 import re
 import select
+import signal
 import smtplib
 import socket
 import struct
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import processes
 import wirehouse
 from captured import Captured, CapturedWorker
 from house import House
@@ -213,6 +215,21 @@ with House() as house:
     is_({program: house.pid(program) for program in before}, before, "every program is the process that it was")
     warnings = house.log().count("wire-refused") + house.log().count("wire-dropped")
     ok(warnings < 20, f"the log is not filled ({warnings} lines)")
+
+with House() as house:
+    is_(burst(house, 4, 4), 0, "mail is taken")
+    parents = {program: house.pid(program) for program in ["smtpd", "imap-login", "pop3-login", "bounce", "authd"]}
+    deaf = {program: processes.children(pid) for program, pid in parents.items()}
+    is_([program for program, pids in deaf.items() if not pids], [], "each service has workers")
+    handles = {pid: os.pidfd_open(pid) for pids in deaf.values() for pid in pids}
+    for pid in handles:
+        os.kill(pid, signal.SIGSTOP)
+    house.stop()
+    left = [pid for pid, handle in handles.items() if not select.select([handle], [], [], wirehouse.PATIENCE_SECONDS)[0]]
+    is_(left, [], "workers that heed no signal do not outlive a stop")
+    ok("event=workers-killed" in house.log(), "and the log says that they were killed")
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
 
 with House() as house:
     before = {program: house.pid(program) for program in HUBS}

@@ -15,7 +15,7 @@
 #include "t/said.h"
 #include "t/tap.h"
 
-enum { SAY_PID = WIRE_OWN, DIE, PID, BREAK_OUT, BROKEN_OUT, DIAL_OFTEN, DIALLED };
+enum { SAY_PID = WIRE_OWN, DIE, PID, BREAK_OUT, BROKEN_OUT, DIAL_OFTEN, DIALLED, BE_DEAF };
 enum {
 	DIALS = 5,
 	FAILED_TO_FORK = 1,
@@ -79,6 +79,8 @@ static void work(struct wire_in *in, int hub)
 
 	if (in->type == DIE)
 		abort();
+	if (in->type == BE_DEAF)
+		signal(SIGTERM, SIG_IGN);
 	if (in->type == BREAK_OUT) {
 		uint32_t failed = break_out((pid_t)wire_get_u32(in));
 
@@ -264,9 +266,12 @@ int main(void)
 	ok(hub.lines.count == 2, "a worker that crashes is seen to be gone");
 	ok(said("event=worker-died"), "and told to the log");
 
+	send_type(hub_take_idle(&hub), BE_DEAF);
+	run_until(5, 3, 3);
 	kill(service, SIGTERM);
-	run_until(5, 2, 5);
-	ok(hub.lines.count == 0, "stopped, the idle workers leave");
+	run_until(5, 3, 5);
+	ok(hub.lines.count == 0,
+	   "stopped, the idle workers leave, and one that ignores SIGTERM is killed");
 	ok(waitpid(service, &status, 0) == service && WIFEXITED(status) && WEXITSTATUS(status) == 0,
 	   "and the parent ends with 0");
 	loop_free(&loop);
