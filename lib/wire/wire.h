@@ -79,6 +79,10 @@ enum wire_result { WIRE_OK, WIRE_CLOSED, WIRE_AGAIN, WIRE_ERROR };
 /* A pair of connected ends, close-on-exec; buffers large enough for WIRE_MESSAGE_MAX. Returns 0 or
  * -1 (errno). */
 int wire_pair(int ends[2]);
+/* Who holds the other end cannot send descriptors to this one (Linux 6.16; before it they are lost
+ * when the bytes are read). For ends that get none and are not read at once: descriptors would lie
+ * there, and the kernel counts them against every process of the sender's uid. */
+void wire_take_no_descriptors(int fd);
 /* Sends one message. On a blocking descriptor it waits; WIRE_AGAIN only on a non-blocking one. A
  * message that overflowed WIRE_MESSAGE_MAX or holds too many descriptors is a panic: bound your
  * lists. */

@@ -311,6 +311,7 @@ static pid_t start_worker(struct parent *p, struct parent_wire *wire, struct pla
 
 	if (wire_pair(ends) < 0)
 		return -1;
+	wire_take_no_descriptors(ends[0]);
 	/* Before the fork, so that a signal to the newborn finds the line that it shuts. */
 	busy = job != NULL;
 	hub_line = job ? -1 : wire_dial_now(wire->watch.fd, p->service->protocol, place->number);

@@ -23,6 +23,7 @@ from tap import done, is_, ok, skip
 
 KINDS = {"ec256": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "ec384": ["ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
          "rsa": ["rsa:2048"], "ed25519": ["ed25519"]}
+SO_PASSRIGHTS = 83  # not in the module yet
 NAMES = {"ec256": ["mail.example.test"], "ec384": ["*.wild.test"], "rsa": ["rsa.test", "other.test"], "ed25519": ["ed.test"]}
 
 
@@ -63,6 +64,22 @@ def refused(s, **more):
 h = House(certificates=certificates, settings="porter.sessions 100\n")
 
 
+def takes_no_descriptors(end):
+    """Behind a client that does not read they would lie, and count against every session of the program's uid."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        try:
+            ours.setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, 0)
+        except OSError:
+            skip("a session sends the relay no descriptors", "needs Linux 6.16")
+            return
+        try:
+            socket.send_fds(end, [b" "], [ours.fileno()])
+            ok(False, "a session sends the relay no descriptors")
+        except PermissionError:
+            ok(True, "a session sends the relay no descriptors")
+
+
 def implicit():
     for version, name in ((ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")):
         for kind, names in NAMES.items():
@@ -78,6 +95,7 @@ def implicit():
             is_(line(c.socket), b"a noop\r\n", "and has what the client said")
             c.socket.sendall(b"a OK\r\n")
             is_(line(s), b"a OK\r\n", "and is heard")
+            takes_no_descriptors(c.socket)
             c.socket.close()
             ok(ended(s), "its end is the client's")
             os.close(c.token)
