@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* A client, for the files that serve it: client.c from its first byte to its first word,
- * client-tls.c, client-session.c. */
+ * client-tls.c and client-session.c below it, client-state.c below all. */
 #ifndef MASTER_PORTER_CLIENT_PARTS_H
 #define MASTER_PORTER_CLIENT_PARTS_H
 
@@ -49,25 +49,33 @@ struct clients {
 
 extern struct clients clients;
 
-/* ---- client.c ---- */
+/* ---- client-state.c, below the others ---- */
 struct client *client_of(struct pool_client *place);
 const char *client_text(const struct client *c); /* its address; static */
+const struct connection_announce *client_lines(const struct client *c);
+bool client_is_outside(enum client_state state); /* not yet with a worker */
 void client_enter(struct client *c, enum client_state state);
 void client_set_deadline(struct client *c, int64_t delay_ms);
 void client_log_refusal(const struct client *c, const char *reason);
+/* No descriptors or memory for a relay (errno); paced. */
+void client_log_relay_failed(void);
+void client_count_relay(int change);
+void client_end_relay(struct client *c); /* harmless without TLS */
 void client_close_socket(struct client *c);
-/* Greets: a client in clear without an early word, or one whose handshake is done. */
-void client_greet(struct client *c);
+/* Last words to a client outside; nothing is said in clear to one that speaks TLS. */
+void client_dismiss(struct client *c, struct view words);
 /* No worker will come, or none can be given the client. */
 void client_refuse(struct pool_client *place);
+/* Greets: a client in clear without an early word, or one whose handshake is done. */
+void client_greet(struct client *c);
+void client_forget_proxy_header(struct client *c);
 void client_free(struct client *c);
+/* Retiring or stopping: is there anything left to do? */
+void clients_check_end(void);
 
 /* ---- client-tls.c ---- */
 void client_tls_begin(struct client *c); /* from the first byte */
-void client_tls_end(struct client *c);   /* harmless without TLS */
 void client_tls_failed(struct client *c);
-/* No descriptors or memory for a relay (errno); paced. */
-void client_log_relay_failed(void);
 /* Callbacks of pools and relays. */
 bool client_tls_start(struct pool_client *place, int fd);
 void client_tls_secured(void *client);

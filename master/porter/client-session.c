@@ -124,7 +124,7 @@ void client_session_relay_over(void *client)
 {
 	struct client *c = client;
 
-	client_tls_end(c);
+	client_end_relay(c);
 	/* A session that is still there sees its end of the pair closed and tells us in its own
 	 * time. */
 	if (c->state != CLIENT_SESSION && c->state != CLIENT_HANDED)

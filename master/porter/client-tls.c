@@ -1,49 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /* A client's TLS: from the first byte, or when its session asks for it. */
-#include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
-#include "lib/base/pace.h"
-#include "master/porter/acceptor.h"
 #include "master/porter/client-parts.h"
 #include "master/porter/relay.h"
 #include "master/porter/tls.h"
-
-void client_log_relay_failed(void)
-{
-	static struct pace pace;
-	unsigned more;
-	int kept_errno = errno;
-
-	if (!pace_says(&pace, loop_now_ms(clients.with.loop), &more))
-		return;
-	errno = kept_errno;
-	log_warn("event=relay-failed more=%u reason=\"%m\"", more);
-}
-
-static void count_relay(int change)
-{
-	clients.relays += (unsigned)change;
-	acceptors_set_tls_full(clients.relays >= (unsigned)clients.with.settings->porter_sessions);
-}
 
 /* Takes fd; false: no memory for TLS, fd is closed. */
 static bool begin_relay(struct client *c, int fd)
 {
 	c->relay = relay_new(c, tls_session(), fd);
 	if (c->relay != NULL)
-		count_relay(1);
+		client_count_relay(1);
 	return c->relay != NULL;
-}
-
-void client_tls_end(struct client *c)
-{
-	if (c->relay == NULL)
-		return;
-	relay_free(&c->relay);
-	count_relay(-1);
 }
 
 /* TLS from the first byte. */
@@ -86,7 +57,7 @@ void client_tls_failed(struct client *c)
 		client_free(c);
 		return;
 	}
-	client_tls_end(c);
+	client_end_relay(c);
 	client_enter(c, CLIENT_SESSION);
 	loop_timer_clear(clients.with.loop, &c->timer);
 	send_not_secured(c);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/porter/client.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -19,177 +18,9 @@ enum {
 	WORKER_WAIT_MS = 30000, /* a client that has spoken waits so long for a worker, then it is
 	                           told that the service is not available */
 	STOP_MS = 5000,         /* for relays to end */
-	DISCARD_TURNS = 4,
-	DISCARD_BYTES = 16384,
-	REFUSALS_LOGGED_PER_SECOND = 10,
-	CLIENT_BYTES_MAX = 1024
 };
 
-static_assert(sizeof(struct client) <= CLIENT_BYTES_MAX, "an idle client is small");
-
-struct clients clients;
-
-struct client *client_of(struct pool_client *place)
-{
-	return loop_owner(place, struct client, place);
-}
-
-const char *client_text(const struct client *c)
-{
-	static char text[NET_ADDRESS_TEXT_MAX];
-
-	return net_address_text(&c->client, text);
-}
-
-static const struct connection_announce *lines_of(const struct client *c)
-{
-	return &clients.lines[c->place.service];
-}
-
-static bool is_outside(enum client_state state)
-{
-	return state <= CLIENT_WAITING;
-}
-
-void client_enter(struct client *c, enum client_state state)
-{
-	if (is_outside(c->state) && !is_outside(state))
-		clients.outside--;
-	c->state = state;
-}
-
-void client_set_deadline(struct client *c, int64_t delay_ms)
-{
-	loop_timer_set(clients.with.loop, &c->timer, loop_now_ms(clients.with.loop) + delay_ms);
-}
-
-/* A flood must not become a flood of log lines. */
-void client_log_refusal(const struct client *c, const char *reason)
-{
-	static int64_t second;
-	static unsigned logged, silent;
-	int64_t now = loop_now_ms(clients.with.loop) / 1000;
-
-	if (now != second) {
-		if (silent)
-			log_info("event=refused more=%u", silent);
-		second = now;
-		logged = silent = 0;
-	}
-	if (logged++ < REFUSALS_LOGGED_PER_SECOND)
-		log_info("event=refused service=%s client=%s reason=%s",
-		         connection_service_name(c->place.service), client_text(c), reason);
-	else
-		silent++;
-}
-
-/* ---- the end ---- */
-
-void client_close_socket(struct client *c)
-{
-	if (c->watch.fd < 0)
-		return;
-	loop_unwatch(clients.with.loop, &c->watch);
-	close(c->watch.fd);
-	c->watch.fd = -1;
-}
-
-/* After each client's end, and when a worker is idle: is there anything left to do? */
-static void check_end(void)
-{
-	if (!clients.retiring && !clients.stopping)
-		return;
-	if (clients.all.count == 0 || (clients.stopping && clients.relays == 0))
-		loop_stop(clients.with.loop);
-	else if (clients.retiring)
-		pools_drop_idle(clients.outside);
-}
-
-static void forget_proxy_header(struct client *c)
-{
-	if (c->proxy_header == NULL)
-		return;
-	text_free(c->proxy_header);
-	free(c->proxy_header);
-	c->proxy_header = NULL;
-}
-
-void client_free(struct client *c)
-{
-	client_close_socket(c);
-	pool_leave(&c->place);
-	loop_timer_clear(clients.with.loop, &c->timer);
-	client_tls_end(c);
-	forget_proxy_header(c);
-	if (c->token >= 0)
-		close(c->token);
-	if (c->counted)
-		limits_leave(clients.with.limits, &c->client);
-	if (is_outside(c->state))
-		clients.outside--;
-	list_remove(&c->all);
-	free(c);
-	check_end();
-}
-
-/* Closing a socket with unread bytes resets the connection, and the reset overtakes what we said
- * last. */
-static void discard_input(int fd)
-{
-	char bytes[DISCARD_BYTES];
-
-	for (unsigned turn = 0; turn < DISCARD_TURNS; turn++)
-		if (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) <= 0)
-			return;
-}
-
-/* Last words to a client outside; nothing is said in clear to one that speaks TLS. */
-static void dismiss(struct client *c, struct view words)
-{
-	pool_leave(&c->place);
-	if (c->relay != NULL && c->state != CLIENT_HANDSHAKE) {
-		client_enter(c, CLIENT_ENDING);
-		loop_timer_clear(clients.with.loop, &c->timer);
-		relay_write(c->relay, words);
-		relay_finish(c->relay);
-		return;
-	}
-	if (c->relay == NULL && !c->acceptor->tls && c->state != CLIENT_PROXY) {
-		if (send(c->watch.fd, words.data, words.len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-			shutdown(c->watch.fd, SHUT_WR);
-		discard_input(c->watch.fd);
-	}
-	client_free(c);
-}
-
-/* No worker will come, or none can be given the client. */
-void client_refuse(struct pool_client *place)
-{
-	struct client *c = client_of(place);
-
-	client_log_refusal(c, "no-worker");
-	dismiss(c, view_of(lines_of(c)->unavailable));
-}
-
-/* ---- greeting, and the first word ---- */
-
-/* Greets: a client in clear without an early word, or one whose handshake is done. */
-void client_greet(struct client *c)
-{
-	const struct connection_announce *lines = lines_of(c);
-	struct view greeting = view_of(c->relay ? lines->secured : lines->clear);
-
-	client_enter(c, CLIENT_SILENT);
-	client_set_deadline(c, clients.with.settings->porter_idle_timeout_ms);
-	if (c->relay) {
-		relay_write(c->relay, greeting);
-	} else if (send(c->watch.fd, greeting.data, greeting.len, MSG_DONTWAIT | MSG_NOSIGNAL) !=
-	           (ssize_t)greeting.len) {
-		client_free(c);
-	} else if (!loop_is_watched(&c->watch)) {
-		loop_watch(clients.with.loop, &c->watch, LOOP_READ);
-	}
-}
+/* ---- the first word ---- */
 
 static void timed_out(struct timer *t)
 {
@@ -199,11 +30,11 @@ static void timed_out(struct timer *t)
 	case CLIENT_DELAY: client_greet(c); break;
 	case CLIENT_WAITING:
 		client_log_refusal(c, "worker-timeout");
-		dismiss(c, view_of(lines_of(c)->unavailable));
+		client_dismiss(c, view_of(client_lines(c)->unavailable));
 		break;
 	case CLIENT_SILENT:
 		log_debug("event=idle-timeout client=%s", client_text(c));
-		dismiss(c, view_of(lines_of(c)->timeout));
+		client_dismiss(c, view_of(client_lines(c)->timeout));
 		break;
 	case CLIENT_STARTTLS:
 	case CLIENT_HANDSHAKE: client_tls_failed(c); break;
@@ -214,7 +45,7 @@ static void timed_out(struct timer *t)
 static void early_talker(struct client *c)
 {
 	client_log_refusal(c, "early-talker");
-	dismiss(c, view_of(lines_of(c)->early));
+	client_dismiss(c, view_of(client_lines(c)->early));
 }
 
 /* It has spoken. */
@@ -235,7 +66,7 @@ static void find_worker(void *client)
 		break;
 	case POOL_FULL:
 		client_log_refusal(c, "busy");
-		dismiss(c, view_of(lines_of(c)->busy));
+		client_dismiss(c, view_of(client_lines(c)->busy));
 		break;
 	case POOL_DESERTED: client_refuse(&c->place); break;
 	}
@@ -281,7 +112,7 @@ static void begin(struct client *c)
 
 	if (over != LIMIT_NONE) {
 		client_log_refusal(c, limit_name(over));
-		dismiss(c, view_of(lines_of(c)->busy));
+		client_dismiss(c, view_of(client_lines(c)->busy));
 		return;
 	}
 	c->counted = true;
@@ -302,7 +133,7 @@ static void begin(struct client *c)
 
 static void proxy_done(struct client *c, const struct proxy *header)
 {
-	forget_proxy_header(c);
+	client_forget_proxy_header(c);
 	if (header->proxied) {
 		c->client = header->client;
 		c->local = header->local;
@@ -409,7 +240,7 @@ void clients_start(const struct clients_setup *setup)
 		.starttls = client_tls_start,
 		.handed_over = client_session_handed_over,
 		.session_over = client_session_over,
-		.worker_idle = check_end,
+		.worker_idle = clients_check_end,
 	};
 	static const struct relay_callbacks of_relays = {
 		.secured = client_tls_secured,
@@ -435,7 +266,7 @@ void clients_retire(void)
 	pools_retire();
 	log_info("event=retiring clients=%zu outside=%u relays=%u", clients.all.count,
 	         clients.outside, clients.relays);
-	check_end();
+	clients_check_end();
 }
 
 void clients_stop(void)
@@ -446,8 +277,8 @@ void clients_stop(void)
 	acceptors_close();
 	pools_stop();
 	LIST_EACH(c, &clients.all, struct client, all)
-		if (is_outside(c->state))
-			dismiss(c, view_of(lines_of(c)->stopping));
+		if (client_is_outside(c->state))
+			client_dismiss(c, view_of(client_lines(c)->stopping));
 	loop_timer_set(clients.with.loop, &clients.stop, loop_now_ms(clients.with.loop) + STOP_MS);
-	check_end();
+	clients_check_end();
 }

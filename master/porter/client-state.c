@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: ISC */
+/* A client's states, what is said to it first and last, and its end: below the files that serve
+ * it. */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/base/pace.h"
+#include "master/porter/acceptor.h"
+#include "master/porter/client-parts.h"
+#include "master/porter/limits.h"
+#include "master/porter/relay.h"
+
+enum {
+	DISCARD_TURNS = 4,
+	DISCARD_BYTES = 16384,
+	REFUSALS_LOGGED_PER_SECOND = 10,
+	CLIENT_BYTES_MAX = 1024
+};
+
+static_assert(sizeof(struct client) <= CLIENT_BYTES_MAX, "an idle client is small");
+
+struct clients clients;
+
+struct client *client_of(struct pool_client *place)
+{
+	return loop_owner(place, struct client, place);
+}
+
+const char *client_text(const struct client *c)
+{
+	static char text[NET_ADDRESS_TEXT_MAX];
+
+	return net_address_text(&c->client, text);
+}
+
+const struct connection_announce *client_lines(const struct client *c)
+{
+	return &clients.lines[c->place.service];
+}
+
+bool client_is_outside(enum client_state state)
+{
+	return state <= CLIENT_WAITING;
+}
+
+void client_enter(struct client *c, enum client_state state)
+{
+	if (client_is_outside(c->state) && !client_is_outside(state))
+		clients.outside--;
+	c->state = state;
+}
+
+void client_set_deadline(struct client *c, int64_t delay_ms)
+{
+	loop_timer_set(clients.with.loop, &c->timer, loop_now_ms(clients.with.loop) + delay_ms);
+}
+
+/* A flood must not become a flood of log lines. */
+void client_log_refusal(const struct client *c, const char *reason)
+{
+	static int64_t second;
+	static unsigned logged, silent;
+	int64_t now = loop_now_ms(clients.with.loop) / 1000;
+
+	if (now != second) {
+		if (silent)
+			log_info("event=refused more=%u", silent);
+		second = now;
+		logged = silent = 0;
+	}
+	if (logged++ < REFUSALS_LOGGED_PER_SECOND)
+		log_info("event=refused service=%s client=%s reason=%s",
+		         connection_service_name(c->place.service), client_text(c), reason);
+	else
+		silent++;
+}
+
+/* ---- its TLS relay ---- */
+
+void client_log_relay_failed(void)
+{
+	static struct pace pace;
+	unsigned more;
+	int kept_errno = errno;
+
+	if (!pace_says(&pace, loop_now_ms(clients.with.loop), &more))
+		return;
+	errno = kept_errno;
+	log_warn("event=relay-failed more=%u reason=\"%m\"", more);
+}
+
+void client_count_relay(int change)
+{
+	clients.relays += (unsigned)change;
+	acceptors_set_tls_full(clients.relays >= (unsigned)clients.with.settings->porter_sessions);
+}
+
+void client_end_relay(struct client *c)
+{
+	if (c->relay == NULL)
+		return;
+	relay_free(&c->relay);
+	client_count_relay(-1);
+}
+
+/* ---- its end ---- */
+
+void client_close_socket(struct client *c)
+{
+	if (c->watch.fd < 0)
+		return;
+	loop_unwatch(clients.with.loop, &c->watch);
+	close(c->watch.fd);
+	c->watch.fd = -1;
+}
+
+/* After each client's end, and when a worker is idle: is there anything left to do? */
+void clients_check_end(void)
+{
+	if (!clients.retiring && !clients.stopping)
+		return;
+	if (clients.all.count == 0 || (clients.stopping && clients.relays == 0))
+		loop_stop(clients.with.loop);
+	else if (clients.retiring)
+		pools_drop_idle(clients.outside);
+}
+
+void client_forget_proxy_header(struct client *c)
+{
+	if (c->proxy_header == NULL)
+		return;
+	text_free(c->proxy_header);
+	free(c->proxy_header);
+	c->proxy_header = NULL;
+}
+
+void client_free(struct client *c)
+{
+	client_close_socket(c);
+	pool_leave(&c->place);
+	loop_timer_clear(clients.with.loop, &c->timer);
+	client_end_relay(c);
+	client_forget_proxy_header(c);
+	if (c->token >= 0)
+		close(c->token);
+	if (c->counted)
+		limits_leave(clients.with.limits, &c->client);
+	if (client_is_outside(c->state))
+		clients.outside--;
+	list_remove(&c->all);
+	free(c);
+	clients_check_end();
+}
+
+/* Closing a socket with unread bytes resets the connection, and the reset overtakes what we said
+ * last. */
+static void discard_input(int fd)
+{
+	char bytes[DISCARD_BYTES];
+
+	for (unsigned turn = 0; turn < DISCARD_TURNS; turn++)
+		if (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) <= 0)
+			return;
+}
+
+/* Last words to a client outside; nothing is said in clear to one that speaks TLS. */
+void client_dismiss(struct client *c, struct view words)
+{
+	pool_leave(&c->place);
+	if (c->relay != NULL && c->state != CLIENT_HANDSHAKE) {
+		client_enter(c, CLIENT_ENDING);
+		loop_timer_clear(clients.with.loop, &c->timer);
+		relay_write(c->relay, words);
+		relay_finish(c->relay);
+		return;
+	}
+	if (c->relay == NULL && !c->acceptor->tls && c->state != CLIENT_PROXY) {
+		if (send(c->watch.fd, words.data, words.len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+			shutdown(c->watch.fd, SHUT_WR);
+		discard_input(c->watch.fd);
+	}
+	client_free(c);
+}
+
+/* No worker will come, or none can be given the client. */
+void client_refuse(struct pool_client *place)
+{
+	struct client *c = client_of(place);
+
+	client_log_refusal(c, "no-worker");
+	client_dismiss(c, view_of(client_lines(c)->unavailable));
+}
+
+/* ---- its greeting ---- */
+
+/* Greets: a client in clear without an early word, or one whose handshake is done. */
+void client_greet(struct client *c)
+{
+	const struct connection_announce *lines = client_lines(c);
+	struct view greeting = view_of(c->relay ? lines->secured : lines->clear);
+
+	client_enter(c, CLIENT_SILENT);
+	client_set_deadline(c, clients.with.settings->porter_idle_timeout_ms);
+	if (c->relay) {
+		relay_write(c->relay, greeting);
+	} else if (send(c->watch.fd, greeting.data, greeting.len, MSG_DONTWAIT | MSG_NOSIGNAL) !=
+	           (ssize_t)greeting.len) {
+		client_free(c);
+	} else if (!loop_is_watched(&c->watch)) {
+		loop_watch(clients.with.loop, &c->watch, LOOP_READ);
+	}
+}
