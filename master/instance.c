@@ -91,6 +91,8 @@ void instance_give_common(struct instance *i)
 		descriptors_add(&i->descriptors, "log.system", master.log_socket);
 }
 
+static unsigned starts; /* of all programs: who has the higher number is the successor */
+
 static void set_environment(const struct instance *i)
 {
 	struct text list;
@@ -105,6 +107,8 @@ static void set_environment(const struct instance *i)
 		fcntl(i->descriptors.rows[n].fd, F_SETFD, 0);
 	}
 	setenv("POSTHOUSE_FDS", list.data, 1);
+	snprintf(number, sizeof number, "%u", starts);
+	setenv("POSTHOUSE_START", number, 1);
 	if (!master.privileged)
 		return;
 	snprintf(number, sizeof number, "%lu", (unsigned long)i->uid);
@@ -135,6 +139,8 @@ static void become_program(const struct instance *i)
 bool instance_start(struct instance *i)
 {
 	bool as_root = master.privileged && i->uid == 0;
+
+	starts++;
 	pid_t pid = as_root ? -1 : loop_fork();
 
 	if (pid < 0) {

@@ -312,6 +312,7 @@ static void announce(int shared_fd)
 {
 	struct connection_announce a = { .service = served->service,
 		                         .parent = (int)getpid(),
+		                         .start = program_start_number(),
 		                         .reuse = (uint32_t)inherited.login_reuse };
 
 	greet(a.clear, sizeof a.clear, false);

@@ -33,6 +33,7 @@ void connection_announce_put(struct wire_out *out, const struct connection_annou
 	wire_begin(out, CONNECTION_ANNOUNCE);
 	wire_put_byte(out, (uint8_t)a->service);
 	wire_put_u32(out, (uint32_t)a->parent);
+	wire_put_u32(out, a->start);
 	wire_put_u32(out, a->reuse);
 	wire_put_string(out, a->clear);
 	wire_put_string(out, a->secured);
@@ -57,6 +58,7 @@ bool connection_announce_get(struct wire_in *in, struct connection_announce *a)
 {
 	a->service = get_service(in);
 	a->parent = (int)wire_get_u32(in);
+	a->start = wire_get_u32(in);
 	a->reuse = wire_get_u32(in);
 	wire_get_string(in, a->clear, sizeof a->clear);
 	wire_get_string(in, a->secured, sizeof a->secured);

@@ -53,9 +53,10 @@ enum {
  * `early` where it has spoken before the greeting. */
 struct connection_announce {
 	enum connection_service service;
-	/* Who announces: workers of any other process belong to a parent that this one has
-	 * replaced, and know an older configuration. */
+	/* Who announces, and its program_start_number: workers of a parent that another one has
+	 * replaced know an older configuration. */
 	int parent;
+	uint32_t start;
 	uint32_t reuse; /* its workers serve so many clients at most; 0: no end */
 	char clear[CONNECTION_GREETING_MAX], secured[CONNECTION_GREETING_MAX];
 	char busy[CONNECTION_GREETING_MAX], timeout[CONNECTION_GREETING_MAX];

@@ -20,6 +20,7 @@ struct pool {
 	struct hub server;
 	char name[PROGRAM_NAME_MAX];
 	int parent, next_parent; /* whose workers are taken (0: anybody's), and from next_due on */
+	uint32_t start; /* of who announced: a predecessor's word that comes late is not heard */
 	struct timer next_due;
 	struct list waiting; /* struct pool_client */
 	struct timer again;  /* asks for workers once more while clients wait */
@@ -203,7 +204,10 @@ static void announced(struct hub *server, struct wire_in *in)
 			connection_service_name(a.service), (*of)->name, pool_of(server)->name);
 		return;
 	}
+	if (a.start < pool_of(server)->start)
+		return;
 	*of = pool_of(server);
+	(*of)->start = a.start;
 	(*of)->server.reuse = a.reuse;
 	(*of)->next_parent = a.parent;
 	if (a.parent != (*of)->parent && !pools.retired)

@@ -141,7 +141,7 @@ class LoginHouse:
         message = w.receive(self.porter)
         assert message.kind == a.ANNOUNCE
         service, parent = message.byte(), message.u32()
-        assert (parent, message.u32()) == (self.program.process.pid, 1000)
+        assert (parent, message.u32(), message.u32()) == (self.program.process.pid, 0, 1000)
         self.announcement = (service, *(message.string() for _ in range(7)))
 
     def __enter__(self):

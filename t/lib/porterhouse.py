@@ -76,10 +76,10 @@ class House:
     def wire(self, service):
         return self.wires[{SMTP: "smtpd", SUBMISSION: "smtpd", POP3: "pop3-login", IMAP: "imap-login"}[service]]
 
-    def announce(self, name, parent=None, reuse=0):
+    def announce(self, name, parent=None, reuse=0, start=0):
         """Workers are whose lines this process made, unless another parent is named."""
         service = SERVICES[name]
-        out = w.Out(ANNOUNCE).byte(service).u32(parent or os.getpid()).u32(reuse)
+        out = w.Out(ANNOUNCE).byte(service).u32(parent or os.getpid()).u32(start).u32(reuse)
         w.send(self.wire(service), out.view(CLEAR[service]).view(SECURED_GREETING).view(BUSY[service]).view(TIMEOUT[service])
                .view(UNAVAILABLE[service]).view(STOPPING[service]).view(EARLY[service]))
 

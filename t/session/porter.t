@@ -84,6 +84,12 @@ def replaced_parents():
     another.sendall(b"x")
     is_(Connection(w.receive(late)).kind, CLIENT, "workers of whoever announced last are")
     h.stop()
+    h = House(announce=())
+    h.announce("smtp", start=7)
+    h.announce("smtp", parent=1, start=8)
+    h.announce("smtp", start=7)
+    is_(w.receive(h.worker(SMTP)), None, "but an old parent's word that comes late counts for nothing")
+    h.stop()
 
 
 def workers_have_an_end():

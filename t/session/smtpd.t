@@ -413,8 +413,8 @@ def relaying(house):
 
 def main():
     with Smtp() as house:
-        is_([(a.byte(), a.u32(), a.u32(), a.string(), a.string(), a.string()[:9], a.string(), a.string(), a.string(), a.string()) for a in house.announced],
-            [(service, house.program.process.pid, 100, "220 mail.example.test ESMTP\r\n", "220 mail.example.test ESMTP\r\n", "421 4.3.2",
+        is_([(a.byte(), a.u32(), a.u32(), a.u32(), a.string(), a.string(), a.string()[:9], a.string(), a.string(), a.string(), a.string()) for a in house.announced],
+            [(service, house.program.process.pid, 0, 100, "220 mail.example.test ESMTP\r\n", "220 mail.example.test ESMTP\r\n", "421 4.3.2",
               "421 4.4.2 mail.example.test timeout, closing connection\r\n",
               "421 4.3.2 mail.example.test service not available, try again later\r\n", "421 4.3.2 mail.example.test is shutting down\r\n",
               "554 5.5.1 mail.example.test protocol error: command before the greeting\r\n") for service in (SMTP, SUBMISSION)],

@@ -21,6 +21,7 @@ static void test_announce(void)
 {
 	struct connection_announce a = { CONNECTION_IMAP,
 		                         4711,
+		                         7,
 		                         100,
 		                         "* OK hello\r\n",
 		                         "* OK hello, secured\r\n",
@@ -39,7 +40,7 @@ static void test_announce(void)
 
 	ok(connection_announce_get(&in, &b) && b.service == a.service,
 	   "an announcement comes back");
-	ok(b.parent == a.parent && b.reuse == a.reuse, "with who made it");
+	ok(b.parent == a.parent && b.start == a.start && b.reuse == a.reuse, "with who made it");
 	is_string(b.clear, a.clear, "its greeting");
 	is_string(b.secured, a.secured, "its greeting with TLS");
 	is_string(b.busy, a.busy, "its refusal");
