@@ -236,27 +236,31 @@ void log_panic(const char *format, ...)
 	abort();
 }
 
+char *log_escape(char *out, unsigned char byte)
+{
+	*out++ = '\\';
+	*out++ = 'x';
+	*out++ = hex_digits[byte >> 4];
+	*out++ = hex_digits[byte & 15];
+	return out;
+}
+
 static const char *quote(struct view v, unsigned char last_escaped)
 {
 	enum { ROOM = 832, KEEP = 200 };
 	static char buffers[8][ROOM];
 	static unsigned turn;
-	char *out = buffers[turn++ % 8];
-	size_t n = 0;
+	char *out = buffers[turn++ % 8], *p = out;
 
 	for (size_t i = 0; i < v.len && i < KEEP; i++) {
 		unsigned char c = (unsigned char)v.data[i];
 
-		if (c <= last_escaped || c >= 0x7f || c == '"' || c == '\\') {
-			out[n++] = '\\';
-			out[n++] = 'x';
-			out[n++] = hex_digits[c >> 4];
-			out[n++] = hex_digits[c & 15];
-		} else {
-			out[n++] = (char)c;
-		}
+		if (c <= last_escaped || c >= 0x7f || c == '"' || c == '\\')
+			p = log_escape(p, c);
+		else
+			*p++ = (char)c;
 	}
-	memcpy(out + n, v.len > KEEP ? "..." : "", v.len > KEEP ? 4 : 1);
+	memcpy(p, v.len > KEEP ? "..." : "", v.len > KEEP ? 4 : 1);
 	return out;
 }
 

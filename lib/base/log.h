@@ -68,6 +68,11 @@ void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_fatal(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 void log_panic(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
+/* What a byte that no line may hold is written as, \xNN: LOG_ESCAPED bytes at out; the place behind
+ * them. */
+enum { LOG_ESCAPED = 4 };
+char *log_escape(char *out, unsigned char byte);
+
 /* One of eight rotating static buffers: v with spaces, quotes, controls and
  * 8-bit bytes written as \xNN, cut at 200 bytes with "...".  For log lines only. */
 const char *log_quote(struct view v);

@@ -4,11 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-	PID_DIGITS_MAX = 10,
-	HEAD_MAX = LOG_STAMP_MAX + PROGRAM_NAME_MAX + PID_DIGITS_MAX + 8,
-	ESCAPED = 4 /* bytes that a byte becomes at most: \x1b */
-};
+enum { PID_DIGITS_MAX = 10, HEAD_MAX = LOG_STAMP_MAX + PROGRAM_NAME_MAX + PID_DIGITS_MAX + 8 };
 
 void lines_start(struct lines *l, struct view program, int64_t now_ms)
 {
@@ -99,14 +95,10 @@ static size_t put_visible(char *out, struct view text)
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char c = (unsigned char)text.data[i];
 
-		if (c >= ' ' && c < 0x7f) {
+		if (c >= ' ' && c < 0x7f)
 			*p++ = (char)c;
-			continue;
-		}
-		*p++ = '\\';
-		*p++ = 'x';
-		*p++ = hex_digits[c >> 4];
-		*p++ = hex_digits[c & 15];
+		else
+			p = log_escape(p, c);
 	}
 	return (size_t)(p - out);
 }
@@ -121,7 +113,7 @@ static void add_line(struct lines *l, struct view line, const struct lines_momen
 		return;
 	cut_head(&line, &severity, &pid);
 	char *room = is_within_bound(l, HEAD_MAX + line.len)
-	                     ? text_reserve(out, HEAD_MAX + ESCAPED * line.len + 1)
+	                     ? text_reserve(out, HEAD_MAX + LOG_ESCAPED * line.len + 1)
 	                     : NULL;
 
 	if (room == NULL) {
