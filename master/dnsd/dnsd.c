@@ -13,7 +13,6 @@
  */
 #include "lib/wire/dns.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,7 +198,6 @@ static bool start_worker(struct worker *w)
 		close(ends[0]);
 		return false;
 	}
-	fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	w->pid = pid;
 	w->question = NULL;
 	w->watch.fd = ends[0];
@@ -236,7 +234,7 @@ static void give_work(void)
 			dnsd.last = &dnsd.first;
 		w->question = q;
 		dns_question_put(&out, q->type, q->name);
-		if (wire_send(w->watch.fd, &out) != WIRE_OK)
+		if (wire_send_now(w->watch.fd, &out) != WIRE_OK)
 			worker_lost(w);
 		wire_out_free(&out);
 	}
