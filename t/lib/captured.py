@@ -64,14 +64,12 @@ class CapturedWorker:
         parent = house.pid(program)
         workers = [p for p in processes.below(parent) if p.parent == parent and p.name == program and p.status["State"][0] == "S"]
         self.pid = max(p.pid for p in workers)
-        os.kill(self.pid, signal.SIGSTOP)
         handle = os.pidfd_open(self.pid)
-        try:  # PermissionError: not root
+        try:
+            os.close(self._take(handle, 2))  # PermissionError: not root; the worker is not harmed then
+            os.kill(self.pid, signal.SIGSTOP)
             ends = [socket.socket(fileno=self._take(handle, fd)) for fd, what in
                     sorted(processes.Process(self.pid).descriptors().items()) if fd > 2 and what.startswith("socket:")]
-        except OSError:
-            os.kill(self.pid, signal.SIGKILL)
-            raise
         finally:
             os.close(handle)
         ends = [end for end in ends if end.type == socket.SOCK_SEQPACKET]
