@@ -19,7 +19,7 @@ with House("--users", "3", "--set", "auth.failure-delay 0") as house, Home() as 
     fill(house, "u0001", messages)
 
     # A delivery agent that makes one file of each message.
-    agent = home.write("agent", '#!/bin/sh\nset -C\nexec cat > "$1/$$"\n')
+    agent = home.write("agent", '#!/bin/sh\nexec cat > "$(mktemp "$1/XXXXXXXXXX")"\n')
     agent.chmod(0o700)
 
     def fetchmail(name, protocol, service, options, user="u0001", password="pw", server=""):
