@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "conf/model.h"
-#include "lib/conf/aliases.h"
-#include "lib/conf/domains.h"
+#include "lib/conf/classify.h"
 #include "lib/conf/services.h"
 #include "lib/conf/maptext.h"
 
@@ -164,8 +163,9 @@ void consistency_of_settings(struct model *m)
 static void check_alias_domain(struct model *m, const struct map_entry *e, const struct domain *d)
 {
 	struct domain target;
+	struct view compiled;
 
-	if (!model_find_domain(m, d->target, &target))
+	if (!model_find(m, MAP_DOMAINS, d->target, &compiled) || !domain_decode(compiled, &target))
 		problem_error(&m->problems, m->maps[MAP_DOMAINS].source.path, e->line,
 		              "%.*s is an alias of %.*s, which is not in domains.map",
 		              VIEW_ARG(e->key), VIEW_ARG(d->target));
@@ -197,65 +197,41 @@ void consistency_of_domains(struct model *m)
 
 enum { ALIAS_STEPS_MAX = 32 };
 
-static void lower(struct view address, struct text *out)
+static enum map_result find(void *context, enum map_id map, struct view key, struct view *value)
 {
-	text_clear(out);
-	for (size_t i = 0; i < address.len; i++)
-		text_add_byte(out, byte_lower(address.data[i]));
+	return model_find(context, map, key, value) ? MAP_FOUND : MAP_MISSING;
 }
 
-/* As resolved looks: the address, without its detail, the catch-all. Of other domains their hosts
- * know. */
-static bool leads_somewhere(const struct model *m, struct view address)
+/* What resolved would say of it. */
+static enum address_kind leads_to(struct model *m, struct view address, bool past_aliases)
 {
-	const struct hashtable *users = &m->maps[MAP_USERS].index,
-			       *aliases = &m->maps[MAP_ALIASES].index;
-	const struct hashtable *routes = &m->maps[MAP_ROUTES].index;
-	size_t at = view_find(address, '@'), cut = at;
-	struct view domain = view_skip(address, at + 1), at_domain = view_skip(address, at);
-	struct domain at_home;
-	struct text base;
+	const struct classifier classifier = { m->settings.mail_domain,
+		                               m->settings.address_delimiter[0], find, m };
+	struct classified place;
 
-	if (!model_find_domain(m, domain, &at_home) || at_home.class != DOMAIN_MAILBOXES ||
-	    hashtable_find(routes, address) != NULL || hashtable_find(routes, domain) != NULL ||
-	    hashtable_find(aliases, at_domain) != NULL)
-		return true;
-	if (m->settings.address_delimiter[0])
-		cut = view_find(view_take(address, at), m->settings.address_delimiter[0]);
-	text_init(&base, MAP_KEY_MAX);
-	text_add(&base, view_take(address, cut));
-	text_add(&base, at_domain);
-	bool found = hashtable_find(users, address) != NULL ||
-	             hashtable_find(aliases, address) != NULL ||
-	             hashtable_find(users, text_view(&base)) != NULL ||
-	             hashtable_find(aliases, text_view(&base)) != NULL;
-
-	text_free(&base);
-	return found;
+	classify(&classifier, address, past_aliases, &place);
+	return place.kind;
 }
 
 /* Aliases with one target each, back to where they began. */
 static bool is_circle(const struct model *m, const struct map_entry *start)
 {
-	const struct map_entry *e = start;
-	struct text next;
+	struct view at = start->key, compiled = start->compiled, target;
 	struct alias alias;
-	struct view target;
-	bool back = false;
 
-	text_init(&next, MAP_KEY_MAX);
-	for (int i = 0; i < ALIAS_STEPS_MAX && e != NULL && !back; i++) {
-		if (!alias_decode(e->compiled, &alias) || alias.targets != 1 ||
+	for (int i = 0; i < ALIAS_STEPS_MAX; i++) {
+		if (!alias_decode(compiled, &alias) || alias.targets != 1 ||
 		    !alias_next(&alias, &target))
-			break;
-		lower(target, &next);
-		if (view_equal(text_view(&next), e->key)) /* itself: the mailbox of that name */
-			break;
-		e = hashtable_find(&m->maps[MAP_ALIASES].index, text_view(&next));
-		back = e == start;
+			return false;
+		if (view_equal_nocase(target, at)) /* itself: the mailbox of that name */
+			return false;
+		if (view_equal_nocase(target, start->key))
+			return true;
+		if (!model_find(m, MAP_ALIASES, target, &compiled))
+			return false;
+		at = target;
 	}
-	text_free(&next);
-	return back;
+	return false;
 }
 
 static void check_alias(struct model *m, const struct map_entry *e)
@@ -263,25 +239,19 @@ static void check_alias(struct model *m, const struct map_entry *e)
 	const char *path = m->maps[MAP_ALIASES].source.path;
 	struct alias alias;
 	struct view target;
-	struct text address;
 
 	if (!alias_decode(e->compiled, &alias))
 		return;
-	text_init(&address, MAP_KEY_MAX);
 	while (alias_next(&alias, &target)) {
-		lower(target, &address);
-		bool itself = view_equal(text_view(&address), e->key);
+		bool itself = view_equal_nocase(target, e->key);
 
-		if (itself ? hashtable_find(&m->maps[MAP_USERS].index, e->key) == NULL
-		           : !leads_somewhere(m, text_view(&address)) &&
-		                     !view_starts(text_view(&address), VIEW("postmaster@")))
+		if (leads_to(m, target, itself) == ADDRESS_IS_NOBODY)
 			problem_warning(
 				&m->problems, path, e->line,
 				"mail to %.*s will be returned to its sender: %.*s is not a user%s",
 				VIEW_ARG(e->key), VIEW_ARG(target),
 				itself ? "" : " and not an alias");
 	}
-	text_free(&address);
 	if (is_circle(m, e))
 		problem_warning(
 			&m->problems, path, e->line,
@@ -294,11 +264,13 @@ static void check_postmaster_reader(struct model *m)
 {
 	struct text address;
 	struct reason why;
+	enum address_kind kind = ADDRESS_IS_MAILBOX;
 
 	text_init(&address, MAP_KEY_MAX);
 	if (maptext_address(view_of(m->settings.postmaster), view_of(m->settings.mail_domain),
-	                    &address, &why) == 0 &&
-	    !leads_somewhere(m, text_view(&address)))
+	                    &address, &why) == 0)
+		kind = leads_to(m, text_view(&address), false);
+	if (kind == ADDRESS_IS_NOBODY || kind == ADDRESS_IS_POSTMASTER)
 		problem_warning(
 			&m->problems, m->conf.path, model_setting_line(m, "postmaster"),
 			"postmaster: %s is not a user and not an alias: mail to the postmaster and double "

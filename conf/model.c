@@ -173,21 +173,24 @@ void model_read_settings(struct model *m, const char *confdir, const struct over
 
 /* ---- maps ---- */
 
-static bool find_compiled(void *builder, enum map_id map, struct view key, struct view *compiled)
+bool model_find(const struct model *m, enum map_id map, struct view key, struct view *compiled)
 {
-	const struct model *m = builder;
-	const struct map_entry *e = hashtable_find(&m->maps[map].index, key);
+	char lower[MAP_KEY_MAX];
+	const struct map_entry *e;
 
+	if (key.len > sizeof lower)
+		return false;
+	for (size_t i = 0; i < key.len; i++)
+		lower[i] = byte_lower(key.data[i]);
+	e = hashtable_find(&m->maps[map].index, (struct view){ lower, key.len });
 	if (e != NULL)
 		*compiled = e->compiled;
 	return e != NULL;
 }
 
-bool model_find_domain(const struct model *m, struct view name, struct domain *out)
+static bool find_compiled(void *builder, enum map_id map, struct view key, struct view *compiled)
 {
-	const struct map_entry *e = hashtable_find(&m->maps[MAP_DOMAINS].index, name);
-
-	return e != NULL && domain_decode(e->compiled, out);
+	return model_find(builder, map, key, compiled);
 }
 
 static int read_below(void *builder, const char *name, struct view *text, struct reason *why)

@@ -80,8 +80,7 @@ void model_read_source(struct model *m, const char *name, const struct override 
                        struct source *out);
 /* The line of posthouse.conf that sets the key; 0 when it is the default. */
 int model_setting_line(const struct model *m, const char *key);
-/* The domain of domains.map; false when it is not there. */
-struct domain;
-bool model_find_domain(const struct model *m, struct view name, struct domain *out);
+/* The compiled value of a key, whose ASCII case does not matter; false when it is not there. */
+bool model_find(const struct model *m, enum map_id map, struct view key, struct view *compiled);
 
 #endif

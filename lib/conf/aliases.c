@@ -126,16 +126,6 @@ bool alias_next(struct alias *a, struct view *target)
 	return !a->rest.bad;
 }
 
-enum map_result aliases_get(struct map *m, struct view key, struct alias *out)
-{
-	struct view value;
-	enum map_result result = map_get_lower(m, VIEW(""), key, &value);
-
-	if (result == MAP_FOUND && !alias_decode(value, out))
-		return MAP_DAMAGED;
-	return result;
-}
-
 /* ---- for the build ---- */
 
 static int open_include(const void *context, struct view path, struct view *text,

@@ -26,8 +26,6 @@ struct alias {
 	struct value_reader rest;
 };
 
-/* key: an address or "@domain", ASCII case does not matter. */
-enum map_result aliases_get(struct map *m, struct view key, struct alias *out);
 /* The next target, an address with a domain, the domain lower-cased; false at the end. */
 bool alias_next(struct alias *a, struct view *target);
 

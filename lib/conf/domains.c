@@ -100,16 +100,6 @@ bool domain_decode(struct view value, struct domain *out)
 	return value_end(&r) && class <= DOMAIN_ALIAS;
 }
 
-enum map_result domains_get(struct map *m, struct view name, struct domain *out)
-{
-	struct view value;
-	enum map_result result = map_get_lower(m, VIEW(""), name, &value);
-
-	if (result == MAP_FOUND && !domain_decode(value, out))
-		return MAP_DAMAGED;
-	return result;
-}
-
 /* ---- for the build ---- */
 
 int domains_compile(const struct mapbuild *b, struct view key, struct view value, struct text *out,

@@ -30,9 +30,6 @@ struct domain {
 	struct user defaults; /* home is the template; uid, gid 0: mailbox.uid, mailbox.gid */
 };
 
-/* ASCII case does not matter.  The views point into the map. */
-enum map_result domains_get(struct map *m, struct view name, struct domain *out);
-
 /* From a line of the text; strings live in the arena. */
 int domain_parse(struct view text, struct arena *arena, struct domain *out, struct reason *why);
 void domain_encode(const struct domain *d, struct text *out);

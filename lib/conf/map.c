@@ -47,23 +47,42 @@ enum map_result map_get_lower(struct map *m, struct view prefix, struct view key
 	return map_get(m, (struct view){ lower, prefix.len + key.len }, value);
 }
 
-enum map_result map_get_widening(struct map *m, struct view prefix, struct view address,
-                                 struct view *value)
+enum map_result map_widen(map_getter *get, void *context, struct view address, struct view *value)
 {
 	struct view domain = address_domain(address);
 	enum map_result result = MAP_MISSING;
 
 	if (domain.len != address.len)
-		result = map_get_lower(m, prefix, address, value);
+		result = get(context, address, value);
 	if (result == MAP_MISSING)
-		result = map_get_lower(m, prefix, domain, value);
+		result = get(context, domain, value);
 	while (result == MAP_MISSING && domain.len) {
 		domain = view_skip(domain, 1);
 		domain = view_skip(domain, view_find(domain, '.'));
 		if (domain.len)
-			result = map_get_lower(m, prefix, domain, value);
+			result = get(context, domain, value);
 	}
-	return result == MAP_MISSING ? map_get_lower(m, prefix, VIEW("*"), value) : result;
+	return result == MAP_MISSING ? get(context, VIEW("*"), value) : result;
+}
+
+struct widening {
+	struct map *map;
+	struct view prefix;
+};
+
+static enum map_result get_prefixed(void *context, struct view key, struct view *value)
+{
+	const struct widening *w = context;
+
+	return map_get_lower(w->map, w->prefix, key, value);
+}
+
+enum map_result map_get_widening(struct map *m, struct view prefix, struct view address,
+                                 struct view *value)
+{
+	struct widening w = { m, prefix };
+
+	return map_widen(get_prefixed, &w, address, value);
 }
 
 void map_rewind(struct map *m)

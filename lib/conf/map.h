@@ -38,6 +38,9 @@ enum map_result map_get_lower(struct map *m, struct view prefix, struct view key
  * without "@" begins at its domain.  Each behind the prefix. */
 enum map_result map_get_widening(struct map *m, struct view prefix, struct view address,
                                  struct view *value);
+/* The same order where the entries are elsewhere: get is asked for each key, as it is written. */
+typedef enum map_result map_getter(void *context, struct view key, struct view *value);
+enum map_result map_widen(map_getter *get, void *context, struct view address, struct view *value);
 
 /* Every entry, in the order in which they were compiled; map_rewind begins again. */
 void map_rewind(struct map *m);

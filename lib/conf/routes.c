@@ -178,16 +178,6 @@ enum agent route_agent(const struct route *r)
 	return transport_rows[r->transport].agent;
 }
 
-enum map_result routes_find(struct map *m, struct view address, struct route *out)
-{
-	struct view value;
-	enum map_result result = map_get_widening(m, VIEW(""), address, &value);
-
-	if (result == MAP_FOUND && !route_decode(value, out))
-		return MAP_DAMAGED;
-	return result;
-}
-
 /* ---- for the build ---- */
 
 int routes_compile(const struct mapbuild *b, struct view key, struct view value, struct text *out,

@@ -36,8 +36,6 @@ struct route_hop {
 	bool mx;       /* resolve host by its MX records */
 };
 
-/* address > domain > .parent domains > "*". */
-enum map_result routes_find(struct map *m, struct view address, struct route *out);
 bool route_next(struct route *r, struct route_hop *hop);
 enum agent route_agent(const struct route *r); /* who gets it; AGENT_NONE: it is refused */
 

@@ -92,16 +92,6 @@ bool user_decode(struct view value, struct user *out)
 	return value_end(&r);
 }
 
-enum map_result users_get(struct map *m, struct view address, struct user *out)
-{
-	struct view value;
-	enum map_result result = map_get_lower(m, VIEW(""), address, &value);
-
-	if (result == MAP_FOUND && !user_decode(value, out))
-		return MAP_DAMAGED;
-	return result;
-}
-
 /* ---- for the build ---- */
 
 /* Owner and group: the line's, the domain's, the settings', the account vmail's. */

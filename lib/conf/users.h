@@ -14,9 +14,6 @@
 #include "lib/conf/map.h"
 #include "lib/conf/userwords.h"
 
-/* ASCII case does not matter.  home points into the map. */
-enum map_result users_get(struct map *m, struct view address, struct user *out);
-
 /* A whole line; *out holds the defaults before.  home lives in the arena. */
 int user_parse(struct view text, struct arena *arena, struct user *out, struct reason *why);
 /* Puts a home together: %u and %d in it are the address's parts; relative to root. Refuses "..". */

@@ -4,13 +4,17 @@
 
 #include <string.h>
 
-#include "queue/resolved/classify.h"
+static enum map_result find(void *context, enum map_id map, struct view key, struct view *value)
+{
+	struct addressbook *b = context;
+
+	return map_get_lower(&b->maps[map], VIEW(""), key, value);
+}
 
 void addressbook_settings(struct addressbook *b, const struct settings *s)
 {
-	b->mail_domain = s->mail_domain;
 	b->postmaster = s->postmaster;
-	b->delimiter = s->address_delimiter[0];
+	b->classifier = (struct classifier){ s->mail_domain, s->address_delimiter[0], find, b };
 	b->own_senders = strcmp(s->submission_sender, "own") == 0;
 	b->smtp_port = (uint16_t)s->remote_port;
 }
@@ -87,26 +91,26 @@ static bool belongs(struct addressbook *b, const char *address, const char *acco
 	struct classified place, own;
 	struct view target;
 
-	classify(b, view_of(account), true, &own);
-	classify(b, view_of(address), false, &place);
+	classify(&b->classifier, view_of(account), true, &own);
+	classify(&b->classifier, view_of(address), false, &place);
 	*damaged = place.kind == ADDRESS_IS_DAMAGED || own.kind == ADDRESS_IS_DAMAGED;
 	if (view_equal_nocase(view_of(place.address), view_of(own.address)))
 		return true;
 	if (place.kind == ADDRESS_IS_MAILBOX) { /* the account with a detail */
-		classify(b, view_of(address), true, &place);
+		classify(&b->classifier, view_of(address), true, &place);
 		size_t local = view_find(view_of(own.address), '@');
 
-		return b->delimiter &&
+		return b->classifier.delimiter &&
 		       view_starts_nocase(view_of(place.address),
 		                          view_take(view_of(own.address), local)) &&
-		       place.address[local] == b->delimiter &&
+		       place.address[local] == b->classifier.delimiter &&
 		       view_equal(address_domain(view_of(place.address)),
 		                  address_domain(view_of(own.address)));
 	}
 	while (place.kind == ADDRESS_IS_ALIAS && alias_next(&place.alias, &target)) {
 		struct classified to;
 
-		classify(b, target, true, &to);
+		classify(&b->classifier, target, true, &to);
 		if (view_equal_nocase(view_of(to.address), view_of(own.address)))
 			return true;
 	}
@@ -203,7 +207,7 @@ void addressbook_recipient(struct addressbook *b, const struct resolve_question 
 {
 	struct classified place;
 
-	classify(b, view_of(q->recipient), false, &place);
+	classify(&b->classifier, view_of(q->recipient), false, &place);
 	string_copy(a->normal, sizeof a->normal, view_of(place.address));
 	bool refused = access_refuses(b, ACCESS_RECIPIENT, q->recipient, a,
 	                              "mail to this address is not accepted");

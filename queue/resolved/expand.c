@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "lib/net/address.h"
-#include "queue/resolved/classify.h"
+#include "queue/resolved/addressbook.h"
 
 enum { LMTP_PORT = 24, EXPAND_BYTES_MAX = 64 << 20 };
 
@@ -89,7 +89,7 @@ static void follow(struct expansion *e, unsigned number)
 	struct classified place;
 	struct view target;
 
-	classify(e->book, view_of(step.address), step.past_aliases, &place);
+	classify(&e->book->classifier, view_of(step.address), step.past_aliases, &place);
 	if (place.kind == ADDRESS_IS_POSTMASTER) {
 		add_step(e, view_of(e->book->postmaster), &step, false);
 	} else if (place.kind == ADDRESS_IS_ALIAS && !place.alias.fails) {
@@ -204,7 +204,7 @@ static void make_target(struct addressbook *b, const struct step *step, struct r
 {
 	struct classified place;
 
-	classify(b, view_of(step->address), step->past_aliases, &place);
+	classify(&b->classifier, view_of(step->address), step->past_aliases, &place);
 	*t = (struct resolve_target){ .expanded = step->expanded };
 	string_copy(t->address, sizeof t->address,
 	            view_of(place.address[0] ? place.address : step->address));

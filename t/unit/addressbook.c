@@ -6,7 +6,6 @@
 
 #include "lib/conf/mapbuild.h"
 #include "queue/resolved/addressbook.h"
-#include "queue/resolved/classify.h"
 #include "t/tap.h"
 
 struct row {
@@ -168,11 +167,11 @@ static void open_book(void)
 	book.sender_names = access_has_names(&book.maps[MAP_ACCESS], ACCESS_SENDER);
 	ok(book.host_names && !access_has_names(&book.maps[MAP_ROUTES], ACCESS_HOST),
 	   "the access map has names of hosts");
-	book.mail_domain = "a.test";
-	book.postmaster = "post@a.test";
-	book.delimiter = '+';
-	book.own_senders = true;
-	book.smtp_port = 25;
+	addressbook_settings(&book, &(struct settings){ .mail_domain = "a.test",
+	                                                .postmaster = "post@a.test",
+	                                                .address_delimiter = "+",
+	                                                .submission_sender = "own",
+	                                                .remote_port = 25 });
 }
 
 /* ---- verdicts ---- */
@@ -530,7 +529,7 @@ static void statuses(void)
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		char status[16];
+		char status[STATUS_MAX];
 		struct view rest;
 
 		classify_split_status(view_of(cases[i].text), "5.0.0", status, &rest);
