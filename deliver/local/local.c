@@ -219,7 +219,8 @@ static enum store_result deliver(const struct job *job, const struct job_recipie
 	uint64_t size = trace.len + job->extra_bytes + job->message_bytes;
 	struct delivery d;
 	struct stat st;
-	enum store_result result = delivery_begin(&d, r->home, r->quota_bytes, size, why);
+	enum store_result result =
+		delivery_begin(&d, r->mailbox.home, r->mailbox.quota_bytes, size, why);
 
 	if (result != STORE_OK)
 		return result;
@@ -244,7 +245,7 @@ static enum store_result deliver(const struct job *job, const struct job_recipie
 
 static bool refused_owner(const struct job_recipient *r)
 {
-	return owner_checked && (r->uid != own_uid || r->gid != own_gid);
+	return owner_checked && (r->mailbox.uid != own_uid || r->mailbox.gid != own_gid);
 }
 
 static struct job_result serve(const struct job *job, const struct job_recipient *r)
@@ -259,10 +260,11 @@ static struct job_result serve(const struct job *job, const struct job_recipient
 		return result_of(r, JOB_FAILED, "5.4.6",
 		                 "mail loop: the message has been in this mailbox before");
 	/* The sandbox would refuse too, but with less of a reason. */
-	if (!store_home_allowed(settings.mail_root, r->home) || refused_owner(r)) {
+	if (!store_home_allowed(settings.mail_root, r->mailbox.home) || refused_owner(r)) {
 		log_warn(
 			"id=%s event=refused to=<%s> home=%s reason=\"the home directory is outside mail.root\"",
-			job->id, log_quote(view_of(r->to.address)), log_quote(view_of(r->home)));
+			job->id, log_quote(view_of(r->to.address)),
+			log_quote(view_of(r->mailbox.home)));
 		return result_of(r, JOB_RETRY, "4.3.5", "the mailbox is outside mail.root");
 	}
 	errno = 0;

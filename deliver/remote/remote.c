@@ -31,15 +31,13 @@ enum {
 	HOSTS_TRIED_MAX = 5, /* addresses tried for one message (RFC 5321 section 5.1 asks for two
 	                        at least) */
 	MESSAGES_PER_CONNECTION = 100,
-	DNS_ANSWER_MS = 60000,
-	LMTP_PORT = 24,
-	KEY_MAX = 2048
+	DNS_ANSWER_MS = 60000
 };
 
 static struct settings settings;
 static struct conversation_limits limits;
 static struct conversation kept = { .stream = { .fd = -1 } };
-static char kept_key[KEY_MAX]; /* where `kept` leads: jobs with the same key may use it */
+static struct resolve_route kept_route; /* where `kept` leads */
 static int dnsd = -1;
 
 /* ---- where to ---- */
@@ -55,13 +53,15 @@ struct candidates {
 	struct reply trouble; /* why there are none, or not more */
 };
 
-static void key_of(const struct job *job, char key[KEY_MAX])
+static bool is_kept_route(const struct resolve_route *r)
 {
-	size_t used = (size_t)snprintf(key, KEY_MAX, "%d %d %s", job->lmtp, job->mx,
-	                               job->mx ? job->destination : "");
+	bool same = r->lmtp == kept_route.lmtp && r->hop_count == kept_route.hop_count &&
+	            strcmp(r->domain, kept_route.domain) == 0;
 
-	for (unsigned i = 0; i < job->hop_count && used < KEY_MAX; i++)
-		used += (size_t)snprintf(key + used, KEY_MAX - used, " %s", job->hops[i]);
+	for (unsigned i = 0; same && i < r->hop_count; i++)
+		same = r->hops[i].port == kept_route.hops[i].port &&
+		       strcmp(r->hops[i].host, kept_route.hops[i].host) == 0;
+	return same;
 }
 
 static void set_trouble(struct candidates *all, int code, const char *status, const char *text)
@@ -141,40 +141,16 @@ static void add_exchangers(struct candidates *all, const char *domain)
 		add_host(all, &answer.hosts[i], (uint16_t)settings.remote_port);
 }
 
-/* "host", "host:port", "[address]:port". */
-static void split_hop(const char *hop, bool lmtp, struct view *host, uint16_t *port)
-{
-	struct view text = view_of(hop);
-	size_t colon = text.len;
-	uint64_t number;
-
-	while (colon > 0 && text.data[colon - 1] != ':' && text.data[colon - 1] != ']')
-		colon--;
-	*port = lmtp ? LMTP_PORT : (uint16_t)settings.remote_port;
-	*host = text;
-	if (colon > 0 && text.data[colon - 1] == ':' &&
-	    view_number(view_skip(text, colon), 65535, &number)) {
-		*port = (uint16_t)number;
-		*host = view_take(text, colon - 1);
-	}
-}
-
-static void add_hop(struct candidates *all, const char *hop, bool lmtp)
+static void add_hop(struct candidates *all, const struct resolve_hop *hop)
 {
 	static struct dns_answer answer;
 	struct dns_host literal = { .address_count = 1 };
-	char name[DNS_NAME_MAX];
-	struct view host;
-	uint16_t port;
 
-	split_hop(hop, lmtp, &host, &port);
-	if (!string_copy(name, sizeof name, host)) {
-		set_trouble(all, 550, "5.4.4", "the next hop's name is too long");
-	} else if (net_address_parse(host, &literal.addresses[0])) {
-		string_copy(literal.name, sizeof literal.name, host);
-		add_host(all, &literal, port);
-	} else if (ask(DNS_ADDRESS, name, &answer, all)) {
-		add_host(all, &answer.hosts[0], port);
+	if (net_address_parse(view_of(hop->host), &literal.addresses[0])) {
+		string_copy(literal.name, sizeof literal.name, view_of(hop->host));
+		add_host(all, &literal, hop->port);
+	} else if (ask(DNS_ADDRESS, hop->host, &answer, all)) {
+		add_host(all, &answer.hosts[0], hop->port);
 	} else if (all->trouble.code) {
 		/* A hop is an operator's word: when it cannot be found, they will want to mend
 		 * it, not to lose mail. */
@@ -182,14 +158,14 @@ static void add_hop(struct candidates *all, const char *hop, bool lmtp)
 	}
 }
 
-static void find_candidates(const struct job *job, struct candidates *all)
+static void find_candidates(const struct resolve_route *r, struct candidates *all)
 {
 	memset(all, 0, sizeof *all);
 	set_trouble(all, 0, "4.4.4", "no next hop");
-	if (job->mx)
-		add_exchangers(all, job->destination);
-	for (unsigned i = 0; i < job->hop_count && all->count < HOSTS_TRIED_MAX; i++)
-		add_hop(all, job->hops[i], job->lmtp);
+	if (r->domain[0])
+		add_exchangers(all, r->domain);
+	for (unsigned i = 0; i < r->hop_count && all->count < HOSTS_TRIED_MAX; i++)
+		add_hop(all, &r->hops[i]);
 }
 
 /* ---- delivering ---- */
@@ -197,7 +173,7 @@ static void find_candidates(const struct job *job, struct candidates *all)
 static void let_go(void)
 {
 	conversation_close(&kept);
-	kept_key[0] = kept.host[0] = kept.address[0] = '\0';
+	kept.host[0] = kept.address[0] = '\0';
 }
 
 static bool open_one(const struct candidate *to, const struct job *job, struct reply *reply)
@@ -207,7 +183,7 @@ static bool open_one(const struct candidate *to, const struct job *job, struct r
 	/* A host whose TLS does not work gets the message in clear: it would have, had it not
 	 * offered TLS. */
 	for (int without_tls = 0; without_tls < 2 && result == CONVERSATION_NO_TLS; without_tls++) {
-		result = conversation_open(&kept, &to->address, to->host, job->lmtp,
+		result = conversation_open(&kept, &to->address, to->host, job->route.lmtp,
 		                           settings.host_name, without_tls, &limits, reply);
 		if (result == CONVERSATION_NO_TLS)
 			log_info("id=%s event=no-tls host=%s reason=\"%s\"", job->id,
@@ -229,13 +205,13 @@ static void fail_all(struct job_result *results, unsigned count, const struct re
 }
 
 static bool try_kept(const struct job *job, const struct job_recipient *recipients, unsigned count,
-                     const char *key, struct job_result *results)
+                     struct job_result *results)
 {
 	struct reply reply;
 
 	if (kept.stream.fd < 0)
 		return false;
-	if (strcmp(key, kept_key) != 0 || kept.messages >= MESSAGES_PER_CONNECTION) {
+	if (!is_kept_route(&job->route) || kept.messages >= MESSAGES_PER_CONNECTION) {
 		let_go();
 		return false;
 	}
@@ -248,16 +224,14 @@ static void deliver(const struct job *job, const struct job_recipient *recipient
                     struct job_result *results)
 {
 	static struct candidates all;
-	char key[KEY_MAX];
 
-	key_of(job, key);
-	if (try_kept(job, recipients, count, key, results))
+	if (try_kept(job, recipients, count, results))
 		return;
 	let_go();
-	find_candidates(job, &all);
+	find_candidates(&job->route, &all);
 	for (unsigned i = 0; i < all.count; i++) {
 		if (open_one(&all.rows[i], job, &all.trouble)) {
-			string_copy(kept_key, sizeof kept_key, view_of(key));
+			kept_route = job->route;
 			if (conversation_send(&kept, job, recipients, count, &limits, results,
 			                      &all.trouble))
 				return;

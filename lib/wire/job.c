@@ -13,29 +13,10 @@ void job_put(struct wire_out *out, const struct job *j)
 	wire_put_u64(out, j->extra_bytes);
 	envelope_put(out, &j->envelope, ENVELOPE_ONWARD);
 	wire_put_u64(out, (uint64_t)j->arrived_s);
-	wire_put_byte(out, j->lmtp);
-	wire_put_byte(out, j->mx);
-	wire_put_string(out, j->destination);
-	wire_put_byte(out, (uint8_t)j->hop_count);
-	for (unsigned i = 0; i < j->hop_count; i++)
-		wire_put_string(out, j->hops[i]);
+	resolve_route_put(out, &j->route);
 	wire_put_byte(out, (uint8_t)j->report);
 	wire_put_u64(out, (uint64_t)j->gives_up_s);
 	wire_put_fd(out, j->fd);
-}
-
-static void get_route(struct wire_in *in, struct job *j)
-{
-	j->lmtp = wire_get_bool(in);
-	j->mx = wire_get_bool(in);
-	wire_get_string(in, j->destination, sizeof j->destination);
-	j->hop_count = wire_get_byte(in);
-	if (j->hop_count > RESOLVE_HOPS_MAX) {
-		in->bad = true;
-		j->hop_count = 0;
-	}
-	for (unsigned i = 0; i < j->hop_count; i++)
-		wire_get_string(in, j->hops[i], sizeof j->hops[i]);
 }
 
 bool job_get(struct wire_in *in, struct job *j)
@@ -48,7 +29,7 @@ bool job_get(struct wire_in *in, struct job *j)
 	j->extra_bytes = wire_get_u64(in);
 	envelope_get(in, &j->envelope, ENVELOPE_ONWARD);
 	j->arrived_s = (int64_t)wire_get_u64(in);
-	get_route(in, j);
+	resolve_route_get(in, &j->route);
 	uint8_t report = wire_get_byte(in);
 
 	j->gives_up_s = (int64_t)wire_get_u64(in);
@@ -64,10 +45,7 @@ void job_recipient_put(struct wire_out *out, const struct job_recipient *r)
 	wire_put_u32(out, r->index);
 	wire_put_byte(out, r->last);
 	envelope_recipient_put(out, &r->to);
-	wire_put_u32(out, r->uid);
-	wire_put_u32(out, r->gid);
-	wire_put_string(out, r->home);
-	wire_put_u64(out, r->quota_bytes);
+	resolve_mailbox_put(out, &r->mailbox);
 	wire_put_string(out, r->status);
 	wire_put_string(out, r->text);
 	wire_put_string(out, r->remote_host);
@@ -79,10 +57,7 @@ bool job_recipient_get(struct wire_in *in, struct job_recipient *r)
 	r->index = wire_get_u32(in);
 	r->last = wire_get_bool(in);
 	envelope_recipient_get(in, &r->to);
-	r->uid = wire_get_u32(in);
-	r->gid = wire_get_u32(in);
-	wire_get_string(in, r->home, sizeof r->home);
-	r->quota_bytes = wire_get_u64(in);
+	resolve_mailbox_get(in, &r->mailbox);
 	wire_get_string(in, r->status, sizeof r->status);
 	wire_get_string(in, r->text, sizeof r->text);
 	wire_get_string(in, r->remote_host, sizeof r->remote_host);

@@ -35,14 +35,10 @@ struct job {
 	int fd; /* read only; JOB_BEGIN carries it */
 	uint64_t message_offset, message_bytes;
 	uint64_t extra_offset,
-		extra_bytes;      /* header lines to put before the message; 0 bytes: none */
-	struct envelope envelope; /* what goes onward of it */
-	int64_t arrived_s;        /* wall clock */
-	/* to an agent that carries HOPS (lib/conf/agents.def) */
-	bool lmtp, mx;
-	char destination[RESOLVE_HOST_MAX];
-	char hops[RESOLVE_HOPS_MAX][RESOLVE_HOST_MAX + 8];
-	unsigned hop_count;
+		extra_bytes;        /* header lines to put before the message; 0 bytes: none */
+	struct envelope envelope;   /* what goes onward of it */
+	int64_t arrived_s;          /* wall clock */
+	struct resolve_route route; /* to an agent that carries HOPS (lib/conf/agents.def) */
 	/* REPORTS: which one */
 	enum job_report {
 		JOB_REPORT_NONE,
@@ -58,10 +54,7 @@ struct job_recipient {
 	uint32_t index; /* queued's number of it, comes back in the result */
 	bool last;
 	struct envelope_recipient to;
-	/* MAILBOX */
-	uint32_t uid, gid;
-	char home[HOME_MAX];
-	uint64_t quota_bytes;
+	struct resolve_mailbox mailbox; /* MAILBOX */
 	/* REPORTS: what happened to it */
 	char status[STATUS_MAX], text[JOB_TEXT_MAX], remote_host[JOB_HOST_MAX];
 	int64_t last_attempt_s;

@@ -82,6 +82,48 @@ bool resolve_expand_get(struct wire_in *in, uint32_t *question, char address[RES
 	return wire_end(in);
 }
 
+void resolve_mailbox_put(struct wire_out *out, const struct resolve_mailbox *m)
+{
+	wire_put_u32(out, m->uid);
+	wire_put_u32(out, m->gid);
+	wire_put_string(out, m->home);
+	wire_put_u64(out, m->quota_bytes);
+}
+
+void resolve_mailbox_get(struct wire_in *in, struct resolve_mailbox *m)
+{
+	m->uid = wire_get_u32(in);
+	m->gid = wire_get_u32(in);
+	wire_get_string(in, m->home, sizeof m->home);
+	m->quota_bytes = wire_get_u64(in);
+}
+
+void resolve_route_put(struct wire_out *out, const struct resolve_route *r)
+{
+	wire_put_byte(out, r->lmtp);
+	wire_put_string(out, r->domain);
+	wire_put_byte(out, (uint8_t)r->hop_count);
+	for (unsigned i = 0; i < r->hop_count; i++) {
+		wire_put_string(out, r->hops[i].host);
+		wire_put_u16(out, r->hops[i].port);
+	}
+}
+
+void resolve_route_get(struct wire_in *in, struct resolve_route *r)
+{
+	r->lmtp = wire_get_bool(in);
+	wire_get_string(in, r->domain, sizeof r->domain);
+	r->hop_count = wire_get_byte(in);
+	if (r->hop_count > RESOLVE_HOPS_MAX) {
+		in->bad = true;
+		r->hop_count = 0;
+	}
+	for (unsigned i = 0; i < r->hop_count; i++) {
+		wire_get_string(in, r->hops[i].host, sizeof r->hops[i].host);
+		r->hops[i].port = wire_get_u16(in);
+	}
+}
+
 void resolve_target_put(struct wire_out *out, const struct resolve_target *t)
 {
 	wire_begin(out, RESOLVE_TARGET);
@@ -90,16 +132,8 @@ void resolve_target_put(struct wire_out *out, const struct resolve_target *t)
 	wire_put_byte(out, t->expanded);
 	wire_put_byte(out, (uint8_t)t->agent);
 	wire_put_string(out, t->address);
-	wire_put_u32(out, t->uid);
-	wire_put_u32(out, t->gid);
-	wire_put_string(out, t->home);
-	wire_put_u64(out, t->quota_bytes);
-	wire_put_byte(out, t->lmtp);
-	wire_put_byte(out, t->mx);
-	wire_put_string(out, t->destination);
-	wire_put_byte(out, (uint8_t)t->hop_count);
-	for (unsigned i = 0; i < t->hop_count; i++)
-		wire_put_string(out, t->hops[i]);
+	resolve_mailbox_put(out, &t->mailbox);
+	resolve_route_put(out, &t->route);
 	wire_put_string(out, t->status);
 	wire_put_string(out, t->text);
 }
@@ -113,18 +147,8 @@ bool resolve_target_get(struct wire_in *in, struct resolve_target *t)
 
 	t->agent = (enum agent)agent;
 	wire_get_string(in, t->address, sizeof t->address);
-	t->uid = wire_get_u32(in);
-	t->gid = wire_get_u32(in);
-	wire_get_string(in, t->home, sizeof t->home);
-	t->quota_bytes = wire_get_u64(in);
-	t->lmtp = wire_get_bool(in);
-	t->mx = wire_get_bool(in);
-	wire_get_string(in, t->destination, sizeof t->destination);
-	t->hop_count = wire_get_byte(in);
-	if (t->hop_count > RESOLVE_HOPS_MAX)
-		return false;
-	for (unsigned i = 0; i < t->hop_count; i++)
-		wire_get_string(in, t->hops[i], sizeof t->hops[i]);
+	resolve_mailbox_get(in, &t->mailbox);
+	resolve_route_get(in, &t->route);
 	wire_get_string(in, t->status, sizeof t->status);
 	wire_get_string(in, t->text, sizeof t->text);
 	return wire_end(in) && agent < AGENTS && !agent_carries(t->agent, AGENT_CARRIES_REPORTS) &&

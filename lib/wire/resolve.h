@@ -64,6 +64,25 @@ struct resolve_answer {
 	                                     resolved) */
 };
 
+/* Whose mailbox, and where. */
+struct resolve_mailbox {
+	uint32_t uid, gid;
+	char home[HOME_MAX];
+	uint64_t quota_bytes;
+};
+
+/* The way to another host: by the mail exchangers of a domain, or to one of these, in order. */
+struct resolve_route {
+	bool lmtp;
+	char domain[RESOLVE_HOST_MAX]; /* "": the hops */
+	struct resolve_hop {
+		char host[RESOLVE_HOST_MAX]; /* a name, or an address as net_address_parse takes it
+		                              */
+		uint16_t port;
+	} hops[RESOLVE_HOPS_MAX];
+	unsigned hop_count;
+};
+
 /* Where one final recipient goes. */
 struct resolve_target {
 	uint32_t question;
@@ -72,17 +91,8 @@ struct resolve_target {
 	                */
 	enum agent agent; /* whose work it is; AGENT_NONE: it fails, status and text say why */
 	char address[RESOLVE_ADDRESS_MAX];
-	/* of an agent that carries a MAILBOX (agents.def) */
-	uint32_t uid, gid;
-	char home[HOME_MAX];
-	uint64_t quota_bytes;
-	/* HOPS; `mx`: look the domain up; else hops in order, "host:port" or
-	 * "[address]:port". */
-	bool lmtp, mx;
-	char destination[RESOLVE_HOST_MAX]; /* the key of scheduling: the domain, or the first hop
-	                                     */
-	char hops[RESOLVE_HOPS_MAX][RESOLVE_HOST_MAX + 8];
-	unsigned hop_count;
+	struct resolve_mailbox mailbox; /* of an agent that carries a MAILBOX (agents.def) */
+	struct resolve_route route;     /* HOPS */
 	/* AGENT_NONE; 4.x.x means "not now" */
 	char status[STATUS_MAX];
 	char text[RESOLVE_TEXT_MAX];
@@ -99,6 +109,11 @@ void resolve_answer_put(struct wire_out *out, const struct resolve_answer *a);
 bool resolve_answer_get(struct wire_in *in, struct resolve_answer *a);
 void resolve_expand_put(struct wire_out *out, uint32_t question, struct view address);
 bool resolve_expand_get(struct wire_in *in, uint32_t *question, char address[RESOLVE_ADDRESS_MAX]);
+/* Fields of a message, here and in job.h; what is wrong with them is in in->bad. */
+void resolve_mailbox_put(struct wire_out *out, const struct resolve_mailbox *m);
+void resolve_mailbox_get(struct wire_in *in, struct resolve_mailbox *m);
+void resolve_route_put(struct wire_out *out, const struct resolve_route *r);
+void resolve_route_get(struct wire_in *in, struct resolve_route *r);
 void resolve_target_put(struct wire_out *out, const struct resolve_target *t);
 bool resolve_target_get(struct wire_in *in, struct resolve_target *t);
 

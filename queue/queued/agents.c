@@ -69,27 +69,13 @@ static void run_soon(struct channel *c)
 
 /* ---- jobs ---- */
 
-static void fill_route(struct job *job, const struct target *t)
-{
-	const char *at = t->bytes;
-
-	job->lmtp = t->lmtp;
-	job->mx = t->mx;
-	string_copy(job->destination, sizeof job->destination, view_of(at));
-	for (job->hop_count = 0; job->hop_count < t->hop_count; job->hop_count++) {
-		at += strlen(at) + 1;
-		string_copy(job->hops[job->hop_count], sizeof job->hops[0], view_of(at));
-	}
-}
-
 static void fill_job(const struct agents *a, const struct delivery *d, int fd)
 {
 	static struct job job;
 	const struct message *m = d->message;
 	const struct target *t = m->recipients[d->who[0].index].target;
 
-	memset(&job, 0, offsetof(struct job, hops));
-	job.hop_count = 0;
+	memset(&job, 0, sizeof job);
 	queue_id_text(m->id, job.id);
 	job.fd = fd;
 	job.message_offset = QUEUE_HEADER_BYTES;
@@ -103,7 +89,7 @@ static void fill_job(const struct agents *a, const struct delivery *d, int fd)
 	                         ? (m->arrived_ms + a->with.settings->queue_lifetime_ms) / 1000
 	                         : 0;
 	if (d->report == JOB_REPORT_NONE && t && agent_carries(t->agent, AGENT_CARRIES_HOPS))
-		fill_route(&job, t);
+		target_route(t, &job.route);
 	job_put(&out, &job);
 }
 
@@ -113,13 +99,10 @@ static void fill_recipient(const struct delivery *d, unsigned number)
 	const struct message *m = d->message;
 	const struct recipient *r = &m->recipients[d->who[number].index];
 
+	memset(&to, 0, sizeof to);
 	to.index = d->who[number].index;
 	to.last = number + 1 == d->count;
 	message_recipient(m, r, &to.to);
-	to.uid = to.gid = 0;
-	to.quota_bytes = 0;
-	to.home[0] = to.status[0] = to.text[0] = to.remote_host[0] = '\0';
-	to.last_attempt_s = 0;
 	if (d->report != JOB_REPORT_NONE) {
 		string_copy(to.status, sizeof to.status, view_of(outcome_status(r->outcome)));
 		string_copy(to.text, sizeof to.text, view_of(outcome_text(r->outcome)));
@@ -127,10 +110,7 @@ static void fill_recipient(const struct delivery *d, unsigned number)
 		            view_of(outcome_host(r->outcome)));
 		to.last_attempt_s = r->outcome ? r->outcome->time_s : 0;
 	} else if (r->target && agent_carries(r->target->agent, AGENT_CARRIES_MAILBOX)) {
-		to.uid = r->target->uid;
-		to.gid = r->target->gid;
-		to.quota_bytes = r->target->quota_bytes;
-		string_copy(to.home, sizeof to.home, view_of(r->target->bytes));
+		target_mailbox(r->target, &to.mailbox);
 	}
 	job_recipient_put(&out, &to);
 }
@@ -414,19 +394,22 @@ static void channel_init(struct agents *a, struct channel *c, enum agent agent)
 	c->schedule = schedule_new(&limits);
 }
 
-static struct channel *owner_of(struct agents *a, enum agent agent, uint32_t uid, uint32_t gid)
+static struct channel *owner_of(struct agents *a, const struct target *t)
 {
-	struct channel **at = &a->by_owner[(uid * 31 + gid) % OWNERS_BUCKETS], *c;
+	static struct resolve_mailbox box;
+
+	target_mailbox(t, &box);
+	struct channel **at = &a->by_owner[(box.uid * 31 + box.gid) % OWNERS_BUCKETS], *c;
 
 	for (c = *at; c; c = c->owners_next)
-		if (c->agent == agent && c->uid == uid && c->gid == gid)
+		if (c->agent == t->agent && c->uid == box.uid && c->gid == box.gid)
 			return c;
 	c = memory_get(sizeof *c);
-	c->uid = uid;
-	c->gid = gid;
+	c->uid = box.uid;
+	c->gid = box.gid;
 	c->owners_next = *at;
 	*at = c;
-	channel_init(a, c, agent);
+	channel_init(a, c, t->agent);
 	c->server.lost = lost;
 	c->server.watch.fd = -1;
 	return c;
@@ -435,27 +418,17 @@ static struct channel *owner_of(struct agents *a, enum agent agent, uint32_t uid
 /* Scheduling tells destinations apart by all that makes their jobs different. */
 static struct schedule_destination *destination_of(struct channel *c, const struct target *t)
 {
-	struct text key;
-	struct schedule_destination *d;
+	bool hops = agent_carries(t->agent, AGENT_CARRIES_HOPS);
 
-	text_init(&key, RESOLVE_HOST_MAX * (RESOLVE_HOPS_MAX + 2));
-	if (agent_carries(t->agent, AGENT_CARRIES_HOPS)) {
-		text_add_byte(&key, t->lmtp ? 'l' : 's');
-		text_add_byte(&key, t->mx ? 'm' : 'h');
-		text_add(&key, (struct view){ t->bytes, t->bytes_len });
-	}
-	d = schedule_find(c->schedule, text_view(&key));
-	text_free(&key);
-	return d;
+	return schedule_find(c->schedule, hops ? (struct view){ t->bytes, t->len } : VIEW(""));
 }
 
 void agents_aim(struct agents *a, struct target *t)
 {
 	if (t->destination)
 		return;
-	t->channel = agent_rows[t->agent].reached == AGENT_BY_OWNER
-	                     ? owner_of(a, t->agent, t->uid, t->gid)
-	                     : &a->by_wire[t->agent];
+	t->channel = agent_rows[t->agent].reached == AGENT_BY_OWNER ? owner_of(a, t)
+	                                                            : &a->by_wire[t->agent];
 	t->destination = destination_of(t->channel, t);
 	schedule_hold(t->destination);
 }

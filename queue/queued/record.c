@@ -336,6 +336,42 @@ bool recipient_wants(const struct recipient *r, uint8_t notify)
 	return r->notify == 0 ? notify != ENVELOPE_NOTIFY_SUCCESS : (r->notify & notify) != 0;
 }
 
+/* ---- targets ---- */
+
+struct target *target_new(const struct resolve_target *t)
+{
+	static struct wire_out out;
+	struct target *made;
+
+	wire_begin(&out, RESOLVE_TARGET);
+	if (agent_carries(t->agent, AGENT_CARRIES_MAILBOX))
+		resolve_mailbox_put(&out, &t->mailbox);
+	if (agent_carries(t->agent, AGENT_CARRIES_HOPS))
+		resolve_route_put(&out, &t->route);
+	struct view bytes = view_skip(text_view(&out.bytes), 1); /* without the type */
+
+	made = memory_get(sizeof *made + bytes.len);
+	made->references = 1;
+	made->agent = (uint8_t)t->agent;
+	made->len = (uint32_t)bytes.len;
+	memcpy(made->bytes, bytes.data, bytes.len);
+	return made;
+}
+
+void target_mailbox(const struct target *t, struct resolve_mailbox *out)
+{
+	struct wire_in in = { .rest = { t->bytes, t->len } };
+
+	resolve_mailbox_get(&in, out);
+}
+
+void target_route(const struct target *t, struct resolve_route *out)
+{
+	struct wire_in in = { .rest = { t->bytes, t->len } };
+
+	resolve_route_get(&in, out);
+}
+
 void target_drop(struct target **t)
 {
 	if (*t && --(*t)->references == 0) {

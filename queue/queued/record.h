@@ -19,15 +19,11 @@ struct channel; /* one kind of agent: the remote ones, the bouncing ones, or the
  * scheduled by, is found when there is something to deliver (agents.h). */
 struct target {
 	uint32_t references;
-	uint32_t uid, gid;
-	uint64_t quota_bytes;
 	uint8_t agent; /* enum agent */
-	bool lmtp, mx;
-	uint8_t hop_count;
 	struct channel *channel;
 	struct schedule_destination *destination; /* NULL: not looked for yet; else held */
-	size_t bytes_len;
-	char bytes[]; /* home; or destination, then hops; each terminated */
+	uint32_t len;
+	char bytes[]; /* what its agent carries, as the wire has it */
 };
 
 enum recipient_state {
@@ -143,6 +139,11 @@ const char *recipient_address(const struct message *m, const struct recipient *r
  * of failures and delays. */
 bool recipient_wants(const struct recipient *r, uint8_t notify);
 
+/* Of an answer that is not an error; one reference, the caller's. */
+struct target *target_new(const struct resolve_target *t);
+/* Of an agent that carries a MAILBOX; of one that carries HOPS. */
+void target_mailbox(const struct target *t, struct resolve_mailbox *out);
+void target_route(const struct target *t, struct resolve_route *out);
 void target_drop(struct target **t);
 
 /* One of the answers to the question where a recipient goes. */

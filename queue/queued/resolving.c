@@ -74,42 +74,7 @@ static bool send_question(struct resolving *r, uint32_t number)
 	return false;
 }
 
-/* ---- targets ---- */
-
-static char *put_string(char *to, const char *s)
-{
-	size_t len = strlen(s) + 1;
-
-	memcpy(to, s, len);
-	return to + len;
-}
-
-/* What the house needs of it, in one piece of memory. */
-static struct target *make_target(const struct resolve_target *t)
-{
-	bool hops = agent_carries(t->agent, AGENT_CARRIES_HOPS);
-	const char *first = hops ? t->destination : t->home;
-	size_t len = strlen(first) + 1;
-	struct target *made;
-	char *to;
-
-	for (unsigned i = 0; hops && i < t->hop_count; i++)
-		len += strlen(t->hops[i]) + 1;
-	made = memory_get(sizeof *made + len);
-	made->references = 1;
-	made->agent = (uint8_t)t->agent;
-	made->uid = t->uid;
-	made->gid = t->gid;
-	made->quota_bytes = t->quota_bytes;
-	made->lmtp = t->lmtp;
-	made->mx = t->mx;
-	made->hop_count = hops ? (uint8_t)t->hop_count : 0;
-	made->bytes_len = len;
-	to = put_string(made->bytes, first);
-	for (unsigned i = 0; i < made->hop_count; i++)
-		to = put_string(to, t->hops[i]);
-	return made;
-}
+/* ---- the line ---- */
 
 static void keep_found(struct question *question, const struct resolve_target *t)
 {
@@ -123,11 +88,9 @@ static void keep_found(struct question *question, const struct resolve_target *t
 		string_copy(found->status, sizeof found->status, view_of(t->status));
 		found->text = memory_string(view_of(t->text));
 	} else {
-		found->target = make_target(t);
+		found->target = target_new(t);
 	}
 }
-
-/* ---- the line ---- */
 
 static bool take_answer(struct resolving *r, struct wire_in *in)
 {

@@ -6,6 +6,7 @@
  * First all final addresses are collected (nothing is sent before the whole answer is known to be
  * within its limits), then each is looked up once more and given out.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/net/address.h"
@@ -131,27 +132,25 @@ static void set_mailbox(struct resolve_target *t, const struct user *user)
 		return;
 	}
 	t->agent = AGENT_LOCAL;
-	t->uid = user->uid;
-	t->gid = user->gid;
-	t->quota_bytes = user->quota_bytes;
-	if (!string_copy(t->home, sizeof t->home, user->home))
+	t->mailbox.uid = user->uid;
+	t->mailbox.gid = user->gid;
+	t->mailbox.quota_bytes = user->quota_bytes;
+	if (!string_copy(t->mailbox.home, sizeof t->mailbox.home, user->home))
 		set_error(t, "4.3.5", VIEW("the mailbox's path is too long"));
 }
 
-/* "host:port", "[v6]:port" */
-static void set_hop(const struct addressbook *b, struct resolve_target *t,
-                    const struct route_hop *hop)
+static void add_hop(const struct addressbook *b, struct resolve_route *r,
+                    const struct route_hop *from)
 {
-	uint16_t port = hop->port ? hop->port : t->lmtp ? LMTP_PORT : b->smtp_port;
+	struct resolve_hop *hop = &r->hops[r->hop_count];
 	struct net_address address;
-	bool v6 = net_address_parse(hop->host, &address) && address.family == 6;
-	struct text out;
+	bool v6 = net_address_parse(from->host, &address) && address.family == 6;
+	int len =
+		snprintf(hop->host, sizeof hop->host, v6 ? "[%.*s]" : "%.*s", VIEW_ARG(from->host));
 
-	text_init(&out, sizeof t->hops[0] - 1);
-	text_format(&out, v6 ? "[%.*s]:%u" : "%.*s:%u", VIEW_ARG(hop->host), port);
-	if (string_copy(t->hops[t->hop_count], sizeof t->hops[0], text_view(&out)) && out.len)
-		t->hop_count++;
-	text_free(&out);
+	hop->port = from->port ? from->port : r->lmtp ? LMTP_PORT : b->smtp_port;
+	if (len > 0 && (size_t)len < sizeof hop->host)
+		r->hop_count++;
 }
 
 /* To another agent the address alone; else by MX: of the first hop where it says mx, else every hop
@@ -159,26 +158,24 @@ static void set_hop(const struct addressbook *b, struct resolve_target *t,
 static void set_route(const struct addressbook *b, struct resolve_target *t, struct route route)
 {
 	struct view domain = address_domain(view_of(t->address));
+	struct resolve_route *to = &t->route;
 	struct route_hop hop;
 
 	t->agent = route_agent(&route);
 	if (!agent_carries(t->agent, AGENT_CARRIES_HOPS))
 		return;
-	t->lmtp = route.transport == ROUTE_LMTP;
-	while (t->hop_count < RESOLVE_HOPS_MAX && route_next(&route, &hop)) {
-		if (hop.mx && t->hop_count == 0) {
-			t->mx = true;
-			string_copy(t->destination, sizeof t->destination,
+	to->lmtp = route.transport == ROUTE_LMTP;
+	while (to->hop_count < RESOLVE_HOPS_MAX && route_next(&route, &hop)) {
+		if (hop.mx && to->hop_count == 0) {
+			string_copy(to->domain, sizeof to->domain,
 			            hop.host.len ? hop.host : domain);
 			return;
 		}
 		if (!hop.mx)
-			set_hop(b, t, &hop);
+			add_hop(b, to, &hop);
 	}
-	if (t->hop_count == 0)
+	if (to->hop_count == 0)
 		set_error(t, "4.3.5", VIEW("the route has no next hop"));
-	else
-		string_copy(t->destination, sizeof t->destination, view_of(t->hops[0]));
 }
 
 static void set_elsewhere(const struct addressbook *b, struct resolve_target *t,
@@ -195,8 +192,7 @@ static void set_elsewhere(const struct addressbook *b, struct resolve_target *t,
 		set_error(t, "5.1.2", VIEW("mail to address literals is not sent"));
 	} else {
 		t->agent = AGENT_REMOTE;
-		t->mx = true;
-		string_copy(t->destination, sizeof t->destination, domain);
+		string_copy(t->route.domain, sizeof t->route.domain, domain);
 	}
 }
 

@@ -40,7 +40,7 @@ static void decode(unsigned which, struct wire_in *in)
 		break;
 	case 1:
 		if (job_recipient_get(in, &recipient))
-			terminated(recipient.home, sizeof recipient.home);
+			terminated(recipient.mailbox.home, sizeof recipient.mailbox.home);
 		break;
 	case 2:
 		if (job_result_get(in, &result) && result.outcome > JOB_FAILED)
@@ -59,7 +59,7 @@ static void decode(unsigned which, struct wire_in *in)
 	case 7: (void)!submit_envelope_get(in, &submit); break;
 	case 8: (void)!submit_result_get(in, &verdict); break;
 	case 9:
-		if (resolve_target_get(in, &target) && target.hop_count > RESOLVE_HOPS_MAX)
+		if (resolve_target_get(in, &target) && target.route.hop_count > RESOLVE_HOPS_MAX)
 			abort();
 		break;
 	case 10: (void)!control_end_get(in, &code, text); break;

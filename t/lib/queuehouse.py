@@ -108,8 +108,7 @@ class Job:
         self.id = message.string()
         self.offset, self.size, self.extra_offset, self.extra_size = (message.u64() for _ in range(4))
         self.__dict__.update(message.fields(ENVELOPE_ONWARD))
-        self.arrived, self.lmtp, self.mx, self.destination = message.u64(), message.byte(), message.byte(), message.string()
-        self.hops = [message.string() for _ in range(message.byte())]
+        self.arrived, (self.lmtp, self.domain, self.hops) = message.u64(), message.route()
         self.report, self.gives_up = message.byte(), message.u64()
         self.fd = message.fd()
         self.recipients = []
@@ -245,8 +244,7 @@ class Resolver:
         out = Out(RESOLVE_TARGET).u32(question).byte(last).byte(expanded).byte(kind).view(address)
         uid = detail if kind == MAILBOX else 0
         out.u32(uid or os.getuid()).u32(uid or os.getgid()).view("/mail/x" if kind == MAILBOX else "").u64(0)
-        remote = detail if kind == REMOTE else ""
-        out.byte(0).byte(bool(remote)).view(remote).byte(0)
+        out.route(detail if kind == REMOTE else "")
         return out.view(detail if kind == ERROR else "").view("no such user" if kind == ERROR else "")
 
 

@@ -79,6 +79,10 @@ class Out:
                 self.number(int(values.get(name, 0)), kind)
         return self
 
+    def route(self, domain=""):
+        """By the mail exchangers of a domain; none: no way to another host."""
+        return self.byte(0).view(domain).byte(0)
+
     def fd(self, fd):
         self.fds.append(fd if isinstance(fd, int) else fd.fileno())
         return self
@@ -127,6 +131,10 @@ class In:
     def fields(self, table):
         get = {"string": self.string, "address": lambda: self.address()[0]}
         return {name: get[kind]() if kind in get else self.number(kind) for name, kind in table}
+
+    def route(self):
+        """LMTP?, the domain, the hops."""
+        return self.byte(), self.string(), [(self.string(), self.u16()) for _ in range(self.byte())]
 
     def fd(self):
         return self.fds.pop(0)

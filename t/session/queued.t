@@ -20,7 +20,7 @@ def local_and_remote():
         is_((job.id, job.sender, job.bytes()), (id, "sender@example.test", MESSAGE), "with the message")
         is_(job.recipients[0]["home"], "/mail/x", "and its home")
         far = house.agents["remote"].job()
-        is_((far.addresses, far.destination, far.mx), (["b@remote.test"], "remote.test", 1), "remote gets the other")
+        is_((far.addresses, far.domain, far.hops), (["b@remote.test"], "remote.test", []), "remote gets the other")
         try:
             os.write(job.fd, b"x")
             ok(False, "the descriptor is read only")

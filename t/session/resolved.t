@@ -40,8 +40,7 @@ def target(line):
     message = receive(line)
     t = {"question": message.u32(), "last": message.byte(), "expanded": message.byte(), "kind": KINDS[message.byte()],
          "address": message.string(), "uid": message.u32(), "gid": message.u32(), "home": message.string(),
-         "quota": message.u64(), "lmtp": message.byte(), "mx": message.byte(), "destination": message.string()}
-    t["hops"] = [message.string() for _ in range(message.byte())]
+         "quota": message.u64(), "route": message.route()}
     t["status"], t["text"] = message.string(), message.string()
     message.end()
     return t
@@ -105,7 +104,7 @@ def expansions(house):
     is_([(x["kind"], x["address"], x["expanded"]) for x in expand(line, "info@example.test")],
         [("mailbox", "anna@example.test", 1), ("mailbox", "bert@example.test", 1), ("remote", "x@far.test", 1)], "an alias")
     t = expand(line, "x@dept.test")[0]
-    is_((t["lmtp"], t["mx"], t["destination"], t["hops"]), (1, 0, "192.0.2.7:2400", ["192.0.2.7:2400", "[2001:db8::7]:24"]), "a route")
+    is_(t["route"], (1, "", [("192.0.2.7", 2400), ("[2001:db8::7]", 24)]), "a route")
     # More than the socket holds, and nobody reads meanwhile: another asker is served all the same.
     send(line, Out(RESOLVE_EXPAND).u32(1).view("many@example.test"))
     send(line, Out(RESOLVE_EXPAND).u32(2).view("anna@example.test"))

@@ -368,14 +368,16 @@ static void list_target(void *context, const struct resolve_target *t)
 	text_format(&l->text, "%s%s%s", l->text.len ? " | " : "", t->expanded ? ">" : "",
 	            t->address);
 	if (t->agent == AGENT_LOCAL)
-		text_format(&l->text, " box %u %s", t->uid, t->home);
+		text_format(&l->text, " box %u %s", t->mailbox.uid, t->mailbox.home);
 	if (t->agent == AGENT_NONE)
 		text_format(&l->text, " error %s %s", t->status, t->text);
 	if (t->agent == AGENT_REMOTE) {
-		text_format(&l->text, " %s %s%s", t->lmtp ? "lmtp" : "smtp", t->mx ? "mx=" : "to ",
-		            t->destination);
-		for (unsigned i = 0; i < t->hop_count; i++)
-			text_format(&l->text, " %s", t->hops[i]);
+		const struct resolve_route *r = &t->route;
+
+		text_format(&l->text, " %s %s%s", r->lmtp ? "lmtp" : "smtp",
+		            r->domain[0] ? "mx=" : "to", r->domain);
+		for (unsigned i = 0; i < r->hop_count; i++)
+			text_format(&l->text, " %s:%u", r->hops[i].host, r->hops[i].port);
 	}
 }
 
@@ -409,11 +411,11 @@ static void expansions(void)
 		{ "X@Far.test", "X@far.test smtp mx=far.test" },
 		{ "x@mx.test", "x@mx.test smtp mx=relay.test" },
 		{ "x@dept.test",
-		  "x@dept.test smtp to mail1.dept.test:2525 mail1.dept.test:2525 [2001:db8::1]:25 mail2.dept.test:25" },
+		  "x@dept.test smtp to mail1.dept.test:2525 [2001:db8::1]:25 mail2.dept.test:25" },
 		{ "one@dept.test", ">anna@a.test box 5000 /mail/box" },
 		{ "box@dept.test", "box@dept.test box 5000 /mail/box" },
-		{ "moved@a.test", "moved@a.test smtp to 192.0.2.7:25 192.0.2.7:25" },
-		{ "x@y.lmtp.test", "x@y.lmtp.test lmtp to 127.0.0.1:24 127.0.0.1:24" },
+		{ "moved@a.test", "moved@a.test smtp to 192.0.2.7:25" },
+		{ "x@y.lmtp.test", "x@y.lmtp.test lmtp to 127.0.0.1:24" },
 		{ "x@dead.test", "x@dead.test error 5.1.2 this domain is no more" },
 		{ "x@[192.0.2.1]",
 		  "x@[192.0.2.1] error 5.1.2 mail to address literals is not sent" },
@@ -446,7 +448,7 @@ static void default_route(void)
 	addressbook_expand(&book, VIEW("anna@a.test"), list_target, &l);
 	is_string(
 		l.text.data,
-		"x@other.test smtp to smart.test:587 smart.test:587 | x@far.test smtp mx=far.test | anna@a.test box 5000 /mail/box",
+		"x@other.test smtp to smart.test:587 | x@far.test smtp mx=far.test | anna@a.test box 5000 /mail/box",
 		"a smart host for all, by MX for one, and ours stay here");
 	text_free(&l.text);
 	map_close(&book.maps[MAP_ROUTES]);

@@ -3,6 +3,7 @@
 #include "queue/queued/record.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "t/tap.h"
 
@@ -105,9 +106,38 @@ static void messages(void)
 	message_free(&m);
 }
 
+static void targets(void)
+{
+	static struct resolve_target answer = { .agent = AGENT_REMOTE,
+		                                .mailbox = { .home = "/not/kept" },
+		                                .route = {
+							.lmtp = true,
+							.hops = { { "a", 24 }, { "[::1]", 2400 } },
+							.hop_count = 2 } };
+	static struct resolve_route route;
+	static struct resolve_mailbox box;
+	struct target *t = target_new(&answer);
+
+	target_route(t, &route);
+	ok(t->agent == AGENT_REMOTE && route.lmtp && route.domain[0] == '\0' &&
+	           route.hop_count == 2 && strcmp(route.hops[1].host, "[::1]") == 0 &&
+	           route.hops[1].port == 2400,
+	   "a target remembers its route");
+	target_drop(&t);
+	answer.agent = AGENT_LOCAL;
+	answer.mailbox = (struct resolve_mailbox){ 7, 8, "/mail/x", 9 };
+	t = target_new(&answer);
+	target_mailbox(t, &box);
+	ok(box.uid == 7 && box.gid == 8 && strcmp(box.home, "/mail/x") == 0 && box.quota_bytes == 9,
+	   "or its mailbox");
+	target_drop(&t);
+	ok(t == NULL, "and is gone with its last recipient");
+}
+
 int main(void)
 {
 	index_of_many();
 	messages();
+	targets();
 	return tap_done();
 }

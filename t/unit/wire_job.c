@@ -107,10 +107,10 @@ static void jobs(struct wire_out *out)
 		              .envid = "e",
 		              .helo = "stays" },
 		.arrived_s = 1700000000,
-		.lmtp = true,
-		.destination = "example.org",
-		.hops = { "a:25", "[::1]:24" },
-		.hop_count = 2,
+		.route = { .lmtp = true,
+		           .domain = "example.org",
+		           .hops = { { "a", 25 }, { "[::1]", 24 } },
+		           .hop_count = 2 },
 		.report = JOB_REPORT_DELAYED,
 		.gives_up_s = 1700000001,
 	};
@@ -119,8 +119,9 @@ static void jobs(struct wire_out *out)
 	job_put(out, &j);
 	torn("a job", out, get_job);
 	ok(again(out, get_job) && strcmp(job.id, j.id) == 0 &&
-	           job.message_bytes == j.message_bytes && job.lmtp && !job.mx &&
-	           job.hop_count == 2 && strcmp(job.hops[1], j.hops[1]) == 0 &&
+	           job.message_bytes == j.message_bytes && job.route.lmtp &&
+	           strcmp(job.route.domain, "example.org") == 0 && job.route.hop_count == 2 &&
+	           strcmp(job.route.hops[1].host, "[::1]") == 0 && job.route.hops[1].port == 24 &&
 	           job.report == j.report && job.envelope.ret == 'H' &&
 	           strcmp(job.envelope.sender, "a@example.test") == 0 && job.envelope.eight_bit &&
 	           strcmp(job.envelope.envid, "e") == 0 && job.envelope.helo[0] == '\0' &&
@@ -142,10 +143,10 @@ static void recipients(struct wire_out *out)
 		.index = 70000,
 		.last = true,
 		.to = { .address = "b@example.test", .notify = 3, .orcpt = "rfc822;x" },
-		.uid = 5000,
-		.gid = 5001,
-		.home = "/mail/b",
-		.quota_bytes = 1ULL << 40,
+		.mailbox = { .uid = 5000,
+		             .gid = 5001,
+		             .home = "/mail/b",
+		             .quota_bytes = 1ULL << 40 },
 		.status = "5.1.1",
 		.text = "no such user",
 		.remote_host = "mx.test",
@@ -163,11 +164,11 @@ static void recipients(struct wire_out *out)
 	job_recipient_put(out, &r);
 	torn("a recipient", out, get_recipient);
 	ok(again(out, get_recipient) && recipient.index == 70000 && recipient.last &&
-	           recipient.gid == 5001 && recipient.to.notify == 3 &&
+	           recipient.mailbox.gid == 5001 && recipient.to.notify == 3 &&
 	           strcmp(recipient.to.orcpt, "rfc822;x") == 0 &&
 	           strcmp(recipient.to.address, "b@example.test") == 0 &&
-	           recipient.quota_bytes == r.quota_bytes &&
-	           strcmp(recipient.home, "/mail/b") == 0 && recipient.last_attempt_s == 12,
+	           recipient.mailbox.quota_bytes == r.mailbox.quota_bytes &&
+	           strcmp(recipient.mailbox.home, "/mail/b") == 0 && recipient.last_attempt_s == 12,
 	   "every field of a recipient came through");
 	r.to.notify = 16;
 	wire_begin(out, JOB_RECIPIENT);

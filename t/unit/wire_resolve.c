@@ -45,14 +45,14 @@ static void targets(struct wire_out *out)
 		.expanded = true,
 		.agent = AGENT_REMOTE,
 		.address = "x@example.org",
-		.uid = 5000,
-		.gid = 5001,
-		.home = "/var/mail/x",
-		.quota_bytes = 1ULL << 33,
-		.lmtp = true,
-		.destination = "mail.example.org:24",
-		.hops = { "mail.example.org:24", "[2001:db8::1]:24" },
-		.hop_count = 2,
+		.mailbox = { .uid = 5000,
+		             .gid = 5001,
+		             .home = "/var/mail/x",
+		             .quota_bytes = 1ULL << 33 },
+		.route = { .lmtp = true,
+		           .domain = "example.org",
+		           .hops = { { "mail.example.org", 24 }, { "[2001:db8::1]", 25 } },
+		           .hop_count = 2 },
 		.status = "5.1.1",
 		.text = "no such mailbox",
 	};
@@ -60,10 +60,13 @@ static void targets(struct wire_out *out)
 	resolve_target_put(out, &t);
 	torn("a target", out, get_target);
 	ok(again(out, get_target) && target.question == 9 && target.last && target.expanded &&
-	           !target.mx && target.lmtp && target.agent == AGENT_REMOTE &&
-	           strcmp(target.hops[1], t.hops[1]) == 0 && target.hop_count == 2 &&
-	           target.quota_bytes == t.quota_bytes && target.uid == 5000 &&
-	           target.gid == 5001 && strcmp(target.home, t.home) == 0 &&
+	           target.agent == AGENT_REMOTE && target.route.lmtp &&
+	           strcmp(target.route.domain, "example.org") == 0 &&
+	           strcmp(target.route.hops[1].host, "[2001:db8::1]") == 0 &&
+	           target.route.hops[1].port == 25 && target.route.hop_count == 2 &&
+	           target.mailbox.quota_bytes == t.mailbox.quota_bytes &&
+	           target.mailbox.uid == 5000 && target.mailbox.gid == 5001 &&
+	           strcmp(target.mailbox.home, t.mailbox.home) == 0 &&
 	           strcmp(target.text, t.text) == 0,
 	   "every field of a target came through");
 
