@@ -15,7 +15,16 @@
 #include "lib/base/log.h"
 #include "lib/conf/maptext.h"
 
-int edits_begin(struct edits *e, const char *confdir, struct reason *why)
+static void end(struct edits *e)
+{
+	for (size_t i = 0; i < e->count; i++)
+		text_free(&e->files[i].text);
+	model_free(&e->base);
+	if (e->directory >= 0)
+		close(e->directory);
+}
+
+static int begin(struct edits *e, const char *confdir, struct reason *why)
 {
 	*e = (struct edits){ .directory = lock_directory(confdir, why) };
 	if (e->directory < 0)
@@ -24,17 +33,8 @@ int edits_begin(struct edits *e, const char *confdir, struct reason *why)
 	if (!e->base.conf.unreadable)
 		return 0;
 	fail(why, "%s cannot be read", e->base.conf.path);
-	edits_end(e);
+	end(e);
 	return -1;
-}
-
-void edits_end(struct edits *e)
-{
-	for (size_t i = 0; i < e->count; i++)
-		text_free(&e->files[i].text);
-	model_free(&e->base);
-	if (e->directory >= 0)
-		close(e->directory);
 }
 
 struct edit *edits_open(struct edits *e, enum map_id map, struct reason *why)
@@ -145,6 +145,11 @@ int edit_delete(struct edits *e, struct edit *f, struct view key, struct reason 
 	return found;
 }
 
+int edit_missing(const struct edit *f, const char *key, struct reason *why)
+{
+	return fail(why, "\"%s\" is not in %s", key, f->name);
+}
+
 void edit_replace(struct edit *f, struct view text)
 {
 	struct text fresh;
@@ -212,7 +217,7 @@ static int commit_checked(struct edits *e, const struct model *m)
 	return house_reload_if_running(&m->settings);
 }
 
-int edits_commit(struct edits *e)
+static int commit(struct edits *e)
 {
 	struct override overrides[EDITS_MAX + 1] = { { "", VIEW("") } };
 	struct model m;
@@ -231,17 +236,28 @@ int edits_commit(struct edits *e)
 	return code;
 }
 
+static bool is_changed(const struct edits *e)
+{
+	for (size_t i = 0; i < e->count; i++)
+		if (e->files[i].changed)
+			return true;
+	return false;
+}
+
 int edits_run(const char *confdir, int (*work)(struct edits *e, void *context, struct reason *why),
               void *context)
 {
 	struct edits e;
 	struct reason why;
 
-	if (edits_begin(&e, confdir, &why) != 0)
+	if (begin(&e, confdir, &why) != 0)
 		return command_fail(EXIT_TEMPORARY, &why);
-	int code = work(&e, context, &why) == 0 ? edits_commit(&e)
-	                                        : command_fail(EXIT_PERMANENT, &why);
+	int code = work(&e, context, &why);
 
-	edits_end(&e);
+	if (code != EXIT_DONE)
+		code = command_fail(code < 0 ? EXIT_PERMANENT : code, &why);
+	else if (is_changed(&e))
+		code = commit(&e);
+	end(&e);
 	return code;
 }

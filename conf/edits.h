@@ -20,13 +20,17 @@ struct edit {
 
 struct edits {
 	struct model base; /* the settings, for keys without a domain */
-	int directory;     /* the configuration's, locked until edits_end */
+	int directory;     /* the configuration's, locked (lock.h) */
 	struct edit files[EDITS_MAX];
 	size_t count;
 };
 
-/* Waits for the lock that every command takes before it changes a text (lock.h). */
-int edits_begin(struct edits *e, const char *confdir, struct reason *why);
+/* Takes the lock that every command takes before it changes a text, lets work open and edit texts,
+ * and, when any was changed, checks, writes, compiles and tells the running house; says what
+ * happened; an exit code. work's own: not EXIT_DONE with a reason, -1 for EXIT_PERMANENT. */
+int edits_run(const char *confdir, int (*work)(struct edits *e, void *context, struct reason *why),
+              void *context);
+
 /* The text of a map, read once; NULL when it cannot be read.  Files are written in the order in
  * which they were opened here. */
 struct edit *edits_open(struct edits *e, enum map_id map, struct reason *why);
@@ -40,11 +44,7 @@ int edit_set(struct edits *e, struct edit *f, struct view key, struct view value
 int edit_delete(struct edits *e, struct edit *f, struct view key, struct reason *why);
 /* A new text as a whole. */
 void edit_replace(struct edit *f, struct view text);
-/* Checks, writes, compiles, tells the running house; says what happened; an exit code. */
-int edits_commit(struct edits *e);
-void edits_end(struct edits *e);
-/* All of it: begin, work (0, or -1 with a reason), commit, end; an exit code. */
-int edits_run(const char *confdir, int (*work)(struct edits *e, void *context, struct reason *why),
-              void *context);
+/* The reason that there is no such key; -1. */
+int edit_missing(const struct edit *f, const char *key, struct reason *why);
 
 #endif

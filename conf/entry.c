@@ -6,33 +6,40 @@
 #include "conf/edits.h"
 #include "conf/load.h"
 
+struct request {
+	enum map_id map;
+	const char *key;
+	struct view value; /* empty: the entry goes */
+	bool replace;
+};
+
+static int change_in(struct edits *e, void *context, struct reason *why)
+{
+	const struct request *r = context;
+	struct edit *f = edits_open(e, r->map, why);
+	struct text old;
+
+	text_init(&old, 1 << 20);
+	int found = f != NULL ? edit_get(e, f, view_of(r->key), &old, why) : -1;
+
+	if (found > 0 && r->value.len && !r->replace)
+		found = fail(why, "\"%s\" is in %s already: %s", r->key, f->name, old.data);
+	text_free(&old);
+	if (found < 0)
+		return -1;
+	if (r->value.len)
+		return edit_set(e, f, view_of(r->key), r->value, why);
+	if (found == 0)
+		return edit_missing(f, r->key, why);
+	return edit_delete(e, f, view_of(r->key), why) > 0 ? 0 : -1;
+}
+
 int entry_change(const struct command *c, enum map_id map, const char *key, struct view value,
                  bool replace)
 {
-	struct edits e;
-	struct reason why;
-	struct text old;
-	int code;
+	struct request r = { map, key, value, replace };
 
-	if (edits_begin(&e, c->confdir, &why) != 0)
-		return command_fail(EXIT_TEMPORARY, &why);
-	text_init(&old, 1 << 20);
-	struct edit *f = edits_open(&e, map, &why);
-	int found = f != NULL ? edit_get(&e, f, view_of(key), &old, &why) : -1,
-	    result = found < 0 ? -1 : 0;
-
-	if (found > 0 && value.len && !replace)
-		result = fail(&why, "\"%s\" is in %s already: %s", key, f->name, old.data);
-	else if (found == 0 && value.len == 0)
-		result = fail(&why, "\"%s\" is not in %s", key, f->name);
-	else if (found >= 0 && value.len)
-		result = edit_set(&e, f, view_of(key), value, &why);
-	else if (found >= 0)
-		result = edit_delete(&e, f, view_of(key), &why) > 0 ? 0 : -1;
-	code = result == 0 ? edits_commit(&e) : command_fail(EXIT_PERMANENT, &why);
-	text_free(&old);
-	edits_end(&e);
-	return code;
+	return edits_run(c->confdir, change_in, &r);
 }
 
 int entry_list(const struct command *c, enum map_id map, const char *only_domain)
@@ -51,25 +58,26 @@ int entry_list(const struct command *c, enum map_id map, const char *only_domain
 	return EXIT_DONE;
 }
 
-int entry_show(const struct command *c, enum map_id map, const char *key)
+static int show_in(struct edits *e, void *context, struct reason *why)
 {
-	struct edits e;
-	struct reason why;
+	const struct request *r = context;
+	struct edit *f = edits_open(e, r->map, why);
 	struct text value;
 
-	if (edits_begin(&e, c->confdir, &why) != 0)
-		return command_fail(EXIT_TEMPORARY, &why);
 	text_init(&value, 1 << 20);
-	struct edit *f = edits_open(&e, map, &why);
-	int found = f != NULL ? edit_get(&e, f, view_of(key), &value, &why) : -1;
+	int found = f != NULL ? edit_get(e, f, view_of(r->key), &value, why) : -1;
 
 	if (found == 0)
-		found = fail(&why, "\"%s\" is not in %s", key, f->name);
-	int code = found > 0 ? EXIT_DONE : command_fail(EXIT_PERMANENT, &why);
-
+		edit_missing(f, r->key, why);
 	if (found > 0)
 		printf("%s\n", value.data);
 	text_free(&value);
-	edits_end(&e);
-	return code;
+	return found > 0 ? 0 : -1;
+}
+
+int entry_show(const struct command *c, enum map_id map, const char *key)
+{
+	struct request r = { .map = map, .key = key };
+
+	return edits_run(c->confdir, show_in, &r);
 }

@@ -14,34 +14,34 @@
 #include "lib/conf/generation.h"
 #include "lib/conf/maptext.h"
 
-/* What one verb does with the open text; an exit code.  wants_commit: write it afterwards. */
+/* What one verb does with the open text; as edits_run's work. */
 typedef int map_work(struct edits *e, struct edit *f, int argc, char **argv, struct reason *why);
+
+struct request {
+	enum map_id id;
+	map_work *work;
+	int argc;
+	char **argv;
+};
+
+static int work_with_map(struct edits *e, void *context, struct reason *why)
+{
+	const struct request *r = context;
+	struct edit *f = edits_open(e, r->id, why);
+
+	return f != NULL ? r->work(e, f, r->argc, r->argv, why) : EXIT_TEMPORARY;
+}
 
 static int with_map(const struct command *c, int argc, char **argv, map_work *work)
 {
-	struct edits e;
+	struct request r = { .work = work, .argc = argc - 1, .argv = argv + 1 };
 	struct reason why;
 	int id = maptable_find(argv[0], &why);
 
 	if (id < 0)
 		return command_fail(EXIT_PERMANENT, &why);
-	if (edits_begin(&e, c->confdir, &why) != 0)
-		return command_fail(EXIT_TEMPORARY, &why);
-	struct edit *f = edits_open(&e, (enum map_id)id, &why);
-	int code = f != NULL ? work(&e, f, argc - 1, argv + 1, &why) : EXIT_TEMPORARY;
-
-	if (code != EXIT_DONE)
-		command_fail(code, &why);
-	else if (f->changed)
-		code = edits_commit(&e);
-	edits_end(&e);
-	return code;
-}
-
-static int missing(const struct edit *f, const char *key, struct reason *why)
-{
-	fail(why, "\"%s\" is not in %s", key, f->name);
-	return EXIT_PERMANENT;
+	r.id = (enum map_id)id;
+	return edits_run(c->confdir, work_with_map, &r);
 }
 
 static int work_get(struct edits *e, struct edit *f, int argc, char **argv, struct reason *why)
@@ -55,9 +55,9 @@ static int work_get(struct edits *e, struct edit *f, int argc, char **argv, stru
 	if (found > 0)
 		printf("%s\n", value.data);
 	text_free(&value);
-	if (found < 0)
-		return EXIT_PERMANENT;
-	return found ? EXIT_DONE : missing(f, argv[0], why);
+	if (found == 0)
+		return edit_missing(f, argv[0], why);
+	return found > 0 ? EXIT_DONE : -1;
 }
 
 static int work_set(struct edits *e, struct edit *f, int argc, char **argv, struct reason *why)
@@ -69,7 +69,7 @@ static int work_set(struct edits *e, struct edit *f, int argc, char **argv, stru
 	int result = edit_set(e, f, view_of(argv[0]), text_view(&value), why);
 
 	text_free(&value);
-	return result == 0 ? EXIT_DONE : EXIT_PERMANENT;
+	return result;
 }
 
 static int work_del(struct edits *e, struct edit *f, int argc, char **argv, struct reason *why)
@@ -77,9 +77,9 @@ static int work_del(struct edits *e, struct edit *f, int argc, char **argv, stru
 	(void)argc;
 	int found = edit_delete(e, f, view_of(argv[0]), why);
 
-	if (found < 0)
-		return EXIT_PERMANENT;
-	return found ? EXIT_DONE : missing(f, argv[0], why);
+	if (found == 0)
+		return edit_missing(f, argv[0], why);
+	return found > 0 ? EXIT_DONE : -1;
 }
 
 static int map_get_value(const struct command *c, int argc, char **argv)
@@ -175,56 +175,44 @@ static int make_copy(const char *confdir, enum map_id id, char *path, struct tex
 	return result;
 }
 
-/* Puts the edited text in the place of the one that was copied; of another one it is no edit. */
-static int put_back(const char *confdir, enum map_id id, const struct text *copied,
-                    const struct text *edited)
+struct copy {
+	enum map_id id;
+	struct text before, edited;
+};
+
+/* The edited text in the place of the one that was copied; of another one it is no edit. */
+static int put_back(struct edits *e, void *context, struct reason *why)
 {
-	struct edits e;
-	struct reason why;
-	int code = EXIT_TEMPORARY;
+	const struct copy *copy = context;
+	struct edit *f = edits_open(e, copy->id, why);
 
-	if (edits_begin(&e, confdir, &why) != 0)
-		return command_fail(code, &why);
-	struct edit *f = edits_open(&e, id, &why);
-
-	if (f != NULL && !view_equal(text_view(&f->text), text_view(copied))) {
-		fail(&why, "%s was changed by someone else in the meantime; nothing was changed",
+	if (f == NULL)
+		return EXIT_TEMPORARY;
+	if (!view_equal(text_view(&f->text), text_view(&copy->before))) {
+		fail(why, "%s was changed by someone else in the meantime; nothing was changed",
 		     f->name);
-		f = NULL;
+		return EXIT_TEMPORARY;
 	}
-	if (f == NULL) {
-		command_fail(code, &why);
-	} else {
-		edit_replace(f, text_view(edited));
-		code = edits_commit(&e);
-	}
-	edits_end(&e);
-	return code;
+	edit_replace(f, text_view(&copy->edited));
+	return EXIT_DONE;
 }
 
-static int edit_copy(const char *confdir, enum map_id id, const char *path,
-                     const struct text *copied)
+static int edit_copy(const char *confdir, const char *path, struct copy *copy)
 {
-	struct text edited;
 	struct reason why;
-	int code = EXIT_TEMPORARY;
 
-	text_init(&edited, MAPTEXT_FILE_MAX);
-	if (run_editor(path, &why) != 0 || read_back(path, &edited, &why) != 0)
-		command_fail(code, &why);
-	else if (view_equal(text_view(&edited), text_view(copied)))
-		code = EXIT_DONE;
-	else
-		code = put_back(confdir, id, copied, &edited);
-	text_free(&edited);
-	return code;
+	if (run_editor(path, &why) != 0 || read_back(path, &copy->edited, &why) != 0)
+		return command_fail(EXIT_TEMPORARY, &why);
+	if (view_equal(text_view(&copy->edited), text_view(&copy->before)))
+		return EXIT_DONE;
+	return edits_run(confdir, put_back, copy);
 }
 
 /* Nobody waits for an editor: the lock is taken when the text is put in.  What does not build is
  * shown, and stays in the copy. */
 static int map_edit(const struct command *c, int argc, char **argv)
 {
-	struct text copied;
+	struct copy copy;
 	struct reason why;
 	char path[] = "/tmp/posthouse.XXXXXX";
 	int id = maptable_find(argv[0], &why), code = EXIT_TEMPORARY;
@@ -232,15 +220,17 @@ static int map_edit(const struct command *c, int argc, char **argv)
 	(void)argc;
 	if (id < 0)
 		return command_fail(EXIT_PERMANENT, &why);
-	text_init(&copied, MAPTEXT_FILE_MAX);
-	if (make_copy(c->confdir, (enum map_id)id, path, &copied, &why) != 0) {
+	copy.id = (enum map_id)id;
+	text_init(&copy.before, MAPTEXT_FILE_MAX);
+	text_init(&copy.edited, MAPTEXT_FILE_MAX);
+	if (make_copy(c->confdir, copy.id, path, &copy.before, &why) != 0)
 		command_fail(code, &why);
-	} else if ((code = edit_copy(c->confdir, (enum map_id)id, path, &copied)) == EXIT_DONE) {
+	else if ((code = edit_copy(c->confdir, path, &copy)) == EXIT_DONE)
 		unlink(path);
-	} else {
+	else
 		fprintf(stderr, "posthouse: your version is in %s\n", path);
-	}
-	text_free(&copied);
+	text_free(&copy.before);
+	text_free(&copy.edited);
 	return code;
 }
 
