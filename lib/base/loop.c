@@ -26,9 +26,7 @@ struct loop {
 	unsigned slot_count, slot_cap, free_count;
 	struct epoll_event batch[LOOP_BATCH];
 	int batch_count;
-	/* Timers: a binary heap from index 1. */
-	struct timer **heap;
-	size_t heap_count, heap_cap;
+	struct heap timers;
 	struct list deferred;
 	struct watch signal_watch;
 	struct {
@@ -59,7 +57,7 @@ void loop_free(struct loop **loop)
 	close((*loop)->epoll);
 	free((*loop)->slots);
 	free((*loop)->free_slots);
-	free((*loop)->heap);
+	heap_free(&(*loop)->timers);
 	free(*loop);
 	*loop = NULL;
 }
@@ -126,71 +124,19 @@ bool loop_is_watched(const struct watch *w)
 	return w->slot != 0;
 }
 
-static void heap_put(struct loop *loop, size_t place, struct timer *t)
-{
-	loop->heap[place] = t;
-	t->place = place;
-}
-
-static void heap_up(struct loop *loop, struct timer *t, size_t place)
-{
-	while (place > 1 && loop->heap[place / 2]->at_ms > t->at_ms) {
-		heap_put(loop, place, loop->heap[place / 2]);
-		place /= 2;
-	}
-	heap_put(loop, place, t);
-}
-
-static void heap_down(struct loop *loop, struct timer *t, size_t place)
-{
-	for (;;) {
-		size_t child = place * 2;
-
-		if (child > loop->heap_count)
-			break;
-		if (child < loop->heap_count &&
-		    loop->heap[child + 1]->at_ms < loop->heap[child]->at_ms)
-			child++;
-		if (loop->heap[child]->at_ms >= t->at_ms)
-			break;
-		heap_put(loop, place, loop->heap[child]);
-		place = child;
-	}
-	heap_put(loop, place, t);
-}
-
 void loop_timer_set(struct loop *loop, struct timer *t, int64_t at_ms)
 {
-	if (t->place)
-		loop_timer_clear(loop, t);
-	if (loop->heap_count + 2 > loop->heap_cap) {
-		loop->heap_cap = loop->heap_cap ? loop->heap_cap * 2 : 64;
-		loop->heap = memory_grow(loop->heap, loop->heap_cap * sizeof *loop->heap);
-	}
-	t->at_ms = at_ms;
-	heap_up(loop, t, ++loop->heap_count);
+	heap_set(&loop->timers, &t->entry, at_ms);
 }
 
 bool loop_timer_is_set(const struct timer *t)
 {
-	return t->place != 0;
+	return t->entry.place != 0;
 }
 
 void loop_timer_clear(struct loop *loop, struct timer *t)
 {
-	size_t place = t->place;
-
-	if (place == 0)
-		return;
-	struct timer *last = loop->heap[loop->heap_count--];
-
-	t->place = 0;
-	if (last == t)
-		return;
-	if (place > 1 && loop->heap[place / 2]->at_ms > last->at_ms)
-		heap_up(loop, last, place);
-	else
-		heap_down(loop, last, place);
+	heap_remove(&loop->timers, &t->entry);
 }
 
 void loop_defer(struct loop *loop, struct deferred *d)
@@ -216,8 +162,11 @@ static void run_deferred(struct loop *loop)
 
 static void run_timers(struct loop *loop)
 {
-	while (!loop->stopped && loop->heap_count && loop->heap[1]->at_ms <= loop->now_ms) {
-		struct timer *t = loop->heap[1];
+	struct heap_entry *first;
+
+	while (!loop->stopped && (first = heap_first(&loop->timers)) != NULL &&
+	       first->at_ms <= loop->now_ms) {
+		struct timer *t = heap_owner(first, struct timer, entry);
 
 		loop_timer_clear(loop, t);
 		t->due(t);
@@ -227,9 +176,11 @@ static void run_timers(struct loop *loop)
 
 static int wait_ms(const struct loop *loop)
 {
-	if (loop->heap_count == 0)
+	const struct heap_entry *first = heap_first(&loop->timers);
+
+	if (first == NULL)
 		return -1;
-	int64_t left = loop->heap[1]->at_ms - clock_ms();
+	int64_t left = first->at_ms - clock_ms();
 
 	if (left < 0)
 		return 0;

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/base/heap.h"
 #include "lib/base/list.h"
 
 struct loop;
@@ -30,8 +31,7 @@ struct watch {
 };
 
 struct timer {
-	int64_t at_ms; /* clock_ms() time */
-	size_t place;  /* the loop's own; 0 while not set */
+	struct heap_entry entry; /* the loop's own; by clock_ms() */
 	void (*due)(struct timer *t);
 };
 

@@ -34,7 +34,7 @@ void attempts_arm(struct attempts *a)
 		loop_timer_clear(a->loop, &a->timer);
 		return;
 	}
-	left = m->next_ms - clock_wall_ms();
+	left = m->next.at_ms - clock_wall_ms();
 	loop_timer_set(a->loop, &a->timer,
 	               clock_ms() + (left < 0         ? 0
 	                             : left > LOOK_MS ? LOOK_MS
@@ -45,7 +45,7 @@ struct message *attempts_take_due(struct attempts *a)
 {
 	struct message *m = records_earliest(a->records);
 
-	if (m == NULL || m->next_ms > clock_wall_ms())
+	if (m == NULL || m->next.at_ms > clock_wall_ms())
 		return NULL;
 	records_set_next(a->records, m, 0);
 	return m;

@@ -146,7 +146,7 @@ static void settle_removed(struct messages *ms, struct message *m)
 
 static bool needs_attempt(const struct message *m)
 {
-	return !m->held && m->next_ms == 0 && !m->in_line &&
+	return !m->held && m->next.at_ms == 0 && !m->in_line &&
 	       (m->counts[RECIPIENT_DEFERRED] || (m->report_later && m->deliveries.count == 0));
 }
 

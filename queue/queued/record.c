@@ -90,59 +90,21 @@ struct message *records_next(const struct records *r, size_t *position)
 	return NULL;
 }
 
-/* ---- the heap of attempts ---- */
-
-static void heap_put(struct records *r, size_t place, struct message *m)
-{
-	r->heap[place] = m;
-	m->place = (uint32_t)place;
-}
-
-static void heap_settle(struct records *r, size_t place, struct message *m)
-{
-	while (place > 1 && r->heap[place / 2]->next_ms > m->next_ms) {
-		heap_put(r, place, r->heap[place / 2]);
-		place /= 2;
-	}
-	for (;;) {
-		size_t child = place * 2;
-
-		if (child > r->heap_count)
-			break;
-		if (child < r->heap_count && r->heap[child + 1]->next_ms < r->heap[child]->next_ms)
-			child++;
-		if (r->heap[child]->next_ms >= m->next_ms)
-			break;
-		heap_put(r, place, r->heap[child]);
-		place = child;
-	}
-	heap_put(r, place, m);
-}
+/* ---- the next attempts ---- */
 
 void records_set_next(struct records *r, struct message *m, int64_t next_ms)
 {
-	m->next_ms = next_ms;
-	if (m->place && next_ms) {
-		heap_settle(r, m->place, m);
-	} else if (m->place) {
-		size_t place = m->place;
-		struct message *last = r->heap[r->heap_count--];
-
-		m->place = 0;
-		if (last != m)
-			heap_settle(r, place, last);
-	} else if (next_ms) {
-		if (r->heap_count + 2 > r->heap_cap) {
-			r->heap_cap = r->heap_cap ? r->heap_cap * 2 : 1024;
-			r->heap = memory_grow(r->heap, r->heap_cap * sizeof *r->heap);
-		}
-		heap_settle(r, ++r->heap_count, m);
-	}
+	if (next_ms)
+		heap_set(&r->attempts, &m->next, next_ms);
+	else
+		heap_remove(&r->attempts, &m->next);
 }
 
 struct message *records_earliest(const struct records *r)
 {
-	return r->heap_count ? r->heap[1] : NULL;
+	struct heap_entry *first = heap_first(&r->attempts);
+
+	return first ? heap_owner(first, struct message, next) : NULL;
 }
 
 /* ---- messages ---- */

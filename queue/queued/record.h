@@ -7,6 +7,7 @@
 #ifndef QUEUE_QUEUED_RECORD_H
 #define QUEUE_QUEUED_RECORD_H
 
+#include "lib/base/heap.h"
 #include "lib/base/list.h"
 #include "lib/wire/resolve.h"
 #include "queue/queued/queuefile.h"
@@ -70,8 +71,8 @@ struct message {
 	uint64_t id;
 	uint64_t message_bytes, log_end;
 	uint32_t extra_bytes, envelope_bytes;
-	int64_t arrived_ms, next_ms; /* wall clock; next_ms 0: no attempt is waited for */
-	uint32_t place;              /* in the heap of attempts, 0: not there */
+	int64_t arrived_ms;     /* wall clock */
+	struct heap_entry next; /* wall clock; at_ms 0: no attempt is waited for */
 	uint32_t recipient_count;
 	uint32_t counts[RECIPIENT_STATES]; /* recipients in each state */
 	uint32_t cursor; /* the recipient that is asked about next, while in line */
@@ -100,8 +101,7 @@ struct message {
 struct records {
 	struct message **table; /* open addressing; never more than half full */
 	size_t size, count;
-	struct message **heap; /* those with next_ms, the earliest first; from index 1 */
-	size_t heap_count, heap_cap;
+	struct heap attempts; /* those whose `next` is set */
 };
 
 void records_init(struct records *r);
@@ -112,7 +112,7 @@ struct message *records_find(const struct records *r, uint64_t id);
  * be missed or seen, nothing is seen twice unless the table has grown. */
 struct message *records_next(const struct records *r, size_t *position);
 
-/* The next attempt; 0 takes it off the heap. */
+/* The next attempt; 0 none. */
 void records_set_next(struct records *r, struct message *m, int64_t next_ms);
 struct message *records_earliest(const struct records *r);
 

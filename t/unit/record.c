@@ -55,8 +55,8 @@ static void index_of_many(void)
 	unsigned due = 0;
 
 	for (struct message *m; (m = records_earliest(&r)) != NULL; due++) {
-		wrong += m->next_ms < last;
-		last = m->next_ms;
+		wrong += m->next.at_ms < last;
+		last = m->next.at_ms;
 		records_set_next(&r, m, 0);
 	}
 	ok(wrong == 0 && due > MESSAGES / 4, "attempts come due in order (%u)", due);
@@ -66,7 +66,7 @@ static void index_of_many(void)
 	}
 	ok(r.count == 0 && records_earliest(&r) == NULL, "and nothing is left");
 	free(r.table);
-	free(r.heap);
+	heap_free(&r.attempts);
 }
 
 static void messages(void)
