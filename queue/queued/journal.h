@@ -7,6 +7,7 @@
 #define QUEUE_QUEUED_JOURNAL_H
 
 #include "queue/queued/disk.h"
+#include "queue/queued/queuelog.h"
 #include "queue/queued/record.h"
 
 struct journal {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "queue/queued/queuefile.h"
 
-#include <assert.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "queue/queued/words.h"
 
 /* In the order of ASCII, so that names sort by time; without letters that look like digits. */
 static const char base32[] = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -59,12 +60,6 @@ void queue_key_derive(struct queue_key *key, const unsigned char secret[QUEUE_SE
 
 enum { CHECKSUM_AT = 92, SEAL_AT = 162, HEX = 64 };
 
-/* In the one way that it is written here: lower case. */
-static int hex_digit(char c)
-{
-	return c >= 'A' && c <= 'F' ? -1 : byte_hex_value(c);
-}
-
 static void put_hex(char *out, const unsigned char *bytes)
 {
 	for (unsigned i = 0; i < HEX / 2; i++) {
@@ -76,7 +71,7 @@ static void put_hex(char *out, const unsigned char *bytes)
 static bool get_hex(const char *in, unsigned char *bytes)
 {
 	for (unsigned i = 0; i < HEX; i++) {
-		int digit = hex_digit(in[i]);
+		int digit = words_hex_value(in[i]);
 
 		if (digit < 0)
 			return false;
@@ -171,91 +166,6 @@ bool queue_seal_verify(struct view bytes, struct view envelope, const struct que
 	return crypto_verify_32(should, is) == 0;
 }
 
-/* ---- records: words separated by one space; a word is escaped, "-" when empty ---- */
-
-static void put_word(struct text *out, struct view v)
-{
-	if (v.len == 0 || (v.len == 1 && v.data[0] == '-')) {
-		text_add_string(out, v.len ? "%2d" : "-");
-		return;
-	}
-	for (size_t i = 0; i < v.len;) {
-		size_t plain = i;
-
-		while (plain < v.len && (unsigned char)v.data[plain] > ' ' &&
-		       v.data[plain] != '%' && v.data[plain] != 0x7f)
-			plain++;
-		text_add(out, (struct view){ v.data + i, plain - i });
-		if (plain < v.len) {
-			unsigned char c = (unsigned char)v.data[plain++];
-			char escaped[3] = { '%', hex_digits[c >> 4], hex_digits[c & 15] };
-
-			text_add(out, (struct view){ escaped, 3 });
-		}
-		i = plain;
-	}
-}
-
-/* Into a terminated buffer; false when it does not fit or holds a NUL. */
-static bool get_word(struct view *rest, char *out, size_t size)
-{
-	struct view word;
-	size_t n = 0;
-
-	out[0] = '\0';
-	if (!view_cut(rest, ' ', &word) || word.len == 0)
-		return false;
-	if (word.len == 1 && word.data[0] == '-')
-		return true;
-	for (size_t i = 0; i < word.len; i++) {
-		char c = word.data[i];
-
-		if (c == '%') {
-			if (word.len - i < 3 || hex_digit(word.data[i + 1]) < 0 ||
-			    hex_digit(word.data[i + 2]) < 0)
-				return false;
-			c = (char)(hex_digit(word.data[i + 1]) << 4 | hex_digit(word.data[i + 2]));
-			i += 2;
-		}
-		if (c == '\0' || n + 1 >= size)
-			return false;
-		out[n++] = c;
-	}
-	out[n] = '\0';
-	return true;
-}
-
-static void put_string(struct text *out, const char *s)
-{
-	text_add_byte(out, ' ');
-	put_word(out, view_of(s));
-}
-
-static void put_number(struct text *out, int64_t n)
-{
-	char digits[24];
-	int len = snprintf(digits, sizeof digits, " %lld", (long long)n);
-
-	text_add(out, (struct view){ digits, len > 0 ? (size_t)len : 0 });
-}
-
-static bool get_number(struct view *rest, uint64_t max, uint64_t *out)
-{
-	struct view word;
-
-	return view_cut(rest, ' ', &word) && view_number(word, max, out);
-}
-
-static bool get_u32(struct view *rest, uint32_t *out)
-{
-	uint64_t n;
-
-	if (!get_number(rest, UINT32_MAX, &n))
-		return false;
-	*out = (uint32_t)n;
-	return true;
-}
-
 /* ---- envelope ---- */
 
 /* What format 1 began with: always there. Lines of the head and words of a recipient that came
@@ -268,11 +178,11 @@ static void encode_field(struct text *out, const struct envelope_field *f, const
 	char client[NET_ADDRESS_TEXT_MAX] = "", letter[2] = "";
 
 	switch (f->kind) {
-	case ENVELOPE_TEXT: put_string(out, at); return;
+	case ENVELOPE_TEXT: words_put(out, at); return;
 	case ENVELOPE_CLIENT:
 		if (((const struct net_address *)(const void *)at)->family)
 			net_address_text((const void *)at, client);
-		put_string(out, client);
+		words_put(out, client);
 		return;
 	case ENVELOPE_CHOICE:
 		text_add_byte(out, ' ');
@@ -280,9 +190,9 @@ static void encode_field(struct text *out, const struct envelope_field *f, const
 		return;
 	case ENVELOPE_LETTER:
 		letter[0] = *at;
-		put_string(out, letter);
+		words_put(out, letter);
 		return;
-	case ENVELOPE_NUMBER: put_number(out, (int64_t)envelope_number(f, from)); return;
+	case ENVELOPE_NUMBER: words_put_number(out, (int64_t)envelope_number(f, from)); return;
 	}
 }
 
@@ -292,10 +202,11 @@ static bool decode_field(struct view *rest, const struct envelope_field *f, void
 	uint64_t number;
 
 	if (f->kind == ENVELOPE_TEXT)
-		return get_word(rest, at, f->size);
+		return words_get(rest, at, f->size);
 	if (f->kind == ENVELOPE_NUMBER)
-		return get_number(rest, UINT64_MAX, &number) && envelope_set_number(f, to, number);
-	if (!get_word(rest, word, sizeof word))
+		return words_get_number(rest, UINT64_MAX, &number) &&
+		       envelope_set_number(f, to, number);
+	if (!words_get(rest, word, sizeof word))
 		return false;
 	if (f->kind == ENVELOPE_CLIENT)
 		return word[0] == '\0' || net_address_parse(view_of(word), (void *)at);
@@ -339,8 +250,7 @@ void queue_envelope_encode(struct text *out, const struct envelope *e)
 	}
 }
 
-/* The words of a recipient, also those of a record of the log. */
-static void encode_recipient(struct text *out, const struct envelope_recipient *r)
+void queue_recipient_put(struct text *out, const struct envelope_recipient *r)
 {
 	unsigned count = RECIPIENT_FIELDS;
 
@@ -350,7 +260,7 @@ static void encode_recipient(struct text *out, const struct envelope_recipient *
 		encode_field(out, &envelope_recipient_fields[i], r);
 }
 
-static bool decode_recipient(struct view *rest, struct envelope_recipient *r)
+bool queue_recipient_get(struct view *rest, struct envelope_recipient *r)
 {
 	for (unsigned i = 0; i < RECIPIENT_FIELDS; i++) {
 		if (i >= RECIPIENT_BASE && rest->len == 0) {
@@ -366,7 +276,7 @@ static bool decode_recipient(struct view *rest, struct envelope_recipient *r)
 void queue_recipient_encode(struct text *out, const struct envelope_recipient *r)
 {
 	text_add_string(out, envelope_recipient_fields[0].line);
-	encode_recipient(out, r);
+	queue_recipient_put(out, r);
 	text_add_byte(out, '\n');
 }
 
@@ -405,7 +315,7 @@ bool queue_envelope_decode(struct view bytes, struct envelope *e,
 			return false;
 		if (at >= HEAD_BASE &&
 		    view_equal(word, view_of(envelope_recipient_fields[0].line))) {
-			if (!decode_recipient(&line, &r) || !recipient(context, &r))
+			if (!queue_recipient_get(&line, &r) || !recipient(context, &r))
 				return false;
 			recipients++;
 		} else if (recipients || !decode_head(word, line, &at, e)) {
@@ -413,132 +323,4 @@ bool queue_envelope_decode(struct view bytes, struct envelope *e,
 		}
 	}
 	return recipients > 0;
-}
-
-/* ---- log ---- */
-
-enum log_field { F_END, F_INDEX, F_NUMBER, F_TIME, F_STATUS, F_HOST, F_TEXT, F_RECIPIENT };
-
-/* Event, word and fields are one list. */
-static const struct {
-	const char *word;
-	enum log_field fields[6];
-} events[] = {
-	[QUEUE_NEW] = { "new", { F_INDEX, F_RECIPIENT } },
-	[QUEUE_EXPANDED] = { "expanded", { F_INDEX } },
-	[QUEUE_DONE] = { "done", { F_INDEX, F_TIME, F_STATUS, F_HOST, F_TEXT } },
-	[QUEUE_RETRY] = { "retry", { F_INDEX, F_TIME, F_STATUS, F_HOST, F_TEXT } },
-	[QUEUE_FAILED] = { "failed", { F_INDEX, F_TIME, F_STATUS, F_HOST, F_TEXT } },
-	[QUEUE_SUCCESS] = { "success", { F_INDEX, F_NUMBER, F_TIME, F_STATUS, F_TEXT } },
-	[QUEUE_NOTICE] = { "notice", { F_TIME } },
-	[QUEUE_ATTEMPT] = { "attempt", { F_NUMBER, F_TIME } },
-	[QUEUE_HOLD] = { "hold", { F_TIME } },
-	[QUEUE_RELEASE] = { "release", { F_TIME } },
-};
-static_assert(sizeof events / sizeof events[0] == QUEUE_EVENTS, "one row for each event");
-
-static void put_field(struct text *out, enum log_field f, const struct queue_log *l)
-{
-	switch (f) {
-	case F_INDEX: put_number(out, l->index); break;
-	case F_NUMBER: put_number(out, l->number); break;
-	case F_TIME: put_number(out, l->time_s); break;
-	case F_STATUS: put_string(out, l->status); break;
-	case F_HOST: put_string(out, l->host); break;
-	case F_TEXT: put_string(out, l->text); break;
-	case F_RECIPIENT: encode_recipient(out, &l->recipient); break;
-	case F_END: break;
-	}
-}
-
-static bool get_field(struct view *rest, enum log_field f, struct queue_log *l)
-{
-	uint64_t n;
-
-	switch (f) {
-	case F_INDEX: return get_u32(rest, &l->index);
-	case F_NUMBER: return get_u32(rest, &l->number);
-	case F_TIME:
-		if (!get_number(rest, INT64_MAX, &n))
-			return false;
-		l->time_s = (int64_t)n;
-		return true;
-	case F_STATUS: return get_word(rest, l->status, sizeof l->status);
-	case F_HOST: return get_word(rest, l->host, sizeof l->host);
-	case F_TEXT: return get_word(rest, l->text, sizeof l->text);
-	case F_RECIPIENT: return decode_recipient(rest, &l->recipient);
-	case F_END: break;
-	}
-	return false;
-}
-
-enum { LOG_SEAL_CHARS = 18 /* " *" and 16 digits */ };
-
-/* Keyed over id and line: a record cannot be made, nor moved to another file. */
-static void log_seal(struct view line, const struct queue_key *key, uint64_t id,
-                     char out[LOG_SEAL_CHARS + 1])
-{
-	unsigned char parts[16], hash[8];
-	/* SipHash of the id and of the line's own hash: no copy of the line is needed. */
-	crypto_shorthash(hash, (const unsigned char *)line.data, line.len, key->log);
-	number_put_little((char *)parts, id, 8);
-	memcpy(parts + 8, hash, 8);
-	crypto_shorthash(hash, parts, sizeof parts, key->log);
-	snprintf(out, LOG_SEAL_CHARS + 1, " *%016llx",
-	         (unsigned long long)number_get_big((const char *)hash, 8));
-}
-
-void queue_log_encode(struct text *out, const struct queue_key *key, uint64_t id,
-                      const struct queue_log *l)
-{
-	char sealed[LOG_SEAL_CHARS + 1];
-	size_t start = out->len;
-
-	text_add_string(out, events[l->event].word);
-	for (const enum log_field *f = events[l->event].fields; *f != F_END; f++)
-		put_field(out, *f, l);
-	log_seal(view_skip(text_view(out), start), key, id, sealed);
-	text_add_string(out, sealed);
-	text_add_byte(out, '\n');
-}
-
-static bool decode_line(struct view line, const struct queue_key *key, uint64_t id,
-                        struct queue_log *l)
-{
-	char sealed[LOG_SEAL_CHARS + 1];
-	struct view word, tail;
-	unsigned event = 0;
-
-	if (line.len <= LOG_SEAL_CHARS)
-		return false;
-	tail = view_skip(line, line.len - LOG_SEAL_CHARS);
-	line = view_take(line, line.len - LOG_SEAL_CHARS);
-	log_seal(line, key, id, sealed);
-	if (sodium_memcmp(tail.data, sealed, LOG_SEAL_CHARS) != 0 || !view_cut(&line, ' ', &word))
-		return false;
-	while (event < QUEUE_EVENTS && !view_equal(word, view_of(events[event].word)))
-		event++;
-	if (event == QUEUE_EVENTS)
-		return false;
-	memset(l, 0, sizeof *l);
-	l->event = (enum queue_event)event;
-	for (const enum log_field *f = events[event].fields; *f != F_END; f++)
-		if (!get_field(&line, *f, l))
-			return false;
-	return line.len == 0;
-}
-
-bool queue_log_next(struct view *rest, const struct queue_key *key, uint64_t id,
-                    struct queue_log *l, unsigned *bad)
-{
-	struct view line;
-
-	while (view_find(*rest, '\n') < rest->len) {
-		view_cut(rest, '\n', &line);
-		if (decode_line(line, key, id, l))
-			return true;
-		if (bad != NULL)
-			++*bad;
-	}
-	return false;
 }

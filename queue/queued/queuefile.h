@@ -7,7 +7,7 @@
  *	message    the bytes that arrived
  *	extra      header lines to put before it, if any
  *	envelope   one record a line
- *	log        one record a line, each with its own short keyed checksum
+ *	log        one record a line, each with its own short keyed checksum (queuelog.h)
  *
  * The seal in the header is a keyed BLAKE2b over header and envelope, the log's checksums are keyed
  * SipHash: a captured session that still holds the descriptor it wrote the message through cannot
@@ -24,8 +24,7 @@ enum {
 	QUEUE_SECRET_BYTES = 32,
 	QUEUE_SEAL_BYTES = 32,
 	QUEUE_ID_CHARS = 13,
-	QUEUE_ENVELOPE_MAX = 96 << 20, /* 50,000 recipients with the longest ORCPT, escaped */
-	QUEUE_LOG_TEXT_MAX = 512
+	QUEUE_ENVELOPE_MAX = 96 << 20 /* 50,000 recipients with the longest ORCPT, escaped */
 };
 
 /* No header yet (zeros): open. */
@@ -65,44 +64,14 @@ bool queue_seal_verify(struct view bytes, struct view envelope, const struct que
 /* The envelope: its head, then recipients, in words as lib/wire/envelope.def has them. */
 void queue_envelope_encode(struct text *out, const struct envelope *e);
 void queue_recipient_encode(struct text *out, const struct envelope_recipient *r);
+/* The words of a recipient alone, as a record of the log has them too. */
+void queue_recipient_put(struct text *out, const struct envelope_recipient *r);
+bool queue_recipient_get(struct view *rest, struct envelope_recipient *r);
 /* false: not an envelope, or one with a line or a word that this program does not know: what a
  * later one wrote, whose meaning must not be left out.  recipient() may refuse by returning false.
  */
 bool queue_envelope_decode(struct view bytes, struct envelope *e,
                            bool (*recipient)(void *context, const struct envelope_recipient *r),
                            void *context);
-
-/* ---- the log ---- */
-enum queue_event {
-	QUEUE_NEW, /* a recipient that came out of an alias; counts only when QUEUE_EXPANDED follows
-	            */
-	QUEUE_EXPANDED, /* recipient `index` was replaced by the new ones before this record */
-	QUEUE_DONE,     /* recipient `index` needs nothing more */
-	QUEUE_RETRY,    /* an attempt failed for now */
-	QUEUE_FAILED,   /* it failed for good; a report is owed */
-	QUEUE_SUCCESS,  /* delivered; a report was asked for and is owed */
-	QUEUE_NOTICE,   /* the delay notice has gone out */
-	QUEUE_ATTEMPT,  /* `number` attempts so far, the next at `time_s` */
-	QUEUE_HOLD,
-	QUEUE_RELEASE,
-	QUEUE_EVENTS
-};
-
-struct queue_log {
-	enum queue_event event;
-	uint32_t index;  /* recipient; of QUEUE_NEW: the one it came from */
-	uint32_t number; /* QUEUE_ATTEMPT: attempts; QUEUE_SUCCESS: 1 when it was relayed */
-	int64_t time_s;
-	char status[STATUS_MAX], host[256], text[QUEUE_LOG_TEXT_MAX];
-	struct envelope_recipient recipient; /* QUEUE_NEW */
-};
-
-void queue_log_encode(struct text *out, const struct queue_key *key, uint64_t id,
-                      const struct queue_log *l);
-/* The next good record; records that are torn or not sealed are passed over and counted in *bad
- * (may be NULL). false at the end; then *rest holds a last line without its end, if there is
- * one. */
-bool queue_log_next(struct view *rest, const struct queue_key *key, uint64_t id,
-                    struct queue_log *l, unsigned *bad);
 
 #endif

@@ -24,6 +24,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
+#include "queue/queued/queuelog.h"
 
 enum { LOG_READ_MAX = 64 << 20, HASH_BLOCK = 256 << 10 };
 
