@@ -15,28 +15,14 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
-#include "lib/wire/owner.h"
-#include "lib/wire/hub.h"
+#include "queue/queued/owners.h"
 
-enum { WANT_MAX = 1000, OWNER_PAUSE_MS = 1000, OWNERS_BUCKETS = 1024 };
-
-/* One kind of agent (agents.def), or those of a kind that one owner has. */
-struct channel {
-	struct hub server;
-	struct agents *agents;
-	enum agent agent;
-	struct schedule *schedule;
-	/* AGENT_BY_OWNER: whose, and whether a parent is running */
-	struct channel *owners_next;
-	uint32_t uid, gid;
-	bool started, ending;
-	struct timer run;      /* at the end of this round of the loop */
-	int64_t not_before_ms; /* the parent was lost a moment ago */
-};
+enum { WANT_MAX = 1000 };
 
 struct agents {
 	struct agents_setup with;
-	struct channel by_wire[AGENTS], *by_owner[OWNERS_BUCKETS];
+	struct channel by_wire[AGENTS];
+	struct owners owners;
 	struct channel *reporting; /* one of these */
 	bool stopping;
 };
@@ -53,18 +39,9 @@ static struct agent_line *agent_of(struct hub_line *line)
 	return (struct agent_line *)(void *)line;
 }
 
-static struct channel *channel_of(struct hub *server)
+static struct channel *channel_of(const struct hub_line *line)
 {
-	return server->context;
-}
-
-/* At the end of this round of the loop: give what waits to whoever is idle, and ask for more hands.
- * Not at once: an agent that is lost meanwhile would change the message that the caller is working
- * on. */
-static void run_soon(struct channel *c)
-{
-	if (!loop_timer_is_set(&c->run))
-		loop_timer_set(c->agents->with.loop, &c->run, loop_now_ms(c->agents->with.loop));
+	return line->server->context;
 }
 
 /* ---- jobs ---- */
@@ -145,7 +122,7 @@ static void finish(struct agents *a, struct delivery *d, const char *why)
 	if (trouble && schedule_is_down(to, loop_now_ms(a->with.loop)))
 		turn_away(a, to);
 	schedule_release(to);
-	run_soon(c);
+	channel_run_soon(c);
 }
 
 /* The whole job, or nothing: a line that breaks on the way counts as an agent that died. */
@@ -182,57 +159,6 @@ static void send_job(struct channel *c, struct hub_line *line, struct delivery *
 	close(fd);
 }
 
-/* Which program of owners an agent is; 0 where it is none. */
-static const enum owner_program owner_programs[AGENTS] = {
-#define PROGRAM_BEHIND_WIRE(ID)                       0
-#define PROGRAM_BEHIND_OWNER(ID)                      OWNER_##ID
-#define AGENT(ID, name, REACHED, CARRIES, start, max) [AGENT_##ID] = PROGRAM_BEHIND_##REACHED(ID),
-#define TRANSPORT(ID, word, AGENT, REST)
-#include "lib/conf/agents.def"
-#undef AGENT
-#undef TRANSPORT
-};
-
-static bool is_owner(const struct channel *c)
-{
-	return agent_rows[c->agent].reached == AGENT_BY_OWNER;
-}
-
-static void owner_start(struct channel *c)
-{
-	struct agents *a = c->agents;
-	struct owner_work work = {
-		.program = owner_programs[c->agent], .uid = c->uid, .gid = c->gid, .fd_count = 1
-	};
-	int ends[2];
-
-	if (c->started)
-		return;
-	if (loop_now_ms(a->with.loop) < c->not_before_ms) {
-		loop_timer_set(a->with.loop, &c->run, c->not_before_ms);
-		return;
-	}
-	c->not_before_ms = loop_now_ms(a->with.loop) + OWNER_PAUSE_MS;
-	if (wire_pair(ends) < 0) {
-		log_warn("event=owner-start-failed reason=\"%m\"");
-		loop_timer_set(a->with.loop, &c->run, c->not_before_ms);
-		return;
-	}
-	work.fds[0] = ends[1];
-	owner_work_put(&out, &work);
-	if (wire_send(a->with.master, &out) != WIRE_OK) {
-		log_warn("event=owner-start-failed uid=%u reason=\"%m\"", c->uid);
-		close(ends[0]);
-		loop_timer_set(a->with.loop, &c->run, c->not_before_ms);
-	} else {
-		c->started = true;
-		hub_start(&c->server, ends[0]);
-	}
-	close(ends[1]);
-}
-
-static void owner_ended(struct channel *c);
-
 static void run_due(struct timer *t)
 {
 	struct channel *c = loop_owner(t, struct channel, run);
@@ -240,17 +166,17 @@ static void run_due(struct timer *t)
 	unsigned more;
 
 	if (c->ending) {
-		owner_ended(c);
+		owners_ended(c);
 		return;
 	}
-	while (c->server.idle_lines.first && !c->agents->stopping &&
+	while (c->hub.idle_lines.first && !c->agents->stopping &&
 	       (item = schedule_take(c->schedule)) != NULL)
-		send_job(c, hub_take_idle(&c->server), loop_owner(item, struct delivery, item));
+		send_job(c, hub_take_idle(&c->hub), loop_owner(item, struct delivery, item));
 	more = c->agents->stopping ? 0 : schedule_runnable(c->schedule, WANT_MAX);
-	if (more && is_owner(c))
-		owner_start(c);
-	if (more && (c->started || !is_owner(c)))
-		hub_want(&c->server, more);
+	if (more && c->owners)
+		owners_start(c);
+	if (more && (c->started || !c->owners))
+		hub_want(&c->hub, more);
 }
 
 /* ---- results ---- */
@@ -278,7 +204,7 @@ static bool take_result(struct agents *a, struct delivery *d, struct wire_in *in
 static void message(struct hub_line *line, struct wire_in *in)
 {
 	struct agent_line *agent = agent_of(line);
-	struct channel *c = channel_of(line->server);
+	struct channel *c = channel_of(line);
 	struct delivery *d = agent->delivery;
 
 	bool last = in->type == JOB_FINISHED;
@@ -305,50 +231,16 @@ static void closed(struct hub_line *line)
 
 	agent->delivery = NULL;
 	if (d)
-		finish(channel_of(line->server)->agents, d, "the delivery agent died");
-	run_soon(channel_of(line->server));
+		finish(channel_of(line)->agents, d, "the delivery agent died");
+	channel_run_soon(channel_of(line));
 }
 
 static void idle(struct hub_line *line)
 {
-	run_soon(channel_of(line->server));
+	channel_run_soon(channel_of(line));
 }
 
 /* ---- channels ---- */
-
-static void owner_free(struct channel *c)
-{
-	struct channel **at = &c->agents->by_owner[(c->uid * 31 + c->gid) % OWNERS_BUCKETS];
-
-	while (*at != c)
-		at = &(*at)->owners_next;
-	*at = c->owners_next;
-	loop_timer_clear(c->agents->with.loop, &c->run);
-	schedule_free(&c->schedule);
-	free(c);
-}
-
-/* The owner's local has gone, idle or dead. Its workers' last results may still wait on their
- * lines. */
-static void lost(struct hub *server)
-{
-	channel_of(server)->ending = true;
-	run_soon(channel_of(server));
-}
-
-static void owner_ended(struct channel *c)
-{
-	if (c->server.lines.first)
-		return;
-	hub_stop(&c->server);
-	close(c->server.watch.fd);
-	c->server.watch.fd = -1;
-	c->started = c->ending = false;
-	if (schedule_is_idle(c->schedule))
-		owner_free(c);
-	else
-		run_soon(c);
-}
 
 static struct schedule_limits limits_of(const struct channel *c)
 {
@@ -378,7 +270,7 @@ static void channel_init(struct agents *a, struct channel *c, enum agent agent)
 	c->agents = a;
 	c->agent = agent;
 	c->run.due = run_due;
-	c->server = (struct hub){
+	c->hub = (struct hub){
 		.loop = a->with.loop,
 		.protocol = "job",
 		.line_size = sizeof(struct agent_line),
@@ -388,6 +280,8 @@ static void channel_init(struct agents *a, struct channel *c, enum agent agent)
 		.message = message,
 		.closed = closed,
 		.idle = idle,
+		.lost = c->owners ? owners_lost : NULL,
+		.watch = { .fd = -1 },
 	};
 	struct schedule_limits limits = limits_of(c);
 
@@ -399,19 +293,12 @@ static struct channel *owner_of(struct agents *a, const struct target *t)
 	static struct resolve_mailbox box;
 
 	target_mailbox(t, &box);
-	struct channel **at = &a->by_owner[(box.uid * 31 + box.gid) % OWNERS_BUCKETS], *c;
+	struct channel *c = owners_find(&a->owners, t->agent, box.uid, box.gid);
 
-	for (c = *at; c; c = c->owners_next)
-		if (c->agent == t->agent && c->uid == box.uid && c->gid == box.gid)
-			return c;
-	c = memory_get(sizeof *c);
-	c->uid = box.uid;
-	c->gid = box.gid;
-	c->owners_next = *at;
-	*at = c;
-	channel_init(a, c, t->agent);
-	c->server.lost = lost;
-	c->server.watch.fd = -1;
+	if (c == NULL) {
+		c = owners_add(&a->owners, t->agent, box.uid, box.gid);
+		channel_init(a, c, t->agent);
+	}
 	return c;
 }
 
@@ -446,7 +333,7 @@ static void put_into_schedule(struct agents *a, struct channel *c, struct delive
 	d->channel = c;
 	schedule_add(c->schedule, to, &d->item, view_hash(HASH_START, view_of(message_sender(m))),
 	             m->attempts > 0, loop_now_ms(a->with.loop));
-	run_soon(c);
+	channel_run_soon(c);
 }
 
 void agents_deliver(struct agents *a, struct delivery *d)
@@ -479,7 +366,7 @@ static void serve(struct agents *a, enum agent agent)
 
 	channel_init(a, c, agent);
 	snprintf(wire, sizeof wire, "%s.job", agent_rows[agent].name);
-	hub_start(&c->server, program_need_fd(wire));
+	hub_start(&c->hub, program_need_fd(wire));
 	if (agent_carries(agent, AGENT_CARRIES_REPORTS))
 		a->reporting = c;
 }
@@ -489,6 +376,7 @@ struct agents *agents_start(const struct agents_setup *setup)
 	struct agents *a = memory_get(sizeof *a);
 
 	a->with = *setup;
+	a->owners.master = setup->master;
 	for (enum agent agent = AGENT_NONE + 1; agent < AGENTS; agent++)
 		if (agent_rows[agent].reached == AGENT_BY_WIRE)
 			serve(a, agent);
@@ -505,9 +393,7 @@ static void each(struct agents *a, void (*visit)(struct channel *c, void *contex
 	for (enum agent agent = AGENT_NONE + 1; agent < AGENTS; agent++)
 		if (agent_rows[agent].reached == AGENT_BY_WIRE)
 			visit(&a->by_wire[agent], context);
-	for (unsigned i = 0; i < OWNERS_BUCKETS; i++)
-		for (struct channel *c = a->by_owner[i]; c; c = c->owners_next)
-			visit(c, context);
+	owners_each(&a->owners, visit, context);
 }
 
 static void set_limits(struct channel *c, void *context)
@@ -525,7 +411,7 @@ void agents_set_limits(struct agents *a)
 
 static void look_busy(struct channel *c, void *context)
 {
-	LIST_EACH(line, &c->server.lines, struct hub_line, all)
+	LIST_EACH(line, &c->hub.lines, struct hub_line, all)
 		if (agent_of(line)->delivery)
 			*(bool *)context = true;
 }
