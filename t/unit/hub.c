@@ -13,6 +13,7 @@
 
 #include "lib/base/pace.h"
 #include "t/said.h"
+#include "t/patience.h"
 #include "t/tap.h"
 
 enum { SEND_UNTIL_FULL = WIRE_OWN, SET_IDLE, STOP_HUB, DROP_OTHERS, ECHO, IDLE_AND_BREAK };
@@ -41,24 +42,18 @@ static void stop_when_there(void)
 		loop_stop(loop);
 }
 
-static void late(struct timer *t)
+static void tell(void)
 {
-	(void)t;
-	printf("Bail out! opened %u closed %u idle %u\n", opened, closed, idle_calls);
-	exit(1);
+	printf("opened %u closed %u idle %u\n", opened, closed, idle_calls);
 }
 
 static void run_until(unsigned o, unsigned c, unsigned i)
 {
-	static struct timer patience = { .due = late };
-
 	until_opened = o;
 	until_closed = c;
 	until_idle = i;
-	loop_timer_set(loop, &patience, loop_now_ms(loop) + 60000);
 	if (!is_there())
-		loop_run(loop);
-	loop_timer_clear(loop, &patience);
+		patience_run(loop, tell);
 }
 
 static void on_opened(struct hub_line *line)

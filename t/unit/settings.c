@@ -58,84 +58,83 @@ static void table(void)
 	settings_free(&s);
 }
 
+static const struct {
+	const char *key, *value, *want; /* want: the canonical value, or the reason */
+} value_cases[] = {
+	{ "porter.sessions", "1", "1" },
+	{ "porter.sessions", "50000", "50000" },
+	{ "porter.sessions", "0", "porter.sessions: \"0\" is not a number from 1 to 50000" },
+	{ "porter.sessions", "50001",
+	  "porter.sessions: \"50001\" is not a number from 1 to 50000" },
+	{ "porter.sessions", "-1", "porter.sessions: \"-1\" is not a number from 1 to 50000" },
+	{ "porter.sessions", "", "porter.sessions: \"\" is not a number from 1 to 50000" },
+	{ "porter.sessions", "99999999999999999999",
+	  "porter.sessions: \"99999999999999999999\" is not a number "
+	  "from 1 to 50000" },
+	{ "message.size-max", "64K", "64K" },
+	{ "message.size-max", "65536", "64K" },
+	{ "message.size-max", "65537", "65537" },
+	{ "message.size-max", "2g", "2G" },
+	{ "message.size-max", "2049M",
+	  "message.size-max: \"2049M\" is not a size in bytes (or with K, M, G) from "
+	  "64K to 2G" },
+	{ "message.size-max", "99999999T",
+	  "message.size-max: \"99999999T\" is not a size in bytes (or with K, M, "
+	  "G) from 64K to 2G" },
+	{ "smtpd.timeout", "90s", "90s" },
+	{ "smtpd.timeout", "120s", "2m" },
+	{ "smtpd.timeout", "1500ms", "1500ms" },
+	{ "smtpd.timeout", "1h", "1h" },
+	{ "smtpd.timeout", "30",
+	  "smtpd.timeout: \"30\" is not a time with its unit (ms, s, m, h, d) from 1s to "
+	  "1h" },
+	{ "smtpd.timeout", "2h",
+	  "smtpd.timeout: \"2h\" is not a time with its unit (ms, s, m, h, d) from 1s to "
+	  "1h" },
+	{ "queue.delay-notice", "0", "0" },
+	{ "queue.delay-notice", "99999999999999999d",
+	  "queue.delay-notice: \"99999999999999999d\" is not a time "
+	  "with its unit (ms, s, m, h, d) from 0 to 30d" },
+	{ "log.debug", "yes", "yes" },
+	{ "log.debug", "1", "log.debug: \"1\" is neither yes nor no" },
+	{ "tls.minimum", "1.3", "1.3" },
+	{ "tls.minimum", "1.1", "tls.minimum: \"1.1\" is not one of 1.2|1.3" },
+	{ "host.name", "", "" },
+	{ "host.name", "a\nb", "host.name: a control character in the value" },
+	{ "log.to", "", "log.to: a value is needed" },
+	{ "mail.root", "relative", "mail.root: \"relative\" is not an absolute path" },
+	{ "listen.smtp", "", "" },
+	{ "listen.smtp", "*:25, [::1]:2525", "*:25, [::1]:2525" },
+	{ "listen.smtp", "localhost:25",
+	  "listen.smtp: \"localhost:25\" is not an address with a port such as "
+	  "*:25, 192.0.2.1:25 or [2001:db8::1]:25" },
+	{ "listen.smtp", "*:0",
+	  "listen.smtp: \"*:0\" is not an address with a port such as *:25, 192.0.2.1:25 or "
+	  "[2001:db8::1]:25" },
+	{ "listen.smtp", "*:65536",
+	  "listen.smtp: \"*:65536\" is not an address with a port such as *:25, "
+	  "192.0.2.1:25 or [2001:db8::1]:25" },
+	{ "porter.session", "1",
+	  "unknown setting \"porter.session\"; did you mean porter.sessions?" },
+	{ "Porter.idle_timeout", "1",
+	  "unknown setting \"Porter.idle_timeout\"; did you mean porter.idle-timeout?" },
+	{ "xyzzy", "1", "unknown setting \"xyzzy\"; see posthouse.conf(5)" },
+};
+
 static void values(void)
 {
-	static const struct {
-		const char *key, *value, *want; /* want: the canonical value, or the reason */
-	} cases[] = {
-		{ "porter.sessions", "1", "1" },
-		{ "porter.sessions", "50000", "50000" },
-		{ "porter.sessions", "0",
-		  "porter.sessions: \"0\" is not a number from 1 to 50000" },
-		{ "porter.sessions", "50001",
-		  "porter.sessions: \"50001\" is not a number from 1 to 50000" },
-		{ "porter.sessions", "-1",
-		  "porter.sessions: \"-1\" is not a number from 1 to 50000" },
-		{ "porter.sessions", "", "porter.sessions: \"\" is not a number from 1 to 50000" },
-		{ "porter.sessions", "99999999999999999999",
-		  "porter.sessions: \"99999999999999999999\" is not a number "
-		  "from 1 to 50000" },
-		{ "message.size-max", "64K", "64K" },
-		{ "message.size-max", "65536", "64K" },
-		{ "message.size-max", "65537", "65537" },
-		{ "message.size-max", "2g", "2G" },
-		{ "message.size-max", "2049M",
-		  "message.size-max: \"2049M\" is not a size in bytes (or with K, M, G) from "
-		  "64K to 2G" },
-		{ "message.size-max", "99999999T",
-		  "message.size-max: \"99999999T\" is not a size in bytes (or with K, M, "
-		  "G) from 64K to 2G" },
-		{ "smtpd.timeout", "90s", "90s" },
-		{ "smtpd.timeout", "120s", "2m" },
-		{ "smtpd.timeout", "1500ms", "1500ms" },
-		{ "smtpd.timeout", "1h", "1h" },
-		{ "smtpd.timeout", "30",
-		  "smtpd.timeout: \"30\" is not a time with its unit (ms, s, m, h, d) from 1s to "
-		  "1h" },
-		{ "smtpd.timeout", "2h",
-		  "smtpd.timeout: \"2h\" is not a time with its unit (ms, s, m, h, d) from 1s to "
-		  "1h" },
-		{ "queue.delay-notice", "0", "0" },
-		{ "queue.delay-notice", "99999999999999999d",
-		  "queue.delay-notice: \"99999999999999999d\" is not a time "
-		  "with its unit (ms, s, m, h, d) from 0 to 30d" },
-		{ "log.debug", "yes", "yes" },
-		{ "log.debug", "1", "log.debug: \"1\" is neither yes nor no" },
-		{ "tls.minimum", "1.3", "1.3" },
-		{ "tls.minimum", "1.1", "tls.minimum: \"1.1\" is not one of 1.2|1.3" },
-		{ "host.name", "", "" },
-		{ "host.name", "a\nb", "host.name: a control character in the value" },
-		{ "log.to", "", "log.to: a value is needed" },
-		{ "mail.root", "relative", "mail.root: \"relative\" is not an absolute path" },
-		{ "listen.smtp", "", "" },
-		{ "listen.smtp", "*:25, [::1]:2525", "*:25, [::1]:2525" },
-		{ "listen.smtp", "localhost:25",
-		  "listen.smtp: \"localhost:25\" is not an address with a port such as "
-		  "*:25, 192.0.2.1:25 or [2001:db8::1]:25" },
-		{ "listen.smtp", "*:0",
-		  "listen.smtp: \"*:0\" is not an address with a port such as *:25, 192.0.2.1:25 or "
-		  "[2001:db8::1]:25" },
-		{ "listen.smtp", "*:65536",
-		  "listen.smtp: \"*:65536\" is not an address with a port such as *:25, "
-		  "192.0.2.1:25 or [2001:db8::1]:25" },
-		{ "porter.session", "1",
-		  "unknown setting \"porter.session\"; did you mean porter.sessions?" },
-		{ "Porter.idle_timeout", "1",
-		  "unknown setting \"Porter.idle_timeout\"; did you mean porter.idle-timeout?" },
-		{ "xyzzy", "1", "unknown setting \"xyzzy\"; see posthouse.conf(5)" },
-	};
-
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+	for (size_t i = 0; i < sizeof value_cases / sizeof value_cases[0]; i++) {
 		struct settings s;
 		struct reason why = { "" };
 		struct text out;
 
 		text_init(&out, 4096);
 		settings_default(&s);
-		if (setting_parse(&s, view_of(cases[i].key), view_of(cases[i].value), &why) == 0)
-			setting_format(&s, setting_find(view_of(cases[i].key)), &out);
-		is_string(why.text[0] ? why.text : out.data, cases[i].want, "%s %s", cases[i].key,
-		          cases[i].value);
+		if (setting_parse(&s, view_of(value_cases[i].key), view_of(value_cases[i].value),
+		                  &why) == 0)
+			setting_format(&s, setting_find(view_of(value_cases[i].key)), &out);
+		is_string(why.text[0] ? why.text : out.data, value_cases[i].want, "%s %s",
+		          value_cases[i].key, value_cases[i].value);
 		text_free(&out);
 		settings_free(&s);
 	}

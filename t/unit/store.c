@@ -85,11 +85,8 @@ static void check_unreadable(void)
 	box_remove();
 }
 
-static void check_thread(void)
+static void see_deliveries(struct folder *f)
 {
-	box_make(0);
-	struct folder *f = box_open("INBOX");
-
 	is_string(box_list(f), "", "an empty INBOX");
 	box_deliver(one);
 	box_deliver("Subject: two\r\n\r\n");
@@ -102,7 +99,10 @@ static void check_thread(void)
 	c = box_sync(f);
 	ok(!c.exists && !c.recent && c.expunged_count == 0 && c.flags_count == 0,
 	   "nothing more to tell");
+}
 
+static void read_message(struct folder *f)
+{
 	struct message m;
 	struct view bytes;
 	struct store_message info;
@@ -115,7 +115,10 @@ static void check_thread(void)
 	ok(folder_message(f, 1, STORE_WANT_SIZE | STORE_WANT_DATE, &info, &box_why) == STORE_OK &&
 	           info.size == strlen(one) && llabs(info.date_s - now_ns() / 1000000000) < 100,
 	   "its size and date");
+}
 
+static void set_flags(struct folder *f)
+{
 	ok(folder_store(f, (uint32_t[]){ 1 }, 1, STORE_ADD, STORE_FLAG_SEEN, 0, &box_why) ==
 	           STORE_OK,
 	   "STORE +FLAGS");
@@ -129,7 +132,13 @@ static void check_thread(void)
 	                        &box_why) == STORE_OK,
 	   "STORE -FLAGS and FLAGS");
 	is_string(box_list(f), "1R 2T", "are there");
-	struct folder *g = box_open("INBOX");
+}
+
+/* g: another session on it. */
+static void expunge_one(struct folder *f, struct folder *g)
+{
+	struct message m;
+	struct store_message info;
 
 	is_string(box_list(g), "1R 2T", "another session sees them");
 	ok(folder_recent(g) == 0, "but nothing recent");
@@ -138,18 +147,26 @@ static void check_thread(void)
 	           info.uid == 2,
 	   "the numbers stay");
 	ok(message_open(f, 2, &m, &box_why) == STORE_GONE, "the message is gone");
-	c = box_sync(f);
+	struct folder_changes c = box_sync(f);
+
 	ok(c.expunged_count == 1 && c.expunged[0] == 2 && folder_count(f) == 1, "until told");
 	ok(folder_sync(g, 0, &c, &box_why) == STORE_OK && c.expunged_count == 0 &&
 	           folder_count(g) == 2,
 	   "not without leave");
 	c = box_sync(g);
 	ok(c.expunged_count == 1 && c.expunged[0] == 2, "the other session is told too");
+}
+
+static void append_one(struct folder *f)
+{
+	struct message m;
+	struct view bytes;
+	struct store_message info;
 	uint32_t uid =
 		box_append(f, "Subject: three\n\nbare\n", STORE_FLAG_SEEN | STORE_FLAG_FLAGGED);
 
 	ok(uid == 3, "APPEND gives UID 3");
-	c = box_sync(f);
+	box_sync(f);
 	is_string(box_list(f), "1R 3FS", "with its flags");
 	ok(folder_message(f, 2, STORE_WANT_SIZE | STORE_WANT_DATE, &info, &box_why) == STORE_OK &&
 	           info.size == 24 && info.date_s == 1000000000,
@@ -166,12 +183,32 @@ static void check_thread(void)
 	   "a piece of it");
 	text_free(&some);
 	message_close(&m);
-	c = box_sync(g);
+}
+
+static void see_each_other(struct folder *f, struct folder *g)
+{
+	struct folder_changes c = box_sync(g);
+
 	ok(c.exists && c.flags_count == 0, "the other session has it");
 	folder_store(g, (uint32_t[]){ 1 }, 1, STORE_ADD, STORE_FLAG_SEEN, 0, &box_why);
 	c = box_sync(f);
 	ok(c.flags_count == 1 && c.flags[0] == 1, "flags of the other session are told");
 	is_string(box_list(f), "1RS 3FS", "and seen");
+}
+
+static void check_thread(void)
+{
+	box_make(0);
+	struct folder *f = box_open("INBOX");
+
+	see_deliveries(f);
+	read_message(f);
+	set_flags(f);
+	struct folder *g = box_open("INBOX");
+
+	expunge_one(f, g);
+	append_one(f);
+	see_each_other(f, g);
 	folder_close(&g);
 	folder_close(&f);
 	f = box_open("INBOX");

@@ -14,6 +14,7 @@
 #include "lib/base/program.h"
 #include "lib/wire/hub.h"
 #include "t/said.h"
+#include "t/patience.h"
 #include "t/tap.h"
 
 enum { SAY_PID = WIRE_OWN, DIE, PID, BREAK_OUT, BROKEN_OUT, DIAL_OFTEN, DIALLED, BE_DEAF };
@@ -200,24 +201,17 @@ static void on_message(struct hub_line *line, struct wire_in *in)
 		alive = wire_get_u32(in);
 }
 
-static void late(struct timer *t)
+static void tell(void)
 {
-	(void)t;
-	printf("Bail out! nothing happened in time: opened %u closed %u pids %u\n", opened, closed,
-	       pid_count);
-	exit(1);
+	printf("opened %u closed %u pids %u\n", opened, closed, pid_count);
 }
 
 static void run_until(unsigned want_opened, unsigned want_pids, unsigned want_closed)
 {
-	static struct timer patience = { .due = late };
-
 	until_opened = want_opened;
 	until_pids = want_pids;
 	until_closed = want_closed;
-	loop_timer_set(loop, &patience, loop_now_ms(loop) + 120000);
-	loop_run(loop);
-	loop_timer_clear(loop, &patience);
+	patience_run(loop, tell);
 }
 
 static void send_type(struct hub_line *line, unsigned char type)
