@@ -44,7 +44,7 @@ static int build_locked(const struct command *c, bool reload)
 		print_summary(&m, number);
 		fflush(stdout);
 		if (reload)
-			code = house_reload_if_running(&m.settings);
+			code = command_reload_if_running(&m.settings);
 	}
 	model_free(&m);
 	return code;
@@ -79,7 +79,7 @@ static int roll_back(const struct settings *s, long wanted)
 	printf("generation %ld is current; posthouse.conf and the maps are unchanged: correct them before the next build\n",
 	       number);
 	fflush(stdout);
-	return house_reload_if_running(s);
+	return command_reload_if_running(s);
 }
 
 int command_rollback(const struct command *c, int argc, char **argv)

@@ -45,6 +45,6 @@ int command_places_read(const struct command *c, struct model *m);
 
 /* Tells a running house to take the current generation; says so. A house that does not run is no
  * error. */
-int house_reload_if_running(const struct settings *s);
+int command_reload_if_running(const struct settings *s);
 
 #endif

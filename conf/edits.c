@@ -214,7 +214,7 @@ static int commit_checked(struct edits *e, const struct model *m)
 		fprintf(stderr, "posthouse: %s\n", why.text);
 		return EXIT_TEMPORARY;
 	}
-	return house_reload_if_running(&m->settings);
+	return command_reload_if_running(&m->settings);
 }
 
 static int commit(struct edits *e)

@@ -120,7 +120,7 @@ int command_status(const struct command *c, int argc, char **argv)
 	return ask_house(c, CONTROL_STATUS, NULL, argc);
 }
 
-int house_reload_if_running(const struct settings *s)
+int command_reload_if_running(const struct settings *s)
 {
 	struct reason why;
 	int fd = control_connect(s->directory_run, NULL);

@@ -63,8 +63,8 @@ static struct {
 	struct key *keys;
 	unsigned count;
 	struct loop *loop;
-	struct hub servers[PORTERS_MAX];
-	unsigned server_count;
+	struct hub hubs[PORTERS_MAX];
+	unsigned hub_count;
 } keyd;
 
 /* ---- before the jail: bytes ---- */
@@ -310,16 +310,16 @@ static void serve_porters(void)
 
 	for (unsigned i = 0; i < PORTERS_MAX && (fd = program_fd_at("porter.sign", i, NULL)) >= 0;
 	     i++) {
-		struct hub *s = &keyd.servers[keyd.server_count++];
+		struct hub *hub = &keyd.hubs[keyd.hub_count++];
 
-		*s = (struct hub){ .loop = keyd.loop,
-			           .protocol = "sign",
-			           .line_size = sizeof(struct hub_line),
-			           .lines_max = LINES_MAX,
-			           .message = answer };
-		hub_start(s, fd);
+		*hub = (struct hub){ .loop = keyd.loop,
+			             .protocol = "sign",
+			             .line_size = sizeof(struct hub_line),
+			             .lines_max = LINES_MAX,
+			             .message = answer };
+		hub_start(hub, fd);
 	}
-	if (keyd.server_count == 0)
+	if (keyd.hub_count == 0)
 		program_need_fd("porter.sign");
 }
 

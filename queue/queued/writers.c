@@ -175,12 +175,11 @@ static void more_recipients(struct writer *w, struct wire_in *in)
 		add_recipients(w, in);
 }
 
-static bool may_claim(const struct writers *ws, const struct hub *server,
-                      enum envelope_origin origin)
+static bool may_claim(const struct writers *ws, const struct hub *hub, enum envelope_origin origin)
 {
-	if (server == &ws->smtpd)
+	if (hub == &ws->smtpd)
 		return origin == ENVELOPE_NETWORK || origin == ENVELOPE_AUTHENTICATED;
-	return origin == (server == &ws->pickup ? ENVELOPE_MACHINE : ENVELOPE_BOUNCE);
+	return origin == (hub == &ws->pickup ? ENVELOPE_MACHINE : ENVELOPE_BOUNCE);
 }
 
 static bool envelope_ok(struct writer *w, const struct envelope *e)

@@ -39,7 +39,7 @@ struct asker {
 static struct settings settings;
 static struct addressbook book;
 static struct loop *loop;
-static struct hub servers[3];
+static struct hub hubs[3];
 static const char *const wires[] = { "smtpd.resolve", "queued.resolve", "pickup.resolve" };
 
 static void backlog_over(struct asker *a)
@@ -206,7 +206,7 @@ static void serve(unsigned number)
 
 	if (fd < 0)
 		return;
-	servers[number] = (struct hub){
+	hubs[number] = (struct hub){
 		.loop = loop,
 		.protocol = "resolve",
 		.line_size = sizeof(struct asker),
@@ -215,7 +215,7 @@ static void serve(unsigned number)
 		.closed = asker_closed,
 		.busy = asker_busy,
 	};
-	hub_start(&servers[number], fd);
+	hub_start(&hubs[number], fd);
 }
 
 int main(void)
