@@ -28,23 +28,17 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
-#include "lib/conf/maptable.h"
-#include "lib/conf/passwords.h"
 #include "lib/conf/settings.h"
 #include "lib/wire/auth.h"
 #include "lib/wire/hub.h"
+#include "master/authd/account.h"
 #include "master/authd/cache.h"
 #include "master/authd/checker.h"
 #include "master/authd/delay.h"
 #include "master/authd/mailbox.h"
 #include "master/authd/mechanism.h"
 
-enum { LINES_MAX = 20000, SAMPLES_MAX = 16, SAMPLE_SCAN_MAX = 1000 };
-
-/* What an unknown user's password is checked against when the map has nothing to show: nobody knows
- * its password. */
-#define LAST_RESORT_HASH \
-	"$argon2id$v=19$m=65536,t=2,p=1$dGhlcmUgaXMgbm9ib2R5IQ$y0XYNvSXKAOKVVBVhO1ASwPlHHBCFKcSTeDVmzD0VoY"
+enum { LINES_MAX = 20000 };
 
 struct exchange {
 	struct line *line;
@@ -70,14 +64,11 @@ struct line {
 
 static struct {
 	struct settings settings;
-	struct map maps[MAPS]; /* the one that maps.def gives to authd */
 	struct loop *loop;
 	struct cache *cache;
 	struct delay *delay;
 	struct checker *checker;
 	int master_fd;
-	struct view samples[SAMPLES_MAX];
-	unsigned sample_count;
 } authd;
 
 /* Which services a wire may speak for. */
@@ -248,49 +239,13 @@ static void checked(struct check *check, enum hash_result result)
 	}
 }
 
-/* An unknown user costs what a known one would: the same name always meets the same of some real
- * hashes. */
-static struct view hash_for_nobody(const char *address)
-{
-	static unsigned char key[crypto_shorthash_KEYBYTES];
-	static bool keyed;
-	uint64_t number;
-
-	if (authd.sample_count == 0)
-		return VIEW(LAST_RESORT_HASH);
-	if (!keyed)
-		crypto_shorthash_keygen(key);
-	keyed = true;
-	crypto_shorthash((unsigned char *)&number, (const unsigned char *)address, strlen(address),
-	                 key);
-	return authd.samples[number % authd.sample_count];
-}
-
-/* Lower case, and with a domain: the account's one name. */
-static bool normal_address(const char *user, char *address, size_t size)
-{
-	struct text t;
-
-	text_init(&t, size - 1);
-	text_add_string(&t, user);
-	if (strchr(user, '@') == NULL)
-		text_format(&t, "@%s", authd.settings.mail_domain);
-	for (size_t i = 0; i < t.len; i++)
-		t.data[i] = byte_lower(t.data[i]);
-	bool good = !t.full && string_copy(address, size, text_view(&t));
-
-	text_free(&t);
-	return good;
-}
-
 static void check_password(struct exchange *x)
 {
-	if (!normal_address(x->sasl->user, x->address, sizeof x->address)) {
+	if (!account_name(x->sasl->user, x->address)) {
 		refuse_later(x, AUTH_DENIED);
 		return;
 	}
-	enum map_result found =
-		passwords_get(&authd.maps[MAP_PASSWORDS], view_of(x->address), &x->record);
+	enum map_result found = account_find(x->address, &x->record);
 
 	if (found == MAP_DAMAGED) {
 		log_warn("event=map-damaged map=passwords user=<%s>",
@@ -309,7 +264,7 @@ static void check_password(struct exchange *x)
 		refuse_later(x, AUTH_TEMPORARY);
 		return;
 	}
-	x->check.stored = x->known ? x->record.hash : hash_for_nobody(x->address);
+	x->check.stored = x->known ? x->record.hash : account_hash_for_nobody(x->address);
 	x->check.password = password_of(x);
 	x->check.done = checked;
 	if (!checker_submit(authd.checker, &x->check)) {
@@ -335,7 +290,7 @@ static void step(struct exchange *x, bool has_input, struct view input)
 	case SASL_CHALLENGE: send_challenge(x->line, challenge); break;
 	case SASL_CHECK: check_password(x); break;
 	case SASL_DENIED:
-		normal_address(x->sasl->user, x->address, sizeof x->address);
+		account_name(x->sasl->user, x->address);
 		refuse_later(x, AUTH_DENIED);
 		break;
 	case SASL_MALFORMED: refuse(x, AUTH_MALFORMED); break;
@@ -430,27 +385,13 @@ static void forget(void)
 {
 	cache_free(&authd.cache);
 	delay_free(&authd.delay);
-	map_close(&authd.maps[MAP_PASSWORDS]);
-}
-
-static void take_samples(void)
-{
-	struct view key, value;
-	struct password record;
-
-	for (unsigned i = 0; i < SAMPLE_SCAN_MAX && authd.sample_count < SAMPLES_MAX; i++) {
-		if (map_next(&authd.maps[MAP_PASSWORDS], &key, &value) != MAP_FOUND)
-			return;
-		if (password_decode(value, &record) && hash_usable(record.hash))
-			authd.samples[authd.sample_count++] = record.hash;
-	}
+	account_close();
 }
 
 static void open_files(void)
 {
 	settings_inherit(&authd.settings);
-	maptable_inherit("authd", authd.maps);
-	take_samples();
+	account_open(authd.settings.mail_domain);
 }
 
 static unsigned worker_count(void)

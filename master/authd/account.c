@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/authd/account.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "lib/conf/maptable.h"
+#include "master/authd/hash.h"
+
+enum { SAMPLES_MAX = 16, SAMPLE_SCAN_MAX = 1000 };
+
+/* What an unknown user's password is checked against when the map has nothing to show: nobody knows
+ * its password. */
+#define LAST_RESORT_HASH \
+	"$argon2id$v=19$m=65536,t=2,p=1$dGhlcmUgaXMgbm9ib2R5IQ$y0XYNvSXKAOKVVBVhO1ASwPlHHBCFKcSTeDVmzD0VoY"
+
+static struct {
+	struct map maps[MAPS]; /* the one that maps.def gives to authd */
+	const char *mail_domain;
+	struct view samples[SAMPLES_MAX]; /* real hashes */
+	unsigned sample_count;
+} accounts;
+
+static void take_samples(void)
+{
+	struct view key, value;
+	struct password record;
+
+	for (unsigned i = 0; i < SAMPLE_SCAN_MAX && accounts.sample_count < SAMPLES_MAX; i++) {
+		if (map_next(&accounts.maps[MAP_PASSWORDS], &key, &value) != MAP_FOUND)
+			return;
+		if (password_decode(value, &record) && hash_usable(record.hash))
+			accounts.samples[accounts.sample_count++] = record.hash;
+	}
+}
+
+void account_open(const char *mail_domain)
+{
+	accounts.mail_domain = mail_domain;
+	maptable_inherit("authd", accounts.maps);
+	take_samples();
+}
+
+void account_close(void)
+{
+	map_close(&accounts.maps[MAP_PASSWORDS]);
+}
+
+bool account_name(const char *user, char address[AUTH_ADDRESS_MAX])
+{
+	struct text t;
+
+	text_init(&t, AUTH_ADDRESS_MAX - 1);
+	text_add_string(&t, user);
+	if (strchr(user, '@') == NULL)
+		text_format(&t, "@%s", accounts.mail_domain);
+	for (size_t i = 0; i < t.len; i++)
+		t.data[i] = byte_lower(t.data[i]);
+	bool good = !t.full && string_copy(address, AUTH_ADDRESS_MAX, text_view(&t));
+
+	text_free(&t);
+	return good;
+}
+
+enum map_result account_find(const char *address, struct password *out)
+{
+	return passwords_get(&accounts.maps[MAP_PASSWORDS], view_of(address), out);
+}
+
+struct view account_hash_for_nobody(const char *address)
+{
+	static unsigned char key[crypto_shorthash_KEYBYTES];
+	static bool keyed;
+	uint64_t number;
+
+	if (accounts.sample_count == 0)
+		return VIEW(LAST_RESORT_HASH);
+	if (!keyed)
+		crypto_shorthash_keygen(key);
+	keyed = true;
+	crypto_shorthash((unsigned char *)&number, (const unsigned char *)address, strlen(address),
+	                 key);
+	return accounts.samples[number % accounts.sample_count];
+}

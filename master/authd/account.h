@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: ISC */
+/* The accounts that authd knows: passwords.cdb, opened before the jail. */
+#ifndef MASTER_AUTHD_ACCOUNT_H
+#define MASTER_AUTHD_ACCOUNT_H
+
+#include "lib/conf/passwords.h"
+#include "lib/wire/auth.h"
+
+/* Fatal when the map cannot be opened; mail_domain stays the caller's. */
+void account_open(const char *mail_domain);
+void account_close(void); /* in a worker, which needs none of them */
+
+/* Lower case, and with a domain: the account's one name. false: it is too long for any. */
+bool account_name(const char *user, char address[AUTH_ADDRESS_MAX]);
+/* What is found points into the map. */
+enum map_result account_find(const char *address, struct password *out);
+/* An unknown user costs what a known one would: the same name always meets the same of some real
+ * hashes. */
+struct view account_hash_for_nobody(const char *address);
+
+#endif
