@@ -2,18 +2,36 @@
 #include "lib/wire/jail.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
+#include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
+#include "lib/wire/wire.h"
 
-pid_t jail_fork(const int *keep, unsigned count, int death)
+pid_t jail_fork(int *line, const int *keep, unsigned count, int death)
 {
+	int ends[2], kept[JAIL_KEEP_MAX + 1];
+
+	*line = -1;
+	if (wire_pair(ends) < 0)
+		return -1;
+	wire_take_no_descriptors(ends[0]);
 	pid_t pid = loop_fork();
 
+	close(ends[pid != 0]);
+	if (pid < 0)
+		close(ends[0]);
+	else
+		*line = ends[pid == 0];
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, death);
-		program_keep_only(keep, count);
+		kept[0] = *line;
+		for (unsigned i = 0; i < count; i++)
+			kept[i + 1] = keep[i];
+		program_keep_only(kept, count + 1);
 	}
 	return pid;
 }
@@ -31,4 +49,13 @@ void jail_enter(const struct sandbox_profile *profile)
 	if (own.file_bytes_max == 0 && !(own.promises & SANDBOX_FILES))
 		own.no_file_grows = true;
 	sandbox_enter(&own);
+}
+
+void jail_end(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+	exit(EXIT_DONE);
+#else
+	_exit(EXIT_DONE);
+#endif
 }

@@ -254,17 +254,6 @@ static void worker_asked(struct watch *w, unsigned events)
 
 /* ---- workers ---- */
 
-/* Without the exit handlers, which would copy the data pages of every library for nothing: a
- * worker's output is written. A sanitizer looks for leaks in one. */
-static _Noreturn void worker_end(void)
-{
-#ifdef __SANITIZE_ADDRESS__
-	exit(EXIT_DONE);
-#else
-	_exit(EXIT_DONE);
-#endif
-}
-
 static void enter_jail(const struct worker_service *service)
 {
 	struct sandbox_profile profile = service->profile;
@@ -287,15 +276,14 @@ static void worker_main(const struct worker_service *service, int parent, struct
 	} else {
 		worker_asks(service, spare);
 	}
-	worker_end();
+	jail_end();
 }
 
-/* What a worker keeps: its two lines, or its line and its job's descriptors. */
-static unsigned kept_by(int parent, const struct wire_in *job, int keep[JAIL_KEEP_MAX])
+/* What a worker keeps beside its parent's line: its own, or its job's descriptors. */
+static unsigned kept(const struct wire_in *job, int keep[JAIL_KEEP_MAX])
 {
 	unsigned count = 0;
 
-	keep[count++] = parent;
 	if (hub_line >= 0)
 		keep[count++] = hub_line;
 	for (unsigned i = 0; job != NULL && i < job->fd_count; i++)
@@ -306,27 +294,20 @@ static unsigned kept_by(int parent, const struct wire_in *job, int keep[JAIL_KEE
 static pid_t start_worker(struct parent *p, struct parent_wire *wire, struct place *place,
                           struct wire_in *job)
 {
-	int ends[2], keep[JAIL_KEEP_MAX];
+	int keep[JAIL_KEEP_MAX];
 	bool spare = wire->workers >= p->service->workers_min;
+	pid_t pid = -1;
 
-	if (wire_pair(ends) < 0)
-		return -1;
-	wire_take_no_descriptors(ends[0]);
 	/* Before the fork, so that a signal to the newborn finds the line that it shuts. */
 	busy = job != NULL;
 	hub_line = job ? -1 : wire_dial_now(wire->watch.fd, p->service->protocol, place->number);
-	unsigned count = kept_by(ends[1], job, keep);
-	pid_t pid = job == NULL && hub_line < 0 ? -1 : jail_fork(keep, count, SIGTERM);
-
+	if (job != NULL || hub_line >= 0)
+		pid = jail_fork(&place->line.fd, keep, kept(job, keep), SIGTERM);
 	if (pid == 0)
-		worker_main(p->service, ends[1], job, spare);
+		worker_main(p->service, place->line.fd, job, spare);
 	if (hub_line >= 0)
 		close(hub_line);
 	hub_line = -1;
-	close(ends[1]);
-	if (pid < 0)
-		close(ends[0]);
-	place->line.fd = pid < 0 ? -1 : ends[0];
 	return pid;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The one skeleton of every service: a parent that forks workers, each of which
- * serves one session or job after another, straight-line and blocking.
+ * serves one session or job after another, straight-line and blocking. (What a
+ * hub has workers of its own for is in tasks.h.)
  *
  * Two ways, by who knows how many are needed:
  *   asks    each worker has a line of its own to the hub (porter, queued), waits

@@ -67,7 +67,6 @@ static struct {
 	struct loop *loop;
 	struct cache *cache;
 	struct delay *delay;
-	struct checker *checker;
 	int master_fd;
 } authd;
 
@@ -121,7 +120,7 @@ static void exchange_end(struct exchange **exchange)
 
 	if (x == NULL)
 		return;
-	checker_cancel(authd.checker, &x->check);
+	task_cancel(&x->check.task);
 	loop_timer_clear(authd.loop, &x->delay);
 	forget_password(x);
 	close_client(x);
@@ -267,7 +266,7 @@ static void check_password(struct exchange *x)
 	x->check.stored = x->known ? x->record.hash : account_hash_for_nobody(x->address);
 	x->check.password = password_of(x);
 	x->check.done = checked;
-	if (!checker_submit(authd.checker, &x->check)) {
+	if (!checker_submit(&x->check)) {
 		log_warn("event=auth-busy reason=\"too many passwords wait to be checked\"");
 		refuse(x, AUTH_TEMPORARY);
 	}
@@ -349,7 +348,7 @@ static void message(struct hub_line *wire, struct wire_in *in)
 	struct line *line = loop_owner(wire, struct line, wire);
 	struct exchange *x = line->exchange;
 	/* An answer is in order only while the mechanism waits for one. */
-	bool asked = x != NULL && x->sasl != NULL && !x->check.waiting && x->check.worker == NULL;
+	bool asked = x != NULL && x->sasl != NULL && !task_is_under_way(&x->check.task);
 
 	if (in->type == AUTH_BEGIN && x == NULL) {
 		begin(line, in);
@@ -437,7 +436,7 @@ int main(void)
 	authd.loop = loop_new();
 	authd.master_fd = program_need_fd("master");
 	fcntl(authd.master_fd, F_SETFL, O_NONBLOCK);
-	authd.checker = checker_start(authd.loop, workers, forget);
+	checker_start(authd.loop, workers, forget);
 	authd.cache = cache_new(CACHE_ENTRIES, authd.settings.auth_cache_lifetime_ms);
 	authd.delay = delay_new(DELAY_ENTRIES, authd.settings.auth_failure_delay_ms);
 	open_doors();

@@ -13,17 +13,15 @@
  */
 #include "lib/wire/dns.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
 #include "lib/wire/hub.h"
-#include "lib/wire/jail.h"
+#include "lib/wire/tasks.h"
 #include "master/dnsd/lookup.h"
 
 enum {
@@ -31,7 +29,9 @@ enum {
 	LINES_MAX = 4096,
 	CACHE_SLOTS =
 		4096, /* answers kept; a newer one takes the place of another with the same hash */
-	WAITING_MAX = 20000 /* questions under way */
+	QUESTIONS_MAX = 20000, /* under way */
+	/* Nobody waits for so long; a worker that was taken over shall not keep its place. */
+	LOOKUP_TIMEOUT_MS = 600000
 };
 
 struct answer_slot {
@@ -47,25 +47,17 @@ struct asker {
 };
 
 struct question {
+	struct task task;
 	enum dns_type type;
 	char name[DNS_NAME_MAX];
 	struct asker *asker; /* NULL: has gone */
-	struct question *next;
-};
-
-struct worker {
-	struct watch watch;
-	pid_t pid; /* 0: place free */
-	struct question *question;
 };
 
 static struct {
 	struct loop *loop;
 	struct settings settings;
 	struct hub servers[2];
-	struct worker workers[WORKERS_MAX];
-	struct question *first, **last;
-	unsigned waiting;
+	struct tasks lookups;
 	struct answer_slot cache[CACHE_SLOTS];
 } dnsd;
 
@@ -82,26 +74,31 @@ static bool is_fresh(const struct answer_slot *slot, enum dns_type type, const c
 	       strcmp(slot->name, name) == 0;
 }
 
-/* ---- workers ---- */
+/* ---- lookups ---- */
 
-static void worker_main(int hub)
+static void begin(void)
 {
-	static const struct sandbox_profile profile = { .promises = SANDBOX_CONNECT };
-	struct dns_answer answer;
-	struct wire_out out = { 0 };
+	srandom((unsigned)getpid());
+}
+
+static bool work(struct wire_in *in, struct wire_out *out)
+{
+	static struct dns_answer answer;
 	char name[DNS_NAME_MAX];
 	enum dns_type type;
-	struct wire_in in;
 
-	jail_enter(&profile);
-	srandom((unsigned)getpid());
-	while (wire_receive(hub, &in) == WIRE_OK && dns_question_get(&in, &type, name)) {
-		lookup(type, name, &answer);
-		dns_answer_put(&out, &answer);
-		if (wire_send(hub, &out) != WIRE_OK)
-			break;
-	}
-	exit(EXIT_DONE);
+	if (!dns_question_get(in, &type, name))
+		return false;
+	lookup(type, name, &answer);
+	dns_answer_put(out, &answer);
+	return true;
+}
+
+static void put(const struct task *task, struct wire_out *out)
+{
+	const struct question *q = loop_owner(task, const struct question, task);
+
+	dns_question_put(out, q->type, q->name);
 }
 
 static void finish(struct question *q, const struct wire_out *packet)
@@ -110,32 +107,24 @@ static void finish(struct question *q, const struct wire_out *packet)
 		q->asker->question = NULL;
 		hub_line_send(&q->asker->line, packet);
 	}
-	dnsd.waiting--;
 	free(q);
 }
 
-static void answer_later(struct question *q)
+static void finish_with(struct question *q, const struct dns_answer *answer)
 {
-	struct dns_answer answer = { .result = DNS_LATER, .text = "dnsd could not send the query" };
 	struct wire_out out = { 0 };
 
-	dns_answer_put(&out, &answer);
+	dns_answer_put(&out, answer);
 	finish(q, &out);
 	wire_out_free(&out);
 }
 
-static void give_work(void);
-
-static void worker_lost(struct worker *w)
+static void answer_later(struct task *task)
 {
-	struct question *q = w->question;
+	static const struct dns_answer answer = { .result = DNS_LATER,
+		                                  .text = "dnsd could not send the query" };
 
-	loop_unwatch(dnsd.loop, &w->watch);
-	close(w->watch.fd);
-	w->pid = 0;
-	w->question = NULL;
-	if (q != NULL)
-		answer_later(q);
+	finish_with(loop_owner(task, struct question, task), &answer);
 }
 
 static void keep(const struct question *q, const struct dns_answer *answer)
@@ -148,96 +137,21 @@ static void keep(const struct question *q, const struct dns_answer *answer)
 	dns_answer_put(&slot->packet, answer);
 }
 
-static void worker_said(struct watch *watch, unsigned events)
+static bool answered(struct task *task, struct wire_in *in)
 {
-	struct worker *w = loop_owner(watch, struct worker, watch);
-	struct question *q = w->question;
 	static struct dns_answer answer;
-	struct wire_in in;
-	enum wire_result r = wire_receive_now(watch->fd, &in);
+	struct question *q = loop_owner(task, struct question, task);
 
-	(void)events;
-	if (r == WIRE_AGAIN)
-		return;
-	bool answered = r == WIRE_OK && q != NULL && dns_answer_get(&in, &answer);
-
-	/* An answer carries no descriptor; those of a captured worker must not pile up. */
-	if (r == WIRE_OK)
-		wire_in_close(&in);
-	if (!answered) {
-		worker_lost(w);
+	if (!dns_answer_get(in, &answer))
+		return false;
+	/* What the servers could not tell is asked again soon, not remembered. */
+	if (answer.result == DNS_LATER) {
+		finish_with(q, &answer);
 	} else {
-		w->question = NULL;
-		/* What the servers could not tell is asked again soon, not remembered. */
-		if (answer.result != DNS_LATER) {
-			keep(q, &answer);
-			finish(q, &slot_of(q->type, q->name)->packet);
-		} else {
-			struct wire_out out = { 0 };
-
-			dns_answer_put(&out, &answer);
-			finish(q, &out);
-			wire_out_free(&out);
-		}
+		keep(q, &answer);
+		finish(q, &slot_of(q->type, q->name)->packet);
 	}
-	give_work();
-}
-
-static bool start_worker(struct worker *w)
-{
-	int ends[2];
-
-	if (wire_pair(ends) < 0)
-		return false;
-	pid_t pid = jail_fork(&ends[1], 1, SIGKILL);
-
-	if (pid == 0)
-		worker_main(ends[1]);
-	close(ends[1]);
-	if (pid < 0) {
-		close(ends[0]);
-		return false;
-	}
-	w->pid = pid;
-	w->question = NULL;
-	w->watch.fd = ends[0];
-	w->watch.ready = worker_said;
-	loop_watch(dnsd.loop, &w->watch, LOOP_READ);
 	return true;
-}
-
-static struct worker *free_worker(void)
-{
-	struct worker *place = NULL;
-
-	for (unsigned i = 0; i < WORKERS_MAX; i++) {
-		struct worker *w = &dnsd.workers[i];
-
-		if (w->pid && w->question == NULL)
-			return w;
-		if (w->pid == 0 && place == NULL)
-			place = w;
-	}
-	return place != NULL && start_worker(place) ? place : NULL;
-}
-
-static void give_work(void)
-{
-	struct worker *w;
-
-	while (dnsd.first != NULL && (w = free_worker()) != NULL) {
-		struct question *q = dnsd.first;
-		struct wire_out out = { 0 };
-
-		dnsd.first = q->next;
-		if (dnsd.first == NULL)
-			dnsd.last = &dnsd.first;
-		w->question = q;
-		dns_question_put(&out, q->type, q->name);
-		if (wire_send_now(w->watch.fd, &out) != WIRE_OK)
-			worker_lost(w);
-		wire_out_free(&out);
-	}
 }
 
 /* ---- askers ---- */
@@ -256,14 +170,8 @@ static void ask(struct asker *a, enum dns_type type, const char *name)
 	memcpy(q->name, name, strlen(name) + 1);
 	q->asker = a;
 	a->question = q;
-	dnsd.waiting++;
-	if (dnsd.waiting > WAITING_MAX) {
-		answer_later(q);
-		return;
-	}
-	*dnsd.last = q;
-	dnsd.last = &q->next;
-	give_work();
+	if (!tasks_submit(&dnsd.lookups, &q->task))
+		answer_later(&q->task);
 }
 
 static void asker_said(struct hub_line *line, struct wire_in *in)
@@ -283,10 +191,16 @@ static void asker_said(struct hub_line *line, struct wire_in *in)
 
 static void asker_gone(struct hub_line *line)
 {
-	struct asker *a = (struct asker *)line;
+	struct question *q = ((struct asker *)line)->question;
 
-	if (a->question != NULL)
-		a->question->asker = NULL;
+	if (q == NULL)
+		return;
+	q->asker = NULL;
+	/* What is being looked up already is kept for the next who asks. */
+	if (task_waits(&q->task)) {
+		task_cancel(&q->task);
+		free(q);
+	}
 }
 
 static bool asker_busy(const struct hub_line *line)
@@ -296,13 +210,19 @@ static bool asker_busy(const struct hub_line *line)
 
 /* ---- order of service ---- */
 
-static void reap(int number, void *context)
+static void look_up(void)
 {
-	(void)number;
-	(void)context;
-	/* The end of its line tells which worker it was. */
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
+	dnsd.lookups = (struct tasks){ .loop = dnsd.loop,
+		                       .workers_max = WORKERS_MAX,
+		                       .tasks_max = QUESTIONS_MAX,
+		                       .timeout_ms = LOOKUP_TIMEOUT_MS,
+		                       .profile = { .promises = SANDBOX_CONNECT },
+		                       .begin = begin,
+		                       .work = work,
+		                       .put = put,
+		                       .answered = answered,
+		                       .lost = answer_later };
+	tasks_start(&dnsd.lookups);
 }
 
 static void serve(unsigned place, const char *wire)
@@ -329,8 +249,7 @@ int main(void)
 		log_fatal("%s", why.text);
 	program_confine(&profile);
 	dnsd.loop = loop_new();
-	dnsd.last = &dnsd.first;
-	loop_signal(dnsd.loop, SIGCHLD, reap, NULL);
+	look_up();
 	serve(0, "remote.dns");
 	serve(1, "smtpd.dns");
 	hubs_serve(dnsd.loop);

@@ -1,19 +1,24 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""dnsd's askers: a question, its answer, and what a reload does to those who ask."""
+"""dnsd's askers: a question, its answer, what a reload does to those who ask, and what becomes of questions whose asker or
+worker is gone."""
+import os
 import pathlib
 import shutil
 import signal
 import sys
 import tempfile
 import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import processes  # noqa: E402
 import wirehouse as w  # noqa: E402
 from fakedns import FakeDns  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
-ADDRESS, HOSTS, FOUND = 17, 19, 0
+ADDRESS, HOSTS, FOUND, NO_DOMAIN, LATER = 17, 19, 0, 2, 4
+WORKERS_MAX = 32
 
 
 class SlowDns(FakeDns):
@@ -38,14 +43,37 @@ def result(line):
     return None if message is None else (message.kind, message.byte())
 
 
-directory = pathlib.Path(tempfile.mkdtemp(prefix="dnsd."))
-dns = SlowDns({("host.test", "A"): ["192.0.2.1"], ("other.test", "A"): ["192.0.2.2"]})
-remote, remotes = w.pair()
-smtpd, smtpds = w.pair()
-program = w.Program("dnsd", {"remote.dns": remotes, "smtpd.dns": smtpds,
-                             "generation": w.generation(directory, f"dns.server 127.0.0.1:{dns.port}\n")}, directory)
-try:
-    program.wait_ready()
+class Dnsd:
+    def __init__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="dnsd."))
+        self.dns = SlowDns({("host.test", "A"): ["192.0.2.1"], ("other.test", "A"): ["192.0.2.2"]})
+        self.remote, remotes = w.pair()
+        self.smtpd, smtpds = w.pair()
+        generation = w.generation(self.directory, f"dns.server 127.0.0.1:{self.dns.port}\n")
+        self.program = w.Program("dnsd", {"remote.dns": remotes, "smtpd.dns": smtpds, "generation": generation}, self.directory)
+
+    def __enter__(self):
+        self.program.wait_ready()
+        return self
+
+    def __exit__(self, *_):
+        self.program.stop()
+        self.dns.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def line(self):
+        return w.dial(self.remote, "dns")
+
+    def workers(self):
+        return processes.children(self.program.process.pid)
+
+    def signal_workers(self, number):
+        for pid in self.workers():
+            os.kill(pid, number)
+
+
+def test_reload(house):
+    dns, program, remote, smtpd = house.dns, house.program, house.remote, house.smtpd
     idle = [w.dial(wire, "dns") for wire in (remote, smtpd, remote, smtpd)]
     busy, at_once = w.dial(remote, "dns"), w.dial(smtpd, "dns")
     ask(busy, "host.test")
@@ -59,9 +87,33 @@ try:
     is_(result(at_once), (HOSTS, FOUND), "on the other wire too")
     is_([result(busy), result(at_once)], [None] * 2, "and only then is let go of")
     is_(program.wait(), 0, "with the last of them dnsd ends")
-finally:
-    program.stop()
-    dns.close()
-    shutil.rmtree(directory, ignore_errors=True)
 
+
+def test_gone(house):
+    """All workers are at work, and stopped there, so that none of them gives up."""
+    lines = [house.line() for _ in range(WORKERS_MAX)]
+    for n, line in enumerate(lines):
+        ask(line, f"busy{n}.test")
+    while len(house.workers()) < WORKERS_MAX:
+        time.sleep(0.01)
+    house.signal_workers(signal.SIGSTOP)
+    gone, after = house.line(), house.line()
+    ask(gone, "gone.test")
+    ask(after, "after.test")
+    gone.close()
+    for turn in ("", " again"):  # dnsd has then seen the end of that line, which came before
+        other = house.line()
+        w.send(other, w.Out(HOSTS))
+        ok(w.receive(other) is None, f"who asks nonsense is let go of{turn}")
+    os.kill(house.workers()[0], signal.SIGKILL)
+    house.dns.go.set()
+    house.signal_workers(signal.SIGCONT)
+    is_(sorted({result(line)[1] for line in lines}), [NO_DOMAIN, LATER], "one whose worker is killed is told to ask later")
+    is_(result(after), (HOSTS, NO_DOMAIN), "who waits for a worker is answered")
+    is_([name for name, _ in house.dns.questions if name == "gone.test"], [], "for who has left meanwhile nobody is asked")
+
+
+for test in (test_reload, test_gone):
+    with Dnsd() as house:
+        test(house)
 done()

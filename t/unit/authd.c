@@ -263,23 +263,23 @@ static void run_checks(void)
 
 static void test_workers(void)
 {
-	enum { MANY = CHECKS_PER_WORKER + 1 }; /* one at work, the others waiting */
+	enum { MANY = CHECKS_PER_WORKER };
 	static struct check checks[MANY + 1];
 	static const struct view cheap = { "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", 33 };
 
 	fflush(stdout);
 	loop = loop_new();
-	struct checker *c = checker_start(loop, 1, forget_nothing);
+	checker_start(loop, 1, forget_nothing);
 
 	checks[0] =
 		(struct check){ .stored = cheap, .password = VIEW("password"), .done = count_done };
 	outstanding = 1;
-	ok(checker_submit(c, &checks[0]), "workers: a check is taken");
+	ok(checker_submit(&checks[0]), "workers: a check is taken");
 	run_checks();
 	ok(last_result == HASH_MATCHES, "workers: and answered");
 	checks[0].password = VIEW("Password");
 	outstanding = 1;
-	checker_submit(c, &checks[0]);
+	checker_submit(&checks[0]);
 	run_checks();
 	ok(last_result == HASH_DIFFERS, "workers: a wrong one too");
 
@@ -289,14 +289,14 @@ static void test_workers(void)
 		checks[i] = (struct check){ .stored = cheap,
 			                    .password = VIEW("password"),
 			                    .done = count_done };
-		taken += checker_submit(c, &checks[i]);
+		taken += checker_submit(&checks[i]);
 	}
 	ok(taken == MANY, "workers: the queue ends at %d (%u)", MANY, taken);
-	/* The first is at work, the second and the last wait: all three leave. */
-	checker_cancel(c, &checks[0]);
-	checker_cancel(c, &checks[1]);
-	checker_cancel(c, &checks[MANY - 1]);
-	checker_cancel(c, &checks[MANY]);
+	/* The first of those that were taken, the second and the last leave. */
+	task_cancel(&checks[0].task);
+	task_cancel(&checks[1].task);
+	task_cancel(&checks[MANY - 1].task);
+	task_cancel(&checks[MANY].task);
 	outstanding = MANY - 3;
 	last_result = HASH_DIFFERS;
 	run_checks();
@@ -306,13 +306,13 @@ static void test_workers(void)
 		                    .password = VIEW("x"),
 		                    .done = count_done };
 	outstanding = 1;
-	checker_submit(c, &checks[0]);
+	checker_submit(&checks[0]);
 	run_checks();
 	ok(last_result == HASH_UNUSABLE, "workers: a damaged hash is unusable");
 	checks[0] =
 		(struct check){ .stored = cheap, .password = VIEW("password"), .done = count_done };
 	outstanding = 1;
-	checker_submit(c, &checks[0]);
+	checker_submit(&checks[0]);
 	run_checks();
 	ok(last_result == HASH_MATCHES, "workers: and the worker goes on");
 }
