@@ -247,3 +247,13 @@ void spool_abandon(struct spool_writer *w)
 	wire_out_free(&out);
 	forget_file(w);
 }
+
+void spool_writer_free(struct spool_writer *w)
+{
+	spool_abandon(w);
+	hang_up(w);
+	text_free(&w->buffer);
+	wire_out_free(&w->recipients);
+	free(w->hash);
+	w->hash = NULL;
+}

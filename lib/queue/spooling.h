@@ -32,5 +32,7 @@ int spool_add_recipient(struct spool_writer *w, const struct envelope_recipient 
 /* Sends the envelope, syncs, makes it live: on 0 the message is safe. */
 int spool_finish(struct spool_writer *w, const struct envelope *e, struct spool_refusal *refusal);
 void spool_abandon(struct spool_writer *w); /* harmless when nothing is open */
+/* The writer's end: what is open is abandoned, line and memory are given back. */
+void spool_writer_free(struct spool_writer *w);
 
 #endif

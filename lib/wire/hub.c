@@ -45,6 +45,8 @@ static void line_over(struct hub_line *line)
 		s->closed(line);
 	list_remove(&line->all);
 	free(line);
+	if (s->listens)
+		loop_change(s->loop, &s->watch, LOOP_READ);
 	if (hubs.retiring)
 		end_when_alone();
 }
@@ -245,11 +247,25 @@ static void shared_ready(struct watch *w, unsigned events)
 	}
 }
 
+/* One a turn, as line_ready; whoever is one too many waits until a line is over. */
+static void listener_ready(struct watch *w, unsigned events)
+{
+	struct hub *s = loop_owner(w, struct hub, watch);
+	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	line_open(s, fd, 0);
+	if (s->lines.count >= s->lines_max)
+		loop_change(s->loop, w, 0);
+}
+
 void hub_start(struct hub *s, int shared_fd)
 {
 	fcntl(shared_fd, F_SETFL, O_NONBLOCK);
 	s->watch.fd = shared_fd;
-	s->watch.ready = shared_ready;
+	s->watch.ready = s->listens ? listener_ready : shared_ready;
 	s->due.run = work_off;
 	list_add_last(&hubs.all, &s->link);
 	loop_watch(s->loop, &s->watch, LOOP_READ);
@@ -289,6 +305,8 @@ static void retire(int number, void *context)
 	hubs.retiring = true;
 	LIST_EACH(s, &hubs.all, struct hub, link) {
 		hub_retire(s);
+		if (s->retired)
+			s->retired(s);
 		LIST_EACH(line, &s->lines, struct hub_line, all)
 			if (!line->dropped && !has_question(line))
 				hub_line_settled(line);

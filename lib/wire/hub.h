@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The serving end of a wire, inside an event loop: porter towards its session
- * programs, queued towards writers and agents, resolved, authd, dnsd, keyd.
+ * programs, queued towards writers and agents, resolved, authd, dnsd, keyd;
+ * and of a listening socket: pickup towards the programs of this machine.
  *
  * Client processes greet over the shared descriptor (wire_dial) and each gets a
  * line of its own, which lives until the peer closes it or the server drops it.
  * Where the clients are workers (worker.h) the server also keeps them: who is
- * idle, and how many more the service parent should fork.
+ * idle, and how many more the service parent should fork. Who connects to a
+ * listening socket has a line without a greeting.
  *
  * No callback runs inside the call that caused it. hub_line_send, hub_line_drop, hub_set_idle and
  * hub_stop only note; `closed` and `idle` run from the loop, when the present callback has returned
@@ -47,7 +49,9 @@ struct hub {
 	struct loop *loop;
 	const char *protocol;
 	size_t line_size;   /* sizeof the struct that begins with hub_line */
-	unsigned lines_max; /* further greetings are refused, with a warning */
+	unsigned lines_max; /* further greetings are refused, with a warning; further connections
+	                       wait in the socket */
+	bool listens;       /* the shared descriptor is a listening socket */
 	bool workers; /* the clients are workers: new lines begin idle, WIRE_DONE makes them idle
 	                 again */
 	unsigned
@@ -63,6 +67,8 @@ struct hub {
 	                  struct wire_in *in); /* may be NULL: other messages on the shared wire */
 	void (*lost)(struct hub *server); /* may be NULL: nobody holds the other end of the shared
 	                                     wire any more */
+	void (*retired)(struct hub *server); /* may be NULL: hubs_serve has heard that a successor
+	                                        is there for what this one does beside its lines */
 	/* The server's own. */
 	struct watch watch;
 	struct link link;                     /* all hubs of the program */

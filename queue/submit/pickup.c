@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,11 +27,10 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
-#include "lib/base/list.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
-#include "lib/wire/master.h"
+#include "lib/wire/hub.h"
 #include "queue/submit/submission.h"
 
 enum {
@@ -47,14 +45,13 @@ enum {
 	READ_BYTES = 256 * 1024
 };
 
-struct connection_in {
-	struct watch watch;
+/* One program that submits a message. */
+struct submitter {
+	struct hub_line line;
 	struct timer idle;
-	struct link all;
 	struct submission submission;
 	struct spool_writer writer;
-	bool answered; /* what still comes is read and forgotten: a line closed over unread bytes
-	                  would take the answer along */
+	bool answered;
 };
 
 struct login {
@@ -65,14 +62,13 @@ struct login {
 static struct {
 	struct loop *loop;
 	struct settings settings;
-	struct watch listener, notify;
+	struct hub hub;
+	struct watch notify;
 	struct timer scan;
-	struct list connections;
 	int directory, resolved;
 	struct spool_writer drop_writer;
 	struct login *logins;
 	size_t login_count;
-	bool stopping;
 } pickup = { .resolved = -1, .drop_writer = { .queued = -1, .fd = -1 } };
 
 /* ---- who is it ---- */
@@ -117,96 +113,73 @@ static void submission_of(struct submission *s, struct spool_writer *writer, uin
 
 /* ---- the socket ---- */
 
-static void end_if_done(void)
+static void arm_idle(struct submitter *c)
 {
-	if (pickup.stopping && pickup.connections.count == 0)
-		loop_stop(pickup.loop);
-}
-
-static void leave(struct connection_in *c)
-{
-	loop_unwatch(pickup.loop, &c->watch);
-	loop_timer_clear(pickup.loop, &c->idle);
-	submission_end(&c->submission);
-	close(c->watch.fd);
-	if (c->writer.queued >= 0)
-		close(c->writer.queued);
-	text_free(&c->writer.buffer);
-	free(c->writer.hash);
-	list_remove(&c->all);
-	free(c);
-	loop_change(pickup.loop, &pickup.listener, LOOP_READ);
-	end_if_done();
+	loop_timer_set(pickup.loop, &c->idle,
+	               loop_now_ms(pickup.loop) +
+	                       (c->answered ? CONNECTION_LINGER_MS : CONNECTION_IDLE_MS));
 }
 
 static void idle_due(struct timer *t)
 {
-	leave(loop_owner(t, struct connection_in, idle));
+	hub_line_drop(&loop_owner(t, struct submitter, idle)->line, NULL);
 }
 
-static void answer(struct connection_in *c)
+static void opened(struct hub_line *line)
+{
+	struct submitter *c = loop_owner(line, struct submitter, line);
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+
+	c->writer = (struct spool_writer){ .queued = -1, .fd = -1 };
+	c->idle.due = idle_due;
+	if (getsockopt(line->watch.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+		hub_line_drop(line, "no credentials");
+		return;
+	}
+	submission_of(&c->submission, &c->writer, peer.uid);
+	arm_idle(c);
+}
+
+static void closed(struct hub_line *line)
+{
+	struct submitter *c = loop_owner(line, struct submitter, line);
+
+	loop_timer_clear(pickup.loop, &c->idle);
+	submission_end(&c->submission);
+	spool_writer_free(&c->writer);
+}
+
+static void answer(struct submitter *c)
 {
 	struct wire_out out = { 0 };
 
 	submit_result_put(&out, &c->submission.result);
-	wire_send(c->watch.fd, &out); /* who does not wait for it has gone */
+	hub_line_send(&c->line, &out);
 	wire_out_free(&out);
 }
 
-static void packets(struct watch *w, unsigned events)
+static void message(struct hub_line *line, struct wire_in *in)
 {
-	enum { PER_TURN = 16 };
 	static char copy[WIRE_MESSAGE_MAX];
-	struct connection_in *c = loop_owner(w, struct connection_in, watch);
-	struct wire_in in;
-	enum wire_result r = WIRE_AGAIN;
+	struct submitter *c = loop_owner(line, struct submitter, line);
 
-	(void)events;
-	for (int turn = 0; turn < PER_TURN && (r = wire_receive_now(w->fd, &in)) == WIRE_OK;
-	     turn++) {
-		/* The siblings' answers come into the buffer that this one is in. */
-		memcpy(copy, in.rest.data, in.rest.len);
-		in.rest.data = copy;
-		if (!c->answered && !submission_take(&c->submission, &in)) {
-			c->answered = true;
-			answer(c);
-		}
-		wire_in_close(&in);
+	/* The siblings' answers come into the buffer that this one is in. */
+	memcpy(copy, in->rest.data, in->rest.len);
+	in->rest.data = copy;
+	if (!c->answered && !submission_take(&c->submission, in)) {
+		c->answered = true;
+		answer(c);
 	}
-	if (r != WIRE_OK && r != WIRE_AGAIN)
-		leave(c);
-	else
-		loop_timer_set(pickup.loop, &c->idle,
-		               loop_now_ms(pickup.loop) +
-		                       (c->answered ? CONNECTION_LINGER_MS : CONNECTION_IDLE_MS));
+	arm_idle(c);
 }
 
-static void accept_one(struct watch *w, unsigned events)
+/* Until the other end has gone, also behind the answer: what still comes is read and forgotten,
+ * since a line closed over unread bytes would take the answer along. */
+static bool busy(const struct hub_line *line)
 {
-	struct ucred peer;
-	socklen_t len = sizeof peer;
-	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	(void)events;
-	if (fd < 0)
-		return;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
-		close(fd);
-		return;
-	}
-	struct connection_in *c = memory_get(sizeof *c);
-
-	c->writer = (struct spool_writer){ .queued = -1, .fd = -1 };
-	submission_of(&c->submission, &c->writer, peer.uid);
-	c->watch.fd = fd;
-	c->watch.ready = packets;
-	c->idle.due = idle_due;
-	list_add_first(&pickup.connections, &c->all);
-	loop_watch(pickup.loop, &c->watch, LOOP_READ);
-	loop_timer_set(pickup.loop, &c->idle, loop_now_ms(pickup.loop) + CONNECTION_IDLE_MS);
-	/* Further ones wait in the listener. */
-	if (pickup.connections.count >= CONNECTIONS_MAX)
-		loop_change(pickup.loop, w, 0);
+	(void)line;
+	return true;
 }
 
 /* ---- the drop directory ---- */
@@ -388,18 +361,27 @@ static void watch_directory(const char *path)
 
 /* ---- start and end ---- */
 
-/* SIGHUP: a successor listens on the same socket. SIGTERM: also those in the middle of something
- * are left; their sendmail sees the end of the line. */
-static void stop(int number, void *context)
+/* The drop directory is the successor's: what two take is delivered twice. */
+static void retired(struct hub *hub)
 {
-	(void)context;
-	pickup.stopping = true;
-	loop_unwatch(pickup.loop, &pickup.listener);
+	(void)hub;
 	loop_timer_clear(pickup.loop, &pickup.scan);
-	if (number == SIGTERM)
-		LIST_EACH(c, &pickup.connections, struct connection_in, all)
-			leave(c);
-	end_if_done();
+	loop_unwatch(pickup.loop, &pickup.notify);
+}
+
+static void serve(void)
+{
+	pickup.hub = (struct hub){ .loop = pickup.loop,
+		                   .protocol = "submit",
+		                   .listens = true,
+		                   .line_size = sizeof(struct submitter),
+		                   .lines_max = CONNECTIONS_MAX,
+		                   .opened = opened,
+		                   .message = message,
+		                   .closed = closed,
+		                   .busy = busy,
+		                   .retired = retired };
+	hub_start(&pickup.hub, program_need_fd("listen.submit"));
 }
 
 int main(void)
@@ -419,17 +401,10 @@ int main(void)
 
 	program_confine(&profile);
 	pickup.loop = loop_new();
-	pickup.listener.fd = program_need_fd("listen.submit");
-	pickup.listener.ready = accept_one;
-	/* Shared with a successor: whoever comes second must not wait in accept. */
-	fcntl(pickup.listener.fd, F_SETFL, O_NONBLOCK);
-	loop_watch(pickup.loop, &pickup.listener, LOOP_READ);
-	loop_signal(pickup.loop, SIGTERM, stop, NULL);
-	loop_signal(pickup.loop, SIGHUP, stop, NULL);
+	serve();
 	watch_directory(path);
 	pickup.scan.due = scan_due;
 	loop_timer_set(pickup.loop, &pickup.scan, clock_ms());
-	master_tell_ready();
-	loop_run(pickup.loop);
+	hubs_serve(pickup.loop);
 	return EXIT_DONE;
 }

@@ -5,12 +5,15 @@ import os
 import pathlib
 import pwd
 import signal
+import socket
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import wirehouse as w  # noqa: E402
 from pickuphouse import House  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
+ENVELOPE, RECIPIENT, CHUNK, END, RESULT = range(16, 21)
 USAGE, DATAERR, NOUSER, UNAVAILABLE, TEMPFAIL = 64, 65, 67, 69, 75
 
 
@@ -153,6 +156,41 @@ def reload_and_names():
         is_(house.program.wait(), 0, "on SIGHUP pickup leaves the socket to its successor and ends")
 
 
-for test in (arguments, recipients_from_header, smtp, limits, down, reload_and_names):
+class Submitting:
+    """A sendmail in the middle of its message."""
+
+    def __init__(self, house):
+        self.line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.line.settimeout(w.PATIENCE_SECONDS)
+        self.line.connect(str(house.directory / "run" / "submit"))
+        w.send(self.line, w.Out(ENVELOPE).view("a@example.test").byte(1).view("").byte(0).view(""))
+        w.send(self.line, w.Out(RECIPIENT).view("b@example.test").byte(0).view(""))
+        w.send(self.line, w.Out(CHUNK).view("Subject: half\r\n\r\n"))
+
+    def finish(self):
+        """Was it accepted?"""
+        w.send(self.line, w.Out(CHUNK).view("whole\r\n"))
+        w.send(self.line, w.Out(END))
+        answer = w.receive(self.line)
+        return answer is not None and (answer.kind, answer.byte()) == (RESULT, 1)
+
+
+def reload_in_the_middle():
+    with House() as house:
+        submitting = [Submitting(house) for _ in range(3)]
+        ok(house.wait_for(lambda: len(house.queue.messages) == 3), "three programs submit")
+        house.program.signal(signal.SIGHUP)
+        ok(submitting[0].finish() and submitting[1].finish(), "on SIGHUP pickup finishes with those who are in the middle")
+        (house.directory / "run" / "submit").rename(house.directory / "run" / "elsewhere")
+        house.sendmail("c@example.test", text="Subject: left\n\nx\n")
+        ok(not house.wait_for(lambda: not house.dropped(), 1), "what is left meanwhile is its successor's")
+        is_(house.program.process.poll(), None, "it stays for the last one")
+        ok(submitting[2].finish() and len(house.live()) == 3, "who is answered too")
+        for one in submitting:
+            one.line.close()
+        is_(house.program.wait(), 0, "and ends when all have left")
+
+
+for test in (arguments, recipients_from_header, smtp, limits, down, reload_and_names, reload_in_the_middle):
     test()
 done()

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/base/pace.h"
@@ -241,6 +243,46 @@ static void test_worker_numbers(void)
 	finish(PEERS + 2);
 }
 
+/* A listening socket: who is one too many waits in it. */
+static void test_listens(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof address;
+	int listener = socket(AF_UNIX, SOCK_SEQPACKET, 0), clients[PEERS + 1];
+
+	/* A free name of the kernel's choice. */
+	if (bind(listener, (struct sockaddr *)&address, sizeof address.sun_family) < 0 ||
+	    getsockname(listener, (struct sockaddr *)&address, &len) < 0 ||
+	    listen(listener, PEERS + 1) < 0)
+		exit(1);
+	hub = (struct hub){ .loop = loop,
+		            .protocol = "test",
+		            .listens = true,
+		            .line_size = sizeof(struct peer),
+		            .lines_max = PEERS,
+		            .opened = on_opened,
+		            .message = on_message,
+		            .closed = on_closed };
+	opened = closed = 0;
+	hub_start(&hub, listener);
+	for (int i = 0; i <= PEERS; i++) {
+		clients[i] = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+		if (connect(clients[i], (struct sockaddr *)&address, len) < 0)
+			exit(1);
+	}
+	run_until(PEERS, 0, 0);
+	ok(hub.lines.count == PEERS && hub.watch.events == 0,
+	   "who connects has a line; at the limit nobody is accepted");
+	close(clients[0]);
+	run_until(PEERS + 1, 1, 0);
+	ok(hub.lines.count == PEERS, "until one has left");
+	hub_stop(&hub);
+	run_until(0, PEERS + 1, 0);
+	for (int i = 1; i <= PEERS; i++)
+		close(clients[i]);
+	close(listener);
+}
+
 static void test_pace(void)
 {
 	struct pace p = { 0 };
@@ -265,6 +307,7 @@ int main(void)
 	test_stop();
 	test_drop();
 	test_worker_numbers();
+	test_listens();
 	loop_free(&loop);
 	return tap_done();
 }
