@@ -5,9 +5,9 @@
  * Runs as the owner of mailboxes (one uid for all of them, one for a domain, or one for a user:
  * whatever the users map says), started by master on authd's word. Each message on the wire from
  * master is one session: the client's socket (or the clear end of porter's TLS relay) and the
- * account that authd has checked. The parent forks a process for it, which opens that mailbox,
- * shuts itself into its home with the sandbox, and only then answers the login and reads what the
- * client says.
+ * account that authd has checked. The parent forks a process for it, jailed as every worker is
+ * (lib/wire/jail.h), which opens that mailbox, shuts itself into its home, and only then answers
+ * the login and reads what the client says.
  *
  * Trusts: authd and master for who the client is and where the home lies. Nothing that the client
  * or a message says.
@@ -36,20 +36,6 @@ enum {
 
 static struct settings settings;
 
-/* From here on the process can touch this one home and nothing else. */
-static void shut_in(const char *home)
-{
-	struct sandbox_profile profile = {
-		.promises = SANDBOX_FILES | SANDBOX_NOTIFY,
-		.paths = { { home, true } },
-		.descriptors_max = DESCRIPTORS_MAX,
-		.memory_max = MEMORY_MAX_BYTES + settings.message_size_max_bytes,
-		.worker = true,
-	};
-
-	sandbox_enter(&profile);
-}
-
 static void refuse(struct session *s, const struct reason *why)
 {
 	log_warn("event=session-refused account=%s reason=%s", log_quote(view_of(s->who.address)),
@@ -69,7 +55,7 @@ static void open_and_serve(struct session *s)
 		refuse(s, &why);
 		return;
 	}
-	shut_in(s->who.home);
+	sandbox_narrow(s->who.home);
 	log_info("event=login service=imap account=%s client=%s tls=%d session=%llu",
 	         log_quote(view_of(s->who.address)), net_address_text(&s->who.client, client),
 	         s->who.tls.on, (unsigned long long)s->who.id);
@@ -126,11 +112,13 @@ int main(void)
 	struct worker_service service = {
 		.wire = "master",
 		.forks = true,
-		.confines_itself = true,
+		.profile = profile,
 		.workers_max = (unsigned)settings.imapd_sessions_max,
 		.quit_when_idle_ms = QUIT_WHEN_IDLE_MS,
 		.work = work,
 	};
 
+	service.profile.descriptors_max = DESCRIPTORS_MAX;
+	service.profile.memory_max = MEMORY_MAX_BYTES + settings.message_size_max_bytes;
 	worker_run(&service);
 }

@@ -4,8 +4,9 @@
  * states).
  *
  * It runs under the mailbox owner's uid. authd, after it has checked a password, has master hand
- * over the client's socket and says whose mailbox it is; a process is forked for each session and
- * shuts itself into that one home before it reads the first byte. TLS, if any, is porter's.
+ * over the client's socket and says whose mailbox it is; a process is forked for each session,
+ * jailed as every worker is (lib/wire/jail.h), and shuts itself into that one home before it reads
+ * the first byte. TLS, if any, is porter's.
  *
  * It trusts authd for the name of the home and nothing that the client sends. It reads and removes
  * messages of the INBOX through lib/store; what a client marks is removed at QUIT alone. One POP3
@@ -125,20 +126,6 @@ static void open_maildrop(struct session *s)
 	close(lock);
 }
 
-/* The home and nothing else, for good, before the client's first byte is read. */
-static void narrow(const char *home)
-{
-	const struct sandbox_profile profile = {
-		.promises = SANDBOX_FILES,
-		.paths = { { .path = home, .writable = true } },
-		.descriptors_max = DESCRIPTORS_MAX,
-		.memory_max = MEMORY_MAX_BYTES + (unsigned long)settings.message_size_max_bytes,
-		.worker = true
-	};
-
-	sandbox_enter(&profile);
-}
-
 static void work(struct wire_in *in, int hub)
 {
 	struct owner_session o;
@@ -160,7 +147,8 @@ static void work(struct wire_in *in, int hub)
 	} else if (store_open(o.home, true, o.quota_bytes, &s.store, &why) != STORE_OK) {
 		refuse(&s, &why);
 	} else {
-		narrow(o.home);
+		/* Before the client's first byte is read. */
+		sandbox_narrow(o.home);
 		open_maildrop(&s);
 		store_close(&s.store);
 	}
@@ -176,17 +164,19 @@ static void work(struct wire_in *in, int hub)
 int main(void)
 {
 	static struct sandbox_profile profile = { .promises = SANDBOX_FILES | SANDBOX_FORK };
-	static struct worker_service service = { .wire = "master",
-		                                 .forks = true,
-		                                 .confines_itself = true,
-		                                 .quit_when_idle_ms = QUIT_IDLE_MS,
-		                                 .work = work };
+	static struct worker_service service = {
+		.wire = "master", .forks = true, .quit_when_idle_ms = QUIT_IDLE_MS, .work = work
+	};
 
 	program_start("pop3d");
 	settings_inherit(&settings);
 	store_begin();
 	profile.paths[0] = (struct sandbox_path){ .path = settings.mail_root, .writable = true };
 	program_confine(&profile);
+	service.profile = profile;
+	service.profile.descriptors_max = DESCRIPTORS_MAX;
+	service.profile.memory_max =
+		MEMORY_MAX_BYTES + (unsigned long)settings.message_size_max_bytes;
 	service.workers_max = (unsigned)settings.pop3d_sessions_max;
 	worker_run(&service);
 }

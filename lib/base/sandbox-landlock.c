@@ -107,25 +107,63 @@ static void allow_any_source(int ruleset, const struct ruleset *r)
 		log_fatal("sandbox: landlock, source port: %m");
 }
 
-int sandbox_landlock(const struct sandbox_profile *profile)
+/* What the kernel knows, 0: nothing; asked once. */
+static int find_abi(void)
 {
-	int abi = (int)syscall(CALL_CREATE_RULESET, NULL, 0, CREATE_RULESET_VERSION);
+	static int abi = -1;
 
-	if (abi < 1)
-		return 0;
-	struct ruleset r = handled(abi, profile->promises);
-	int ruleset = (int)syscall(CALL_CREATE_RULESET, &r, sizeof r, 0);
+	if (abi < 0)
+		abi = (int)syscall(CALL_CREATE_RULESET, NULL, 0, CREATE_RULESET_VERSION);
+	if (abi < 0)
+		abi = 0;
+	return abi;
+}
+
+static int create(const struct ruleset *r)
+{
+	int ruleset = (int)syscall(CALL_CREATE_RULESET, r, sizeof *r, 0);
 
 	if (ruleset < 0)
 		log_fatal("sandbox: landlock: %m");
+	return ruleset;
+}
+
+static void enter(int ruleset)
+{
+	if (syscall(CALL_RESTRICT_SELF, ruleset, 0) < 0)
+		log_fatal("sandbox: landlock: %m");
+	close(ruleset);
+}
+
+int sandbox_landlock(const struct sandbox_profile *profile)
+{
+	int abi = find_abi();
+
+	if (abi == 0)
+		return 0;
+	struct ruleset r = handled(abi, profile->promises);
+	int ruleset = create(&r);
+
 	for (unsigned i = 0;
 	     profile->promises & SANDBOX_FILES && i < SANDBOX_PATHS_MAX && profile->paths[i].path;
 	     i++)
 		allow_path(ruleset, &r, &profile->paths[i]);
 	if (profile->promises & SANDBOX_CONNECT)
 		allow_any_source(ruleset, &r);
-	if (syscall(CALL_RESTRICT_SELF, ruleset, 0) < 0)
-		log_fatal("sandbox: landlock: %m");
-	close(ruleset);
+	enter(ruleset);
 	return abi;
+}
+
+void sandbox_landlock_below(const char *directory)
+{
+	const struct sandbox_path path = { directory, true };
+	int abi = find_abi();
+
+	if (abi == 0)
+		return;
+	const struct ruleset r = { .fs = handled(abi, 0).fs };
+	int ruleset = create(&r);
+
+	allow_path(ruleset, &r, &path);
+	enter(ruleset);
 }

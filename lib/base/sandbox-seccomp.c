@@ -572,8 +572,9 @@ bool sandbox_seccomp(unsigned promises)
 	else
 		build(promises);
 	held = entered ? held & promises : promises;
+	if (!entered)
+		watch_violations();
 	entered = true;
-	watch_violations();
 	struct sock_fprog program = { (unsigned short)filter_len, filter };
 
 	/* The log flag makes the kernel's audit name what was killed. */

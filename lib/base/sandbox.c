@@ -26,9 +26,10 @@
 
 static void lower(int resource, const char *name, unsigned long most)
 {
-	struct rlimit now;
+	struct rlimit now = { 0, 0 };
 
-	if (getrlimit(resource, &now) < 0)
+	/* 0 is below whatever there is. */
+	if (most != 0 && getrlimit(resource, &now) < 0)
 		log_fatal("getrlimit %s: %m", name);
 	if (now.rlim_max == RLIM_INFINITY || now.rlim_max > most)
 		now.rlim_max = most;
@@ -61,22 +62,28 @@ static void lower_limits(const struct sandbox_profile *profile)
 		lower(RLIMIT_NPROC, "RLIMIT_NPROC", 0);
 }
 
-const char *sandbox_enter(const struct sandbox_profile *profile)
+/* What children inherit: a worker need not repeat it. */
+static void give_up_for_good(void)
 {
-	static char level[64];
-	static bool zone_known;
-
 	/* Libraries read these files once; afterwards they could not, a second time as little as a
 	 * first. */
-	if (!zone_known)
-		tzset();
-	zone_known = true;
-	lower_limits(profile);
+	tzset();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		log_fatal("no_new_privs: %m");
 	/* The sanitizers walk /proc and trace their own process at its end. */
 	if (!SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		log_fatal("not dumpable: %m");
+}
+
+const char *sandbox_enter(const struct sandbox_profile *profile)
+{
+	static char level[64];
+	static bool entered;
+
+	if (!entered)
+		give_up_for_good();
+	entered = true;
+	lower_limits(profile);
 	int landlock = SANITIZED ? 0 : sandbox_landlock(profile);
 	bool seccomp = !SANITIZED && sandbox_seccomp(profile->promises |
 	                                             (profile->worker ? 0u : SANDBOX_NO_WORKER));
@@ -88,4 +95,10 @@ const char *sandbox_enter(const struct sandbox_profile *profile)
 	else
 		snprintf(level, sizeof level, "%s", seccomp ? "seccomp" : "none");
 	return level;
+}
+
+void sandbox_narrow(const char *directory)
+{
+	if (!SANITIZED)
+		sandbox_landlock_below(directory);
 }

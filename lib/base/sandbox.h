@@ -45,10 +45,12 @@ struct sandbox_profile {
 };
 
 /* Enters it for good (without SANDBOX_FORK also RLIMIT_NPROC 0), for this
- * process and its children. May be called again with less: each session narrows its parent's
- * profile (a mailbox session to its own directory). Returns a short text for the log: "landlock=7
- * seccomp", "seccomp", "none", "none (sanitizers)". A profile that cannot be applied although the
- * system has the means is fatal. */
+ * process and its children. May be called again with less, as each worker does. Returns a short
+ * text for the log: "landlock=7 seccomp", "seccomp", "none", "none (sanitizers)". A profile that
+ * cannot be applied although the system has the means is fatal. */
 const char *sandbox_enter(const struct sandbox_profile *profile);
+/* For who is in it already, with SANDBOX_FILES: from now on this directory and what is below it,
+ * and no other file. */
+void sandbox_narrow(const char *directory);
 
 #endif

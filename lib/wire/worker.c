@@ -267,8 +267,7 @@ static void worker_main(const struct worker_service *service, int parent, struct
                         bool spare)
 {
 	worker_signals(service);
-	if (!service->confines_itself)
-		enter_jail(service);
+	enter_jail(service);
 	dial_through(parent, service->dials);
 	if (job != NULL) {
 		service->work(job, -1);

@@ -9,7 +9,7 @@
  *           there for work, and says WIRE_DONE when idle again; the hub tells the
  *           parent to grow.
  *   forks   the parent itself receives each message from the wire and forks a
- *           worker for it, which ends with it: mailbox sessions, which confine
+ *           worker for it, which ends with it: mailbox sessions, which narrow
  *           themselves to one mailbox and so can serve only one.
  *
  * The parent holds the wires and "master"; a worker holds none. It has its line to the hub, its
@@ -39,11 +39,9 @@ struct worker_service {
 	struct dial dials[DIALS_MAX]; /* what else a worker reaches; wires that this house lacks are
 	                               * passed over */
 	/* What a worker may: its parent's promises are less SANDBOX_FORK what they are for it too;
-	 * limits as in jail.h. */
+	 * limits as in jail.h. A session that is shut into one mailbox narrows it in work(), before
+	 * it has read a byte of a stranger's. */
 	struct sandbox_profile profile;
-	/* work() itself enters the sandbox, before it has read a byte of a stranger's: a session
-	 * that is shut into one mailbox. Descriptors are closed all the same. */
-	bool confines_itself;
 	bool forks;
 	bool answers; /* work() itself sends the message that tells the hub the job is over: no
 	                 WIRE_DONE is sent */

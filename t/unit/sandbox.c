@@ -362,6 +362,37 @@ static int try_narrow(void)
 	return try_read_allowed();
 }
 
+static int try_read_below(void)
+{
+	sandbox_narrow(allowed_directory);
+	return try_read_allowed();
+}
+
+static int try_move_below(void)
+{
+	sandbox_narrow(allowed_directory);
+	int directory = open(allowed_directory, O_RDONLY | O_DIRECTORY);
+
+	return mkdirat(directory, "sub", 0700) < 0 ||
+	                       renameat(directory, "file", directory, "sub/file") < 0 ||
+	                       renameat(directory, "sub/file", directory, "file") < 0
+	               ? -1
+	               : unlinkat(directory, "sub", AT_REMOVEDIR);
+}
+
+static int try_other_beside(void)
+{
+	sandbox_narrow(allowed_directory);
+	return try_read_other();
+}
+
+static int try_narrow_to_more(void)
+{
+	sandbox_narrow(allowed_directory);
+	sandbox_narrow("/tmp");
+	return try_read_other();
+}
+
 /* ---- the table ---- */
 
 enum promises_of { NOTHING, FILES, READS, CONNECTS, FORKS, ACCEPTS, NOTIFIES, WORKS, SETS };
@@ -543,6 +574,18 @@ static void test_report(void)
 	ok(strstr(said, want) != NULL, "what is refused is logged: %s", want);
 }
 
+static void test_narrow(void)
+{
+	static const struct sandbox_profile files = { .promises = SANDBOX_FILES,
+		                                      .paths = { { "/tmp", true } } };
+
+	ok(outcome(&files, &files, try_read_other) == WORKED, "files: all of them");
+	ok(outcome(&files, &files, try_read_below) == WORKED, "narrowed: those below");
+	ok(outcome(&files, &files, try_move_below) == WORKED, "also from directory to directory");
+	ok(outcome(&files, &files, try_other_beside) == FAILED, "not those beside");
+	ok(outcome(&files, &files, try_narrow_to_more) == FAILED, "for good");
+}
+
 static void try_sets(const struct sandbox_profile *wider)
 {
 	for (unsigned set = 0; set < SETS; set++)
@@ -586,6 +629,7 @@ int main(void)
 	struct sandbox_profile little = { .memory_max = 64 << 20 };
 
 	ok(outcome(NULL, &little, try_work) == WORKED, "with a limit of memory: ordinary work");
+	test_narrow();
 	test_report();
 	clean();
 	return tap_done();
