@@ -46,5 +46,9 @@ int command_places_read(const struct command *c, struct model *m);
 /* Tells a running house to take the current generation; says so. A house that does not run is no
  * error. */
 int command_reload_if_running(const struct settings *s);
+/* What is wrong with a running house by its own status: programs that do not run, another version.
+ * false: it does not run. */
+bool command_running_faults(const struct settings *s,
+                            void (*fault)(void *context, const char *text), void *context);
 
 #endif

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "conf/consistency.h"
 
+#include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "conf/model.h"
 #include "lib/conf/classify.h"
@@ -69,10 +72,27 @@ static void check_listeners(struct model *m)
 static void check_log(struct model *m)
 {
 	const char *to = m->settings.log_to;
+	int line = model_setting_line(m, "log.to");
+	struct view above = view_of(to);
+	char path[PATH_MAX];
+	struct stat st;
 
-	if (strcmp(to, "syslog") != 0 && strcmp(to, "stderr") != 0 && to[0] != '/')
-		problem_error(&m->problems, m->conf.path, model_setting_line(m, "log.to"),
+	if (strcmp(to, "syslog") == 0 || strcmp(to, "stderr") == 0)
+		return;
+	if (to[0] != '/') {
+		problem_error(&m->problems, m->conf.path, line,
 		              "log.to: \"%s\" is not syslog, stderr or an absolute path", to);
+		return;
+	}
+	/* master opens it, and ends when it cannot. */
+	while (above.len > 1 && above.data[above.len - 1] != '/')
+		above.len--;
+	if (stat(to, &st) == 0 && S_ISDIR(st.st_mode))
+		problem_error(&m->problems, m->conf.path, line,
+		              "log.to: %s is a directory, not a file", to);
+	else if (string_copy(path, sizeof path, above) && stat(path, &st) != 0)
+		problem_error(&m->problems, m->conf.path, line, "log.to: the directory %s: %s",
+		              path, strerror(errno));
 }
 
 static void check_name_server(struct model *m)

@@ -15,7 +15,6 @@
 #include "lib/conf/accounts.h"
 #include "lib/conf/generation.h"
 #include "lib/conf/services.h"
-#include "lib/wire/control.h"
 
 enum { EXPIRES_SOON_S = 14 * 86400, DISK_LOW_PERCENT = 10, DISK_FULL_PERCENT = 2 };
 
@@ -142,6 +141,38 @@ static void check_disk(struct model *m, const char *path, uint64_t least_bytes)
 		                "%u%% of the disk and %u%% of its inodes are free", blocks, files);
 }
 
+/* ---- the log ---- */
+
+static void check_log(struct model *m)
+{
+	const char *to = m->settings.log_to;
+	struct view above = view_of(to);
+	char path[PATH_MAX];
+	struct reason why;
+
+	if (strcmp(to, "syslog") == 0) {
+		int fd = log_system_socket(&why);
+
+		if (fd < 0)
+			problem_error(&m->problems, m->conf.path, model_setting_line(m, "log.to"),
+			              "%s", why.text);
+		else
+			close(fd);
+	}
+	while (above.len > 1 && above.data[above.len - 1] != '/')
+		above.len--;
+	/* Its own file system, or one that another row looks at. */
+	if (to[0] == '/' && string_copy(path, sizeof path, above))
+		check_disk(m, path, 0);
+}
+
+static void running_fault(void *context, const char *text)
+{
+	struct model *m = context;
+
+	problem_error(&m->problems, NULL, 0, "%s", text);
+}
+
 /* ---- ports ---- */
 
 /* While the house is down somebody else's server on its port is found here, not at the start. */
@@ -242,11 +273,9 @@ int command_check(const struct command *c, int argc, char **argv)
 	check_certificates(&m);
 	check_disk(&m, m.settings.queue_directory, (uint64_t)m.settings.queue_space_min_bytes);
 	check_disk(&m, m.settings.mail_root, 0);
-	int fd = control_connect(m.settings.directory_run, NULL);
-	bool running = fd >= 0 || errno == EACCES || errno == EPERM;
+	check_log(&m);
+	bool running = command_running_faults(&m.settings, running_fault, &m);
 
-	if (fd >= 0)
-		close(fd);
 	if (!running)
 		check_ports(&m);
 	problems_print(&m.problems);

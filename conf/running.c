@@ -25,10 +25,35 @@ static void print_versions(const char *running)
 		        running, version_text);
 }
 
-/* Prints the lines of the answer; the exit code that comes at its end. */
-static int read_answer(int fd, enum control_type question, struct reason *why)
+/* Who hears an answer: what version runs (before its lines; "unknown" is one that does not say),
+ * and each line. */
+struct hearer {
+	void (*version)(struct hearer *h, const char *version);
+	void (*line)(struct hearer *h, const char *line);
+};
+
+static void no_version(struct hearer *h, const char *version)
 {
-	bool versions_shown = question != CONTROL_STATUS;
+	(void)h;
+	(void)version;
+}
+
+static void print_line(struct hearer *h, const char *line)
+{
+	(void)h;
+	printf("%s\n", line);
+}
+
+static void print_version(struct hearer *h, const char *version)
+{
+	(void)h;
+	print_versions(version);
+}
+
+/* The exit code that comes at the answer's end. */
+static int read_answer(int fd, struct hearer *h, struct reason *why)
+{
+	bool version_known = false;
 	struct wire_in in;
 	char line[CONTROL_LINE_MAX], version[VERSION_MAX];
 
@@ -36,14 +61,14 @@ static int read_answer(int fd, enum control_type question, struct reason *why)
 		uint8_t code = EXIT_TEMPORARY;
 		bool ended = in.type == CONTROL_END && control_end_get(&in, &code, line);
 
-		if (!versions_shown && (in.type == CONTROL_VERSION || in.type == CONTROL_LINE)) {
+		if (!version_known) {
 			bool told = in.type == CONTROL_VERSION && control_version_get(&in, version);
 
-			print_versions(told ? version : "unknown");
-			versions_shown = true;
+			h->version(h, told ? version : "unknown");
+			version_known = true;
 		}
 		if (in.type == CONTROL_LINE && control_line_get(&in, line))
-			printf("%s\n", line);
+			h->line(h, line);
 		wire_in_close(&in);
 		if (!ended)
 			continue;
@@ -55,7 +80,7 @@ static int read_answer(int fd, enum control_type question, struct reason *why)
 	return EXIT_TEMPORARY;
 }
 
-static int ask(int fd, enum control_type question, struct reason *why)
+static int ask(int fd, enum control_type question, struct hearer *h, struct reason *why)
 {
 	struct wire_out out = { 0 };
 
@@ -68,21 +93,121 @@ static int ask(int fd, enum control_type question, struct reason *why)
 		fail_errno(why, "ask posthouse");
 		return EXIT_TEMPORARY;
 	}
-	return read_answer(fd, question, why);
+	return read_answer(fd, h, why);
 }
 
-static int ask_at(const struct settings *s, enum control_type question, const char *done)
+/* ---- of what version is it ---- */
+
+struct version_hearer {
+	struct hearer h;
+	char version[VERSION_MAX];
+};
+
+static void keep_version(struct hearer *h, const char *version)
 {
-	struct reason why;
-	int fd = control_connect(s->directory_run, &why);
-	int code = fd < 0 ? EXIT_PERMANENT : ask(fd, question, &why);
+	string_copy(((struct version_hearer *)h)->version, VERSION_MAX, view_of(version));
+}
+
+static void no_line(struct hearer *h, const char *line)
+{
+	(void)h;
+	(void)line;
+}
+
+/* A running master of another version would start the installed programs beside its own, which do
+ * not understand each other. */
+static int same_version(const struct settings *s, struct reason *why)
+{
+	struct version_hearer v = { .h = { keep_version, no_line } };
+	int fd = control_connect(s->directory_run, why);
+	int code = fd < 0 ? EXIT_PERMANENT : ask(fd, CONTROL_STATUS, &v.h, why);
 
 	if (fd >= 0)
 		close(fd);
-	if (code != EXIT_DONE)
-		command_fail(code, &why);
-	else if (done != NULL)
-		printf("%s\n", done);
+	if (code != EXIT_DONE || strcmp(v.version, version_text) == 0)
+		return code;
+	fail(why,
+	     "version %s is running and cannot start programs of version %s; run posthouse stop and "
+	     "posthouse start",
+	     v.version, version_text);
+	return EXIT_TEMPORARY;
+}
+
+/* Takes the current generation. */
+static int reload(const struct settings *s, struct reason *why)
+{
+	struct hearer h = { no_version, no_line };
+	int code = same_version(s, why);
+	int fd = code == EXIT_DONE ? control_connect(s->directory_run, why) : -1;
+
+	if (fd < 0)
+		return code == EXIT_DONE ? EXIT_PERMANENT : code;
+	code = ask(fd, CONTROL_RELOAD, &h, why);
+	close(fd);
+	return code;
+}
+
+struct fault_hearer {
+	struct hearer h;
+	void (*fault)(void *context, const char *text);
+	void *context;
+};
+
+static void hear_version(struct hearer *h, const char *version)
+{
+	struct fault_hearer *f = (struct fault_hearer *)h;
+	char text[256];
+
+	if (strcmp(version, version_text) == 0)
+		return;
+	snprintf(text, sizeof text,
+	         "version %s is running, version %s is installed; run posthouse stop and posthouse "
+	         "start",
+	         version, version_text);
+	f->fault(f->context, text);
+}
+
+/* "queued       not running", "smtpd        pid 5 ..., not ready" */
+static void hear_line(struct hearer *h, const char *line)
+{
+	struct fault_hearer *f = (struct fault_hearer *)h;
+	struct view text = view_of(line), name = view_take(text, view_find(text, ' '));
+	char fault[128];
+
+	if (strstr(line, " not running") == NULL && strstr(line, ", not ready") == NULL)
+		return;
+	snprintf(fault, sizeof fault, "%.*s is not %s; the log says why", VIEW_ARG(name),
+	         strstr(line, ", not ready") ? "ready" : "running");
+	f->fault(f->context, fault);
+}
+
+bool command_running_faults(const struct settings *s,
+                            void (*fault)(void *context, const char *text), void *context)
+{
+	struct fault_hearer f = { { hear_version, hear_line }, fault, context };
+	struct reason why;
+	int fd = control_connect(s->directory_run, NULL);
+
+	if (fd < 0)
+		return errno == EACCES || errno == EPERM;
+	if (ask(fd, CONTROL_STATUS, &f.h, &why) != EXIT_DONE)
+		fault(context, why.text);
+	close(fd);
+	return true;
+}
+
+/* ---- the commands ---- */
+
+static int ask_at(const struct settings *s, enum control_type question, struct reason *why)
+{
+	struct hearer h = { question == CONTROL_STATUS ? print_version : no_version, print_line };
+	int fd = control_connect(s->directory_run, why);
+
+	if (fd < 0)
+		return EXIT_PERMANENT;
+	int code = ask(fd, question, &h, why);
+
+	close(fd);
 	return code;
 }
 
@@ -96,8 +221,16 @@ static int ask_house(const struct command *c, enum control_type question, const 
 	/* A text with an error in it must not keep anybody from stopping the house. */
 	int code = command_places_read(c, &m);
 
-	if (code == EXIT_DONE)
-		code = ask_at(&m.settings, question, done);
+	struct reason why;
+	bool read = code == EXIT_DONE;
+
+	if (read)
+		code = question == CONTROL_RELOAD ? reload(&m.settings, &why)
+		                                  : ask_at(&m.settings, question, &why);
+	if (read && code != EXIT_DONE)
+		command_fail(code, &why);
+	else if (read && done != NULL)
+		printf("%s\n", done);
 	model_free(&m);
 	return code;
 }
@@ -127,9 +260,9 @@ int command_reload_if_running(const struct settings *s)
 
 	if (fd < 0)
 		return EXIT_DONE; /* it takes the current generation when it starts */
-	int code = ask(fd, CONTROL_RELOAD, &why);
-
 	close(fd);
+	int code = reload(s, &why);
+
 	if (code == EXIT_DONE)
 		return EXIT_DONE;
 	fprintf(stderr, "posthouse: the running server still uses the previous generation: %s\n",

@@ -7,6 +7,7 @@
  */
 #include "master/control.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -150,8 +151,9 @@ static void accept_one(struct watch *w, unsigned events)
 	(void)events;
 	if (fd < 0)
 		return;
-	if (a == NULL || !may_speak(fd)) {
-		answer(fd, EXIT_PERMANENT, "not permitted");
+	if (!may_speak(fd) || a == NULL) {
+		answer(fd, a == NULL ? EXIT_TEMPORARY : EXIT_PERMANENT,
+		       a == NULL ? "too many commands at once; try again" : "not permitted");
 		close(fd);
 		return;
 	}
@@ -168,8 +170,15 @@ void control_start(int listener, const struct control_calls *c)
 	loop_watch(master.loop, &door, LOOP_READ);
 }
 
+/* The socket goes first: who hears that it has stopped may start it again at once. */
 void control_stopped(void)
 {
+	char path[PATH_MAX];
+
+	loop_unwatch(master.loop, &door);
+	close(door.fd);
+	snprintf(path, sizeof path, "%s/control", master.settings.directory_run);
+	unlink(path);
 	for (unsigned i = 0; i < ASKERS_MAX; i++)
 		if (askers[i].waits_for_stop)
 			answer(askers[i].watch.fd, EXIT_DONE, "");

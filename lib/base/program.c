@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +155,7 @@ unsigned long program_raise_descriptors(unsigned long wanted)
 
 void program_hold(const char *directory, const char *name)
 {
+	enum { HOLD_PATIENCE_MS = 5000, HOLD_LOOK_MS = 20 };
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	int at = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int fd = at < 0 ? -1 : openat(at, name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -161,9 +163,15 @@ void program_hold(const char *directory, const char *name)
 	if (fd < 0)
 		log_fatal("opening %s/%s: %m", directory, name);
 	close(at);
-	if (fcntl(fd, F_SETLK, &lock) < 0)
+	/* One that has said that it stopped may be about to end. */
+	for (int waited_ms = 0; fcntl(fd, F_SETLK, &lock) < 0; waited_ms += HOLD_LOOK_MS) {
+		if (waited_ms < HOLD_PATIENCE_MS) {
+			poll(NULL, 0, HOLD_LOOK_MS);
+			continue;
+		}
 		log_fatal("%s/%s is locked: posthouse is running already (posthouse status)",
 		          directory, name);
+	}
 	if (ftruncate(fd, 0) < 0 || fchmod(fd, 0644) < 0 ||
 	    dprintf(fd, "%ld\n", (long)getpid()) < 0)
 		log_fatal("writing %s/%s: %m", directory, name);

@@ -151,6 +151,8 @@ CONTRADICTIONS = {
     "queue.retry-first 2h": "queue.retry-first is greater than queue.retry-max; change one of the two",
     "mailbox.uid-min 60000\nmailbox.uid-max 50000": "mailbox.uid-min is greater than mailbox.uid-max; change one of the two",
     "queue.delay-notice 6d": "queue.delay-notice is greater than queue.lifetime; change one of the two",
+    "log.to /nonexistent/log": "log.to: the directory /nonexistent/: No such file or directory",
+    "log.to /etc": "log.to: /etc is a directory, not a file",
     "log.to file": 'log.to: "file" is not syslog, stderr or an absolute path',
     "dns.server ns.example.test": 'dns.server: "ns.example.test" is not an address such as 127.0.0.1:53',
     "porter.proxy-from 192.0.2.1/24": 'porter.proxy-from: "192.0.2.1/24" is not an address or a network',
@@ -287,6 +289,45 @@ def versions():
                         "run posthouse stop and posthouse start to use the installed version\n", "and warns")
                 else:
                     ok(p.out.startswith("version      unknown (running)"), "one that does not tell its version is unknown", p.out)
+
+
+def other_version_is_left_alone():
+    """A reload would start programs that do not understand those that run."""
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
+        p.run("build")
+        (p.directory / "run").mkdir()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as master:
+            master.bind(str(p.directory / "run/control"))
+            master.listen()
+            for words in (("map", "set", "users", "bert@example.test"), ("reload",)):
+                heard, over = [], threading.Event()
+                thread = threading.Thread(target=hear_all, args=(master, heard, over))
+                thread.start()
+                ok(p.run(*words) != 0 and "version 0.0.1 is running" in p.err and "posthouse stop" in p.err,
+                   f"{words[0]} does not reload another version, and says so", p.err)
+                over.set()
+                thread.join()
+                is_(set(heard), {CONTROL_STATUS}, "nor asks for it")
+            is_(p.run("map", "dump", "users"), 0, "the edit itself")
+            ok("bert" in p.out, "is compiled")
+
+
+def hear_all(listener, heard, over):
+    """A master of 0.0.1 for as long as it takes; `heard`: what it was asked."""
+    listener.settimeout(0.05)
+    while not over.is_set():
+        try:
+            line, _ = listener.accept()
+        except TimeoutError:
+            continue
+        with line:
+            line.settimeout(5)
+            question = wirehouse.receive(line)
+            if question is None:
+                continue
+            heard.append(question.kind)
+            wirehouse.send(line, wirehouse.Out(CONTROL_VERSION).view("0.0.1"))
+            wirehouse.send(line, wirehouse.Out(CONTROL_END).byte(0).view(""))
 
 
 def old_master(listener, version):
@@ -466,6 +507,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, rollback, users, names, certificates, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, rollback, users, names, certificates, usage):
     part()
 done()

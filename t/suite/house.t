@@ -43,6 +43,12 @@ def tries(house, action):
 
 REPLACED = ["authd", "bounce", "dnsd", "imap-login", "keyd", "pickup", "pop3-login", "porter", "remote", "resolved", "smtpd"]
 
+# Who hears that it has stopped may start it again at once; after the last stop nothing is left to be stopped.
+with House("--users", "1") as house:
+    programs = {**os.environ, "POSTHOUSE_PROGRAMS": f"{house.directory}/bin"}
+    steps = [(word, house.posthouse(word, env=programs)) for word in ["stop", "start"] * 20 + ["stop"]]
+    is_([(word, step.stderr) for word, step in steps if step.returncode], [], "stop and start, twenty times in a row")
+
 with House() as house:
     checked = house.posthouse("check")
     is_((checked.returncode, checked.stdout, checked.stderr), (0, "no problems found; posthouse is running\n", ""),
@@ -127,11 +133,15 @@ with House() as house:
 
     settings = conf.with_name("posthouse.conf")
     good_text = settings.read_text()
-    settings.write_text(re.sub(r"(?m)^log\.to.*\n", "", good_text) + "log.to /nowhere/of/this/name\n")
-    is_(house.posthouse("build").returncode, 0, "a log that cannot be opened is not known to the build")
+    gone = house.directory / "gone"
+    gone.mkdir()
+    settings.write_text(re.sub(r"(?m)^log\.to.*\n", "", good_text) + f"log.to {gone}/log\n")
+    is_(house.posthouse("build").returncode, 0, "another log")
+    gone.rmdir()
     bad = house.posthouse("reload")
-    ok(bad.returncode != 0 and "opening the log /nowhere" in bad.stdout + bad.stderr, "but the reload says it",
-       bad.stdout + bad.stderr)
+    ok(bad.returncode != 0 and f"opening the log {gone}/log" in bad.stdout + bad.stderr,
+       "the reload says that it cannot be opened any more", bad.stdout + bad.stderr)
+    is_(house.posthouse("build").returncode, 100, "and a build refuses it")
     ok(can_send(house), "and the old generation goes on")
 
     with socket.create_server(("127.0.0.1", 0)) as held:
