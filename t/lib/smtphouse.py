@@ -61,6 +61,11 @@ class Message:
     def __init__(self, number):
         self.id = f"{number:013d}"
         self.recipients, self.bytes, self.state = [], b"", "open"
+        self.ended = threading.Event()  # for whom no answer tells
+
+    def abandon(self):
+        self.state = "abandoned"
+        self.ended.set()
 
 
 class Queue:
@@ -83,7 +88,7 @@ class Queue:
                 continue
             message = self.step(line, packet, message)
         if message and message.state != "live":
-            message.state = "abandoned"
+            message.abandon()
 
     @staticmethod
     def take_recipients(packet, message):
@@ -116,7 +121,7 @@ class Queue:
             message.state = "live"
             send(line, Out(SPOOL_ACCEPTED))
         elif packet.kind == SPOOL_ABANDON:
-            message.state = "abandoned"
+            message.abandon()
         return message
 
 

@@ -13,7 +13,7 @@ import smtphouse
 from house import CORPUS
 from smtphouse import RELAY, REJECT, RESOLVE_CLIENT, RESOLVE_RECIPIENT, SMTP, SUBMISSION, Client, Smtp
 from tap import done, is_, ok, skip
-from wirehouse import WIRE_DONE, receive
+from wirehouse import PATIENCE_SECONDS, WIRE_DONE, receive
 
 EHLO = r"250-mail.example.test\n250-PIPELINING\n250-SIZE 52428800\n250-STARTTLS\n250-8BITMIME\n250-DSN\n250 ENHANCEDSTATUSCODES"
 ID = r"250 2.0.0 queued as \d{13}"
@@ -321,6 +321,7 @@ def trouble(house):
     client.send("x: y\r\n\r\nhalf a mess")
     client.close()
     house.program.stop()
+    message.ended.wait(PATIENCE_SECONDS)
     is_(message.state, "abandoned", "a client that leaves in the middle leaves nothing")
 
 
