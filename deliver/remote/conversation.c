@@ -76,6 +76,43 @@ static bool read_reply(struct conversation *c, const char *what, struct reply *r
 	return true;
 }
 
+/* A host that answered what nobody had asked, or not what was asked: from here on no answer can be
+ * attributed, the earlier ones neither. */
+static bool out_of_step(struct conversation *c, const char *what, struct reply *r)
+{
+	char text[REPLY_TEXT_MAX];
+
+	string_copy(text, sizeof text, view_of(r->text));
+	no_reply(r, what, text);
+	string_copy(r->status, sizeof r->status, VIEW("4.5.0"));
+	c->broken = c->out_of_step = true;
+	return false;
+}
+
+/* Before a command: an answer that is there already is none to it. Only 421 may come unasked (RFC
+ * 5321 section 3.8). */
+static bool in_step(struct conversation *c, struct reply *r)
+{
+	if (!stream_has_input(&c->stream))
+		return true;
+	if (read_reply(c, "unexpected reply", r, NULL) && r->code != 421)
+		out_of_step(c, "unexpected reply", r);
+	return false;
+}
+
+/* The answer to a command, of a class that this command can have (RFC 5321 section 4.3.2): 2yz, or
+ * 354 when `go_on`; 4yz; 5yz. */
+static bool read_answer(struct conversation *c, const char *what, bool go_on, struct reply *r)
+{
+	if (!read_reply(c, what, r, NULL))
+		return false;
+	bool good = go_on ? r->code == 354 : r->code / 100 == 2;
+
+	if (good || r->code / 100 == 4 || r->code / 100 == 5)
+		return true;
+	return out_of_step(c, what, r);
+}
+
 static int connect_within(const struct net_address *to, int timeout_ms)
 {
 	struct sockaddr_storage ss;
@@ -115,17 +152,21 @@ static enum conversation_result give_up(struct conversation *c, enum conversatio
 
 static bool greet(struct conversation *c, const char *helo, struct reply *reply)
 {
+	const char *hello = c->lmtp ? "LHLO" : "EHLO";
+
 	c->extensions = (struct extensions){ 0 };
-	stream_format(&c->stream, "%s %s\r\n", c->lmtp ? "LHLO" : "EHLO", helo);
-	if (!read_reply(c, c->lmtp ? "LHLO" : "EHLO", reply, &c->extensions))
+	if (!in_step(c, reply))
+		return false;
+	stream_format(&c->stream, "%s %s\r\n", hello, helo);
+	if (!read_reply(c, hello, reply, &c->extensions))
 		return false;
 	if (reply->code / 100 == 2)
 		return true;
-	if (reply->code / 100 != 5 || c->lmtp || c->broken)
+	if (reply->code / 100 != 5 || c->lmtp || c->broken || !in_step(c, reply))
 		return false;
 	/* A host of before 1995. */
 	stream_format(&c->stream, "HELO %s\r\n", helo);
-	return read_reply(c, "HELO", reply, NULL) && reply->code / 100 == 2;
+	return read_answer(c, "HELO", false, reply) && reply->code / 100 == 2;
 }
 
 /* After the offer was taken up, everything is asked again inside (RFC 3207 section 4.2). */
@@ -134,9 +175,11 @@ static enum conversation_result start_tls(struct conversation *c, const char *he
 {
 	struct reason why;
 
+	if (!in_step(c, reply))
+		return CONVERSATION_REFUSED;
 	stream_write(&c->stream, VIEW("STARTTLS\r\n"));
-	if (!read_reply(c, "STARTTLS", reply, NULL))
-		return CONVERSATION_NO_TLS;
+	if (!read_answer(c, "STARTTLS", false, reply))
+		return c->out_of_step ? CONVERSATION_REFUSED : CONVERSATION_NO_TLS;
 	if (reply->code != 220)
 		return c->broken ? CONVERSATION_REFUSED : CONVERSATION_OPEN;
 	if (stream_has_input(&c->stream)) {
@@ -235,20 +278,6 @@ static void say_recipient(struct conversation *c, const struct job_recipient *r)
 	stream_write(&c->stream, text_view(line));
 }
 
-static void settle(const struct conversation *c, struct job_result *result,
-                   const struct reply *reply)
-{
-	result->outcome = reply->code / 100 == 2   ? JOB_DONE
-	                  : reply->code / 100 == 5 ? JOB_FAILED
-	                                           : JOB_RETRY;
-	string_copy(result->status, sizeof result->status, view_of(reply->status));
-	string_copy(result->text, sizeof result->text, view_of(reply->text));
-	string_copy(result->remote_host, sizeof result->remote_host,
-	            view_of(reply->code ? c->host : ""));
-	result->passed_on =
-		result->outcome == JOB_DONE && extensions_have(&c->extensions, ESMTP_DSN);
-}
-
 /* NULL: it is written; else why not. */
 static const char *write_file(struct conversation *c, int file, uint64_t offset, uint64_t size,
                               bool *line_start)
@@ -295,94 +324,201 @@ static bool write_message(struct conversation *c, const struct job *job, struct 
 	return true;
 }
 
-/* The recipients the host has accepted share what comes of the message: one answer, or in LMTP one
- * each. */
-static void send_text(struct conversation *c, const struct job *job, unsigned count,
-                      const bool *accepted, const struct conversation_limits *limits,
-                      struct job_result *results, struct reply *reply)
+/* One message on its way over a conversation. */
+struct transaction {
+	struct conversation *c;
+	const struct job *job;
+	const struct job_recipient *recipients;
+	unsigned count, accepted_count;
+	bool pipelined;
+	bool accepted[JOB_RECIPIENTS_MAX];
+	struct job_result *results;
+	struct reply *reply;
+};
+
+/* What the host said of a recipient. Nothing but its answer to the text (send_text) makes one
+ * done. */
+static void settle(struct transaction *t, unsigned i, enum job_outcome outcome)
 {
-	bool answered = write_message(c, job, reply);
+	struct job_result *result = &t->results[i];
+
+	result->outcome = outcome;
+	string_copy(result->status, sizeof result->status, view_of(t->reply->status));
+	string_copy(result->text, sizeof result->text, view_of(t->reply->text));
+	string_copy(result->remote_host, sizeof result->remote_host,
+	            view_of(t->reply->code ? t->c->host : ""));
+	result->passed_on = outcome == JOB_DONE && extensions_have(&t->c->extensions, ESMTP_DSN);
+}
+
+static enum job_outcome refusal(const struct transaction *t)
+{
+	return t->reply->code / 100 == 5 ? JOB_FAILED : JOB_RETRY;
+}
+
+static void settle_all(struct transaction *t, enum job_outcome outcome)
+{
+	for (unsigned i = 0; i < t->count; i++)
+		settle(t, i, outcome);
+}
+
+static void settle_accepted(struct transaction *t, enum job_outcome outcome)
+{
+	for (unsigned i = 0; i < t->count; i++)
+		if (t->accepted[i])
+			settle(t, i, outcome);
+}
+
+/* The recipients that the host has accepted share what comes of the message: one answer, or in LMTP
+ * one each (RFC 2033 section 4.2). */
+static void send_text(struct transaction *t, const struct conversation_limits *limits)
+{
+	struct conversation *c = t->c;
+	bool answered = write_message(c, t->job, t->reply);
 
 	stream_set_timeout(&c->stream, limits->data_ms);
 	if (answered && !c->lmtp)
-		answered = read_reply(c, "the message", reply, NULL);
-	for (unsigned i = 0; i < count; i++) {
-		if (!accepted[i])
+		answered = read_answer(c, "the message", false, t->reply);
+	for (unsigned i = 0; i < t->count; i++) {
+		if (!t->accepted[i])
 			continue;
 		if (answered && c->lmtp)
-			answered = read_reply(c, "the message", reply, NULL);
-		settle(c, &results[i], reply);
+			answered = read_answer(c, "the message", false, t->reply);
+		settle(t, i, answered && t->reply->code / 100 == 2 ? JOB_DONE : refusal(t));
 	}
+	/* One more than there are recipients: which of them is whose? */
+	if (answered && c->lmtp && !c->broken)
+		in_step(c, t->reply);
 	if (!c->broken)
 		stream_set_timeout(&c->stream, limits->command_ms);
 }
 
-static bool too_large(const struct conversation *c, const struct job *job, unsigned count,
-                      struct job_result *results)
+static bool too_large(struct transaction *t)
 {
 	struct reply reply = { .code = 552, .status = "5.3.4" };
+	uint64_t bytes = t->job->message_bytes + t->job->extra_bytes;
 
-	if (c->extensions.size_bytes == 0 ||
-	    job->message_bytes + job->extra_bytes <= c->extensions.size_bytes)
+	if (t->c->extensions.size_bytes == 0 || bytes <= t->c->extensions.size_bytes)
 		return false;
 	snprintf(reply.text, sizeof reply.text, "the message has %llu bytes; %s takes at most %llu",
-	         (unsigned long long)(job->message_bytes + job->extra_bytes), c->host,
-	         (unsigned long long)c->extensions.size_bytes);
-	for (unsigned i = 0; i < count; i++) {
-		settle(c, &results[i], &reply);
-		results[i].remote_host[0] = '\0'; /* our words */
+	         (unsigned long long)bytes, t->c->host,
+	         (unsigned long long)t->c->extensions.size_bytes);
+	t->reply = &reply;
+	settle_all(t, JOB_FAILED);
+	for (unsigned i = 0; i < t->count; i++)
+		t->results[i].remote_host[0] = '\0'; /* our words */
+	return true;
+}
+
+/* Says what pipelining lets us say at once, and reads MAIL's answer. false: the line broke, *reply
+ * says how. */
+static bool begin(struct transaction *t)
+{
+	struct conversation *c = t->c;
+
+	if (!in_step(c, t->reply))
+		return false;
+	say_mail(c, t->job);
+	for (unsigned i = 0; t->pipelined && i < t->count; i++)
+		say_recipient(c, &t->recipients[i]);
+	if (t->pipelined)
+		stream_write(&c->stream, VIEW("DATA\r\n"));
+	return read_answer(c, "MAIL", false, t->reply);
+}
+
+/* Reads the answers to RCPT; false when the line broke: who had none by then, waits. */
+static bool read_recipients(struct transaction *t)
+{
+	for (unsigned i = 0; i < t->count; i++) {
+		bool said = t->pipelined || in_step(t->c, t->reply);
+
+		if (said && !t->pipelined)
+			say_recipient(t->c, &t->recipients[i]);
+		if (!said || !read_answer(t->c, "RCPT", false, t->reply)) {
+			for (; i < t->count; i++)
+				settle(t, i, JOB_RETRY);
+			settle_accepted(t, JOB_RETRY);
+			return false;
+		}
+		t->accepted[i] = t->reply->code / 100 == 2;
+		t->accepted_count += t->accepted[i];
+		settle(t, i, refusal(t)); /* accepted, it waits for the text's answer */
 	}
 	return true;
 }
 
-/* Reads the answers to RCPT; how many were accepted, -1 when the line broke. */
-static int read_recipients(struct conversation *c, unsigned count,
-                           const struct job_recipient *recipients, bool *accepted,
-                           struct job_result *results, struct reply *reply)
+/* Asks for the text; false: it is not wanted, and those who were accepted have the answer. */
+static bool open_text(struct transaction *t)
 {
-	int good = 0;
+	struct conversation *c = t->c;
+	bool said = t->pipelined || in_step(c, t->reply);
 
-	for (unsigned i = 0; i < count; i++) {
-		if (!extensions_have(&c->extensions, ESMTP_PIPELINING))
-			say_recipient(c, &recipients[i]);
-		if (!read_reply(c, "RCPT", reply, NULL)) {
-			for (unsigned rest = i; rest < count; rest++)
-				settle(c, &results[rest], reply);
-			return -1;
-		}
-		accepted[i] = reply->code / 100 == 2;
-		good += accepted[i];
-		settle(c, &results[i], reply);
+	if (said && !t->pipelined)
+		stream_write(&c->stream, VIEW("DATA\r\n"));
+	if (said && read_answer(c, "DATA", true, t->reply) && t->reply->code == 354 &&
+	    in_step(c, t->reply))
+		return true;
+	settle_accepted(t, refusal(t));
+	return false;
+}
+
+/* Out of a transaction that came to nothing; the answer to RSET shows that every answer before it
+ * was the one that it was taken for. A host that closes instead is believed as well. With
+ * pipelining DATA may have been accepted for nobody (RFC 2920 section 3.1). */
+static void leave(struct transaction *t, bool data_said)
+{
+	struct conversation *c = t->c;
+	struct reply scratch = { 0 };
+
+	if (data_said && !c->broken && read_answer(c, "DATA", true, &scratch) &&
+	    scratch.code == 354 && in_step(c, &scratch)) {
+		stream_write(&c->stream, VIEW(".\r\n"));
+		read_answer(c, "the message", false, &scratch);
 	}
-	return good;
+	if (!c->broken && in_step(c, &scratch)) {
+		stream_write(&c->stream, VIEW("RSET\r\n"));
+		if (read_answer(c, "RSET", false, &scratch) && scratch.code / 100 != 2 &&
+		    !c->broken)
+			out_of_step(c, "RSET", &scratch);
+	}
+	if (c->out_of_step)
+		*t->reply = scratch;
 }
 
 /* MAIL was refused: whether another host may know better is for the caller to say, when it is not
  * for good. */
-static bool mail_refused(struct conversation *c, unsigned count, struct job_result *results,
-                         const struct reply *reply)
+static bool mail_refused(struct transaction *t)
 {
-	if (reply->code / 100 != 5)
-		return false;
-	for (unsigned i = 0; i < count; i++)
-		settle(c, &results[i], reply);
-	return true;
+	bool for_good = t->reply->code / 100 == 5;
+	struct reply scratch;
+
+	if (for_good)
+		settle_all(t, JOB_FAILED);
+	for (unsigned i = 0; t->pipelined && i < t->count && !t->c->broken; i++)
+		if (!read_answer(t->c, "RCPT", false, &scratch) && t->c->out_of_step)
+			*t->reply = scratch;
+	leave(t, t->pipelined);
+	return for_good;
 }
 
-/* Out of a transaction that came to nothing. With pipelining DATA may have been accepted for
- * nobody. */
-static void leave_transaction(struct conversation *c, bool data_said, struct reply *scratch)
+static bool run(struct transaction *t, const struct conversation_limits *limits)
 {
-	if (c->broken)
-		return;
-	if (data_said && read_reply(c, "DATA", scratch, NULL) && scratch->code == 354) {
-		stream_write(&c->stream, VIEW(".\r\n"));
-		read_reply(c, "the message", scratch, NULL);
+	if (!begin(t))
+		return false;
+	if (t->reply->code / 100 != 2)
+		return mail_refused(t);
+	if (!read_recipients(t))
+		return true;
+	if (t->accepted_count == 0) {
+		leave(t, t->pipelined);
+		return true;
 	}
-	if (!c->broken) {
-		stream_write(&c->stream, VIEW("RSET\r\n"));
-		read_reply(c, "RSET", scratch, NULL);
+	if (!open_text(t)) {
+		leave(t, false);
+		return true;
 	}
+	send_text(t, limits);
+	t->c->messages++;
+	return true;
 }
 
 bool conversation_send(struct conversation *c, const struct job *job,
@@ -390,46 +526,19 @@ bool conversation_send(struct conversation *c, const struct job *job,
                        const struct conversation_limits *limits, struct job_result *results,
                        struct reply *reply)
 {
-	bool accepted[JOB_RECIPIENTS_MAX] = { false },
-	     pipelined = extensions_have(&c->extensions, ESMTP_PIPELINING);
-	struct reply scratch;
+	struct transaction t = { .c = c,
+		                 .job = job,
+		                 .recipients = recipients,
+		                 .count = count,
+		                 .pipelined = extensions_have(&c->extensions, ESMTP_PIPELINING),
+		                 .results = results,
+		                 .reply = reply };
 
-	if (too_large(c, job, count, results))
+	if (too_large(&t))
 		return true;
-	say_mail(c, job);
-	for (unsigned i = 0; pipelined && i < count; i++)
-		say_recipient(c, &recipients[i]);
-	if (pipelined)
-		stream_write(&c->stream, VIEW("DATA\r\n"));
-	if (!read_reply(c, "MAIL", reply, NULL))
-		return false;
-	if (reply->code / 100 != 2) {
-		bool settled = mail_refused(c, count, results, reply);
+	bool settled = run(&t, limits);
 
-		for (unsigned i = 0; pipelined && i < count && !c->broken; i++)
-			read_reply(c, "RCPT", &scratch, NULL);
-		leave_transaction(c, pipelined, &scratch);
-		return settled;
-	}
-	int good = read_recipients(c, count, recipients, accepted, results, reply);
-
-	if (good < 0)
-		return true;
-	if (good == 0) {
-		leave_transaction(c, pipelined, &scratch);
-		return true;
-	}
-	if (!pipelined)
-		stream_write(&c->stream, VIEW("DATA\r\n"));
-	if (!read_reply(c, "DATA", reply, NULL) || reply->code != 354) {
-		for (unsigned i = 0; i < count; i++)
-			if (accepted[i])
-				settle(c, &results[i], reply);
-		if (!c->broken)
-			leave_transaction(c, false, &scratch);
-		return true;
-	}
-	send_text(c, job, count, accepted, limits, results, reply);
-	c->messages++;
-	return true;
+	if (settled && c->out_of_step)
+		settle_all(&t, JOB_RETRY);
+	return settled;
 }

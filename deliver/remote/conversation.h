@@ -23,7 +23,8 @@ struct conversation {
 	char address[NET_ADDRESS_TEXT_MAX];
 	struct extensions extensions;
 	unsigned messages; /* sent so far */
-	bool broken;       /* out of step or closed: of no further use */
+	bool broken;       /* closed, or out of step: of no further use */
+	bool out_of_step;  /* it answered what it was not asked: no answer of it counts */
 };
 
 enum conversation_result {
@@ -41,9 +42,10 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
 /* QUIT, without waiting for the answer, and close. Harmless when there is none. */
 void conversation_close(struct conversation *c);
 
-/* Sends the message to the recipients; results[i] is filled for recipients[i]. Returns false when
- * nothing was settled (MAIL was not taken, or the line broke before any recipient was answered):
- * *reply says why, another host may be tried. */
+/* Sends the message to the recipients; results[i] is filled for recipients[i]. Done is only whom
+ * the answer to the text makes so; after an answer that does not belong where it comes, everybody
+ * waits. Returns false when nothing was settled (MAIL was not taken, or the line broke before any
+ * recipient was answered): *reply says why, another host may be tried. */
 bool conversation_send(struct conversation *c, const struct job *job,
                        const struct job_recipient *recipients, unsigned count,
                        const struct conversation_limits *limits, struct job_result *results,

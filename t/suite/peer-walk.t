@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""remote facing a host that goes wrong at every single answer of a conversation, in every way, SMTP and LMTP, with pipelining and
+without: what it reports done is held against the texts that the host has received, for each recipient."""
+import concurrent.futures
+import itertools
+import pathlib
+import queue
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import wirehouse as w
+from tap import done, is_, ok
+
+JOB_BEGIN, JOB_RECIPIENT, JOB_FINISHED = 16, 17, 19
+DONE, RETRY, FAILED = range(3)
+MESSAGE = b"Subject: walk\r\n\r\n..dots\r\nbody\r\n"
+LINES = 12
+WAYS = {"close": None, "half": b"25", "garbage": b"what?\r\n", "421": b"421 4.3.2 closing\r\n", "450": b"450 4.2.1 later\r\n",
+        "550": b"550 5.7.1 no\r\n", "250": b"250 2.0.0 fine\r\n", "354": b"354 go on\r\n", "220": b"220 hello\r\n",
+        "199": b"199 what\r\n", "600": b"600 what\r\n", "two": None, "none": b""}
+
+
+class Host:
+    """One conversation, whose `step`th answer goes wrong in one `way`. `refused`: recipients it does not know."""
+
+    def __init__(self, lmtp, pipelining, recipients, refused, step, way):
+        self.lmtp, self.pipelining, self.recipients, self.refused = lmtp, pipelining, recipients, refused
+        self.step, self.way, self.said, self.texts = step, way, 0, 0
+        self.taken, self.failed, self.known, self.over = set(), set(), [], False
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        """It stays the same host when it is asked again."""
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            with client:
+                try:
+                    self.talk(client, client.makefile("rb"))
+                except (OSError, EOFError):
+                    pass
+
+    def end(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(w.PATIENCE_SECONDS)
+
+    def answer(self, client, planned):
+        """Says it, unless this is the answer that goes wrong; the class of what was said."""
+        here, self.said = self.said == self.step, self.said + 1
+        if not here:
+            client.sendall(planned)
+            return planned[:1]
+        if self.way == "two":
+            client.sendall(planned + planned.splitlines(True)[-1])
+            return planned[:1]
+        if self.way in ("close", "half"):
+            client.sendall(WAYS[self.way] or b"")
+            raise EOFError
+        client.sendall(WAYS[self.way])
+        if self.way == "421":
+            raise EOFError
+        return WAYS[self.way][:1]
+
+    def talk(self, client, file):
+        self.said, self.known = 0, []
+        if self.answer(client, b"220 walk.test\r\n") == b"5":
+            self.failed |= set(self.recipients)
+        while line := file.readline():
+            verb = line[:4].upper()
+            if verb in (b"EHLO", b"LHLO"):
+                if self.answer(client, b"250-walk.test\r\n250 PIPELINING\r\n" if self.pipelining else b"250 walk.test\r\n") == b"5" \
+                        and self.lmtp:
+                    self.failed |= set(self.recipients)
+            elif verb == b"MAIL":
+                if self.answer(client, b"250 2.1.0 ok\r\n") == b"5":
+                    self.failed |= set(self.recipients)
+            elif verb == b"RCPT":
+                name = line.split(b"<")[1].split(b">")[0].decode()
+                said = self.answer(client, b"550 5.1.1 unknown\r\n" if name in self.refused else b"250 2.1.5 ok\r\n")
+                if said == b"5":
+                    self.failed.add(name)
+                elif said == b"2" or said != b"4" and name not in self.refused:
+                    self.known.append(name)
+            elif verb == b"DATA":
+                said = self.answer(client, b"354 go on\r\n" if self.known else b"503 5.5.1 nobody\r\n")
+                if said == b"5":
+                    self.failed |= set(self.known)
+                if said == b"3":
+                    self.text(client, file)
+            elif verb == b"QUIT":
+                return
+            else:
+                client.sendall(b"250 2.0.0 ok\r\n")
+
+    def text(self, client, file):
+        body = b""
+        while (line := file.readline()) != b".\r\n":
+            if not line:
+                raise EOFError
+            body += line[1:] if line.startswith(b".") else line
+        self.texts += body == MESSAGE
+        for names in ([name] for name in self.known) if self.lmtp else [self.known]:
+            said = self.answer(client, b"250 2.0.0 taken\r\n")
+            if said == b"2" and body == MESSAGE:
+                self.taken |= set(names)
+            elif said == b"5":
+                self.failed |= set(names)
+
+
+class Remote:
+    def __enter__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
+        self.wire, theirs = w.pair()
+        dns, dns_theirs = w.pair()
+        settings = "remote.timeout-command 1s\nremote.timeout-data 1s\nremote.timeout-connect 20s\nremote.timeout-idle 1s\n"
+        self.program = w.Program("remote", {"generation": w.generation(self.directory, settings), "queued.job": theirs,
+                                            "dnsd.dns": dns_theirs}, self.directory)
+        self.dns = dns
+        theirs.close()
+        dns_theirs.close()
+        self.program.wait_ready()
+        w.send(self.wire, w.Out(w.WIRE_GROW).u32(LINES))
+        self.lines = queue.Queue()
+        for _ in range(LINES):
+            self.lines.put(w.accept(self.wire, "job"))
+        (self.directory / "message").write_bytes(b"H" * 256 + MESSAGE + b"envelope")
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.program.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def send(self, host):
+        """{address: outcome}"""
+        line = self.lines.get()
+        with open(self.directory / "message", "rb") as file:
+            w.send(line, w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(len(MESSAGE)).u64(0).u64(0)
+                   .fields(w.ENVELOPE_ONWARD, {"sender": "from@far.test"}).u64(0).byte(host.lmtp).byte(0).view("walk.test")
+                   .byte(1).view(f"127.0.0.1:{host.port}").byte(0).u64(0).fd(file))
+        for index, name in enumerate(host.recipients):
+            w.send(line, w.Out(JOB_RECIPIENT).u32(index).byte(index + 1 == len(host.recipients))
+                   .fields(w.ENVELOPE_RECIPIENT, {"address": name}).u32(0).u32(0).view("").u64(0).view("").view("").view("").u64(0))
+        found, last = {}, False
+        while not last:
+            packet = w.receive(line)
+            if packet is None:
+                raise EOFError("the agent has died")
+            if packet.kind == JOB_FINISHED:
+                break
+            index, outcome = packet.u32(), packet.byte()
+            packet.string(), packet.string(), packet.string(), packet.byte(), packet.byte()
+            found[host.recipients[index]], last = outcome, packet.byte()
+        self.lines.put(line)
+        return found
+
+
+def steps(lmtp, recipients, refused):
+    known = len(recipients) - len(refused)
+    return 4 + len(recipients) + (known if lmtp else 1)  # greeting, EHLO, MAIL, RCPT, DATA, text
+
+
+def cases():
+    for lmtp, pipelining, (recipients, refused) in itertools.product(
+            (False, True), (True, False), ((["a@w.test"], []), (["a@w.test", "b@w.test", "c@w.test"], []),
+                                           (["a@w.test", "b@w.test", "c@w.test"], ["b@w.test"]))):
+        yield lmtp, pipelining, recipients, refused, None, "right"
+        for step, way in itertools.product(range(steps(lmtp, recipients, refused)), WAYS):
+            yield lmtp, pipelining, recipients, refused, step, way
+
+
+def wrong(remote, case):
+    """What the report of this conversation says that is not so, or None."""
+    lmtp, pipelining, recipients, refused, step, way = case
+    host = Host(*case)
+    outcomes = remote.send(host)
+    host.end()
+    name = f"{'LMTP' if lmtp else 'SMTP'}, {'pipelining' if pipelining else 'in turn'}, {len(recipients)} recipients, " \
+           f"{len(refused)} refused, answer {step}: {way}"
+    if set(outcomes) != set(recipients):
+        return f"{name}: answered for {outcomes}"
+    reported = {n for n, o in outcomes.items() if o == DONE}
+    untrue = reported - host.taken
+    if untrue and lmtp and way == "none":
+        # One of LMTP's answers to the text is missing: whose, nobody can say, for the host may as well be busy with the last.
+        untrue = len(reported) > len(host.taken)
+    if untrue:
+        return f"{name}: {untrue} done, taken for {host.taken}, {host.texts} texts"
+    untrue = {n for n, o in outcomes.items() if o == FAILED} - host.failed
+    if untrue:
+        return f"{name}: {untrue} failed, refused were {host.failed}"
+    if step is None and (host.taken != set(recipients) - set(refused) or host.taken != reported):
+        return f"{name}: {outcomes}, taken for {host.taken}"
+    if step is None and {n for n, o in outcomes.items() if o == FAILED} != set(refused):
+        return f"{name}: {outcomes}"
+    return None
+
+
+with Remote() as remote:
+    everything = list(cases())
+    with concurrent.futures.ThreadPoolExecutor(LINES) as pool:
+        found = [said for said in pool.map(lambda case: wrong(remote, case), everything) if said]
+    is_(found, [], f"{len(everything)} conversations, and nobody is told what is not so")
+    last = wrong(remote, (False, True, ["a@w.test", "b@w.test"], [], None, "right"))
+    is_(last, None, "and mail goes on")
+done()
