@@ -44,8 +44,8 @@ enum {
 };
 
 static struct settings settings;
-static char buffer[WHOLE_BYTES];
-static size_t buffered; /* bytes of the message at its beginning */
+static char buffer[WHOLE_BYTES]; /* extra lines and message of the job at hand, what fits of them */
+static size_t buffered;          /* bytes of the message among them */
 static dev_t queue_device;
 static bool queue_device_known;
 static bool owner_checked; /* unprivileged, every owner is the one user */
@@ -67,11 +67,13 @@ static int look_at_file(const struct job *job, struct reason *why)
 	return 0;
 }
 
-/* Reads what fits of extra lines and message: they stand one behind the other in `buffer`. */
+/* Reads what fits of extra lines and message: they stand one behind the other in `buffer`. After a
+ * failure nothing of it is anybody's: what stands there may be an earlier job's. */
 static int read_message(const struct job *job, struct reason *why)
 {
 	size_t room = sizeof buffer - job->extra_bytes;
 
+	buffered = 0;
 	if (job->message_offset > INT64_MAX / 2 || job->message_bytes > INT64_MAX / 2 ||
 	    job->extra_bytes > sizeof buffer / 2)
 		return fail(why, "the queue file is shorter than the message");
@@ -79,13 +81,15 @@ static int read_message(const struct job *job, struct reason *why)
 	 * device. */
 	if ((!queue_device_known || job->message_bytes > room) && look_at_file(job, why) < 0)
 		return -1;
-	buffered = job->message_bytes < room ? (size_t)job->message_bytes : room;
+	size_t bytes = job->message_bytes < room ? (size_t)job->message_bytes : room;
 	enum file_result got = file_read_at(job->fd, buffer, job->extra_bytes, job->extra_offset);
 
 	if (got == FILE_WHOLE)
-		got = file_read_at(job->fd, buffer + job->extra_bytes, buffered,
-		                   job->message_offset);
-	return got == FILE_WHOLE ? 0 : fail(why, "read the message: it %s", file_result_text(got));
+		got = file_read_at(job->fd, buffer + job->extra_bytes, bytes, job->message_offset);
+	if (got != FILE_WHOLE)
+		return fail(why, "read the message: it %s", file_result_text(got));
+	buffered = bytes;
+	return 0;
 }
 
 /* Has this mailbox had the message before?  Only whole lines of the header count. */
@@ -153,13 +157,10 @@ static int copy_rest(int to, const struct job *job, uint64_t done)
 			continue;
 		if (copied < 0 &&
 		    (errno == ENOSYS || errno == EXDEV || errno == EINVAL || errno == EPERM)) {
-			size_t piece = left < WHOLE_BYTES ? (size_t)left : WHOLE_BYTES;
-			struct iovec part = { buffer, piece };
-
-			/* The buffer is the message's beginning for further recipients: it is read
-			 * again. */
-			buffered = 0;
-			enum file_result got = file_read_at(job->fd, buffer, piece, (uint64_t)at);
+			static char rest[WHOLE_BYTES]; /* `buffer` is for further recipients too */
+			size_t piece = left < sizeof rest ? (size_t)left : sizeof rest;
+			struct iovec part = { rest, piece };
+			enum file_result got = file_read_at(job->fd, rest, piece, (uint64_t)at);
 
 			if (got == FILE_SHORT)
 				errno = EIO;
@@ -288,17 +289,15 @@ static void work(struct wire_in *in, int queued)
 
 	if (!job_receive(in, queued, &job, recipients, &count))
 		exit(EXIT_TEMPORARY);
-	buffered = 0;
-	for (unsigned i = 0; i < count; i++) {
-		struct job_result result;
+	bool readable = read_message(&job, &why) == 0;
 
-		if (buffered == 0 && read_message(&job, &why) < 0) {
-			log_warn("id=%s event=unreadable reason=\"%s\"", job.id, why.text);
-			result = result_of(&recipients[i], JOB_RETRY, "4.3.0",
-			                   "the queue file cannot be read");
-		} else {
-			result = serve(&job, &recipients[i]);
-		}
+	if (!readable)
+		log_warn("id=%s event=unreadable reason=\"%s\"", job.id, why.text);
+	for (unsigned i = 0; i < count; i++) {
+		struct job_result result = readable ? serve(&job, &recipients[i])
+		                                    : result_of(&recipients[i], JOB_RETRY, "4.3.0",
+		                                                "the queue file cannot be read");
+
 		result.last = i + 1 == count;
 		if (result.last)
 			close(job.fd);

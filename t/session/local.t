@@ -121,12 +121,25 @@ def refusals(h):
     is_(leftovers(h.root / "dora"), [], "not even in tmp")
 
 
+def nobody_elses(h):
+    """After a message that cannot be read: none of its recipients gets what stands in memory of an earlier one."""
+    names = [f"few{i}" for i in range(50)]
+    for count, claims in ((2, len(MESSAGE) + 1), (50, len(MESSAGE) + 1), (2, 10**6), (50, 10**9)):
+        h.deliver(message=b"Subject: for anna only\r\n\r\nthe secret\r\n" * 5)
+        h.begin(claims=claims)
+        for i, name in enumerate(names[:count]):
+            h.recipient(i, f"{name}@example.test", h.root / name, last=i + 1 == count)
+        is_({outcome for outcome, _ in h.results().values()}, {RETRY}, f"an unreadable message: all {count} recipients wait")
+    is_([name for name in names if (h.root / name / "Maildir/new").is_dir() and new(h.root / name)], [], "and none has got anything")
+
+
 def trouble(h):
     carl = h.root / "carl"
     count = len(new(carl))
     is_(h.deliver(home=carl, claims=len(MESSAGE) + 1)[0], RETRY, "a file shorter than queued said")
     is_(h.deliver(home=carl, claims=10**9)[0], RETRY, "much shorter")
     is_(len(new(carl)), count, "nothing is delivered of it")
+    nobody_elses(h)
     shutil.rmtree(carl / "Maildir/tmp")
     is_(h.deliver(home=carl), (DONE, "2.0.0"), "a missing tmp is made")
     shutil.rmtree(carl / "Maildir/tmp")
