@@ -211,6 +211,7 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
 	if (fd < 0) {
 		char what[NET_ADDRESS_TEXT_MAX + 32];
 
+		c->connect_error = errno;
 		snprintf(what, sizeof what, "connecting to %s port %u", c->address, to->port);
 		no_reply(reply, what, strerror(errno));
 		string_copy(reply->status, sizeof reply->status, VIEW("4.4.1"));

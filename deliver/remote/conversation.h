@@ -23,6 +23,7 @@ struct conversation {
 	char address[NET_ADDRESS_TEXT_MAX];
 	struct extensions extensions;
 	unsigned messages; /* sent so far */
+	int connect_error; /* errno of a host that was not reached, 0 of one that was */
 	bool broken;       /* closed, or out of step: of no further use */
 	bool out_of_step;  /* it answered what it was not asked: no answer of it counts */
 };

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "deliver/remote/candidates.h"
 #include "deliver/remote/conversation.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -28,8 +29,6 @@
 #include "lib/wire/worker.h"
 
 enum {
-	HOSTS_TRIED_MAX = 5, /* addresses tried for one message (RFC 5321 section 5.1 asks for two
-	                        at least) */
 	MESSAGES_PER_CONNECTION = 100,
 	DNS_ANSWER_MS = 60000
 };
@@ -42,17 +41,6 @@ static int dnsd = -1;
 
 /* ---- where to ---- */
 
-struct candidate {
-	char host[RESOLVE_HOST_MAX];
-	struct net_address address;
-};
-
-struct candidates {
-	struct candidate rows[HOSTS_TRIED_MAX];
-	unsigned count;
-	struct reply trouble; /* why there are none, or not more */
-};
-
 static bool is_kept_route(const struct resolve_route *r)
 {
 	bool same = r->lmtp == kept_route.lmtp && r->hop_count == kept_route.hop_count &&
@@ -62,13 +50,6 @@ static bool is_kept_route(const struct resolve_route *r)
 		same = r->hops[i].port == kept_route.hops[i].port &&
 		       strcmp(r->hops[i].host, kept_route.hops[i].host) == 0;
 	return same;
-}
-
-static void set_trouble(struct candidates *all, int code, const char *status, const char *text)
-{
-	all->trouble.code = code;
-	string_copy(all->trouble.status, sizeof all->trouble.status, view_of(status));
-	snprintf(all->trouble.text, sizeof all->trouble.text, "%s", text);
 }
 
 /* Asks dnsd, which may have been started again since the last question. */
@@ -88,22 +69,11 @@ static bool ask(enum dns_type type, const char *name, struct dns_answer *answer,
 	switch (answer->result) {
 	case DNS_FOUND: return true;
 	case DNS_NULL_MX:
-		set_trouble(all, 556, "5.1.10", answer->text); /* RFC 7505 section 4.2 */
+		candidates_trouble(all, 556, "5.1.10", answer->text); /* RFC 7505 section 4.2 */
 		return false;
-	case DNS_NO_DOMAIN: set_trouble(all, 550, "5.1.2", answer->text); return false;
-	case DNS_NO_HOST: set_trouble(all, 550, "5.4.4", answer->text); return false;
-	default: set_trouble(all, 0, "4.4.3", answer->text); return false;
-	}
-}
-
-static void add_host(struct candidates *all, const struct dns_host *host, uint16_t port)
-{
-	for (unsigned i = 0; i < host->address_count && all->count < HOSTS_TRIED_MAX; i++) {
-		struct candidate *c = &all->rows[all->count++];
-
-		string_copy(c->host, sizeof c->host, view_of(host->name));
-		c->address = host->addresses[i];
-		c->address.port = port;
+	case DNS_NO_DOMAIN: candidates_trouble(all, 550, "5.1.2", answer->text); return false;
+	case DNS_NO_HOST: candidates_trouble(all, 550, "5.4.4", answer->text); return false;
+	default: candidates_trouble(all, 0, "4.4.3", answer->text); return false;
 	}
 }
 
@@ -128,7 +98,7 @@ static void add_exchangers(struct candidates *all, const char *domain)
 
 	if (domain[0] == '[' && net_address_parse(view_of(domain), &literal.addresses[0])) {
 		string_copy(literal.name, sizeof literal.name, view_of(domain));
-		add_host(all, &literal, (uint16_t)settings.remote_port);
+		candidates_add(all, &literal, 0, (uint16_t)settings.remote_port);
 		return;
 	}
 	if (!ask(DNS_ROUTE, domain, &answer, all))
@@ -136,36 +106,40 @@ static void add_exchangers(struct candidates *all, const char *domain)
 	unsigned usable = hosts_before_us(&answer);
 
 	if (usable == 0)
-		set_trouble(all, 550, "5.4.6", "mail for the domain loops back to this host");
+		candidates_trouble(all, 550, "5.4.6",
+		                   "mail for the domain loops back to this host");
 	for (unsigned i = 0; i < usable; i++)
-		add_host(all, &answer.hosts[i], (uint16_t)settings.remote_port);
+		candidates_add(all, &answer.hosts[i], answer.hosts[i].preference,
+		               (uint16_t)settings.remote_port);
 }
 
-static void add_hop(struct candidates *all, const struct resolve_hop *hop)
+static void add_hop(struct candidates *all, const struct resolve_hop *hop, uint16_t preference)
 {
 	static struct dns_answer answer;
 	struct dns_host literal = { .address_count = 1 };
 
 	if (net_address_parse(view_of(hop->host), &literal.addresses[0])) {
 		string_copy(literal.name, sizeof literal.name, view_of(hop->host));
-		add_host(all, &literal, hop->port);
+		candidates_add(all, &literal, preference, hop->port);
 	} else if (ask(DNS_ADDRESS, hop->host, &answer, all)) {
-		add_host(all, &answer.hosts[0], hop->port);
+		candidates_add(all, &answer.hosts[0], preference, hop->port);
 	} else if (all->trouble.code) {
 		/* A hop is an operator's word: when it cannot be found, they will want to mend
 		 * it, not to lose mail. */
-		set_trouble(all, 0, "4.4.4", answer.text);
+		candidates_trouble(all, 0, "4.4.4", answer.text);
 	}
 }
 
-static void find_candidates(const struct resolve_route *r, struct candidates *all)
+static void find_candidates(const struct job *job, struct candidates *all)
 {
-	memset(all, 0, sizeof *all);
-	set_trouble(all, 0, "4.4.4", "no next hop");
+	const struct resolve_route *r = &job->route;
+
+	candidates_clear(all);
 	if (r->domain[0])
 		add_exchangers(all, r->domain);
-	for (unsigned i = 0; i < r->hop_count && all->count < HOSTS_TRIED_MAX; i++)
-		add_hop(all, &r->hops[i]);
+	for (unsigned i = 0; i < r->hop_count; i++)
+		add_hop(all, &r->hops[i], (uint16_t)i);
+	candidates_arrange(all, job->attempts);
 }
 
 /* ---- delivering ---- */
@@ -228,16 +202,19 @@ static void deliver(const struct job *job, const struct job_recipient *recipient
 	if (try_kept(job, recipients, count, results))
 		return;
 	let_go();
-	find_candidates(&job->route, &all);
-	for (unsigned i = 0; i < all.count; i++) {
-		if (open_one(&all.rows[i], job, &all.trouble)) {
+	find_candidates(job, &all);
+	for (const struct candidate *c; (c = candidates_next(&all)) != NULL;) {
+		int64_t began_ms = clock_ms();
+
+		if (open_one(c, job, &all.trouble)) {
 			kept_route = job->route;
 			if (conversation_send(&kept, job, recipients, count, &limits, results,
 			                      &all.trouble))
 				return;
 		}
+		candidates_tried(&all, clock_ms() - began_ms, kept.connect_error);
 		log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", job->id,
-		         log_quote(view_of(all.rows[i].host)), kept.address, all.trouble.text);
+		         log_quote(view_of(c->host)), kept.address, all.trouble.text);
 		let_go();
 	}
 	fail_all(results, count, &all.trouble, true);

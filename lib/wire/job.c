@@ -13,6 +13,7 @@ void job_put(struct wire_out *out, const struct job *j)
 	wire_put_u64(out, j->extra_bytes);
 	envelope_put(out, &j->envelope, ENVELOPE_ONWARD);
 	wire_put_u64(out, (uint64_t)j->arrived_s);
+	wire_put_u16(out, (uint16_t)j->attempts);
 	resolve_route_put(out, &j->route);
 	wire_put_byte(out, (uint8_t)j->report);
 	wire_put_u64(out, (uint64_t)j->gives_up_s);
@@ -29,6 +30,7 @@ bool job_get(struct wire_in *in, struct job *j)
 	j->extra_bytes = wire_get_u64(in);
 	envelope_get(in, &j->envelope, ENVELOPE_ONWARD);
 	j->arrived_s = (int64_t)wire_get_u64(in);
+	j->attempts = wire_get_u16(in);
 	resolve_route_get(in, &j->route);
 	uint8_t report = wire_get_byte(in);
 

@@ -38,6 +38,7 @@ struct job {
 		extra_bytes;        /* header lines to put before the message; 0 bytes: none */
 	struct envelope envelope;   /* what goes onward of it */
 	int64_t arrived_s;          /* wall clock */
+	unsigned attempts;          /* made of the message before this one */
 	struct resolve_route route; /* to an agent that carries HOPS (lib/conf/agents.def) */
 	/* REPORTS: which one */
 	enum job_report {

@@ -132,9 +132,9 @@ static enum dns_result query(const char *name, uint16_t type, struct lookup_reco
 	return records->count ? DNS_FOUND : DNS_NO_HOST;
 }
 
-static void add_addresses(struct dns_host *host, const struct lookup_records *records)
+static void add_addresses(struct dns_host *host, const struct lookup_records *records, unsigned max)
 {
-	for (unsigned i = 0; i < records->count && host->address_count < DNS_ADDRESSES_MAX; i++)
+	for (unsigned i = 0; i < records->count && host->address_count < max; i++)
 		host->addresses[host->address_count++] = records->rows[i].address;
 }
 
@@ -150,28 +150,31 @@ static bool is_localhost(const char *name)
 	       0; /* RFC 6761 section 6.3: never asked of a server */
 }
 
-/* Fills the addresses of host->name; IPv6 first. DNS_LATER only when nothing is known. */
+/* Fills the addresses of host->name, IPv6 first, half of the room for each family when both want
+ * it. DNS_LATER only when nothing is known. Each family answers for itself: there are servers that
+ * say NXDOMAIN for the one that they do not know (RFC 4074 section 4.2). */
 static enum dns_result find_addresses(struct dns_host *host, struct dns_answer *answer)
 {
-	struct lookup_records records;
+	struct lookup_records six_records, records;
 
 	if (is_localhost(host->name)) {
 		net_address_parse(VIEW("127.0.0.1"), &host->addresses[host->address_count++]);
 		return DNS_FOUND;
 	}
-	enum dns_result six = query(host->name, ns_t_aaaa, &records);
-
-	add_addresses(host, &records);
-	keep_shorter(answer, six == DNS_FOUND ? records.ttl_s : LOOKUP_TTL_MAX_S);
-	if (six == DNS_NO_DOMAIN)
-		return six;
+	enum dns_result six = query(host->name, ns_t_aaaa, &six_records);
 	enum dns_result four = query(host->name, ns_t_a, &records);
+	unsigned half = DNS_ADDRESSES_MAX / 2, fours = records.count < half ? records.count : half;
 
-	add_addresses(host, &records);
-	keep_shorter(answer, records.ttl_s);
+	add_addresses(host, &six_records, DNS_ADDRESSES_MAX - fours);
+	add_addresses(host, &records, DNS_ADDRESSES_MAX);
+	keep_shorter(answer, six == DNS_FOUND ? six_records.ttl_s : LOOKUP_TTL_MAX_S);
+	keep_shorter(answer,
+	             four == DNS_FOUND || six != DNS_FOUND ? records.ttl_s : LOOKUP_TTL_MAX_S);
 	if (host->address_count)
 		return DNS_FOUND;
-	return six == DNS_LATER ? DNS_LATER : four;
+	if (six == DNS_LATER || four == DNS_LATER)
+		return DNS_LATER;
+	return six == DNS_NO_DOMAIN && four == DNS_NO_DOMAIN ? DNS_NO_DOMAIN : DNS_NO_HOST;
 }
 
 static void give(struct dns_answer *answer, enum dns_result result, const char *name,
@@ -228,12 +231,13 @@ static void route_question(const char *domain, struct dns_answer *answer)
 		give(answer, DNS_LATER, domain, "the name servers do not respond");
 		return;
 	}
-	if (result == DNS_NO_DOMAIN) {
-		give(answer, DNS_NO_DOMAIN, domain, "domain not found");
-		return;
-	}
-	if (result == DNS_NO_HOST) { /* no MX: the domain is its own host */
+	if (result == DNS_NO_HOST || result == DNS_NO_DOMAIN) {
+		/* No MX: the domain is its own host; it is not there when all three say so. */
 		address_question(domain, answer);
+		if (answer->result == DNS_NO_DOMAIN && result == DNS_NO_DOMAIN)
+			give(answer, DNS_NO_DOMAIN, domain, "domain not found");
+		else if (answer->result == DNS_NO_DOMAIN)
+			give(answer, DNS_NO_HOST, domain, "host not found");
 		return;
 	}
 	if (exchanges.count == 1 && exchanges.rows[0].name[0] == '\0') {

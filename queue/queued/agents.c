@@ -61,6 +61,7 @@ static void fill_job(const struct agents *a, const struct delivery *d, int fd)
 	job.extra_bytes = m->extra_bytes;
 	message_envelope(m, &job.envelope);
 	job.arrived_s = m->arrived_ms / 1000;
+	job.attempts = m->attempts;
 	job.report = d->report;
 	job.gives_up_s = d->report == JOB_REPORT_DELAYED
 	                         ? (m->arrived_ms + a->with.settings->queue_lifetime_ms) / 1000

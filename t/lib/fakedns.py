@@ -2,7 +2,8 @@
 """A name server that knows what it is told, over UDP on a free port of loopback.
 
 zones: {("example.test", "MX"): [(10, "mx1.example.test")], ("mx1.example.test", "A"): ["127.0.0.1"]}; a name that
-occurs in no row is answered NXDOMAIN, one in `failing` SERVFAIL.
+occurs in no row is answered NXDOMAIN, one in `failing` SERVFAIL. `denied`: rows of names that are there, for which
+it says NXDOMAIN all the same, as some do (RFC 4074).
 """
 import socket
 import struct
@@ -36,8 +37,8 @@ def encode_data(kind, value):
 
 
 class FakeDns:
-    def __init__(self, zones, failing=()):
-        self.zones, self.failing, self.questions = dict(zones), set(failing), []
+    def __init__(self, zones, failing=(), denied=()):
+        self.zones, self.failing, self.denied, self.questions = dict(zones), set(failing), set(denied), []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
@@ -60,7 +61,7 @@ class FakeDns:
         name = name.lower()
         self.questions.append((name, kind))
         rows = self.zones.get((name, kind), [])
-        known = any(zone == name for zone, _ in self.zones)
+        known = any(zone == name for zone, _ in self.zones) and (name, kind) not in self.denied
         code = 2 if name in self.failing else 0 if known else 3
         answer = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", TYPES[kind], 1, 60, len(data)) + data
                           for data in (encode_data(kind, row) for row in rows)) if code == 0 and kind in TYPES else b""

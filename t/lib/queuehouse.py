@@ -108,7 +108,7 @@ class Job:
         self.id = message.string()
         self.offset, self.size, self.extra_offset, self.extra_size = (message.u64() for _ in range(4))
         self.__dict__.update(message.fields(ENVELOPE_ONWARD))
-        self.arrived, (self.lmtp, self.domain, self.hops) = message.u64(), message.route()
+        self.arrived, self.attempts, (self.lmtp, self.domain, self.hops) = message.u64(), message.u16(), message.route()
         self.report, self.gives_up = message.byte(), message.u64()
         self.fd = message.fd()
         self.recipients = []

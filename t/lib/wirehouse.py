@@ -79,9 +79,12 @@ class Out:
                 self.number(int(values.get(name, 0)), kind)
         return self
 
-    def route(self, domain=""):
-        """By the mail exchangers of a domain; none: no way to another host."""
-        return self.byte(0).view(domain).byte(0)
+    def route(self, domain="", hops=(), lmtp=False):
+        """By the mail exchangers of a domain, or hops of (host, port); neither: no way to another host."""
+        self.byte(lmtp).view(domain).byte(len(hops))
+        for host, port in hops:
+            self.view(host).u16(port)
+        return self
 
     def fd(self, fd):
         self.fds.append(fd if isinstance(fd, int) else fd.fileno())

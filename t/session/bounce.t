@@ -59,7 +59,7 @@ class Bounce:
         size = claims or len(message)
         with open(path, mode) as file:
             w.send(self.line, w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(size).u64(256 + size).u64(0)
-                   .fields(w.ENVELOPE_ONWARD, {"sender": "from@far.test", "ret": ret}).u64(0).route()
+                   .fields(w.ENVELOPE_ONWARD, {"sender": "from@far.test", "ret": ret}).u64(0).u16(0).route()
                    .byte(REPORT_FAILED).u64(0).fd(file))
         for index in range(2):
             w.send(self.line, w.Out(JOB_RECIPIENT).u32(index).byte(index == 1)

@@ -17,7 +17,8 @@ import wirehouse as w  # noqa: E402
 from fakedns import FakeDns  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
-ADDRESS, HOSTS, FOUND, NO_DOMAIN, LATER = 17, 19, 0, 2, 4
+ROUTE, ADDRESS, HOSTS = 16, 17, 19
+FOUND, NO_DOMAIN, LATER = 0, 2, 4
 WORKERS_MAX = 32
 
 
@@ -38,15 +39,27 @@ def ask(line, host):
     w.send(line, w.Out(ADDRESS).view(host))
 
 
+def asked(line, kind, name):
+    """The result and the addresses."""
+    w.send(line, w.Out(kind).view(name))
+    message = w.receive(line)
+    code, _, _ = message.byte(), message.string(), message.u32()
+    found = []
+    for _ in range(message.byte()):
+        message.u16(), message.byte(), message.string()
+        found += [message.address()[0] for _ in range(message.byte())]
+    return code, found
+
+
 def result(line):
     message = w.receive(line)
     return None if message is None else (message.kind, message.byte())
 
 
 class Dnsd:
-    def __init__(self):
+    def __init__(self, dns=None):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="dnsd."))
-        self.dns = SlowDns({("host.test", "A"): ["192.0.2.1"], ("other.test", "A"): ["192.0.2.2"]})
+        self.dns = dns or SlowDns({("host.test", "A"): ["192.0.2.1"], ("other.test", "A"): ["192.0.2.2"]})
         self.remote, remotes = w.pair()
         self.smtpd, smtpds = w.pair()
         generation = w.generation(self.directory, f"dns.server 127.0.0.1:{self.dns.port}\n")
@@ -113,7 +126,23 @@ def test_gone(house):
     is_([name for name, _ in house.dns.questions if name == "gone.test"], [], "for who has left meanwhile nobody is asked")
 
 
-for test in (test_reload, test_gone):
-    with Dnsd() as house:
+def test_families(house):
+    """Each type answers for itself, and neither family takes the other's room."""
+    line = house.line()
+    is_(asked(line, ADDRESS, "four.test"), (FOUND, ["192.0.2.1"]), "a server that denies AAAA does not hide the A")
+    is_(asked(line, ADDRESS, "six.test"), (FOUND, ["2001:db8::1"]), "nor the other way about")
+    is_(asked(line, ROUTE, "mx.test"), (FOUND, ["192.0.2.1"]), "nor that of an exchanger")
+    is_(asked(line, ROUTE, "plain.test"), (FOUND, ["192.0.2.2"]), "nor that of a domain whose MX it denies")
+    is_(asked(line, ROUTE, "nowhere.test")[0], NO_DOMAIN, "a domain of which all is denied is not there")
+    code, found = asked(line, ADDRESS, "both.test")
+    is_((code, sum(":" in a for a in found), sum("." in a for a in found)), (FOUND, 8, 8), "of many addresses half are of each family")
+
+
+FAMILIES = FakeDns({("four.test", "A"): ["192.0.2.1"], ("six.test", "AAAA"): ["2001:db8::1"], ("mx.test", "MX"): [(10, "four.test")],
+                    ("plain.test", "A"): ["192.0.2.2"], ("both.test", "A"): [f"192.0.2.{n}" for n in range(1, 20)],
+                    ("both.test", "AAAA"): [f"2001:db8::{n:x}" for n in range(1, 20)]},
+                   denied=[("four.test", "AAAA"), ("six.test", "A"), ("plain.test", "MX"), ("plain.test", "AAAA")])
+for test, dns in ((test_reload, None), (test_gone, None), (test_families, FAMILIES)):
+    with Dnsd(dns) as house:
         test(house)
 done()

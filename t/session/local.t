@@ -46,7 +46,7 @@ class Local:
         with open(path, "rb") as file:
             size = claims or len(message)
             w.send(self.line, w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(size).u64(256 + len(message)).u64(len(extra))
-                   .fields(w.ENVELOPE_ONWARD, {"sender": sender}).u64(0).route().byte(0).u64(0).fd(file))
+                   .fields(w.ENVELOPE_ONWARD, {"sender": sender}).u64(0).u16(0).route().byte(0).u64(0).fd(file))
 
     def recipient(self, index, address, home, last=True, quota=0):
         w.send(self.line, w.Out(JOB_RECIPIENT).u32(index).byte(last).fields(w.ENVELOPE_RECIPIENT, {"address": address})

@@ -5,21 +5,17 @@ without: what it reports done is held against the texts that the host has receiv
 import concurrent.futures
 import itertools
 import pathlib
-import queue
-import shutil
 import socket
 import sys
-import tempfile
 import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
-import wirehouse as w
-from tap import done, is_, ok
+from remotehouse import DONE, FAILED, MESSAGE, RemoteHouse
+from tap import done, is_
+from wirehouse import PATIENCE_SECONDS
 
-JOB_BEGIN, JOB_RECIPIENT, JOB_FINISHED = 16, 17, 19
-DONE, RETRY, FAILED = range(3)
-MESSAGE = b"Subject: walk\r\n\r\n..dots\r\nbody\r\n"
 LINES = 12
+TIMES = "remote.timeout-command 1s\nremote.timeout-data 1s\nremote.timeout-connect 20s\nremote.timeout-idle 1s\n"
 WAYS = {"close": None, "half": b"25", "garbage": b"what?\r\n", "421": b"421 4.3.2 closing\r\n", "450": b"450 4.2.1 later\r\n",
         "550": b"550 5.7.1 no\r\n", "250": b"250 2.0.0 fine\r\n", "354": b"354 go on\r\n", "220": b"220 hello\r\n",
         "199": b"199 what\r\n", "600": b"600 what\r\n", "two": None, "none": b""}
@@ -53,7 +49,7 @@ class Host:
     def end(self):
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        self.thread.join(w.PATIENCE_SECONDS)
+        self.thread.join(PATIENCE_SECONDS)
 
     def answer(self, client, planned):
         """Says it, unless this is the answer that goes wrong; the class of what was said."""
@@ -118,53 +114,6 @@ class Host:
                 self.failed |= set(names)
 
 
-class Remote:
-    def __enter__(self):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
-        self.wire, theirs = w.pair()
-        dns, dns_theirs = w.pair()
-        settings = "remote.timeout-command 1s\nremote.timeout-data 1s\nremote.timeout-connect 20s\nremote.timeout-idle 1s\n"
-        self.program = w.Program("remote", {"generation": w.generation(self.directory, settings), "queued.job": theirs,
-                                            "dnsd.dns": dns_theirs}, self.directory)
-        self.dns = dns
-        theirs.close()
-        dns_theirs.close()
-        self.program.wait_ready()
-        w.send(self.wire, w.Out(w.WIRE_GROW).u32(LINES))
-        self.lines = queue.Queue()
-        for _ in range(LINES):
-            self.lines.put(w.accept(self.wire, "job"))
-        (self.directory / "message").write_bytes(b"H" * 256 + MESSAGE + b"envelope")
-        return self
-
-    def __exit__(self, kind, value, trace):
-        self.program.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def send(self, host):
-        """{address: outcome}"""
-        line = self.lines.get()
-        with open(self.directory / "message", "rb") as file:
-            w.send(line, w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(len(MESSAGE)).u64(0).u64(0)
-                   .fields(w.ENVELOPE_ONWARD, {"sender": "from@far.test"}).u64(0).byte(host.lmtp).byte(0).view("walk.test")
-                   .byte(1).view(f"127.0.0.1:{host.port}").byte(0).u64(0).fd(file))
-        for index, name in enumerate(host.recipients):
-            w.send(line, w.Out(JOB_RECIPIENT).u32(index).byte(index + 1 == len(host.recipients))
-                   .fields(w.ENVELOPE_RECIPIENT, {"address": name}).u32(0).u32(0).view("").u64(0).view("").view("").view("").u64(0))
-        found, last = {}, False
-        while not last:
-            packet = w.receive(line)
-            if packet is None:
-                raise EOFError("the agent has died")
-            if packet.kind == JOB_FINISHED:
-                break
-            index, outcome = packet.u32(), packet.byte()
-            packet.string(), packet.string(), packet.string(), packet.byte(), packet.byte()
-            found[host.recipients[index]], last = outcome, packet.byte()
-        self.lines.put(line)
-        return found
-
-
 def steps(lmtp, recipients, refused):
     known = len(recipients) - len(refused)
     return 4 + len(recipients) + (known if lmtp else 1)  # greeting, EHLO, MAIL, RCPT, DATA, text
@@ -183,7 +132,8 @@ def wrong(remote, case):
     """What the report of this conversation says that is not so, or None."""
     lmtp, pipelining, recipients, refused, step, way = case
     host = Host(*case)
-    outcomes = remote.send(host)
+    outcomes = {to: outcome for to, (outcome, _, _) in
+                remote.send(recipients, [("127.0.0.1", host.port)], lmtp=lmtp).items()}
     host.end()
     name = f"{'LMTP' if lmtp else 'SMTP'}, {'pipelining' if pipelining else 'in turn'}, {len(recipients)} recipients, " \
            f"{len(refused)} refused, answer {step}: {way}"
@@ -206,7 +156,7 @@ def wrong(remote, case):
     return None
 
 
-with Remote() as remote:
+with RemoteHouse(LINES, TIMES) as remote:
     everything = list(cases())
     with concurrent.futures.ThreadPoolExecutor(LINES) as pool:
         found = [said for said in pool.map(lambda case: wrong(remote, case), everything) if said]

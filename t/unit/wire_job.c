@@ -107,6 +107,7 @@ static void jobs(struct wire_out *out)
 		              .envid = "e",
 		              .helo = "stays" },
 		.arrived_s = 1700000000,
+		.attempts = 17,
 		.route = { .lmtp = true,
 		           .domain = "example.org",
 		           .hops = { { "a", 25 }, { "[::1]", 24 } },
@@ -125,8 +126,8 @@ static void jobs(struct wire_out *out)
 	           job.report == j.report && job.envelope.ret == 'H' &&
 	           strcmp(job.envelope.sender, "a@example.test") == 0 && job.envelope.eight_bit &&
 	           strcmp(job.envelope.envid, "e") == 0 && job.envelope.helo[0] == '\0' &&
-	           job.arrived_s == j.arrived_s && job.gives_up_s == j.gives_up_s &&
-	           job.extra_bytes == 8 && job.fd == 0,
+	           job.arrived_s == j.arrived_s && job.attempts == j.attempts &&
+	           job.gives_up_s == j.gives_up_s && job.extra_bytes == 8 && job.fd == 0,
 	   "every field of a job came through");
 	bad.report = (enum job_report)(JOB_REPORT_RELAYED + 1);
 	job_put(out, &bad);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: ISC */
+#include "deliver/remote/candidates.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+
+enum { NO_ROUTE_MS = 60000 };
+
+static int64_t no_route_until_ms[2]; /* of IPv4 and IPv6 */
+
+static unsigned family_of(const struct candidate *c)
+{
+	return c->address.family == 6;
+}
+
+void candidates_clear(struct candidates *all)
+{
+	all->count = all->at = all->slow = 0;
+	candidates_trouble(all, 0, "4.4.4", "no next hop");
+}
+
+void candidates_trouble(struct candidates *all, int code, const char *status, const char *text)
+{
+	reply_clear(&all->trouble);
+	all->trouble.code = code;
+	string_copy(all->trouble.status, sizeof all->trouble.status, view_of(status));
+	snprintf(all->trouble.text, sizeof all->trouble.text, "%s", text);
+}
+
+void candidates_add(struct candidates *all, const struct dns_host *host, uint16_t preference,
+                    uint16_t port)
+{
+	uint16_t rounds[2] = { 0 };
+
+	for (unsigned i = 0; i < host->address_count && all->count < CANDIDATES_MAX; i++) {
+		struct candidate *c = &all->rows[all->count++];
+
+		string_copy(c->host, sizeof c->host, view_of(host->name));
+		c->address = host->addresses[i];
+		c->address.port = port;
+		c->preference = preference;
+		c->round = rounds[family_of(c)]++;
+	}
+}
+
+static bool before(const struct candidate *a, const struct candidate *b, bool all_fit)
+{
+	unsigned a_first = all_fit ? a->preference : a->round;
+	unsigned b_first = all_fit ? b->preference : b->round;
+
+	if (a_first != b_first)
+		return a_first < b_first;
+	return all_fit ? a->round < b->round : a->preference < b->preference;
+}
+
+/* Stable: equal ones keep dnsd's order, which is a random one. */
+static void sort(struct candidates *all, bool all_fit)
+{
+	for (unsigned i = 1; i < all->count; i++) {
+		struct candidate one = all->rows[i];
+		unsigned to = i;
+
+		for (; to > 0 && before(&one, &all->rows[to - 1], all_fit); to--)
+			all->rows[to] = all->rows[to - 1];
+		all->rows[to] = one;
+	}
+}
+
+static void reverse(struct candidate *rows, unsigned count)
+{
+	for (unsigned i = 0; i < count / 2; i++) {
+		struct candidate kept = rows[i];
+
+		rows[i] = rows[count - 1 - i];
+		rows[count - 1 - i] = kept;
+	}
+}
+
+/* To the left, by three reversals. */
+static void rotate(struct candidate *rows, unsigned count, unsigned by)
+{
+	reverse(rows, by);
+	reverse(rows + by, count - by);
+	reverse(rows, count);
+}
+
+void candidates_arrange(struct candidates *all, unsigned attempt)
+{
+	bool all_fit = all->count <= CANDIDATES_SLOW_MAX;
+
+	sort(all, all_fit);
+	if (!all_fit)
+		rotate(all->rows + 1, all->count - 1,
+		       (unsigned)((uint64_t)attempt * (CANDIDATES_SLOW_MAX - 1) %
+		                  (all->count - 1)));
+	all->at = all->slow = 0;
+}
+
+static bool has_route(const struct candidate *c)
+{
+	return clock_ms() >= no_route_until_ms[family_of(c)];
+}
+
+const struct candidate *candidates_next(struct candidates *all)
+{
+	unsigned routed = 0;
+
+	if (all->slow >= CANDIDATES_SLOW_MAX)
+		return NULL;
+	/* When no family has a route, the memory may be out of date: all are tried. */
+	for (unsigned i = 0; i < all->count; i++)
+		routed += has_route(&all->rows[i]);
+	while (all->at < all->count) {
+		const struct candidate *c = &all->rows[all->at++];
+
+		if (routed == 0 || has_route(c))
+			return c;
+	}
+	return NULL;
+}
+
+void candidates_tried(struct candidates *all, int64_t took_ms, int error)
+{
+	const struct candidate *c = &all->rows[all->at - 1];
+
+	all->slow += took_ms >= CANDIDATES_QUICK_MS;
+	if (error == ENETUNREACH || error == EADDRNOTAVAIL || error == EAFNOSUPPORT)
+		no_route_until_ms[family_of(c)] = clock_ms() + NO_ROUTE_MS;
+	else if (error == 0)
+		no_route_until_ms[family_of(c)] = 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The addresses that a message may go to, and which of them one attempt tries: a limit counts what
+ * costs time, and no host, family or preference uses up what the others need.
+ */
+#ifndef DELIVER_REMOTE_CANDIDATES_H
+#define DELIVER_REMOTE_CANDIDATES_H
+
+#include "deliver/remote/reply.h"
+#include "lib/wire/dns.h"
+#include "lib/wire/resolve.h"
+
+enum {
+	CANDIDATES_MAX = 200,     /* of one destination; what is beyond them is not known */
+	CANDIDATES_SLOW_MAX = 8,  /* addresses of one attempt that may take their time (RFC 5321
+	                             section 5.1 asks for two at least) */
+	CANDIDATES_QUICK_MS = 500 /* who says no within this costs nothing */
+};
+
+struct candidate {
+	char host[RESOLVE_HOST_MAX];
+	struct net_address address; /* with its port */
+	uint16_t preference;        /* smaller ones first */
+	uint16_t round;             /* which of its host's addresses of this family */
+};
+
+struct candidates {
+	struct candidate rows[CANDIDATES_MAX];
+	unsigned count, at, slow;
+	struct reply trouble; /* why there are none, or what the last one said */
+};
+
+void candidates_clear(struct candidates *all);
+/* What cannot be found at all: a code of SMTP, 0 when it may be found later. */
+void candidates_trouble(struct candidates *all, int code, const char *status, const char *text);
+void candidates_add(struct candidates *all, const struct dns_host *host, uint16_t preference,
+                    uint16_t port);
+/*
+ * Puts them in the order in which this attempt (0, 1, ...) tries them: by preference, within a host
+ * a family after the other. When there are more than an attempt tries, all hosts and families have
+ * a turn before any has its second, and each attempt begins, behind the best, where the one before
+ * had to stop.
+ */
+void candidates_arrange(struct candidates *all, unsigned attempt);
+/* The next one, NULL when this attempt has tried enough. A family without a route is passed over
+ * for a while. */
+const struct candidate *candidates_next(struct candidates *all);
+/* What trying the last one came to. error: of connect, 0 when it was reached. */
+void candidates_tried(struct candidates *all, int64_t took_ms, int error);
+
+#endif

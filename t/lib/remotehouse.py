@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: ISC
+"""remote with a queued and a dnsd that the test plays.
+
+    with RemoteHouse(lines=2, settings="remote.timeout-command 1s\\n") as remote:
+        remote.send(["a@far.test"], [("127.0.0.1", 2525)])   # {"a@far.test": (DONE, "2.0.0", "250 ...")}
+"""
+import pathlib
+import queue
+import shutil
+import tempfile
+import threading
+
+import wirehouse as w
+
+JOB_BEGIN, JOB_RECIPIENT, JOB_FINISHED = 16, 17, 19
+DONE, RETRY, FAILED = range(3)
+DNS_HOSTS, DNS_FOUND, DNS_NO_HOST = 19, 0, 3
+MESSAGE = b"Subject: walk\r\n\r\n..dots\r\nbody\r\n"
+
+
+class RemoteHouse:
+    """lines: how many jobs may run at once. hosts: domain -> [(preference, name, [addresses])], what dnsd says of it."""
+
+    def __init__(self, lines=1, settings="", hosts=None):
+        self.count, self.settings, self.hosts = lines, settings, dict(hosts or {})
+
+    def __enter__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
+        self.wire, theirs = w.pair()
+        self.dns, dns_theirs = w.pair()
+        self.dns.settimeout(None)
+        self.program = w.Program("remote", {"generation": w.generation(self.directory, self.settings), "queued.job": theirs,
+                                            "dnsd.dns": dns_theirs}, self.directory)
+        theirs.close()
+        dns_theirs.close()
+        self.program.wait_ready()
+        threading.Thread(target=self._dnsd, daemon=True).start()
+        w.send(self.wire, w.Out(w.WIRE_GROW).u32(self.count))
+        self.lines = queue.Queue()
+        for _ in range(self.count):
+            self.lines.put(w.accept(self.wire, "job"))
+        (self.directory / "message").write_bytes(b"H" * 256 + MESSAGE + b"envelope")
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.program.stop()
+        if kind is not None:
+            print("\n".join("# " + line for line in self.program.log().splitlines()[-30:]))
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _dnsd(self):
+        while True:
+            try:
+                line = w.accept(self.dns, "dns")
+            except (OSError, ValueError):
+                return
+            line.settimeout(None)
+            threading.Thread(target=self._answer, args=(line,), daemon=True).start()
+
+    def _answer(self, line):
+        try:
+            while question := w.receive(line):
+                hosts = self.hosts.get(question.string(), [])
+                out = w.Out(DNS_HOSTS).byte(DNS_FOUND if hosts else DNS_NO_HOST).view("" if hosts else "nothing").u32(60)
+                out.byte(len(hosts))
+                for preference, name, addresses in hosts:
+                    out.u16(preference).byte(0).view(name).byte(len(addresses))
+                    for address in addresses:
+                        out.address(address)
+                w.send(line, out)
+        except OSError:
+            pass
+
+    def send(self, recipients, hops=(), lmtp=False, domain="", attempts=0):
+        """{address: (outcome, status, text)}. Without hops the domain's hosts are asked for."""
+        line = self.lines.get()
+        begin = (w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(len(MESSAGE)).u64(0).u64(0)
+                 .fields(w.ENVELOPE_ONWARD, {"sender": "from@far.test"}).u64(0).u16(attempts).route(domain, hops, lmtp))
+        with open(self.directory / "message", "rb") as file:
+            w.send(line, begin.byte(0).u64(0).fd(file))
+        for index, name in enumerate(recipients):
+            w.send(line, w.Out(JOB_RECIPIENT).u32(index).byte(index + 1 == len(recipients))
+                   .fields(w.ENVELOPE_RECIPIENT, {"address": name}).u32(0).u32(0).view("").u64(0).view("").view("").view("").u64(0))
+        found, last = {}, False
+        while not last:
+            packet = w.receive(line)
+            if packet is None:
+                raise EOFError(f"the agent has died: {self.program.log()}")
+            if packet.kind == JOB_FINISHED:
+                break
+            index, outcome, status, text = packet.u32(), packet.byte(), packet.string(), packet.string()
+            packet.string(), packet.byte(), packet.byte()
+            found[recipients[index]], last = (outcome, status, text), packet.byte()
+        self.lines.put(line)
+        return found
