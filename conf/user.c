@@ -184,9 +184,33 @@ static int no_user(const char *address, struct reason *why)
 	return fail(why, "there is no user %s in users.map", address);
 }
 
+/* Others may have odd addresses (lib/mail/mailaddress.h); ours are such that everybody takes them:
+ * RFC 5321 section 4.1.2, and no longer than section 4.5.3.1.1 promises. */
+static bool is_plain(struct view address)
+{
+	enum { LOCAL_MAX = 64 };
+	struct view local = view_take(address, view_find(address, '@'));
+	bool dot = true;
+
+	for (size_t i = 0; i < local.len; i++) {
+		if (local.data[i] == '.' && dot)
+			return false;
+		dot = local.data[i] == '.';
+	}
+	return !dot && local.len <= LOCAL_MAX;
+}
+
 static int add_in(struct edits *e, void *context, struct reason *why)
 {
 	struct request *r = context;
+
+	if (view_find(view_of(r->address), '"') == strlen(r->address) &&
+	    !is_plain(view_of(r->address)))
+		return fail(
+			why,
+			"%s: many mail servers refuse such an address (a local part of more than 64 "
+			"bytes, or with a dot at its beginning, at its end, or beside another)",
+			r->address);
 	struct edit *users =
 		edits_open(e, MAP_USERS, why); /* first: a user may be without a password */
 	struct text words;

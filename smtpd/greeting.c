@@ -49,11 +49,19 @@ static bool is_offered(const struct session *s, unsigned number)
 	return extensions[number].offered == NULL || extensions[number].offered(s);
 }
 
+/* Users' computers greet with names that have umlauts; they are recorded as '?' (VIOLATIONS). */
+static bool is_host_byte(const struct session *s, char c)
+{
+	if ((unsigned char)c >= 0x80)
+		return s->connection.service == CONNECTION_SUBMISSION;
+	return c > ' ' && c != 0x7f;
+}
+
 /* RFC 5321 section 4.1.4: HELO and EHLO end a transaction as RSET does. */
 static bool greet(struct session *s, struct view argument, bool extended)
 {
 	for (size_t i = 0; i < argument.len; i++) {
-		if (argument.data[i] <= ' ' || argument.data[i] == 0x7f) {
+		if (!is_host_byte(s, argument.data[i])) {
 			refuse(s, 501, "5.5.4", "invalid host name");
 			return false;
 		}
@@ -64,6 +72,9 @@ static bool greet(struct session *s, struct view argument, bool extended)
 	}
 	transaction_end(s);
 	string_copy(s->helo, sizeof s->helo, argument);
+	for (char *c = s->helo; *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
 	s->extended = extended;
 	return true;
 }

@@ -4,9 +4,8 @@
 #define LIB_BASE_LIMITS_H
 
 enum {
-	/* Room for an address with its terminator: a local part of 64 bytes, "@" and a domain of
-	 * 255 are 320, but RFC 5321 (section 4.5.3.1.3, erratum 1690) has no address of more than
-	 * 254 on the wire, so that one of ours always fits. */
+	/* Room for an address with its terminator: RFC 5321 (section 4.5.3.1.3, erratum 1690) has
+	 * no address of more than 254 on the wire, so that one always fits. */
 	ADDRESS_MAX = 320,
 	STATUS_MAX = 16, /* an enhanced status code (RFC 3463), "5.7.123", with its terminator */
 	HOME_MAX = 1024  /* the path of a mailbox owner's home, with its terminator */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/maptext.h"
 
-enum { DOMAIN_MAX = 255, LABEL_MAX = 63, LOCAL_PART_MAX = 64 };
+enum { DOMAIN_MAX = 255, LABEL_MAX = 63, LOCAL_PART_MAX = 250 /* MAILADDRESS_LOCAL_MAX */ };
 
 void maptext_init(struct maptext *m, struct view text)
 {
@@ -231,7 +231,8 @@ int maptext_domain(struct view text, struct text *out, struct reason *why)
 	return 0;
 }
 
-/* RFC 5321 section 4.1.2: a dot-string or a quoted string. */
+/* RFC 5321 section 4.1.2: a dot-string or a quoted string; as lenient as lib/mail/mailaddress.h,
+ * since such addresses of others are aliased to and refused by name. */
 static bool is_local_part(struct view local)
 {
 	if (local.len == 0 || local.len > LOCAL_PART_MAX)
@@ -241,12 +242,10 @@ static bool is_local_part(struct view local)
 		       local.data[local.len - 1] == '"';
 	for (size_t i = 0; i < local.len; i++) {
 		char c = local.data[i];
-		bool dot_misplaced =
-			c == '.' && (i == 0 || i + 1 == local.len || local.data[i - 1] == '.');
 
 		if (c <= ' ' ? (unsigned char)c < 0x80 : c == 0x7f)
 			return false;
-		if (dot_misplaced || view_find(VIEW("()<>[]:;@\\,\""), c) < 12)
+		if (view_find(VIEW("()<>[]:;@\\,\""), c) < 12)
 			return false;
 	}
 	return true;

@@ -10,9 +10,14 @@ struct reader {
 	struct arena *arena;
 	struct view rest;
 	struct text phrase; /* words with a blank where there was one */
-	struct text local;  /* the same words without blanks */
+	struct text local;  /* the last of them, with those that dots join to it */
 	struct text host, route, comment;
-	bool in_group, gap; /* gap: blanks or a comment stood before the next word */
+	unsigned words; /* how many, joined ones counted as one */
+	bool in_group;
+	bool gap;    /* blanks or a comment stood before the next word */
+	bool dot;    /* the last word ended in a dot, without quotes */
+	bool run_on; /* what comes stands where a comma should */
+	bool loose;
 	size_t count_max;
 	struct listed_address *first, **last;
 };
@@ -116,11 +121,25 @@ static void read_enclosed(struct reader *r, char close, bool keep, struct text *
 	}
 }
 
+/* Does the next word belong to the local part that has begun? Blanks around dots (RFC 5322 section
+ * 4.4) are such only where no name stands before: in "Q. Public q@a.test" they are not. */
+static bool is_joined(const struct reader *r)
+{
+	return (r->dot || front(r) == '.') && (!r->gap || r->words == 1);
+}
+
 /* One atom or quoted-string onto phrase and local. */
 static void read_word(struct reader *r)
 {
-	size_t len = 0, before = r->local.len;
+	size_t len = 0;
 
+	if (!is_joined(r)) {
+		text_clear(&r->local);
+		r->words++;
+	}
+	size_t before = r->local.len;
+
+	r->dot = false;
 	if (front(r) == '"') {
 		read_enclosed(r, '"', false, &r->local);
 	} else if (front(r) == '[') {
@@ -129,6 +148,7 @@ static void read_word(struct reader *r)
 		while (len < r->rest.len && !is_special(r->rest.data[len]))
 			len++;
 		text_add(&r->local, view_take(r->rest, len));
+		r->dot = r->rest.data[len - 1] == '.';
 		r->rest = view_skip(r->rest, len);
 	}
 	if (r->gap && r->phrase.len > 0)
@@ -157,9 +177,9 @@ static void read_host(struct reader *r)
 		skip_blanks(r);
 		size_t len = 0;
 
-		if (front(r) == '[') {
+		if (front(r) == '[' && r->host.len == 0) {
 			read_enclosed(r, ']', true, &r->host);
-			continue;
+			return;
 		}
 		while (len < r->rest.len && !is_special(r->rest.data[len]))
 			len++;
@@ -190,19 +210,19 @@ static void read_route(struct reader *r)
 	r->rest = view_skip(all, end + 1);
 }
 
-/* Skips to the end of this address: a separator, which stays. */
-static void skip_rest(struct reader *r)
+/* To the separator behind this address, which stays; true: something else comes, as if there had
+ * been one. */
+static bool runs_on(struct reader *r)
 {
 	for (;;) {
 		skip_blanks(r);
 		char c = front(r);
 
 		if (r->rest.len == 0 || c == ',' || c == ';')
-			return;
-		if (c == '"')
-			read_word(r);
-		else
-			step(r);
+			return false;
+		if (c == '<' || c == '"' || c == '[' || !is_special(c))
+			return true;
+		step(r);
 	}
 }
 
@@ -221,6 +241,7 @@ static bool emit(struct reader *r, enum listed_kind kind)
 		return false;
 	r->count_max--;
 	a->kind = kind;
+	a->loose = r->loose;
 	if (kind != LISTED_GROUP_END)
 		a->name = keep(r, &r->phrase, kind == LISTED_GROUP_START);
 	if (kind == LISTED_MAILBOX) {
@@ -244,7 +265,8 @@ static void clear(struct reader *r)
 	text_clear(&r->host);
 	text_clear(&r->route);
 	text_clear(&r->comment);
-	r->gap = false;
+	r->words = 0;
+	r->gap = r->dot = r->loose = false;
 }
 
 /* "<...>"; the phrase before it is the name. */
@@ -255,6 +277,8 @@ static void read_angle(struct reader *r)
 	text_init(&r->phrase, ADDRESSLIST_BYTES_MAX);
 	text_clear(&r->local);
 	text_clear(&r->host);
+	r->words = 0;
+	r->dot = false;
 	step(r);
 	skip_blanks(r);
 	if (front(r) == '@')
@@ -279,6 +303,7 @@ static void read_at(struct reader *r)
 	step(r);
 	read_host(r);
 	if (front(r) != '<') {
+		r->loose = r->words > 1;
 		text_clear(&r->phrase);
 		return;
 	}
@@ -287,37 +312,50 @@ static void read_at(struct reader *r)
 	read_angle(r);
 }
 
+/* "To: joe": a mailbox, not a name. Of several words none can be told to be one. */
+static void read_bare(struct reader *r)
+{
+	if (r->words > 1) {
+		r->loose = true;
+		text_clear(&r->local);
+		text_add(&r->local, text_view(&r->phrase));
+	}
+	text_clear(&r->phrase);
+}
+
+/* Behind an address that had no comma only what is one without a doubt. */
+static bool is_address(const struct reader *r, bool ran_on)
+{
+	if (ran_on)
+		return r->local.len > 0 && r->host.len > 0;
+	return r->local.len > 0 || r->host.len > 0 || r->phrase.len > 0;
+}
+
 static bool read_one(struct reader *r)
 {
-	bool good = true;
+	bool good = true, ran_on = r->run_on;
 
 	clear(r);
 	read_words(r);
-	switch (front(r)) {
-	case ':':
+	if (front(r) == ':' && !ran_on) {
 		step(r);
 		if (r->in_group)
 			return true; /* no group in a group: the word before is lost */
 		r->in_group = true;
 		return emit(r, LISTED_GROUP_START);
-	case '<':
-		read_angle(r);
-		skip_rest(r);
-		if (r->local.len > 0 || r->host.len > 0 || r->phrase.len > 0)
-			good = emit(r, LISTED_MAILBOX);
-		break;
-	case '@':
-		read_at(r);
-		skip_rest(r);
-		good = emit(r, LISTED_MAILBOX);
-		break;
-	default:
-		skip_rest(r);
-		if (r->local.len > 0) {
-			text_clear(&r->phrase); /* "To: joe": a mailbox, not a name */
-			good = emit(r, LISTED_MAILBOX);
-		}
 	}
+	if (front(r) == '<')
+		read_angle(r);
+	else if (front(r) == '@')
+		read_at(r);
+	else
+		read_bare(r);
+	r->run_on = runs_on(r);
+	r->loose = r->loose || ran_on || r->run_on;
+	if (is_address(r, ran_on))
+		good = emit(r, LISTED_MAILBOX);
+	if (r->run_on)
+		return good;
 	if (front(r) == ';' && r->in_group) {
 		r->in_group = false;
 		clear(r);

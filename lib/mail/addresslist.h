@@ -3,7 +3,9 @@
  * Address lists of header fields (RFC 5322 section 3.4, obsolete forms of 4.4),
  * as IMAP's ENVELOPE and sendmail -t need them.
  *
- * Nothing is refused: what real mail holds is read as far as it makes sense.
+ * Nothing is refused: what real mail holds is read as far as it makes sense; an
+ * address is never made of parts that do not stand together, and where the
+ * grammar is broken (a comma is missing) what is read is marked as loose.
  * Encoded words are left as they are.  A comment behind an address that has no
  * name gives the name ("joe@a.test (Joe)").  Parts are unquoted, unfolded
  * copies in the arena; use mailaddress_join to make an envelope address.
@@ -27,6 +29,7 @@ enum listed_kind {
 
 struct listed_address {
 	enum listed_kind kind;
+	bool loose;          /* words beside it that belong to no address: is it meant? */
 	struct view name;    /* data NULL: none */
 	struct view route;   /* "@a,@b" of a source route; data NULL: none */
 	struct view mailbox; /* local part without quotes */

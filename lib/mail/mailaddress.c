@@ -12,6 +12,7 @@ struct cursor {
 	unsigned flags;
 	char local[MAILADDRESS_LOCAL_MAX];
 	size_t local_len;
+	bool quoted;
 };
 
 static bool is_atext(char c, unsigned flags)
@@ -91,25 +92,21 @@ static enum mailaddress_result read_quoted(struct cursor *at)
 	return MAILADDRESS_OK;
 }
 
+/* Dots may stand anywhere, see mailaddress.h. */
 static enum mailaddress_result read_dot_string(struct cursor *at)
 {
-	bool dot = true; /* a dot may not come here */
-
 	while (at->rest.len > 0 &&
-	       (is_atext(at->rest.data[0], at->flags) || at->rest.data[0] == '.')) {
-		if (dot && at->rest.data[0] == '.')
-			return MAILADDRESS_SYNTAX;
-		dot = at->rest.data[0] == '.';
+	       (is_atext(at->rest.data[0], at->flags) || at->rest.data[0] == '.'))
 		if (!take_local(at))
 			return MAILADDRESS_LOCAL_TOO_LONG;
-	}
-	return dot ? syntax_here(at) : MAILADDRESS_OK;
+	return at->local_len == 0 ? syntax_here(at) : MAILADDRESS_OK;
 }
 
 static enum mailaddress_result read_local(struct cursor *at)
 {
 	at->local_len = 0;
-	return front_is(at, '"') ? read_quoted(at) : read_dot_string(at);
+	at->quoted = front_is(at, '"');
+	return at->quoted ? read_quoted(at) : read_dot_string(at);
 }
 
 static bool is_domain_byte(char c)
@@ -165,25 +162,31 @@ enum mailaddress_result mailaddress_domain_parse(struct view v, unsigned flags,
 
 /* ---- the normal form ---- */
 
-static bool needs_quotes(struct view local, unsigned flags)
+/* A quoted local part keeps its quotes for dots where the grammar has none. */
+static bool needs_quotes(struct view local, bool quoted, unsigned flags)
 {
 	bool dot = true;
 
 	for (size_t i = 0; i < local.len; i++) {
-		if (local.data[i] == '.' ? dot : !is_atext(local.data[i], flags))
+		if (local.data[i] == '.' ? dot && quoted : !is_atext(local.data[i], flags))
 			return true;
 		dot = local.data[i] == '.';
 	}
-	return dot;
+	return local.len == 0 || (dot && quoted);
 }
 
-static enum mailaddress_result add_local(struct mailaddress *a, struct view local, unsigned flags)
+static enum mailaddress_result add_local(struct mailaddress *a, struct view local, bool quoted,
+                                         unsigned flags)
 {
 	size_t len = 0;
-	bool quotes = needs_quotes(local, flags);
+	bool quotes = needs_quotes(local, quoted, flags);
 
-	if (local.len > MAILADDRESS_LOCAL_MAX)
+	/* The limit is on what goes over the wire, quotes and all. */
+	for (size_t i = 0; i < local.len; i++)
+		len += local.data[i] == '"' || local.data[i] == '\\';
+	if (local.len + len + 2 * quotes > MAILADDRESS_LOCAL_MAX)
 		return MAILADDRESS_LOCAL_TOO_LONG;
+	len = 0;
 	if (quotes)
 		a->text[len++] = '"';
 	for (size_t i = 0; i < local.len; i++) {
@@ -193,9 +196,6 @@ static enum mailaddress_result add_local(struct mailaddress *a, struct view loca
 	}
 	if (quotes)
 		a->text[len++] = '"';
-	/* The limit is on what goes over the wire, quotes and all. */
-	if (len > MAILADDRESS_LOCAL_MAX)
-		return MAILADDRESS_LOCAL_TOO_LONG;
 	a->local_len = a->len = (uint8_t)len;
 	a->text[len] = '\0';
 	return MAILADDRESS_OK;
@@ -209,6 +209,8 @@ static enum mailaddress_result add_literal(struct mailaddress *a, struct view li
 	if (!net_address_parse(literal, &address))
 		return MAILADDRESS_SYNTAX;
 	net_address_literal(&address, text);
+	if (a->len + 1 + strlen(text) > MAILADDRESS_MAX)
+		return MAILADDRESS_TOO_LONG;
 	a->literal = true;
 	a->text[a->len++] = '@';
 	string_copy(a->text + a->len, sizeof a->text - a->len, view_of(text));
@@ -241,15 +243,16 @@ static bool domain_may_miss(struct view local, unsigned flags)
 }
 
 /* has_domain: there was an '@', so an empty domain is an error and not an absence. */
-static enum mailaddress_result normalise(struct view local, bool has_domain, struct view domain,
-                                         unsigned flags, struct mailaddress *out)
+static enum mailaddress_result normalise(struct view local, bool quoted, bool has_domain,
+                                         struct view domain, unsigned flags,
+                                         struct mailaddress *out)
 {
 	enum mailaddress_result result;
 
 	memset(out, 0, sizeof *out);
 	if (!utf8_valid(local))
 		return MAILADDRESS_SYNTAX;
-	result = add_local(out, local, flags);
+	result = add_local(out, local, quoted, flags);
 	if (result == MAILADDRESS_OK && has_domain)
 		result = add_domain(out, domain, flags);
 	else if (result == MAILADDRESS_OK && !domain_may_miss(local, flags))
@@ -273,8 +276,8 @@ static enum mailaddress_result read_mailbox(struct cursor *at, struct mailaddres
 		at->rest = view_skip(at->rest, 1);
 		domain = cut_domain(at);
 	}
-	return normalise((struct view){ at->local, at->local_len }, has_domain, domain, at->flags,
-	                 out);
+	return normalise((struct view){ at->local, at->local_len }, at->quoted, has_domain, domain,
+	                 at->flags, out);
 }
 
 /* "@a,@b:" before the mailbox: read, checked for form, ignored (RFC 5321 appendix C). */
@@ -364,7 +367,7 @@ enum mailaddress_result mailaddress_join(struct view local, struct view domain, 
 	}
 	if (local.len == 0)
 		return MAILADDRESS_SYNTAX;
-	return normalise(local, domain.len > 0, domain, flags, out);
+	return normalise(local, false, domain.len > 0, domain, flags, out);
 }
 
 const char *mailaddress_explain(enum mailaddress_result result)

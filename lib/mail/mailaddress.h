@@ -5,7 +5,9 @@
  * The result is a normal form, the only one the house compares and stores: the
  * domain in lower case, an address literal as the kernel would print it, the
  * local part without quotes where it needs none ("joe"@A.test and joe@a.test
- * are one address) and with the fewest escapes where it does.  A source route
+ * are one address) and with the fewest escapes where it does.  Dots where the
+ * grammar has none (a..b@, .a@, a.@) are in addresses that others have given
+ * away: they stay as they came, without quotes or with them.  A source route
  * is read and dropped (appendix C).  Lists in header fields: addresslist.h.
  */
 #ifndef LIB_MAIL_MAILADDRESS_H
@@ -13,9 +15,11 @@
 
 #include "lib/base/bytes.h"
 
-/* RFC 5321 section 4.5.3.1; 254 is the path of 256 without its brackets. */
+/* 254 is the path of 256 (RFC 5321 section 4.5.3.1.3) without its brackets. The 64 bytes of a local
+ * part are what everybody must take, not what may be refused (section 4.5.3.1): forwarding and
+ * bounce addresses of others are longer. */
 enum {
-	MAILADDRESS_LOCAL_MAX = 64,
+	MAILADDRESS_LOCAL_MAX = 250,
 	MAILADDRESS_DOMAIN_MAX = 255,
 	MAILADDRESS_LABEL_MAX = 63,
 	MAILADDRESS_MAX = 254

@@ -37,6 +37,11 @@ static int add_listed(const struct sending *s, struct handover *o, const struct 
 
 	if (a->kind != LISTED_MAILBOX || a->mailbox.len == 0)
 		return EX_OK;
+	if (a->loose) {
+		log_warn("\"%s%s%s\": other words stand beside this address; is a comma missing?",
+		         log_text(a->mailbox), a->host.len ? "@" : "", log_text(a->host));
+		return EX_DATAERR;
+	}
 	if (mailaddress_join(a->mailbox, a->host, MAILADDRESS_NO_DOMAIN, &address) !=
 	    MAILADDRESS_OK) {
 		log_warn("%s@%s: invalid address", log_quote(a->mailbox), log_quote(a->host));

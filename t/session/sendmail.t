@@ -56,7 +56,7 @@ def arguments():
             is_(house.sendmail(*options, "--", "a@example.test", text="\n").returncode, 0, f"{' '.join(options)} is taken")
         before = len(house.queue.messages)
         for options, code in (([], USAGE), (["-bd"], USAGE), (["-q15m"], USAGE), (["-N", "often", "a@example.test"], USAGE),
-                              (["-R", "x", "a@example.test"], USAGE), (["x" * 70 + "@example.test"], DATAERR)):
+                              (["-R", "x", "a@example.test"], USAGE), (["x" * 270 + "@example.test"], DATAERR), (["a@example.test b@example.test"], DATAERR)):
             got = house.sendmail(*options, text="\n")
             ok(got.returncode == code and got.stderr, f"{' '.join(options)[:30]} is refused with {got.returncode}", got.stderr)
         is_(len(house.live()), len([m for m in house.queue.messages[:before] if m.state == 'live']), "nothing of that is sent")
@@ -86,6 +86,11 @@ def recipients_from_header():
         is_([r[0] for r in house.last().recipients], ["new@example.test"], "Resent- fields go before")
         house.sendmail("-ti", "more@example.test", text="To: a@example.test\n\nx\n.\n")
         is_([r[0] for r in house.last().recipients], ["more@example.test", "a@example.test"], "arguments are added")
+        before = len(house.queue.messages)
+        for value in ('"A" <a@example.test> "B" <b@example.test>', "<a@example.test> <b@example.test>", "John Doe a@example.test"):
+            got = house.sendmail("-t", text=f"To: {value}\n\nx\n")
+            ok(got.returncode == DATAERR and b"comma" in got.stderr, f"a list without its comma is refused: {value}", got.stderr)
+        is_(len(house.live()), len([m for m in house.queue.messages[:before] if m.state == 'live']), "and goes to nobody")
         is_(house.sendmail("-t", text="Subject: x\n\nTo: a@example.test\n").returncode, USAGE, "the body names nobody")
         house.sendmail("-t", text="From root Mon Jan  1 00:00:00 2001\nTo: a@example.test\n\nx\n")
         ok("From root" not in header(house.last()), "a mailbox separator is left out")

@@ -67,6 +67,17 @@ SESSIONS = [
         ("HELO me.test\r\n", [r"250 .*"]),
         ("MAIL FROM:<a@@b>\r\nMAIL FROM:<a@b\r\nMAIL FROM:<a@far.test> FOO=1\r\n",
          [r"501 5.1.7 .*", r"501 5.1.7 .*", r"555 5.5.4 .*"])]),
+    ("addresses as others have them", {}, [
+        ("HELO me.test\r\n", [r"250 .*"]),
+        (f"MAIL FROM:<user+caf_={'x' * 120}=host@far.test>\r\nRSET\r\n", [OK_MAIL, r"250 .*"]),
+        ("MAIL FROM:<a..b@far.test>\r\nRSET\r\nMAIL FROM:<.a@far.test>\r\nRSET\r\nMAIL FROM:<name.@far.test>\r\nRSET\r\n",
+         [OK_MAIL, r"250 .*"] * 3)]),
+    ("a host name with umlauts, from a stranger", {}, [
+        ("EHLO M\xdcLLER\r\n", [r"501 5.5.4 .*"])]),
+    ("a host name with umlauts, from a user", {"service": SUBMISSION, "tls": True}, [
+        ("EHLO M\xdcLLER\r\n", [r"(?s)250-.*"]),
+        ("AUTH PLAIN AGFubmFAZXhhbXBsZS50ZXN0AHNlY3JldA==\r\n", [r"235 2.7.0 .*"]),
+        ("MAIL FROM:<anna@example.test>\r\nRCPT TO:<a..b@far.test>\r\n", [OK_MAIL, OK_RCPT])]),
     ("parameters", {}, [
         ("EHLO me.test\r\n", [EHLO]),
         ("MAIL FROM:<a@far.test> SIZE=100 BODY=8BITMIME RET=HDRS ENVID=x+2B1 AUTH=<>\r\nRSET\r\n", [OK_MAIL, r"250 .*"]),

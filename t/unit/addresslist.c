@@ -37,7 +37,21 @@ static const struct {
 	{ "Foo@Bar <x@y.test>", "(Foo@Bar|~|x|y.test)" },
 	{ "Foo, Bar <x@y.test>", "(~|~|Foo|)(Bar|~|x|y.test)" },
 	{ "<a@b.test, c@d.test", "(~|~|a|b.test)(~|~|c|d.test)" },
-	{ "a@b.test c@d.test", "(~|~|a|b.test)" },
+	/* No comma: what is read is written there, and marked with '!'. */
+	{ "a@b.test c@d.test", "!(~|~|a|b.test)!(~|~|c|d.test)" },
+	{ "<a@b.test> <c@d.test>,e@f", "!(~|~|a|b.test)!(~|~|c|d.test)(~|~|e|f)" },
+	{ "\"A\" <a@b.test> \"C\" <c@d.test>", "!(A|~|a|b.test)!(C|~|c|d.test)" },
+	{ "\"A\" a@b.test", "!(~|~|a|b.test)" },
+	{ "\"A.\" a@b.test", "!(~|~|a|b.test)" },
+	{ "\"A\"a@b.test", "!(~|~|a|b.test)" },
+	{ "John Doe john@b.test", "!(~|~|john|b.test)" },
+	{ "John Q. jq@b.test", "!(~|~|jq|b.test)" },
+	{ "a@b.test some words", "!(~|~|a|b.test)" },
+	{ "a@b.test [mailto:a@b.test]", "!(~|~|a|b.test)" },
+	{ "joe doe", "!(~|~|joe doe|)" },
+	{ "joe. doe", "(~|~|joe.doe|)" },
+	{ "a@b@c", "!(~|~|a|b)" },
+	{ "\"a\".\"b\".c@d", "(~|~|a.b.c|d)" },
 	{ "a@b.test> , c@d", "(~|~|a|b.test)(~|~|c|d)" },
 	{ "Joe <>", "(Joe|~||)" },
 	{ "<>", "" },
@@ -66,6 +80,8 @@ static void show_list(struct text *to, const struct listed_address *a)
 			text_add(to, VIEW("}"));
 			continue;
 		}
+		if (a->loose)
+			text_add_byte(to, '!');
 		text_add_byte(to, a->kind == LISTED_MAILBOX ? '(' : '{');
 		show(to, a->name);
 		if (a->kind == LISTED_GROUP_START) {

@@ -7,6 +7,8 @@
 #define L64 "0123456789012345678901234567890123456789012345678901234567890123"
 #define L63 "012345678901234567890123456789012345678901234567890123456789012"
 
+#define L250 L64 L64 L64 "0123456789012345678901234567890123456789012345678901234567"
+
 enum { ALL = MAILADDRESS_NULL | MAILADDRESS_POSTMASTER };
 
 static const struct {
@@ -55,9 +57,11 @@ static const struct {
 	{ "<joe@a.test>x", 0, MAILADDRESS_SYNTAX, NULL, NULL, NULL },
 	{ "<joe@a.test >", 0, MAILADDRESS_SYNTAX, NULL, NULL, NULL },
 	{ "<joe doe@a.test>", 0, MAILADDRESS_SYNTAX, NULL, NULL, NULL },
-	{ "<.joe@a.test>", 0, MAILADDRESS_SYNTAX, NULL, NULL, NULL },
-	{ "<joe.@a.test>", 0, MAILADDRESS_SYNTAX, NULL, NULL, NULL },
-	{ "<j..oe@a.test>", 0, MAILADDRESS_SYNTAX, NULL, NULL, NULL },
+	{ "<.joe@a.test>", 0, MAILADDRESS_OK, ".joe@a.test", "a.test", "" },
+	{ "<joe.@a.test>", 0, MAILADDRESS_OK, "joe.@a.test", "a.test", "" },
+	{ "<j..oe@a.test>", 0, MAILADDRESS_OK, "j..oe@a.test", "a.test", "" },
+	{ "<\"j..oe\"@a.test>", 0, MAILADDRESS_OK, "\"j..oe\"@a.test", "a.test", "" },
+	{ "<\".\"@a.test>", 0, MAILADDRESS_OK, "\".\"@a.test", "a.test", "" },
 	{ "<@a.test>", 0, MAILADDRESS_SYNTAX, NULL, NULL, NULL },
 	{ "<joe@a..test>", 0, MAILADDRESS_SYNTAX, NULL, NULL, NULL },
 	{ "<joe@a.test.>", 0, MAILADDRESS_SYNTAX, NULL, NULL, NULL },
@@ -79,8 +83,13 @@ static const struct {
 	  "j\xc3\xb6@\xc3\xb6.test", "\xc3\xb6.test", "" },
 	{ "<j\xc3@a.test>", MAILADDRESS_UTF8, MAILADDRESS_SYNTAX, NULL, NULL, NULL },
 	{ "<" L64 "@a.test>", 0, MAILADDRESS_OK, L64 "@a.test", "a.test", "" },
-	{ "<" L64 "x@a.test>", 0, MAILADDRESS_LOCAL_TOO_LONG, NULL, NULL, NULL },
-	{ "<\"" L63 " \"@a.test>", 0, MAILADDRESS_LOCAL_TOO_LONG, NULL, NULL, NULL },
+	{ "<user+caf_=" L64 "=host@a.test>", 0, MAILADDRESS_OK, "user+caf_=" L64 "=host@a.test",
+	  "a.test", "" },
+	{ "<" L250 "@b.t>", 0, MAILADDRESS_OK, L250 "@b.t", "b.t", "" },
+	{ "<" L250 "@bb.t>", 0, MAILADDRESS_TOO_LONG, NULL, NULL, NULL },
+	{ "<" L250 "@[192.0.2.1]>", 0, MAILADDRESS_TOO_LONG, NULL, NULL, NULL },
+	{ "<" L250 "x@b.t>", 0, MAILADDRESS_LOCAL_TOO_LONG, NULL, NULL, NULL },
+	{ "<\"" L250 " \"@b.t>", 0, MAILADDRESS_LOCAL_TOO_LONG, NULL, NULL, NULL },
 	{ "<a@" L63 ".test>", 0, MAILADDRESS_OK, "a@" L63 ".test", L63 ".test", "" },
 	{ "<a@" L64 ".test>", 0, MAILADDRESS_DOMAIN_TOO_LONG, NULL, NULL, NULL },
 	{ "<a@" L63 "." L63 "." L63 "." L63 ".test>", 0, MAILADDRESS_DOMAIN_TOO_LONG, NULL, NULL,
@@ -104,6 +113,7 @@ static const struct {
 	{ "joe", "A.test", MAILADDRESS_OK, "joe@a.test" },
 	{ "joe doe", "a.test", MAILADDRESS_OK, "\"joe doe\"@a.test" },
 	{ "a\"b", "a.test", MAILADDRESS_OK, "\"a\\\"b\"@a.test" },
+	{ "j..oe.", "a.test", MAILADDRESS_OK, "j..oe.@a.test" },
 	{ "", "a.test", MAILADDRESS_SYNTAX, NULL },
 	{ "joe", "", MAILADDRESS_SYNTAX, NULL },
 	{ "j\noe", "a.test", MAILADDRESS_SYNTAX, NULL },
