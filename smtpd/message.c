@@ -78,12 +78,17 @@ static void begin_message(struct arrival *a)
 	a->header.context = a;
 }
 
+static bool header_too_long(const struct arrival *a)
+{
+	return a->header.header_bytes > a->session->settings->message_header_max_bytes;
+}
+
 static void take_span(struct arrival *a, struct view span)
 {
 	a->bytes += span.len;
 	if (a->bytes > a->session->settings->message_size_max_bytes)
 		a->too_large = true;
-	if (!a->too_large && !a->write_failed)
+	if (!a->too_large && !a->write_failed && !header_too_long(a))
 		a->write_failed = fixup_add(&a->header, span) != 0;
 }
 
@@ -134,6 +139,9 @@ static bool refuse_message(struct arrival *a)
 	else if (a->too_large)
 		refuse(s, 552, "5.3.4", "message exceeds the limit of %llu bytes",
 		       (unsigned long long)s->settings->message_size_max_bytes);
+	else if (header_too_long(a))
+		refuse(s, 552, "5.3.4", "header exceeds the limit of %llu bytes",
+		       (unsigned long long)s->settings->message_header_max_bytes);
 	else if (a->header.received > hops_max)
 		refuse(s, 554, "5.4.6", "mail loop: more than %u Received fields", hops_max);
 	else if (a->write_failed)

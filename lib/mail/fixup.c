@@ -242,22 +242,53 @@ static int take_line(struct fixup *h, struct view line, bool *keep)
 	return 0;
 }
 
-/* A line that the last piece began. */
-static int complete_held(struct fixup *h, struct view *bytes)
+static int put_held(struct fixup *h, bool keep)
 {
-	size_t lf = view_find(*bytes, '\n');
-	bool whole = lf < bytes->len, keep;
-
-	text_add(&h->held, view_take(*bytes, lf + whole));
-	*bytes = view_skip(*bytes, lf + whole);
-	if (!whole)
-		return 0;
-	if (take_line(h, text_view(&h->held), &keep) != 0)
-		return -1;
 	int result = keep ? put(h, text_view(&h->held)) : 0;
 
 	text_clear(&h->held);
 	return result;
+}
+
+/* More of a line whose end has not come, or with it; what is too long for `held` is passed on or
+ * dropped as its beginning is. */
+static int hold(struct fixup *h, struct view more)
+{
+	struct view fits = view_take(more, FIXUP_LINE_MAX - h->held.len);
+	bool keep;
+
+	text_add(&h->held, fits);
+	more = view_skip(more, fits.len);
+	if (more.len == 0)
+		return 0;
+	if (take_line(h, text_view(&h->held), &keep) != 0 || put_held(h, keep) != 0)
+		return -1;
+	h->in_line = true;
+	h->keeps_line = keep;
+	return keep ? put(h, more) : 0;
+}
+
+/* A line that the last piece began. */
+static int complete_begun(struct fixup *h, struct view *bytes)
+{
+	size_t lf = view_find(*bytes, '\n');
+	bool whole = lf < bytes->len, keep;
+	struct view more = view_take(*bytes, lf + whole);
+
+	*bytes = view_skip(*bytes, more.len);
+	if (h->in_line) {
+		if (h->keeps_line && put(h, more) != 0)
+			return -1;
+	} else if (hold(h, more) != 0) {
+		return -1;
+	}
+	if (!whole)
+		return 0;
+	if (h->in_line) {
+		h->in_line = false;
+		return 0;
+	}
+	return take_line(h, text_view(&h->held), &keep) != 0 ? -1 : put_held(h, keep);
 }
 
 /*
@@ -299,21 +330,30 @@ static int add_lines(struct fixup *h, struct view *bytes)
 int fixup_add(struct fixup *h, struct view bytes)
 {
 	if (h->held.max == 0) {
-		text_init(&h->held, FIXUP_LINE_MAX + 2);
+		text_init(&h->held, FIXUP_LINE_MAX);
 		text_init(&h->collected, FIXUP_FROM_MAX);
 	}
-	if (!h->over && h->held.len && complete_held(h, &bytes) != 0)
+	if (h->over)
+		return put(h, bytes);
+	h->header_bytes += bytes.len;
+	if ((h->held.len || h->in_line) && complete_begun(h, &bytes) != 0)
 		return -1;
 	if (!h->over && add_lines(h, &bytes) != 0)
 		return -1;
-	if (h->over)
-		return put(h, bytes);
-	text_add(&h->held, bytes);
-	return 0;
+	if (!h->over)
+		return hold(h, bytes);
+	h->header_bytes -= bytes.len;
+	return put(h, bytes);
 }
 
 int fixup_end(struct fixup *h)
 {
+	bool keep;
+
+	/* A last line without its end. */
+	if (!h->over && h->held.len &&
+	    (take_line(h, text_view(&h->held), &keep) != 0 || put_held(h, keep) != 0))
+		return -1;
 	return h->over ? 0 : end_of_header(h);
 }
 

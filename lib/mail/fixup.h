@@ -12,7 +12,7 @@
 
 enum {
 	FIXUP_FROM_MAX = 16384, /* a longer From field is passed on as it is */
-	FIXUP_LINE_MAX = 65536  /* the caller refuses longer lines; a longer one would be cut */
+	FIXUP_LINE_MAX = 65536  /* a longer line is judged by its beginning */
 };
 
 enum fixup_drop { FIXUP_KEEPS, FIXUP_DROPS, FIXUP_COLLECTS };
@@ -27,9 +27,12 @@ struct fixup {
 	int (*write)(void *context, struct view bytes);
 	void *context;
 
-	unsigned received; /* Received fields seen */
-	bool over;         /* the body has begun */
-	bool any;          /* a field has been seen */
+	unsigned received;     /* Received fields seen */
+	bool over;             /* the body has begun */
+	bool any;              /* a field has been seen */
+	bool in_line;          /* what comes is the rest of a line longer than FIXUP_LINE_MAX .. */
+	bool keeps_line;       /* .. which is passed on, or dropped, like its beginning */
+	uint64_t header_bytes; /* so far, those that are dropped too */
 	bool has_from, has_date, has_message_id;
 	enum fixup_drop doing; /* with the present field and its continuation lines */
 	struct text held;      /* a line whose end has not come yet */

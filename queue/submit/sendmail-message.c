@@ -5,14 +5,14 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/mail/addresslist.h"
 #include "lib/mail/header.h"
 #include "lib/mail/mailaddress.h"
+#include "queue/submit/lines.h"
 #include "queue/submit/sendmail.h"
 
-enum { READ_BYTES = 65536, TO_BYTES_MAX = 8 << 20 };
+enum { TO_BYTES_MAX = 8 << 20 };
 
 /* ---- recipients ---- */
 
@@ -99,75 +99,70 @@ static int add_from_header(const struct sending *s, struct handover *o, struct v
 
 /* ---- the message ---- */
 
-/* Lines of standard input, their ends made CR LF; a lone dot ends it unless -i. */
+/* Standard input as the message's text; a lone dot ends it unless -i. */
 struct reader {
 	const struct sending *sending;
-	struct text line;
-	bool first, over;
-	int failed; /* errno: what was read is not the message */
+	struct lines lines;
+	bool first;
+	struct text piece; /* with CR LF where a line ends */
 };
 
-/* The next line with CR LF; false at the end, and when it cannot be read to its end. A last line
- * without an end gets one. */
-static bool next_line(struct reader *r)
+/* The next piece of text; false at the end, and when it cannot be read to its end. */
+static bool next_piece(struct reader *r)
 {
-	static char buffer[READ_BYTES];
-	static size_t start, end;
+	struct lines *l = &r->lines;
 
-	text_clear(&r->line);
-	while (!r->over) {
-		if (start == end) {
-			ssize_t n = file_read_some(STDIN_FILENO, buffer, sizeof buffer);
-
-			if (n < 0) {
-				r->failed = errno;
-				r->over = true;
-				return false;
-			}
-			if (n == 0) {
-				r->over = true;
-				break;
-			}
-			start = 0;
-			end = (size_t)n;
-		}
-		struct view rest = { buffer + start, end - start };
-		size_t at = view_find(rest, '\n');
-		bool whole = at < rest.len;
-
-		/* A line longer than the buffer may be is handed on in pieces. */
-		if (!text_add(&r->line, view_take(rest, at)))
-			return true;
-		start += at + whole;
-		if (whole)
-			break;
-	}
-	if (r->over && r->line.len == 0)
+	if (l->over || !lines_next(l))
 		return false;
-	struct view line = text_view(&r->line);
-
-	if (!r->sending->dot_is_text &&
-	    (view_equal(line, VIEW(".")) || view_equal(line, VIEW(".\r")))) {
-		r->over = true;
+	if (l->whole && !r->sending->dot_is_text && view_equal(text_view(&l->piece), VIEW("."))) {
+		l->over = true;
 		return false;
 	}
-	return text_add(&r->line,
-	                line.len && line.data[line.len - 1] == '\r' ? VIEW("\n") : VIEW("\r\n"));
+	text_clear(&r->piece);
+	text_add(&r->piece, text_view(&l->piece));
+	if (l->ends)
+		text_add(&r->piece, VIEW("\r\n"));
+	return true;
 }
 
-/* The header and its empty line into `out`; what does not fit is body already. */
-static void read_header(struct reader *r, struct text *out)
+/* The header and its empty line into `out`. false: it does not fit; r->piece is what comes next. */
+static bool read_header(struct reader *r, struct text *out)
 {
-	while (next_line(r)) {
+	bool skips = false;
+
+	while (next_piece(r)) {
 		/* Programs that read mailboxes leave their separator in. */
-		if (r->first && view_starts(text_view(&r->line), VIEW("From "))) {
-			r->first = false;
+		skips = skips || (r->first && view_starts(text_view(&r->piece), VIEW("From ")));
+		r->first = false;
+		if (skips) {
+			skips = !r->lines.ends;
 			continue;
 		}
-		r->first = false;
-		if (!text_add(out, text_view(&r->line)) || r->line.len == 2)
-			return;
+		if (!text_add(out, text_view(&r->piece)))
+			return false;
+		if (r->lines.whole && r->piece.len == 2)
+			return true;
 	}
+	text_clear(&r->piece);
+	return true;
+}
+
+/* What was read of the header, and all that comes behind it. */
+static void send_text(struct reader *r, struct handover *o, struct text *header, bool fits)
+{
+	handover_bytes(o, text_view(header));
+	text_clear(header);
+	if (!fits)
+		text_add(header, text_view(&r->piece));
+	/* Collected to whole chunks. */
+	while (!o->lost && next_piece(r)) {
+		if (header->len + r->piece.len > SUBMIT_CHUNK_MAX) {
+			handover_bytes(o, text_view(header));
+			text_clear(header);
+		}
+		text_add(header, text_view(&r->piece));
+	}
+	handover_bytes(o, text_view(header));
 }
 
 static int send_parts(const struct sending *s, struct handover *o, char **recipients, int count)
@@ -178,35 +173,30 @@ static int send_parts(const struct sending *s, struct handover *o, char **recipi
 	int code = EX_OK;
 
 	text_init(&header, HEADER_BYTES_MAX);
-	text_init(&r.line, 4 << 20);
-	read_header(&r, &header);
+	text_init(&r.piece, PIECE_BYTES_MAX + 2);
+	bool fits = read_header(&r, &header);
+
 	handover_envelope(o, &s->envelope);
+	if (!fits && s->read_recipients) {
+		log_warn("the header has more than %u bytes: its recipients are not looked for",
+		         HEADER_BYTES_MAX);
+		code = EX_DATAERR;
+	}
 	for (int i = 0; i < count && code == EX_OK; i++)
 		code = add_list(s, o, view_of(recipients[i]), &found);
 	if (s->read_recipients && code == EX_OK)
 		code = add_from_header(s, o, text_view(&header), &found);
-	if (code == EX_OK && found == 0 && !r.failed) {
+	if (code == EX_OK && found == 0 && !r.lines.failed) {
 		log_warn("no recipients; give them as arguments, or use -t");
 		code = EX_USAGE;
 	}
-	if (code == EX_OK) {
-		handover_bytes(o, text_view(&header));
-		text_clear(&header);
-		/* Collected to whole pieces. */
-		while (!o->lost && next_line(&r))
-			if (!text_add(&header, text_view(&r.line)) ||
-			    header.len >= SUBMIT_CHUNK_MAX) {
-				handover_bytes(o, text_view(&header));
-				if (header.full)
-					handover_bytes(o, text_view(&r.line));
-				text_clear(&header);
-			}
-		handover_bytes(o, text_view(&header));
-	}
+	if (code == EX_OK)
+		send_text(&r, o, &header, fits);
 	text_free(&header);
-	text_free(&r.line);
-	if (r.failed) {
-		log_warn("standard input: %s; nothing was sent", strerror(r.failed));
+	text_free(&r.piece);
+	lines_free(&r.lines);
+	if (r.lines.failed) {
+		log_warn("standard input: %s; nothing was sent", strerror(r.lines.failed));
 		return EX_IOERR;
 	}
 	return code;

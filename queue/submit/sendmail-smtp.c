@@ -11,9 +11,10 @@
 
 #include "lib/base/log.h"
 #include "lib/mail/mailaddress.h"
+#include "queue/submit/lines.h"
 #include "queue/submit/sendmail.h"
 
-enum { LINE_MAX_BYTES = 1 << 20, COMMAND_MAX = 2048 };
+enum { COMMAND_MAX = 2048 };
 
 struct conversation {
 	const struct sending *sending;
@@ -21,29 +22,13 @@ struct conversation {
 	bool greeted, has_sender, over;
 	struct envelope_recipient *recipients;
 	unsigned count;
-	struct text line;
+	struct lines lines;
 };
 
 static void say(const char *text)
 {
 	printf("%s\r\n", text);
 	fflush(stdout);
-}
-
-/* Up to LF; CR LF or LF ends it and is taken off. false at the end, and for a line that is too
- * long. */
-static bool read_line(struct conversation *c)
-{
-	int byte;
-
-	text_clear(&c->line);
-	while ((byte = getchar()) != EOF && byte != '\n')
-		text_add_byte(&c->line, (char)byte);
-	if (byte == EOF && c->line.len == 0)
-		return false;
-	if (c->line.len && c->line.data[c->line.len - 1] == '\r')
-		c->line.data[--c->line.len] = '\0';
-	return true;
 }
 
 static void reset(struct conversation *c)
@@ -116,22 +101,26 @@ static void rcpt(struct conversation *c, struct view rest)
 
 static int collect(struct conversation *c, struct handover *o, char *text, size_t size)
 {
-	bool whole = false;
+	struct lines *l = &c->lines;
+	bool begins = true, done = false;
 
 	handover_envelope(o, &c->envelope);
 	for (unsigned i = 0; i < c->count; i++)
 		handover_recipient(o, &c->recipients[i]);
-	while (read_line(c)) {
-		struct view line = text_view(&c->line);
+	while (!done && lines_next(l)) {
+		struct view piece = text_view(&l->piece);
 
-		whole = view_equal(line, VIEW("."));
-		if (whole)
+		done = l->whole && view_equal(piece, VIEW("."));
+		if (done)
 			break;
 		/* RFC 5321 section 4.5.2 */
-		handover_bytes(o, line.len && line.data[0] == '.' ? view_skip(line, 1) : line);
-		handover_bytes(o, VIEW("\r\n"));
+		handover_bytes(o, begins && view_starts(piece, VIEW(".")) ? view_skip(piece, 1)
+		                                                          : piece);
+		if (l->ends)
+			handover_bytes(o, VIEW("\r\n"));
+		begins = l->ends;
 	}
-	if (!whole) {
+	if (!done) {
 		c->over = true;
 		handover_abandon(o);
 		return EX_IOERR;
@@ -208,7 +197,7 @@ static const struct {
 
 static void serve(struct conversation *c)
 {
-	struct view rest = text_view(&c->line), word;
+	struct view rest = text_view(&c->lines.piece), word;
 
 	if (!view_cut(&rest, ' ', &word))
 		word = VIEW("");
@@ -229,15 +218,14 @@ int send_smtp(const struct sending *s)
 {
 	struct conversation c = { .sending = s };
 
-	text_init(&c.line, LINE_MAX_BYTES);
 	say("220 localhost ESMTP posthouse");
-	while (!c.over && read_line(&c)) {
-		if (c.line.len > COMMAND_MAX)
-			say("500 5.5.2 line too long");
-		else
+	while (!c.over && lines_next(&c.lines)) {
+		if (c.lines.whole && c.lines.piece.len <= COMMAND_MAX)
 			serve(&c);
+		else if (c.lines.ends)
+			say("500 5.5.2 line too long");
 	}
 	reset(&c);
-	text_free(&c.line);
+	lines_free(&c.lines);
 	return EX_OK;
 }

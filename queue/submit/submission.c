@@ -172,8 +172,10 @@ static bool begin_message(struct submission *s)
 
 static bool add(struct submission *s, struct view v)
 {
-	return v.len == 0 || fixup_add(&s->header, v) == 0 ||
-	       refuse(s, false, "cannot write the message");
+	if (v.len && fixup_add(&s->header, v) != 0)
+		return refuse(s, false, "cannot write the message");
+	return s->header.header_bytes <= s->settings->message_header_max_bytes ||
+	       refuse(s, true, "5.3.4 header exceeds the limit (message.header-max)");
 }
 
 /* Lines end with CR LF from here on, however the program ended them. */

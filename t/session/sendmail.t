@@ -86,6 +86,29 @@ def recipients_from_header():
         is_([r[0] for r in house.last().recipients], ["new@example.test"], "Resent- fields go before")
         house.sendmail("-ti", "more@example.test", text="To: a@example.test\n\nx\n.\n")
         is_([r[0] for r in house.last().recipients], ["more@example.test", "a@example.test"], "arguments are added")
+        # Nothing is cut: lines and headers of any length arrive whole, or are refused by name.
+        H = "Date: Mon, 1 Jan 2024 00:00:00 +0000\nMessage-ID: <x@y>\nFrom: a@example.test\n"
+        for name, text in (("a header line of 200,000 bytes", f"{H}X: {'x' * 200000}\n\nbody\n"),
+                           ("a body line of 4 MB", f"{H}\n{'x' * (4 << 20)}\nthe end\n"),
+                           ("a body line of 4 MB less one", f"{H}\n{'x' * ((4 << 20) - 1)}\nthe end\n"),
+                           ("a line of two pieces less one", f"{H}\n{'x' * 32767}\nthe end\n"),
+                           ("a CR at the end of a piece", f"{H}\n{'x' * 16383}\r\nthe end\n"),
+                           ("a dot at the beginning of a piece", f"{H}\n{'x' * 16384}.\nthe end\n")):
+            is_(house.sendmail("-i", "a@example.test", text=text).returncode, 0, name)
+            want = text.replace("\r\n", "\n").replace("\n", "\r\n").encode()
+            got = house.last().bytes.split(b"\r\n", 3)[3]
+            ok(got == want, f"{name} arrives whole", f"{len(got)} bytes of {len(want)}")
+        for name, body in (("a text without a header", "a" * 200000 + "\n"), ("lines without an empty one", "line of text\n" * 150000)):
+            is_(house.sendmail("-i", "a@example.test", text=body).returncode, 0, name)
+            ok(house.last().bytes.endswith(b"\r\n\r\n" + body.replace("\n", "\r\n").encode()), f"{name} arrives whole")
+        many = "".join(f"X-{n}: {'y' * 80}\n" for n in range(20000))
+        for options in (["a@example.test"], ["-t"]):
+            got = house.sendmail("-i", *options, text=f"To: a@example.test\n{many}\nbody\n")
+            ok(got.returncode != 0 and b"header" in got.stderr, f"a header over the limit is refused by name ({options[0]})", got.stderr)
+        talk = house.sendmail("-bs", text="EHLO x\r\nMAIL FROM:<a@example.test>\r\nRCPT TO:<a@example.test>\r\nDATA\r\n"
+                              f"{H}\r\n{'z' * 1500000}\r\n.\r\nNOOP {'n' * 100000}\r\nNOOP\r\nQUIT\r\n")
+        ok(house.last().bytes.endswith(b"\r\n\r\n" + b"z" * 1500000 + b"\r\n"), "-bs: a line of 1.5 MB arrives whole", talk.stdout[-300:])
+        ok(b"500 5.5.2 line too long\r\n250 2.0.0 ok\r\n221" in talk.stdout, "a command line that is too long is one error", talk.stdout[-300:])
         before = len(house.queue.messages)
         for value in ('"A" <a@example.test> "B" <b@example.test>', "<a@example.test> <b@example.test>", "John Doe a@example.test"):
             got = house.sendmail("-t", text=f"To: {value}\n\nx\n")

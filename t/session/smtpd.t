@@ -226,6 +226,8 @@ def large(house):
     answer = deliver(house, body)
     ok(answer.startswith("250"), "3 MB pass", answer)
     ok(house.queue.messages[-1].bytes.endswith(body.replace(b"\r\n..", b"\r\n.")), "3 MB arrive byte for byte")
+    answer = deliver(house, b"X: y\r\n" * 180000 + b"\r\nbody\r\n")
+    ok(answer.startswith("552 5.3.4 header exceeds"), "a header over its limit is refused by name", answer)
 
 
 def limits(house):

@@ -42,6 +42,57 @@ static bool run(const char *in, bool mend, size_t step, struct text *out)
 	return good;
 }
 
+/* Lines longer than anything is held for: whole, whatever the pieces they come in. */
+static void long_lines(void)
+{
+	enum { LONG = 3 * FIXUP_LINE_MAX + 17 };
+	static const struct {
+		bool mend;
+		const char *before, *after; /* of the long line, before and behind its long part */
+		const char *missing;        /* what is put before it */
+		bool kept;
+	} cases[] = {
+		{ false, "X: y\r\nSubject: ", "\r\n\r\nbody\r\n", "", true },
+		{ true, "Date: d\r\nMessage-ID: <m>\r\nFrom: a@b\r\nSubject: x\r\n folded ",
+		  "\r\n\r\nbody\r\n", "", true },
+		{ true, "Date: d\r\nMessage-ID: <m>\r\nFrom: a@b\r\nBcc: ", "\r\n\r\nbody\r\n", "",
+		  false },
+		{ true, "Date: d\r\nMessage-ID: <m>\r\nFrom: ", "\r\n\r\nbody\r\n", "", true },
+		{ true, "no header ", "\r\nmore\r\n",
+		  "Date: DATE\r\nMessage-ID: <ID>\r\nFrom: me@a.test\r\n\r\n", true },
+	};
+	static const size_t steps[] = {
+		1, 4096, FIXUP_LINE_MAX - 1, FIXUP_LINE_MAX, FIXUP_LINE_MAX + 1, 10 * FIXUP_LINE_MAX
+	};
+	struct text in, want, out;
+
+	text_init(&in, 1 << 24);
+	text_init(&want, 1 << 24);
+	text_init(&out, 1 << 24);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		text_clear(&in);
+		text_clear(&want);
+		text_add_string(&in, cases[i].before);
+		for (size_t n = 0; n < LONG; n++)
+			text_add_byte(&in, (char)('a' + n % 26));
+		text_add_string(&in, cases[i].after);
+		text_add_string(&want, cases[i].missing);
+		if (cases[i].kept)
+			text_add(&want, text_view(&in));
+		else
+			text_add_string(&want,
+			                "Date: d\r\nMessage-ID: <m>\r\nFrom: a@b\r\n\r\nbody\r\n");
+		for (size_t k = 0; k < sizeof steps / sizeof steps[0]; k++)
+			ok(run(in.data, cases[i].mend, steps[k], &out) &&
+			           view_equal(text_view(&out), text_view(&want)),
+			   "a long line behind \"%.20s\", in pieces of %zu", cases[i].before,
+			   steps[k]);
+	}
+	text_free(&in);
+	text_free(&want);
+	text_free(&out);
+}
+
 static void streams(void)
 {
 	static const struct {
@@ -165,6 +216,7 @@ static void long_from(void)
 int main(void)
 {
 	streams();
+	long_lines();
 	froms();
 	long_from();
 	return tap_done();
