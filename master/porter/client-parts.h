@@ -11,6 +11,7 @@
 
 enum client_state {
 	CLIENT_PROXY,     /* its balancer owes a PROXY header */
+	CLIENT_UNSECURED, /* on a port with TLS from the start; has said nothing */
 	CLIENT_HANDSHAKE, /* TLS from the start */
 	CLIENT_DELAY,     /* has not been greeted; must not speak */
 	CLIENT_SILENT,    /* greeted; has said nothing */
@@ -32,8 +33,9 @@ struct client {
 	struct net_address client, local;
 	uint64_t id;
 	enum client_state state;
-	int token; /* our end, -1 */
-	bool counted;
+	int token;          /* our end, -1 */
+	bool counted;       /* in the limits */
+	bool relay_counted; /* it has a relay, or is to have one */
 };
 
 struct clients {
@@ -41,7 +43,7 @@ struct clients {
 	struct connection_announce lines[CONNECTION_SERVICES]; /* what each service says */
 	struct list all;
 	unsigned outside; /* of them not yet with a worker */
-	unsigned relays;  /* TLS: handshakes and relays */
+	unsigned relays;  /* TLS: relays, and clients that have their place for one */
 	uint64_t next_id;
 	bool retiring, stopping;
 	struct timer stop;
@@ -59,8 +61,8 @@ void client_set_deadline(struct client *c, int64_t delay_ms);
 void client_log_refusal(const struct client *c, const char *reason);
 /* No descriptors or memory for a relay (errno); paced. */
 void client_log_relay_failed(void);
-void client_count_relay(int change);
-void client_end_relay(struct client *c); /* harmless without TLS */
+void client_count_relay(struct client *c); /* until client_end_relay */
+void client_end_relay(struct client *c);   /* harmless without TLS */
 void client_close_socket(struct client *c);
 /* Last words to a client outside; nothing is said in clear to one that speaks TLS. */
 void client_dismiss(struct client *c, struct view words);
@@ -74,7 +76,8 @@ void client_free(struct client *c);
 void clients_check_end(void);
 
 /* ---- client-tls.c ---- */
-void client_tls_begin(struct client *c); /* from the first byte */
+void client_tls_expect(struct client *c); /* from the first byte, when that has come */
+void client_tls_begin(struct client *c);  /* it has */
 void client_tls_failed(struct client *c);
 /* Callbacks of pools and relays. */
 bool client_tls_start(struct pool_client *place, int fd);

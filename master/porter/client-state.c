@@ -93,18 +93,27 @@ void client_log_relay_failed(void)
 	log_warn("event=relay-failed more=%u reason=\"%m\"", more);
 }
 
-void client_count_relay(int change)
+static void count_relay(struct client *c, bool counted)
 {
-	clients.relays += (unsigned)change;
+	if (c->relay_counted == counted)
+		return;
+	c->relay_counted = counted;
+	if (counted)
+		clients.relays++;
+	else
+		clients.relays--;
 	acceptors_set_tls_full(clients.relays >= (unsigned)clients.with.settings->porter_sessions);
+}
+
+void client_count_relay(struct client *c)
+{
+	count_relay(c, true);
 }
 
 void client_end_relay(struct client *c)
 {
-	if (c->relay == NULL)
-		return;
 	relay_free(&c->relay);
-	client_count_relay(-1);
+	count_relay(c, false);
 }
 
 /* ---- its end ---- */

@@ -13,20 +13,30 @@ static bool begin_relay(struct client *c, int fd)
 {
 	c->relay = relay_new(c, tls_session(), fd);
 	if (c->relay != NULL)
-		client_count_relay(1);
+		client_count_relay(c);
 	return c->relay != NULL;
 }
 
-/* TLS from the first byte. */
-void client_tls_begin(struct client *c)
+/* A silent client costs no TLS; but the place is kept for its relay, since other processes may have
+ * one for it only now. */
+void client_tls_expect(struct client *c)
 {
-	int fd = c->watch.fd;
-
 	if (!tls_is_offered()) {
 		client_log_refusal(c, "no-certificate");
 		client_free(c);
 		return;
 	}
+	client_count_relay(c);
+	client_enter(c, CLIENT_UNSECURED);
+	client_set_deadline(c, clients.with.settings->porter_idle_timeout_ms);
+	if (!loop_is_watched(&c->watch))
+		loop_watch(clients.with.loop, &c->watch, LOOP_READ);
+}
+
+void client_tls_begin(struct client *c)
+{
+	int fd = c->watch.fd;
+
 	loop_unwatch(clients.with.loop, &c->watch);
 	c->watch.fd = -1;
 	client_enter(c, CLIENT_HANDSHAKE);

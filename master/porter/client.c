@@ -32,6 +32,7 @@ static void timed_out(struct timer *t)
 		client_log_refusal(c, "worker-timeout");
 		client_dismiss(c, view_of(client_lines(c)->unavailable));
 		break;
+	case CLIENT_UNSECURED:
 	case CLIENT_SILENT:
 		log_debug("event=idle-timeout client=%s", client_text(c));
 		client_dismiss(c, view_of(client_lines(c)->timeout));
@@ -98,6 +99,8 @@ static void socket_ready(struct watch *w, unsigned events)
 		return;
 	if (n <= 0)
 		client_free(c);
+	else if (c->state == CLIENT_UNSECURED)
+		client_tls_begin(c);
 	else if (c->state == CLIENT_DELAY)
 		early_talker(c);
 	else
@@ -117,7 +120,7 @@ static void begin(struct client *c)
 	}
 	c->counted = true;
 	if (c->acceptor->tls) {
-		client_tls_begin(c);
+		client_tls_expect(c);
 	} else if (c->place.service == CONNECTION_SMTP &&
 	           clients.with.settings->porter_greeting_delay_ms > 0) {
 		client_enter(c, CLIENT_DELAY);

@@ -61,6 +61,15 @@ def refused(s, **more):
         return True
 
 
+def at_once(s):
+    """What is there now; None: nothing, and no end."""
+    s.setblocking(False)
+    try:
+        return s.recv(100)
+    except BlockingIOError:
+        return None
+
+
 h = House(certificates=certificates, settings="porter.sessions 100\n")
 
 
@@ -316,6 +325,16 @@ def idle():
     s = secure(small.client("pop3s"))
     is_((line(s), line(s), ended(s)), (SECURED_GREETING, TIMEOUT[POP3], True), "a silent TLS client is told of the timeout, then TLS is closed")
     s.close()
+    # One after the other, so that the timeout of the last is that of those before it.
+    silent, begun = small.client("imaps"), small.client("imaps")
+    begun.sendall(b"\x16\x03\x01")
+    line(small.client("imap"))
+    s = small.client("imap")
+    is_((line(s), line(s)), (CLEAR[IMAP], TIMEOUT[IMAP]), "a silent client in clear is told")
+    is_(at_once(silent), b"", "one that has not begun its handshake is let go as soon, and nothing is said in clear")
+    is_(at_once(begun), None, "one that has begun has the time of a handshake")
+    for each in (s, silent, begun):
+        each.close()
     small.stop()
 
 
