@@ -92,6 +92,7 @@ static void line_end(struct hub_line *line)
 	line->dropped = true;
 	loop_unwatch(line->server->loop, &line->watch);
 	list_remove(&line->resting);
+	hash_remove(&line->server->known, &line->known);
 	close(line->watch.fd);
 	line->watch.fd = -1;
 	note(line);
@@ -142,15 +143,26 @@ static int maker(int fd)
 	return 0;
 }
 
-static bool has_enough(const struct hub *s, int process)
+static uint32_t hash_of(int process, uint32_t worker)
+{
+	uint32_t words[2] = { (uint32_t)process, worker };
+
+	return view_hash(HASH_START, (struct view){ (const char *)words, sizeof words });
+}
+
+/* Lines that bear this worker's number, and are not dropped. */
+static unsigned count_of(const struct hub *s, int process, uint32_t worker)
 {
 	unsigned count = 0;
 
-	if (process == 0 || s->workers)
-		return false;
-	LIST_EACH(line, &s->lines, struct hub_line, all)
-		count += !line->dropped && line->process == process && line->worker == 0;
-	return count >= LINES_PER_PROCESS_MAX;
+	HASH_EACH(line, &s->known, hash_of(process, worker), struct hub_line, known)
+		count += line->process == process && line->worker == worker;
+	return count;
+}
+
+static bool has_enough(const struct hub *s, int process)
+{
+	return process != 0 && !s->workers && count_of(s, process, 0) >= LINES_PER_PROCESS_MAX;
 }
 
 /* Once a second: a captured program shall not fill the log. */
@@ -172,8 +184,8 @@ static unsigned end_older(struct hub *s, int process, uint32_t worker)
 
 	if (worker == 0 || process == 0)
 		return 0;
-	LIST_EACH(line, &s->lines, struct hub_line, all)
-		if (line->process == process && line->worker == worker && !line->dropped) {
+	HASH_EACH(line, &s->known, hash_of(process, worker), struct hub_line, known)
+		if (line->process == process && line->worker == worker) {
 			line_end(line);
 			ended++;
 		}
@@ -198,6 +210,7 @@ static void line_open(struct hub *s, int fd, uint32_t worker)
 	line->process = process;
 	line->worker = worker;
 	list_add_first(&s->lines, &line->all);
+	hash_add(&s->known, &line->known, hash_of(process, worker));
 	if (s->growing)
 		s->growing--;
 	line->watch.fd = fd;
@@ -281,6 +294,7 @@ void hub_stop(struct hub *s)
 	hub_retire(s);
 	LIST_EACH(line, &s->lines, struct hub_line, all)
 		line_end(line);
+	hash_free(&s->known);
 	if (s->lines.first == NULL)
 		loop_defer_clear(&s->due);
 	list_remove(&s->link);

@@ -17,6 +17,7 @@
 #ifndef LIB_WIRE_HUB_H
 #define LIB_WIRE_HUB_H
 
+#include "lib/base/hash.h"
 #include "lib/base/loop.h"
 #include "lib/base/pace.h"
 #include "lib/wire/wire.h"
@@ -39,6 +40,7 @@ struct hub_line {
 	struct watch watch;
 	struct hub *server;
 	struct link all;     /* in server->lines */
+	struct hashed known; /* in server->known, until it is dropped */
 	struct link resting; /* in server->idle_lines */
 	struct link noted;   /* in server->noted: the loop has something to do for it */
 	bool dropped;        /* its end is noted; the descriptor is closed already */
@@ -73,6 +75,7 @@ struct hub {
 	struct watch watch;
 	struct link link;                     /* all hubs of the program */
 	struct list lines, idle_lines, noted; /* lines: those too whose `closed` is still to run */
+	struct hash known;                    /* by process and worker */
 	struct deferred due;
 	struct pace refusals; /* in the log */
 	unsigned growing;

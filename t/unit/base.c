@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
-/* The small things that everything stands on: lists, hashes, reading files. */
+/* The small things that everything stands on: lists, hashes, hash tables, reading files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/bytes.h"
 #include "lib/base/file.h"
+#include "lib/base/hash.h"
 #include "lib/base/list.h"
 #include "t/tap.h"
 
@@ -87,6 +89,75 @@ static void files(void)
 	close(fd);
 }
 
+enum { ENTRIES = 20000, SAME = 7 };
+
+struct entry {
+	uint32_t key;
+	struct hashed hashed;
+};
+
+static uint32_t key_hash(uint32_t key)
+{
+	return view_hash(HASH_START, (struct view){ (const char *)&key, sizeof key });
+}
+
+static unsigned with_key(const struct hash *table, uint32_t key)
+{
+	unsigned count = 0;
+
+	HASH_EACH(e, table, key_hash(key), struct entry, hashed)
+		count += e->key == key;
+	return count;
+}
+
+static unsigned longest_chain(const struct hash *table)
+{
+	unsigned longest = 0;
+
+	for (uint32_t i = 0; i < table->size; i++) {
+		unsigned length = 0;
+
+		HASH_EACH(e, table, i, struct entry, hashed)
+			length += e->key < ENTRIES;
+		longest = length > longest ? length : longest;
+	}
+	return longest;
+}
+
+static void tables(void)
+{
+	static struct entry entries[ENTRIES], same[SAME];
+	struct hash table = { 0 };
+	bool all = true;
+
+	ok(hash_chain(&table, 5) == NULL && with_key(&table, 5) == 0, "an empty table has nothing");
+	for (uint32_t i = 0; i < ENTRIES; i++) {
+		entries[i].key = i;
+		hash_add(&table, &entries[i].hashed, key_hash(i));
+		hash_add(&table, &entries[i].hashed, key_hash(i));
+	}
+	for (uint32_t i = 0; i < ENTRIES; i++)
+		all = all && with_key(&table, i) == 1;
+	ok(all && table.count == ENTRIES, "each is found, once");
+	ok(longest_chain(&table) < 16, "no chain is long (%u)", longest_chain(&table));
+	for (unsigned i = 0; i < SAME; i++) {
+		same[i].key = 4;
+		hash_add(&table, &same[i].hashed, key_hash(4));
+	}
+	ok(with_key(&table, 4) == SAME + 1, "keys may stand there more than once");
+	HASH_EACH(e, &table, key_hash(4), struct entry, hashed)
+		if (e != &same[3])
+			hash_remove(&table, &e->hashed);
+	ok(with_key(&table, 4) == 1, "the present one may go");
+	hash_remove(&table, &same[2].hashed);
+	for (uint32_t i = 0; i < ENTRIES; i++)
+		hash_remove(&table, &entries[i].hashed);
+	ok(table.count == 1 && with_key(&table, 4) == 1 && with_key(&table, 7) == 0,
+	   "what has gone is not removed again");
+	hash_free(&table);
+	ok(table.count == 0 && with_key(&table, 4) == 0, "freed");
+}
+
 static void numbers(void)
 {
 	char bytes[8];
@@ -116,6 +187,7 @@ int main(void)
 {
 	lists();
 	hashes();
+	tables();
 	numbers();
 	files();
 	return tap_done();

@@ -283,6 +283,43 @@ static void test_listens(void)
 	close(listener);
 }
 
+/* Of two hundred workers that come again each takes the place of its own line, and only that; of
+ * lines for itself a process has so many. */
+static void test_many(void)
+{
+	enum { WORKERS = 200, OWN = 128 };
+	int first[WORKERS], second[WORKERS], own[OWN + 2];
+	struct wire_in in;
+	bool all = true;
+
+	start(false);
+	hub.lines_max = 1000;
+	for (uint32_t i = 0; i < WORKERS; i++)
+		first[i] = wire_dial(shared[1], "test", i + 1);
+	run_until(PEERS + WORKERS, 0, 0);
+	for (uint32_t i = 0; i < WORKERS; i += 2)
+		second[i] = wire_dial(shared[1], "test", i + 1);
+	run_until(PEERS + WORKERS * 3 / 2, WORKERS / 2, 0);
+	for (unsigned i = 0; i < WORKERS; i++)
+		all = all && wire_receive_now(first[i], &in) == (i % 2 ? WIRE_AGAIN : WIRE_CLOSED);
+	ok(all, "each of many workers that comes again ends its own line");
+	for (unsigned i = PEERS; i < OWN + 1; i++)
+		own[i] = wire_dial(shared[1], "test", 0);
+	run_until(OWN + WORKERS * 3 / 2, WORKERS / 2, 0);
+	ok(wire_receive(own[OWN], &in) == WIRE_CLOSED, "a process has so many lines for itself");
+	hub_line_drop(list_owner(hub.lines.first, struct hub_line, all), NULL);
+	own[OWN + 1] = wire_dial(shared[1], "test", 0);
+	run_until(OWN + 1 + WORKERS * 3 / 2, WORKERS / 2 + 1, 0);
+	ok(wire_receive_now(own[OWN + 1], &in) == WIRE_AGAIN, "and another when one has gone");
+	for (unsigned i = 0; i < WORKERS; i++)
+		close(first[i]);
+	for (unsigned i = 0; i < WORKERS; i += 2)
+		close(second[i]);
+	for (unsigned i = PEERS; i < OWN + 2; i++)
+		close(own[i]);
+	finish(OWN + 1 + WORKERS * 3 / 2);
+}
+
 static void test_pace(void)
 {
 	struct pace p = { 0 };
@@ -308,6 +345,7 @@ int main(void)
 	test_drop();
 	test_worker_numbers();
 	test_listens();
+	test_many();
 	loop_free(&loop);
 	return tap_done();
 }
