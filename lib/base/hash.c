@@ -5,7 +5,7 @@
 
 #include "lib/base/bytes.h"
 
-enum { SIZE_FIRST = 64, SIZE_MAX_BITS = 31 };
+enum { SIZE_FIRST = 8, SIZE_MAX_BITS = 31 };
 
 static void put(struct hash *t, struct hashed *item)
 {

@@ -5,15 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/hash.h"
 #include "lib/base/log.h"
 
-enum {
-	IPV4_NETWORK_BYTES = 3,
-	IPV6_NETWORK_BYTES = 7,
-	RATE_WINDOW_MS = 1000,
-	BUCKETS_FIRST = 256,
-	SWEEP_STEPS = 4
-};
+enum { IPV4_NETWORK_BYTES = 3, IPV6_NETWORK_BYTES = 7, RATE_WINDOW_MS = 1000, SWEEP_STEPS = 4 };
 
 struct key {
 	uint8_t family, bits;
@@ -21,7 +16,7 @@ struct key {
 };
 
 struct entry {
-	struct entry *chain;
+	struct hashed hashed;
 	struct key key;
 	unsigned clients;
 	unsigned arrivals; /* in the window; addresses only */
@@ -30,8 +25,9 @@ struct entry {
 
 struct limits {
 	struct limits_most most;
-	unsigned clients, entries, buckets, sweep_at;
-	struct entry **table;
+	unsigned clients;
+	uint32_t sweep_at;
+	struct hash entries;
 	/* Strangers choose the keys (an IPv6 network holds many): a keyed hash keeps the chains
 	 * short. */
 	unsigned char secret[crypto_shorthash_KEYBYTES];
@@ -52,8 +48,6 @@ struct limits *limits_new(const struct limits_most *most)
 	struct limits *l = memory_get(sizeof *l);
 
 	l->most = *most;
-	l->buckets = BUCKETS_FIRST;
-	l->table = memory_get(l->buckets * sizeof *l->table);
 	randombytes_buf(l->secret, sizeof l->secret);
 	return l;
 }
@@ -64,26 +58,22 @@ void limits_free(struct limits **limits)
 
 	if (l == NULL)
 		return;
-	for (unsigned i = 0; i < l->buckets; i++)
-		while (l->table[i] != NULL) {
-			struct entry *e = l->table[i];
-
-			l->table[i] = e->chain;
+	for (uint32_t i = 0; i < l->entries.size; i++)
+		HASH_EACH(e, &l->entries, i, struct entry, hashed)
 			free(e);
-		}
-	free(l->table);
+	hash_free(&l->entries);
 	free(l);
 	*limits = NULL;
 }
 
-static unsigned bucket_of(const struct limits *l, const struct key *key)
+static uint32_t hash_of(const struct limits *l, const struct key *key)
 {
 	unsigned char hash[crypto_shorthash_BYTES];
 	uint32_t n;
 
 	crypto_shorthash(hash, (const unsigned char *)key, sizeof *key, l->secret);
 	memcpy(&n, hash, sizeof n);
-	return n & (l->buckets - 1);
+	return n;
 }
 
 static struct key address_key(const struct net_address *a)
@@ -103,71 +93,37 @@ static struct key network_key(const struct net_address *a)
 	return key;
 }
 
-static void grow(struct limits *l)
+static struct entry *find(const struct limits *l, const struct key *key, uint32_t hash)
 {
-	struct entry **old = l->table;
-	unsigned old_buckets = l->buckets;
-
-	l->buckets *= 2;
-	l->table = memory_get(l->buckets * sizeof *l->table);
-	for (unsigned i = 0; i < old_buckets; i++)
-		while (old[i] != NULL) {
-			struct entry *e = old[i];
-			unsigned at = bucket_of(l, &e->key);
-
-			old[i] = e->chain;
-			e->chain = l->table[at];
-			l->table[at] = e;
-		}
-	free(old);
-}
-
-static struct entry *find(const struct limits *l, const struct key *key)
-{
-	struct entry *e = l->table[bucket_of(l, key)];
-
-	while (e != NULL && memcmp(&e->key, key, sizeof *key) != 0)
-		e = e->chain;
-	return e;
+	HASH_EACH(e, &l->entries, hash, struct entry, hashed)
+		if (memcmp(&e->key, key, sizeof *key) == 0)
+			return e;
+	return NULL;
 }
 
 static struct entry *find_or_make(struct limits *l, const struct key *key)
 {
-	struct entry *e = find(l, key);
+	uint32_t hash = hash_of(l, key);
+	struct entry *e = find(l, key, hash);
 
 	if (e != NULL)
 		return e;
-	if (l->entries >= l->buckets)
-		grow(l);
-	unsigned at = bucket_of(l, key);
-
 	e = memory_get(sizeof *e);
 	e->key = *key;
 	e->window_ms = INT64_MIN / 2;
-	e->chain = l->table[at];
-	l->table[at] = e;
-	l->entries++;
+	hash_add(&l->entries, &e->hashed, hash);
 	return e;
 }
 
-/* A few buckets at each arrival: entries without clients whose window is over go. */
+/* A few chains at each arrival: entries without clients whose window is over go. */
 static void sweep(struct limits *l, int64_t now_ms)
 {
-	for (unsigned step = 0; step < SWEEP_STEPS; step++) {
-		struct entry **place = &l->table[l->sweep_at++ & (l->buckets - 1)];
-
-		while (*place != NULL) {
-			struct entry *e = *place;
-
-			if (e->clients || now_ms - e->window_ms < RATE_WINDOW_MS) {
-				place = &e->chain;
-				continue;
+	for (unsigned step = 0; step < SWEEP_STEPS; step++)
+		HASH_EACH(e, &l->entries, l->sweep_at++, struct entry, hashed)
+			if (e->clients == 0 && now_ms - e->window_ms >= RATE_WINDOW_MS) {
+				hash_remove(&l->entries, &e->hashed);
+				free(e);
 			}
-			*place = e->chain;
-			free(e);
-			l->entries--;
-		}
-	}
 }
 
 static bool over_rate(const struct limits *l, struct entry *e, int64_t now_ms)
@@ -211,7 +167,7 @@ enum limit limits_enter(struct limits *l, const struct net_address *client, int6
 
 static void leave(struct limits *l, const struct key *key)
 {
-	struct entry *e = find(l, key);
+	struct entry *e = find(l, key, hash_of(l, key));
 
 	if (e == NULL || e->clients == 0)
 		log_panic("limits: a client is removed that was not counted");
@@ -229,5 +185,5 @@ void limits_leave(struct limits *l, const struct net_address *client)
 
 unsigned limits_entries(const struct limits *l)
 {
-	return l->entries;
+	return (unsigned)l->entries.count;
 }

@@ -15,7 +15,7 @@ struct channel {
 	struct timer run; /* gives jobs to who is idle, at the end of this round of the loop */
 	/* The owners' (owners.h): NULL where the agents are behind a wire. */
 	struct owners *owners;
-	struct channel *next; /* of its bucket */
+	struct hashed owned; /* in owners->channels */
 	uint32_t uid, gid;
 	bool started;          /* a parent is running */
 	bool ending;           /* the parent has gone, its workers perhaps not */

@@ -11,37 +11,37 @@ enum { OWNER_PAUSE_MS = 1000 };
 
 static struct wire_out out;
 
-static struct channel **bucket_of(struct owners *o, uint32_t uid, uint32_t gid)
+static uint32_t hash_of(enum agent agent, uint32_t uid, uint32_t gid)
 {
-	return &o->buckets[(uid * 31 + gid) % OWNERS_BUCKETS];
+	uint32_t words[] = { agent, uid, gid };
+
+	return view_hash(HASH_START, (struct view){ (const char *)words, sizeof words });
 }
 
 struct channel *owners_find(struct owners *o, enum agent agent, uint32_t uid, uint32_t gid)
 {
-	struct channel *c = *bucket_of(o, uid, gid);
-
-	while (c && (c->agent != agent || c->uid != uid || c->gid != gid))
-		c = c->next;
-	return c;
+	HASH_EACH(c, &o->channels, hash_of(agent, uid, gid), struct channel, owned)
+		if (c->agent == agent && c->uid == uid && c->gid == gid)
+			return c;
+	return NULL;
 }
 
 struct channel *owners_add(struct owners *o, enum agent agent, uint32_t uid, uint32_t gid)
 {
-	struct channel **at = bucket_of(o, uid, gid), *c = memory_get(sizeof *c);
+	struct channel *c = memory_get(sizeof *c);
 
 	c->owners = o;
 	c->agent = agent;
 	c->uid = uid;
 	c->gid = gid;
-	c->next = *at;
-	*at = c;
+	hash_add(&o->channels, &c->owned, hash_of(agent, uid, gid));
 	return c;
 }
 
 void owners_each(struct owners *o, void (*visit)(struct channel *c, void *context), void *context)
 {
-	for (unsigned i = 0; i < OWNERS_BUCKETS; i++)
-		for (struct channel *c = o->buckets[i]; c; c = c->next)
+	for (uint32_t i = 0; i < o->channels.size; i++)
+		HASH_EACH(c, &o->channels, i, struct channel, owned)
 			visit(c, context);
 }
 
@@ -100,11 +100,7 @@ void owners_lost(struct hub *hub)
 
 static void channel_free(struct channel *c)
 {
-	struct channel **at = bucket_of(c->owners, c->uid, c->gid);
-
-	while (*at != c)
-		at = &(*at)->next;
-	*at = c->next;
+	hash_remove(&c->owners->channels, &c->owned);
 	loop_timer_clear(c->hub.loop, &c->run);
 	schedule_free(&c->schedule);
 	free(c);

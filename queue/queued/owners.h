@@ -8,11 +8,9 @@
 
 #include "queue/queued/channel.h"
 
-enum { OWNERS_BUCKETS = 1024 };
-
 struct owners {
-	int master; /* the wire over which an owner's agent is asked for */
-	struct channel *buckets[OWNERS_BUCKETS];
+	int master;           /* the wire over which an owner's agent is asked for */
+	struct hash channels; /* by kind, uid and gid */
 };
 
 /* NULL: there is none. */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/hash.h"
+
 /* Fresh or old items of one destination, by sender. */
 struct class
 {
@@ -14,7 +16,7 @@ struct class
 };
 
 struct schedule_destination {
-	struct schedule_destination *hash_next;
+	struct hashed hashed;                         /* by its key */
 	struct schedule_destination *next, *previous; /* in the ring while something may run */
 	bool in_ring, down;
 	uint8_t class_turn;
@@ -22,15 +24,13 @@ struct schedule_destination {
 	double window;
 	int64_t down_until_ms, pause_ms;
 	struct class classes[2]; /* fresh, old */
-	uint64_t hash;
 	size_t key_len;
 	char key[];
 };
 
 struct schedule {
 	struct schedule_limits limits;
-	struct schedule_destination **table;
-	size_t table_size, count;
+	struct hash destinations;
 	struct schedule_destination *ring; /* the next one to be served; circular */
 };
 
@@ -38,8 +38,6 @@ struct schedule *schedule_new(const struct schedule_limits *limits)
 {
 	struct schedule *s = memory_get(sizeof *s);
 
-	s->table_size = 64;
-	s->table = memory_get(s->table_size * sizeof *s->table);
 	s->limits = *limits;
 	return s;
 }
@@ -48,14 +46,10 @@ void schedule_free(struct schedule **s)
 {
 	if (*s == NULL)
 		return;
-	for (size_t i = 0; i < (*s)->table_size; i++)
-		while ((*s)->table[i]) {
-			struct schedule_destination *d = (*s)->table[i];
-
-			(*s)->table[i] = d->hash_next;
+	for (uint32_t i = 0; i < (*s)->destinations.size; i++)
+		HASH_EACH(d, &(*s)->destinations, i, struct schedule_destination, hashed)
 			free(d);
-		}
-	free((*s)->table);
+	hash_free(&(*s)->destinations);
 	free(*s);
 	*s = NULL;
 }
@@ -75,60 +69,31 @@ static bool is_idle(const struct schedule_destination *d)
 /* What was learned of idle destinations is worth some memory, but not all of it. */
 static void sweep(struct schedule *s)
 {
-	for (size_t i = 0; i < s->table_size; i++)
-		for (struct schedule_destination **at = &s->table[i]; *at;) {
-			struct schedule_destination *d = *at;
-
-			if (!is_idle(d)) {
-				at = &d->hash_next;
-				continue;
+	for (uint32_t i = 0; i < s->destinations.size; i++)
+		HASH_EACH(d, &s->destinations, i, struct schedule_destination, hashed)
+			if (is_idle(d)) {
+				hash_remove(&s->destinations, &d->hashed);
+				free(d);
 			}
-			*at = d->hash_next;
-			free(d);
-			s->count--;
-		}
-}
-
-static void grow(struct schedule *s)
-{
-	size_t size = s->table_size * 2;
-	struct schedule_destination **table = memory_get(size * sizeof *table);
-
-	for (size_t i = 0; i < s->table_size; i++)
-		while (s->table[i]) {
-			struct schedule_destination *d = s->table[i];
-
-			s->table[i] = d->hash_next;
-			d->hash_next = table[d->hash & (size - 1)];
-			table[d->hash & (size - 1)] = d;
-		}
-	free(s->table);
-	s->table = table;
-	s->table_size = size;
 }
 
 struct schedule_destination *schedule_find(struct schedule *s, struct view key)
 {
 	uint32_t hash = view_hash(HASH_START, key);
-	struct schedule_destination *d = s->table[hash & (s->table_size - 1)];
+	size_t count = s->destinations.count;
 
-	while (d && (d->hash != hash || !view_equal(schedule_key(d), key)))
-		d = d->hash_next;
-	if (d)
-		return d;
-	if (s->count >= SCHEDULE_IDLE_MAX && (s->count & (s->count - 1)) == 0)
+	HASH_EACH(d, &s->destinations, hash, struct schedule_destination, hashed)
+		if (view_equal(schedule_key(d), key))
+			return d;
+	if (count >= SCHEDULE_IDLE_MAX && (count & (count - 1)) == 0)
 		sweep(s);
-	if (s->count >= s->table_size)
-		grow(s);
-	d = memory_get(sizeof *d + key.len);
-	d->hash = hash;
+	struct schedule_destination *d = memory_get(sizeof *d + key.len);
+
 	d->key_len = key.len;
 	if (key.len)
 		memcpy(d->key, key.data, key.len);
 	d->window = s->limits.window_start;
-	d->hash_next = s->table[hash & (s->table_size - 1)];
-	s->table[hash & (s->table_size - 1)] = d;
-	s->count++;
+	hash_add(&s->destinations, &d->hashed, hash);
 	return d;
 }
 
@@ -330,8 +295,8 @@ struct schedule_item *schedule_drain(struct schedule_destination *d)
 
 void schedule_forgive(struct schedule *s)
 {
-	for (size_t i = 0; i < s->table_size; i++)
-		for (struct schedule_destination *d = s->table[i]; d; d = d->hash_next) {
+	for (uint32_t i = 0; i < s->destinations.size; i++)
+		HASH_EACH(d, &s->destinations, i, struct schedule_destination, hashed) {
 			d->down = false;
 			d->pause_ms = 0;
 			if (d->window < s->limits.window_start)
@@ -359,8 +324,8 @@ unsigned schedule_runnable(const struct schedule *s, unsigned max)
 
 bool schedule_is_idle(const struct schedule *s)
 {
-	for (size_t i = 0; i < s->table_size; i++)
-		for (const struct schedule_destination *d = s->table[i]; d; d = d->hash_next)
+	for (uint32_t i = 0; i < s->destinations.size; i++)
+		HASH_EACH(d, &s->destinations, i, struct schedule_destination, hashed)
 			if (!is_idle(d))
 				return false;
 	return true;
