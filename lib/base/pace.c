@@ -1,26 +1,56 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/base/pace.h"
 
-enum { SAY_EACH_MS = 1000 };
+#include <limits.h>
 
-bool pace_says(struct pace *p, int64_t now_ms, unsigned *more)
+enum {
+	WINDOW_MS = 1000,
+	PARTS = 1000 /* of one in a bucket: so many milliseconds as a second has */
+};
+
+unsigned window_count(struct window *w, int64_t now_ms)
 {
-	if (now_ms < p->next_ms) {
+	if (now_ms >= w->until_ms)
+		*w = (struct window){ .until_ms = now_ms + WINDOW_MS };
+	if (w->count < UINT_MAX)
+		w->count++;
+	return w->count;
+}
+
+bool pace_says(struct pace *p, int64_t now_ms, unsigned per_second, unsigned *more)
+{
+	if (window_count(&p->window, now_ms) > per_second) {
 		p->silent++;
 		return false;
 	}
 	*more = p->silent;
 	p->silent = 0;
-	p->next_ms = now_ms + SAY_EACH_MS;
 	return true;
 }
 
-bool bucket_take(struct bucket *b, int64_t now_ms, unsigned size, int refill_ms)
+static void refill(struct bucket *b, const struct bucket_rate *rate, int64_t now_ms)
 {
-	int64_t from = b->full_ms > now_ms ? b->full_ms : now_ms;
+	int64_t passed_ms = now_ms - b->at_ms;
 
-	if (from + refill_ms > now_ms + (int64_t)size * refill_ms)
+	if (passed_ms <= 0)
+		return;
+	b->at_ms = now_ms;
+	if (passed_ms > b->missing / rate->per_second)
+		b->missing = 0;
+	else
+		b->missing -= passed_ms * rate->per_second;
+}
+
+bool bucket_has(struct bucket *b, const struct bucket_rate *rate, int64_t now_ms, int64_t amount)
+{
+	refill(b, rate, now_ms);
+	return b->missing + amount * PARTS <= rate->full * PARTS;
+}
+
+bool bucket_take(struct bucket *b, const struct bucket_rate *rate, int64_t now_ms, int64_t amount)
+{
+	if (!bucket_has(b, rate, now_ms, amount))
 		return false;
-	b->full_ms = from + refill_ms;
+	b->missing += amount * PARTS;
 	return true;
 }

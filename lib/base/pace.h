@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How often: a line in the log at most once a second, a request at most so many times. What
- * others can cause without end must not fill the disk or take the loop's time.
+ * How often: clients of an address, lines in the log, requests, bytes. What others can cause
+ * without end must not fill the disk or take the loop's time.
+ *
+ *	window   so many within a second that begins with the first of them
+ *	pace     the same for lines in the log, which tell how many were kept back
+ *	bucket   so many in the long run, and a burst of more that were not used before
  */
 #ifndef LIB_BASE_PACE_H
 #define LIB_BASE_PACE_H
@@ -10,20 +14,40 @@
 #include <stdint.h>
 
 /* Zeroed at first. */
+struct window {
+	int64_t until_ms;
+	unsigned count;
+};
+
+/* One more: the how many-th of the present second it is. */
+unsigned window_count(struct window *window, int64_t now_ms);
+
+/* Zeroed at first. */
 struct pace {
-	int64_t next_ms;
+	struct window window;
 	unsigned silent;
 };
 
-/* May it be said now? *more: how often it was kept back since it was said last. */
-bool pace_says(struct pace *pace, int64_t now_ms, unsigned *more);
+/* May it be said now, `per_second` at most? *more: how often it was kept back since it was said
+ * last. */
+bool pace_says(struct pace *pace, int64_t now_ms, unsigned per_second, unsigned *more);
+
+/* What a bucket holds when it is full, and how much of it comes back. */
+struct bucket_rate {
+	int64_t per_second, full;
+};
 
 /* Zeroed at first, which is full. */
 struct bucket {
-	int64_t full_ms; /* when it will be full again */
+	int64_t missing; /* thousandths */
+	int64_t at_ms;   /* then */
 };
 
-/* Takes one of `size` tokens, of which one comes back each `refill_ms`; false: none is left. */
-bool bucket_take(struct bucket *bucket, int64_t now_ms, unsigned size, int refill_ms);
+/* Is there so much in it? */
+bool bucket_has(struct bucket *bucket, const struct bucket_rate *rate, int64_t now_ms,
+                int64_t amount);
+/* The same, and takes it. */
+bool bucket_take(struct bucket *bucket, const struct bucket_rate *rate, int64_t now_ms,
+                 int64_t amount);
 
 #endif

@@ -12,9 +12,14 @@
 #include "lib/base/program.h"
 #include "lib/wire/master.h"
 
-/* Of one process for itself: pickup has most, a line for each sendmail that submits. A worker has
- * one line. */
-enum { GROW_PATIENCE_MS = 1000, GREETINGS_PER_TURN = 16, LINES_PER_PROCESS_MAX = 128 };
+enum {
+	GROW_PATIENCE_MS = 1000,
+	GREETINGS_PER_TURN = 16,
+	/* Of one process for itself: pickup has most, a line for each sendmail that submits. A
+	 * worker has one line. */
+	LINES_PER_PROCESS_MAX = 128,
+	REFUSALS_LOGGED_PER_SECOND = 1
+};
 
 static struct {
 	struct list all;
@@ -165,12 +170,12 @@ static bool has_enough(const struct hub *s, int process)
 	return process != 0 && !s->workers && count_of(s, process, 0) >= LINES_PER_PROCESS_MAX;
 }
 
-/* Once a second: a captured program shall not fill the log. */
+/* A captured program shall not fill the log. */
 static void log_refusal(struct hub *s, int process, const char *reason)
 {
 	unsigned more;
 
-	if (pace_says(&s->refusals, loop_now_ms(s->loop), &more))
+	if (pace_says(&s->refusals, loop_now_ms(s->loop), REFUSALS_LOGGED_PER_SECOND, &more))
 		log_warn(
 			"event=wire-refused protocol=%s pid=%d lines=%zu lines_max=%u more=%u reason=\"%s\"",
 			s->protocol, process, s->lines.count, s->lines_max, more, reason);

@@ -20,10 +20,8 @@
 
 enum {
 	CRASH_PAUSE_MS = 1000,
-	/* Lines asked for: so many at once, then one in so long. A worker asks once for each in its
-	 * life, and again when a program it speaks to was replaced. */
 	DIALS_AT_ONCE = 16,
-	DIAL_REFILL_MS = 250,
+	DIALS_PER_SECOND = 4,
 	DIAL_AGAIN_MS = 20, /* the wire was full */
 	DESCRIPTORS_OWN = 64,
 	/* From SIGTERM to SIGKILL. Less than master's for its programs (master.c,
@@ -181,6 +179,10 @@ struct parent {
 
 /* ---- lines for workers ---- */
 
+/* A worker asks once for each in its life, and again when a program it speaks to was replaced. */
+static const struct bucket_rate dial_rate = { .per_second = DIALS_PER_SECOND,
+	                                      .full = DIALS_AT_ONCE };
+
 static void place_line_end(struct place *place)
 {
 	loop_timer_clear(place->parent->loop, &place->again);
@@ -209,9 +211,9 @@ static void dial_for(struct place *place)
 	struct parent *p = place->parent;
 	const struct dial *d = &p->service->dials[place->wanted];
 	int64_t now = loop_now_ms(p->loop);
-	int line = -1, wait_ms = DIAL_REFILL_MS;
+	int line = -1, wait_ms = 1000 / DIALS_PER_SECOND;
 
-	if (bucket_take(&place->asked, now, DIALS_AT_ONCE, DIAL_REFILL_MS)) {
+	if (bucket_take(&place->asked, &dial_rate, now, 1)) {
 		line = wire_dial_now(program_fd(d->wire), d->protocol, place->number);
 		wait_ms = DIAL_AGAIN_MS;
 	}

@@ -6,11 +6,9 @@
 
 enum { PID_DIGITS_MAX = 10, HEAD_MAX = LOG_STAMP_MAX + PROGRAM_NAME_MAX + PID_DIGITS_MAX + 8 };
 
-void lines_start(struct lines *l, struct view program, int64_t now_ms)
+void lines_start(struct lines *l, struct view program)
 {
-	*l = (struct lines){ .filled_ms = now_ms,
-		             .lines_left = LINES_PER_SECOND * LINES_BURST_SECONDS,
-		             .bytes_left = LINES_BYTES_PER_SECOND * LINES_BURST_SECONDS };
+	*l = (struct lines){ 0 };
 	string_copy(l->program, sizeof l->program, program);
 	text_init(&l->held, LOG_LINE_MAX);
 }
@@ -22,33 +20,20 @@ void lines_free(struct lines *l)
 
 /* ---- the bound ---- */
 
-static int64_t filled(int64_t left, int64_t per_second, int64_t elapsed_ms)
+static const struct bucket_rate count_rate = {
+	.per_second = LINES_PER_SECOND,
+	.full = LINES_BURST_SECONDS * LINES_PER_SECOND,
+};
+static const struct bucket_rate bytes_rate = {
+	.per_second = LINES_BYTES_PER_SECOND,
+	.full = LINES_BURST_SECONDS * LINES_BYTES_PER_SECOND,
+};
+
+static bool is_within_bound(struct lines *l, size_t len, int64_t now_ms)
 {
-	int64_t most = per_second * LINES_BURST_SECONDS;
-	int64_t sum = left + per_second * elapsed_ms / 1000;
-
-	return sum < most ? sum : most;
-}
-
-static void fill(struct lines *l, int64_t now_ms)
-{
-	int64_t elapsed_ms = now_ms - l->filled_ms, long_enough_ms = LINES_BURST_SECONDS * 1000;
-
-	if (elapsed_ms <= 0)
-		return;
-	elapsed_ms = elapsed_ms < long_enough_ms ? elapsed_ms : long_enough_ms;
-	l->lines_left = filled(l->lines_left, LINES_PER_SECOND, elapsed_ms);
-	l->bytes_left = filled(l->bytes_left, LINES_BYTES_PER_SECOND, elapsed_ms);
-	l->filled_ms = now_ms;
-}
-
-static bool is_within_bound(struct lines *l, size_t len)
-{
-	if (l->lines_left < 1 || l->bytes_left < (int64_t)len)
-		return false;
-	l->lines_left--;
-	l->bytes_left -= (int64_t)len;
-	return true;
+	return bucket_has(&l->count, &count_rate, now_ms, 1) &&
+	       bucket_take(&l->bytes, &bytes_rate, now_ms, (int64_t)len) &&
+	       bucket_take(&l->count, &count_rate, now_ms, 1);
 }
 
 /* ---- a line ---- */
@@ -112,7 +97,7 @@ static void add_line(struct lines *l, struct view line, const struct lines_momen
 	if (line.len == 0)
 		return;
 	cut_head(&line, &severity, &pid);
-	char *room = is_within_bound(l, HEAD_MAX + line.len)
+	char *room = is_within_bound(l, HEAD_MAX + line.len, moment->now_ms)
 	                     ? text_reserve(out, HEAD_MAX + LOG_ESCAPED * line.len + 1)
 	                     : NULL;
 
@@ -140,7 +125,6 @@ static void add_held(struct lines *l, struct view more, const struct lines_momen
 void lines_take(struct lines *l, struct view bytes, const struct lines_moment *moment,
                 struct text *out)
 {
-	fill(l, moment->now_ms);
 	while (bytes.len) {
 		size_t end = view_find(bytes, '\n'), room = LOG_LINE_MAX - l->held.len;
 		bool is_ended = end < bytes.len && end <= room;
@@ -161,6 +145,5 @@ void lines_take(struct lines *l, struct view bytes, const struct lines_moment *m
 
 void lines_end(struct lines *l, const struct lines_moment *moment, struct text *out)
 {
-	fill(l, moment->now_ms);
 	add_held(l, (struct view){ 0 }, moment, out);
 }

@@ -11,6 +11,7 @@
 
 #include "lib/base/bytes.h"
 #include "lib/base/log.h"
+#include "lib/base/pace.h"
 #include "lib/base/program.h"
 
 enum {
@@ -34,11 +35,11 @@ struct lines_moment {
 struct lines {
 	char program[PROGRAM_NAME_MAX];
 	struct text held; /* a line whose end has not come yet */
-	int64_t lines_left, bytes_left, filled_ms;
+	struct bucket count, bytes;
 	uint64_t dropped; /* the caller's to tell of and to set back */
 };
 
-void lines_start(struct lines *l, struct view program, int64_t now_ms);
+void lines_start(struct lines *l, struct view program);
 void lines_free(struct lines *l);
 /* Adds to `out` what `bytes` completes: whole lines, each ended by the only newline in it. */
 void lines_take(struct lines *l, struct view bytes, const struct lines_moment *moment,

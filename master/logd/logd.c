@@ -272,7 +272,7 @@ static void add_source(struct wire_in *in)
 
 	s->watch.fd = fd;
 	s->watch.ready = source_ready;
-	lines_start(&s->lines, view_of(program), loop_now_ms(logd.loop));
+	lines_start(&s->lines, view_of(program));
 	list_add_last(&logd.sources, &s->all);
 	loop_watch(logd.loop, &s->watch, LOOP_READ);
 }
@@ -347,7 +347,7 @@ int main(void)
 	logd.round.due = round_due;
 	logd.tell.due = tell_due;
 	text_init(&logd.batch, BATCH_MAX);
-	lines_start(&logd.own, VIEW("logd"), clock_ms());
+	lines_start(&logd.own, VIEW("logd"));
 	logd.master.fd = program_need_fd("master");
 	logd.master.ready = from_master;
 	loop_watch(logd.loop, &logd.master, LOOP_READ);

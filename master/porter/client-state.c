@@ -18,6 +18,7 @@ enum {
 	DISCARD_TURNS = 4,
 	DISCARD_BYTES = 16384,
 	REFUSALS_LOGGED_PER_SECOND = 10,
+	FAILURES_LOGGED_PER_SECOND = 1,
 	CLIENT_BYTES_MAX = 1024
 };
 
@@ -62,21 +63,15 @@ void client_set_deadline(struct client *c, int64_t delay_ms)
 /* A flood must not become a flood of log lines. */
 void client_log_refusal(const struct client *c, const char *reason)
 {
-	static int64_t second;
-	static unsigned logged, silent;
-	int64_t now = loop_now_ms(clients.with.loop) / 1000;
+	static struct pace pace;
+	unsigned more;
 
-	if (now != second) {
-		if (silent)
-			log_info("event=refused more=%u", silent);
-		second = now;
-		logged = silent = 0;
-	}
-	if (logged++ < REFUSALS_LOGGED_PER_SECOND)
-		log_info("event=refused service=%s client=%s reason=%s",
-		         connection_service_name(c->place.service), client_text(c), reason);
-	else
-		silent++;
+	if (!pace_says(&pace, loop_now_ms(clients.with.loop), REFUSALS_LOGGED_PER_SECOND, &more))
+		return;
+	if (more)
+		log_info("event=refused more=%u", more);
+	log_info("event=refused service=%s client=%s reason=%s",
+	         connection_service_name(c->place.service), client_text(c), reason);
 }
 
 /* ---- its TLS relay ---- */
@@ -87,7 +82,7 @@ void client_log_relay_failed(void)
 	unsigned more;
 	int kept_errno = errno;
 
-	if (!pace_says(&pace, loop_now_ms(clients.with.loop), &more))
+	if (!pace_says(&pace, loop_now_ms(clients.with.loop), FAILURES_LOGGED_PER_SECOND, &more))
 		return;
 	errno = kept_errno;
 	log_warn("event=relay-failed more=%u reason=\"%m\"", more);

@@ -7,8 +7,9 @@
 
 #include "lib/base/hash.h"
 #include "lib/base/log.h"
+#include "lib/base/pace.h"
 
-enum { IPV4_NETWORK_BYTES = 3, IPV6_NETWORK_BYTES = 7, RATE_WINDOW_MS = 1000, SWEEP_STEPS = 4 };
+enum { IPV4_NETWORK_BYTES = 3, IPV6_NETWORK_BYTES = 7, SWEEP_STEPS = 4 };
 
 struct key {
 	uint8_t family, bits;
@@ -19,8 +20,7 @@ struct entry {
 	struct hashed hashed;
 	struct key key;
 	unsigned clients;
-	unsigned arrivals; /* in the window; addresses only */
-	int64_t window_ms; /* when it began */
+	struct window arrivals; /* addresses only */
 };
 
 struct limits {
@@ -110,7 +110,6 @@ static struct entry *find_or_make(struct limits *l, const struct key *key)
 		return e;
 	e = memory_get(sizeof *e);
 	e->key = *key;
-	e->window_ms = INT64_MIN / 2;
 	hash_add(&l->entries, &e->hashed, hash);
 	return e;
 }
@@ -120,7 +119,7 @@ static void sweep(struct limits *l, int64_t now_ms)
 {
 	for (unsigned step = 0; step < SWEEP_STEPS; step++)
 		HASH_EACH(e, &l->entries, l->sweep_at++, struct entry, hashed)
-			if (e->clients == 0 && now_ms - e->window_ms >= RATE_WINDOW_MS) {
+			if (e->clients == 0 && now_ms >= e->arrivals.until_ms) {
 				hash_remove(&l->entries, &e->hashed);
 				free(e);
 			}
@@ -128,13 +127,7 @@ static void sweep(struct limits *l, int64_t now_ms)
 
 static bool over_rate(const struct limits *l, struct entry *e, int64_t now_ms)
 {
-	if (now_ms - e->window_ms >= RATE_WINDOW_MS) {
-		e->window_ms = now_ms;
-		e->arrivals = 0;
-	}
-	if (e->arrivals < UINT32_MAX)
-		e->arrivals++;
-	return l->most.per_second && e->arrivals > l->most.per_second;
+	return window_count(&e->arrivals, now_ms) > l->most.per_second && l->most.per_second;
 }
 
 static bool reached(unsigned count, unsigned most)

@@ -16,7 +16,7 @@ static void run(struct view bytes, size_t piece, enum lines_form form, struct te
 	};
 	struct lines lines;
 
-	lines_start(&lines, VIEW("smtpd"), 0);
+	lines_start(&lines, VIEW("smtpd"));
 	for (; bytes.len; bytes = view_skip(bytes, piece))
 		lines_take(&lines, view_take(bytes, piece), &moments[form], out);
 	lines_end(&lines, &moments[form], out);

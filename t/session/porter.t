@@ -3,6 +3,7 @@
 """porter in clear: greetings, hand-over, early talkers, limits, PROXY headers, workers that come late, reload and stop."""
 import os
 import pathlib
+import re
 import signal
 import socket
 import struct
@@ -156,6 +157,16 @@ def limits():
     greetings = [line(h.client("smtp")) for _ in range(12)]
     ok(BUSY[SMTP] in greetings and greetings[0] == CLEAR[SMTP], "too many in a second are told busy")
     is_(line(h.client("smtp", "127.0.0.9")), CLEAR[SMTP], "other addresses are not")
+    h.stop()
+    h = House(settings="porter.clients-per-address 1\n")
+    kept, tries = h.client("smtp"), 0
+    line(kept)
+    while "event=refused more=" not in h.porter.log():
+        line(h.client("smtp"))
+        tries += 1
+    told = h.porter.log().count("event=refused service=")
+    silent = sum(int(more) for more in re.findall("event=refused more=([0-9]+)", h.porter.log()))
+    is_(told + silent, tries, "a flood of refusals is told in some lines, and how many more there were")
     h.stop()
 
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The small things that everything stands on: lists, hashes, hash tables, reading files. */
+/* The small things that everything stands on: lists, hashes, hash tables, rates, reading files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include "lib/base/file.h"
 #include "lib/base/hash.h"
 #include "lib/base/list.h"
+#include "lib/base/pace.h"
 #include "t/tap.h"
 
 struct item {
@@ -158,6 +159,54 @@ static void tables(void)
 	ok(table.count == 0 && with_key(&table, 4) == 0, "freed");
 }
 
+static void windows(void)
+{
+	struct window w = { 0 };
+	struct pace p = { 0 };
+	unsigned more = 9;
+
+	ok(window_count(&w, 1500) == 1 && window_count(&w, 1600) == 2, "in a second that begins");
+	ok(window_count(&w, 2499) == 3 && window_count(&w, 2500) == 1, "with the first");
+	ok(pace_says(&p, 5000, 1, &more) && more == 0, "the first is said");
+	ok(!pace_says(&p, 5000, 1, &more) && !pace_says(&p, 5999, 1, &more), "not within a second");
+	ok(pace_says(&p, 6000, 1, &more) && more == 2, "then with the number of those kept back");
+	ok(pace_says(&p, 6100, 2, &more) && more == 0 && !pace_says(&p, 6200, 2, &more),
+	   "or so many in a second");
+	ok(pace_says(&p, 7000, 2, &more) && more == 1, "and how many not");
+}
+
+static unsigned taken(struct bucket *b, const struct bucket_rate *rate, int64_t now_ms,
+                      int64_t amount)
+{
+	unsigned count = 0;
+
+	while (bucket_take(b, rate, now_ms, amount))
+		count++;
+	return count;
+}
+
+static void buckets(void)
+{
+	static const struct bucket_rate rate = { .per_second = 10, .full = 4 },
+					bytes = { .per_second = 4 << 20, .full = 8 << 20 };
+	const int64_t late_ms = (int64_t)1 << 42; /* a hundred years */
+	struct bucket b = { 0 };
+
+	ok(taken(&b, &rate, 1000, 1) == 4, "as many at once as the bucket holds");
+	ok(taken(&b, &rate, 1099, 1) == 0 && taken(&b, &rate, 1100, 1) == 1, "and one each refill");
+	ok(taken(&b, &rate, 1050, 1) == 0, "a clock that goes back gives none");
+	ok(bucket_has(&b, &rate, 1300, 2) && !bucket_has(&b, &rate, 1300, 3), "looked at");
+	ok(taken(&b, &rate, 1300, 1) == 2, "it is not emptied");
+	for (int64_t ms = 1301; ms < 2300; ms++)
+		bucket_has(&b, &rate, ms, 1);
+	ok(taken(&b, &rate, 2300, 1) == 4, "nor do many looks lose what comes back");
+	b = (struct bucket){ 0 };
+	ok(taken(&b, &bytes, 1000, 4096) == 2048, "bytes");
+	ok(taken(&b, &bytes, 1001, 1) == (4 << 20) / 1000, "a millisecond's");
+	ok(taken(&b, &bytes, late_ms, 4096) == 2048, "never more than it holds");
+	ok(!bucket_take(&b, &bytes, 2 * late_ms, (8 << 20) + 1), "nor at once");
+}
+
 static void numbers(void)
 {
 	char bytes[8];
@@ -188,6 +237,8 @@ int main(void)
 	lists();
 	hashes();
 	tables();
+	windows();
+	buckets();
 	numbers();
 	files();
 	return tap_done();

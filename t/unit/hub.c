@@ -13,7 +13,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "lib/base/pace.h"
 #include "t/said.h"
 #include "t/patience.h"
 #include "t/tap.h"
@@ -320,25 +319,9 @@ static void test_many(void)
 	finish(OWN + 1 + WORKERS * 3 / 2);
 }
 
-static void test_pace(void)
-{
-	struct pace p = { 0 };
-	struct bucket b = { 0 };
-	unsigned more = 9, taken = 0;
-
-	ok(pace_says(&p, 5000, &more) && more == 0, "the first is said");
-	ok(!pace_says(&p, 5000, &more) && !pace_says(&p, 5999, &more), "not within a second");
-	ok(pace_says(&p, 6000, &more) && more == 2, "then with the number of those kept back");
-	for (int i = 0; i < 10; i++)
-		taken += bucket_take(&b, 1000, 4, 100);
-	ok(taken == 4, "as many at once as the bucket holds");
-	ok(!bucket_take(&b, 1099, 4, 100) && bucket_take(&b, 1100, 4, 100), "and one each refill");
-}
-
 int main(void)
 {
 	loop = loop_new();
-	test_pace();
 	test_send_fails();
 	test_idle();
 	test_stop();

@@ -19,7 +19,7 @@ static const char *given(enum lines_form form, struct view bytes, size_t piece)
 {
 	moment.form = form;
 	text_clear(&out);
-	lines_start(&lines, VIEW("smtpd"), moment.now_ms);
+	lines_start(&lines, VIEW("smtpd"));
 	for (; bytes.len; bytes = view_skip(bytes, piece))
 		lines_take(&lines, view_take(bytes, piece), &moment, &out);
 	lines_end(&lines, &moment, &out);
@@ -101,7 +101,7 @@ static void bounds(void)
 	static char big[LOG_LINE_MAX];
 	struct lines l;
 
-	lines_start(&l, VIEW("queued"), moment.now_ms);
+	lines_start(&l, VIEW("queued"));
 	is_count(lines_of(&l, LINES_PER_SECOND * LINES_BURST_SECONDS + 1000, line),
 	         LINES_PER_SECOND * LINES_BURST_SECONDS, "a burst of lines, and no more");
 	is_count(l.dropped, 1000, "the others are counted");
