@@ -52,6 +52,8 @@ void logs_tell(void)
 			master_pipe_put(&out, i->row->name, i->log[0]);
 			r = send_out();
 			i->log_told = r == WIRE_OK;
+			if (r == WIRE_ERROR)
+				log_warn("event=log-untold program=%s reason=\"%m\"", i->row->name);
 		}
 	if (r == WIRE_OK && master.stage == STAGE_LOG && !has_told_end) {
 		wire_begin(&out, MASTER_LOG_END);

@@ -150,10 +150,12 @@ static void pass_session(struct owner_work *work)
 	text_add(&out.bytes, work->rest);
 	for (unsigned n = 0; n < work->fd_count; n++)
 		wire_put_fd(&out, work->fds[n]);
-	if (wire_send(o->wire.fd, &out) != WIRE_OK)
-		log_warn(
-			"event=refused program=%s uid=%lu reason=\"too many sessions are waiting\"",
-			o->row->name, (unsigned long)work->uid);
+	enum wire_result r = wire_send(o->wire.fd, &out);
+
+	if (r != WIRE_OK)
+		log_warn("event=refused program=%s uid=%lu reason=\"%s\"", o->row->name,
+		         (unsigned long)work->uid,
+		         r == WIRE_AGAIN ? "too many sessions are waiting" : wire_reason(r));
 	wire_out_free(&out);
 	if (o->pid == 0 && !loop_timer_is_set(&o->restart))
 		start(o);

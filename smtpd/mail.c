@@ -28,23 +28,10 @@ static bool passes(const struct resolve_answer *a)
 static void learn_name(struct session *s)
 {
 	static struct dns_answer answer; /* many KB */
-	int *line = &s->worker->dnsd;
 
-	/* Twice: a dnsd that was replaced has closed the line. */
-	for (int turn = 0; turn < 2; turn++) {
-		if (*line < 0)
-			*line = dial("dnsd.dns", "dns");
-		if (*line < 0)
-			return;
-		if (dns_ask(*line, DNS_NAME, s->name, &answer, NAME_TIMEOUT_MS) == 0) {
-			if (answer.result == DNS_FOUND && answer.host_count)
-				string_copy(s->client_name, sizeof s->client_name,
-				            view_of(answer.hosts[0].name));
-			return;
-		}
-		close(*line);
-		*line = -1;
-	}
+	if (dns_ask(&s->worker->dnsd, DNS_NAME, s->name, &answer, NAME_TIMEOUT_MS) == 0 &&
+	    answer.result == DNS_FOUND && answer.host_count)
+		string_copy(s->client_name, sizeof s->client_name, view_of(answer.hosts[0].name));
 }
 
 /* What the access map says of the client: asked once in a session, at its first MAIL. */

@@ -19,24 +19,32 @@ static void said_begin(void)
 		_exit(1);
 }
 
-static void said_here(void)
+static inline void said_here(void)
 {
 	log_to_socket(said_ends[0], false);
+}
+
+/* Is this in a line that comes? Of others in other processes more may be heard behind it. */
+static inline bool said_until(const char *words)
+{
+	char line[LOG_LINE_MAX + LOG_STAMP_MAX + 1];
+	ssize_t n;
+
+	while ((n = recv(said_ends[1], line, sizeof line - 1, 0)) > 0) {
+		line[n] = '\0';
+		if (strstr(line, words) != NULL)
+			return true;
+	}
+	return false;
 }
 
 /* Is this in a line? Waits until it is, or until nobody is left to say it. */
 static bool said(const char *words)
 {
-	char line[LOG_LINE_MAX + LOG_STAMP_MAX + 1];
-	bool found = false;
-	ssize_t n;
-
 	log_to_socket(-1, false);
 	close(said_ends[0]);
-	while (!found && (n = recv(said_ends[1], line, sizeof line - 1, 0)) > 0) {
-		line[n] = '\0';
-		found = strstr(line, words) != NULL;
-	}
+	bool found = said_until(words);
+
 	close(said_ends[1]);
 	return found;
 }

@@ -52,20 +52,12 @@ static bool is_kept_route(const struct resolve_route *r)
 	return same;
 }
 
-/* Asks dnsd, which may have been started again since the last question. */
 static bool ask(enum dns_type type, const char *name, struct dns_answer *answer,
                 struct candidates *all)
 {
-	for (int attempt = 0; attempt < 2; attempt++) {
-		if (dnsd < 0)
-			dnsd = dial("dnsd.dns", "dns");
-		if (dns_ask(dnsd, type, name, answer, DNS_ANSWER_MS) == 0)
-			break;
-		close(dnsd);
-		dnsd = -1;
+	if (dns_ask(&dnsd, type, name, answer, DNS_ANSWER_MS) != 0)
 		*answer =
 			(struct dns_answer){ .result = DNS_LATER, .text = "dnsd does not respond" };
-	}
 	switch (answer->result) {
 	case DNS_FOUND: return true;
 	case DNS_NULL_MX:

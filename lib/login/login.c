@@ -129,7 +129,9 @@ static void leave_to_mailbox_program(struct login *l)
 	struct wire_out out = { 0 };
 
 	wire_begin(&out, CONNECTION_HANDED_OVER);
-	wire_send(l->hub, &out);
+	if (wire_send(l->hub, &out) != WIRE_OK)
+		log_warn("event=handover-failed session=%llu reason=\"telling porter: %m\"",
+		         (unsigned long long)l->connection.id);
 	wire_out_free(&out);
 	worker_session(-1);
 	stream_close(&l->stream);

@@ -37,8 +37,14 @@ static void hang_up(struct spool_writer *w)
 }
 
 /* The line is lost or out of step: queued removes the file when it sees the end of the line. */
-static int line_lost(struct spool_writer *w, struct spool_refusal *refusal)
+static int line_lost(struct spool_writer *w, enum wire_result r, struct spool_refusal *refusal)
 {
+	const char *reason = wire_reason(r);
+
+	if (w->fd >= 0)
+		log_warn("id=%s event=spool-lost reason=\"%s\"", w->id, reason);
+	else
+		log_warn("event=spool-lost reason=\"%s\"", reason);
 	hang_up(w);
 	forget_file(w);
 	return refuse(refusal, "4.3.0", "queued does not respond, try again later");
@@ -58,12 +64,13 @@ static void dial_up(struct spool_writer *w)
 	setsockopt(w->queued, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
 }
 
-/* Sends `out` and takes the answer; true when there is one. */
-static bool ask(struct spool_writer *w, const struct wire_out *out, struct wire_in *in)
+/* Sends `out` and takes the answer. */
+static enum wire_result ask(struct spool_writer *w, const struct wire_out *out, struct wire_in *in)
 {
 	*in = (struct wire_in){ 0 };
-	return w->queued >= 0 && wire_send(w->queued, out) == WIRE_OK &&
-	       wire_receive(w->queued, in) == WIRE_OK;
+	enum wire_result r = w->queued < 0 ? WIRE_ERROR : wire_send(w->queued, out);
+
+	return r == WIRE_OK ? wire_receive(w->queued, in) : r;
 }
 
 /* An answer that is not the one wanted: queued's refusal, or nonsense. */
@@ -73,7 +80,7 @@ static int refused(struct spool_writer *w, struct wire_in *in, struct spool_refu
 
 	wire_in_close(in);
 	if (!told)
-		return line_lost(w, refusal);
+		return line_lost(w, WIRE_OK, refusal);
 	forget_file(w);
 	return -1;
 }
@@ -105,23 +112,25 @@ int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_r
 	writer_prepare(w);
 	bool fresh = w->queued < 0;
 
-	dial_up(w);
 	spool_open_put(&out, announced_bytes);
-	bool answered = ask(w, &out, &in);
+	dial_up(w);
+	enum wire_result r = ask(w, &out, &in);
 
-	if (!answered && !fresh) { /* queued was started again since the last message */
+	if (r != WIRE_OK && !fresh) { /* queued was started again since the last message */
 		hang_up(w);
 		dial_up(w);
-		answered = ask(w, &out, &in);
+		r = ask(w, &out, &in);
 	}
+	int result = r == WIRE_OK ? 0 : line_lost(w, r, refusal);
+
 	wire_out_free(&out);
-	if (!answered)
-		return line_lost(w, refusal);
+	if (result != 0)
+		return result;
 	if (in.type != SPOOL_FILE)
 		return refused(w, &in, refusal);
 	if (!spool_file_get(&in, &file)) {
 		wire_in_close(&in);
-		return line_lost(w, refusal);
+		return line_lost(w, WIRE_OK, refusal);
 	}
 	memcpy(w->id, file.id, sizeof w->id);
 	w->offset = file.offset;
@@ -179,7 +188,7 @@ int spool_add_recipient(struct spool_writer *w, const struct envelope_recipient 
 	enum wire_result sent = wire_send(w->queued, &w->recipients);
 
 	wire_begin(&w->recipients, SPOOL_RECIPIENT);
-	return sent == WIRE_OK ? 0 : line_lost(w, refusal);
+	return sent == WIRE_OK ? 0 : line_lost(w, sent, refusal);
 }
 
 /* One step of the end: says it and waits for the one answer that lets us go on. */
@@ -188,8 +197,10 @@ static int step(struct spool_writer *w, const struct wire_out *out, enum spool_t
 {
 	struct wire_in in;
 
-	if (!ask(w, out, &in))
-		return line_lost(w, refusal);
+	enum wire_result r = ask(w, out, &in);
+
+	if (r != WIRE_OK)
+		return line_lost(w, r, refusal);
 	if (in.type != wanted || !wire_end(&in))
 		return refused(w, &in, refusal);
 	return 0;

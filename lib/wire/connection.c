@@ -159,13 +159,18 @@ bool connection_starttls(int hub, int *fd, struct connection_tls *tls)
 	wire_put_fd(&out, *fd);
 	enum wire_result r = wire_call(hub, &out, &in, CONNECTION_SECURED_WAIT_MS);
 
-	wire_out_free(&out);
-	close(*fd);
-	*fd = -1;
+	int given_back = *fd;
+	/* Why it failed porter has told the log. */
+	bool failed = r == WIRE_OK && in.type == CONNECTION_NOT_SECURED;
+
 	*tls = (struct connection_tls){ 0 };
-	if (r == WIRE_OK) {
-		connection_secured_get(&in, tls, fd);
-		wire_in_close(&in);
-	}
-	return *fd >= 0;
+	*fd = -1;
+	bool secured = r == WIRE_OK && connection_secured_get(&in, tls, fd);
+
+	if (!secured && !failed)
+		log_warn("event=starttls-lost reason=\"%s\"", wire_reason(r));
+	wire_out_free(&out);
+	wire_in_close(&in);
+	close(given_back);
+	return secured;
 }

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/wire/dns.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/wire/dial.h"
 
 static void host_put(struct wire_out *out, const struct dns_host *h)
 {
@@ -70,20 +75,42 @@ bool dns_question_get(struct wire_in *in, enum dns_type *type, char name[DNS_NAM
 	return wire_end(in) && name[0] != '\0';
 }
 
-int dns_ask(int dnsd, enum dns_type type, const char *name, struct dns_answer *answer,
+static enum wire_result ask_once(int *line, const struct wire_out *out, struct dns_answer *answer,
+                                 int timeout_ms)
+{
+	struct wire_in in = { 0 };
+
+	if (*line < 0)
+		*line = dial("dnsd.dns", "dns");
+	enum wire_result r = *line < 0 ? WIRE_ERROR : wire_call(*line, out, &in, timeout_ms);
+
+	if (r == WIRE_OK && !dns_answer_get(&in, answer)) {
+		r = WIRE_ERROR;
+		errno = EBADMSG;
+	}
+	wire_in_close(&in);
+	if (r != WIRE_OK && *line >= 0) {
+		close(*line);
+		*line = -1;
+	}
+	return r;
+}
+
+int dns_ask(int *line, enum dns_type type, const char *name, struct dns_answer *answer,
             int timeout_ms)
 {
 	struct wire_out out = { 0 };
-	struct wire_in in;
 
-	if (dnsd < 0 || strlen(name) >= DNS_NAME_MAX)
+	if (strlen(name) >= DNS_NAME_MAX)
 		return -1;
 	dns_question_put(&out, type, name);
-	enum wire_result r = wire_call(dnsd, &out, &in, timeout_ms);
+	enum wire_result r = ask_once(line, &out, answer, timeout_ms);
 
+	if (r == WIRE_CLOSED)
+		r = ask_once(line, &out, answer, timeout_ms);
+	if (r != WIRE_OK)
+		log_warn("event=dns-lost name=%s reason=\"%s\"", log_text(view_of(name)),
+		         wire_reason(r));
 	wire_out_free(&out);
-	bool good = r == WIRE_OK && dns_answer_get(&in, answer);
-
-	wire_in_close(&in);
-	return good ? 0 : -1;
+	return r == WIRE_OK ? 0 : -1;
 }

@@ -49,8 +49,10 @@ bool dns_question_get(struct wire_in *in, enum dns_type *type, char name[DNS_NAM
 void dns_answer_put(struct wire_out *out, const struct dns_answer *a);
 bool dns_answer_get(struct wire_in *in, struct dns_answer *a);
 
-/* The asker's side: 0, or -1 when dnsd did not answer within timeout_ms (then redial). */
-int dns_ask(int dnsd, enum dns_type type, const char *name, struct dns_answer *answer,
+/* The asker's side. *line is -1 or the line of the last question; it is dialled over "dnsd.dns" at
+ * need, and once more when dnsd was replaced. 0, or -1 without an answer within timeout_ms; the log
+ * knows why. */
+int dns_ask(int *line, enum dns_type type, const char *name, struct dns_answer *answer,
             int timeout_ms);
 
 #endif

@@ -21,6 +21,8 @@ enum {
 	REFUSALS_LOGGED_PER_SECOND = 1
 };
 
+#define UNRECEIVABLE "a message that cannot be received"
+
 static struct {
 	struct list all;
 	struct loop *loop;
@@ -124,7 +126,7 @@ static void line_ready(struct watch *w, unsigned events)
 	if (r == WIRE_AGAIN)
 		return;
 	if (r != WIRE_OK) {
-		line_end(line);
+		hub_line_drop(line, r == WIRE_ERROR ? UNRECEIVABLE : NULL);
 	} else if (in.type == WIRE_DONE && s->workers) {
 		hub_set_idle(line);
 	} else {
@@ -247,7 +249,7 @@ static void shared_ready(struct watch *w, unsigned events)
 			return;
 		}
 		if (r != WIRE_OK) {
-			log_refusal(s, 0, "a message that cannot be received");
+			log_refusal(s, 0, UNRECEIVABLE);
 			continue;
 		}
 		if (in.type == WIRE_GREETING) {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/wire/resolve.h"
 
+#include <errno.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "lib/base/log.h"
 #include "lib/wire/address.h"
 #include "lib/wire/dial.h"
 
@@ -194,8 +196,10 @@ static enum wire_result ask_once(int *line, const struct wire_out *out, uint32_t
 		r = wire_receive(*line, &in);
 	if (r == WIRE_OK) {
 		if (in.type != RESOLVE_VERDICT || !resolve_answer_get(&in, answer) ||
-		    answer->question != question)
+		    answer->question != question) {
 			r = WIRE_ERROR;
+			errno = EBADMSG;
+		}
 		wire_in_close(&in);
 	}
 	if (r != WIRE_OK)
@@ -214,6 +218,8 @@ void resolve_ask(int *line, enum resolve_type type, struct resolve_question *q,
 
 	if (r == WIRE_CLOSED)
 		r = ask_once(line, &out, q->question, answer);
+	if (r != WIRE_OK)
+		log_warn("event=resolve-lost reason=\"%s\"", wire_reason(r));
 	wire_out_free(&out);
 	if (r == WIRE_OK)
 		return;

@@ -171,6 +171,16 @@ void wire_out_wipe(struct wire_out *out)
 		explicit_bzero(out->bytes.data, out->bytes.len);
 }
 
+const char *wire_reason(enum wire_result result)
+{
+	switch (result) {
+	case WIRE_CLOSED: return "connection closed";
+	case WIRE_AGAIN: return "timeout";
+	case WIRE_ERROR: return errno == EBADMSG ? "invalid response" : strerror(errno);
+	default: return "invalid response";
+	}
+}
+
 int wire_pair(int ends[2])
 {
 	int room = 4 * WIRE_MESSAGE_MAX;

@@ -76,6 +76,10 @@ void wire_receive_wipe(void); /* what the last wire_receive left in its buffer *
 /* ---- transport ---- */
 enum wire_result { WIRE_OK, WIRE_CLOSED, WIRE_AGAIN, WIRE_ERROR };
 
+/* Why whoever waited for an answer has none, for the log; WIRE_OK: one that is of no use.
+ * WIRE_ERROR: errno, still that of the call. Static. */
+const char *wire_reason(enum wire_result result);
+
 /* A pair of connected ends, close-on-exec; buffers large enough for WIRE_MESSAGE_MAX. Returns 0 or
  * -1 (errno). */
 int wire_pair(int ends[2]);

@@ -92,6 +92,15 @@ static void set_receive_timeout(int fd, int timeout_ms)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
 }
 
+/* A job that is there and cannot be taken ends the worker, as if it had died in it. */
+static bool received(const struct worker_service *service, enum wire_result r)
+{
+	if (r == WIRE_ERROR)
+		log_warn("event=wire-dropped protocol=%s reason=\"receiving: %m\"",
+		         service->protocol);
+	return r == WIRE_OK;
+}
+
 /* The next job; with a pause hook, idleness is first told to it. false: the worker's life is
  * over. */
 static bool next_job(const struct worker_service *service, bool spare, bool fresh,
@@ -101,7 +110,7 @@ static bool next_job(const struct worker_service *service, bool spare, bool fres
 	enum wire_result r;
 
 	if (service->pause == NULL || fresh) /* set once by worker_asks */
-		return wire_receive(hub_line, in) == WIRE_OK;
+		return received(service, wire_receive(hub_line, in));
 	set_receive_timeout(hub_line, service->pause_ms);
 	r = wire_receive(hub_line, in);
 	if (r == WIRE_AGAIN) {
@@ -109,7 +118,7 @@ static bool next_job(const struct worker_service *service, bool spare, bool fres
 		set_receive_timeout(hub_line, idle_ms);
 		r = wire_receive(hub_line, in);
 	}
-	return r == WIRE_OK;
+	return received(service, r);
 }
 
 /* The life of a worker that asks: one job after another. */
@@ -173,7 +182,8 @@ struct parent {
 	struct place *places; /* workers_max of them */
 	unsigned count;
 	uint32_t next_number;
-	unsigned workers_max; /* as the service says, or as the system's descriptors allow */
+	struct pace dials_failed; /* in the log */
+	unsigned workers_max;     /* as the service says, or as the system's descriptors allow */
 	bool stopping;
 };
 
@@ -205,6 +215,14 @@ static void hand_on(struct place *place, int line)
 	wire_out_free(&out);
 }
 
+static void log_dial_failed(struct parent *p, const char *wire)
+{
+	unsigned more;
+
+	if (pace_says(&p->dials_failed, loop_now_ms(p->loop), 1, &more))
+		log_warn("event=dial-failed wire=%s more=%u reason=\"%m\"", wire, more);
+}
+
 /* Later, when its bucket is empty or the wire is full; until then it is not read. */
 static void dial_for(struct place *place)
 {
@@ -215,6 +233,8 @@ static void dial_for(struct place *place)
 
 	if (bucket_take(&place->asked, &dial_rate, now, 1)) {
 		line = wire_dial_now(program_fd(d->wire), d->protocol, place->number);
+		if (line < 0 && errno != EAGAIN)
+			log_dial_failed(p, d->wire);
 		wait_ms = DIAL_AGAIN_MS;
 	}
 	if (line < 0) {

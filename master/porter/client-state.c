@@ -2,7 +2,6 @@
 /* A client's states, what is said to it first and last, and its end: below the files that serve
  * it. */
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -80,12 +79,9 @@ void client_log_relay_failed(void)
 {
 	static struct pace pace;
 	unsigned more;
-	int kept_errno = errno;
 
-	if (!pace_says(&pace, loop_now_ms(clients.with.loop), FAILURES_LOGGED_PER_SECOND, &more))
-		return;
-	errno = kept_errno;
-	log_warn("event=relay-failed more=%u reason=\"%m\"", more);
+	if (pace_says(&pace, loop_now_ms(clients.with.loop), FAILURES_LOGGED_PER_SECOND, &more))
+		log_warn("event=relay-failed more=%u reason=\"%m\"", more);
 }
 
 static void count_relay(struct client *c, bool counted)

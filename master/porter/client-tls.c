@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* A client's TLS: from the first byte, or when its session asks for it. */
+#include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,8 +13,12 @@
 static bool begin_relay(struct client *c, int fd)
 {
 	c->relay = relay_new(c, tls_session(), fd);
-	if (c->relay != NULL)
+	if (c->relay != NULL) {
 		client_count_relay(c);
+	} else {
+		errno = ENOMEM;
+		client_log_relay_failed();
+	}
 	return c->relay != NULL;
 }
 

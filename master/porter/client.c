@@ -38,7 +38,7 @@ static void timed_out(struct timer *t)
 		client_dismiss(c, view_of(client_lines(c)->timeout));
 		break;
 	case CLIENT_STARTTLS:
-	case CLIENT_HANDSHAKE: client_tls_failed(c); break;
+	case CLIENT_HANDSHAKE: client_tls_log_failed(c, "timeout"); break;
 	default: client_free(c); break;
 	}
 }

@@ -84,8 +84,7 @@ static bool keyd_sign(const struct sign_request *request, unsigned char *signatu
 	if (r == WIRE_CLOSED)
 		r = ask_once(&out, &in); /* keyd was replaced: its successor is on the same wire */
 	if (r != WIRE_OK) {
-		log_warn("event=sign-failed reason=\"%s\"",
-		         r == WIRE_AGAIN ? "keyd timeout" : "keyd is not running");
+		log_warn("event=sign-failed reason=\"keyd: %s\"", wire_reason(r));
 		return false;
 	}
 	bool good = take_signature(&in, signature, size, len);

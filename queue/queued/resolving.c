@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/base/pace.h"
 #include "lib/wire/dial.h"
 
 enum { REDIAL_MS = 50 };
@@ -27,6 +28,7 @@ struct resolving {
 	struct resolving_setup with;
 	struct watch line; /* fd -1: none */
 	struct timer redial;
+	struct pace undialled; /* in the log */
 	struct question questions[RESOLVING_MAX];
 	uint32_t free_questions[RESOLVING_MAX];
 	unsigned free_count;
@@ -144,10 +146,19 @@ static void answers(struct watch *w, unsigned events)
 	r->with.room(r->with.context);
 }
 
+static void log_no_line(struct resolving *r)
+{
+	unsigned more;
+
+	if (pace_says(&r->undialled, loop_now_ms(r->with.loop), 1, &more))
+		log_warn("event=resolve-lost more=%u reason=\"%m\"", more);
+}
+
 static void dial_up(struct resolving *r)
 {
 	r->line.fd = dial("resolved.resolve", "resolve");
 	if (r->line.fd < 0) {
+		log_no_line(r);
 		loop_timer_set(r->with.loop, &r->redial, loop_now_ms(r->with.loop) + REDIAL_MS);
 		return;
 	}

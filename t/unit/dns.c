@@ -5,6 +5,7 @@
 #include <arpa/nameser.h>
 
 #include "master/dnsd/lookup.h"
+#include "t/said.h"
 #include "t/tap.h"
 
 static struct wire_in in_of(struct view packet)
@@ -105,10 +106,40 @@ static void test_packet(void)
 	ok(!lookup_parse(torn, sizeof torn, ns_t_mx, &r), "a name that points at itself is broken");
 }
 
+static void test_ask(void)
+{
+	static struct dns_answer a = { .result = DNS_NO_HOST }, b;
+	struct wire_out out = { 0 };
+	int ends[2], line;
+
+	wire_pair(ends);
+	line = ends[0];
+	dns_answer_put(&out, &a);
+	wire_send(ends[1], &out);
+	wire_begin(&out, DNS_NAME);
+	wire_send(ends[1], &out);
+	wire_out_free(&out);
+	ok(dns_ask(&line, DNS_NAME, "192.0.2.1", &b, 60000) == 0 && b.result == DNS_NO_HOST &&
+	           line == ends[0],
+	   "an answer leaves the line for the next question");
+	said_begin();
+	said_here();
+	ok(dns_ask(&line, DNS_NAME, "192.0.2.1", &b, 60000) == -1 && line == -1,
+	   "nonsense is no answer, and ends it");
+	ok(said("event=dns-lost name=192.0.2.1 reason=\"invalid response\""), "and the log knows");
+	wire_pair(ends);
+	line = ends[0];
+	said_begin();
+	said_here();
+	ok(dns_ask(&line, DNS_NAME, "192.0.2.1", &b, 1) == -1 && line == -1, "nor is silence");
+	ok(said("event=dns-lost name=192.0.2.1 reason=\"timeout\""), "which has its own word");
+}
+
 int main(void)
 {
 	test_answer();
 	test_question();
 	test_packet();
+	test_ask();
 	return tap_done();
 }

@@ -178,6 +178,19 @@ static void test_send_fails(void)
 	finish(PEERS);
 }
 
+/* An empty packet can be no message: not a peer's end, which would be no news. */
+static void test_unreceivable(void)
+{
+	start(false);
+	said_begin();
+	said_here();
+	send(peers[0], "", 0, 0);
+	run_until(0, 1, 0);
+	ok(said("event=wire-dropped protocol=test reason=\"a message that cannot be received\""),
+	   "a line that says what nobody can receive is dropped, and the log is told");
+	finish(PEERS);
+}
+
 static void test_idle(void)
 {
 	start(true);
@@ -323,6 +336,7 @@ int main(void)
 {
 	loop = loop_new();
 	test_send_fails();
+	test_unreceivable();
 	test_idle();
 	test_stop();
 	test_drop();

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "t/said.h"
 #include "t/torn.h"
 
 static struct wire_in in_of(struct view packet)
@@ -163,16 +164,25 @@ static void test_starttls(void)
 	char byte;
 
 	ok(recv(client[1], &byte, 1, MSG_DONTWAIT) == 0, "nobody else holds the old socket");
+	said_begin();
+	said_here();
 	answer(line[1], CONNECTION_NOT_SECURED, -1);
 	ok(!connection_starttls(line[0], &fd, &tls) && fd == -1 && !tls.on,
 	   "a failed handshake leaves no descriptor");
+	ok(!said("starttls-lost"), "of which porter has told the log");
+	said_begin();
+	said_here();
 	fd = dup(relay[0]);
 	answer(line[1], CONNECTION_SECURED, -1);
 	ok(!connection_starttls(line[0], &fd, &tls) && fd == -1,
 	   "an answer without a descriptor is a failure");
+	ok(said("event=starttls-lost reason=\"invalid response\""), "that the log is told of");
+	said_begin();
+	said_here();
 	fd = dup(relay[0]);
 	close(line[1]);
 	ok(!connection_starttls(line[0], &fd, &tls) && fd == -1, "porter gone is a failure");
+	ok(said("event=starttls-lost reason=\"connection closed\""), "and so is that");
 }
 
 int main(void)

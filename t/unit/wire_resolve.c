@@ -2,6 +2,7 @@
 /* The resolve protocol: what is put is what is got, and nothing torn is taken. */
 #include "lib/wire/resolve.h"
 
+#include "t/said.h"
 #include "t/torn.h"
 
 static struct resolve_question question;
@@ -81,6 +82,26 @@ static void targets(struct wire_out *out)
 	ok(!again(out, get_target), "nor to an agent that is in no table");
 }
 
+/* Nonsense instead of an answer, and not even that. */
+static void no_answer(void)
+{
+	struct resolve_question q = { .recipient = "you@b.test" };
+	struct resolve_answer a;
+	struct wire_out out = { 0 };
+	int ends[2];
+
+	wire_pair(ends);
+	wire_begin(&out, WIRE_VERSION);
+	wire_send(ends[1], &out);
+	wire_out_free(&out);
+	said_begin();
+	said_here();
+	resolve_ask(&ends[0], RESOLVE_RECIPIENT, &q, &a);
+	ok(a.verdict == RESOLVE_LATER && ends[0] == -1, "nonsense is no answer, and ends the line");
+	ok(said("event=resolve-lost reason=\"invalid response\""), "and the log knows");
+	close(ends[1]);
+}
+
 int main(void)
 {
 	struct wire_out out = { 0 };
@@ -109,5 +130,6 @@ int main(void)
 	   "the expansion came through");
 	targets(&out);
 	wire_out_free(&out);
+	no_answer();
 	return tap_done();
 }

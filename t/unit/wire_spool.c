@@ -2,6 +2,8 @@
 /* The spool protocol: what is put is what is got, and nothing torn is taken. */
 #include "lib/wire/spool.h"
 
+#include "lib/queue/spooling.h"
+#include "t/said.h"
 #include "t/torn.h"
 
 static struct envelope envelope;
@@ -89,6 +91,30 @@ static void envelopes(void)
 	wire_out_free(&out);
 }
 
+/* Nonsense instead of a file. */
+static void no_answer(void)
+{
+	struct wire_out out = { 0 };
+	struct spool_refusal why;
+	int ends[2];
+
+	wire_pair(ends);
+	struct spool_writer w = { .queued = ends[0], .fd = -1 };
+
+	wire_begin(&out, SPOOL_ACCEPTED);
+	wire_send(ends[1], &out);
+	wire_out_free(&out);
+	said_begin();
+	said_here();
+	ok(spool_begin(&w, 0, &why) == -1 && !why.permanent && w.queued == -1,
+	   "nonsense is a temporary failure, and ends the line");
+	ok(said("event=spool-lost reason=\"invalid response\""), "and the log knows");
+	close(ends[1]);
+	text_free(&w.buffer);
+	wire_out_free(&w.recipients);
+	free(w.hash);
+}
+
 int main(void)
 {
 	struct wire_out out = { 0 };
@@ -114,5 +140,6 @@ int main(void)
 	spool_refusal_put(&out, &f);
 	torn("a refusal", &out, get_refusal);
 	wire_out_free(&out);
+	no_answer();
 	return tap_done();
 }

@@ -17,9 +17,20 @@
 #include "t/patience.h"
 #include "t/tap.h"
 
-enum { SAY_PID = WIRE_OWN, DIE, PID, BREAK_OUT, BROKEN_OUT, DIAL_OFTEN, DIALLED, BE_DEAF };
+enum {
+	SAY_PID = WIRE_OWN,
+	DIE,
+	PID,
+	BREAK_OUT,
+	BROKEN_OUT,
+	DIAL_OFTEN,
+	DIALLED,
+	ASK_DEAD,
+	BE_DEAF
+};
 enum {
 	DIALS = 5,
+	DEAD_DIAL = 2,    /* its place among the service's dials */
 	PASS_RIGHTS = 83, /* SO_PASSRIGHTS */
 	FAILED_TO_FORK = 1,
 	FAILED_TO_KILL_PARENT = 2,
@@ -41,17 +52,24 @@ enum {
 
 /* ---- the service, in a process of its own ---- */
 
-/* Descriptors that lie in a line would count against all processes of the uid. */
-static bool parent_takes_a_descriptor(int hub)
+/* The line to it. */
+static int parent_of(int hub)
 {
-	struct wire_out out = { 0 };
 	int parent = 3;
 
 	while (parent == hub || fcntl(parent, F_GETFD) < 0)
 		parent++;
+	return parent;
+}
+
+/* Descriptors that lie in a line would count against all processes of the uid. */
+static bool parent_takes_a_descriptor(int hub)
+{
+	struct wire_out out = { 0 };
+
 	wire_begin(&out, DIAL_ASK);
 	wire_put_fd(&out, hub);
-	enum wire_result r = wire_send(parent, &out);
+	enum wire_result r = wire_send(parent_of(hub), &out);
 
 	wire_out_free(&out);
 	return r == WIRE_OK;
@@ -106,12 +124,24 @@ static uint32_t dial_often(void)
 	return alive + (dial("missing.test", "other") >= 0) + (dial("hub.test", "test") >= 0);
 }
 
+/* Whose other end is gone; not waited for. */
+static void ask_for_dead_one(int hub)
+{
+	struct wire_out out = { 0 };
+
+	dial_ask_put(&out, DEAD_DIAL);
+	wire_send(parent_of(hub), &out);
+	wire_out_free(&out);
+}
+
 static void work(struct wire_in *in, int hub)
 {
 	struct wire_out out = { 0 };
 
 	if (in->type == DIE)
 		abort();
+	if (in->type == ASK_DEAD)
+		ask_for_dead_one(hub);
 	if (in->type == BE_DEAF)
 		signal(SIGTERM, SIG_IGN);
 	if (in->type == BREAK_OUT) {
@@ -132,12 +162,13 @@ static void work(struct wire_in *in, int hub)
 	wire_out_free(&out);
 }
 
-static pid_t start_service(int shared_fd, int other_fd)
+static pid_t start_service(int shared_fd, int other_fd, int dead_fd)
 {
 	static const struct worker_service service = { .wire = "hub.test",
 		                                       .protocol = "test",
 		                                       .dials = { { "other.test", "other" },
-		                                                  { "missing.test", "other" } },
+		                                                  { "missing.test", "other" },
+		                                                  { "dead.test", "other" } },
 		                                       .workers_min = 1,
 		                                       .workers_max = 3,
 		                                       .reuse = 2,
@@ -148,11 +179,11 @@ static pid_t start_service(int shared_fd, int other_fd)
 
 	if (pid != 0)
 		return pid;
-	snprintf(fds, sizeof fds, "hub.test=%d,other.test=%d,said=%d", shared_fd, other_fd,
-	         said_ends[0]);
+	snprintf(fds, sizeof fds, "hub.test=%d,other.test=%d,dead.test=%d", shared_fd, other_fd,
+	         dead_fd);
 	setenv("POSTHOUSE_FDS", fds, 1);
 	program_start("test");
-	said_here();
+	dup2(said_ends[0], STDERR_FILENO); /* which a worker keeps */
 	worker_run(&service);
 }
 
@@ -227,13 +258,15 @@ static void send_type(struct hub_line *line, unsigned char type)
 
 int main(void)
 {
-	int ends[2], others[2], status;
+	int ends[2], others[2], dead[2], status;
 
 	setvbuf(stdout, NULL, _IONBF, 0); /* nothing buffered for the children to print again */
 	ok(wire_pair(ends) == 0, "a shared wire");
 	said_begin();
 	wire_pair(others);
-	pid_t service = start_service(ends[1], others[1]);
+	wire_pair(dead);
+	close(dead[0]);
+	pid_t service = start_service(ends[1], others[1], dead[1]);
 
 	loop = loop_new();
 	hub = (struct hub){ .loop = loop,
@@ -283,20 +316,28 @@ int main(void)
 	   alive);
 	ok(other.lines.count <= 1, "the hub has at most one line of it");
 
+	send_type(hub_take_idle(&hub), ASK_DEAD);
+	run_until(3, 3, 2);
+	ok(said_until("event=dial-failed wire=dead.test"),
+	   "a wire that nobody serves is told to the log");
+	send(hub_take_idle(&hub)->watch.fd, "", 0, 0);
+	run_until(4, 3, 3);
+	ok(said_until("event=wire-dropped protocol=test"), "and a job that cannot be received");
+
 	hub_want(&hub, 2);
-	run_until(5, 2, 2);
+	run_until(6, 3, 3);
 	ok(hub.lines.count == 3, "told to grow, the parent forks as many as are wanted");
 	hub_want(&hub, 8);
 
 	send_type(hub_take_idle(&hub), DIE);
-	run_until(5, 2, 3);
+	run_until(6, 3, 4);
 	ok(hub.lines.count == 2, "a worker that crashes is seen to be gone");
 	ok(said("event=worker-died"), "and told to the log");
 
 	send_type(hub_take_idle(&hub), BE_DEAF);
-	run_until(5, 3, 3);
+	run_until(6, 4, 4);
 	kill(service, SIGTERM);
-	run_until(5, 3, 5);
+	run_until(6, 4, 6);
 	ok(hub.lines.count == 0,
 	   "stopped, the idle workers leave, and one that ignores SIGTERM is killed");
 	ok(waitpid(service, &status, 0) == service && WIFEXITED(status) && WEXITSTATUS(status) == 0,
