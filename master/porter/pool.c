@@ -160,9 +160,21 @@ static void end_session(struct worker *w)
 
 /* ---- the wire ---- */
 
-/* After a reload workers of the old parent may still greet on the wire that both have, or have
+/*
+ * After a reload workers of the old parent may still greet on the wire that both have, or have
  * greeted before the new one announced: they know the old configuration, and must not stay for as
- * long as we do. */
+ * long as we do.
+ *
+ * Only here, and not in every hub by a number in the greeting, because no other hub may judge so:
+ *   those that answer (queued's writers, resolved, authd, dnsd, keyd) must hear a parent that has
+ *   been replaced for as long as it has sessions, and these dial the successors anew; what they ask
+ *   is theirs, whatever configuration they know;
+ *   those that give out jobs (queued's agents) need not: their workers end with their parent's
+ *   SIGHUP, and a greeting that comes behind is a line that is closed already.
+ * Session workers alone outlive it (stays_for_hub), for the porter that is replaced with their
+ * parent. Who made the line says the kernel; whose turn it is says the announcement, which bears
+ * the configuration: greetings, `reuse`, and the number of the parent's start.
+ */
 static bool is_outdated(const struct hub_line *line)
 {
 	int parent = pool_of(line->server)->parent;

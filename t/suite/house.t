@@ -106,6 +106,8 @@ with House() as house:
         with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=30) as asker:
             asker.sendmail("a@elsewhere.test", ["u0001@example.test"], "Subject: ask\r\n\r\nask\r\n")
             is_(house.posthouse("reload").returncode, 0, "reloaded, with somebody who had asked still there")
+            is_(asker.sendmail("a@elsewhere.test", ["u0001@example.test"], "Subject: on\r\n\r\non\r\n"), {},
+                "a session of the replaced smtpd is heard by the successors of those that it asks")
     # So fast that programs are replaced before they have taken what waits on their wires.
     for _ in range(10):
         is_(house.posthouse("reload").returncode, 0, "reloaded")
