@@ -167,17 +167,22 @@ static void hear_version(struct hearer *h, const char *version)
 	f->fault(f->context, text);
 }
 
-/* "queued       not running", "smtpd        pid 5 ..., not ready" */
+/* "queued       not running", "smtpd        pid 5 uid 7 up 3s, not ready": after a reload that is
+ * well for a moment. */
 static void hear_line(struct hearer *h, const char *line)
 {
+	enum { READY_WITHIN_S = 10 };
 	struct fault_hearer *f = (struct fault_hearer *)h;
 	struct view text = view_of(line), name = view_take(text, view_find(text, ' '));
+	const char *up = strstr(line, " up ");
+	bool late =
+		strstr(line, ", not ready") != NULL && up != NULL && atoi(up + 4) >= READY_WITHIN_S;
 	char fault[128];
 
-	if (strstr(line, " not running") == NULL && strstr(line, ", not ready") == NULL)
+	if (strstr(line, " not running") == NULL && !late)
 		return;
 	snprintf(fault, sizeof fault, "%.*s is not %s; the log says why", VIEW_ARG(name),
-	         strstr(line, ", not ready") ? "ready" : "running");
+	         late ? "ready" : "running");
 	f->fault(f->context, fault);
 }
 
