@@ -43,7 +43,7 @@ static void drop(struct asker *a)
 {
 	loop_unwatch(master.loop, &a->watch);
 	loop_timer_clear(master.loop, &a->late);
-	close(a->watch.fd);
+	wire_hang_up(a->watch.fd);
 	*a = (struct asker){ 0 };
 }
 
@@ -154,7 +154,7 @@ static void accept_one(struct watch *w, unsigned events)
 	if (!may_speak(fd) || a == NULL) {
 		answer(fd, a == NULL ? EXIT_TEMPORARY : EXIT_PERMANENT,
 		       a == NULL ? "too many commands at once; try again" : "not permitted");
-		close(fd);
+		wire_hang_up(fd);
 		return;
 	}
 	*a = (struct asker){ .watch = { .fd = fd, .ready = said }, .late.due = late };

@@ -11,6 +11,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/net/listen.h"
 #include "lib/wire/wire.h"
 
 enum {
@@ -43,6 +44,8 @@ static void lay_wire(struct instance *i)
 	if (wire_pair(ends) < 0)
 		log_fatal("making a wire: %m");
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	if (i->row->may_ask == 0)
+		net_take_no_descriptors(ends[0]);
 	descriptors_add(&i->descriptors, "master", ends[1]);
 	i->wire.fd = ends[0];
 	i->wire_other_end = ends[1];
@@ -53,7 +56,7 @@ static void lay_wire(struct instance *i)
 void instance_lay_wire_again(struct instance *i)
 {
 	loop_unwatch(master.loop, &i->wire);
-	close(i->wire.fd);
+	wire_hang_up(i->wire.fd);
 	close(i->wire_other_end);
 	descriptors_drop(&i->descriptors, "master");
 	lay_wire(i);

@@ -57,7 +57,7 @@ static void drop(struct instance *o)
 	*at = o->next;
 	loop_unwatch(master.loop, &o->wire);
 	loop_timer_clear(master.loop, &o->restart);
-	close(o->wire.fd);
+	wire_hang_up(o->wire.fd);
 	close(o->wire_other_end);
 	close(o->log[0]); /* logd has it, and reads it to its end */
 	close(o->log[1]);
@@ -181,7 +181,7 @@ void owners_work(const struct instance *from, struct wire_in *in)
 	else
 		pass_session(&work);
 	for (unsigned n = 0; n < work.fd_count; n++)
-		close(work.fds[n]);
+		wire_close_given(work.fds[n]);
 }
 
 void owners_retire(void)

@@ -55,6 +55,20 @@ int net_listen(const struct net_address *address, struct reason *why)
 	return fd;
 }
 
+bool net_take_no_descriptors(int fd)
+{
+	/* The same number on the machines that have a sandbox; older headers lack the name. */
+#if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
+	enum { PASS_RIGHTS = 83 }; /* SO_PASSRIGHTS */
+	int off = 0;
+
+	return setsockopt(fd, SOL_SOCKET, PASS_RIGHTS, &off, sizeof off) == 0;
+#else
+	(void)fd;
+	return false;
+#endif
+}
+
 int net_listen_local(const char *directory, const char *name, unsigned mode, gid_t gid,
                      struct reason *why)
 {
@@ -68,6 +82,7 @@ int net_listen_local(const char *directory, const char *name, unsigned mode, gid
 
 	if (fd < 0)
 		return fail_errno(why, "a socket");
+	net_take_no_descriptors(fd);
 	unlink(un.sun_path);
 	if (bind(fd, (struct sockaddr *)&un, sizeof un) < 0 || listen(fd, BACKLOG) < 0 ||
 	    (gid != (gid_t)-1 && chown(un.sun_path, (uid_t)-1, gid) < 0) ||

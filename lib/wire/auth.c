@@ -90,16 +90,7 @@ void auth_begin_put(struct wire_out *out, const struct auth_begin *b)
 		wire_put_fd(out, b->session.token);
 }
 
-static void close_session(struct auth_begin *b)
-{
-	if (b->session.fd >= 0)
-		close(b->session.fd);
-	if (b->session.token >= 0)
-		close(b->session.token);
-	b->session.fd = b->session.token = -1;
-}
-
-static void session_get(struct wire_in *in, struct auth_begin *b)
+static bool session_get(struct wire_in *in, struct auth_begin *b)
 {
 	wire_get_string(in, b->session.tag, sizeof b->session.tag);
 	b->session.pending = wire_get_view(in, AUTH_PENDING_MAX);
@@ -107,10 +98,12 @@ static void session_get(struct wire_in *in, struct auth_begin *b)
 		in->bad = true;
 	b->session.id = wire_get_u64(in);
 	bool has_token = wire_get_bool(in);
+	int fds[2] = { -1, -1 };
+	bool good = wire_get_last_fds(in, fds, has_token ? 2 : 1);
 
-	b->session.fd = wire_get_fd(in);
-	if (has_token)
-		b->session.token = wire_get_fd(in);
+	b->session.fd = fds[0];
+	b->session.token = fds[1];
+	return good;
 }
 
 bool auth_begin_get(struct wire_in *in, struct auth_begin *b)
@@ -128,11 +121,8 @@ bool auth_begin_get(struct wire_in *in, struct auth_begin *b)
 	wire_get_address(in, &b->client);
 	b->tls = wire_get_bool(in);
 	if (!in->bad && is_mailbox_service(b->service))
-		session_get(in, b);
-	if (wire_end(in))
-		return true;
-	close_session(b);
-	return false;
+		return session_get(in, b);
+	return wire_end(in);
 }
 
 void auth_message_put(struct wire_out *out, enum auth_type type, struct view message)

@@ -114,16 +114,15 @@ bool connection_get(struct wire_in *in, struct connection *c)
 	c->tls_offered = wire_get_bool(in);
 	bool has_token = wire_get_bool(in);
 
-	/* Descriptors last: what is bad so far leaves them to wire_in_close. */
-	c->fd = c->token = -1;
-	if (in->bad || in->rest.len != 0 || in->fd_count != (has_token ? 2u : 1u)) {
+	int fds[2] = { -1, -1 };
+
+	if (in->type != CONNECTION_CLIENT)
 		in->bad = true;
-		return false;
-	}
-	c->fd = wire_get_fd(in);
-	if (has_token)
-		c->token = wire_get_fd(in);
-	return in->type == CONNECTION_CLIENT && wire_end(in);
+	bool good = wire_get_last_fds(in, fds, has_token ? 2 : 1);
+
+	c->fd = fds[0];
+	c->token = fds[1];
+	return good;
 }
 
 void connection_secured_put(struct wire_out *out, const struct connection_tls *tls, int fd)

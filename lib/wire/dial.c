@@ -38,10 +38,9 @@ bool dial_line_get(struct wire_in *in, uint8_t *place, int *fd)
 	*fd = -1;
 	if (in->type == DIAL_NONE)
 		return wire_end(in);
-	if (in->type != DIAL_LINE || in->bad || in->rest.len != 0 || in->fd_count != 1)
-		return false;
-	*fd = wire_get_fd(in);
-	return true;
+	if (in->type == DIAL_LINE)
+		*fd = wire_get_last_fd(in);
+	return *fd >= 0;
 }
 
 void dial_through(int line, const struct dial *table)

@@ -10,6 +10,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/net/listen.h"
 #include "lib/wire/master.h"
 
 enum {
@@ -100,7 +101,7 @@ static void line_end(struct hub_line *line)
 	loop_unwatch(line->server->loop, &line->watch);
 	list_remove(&line->resting);
 	hash_remove(&line->server->known, &line->known);
-	close(line->watch.fd);
+	wire_hang_up(line->watch.fd);
 	line->watch.fd = -1;
 	note(line);
 }
@@ -208,10 +209,12 @@ static void line_open(struct hub *s, int fd, uint32_t worker)
 
 	if (s->lines.count - ended >= s->lines_max || (worker == 0 && has_enough(s, process))) {
 		log_refusal(s, process, "too many lines");
-		close(fd);
+		wire_hang_up(fd);
 		return;
 	}
 	fcntl(fd, F_SETFL, O_NONBLOCK);
+	if (!s->takes_descriptors)
+		net_take_no_descriptors(fd);
 	line = memory_get(s->line_size);
 	line->server = s;
 	line->process = process;

@@ -54,6 +54,7 @@ struct hub {
 	unsigned lines_max; /* further greetings are refused, with a warning; further connections
 	                       wait in the socket */
 	bool listens;       /* the shared descriptor is a listening socket */
+	bool takes_descriptors; /* that come over its lines; a kernel that can refuses others */
 	bool workers; /* the clients are workers: new lines begin idle, WIRE_DONE makes them idle
 	                 again */
 	unsigned

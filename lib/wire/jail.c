@@ -9,6 +9,7 @@
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
+#include "lib/net/listen.h"
 #include "lib/wire/wire.h"
 
 pid_t jail_fork(int *line, const int *keep, unsigned count, int death)
@@ -18,7 +19,7 @@ pid_t jail_fork(int *line, const int *keep, unsigned count, int death)
 	*line = -1;
 	if (wire_pair(ends) < 0)
 		return -1;
-	wire_take_no_descriptors(ends[0]);
+	net_take_no_descriptors(ends[0]);
 	pid_t pid = loop_fork();
 
 	close(ends[pid != 0]);

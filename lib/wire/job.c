@@ -140,7 +140,7 @@ bool job_receive(struct wire_in *in, int queued, struct job *job, struct job_rec
 		return false;
 	if (receive_recipients(in, queued, recipients, count))
 		return true;
-	close(job->fd);
+	wire_close_given(job->fd);
 	job->fd = -1;
 	return false;
 }

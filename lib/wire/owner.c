@@ -29,9 +29,10 @@ bool owner_work_get(struct wire_in *in, struct owner_work *w)
 	w->gid = wire_get_u32(in);
 	w->rest = wire_get_view(in, WIRE_MESSAGE_MAX);
 	/* Any number of them is passed on; what they are is the program's to check. */
-	while (!in->bad && in->fds_taken < in->fd_count)
-		w->fds[w->fd_count++] = wire_get_fd(in);
-	return wire_end(in);
+	if (!wire_get_last_fds(in, w->fds, in->fd_count))
+		return false;
+	w->fd_count = in->fd_count;
+	return true;
 }
 
 void owner_session_put(struct wire_out *out, const struct owner_session *s)
@@ -70,15 +71,10 @@ bool owner_session_get(struct wire_in *in, struct owner_session *s)
 	session_fields(in, s);
 	bool has_token = wire_get_bool(in);
 
-	s->fd = wire_get_fd(in);
-	if (has_token)
-		s->token = wire_get_fd(in);
-	if (wire_end(in))
-		return true;
-	if (s->fd >= 0)
-		close(s->fd);
-	if (s->token >= 0)
-		close(s->token);
-	s->fd = s->token = -1;
-	return false;
+	int fds[2] = { -1, -1 };
+	bool good = wire_get_last_fds(in, fds, has_token ? 2 : 1);
+
+	s->fd = fds[0];
+	s->token = fds[1];
+	return good;
 }

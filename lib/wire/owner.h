@@ -46,8 +46,8 @@ struct owner_session {
 };
 
 /* The message that reaches the program (type OWNER_WORK): these fields and the descriptors. authd
- * sends master the same bytes behind the type as `rest`. get: closes the descriptors when it fails;
- * the views live as long as the packet. */
+ * sends master the same bytes behind the type as `rest`. get: the views live as long as the
+ * packet. */
 void owner_session_put(struct wire_out *out, const struct owner_session *s);
 bool owner_session_get(struct wire_in *in, struct owner_session *s);
 

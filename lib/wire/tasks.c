@@ -98,7 +98,7 @@ static void worker_lost(struct task_worker *w, const char *why)
 
 	log_warn("event=worker-died pid=%ld busy=%d reason=\"%s\"", (long)w->pid, w->busy, why);
 	loop_unwatch(t->loop, &w->line);
-	close(w->line.fd);
+	wire_hang_up(w->line.fd);
 	kill(w->pid, SIGKILL);
 	waitpid(w->pid, NULL, 0);
 	w->pid = 0;

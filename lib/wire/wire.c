@@ -147,11 +147,21 @@ int wire_get_fd(struct wire_in *in)
 	return in->fds[in->fds_taken++];
 }
 
+bool wire_get_last_fds(struct wire_in *in, int *fds, unsigned count)
+{
+	if (in->rest.len != 0 || in->fd_count - in->fds_taken != count)
+		in->bad = true;
+	for (unsigned i = 0; i < count; i++)
+		fds[i] = in->bad ? -1 : in->fds[in->fds_taken++];
+	return !in->bad;
+}
+
 int wire_get_last_fd(struct wire_in *in)
 {
-	if (in->rest.len != 0 || in->fd_count - in->fds_taken != 1)
-		in->bad = true;
-	return in->bad ? -1 : wire_get_fd(in);
+	int fd;
+
+	wire_get_last_fds(in, &fd, 1);
+	return fd;
 }
 
 bool wire_end(const struct wire_in *in)
@@ -159,10 +169,24 @@ bool wire_end(const struct wire_in *in)
 	return !in->bad && in->rest.len == 0 && in->fds_taken == in->fd_count;
 }
 
+void wire_close_given(int fd)
+{
+	struct linger l = { 0 };
+	socklen_t len = sizeof l;
+
+	/* Asked first: the filter lets no program set it that gets no strangers' sockets, and
+	 * hardly any socket lingers. */
+	if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len) == 0 && l.l_onoff) {
+		l = (struct linger){ 0 };
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+	}
+	close(fd);
+}
+
 void wire_in_close(struct wire_in *in)
 {
 	while (in->fds_taken < in->fd_count)
-		close(in->fds[in->fds_taken++]);
+		wire_close_given(in->fds[in->fds_taken++]);
 }
 
 void wire_out_wipe(struct wire_out *out)
@@ -190,19 +214,6 @@ int wire_pair(int ends[2])
 	for (int i = 0; i < 2; i++)
 		setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
 	return 0;
-}
-
-void wire_take_no_descriptors(int fd)
-{
-	/* The same number on the machines that have a sandbox; older headers lack the name. */
-#if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
-	enum { PASS_RIGHTS = 83 }; /* SO_PASSRIGHTS */
-	int off = 0;
-
-	setsockopt(fd, SOL_SOCKET, PASS_RIGHTS, &off, sizeof off);
-#else
-	(void)fd;
-#endif
 }
 
 static enum wire_result send_with(int fd, const struct wire_out *out, int flags)
@@ -245,11 +256,16 @@ enum wire_result wire_send_now(int fd, const struct wire_out *out)
 	return send_with(fd, out, MSG_DONTWAIT);
 }
 
+/* A descriptor of the sender's process (Linux 6.5), for whoever's end was set to ask for it: also
+ * by who made the pair. The same number on all machines; older headers lack the name. */
+enum { PIDFD_MESSAGE = 4 }; /* SCM_PIDFD */
+
 /* Collects descriptors; true when none was lost. */
 static bool take_fds(struct msghdr *message, struct wire_in *in)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		if (c->cmsg_level != SOL_SOCKET ||
+		    (c->cmsg_type != SCM_RIGHTS && c->cmsg_type != PIDFD_MESSAGE))
 			continue;
 		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
@@ -257,10 +273,10 @@ static bool take_fds(struct msghdr *message, struct wire_in *in)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-			if (in->fd_count < WIRE_FDS_MAX)
+			if (c->cmsg_type == SCM_RIGHTS && in->fd_count < WIRE_FDS_MAX)
 				in->fds[in->fd_count++] = fd;
-			else
-				close(fd);
+			else if (fd >= 0)
+				wire_close_given(fd);
 		}
 	}
 	return (message->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
@@ -325,6 +341,47 @@ static enum wire_result receive(int fd, struct wire_in *in, int flags)
 enum wire_result wire_receive(int fd, struct wire_in *in)
 {
 	return receive(fd, in, 0);
+}
+
+/* A packet goes, its descriptors too; the buffer keeps what the caller may still read. false: there
+ * was none. With SO_PASSCRED an empty one differs from the end. */
+static bool discard(int fd)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int) * WIRE_FDS_MAX) +
+		          CMSG_SPACE(sizeof(int) * 4 /* credentials */)];
+	} control;
+	char byte;
+	struct iovec bytes = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &bytes,
+		                  .msg_iovlen = 1,
+		                  .msg_control = control.room,
+		                  .msg_controllen = sizeof control.room };
+	struct wire_in in = { 0 };
+	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n < 0)
+		return errno == EINTR;
+	take_fds(&message, &in);
+	wire_in_close(&in);
+	return n > 0 || message.msg_controllen > 0;
+}
+
+void wire_hang_up(int fd)
+{
+	int on = 1;
+
+	/* After this no more can be sent to it. */
+	shutdown(fd, SHUT_RDWR);
+#ifdef SO_PASSCRED
+	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+#else
+	(void)on;
+#endif
+	while (discard(fd))
+		;
+	close(fd);
 }
 
 enum wire_result wire_receive_now(int fd, struct wire_in *in)
@@ -412,11 +469,8 @@ int wire_accept(struct wire_in *in, const char *protocol, uint32_t *worker)
 	wire_get_string(in, named, sizeof named);
 	uint8_t version = wire_get_byte(in);
 	*worker = wire_get_u32(in);
-	int fd = wire_get_fd(in);
-
-	if (wire_end(in) && strcmp(named, protocol) == 0 && version == WIRE_VERSION && is_line(fd))
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return -1;
+	if (in->bad || strcmp(named, protocol) != 0 || version != WIRE_VERSION ||
+	    in->fd_count != 1 || !is_line(in->fds[0]))
+		return -1;
+	return wire_get_last_fd(in);
 }

@@ -63,12 +63,22 @@ void wire_get_string(struct wire_in *in, char *out, size_t size);
 /* The next descriptor, now the caller's, close-on-exec; -1 and bad when there is none. */
 int wire_get_fd(struct wire_in *in);
 /* The last one, which ends a message whose fields have been read; -1 and bad when more is left or
- * anything was bad: then it stays for wire_in_close. */
+ * anything was bad: then it stays for wire_in_close. Getters take descriptors in no other way than
+ * this and the next, so that who is told false has none to close. */
 int wire_get_last_fd(struct wire_in *in);
+/* The same for the last `count`: all of them or, set to -1, none. */
+bool wire_get_last_fds(struct wire_in *in, int *fds, unsigned count);
 /* All consumed and nothing bad. */
 bool wire_end(const struct wire_in *in);
 /* Closes what was not taken. */
 void wire_in_close(struct wire_in *in);
+/* Closes a descriptor that a peer sent, at once: close() of a socket that lingers (SO_LINGER) waits
+ * for a peer's peer. Whoever sent it, and kept a copy, could set that again in between: the filter
+ * of system calls lets no program of the house (lib/base/sandbox-seccomp.c). */
+void wire_close_given(int fd);
+/* Ends a line whose peer may have left descriptors in it that nobody has received, and which the
+ * kernel would close with it. */
+void wire_hang_up(int fd);
 /* A message held a secret: its bytes are wiped, the descriptors in `out` stay. */
 void wire_out_wipe(struct wire_out *out);
 void wire_receive_wipe(void); /* what the last wire_receive left in its buffer */
@@ -83,10 +93,6 @@ const char *wire_reason(enum wire_result result);
 /* A pair of connected ends, close-on-exec; buffers large enough for WIRE_MESSAGE_MAX. Returns 0 or
  * -1 (errno). */
 int wire_pair(int ends[2]);
-/* Who holds the other end cannot send descriptors to this one (Linux 6.16; before it they are lost
- * when the bytes are read). For ends that get none and are not read at once: descriptors would lie
- * there, and the kernel counts them against every process of the sender's uid. */
-void wire_take_no_descriptors(int fd);
 /* Sends one message. On a blocking descriptor it waits; WIRE_AGAIN only on a non-blocking one. A
  * message that overflowed WIRE_MESSAGE_MAX or holds too many descriptors is a panic: bound your
  * lists. */

@@ -414,6 +414,7 @@ static void open_doors(void)
 			           .protocol = "auth",
 			           .line_size = sizeof(struct line),
 			           .lines_max = LINES_MAX,
+			           .takes_descriptors = true,
 			           .context = &doors[i],
 			           .message = message,
 			           .closed = closed,

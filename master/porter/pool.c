@@ -304,6 +304,7 @@ static void pool_start(struct pool *p, const char *name, int fd)
 		.protocol = "connection",
 		.line_size = sizeof(struct worker),
 		.lines_max = WORKERS_MAX,
+		.takes_descriptors = true,
 		.workers = true,
 		.opened = worker_opened,
 		.message = message,

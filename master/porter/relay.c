@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/net/listen.h"
 #include "lib/wire/wire.h"
 
 enum {
@@ -504,7 +505,7 @@ int relay_open_session(struct relay *r)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return -1;
-	wire_take_no_descriptors(ends[0]);
+	net_take_no_descriptors(ends[0]);
 	r->inner.fd = ends[0];
 	if (r->inward.len)
 		send_inward(r);

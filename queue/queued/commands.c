@@ -39,7 +39,7 @@ struct command_line {
 static void leave(struct command_line *s)
 {
 	loop_unwatch(s->commands->with.loop, &s->watch);
-	close(s->watch.fd);
+	wire_hang_up(s->watch.fd);
 	wire_out_free(&s->out);
 	s->commands->lines--;
 	free(s);

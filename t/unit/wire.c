@@ -4,6 +4,10 @@
 #include "lib/wire/wire.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/wire/dial.h"
@@ -171,10 +175,136 @@ static void test_dial_messages(void)
 
 	ok(!dial_line_get(&bare, &place, &fd) && fd == -1, "line: without its descriptor");
 	ok(!dial_line_get(&cut, &place, &fd) && fd == -1, "line: cut");
+	struct wire_in more = {
+		.type = DIAL_LINE, .rest = { "\2", 2 }, .fds = { dup(0) }, .fd_count = 1
+	};
+
+	ok(!dial_line_get(&more, &place, &fd) && fd == -1 && more.fds_taken == 0,
+	   "line: with a byte more its descriptor is not taken");
+	wire_in_close(&more);
 	dial_line_put(&out, 1, -1);
 	struct wire_in none = { .type = DIAL_NONE, .rest = { out.bytes.data + 1, 1 } };
 
 	ok(dial_line_get(&none, &place, &fd) && place == 1 && fd == -1, "no such wire");
+	wire_out_free(&out);
+}
+
+/* ---- what a captured program sends ---- */
+
+enum { HANGS_SECONDS = 60 };
+
+/* A socket with bytes that its peer does not read, which close() would wait for. */
+static int lingering(int *peer)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof address;
+	struct linger an_hour = { 1, 3600 };
+	static const char bytes[65536];
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+	bind(listener, (struct sockaddr *)&address, sizeof address);
+	listen(listener, 1);
+	getsockname(listener, (struct sockaddr *)&address, &len);
+	*peer = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(*peer, (struct sockaddr *)&address, sizeof address) < 0)
+		abort();
+	int fd = accept(listener, NULL, NULL);
+
+	close(listener);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	while (write(fd, bytes, sizeof bytes) > 0)
+		;
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &an_hour, sizeof an_hour);
+	return fd;
+}
+
+static void close_message(int ends[2])
+{
+	struct wire_in in;
+
+	wire_receive(ends[1], &in);
+	wire_in_close(&in);
+}
+
+static void refuse_greeting(int ends[2])
+{
+	struct wire_in in;
+
+	wire_receive(ends[1], &in);
+	if (wire_accept(&in, "sample", &(uint32_t){ 0 }) < 0)
+		wire_in_close(&in);
+}
+
+static void hang_up(int ends[2])
+{
+	wire_hang_up(ends[1]);
+}
+
+/* In a process of its own, of which nobody else has descriptors. */
+static void send_and_close(void (*closes)(int ends[2]))
+{
+	struct wire_out out = { 0 };
+	int ends[2], peer;
+
+	alarm(HANGS_SECONDS); /* else it would be an hour */
+	if (wire_pair(ends) < 0)
+		abort();
+	int given = lingering(&peer);
+
+	if (closes == hang_up)
+		send(ends[0], "", 0, 0); /* in front of it one that looks like the end */
+	wire_begin(&out, WIRE_GREETING);
+	wire_put_fd(&out, given);
+	wire_send(ends[0], &out);
+	close(given);
+	closes(ends);
+	_exit(0);
+}
+
+static bool ends_at_once(void (*closes)(int ends[2]))
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		send_and_close(closes);
+	return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+static void test_lingering(void)
+{
+	ok(ends_at_once(close_message), "a socket that lingers is closed at once");
+	ok(ends_at_once(refuse_greeting), "so is one in a greeting that is refused");
+	ok(ends_at_once(hang_up), "and one that was never received");
+}
+
+/* Nobody asked for the descriptors of processes: who made the pair did. */
+static void test_process_descriptors(void)
+{
+	enum { PASS_PIDFD = 76 }; /* SO_PASSPIDFD, Linux 6.5 */
+	struct wire_out out = { 0 };
+	struct wire_in in;
+	int ends[2], on = 1;
+
+	if (wire_pair(ends) < 0)
+		abort();
+	if (setsockopt(ends[1], SOL_SOCKET, PASS_PIDFD, &on, sizeof on) < 0) {
+		ok(true, "descriptors of processes # SKIP this kernel sends none");
+		return;
+	}
+	int before = dup(0);
+
+	close(before);
+	wire_begin(&out, 16);
+	wire_send(ends[0], &out);
+	ok(wire_receive(ends[1], &in) == WIRE_OK && wire_end(&in), "a message is received");
+	int after = dup(0);
+
+	ok(after == before, "and the descriptor of its sender that came with it is closed");
+	close(after);
+	close(ends[0]);
+	close(ends[1]);
 	wire_out_free(&out);
 }
 
@@ -185,5 +315,7 @@ int main(void)
 	test_descriptors();
 	test_dial();
 	test_dial_messages();
+	test_lingering();
+	test_process_descriptors();
 	return tap_done();
 }

@@ -19,7 +19,12 @@ static struct envelope_recipient spool;
 
 static bool get_job(struct wire_in *in)
 {
-	return job_get(in, &job) && wire_end(in);
+	bool good = job_get(in, &job) && wire_end(in);
+
+	/* The recipients follow in the same packet: job_receive closes when they are refused. */
+	if (!good)
+		in->fds_taken = 0;
+	return good;
 }
 
 static bool get_recipient(struct wire_in *in)
