@@ -22,6 +22,8 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -168,6 +170,9 @@ static const struct {
 #endif
 	{ __NR_setitimer, ALWAYS },
 
+	/* What takes a path and is not governed by Landlock (modes, times, owners, the present
+	 * directory) is left out: the files of others of the same uid, of which vmail has many,
+	 * would be open to it. */
 	{ __NR_openat, SANDBOX_FILES },
 #ifdef __NR_openat2
 	{ __NR_openat2, SANDBOX_FILES },
@@ -181,21 +186,11 @@ static const struct {
 	{ __NR_linkat, SANDBOX_FILES },
 	{ __NR_unlinkat, SANDBOX_FILES },
 	{ __NR_mkdirat, SANDBOX_FILES },
-	{ __NR_symlinkat, SANDBOX_FILES },
-	{ __NR_readlinkat, SANDBOX_FILES },
 	{ __NR_getdents64, SANDBOX_FILES },
-	{ __NR_fchmod, SANDBOX_FILES },
-	{ __NR_fchmodat, SANDBOX_FILES },
-	{ __NR_fchown, SANDBOX_FILES },
-	{ __NR_utimensat, SANDBOX_FILES },
-	{ __NR_truncate, SANDBOX_FILES },
 	{ __NR_ftruncate, SANDBOX_FILES },
 	{ __NR_flock, SANDBOX_FILES },
-	{ __NR_statfs, SANDBOX_FILES },
 	{ __NR_fstatfs, SANDBOX_FILES },
 	{ __NR_syncfs, SANDBOX_FILES },
-	{ __NR_getcwd, SANDBOX_FILES },
-	{ __NR_chdir, SANDBOX_FILES },
 	{ __NR_fchdir, SANDBOX_FILES },
 #ifdef __x86_64__
 	{ __NR_open, SANDBOX_FILES },
@@ -208,12 +203,7 @@ static const struct {
 	{ __NR_unlink, SANDBOX_FILES },
 	{ __NR_mkdir, SANDBOX_FILES },
 	{ __NR_rmdir, SANDBOX_FILES },
-	{ __NR_symlink, SANDBOX_FILES },
-	{ __NR_readlink, SANDBOX_FILES },
 	{ __NR_getdents, SANDBOX_FILES },
-	{ __NR_chmod, SANDBOX_FILES },
-	{ __NR_utimes, SANDBOX_FILES },
-	{ __NR_utime, SANDBOX_FILES },
 #endif
 
 	{ __NR_connect, SANDBOX_CONNECT },
@@ -299,6 +289,11 @@ static void load_argument(unsigned number)
 	load(offsetof(struct seccomp_data, args) + number * sizeof(uint64_t));
 }
 
+static void load_high_half(unsigned number)
+{
+	load(offsetof(struct seccomp_data, args) + number * sizeof(uint64_t) + sizeof(uint32_t));
+}
+
 static const uint32_t kill_it = SECCOMP_RET_KILL_PROCESS, report_it = SECCOMP_RET_TRAP,
 		      refuse_it = SECCOMP_RET_ERRNO | ENOSYS, allow_it = SECCOMP_RET_ALLOW;
 
@@ -349,30 +344,84 @@ static void allow_internet_sockets(void)
 	add(BPF_JMP | BPF_JEQ | BPF_K, SOCK_STREAM, 2, 0);
 	add(BPF_JMP | BPF_JEQ | BPF_K, SOCK_DGRAM, 1, 0);
 	give(report_it);
+	/* Not what else calls itself a stream: SMC's close waits. */
+	load_argument(2);
+	add(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0);
+	add(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 2, 0);
+	add(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 1, 0);
+	give(report_it);
 	load_argument(0);
 	add_call(AF_INET, allow_it);
 	add_call(AF_INET6, allow_it);
 	end_call(jump, report_it);
 }
 
-/* A filter on a shared wire, which outlives the process, would make it deaf for good. */
-static void allow_socket_options(void)
+#define COUNT(array) (sizeof array / sizeof array[0])
+
+/* Of this level the options named, in the block of setsockopt, whose level is loaded. */
+static void allow_options(uint32_t level, const uint32_t *options, size_t count)
 {
-	static const uint32_t filters[] = { SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_LOCK_FILTER,
-		                            SO_DETACH_FILTER };
+	add(BPF_JMP | BPF_JEQ | BPF_K, level, 0, (uint8_t)(2 * count + 2));
+	load_argument(2);
+	for (size_t i = 0; i < count; i++)
+		add_call(options[i], allow_it);
+	give(report_it);
+}
+
+/* Those that our programs and libunbound set, for a socket outlives the process that set one: with
+ * SO_LINGER whoever it was passed to waits in close(), a filter makes a shared wire deaf,
+ * SO_PASSPIDFD fills the receiver with descriptors, and another TCP_ULP is another close(). */
+static void allow_socket_options(unsigned promises)
+{
+	enum { PASS_RIGHTS = 83 };
+	static const uint32_t plain[] = { SO_RCVTIMEO,  SO_SNDTIMEO,    SO_RCVBUF,
+		                          SO_SNDBUF,    SO_RCVBUFFORCE, SO_SNDBUFFORCE,
+		                          SO_KEEPALIVE, SO_REUSEADDR,   SO_REUSEPORT,
+		                          SO_PASSCRED,  PASS_RIGHTS,    SO_LINGER };
+	static const uint32_t tcp[] = { TCP_NODELAY, TCP_MAXSEG, TCP_FASTOPEN_CONNECT };
 	unsigned jump;
 
 	begin_call(__NR_setsockopt, &jump);
 	load_argument(1);
-	add(BPF_JMP | BPF_JEQ | BPF_K, SOL_SOCKET, 1, 0);
-	give(allow_it);
-	load_argument(2);
-	for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++)
-		add_call(filters[i], report_it);
-	end_call(jump, allow_it);
+	allow_options(SOL_SOCKET, plain, COUNT(plain) - (promises & SANDBOX_LINGER ? 0 : 1));
+	allow_options(IPPROTO_TCP, tcp, COUNT(tcp));
+	/* How packets are sent: the C library's and libunbound's questions. */
+	if (promises & SANDBOX_CONNECT) {
+		add_call(IPPROTO_IP, allow_it);
+		add_call(IPPROTO_IPV6, allow_it);
+	}
+	end_call(jump, report_it);
 }
 
-#define COUNT(array) (sizeof array / sizeof array[0])
+/* futimens(): the times of a file that is open, none that is named. */
+static void allow_times_of_open_files(void)
+{
+	unsigned jump;
+
+	begin_call(__NR_utimensat, &jump);
+	load_argument(1);
+	add(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3);
+	load_high_half(1);
+	add(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
+	give(allow_it);
+	end_call(jump, report_it);
+}
+
+/* abort(), of itself: whose children this filter is passed on to may kill() them as well. */
+static void allow_abort(unsigned promises)
+{
+	unsigned jump;
+
+	begin_call(__NR_tgkill, &jump);
+	if (!(promises & SANDBOX_FORK)) {
+		load_argument(0);
+		add(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 1, 0);
+		give(report_it);
+	}
+	load_argument(2);
+	add_call(SIGABRT, allow_it);
+	end_call(jump, report_it);
+}
 
 /* New code comes only from files, and only where files may be opened (iconv's modules). */
 static void refuse_new_code(void)
@@ -452,20 +501,20 @@ static void add_by_argument(unsigned promises)
 {
 	static const uint32_t controls[] = { FIONREAD, TCGETS };
 	static const uint32_t local[] = { AF_UNIX };
-	static const uint32_t aborts[] = { SIGABRT };
 	static const uint32_t own[] = { 0 };
 
 	allow_descriptor_calls(promises);
 	allow_values(__NR_prlimit64, 0, own, COUNT(own)); /* not the limits of others */
-	allow_socket_options();
+	allow_socket_options(promises);
 	allow_values(__NR_ioctl, 1, controls, COUNT(controls));
 	if (promises & SANDBOX_NO_WORKER)
 		allow_values(__NR_socketpair, 0, local, COUNT(local));
-	allow_values(__NR_tgkill, 2, aborts, COUNT(aborts)); /* abort() */
+	allow_abort(promises);
 	add_prctl(promises);
 	if (promises & SANDBOX_CONNECT)
 		allow_internet_sockets();
 	if (promises & SANDBOX_FILES) {
+		allow_times_of_open_files();
 		add_call(__NR_mmap, allow_it);
 		add_call(__NR_mprotect, allow_it);
 	} else {
@@ -510,11 +559,15 @@ static void build(unsigned promises)
 static void build_narrower(unsigned given_up, unsigned left)
 {
 	begin_filter();
-	if (given_up & SANDBOX_FORK)
+	if (given_up & SANDBOX_FORK) {
 		add_clone(left);
+		allow_abort(left);
+	}
 	for (size_t i = 0; i < COUNT(rules); i++)
 		if (rules[i].promise != FORBIDDEN && (rules[i].promise & given_up))
 			add_call(rules[i].call, report_it);
+	if (given_up & (SANDBOX_CONNECT | SANDBOX_LINGER))
+		allow_socket_options(left);
 	if (given_up & SANDBOX_CONNECT) {
 		add_call(__NR_socket, report_it);
 		allow_descriptor_calls(left);
@@ -523,8 +576,10 @@ static void build_narrower(unsigned given_up, unsigned left)
 		add_call(__NR_socketpair, report_it);
 		add_prctl(left);
 	}
-	if (given_up & SANDBOX_FILES)
+	if (given_up & SANDBOX_FILES) {
+		add_call(__NR_utimensat, report_it);
 		refuse_new_code();
+	}
 	give(allow_it);
 }
 

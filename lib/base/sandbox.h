@@ -19,7 +19,9 @@ enum sandbox_promise {
 	SANDBOX_CONNECT = 1 << 1, /* socket() and connect() to the Internet */
 	SANDBOX_FORK = 1 << 2,    /* service parents: fork, wait, kill own children */
 	SANDBOX_NOTIFY = 1 << 3,  /* inotify */
-	SANDBOX_ACCEPT = 1 << 4   /* accept() on inherited listeners, setsockopt */
+	SANDBOX_ACCEPT = 1 << 4,  /* accept() on inherited listeners */
+	SANDBOX_LINGER = 1 << 5 /* SO_LINGER: who may be given sockets by strangers and closes them
+	                           (wire_close_given) */
 };
 
 enum { SANDBOX_PATHS_MAX = 8 };

@@ -30,6 +30,7 @@
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
+#include "lib/net/listen.h"
 #include "lib/wire/hub.h"
 #include "queue/submit/submission.h"
 
@@ -393,9 +394,12 @@ int main(void)
 	pickup.directory = open(pickup.settings.drop_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (pickup.directory < 0)
 		log_fatal("drop.directory %s: %m", pickup.settings.drop_directory);
+	/* A submission brings no descriptors. Where the kernel lets it, they have to be closed. */
+	unsigned unwanted =
+		net_take_no_descriptors(program_need_fd("listen.submit")) ? 0 : SANDBOX_LINGER;
 	const char *path = getenv("POSTHOUSE_ROOT") ? "/" : pickup.settings.drop_directory;
 	const struct sandbox_profile profile = {
-		.promises = SANDBOX_FILES | SANDBOX_NOTIFY | SANDBOX_ACCEPT,
+		.promises = SANDBOX_FILES | SANDBOX_NOTIFY | SANDBOX_ACCEPT | unwanted,
 		.paths = { { path, true } },
 	};
 

@@ -35,6 +35,7 @@ def check(name, directory, so):
     (directory / "mail").mkdir(parents=True)
     with stopper.Preloading(so):
         program = w.Program(name, {"generation": w.generation(directory)}, directory)
+    program.tries_what_is_refused = True
     try:
         program.wait_ready()
         if "seccomp" not in program.log() or "landlock" not in program.log():

@@ -214,6 +214,7 @@ class Program:
 
     def __init__(self, path, descriptors, directory, identity=None):
         """identity, as root: (uid, gid, directory to be jailed in)."""
+        self.tries_what_is_refused = False
         self.log_path = directory / (os.path.basename(path) + ".log")
         self.master, wire = pair()
         fds = {name: fd if isinstance(fd, int) else fd.fileno() for name, fd in descriptors.items()}
@@ -258,6 +259,8 @@ class Program:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        if "event=sandbox-violation" in self.log() and not self.tries_what_is_refused:
+            raise RuntimeError(f"asked for what its sandbox refuses: {self.log()}")
 
     def stop_hard(self):
         """For one that no signal ends."""

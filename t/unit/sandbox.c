@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -186,6 +187,70 @@ static int try_kill_by_thread(void)
 	return (int)syscall(SYS_tgkill, getppid(), getppid(), SIGTERM);
 }
 
+/* What Landlock would refuse anyway, the filter refuses as well. */
+static int by_filter(long result)
+{
+	return result < 0 && errno == ENOSYS ? -1 : 0;
+}
+
+static int try_abort_parent(void)
+{
+	return by_filter(syscall(SYS_tgkill, getppid(), getppid(), SIGABRT));
+}
+
+/* Landlock lets it: of its own files, or of those of others of its uid. */
+static int try_mode(void)
+{
+	return by_filter(chmod(path(allowed_directory, "file"), 0600));
+}
+
+static int try_mode_at(void)
+{
+	return by_filter(fchmodat(AT_FDCWD, path(other_directory, "file"), 0600, 0));
+}
+
+static int try_times(void)
+{
+	return by_filter(utimensat(AT_FDCWD, path(allowed_directory, "file"), NULL, 0));
+}
+
+/* A name that is null in its low half. */
+static int try_times_high(void)
+{
+	char *high = mmap((void *)(1ul << 32), 4096, PROT_READ | PROT_WRITE,
+	                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (high == MAP_FAILED)
+		return -1;
+	strcpy(high, path(allowed_directory, "file"));
+	return utimensat(AT_FDCWD, high, NULL, 0);
+}
+
+static int try_times_of_open(void)
+{
+	return futimens(given_file, NULL);
+}
+
+static int try_owner(void)
+{
+	return by_filter(chown(path(allowed_directory, "file"), getuid(), getgid()));
+}
+
+static int try_truncate(void)
+{
+	return by_filter(truncate(path(allowed_directory, "file"), 0));
+}
+
+static int try_change_directory(void)
+{
+	return by_filter(chdir(other_directory));
+}
+
+static int try_link_text(void)
+{
+	return by_filter(symlink("/etc", path(allowed_directory, "link")));
+}
+
 static int try_namespace(void)
 {
 	return (int)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL) >= 0 ? 0
@@ -256,6 +321,45 @@ static int try_filter(void)
 	int on = 1;
 
 	return setsockopt(given_pair[0], SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on);
+}
+
+static int set_option(int level, int option)
+{
+	int on[4] = { 0 };
+
+	return setsockopt(given_pair[0], level, option, on, sizeof on) < 0 && errno == ENOSYS ? -1
+	                                                                                      : 0;
+}
+
+/* Who receives the socket would wait in close(). */
+static int try_linger(void)
+{
+	return set_option(SOL_SOCKET, SO_LINGER);
+}
+
+static int try_process_descriptors(void)
+{
+	return set_option(SOL_SOCKET, 76 /* SO_PASSPIDFD */);
+}
+
+static int try_upper_protocol(void)
+{
+	return set_option(IPPROTO_TCP, 31 /* TCP_ULP */);
+}
+
+static int try_no_delay(void)
+{
+	return set_option(IPPROTO_TCP, TCP_NODELAY);
+}
+
+static int try_packet_options(void)
+{
+	return set_option(IPPROTO_IP, IP_TOS);
+}
+
+static int try_other_protocol(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 262 /* IPPROTO_MPTCP */);
 }
 
 static int try_socket_options(void)
@@ -395,10 +499,22 @@ static int try_narrow_to_more(void)
 
 /* ---- the table ---- */
 
-enum promises_of { NOTHING, FILES, READS, CONNECTS, FORKS, ACCEPTS, NOTIFIES, WORKS, SETS };
+enum promises_of {
+	NOTHING,
+	FILES,
+	READS,
+	CONNECTS,
+	FORKS,
+	ACCEPTS,
+	NOTIFIES,
+	WORKS,
+	LINGERS,
+	SETS
+};
 
-static const char *const set_names[] = { "nothing", "files",  "files to read",    "connect",
-	                                 "fork",    "accept", "files and notify", "a worker" };
+static const char *const set_names[] = { "nothing",          "files",    "files to read",
+	                                 "connect",          "fork",     "accept",
+	                                 "files and notify", "a worker", "linger" };
 
 static struct sandbox_profile profiles[SETS] = {
 	[NOTHING] = { .descriptors_max = 64 },
@@ -411,6 +527,7 @@ static struct sandbox_profile profiles[SETS] = {
 	[NOTIFIES] = { .promises = SANDBOX_FILES | SANDBOX_NOTIFY,
 	               .paths = { { allowed_directory, true } } },
 	[WORKS] = { .worker = true },
+	[LINGERS] = { .promises = SANDBOX_LINGER },
 };
 
 #define ALL    ((1u << SETS) - 1)
@@ -443,6 +560,17 @@ static const struct {
 	{ "kill a child", try_kill_child, SET(FORKS), FAILED },
 	{ "signal the parent", try_kill_parent, 0, FAILED },
 	{ "signal the parent as a thread", try_kill_by_thread, 0, FAILED },
+	{ "abort the parent", try_abort_parent, SET(FORKS), FAILED },
+	{ "change a mode", try_mode, 0, FAILED },
+	{ "change a mode elsewhere", try_mode_at, 0, FAILED },
+	{ "change times", try_times, 0, FAILED },
+	{ "change times by a high name", try_times_high, 0, FAILED },
+	{ "change times of an open file", try_times_of_open,
+	  SET(FILES) | SET(READS) | SET(NOTIFIES), FAILED },
+	{ "change an owner", try_owner, 0, FAILED },
+	{ "truncate by name", try_truncate, 0, FAILED },
+	{ "change the directory", try_change_directory, 0, FAILED },
+	{ "make a symbolic link", try_link_text, 0, FAILED },
 	{ "watch a directory", try_inotify, SET(NOTIFIES), FAILED },
 	{ "exec", try_exec, 0, KILLED + SIGSYS },
 	{ "ptrace", try_ptrace, 0, KILLED + SIGSYS },
@@ -452,6 +580,12 @@ static const struct {
 	{ "signal another by a descriptor", try_signal_by_descriptor, 0, FAILED },
 	{ "choose that signal", try_choose_signal, 0, FAILED },
 	{ "lock a socket's filter", try_filter, 0, FAILED },
+	{ "let a socket linger", try_linger, SET(LINGERS), FAILED },
+	{ "ask for descriptors of processes", try_process_descriptors, 0, FAILED },
+	{ "put a protocol above TCP", try_upper_protocol, 0, FAILED },
+	{ "send without delay", try_no_delay, ALL, FAILED },
+	{ "set options of packets", try_packet_options, SET(CONNECTS), FAILED },
+	{ "make a socket of another protocol", try_other_protocol, 0, FAILED },
 	{ "set a socket's options", try_socket_options, ALL, FAILED },
 	{ "make a pipe wait that does not", try_wait_again, SET(CONNECTS), FAILED },
 	{ "make it wait by ioctl", try_wait_by_control, 0, FAILED },
@@ -602,7 +736,7 @@ int main(void)
 {
 	static const struct sandbox_profile everything = {
 		.promises = SANDBOX_FILES | SANDBOX_CONNECT | SANDBOX_FORK | SANDBOX_NOTIFY |
-		            SANDBOX_ACCEPT,
+		            SANDBOX_ACCEPT | SANDBOX_LINGER,
 		.paths = { { "/", true } },
 	};
 	char reached[64];
@@ -616,6 +750,7 @@ int main(void)
 	}
 	prepare();
 	signal(SIGTERM, SIG_IGN);
+	signal(SIGABRT, SIG_IGN);
 	/* Once at a stroke, and once narrowed from everything: the same must come of it. */
 	for (unsigned way = 0; way < 2; way++)
 		try_sets(way ? &everything : NULL);
