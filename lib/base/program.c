@@ -156,15 +156,23 @@ unsigned long program_raise_descriptors(unsigned long wanted)
 void program_hold(const char *directory, const char *name)
 {
 	enum { HOLD_PATIENCE_MS = 5000, HOLD_LOOK_MS = 20 };
+	/* Of the open file, where there is such a lock: one of the process would go when it closes
+	 * another descriptor of that file, which a program may have passed to it. Nobody else opens
+	 * it, for who reads it could lock it too. */
+#ifdef F_OFD_SETLK
+	enum { SET_LOCK = F_OFD_SETLK };
+#else
+	enum { SET_LOCK = F_SETLK };
+#endif
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	int at = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fd = at < 0 ? -1 : openat(at, name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	int fd = at < 0 ? -1 : openat(at, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		log_fatal("opening %s/%s: %m", directory, name);
 	close(at);
 	/* One that has said that it stopped may be about to end. */
-	for (int waited_ms = 0; fcntl(fd, F_SETLK, &lock) < 0; waited_ms += HOLD_LOOK_MS) {
+	for (int waited_ms = 0; fcntl(fd, SET_LOCK, &lock) < 0; waited_ms += HOLD_LOOK_MS) {
 		if (waited_ms < HOLD_PATIENCE_MS) {
 			poll(NULL, 0, HOLD_LOOK_MS);
 			continue;
@@ -172,7 +180,7 @@ void program_hold(const char *directory, const char *name)
 		log_fatal("%s/%s is locked: posthouse is running already (posthouse status)",
 		          directory, name);
 	}
-	if (ftruncate(fd, 0) < 0 || fchmod(fd, 0644) < 0 ||
+	if (ftruncate(fd, 0) < 0 || fchmod(fd, 0600) < 0 ||
 	    dprintf(fd, "%ld\n", (long)getpid()) < 0)
 		log_fatal("writing %s/%s: %m", directory, name);
 }

@@ -2,8 +2,11 @@
 /* The small things that everything stands on: lists, hashes, hash tables, rates, reading files. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/bytes.h"
@@ -11,6 +14,7 @@
 #include "lib/base/hash.h"
 #include "lib/base/list.h"
 #include "lib/base/pace.h"
+#include "lib/base/program.h"
 #include "t/tap.h"
 
 struct item {
@@ -232,8 +236,43 @@ static void numbers(void)
 	   "control characters are those below blank, and DEL");
 }
 
+/* As another process, and any kind of lock, finds it. */
+static bool is_held(const char *path)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+		int fd = open(path, O_RDWR);
+
+		_exit(fd < 0 ? 2 : fcntl(fd, F_SETLK, &lock) < 0);
+	}
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
+static void holds(void)
+{
+	char directory[] = "/tmp/posthouse-base.XXXXXX", path[64];
+	struct stat st;
+
+	if (mkdtemp(directory) == NULL)
+		abort();
+	snprintf(path, sizeof path, "%s/held", directory);
+	program_hold(directory, "held");
+	ok(is_held(path), "a file is held");
+	ok(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600, "and nobody else may open it");
+#ifdef F_OFD_SETLK
+	close(open(path, O_RDONLY));
+	ok(is_held(path), "also when another descriptor of it has been closed");
+#endif
+	unlink(path);
+	rmdir(directory);
+}
+
 int main(void)
 {
+	holds();
 	lists();
 	hashes();
 	tables();
