@@ -111,7 +111,7 @@ static size_t log_head(char *line, size_t size, int severity)
 	if (log_state.plain) {
 		n = snprintf(line, size, "%s: ", log_state.name);
 	} else if (log_state.piped) {
-		n = snprintf(line, size, "<%d>[%ld] ", severity, log_state.pid);
+		n = snprintf(line, size, "\n<%d>[%ld] ", severity, log_state.pid);
 	} else if (log_state.socket >= 0) {
 		n = snprintf(line, size, "<%d>%s[%ld]: ", LOG_FACILITY | severity, log_state.name,
 		             log_state.pid);

@@ -11,8 +11,9 @@
  * Bytes that strangers chose are passed through log_quote, which leaves nothing
  * that could end a line or fake a key.
  *
- * In a pipe a line is "<SEVERITY>[PID] TEXT\n"; what has no such head (a C
- * library's last words, a sanitizer's report) is text of that program too.
+ * In a pipe a line is "\n<SEVERITY>[PID] TEXT\n", in which the first newline
+ * ends what a sibling left without one; what has no such head (a C library's
+ * last words, a sanitizer's report) is text of that program too.
  * Writing never waits: a line that finds the pipe full is dropped, counted, and
  * told of by the next that finds room (event=log-lost lines=N).
  *

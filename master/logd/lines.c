@@ -46,7 +46,8 @@ static void cut_head(struct view *line, int *severity, struct view *pid)
 
 	*severity = LOG_WARNING;
 	*pid = (struct view){ 0 };
-	if (line->len < 7 || p[0] != '<' || !byte_is_digit(p[1]) || p[2] != '>' || p[3] != '[')
+	if (line->len < 7 || p[0] != '<' || p[1] < '0' || p[1] > '0' + LOG_DEBUG || p[2] != '>' ||
+	    p[3] != '[')
 		return;
 	while (4 + digits < line->len && digits <= PID_DIGITS_MAX && byte_is_digit(p[4 + digits]))
 		digits++;
@@ -88,6 +89,16 @@ static size_t put_visible(char *out, struct view text)
 	return (size_t)(p - out);
 }
 
+static size_t visible_bytes(struct view text)
+{
+	size_t sum = text.len;
+
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] < ' ' || text.data[i] >= 0x7f)
+			sum += LOG_ESCAPED - 1;
+	return sum;
+}
+
 static void add_line(struct lines *l, struct view line, const struct lines_moment *moment,
                      struct text *out)
 {
@@ -97,9 +108,9 @@ static void add_line(struct lines *l, struct view line, const struct lines_momen
 	if (line.len == 0)
 		return;
 	cut_head(&line, &severity, &pid);
-	char *room = is_within_bound(l, HEAD_MAX + line.len, moment->now_ms)
-	                     ? text_reserve(out, HEAD_MAX + LOG_ESCAPED * line.len + 1)
-	                     : NULL;
+	/* As many as are written: an escaped byte is four. */
+	size_t most = HEAD_MAX + visible_bytes(line) + 1;
+	char *room = is_within_bound(l, most, moment->now_ms) ? text_reserve(out, most) : NULL;
 
 	if (room == NULL) {
 		l->dropped++;

@@ -16,8 +16,8 @@
 
 enum {
 	LINES_PER_SECOND = 20000,
-	LINES_BYTES_PER_SECOND = 4 << 20,
-	LINES_BURST_SECONDS = 2 /* what was not used lasts so long */
+	LINES_BYTES_PER_SECOND = 4 << 20, /* as they are written: an escaped byte is four */
+	LINES_BURST_SECONDS = 2           /* what was not used lasts so long */
 };
 
 enum lines_form {

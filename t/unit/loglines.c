@@ -2,7 +2,10 @@
 /* From pipes to the log: whose line it is, what stays of it, and how many there may be. */
 #include "master/logd/lines.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "t/tap.h"
 
@@ -53,12 +56,39 @@ static void forms(void)
 	     "<20>smtpd: 2026-01-01T00:00:00.000Z master[1]: event=stopped\n");
 	each("another priority", VIEW("<0>[1] x\n<19>x[1]: y\n"),
 	     "T smtpd[1]: x\nT smtpd: <19>x[1]: y\n", "<18>smtpd[1]: x\n<20>smtpd: <19>x[1]: y\n");
+	each("no priority at all", VIEW("<8>[1] x\n<9>[1] y\n"),
+	     "T smtpd: <8>[1] x\nT smtpd: <9>[1] y\n",
+	     "<20>smtpd: <8>[1] x\n<20>smtpd: <9>[1] y\n");
 	each("not quite a head", VIEW("<6>[] x\n<6>[1]x\n<6>[12345678901] x\n<6>[1\n"),
 	     "T smtpd: <6>[] x\nT smtpd: <6>[1]x\nT smtpd: <6>[12345678901] x\nT smtpd: <6>[1\n",
 	     "<20>smtpd: <6>[] x\n<20>smtpd: <6>[1]x\n<20>smtpd: <6>[12345678901] x\n<20>smtpd: <6>[1\n");
 	each("what a terminal obeys", VIEW("<6>[1] \x1b[2J\r\x9b\x7f\0.\n"),
 	     "T smtpd[1]: \\x1b[2J\\x0d\\x9b\\x7f\\x00.\n",
 	     "<22>smtpd[1]: \\x1b[2J\\x0d\\x9b\\x7f\\x00.\n");
+}
+
+/* What a sibling leaves in the pipe without an end takes no head along. */
+static void fragment(void)
+{
+	char bytes[1024], want[128];
+	int ends[2], kept = dup(STDERR_FILENO);
+
+	if (pipe(ends) < 0)
+		abort();
+	dup2(ends[1], STDERR_FILENO);
+	log_to_pipe();
+	if (write(STDERR_FILENO, "fragment", 8) != 8)
+		abort();
+	log_info("event=x");
+	ssize_t n = read(ends[0], bytes, sizeof bytes);
+
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	close(ends[0]);
+	close(ends[1]);
+	snprintf(want, sizeof want, "T smtpd: fragment\nT smtpd[%ld]: event=x\n", (long)getpid());
+	is_string(given(LINES_FILE, (struct view){ bytes, n < 0 ? 0 : (size_t)n }, sizeof bytes),
+	          want, "a line behind another's fragment");
 }
 
 /* What never ends comes in lines of the longest length. */
@@ -118,6 +148,18 @@ static void bounds(void)
 
 	ok(went > 3500 && went < LINES_BYTES_PER_SECOND * LINES_BURST_SECONDS / sizeof big,
 	   "long lines: by their bytes (%llu)", (unsigned long long)went);
+	moment.now_ms += 3600 * 1000;
+	memset(big, '\x1b', sizeof big - 1);
+	uint64_t bytes = 0;
+
+	for (unsigned n = 0; n < 10000; n++) {
+		text_clear(&out);
+		lines_take(&l, (struct view){ big, sizeof big }, &moment, &out);
+		bytes += out.len;
+	}
+	ok(bytes > LINES_BYTES_PER_SECOND && bytes <= LINES_BYTES_PER_SECOND * LINES_BURST_SECONDS,
+	   "those that are escaped: by the bytes that are written (%llu)",
+	   (unsigned long long)bytes);
 	lines_free(&l);
 }
 
@@ -128,6 +170,7 @@ int main(void)
 	moment.now_ms = 1000;
 	forms();
 	endless();
+	fragment();
 	bounds();
 	text_free(&out);
 	return tap_done();
