@@ -160,6 +160,13 @@ bool instance_start(struct instance *i)
 	return true;
 }
 
+bool instance_may_complain(struct instance *i, unsigned *more)
+{
+	enum { COMPLAINTS_PER_SECOND = 1 };
+
+	return pace_says(&i->complaints, loop_now_ms(master.loop), COMPLAINTS_PER_SECOND, more);
+}
+
 void instance_log_end(const struct instance *i, int status)
 {
 	log_warn("event=died program=%s uid=%ld %s=%d", i->row->name, (long)i->uid,

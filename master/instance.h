@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "lib/base/loop.h"
+#include "lib/base/pace.h"
 #include "lib/base/program.h"
 #include "master/house.h"
 
@@ -46,6 +47,7 @@ struct instance {
 	struct timer restart;
 	struct watch wire; /* master's end of the wire "master" */
 	int wire_other_end;
+	struct pace complaints; /* of it, in the log */
 	int log[2];    /* its pipe to logd, reading and writing end; -1: none, it is logd */
 	bool log_told; /* logd has, or will find on its wire, the reading end */
 	instance_ended *ended;
@@ -59,6 +61,9 @@ void instance_give_common(struct instance *i);    /* the descriptors that every 
 void instance_lay_wire_again(struct instance *i); /* "master", with nothing on it */
 /* Forks and execs row->name; pid, started_ms, starts are set. false: it has been logged why not. */
 bool instance_start(struct instance *i);
+/* Of a line in the log that the program can cause as often as it likes: may it be said now, and how
+ * often was it not? */
+bool instance_may_complain(struct instance *i, unsigned *more);
 void instance_log_end(const struct instance *i, int status);
 /* Sets i->restart: at once after a steady life, else after a delay that grows. */
 void instance_start_later(struct instance *i);

@@ -108,6 +108,7 @@ static void wire_said(struct watch *w, unsigned events)
 {
 	struct instance *i = loop_owner(w, struct instance, wire);
 	struct wire_in in;
+	unsigned more;
 
 	if (events & LOOP_WRITE)
 		logs_tell();
@@ -127,8 +128,8 @@ static void wire_said(struct watch *w, unsigned events)
 		logs_tell();
 	} else if (in.type == MASTER_LOG_BROKEN && wire_end(&in) && i->row == &house[HOUSE_LOGD]) {
 		logs_reconnect();
-	} else {
-		log_warn("event=bad-message peer=%s type=%d", i->row->name, in.type);
+	} else if (instance_may_complain(i, &more)) {
+		log_warn("event=bad-message peer=%s type=%d more=%u", i->row->name, in.type, more);
 	}
 	wire_in_close(&in);
 }

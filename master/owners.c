@@ -105,12 +105,23 @@ static void ended(struct instance *o, int status)
 		instance_start_later(o);
 }
 
+/* As often as authd and queued like. */
+static void log_not_passed(const struct owner_work *work, const char *reason)
+{
+	enum { LOGGED_PER_SECOND = 4 };
+	static struct pace pace;
+	unsigned more;
+
+	if (pace_says(&pace, loop_now_ms(master.loop), LOGGED_PER_SECOND, &more))
+		log_warn("event=refused program=%s uid=%lu reason=\"%s\" more=%u",
+		         house[HOUSE_RESIDENT + work->program].name, (unsigned long)work->uid,
+		         reason, more);
+}
+
 static struct instance *add(const struct owner_work *work)
 {
 	if (owner_count >= OWNERS_MAX) {
-		log_warn("event=refused program=%s uid=%lu owners=%u",
-		         house[HOUSE_RESIDENT + work->program].name, (unsigned long)work->uid,
-		         owner_count);
+		log_not_passed(work, "too many programs of mailbox owners");
 		return NULL;
 	}
 	struct instance *o = memory_get(sizeof *o);
@@ -153,20 +164,32 @@ static void pass_session(struct owner_work *work)
 	enum wire_result r = wire_send(o->wire.fd, &out);
 
 	if (r != WIRE_OK)
-		log_warn("event=refused program=%s uid=%lu reason=\"%s\"", o->row->name,
-		         (unsigned long)work->uid,
-		         r == WIRE_AGAIN ? "too many sessions are waiting" : wire_reason(r));
+		log_not_passed(work,
+		               r == WIRE_AGAIN ? "too many sessions are waiting" : wire_reason(r));
 	wire_out_free(&out);
 	if (o->pid == 0 && !loop_timer_is_set(&o->restart))
 		start(o);
 }
 
-void owners_work(const struct instance *from, struct wire_in *in)
+static void log_refused(struct instance *from, const struct owner_work *work)
+{
+	unsigned more;
+
+	if (instance_may_complain(from, &more))
+		log_warn("event=refused peer=%s program=%d uid=%lu gid=%lu more=%u",
+		         from->row->name, (int)work->program, (unsigned long)work->uid,
+		         (unsigned long)work->gid, more);
+}
+
+void owners_work(struct instance *from, struct wire_in *in)
 {
 	struct owner_work work;
+	unsigned more;
 
 	if (!owner_work_get(in, &work)) {
-		log_warn("event=bad-message peer=%s", from->row->name);
+		if (instance_may_complain(from, &more))
+			log_warn("event=bad-message peer=%s type=%d more=%u", from->row->name,
+			         in->type, more);
 		return;
 	}
 	if (!master.privileged) {
@@ -174,8 +197,7 @@ void owners_work(const struct instance *from, struct wire_in *in)
 		work.gid = getegid();
 	}
 	if (master.stopping || !is_wanted(from, &work))
-		log_warn("event=refused peer=%s program=%d uid=%lu gid=%lu", from->row->name,
-		         (int)work.program, (unsigned long)work.uid, (unsigned long)work.gid);
+		log_refused(from, &work);
 	else if (house[HOUSE_RESIDENT + work.program].by_wire)
 		start_agent(&work);
 	else

@@ -7,7 +7,7 @@
 #include "master/instance.h"
 
 /* OWNER_WORK from a resident; refused work is logged and its descriptors closed. */
-void owners_work(const struct instance *from, struct wire_in *in);
+void owners_work(struct instance *from, struct wire_in *in);
 /* A new generation: those that run finish and end; new work starts successors. */
 void owners_retire(void);
 

@@ -19,7 +19,9 @@ enum {
 	/* Of one process for itself: pickup has most, a line for each sendmail that submits. A
 	 * worker has one line. */
 	LINES_PER_PROCESS_MAX = 128,
-	REFUSALS_LOGGED_PER_SECOND = 1
+	/* A captured program shall not fill the log. */
+	REFUSALS_LOGGED_PER_SECOND = 1,
+	DROPS_LOGGED_PER_SECOND = 4
 };
 
 #define UNRECEIVABLE "a message that cannot be received"
@@ -108,9 +110,13 @@ static void line_end(struct hub_line *line)
 
 void hub_line_drop(struct hub_line *line, const char *why)
 {
-	if (why != NULL && !line->dropped)
-		log_warn("event=wire-dropped protocol=%s reason=\"%s\"", line->server->protocol,
-		         why);
+	struct hub *s = line->server;
+	unsigned more;
+
+	if (why != NULL && !line->dropped &&
+	    pace_says(&s->drops, loop_now_ms(s->loop), DROPS_LOGGED_PER_SECOND, &more))
+		log_warn("event=wire-dropped protocol=%s reason=\"%s\" more=%u", s->protocol, why,
+		         more);
 	line_end(line);
 }
 
@@ -173,7 +179,6 @@ static bool has_enough(const struct hub *s, int process)
 	return process != 0 && !s->workers && count_of(s, process, 0) >= LINES_PER_PROCESS_MAX;
 }
 
-/* A captured program shall not fill the log. */
 static void log_refusal(struct hub *s, int process, const char *reason)
 {
 	unsigned more;

@@ -78,7 +78,7 @@ struct hub {
 	struct list lines, idle_lines, noted; /* lines: those too whose `closed` is still to run */
 	struct hash known;                    /* by process and worker */
 	struct deferred due;
-	struct pace refusals; /* in the log */
+	struct pace refusals, drops; /* in the log */
 	unsigned growing;
 	int64_t grow_until_ms;
 };

@@ -15,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import processes
@@ -136,6 +137,27 @@ def sockets_that_linger(house, captured):
     is_(sent.returncode, 0, "pickup takes mail while others pass it sockets that linger")
     is_(house.posthouse("status").returncode, 0, "and master answers")
     return kept
+
+
+def garbage_without_end(house, captured):
+    """On master's wire, and on lines to a hub, which ends each."""
+    began = time.monotonic()
+    for _ in range(300):
+        wirehouse.send(captured.wires["master"], wirehouse.Out(99))
+    ends = []
+    for _ in range(100):
+        line = wirehouse.dial(captured.wires["resolved.resolve"], "resolve")
+        wirehouse.send(line, wirehouse.Out(99))
+        ends.append(wirehouse.receive(line))
+        line.close()
+    is_(set(ends), {None}, "a line with an invalid message is ended")
+    house.wait_for("the last of them", lambda: "event=bad-message peer=smtpd type=99" in house.log())
+    seconds = int(time.monotonic() - began) + 1
+    log = house.log()
+    said = {event: log.count(event) for event in ("event=bad-message peer=smtpd", "event=wire-dropped protocol=resolve")}
+    ok(0 < said["event=bad-message peer=smtpd"] <= seconds + 1, f"which fills no log: {said} in {seconds} s")
+    ok(0 < said["event=wire-dropped protocol=resolve"] <= 4 * (seconds + 1), "neither by its hub's lines")
+    return []
 
 
 def refused(action):
@@ -297,7 +319,7 @@ with House() as house:
 with House() as house:
     before = {program: house.pid(program) for program in HUBS}
     captured = Captured(house, "smtpd")
-    kept = [sockets_that_linger(house, captured)]
+    kept = [sockets_that_linger(house, captured), garbage_without_end(house, captured)]
     for attack in (strange_descriptors, empty_packets, unread_answers, many_lines):
         kept.append(attack(captured))
     the_log(house, captured)
