@@ -112,6 +112,8 @@ static void set_environment(const struct instance *i)
 	setenv("POSTHOUSE_FDS", list.data, 1);
 	snprintf(number, sizeof number, "%u", starts);
 	setenv("POSTHOUSE_START", number, 1);
+	snprintf(number, sizeof number, "%ld", (long)master.pid);
+	setenv("POSTHOUSE_MASTER", number, 1);
 	if (!master.privileged)
 		return;
 	snprintf(number, sizeof number, "%lu", (unsigned long)i->uid);

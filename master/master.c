@@ -353,6 +353,7 @@ int main(int argc, char **argv)
 	struct reason why;
 
 	log_open("master");
+	master.pid = getpid();
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	read_options(argc, argv);

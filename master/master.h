@@ -14,6 +14,7 @@ struct master {
 	const char *state_directory; /* as given on the command line */
 	int generation;              /* the current generation's directory */
 	const char *programs;        /* the directory they are in */
+	pid_t pid;                   /* our own */
 	bool privileged;             /* identities are changed */
 	int null_fd;                 /* descriptors 0 and 1 of programs */
 	void (*wire_said)(struct watch *w, unsigned events); /* of instance.wire */

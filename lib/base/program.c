@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/base/program.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
@@ -8,12 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 
 static struct {
@@ -38,6 +42,35 @@ static void take_descriptor(struct view entry)
 	descriptors[descriptor_count++].fd = (int)number;
 }
 
+static bool environment_number(const char *name, uint64_t *out)
+{
+	const char *text = getenv(name);
+
+	if (text == NULL)
+		return false;
+	if (!view_number(view_of(text), UINT32_MAX - 1, out))
+		log_fatal("%s is not a number", name);
+	return true;
+}
+
+void program_die_with(pid_t parent, int signal_number)
+{
+	prctl(PR_SET_PDEATHSIG, signal_number);
+	/* It ended before: nobody will tell. */
+	if (getppid() != parent)
+		_exit(EXIT_TEMPORARY);
+}
+
+/* A house without its master must not go on half alive. Tests start programs without the number. */
+static void die_with_master(void)
+{
+	uint64_t number;
+
+	program_die_with(environment_number("POSTHOUSE_MASTER", &number) ? (pid_t)number
+	                                                                 : getppid(),
+	                 SIGTERM);
+}
+
 void program_start(const char *name)
 {
 	const char *list = getenv("POSTHOUSE_FDS");
@@ -57,8 +90,7 @@ void program_start(const char *name)
 		log_to_socket(program_fd("log.system"), false);
 	signal(SIGPIPE, SIG_IGN);
 	umask(077);
-	/* A house without its master must not go on half alive. */
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	die_with_master();
 }
 
 int program_fd(const char *name)
@@ -73,7 +105,8 @@ static void close_from_to(unsigned first, unsigned last)
 {
 	if (first > last || syscall(SYS_close_range, first, last, 0u) == 0)
 		return;
-	/* A kernel before 5.9. */
+	/* A kernel before 5.9. The bound is not the thousand million that some systems give:
+	 * program_raise_descriptors. */
 	struct rlimit most;
 
 	if (getrlimit(RLIMIT_NOFILE, &most) < 0)
@@ -137,12 +170,18 @@ int program_fd_at(const char *prefix, unsigned index, const char **name)
 	return -1;
 }
 
+enum { DESCRIPTORS_MOST = 1 << 20 };
+
 unsigned long program_raise_descriptors(unsigned long wanted)
 {
 	struct rlimit have;
 
 	if (getrlimit(RLIMIT_NOFILE, &have) < 0)
 		return 0;
+	if (have.rlim_cur > DESCRIPTORS_MOST) {
+		have.rlim_cur = DESCRIPTORS_MOST;
+		setrlimit(RLIMIT_NOFILE, &have);
+	}
 	struct rlimit raised = { wanted, have.rlim_max > wanted ? have.rlim_max : wanted };
 
 	if (have.rlim_cur >= wanted || setrlimit(RLIMIT_NOFILE, &raised) == 0)
@@ -185,6 +224,89 @@ void program_hold(const char *directory, const char *name)
 		log_fatal("writing %s/%s: %m", directory, name);
 }
 
+/* ---- directories that belong to one house ---- */
+
+enum { HOLDER_BYTES = 64, HOLD_PATIENCE_MS = 30000, HOLD_LOOK_MS = 50 };
+
+struct holder {
+	uint64_t pid, master; /* 0: not known */
+};
+
+static void read_holder(int directory, struct holder *h)
+{
+	char text[HOLDER_BYTES];
+	int fd = openat(directory, ".holder", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	ssize_t n = fd < 0 ? -1 : file_read_some(fd, text, sizeof text);
+	struct view rest = { text, n < 0 ? 0 : (size_t)n }, pid, master;
+
+	if (fd >= 0)
+		close(fd);
+	*h = (struct holder){ 0 };
+	if (!view_cut(&rest, ' ', &pid) || !view_cut(&rest, '\n', &master) ||
+	    !view_number(pid, INT32_MAX, &h->pid) || !view_number(master, INT32_MAX, &h->master))
+		*h = (struct holder){ 0 };
+}
+
+/* Made anew: where others may make files, one of that name need not be ours. */
+static void write_holder(int directory)
+{
+	char text[HOLDER_BYTES];
+	int length = snprintf(text, sizeof text, "%ld %ld\n", (long)getpid(), (long)getppid());
+
+	unlinkat(directory, ".holder", 0);
+	int fd = openat(directory, ".holder", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 || write_whole(fd, text, (size_t)length) < 0)
+		log_warn("event=unwritten file=.holder reason=\"%m\"");
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Does it end by itself? A predecessor in our own house, or one that lost its master. Who has not
+ * yet said who they are is looked at again. */
+static bool is_ending(const struct holder *h)
+{
+	return h->pid == 0 || h->master == (uint64_t)getppid() ||
+	       (kill((pid_t)h->master, 0) < 0 && errno == ESRCH);
+}
+
+static bool try_to_hold(int directory, const char *setting)
+{
+	if (flock(directory, LOCK_EX | LOCK_NB) == 0) {
+		write_holder(directory);
+		return true;
+	}
+	if (errno == EWOULDBLOCK || errno == EINTR)
+		return false;
+	/* A file system without locks (NFS locks no directories): as before there were any. */
+	log_warn("event=unlocked setting=%s reason=\"%m\"", setting);
+	return true;
+}
+
+void program_hold_directory(int directory, const char *setting, const char *path)
+{
+	const int64_t until_ms = clock_ms() + HOLD_PATIENCE_MS;
+	bool said = false;
+	struct holder h;
+
+	while (!try_to_hold(directory, setting)) {
+		read_holder(directory, &h);
+		if (!is_ending(&h) || clock_ms() >= until_ms)
+			log_fatal("%s %s is in use by process %ld of another instance (master %ld): "
+			          "stop that one first, or give this one a %s of its own",
+			          setting, path, (long)h.pid, (long)h.master, setting);
+		if (!said)
+			log_info("event=waiting setting=%s holder=%ld", setting, (long)h.pid);
+		said = true;
+		poll(NULL, 0, HOLD_LOOK_MS);
+	}
+}
+
+void program_let_go(int directory)
+{
+	flock(directory, LOCK_UN);
+}
+
 int program_generation_file(const char *name)
 {
 	int fd = openat(program_need_fd("generation"), name, O_RDONLY | O_CLOEXEC);
@@ -192,17 +314,6 @@ int program_generation_file(const char *name)
 	if (fd < 0)
 		log_fatal("opening %s of the current generation: %m (run: posthouse build)", name);
 	return fd;
-}
-
-static bool environment_number(const char *name, uint64_t *out)
-{
-	const char *text = getenv(name);
-
-	if (text == NULL)
-		return false;
-	if (!view_number(view_of(text), UINT32_MAX - 1, out))
-		log_fatal("%s is not a number", name);
-	return true;
 }
 
 uint32_t program_start_number(void)
@@ -234,8 +345,7 @@ void program_confine(const struct sandbox_profile *profile)
 	if (environment_number("POSTHOUSE_UID", &uid) &&
 	    environment_number("POSTHOUSE_GID", &gid)) {
 		become((uid_t)uid, (gid_t)gid, getenv("POSTHOUSE_ROOT"));
-		/* Changing uid clears the death signal. */
-		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		die_with_master(); /* changing uid has cleared the death signal */
 	}
 	close(program_need_fd("generation"));
 	log_info("event=started uid=%ld jail=%d sandbox=\"%s\"", (long)getuid(), jailed,

@@ -6,12 +6,15 @@
  * descriptors in place and tells it in the environment who it will be:
  *     POSTHOUSE_FDS="generation=5,queued.spool=6,listen.smtp.0=7"   descriptors by name
  *     POSTHOUSE_START                                       program_start_number
+ *     POSTHOUSE_MASTER                                      its process id, to die with
  *     POSTHOUSE_UID, POSTHOUSE_GID, POSTHOUSE_ROOT          absent when unprivileged
  * The order of service of a main function is: program_start, settings,
  * files that must be opened before the jail, program_confine, peers, loop.
  */
 #ifndef LIB_BASE_PROGRAM_H
 #define LIB_BASE_PROGRAM_H
+
+#include <sys/types.h>
 
 #include "lib/base/bytes.h"
 #include "lib/base/reason.h"
@@ -40,11 +43,23 @@ int program_fd_at(const char *prefix, unsigned index, const char **name);
 void program_keep_only(const int *keep, unsigned count);
 
 /* As many descriptors as are wanted, or as many as the system gives (root may raise its own bound);
- * how many there are now. */
+ * how many there are now. Never more than a million: a worker on a kernel without close_range tries
+ * each. */
 unsigned long program_raise_descriptors(unsigned long wanted);
 
 /* Locks DIRECTORY/name, which says our process id, for life; fatal when another process has it. */
 void program_hold(const char *directory, const char *name);
+
+/* The directory, which is open, for this process alone, until it ends or program_let_go: no other
+ * house may work on it, whatever its run directory is. Who has it is said in its file .holder. A
+ * predecessor in our own house, and what is left of a house whose master is gone, is waited for a
+ * while; anybody else is fatal. setting and path are for the words. Before program_confine. */
+void program_hold_directory(int directory, const char *setting, const char *path);
+void program_let_go(int directory);
+
+/* The signal when the parent ends, also when it has ended before this was asked: then the process
+ * ends here. parent: the process that started this one, as it was known before the fork. */
+void program_die_with(pid_t parent, int signal_number);
 
 /* A file of the generation that master started the house with ("settings.cdb", "users.cdb",
  * "tls.cdb"), opened for reading; before program_confine only. Fatal when it cannot be opened.

@@ -3,7 +3,6 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -15,6 +14,7 @@
 pid_t jail_fork(int *line, const int *keep, unsigned count, int death)
 {
 	int ends[2], kept[JAIL_KEEP_MAX + 1];
+	const pid_t parent = getpid();
 
 	*line = -1;
 	if (wire_pair(ends) < 0)
@@ -28,7 +28,7 @@ pid_t jail_fork(int *line, const int *keep, unsigned count, int death)
 	else
 		*line = ends[pid == 0];
 	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, death);
+		program_die_with(parent, death);
 		kept[0] = *line;
 		for (unsigned i = 0; i < count; i++)
 			kept[i + 1] = keep[i];

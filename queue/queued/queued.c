@@ -204,6 +204,7 @@ int main(void)
 		.paths = { { getenv("POSTHOUSE_ROOT") ? "/" : q->settings.queue_directory, true } },
 	};
 
+	program_hold_directory(directory, "queue.directory", q->settings.queue_directory);
 	program_confine(&profile);
 	q->loop = loop_new();
 	q->master.fd = program_need_fd("master");

@@ -368,6 +368,7 @@ static void retired(struct hub *hub)
 	(void)hub;
 	loop_timer_clear(pickup.loop, &pickup.scan);
 	loop_unwatch(pickup.loop, &pickup.notify);
+	program_let_go(pickup.directory);
 }
 
 static void serve(void)
@@ -403,6 +404,7 @@ int main(void)
 		.paths = { { path, true } },
 	};
 
+	program_hold_directory(pickup.directory, "drop.directory", pickup.settings.drop_directory);
 	program_confine(&profile);
 	pickup.loop = loop_new();
 	serve();

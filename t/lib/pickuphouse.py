@@ -60,7 +60,7 @@ class House:
         return [m for m in self.queue.messages if m.state == "live"]
 
     def dropped(self):
-        return sorted(p.name for p in (self.directory / "drop").iterdir())
+        return sorted(p.name for p in (self.directory / "drop").iterdir() if p.name != ".holder")
 
     def wait_for(self, what, seconds=wirehouse.PATIENCE_SECONDS):
         import time

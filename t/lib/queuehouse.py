@@ -261,7 +261,7 @@ class House:
         self.with_agents = agents
         self.start()
 
-    def start(self):
+    def start(self, ready=lambda program: program.wait_ready()):
         names = ("smtpd.spool", "pickup.spool", "bounce.spool", "resolved.resolve", *(f"{name}.job" for name in AGENTS))
         self.wires, theirs = {}, {}
         for name in names:
@@ -272,7 +272,7 @@ class House:
         self.program = wirehouse.Program("queued", {"generation": self.generation, **theirs}, self.directory)
         for end in theirs.values():
             end.close()
-        self.program.wait_ready()
+        ready(self.program)
         if self.with_agents:
             for name in AGENTS:
                 self.agents[name] = Agents(self.wires[f"{name}.job"], answer=self.answers.get(name))

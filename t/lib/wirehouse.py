@@ -212,14 +212,14 @@ def generation(directory, settings="", maps=None):
 class Program:
     """room/word, with descriptors by name; the log goes to a file whose text is log()."""
 
-    def __init__(self, path, descriptors, directory, identity=None):
-        """identity, as root: (uid, gid, directory to be jailed in)."""
+    def __init__(self, path, descriptors, directory, identity=None, **variables):
+        """identity, as root: (uid, gid, directory to be jailed in); variables: more of the environment."""
         self.tries_what_is_refused = False
         self.log_path = directory / (os.path.basename(path) + ".log")
         self.master, wire = pair()
         fds = {name: fd if isinstance(fd, int) else fd.fileno() for name, fd in descriptors.items()}
         fds["master"] = wire.fileno()
-        environment = dict(os.environ, POSTHOUSE_FDS=",".join(f"{name}={fd}" for name, fd in fds.items()))
+        environment = dict(os.environ, POSTHOUSE_FDS=",".join(f"{name}={fd}" for name, fd in fds.items()), **variables)
         for name in ("POSTHOUSE_UID", "POSTHOUSE_GID", "POSTHOUSE_ROOT"):
             environment.pop(name, None)
         if identity:

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """queued, with everybody around it played by the test."""
+import fcntl
 import os
 import pathlib
+import subprocess
 import sys
 import time
 
@@ -442,7 +444,46 @@ def recovery():
         ok(f"warning: id={damaged} event=recover-damaged" in log, "what is damaged is warned of")
 
 
+def one_house():
+    with House() as house:
+        holder = house.directory / "queue/.holder"
+        is_(holder.read_text(), f"{house.program.process.pid} {os.getpid()}\n", "the queue's holder is named in it")
+        second = wirehouse.Program("queued", {"generation": house.generation, **house.wires}, house.directory)
+        second.wait_log("event=waiting setting=queue.directory")
+        second.stop()
+        holder.write_text(f"{house.program.process.pid} 1\n")
+        second = wirehouse.Program("queued", {"generation": house.generation, **house.wires}, house.directory)
+        is_(second.wait(), 111, "a queued of another house does not start on it")
+        ok(f"queue.directory {house.directory}/queue is in use by process {house.program.process.pid} of another instance (master 1): "
+           "stop that one first" in second.log(), "and says who has it", second.log())
+        house.kill()
+        lock = os.open(house.directory / "queue", os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        for master in (os.getpid(), gone.pid):
+            holder.write_text(f"{gone.pid} {master}\n")
+
+            def ends(program):
+                program.wait_log(f"event=waiting setting=queue.directory holder={gone.pid}")
+                fcntl.flock(lock, fcntl.LOCK_UN)
+                program.wait_ready()
+            house.program.log_path.write_text("")
+            house.start(ends)
+            ok(True, "a predecessor, and one whose master is gone, is waited for")
+            house.kill()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        os.close(lock)
+        house.restart()
+
+
+def without_master():
+    with House() as house:
+        late = wirehouse.Program("queued", {"generation": house.generation, **house.wires}, house.directory, POSTHOUSE_MASTER="1")
+        is_(late.wait(), 111, "who starts when its master is gone ends")
+
+
 for test in (local_and_remote, aliases, retries, waits_over_restart, agent_dies, reports, no_loops, lifetimes, writers, windows, steering, many,
-             resolved_goes, reload, owners, recovery):
+             resolved_goes, reload, owners, recovery, one_house, without_master):
     test()
 done()

@@ -158,6 +158,19 @@ with House() as house:
     settings.write_text(good_text)
     house.posthouse("build")
 
+    try:
+        with House("--set", f"queue.directory {house.env['QUEUE']}"):
+            ok(False, "a second house on one queue does not start")
+    except RuntimeError as error:
+        ok(f"queue.directory {house.env['QUEUE']} is in use by process {house.pid('queued')} of another instance" in str(error),
+           "a second house on one queue does not start", str(error))
+    try:
+        with House("--set", f"drop.directory {house.directory}/drop"):
+            ok(False, "nor one on one drop directory")
+    except RuntimeError as error:
+        ok(f"is in use by process {house.pid('pickup')} of another instance" in str(error), "nor one on one drop directory", str(error))
+    ok(can_send(house), "and the first goes on")
+
     master = int(house.env["MASTER_PID"])
     children = pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()
     house.stop()
