@@ -7,6 +7,7 @@
  */
 #include "master/control.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -18,12 +19,13 @@
 #include "master/master.h"
 #include "master/residents.h"
 
-enum { PATIENCE_MS = 10000, ASKERS_MAX = 64 };
+enum { PATIENCE_MS = 10000, ASKERS_MAX = 64, ACCEPT_PAUSE_MS = 1000 };
 
 /* Somebody at the socket; a place whose watch the loop does not hold is free. */
 static struct asker {
 	struct watch watch;
 	struct timer late;
+	struct control_answer lines; /* of a long answer, not yet sent */
 	bool waits_for_stop;
 } askers[ASKERS_MAX];
 
@@ -44,6 +46,7 @@ static void drop(struct asker *a)
 	loop_unwatch(master.loop, &a->watch);
 	loop_timer_clear(master.loop, &a->late);
 	wire_hang_up(a->watch.fd);
+	control_answer_free(&a->lines);
 	*a = (struct asker){ 0 };
 }
 
@@ -53,7 +56,7 @@ static void answer(int fd, uint8_t code, const char *text)
 	wire_send(fd, &out);
 }
 
-static void say(int fd, const struct instance *i)
+static void say(struct asker *a, const struct instance *i)
 {
 	char line[CONTROL_LINE_MAX];
 
@@ -65,20 +68,26 @@ static void say(int fd, const struct instance *i)
 	else
 		snprintf(line, sizeof line, "%-12s not running", i->row->name);
 	control_line_put(&out, line);
-	wire_send(fd, &out);
+	control_answer_add(&a->lines, &out);
 }
 
-static void status(int fd)
+/* One line for each program: more than a socket takes at once. */
+static void status(struct asker *a)
 {
 	control_version_put(&out, version_text);
-	wire_send(fd, &out);
+	control_answer_add(&a->lines, &out);
 	for (const struct instance *i = master.instances; i != NULL; i = i->next)
-		say(fd, i);
-	answer(fd, EXIT_DONE, master.stopping ? "stopping" : master.up ? "" : "starting");
+		say(a, i);
+	control_end_put(&out, EXIT_DONE,
+	                master.stopping ? "stopping"
+	                : master.up     ? ""
+	                                : "starting");
+	control_answer_add(&a->lines, &out);
 }
 
-static void reload(int fd)
+static void reload(struct asker *a)
 {
+	int fd = a->watch.fd;
 	struct reason why = { "" };
 
 	if (master.stopping)
@@ -88,8 +97,9 @@ static void reload(int fd)
 }
 
 /* queued takes the connection over and answers all that follows. */
-static void pass_to_queued(int fd)
+static void pass_to_queued(struct asker *a)
 {
+	int fd = a->watch.fd;
 	const struct instance *queued = resident_of(HOUSE_QUEUED, 0);
 
 	master_file_put(&out, MASTER_CONTROL, fd);
@@ -98,17 +108,35 @@ static void pass_to_queued(int fd)
 	answer(fd, sent ? EXIT_DONE : EXIT_TEMPORARY, sent ? "" : "queued is not running");
 }
 
+/* The asker goes when they have all. */
+static void flush(struct asker *a)
+{
+	if (control_answer_send(&a->lines, a->watch.fd) == WIRE_AGAIN) {
+		loop_change(master.loop, &a->watch, LOOP_WRITE);
+		loop_timer_set(master.loop, &a->late, loop_now_ms(master.loop) + PATIENCE_MS);
+	} else {
+		drop(a);
+	}
+}
+
 static void said(struct watch *w, unsigned events)
 {
-	static void (*const verbs[])(int fd) = { [CONTROL_STATUS] = status,
-		                                 [CONTROL_RELOAD] = reload,
-		                                 [CONTROL_QUEUE] = pass_to_queued };
+	static void (*const verbs[])(struct asker * a) = { [CONTROL_STATUS] = status,
+		                                           [CONTROL_RELOAD] = reload,
+		                                           [CONTROL_QUEUE] = pass_to_queued };
 	struct asker *a = loop_owner(w, struct asker, watch);
 	struct wire_in in;
+
+	if (a->lines.packets.len > 0) {
+		if (events & LOOP_HANGUP)
+			drop(a);
+		else
+			flush(a);
+		return;
+	}
 	enum wire_result r = wire_receive_now(w->fd, &in);
 	bool whole = r == WIRE_OK && wire_end(&in);
 
-	(void)events;
 	if (r == WIRE_AGAIN)
 		return;
 	if (whole && in.type == CONTROL_STOP && !a->waits_for_stop) {
@@ -118,12 +146,12 @@ static void said(struct watch *w, unsigned events)
 		return;
 	}
 	if (whole && in.type < sizeof verbs / sizeof verbs[0] && verbs[in.type] != NULL)
-		verbs[in.type](w->fd);
+		verbs[in.type](a);
 	else if (r == WIRE_OK)
 		answer(w->fd, EXIT_PERMANENT,
 		       "invalid request: the command and master are of different versions");
 	wire_in_close(&in);
-	drop(a);
+	flush(a);
 }
 
 static void late(struct timer *t)
@@ -143,14 +171,33 @@ static bool may_speak(int fd)
 	return peer.uid == 0 || peer.uid == geteuid() || master.settings.control_group[0] != '\0';
 }
 
+static void pause_over(struct timer *t)
+{
+	(void)t;
+	loop_watch(master.loop, &door, LOOP_READ);
+}
+
+static void pause_accepting(void)
+{
+	static struct timer pause = { .due = pause_over };
+
+	log_warn("event=accept-failed reason=\"%m\"");
+	loop_unwatch(master.loop, &door);
+	loop_timer_set(master.loop, &pause, loop_now_ms(master.loop) + ACCEPT_PAUSE_MS);
+}
+
 static void accept_one(struct watch *w, unsigned events)
 {
 	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct asker *a = free_place();
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		/* Out of descriptors: the next event would come at once. */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			pause_accepting();
 		return;
+	}
 	if (!may_speak(fd) || a == NULL) {
 		answer(fd, a == NULL ? EXIT_TEMPORARY : EXIT_PERMANENT,
 		       a == NULL ? "too many commands at once; try again" : "not permitted");

@@ -37,12 +37,23 @@ void descriptors_drop(struct descriptors *d, const char *prefix)
 	d->count = kept;
 }
 
-static void lay_wire(struct instance *i)
+static void close_wire(struct instance *i)
+{
+	int kept_errno = errno;
+
+	loop_unwatch(master.loop, &i->wire);
+	wire_hang_up(i->wire.fd);
+	close(i->wire_other_end);
+	descriptors_drop(&i->descriptors, "master");
+	errno = kept_errno;
+}
+
+static int lay_wire(struct instance *i)
 {
 	int ends[2];
 
 	if (wire_pair(ends) < 0)
-		log_fatal("making a wire: %m");
+		return -1;
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	if (i->row->may_ask == 0)
 		net_take_no_descriptors(ends[0]);
@@ -50,39 +61,47 @@ static void lay_wire(struct instance *i)
 	i->wire.fd = ends[0];
 	i->wire_other_end = ends[1];
 	i->wire.ready = master.wire_said;
-	loop_watch(master.loop, &i->wire, LOOP_READ);
+	if (loop_try_watch(master.loop, &i->wire, LOOP_READ) == 0)
+		return 0;
+	close_wire(i);
+	return -1;
 }
 
 void instance_lay_wire_again(struct instance *i)
 {
-	loop_unwatch(master.loop, &i->wire);
-	wire_hang_up(i->wire.fd);
-	close(i->wire_other_end);
-	descriptors_drop(&i->descriptors, "master");
-	lay_wire(i);
+	close_wire(i);
+	/* Two descriptors have just become free: only a system that has none at all refuses. */
+	if (lay_wire(i) < 0)
+		log_fatal("making a wire: %m");
 }
 
 /* Its lines go through a pipe of its own, logd's elsewhere. */
-static void lay_pipe(struct instance *i)
+static int lay_pipe(struct instance *i)
 {
 	i->log[0] = i->log[1] = -1;
 	if (i->row == &house[HOUSE_LOGD])
-		return;
+		return 0;
 	if (pipe2(i->log, O_CLOEXEC | O_NONBLOCK) < 0)
-		log_fatal("making a pipe: %m");
+		return -1;
 	if (i->row < &house[HOUSE_RESIDENT])
 		fcntl(i->log[1], F_SETPIPE_SZ, PIPE_BYTES); /* less will do */
+	return 0;
 }
 
-void instance_take_in(struct instance *i)
+int instance_take_in(struct instance *i)
 {
 	struct instance **at = &master.instances;
 
+	if (lay_wire(i) < 0)
+		return -1;
+	if (lay_pipe(i) < 0) {
+		close_wire(i);
+		return -1;
+	}
 	while (*at != NULL)
 		at = &(*at)->next;
 	*at = i;
-	lay_wire(i);
-	lay_pipe(i);
+	return 0;
 }
 
 void instance_give_common(struct instance *i)

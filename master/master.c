@@ -116,6 +116,11 @@ static void wire_said(struct watch *w, unsigned events)
 
 	if (r == WIRE_CLOSED)
 		wire_shut(i);
+	else if (r == WIRE_ERROR && instance_may_complain(i, &more))
+		/* Such as a descriptor with it that there was no room for. */
+		log_warn("event=refused peer=%s reason=\"unreadable request, or no descriptors "
+		         "left\" more=%u",
+		         i->row->name, more);
 	if (r != WIRE_OK)
 		return;
 	if (in.type == MASTER_READY && wire_end(&in)) {
@@ -361,7 +366,8 @@ int main(int argc, char **argv)
 	    logs_open(&master.settings, &why) < 0)
 		log_fatal("%s", why.text);
 	/* Each client is a descriptor of porter's. */
-	program_raise_descriptors(DESCRIPTORS_WANTED);
+	const unsigned long descriptors = program_raise_descriptors(DESCRIPTORS_WANTED);
+
 	find_accounts();
 	open_directories();
 	/* Two masters on one run directory would fight for the queue. */
@@ -375,6 +381,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++)
 		loop_signal(master.loop, signals[i], on_signal, NULL);
 	residents_start(resident_ended);
+	owners_start(descriptors);
 	logs_tell();
 	loop_run(master.loop);
 	return master.failed ? EXIT_TEMPORARY : EXIT_DONE;

@@ -8,9 +8,11 @@
  * successor. Each word of queued starts an agent with the wire it brought.
  */
 #include <assert.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,8 +25,29 @@ static_assert((int)OWNER_POP3D == HOUSE_POP3D - HOUSE_RESIDENT &&
                       (int)OWNER_LOCAL == HOUSE_LOCAL - HOUSE_RESIDENT,
               "owners' programs stand in the house's order");
 
-enum { OWNERS_MAX = 4096 };
-static unsigned owner_count;
+enum {
+	OWNERS_MAX = 4096,
+	DESCRIPTORS_PER_OWNER = 4, /* both ends of its wire and of its pipe */
+	/* For the control socket's askers, what a reload opens, and work on its way. */
+	DESCRIPTORS_SPARE = 256
+};
+static unsigned owner_count, owners_most = OWNERS_MAX;
+
+void owners_start(unsigned long descriptors)
+{
+	int next = dup(master.null_fd); /* the lowest that is free: all below are in use */
+	unsigned long used = next < 0 ? descriptors : (unsigned long)next;
+	unsigned long left = descriptors > used ? descriptors - used : 0;
+
+	if (next >= 0)
+		close(next);
+	left = left > 2 * DESCRIPTORS_SPARE ? left - DESCRIPTORS_SPARE : left / 2;
+	if (left / DESCRIPTORS_PER_OWNER >= OWNERS_MAX)
+		return;
+	owners_most = (unsigned)(left / DESCRIPTORS_PER_OWNER);
+	log_warn("event=limit owners=%u reason=\"the system allows %lu descriptors\"", owners_most,
+	         descriptors);
+}
 
 static bool is_wanted(const struct instance *from, const struct owner_work *work)
 {
@@ -65,10 +88,18 @@ static void drop(struct instance *o)
 	free(o);
 }
 
-static void start(struct instance *o)
+static bool start(struct instance *o)
 {
 	instance_give_common(o);
-	instance_start(o);
+	return instance_start(o);
+}
+
+/* Its work waits on its wire: tried again when it could not be started. */
+static void start_service(struct instance *o)
+{
+	if (!start(o))
+		loop_timer_set(master.loop, &o->restart,
+		               loop_now_ms(master.loop) + RESTART_FIRST_MS);
 }
 
 static void restart_due(struct timer *t)
@@ -76,7 +107,7 @@ static void restart_due(struct timer *t)
 	struct instance *o = loop_owner(t, struct instance, restart);
 
 	if (!master.stopping && o->pid == 0)
-		start(o);
+		start_service(o);
 }
 
 /* Has work arrived that the service did not take before it ended? */
@@ -100,7 +131,7 @@ static void ended(struct instance *o, int status)
 	}
 	o->retired = false;
 	if (clean)
-		start(o);
+		start_service(o);
 	else
 		instance_start_later(o);
 }
@@ -120,18 +151,24 @@ static void log_not_passed(const struct owner_work *work, const char *reason)
 
 static struct instance *add(const struct owner_work *work)
 {
-	if (owner_count >= OWNERS_MAX) {
+	const struct house_row *row = &house[HOUSE_RESIDENT + work->program];
+
+	if (owner_count >= owners_most) {
 		log_not_passed(work, "too many programs of mailbox owners");
 		return NULL;
 	}
 	struct instance *o = memory_get(sizeof *o);
 
-	o->row = &house[HOUSE_RESIDENT + work->program];
+	o->row = row;
 	o->uid = work->uid;
 	o->gid = work->gid;
 	o->restart.due = restart_due;
 	o->ended = ended;
-	instance_take_in(o);
+	if (instance_take_in(o) < 0) {
+		log_not_passed(work, strerror(errno));
+		free(o);
+		return NULL;
+	}
 	owner_count++;
 	return o;
 }
@@ -143,9 +180,12 @@ static void start_agent(struct owner_work *work)
 	if (o == NULL)
 		return;
 	descriptors_add(&o->descriptors, "queued.job", work->fds[0]);
-	start(o);
+	bool started = start(o);
+
 	/* Only the agent holds it from now on: its end is the end of the wire. */
 	descriptors_drop(&o->descriptors, "queued.job");
+	if (!started)
+		drop(o);
 }
 
 static void pass_session(struct owner_work *work)
@@ -168,7 +208,7 @@ static void pass_session(struct owner_work *work)
 		               r == WIRE_AGAIN ? "too many sessions are waiting" : wire_reason(r));
 	wire_out_free(&out);
 	if (o->pid == 0 && !loop_timer_is_set(&o->restart))
-		start(o);
+		start_service(o);
 }
 
 static void log_refused(struct instance *from, const struct owner_work *work)

@@ -6,6 +6,9 @@
 #include "lib/wire/owner.h"
 #include "master/instance.h"
 
+/* How many there may be at once: each costs master descriptors, of which it may have so many. The
+ * residents have theirs already. */
+void owners_start(unsigned long descriptors);
 /* OWNER_WORK from a resident; refused work is logged and its descriptors closed. */
 void owners_work(struct instance *from, struct wire_in *in);
 /* A new generation: those that run finish and end; new work starts successors. */

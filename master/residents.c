@@ -106,7 +106,8 @@ static void add(const struct house_row *row, instance_ended *ended)
 	i->root = root_of(row);
 	i->restart.due = restart_due;
 	i->ended = ended;
-	instance_take_in(i);
+	if (instance_take_in(i) < 0)
+		log_fatal("making the wire and the pipe of %s: %m", row->name);
 	give_generation(i);
 	if (row->submit)
 		descriptors_add(&i->descriptors, "listen.submit", master.submit);

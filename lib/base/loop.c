@@ -81,7 +81,7 @@ static uint32_t epoll_mask(unsigned events)
 	       (events & LOOP_WRITE ? (uint32_t)EPOLLOUT : 0u);
 }
 
-void loop_watch(struct loop *loop, struct watch *w, unsigned events)
+int loop_try_watch(struct loop *loop, struct watch *w, unsigned events)
 {
 	struct epoll_event e = { .events = epoll_mask(events) };
 
@@ -89,7 +89,17 @@ void loop_watch(struct loop *loop, struct watch *w, unsigned events)
 	w->events = events;
 	loop->slots[w->slot] = w;
 	e.data.u64 = w->slot;
-	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, w->fd, &e) < 0)
+	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, w->fd, &e) == 0)
+		return 0;
+	loop->slots[w->slot] = NULL;
+	loop->free_slots[loop->free_count++] = w->slot;
+	w->slot = 0;
+	return -1;
+}
+
+void loop_watch(struct loop *loop, struct watch *w, unsigned events)
+{
+	if (loop_try_watch(loop, w, events) < 0)
 		log_fatal("epoll_ctl add %d: %m", w->fd);
 }
 

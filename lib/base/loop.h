@@ -51,6 +51,8 @@ void loop_free(struct loop **loop);
 
 /* w->fd and w->ready are set by the caller.  Out of descriptors or memory is fatal. */
 void loop_watch(struct loop *loop, struct watch *w, unsigned events);
+/* Where one of many is refused for that: 0, or -1 (errno) and it is not watched. */
+int loop_try_watch(struct loop *loop, struct watch *w, unsigned events);
 void loop_change(struct loop *loop, struct watch *w, unsigned events);
 void loop_unwatch(struct loop *loop,
                   struct watch *w); /* before the descriptor is closed; harmless when not watched */

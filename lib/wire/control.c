@@ -74,6 +74,51 @@ bool control_version_get(struct wire_in *in, char version[VERSION_MAX])
 	return wire_end(in);
 }
 
+enum { LENGTH_BYTES = 4 };
+
+void control_answer_add(struct control_answer *a, const struct wire_out *out)
+{
+	char length[LENGTH_BYTES];
+
+	if (a->packets.data == NULL)
+		text_init(&a->packets, CONTROL_ANSWER_MAX);
+	if (a->packets.len + LENGTH_BYTES + out->bytes.len > CONTROL_ANSWER_MAX)
+		return;
+	number_put_little(length, out->bytes.len, LENGTH_BYTES);
+	text_add(&a->packets, (struct view){ length, LENGTH_BYTES });
+	text_add(&a->packets, text_view(&out->bytes));
+}
+
+enum wire_result control_answer_send(struct control_answer *a, int fd)
+{
+	static struct wire_out out;
+	enum wire_result r = WIRE_OK;
+	size_t at = 0;
+
+	while (at < a->packets.len) {
+		const char *packet = a->packets.data + at;
+		size_t len = number_get_little(packet, LENGTH_BYTES);
+		struct view bytes = { packet + LENGTH_BYTES, len };
+
+		wire_begin(&out, (unsigned char)bytes.data[0]);
+		text_add(&out.bytes, view_skip(bytes, 1));
+		r = wire_send(fd, &out);
+		if (r != WIRE_OK)
+			break;
+		at += LENGTH_BYTES + len;
+	}
+	if (at > 0)
+		text_drop_front(&a->packets, at);
+	return r;
+}
+
+void control_answer_free(struct control_answer *a)
+{
+	if (a->packets.data != NULL)
+		text_free(&a->packets);
+	*a = (struct control_answer){ 0 };
+}
+
 static int explain(const char *path, struct reason *why)
 {
 	if (errno == ENOENT || errno == ECONNREFUSED)

@@ -66,6 +66,20 @@ bool control_line_get(struct wire_in *in, char text[CONTROL_LINE_MAX]);
 void control_version_put(struct wire_out *out, const char *version);
 bool control_version_get(struct wire_in *in, char version[VERSION_MAX]);
 
+/* An answer of many packets, none with a descriptor, which goes as fast as the asker reads. Zeroed
+ * it is empty. */
+struct control_answer {
+	struct text packets; /* each behind its length */
+};
+
+enum { CONTROL_ANSWER_MAX = 4 << 20 }; /* what is more is cut off */
+
+void control_answer_add(struct control_answer *a, const struct wire_out *out);
+/* WIRE_OK: all has gone; WIRE_AGAIN: once more when the descriptor, which does not block, is
+ * writable. */
+enum wire_result control_answer_send(struct control_answer *a, int fd);
+void control_answer_free(struct control_answer *a);
+
 /* The asker's side: connects to RUNDIR/control; -1 with a reason that says what to do ("posthouse
  * is not running ..."). */
 struct reason;

@@ -32,15 +32,26 @@ struct command_line {
 	char filter[FILTER_MAX];
 	size_t position;
 	uint32_t count;
-	struct wire_out out; /* not yet sent */
+	struct control_answer lines; /* not yet sent */
+	struct wire_out out;         /* behind them */
 	bool unsent;
+	int file; /* beside it; -1: none */
 };
+
+static void close_file(struct command_line *s)
+{
+	if (s->file >= 0)
+		close(s->file);
+	s->file = -1;
+}
 
 static void leave(struct command_line *s)
 {
 	loop_unwatch(s->commands->with.loop, &s->watch);
 	wire_hang_up(s->watch.fd);
 	wire_out_free(&s->out);
+	control_answer_free(&s->lines);
+	close_file(s);
 	s->commands->lines--;
 	free(s);
 }
@@ -48,10 +59,14 @@ static void leave(struct command_line *s)
 /* false: the asker is gone. */
 static bool flush(struct command_line *s)
 {
-	enum wire_result r = s->unsent ? wire_send(s->watch.fd, &s->out) : WIRE_OK;
+	enum wire_result r = control_answer_send(&s->lines, s->watch.fd);
 
-	if (r == WIRE_OK)
+	if (r == WIRE_OK && s->unsent)
+		r = wire_send(s->watch.fd, &s->out);
+	if (r == WIRE_OK) {
 		s->unsent = false;
+		close_file(s);
+	}
 	return r == WIRE_OK || r == WIRE_AGAIN;
 }
 
@@ -190,8 +205,7 @@ static void say(struct command_line *s, const char *format, ...)
 	vsnprintf(line, sizeof line, format, list);
 	va_end(list);
 	control_line_put(&s->out, line);
-	wire_send(s->watch.fd,
-	          &s->out); /* a few lines fit into the socket; who does not read loses them */
+	control_answer_add(&s->lines, &s->out);
 }
 
 static const char *const state_words[] = { "new",      "asked",  "ready",     "queued",
@@ -233,7 +247,6 @@ static void show(struct command_line *s)
 {
 	const struct message *m = next_match(s);
 	char id[QUEUE_ID_CHARS + 1];
-	int fd;
 
 	s->doing = CONTROL_END;
 	if (m == NULL) {
@@ -253,13 +266,11 @@ static void show(struct command_line *s)
 	/* What the asker needs to find the message in the file. */
 	say(s, "message: offset %d bytes %llu", QUEUE_HEADER_BYTES,
 	    (unsigned long long)m->message_bytes);
-	fd = disk_reader(s->commands->with.disk, m->id);
+	s->file = disk_reader(s->commands->with.disk, m->id);
 	control_end_put(&s->out, 0, "");
-	if (fd >= 0)
-		wire_put_fd(&s->out, fd);
-	wire_send(s->watch.fd, &s->out);
-	if (fd >= 0)
-		close(fd);
+	if (s->file >= 0)
+		wire_put_fd(&s->out, s->file);
+	s->unsent = true;
 }
 
 /* ---- changes ---- */
@@ -395,6 +406,7 @@ void commands_take(struct commands *c, int fd)
 	c->lines++;
 	s->commands = c;
 	s->doing = CONTROL_END;
+	s->file = -1;
 	s->watch.fd = fd;
 	s->watch.ready = ready;
 	loop_watch(c->with.loop, &s->watch, LOOP_READ);

@@ -4,6 +4,7 @@
 import fcntl
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import time
@@ -444,6 +445,28 @@ def recovery():
         ok(f"warning: id={damaged} event=recover-damaged" in log, "what is damaged is warned of")
 
 
+def long_answer():
+    """Longer than a socket holds."""
+    with House() as house:
+        id = house.write([f"u{n}@far.test" for n in range(100)])
+        left = 100
+        while left:
+            job = house.agents["remote"].job()
+            left -= len(job.recipients)
+            job.finish(RETRY, text="x" * 500)
+        ok(house.wait_for(lambda: house.list(id)[0]["state"] == "d"), "a hundred recipients wait")
+        mine, theirs = pair()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        send(house.program.master, Out(MASTER_CONTROL).fd(theirs))
+        theirs.close()
+        send(mine, Out(CONTROL_QUEUE_SHOW).view(id))
+        house.list()  # by then it has begun to answer
+        lines = []
+        while (m := receive(mine)).kind != CONTROL_END:
+            lines.append(m.string())
+        is_((m.byte(), sum(line.startswith("to: ") for line in lines), len(m.fds)), (0, 100, 1), "all are shown, then the file comes")
+
+
 def one_house():
     with House() as house:
         holder = house.directory / "queue/.holder"
@@ -484,6 +507,6 @@ def without_master():
 
 
 for test in (local_and_remote, aliases, retries, waits_over_restart, agent_dies, reports, no_loops, lifetimes, writers, windows, steering, many,
-             resolved_goes, reload, owners, recovery, one_house, without_master):
+             resolved_goes, reload, owners, recovery, long_answer, one_house, without_master):
     test()
 done()

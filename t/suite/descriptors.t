@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""A house that has too few descriptors for its TLS clients: porter refuses some of them and lives on."""
+"""A house that has too few descriptors for its TLS clients, or for its mailbox owners: some of them are refused, and it
+lives on."""
 import os
 import pathlib
+import poplib
 import resource
 import socket
 import ssl
@@ -90,5 +92,37 @@ with Poor("--set", "porter.clients-per-address 1000") as house:
             return False
     house.wait_for("a client that comes later", again)
     ok(True, "a client that comes when the others have left is served")
+
+# Each with a uid, and so with a process, of their own.
+OWNERS = 40
+with Poor("--users", OWNERS) as house:
+    users = pathlib.Path(house.env["CONF"]) / "users.map"
+    rows = users.read_text().splitlines()
+    for number in range(OWNERS):
+        rows[number] += f" uid={620000 + number} gid={620000 + number}"
+        home = pathlib.Path(house.env["MAILROOT"]) / f"u{number + 1:04d}"
+        home.mkdir(mode=0o700)
+        os.chown(home, 620000 + number, 620000 + number)
+    users.write_text("\n".join(rows) + "\n")
+    is_((house.posthouse("build").returncode, house.posthouse("reload").returncode), (0, 0), "mailboxes with owners of their own")
+    master = int(house.env["MASTER_PID"])
+
+    def login(number):
+        try:
+            client = poplib.POP3(house.env["HOST"], house.port("POP3"), timeout=120)
+            client.user(f"u{number + 1:04d}@example.test")
+            client.pass_("pw")
+            client.stat()
+            return client
+        except (OSError, EOFError, poplib.error_proto):
+            return None
+    sessions = [client for client in map(login, range(OWNERS)) if client]
+    ok(0 < len(sessions) < OWNERS, f"of {OWNERS} owners {len(sessions)} are served")
+    house.wait_for("the refusal's word", lambda: 'reason="too many programs of mailbox owners"' in house.log())
+    ok(os.path.exists(f"/proc/{master}") and "event=limit owners=" in house.log(), "the others are refused, and the log says so")
+    status = house.posthouse("status")
+    is_((status.returncode, status.stdout.count("pop3d ")), (0, len(sessions)), "status shows those that are served")
+    for client in sessions:
+        client.quit()
 
 done()
