@@ -85,8 +85,12 @@ bool client_session_serve(struct pool_client *place, struct worker *w)
 		close(fd);
 	if (r != WIRE_OK) {
 		drop_token(c);
+		if (c->relay)
+			relay_close_session(c->relay);
 		return false;
 	}
+	if (c->relay)
+		relay_begin_session(c->relay);
 	pool_bind(place, w);
 	loop_timer_clear(clients.with.loop, &c->timer);
 	client_enter(c, CLIENT_SESSION);

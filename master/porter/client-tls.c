@@ -113,8 +113,9 @@ static void secured_for_worker(struct client *c)
 	connection_secured_put(&out, &tls, fd);
 	client_enter(c, CLIENT_SESSION);
 	loop_timer_clear(clients.with.loop, &c->timer);
-	pool_send(c->place.worker, &out);
+	pool_send(c->place.worker, &out); /* where that fails the session's end is told */
 	close(fd);
+	relay_begin_session(c->relay);
 }
 
 void client_tls_secured(void *client)

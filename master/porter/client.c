@@ -211,9 +211,15 @@ static void accepted(const struct acceptor *from, int fd, const struct net_addre
 	}
 	/* A balancer's connections are bounded too: each client behind it counts when it is
 	 * known. */
-	if (proxy_networks_hold(clients.with.balancers, address) &&
-	    clients.all.count <= (size_t)clients.with.settings->porter_clients_max) {
-		expect_proxy(c);
+	if (proxy_networks_hold(clients.with.balancers, address)) {
+		if (clients.all.count <= (size_t)clients.with.settings->porter_clients_max) {
+			expect_proxy(c);
+			return;
+		}
+		/* Whose client this is nobody knows, nor what they speak: no word, and no place in
+		 * the balancer's own name. */
+		client_log_refusal(c, limit_name(LIMIT_CLIENTS));
+		client_free(c);
 	} else {
 		c->state = CLIENT_DELAY;
 		begin(c);

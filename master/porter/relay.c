@@ -507,12 +507,22 @@ int relay_open_session(struct relay *r)
 		return -1;
 	net_take_no_descriptors(ends[0]);
 	r->inner.fd = ends[0];
+	return ends[1];
+}
+
+void relay_close_session(struct relay *r)
+{
+	close(r->inner.fd);
+	r->inner.fd = -1;
+}
+
+void relay_begin_session(struct relay *r)
+{
 	if (r->inward.len)
 		send_inward(r);
 	if (r->outer_ended)
 		outer_end(r);
 	want_all(r);
-	return ends[1];
 }
 
 void relay_finish(struct relay *r)

@@ -30,7 +30,11 @@ void relays_start(struct loop *loop, const struct relay_callbacks *callbacks);
 struct relay *relay_new(void *owner, SSL *ssl, int fd);
 void relay_free(struct relay **relay);                    /* at once, nothing is flushed */
 void relay_write(struct relay *relay, struct view bytes); /* a greeting or a refusal */
-int relay_open_session(struct relay *relay); /* the session's end of a fresh pair; -1 (errno) */
+/* The session's end of a fresh pair; -1 (errno). Nothing passes until the session has it:
+ * relay_begin_session; or does not get it, and another may: relay_close_session. */
+int relay_open_session(struct relay *relay);
+void relay_begin_session(struct relay *relay);
+void relay_close_session(struct relay *relay);
 /* No (more) session will come: sends what is left, then close_notify, and is over. */
 void relay_finish(struct relay *relay);
 void relay_facts(const struct relay *relay, struct connection_tls *tls);

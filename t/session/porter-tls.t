@@ -265,6 +265,26 @@ def relay():
     ok(ended(s), "a session that dies lets its client go")
 
 
+def worker_that_ends():
+    """After it was idle, before it is given a client: the next one has the client, with all they said."""
+    first = h.worker(SUBMISSION)
+    s = secure(h.client("submissions"))
+    is_(line(s), SECURED_GREETING, "a client of a worker that ends")
+    h.porter.signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, h.porter.process.pid, os.WSTOPPED | os.WNOWAIT)
+    s.sendall(b"EHLO x\r\n")
+    first.close()
+    descriptors = len(os.listdir(f"/proc/{h.porter.process.pid}/fd"))
+    h.porter.signal(signal.SIGCONT)
+    c = Connection(w.receive(h.worker(SUBMISSION)))
+    is_(line(c.socket), b"EHLO x\r\n", "the next worker has the client, and all their words")
+    ok(len(os.listdir(f"/proc/{h.porter.process.pid}/fd")) <= descriptors + 1, "and no half of the first pair is left")
+    c.socket.sendall(b"250 hello\r\n")
+    is_(line(s), b"250 hello\r\n", "whose answer they get")
+    s.close()
+    c.socket.close()
+
+
 def mailbox_sessions():
     login, s, c = session_of(IMAP, "imaps")
     w.send(login, w.Out(HANDED_OVER))
@@ -403,6 +423,6 @@ def stop():
     h.stop()
 
 
-for part in (implicit, starttls, relay, mailbox_sessions, resumption, full_process, idle, keyd_answers, stop):
+for part in (implicit, starttls, relay, worker_that_ends, mailbox_sessions, resumption, full_process, idle, keyd_answers, stop):
     part()
 done()

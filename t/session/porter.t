@@ -210,6 +210,12 @@ def proxied():
     ok(ended(s), "a balancer without a header is let go")
     is_(line(h.client("smtp", "127.0.0.6")), CLEAR[SMTP], "others are no balancers")
     h.stop()
+    h = House(settings="porter.proxy-from 127.0.0.5\nporter.clients-max 10\n")
+    held = [h.client("smtp") for _ in range(10)]
+    ok(all(line(s) == CLEAR[SMTP] for s in held), "all the clients that may come")
+    ok(ended(h.client("smtp", "127.0.0.5")), "a balancer's connection beyond them is closed without a word")
+    h.porter.wait_log("event=refused service=smtp client=127.0.0.5 reason=porter.clients-max")
+    h.stop()
 
 
 def reload_and_stop():
