@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from tap import done, is_, ok  # noqa: E402
@@ -147,6 +148,45 @@ def cleaning(directory):
     is_(names_below(place), [], "leaves no file")
 
 
+def places(directory):
+    """Where the source and the build are."""
+    blank = directory / "with blank"
+    blank.mkdir()
+    result = configure(blank)
+    ok(result.returncode != 0 and "has a blank in its path" in result.stderr, "a path with a blank is refused", result.stderr)
+    place = directory / "cdpath"
+    place.mkdir()
+    (place / "src").symlink_to(SOURCE)
+    result = subprocess.run(["sh", "src/configure"], cwd=place, capture_output=True, text=True, env={**ENVIRONMENT, "CDPATH": "."})
+    is_((result.returncode, result.stderr), (0, ""), "CDPATH does not matter")
+
+
+def failed_commands(directory):
+    place = directory / "failed"
+    place.mkdir()
+    configure(place)
+    ok(all(make(place, "FROM_TABLES=false", "conf/made/sysusers.conf").returncode for _ in range(2)),
+       "what cannot be made fails, and fails again")
+
+
+def future(directory):
+    """A source whose time lies ahead, of a machine whose clock was wrong."""
+    place, source = directory / "future", directory / "source"
+    place.mkdir()
+    shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns(".git", "*.o", "bin"))
+    for name in ("configure", "Makefile.in"):
+        os.utime(source / name, (time.time() + 86400,) * 2)
+    subprocess.run([str(source / "configure")], cwd=place, capture_output=True, env=ENVIRONMENT)
+    count = 0
+    with subprocess.Popen(["make", "conf/made/tables"], cwd=place, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          env=ENVIRONMENT) as process:
+        for text in process.stdout:
+            count += "configured: now run make" in text
+            if count > 1:
+                process.kill()
+    is_((count, process.returncode), (1, 0), "is configured again once")
+
+
 def sample(directory):
     """The sample configuration that is installed builds as it is."""
     conf = directory / "conf"
@@ -167,6 +207,9 @@ try:
     whole_commands(place)
     installation(place)
     cleaning(place)
+    places(place)
+    failed_commands(place)
+    future(place)
     sample(place)
 finally:
     shutil.rmtree(place, ignore_errors=True)
