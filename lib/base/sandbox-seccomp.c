@@ -632,8 +632,11 @@ bool sandbox_seccomp(unsigned promises)
 	entered = true;
 	struct sock_fprog program = { (unsigned short)filter_len, filter };
 
-	/* The log flag makes the kernel's audit name what was killed. */
-	if (syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_LOG, &program) == 0)
+	/* The log flag makes the kernel's audit name what was killed. Linux before 4.14 and gVisor
+	 * do not know it. */
+	if (syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_LOG, &program) ==
+	            0 ||
+	    (errno == EINVAL && syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0))
 		return true;
 	if (errno == ENOSYS || (errno == EINVAL && prctl(PR_GET_SECCOMP) < 0))
 		return false;

@@ -2,10 +2,13 @@
 /* Each set of promises is entered in a child, which then tries what it may and what it may not. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
@@ -732,6 +735,42 @@ static void try_sets(const struct sandbox_profile *wider)
 		}
 }
 
+/* Linux before 4.14, and gVisor: EINVAL for the flag that logs. */
+static int be_older(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_seccomp, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, SECCOMP_FILTER_FLAG_LOG, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof filter / sizeof filter[0], filter };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
+	               ? -1
+	               : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static void test_older(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		dup2(open("/dev/null", O_WRONLY), 2);
+		if (be_older() < 0)
+			_exit(UNUSABLE);
+		_exit(strstr(sandbox_enter(&profiles[NOTHING]), "seccomp") && try_fork() < 0
+		              ? WORKED
+		              : FAILED);
+	}
+	waitpid(pid, &status, 0);
+	ok(WIFEXITED(status) && WEXITSTATUS(status) == WORKED,
+	   "a kernel that cannot log what is killed: the sandbox stands (%d)", status);
+}
+
 int main(void)
 {
 	static const struct sandbox_profile everything = {
@@ -766,6 +805,7 @@ int main(void)
 	ok(outcome(NULL, &little, try_work) == WORKED, "with a limit of memory: ordinary work");
 	test_narrow();
 	test_report();
+	test_older();
 	clean();
 	return tap_done();
 }
