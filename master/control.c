@@ -26,7 +26,7 @@ static struct asker {
 	struct watch watch;
 	struct timer late;
 	struct control_answer lines; /* of a long answer, not yet sent */
-	bool waits_for_stop;
+	bool waits_for_stop, passed_on;
 } askers[ASKERS_MAX];
 
 static struct watch door;
@@ -45,7 +45,10 @@ static void drop(struct asker *a)
 {
 	loop_unwatch(master.loop, &a->watch);
 	loop_timer_clear(master.loop, &a->late);
-	wire_hang_up(a->watch.fd);
+	if (a->passed_on)
+		close(a->watch.fd); /* queued has it, and shutting it down would end it there too */
+	else
+		wire_hang_up(a->watch.fd);
 	control_answer_free(&a->lines);
 	*a = (struct asker){ 0 };
 }
@@ -105,6 +108,7 @@ static void pass_to_queued(struct asker *a)
 	master_file_put(&out, MASTER_CONTROL, fd);
 	bool sent = queued->pid != 0 && wire_send(queued->wire.fd, &out) == WIRE_OK;
 
+	a->passed_on = sent;
 	answer(fd, sent ? EXIT_DONE : EXIT_TEMPORARY, sent ? "" : "queued is not running");
 }
 
