@@ -2,7 +2,6 @@
 #include "lib/queue/spooling.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -10,6 +9,7 @@
 
 #include "lib/base/file.h"
 #include "lib/base/log.h"
+#include "lib/queue/checksum.h"
 #include "lib/wire/dial.h"
 
 static int refuse(struct spool_refusal *refusal, const char *status, const char *text)
@@ -89,14 +89,9 @@ static void writer_prepare(struct spool_writer *w)
 {
 	if (w->buffer.max == 0)
 		text_init(&w->buffer, SPOOL_BUFFER_BYTES);
-	if (w->hash == NULL) {
-		if (sodium_init() < 0)
-			log_fatal("libsodium does not start");
-		/* The state wants more than malloc's alignment. */
-		if (posix_memalign(&w->hash, 64, sizeof(crypto_generichash_state)) != 0)
-			log_fatal("out of memory");
-	}
-	crypto_generichash_init(w->hash, NULL, 0, SPOOL_CHECKSUM_BYTES);
+	if (w->hash == NULL)
+		w->hash = checksum_new();
+	checksum_begin(w->hash);
 	text_clear(&w->buffer);
 	wire_begin(&w->recipients, SPOOL_RECIPIENT);
 	w->written = 0;
@@ -166,7 +161,7 @@ int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal 
 {
 	if (w->fd < 0)
 		return refuse(refusal, "4.3.0", "the message has no file");
-	crypto_generichash_update(w->hash, (const unsigned char *)bytes.data, bytes.len);
+	checksum_add(w->hash, bytes);
 	w->written += bytes.len;
 	if (text_add(&w->buffer, bytes))
 		return 0;
@@ -207,10 +202,10 @@ static int step(struct spool_writer *w, const struct wire_out *out, enum spool_t
 }
 
 /*
- * What a crash leaves after each call: up to COMMITTED an open file, which recovery removes; after
- * it a file whose header says committed but whose bytes may be torn (removed, by its checksums) or
- * whole (live again: at worst a duplicate, since the client was told nothing); after the sync a
- * whole one.
+ * What a crash leaves after each call: up to COMMITTED an open file, which recovery moves to torn/;
+ * after it a file whose header says committed but whose bytes may be torn (moved there, by its
+ * checksums) or whole (live again: at worst a duplicate, since the client was told nothing); after
+ * the sync a whole one.
  */
 static int finish_steps(struct spool_writer *w, const struct envelope *e, struct wire_out *out,
                         struct spool_refusal *refusal)
@@ -219,7 +214,7 @@ static int finish_steps(struct spool_writer *w, const struct envelope *e, struct
 
 	if (flush(w, refusal) != 0)
 		return -1;
-	crypto_generichash_final(w->hash, m.checksum, sizeof m.checksum);
+	checksum_end(w->hash, m.checksum);
 	spool_commit_put(out, e, &m);
 	text_add(&out->bytes, view_skip(text_view(&w->recipients.bytes), 1));
 	if (step(w, out, SPOOL_COMMITTED, refusal) != 0)

@@ -9,6 +9,8 @@
 
 #include "lib/wire/spool.h"
 
+struct checksum;
+
 enum { SPOOL_BUFFER_BYTES = 32768 /* what a writer collects before it writes */ };
 
 /* Begins as { .queued = -1, .fd = -1 }; one serves any number of messages, one after another. */
@@ -20,7 +22,7 @@ struct spool_writer {
 	uint64_t written;           /* message bytes so far, those in the buffer too */
 	struct text buffer;         /* unwritten bytes; flushed in large writes */
 	struct wire_out recipients; /* not yet sent */
-	void *hash;                 /* state of the running checksum */
+	struct checksum *hash;      /* running */
 };
 
 /* Each returns 0, or -1 with the refusal filled (a lost line or a disk error is temporary: 4.3.0)

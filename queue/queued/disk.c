@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "queue/queued/disk.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -14,17 +14,7 @@
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 
-enum { DIRECTORIES = 256, FILE_NAME_MAX = 3 + QUEUE_ID_CHARS + 1, SPACE_CHECK_MS = 1000 };
-
-static void disk_name(uint64_t id, char out[FILE_NAME_MAX])
-{
-	unsigned directory = queue_id_directory(id);
-
-	out[0] = hex_digits[directory >> 4];
-	out[1] = hex_digits[directory & 15];
-	out[2] = '/';
-	queue_id_text(id, out + 3);
-}
+enum { SPACE_CHECK_MS = 1000 };
 
 static int make_directory(struct disk *d, const char *name, struct reason *why)
 {
@@ -33,48 +23,32 @@ static int make_directory(struct disk *d, const char *name, struct reason *why)
 	return 0;
 }
 
-/* A secret that was lost in a power cut would make every queue file look forged: it is synced
- * before use. */
-static int make_secret(struct disk *d, unsigned char secret[QUEUE_SECRET_BYTES], struct reason *why)
+static void note_any(void *context, const struct queuedir_entry *e)
 {
-	int fd = openat(d->directory, "secret.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	struct queuedir_entry *any = context;
 
-	if (fd < 0)
-		return fail_errno(why, "making the queue's secret");
-	randombytes_buf(secret, QUEUE_SECRET_BYTES);
-	bool good = write_whole(fd, secret, QUEUE_SECRET_BYTES) == 0 && fsync(fd) == 0;
-
-	close(fd);
-	if (!good || renameat(d->directory, "secret.new", d->directory, "secret") < 0)
-		return fail_errno(why, "writing the queue's secret");
-	return 0;
+	if (any->name[0] == '\0')
+		*any = *e;
 }
 
+/* A new one is made only for an empty queue: without theirs all messages would look forged. */
 static int take_secret(struct disk *d, struct reason *why)
 {
-	unsigned char secret[QUEUE_SECRET_BYTES];
-	int fd = openat(d->directory, "secret", O_RDONLY | O_CLOEXEC | O_NOFOLLOW), result = 0;
+	struct queuedir_entry any = { .name = "" };
+	int there = queuedir_secret(d->directory, &d->key, why);
 
-	if (fd < 0 && errno != ENOENT)
-		return fail_errno(why, "reading the queue's secret");
-	if (fd < 0) {
-		result = make_secret(d, secret, why);
-	} else {
-		enum file_result got = file_read_at(fd, secret, sizeof secret, 0);
-
-		if (got == FILE_FAILED)
-			result = fail_errno(why, "reading the queue's secret");
-		else if (got != FILE_WHOLE)
-			result = fail(
-				why,
-				"the queue's secret is damaged: without it no queue file can be trusted; "
-				"restore it, or move the queue directory away and begin a new one");
-		close(fd);
-	}
-	if (result == 0)
-		queue_key_derive(&d->key, secret);
-	sodium_memzero(secret, sizeof secret);
-	return result;
+	if (there != 0)
+		return there < 0 ? -1 : 0;
+	for (enum queuedir_place place = QUEUEDIR_LIVE; place <= QUEUEDIR_TORN; place++)
+		queuedir_walk(d->directory, place, note_any, &any);
+	if (any.name[0] != '\0')
+		return fail(
+			why,
+			"the queue's secret is missing, and there are messages (%s): restore the file "
+			"`secret' of queue.directory, or accept messages without it, see `queue check "
+			"--unverified' in posthouse(8)",
+			any.name);
+	return queuedir_make_secret(d->directory, &d->key, why);
 }
 
 int disk_open(struct disk *d, int directory, struct reason *why)
@@ -82,39 +56,48 @@ int disk_open(struct disk *d, int directory, struct reason *why)
 	*d = (struct disk){ .directory = directory };
 	if (sodium_init() < 0)
 		return fail(why, "libsodium does not start");
-	for (unsigned i = 0; i < DIRECTORIES; i++) {
+	for (unsigned i = 0; i < QUEUEDIR_DIRECTORIES; i++) {
 		char name[8];
 
 		snprintf(name, sizeof name, "%02x", i);
 		if (make_directory(d, name, why) < 0)
 			return -1;
 	}
-	if (make_directory(d, "damaged", why) < 0 || take_secret(d, why) < 0)
+	if (make_directory(d, "damaged", why) < 0 || make_directory(d, "torn", why) < 0 ||
+	    take_secret(d, why) < 0)
 		return -1;
 	if (fsync(directory) < 0)
 		return fail_errno(why, "syncing the queue directory");
 	return 0;
 }
 
-int disk_take_clean_mark(struct disk *d, bool *clean, struct reason *why)
+int disk_was_clean(struct disk *d, bool *clean, struct reason *why)
 {
-	*clean = unlinkat(d->directory, "clean", 0) == 0;
-	if (!*clean && errno != ENOENT)
-		return fail_errno(why, "removing the queue's clean mark");
+	struct stat st;
+
+	*clean = fstatat(d->directory, "clean", &st, AT_SYMLINK_NOFOLLOW) == 0;
+	return *clean || errno == ENOENT ? 0
+	                                 : fail_errno(why, "looking for the queue's clean mark");
+}
+
+int disk_forget_clean_mark(struct disk *d, struct reason *why)
+{
+	if (unlinkat(d->directory, "clean", 0) < 0)
+		return errno == ENOENT ? 0 : fail_errno(why, "removing the queue's clean mark");
 	/* Were the mark to come back after a power cut, torn files would be taken for whole
 	 * ones. */
-	if (*clean && fsync(d->directory) < 0)
-		return fail_errno(why, "syncing the queue directory");
-	return 0;
+	return fsync(d->directory) < 0 ? fail_errno(why, "syncing the queue directory") : 0;
 }
 
 void disk_put_clean_mark(struct disk *d)
 {
+	if (d->unexamined)
+		return;
 	/* Everything acknowledged is on disk; the log records and state bytes that are not must get
 	 * there before the mark says that nothing needs to be checked. */
 	if (syncfs(d->directory) < 0)
 		return;
-	int fd = openat(d->directory, "clean", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	int fd = openat(d->directory, "clean", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd >= 0)
 		close(fd);
@@ -145,20 +128,46 @@ static uint32_t next_random(struct disk *d)
 	return d->random[--d->random_left];
 }
 
+/* The next id whose directory can be used: an id is about a second of a directory. */
+static uint64_t next_id(struct disk *d)
+{
+	uint64_t first = queue_id_next(d->last_id, clock_wall_us(), next_random(d)), id = first;
+
+	for (unsigned i = 0; i < QUEUEDIR_DIRECTORIES; i++, id += UINT64_C(1) << 32)
+		if (!d->unusable[queue_id_directory(id)])
+			return id;
+	/* None can: which are well again is found out by trying. */
+	memset(d->unusable, 0, sizeof d->unusable);
+	return first;
+}
+
+/* The directory is at fault, not the disk or our own number of descriptors. */
+static bool is_directorys(int error)
+{
+	return error == EACCES || error == EPERM || error == ENOENT || error == ENOTDIR ||
+	       error == ELOOP;
+}
+
 int disk_create(struct disk *d, uint64_t *id)
 {
-	char name[FILE_NAME_MAX];
+	enum { TURNS = 16 };
+	char name[QUEUEDIR_NAME_MAX];
 
-	for (int turn = 0; turn < 16; turn++) {
-		*id = queue_id_next(d->last_id, clock_wall_us(), next_random(d));
-		d->last_id = *id;
-		disk_name(*id, name);
+	for (int turn = 0; turn < TURNS; turn++) {
+		*id = next_id(d);
+		queuedir_name(*id, name);
 		int fd = openat(d->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
+		if (fd >= 0 || errno == EEXIST) /* only when the clock was set back */
+			d->last_id = *id;
 		if (fd >= 0)
 			return fd;
-		if (errno != EEXIST) /* only when the clock was set back */
+		if (errno == EEXIST)
+			continue;
+		if (!is_directorys(errno))
 			return -1;
+		log_warn("event=directory-unusable name=%.2s reason=\"%m\"", name);
+		d->unusable[queue_id_directory(*id)] = true;
 	}
 	return -1;
 }
@@ -192,18 +201,18 @@ int disk_make_live(int fd)
 
 int disk_reader(struct disk *d, uint64_t id)
 {
-	char name[FILE_NAME_MAX];
+	char name[QUEUEDIR_NAME_MAX];
 
-	disk_name(id, name);
-	return openat(d->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	queuedir_name(id, name);
+	return queuedir_open(d->directory, name, O_RDONLY);
 }
 
 int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records)
 {
-	char name[FILE_NAME_MAX];
+	char name[QUEUEDIR_NAME_MAX];
 
-	disk_name(id, name);
-	int fd = openat(d->directory, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	queuedir_name(id, name);
+	int fd = queuedir_open(d->directory, name, O_WRONLY);
 
 	if (fd < 0)
 		return -1;
@@ -221,56 +230,128 @@ int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records)
 
 int disk_remove(struct disk *d, uint64_t id)
 {
-	char name[FILE_NAME_MAX];
+	char name[QUEUEDIR_NAME_MAX];
 
-	disk_name(id, name);
+	queuedir_name(id, name);
 	return unlinkat(d->directory, name, 0);
 }
 
-int disk_set_aside(struct disk *d, uint64_t id)
+int disk_set_aside(struct disk *d, uint64_t id, enum queuedir_place place,
+                   char to[QUEUEDIR_NAME_MAX])
 {
-	char from[FILE_NAME_MAX], to[FILE_NAME_MAX + 8];
+	char from[QUEUEDIR_NAME_MAX];
 
-	disk_name(id, from);
-	snprintf(to, sizeof to, "damaged/%s", from + 3);
-	return renameat(d->directory, from, d->directory, to);
+	queuedir_name(id, from);
+	if (queuedir_move(d->directory, from, place, to) == 0)
+		return 0;
+	int error = errno;
+
+	disk_note_odd(d, QUEUEDIR_UNREADABLE, from);
+	errno = error;
+	return -1;
 }
 
-static void scan_one(unsigned number, DIR *directory, void (*found)(void *context, uint64_t id),
-                     void *context)
+/* ---- what is not served ---- */
+
+void disk_note_odd(struct disk *d, enum queuedir_kind kind, const char *name)
 {
-	struct dirent *entry;
+	if (kind == QUEUEDIR_UNREADABLE)
+		d->unexamined = true;
+	if (d->odd_count < DISK_ODD_MAX)
+		d->odd[d->odd_count++] = (struct disk_odd){ kind, memory_string(view_of(name)) };
+}
 
-	while ((entry = readdir(directory)) != NULL) {
-		uint64_t id;
+void disk_counts(struct disk *d, struct queuedir_counts *out)
+{
+	queuedir_count_aside(d->directory, out);
+	for (unsigned i = 0; i < d->odd_count; i++) {
+		const struct disk_odd *odd = &d->odd[i];
+		struct stat st;
 
-		if (entry->d_name[0] == '.')
+		if (fstatat(d->directory, odd->name, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+		    errno == ENOENT)
 			continue;
-		if (queue_id_parse(view_of(entry->d_name), &id) && queue_id_directory(id) == number)
-			found(context, id);
+		if (odd->kind == QUEUEDIR_STRAY)
+			out->stray++;
+		else if (odd->kind == QUEUEDIR_MISPLACED)
+			out->misplaced++;
 		else
-			log_warn("event=stray-file name=%02x/%s", number,
-			         log_quote(view_of(entry->d_name)));
+			out->unreadable++;
 	}
+}
+
+struct torn {
+	struct disk *disk;
+	int64_t age_ms, now_s;
+};
+
+static void remove_old(void *context, const struct queuedir_entry *e)
+{
+	const struct torn *t = context;
+	struct stat st;
+
+	/* Its last change is the move to torn/. */
+	if (e->kind != QUEUEDIR_MESSAGE ||
+	    fstatat(t->disk->directory, e->name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    t->now_s - st.st_ctime < t->age_ms / 1000)
+		return;
+	if (unlinkat(t->disk->directory, e->name, 0) < 0)
+		log_warn("event=remove-failed name=%s reason=\"%m\"", log_quote(view_of(e->name)));
+	else
+		log_info("event=torn-removed name=%s age_s=%lld bytes=%lld",
+		         log_quote(view_of(e->name)), (long long)(t->now_s - st.st_ctime),
+		         (long long)st.st_size);
+}
+
+void disk_remove_torn(struct disk *d, int64_t age_ms)
+{
+	struct torn t = { .disk = d, .age_ms = age_ms, .now_s = clock_wall_s() };
+
+	queuedir_walk(d->directory, QUEUEDIR_TORN, remove_old, &t);
+}
+
+/* ---- the scan ---- */
+
+struct scan {
+	struct disk *disk;
+	void (*found)(void *context, uint64_t id);
+	void *context;
+	unsigned unreadable;
+	int error;
+};
+
+static void scan_one(void *context, const struct queuedir_entry *e)
+{
+	struct scan *s = context;
+
+	switch (e->kind) {
+	case QUEUEDIR_MESSAGE: s->found(s->context, e->id); return;
+	case QUEUEDIR_MISPLACED:
+		log_warn("event=misplaced-file name=%s", log_quote(view_of(e->name)));
+		break;
+	case QUEUEDIR_STRAY:
+		log_warn("event=stray-file name=%s", log_quote(view_of(e->name)));
+		break;
+	case QUEUEDIR_UNREADABLE:
+		log_warn(
+			"event=directory-unreadable name=%s reason=\"%s; its messages wait until it can be read and queued is started again\"",
+			e->name, strerror(e->error));
+		s->unreadable++;
+		s->error = e->error;
+		s->disk->unusable[e->number] = true;
+		break;
+	}
+	disk_note_odd(s->disk, e->kind, e->name);
 }
 
 int disk_scan(struct disk *d, void (*found)(void *context, uint64_t id), void *context,
               struct reason *why)
 {
-	for (unsigned i = 0; i < DIRECTORIES; i++) {
-		char name[8];
+	struct scan s = { .disk = d, .found = found, .context = context };
 
-		snprintf(name, sizeof name, "%02x", i);
-		int fd = openat(d->directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-
-		if (directory == NULL) {
-			if (fd >= 0)
-				close(fd);
-			return fail_errno(why, "reading the queue's directory %s", name);
-		}
-		scan_one(i, directory, found, context);
-		closedir(directory);
-	}
-	return 0;
+	queuedir_walk(d->directory, QUEUEDIR_LIVE, scan_one, &s);
+	if (s.unreadable < QUEUEDIR_DIRECTORIES)
+		return 0;
+	errno = s.error;
+	return fail_errno(why, "reading the queue's directories");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The queue directory: 256 subdirectories of queue files, damaged/, the secret, and the mark of a
- * clean stop. Everything that touches the disk for queued is here; what to do is decided elsewhere.
+ * The queue directory (lib/queue/queuedir.h), and the mark of a clean stop. Everything that touches
+ * the disk for queued is here; what to do is decided elsewhere.
  *
  * What is synced: the secret and the directories once, when they are made; the message by its
  * writer, whose fsync also makes the new name durable (the file was created and the journal commit
@@ -12,11 +12,23 @@
 #define QUEUE_QUEUED_DISK_H
 
 #include "lib/base/reason.h"
-#include "queue/queued/queuefile.h"
+#include "lib/queue/queuedir.h"
+
+enum { DISK_ODD_MAX = 1000 };
+
+/* What stood in the queue at the start and is not served. */
+struct disk_odd {
+	enum queuedir_kind kind; /* QUEUEDIR_UNREADABLE: a directory or a file */
+	char *name;
+};
 
 struct disk {
 	int directory;
 	struct queue_key key;
+	struct disk_odd odd[DISK_ODD_MAX]; /* those beyond are in the log */
+	unsigned odd_count;
+	bool unexamined; /* something could not be read: the next start looks at everything */
+	bool unusable[QUEUEDIR_DIRECTORIES]; /* new messages avoid them */
 	uint64_t last_id;
 	int64_t space_checked_ms;
 	uint64_t space_bytes; /* free, when it was last looked at */
@@ -26,8 +38,11 @@ struct disk {
 
 /* Takes the descriptor of the queue directory; makes what is missing. */
 int disk_open(struct disk *d, int directory, struct reason *why);
-/* Was the last stop a clean one?  Forgets it durably: from now on the queue counts as in use. */
-int disk_take_clean_mark(struct disk *d, bool *clean, struct reason *why);
+/* Was the last stop a clean one? */
+int disk_was_clean(struct disk *d, bool *clean, struct reason *why);
+/* Durably, when everything has been examined: from now on the queue counts as in use. (Examining
+ * tears nothing, and what is interrupted is begun anew.) */
+int disk_forget_clean_mark(struct disk *d, struct reason *why);
 void disk_put_clean_mark(struct disk *d);
 /* Bytes free for new messages; the file system is asked at most once a second. */
 uint64_t disk_space(struct disk *d, int64_t now_ms);
@@ -42,9 +57,16 @@ int disk_reader(struct disk *d, uint64_t id); /* read only; -1 with errno */
 /* Appends records at *end, which is moved behind them. */
 int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records);
 int disk_remove(struct disk *d, uint64_t id);
-int disk_set_aside(struct disk *d, uint64_t id); /* to damaged/ */
-/* Calls found() with every name in the 256 directories that is an id; names that are none are
- * warned of and left. */
+/* To damaged/ or torn/; `to` is its name there. -1 with errno: it stays, and counts as odd. */
+int disk_set_aside(struct disk *d, uint64_t id, enum queuedir_place place,
+                   char to[QUEUEDIR_NAME_MAX]);
+void disk_note_odd(struct disk *d, enum queuedir_kind kind, const char *name);
+/* What is there now and is not served. */
+void disk_counts(struct disk *d, struct queuedir_counts *out);
+/* Files that have been in torn/ for longer than this, each with a line in the log. */
+void disk_remove_torn(struct disk *d, int64_t age_ms);
+/* Calls found() with every name in the 256 directories that is an id and stands in its place; what
+ * else is there is warned of and left, as are directories that cannot be read. -1: none can. */
 int disk_scan(struct disk *d, void (*found)(void *context, uint64_t id), void *context,
               struct reason *why);
 

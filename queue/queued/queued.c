@@ -31,7 +31,7 @@
 #include "queue/queued/recover.h"
 #include "queue/queued/writers.h"
 
-enum { STOP_PATIENCE_MS = 20000, STOP_LOOK_MS = 50 };
+enum { STOP_PATIENCE_MS = 20000, STOP_LOOK_MS = 50, TORN_LOOK_MS = 3600 * 1000 };
 
 static struct queued {
 	struct loop *loop;
@@ -46,7 +46,7 @@ static struct queued {
 	struct commands *commands;
 	struct watch master;
 	bool stopping;
-	struct timer stop_look;
+	struct timer stop_look, torn_look;
 	int64_t stop_late_ms;
 } queued;
 
@@ -117,6 +117,15 @@ static void stop(int number, void *context)
 	loop_timer_set(q->loop, &q->stop_look, loop_now_ms(q->loop));
 }
 
+/* Not at the start: a clock that is wrong then is mostly set right within the hour. */
+static void torn_look(struct timer *t)
+{
+	struct queued *q = loop_owner(t, struct queued, torn_look);
+
+	disk_remove_torn(&q->disk, q->settings.queue_torn_keep_ms);
+	loop_timer_set(q->loop, t, loop_now_ms(q->loop) + TORN_LOOK_MS);
+}
+
 static void nothing(int number, void *context)
 {
 	(void)number;
@@ -182,6 +191,8 @@ static void serve(struct queued *q)
 		.changed = messages_admit,
 	});
 	q->stop_look.due = stop_look;
+	q->torn_look.due = torn_look;
+	loop_timer_set(q->loop, &q->torn_look, loop_now_ms(q->loop) + TORN_LOOK_MS);
 	q->master.ready = from_master;
 	loop_watch(q->loop, &q->master, LOOP_READ);
 	loop_signal(q->loop, SIGTERM, stop, q);
@@ -214,6 +225,7 @@ int main(void)
 	serve(q);
 	master_tell_ready();
 	loop_run(q->loop);
+	writers_end(q->writers);
 	disk_put_clean_mark(&q->disk);
 	log_info("event=stopped messages=%zu", q->records.count);
 	return EXIT_DONE;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "queue/queued/words.h"
+#include "lib/queue/words.h"
 
 enum log_field { F_END, F_INDEX, F_NUMBER, F_TIME, F_STATUS, F_HOST, F_TEXT, F_RECIPIENT };
 

@@ -6,7 +6,7 @@
 #ifndef QUEUE_QUEUED_QUEUELOG_H
 #define QUEUE_QUEUED_QUEUELOG_H
 
-#include "queue/queued/queuefile.h"
+#include "lib/queue/queuefile.h"
 
 enum { QUEUE_LOG_TEXT_MAX = 512 };
 

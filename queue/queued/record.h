@@ -10,7 +10,7 @@
 #include "lib/base/heap.h"
 #include "lib/base/list.h"
 #include "lib/wire/resolve.h"
-#include "queue/queued/queuefile.h"
+#include "lib/queue/queuefile.h"
 #include "queue/queued/schedule.h"
 
 struct channel; /* one kind of agent: the remote ones, the bouncing ones, or the local ones of one

@@ -1,118 +1,42 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the start finds, and makes of it:
+ * What the start finds, and makes of it. Nothing that has a byte in it is removed: what damage
+ *looks like, and what a writer has left that was told nothing, cannot be told apart by the bytes.
  *
- *	no header (zeros, or shorter)     an open one: its writer was told nothing; removed
- *	committed, all checksums right    live again
- *	committed, a checksum wrong       torn before its writer's sync returned, so never
- *	                                  acknowledged; removed
- *	live, a checksum wrong            it was whole once, since the live byte is written after
- *	                                  the sync: the disk or a hand has damaged it. Kept in
- *	                                  damaged/, with a warning
+ *	all checksums right               live again; also with a wrong state byte, which is mended
+ * After a clean stop, which leaves nothing but whole files:
+ *	anything else                     damaged by the disk or a hand: to damaged/, with a warning
+ * After a crash:
+ *	no byte at all                    its writer was told nothing; removed
+ *	no header                         an open one: its writer was told nothing, as far as one
+ *can see; to torn/ committed, a checksum wrong       torn before its writer's sync returned,
+ *likewise anything else                     it was whole once, since the live byte is written after
+ *the sync: to damaged/, with a warning
  *
  * After a clean stop the message bytes are not read again.
  */
 #include "queue/queued/recover.h"
 
 #include <errno.h>
-#include <sodium.h>
+#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
-#include "lib/base/file.h"
 #include "lib/base/log.h"
+#include "lib/queue/verify.h"
 #include "queue/queued/queuelog.h"
-
-enum { LOG_READ_MAX = 64 << 20, HASH_BLOCK = 256 << 10 };
-
-enum verdict { WHOLE, OPEN_FILE, TORN, DAMAGED, UNREADABLE };
 
 struct recovery {
 	struct disk *disk;
 	void (*found)(void *context, struct message *m, int64_t next_ms);
 	void *context;
 	bool clean;
-	struct text tail; /* envelope and log of the file in work */
+	struct queue_verified file; /* the one in work */
 	uint64_t *ids;
 	size_t id_count, id_cap;
-	unsigned whole, removed, damaged;
+	unsigned whole, removed, torn, damaged;
 };
-
-/* What a file that ends before it did a moment ago, or whose disk fails, is worth cannot be told
- * now: it stays where it is. */
-static enum verdict checksum(int fd, const struct queue_header *h, enum verdict bad)
-{
-	static unsigned char block[HASH_BLOCK];
-	unsigned char sum[SPOOL_CHECKSUM_BYTES];
-	crypto_generichash_state state;
-	uint64_t left = h->message_bytes, offset = QUEUE_HEADER_BYTES;
-
-	crypto_generichash_init(&state, NULL, 0, sizeof sum);
-	while (left) {
-		size_t n = left < sizeof block ? (size_t)left : sizeof block;
-
-		if (file_read_at(fd, block, n, offset) != FILE_WHOLE)
-			return UNREADABLE;
-		crypto_generichash_update(&state, block, n);
-		left -= n;
-		offset += n;
-	}
-	crypto_generichash_final(&state, sum, sizeof sum);
-	return memcmp(sum, h->checksum, sizeof sum) == 0 ? WHOLE : bad;
-}
-
-/* Envelope and log into r->tail. */
-static enum verdict read_tail(struct recovery *r, int fd, const struct queue_header *h,
-                              uint64_t size, enum verdict bad)
-{
-	uint64_t offset = QUEUE_HEADER_BYTES + h->message_bytes + h->extra_bytes;
-
-	text_clear(&r->tail);
-	if (h->message_bytes > size || offset > size || h->envelope_bytes > size - offset ||
-	    size - offset - h->envelope_bytes > LOG_READ_MAX)
-		return bad;
-	size_t len = (size_t)(size - offset);
-	char *to = text_reserve(&r->tail, len);
-
-	if (to == NULL || file_read_at(fd, to, len, offset) != FILE_WHOLE)
-		return UNREADABLE;
-	r->tail.len += len;
-	r->tail.data[r->tail.len] = '\0';
-	return WHOLE;
-}
-
-static enum verdict examine(struct recovery *r, int fd, uint64_t id, struct queue_header *h)
-{
-	char bytes[QUEUE_HEADER_BYTES];
-	struct view header = { bytes, sizeof bytes };
-	struct stat st;
-
-	errno = 0;
-	if (fstat(fd, &st) < 0)
-		return UNREADABLE;
-	if (st.st_size < QUEUE_HEADER_BYTES)
-		return OPEN_FILE;
-	if (file_read_at(fd, bytes, sizeof bytes, 0) != FILE_WHOLE)
-		return UNREADABLE;
-	if (bytes[0] == '\0')
-		return OPEN_FILE;
-	/* The state byte is judged by itself: it is what tells a torn file from a damaged one. */
-	enum verdict bad = bytes[QUEUE_STATE_OFFSET] == QUEUE_LIVE ? DAMAGED : TORN;
-
-	if (!queue_header_decode(header, h) || h->id != id)
-		return bad;
-	enum verdict tail = read_tail(r, fd, h, (uint64_t)st.st_size, bad);
-
-	if (tail != WHOLE)
-		return tail;
-	if (!queue_seal_verify(header, view_take(text_view(&r->tail), h->envelope_bytes),
-	                       &r->disk->key))
-		return bad;
-	return r->clean ? WHOLE : checksum(fd, h, bad);
-}
 
 static bool take_recipient(void *context, const struct envelope_recipient *to)
 {
@@ -215,11 +139,12 @@ static void replay_log(struct recovery *r, struct message *m, struct view log, i
 	}
 }
 
-static int take_whole(struct recovery *r, uint64_t id, const struct queue_header *h)
+static int take_whole(struct recovery *r, uint64_t id)
 {
 	static struct envelope e;
+	const struct queue_header *h = &r->file.header;
 	struct message *m = message_new(id);
-	struct view tail = text_view(&r->tail);
+	struct view tail = text_view(&r->file.tail);
 	int64_t next_ms = 0;
 
 	if (!queue_envelope_decode(view_take(tail, h->envelope_bytes), &e, take_recipient, m)) {
@@ -235,41 +160,91 @@ static int take_whole(struct recovery *r, uint64_t id, const struct queue_header
 	return 0;
 }
 
-static void set_aside(struct recovery *r, uint64_t id, const char *name, const char *reason)
+static void set_aside(struct recovery *r, uint64_t id, const char *name, enum queuedir_place place,
+                      const char *reason)
 {
-	if (disk_set_aside(r->disk, id) < 0)
-		log_warn("id=%s event=recover-damaged reason=\"%s, and it cannot be moved: %m\"",
-		         name, reason);
+	const char *event = place == QUEUEDIR_TORN ? "torn" : "damaged";
+	char to[QUEUEDIR_NAME_MAX];
+
+	if (disk_set_aside(r->disk, id, place, to) < 0)
+		log_warn("id=%s event=recover-%s reason=\"%s, and it cannot be moved: %m\"", name,
+		         event, reason);
 	else
-		log_warn("id=%s event=recover-damaged reason=\"%s\" kept=damaged/%s", name, reason,
-		         name);
-	r->damaged++;
+		log_warn("id=%s event=recover-%s reason=\"%s\" kept=%s", name, event, reason, to);
+	if (place == QUEUEDIR_TORN)
+		r->torn++;
+	else
+		r->damaged++;
+}
+
+static void leave_unreadable(struct recovery *r, uint64_t id, const char *name, const char *reason,
+                             bool stray)
+{
+	char path[QUEUEDIR_NAME_MAX];
+
+	queuedir_name(id, path);
+	log_warn("id=%s event=%s reason=\"%s\"", name, stray ? "stray-file" : "recover-unreadable",
+	         reason);
+	disk_note_odd(r->disk, stray ? QUEUEDIR_STRAY : QUEUEDIR_UNREADABLE, path);
+}
+
+/* All its checksums are right. */
+static void mend_state(struct recovery *r, uint64_t id, const char *name)
+{
+	char path[QUEUEDIR_NAME_MAX];
+
+	queuedir_name(id, path);
+	int fd = queuedir_open(r->disk->directory, path, O_WRONLY);
+	if (fd < 0 || disk_make_live(fd) < 0)
+		log_warn("event=live-mark-failed reason=\"%m\"");
+	log_warn("id=%s event=recover-mended reason=\"invalid state byte\"", name);
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool is_whole(const struct queue_verified *v)
+{
+	return v->verdict == QUEUE_WHOLE || v->verdict == QUEUE_STATE_WRONG;
+}
+
+static void take_or_set_aside(struct recovery *r, uint64_t id, const char *name)
+{
+	const struct queue_verified *v = &r->file;
+	const char *reason = queue_verdict_text(v);
+
+	if (is_whole(v)) {
+		if (v->verdict == QUEUE_STATE_WRONG)
+			mend_state(r, id, name);
+		/* Sealed by us, yet not as we write it: a later version's. */
+		if (take_whole(r, id) < 0)
+			set_aside(r, id, name, QUEUEDIR_DAMAGED, "unknown field in the envelope");
+	} else if (v->verdict == QUEUE_UNREADABLE) {
+		leave_unreadable(r, id, name, reason, false);
+	} else if (!r->clean && v->verdict == QUEUE_EMPTY) {
+		log_info("id=%s event=recover-removed reason=\"%s\"", name, reason);
+		disk_remove(r->disk, id);
+		r->removed++;
+	} else {
+		bool torn = v->verdict == QUEUE_NO_HEADER || v->state == QUEUE_COMMITTED;
+
+		set_aside(r, id, name, torn && !r->clean ? QUEUEDIR_TORN : QUEUEDIR_DAMAGED,
+		          reason);
+	}
 }
 
 static void examine_one(struct recovery *r, uint64_t id)
 {
 	char name[QUEUE_ID_CHARS + 1];
-	struct queue_header h = { 0 };
-	int fd = disk_reader(r->disk, id);
-	enum verdict v = fd < 0 ? UNREADABLE : examine(r, fd, id, &h);
+	int fd = disk_reader(r->disk, id), error = errno;
 
 	queue_id_text(id, name);
-	if (v == WHOLE && take_whole(r, id, &h) < 0) {
-		/* Sealed by us, yet not as we write it: a later version's. */
-		set_aside(r, id, name, "unknown field in the envelope");
-	} else if (v == OPEN_FILE || v == TORN) {
-		log_info("id=%s event=recover-removed reason=\"%s\"", name,
-		         v == TORN ? "incomplete, never acknowledged" : "never committed");
-		disk_remove(r->disk, id);
-		r->removed++;
-	} else if (v == DAMAGED) {
-		set_aside(r, id, name, "wrong checksum");
-	} else if (v == UNREADABLE) {
-		log_warn("id=%s event=recover-unreadable reason=\"%s\"", name,
-		         errno ? strerror(errno) : "truncated while it was read");
+	if (fd < 0) {
+		leave_unreadable(r, id, name, queuedir_error(error), queuedir_is_stray(error));
+		return;
 	}
-	if (fd >= 0)
-		close(fd);
+	queue_verify(&r->file, fd, id, &r->disk->key, !r->clean);
+	close(fd);
+	take_or_set_aside(r, id, name);
 }
 
 static void keep_id(void *context, uint64_t id)
@@ -296,22 +271,22 @@ int recover(struct disk *disk, void (*found)(void *context, struct message *m, i
 	struct recovery r = { .disk = disk, .found = found, .context = context };
 	int64_t begun = clock_ms();
 
-	text_init(&r.tail, (size_t)QUEUE_ENVELOPE_MAX + LOG_READ_MAX);
-	if (disk_take_clean_mark(disk, &r.clean, why) < 0 ||
-	    disk_scan(disk, keep_id, &r, why) < 0) {
+	queue_verified_init(&r.file);
+	if (disk_was_clean(disk, &r.clean, why) < 0 || disk_scan(disk, keep_id, &r, why) < 0) {
 		free(r.ids);
 		return -1;
 	}
-	/* In the order of arrival; examining removes files, so that the names were collected
+	/* In the order of arrival; examining moves files, so that the names were collected
 	 * first. */
 	if (r.id_count)
 		qsort(r.ids, r.id_count, sizeof *r.ids, compare_ids);
 	for (size_t i = 0; i < r.id_count; i++)
 		examine_one(&r, r.ids[i]);
 	free(r.ids);
-	text_free(&r.tail);
-	log_info("event=recovered messages=%u removed=%u damaged=%u clean=%s duration_ms=%lld",
-	         r.whole, r.removed, r.damaged, r.clean ? "yes" : "no",
-	         (long long)(clock_ms() - begun));
-	return 0;
+	queue_verified_free(&r.file);
+	log_info(
+		"event=recovered messages=%u removed=%u torn=%u damaged=%u clean=%s duration_ms=%lld",
+		r.whole, r.removed, r.torn, r.damaged, r.clean ? "yes" : "no",
+		(long long)(clock_ms() - begun));
+	return disk_forget_clean_mark(disk, why);
 }

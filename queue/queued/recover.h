@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The start: every file of the queue is looked at once, what is whole is handed on, what never
- * became a message is removed, what is damaged is set aside (recover.c, queue/INTERNALS).
+ * The start: every file of the queue is looked at once, what is whole is handed on, all
+ * else is set aside (recover.c, queue/INTERNALS).
  */
 #ifndef QUEUE_QUEUED_RECOVER_H
 #define QUEUE_QUEUED_RECOVER_H

@@ -350,6 +350,19 @@ static bool any_open(const struct hub *hub)
 	return false;
 }
 
+static void abandon_all(const struct hub *hub)
+{
+	LIST_EACH(line, &hub->lines, struct hub_line, all)
+		abandon(writer_of(line));
+}
+
+void writers_end(struct writers *ws)
+{
+	abandon_all(&ws->smtpd);
+	abandon_all(&ws->pickup);
+	abandon_all(&ws->bounce);
+}
+
 bool writers_busy(const struct writers *ws)
 {
 	return any_open(&ws->smtpd) || any_open(&ws->pickup) || any_open(&ws->bounce);

@@ -30,5 +30,8 @@ struct writers *writers_start(const struct writers_setup *setup);
 void writers_stop(struct writers *ws);
 /* Is a writer in the middle of a message? */
 bool writers_busy(const struct writers *ws);
+/* At the end: what is still open was never acknowledged, and is removed, so that a clean stop
+ * leaves whole files alone. */
+void writers_end(struct writers *ws);
 
 #endif

@@ -43,6 +43,7 @@ enum {
 	SCAN_FILES_MAX = 1000, /* in one turn; the rest at once afterwards */
 	STALE_S = 24 * 3600,   /* a file that drop never finished */
 	LOGINS_MAX = 200000,
+	STUCK_MAX = 1000,
 	READ_BYTES = 256 * 1024
 };
 
@@ -70,6 +71,8 @@ static struct {
 	struct spool_writer drop_writer;
 	struct login *logins;
 	size_t login_count;
+	char *stuck[STUCK_MAX];
+	unsigned stuck_count;
 } pickup = { .resolved = -1, .drop_writer = { .queued = -1, .fd = -1 } };
 
 /* ---- who is it ---- */
@@ -238,15 +241,52 @@ static enum fed feed(struct submission *s, int fd)
 	return fed;
 }
 
+/* What cannot even be moved is said once: a scan comes each minute. */
+static bool is_told(const char *name)
+{
+	for (unsigned i = 0; i < pickup.stuck_count; i++)
+		if (strcmp(pickup.stuck[i], name) == 0)
+			return true;
+	if (pickup.stuck_count < STUCK_MAX)
+		pickup.stuck[pickup.stuck_count++] = memory_string(view_of(name));
+	return false;
+}
+
+/* Never over one that is there. */
+static int move_to(const char *name, const char *to)
+{
+	struct stat st;
+	int moved = renameat2(pickup.directory, name, pickup.directory, to, RENAME_NOREPLACE);
+
+	if (moved == 0 || (errno != EINVAL && errno != ENOSYS))
+		return moved;
+	/* Not every file system can tell by itself. */
+	if (fstatat(pickup.directory, to, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		errno = EEXIST;
+		return -1;
+	}
+	return renameat(pickup.directory, name, pickup.directory, to);
+}
+
 /* What can never be taken stays for the operator, out of the way. */
 static void set_aside(const char *name, const char *why)
 {
+	enum { NAMES = 100 };
 	char to[300];
+	int moved = -1;
 
-	log_warn("event=drop-refused file=%s reason=\"%s\" kept=.bad-%s", log_quote(view_of(name)),
-	         log_text(view_of(why)), log_quote(view_of(name)));
 	snprintf(to, sizeof to, ".bad-%.255s", name);
-	renameat(pickup.directory, name, pickup.directory, to);
+	moved = move_to(name, to);
+	for (unsigned i = 1; moved < 0 && errno == EEXIST && i < NAMES; i++) {
+		snprintf(to, sizeof to, ".bad-%.255s.%u", name, i);
+		moved = move_to(name, to);
+	}
+	if (moved == 0)
+		log_warn("event=drop-refused file=%s reason=\"%s\" kept=%s",
+		         log_quote(view_of(name)), log_text(view_of(why)), log_quote(view_of(to)));
+	else if (!is_told(name))
+		log_warn("event=drop-stuck file=%s reason=\"%s, and it cannot be moved: %m\"",
+		         log_quote(view_of(name)), log_text(view_of(why)));
 }
 
 /* Taken at another scan. */

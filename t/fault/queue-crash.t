@@ -69,7 +69,7 @@ def one(so, directory, at):
     ended = house.wait_for(lambda: house.files() == [])
     got = {address for address, _ in run.delivered}
     whole = all(data == MESSAGE for _, data in run.delivered)
-    damaged = os.listdir(house.directory / "queue" / "damaged")
+    damaged = aside(house)[0]
     good = ended and whole and not damaged and (got == WANTED or (not run.acknowledged and not got))
     ok(good, f"{at}: {'acknowledged' if run.acknowledged else 'not acknowledged'}, {len(run.delivered)} deliveries",
        f"ended {ended} whole {whole} damaged {damaged} got {got}\n{house.program.log()[-1500:]}" if not good else None)
@@ -77,8 +77,14 @@ def one(so, directory, at):
     return True
 
 
+def aside(house):
+    """damaged/ and torn/."""
+    return tuple(sorted(os.listdir(house.directory / "queue" / name)) for name in ("damaged", "torn"))
+
+
 def recovering(so, directory, at):
-    """The same while it recovers: a waiting message, an open one, a torn one and a damaged one."""
+    """The same while it recovers: a waiting message, an empty one, an open one, a torn one and a
+    damaged one."""
     house = House(SETTINGS.replace("100ms", "1h"), directory=directory)
     waiting = house.write(["a@far.test"])
     house.agents["remote"].job().finish(RETRY)
@@ -90,6 +96,9 @@ def recovering(so, directory, at):
     torn.recipients(["c@far.test"])
     torn.commit()
     house.writer().open()
+    unfinished = house.writer()
+    unfinished_id = unfinished.open()
+    unfinished.write(MESSAGE)
     house.kill()
     for id in (damaged, torn_id):
         house.path(id).write_bytes(house.path(id).read_bytes().replace(b"hello", b"jello"))
@@ -104,13 +113,14 @@ def recovering(so, directory, at):
         stopped = True
     house.kill()
     house.restart()
-    kept = os.listdir(house.directory / "queue" / "damaged")
-    good = house.files() == [waiting] and kept == [damaged] and house.list()[0]["state"] == "d"
+    kept = aside(house)
+    good = house.files() == [waiting] and kept == ([damaged], sorted([torn_id, unfinished_id])) and house.list()[0]["state"] == "d"
     if stopped:
         ok(good, f"{at} while recovering", f"files {house.files()} kept {kept}\n{house.program.log()[-1500:]}" if not good else None)
     house.kill()
-    for path in (house.directory / "queue" / "damaged").iterdir():
-        path.unlink()
+    for name in ("damaged", "torn"):
+        for path in (house.directory / "queue" / name).iterdir():
+            path.unlink()
     return stopped
 
 
@@ -125,7 +135,7 @@ def main():
                 steps += 2
             ok(number > 1, f"queued was stopped at each {call}: {number - 1} of them")
         note(f"{steps} places")
-        for call in ("openat", "unlinkat", "renameat", "fsync"):
+        for call in ("openat", "linkat", "unlinkat", "fsync"):
             number = 1
             while recovering(so, fresh(scratch), f"{call}:{number}:before") and number < 12:
                 number += 1
@@ -136,8 +146,9 @@ def main():
 def fresh(scratch):
     place = scratch.directory / "house"
     place.mkdir(exist_ok=True)
-    for path in (place / "queue").glob("??/*"):
-        path.unlink()
+    for pattern in ("??/*", "damaged/*", "torn/*"):
+        for path in (place / "queue").glob(pattern):
+            path.unlink()
     (place / "queued.log").unlink(missing_ok=True)
     return place
 

@@ -94,6 +94,11 @@ int renameat(int from, const char *old, int to, const char *new)
 	AROUND(renameat, int, REAL(renameat)(from, old, to, new));
 }
 
+int linkat(int from, const char *old, int to, const char *new, int flags)
+{
+	AROUND(linkat, int, REAL(linkat)(from, old, to, new, flags));
+}
+
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	AROUND(sendmsg, ssize_t, REAL(sendmsg)(fd, message, flags));

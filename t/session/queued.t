@@ -431,7 +431,7 @@ def recovery():
         with open(house.path(waiting), "ab") as file:
             file.write(b"done 0 1 2.0.0 - - *0123456789abcdef\nhalf a li")
         house.restart()
-        is_(house.files(), sorted([waiting, fresh]), "whole messages are live again; open and torn ones are gone")
+        is_(house.files(), sorted([waiting, fresh]), "whole messages are live again; open and torn ones are not")
         is_(sorted(os.listdir(house.directory / "queue/damaged")), sorted([damaged, forged]), "what was live and is not whole is kept aside")
         job = house.agents["remote"].job()
         is_(job.id, fresh, "the fresh one is tried at once")
@@ -441,7 +441,9 @@ def recovery():
         house.agents["remote"].job().finish(RETRY)
         ok(house.wait_for(lambda: b"\nattempt 2 " in house.path(waiting).read_bytes()), "its log goes on behind the torn line")
         log = house.program.log()
-        ok(f"id={torn} event=recover-removed" in log and f"id={open_one} event=recover-removed" in log, "what was removed is in the log")
+        is_(sorted(os.listdir(house.directory / "queue/torn")), sorted([open_one, torn]), "these are kept as well")
+        ok(f"warning: id={torn} event=recover-torn reason=\"wrong checksum of the message\" kept=torn/{torn}" in log
+           and f"warning: id={open_one} event=recover-torn reason=\"no header\"" in log, "with a reason")
         ok(f"warning: id={damaged} event=recover-damaged" in log, "what is damaged is warned of")
 
 

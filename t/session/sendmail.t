@@ -135,6 +135,27 @@ def smtp():
         ok(len(house.live()) == 1 and cut.returncode == 0, "a message without its dot is none")
 
 
+def stray():
+    """What is no file does not stop the others, and is moved or told of once."""
+    with House(started=False) as house:
+        house.sendmail("a@example.test", text="Subject: dropped\n\nx\n")
+        os.mkfifo(house.directory / "drop" / "fifo")
+        (house.directory / "drop" / ".bad-link").write_bytes(b"an earlier one")
+        os.symlink("/etc/passwd", house.directory / "drop" / "link")
+        house.start()
+        ok(house.wait_for(lambda: house.live()), "with a FIFO in the drop directory mail is taken")
+        ok(house.wait_for(lambda: ".bad-link.1" in house.dropped() or "event=drop-stuck file=link" in house.program.log()), "a link is set aside", house.dropped())
+        is_((house.directory / "drop" / ".bad-link").read_bytes(), b"an earlier one", "not over what was set aside before")
+        for _ in range(2):
+            (house.directory / "drop" / ".new-x").write_bytes(b"")
+            (house.directory / "drop" / ".new-x").rename(house.directory / "drop" / ".x")  # seen: another scan
+            house.sendmail("a@example.test", text="Subject: again\n\nx\n")
+        log = house.program.log()
+        moved = "fifo" not in house.dropped()
+        is_(log.count("event=drop-refused file=fifo") + log.count("event=drop-stuck file=fifo"), 1, "the FIFO is told of once")
+        ok(moved == ("kept=.bad-fifo" in log), "and is where the log says", f"{house.dropped()}\n{log}")
+
+
 def limits():
     with House("message.size-max 64K\nrecipients-max 100\nreceived.hops-max 10\n") as house:
         is_(house.sendmail("a@example.test", text="x: y\n\n" + "0123456789\n" * 10000).returncode, UNAVAILABLE, "too large")
@@ -219,6 +240,6 @@ def reload_in_the_middle():
         is_(house.program.wait(), 0, "and ends when all have left")
 
 
-for test in (arguments, recipients_from_header, smtp, limits, down, reload_and_names, reload_in_the_middle):
+for test in (arguments, recipients_from_header, smtp, limits, stray, down, reload_and_names, reload_in_the_middle):
     test()
 done()

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-#include "queue/queued/queuefile.h"
+#include "lib/queue/queuefile.h"
 
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "queue/queued/words.h"
+#include "lib/queue/words.h"
 
 /* In the order of ASCII, so that names sort by time; without letters that look like digits. */
 static const char base32[] = "0123456789abcdefghjkmnpqrstvwxyz";

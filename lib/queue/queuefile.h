@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The queue file, format 1 (queue(5)): encoding and decoding over views, no file is touched here
- * (disk.h does that).
+ * (queued/disk.h, verify.h do that).
  *
  *	header     256 bytes of text, fixed fields
  *	message    the bytes that arrived
@@ -13,8 +13,8 @@
  * SipHash: a captured session that still holds the descriptor it wrote the message through cannot
  * change where the message goes.
  */
-#ifndef QUEUE_QUEUED_QUEUEFILE_H
-#define QUEUE_QUEUED_QUEUEFILE_H
+#ifndef LIB_QUEUE_QUEUEFILE_H
+#define LIB_QUEUE_QUEUEFILE_H
 
 #include "lib/wire/spool.h"
 

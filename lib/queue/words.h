@@ -3,8 +3,8 @@
  * The records of a queue file, one a line: words separated by one space; a word is escaped, "-"
  * when empty. Reading cuts a word off `rest` and is false when it is none.
  */
-#ifndef QUEUE_QUEUED_WORDS_H
-#define QUEUE_QUEUED_WORDS_H
+#ifndef LIB_QUEUE_WORDS_H
+#define LIB_QUEUE_WORDS_H
 
 #include "lib/base/bytes.h"
 

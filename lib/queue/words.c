@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "queue/queued/words.h"
+#include "lib/queue/words.h"
 
 #include <stdio.h>
 

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/queue/queuedir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/file.h"
+
+static const char *const places[] = { "", "damaged", "torn" };
+
+void queuedir_name(uint64_t id, char out[QUEUEDIR_NAME_MAX])
+{
+	unsigned directory = queue_id_directory(id);
+
+	out[0] = hex_digits[directory >> 4];
+	out[1] = hex_digits[directory & 15];
+	out[2] = '/';
+	queue_id_text(id, out + 3);
+}
+
+/* ---- files ---- */
+
+int queuedir_open(int directory, const char *name, int flags)
+{
+	struct stat st;
+	int fd = openat(directory, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+	                0 /* nothing is made */);
+
+	if (fd < 0)
+		return -1;
+	int error = fstat(fd, &st) < 0 ? errno : S_ISREG(st.st_mode) ? 0 : ENXIO;
+
+	if (error == 0)
+		return fd;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+/* A link; a socket, a FIFO, a device; a directory that was to be written. */
+bool queuedir_is_stray(int error)
+{
+	return error == ELOOP || error == ENXIO || error == ENODEV || error == EISDIR;
+}
+
+const char *queuedir_error(int error)
+{
+	return queuedir_is_stray(error) ? "not a regular file" : strerror(error);
+}
+
+static bool same_file(int directory, const char *a, const char *b)
+{
+	struct stat one, other;
+
+	return fstatat(directory, a, &one, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstatat(directory, b, &other, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+/* Two steps, since not every file system can rename without replacing. A crash between them leaves
+ * the file with both names: the first one goes when it is moved again. */
+int queuedir_give_name(int directory, const char *from, const char *to)
+{
+	if (linkat(directory, from, directory, to, 0) < 0 &&
+	    (errno != EEXIST || !same_file(directory, from, to)))
+		return -1;
+	return unlinkat(directory, from, 0);
+}
+
+int queuedir_move(int directory, const char *from, enum queuedir_place place,
+                  char to[QUEUEDIR_NAME_MAX])
+{
+	enum { NAMES = 100 };
+	const char *slash = strrchr(from, '/'), *name = slash ? slash + 1 : from;
+
+	for (unsigned i = 0; i < NAMES; i++) {
+		int n = i == 0 ? snprintf(to, QUEUEDIR_NAME_MAX, "%s/%s", places[place], name)
+		               : snprintf(to, QUEUEDIR_NAME_MAX, "%s/%s.%u", places[place], name,
+		                          i);
+
+		if (n < 0 || n >= QUEUEDIR_NAME_MAX) {
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		if (queuedir_give_name(directory, from, to) == 0)
+			return 0;
+		if (errno != EEXIST)
+			return -1;
+	}
+	return -1;
+}
+
+/* ---- the secret ---- */
+
+int queuedir_secret(int directory, struct queue_key *key, struct reason *why)
+{
+	unsigned char secret[QUEUE_SECRET_BYTES];
+	int fd = queuedir_open(directory, "secret", O_RDONLY);
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return fail(why, "reading the queue's secret: %s", queuedir_error(errno));
+	enum file_result got = file_read_at(fd, secret, sizeof secret, 0);
+	int result = 1;
+
+	if (got == FILE_FAILED)
+		result = fail_errno(why, "reading the queue's secret");
+	else if (got != FILE_WHOLE)
+		result = fail(
+			why,
+			"the queue's secret is damaged: without it no queue file can be trusted; "
+			"restore it, or remove it and see queue check in posthouse(8)");
+	close(fd);
+	if (result == 1)
+		queue_key_derive(key, secret);
+	sodium_memzero(secret, sizeof secret);
+	return result;
+}
+
+int queuedir_make_secret(int directory, struct queue_key *key, struct reason *why)
+{
+	unsigned char secret[QUEUE_SECRET_BYTES];
+
+	unlinkat(directory, "secret.new", 0);
+	int fd = openat(directory, "secret.new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return fail_errno(why, "making the queue's secret");
+	randombytes_buf(secret, sizeof secret);
+	bool good = write_whole(fd, secret, sizeof secret) == 0 && fsync(fd) == 0;
+
+	close(fd);
+	queue_key_derive(key, secret);
+	sodium_memzero(secret, sizeof secret);
+	if (!good || renameat(directory, "secret.new", directory, "secret") < 0 ||
+	    fsync(directory) < 0)
+		return fail_errno(why, "writing the queue's secret");
+	return 0;
+}
+
+/* ---- what is there ---- */
+
+struct walk {
+	int directory;
+	struct queuedir_entry entry;
+	void (*visit)(void *context, const struct queuedir_entry *e);
+	void *context;
+};
+
+static enum queuedir_kind kind_of(const struct walk *w, const struct dirent *d, uint64_t *id)
+{
+	struct view name = view_of(d->d_name);
+
+	*id = 0;
+	if (d->d_type != DT_REG && d->d_type != DT_UNKNOWN)
+		return QUEUEDIR_STRAY;
+	/* What was set aside twice has a number behind its name. */
+	if (w->entry.place != QUEUEDIR_LIVE && name.len > QUEUE_ID_CHARS &&
+	    name.data[QUEUE_ID_CHARS] == '.')
+		name = view_take(name, QUEUE_ID_CHARS);
+	if (!queue_id_parse(name, id))
+		return QUEUEDIR_STRAY;
+	return w->entry.place == QUEUEDIR_LIVE && queue_id_directory(*id) != w->entry.number
+	               ? QUEUEDIR_MISPLACED
+	               : QUEUEDIR_MESSAGE;
+}
+
+static void walk_one(struct walk *w, const char *name)
+{
+	int fd = openat(w->directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *d = NULL;
+
+	while (directory && (errno = 0, d = readdir(directory)) != NULL) {
+		if (d->d_name[0] == '.')
+			continue;
+		w->entry.kind = kind_of(w, d, &w->entry.id);
+		snprintf(w->entry.name, sizeof w->entry.name, "%s/%.255s", name, d->d_name);
+		w->visit(w->context, &w->entry);
+	}
+	/* One that was never made is empty. */
+	int error = errno == ENOENT ? 0 : errno;
+
+	if (directory)
+		closedir(directory);
+	else if (fd >= 0)
+		close(fd);
+	if (error == 0)
+		return;
+	w->entry.kind = QUEUEDIR_UNREADABLE;
+	w->entry.error = error;
+	snprintf(w->entry.name, sizeof w->entry.name, "%s", name);
+	w->visit(w->context, &w->entry);
+}
+
+void queuedir_walk(int directory, enum queuedir_place place,
+                   void (*visit)(void *context, const struct queuedir_entry *e), void *context)
+{
+	struct walk w = { .directory = directory, .visit = visit, .context = context };
+	char name[8];
+
+	w.entry.place = place;
+	if (place != QUEUEDIR_LIVE) {
+		walk_one(&w, places[place]);
+		return;
+	}
+	for (w.entry.number = 0; w.entry.number < QUEUEDIR_DIRECTORIES; w.entry.number++) {
+		snprintf(name, sizeof name, "%02x", w.entry.number);
+		walk_one(&w, name);
+	}
+}
+
+/* ---- counting ---- */
+
+static void count_one(void *context, const struct queuedir_entry *e)
+{
+	struct queuedir_counts *c = context;
+
+	if (e->kind == QUEUEDIR_UNREADABLE)
+		c->unreadable++;
+	else if (e->place == QUEUEDIR_DAMAGED)
+		c->damaged++;
+	else if (e->place == QUEUEDIR_TORN)
+		c->torn++;
+	else if (e->kind == QUEUEDIR_MISPLACED)
+		c->misplaced++;
+	else if (e->kind == QUEUEDIR_STRAY)
+		c->stray++;
+}
+
+void queuedir_count_aside(int directory, struct queuedir_counts *out)
+{
+	*out = (struct queuedir_counts){ 0 };
+	queuedir_walk(directory, QUEUEDIR_DAMAGED, count_one, out);
+	queuedir_walk(directory, QUEUEDIR_TORN, count_one, out);
+}
+
+void queuedir_count(int directory, struct queuedir_counts *out)
+{
+	queuedir_count_aside(directory, out);
+	queuedir_walk(directory, QUEUEDIR_LIVE, count_one, out);
+}
+
+bool queuedir_counts_any(const struct queuedir_counts *c)
+{
+	return (c->damaged | c->torn | c->misplaced | c->stray | c->unreadable) != 0;
+}
+
+void queuedir_counts_text(const struct queuedir_counts *c, char *out, size_t size)
+{
+	const struct {
+		uint32_t count;
+		const char *word;
+	} rows[] = { { c->damaged, "damaged" },
+		     { c->torn, "torn" },
+		     { c->misplaced, "misplaced" },
+		     { c->stray, "stray" },
+		     { c->unreadable, "unreadable" } };
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (rows[i].count && used < size) {
+			int n = snprintf(out + used, size - used, "%s%u %s", used ? ", " : "",
+			                 rows[i].count, rows[i].word);
+
+			used += n > 0 ? (size_t)n : 0;
+		}
+}

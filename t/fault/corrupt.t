@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Damages each kind of file of a queue in each way that a disk or a hand can, after an orderly stop and after kill -9, and starts
+queued again: every acknowledged message is delivered as it was, in the list, or kept where it is counted; what was not touched is
+delivered."""
+import os
+import pathlib
+import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from queuehouse import *  # noqa: E402,F403
+from tap import done, is_, note, ok, skip  # noqa: E402
+
+SETTINGS = "queue.retry-first 1h\nqueue.retry-max 1h\n"
+TEXTS = {f"to{i}@far.test": f"Subject: {i}\r\n\r\n".encode() + f"this is message {i}\r\n".encode() * (1 + i * 400) for i in range(8)}
+
+
+def drop_root():
+    """chmod says nothing to root."""
+    if os.getuid():
+        return True
+    pid = os.fork()
+    if pid == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        os._exit(0 if os.access(wirehouse.build_directory() / "bin/queued", os.X_OK) and os.access(__file__, os.R_OK) else 1)
+    if os.waitpid(pid, 0)[1]:
+        return False
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    return True
+
+
+# ---- damages of one file ----
+
+def flip(at):
+    def damage(path):
+        data = bytearray(path.read_bytes())
+        data[at] ^= 1
+        path.write_bytes(data)
+    return damage
+
+
+def flip_in(part):
+    return lambda path: flip(path.read_bytes().index(part))(path)
+
+
+def zero(at, count):
+    def damage(path):
+        data = bytearray(path.read_bytes())
+        data[at:at + count] = bytes(len(data[at:at + count]))
+        path.write_bytes(data)
+    return damage
+
+
+def truncate(size):
+    return lambda path: os.truncate(path, size if size >= 0 else path.stat().st_size + size)
+
+
+def replace(make):
+    def damage(path):
+        path.unlink()
+        make(path)
+    return damage
+
+
+def move(path):
+    path.rename(path.parent.parent / ("00" if path.parent.name != "00" else "01") / path.name)
+
+
+def set_state(letter):
+    def damage(path):
+        data = bytearray(path.read_bytes())
+        data[41:42] = letter
+        path.write_bytes(data)
+    return damage
+
+
+MESSAGE_DAMAGES = {
+    "state byte l to m": flip(41), "state byte l to c": set_state(b"c"), "state byte zero": set_state(b"\0"),
+    "a bit of the magic": flip(0), "a bit of the id": flip(25), "a bit of a length": flip(55), "a bit of the checksum": flip(100),
+    "a bit of the seal": flip(170), "a bit of the message": flip_in(b"this is"), "a bit of the envelope": flip_in(b"@far.test"),
+    "a bit of the log": flip_in(b"\nattempt"), "first byte zero": zero(0, 1), "first sector zeros": zero(0, 512),
+    "header zeros": zero(0, 256), "all zeros": zero(0, 1 << 30), "truncated to 0": truncate(0), "to 1": truncate(1),
+    "to 100": truncate(100), "to 255": truncate(255), "to 256": truncate(256), "in the message": truncate(270),
+    "the last byte gone": truncate(-1), "mode 0": lambda path: path.chmod(0), "a FIFO": replace(os.mkfifo),
+    "a directory": replace(os.mkdir), "a link": lambda path: (path.rename(path.parent / "elsewhere"), path.symlink_to("elsewhere")),
+    "moved to another directory": move, "renamed": lambda path: path.rename(path.parent / (path.name[:-1] + ("0" if path.name[-1] != "0" else "1"))),
+}
+# What no start may lose, whatever the bytes look like.
+HARMLESS = {"state byte l to m", "state byte l to c", "state byte zero", "a bit of the log", "the last byte gone"}
+
+
+# ---- the queue ----
+
+class Prepared:
+    """A queue of 8 messages that wait, after a clean stop or not."""
+
+    def __init__(self, clean, settings=SETTINGS):
+        self.clean, self.settings = clean, settings
+        self.ids = {}
+        with House(settings, directory=tempfile.mkdtemp(prefix="posthouse-corrupt-")) as house:
+            self.directory = house.directory
+            house.agents["remote"].answer = lambda job: RETRY
+            for to, text in TEXTS.items():
+                self.ids[house.write([to], text)] = to
+            assert house.wait_for(lambda: all(b"\nattempt " in house.path(id).read_bytes() for id in self.ids))
+            house.stop() if clean else house.kill()
+        assert (self.directory / "queue/clean").exists() == clean
+
+    def copy(self):
+        place = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-corrupt-"))
+        shutil.copytree(self.directory / "queue", place / "queue", symlinks=True)
+        return place
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def remove(place):
+    for path in (place / "queue").glob("??"):
+        path.chmod(0o700)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+class Taking(House):
+    """Its remote takes everything from the first job on."""
+
+    def __init__(self, take, *arguments, **kwargs):
+        self.take = take
+        super().__init__(*arguments, **kwargs)
+
+    def start(self):
+        self.answers["remote"] = self.take
+        super().start()
+
+
+class Started:
+    """queued over a damaged queue; what it delivers, by id."""
+
+    def __init__(self, place, settings=SETTINGS):
+        self.place, self.delivered = place, {}
+        self.house = Taking(self.take, settings, directory=place)
+        self.house.ask(CONTROL_QUEUE_RETRY, "")
+
+    def take(self, job):
+        self.delivered.setdefault(job.id, []).append(job.bytes())
+        return DONE
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.house.kill()
+        remove(self.place)
+
+    def settled(self, ids):
+        """Nothing of these waits any more."""
+        return self.house.wait_for(lambda: not {e["id"] for e in self.house.list()} & set(ids))
+
+    def kept(self):
+        queue = self.place / "queue"
+        return {path.name[:13] for pattern in ("??/*", "damaged/*", "torn/*") for path in queue.glob(pattern)}
+
+
+def batches(names, size=8):
+    names = list(names)
+    return [names[i:i + size] for i in range(0, len(names), size)]
+
+
+def messages(prepared, how):
+    for batch in batches(MESSAGE_DAMAGES):
+        place = prepared.copy()
+        ids = dict(zip(batch, prepared.ids))
+        for name, id in ids.items():
+            MESSAGE_DAMAGES[name](next((place / "queue").glob(f"??/{id}")))
+        with Started(place) as started:
+            started.settled(prepared.ids)
+            kept, delivered = started.kept(), started.delivered
+            for name, id in ids.items():
+                text = TEXTS[prepared.ids[id]]
+                got = delivered.get(id, [])
+                good = got == [text] or (not got and (id in kept or name == "renamed" and id[:-1] in {k[:-1] for k in kept}))
+                # An empty file has nothing of a message in it; after a crash writers leave such.
+                good = good or (name == "truncated to 0" and not prepared.clean and not got)
+                if name == "a bit of the message" and prepared.clean:  # found when it is read for somebody
+                    good = True
+                if name in HARMLESS:
+                    good = got == [text]
+                ok(good, f"{how}: {name}: {'delivered' if got else 'kept' if id in kept else 'gone'}",
+                   f"{started.house.program.log()}")
+            others = set(prepared.ids) - set(ids.values())
+            ok(all(delivered.get(id) == [TEXTS[prepared.ids[id]]] for id in others), f"{how}: the others are delivered")
+
+
+def directories(prepared, how):
+    """One of the 256 cannot be read, or is something else: the rest is served, new messages go elsewhere."""
+    for name, damage in {"mode 0": lambda path: path.chmod(0), "a file": lambda path: (path.rename(path.parent / "old"), path.write_bytes(b""))}.items():
+        if name == "mode 0" and os.getuid() == 0:
+            skip("an unreadable directory", "root can read all")
+            continue
+        place = prepared.copy()
+        victim = next((place / "queue").glob(f"??/{next(iter(prepared.ids))}")).parent
+        inside = {path.name for path in victim.iterdir()}
+        damage(victim)
+        with Started(place) as started:
+            others = set(prepared.ids) - inside
+            started.settled(others)
+            ok(all(started.delivered.get(id) == [TEXTS[prepared.ids[id]]] for id in others), f"{how}: a directory is {name}: the rest is delivered")
+            ok(f"warning: event=directory-unreadable name={victim.name} " in started.house.program.log(), "and the log says so")
+            id = started.house.write(["new@far.test"])
+            started.settled([id])
+            is_(started.delivered.get(id), [MESSAGE], "new messages are taken")
+            started.house.stop()
+            ok(not (place / "queue/clean").exists(), "the next start looks at everything")
+            victim.chmod(0o700)
+            if name == "a file":
+                victim.unlink()
+                (place / "queue/old").rename(victim)
+            started.house.restart()
+            started.house.ask(CONTROL_QUEUE_RETRY, "")
+            started.settled(prepared.ids)
+            ok(all(started.delivered.get(id) == [TEXTS[prepared.ids[id]]] for id in inside), "and it is served when it is mended")
+
+
+def fails_to_start(place):
+    try:
+        Started(place).house.kill()
+        return ""
+    except RuntimeError as error:
+        return str(error)
+
+
+def secret(prepared, how):
+    damages = {"removed": pathlib.Path.unlink, "truncated": truncate(7), "a FIFO": replace(os.mkfifo), "a link": replace(lambda p: p.symlink_to("x"))}
+    for name, damage in damages.items():
+        place = prepared.copy()
+        damage(place / "queue/secret")
+        said = fails_to_start(place)
+        ok("secret" in said, f"{how}: the secret is {name}: queued does not start, and says why", said)
+        ok((place / "queue/clean").exists() == prepared.clean and len(list((place / "queue").glob("??/*"))) == 8, "nothing is touched")
+        (place / "queue/secret").unlink(missing_ok=True)
+        shutil.copy(prepared.directory / "queue/secret", place / "queue/secret")
+        with Started(place) as started:
+            started.settled(prepared.ids)
+            ok(all(started.delivered.get(id) == [TEXTS[to]] for id, to in prepared.ids.items()), "restored, all is delivered")
+    for aside in ("damaged", "torn"):
+        place = prepared.copy()
+        for path in (place / "queue").glob("??/*"):
+            path.rename(place / "queue" / aside / path.name)
+        (place / "queue/secret").unlink()
+        ok("secret" in fails_to_start(place), f"{how}: nor with messages in {aside}/ alone")
+        remove(place)
+
+
+def clean_mark(prepared, how):
+    """Whatever it is, nothing is lost by it."""
+    for name, make in {"a file with bytes": lambda p: p.write_bytes(b"x"), "a FIFO": os.mkfifo, "gone": lambda p: None}.items():
+        place = prepared.copy()
+        (place / "queue/clean").unlink(missing_ok=True)
+        make(place / "queue/clean")
+        with Started(place) as started:
+            started.settled(prepared.ids)
+            ok(all(started.delivered.get(id) == [TEXTS[to]] for id, to in prepared.ids.items()), f"{how}: the mark of a clean stop is {name}")
+
+
+def main():
+    if not drop_root():
+        note("as root: what chmod does is not seen")
+        del MESSAGE_DAMAGES["mode 0"]
+    for clean in (True, False):
+        how = "after a clean stop" if clean else "after kill -9"
+        with Prepared(clean) as prepared:
+            for test in (messages, directories, secret, clean_mark):
+                test(prepared, how)
+    done()
+
+
+main()
