@@ -10,7 +10,7 @@
 #include "queue/queued/outcomes.h"
 #include "queue/queued/schedule.h"
 
-enum { LOOK_MS = 60000, AGENT_DIED_RETRY_MS = 1000 };
+enum { AGENT_DIED_RETRY_MS = 1000, EXPIRE_ATTEMPTS_MIN = 5 };
 
 static void timer_due(struct timer *t)
 {
@@ -24,43 +24,49 @@ void attempts_start(struct attempts *a)
 	a->timer.due = timer_due;
 }
 
-/* Also after a leap of the wall clock it looks once a minute. */
 void attempts_arm(struct attempts *a)
 {
 	const struct message *m = records_earliest(a->records);
-	int64_t left;
 
-	if (m == NULL) {
+	if (m == NULL)
 		loop_timer_clear(a->loop, &a->timer);
-		return;
-	}
-	left = m->next.at_ms - clock_wall_ms();
-	loop_timer_set(a->loop, &a->timer,
-	               clock_ms() + (left < 0         ? 0
-	                             : left > LOOK_MS ? LOOK_MS
-	                                              : left + 1));
+	else
+		loop_timer_set(a->loop, &a->timer, m->next.at_ms);
 }
 
 struct message *attempts_take_due(struct attempts *a)
 {
 	struct message *m = records_earliest(a->records);
 
-	if (m == NULL || m->next.at_ms > clock_wall_ms())
+	if (m == NULL || m->next.at_ms > clock_ms())
 		return NULL;
 	records_set_next(a->records, m, 0);
 	return m;
 }
 
-/* What waited goes on waiting, what had its time (or is new) goes on now. */
-bool attempts_waits_on(struct attempts *a, struct message *m, int64_t next_ms)
+/* From what its log says, written by a wall clock that need not be today's. Up to the attempt that
+ * was planned last the message has been known; how long it lay after that, with nobody to try it,
+ * does not count. */
+static void find_birth(struct message *m, int64_t next_wall_ms)
 {
-	int64_t now = clock_wall_ms(), latest = now + a->settings->queue_retry_max_ms;
+	int64_t now = clock_wall_ms(), until = next_wall_ms < now ? next_wall_ms : now;
 
+	m->born_ms = clock_ms() - (until > m->arrived_ms ? until - m->arrived_ms : 0);
+}
+
+/* What waited goes on waiting, what had its time (or is new) goes on now. */
+bool attempts_waits_on(struct attempts *a, struct message *m, int64_t next_wall_ms)
+{
+	int64_t left = next_wall_ms - clock_wall_ms();
+
+	find_birth(m, next_wall_ms);
 	if (m->held)
 		return true;
-	if (m->counts[RECIPIENT_NEW] || m->counts[RECIPIENT_DEFERRED] == 0 || next_ms <= now)
+	if (m->counts[RECIPIENT_NEW] || m->counts[RECIPIENT_DEFERRED] == 0 || left <= 0)
 		return false;
-	records_set_next(a->records, m, next_ms < latest ? next_ms : latest);
+	if (left > a->settings->queue_retry_max_ms)
+		left = a->settings->queue_retry_max_ms;
+	records_set_next(a->records, m, clock_ms() + left);
 	return true;
 }
 
@@ -73,7 +79,7 @@ static struct schedule_limits retry_limits(const struct attempts *a)
 void attempts_plan(struct attempts *a, struct message *m)
 {
 	struct schedule_limits limits = retry_limits(a);
-	int64_t now = clock_wall_ms(), ends = m->arrived_ms + a->settings->queue_lifetime_ms;
+	int64_t left = a->settings->queue_lifetime_ms - message_age_ms(m);
 
 	/* An agent that died is our own trouble: the delays begin small, and still grow for a
 	 * message that kills agents. */
@@ -82,17 +88,17 @@ void attempts_plan(struct attempts *a, struct message *m)
 	m->agent_died = false;
 	if (m->attempts < UINT16_MAX)
 		m->attempts++;
-	int64_t next = now + schedule_retry_ms(&limits, m->attempts, randombytes_random());
+	int64_t delay = schedule_retry_ms(&limits, m->attempts, randombytes_random());
 
 	/* The last attempt is at the end of its life, not long before it. */
-	if (now < ends && next > ends)
-		next = ends;
+	if (left > 0 && delay > left)
+		delay = left;
 	struct queue_log l = { .event = QUEUE_ATTEMPT,
 		               .number = m->attempts,
-		               .time_s = next / 1000 };
+		               .time_s = (clock_wall_ms() + delay) / 1000 };
 
 	journal_note(a->journal, m, &l);
-	records_set_next(a->records, m, next);
+	records_set_next(a->records, m, clock_ms() + delay);
 	attempts_arm(a);
 }
 
@@ -118,10 +124,27 @@ static void expire(struct attempts *a, struct message *m, struct recipient *r)
 	outcomes_give_up(a->journal, m, r, "5.4.7", host, text);
 }
 
+/* What no message expires without, as long as its schedule has that many in a lifetime. */
+static unsigned attempts_needed(const struct attempts *a)
+{
+	struct schedule_limits limits = retry_limits(a);
+	int64_t passed = 0;
+	unsigned n = 1;
+
+	while (n < EXPIRE_ATTEMPTS_MIN) {
+		passed += schedule_retry_ms(&limits, n, UINT32_MAX);
+		if (passed > a->settings->queue_lifetime_ms)
+			break;
+		n++;
+	}
+	return n;
+}
+
 void attempts_expire(struct attempts *a, struct message *m)
 {
 	if (m->counts[RECIPIENT_DEFERRED] == 0 ||
-	    clock_wall_ms() < m->arrived_ms + a->settings->queue_lifetime_ms)
+	    message_age_ms(m) < a->settings->queue_lifetime_ms ||
+	    m->attempts + 1u < attempts_needed(a))
 		return;
 	for (uint32_t i = 0; i < m->recipient_count; i++)
 		if (m->recipients[i].state == RECIPIENT_DEFERRED)

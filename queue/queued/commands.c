@@ -141,6 +141,11 @@ static char state_of(const struct message *m)
 	               : 'd';
 }
 
+static int64_t next_wall_ms(const struct message *m)
+{
+	return clock_wall_ms() + m->next.at_ms - clock_ms();
+}
+
 static void put_entry(struct wire_out *out, const struct message *m)
 {
 	static struct control_entry e;
@@ -154,7 +159,7 @@ static void put_entry(struct wire_out *out, const struct message *m)
 	e.state = state_of(m);
 	e.bytes = m->message_bytes;
 	e.arrived_s = m->arrived_ms / 1000;
-	e.next_s = e.state == 'd' ? m->next.at_ms / 1000 : 0;
+	e.next_s = e.state == 'd' ? next_wall_ms(m) / 1000 : 0;
 	string_copy(e.sender, sizeof e.sender, view_of(message_sender(m)));
 	e.recipients = message_left(m);
 	for (uint32_t i = 0; i < m->recipient_count && !list.full; i++) {
@@ -259,7 +264,8 @@ static void show(struct command_line *s)
 	say(s, "state: %s", m->held ? "held" : state_of(m) == 'd' ? "deferred" : "active");
 	say(s, "arrived: %s", stamp(m->arrived_ms));
 	if (m->next.at_ms)
-		say(s, "next attempt: %s (attempts so far: %u)", stamp(m->next.at_ms), m->attempts);
+		say(s, "next attempt: %s (attempts so far: %u)", stamp(next_wall_ms(m)),
+		    m->attempts);
 	say(s, "bytes: %llu", (unsigned long long)m->message_bytes);
 	say(s, "from: <%s>", message_sender(m));
 	show_recipients(s, m);

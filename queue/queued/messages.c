@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "queue/queued/admission.h"
 #include "queue/queued/answers.h"
@@ -224,12 +225,12 @@ static void attempts_due(void *context)
 	messages_admit(ms);
 }
 
-void messages_found(void *context, struct message *m, int64_t next_ms)
+void messages_found(void *context, struct message *m, int64_t next_wall_ms)
 {
 	struct messages *ms = context;
 
 	records_add(ms->with.records, m);
-	if (!attempts_waits_on(&ms->attempts, m, next_ms))
+	if (!attempts_waits_on(&ms->attempts, m, next_wall_ms))
 		try_again(ms, m);
 }
 
@@ -237,6 +238,7 @@ void messages_accepted(void *context, struct message *m)
 {
 	struct messages *ms = context;
 
+	m->born_ms = clock_ms();
 	records_add(ms->with.records, m);
 	admission_stand_in_line(&ms->admission, m, false);
 	messages_admit(ms);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
+
 /* ---- the index ---- */
 
 static size_t slot_of(const struct records *r, uint64_t id)
@@ -273,6 +275,11 @@ void recipient_set(struct message *m, struct recipient *r, enum recipient_state 
 uint32_t message_left(const struct message *m)
 {
 	return m->recipient_count - m->counts[RECIPIENT_GONE];
+}
+
+int64_t message_age_ms(const struct message *m)
+{
+	return clock_ms() - m->born_ms;
 }
 
 const char *message_sender(const struct message *m)

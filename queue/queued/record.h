@@ -71,8 +71,11 @@ struct message {
 	uint64_t id;
 	uint64_t message_bytes, log_end;
 	uint32_t extra_bytes, envelope_bytes;
-	int64_t arrived_ms;     /* wall clock */
-	struct heap_entry next; /* wall clock; at_ms 0: no attempt is waited for */
+	int64_t arrived_ms; /* wall clock, for people and reports */
+	/* By the clock that only goes forward: when it came, as far as that can be told, and its
+	 * next attempt (at_ms 0: none is waited for). */
+	int64_t born_ms;
+	struct heap_entry next;
 	uint32_t recipient_count;
 	uint32_t counts[RECIPIENT_STATES]; /* recipients in each state */
 	uint32_t cursor; /* the recipient that is asked about next, while in line */
@@ -128,7 +131,8 @@ void message_recipient(const struct message *m, const struct recipient *r,
                        struct envelope_recipient *out);
 const char *message_string(const struct message *m, uint32_t place);
 void recipient_set(struct message *m, struct recipient *r, enum recipient_state state);
-uint32_t message_left(const struct message *m); /* recipients that are not GONE */
+uint32_t message_left(const struct message *m);  /* recipients that are not GONE */
+int64_t message_age_ms(const struct message *m); /* no leap of the wall clock is in it */
 /* The fields that the envelope and header give. */
 void message_take_envelope(struct message *m, const struct envelope *e,
                            const struct queue_header *h);

@@ -29,7 +29,7 @@
 
 struct recovery {
 	struct disk *disk;
-	void (*found)(void *context, struct message *m, int64_t next_ms);
+	void (*found)(void *context, struct message *m, int64_t next_wall_ms);
 	void *context;
 	bool clean;
 	struct queue_verified file; /* the one in work */
@@ -53,7 +53,7 @@ static bool take_recipient(void *context, const struct envelope_recipient *to)
 struct replay {
 	struct message *m;
 	uint32_t provisional; /* new recipients not yet confirmed by QUEUE_EXPANDED begin here */
-	int64_t next_ms;
+	int64_t next_wall_ms;
 };
 
 static void outcome_of(struct recipient *r, const struct queue_log *l)
@@ -95,7 +95,7 @@ static void apply(struct replay *p, const struct queue_log *l)
 	case QUEUE_NOTICE: m->noticed = true; break;
 	case QUEUE_ATTEMPT:
 		m->attempts = (uint16_t)(l->number > UINT16_MAX ? UINT16_MAX : l->number);
-		p->next_ms = l->time_s * 1000;
+		p->next_wall_ms = l->time_s * 1000;
 		break;
 	case QUEUE_HOLD: m->held = true; break;
 	case QUEUE_RELEASE: m->held = false; break;
@@ -118,7 +118,8 @@ static void forget_provisional(struct replay *p)
 	}
 }
 
-static void replay_log(struct recovery *r, struct message *m, struct view log, int64_t *next_ms)
+static void replay_log(struct recovery *r, struct message *m, struct view log,
+                       int64_t *next_wall_ms)
 {
 	static struct queue_log l;
 	struct replay p = { .m = m, .provisional = m->recipient_count };
@@ -130,7 +131,7 @@ static void replay_log(struct recovery *r, struct message *m, struct view log, i
 	forget_provisional(&p);
 	/* A last line without its end is written over. */
 	m->log_end += log.len - rest.len;
-	*next_ms = p.next_ms;
+	*next_wall_ms = p.next_wall_ms;
 	if (bad) {
 		char id[QUEUE_ID_CHARS + 1];
 
@@ -145,17 +146,17 @@ static int take_whole(struct recovery *r, uint64_t id)
 	const struct queue_header *h = &r->file.header;
 	struct message *m = message_new(id);
 	struct view tail = text_view(&r->file.tail);
-	int64_t next_ms = 0;
+	int64_t next_wall_ms = 0;
 
 	if (!queue_envelope_decode(view_take(tail, h->envelope_bytes), &e, take_recipient, m)) {
 		message_free(&m);
 		return -1;
 	}
 	message_take_envelope(m, &e, h);
-	replay_log(r, m, view_skip(tail, h->envelope_bytes), &next_ms);
+	replay_log(r, m, view_skip(tail, h->envelope_bytes), &next_wall_ms);
 	if (r->disk->last_id < id)
 		r->disk->last_id = id;
-	r->found(r->context, m, next_ms);
+	r->found(r->context, m, next_wall_ms);
 	r->whole++;
 	return 0;
 }
@@ -265,8 +266,9 @@ static int compare_ids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-int recover(struct disk *disk, void (*found)(void *context, struct message *m, int64_t next_ms),
-            void *context, struct reason *why)
+int recover(struct disk *disk,
+            void (*found)(void *context, struct message *m, int64_t next_wall_ms), void *context,
+            struct reason *why)
 {
 	struct recovery r = { .disk = disk, .found = found, .context = context };
 	int64_t begun = clock_ms();

@@ -11,9 +11,10 @@
 #include "queue/queued/record.h"
 
 /* Calls found() with every message, in the order of arrival, its recipients as its log left them;
- * it is the callee's. next_ms: when its next attempt was planned, 0: it was not. -1: the queue
+ * it is the callee's. next_wall_ms: when its next attempt was planned, 0: it was not. -1: the queue
  * cannot be read at all. */
-int recover(struct disk *disk, void (*found)(void *context, struct message *m, int64_t next_ms),
-            void *context, struct reason *why);
+int recover(struct disk *disk,
+            void (*found)(void *context, struct message *m, int64_t next_wall_ms), void *context,
+            struct reason *why);
 
 #endif

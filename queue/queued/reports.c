@@ -75,7 +75,7 @@ static bool is_notice_due(const struct reports *rs, const struct message *m)
 {
 	return m->counts[RECIPIENT_DEFERRED] && !m->noticed &&
 	       rs->settings->queue_delay_notice_ms &&
-	       clock_wall_ms() >= m->arrived_ms + rs->settings->queue_delay_notice_ms;
+	       message_age_ms(m) >= rs->settings->queue_delay_notice_ms;
 }
 
 /* RFC 3461 section 5.2.5: who did not ask is told as well, unless the message has no sender. */

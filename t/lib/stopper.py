@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""Builds t/fault/NAME.c for LD_PRELOAD: Stopping makes a program end at a call, Failing makes a call fail."""
+"""Builds t/fault/NAME.c for LD_PRELOAD: Stopping makes a program end at a call, Failing makes a call fail, Clock
+moves its clocks."""
 import os
 import pathlib
 import subprocess
@@ -43,3 +44,23 @@ class Failing(Preloading):
 
     def __init__(self, path, call, error, part, skip=0, times=-1):
         super().__init__(path, FAIL_CALL=call, FAIL_ERRNO=str(error), FAIL_PATH=part, FAIL_SKIP=str(skip), FAIL_TIMES=str(times))
+
+
+class Clock(Preloading):
+    """with Clock(so, path) as clock: what is started in it has clocks that clock.leap(seconds) moves."""
+
+    def __init__(self, path, page):
+        self.page = pathlib.Path(page)
+        self.page.write_bytes(bytes(16))
+        self.wall = self.forward = 0
+        super().__init__(path, CLOCK_PAGE=str(page))
+
+    def __enter__(self):
+        super().__enter__()
+        return self
+
+    def leap(self, seconds, forward=0):
+        """The wall clock, and the one that only goes forward."""
+        self.wall, self.forward = self.wall + int(seconds * 1000), self.forward + int(forward * 1000)
+        with open(self.page, "r+b") as page:
+            page.write(b"".join(n.to_bytes(8, "little", signed=True) for n in (self.wall, self.forward)))
