@@ -17,7 +17,7 @@ typedef int command_function(const struct command *c, int argc, char **argv);
 
 command_function command_build, command_rollback, command_settings;
 command_function command_start, command_stop, command_reload, command_status, command_check;
-command_function command_queue, command_map, command_user, command_domain, command_alias,
+command_function command_queue, command_queue_check, command_map, command_user, command_domain, command_alias,
 	command_password;
 
 /* A verb of a command: "add" of "user". */
@@ -42,6 +42,10 @@ int command_settings_read(const struct command *c, struct model *m);
 /* The same for commands that serve to mend a wrong text or to stop in spite of it: only a
  * posthouse.conf that cannot be read ends them, since nothing would be where it says. */
 int command_places_read(const struct command *c, struct model *m);
+
+/* What of the queue and the drop directory is not served, as one line; "" when there is nothing, or
+ * it may not be seen. */
+void aside_text(const struct settings *s, struct text *out);
 
 /* Tells a running house to take the current generation; says so. A house that does not run is no
  * error. */

@@ -173,6 +173,19 @@ static void running_fault(void *context, const char *text)
 	problem_error(&m->problems, NULL, 0, "%s", text);
 }
 
+/* ---- what is not served ---- */
+
+static void check_aside(struct model *m)
+{
+	struct text aside;
+
+	text_init(&aside, 1024);
+	aside_text(&m->settings, &aside);
+	if (aside.len)
+		problem_warning(&m->problems, NULL, 0, "%.*s", VIEW_ARG(text_view(&aside)));
+	text_free(&aside);
+}
+
 /* ---- ports ---- */
 
 /* While the house is down somebody else's server on its port is found here, not at the start. */
@@ -274,6 +287,7 @@ int command_check(const struct command *c, int argc, char **argv)
 	check_disk(&m, m.settings.queue_directory, (uint64_t)m.settings.queue_space_min_bytes);
 	check_disk(&m, m.settings.mail_root, 0);
 	check_log(&m);
+	check_aside(&m);
 	bool running = command_running_faults(&m.settings, running_fault, &m);
 
 	if (!running)

@@ -28,6 +28,7 @@ static int open_queue(const struct command *c, int *code)
 
 static int queue_list(const struct command *c, int argc, char **argv)
 {
+	struct control_counts counts;
 	struct queue_list list;
 	struct reason why;
 	int code, fd = open_queue(c, &code);
@@ -40,6 +41,8 @@ static int queue_list(const struct command *c, int argc, char **argv)
 		printf("no message matches %s\n", argv[0]);
 	else
 		queue_list_print(&list, stdout);
+	if (code == EXIT_DONE && queue_ask_counts(fd, &counts) == 0)
+		queue_list_print_counts(&counts, stdout);
 	queue_list_free(&list);
 	close(fd);
 	return code;
@@ -148,6 +151,7 @@ static const struct verb verbs[] = {
 	{ "hold", 1, 1, "hold all | " FILTER, queue_hold },
 	{ "release", 0, 1, "release [all | " FILTER "]", queue_release },
 	{ "remove", 1, 1, "remove all | " FILTER, queue_remove },
+	{ "check", 0, -1, "check [--repair] [--unverified ID ...]", command_queue_check },
 	{ NULL, 0, 0, NULL, NULL },
 };
 

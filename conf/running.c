@@ -254,8 +254,20 @@ int command_reload(const struct command *c, int argc, char **argv)
 
 int command_status(const struct command *c, int argc, char **argv)
 {
+	struct model m;
+	struct text aside;
+	int code = ask_house(c, CONTROL_STATUS, NULL, argc);
+
 	(void)argv;
-	return ask_house(c, CONTROL_STATUS, NULL, argc);
+	if (code != EXIT_DONE || command_places_read(c, &m) != EXIT_DONE)
+		return code;
+	text_init(&aside, 1024);
+	aside_text(&m.settings, &aside);
+	if (aside.len)
+		printf("set aside    %.*s\n", VIEW_ARG(text_view(&aside)));
+	text_free(&aside);
+	model_free(&m);
+	return code;
 }
 
 int command_reload_if_running(const struct settings *s)

@@ -101,6 +101,40 @@ int queue_ask_list(int fd, const char *filter, struct queue_list *list, struct r
 	return end;
 }
 
+int queue_ask_counts(int fd, struct control_counts *counts)
+{
+	struct reason why;
+	struct wire_in in;
+
+	*counts = (struct control_counts){ 0 };
+	if (ask(fd, CONTROL_QUEUE_COUNTS, NULL, &in, &why) < 0)
+		return -1;
+	bool told = in.type == CONTROL_QUEUE_COUNTS && control_counts_get(&in, counts);
+
+	wire_in_close(&in);
+	return told ? 0 : -1;
+}
+
+int queue_ask_restore(int fd, const char *name, bool unverified, struct reason *why)
+{
+	char text[CONTROL_LINE_MAX];
+	struct wire_out out = { 0 };
+	struct wire_in in;
+
+	wire_begin(&out, CONTROL_QUEUE_RESTORE);
+	wire_put_string(&out, name);
+	wire_put_byte(&out, unverified);
+	enum wire_result r = wire_call(fd, &out, &in, ANSWER_TIMEOUT_MS);
+
+	wire_out_free(&out);
+	if (r != WIRE_OK)
+		return fail(why, "queued does not respond");
+	int end = take_end(&in, text, why);
+
+	wire_in_close(&in);
+	return end;
+}
+
 long queue_ask_change(int fd, enum control_type what, const char *filter, struct reason *why)
 {
 	char text[CONTROL_LINE_MAX];

@@ -14,6 +14,11 @@ int queue_ask_open(const char *rundir, bool *temporary, struct reason *why);
 /* The messages that fit the filter, the oldest first.  0, or -1 with a reason. */
 int queue_ask_list(int fd, const char *filter, struct queue_list *list, struct reason *why);
 
+/* What is not served; 0, or -1: queued is of an older version, or does not respond. */
+int queue_ask_counts(int fd, struct control_counts *counts);
+/* Takes a file of the queue directory back: 0, or -1 with a reason. */
+int queue_ask_restore(int fd, const char *name, bool unverified, struct reason *why);
+
 /* CONTROL_QUEUE_RETRY, _HOLD, _RELEASE, _REMOVE: how many, or -1 with a reason. */
 long queue_ask_change(int fd, enum control_type what, const char *filter, struct reason *why);
 /* Prints the header lines; *file is the queue file's descriptor, -1 when it came without. */

@@ -221,7 +221,7 @@ void queuedir_walk(int directory, enum queuedir_place place,
 
 static void count_one(void *context, const struct queuedir_entry *e)
 {
-	struct queuedir_counts *c = context;
+	struct control_counts *c = context;
 
 	if (e->kind == QUEUEDIR_UNREADABLE)
 		c->unreadable++;
@@ -235,42 +235,15 @@ static void count_one(void *context, const struct queuedir_entry *e)
 		c->stray++;
 }
 
-void queuedir_count_aside(int directory, struct queuedir_counts *out)
+void queuedir_count_aside(int directory, struct control_counts *out)
 {
-	*out = (struct queuedir_counts){ 0 };
+	*out = (struct control_counts){ 0 };
 	queuedir_walk(directory, QUEUEDIR_DAMAGED, count_one, out);
 	queuedir_walk(directory, QUEUEDIR_TORN, count_one, out);
 }
 
-void queuedir_count(int directory, struct queuedir_counts *out)
+void queuedir_count(int directory, struct control_counts *out)
 {
 	queuedir_count_aside(directory, out);
 	queuedir_walk(directory, QUEUEDIR_LIVE, count_one, out);
-}
-
-bool queuedir_counts_any(const struct queuedir_counts *c)
-{
-	return (c->damaged | c->torn | c->misplaced | c->stray | c->unreadable) != 0;
-}
-
-void queuedir_counts_text(const struct queuedir_counts *c, char *out, size_t size)
-{
-	const struct {
-		uint32_t count;
-		const char *word;
-	} rows[] = { { c->damaged, "damaged" },
-		     { c->torn, "torn" },
-		     { c->misplaced, "misplaced" },
-		     { c->stray, "stray" },
-		     { c->unreadable, "unreadable" } };
-	size_t used = 0;
-
-	out[0] = '\0';
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		if (rows[i].count && used < size) {
-			int n = snprintf(out + used, size - used, "%s%u %s", used ? ", " : "",
-			                 rows[i].count, rows[i].word);
-
-			used += n > 0 ? (size_t)n : 0;
-		}
 }

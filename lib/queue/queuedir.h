@@ -11,6 +11,7 @@
 
 #include "lib/base/reason.h"
 #include "lib/queue/queuefile.h"
+#include "lib/wire/control.h"
 
 enum { QUEUEDIR_DIRECTORIES = 256, QUEUEDIR_NAME_MAX = 8 + 256 };
 
@@ -58,17 +59,9 @@ struct queuedir_entry {
 void queuedir_walk(int directory, enum queuedir_place place,
                    void (*visit)(void *context, const struct queuedir_entry *e), void *context);
 
-/* What is there and is not served. */
-struct queuedir_counts {
-	uint32_t damaged, torn, misplaced, stray, unreadable;
-};
-
-/* By their names alone: unreadable are directories. */
-void queuedir_count(int directory, struct queuedir_counts *out);
+/* What is there and is not served, by the names alone: unreadable are directories. */
+void queuedir_count(int directory, struct control_counts *out);
 /* Those in damaged/ and torn/ alone. */
-void queuedir_count_aside(int directory, struct queuedir_counts *out);
-bool queuedir_counts_any(const struct queuedir_counts *c);
-/* "2 damaged, 1 stray"; "" for none. */
-void queuedir_counts_text(const struct queuedir_counts *c, char *out, size_t size);
+void queuedir_count_aside(int directory, struct control_counts *out);
 
 #endif

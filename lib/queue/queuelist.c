@@ -78,3 +78,40 @@ void queue_list_print(const struct queue_list *list, FILE *out)
 	        (unsigned long long)((bytes + 1023) / 1024), list->count,
 	        list->count == 1 ? "" : "s");
 }
+
+bool queue_counts_any(const struct control_counts *c)
+{
+	return (c->damaged | c->torn | c->misplaced | c->stray | c->unreadable) != 0;
+}
+
+void queue_counts_text(const struct control_counts *c, char out[QUEUE_COUNTS_TEXT_MAX])
+{
+	const struct {
+		uint32_t count;
+		const char *word;
+	} rows[] = { { c->damaged, "damaged" },
+		     { c->torn, "torn" },
+		     { c->misplaced, "misplaced" },
+		     { c->stray, "stray" },
+		     { c->unreadable, "unreadable" } };
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (rows[i].count && used < QUEUE_COUNTS_TEXT_MAX) {
+			int n = snprintf(out + used, QUEUE_COUNTS_TEXT_MAX - used, "%s%u %s",
+			                 used ? ", " : "", rows[i].count, rows[i].word);
+
+			used += n > 0 ? (size_t)n : 0;
+		}
+}
+
+void queue_list_print_counts(const struct control_counts *c, FILE *out)
+{
+	char text[QUEUE_COUNTS_TEXT_MAX];
+
+	if (!queue_counts_any(c))
+		return;
+	queue_counts_text(c, text);
+	fprintf(out, "-- Not in this list: %s (see posthouse queue check).\n", text);
+}

@@ -18,6 +18,13 @@ struct queue_list {
 
 void queue_list_free(struct queue_list *list);
 void queue_list_print(const struct queue_list *list, FILE *out);
+enum { QUEUE_COUNTS_TEXT_MAX = 160 };
+
+bool queue_counts_any(const struct control_counts *c);
+/* "2 damaged, 1 stray"; "" for none. */
+void queue_counts_text(const struct control_counts *c, char out[QUEUE_COUNTS_TEXT_MAX]);
+/* The last line of a list, when there is anything to count. */
+void queue_list_print_counts(const struct control_counts *c, FILE *out);
 /* What strangers wrote may not steer the terminal. */
 void queue_list_clean(FILE *out, struct view v);
 

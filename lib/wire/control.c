@@ -36,6 +36,26 @@ bool control_entry_get(struct wire_in *in, struct control_entry *e)
 	return !in->bad && (e->state == 'a' || e->state == 'd' || e->state == 'h');
 }
 
+void control_counts_put(struct wire_out *out, const struct control_counts *c)
+{
+	wire_begin(out, CONTROL_QUEUE_COUNTS);
+	wire_put_u32(out, c->damaged);
+	wire_put_u32(out, c->torn);
+	wire_put_u32(out, c->misplaced);
+	wire_put_u32(out, c->stray);
+	wire_put_u32(out, c->unreadable);
+}
+
+bool control_counts_get(struct wire_in *in, struct control_counts *c)
+{
+	c->damaged = wire_get_u32(in);
+	c->torn = wire_get_u32(in);
+	c->misplaced = wire_get_u32(in);
+	c->stray = wire_get_u32(in);
+	c->unreadable = wire_get_u32(in);
+	return wire_end(in);
+}
+
 void control_end_put(struct wire_out *out, uint8_t code, const char *text)
 {
 	wire_begin(out, CONTROL_END);

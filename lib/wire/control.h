@@ -33,8 +33,12 @@ enum control_type {
 	CONTROL_QUEUE_HOLD,
 	CONTROL_QUEUE_RELEASE,
 	CONTROL_QUEUE_REMOVE,
-	CONTROL_VERSION /* string: master's; the two ends need not be of one version, so that new
-	                   types go to the end */
+	CONTROL_VERSION, /* string: master's; the two ends need not be of one version, so that new
+	                    types go to the end */
+	/* To queued, as those above. */
+	CONTROL_QUEUE_COUNTS, /* -> CONTROL_QUEUE_COUNTS: struct control_counts */
+	CONTROL_QUEUE_RESTORE /* string name of a file below the queue directory, bool unverified ->
+	                         CONTROL_END */
 };
 
 enum { CONTROL_LINE_MAX = 2048 };
@@ -53,11 +57,18 @@ struct control_entry {
 
 enum { CONTROL_RECIPIENT_LIST_MAX = 16384, CONTROL_BATCH_BYTES = 32768 };
 
+/* What is in the queue directory and is not served. */
+struct control_counts {
+	uint32_t damaged, torn, misplaced, stray, unreadable;
+};
+
 /* Appends one entry to a packet begun with CONTROL_QUEUE_ENTRY (20,000 messages must not cost
  * 20,000 packets). */
 void control_entry_put(struct wire_out *out, const struct control_entry *e);
 /* The next entry of a packet; call while in->rest.len. */
 bool control_entry_get(struct wire_in *in, struct control_entry *e);
+void control_counts_put(struct wire_out *out, const struct control_counts *c);
+bool control_counts_get(struct wire_in *in, struct control_counts *c);
 void control_end_put(struct wire_out *out, uint8_t code, const char *text);
 bool control_end_get(struct wire_in *in, uint8_t *code,
                      char text[CONTROL_LINE_MAX]); /* a descriptor may stand beside it */

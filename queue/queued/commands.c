@@ -321,7 +321,47 @@ static void change_some(struct command_line *s)
 
 /* ---- the conversation ---- */
 
+/* Those that are answered at once. */
+static bool answer_counts(struct command_line *s, struct wire_in *in)
+{
+	struct control_counts counts;
+
+	if (!wire_end(in))
+		return false;
+	disk_counts(s->commands->with.disk, &counts);
+	control_counts_put(&s->out, &counts);
+	return true;
+}
+
+static bool answer_restore(struct command_line *s, struct wire_in *in)
+{
+	char name[QUEUEDIR_NAME_MAX];
+	struct reason why = { "" };
+
+	wire_get_string(in, name, sizeof name);
+	bool unverified = wire_get_bool(in);
+
+	if (!wire_end(in))
+		return false;
+	int done = s->commands->with.restore(name, unverified, &why);
+
+	control_end_put(&s->out, done < 0 ? EXIT_PERMANENT : EXIT_DONE, why.text);
+	return true;
+}
+
+static void begin_list(struct command_line *s, struct wire_in *in);
+
 static void begin(struct command_line *s, struct wire_in *in)
+{
+	s->doing = CONTROL_END;
+	if ((in->type == CONTROL_QUEUE_COUNTS && answer_counts(s, in)) ||
+	    (in->type == CONTROL_QUEUE_RESTORE && answer_restore(s, in)))
+		s->unsent = true;
+	else
+		begin_list(s, in);
+}
+
+static void begin_list(struct command_line *s, struct wire_in *in)
 {
 	wire_get_string(in, s->filter, sizeof s->filter);
 	s->position = 0;

@@ -26,6 +26,8 @@ struct commands_setup {
 	void (*hold)(void *context, struct message *m, bool hold);
 	void (*remove)(void *context, struct message *m);
 	void (*changed)(void *context); /* after each batch of these */
+	/* Takes a file of the queue directory back; 0, or -1 with a reason. */
+	int (*restore)(const char *name, bool unverified, struct reason *why);
 };
 
 struct commands *commands_new(const struct commands_setup *setup);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -261,7 +262,34 @@ void disk_note_odd(struct disk *d, enum queuedir_kind kind, const char *name)
 		d->odd[d->odd_count++] = (struct disk_odd){ kind, memory_string(view_of(name)) };
 }
 
-void disk_counts(struct disk *d, struct queuedir_counts *out)
+static bool is_at(const struct disk_odd *odd, const char *name)
+{
+	size_t len = strlen(odd->name);
+
+	return strncmp(odd->name, name, len) == 0 && (name[len] == '\0' || name[len] == '/');
+}
+
+bool disk_is_odd(const struct disk *d, const char *name)
+{
+	for (unsigned i = 0; i < d->odd_count; i++)
+		if (is_at(&d->odd[i], name))
+			return true;
+	return false;
+}
+
+void disk_forget_odd(struct disk *d, const char *name)
+{
+	for (unsigned i = 0; i < d->odd_count;) {
+		if (!is_at(&d->odd[i], name)) {
+			i++;
+			continue;
+		}
+		free(d->odd[i].name);
+		d->odd[i] = d->odd[--d->odd_count];
+	}
+}
+
+void disk_counts(struct disk *d, struct control_counts *out)
 {
 	queuedir_count_aside(d->directory, out);
 	for (unsigned i = 0; i < d->odd_count; i++) {

@@ -61,8 +61,12 @@ int disk_remove(struct disk *d, uint64_t id);
 int disk_set_aside(struct disk *d, uint64_t id, enum queuedir_place place,
                    char to[QUEUEDIR_NAME_MAX]);
 void disk_note_odd(struct disk *d, enum queuedir_kind kind, const char *name);
+/* Has this file, or its directory, been noted?  Then it may be taken back. */
+bool disk_is_odd(const struct disk *d, const char *name);
+/* It is served from now on. */
+void disk_forget_odd(struct disk *d, const char *name);
 /* What is there now and is not served. */
-void disk_counts(struct disk *d, struct queuedir_counts *out);
+void disk_counts(struct disk *d, struct control_counts *out);
 /* Files that have been in torn/ for longer than this, each with a line in the log. */
 void disk_remove_torn(struct disk *d, int64_t age_ms);
 /* Calls found() with every name in the 256 directories that is an id and stands in its place; what

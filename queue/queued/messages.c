@@ -234,6 +234,15 @@ void messages_found(void *context, struct message *m, int64_t next_wall_ms)
 		try_again(ms, m);
 }
 
+void messages_restored(void *context, struct message *m, int64_t next_wall_ms)
+{
+	struct messages *ms = context;
+
+	messages_found(ms, m, next_wall_ms);
+	attempts_arm(&ms->attempts);
+	messages_admit(ms);
+}
+
 void messages_accepted(void *context, struct message *m)
 {
 	struct messages *ms = context;

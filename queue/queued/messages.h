@@ -24,8 +24,9 @@ struct messages *messages_new(const struct messages_setup *setup);
 void messages_begin(struct messages *ms, struct agents *agents, struct resolving *resolving);
 
 /* Callbacks; the context is the struct messages. */
-void messages_found(void *context, struct message *m, int64_t next_wall_ms); /* recover.h */
-void messages_accepted(void *context, struct message *m);                    /* writers.h */
+void messages_found(void *context, struct message *m, int64_t next_wall_ms);    /* recover.h */
+void messages_restored(void *context, struct message *m, int64_t next_wall_ms); /* recover.h */
+void messages_accepted(void *context, struct message *m);                       /* writers.h */
 /* resolving.h */
 void messages_answered(void *context, struct message *m, uint32_t index, struct found *found,
                        unsigned count);

@@ -20,11 +20,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/queue/restore.h"
 #include "lib/wire/master.h"
 #include "queue/queued/commands.h"
 #include "queue/queued/messages.h"
@@ -169,6 +171,30 @@ static void open_queue(struct queued *q, int directory)
 	messages_begin(q->messages, q->agents, q->resolving);
 }
 
+/* On an operator's word. What is in its place was left there at the start, or is in the queue:
+ * never a file that a writer is at. */
+static int restore(const char *name, bool unverified, struct reason *why)
+{
+	struct queued *q = &queued;
+	char place[QUEUEDIR_NAME_MAX];
+	uint64_t id;
+
+	if (!queue_restore_name(name, &id))
+		return fail(why, "not the name of a message's file");
+	queuedir_name(id, place);
+	bool known = records_find(&q->records, id) != NULL, aside = strcmp(name, place) != 0;
+
+	if (!aside && !known && !disk_is_odd(&q->disk, name))
+		return fail(why, "a message that is being written");
+	if (queue_restore(q->disk.directory, &q->disk.key, name, unverified, why) < 0 ||
+	    (!known && recover_one(&q->disk, id, messages_restored, q->messages, why) < 0))
+		return -1;
+	disk_forget_odd(&q->disk, name);
+	log_warn("id=%s event=restored%s name=%s", place + 3, unverified ? "-unverified" : "",
+	         log_quote(view_of(name)));
+	return 0;
+}
+
 /* Who brings messages, and who asks about them. */
 static void serve(struct queued *q)
 {
@@ -189,6 +215,7 @@ static void serve(struct queued *q)
 		.hold = messages_hold,
 		.remove = messages_remove,
 		.changed = messages_admit,
+		.restore = restore,
 	});
 	q->stop_look.due = stop_look;
 	q->torn_look.due = torn_look;

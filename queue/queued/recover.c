@@ -292,3 +292,25 @@ int recover(struct disk *disk,
 		(long long)(clock_ms() - begun));
 	return disk_forget_clean_mark(disk, why);
 }
+
+int recover_one(struct disk *disk, uint64_t id,
+                void (*found)(void *context, struct message *m, int64_t next_wall_ms),
+                void *context, struct reason *why)
+{
+	struct recovery r = { .disk = disk, .found = found, .context = context };
+	int fd = disk_reader(disk, id), taken = -1;
+
+	if (fd < 0)
+		return fail(why, "%s", queuedir_error(errno));
+	queue_verified_init(&r.file);
+	queue_verify(&r.file, fd, id, &disk->key, true);
+	close(fd);
+	if (r.file.verdict != QUEUE_WHOLE)
+		fail(why, "%s", queue_verdict_text(&r.file));
+	else if (take_whole(&r, id) < 0)
+		fail(why, "unknown field in the envelope");
+	else
+		taken = 0;
+	queue_verified_free(&r.file);
+	return taken;
+}

@@ -17,4 +17,9 @@ int recover(struct disk *disk,
             void (*found)(void *context, struct message *m, int64_t next_wall_ms), void *context,
             struct reason *why);
 
+/* One file that stands in its place and was not taken at the start. */
+int recover_one(struct disk *disk, uint64_t id,
+                void (*found)(void *context, struct message *m, int64_t next_wall_ms),
+                void *context, struct reason *why);
+
 #endif

@@ -169,6 +169,7 @@ static int ask_queue(const struct sending *s, enum mode mode)
 	bool temporary;
 	struct reason why;
 	struct queue_list list;
+	struct control_counts counts;
 	int fd = queue_ask_open(s->paths.run, &temporary, &why), done = -1;
 
 	if (fd < 0) {
@@ -179,6 +180,8 @@ static int ask_queue(const struct sending *s, enum mode mode)
 		done = queue_ask_list(fd, "", &list, &why);
 		if (done == 0)
 			queue_list_print(&list, stdout);
+		if (done == 0 && queue_ask_counts(fd, &counts) == 0)
+			queue_list_print_counts(&counts, stdout);
 		queue_list_free(&list);
 	} else if (queue_ask_change(fd, CONTROL_QUEUE_RETRY, "", &why) >= 0) {
 		done = 0;

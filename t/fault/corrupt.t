@@ -6,7 +6,9 @@ delivered."""
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from queuehouse import *  # noqa: E402,F403
@@ -160,6 +162,14 @@ class Started:
         self.house.kill()
         remove(self.place)
 
+    def counts(self):
+        """What queued says that it does not serve."""
+        line = self.house.control()
+        send(line, Out(CONTROL_QUEUE_COUNTS))
+        answer = receive(line)
+        assert answer.kind == CONTROL_QUEUE_COUNTS, answer.kind
+        return dict(zip(("damaged", "torn", "misplaced", "stray", "unreadable"), (answer.u32() for _ in range(5))))
+
     def settled(self, ids):
         """Nothing of these waits any more."""
         return self.house.wait_for(lambda: not {e["id"] for e in self.house.list()} & set(ids))
@@ -167,6 +177,41 @@ class Started:
     def kept(self):
         queue = self.place / "queue"
         return {path.name[:13] for pattern in ("??/*", "damaged/*", "torn/*") for path in queue.glob(pattern)}
+
+
+class Control(threading.Thread):
+    """RUNDIR/control, as master serves it for questions to queued."""
+
+    def __init__(self, house):
+        super().__init__(daemon=True)
+        (house.directory / "run").mkdir(exist_ok=True)
+        self.path, self.house = house.directory / "run" / "control", house
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.bind(str(self.path))
+        self.socket.listen(8)
+        self.start()
+
+    def run(self):
+        try:
+            while True:
+                line, _ = self.socket.accept()
+                if (question := receive(line)) is not None and question.kind == CONTROL_QUEUE:
+                    send(self.house.program.master, Out(MASTER_CONTROL).fd(line))
+                    send(line, Out(CONTROL_END).byte(0).view(""))
+                line.close()
+        except OSError:
+            pass
+
+    def end(self):
+        self.path.unlink()
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+def posthouse(place, *words):
+    """queue check and others: exit code and what it says."""
+    got = subprocess.run([str(wirehouse.build_directory() / "bin/posthouse"), "-c", str(place / "conf"), *words], capture_output=True, text=True)
+    return got.returncode, got.stdout + got.stderr
 
 
 def batches(names, size=8):
@@ -195,6 +240,11 @@ def messages(prepared, how):
                     good = got == [text]
                 ok(good, f"{how}: {name}: {'delivered' if got else 'kept' if id in kept else 'gone'}",
                    f"{started.house.program.log()}")
+            aside = [path for pattern in ("??/*", "damaged/*", "torn/*") for path in (place / "queue").glob(pattern)]
+            is_(sum(started.counts().values()), len(aside), f"{how}: what is kept is counted: {started.counts()}")
+            code, said = posthouse(place, "queue", "check")
+            ok(code == (100 if aside else 0) and all(said.count(str(path.relative_to(place / "queue")) + ": ") == 1 for path in aside),
+               f"{how}: and posthouse queue check names each", f"{code} {said} {aside}")
             others = set(prepared.ids) - set(ids.values())
             ok(all(delivered.get(id) == [TEXTS[prepared.ids[id]]] for id in others), f"{how}: the others are delivered")
 
@@ -259,6 +309,82 @@ def secret(prepared, how):
         remove(place)
 
 
+def path_of(place, id):
+    return next(path for pattern in ("??", "damaged", "torn") for path in (place / "queue").glob(f"{pattern}/{id}"))
+
+
+def repair(prepared, how, running):
+    """What was mended by hand, and what the operator names, comes back."""
+    how += ", queued runs" if running else ", queued does not run"
+    mendable = {"a bit of the envelope": flip_in(b"@far.tes"), "mode 0": lambda path: path.chmod(0o600), "moved to another directory": lambda path: None}
+    forced = ["a bit of the message", "a bit of the seal"]
+    lost = "to 100"
+    names = [name for name in [*mendable, *forced, lost] if name in MESSAGE_DAMAGES]
+    place, ids = prepared.copy(), dict(zip(names, prepared.ids))
+    before = {name: MESSAGE_DAMAGES[name](next((place / "queue").glob(f"??/{id}"))) for name, id in ids.items()}
+    del before
+    (place / "queue/clean").unlink(missing_ok=True)  # so that the message is read
+    with Started(place) as started:
+        others = set(prepared.ids) - set(ids.values())
+        started.settled(others)
+        control = Control(started.house) if running else None
+        if not running:
+            started.house.stop()
+        code, said = posthouse(place, "queue", "check", "--repair")
+        still = {name for name, id in ids.items() if f"{id}: " in said and "taken back" not in next(line for line in said.splitlines() if id in line)}
+        is_((code, still), (100, set(names) - {"moved to another directory"}), f"{how}: --repair takes back what is only misplaced")
+        if "a bit of the envelope" in ids:
+            data = bytearray(path_of(place, ids["a bit of the envelope"]).read_bytes())
+            at = data.index(b"to0")
+            data[at + 3:at + 12] = b"@far.test"
+            path_of(place, ids["a bit of the envelope"]).write_bytes(data)
+        if "mode 0" in ids:
+            path_of(place, ids["mode 0"]).chmod(0o600)
+        code, said = posthouse(place, "queue", "check", "--repair", "--unverified", *(ids[name] for name in forced), "6c00000000000")
+        ok(code == 100 and "6c00000000000: there is no such" in said and f"{ids[lost]}: no header" in said, f"{how}: what cannot come back is said", said)
+        if not running:
+            started.house.restart()
+        started.house.ask(CONTROL_QUEUE_RETRY, "")
+        back = [id for name, id in ids.items() if name != lost]
+        ok(started.house.wait_for(lambda: all(id in started.delivered for id in back)), f"{how}: the others are delivered", f"{started.delivered.keys()} {said}\n{started.house.program.log()}")
+        text = lambda name: TEXTS[prepared.ids[ids[name]]]
+        ok(all(started.delivered[id] == ([text(name)] if name != "a bit of the message" else [text(name).replace(b"this is", b"uhis is", 1)])
+               for name, id in ids.items() if name != lost), "as they are, once")
+        is_(sum(started.counts().values()), 1, "one is left")
+        if running:
+            log = started.house.program.log()
+            ok(f"id={ids[forced[0]]} event=restored-unverified name=damaged/" in log, "the log has it")
+            code, said = posthouse(place, "queue", "list")
+            ok("Mail queue is empty\n-- Not in this list: 1 " in said, "and the list counts it", said)
+            code, said = posthouse(place, "status")
+            control.end()
+        code, said = posthouse(place, "check")
+        ok("in the queue: 1 " in said, "posthouse check counts it", said)
+
+
+def other_secret(prepared, how):
+    """A lost secret: messages that the operator names are accepted without it; when it is found, the others come back."""
+    place, ids = prepared.copy(), list(prepared.ids)
+    (place / "queue/secret").unlink()
+    wirehouse.generation(place, SETTINGS)
+    code, said = posthouse(place, "queue", "check")
+    ok(code == 100 and "secret: missing" in said and said.count("not verifiable without the queue's secret") == 8, f"{how}: the secret is lost: queue check says so", said)
+    code, said = posthouse(place, "queue", "check", "--repair", "--unverified", *ids[:2])
+    is_((said.count("taken back unverified"), (place / "queue/secret").exists()), (2, True), "two are taken all the same")
+    with Started(place) as started:
+        started.settled(ids)
+        is_({id: texts for id, texts in started.delivered.items()}, {id: [TEXTS[prepared.ids[id]]] for id in ids[:2]}, "and delivered, no other")
+        is_(started.counts()["damaged"], 6, "the others are set aside")
+        started.house.stop()
+        shutil.copy(prepared.directory / "queue/secret", place / "queue/secret")
+        code, said = posthouse(place, "queue", "check", "--repair")
+        is_((code, said.count(": taken back\n")), (0, 6), "with the secret they come back")
+        started.house.restart()
+        started.house.ask(CONTROL_QUEUE_RETRY, "")
+        started.settled(ids)
+        ok(all(started.delivered[id] == [TEXTS[to]] for id, to in prepared.ids.items()), "all are delivered, once")
+
+
 def clean_mark(prepared, how):
     """Whatever it is, nothing is lost by it."""
     for name, make in {"a file with bytes": lambda p: p.write_bytes(b"x"), "a FIFO": os.mkfifo, "gone": lambda p: None}.items():
@@ -277,8 +403,10 @@ def main():
     for clean in (True, False):
         how = "after a clean stop" if clean else "after kill -9"
         with Prepared(clean) as prepared:
-            for test in (messages, directories, secret, clean_mark):
+            for test in (messages, directories, secret, other_secret, clean_mark):
                 test(prepared, how)
+            for running in (True, False):
+                repair(prepared, how, running)
     done()
 
 

@@ -339,6 +339,10 @@ def old_master(listener, version):
                 wirehouse.send(line, wirehouse.Out(CONTROL_VERSION).view(version))
             wirehouse.send(line, wirehouse.Out(CONTROL_LINE).view("queued running"))
             wirehouse.send(line, wirehouse.Out(CONTROL_END).byte(0).view(""))
+    line, _ = listener.accept()  # what queued does not serve is asked for as well
+    with line:
+        wirehouse.receive(line)
+        wirehouse.send(line, wirehouse.Out(CONTROL_END).byte(100).view("an older queued"))
 
 
 def rollback():

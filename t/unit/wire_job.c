@@ -236,6 +236,13 @@ static void whole_jobs(struct wire_out *out)
 	close(ends[1]);
 }
 
+static struct control_counts counts;
+
+static bool get_counts(struct wire_in *in)
+{
+	return control_counts_get(in, &counts);
+}
+
 static void control(struct wire_out *out)
 {
 	struct control_entry e = { .id = "0123456789abc",
@@ -264,6 +271,11 @@ static void control(struct wire_out *out)
 	torn("a line", out, get_line);
 	control_version_put(out, "1.2");
 	torn("a version", out, get_version);
+	control_counts_put(out, &(struct control_counts){ 1, 2, 3, 4, 5 });
+	torn("counts", out, get_counts);
+	ok(counts.damaged == 1 && counts.torn == 2 && counts.misplaced == 3 && counts.stray == 4 &&
+	           counts.unreadable == 5,
+	   "with their fields");
 }
 
 static void submit(struct wire_out *out)

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * posthouse queue check: reads the queue directory itself and says what is not whole, and what can
+ * be done; takes back what can be.
+ *
+ * Root becomes the queue's account before it opens anything there: whoever owns queued owns what
+ * this reads.  What is to change is told to queued while it runs; else it is done here.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <dirent.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/command.h"
+#include "conf/model.h"
+#include "lib/conf/accounts.h"
+#include "lib/queue/ask.h"
+#include "lib/queue/restore.h"
+
+struct check {
+	int directory, queued; /* queued: -1, it does not run */
+	struct queue_key key;
+	bool have_key, repair;
+	char **unverified; /* ids */
+	int unverified_count;
+	struct queuedir_entry *entries;
+	size_t count;
+	struct queue_list known; /* what a running queued has */
+	struct queue_verified file;
+	size_t whole, left, restored;
+};
+
+/* ---- what is there ---- */
+
+static void keep(void *context, const struct queuedir_entry *e)
+{
+	struct check *k = context;
+
+	k->entries = memory_grow_for(k->entries, k->count, sizeof *k->entries);
+	k->entries[k->count++] = *e;
+}
+
+static int compare_id(const void *id, const void *entry)
+{
+	return strcmp(id, ((const struct queue_entry *)entry)->entry.id);
+}
+
+static bool is_listed(const struct queue_list *list, const char *id)
+{
+	return list->count &&
+	       bsearch(id, list->entries, list->count, sizeof *list->entries, compare_id) != NULL;
+}
+
+/* What is not in the list may have come since. */
+static bool is_known(const struct check *k, uint64_t id)
+{
+	char text[QUEUE_ID_CHARS + 1];
+	struct queue_list now;
+	struct reason why;
+
+	queue_id_text(id, text);
+	if (k->queued < 0 || is_listed(&k->known, text))
+		return k->queued >= 0;
+	bool known = queue_ask_list(k->queued, text, &now, &why) == 0 && now.count > 0;
+
+	queue_list_free(&now);
+	return known;
+}
+
+static bool is_there(const struct check *k, const char *name)
+{
+	struct stat st;
+
+	return fstatat(k->directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Has the operator named it?  Those that nobody asks for here are told of at the end. */
+static bool is_named(const struct check *k, uint64_t id)
+{
+	static char found[] = "";
+	char text[QUEUE_ID_CHARS + 1];
+	bool named = false;
+
+	queue_id_text(id, text);
+	for (int i = 0; i < k->unverified_count; i++)
+		if (strcmp(k->unverified[i], text) == 0) {
+			k->unverified[i] = found;
+			named = true;
+		}
+	return named;
+}
+
+/* ---- one file ---- */
+
+static int take_back(const struct check *k, const char *name, bool unverified, struct reason *why)
+{
+	return k->queued >= 0 ? queue_ask_restore(k->queued, name, unverified, why)
+	                      : queue_restore(k->directory, &k->key, name, unverified, why);
+}
+
+static void report(struct check *k, const struct queuedir_entry *e, const char *what,
+                   const char *remedy)
+{
+	queue_list_clean(stdout, view_of(e->name));
+	printf(": %s%s%s\n", what, remedy[0] ? "; " : "", remedy);
+	k->left++;
+}
+
+static void act(struct check *k, const struct queuedir_entry *e, bool unverified)
+{
+	struct reason why;
+	char text[REASON_MAX + 64];
+
+	if (take_back(k, e->name, unverified, &why) < 0) {
+		snprintf(text, sizeof text, "cannot be taken back: %s", why.text);
+		report(k, e, text, "");
+		return;
+	}
+	queue_list_clean(stdout, view_of(e->name));
+	printf(": %s\n", unverified ? "taken back unverified" : "taken back");
+	k->restored++;
+}
+
+static void judge_restorable(struct check *k, const struct queuedir_entry *e, const char *what,
+                             bool whole)
+{
+	char remedy[128];
+
+	if (whole ? k->repair : is_named(k, e->id)) {
+		act(k, e, !whole);
+		return;
+	}
+	if (whole)
+		snprintf(remedy, sizeof remedy, "--repair takes it back");
+	else
+		snprintf(remedy, sizeof remedy, "--unverified %.13s takes it back as it is",
+		         strrchr(e->name, '/') + 1);
+	report(k, e, what, remedy);
+}
+
+/* A message whose file is read, and is not simply one that waits. */
+static void judge_odd(struct check *k, const struct queuedir_entry *e)
+{
+	enum queue_restorable restorable = queue_restorable(&k->file);
+	enum queue_verdict verdict = k->file.verdict;
+	const char *what = queue_verdict_text(&k->file);
+	bool whole = verdict == QUEUE_WHOLE;
+
+	if (verdict == QUEUE_SEAL_WRONG && !k->have_key)
+		what = "not verifiable without the queue's secret";
+	else if (whole && restorable == QUEUE_RESTORE_NO)
+		what = "unknown field in the envelope, written by a later version";
+	else if (whole)
+		what = e->kind == QUEUEDIR_MISPLACED ? "complete, in the wrong directory"
+		       : e->place == QUEUEDIR_LIVE   ? "complete, not in service"
+		                                     : "complete";
+	if (restorable != QUEUE_RESTORE_NO)
+		judge_restorable(k, e, what, restorable == QUEUE_RESTORE_YES);
+	else if (verdict == QUEUE_EMPTY)
+		report(k, e, what, "nothing is left of it; remove it");
+	else if (verdict == QUEUE_UNREADABLE)
+		report(k, e, what, "make it readable");
+	else
+		report(k, e, what,
+		       whole ? ""
+		             : "it cannot be delivered; what is left of the message begins at byte 256");
+}
+
+/* In its place: one that waits, one that is being written, or one that is not whole. */
+static void judge_live(struct check *k, const struct queuedir_entry *e)
+{
+	const struct queue_verified *v = &k->file;
+	bool running = k->queued >= 0, known = is_known(k, e->id);
+	bool unfinished = v->state == QUEUE_COMMITTED || v->verdict == QUEUE_EMPTY ||
+	                  v->verdict == QUEUE_NO_HEADER;
+
+	if (v->verdict == QUEUE_WHOLE && (!running || known) && queue_verified_envelope(v))
+		k->whole++;
+	else if (running && !known && (unfinished || !is_there(k, e->name)))
+		return; /* a writer is at it, or it has gone meanwhile */
+	else
+		judge_odd(k, e);
+}
+
+static void judge_message(struct check *k, const struct queuedir_entry *e)
+{
+	int fd = queuedir_open(k->directory, e->name, O_RDONLY);
+
+	if (fd < 0) {
+		if (errno != ENOENT)
+			report(k, e, queuedir_error(errno),
+			       queuedir_is_stray(errno) ? "move it away" : "make it readable");
+		return;
+	}
+	queue_verify(&k->file, fd, e->id, k->have_key ? &k->key : NULL, true);
+	close(fd);
+	if (e->place == QUEUEDIR_LIVE && e->kind == QUEUEDIR_MESSAGE)
+		judge_live(k, e);
+	else
+		judge_odd(k, e);
+}
+
+static void judge(struct check *k, const struct queuedir_entry *e)
+{
+	switch (e->kind) {
+	case QUEUEDIR_MESSAGE:
+	case QUEUEDIR_MISPLACED: judge_message(k, e); break;
+	case QUEUEDIR_STRAY: report(k, e, "not a message's file", "move it away"); break;
+	case QUEUEDIR_UNREADABLE: report(k, e, strerror(e->error), "make it readable"); break;
+	}
+}
+
+/* ---- the whole ---- */
+
+/* Nothing else of root's is needed from here on. */
+static int become_queue(const struct settings *s, struct reason *why)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (geteuid() != 0)
+		return 0;
+	if (account_find(ACCOUNT_queue, s->account_base, &uid, &gid, why) < 0)
+		return -1;
+	if (setgroups(0, NULL) < 0 || setgid(gid) < 0 || setuid(uid) < 0)
+		return fail_errno(why, "becoming the queue's account");
+	return 0;
+}
+
+static int take_secret(struct check *k, struct reason *why)
+{
+	int there = queuedir_secret(k->directory, &k->key, why);
+
+	if (there == 0 && k->unverified_count && k->queued < 0) {
+		if (queuedir_make_secret(k->directory, &k->key, why) < 0)
+			return -1;
+		printf("secret: there is none; a new one has been made\n");
+		there = 1;
+	}
+	k->have_key = there == 1;
+	if (there < 0)
+		printf("secret: %s\n", why->text);
+	else if (there == 0)
+		printf("secret: missing; restore it, or accept messages with --unverified ID ...\n");
+	k->left += there != 1;
+	return there < 0 && k->unverified_count ? -1 : 0;
+}
+
+static int look(struct check *k, struct reason *why)
+{
+	for (enum queuedir_place p = QUEUEDIR_LIVE; p <= QUEUEDIR_TORN; p++)
+		queuedir_walk(k->directory, p, keep, k);
+	if (take_secret(k, why) < 0 ||
+	    (k->queued >= 0 && queue_ask_list(k->queued, "", &k->known, why) < 0))
+		return -1;
+	for (size_t i = 0; i < k->count; i++)
+		judge(k, &k->entries[i]);
+	for (int i = 0; i < k->unverified_count; i++)
+		if (k->unverified[i][0]) {
+			printf("%s: there is no such message that is not verified\n",
+			       k->unverified[i]);
+			k->left++;
+		}
+	printf("%zu message%s verified, %zu taken back, %zu problem%s\n", k->whole,
+	       k->whole == 1 ? "" : "s", k->restored, k->left, k->left == 1 ? "" : "s");
+	return 0;
+}
+
+static int check_queue(const struct settings *s, struct check *k)
+{
+	struct reason why;
+	bool temporary;
+	int running = control_connect(s->directory_run, NULL);
+
+	if (running >= 0) {
+		close(running);
+		k->queued = queue_ask_open(s->directory_run, &temporary, &why);
+		if (k->queued < 0)
+			return command_fail(EXIT_TEMPORARY, &why);
+	}
+	if (become_queue(s, &why) < 0)
+		return command_fail(EXIT_PERMANENT, &why);
+	k->directory = open(s->queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (k->directory < 0) {
+		fail_errno(&why, "queue.directory %s", s->queue_directory);
+		return command_fail(EXIT_TEMPORARY, &why);
+	}
+	if (look(k, &why) < 0)
+		return command_fail(EXIT_TEMPORARY, &why);
+	return k->left ? EXIT_PERMANENT : EXIT_DONE;
+}
+
+static bool take_options(struct check *k, int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++) {
+		if (strcmp(argv[i], "--repair") == 0) {
+			k->repair = true;
+		} else if (strcmp(argv[i], "--unverified") == 0 && i + 1 < argc) {
+			k->unverified = argv + i + 1;
+			while (i + 1 < argc && argv[i + 1][0] != '-') {
+				k->unverified_count++;
+				i++;
+			}
+		} else {
+			return false;
+		}
+	}
+	return k->unverified == NULL || k->unverified_count > 0;
+}
+
+int command_queue_check(const struct command *c, int argc, char **argv)
+{
+	struct check k = { .directory = -1, .queued = -1 };
+	struct model m;
+
+	if (!take_options(&k, argc, argv))
+		return command_usage(c, "check [--repair] [--unverified ID ...]");
+	int code = command_places_read(c, &m);
+
+	if (code == EXIT_DONE) {
+		queue_verified_init(&k.file);
+		code = check_queue(&m.settings, &k);
+		queue_verified_free(&k.file);
+		queue_list_free(&k.known);
+		free(k.entries);
+	}
+	model_free(&m);
+	return code;
+}
+
+/* ---- for status and check ---- */
+
+static void count_queue(const struct settings *s, struct control_counts *counts)
+{
+	bool temporary;
+	struct reason why;
+	int fd = queue_ask_open(s->directory_run, &temporary, &why);
+	bool told = fd >= 0 && queue_ask_counts(fd, counts) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	fd = told ? -1 : open(s->queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	/* Names are read, no file is opened. */
+	queuedir_count(fd, counts);
+	close(fd);
+}
+
+static unsigned count_drop(const struct settings *s)
+{
+	DIR *directory = opendir(s->drop_directory);
+	const struct dirent *d;
+	unsigned count = 0;
+
+	while (directory && (d = readdir(directory)) != NULL)
+		count += strncmp(d->d_name, ".bad-", 5) == 0;
+	if (directory)
+		closedir(directory);
+	return count;
+}
+
+void aside_text(const struct settings *s, struct text *out)
+{
+	struct control_counts counts = { 0 };
+	char text[QUEUE_COUNTS_TEXT_MAX];
+	unsigned dropped = count_drop(s);
+
+	count_queue(s, &counts);
+	queue_counts_text(&counts, text);
+	if (text[0])
+		text_format(out, "in the queue: %s; posthouse queue check shows them", text);
+	if (dropped)
+		text_format(out, "%s%u file%s .bad-* in %s", text[0] ? "; " : "", dropped,
+		            dropped == 1 ? "" : "s", s->drop_directory);
+}

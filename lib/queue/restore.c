@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/queue/restore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/file.h"
+#include "lib/queue/checksum.h"
+
+bool queue_restore_name(const char *from, uint64_t *id)
+{
+	struct view rest = view_of(from), place;
+
+	if (!view_cut(&rest, '/', &place))
+		return false;
+	bool aside = view_equal(place, VIEW("damaged")) || view_equal(place, VIEW("torn"));
+
+	if (!aside && (place.len != 2 || byte_hex_value(place.data[0]) < 0 ||
+	               byte_hex_value(place.data[1]) < 0))
+		return false;
+	/* What was set aside twice has a number behind its name. */
+	if (aside && rest.len > QUEUE_ID_CHARS && rest.data[QUEUE_ID_CHARS] == '.' &&
+	    view_find(rest, '/') == rest.len)
+		rest = view_take(rest, QUEUE_ID_CHARS);
+	return queue_id_parse(rest, id);
+}
+
+enum queue_restorable queue_restorable(const struct queue_verified *v)
+{
+	bool whole = v->verdict == QUEUE_WHOLE || v->verdict == QUEUE_STATE_WRONG;
+	bool damaged = v->verdict == QUEUE_SEAL_WRONG || v->verdict == QUEUE_TEXT_WRONG;
+
+	if ((!whole && !damaged) || !queue_verified_envelope(v))
+		return QUEUE_RESTORE_NO;
+	return whole ? QUEUE_RESTORE_YES : QUEUE_RESTORE_UNVERIFIED;
+}
+
+/* The checksum and the seal of what is there. */
+static int seal_anew(int fd, struct queue_verified *v, const struct queue_key *key,
+                     struct reason *why)
+{
+	struct queue_header *h = &v->header;
+	char bytes[QUEUE_HEADER_BYTES];
+	enum file_result got = checksum_file(fd, QUEUE_HEADER_BYTES, h->message_bytes, h->checksum);
+
+	if (got != FILE_WHOLE)
+		return fail(why, "the message: %s", file_result_text(got));
+	h->state = QUEUE_LIVE;
+	queue_header_encode(h, view_take(text_view(&v->tail), h->envelope_bytes), key, bytes);
+	return pwrite_whole(fd, bytes, sizeof bytes, 0) < 0 ? fail_errno(why, "the header") : 0;
+}
+
+static int make_live(int fd, struct queue_verified *v, const struct queue_key *key, bool unverified,
+                     struct reason *why)
+{
+	static const char live = QUEUE_LIVE;
+	enum queue_restorable restorable = queue_restorable(v);
+
+	if (restorable == QUEUE_RESTORE_NO ||
+	    (restorable == QUEUE_RESTORE_UNVERIFIED && !unverified))
+		return fail(why, "%s",
+		            restorable == QUEUE_RESTORE_NO && v->verdict <= QUEUE_STATE_WRONG
+		                    ? "unknown field in the envelope"
+		                    : queue_verdict_text(v));
+	if (restorable == QUEUE_RESTORE_UNVERIFIED) {
+		if (seal_anew(fd, v, key, why) < 0)
+			return -1;
+	} else if (v->state != QUEUE_LIVE && pwrite_whole(fd, &live, 1, QUEUE_STATE_OFFSET) < 0) {
+		return fail_errno(why, "the state byte");
+	}
+	return fsync(fd) < 0 ? fail_errno(why, "fsync") : 0;
+}
+
+int queue_restore(int directory, const struct queue_key *key, const char *from, bool unverified,
+                  struct reason *why)
+{
+	struct queue_verified v;
+	char to[QUEUEDIR_NAME_MAX];
+	uint64_t id;
+
+	if (!queue_restore_name(from, &id))
+		return fail(why, "not the name of a message's file");
+	int fd = queuedir_open(directory, from, O_RDWR);
+
+	if (fd < 0)
+		return fail(why, "%s", queuedir_error(errno));
+	queue_verified_init(&v);
+	queue_verify(&v, fd, id, key, true);
+	int result = make_live(fd, &v, key, unverified, why);
+
+	queue_verified_free(&v);
+	close(fd);
+	queuedir_name(id, to);
+	if (result == 0 && strcmp(from, to) != 0 && queuedir_give_name(directory, from, to) < 0)
+		result = errno == EEXIST ? fail(why, "there is a message with this id in the queue")
+		                         : fail_errno(why, "moving it to %s", to);
+	return result;
+}
