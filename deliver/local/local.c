@@ -27,6 +27,7 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
+#include "lib/queue/checksum.h"
 #include "lib/store/delivery.h"
 #include "lib/wire/job.h"
 #include "lib/wire/worker.h"
@@ -90,6 +91,30 @@ static int read_message(const struct job *job, struct reason *why)
 		return fail(why, "read the message: it %s", file_result_text(got));
 	buffered = bytes;
 	return 0;
+}
+
+/* Is it the message that came?  What is in the buffer is what will be written; of a larger one all
+ * is read for it. */
+static bool is_damaged(const struct job *job, struct reason *why)
+{
+	uint8_t sum[SPOOL_CHECKSUM_BYTES];
+	struct checksum c;
+
+	if (buffered == job->message_bytes) {
+		checksum_begin(&c);
+		checksum_add(&c, (struct view){ buffer + job->extra_bytes, buffered });
+		checksum_end(&c, sum);
+	} else if (checksum_file(job->fd, job->message_offset, job->message_bytes, sum) !=
+	           FILE_WHOLE) {
+		fail_errno(why, "read the message");
+		buffered = 0;
+		return false;
+	}
+	if (checksum_equal(sum, job->checksum))
+		return false;
+	fail(why, "the message has a wrong checksum");
+	buffered = 0;
+	return true;
 }
 
 /* Has this mailbox had the message before?  Only whole lines of the header count. */
@@ -289,7 +314,9 @@ static void work(struct wire_in *in, int queued)
 
 	if (!job_receive(in, queued, &job, recipients, &count))
 		exit(EXIT_TEMPORARY);
-	bool readable = read_message(&job, &why) == 0;
+	why.text[0] = '\0';
+	bool read = read_message(&job, &why) == 0, damaged = read && is_damaged(&job, &why);
+	bool readable = why.text[0] == '\0';
 
 	if (!readable)
 		log_warn("id=%s event=unreadable reason=\"%s\"", job.id, why.text);
@@ -298,6 +325,7 @@ static void work(struct wire_in *in, int queued)
 		                                    : result_of(&recipients[i], JOB_RETRY, "4.3.0",
 		                                                "the queue file cannot be read");
 
+		result.damaged = damaged;
 		result.last = i + 1 == count;
 		if (result.last)
 			close(job.fd);
@@ -319,6 +347,7 @@ int main(void)
 	program_start("local");
 	settings_inherit(&settings);
 	owner_checked = getenv("POSTHOUSE_UID") != NULL;
+	checksum_start();
 	store_begin();
 	profile.paths[0] = (struct sandbox_path){ .path = settings.mail_root, .writable = true };
 	program_confine(&profile);

@@ -12,6 +12,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
+#include "lib/queue/checksum.h"
 
 enum { FILE_BYTES = 65536, TEXT_RATE_MIN = 1000 /* bytes a second */ };
 
@@ -279,9 +280,9 @@ static void say_recipient(struct conversation *c, const struct job_recipient *r)
 	stream_write(&c->stream, text_view(line));
 }
 
-/* NULL: it is written; else why not. */
+/* NULL: it is written; else why not. sum grows with it. */
 static const char *write_file(struct conversation *c, int file, uint64_t offset, uint64_t size,
-                              bool *line_start)
+                              struct checksum *sum, bool *line_start)
 {
 	static char buffer[FILE_BYTES];
 	/* The stream waits for each bit of progress anew: who takes a byte a minute must not have
@@ -297,6 +298,7 @@ static const char *write_file(struct conversation *c, int file, uint64_t offset,
 
 		if (got != FILE_WHOLE)
 			return file_result_text(got);
+		checksum_add(sum, (struct view){ buffer, n });
 		stream_write_stuffed(&c->stream, (struct view){ buffer, n }, line_start);
 		offset += n;
 		size -= n;
@@ -304,15 +306,34 @@ static const char *write_file(struct conversation *c, int file, uint64_t offset,
 	return NULL;
 }
 
-/* A file that cannot be read must not end in a dot: half a message would be taken for a whole
- * one. */
+/* NULL: it is written, and is the message that came. */
+static const char *write_text(struct conversation *c, const struct job *job, bool *line_start)
+{
+	uint8_t is[SPOOL_CHECKSUM_BYTES];
+	struct checksum sum;
+
+	checksum_begin(&sum);
+	const char *why =
+		write_file(c, job->fd, job->extra_offset, job->extra_bytes, &sum, line_start);
+
+	checksum_begin(&sum);
+	if (why == NULL)
+		why = write_file(c, job->fd, job->message_offset, job->message_bytes, &sum,
+		                 line_start);
+	checksum_end(&sum, is);
+	if (why || checksum_equal(is, job->checksum))
+		return why;
+	c->damaged = true;
+	return "wrong checksum";
+}
+
+/* A file that cannot be read, or is not what came, must not end in a dot: half a message would be
+ * taken for a whole one. */
 static bool write_message(struct conversation *c, const struct job *job, struct reply *reply)
 {
 	bool line_start = true;
-	const char *why = write_file(c, job->fd, job->extra_offset, job->extra_bytes, &line_start);
+	const char *why = write_text(c, job, &line_start);
 
-	if (why == NULL)
-		why = write_file(c, job->fd, job->message_offset, job->message_bytes, &line_start);
 	if (why) {
 		no_reply(reply, "the message", why);
 		string_copy(reply->status, sizeof reply->status, VIEW("4.3.0"));
@@ -385,6 +406,7 @@ static void send_text(struct transaction *t, const struct conversation_limits *l
 		if (answered && c->lmtp)
 			answered = read_answer(c, "the message", false, t->reply);
 		settle(t, i, answered && t->reply->code / 100 == 2 ? JOB_DONE : refusal(t));
+		t->results[i].damaged = c->damaged;
 	}
 	/* One more than there are recipients: which of them is whose? */
 	if (answered && c->lmtp && !c->broken)
@@ -535,6 +557,7 @@ bool conversation_send(struct conversation *c, const struct job *job,
 		                 .results = results,
 		                 .reply = reply };
 
+	c->damaged = false;
 	if (too_large(&t))
 		return true;
 	bool settled = run(&t, limits);

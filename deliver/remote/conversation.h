@@ -25,6 +25,7 @@ struct conversation {
 	unsigned messages; /* sent so far */
 	int connect_error; /* errno of a host that was not reached, 0 of one that was */
 	bool broken;       /* closed, or out of step: of no further use */
+	bool damaged;      /* what was read of the message has another checksum */
 	bool out_of_step;  /* it answered what it was not asked: no answer of it counts */
 };
 

@@ -25,6 +25,7 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
+#include "lib/queue/checksum.h"
 #include "lib/wire/dns.h"
 #include "lib/wire/worker.h"
 
@@ -278,6 +279,7 @@ int main(void)
 	program_start("remote");
 	settings_inherit(&settings);
 	tzset();
+	checksum_start();
 	if (clienttls_start(&why) < 0)
 		log_fatal("%s", why.text);
 	limits =

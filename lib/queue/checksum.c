@@ -17,10 +17,15 @@ struct checksum *checksum_new(void)
 	return c;
 }
 
-void checksum_begin(struct checksum *c)
+void checksum_start(void)
 {
 	if (sodium_init() < 0)
 		log_fatal("libsodium does not start");
+}
+
+void checksum_begin(struct checksum *c)
+{
+	checksum_start();
 	crypto_generichash_init(&c->state, NULL, 0, SPOOL_CHECKSUM_BYTES);
 }
 

@@ -26,7 +26,7 @@ void queuedir_name(uint64_t id, char out[QUEUEDIR_NAME_MAX])
 
 /* ---- files ---- */
 
-int queuedir_open(int directory, const char *name, int flags)
+int queuedir_open_sized(int directory, const char *name, int flags, uint64_t *size)
 {
 	struct stat st;
 	int fd = openat(directory, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
@@ -36,11 +36,19 @@ int queuedir_open(int directory, const char *name, int flags)
 		return -1;
 	int error = fstat(fd, &st) < 0 ? errno : S_ISREG(st.st_mode) ? 0 : ENXIO;
 
+	*size = (uint64_t)st.st_size;
 	if (error == 0)
 		return fd;
 	close(fd);
 	errno = error;
 	return -1;
+}
+
+int queuedir_open(int directory, const char *name, int flags)
+{
+	uint64_t size;
+
+	return queuedir_open_sized(directory, name, flags, &size);
 }
 
 /* A link; a socket, a FIFO, a device; a directory that was to be written. */

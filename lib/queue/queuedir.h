@@ -21,6 +21,8 @@ enum queuedir_place { QUEUEDIR_LIVE, QUEUEDIR_DAMAGED, QUEUEDIR_TORN };
 void queuedir_name(uint64_t id, char out[QUEUEDIR_NAME_MAX]);
 /* flags: O_RDONLY, O_WRONLY, O_RDWR. -1 with errno. */
 int queuedir_open(int directory, const char *name, int flags);
+/* The same, and how long it is. */
+int queuedir_open_sized(int directory, const char *name, int flags, uint64_t *size);
 /* What errno of queuedir_open says of something that is no ordinary file. */
 bool queuedir_is_stray(int error);
 const char *queuedir_error(int error); /* its words */

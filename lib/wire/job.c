@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/wire/job.h"
 
+#include <string.h>
 #include <unistd.h>
 
 void job_put(struct wire_out *out, const struct job *j)
@@ -11,6 +12,7 @@ void job_put(struct wire_out *out, const struct job *j)
 	wire_put_u64(out, j->message_bytes);
 	wire_put_u64(out, j->extra_offset);
 	wire_put_u64(out, j->extra_bytes);
+	wire_put_view(out, (struct view){ (const char *)j->checksum, sizeof j->checksum });
 	envelope_put(out, &j->envelope, ENVELOPE_ONWARD);
 	wire_put_u64(out, (uint64_t)j->arrived_s);
 	wire_put_u16(out, (uint16_t)j->attempts);
@@ -28,6 +30,11 @@ bool job_get(struct wire_in *in, struct job *j)
 	j->message_bytes = wire_get_u64(in);
 	j->extra_offset = wire_get_u64(in);
 	j->extra_bytes = wire_get_u64(in);
+	struct view checksum = wire_get_view(in, sizeof j->checksum);
+
+	if (checksum.len != sizeof j->checksum)
+		return false;
+	memcpy(j->checksum, checksum.data, sizeof j->checksum);
 	envelope_get(in, &j->envelope, ENVELOPE_ONWARD);
 	j->arrived_s = (int64_t)wire_get_u64(in);
 	j->attempts = wire_get_u16(in);
@@ -76,6 +83,7 @@ void job_result_put(struct wire_out *out, const struct job_result *r)
 	wire_put_string(out, r->text);
 	wire_put_string(out, r->remote_host);
 	wire_put_byte(out, r->passed_on);
+	wire_put_byte(out, r->damaged);
 	wire_put_byte(out, r->host_trouble);
 	wire_put_byte(out, r->last);
 }
@@ -89,9 +97,10 @@ bool job_result_get(struct wire_in *in, struct job_result *r)
 	wire_get_string(in, r->text, sizeof r->text);
 	wire_get_string(in, r->remote_host, sizeof r->remote_host);
 	r->passed_on = wire_get_bool(in);
+	r->damaged = wire_get_bool(in);
 	r->host_trouble = wire_get_bool(in);
 	r->last = wire_get_bool(in);
-	if (!wire_end(in) || outcome > JOB_FAILED)
+	if (!wire_end(in) || outcome > JOB_FAILED || (r->damaged && outcome != JOB_RETRY))
 		return false;
 	r->outcome = (enum job_outcome)outcome;
 	return true;

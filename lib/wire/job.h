@@ -35,10 +35,11 @@ struct job {
 	int fd; /* read only; JOB_BEGIN carries it */
 	uint64_t message_offset, message_bytes;
 	uint64_t extra_offset,
-		extra_bytes;        /* header lines to put before the message; 0 bytes: none */
-	struct envelope envelope;   /* what goes onward of it */
-	int64_t arrived_s;          /* wall clock */
-	unsigned attempts;          /* made of the message before this one */
+		extra_bytes; /* header lines to put before the message; 0 bytes: none */
+	uint8_t checksum[SPOOL_CHECKSUM_BYTES]; /* of the message, lib/queue/checksum.h */
+	struct envelope envelope;               /* what goes onward of it */
+	int64_t arrived_s;                      /* wall clock */
+	unsigned attempts;                      /* made of the message before this one */
 	struct resolve_route route; /* to an agent that carries HOPS (lib/conf/agents.def) */
 	/* REPORTS: which one */
 	enum job_report {
@@ -71,6 +72,7 @@ struct job_result {
 	char remote_host[JOB_HOST_MAX]; /* who said it; "" for ourselves */
 	bool passed_on;    /* done, by a host that takes over the reports asked for (DSN, RFC 3461
 	                      section 5.2.2) */
+	bool damaged;      /* JOB_RETRY: what was read has another checksum; queued looks itself */
 	bool host_trouble; /* the destination as a whole did not answer: its window shrinks */
 	bool last;         /* the job ends with it */
 };

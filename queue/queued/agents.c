@@ -15,6 +15,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/queue/checksum.h"
 #include "queue/queued/owners.h"
 
 enum { WANT_MAX = 1000 };
@@ -46,7 +47,8 @@ static struct channel *channel_of(const struct hub_line *line)
 
 /* ---- jobs ---- */
 
-static void fill_job(const struct agents *a, const struct delivery *d, int fd)
+static void fill_job(const struct agents *a, const struct delivery *d, int fd,
+                     const uint8_t checksum[SPOOL_CHECKSUM_BYTES])
 {
 	static struct job job;
 	const struct message *m = d->message;
@@ -59,6 +61,7 @@ static void fill_job(const struct agents *a, const struct delivery *d, int fd)
 	job.message_bytes = m->message_bytes;
 	job.extra_offset = QUEUE_HEADER_BYTES + m->message_bytes;
 	job.extra_bytes = m->extra_bytes;
+	memcpy(job.checksum, checksum, sizeof job.checksum);
 	message_envelope(m, &job.envelope);
 	job.arrived_s = m->arrived_ms / 1000;
 	job.attempts = m->attempts;
@@ -126,26 +129,67 @@ static void finish(struct agents *a, struct delivery *d, const char *why)
 	channel_run_soon(c);
 }
 
+/* The descriptor and the header of the message's file; -1 when it cannot be delivered now, or never
+ * from this file. */
+static int open_message(struct agents *a, struct message *m, struct queue_header *header)
+{
+	const struct queue_header taken = { .id = m->id,
+		                            .message_bytes = m->message_bytes,
+		                            .extra_bytes = m->extra_bytes,
+		                            .envelope_bytes = m->envelope_bytes };
+	char id[QUEUE_ID_CHARS + 1];
+	bool damaged;
+	int fd = disk_message(a->with.disk, &taken, header, &damaged), error = errno;
+
+	if (fd >= 0)
+		return fd;
+	queue_id_text(m->id, id);
+	if (damaged) {
+		a->with.damaged(a->with.context, m, MESSAGE_FILE_DAMAGED,
+		                "the file was truncated or replaced, or its header is damaged");
+		return -1;
+	}
+	/* Somebody removed the file by hand: there is no message any more. */
+	m->removed = m->removed || error == ENOENT;
+	log_warn("id=%s event=open-failed reason=\"%s\"", id, strerror(error));
+	return -1;
+}
+
+/* An agent has read another text than came: is it so?  What cannot be read now is no answer. */
+static void look_damaged(struct agents *a, struct message *m)
+{
+	uint8_t sum[SPOOL_CHECKSUM_BYTES];
+	struct queue_header header;
+	int fd = m->damaged ? -1 : open_message(a, m, &header);
+
+	if (fd < 0)
+		return;
+	enum file_result got = checksum_file(fd, QUEUE_HEADER_BYTES, header.message_bytes, sum);
+
+	close(fd);
+	if (got == FILE_WHOLE && !checksum_equal(sum, header.checksum))
+		a->with.damaged(a->with.context, m, MESSAGE_TEXT_DAMAGED,
+		                "wrong checksum of the message");
+}
+
 /* The whole job, or nothing: a line that breaks on the way counts as an agent that died. */
 static void send_job(struct channel *c, struct hub_line *line, struct delivery *d)
 {
 	struct agents *a = c->agents;
-	int fd = disk_reader(a->with.disk, d->message->id);
+	struct queue_header header;
 
 	d->running = true;
-	if (fd < 0) {
-		char id[QUEUE_ID_CHARS + 1];
+	int fd = open_message(a, d->message, &header);
 
-		queue_id_text(d->message->id, id);
-		/* Somebody removed the file by hand: there is no message any more. */
-		d->message->removed = d->message->removed || errno == ENOENT;
-		log_warn("id=%s event=open-failed reason=\"%m\"", id);
+	if (fd < 0) {
 		hub_set_idle(line);
-		finish(a, d, "the queue file cannot be opened");
+		finish(a, d,
+		       d->message->damaged ? "the message is damaged"
+		                           : "the queue file cannot be opened");
 		return;
 	}
 	agent_of(line)->delivery = d;
-	fill_job(a, d, fd);
+	fill_job(a, d, fd, header.checksum);
 	enum wire_result sent = WIRE_OK;
 
 	for (unsigned i = 0; i < d->count && sent == WIRE_OK; i++) {
@@ -197,6 +241,8 @@ static bool take_result(struct agents *a, struct delivery *d, struct wire_in *in
 		d->who[i].answered = true;
 		d->trouble = d->trouble || result.host_trouble;
 		a->with.result(a->with.context, d, &d->message->recipients[result.index], &result);
+		if (result.damaged)
+			look_damaged(a, d->message);
 		return true;
 	}
 	return false;

@@ -30,6 +30,9 @@ struct agents_setup {
 	               const struct job_result *result);
 	/* Then the job is over. The delivery is the callee's, its message may end. */
 	void (*finished)(void *context, struct delivery *d);
+	/* Its file is not what was taken: no recipient is done with it any more. */
+	void (*damaged)(void *context, struct message *m, enum message_damage damage,
+	                const char *reason);
 	/* Its destination is down, it has not been tried. The delivery is the callee's. */
 	void (*turned_away)(void *context, struct delivery *d);
 };

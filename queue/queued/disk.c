@@ -208,6 +208,34 @@ int disk_reader(struct disk *d, uint64_t id)
 	return queuedir_open(d->directory, name, O_RDONLY);
 }
 
+int disk_message(struct disk *d, const struct queue_header *taken, struct queue_header *header,
+                 bool *damaged)
+{
+	char name[QUEUEDIR_NAME_MAX], bytes[QUEUE_HEADER_BYTES];
+	uint64_t size;
+
+	queuedir_name(taken->id, name);
+	int fd = queuedir_open_sized(d->directory, name, O_RDONLY, &size);
+	enum file_result got = fd < 0 ? FILE_FAILED : file_read_at(fd, bytes, sizeof bytes, 0);
+	int error = errno;
+
+	*damaged = fd < 0 ? queuedir_is_stray(errno) : got == FILE_SHORT;
+	if (got == FILE_WHOLE)
+		*damaged = !queue_header_decode((struct view){ bytes, sizeof bytes }, header) ||
+		           header->id != taken->id ||
+		           header->message_bytes != taken->message_bytes ||
+		           header->extra_bytes != taken->extra_bytes ||
+		           header->envelope_bytes != taken->envelope_bytes ||
+		           size < QUEUE_HEADER_BYTES + header->message_bytes + header->extra_bytes +
+		                           header->envelope_bytes;
+	if (got == FILE_WHOLE && !*damaged)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	errno = error;
+	return -1;
+}
+
 int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records)
 {
 	char name[QUEUEDIR_NAME_MAX];

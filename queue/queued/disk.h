@@ -54,6 +54,10 @@ int disk_commit(struct disk *d, int fd, struct queue_header *header, struct text
                 const struct text *recipients);
 int disk_make_live(int fd);
 int disk_reader(struct disk *d, uint64_t id); /* read only; -1 with errno */
+/* The same of a whole message, and its header; *damaged: the file is another one than was taken, or
+ * shorter (then -1). */
+int disk_message(struct disk *d, const struct queue_header *taken, struct queue_header *header,
+                 bool *damaged);
 /* Appends records at *end, which is moved behind them. */
 int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records);
 int disk_remove(struct disk *d, uint64_t id);

@@ -113,9 +113,23 @@ static void give_back(struct messages *ms, struct delivery *d, const char *text)
 
 /* ---- what follows ---- */
 
+/* With what it says of recipients that are done, where that can be written. */
+static void set_aside(struct messages *ms, struct message *m)
+{
+	char to[QUEUEDIR_NAME_MAX];
+
+	if (disk_set_aside(ms->with.disk, m->id, QUEUEDIR_DAMAGED, to) < 0)
+		log_warn("id=%s event=set-aside-failed reason=\"%m\"", message_name(m));
+	else
+		log_warn("id=%s event=set-aside left=%u kept=%s", message_name(m), message_left(m),
+		         to);
+}
+
 static void end(struct messages *ms, struct message *m)
 {
-	if (disk_remove(ms->with.disk, m->id) < 0)
+	if (m->damaged)
+		set_aside(ms, m);
+	else if (disk_remove(ms->with.disk, m->id) < 0)
 		log_warn("id=%s event=remove-failed reason=\"%m\"", message_name(m));
 	journal_forget(&ms->journal);
 	admission_over(&ms->admission, m);
@@ -140,6 +154,8 @@ static void settle_quiet(struct messages *ms, struct message *m)
 
 static void settle_removed(struct messages *ms, struct message *m)
 {
+	if (m->damaged == MESSAGE_TEXT_DAMAGED)
+		journal_write(&ms->journal, m);
 	journal_forget(&ms->journal);
 	if (!m->in_line && m->deliveries.count == 0)
 		end(ms, m);
@@ -348,6 +364,15 @@ void messages_hold(void *context, struct message *m, bool hold)
 	}
 }
 
+/* What waits of it comes back, what runs ends it. */
+static void leave(struct messages *ms, struct message *m)
+{
+	m->removed = true;
+	take_back_waiting(ms, m);
+	resolving_forget(ms->resolving, m);
+	records_set_next(ms->with.records, m, 0);
+}
+
 void messages_remove(void *context, struct message *m)
 {
 	struct messages *ms = context;
@@ -355,11 +380,20 @@ void messages_remove(void *context, struct message *m)
 	if (m->removed)
 		return;
 	log_info("id=%s event=remove left=%u", message_name(m), message_left(m));
-	m->removed = true;
-	take_back_waiting(ms, m);
-	resolving_forget(ms->resolving, m);
-	records_set_next(ms->with.records, m, 0);
+	leave(ms, m);
 	settle(ms, m);
+}
+
+/* A delivery of it is running: with its end the message is set aside, if the operator has not
+ * removed it. */
+void messages_damaged(void *context, struct message *m, enum message_damage damage,
+                      const char *reason)
+{
+	if (m->removed)
+		return;
+	log_warn("id=%s event=damaged reason=\"%s\"", message_name(m), reason);
+	m->damaged = (uint8_t)damage;
+	leave(context, m);
 }
 
 /* ---- the start ---- */

@@ -35,6 +35,8 @@ void messages_admit(void *context);
 void messages_result(void *context, struct delivery *d, struct recipient *r,
                      const struct job_result *result);
 void messages_finished(void *context, struct delivery *d);
+void messages_damaged(void *context, struct message *m, enum message_damage damage,
+                      const char *reason);
 void messages_turned_away(void *context, struct delivery *d);
 /* commands.h; with messages_admit at the end */
 void messages_forgive(void *context);

@@ -151,6 +151,7 @@ static void start_messages(struct queued *q)
 		.context = q->messages,
 		.result = messages_result,
 		.finished = messages_finished,
+		.damaged = messages_damaged,
 		.turned_away = messages_turned_away,
 	});
 }

@@ -67,6 +67,12 @@ struct recipient {
 	struct outcome *outcome;
 };
 
+enum message_damage {
+	MESSAGE_WHOLE,
+	MESSAGE_FILE_DAMAGED, /* nothing can be written to it */
+	MESSAGE_TEXT_DAMAGED
+};
+
 struct message {
 	uint64_t id;
 	uint64_t message_bytes, log_end;
@@ -84,6 +90,8 @@ struct message {
 	bool held;       /* by an operator: no attempts */
 	bool noticed;    /* the delay notice is out, or on its way */
 	bool removed;    /* by an operator, while agents had it: ends with their jobs */
+	uint8_t damaged; /* enum message_damage; `removed` is set too, and its end sets the file
+	                    aside */
 	bool in_line;    /* waits to be admitted */
 	bool admitted;   /* counts as active */
 	bool agent_died; /* in the present attempt: our own trouble, so that the next one comes soon

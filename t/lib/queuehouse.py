@@ -108,6 +108,7 @@ class Job:
         self.line, self.finished = line, False
         self.id = message.string()
         self.offset, self.size, self.extra_offset, self.extra_size = (message.u64() for _ in range(4))
+        self.checksum = message.view()
         self.__dict__.update(message.fields(ENVELOPE_ONWARD))
         self.arrived, self.attempts, (self.lmtp, self.domain, self.hops) = message.u64(), message.u16(), message.route()
         self.report, self.gives_up = message.byte(), message.u64()
@@ -140,10 +141,10 @@ class Job:
     def bytes(self):
         return os.pread(self.fd, self.size, self.offset)
 
-    def result(self, number, outcome, status=None, text="", trouble=False, passed_on=False, last=False):
+    def result(self, number, outcome, status=None, text="", trouble=False, passed_on=False, damaged=False, last=False):
         status = status or {DONE: "2.0.0", RETRY: "4.2.0", FAILED: "5.1.1"}[outcome]
         send(self.line, Out(JOB_RESULT).u32(self.recipients[number]["index"]).byte(outcome).view(status).view(text).view("")
-             .byte(passed_on).byte(trouble).byte(last))
+             .byte(passed_on).byte(damaged).byte(trouble).byte(last))
 
     def finish(self, outcomes=DONE, **kwargs):
         """One outcome for all (the last result ends the job), or one for each number."""

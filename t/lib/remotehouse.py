@@ -4,6 +4,7 @@
     with RemoteHouse(lines=2, settings="remote.timeout-command 1s\\n") as remote:
         remote.send(["a@far.test"], [("127.0.0.1", 2525)])   # {"a@far.test": (DONE, "2.0.0", "250 ...")}
 """
+import hashlib
 import pathlib
 import queue
 import shutil
@@ -71,10 +72,11 @@ class RemoteHouse:
         except OSError:
             pass
 
-    def send(self, recipients, hops=(), lmtp=False, domain="", attempts=0):
+    def send(self, recipients, hops=(), lmtp=False, domain="", attempts=0, checksum=None):
         """{address: (outcome, status, text)}. Without hops the domain's hosts are asked for."""
         line = self.lines.get()
         begin = (w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(len(MESSAGE)).u64(0).u64(0)
+                 .view(checksum or hashlib.blake2b(MESSAGE, digest_size=32).digest())
                  .fields(w.ENVELOPE_ONWARD, {"sender": "from@far.test"}).u64(0).u16(attempts).route(domain, hops, lmtp))
         with open(self.directory / "message", "rb") as file:
             w.send(line, begin.byte(0).u64(0).fd(file))
@@ -89,7 +91,9 @@ class RemoteHouse:
             if packet.kind == JOB_FINISHED:
                 break
             index, outcome, status, text = packet.u32(), packet.byte(), packet.string(), packet.string()
-            packet.string(), packet.byte(), packet.byte()
+            packet.string(), packet.byte()
+            self.damaged = packet.byte()
+            packet.byte()
             found[recipients[index]], last = (outcome, status, text), packet.byte()
         self.lines.put(line)
         return found

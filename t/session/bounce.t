@@ -58,7 +58,7 @@ class Bounce:
         path.write_bytes(b"H" * 256 + message)
         size = claims or len(message)
         with open(path, mode) as file:
-            w.send(self.line, w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(size).u64(256 + size).u64(0)
+            w.send(self.line, w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(size).u64(256 + size).u64(0).view(bytes(32))
                    .fields(w.ENVELOPE_ONWARD, {"sender": "from@far.test", "ret": ret}).u64(0).u16(0).route()
                    .byte(REPORT_FAILED).u64(0).fd(file))
         for index in range(2):
@@ -69,7 +69,7 @@ class Bounce:
         while (packet := w.receive(self.line)) is not None:
             packet.u32()
             found.append((packet.byte(), packet.string(), packet.string()))
-            packet.string(), packet.byte(), packet.byte()
+            packet.string(), packet.byte(), packet.byte(), packet.byte()
             if packet.byte():
                 return found
         return None

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """local with a queued that the test plays: mailboxes made, bytes exact, loops, quotas, trouble, stop."""
+import hashlib
 import os
 import pathlib
 import shutil
@@ -39,13 +40,14 @@ class Local:
             print("\n".join("# " + line for line in self.program.log().splitlines()[-30:]))
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def begin(self, message=MESSAGE, extra=b"", sender="from@far.test", claims=None):
+    def begin(self, message=MESSAGE, extra=b"", sender="from@far.test", claims=None, checksum=None):
         """The job's first message; the file has a header before and an envelope behind, as the queue's have."""
         path = self.directory / "message"
         path.write_bytes(b"H" * 256 + message + extra + (b"" if claims else b"envelope"))
         with open(path, "rb") as file:
             size = claims or len(message)
             w.send(self.line, w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(size).u64(256 + len(message)).u64(len(extra))
+                   .view(hashlib.blake2b(message if checksum is None else checksum, digest_size=32).digest())
                    .fields(w.ENVELOPE_ONWARD, {"sender": sender}).u64(0).u16(0).route().byte(0).u64(0).fd(file))
 
     def recipient(self, index, address, home, last=True, quota=0):
@@ -57,7 +59,9 @@ class Local:
         while (packet := w.receive(self.line)) is not None:
             index, outcome, status = packet.u32(), packet.byte(), packet.string()
             found[index] = (outcome, status)
-            packet.string(), packet.string(), packet.byte(), packet.byte()
+            packet.string(), packet.string(), packet.byte()
+            self.damaged = packet.byte()
+            packet.byte()
             if packet.byte():
                 return found
         return None
@@ -159,10 +163,21 @@ def trouble(h):
     is_(h.deliver(), (DONE, "2.0.0"), "and another serves")
 
 
+def damage(h):
+    """What is read is not what came: it is nobody's, and queued hears that."""
+    for name, body in (("small", b""), ("large", b"a line of text\r\n" * 20000)):
+        before = len(new(h.root / "anna"))
+        is_((h.deliver(message=MESSAGE + body, checksum=MESSAGE + body + b"x"), h.damaged), ((RETRY, "4.3.0"), 1), f"a {name} message with another checksum waits")
+        is_(len(new(h.root / "anna")), before, "it is not delivered")
+        is_((h.deliver(message=MESSAGE + body), h.damaged), ((DONE, "2.0.0"), 0), "the next one is")
+    ok("event=unreadable reason=\"the message has a wrong checksum\"" in h.program.log(), "the log says why")
+
+
 with Local() as house:
     deliveries(house)
     refusals(house)
     trouble(house)
+    damage(house)
     house.program.signal(15)
     is_(house.program.wait(), 0, "an orderly stop")
 done()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 """queued, with everybody around it played by the test."""
 import fcntl
+import hashlib
 import os
 import pathlib
 import socket
@@ -88,7 +89,7 @@ def retries():
         second.die()
         third = house.agents["remote"].job()
         is_(third.addresses, ["b@far.test"], "an agent that dies means another attempt")
-        send(third.line, Out(JOB_RESULT).u32(77).byte(DONE).view("2.0.0").view("").view("").byte(0).byte(0))
+        send(third.line, Out(JOB_RESULT).u32(77).byte(DONE).view("2.0.0").view("").view("").byte(0).byte(0).byte(0))
         fourth = house.agents["remote"].job()
         is_(fourth.id, id, "so does one that answers for a recipient it was not given")
         fourth.finish({})
@@ -508,7 +509,50 @@ def without_master():
         is_(late.wait(), 111, "who starts when its master is gone ends")
 
 
+def damage():
+    """A file that changes while its message waits is set aside, with all who wait; an agent's word alone does not do it."""
+    with House("queue.retry-first 200ms\nqueue.retry-max 200ms\n") as house:
+        remote, claims = house.agents["remote"], []
+
+        def answer(job):
+            whole = hashlib.blake2b(job.bytes(), digest_size=32).digest() == job.checksum
+            if not whole or job.id in claims:
+                job.result(0, DONE if len(job.recipients) > 1 else RETRY, damaged=len(job.recipients) == 1)
+                for n in range(1, len(job.recipients)):
+                    job.result(n, RETRY, damaged=True)
+                job.finish({})
+                return None
+            return RETRY
+        remote.answer = answer
+        damages = {
+            "text": lambda path: path.write_bytes(path.read_bytes().replace(b"hello", b"jello")),
+            "truncated": lambda path: os.truncate(path, 280),
+            "replaced by another": lambda path: path.write_bytes(other.read_bytes()),
+            "replaced by a FIFO": lambda path: (path.unlink(), os.mkfifo(path)),
+            "header": lambda path: path.write_bytes(bytes(256) + path.read_bytes()[256:]),
+        }
+        honest = house.write(["other@far.test"])
+        other = house.path(honest)
+        claims.append(honest)
+        for name, damage in damages.items():
+            id = house.write(["a@far.test", "b@far.test", "c@example.test"])
+            mailbox = house.local().job()
+            ok(house.wait_for(lambda: b"\nretry " in house.path(id).read_bytes() or house.list(id)), f"{name}: a message waits")
+            damage(house.path(id))
+            aside = house.directory / "queue" / "damaged" / id
+            ok(house.wait_for(lambda: f"id={id} event=damaged" in house.program.log()), "damaged, it is found when it is delivered", house.program.log())
+            mailbox.finish(DONE)
+            fifo = name == "replaced by a FIFO"  # the sandbox lets nobody make one, elsewhere neither
+            ok(house.wait_for(lambda: f"id={id} event=set-aside-failed" in house.program.log() if fifo else os.path.lexists(aside)),
+               "it is set aside when nobody has it any more", house.program.log())
+            is_((house.list(id), id in house.files()), ([], fifo), "and is not in the list")
+            if name == "text":
+                text = aside.read_bytes()
+                ok(b"\ndone 0 " in text and b"\ndone 1 " not in text, "its log says who has it", text)
+        ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
+
+
 for test in (local_and_remote, aliases, retries, waits_over_restart, agent_dies, reports, no_loops, lifetimes, writers, windows, steering, many,
-             resolved_goes, reload, owners, recovery, long_answer, one_house, without_master):
+             resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()

@@ -106,6 +106,7 @@ static void jobs(struct wire_out *out)
 		.message_bytes = 1ULL << 33,
 		.extra_offset = 9,
 		.extra_bytes = 8,
+		.checksum = { 1, 2, 3 },
 		.envelope = { .sender = "a@example.test",
 		              .eight_bit = true,
 		              .ret = 'H',
@@ -132,7 +133,8 @@ static void jobs(struct wire_out *out)
 	           strcmp(job.envelope.sender, "a@example.test") == 0 && job.envelope.eight_bit &&
 	           strcmp(job.envelope.envid, "e") == 0 && job.envelope.helo[0] == '\0' &&
 	           job.arrived_s == j.arrived_s && job.attempts == j.attempts &&
-	           job.gives_up_s == j.gives_up_s && job.extra_bytes == 8 && job.fd == 0,
+	           job.gives_up_s == j.gives_up_s && job.extra_bytes == 8 && job.fd == 0 &&
+	           memcmp(job.checksum, j.checksum, 32) == 0,
 	   "every field of a job came through");
 	bad.report = (enum job_report)(JOB_REPORT_RELAYED + 1);
 	job_put(out, &bad);
@@ -163,6 +165,7 @@ static void recipients(struct wire_out *out)
 		                .status = "4.4.1",
 		                .text = "down",
 		                .remote_host = "mx",
+		                .damaged = true,
 		                .host_trouble = true,
 		                .last = true };
 
@@ -183,7 +186,7 @@ static void recipients(struct wire_out *out)
 	job_result_put(out, &s);
 	torn("a result", out, get_result);
 	ok(again(out, get_result) && result.outcome == JOB_RETRY && result.host_trouble &&
-	           result.last && result.index == 3,
+	           result.damaged && result.last && result.index == 3,
 	   "the result again");
 	s.outcome = (enum job_outcome)(JOB_FAILED + 1);
 	job_result_put(out, &s);
