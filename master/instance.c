@@ -75,17 +75,22 @@ void instance_lay_wire_again(struct instance *i)
 		log_fatal("making a wire: %m");
 }
 
+int instance_make_pipe(int ends[2], bool is_resident)
+{
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -1;
+	if (is_resident)
+		fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES); /* less will do */
+	return 0;
+}
+
 /* Its lines go through a pipe of its own, logd's elsewhere. */
 static int lay_pipe(struct instance *i)
 {
 	i->log[0] = i->log[1] = -1;
 	if (i->row == &house[HOUSE_LOGD])
 		return 0;
-	if (pipe2(i->log, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -1;
-	if (i->row < &house[HOUSE_RESIDENT])
-		fcntl(i->log[1], F_SETPIPE_SZ, PIPE_BYTES); /* less will do */
-	return 0;
+	return instance_make_pipe(i->log, i->row < &house[HOUSE_RESIDENT]);
 }
 
 int instance_take_in(struct instance *i)
@@ -151,7 +156,9 @@ static void become_program(const struct instance *i)
 	dup2(master.null_fd, STDIN_FILENO);
 	dup2(master.null_fd, STDOUT_FILENO);
 	if (i->log[1] >= 0 && dup2(i->log[1], STDERR_FILENO) >= 0)
-		log_to_pipe();
+		log_to_pipe(STDERR_FILENO);
+	else
+		log_to_pipe(-1); /* logd: to the log, not through master's pipe */
 	set_environment(i);
 	int n = snprintf(path, sizeof path, "%s/%s", master.programs, i->row->name);
 

@@ -57,6 +57,8 @@ struct instance {
 /* Into the list, with a fresh wire "master" and a pipe for its lines; row, uid, gid, callbacks are
  * set. -1 (errno): it is not in the list, and has neither. */
 int instance_take_in(struct instance *i);
+/* For lines to logd, which is given the reading end; of residents with more room. -1: errno. */
+int instance_make_pipe(int ends[2], bool is_resident);
 void instance_give_common(struct instance *i);    /* the descriptors that every program has */
 void instance_lay_wire_again(struct instance *i); /* "master", with nothing on it */
 /* Forks and execs row->name; pid, started_ms, starts are set. false: it has been logged why not. */

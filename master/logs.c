@@ -6,10 +6,14 @@
  * master keeps both ends of every pipe, so that a logd that is started again finds what was written
  * meanwhile. The wire is laid anew when logd ends: what it had not read would come to its successor
  * a second time, and two readers of one pipe tear lines.
+ *
+ * master's own lines go through such a pipe too while logd reads: while the log takes nothing they
+ * wait there and are counted like everybody's.
  */
 #include "master/logs.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -18,6 +22,11 @@
 #include "master/residents.h"
 
 static bool has_told_end;
+static struct {
+	int ends[2];
+	bool told;
+} own = { .ends = { -1, -1 } };
+static uint64_t left_lines; /* that logd had read and could not write when it ended */
 
 int logs_open(const struct settings *s, struct reason *why)
 {
@@ -34,6 +43,12 @@ static enum wire_result send_out(void)
 	return wire_send(resident_of(HOUSE_LOGD, 0)->wire.fd, &out);
 }
 
+void logs_start(void)
+{
+	if (instance_make_pipe(own.ends, true) < 0)
+		log_fatal("making a pipe: %m");
+}
+
 void logs_tell_output(void)
 {
 	bool is_system = master.log_socket >= 0;
@@ -47,6 +62,11 @@ void logs_tell(void)
 {
 	enum wire_result r = WIRE_OK;
 
+	if (!own.told) {
+		master_pipe_put(&out, "master", own.ends[0]);
+		r = send_out();
+		own.told = r == WIRE_OK;
+	}
 	for (struct instance *i = master.instances; r == WIRE_OK && i != NULL; i = i->next)
 		if (!i->log_told && i->log[0] >= 0) {
 			master_pipe_put(&out, i->row->name, i->log[0]);
@@ -64,8 +84,38 @@ void logs_tell(void)
 	            r == WIRE_AGAIN ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
 
+void logs_reader_ready(void)
+{
+	log_to_pipe(own.ends[1]);
+}
+
+void logs_reader_hangs(void)
+{
+	log_to_pipe(-1);
+}
+
+void logs_take_left(struct wire_in *in)
+{
+	master_left_get(in, &left_lines);
+}
+
+/* Its last word may still lie on the wire. */
+static void hear_what_is_left(struct watch *wire)
+{
+	struct wire_in in;
+
+	while (wire_receive_now(wire->fd, &in) == WIRE_OK) {
+		if (in.type == MASTER_LOG_LEFT)
+			logs_take_left(&in);
+		wire_in_close(&in);
+	}
+}
+
 void logs_reader_ended(void)
 {
+	log_to_pipe(-1);
+	hear_what_is_left(&resident_of(HOUSE_LOGD, 0)->wire);
+	own.told = false;
 	for (struct instance *i = master.instances; i != NULL; i = i->next)
 		i->log_told = false;
 	instance_lay_wire_again(resident_of(HOUSE_LOGD, 0));
@@ -83,4 +133,23 @@ void logs_reconnect(void)
 	dup3(fd, master.log_socket, O_CLOEXEC);
 	close(fd);
 	logs_tell_output();
+}
+
+/* The bytes in this pipe. */
+static unsigned long left_in(int fd)
+{
+	int bytes = 0;
+
+	return fd >= 0 && ioctl(fd, FIONREAD, &bytes) == 0 ? (unsigned long)bytes : 0;
+}
+
+void logs_tell_left(void)
+{
+	unsigned long bytes = left_in(own.ends[0]);
+
+	for (const struct instance *i = master.instances; i != NULL; i = i->next)
+		bytes += left_in(i->log[0]);
+	if (bytes || left_lines)
+		log_warn("event=log-lost lines=%llu bytes=%lu", (unsigned long long)left_lines,
+		         bytes);
 }

@@ -127,12 +127,16 @@ static void wire_said(struct watch *w, unsigned events)
 		i->ready = true;
 		if (i->retired)
 			kill(i->pid, SIGHUP);
+		if (i->row == &house[HOUSE_LOGD])
+			logs_reader_ready();
 		check_ready();
 	} else if (in.type == OWNER_WORK) {
 		owners_work(i, &in);
 		logs_tell();
 	} else if (in.type == MASTER_LOG_BROKEN && wire_end(&in) && i->row == &house[HOUSE_LOGD]) {
 		logs_reconnect();
+	} else if (in.type == MASTER_LOG_LEFT && i->row == &house[HOUSE_LOGD]) {
+		logs_take_left(&in);
 	} else if (instance_may_complain(i, &more)) {
 		log_warn("event=bad-message peer=%s type=%d more=%u", i->row->name, in.type, more);
 	}
@@ -184,6 +188,7 @@ static void go_on_stopping(struct deferred *d)
 	(void)d;
 	while (signal_stage(0) == 0) {
 		if (master.stage == STAGES - 1) {
+			logs_tell_left();
 			log_info("event=stopped");
 			control_stopped();
 			loop_stop(master.loop);
@@ -195,6 +200,8 @@ static void go_on_stopping(struct deferred *d)
 
 static void stage_late(struct timer *t)
 {
+	if (master.stage == STAGE_LOG)
+		logs_reader_hangs();
 	log_warn("event=stop-forced stage=%d", (int)master.stage);
 	signal_stage(SIGKILL);
 	loop_timer_set(master.loop, t, loop_now_ms(master.loop) + STAGE_PATIENCE_MS);
@@ -380,6 +387,7 @@ int main(int argc, char **argv)
 	open_sockets();
 	for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++)
 		loop_signal(master.loop, signals[i], on_signal, NULL);
+	logs_start();
 	residents_start(resident_ended);
 	owners_start(descriptors);
 	logs_tell();

@@ -125,7 +125,9 @@ static void ended(struct instance *o, int status)
 	if (!clean && !master.stopping)
 		instance_log_end(o, status);
 	/* What a retired one has left waiting its next life takes, with the new generation. */
-	if (o->row->by_wire || master.stopping || !has_waiting_work(o)) {
+	if (master.stopping) /* its pipe may hold lines that are to be counted */
+		return;
+	if (o->row->by_wire || !has_waiting_work(o)) {
 		drop(o);
 		return;
 	}

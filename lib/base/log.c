@@ -14,11 +14,12 @@
 
 static struct {
 	const char *name;
-	int socket;
-	bool debug, plain, piped, reconnects;
+	int socket, pipe;
+	int first_stderr; /* what descriptor 2 was before a file took its place */
+	bool debug, plain, reconnects;
 	long pid;           /* asked for once; 0: not yet */
-	unsigned long lost; /* lines that the pipe had no room for, and nobody was told of yet */
-} log_state = { .name = "posthouse", .socket = -1 };
+	unsigned long lost; /* lines that found no room, and nobody was told of yet */
+} log_state = { .name = "posthouse", .socket = -1, .pipe = -1, .first_stderr = -1 };
 
 void log_open(const char *name)
 {
@@ -45,20 +46,31 @@ void log_to_socket(int fd, bool reconnects)
 	log_state.reconnects = reconnects;
 }
 
+/* Kept before a file takes its place; /dev/null when we were started without one. */
+static int keep_first_stderr(void)
+{
+	if (log_state.first_stderr < 0)
+		log_state.first_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (log_state.first_stderr < 0)
+		log_state.first_stderr = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	return log_state.first_stderr;
+}
+
 int log_set_output(const char *to, int *system_socket, struct reason *why)
 {
 	bool is_system = strcmp(to, "syslog") == 0;
+	bool is_file = !is_system && strcmp(to, "stderr") != 0;
+	int first = keep_first_stderr();
 	int system_log = is_system ? log_system_socket(why) : -1;
 
 	if (is_system && system_log < 0)
 		return -1;
-	if (!is_system && strcmp(to, "stderr") != 0) {
-		int fd = open(to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	int fd = is_file ? open(to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640) : first;
 
-		if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
-			return fail_errno(why, "opening the log %s", to);
+	if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
+		return fail_errno(why, "opening the log %s", to);
+	if (is_file)
 		close(fd);
-	}
 	if (*system_socket >= 0)
 		close(*system_socket);
 	*system_socket = system_log;
@@ -66,9 +78,9 @@ int log_set_output(const char *to, int *system_socket, struct reason *why)
 	return 0;
 }
 
-void log_to_pipe(void)
+void log_to_pipe(int fd)
 {
-	log_state.piped = true;
+	log_state.pipe = fd;
 }
 
 void log_set_debug(bool on)
@@ -110,8 +122,9 @@ static size_t log_head(char *line, size_t size, int severity)
 		log_state.pid = (long)getpid();
 	if (log_state.plain) {
 		n = snprintf(line, size, "%s: ", log_state.name);
-	} else if (log_state.piped) {
-		n = snprintf(line, size, "\n<%d>[%ld] ", severity, log_state.pid);
+	} else if (log_state.pipe >= 0) {
+		n = snprintf(line, size, "\n<%d>[%ld %lld] ", severity, log_state.pid,
+		             (long long)clock_wall_ms());
 	} else if (log_state.socket >= 0) {
 		n = snprintf(line, size, "<%d>%s[%ld]: ", LOG_FACILITY | severity, log_state.name,
 		             log_state.pid);
@@ -135,31 +148,33 @@ static bool log_reconnect(void)
 	return found;
 }
 
-static void log_datagram(const char *line, size_t len)
+static bool log_datagram(const char *line, size_t len)
 {
 	enum { FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
 
-	if (send(log_state.socket, line, len, FLAGS) < 0 && log_reconnect() &&
-	    send(log_state.socket, line, len, FLAGS) < 0)
-		log_state.lost++;
+	return send(log_state.socket, line, len, FLAGS) >= 0 ||
+	       (log_reconnect() && send(log_state.socket, line, len, FLAGS) >= 0);
 }
 
-/* One write, so that the lines of siblings never mix; a full pipe takes none of it. What it had no
- * room for is told of before the next line that finds some. */
-static void log_pipe(const char *line, size_t len)
+/* One write, so that the lines of siblings never mix; a full pipe takes none of it. The newline at
+ * the end is none of the system log's. */
+static bool log_put(const char *line, size_t len)
 {
-	char lost[96];
+	if (log_state.pipe < 0 && log_state.socket >= 0)
+		return log_datagram(line, len - 1);
+	return write(log_state.pipe >= 0 ? log_state.pipe : STDERR_FILENO, line, len) >= 0;
+}
 
-	if (log_state.lost) {
-		size_t at = log_head(lost, sizeof lost, LOG_WARNING);
-		int n = snprintf(lost + at, sizeof lost - at, "warning: event=log-lost lines=%lu\n",
-		                 log_state.lost);
+/* Before the next line that finds room. */
+static void log_tell_lost(void)
+{
+	char line[LOG_STAMP_MAX + 160];
+	size_t len = log_head(line, sizeof line, LOG_WARNING);
+	int n = snprintf(line + len, sizeof line - len, "warning: event=log-lost lines=%lu\n",
+	                 log_state.lost);
 
-		if (n > 0 && write(STDERR_FILENO, lost, at + (size_t)n) > 0)
-			log_state.lost = 0;
-	}
-	if (log_state.lost || write(STDERR_FILENO, line, len) < 0)
-		log_state.lost++;
+	if (n > 0 && log_put(line, len + (size_t)n))
+		log_state.lost = 0;
 }
 
 __attribute__((format(printf, 3, 0))) static void log_line(int severity, const char *level,
@@ -177,13 +192,11 @@ __attribute__((format(printf, 3, 0))) static void log_line(int severity, const c
 	if (len > LOG_LINE_MAX - 1)
 		len = LOG_LINE_MAX - 1;
 	line[len] = '\n';
-	/* A full or lost log must not stop mail; there is nobody left to tell. */
-	if (log_state.piped)
-		log_pipe(line, len + 1);
-	else if (log_state.socket >= 0)
-		log_datagram(line, len);
-	else if (write(STDERR_FILENO, line, len + 1) < 0)
-		log_state.lost++;
+	/* A full or lost log must not stop mail. */
+	if (log_state.lost)
+		log_tell_lost();
+	if (log_state.lost || !log_put(line, len + 1))
+		log_state.lost += !log_state.plain;
 	errno = kept_errno;
 }
 

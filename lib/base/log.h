@@ -6,16 +6,18 @@
  *     id=1gkq... event=deliver to=<a@b.test> status=2.0.0 delay_ms=12
  * A line is cut at LOG_LINE_MAX bytes and goes out with a single write. A program
  * of the house writes to descriptor 2, a pipe of its own to logd, which alone
- * holds the log and itself puts time and program before the line; master and logd
- * write to the log (a file opened O_APPEND, a terminal, the system's log socket).
+ * holds the log and itself puts time and program before the line. logd, and master
+ * while there is no logd, write to the log (a file opened O_APPEND, a terminal, the
+ * system's log socket).
  * Bytes that strangers chose are passed through log_quote, which leaves nothing
  * that could end a line or fake a key.
  *
- * In a pipe a line is "\n<SEVERITY>[PID] TEXT\n", in which the first newline
- * ends what a sibling left without one; what has no such head (a C library's
- * last words, a sanitizer's report) is text of that program too.
- * Writing never waits: a line that finds the pipe full is dropped, counted, and
- * told of by the next that finds room (event=log-lost lines=N).
+ * In a pipe a line is "\n<SEVERITY>[PID MS] TEXT\n", in which the first newline
+ * ends what a sibling left without one, and MS are the wall's milliseconds when it
+ * was written; what has no such head (a C library's last words, a sanitizer's
+ * report) is text of that program too. Writing never waits: a line that finds the
+ * pipe full, or a log that takes nothing, is dropped, counted, and told of by the
+ * next that finds room (event=log-lost lines=N).
  *
  * Levels: debug (only with log.debug), info (what happened), warn (what an
  * operator should look at), fatal (the world is wrong: exits 111), panic (we
@@ -52,11 +54,13 @@ int log_system_socket(struct reason *why);
  * restarted. */
 void log_to_socket(int fd, bool reconnects);
 /* What the setting log.to says, opened: "syslog", "stderr", or a file, which takes the place of
- * descriptor 2 (so that a rotation moves our own lines too). The system log's socket comes to stand
- * in *system_socket, -1 for none; what stood there is closed. After a failure all is as before. */
+ * descriptor 2 (so that a rotation moves our own lines too). Without a file descriptor 2 is what it
+ * was before the first call; with "syslog" too, for what others write there. The system log's
+ * socket comes to stand in *system_socket, -1 for none; what stood there is closed. After a failure
+ * all is as before. */
 int log_set_output(const char *to, int *system_socket, struct reason *why);
-/* Descriptor 2 is a pipe to logd. */
-void log_to_pipe(void);
+/* This descriptor is a pipe to logd; -1: lines go to the log again. */
+void log_to_pipe(int fd);
 void log_set_debug(bool on);
 /* For commands at a terminal: plain "name: text" lines, no time or pid. */
 void log_plain(void);

@@ -85,7 +85,7 @@ void program_start(const char *name)
 	while (view_cut(&rest, ',', &entry))
 		take_descriptor(entry);
 	if (program_fd("log") >= 0)
-		log_to_pipe();
+		log_to_pipe(program_fd("log"));
 	if (program_fd("log.system") >= 0)
 		log_to_socket(program_fd("log.system"), false);
 	signal(SIGPIPE, SIG_IGN);

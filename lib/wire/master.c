@@ -53,3 +53,15 @@ bool master_output_get(struct wire_in *in, bool *is_system, int *fd)
 	*fd = wire_get_last_fd(in);
 	return *fd >= 0;
 }
+
+void master_left_put(struct wire_out *out, uint64_t lines)
+{
+	wire_begin(out, MASTER_LOG_LEFT);
+	wire_put_u64(out, lines);
+}
+
+bool master_left_get(struct wire_in *in, uint64_t *lines)
+{
+	*lines = wire_get_u64(in);
+	return wire_end(in);
+}

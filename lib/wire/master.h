@@ -26,8 +26,10 @@ enum master_type {
 	MASTER_LOG_OUTPUT = 19, /* master -> logd: bool is_system; where lines go from now on: a
 	                           file, or a socket connected to the system's log */
 	MASTER_LOG_END = 20,    /* master -> logd: all others have ended; read all pipes, and end */
-	MASTER_LOG_BROKEN = 'l' /* logd -> master: nobody is at the other end of the socket; is
+	MASTER_LOG_BROKEN = 'l', /* logd -> master: nobody is at the other end of the socket; is
 	                           there a new one? */
+	MASTER_LOG_LEFT = 'n'    /* logd -> master, its last: u64 lines that it has read and the log
+	                            does not take */
 };
 
 /* Called by a resident program once everything is in place: tells master; `posthouse start` and
@@ -42,5 +44,7 @@ void master_pipe_put(struct wire_out *out, const char *program, int fd);
 bool master_pipe_get(struct wire_in *in, char program[PROGRAM_NAME_MAX], int *fd);
 void master_output_put(struct wire_out *out, bool is_system, int fd);
 bool master_output_get(struct wire_in *in, bool *is_system, int *fd);
+void master_left_put(struct wire_out *out, uint64_t lines);
+bool master_left_get(struct wire_in *in, uint64_t *lines);
 
 #endif

@@ -4,7 +4,19 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PID_DIGITS_MAX = 10, HEAD_MAX = LOG_STAMP_MAX + PROGRAM_NAME_MAX + PID_DIGITS_MAX + 8 };
+enum {
+	PID_DIGITS_MAX = 10,
+	MS_DIGITS_MAX = 15,
+	HEAD_MAX = LOG_STAMP_MAX + PROGRAM_NAME_MAX + PID_DIGITS_MAX + 8,
+	OLDEST_MS = 3600 * 1000 /* in a pipe that we have not seen empty */
+};
+
+/* What a writer says of its line. */
+struct head {
+	int severity;
+	struct view pid; /* empty: it says nothing */
+	uint64_t wall_ms;
+};
 
 void lines_start(struct lines *l, struct view program)
 {
@@ -38,38 +50,72 @@ static bool is_within_bound(struct lines *l, size_t len, int64_t now_ms)
 
 /* ---- a line ---- */
 
-/* "<SEVERITY>[PID] ", as lib/base/log.c writes it. What has none is left as it is. */
-static void cut_head(struct view *line, int *severity, struct view *pid)
+/* The number before `end`, of so many digits at most; the line goes on behind that. */
+static bool cut_number(struct view *line, char end, size_t digits_max, struct view *digits)
 {
-	const char *p = line->data;
-	size_t digits = 0;
+	size_t n = 0;
 
-	*severity = LOG_WARNING;
-	*pid = (struct view){ 0 };
-	if (line->len < 7 || p[0] != '<' || p[1] < '0' || p[1] > '0' + LOG_DEBUG || p[2] != '>' ||
+	while (n < line->len && byte_is_digit(line->data[n]))
+		n++;
+	if (n == 0 || n > digits_max || n == line->len || line->data[n] != end)
+		return false;
+	*digits = view_take(*line, n);
+	*line = view_skip(*line, n + 1);
+	return true;
+}
+
+/* "<SEVERITY>[PID MS] ", as lib/base/log.c writes it; MS may be missing. What has none is left as
+ * it is. */
+static struct head cut_head(struct view *line)
+{
+	struct head head = { .severity = LOG_WARNING };
+	struct view rest = view_skip(*line, 4), pid, ms = { 0 };
+	const char *p = line->data;
+
+	if (line->len < 4 || p[0] != '<' || p[1] < '0' || p[1] > '0' + LOG_DEBUG || p[2] != '>' ||
 	    p[3] != '[')
-		return;
-	while (4 + digits < line->len && digits <= PID_DIGITS_MAX && byte_is_digit(p[4 + digits]))
-		digits++;
-	if (digits == 0 || digits > PID_DIGITS_MAX || line->len < digits + 6 ||
-	    p[4 + digits] != ']' || p[5 + digits] != ' ')
-		return;
+		return head;
+	if (!cut_number(&rest, ']', PID_DIGITS_MAX, &pid) &&
+	    !(cut_number(&rest, ' ', PID_DIGITS_MAX, &pid) &&
+	      cut_number(&rest, ']', MS_DIGITS_MAX, &ms)))
+		return head;
+	if (rest.len == 0 || rest.data[0] != ' ')
+		return head;
 	/* What is above it rings on every terminal of the machine. */
-	*severity = p[1] - '0' < LOG_CRIT ? LOG_CRIT : p[1] - '0';
-	*pid = (struct view){ p + 4, digits };
-	*line = view_skip(*line, digits + 6);
+	head.severity = p[1] - '0' < LOG_CRIT ? LOG_CRIT : p[1] - '0';
+	head.pid = pid;
+	view_number(ms, INT64_MAX, &head.wall_ms);
+	*line = view_skip(rest, 1);
+	return head;
+}
+
+/* The writer's stamp where it can be true, else our own. */
+static const char *stamp_of(const struct lines *l, const struct lines_moment *moment,
+                            int64_t wall_ms)
+{
+	static char stamp[LOG_STAMP_MAX];
+	static int64_t stamp_ms = -1;
+	int64_t first_ms = l->empty_wall_ms ? l->empty_wall_ms : moment->wall_ms - OLDEST_MS;
+
+	if (wall_ms < first_ms || wall_ms >= moment->wall_ms)
+		return moment->stamp;
+	if (wall_ms != stamp_ms)
+		log_stamp(stamp, sizeof stamp, wall_ms * 1000);
+	stamp_ms = wall_ms;
+	return stamp;
 }
 
 static size_t put_head(char *out, const struct lines *l, const struct lines_moment *moment,
-                       int severity, struct view pid)
+                       const struct head *head)
 {
 	char front[16];
 	bool is_file = moment->form == LINES_FILE;
 
-	snprintf(front, sizeof front, "<%d>", LOG_FACILITY | severity);
-	int n = snprintf(out, HEAD_MAX, "%s%s%s%s%.*s%s: ", is_file ? moment->stamp : front,
-	                 is_file ? " " : "", l->program, pid.len ? "[" : "", VIEW_ARG(pid),
-	                 pid.len ? "]" : "");
+	snprintf(front, sizeof front, "<%d>", LOG_FACILITY | head->severity);
+	int n = snprintf(out, HEAD_MAX, "%s%s%s%s%.*s%s: ",
+	                 is_file ? stamp_of(l, moment, (int64_t)head->wall_ms) : front,
+	                 is_file ? " " : "", l->program, head->pid.len ? "[" : "",
+	                 VIEW_ARG(head->pid), head->pid.len ? "]" : "");
 
 	return n < 0 ? 0 : (size_t)n;
 }
@@ -102,12 +148,9 @@ static size_t visible_bytes(struct view text)
 static void add_line(struct lines *l, struct view line, const struct lines_moment *moment,
                      struct text *out)
 {
-	struct view pid;
-	int severity;
-
 	if (line.len == 0)
 		return;
-	cut_head(&line, &severity, &pid);
+	struct head head = cut_head(&line);
 	/* As many as are written: an escaped byte is four. */
 	size_t most = HEAD_MAX + visible_bytes(line) + 1;
 	char *room = is_within_bound(l, most, moment->now_ms) ? text_reserve(out, most) : NULL;
@@ -116,7 +159,7 @@ static void add_line(struct lines *l, struct view line, const struct lines_momen
 		l->dropped++;
 		return;
 	}
-	size_t len = put_head(room, l, moment, severity, pid);
+	size_t len = put_head(room, l, moment, &head);
 
 	len += put_visible(room + len, line);
 	room[len++] = '\n';
@@ -152,6 +195,11 @@ void lines_take(struct lines *l, struct view bytes, const struct lines_moment *m
 			add_line(l, view_take(bytes, end), moment, out);
 		bytes = view_skip(bytes, is_ended ? end + 1 : end);
 	}
+}
+
+void lines_are_all(struct lines *l, const struct lines_moment *moment)
+{
+	l->empty_wall_ms = moment->wall_ms;
 }
 
 void lines_end(struct lines *l, const struct lines_moment *moment, struct text *out)

@@ -28,22 +28,28 @@ enum lines_form {
 /* When and in which form lines are written. */
 struct lines_moment {
 	enum lines_form form;
-	int64_t now_ms; /* for the bounds */
-	char stamp[LOG_STAMP_MAX];
+	int64_t now_ms;            /* for the bounds */
+	int64_t wall_ms;           /* of `stamp` */
+	char stamp[LOG_STAMP_MAX]; /* of lines whose writer's own is not believed */
 };
 
 struct lines {
 	char program[PROGRAM_NAME_MAX];
 	struct text held; /* a line whose end has not come yet */
 	struct bucket count, bytes;
-	uint64_t dropped; /* the caller's to tell of and to set back */
+	int64_t empty_wall_ms; /* when the pipe held nothing; 0: not known */
+	uint64_t dropped;      /* the caller's to tell of and to set back */
 };
 
 void lines_start(struct lines *l, struct view program);
 void lines_free(struct lines *l);
-/* Adds to `out` what `bytes` completes: whole lines, each ended by the only newline in it. */
+/* Adds to `out` what `bytes` completes: whole lines, each ended by the only newline in it. A line
+ * bears the time that its writer gave it, unless that cannot be: it is later than now, or from
+ * before the pipe was empty. */
 void lines_take(struct lines *l, struct view bytes, const struct lines_moment *moment,
                 struct text *out);
+/* All that was written until now has been taken. */
+void lines_are_all(struct lines *l, const struct lines_moment *moment);
 /* No more will come: the line that has no end is one. */
 void lines_end(struct lines *l, const struct lines_moment *moment, struct text *out);
 

@@ -11,13 +11,14 @@ import signal
 import socket
 import sys
 import tempfile
+import termios
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse as w
 from tap import done, is_, ok
 
-LOG_PIPE, LOG_OUTPUT, LOG_END, LOG_BROKEN = 18, 19, 20, ord("l")
+LOG_PIPE, LOG_OUTPUT, LOG_END, LOG_BROKEN, LOG_LEFT = 18, 19, 20, ord("l"), ord("n")
 LINE_MAX, LINES_PER_SECOND, BURST_SECONDS = 2048, 20000, 2
 O_DIRECT = getattr(os, "O_DIRECT", 0)
 
@@ -91,6 +92,28 @@ def names_and_text():
         os.close(smtpd)
         wait_for("last words", lambda: logd.lines()[-1] == "smtpd: last words")
         ok(True, "and what has no end when all have closed the pipe is one too")
+
+
+def stamps():
+    """The time is the writer's, where that can be true."""
+    with Logd() as logd:
+        pipe, now = logd.pipe("smtpd"), int(time.time() * 1000)
+        waited = f"<6>[42 {now - 1800 * 1000}] waited\n".encode()
+        os.write(pipe, waited)
+        wait_for("a line", lambda: len(logd.lines()) == 1)
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime((now - 1800 * 1000) // 1000))
+        own = [line for line in logd.program.log().splitlines() if " smtpd[" in line]
+        is_(own[0], f"{stamp}.{now % 1000:03d}Z smtpd[42]: waited", "a line that waited bears the time at which it was written")
+        wait_for("it was taken", lambda: waiting_bytes(pipe) == 0)
+        os.write(pipe, waited)
+        wait_for("another", lambda: len(logd.lines()) == 2)
+        own = [line for line in logd.program.log().splitlines() if " smtpd[" in line]
+        ok(own[1].endswith(" smtpd[42]: waited") and not own[1].startswith(stamp),
+           "but none from before its pipe was empty", own)
+
+
+def waiting_bytes(pipe):
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4), sys.byteorder)
 
 
 def refused(action):
@@ -173,15 +196,7 @@ def full_log():
         pipe = logd.pipe("smtpd")
         reading, writing = os.pipe2(os.O_NONBLOCK)
         logd.output(writing)
-        sent = 0
-        stopped = 0
-        while stopped < 50:  # until neither the log nor the pipe takes any more
-            try:
-                os.write(pipe, f"<6>[1] line {sent}\n".encode())
-                sent, stopped = sent + 1, 0
-            except BlockingIOError:
-                stopped += 1
-                time.sleep(0.002)
+        sent = fill(pipe)
         ok(sent > 1000, f"the pipe keeps {sent} lines, and its writer does not wait")
         got = b""
         until = time.monotonic() + w.PATIENCE_SECONDS
@@ -193,6 +208,87 @@ def full_log():
         is_(re.findall(rb"smtpd\[1\]: line (\d+)", got), [str(n).encode() for n in range(sent)], "and all of them come when it does again")
         os.close(reading)
         os.close(writing)
+
+
+def full_disk():
+    """Until a line has met the full disk: the log is moved back at once."""
+    with Logd() as logd:
+        pipe, log = logd.pipe("smtpd"), logd.program.log_path
+        sent, until = 0, time.monotonic() + w.PATIENCE_SECONDS
+        while "event=log-full" not in logd.program.log() and time.monotonic() < until:
+            with open("/dev/full", "ab") as full:
+                logd.output(full)
+            os.write(pipe, f"<6>[1] line {sent}\n".encode())
+            wait_for("logd has it", lambda: waiting_bytes(pipe) == 0)
+            os.write(pipe, f"<6>[1] line {sent + 1}\n".encode())
+            sent += 2
+            with open(log, "ab") as file:
+                logd.output(file)
+            wait_for("both", lambda: len(logd.lines()) == sent)
+        logd.program.wait_log("event=log-again")
+        is_(logd.lines(), [f"smtpd[1]: line {n}" for n in range(sent)], "lines wait while the disk is full")
+        own = [line.split(": ", 1)[1] for line in logd.program.log().splitlines() if " logd[" in line and "log-" in line]
+        ok(len(own) == 2 and own[0] == 'warning: event=log-full reason="No space left on device"' and
+           re.fullmatch(r"event=log-again duration_ms=\d+ lines=[12]", own[1]), "it says that the log was full, and that it takes lines again", own)
+        with open("/dev/full", "ab") as full:
+            logd.output(full)
+        os.write(pipe, b"<6>[1] never\n")
+        wait_for("logd has it", lambda: waiting_bytes(pipe) == 0)
+        is_(logd.end(), 0, "it ends with a full disk too")
+        left = w.receive(logd.program.master)
+        is_((left.kind, left.u64()), (LOG_LEFT, 2), "and tells master how many lines it could not write, log-full with them")
+
+
+def never_torn():
+    """The log has taken the first part of a line when it is moved."""
+    with Logd() as logd:
+        pipe = logd.pipe("smtpd")
+        reading, writing = os.pipe2(os.O_NONBLOCK)
+        logd.output(writing)
+        sent = fill(pipe)
+        logd.output(writing)  # the same once more: nothing comes twice
+        new = logd.directory / "new"
+        with open(new, "ab") as file:
+            logd.output(file)
+        os.close(writing)
+        wait_for("the new log", lambda: new.exists() and new.stat().st_size > 0)
+        old = b""
+        while piece := read_or_wait(reading):
+            old += piece
+        ok(True, "a log that was left is closed")
+        whole = old[:old.rfind(b"\n") + 1].decode()
+        wait_for("all lines", lambda: new.exists() and len(numbers(whole + new.read_text())) == sent)
+        is_(numbers(whole + new.read_text()), list(range(sent)), "no line is split over two logs, and none is lost")
+        os.close(reading)
+
+
+def numbers(text):
+    """Of the lines as they are sent; any other of that program is -1."""
+    matches = [re.fullmatch(r"20\d\d-\S{19} smtpd\[1\]: line (\d+)", line) for line in text.splitlines() if " logd[" not in line]
+    return [int(match[1]) if match else -1 for match in matches]
+
+
+def read_or_wait(fd):
+    until = time.monotonic() + w.PATIENCE_SECONDS
+    while time.monotonic() < until:
+        try:
+            return os.read(fd, 65536)
+        except BlockingIOError:
+            time.sleep(0.01)
+    raise TimeoutError("nothing to read")
+
+
+def fill(pipe):
+    """Until neither the log nor the pipe takes any more; how many lines."""
+    sent, stopped = 0, 0
+    while stopped < 50:
+        try:
+            os.write(pipe, f"<6>[1] line {sent}\n".encode())
+            sent, stopped = sent + 1, 0
+        except BlockingIOError:
+            stopped += 1
+            time.sleep(0.002)
+    return sent
 
 
 def system_server(path):
@@ -208,6 +304,33 @@ def system_client(path):
     return client
 
 
+def from_system(server, count):
+    """The next datagrams, without logd's own about itself."""
+    got = []
+    while len(got) < count:
+        datagram = server.recv(4096)
+        if b">logd[" not in datagram:
+            got.append(datagram)
+    return got
+
+
+def let_go():
+    """From a file to the system's log: the file is closed."""
+    with Logd() as logd:
+        path = logd.directory / "devlog"
+        server, pipe = system_server(path), logd.pipe("smtpd")
+        reading, writing = os.pipe2(os.O_NONBLOCK)
+        logd.output(writing)
+        os.close(writing)
+        with system_client(path) as client:
+            logd.output(client, True)
+        is_(read_or_wait(reading), b"", "from a file to the system's log: the file is closed")
+        os.write(pipe, b"<6>[1] one\n")
+        is_(from_system(server, 1), [b"<22>smtpd[1]: one"], "and lines go there")
+        os.close(reading)
+        server.close()
+
+
 def system_log():
     with Logd() as logd:
         path = logd.directory / "devlog"
@@ -215,10 +338,10 @@ def system_log():
         with system_client(path) as client:
             logd.output(client, True)
         os.write(pipe, b"<6>[1] one\n<4>[1] warning: two\n")
-        is_([server.recv(4096) for _ in range(2)], [b"<22>smtpd[1]: one", b"<20>smtpd[1]: warning: two"], "datagrams as syslog has them")
+        is_(from_system(server, 2), [b"<22>smtpd[1]: one", b"<20>smtpd[1]: warning: two"], "datagrams as syslog has them")
         for number in range(3000):
             os.write(pipe, f"<6>[1] many {number}\n".encode())
-        is_([server.recv(4096) for _ in range(3000)], [f"<22>smtpd[1]: many {n}".encode() for n in range(3000)],
+        is_(from_system(server, 3000), [f"<22>smtpd[1]: many {n}".encode() for n in range(3000)],
             "more than the socket holds: none is lost, and in order")
         server.close()
         path.unlink()
@@ -229,7 +352,7 @@ def system_log():
         server = system_server(path)
         with system_client(path) as client:
             logd.output(client, True)
-        is_([server.recv(4096) for _ in range(2)], [b"<22>smtpd[1]: three", b"<22>smtpd[1]: four"], "what was said meanwhile comes to the new one")
+        is_(from_system(server, 2), [b"<22>smtpd[1]: three", b"<22>smtpd[1]: four"], "what was said meanwhile comes to the new one")
         server.close()
 
 
@@ -239,8 +362,10 @@ def ends():
         logd.program.signal(signal.SIGTERM)
         for number, pipe in enumerate(pipes):
             os.write(pipe, f"<6>[{number}] last\n".encode() * 1000)
+        os.write(pipes[0], b"abort")
         is_(logd.end(), 0, "told to end, it ends")
         is_(sum(line.endswith(": last") for line in logd.lines()), 20000, "with all that was in the pipes")
+        ok("local: abort" in logd.lines(), "also what has no end")
     with Logd() as logd:
         pipe = logd.pipe("local")
         logd.program.master.close()
@@ -251,10 +376,14 @@ def ends():
 
 
 names_and_text()
+stamps()
 captured()
 flood()
 renamed()
 full_log()
+full_disk()
+never_torn()
+let_go()
 system_log()
 ends()
 done()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 """The log of a whole house: who holds it, a log that is renamed, logd killed, the words of what cannot start, and the
 system's log."""
+import datetime
 import imaplib
 import os
 import pathlib
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import processes  # noqa: E402
@@ -109,6 +111,67 @@ def killed_under_load(house):
     ok(0 <= lost <= 100 and "event=log-lost" not in house.log(), f"no line was lost but what it held: {lost}")
 
 
+def log_to(house, place):
+    """The setting log.to, by a reload."""
+    path = pathlib.Path(house.env["CONF"], "posthouse.conf")
+    path.write_text(re.sub(r"^log\.to.*$", f"log.to {place}", path.read_text(), flags=re.M))
+    return house.posthouse("build", "--reload")
+
+
+def reloads(text):
+    """master's word of them; queued has one too."""
+    return len(re.findall(r" master\[\d+\]: event=reloaded", text))
+
+
+def words_of_master(house):
+    """master's lines wait for logd like everybody's, and bear the time at which they were written."""
+    logd, log = house.pid("logd"), house.directory / "log"
+    os.kill(logd, signal.SIGSTOP)
+    before = reloads(house.log())
+    is_(house.posthouse("reload").returncode, 0, "a reload while logd does not read")
+    is_(reloads(house.log()), before, "master does not write past it")
+    until = time.time()
+    os.kill(logd, signal.SIGCONT)
+    house.wait_for("master's line", lambda: reloads(house.log()) == before + 1)
+    line = [line for line in house.log().splitlines() if reloads(line)][-1]
+    stamp = datetime.datetime.fromisoformat(line.split(" ")[0].replace("Z", "+00:00")).timestamp()
+    ok(stamp <= until, "and its line has the time before logd went on", f"{stamp} {until}")
+    is_(log_to(house, "/dev/full").returncode, 0, "a log that takes nothing")
+    os.kill(house.pid("dnsd"), signal.SIGKILL)
+    house.wait_for("another dnsd", lambda: "restarted" in "".join(line for line in house.posthouse("status").stdout.splitlines(True)
+                                                                  if line.startswith("dnsd")))
+    send(house, "while the disk is full")
+    is_(log_to(house, log).returncode, 0, "and one that does")
+    house.wait_for("log-again", lambda: re.search(r"logd\[\d+\]: event=log-again duration_ms=\d+ lines=\d+", house.log()))
+    text = house.log()
+    ok('warning: event=log-full reason="No space left on device"' in text and "event=died program=dnsd" in text and "event=log-lost" not in text,
+       "all that was said meanwhile comes, master's words too", text[-2000:])
+
+
+def stderr_again(house):
+    """The house was started with its log as standard error; a file took its place, and gives it back."""
+    other = house.directory / "other"
+    is_(log_to(house, other).returncode, 0, "another log")
+    house.wait_for("the reload", lambda: other.exists() and reloads(other.read_text()))
+    before, there = reloads(house.log()), reloads(other.read_text())
+    is_(log_to(house, "stderr").returncode, 0, "standard error")
+    house.wait_for("the next reload", lambda: reloads(house.log()) == before + 1)
+    is_(reloads(other.read_text()), there, "from a file to standard error lines go to what it was at the start")
+    is_(log_to(house, house.directory / "log").returncode, 0, "back to the log")
+
+
+def hangs_at_stop():
+    """A logd that does not read any more is killed at the end, and what nobody has read is counted."""
+    with House() as house:
+        stderr_again(house)
+        os.kill(house.pid("logd"), signal.SIGSTOP)
+        send(house, "nobody reads")
+        house.stop()
+        words = re.findall(r" master\[\d+\]: (?:warning: )?(event=\S+.*)", house.log())[-3:]
+        ok(len(words) == 3 and words[0].startswith("event=stop-forced ") and re.fullmatch(r"event=log-lost lines=0 bytes=[1-9]\d*", words[1]) and
+           words[2] == "event=stopped", "the last words tell how much was lost", words)
+
+
 def cannot_start():
     """Why a house does not start is in the log, whoever says it and however soon."""
     house = House()
@@ -149,13 +212,17 @@ def own_dev():
 
 
 class SystemLog:
-    """The system's log, which reads all the time."""
+    """The system's log, which reads all the time, or from listen() on."""
 
-    def __init__(self):
+    def __init__(self, reads=True):
         self.lines = []
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind("/dev/log")
         os.chmod("/dev/log", 0o666)
+        if reads:
+            self.listen()
+
+    def listen(self):
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
@@ -196,6 +263,15 @@ def system_log():
         os.kill(house.pid("dnsd"), signal.SIGKILL)
         house.wait_for("a word of master", lambda: log.count(r"^<20>master\[\d+\]: warning: event=died program=dnsd"))
         ok(True, "master itself finds it again")
+        log.end()
+        log = SystemLog(reads=False)
+        send(house, "nobody reads", 100)
+        is_(house.posthouse("reload").returncode, 0, "one that hangs keeps nobody waiting")
+        os.kill(house.pid("dnsd"), signal.SIGKILL)
+        house.wait_for("another dnsd", lambda: re.search("^dnsd .*restarted", house.posthouse("status").stdout, re.M))
+        log.listen()
+        house.wait_for("all", lambda: log.count("^<22>queued.* event=queued ") == 100 and log.count("event=died program=dnsd"))
+        ok(True, "and gets all when it goes on")
         house.stop()
         house.wait_for("the last", lambda: log.count(r"master\[\d+\]: event=stopped"))
         house.wait_for("queued's", lambda: log.count("queued.* event=stopped "))
@@ -216,6 +292,8 @@ with House("--users", "2") as house:
     renamed(house)
     killed_with_lines_waiting(house)
     killed_under_load(house)
+    words_of_master(house)
+hangs_at_stop()
 cannot_start()
 OWN = ["unshare", "-m", "--propagation", "private"]
 if os.geteuid() != 0:

@@ -76,12 +76,13 @@ static void fragment(void)
 	if (pipe(ends) < 0)
 		abort();
 	dup2(ends[1], STDERR_FILENO);
-	log_to_pipe();
+	log_to_pipe(STDERR_FILENO);
 	if (write(STDERR_FILENO, "fragment", 8) != 8)
 		abort();
 	log_info("event=x");
 	ssize_t n = read(ends[0], bytes, sizeof bytes);
 
+	log_to_pipe(-1);
 	dup2(kept, STDERR_FILENO);
 	close(kept);
 	close(ends[0]);
@@ -163,12 +164,56 @@ static void bounds(void)
 	lines_free(&l);
 }
 
+static void is_taken(struct lines *l, struct view bytes, const char *want, const char *name)
+{
+	text_clear(&out);
+	lines_take(l, bytes, &moment, &out);
+	is_string(out.data, want, "%s", name);
+}
+
+/* The writer's time, where it can be true. */
+static void stamps(void)
+{
+	struct lines l;
+
+	moment.form = LINES_FILE;
+	moment.wall_ms = 1800000000000;
+	lines_start(&l, VIEW("smtpd"));
+	is_taken(&l, VIEW("<6>[42 1799999999999] x\n"), "2027-01-15T07:59:59.999Z smtpd[42]: x\n",
+	         "a line that waited");
+	is_taken(&l, VIEW("<6>[1 1799999998000] x\n<6>[1 1799999997000] y\n"),
+	         "2027-01-15T07:59:58.000Z smtpd[1]: x\n2027-01-15T07:59:57.000Z smtpd[1]: y\n",
+	         "the order is that of arrival");
+	is_taken(&l, VIEW("<6>[42 1800000000001] x\n"), "T smtpd[42]: x\n", "not later than now");
+	is_taken(&l, VIEW("<6>[42 1799996400000] x\n"), "2027-01-15T07:00:00.000Z smtpd[42]: x\n",
+	         "an hour old");
+	is_taken(&l, VIEW("<6>[42 1799996399999] x\n"), "T smtpd[42]: x\n",
+	         "older in a pipe that we do not know");
+	lines_are_all(&l, &moment);
+	is_taken(&l, VIEW("<6>[42 1799999999999] x\n"), "T smtpd[42]: x\n",
+	         "from before the pipe was empty");
+	moment.wall_ms += 5 * 3600 * 1000;
+	is_taken(&l, VIEW("<6>[42 1800000000001] x\n"), "2027-01-15T08:00:00.001Z smtpd[42]: x\n",
+	         "hours old, and the pipe was not empty since");
+	moment.form = LINES_SYSTEM;
+	is_taken(&l, VIEW("<6>[42 1800000000001] x\n"), "<22>smtpd[42]: x\n", "the system's log");
+	lines_free(&l);
+	moment.form = LINES_FILE;
+	each("not quite a stamp",
+	     VIEW("<6>[1 ] a\n<6>[1  2] b\n<6>[ 2] c\n<6>[1 1234567890123456] d\n<6>[1 2 3] e\n"),
+	     "T smtpd: <6>[1 ] a\nT smtpd: <6>[1  2] b\nT smtpd: <6>[ 2] c\n"
+	     "T smtpd: <6>[1 1234567890123456] d\nT smtpd: <6>[1 2 3] e\n",
+	     "<20>smtpd: <6>[1 ] a\n<20>smtpd: <6>[1  2] b\n<20>smtpd: <6>[ 2] c\n"
+	     "<20>smtpd: <6>[1 1234567890123456] d\n<20>smtpd: <6>[1 2 3] e\n");
+}
+
 int main(void)
 {
 	strcpy(moment.stamp, "T");
 	text_init(&out, 1 << 20);
 	moment.now_ms = 1000;
 	forms();
+	stamps();
 	endless();
 	fragment();
 	bounds();
