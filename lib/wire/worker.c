@@ -427,7 +427,7 @@ static void worker_gone(struct parent *p, pid_t pid, int status)
 	if (WIFSIGNALED(status))
 		log_warn("event=worker-died pid=%ld signal=%d", (long)pid, WTERMSIG(status));
 	else if (WEXITSTATUS(status) != 0)
-		log_warn("event=worker-died pid=%ld status=%d", (long)pid, WEXITSTATUS(status));
+		log_warn("event=worker-died pid=%ld exit=%d", (long)pid, WEXITSTATUS(status));
 	/* A worker that fails at its start must not be forked in a busy loop. */
 	if (WIFSIGNALED(status) || WEXITSTATUS(status) != 0)
 		loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);

@@ -75,6 +75,40 @@ ok(not unknown, "every event is in the manual", unknown)
 unknown = [line for line in lines for key in re.findall(r"(?:^|\s)([A-Za-z_.-]+)=", line[1]) if key not in keys]
 ok(not unknown, "every key is in posthouse-log(5)", unknown)
 
+# The other way: an entry of the manual, "event=x , y key= key=", has events and keys of lines that there are, and all of
+# their keys, if it lists any.
+entries = [(path.name, head, text) for path in sorted(MAN.glob("*.[1-8]"))
+           for head, text in re.findall(r"^\.It (Li event=[^\n]*)\n(.*?)(?=^\.(?:It|El)\b)", path.read_text(), flags=re.M | re.S)]
+ok(len(entries) > 50, f"{len(entries)} entries of events are found in the manual")
+source = "".join(path.read_text() for room in ROOMS for path in (settings.SOURCE / room).glob("**/*.[ch]"))
+spoken, told = {}, {}
+# A call of log_* whose event stands in it, with all strings of the call: a key or a value may be chosen there.
+for call in re.findall(r"\blog_(?:debug|info|warn)\((.*?)\);\n", source, flags=re.S):
+    strings = re.findall(r'"((?:[^"\\]|\\.)*)"', call)
+    for event in re.findall(r"event=([a-z-]+)", " ".join(strings)):
+        line = "".join(strings)
+        spoken.setdefault(event, set()).update(re.findall(r"(?:^|[\s\"])([A-Za-z_.-]+)=", line), (s for s in strings if re.fullmatch("[a-z]+", s)))
+for event in re.findall(r"event=([a-z-]+)", source):
+    spoken.setdefault(event, set())
+for word in re.findall(r'"([a-z]+(?:-[a-z]+)*)"', source):
+    if re.search(rf"\b{word}\b", " ".join(head for _, head, _ in entries)):
+        spoken.setdefault(word, None)  # chosen by the code: which keys it has is not seen here
+for page, head, text in entries:
+    words = [word for word in head.replace(" Li ", " ").split()[1:] if word not in ",|"]
+    events = [word.removeprefix("event=") for word in words if "=" not in word or word.startswith("event=")]
+    listed = {word.split("=")[0] for word in words if "=" in word and not word.startswith("event=")}
+    missing = [event for event in events if event not in spoken]
+    ok(not missing, f"{page}: {head[3:]}: there are such lines", missing)
+    known = [spoken[event] for event in events if spoken.get(event)]
+    if len(known) == len(events):
+        is_(sorted(listed - set().union(*known)), [], f"{page}: {head[3:]}: they have these keys")
+    for event in events:
+        about, lists = told.get(event, ("", False))
+        told[event] = (about + head + text, lists or bool(listed))
+for event, (about, lists) in sorted(told.items()):
+    has = {key for key in spoken.get(event) or () if key in keys} - {"event", "id"} if lists else set()
+    is_(sorted(key for key in has if not re.search(rf"(?<![\w.-]){re.escape(key)}(?![\w-])", about)), [], f"the manual has all keys of event={event}")
+
 PRIVATE = re.compile(r"\b(house|jail|he|his|him|she|her|whoever)\b(?!=)", flags=re.I)
 for path in sorted(MAN.glob("*.[1-8]")):
     found = [line for line in path.read_text().splitlines() if not line.startswith(".It Li ") and PRIVATE.search(line)]
