@@ -92,6 +92,8 @@ static void check_ready(void)
 		return;
 	master.up = true;
 	log_info("event=ready programs=%u", residents_count(false));
+	if (master.ready_fd >= 0)
+		log_let_starter_go(master.settings.log_to);
 	notify_ready(&master.ready_fd);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -54,6 +55,21 @@ static int keep_first_stderr(void)
 	if (log_state.first_stderr < 0)
 		log_state.first_stderr = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	return log_state.first_stderr;
+}
+
+void log_let_starter_go(const char *to)
+{
+	struct stat st;
+	int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	if (nothing >= 0 && strcmp(to, "stderr") != 0 && log_state.first_stderr >= 0 &&
+	    fstat(log_state.first_stderr, &st) == 0 && !S_ISREG(st.st_mode)) {
+		dup3(nothing, log_state.first_stderr, O_CLOEXEC);
+		if (strcmp(to, "syslog") == 0)
+			dup2(nothing, STDERR_FILENO);
+	}
+	if (nothing >= 0)
+		close(nothing);
 }
 
 int log_set_output(const char *to, int *system_socket, struct reason *why)

@@ -59,6 +59,10 @@ void log_to_socket(int fd, bool reconnects);
  * socket comes to stand in *system_socket, -1 for none; what stood there is closed. After a failure
  * all is as before. */
 int log_set_output(const char *to, int *system_socket, struct reason *why);
+/* For who was started by a command that has ended: unless log.to says stderr, the first descriptor
+ * 2 is kept only if it is a file; a pipe or a terminal would keep waiting whoever reads to its end.
+ */
+void log_let_starter_go(const char *to);
 /* This descriptor is a pipe to logd; -1: lines go to the log again. */
 void log_to_pipe(int fd);
 void log_set_debug(bool on);

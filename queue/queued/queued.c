@@ -191,7 +191,8 @@ static int restore(const char *name, bool unverified, struct reason *why)
 	    (!known && recover_one(&q->disk, id, messages_restored, q->messages, why) < 0))
 		return -1;
 	disk_forget_odd(&q->disk, name);
-	log_warn("id=%s event=restored%s name=%s", place + 3, unverified ? "-unverified" : "",
+	log_warn("id=%s %s name=%s", place + 3,
+	         unverified ? "event=restored-unverified" : "event=restored",
 	         log_quote(view_of(name)));
 	return 0;
 }

@@ -164,14 +164,13 @@ static int take_whole(struct recovery *r, uint64_t id)
 static void set_aside(struct recovery *r, uint64_t id, const char *name, enum queuedir_place place,
                       const char *reason)
 {
-	const char *event = place == QUEUEDIR_TORN ? "torn" : "damaged";
+	const char *event = place == QUEUEDIR_TORN ? "event=recover-torn" : "event=recover-damaged";
 	char to[QUEUEDIR_NAME_MAX];
 
 	if (disk_set_aside(r->disk, id, place, to) < 0)
-		log_warn("id=%s event=recover-%s reason=\"%s, and it cannot be moved: %m\"", name,
-		         event, reason);
+		log_warn("id=%s %s reason=\"%s, and it cannot be moved: %m\"", name, event, reason);
 	else
-		log_warn("id=%s event=recover-%s reason=\"%s\" kept=%s", name, event, reason, to);
+		log_warn("id=%s %s reason=\"%s\" kept=%s", name, event, reason, to);
 	if (place == QUEUEDIR_TORN)
 		r->torn++;
 	else
