@@ -52,11 +52,11 @@ void jail_enter(const struct sandbox_profile *profile)
 	sandbox_enter(&own);
 }
 
-void jail_end(void)
+void jail_end(int status)
 {
 #ifdef __SANITIZE_ADDRESS__
-	exit(EXIT_DONE);
+	exit(status);
 #else
-	_exit(EXIT_DONE);
+	_exit(status);
 #endif
 }

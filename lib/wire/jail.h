@@ -39,6 +39,6 @@ void jail_enter(const struct sandbox_profile *profile);
 
 /* The end of a worker: without the exit handlers, which would copy the data pages of every library
  * for nothing, since its output is written. A sanitizer looks for leaks in one. */
-_Noreturn void jail_end(void);
+_Noreturn void jail_end(int status);
 
 #endif

@@ -50,7 +50,7 @@ static _Noreturn void worker_main(const struct tasks *t, int line)
 			break;
 		wire_out_wipe(&answer);
 	}
-	jail_end();
+	jail_end(EXIT_DONE);
 }
 
 /* ---- its life ---- */

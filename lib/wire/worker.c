@@ -24,6 +24,11 @@ enum {
 	DIALS_PER_SECOND = 4,
 	DIAL_AGAIN_MS = 20, /* the wire was full */
 	DESCRIPTORS_OWN = 64,
+	/* Workers that found their line closed before they had a job: so many at once are replaced
+	 * without a pause, as when a hub is started anew. */
+	UNUSED_AT_ONCE = 8,
+	UNUSED_PER_SECOND = 1,
+	EXIT_UNUSED = 90, /* of such a worker; nobody but its parent sees it */
 	/* From SIGTERM to SIGKILL. Less than master's for its programs (master.c,
 	 * STAGE_PATIENCE_MS): the workers of a parent that master kills would have no one to end
 	 * them. */
@@ -93,18 +98,18 @@ static void set_receive_timeout(int fd, int timeout_ms)
 }
 
 /* A job that is there and cannot be taken ends the worker, as if it had died in it. */
-static bool received(const struct worker_service *service, enum wire_result r)
+static enum wire_result received(const struct worker_service *service, enum wire_result r)
 {
 	if (r == WIRE_ERROR)
 		log_warn("event=wire-dropped protocol=%s reason=\"receiving: %m\"",
 		         service->protocol);
-	return r == WIRE_OK;
+	return r;
 }
 
-/* The next job; with a pause hook, idleness is first told to it. false: the worker's life is
- * over. */
-static bool next_job(const struct worker_service *service, bool spare, bool fresh,
-                     struct wire_in *in)
+/* The next job; with a pause hook, idleness is first told to it. Anything but WIRE_OK: the worker's
+ * life is over; WIRE_AGAIN: by idleness. */
+static enum wire_result next_job(const struct worker_service *service, bool spare, bool fresh,
+                                 struct wire_in *in)
 {
 	int idle_ms = spare ? service->idle_ms : 0;
 	enum wire_result r;
@@ -121,15 +126,19 @@ static bool next_job(const struct worker_service *service, bool spare, bool fres
 	return received(service, r);
 }
 
-/* The life of a worker that asks: one job after another. */
-static void worker_asks(const struct worker_service *service, bool spare)
+/* The life of a worker that asks: one job after another. What it exits with. */
+static int worker_asks(const struct worker_service *service, bool spare)
 {
 	if (spare && service->idle_ms)
 		set_receive_timeout(hub_line, service->idle_ms);
-	for (unsigned served = 0; !ending;) {
+	unsigned served = 0;
+	enum wire_result r = WIRE_OK;
+
+	while (!ending) {
 		struct wire_in in;
 
-		if (!next_job(service, spare, served == 0, &in))
+		r = next_job(service, spare, served == 0, &in);
+		if (r != WIRE_OK)
 			break;
 		busy = 1;
 		/* A signal before busy has shut the line: the hub knows and gives the job to
@@ -148,6 +157,7 @@ static void worker_asks(const struct worker_service *service, bool spare)
 	}
 	if (service->pause)
 		service->pause();
+	return served == 0 && r != WIRE_AGAIN && !ending ? EXIT_UNUSED : EXIT_DONE;
 }
 
 /* ---- the parent ---- */
@@ -183,7 +193,8 @@ struct parent {
 	unsigned count;
 	uint32_t next_number;
 	struct pace dials_failed; /* in the log */
-	unsigned workers_max;     /* as the service says, or as the system's descriptors allow */
+	struct bucket unused;
+	unsigned workers_max; /* as the service says, or as the system's descriptors allow */
 	bool stopping;
 };
 
@@ -288,6 +299,8 @@ static void enter_jail(const struct worker_service *service)
 static void worker_main(const struct worker_service *service, int parent, struct wire_in *job,
                         bool spare)
 {
+	int status = EXIT_DONE;
+
 	worker_signals(service);
 	enter_jail(service);
 	dial_through(parent, service->dials);
@@ -295,9 +308,9 @@ static void worker_main(const struct worker_service *service, int parent, struct
 		service->work(job, -1);
 		wire_in_close(job);
 	} else {
-		worker_asks(service, spare);
+		status = worker_asks(service, spare);
 	}
-	jail_end();
+	jail_end(status);
 }
 
 /* What a worker keeps beside its parent's line: its own, or its job's descriptors. */
@@ -413,6 +426,17 @@ static void wire_ready(struct watch *w, unsigned events)
 	wire_in_close(&in);
 }
 
+/* Whether the next worker waits a while before it is forked. */
+static bool has_failed(struct parent *p, int status)
+{
+	static const struct bucket_rate rate = { .per_second = UNUSED_PER_SECOND,
+		                                 .full = UNUSED_AT_ONCE };
+
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_UNUSED)
+		return !bucket_take(&p->unused, &rate, loop_now_ms(p->loop), 1);
+	return WIFSIGNALED(status) || WEXITSTATUS(status) != EXIT_DONE;
+}
+
 static void worker_gone(struct parent *p, pid_t pid, int status)
 {
 	for (unsigned i = 0; i < p->workers_max; i++)
@@ -426,10 +450,11 @@ static void worker_gone(struct parent *p, pid_t pid, int status)
 		return;
 	if (WIFSIGNALED(status))
 		log_warn("event=worker-died pid=%ld signal=%d", (long)pid, WTERMSIG(status));
-	else if (WEXITSTATUS(status) != 0)
+	else if (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != EXIT_UNUSED)
 		log_warn("event=worker-died pid=%ld exit=%d", (long)pid, WEXITSTATUS(status));
-	/* A worker that fails at its start must not be forked in a busy loop. */
-	if (WIFSIGNALED(status) || WEXITSTATUS(status) != 0)
+	/* A worker that fails at its start must not be forked in a busy loop, nor one that its hub
+	 * does not want. */
+	if (has_failed(p, status))
 		loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);
 }
 

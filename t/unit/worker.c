@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/program.h"
 #include "lib/wire/hub.h"
 #include "t/said.h"
@@ -195,6 +196,7 @@ static uint32_t pids[16];
 static uint32_t broken_out, alive = 100;
 static unsigned pid_count, opened, closed;
 static unsigned until_opened, until_pids, until_closed;
+static bool unwanted;
 
 static void stop_when_there(void)
 {
@@ -204,8 +206,9 @@ static void stop_when_there(void)
 
 static void on_opened(struct hub_line *line)
 {
-	(void)line;
 	opened++;
+	if (unwanted)
+		hub_line_drop(line, NULL);
 }
 
 static void on_closed(struct hub_line *line)
@@ -254,6 +257,29 @@ static void send_type(struct hub_line *line, unsigned char type)
 		wire_put_u32(&out, (uint32_t)getpid());
 	hub_line_send(line, &out);
 	wire_out_free(&out);
+}
+
+/* A hub that closes each line at once, as one does that takes its parent for an outdated one. */
+static void test_unwanted(void)
+{
+	enum { FORKS = 12, AT_ONCE = 9 /* then two a second */ };
+	int ends[2], others[2], status;
+
+	wire_pair(ends);
+	wire_pair(others);
+	opened = closed = 0;
+	unwanted = true;
+	pid_t service = start_service(ends[1], others[1], others[1]);
+	int64_t begin = clock_ms();
+
+	hub.watch.fd = -1;
+	hub_start(&hub, ends[0]);
+	run_until(FORKS, pid_count, FORKS);
+	ok(clock_ms() - begin >= (FORKS - AT_ONCE) / 2 * 1000,
+	   "workers whose line is closed before they had a job are not replaced without a pause");
+	kill(service, SIGTERM);
+	ok(waitpid(service, &status, 0) == service && WIFEXITED(status) && WEXITSTATUS(status) == 0,
+	   "which a stop does not wait for");
 }
 
 int main(void)
@@ -342,6 +368,8 @@ int main(void)
 	   "stopped, the idle workers leave, and one that ignores SIGTERM is killed");
 	ok(waitpid(service, &status, 0) == service && WIFEXITED(status) && WEXITSTATUS(status) == 0,
 	   "and the parent ends with 0");
+	hub_stop(&hub);
+	test_unwanted();
 	loop_free(&loop);
 	return tap_done();
 }
