@@ -118,8 +118,6 @@ void instance_give_common(struct instance *i)
 		descriptors_add(&i->descriptors, "log.system", master.log_socket);
 }
 
-static unsigned starts; /* of all programs: who has the higher number is the successor */
-
 static void set_environment(const struct instance *i)
 {
 	struct text list;
@@ -134,8 +132,6 @@ static void set_environment(const struct instance *i)
 		fcntl(i->descriptors.rows[n].fd, F_SETFD, 0);
 	}
 	setenv("POSTHOUSE_FDS", list.data, 1);
-	snprintf(number, sizeof number, "%u", starts);
-	setenv("POSTHOUSE_START", number, 1);
 	snprintf(number, sizeof number, "%ld", (long)master.pid);
 	setenv("POSTHOUSE_MASTER", number, 1);
 	if (!master.privileged)
@@ -159,6 +155,8 @@ static void become_program(const struct instance *i)
 		log_to_pipe(STDERR_FILENO);
 	else
 		log_to_pipe(-1); /* logd: to the log, not through master's pipe */
+	if (i->begins)
+		i->begins(i);
 	set_environment(i);
 	int n = snprintf(path, sizeof path, "%s/%s", master.programs, i->row->name);
 
@@ -171,7 +169,6 @@ bool instance_start(struct instance *i)
 {
 	bool as_root = master.privileged && i->uid == 0;
 
-	starts++;
 	pid_t pid = as_root ? -1 : loop_fork();
 
 	if (pid < 0) {

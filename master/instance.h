@@ -51,6 +51,8 @@ struct instance {
 	int log[2];    /* its pipe to logd, reading and writing end; -1: none, it is logd */
 	bool log_told; /* logd has, or will find on its wire, the reading end */
 	instance_ended *ended;
+	/* In the child, before it becomes the program; may be NULL. */
+	void (*begins)(const struct instance *i);
 	struct instance *next;
 };
 

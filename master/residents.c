@@ -3,9 +3,11 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "lib/base/log.h"
-#include "lib/wire/wire.h"
+#include "lib/wire/master.h"
 #include "master/master.h"
 
 enum { RESIDENTS_MAX = HOUSE_RESIDENT - 1 + PORTERS_MAX, RETIRED_MAX = 256 };
@@ -14,6 +16,7 @@ static struct instance residents[RESIDENTS_MAX];
 static unsigned count;
 static pid_t retired[RETIRED_MAX]; /* predecessors that finish their last clients */
 static unsigned retired_count;
+static bool renewing;
 
 struct instance *resident_of(enum house_program program, unsigned number)
 {
@@ -75,8 +78,50 @@ static void give_generation(struct instance *i)
 		                master.listeners.rows[n].fd);
 }
 
+/* ---- whose workers porter takes ---- */
+
+/* In the child that will be a session program, which so cannot have said a word before. At a reload
+ * the present porters go too: they keep the workers that they have, and their successors are told
+ * by tell_of_parents. */
+static void tell_porters(const struct instance *i)
+{
+	const struct instance *porter;
+	struct wire_out out = { 0 };
+
+	master_parent_put(&out, i->row->name, (int)getpid());
+	for (unsigned n = 0; !renewing && (porter = resident_of(HOUSE_PORTER, n)) != NULL; n++)
+		if (wire_send_now(porter->wire.fd, &out) != WIRE_OK)
+			log_warn("event=parent-untold program=%s", i->row->name);
+	wire_out_free(&out);
+}
+
+static bool is_session_wire(const struct house_wire *wire)
+{
+	return wire->from == HOUSE_PORTER && strcmp(wire->protocol, "connection") == 0;
+}
+
+/* Over a wire that nobody reads yet: a predecessor would take what is for its successor. */
+static void tell_of_parents(struct instance *porter)
+{
+	struct wire_out out = { 0 };
+
+	instance_lay_wire_again(porter);
+	for (unsigned w = 0; w < house_wire_count; w++) {
+		const struct instance *to = resident_of(house_wires[w].to, 0);
+
+		if (!is_session_wire(&house_wires[w]))
+			continue;
+		master_parent_put(&out, to->row->name, (int)to->pid);
+		if (wire_send_now(porter->wire.fd, &out) != WIRE_OK)
+			log_warn("event=parent-untold program=%s", to->row->name);
+	}
+	wire_out_free(&out);
+}
+
 static void start(struct instance *i)
 {
+	if (i->row == &house[HOUSE_PORTER] && !master.stopping)
+		tell_of_parents(i);
 	if (!master.stopping && !instance_start(i))
 		loop_timer_set(master.loop, &i->restart, loop_now_ms(master.loop) + RESTART_MAX_MS);
 }
@@ -121,6 +166,9 @@ void residents_start(instance_ended *ended)
 		for (int n = 0; n < (house[p].several ? master.settings.porter_processes : 1); n++)
 			add(&house[p], ended);
 	make_wires();
+	for (unsigned w = 0; w < house_wire_count; w++)
+		if (is_session_wire(&house_wires[w]))
+			resident_of(house_wires[w].to, 0)->begins = tell_porters;
 	for (unsigned i = 0; i < count; i++)
 		start(&residents[i]);
 }
@@ -145,6 +193,7 @@ static void replace(struct instance *i)
 
 void residents_renew(void (*tell)(struct instance *i))
 {
+	renewing = true;
 	for (unsigned n = 0; n < count; n++) {
 		struct instance *i = &residents[n];
 
@@ -155,6 +204,7 @@ void residents_renew(void (*tell)(struct instance *i))
 		else
 			replace(i);
 	}
+	renewing = false;
 }
 
 unsigned residents_retired_signal(int number)

@@ -44,8 +44,6 @@ static void announce(int shared_fd)
 
 	for (unsigned i = 0; i < 2; i++) {
 		struct connection_announce a = { .service = services[i],
-			                         .parent = (int)getpid(),
-			                         .start = program_start_number(),
 			                         .reuse = (uint32_t)settings.smtpd_reuse };
 
 		snprintf(a.clear, sizeof a.clear, "220 %s ESMTP\r\n", settings.host_name);

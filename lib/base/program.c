@@ -316,13 +316,6 @@ int program_generation_file(const char *name)
 	return fd;
 }
 
-uint32_t program_start_number(void)
-{
-	uint64_t number = 0;
-
-	return environment_number("POSTHOUSE_START", &number) ? (uint32_t)number : 0;
-}
-
 static void become(uid_t uid, gid_t gid, const char *root)
 {
 	if (uid == 0)

@@ -5,7 +5,6 @@
  * master execs it as root (or, unprivileged, as the ordinary user) with its
  * descriptors in place and tells it in the environment who it will be:
  *     POSTHOUSE_FDS="generation=5,queued.spool=6,listen.smtp.0=7"   descriptors by name
- *     POSTHOUSE_START                                       program_start_number
  *     POSTHOUSE_MASTER                                      its process id, to die with
  *     POSTHOUSE_UID, POSTHOUSE_GID, POSTHOUSE_ROOT          absent when unprivileged
  * The order of service of a main function is: program_start, settings,
@@ -65,10 +64,6 @@ void program_die_with(pid_t parent, int signal_number);
  * "tls.cdb"), opened for reading; before program_confine only. Fatal when it cannot be opened.
  * lib/conf's settings_inherit uses it. */
 int program_generation_file(const char *name);
-
-/* Which start of a program this is, counted over all programs by master; 0: started by hand. What
- * an earlier one says late is thereby known to be outdated. */
-uint32_t program_start_number(void);
 
 /* chroot (POSTHOUSE_ROOT), groups, gid, uid for good, then the sandbox; proves that root
  * cannot come back; logs "event=started uid=... sandbox=...".  Fatal on any failure. */

@@ -313,8 +313,6 @@ static void greet(char *line, size_t size, bool tls)
 static void announce(int shared_fd)
 {
 	struct connection_announce a = { .service = served->service,
-		                         .parent = (int)getpid(),
-		                         .start = program_start_number(),
 		                         .reuse = (uint32_t)inherited.login_reuse };
 
 	greet(a.clear, sizeof a.clear, false);

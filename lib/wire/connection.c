@@ -17,6 +17,18 @@ const char *connection_service_name(enum connection_service service)
 	return service < CONNECTION_SERVICES ? service_names[service] : "?";
 }
 
+const char *connection_service_program(enum connection_service service)
+{
+	static const char *const programs[CONNECTION_SERVICES] = {
+		[CONNECTION_SMTP] = "smtpd",
+		[CONNECTION_SUBMISSION] = "smtpd",
+		[CONNECTION_POP3] = "pop3-login",
+		[CONNECTION_IMAP] = "imap-login",
+	};
+
+	return programs[service];
+}
+
 static enum connection_service get_service(struct wire_in *in)
 {
 	uint8_t service = wire_get_byte(in);
@@ -28,12 +40,10 @@ static enum connection_service get_service(struct wire_in *in)
 	return (enum connection_service)service;
 }
 
-void connection_announce_put(struct wire_out *out, const struct connection_announce *a)
+void connection_announce_put(struct wire_out *out, const struct connection_announce *a, int made)
 {
 	wire_begin(out, CONNECTION_ANNOUNCE);
 	wire_put_byte(out, (uint8_t)a->service);
-	wire_put_u32(out, (uint32_t)a->parent);
-	wire_put_u32(out, a->start);
 	wire_put_u32(out, a->reuse);
 	wire_put_string(out, a->clear);
 	wire_put_string(out, a->secured);
@@ -42,23 +52,27 @@ void connection_announce_put(struct wire_out *out, const struct connection_annou
 	wire_put_string(out, a->unavailable);
 	wire_put_string(out, a->stopping);
 	wire_put_string(out, a->early);
+	wire_put_fd(out, made);
 }
 
 void connection_announce_send(int shared_fd, const struct connection_announce *a)
 {
 	struct wire_out out = { 0 };
+	int made[2];
 
-	connection_announce_put(&out, a);
+	if (wire_pair(made) < 0)
+		log_fatal("making a pair of sockets: %m");
+	connection_announce_put(&out, a, made[0]);
 	if (wire_send(shared_fd, &out) != WIRE_OK)
 		log_fatal("announcing the greeting to porter: %m");
 	wire_out_free(&out);
+	close(made[0]);
+	close(made[1]);
 }
 
 bool connection_announce_get(struct wire_in *in, struct connection_announce *a)
 {
 	a->service = get_service(in);
-	a->parent = (int)wire_get_u32(in);
-	a->start = wire_get_u32(in);
 	a->reuse = wire_get_u32(in);
 	wire_get_string(in, a->clear, sizeof a->clear);
 	wire_get_string(in, a->secured, sizeof a->secured);
@@ -67,6 +81,11 @@ bool connection_announce_get(struct wire_in *in, struct connection_announce *a)
 	wire_get_string(in, a->unavailable, sizeof a->unavailable);
 	wire_get_string(in, a->stopping, sizeof a->stopping);
 	wire_get_string(in, a->early, sizeof a->early);
+	int made = wire_get_last_fd(in);
+
+	a->parent = made >= 0 ? wire_maker(made) : 0;
+	if (made >= 0)
+		close(made);
 	return in->type == CONNECTION_ANNOUNCE && wire_end(in);
 }
 

@@ -36,6 +36,8 @@ enum connection_service {
 };
 const char *connection_service_name(
 	enum connection_service service); /* "smtp", "submission", "pop3", "imap" */
+/* Whose it is, and nobody else's to announce: "smtpd", "pop3-login", "imap-login". */
+const char *connection_service_program(enum connection_service service);
 
 enum {
 	CONNECTION_GREETING_MAX = 512,
@@ -53,10 +55,9 @@ enum {
  * `early` where it has spoken before the greeting. */
 struct connection_announce {
 	enum connection_service service;
-	/* Who announces, and its program_start_number: workers of a parent that another one has
-	 * replaced know an older configuration. */
+	/* Who announces, as the kernel says (wire_maker of a socket that goes with it); 0: not
+	 * known. Not put. */
 	int parent;
-	uint32_t start;
 	uint32_t reuse; /* its workers serve so many clients at most; 0: no end */
 	char clear[CONNECTION_GREETING_MAX], secured[CONNECTION_GREETING_MAX];
 	char busy[CONNECTION_GREETING_MAX], timeout[CONNECTION_GREETING_MAX];
@@ -88,7 +89,8 @@ struct connection {
 
 /* A parent's announcement over its wire to porter; fatal when porter cannot be told. */
 void connection_announce_send(int shared_fd, const struct connection_announce *a);
-void connection_announce_put(struct wire_out *out, const struct connection_announce *a);
+/* made: an end of a pair that the announcing process has made. */
+void connection_announce_put(struct wire_out *out, const struct connection_announce *a, int made);
 bool connection_announce_get(struct wire_in *in, struct connection_announce *a);
 void connection_tls_put(struct wire_out *out, const struct connection_tls *tls);
 bool connection_tls_get(struct wire_in *in,

@@ -143,20 +143,6 @@ static void line_ready(struct watch *w, unsigned events)
 	}
 }
 
-/* Of a socketpair the kernel keeps who made it, whoever has its ends now. */
-static int maker(int fd)
-{
-#ifdef SO_PEERCRED
-	struct ucred peer;
-	socklen_t len = sizeof peer;
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
-		return (int)peer.pid;
-#endif
-	(void)fd;
-	return 0;
-}
-
 static uint32_t hash_of(int process, uint32_t worker)
 {
 	uint32_t words[2] = { (uint32_t)process, worker };
@@ -208,7 +194,7 @@ static unsigned end_older(struct hub *s, int process, uint32_t worker)
 static void line_open(struct hub *s, int fd, uint32_t worker)
 {
 	struct hub_line *line;
-	int process = maker(fd);
+	int process = wire_maker(fd);
 
 	unsigned ended = end_older(s, process, worker);
 

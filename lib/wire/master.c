@@ -40,6 +40,20 @@ bool master_pipe_get(struct wire_in *in, char program[PROGRAM_NAME_MAX], int *fd
 	return *fd >= 0;
 }
 
+void master_parent_put(struct wire_out *out, const char *program, int pid)
+{
+	wire_begin(out, MASTER_PARENT);
+	wire_put_string(out, program);
+	wire_put_u32(out, (uint32_t)pid);
+}
+
+bool master_parent_get(struct wire_in *in, char program[PROGRAM_NAME_MAX], int *pid)
+{
+	wire_get_string(in, program, PROGRAM_NAME_MAX);
+	*pid = (int)wire_get_u32(in);
+	return in->type == MASTER_PARENT && *pid >= 0 && wire_end(in);
+}
+
 void master_output_put(struct wire_out *out, bool is_system, int fd)
 {
 	wire_begin(out, MASTER_LOG_OUTPUT);

@@ -7,7 +7,9 @@
  * (peers redial and reach the successor) and ends when its last client is gone. queued lives on,
  * since its memory of the queue is dear: it is sent MASTER_RELOAD. logd lives on, since two readers
  * of a pipe would tear lines: it is sent MASTER_LOG_OUTPUT. It is also told of each program's pipe,
- * and has its own way to end, for which no signal is early enough.
+ * and has its own way to end, for which no signal is early enough. porter is told who runs as each
+ * session program, before that one can say a word, since an old one and its workers may have their
+ * wires still: each porter has a wire to master of its own.
  *
  * On the same wire: work for owners' programs (owner.h).
  */
@@ -26,6 +28,8 @@ enum master_type {
 	MASTER_LOG_OUTPUT = 19, /* master -> logd: bool is_system; where lines go from now on: a
 	                           file, or a socket connected to the system's log */
 	MASTER_LOG_END = 20,    /* master -> logd: all others have ended; read all pipes, and end */
+	MASTER_PARENT = 21,      /* master -> porter: string program, u32 pid (0: none): who runs as
+	                            this session program now */
 	MASTER_LOG_BROKEN = 'l', /* logd -> master: nobody is at the other end of the socket; is
 	                           there a new one? */
 	MASTER_LOG_LEFT = 'n'    /* logd -> master, its last: u64 lines that it has read and the log
@@ -42,6 +46,8 @@ void master_file_put(struct wire_out *out, enum master_type type, int fd);
 bool master_file_get(struct wire_in *in, int *fd);
 void master_pipe_put(struct wire_out *out, const char *program, int fd);
 bool master_pipe_get(struct wire_in *in, char program[PROGRAM_NAME_MAX], int *fd);
+void master_parent_put(struct wire_out *out, const char *program, int pid);
+bool master_parent_get(struct wire_in *in, char program[PROGRAM_NAME_MAX], int *pid);
 void master_output_put(struct wire_out *out, bool is_system, int fd);
 bool master_output_get(struct wire_in *in, bool *is_system, int *fd);
 void master_left_put(struct wire_out *out, uint64_t lines);

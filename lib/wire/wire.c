@@ -216,6 +216,19 @@ int wire_pair(int ends[2])
 	return 0;
 }
 
+int wire_maker(int fd)
+{
+#ifdef SO_PEERCRED
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+		return (int)peer.pid;
+#endif
+	(void)fd;
+	return 0;
+}
+
 static enum wire_result send_with(int fd, const struct wire_out *out, int flags)
 {
 	union {

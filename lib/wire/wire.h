@@ -93,6 +93,9 @@ const char *wire_reason(enum wire_result result);
 /* A pair of connected ends, close-on-exec; buffers large enough for WIRE_MESSAGE_MAX. Returns 0 or
  * -1 (errno). */
 int wire_pair(int ends[2]);
+/* The process that made the pair which this is an end of, as the kernel keeps it whoever holds the
+ * ends now; 0: not known. */
+int wire_maker(int fd);
 /* Sends one message. On a blocking descriptor it waits; WIRE_AGAIN only on a non-blocking one. A
  * message that overflowed WIRE_MESSAGE_MAX or holds too many descriptors is a panic: bound your
  * lists. */

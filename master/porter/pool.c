@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/porter/pool.h"
 
+#include <string.h>
+
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/wire/hub.h"
+#include "lib/wire/master.h"
 
 enum {
 	POOLS_MAX = 8,
 	WORKERS_MAX = 100000,
 	WAITING_MAX = 10000, /* clients that wait for the workers of one program */
 	ASK_AGAIN_MS = 1000,
-	/* A new parent may announce itself to a porter that is about to be replaced as well, which
-	 * still needs the workers that it has for the clients that it has greeted. */
-	REPLACED_GRACE_MS = 2000
+	NOBODY = -1
 };
 
 /* A program whose workers take clients. */
 struct pool {
 	struct hub server;
 	char name[PROGRAM_NAME_MAX];
-	int parent, next_parent; /* whose workers are taken (0: anybody's), and from next_due on */
-	uint32_t start; /* of who announced: a predecessor's word that comes late is not heard */
-	struct timer next_due;
+	int parent;          /* whose workers are taken, as master says; 0: it has not, anybody's */
 	struct list waiting; /* struct pool_client */
 	struct timer again;  /* asks for workers once more while clients wait */
 };
@@ -39,6 +38,8 @@ static struct {
 	struct pool *of_service[CONNECTION_SERVICES]; /* NULL until it is announced */
 	unsigned services;                            /* those that are needed, as bits */
 	struct timer ask_to_announce;
+	struct watch master;
+	struct pace refusals; /* in the log */
 	bool retired;
 } pools;
 
@@ -50,6 +51,14 @@ static struct pool *pool_of(struct hub *server)
 static struct worker *worker_of(struct hub_line *line)
 {
 	return loop_owner(line, struct worker, line);
+}
+
+/* Is it the pool of that program's workers? Its wire is "PROGRAM.connection". */
+static bool is_of(const struct pool *p, const char *program)
+{
+	struct view name = view_of(p->name);
+
+	return view_starts(name, view_of(program)) && name.data[strlen(program)] == '.';
 }
 
 /* ---- the queue ---- */
@@ -161,77 +170,103 @@ static void end_session(struct worker *w)
 /* ---- the wire ---- */
 
 /*
- * After a reload workers of the old parent may still greet on the wire that both have, or have
- * greeted before the new one announced: they know the old configuration, and must not stay for as
- * long as we do.
+ * After a reload workers of the old parent may still greet on the wire that both have, or greet us
+ * who are new: they know the old configuration, and must not stay for as long as we do. Who the
+ * parent is says master, before that one can say anything; who made a line or announces, the
+ * kernel.
  *
- * Only here, and not in every hub by a number in the greeting, because no other hub may judge so:
+ * Only here, and not in every hub, because no other hub may judge so:
  *   those that answer (queued's writers, resolved, authd, dnsd, keyd) must hear a parent that has
  *   been replaced for as long as it has sessions, and these dial the successors anew; what they ask
  *   is theirs, whatever configuration they know;
- *   those that give out jobs (queued's agents) need not: their workers end with their parent's
- *   SIGHUP, and a greeting that comes behind is a line that is closed already.
- * Session workers alone outlive it (stays_for_hub), for the porter that is replaced with their
- * parent. Who made the line says the kernel; whose turn it is says the announcement, which bears
- * the configuration: greetings, `reuse`, and the number of the parent's start.
+ *   those that give out jobs (queued's agents) take the parent of the last line for the present
+ *   one (agents.c).
  */
-static bool is_outdated(const struct hub_line *line)
+static bool is_outdated(const struct pool *p, int process)
 {
-	int parent = pool_of(line->server)->parent;
-
-	return parent != 0 && line->process != 0 && line->process != parent;
+	return p->parent != 0 && process != 0 && process != p->parent;
 }
 
-static void next_parent_due(struct timer *t)
+static void set_parent(struct pool *p, int parent)
 {
-	struct pool *p = loop_owner(t, struct pool, next_due);
-
-	p->parent = p->next_parent;
+	p->parent = parent > 0 ? parent : NOBODY;
 	LIST_EACH(line, &p->server.idle_lines, struct hub_line, resting)
-		if (is_outdated(line))
+		if (is_outdated(p, line->process))
 			hub_line_drop(line, NULL);
+}
+
+/* All that it has said so far. */
+static void hear_master(void)
+{
+	char program[PROGRAM_NAME_MAX];
+	struct wire_in in;
+	int parent;
+	enum wire_result r = WIRE_CLOSED;
+
+	while (loop_is_watched(&pools.master) &&
+	       (r = wire_receive_now(pools.master.fd, &in)) == WIRE_OK) {
+		if (!master_parent_get(&in, program, &parent))
+			log_warn("event=bad-message peer=master type=%d", in.type);
+		else
+			for (unsigned i = 0; i < pools.count; i++)
+				if (is_of(&pools.all[i], program))
+					set_parent(&pools.all[i], parent);
+		wire_in_close(&in);
+	}
+	if (r == WIRE_CLOSED)
+		loop_unwatch(pools.loop,
+		             &pools.master); /* we have a successor, or the house ends */
+}
+
+static void master_said(struct watch *w, unsigned events)
+{
+	(void)w, (void)events;
+	hear_master();
+}
+
+/* What master has said about it is there, but perhaps not read. */
+static bool is_strange(const struct pool *p, int process)
+{
+	if (is_outdated(p, process))
+		hear_master();
+	return is_outdated(p, process);
 }
 
 static void worker_opened(struct hub_line *line)
 {
-	if (is_outdated(line))
+	if (is_strange(pool_of(line->server), line->process))
 		hub_line_drop(line, NULL);
+}
+
+static void refuse_announcement(const struct pool *p, const char *reason)
+{
+	unsigned more;
+
+	if (pace_says(&pools.refusals, loop_now_ms(pools.loop), 1, &more))
+		log_warn("event=wire-refused protocol=connection peer=%s more=%u reason=\"%s\"",
+		         p->name, more, reason);
 }
 
 static void announced(struct hub *server, struct wire_in *in)
 {
 	struct connection_announce a;
+	struct pool *p = pool_of(server);
 
-	if (in->type != CONNECTION_ANNOUNCE || !connection_announce_get(in, &a)) {
-		log_warn(
-			"event=wire-refused protocol=connection reason=\"invalid announcement\" peer=%s",
-			pool_of(server)->name);
-		return;
+	if (!connection_announce_get(in, &a)) {
+		refuse_announcement(p, "invalid announcement");
+	} else if (!is_of(p, connection_service_program(a.service))) {
+		refuse_announcement(p, "announces the service of another program");
+	} else if (!is_strange(p, a.parent)) {
+		pools.of_service[a.service] = p;
+		p->server.reuse = a.reuse;
+		pools.tell.announced(&a);
 	}
-	struct pool **of = &pools.of_service[a.service];
-
-	if (*of != NULL && *of != pool_of(server)) {
-		log_warn(
-			"event=wire-refused protocol=connection reason=\"service %s is already announced by %s\" peer=%s",
-			connection_service_name(a.service), (*of)->name, pool_of(server)->name);
-		return;
-	}
-	if (a.start < pool_of(server)->start)
-		return;
-	*of = pool_of(server);
-	(*of)->start = a.start;
-	(*of)->server.reuse = a.reuse;
-	(*of)->next_parent = a.parent;
-	if (a.parent != (*of)->parent && !pools.retired)
-		loop_timer_set(pools.loop, &(*of)->next_due,
-		               loop_now_ms(pools.loop) + REPLACED_GRACE_MS);
-	pools.tell.announced(&a);
 }
 
 static void became_idle(struct hub_line *line)
 {
 	end_session(worker_of(line));
-	if (is_outdated(line))
+	if (is_outdated(pool_of(line->server), line->process))
 		hub_line_drop(line, NULL);
 	serve_waiting(pool_of(line->server));
 	pools.tell.worker_idle();
@@ -298,7 +333,6 @@ static void pool_start(struct pool *p, const char *name, int fd)
 {
 	string_copy(p->name, sizeof p->name, view_of(name));
 	p->again.due = again_due;
-	p->next_due.due = next_parent_due;
 	p->server = (struct hub){
 		.loop = pools.loop,
 		.protocol = "connection",
@@ -330,6 +364,11 @@ void pools_start(struct loop *loop, const struct pool_callbacks *callbacks, unsi
 			log_fatal("more than %d session programs", POOLS_MAX);
 		pool_start(&pools.all[pools.count++], name, fd);
 	}
+	pools.master.fd = program_fd("master");
+	pools.master.ready = master_said;
+	if (pools.master.fd >= 0)
+		loop_watch(loop, &pools.master, LOOP_READ);
+	hear_master();
 	pools.ask_to_announce.due = ask_to_announce;
 	ask_to_announce(&pools.ask_to_announce);
 }
@@ -343,10 +382,9 @@ void pools_retire(void)
 {
 	pools_stop();
 	pools.retired = true;
-	for (unsigned i = 0; i < pools.count; i++) {
-		loop_timer_clear(pools.loop, &pools.all[i].next_due);
+	loop_unwatch(pools.loop, &pools.master);
+	for (unsigned i = 0; i < pools.count; i++)
 		hub_retire(&pools.all[i].server);
-	}
 }
 
 void pools_drop_idle(unsigned keep)

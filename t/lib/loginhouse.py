@@ -140,8 +140,8 @@ class LoginHouse:
         self.program.wait_ready()
         message = w.receive(self.porter)
         assert message.kind == a.ANNOUNCE
-        service, parent = message.byte(), message.u32()
-        assert (parent, message.u32(), message.u32()) == (self.program.process.pid, 0, 1000)
+        service, reuse = message.byte(), message.u32()
+        assert (reuse, w.maker(message.fds[0])) == (1000, self.program.process.pid)
         self.announcement = (service, *(message.string() for _ in range(7)))
 
     def __enter__(self):

@@ -8,6 +8,7 @@ import tempfile
 
 import wirehouse as w
 
+PARENT = 21
 ANNOUNCE, CLIENT, STARTTLS, SECURED, NOT_SECURED, HANDED_OVER = range(16, 22)
 SMTP, SUBMISSION, POP3, IMAP = range(4)
 BUSY = {SMTP: b"421 4.3.2 Busy\r\n", SUBMISSION: b"421 4.3.2 Busy\r\n", POP3: b"-ERR [SYS/TEMP] Busy\r\n", IMAP: b"* BYE Busy\r\n"}
@@ -76,12 +77,16 @@ class House:
     def wire(self, service):
         return self.wires[{SMTP: "smtpd", SUBMISSION: "smtpd", POP3: "pop3-login", IMAP: "imap-login"}[service]]
 
-    def announce(self, name, parent=None, reuse=0, start=0):
-        """Workers are whose lines this process made, unless another parent is named."""
+    def announce(self, name, made=None, reuse=0, clear=None, wire=None):
+        """As this process, or as the one that made that end; over its program's wire, or over that."""
         service = SERVICES[name]
-        out = w.Out(ANNOUNCE).byte(service).u32(parent or os.getpid()).u32(start).u32(reuse)
-        w.send(self.wire(service), out.view(CLEAR[service]).view(SECURED_GREETING).view(BUSY[service]).view(TIMEOUT[service])
-               .view(UNAVAILABLE[service]).view(STOPPING[service]).view(EARLY[service]))
+        out = w.Out(ANNOUNCE).byte(service).u32(reuse)
+        w.send(wire or self.wire(service), out.view(clear or CLEAR[service]).view(SECURED_GREETING).view(BUSY[service])
+               .view(TIMEOUT[service]).view(UNAVAILABLE[service]).view(STOPPING[service]).view(EARLY[service]).fd(made or self.wire(service)))
+
+    def parent(self, program, pid):
+        """master's word."""
+        w.send(self.porter.master, w.Out(PARENT).view(program).u32(pid))
 
     def asked(self, program):
         """The next message to a parent that is not a plea for greetings."""

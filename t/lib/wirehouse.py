@@ -9,6 +9,7 @@ import os
 import pathlib
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -207,6 +208,32 @@ def generation(directory, settings="", maps=None):
     if done.returncode:
         raise RuntimeError(f"posthouse build: {done.stdout}{done.stderr}")
     return os.open(state / "generations" / "current", os.O_RDONLY | os.O_DIRECTORY)
+
+
+def maker(fd):
+    """The process that made the pair, as the kernel keeps it."""
+    s = socket.socket(fileno=os.dup(fd))
+    pid, = struct.unpack("i8x", s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    s.close()
+    return pid
+
+
+def pair_of_another():
+    """A pair that a process made which has ended since; its number, and both ends."""
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = os.fork()
+    if pid == 0:
+        ends = pair()
+        socket.send_fds(theirs, [b"x"], [end.fileno() for end in ends])
+        os._exit(0)
+    _, fds, _, _ = socket.recv_fds(mine, 1, 2)
+    os.waitpid(pid, 0)
+    mine.close()
+    theirs.close()
+    ends = [socket.socket(fileno=fd) for fd in fds]
+    for end in ends:
+        end.settimeout(PATIENCE_SECONDS)
+    return pid, ends
 
 
 class Program:

@@ -13,7 +13,7 @@ import smtphouse
 from house import CORPUS
 from smtphouse import RELAY, REJECT, RESOLVE_CLIENT, RESOLVE_RECIPIENT, SMTP, SUBMISSION, Client, Smtp
 from tap import done, is_, ok, skip
-from wirehouse import PATIENCE_SECONDS, WIRE_DONE, receive
+from wirehouse import PATIENCE_SECONDS, WIRE_DONE, maker, receive
 
 EHLO = r"250-mail.example.test\n250-PIPELINING\n250-SIZE 52428800\n250-STARTTLS\n250-8BITMIME\n250-DSN\n250 ENHANCEDSTATUSCODES"
 ID = r"250 2.0.0 queued as \d{13}"
@@ -427,8 +427,8 @@ def relaying(house):
 
 def main():
     with Smtp() as house:
-        is_([(a.byte(), a.u32(), a.u32(), a.u32(), a.string(), a.string(), a.string()[:9], a.string(), a.string(), a.string(), a.string()) for a in house.announced],
-            [(service, house.program.process.pid, 0, 100, "220 mail.example.test ESMTP\r\n", "220 mail.example.test ESMTP\r\n", "421 4.3.2",
+        is_([(a.byte(), maker(a.fds[0]), a.u32(), a.string(), a.string(), a.string()[:9], a.string(), a.string(), a.string(), a.string()) for a in house.announced],
+            [(service, house.program.process.pid, 100, "220 mail.example.test ESMTP\r\n", "220 mail.example.test ESMTP\r\n", "421 4.3.2",
               "421 4.4.2 mail.example.test timeout, closing connection\r\n",
               "421 4.3.2 mail.example.test service not available, try again later\r\n", "421 4.3.2 mail.example.test is shutting down\r\n",
               "554 5.5.1 mail.example.test protocol error: command before the greeting\r\n") for service in (SMTP, SUBMISSION)],

@@ -27,7 +27,7 @@ from tap import done, is_, ok
 HUBS = ["queued", "resolved", "authd", "dnsd", "porter", "logd"]
 WIRES = {"queued.spool": "spool", "resolved.resolve": "resolve", "authd.auth": "auth", "dnsd.dns": "dns",
          "porter.connection": "connection"}
-SPOOL_OPEN, SPOOL_ABANDON, RESOLVE_EXPAND = 16, 23, 20
+ANNOUNCE, SPOOL_OPEN, SPOOL_ABANDON, RESOLVE_EXPAND = 16, 16, 23, 20
 
 
 def greet(wire, protocol, fd):
@@ -158,6 +158,20 @@ def garbage_without_end(house, captured):
     ok(0 < said["event=bad-message peer=smtpd"] <= seconds + 1, f"which fills no log: {said} in {seconds} s")
     ok(0 < said["event=wire-dropped protocol=resolve"] <= 4 * (seconds + 1), "neither by its hub's lines")
     return []
+
+
+def forged_announcements(captured):
+    """In another program's name, and as one that is no session program's parent."""
+    for service in range(4):
+        out = wirehouse.Out(ANNOUNCE).byte(service).u32(0)
+        for _ in range(7):
+            out.view("forged\r\n")
+        wirehouse.send(captured.wires["porter.connection"], out.fd(captured.line))
+
+
+def greeting(house, name):
+    with socket.create_connection((house.env["HOST"], house.port(name))) as s:
+        return s.recv(100)
 
 
 def refused(action):
@@ -318,15 +332,17 @@ with House() as house:
 
 with House() as house:
     before = {program: house.pid(program) for program in HUBS}
+    greetings = {name: greeting(house, name) for name in ("SMTP", "IMAP")}
     captured = Captured(house, "smtpd")
     kept = [sockets_that_linger(house, captured), garbage_without_end(house, captured)]
-    for attack in (strange_descriptors, empty_packets, unread_answers, many_lines):
+    for attack in (forged_announcements, strange_descriptors, empty_packets, unread_answers, many_lines):
         kept.append(attack(captured))
     the_log(house, captured)
     captured.wires["master"].shutdown(wirehouse.socket.SHUT_RDWR)
     house.wait_for("the end of who shuts the wire to master", lambda: "event=wire-shut program=smtpd" in house.log())
     captured.release()
     house.wait_for("smtpd", lambda: house._command("pid", house.directory, "smtpd", check=False))
+    is_({name: greeting(house, name) for name in greetings}, greetings, "who is served is greeted as before")
     with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=60) as smtp:
         is_(smtp.sendmail("a@elsewhere.test", ["u0001@example.test"], "Subject: x\r\n\r\nx\r\n"), {}, "the next smtpd takes mail")
     house.wait_for("delivery", lambda: list((house.mailbox("u0001") / "new").glob("*")))

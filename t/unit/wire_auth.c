@@ -224,7 +224,7 @@ static void test_others(void)
 	s.token = -1;
 	owner_session_put(&out, &s);
 	cut_everywhere("session without token", &out, try_session);
-	connection_announce_put(&out, &a);
+	connection_announce_put(&out, &a, 0);
 	cut_everywhere("announce", &out, try_announce);
 	connection_put(&out, &c);
 	cut_everywhere("connection", &out, try_connection);

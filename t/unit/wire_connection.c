@@ -21,8 +21,7 @@ static const struct connection_tls sample_tls = { true, "TLSv1.3", "TLS_AES_256_
 static void test_announce(void)
 {
 	struct connection_announce a = { CONNECTION_IMAP,
-		                         4711,
-		                         7,
+		                         0,
 		                         100,
 		                         "* OK hello\r\n",
 		                         "* OK hello, secured\r\n",
@@ -35,13 +34,17 @@ static void test_announce(void)
 	struct wire_out out = { 0 };
 	bool refused = true;
 
-	connection_announce_put(&out, &a);
+	int made[2];
+
+	wire_pair(made);
+	connection_announce_put(&out, &a, made[0]);
 	struct view whole = text_view(&out.bytes);
 	struct wire_in in = in_of(whole);
 
+	in.fds[in.fd_count++] = dup(made[0]);
 	ok(connection_announce_get(&in, &b) && b.service == a.service,
 	   "an announcement comes back");
-	ok(b.parent == a.parent && b.start == a.start && b.reuse == a.reuse, "with who made it");
+	ok(b.parent == getpid() && b.reuse == a.reuse, "with who made it");
 	is_string(b.clear, a.clear, "its greeting");
 	is_string(b.secured, a.secured, "its greeting with TLS");
 	is_string(b.busy, a.busy, "its refusal");
@@ -51,11 +54,14 @@ static void test_announce(void)
 	is_string(b.early, a.early, "and to who speaks too early");
 	for (size_t n = 1; n < whole.len; n++) {
 		in = in_of(view_take(whole, n));
+		in.fds[in.fd_count++] = dup(made[0]);
 		refused = refused && !connection_announce_get(&in, &b);
+		wire_in_close(&in);
 	}
 	ok(refused, "cut at every byte it is refused");
 	out.bytes.data[1] = CONNECTION_SERVICES;
 	in = in_of(whole);
+	in.fds[in.fd_count++] = dup(made[0]);
 	ok(!connection_announce_get(&in, &b), "a service that there is not is refused");
 	wire_out_free(&out);
 }
