@@ -16,8 +16,7 @@
 enum {
 	GROW_PATIENCE_MS = 1000,
 	GREETINGS_PER_TURN = 16,
-	/* Of one process for itself: pickup has most, a line for each sendmail that submits. A
-	 * worker has one line. */
+	/* Of one process for itself: pickup has most, a line for each sendmail that submits. */
 	LINES_PER_PROCESS_MAX = 128,
 	/* A captured program shall not fill the log. */
 	REFUSALS_LOGGED_PER_SECOND = 1,
@@ -95,10 +94,73 @@ static void work_off(struct deferred *due)
 	}
 }
 
+/* ---- who has how many ---- */
+
+struct hub_process {
+	struct hashed hashed;
+	int process;
+	unsigned lines, own; /* own: for itself, not for a worker */
+};
+
+static uint32_t hash_of(int process, uint32_t worker)
+{
+	uint32_t words[2] = { (uint32_t)process, worker };
+
+	return view_hash(HASH_START, (struct view){ (const char *)words, sizeof words });
+}
+
+static struct hub_process *process_of(struct hub *s, int process)
+{
+	uint32_t hash = hash_of(process, 0);
+
+	if (process == 0)
+		return NULL;
+	HASH_EACH(p, &s->processes, hash, struct hub_process, hashed)
+		if (p->process == process)
+			return p;
+	struct hub_process *p = memory_get(sizeof *p);
+
+	p->process = process;
+	hash_add(&s->processes, &p->hashed, hash);
+	return p;
+}
+
+static void process_seen(struct hub *s, struct hub_process *p)
+{
+	if (p != NULL && p->lines == 0) {
+		hash_remove(&s->processes, &p->hashed);
+		free(p);
+	}
+}
+
+static void process_loses(struct hub_line *line)
+{
+	struct hub_process *p = line->made_by;
+
+	line->made_by = NULL;
+	if (p == NULL)
+		return;
+	p->own -= line->worker == 0;
+	p->lines--;
+	process_seen(line->server, p);
+}
+
+/* Of workers the hub wants as many as there are. */
+static bool has_enough(const struct hub *s, const struct hub_process *p, uint32_t worker)
+{
+	unsigned workers = s->workers_max ? (unsigned)*s->workers_max : 0;
+
+	if (p == NULL || s->workers)
+		return false;
+	return (worker == 0 && p->own >= LINES_PER_PROCESS_MAX) ||
+	       p->lines >= LINES_PER_PROCESS_MAX + 2 * workers;
+}
+
 static void line_end(struct hub_line *line)
 {
 	if (line->dropped)
 		return;
+	process_loses(line);
 	line->dropped = true;
 	loop_unwatch(line->server->loop, &line->watch);
 	list_remove(&line->resting);
@@ -135,34 +197,16 @@ static void line_ready(struct watch *w, unsigned events)
 	if (r != WIRE_OK) {
 		hub_line_drop(line, r == WIRE_ERROR ? UNRECEIVABLE : NULL);
 	} else if (in.type == WIRE_DONE && s->workers) {
-		hub_set_idle(line);
+		if (is_busy(line))
+			hub_line_drop(line, "done in the middle of a job");
+		else
+			hub_set_idle(line);
+		wire_in_close(&in);
 	} else {
 		s->message(line, &in);
 		wire_in_close(&in);
 		hub_line_settled(line);
 	}
-}
-
-static uint32_t hash_of(int process, uint32_t worker)
-{
-	uint32_t words[2] = { (uint32_t)process, worker };
-
-	return view_hash(HASH_START, (struct view){ (const char *)words, sizeof words });
-}
-
-/* Lines that bear this worker's number, and are not dropped. */
-static unsigned count_of(const struct hub *s, int process, uint32_t worker)
-{
-	unsigned count = 0;
-
-	HASH_EACH(line, &s->known, hash_of(process, worker), struct hub_line, known)
-		count += line->process == process && line->worker == worker;
-	return count;
-}
-
-static bool has_enough(const struct hub *s, int process)
-{
-	return process != 0 && !s->workers && count_of(s, process, 0) >= LINES_PER_PROCESS_MAX;
 }
 
 static void log_refusal(struct hub *s, int process, const char *reason)
@@ -195,12 +239,13 @@ static void line_open(struct hub *s, int fd, uint32_t worker)
 {
 	struct hub_line *line;
 	int process = wire_maker(fd);
-
 	unsigned ended = end_older(s, process, worker);
+	struct hub_process *made_by = process_of(s, process);
 
-	if (s->lines.count - ended >= s->lines_max || (worker == 0 && has_enough(s, process))) {
+	if (s->lines.count - ended >= s->lines_max || has_enough(s, made_by, worker)) {
 		log_refusal(s, process, "too many lines");
 		wire_hang_up(fd);
+		process_seen(s, made_by);
 		return;
 	}
 	fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -210,6 +255,11 @@ static void line_open(struct hub *s, int fd, uint32_t worker)
 	line->server = s;
 	line->process = process;
 	line->worker = worker;
+	line->made_by = made_by;
+	if (made_by != NULL) {
+		made_by->lines++;
+		made_by->own += worker == 0;
+	}
 	list_add_first(&s->lines, &line->all);
 	hash_add(&s->known, &line->known, hash_of(process, worker));
 	if (s->growing)
@@ -296,6 +346,7 @@ void hub_stop(struct hub *s)
 	LIST_EACH(line, &s->lines, struct hub_line, all)
 		line_end(line);
 	hash_free(&s->known);
+	hash_free(&s->processes);
 	if (s->lines.first == NULL)
 		loop_defer_clear(&s->due);
 	list_remove(&s->link);

@@ -39,11 +39,12 @@ struct hub_line {
 	unsigned jobs;   /* how often it was taken */
 	struct watch watch;
 	struct hub *server;
-	struct link all;     /* in server->lines */
-	struct hashed known; /* in server->known, until it is dropped */
-	struct link resting; /* in server->idle_lines */
-	struct link noted;   /* in server->noted: the loop has something to do for it */
-	bool dropped;        /* its end is noted; the descriptor is closed already */
+	struct link all;             /* in server->lines */
+	struct hashed known;         /* in server->known, until it is dropped */
+	struct hub_process *made_by; /* NULL: not known who */
+	struct link resting;         /* in server->idle_lines */
+	struct link noted;           /* in server->noted: the loop has something to do for it */
+	bool dropped;                /* its end is noted; the descriptor is closed already */
 };
 
 struct hub {
@@ -55,6 +56,10 @@ struct hub {
 	                       wait in the socket */
 	bool listens;       /* the shared descriptor is a listening socket */
 	bool takes_descriptors; /* that come over its lines; a kernel that can refuses others */
+	/* How many workers a process may have that asks for them, a setting; NULL: none. It has
+	 * twice as many lines at most, since some of those that have ended are still to be seen,
+	 * and some for itself. */
+	const int *workers_max;
 	bool workers; /* the clients are workers: new lines begin idle, WIRE_DONE makes them idle
 	                 again */
 	unsigned
@@ -65,7 +70,9 @@ struct hub {
 	void (*closed)(struct hub_line *line);     /* may be NULL; the line is freed behind it */
 	void (*idle)(struct hub_line *line);       /* may be NULL: a worker became idle, and is the
 	                                              first to be taken */
-	bool (*busy)(const struct hub_line *line); /* may be NULL: never; is an answer owed? */
+	bool (*busy)(const struct hub_line *line); /* may be NULL: never; is an answer owed? Of
+	                                              workers: is it the worker that owes one,
+	                                              without which WIRE_DONE ends the line? */
 	void (*announced)(struct hub *server,
 	                  struct wire_in *in); /* may be NULL: other messages on the shared wire */
 	void (*lost)(struct hub *server); /* may be NULL: nobody holds the other end of the shared
@@ -77,6 +84,7 @@ struct hub {
 	struct link link;                     /* all hubs of the program */
 	struct list lines, idle_lines, noted; /* lines: those too whose `closed` is still to run */
 	struct hash known;                    /* by process and worker */
+	struct hash processes;                /* that have lines which are not dropped */
 	struct deferred due;
 	struct pace refusals, drops; /* in the log */
 	unsigned growing;

@@ -415,6 +415,9 @@ static void open_doors(void)
 			           .line_size = sizeof(struct line),
 			           .lines_max = LINES_MAX,
 			           .takes_descriptors = true,
+			           .workers_max = doors[i].services & (1 << CONNECTION_SMTP)
+			                                  ? &authd.settings.smtpd_sessions_max
+			                                  : &authd.settings.login_sessions_max,
 			           .context = &doors[i],
 			           .message = message,
 			           .closed = closed,

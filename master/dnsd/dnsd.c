@@ -225,12 +225,13 @@ static void look_up(void)
 	tasks_start(&dnsd.lookups);
 }
 
-static void serve(unsigned place, const char *wire)
+static void serve(unsigned place, const char *wire, const int *workers_max)
 {
 	dnsd.servers[place] = (struct hub){ .loop = dnsd.loop,
 		                            .protocol = "dns",
 		                            .line_size = sizeof(struct asker),
 		                            .lines_max = LINES_MAX,
+		                            .workers_max = workers_max,
 		                            .message = asker_said,
 		                            .closed = asker_gone,
 		                            .busy = asker_busy };
@@ -250,8 +251,8 @@ int main(void)
 	program_confine(&profile);
 	dnsd.loop = loop_new();
 	look_up();
-	serve(0, "remote.dns");
-	serve(1, "smtpd.dns");
+	serve(0, "remote.dns", &dnsd.settings.remote_agents_max);
+	serve(1, "smtpd.dns", &dnsd.settings.smtpd_sessions_max);
 	hubs_serve(dnsd.loop);
 	return EXIT_DONE;
 }

@@ -311,13 +311,14 @@ static void message(struct hub_line *line, struct wire_in *in)
 	}
 }
 
-static void serve(struct writers *ws, struct hub *hub, const char *wire)
+static void serve(struct writers *ws, struct hub *hub, const char *wire, const int *workers_max)
 {
 	*hub = (struct hub){
 		.loop = ws->with.loop,
 		.protocol = "spool",
 		.line_size = sizeof(struct writer),
 		.lines_max = WRITERS_MAX,
+		.workers_max = workers_max,
 		.context = ws,
 		.opened = opened,
 		.message = message,
@@ -331,9 +332,9 @@ struct writers *writers_start(const struct writers_setup *setup)
 	struct writers *ws = memory_get(sizeof *ws);
 
 	ws->with = *setup;
-	serve(ws, &ws->smtpd, "smtpd.spool");
-	serve(ws, &ws->pickup, "pickup.spool");
-	serve(ws, &ws->bounce, "bounce.spool");
+	serve(ws, &ws->smtpd, "smtpd.spool", &ws->with.settings->smtpd_sessions_max);
+	serve(ws, &ws->pickup, "pickup.spool", NULL);
+	serve(ws, &ws->bounce, "bounce.spool", NULL);
 	return ws;
 }
 

@@ -211,6 +211,7 @@ static void serve(unsigned number)
 		.protocol = "resolve",
 		.line_size = sizeof(struct asker),
 		.lines_max = LINES_MAX,
+		.workers_max = number == 0 ? &settings.smtpd_sessions_max : NULL,
 		.message = question,
 		.closed = asker_closed,
 		.busy = asker_busy,

@@ -255,6 +255,48 @@ static void test_worker_numbers(void)
 	finish(PEERS + 2);
 }
 
+static bool always_busy(const struct hub_line *line)
+{
+	(void)line;
+	return true;
+}
+
+/* Who owes an answer is not done by saying so. */
+static void test_done_when_busy(void)
+{
+	struct wire_in in;
+
+	start(true);
+	hub.busy = always_busy;
+	say(0, WIRE_DONE);
+	run_until(0, 1, 0);
+	ok(wire_receive(peers[0], &in) == WIRE_CLOSED && hub.idle_lines.count == PEERS - 1,
+	   "a worker that says in the middle of a job that it is done has lost its line");
+	finish(PEERS);
+}
+
+/* All of a process's lines are bounded, whatever numbers they bear. */
+static void test_numbers_without_end(void)
+{
+	enum { OWN = 128, MOST = 5, ALL = OWN + 2 * MOST };
+	static const int workers_max = MOST;
+	struct wire_in in;
+	int lines[ALL + 1];
+
+	start(false);
+	hub.lines_max = 1000;
+	hub.workers_max = &workers_max;
+	for (unsigned i = PEERS; i <= ALL; i++)
+		lines[i] = wire_dial(shared[1], "test", i);
+	run_until(ALL, 0, 0);
+	ok(wire_receive(lines[ALL], &in) == WIRE_CLOSED && hub.lines.count == ALL,
+	   "a process has no more lines because each bears another number");
+	for (unsigned i = PEERS; i <= ALL; i++)
+		close(lines[i]);
+	finish(ALL);
+	ok(hub.processes.count == 0, "and none when they are gone");
+}
+
 /* A listening socket: who is one too many waits in it. */
 static void test_listens(void)
 {
@@ -304,8 +346,11 @@ static void test_many(void)
 	struct wire_in in;
 	bool all = true;
 
+	static const int workers_max = WORKERS;
+
 	start(false);
 	hub.lines_max = 1000;
+	hub.workers_max = &workers_max;
 	for (uint32_t i = 0; i < WORKERS; i++)
 		first[i] = wire_dial(shared[1], "test", i + 1);
 	run_until(PEERS + WORKERS, 0, 0);
@@ -343,6 +388,8 @@ int main(void)
 	test_worker_numbers();
 	test_listens();
 	test_many();
+	test_done_when_busy();
+	test_numbers_without_end();
 	loop_free(&loop);
 	return tap_done();
 }
