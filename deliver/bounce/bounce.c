@@ -252,7 +252,7 @@ int main(void)
 		                                 .answers = true,
 		                                 .workers_min = 1,
 		                                 .workers_max = WORKERS_MAX,
-		                                 .reuse = 1000,
+		                                 .reuse = JOB_REUSE,
 		                                 .idle_ms = 60000,
 		                                 .work = work };
 

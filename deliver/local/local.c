@@ -35,7 +35,6 @@
 enum {
 	WORKER_IDLE_MS = 30000,
 	QUIT_IDLE_MS = 60000,
-	REUSE = 10000,
 	DESCRIPTORS_MAX = 256,
 	MEMORY_MAX_BYTES = 1 << 30, /* beside the message: indexes of large folders */
 	WHOLE_BYTES =
@@ -339,7 +338,7 @@ int main(void)
 	static struct worker_service service = { .wire = "queued.job",
 		                                 .protocol = "job",
 		                                 .answers = true,
-		                                 .reuse = REUSE,
+		                                 .reuse = JOB_REUSE_LOCAL,
 		                                 .idle_ms = WORKER_IDLE_MS,
 		                                 .quit_when_idle_ms = QUIT_IDLE_MS,
 		                                 .work = work };

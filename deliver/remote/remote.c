@@ -270,7 +270,7 @@ int main(void)
 		                                 .profile = { .promises = SANDBOX_CONNECT },
 		                                 .answers = true,
 		                                 .workers_min = 1,
-		                                 .reuse = 1000,
+		                                 .reuse = JOB_REUSE,
 		                                 .idle_ms = 60000,
 		                                 .pause = let_go,
 		                                 .work = work };

@@ -52,6 +52,9 @@ struct job {
 	int64_t gives_up_s; /* JOB_REPORT_DELAYED: when the queue gives up */
 };
 
+/* An agent ends after so many, and queued gives it no more. */
+enum { JOB_REUSE = 1000, JOB_REUSE_LOCAL = 10000 };
+
 struct job_recipient {
 	uint32_t index; /* queued's number of it, comes back in the result */
 	bool last;

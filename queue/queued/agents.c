@@ -282,8 +282,34 @@ static void closed(struct hub_line *line)
 	channel_run_soon(channel_of(line));
 }
 
+static bool busy(const struct hub_line *line)
+{
+	return ((const struct agent_line *)(const void *)line)->delivery != NULL;
+}
+
+static bool is_outdated(const struct hub_line *line)
+{
+	return line->process != channel_of(line)->parent;
+}
+
+/* The parent of the last line is the present one: workers of an older one know the configuration
+ * before the reload, and one of them that was taken over would never leave. */
+static void opened(struct hub_line *line)
+{
+	struct channel *c = channel_of(line);
+
+	if (!is_outdated(line))
+		return;
+	c->parent = line->process;
+	LIST_EACH(other, &c->hub.idle_lines, struct hub_line, resting)
+		if (is_outdated(other))
+			hub_line_drop(other, NULL);
+}
+
 static void idle(struct hub_line *line)
 {
+	if (is_outdated(line))
+		hub_line_drop(line, NULL);
 	channel_run_soon(channel_of(line));
 }
 
@@ -324,7 +350,10 @@ static void channel_init(struct agents *a, struct channel *c, enum agent agent)
 		.lines_max = AGENTS_MAX,
 		.workers = true,
 		.context = c,
+		.reuse = c->owners ? JOB_REUSE_LOCAL : JOB_REUSE,
+		.opened = opened,
 		.message = message,
+		.busy = busy,
 		.closed = closed,
 		.idle = idle,
 		.lost = c->owners ? owners_lost : NULL,

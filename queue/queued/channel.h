@@ -12,6 +12,7 @@ struct channel {
 	struct agents *agents;
 	enum agent agent;
 	struct schedule *schedule;
+	int parent;       /* whose agents are given jobs: of the last line */
 	struct timer run; /* gives jobs to who is idle, at the end of this round of the loop */
 	/* The owners' (owners.h): NULL where the agents are behind a wire. */
 	struct owners *owners;

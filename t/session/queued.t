@@ -13,6 +13,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from queuehouse import *  # noqa: E402,F403
 from tap import done, is_, ok  # noqa: E402
+from wirehouse import WIRE_DONE, WIRE_GREETING, WIRE_VERSION, pair_of_another  # noqa: E402
 
 
 def local_and_remote():
@@ -125,6 +126,26 @@ def agent_dies():
         again.finish(RETRY, text="mailbox busy")
         ok(house.wait_for(lambda: house.list()[0]["state"] == "d" and house.list()[0]["next"] - time.time() > 1000),
            "what the other side put off waits as long as it should")
+
+
+def strange_agents():
+    """One that was taken over takes jobs and says that it is idle; one of a parent that has been replaced stays."""
+    with House("queue.retry-first 1h\nqueue.retry-max 1h\n") as house:
+        house.write(["b@far.test"])
+        first = house.agents["remote"].job()
+        send(first.line, Out(WIRE_DONE))
+        again = house.agents["remote"].job()
+        is_((again.id, again.line is first.line), (first.id, False), "who is done without a word about the job has lost it, and their line")
+        again.finish(DONE)
+        ok(gone(house), "another delivers it")
+        _, ends = pair_of_another()
+        send(house.wires["remote.job"], Out(WIRE_GREETING).view("job").byte(WIRE_VERSION).u32(1).fd(ends[1]))
+        is_(receive(again.line), None, "an idle agent is let go when one of another parent has come")
+        house.write(["c@far.test"])
+        job = Job(ends[0], receive(ends[0]))
+        is_(job.addresses, ["c@far.test"], "which is given the jobs")
+        job.finish(DONE)
+        ok(gone(house), "and does them")
 
 
 def reports():
@@ -552,7 +573,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, aliases, retries, waits_over_restart, agent_dies, reports, no_loops, lifetimes, writers, windows, steering, many,
+for test in (local_and_remote, aliases, retries, waits_over_restart, agent_dies, strange_agents, reports, no_loops, lifetimes, writers, windows, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()
