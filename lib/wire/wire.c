@@ -272,6 +272,10 @@ enum wire_result wire_send_now(int fd, const struct wire_out *out)
 /* A descriptor of the sender's process (Linux 6.5), for whoever's end was set to ask for it: also
  * by who made the pair. The same number on all machines; older headers lack the name. */
 enum { PIDFD_MESSAGE = 4 }; /* SCM_PIDFD */
+/* Beside it whoever has or had an end that we read can make the kernel add the sender's number, the
+ * time, a label. There is room for these, so that they do not crowd out descriptors that were sent.
+ */
+enum { UNASKED_BYTES = 1024 };
 
 /* Collects descriptors; true when none was lost. */
 static bool take_fds(struct msghdr *message, struct wire_in *in)
@@ -319,7 +323,7 @@ static enum wire_result receive(int fd, struct wire_in *in, int flags)
 {
 	union {
 		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int) * WIRE_FDS_MAX)];
+		char room[CMSG_SPACE(sizeof(int) * WIRE_FDS_MAX) + UNASKED_BYTES];
 	} control;
 	struct iovec bytes = { buffer, sizeof buffer };
 	struct msghdr message = { .msg_iov = &bytes,

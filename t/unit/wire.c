@@ -116,6 +116,38 @@ static void test_descriptors(void)
 	close(null);
 }
 
+/* What whoever has the other end can have the kernel add to each message (SO_PASSPIDFD and others)
+ * neither stays with us nor crowds out descriptors that were sent. */
+static void test_unasked(void)
+{
+	static const int options[] = { 16 /* SO_PASSCRED */, 29 /* SO_TIMESTAMP */,
+		                       34 /* SO_PASSSEC */, 76 /* SO_PASSPIDFD */ };
+	struct wire_out out = { 0 };
+	struct wire_in in;
+	int ends[2], on = 1;
+	bool whole = true;
+
+	wire_pair(ends);
+	for (unsigned i = 0; i < sizeof options / sizeof *options; i++)
+		setsockopt(ends[1], SOL_SOCKET, options[i], &on, sizeof on);
+	wire_begin(&out, 20);
+	for (int i = 0; i < WIRE_FDS_MAX; i++)
+		wire_put_fd(&out, ends[0]);
+	int next = dup(0);
+
+	close(next);
+	for (int i = 0; i < 10; i++) {
+		whole = whole && wire_send(ends[0], &out) == WIRE_OK &&
+		        wire_receive(ends[1], &in) == WIRE_OK && in.fd_count == WIRE_FDS_MAX;
+		wire_in_close(&in);
+	}
+	ok(whole, "a message comes whole, whatever the kernel was told to add");
+	ok(fcntl(next, F_GETFD) < 0, "and leaves no descriptor of the sender's process");
+	wire_out_free(&out);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void test_dial(void)
 {
 	struct wire_out out = { 0 };
@@ -313,6 +345,7 @@ int main(void)
 	test_truncation();
 	test_bounds();
 	test_descriptors();
+	test_unasked();
 	test_dial();
 	test_dial_messages();
 	test_lingering();
