@@ -25,11 +25,12 @@
 #include "master/dnsd/lookup.h"
 
 enum {
-	WORKERS_MAX = 32,
+	ASKERS = 2,
+	WORKERS_MAX = 32, /* for each wire */
 	LINES_MAX = 4096,
 	CACHE_SLOTS =
 		4096, /* answers kept; a newer one takes the place of another with the same hash */
-	QUESTIONS_MAX = 20000, /* under way */
+	QUESTIONS_MAX = 20000, /* under way for each wire */
 	/* Nobody waits for so long; a worker that was taken over shall not keep its place. */
 	LOOKUP_TIMEOUT_MS = 600000
 };
@@ -39,6 +40,14 @@ struct answer_slot {
 	char name[DNS_NAME_MAX];
 	int64_t until_ms;
 	struct wire_out packet; /* the encoded answer */
+};
+
+/* Who asks. Strangers decide about the questions of smtpd, which are about them: these take neither
+ * a worker nor a place in the cache from those of remote, which are about where mail goes. */
+struct service {
+	struct hub hub;
+	struct tasks lookups;
+	struct answer_slot cache[CACHE_SLOTS];
 };
 
 struct asker {
@@ -51,21 +60,20 @@ struct question {
 	enum dns_type type;
 	char name[DNS_NAME_MAX];
 	struct asker *asker; /* NULL: has gone */
+	struct service *service;
 };
 
 static struct {
 	struct loop *loop;
 	struct settings settings;
-	struct hub servers[2];
-	struct tasks lookups;
-	struct answer_slot cache[CACHE_SLOTS];
+	struct service services[ASKERS];
 } dnsd;
 
-static struct answer_slot *slot_of(enum dns_type type, const char *name)
+static struct answer_slot *slot_of(struct service *s, enum dns_type type, const char *name)
 {
 	uint32_t hash = view_hash(HASH_START ^ (uint32_t)type, view_of(name));
 
-	return &dnsd.cache[hash % CACHE_SLOTS];
+	return &s->cache[hash % CACHE_SLOTS];
 }
 
 static bool is_fresh(const struct answer_slot *slot, enum dns_type type, const char *name)
@@ -129,11 +137,13 @@ static void answer_later(struct task *task)
 
 static void keep(const struct question *q, const struct dns_answer *answer)
 {
-	struct answer_slot *slot = slot_of(q->type, q->name);
+	struct answer_slot *slot = slot_of(q->service, q->type, q->name);
+	/* A worker that was taken over may say any number. */
+	uint32_t ttl_s = answer->ttl_s < LOOKUP_TTL_MAX_S ? answer->ttl_s : LOOKUP_TTL_MAX_S;
 
 	slot->type = q->type;
 	memcpy(slot->name, q->name, sizeof slot->name);
-	slot->until_ms = loop_now_ms(dnsd.loop) + (int64_t)answer->ttl_s * 1000;
+	slot->until_ms = loop_now_ms(dnsd.loop) + (int64_t)ttl_s * 1000;
 	dns_answer_put(&slot->packet, answer);
 }
 
@@ -149,7 +159,7 @@ static bool answered(struct task *task, struct wire_in *in)
 		finish_with(q, &answer);
 	} else {
 		keep(q, &answer);
-		finish(q, &slot_of(q->type, q->name)->packet);
+		finish(q, &slot_of(q->service, q->type, q->name)->packet);
 	}
 	return true;
 }
@@ -158,7 +168,8 @@ static bool answered(struct task *task, struct wire_in *in)
 
 static void ask(struct asker *a, enum dns_type type, const char *name)
 {
-	struct answer_slot *slot = slot_of(type, name);
+	struct service *service = loop_owner(a->line.server, struct service, hub);
+	struct answer_slot *slot = slot_of(service, type, name);
 
 	if (is_fresh(slot, type, name)) {
 		hub_line_send(&a->line, &slot->packet);
@@ -169,8 +180,9 @@ static void ask(struct asker *a, enum dns_type type, const char *name)
 	q->type = type;
 	memcpy(q->name, name, strlen(name) + 1);
 	q->asker = a;
+	q->service = service;
 	a->question = q;
-	if (!tasks_submit(&dnsd.lookups, &q->task))
+	if (!tasks_submit(&service->lookups, &q->task))
 		answer_later(&q->task);
 }
 
@@ -210,32 +222,35 @@ static bool asker_busy(const struct hub_line *line)
 
 /* ---- order of service ---- */
 
-static void look_up(void)
+static void look_up(struct service *service)
 {
-	dnsd.lookups = (struct tasks){ .loop = dnsd.loop,
-		                       .workers_max = WORKERS_MAX,
-		                       .tasks_max = QUESTIONS_MAX,
-		                       .timeout_ms = LOOKUP_TIMEOUT_MS,
-		                       .profile = { .promises = SANDBOX_CONNECT },
-		                       .begin = begin,
-		                       .work = work,
-		                       .put = put,
-		                       .answered = answered,
-		                       .lost = answer_later };
-	tasks_start(&dnsd.lookups);
+	service->lookups = (struct tasks){ .loop = dnsd.loop,
+		                           .workers_max = WORKERS_MAX,
+		                           .tasks_max = QUESTIONS_MAX,
+		                           .timeout_ms = LOOKUP_TIMEOUT_MS,
+		                           .profile = { .promises = SANDBOX_CONNECT },
+		                           .begin = begin,
+		                           .work = work,
+		                           .put = put,
+		                           .answered = answered,
+		                           .lost = answer_later };
+	tasks_start(&service->lookups);
 }
 
 static void serve(unsigned place, const char *wire, const int *workers_max)
 {
-	dnsd.servers[place] = (struct hub){ .loop = dnsd.loop,
-		                            .protocol = "dns",
-		                            .line_size = sizeof(struct asker),
-		                            .lines_max = LINES_MAX,
-		                            .workers_max = workers_max,
-		                            .message = asker_said,
-		                            .closed = asker_gone,
-		                            .busy = asker_busy };
-	hub_start(&dnsd.servers[place], program_need_fd(wire));
+	struct service *service = &dnsd.services[place];
+
+	look_up(service);
+	service->hub = (struct hub){ .loop = dnsd.loop,
+		                     .protocol = "dns",
+		                     .line_size = sizeof(struct asker),
+		                     .lines_max = LINES_MAX,
+		                     .workers_max = workers_max,
+		                     .message = asker_said,
+		                     .closed = asker_gone,
+		                     .busy = asker_busy };
+	hub_start(&service->hub, program_need_fd(wire));
 }
 
 int main(void)
@@ -250,7 +265,6 @@ int main(void)
 		log_fatal("%s", why.text);
 	program_confine(&profile);
 	dnsd.loop = loop_new();
-	look_up();
 	serve(0, "remote.dns", &dnsd.settings.remote_agents_max);
 	serve(1, "smtpd.dns", &dnsd.settings.smtpd_sessions_max);
 	hubs_serve(dnsd.loop);

@@ -9,9 +9,20 @@
 #include <string.h>
 #include <strings.h>
 
-enum { PACKET_MAX = 65535, TIMEOUT_S = 4, TRIES = 2 };
+#include "lib/base/clock.h"
+
+enum {
+	PACKET_MAX = 65535,
+	TIMEOUT_S = 4,
+	TRIES = 2,
+	/* For the name of a client, whose servers are a stranger's: in all, so long as smtpd
+	 * waits, beside what the last of the queries takes. */
+	NAME_TIMEOUT_S = 2,
+	NAME_MS = 10000
+};
 
 static struct __res_state resolver;
+static int64_t until_ms; /* then no further query is made; 0: no end */
 
 int lookup_open(const char *server, struct reason *why)
 {
@@ -119,10 +130,13 @@ bool lookup_parse(const unsigned char *packet, size_t len, uint16_t type,
 static enum dns_result query(const char *name, uint16_t type, struct lookup_records *records)
 {
 	static unsigned char packet[PACKET_MAX];
-	int len = res_nquery(&resolver, name, ns_c_in, type, packet, sizeof packet);
 
 	records->count = 0;
 	records->ttl_s = LOOKUP_TTL_FAILED_S;
+	if (until_ms != 0 && clock_ms() >= until_ms)
+		return DNS_LATER;
+	int len = res_nquery(&resolver, name, ns_c_in, type, packet, sizeof packet);
+
 	if (len < 0)
 		return resolver.res_h_errno == HOST_NOT_FOUND ? DNS_NO_DOMAIN
 		       : resolver.res_h_errno == NO_DATA      ? DNS_NO_HOST
@@ -320,6 +334,15 @@ static void name_question(const char *text, struct dns_answer *answer)
 		     "the address has no host name");
 }
 
+static void in_time(const char *name, struct dns_answer *answer)
+{
+	resolver.retrans = NAME_TIMEOUT_S;
+	until_ms = clock_ms() + NAME_MS;
+	name_question(name, answer);
+	until_ms = 0;
+	resolver.retrans = TIMEOUT_S;
+}
+
 void lookup(enum dns_type type, const char *name, struct dns_answer *answer)
 {
 	*answer = (struct dns_answer){ .result = DNS_FOUND, .ttl_s = LOOKUP_TTL_MAX_S };
@@ -328,7 +351,7 @@ void lookup(enum dns_type type, const char *name, struct dns_answer *answer)
 	else if (type == DNS_ADDRESS)
 		address_question(name, answer);
 	else
-		name_question(name, answer);
+		in_time(name, answer);
 	if (answer->ttl_s < LOOKUP_TTL_MIN_S)
 		answer->ttl_s = LOOKUP_TTL_MIN_S;
 }

@@ -4,6 +4,7 @@
 worker is gone."""
 import os
 import pathlib
+import select
 import shutil
 import signal
 import sys
@@ -17,7 +18,7 @@ import wirehouse as w  # noqa: E402
 from fakedns import FakeDns  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
-ROUTE, ADDRESS, HOSTS = 16, 17, 19
+ROUTE, ADDRESS, NAME, HOSTS = range(16, 20)
 FOUND, NO_DOMAIN, LATER = 0, 2, 4
 WORKERS_MAX = 32
 
@@ -126,6 +127,37 @@ def test_gone(house):
     is_([name for name, _ in house.dns.questions if name == "gone.test"], [], "for who has left meanwhile nobody is asked")
 
 
+def test_strangers(house):
+    """Whose name servers do not answer: smtpd's questions are about them, and all workers for these are at work."""
+    lines = [w.dial(house.smtpd, "dns") for _ in range(WORKERS_MAX + 8)]
+    for n, line in enumerate(lines):
+        w.send(line, w.Out(NAME).view(f"192.0.2.{n}"))
+    while len(house.workers()) < WORKERS_MAX:
+        time.sleep(0.01)
+    stopped = house.workers()
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    is_(asked(house.line(), ADDRESS, "four.test"), (FOUND, ["192.0.2.1"]), "remote's question waits for none of them")
+    is_(select.select(lines, [], [], 0)[0], [], "which are not answered yet")
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    is_({result(line) for line in lines}, {(HOSTS, LATER)}, "and are in time")
+
+
+class NamelessDns(FakeDns):
+    """Never answers for an address."""
+
+    def _serve(self):
+        while True:
+            try:
+                packet, peer = self.socket.recvfrom(4096)
+            except OSError:
+                return
+            answer = self._answer(packet)
+            if not self.questions[-1][0].endswith(".arpa"):
+                self.socket.sendto(answer, peer)
+
+
 def test_families(house):
     """Each type answers for itself, and neither family takes the other's room."""
     line = house.line()
@@ -142,7 +174,8 @@ FAMILIES = FakeDns({("four.test", "A"): ["192.0.2.1"], ("six.test", "AAAA"): ["2
                     ("plain.test", "A"): ["192.0.2.2"], ("both.test", "A"): [f"192.0.2.{n}" for n in range(1, 20)],
                     ("both.test", "AAAA"): [f"2001:db8::{n:x}" for n in range(1, 20)]},
                    denied=[("four.test", "AAAA"), ("six.test", "A"), ("plain.test", "MX"), ("plain.test", "AAAA")])
-for test, dns in ((test_reload, None), (test_gone, None), (test_families, FAMILIES)):
+for test, dns in ((test_reload, None), (test_gone, None), (test_families, FAMILIES),
+                  (test_strangers, NamelessDns({("four.test", "A"): ["192.0.2.1"]}))):
     with Dnsd(dns) as house:
         test(house)
 done()
