@@ -27,6 +27,23 @@ void descriptors_add(struct descriptors *d, const char *name, int fd)
 	d->rows[d->count++].fd = fd;
 }
 
+int descriptors_find(const struct descriptors *d, const char *name)
+{
+	for (unsigned i = 0; i < d->count; i++)
+		if (strcmp(d->rows[i].name, name) == 0)
+			return d->rows[i].fd;
+	return -1;
+}
+
+void descriptors_replace(struct descriptors *d, const char *name, int fd)
+{
+	for (unsigned i = 0; i < d->count; i++)
+		if (strcmp(d->rows[i].name, name) == 0) {
+			close(d->rows[i].fd);
+			d->rows[i].fd = fd;
+		}
+}
+
 void descriptors_drop(struct descriptors *d, const char *prefix)
 {
 	unsigned kept = 0;
@@ -169,6 +186,10 @@ bool instance_start(struct instance *i)
 {
 	bool as_root = master.privileged && i->uid == 0;
 
+	/* On the wires that it shares with its predecessors. */
+	for (unsigned n = 0; n < i->descriptors.count; n++)
+		if (!view_starts(view_of(i->descriptors.rows[n].name), VIEW("listen.")))
+			wire_reset(i->descriptors.rows[n].fd);
 	pid_t pid = as_root ? -1 : loop_fork();
 
 	if (pid < 0) {

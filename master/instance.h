@@ -28,6 +28,9 @@ struct descriptors {
 
 void descriptors_add(struct descriptors *d, const char *name,
                      int fd); /* too many or too long a name is a panic */
+/* The row of that name gets another descriptor; the old one, which is closed. */
+void descriptors_replace(struct descriptors *d, const char *name, int fd);
+int descriptors_find(const struct descriptors *d, const char *name); /* -1: none */
 void descriptors_drop(struct descriptors *d, const char *prefix); /* forgets rows; closes nothing */
 
 struct instance;

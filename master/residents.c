@@ -35,35 +35,41 @@ unsigned residents_count(bool only_ready)
 	return n;
 }
 
-/* suffix: which of several `from`s, "" where there is one. */
-static void make_wire(struct instance *from, struct instance *to, const char *protocol,
-                      const char *suffix)
-{
-	char name[PROGRAM_NAME_MAX];
-	int ends[2];
+/* A wire has a name at each end. */
+struct ends {
+	struct instance *from, *to;
+	char from_name[PROGRAM_NAME_MAX], to_name[PROGRAM_NAME_MAX];
+};
 
-	if (wire_pair(ends) < 0)
-		log_fatal("making a wire: %m");
-	snprintf(name, sizeof name, "%s.%s", to->row->name, protocol);
-	descriptors_add(&from->descriptors, name, ends[0]);
-	snprintf(name, sizeof name, "%s.%s%s", from->row->name, protocol, suffix);
-	descriptors_add(&to->descriptors, name, ends[1]);
+/* n: which of several that it begins at. false: there is none. */
+static bool ends_of(const struct house_wire *wire, unsigned n, struct ends *e)
+{
+	char suffix[16] = "";
+
+	e->to = resident_of(wire->to, 0);
+	e->from = resident_of(wire->from, n);
+	if (e->from == NULL)
+		return false;
+	if (e->from->row->several && master.settings.porter_processes > 1)
+		snprintf(suffix, sizeof suffix, ".%u", n);
+	snprintf(e->from_name, sizeof e->from_name, "%s.%s", e->to->row->name, wire->protocol);
+	snprintf(e->to_name, sizeof e->to_name, "%s.%s%s", e->from->row->name, wire->protocol,
+	         suffix);
+	return true;
 }
 
 static void make_wires(void)
 {
-	for (unsigned w = 0; w < house_wire_count; w++) {
-		const struct house_wire *wire = &house_wires[w];
-		struct instance *to = resident_of(wire->to, 0), *from;
+	struct ends e;
+	int pair[2];
 
-		for (unsigned n = 0; (from = resident_of(wire->from, n)) != NULL; n++) {
-			char suffix[16] = "";
-
-			if (from->row->several && master.settings.porter_processes > 1)
-				snprintf(suffix, sizeof suffix, ".%u", n);
-			make_wire(from, to, wire->protocol, suffix);
+	for (unsigned w = 0; w < house_wire_count; w++)
+		for (unsigned n = 0; ends_of(&house_wires[w], n, &e); n++) {
+			if (wire_pair(pair) < 0)
+				log_fatal("making a wire: %m");
+			descriptors_add(&e.from->descriptors, e.from_name, pair[0]);
+			descriptors_add(&e.to->descriptors, e.to_name, pair[1]);
 		}
-	}
 }
 
 /* What may change with a generation. */
@@ -80,9 +86,9 @@ static void give_generation(struct instance *i)
 
 /* ---- whose workers porter takes ---- */
 
-/* In the child that will be a session program, which so cannot have said a word before. At a reload
- * the present porters go too: they keep the workers that they have, and their successors are told
- * by tell_of_parents. */
+/* In the child that will be a session program, which so cannot have said a word before. A porter
+ * that does not run is told at its start, and at a reload the present ones go too: they keep the
+ * workers that they have, and their successors are told by tell_of_parents. */
 static void tell_porters(const struct instance *i)
 {
 	const struct instance *porter;
@@ -90,7 +96,7 @@ static void tell_porters(const struct instance *i)
 
 	master_parent_put(&out, i->row->name, (int)getpid());
 	for (unsigned n = 0; !renewing && (porter = resident_of(HOUSE_PORTER, n)) != NULL; n++)
-		if (wire_send_now(porter->wire.fd, &out) != WIRE_OK)
+		if (porter->pid && wire_send_now(porter->wire.fd, &out) != WIRE_OK)
 			log_warn("event=parent-untold program=%s", i->row->name);
 	wire_out_free(&out);
 }
@@ -126,9 +132,47 @@ static void start(struct instance *i)
 		loop_timer_set(master.loop, &i->restart, loop_now_ms(master.loop) + RESTART_MAX_MS);
 }
 
+static void replace(struct instance *i);
+
+/* Nobody hears anything any more on a wire that one of its two has shut: both get a new one, for
+ * which the other one has to be started anew as well. */
+static void lay_again(struct instance *dead, const struct ends *e)
+{
+	struct instance *other = e->from == dead ? e->to : e->from;
+	int pair[2];
+
+	if (wire_pair(pair) < 0) {
+		log_warn("event=wire-shut program=%s peer=%s reason=\"%m\"", dead->row->name,
+		         other->row->name);
+		return;
+	}
+	log_warn("event=wire-shut program=%s peer=%s", dead->row->name, other->row->name);
+	descriptors_replace(&e->from->descriptors, e->from_name, pair[0]);
+	descriptors_replace(&e->to->descriptors, e->to_name, pair[1]);
+	if (other->pid && other->row->lives_on)
+		kill(other->pid, SIGTERM);
+	else if (other->pid)
+		replace(other);
+}
+
+static void mend_wires(struct instance *dead)
+{
+	struct ends e;
+
+	for (unsigned w = 0; w < house_wire_count; w++)
+		for (unsigned n = 0; ends_of(&house_wires[w], n, &e); n++)
+			if ((e.from == dead || e.to == dead) &&
+			    (wire_is_shut(descriptors_find(&e.from->descriptors, e.from_name)) ||
+			     wire_is_shut(descriptors_find(&e.to->descriptors, e.to_name))))
+				lay_again(dead, &e);
+}
+
 static void restart_due(struct timer *t)
 {
-	start(loop_owner(t, struct instance, restart));
+	struct instance *i = loop_owner(t, struct instance, restart);
+
+	mend_wires(i);
+	start(i);
 }
 
 static const char *root_of(const struct house_row *row)
@@ -176,6 +220,7 @@ void residents_start(instance_ended *ended)
 /* The successor starts on the same wires; the old one finishes what it has. */
 static void replace(struct instance *i)
 {
+	mend_wires(i);
 	if (i->pid && retired_count < RETIRED_MAX) {
 		kill(i->pid, SIGHUP);
 		retired[retired_count++] = i->pid;

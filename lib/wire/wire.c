@@ -2,9 +2,11 @@
 #include "lib/wire/wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -205,9 +207,11 @@ const char *wire_reason(enum wire_result result)
 	}
 }
 
+enum { SEND_ROOM = 4 * WIRE_MESSAGE_MAX, PASS_RIGHTS = 83 /* SO_PASSRIGHTS */ };
+
 int wire_pair(int ends[2])
 {
-	int room = 4 * WIRE_MESSAGE_MAX;
+	int room = SEND_ROOM;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -1;
@@ -227,6 +231,56 @@ int wire_maker(int fd)
 #endif
 	(void)fd;
 	return 0;
+}
+
+static bool is_wire(int fd)
+{
+	int domain = 0, type = 0;
+	socklen_t len = sizeof domain;
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
+void wire_reset(int fd)
+{
+	/* Those that add to messages or withhold something; older headers lack some names. */
+	static const int options_off[] = { 16 /* SO_PASSCRED */,
+		                           29 /* SO_TIMESTAMP_OLD */,
+		                           34 /* SO_PASSSEC */,
+		                           35 /* SO_TIMESTAMPNS_OLD */,
+		                           37 /* SO_TIMESTAMPING_OLD */,
+		                           40 /* SO_RXQ_OVFL */,
+		                           63 /* SO_TIMESTAMP_NEW */,
+		                           64 /* SO_TIMESTAMPNS_NEW */,
+		                           65 /* SO_TIMESTAMPING_NEW */,
+		                           76 /* SO_PASSPIDFD */ };
+	int off = 0, on = 1, room = SEND_ROOM, from_the_first = -1;
+	struct timeval never = { 0 };
+
+	if (!is_wire(fd))
+		return;
+	fcntl(fd, F_SETFL, 0);
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &never, sizeof never);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &never, sizeof never);
+	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &on, sizeof on);
+#if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
+	for (unsigned i = 0; i < sizeof options_off / sizeof options_off[0]; i++)
+		setsockopt(fd, SOL_SOCKET, options_off[i], &off, sizeof off);
+	setsockopt(fd, SOL_SOCKET, PASS_RIGHTS, &on, sizeof on);
+	setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &from_the_first, sizeof from_the_first);
+	setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &off, sizeof off);
+#else
+	(void)options_off, (void)off, (void)from_the_first;
+#endif
+}
+
+bool wire_is_shut(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+
+	return is_wire(fd) && poll(&p, 1, 0) == 1 && p.revents & (POLLRDHUP | POLLHUP);
 }
 
 static enum wire_result send_with(int fd, const struct wire_out *out, int flags)
@@ -468,15 +522,6 @@ int wire_dial_now(int shared_fd, const char *protocol, uint32_t worker)
 }
 
 /* The greeting may come from a captured program: what is no socket cannot be waited for. */
-static bool is_line(int fd)
-{
-	int domain = 0, type = 0;
-	socklen_t len = sizeof domain;
-
-	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
-	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
-}
-
 int wire_accept(struct wire_in *in, const char *protocol, uint32_t *worker)
 {
 	char named[32];
@@ -487,7 +532,7 @@ int wire_accept(struct wire_in *in, const char *protocol, uint32_t *worker)
 	uint8_t version = wire_get_byte(in);
 	*worker = wire_get_u32(in);
 	if (in->bad || strcmp(named, protocol) != 0 || version != WIRE_VERSION ||
-	    in->fd_count != 1 || !is_line(in->fds[0]))
+	    in->fd_count != 1 || !is_wire(in->fds[0]))
 		return -1;
 	return wire_get_last_fd(in);
 }

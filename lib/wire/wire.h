@@ -93,6 +93,10 @@ const char *wire_reason(enum wire_result result);
 /* A pair of connected ends, close-on-exec; buffers large enough for WIRE_MESSAGE_MAX. Returns 0 or
  * -1 (errno). */
 int wire_pair(int ends[2]);
+/* Undoes what whoever had this end before may have set on the socket, for the next who gets it. A
+ * shutdown cannot be undone. What is no such end is left alone. */
+void wire_reset(int fd);
+bool wire_is_shut(int fd); /* by who has this end or the other */
 /* The process that made the pair which this is an end of, as the kernel keeps it whoever holds the
  * ends now; 0: not known. */
 int wire_maker(int fd);

@@ -27,6 +27,7 @@ from tap import done, is_, ok
 HUBS = ["queued", "resolved", "authd", "dnsd", "porter", "logd"]
 WIRES = {"queued.spool": "spool", "resolved.resolve": "resolve", "authd.auth": "auth", "dnsd.dns": "dns",
          "porter.connection": "connection"}
+SO_TIMESTAMP = 29
 ANNOUNCE, SPOOL_OPEN, SPOOL_ABANDON, RESOLVE_EXPAND = 16, 16, 23, 20
 
 
@@ -162,11 +163,12 @@ def garbage_without_end(house, captured):
 
 def forged_announcements(captured):
     """In another program's name, and as one that is no session program's parent."""
+    ends = wirehouse.pair()
     for service in range(4):
         out = wirehouse.Out(ANNOUNCE).byte(service).u32(0)
         for _ in range(7):
             out.view("forged\r\n")
-        wirehouse.send(captured.wires["porter.connection"], out.fd(captured.line))
+        wirehouse.send(captured.wires["porter.connection"], out.fd(ends[0]))
 
 
 def greeting(house, name):
@@ -280,6 +282,15 @@ def lines_without_end(worker):
     spoil_all(worker.others)  # porter would give it a client, which would wait
 
 
+def mail_is_taken(house):
+    try:
+        with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=60) as smtp:
+            smtp.sendmail("a@elsewhere.test", ["u0001@example.test"], "Subject: x\r\n\r\nx\r\n")
+        return True
+    except (OSError, smtplib.SMTPException):
+        return False
+
+
 def burst(house, mails=100, clients=20):
     """How many mails are not taken at once."""
     def some(_):
@@ -350,4 +361,19 @@ with House() as house:
     is_({program: house.pid(program) for program in HUBS}, before, "it is delivered, and nobody had to be started again")
     house.wait_for("the end of that line", lambda: "the peer does not read" in house.log())
     ok(True, "who does not read his answers has lost his line")
+# What it did to its wires ends with it.
+with House() as house:
+    is_(burst(house, 4, 4), 0, "mail is taken")
+    captured = Captured(house, "smtpd")
+    for name in WIRES:
+        for option, value in ((socket.SO_SNDBUF, 1), (socket.SO_PASSCRED, 1), (SO_TIMESTAMP, 1)):
+            captured.wires[name].setsockopt(socket.SOL_SOCKET, option, value)
+    for name in ("queued.spool", "resolved.resolve", "porter.connection"):
+        captured.wires[name].shutdown(socket.SHUT_RDWR)
+    captured.release()
+    for peer in ("queued", "resolved", "porter"):
+        house.wait_for(f"a new wire to {peer}", lambda: f"event=wire-shut program=smtpd peer={peer}" in house.log())
+    house.wait_for("smtpd", lambda: house._command("pid", house.directory, "smtpd", check=False))
+    house.wait_for("mail", lambda: mail_is_taken(house))
+    is_(burst(house, 40, 4), 0, "the next smtpd has wires that nobody has shut, and takes mail")
 done()

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,6 +145,34 @@ static void test_unasked(void)
 	ok(whole, "a message comes whole, whatever the kernel was told to add");
 	ok(fcntl(next, F_GETFD) < 0, "and leaves no descriptor of the sender's process");
 	wire_out_free(&out);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* A wire outlives those who have its ends. */
+static void test_reset(void)
+{
+	struct timeval moment = { .tv_usec = 1 };
+	int ends[2], room = 1, on = 1, got = 0, fresh = 0;
+	socklen_t len = sizeof got;
+
+	wire_pair(ends);
+	getsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &fresh, &len);
+	setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+	setsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &moment, sizeof moment);
+	setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	wire_reset(ends[0]);
+	getsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &got, &len);
+	getsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, &len);
+	len = sizeof moment;
+	getsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &moment, &len);
+	ok(got == fresh && on == 0 && moment.tv_usec == 0 &&
+	           (fcntl(ends[0], F_GETFL) & O_NONBLOCK) == 0,
+	   "what was set on an end is undone for the next who has it");
+	ok(!wire_is_shut(ends[0]) && !wire_is_shut(ends[1]), "and it was not shut");
+	shutdown(ends[0], SHUT_WR);
+	ok(wire_is_shut(ends[1]), "one that was is known by its other end");
 	close(ends[0]);
 	close(ends[1]);
 }
@@ -346,6 +375,7 @@ int main(void)
 	test_bounds();
 	test_descriptors();
 	test_unasked();
+	test_reset();
 	test_dial();
 	test_dial_messages();
 	test_lingering();
