@@ -263,6 +263,9 @@ static void check_generation(struct model *m)
 	}
 	bool known = fstat(fd, &built) == 0;
 
+	for (int file = 0; file < GENERATION_FILES; file++)
+		if (maptable_verify(fd, file, &why) != 0)
+			problem_error(&m->problems, NULL, 0, "%s", why.text);
 	close(fd);
 	if (known)
 		check_text(m, m->conf.path, &built, "build takes");

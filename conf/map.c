@@ -250,10 +250,13 @@ static int open_compiled(const struct model *m, enum map_id id, struct map *out,
 	close(generation);
 	if (fd < 0)
 		return -1;
-	if (map_open(out, fd, why) == 0)
+	struct reason detail;
+
+	if (map_open(out, fd, &detail) == 0)
 		return 0;
 	close(fd);
-	return -1;
+	return fail(why, "%s of the current generation is %s; run posthouse build", name,
+	            detail.text);
 }
 
 static void show_entry(enum map_id id, char mark, struct view key, struct view value)
@@ -271,6 +274,15 @@ static void show_entry(enum map_id id, char mark, struct view key, struct view v
 	text_free(&value_text);
 }
 
+static int fail_damaged(enum map_id id)
+{
+	struct reason why;
+
+	fail(&why, "%s.cdb of the current generation is damaged; run posthouse build",
+	     maptable[id].name);
+	return command_fail(EXIT_TEMPORARY, &why);
+}
+
 static int dump(const struct model *m, enum map_id id)
 {
 	struct map map;
@@ -283,11 +295,7 @@ static int dump(const struct model *m, enum map_id id)
 	while ((more = map_next(&map, &key, &value)) == MAP_FOUND)
 		show_entry(id, 0, key, value);
 	map_close(&map);
-	if (more != MAP_DAMAGED)
-		return EXIT_DONE;
-	fail(&why, "%s.cdb of the current generation is damaged; run posthouse build",
-	     maptable[id].name);
-	return command_fail(EXIT_TEMPORARY, &why);
+	return more == MAP_DAMAGED ? fail_damaged(id) : EXIT_DONE;
 }
 
 /* What is in use, every default filled in. */
@@ -323,16 +331,19 @@ static int map_check(const struct command *c, int argc, char **argv)
 	return code;
 }
 
-static void diff_map(const struct model *m, enum map_id id, struct map *compiled)
+static int diff_map(const struct model *m, enum map_id id, struct map *compiled)
 {
 	struct view key, value;
+	enum map_result more;
 
-	while (map_next(compiled, &key, &value) == MAP_FOUND) {
+	while ((more = map_next(compiled, &key, &value)) == MAP_FOUND) {
 		const struct map_entry *e = hashtable_find(&m->maps[id].index, key);
 
 		if (e == NULL || !view_equal(e->compiled, value))
 			show_entry(id, '-', key, value);
 	}
+	if (more == MAP_DAMAGED)
+		return fail_damaged(id);
 	for (size_t i = 0; i < m->maps[id].count; i++) {
 		const struct map_entry *e = m->maps[id].entries[i];
 
@@ -340,6 +351,7 @@ static void diff_map(const struct model *m, enum map_id id, struct map *compiled
 		    !view_equal(value, e->compiled))
 			show_entry(id, '+', e->key, e->compiled);
 	}
+	return EXIT_DONE;
 }
 
 /* What the next build would change: "-" as it is in the current generation, "+" as it is in the
@@ -363,7 +375,7 @@ static int map_diff(const struct command *c, int argc, char **argv)
 			code = command_fail(EXIT_TEMPORARY, &why);
 			continue;
 		}
-		diff_map(&m, (enum map_id)id, &compiled);
+		code = diff_map(&m, (enum map_id)id, &compiled);
 		map_close(&compiled);
 	}
 	if (m.problems.errors)

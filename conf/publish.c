@@ -92,44 +92,36 @@ static int write_certificates(const struct model *m, struct cdb_make *make)
 	return result;
 }
 
-enum { FILE_SETTINGS = MAPS, FILE_CERTIFICATES, FILES };
-
 static int write_contents(const struct model *m, int file, struct cdb_make *make)
 {
-	if (file == FILE_SETTINGS)
+	if (file == GENERATION_SETTINGS)
 		return write_settings(m, make);
-	if (file == FILE_CERTIFICATES)
+	if (file == GENERATION_CERTIFICATES)
 		return write_certificates(m, make);
 	return write_map(m, (enum map_id)file, make);
-}
-
-static const char *file_word(int file)
-{
-	return file == FILE_SETTINGS       ? "settings"
-	       : file == FILE_CERTIFICATES ? "tls"
-	                                   : maptable[file].name;
 }
 
 static int write_file(const struct model *m, struct generation_writer *w, int file,
                       struct reason *why)
 {
+	char name[MAPTABLE_FILE_NAME_MAX];
 	struct cdb_make make;
-	struct text name;
+	struct reason detail;
 
-	text_init(&name, 64);
-	text_format(&name, "%s.cdb", file_word(file));
+	maptable_generation_file(file, name);
 	bool secret = file < MAPS && maptable[file].secret;
-	int fd = generation_create(w, name.data, secret ? 0600 : 0644, why), result = -1;
+	int fd = generation_create(w, name, secret ? 0600 : 0644, why), result = -1;
 
-	if (fd >= 0) {
-		if (cdb_make_start(&make, fd) != 0 || write_contents(m, file, &make) != 0 ||
-		    cdb_make_finish(&make) != 0 || fsync(fd) != 0)
-			fail_errno(why, "write %s", name.data);
-		else
-			result = 0;
-		close(fd);
-	}
-	text_free(&name);
+	if (fd < 0)
+		return -1;
+	if (cdb_make_start(&make, fd) != 0 || write_contents(m, file, &make) != 0 ||
+	    cdb_make_finish(&make) != 0)
+		fail_errno(why, "write %s", name);
+	else if (map_seal(fd, &detail) != 0)
+		fail(why, "%s: %s", name, detail.text);
+	else if ((result = fsync(fd)) != 0)
+		fail_errno(why, "write %s", name);
+	close(fd);
 	return result;
 }
 
@@ -138,7 +130,7 @@ long publish_generation(const struct model *m, struct reason *why)
 	struct generation_writer w;
 	int result = generation_begin(&w, m->settings.directory_state, why);
 
-	for (int file = 0; file < FILES && result == 0; file++)
+	for (int file = 0; file < GENERATION_FILES && result == 0; file++)
 		result = write_file(m, &w, file, why);
 	if (result == 0 && generation_publish(&w, m->settings.generations_keep, why) == 0)
 		return w.number;

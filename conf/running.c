@@ -168,7 +168,7 @@ static void hear_version(struct hearer *h, const char *version)
 }
 
 /* "queued       not running", "smtpd        pid 5 uid 7 up 3s, not ready": after a reload that is
- * well for a moment. */
+ * well for a moment. "reload       refused: ...": of the last one. */
 static void hear_line(struct hearer *h, const char *line)
 {
 	enum { READY_WITHIN_S = 10 };
@@ -177,8 +177,14 @@ static void hear_line(struct hearer *h, const char *line)
 	const char *up = strstr(line, " up ");
 	bool late =
 		strstr(line, ", not ready") != NULL && up != NULL && atoi(up + 4) >= READY_WITHIN_S;
-	char fault[128];
+	char fault[CONTROL_LINE_MAX + 64];
 
+	if (view_equal(name, VIEW("reload"))) {
+		snprintf(fault, sizeof fault, "the running server uses the previous generation; %s",
+		         line);
+		f->fault(f->context, fault);
+		return;
+	}
 	if (strstr(line, " not running") == NULL && !late)
 		return;
 	snprintf(fault, sizeof fault, "%.*s is not %s; the log says why", VIEW_ARG(name),

@@ -74,6 +74,15 @@ static void say(struct asker *a, const struct instance *i)
 	control_answer_add(&a->lines, &out);
 }
 
+static void say_refused(struct asker *a)
+{
+	char line[CONTROL_LINE_MAX];
+
+	snprintf(line, sizeof line, "reload       refused: %s", master.refused);
+	control_line_put(&out, line);
+	control_answer_add(&a->lines, &out);
+}
+
 /* One line for each program: more than a socket takes at once. */
 static void status(struct asker *a)
 {
@@ -81,6 +90,8 @@ static void status(struct asker *a)
 	control_answer_add(&a->lines, &out);
 	for (const struct instance *i = master.instances; i != NULL; i = i->next)
 		say(a, i);
+	if (master.refused[0])
+		say_refused(a);
 	control_end_put(&out, EXIT_DONE,
 	                master.stopping ? "stopping"
 	                : master.up     ? ""

@@ -29,6 +29,7 @@
 #include "lib/base/log.h"
 #include "lib/base/notify.h"
 #include "lib/conf/generation.h"
+#include "lib/conf/maptable.h"
 #include "lib/net/listen.h"
 #include "lib/wire/master.h"
 #include "master/control.h"
@@ -47,8 +48,11 @@ struct master master = {
 static int open_generation(int *generation, struct settings *settings, struct reason *why)
 {
 	*generation = generation_open(master.state_directory, why);
-	if (*generation < 0 || settings_load_generation(settings, *generation, why) == 0)
-		return *generation < 0 ? -1 : 0;
+	if (*generation < 0)
+		return -1;
+	if (maptable_verify_all(*generation, why) == 0 &&
+	    settings_load_generation(settings, *generation, why) == 0)
+		return 0;
 	close(*generation);
 	return -1;
 }
@@ -276,7 +280,7 @@ static void tell_reload(struct instance *i)
 	close(file);
 }
 
-static int reload(struct reason *why)
+static int take_generation(struct reason *why)
 {
 	struct settings settings = { 0 };
 	struct listeners listeners;
@@ -305,6 +309,18 @@ static int reload(struct reason *why)
 	return 0;
 }
 
+/* What was refused stays in the status until one is taken: the running generation is not the one
+ * that is current. */
+static int reload(struct reason *why)
+{
+	int result = take_generation(why);
+
+	string_copy(master.refused, sizeof master.refused, view_of(result < 0 ? why->text : ""));
+	if (result < 0)
+		log_warn("event=reload-refused reason=\"%s\"", why->text);
+	return result;
+}
+
 static void on_signal(int number, void *context)
 {
 	struct reason why;
@@ -314,8 +330,8 @@ static void on_signal(int number, void *context)
 		reap_children();
 	else if (number != SIGHUP)
 		stop(false);
-	else if (!master.stopping && reload(&why) < 0)
-		log_warn("event=reload-refused reason=\"%s\"", why.text);
+	else if (!master.stopping)
+		reload(&why);
 }
 
 /* ---- order of service ---- */

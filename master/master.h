@@ -26,6 +26,7 @@ struct master {
 	struct instance *instances; /* all: residents, and behind them in time owners' services */
 	bool up;                    /* every program has been ready once */
 	bool stopping, failed;
+	char refused[REASON_MAX]; /* why the last reload failed; "": it did not */
 	enum house_stage stage;
 	struct timer stage_over;
 	struct deferred next_stage;

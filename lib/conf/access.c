@@ -232,11 +232,12 @@ enum map_result access_find_name(struct map *m, enum access_name kind, struct vi
 bool access_has_names(struct map *m, enum access_name kind)
 {
 	struct view key, value, prefix = view_of(names[kind].compiled);
+	enum map_result more;
 
-	for (map_rewind(m); map_next(m, &key, &value) == MAP_FOUND;)
+	for (map_rewind(m); (more = map_next(m, &key, &value)) == MAP_FOUND;)
 		if (view_starts(key, prefix))
 			return true;
-	return false;
+	return more == MAP_DAMAGED;
 }
 
 /* ---- for the build ---- */

@@ -1,24 +1,137 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/map.h"
 
+#include <assert.h>
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "lib/base/checksum.h"
+#include "lib/base/file.h"
+
+enum { HEADER_TABLES = 256, HEADER_BYTES = HEADER_TABLES * 8, SLOT_BYTES = 8 };
+
+static const char trailer_magic[8] = "phsum 1\n";
+
+struct trailer {
+	char magic[sizeof trailer_magic];
+	uint64_t length, sum; /* little-endian */
+};
+
+static_assert(sizeof(struct trailer) == 24, "the trailer has no holes");
+
+static struct trailer trailer_of(struct view body)
+{
+	struct trailer t = { .length = htole64(body.len), .sum = htole64(checksum(body)) };
+
+	memcpy(t.magic, trailer_magic, sizeof t.magic);
+	return t;
+}
+
+static uint64_t u32_at(struct view file, size_t at)
+{
+	uint32_t number;
+
+	memcpy(&number, file.data + at, sizeof number);
+	return le32toh(number);
+}
+
+/* Where the last of the hash tables ends, by the header. */
+static uint64_t tables_end(struct view file)
+{
+	uint64_t end = HEADER_BYTES;
+
+	for (size_t at = 0; at < HEADER_BYTES; at += 8) {
+		uint64_t table_end = u32_at(file, at) + SLOT_BYTES * u32_at(file, at + 4);
+
+		end = table_end > end ? table_end : end;
+	}
+	return end;
+}
+
+static int verify(struct view file, struct reason *why)
+{
+	struct trailer found, right;
+	size_t body = file.len - sizeof found;
+
+	if (file.len < HEADER_BYTES)
+		return fail(why, "damaged: it is too short");
+	memcpy(&found, file.data + body, sizeof found);
+	if (file.len < HEADER_BYTES + sizeof found ||
+	    memcmp(found.magic, trailer_magic, sizeof found.magic) != 0)
+		return tables_end(file) == file.len
+		               ? 0
+		               : fail(why, "damaged: it does not end where it should");
+	right = trailer_of(view_take(file, body));
+	if (found.length != right.length || found.sum != right.sum)
+		return fail(why, "damaged: its checksum does not match");
+	return 0;
+}
 
 int map_open(struct map *m, int fd, struct reason *why)
 {
 	if (cdb_init(&m->cdb, fd) != 0)
-		return fail_errno(why, "open a compiled map");
+		return errno == EPROTO ? fail(why, "damaged: it is too short")
+		                       : fail_errno(why, "open a compiled map");
+	if (verify((struct view){ (const char *)m->cdb.cdb_mem, m->cdb.cdb_fsize }, why) != 0) {
+		cdb_free(&m->cdb);
+		return -1;
+	}
+	m->damaged_fd = -1;
 	map_rewind(m);
 	return 0;
 }
 
+void map_open_damaged(struct map *m, int fd)
+{
+	*m = (struct map){ .damaged_fd = fd };
+}
+
+static bool is_damaged(const struct map *m)
+{
+	return m->cdb.cdb_mem == NULL;
+}
+
+void map_release(struct map *m)
+{
+	if (!is_damaged(m))
+		cdb_free(&m->cdb);
+}
+
 void map_close(struct map *m)
 {
-	cdb_free(&m->cdb);
-	close(cdb_fileno(&m->cdb));
+	int fd = is_damaged(m) ? m->damaged_fd : cdb_fileno(&m->cdb);
+
+	map_release(m);
+	close(fd);
+}
+
+int map_seal(int fd, struct reason *why)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return fail_errno(why, "look at a compiled map");
+	size_t len = (size_t)st.st_size;
+	void *memory = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (memory == MAP_FAILED)
+		return fail_errno(why, "map a compiled map");
+	struct trailer t = trailer_of((struct view){ memory, len });
+
+	munmap(memory, len);
+	if (lseek(fd, 0, SEEK_END) < 0 || write_whole(fd, &t, sizeof t) != 0)
+		return fail_errno(why, "write a compiled map's checksum");
+	return 0;
 }
 
 enum map_result map_get(struct map *m, struct view key, struct view *value)
 {
+	if (is_damaged(m))
+		return MAP_DAMAGED;
 	if (key.len > MAP_KEY_MAX)
 		return MAP_MISSING;
 	int found = cdb_find(&m->cdb, key.data, (unsigned)key.len);
@@ -92,7 +205,7 @@ void map_rewind(struct map *m)
 
 enum map_result map_next(struct map *m, struct view *key, struct view *value)
 {
-	int more = cdb_seqnext(&m->position, &m->cdb);
+	int more = is_damaged(m) ? -1 : cdb_seqnext(&m->position, &m->cdb);
 
 	if (more == 0)
 		return MAP_MISSING;

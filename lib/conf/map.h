@@ -3,6 +3,15 @@
  * A compiled map: a cdb file of the current generation, opened by master (or by
  * the command line) and read through its descriptor.  A generation's files never
  * change, so that the file may be mapped and views into it live as long as the map.
+ *
+ * Behind the tables of the cdb stands a trailer with a sum over all before it, which is verified
+ * when the file is opened: a hash table that is damaged would say "not here" of what is here.
+ *
+ *	8 bytes   "phsum 1\n"
+ *	8 bytes   the length of what is before the trailer, little-endian
+ *	8 bytes   its checksum (lib/base/checksum.h), little-endian
+ *
+ * What was built before there were trailers has none, and ends where the last table ends.
  */
 #ifndef LIB_CONF_MAP_H
 #define LIB_CONF_MAP_H
@@ -20,14 +29,23 @@ enum {
 struct map {
 	struct cdb cdb;
 	unsigned position; /* of map_next */
+	int damaged_fd;    /* of a damaged map, else -1 */
 };
 
 /* What a lookup says.  Damaged: the file or the value is broken; treat it as a temporary error. */
 enum map_result { MAP_DAMAGED = -1, MAP_MISSING = 0, MAP_FOUND = 1 };
 
-/* Takes the descriptor; map_close closes it.  On failure it stays with the caller. */
+/* Takes the descriptor; map_close closes it.  On failure, damage is one, it stays with the caller.
+ */
 int map_open(struct map *m, int fd, struct reason *why);
+/* Instead of what map_open refused: each lookup says MAP_DAMAGED.  Takes the descriptor too. */
+void map_open_damaged(struct map *m, int fd);
 void map_close(struct map *m);
+/* As map_close, but the descriptor is the caller's again. */
+void map_release(struct map *m);
+
+/* For the builder: writes the trailer behind a finished cdb, the only one who can read it back. */
+int map_seal(int fd, struct reason *why);
 
 /* The exact key.  The value is valid until map_close. */
 enum map_result map_get(struct map *m, struct view key, struct view *value);

@@ -3,9 +3,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/generation.h"
 
 enum { PUBLIC = false, SECRET = true };
 
@@ -41,6 +43,43 @@ void maptable_compiled_file(enum map_id id, char out[MAPTABLE_FILE_NAME_MAX])
 	snprintf(out, MAPTABLE_FILE_NAME_MAX, "%s.cdb", maptable[id].name);
 }
 
+void maptable_generation_file(int file, char out[MAPTABLE_FILE_NAME_MAX])
+{
+	if (file < MAPS)
+		maptable_compiled_file((enum map_id)file, out);
+	else
+		string_copy(out, MAPTABLE_FILE_NAME_MAX,
+		            file == GENERATION_SETTINGS ? VIEW("settings.cdb") : VIEW("tls.cdb"));
+}
+
+int maptable_verify(int generation, int file, struct reason *why)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+	struct reason detail;
+	struct map map;
+
+	maptable_generation_file(file, name);
+	int fd = generation_file(generation, name, why);
+
+	if (fd < 0)
+		return -1;
+	if (map_open(&map, fd, &detail) == 0) {
+		map_close(&map);
+		return 0;
+	}
+	close(fd);
+	return fail(why, "%s of the current generation is %s; run posthouse build", name,
+	            detail.text);
+}
+
+int maptable_verify_all(int generation, struct reason *why)
+{
+	for (int file = 0; file < GENERATION_FILES; file++)
+		if (maptable_verify(generation, file, why) != 0)
+			return -1;
+	return 0;
+}
+
 void maptable_inherit(const char *program, struct map maps[MAPS])
 {
 	char name[MAPTABLE_FILE_NAME_MAX];
@@ -50,7 +89,11 @@ void maptable_inherit(const char *program, struct map maps[MAPS])
 		if (strcmp(maptable[id].program, program) != 0)
 			continue;
 		maptable_compiled_file((enum map_id)id, name);
-		if (map_open(&maps[id], program_generation_file(name), &why) != 0)
-			log_fatal("%s: %s (run: posthouse build)", name, why.text);
+		int fd = program_generation_file(name);
+
+		if (map_open(&maps[id], fd, &why) == 0)
+			continue;
+		log_warn("event=map-damaged file=%s reason=\"%s\"", name, why.text);
+		map_open_damaged(&maps[id], fd);
 	}
 }

@@ -29,8 +29,17 @@ int maptable_find(const char *name, struct reason *why);
 void maptable_text_file(enum map_id id, char out[MAPTABLE_FILE_NAME_MAX]);
 void maptable_compiled_file(enum map_id id, char out[MAPTABLE_FILE_NAME_MAX]);
 
+/* Every file of a generation: the maps' by their numbers, and two more. */
+enum { GENERATION_SETTINGS = MAPS, GENERATION_CERTIFICATES, GENERATION_FILES };
+void maptable_generation_file(int file, char out[MAPTABLE_FILE_NAME_MAX]);
+/* Can it be read, and is it as the build wrote it? */
+int maptable_verify(int generation, int file, struct reason *why);
+/* All of them: the first that is not. */
+int maptable_verify_all(int generation, struct reason *why);
+
 /* At a program's start, before program_confine: opens every map that the table gives to it; the
- * others stay as they were.  Fatal when one cannot be opened. */
+ * others stay as they were.  A damaged one is logged and answers every lookup with MAP_DAMAGED, so
+ * that mail waits for what its addresses are.  Fatal when a file is missing. */
 void maptable_inherit(const char *program, struct map maps[MAPS]);
 
 #endif

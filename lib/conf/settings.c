@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/settings.h"
 
-#include <cdb.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/generation.h"
+#include "lib/conf/map.h"
 #include "lib/conf/services.h"
 
 const struct setting settings_table[] = {
@@ -344,33 +344,27 @@ void settings_default(struct settings *s)
 	complete(s);
 }
 
-static int load_each(struct settings *s, struct cdb *file, struct reason *why)
+static int load_each(struct settings *s, struct map *file, struct reason *why)
 {
-	unsigned position;
+	struct view key, value;
+	enum map_result more;
 
-	cdb_seqinit(&position, file);
-	while (cdb_seqnext(&position, file) > 0) {
-		const char *key = cdb_getkey(file), *value = cdb_getdata(file);
-
-		if (key == NULL || value == NULL)
-			return fail(why, "settings.cdb is damaged");
-		if (setting_parse(s, (struct view){ key, cdb_keylen(file) },
-		                  (struct view){ value, cdb_datalen(file) }, why) != 0)
+	while ((more = map_next(file, &key, &value)) == MAP_FOUND)
+		if (setting_parse(s, key, value, why) != 0)
 			return -1;
-	}
-	return 0;
+	return more == MAP_DAMAGED ? fail(why, "damaged: an entry cannot be read") : 0;
 }
 
 int settings_load(struct settings *s, int fd, struct reason *why)
 {
-	struct cdb file;
+	struct map file;
 
 	defaults_from_table(s);
-	if (cdb_init(&file, fd) != 0)
-		return fail_errno(why, "open the compiled settings");
+	if (map_open(&file, fd, why) != 0)
+		return -1;
 	int result = load_each(s, &file, why);
 
-	cdb_free(&file);
+	map_release(&file);
 	complete(s);
 	return result;
 }
@@ -381,10 +375,11 @@ int settings_load_generation(struct settings *s, int generation, struct reason *
 
 	if (fd < 0)
 		return -1;
-	int result = settings_load(s, fd, why);
+	struct reason detail;
+	int result = settings_load(s, fd, &detail);
 
 	close(fd);
-	return result;
+	return result == 0 ? 0 : fail(why, "settings.cdb: %s", detail.text);
 }
 
 void settings_inherit(struct settings *s)

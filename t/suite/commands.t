@@ -345,6 +345,31 @@ def old_master(listener, version):
         wirehouse.send(line, wirehouse.Out(CONTROL_END).byte(100).view("an older queued"))
 
 
+def damaged():
+    """check names every file of the generation that is not as the build wrote it; a dump of one is none."""
+    with Place(domains="example.test mailboxes\n") as p:
+        is_(p.run("build"), 0, "a generation")
+        current = p.directory / "state/generations/current"
+        names = sorted(path.name for path in current.iterdir())
+        for name in names:
+            path = current / name
+            whole = path.read_bytes()
+            path.write_bytes(whole[:-30] + bytes([whole[-30] ^ 1]) + whole[-29:])
+            p.run("check")
+            ok(f"error: {name} of the current generation is damaged: its checksum does not match; run posthouse build\n" in p.err,
+               f"check finds one bit of {name}", p.err)
+            path.write_bytes(whole[:-24])
+            p.run("check")
+            ok("damaged" not in p.err, "a file of an earlier release, without a sum, is good", p.err)
+            path.write_bytes(whole)
+        path = current / "domains.cdb"
+        whole = path.read_bytes()
+        path.write_bytes(whole[:2060] + b"\xff" + whole[2061:])
+        for words in (("map", "dump", "domains"), ("map", "diff", "domains")):
+            is_(p.run(*words), 111, " ".join(words) + " of a damaged map")
+            ok("domains.cdb of the current generation is damaged" in p.err, "says so", p.err)
+
+
 def rollback():
     with Place(domains="example.test mailboxes\n") as p:
         p.run("build")
@@ -511,6 +536,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, rollback, users, names, certificates, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, rollback, users, names, certificates, usage):
     part()
 done()

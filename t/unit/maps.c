@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* The compiled maps: text to value to struct, lookups, and values cut at every byte. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "lib/base/checksum.h"
+#include "lib/base/file.h"
 
 #include "lib/conf/access.h"
 #include "lib/conf/mapbuild.h"
@@ -564,8 +568,146 @@ static void certificates(void)
 	map_close(&m);
 }
 
+/* ---- damage ---- */
+
+static int file_of(struct view bytes)
+{
+	char path[] = "/tmp/maps.XXXXXX";
+	int fd = mkstemp(path);
+
+	unlink(path);
+	write_whole(fd, bytes.data, bytes.len);
+	return fd;
+}
+
+static bool opens(struct view bytes)
+{
+	struct map m;
+	int fd = file_of(bytes);
+	bool good = map_open(&m, fd, NULL) == 0;
+
+	if (good)
+		map_release(&m);
+	close(fd);
+	return good;
+}
+
+static size_t sealed(char *out, size_t room)
+{
+	begin();
+	add(VIEW("anna@a.test"), VIEW("1"));
+	add(VIEW("bert@a.test"), VIEW("2"));
+	cdb_make_finish(&making);
+	ok(map_seal(making_fd, NULL) == 0, "a map is sealed");
+	ssize_t len = pread(making_fd, out, room, 0);
+
+	close(making_fd);
+	return len > 0 ? (size_t)len : 0;
+}
+
+static void one_byte(char *bytes, size_t len)
+{
+	unsigned passed = 0;
+
+	for (size_t i = 0; i < len; i++)
+		for (int bit = 0; bit < 8; bit++) {
+			bytes[i] = (char)(bytes[i] ^ 1 << bit);
+			passed += opens((struct view){ bytes, len });
+			bytes[i] = (char)(bytes[i] ^ 1 << bit);
+		}
+	ok(passed == 0, "a sealed map with one bit turned is refused, whichever (%u passed)",
+	   passed);
+}
+
+static void cuts(char *bytes, size_t len, size_t trailer)
+{
+	unsigned passed = 0;
+
+	for (size_t i = 0; i < len; i++)
+		passed += i != len - trailer && opens((struct view){ bytes, i });
+	ok(passed == 0, "a map that was cut is refused, wherever (%u passed)", passed);
+	ok(opens((struct view){ bytes, len - trailer }),
+	   "one without a trailer is of an older release and is read");
+	ok(!opens((struct view){ bytes, len - trailer + 1 }), "but with a byte more it is not");
+	memset(bytes, 0, 2048);
+	ok(!opens((struct view){ bytes, len }), "a zeroed header is refused");
+	ok(!opens((struct view){ bytes, len - trailer }), "in one without a trailer too");
+}
+
+/* What tinycdb itself says of a file with a trailer. */
+static void behind_the_tables(struct view bytes)
+{
+	struct cdb plain;
+	unsigned position, entries = 0;
+	int fd = file_of(bytes);
+
+	ok(cdb_init(&plain, fd) == 0, "a reader that knows no trailer opens the file");
+	ok(cdb_find(&plain, "bert@a.test", 11) == 1 && cdb_find(&plain, "bert@b.test", 11) == 0,
+	   "and finds what is there");
+	cdb_seqinit(&position, &plain);
+	while (cdb_seqnext(&position, &plain) > 0)
+		entries++;
+	ok(entries == 2, "and sees no entry in the trailer");
+	cdb_free(&plain);
+	close(fd);
+}
+
+static void damaged_answers(void)
+{
+	struct map m;
+	struct view key, value;
+	struct access a;
+
+	map_open_damaged(&m, file_of(VIEW("x")));
+	ok(map_get(&m, VIEW("anna@a.test"), &value) == MAP_DAMAGED, "a damaged map: damaged");
+	ok(map_get_widening(&m, VIEW(""), VIEW("anna@a.test"), &value) == MAP_DAMAGED,
+	   "by any lookup");
+	map_rewind(&m);
+	ok(map_next(&m, &key, &value) == MAP_DAMAGED, "its first entry too");
+	ok(access_has_names(&m, ACCESS_HOST) &&
+	           access_find_name(&m, ACCESS_HOST, VIEW("a.test"), &a) == MAP_DAMAGED,
+	   "it may have names, which are asked for in vain");
+	map_close(&m);
+}
+
+static void checksums(void)
+{
+	char bytes[200];
+	unsigned same = 0;
+
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (char)(i * 7);
+	for (size_t len = 1; len <= sizeof bytes; len++) {
+		uint64_t sum = checksum((struct view){ bytes, len });
+
+		for (size_t i = 0; i < len; i++) {
+			bytes[i] ^= 1;
+			same += sum == checksum((struct view){ bytes, len });
+			bytes[i] ^= 1;
+		}
+		same += sum == checksum((struct view){ bytes, len - 1 });
+	}
+	ok(same == 0, "each byte and the length are in a checksum");
+	ok(checksum(VIEW("")) != checksum((struct view){ "\0", 1 }), "of zeros too");
+}
+
+static void damage(void)
+{
+	enum { TRAILER = 24 };
+	char bytes[8192];
+	size_t len = sealed(bytes, sizeof bytes);
+
+	behind_the_tables((struct view){ bytes, len });
+	ok(opens((struct view){ bytes, len }), "it is opened");
+	one_byte(bytes, len);
+	cuts(bytes, len, TRAILER);
+	damaged_answers();
+	checksums();
+}
+
 int main(void)
 {
+	damage();
 	certificates();
 	reading();
 	users();

@@ -172,6 +172,13 @@ static void loading(void)
 	ok(ftruncate(fd, 100) == 0 && settings_load(&s, fd, &why) != 0, "a torn file is an error");
 	settings_free(&s);
 	close(fd);
+
+	fd = compiled("host.name", "mail.example.test");
+	ok(pwrite(fd, "\xff\xff\xff\x7f", 4, 2048) == 4 && settings_load(&s, fd, &why) != 0,
+	   "an entry that cannot be read is not the end");
+	is_string(why.text, "damaged: an entry cannot be read", "and is named");
+	settings_free(&s);
+	close(fd);
 }
 
 /* Each row of services.def has its setting, which leads to its port, and each such setting has its

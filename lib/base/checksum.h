@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A fast 64-bit sum that tells damage, not malice: bytes that differ in one 8-byte word only never
+ * have the same sum, others with a chance of 2^-64.
+ */
+#ifndef LIB_BASE_CHECKSUM_H
+#define LIB_BASE_CHECKSUM_H
+
+#include <stdint.h>
+
+#include "lib/base/bytes.h"
+
+uint64_t checksum(struct view data);
+
+#endif
