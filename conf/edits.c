@@ -57,6 +57,7 @@ struct edit *edits_open(struct edits *e, enum map_id map, struct reason *why)
 	text_init(&f->text, MAPTEXT_FILE_MAX);
 	text_add(&f->text, source.text);
 	free(source.memory);
+	f->missing = source.missing;
 	e->count++;
 	return f;
 }
@@ -71,6 +72,12 @@ static int find_entry(struct edits *e, struct edit *f, struct view key, struct m
 	struct maptext text;
 	int more, result = 0;
 
+	/* One entry alone in a new file would be all that is left of a map that was lost. */
+	if (f->missing)
+		return fail(why,
+		            "%s/%s: there is no such file; restore it, or make an empty one with "
+		            "touch or posthouse map edit %s",
+		            e->base.confdir, f->name, maptable[f->map].name);
 	text_init(&wanted, MAP_KEY_MAX);
 	text_init(&found, MAP_KEY_MAX);
 	if (key_of(key, mail_domain, &wanted, why) != 0)

@@ -15,6 +15,7 @@ struct edit {
 	enum map_id map;
 	char name[MAPTABLE_FILE_NAME_MAX]; /* "users.map" */
 	struct text text;
+	bool missing; /* there is no file: only edit_replace makes one */
 	bool changed;
 };
 

@@ -141,22 +141,28 @@ static int read_back(const char *path, struct text *out, struct reason *why)
 	return result == FILE_WHOLE ? 0 : -1;
 }
 
+struct copy {
+	enum map_id id;
+	struct text before, edited;
+	bool missing; /* there was no file */
+};
+
 /* The text as it is, and a copy of it in a file that the caller alone can read. */
-static int make_copy(const char *confdir, enum map_id id, char *path, struct text *text,
-                     struct reason *why)
+static int make_copy(const char *confdir, struct copy *copy, char *path, struct reason *why)
 {
 	struct model m;
 	struct source source;
 	char name[MAPTABLE_FILE_NAME_MAX];
 
-	maptable_text_file(id, name);
+	maptable_text_file(copy->id, name);
 	model_read_settings(&m, confdir, NULL);
 	unsigned before = m.problems.errors;
 
 	model_read_source(&m, name, NULL, &source);
 	bool good = m.problems.errors == before;
 
-	text_add(text, source.text);
+	text_add(&copy->before, source.text);
+	copy->missing = source.missing;
 	free(source.memory);
 	model_free(&m);
 	if (!good)
@@ -165,7 +171,7 @@ static int make_copy(const char *confdir, enum map_id id, char *path, struct tex
 
 	if (fd < 0)
 		return fail_errno(why, "make a copy of %s", name);
-	int result = write_whole(fd, text->data, text->len);
+	int result = write_whole(fd, copy->before.data, copy->before.len);
 
 	if (result != 0) {
 		fail_errno(why, "write a copy of %s", name);
@@ -174,11 +180,6 @@ static int make_copy(const char *confdir, enum map_id id, char *path, struct tex
 	close(fd);
 	return result;
 }
-
-struct copy {
-	enum map_id id;
-	struct text before, edited;
-};
 
 /* The edited text in the place of the one that was copied; of another one it is no edit. */
 static int put_back(struct edits *e, void *context, struct reason *why)
@@ -203,7 +204,7 @@ static int edit_copy(const char *confdir, const char *path, struct copy *copy)
 
 	if (run_editor(path, &why) != 0 || read_back(path, &copy->edited, &why) != 0)
 		return command_fail(EXIT_TEMPORARY, &why);
-	if (view_equal(text_view(&copy->edited), text_view(&copy->before)))
+	if (!copy->missing && view_equal(text_view(&copy->edited), text_view(&copy->before)))
 		return EXIT_DONE;
 	return edits_run(confdir, put_back, copy);
 }
@@ -223,7 +224,7 @@ static int map_edit(const struct command *c, int argc, char **argv)
 	copy.id = (enum map_id)id;
 	text_init(&copy.before, MAPTEXT_FILE_MAX);
 	text_init(&copy.edited, MAPTEXT_FILE_MAX);
-	if (make_copy(c->confdir, copy.id, path, &copy.before, &why) != 0)
+	if (make_copy(c->confdir, &copy, path, &why) != 0)
 		command_fail(code, &why);
 	else if ((code = edit_copy(c->confdir, path, &copy)) == EXIT_DONE)
 		unlink(path);

@@ -268,6 +268,11 @@ static void read_map(struct model *m, enum map_id id, const struct override *ove
 
 	maptable_text_file(id, name);
 	model_read_source(m, name, overrides, &m->maps[id].source);
+	if (m->maps[id].source.missing)
+		problem_error(&m->problems, m->maps[id].source.path, 0,
+		              "there is no such file; restore it, or make an empty one with touch "
+		              "or posthouse map edit %s",
+		              maptable[id].name);
 	check_mode(m, id);
 	maptext_init(&text, m->maps[id].source.text);
 	while ((more = maptext_next(&text, &m->arena, &entry, &why)) != 0) {

@@ -44,8 +44,8 @@ class Place:
         self.conf = self.directory / "conf"
         self.conf.mkdir()
         self.write("posthouse.conf", SETTINGS.format(d=self.directory))
-        for name, text in texts.items():
-            self.write(f"{name}.map", text)
+        for name in NAMES:
+            self.write(f"{name}.map", texts.get(name, ""))
 
     def write(self, name, text):
         (self.conf / name).write_text(text)
@@ -370,6 +370,30 @@ def damaged():
             ok("domains.cdb of the current generation is damaged" in p.err, "says so", p.err)
 
 
+def missing():
+    """A map that is gone is not an empty one."""
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\nbert@example.test\n") as p:
+        is_(p.run("build"), 0, "all maps are there")
+        for name in NAMES:
+            text = p.read(f"{name}.map")
+            os.unlink(p.conf / f"{name}.map")
+            is_(p.run("build"), 100, f"a missing {name}.map does not build")
+            ok(f"DIR/conf/{name}.map: error: there is no such file; restore it, or make an empty one with touch or posthouse map edit "
+               f"{name}\n" in p.err, "and is named, with the remedy", p.err)
+            p.run("check")
+            ok(f"{name}.map: error: there is no such file" in p.err, "by check too", p.err)
+            p.write(f"{name}.map", text)
+        os.unlink(p.conf / "users.map")
+        is_(p.run("user", "add", "carl@example.test"), 100, "a user is not added to a map that is gone")
+        ok("DIR/conf/users.map: there is no such file" in p.err, "the file is named", p.err)
+        ok(not (p.conf / "users.map").exists(), "and none is made with that user alone")
+        os.unlink(p.conf / "routes.map")
+        p.write("users.map", "anna@example.test\n")
+        is_(p.run("map", "edit", "routes", env={"EDITOR": "true"}), 0, "map edit makes it, empty as it may be")
+        is_(p.read("routes.map"), "", "it is there")
+        is_(p.current(), "0002", "and built")
+
+
 def rollback():
     with Place(domains="example.test mailboxes\n") as p:
         p.run("build")
@@ -536,6 +560,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, rollback, users, names, certificates, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, rollback, users, names, certificates, usage):
     part()
 done()
