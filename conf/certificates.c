@@ -18,6 +18,7 @@
 #include "conf/certificates.h"
 #include "conf/model.h"
 #include "lib/conf/services.h"
+#include "lib/wire/signkey.h"
 
 enum { CHAIN_MAX = 16 };
 
@@ -106,6 +107,9 @@ static void read_key(struct model *m, struct keys *keys, const char *directory, 
 	if (stat(path, &st) != 0 || (st.st_mode & 077) != 0)
 		problem_error(&m->problems, path, 0,
 		              "readable by other users, but a private key; run chmod 600");
+	if (source.text.len > SIGN_KEY_FILE_MAX)
+		problem_error(&m->problems, path, 0, "longer than %d bytes, which is no key",
+		              SIGN_KEY_FILE_MAX);
 	EVP_PKEY *key = PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL);
 	struct key *slot = &keys->all[keys->count];
 
@@ -131,6 +135,8 @@ static void read_keys(struct model *m, struct keys *keys)
 			problem_error(&m->problems, directory, 0, "%s", strerror(errno));
 		return;
 	}
+	if (count > SIGN_KEYS_MAX)
+		problem_error(&m->problems, directory, 0, "more than %d key files", SIGN_KEYS_MAX);
 	keys->all = memory_get(sizeof *keys->all * (size_t)(count + 1));
 	for (int i = 0; i < count; i++) {
 		read_key(m, keys, directory, names[i]->d_name);
@@ -235,6 +241,20 @@ static X509 *read_chain(struct model *m, BIO *file, struct model_certificate *c)
 	return first;
 }
 
+static void check_kind(struct model *m, X509 *certificate, const char *path)
+{
+	const EVP_PKEY *key = X509_get0_pubkey(certificate);
+	enum sign_key_kind kind;
+	struct reason why;
+
+	if (key == NULL)
+		fail(&why, "a key that OpenSSL does not know");
+	if (key == NULL || sign_key_judge(key, &kind, &why) != 0)
+		problem_error(&m->problems, path, 0,
+		              "the certificate is for %s; have one issued for such a key",
+		              why.text);
+}
+
 static void read_certificate(struct model *m, const struct keys *keys, const char *directory,
                              const char *name)
 {
@@ -256,6 +276,7 @@ static void read_certificate(struct model *m, const struct keys *keys, const cha
 	}
 	c.certificate.key_digest = arena_copy(&m->arena, (struct view){ digest, sizeof digest });
 	c.certificate.file = view_of(path);
+	check_kind(m, certificate, path);
 	read_names(m, &c, certificate);
 	if (c.name_count == 0)
 		problem_warning(&m->problems, path, 0, "the certificate contains no host name");
@@ -305,16 +326,17 @@ void certificates_read(struct model *m)
 
 	if (count < 0 && errno != ENOENT)
 		problem_error(&m->problems, directory, 0, "%s", strerror(errno));
+	/* keyd reads them all, whether a certificate wants them or not. */
+	read_keys(m, &keys);
 	if (count > 0) {
-		read_keys(m, &keys);
 		m->certificates = memory_get(sizeof *m->certificates * (size_t)count);
 		for (int i = 0; i < count; i++) {
 			read_certificate(m, &keys, directory, names[i]->d_name);
 			free(names[i]);
 		}
 		free(names);
-		free(keys.all);
 	}
+	free(keys.all);
 	choose_default(m);
 	if (count <= 0 && offers_tls(&m->settings))
 		problem_warning(&m->problems, directory, 0,

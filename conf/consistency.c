@@ -11,6 +11,9 @@
 #include "lib/conf/classify.h"
 #include "lib/conf/services.h"
 #include "lib/conf/maptext.h"
+#include "lib/mail/utf8.h"
+#include "lib/net/networks.h"
+#include "lib/wire/dns.h"
 
 static void check_order(struct model *m, const char *small, int64_t small_value, const char *large,
                         int64_t large_value)
@@ -29,7 +32,13 @@ static void check_name(struct model *m, const char *key, const char *value)
 	struct reason why;
 
 	text_init(&name, 1024);
-	if (maptext_domain(view_of(value), &name, &why) != 0)
+	/* Greetings and reports have it, which are ASCII (RFC 5321 section 2.3.5). */
+	if (!utf8_is_ascii(view_of(value)))
+		problem_error(&m->problems, m->conf.path, model_setting_line(m, key),
+		              "%s: \"%s\" has letters that are not ASCII; write its A-label "
+		              "(xn--...), which idn2 shows",
+		              key, value);
+	else if (maptext_domain(view_of(value), &name, &why) != 0)
 		problem_error(&m->problems, m->conf.path, model_setting_line(m, key), "%s: %s", key,
 		              why.text);
 	text_free(&name);
@@ -54,6 +63,8 @@ static void check_listeners(struct model *m)
 	struct net_address address;
 	struct reason why;
 
+	if (services_check(s, &why) != 0)
+		problem_error(&m->problems, m->conf.path, 0, "listen: %s; remove some", why.text);
 	for (unsigned i = 0; i < SERVICES; i++) {
 		struct view rest = view_of(service_addresses(s, i));
 
@@ -99,27 +110,22 @@ static void check_name_server(struct model *m)
 {
 	struct view server = view_of(m->settings.dns_server);
 	struct net_address address;
+	struct reason why;
 
-	if (server.len && !net_address_parse_port(server, &address) &&
-	    !net_address_parse(server, &address))
+	if (server.len && dns_server_parse(server, &address, &why) != 0)
 		problem_error(&m->problems, m->conf.path, model_setting_line(m, "dns.server"),
-		              "dns.server: \"%s\" is not an address such as 127.0.0.1:53",
-		              m->settings.dns_server);
+		              "dns.server: %s", why.text);
 }
 
 static void check_proxies(struct model *m)
 {
-	struct view rest = view_of(m->settings.porter_proxy_from), word;
-	struct net_network network;
+	struct networks networks;
+	struct reason why;
 
-	while (view_cut(&rest, ',', &word))
-		if (!net_network_parse(view_trim(word), &network))
-			problem_error(
-				&m->problems, m->conf.path,
-				model_setting_line(m, "porter.proxy-from"),
-				"porter.proxy-from: \"%.*s\" is not an address or a network without host bits such as "
-				"192.0.2.0/24",
-				VIEW_ARG(view_trim(word)));
+	if (networks_parse(view_of(m->settings.porter_proxy_from), &networks, &why) != 0)
+		problem_error(&m->problems, m->conf.path,
+		              model_setting_line(m, "porter.proxy-from"), "porter.proxy-from: %s",
+		              why.text);
 }
 
 static void check_delimiter(struct model *m)

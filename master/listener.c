@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/listener.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "lib/conf/services.h"
+#include "lib/base/program.h"
 #include "lib/net/listen.h"
+
+static_assert(LISTENERS_MAX + 16 <= PROGRAM_FDS_MAX, "porter has room for its other descriptors");
 
 /* A duplicate, so that a reload that fails half way leaves the old ones whole. */
 static int take_over(const struct listeners *old, const struct net_address *address)
@@ -24,16 +27,13 @@ static int open_service(const struct service *service, const char *value,
                         const struct listeners *old, struct listeners *out, struct reason *why)
 {
 	struct view rest = view_of(value);
+	struct net_address address;
 	int more;
 
-	for (unsigned n = 0;; n++) {
+	for (unsigned n = 0; (more = listen_next(&rest, &address, why)) > 0; n++) {
 		struct listener *l = &out->rows[out->count];
 
-		if (out->count == LISTENERS_MAX)
-			return fail(why, "more than %d listeners", LISTENERS_MAX);
-		more = listen_next(&rest, &l->address, why);
-		if (more <= 0)
-			return more;
+		l->address = address;
 		snprintf(l->name, sizeof l->name, "%s.%u", service->key, n);
 		l->fd = take_over(old, &l->address);
 		if (l->fd < 0)
@@ -42,12 +42,15 @@ static int open_service(const struct service *service, const char *value,
 			return -1;
 		out->count++;
 	}
+	return more;
 }
 
 int listeners_open(const struct settings *s, const struct listeners *old, struct listeners *out,
                    struct reason *why)
 {
 	out->count = 0;
+	if (services_check(s, why) < 0)
+		return -1;
 	for (unsigned i = 0; i < SERVICES; i++)
 		if (open_service(&services[i], service_addresses(s, i), old, out, why) < 0) {
 			listeners_close(out);

@@ -3,10 +3,11 @@
 #ifndef MASTER_LISTENER_H
 #define MASTER_LISTENER_H
 
+#include "lib/conf/services.h"
 #include "lib/conf/settings.h"
 #include "lib/net/address.h"
 
-enum { LISTENERS_MAX = 64, LISTENER_NAME_MAX = 32 };
+enum { LISTENER_NAME_MAX = 32 };
 
 struct listener {
 	char name[LISTENER_NAME_MAX]; /* "listen.smtp.0" */

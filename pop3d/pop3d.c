@@ -24,6 +24,7 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
+#include "lib/conf/users.h"
 #include "lib/wire/worker.h"
 #include "pop3d/command.h"
 #include "pop3d/session.h"
@@ -141,7 +142,7 @@ static void work(struct wire_in *in, int hub)
 	worker_session(o.fd);
 	stream_preload(&s.stream, o.pending);
 	s.who = &o;
-	if (!store_home_allowed(settings.mail_root, o.home)) {
+	if (!user_home_allowed(settings.mail_root, o.home)) {
 		fail(&why, "home %s is not below mail.root", log_quote(view_of(o.home)));
 		refuse(&s, &why);
 	} else if (store_open(o.home, true, o.quota_bytes, &s.store, &why) != STORE_OK) {

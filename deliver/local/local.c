@@ -27,6 +27,7 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
+#include "lib/conf/users.h"
 #include "lib/queue/checksum.h"
 #include "lib/store/delivery.h"
 #include "lib/wire/job.h"
@@ -285,7 +286,7 @@ static struct job_result serve(const struct job *job, const struct job_recipient
 		return result_of(r, JOB_FAILED, "5.4.6",
 		                 "mail loop: the message has been in this mailbox before");
 	/* The sandbox would refuse too, but with less of a reason. */
-	if (!store_home_allowed(settings.mail_root, r->mailbox.home) || refused_owner(r)) {
+	if (!user_home_allowed(settings.mail_root, r->mailbox.home) || refused_owner(r)) {
 		log_warn(
 			"id=%s event=refused to=<%s> home=%s reason=\"the home directory is outside mail.root\"",
 			job->id, log_quote(view_of(r->to.address)),

@@ -8,7 +8,11 @@ enum {
 	 * no address of more than 254 on the wire, so that one always fits. */
 	ADDRESS_MAX = 320,
 	STATUS_MAX = 16, /* an enhanced status code (RFC 3463), "5.7.123", with its terminator */
-	HOME_MAX = 1024  /* the path of a mailbox owner's home, with its terminator */
+	HOME_MAX = 1024, /* the path of a mailbox owner's home, with its terminator */
+	/* Sessions of one program at a time, and with those that the program before a reload still
+	 * has, which ask the same servers. */
+	SESSIONS_MAX = 20000,
+	SESSION_LINES_MAX = 2 * SESSIONS_MAX
 };
 
 #endif

@@ -76,6 +76,11 @@ static int take_port(struct view *host, uint16_t *port, struct reason *why)
 	return 0;
 }
 
+static bool is_mx(struct view word)
+{
+	return view_equal(word, VIEW("mx")) || view_starts(word, VIEW("mx="));
+}
+
 static int compile_hop(struct view word, struct text *out, struct reason *why)
 {
 	struct net_address address;
@@ -105,12 +110,17 @@ static int compile_hops(struct view rest, enum route_transport transport, struct
 {
 	struct arena arena = { 0 };
 	struct view word;
+	bool by_mx = false;
 	int hops = 0, more, result = 0;
 
 	while (result == 0 && (more = maptext_word(&rest, &arena, &word, why)) != 0) {
 		result = more < 0 ? -1 : compile_hop(word, out, why);
+		by_mx = by_mx || is_mx(word);
 		if (result == 0 && ++hops > ROUTE_HOPS_MAX)
 			result = fail(why, "more than %d next hops", ROUTE_HOPS_MAX);
+		if (result == 0 && by_mx && hops > 1)
+			result = fail(why, "mx and mx=DOMAIN stand alone: remove them or the other "
+			                   "next hops");
 	}
 	arena_clear(&arena);
 	if (result != 0)

@@ -21,7 +21,7 @@
 #include "lib/conf/map.h"
 #include "lib/conf/value.h"
 
-enum { ROUTE_HOPS_MAX = 32 };
+enum { ROUTE_HOPS_MAX = 16 };
 
 struct route {
 	enum route_transport transport; /* agents.def */

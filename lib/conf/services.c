@@ -38,3 +38,19 @@ int listen_next(struct view *rest, struct net_address *address, struct reason *w
 		"\"%.*s\" is not an address with a port such as *:25, 192.0.2.1:25 or [2001:db8::1]:25",
 		VIEW_ARG(entry));
 }
+
+int services_check(const struct settings *s, struct reason *why)
+{
+	struct net_address address;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < SERVICES; i++) {
+		struct view rest = view_of(service_addresses(s, i));
+
+		while (listen_next(&rest, &address, NULL) > 0)
+			count++;
+	}
+	return count <= LISTENERS_MAX
+	               ? 0
+	               : fail(why, "%u addresses to listen on, more than %d", count, LISTENERS_MAX);
+}

@@ -24,6 +24,9 @@ struct service {
 
 extern const struct service services[SERVICES];
 
+/* Of all services together: each is a descriptor that porter is given. */
+enum { LISTENERS_MAX = 48 };
+
 /* What the settings say of services[service]. */
 const char *service_addresses(const struct settings *s, unsigned service);
 
@@ -33,5 +36,7 @@ const char *service_addresses(const struct settings *s, unsigned service);
  * IPV6_V6ONLY off, or 0.0.0.0 where the machine has no IPv6).
  */
 int listen_next(struct view *rest, struct net_address *address, struct reason *why);
+/* Are there no more than LISTENERS_MAX? */
+int services_check(const struct settings *s, struct reason *why);
 
 #endif

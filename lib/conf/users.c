@@ -63,6 +63,21 @@ static int check_home(struct view address, struct view home, struct reason *why)
 	return 0;
 }
 
+bool user_home_allowed(const char *root, const char *home)
+{
+	struct view below = view_of(home), part;
+
+	if (!view_starts(below, view_of(root)))
+		return false;
+	below = view_skip(below, view_of(root).len);
+	if (below.len < 2 || below.data[0] != '/')
+		return false;
+	while (view_cut(&below, '/', &part))
+		if (view_equal(part, VIEW("..")))
+			return false;
+	return true;
+}
+
 int user_home(struct view home, struct view address, struct view root, struct text *out,
               struct reason *why)
 {
@@ -127,6 +142,9 @@ static int settle_home(const struct mapbuild *b, struct view address, struct use
 	int result = user_home(u->home.len ? u->home : VIEW("%d/%u"), address,
 	                       view_of(b->settings->mail_root), &home, why);
 
+	if (result == 0 && !user_home_allowed(b->settings->mail_root, home.data))
+		result = fail(why, "home: %s is not below mail.root (%s)", home.data,
+		              b->settings->mail_root);
 	u->home = arena_copy(b->arena, text_view(&home));
 	text_free(&home);
 	return result;

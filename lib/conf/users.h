@@ -19,6 +19,9 @@ int user_parse(struct view text, struct arena *arena, struct user *out, struct r
 /* Puts a home together: %u and %d in it are the address's parts; relative to root. Refuses "..". */
 int user_home(struct view home, struct view address, struct view root, struct text *out,
               struct reason *why);
+/* Is home below root, by its name alone (no "..")? The build refuses others, and so does each
+ * program to which another one names a home. */
+bool user_home_allowed(const char *root, const char *home);
 bool user_decode(struct view value, struct user *out);
 
 #endif

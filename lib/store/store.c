@@ -22,18 +22,6 @@ void store_begin(void)
 	name_unique(stem);
 }
 
-bool store_home_allowed(const char *root, const char *home)
-{
-	struct view below = view_skip(view_of(home), strlen(root)), part;
-
-	if (!view_starts(view_of(home), view_of(root)) || below.len < 2 || below.data[0] != '/')
-		return false;
-	while (view_cut(&below, '/', &part))
-		if (view_equal(part, VIEW("..")))
-			return false;
-	return true;
-}
-
 int make_directory(int at, const char *name)
 {
 	return mkdirat(at, name, 0700) < 0 && errno != EEXIST ? -1 : 0;

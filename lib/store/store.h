@@ -42,10 +42,6 @@ struct store;
  * it happens at the first need. */
 void store_begin(void);
 
-/* Is home below root, by its name alone (no "..")? For programs to which another one names
- * homes. */
-bool store_home_allowed(const char *root, const char *home);
-
 /* home: absolute. create: makes home (its parent must be there) and the Maildir when they are
  * missing. quota_bytes 0: none. A session confines itself to `home` after this call and before it
  * reads a byte. */

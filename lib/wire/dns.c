@@ -60,6 +60,25 @@ bool dns_answer_get(struct wire_in *in, struct dns_answer *a)
 	return wire_end(in);
 }
 
+enum { DNS_PORT = 53 };
+
+int dns_server_parse(struct view text, struct net_address *out, struct reason *why)
+{
+	if (!net_address_parse_port(text, out)) {
+		if (!net_address_parse(text, out))
+			return fail(why, "\"%.*s\" is not an address such as 127.0.0.1:53",
+			            VIEW_ARG(text));
+		out->port = DNS_PORT;
+	}
+	if (out->family != 4)
+		return fail(
+			why,
+			"\"%.*s\" is not an IPv4 address, and the C library's resolver takes no "
+			"other here; for an IPv6 server leave it empty and use /etc/resolv.conf",
+			VIEW_ARG(text));
+	return 0;
+}
+
 void dns_question_put(struct wire_out *out, enum dns_type type, const char *name)
 {
 	wire_begin(out, (unsigned char)type);

@@ -6,6 +6,7 @@
 #ifndef LIB_WIRE_DNS_H
 #define LIB_WIRE_DNS_H
 
+#include "lib/base/reason.h"
 #include "lib/wire/address.h"
 
 enum dns_type {
@@ -43,6 +44,9 @@ struct dns_answer {
 	struct dns_host hosts[DNS_HOSTS_MAX];
 	unsigned host_count;
 };
+
+/* dns.server: an address that dnsd's resolver takes, with or without a port; -1 with the reason. */
+int dns_server_parse(struct view text, struct net_address *out, struct reason *why);
 
 void dns_question_put(struct wire_out *out, enum dns_type type, const char *name);
 bool dns_question_get(struct wire_in *in, enum dns_type *type, char name[DNS_NAME_MAX]);

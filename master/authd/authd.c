@@ -26,6 +26,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
@@ -38,7 +39,7 @@
 #include "master/authd/mailbox.h"
 #include "master/authd/mechanism.h"
 
-enum { LINES_MAX = 20000 };
+enum { LINES_MAX = SESSION_LINES_MAX };
 
 struct exchange {
 	struct line *line;

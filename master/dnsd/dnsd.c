@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
@@ -27,7 +28,7 @@
 enum {
 	ASKERS = 2,
 	WORKERS_MAX = 32, /* for each wire */
-	LINES_MAX = 4096,
+	LINES_MAX = SESSION_LINES_MAX,
 	CACHE_SLOTS =
 		4096, /* answers kept; a newer one takes the place of another with the same hash */
 	QUESTIONS_MAX = 20000, /* under way for each wire */

@@ -34,13 +34,10 @@ int lookup_open(const char *server, struct reason *why)
 	resolver.retry = TRIES;
 	if (server[0] == '\0')
 		return 0;
-	if (!net_address_parse_port(view_of(server), &address) &&
-	    !(net_address_parse(view_of(server), &address) && (address.port = 53)))
-		return fail(why, "dns.server: %s is not ADDRESS or ADDRESS:PORT", server);
-	if (address.family != 4)
-		return fail(why,
-		            "dns.server: %s: the C library's resolver takes an IPv4 address here",
-		            server);
+	struct reason detail;
+
+	if (dns_server_parse(view_of(server), &address, &detail) < 0)
+		return fail(why, "dns.server: %s", detail.text);
 	struct sockaddr_storage ss;
 
 	net_address_to_sockaddr(&address, &ss);

@@ -43,8 +43,6 @@
 #include "master/keyd/signform.h"
 
 enum {
-	KEYS_MAX = 4096,
-	KEY_FILE_MAX = 65536,
 	KEY_NAME_MAX = 256,
 	SECURE_BYTES = 4 << 20, /* OpenSSL's locked heap for the parsed keys; grows by none */
 	LINES_MAX = 64          /* of each porter: its own, and its predecessors' */
@@ -71,8 +69,8 @@ static struct {
 
 static struct key *add_key(const char *name)
 {
-	if (keyd.count == KEYS_MAX)
-		log_fatal("more than %d key files", KEYS_MAX);
+	if (keyd.count == SIGN_KEYS_MAX)
+		log_fatal("more than %d key files", SIGN_KEYS_MAX);
 	keyd.keys = memory_grow(keyd.keys, (keyd.count + 1) * sizeof *keyd.keys);
 	struct key *k = &keyd.keys[keyd.count++];
 
@@ -89,9 +87,9 @@ static void read_key_file(int directory, const char *name)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		log_fatal("opening key file %s: %m", log_quote(view_of(name)));
-	if (!S_ISREG(st.st_mode) || st.st_size > KEY_FILE_MAX)
+	if (!S_ISREG(st.st_mode) || st.st_size > SIGN_KEY_FILE_MAX)
 		log_fatal("key file %s is not a regular file of at most %d bytes",
-		          log_quote(view_of(name)), KEY_FILE_MAX);
+		          log_quote(view_of(name)), SIGN_KEY_FILE_MAX);
 	struct key *k = add_key(name);
 
 	k->pem = sodium_malloc((size_t)st.st_size + 1);
@@ -153,25 +151,7 @@ static int no_passphrase(char *out, int size, int writing, void *context)
 	return -1;
 }
 
-static bool key_kind(EVP_PKEY *key, enum sign_key_kind *kind)
-{
-	char group[64] = "";
-
-	if (EVP_PKEY_is_a(key, "RSA")) {
-		*kind = SIGN_KEY_RSA;
-	} else if (EVP_PKEY_is_a(key, "ED25519")) {
-		*kind = SIGN_KEY_ED25519;
-	} else if (EVP_PKEY_is_a(key, "EC") &&
-	           EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1) {
-		*kind = strcmp(group, "secp384r1") == 0 ? SIGN_KEY_P384 : SIGN_KEY_P256;
-		return *kind == SIGN_KEY_P384 || strcmp(group, "prime256v1") == 0;
-	} else {
-		return false;
-	}
-	return true;
-}
-
-static bool parse_key(struct key *k)
+static int parse_key(struct key *k, struct reason *why)
 {
 	BIO *pem = BIO_new_mem_buf(k->pem, (int)k->pem_len);
 	unsigned char *der = NULL;
@@ -183,10 +163,10 @@ static bool parse_key(struct key *k)
 	int len = k->key ? i2d_PUBKEY(k->key, &der) : 0;
 
 	if (len <= 0)
-		return false;
+		return fail(why, "not a private key in PEM without passphrase");
 	SHA256(der, (size_t)len, k->digest);
 	OPENSSL_free(der);
-	return key_kind(k->key, &k->kind);
+	return sign_key_judge(k->key, &k->kind, why);
 }
 
 static void parse_keys(void)
@@ -195,14 +175,14 @@ static void parse_keys(void)
 
 	for (unsigned i = 0; i < keyd.count; i++) {
 		struct key *k = &keyd.keys[i];
+		struct reason why;
 
-		if (parse_key(k)) {
+		if (parse_key(k, &why) == 0) {
 			keyd.keys[good++] = *k;
 			continue;
 		}
-		log_warn(
-			"event=key-unusable file=%s reason=\"not an RSA, P-256, P-384 or Ed25519 key in PEM without passphrase\"",
-			log_quote(view_of(k->name)));
+		log_warn("event=key-unusable file=%s reason=\"%s\"", log_quote(view_of(k->name)),
+		         why.text);
 		EVP_PKEY_free(k->key);
 		ERR_clear_error();
 	}

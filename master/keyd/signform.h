@@ -11,8 +11,7 @@
 #define MASTER_KEYD_SIGNFORM_H
 
 #include "lib/base/bytes.h"
-
-enum sign_key_kind { SIGN_KEY_RSA, SIGN_KEY_P256, SIGN_KEY_P384, SIGN_KEY_ED25519 };
+#include "lib/wire/signkey.h"
 
 /* NULL when the key may sign this block under this scheme; else why not. */
 const char *sign_refusal(enum sign_key_kind key, uint16_t scheme, struct view block);

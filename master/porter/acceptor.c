@@ -13,7 +13,7 @@
 #include "lib/base/program.h"
 #include "lib/conf/services.h"
 
-enum { ACCEPTORS_MAX = 32, ACCEPTS_PER_TURN = 32, ACCEPT_PAUSE_MS = 1000 };
+enum { ACCEPTORS_MAX = LISTENERS_MAX, ACCEPTS_PER_TURN = 32, ACCEPT_PAUSE_MS = 1000 };
 
 static struct {
 	struct loop *loop;

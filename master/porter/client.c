@@ -211,7 +211,7 @@ static void accepted(const struct acceptor *from, int fd, const struct net_addre
 	}
 	/* A balancer's connections are bounded too: each client behind it counts when it is
 	 * known. */
-	if (proxy_networks_hold(clients.with.balancers, address)) {
+	if (networks_hold(clients.with.balancers, address)) {
 		if (clients.all.count <= (size_t)clients.with.settings->porter_clients_max) {
 			expect_proxy(c);
 			return;

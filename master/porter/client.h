@@ -8,6 +8,7 @@
 
 #include "lib/base/loop.h"
 #include "lib/conf/settings.h"
+#include "lib/net/networks.h"
 #include "master/porter/limits.h"
 #include "master/porter/proxy.h"
 
@@ -15,7 +16,7 @@ struct clients_setup {
 	struct loop *loop; /* stopped when clients_retire or clients_stop has come to its end */
 	const struct settings *settings;
 	struct limits *limits;
-	const struct proxy_networks *balancers; /* whose connections begin with a PROXY header */
+	const struct networks *balancers; /* whose connections begin with a PROXY header */
 };
 
 /* Accepts from then on, each service once its program has announced itself. */

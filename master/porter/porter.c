@@ -72,11 +72,11 @@ static struct limits *start_limits(const struct settings *settings)
 	return limits_new(&most);
 }
 
-static void find_balancers(const struct settings *settings, struct proxy_networks *balancers)
+static void find_balancers(const struct settings *settings, struct networks *balancers)
 {
 	struct reason why;
 
-	if (proxy_networks_parse(view_of(settings->porter_proxy_from), balancers, &why) < 0)
+	if (networks_parse(view_of(settings->porter_proxy_from), balancers, &why) < 0)
 		log_fatal("porter.proxy-from: %s", why.text);
 }
 
@@ -98,7 +98,7 @@ int main(void)
 {
 	static const struct sandbox_profile profile = { .promises = SANDBOX_ACCEPT };
 	static struct settings settings;
-	static struct proxy_networks balancers;
+	static struct networks balancers;
 
 	program_start("porter");
 	settings_inherit(&settings);

@@ -135,31 +135,3 @@ enum proxy_result proxy_parse(struct view arrived, struct proxy *out)
 		return PROXY_BAD;
 	return arrived.data[0] == 'P' ? parse_v1(arrived, out) : parse_v2(arrived, out);
 }
-
-/* ---- from whom ---- */
-
-int proxy_networks_parse(struct view list, struct proxy_networks *out, struct reason *why)
-{
-	struct view entry;
-
-	out->count = 0;
-	while (view_cut(&list, ',', &entry)) {
-		entry = view_trim(entry);
-		if (entry.len == 0)
-			continue;
-		if (out->count == PROXY_NETWORKS_MAX)
-			return fail(why, "more than %d networks", PROXY_NETWORKS_MAX);
-		if (!net_network_parse(entry, &out->all[out->count++]))
-			return fail(why, "\"%.*s\" is not a network such as 192.0.2.0/24",
-			            VIEW_ARG(entry));
-	}
-	return 0;
-}
-
-bool proxy_networks_hold(const struct proxy_networks *networks, const struct net_address *a)
-{
-	for (unsigned i = 0; i < networks->count; i++)
-		if (net_network_holds(&networks->all[i], a))
-			return true;
-	return false;
-}

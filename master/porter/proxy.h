@@ -13,8 +13,7 @@
 enum {
 	PROXY_V1_MAX = 107,      /* section 2.1, with CRLF */
 	PROXY_V2_MAX = 16 + 520, /* addresses and the TLVs that balancers send; longer is refused */
-	PROXY_MAX = PROXY_V2_MAX,
-	PROXY_NETWORKS_MAX = 32
+	PROXY_MAX = PROXY_V2_MAX
 };
 
 enum proxy_result { PROXY_DONE, PROXY_MORE, PROXY_BAD };
@@ -28,15 +27,5 @@ struct proxy {
 
 /* PROXY_MORE: every byte of `arrived` belongs to the header, and more of it is to come. */
 enum proxy_result proxy_parse(struct view arrived, struct proxy *out);
-
-/* Where balancers are: connections from there begin with a header. */
-struct proxy_networks {
-	struct net_network all[PROXY_NETWORKS_MAX];
-	unsigned count;
-};
-
-/* "192.0.2.7, 2001:db8::/64" (porter.proxy-from); -1 with the reason. */
-int proxy_networks_parse(struct view list, struct proxy_networks *out, struct reason *why);
-bool proxy_networks_hold(const struct proxy_networks *networks, const struct net_address *a);
 
 #endif

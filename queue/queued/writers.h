@@ -6,12 +6,13 @@
 #ifndef QUEUE_QUEUED_WRITERS_H
 #define QUEUE_QUEUED_WRITERS_H
 
+#include "lib/base/limits.h"
 #include "lib/base/loop.h"
 #include "lib/conf/settings.h"
 #include "queue/queued/disk.h"
 #include "queue/queued/record.h"
 
-enum { WRITERS_MAX = 20000 /* lines of one program */ };
+enum { WRITERS_MAX = SESSION_LINES_MAX /* lines of one program */ };
 
 struct writers;
 

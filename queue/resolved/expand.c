@@ -6,11 +6,15 @@
  * First all final addresses are collected (nothing is sent before the whole answer is known to be
  * within its limits), then each is looked up once more and given out.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/net/address.h"
 #include "queue/resolved/addressbook.h"
+
+static_assert((int)ROUTE_HOPS_MAX == (int)RESOLVE_HOPS_MAX,
+              "every next hop of a route is passed on");
 
 enum { LMTP_PORT = 24, EXPAND_BYTES_MAX = 64 << 20 };
 

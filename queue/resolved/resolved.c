@@ -18,14 +18,15 @@
  */
 #include <unistd.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/wire/hub.h"
 #include "queue/resolved/addressbook.h"
 
 enum {
-	LINES_MAX = 4096,            /* session processes that ask */
-	BACKLOG_BYTES_MAX = 64 << 20 /* targets that one asker has not read yet */
+	LINES_MAX = SESSION_LINES_MAX, /* session processes that ask */
+	BACKLOG_BYTES_MAX = 64 << 20   /* targets that one asker has not read yet */
 };
 
 /* One asker.  A large expansion does not fit into its socket: what is left waits here. */

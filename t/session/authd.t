@@ -24,7 +24,7 @@ SETTINGS = "mail.domain example.test\nauth.failure-delay 200ms\nauth.workers 2\n
 NAMES = ["anna", "bert", "carl", "dora", "emil"]
 MAPS = {
     "domains": "example.test mailboxes\n",
-    "users": "anna@example.test uid=4001 gid=4002 home=/srv/anna quota=1M\nbert@example.test rights=pop3\n"
+    "users": "anna@example.test uid=4001 gid=4002 home=anna quota=1M\nbert@example.test rights=pop3\n"
              "carl@example.test state=locked\ndora@example.test\nemil@example.test\n",
     "passwords": f"anna@example.test {ARGON2}\nbert@example.test {SHA512}\ncarl@example.test {SHA512}\n"
                  f"dora@example.test $y$j9T$damaged\nemil@example.test {SHA512}\n",
@@ -33,6 +33,7 @@ MAPS = {
 
 class Authd:
     def __init__(self, directory, settings=SETTINGS):
+        self.directory = directory
         self.wires, given = {}, {"generation": w.generation(directory, settings, MAPS)}
         for name in ("smtpd", "pop3-login", "imap-login"):
             self.wires[name], given[f"{name}.auth"] = w.pair()
@@ -127,7 +128,7 @@ def test_hand_over(house):
     is_((work.kind, work.byte(), work.u32(), work.u32()), (a.OWNER_WORK, a.IMAPD, 4001, 4002), "master is asked for imapd as the owner")
     rest = w.In(bytes([a.OWNER_WORK]) + work.view(), work.fds)
     is_([rest.string(), rest.string(), rest.string(), rest.view(), rest.u64(), rest.address()[0]],
-        ["anna@example.test", "/srv/anna", "a1", b"a2 NOOP\r\n", 7, "192.0.2.1"], "and given what imapd needs")
+        ["anna@example.test", f"{house.directory}/mail/anna", "a1", b"a2 NOOP\r\n", 7, "192.0.2.1"], "and given what imapd needs")
     a.get_tls(rest)
     is_((rest.u64(), rest.byte(), len(rest.fds)), (1 << 20, 1, 2), "quota, client and token")
     mailbox = socket.socket(fileno=rest.fd())

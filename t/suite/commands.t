@@ -155,6 +155,11 @@ CONTRADICTIONS = {
     "log.to /etc": "log.to: /etc is a directory, not a file",
     "log.to file": 'log.to: "file" is not syslog, stderr or an absolute path',
     "dns.server ns.example.test": 'dns.server: "ns.example.test" is not an address such as 127.0.0.1:53',
+    "dns.server ::1": 'dns.server: "::1" is not an IPv4 address',
+    "dns.server [::1]:53": 'dns.server: "[::1]:53" is not an IPv4 address',
+    "recipients-max 50001": 'recipients-max: "50001" is not a number from 100 to 50000',
+    "smtpd.sessions-max 20001": 'smtpd.sessions-max: "20001" is not a number from 1 to 20000',
+    "porter.proxy-from " + ",".join(f"192.0.2.{n}" for n in range(33)): "porter.proxy-from: more than 32 networks",
     "porter.proxy-from 192.0.2.1/24": 'porter.proxy-from: "192.0.2.1/24" is not an address or a network',
     "address.delimiter ++": 'address.delimiter: "++" is not one character such as + or -',
     "postmaster a@@b": 'postmaster: "a@@b" is not an address',
@@ -394,6 +399,29 @@ def missing():
         is_(p.current(), "0002", "and built")
 
 
+def what_a_start_refuses():
+    """Names in UTF-8, too many listeners, homes that no program serves."""
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
+        base = p.read("posthouse.conf")
+        for key in ("host.name", "mail.domain"):
+            p.write("posthouse.conf", re.sub(f"^{key} .*$", f"{key} münchen.test", base, flags=re.M))
+            is_(p.run("build"), 100, f"a {key} in UTF-8 does not build")
+            ok(f'{key}: "münchen.test" has letters that are not ASCII; write its A-label (xn--...)' in p.err, "and says how to write it", p.err)
+        ports = iter(range(2000, 3000))
+        listen = [f"listen.{service} " + ", ".join(f"127.0.0.1:{next(ports)}" for _ in range(count))
+                  for service, count in (("smtp", 20), ("submission", 20), ("imap", 8))]
+        rest = "".join(line for line in base.splitlines(True))
+        p.write("posthouse.conf", rest + "\n".join(listen) + "\nlisten.pop3\n")
+        is_(p.run("build"), 0, "48 listeners of all services build")
+        p.write("posthouse.conf", rest + "\n".join(listen) + "\nlisten.pop3 127.0.0.1:3001\n")
+        is_(p.run("build"), 100, "49 do not")
+        ok("listen: 49 addresses to listen on, more than 48; remove some" in p.err, "and are counted", p.err)
+        p.write("posthouse.conf", base)
+        p.write("users.map", "anna@example.test home=/srv/anna\n")
+        is_(p.run("build"), 100, "a home outside mail.root does not build")
+        ok("users.map:1: error: home: /srv/anna is not below mail.root (DIR/mail)" in p.err, "and is named", p.err)
+
+
 def rollback():
     with Place(domains="example.test mailboxes\n") as p:
         p.run("build")
@@ -544,6 +572,45 @@ def certificates():
         is_(p.run("build"), 100, "so is a file without a certificate")
 
 
+KEYS = {  # openssl genpkey's words: what the build says of it, "" of one that keyd takes
+    "-algorithm RSA -pkeyopt rsa_keygen_bits:2048": "",
+    "-algorithm EC -pkeyopt ec_paramgen_curve:P-256": "",
+    "-algorithm EC -pkeyopt ec_paramgen_curve:P-384": "",
+    "-algorithm ED25519": "",
+    "-algorithm RSA -pkeyopt rsa_keygen_bits:1024": "an RSA key of 1024 bits, not of 2048 to 8192",
+    "-algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048": "a key of the type RSA-PSS, not RSA, P-256, P-384 or Ed25519",
+    "-algorithm EC -pkeyopt ec_paramgen_curve:P-521": "an EC key of the curve secp521r1, not P-256 or P-384",
+    "-algorithm EC -pkeyopt ec_paramgen_curve:P-224": "an EC key of the curve secp224r1, not P-256 or P-384",
+    "-algorithm EC -pkeyopt ec_paramgen_curve:secp256k1": "an EC key of the curve secp256k1, not P-256 or P-384",
+    "-algorithm EC -pkeyopt ec_paramgen_curve:brainpoolP256r1": "an EC key of the curve brainpoolP256r1, not P-256 or P-384",
+    "-algorithm ED448": "a key of the type ED448, not RSA, P-256, P-384 or Ed25519",
+}
+
+
+def kinds_of_keys():
+    """A key that keyd does not sign with is none for a certificate."""
+    if not shutil.which("openssl"):
+        skip("kinds of keys", "no openssl command")
+        return
+    with Place(domains="example.test mailboxes\n") as p:
+        for name in ("certs", "keys"):
+            (p.conf / name).mkdir()
+        p.write("posthouse.conf", p.read("posthouse.conf").replace('tls.certificates ""', "tls.certificates certs"))
+        key, chain = p.conf / "keys/one.pem", p.conf / "certs/one.pem"
+        for words, wanted in KEYS.items():
+            subprocess.run(["openssl", "genpkey", *words.split(), "-out", key], check=True, capture_output=True)
+            key.chmod(0o600)
+            subprocess.run(["openssl", "req", "-x509", "-key", key, "-subj", "/CN=mail.example.test", "-addext",
+                            "subjectAltName=DNS:mail.example.test", "-out", chain], check=True, capture_output=True)
+            is_(p.run("build"), 100 if wanted else 0, f"genpkey {words}")
+            error = f"DIR/conf/certs/one.pem: error: the certificate is for {wanted}; have one issued for such a key\n"
+            ok(error in p.err if wanted else "error" not in p.err, wanted or "is a key for TLS", p.err)
+        chain.unlink()
+        key.write_text("-" * 65537)
+        is_(p.run("build"), 100, "a key file that keyd would not read, and no certificate")
+        ok("keys/one.pem: error: longer than 65536 bytes, which is no key\n" in p.err, "is named", p.err)
+
+
 def usage():
     with Place() as p:
         is_(p.run("nonsense"), 100, "an unknown command")
@@ -560,6 +627,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, rollback, users, names, certificates, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, rollback, users, names, certificates, kinds_of_keys, usage):
     part()
 done()

@@ -2,6 +2,7 @@
 /* PROXY headers: a table of cases, each also cut at every byte. */
 #include "master/porter/proxy.h"
 
+#include "lib/net/networks.h"
 #include "t/tap.h"
 
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
@@ -74,33 +75,32 @@ static void test_case(size_t i)
 	ok(more == cases[i].bytes.len, "%s: cut anywhere it wants more", cases[i].name);
 }
 
-static bool holds(const struct proxy_networks *networks, const char *text)
+static bool holds(const struct networks *networks, const char *text)
 {
 	struct net_address a;
 
-	return net_address_parse(view_of(text), &a) && proxy_networks_hold(networks, &a);
+	return net_address_parse(view_of(text), &a) && networks_hold(networks, &a);
 }
 
 static void test_networks(void)
 {
-	struct proxy_networks networks;
+	struct networks networks;
 	struct reason why;
 	struct text many;
 
-	ok(proxy_networks_parse(VIEW("192.0.2.7,, 2001:db8::/64 ,"), &networks, &why) == 0 &&
+	ok(networks_parse(VIEW("192.0.2.7,, 2001:db8::/64 ,"), &networks, &why) == 0 &&
 	           networks.count == 2,
 	   "networks of balancers");
 	ok(holds(&networks, "192.0.2.7") && holds(&networks, "2001:db8::9"), "hold theirs");
 	ok(!holds(&networks, "192.0.2.8") && !holds(&networks, "2001:db8:1::9"), "and no others");
-	ok(proxy_networks_parse(VIEW(""), &networks, &why) == 0 && !holds(&networks, "192.0.2.7"),
+	ok(networks_parse(VIEW(""), &networks, &why) == 0 && !holds(&networks, "192.0.2.7"),
 	   "none is none");
-	ok(proxy_networks_parse(VIEW("192.0.2.7/24"), &networks, &why) < 0,
-	   "host bits are refused");
-	is_string(why.text, "\"192.0.2.7/24\" is not a network such as 192.0.2.0/24", "in words");
+	ok(networks_parse(VIEW("192.0.2.7/24"), &networks, &why) < 0, "host bits are refused");
+	is_string(why.text, "\"192.0.2.7/24\" is not an address or a network without host bits such as 192.0.2.0/24", "in words");
 	text_init(&many, 65536);
-	for (int i = 0; i <= PROXY_NETWORKS_MAX; i++)
+	for (int i = 0; i <= NETWORKS_MAX; i++)
 		text_add_string(&many, "192.0.2.7,");
-	ok(proxy_networks_parse(text_view(&many), &networks, &why) < 0, "one too many is refused");
+	ok(networks_parse(text_view(&many), &networks, &why) < 0, "one too many is refused");
 	text_free(&many);
 }
 

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/base/limits.h"
 #include "lib/conf/services.h"
+#include "lib/wire/spool.h"
+#include "queue/queued/agents.h"
 #include "t/tap.h"
 
 static void defaults(void)
@@ -181,6 +184,33 @@ static void loading(void)
 	close(fd);
 }
 
+/* What a setting may be at most, the programs must hold. */
+static void ranges(void)
+{
+	static const struct {
+		const char *key;
+		int most;
+	} rows[] = {
+		{ "recipients-max", SPOOL_RECIPIENTS_MAX }, { "smtpd.sessions-max", SESSIONS_MAX },
+		{ "login.sessions-max", SESSIONS_MAX },     { "porter.processes", PORTERS_MAX },
+		{ "local.agents-max", AGENTS_MAX },         { "remote.agents-max", AGENTS_MAX },
+	};
+	char value[32];
+	struct settings s;
+	struct reason why;
+
+	settings_default(&s);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		snprintf(value, sizeof value, "%d", rows[i].most);
+		ok(setting_parse(&s, view_of(rows[i].key), view_of(value), &why) == 0,
+		   "%s may be what the programs hold", rows[i].key);
+		snprintf(value, sizeof value, "%d", rows[i].most + 1);
+		ok(setting_parse(&s, view_of(rows[i].key), view_of(value), &why) != 0,
+		   "and not more");
+	}
+	settings_free(&s);
+}
+
 /* Each row of services.def has its setting, which leads to its port, and each such setting has its
  * row. */
 static void test_services(void)
@@ -208,6 +238,7 @@ static void test_services(void)
 
 int main(void)
 {
+	ranges();
 	test_services();
 	defaults();
 	table();
