@@ -45,14 +45,37 @@ struct master master = {
 
 /* ---- settings and surroundings ---- */
 
+/* What a program would die of at its start, so that a generation with it is not taken. */
+static int judge(const struct settings *settings, struct reason *why)
+{
+	const struct {
+		const char *key, *path;
+	} needed[] = {
+		{ "queue.directory", settings->queue_directory },
+		{ "drop.directory", settings->drop_directory },
+	};
+
+	for (unsigned i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+		int fd = open(needed[i].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd < 0)
+			return fail_errno(why, "open %s %s", needed[i].key, needed[i].path);
+		close(fd);
+	}
+	return 0;
+}
+
 static int open_generation(int *generation, struct settings *settings, struct reason *why)
 {
 	*generation = generation_open(master.state_directory, why);
 	if (*generation < 0)
 		return -1;
 	if (maptable_verify_all(*generation, why) == 0 &&
-	    settings_load_generation(settings, *generation, why) == 0)
-		return 0;
+	    settings_load_generation(settings, *generation, why) == 0) {
+		if (judge(settings, why) == 0)
+			return 0;
+		settings_free(settings);
+	}
 	close(*generation);
 	return -1;
 }

@@ -3,6 +3,7 @@
 """A generation that is damaged is not taken, and a program that meets one answers "later", never "no such user"."""
 import os
 import pathlib
+import re
 import smtplib
 import sys
 
@@ -57,6 +58,15 @@ with House() as house:
         ok("the running server uses the previous generation" in check.stderr, "and that the old one runs", check.stderr)
         place.unlink()
         place.write_bytes(bytes_)
+    conf = pathlib.Path(house.env["CONF"]) / "posthouse.conf"
+    text = conf.read_text()
+    for key in ("queue.directory", "drop.directory"):
+        conf.write_text(re.sub(f"^{key} .*$", f"{key} {house.directory}/nowhere", text, flags=re.M))
+        ok(f"open {key} {house.directory}/nowhere: No such file" in house.posthouse("build", "--reload").stderr,
+           f"a {key} that is not there is not taken: its program would not start")
+        is_(rcpt(house), 250, "the old generation goes on")
+    conf.write_text(text)
+    is_(house.posthouse("build").returncode, 0, "as before")
     is_(house.posthouse("reload").returncode, 0, "the whole one is taken")
     ok("refused" not in house.posthouse("status").stdout, "and nothing is said any more")
 
