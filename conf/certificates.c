@@ -5,6 +5,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -14,9 +15,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "conf/certificates.h"
 #include "conf/model.h"
+#include "lib/base/file.h"
 #include "lib/conf/services.h"
 #include "lib/wire/signkey.h"
 
@@ -343,4 +346,39 @@ void certificates_read(struct model *m)
 		                "no certificate: TLS is not offered; put NAME.pem here and its key "
 		                "into %s/keys/NAME.pem",
 		                m->confdir);
+}
+
+static bool is_key_of(const struct certificate *c, const char *pem, size_t len)
+{
+	char digest[CERTIFICATE_KEY_BYTES];
+	BIO *file = BIO_new_mem_buf(pem, (int)len);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL);
+	bool good = key != NULL && digest_key(key, digest) &&
+	            memcmp(digest, c->key_digest.data, sizeof digest) == 0;
+
+	EVP_PKEY_free(key);
+	BIO_free(file);
+	ERR_clear_error();
+	return good;
+}
+
+int certificate_copy_key(const struct certificate *c, int fd, struct reason *why)
+{
+	const char *path = c->key_path.data;
+	char *pem = OPENSSL_zalloc(SIGN_KEY_FILE_MAX);
+	int from = open(path, O_RDONLY | O_CLOEXEC), result = -1;
+	ssize_t len = from < 0 || pem == NULL ? -1 : file_read_some(from, pem, SIGN_KEY_FILE_MAX);
+
+	if (len < 0)
+		fail_errno(why, "read %s", path);
+	else if (!is_key_of(c, pem, (size_t)len))
+		fail(why, "%s was changed while it was read; try again", path);
+	else if (write_whole(fd, pem, (size_t)len) != 0 || fsync(fd) != 0)
+		fail_errno(why, "copy %s", path);
+	else
+		result = 0;
+	OPENSSL_clear_free(pem, SIGN_KEY_FILE_MAX);
+	if (from >= 0)
+		close(from);
+	return result;
 }

@@ -6,7 +6,7 @@
  * shows and moves the queue.
  * As whom: whoever calls it; root for an installed house, the ordinary user for a private one.
  * What it trusts: its caller and the texts in the configuration directory.
- * What it reads: posthouse.conf, *.map, certs/, keys/ (to see that they fit, never copied).
+ * What it reads: posthouse.conf, *.map, certs/, keys/ (to see that they fit, and to copy them).
  * What it writes: the maps (with their comments), STATEDIR/generations; to the running house it
  * speaks over RUNDIR/control, which master guards by peer credentials.
  * What somebody who owns it gains: everything its caller can do; it is not set-uid and listens to

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 #include "conf/publish.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/certificates.h"
 #include "conf/model.h"
 #include "lib/conf/generation.h"
 #include "lib/conf/value.h"
@@ -125,6 +130,36 @@ static int write_file(const struct model *m, struct generation_writer *w, int fi
 	return result;
 }
 
+static int copy_key(const struct certificate *c, int keys, struct reason *why)
+{
+	const char *path = c->key_path.data, *slash = strrchr(path, '/'),
+		   *name = slash != NULL ? slash + 1 : path;
+	int fd = openat(keys, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno == EEXIST)
+		return 0; /* of two certificates */
+	if (fd < 0)
+		return fail_errno(why, "make keys/%s of the new generation", name);
+	int result = certificate_copy_key(c, fd, why);
+
+	close(fd);
+	return result;
+}
+
+static int write_keys(const struct model *m, struct generation_writer *w, struct reason *why)
+{
+	int keys = generation_create_directory(w, "keys", why), result = 0;
+
+	if (keys < 0)
+		return -1;
+	for (size_t i = 0; i < m->certificate_count && result == 0; i++)
+		result = copy_key(&m->certificates[i].certificate, keys, why);
+	if (result == 0 && fsync(keys) != 0)
+		result = fail_errno(why, "write keys of the new generation");
+	close(keys);
+	return result;
+}
+
 long publish_generation(const struct model *m, struct reason *why)
 {
 	struct generation_writer w;
@@ -132,6 +167,8 @@ long publish_generation(const struct model *m, struct reason *why)
 
 	for (int file = 0; file < GENERATION_FILES && result == 0; file++)
 		result = write_file(m, &w, file, why);
+	if (result == 0)
+		result = write_keys(m, &w, why);
 	if (result == 0 && generation_publish(&w, m->settings.generations_keep, why) == 0)
 		return w.number;
 	generation_abandon(&w);

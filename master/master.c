@@ -103,14 +103,9 @@ static void find_accounts(void)
 static void open_directories(void)
 {
 	const struct settings *s = &master.settings;
-	char keys[4096];
-
 	make_directory(s->directory_run, 0755);
 	snprintf(master.empty_root, sizeof master.empty_root, "%s/empty", s->directory_run);
 	make_directory(master.empty_root, 0555);
-	snprintf(keys, sizeof keys, "%s/keys", s->directory_configuration);
-	/* Without keys TLS is not offered; keyd says so. */
-	master.keys = open(keys, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 static void check_ready(void)
@@ -303,6 +298,22 @@ static void tell_reload(struct instance *i)
 	close(file);
 }
 
+/* Those that the generation has; one that was built before 0.2 has none, and gets what is in the
+ * configuration directory now.  Without keys TLS is not offered; keyd says so. */
+static void open_keys(void)
+{
+	char path[4096];
+	int keys = generation_keys(master.generation, NULL);
+
+	if (keys < 0 && errno == ENOENT) {
+		snprintf(path, sizeof path, "%s/keys", master.settings.directory_configuration);
+		keys = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (master.keys >= 0)
+		close(master.keys);
+	master.keys = keys;
+}
+
 static int take_generation(struct reason *why)
 {
 	struct settings settings = { 0 };
@@ -326,6 +337,7 @@ static int take_generation(struct reason *why)
 	master.generation = generation;
 	settings_free(&master.settings);
 	master.settings = settings;
+	open_keys();
 	owners_retire();
 	residents_renew(tell_reload);
 	log_info("event=reloaded");
@@ -418,6 +430,7 @@ int main(int argc, char **argv)
 
 	find_accounts();
 	open_directories();
+	open_keys();
 	/* Two masters on one run directory would fight for the queue. */
 	program_hold(master.settings.directory_run, "master.pid");
 	master.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);

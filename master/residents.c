@@ -76,6 +76,9 @@ static void make_wires(void)
 static void give_generation(struct instance *i)
 {
 	instance_give_common(i);
+	descriptors_drop(&i->descriptors, "keys");
+	if (i->row->keys && master.keys >= 0)
+		descriptors_add(&i->descriptors, "keys", master.keys);
 	if (!i->row->listens)
 		return;
 	descriptors_drop(&i->descriptors, "listen.");
@@ -200,8 +203,6 @@ static void add(const struct house_row *row, instance_ended *ended)
 	give_generation(i);
 	if (row->submit)
 		descriptors_add(&i->descriptors, "listen.submit", master.submit);
-	if (row->keys && master.keys >= 0)
-		descriptors_add(&i->descriptors, "keys", master.keys);
 }
 
 void residents_start(instance_ended *ended)

@@ -44,6 +44,13 @@ int generation_file(int generation, const char *name, struct reason *why)
 	return fd >= 0 ? fd : fail_errno(why, "open %s of the current generation", name);
 }
 
+int generation_keys(int generation, struct reason *why)
+{
+	int fd = openat(generation, "keys", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd >= 0 ? fd : fail_errno(why, "open keys of the current generation");
+}
+
 /* The number that a directory's name is; 0 when it is none. */
 static long number_of(const char *name)
 {
@@ -70,6 +77,7 @@ long generation_number(const char *statedir)
 	return number ? number : -1;
 }
 
+/* With what is in it; nothing goes deeper than keys/. */
 static void remove_directory(int all, const char *name)
 {
 	int fd = openat(all, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -78,8 +86,9 @@ static void remove_directory(int all, const char *name)
 	if (dir == NULL)
 		return;
 	for (const struct dirent *e; (e = readdir(dir)) != NULL;)
-		if (e->d_name[0] != '.')
-			unlinkat(dirfd(dir), e->d_name, 0);
+		if (e->d_name[0] != '.' && unlinkat(dirfd(dir), e->d_name, 0) != 0 &&
+		    errno == EISDIR)
+			remove_directory(dirfd(dir), e->d_name);
 	closedir(dir);
 	unlinkat(all, name, AT_REMOVEDIR);
 }
@@ -165,6 +174,15 @@ int generation_create(struct generation_writer *w, const char *name, unsigned mo
 	if (fd < 0 || fchmod(fd, mode) != 0)
 		return fail_errno(why, "make %s of the new generation", name);
 	return fd;
+}
+
+int generation_create_directory(struct generation_writer *w, const char *name, struct reason *why)
+{
+	int fd = mkdirat(w->own, name, 0700) == 0
+	                 ? openat(w->own, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+	                 : -1;
+
+	return fd >= 0 ? fd : fail_errno(why, "make %s of the new generation", name);
 }
 
 /* A crash before the rename leaves the old link; the rename itself is atomic. */

@@ -4,6 +4,8 @@
  *
  *	STATEDIR/generations/NNNN/   settings.cdb, tls.cdb and NAME.cdb of every map;
  *	                             never changed after their birth
+ *	STATEDIR/generations/NNNN/keys/  copies of the private keys of the certificates in tls.cdb,
+ *for keyd: a file that is replaced elsewhere is no part of a generation
  *	STATEDIR/generations/current a symbolic link to one of them, replaced by rename
  *
  * A new generation is written as NNNN.new, synced, renamed, and made current: a crash before
@@ -21,6 +23,9 @@ enum { GENERATION_MAX = 999999999 };
 int generation_open(const char *statedir, struct reason *why);
 /* A file of it ("users.cdb") for reading; close-on-exec. */
 int generation_file(int generation, const char *name, struct reason *why);
+/* The directory of its private keys; -1 with the reason, errno ENOENT: it was built before
+ * generations had keys. */
+int generation_keys(int generation, struct reason *why);
 /* Its number; -1 when there is none. */
 long generation_number(const char *statedir);
 
@@ -34,6 +39,8 @@ int generation_begin(struct generation_writer *w, const char *statedir, struct r
 /* A new file in it, read and write. */
 int generation_create(struct generation_writer *w, const char *name, unsigned mode,
                       struct reason *why);
+/* A new directory in it, which nobody else may look into. */
+int generation_create_directory(struct generation_writer *w, const char *name, struct reason *why);
 /* Syncs, publishes and forgets all but the last `keep`. */
 int generation_publish(struct generation_writer *w, int keep, struct reason *why);
 /* Removes what was begun. */

@@ -83,7 +83,7 @@ def build():
         is_(p.out, f"generation 1: {', '.join(words)}, 0 certificates\n", "of every map that counts")
         is_(p.err, "", "without a complaint")
         files = sorted(os.listdir(p.directory / "state/generations/0001"))
-        is_(files, sorted([f"{name}.cdb" for name in NAMES] + ["settings.cdb", "tls.cdb"]), "every file of a generation is there")
+        is_(files, sorted([f"{name}.cdb" for name in NAMES] + ["keys", "settings.cdb", "tls.cdb"]), "every file of a generation is there")
         is_(os.stat(p.directory / "state/generations/0001/passwords.cdb").st_mode & 0o777, 0o600, "passwords.cdb is its owner's alone")
         is_(p.run("map", "dump", "users"), 0, "a compiled map can be shown")
         is_(p.out, "anna@example.test uid=5000 gid=5000 home=DIR/mail/example.test/anna\n", "with every default settled")
@@ -355,7 +355,7 @@ def damaged():
     with Place(domains="example.test mailboxes\n") as p:
         is_(p.run("build"), 0, "a generation")
         current = p.directory / "state/generations/current"
-        names = sorted(path.name for path in current.iterdir())
+        names = sorted(path.name for path in current.glob("*.cdb"))
         for name in names:
             path = current / name
             whole = path.read_bytes()

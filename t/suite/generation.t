@@ -5,6 +5,9 @@ import os
 import pathlib
 import re
 import smtplib
+import socket
+import ssl
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
@@ -36,6 +39,56 @@ def generation(house):
 
 def copy_of(house, name):
     return (generation(house) / name).read_bytes()
+
+
+def handshake(house):
+    """The certificate of a handshake that keyd signed."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", house.port("IMAPS"))) as plain:
+        try:
+            with context.wrap_socket(plain) as client:
+                return client.getpeercert(binary_form=True)
+        except (ssl.SSLError, ConnectionError) as error:
+            return str(error)
+
+
+def renew(conf):
+    """Another key and another certificate, as certbot does; the directory of keys is another one too."""
+    (conf / "keys").rename(conf / "keys.old")
+    (conf / "keys").mkdir(mode=0o700)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                    conf / "keys/house.pem", "-out", conf / "certs/house.pem", "-subj", "/CN=x", "-addext",
+                    "subjectAltName=DNS:mail.example.test"], check=True, capture_output=True)
+    (conf / "keys/house.pem").chmod(0o600)
+    for old in (conf / "keys.old").iterdir():
+        old.unlink()
+    (conf / "keys.old").rmdir()
+
+
+def keys(house):
+    """A generation's keys are its own: neither a renewal nor a rollback nor a new directory takes them away."""
+    conf = pathlib.Path(house.env["CONF"])
+    first = handshake(house)
+    ok(isinstance(first, bytes), "TLS is served", str(first))
+    is_(os.stat(generation(house) / "keys").st_mode & 0o777, 0o700, "the generation's keys are their owner's")
+    is_(os.stat(generation(house) / "keys/house.pem").st_mode & 0o777, 0o600, "each of them")
+    renew(conf)
+    starts = house.log().count("event=keys count=1")
+    os.kill(house.pid("keyd"), 9)
+    house.wait_for("another keyd", lambda: house.log().count("event=keys count=1") == starts + 1)
+    ok(handshake(house) == first, "a keyd that starts between a renewal and the build has the old certificate's key")
+    is_(house.posthouse("build", "--reload").returncode, 0, "the build takes the new one")
+    second = handshake(house)
+    ok(isinstance(second, bytes) and second != first, "which is served at once, from a directory that is a new one", str(second))
+    is_(house.posthouse("rollback").returncode, 0, "a rollback")
+    ok(handshake(house) == first, "brings the old one back, and its key")
+    is_(house.posthouse("build", "--reload").returncode, 0, "and a build the new one")
+    ok(handshake(house) == second, "which is served")
+    kept = generation(house).resolve().parent
+    (conf / "posthouse.conf").write_text((conf / "posthouse.conf").read_text() + "generations.keep 2\n")
+    is_(house.posthouse("build", "--reload").returncode, 0, "two generations are kept")
+    is_(len([path for path in kept.iterdir() if path.is_dir() and not path.is_symlink()]), 2, "those before are removed, keys and all")
 
 
 with House() as house:
@@ -81,6 +134,7 @@ with House() as house:
     is_(rcpt(house), 451, "a program that starts on a damaged map says later")
     ok(house.posthouse("build", "--reload").returncode == 0, "a build makes a whole one")
     is_(rcpt(house), 250, "and the user is known")
+    keys(house)
     house.stop()
     place = generation(house) / "users.cdb"
     damage(place)
