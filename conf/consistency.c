@@ -202,6 +202,17 @@ static void check_alias_domain(struct model *m, const struct map_entry *e, const
 			VIEW_ARG(e->key), VIEW_ARG(d->target));
 }
 
+/* Other hosts send to the A-label (RFC 5890 section 2.3.2.1). */
+static void check_ascii(struct model *m, const struct map_entry *e)
+{
+	if (!utf8_is_ascii(e->key))
+		problem_error(
+			&m->problems, m->maps[MAP_DOMAINS].source.path, e->line,
+			"%.*s has letters that are not ASCII, and no mail comes to it by this "
+			"name; write its A-label (xn--...), which idn2 shows",
+			VIEW_ARG(e->key));
+}
+
 void consistency_of_domains(struct model *m)
 {
 	const struct model_map *map = &m->maps[MAP_DOMAINS];
@@ -209,6 +220,7 @@ void consistency_of_domains(struct model *m)
 	for (size_t i = 0; i < map->count; i++) {
 		struct domain d;
 
+		check_ascii(m, map->entries[i]);
 		if (domain_decode(map->entries[i]->compiled, &d) && d.class == DOMAIN_ALIAS &&
 		    d.target.len)
 			check_alias_domain(m, map->entries[i], &d);
@@ -260,6 +272,35 @@ static bool is_circle(const struct model *m, const struct map_entry *start)
 	return false;
 }
 
+/* A user whose mail does not come to the mailbox. */
+static void check_twofold(struct model *m, const struct map_entry *e)
+{
+	struct alias alias;
+	struct view compiled, target;
+
+	if (!model_find(m, MAP_USERS, e->key, &compiled) || !alias_decode(e->compiled, &alias))
+		return;
+	while (alias_next(&alias, &target))
+		if (view_equal_nocase(target, e->key))
+			return;
+	problem_warning(
+		&m->problems, m->maps[MAP_ALIASES].source.path, e->line,
+		"%.*s is a user and an alias: the alias takes the mail, and the mailbox gets "
+		"none; add it to the targets, or remove one of the two",
+		VIEW_ARG(e->key));
+}
+
+static void check_star(struct model *m, enum map_id map, const struct map_entry *e)
+{
+	if (view_starts(e->key, VIEW("*@")))
+		problem_warning(&m->problems, m->maps[map].source.path, e->line,
+		                "%.*s is one address, whose local part is a star; %s",
+		                VIEW_ARG(e->key),
+		                map == MAP_ALIASES
+		                        ? "the alias for all others of the domain is @DOMAIN"
+		                        : "an alias @DOMAIN takes all others of the domain");
+}
+
 static void check_alias(struct model *m, const struct map_entry *e)
 {
 	const char *path = m->maps[MAP_ALIASES].source.path;
@@ -278,6 +319,8 @@ static void check_alias(struct model *m, const struct map_entry *e)
 				VIEW_ARG(e->key), VIEW_ARG(target),
 				itself ? "" : " and not an alias");
 	}
+	check_twofold(m, e);
+	check_star(m, MAP_ALIASES, e);
 	if (is_circle(m, e))
 		problem_warning(
 			&m->problems, path, e->line,
@@ -315,4 +358,6 @@ void consistency_of_aliases(struct model *m)
 
 	for (size_t i = 0; i < map->count; i++)
 		check_alias(m, map->entries[i]);
+	for (size_t i = 0; i < m->maps[MAP_USERS].count; i++)
+		check_star(m, MAP_USERS, m->maps[MAP_USERS].entries[i]);
 }

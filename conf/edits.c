@@ -208,7 +208,7 @@ static int write_changed(struct edits *e, struct reason *why)
 	return 0;
 }
 
-static int commit_checked(struct edits *e, const struct model *m)
+static int commit_checked(struct edits *e, const struct model *m, const struct model *before)
 {
 	struct reason why;
 
@@ -221,13 +221,15 @@ static int commit_checked(struct edits *e, const struct model *m)
 		fprintf(stderr, "posthouse: %s\n", why.text);
 		return EXIT_TEMPORARY;
 	}
+	problems_print_new(&m->problems, &before->problems);
 	return command_reload_if_running(&m->settings);
 }
 
+/* The texts as they were are read too: what was wrong with them before is no news. */
 static int commit(struct edits *e)
 {
 	struct override overrides[EDITS_MAX + 1] = { { "", VIEW("") } };
-	struct model m;
+	struct model m, before;
 	size_t count = 0;
 
 	for (size_t i = 0; i < e->count; i++) {
@@ -237,8 +239,10 @@ static int commit(struct edits *e)
 		overrides[count] = (struct override){ "", VIEW("") };
 	}
 	load_configuration(&m, e->base.confdir, overrides);
-	int code = commit_checked(e, &m);
+	load_configuration(&before, e->base.confdir, NULL);
+	int code = commit_checked(e, &m, &before);
 
+	model_free(&before);
 	model_free(&m);
 	return code;
 }

@@ -58,3 +58,32 @@ void problems_print(const struct problems *p)
 	if (all > PROBLEMS_SHOWN_MAX)
 		fprintf(stderr, "and %u more\n", all - PROBLEMS_SHOWN_MAX);
 }
+
+/* "FILE:LINE: warning: WORDS", without the place. */
+static struct view words_of(struct view line)
+{
+	size_t at = 0;
+
+	while (at < line.len && !view_starts(view_skip(line, at), VIEW(" warning: ")))
+		at++;
+	return view_skip(line, at);
+}
+
+static bool has_words(struct view text, struct view words)
+{
+	struct view line;
+
+	while (view_cut(&text, '\n', &line))
+		if (view_equal(words_of(line), words))
+			return true;
+	return false;
+}
+
+void problems_print_new(const struct problems *p, const struct problems *before)
+{
+	struct view text = text_view(&p->text), line;
+
+	while (view_cut(&text, '\n', &line))
+		if (words_of(line).len && !has_words(text_view(&before->text), words_of(line)))
+			fprintf(stderr, "%.*s\n", VIEW_ARG(line));
+}

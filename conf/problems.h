@@ -19,6 +19,8 @@ void problem_error(struct problems *p, const char *file, int line, const char *f
 	__attribute__((format(printf, 4, 5)));
 void problem_warning(struct problems *p, const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/* Writes those warnings to standard error that `before` has not, wherever their lines were. */
+void problems_print_new(const struct problems *p, const struct problems *before);
 /* Writes all of them to standard error. */
 void problems_print(const struct problems *p);
 

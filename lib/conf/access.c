@@ -11,7 +11,7 @@
  */
 static const char *const actions[] = { "allow", "relay", "defer", "reject" };
 
-enum { ACTIONS = sizeof actions / sizeof actions[0] };
+enum { ACTIONS = sizeof actions / sizeof actions[0], RELAY_BITS_MIN = 7 };
 
 static const struct {
 	const char *text, *compiled;
@@ -254,6 +254,12 @@ int access_compile(const struct mapbuild *b, struct view key, struct view value,
 		return fail(
 			why,
 			"relay is for IP addresses and networks only: names and senders are easily forged");
+	/* Half of the Internet, at least: nobody means that. */
+	if (a.action == ACCESS_RELAY && (unsigned char)key.data[2] < RELAY_BITS_MIN)
+		return fail(why,
+		            "relay for a network as large as /%u makes an open relay; name the "
+		            "networks of your own clients",
+		            (unsigned)(unsigned char)key.data[2]);
 	access_encode(&a, out);
 	return 0;
 }

@@ -422,6 +422,38 @@ def what_a_start_refuses():
         ok("users.map:1: error: home: /srv/anna is not below mail.root (DIR/mail)" in p.err, "and is named", p.err)
 
 
+def warnings():
+    """What builds, and what nobody means."""
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\nbert@example.test\n",
+               aliases="info@example.test anna@example.test\npostmaster@example.test bert@example.test\n") as p:
+        is_(p.run("build"), 0, "a configuration")
+        is_(p.err, "", "that nothing is said of")
+        is_(p.run("alias", "add", "bert@example.test", "anna@example.test"), 0, "an alias over a user")
+        ok("aliases.map:3: warning: bert@example.test is a user and an alias: the alias takes the mail, and the mailbox gets none" in p.err,
+           "is told at once", p.err)
+        is_(p.run("user", "set", "anna@example.test", "quota=1G"), 0, "the next edit")
+        is_(p.err, "", "does not repeat it")
+        p.run("check")
+        ok("bert@example.test is a user and an alias" in p.err, "but check does", p.err)
+        is_(p.run("alias", "set", "bert@example.test", "bert@example.test", "anna@example.test"), 0, "with the mailbox among the targets")
+        is_(p.err, "", "nothing is said")
+        is_(p.run("user", "add", "info@example.test", "--no-password"), 0, "a user over an alias")
+        ok("info@example.test is a user and an alias" in p.err, "is told too", p.err)
+        is_(p.run("user", "del", "anna@example.test"), 0, "a user who is the target of an alias is deleted")
+        ok("warning: mail to info@example.test will be returned to its sender: anna@example.test is not a user" in p.err, "and it is told",
+           p.err)
+        is_(p.run("alias", "add", "*@example.test", "bert@example.test"), 0, "a star for a local part")
+        ok("*@example.test is one address, whose local part is a star; the alias for all others of the domain is @DOMAIN" in p.err,
+           "is told", p.err)
+        for network in ("0.0.0.0/0", "::/0", "128.0.0.0/1"):
+            is_(p.run("map", "set", "access", network, "relay"), 100, f"{network} relay")
+            ok("makes an open relay; name the networks of your own clients" in p.err, "is refused", p.err)
+        is_(p.run("map", "set", "access", "fc00::/7", "relay"), 0, "a private network is not")
+        is_(p.run("domain", "add", "bücher.test"), 100, "a domain in UTF-8")
+        ok("bücher.test has letters that are not ASCII, and no mail comes to it by this name; write its A-label" in p.err, "is refused", p.err)
+        is_(p.run("domain", "add", "xn--bcher-kva.test"), 0, "its A-label is taken")
+
+
 def rollback():
     with Place(domains="example.test mailboxes\n") as p:
         p.run("build")
@@ -627,6 +659,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, rollback, users, names, certificates, kinds_of_keys, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, rollback, users, names, certificates, kinds_of_keys, usage):
     part()
 done()
