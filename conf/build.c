@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* posthouse build, rollback, settings. */
+/* posthouse build, rollback, generations, settings. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "conf/command.h"
@@ -38,7 +39,7 @@ static int build_locked(const struct command *c, bool reload)
 		fprintf(stderr, "posthouse: %u error%s; the current generation is untouched\n",
 		        m.problems.errors, plural(m.problems.errors));
 		code = EXIT_PERMANENT;
-	} else if ((number = publish_generation(&m, &why)) < 0) {
+	} else if ((number = publish_generation(&m, false, &why)) < 0) {
 		code = command_fail(EXIT_TEMPORARY, &why);
 	} else {
 		print_summary(&m, number);
@@ -94,6 +95,36 @@ int command_rollback(const struct command *c, int argc, char **argv)
 
 	if (code == EXIT_DONE)
 		code = roll_back(&m.settings, (long)wanted);
+	model_free(&m);
+	return code;
+}
+
+static void show_generation(void *context, const struct generation_row *row)
+{
+	char born[32] = "";
+	time_t born_s = (time_t)row->born_s;
+	struct tm tm;
+
+	(void)context;
+	if (localtime_r(&born_s, &tm) != NULL)
+		strftime(born, sizeof born, "%Y-%m-%d %H:%M:%S", &tm);
+	printf("%ld  %s  %s%s\n", row->number, born, row->by_edit ? "edit" : "build",
+	       row->current ? "  current" : "");
+}
+
+int command_generations(const struct command *c, int argc, char **argv)
+{
+	struct model m;
+	struct reason why;
+
+	(void)argv;
+	if (argc > 0)
+		return command_usage(c, "");
+	int code = command_places_read(c, &m);
+
+	if (code == EXIT_DONE &&
+	    generation_list(m.settings.directory_state, show_generation, NULL, &why) != 0)
+		code = command_fail(EXIT_PERMANENT, &why);
 	model_free(&m);
 	return code;
 }

@@ -15,7 +15,7 @@ struct command {
 /* Each returns an exit code: EXIT_DONE, EXIT_PERMANENT, EXIT_TEMPORARY. */
 typedef int command_function(const struct command *c, int argc, char **argv);
 
-command_function command_build, command_rollback, command_settings;
+command_function command_build, command_rollback, command_generations, command_settings;
 command_function command_start, command_stop, command_reload, command_status, command_check;
 command_function command_queue, command_queue_check, command_map, command_user, command_domain, command_alias,
 	command_password;

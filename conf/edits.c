@@ -217,7 +217,7 @@ static int commit_checked(struct edits *e, const struct model *m, const struct m
 		fprintf(stderr, "posthouse: nothing was changed\n");
 		return EXIT_PERMANENT;
 	}
-	if (write_changed(e, &why) != 0 || publish_generation(m, &why) < 0) {
+	if (write_changed(e, &why) != 0 || publish_generation(m, true, &why) < 0) {
 		fprintf(stderr, "posthouse: %s\n", why.text);
 		return EXIT_TEMPORARY;
 	}

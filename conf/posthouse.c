@@ -34,6 +34,7 @@ static const struct row rows[] = {
 	{ "build", command_build, "[--reload]",
 	  "check and compile the configuration, make it current" },
 	{ "rollback", command_rollback, "[NUMBER]", "return to an earlier generation" },
+	{ "generations", command_generations, "", "list the generations that can be returned to" },
 	{ "settings", command_settings, "[KEY]", "show settings and where they come from" },
 	{ "start", command_start, "", "start the server" },
 	{ "stop", command_stop, "", "stop it when sessions have finished" },
@@ -59,7 +60,7 @@ static int command_help(const struct command *c, int argc, char **argv)
 	(void)c, (void)argc, (void)argv;
 	printf("usage: posthouse [-c CONFIGURATION-DIRECTORY] COMMAND ...\n");
 	for (size_t i = 0; i < ROWS; i++)
-		printf("  %-9s %-13s %s\n", rows[i].name, rows[i].words, rows[i].help);
+		printf("  %-11s %-13s %s\n", rows[i].name, rows[i].words, rows[i].help);
 	return EXIT_DONE;
 }
 

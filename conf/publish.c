@@ -160,7 +160,7 @@ static int write_keys(const struct model *m, struct generation_writer *w, struct
 	return result;
 }
 
-long publish_generation(const struct model *m, struct reason *why)
+long publish_generation(const struct model *m, bool by_edit, struct reason *why)
 {
 	struct generation_writer w;
 	int result = generation_begin(&w, m->settings.directory_state, why);
@@ -169,6 +169,8 @@ long publish_generation(const struct model *m, struct reason *why)
 		result = write_file(m, &w, file, why);
 	if (result == 0)
 		result = write_keys(m, &w, why);
+	if (result == 0 && by_edit)
+		result = generation_mark_edit(&w, why);
 	if (result == 0 && generation_publish(&w, m->settings.generations_keep, why) == 0)
 		return w.number;
 	generation_abandon(&w);

@@ -3,11 +3,14 @@
 #ifndef CONF_PUBLISH_H
 #define CONF_PUBLISH_H
 
+#include <stdbool.h>
+
 #include "lib/base/reason.h"
 
 struct model;
 
-/* Writes a generation and makes it current; its number or -1. */
-long publish_generation(const struct model *m, struct reason *why);
+/* Writes a generation and makes it current; its number or -1.  by_edit: not by a build of its own,
+ * and sooner forgotten (generation.h). */
+long publish_generation(const struct model *m, bool by_edit, struct reason *why);
 
 #endif

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NAME_ROOM = 32 };
+enum { NAME_ROOM = 32, BRIEF_S = 3600 };
 
 static int open_all(const char *statedir, struct reason *why)
 {
@@ -199,18 +199,82 @@ static int point_current_to(int all, long number, struct reason *why)
 	return 0;
 }
 
+static struct generation_row look_at(int all, long number, long current)
+{
+	struct generation_row row = { .number = number, .current = number == current };
+	char path[NAME_ROOM + 8];
+	struct stat st;
+
+	new_name(number, path, "");
+	if (fstatat(all, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		row.born_s = st.st_mtime;
+	new_name(number, path, "/edit");
+	row.by_edit = fstatat(all, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	return row;
+}
+
+/* An edit of a row of them. */
+static bool was_brief(int all, long number, long next)
+{
+	const struct generation_row row = look_at(all, number, 0), after = look_at(all, next, 0);
+
+	return row.by_edit && after.by_edit && after.born_s - row.born_s < BRIEF_S;
+}
+
+/* Which to remove of so many, the oldest first: the newest two always stay. */
+static int choose(int all, const long *numbers, int count, long current)
+{
+	for (int i = 0; i + 2 < count; i++)
+		if (numbers[i] != current && was_brief(all, numbers[i], numbers[i + 1]))
+			return i;
+	return numbers[0] != current ? 0 : 1;
+}
+
 static void prune(int all, int keep)
 {
 	char name[NAME_ROOM];
 	int count;
 	long *numbers = list_numbers(all, &count, true), current = current_number(all);
 
-	for (int i = 0; i < count - keep; i++) {
-		new_name(numbers[i], name, "");
-		if (numbers[i] != current)
-			remove_directory(all, name);
+	while (count > keep && count > 2) {
+		int which = choose(all, numbers, count, current);
+
+		new_name(numbers[which], name, "");
+		remove_directory(all, name);
+		count--;
+		for (int i = which; i < count; i++)
+			numbers[i] = numbers[i + 1];
 	}
 	free(numbers);
+}
+
+int generation_list(const char *statedir,
+                    void (*row)(void *context, const struct generation_row *row), void *context,
+                    struct reason *why)
+{
+	int count, all = open_all(statedir, why);
+
+	if (all < 0)
+		return -1;
+	long *numbers = list_numbers(all, &count, false), current = current_number(all);
+
+	for (int i = 0; i < count; i++) {
+		const struct generation_row one = look_at(all, numbers[i], current);
+
+		row(context, &one);
+	}
+	free(numbers);
+	close(all);
+	return 0;
+}
+
+int generation_mark_edit(struct generation_writer *w, struct reason *why)
+{
+	int fd = generation_create(w, "edit", 0644, why);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 ? 0 : -1;
 }
 
 int generation_publish(struct generation_writer *w, int keep, struct reason *why)

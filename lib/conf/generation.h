@@ -8,6 +8,8 @@
  *for keyd: a file that is replaced elsewhere is no part of a generation
  *	STATEDIR/generations/current a symbolic link to one of them, replaced by rename
  *
+ *	STATEDIR/generations/NNNN/edit   empty, and there when an edit made it and not a build
+ *
  * A new generation is written as NNNN.new, synced, renamed, and made current: a crash before
  * the last rename leaves the old one current, and NNNN.new is removed by the next build.
  */
@@ -41,8 +43,20 @@ int generation_create(struct generation_writer *w, const char *name, unsigned mo
                       struct reason *why);
 /* A new directory in it, which nobody else may look into. */
 int generation_create_directory(struct generation_writer *w, const char *name, struct reason *why);
-/* Syncs, publishes and forgets all but the last `keep`. */
+/* Syncs, publishes and forgets all but `keep`: first edits that another edit replaced within an
+ * hour, then the oldest; the current one and the one before it stay. */
 int generation_publish(struct generation_writer *w, int keep, struct reason *why);
+/* Notes that it is an edit's. */
+int generation_mark_edit(struct generation_writer *w, struct reason *why);
+/* All there are, the oldest first. */
+struct generation_row {
+	long number;
+	int64_t born_s;
+	bool current, by_edit;
+};
+int generation_list(const char *statedir,
+                    void (*row)(void *context, const struct generation_row *row), void *context,
+                    struct reason *why);
 /* Removes what was begun. */
 void generation_abandon(struct generation_writer *w);
 /* Makes an earlier one current: number 0 is the one before the current. Returns its number or

@@ -478,6 +478,27 @@ def rollback():
         is_(sorted(os.listdir(p.directory / "state/generations")), ["0005", "0006", "current"], "what a killed build left is removed")
 
 
+def history():
+    """Edits in a row do not push out what was built before them."""
+    with Place(domains="example.test mailboxes\n") as p:
+        p.write("posthouse.conf", p.read("posthouse.conf") + "generations.keep 4\n")
+        for _ in range(3):
+            p.run("build")
+        for number in range(8):
+            is_(p.run("user", "add", f"u{number}@example.test", "--no-password"), 0, f"edit {number}")
+        is_(p.run("generations"), 0, "generations")
+        rows = [line.split() for line in p.out.splitlines()]
+        is_([(row[0], *row[3:]) for row in rows],
+            [("2", "build"), ("3", "build"), ("10", "edit"), ("11", "edit", "current")], "those built stay, with the one before the last edit")
+        ok(all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", " ".join(row[1:3])) for row in rows), "each has its time", p.out)
+        is_(p.run("rollback"), 0, "rollback")
+        is_(p.current(), "0010", "is to the one before")
+        for _ in range(4):
+            p.run("build")
+        is_(p.run("generations"), 0, "after more builds")
+        is_([line.split()[0] for line in p.out.splitlines()], ["12", "13", "14", "15"], "the oldest are gone")
+
+
 def users():
     with Place() as p:
         is_(p.run("user", "add", "anna@example.test", "--password-stdin", stdin="secret\n"), 100, "a user needs a domain")
@@ -659,6 +680,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, rollback, users, names, certificates, kinds_of_keys, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, rollback, history, users, names, certificates, kinds_of_keys, usage):
     part()
 done()
