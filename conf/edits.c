@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/changes.h"
 #include "conf/command.h"
 #include "conf/load.h"
 #include "conf/lock.h"
@@ -211,16 +212,26 @@ static int write_changed(struct edits *e, struct reason *why)
 static int commit_checked(struct edits *e, const struct model *m, const struct model *before)
 {
 	struct reason why;
+	struct text others;
 
 	if (m->problems.errors) {
 		problems_print(&m->problems);
 		fprintf(stderr, "posthouse: nothing was changed\n");
 		return EXIT_PERMANENT;
 	}
+	text_init(&others, 1024);
+	changes_summary(before, &others);
 	if (write_changed(e, &why) != 0 || publish_generation(m, true, &why) < 0) {
+		text_free(&others);
 		fprintf(stderr, "posthouse: %s\n", why.text);
 		return EXIT_TEMPORARY;
 	}
+	if (others.len)
+		fprintf(stderr,
+		        "posthouse: warning: this also published what was changed since the last "
+		        "build, or before a rollback: %s\n",
+		        others.data);
+	text_free(&others);
 	problems_print_new(&m->problems, &before->problems);
 	return command_reload_if_running(&m->settings);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "conf/command.h"
+#include "conf/changes.h"
 #include "conf/edits.h"
 #include "conf/load.h"
 #include "lib/base/file.h"
@@ -237,31 +238,9 @@ static int map_edit(const struct command *c, int argc, char **argv)
 
 /* ---- dump, check, diff ---- */
 
-static int open_compiled(const struct model *m, enum map_id id, struct map *out, struct reason *why)
+static void show_entry(void *context, enum map_id id, char mark, struct view key, struct view value)
 {
-	char name[MAPTABLE_FILE_NAME_MAX];
-
-	maptable_compiled_file(id, name);
-	int generation = generation_open(m->settings.directory_state, why);
-
-	if (generation < 0)
-		return -1;
-	int fd = generation_file(generation, name, why);
-
-	close(generation);
-	if (fd < 0)
-		return -1;
-	struct reason detail;
-
-	if (map_open(out, fd, &detail) == 0)
-		return 0;
-	close(fd);
-	return fail(why, "%s of the current generation is %s; run posthouse build", name,
-	            detail.text);
-}
-
-static void show_entry(enum map_id id, char mark, struct view key, struct view value)
-{
+	(void)context;
 	struct text key_text, value_text;
 
 	text_init(&key_text, 1 << 16);
@@ -291,10 +270,10 @@ static int dump(const struct model *m, enum map_id id)
 	struct view key, value;
 	enum map_result more;
 
-	if (open_compiled(m, id, &map, &why) != 0)
+	if (changes_open(m, id, &map, &why) != 0)
 		return command_fail(EXIT_TEMPORARY, &why);
 	while ((more = map_next(&map, &key, &value)) == MAP_FOUND)
-		show_entry(id, 0, key, value);
+		show_entry(NULL, id, 0, key, value);
 	map_close(&map);
 	return more == MAP_DAMAGED ? fail_damaged(id) : EXIT_DONE;
 }
@@ -332,29 +311,6 @@ static int map_check(const struct command *c, int argc, char **argv)
 	return code;
 }
 
-static int diff_map(const struct model *m, enum map_id id, struct map *compiled)
-{
-	struct view key, value;
-	enum map_result more;
-
-	while ((more = map_next(compiled, &key, &value)) == MAP_FOUND) {
-		const struct map_entry *e = hashtable_find(&m->maps[id].index, key);
-
-		if (e == NULL || !view_equal(e->compiled, value))
-			show_entry(id, '-', key, value);
-	}
-	if (more == MAP_DAMAGED)
-		return fail_damaged(id);
-	for (size_t i = 0; i < m->maps[id].count; i++) {
-		const struct map_entry *e = m->maps[id].entries[i];
-
-		if (map_get(compiled, e->key, &value) != MAP_FOUND ||
-		    !view_equal(value, e->compiled))
-			show_entry(id, '+', e->key, e->compiled);
-	}
-	return EXIT_DONE;
-}
-
 /* What the next build would change: "-" as it is in the current generation, "+" as it is in the
  * text. */
 static int map_diff(const struct command *c, int argc, char **argv)
@@ -372,11 +328,12 @@ static int map_diff(const struct command *c, int argc, char **argv)
 
 		if (argc == 1 && id != only)
 			continue;
-		if (open_compiled(&m, (enum map_id)id, &compiled, &why) != 0) {
+		if (changes_open(&m, (enum map_id)id, &compiled, &why) != 0) {
 			code = command_fail(EXIT_TEMPORARY, &why);
 			continue;
 		}
-		code = diff_map(&m, (enum map_id)id, &compiled);
+		if (changes_of_map(&m, (enum map_id)id, &compiled, show_entry, NULL) != 0)
+			code = fail_damaged((enum map_id)id);
 		map_close(&compiled);
 	}
 	if (m.problems.errors)

@@ -478,6 +478,25 @@ def rollback():
         is_(sorted(os.listdir(p.directory / "state/generations")), ["0005", "0006", "current"], "what a killed build left is removed")
 
 
+def published_beside():
+    """An edit says what else it publishes: what lies in the texts and was not built, or was rolled back."""
+    also = "posthouse: warning: this also published what was changed since the last build, or before a rollback: "
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\n", access="192.0.2.0/24 allow\n") as p:
+        is_(p.run("build"), 0, "all is built")
+        is_(p.run("user", "add", "bert@example.test", "--no-password"), 0, "an edit")
+        is_(p.err, "", "of which there is nothing else to say")
+        p.write("domains.map", "example.test mailboxes\na.test relay\nb.test relay\n")
+        p.write("access.map", "192.0.2.0/24 reject\n")
+        p.write("posthouse.conf", p.read("posthouse.conf") + "log.debug yes\n")
+        is_(p.run("user", "add", "carl@example.test", "--no-password"), 0, "an edit while somebody's changes wait for their build")
+        is_(p.err, also + "posthouse.conf, domains.map (2 entries), access.map (1 entry)\n", "says what else it published")
+        is_(p.run("user", "del", "carl@example.test"), 0, "the next edit")
+        is_(p.err, "", "has nothing to say")
+        is_(p.run("rollback", "2"), 0, "a rollback")
+        is_(p.run("alias", "add", "info@example.test", "anna@example.test"), 0, "and an edit after it")
+        is_(p.err, also + "posthouse.conf, domains.map (2 entries), access.map (1 entry)\n", "says that it undid the rollback")
+
+
 def history():
     """Edits in a row do not push out what was built before them."""
     with Place(domains="example.test mailboxes\n") as p:
@@ -680,6 +699,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, rollback, history, users, names, certificates, kinds_of_keys, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, rollback, history, published_beside, users, names, certificates, kinds_of_keys, usage):
     part()
 done()

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: ISC */
+/* How the texts differ from the current generation: what the next build, or edit, would publish. */
+#ifndef CONF_CHANGES_H
+#define CONF_CHANGES_H
+
+#include "conf/model.h"
+
+/* '-' for an entry as it is in the generation, '+' as it is in the text; a changed one has both. */
+typedef void changes_found(void *context, enum map_id id, char mark, struct view key,
+                           struct view value);
+
+/* A map of the current generation; the caller closes it. */
+int changes_open(const struct model *m, enum map_id id, struct map *out, struct reason *why);
+/* Every entry that differs; -1 when the compiled map is damaged. */
+int changes_of_map(const struct model *m, enum map_id id, struct map *compiled,
+                   changes_found *found, void *context);
+/* Adds what differs in a few words: "posthouse.conf, users.map (2 entries), certificates"; nothing
+ * when there is no generation. */
+void changes_summary(const struct model *m, struct text *out);
+
+#endif
