@@ -115,7 +115,7 @@ static bool settings_differ(const struct model *m, int generation)
 	return differ;
 }
 
-static bool certificates_differ(const struct model *m, int generation)
+bool changes_of_certificates(const struct model *m, int generation)
 {
 	struct certificate old;
 	struct map compiled;
@@ -146,7 +146,7 @@ void changes_summary(const struct model *m, struct text *out)
 		add_words(out, "posthouse.conf", 0);
 	for (int id = 0; id < MAPS; id++)
 		sum_up_map(m, (enum map_id)id, out);
-	if (certificates_differ(m, generation))
+	if (changes_of_certificates(m, generation))
 		add_words(out, "certificates", 0);
 	close(generation);
 }

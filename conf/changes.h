@@ -14,6 +14,8 @@ int changes_open(const struct model *m, enum map_id id, struct map *out, struct 
 /* Every entry that differs; -1 when the compiled map is damaged. */
 int changes_of_map(const struct model *m, enum map_id id, struct map *compiled,
                    changes_found *found, void *context);
+/* Are the certificates of this generation (its directory) others than those of the texts? */
+bool changes_of_certificates(const struct model *m, int generation);
 /* Adds what differs in a few words: "posthouse.conf, users.map (2 entries), certificates"; nothing
  * when there is no generation. */
 void changes_summary(const struct model *m, struct text *out);

@@ -47,6 +47,8 @@ int command_places_read(const struct command *c, struct model *m);
  * it may not be seen. */
 void aside_text(const struct settings *s, struct text *out);
 
+/* The directory of the server's programs. */
+const char *command_programs(void);
 /* Tells a running house to take the current generation; says so. A house that does not run is no
  * error. */
 int command_reload_if_running(const struct settings *s);

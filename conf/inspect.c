@@ -10,11 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conf/changes.h"
 #include "conf/command.h"
 #include "conf/load.h"
 #include "lib/conf/accounts.h"
 #include "lib/conf/generation.h"
 #include "lib/conf/services.h"
+#include "lib/conf/users.h"
 
 enum { EXPIRES_SOON_S = 14 * 86400, DISK_LOW_PERCENT = 10, DISK_FULL_PERCENT = 2 };
 
@@ -59,10 +61,20 @@ static bool owner_of(struct model *m, const char *word, uid_t *uid)
 		*uid = (uid_t)m->settings.mailbox_uid;
 		return true;
 	}
-	if (account_find((enum account)account, m->settings.account_base, uid, &gid, &why) == 0)
-		return true;
-	problem_error(&m->problems, NULL, 0, "%s", why.text);
-	return false;
+	/* check_accounts says which are missing. */
+	return account_find((enum account)account, m->settings.account_base, uid, &gid, &why) == 0;
+}
+
+/* Every program has one, and master does not start without. */
+static void check_accounts(struct model *m)
+{
+	struct reason why;
+	uid_t uid;
+	gid_t gid;
+
+	for (int a = 0; a < ACCOUNTS && geteuid() == 0; a++)
+		if (account_find((enum account)a, m->settings.account_base, &uid, &gid, &why) != 0)
+			problem_error(&m->problems, NULL, 0, "%s", why.text);
 }
 
 static void check_directory(struct model *m, const struct directory_row *row)
@@ -101,6 +113,61 @@ static void check_directory(struct model *m, const struct directory_row *row)
 		              row->owner);
 }
 
+/* sendmail has it store a message while the server is not running, for any user. */
+static void check_drop(struct model *m)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	uid_t uid;
+	gid_t gid;
+
+	snprintf(path, sizeof path, "%s/drop", command_programs());
+	/* A private house has no such program of its own. */
+	if (geteuid() != 0 || m->settings.account_base || stat(path, &st) != 0)
+		return;
+	bool found = account_find(ACCOUNT_drop, 0, &uid, &gid, NULL) == 0;
+
+	if (!(st.st_mode & S_ISGID) || (found && st.st_gid != gid))
+		problem_error(
+			&m->problems, path, 0,
+			"not set-gid %s: users cannot send while the server is not running; run "
+			"chgrp %s and chmod g+s",
+			account_name(ACCOUNT_drop), account_name(ACCOUNT_drop));
+}
+
+/* ---- mailboxes ---- */
+
+enum { HOMES_TOLD_MAX = 20 };
+
+/* Who cannot open the own mailbox gets no mail. */
+static bool home_is_wrong(struct model *m, const struct map_entry *e, const char *below)
+{
+	char path[PATH_MAX];
+	struct user u;
+	struct stat st;
+
+	if (!user_decode(e->compiled, &u))
+		return false;
+	snprintf(path, sizeof path, "%.*s%s", VIEW_ARG(u.home), below);
+	if (stat(path, &st) != 0 || st.st_uid == u.uid)
+		return false;
+	problem_error(&m->problems, path, 0,
+	              "owned by uid %u, not by uid %u, the owner of the mailbox %.*s; run chown -R",
+	              (unsigned)st.st_uid, (unsigned)u.uid, VIEW_ARG(e->key));
+	return true;
+}
+
+static void check_homes(struct model *m)
+{
+	const struct model_map *users = &m->maps[MAP_USERS];
+	unsigned told = 0;
+
+	/* In a private house all is one uid's. */
+	for (size_t i = 0; i < users->count && geteuid() == 0 && told < HOMES_TOLD_MAX; i++)
+		told += home_is_wrong(m, users->entries[i], "") ||
+		        home_is_wrong(m, users->entries[i], "/Maildir");
+}
+
 /* ---- certificates, disk ---- */
 
 static void check_certificates(struct model *m)
@@ -123,6 +190,8 @@ static void check_disk(struct model *m, const char *path, uint64_t least_bytes)
 
 	if (statvfs(path, &fs) != 0 || fs.f_blocks == 0)
 		return;
+	if (fs.f_flag & ST_RDONLY)
+		problem_error(&m->problems, path, 0, "on a file system that is mounted read-only");
 	unsigned blocks = (unsigned)(fs.f_bavail * 100 / fs.f_blocks);
 	unsigned files = fs.f_files ? (unsigned)(fs.f_favail * 100 / fs.f_files) : 100;
 
@@ -250,6 +319,34 @@ static void check_text(struct model *m, const char *path, const struct stat *bui
 		                "changed since the last build; posthouse %s it", how);
 }
 
+/* Those that keyd is given; a generation of before 0.2 has none of its own. */
+static void check_keys(struct model *m, int generation)
+{
+	struct certificate c;
+	struct map compiled;
+	int keys = generation_keys(generation, NULL);
+	int fd = keys >= 0 ? generation_file(generation, "tls.cdb", NULL) : -1;
+	bool open = fd >= 0 && map_open(&compiled, fd, NULL) == 0;
+
+	for (uint32_t i = 0; open && certificates_at(&compiled, i, &c) == MAP_FOUND; i++) {
+		char path[PATH_MAX];
+		bool whole = string_copy(path, sizeof path, c.key_path);
+		const char *slash = whole ? strrchr(path, '/') : NULL;
+
+		if (slash != NULL && faccessat(keys, slash + 1, R_OK, 0) != 0)
+			problem_error(&m->problems, NULL, 0,
+			              "keys%s of the current generation: %s: TLS does not work for "
+			              "%.*s; run posthouse build",
+			              slash, strerror(errno), VIEW_ARG(c.file));
+	}
+	if (open)
+		map_close(&compiled);
+	else if (fd >= 0)
+		close(fd);
+	if (keys >= 0)
+		close(keys);
+}
+
 static void check_generation(struct model *m)
 {
 	char how[64];
@@ -266,6 +363,12 @@ static void check_generation(struct model *m)
 	for (int file = 0; file < GENERATION_FILES; file++)
 		if (maptable_verify(fd, file, &why) != 0)
 			problem_error(&m->problems, NULL, 0, "%s", why.text);
+	check_keys(m, fd);
+	if (changes_of_certificates(m, fd))
+		problem_warning(
+			&m->problems, m->settings.tls_certificates, 0,
+			"the certificates were changed since the last build; posthouse build "
+			"takes them");
 	close(fd);
 	if (known)
 		check_text(m, m->conf.path, &built, "build takes");
@@ -286,6 +389,9 @@ int command_check(const struct command *c, int argc, char **argv)
 	check_generation(&m);
 	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++)
 		check_directory(&m, &directories[i]);
+	check_accounts(&m);
+	check_drop(&m);
+	check_homes(&m);
 	check_certificates(&m);
 	check_disk(&m, m.settings.queue_directory, (uint64_t)m.settings.queue_space_min_bytes);
 	check_disk(&m, m.settings.mail_root, 0);

@@ -151,6 +151,7 @@ struct fault_hearer {
 	struct hearer h;
 	void (*fault)(void *context, const char *text);
 	void *context;
+	long current; /* the generation that should run */
 };
 
 static void hear_version(struct hearer *h, const char *version)
@@ -167,6 +168,20 @@ static void hear_version(struct hearer *h, const char *version)
 	f->fault(f->context, text);
 }
 
+static void hear_generation(struct fault_hearer *f, struct view text)
+{
+	char fault[256];
+	uint64_t number;
+
+	if (f->current <= 0 || !view_number(text, GENERATION_MAX, &number) ||
+	    number == (uint64_t)f->current)
+		return;
+	snprintf(fault, sizeof fault,
+	         "generation %ld is current, the running server uses %ld; run posthouse reload",
+	         f->current, (long)number);
+	f->fault(f->context, fault);
+}
+
 /* "queued       not running", "smtpd        pid 5 uid 7 up 3s, not ready": after a reload that is
  * well for a moment. "reload       refused: ...": of the last one. */
 static void hear_line(struct hearer *h, const char *line)
@@ -179,6 +194,10 @@ static void hear_line(struct hearer *h, const char *line)
 		strstr(line, ", not ready") != NULL && up != NULL && atoi(up + 4) >= READY_WITHIN_S;
 	char fault[CONTROL_LINE_MAX + 64];
 
+	if (view_equal(name, VIEW("generation"))) {
+		hear_generation(f, view_trim(view_skip(text, name.len)));
+		return;
+	}
 	if (view_equal(name, VIEW("reload"))) {
 		snprintf(fault, sizeof fault, "the running server uses the previous generation; %s",
 		         line);
@@ -195,7 +214,9 @@ static void hear_line(struct hearer *h, const char *line)
 bool command_running_faults(const struct settings *s,
                             void (*fault)(void *context, const char *text), void *context)
 {
-	struct fault_hearer f = { { hear_version, hear_line }, fault, context };
+	struct fault_hearer f = {
+		{ hear_version, hear_line }, fault, context, generation_number(s->directory_state)
+	};
 	struct reason why;
 	int fd = control_connect(s->directory_run, NULL);
 
@@ -297,7 +318,7 @@ int command_reload_if_running(const struct settings *s)
 
 /* The installed programs, or those that POSTHOUSE_PROGRAMS names (a build that is not
  * installed). */
-static const char *programs_directory(void)
+const char *command_programs(void)
 {
 	const char *programs = getenv("POSTHOUSE_PROGRAMS");
 
@@ -307,7 +328,7 @@ static const char *programs_directory(void)
 /* In the child: a session of its own, so that the terminal's signals do not reach the house. */
 static void become_master(const struct settings *s, int ready)
 {
-	const char *programs = programs_directory();
+	const char *programs = command_programs();
 	char path[PATH_MAX], number[16];
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 

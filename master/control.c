@@ -74,6 +74,15 @@ static void say(struct asker *a, const struct instance *i)
 	control_answer_add(&a->lines, &out);
 }
 
+static void say_generation(struct asker *a)
+{
+	char line[CONTROL_LINE_MAX];
+
+	snprintf(line, sizeof line, "generation   %ld", master.generation_number);
+	control_line_put(&out, line);
+	control_answer_add(&a->lines, &out);
+}
+
 static void say_refused(struct asker *a)
 {
 	char line[CONTROL_LINE_MAX];
@@ -90,6 +99,7 @@ static void status(struct asker *a)
 	control_answer_add(&a->lines, &out);
 	for (const struct instance *i = master.instances; i != NULL; i = i->next)
 		say(a, i);
+	say_generation(a);
 	if (master.refused[0])
 		say_refused(a);
 	control_end_put(&out, EXIT_DONE,

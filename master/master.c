@@ -65,8 +65,10 @@ static int judge(const struct settings *settings, struct reason *why)
 	return 0;
 }
 
-static int open_generation(int *generation, struct settings *settings, struct reason *why)
+static int open_generation(int *generation, long *number, struct settings *settings,
+                           struct reason *why)
 {
+	*number = generation_number(master.state_directory);
 	*generation = generation_open(master.state_directory, why);
 	if (*generation < 0)
 		return -1;
@@ -319,8 +321,9 @@ static int take_generation(struct reason *why)
 	struct settings settings = { 0 };
 	struct listeners listeners;
 	int generation;
+	long number;
 
-	if (open_generation(&generation, &settings, why) < 0)
+	if (open_generation(&generation, &number, &settings, why) < 0)
 		return -1;
 	bool bound = listeners_open(&settings, &master.listeners, &listeners, why) == 0;
 
@@ -335,6 +338,7 @@ static int take_generation(struct reason *why)
 	master.listeners = listeners;
 	close(master.generation);
 	master.generation = generation;
+	master.generation_number = number;
 	settings_free(&master.settings);
 	master.settings = settings;
 	open_keys();
@@ -422,7 +426,8 @@ int main(int argc, char **argv)
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	read_options(argc, argv);
-	if (open_generation(&master.generation, &master.settings, &why) < 0 ||
+	if (open_generation(&master.generation, &master.generation_number, &master.settings, &why) <
+	            0 ||
 	    logs_open(&master.settings, &why) < 0)
 		log_fatal("%s", why.text);
 	/* Each client is a descriptor of porter's. */

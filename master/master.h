@@ -12,11 +12,12 @@ struct master {
 	struct loop *loop;
 	struct settings settings;
 	const char *state_directory; /* as given on the command line */
-	int generation;              /* the current generation's directory */
-	const char *programs;        /* the directory they are in */
-	pid_t pid;                   /* our own */
-	bool privileged;             /* identities are changed */
-	int null_fd;                 /* descriptors 0 and 1 of programs */
+	int generation;              /* the directory of the generation in use */
+	long generation_number;
+	const char *programs;                                /* the directory they are in */
+	pid_t pid;                                           /* our own */
+	bool privileged;                                     /* identities are changed */
+	int null_fd;                                         /* descriptors 0 and 1 of programs */
 	void (*wire_said)(struct watch *w, unsigned events); /* of instance.wire */
 	struct listeners listeners;
 	int submit, keys, log_socket;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 """The command line without a running house: builds and their errors, map edits, rollback, users, certificates."""
 import fcntl
+import grp
 import os
 import pathlib
 import re
@@ -683,6 +684,58 @@ def kinds_of_keys():
         ok("keys/one.pem: error: longer than 65536 bytes, which is no key\n" in p.err, "is named", p.err)
 
 
+def inspected():
+    """check sees what build cannot."""
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\nbert@example.test\n") as p:
+        for name in ("certs", "keys"):
+            (p.conf / name).mkdir()
+        p.write("posthouse.conf", p.read("posthouse.conf").replace('tls.certificates ""', "tls.certificates certs"))
+        if shutil.which("openssl"):
+            certificate(p, "one", "mail.example.test")
+            is_(p.run("build"), 0, "a certificate is built")
+            p.run("check")
+            ok("certificates were changed" not in p.err, "nothing is said of it", p.err)
+            certificate(p, "one", "mail.example.test")
+            p.run("check")
+            ok("certs: warning: the certificates were changed since the last build; posthouse build takes them\n" in p.err,
+               "one that was renewed and not built is named", p.err)
+            p.run("build")
+            os.unlink(p.directory / "state/generations/current/keys/one.pem")
+            p.run("check")
+            ok("error: keys/one.pem of the current generation: No such file or directory: TLS does not work for DIR/conf/certs/one.pem" in
+               p.err, "so is a generation without its keys", p.err)
+        p.run("build")
+        if os.geteuid() == 0:
+            for name, uid in (("anna", 5000), ("bert", 5001)):
+                (p.directory / f"mail/example.test/{name}/Maildir").mkdir(parents=True)
+                os.chown(p.directory / f"mail/example.test/{name}", uid, uid)
+                os.chown(p.directory / f"mail/example.test/{name}/Maildir", 5000, 5000)
+            os.chown(p.directory / "mail/example.test/anna/Maildir", 0, 0)
+            p.run("check")
+            wrong = "error: owned by uid {}, not by uid 5000, the owner of the mailbox {}@example.test; run chown -R\n"
+            ok("DIR/mail/example.test/anna/Maildir: " + wrong.format(0, "anna") in p.err, "a Maildir of another owner", p.err)
+            ok("DIR/mail/example.test/bert: " + wrong.format(5001, "bert") in p.err, "and a home", p.err)
+            programs = p.directory / "programs"
+            programs.mkdir()
+            (programs / "drop").touch(mode=0o755)
+            p.run("check", env={"POSTHOUSE_PROGRAMS": str(programs)})
+            ok("DIR/programs/drop: error: not set-gid _phdrop: users cannot send while the server is not running" in p.err,
+               "a drop that lost its set-gid bit", p.err)
+            try:
+                os.chown(programs / "drop", 0, grp.getgrnam("_phdrop").gr_gid)
+            except KeyError:
+                pass
+            (programs / "drop").chmod(0o2755)
+            p.run("check", env={"POSTHOUSE_PROGRAMS": str(programs)})
+            ok("set-gid" not in p.err, "and one that has it", p.err)
+            missing = [name for name in ("_phlogd", "_phkeyd") if name not in pathlib.Path("/etc/passwd").read_text()]
+            is_([name for name in missing if f"there is no system account {name}: " not in p.err], [], "accounts that are missing")
+            is_(len(re.findall("there is no system account _phqueue: ", p.err)), int("_phqueue" not in
+                pathlib.Path("/etc/passwd").read_text()), "each once")
+        else:
+            skip("owners", "not root")
+
+
 def usage():
     with Place() as p:
         is_(p.run("nonsense"), 100, "an unknown command")
@@ -699,6 +752,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, rollback, history, published_beside, users, names, certificates, kinds_of_keys, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, rollback, history, published_beside, users, names, certificates, kinds_of_keys, inspected, usage):
     part()
 done()

@@ -120,7 +120,12 @@ with House() as house:
         is_(rcpt(house), 250, "the old generation goes on")
     conf.write_text(text)
     is_(house.posthouse("build").returncode, 0, "as before")
+    current = generation(house).resolve().name
+    check = house.posthouse("check")
+    ok(re.search(rf"error: generation {int(current)} is current, the running server uses \d+; run posthouse reload\n", check.stderr),
+       "a build that was not reloaded is seen", check.stderr)
     is_(house.posthouse("reload").returncode, 0, "the whole one is taken")
+    ok(f"generation   {int(current)}\n" in house.posthouse("status").stdout, "and is in the status")
     ok("refused" not in house.posthouse("status").stdout, "and nothing is said any more")
 
     # A page in the middle, so that the header is good and most lookups are.
