@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 """dnsd's askers: a question, its answer, what a reload does to those who ask, and what becomes of questions whose asker or
 worker is gone."""
+import contextlib
 import os
 import pathlib
 import select
@@ -83,7 +84,8 @@ class Dnsd:
 
     def signal_workers(self, number):
         for pid in self.workers():
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):  # one that was killed may be reaped just now
+                os.kill(pid, number)
 
 
 def test_reload(house):
