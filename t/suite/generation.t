@@ -53,6 +53,12 @@ def handshake(house):
             return str(error)
 
 
+def served(house, wanted):
+    """A reload has come to its end when the new porter accepts; until then the old one may take a client."""
+    house.wait_for("the certificate", lambda: handshake(house) == wanted)
+    return True
+
+
 def renew(conf):
     """Another key and another certificate, as certbot does; the directory of keys is another one too."""
     (conf / "keys").rename(conf / "keys.old")
@@ -79,12 +85,13 @@ def keys(house):
     house.wait_for("another keyd", lambda: house.log().count("event=keys count=1") == starts + 1)
     ok(handshake(house) == first, "a keyd that starts between a renewal and the build has the old certificate's key")
     is_(house.posthouse("build", "--reload").returncode, 0, "the build takes the new one")
+    house.wait_for("the new certificate", lambda: isinstance(handshake(house), bytes) and handshake(house) != first)
     second = handshake(house)
     ok(isinstance(second, bytes) and second != first, "which is served at once, from a directory that is a new one", str(second))
     is_(house.posthouse("rollback").returncode, 0, "a rollback")
-    ok(handshake(house) == first, "brings the old one back, and its key")
+    ok(served(house, first), "brings the old one back, and its key")
     is_(house.posthouse("build", "--reload").returncode, 0, "and a build the new one")
-    ok(handshake(house) == second, "which is served")
+    ok(served(house, second), "which is served")
     kept = generation(house).resolve().parent
     (conf / "posthouse.conf").write_text((conf / "posthouse.conf").read_text() + "generations.keep 2\n")
     is_(house.posthouse("build", "--reload").returncode, 0, "two generations are kept")
@@ -138,6 +145,7 @@ with House() as house:
     house.wait_for("another resolved", lambda: house.log().count("event=map-damaged file=users.cdb") == 1)
     is_(rcpt(house), 451, "a program that starts on a damaged map says later")
     ok(house.posthouse("build", "--reload").returncode == 0, "a build makes a whole one")
+    house.wait_for("a resolved with the new map", lambda: rcpt(house) == 250)
     is_(rcpt(house), 250, "and the user is known")
     keys(house)
     house.stop()
