@@ -98,7 +98,8 @@ struct store_message {
 };
 enum { STORE_WANT_SIZE = 1, STORE_WANT_DATE = 2 };
 
-/* Without `want` it never fails for a valid seq and touches no file but the index. */
+/* Without `want` it touches no file but the index, and fails for a valid seq only where that is
+ * damaged and the folder cannot be read. */
 enum store_result folder_message(struct folder *f, uint32_t seq, unsigned want,
                                  struct store_message *out, struct reason *why);
 uint32_t folder_uid(struct folder *f, uint32_t seq);

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "lib/base/log.h"
 #include "lib/store/internal.h"
 
 #define INDEX_MAGIC "PHINDEX\n"
@@ -70,16 +71,28 @@ static bool identify(struct index *ix)
 	       header_plausible(&ix->h, (uint64_t)st.st_size);
 }
 
+/* What says nothing about the file. */
+static bool passes(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR;
+}
+
 int index_open(struct folder *f)
 {
 	struct index ix = { .fd = openat(f->dir, INDEX_FILE,
 		                         O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) };
 
+	if (ix.fd < 0 && errno != ENOENT && !passes(errno))
+		log_warn("event=index-damaged home=%s folder=%s reason=%s",
+		         log_quote(view_of(f->store->home)), log_quote(view_of(f->name)),
+		         log_quote(view_of(strerror(errno))));
 	if (ix.fd < 0)
-		return -1;
+		return passes(errno) ? -1 : 1;
 	if (!identify(&ix)) {
+		log_warn("event=index-damaged home=%s folder=%s reason=\"its header is wrong\"",
+		         log_quote(view_of(f->store->home)), log_quote(view_of(f->name)));
 		close(ix.fd);
-		return -1;
+		return 1;
 	}
 	ix.count = ix.lazy = ix.h.count;
 	ix.capacity = ix.count + RECORDS_SLACK;
@@ -92,6 +105,7 @@ int index_open(struct folder *f)
 	if (ix.records == NULL) {
 		free(ix.loaded);
 		close(ix.fd);
+		errno = ENOMEM;
 		return -1;
 	}
 	f->ix = ix;
@@ -134,21 +148,58 @@ static void set_loaded(struct index *ix, uint32_t block)
 	ix->loaded[block / 64] |= 1ull << block % 64;
 }
 
-/* A damaged block: its UIDs are told again by the file names. This session has never shown any of
- * them, so what is missing becomes messages that are gone. */
-static void repair_block(struct folder *f, uint32_t block)
+static bool is_loaded(const struct index *ix, uint32_t block)
+{
+	return ix->loaded[block / 64] & 1ull << block % 64;
+}
+
+/* From the file and from nothing else: it mends nothing and asks for no other block. */
+static bool load_block(struct index *ix, uint32_t block)
+{
+	if (!is_loaded(ix, block)) {
+		if (!read_block(ix, block))
+			return false;
+		set_loaded(ix, block);
+	}
+	return true;
+}
+
+/* Damaged blocks that lie side by side are one gap. Its ends are blocks that have been loaded, so
+ * that no repair ever waits for another one. */
+static void find_gap(struct index *ix, uint32_t block, uint32_t *first, uint32_t *end)
+{
+	uint32_t low = block, high = block + 1;
+
+	while (low > 0 && !load_block(ix, low - 1))
+		low--;
+	while (high < blocks_of(ix->lazy) && !load_block(ix, high))
+		high++;
+	*first = low * INDEX_BLOCK;
+	*end = high * INDEX_BLOCK < ix->lazy ? high * INDEX_BLOCK : ix->lazy;
+	for (; low < high; low++)
+		set_loaded(ix, low);
+}
+
+/* The UIDs of a gap are told again by the file names. This session has never shown any of them, so
+ * what is missing becomes messages that are gone. When the names cannot be read now nobody can say
+ * what is missing: the index is `lost`, and nothing is told or written by this view of it. */
+static void repair_gap(struct folder *f, uint32_t block)
 {
 	struct index *ix = &f->ix;
-	uint32_t first = block * INDEX_BLOCK;
-	uint32_t end = ix->lazy - first < INDEX_BLOCK ? ix->lazy : first + INDEX_BLOCK;
-	uint32_t below = first ? record_at(f, first - 1)->uid : 0;
-	uint32_t above = end < ix->count ? record_at(f, end)->uid : ix->h.uidnext;
+	uint32_t first, end, found = 0;
+
+	find_gap(ix, block, &first, &end);
+	uint32_t below = first ? ix->records[first - 1].uid : 0;
+	uint32_t above = end < ix->count ? ix->records[end].uid : ix->h.uidnext;
 
 	ix->broken = true;
 	memset(ix->records + first, 0, (end - first) * sizeof(struct record));
-	set_loaded(ix, block);
-	uint32_t found = scan_range(f, below, above, ix->records + first, end - first);
-
+	if (scan_range(f, below, above, ix->records + first, end - first, &found) < 0)
+		ix->lost = true;
+	log_warn("event=index-damaged home=%s folder=%s records=%u found=%u%s",
+	         log_quote(view_of(f->store->home)), log_quote(view_of(f->name)),
+	         (unsigned)(end - first), (unsigned)found,
+	         ix->lost ? " reason=\"the directory cannot be read now\"" : "");
 	for (uint32_t i = first + found; i < end; i++) {
 		ix->records[i].uid = i ? ix->records[i - 1].uid : 0;
 		ix->records[i].state = RECORD_GONE;
@@ -160,16 +211,8 @@ struct record *record_at(struct folder *f, uint32_t i)
 {
 	struct index *ix = &f->ix;
 
-	if (i < ix->lazy) {
-		uint32_t block = i / INDEX_BLOCK;
-
-		if (!(ix->loaded[block / 64] & 1ull << block % 64)) {
-			if (read_block(ix, block))
-				set_loaded(ix, block);
-			else
-				repair_block(f, block);
-		}
-	}
+	if (i < ix->lazy && !load_block(ix, i / INDEX_BLOCK))
+		repair_gap(f, i / INDEX_BLOCK);
 	return &ix->records[i];
 }
 
@@ -407,7 +450,8 @@ static int write_to(struct folder *f, bool in_memory)
 
 	gather(f, &s);
 	seal(&s);
-	int result = place(f, &s, in_memory);
+	errno = EIO;
+	int result = f->ix.lost ? -1 : place(f, &s, in_memory);
 
 	if (result == 0)
 		adopt(f, &s);
@@ -469,20 +513,26 @@ static void merge(struct folder *f, struct index *old)
 	ix->count = count;
 }
 
-int index_reload(struct folder *f)
+enum index_reloaded index_reload(struct folder *f)
 {
 	struct index old;
 
 	index_load_all(f);
+	if (f->ix.lost) {
+		errno = EIO;
+		return INDEX_UNREAD;
+	}
 	old = f->ix;
-	if (index_open(f) < 0)
-		return -1;
+	int result = index_open(f);
+
+	if (result != 0)
+		return result > 0 ? INDEX_DAMAGED : INDEX_UNREAD;
 	if (f->ix.h.uidvalidity != old.h.uidvalidity) {
 		/* Made anew under another UIDVALIDITY: nothing that this session knows holds any
 		 * more. */
 		index_close(&f->ix);
 		f->ix = old;
-		return 1;
+		return INDEX_OTHER;
 	}
 	index_load_all(f);
 	/* Before the merge: the log of a file that was made anew tells of messages that this view
@@ -490,5 +540,5 @@ int index_reload(struct folder *f)
 	index_read_log(f, true);
 	merge(f, &old);
 	index_close(&old);
-	return 0;
+	return INDEX_MERGED;
 }

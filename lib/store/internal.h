@@ -26,6 +26,7 @@
 enum { BOOT_BYTES = 16 };
 
 struct store {
+	char *home; /* for the log */
 	int maildir;
 	uint64_t quota_bytes;
 };
@@ -79,6 +80,7 @@ struct index {
 	int fd;
 	bool in_memory; /* the disk would not take it */
 	bool broken;    /* to be made anew at the next occasion */
+	bool lost;      /* damaged where the directory could not be read: no view to act on */
 	bool fresh;     /* made from nothing: every UID of ours in a name is believed */
 	dev_t device;
 	ino_t inode;
@@ -143,6 +145,7 @@ struct log_state {
 
 struct folder {
 	struct store *store;
+	char name[STORE_NAME_MAX + 1]; /* as it was opened: for the log */
 	int dir, cur, new, tmp;
 	int lock; /* -1 until the first need */
 	unsigned locks;
@@ -197,7 +200,8 @@ enum store_result open_folder_dir(struct store *store, struct view name, int *fd
 uint32_t store_new_uidvalidity(struct store *store);
 
 /* index.c: the file */
-int index_open(struct folder *f); /* 0: usable; -1: missing or damaged */
+/* 0: usable; 1: missing or damaged; -1: nobody can say now (errno: no descriptor, no memory). */
+int index_open(struct folder *f);
 void index_close(struct index *ix);
 struct record *record_at(struct folder *f, uint32_t i);     /* 0-based */
 struct record *record_find(struct folder *f, uint32_t uid); /* NULL: none */
@@ -210,9 +214,15 @@ void index_read_log(struct folder *f, bool locked);
 /* Writes a new file from the view; in_memory when the disk will not. */
 int index_write(struct folder *f);
 int index_to_memory(struct folder *f); /* a full disk keeps nobody from their mail */
+enum index_reloaded {
+	INDEX_MERGED,
+	INDEX_OTHER,   /* another UIDVALIDITY */
+	INDEX_DAMAGED, /* or missing */
+	INDEX_UNREAD   /* errno */
+};
 /* Another session has replaced the file: its content and log, merged into this session's view,
- * under the lock. 0; 1: another UIDVALIDITY; -1: missing or damaged. */
-int index_reload(struct folder *f);
+ * under the lock. */
+enum index_reloaded index_reload(struct folder *f);
 bool index_wants_compaction(const struct index *ix);
 
 /* indexlog.c: batches */
@@ -225,6 +235,10 @@ bool indexlog_apply(struct folder *f, uint32_t type, struct view payload, uint64
 void note_changed(struct folder *f, struct record *r);
 
 /* sync.c */
+/* The lock alone, without catching up: for a repair, which may come at any time. */
+int folder_lock_file(struct folder *f, struct reason *why);
+void folder_unlock_file(struct folder *f);
+enum store_result fail_lost(struct reason *why); /* index.lost: STORE_FAILED */
 enum store_result folder_lock(struct folder *f,
                               struct reason *why); /* and catches up with the others */
 void folder_unlock(struct folder *f);
@@ -246,9 +260,10 @@ void drain_watch(struct folder *f);
 enum store_result scan_new(struct folder *f, struct reason *why);
 enum store_result scan_all(struct folder *f, struct reason *why);
 int64_t directory_ns(int dir);
-/* Records (without stems) of the files whose UIDs lie between the two, ascending. */
-uint32_t scan_range(struct folder *f, uint32_t below, uint32_t above, struct record *out,
-                    uint32_t max);
+/* Records (without stems) of the files whose UIDs lie between the two, ascending: 0, -1 when the
+ * directory cannot be read. It touches no record, and of the lock only the file. */
+int scan_range(struct folder *f, uint32_t below, uint32_t above, struct record *out, uint32_t max,
+               uint32_t *found);
 
 /* keywords.c */
 void keywords_load(struct folder *f);

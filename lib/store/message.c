@@ -55,8 +55,10 @@ static int open_by_record(struct folder *f, uint32_t seq, struct stat *st)
 	return open_regular(f->cur, name, st);
 }
 
-static enum store_result gone(struct reason *why)
+static enum store_result gone(const struct folder *f, struct reason *why)
 {
+	if (f->ix.lost)
+		return fail_lost(why);
 	fail(why, "the message has been removed");
 	return STORE_GONE;
 }
@@ -67,7 +69,7 @@ enum store_result open_message_file(struct folder *f, uint32_t seq, int *fd, str
 {
 	*fd = -1;
 	if (seq < 1 || seq > f->told_count)
-		return gone(why);
+		return gone(f, why);
 	*fd = open_by_record(f, seq, st);
 	if (*fd < 0 && errno == ENOENT && !(record_at(f, seq - 1)->state & RECORD_GONE)) {
 		enum store_result result = folder_refresh(f, why);
@@ -85,7 +87,7 @@ enum store_result open_message_file(struct folder *f, uint32_t seq, int *fd, str
 	if (*fd >= 0)
 		return STORE_OK;
 	if (errno == ENOENT)
-		return gone(why);
+		return gone(f, why);
 	fail_errno(why, "open message %u", (unsigned)record_at(f, seq - 1)->uid);
 	return STORE_FAILED;
 }
@@ -138,9 +140,11 @@ enum store_result folder_message(struct folder *f, uint32_t seq, unsigned want,
 
 	*out = (struct store_message){ 0 };
 	if (seq < 1 || seq > f->told_count)
-		return gone(why);
+		return gone(f, why);
 	const struct record *r = record_at(f, seq - 1);
 
+	if (f->ix.lost)
+		return fail_lost(why);
 	if ((want & STORE_WANT_SIZE && !(r->state & RECORD_HAS_SIZE)) ||
 	    (want & STORE_WANT_DATE && !(r->state & RECORD_HAS_DATE)))
 		result = learn(f, seq, why);

@@ -432,6 +432,9 @@ enum store_result scan_all(struct folder *f, struct reason *why)
 	struct scan s = { 0 };
 	bool settled = false;
 
+	index_load_all(f);
+	if (f->ix.lost)
+		return fail_lost(why);
 	clean_tmp(f->tmp, now_ns() / 1000000000);
 	int result = list_both(f, &s, &settled, why);
 	int64_t known_ns = f->ix.h.cur_ns;
@@ -451,15 +454,35 @@ enum store_result scan_all(struct folder *f, struct reason *why)
 	return result < 0 ? STORE_FAILED : STORE_OK;
 }
 
-uint32_t scan_range(struct folder *f, uint32_t below, uint32_t above, struct record *out,
-                    uint32_t max)
+/* cur alone, until it has not changed under us: a name that is just being changed may be passed
+ * over. */
+static int list_cur(struct folder *f, struct scan *s)
+{
+	for (int i = 0; i < SCAN_RETRIES; i++) {
+		int64_t before_ns = directory_ns(f->cur);
+
+		scan_free(s);
+		if (list(s, f->cur, false, NULL) < 0)
+			return -1;
+		if (directory_ns(f->cur) == before_ns)
+			break;
+	}
+	return 0;
+}
+
+int scan_range(struct folder *f, uint32_t below, uint32_t above, struct record *out, uint32_t max,
+               uint32_t *found)
 {
 	struct scan s = { 0 };
+	bool locked = folder_lock_file(f, NULL) == 0;
+	int result = list_cur(f, &s);
 	uint32_t count = 0;
 
-	if (list(&s, f->cur, false, NULL) == 0 && s.count)
+	if (locked)
+		folder_unlock_file(f);
+	if (result == 0 && s.count)
 		qsort(s.found, s.count, sizeof *s.found, by_uid);
-	for (uint32_t i = 0; i < s.count && count < max; i++) {
+	for (uint32_t i = 0; result == 0 && i < s.count && count < max; i++) {
 		const struct found *e = &s.found[i];
 
 		if (e->validity != f->ix.h.uidvalidity || e->uid <= below || e->uid >= above ||
@@ -471,5 +494,6 @@ uint32_t scan_range(struct folder *f, uint32_t below, uint32_t above, struct rec
 			                        .modseq = f->ix.h.modseq };
 	}
 	scan_free(&s);
-	return count;
+	*found = count;
+	return result;
 }

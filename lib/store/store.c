@@ -77,6 +77,7 @@ enum store_result store_open(const char *home, bool create, uint64_t quota_bytes
 	if (maildir < 0)
 		return kept_errno == ENOENT ? STORE_NOT_FOUND : STORE_FAILED;
 	*out = memory_get(sizeof **out);
+	(*out)->home = memory_string(view_of(home));
 	(*out)->maildir = maildir;
 	(*out)->quota_bytes = quota_bytes;
 	return STORE_OK;
@@ -87,6 +88,7 @@ void store_close(struct store **store)
 	if (*store == NULL)
 		return;
 	close((*store)->maildir);
+	free((*store)->home);
 	free(*store);
 	*store = NULL;
 }

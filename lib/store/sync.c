@@ -114,6 +114,23 @@ static int lock_file(struct folder *f, struct reason *why)
 	}
 }
 
+int folder_lock_file(struct folder *f, struct reason *why)
+{
+	return f->locks > 0 ? 0 : lock_file(f, why);
+}
+
+void folder_unlock_file(struct folder *f)
+{
+	if (f->locks == 0)
+		flock(f->lock, LOCK_UN);
+}
+
+enum store_result fail_lost(struct reason *why)
+{
+	fail(why, INDEX_FILE " is damaged and the folder cannot be read now");
+	return STORE_FAILED;
+}
+
 static bool is_deleted(struct folder *f)
 {
 	struct stat st;
@@ -193,7 +210,11 @@ static bool validity_agrees(struct folder *f)
 
 static enum store_result first_open(struct folder *f, struct reason *why)
 {
-	if (index_open(f) < 0 || !validity_agrees(f)) {
+	int opened = index_open(f);
+
+	if (opened < 0)
+		return fail_errno(why, "open " INDEX_FILE), STORE_FAILED;
+	if (opened > 0 || !validity_agrees(f)) {
 		if (create_index(f, why) < 0)
 			return STORE_FAILED;
 	} else {
@@ -207,6 +228,8 @@ static enum store_result first_open(struct folder *f, struct reason *why)
  * anew. */
 static enum store_result catch_up(struct folder *f, struct reason *why)
 {
+	if (f->ix.lost)
+		return fail_lost(why);
 	if (f->ix.fd < 0) {
 		enum store_result result = first_open(f, why);
 
@@ -216,18 +239,24 @@ static enum store_result catch_up(struct folder *f, struct reason *why)
 		/* What others did is known to the directories and to the record of UIDs. */
 		f->ix.broken = true;
 	} else if (!same_file(f)) {
-		int result = index_reload(f);
+		enum index_reloaded result = index_reload(f);
 
-		if (result > 0 || (result < 0 && is_deleted(f))) {
+		if (result == INDEX_UNREAD)
+			return fail_errno(why, "read " INDEX_FILE), STORE_FAILED;
+		if (result == INDEX_OTHER || (result == INDEX_DAMAGED && is_deleted(f))) {
 			fail(why, "the folder has been deleted");
 			return STORE_GONE;
 		}
-		if (result < 0)
+		if (result == INDEX_DAMAGED)
 			f->ix.broken = true;
 	} else {
 		index_read_log(f, true);
 	}
 	if (f->ix.broken) {
+		/* What of it cannot be read is known before anything is made of the rest. */
+		index_load_all(f);
+		if (f->ix.lost)
+			return fail_lost(why);
 		renew_index(f);
 		if (index_write(f) < 0) {
 			fail_errno(why, "write " INDEX_FILE);
@@ -510,6 +539,10 @@ enum store_result folder_sync(struct folder *f, unsigned what, struct folder_cha
 	folder_cache_flush(f);
 	result = folder_refresh(f, why);
 	*out = (struct folder_changes){ 0 };
+	if (result == STORE_OK && f->gone)
+		index_load_all(f);
+	if (result == STORE_OK && f->ix.lost)
+		result = fail_lost(why);
 	if (result == STORE_OK)
 		tell(f, what, out);
 	return result;
