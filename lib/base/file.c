@@ -2,6 +2,7 @@
 #include "lib/base/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -70,6 +71,53 @@ const char *file_result_text(enum file_result result)
 	case FILE_TOO_LARGE: return "is too large";
 	default: return strerror(errno);
 	}
+}
+
+int walk_begin_fd(struct walk *w, int fd)
+{
+	*w = (struct walk){ .directory = fd < 0 ? NULL : fdopendir(fd) };
+	if (w->directory != NULL)
+		return 0;
+	w->error = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = w->error;
+	return -1;
+}
+
+int walk_begin(struct walk *w, int at, const char *name)
+{
+	return walk_begin_fd(w, openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+const struct dirent *walk_next(struct walk *w)
+{
+	const struct dirent *entry;
+
+	if (w->directory == NULL || w->error)
+		return NULL;
+	do {
+		errno = 0;
+		entry = readdir(w->directory);
+	} while (entry != NULL &&
+	         (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+	if (entry == NULL)
+		w->error = errno;
+	return entry;
+}
+
+int walk_fd(const struct walk *w)
+{
+	return dirfd(w->directory);
+}
+
+int walk_end(struct walk *w)
+{
+	if (w->directory != NULL)
+		closedir(w->directory);
+	w->directory = NULL;
+	errno = w->error;
+	return w->error ? -1 : 0;
 }
 
 int write_whole(int fd, const void *bytes, size_t len)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/generation.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,6 +10,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "lib/base/file.h"
 
 enum { NAME_ROOM = 32, BRIEF_S = 3600 };
 
@@ -77,20 +78,20 @@ long generation_number(const char *statedir)
 	return number ? number : -1;
 }
 
-/* With what is in it; nothing goes deeper than keys/. */
+/* With what is in it; nothing goes deeper than keys/. What could not be seen keeps the directory,
+ * for another time. */
 static void remove_directory(int all, const char *name)
 {
-	int fd = openat(all, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *e;
+	struct walk w;
 
-	if (dir == NULL)
-		return;
-	for (const struct dirent *e; (e = readdir(dir)) != NULL;)
-		if (e->d_name[0] != '.' && unlinkat(dirfd(dir), e->d_name, 0) != 0 &&
+	walk_begin(&w, all, name);
+	while ((e = walk_next(&w)) != NULL)
+		if (e->d_name[0] != '.' && unlinkat(walk_fd(&w), e->d_name, 0) != 0 &&
 		    errno == EISDIR)
-			remove_directory(dirfd(dir), e->d_name);
-	closedir(dir);
-	unlinkat(all, name, AT_REMOVEDIR);
+			remove_directory(walk_fd(&w), e->d_name);
+	if (walk_end(&w) == 0)
+		unlinkat(all, name, AT_REMOVEDIR);
 }
 
 static int ascending(const void *a, const void *b)
@@ -100,17 +101,17 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* All numbers in memory of their own; NNNN.new of a build that died is removed when `clean`. */
-static long *list_numbers(int all, int *count, bool clean)
+/* All numbers in memory of their own, or -1, errno: a part of them would be another answer.
+ * NNNN.new of a build that died is removed when `clean`. */
+static int list_numbers(int all, long **numbers, bool clean)
 {
-	DIR *dir = fdopendir(dup(all));
-	long *numbers = NULL;
+	const struct dirent *e;
+	struct walk w;
+	int count = 0;
 
-	*count = 0;
-	if (dir == NULL)
-		return NULL;
-	rewinddir(dir);
-	for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
+	*numbers = NULL;
+	walk_begin(&w, all, ".");
+	while ((e = walk_next(&w)) != NULL) {
 		const char *dot = strchr(e->d_name, '.');
 		long number = number_of(e->d_name);
 
@@ -119,13 +120,20 @@ static long *list_numbers(int all, int *count, bool clean)
 			remove_directory(all, e->d_name);
 		if (number == 0)
 			continue;
-		numbers = memory_grow(numbers, sizeof *numbers * (size_t)(*count + 1));
-		numbers[(*count)++] = number;
+		*numbers = memory_grow(*numbers, sizeof **numbers * (size_t)(count + 1));
+		(*numbers)[count++] = number;
 	}
-	closedir(dir);
-	if (numbers != NULL)
-		qsort(numbers, (size_t)*count, sizeof *numbers, ascending);
-	return numbers;
+	if (walk_end(&w) < 0) {
+		int kept_errno = errno;
+
+		free(*numbers);
+		*numbers = NULL;
+		errno = kept_errno;
+		return -1;
+	}
+	if (count)
+		qsort(*numbers, (size_t)count, sizeof **numbers, ascending);
+	return count;
 }
 
 static int make_directories(const char *statedir, struct reason *why)
@@ -148,15 +156,17 @@ static void new_name(long number, char out[NAME_ROOM], const char *suffix)
 int generation_begin(struct generation_writer *w, const char *statedir, struct reason *why)
 {
 	char name[NAME_ROOM];
-	int count;
+	long *numbers;
 
 	*w = (struct generation_writer){ .all = -1, .own = -1 };
 	if (make_directories(statedir, why) != 0 || (w->all = open_all(statedir, why)) < 0)
 		return -1;
 	if (flock(w->all, LOCK_EX) != 0)
 		return fail_errno(why, "lock %s/generations", statedir);
-	long *numbers = list_numbers(w->all, &count, true);
+	int count = list_numbers(w->all, &numbers, true);
 
+	if (count < 0)
+		return fail_errno(why, "read %s/generations", statedir);
 	w->number = count ? numbers[count - 1] + 1 : 1;
 	free(numbers);
 	new_name(w->number, name, ".new");
@@ -233,8 +243,8 @@ static int choose(int all, const long *numbers, int count, long current)
 static void prune(int all, int keep)
 {
 	char name[NAME_ROOM];
-	int count;
-	long *numbers = list_numbers(all, &count, true), current = current_number(all);
+	long *numbers, current = current_number(all);
+	int count = list_numbers(all, &numbers, true);
 
 	while (count > keep && count > 2) {
 		int which = choose(all, numbers, count, current);
@@ -252,11 +262,19 @@ int generation_list(const char *statedir,
                     void (*row)(void *context, const struct generation_row *row), void *context,
                     struct reason *why)
 {
-	int count, all = open_all(statedir, why);
+	long *numbers;
+	int all = open_all(statedir, why);
 
 	if (all < 0)
 		return -1;
-	long *numbers = list_numbers(all, &count, false), current = current_number(all);
+	long current = current_number(all);
+	int count = list_numbers(all, &numbers, false);
+
+	if (count < 0) {
+		fail_errno(why, "read %s/generations", statedir);
+		close(all);
+		return -1;
+	}
 
 	for (int i = 0; i < count; i++) {
 		const struct generation_row one = look_at(all, numbers[i], current);
@@ -309,9 +327,11 @@ void generation_abandon(struct generation_writer *w)
 
 static long rollback_in(int all, long wanted, struct reason *why)
 {
-	int count;
-	long *numbers = list_numbers(all, &count, false), current = current_number(all), found = 0;
+	long *numbers, current = current_number(all), found = 0;
+	int count = list_numbers(all, &numbers, false);
 
+	if (count < 0)
+		return fail_errno(why, "read generations");
 	for (int i = 0; i < count; i++)
 		if (wanted ? numbers[i] == wanted : numbers[i] < current)
 			found = numbers[i];

@@ -14,7 +14,6 @@
  * they are revoked. They read no recorded traffic (every key exchange is ephemeral) and reach no
  * other program but porter.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -111,21 +110,20 @@ static bool is_key_name(const char *name)
 
 static void read_key_files(int directory)
 {
-	/* Opened anew: a place in the directory belongs to the open file, which our predecessor
-	 * read to its end. */
-	int fresh =
-		directory >= 0 ? openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	DIR *files = fresh >= 0 ? fdopendir(fresh) : NULL;
-	struct dirent *entry;
+	const struct dirent *entry;
+	struct walk w;
 
-	if (files == NULL) {
+	/* Walked anew: a place in the directory belongs to the open file, which our predecessor
+	 * read to its end. */
+	if (directory < 0 || walk_begin(&w, directory, ".") < 0) {
 		log_warn("event=no-keys reason=\"no directory of keys: TLS cannot be offered\"");
 		return;
 	}
-	while ((entry = readdir(files)) != NULL)
+	while ((entry = walk_next(&w)) != NULL)
 		if (is_key_name(entry->d_name))
-			read_key_file(dirfd(files), entry->d_name);
-	closedir(files);
+			read_key_file(walk_fd(&w), entry->d_name);
+	if (walk_end(&w) < 0)
+		log_warn("event=no-keys reason=%s", log_quote(view_of(strerror(errno))));
 	close(directory);
 }
 
