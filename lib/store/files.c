@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: ISC */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/log.h"
 #include "lib/store/internal.h"
 
 static uint8_t boot[BOOT_BYTES];
@@ -54,22 +54,29 @@ int open_directory(int at, const char *name)
 	return openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-bool read_small(int at, const char *name, char *out, size_t size)
+enum file_result read_small(int at, const char *name, char *out, size_t size)
 {
-	int fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	ssize_t got;
+	int fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), kept_errno;
+	struct text bytes;
 
 	out[0] = '\0';
 	if (fd < 0)
-		return false;
-	got = file_read_some(fd, out, size);
+		return FILE_FAILED;
+	text_init(&bytes, size - 1);
+	enum file_result result = file_read_rest(fd, &bytes);
+
+	kept_errno = errno;
 	close(fd);
-	if (got < 0 || (size_t)got >= size) {
-		out[0] = '\0';
-		return false;
-	}
-	out[got] = '\0';
-	return true;
+	if (result == FILE_WHOLE)
+		string_copy(out, size, text_view(&bytes));
+	text_free(&bytes);
+	errno = kept_errno;
+	return result;
+}
+
+bool file_missing(enum file_result result)
+{
+	return result == FILE_FAILED && errno == ENOENT;
 }
 
 static int write_and_sync(int fd, struct view bytes, bool sync)
@@ -115,20 +122,16 @@ static void remove_below(int at, const char *name, unsigned depth);
  * another time. */
 static void empty_directory(int fd, unsigned depth)
 {
-	int again = open_directory(fd, ".");
-	DIR *d = again < 0 ? NULL : fdopendir(again);
-	struct dirent *e;
+	const struct dirent *e;
+	struct walk w;
 
-	if (d == NULL)
-		return;
-	while ((e = readdir(d)) != NULL) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
+	walk_begin(&w, fd, ".");
+	while ((e = walk_next(&w)) != NULL)
 		if (unlinkat(fd, e->d_name, 0) < 0 && (errno == EISDIR || errno == EPERM) &&
 		    depth > 0)
 			remove_below(fd, e->d_name, depth - 1);
-	}
-	closedir(d);
+	if (walk_end(&w) < 0)
+		log_warn("event=directory-unread reason=%s", log_quote(view_of(strerror(errno))));
 }
 
 static void remove_below(int at, const char *name, unsigned depth)
@@ -154,14 +157,12 @@ void remove_tree(int at, const char *name)
 void clean_tmp(int tmp, int64_t now_s)
 {
 	enum { ABANDONED_S = 36 * 3600 };
-	int fd = open_directory(tmp, ".");
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
+	const struct dirent *e;
 	struct stat st;
+	struct walk w;
 
-	if (d == NULL)
-		return;
-	while ((e = readdir(d)) != NULL) {
+	walk_begin(&w, tmp, ".");
+	while ((e = walk_next(&w)) != NULL) {
 		if (e->d_name[0] == '.' || fstatat(tmp, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    st.st_mtim.tv_sec > now_s - ABANDONED_S ||
 		    st.st_ctim.tv_sec > now_s - ABANDONED_S)
@@ -171,5 +172,6 @@ void clean_tmp(int tmp, int64_t now_s)
 		else
 			unlinkat(tmp, e->d_name, 0);
 	}
-	closedir(d);
+	if (walk_end(&w) < 0)
+		log_warn("event=directory-unread reason=%s", log_quote(view_of(strerror(errno))));
 }

@@ -185,8 +185,10 @@ const uint8_t *store_boot(void); /* BOOT_BYTES; zero: unknown */
 int64_t stat_ns(const struct stat *st);
 int64_t now_ns(void);
 int open_directory(int at, const char *name); /* never through a link */
-bool read_small(int at, const char *name, char *out,
-                size_t size); /* terminated; false: missing or larger */
+/* All of a file of less than `size` bytes, terminated. A missing one is FILE_FAILED with ENOENT; no
+ * other result allows to write it anew. */
+enum file_result read_small(int at, const char *name, char *out, size_t size);
+bool file_missing(enum file_result result);                               /* just after it */
 int write_atomic(int at, const char *name, struct view bytes, bool sync); /* 0, -1 errno */
 void remove_tree(int at, const char *name);
 void clean_tmp(int tmp, int64_t now_s);
@@ -197,7 +199,7 @@ int make_directory(int at, const char *name);   /* 0 also when it is there */
 void maildir_name(struct view name, char *out); /* of a valid name; STORE_NAME_MAX + 2 */
 enum store_result open_folder_dir(struct store *store, struct view name, int *fd,
                                   struct reason *why);
-uint32_t store_new_uidvalidity(struct store *store);
+uint32_t store_new_uidvalidity(struct store *store, struct reason *why); /* 0: failed */
 
 /* index.c: the file */
 /* 0: usable; 1: missing or damaged; -1: nobody can say now (errno: no descriptor, no memory). */
@@ -266,7 +268,8 @@ int scan_range(struct folder *f, uint32_t below, uint32_t above, struct record *
                uint32_t *found);
 
 /* keywords.c */
-void keywords_load(struct folder *f);
+/* The names that are in the file and not known yet. -1: it cannot be read. */
+int keywords_load(struct folder *f);
 int keywords_save(struct folder *f);
 void keyword_set(struct folder *f, unsigned number, struct view name);
 

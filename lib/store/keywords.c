@@ -31,20 +31,25 @@ void keyword_set(struct folder *f, unsigned number, struct view name)
 	f->keywords[number] = memory_string(name);
 }
 
-void keywords_load(struct folder *f)
+int keywords_load(struct folder *f)
 {
 	char bytes[KEYWORDS_FILE_MAX];
 	struct view rest, line, number_text;
 	uint64_t number;
 
-	if (!read_small(f->dir, KEYWORDS_FILE, bytes, sizeof bytes))
-		return;
+	enum file_result result = read_small(f->dir, KEYWORDS_FILE, bytes, sizeof bytes);
+
+	if (file_missing(result))
+		return 0;
+	if (result != FILE_WHOLE)
+		return -1;
 	rest = view_of(bytes);
 	while (view_cut(&rest, '\n', &line))
 		if (view_cut(&line, ' ', &number_text) &&
 		    view_number(number_text, STORE_KEYWORDS_MAX - 1, &number) &&
 		    f->keywords[number] == NULL)
 			keyword_set(f, (unsigned)number, line);
+	return 0;
 }
 
 int keywords_save(struct folder *f)
@@ -90,6 +95,10 @@ static int free_number(struct folder *f)
 
 static int create_locked(struct folder *f, struct view name)
 {
+	/* The file is written anew from what is known here: a name that only it has is not lost
+	 * with that. */
+	if (keywords_load(f) < 0)
+		return -1;
 	int number = find(f, name);
 	char byte;
 

@@ -4,7 +4,7 @@
  * begins with the limit and has a line of bytes and messages for every change; when it grows long,
  * or the limit is another, everything is counted anew by the S= in the names.
  */
-#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,43 +14,52 @@
 
 enum { MAILDIRSIZE_BYTES_MAX = 5120 };
 
-static void count_directory(int folder, const char *part, struct store_quota *q)
+static int count_directory(int folder, const char *part, struct store_quota *q)
 {
-	int fd = open_directory(folder, part);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
 	struct message_name name;
-	struct dirent *e;
 	struct stat st;
+	struct walk w;
 
-	if (d == NULL)
-		return;
-	while ((e = readdir(d)) != NULL) {
+	walk_begin(&w, folder, part);
+	while ((e = walk_next(&w)) != NULL) {
 		if (!name_parse(view_of(e->d_name), &name))
 			continue;
 		if (name.has_size)
 			q->used_bytes += name.size;
-		else if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		else if (fstatat(walk_fd(&w), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			q->used_bytes += (uint64_t)st.st_size;
 		q->used_messages++;
 	}
-	closedir(d);
+	/* Another program's folder may lack one. */
+	return walk_end(&w) < 0 && errno != ENOENT ? -1 : 0;
 }
 
+static enum store_result count_folder(struct store *store, const char *name, struct store_quota *q,
+                                      struct reason *why)
+{
+	int fd;
+	enum store_result result = open_folder_dir(store, view_of(name), &fd, why);
+
+	if (result != STORE_OK)
+		return result == STORE_NOT_FOUND ? STORE_OK : result; /* deleted meanwhile */
+	if (count_directory(fd, "cur", q) < 0 || count_directory(fd, "new", q) < 0) {
+		fail_errno(why, "count the messages of %s", name);
+		result = STORE_FAILED;
+	}
+	close(fd);
+	return result;
+}
+
+/* A part of it would be no quota: it fails rather. */
 static enum store_result count_all(struct store *store, struct store_quota *q, struct reason *why)
 {
 	struct store_names names;
 	enum store_result result = store_folders(store, &names, why);
 
-	for (unsigned i = 0; result == STORE_OK && i < names.count; i++) {
-		int fd;
-
-		if (!names.names[i].selectable ||
-		    open_folder_dir(store, view_of(names.names[i].name), &fd, NULL) != STORE_OK)
-			continue;
-		count_directory(fd, "cur", q);
-		count_directory(fd, "new", q);
-		close(fd);
-	}
+	for (unsigned i = 0; result == STORE_OK && i < names.count; i++)
+		if (names.names[i].selectable)
+			result = count_folder(store, names.names[i].name, q, why);
 	store_names_free(&names);
 	return result;
 }
@@ -66,14 +75,15 @@ static bool signed_number(struct view v, int64_t *out)
 	return true;
 }
 
-/* The sum of the file; false: missing, too long, damaged, or for another limit. */
+/* The sum of the file; false: missing, unreadable, too long, damaged, or for another limit. It may
+ * be written anew in any case, since everything is counted first. */
 static bool read_maildirsize(struct store *store, struct store_quota *q)
 {
 	char bytes[MAILDIRSIZE_BYTES_MAX], want[32];
 	struct view rest, line, first;
 	int64_t sum_bytes = 0, sum_messages = 0, n, m;
 
-	if (!read_small(store->maildir, "maildirsize", bytes, sizeof bytes))
+	if (read_small(store->maildir, "maildirsize", bytes, sizeof bytes) != FILE_WHOLE)
 		return false;
 	rest = view_of(bytes);
 	snprintf(want, sizeof want, "%" PRIu64 "S", store->quota_bytes);

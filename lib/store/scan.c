@@ -5,7 +5,6 @@
  * do not know it: a directory is read again when it changed meanwhile, and a file that is gone when
  * its turn comes is passed over.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -78,23 +77,14 @@ static void add_found(struct scan *s, const char *name, bool in_new)
 
 static int list(struct scan *s, int dir, bool in_new, struct reason *why)
 {
-	int fd = open_directory(dir, ".");
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
+	const struct dirent *e;
+	struct walk w;
 
-	if (d == NULL)
-		return fail_errno(why, "read %s", in_new ? "new" : "cur");
-	errno = 0;
-	while ((e = readdir(d)) != NULL) {
+	walk_begin(&w, dir, ".");
+	while ((e = walk_next(&w)) != NULL)
 		if (is_message(dir, e) && s->count < STORE_MESSAGES_MAX)
 			add_found(s, e->d_name, in_new);
-		errno = 0;
-	}
-	int error = errno;
-
-	closedir(d);
-	errno = error;
-	return error ? fail_errno(why, "read %s", in_new ? "new" : "cur") : 0;
+	return walk_end(&w) < 0 ? fail_errno(why, "read %s", in_new ? "new" : "cur") : 0;
 }
 
 static int by_uid(const void *a, const void *b)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/store/store.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -177,22 +176,19 @@ static bool is_directory(int at, const struct dirent *e)
 
 static int read_folders(struct store *store, struct name_list *l, struct reason *why)
 {
-	int fd = open_directory(store->maildir, ".");
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
+	const struct dirent *e;
+	struct walk w;
 
-	if (d == NULL)
-		return fail_errno(why, "read Maildir");
+	walk_begin(&w, store->maildir, ".");
 	list_add(l, VIEW("INBOX"), true);
-	while ((e = readdir(d)) != NULL) {
+	while ((e = walk_next(&w)) != NULL) {
 		struct view name = view_of(e->d_name);
 
 		if (name.len > 1 && name.data[0] == '.' && store_name_valid(view_skip(name, 1)) &&
 		    !store_name_is_inbox(view_skip(name, 1)) && is_directory(store->maildir, e))
 			list_add(l, view_skip(name, 1), true);
 	}
-	closedir(d);
-	return 0;
+	return walk_end(&w) < 0 ? fail_errno(why, "read Maildir") : 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -289,20 +285,24 @@ static void mark_children(struct name_list *l)
 
 enum { SUBSCRIPTIONS_BYTES_MAX = 1 << 20 };
 
-static void read_subscriptions(struct store *store, struct name_list *l)
+/* What cannot be read is not empty: whoever wrote it anew would lose it. */
+static int read_subscriptions(struct store *store, struct name_list *l, struct reason *why)
 {
 	char *bytes = memory_get(SUBSCRIPTIONS_BYTES_MAX);
 	struct view rest, line;
+	enum file_result result =
+		read_small(store->maildir, "subscriptions", bytes, SUBSCRIPTIONS_BYTES_MAX);
+	bool known = result == FILE_WHOLE || file_missing(result);
 
-	if (read_small(store->maildir, "subscriptions", bytes, SUBSCRIPTIONS_BYTES_MAX)) {
-		rest = view_of(bytes);
-		while (view_cut(&rest, '\n', &line))
-			if (store_name_valid(line))
-				list_add(l, store_name_is_inbox(line) ? VIEW("INBOX") : line,
-				         false);
-	}
+	if (!known)
+		fail(why, "read subscriptions: %s", file_result_text(result));
+	rest = view_of(bytes);
+	while (known && view_cut(&rest, '\n', &line))
+		if (store_name_valid(line))
+			list_add(l, store_name_is_inbox(line) ? VIEW("INBOX") : line, false);
 	free(bytes);
 	sort_unique(l);
+	return known ? 0 : -1;
 }
 
 static void free_list(struct name_list *l)
@@ -353,7 +353,10 @@ enum store_result store_subscriptions(struct store *store, struct store_names *o
 	*out = (struct store_names){ 0 };
 	if (list_folders(store, &folders, why) < 0)
 		return STORE_FAILED;
-	read_subscriptions(store, &subscribed);
+	if (read_subscriptions(store, &subscribed, why) < 0) {
+		free_list(&folders);
+		return STORE_FAILED;
+	}
 	for (unsigned i = 0; i < subscribed.count; i++) {
 		const struct store_folder_name *folder =
 			find_name(&folders, subscribed.names[i].name);
@@ -380,22 +383,39 @@ static int lock_home(struct store *store)
 	return fd;
 }
 
+/* The record of the last one; 0: none, or nothing that makes sense. -1: it cannot be read. */
+static int read_last_validity(int fd, uint32_t *last)
+{
+	char bytes[32] = "";
+	uint64_t number;
+
+	*last = 0;
+	if (file_read_some_at(fd, bytes, sizeof bytes - 1, 0) < 0)
+		return -1;
+	if (view_number(view_trim(view_of(bytes)), UINT32_MAX - 1, &number))
+		*last = (uint32_t)number;
+	return 0;
+}
+
 /* By time, and in this home never the same twice: a folder deleted and made again differs. */
-uint32_t store_new_uidvalidity(struct store *store)
+uint32_t store_new_uidvalidity(struct store *store, struct reason *why)
 {
 	int fd = lock_home(store);
-	char bytes[32] = "";
-	uint32_t validity = (uint32_t)clock_wall_s();
+	char bytes[32];
+	uint32_t validity = (uint32_t)clock_wall_s(), last;
 
-	if (fd < 0)
+	/* A disk that takes no new file has no folder that was deleted and made again either. */
+	if (fd < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EROFS))
 		return validity;
-	if (file_read_some_at(fd, bytes, sizeof bytes - 1, 0) > 0) {
-		uint64_t last;
-
-		if (view_number(view_trim(view_of(bytes)), UINT32_MAX - 1, &last) &&
-		    last >= validity)
-			validity = (uint32_t)last + 1;
+	if (fd < 0)
+		return fail_errno(why, "lock " HOME_FILE), 0;
+	if (read_last_validity(fd, &last) < 0) {
+		fail_errno(why, "read " HOME_FILE);
+		close(fd);
+		return 0;
 	}
+	if (last >= validity)
+		validity = last + 1;
 	int len = snprintf(bytes, sizeof bytes, "%010" PRIu32 "\n", validity);
 
 	pwrite_whole(fd, bytes, (size_t)len, 0);
@@ -403,13 +423,52 @@ uint32_t store_new_uidvalidity(struct store *store)
 	return validity;
 }
 
+/* Every line stays as it is, also what we take for no name, but that of this one. */
+static bool edit_subscriptions(struct view old, struct view name, bool on, struct text *out,
+                               unsigned *count)
+{
+	struct view line;
+	bool found = false;
+
+	for (*count = 0; view_cut(&old, '\n', &line); ++*count) {
+		bool same = view_equal(line, name) ||
+		            (store_name_is_inbox(name) && store_name_is_inbox(line));
+
+		found |= same;
+		if (line.len && (!same || on))
+			text_format(out, "%.*s\n", VIEW_ARG(line));
+	}
+	if (on && !found)
+		text_format(out, "%.*s\n", VIEW_ARG(name));
+	return found;
+}
+
+static enum store_result subscribe_locked(struct store *store, struct view name, bool on,
+                                          char *bytes, struct text *all, struct reason *why)
+{
+	enum file_result result =
+		read_small(store->maildir, "subscriptions", bytes, SUBSCRIPTIONS_BYTES_MAX);
+	unsigned count;
+
+	/* What cannot be read is not written anew: all that is in it would be lost. */
+	if (result != FILE_WHOLE && !file_missing(result))
+		return fail(why, "read subscriptions: %s", file_result_text(result)), STORE_FAILED;
+	bool found = edit_subscriptions(view_of(bytes), name, on, all, &count);
+
+	if (on == found)
+		return STORE_OK;
+	if (on && (all->full || count >= STORE_FOLDERS_MAX))
+		return fail(why, "too many subscriptions"), STORE_LIMIT;
+	if (write_atomic(store->maildir, "subscriptions", text_view(all), false) == 0)
+		return STORE_OK;
+	fail_errno(why, "write subscriptions");
+	return STORE_FAILED;
+}
+
 enum store_result store_subscribe(struct store *store, struct view name, bool on,
                                   struct reason *why)
 {
-	struct name_list l = { 0 };
 	struct text all;
-	enum store_result result = STORE_OK;
-	bool found = false;
 
 	if (store_name_is_inbox(name))
 		name = VIEW("INBOX");
@@ -417,28 +476,17 @@ enum store_result store_subscribe(struct store *store, struct view name, bool on
 		return fail(why, "not a valid folder name"), STORE_BAD_NAME;
 	int lock = lock_home(store);
 
-	read_subscriptions(store, &l);
-	text_init(&all, SUBSCRIPTIONS_BYTES_MAX - 1);
-	for (unsigned i = 0; i < l.count; i++) {
-		bool same = view_equal(view_of(l.names[i].name), name);
+	/* Without it two sessions could each write what the other has not seen. */
+	if (lock < 0)
+		return fail_errno(why, "lock " HOME_FILE), STORE_FAILED;
+	char *bytes = memory_get(SUBSCRIPTIONS_BYTES_MAX);
 
-		found |= same;
-		if (!same || on)
-			text_format(&all, "%s\n", l.names[i].name);
-	}
-	if (on && !found)
-		text_format(&all, "%.*s\n", VIEW_ARG(name));
-	if (all.full || l.count >= STORE_FOLDERS_MAX)
-		result = STORE_LIMIT;
-	else if (on != found &&
-	         write_atomic(store->maildir, "subscriptions", text_view(&all), false) < 0)
-		result = STORE_FAILED;
-	if (result != STORE_OK)
-		fail_errno(why, "write subscriptions");
-	if (lock >= 0)
-		close(lock);
+	text_init(&all, SUBSCRIPTIONS_BYTES_MAX - 1);
+	enum store_result result = subscribe_locked(store, name, on, bytes, &all, why);
+
+	close(lock);
 	text_free(&all);
-	free_list(&l);
+	free(bytes);
 	return result;
 }
 

@@ -25,15 +25,18 @@ static int format_uids(char *out, size_t size, uint32_t validity, uint32_t ceili
 	return len + snprintf(out + len, size - (size_t)len, " %08" PRIx32 "\n", sum);
 }
 
-static bool read_uid_file(struct folder *f, uint32_t *validity, uint32_t *ceiling)
+enum uid_record {
+	UIDS_KNOWN,
+	UIDS_LOST,  /* missing, or not what we write */
+	UIDS_UNREAD /* errno: what it says cannot be known now, and it is not to be written anew */
+};
+
+static bool parse_uids(const char *bytes, uint32_t *validity, uint32_t *ceiling)
 {
-	char bytes[UID_FILE_BYTES + 2], want[UID_FILE_BYTES + 2];
-	struct view rest, word;
+	char want[UID_FILE_BYTES + 2];
+	struct view rest = view_of(bytes), word;
 	uint64_t next;
 
-	if (!read_small(f->dir, UID_FILE, bytes, sizeof bytes))
-		return false;
-	rest = view_of(bytes);
 	if (!view_cut(&rest, ' ', &word) || !view_cut(&rest, ' ', &word) ||
 	    !view_number(word, UINT32_MAX, &next))
 		return false;
@@ -41,6 +44,17 @@ static bool read_uid_file(struct folder *f, uint32_t *validity, uint32_t *ceilin
 	*ceiling = (uint32_t)next;
 	format_uids(want, sizeof want, *validity, *ceiling);
 	return *validity != 0 && next != 0 && strcmp(bytes, want) == 0;
+}
+
+static enum uid_record read_uid_file(struct folder *f, uint32_t *validity, uint32_t *ceiling)
+{
+	char bytes[UID_FILE_BYTES + 2];
+	enum file_result result = read_small(f->dir, UID_FILE, bytes, sizeof bytes);
+
+	if (result == FILE_FAILED)
+		return errno == ENOENT ? UIDS_LOST : UIDS_UNREAD;
+	return result == FILE_WHOLE && parse_uids(bytes, validity, ceiling) ? UIDS_KNOWN
+	                                                                    : UIDS_LOST;
 }
 
 static int write_uid_file(struct folder *f, uint32_t ceiling, bool sync)
@@ -68,20 +82,26 @@ static int write_uid_file(struct folder *f, uint32_t ceiling, bool sync)
 	return result;
 }
 
-static void know_ceiling(struct folder *f)
+/* 0; -1, errno: the record cannot be read now. */
+static int know_ceiling(struct folder *f)
 {
 	uint32_t validity, ceiling;
 
-	if (f->uid_ceiling == 0 && read_uid_file(f, &validity, &ceiling) &&
-	    validity == f->ix.h.uidvalidity)
+	if (f->uid_ceiling)
+		return 0;
+	enum uid_record record = read_uid_file(f, &validity, &ceiling);
+
+	if (record == UIDS_KNOWN && validity == f->ix.h.uidvalidity)
 		f->uid_ceiling = ceiling;
+	return record == UIDS_UNREAD ? -1 : 0;
 }
 
 int reserve_uids(struct folder *f, uint32_t count, struct reason *why)
 {
 	uint64_t need = (uint64_t)f->ix.h.uidnext + count;
 
-	know_ceiling(f);
+	if (know_ceiling(f) < 0)
+		return fail_errno(why, "read " UID_FILE);
 	if (need <= f->uid_ceiling)
 		return 0;
 	if (need > UINT32_MAX - UID_BATCH)
@@ -142,11 +162,16 @@ static bool is_deleted(struct folder *f)
 static int create_index(struct folder *f, struct reason *why)
 {
 	uint32_t validity, ceiling;
-	bool recorded = read_uid_file(f, &validity, &ceiling);
+	enum uid_record record = read_uid_file(f, &validity, &ceiling);
+	bool recorded = record == UIDS_KNOWN;
 
+	if (record == UIDS_UNREAD)
+		return fail_errno(why, "read " UID_FILE);
 	if (!recorded) {
-		validity = store_new_uidvalidity(f->store);
 		ceiling = 1;
+		validity = store_new_uidvalidity(f->store, why);
+		if (validity == 0)
+			return -1;
 	}
 	index_close(&f->ix);
 	f->ix.h = (struct index_header){ .uidvalidity = validity,
@@ -154,7 +179,8 @@ static int create_index(struct folder *f, struct reason *why)
 		                         .first_recent = ceiling };
 	f->ix.fresh = f->must_scan = true;
 	f->uid_ceiling = recorded ? ceiling : 0;
-	keywords_load(f);
+	if (keywords_load(f) < 0)
+		return fail_errno(why, "read " KEYWORDS_FILE);
 	if (!recorded && write_uid_file(f, ceiling, false) < 0)
 		return fail_errno(why, "write " UID_FILE);
 	return index_write(f) < 0 ? fail_errno(why, "write " INDEX_FILE) : 0;
@@ -203,9 +229,10 @@ static void renew_index(struct folder *f)
 static bool validity_agrees(struct folder *f)
 {
 	uint32_t validity, ceiling;
+	enum uid_record record = read_uid_file(f, &validity, &ceiling);
 
-	f->uids_lost = !read_uid_file(f, &validity, &ceiling);
-	return f->uids_lost || validity == f->ix.h.uidvalidity;
+	f->uids_lost = record == UIDS_LOST;
+	return record != UIDS_KNOWN || validity == f->ix.h.uidvalidity;
 }
 
 static enum store_result first_open(struct folder *f, struct reason *why)
