@@ -63,7 +63,8 @@ static void take_back(struct folder *to, struct staged *list, uint32_t count, co
 }
 
 /* All into cur, or none: RFC 3501 section 6.4.7. A crash in the middle of the renames leaves some,
- * whole. */
+ * whole. They are on disk before anybody is told, and before a MOVE removes what they were made of:
+ * that their renames come first is an order on no file system but those with one journal. */
 static enum store_result publish_locked(struct folder *to, struct staged *list, uint32_t count,
                                         uint32_t *uids, struct reason *why)
 {
@@ -86,6 +87,11 @@ static enum store_result publish_locked(struct folder *to, struct staged *list, 
 		put_staged(to, &list[i], uid);
 		uids[i] = uid;
 		to->ix.h.uidnext = uid + 1;
+	}
+	if (fsync(to->cur) < 0) {
+		fail_errno(why, "sync cur");
+		take_back(to, list, count, uids);
+		return STORE_FAILED;
 	}
 	return folder_commit(to, true, why);
 }
@@ -240,11 +246,6 @@ enum store_result folder_append_finish(struct folder_append **append, uint32_t f
 		result = publish(a->to, &a->staged, 1, &given, why);
 		a->staged.used = false;
 	}
-	/* The name too is to survive a power cut before the client is told. */
-	if (result == STORE_OK && fsync(a->to->cur) < 0) {
-		fail_errno(why, "sync cur");
-		result = STORE_FAILED;
-	}
 	if (result == STORE_OK && a->to->store->quota_bytes)
 		quota_add(a->to->store, (int64_t)a->written, 1);
 	if (uid != NULL)
@@ -395,7 +396,7 @@ enum store_result folder_copy(struct folder *f, const uint32_t *seqs, uint32_t c
 	return result;
 }
 
-/* A crash in between leaves the message in both folders, at worst. */
+/* A crash or a power cut in between leaves the message in both folders, at worst. */
 enum store_result folder_move(struct folder *f, const uint32_t *seqs, uint32_t count,
                               struct folder *to, uint32_t *uids, struct reason *why)
 {

@@ -77,20 +77,30 @@ static bool passes(int error)
 	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR;
 }
 
+/* Once, by whoever holds the lock and makes it anew; without it the file may be another's by now.
+ */
+static void tell_damage(const struct folder *f, const char *reason)
+{
+	if (f->locks > 0)
+		log_warn("event=index-damaged home=%s folder=%s reason=%s",
+		         log_quote(view_of(f->store->home)), log_quote(view_of(f->name)),
+		         log_quote(view_of(reason)));
+}
+
 int index_open(struct folder *f)
 {
 	struct index ix = { .fd = openat(f->dir, INDEX_FILE,
 		                         O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) };
 
-	if (ix.fd < 0 && errno != ENOENT && !passes(errno))
-		log_warn("event=index-damaged home=%s folder=%s reason=%s",
-		         log_quote(view_of(f->store->home)), log_quote(view_of(f->name)),
-		         log_quote(view_of(strerror(errno))));
-	if (ix.fd < 0)
-		return passes(errno) ? -1 : 1;
+	if (ix.fd < 0 && passes(errno))
+		return -1;
+	if (ix.fd < 0) {
+		if (errno != ENOENT)
+			tell_damage(f, strerror(errno));
+		return 1;
+	}
 	if (!identify(&ix)) {
-		log_warn("event=index-damaged home=%s folder=%s reason=\"its header is wrong\"",
-		         log_quote(view_of(f->store->home)), log_quote(view_of(f->name)));
+		tell_damage(f, "its header is wrong");
 		close(ix.fd);
 		return 1;
 	}

@@ -61,7 +61,7 @@ int keywords_save(struct folder *f)
 	for (unsigned n = 0; n < STORE_KEYWORDS_MAX; n++)
 		if (f->keywords[n])
 			text_format(&all, "%u %s\n", n, f->keywords[n]);
-	result = write_atomic(f->dir, KEYWORDS_FILE, text_view(&all), false);
+	result = write_atomic(f->dir, KEYWORDS_FILE, text_view(&all), true);
 	text_free(&all);
 	return result;
 }

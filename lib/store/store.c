@@ -459,7 +459,7 @@ static enum store_result subscribe_locked(struct store *store, struct view name,
 		return STORE_OK;
 	if (on && (all->full || count >= STORE_FOLDERS_MAX))
 		return fail(why, "too many subscriptions"), STORE_LIMIT;
-	if (write_atomic(store->maildir, "subscriptions", text_view(all), false) == 0)
+	if (write_atomic(store->maildir, "subscriptions", text_view(all), true) == 0)
 		return STORE_OK;
 	fail_errno(why, "write subscriptions");
 	return STORE_FAILED;
@@ -499,7 +499,8 @@ static bool exists(struct store *store, const char *path)
 	return fstatat(store->maildir, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* Put together in tmp and renamed into place: a folder is there whole or not at all. */
+/* Put together in tmp and renamed into place: a folder is there whole or not at all, and on disk
+ * before a message goes there. */
 static enum store_result create_at(struct store *store, const char *path, struct reason *why)
 {
 	char temporary[NAME_STEM_MAX + 16], stem[NAME_STEM_MAX + 1];
@@ -513,8 +514,9 @@ static enum store_result create_at(struct store *store, const char *path, struct
 	int fd = open_directory(store->maildir, temporary);
 	/* maildirfolder tells deliverers that this is a part of a Maildir++ (Courier's mark). */
 	int mark = fd < 0 ? -1 : openat(fd, "maildirfolder", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	bool made = mark >= 0 && make_maildir(fd) == 0 &&
-	            renameat(store->maildir, temporary, store->maildir, path) == 0;
+	bool made = mark >= 0 && make_maildir(fd) == 0 && fsync(fd) == 0 &&
+	            renameat(store->maildir, temporary, store->maildir, path) == 0 &&
+	            fsync(store->maildir) == 0;
 	int kept_errno = errno;
 
 	if (mark >= 0)
@@ -662,6 +664,8 @@ enum store_result store_rename(struct store *store, struct view from, struct vie
 		result = (fail(why, "the folder already exists"), STORE_EXISTS);
 	else if (read_folders(store, &l, why) == 0)
 		result = rename_all(store, &l, from, to, why);
+	if (result == STORE_OK && fsync(store->maildir) < 0)
+		result = (fail_errno(why, "sync Maildir"), STORE_FAILED);
 	free_list(&l);
 	if (lock >= 0)
 		close(lock);

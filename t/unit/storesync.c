@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a power cut may take where every directory is written back by itself: a name is on disk when
+ * its directory was synced after it was made. Before a message's old name goes, and before a
+ * command's OK, its new one must be. The library's calls are caught here by name.
+ */
+#include "t/unit/store.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+
+#include "lib/store/internal.h"
+
+enum { PLACES = 64 };
+
+/* Directories with names that no sync has reached. */
+static struct {
+	dev_t device;
+	ino_t inode;
+	bool used, dirty;
+} places[PLACES];
+
+static bool watching, other_disk, sync_fails;
+static ino_t target_cur, source_cur;
+static unsigned syncs, too_early;
+
+static bool *place_of(int fd)
+{
+	struct stat st;
+	static bool nowhere;
+
+	if (fstat(fd, &st) < 0)
+		return &nowhere;
+	for (int i = 0; i < PLACES; i++) {
+		if (!places[i].used) {
+			places[i].used = true;
+			places[i].device = st.st_dev;
+			places[i].inode = st.st_ino;
+		}
+		if (places[i].inode == st.st_ino && places[i].device == st.st_dev)
+			return &places[i].dirty;
+	}
+	return &nowhere;
+}
+
+static ino_t inode_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 ? 0 : st.st_ino;
+}
+
+static bool target_dirty(void)
+{
+	for (int i = 0; i < PLACES; i++)
+		if (places[i].used && places[i].inode == target_cur && places[i].dirty)
+			return true;
+	return false;
+}
+
+int renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+	int result = (int)syscall(SYS_renameat, from_dir, from, to_dir, to);
+
+	if (result == 0)
+		*place_of(to_dir) = true;
+	return result;
+}
+
+int unlinkat(int dir, const char *name, int flags)
+{
+	if (watching && inode_of(dir) == source_cur)
+		too_early += target_dirty();
+	return (int)syscall(SYS_unlinkat, dir, name, flags);
+}
+
+int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
+{
+	if (other_disk) {
+		errno = EXDEV;
+		return -1;
+	}
+	return (int)syscall(SYS_linkat, from_dir, from, to_dir, to, flags);
+}
+
+int fsync(int fd)
+{
+	if (sync_fails && inode_of(fd) == target_cur) {
+		errno = EIO;
+		return -1;
+	}
+	syncs += inode_of(fd) == target_cur;
+	*place_of(fd) = false;
+	return 0;
+}
+
+static const char one[] = "Subject: one\r\n\r\nbody\r\n";
+static struct folder *from, *to;
+
+static void begin(int messages)
+{
+	box_make(0);
+	store_create(box, VIEW("Work"), &box_why);
+	from = box_open("INBOX");
+	to = box_open("Work");
+	for (int i = 0; i < messages; i++)
+		box_append(from, one, 0);
+	box_sync(from);
+	source_cur = inode_of(from->cur);
+	target_cur = inode_of(to->cur);
+	watching = true;
+	syncs = too_early = 0;
+}
+
+static void end(void)
+{
+	watching = sync_fails = other_disk = false;
+	folder_close(&from);
+	folder_close(&to);
+	box_remove();
+}
+
+static const uint32_t all[] = { 1, 2, 3, 4, 5 };
+
+static void check_commands(const char *where)
+{
+	bool across = other_disk;
+
+	begin(5);
+	other_disk = across;
+	ok(folder_copy(from, all, 5, to, NULL, &box_why) == STORE_OK && !target_dirty(),
+	   "%s: COPY's OK is on disk", where);
+	ok(syncs == 1, "with one sync of the directory");
+	other_disk = across;
+	ok(folder_move(from, all, 5, to, NULL, &box_why) == STORE_OK && too_early == 0,
+	   "%s: MOVE removes nothing before its copy is on disk", where);
+	ok(syncs == 2 && !target_dirty(), "with one more");
+	box_sync(from);
+	box_sync(to);
+	ok(folder_count(from) == 0 && folder_count(to) == 10, "all are there");
+	end();
+	begin(2);
+	other_disk = across;
+	folder_copy(from, all, 2, to, NULL, &box_why);
+	folder_remove(from, all, 2, &box_why);
+	ok(too_early == 0, "%s: COPY and EXPUNGE", where);
+	end();
+}
+
+static void check_refused(void)
+{
+	begin(3);
+	sync_fails = true;
+	ok(folder_move(from, all, 3, to, NULL, &box_why) == STORE_FAILED,
+	   "a sync that fails: MOVE fails");
+	is_string(box_why.text, "sync cur: Input/output error", "and says why");
+	box_sync(from);
+	box_sync(to);
+	ok(folder_count(from) == 3 && folder_count(to) == 0, "all are where they were");
+	ok(folder_copy(from, all, 3, to, NULL, &box_why) == STORE_FAILED, "COPY too");
+	box_sync(to);
+	ok(folder_count(to) == 0, "and none is there");
+	sync_fails = false;
+	ok(folder_copy(from, all, 3, to, NULL, &box_why) == STORE_OK, "and again");
+	box_sync(to);
+	ok(folder_count(to) == 3, "when it works");
+	end();
+}
+
+static void check_append(void)
+{
+	begin(0);
+	box_append(to, one, 0);
+	ok(!target_dirty() && syncs == 1, "APPEND's OK is on disk");
+	end();
+}
+
+static bool maildir_clean(void)
+{
+	return !*place_of(box->maildir);
+}
+
+static void check_folders(void)
+{
+	begin(1);
+	store_create(box, VIEW("New"), &box_why);
+	ok(maildir_clean(), "CREATE's OK is on disk");
+	store_rename(box, VIEW("New"), VIEW("Newer"), &box_why);
+	ok(maildir_clean(), "and RENAME's");
+	store_subscribe(box, VIEW("Newer"), true, &box_why);
+	ok(maildir_clean(), "and SUBSCRIBE's");
+	end();
+}
+
+int main(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	check_commands("one file system");
+	other_disk = true;
+	check_commands("two file systems");
+	check_refused();
+	check_append();
+	check_folders();
+	return tap_done();
+}
