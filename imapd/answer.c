@@ -53,6 +53,19 @@ void answer_nstring(struct text *out, struct view v)
 		answer_string(out, v);
 }
 
+void answer_display(struct text *out, struct view v)
+{
+	size_t len = v.len;
+
+	if (len > ANSWER_DISPLAY_MAX) {
+		len = ANSWER_DISPLAY_MAX;
+		/* At most the three bytes that may follow a first one. */
+		while (len > ANSWER_DISPLAY_MAX - 4 && ((unsigned char)v.data[len] & 0xc0) == 0x80)
+			len--;
+	}
+	answer_nstring(out, view_take(v, len));
+}
+
 void answer_astring(struct text *out, struct view v)
 {
 	bool atom = v.len != 0 && !view_equal_nocase(v, VIEW("NIL"));

@@ -110,7 +110,7 @@ static void write_single(struct text *out, struct view message, const struct mim
 	text_add_byte(out, ' ');
 	answer_nstring(out, p->id);
 	text_add_byte(out, ' ');
-	answer_nstring(out, p->description);
+	answer_display(out, p->description);
 	text_add_byte(out, ' ');
 	answer_string(out, p->encoding_text.data ? p->encoding_text : VIEW("7bit"));
 	text_format(out, " %zu", p->body_len);
@@ -146,6 +146,14 @@ static void write_part(struct text *out, struct view message, const struct mime_
 bool structure_body(struct text *out, struct view message, const struct mime_part *root,
                     bool extended)
 {
+	size_t begin = out->len;
+
 	write_part(out, message, root, extended);
+	if (out->full) {
+		out->len = begin;
+		out->full = false;
+		text_format(out, "(\"application\" \"octet-stream\" NIL NIL NIL \"8bit\" %zu%s)",
+		            root->body_len, extended ? " NIL NIL NIL NIL" : "");
+	}
 	return !out->full;
 }

@@ -4,7 +4,9 @@
 
 #include "imapd/command.h"
 
-/* "COPYUID 38505 304,319:320 3956:3958"; empty when nothing was copied. */
+/* "COPYUID 38505 304,319:320 3956:3958"; empty when nothing was copied, and when it would be longer
+ * than a tagged answer may be: half a set names other messages, and RFC 4315 section 3 lets it be
+ * left out. */
 static void copyuid(struct session *s, const struct folder *to, const uint32_t *seqs,
                     const uint32_t *uids, uint32_t count, struct text *out)
 {
@@ -26,6 +28,8 @@ static void copyuid(struct session *s, const struct folder *to, const uint32_t *
 			sequence_write(&made, uids[i]);
 	sequence_write_end(&made);
 	text_add_string(out, "] ");
+	if (out->full)
+		text_clear(out);
 }
 
 static void copy_messages(struct session *s, const uint32_t *seqs, uint32_t count,

@@ -74,6 +74,27 @@ static struct view range_view(struct view whole, size_t start, size_t length)
 	return view_take(view_skip(whole, start), length);
 }
 
+/* A multipart without a part is shown as one that has an empty one (bodystructure.c). */
+static bool is_empty_part(struct content *c, const struct section *s)
+{
+	struct view parent = s->spec, rest;
+	bool whole;
+
+	while (parent.len && byte_is_digit(parent.data[parent.len - 1]))
+		parent.len--;
+	struct view number = view_skip(s->spec, parent.len);
+
+	if (s->what != SECTION_ALL || !view_equal(number, VIEW("1")))
+		return false;
+	const struct mime_part *p =
+		mime_section(c->mime.root, view_take(parent, parent.len ? parent.len - 1 : 0),
+	                     &rest, &whole);
+
+	if (p != NULL && p->kind == MIME_MESSAGE)
+		p = p->child;
+	return p != NULL && p->kind == MIME_MULTIPART && p->child == NULL;
+}
+
 static enum store_result of_part(struct content *c, const struct section *s, struct text *scratch,
                                  struct section_bytes *out, struct reason *why)
 {
@@ -86,7 +107,7 @@ static enum store_result of_part(struct content *c, const struct section *s, str
 	const struct mime_part *p = mime_section(c->mime.root, s->spec, &rest, &whole);
 
 	if (p == NULL) {
-		out->missing = true;
+		out->missing = !is_empty_part(c, s);
 	} else if (s->what == SECTION_ALL) {
 		set_range(out, p->body_start, p->body_len);
 	} else if (s->what == SECTION_MIME) {

@@ -10,7 +10,8 @@
 enum {
 	SECTION_DEPTH_MAX = 32,   /* numbers in one specification */
 	SECTION_FIELDS_MAX = 256, /* names in one HEADER.FIELDS */
-	SECTION_LABEL_MAX = 16384
+	SECTION_LABEL_MAX =
+		80000 /* what a line may ask for (SESSION_LINE_MAX), with quotes escaped */
 };
 
 enum section_what {

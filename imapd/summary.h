@@ -12,7 +12,7 @@
 #include "imapd/content.h"
 
 enum summary_text { SUMMARY_ENVELOPE, SUMMARY_BODY, SUMMARY_BODYSTRUCTURE, SUMMARY_TEXTS };
-enum { SUMMARY_VERSION = 1 };
+enum { SUMMARY_VERSION = 2 };
 
 struct summary {
 	struct view text[SUMMARY_TEXTS]; /* data NULL: not made */

@@ -33,7 +33,23 @@ void imapenvelope_read(struct view header, struct imapenvelope *out)
 	while (header_next(&header, &field)) {
 		size_t i = item_of(field.name);
 
-		if (i < IMAPENVELOPE_ITEMS && !out->item[i].data)
+		if (i == IMAPENVELOPE_ITEMS)
+			continue;
+		if (out->item[i].data)
+			out->again[i] = true;
+		else
 			out->item[i] = view_trim(field.value);
 	}
+}
+
+bool imapenvelope_next(struct view *header, enum imapenvelope_item item, struct view *value)
+{
+	struct header_field field;
+
+	while (header_next(header, &field))
+		if (item_of(field.name) == item) {
+			*value = view_trim(field.value);
+			return true;
+		}
+	return false;
 }

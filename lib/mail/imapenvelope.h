@@ -21,13 +21,16 @@ enum imapenvelope_item {
 };
 
 /* Values as they stand, still folded, blanks at the ends trimmed; data NULL: no such field.
- * The first field of a name counts.  That sender and reply-to default to from (absent, or
- * without any address) is the writer's work. */
+ * The first field of a name counts; that there are others of it tells `again`.  That sender and
+ * reply-to default to from (absent, or without any address) is the writer's work. */
 struct imapenvelope {
 	struct view item[IMAPENVELOPE_ITEMS];
+	bool again[IMAPENVELOPE_ITEMS];
 };
 
 void imapenvelope_read(struct view header, struct imapenvelope *out);
+/* The next field of this item in the rest of a header: every one of them, one after the other. */
+bool imapenvelope_next(struct view *header, enum imapenvelope_item item, struct view *value);
 /* From, sender, reply-to, to, cc and bcc are address lists, the others text. */
 bool imapenvelope_is_list(enum imapenvelope_item item);
 

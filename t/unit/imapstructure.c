@@ -2,6 +2,9 @@
 /* ENVELOPE and BODYSTRUCTURE texts: cases checked by hand, and, with a directory or files as
  * arguments, the texts of those. */
 
+#include <stdlib.h>
+
+#include "imapd/answer.h"
 #include "imapd/structure.h"
 #include "lib/mail/header.h"
 #include "t/tap.h"
@@ -64,10 +67,104 @@ static const struct {
 	  "(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 21 (NIL \"in\" NIL NIL NIL NIL NIL NIL NIL NIL) "
 	  "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 6 1) 3)",
 	  NULL },
+	{ "two fields To, two Cc, of which the second has nothing, two From",
+	  "From: a@b.test\r\nTo: c@d.test\r\nCc: e@f.test\r\nFrom: no@b.test\r\n"
+	  "To: X <g@h.test>, i@j.test\r\nCc:\r\n\r\n",
+	  "(NIL NIL ((NIL NIL \"a\" \"b.test\")) ((NIL NIL \"a\" \"b.test\")) ((NIL NIL \"a\" \"b.test\")) "
+	  "((NIL NIL \"c\" \"d.test\")(\"X\" NIL \"g\" \"h.test\")(NIL NIL \"i\" \"j.test\")) "
+	  "((NIL NIL \"e\" \"f.test\")) NIL NIL NIL)",
+	  NULL, NULL },
 	{ "a multipart without parts", "Content-Type: multipart/mixed\r\n\r\nnothing\r\n", NULL,
 	  "((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0) \"mixed\")",
 	  NULL },
 };
+
+static struct view repeated(const char *head, const char *piece, unsigned times, const char *tail)
+{
+	static struct text message;
+
+	text_free(&message);
+	text_init(&message, 64 << 20);
+	text_add_string(&message, head);
+	for (unsigned i = 0; i < times; i++)
+		text_add_string(&message, piece);
+	text_add_string(&message, tail);
+	return text_view(&message);
+}
+
+/* Brackets in balance outside of strings and literals, and nothing behind them. */
+static bool is_whole(const char *text)
+{
+	int depth = 0;
+	bool quoted = false;
+
+	for (const char *p = text; *p; p++) {
+		if (quoted && *p == '\\')
+			p++;
+		else if (*p == '"')
+			quoted = !quoted;
+		else if (!quoted && *p == '{')
+			p += strtoul(p + 1, NULL, 10) + strcspn(p, "\n");
+		else if (!quoted)
+			depth += (*p == '(') - (*p == ')');
+		if (depth == 0 && p[1])
+			return false;
+	}
+	return depth == 0 && !quoted;
+}
+
+/* No field makes a message unlistable. */
+static void check_large(void)
+{
+	const char *text = text_of(repeated("Subject: ", "0123456789", 500000, "\r\n\r\n"), 0);
+	char want[200], *part = memory_get(40100);
+	int used = sprintf(part, "--x\r\nContent-Type: text/plain; name=");
+
+	memset(part + used, 'a', 40000);
+	strcpy(part + used + 40000, "\r\n\r\nhello\r\n");
+
+	snprintf(want, sizeof want, "(NIL {%d}\r\n0123456789", ANSWER_DISPLAY_MAX);
+	ok(strncmp(text, want, strlen(want)) == 0 && is_whole(text) &&
+	           strlen(text) < ANSWER_DISPLAY_MAX + 100,
+	   "a subject of 5 MB is cut at its limit");
+	text = text_of(repeated("Subject: ab", "\xe2\x82\xac", 100000, "\r\n\r\n"), 0);
+	snprintf(want, sizeof want, "(NIL {%d}\r\n", ANSWER_DISPLAY_MAX);
+	ok(strncmp(text, want, strlen(want)) == 0, "between two characters");
+	text = text_of(repeated("Subject: a", "\xe2\x82\xac", 100000, "\r\n\r\n"), 0);
+	snprintf(want, sizeof want, "(NIL {%d}\r\n", ANSWER_DISPLAY_MAX - 1);
+	ok(strncmp(text, want, strlen(want)) == 0, "never within one");
+	text = text_of(
+		repeated("To: x@y", ", somebody.with.a.name@example.test", 100000, "\r\n\r\n"), 0);
+	ok(is_whole(text) && strlen(text) > 100000 && strlen(text) < STRUCTURE_LIST_MAX + 1000,
+	   "100,000 recipients are cut between two");
+	text = text_of(repeated("To: G: x@y", ", somebody.with.a.name@example.test", 19000,
+	                        ";\r\n\r\n"),
+	               0);
+	ok(is_whole(text) && strstr(text, "(NIL NIL NIL NIL)") != NULL,
+	   "a group that is cut is closed");
+	text = text_of(repeated("To: ", "a", 100000, "@b.test, c@d.test\r\n\r\n"), 0);
+	ok(is_whole(text) && strstr(text, "((NIL NIL \"c\" \"d.test\"))") != NULL,
+	   "an address is whole or not there");
+	for (int which = 1; which <= 2; which++) {
+		text = text_of(
+			repeated("Content-Type: multipart/mixed; boundary=x\r\n\r\n",
+		                 "--x\r\nContent-Type: text/plain; name=aaaaaaaaaaaaaaaaaaaaaaa"
+		                 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		                 "\r\n\r\nhello\r\n",
+		                 9000, "--x--\r\n"),
+			which);
+		ok(is_whole(text) && strlen(text) < STRUCTURE_TEXT_MAX, "a body of 9,000 parts");
+		text = text_of(repeated("Content-Type: multipart/mixed; boundary=x\r\n\r\n", part,
+		                        200, "--x--\r\n"),
+		               which);
+		snprintf(want, sizeof want,
+		         "(\"application\" \"octet-stream\" NIL NIL NIL \"8bit\" %zu%s)",
+		         strlen(part) * 200 + strlen("--x--\r\n"),
+		         which == 1 ? "" : " NIL NIL NIL NIL");
+		is_string(text, want, "a body whose description would be too large");
+	}
+	free(part);
+}
 
 int main(int argc, char **argv)
 {
@@ -100,5 +197,6 @@ int main(int argc, char **argv)
 			is_string(text_of(message, 2), cases[i].structure, "BODYSTRUCTURE: %s",
 			          cases[i].what);
 	}
+	check_large();
 	return tap_done();
 }

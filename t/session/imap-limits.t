@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""imapd at its limits: answers that grow long stay whole or leave a part out, lines that are too long or broken have their
+tagged answer, and one message that cannot be told keeps no other from its reader."""
+import os
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import imaphouse
+from tap import done, is_, ok
+
+MESSAGE = b"From: a@b.test\r\nSubject: test\r\n\r\nbody\r\n"
+SCATTERED = 46000
+
+
+def scatter(imapd, user, count):
+    """A mailbox with every second UID from 2 on: an index believes about 65,000 UIDs more than it knows, at a time."""
+    c = imapd.client(user)
+    c.ok("SELECT INBOX")
+    c.close()
+    maildir = imapd.home(user) / "Maildir"
+    validity = (maildir / "posthouse.uids").read_text().split()[0].lstrip("0")
+    for first in range(1, count + 1, 30000):
+        for i in range(first, min(first + 30000, count + 1)):
+            os.close(os.open(maildir / f"cur/{i}.a.host,U={validity}.{2 * i}:2,", os.O_CREAT | os.O_WRONLY, 0o600))
+        c = imapd.client(user)
+        c.ok("SELECT INBOX")
+        c.close()
+
+
+def expand(text):
+    numbers = []
+    for part in text.split(b","):
+        low, _, high = part.partition(b":")
+        numbers += range(int(low), int(high or low) + 1)
+    return numbers
+
+
+def copyuid(imapd):
+    scatter(imapd, "scattered", SCATTERED)
+    c = imapd.client("scattered")
+    c.ok("CREATE Copy")
+    c.ok("CREATE Other")
+    c.ok("SELECT INBOX")
+    c.ok("COPY 1:30000 Copy")
+    told = re.search(rb"\[COPYUID \d+ (\S+) (\S+)\] Copy completed", c.tagged)
+    is_([expand(told[1]), expand(told[2])], [list(range(2, 60001, 2)), list(range(1, 30001))], "COPYUID of 30,000 scattered messages")
+    is_(c.ok("COPY 1:* Copy"), b"", f"COPY of {SCATTERED}, whose UIDs are too many for an answer")
+    ok(c.tagged.endswith(b" OK Copy completed\r\n"), "has no COPYUID rather than half of one", c.tagged[:200])
+    answer = c.ok("MOVE 1:* Other")
+    ok(b"COPYUID" not in answer and answer.count(b" EXPUNGE\r\n") == SCATTERED, "and so MOVE")
+    is_(c.ok("STATUS Other (MESSAGES)"), b"* STATUS Other (MESSAGES %d)\r\n" % SCATTERED, "all were moved")
+    c.close()
+
+
+def large_fields(imapd):
+    """One field of 5 MB does not make a mailbox unlistable."""
+    c = imapd.client("large")
+    c.append("INBOX", MESSAGE)
+    c.append("INBOX", b"From: a@b.test\r\nSubject: " + b"s" * 5000000 + b"\r\nTo: c@d.test\r\n\r\nbody\r\n")
+    c.append("INBOX", b"From: a@b.test\r\nTo: x@y" + b", somebody@example.test" * 300000 + b"\r\n\r\nbody\r\n")
+    c.append("INBOX", MESSAGE)
+    c.ok("SELECT INBOX")
+    for turn in ("made", "from the cache"):
+        answer = c.ok("FETCH 1:* (FLAGS ENVELOPE BODYSTRUCTURE)")
+        is_([int(n) for n in re.findall(rb"^\* (\d+) FETCH", answer, re.M)], [1, 2, 3, 4], f"every message is listed, {turn}")
+        ok(b'NIL "c" "d.test"' in answer and len(answer) < 1000000, "with texts that are cut", len(answer))
+    ok(len(c.ok("FETCH 2 BODY.PEEK[HEADER]")) > 5000000, "the header itself is whole")
+    c.close()
+
+
+def empty_multipart(imapd):
+    c = imapd.client("parts")
+    c.append("INBOX", b"Content-Type: multipart/mixed\r\n\r\nnothing\r\n")
+    c.append("INBOX", b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--x--\r\n")
+    c.ok("SELECT INBOX")
+    ok(b'"7bit" 0 0)' in c.ok("FETCH 1 BODY"), "a multipart without parts shows one that is empty")
+    is_(c.ok("FETCH 1:2 (BODY.PEEK[1] BODY.PEEK[2])"), b'* 1 FETCH (BODY[1] {0}\r\n BODY[2] NIL)\r\n* 2 FETCH (BODY[1] {0}\r\n BODY[2] NIL)\r\n',
+        "which is there, and no other")
+    is_(c.ok("FETCH 2 (BODY.PEEK[1.1] BODY.PEEK[1.2] BODY.PEEK[1.1.1])"), b"* 2 FETCH (BODY[1.1] {0}\r\n BODY[1.2] NIL BODY[1.1.1] NIL)\r\n", "also below")
+    c.close()
+
+
+def main():
+    os.environ["TZ"] = "UTC"
+    with imaphouse.Imapd() as imapd:
+        for test in (copyuid, large_fields, empty_multipart):
+            test(imapd)
+    done()
+
+
+main()
