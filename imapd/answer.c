@@ -18,16 +18,19 @@ static bool may_be_quoted(struct view v)
 	return true;
 }
 
+void answer_without_nul(char *bytes, size_t len)
+{
+	for (char *at = bytes; len && (at = memchr(at, '\0', (size_t)(bytes + len - at))) != NULL;)
+		*at = (char)0x80;
+}
+
 void answer_literal(struct text *out, struct view v)
 {
 	text_format(out, "{%zu}\r\n", v.len);
 	size_t begin = out->len;
 
-	if (!text_add(out, v))
-		return;
-	for (char *at = out->data + begin;
-	     (at = memchr(at, '\0', (size_t)(out->data + out->len - at))) != NULL;)
-		*at = (char)0x80;
+	if (text_add(out, v))
+		answer_without_nul(out->data + begin, v.len);
 }
 
 void answer_string(struct text *out, struct view v)

@@ -15,6 +15,8 @@ enum {
  * it. */
 void answer_string(struct text *out, struct view v);
 void answer_literal(struct text *out, struct view v);
+/* The same NULs, in bytes that go out by themselves. */
+void answer_without_nul(char *bytes, size_t len);
 void answer_nstring(struct text *out, struct view v); /* data NULL: NIL */
 /* The same of a text that is shown and not acted on (a subject, a name), cut at ANSWER_DISPLAY_MAX
  * bytes or some less, so that no character of UTF-8 is cut. */

@@ -11,9 +11,9 @@
 #include "lib/base/log.h"
 #include "lib/mail/date.h"
 
-/* \Seen is set in rounds, before the messages of the round are sent, so that FLAGS beside a body
- * tell it: one write to the index for a round, and a client that goes away early has few messages
- * marked that it did not get. */
+/* \Seen is set in rounds, behind the messages of the round, and of those alone that were sent whole
+ * and taken by the system: one write to the index for a round. A client that goes away early has no
+ * message marked that it did not get, and may get one again that it had. */
 enum { SEEN_ROUND = 64 };
 
 struct fetch {
@@ -21,6 +21,7 @@ struct fetch {
 	struct fetch_request request;
 	unsigned want;            /* STORE_WANT_ bits */
 	bool begun;               /* the answer in work has an item */
+	bool incomplete;          /* one of its sections could not be sent */
 	enum store_result failed; /* why a message could not be told: STORE_GONE is least of all */
 	struct reason why;
 	struct text line; /* of the answer, what is not in the stream yet */
@@ -68,6 +69,13 @@ static void send_range(struct fetch *f, struct content *c, const struct section_
 		stream_send_file(&f->s->stream, c->message.fd, b->offset, b->length);
 }
 
+static void send_memory(struct fetch *f, struct view bytes)
+{
+	text_format(&f->line, "{%zu}\r\n", bytes.len);
+	write_out(f);
+	stream_write(&f->s->stream, bytes);
+}
+
 /* Sections come last in an answer, and one that cannot be read after others were sent is NIL: the
  * answer must be ended in step. */
 static void write_section(struct fetch *f, struct content *c, const struct section *section)
@@ -83,14 +91,16 @@ static void write_section(struct fetch *f, struct content *c, const struct secti
 		result = content_whole(c, &why);
 	text_add(&f->line, section->label);
 	text_add_byte(&f->line, ' ');
-	if (result != STORE_OK)
+	if (result != STORE_OK) {
 		note_failure(f, c->seq, result, &why);
+		f->incomplete = true;
+	}
 	if (result != STORE_OK || bytes.missing)
 		text_add_string(&f->line, "NIL");
 	else if (bytes.in_message)
 		send_range(f, c, &bytes);
 	else
-		answer_literal(&f->line, bytes.memory);
+		send_memory(f, bytes.memory);
 	text_free(&scratch);
 }
 
@@ -143,7 +153,8 @@ static enum store_result write_items(struct fetch *f, const struct store_message
 	return result;
 }
 
-static void fetch_one(struct fetch *f, uint32_t seq, bool tell_flags)
+/* false: it was not told, or not whole. *seen: it has \Seen already. */
+static bool fetch_one(struct fetch *f, uint32_t seq, bool *seen)
 {
 	struct store_message m;
 	struct content c;
@@ -152,58 +163,50 @@ static void fetch_one(struct fetch *f, uint32_t seq, bool tell_flags)
 
 	if (result != STORE_OK) {
 		note_failure(f, seq, result, &why);
-		return;
+		return false;
 	}
+	*seen = m.flags & STORE_FLAG_SEEN;
 	content_begin(&c, f->s->folder, seq);
 	/* What can fail, fails before anything is said (RFC 2180 section 4.1.3: a message that is
 	 * gone is left out). */
 	if (f->request.has[FETCH_SECTION])
 		result = content_open(&c, &why);
-	f->begun = false;
+	f->begun = f->incomplete = false;
 	text_clear(&f->line);
 	text_format(&f->line, "* %u FETCH (", seq);
 	if (result == STORE_OK)
 		result = write_items(f, &m, &c, false, &why);
-	if (result == STORE_OK && tell_flags && !f->request.has[FETCH_FLAGS]) {
-		text_add_string(&f->line, f->begun ? " FLAGS (" : "FLAGS (");
-		f->begun = true;
-		flags_write(&f->line, f->s->folder, &m);
-		text_add_byte(&f->line, ')');
-	}
 	if (result == STORE_OK)
 		result = write_items(f, &m, &c, true, &why);
 	content_end(&c);
 	if (result != STORE_OK) {
 		note_failure(f, seq, result, &why);
-		return;
+		return false;
 	}
 	text_add_string(&f->line, ")\r\n");
 	write_out(f);
+	return !f->incomplete;
 }
 
 /* ---- all of them ---- */
 
-/* Sets \Seen on those of the round that do not have it; a bit in `changed` for each that was
- * set. */
-static uint64_t see_round(struct fetch *f, uint32_t first, uint32_t count)
+/* RFC 3501 section 6.4.5: the flags that a FETCH changes are told in FETCH responses. */
+static void mark_seen(struct fetch *f, const uint32_t *sent, uint32_t count)
 {
-	uint32_t unseen[SEEN_ROUND], unseen_count = 0;
-	uint64_t changed = 0;
-	struct store_message m;
 	struct reason why;
 
+	if (count == 0 || stream_flush(&f->s->stream) != STREAM_OK)
+		return;
+	enum store_result result =
+		folder_store(f->s->folder, sent, count, STORE_ADD, STORE_FLAG_SEEN, 0, &why);
+
+	if (result != STORE_OK) {
+		log_warn("event=fetch-failed account=%s reason=%s",
+		         log_quote(view_of(f->s->who.address)), log_quote(view_of(why.text)));
+		return;
+	}
 	for (uint32_t i = 0; i < count; i++)
-		if (folder_message(f->s->folder, first + i, 0, &m, &why) == STORE_OK &&
-		    !(m.flags & STORE_FLAG_SEEN)) {
-			unseen[unseen_count++] = first + i;
-			changed |= UINT64_C(1) << i;
-		}
-	if (unseen_count == 0)
-		return 0;
-	if (folder_store(f->s->folder, unseen, unseen_count, STORE_ADD, STORE_FLAG_SEEN, 0, &why) !=
-	    STORE_OK)
-		return 0;
-	return changed;
+		flags_tell(f->s, sent[i]);
 }
 
 static void fetch_range(struct fetch *f, struct sequence_range range)
@@ -213,11 +216,34 @@ static void fetch_range(struct fetch *f, struct sequence_range range)
 	for (uint32_t first = range.low; first <= range.high && !f->s->stream.write_failed;
 	     first += SEEN_ROUND) {
 		uint32_t left = range.high - first + 1,
-			 count = left < SEEN_ROUND ? left : SEEN_ROUND;
-		uint64_t changed = sees ? see_round(f, first, count) : 0;
+			 count = left < SEEN_ROUND ? left : SEEN_ROUND, sent[SEEN_ROUND],
+			 sent_count = 0;
 
-		for (uint32_t i = 0; i < count; i++)
-			fetch_one(f, first + i, changed >> i & 1);
+		for (uint32_t i = 0; i < count; i++) {
+			bool seen = true;
+
+			if (fetch_one(f, first + i, &seen) && sees && !seen)
+				sent[sent_count++] = first + i;
+		}
+		mark_seen(f, sent, sent_count);
+	}
+}
+
+/* A message that is gone is no failure of the command (RFC 2180 section 4.1.1): what was left out
+ * is told by the EXPUNGE that will follow. */
+static void answer(struct fetch *f)
+{
+	switch (f->failed) {
+	case STORE_OK: session_ok(f->s, "Fetch completed"); break;
+	case STORE_GONE:
+		session_ok(f->s, "[EXPUNGEISSUED] Fetch completed: some of the messages no longer "
+		                 "exist");
+		break;
+	case STORE_FAILED:
+		session_no(f->s, "[SERVERBUG] Some of the messages cannot be read; see the server "
+		                 "log");
+		break;
+	default: session_store_no(f->s, f->failed, &f->why, NULL);
 	}
 }
 
@@ -239,8 +265,5 @@ void fetch_run(struct session *s, struct argument *a)
 		fetch_range(&f, s->set.ranges[i]);
 	text_free(&f.line);
 	folder_cache_flush(s->folder);
-	if (f.failed != STORE_OK)
-		session_store_no(s, f.failed, &f.why, NULL);
-	else
-		session_ok(s, "Fetch completed");
+	answer(&f);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "imapd/fetchsection.h"
 
+#include "imapd/answer.h"
+
 static bool is_named(const struct section *s, struct view name)
 {
 	for (unsigned i = 0; i < s->field_count; i++)
@@ -24,6 +26,7 @@ static void pick_fields(const struct section *s, struct view header, struct text
 	}
 	if (taken < header.len)
 		text_add(out, VIEW("\r\n"));
+	answer_without_nul(out->data, out->len);
 }
 
 static void set_range(struct section_bytes *out, uint64_t offset, uint64_t length)
@@ -150,6 +153,10 @@ enum store_result section_find(struct content *c, const struct section *s, struc
 	enum store_result result =
 		s->depth ? of_part(c, s, scratch, out, why) : of_message(c, s, scratch, out, why);
 
+	if (result == STORE_OK && scratch->full) {
+		fail(why, "a section is too large to be put together");
+		result = STORE_LIMIT;
+	}
 	if (result == STORE_OK)
 		take_partial(s, out);
 	return result;

@@ -11,7 +11,7 @@ struct section_bytes {
 	bool missing;    /* no such part: NIL */
 	bool in_message; /* `offset`, `length` of the message with CRLF */
 	uint64_t offset, length;
-	struct view memory; /* otherwise; in the text that section_find was given */
+	struct view memory; /* otherwise; in the text that section_find was given, without NUL */
 };
 
 /* scratch holds what had to be put together; it must be empty and outlive *out. */

@@ -51,32 +51,32 @@ static bool is_deleted(const struct session *s, uint32_t seq)
 
 /* ---- STAT, LIST, UIDL ---- */
 
-/* A message that another session removed keeps its number and the size it had. */
-static bool size_of(struct session *s, uint32_t seq, uint64_t *size)
+/* A message that another session removed keeps its number and the size it had. One that cannot be
+ * read keeps nobody from the others: it has the size of its file, and RETR says what is wrong. */
+static uint64_t size_of(struct session *s, uint32_t seq)
 {
 	struct store_message m;
 	struct reason why;
 	enum store_result result = folder_message(s->inbox, seq, STORE_WANT_SIZE, &m, &why);
 
-	*size = m.size;
 	if (result == STORE_OK || result == STORE_GONE)
-		return true;
-	trouble(s, &why);
-	return false;
+		return m.size;
+	if (!(s->marks[seq - 1] & MARK_UNREADABLE))
+		log_store_failed(s, &why);
+	s->marks[seq - 1] |= MARK_UNREADABLE;
+	return folder_file_bytes(s->inbox, seq, &m.size) ? m.size : 0;
 }
 
 static void handle_stat(struct session *s, const struct pop3_command *c)
 {
-	uint64_t total = 0, size;
+	uint64_t total = 0;
 	uint32_t left = 0;
 
 	(void)c;
 	for (uint32_t seq = 1; seq <= s->count; seq++) {
 		if (is_deleted(s, seq))
 			continue;
-		if (!size_of(s, seq, &size))
-			return;
-		total += size;
+		total += size_of(s, seq);
 		left++;
 	}
 	folder_cache_flush(s->inbox);
@@ -85,23 +85,17 @@ static void handle_stat(struct session *s, const struct pop3_command *c)
 
 static void handle_list(struct session *s, const struct pop3_command *c)
 {
-	uint64_t size;
-
 	if (c->has_message) {
-		if (size_of(s, c->message, &size))
-			stream_format(&s->stream, "+OK %" PRIu32 " %" PRIu64 "\r\n", c->message,
-			              size);
+		stream_format(&s->stream, "+OK %" PRIu32 " %" PRIu64 "\r\n", c->message,
+		              size_of(s, c->message));
 		return;
 	}
-	/* Once before anything is said: a failure in the middle of a list could not be told. */
-	for (uint32_t seq = 1; seq <= s->count; seq++)
-		if (!size_of(s, seq, &size))
-			return;
-	folder_cache_flush(s->inbox);
 	stream_write(&s->stream, VIEW("+OK\r\n"));
 	for (uint32_t seq = 1; seq <= s->count; seq++)
-		if (!is_deleted(s, seq) && size_of(s, seq, &size))
-			stream_format(&s->stream, "%" PRIu32 " %" PRIu64 "\r\n", seq, size);
+		if (!is_deleted(s, seq))
+			stream_format(&s->stream, "%" PRIu32 " %" PRIu64 "\r\n", seq,
+			              size_of(s, seq));
+	folder_cache_flush(s->inbox);
 	stream_write(&s->stream, VIEW(".\r\n"));
 }
 

@@ -7,7 +7,7 @@
 #include "lib/store/folder.h"
 #include "lib/wire/owner.h"
 
-enum mark { MARK_NONE = 0, MARK_DELETED = 1, MARK_READ = 2 };
+enum mark { MARK_NONE = 0, MARK_DELETED = 1, MARK_READ = 2, MARK_UNREADABLE = 4 };
 
 struct session {
 	struct stream stream;

@@ -156,8 +156,10 @@ static enum store_result flush_append(struct folder_append *a, struct view bytes
 {
 	if (write_whole(a->fd, bytes.data, bytes.len) == 0)
 		return STORE_OK;
+	int error = errno;
+
 	fail_errno(why, "write message");
-	return errno == EDQUOT ? STORE_OVER_QUOTA : STORE_FAILED;
+	return error == EDQUOT ? STORE_OVER_QUOTA : STORE_FAILED;
 }
 
 static void count_lines(struct folder_append *a, struct view bytes)
@@ -262,7 +264,7 @@ static int copy_file(int from, int dir, const char *name, const struct stat *st)
 	char buffer[APPEND_BUFFER];
 	struct timespec times[2] = { st->st_mtim, st->st_mtim };
 	int to = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600),
-	    result = -1;
+	    result = -1, kept_errno;
 	ssize_t got = -1;
 	uint64_t at = 0;
 
@@ -273,9 +275,11 @@ static int copy_file(int from, int dir, const char *name, const struct stat *st)
 		at += (uint64_t)got;
 	if (got == 0 && futimens(to, times) == 0 && fsync(to) == 0)
 		result = 0;
+	kept_errno = errno;
 	close(to);
 	if (result < 0)
 		unlinkat(dir, name, 0);
+	errno = kept_errno;
 	return result;
 }
 
@@ -327,8 +331,8 @@ static enum store_result stage_one(struct folder *f, uint32_t seq, struct folder
 	stage_name(s, r, s->file_size);
 	if (!record_name(f, r, name) || (linkat(f->cur, name, to->tmp, s->stem, 0) < 0 &&
 	                                 copy_file(fd, to->tmp, s->stem, &st) < 0)) {
-		fail_errno(why, "copy message");
 		result = errno == EDQUOT ? STORE_OVER_QUOTA : STORE_FAILED;
+		fail_errno(why, "copy message");
 	} else {
 		s->used = true;
 	}

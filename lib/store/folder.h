@@ -102,6 +102,9 @@ enum { STORE_WANT_SIZE = 1, STORE_WANT_DATE = 2 };
  * damaged and the folder cannot be read. */
 enum store_result folder_message(struct folder *f, uint32_t seq, unsigned want,
                                  struct store_message *out, struct reason *why);
+/* The file's bytes, of one that cannot be read (and so neither measured): false when nothing is
+ * known of it. */
+bool folder_file_bytes(struct folder *f, uint32_t seq, uint64_t *bytes);
 uint32_t folder_uid(struct folder *f, uint32_t seq);
 /* The first message with this UID or above; count + 1: none. */
 uint32_t folder_seq_from(struct folder *f, uint32_t uid);

@@ -424,8 +424,11 @@ static int place(struct folder *f, const struct snapshot *s, bool in_memory)
 		return -1;
 	if (put(fd, s) < 0 || fstat(fd, &st) < 0 ||
 	    (!in_memory && renameat(f->dir, INDEX_FILE ".new", f->dir, INDEX_FILE) < 0)) {
+		int kept_errno = errno;
+
 		close(fd);
 		unlinkat(f->dir, INDEX_FILE ".new", 0);
+		errno = kept_errno;
 		return -1;
 	}
 	if (f->ix.fd >= 0)
@@ -461,7 +464,7 @@ static int write_to(struct folder *f, bool in_memory)
 	gather(f, &s);
 	seal(&s);
 	errno = EIO;
-	int result = f->ix.lost ? -1 : place(f, &s, in_memory);
+	int result = f->ix.lost ? -1 : place(f, &s, in_memory), kept_errno = errno;
 
 	if (result == 0)
 		adopt(f, &s);
@@ -469,6 +472,7 @@ static int write_to(struct folder *f, bool in_memory)
 	free(s.sums);
 	text_free(&s.names);
 	text_free(&s.keywords);
+	errno = kept_errno;
 	return result;
 }
 

@@ -62,7 +62,10 @@ int keywords_save(struct folder *f)
 		if (f->keywords[n])
 			text_format(&all, "%u %s\n", n, f->keywords[n]);
 	result = write_atomic(f->dir, KEYWORDS_FILE, text_view(&all), true);
+	int kept_errno = errno;
+
 	text_free(&all);
+	errno = kept_errno;
 	return result;
 }
 

@@ -36,12 +36,16 @@ static int open_regular(int dir, const char *name, struct stat *st)
 {
 	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-	if (fd >= 0 && (fstat(fd, st) < 0 || !S_ISREG(st->st_mode))) {
-		close(fd);
-		errno = ENOENT;
+	if (fd < 0)
 		return -1;
-	}
-	return fd;
+	/* What is there and is no file is no message; what cannot be looked at may be one. */
+	int error = fstat(fd, st) < 0 ? errno : S_ISREG(st->st_mode) ? 0 : ENOENT;
+
+	if (error == 0)
+		return fd;
+	close(fd);
+	errno = error;
+	return -1;
 }
 
 static int open_by_record(struct folder *f, uint32_t seq, struct stat *st)
@@ -49,9 +53,11 @@ static int open_by_record(struct folder *f, uint32_t seq, struct stat *st)
 	const struct record *r = record_at(f, seq - 1);
 	char name[NAME_BYTES_MAX + 1];
 
-	errno = ENOENT;
-	if (r->state & RECORD_GONE || !record_name(f, r, name))
+	/* One that others removed is served for as long as its file is there. */
+	if (!record_name(f, r, name)) {
+		errno = ENOENT;
 		return -1;
+	}
 	return open_regular(f->cur, name, st);
 }
 
@@ -70,6 +76,8 @@ enum store_result open_message_file(struct folder *f, uint32_t seq, int *fd, str
 	*fd = -1;
 	if (seq < 1 || seq > f->told_count)
 		return gone(f, why);
+	uint32_t uid = record_at(f, seq - 1)->uid;
+
 	*fd = open_by_record(f, seq, st);
 	if (*fd < 0 && errno == ENOENT && !(record_at(f, seq - 1)->state & RECORD_GONE)) {
 		enum store_result result = folder_refresh(f, why);
@@ -88,7 +96,7 @@ enum store_result open_message_file(struct folder *f, uint32_t seq, int *fd, str
 		return STORE_OK;
 	if (errno == ENOENT)
 		return gone(f, why);
-	fail_errno(why, "open message %u", (unsigned)record_at(f, seq - 1)->uid);
+	fail_errno(why, "open message %u", (unsigned)uid);
 	return STORE_FAILED;
 }
 
@@ -131,6 +139,18 @@ static enum store_result learn(struct folder *f, uint32_t seq, struct reason *wh
 	close(fd);
 	remember(f, r);
 	return STORE_OK;
+}
+
+bool folder_file_bytes(struct folder *f, uint32_t seq, uint64_t *bytes)
+{
+	char name[NAME_BYTES_MAX + 1];
+	struct stat st;
+
+	if (seq < 1 || seq > f->told_count || !record_name(f, record_at(f, seq - 1), name) ||
+	    fstatat(f->cur, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	*bytes = (uint64_t)st.st_size;
+	return true;
 }
 
 enum store_result folder_message(struct folder *f, uint32_t seq, unsigned want,

@@ -83,10 +83,54 @@ def empty_multipart(imapd):
     c.close()
 
 
+def seen_when_sent(imapd):
+    """A client that went away in the middle of a message has not seen it."""
+    c = imapd.client("seen")
+    c.append("INBOX", MESSAGE + b"0123456789abcde\r\n" * 2000000)
+    c.append("INBOX", MESSAGE)
+    c.ok("SELECT INBOX")
+    answer = c.ok("UID FETCH 2 BODY[]")
+    ok(answer.endswith(b"body\r\n)\r\n* 2 FETCH (UID 2 FLAGS (\\Seen \\Recent))\r\n"), "the flag is told behind the message", answer)
+    c.send(b"a FETCH 1 BODY[]\r\n")
+    c.line()
+    c.close()
+    c.token.close()
+    d = imapd.client("seen")
+    d.ok("SELECT INBOX")
+    # The other session ends when it finds its client gone, which it would have to have marked by then.
+    is_(d.ok("UID SEARCH SEEN"), b"* SEARCH 2\r\n", "one that was not sent is not seen")
+    d.ok("LOGOUT")
+    d.close()
+    children = pathlib.Path(f"/proc/{imapd.program.process.pid}/task/{imapd.program.process.pid}/children")
+    while children.read_text().strip():
+        pass
+    d = imapd.client("seen")
+    d.ok("SELECT INBOX")
+    is_(d.ok("UID SEARCH SEEN"), b"* SEARCH 2\r\n", "nor when that session is over")
+    d.close()
+
+
+def gone_for_one(imapd):
+    """What another session has removed fails no FETCH (RFC 2180 section 4.1.1)."""
+    a, b = imapd.client("gone"), imapd.client("gone")
+    for _ in range(3):
+        a.append("INBOX", MESSAGE)
+    a.ok("SELECT INBOX")
+    b.ok("SELECT INBOX")
+    a.ok("STORE 2 +FLAGS.SILENT (\\Deleted)")
+    a.ok("EXPUNGE")
+    answer = b.ok("FETCH 1:3 (UID BODY.PEEK[])")
+    is_(re.findall(rb"^\* (\d) FETCH \(UID (\d)", answer, re.M), [(b"1", b"1"), (b"3", b"3")], "FETCH tells the rest")
+    ok(b" OK [EXPUNGEISSUED] " in b.tagged, "and is OK", b.tagged)
+    is_(b.ok("NOOP"), b"* 2 EXPUNGE\r\n", "the EXPUNGE follows")
+    a.close()
+    b.close()
+
+
 def main():
     os.environ["TZ"] = "UTC"
     with imaphouse.Imapd() as imapd:
-        for test in (copyuid, large_fields, empty_multipart):
+        for test in (copyuid, large_fields, empty_multipart, seen_when_sent, gone_for_one):
             test(imapd)
     done()
 

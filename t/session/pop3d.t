@@ -210,6 +210,23 @@ def removal(h):
     c.rest()
 
 
+def unreadable(h):
+    """One message that cannot be read keeps nobody from the others."""
+    h.mail(PLAIN, PLAIN, PLAIN, user="broken")
+    c = h.client("broken")
+    c.line()
+    [file] = [f for f in (h.root / "broken/Maildir/cur").iterdir() if ".M1." in f.name]
+    file.unlink()
+    file.symlink_to(file.name)
+    c.send(b"STAT\r\nLIST 3\r\nLIST\r\nRETR 2\r\nRETR 3\r\nDELE 1\r\nQUIT\r\n")
+    size = len(file.name)
+    is_(c.rest(), b"+OK 3 %d\r\n+OK 3 38\r\n+OK\r\n1 38\r\n2 %d\r\n3 38\r\n.\r\n"
+        b"-ERR [SYS/TEMP] mailbox temporarily unavailable\r\n" % (76 + size, size) +
+        b"+OK 38 octets\r\n" + PLAIN + b".\r\n+OK\r\n+OK bye\r\n", "a message that cannot be read: the others are served")
+    told = [line for line in h.program.log().splitlines() if "event=store-failed account=broken@" in line]
+    is_(len(told), 2, "the log says it once, and again where it was asked for")
+
+
 def refusals(h):
     ok(h.client(home=h.directory / "other").rest().startswith(b"-ERR [SYS/TEMP]"), "a home outside of mail.root")
     is_(h.client("carl", pending=b"STAT\r\nQUIT\r\n").rest(), b"+OK logged in\r\n+OK 0 0\r\n+OK bye\r\n", "a mailbox that is not there yet")
@@ -229,5 +246,6 @@ with Pop3() as house:
     messages(house)
     log_lines(house)
     removal(house)
+    unreadable(house)
     refusals(house)
 done()
