@@ -216,7 +216,7 @@ static enum login_literal read_line(struct login *l, struct text *command, size_
 		return command->full ? LITERAL_TOO_LARGE : login_literal_end(line, literal_bytes);
 	case STREAM_TOO_LONG:
 	case STREAM_BARE:
-	case STREAM_NUL: return LITERAL_BAD;
+	case STREAM_NUL: text_add(command, line); return LITERAL_BAD;
 	default: l->over = true; return LITERAL_BAD;
 	}
 }
@@ -234,6 +234,15 @@ static void refuse_literal(struct login *l, const char *tag, bool comes_unasked)
 	}
 }
 
+/* What is wrong with a line is told with its tag, when it has one (RFC 3501 section 7.1.3). */
+static void refuse_line(struct login *l, const struct text *command)
+{
+	char tag[AUTH_TAG_MAX];
+
+	bad(l, login_tag(text_view(command), tag) ? tag : "*",
+	    "invalid command: line too long, missing tag or invalid character");
+}
+
 /* A whole command with its literals in place; false: it has been answered already. */
 static bool read_command(struct login *l, struct text *command)
 {
@@ -247,8 +256,7 @@ static bool read_command(struct login *l, struct text *command)
 		if (l->over)
 			return false;
 		if (end == LITERAL_BAD || !login_head(text_view(command), &head)) {
-			bad(l, "*",
-			    "invalid command: line too long, missing tag or invalid character");
+			refuse_line(l, command);
 			return false;
 		}
 		if (end == LITERAL_NONE)

@@ -86,6 +86,7 @@ static void work(struct wire_in *in, int hub)
 	s.timeout_ms = (int)settings.imapd_timeout_ms;
 	s.message_max = settings.message_size_max_bytes;
 	stream_open(&s.stream, s.who.fd, s.timeout_ms);
+	s.stream.tells_rest = true;
 	stream_preload(&s.stream, s.who.pending);
 	open_and_serve(&s);
 	stream_close(&s.stream);

@@ -25,14 +25,20 @@ static size_t astring_bytes(struct view v)
 	return n;
 }
 
+/* A tag is of ASTRING-CHAR without "+"; "*" and "+" would make our answer another one. */
+bool login_tag(struct view command, char tag[AUTH_TAG_MAX])
+{
+	struct view word = view_take(command, view_find(command, ' '));
+
+	return word.len > 0 && astring_bytes(word) == word.len &&
+	       view_find(word, '+') == word.len && string_copy(tag, AUTH_TAG_MAX, word);
+}
+
 bool login_head(struct view command, struct login_head *head)
 {
-	struct view tag = view_take(command, view_find(command, ' '));
-	struct view rest = view_skip(command, tag.len + 1);
+	struct view rest = view_skip(command, view_find(command, ' ') + 1);
 
-	/* A tag is of ASTRING-CHAR without "+"; "*" and "+" would make our answer another one. */
-	if (tag.len == 0 || astring_bytes(tag) < tag.len || view_find(tag, '+') < tag.len ||
-	    !string_copy(head->tag, sizeof head->tag, tag))
+	if (!login_tag(command, head->tag))
 		return false;
 	head->name = view_take(rest, view_find(rest, ' '));
 	head->arguments = view_skip(rest, head->name.len + 1);

@@ -20,6 +20,7 @@ struct login_head {
 	struct view name, arguments;
 };
 
+bool login_tag(struct view command, char tag[AUTH_TAG_MAX]);
 bool login_head(struct view command, struct login_head *head);
 
 /* How a line ends: "{12}" asks for a go-ahead, "{12+}" does not (RFC 7888). */

@@ -185,6 +185,17 @@ static bool byte_is_tag(char c)
 	return c == ']' || (byte_is_atom(c) && c != '+');
 }
 
+void parser_tag(struct parser *p, struct view line)
+{
+	size_t len = 0;
+
+	while (len < line.len && byte_is_tag(line.data[len]))
+		len++;
+	if (p->tag.len == 0 && len > 0 && len <= PARSE_TAG_MAX &&
+	    (len == line.len || line.data[len] == ' '))
+		p->tag = arena_copy(&p->arena, view_take(line, len));
+}
+
 /* The tag and the command's word, two words for "UID". */
 static enum parse_result beginning(struct parser *p, struct view *rest)
 {

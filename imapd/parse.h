@@ -58,6 +58,8 @@ struct parser {
 
 void parser_start(struct parser *p); /* from zero, or again */
 void parser_clear(struct parser *p);
+/* The tag alone of a line that cannot be parsed, when it has one and none is known yet. */
+void parser_tag(struct parser *p, struct view line);
 /* A line without its CRLF; the bytes are copied. */
 enum parse_result parser_line(struct parser *p, struct view line);
 /* Takes the whole literal into memory: false when it is over PARSE_LITERAL_MAX or the

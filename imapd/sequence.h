@@ -5,7 +5,7 @@
 
 #include "lib/base/arena.h"
 
-enum { SEQUENCE_RANGES_MAX = 16384 };
+enum { SEQUENCE_RANGES_MAX = 32768 /* what a line of 64 KB can hold */ };
 
 struct sequence_range {
 	uint32_t low, high; /* both inside */

@@ -93,8 +93,9 @@ static enum parse_result read_command(struct session *s, bool *over)
 			return PARSE_ERROR;
 		}
 		if (!good) {
+			parser_tag(&s->parser, line);
 			s->parser.error = "Line too long, or with a bare CR, bare LF or NUL";
-			return PARSE_ERROR;
+			return refuse_line(s, session_refused_end(s), over);
 		}
 		result = parser_line(&s->parser, line);
 		if (result == PARSE_ERROR)

@@ -276,6 +276,11 @@ bool session_line(struct session *s, size_t max, struct view *line, bool *good)
 	return false;
 }
 
+struct view session_refused_end(const struct session *s)
+{
+	return s->stream.refused_end;
+}
+
 bool session_some(struct session *s, uint64_t max, struct view *bytes)
 {
 	enum stream_result result =

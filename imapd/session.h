@@ -16,8 +16,8 @@
 #include "lib/wire/owner.h"
 
 enum {
-	SESSION_LINE_MAX = 16000, /* one line of a command, literals not counted (RFC 2683
-	                             section 3.2.1.5: 8000) */
+	SESSION_LINE_MAX = 65536, /* one line of a command, literals not counted (RFC 2683
+	                             section 3.2.1.5: 8000; clients are written against 64 KB) */
 	SESSION_ERRORS_MAX = 20, /* commands in a row answered BAD before the client is sent away */
 	SESSION_TAGGED_MAX = 256 << 10, /* a tagged answer: COPYUID names every message copied */
 	SESSION_ANSWER_MAX = 64 << 20,  /* one untagged answer that is built in memory */
@@ -67,12 +67,14 @@ bool session_sync_or_leave(struct session *s, bool expunges);
 /* Waits until the client has said something or `other` (-1: nothing else) is readable, giving
  * memory back when it takes long. false: the session's time is over or the client is gone. */
 bool session_wait(struct session *s, int other, bool *other_ready);
-/* Reads a line of the client outside of a command (IDLE's DONE); false: the session is over. */
+/* Reads a line of the client; false: the session is over. Of one that is not good *line is the
+ * beginning, and session_refused_end the end. */
 bool session_line(struct session *s, size_t max, struct view *line, bool *good);
 
 /* COMMAND_STREAMS: the handler wants the literal of parser.literal_bytes; asks the client to send
  * it. */
 void session_take_literal(struct session *s);
+struct view session_refused_end(const struct session *s);
 /* Some of those bytes, at most max; false: the session is over. */
 bool session_some(struct session *s, uint64_t max, struct view *bytes);
 

@@ -139,6 +139,7 @@ static void work(struct wire_in *in, int hub)
 		return;
 	}
 	stream_open(&s.stream, o.fd, (int)settings.pop3d_timeout_ms);
+	s.stream.tells_rest = true;
 	worker_session(o.fd);
 	stream_preload(&s.stream, o.pending);
 	s.who = &o;

@@ -68,6 +68,7 @@ enum stream_result login_line(struct login *l, size_t max, struct view *line)
 static void open_stream(struct login *l, int fd)
 {
 	stream_open(&l->stream, fd, (int)l->settings->login_timeout_ms);
+	l->stream.tells_rest = true; /* every command has its answer */
 	l->deadline_ms = clock_ms() + l->settings->login_timeout_ms;
 	worker_session(fd);
 }

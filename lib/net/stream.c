@@ -197,46 +197,78 @@ static bool take_line(struct stream *s, size_t scanned, struct view *line, bool 
 	return true;
 }
 
+/* No room for a line within its limit: it is dropped as it comes, but for its beginning and its
+ * end. */
+static void drop_middle(struct stream *s, size_t *scanned, bool *too_long)
+{
+	const char *begin = s->in + s->in_start;
+
+	if (!*too_long) {
+		s->head_len = *scanned < sizeof s->head ? *scanned : sizeof s->head;
+		memcpy(s->head, begin, s->head_len);
+	}
+	*too_long = true;
+	if (*scanned > STREAM_END_BYTES)
+		s->in_start = s->in_end - STREAM_END_BYTES;
+	*scanned = s->in_end - s->in_start;
+}
+
+/* What a whole line is: STREAM_OK and the rest, or -1 for none that is to be told. */
+static int judge_line(struct stream *s, size_t max, struct view *line, bool bare, bool too_long)
+{
+	bool rest_of_refused = s->skip_rest;
+
+	s->skip_rest = bare;
+	s->refused_end = bare ? (struct view){ "", 0 } : *line;
+	if (too_long)
+		*line = (struct view){ s->head, s->head_len };
+	if (bare)
+		return STREAM_BARE;
+	if (rest_of_refused)
+		return s->tells_rest && line->len ? STREAM_BARE : -1;
+	if (too_long || line->len > max)
+		return STREAM_TOO_LONG;
+	return line_fault(*line);
+}
+
+/* A full buffer with less than a line grows. */
+static void make_room(struct stream *s, size_t max)
+{
+	size_t wanted = s->in_cap * 2 < max + 2 ? s->in_cap * 2 : max + 2;
+
+	if (s->in_start == 0 && s->in_cap > 0 && s->in_end == s->in_cap)
+		need_buffer(s, wanted > s->in_cap ? wanted : s->in_cap + 1);
+}
+
 enum stream_result stream_line(struct stream *s, size_t max, struct view *line)
 {
 	int64_t until_ms = 0;
 	size_t scanned = 0;
-	bool too_long = false;
+	bool too_long = false, bare;
 
 	*line = (struct view){ "", 0 };
 	if (s->write_failed)
 		return STREAM_CLOSED;
 	for (;;) {
-		bool bare = false;
-		enum stream_result result;
-
 		if (s->in_end > s->in_start && take_line(s, scanned, line, &bare)) {
-			bool rest_of_refused = s->skip_rest;
+			int result = judge_line(s, max, line, bare, too_long);
 
-			s->skip_rest = bare;
+			if (result >= 0)
+				return (enum stream_result)result;
 			scanned = 0;
-			if (bare)
-				return STREAM_BARE;
-			if (rest_of_refused) {
-				too_long = false;
-				continue;
-			}
-			if (too_long || line->len > max)
-				return STREAM_TOO_LONG;
-			return line_fault(*line);
+			too_long = false;
+			continue;
 		}
 		scanned = s->in_end - s->in_start;
-		if (scanned > max + 1) { /* no room for a line within the limit: drop it as it
-			                    comes, keeping a CR */
-			too_long = true;
-			s->in_start = s->in_end - 1;
-			scanned = 1;
-		}
+		if (scanned > max + 1)
+			drop_middle(s, &scanned, &too_long);
 		if (until_ms == 0)
 			until_ms = clock_ms() + s->timeout_ms;
 		else if (clock_ms() >= until_ms)
 			return STREAM_TIMEOUT;
-		result = fill(s, until_ms);
+		make_room(s, max);
+		enum stream_result result = fill(s, until_ms);
+
 		if (result != STREAM_OK)
 			return result;
 	}

@@ -27,7 +27,12 @@ enum stream_result {
 	STREAM_ERROR     /* errno tells */
 };
 
-enum { STREAM_BUFFER_BYTES = 16384 };
+enum {
+	STREAM_BUFFER_BYTES = 16384,
+	STREAM_LINE_MAX = 1 << 17, /* the buffer grows up to this for a line */
+	STREAM_HEAD_BYTES = 160,   /* kept of the beginning of a line that is too long: a tag */
+	STREAM_END_BYTES = 32      /* and of its end: the announcement of a literal */
+};
 
 /* What stands between the lines and the descriptor: remote's TLS. Both work as read(2) and write(2)
  * do on the descriptor: bytes, 0 at the end, or -1 with errno (EAGAIN after the descriptor's
@@ -43,9 +48,13 @@ struct stream {
 	char *in; /* STREAM_BUFFER_BYTES, allocated at the first read */
 	size_t in_start, in_end, in_cap;
 	struct text out;
-	bool skip_rest;    /* a refused line goes on: dropped up to its CRLF */
-	bool not_socket;   /* a pipe or terminal: waited on with poll */
-	bool write_failed; /* sticky: later writes are dropped, reads report STREAM_CLOSED */
+	bool skip_rest;  /* a refused line goes on: dropped up to its CRLF */
+	bool tells_rest; /* the caller's: what was dropped so is reported, see stream_line */
+	char head[STREAM_HEAD_BYTES];
+	size_t head_len;
+	struct view refused_end; /* of the line last refused: its end, valid as the line is */
+	bool not_socket;         /* a pipe or terminal: waited on with poll */
+	bool write_failed;       /* sticky: later writes are dropped, reads report STREAM_CLOSED */
 	uint64_t bytes_in, bytes_out;
 	struct stream_layer *layer; /* NULL: the bare descriptor; set and owned by the caller */
 };
@@ -62,11 +71,14 @@ struct view stream_pending(const struct stream *s);
 /* Gives the buffers back, as far as they are empty: for a session that will be silent for long. */
 void stream_rest(struct stream *s);
 
-/* One line without its CRLF, at most max bytes (max < STREAM_BUFFER_BYTES); the
+/* One line without its CRLF, at most max bytes (max < STREAM_LINE_MAX); the
  * view is valid until the next read.  Flushes the output first when it would block.
  * A bare LF is reported as soon as it is read, so that a client which sends nothing
  * else gets an answer; what stands between it and the next CRLF is the rest of the
- * same refused line and is never returned (each further bare LF in it is reported).
+ * same refused line and is never taken for a command (each further bare LF in it is
+ * reported; its end is dropped, or, where the protocol wants an answer to each line
+ * and tells_rest is set, reported as STREAM_BARE when it is not empty).
+ * Of a line that is refused *line is all, or at least the first STREAM_HEAD_BYTES.
  * A whole line may take timeout_ms from the moment the wait for it began, and the
  * last read of it as long again. */
 enum stream_result stream_line(struct stream *s, size_t max, struct view *line);

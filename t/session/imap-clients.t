@@ -163,11 +163,22 @@ def literals(imapd):
 
 def limits(imapd):
     c = imapd.client("limits")
-    c.send(b"a NOOP " + b"x" * 17000 + b"\r\n")
-    ok(c.line().startswith(b"* BAD Line too long"), "a line over its limit")
+    for over in (1, 1000000):
+        c.send(b"a NOOP " + b"x" * (65536 - 7 + over) + b"\r\n")
+        ok(c.line().startswith(b"a BAD Line too long"), f"a line {over} over its limit")
+    c.send(b"a NOOP " + b"x" * 70000 + b" {8+}\r\nx NOOP\r\n\r\n")
+    ok(c.line().startswith(b"a BAD Line too long"), "and what its literal holds is no command")
+    got = c.command(b"NOOP " + b"x" * (65536 - 8))
+    ok(got.endswith(b"BAD NOOP: invalid arguments\r\n"), "a line at its limit is read", got)
     ok(c.ok("NOOP") == b"", "the session goes on")
     c.send(b"a NOOP\nb NOOP\r\n")
-    ok(c.line().startswith(b"* BAD Line too long, or with a bare CR"), "a bare LF is refused with what follows it")
+    ok(c.line().startswith(b"a BAD Line too long, or with a bare CR") and c.line().startswith(b"b BAD Line too long, or with a bare CR"),
+       "a bare LF is refused with what follows it, and both are answered")
+    c.ok("NOOP")
+    c.send(b"a NO\0OP\r\nb NO\rOP\r\nc\0 NOOP\r\n")
+    is_([c.line()[:6] for _ in range(3)], [b"a BAD ", b"b BAD ", b"* BAD "], "a NUL, a bare CR")
+    c.send(b"a APPEND INBOX {2+}\r\nx\r\n\r\nb NOOP\r\n")
+    is_([c.line()[:6] for _ in range(2)], [b"a BAD ", b"b OK N"], "APPEND with a literal one octet short")
     c.ok("NOOP")
     data = b""
     for i in range(25):

@@ -39,11 +39,16 @@ GOLDEN = [
     ("a literal that is too large", True, b"a LOGIN {4097}\r\nb NOOP\r\n", b"a NO [TOOBIG] literal too large\r\nb OK done\r\n"),
     ("one that comes unasked", True, b"a LOGIN {4097+}\r\nb NOOP\r\n", b"* BYE [TOOBIG] literal too large\r\n"),
     ("one that is beyond numbers", True, b"a LOGIN {99999999999}\r\n",
-     b"* BAD invalid command: line too long, missing tag or invalid character\r\n"),
+     b"a BAD invalid command: line too long, missing tag or invalid character\r\n"),
 ]
 NOT_A_COMMAND = b"* BAD invalid command: line too long, missing tag or invalid character\r\n"
+WITH_A_TAG = b"a" + NOT_A_COMMAND[1:]
 GOLDEN += [(f"not a command: {line[:20]!r}", True, line + b"\r\na NOOP\r\n", NOT_A_COMMAND + b"a OK done\r\n") for line in (
-    b"", b"a", b" NOOP", b"+ NOOP", b"* NOOP", b"a+b NOOP", b"t" * 200 + b" NOOP", b"a NO\0OP", b"a " + b"x" * 17000, b"\xff NOOP")]
+    b"", b" NOOP", b"+ NOOP", b"* NOOP", b"a+b NOOP", b"t" * 200 + b" NOOP", b"\xff NOOP")]
+# What is wrong with a line is told with its tag (RFC 3501 section 7.1.3); behind a bare LF no line is taken for a command.
+GOLDEN += [(f"a line with a fault: {line[:20]!r}", True, line + b"\r\na NOOP\r\n", WITH_A_TAG + b"a OK done\r\n") for line in (
+    b"a", b"a NO\0OP", b"a " + b"x" * 17000, b"a " + b"x" * 200000)]
+GOLDEN.append(("bare LF", True, b"a NOOP\nb NOOP\r\na NOOP\r\n", WITH_A_TAG + b"b" + NOT_A_COMMAND[1:] + b"a OK done\r\n"))
 GOLDEN.append(("too many errors", True, b"a X\r\n" * 30, b"a BAD unknown command, or not allowed before login\r\n" * 10 + b"* BYE too many errors\r\n"))
 
 PLAIN = "AGFubmEAcHc="

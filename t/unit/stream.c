@@ -110,6 +110,77 @@ static void run_case(size_t i, bool dripped)
 	close_pair(&s);
 }
 
+/* Each line has its answer, and none behind a bare LF is taken for a command. */
+static void check_told_rest(void)
+{
+	struct stream s = open_pair(TIMEOUT_MS);
+	struct text got;
+	struct view line;
+	enum stream_result result;
+
+	text_init(&got, 4096);
+	s.tells_rest = true;
+	give(VIEW("a\nb\r\nc\r\nd\n\r\ne\r\nf\ng\nh\r\ni\r\n"));
+	shutdown(peer, SHUT_WR);
+	while ((result = stream_line(&s, LINE_MAX_BYTES, &line)) != STREAM_CLOSED) {
+		show(&got, result, line);
+		if (result == STREAM_BARE)
+			text_format(&got, "%.*s ", VIEW_ARG(line));
+	}
+	is_string(got.data, "<bare>a <bare>b [c]<bare>d [e]<bare>f <bare>g <bare>h [i]",
+	          "each line behind a bare LF is told");
+	text_free(&got);
+	close_pair(&s);
+}
+
+/* A line over its limit is known by its beginning and its end, however it comes. */
+static void check_ends_of_long(void)
+{
+	enum { LINE_BYTES = 70000, LIMIT = 65536 };
+	static char big[LINE_BYTES + 2];
+	struct view line;
+
+	for (size_t piece = 1000; piece <= sizeof big; piece *= 4) {
+		struct stream s = open_pair(TIMEOUT_MS);
+		pid_t child;
+
+		memset(big, 'x', LINE_BYTES);
+		memcpy(big, "tag1 ", 5);
+		memcpy(big + LINE_BYTES - 5, "{17+}\r\n", 7);
+		child = fork();
+		if (child == 0) {
+			for (size_t at = 0; at < sizeof big; at += piece)
+				give(view_take((struct view){ big + at, sizeof big - at }, piece));
+			give(VIEW("z\r\n"));
+			_exit(0);
+		}
+		ok(stream_line(&s, LIMIT, &line) == STREAM_TOO_LONG &&
+		           line.len >= STREAM_HEAD_BYTES && view_starts(line, VIEW("tag1 xxx")) &&
+		           view_ends_nocase(s.refused_end, VIEW("x{17+}")),
+		   "in pieces of %zu: a line of %d", piece, LINE_BYTES);
+		ok(stream_line(&s, LIMIT, &line) == STREAM_OK && view_equal(line, VIEW("z")),
+		   "and the one behind it");
+		waitpid(child, NULL, 0);
+		close_pair(&s);
+	}
+	for (size_t len = STREAM_BUFFER_BYTES; len <= LIMIT; len += LIMIT / 4) {
+		struct stream s = open_pair(TIMEOUT_MS);
+		pid_t child = fork();
+
+		memset(big, 'y', len);
+		memcpy(big + len, "\r\n", 2);
+		if (child == 0) {
+			give((struct view){ big, len + 2 });
+			_exit(0);
+		}
+		ok(stream_line(&s, LIMIT, &line) == STREAM_OK && line.len == len &&
+		           line.data[len - 1] == 'y',
+		   "a line of %zu within a limit that is larger than the buffer", len);
+		waitpid(child, NULL, 0);
+		close_pair(&s);
+	}
+}
+
 static void check_longest_line(void)
 {
 	static char big[STREAM_BUFFER_BYTES + 10];
@@ -323,6 +394,8 @@ int main(void)
 		run_case(i, true);
 	}
 	check_longest_line();
+	check_told_rest();
+	check_ends_of_long();
 	check_timeouts();
 	fflush(stdout);
 	check_drip();
