@@ -9,7 +9,7 @@
 
 struct append {
 	struct flags flags;
-	int64_t date_s; /* -1: now */
+	int64_t date_s;
 };
 
 /* What came. */
@@ -26,7 +26,7 @@ static const char *read_options(struct folder *to, const struct argument *a, str
 	const char *fault = NULL;
 
 	out->flags = (struct flags){ 0 };
-	out->date_s = -1;
+	out->date_s = STORE_DATE_NOW;
 	if (a != NULL && a->type == ARGUMENT_LIST) {
 		fault = flags_read(to, a->first, &out->flags);
 		a = a->next;

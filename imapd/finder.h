@@ -9,7 +9,7 @@
 struct finder {
 	struct view needle; /* in small letters; kept by reference */
 	uint32_t skip[256];
-	bool ascii;
+	bool ascii; /* the needle; false when what it was made of was not */
 };
 
 void finder_begin(struct finder *f, struct view needle);

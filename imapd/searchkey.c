@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "lib/mail/charset.h"
+#include "lib/mail/utf8.h"
 #include "lib/mail/date.h"
 
 struct compiler {
@@ -170,10 +171,14 @@ static bool make_finder(struct compiler *c, struct search_key *key, struct view 
 	bool good = charset_to_utf8_or_guess(c->charset, text, &utf8) &&
 	            charset_fold(text_view(&utf8), &folded);
 	struct view needle = folded.len ? arena_copy(c->arena, text_view(&folded)) : VIEW("");
+	bool is_ascii = utf8_is_ascii(text_view(&utf8));
 
 	text_free(&utf8);
 	text_free(&folded);
 	finder_begin(key->finder, needle);
+	/* Some letters become ASCII when they are folded (a capital I with a dot): they are found
+	 * where they were folded too. */
+	key->finder->ascii = is_ascii;
 	return good && needle.data != NULL;
 }
 

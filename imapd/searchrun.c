@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 #include "imapd/searchrun.h"
 
+#include <string.h>
+
 #include "imapd/content.h"
+#include "lib/mail/addresslist.h"
 #include "lib/mail/charset.h"
 #include "lib/mail/date.h"
+
+enum { SEARCH_ADDRESSES_BYTES = 4 << 20 }; /* of one field */
 
 struct candidate {
 	struct folder *folder;
@@ -35,6 +40,46 @@ static bool finds_in_value(struct candidate *m, const struct finder *finder, str
 	return finds_in_utf8(m, finder, text_view(&m->decoded));
 }
 
+static bool is_address_field(struct view name)
+{
+	static const char *const names[] = { "From", "To", "Cc", "Bcc" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (view_equal_nocase(name, view_of(names[i])))
+			return true;
+	return false;
+}
+
+/* Does something stand inside an address that is not of it: a comment, a fold, a blank, quotes? */
+static bool may_hide_address(struct view value)
+{
+	return view_find(value, '(') < value.len || view_find(value, '\n') < value.len ||
+	       memmem(value.data, value.len, " @", 2) || memmem(value.data, value.len, "@ ", 2) ||
+	       memmem(value.data, value.len, "\"@", 2);
+}
+
+/* The addresses as they are meant, beside the text as it stands. */
+static bool finds_in_addresses(const struct finder *finder, struct view value)
+{
+	struct arena arena = { .limit = SEARCH_ADDRESSES_BYTES };
+	struct text address;
+	bool found = false;
+
+	text_init(&address, SEARCH_ADDRESSES_BYTES);
+	for (const struct listed_address *a =
+	             addresslist_parse(&arena, value, ADDRESSLIST_COUNT_MAX);
+	     a != NULL && !found; a = a->next) {
+		if (a->kind != LISTED_MAILBOX)
+			continue;
+		text_clear(&address);
+		text_format(&address, "%.*s@%.*s", VIEW_ARG(a->mailbox), VIEW_ARG(a->host));
+		found = finder_finds(finder, text_view(&address));
+	}
+	text_free(&address);
+	arena_clear(&arena);
+	return found;
+}
+
 static bool field_holds(struct candidate *m, const struct search_key *key)
 {
 	struct view rest = m->content.header;
@@ -42,7 +87,9 @@ static bool field_holds(struct candidate *m, const struct search_key *key)
 
 	while (header_next(&rest, &field))
 		if (view_equal_nocase(field.name, key->field) &&
-		    finds_in_value(m, key->finder, field.value))
+		    (finds_in_value(m, key->finder, field.value) ||
+		     (is_address_field(key->field) && may_hide_address(field.value) &&
+		      finds_in_addresses(key->finder, field.value))))
 			return true;
 	return false;
 }

@@ -175,17 +175,18 @@ bool date_imap_parse(struct view v, struct date *out)
 {
 	struct clock_day c;
 	unsigned hour, minute, second;
-	struct view t;
+	size_t day = view_find(v, '-');
+	struct view t = view_skip(v, day + 10);
 
-	if (v.len != 26 || v.data[11] != ' ' || v.data[14] != ':' || v.data[17] != ':' ||
-	    v.data[20] != ' ')
+	/* "3-Feb-2025", too: iOS sends it on nine days of a month. */
+	if ((day != 1 && day != 2) || t.len != 14 || v.data[day + 9] != ' ' || t.data[2] != ':' ||
+	    t.data[5] != ':' || t.data[8] != ' ')
 		return false;
-	t = view_skip(v, 12);
-	if (!day_month_year(view_skip(view_take(v, 11), v.data[0] == ' '), &c) ||
+	if (!day_month_year(view_skip(view_take(v, day + 9), day == 2 && v.data[0] == ' '), &c) ||
 	    !number(view_take(t, 2), 23, &hour) ||
 	    !number(view_take(view_skip(t, 3), 2), 59, &minute) ||
 	    !number(view_take(view_skip(t, 6), 2), 60, &second) ||
-	    !zone_parse(view_skip(v, 21), &out->zone_minutes))
+	    !zone_parse(view_skip(t, 9), &out->zone_minutes))
 		return false;
 	out->when_s = clock_days_of(c) * DAY_S + hour * 3600 + minute * 60 + second -
 	              out->zone_minutes * 60;

@@ -32,7 +32,8 @@ bool date_mail_parse(struct view v, struct date *out);
 
 /* "22-Nov-2026 04:02:10 +0000", the day of two places (a blank before a single digit). */
 const char *date_imap(struct date d, char out[DATE_TEXT_MAX]);
-bool date_imap_parse(struct view v, struct date *out); /* exactly that, without quotes */
+/* That, without quotes, or with a day of one place. */
+bool date_imap_parse(struct view v, struct date *out);
 
 /* SEARCH compares days, without time and zone (RFC 3501 section 6.4.4): days since 1970. */
 int64_t date_day(struct date d);

@@ -213,7 +213,7 @@ static enum store_result settle_append(struct folder_append *a, int64_t date_s, 
 	string_copy(first_stem, sizeof first_stem, view_of(s->stem));
 	if (flush_append(a, text_view(&a->buffer), why) != STORE_OK)
 		return STORE_FAILED;
-	if (date_s >= 0) {
+	if (date_s != STORE_DATE_NOW) {
 		struct timespec times[2] = { { .tv_sec = date_s }, { .tv_sec = date_s } };
 
 		futimens(a->fd, times);

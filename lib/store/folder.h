@@ -151,7 +151,8 @@ enum store_result folder_append_begin(struct folder *to, uint64_t size_bytes,
                                       struct folder_append **out, struct reason *why);
 enum store_result folder_append_write(struct folder_append *a, struct view bytes,
                                       struct reason *why);
-/* Ends it either way.  date_s < 0: now. */
+/* Ends it either way.  date_s: since 1970, below 0 too; STORE_DATE_NOW. */
+#define STORE_DATE_NOW INT64_MIN
 enum store_result folder_append_finish(struct folder_append **a, uint32_t flags, uint64_t keywords,
                                        int64_t date_s, uint32_t *uid, struct reason *why);
 void folder_append_abort(struct folder_append **a);

@@ -531,6 +531,25 @@ static enum store_result create_at(struct store *store, const char *path, struct
 	return kept_errno == ENOTEMPTY || kept_errno == EEXIST ? STORE_EXISTS : STORE_FAILED;
 }
 
+/* The superior names that are not there yet, from the top (RFC 3501 sections 6.3.3 and 6.3.5): so
+ * that they stay when the last folder below them goes. */
+static enum store_result create_superiors(struct store *store, struct view name, struct reason *why)
+{
+	char path[STORE_NAME_MAX + 2];
+	enum store_result result = STORE_OK;
+
+	for (size_t at = 1; at < name.len && result == STORE_OK; at++) {
+		struct view superior = view_take(name, at);
+
+		if (name.data[at] != STORE_DELIMITER || store_name_is_inbox(superior))
+			continue;
+		maildir_name(superior, path);
+		if (!exists(store, path))
+			result = create_at(store, path, why);
+	}
+	return result;
+}
+
 static enum store_result create_locked(struct store *store, struct view name, struct reason *why)
 {
 	char path[STORE_NAME_MAX + 2];
@@ -546,7 +565,9 @@ static enum store_result create_locked(struct store *store, struct view name, st
 	free_list(&l);
 	if (too_many)
 		return fail(why, "too many folders"), STORE_LIMIT;
-	return create_at(store, path, why);
+	enum store_result result = create_superiors(store, name, why);
+
+	return result == STORE_OK ? create_at(store, path, why) : result;
 }
 
 enum store_result store_create(struct store *store, struct view name, struct reason *why)
@@ -631,6 +652,9 @@ static enum store_result rename_all(struct store *store, struct name_list *l, st
 			/* First everything is looked at, then it is done. */
 			if (pass == 0 && exists(store, new_path))
 				return fail(why, "the folder already exists"), STORE_EXISTS;
+			if (pass == 1 && renamed == 0 &&
+			    create_superiors(store, to, why) != STORE_OK)
+				return STORE_FAILED;
 			if (pass == 1 &&
 			    renameat(store->maildir, old_path, store->maildir, new_path) < 0) {
 				fail_errno(why, "rename folder");

@@ -345,19 +345,19 @@ static void check_folders(void)
 	ok(store_create(box, VIEW("inbox"), NULL) == STORE_EXISTS, "INBOX exists");
 	ok(store_create(box, VIEW("A.B.C"), NULL) == STORE_OK &&
 	           store_create(box, VIEW("A B"), NULL) == STORE_OK &&
-	           store_create(box, VIEW("A"), NULL) == STORE_OK,
-	   "three folders");
+	           store_create(box, VIEW("A"), NULL) == STORE_EXISTS,
+	   "folders, with the superiors that they need");
 	ok(store_create(box, VIEW("A"), NULL) == STORE_EXISTS, "one of them again");
 	ok(store_subscribe(box, VIEW("A.B"), true, NULL) == STORE_OK &&
 	           store_subscribe(box, VIEW("gone"), true, NULL) == STORE_OK,
 	   "subscribed");
-	box_shell("ln -s cur .Link; mkdir .Foreign");
+	box_shell("ln -s cur .Link; mkdir .Foreign .M.N");
 	store_folders(box, &names, NULL);
-	is_string(names_text(&names), "INBOX A+ A B A.B!+ A.B.C Foreign",
+	is_string(names_text(&names), "INBOX A+ A B A.B+ A.B.C Foreign M!+ M.N",
 	          "the list, without the link");
 	store_names_free(&names);
 	store_subscriptions(box, &names, NULL);
-	is_string(names_text(&names), "A.B!+ gone!", "the subscriptions");
+	is_string(names_text(&names), "A.B+ gone!", "the subscriptions");
 	store_names_free(&names);
 	struct folder *f;
 
@@ -367,25 +367,31 @@ static void check_folders(void)
 	   "a bare directory becomes a folder");
 	folder_close(&f);
 	ok(store_rename(box, VIEW("A"), VIEW("A.B.D"), NULL) == STORE_BAD_NAME, "not below itself");
-	ok(store_rename(box, VIEW("A"), VIEW("Z"), NULL) == STORE_OK, "renamed with its inferiors");
+	ok(store_rename(box, VIEW("A"), VIEW("X.Z"), NULL) == STORE_OK,
+	   "renamed with its inferiors");
 	ok(store_rename(box, VIEW("A"), VIEW("Y"), NULL) == STORE_NOT_FOUND, "once");
-	ok(store_rename(box, VIEW("Z"), VIEW("A B"), NULL) == STORE_EXISTS, "not over another");
+	ok(store_rename(box, VIEW("X.Z"), VIEW("A B"), NULL) == STORE_EXISTS, "not over another");
 	store_folders(box, &names, NULL);
-	is_string(names_text(&names), "INBOX A B Foreign Z+ Z.B!+ Z.B.C", "as told");
+	is_string(names_text(&names), "INBOX A B Foreign M!+ M.N X+ X.Z+ X.Z.B+ X.Z.B.C",
+	          "as told");
 	store_names_free(&names);
-	f = box_open("Z.B.C");
+	f = box_open("X.Z.B.C");
 	uint32_t validity = folder_uidvalidity(f);
 	struct folder_changes c;
 
-	ok(store_delete(box, VIEW("Z.B.C"), NULL) == STORE_OK &&
-	           store_delete(box, VIEW("Z.B.C"), NULL) == STORE_NOT_FOUND,
+	ok(store_delete(box, VIEW("X.Z.B.C"), NULL) == STORE_OK &&
+	           store_delete(box, VIEW("X.Z.B.C"), NULL) == STORE_NOT_FOUND,
 	   "deleted");
 	ok(folder_sync(f, 0, &c, NULL) == STORE_GONE, "a session in it is told");
 	folder_close(&f);
-	store_create(box, VIEW("Z.B.C"), NULL);
-	f = box_open("Z.B.C");
+	store_create(box, VIEW("X.Z.B.C"), NULL);
+	f = box_open("X.Z.B.C");
 	ok(folder_uidvalidity(f) > validity, "made again it has another UIDVALIDITY");
 	folder_close(&f);
+	ok(store_delete(box, VIEW("X.Z.B.C"), NULL) == STORE_OK &&
+	           store_delete(box, VIEW("X.Z.B"), NULL) == STORE_OK &&
+	           store_delete(box, VIEW("M"), NULL) == STORE_NOT_FOUND,
+	   "superiors stay, and can be deleted; what another program did not make cannot");
 	box_remove();
 }
 
