@@ -57,7 +57,7 @@ enum store_result delivery_begin(struct delivery *d, const char *home, uint64_t 
 	d->maildir = open_home_maildir(home, why);
 	if (d->maildir < 0)
 		return STORE_FAILED;
-	struct store store = { .maildir = d->maildir, .quota_bytes = quota_bytes };
+	struct store store = { .directory = -1, .maildir = d->maildir, .quota_bytes = quota_bytes };
 	enum store_result result = store_quota_check(&store, size_bytes, why);
 
 	if (result == STORE_OK) {
@@ -95,7 +95,9 @@ static int publish(struct delivery *d, bool sync_directory, struct reason *why)
 enum store_result delivery_finish(struct delivery *d, uint64_t size_bytes, bool sync_directory,
                                   struct reason *why)
 {
-	struct store store = { .maildir = d->maildir, .quota_bytes = d->quota_bytes };
+	struct store store = { .directory = -1,
+		               .maildir = d->maildir,
+		               .quota_bytes = d->quota_bytes };
 	struct message_name promised;
 
 	if (!name_parse(view_of(d->name), &promised) || promised.size != size_bytes) {

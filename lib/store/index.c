@@ -548,6 +548,11 @@ enum index_reloaded index_reload(struct folder *f)
 		f->ix = old;
 		return INDEX_OTHER;
 	}
+	/* A file that was put back from a backup knows of fewer UIDs than were shown here. */
+	if (f->ix.h.uidnext < old.h.uidnext) {
+		f->ix.h.uidnext = old.h.uidnext;
+		f->must_scan = true;
+	}
 	index_load_all(f);
 	/* Before the merge: the log of a file that was made anew tells of messages that this view
 	 * has. */

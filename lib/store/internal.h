@@ -17,6 +17,7 @@
 #define LOCK_FILE     "posthouse.lock"
 #define HOME_FILE     "posthouse.home"
 #define POP3_FILE     "posthouse.pop3"
+#define RESERVED_FILE "posthouse.reserved" /* beside Maildir */
 /* A directory change this old cannot be followed by another within the same tick of the file
  * system's clock. */
 #define TICK_NS (100 * 1000000ll)
@@ -26,7 +27,8 @@
 enum { BOOT_BYTES = 16 };
 
 struct store {
-	char *home; /* for the log */
+	char *home;    /* for the log */
+	int directory; /* of home; -1 for a delivery, which assigns no UIDs */
 	int maildir;
 	uint64_t quota_bytes;
 };
@@ -150,9 +152,10 @@ struct folder {
 	int lock; /* -1 until the first need */
 	unsigned locks;
 	bool must_scan;
-	bool uids_lost; /* posthouse.uids is missing or damaged */
-	bool rebooted;  /* the index was written before the machine's last start: its end may be
-	                   missing */
+	bool uids_lost;  /* posthouse.uids is missing or damaged, or tells less than was reserved */
+	bool unreserved; /* the record outside of the folder tells something else */
+	bool rebooted;   /* the index was written before the machine's last start: its end may be
+	                    missing */
 	struct index_header as_written; /* the state that the log holds */
 	int notify;                     /* inotify, -1 */
 	bool read_only;
@@ -236,7 +239,20 @@ bool indexlog_apply(struct folder *f, uint32_t type, struct view payload, uint64
                     bool own);
 void note_changed(struct folder *f, struct record *r);
 
+enum uid_record {
+	UIDS_KNOWN,
+	UIDS_LOST,  /* missing, or not what we write */
+	UIDS_UNREAD /* errno: what it says cannot be known now, and it is not to be written anew */
+};
+
+/* reserved.c */
+enum uid_record reserved_read(struct store *store, uint32_t validity, uint32_t *ceiling);
+/* Only ever raises it. 0, -1: it is a second record, and nobody is kept out for it. */
+int reserved_write(struct store *store, uint32_t validity, uint32_t ceiling);
+
 /* sync.c */
+/* "VVVVVVVV NNNNNNNNNN SSSSSSSS\n"; its length. */
+int uids_format(char *out, size_t size, uint32_t validity, uint32_t ceiling);
 /* The lock alone, without catching up: for a repair, which may come at any time. */
 int folder_lock_file(struct folder *f, struct reason *why);
 void folder_unlock_file(struct folder *f);

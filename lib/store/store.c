@@ -72,11 +72,13 @@ enum store_result store_open(const char *home, bool create, uint64_t quota_bytes
 	}
 	int maildir = open_maildir(fd, create, why), kept_errno = errno;
 
-	close(fd);
-	if (maildir < 0)
+	if (maildir < 0) {
+		close(fd);
 		return kept_errno == ENOENT ? STORE_NOT_FOUND : STORE_FAILED;
+	}
 	*out = memory_get(sizeof **out);
 	(*out)->home = memory_string(view_of(home));
+	(*out)->directory = fd;
 	(*out)->maildir = maildir;
 	(*out)->quota_bytes = quota_bytes;
 	return STORE_OK;
@@ -87,6 +89,7 @@ void store_close(struct store **store)
 	if (*store == NULL)
 		return;
 	close((*store)->maildir);
+	close((*store)->directory);
 	free((*store)->home);
 	free(*store);
 	*store = NULL;

@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "lib/base/log.h"
 #include "lib/store/internal.h"
 
 enum { UID_BATCH = 256, UID_FILE_BYTES = 29, RESCAN_S = 3600 };
@@ -17,19 +18,13 @@ enum { UID_BATCH = 256, UID_FILE_BYTES = 29, RESCAN_S = 3600 };
 
 /* "VVVVVVVV NNNNNNNNNN SSSSSSSS\n": UIDVALIDITY in hexadecimal; every UID below N may have been
  * given; a sum, since a damaged record must not pass for another folder's. */
-static int format_uids(char *out, size_t size, uint32_t validity, uint32_t ceiling)
+int uids_format(char *out, size_t size, uint32_t validity, uint32_t ceiling)
 {
 	int len = snprintf(out, size, "%08" PRIx32 " %010" PRIu32, validity, ceiling);
 	uint32_t sum = (uint32_t)store_hash(INDEX_FORMAT, out, (size_t)len);
 
 	return len + snprintf(out + len, size - (size_t)len, " %08" PRIx32 "\n", sum);
 }
-
-enum uid_record {
-	UIDS_KNOWN,
-	UIDS_LOST,  /* missing, or not what we write */
-	UIDS_UNREAD /* errno: what it says cannot be known now, and it is not to be written anew */
-};
 
 static bool parse_uids(const char *bytes, uint32_t *validity, uint32_t *ceiling)
 {
@@ -42,7 +37,7 @@ static bool parse_uids(const char *bytes, uint32_t *validity, uint32_t *ceiling)
 		return false;
 	*validity = (uint32_t)strtoul(bytes, NULL, 16);
 	*ceiling = (uint32_t)next;
-	format_uids(want, sizeof want, *validity, *ceiling);
+	uids_format(want, sizeof want, *validity, *ceiling);
 	return *validity != 0 && next != 0 && strcmp(bytes, want) == 0;
 }
 
@@ -60,8 +55,11 @@ static enum uid_record read_uid_file(struct folder *f, uint32_t *validity, uint3
 static int write_uid_file(struct folder *f, uint32_t ceiling, bool sync)
 {
 	char bytes[UID_FILE_BYTES + 2];
-	int len = format_uids(bytes, sizeof bytes, f->ix.h.uidvalidity, ceiling);
+	int len = uids_format(bytes, sizeof bytes, f->ix.h.uidvalidity, ceiling);
 
+	/* First, so that it is never behind the folder's own. */
+	if (sync)
+		reserved_write(f->store, f->ix.h.uidvalidity, ceiling);
 	if (write_atomic(f->dir, UID_FILE, (struct view){ bytes, (size_t)len }, sync) == 0) {
 		f->uid_ceiling = ceiling;
 		return 0;
@@ -92,6 +90,9 @@ static int know_ceiling(struct folder *f)
 	enum uid_record record = read_uid_file(f, &validity, &ceiling);
 
 	if (record == UIDS_KNOWN && validity == f->ix.h.uidvalidity)
+		f->uid_ceiling = ceiling;
+	if (reserved_read(f->store, f->ix.h.uidvalidity, &ceiling) == UIDS_KNOWN &&
+	    ceiling > f->uid_ceiling)
 		f->uid_ceiling = ceiling;
 	return record == UIDS_UNREAD ? -1 : 0;
 }
@@ -158,6 +159,12 @@ static bool is_deleted(struct folder *f)
 	return fstat(f->dir, &st) < 0 || st.st_nlink == 0;
 }
 
+static void tell_behind(const struct folder *f)
+{
+	log_info("event=uids-behind home=%s folder=%s", log_quote(view_of(f->store->home)),
+	         log_quote(view_of(f->name)));
+}
+
 /* No index at all: UIDVALIDITY from its own record, UIDs from the names. */
 static int create_index(struct folder *f, struct reason *why)
 {
@@ -172,6 +179,13 @@ static int create_index(struct folder *f, struct reason *why)
 		validity = store_new_uidvalidity(f->store, why);
 		if (validity == 0)
 			return -1;
+	}
+	uint32_t reserved;
+
+	if (reserved_read(f->store, validity, &reserved) == UIDS_KNOWN && reserved > ceiling) {
+		tell_behind(f);
+		f->uids_lost = true;
+		ceiling = reserved;
 	}
 	index_close(&f->ix);
 	f->ix.h = (struct index_header){ .uidvalidity = validity,
@@ -226,13 +240,52 @@ static void renew_index(struct folder *f)
 	f->ix.fresh = f->must_scan = true;
 }
 
+/* Without the lock the two records may be read at two moments: whether they differ is looked at
+ * again under it. recorded: the folder's own, 0 when that is lost. */
+static bool reserved_agrees(struct folder *f, uint32_t recorded, uint32_t *reserved)
+{
+	enum uid_record record = reserved_read(f->store, f->ix.h.uidvalidity, reserved);
+
+	return record == UIDS_UNREAD ||
+	       (recorded > 1 ? *reserved == recorded : *reserved <= f->ix.h.uidnext);
+}
+
+/* A folder that knows less than was reserved for it has been put back from a backup (or a crash
+ * came between the two records): what has a UID keeps it, what is new gets one that never named
+ * another message. */
+static void check_reserved(struct folder *f)
+{
+	uint32_t validity, ceiling = 0, reserved;
+	enum uid_record record = read_uid_file(f, &validity, &ceiling);
+
+	f->unreserved = false;
+	if (record != UIDS_KNOWN)
+		ceiling = 0;
+	if (record == UIDS_UNREAD || reserved_agrees(f, ceiling, &reserved))
+		return;
+	if (reserved < ceiling) {
+		reserved_write(f->store, f->ix.h.uidvalidity, ceiling);
+		return;
+	}
+	if (ceiling)
+		tell_behind(f);
+	f->uid_ceiling = reserved;
+	f->uids_lost = f->rebooted = f->must_scan = true;
+}
+
 static bool validity_agrees(struct folder *f)
 {
 	uint32_t validity, ceiling;
 	enum uid_record record = read_uid_file(f, &validity, &ceiling);
 
 	f->uids_lost = record == UIDS_LOST;
-	return record != UIDS_KNOWN || validity == f->ix.h.uidvalidity;
+	if (record == UIDS_KNOWN && validity != f->ix.h.uidvalidity)
+		return false;
+	uint32_t reserved;
+
+	f->unreserved = record != UIDS_UNREAD &&
+	                !reserved_agrees(f, record == UIDS_KNOWN ? ceiling : 0, &reserved);
+	return true;
 }
 
 static enum store_result first_open(struct folder *f, struct reason *why)
@@ -391,6 +444,8 @@ static void claim_recent(struct folder *f, uint32_t first)
 
 static enum store_result work_locked(struct folder *f, struct reason *why)
 {
+	if (f->unreserved)
+		check_reserved(f);
 	enum store_result result = folder_look(f, why);
 	uint32_t first = f->ix.h.first_recent;
 
@@ -415,8 +470,8 @@ static enum store_result work_locked(struct folder *f, struct reason *why)
 
 static bool needs_work(struct folder *f)
 {
-	return f->ix.broken || f->ix.in_memory || f->uids_lost || !cur_known(f) || !new_known(f) ||
-	       (!f->read_only && f->ix.h.first_recent < f->ix.h.uidnext);
+	return f->ix.broken || f->ix.in_memory || f->uids_lost || f->unreserved || !cur_known(f) ||
+	       !new_known(f) || (!f->read_only && f->ix.h.first_recent < f->ix.h.uidnext);
 }
 
 static enum store_result catch_up_unlocked(struct folder *f)

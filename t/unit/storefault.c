@@ -580,6 +580,63 @@ static void check_power(void)
 	folder_close(&f);
 }
 
+/* ---- a folder put back from a backup ---- */
+
+/* What is appended after it, and what names it: no UID that named another message. */
+static void put_back(const char *name, const char *directory, const char *what, bool open)
+{
+	char when[120];
+
+	template_restore();
+	snprintf(when, sizeof when, "%s put back, %s%s", name, what, open ? ", in a session" : "");
+	struct folder *f = box_open(name);
+	uint32_t validity = folder_uidvalidity(f), first, last = 0;
+
+	first = box_append(f, "Subject: m30\r\n\r\nend\r\n", 0);
+	if (!open)
+		folder_close(&f);
+	box_shell("cp -a %s ../../backup && cd ../../backup && rm -rf .Work", directory);
+	struct folder *g = box_open(name);
+
+	for (int i = 0; i < 300; i++)
+		last = box_append(g, "Subject: m31\r\n\r\nend\r\n", 0);
+	folder_close(&g);
+	box_shell(
+		"cd ../../backup && rm -f %s && cd - >/dev/null && rm -f %s/cur/* %s/posthouse.* && "
+		"cp -a ../../backup/. %s/ && rm -rf ../../backup",
+		what, directory, directory, directory);
+	if (open)
+		box_sync(f);
+	g = box_open(name);
+	bool good = folder_count(g) >= 1 && folder_uidvalidity(g) == validity &&
+	            folder_uid(g, folder_count(g)) == first;
+	uint32_t uid = box_append(g, "Subject: m32\r\n\r\nend\r\n", 0), next = 0;
+
+	if (open)
+		next = box_append(f, "Subject: m33\r\n\r\nend\r\n", 0);
+	ok(good && uid > last && (!open || next > uid), "%s: the next UID is %u, above %u", when,
+	   (unsigned)uid, (unsigned)last);
+	folder_close(&g);
+	folder_close(&f);
+	g = box_open(name);
+	ok(box_append(g, "Subject: m34\r\n\r\nend\r\n", 0) == uid + (open ? 2 : 1) &&
+	           folder_uidvalidity(g) == validity,
+	   "and then as ever");
+	folder_close(&g);
+}
+
+static void check_put_back(void)
+{
+	static const char *const removed[] = { "nothing.missing", "posthouse.index",
+		                               "posthouse.cache posthouse.keywords" };
+
+	for (size_t i = 0; i < sizeof removed / sizeof *removed; i++)
+		for (int open = 0; open < 2; open++) {
+			put_back("INBOX", ".", removed[i], open);
+			put_back("Work", ".Work", removed[i], open);
+		}
+}
+
 int main(void)
 {
 	static const struct {
@@ -605,6 +662,7 @@ int main(void)
 	check_honest();
 	check_power();
 	check_full();
+	check_put_back();
 	box_remove();
 	return tap_done();
 }
