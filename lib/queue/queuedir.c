@@ -155,14 +155,14 @@ int queuedir_make_secret(int directory, struct queue_key *key, struct reason *wh
 
 /* ---- what is there ---- */
 
-struct walk {
+struct survey {
 	int directory;
 	struct queuedir_entry entry;
 	void (*visit)(void *context, const struct queuedir_entry *e);
 	void *context;
 };
 
-static enum queuedir_kind kind_of(const struct walk *w, const struct dirent *d, uint64_t *id)
+static enum queuedir_kind kind_of(const struct survey *w, const struct dirent *d, uint64_t *id)
 {
 	struct view name = view_of(d->d_name);
 
@@ -180,7 +180,7 @@ static enum queuedir_kind kind_of(const struct walk *w, const struct dirent *d, 
 	               : QUEUEDIR_MESSAGE;
 }
 
-static void walk_one(struct walk *w, const char *name)
+static void walk_one(struct survey *w, const char *name)
 {
 	int fd = openat(w->directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
@@ -211,7 +211,7 @@ static void walk_one(struct walk *w, const char *name)
 void queuedir_walk(int directory, enum queuedir_place place,
                    void (*visit)(void *context, const struct queuedir_entry *e), void *context)
 {
-	struct walk w = { .directory = directory, .visit = visit, .context = context };
+	struct survey w = { .directory = directory, .visit = visit, .context = context };
 	char name[8];
 
 	w.entry.place = place;
