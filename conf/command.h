@@ -17,8 +17,8 @@ typedef int command_function(const struct command *c, int argc, char **argv);
 
 command_function command_build, command_rollback, command_generations, command_settings;
 command_function command_start, command_stop, command_reload, command_status, command_check;
-command_function command_queue, command_queue_check, command_map, command_user, command_domain, command_alias,
-	command_password;
+command_function command_queue, command_queue_check, command_map, command_user, command_domain,
+	command_alias, command_password;
 
 /* A verb of a command: "add" of "user". */
 struct verb {

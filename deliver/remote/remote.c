@@ -29,10 +29,7 @@
 #include "lib/wire/dns.h"
 #include "lib/wire/worker.h"
 
-enum {
-	MESSAGES_PER_CONNECTION = 100,
-	DNS_ANSWER_MS = 60000
-};
+enum { MESSAGES_PER_CONNECTION = 100, DNS_ANSWER_MS = 60000 };
 
 static struct settings settings;
 static struct conversation_limits limits;

@@ -292,9 +292,10 @@ void program_hold_directory(int directory, const char *setting, const char *path
 	while (!try_to_hold(directory, setting)) {
 		read_holder(directory, &h);
 		if (!is_ending(&h) || clock_ms() >= until_ms)
-			log_fatal("%s %s is in use by process %ld of another instance (master %ld): "
-			          "stop that one first, or give this one a %s of its own",
-			          setting, path, (long)h.pid, (long)h.master, setting);
+			log_fatal(
+				"%s %s is in use by process %ld of another instance (master %ld): "
+				"stop that one first, or give this one a %s of its own",
+				setting, path, (long)h.pid, (long)h.master, setting);
 		if (!said)
 			log_info("event=waiting setting=%s holder=%ld", setting, (long)h.pid);
 		said = true;

@@ -28,8 +28,8 @@ enum master_type {
 	MASTER_LOG_OUTPUT = 19, /* master -> logd: bool is_system; where lines go from now on: a
 	                           file, or a socket connected to the system's log */
 	MASTER_LOG_END = 20,    /* master -> logd: all others have ended; read all pipes, and end */
-	MASTER_PARENT = 21,      /* master -> porter: string program, u32 pid (0: none): who runs as
-	                            this session program now */
+	MASTER_PARENT = 21,     /* master -> porter: string program, u32 pid (0: none): who runs as
+	                           this session program now */
 	MASTER_LOG_BROKEN = 'l', /* logd -> master: nobody is at the other end of the socket; is
 	                           there a new one? */
 	MASTER_LOG_LEFT = 'n'    /* logd -> master, its last: u64 lines that it has read and the log

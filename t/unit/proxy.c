@@ -96,7 +96,10 @@ static void test_networks(void)
 	ok(networks_parse(VIEW(""), &networks, &why) == 0 && !holds(&networks, "192.0.2.7"),
 	   "none is none");
 	ok(networks_parse(VIEW("192.0.2.7/24"), &networks, &why) < 0, "host bits are refused");
-	is_string(why.text, "\"192.0.2.7/24\" is not an address or a network without host bits such as 192.0.2.0/24", "in words");
+	is_string(
+		why.text,
+		"\"192.0.2.7/24\" is not an address or a network without host bits such as 192.0.2.0/24",
+		"in words");
 	text_init(&many, 65536);
 	for (int i = 0; i <= NETWORKS_MAX; i++)
 		text_add_string(&many, "192.0.2.7,");
