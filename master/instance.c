@@ -194,7 +194,8 @@ bool instance_start(struct instance *i)
 
 	if (pid < 0) {
 		log_warn("event=start-failed program=%s reason=\"%s\"", i->row->name,
-		         as_root ? "refusing to run it as root" : strerror(errno));
+		         log_text(view_of(as_root ? "refusing to run it as root"
+		                                  : strerror(errno))));
 		return false;
 	}
 	if (pid == 0)

@@ -356,7 +356,7 @@ static int reload(struct reason *why)
 
 	string_copy(master.refused, sizeof master.refused, view_of(result < 0 ? why->text : ""));
 	if (result < 0)
-		log_warn("event=reload-refused reason=\"%s\"", why->text);
+		log_warn("event=reload-refused reason=\"%s\"", log_text(view_of(why->text)));
 	return result;
 }
 

@@ -148,7 +148,7 @@ static void log_not_passed(const struct owner_work *work, const char *reason)
 	if (pace_says(&pace, loop_now_ms(master.loop), LOGGED_PER_SECOND, &more))
 		log_warn("event=refused program=%s uid=%lu reason=\"%s\" more=%u",
 		         house[HOUSE_RESIDENT + work->program].name, (unsigned long)work->uid,
-		         reason, more);
+		         log_text(view_of(reason)), more);
 }
 
 static struct instance *add(const struct owner_work *work)

@@ -46,14 +46,6 @@ const char *or_dash(const char *word)
 	return word[0] ? log_quote(view_of(word)) : "-";
 }
 
-/* Our words with the client's among them: readable in the log, and unable to end their quotes. */
-static void make_loggable(char *text)
-{
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~' || *text == '"' || *text == '\\')
-			*text = '?';
-}
-
 /* Of MAIL FROM: the MAIL, as a value in the log. */
 static struct view command_word(const struct session *s)
 {
@@ -64,20 +56,18 @@ static struct view command_word(const struct session *s)
 
 void refuse(struct session *s, int code, const char *status, const char *format, ...)
 {
-	char text[512], loggable[512];
+	char text[512];
 	va_list list;
 
 	va_start(list, format);
 	vsnprintf(text, sizeof text, format, list);
 	va_end(list);
-	memcpy(loggable, text, sizeof text);
-	make_loggable(loggable);
 	log_info(
 		"event=refuse client=%s helo=%s account=%s command=%.*s argument=%s from=<%s> code=%d status=%s text=\"%s\"",
 		s->name, or_dash(s->helo), or_dash(s->account), VIEW_ARG(command_word(s)),
 		s->argument.len ? log_quote(s->argument) : "-",
 		s->transaction ? log_quote(view_of(s->transaction->envelope.sender)) : "", code,
-		status, loggable);
+		status, log_text(view_of(text)));
 	s->errors++;
 	delay_errors(s);
 	write_reply(s, code, status, text);

@@ -239,7 +239,7 @@ static void work(struct wire_in *in, int queued)
 		         (int)job.report, log_quote(view_of(r.to)), writer.id, count);
 	else
 		log_warn("id=%s event=report-failed to=<%s> status=%s reason=\"%s\"", job.id,
-		         log_quote(view_of(r.to)), refusal.status, refusal.text);
+		         log_quote(view_of(r.to)), refusal.status, log_text(view_of(refusal.text)));
 	answer_all(queued, recipients, count, result, &refusal);
 }
 

@@ -301,7 +301,7 @@ static struct job_result serve(const struct job *job, const struct job_recipient
 	struct job_result answer = failure(r, result, &why);
 
 	log_warn("id=%s event=delivery-failed to=<%s> status=%s reason=\"%s\"", job->id,
-	         log_quote(view_of(r->to.address)), answer.status, why.text);
+	         log_quote(view_of(r->to.address)), answer.status, log_text(view_of(why.text)));
 	return answer;
 }
 
@@ -319,7 +319,8 @@ static void work(struct wire_in *in, int queued)
 	bool readable = why.text[0] == '\0';
 
 	if (!readable)
-		log_warn("id=%s event=unreadable reason=\"%s\"", job.id, why.text);
+		log_warn("id=%s event=unreadable reason=\"%s\"", job.id,
+		         log_text(view_of(why.text)));
 	for (unsigned i = 0; i < count; i++) {
 		struct job_result result = readable ? serve(&job, &recipients[i])
 		                                    : result_of(&recipients[i], JOB_RETRY, "4.3.0",

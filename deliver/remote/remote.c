@@ -151,7 +151,7 @@ static bool open_one(const struct candidate *to, const struct job *job, struct r
 		                           settings.host_name, without_tls, &limits, reply);
 		if (result == CONVERSATION_NO_TLS)
 			log_info("id=%s event=no-tls host=%s reason=\"%s\"", job->id,
-			         log_quote(view_of(to->host)), reply->text);
+			         log_quote(view_of(to->host)), log_text(view_of(reply->text)));
 	}
 	return result == CONVERSATION_OPEN;
 }
@@ -204,7 +204,8 @@ static void deliver(const struct job *job, const struct job_recipient *recipient
 		}
 		candidates_tried(&all, clock_ms() - began_ms, kept.connect_error);
 		log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", job->id,
-		         log_quote(view_of(c->host)), kept.address, all.trouble.text);
+		         log_quote(view_of(c->host)), kept.address,
+		         log_text(view_of(all.trouble.text)));
 		let_go();
 	}
 	fail_all(results, count, &all.trouble, true);
@@ -231,7 +232,7 @@ static void tell(const struct job *job, const struct job_recipient *recipient,
 		"id=%s event=%s to=<%s> status=%s host=%s address=%s tls=%s duration_ms=%lld text=\"%s\"",
 		job->id, events[r->outcome], log_quote(view_of(recipient->to.address)), r->status,
 		kept.host[0] ? kept.host : "none", kept.address[0] ? kept.address : "none",
-		tls_facts(), (long long)(clock_ms() - began_ms), r->text);
+		tls_facts(), (long long)(clock_ms() - began_ms), log_text(view_of(r->text)));
 }
 
 static void work(struct wire_in *in, int queued)

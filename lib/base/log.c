@@ -274,14 +274,16 @@ char *log_escape(char *out, unsigned char byte)
 	return out;
 }
 
-static const char *quote(struct view v, unsigned char last_escaped)
+enum { QUOTE_MAX = 200, TEXT_MAX = 480 /* a host's reply, whole */ };
+
+static const char *quote(struct view v, unsigned char last_escaped, size_t keep)
 {
-	enum { ROOM = 832, KEEP = 200 };
+	enum { ROOM = 4 * TEXT_MAX + 4 };
 	static char buffers[8][ROOM];
 	static unsigned turn;
 	char *out = buffers[turn++ % 8], *p = out;
 
-	for (size_t i = 0; i < v.len && i < KEEP; i++) {
+	for (size_t i = 0; i < v.len && i < keep; i++) {
 		unsigned char c = (unsigned char)v.data[i];
 
 		if (c <= last_escaped || c >= 0x7f || c == '"' || c == '\\')
@@ -289,16 +291,16 @@ static const char *quote(struct view v, unsigned char last_escaped)
 		else
 			*p++ = (char)c;
 	}
-	memcpy(p, v.len > KEEP ? "..." : "", v.len > KEEP ? 4 : 1);
+	memcpy(p, v.len > keep ? "..." : "", v.len > keep ? 4 : 1);
 	return out;
 }
 
 const char *log_quote(struct view v)
 {
-	return quote(v, ' ');
+	return quote(v, ' ', QUOTE_MAX);
 }
 
 const char *log_text(struct view v)
 {
-	return quote(v, ' ' - 1);
+	return quote(v, ' ' - 1, TEXT_MAX);
 }

@@ -44,5 +44,5 @@ void notify_ready(int *starter)
 		close(*starter);
 	*starter = -1;
 	if (notify_manager("READY=1", &why) < 0)
-		log_warn("event=notify-failed reason=\"%s\"", why.text);
+		log_warn("event=notify-failed reason=\"%s\"", log_text(view_of(why.text)));
 }

@@ -343,5 +343,5 @@ void program_confine(const struct sandbox_profile *profile)
 	}
 	close(program_need_fd("generation"));
 	log_info("event=started uid=%ld jail=%d sandbox=\"%s\"", (long)getuid(), jailed,
-	         sandbox_enter(profile));
+	         log_text(view_of(sandbox_enter(profile))));
 }

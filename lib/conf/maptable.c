@@ -93,7 +93,8 @@ void maptable_inherit(const char *program, struct map maps[MAPS])
 
 		if (map_open(&maps[id], fd, &why) == 0)
 			continue;
-		log_warn("event=map-damaged file=%s reason=\"%s\"", name, why.text);
+		log_warn("event=map-damaged file=%s reason=\"%s\"", name,
+		         log_text(view_of(why.text)));
 		map_open_damaged(&maps[id], fd);
 	}
 }

@@ -42,9 +42,9 @@ static int line_lost(struct spool_writer *w, enum wire_result r, struct spool_re
 	const char *reason = wire_reason(r);
 
 	if (w->fd >= 0)
-		log_warn("id=%s event=spool-lost reason=\"%s\"", w->id, reason);
+		log_warn("id=%s event=spool-lost reason=\"%s\"", w->id, log_text(view_of(reason)));
 	else
-		log_warn("event=spool-lost reason=\"%s\"", reason);
+		log_warn("event=spool-lost reason=\"%s\"", log_text(view_of(reason)));
 	hang_up(w);
 	forget_file(w);
 	return refuse(refusal, "4.3.0", "queued does not respond, try again later");

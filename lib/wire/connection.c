@@ -186,7 +186,7 @@ bool connection_starttls(int hub, int *fd, struct connection_tls *tls)
 	bool secured = r == WIRE_OK && connection_secured_get(&in, tls, fd);
 
 	if (!secured && !failed)
-		log_warn("event=starttls-lost reason=\"%s\"", wire_reason(r));
+		log_warn("event=starttls-lost reason=\"%s\"", log_text(view_of(wire_reason(r))));
 	wire_out_free(&out);
 	wire_in_close(&in);
 	close(given_back);

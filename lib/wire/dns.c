@@ -129,7 +129,7 @@ int dns_ask(int *line, enum dns_type type, const char *name, struct dns_answer *
 		r = ask_once(line, &out, answer, timeout_ms);
 	if (r != WIRE_OK)
 		log_warn("event=dns-lost name=%s reason=\"%s\"", log_text(view_of(name)),
-		         wire_reason(r));
+		         log_text(view_of(wire_reason(r))));
 	wire_out_free(&out);
 	return r == WIRE_OK ? 0 : -1;
 }

@@ -177,8 +177,8 @@ void hub_line_drop(struct hub_line *line, const char *why)
 
 	if (why != NULL && !line->dropped &&
 	    pace_says(&s->drops, loop_now_ms(s->loop), DROPS_LOGGED_PER_SECOND, &more))
-		log_warn("event=wire-dropped protocol=%s reason=\"%s\" more=%u", s->protocol, why,
-		         more);
+		log_warn("event=wire-dropped protocol=%s reason=\"%s\" more=%u", s->protocol,
+		         log_text(view_of(why)), more);
 	line_end(line);
 }
 
@@ -216,7 +216,8 @@ static void log_refusal(struct hub *s, int process, const char *reason)
 	if (pace_says(&s->refusals, loop_now_ms(s->loop), REFUSALS_LOGGED_PER_SECOND, &more))
 		log_warn(
 			"event=wire-refused protocol=%s pid=%d lines=%zu lines_max=%u more=%u reason=\"%s\"",
-			s->protocol, process, s->lines.count, s->lines_max, more, reason);
+			s->protocol, process, s->lines.count, s->lines_max, more,
+			log_text(view_of(reason)));
 }
 
 /* A worker that asks for a line again has lost the one it had, or pretends so: it has one. How many

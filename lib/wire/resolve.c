@@ -219,7 +219,7 @@ void resolve_ask(int *line, enum resolve_type type, struct resolve_question *q,
 	if (r == WIRE_CLOSED)
 		r = ask_once(line, &out, q->question, answer);
 	if (r != WIRE_OK)
-		log_warn("event=resolve-lost reason=\"%s\"", wire_reason(r));
+		log_warn("event=resolve-lost reason=\"%s\"", log_text(view_of(wire_reason(r))));
 	wire_out_free(&out);
 	if (r == WIRE_OK)
 		return;

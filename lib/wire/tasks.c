@@ -96,7 +96,8 @@ static void worker_lost(struct task_worker *w, const char *why)
 {
 	struct tasks *t = w->tasks;
 
-	log_warn("event=worker-died pid=%ld busy=%d reason=\"%s\"", (long)w->pid, w->busy, why);
+	log_warn("event=worker-died pid=%ld busy=%d reason=\"%s\"", (long)w->pid, w->busy,
+	         log_text(view_of(why)));
 	loop_unwatch(t->loop, &w->line);
 	wire_hang_up(w->line.fd);
 	kill(w->pid, SIGKILL);

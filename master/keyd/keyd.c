@@ -180,7 +180,7 @@ static void parse_keys(void)
 			continue;
 		}
 		log_warn("event=key-unusable file=%s reason=\"%s\"", log_quote(view_of(k->name)),
-		         why.text);
+		         log_text(view_of(why.text)));
 		EVP_PKEY_free(k->key);
 		ERR_clear_error();
 	}
@@ -273,7 +273,7 @@ static void answer(struct hub_line *line, struct wire_in *in)
 
 	if (refusal != NULL) {
 		log_warn("event=sign-refused scheme=%04x bytes=%zu reason=\"%s\"",
-		         (unsigned)r.scheme, r.block.len, refusal);
+		         (unsigned)r.scheme, r.block.len, log_text(view_of(refusal)));
 		a = (struct sign_answer){ .refusal = view_of(refusal) };
 	}
 	sign_answer_put(&out, &a);

@@ -130,6 +130,7 @@ void client_tls_secured(void *client)
 
 void client_tls_log_failed(void *client, const char *reason)
 {
-	log_info("event=tls-failed client=%s reason=\"%s\"", client_text(client), reason);
+	log_info("event=tls-failed client=%s reason=\"%s\"", client_text(client),
+	         log_text(view_of(reason)));
 	client_tls_failed(client);
 }

@@ -244,7 +244,7 @@ static void refuse_announcement(const struct pool *p, const char *reason)
 
 	if (pace_says(&pools.refusals, loop_now_ms(pools.loop), 1, &more))
 		log_warn("event=wire-refused protocol=connection peer=%s more=%u reason=\"%s\"",
-		         p->name, more, reason);
+		         p->name, more, log_text(view_of(reason)));
 }
 
 static void announced(struct hub *server, struct wire_in *in)

@@ -64,7 +64,7 @@ static bool take_signature(struct wire_in *in, unsigned char *signature, size_t 
 		return false;
 	}
 	if (a.refusal.len) {
-		log_warn("event=sign-failed reason=\"keyd: %s\"", log_quote(a.refusal));
+		log_warn("event=sign-failed reason=\"keyd: %s\"", log_text(a.refusal));
 		return false;
 	}
 	memcpy(signature, a.signature.data, a.signature.len);
@@ -84,7 +84,8 @@ static bool keyd_sign(const struct sign_request *request, unsigned char *signatu
 	if (r == WIRE_CLOSED)
 		r = ask_once(&out, &in); /* keyd was replaced: its successor is on the same wire */
 	if (r != WIRE_OK) {
-		log_warn("event=sign-failed reason=\"keyd: %s\"", wire_reason(r));
+		log_warn("event=sign-failed reason=\"keyd: %s\"",
+		         log_text(view_of(wire_reason(r))));
 		return false;
 	}
 	bool good = take_signature(&in, signature, size, len);

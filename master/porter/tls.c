@@ -80,7 +80,7 @@ static struct chain *chain_load(const struct certificate *from)
 	BIO_free(pem);
 	if (!good) {
 		log_warn("event=certificate-unusable file=%s reason=\"%s\"", log_quote(from->file),
-		         openssl_reason());
+		         log_text(view_of(openssl_reason())));
 		chain_free(&fresh);
 		return NULL;
 	}
@@ -127,7 +127,8 @@ static void rotate_tickets(void)
 	    SSL_CTX_set_tlsext_ticket_keys(tls.context, keys, sizeof keys) == 1)
 		tls.tickets_since_s = now_s;
 	else
-		log_warn("event=ticket-keys-kept reason=\"%s\"", openssl_reason());
+		log_warn("event=ticket-keys-kept reason=\"%s\"",
+		         log_text(view_of(openssl_reason())));
 	OPENSSL_cleanse(keys, sizeof keys);
 }
 

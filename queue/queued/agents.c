@@ -151,7 +151,7 @@ static int open_message(struct agents *a, struct message *m, struct queue_header
 	}
 	/* Somebody removed the file by hand: there is no message any more. */
 	m->removed = m->removed || error == ENOENT;
-	log_warn("id=%s event=open-failed reason=\"%s\"", id, strerror(error));
+	log_warn("id=%s event=open-failed reason=\"%s\"", id, log_text(view_of(strerror(error))));
 	return -1;
 }
 

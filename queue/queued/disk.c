@@ -391,7 +391,7 @@ static void scan_one(void *context, const struct queuedir_entry *e)
 	case QUEUEDIR_UNREADABLE:
 		log_warn(
 			"event=directory-unreadable name=%s reason=\"%s; its messages wait until it can be read and queued is started again\"",
-			e->name, strerror(e->error));
+			e->name, log_text(view_of(strerror(e->error))));
 		s->unreadable++;
 		s->error = e->error;
 		s->disk->unusable[e->number] = true;

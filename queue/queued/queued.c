@@ -59,7 +59,7 @@ static void reload(struct queued *q, int fd)
 	struct reason why;
 
 	if (settings_load(&fresh, fd, &why) < 0) {
-		log_warn("event=reload-failed reason=\"%s\"", why.text);
+		log_warn("event=reload-failed reason=\"%s\"", log_text(view_of(why.text)));
 		return;
 	}
 	settings_free(&q->settings);

@@ -168,9 +168,11 @@ static void set_aside(struct recovery *r, uint64_t id, const char *name, enum qu
 	char to[QUEUEDIR_NAME_MAX];
 
 	if (disk_set_aside(r->disk, id, place, to) < 0)
-		log_warn("id=%s %s reason=\"%s, and it cannot be moved: %m\"", name, event, reason);
+		log_warn("id=%s %s reason=\"%s, and it cannot be moved: %m\"", name, event,
+		         log_text(view_of(reason)));
 	else
-		log_warn("id=%s %s reason=\"%s\" kept=%s", name, event, reason, to);
+		log_warn("id=%s %s reason=\"%s\" kept=%s", name, event, log_text(view_of(reason)),
+		         to);
 	if (place == QUEUEDIR_TORN)
 		r->torn++;
 	else
@@ -184,7 +186,7 @@ static void leave_unreadable(struct recovery *r, uint64_t id, const char *name, 
 
 	queuedir_name(id, path);
 	log_warn("id=%s event=%s reason=\"%s\"", name, stray ? "stray-file" : "recover-unreadable",
-	         reason);
+	         log_text(view_of(reason)));
 	disk_note_odd(r->disk, stray ? QUEUEDIR_STRAY : QUEUEDIR_UNREADABLE, path);
 }
 
@@ -221,7 +223,8 @@ static void take_or_set_aside(struct recovery *r, uint64_t id, const char *name)
 	} else if (v->verdict == QUEUE_UNREADABLE) {
 		leave_unreadable(r, id, name, reason, false);
 	} else if (!r->clean && v->verdict == QUEUE_EMPTY) {
-		log_info("id=%s event=recover-removed reason=\"%s\"", name, reason);
+		log_info("id=%s event=recover-removed reason=\"%s\"", name,
+		         log_text(view_of(reason)));
 		disk_remove(r->disk, id);
 		r->removed++;
 	} else {
