@@ -265,6 +265,14 @@ def relay():
     ok(ended(s), "a session that dies lets its client go")
 
 
+def held(h):
+    """How many descriptors porter has; None where only root may look."""
+    try:
+        return len(os.listdir(f"/proc/{h.porter.process.pid}/fd"))
+    except PermissionError:
+        return None
+
+
 def worker_that_ends():
     """After it was idle, before it is given a client: the next one has the client, with all they said."""
     first = h.worker(SUBMISSION)
@@ -274,11 +282,14 @@ def worker_that_ends():
     os.waitid(os.P_PID, h.porter.process.pid, os.WSTOPPED | os.WNOWAIT)
     s.sendall(b"EHLO x\r\n")
     first.close()
-    descriptors = len(os.listdir(f"/proc/{h.porter.process.pid}/fd"))
+    descriptors = held(h)
     h.porter.signal(signal.SIGCONT)
     c = Connection(w.receive(h.worker(SUBMISSION)))
     is_(line(c.socket), b"EHLO x\r\n", "the next worker has the client, and all their words")
-    ok(len(os.listdir(f"/proc/{h.porter.process.pid}/fd")) <= descriptors + 1, "and no half of the first pair is left")
+    if descriptors is None:
+        skip("and no half of the first pair is left", "needs root: porter is not dumpable")
+    else:
+        ok(held(h) <= descriptors + 1, "and no half of the first pair is left")
     c.socket.sendall(b"250 hello\r\n")
     is_(line(s), b"250 hello\r\n", "whose answer they get")
     s.close()
