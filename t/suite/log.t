@@ -137,6 +137,7 @@ def words_of_master(house):
     stamp = datetime.datetime.fromisoformat(line.split(" ")[0].replace("Z", "+00:00")).timestamp()
     ok(stamp <= until, "and its line has the time before logd went on", f"{stamp} {until}")
     is_(log_to(house, "/dev/full").returncode, 0, "a log that takes nothing")
+    house.wait_for("the end of the dnsd of before", lambda: len(house._command("pid", house.directory, "dnsd").split()) == 1)
     os.kill(house.pid("dnsd"), signal.SIGKILL)
     house.wait_for("another dnsd", lambda: "restarted" in "".join(line for line in house.posthouse("status").stdout.splitlines(True)
                                                                   if line.startswith("dnsd")))
