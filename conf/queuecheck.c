@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <dirent.h>
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 
 #include "conf/command.h"
 #include "conf/model.h"
+#include "lib/base/file.h"
 #include "lib/conf/accounts.h"
 #include "lib/queue/ask.h"
 #include "lib/queue/restore.h"
@@ -354,14 +354,16 @@ static void count_queue(const struct settings *s, struct control_counts *counts)
 
 static unsigned count_drop(const struct settings *s)
 {
-	DIR *directory = opendir(s->drop_directory);
 	const struct dirent *d;
 	unsigned count = 0;
+	struct walk walk;
 
-	while (directory && (d = readdir(directory)) != NULL)
+	walk_begin_fd(&walk, open(s->drop_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	while ((d = walk_next(&walk)) != NULL)
 		count += strncmp(d->d_name, ".bad-", 5) == 0;
-	if (directory)
-		closedir(directory);
+	bool whole = walk_end(&walk) == 0;
+
+	(void)whole; /* of a directory that cannot be read check tells elsewhere */
 	return count;
 }
 

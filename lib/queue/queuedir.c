@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/queue/queuedir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -182,11 +181,11 @@ static enum queuedir_kind kind_of(const struct survey *w, const struct dirent *d
 
 static void walk_one(struct survey *w, const char *name)
 {
-	int fd = openat(w->directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *d = NULL;
+	const struct dirent *d;
+	struct walk walk;
 
-	while (directory && (errno = 0, d = readdir(directory)) != NULL) {
+	walk_begin(&walk, w->directory, name);
+	while ((d = walk_next(&walk)) != NULL) {
 		if (d->d_name[0] == '.')
 			continue;
 		w->entry.kind = kind_of(w, d, &w->entry.id);
@@ -194,16 +193,10 @@ static void walk_one(struct survey *w, const char *name)
 		w->visit(w->context, &w->entry);
 	}
 	/* One that was never made is empty. */
-	int error = errno == ENOENT ? 0 : errno;
-
-	if (directory)
-		closedir(directory);
-	else if (fd >= 0)
-		close(fd);
-	if (error == 0)
+	if (walk_end(&walk) == 0 || errno == ENOENT)
 		return;
 	w->entry.kind = QUEUEDIR_UNREADABLE;
-	w->entry.error = error;
+	w->entry.error = errno;
 	snprintf(w->entry.name, sizeof w->entry.name, "%s", name);
 	w->visit(w->context, &w->entry);
 }

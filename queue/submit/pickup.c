@@ -12,7 +12,6 @@
  * safe. Who owns it sends mail in the name of anybody on this machine and sees what is submitted
  * here from then on.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -360,14 +359,12 @@ static void remove_stale(const char *name)
 
 static void scan_due(struct timer *t)
 {
-	int fd = openat(pickup.directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
+	const struct dirent *entry;
 	unsigned taken = 0;
+	struct walk walk;
 
-	if (directory == NULL)
-		log_warn("event=drop-unreadable reason=\"%m\"");
-	while (directory && taken < SCAN_FILES_MAX && (entry = readdir(directory)) != NULL) {
+	walk_begin(&walk, pickup.directory, ".");
+	while (taken < SCAN_FILES_MAX && (entry = walk_next(&walk)) != NULL) {
 		struct view name = view_of(entry->d_name);
 
 		if (view_starts(name, VIEW(".new-")))
@@ -375,8 +372,8 @@ static void scan_due(struct timer *t)
 		else if (name.data[0] != '.' && ++taken)
 			take_file(entry->d_name);
 	}
-	if (directory)
-		closedir(directory);
+	if (walk_end(&walk) < 0)
+		log_warn("event=drop-unreadable reason=\"%m\"");
 	loop_timer_set(pickup.loop, t,
 	               loop_now_ms(pickup.loop) +
 	                       (taken == SCAN_FILES_MAX ? SCAN_SOON_MS : SCAN_MS));
