@@ -4,9 +4,9 @@
  *
  * A failure is not the end: whoever reads learns which of the three it was, whole, short or failed.
  * Interrupted calls are made again. No other file of the tree calls readdir, and none loops around
- * read or write, but for
- * sockets (lib/net/stream.h, lib/wire/wire.h), logd, which waits for a log without room and counts
- * what went (master/logd/logd.c), and local's writev (deliver/local/local.c).
+ * read or write, but for sockets (lib/net/stream.h, lib/wire/wire.h), logd, which waits for a log
+ * without room and counts what went (master/logd/logd.c), and local's writev
+ * (deliver/local/local.c).
  */
 #ifndef LIB_BASE_FILE_H
 #define LIB_BASE_FILE_H

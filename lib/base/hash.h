@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The one hash table of things that come and go: chains that stay short, since it grows with what
- * it holds. A struct that is to stand in one has a `struct hashed` for it, zeroed while it stands
- *in none. The caller makes the hash (view_hash; keyed where strangers choose the keys) and compares
+ * it holds. A struct that is to stand in one has a `struct hashed` for it, zeroed while it is in
+ * none. The caller makes the hash (view_hash; keyed where strangers choose the keys) and compares
  * the keys: a chain holds others too.
  *
  *	HASH_EACH(line, &hub->known, hash_of(process, worker), struct hub_line, known)

@@ -4,8 +4,8 @@
  *
  *	STATEDIR/generations/NNNN/   settings.cdb, tls.cdb and NAME.cdb of every map;
  *	                             never changed after their birth
- *	STATEDIR/generations/NNNN/keys/  copies of the private keys of the certificates in tls.cdb,
- *for keyd: a file that is replaced elsewhere is no part of a generation
+ *	STATEDIR/generations/NNNN/keys/  for keyd, copies of the certificates' private keys: a
+ *	                             file that is replaced elsewhere is no part of a generation
  *	STATEDIR/generations/current a symbolic link to one of them, replaced by rename
  *
  *	STATEDIR/generations/NNNN/edit   empty, and there when an edit made it and not a build

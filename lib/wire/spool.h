@@ -2,17 +2,16 @@
 /*
  * Writers (smtpd, pickup, bounce) <-> queued: protocol "spool".  One message at a time on a line.
  *
- *     SPOOL_OPEN                -> SPOOL_FILE (a descriptor, and where in it the message begins) or
- * SPOOL_REFUSED
+ *     SPOOL_OPEN       -> SPOOL_FILE (a descriptor, and where in it the message begins)
  *     ... the writer writes the message straight to the file ...
- *     SPOOL_RECIPIENT, when they are many         (no answer)
- *     SPOOL_COMMIT              -> SPOOL_COMMITTED: header and envelope are written; or
- * SPOOL_REFUSED
+ *     SPOOL_RECIPIENT, when they are many (no answer)
+ *     SPOOL_COMMIT     -> SPOOL_COMMITTED: header and envelope are written
  *     ... the writer calls fsync on its descriptor ...
- *     SPOOL_LIVE                -> SPOOL_ACCEPTED: only now may the writer say 250
- *     SPOOL_ABANDON at any time before SPOOL_LIVE, or the end of the line: the file is removed
- *     SPOOL_REFUSED ends the message: queued has removed the file, the line is free for the next
- * one
+ *     SPOOL_LIVE       -> SPOOL_ACCEPTED: only now may the writer say 250
+ *
+ * SPOOL_ABANDON at any time before SPOOL_LIVE, or the end of the line: the file is removed.
+ * SPOOL_REFUSED instead of an answer ends the message: queued has removed the file, and the line is
+ * free for the next one.
  */
 #ifndef LIB_WIRE_SPOOL_H
 #define LIB_WIRE_SPOOL_H

@@ -3,15 +3,17 @@
  * What the start finds, and makes of it. Nothing that has a byte in it is removed: what damage
  *looks like, and what a writer has left that was told nothing, cannot be told apart by the bytes.
  *
- *	all checksums right               live again; also with a wrong state byte, which is mended
+ *	all checksums right       live again; also with a wrong state byte, which is mended
+ *
  * After a clean stop, which leaves nothing but whole files:
- *	anything else                     damaged by the disk or a hand: to damaged/, with a warning
+ *	anything else             damaged by the disk or a hand: to damaged/, with a warning
+ *
  * After a crash:
- *	no byte at all                    its writer was told nothing; removed
- *	no header                         an open one: its writer was told nothing, as far as one
- *can see; to torn/ committed, a checksum wrong       torn before its writer's sync returned,
- *likewise anything else                     it was whole once, since the live byte is written after
- *the sync: to damaged/, with a warning
+ *	no byte at all            its writer was told nothing; removed
+ *	no header                 an open one, as far as one can see; to torn/
+ *	committed, a sum wrong    torn before its writer's sync returned, likewise
+ *	anything else             it was whole once, since the live byte is written after the
+ *	                          sync: to damaged/, with a warning
  *
  * After a clean stop the message bytes are not read again.
  */
