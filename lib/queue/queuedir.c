@@ -23,6 +23,37 @@ void queuedir_name(uint64_t id, char out[QUEUEDIR_NAME_MAX])
 	queue_id_text(id, out + 3);
 }
 
+/* A message's name; what was set aside twice has a number behind it. */
+static bool read_id(struct view name, bool aside, uint64_t *id)
+{
+	if (aside && name.len > QUEUE_ID_CHARS && name.data[QUEUE_ID_CHARS] == '.' &&
+	    view_find(name, '/') == name.len)
+		name = view_take(name, QUEUE_ID_CHARS);
+	return queue_id_parse(name, id);
+}
+
+bool queuedir_parse(const char *name, uint64_t *id)
+{
+	struct view rest = view_of(name), place;
+
+	if (!view_cut(&rest, '/', &place))
+		return false;
+	bool aside = view_equal(place, view_of(places[QUEUEDIR_DAMAGED])) ||
+	             view_equal(place, view_of(places[QUEUEDIR_TORN]));
+
+	if (!aside && (place.len != 2 || byte_hex_value(place.data[0]) < 0 ||
+	               byte_hex_value(place.data[1]) < 0))
+		return false;
+	return read_id(rest, aside, id);
+}
+
+int queuedir_make_live(int fd)
+{
+	static const char live = QUEUE_LIVE;
+
+	return pwrite_whole(fd, &live, 1, QUEUE_STATE_OFFSET);
+}
+
 /* ---- files ---- */
 
 int queuedir_open_sized(int directory, const char *name, int flags, uint64_t *size)
@@ -163,16 +194,10 @@ struct survey {
 
 static enum queuedir_kind kind_of(const struct survey *w, const struct dirent *d, uint64_t *id)
 {
-	struct view name = view_of(d->d_name);
-
 	*id = 0;
 	if (d->d_type != DT_REG && d->d_type != DT_UNKNOWN)
 		return QUEUEDIR_STRAY;
-	/* What was set aside twice has a number behind its name. */
-	if (w->entry.place != QUEUEDIR_LIVE && name.len > QUEUE_ID_CHARS &&
-	    name.data[QUEUE_ID_CHARS] == '.')
-		name = view_take(name, QUEUE_ID_CHARS);
-	if (!queue_id_parse(name, id))
+	if (!read_id(view_of(d->d_name), w->entry.place != QUEUEDIR_LIVE, id))
 		return QUEUEDIR_STRAY;
 	return w->entry.place == QUEUEDIR_LIVE && queue_id_directory(*id) != w->entry.number
 	               ? QUEUEDIR_MISPLACED

@@ -9,27 +9,9 @@
 #include "lib/base/file.h"
 #include "lib/queue/checksum.h"
 
-bool queue_restore_name(const char *from, uint64_t *id)
-{
-	struct view rest = view_of(from), place;
-
-	if (!view_cut(&rest, '/', &place))
-		return false;
-	bool aside = view_equal(place, VIEW("damaged")) || view_equal(place, VIEW("torn"));
-
-	if (!aside && (place.len != 2 || byte_hex_value(place.data[0]) < 0 ||
-	               byte_hex_value(place.data[1]) < 0))
-		return false;
-	/* What was set aside twice has a number behind its name. */
-	if (aside && rest.len > QUEUE_ID_CHARS && rest.data[QUEUE_ID_CHARS] == '.' &&
-	    view_find(rest, '/') == rest.len)
-		rest = view_take(rest, QUEUE_ID_CHARS);
-	return queue_id_parse(rest, id);
-}
-
 enum queue_restorable queue_restorable(const struct queue_verified *v)
 {
-	bool whole = v->verdict == QUEUE_WHOLE || v->verdict == QUEUE_STATE_WRONG;
+	bool whole = queue_verified_whole(v);
 	bool damaged = v->verdict == QUEUE_SEAL_WRONG || v->verdict == QUEUE_TEXT_WRONG;
 
 	if ((!whole && !damaged) || !queue_verified_envelope(v))
@@ -55,19 +37,18 @@ static int seal_anew(int fd, struct queue_verified *v, const struct queue_key *k
 static int make_live(int fd, struct queue_verified *v, const struct queue_key *key, bool unverified,
                      struct reason *why)
 {
-	static const char live = QUEUE_LIVE;
 	enum queue_restorable restorable = queue_restorable(v);
 
 	if (restorable == QUEUE_RESTORE_NO ||
 	    (restorable == QUEUE_RESTORE_UNVERIFIED && !unverified))
 		return fail(why, "%s",
-		            restorable == QUEUE_RESTORE_NO && v->verdict <= QUEUE_STATE_WRONG
+		            restorable == QUEUE_RESTORE_NO && queue_verified_whole(v)
 		                    ? "unknown field in the envelope"
 		                    : queue_verdict_text(v));
 	if (restorable == QUEUE_RESTORE_UNVERIFIED) {
 		if (seal_anew(fd, v, key, why) < 0)
 			return -1;
-	} else if (v->state != QUEUE_LIVE && pwrite_whole(fd, &live, 1, QUEUE_STATE_OFFSET) < 0) {
+	} else if (v->state != QUEUE_LIVE && queuedir_make_live(fd) < 0) {
 		return fail_errno(why, "the state byte");
 	}
 	return fsync(fd) < 0 ? fail_errno(why, "fsync") : 0;
@@ -80,7 +61,7 @@ int queue_restore(int directory, const struct queue_key *key, const char *from, 
 	char to[QUEUEDIR_NAME_MAX];
 	uint64_t id;
 
-	if (!queue_restore_name(from, &id))
+	if (!queuedir_parse(from, &id))
 		return fail(why, "not the name of a message's file");
 	int fd = queuedir_open(directory, from, O_RDWR);
 

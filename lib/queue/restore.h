@@ -10,13 +10,11 @@
 #include "lib/queue/queuedir.h"
 #include "lib/queue/verify.h"
 
-/* Is it the name of a file that queue_restore takes: "damaged/ID", "torn/ID", "3f/ID"? */
-bool queue_restore_name(const char *from, uint64_t *id);
 /* Would it be taken: as it is, or unverified? */
 enum queue_restorable { QUEUE_RESTORE_NO, QUEUE_RESTORE_YES, QUEUE_RESTORE_UNVERIFIED };
 enum queue_restorable queue_restorable(const struct queue_verified *v);
-/* 0: it stands in its place, live and durably so. unverified: what does not verify is sealed anew,
- * as it is, when its envelope can be read. */
+/* from: a name that queuedir_parse knows. 0: it stands in its place, live and durably so.
+ * unverified: what does not verify is sealed anew, as it is, when its envelope can be read. */
 int queue_restore(int directory, const struct queue_key *key, const char *from, bool unverified,
                   struct reason *why);
 

@@ -134,6 +134,11 @@ const char *queue_verdict_text(const struct queue_verified *v)
 	return words[v->verdict];
 }
 
+bool queue_verified_whole(const struct queue_verified *v)
+{
+	return v->verdict == QUEUE_WHOLE || v->verdict == QUEUE_STATE_WRONG;
+}
+
 static bool one_more(void *context, const struct envelope_recipient *r)
 {
 	(void)r;

@@ -39,6 +39,8 @@ void queue_verify(struct queue_verified *v, int fd, uint64_t id, const struct qu
                   bool read_text);
 /* Words for the log and the operator. */
 const char *queue_verdict_text(const struct queue_verified *v);
+/* Is all right that has a checksum? */
+bool queue_verified_whole(const struct queue_verified *v);
 /* Does the envelope mean something to this version? */
 bool queue_verified_envelope(const struct queue_verified *v);
 

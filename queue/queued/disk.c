@@ -193,13 +193,6 @@ int disk_commit(struct disk *d, int fd, struct queue_header *header, struct text
 	return pwrite_whole(fd, bytes, sizeof bytes, 0);
 }
 
-int disk_make_live(int fd)
-{
-	static const char live = QUEUE_LIVE;
-
-	return pwrite_whole(fd, &live, 1, QUEUE_STATE_OFFSET);
-}
-
 int disk_reader(struct disk *d, uint64_t id)
 {
 	char name[QUEUEDIR_NAME_MAX];

@@ -52,7 +52,6 @@ int disk_create(struct disk *d, uint64_t *id);
 /* Envelope (head and recipients, one behind the other), then the header that makes it committed. */
 int disk_commit(struct disk *d, int fd, struct queue_header *header, struct text *head,
                 const struct text *recipients);
-int disk_make_live(int fd);
 int disk_reader(struct disk *d, uint64_t id); /* read only; -1 with errno */
 /* The same of a whole message, and its header; *damaged: the file is another one than was taken, or
  * shorter (then -1). */

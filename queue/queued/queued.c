@@ -180,7 +180,7 @@ static int restore(const char *name, bool unverified, struct reason *why)
 	char place[QUEUEDIR_NAME_MAX];
 	uint64_t id;
 
-	if (!queue_restore_name(name, &id))
+	if (!queuedir_parse(name, &id))
 		return fail(why, "not the name of a message's file");
 	queuedir_name(id, place);
 	bool known = records_find(&q->records, id) != NULL, aside = strcmp(name, place) != 0;

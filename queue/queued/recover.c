@@ -36,7 +36,7 @@ struct recovery {
 	bool clean;
 	struct queue_verified file; /* the one in work */
 	uint64_t *ids;
-	size_t id_count, id_cap;
+	size_t id_count;
 	unsigned whole, removed, torn, damaged;
 };
 
@@ -199,16 +199,12 @@ static void mend_state(struct recovery *r, uint64_t id, const char *name)
 
 	queuedir_name(id, path);
 	int fd = queuedir_open(r->disk->directory, path, O_WRONLY);
-	if (fd < 0 || disk_make_live(fd) < 0)
+
+	if (fd < 0 || queuedir_make_live(fd) < 0)
 		log_warn("event=live-mark-failed reason=\"%m\"");
 	log_warn("id=%s event=recover-mended reason=\"invalid state byte\"", name);
 	if (fd >= 0)
 		close(fd);
-}
-
-static bool is_whole(const struct queue_verified *v)
-{
-	return v->verdict == QUEUE_WHOLE || v->verdict == QUEUE_STATE_WRONG;
 }
 
 static void take_or_set_aside(struct recovery *r, uint64_t id, const char *name)
@@ -216,7 +212,7 @@ static void take_or_set_aside(struct recovery *r, uint64_t id, const char *name)
 	const struct queue_verified *v = &r->file;
 	const char *reason = queue_verdict_text(v);
 
-	if (is_whole(v)) {
+	if (queue_verified_whole(v)) {
 		if (v->verdict == QUEUE_STATE_WRONG)
 			mend_state(r, id, name);
 		/* Sealed by us, yet not as we write it: a later version's. */
@@ -256,10 +252,7 @@ static void keep_id(void *context, uint64_t id)
 {
 	struct recovery *r = context;
 
-	if (r->id_count == r->id_cap) {
-		r->id_cap = r->id_cap ? r->id_cap * 2 : 1024;
-		r->ids = memory_grow(r->ids, r->id_cap * sizeof *r->ids);
-	}
+	r->ids = memory_grow_for(r->ids, r->id_count, sizeof *r->ids);
 	r->ids[r->id_count++] = id;
 }
 

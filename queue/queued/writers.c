@@ -276,7 +276,7 @@ static void make_live(struct writer *w, struct wire_in *in)
 		return;
 	}
 	/* Without the byte it is a committed file, which recovery makes live as well. */
-	if (disk_make_live(w->fd) < 0)
+	if (queuedir_make_live(w->fd) < 0)
 		log_warn("event=live-mark-failed reason=\"%m\"");
 	close(w->fd);
 	w->fd = -1;
