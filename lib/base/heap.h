@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The one heap: what comes due, the earliest first. A struct that is to stand in one has a
- * struct heap_entry for it, zeroed while it stands in none; heap_owner gives the struct back.
+ * struct heap_entry for it, zeroed while it stands in none; list_owner gives the struct back.
  */
 #ifndef LIB_BASE_HEAP_H
 #define LIB_BASE_HEAP_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "lib/base/list.h"
 
 struct heap_entry {
 	int64_t at_ms;  /* of whichever clock the heap goes by */
@@ -19,8 +21,6 @@ struct heap {
 	struct heap_entry **entries; /* from index 1 */
 	size_t count, room;
 };
-
-#define heap_owner(entry, type, member) ((type *)(void *)((char *)(entry)-offsetof(type, member)))
 
 void heap_set(struct heap *h, struct heap_entry *e, int64_t at_ms); /* again: moves it */
 void heap_remove(struct heap *h, struct heap_entry *e);             /* harmless when in none */

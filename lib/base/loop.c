@@ -176,7 +176,7 @@ static void run_timers(struct loop *loop)
 
 	while (!loop->stopped && (first = heap_first(&loop->timers)) != NULL &&
 	       first->at_ms <= loop->now_ms) {
-		struct timer *t = heap_owner(first, struct timer, entry);
+		struct timer *t = list_owner(first, struct timer, entry);
 
 		loop_timer_clear(loop, t);
 		t->due(t);

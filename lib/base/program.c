@@ -194,7 +194,7 @@ unsigned long program_raise_descriptors(unsigned long wanted)
 
 void program_hold(const char *directory, const char *name)
 {
-	enum { HOLD_PATIENCE_MS = 5000, HOLD_LOOK_MS = 20 };
+	enum { PATIENCE_MS = 5000, LOOK_MS = 20 };
 	/* Of the open file, where there is such a lock: one of the process would go when it closes
 	 * another descriptor of that file, which a program may have passed to it. Nobody else opens
 	 * it, for who reads it could lock it too. */
@@ -211,9 +211,9 @@ void program_hold(const char *directory, const char *name)
 		log_fatal("opening %s/%s: %m", directory, name);
 	close(at);
 	/* One that has said that it stopped may be about to end. */
-	for (int waited_ms = 0; fcntl(fd, SET_LOCK, &lock) < 0; waited_ms += HOLD_LOOK_MS) {
-		if (waited_ms < HOLD_PATIENCE_MS) {
-			poll(NULL, 0, HOLD_LOOK_MS);
+	for (int waited_ms = 0; fcntl(fd, SET_LOCK, &lock) < 0; waited_ms += LOOK_MS) {
+		if (waited_ms < PATIENCE_MS) {
+			poll(NULL, 0, LOOK_MS);
 			continue;
 		}
 		log_fatal("%s/%s is locked: posthouse is running already (posthouse status)",

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/base/checksum.h"
+#include "lib/base/sum.h"
 #include "lib/base/file.h"
 
 enum { HEADER_TABLES = 256, HEADER_BYTES = HEADER_TABLES * 8, SLOT_BYTES = 8 };
@@ -25,7 +25,7 @@ static_assert(sizeof(struct trailer) == 24, "the trailer has no holes");
 
 static struct trailer trailer_of(struct view body)
 {
-	struct trailer t = { .length = htole64(body.len), .sum = htole64(checksum(body)) };
+	struct trailer t = { .length = htole64(body.len), .sum = htole64(sum64(body)) };
 
 	memcpy(t.magic, trailer_magic, sizeof t.magic);
 	return t;

@@ -9,7 +9,7 @@
  *
  *	8 bytes   "phsum 1\n"
  *	8 bytes   the length of what is before the trailer, little-endian
- *	8 bytes   its checksum (lib/base/checksum.h), little-endian
+ *	8 bytes   its checksum (lib/base/sum.h), little-endian
  *
  * What was built before there were trailers has none, and ends where the last table ends.
  */

@@ -106,7 +106,7 @@ struct message *records_earliest(const struct records *r)
 {
 	struct heap_entry *first = heap_first(&r->attempts);
 
-	return first ? heap_owner(first, struct message, next) : NULL;
+	return first ? list_owner(first, struct message, next) : NULL;
 }
 
 /* ---- messages ---- */

@@ -45,7 +45,7 @@ static bool is_right(void)
 
 	if (heap.count != count || (first == NULL) != (want == NULL))
 		return false;
-	return first == NULL || heap_owner(first, struct thing, due)->due.at_ms == want->due.at_ms;
+	return first == NULL || list_owner(first, struct thing, due)->due.at_ms == want->due.at_ms;
 }
 
 int main(void)

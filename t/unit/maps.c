@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/base/checksum.h"
+#include "lib/base/sum.h"
 #include "lib/base/file.h"
 
 #include "lib/conf/access.h"
@@ -683,17 +683,17 @@ static void checksums(void)
 	for (size_t i = 0; i < sizeof bytes; i++)
 		bytes[i] = (char)(i * 7);
 	for (size_t len = 1; len <= sizeof bytes; len++) {
-		uint64_t sum = checksum((struct view){ bytes, len });
+		uint64_t sum = sum64((struct view){ bytes, len });
 
 		for (size_t i = 0; i < len; i++) {
 			bytes[i] ^= 1;
-			same += sum == checksum((struct view){ bytes, len });
+			same += sum == sum64((struct view){ bytes, len });
 			bytes[i] ^= 1;
 		}
-		same += sum == checksum((struct view){ bytes, len - 1 });
+		same += sum == sum64((struct view){ bytes, len - 1 });
 	}
 	ok(same == 0, "each byte and the length are in a checksum");
-	ok(checksum(VIEW("")) != checksum((struct view){ "\0", 1 }), "of zeros too");
+	ok(sum64(VIEW("")) != sum64((struct view){ "\0", 1 }), "of zeros too");
 }
 
 static void damage(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "lib/base/checksum.h"
+#include "lib/base/sum.h"
 
 #include <endian.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static uint64_t word_at(struct view data, size_t at)
 }
 
 /* Four lanes, since each step has to wait for the one before it. */
-uint64_t checksum(struct view data)
+uint64_t sum64(struct view data)
 {
 	uint64_t lanes[LANES] = { 1, 2, 3, 4 }, sum = data.len;
 	size_t at = 0;
