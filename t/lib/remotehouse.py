@@ -7,7 +7,6 @@
 import hashlib
 import pathlib
 import queue
-import shutil
 import tempfile
 import threading
 
@@ -19,7 +18,7 @@ DNS_HOSTS, DNS_FOUND, DNS_NO_HOST = 19, 0, 3
 MESSAGE = b"Subject: walk\r\n\r\n..dots\r\nbody\r\n"
 
 
-class RemoteHouse:
+class RemoteHouse(w.ProgramHouse):
     """lines: how many jobs may run at once. hosts: domain -> [(preference, name, [addresses])], what dnsd says of it."""
 
     def __init__(self, lines=1, settings="", hosts=None):
@@ -42,12 +41,6 @@ class RemoteHouse:
             self.lines.put(w.accept(self.wire, "job"))
         (self.directory / "message").write_bytes(b"H" * 256 + MESSAGE + b"envelope")
         return self
-
-    def __exit__(self, kind, value, trace):
-        self.program.stop()
-        if kind is not None:
-            print("\n".join("# " + line for line in self.program.log().splitlines()[-30:]))
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _dnsd(self):
         while True:

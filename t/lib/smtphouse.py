@@ -9,7 +9,6 @@
 import os
 import pathlib
 import re
-import shutil
 import socket
 import tempfile
 import threading
@@ -250,7 +249,7 @@ class Client:
         self.sock.close()
 
 
-class Smtp:
+class Smtp(wirehouse.ProgramHouse):
     def __init__(self, settings=""):
         self.settings = settings
 
@@ -269,12 +268,6 @@ class Smtp:
         self.program.wait_ready()
         self.idle = []
         return self
-
-    def __exit__(self, kind, value, trace):
-        self.program.stop()
-        if kind is not None:
-            print("\n".join("# " + line for line in self.program.log().splitlines()[-30:]))
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def worker(self):
         """The line of an idle worker: one that has said WIRE_DONE, or a new one."""

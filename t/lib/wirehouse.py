@@ -7,6 +7,7 @@ descriptors (lib/base/program.h); generation() makes a compiled configuration.
 import array
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import struct
@@ -234,6 +235,16 @@ def pair_of_another():
     for end in ends:
         end.settimeout(PATIENCE_SECONDS)
     return pid, ends
+
+
+class ProgramHouse:
+    """A program and what the test plays around it, in a directory of its own: `program` and `directory` are made by __enter__."""
+
+    def __exit__(self, kind, value, trace):
+        self.program.stop()
+        if kind is not None:
+            print("\n".join("# " + line for line in self.program.log().splitlines()[-30:]))
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 class Program:

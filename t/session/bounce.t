@@ -4,7 +4,6 @@
 be read."""
 import os
 import pathlib
-import shutil
 import sys
 import tempfile
 
@@ -32,7 +31,7 @@ class Queue(smtphouse.Queue):
         return super().step(line, packet, message)
 
 
-class Bounce:
+class Bounce(w.ProgramHouse):
     def __enter__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
         self.queue = Queue(self.directory)
@@ -45,12 +44,6 @@ class Bounce:
         w.send(self.jobs, w.Out(w.WIRE_GROW).u32(1))
         self.line = w.accept(self.jobs, "job")
         return self
-
-    def __exit__(self, kind, value, trace):
-        self.program.stop()
-        if kind is not None:
-            print("\n".join("# " + line for line in self.program.log().splitlines()[-30:]))
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def report(self, message=MESSAGE, claims=None, mode="rb", ret=0):
         """Two recipients have failed: the outcome, status and text of each."""

@@ -17,7 +17,7 @@ DONE, RETRY, FAILED = range(3)
 MESSAGE = b"Received: from x\r\nSubject: hello\r\n\r\nbody\r\n..dots\r\n"
 
 
-class Local:
+class Local(w.ProgramHouse):
     def __enter__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
         self.root = self.directory / "mail"
@@ -33,12 +33,6 @@ class Local:
     def new_line(self):
         w.send(self.wire, w.Out(w.WIRE_GROW).u32(1))
         return w.accept(self.wire, "job")
-
-    def __exit__(self, kind, value, trace):
-        self.program.stop()
-        if kind is not None:
-            print("\n".join("# " + line for line in self.program.log().splitlines()[-30:]))
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def begin(self, message=MESSAGE, extra=b"", sender="from@far.test", claims=None, checksum=None):
         """The job's first message; the file has a header before and an envelope behind, as the queue's have."""

@@ -4,7 +4,6 @@
 import os
 import pathlib
 import re
-import shutil
 import socket
 import sys
 import tempfile
@@ -19,7 +18,7 @@ DOTS = b".first\r\n\r\n.\r\n..two\r\nx.y\r\n.\r\nno end"
 BIG = b"Subject: big\r\n\r\n" + b"0123456789abcd\r\n" * 20000
 
 
-class Pop3:
+class Pop3(w.ProgramHouse):
     def __enter__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
         self.root = self.directory / "mail"
@@ -28,12 +27,6 @@ class Pop3:
         self.program = w.Program("pop3d", {"generation": self.generation}, self.directory)
         self.program.wait_ready()
         return self
-
-    def __exit__(self, kind, value, trace):
-        self.program.stop()
-        if kind is not None:
-            print("\n".join("# " + line for line in self.program.log().splitlines()[-30:]))
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def client(self, user="anna", pending=b"", home=None):
         mine, theirs = socket.socketpair()

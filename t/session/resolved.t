@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: ISC
 """resolved over its wires: questions of all three askers, an answer larger than the wire, reload, nonsense."""
 import pathlib
-import shutil
 import signal
 import sys
 import tempfile
@@ -54,7 +53,7 @@ def expand(line, address, number=9):
     return targets
 
 
-class Resolved:
+class Resolved(wirehouse.ProgramHouse):
     def __enter__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
         (self.directory / "conf").mkdir()
@@ -71,12 +70,6 @@ class Resolved:
         program = wirehouse.Program("resolved", self.theirs, self.directory)
         program.wait_ready()
         return program
-
-    def __exit__(self, kind, value, trace):
-        self.program.stop()
-        if kind is not None:
-            print("\n".join("# " + line for line in self.program.log().splitlines()[-30:]))
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def dial(self, name):
         return dial(self.wires[name], "resolve")
