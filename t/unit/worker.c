@@ -282,18 +282,8 @@ static void test_unwanted(void)
 	   "which a stop does not wait for");
 }
 
-int main(void)
+static void start_hubs(int wire, int other_wire)
 {
-	int ends[2], others[2], dead[2], status;
-
-	setvbuf(stdout, NULL, _IONBF, 0); /* nothing buffered for the children to print again */
-	ok(wire_pair(ends) == 0, "a shared wire");
-	said_begin();
-	wire_pair(others);
-	wire_pair(dead);
-	close(dead[0]);
-	pid_t service = start_service(ends[1], others[1], dead[1]);
-
 	loop = loop_new();
 	hub = (struct hub){ .loop = loop,
 		            .protocol = "test",
@@ -304,16 +294,18 @@ int main(void)
 		            .message = on_message,
 		            .closed = on_closed,
 		            .idle = on_idle };
-	hub_start(&hub, ends[0]);
+	hub_start(&hub, wire);
 	other = (struct hub){ .loop = loop,
 		              .protocol = "other",
 		              .line_size = sizeof(struct hub_line),
 		              .lines_max = 16,
 		              .message = on_message };
-	hub_start(&other, others[0]);
-	run_until(1, 0, 0);
-	ok(hub.idle_lines.count == 1, "the minimum of workers greets and is idle");
+	hub_start(&other, other_wire);
+}
 
+/* The steps follow each other: the numbers of those that have greeted, spoken, gone go on. */
+static void test_jobs(pid_t service)
+{
 	struct hub_line *worker = hub_take_idle(&hub);
 
 	ok(worker != NULL && hub.idle_lines.count == 0, "it is taken");
@@ -326,7 +318,10 @@ int main(void)
 	ok(pids[1] == pids[0], "it is used again");
 	ok(hub.idle_lines.count == 1 && closed == 1,
 	   "after `reuse` jobs it ends, and another keeps the minimum");
+}
 
+static void test_jail(void)
+{
 	send_type(hub_take_idle(&hub), BREAK_OUT);
 	run_until(2, 2, 1);
 	while (hub.idle_lines.count == 0)
@@ -335,6 +330,10 @@ int main(void)
 	           (EXPECTED_FAILURES | (kernel_refuses_descriptors() ? PARENT_TAKES_NONE : 0u)),
 	   "a worker cannot fork, cannot signal its parent or others, has two lines and no wire, and sends its parent no descriptor (%u)",
 	   broken_out);
+}
+
+static void test_dialling(void)
+{
 	send_type(hub_take_idle(&hub), DIAL_OFTEN);
 	run_until(3, 2, 2);
 	ok(alive == 0,
@@ -349,7 +348,10 @@ int main(void)
 	send(hub_take_idle(&hub)->watch.fd, "", 0, 0);
 	run_until(4, 3, 3);
 	ok(said_until("event=wire-dropped protocol=test"), "and a job that cannot be received");
+}
 
+static void test_growth(void)
+{
 	hub_want(&hub, 2);
 	run_until(6, 3, 3);
 	ok(hub.lines.count == 3, "told to grow, the parent forks as many as are wanted");
@@ -359,6 +361,11 @@ int main(void)
 	run_until(6, 3, 4);
 	ok(hub.lines.count == 2, "a worker that crashes is seen to be gone");
 	ok(said("event=worker-died"), "and told to the log");
+}
+
+static void test_end(pid_t service)
+{
+	int status;
 
 	send_type(hub_take_idle(&hub), BE_DEAF);
 	run_until(6, 4, 4);
@@ -368,6 +375,28 @@ int main(void)
 	   "stopped, the idle workers leave, and one that ignores SIGTERM is killed");
 	ok(waitpid(service, &status, 0) == service && WIFEXITED(status) && WEXITSTATUS(status) == 0,
 	   "and the parent ends with 0");
+}
+
+int main(void)
+{
+	int ends[2], others[2], dead[2];
+
+	setvbuf(stdout, NULL, _IONBF, 0); /* nothing buffered for the children to print again */
+	ok(wire_pair(ends) == 0, "a shared wire");
+	said_begin();
+	wire_pair(others);
+	wire_pair(dead);
+	close(dead[0]);
+	pid_t service = start_service(ends[1], others[1], dead[1]);
+
+	start_hubs(ends[0], others[0]);
+	run_until(1, 0, 0);
+	ok(hub.idle_lines.count == 1, "the minimum of workers greets and is idle");
+	test_jobs(service);
+	test_jail();
+	test_dialling();
+	test_growth();
+	test_end(service);
 	hub_stop(&hub);
 	test_unwanted();
 	loop_free(&loop);
