@@ -3,7 +3,7 @@
 """A captured program: what somebody has who owns a process of the house.
 
 capture(house, "smtpd") puts this file in the program's place; master starts it with the program's descriptors, and
-it hands them to the test, which says over them what it likes.  release() puts the real program back.
+it hands them to the test, which says over them what it likes.  release() puts the real program back and waits for it.
 """
 import array
 import ctypes
@@ -55,6 +55,7 @@ class Captured:
             wire.close()
         for fd in self.fds.values():
             os.close(fd)
+        self.house.wait_for(f"another {self.program}", lambda: self.house.pid(self.program) != self.pid)
 
 
 class CapturedWorker:

@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,7 +54,20 @@ class House:
         self._read_env()
 
     def pid(self, program):
-        return int(self._command("pid", self.directory, program).split()[0])
+        """Whom master names as running the program: after a reload the one before may still be there, and another not yet by its name."""
+        found = []
+
+        def named():
+            found[:] = re.findall(rf"^{program} +pid (\d+) [^,\n]*(?:, restarted)?$", self.posthouse("status").stdout, re.M)
+            return found
+        self.wait_for(f"{program}'s being ready", named)
+        return int(found[0])
+
+    def kill(self, program):
+        """Kills it, and waits for the next that is ready."""
+        before = self.pid(program)
+        os.kill(before, signal.SIGKILL)
+        self.wait_for(f"another {program}", lambda: self.pid(program) != before)
 
     def port(self, service):
         return int(self.env[service])

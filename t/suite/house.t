@@ -65,10 +65,7 @@ with House() as house:
 
     sent = 1
     for name in RESIDENT:
-        old = house.pid(name)
-        os.kill(old, signal.SIGKILL)
-        house.wait_for(f"{name} runs again", lambda: (lambda p: p and p != old)(
-            next((int(p) for p in [house._command("pid", house.directory, name, check=False).split()[0:1]][0]), 0)))
+        house.kill(name)
         tries(house, lambda: can_send(house, f"after {name}"))
         sent += 1
         house.wait_for("delivery", lambda: delivered(house) >= sent)
