@@ -119,6 +119,7 @@ int main(void)
 		.work = work,
 	};
 
+	service.profile.narrows = true;
 	service.profile.descriptors_max = DESCRIPTORS_MAX;
 	service.profile.memory_max = MEMORY_MAX_BYTES + settings.message_size_max_bytes;
 	worker_run(&service);

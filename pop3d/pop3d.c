@@ -176,6 +176,7 @@ int main(void)
 	profile.paths[0] = (struct sandbox_path){ .path = settings.mail_root, .writable = true };
 	program_confine(&profile);
 	service.profile = profile;
+	service.profile.narrows = true;
 	service.profile.descriptors_max = DESCRIPTORS_MAX;
 	service.profile.memory_max =
 		MEMORY_MAX_BYTES + (unsigned long)settings.message_size_max_bytes;

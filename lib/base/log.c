@@ -128,6 +128,14 @@ size_t log_stamp(char *out, size_t size, int64_t wall_us)
 	return n < 0 ? 0 : (size_t)n;
 }
 
+void log_stamp_set_ms(char *stamp, int ms)
+{
+	char *digits = strchr(stamp, '.') + 1;
+
+	for (int i = 2; i >= 0; i--, ms /= 10)
+		digits[i] = (char)('0' + ms % 10);
+}
+
 /* The part before the text; its length. */
 static size_t log_head(char *line, size_t size, int severity)
 {

@@ -89,5 +89,7 @@ const char *log_quote(struct view v);
 const char *log_text(struct view v);
 /* "2026-11-27T12:00:00.000Z"; its length. */
 size_t log_stamp(char *out, size_t size, int64_t wall_us);
+/* Another millisecond of the same second. */
+void log_stamp_set_ms(char *stamp, int ms);
 
 #endif

@@ -161,7 +161,7 @@ void sandbox_landlock_below(const char *directory)
 
 	if (abi == 0)
 		return;
-	const struct ruleset r = { .fs = handled(abi, 0).fs };
+	const struct ruleset all = handled(abi, 0), r = { .fs = all.fs, .scoped = all.scoped };
 	int ruleset = create(&r);
 
 	allow_path(ruleset, &r, &path);

@@ -84,7 +84,7 @@ const char *sandbox_enter(const struct sandbox_profile *profile)
 		give_up_for_good();
 	entered = true;
 	lower_limits(profile);
-	int landlock = SANITIZED ? 0 : sandbox_landlock(profile);
+	int landlock = SANITIZED || profile->narrows ? 0 : sandbox_landlock(profile);
 	bool seccomp = !SANITIZED && sandbox_seccomp(profile->promises |
 	                                             (profile->worker ? 0u : SANDBOX_NO_WORKER));
 

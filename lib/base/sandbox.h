@@ -44,6 +44,9 @@ struct sandbox_profile {
 	/* Makes no pairs of sockets (it could leave descriptors in one, and the kernel counts those
 	 * against all processes of the uid), and keeps the signal of its parent's death. */
 	bool worker;
+	/* sandbox_narrow follows, before a byte of a stranger's is read: until then its parent's
+	 * rules for files are its own. */
+	bool narrows;
 };
 
 /* Enters it for good (without SANDBOX_FORK also RLIMIT_NPROC 0), for this

@@ -31,7 +31,7 @@ static const char *const byte_sets[] = {
 	"koi8-u",       "tis-620",
 };
 
-enum { BYTE_SETS = sizeof byte_sets / sizeof byte_sets[0] };
+enum { BYTE_SETS = sizeof byte_sets / sizeof byte_sets[0], LIBRARIES_KEPT = 3 };
 
 static uint16_t byte_tables[BYTE_SETS][128];
 static bool byte_table_made[BYTE_SETS];
@@ -144,6 +144,13 @@ void charset_prepare(void)
 		open_set(view_of(common_sets[i]), &close);
 	for (size_t i = 0; i < BYTE_SETS; i++)
 		make_byte_table(i);
+	/* glibc keeps a library until some others have been closed after it: one that stays. */
+	for (int i = 0; i < LIBRARIES_KEPT; i++) {
+		iconv_t handle = iconv_open("UTF-8", common_sets[0]);
+
+		if (handle != (iconv_t)-1)
+			iconv_close(handle);
+	}
 }
 
 bool charset_known(struct view name)

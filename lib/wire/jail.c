@@ -11,28 +11,45 @@
 #include "lib/net/listen.h"
 #include "lib/wire/wire.h"
 
+static bool open_line(int ends[2])
+{
+	if (wire_pair(ends) < 0)
+		return false;
+	net_take_no_descriptors(ends[0]);
+	return true;
+}
+
+/* This side's end, when fork() has said which that is. */
+static int take_end(const int ends[2], pid_t forked)
+{
+	close(ends[forked != 0]);
+	if (forked >= 0)
+		return ends[forked == 0];
+	close(ends[0]);
+	return -1;
+}
+
 pid_t jail_fork(int *line, const int *keep, unsigned count, int death)
 {
 	int ends[2], kept[JAIL_KEEP_MAX + 1];
+	unsigned kept_count = 0;
 	const pid_t parent = getpid();
 
-	*line = -1;
-	if (wire_pair(ends) < 0)
+	if (line != NULL)
+		*line = -1;
+	if (line != NULL && !open_line(ends))
 		return -1;
-	net_take_no_descriptors(ends[0]);
 	pid_t pid = loop_fork();
 
-	close(ends[pid != 0]);
-	if (pid < 0)
-		close(ends[0]);
-	else
-		*line = ends[pid == 0];
+	if (line != NULL)
+		*line = take_end(ends, pid);
 	if (pid == 0) {
 		program_die_with(parent, death);
-		kept[0] = *line;
+		if (line != NULL)
+			kept[kept_count++] = *line;
 		for (unsigned i = 0; i < count; i++)
-			kept[i + 1] = keep[i];
-		program_keep_only(kept, count + 1);
+			kept[kept_count++] = keep[i];
+		program_keep_only(kept, kept_count);
 	}
 	return pid;
 }

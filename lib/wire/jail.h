@@ -26,8 +26,9 @@ enum {
 	JAIL_KEEP_MAX = 16
 };
 
-/* fork(), as loop_fork, and a line between the two (wire.h): its one end is here, the other in the
- * child, which sends no descriptors over it. -1 (errno): neither is there, and *line is -1. In the
+/* fork(), as loop_fork, and a line between the two (wire.h) if `line` is not NULL: its one end is
+ * here, the other in the child, which sends no descriptors over it. -1 (errno): neither is there,
+ * and *line is -1. In the
  * child every descriptor is closed but the standard ones, the line and the `count` in keep, and the
  * signal `death` is its parent's death: SIGKILL where that loses nothing that the worker would
  * finish. The child must not run the loop. */

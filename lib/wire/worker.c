@@ -330,13 +330,14 @@ static pid_t start_worker(struct parent *p, struct parent_wire *wire, struct pla
 {
 	int keep[JAIL_KEEP_MAX];
 	bool spare = wire->workers >= p->service->workers_min;
+	const bool may_ask = p->service->dials[0].wire != NULL;
 	pid_t pid = -1;
 
 	/* Before the fork, so that a signal to the newborn finds the line that it shuts. */
 	busy = job != NULL;
 	hub_line = job ? -1 : wire_dial_now(wire->watch.fd, p->service->protocol, place->number);
 	if (job != NULL || hub_line >= 0)
-		pid = jail_fork(&place->line.fd, keep, kept(job, keep), SIGTERM);
+		pid = jail_fork(may_ask ? &place->line.fd : NULL, keep, kept(job, keep), SIGTERM);
 	if (pid == 0)
 		worker_main(p->service, place->line.fd, job, spare);
 	if (hub_line >= 0)
@@ -368,7 +369,8 @@ static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_
 		return;
 	}
 	place->pid = pid;
-	loop_watch(p->loop, &place->line, LOOP_READ);
+	if (place->line.fd >= 0)
+		loop_watch(p->loop, &place->line, LOOP_READ);
 	p->count++;
 	wire->workers++;
 	loop_timer_clear(p->loop, &p->quit);

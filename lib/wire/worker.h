@@ -13,8 +13,8 @@
  *           themselves to one mailbox and so can serve only one.
  *
  * The parent holds the wires and "master"; a worker holds none. It has its line to the hub, its
- * job's descriptors, and a line to its parent, over which it asks for lines to what stands in
- * `dials` (dial.h): a captured worker has at most one line to each of them, gets no more clients or
+ * job's descriptors, and, where there are `dials` (dial.h), a line to its parent, over which it
+ * asks for lines to what stands there: a captured worker has at most one line to each of them, gets no more clients or
  * jobs than one worker, reads none of what is meant for others, and spoils no socket that another
  * one uses. It is jailed (jail.h) before it does anything else.
  *

@@ -99,8 +99,10 @@ static const char *stamp_of(const struct lines *l, const struct lines_moment *mo
 
 	if (wall_ms < first_ms || wall_ms >= moment->wall_ms)
 		return moment->stamp;
-	if (wall_ms != stamp_ms)
+	if (wall_ms / 1000 != stamp_ms / 1000 || stamp_ms < 0)
 		log_stamp(stamp, sizeof stamp, wall_ms * 1000);
+	else
+		log_stamp_set_ms(stamp, (int)(wall_ms % 1000));
 	stamp_ms = wall_ms;
 	return stamp;
 }
@@ -111,7 +113,8 @@ static size_t put_head(char *out, const struct lines *l, const struct lines_mome
 	char front[16];
 	bool is_file = moment->form == LINES_FILE;
 
-	snprintf(front, sizeof front, "<%d>", LOG_FACILITY | head->severity);
+	if (!is_file)
+		snprintf(front, sizeof front, "<%d>", LOG_FACILITY | head->severity);
 	int n = snprintf(out, HEAD_MAX, "%s%s%s%s%.*s%s: ",
 	                 is_file ? stamp_of(l, moment, (int64_t)head->wall_ms) : front,
 	                 is_file ? " " : "", l->program, head->pid.len ? "[" : "",

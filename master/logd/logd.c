@@ -56,8 +56,8 @@ enum {
 
 struct source {
 	struct watch watch;
-	struct link all, waiting; /* waiting: has something, and is not watched until the next
-	                             round */
+	struct link all, waiting; /* waiting: has something, or had in the last round, and is not
+	                             watched */
 	struct lines lines;
 };
 
@@ -308,7 +308,9 @@ static bool take_what_waited(void)
 	return takes;
 }
 
-/* Those that wait have their turn, as long as the log takes what comes of it. */
+/* Those that wait have their turn, as long as the log takes what comes of it. Who had lines is
+ * asked again in the next round, without being watched in between: a program that writes all the
+ * time costs a read in each, and wakes nobody. */
 static void round_due(struct timer *t)
 {
 	struct link *first;
@@ -319,15 +321,21 @@ static void round_due(struct timer *t)
 
 	if (takes && logd.full.told)
 		takes = take_what_waited();
-	while (takes && (first = list_take_first(&logd.waiting)) != NULL) {
+	for (size_t n = logd.waiting.count;
+	     takes && n-- && (first = list_take_first(&logd.waiting)) != NULL;) {
 		struct source *s = list_owner(first, struct source, waiting);
+		enum taken taken = take(s);
 
-		if (take(s) != ENDED)
+		if (taken == TAKEN)
+			list_add_last(&logd.waiting, &s->waiting);
+		else if (taken == NOTHING_THERE)
 			loop_watch(logd.loop, &s->watch, LOOP_READ);
 		takes = logd.batch.len < BATCH_BYTES || write_out();
 	}
 	if (takes)
 		write_out();
+	if (logd.waiting.count && !loop_timer_is_set(&logd.round))
+		loop_timer_set(logd.loop, &logd.round, logd.round_ms + GATHER_MS);
 }
 
 static void source_ready(struct watch *w, unsigned events)
