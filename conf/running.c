@@ -204,10 +204,14 @@ static void hear_line(struct hearer *h, const char *line)
 		f->fault(f->context, fault);
 		return;
 	}
-	if (strstr(line, " not running") == NULL && !late)
+	bool silent = strstr(line, ", not answering for ") != NULL;
+
+	if (strstr(line, " not running") == NULL && !late && !silent)
 		return;
 	snprintf(fault, sizeof fault, "%.*s is not %s; the log says why", VIEW_ARG(name),
-	         late ? "ready" : "running");
+	         silent ? "answering"
+	         : late ? "ready"
+	                : "running");
 	f->fault(f->context, fault);
 }
 

@@ -16,6 +16,7 @@
 #include "lib/base/log.h"
 #include "lib/wire/control.h"
 #include "lib/wire/master.h"
+#include "master/beats.h"
 #include "master/master.h"
 #include "master/residents.h"
 
@@ -61,13 +62,17 @@ static void answer(int fd, uint8_t code, const char *text)
 
 static void say(struct asker *a, const struct instance *i)
 {
-	char line[CONTROL_LINE_MAX];
+	char line[CONTROL_LINE_MAX], silent[64] = "";
+	int64_t silent_ms = beats_silent_ms(i);
 
+	if (silent_ms)
+		snprintf(silent, sizeof silent, ", not answering for %llds",
+		         (long long)silent_ms / 1000);
 	if (i->pid)
-		snprintf(line, sizeof line, "%-12s pid %-8ld uid %-8ld up %llds%s%s", i->row->name,
-		         (long)i->pid, (long)i->uid,
+		snprintf(line, sizeof line, "%-12s pid %-8ld uid %-8ld up %llds%s%s%s",
+		         i->row->name, (long)i->pid, (long)i->uid,
 		         (long long)((loop_now_ms(master.loop) - i->started_ms) / 1000),
-		         i->ready ? "" : ", not ready", i->starts > 1 ? ", restarted" : "");
+		         i->ready ? "" : ", not ready", silent, i->starts > 1 ? ", restarted" : "");
 	else
 		snprintf(line, sizeof line, "%-12s not running", i->row->name);
 	control_line_put(&out, line);

@@ -13,6 +13,7 @@
 #include "lib/base/log.h"
 #include "lib/net/listen.h"
 #include "lib/wire/wire.h"
+#include "master/beats.h"
 
 enum {
 	PIPE_BYTES = 256 * 1024 /* a fifth of a second of the busiest house; those of owners have
@@ -151,6 +152,8 @@ static void set_environment(const struct instance *i)
 	setenv("POSTHOUSE_FDS", list.data, 1);
 	snprintf(number, sizeof number, "%ld", (long)master.pid);
 	setenv("POSTHOUSE_MASTER", number, 1);
+	snprintf(number, sizeof number, "%u", i->beat_ms);
+	setenv("POSTHOUSE_BEAT_MS", number, 1);
 	if (!master.privileged)
 		return;
 	snprintf(number, sizeof number, "%lu", (unsigned long)i->uid);
@@ -190,6 +193,7 @@ bool instance_start(struct instance *i)
 	for (unsigned n = 0; n < i->descriptors.count; n++)
 		if (!view_starts(view_of(i->descriptors.rows[n].name), VIEW("listen.")))
 			wire_reset(i->descriptors.rows[n].fd);
+	i->beat_ms = beats_interval_ms();
 	pid_t pid = as_root ? -1 : loop_fork();
 
 	if (pid < 0) {
@@ -201,7 +205,8 @@ bool instance_start(struct instance *i)
 	if (pid == 0)
 		become_program(i);
 	i->pid = pid;
-	i->ready = false;
+	i->ready = i->given_up = false;
+	i->silent_ms = i->beats = 0;
 	i->started_ms = clock_ms();
 	i->starts++;
 	return true;

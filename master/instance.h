@@ -46,6 +46,10 @@ struct instance {
 	bool ready;
 	bool retired; /* its end is wanted: reload or stop */
 	unsigned failures, starts;
+	unsigned beat_ms;  /* how often it was told to say that it turns (beats.h); 0: not */
+	int64_t beats;     /* heard in its life */
+	int64_t silent_ms; /* how long master's looks have found it silent */
+	bool given_up;     /* and it was killed for that */
 	int64_t started_ms;
 	struct timer restart;
 	struct watch wire; /* master's end of the wire "master" */

@@ -32,6 +32,7 @@
 #include "lib/conf/maptable.h"
 #include "lib/net/listen.h"
 #include "lib/wire/master.h"
+#include "master/beats.h"
 #include "master/control.h"
 #include "master/logs.h"
 #include "master/owners.h"
@@ -159,6 +160,8 @@ static void wire_said(struct watch *w, unsigned events)
 	} else if (in.type == OWNER_WORK) {
 		owners_work(i, &in);
 		logs_tell();
+	} else if (in.type == MASTER_BEAT) {
+		beats_heard(i, &in);
 	} else if (in.type == MASTER_LOG_BROKEN && wire_end(&in) && i->row == &house[HOUSE_LOGD]) {
 		logs_reconnect();
 	} else if (in.type == MASTER_LOG_LEFT && i->row == &house[HOUSE_LOGD]) {
@@ -344,6 +347,7 @@ static int take_generation(struct reason *why)
 	open_keys();
 	owners_retire();
 	residents_renew(tell_reload);
+	beats_take_settings();
 	log_info("event=reloaded");
 	return 0;
 }
@@ -450,6 +454,7 @@ int main(int argc, char **argv)
 	residents_start(resident_ended);
 	owners_start(descriptors);
 	logs_tell();
+	beats_start();
 	loop_run(master.loop);
 	return master.failed ? EXIT_TEMPORARY : EXIT_DONE;
 }

@@ -392,7 +392,7 @@ void hubs_serve(struct loop *loop)
 	hubs.loop = loop;
 	loop_signal(loop, SIGTERM, stop, NULL);
 	loop_signal(loop, SIGHUP, retire, NULL);
-	master_tell_ready();
+	master_tell_ready(loop);
 	loop_run(loop);
 }
 

@@ -1,9 +1,60 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/wire/master.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 
-void master_tell_ready(void)
+/* ---- ready, and still turning ---- */
+
+static struct {
+	struct loop *loop;
+	struct timer due;
+	int64_t interval_ms, said_ms; /* 0: master, or a test in its place, wants none */
+} beat;
+
+/* Without waiting: a master that does not read has its own reasons, and counts none that it could
+ * not have heard. A worker, which has no wire, is silent. */
+static void say_beat(void)
+{
+	static struct wire_out out;
+	int fd = program_fd("master");
+
+	beat.said_ms = clock_ms();
+	master_beat_put(&out, (int)getpid());
+	if (fd >= 0)
+		wire_send_now(fd, &out);
+}
+
+static void beat_due(struct timer *t)
+{
+	say_beat();
+	loop_timer_set(beat.loop, t, beat.said_ms + beat.interval_ms);
+}
+
+void master_tell_busy(void)
+{
+	if (beat.interval_ms && clock_ms() - beat.said_ms >= beat.interval_ms)
+		say_beat();
+}
+
+static void start_beats(struct loop *loop)
+{
+	const char *text = getenv("POSTHOUSE_BEAT_MS");
+	uint64_t interval_ms;
+
+	if (text == NULL || !view_number(view_of(text), INT32_MAX, &interval_ms) ||
+	    interval_ms == 0)
+		return;
+	beat.loop = loop;
+	beat.due.due = beat_due;
+	beat.interval_ms = (int64_t)interval_ms;
+	beat_due(&beat.due);
+}
+
+void master_tell_ready(struct loop *loop)
 {
 	struct wire_out out = { 0 };
 	int fd = program_fd("master");
@@ -12,7 +63,10 @@ void master_tell_ready(void)
 	if (fd >= 0 && wire_send(fd, &out) != WIRE_OK)
 		log_warn("event=ready-unheard reason=\"%m\"");
 	wire_out_free(&out);
+	start_beats(loop);
 }
+
+/* ---- messages ---- */
 
 void master_file_put(struct wire_out *out, enum master_type type, int fd)
 {
@@ -66,6 +120,18 @@ bool master_output_get(struct wire_in *in, bool *is_system, int *fd)
 	*is_system = wire_get_bool(in);
 	*fd = wire_get_last_fd(in);
 	return *fd >= 0;
+}
+
+void master_beat_put(struct wire_out *out, int pid)
+{
+	wire_begin(out, MASTER_BEAT);
+	wire_put_u32(out, (uint32_t)pid);
+}
+
+bool master_beat_get(struct wire_in *in, int *pid)
+{
+	*pid = (int)wire_get_u32(in);
+	return in->type == MASTER_BEAT && *pid > 0 && wire_end(in);
 }
 
 void master_left_put(struct wire_out *out, uint64_t lines)

@@ -11,11 +11,17 @@
  * session program, before that one can say a word, since an old one and its workers may have their
  * wires still: each porter has a wire to master of its own.
  *
+ * From then on its loop says MASTER_BEAT each POSTHOUSE_BEAT_MS (a number in its environment), so
+ * that master sees that it still turns: one that does not is killed and started again
+ * (master/beats.c). master asks for nothing: there is no question that could be read by a
+ * predecessor on the same wire, or wait behind work that a service at its limit does not take.
+ *
  * On the same wire: work for owners' programs (owner.h).
  */
 #ifndef LIB_WIRE_MASTER_H
 #define LIB_WIRE_MASTER_H
 
+#include "lib/base/loop.h"
 #include "lib/base/program.h"
 #include "lib/wire/wire.h"
 
@@ -30,15 +36,20 @@ enum master_type {
 	MASTER_LOG_END = 20,    /* master -> logd: all others have ended; read all pipes, and end */
 	MASTER_PARENT = 21,     /* master -> porter: string program, u32 pid (0: none): who runs as
 	                           this session program now */
+	MASTER_BEAT = 'b', /* program -> master: u32 its pid; a predecessor on the same wire has
+	                      another */
 	MASTER_LOG_BROKEN = 'l', /* logd -> master: nobody is at the other end of the socket; is
 	                           there a new one? */
 	MASTER_LOG_LEFT = 'n'    /* logd -> master, its last: u64 lines that it has read and the log
 	                            does not take */
 };
 
-/* Called by a resident program once everything is in place: tells master; `posthouse start` and
- * t/house wait for it. */
-void master_tell_ready(void);
+/* Called by every program once everything is in place: tells master, for which `posthouse start`
+ * and t/house wait, and lets the loop that it is about to run tell that it turns. */
+void master_tell_ready(struct loop *loop);
+/* For a loop that does one thing for long, between two parts of it: as if it had turned. Says
+ * nothing more often than the loop would. */
+void master_tell_busy(void);
 
 /* MASTER_RELOAD, MASTER_CONTROL. Of a message that is refused every getter leaves the descriptor
  * to wire_in_close. */
@@ -50,6 +61,8 @@ void master_parent_put(struct wire_out *out, const char *program, int pid);
 bool master_parent_get(struct wire_in *in, char program[PROGRAM_NAME_MAX], int *pid);
 void master_output_put(struct wire_out *out, bool is_system, int fd);
 bool master_output_get(struct wire_in *in, bool *is_system, int *fd);
+void master_beat_put(struct wire_out *out, int pid);
+bool master_beat_get(struct wire_in *in, int *pid);
 void master_left_put(struct wire_out *out, uint64_t lines);
 bool master_left_get(struct wire_in *in, uint64_t *lines);
 

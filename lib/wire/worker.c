@@ -568,7 +568,7 @@ void worker_run(const struct worker_service *service)
 	open_wires(&p);
 	keep_minimum(&p);
 	arm_quit(&p);
-	master_tell_ready();
+	master_tell_ready(p.loop);
 	loop_run(p.loop);
 	exit(EXIT_DONE);
 }

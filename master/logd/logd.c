@@ -531,7 +531,7 @@ int main(void)
 	logd.master.fd = program_need_fd("master");
 	logd.master.ready = from_master;
 	loop_watch(logd.loop, &logd.master, LOOP_READ);
-	master_tell_ready();
+	master_tell_ready(logd.loop);
 	loop_run(logd.loop);
 	return EXIT_DONE;
 }

@@ -114,7 +114,7 @@ int main(void)
 	loop_signal(loop, SIGTERM, stop, NULL);
 	loop_signal(loop, SIGHUP, retire, NULL);
 	clients_start(&(struct clients_setup){ loop, &settings, limits, &balancers });
-	master_tell_ready();
+	master_tell_ready(loop);
 	loop_run(loop);
 	tls_stop();
 	return EXIT_DONE;

@@ -252,7 +252,7 @@ int main(void)
 	start_messages(q);
 	open_queue(q, directory);
 	serve(q);
-	master_tell_ready();
+	master_tell_ready(q->loop);
 	loop_run(q->loop);
 	writers_end(q->writers);
 	disk_put_clean_mark(&q->disk);

@@ -31,6 +31,7 @@
 #include "lib/base/program.h"
 #include "lib/net/listen.h"
 #include "lib/wire/hub.h"
+#include "lib/wire/master.h"
 #include "queue/submit/submission.h"
 
 enum {
@@ -367,6 +368,7 @@ static void scan_due(struct timer *t)
 	while (taken < SCAN_FILES_MAX && (entry = walk_next(&walk)) != NULL) {
 		struct view name = view_of(entry->d_name);
 
+		master_tell_busy();
 		if (view_starts(name, VIEW(".new-")))
 			remove_stale(entry->d_name);
 		else if (name.data[0] != '.' && ++taken)

@@ -32,6 +32,13 @@ static bool get_output(struct wire_in *in)
 	return master_output_get(in, &is_system, &fd) && fd == STDIN_FILENO && is_system;
 }
 
+static bool get_beat(struct wire_in *in)
+{
+	int pid;
+
+	return master_beat_get(in, &pid) && pid == 4711;
+}
+
 /* Of a message with any other number of descriptors than one, none is taken. */
 static void numbers_of_descriptors(const char *name, const struct wire_out *whole,
                                    bool (*get)(struct wire_in *in))
@@ -66,6 +73,11 @@ int main(void)
 	message("a program's pipe", &out, get_pipe);
 	master_output_put(&out, true, STDIN_FILENO);
 	message("the log", &out, get_output);
+	struct wire_out beat = { 0 };
+
+	master_beat_put(&beat, 4711);
+	torn("a beat", &beat, get_beat);
+	wire_out_free(&beat);
 	out.bytes.data[1] = 2;
 	struct wire_in in = { .rest = view_skip(text_view(&out.bytes), 1), .fd_count = 1 };
 
