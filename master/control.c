@@ -201,6 +201,8 @@ static bool may_speak(int fd)
 	return peer.uid == 0 || peer.uid == geteuid() || master.settings.control_group[0] != '\0';
 }
 
+static struct timer door_shut;
+
 static void pause_over(struct timer *t)
 {
 	(void)t;
@@ -209,25 +211,15 @@ static void pause_over(struct timer *t)
 
 static void pause_accepting(void)
 {
-	static struct timer pause = { .due = pause_over };
-
 	log_warn("event=accept-failed reason=\"%m\"");
 	loop_unwatch(master.loop, &door);
-	loop_timer_set(master.loop, &pause, loop_now_ms(master.loop) + ACCEPT_PAUSE_MS);
+	loop_timer_set(master.loop, &door_shut, loop_now_ms(master.loop) + ACCEPT_PAUSE_MS);
 }
 
-static void accept_one(struct watch *w, unsigned events)
+static void let_in(int fd)
 {
-	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct asker *a = free_place();
 
-	(void)events;
-	if (fd < 0) {
-		/* Out of descriptors: the next event would come at once. */
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			pause_accepting();
-		return;
-	}
 	if (!may_speak(fd) || a == NULL) {
 		answer(fd, a == NULL ? EXIT_TEMPORARY : EXIT_PERMANENT,
 		       a == NULL ? "too many commands at once; try again" : "not permitted");
@@ -239,11 +231,37 @@ static void accept_one(struct watch *w, unsigned events)
 	loop_timer_set(master.loop, &a->late, loop_now_ms(master.loop) + PATIENCE_MS);
 }
 
-void control_start(int listener, const struct control_calls *c)
+static void accept_one(struct watch *w, unsigned events)
 {
+	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)events;
+	if (fd >= 0)
+		let_in(fd);
+	/* Out of descriptors: the next event would come at once. */
+	else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+		pause_accepting();
+}
+
+static void leave_door(void)
+{
+	int fd;
+
+	loop_unwatch(master.loop, &door);
+	loop_timer_clear(master.loop, &door_shut);
+	while ((fd = accept4(door.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+		let_in(fd);
+	close(door.fd);
+}
+
+void control_listen(int listener, const struct control_calls *c)
+{
+	if (calls != NULL)
+		leave_door();
 	calls = c;
 	door.fd = listener;
 	door.ready = accept_one;
+	door_shut.due = pause_over;
 	loop_watch(master.loop, &door, LOOP_READ);
 }
 

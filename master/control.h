@@ -12,7 +12,8 @@ struct control_calls {
 	void (*stop)(bool failed); /* control_stopped comes later, not within the call */
 };
 
-void control_start(int listener, const struct control_calls *calls);
+/* Again: another listener instead; who has connected to the one before it is heard out. */
+void control_listen(int listener, const struct control_calls *calls);
 void control_stopped(void); /* answers those who wait for the house to be empty */
 
 #endif

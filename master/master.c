@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,13 +29,13 @@
 #include "lib/base/notify.h"
 #include "lib/conf/generation.h"
 #include "lib/conf/maptable.h"
-#include "lib/net/listen.h"
 #include "lib/wire/master.h"
 #include "master/beats.h"
 #include "master/control.h"
 #include "master/logs.h"
 #include "master/owners.h"
 #include "master/residents.h"
+#include "master/rundir.h"
 
 enum { STAGE_PATIENCE_MS = 10000, DESCRIPTORS_WANTED = 262144 };
 
@@ -83,12 +82,6 @@ static int open_generation(int *generation, long *number, struct settings *setti
 	return -1;
 }
 
-static void make_directory(const char *path, mode_t mode)
-{
-	if ((mkdir(path, mode) < 0 && errno != EEXIST) || chmod(path, mode) < 0)
-		log_fatal("making the directory %s: %m", path);
-}
-
 static void find_accounts(void)
 {
 	struct reason why;
@@ -101,14 +94,6 @@ static void find_accounts(void)
 		                                      &master.uids[a], &master.gids[a], &why) < 0)
 			log_fatal("%s", why.text);
 	}
-}
-
-static void open_directories(void)
-{
-	const struct settings *s = &master.settings;
-	make_directory(s->directory_run, 0755);
-	snprintf(master.empty_root, sizeof master.empty_root, "%s/empty", s->directory_run);
-	make_directory(master.empty_root, 0555);
 }
 
 static void check_ready(void)
@@ -348,6 +333,7 @@ static int take_generation(struct reason *why)
 	owners_retire();
 	residents_renew(tell_reload);
 	beats_take_settings();
+	rundir_take_settings();
 	log_info("event=reloaded");
 	return 0;
 }
@@ -400,28 +386,9 @@ static void read_options(int argc, char **argv)
 	master.state_directory = optind < argc ? argv[optind] : LOCALSTATEDIR "/lib/posthouse";
 }
 
-static void open_sockets(void)
-{
-	const char *run = master.settings.directory_run, *name = master.settings.control_group;
-	const struct group *group = name[0] ? getgrnam(name) : NULL;
-	static const struct control_calls calls = { .reload = reload, .stop = stop };
-	struct reason why;
-	int control;
-
-	if (name[0] && group == NULL)
-		log_fatal("there is no group %s (control.group)", name);
-	if (listeners_open(&master.settings, NULL, &master.listeners, &why) < 0)
-		log_fatal("%s", why.text);
-	master.submit = net_listen_local(run, "submit", 0666, (gid_t)-1, &why);
-	control = net_listen_local(run, "control", group ? 0660 : 0600,
-	                           group ? group->gr_gid : (gid_t)-1, &why);
-	if (master.submit < 0 || control < 0)
-		log_fatal("%s", why.text);
-	control_start(control, &calls);
-}
-
 int main(int argc, char **argv)
 {
+	static const struct control_calls calls = { .reload = reload, .stop = stop };
 	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP };
 	struct reason why;
 
@@ -438,16 +405,15 @@ int main(int argc, char **argv)
 	const unsigned long descriptors = program_raise_descriptors(DESCRIPTORS_WANTED);
 
 	find_accounts();
-	open_directories();
 	open_keys();
-	/* Two masters on one run directory would fight for the queue. */
-	program_hold(master.settings.directory_run, "master.pid");
 	master.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	master.loop = loop_new();
 	master.wire_said = wire_said;
 	master.stage_over.due = stage_late;
 	master.next_stage.run = go_on_stopping;
-	open_sockets();
+	rundir_start(&calls);
+	if (listeners_open(&master.settings, NULL, &master.listeners, &why) < 0)
+		log_fatal("%s", why.text);
 	for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++)
 		loop_signal(master.loop, signals[i], on_signal, NULL);
 	logs_start();

@@ -253,6 +253,17 @@ void residents_renew(void (*tell)(struct instance *i))
 	renewing = false;
 }
 
+void residents_replace(enum house_program program, const char *name, int fd)
+{
+	struct instance *i;
+
+	for (unsigned n = 0; (i = resident_of(program, n)) != NULL; n++) {
+		if (name != NULL)
+			descriptors_replace(&i->descriptors, name, fd);
+		replace(i);
+	}
+}
+
 unsigned residents_retired_signal(int number)
 {
 	for (unsigned i = 0; i < retired_count; i++)

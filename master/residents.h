@@ -14,6 +14,10 @@ unsigned residents_count(bool only_ready);
  * replaced: the successor starts on the same wires, the old one finishes what it has. */
 void residents_renew(void (*tell)(struct instance *i));
 
+/* One successor for each of that program: with another descriptor of that name, which is taken, the
+ * old one closed; NULL: with those that it has. */
+void residents_replace(enum house_program program, const char *name, int fd);
+
 /* Predecessors that finish their last clients. */
 unsigned residents_retired_signal(int number); /* how many there are */
 bool residents_retired_ended(pid_t pid);       /* false: it was not one */

@@ -192,9 +192,10 @@ unsigned long program_raise_descriptors(unsigned long wanted)
 	return have.rlim_cur;
 }
 
-void program_hold(const char *directory, const char *name)
+/* One that has said that it stopped may be about to end. */
+static int lock_file(int fd, int patience_ms)
 {
-	enum { PATIENCE_MS = 5000, LOOK_MS = 20 };
+	enum { LOOK_MS = 20 };
 	/* Of the open file, where there is such a lock: one of the process would go when it closes
 	 * another descriptor of that file, which a program may have passed to it. Nobody else opens
 	 * it, for who reads it could lock it too. */
@@ -204,24 +205,52 @@ void program_hold(const char *directory, const char *name)
 	enum { SET_LOCK = F_SETLK };
 #endif
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	int at = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fd = at < 0 ? -1 : openat(at, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
-	if (fd < 0)
-		log_fatal("opening %s/%s: %m", directory, name);
-	close(at);
-	/* One that has said that it stopped may be about to end. */
 	for (int waited_ms = 0; fcntl(fd, SET_LOCK, &lock) < 0; waited_ms += LOOK_MS) {
-		if (waited_ms < PATIENCE_MS) {
-			poll(NULL, 0, LOOK_MS);
-			continue;
-		}
-		log_fatal("%s/%s is locked: posthouse is running already (posthouse status)",
-		          directory, name);
+		if (waited_ms >= patience_ms)
+			return -1;
+		poll(NULL, 0, LOOK_MS);
 	}
+	return 0;
+}
+
+static int open_held(const char *directory, const char *name)
+{
+	int at = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = at < 0 ? -1 : openat(at, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (at >= 0)
+		close(at);
+	return fd;
+}
+
+static int hold(int fd, const char *directory, const char *name, int patience_ms,
+                struct reason *why)
+{
+	if (lock_file(fd, patience_ms) < 0)
+		return fail(why, "%s/%s is locked: posthouse is running already (posthouse status)",
+		            directory, name);
 	if (ftruncate(fd, 0) < 0 || fchmod(fd, 0600) < 0 ||
 	    dprintf(fd, "%ld\n", (long)getpid()) < 0)
-		log_fatal("writing %s/%s: %m", directory, name);
+		return fail_errno(why, "writing %s/%s", directory, name);
+	return 0;
+}
+
+int program_hold(const char *directory, const char *name, int patience_ms, struct reason *why)
+{
+	static int held = -1;
+	int fd = open_held(directory, name);
+
+	if (fd < 0)
+		return fail_errno(why, "opening %s/%s", directory, name);
+	if (hold(fd, directory, name, patience_ms, why) < 0) {
+		close(fd);
+		return -1;
+	}
+	if (held >= 0)
+		close(held);
+	held = fd;
+	return 0;
 }
 
 /* ---- directories that belong to one house ---- */

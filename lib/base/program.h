@@ -46,8 +46,9 @@ void program_keep_only(const int *keep, unsigned count);
  * each. */
 unsigned long program_raise_descriptors(unsigned long wanted);
 
-/* Locks DIRECTORY/name, which says our process id, for life; fatal when another process has it. */
-void program_hold(const char *directory, const char *name);
+/* Locks DIRECTORY/name, which says our process id, for life, or until it is called again. -1 with
+ * the reason when another process has it and keeps it for so long. */
+int program_hold(const char *directory, const char *name, int patience_ms, struct reason *why);
 
 /* The directory, which is open, for this process alone, until it ends or program_let_go: no other
  * house may work on it, whatever its run directory is. Who has it is said in its file .holder. A

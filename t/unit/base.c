@@ -254,13 +254,19 @@ static bool is_held(const char *path)
 static void holds(void)
 {
 	char directory[] = "/tmp/posthouse-base.XXXXXX", path[64];
+	struct reason why;
 	struct stat st;
 
 	if (mkdtemp(directory) == NULL)
 		abort();
 	snprintf(path, sizeof path, "%s/held", directory);
-	program_hold(directory, "held");
-	ok(is_held(path), "a file is held");
+	ok(program_hold(directory, "held", 0, &why) == 0 && is_held(path), "a file is held");
+	ok(program_hold(directory, "held", 0, &why) < 0 &&
+	           strstr(why.text, "held is locked") != NULL,
+	   "a second time it is refused: %s", why.text);
+	unlink(path);
+	ok(program_hold(directory, "held", 0, &why) == 0 && is_held(path),
+	   "removed, it is made and held again");
 	ok(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600, "and nobody else may open it");
 #ifdef F_OFD_SETLK
 	close(open(path, O_RDONLY));

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/rundir.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/net/listen.h"
+#include "master/master.h"
+#include "master/residents.h"
+
+enum { LOOK_MS = 2000, HOLD_PATIENCE_MS = 5000 };
+
+struct place {
+	const char *name; /* "": the run directory itself */
+	mode_t kind;
+	int (*make)(const struct place *p, bool again, struct reason *why);
+	struct stat made;
+	bool told; /* that it cannot be made again */
+};
+
+static char run[PATH_MAX]; /* as it was at the start: sockets do not move at a reload */
+static struct timer look;
+static const struct control_calls *calls;
+
+static void path_of(const struct place *p, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%.*s%s%s", PATH_MAX - 32, run, p->name[0] ? "/" : "", p->name);
+}
+
+/* ---- how each is made ---- */
+
+static int make_directory(const struct place *p, bool again, struct reason *why)
+{
+	char path[PATH_MAX];
+
+	(void)again;
+	path_of(p, path);
+	mode_t mode = p->name[0] ? 0555 : 0755;
+
+	if ((mkdir(path, mode) < 0 && errno != EEXIST) || chmod(path, mode) < 0)
+		return fail_errno(why, "making the directory %s", path);
+	return 0;
+}
+
+/* Two masters on one run directory would fight for the queue. */
+static int make_pid(const struct place *p, bool again, struct reason *why)
+{
+	return program_hold(run, p->name, again ? 0 : HOLD_PATIENCE_MS, why);
+}
+
+static int make_control(const struct place *p, bool again, struct reason *why)
+{
+	const char *name = master.settings.control_group;
+	const struct group *group = name[0] && !again ? getgrnam(name) : NULL;
+	static gid_t gid = (gid_t)-1; /* no name service is asked once there are programs */
+
+	if (name[0] && !again && group == NULL)
+		return fail(why, "there is no group %s (control.group)", name);
+	if (group != NULL)
+		gid = group->gr_gid;
+	int fd = net_listen_local(run, p->name, gid == (gid_t)-1 ? 0600 : 0660, gid, why);
+
+	if (fd < 0)
+		return -1;
+	control_listen(fd, calls);
+	return 0;
+}
+
+static int make_submit(const struct place *p, bool again, struct reason *why)
+{
+	int fd = net_listen_local(run, p->name, 0666, (gid_t)-1, why);
+
+	if (fd < 0)
+		return -1;
+	master.submit = fd;
+	if (again)
+		residents_replace(HOUSE_PICKUP, "listen.submit", fd);
+	return 0;
+}
+
+static struct place places[] = {
+	{ .name = "", .kind = S_IFDIR, .make = make_directory },
+	{ .name = "empty", .kind = S_IFDIR, .make = make_directory },
+	{ .name = "master.pid", .kind = S_IFREG, .make = make_pid },
+	{ .name = "control", .kind = S_IFSOCK, .make = make_control },
+	{ .name = "submit", .kind = S_IFSOCK, .make = make_submit },
+};
+
+enum { PLACES = sizeof places / sizeof places[0] };
+
+/* ---- is it still there ---- */
+
+/* The number of a file that has gone is soon another's: of sockets, that nobody writes to, the time
+ * tells. A directory may be another one. */
+static bool is_same(const struct place *p, const struct stat *now)
+{
+	if ((now->st_mode & S_IFMT) != p->kind)
+		return false;
+	return p->kind == S_IFDIR ||
+	       (now->st_dev == p->made.st_dev && now->st_ino == p->made.st_ino &&
+	        now->st_mtim.tv_sec == p->made.st_mtim.tv_sec &&
+	        now->st_mtim.tv_nsec == p->made.st_mtim.tv_nsec);
+}
+
+/* The run directory may be a link to one; a strange thing in its place is not ours to remove. */
+static int look_at(const struct place *p, const char *path, struct stat *st)
+{
+	return p->name[0] ? lstat(path, st) : stat(path, st);
+}
+
+/* A directory that is not empty is moved aside. */
+static int clear_away(const struct place *p, const char *path, struct reason *why)
+{
+	char aside[PATH_MAX + 8];
+
+	if (p->name[0] == '\0' || unlink(path) == 0 || errno == ENOENT || rmdir(path) == 0)
+		return 0;
+	snprintf(aside, sizeof aside, "%s.aside", path);
+	return rename(path, aside) < 0 ? fail_errno(why, "moving aside what is at %s", path) : 0;
+}
+
+static int make(struct place *p, bool again, struct reason *why)
+{
+	char path[PATH_MAX];
+
+	path_of(p, path);
+	if (p->make(p, again, why) < 0)
+		return -1;
+	return look_at(p, path, &p->made) < 0 ? fail_errno(why, "%s", path) : 0;
+}
+
+static void see_to(struct place *p)
+{
+	char path[PATH_MAX];
+	struct reason why;
+	struct stat now;
+
+	path_of(p, path);
+	bool there = look_at(p, path, &now) == 0;
+
+	if (there && is_same(p, &now)) {
+		p->told = false;
+		return;
+	}
+	if ((!there || clear_away(p, path, &why) == 0) && make(p, true, &why) == 0)
+		log_warn("event=run-file-restored path=%s reason=\"%s\"", log_quote(view_of(path)),
+		         there ? "replaced by something else" : "missing");
+	else if (!p->told)
+		log_warn("event=run-file-lost path=%s reason=\"%s\"", log_quote(view_of(path)),
+		         log_text(view_of(why.text)));
+	p->told = true;
+}
+
+/* ---- the directories that programs work in ---- */
+
+static struct work_place {
+	const char *setting;
+	enum house_program program;
+	bool known, told;
+	dev_t dev;
+	ino_t ino;
+} work_places[] = {
+	{ .setting = "queue.directory", .program = HOUSE_QUEUED },
+	{ .setting = "drop.directory", .program = HOUSE_PICKUP },
+};
+
+enum { WORK_PLACES = sizeof work_places / sizeof work_places[0] };
+
+static const char *path_of_work(const struct work_place *w)
+{
+	return w->program == HOUSE_QUEUED ? master.settings.queue_directory
+	                                  : master.settings.drop_directory;
+}
+
+static void work_place_replaced(const struct work_place *w)
+{
+	bool lives_on = house[w->program].lives_on;
+
+	log_warn("event=directory-replaced setting=%s path=%s reason=\"%s\"", w->setting,
+	         log_quote(view_of(path_of_work(w))),
+	         lives_on ? "the running program keeps the old one; restart posthouse"
+	                  : "another directory in its place");
+	if (!lives_on)
+		residents_replace(w->program, NULL, -1);
+}
+
+static void see_to_work(struct work_place *w)
+{
+	struct stat now;
+
+	if (stat(path_of_work(w), &now) < 0) {
+		if (!w->told)
+			log_warn("event=directory-missing setting=%s path=%s reason=\"%m\"",
+			         w->setting, log_quote(view_of(path_of_work(w))));
+		w->told = true;
+		return;
+	}
+	bool replaced = w->known && (now.st_dev != w->dev || now.st_ino != w->ino);
+
+	w->dev = now.st_dev;
+	w->ino = now.st_ino;
+	w->known = true;
+	/* A number that is free again is soon another's. */
+	if (replaced || w->told)
+		work_place_replaced(w);
+	w->told = false;
+}
+
+void rundir_take_settings(void)
+{
+	for (unsigned i = 0; i < WORK_PLACES; i++) {
+		work_places[i].known = work_places[i].told = false;
+		see_to_work(&work_places[i]);
+	}
+}
+
+static void look_due(struct timer *t)
+{
+	loop_timer_set(master.loop, t, loop_now_ms(master.loop) + LOOK_MS);
+	if (!master.up || master.stopping)
+		return;
+	for (unsigned i = 0; i < PLACES; i++)
+		see_to(&places[i]);
+	for (unsigned i = 0; i < WORK_PLACES; i++)
+		see_to_work(&work_places[i]);
+}
+
+void rundir_start(const struct control_calls *c)
+{
+	struct reason why;
+
+	calls = c;
+	snprintf(run, sizeof run, "%s", master.settings.directory_run);
+	snprintf(master.empty_root, sizeof master.empty_root, "%s/empty", run);
+	for (unsigned i = 0; i < PLACES; i++)
+		if (make(&places[i], false, &why) < 0)
+			log_fatal("%s", why.text);
+	rundir_take_settings();
+	look.due = look_due;
+	loop_timer_set(master.loop, &look, loop_now_ms(master.loop) + LOOK_MS);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What stands in the run directory (master.pid, the sockets control and submit, the empty root of
+ * programs), made at the start and, when somebody removes it or puts something else in its place,
+ * made again within seconds. Also noticed: a queue or drop directory that is not the one that its
+ * program works in any more.
+ *
+ *	removed or replaced             what becomes of it
+ *	the run directory, empty/       made again
+ *	master.pid                      made and locked again
+ *	control                         bound again; who was connected stays so
+ *	submit                          bound again, and pickup replaced, which gets it
+ *	the drop directory              pickup is replaced when there is one again; logged
+ *	the queue directory             logged: queued goes on in the one that it has open, which a
+ *	                                restart would leave
+ *	generations, the log            not looked at: a reload and `posthouse check` tell
+ */
+#ifndef MASTER_RUNDIR_H
+#define MASTER_RUNDIR_H
+
+#include "master/control.h"
+
+/* Fatal when a part of it cannot be made. */
+void rundir_start(const struct control_calls *calls);
+void rundir_take_settings(void); /* after a reload: the directories of programs may be others */
+
+#endif

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""What stands in the run directory and is removed, or has something else put in its place, comes back while posthouse runs,
+is told of once, and serves again."""
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from house import House  # noqa: E402
+from tap import done, is_, ok  # noqa: E402
+
+
+def told(house, event, text):
+    return len(re.findall(rf"event={event} .*{re.escape(str(text))}", house.log()))
+
+
+def answers(house):
+    return house.posthouse("status").returncode == 0
+
+
+def submits(house):
+    """Over the socket: pickup's own directory is closed, so that sendmail cannot leave a drop file instead."""
+    sent = subprocess.run([house.directory / "bin/sendmail", "u0001@example.test"], input=b"Subject: x\n\nx\n",
+                          env={**os.environ, "POSTHOUSE_CONF": house.env["CONF"]}, capture_output=True, check=False)
+    return sent.returncode == 0
+
+
+def delivered(house):
+    box = house.mailbox("u0001")
+    return sum(len(list((box / part).iterdir())) for part in ("new", "cur") if (box / part).is_dir())
+
+
+def strange_socket(path):
+    other = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    other.bind(str(path))
+    other.close()
+
+
+def full_directory(path):
+    (path / "below").mkdir(parents=True)
+
+
+with House() as house:
+    run = house.directory / "run"
+    ways = {"removed": lambda path: None, "a file": lambda path: path.write_text("x"), "a FIFO": os.mkfifo,
+            "a socket of nobody": strange_socket, "a directory": os.mkdir, "a full directory": full_directory,
+            "a link": lambda path: path.symlink_to("/dev/null")}
+
+    control = run / "control"
+    for way, put in ways.items():
+        before = told(house, "run-file-restored", control)
+        control.unlink()
+        put(control)
+        house.wait_for(f"control, {way}", lambda: answers(house))
+        house.wait_for("the log", lambda: told(house, "run-file-restored", control) > before)
+        is_(told(house, "run-file-restored", control), before + 1, f"the control socket, {way}: it is back and told of once")
+    is_(control.stat().st_mode & 0o777, 0o600, "with its mode")
+    ok((run / "control.aside/below").is_dir(), "what could not be removed is moved aside")
+
+    submit, sent = run / "submit", 0
+    for way in ("removed", "a file", "a socket of nobody"):
+        before, old = told(house, "run-file-restored", submit), house.pid("pickup")
+        submit.unlink()
+        ways[way](submit)
+        house.wait_for("the log", lambda: told(house, "run-file-restored", submit) > before)
+        house.wait_for("another pickup", lambda: re.search(r"^pickup .*up \d+s$", house.posthouse("status").stdout, re.M)
+                       and house.pid("pickup") != old)
+        before = submit.stat().st_ino
+        ok(submits(house), f"the submission socket, {way}: sendmail submits again")
+        sent += 1
+        house.wait_for("delivery", lambda: delivered(house) == sent)
+        is_((submit.stat().st_mode & 0o777, [name for name in os.listdir(house.directory / "drop") if name[0] != "."]), (0o666, []),
+            "over the socket, which everybody may use")
+
+    pid_file = run / "master.pid"
+    for put in (lambda: None, lambda: pid_file.write_text("1\n")):
+        before = told(house, "run-file-restored", pid_file)
+        pid_file.unlink()
+        put()
+        house.wait_for("master.pid", lambda: told(house, "run-file-restored", pid_file) > before)
+        is_(pid_file.read_text(), f"{house.env['MASTER_PID']}\n", "the pid file is back, with the right number")
+    second = subprocess.run([house.directory / "bin/master", "-p", house.directory / "bin", house.directory / "state"],
+                            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    ok(second.returncode != 0 and "master.pid is locked" in second.stderr + house.log(), "and locked: a second master ends", second.stderr)
+    ok(answers(house), "without harm to the first")
+
+    shutil.rmtree(run)
+    house.wait_for("the run directory", lambda: answers(house))
+    house.wait_for("all of it", lambda: (run / "submit").exists() and (run / "empty").exists() and pid_file.exists())
+    is_((run.stat().st_mode & 0o777, (run / "empty").stat().st_mode & 0o777), (0o755, 0o555),
+        "the whole run directory removed: it is back, with the sockets and the empty root")
+    house.posthouse("build")
+    is_(house.posthouse("reload").returncode, 0, "and a reload starts programs in it")
+
+    drop, old = house.directory / "drop", house.pid("pickup")
+    drop.rename(house.directory / "drop.old")
+    house.wait_for("the log", lambda: told(house, "directory-missing setting=drop.directory", drop))
+    shutil.copytree(house.directory / "drop.old", drop)
+    st = (house.directory / "drop.old").stat()
+    os.chown(drop, st.st_uid, st.st_gid)
+    os.chmod(drop, st.st_mode & 0o7777)
+    house.wait_for("pickup in the new one", lambda: (lambda holder: holder.exists() and holder.read_text().split()[0] != str(old))(
+        drop / ".holder"))
+    house.wait_for("the predecessor to end", lambda: house._command("pid", house.directory, "pickup").split() != [str(old)])
+    ok(told(house, "directory-replaced setting=drop.directory", drop), "another drop directory in its place: pickup moves to it")
+    before = delivered(house)
+    ok(submits(house), "and takes mail")
+    house.wait_for("delivery", lambda: delivered(house) > before)
+    is_(told(house, "directory-missing", "setting=drop.directory"), 1, "that it was missing is told once")
+    is_(told(house, "run-file-lost", ""), 0, "nothing was beyond repair")
+done()
