@@ -28,6 +28,7 @@ static struct asker {
 	struct timer late;
 	struct control_answer lines; /* of a long answer, not yet sent */
 	bool waits_for_stop, passed_on;
+	unsigned waits_for_round; /* of reloads; 0: for none */
 } askers[ASKERS_MAX];
 
 static struct watch door;
@@ -103,7 +104,8 @@ static void status(struct asker *a)
 	control_version_put(&out, version_text);
 	control_answer_add(&a->lines, &out);
 	for (const struct instance *i = master.instances; i != NULL; i = i->next)
-		say(a, i);
+		if (!i->trial)
+			say(a, i);
 	say_generation(a);
 	if (master.refused[0])
 		say_refused(a);
@@ -112,17 +114,6 @@ static void status(struct asker *a)
 	                : master.up     ? ""
 	                                : "starting");
 	control_answer_add(&a->lines, &out);
-}
-
-static void reload(struct asker *a)
-{
-	int fd = a->watch.fd;
-	struct reason why = { "" };
-
-	if (master.stopping)
-		answer(fd, EXIT_TEMPORARY, "posthouse is stopping");
-	else
-		answer(fd, calls->reload(&why) < 0 ? EXIT_PERMANENT : EXIT_DONE, why.text);
 }
 
 /* queued takes the connection over and answers all that follows. */
@@ -149,11 +140,32 @@ static void flush(struct asker *a)
 	}
 }
 
+/* When the answer is known: the programs are tried first. */
+static void begin_reload(struct asker *a)
+{
+	if (master.stopping) {
+		answer(a->watch.fd, EXIT_TEMPORARY, "posthouse is stopping");
+		flush(a);
+		return;
+	}
+	loop_timer_clear(master.loop, &a->late);
+	a->waits_for_round = calls->reload();
+}
+
+void control_reloaded(unsigned round, int result, const struct reason *why)
+{
+	for (struct asker *a = askers; a < askers + ASKERS_MAX; a++)
+		if (a->waits_for_round && a->waits_for_round <= round) {
+			answer(a->watch.fd, result < 0 ? EXIT_PERMANENT : EXIT_DONE, why->text);
+			flush(a);
+		}
+}
+
 static void said(struct watch *w, unsigned events)
 {
-	static void (*const verbs[])(struct asker * a) = { [CONTROL_STATUS] = status,
-		                                           [CONTROL_RELOAD] = reload,
-		                                           [CONTROL_QUEUE] = pass_to_queued };
+	static void (*const verbs[])(struct asker * a) = {
+		[CONTROL_STATUS] = status, [CONTROL_QUEUE] = pass_to_queued
+	};
 	struct asker *a = loop_owner(w, struct asker, watch);
 	struct wire_in in;
 
@@ -173,6 +185,10 @@ static void said(struct watch *w, unsigned events)
 		a->waits_for_stop = true;
 		loop_timer_clear(master.loop, &a->late);
 		calls->stop(false);
+		return;
+	}
+	if (whole && in.type == CONTROL_RELOAD && !a->waits_for_round) {
+		begin_reload(a);
 		return;
 	}
 	if (whole && in.type < sizeof verbs / sizeof verbs[0] && verbs[in.type] != NULL)

@@ -8,12 +8,15 @@
 #include "lib/base/reason.h"
 
 struct control_calls {
-	int (*reload)(struct reason *why);
+	unsigned (*reload)(
+		void); /* control_reloaded comes later, with this round or a higher one */
 	void (*stop)(bool failed); /* control_stopped comes later, not within the call */
 };
 
 /* Again: another listener instead; who has connected to the one before it is heard out. */
 void control_listen(int listener, const struct control_calls *calls);
+/* Answers those who wait for this round, or one before it. */
+void control_reloaded(unsigned round, int result, const struct reason *why);
 void control_stopped(void); /* answers those who wait for the house to be empty */
 
 #endif

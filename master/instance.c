@@ -127,6 +127,19 @@ int instance_take_in(struct instance *i)
 	return 0;
 }
 
+void instance_let_go(struct instance *i)
+{
+	struct instance **at = &master.instances;
+
+	while (*at != i)
+		at = &(*at)->next;
+	*at = i->next;
+	loop_timer_clear(master.loop, &i->restart);
+	close_wire(i);
+	close(i->log[0]); /* logd has it, and reads it to its end */
+	close(i->log[1]);
+}
+
 void instance_give_common(struct instance *i)
 {
 	descriptors_drop(&i->descriptors, "generation");
@@ -154,6 +167,8 @@ static void set_environment(const struct instance *i)
 	setenv("POSTHOUSE_MASTER", number, 1);
 	snprintf(number, sizeof number, "%u", i->beat_ms);
 	setenv("POSTHOUSE_BEAT_MS", number, 1);
+	if (i->trial)
+		setenv("POSTHOUSE_TRIAL", "1", 1);
 	if (!master.privileged)
 		return;
 	snprintf(number, sizeof number, "%lu", (unsigned long)i->uid);

@@ -45,6 +45,7 @@ struct instance {
 	pid_t pid;        /* 0: not running */
 	bool ready;
 	bool retired; /* its end is wanted: reload or stop */
+	bool trial;   /* ends where it would be ready (trial.h) */
 	unsigned failures, starts;
 	unsigned beat_ms;  /* how often it was told to say that it turns (beats.h); 0: not */
 	int64_t beats;     /* heard in its life */
@@ -68,6 +69,8 @@ struct instance {
 int instance_take_in(struct instance *i);
 /* For lines to logd, which is given the reading end; of residents with more room. -1: errno. */
 int instance_make_pipe(int ends[2], bool is_resident);
+/* Out of the list; its wire and its pipe, whose other end is logd's, are closed. */
+void instance_let_go(struct instance *i);
 void instance_give_common(struct instance *i);    /* the descriptors that every program has */
 void instance_lay_wire_again(struct instance *i); /* "master", with nothing on it */
 /* Forks and execs row->name; pid, started_ms, starts are set. false: it has been logged why not. */

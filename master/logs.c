@@ -68,7 +68,7 @@ void logs_tell(void)
 		own.told = r == WIRE_OK;
 	}
 	for (struct instance *i = master.instances; r == WIRE_OK && i != NULL; i = i->next)
-		if (!i->log_told && i->log[0] >= 0) {
+		if (!i->log_told && !i->trial && i->log[0] >= 0) {
 			master_pipe_put(&out, i->row->name, i->log[0]);
 			r = send_out();
 			i->log_told = r == WIRE_OK;

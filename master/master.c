@@ -5,9 +5,10 @@
  * It runs as root (or, for a private instance, as an ordinary user) and does a short list of
  * things: read the compiled settings, bind sockets, make the wires of house.c, start each program
  * with its own ends, start it again with growing delays when it dies, start a program under a
- * mailbox owner's uid on authd's or queued's word (owners.c), reload, stop. It reads no mail and no
- * network; what it decodes are fixed messages of its own children and of the people at the control
- * socket (control.c), never text that a user wrote.
+ * mailbox owner's uid on authd's or queued's word (owners.c), kill one that hangs (beats.c), try
+ * and take a new generation (reload.c), stop. It reads no mail and no network; what it decodes are
+ * fixed messages of its own children and of the people at the control socket (control.c), never
+ * text that a user wrote.
  *
  * Who owns it owns the machine: that is why it is small.
  *
@@ -27,13 +28,12 @@
 
 #include "lib/base/log.h"
 #include "lib/base/notify.h"
-#include "lib/conf/generation.h"
-#include "lib/conf/maptable.h"
 #include "lib/wire/master.h"
 #include "master/beats.h"
 #include "master/control.h"
 #include "master/logs.h"
 #include "master/owners.h"
+#include "master/reload.h"
 #include "master/residents.h"
 #include "master/rundir.h"
 
@@ -44,43 +44,6 @@ struct master master = {
 };
 
 /* ---- settings and surroundings ---- */
-
-/* What a program would die of at its start, so that a generation with it is not taken. */
-static int judge(const struct settings *settings, struct reason *why)
-{
-	const struct {
-		const char *key, *path;
-	} needed[] = {
-		{ "queue.directory", settings->queue_directory },
-		{ "drop.directory", settings->drop_directory },
-	};
-
-	for (unsigned i = 0; i < sizeof needed / sizeof needed[0]; i++) {
-		int fd = open(needed[i].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		if (fd < 0)
-			return fail_errno(why, "open %s %s", needed[i].key, needed[i].path);
-		close(fd);
-	}
-	return 0;
-}
-
-static int open_generation(int *generation, long *number, struct settings *settings,
-                           struct reason *why)
-{
-	*number = generation_number(master.state_directory);
-	*generation = generation_open(master.state_directory, why);
-	if (*generation < 0)
-		return -1;
-	if (maptable_verify_all(*generation, why) == 0 &&
-	    settings_load_generation(settings, *generation, why) == 0) {
-		if (judge(settings, why) == 0)
-			return 0;
-		settings_free(settings);
-	}
-	close(*generation);
-	return -1;
-}
 
 static void find_accounts(void)
 {
@@ -228,6 +191,7 @@ static void stop(bool failed)
 		return;
 	log_info("event=stopping");
 	master.stopping = true;
+	reload_abort();
 	begin_stage(STAGE_SESSIONS);
 	loop_defer(master.loop, &master.next_stage);
 }
@@ -245,6 +209,7 @@ static void resident_ended(struct instance *i, int status)
 		stop(true);
 	else
 		instance_start_later(i);
+	reload_judge_death(i, status);
 }
 
 static void child_ended(pid_t pid, int status)
@@ -270,97 +235,15 @@ static void reap_children(void)
 		loop_defer(master.loop, &master.next_stage);
 }
 
-/* ---- reload ---- */
-
-static void tell_reload(struct instance *i)
-{
-	static struct wire_out out;
-
-	if (i->row == &house[HOUSE_LOGD]) {
-		logs_tell_output();
-		return;
-	}
-	int file = openat(master.generation, "settings.cdb", O_RDONLY | O_CLOEXEC);
-
-	master_file_put(&out, MASTER_RELOAD, file);
-	if (file < 0 || wire_send(i->wire.fd, &out) != WIRE_OK)
-		log_warn("event=reload-untold program=%s", i->row->name);
-	close(file);
-}
-
-/* Those that the generation has; one that was built before 0.2 has none, and gets what is in the
- * configuration directory now.  Without keys TLS is not offered; keyd says so. */
-static void open_keys(void)
-{
-	char path[4096];
-	int keys = generation_keys(master.generation, NULL);
-
-	if (keys < 0 && errno == ENOENT) {
-		snprintf(path, sizeof path, "%s/keys", master.settings.directory_configuration);
-		keys = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	}
-	if (master.keys >= 0)
-		close(master.keys);
-	master.keys = keys;
-}
-
-static int take_generation(struct reason *why)
-{
-	struct settings settings = { 0 };
-	struct listeners listeners;
-	int generation;
-	long number;
-
-	if (open_generation(&generation, &number, &settings, why) < 0)
-		return -1;
-	bool bound = listeners_open(&settings, &master.listeners, &listeners, why) == 0;
-
-	if (!bound || logs_open(&settings, why) < 0) {
-		if (bound)
-			listeners_close(&listeners);
-		settings_free(&settings);
-		close(generation);
-		return -1;
-	}
-	listeners_close(&master.listeners);
-	master.listeners = listeners;
-	close(master.generation);
-	master.generation = generation;
-	master.generation_number = number;
-	settings_free(&master.settings);
-	master.settings = settings;
-	open_keys();
-	owners_retire();
-	residents_renew(tell_reload);
-	beats_take_settings();
-	rundir_take_settings();
-	log_info("event=reloaded");
-	return 0;
-}
-
-/* What was refused stays in the status until one is taken: the running generation is not the one
- * that is current. */
-static int reload(struct reason *why)
-{
-	int result = take_generation(why);
-
-	string_copy(master.refused, sizeof master.refused, view_of(result < 0 ? why->text : ""));
-	if (result < 0)
-		log_warn("event=reload-refused reason=\"%s\"", log_text(view_of(why->text)));
-	return result;
-}
-
 static void on_signal(int number, void *context)
 {
-	struct reason why;
-
 	(void)context;
 	if (number == SIGCHLD)
 		reap_children();
 	else if (number != SIGHUP)
 		stop(false);
 	else if (!master.stopping)
-		reload(&why);
+		reload_ask();
 }
 
 /* ---- order of service ---- */
@@ -388,7 +271,7 @@ static void read_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static const struct control_calls calls = { .reload = reload, .stop = stop };
+	static const struct control_calls calls = { .reload = reload_ask, .stop = stop };
 	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP };
 	struct reason why;
 
@@ -397,21 +280,19 @@ int main(int argc, char **argv)
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	read_options(argc, argv);
-	if (open_generation(&master.generation, &master.generation_number, &master.settings, &why) <
-	            0 ||
-	    logs_open(&master.settings, &why) < 0)
+	if (reload_first(&why) < 0 || logs_open(&master.settings, &why) < 0)
 		log_fatal("%s", why.text);
 	/* Each client is a descriptor of porter's. */
 	const unsigned long descriptors = program_raise_descriptors(DESCRIPTORS_WANTED);
 
 	find_accounts();
-	open_keys();
 	master.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	master.loop = loop_new();
 	master.wire_said = wire_said;
 	master.stage_over.due = stage_late;
 	master.next_stage.run = go_on_stopping;
 	rundir_start(&calls);
+	reload_start(control_reloaded);
 	if (listeners_open(&master.settings, NULL, &master.listeners, &why) < 0)
 		log_fatal("%s", why.text);
 	for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++)

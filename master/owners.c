@@ -65,25 +65,14 @@ static struct instance *find(const struct owner_work *work)
 {
 	for (struct instance *o = master.instances; o != NULL; o = o->next)
 		if (o->row == &house[HOUSE_RESIDENT + work->program] && o->uid == work->uid &&
-		    o->gid == work->gid && !o->retired)
+		    o->gid == work->gid && !o->retired && !o->trial)
 			return o;
 	return NULL;
 }
 
-/* The owner's own ends; what belongs to master (generation) stays. */
 static void drop(struct instance *o)
 {
-	struct instance **at = &master.instances;
-
-	while (*at != o)
-		at = &(*at)->next;
-	*at = o->next;
-	loop_unwatch(master.loop, &o->wire);
-	loop_timer_clear(master.loop, &o->restart);
-	wire_hang_up(o->wire.fd);
-	close(o->wire_other_end);
-	close(o->log[0]); /* logd has it, and reads it to its end */
-	close(o->log[1]);
+	instance_let_go(o);
 	owner_count--;
 	free(o);
 }

@@ -35,6 +35,13 @@ unsigned residents_count(bool only_ready)
 	return n;
 }
 
+void residents_wire_names(const struct house_wire *wire, const char *suffix,
+                          char from[PROGRAM_NAME_MAX], char to[PROGRAM_NAME_MAX])
+{
+	snprintf(from, PROGRAM_NAME_MAX, "%s.%s", house[wire->to].name, wire->protocol);
+	snprintf(to, PROGRAM_NAME_MAX, "%s.%s%s", house[wire->from].name, wire->protocol, suffix);
+}
+
 /* A wire has a name at each end. */
 struct ends {
 	struct instance *from, *to;
@@ -52,9 +59,7 @@ static bool ends_of(const struct house_wire *wire, unsigned n, struct ends *e)
 		return false;
 	if (e->from->row->several && master.settings.porter_processes > 1)
 		snprintf(suffix, sizeof suffix, ".%u", n);
-	snprintf(e->from_name, sizeof e->from_name, "%s.%s", e->to->row->name, wire->protocol);
-	snprintf(e->to_name, sizeof e->to_name, "%s.%s%s", e->from->row->name, wire->protocol,
-	         suffix);
+	residents_wire_names(wire, suffix, e->from_name, e->to_name);
 	return true;
 }
 
@@ -178,12 +183,12 @@ static void restart_due(struct timer *t)
 	start(i);
 }
 
-static const char *root_of(const struct house_row *row)
+const char *residents_root_of(const struct house_row *row, const struct settings *s)
 {
 	const char *roots[] = { [ROOT_NONE] = NULL,
 		                [ROOT_EMPTY] = master.empty_root,
-		                [ROOT_QUEUE] = master.settings.queue_directory,
-		                [ROOT_DROP] = master.settings.drop_directory };
+		                [ROOT_QUEUE] = s->queue_directory,
+		                [ROOT_DROP] = s->drop_directory };
 
 	return roots[row->root];
 }
@@ -195,7 +200,7 @@ static void add(const struct house_row *row, instance_ended *ended)
 	i->row = row;
 	i->uid = master.uids[row->account];
 	i->gid = master.gids[row->account];
-	i->root = root_of(row);
+	i->root = residents_root_of(row, &master.settings);
 	i->restart.due = restart_due;
 	i->ended = ended;
 	if (instance_take_in(i) < 0)
@@ -243,7 +248,9 @@ void residents_renew(void (*tell)(struct instance *i))
 	for (unsigned n = 0; n < count; n++) {
 		struct instance *i = &residents[n];
 
-		i->root = root_of(i->row); /* its text belonged to the old settings */
+		/* Its text belonged to the old settings. */
+		i->root = residents_root_of(i->row, &master.settings);
+		i->failures = 0;
 		give_generation(i);
 		if (i->row->lives_on && i->pid)
 			tell(i);

@@ -3,6 +3,7 @@
 #ifndef MASTER_RESIDENTS_H
 #define MASTER_RESIDENTS_H
 
+#include "lib/conf/settings.h"
 #include "master/instance.h"
 
 /* Makes all of house.c and starts them. */
@@ -17,6 +18,12 @@ void residents_renew(void (*tell)(struct instance *i));
 /* One successor for each of that program: with another descriptor of that name, which is taken, the
  * old one closed; NULL: with those that it has. */
 void residents_replace(enum house_program program, const char *name, int fd);
+
+/* What the ends of a wire are called; suffix: of the one end of several. */
+void residents_wire_names(const struct house_wire *wire, const char *suffix,
+                          char from[PROGRAM_NAME_MAX], char to[PROGRAM_NAME_MAX]);
+/* The directory that a program is jailed in; NULL: none. */
+const char *residents_root_of(const struct house_row *row, const struct settings *s);
 
 /* Predecessors that finish their last clients. */
 unsigned residents_retired_signal(int number); /* how many there are */

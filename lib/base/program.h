@@ -7,6 +7,8 @@
  *     POSTHOUSE_FDS="generation=5,queued.spool=6,listen.smtp.0=7"   descriptors by name
  *     POSTHOUSE_MASTER                                      its process id, to die with
  *     POSTHOUSE_UID, POSTHOUSE_GID, POSTHOUSE_ROOT          absent when unprivileged
+ *     POSTHOUSE_BEAT_MS                                     how often to say that its loop turns
+ *     POSTHOUSE_TRIAL                                       see program_is_trial
  * The order of service of a main function is: program_start, settings,
  * files that must be opened before the jail, program_confine, peers, loop.
  */
@@ -25,6 +27,10 @@ enum { PROGRAM_FDS_MAX = 64, PROGRAM_NAME_MAX = 32 };
  * and dies when its parent dies.  Started by hand, without the environment, it says
  * that master starts it and exits 100. */
 void program_start(const char *name);
+
+/* Started only to see whether it starts (master/trial.h): it ends, 0, where it would say that it is
+ * ready, and holds nothing that belongs to the one that runs. */
+bool program_is_trial(void);
 
 /* The descriptor that master gave under this name: "master"; "generation" (a directory); a wire's
  * "PEER.PROTOCOL" such as "queued.spool" (with ".0", ".1" ... where the peer runs several times, as

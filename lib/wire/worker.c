@@ -566,9 +566,9 @@ void worker_run(const struct worker_service *service)
 	loop_signal(p.loop, SIGTERM, stop, &p);
 	loop_signal(p.loop, SIGHUP, stop, &p);
 	open_wires(&p);
+	master_tell_ready(p.loop);
 	keep_minimum(&p);
 	arm_quit(&p);
-	master_tell_ready(p.loop);
 	loop_run(p.loop);
 	exit(EXIT_DONE);
 }

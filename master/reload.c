@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/reload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/conf/generation.h"
+#include "lib/conf/maptable.h"
+#include "lib/wire/master.h"
+#include "master/beats.h"
+#include "master/logs.h"
+#include "master/master.h"
+#include "master/owners.h"
+#include "master/residents.h"
+#include "master/rundir.h"
+#include "master/trial.h"
+
+/* So soon after it was taken a generation is to blame when a program died so often in a row, none
+ * of its lives steady (instance.h). */
+enum { PROBATION_MS = 60000, DEATHS_MAX = 3 };
+
+static struct {
+	void (*done)(unsigned round, int result, const struct reason *why);
+	struct candidate next;
+	unsigned round;
+	bool under_way, again;
+	struct deferred refused, undo; /* refused: before a trial began */
+	struct reason why;
+	/* What was in use before, with another number; -1: nothing. */
+	int previous;
+	long previous_number;
+	int64_t taken_ms;
+} reloads = { .previous = -1 };
+
+/* ---- a candidate ---- */
+
+/* What a program would die of at its start, so that a generation with it is not taken. */
+static int judge(const struct settings *settings, struct reason *why)
+{
+	const struct {
+		const char *key, *path;
+	} needed[] = {
+		{ "queue.directory", settings->queue_directory },
+		{ "drop.directory", settings->drop_directory },
+	};
+
+	for (unsigned i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+		int fd = open(needed[i].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd < 0)
+			return fail_errno(why, "open %s %s", needed[i].key, needed[i].path);
+		close(fd);
+	}
+	return 0;
+}
+
+/* Those that the generation has; one that was built before 0.2 has none, and gets what is in the
+ * configuration directory now.  Without keys TLS is not offered; keyd says so. */
+static int open_keys(int generation, const struct settings *settings)
+{
+	char path[4096];
+	int keys = generation_keys(generation, NULL);
+
+	if (keys >= 0 || errno != ENOENT)
+		return keys;
+	snprintf(path, sizeof path, "%s/keys", settings->directory_configuration);
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int read_generation(int generation, struct settings *settings, struct reason *why)
+{
+	if (maptable_verify_all(generation, why) < 0 ||
+	    settings_load_generation(settings, generation, why) < 0)
+		return -1;
+	if (judge(settings, why) == 0)
+		return 0;
+	settings_free(settings);
+	return -1;
+}
+
+/* Takes the directory; -1: it is closed. */
+static int fill(struct candidate *c, int generation, long number, const struct listeners *old,
+                struct reason *why)
+{
+	*c = (struct candidate){ .generation = generation, .number = number, .keys = -1 };
+	if (read_generation(generation, &c->settings, why) == 0) {
+		if (old == NULL || listeners_open(&c->settings, old, &c->listeners, why) == 0) {
+			c->keys = open_keys(generation, &c->settings);
+			return 0;
+		}
+		settings_free(&c->settings);
+	}
+	close(generation);
+	return -1;
+}
+
+static int open_current(struct candidate *c, const struct listeners *old, struct reason *why)
+{
+	long number = generation_number(master.state_directory);
+	int generation = generation_open(master.state_directory, why);
+
+	return generation < 0 ? -1 : fill(c, generation, number, old, why);
+}
+
+static void candidate_close(struct candidate *c)
+{
+	listeners_close(&c->listeners);
+	settings_free(&c->settings);
+	close(c->generation);
+	if (c->keys >= 0)
+		close(c->keys);
+}
+
+int reload_first(struct reason *why)
+{
+	struct candidate c;
+
+	if (open_current(&c, NULL, why) < 0)
+		return -1;
+	master.generation = c.generation;
+	master.generation_number = c.number;
+	master.settings = c.settings;
+	master.keys = c.keys;
+	return 0;
+}
+
+/* ---- it is taken ---- */
+
+static void tell_reload(struct instance *i)
+{
+	static struct wire_out out;
+
+	if (i->row == &house[HOUSE_LOGD]) {
+		logs_tell_output();
+		return;
+	}
+	int file = openat(master.generation, "settings.cdb", O_RDONLY | O_CLOEXEC);
+
+	master_file_put(&out, MASTER_RELOAD, file);
+	if (file < 0 || wire_send(i->wire.fd, &out) != WIRE_OK)
+		log_warn("event=reload-untold program=%s", i->row->name);
+	close(file);
+}
+
+/* What programs die of soon after can be undone; the same generation once more, as after a rotated
+ * log, is no other. */
+static void keep_previous(long next)
+{
+	if (next == master.generation_number) {
+		close(master.generation);
+		return;
+	}
+	if (reloads.previous >= 0)
+		close(reloads.previous);
+	reloads.previous = master.generation;
+	reloads.previous_number = master.generation_number;
+	reloads.taken_ms = loop_now_ms(master.loop);
+}
+
+static int take(struct candidate *c, struct reason *why)
+{
+	if (logs_open(&c->settings, why) < 0) {
+		candidate_close(c);
+		return -1;
+	}
+	keep_previous(c->number);
+	listeners_close(&master.listeners);
+	settings_free(&master.settings);
+	if (master.keys >= 0)
+		close(master.keys);
+	master.listeners = c->listeners;
+	master.generation = c->generation;
+	master.generation_number = c->number;
+	master.settings = c->settings;
+	master.keys = c->keys;
+	owners_retire();
+	residents_renew(tell_reload);
+	beats_take_settings();
+	rundir_take_settings();
+	log_info("event=reloaded");
+	return 0;
+}
+
+/* ---- a reload ---- */
+
+static void begin(void);
+
+/* What was refused stays in the status until one is taken: the running generation is not the one
+ * that is current. */
+static void finish(int result, const struct reason *why)
+{
+	string_copy(master.refused, sizeof master.refused, view_of(result < 0 ? why->text : ""));
+	if (result < 0)
+		log_warn("event=reload-refused reason=\"%s\"", log_text(view_of(why->text)));
+	reloads.under_way = false;
+	reloads.done(reloads.round, result, why);
+	if (reloads.again && !master.stopping)
+		begin();
+}
+
+static void tried(const struct reason *why)
+{
+	struct reason reason = { "" };
+	int result = -1;
+
+	if (why == NULL && !master.stopping) {
+		result = take(&reloads.next, &reason);
+	} else {
+		fail(&reason, "%s", why ? why->text : "posthouse is stopping");
+		candidate_close(&reloads.next);
+	}
+	finish(result, &reason);
+}
+
+static void refused(struct deferred *d)
+{
+	(void)d;
+	finish(-1, &reloads.why);
+}
+
+static void begin(void)
+{
+	reloads.under_way = true;
+	reloads.again = false;
+	reloads.round++;
+	if (open_current(&reloads.next, &master.listeners, &reloads.why) == 0) {
+		if (trial_begin(&reloads.next, tried, &reloads.why) == 0)
+			return;
+		candidate_close(&reloads.next);
+	}
+	loop_defer(master.loop, &reloads.refused);
+}
+
+unsigned reload_ask(void)
+{
+	if (!reloads.under_way) {
+		begin();
+		return reloads.round;
+	}
+	reloads.again = true;
+	return reloads.round + 1;
+}
+
+void reload_abort(void)
+{
+	trial_abort("posthouse is stopping");
+}
+
+/* ---- what was taken does not last ---- */
+
+static void undo(struct deferred *d)
+{
+	struct candidate c;
+	struct reason why;
+	int generation = reloads.previous;
+
+	(void)d;
+	if (reloads.under_way || master.stopping) /* another may be better */
+		return;
+	reloads.previous = -1;
+	if (fill(&c, generation, reloads.previous_number, &master.listeners, &why) < 0 ||
+	    take(&c, &why) < 0) {
+		log_warn("event=undo-failed reason=\"%s\"", log_text(view_of(why.text)));
+		return;
+	}
+	/* Not that one again. */
+	close(reloads.previous);
+	reloads.previous = -1;
+	string_copy(master.refused, sizeof master.refused, view_of(reloads.why.text));
+	log_warn("event=reload-undone reason=\"%s\"", log_text(view_of(reloads.why.text)));
+}
+
+void reload_judge_death(const struct instance *i, int status)
+{
+	if (reloads.previous < 0 || i->failures < DEATHS_MAX || reloads.under_way ||
+	    loop_now_ms(master.loop) - reloads.taken_ms > PROBATION_MS)
+		return;
+	fail(&reloads.why, "%s does not stay up with generation %ld (%s %d): %ld is used again",
+	     i->row->name, master.generation_number, WIFSIGNALED(status) ? "signal" : "exit",
+	     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), reloads.previous_number);
+	loop_defer(master.loop, &reloads.undo);
+}
+
+void reload_start(void (*done)(unsigned round, int result, const struct reason *why))
+{
+	reloads.done = done;
+	reloads.refused.run = refused;
+	reloads.undo.run = undo;
+}

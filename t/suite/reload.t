@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""A generation with which a program does not start, or does not stay up, leaves the one before it in use and every program
+running. Scripts in the place of programs play those that fail."""
+import os
+import pathlib
+import re
+import smtplib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import processes  # noqa: E402
+from house import House  # noqa: E402
+from tap import done, is_, ok  # noqa: E402
+
+RESIDENT = [name for name in processes.table() if name not in ("pop3d", "imapd", "local")]
+# What the script knows: is it a trial, which generation is it given, the program that it stands for.
+HEAD = f"""#!{sys.executable}
+import os, signal, sys
+descriptors = dict(entry.split("=") for entry in os.environ["POSTHOUSE_FDS"].split(","))
+generation = int(os.path.basename(os.readlink("/proc/self/fd/" + descriptors["generation"])))
+trial = "POSTHOUSE_TRIAL" in os.environ
+def real(): os.execv({{real!r}}, [{{name!r}}])
+"""
+
+
+class Instead:
+    """A script in the place of a program of the house; without a text there is none."""
+
+    def __init__(self, house, name, text):
+        self.link = pathlib.Path(house.env["BIN"]) / name
+        self.real = os.readlink(self.link)
+        self.link.unlink()
+        if text:
+            self.link.write_text(HEAD.format(real=self.real, name=name) + text)
+            self.link.chmod(0o755)
+
+    def end(self):
+        self.link.unlink(missing_ok=True)
+        self.link.symlink_to(self.real)
+
+
+def can_send(house):
+    with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=120) as smtp:
+        return smtp.sendmail("a@elsewhere.test", ["u0001@example.test"], "Subject: x\r\n\r\nx\r\n") == {}
+
+
+def tries(action):
+    try:
+        return action()
+    except (OSError, smtplib.SMTPException):
+        return False
+
+
+def status(house):
+    return house.posthouse("status").stdout
+
+
+def running(house):
+    return int(re.search(r"^generation +(\d+)$", status(house), re.M).group(1))
+
+
+def current(house):
+    return int(os.readlink(house.directory / "state/generations/current"))
+
+
+def build(house):
+    aliases = pathlib.Path(house.env["CONF"]) / "aliases.map"
+    aliases.write_text(f"{aliases.read_text()}number{current(house)}@example.test u0001@example.test\n")
+    house.posthouse("build")
+    return current(house)
+
+
+def reload_under_way(house):
+    return subprocess.Popen([str(house.directory / "bin/posthouse"), "-c", house.env["CONF"], "reload"], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+FAILING = {"smtpd": ("print('fatal: a setting it does not like', file=sys.stderr); sys.exit(111)", "a setting it does not like"),
+           "keyd": ("os.kill(os.getpid(), signal.SIGSEGV)", "it ended with signal 11"),
+           "porter": ("sys.exit(3)", "it ended with exit 3"),
+           "imapd": ("print('error while loading shared libraries: libx.so', file=sys.stderr); sys.exit(127)", "loading shared libraries"),
+           "pickup": (None, "starting .*/bin/pickup: No such file or directory")}
+
+with House() as house:
+    first = running(house)
+    before = {name: house.pid(name) for name in RESIDENT}
+    for name, (text, why) in FAILING.items():
+        instead, wanted = Instead(house, name, text), build(house)
+        answer = house.posthouse("reload")
+        instead.end()
+        ok(answer.returncode == 100 and re.search(rf"{name} does not start with generation {wanted}: .*{why}", answer.stderr),
+           f"a generation with which {name} does not start is refused, and the reload says why", answer)
+        ok(re.search(rf"^reload +refused: {name} does not start with generation {wanted}: .*{why}", status(house), re.M),
+           "status says so", status(house))
+        is_(running(house), first, "the one before it is in use")
+    checked = house.posthouse("check").stderr
+    ok(re.search(r"the running server uses the previous generation; reload +refused: pickup does not start", checked),
+       "check says so", checked)
+    house.wait_for("the log", lambda: "a setting it does not like" in house.log() and "event=reload-refused" in house.log())
+    ok(re.search(r' smtpd(\[\d+\])?: fatal: a setting it does not like', house.log()), "what the program said is in the log")
+    is_({name: house.pid(name) for name in RESIDENT}, before, "no program was replaced")
+    ok(can_send(house), "mail goes on")
+    answer = house.posthouse("reload")
+    is_((answer.returncode, running(house)), (0, current(house)), "mended, the generation is taken")
+    ok("refused" not in status(house), "and nothing is refused any more", status(house))
+    is_([name for name in RESIDENT if house.pid(name) == before[name]], ["logd", "queued"], "every program is replaced by it")
+
+    # It starts, and then does not stay.
+    good, bad = running(house), current(house) + 1
+    instead = Instead(house, "smtpd", f"""
+if not trial and generation == {bad}: sys.exit(5)
+real()
+""")
+    is_(build(house), bad, "another generation")
+    is_(house.posthouse("reload").returncode, 0, "it is taken")
+    house.wait_for("the one before", lambda: "event=reload-undone" in house.log())
+    ok(re.search(rf"^reload +refused: smtpd does not stay up with generation {bad} \(exit 5\): {good} is used again$", status(house), re.M),
+       "a program that dies again and again with it: the one before is used again, and status says so", status(house))
+    is_(running(house), good, "by its number")
+    house.wait_for("mail goes on", lambda: tries(lambda: can_send(house)))
+    house.wait_for("all to run", lambda: "not re" not in status(house) and "not running" not in status(house))
+    ok(True, "mail goes on, every program runs")
+    instead.end()
+    is_((house.posthouse("reload").returncode, running(house)), (0, bad), "mended, it is taken")
+
+    # One reload asked for while another is under way, which takes its time.
+    there, gate = house.directory / "there", house.directory / "gate"
+    os.mkfifo(gate)
+    instead = Instead(house, "dnsd", f"""
+if trial and not os.path.exists({str(there)!r}):
+    open({str(there)!r}, "w").close()
+    open({str(gate)!r}).read()
+real()
+""")
+    build(house)
+    one = reload_under_way(house)
+    house.wait_for("the first one's trial", there.exists)
+    ok(can_send(house), "mail goes on during a trial")
+    newest = build(house)
+    other = reload_under_way(house)
+    gate.write_text("go")
+    is_([(p.wait(), p.stdout.read()) for p in (one, other)], [(0, "reloaded\n")] * 2, "two reloads at once are both answered")
+    is_(running(house), newest, "the second takes what was built after the first began")
+
+    # The house is stopped meanwhile.
+    there.unlink()
+    waiting = reload_under_way(house)
+    house.wait_for("its trial", there.exists)
+    house.stop()
+    waiting.wait()
+    ok("posthouse is stopping" in waiting.stdout.read() and waiting.returncode != 0, "a reload that is cut short by a stop is told so")
+    ok("event=stop-forced" not in house.log(), "and the stop is not held up")
+    instead.end()
+done()
