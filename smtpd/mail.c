@@ -103,7 +103,9 @@ static void begin_transaction(struct session *s, const char *sender, const struc
 	t->tail = &t->first;
 	t->announced_bytes = p->size_bytes;
 	t->envelope = p->envelope;
-	t->envelope.origin = s->account[0] ? ENVELOPE_AUTHENTICATED : ENVELOPE_NETWORK;
+	t->envelope.origin = s->account[0]                                ? ENVELOPE_AUTHENTICATED
+	                     : s->client_verdict.verdict == RESOLVE_RELAY ? ENVELOPE_RELAY
+	                                                                  : ENVELOPE_NETWORK;
 	t->envelope.client = s->connection.client;
 	string_copy(t->envelope.sender, sizeof t->envelope.sender, view_of(sender));
 	string_copy(t->envelope.account, sizeof t->envelope.account, view_of(s->account));

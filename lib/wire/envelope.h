@@ -21,7 +21,8 @@ enum envelope_origin {
 	ENVELOPE_NETWORK,
 	ENVELOPE_AUTHENTICATED,
 	ENVELOPE_MACHINE /* sendmail */,
-	ENVELOPE_BOUNCE
+	ENVELOPE_BOUNCE,
+	ENVELOPE_RELAY /* the network, from a client that may relay without an account */
 };
 
 /* RFC 3461 NOTIFY= */

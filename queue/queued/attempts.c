@@ -2,11 +2,9 @@
 #include "queue/queued/attempts.h"
 
 #include <sodium.h>
-#include <stdio.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/wire/job.h"
 #include "queue/queued/outcomes.h"
 #include "queue/queued/schedule.h"
 
@@ -112,18 +110,6 @@ void attempts_begin(struct attempts *a, struct message *m)
 	m->cursor = 0;
 }
 
-static void expire(struct attempts *a, struct message *m, struct recipient *r)
-{
-	char text[JOB_TEXT_MAX], host[JOB_HOST_MAX];
-
-	snprintf(text, sizeof text, "delivery time expired; last: %.400s",
-	         outcome_text(r->outcome));
-	string_copy(host, sizeof host,
-	            view_take(view_of(outcome_host(r->outcome)), sizeof host - 1));
-	/* RFC 3463 section 3.5: X.4.7. */
-	outcomes_give_up(a->journal, m, r, "5.4.7", host, text);
-}
-
 /* What no message expires without, as long as its schedule has that many in a lifetime. */
 static unsigned attempts_needed(const struct attempts *a)
 {
@@ -148,7 +134,7 @@ void attempts_expire(struct attempts *a, struct message *m)
 		return;
 	for (uint32_t i = 0; i < m->recipient_count; i++)
 		if (m->recipients[i].state == RECIPIENT_DEFERRED)
-			expire(a, m, &m->recipients[i]);
+			outcomes_expire(a->journal, m, &m->recipients[i]);
 }
 
 void attempts_hold(struct attempts *a, struct message *m, bool hold)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "queue/queued/outcomes.h"
 
+#include <stdio.h>
+
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "queue/queued/reports.h"
 
 void outcomes_defer(struct journal *j, struct message *m, struct recipient *r, const char *status,
                     const char *host, const char *text)
@@ -17,10 +20,11 @@ void outcomes_defer(struct journal *j, struct message *m, struct recipient *r, c
 
 /* RFC 3461 section 5.2. Our own reports carry NEVER for the hosts they pass; that one of them is
  * lost the postmaster is still told. */
-void outcomes_give_up(struct journal *j, struct message *m, struct recipient *r, const char *status,
-                      const char *host, const char *text)
+static void fail_for_good(struct journal *j, struct message *m, struct recipient *r,
+                          const char *status, const char *host, const char *text, bool may_tell)
 {
-	bool report = recipient_wants(r, ENVELOPE_NOTIFY_FAILURE) || m->origin == ENVELOPE_BOUNCE;
+	bool wanted = recipient_wants(r, ENVELOPE_NOTIFY_FAILURE) || m->origin == ENVELOPE_BOUNCE,
+	     report = wanted && may_tell;
 
 	outcome_set(&r->outcome, clock_wall_s(), status, host, text);
 	recipient_set(m, r, report ? RECIPIENT_FAILED : RECIPIENT_GONE);
@@ -28,7 +32,31 @@ void outcomes_give_up(struct journal *j, struct message *m, struct recipient *r,
 	         message_name(m), log_quote(view_of(recipient_address(m, r))),
 	         log_quote(view_of(status)), host[0] ? log_quote(view_of(host)) : "-",
 	         log_text(view_of(text)), report ? "yes" : "no");
+	if (wanted && !report)
+		log_warn(
+			"id=%s event=drop from=<%s> to=<%s> status=%s reason=\"no report goes to a sender whom nobody has verified\"",
+			message_name(m), log_quote(view_of(message_sender(m))),
+			log_quote(view_of(recipient_address(m, r))), log_quote(view_of(status)));
 	journal_note_recipient(j, m, r, report ? QUEUE_FAILED : QUEUE_DONE);
+}
+
+void outcomes_give_up(struct journal *j, struct message *m, struct recipient *r, const char *status,
+                      const char *host, const char *text)
+{
+	fail_for_good(j, m, r, status, host, text, reports_may_tell(m, status));
+}
+
+void outcomes_expire(struct journal *j, struct message *m, struct recipient *r)
+{
+	char text[JOB_TEXT_MAX], host[JOB_HOST_MAX];
+	bool may_tell = reports_may_tell(m, outcome_status(r->outcome));
+
+	snprintf(text, sizeof text, "delivery time expired; last: %.400s",
+	         outcome_text(r->outcome));
+	string_copy(host, sizeof host,
+	            view_take(view_of(outcome_host(r->outcome)), sizeof host - 1));
+	/* RFC 3463 section 3.5: X.4.7. */
+	fail_for_good(j, m, r, "5.4.7", host, text, may_tell);
 }
 
 void outcomes_done(struct journal *j, struct message *m, struct recipient *r, const char *by,

@@ -12,9 +12,12 @@
 /* Failed for now; host "": our own words. */
 void outcomes_defer(struct journal *j, struct message *m, struct recipient *r, const char *status,
                     const char *host, const char *text);
-/* Failed for good: a report is owed unless NOTIFY says otherwise. */
+/* Failed for good: a report is owed unless NOTIFY, or who the sender may be (reports.h), says
+ * otherwise. */
 void outcomes_give_up(struct journal *j, struct message *m, struct recipient *r, const char *status,
                       const char *host, const char *text);
+/* The same of a deferred one whose time is over. */
+void outcomes_expire(struct journal *j, struct message *m, struct recipient *r);
 /* Delivered, by the agent of this name; a report is owed when it was asked for. */
 void outcomes_done(struct journal *j, struct message *m, struct recipient *r, const char *by,
                    const struct job_result *result);

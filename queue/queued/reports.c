@@ -6,6 +6,28 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
+/* Is the sender nobody but who the network says?  The null sender's reports are the postmaster's.
+ */
+static bool is_strangers(const struct message *m)
+{
+	return m->origin == ENVELOPE_NETWORK && message_sender(m)[0] != '\0';
+}
+
+/* RFC 3463: X.3.n is a system in trouble, X.4.n a network, but for X.4.6, a loop. All else somebody
+ * has judged. None: it was never tried. */
+static bool is_trouble(struct view status)
+{
+	struct view detail = view_skip(status, view_find(status, '.'));
+
+	return detail.len == 0 || view_starts(detail, VIEW(".3.")) ||
+	       (view_starts(detail, VIEW(".4.")) && !view_equal(detail, VIEW(".4.6")));
+}
+
+bool reports_may_tell(const struct message *m, const char *status)
+{
+	return !is_strangers(m) || (status[0] != '5' && is_trouble(view_of(status)));
+}
+
 static void make_some(struct message *m, enum job_report report, struct recipient **list,
                       uint32_t count)
 {
@@ -78,7 +100,8 @@ static bool is_notice_due(const struct reports *rs, const struct message *m)
 	       message_age_ms(m) >= rs->settings->queue_delay_notice_ms;
 }
 
-/* RFC 3461 section 5.2.5: who did not ask is told as well, unless the message has no sender. */
+/* RFC 3461 section 5.2.5: who did not ask is told as well, unless the message has no sender, or one
+ * that a stranger has named. */
 void reports_notice(struct reports *rs, struct message *m)
 {
 	struct recipient **list;
@@ -91,7 +114,7 @@ void reports_notice(struct reports *rs, struct message *m)
 	for (uint32_t i = 0; i < m->counts[RECIPIENT_DEFERRED]; i++)
 		if (recipient_wants(list[i], ENVELOPE_NOTIFY_DELAY))
 			list[count++] = list[i];
-	if (message_sender(m)[0])
+	if (message_sender(m)[0] && !is_strangers(m))
 		make_some(m, JOB_REPORT_DELAYED, list, count);
 	free(list);
 }

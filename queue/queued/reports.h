@@ -2,6 +2,13 @@
 /*
  * Which reports are owed to the sender of a message (RFC 3461, RFC 3464), and which could not be
  * made. Reports are deliveries to the bounce agent, which writes them as messages of their own.
+ *
+ * The sender of mail from the network is whoever a stranger has named there. A stranger can make
+ * mail fail at will (by what it says, by its size, by an address that is known to lead nowhere); a
+ * report of that would be mail that we send on their order to whom they choose. So such failures
+ * are logged and nobody is told; who is told is a sender with an account, on this machine or in a
+ * network that may relay, and of mail from the network that hosts could not be reached, which no
+ * stranger brings about.
  */
 #ifndef QUEUE_QUEUED_REPORTS_H
 #define QUEUE_QUEUED_REPORTS_H
@@ -15,6 +22,9 @@ struct reports {
 	const struct settings *settings;
 	struct journal *journal;
 };
+
+/* May the sender hear that it failed; status: of the attempt that was the last. */
+bool reports_may_tell(const struct message *m, const char *status);
 
 /* Both add what they make to m->deliveries; the caller gives it to the agent.
  * Of everybody who failed, or was delivered and asked for a report, and is in none yet. */

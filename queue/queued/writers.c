@@ -178,7 +178,8 @@ static void more_recipients(struct writer *w, struct wire_in *in)
 static bool may_claim(const struct writers *ws, const struct hub *hub, enum envelope_origin origin)
 {
 	if (hub == &ws->smtpd)
-		return origin == ENVELOPE_NETWORK || origin == ENVELOPE_AUTHENTICATED;
+		return origin == ENVELOPE_NETWORK || origin == ENVELOPE_AUTHENTICATED ||
+		       origin == ENVELOPE_RELAY;
 	return origin == (hub == &ws->pickup ? ENVELOPE_MACHINE : ENVELOPE_BOUNCE);
 }
 

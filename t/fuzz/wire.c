@@ -51,7 +51,7 @@ static void decode(unsigned which, struct wire_in *in)
 			terminated(entry.sender, sizeof entry.sender);
 		break;
 	case 4:
-		if (spool_commit_get(in, &envelope, &written) && envelope.origin > ENVELOPE_BOUNCE)
+		if (spool_commit_get(in, &envelope, &written) && envelope.origin > ENVELOPE_RELAY)
 			abort();
 		break;
 	case 5: (void)!envelope_recipient_get(in, &to); break;

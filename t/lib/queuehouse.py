@@ -33,7 +33,7 @@ MASTER_RELOAD, MASTER_CONTROL = 16, 17
 (CONTROL_LINE, CONTROL_END, CONTROL_QUEUE_LIST, CONTROL_QUEUE_ENTRY, CONTROL_QUEUE_SHOW, CONTROL_QUEUE_RETRY,
  CONTROL_QUEUE_HOLD, CONTROL_QUEUE_RELEASE, CONTROL_QUEUE_REMOVE) = range(20, 29)
 CONTROL_QUEUE, CONTROL_QUEUE_COUNTS, CONTROL_QUEUE_RESTORE = 19, 30, 31
-NETWORK, AUTHENTICATED, MACHINE, BOUNCE = 0, 1, 2, 3
+NETWORK, AUTHENTICATED, MACHINE, BOUNCE, RELAY = range(5)
 DONE, RETRY, FAILED = 0, 1, 2
 ERROR, MAILBOX, REMOTE = range(3)
 REPORT_NONE, REPORT_FAILED, REPORT_DELAYED, REPORT_DELIVERED, REPORT_RELAYED = range(5)
@@ -86,7 +86,7 @@ class Writer:
             send(self.line, put_recipient(Out(SPOOL_RECIPIENT), to))
         self.kept = recipients[-1:]
 
-    def commit(self, sender="sender@example.test", origin=NETWORK, size=None, checksum=None, envid="", ret=0):
+    def commit(self, sender="sender@example.test", origin=AUTHENTICATED, size=None, checksum=None, envid="", ret=0):
         checksum = hashlib.blake2b(self.data, digest_size=32).digest() if checksum is None else checksum
         out = Out(SPOOL_COMMIT).fields(ENVELOPE, {"origin": origin, "sender": sender, "client": "192.0.2.1",
                                                   "helo": "client.test", "ret": ord(ret) if ret else 0, "envid": envid, "hops": 1})
@@ -307,7 +307,7 @@ class House:
 
     def write(self, recipients, data=MESSAGE, wire="smtpd.spool", **envelope):
         w = self.writer(wire)
-        envelope.setdefault("origin", {"smtpd.spool": NETWORK, "pickup.spool": MACHINE, "bounce.spool": BOUNCE}[wire])
+        envelope.setdefault("origin", {"smtpd.spool": AUTHENTICATED, "pickup.spool": MACHINE, "bounce.spool": BOUNCE}[wire])
         w.open()
         w.write(data)
         w.recipients(recipients)

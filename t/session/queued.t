@@ -194,6 +194,63 @@ def reports():
         ok(gone(house), "all is reported")
 
 
+STRANGERS = [(MAILBOX, "u@example.test", FAILED, "5.4.6", "a loop, as a forged Delivered-To makes one"),
+             (REMOTE, "u@dept.test", FAILED, "5.1.1", "an unknown user of a department"),
+             (REMOTE, "u@dept.test", FAILED, "5.7.1", "a text that a department refuses")]
+
+
+def strangers():
+    """Nobody has verified the sender of mail from the network: they may be somebody's victim."""
+    with House(FAST) as house:
+        for kind, address, outcome, status, what in STRANGERS:
+            for origin in (NETWORK, RELAY, AUTHENTICATED):
+                id = house.write([address], origin=origin)
+                (house.local() if kind == MAILBOX else house.agents["remote"]).job().finish(outcome, status=status, text="no")
+                if origin != NETWORK:
+                    job = house.agents["bounce"].job()
+                    is_((job.id, job.report), (id, REPORT_FAILED), f"{what}: reported to a client that may relay or has an account")
+                    job.finish(DONE)
+                ok(gone(house), f"{what}: the message goes")
+                ok((f"id={id} event=drop from=<sender@example.test> to=<{address}> status={status} " in house.program.log()) == (origin == NETWORK),
+                   f"{what}: no report to a stranger, but a line in the log")
+        house.resolver.book["gone@example.test"] = [(ERROR, "nosuch@example.test", "5.1.1")]
+        id = house.write(["gone@example.test"], origin=NETWORK)
+        ok(gone(house), "an alias that leads nowhere: no report either")
+        ok(f"id={id} event=drop from=<sender@example.test> to=<nosuch@example.test> status=5.1.1 " in house.program.log(), "but a line")
+        house.write([("u@dept.test", NEVER, "")], origin=NETWORK, sender="never@example.test")
+        house.agents["remote"].job().finish(FAILED)
+        ok(gone(house) and "from=<never@example.test> to=<u@dept.test> status" not in house.program.log(), "NOTIFY=NEVER: nothing was dropped")
+        house.write(["u@dept.test"], origin=NETWORK, sender="")
+        house.agents["remote"].job().finish(FAILED)
+        job = house.agents["bounce"].job()
+        is_((job.report, job.sender), (REPORT_FAILED, ""), "a report of others that fails is the postmaster's to see, and nobody else's")
+        job.finish(DONE)
+        ok(gone(house), "all is done")
+        ok(house.agents["bounce"].jobs.empty(), "and nobody else was told")
+
+
+def strangers_wait():
+    """Temporary failures: for the whole lifetime, then the same."""
+    settings = FAST + "queue.lifetime 1s\nqueue.delay-notice 300ms\n"
+    with House(settings) as house:
+        for status, told in (("4.2.2", False), ("4.7.1", False), ("4.4.6", False), ("4.4.1", True), ("4.3.0", True)):
+            attempts = []
+
+            def put_off(job):
+                attempts.append(job.id)
+                job.finish(RETRY, status=status)
+            house.agents["remote"].answer = put_off
+            id = house.write(["u@dept.test"], origin=NETWORK)
+            if told:
+                job = house.agents["bounce"].job()
+                is_((job.id, job.report, job.recipients[0]["status"]), (id, REPORT_FAILED, "5.4.7"), f"{status}, which no stranger brings about: reported at the end, without a notice before")
+                job.finish(DONE)
+            ok(gone(house), f"{status}: the message goes at the end of its lifetime")
+            ok(len(attempts) >= 5, "after all its attempts")
+            ok((f"id={id} event=drop from=<sender@example.test> to=<u@dept.test> status=5.4.7 " in house.program.log()) == (not told), "with a line in the log or a report")
+        ok(house.agents["bounce"].jobs.empty(), "and nobody was told more")
+
+
 def no_loops():
     with House(FAST) as house:
         house.write([("a@far.test", NEVER, "")], wire="bounce.spool", sender="")
@@ -573,7 +630,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, aliases, retries, waits_over_restart, agent_dies, strange_agents, reports, no_loops, lifetimes, writers, windows, steering, many,
+for test in (local_and_remote, aliases, retries, waits_over_restart, agent_dies, strange_agents, reports, strangers, strangers_wait, no_loops, lifetimes, writers, windows, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()

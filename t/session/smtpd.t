@@ -407,6 +407,7 @@ def relaying(house):
     client.ask("EHLO me.test")
     is_(deliver(house, "x: y\r\n\r\n", client, recipients=["x@far.test"])[:3], "250",
         "a client that the access map lets relay submits without a password")
+    is_(house.queue.messages[-1].origin, 4, "its mail is not a stranger's")
     house.resolver.client_verdict = (REJECT, "5.7.1", "not you")
     client = house.client()
     client.ask("EHLO me.test")

@@ -85,7 +85,7 @@ static void envelopes(void)
 	spool_commit_put(&out, &bad, &m);
 	ok(!round_trip(&out, get_envelope), "there is no fifth family");
 	bad = e;
-	bad.origin = ENVELOPE_BOUNCE + 1;
+	bad.origin = ENVELOPE_RELAY + 1;
 	spool_commit_put(&out, &bad, &m);
 	ok(!round_trip(&out, get_envelope), "an unknown origin is refused");
 	wire_out_free(&out);
