@@ -165,12 +165,11 @@ static bool routes_by_local_part(struct view address)
 	       view_find(local, '@') < local.len;
 }
 
-static void answer_elsewhere(struct addressbook *b, const struct resolve_question *q,
-                             const struct classified *place, struct resolve_answer *a)
+/* true: refused, or not now. */
+static bool relaying_denied(struct addressbook *b, const struct resolve_question *q,
+                            const struct classified *place, struct resolve_answer *a)
 {
 	bool damaged = false, relay = may_relay(b, q, &damaged);
-	char status[STATUS_MAX];
-	struct view text, domain = address_domain(view_of(place->address));
 
 	if (damaged)
 		answer_later(a);
@@ -178,28 +177,9 @@ static void answer_elsewhere(struct addressbook *b, const struct resolve_questio
 		answer_as(a, RESOLVE_REJECT, "5.7.1", VIEW("relaying denied"));
 	else if (!relay && routes_by_local_part(view_of(place->address)))
 		answer_as(a, RESOLVE_REJECT, "5.7.1", VIEW("relaying denied"));
-	else if (place->has_route && route_agent(&place->route) == AGENT_NONE) {
-		classify_split_status(place->route.text, "5.1.2", status, &text);
-		answer_as(a, status[0] == '4' ? RESOLVE_LATER : RESOLVE_REJECT, status,
-		          text.len ? text : VIEW("no mail is accepted for this destination"));
-	} else if (domain.len && domain.data[0] == '[' && !place->has_route)
-		answer_as(a, RESOLVE_REJECT, "5.1.2",
-		          VIEW("mail to address literals is not accepted"));
 	else
-		a->verdict = RESOLVE_ACCEPT;
-}
-
-static void answer_alias(const struct classified *place, struct resolve_answer *a)
-{
-	char status[STATUS_MAX];
-	struct view text;
-
-	a->verdict = RESOLVE_ACCEPT;
-	if (!place->alias.fails)
-		return;
-	classify_split_status(place->alias.text, "5.1.1", status, &text);
-	answer_as(a, status[0] == '4' ? RESOLVE_LATER : RESOLVE_REJECT, status,
-	          text.len ? text : VIEW("no such mailbox here"));
+		return false;
+	return true;
 }
 
 void addressbook_recipient(struct addressbook *b, const struct resolve_question *q,
@@ -216,19 +196,8 @@ void addressbook_recipient(struct addressbook *b, const struct resolve_question 
 	if (refused || access_refuses(b, ACCESS_RECIPIENT, place.address, a,
 	                              "mail to this address is not accepted"))
 		return;
-	switch (place.kind) {
-	case ADDRESS_IS_MAILBOX:
-		a->verdict = RESOLVE_ACCEPT;
-		if (place.user.state == USER_CLOSED)
-			answer_as(a, RESOLVE_REJECT, "5.2.1", VIEW("this mailbox is disabled"));
-		return;
-	case ADDRESS_IS_ALIAS: answer_alias(&place, a); return;
-	case ADDRESS_IS_POSTMASTER: a->verdict = RESOLVE_ACCEPT; return;
-	case ADDRESS_IS_ELSEWHERE: answer_elsewhere(b, q, &place, a); return;
-	case ADDRESS_IS_NOBODY:
-		answer_as(a, RESOLVE_REJECT, "5.1.1", VIEW("no such mailbox here"));
-		return;
-	case ADDRESS_IS_DAMAGED: break;
-	}
-	answer_later(a);
+	if (place.kind == ADDRESS_IS_DAMAGED)
+		answer_later(a);
+	else if (place.kind != ADDRESS_IS_ELSEWHERE || !relaying_denied(b, q, &place, a))
+		addressbook_ends(b, &place, a);
 }

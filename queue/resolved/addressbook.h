@@ -14,8 +14,11 @@
 #include "lib/wire/resolve.h"
 
 enum {
-	ADDRESSBOOK_DEPTH_MAX = 32,     /* aliases in aliases */
-	ADDRESSBOOK_LOOKUPS_MAX = 50000 /* addresses that one expansion looks at */
+	ADDRESSBOOK_DEPTH_MAX = 32,      /* aliases in aliases */
+	ADDRESSBOOK_LOOKUPS_MAX = 50000, /* addresses that one expansion looks at */
+	/* Looked at for a verdict; an alias where so many lead nowhere is taken to lead somewhere.
+	 */
+	ADDRESSBOOK_ENDS_MAX = 100
 };
 
 struct addressbook {
@@ -38,6 +41,18 @@ void addressbook_sender(struct addressbook *b, const struct resolve_question *q,
                         struct resolve_answer *answer);
 void addressbook_recipient(struct addressbook *b, const struct resolve_question *q,
                            struct resolve_answer *answer);
+
+/* Does mail for it arrive anywhere (ends.c)?  verdict, status and text of the answer, and nothing
+ * else. */
+void addressbook_ends(struct addressbook *b, const struct classified *place,
+                      struct resolve_answer *answer);
+
+/* Where mail for this one goes that is no alias any more: AGENT_NONE and why, or an agent and what
+ * it needs. */
+void addressbook_target(struct addressbook *b, const struct classified *place,
+                        struct resolve_target *t);
+/* Is this target of an alias the mailbox of the same name? */
+bool addressbook_means_mailbox(const struct classified *alias, struct view target);
 
 /* Calls emit for every final recipient, `last` set on the last; at least once. question in the
  * targets is 0. */

@@ -88,6 +88,11 @@ static void add_step(struct expansion *e, struct view address, const struct step
 	*slot = e->count;
 }
 
+bool addressbook_means_mailbox(const struct classified *alias, struct view target)
+{
+	return !alias->catch_all && view_equal_nocase(target, view_of(alias->address));
+}
+
 static void follow(struct expansion *e, unsigned number)
 {
 	struct step step = e->steps[number]; /* a copy: steps moves when it grows */
@@ -99,9 +104,7 @@ static void follow(struct expansion *e, unsigned number)
 		add_step(e, view_of(e->book->postmaster), &step, false);
 	} else if (place.kind == ADDRESS_IS_ALIAS && !place.alias.fails) {
 		while (e->trouble == NULL && alias_next(&place.alias, &target))
-			add_step(e, target, &step,
-			         !place.catch_all &&
-			                 view_equal_nocase(target, view_of(place.address)));
+			add_step(e, target, &step, addressbook_means_mailbox(&place, target));
 	} else {
 		e->steps[number].final = true;
 		e->finals++;
@@ -193,11 +196,29 @@ static void set_elsewhere(const struct addressbook *b, struct resolve_target *t,
 	} else if (place->has_route) {
 		set_route(b, t, place->route);
 	} else if (domain.len && domain.data[0] == '[') {
-		set_error(t, "5.1.2", VIEW("mail to address literals is not sent"));
+		set_error(t, "5.1.2", VIEW("mail to address literals is not accepted"));
 	} else {
 		t->agent = AGENT_REMOTE;
 		string_copy(t->route.domain, sizeof t->route.domain, domain);
 	}
+}
+
+void addressbook_target(struct addressbook *b, const struct classified *place,
+                        struct resolve_target *t)
+{
+	*t = (struct resolve_target){ 0 };
+	string_copy(t->address, sizeof t->address, view_of(place->address));
+	switch (place->kind) {
+	case ADDRESS_IS_MAILBOX: set_mailbox(t, &place->user); return;
+	case ADDRESS_IS_ELSEWHERE: set_elsewhere(b, t, place); return;
+	case ADDRESS_IS_ALIAS:
+		set_error_text(t, place->alias.text, "5.1.1", "no such mailbox here");
+		return;
+	case ADDRESS_IS_POSTMASTER:
+	case ADDRESS_IS_NOBODY: set_error(t, "5.1.1", VIEW("no such mailbox here")); return;
+	case ADDRESS_IS_DAMAGED: break;
+	}
+	set_error(t, "4.3.5", VIEW("the maps cannot be read"));
 }
 
 static void make_target(struct addressbook *b, const struct step *step, struct resolve_target *t)
@@ -205,20 +226,10 @@ static void make_target(struct addressbook *b, const struct step *step, struct r
 	struct classified place;
 
 	classify(&b->classifier, view_of(step->address), step->past_aliases, &place);
-	*t = (struct resolve_target){ .expanded = step->expanded };
-	string_copy(t->address, sizeof t->address,
-	            view_of(place.address[0] ? place.address : step->address));
-	switch (place.kind) {
-	case ADDRESS_IS_MAILBOX: set_mailbox(t, &place.user); return;
-	case ADDRESS_IS_ELSEWHERE: set_elsewhere(b, t, &place); return;
-	case ADDRESS_IS_ALIAS:
-		set_error_text(t, place.alias.text, "5.1.1", "no such mailbox here");
-		return;
-	case ADDRESS_IS_POSTMASTER:
-	case ADDRESS_IS_NOBODY: set_error(t, "5.1.1", VIEW("no such mailbox here")); return;
-	case ADDRESS_IS_DAMAGED: break;
-	}
-	set_error(t, "4.3.5", VIEW("the maps cannot be read"));
+	addressbook_target(b, &place, t);
+	t->expanded = step->expanded;
+	if (t->address[0] == '\0')
+		string_copy(t->address, sizeof t->address, view_of(step->address));
 }
 
 static void give_out(struct expansion *e, void (*emit)(void *, const struct resolve_target *),

@@ -129,6 +129,11 @@ static const struct row aliases[] = {
 	{ "circle2@a.test", "circle@a.test" },
 	{ "self@a.test", "self@a.test" },
 	{ "team@a.test", "nobody@a.test, anna+list@a.test" },
+	{ "lost@a.test", "nobody@a.test, carl@a.test" },
+	{ "lost2@a.test", "lost@a.test gone@a.test" },
+	{ "shut@a.test", "carl@a.test lost2@a.test" },
+	{ "wait@a.test", "nobody@a.test, x@slow.test" },
+	{ "out@a.test", "nobody@a.test, x@far.test" },
 	{ "@b.test", "all@b.test" },
 	{ "one@dept.test", "anna@a.test" },
 	{ NULL, NULL },
@@ -312,6 +317,20 @@ static void recipients(void)
 		{ "203.0.113.1", "", "moved@a.test", "accept" },
 		{ "203.0.113.1", "", "old@a.test", "reject 5.1.6 moved" },
 		{ "203.0.113.1", "", "nobody@a.test", nobody },
+		/* Aliases of which no end takes mail, and others. */
+		{ "203.0.113.1", "", "lost@a.test", nobody },
+		{ "203.0.113.1", "", "lost@older.test", nobody },
+		{ "203.0.113.1", "", "lost2@a.test", nobody },
+		{ "203.0.113.1", "anna@a.test", "lost2@a.test", nobody },
+		{ "203.0.113.1", "", "shut@a.test", "reject 5.2.1 this mailbox is disabled" },
+		{ "203.0.113.1", "", "wait@a.test", "later 4.4.1 not now" },
+		{ "203.0.113.1", "", "out@a.test", "accept" },
+		{ "203.0.113.1", "", "team@a.test", "accept" },
+		{ "203.0.113.1", "", "nested@a.test", "accept" },
+		{ "203.0.113.1", "", "bert@a.test", "accept" },
+		{ "203.0.113.1", "", "self@a.test", nobody },
+		{ "203.0.113.1", "", "circle@a.test",
+		  "later 4.4.6 aliases are nested too deeply, or in a loop" },
 		{ "203.0.113.1", "", "postmaster@a.test", "accept" },
 		{ "203.0.113.1", "", "PostMaster@b.test", "accept" },
 		{ "203.0.113.1", "", "postmaster", "accept" },
@@ -418,7 +437,7 @@ static void expansions(void)
 		{ "x@y.lmtp.test", "x@y.lmtp.test lmtp to 127.0.0.1:24" },
 		{ "x@dead.test", "x@dead.test error 5.1.2 this domain is no more" },
 		{ "x@[192.0.2.1]",
-		  "x@[192.0.2.1] error 5.1.2 mail to address literals is not sent" },
+		  "x@[192.0.2.1] error 5.1.2 mail to address literals is not accepted" },
 		{ "x@round.test", "x@around.test error 4.3.5 the maps cannot be read" },
 	};
 
@@ -475,6 +494,41 @@ static char *many_targets(unsigned from, unsigned to)
 	for (unsigned i = from; i < to; i++)
 		text_format(&t, "u%u@far.test ", i);
 	return t.data;
+}
+
+static const char *verdict_of(const char *address)
+{
+	struct resolve_question q = asked("203.0.113.1", "", "s@far.test", address);
+	static struct resolve_answer a;
+
+	a = (struct resolve_answer){ 0 };
+	addressbook_recipient(&book, &q, &a);
+	return said(&a);
+}
+
+/* A stranger asks: what RCPT looks at has an end. */
+static void ends_have_a_limit(void)
+{
+	struct row rows[3] = { { "all@a.test", NULL }, { "over@a.test", NULL } };
+	struct map kept = book.maps[MAP_ALIASES];
+	struct text targets;
+
+	text_init(&targets, VALUE_MAX);
+	for (unsigned i = 0; i < ADDRESSBOOK_ENDS_MAX; i++)
+		text_format(&targets, "u%u@a.test ", i);
+	char *all = memory_string(text_view(&targets));
+
+	text_add_string(&targets, "one@a.test");
+	rows[0].value = all;
+	rows[1].value = targets.data;
+	make_map(&book.maps[MAP_ALIASES], rows, false, compile_alias);
+	is_string(verdict_of("all@a.test"), "reject 5.1.1 no such mailbox here",
+	          "%d ends that take nothing", ADDRESSBOOK_ENDS_MAX);
+	is_string(verdict_of("over@a.test"), "accept", "with one more nobody looks further");
+	free(all);
+	text_free(&targets);
+	map_close(&book.maps[MAP_ALIASES]);
+	book.maps[MAP_ALIASES] = kept;
 }
 
 static void limits(void)
@@ -549,6 +603,7 @@ int main(void)
 	expansions();
 	default_route();
 	limits();
+	ends_have_a_limit();
 	statuses();
 	return tap_done();
 }
