@@ -149,8 +149,18 @@ void command_mail(struct session *s, struct view argument)
 	reply(s, 250, "2.1.0", "sender accepted");
 }
 
+/* The greatest that any of them takes; one without a limit ends it. */
+static void note_size_limit(struct transaction *t, uint64_t size_max_bytes)
+{
+	if (size_max_bytes == 0)
+		t->size_max_bytes = 0;
+	else if (t->recipients == 0 || (t->size_max_bytes && t->size_max_bytes < size_max_bytes))
+		t->size_max_bytes = size_max_bytes;
+}
+
 /* false: the transaction is as large as it may be. */
-static bool add_recipient(struct transaction *t, const struct envelope_recipient *to)
+static bool add_recipient(struct transaction *t, const struct envelope_recipient *to,
+                          const struct resolve_answer *answer)
 {
 	static struct wire_out out; /* its memory is kept */
 	struct recipient *r = arena_get(&t->arena, sizeof *r);
@@ -160,8 +170,10 @@ static bool add_recipient(struct transaction *t, const struct envelope_recipient
 	wire_begin(&out, SPOOL_RECIPIENT);
 	envelope_recipient_put(&out, to);
 	r->packed = arena_copy(&t->arena, view_skip(text_view(&out.bytes), 1));
-	if (r->packed.data == NULL)
+	r->mailbox = arena_copy(&t->arena, view_of(answer->mailbox ? answer->normal : ""));
+	if (r->packed.data == NULL || r->mailbox.data == NULL)
 		return false;
+	note_size_limit(t, answer->size_max_bytes);
 	*t->tail = r;
 	t->tail = &r->next;
 	t->recipients++;
@@ -175,25 +187,38 @@ void recipient_unpack(const struct recipient *r, struct envelope_recipient *out)
 	envelope_recipient_get(&in, out);
 }
 
-static bool recipient_accepted(struct session *s, const char *address)
+/* RFC 5321 section 4.2.3: what is too large, or does not fit now, has codes of its own. */
+static int code_of_refusal(const struct resolve_answer *a)
 {
+	bool storage = view_starts(view_skip(view_of(a->status), 1), VIEW(".2.2")) ||
+	               view_starts(view_skip(view_of(a->status), 1), VIEW(".2.3"));
+
+	if (a->verdict == RESOLVE_LATER)
+		return storage ? 452 : 451;
+	return storage ? 552 : 550;
+}
+
+static bool recipient_accepted(struct session *s, const char *address,
+                               struct resolve_answer *answer)
+{
+	bool later;
 	struct resolve_question q;
-	struct resolve_answer answer;
 
 	session_question(s, &q);
 	string_copy(q.sender, sizeof q.sender, view_of(s->transaction->envelope.sender));
 	string_copy(q.recipient, sizeof q.recipient, view_of(address));
-	resolve_ask(&s->worker->resolved, RESOLVE_RECIPIENT, &q, &answer);
-	if (passes(&answer))
+	q.size_bytes = s->transaction->announced_bytes;
+	resolve_ask(&s->worker->resolved, RESOLVE_RECIPIENT, &q, answer);
+	if (passes(answer))
 		return true;
-	if (answer.text[0] == '\0')
-		string_copy(answer.text, sizeof answer.text, VIEW("recipient refused"));
-	if (answer.verdict == RESOLVE_LATER)
-		refuse(s, 451, answer.status[0] ? answer.status : "4.3.0", "<%s> %s", address,
-		       answer.text);
-	else
-		refuse(s, 550, answer.status[0] ? answer.status : "5.7.1", "<%s> %s", address,
-		       answer.text);
+	later = answer->verdict == RESOLVE_LATER;
+	if (answer->text[0] == '\0')
+		string_copy(answer->text, sizeof answer->text, VIEW("recipient refused"));
+	refuse(s, code_of_refusal(answer),
+	       answer->status[0] ? answer->status
+	       : later           ? "4.3.0"
+	                         : "5.7.1",
+	       "<%s> %s", address, answer->text);
 	return false;
 }
 
@@ -202,6 +227,7 @@ void command_rcpt(struct session *s, struct view argument)
 	struct transaction *t = s->transaction;
 	struct mailaddress recipient;
 	struct envelope_recipient to;
+	struct resolve_answer answer;
 	struct view culprit = { "", 0 };
 	enum mailaddress_result path =
 		mailaddress_path(&argument, MAILADDRESS_NO_BRACKETS | MAILADDRESS_POSTMASTER,
@@ -226,9 +252,9 @@ void command_rcpt(struct session *s, struct view argument)
 		return;
 	}
 	string_copy(to.address, sizeof to.address, mailaddress_view(&recipient));
-	if (!recipient_accepted(s, to.address))
+	if (!recipient_accepted(s, to.address, &answer))
 		t->refused++;
-	else if (!add_recipient(t, &to))
+	else if (!add_recipient(t, &to, &answer))
 		reply(s, 452, "4.5.3", "too many recipients");
 	else
 		reply(s, 250, "2.1.5", "recipient accepted");

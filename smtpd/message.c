@@ -16,7 +16,11 @@
 static_assert((int)DATA_LINE_MAX <= (int)FIXUP_LINE_MAX,
               "what passes as a line fits into the header's reader");
 
-enum { CHUNK_MAX = STREAM_BUFFER_BYTES, MESSAGE_ID_TEXT_MAX = 320 };
+enum {
+	CHUNK_MAX = STREAM_BUFFER_BYTES,
+	MESSAGE_ID_TEXT_MAX = 320,
+	DELIVERED_TO_MAX = 100 /* fields that are held against all recipients */
+};
 
 /* One message on its way. */
 struct arrival {
@@ -24,7 +28,8 @@ struct arrival {
 	struct spool_writer *writer;
 	struct data data;
 	struct fixup header;
-	uint64_t bytes; /* as the client sent them, without its dots */
+	uint64_t bytes;        /* as the client sent them, without its dots */
+	unsigned delivered_to; /* fields seen */
 	bool too_large;
 	bool write_failed; /* refusal says why */
 	struct spool_refusal refusal;
@@ -36,6 +41,23 @@ static int write_to_spool(void *context, struct view bytes)
 	struct arrival *a = context;
 
 	return spool_write(a->writer, bytes, &a->refusal);
+}
+
+/* The message says that it has been in this mailbox. If it is a recipient's, local would find that
+ * out when it is too late to refuse. */
+static void take_delivered_to(void *context, struct view address)
+{
+	struct arrival *a = context;
+	struct transaction *t = a->session->transaction;
+
+	if (address.len == 0 || a->delivered_to++ >= DELIVERED_TO_MAX)
+		return;
+	for (struct recipient *r = t->first; r != NULL; r = r->next) {
+		if (r->loops || !view_equal_nocase(r->mailbox, address))
+			continue;
+		r->loops = true;
+		t->loops++;
+	}
 }
 
 /* The first lines, and what the header will need. */
@@ -75,6 +97,7 @@ static void begin_message(struct arrival *a)
 	a->header.date = a->date;
 	a->header.message_id = a->message_id;
 	a->header.write = write_to_spool;
+	a->header.delivered_to = take_delivered_to;
 	a->header.context = a;
 }
 
@@ -124,6 +147,14 @@ static int code_of(const struct spool_refusal *r)
 	return strcmp(r->status, "4.3.1") == 0 ? 452 : 451;
 }
 
+/* Of every recipient. */
+static bool exceeds_quotas(const struct arrival *a)
+{
+	uint64_t max = a->session->transaction->size_max_bytes;
+
+	return max && a->bytes > max;
+}
+
 /* true: refused and answered. */
 static bool refuse_message(struct arrival *a)
 {
@@ -144,6 +175,10 @@ static bool refuse_message(struct arrival *a)
 		       (unsigned long long)s->settings->message_header_max_bytes);
 	else if (a->header.received > hops_max)
 		refuse(s, 554, "5.4.6", "mail loop: more than %u Received fields", hops_max);
+	else if (s->transaction->loops == s->transaction->recipients)
+		refuse(s, 554, "5.4.6", "mail loop: the message has been in this mailbox before");
+	else if (exceeds_quotas(a))
+		refuse(s, 552, "5.2.3", "message exceeds the quota of the mailbox");
 	else if (a->write_failed)
 		refuse(s, code_of(&a->refusal), a->refusal.status, "%s", a->refusal.text);
 	else

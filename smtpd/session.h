@@ -53,6 +53,9 @@ enum session_state {
  * empty. */
 struct recipient {
 	struct view packed;
+	struct view
+		mailbox; /* whose address its Delivered-To has; empty: no mailbox, or not known */
+	bool loops;      /* the message has been there */
 	struct recipient *next;
 };
 
@@ -62,7 +65,9 @@ struct transaction {
 	struct envelope envelope;
 	uint64_t announced_bytes;
 	struct recipient *first, **tail;
-	unsigned recipients, refused;
+	unsigned recipients, refused, loops;
+	/* No recipient takes a larger message; 0 without recipients or a limit. */
+	uint64_t size_max_bytes;
 };
 
 struct session {

@@ -193,7 +193,8 @@ static bool of_interest(const struct fixup *h, char first)
 {
 	char c = byte_lower(first);
 
-	return c == 'r' || (h->mend && (c == 'd' || c == 'm' || c == 'f' || c == 'b'));
+	return c == 'r' || (c == 'd' && (h->mend || h->delivered_to)) ||
+	       (h->mend && (c == 'm' || c == 'f' || c == 'b'));
 }
 
 /* What a new field means; -1 failure, 1: this is no header at all. */
@@ -210,6 +211,8 @@ static int begin_field(struct fixup *h, struct view line)
 	if (!h->any && !field && h->mend)
 		return 1;
 	h->any = true;
+	if (field && h->delivered_to && view_equal_nocase(name, VIEW("Delivered-To")))
+		h->delivered_to(h->context, view_trim(view_skip(line, colon + 1)));
 	if (field)
 		h->doing = decide(h, name);
 	return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The header of a message while it streams by: Received lines are counted, and for submission (RFC
+ * The header of a message while it streams by: Received lines are counted, Delivered-To is shown to
+ * who wants to see it, and for submission (RFC
  * 6409 section 8) what is missing is mended: Date, Message-ID, From, a domain for addresses in
  * From; Bcc and Return-Path are taken out. What is kept passes byte for byte; the body passes
  * untouched.
@@ -25,6 +26,9 @@ struct fixup {
 	const char *date;       /* for a missing Date */
 	const char *message_id; /* with its <>, for a missing Message-ID */
 	int (*write)(void *context, struct view bytes);
+	/* NULL: not wanted; for each such field what stands in its first line, without blanks
+	 * around it. */
+	void (*delivered_to)(void *context, struct view value);
 	void *context;
 
 	unsigned received;     /* Received fields seen */

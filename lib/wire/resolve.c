@@ -21,6 +21,7 @@ void resolve_question_put(struct wire_out *out, enum resolve_type type,
 	wire_put_string(out, q->account);
 	wire_put_string(out, q->sender);
 	wire_put_string(out, q->recipient);
+	wire_put_u64(out, q->size_bytes);
 }
 
 bool resolve_question_get(struct wire_in *in, struct resolve_question *q)
@@ -32,6 +33,7 @@ bool resolve_question_get(struct wire_in *in, struct resolve_question *q)
 	wire_get_string(in, q->account, sizeof q->account);
 	wire_get_string(in, q->sender, sizeof q->sender);
 	wire_get_string(in, q->recipient, sizeof q->recipient);
+	q->size_bytes = wire_get_u64(in);
 	return wire_end(in);
 }
 
@@ -53,6 +55,8 @@ void resolve_answer_put(struct wire_out *out, const struct resolve_answer *a)
 	wire_put_byte(out, a->wants_name);
 	wire_put_byte(out, a->any_sender);
 	wire_put_string(out, a->normal);
+	wire_put_byte(out, a->mailbox);
+	wire_put_u64(out, a->size_max_bytes);
 }
 
 bool resolve_answer_get(struct wire_in *in, struct resolve_answer *a)
@@ -66,6 +70,8 @@ bool resolve_answer_get(struct wire_in *in, struct resolve_answer *a)
 	a->wants_name = wire_get_bool(in);
 	a->any_sender = wire_get_bool(in);
 	wire_get_string(in, a->normal, sizeof a->normal);
+	a->mailbox = wire_get_bool(in);
+	a->size_max_bytes = wire_get_u64(in);
 	return wire_end(in) && verdict <= RESOLVE_LATER && !view_has_controls(view_of(a->status)) &&
 	       !view_has_controls(view_of(a->text)) && !view_has_controls(view_of(a->normal));
 }

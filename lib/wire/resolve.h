@@ -41,6 +41,8 @@ struct resolve_question {
 	char account[RESOLVE_ADDRESS_MAX];  /* authenticated as; "" when not */
 	char sender[RESOLVE_ADDRESS_MAX],
 		recipient[RESOLVE_ADDRESS_MAX]; /* normalised; "" where not asked, and for <> */
+	uint64_t size_bytes; /* RESOLVE_RECIPIENT: what the client announced of the message, 0:
+	                        nothing */
 };
 
 enum resolve_verdict {
@@ -62,6 +64,9 @@ struct resolve_answer {
 	                    ask about its own */
 	char normal[RESOLVE_ADDRESS_MAX]; /* the address as the house writes it (domain alias
 	                                     resolved) */
+	/* RESOLVE_RECIPIENT, accepted: */
+	bool mailbox; /* `normal` is a mailbox's, no alias or route: its Delivered-To will say so */
+	uint64_t size_max_bytes; /* no larger message fits in there, ever; 0: no such limit */
 };
 
 /* Whose mailbox, and where. */

@@ -199,5 +199,7 @@ void addressbook_recipient(struct addressbook *b, const struct resolve_question 
 	if (place.kind == ADDRESS_IS_DAMAGED)
 		answer_later(a);
 	else if (place.kind != ADDRESS_IS_ELSEWHERE || !relaying_denied(b, q, &place, a))
-		addressbook_ends(b, &place, a);
+		addressbook_ends(b, q, &place, a);
+	a->mailbox = a->verdict == RESOLVE_ACCEPT && place.kind == ADDRESS_IS_MAILBOX;
+	a->size_max_bytes = a->mailbox ? place.user.quota_bytes : 0;
 }

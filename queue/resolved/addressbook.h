@@ -44,8 +44,8 @@ void addressbook_recipient(struct addressbook *b, const struct resolve_question 
 
 /* Does mail for it arrive anywhere (ends.c)?  verdict, status and text of the answer, and nothing
  * else. */
-void addressbook_ends(struct addressbook *b, const struct classified *place,
-                      struct resolve_answer *answer);
+void addressbook_ends(struct addressbook *b, const struct resolve_question *q,
+                      const struct classified *place, struct resolve_answer *answer);
 
 /* Where mail for this one goes that is no alias any more: AGENT_NONE and why, or an agent and what
  * it needs. */

@@ -10,19 +10,28 @@
 
 struct search {
 	struct addressbook *book;
+	const struct resolve_question *question;
 	struct resolve_answer *answer; /* why the ends so far take nothing */
 	unsigned lookups;
 };
 
-/* false. The first one is what the client is told, unless one says that it may be otherwise later.
- */
+/* What the client is told of several: that it may be otherwise later, before that there is
+ * somebody, before that there is nobody. */
+static unsigned rank(enum resolve_verdict verdict, const char *status)
+{
+	return verdict == RESOLVE_ACCEPT  ? 0
+	       : verdict == RESOLVE_LATER ? 3
+	       : status[2] == '1'         ? 1
+	                                  : 2;
+}
+
+/* false. */
 static bool dead_end(struct search *s, const char *status, const char *text)
 {
 	struct resolve_answer *a = s->answer;
 	enum resolve_verdict verdict = status[0] == '4' ? RESOLVE_LATER : RESOLVE_REJECT;
 
-	if (a->verdict == RESOLVE_ACCEPT ||
-	    (a->verdict == RESOLVE_REJECT && verdict == RESOLVE_LATER)) {
+	if (rank(verdict, status) > rank(a->verdict, a->status)) {
 		a->verdict = verdict;
 		string_copy(a->status, sizeof a->status, view_of(status));
 		resolve_text(a->text, view_of(text));
@@ -35,7 +44,11 @@ static bool end_takes(struct search *s, const struct classified *place)
 	static struct resolve_target t; /* several KB */
 
 	addressbook_target(s->book, place, &t);
-	return t.agent != AGENT_NONE || dead_end(s, t.status, t.text);
+	if (t.agent == AGENT_NONE)
+		return dead_end(s, t.status, t.text);
+	if (t.mailbox.quota_bytes && s->question->size_bytes > t.mailbox.quota_bytes)
+		return dead_end(s, "5.2.3", "message exceeds the quota of the mailbox");
+	return true;
 }
 
 static bool leads(struct search *s, const struct classified *place, unsigned depth);
@@ -67,10 +80,10 @@ static bool leads(struct search *s, const struct classified *place, unsigned dep
 	return false;
 }
 
-void addressbook_ends(struct addressbook *b, const struct classified *place,
-                      struct resolve_answer *a)
+void addressbook_ends(struct addressbook *b, const struct resolve_question *q,
+                      const struct classified *place, struct resolve_answer *a)
 {
-	struct search s = { .book = b, .answer = a };
+	struct search s = { .book = b, .question = q, .answer = a };
 
 	a->verdict = RESOLVE_ACCEPT;
 	if (leads(&s, place, 0)) {

@@ -130,12 +130,19 @@ class Resolver:
     def __init__(self):
         self.client_verdict = (ACCEPT, "", "")
         self.questions, self.names, self.wants_name, self.any_sender = [], [], False, False
+        self.sizes, self.quotas, self.refusals = [], {}, {}
+
+    @staticmethod
+    def is_mailbox(recipient):
+        return recipient.endswith("@example.test") and not recipient.startswith("alias")
 
     def verdict(self, kind, client, account, sender, recipient):
         if kind == RESOLVE_CLIENT:
             return self.client_verdict
         if kind == RESOLVE_SENDER:
             return (REJECT, "5.7.1", "go away") if sender == "spam@evil.test" else (ACCEPT, "", "")
+        if recipient in self.refusals:
+            return self.refusals[recipient]
         local, _, domain = recipient.partition("@")
         if local.startswith("late"):
             return LATER, "4.3.0", "try again later"
@@ -149,13 +156,15 @@ class Resolver:
         while (packet := receive(line)) is not None:
             number, client, name, _ = packet.u32(), packet.address()[0], packet.string(), packet.byte()
             account, sender, recipient = packet.string(), packet.string(), packet.string()
+            self.sizes.append(packet.u64())
             packet.end()
             self.questions.append((packet.kind, account, sender, recipient))
             self.names.append(name)
             wants_name = packet.kind == RESOLVE_CLIENT and self.wants_name and not name
             verdict, status, text = self.verdict(packet.kind, client, account, sender, recipient)
             send(line, Out(RESOLVE_VERDICT).u32(number).byte(verdict).view(status).view(text).byte(wants_name)
-                 .byte(packet.kind == RESOLVE_CLIENT and self.any_sender).view(recipient))
+                 .byte(packet.kind == RESOLVE_CLIENT and self.any_sender).view(recipient)
+                 .byte(self.is_mailbox(recipient)).u64(self.quotas.get(recipient, 0)))
 
 
 class Names:

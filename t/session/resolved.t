@@ -24,13 +24,16 @@ MAPS = {
 }
 
 
-def ask(line, kind, client="203.0.113.1", account="", sender="", recipient=""):
-    send(line, Out(kind).u32(7).address(client).view("").byte(0).view(account).view(sender).view(recipient))
+def ask(line, kind, client="203.0.113.1", account="", sender="", recipient="", size=0):
+    send(line, Out(kind).u32(7).address(client).view("").byte(0).view(account).view(sender).view(recipient).u64(size))
     answer = receive(line)
     number, verdict = answer.u32(), VERDICTS[answer.byte()]
     status, text, _, any_sender, normal = answer.string(), answer.string(), answer.byte(), answer.byte(), answer.string()
     if any_sender:
         raise ValueError("the access map has senders")
+    mailbox, size_max = answer.byte(), answer.u64()
+    if (mailbox, size_max) != ((1, 1 << 20 if normal.lower().startswith("anna") else 0) if verdict == "accept" and normal.lower() in ("anna@example.test", "bert@example.test") else (0, 0)):
+        raise ValueError(f"{normal}: mailbox {mailbox}, limit {size_max}")
     answer.end()
     return (number, verdict, status, text, normal)
 
@@ -81,6 +84,8 @@ def questions(house):
         is_(ask(line, RESOLVE_RECIPIENT, recipient="Anna@example.test"), (7, "accept", "", "", "Anna@example.test"), f"{name} asks")
     is_(ask(line, RESOLVE_RECIPIENT, recipient="nobody@example.test")[1:4], ("reject", "5.1.1", "no such mailbox here"), "nobody")
     is_(ask(line, RESOLVE_RECIPIENT, recipient="x@far.test")[1:3], ("reject", "5.7.1"), "no open relay")
+    is_(ask(line, RESOLVE_RECIPIENT, recipient="info@example.test", size=2 << 20)[1], "accept", "an alias: somebody has room for it")
+    is_(ask(line, RESOLVE_RECIPIENT, recipient="anna@example.test", size=(1 << 20) + 1)[1:3], ("reject", "5.2.3"), "larger than the whole mailbox")
     is_(ask(line, RESOLVE_RECIPIENT, client="192.0.2.1", recipient="x@far.test")[1], "accept", "a relay client")
     is_(ask(line, RESOLVE_CLIENT, client="192.0.2.1")[1], "relay", "is told so")
     is_(ask(line, RESOLVE_SENDER, sender="a@evil.test")[1:4], ("reject", "5.7.1", "go away"), "the kill file")

@@ -11,7 +11,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import smtphouse
 from house import CORPUS
-from smtphouse import RELAY, REJECT, RESOLVE_CLIENT, RESOLVE_RECIPIENT, SMTP, SUBMISSION, Client, Smtp
+from smtphouse import LATER, RELAY, REJECT, RESOLVE_CLIENT, RESOLVE_RECIPIENT, SMTP, SUBMISSION, Client, Smtp
 from tap import done, is_, ok, skip
 from wirehouse import PATIENCE_SECONDS, WIRE_DONE, maker, receive
 
@@ -255,6 +255,48 @@ def limits(house):
     client.close()
 
 
+def loops(house):
+    """A message that says where it has been: found here, it is no report to whoever it says it is from."""
+    def answer(text, *recipients):
+        return deliver(house, text, recipients=recipients or ["b@example.test"])
+
+    forged = "X: y\r\ndelivered-to: B@Example.test\r\n\r\nhello\r\n"
+    is_(answer(forged), "554 5.4.6 mail loop: the message has been in this mailbox before", "a Delivered-To of the recipient")
+    is_(house.queue.messages[-1].state, "abandoned", "nothing of it stays")
+    is_(answer(forged, "b@example.test", "b@example.test")[:9], "554 5.4.6", "of all recipients")
+    is_(answer(forged, "c@example.test", "b@example.test")[:3], "250", "of one of two: the other gets it")
+    is_(answer(forged, "c@example.test")[:3], "250", "of somebody else")
+    is_(answer("Delivered-To: alias@example.test\r\n\r\n", "alias@example.test")[:3], "250", "an alias has no mailbox")
+    is_(answer("X: y\r\n\r\nDelivered-To: b@example.test\r\n")[:3], "250", "in the body")
+    is_(answer("Delivered-To: c@example.test\r\n" * 99 + forged)[:9], "554 5.4.6", "the hundredth of its kind is looked at")
+    is_(answer("Delivered-To: c@example.test\r\n" * 100 + forged)[:3], "250", "and no further one: local will see it")
+
+
+def quotas(house):
+    house.resolver.quotas = {"small@example.test": 1000, "middle@example.test": 5000}
+
+    def answer(size, *recipients):
+        return deliver(house, "X: y\r\n\r\n" + "z" * (size - 10) + "\r\n", recipients=recipients)
+
+    is_(answer(1000, "small@example.test")[:3], "250", "a message as large as a whole mailbox")
+    is_(answer(1001, "small@example.test"), "552 5.2.3 message exceeds the quota of the mailbox", "one byte more never fits")
+    is_(answer(4000, "small@example.test", "middle@example.test")[:3], "250", "it fits into one of two")
+    is_(answer(4000, "middle@example.test", "small@example.test")[:3], "250", "whichever comes first")
+    is_(answer(5001, "middle@example.test", "small@example.test")[:9], "552 5.2.3", "into neither")
+    is_(answer(5001, "middle@example.test", "b@example.test", "small@example.test")[:3], "250", "one has no limit")
+    del house.resolver.sizes[:]
+    client = house.client()
+    client.ask("EHLO me.test")
+    client.say("MAIL FROM:<a@far.test> SIZE=77", "RCPT TO:<b@example.test>")
+    is_([client.answer()[:3] for _ in range(2)], ["250", "250"], "an announced size")
+    is_(house.resolver.sizes[-1], 77, "resolved is told it")
+    house.resolver.refusals = {"b@example.test": (REJECT, "5.2.3", "too large"), "c@example.test": (LATER, "4.2.2", "the mailbox is full")}
+    is_(client.ask("RCPT TO:<b@example.test>"), "552 5.2.3 <b@example.test> too large", "what will not fit has a code of its own")
+    is_(client.ask("RCPT TO:<c@example.test>"), "452 4.2.2 <c@example.test> the mailbox is full", "what does not fit now too")
+    house.resolver.refusals = {}
+    client.close()
+
+
 def errors(house):
     client = house.client()
     client.ask("EHLO me.test")
@@ -441,6 +483,8 @@ def main():
         smuggling(house)
         whole_message(house)
         large(house)
+        loops(house)
+        quotas(house)
         errors(house)
         starttls(house)
         real_mail(house)

@@ -129,9 +129,9 @@ static const struct row aliases[] = {
 	{ "circle2@a.test", "circle@a.test" },
 	{ "self@a.test", "self@a.test" },
 	{ "team@a.test", "nobody@a.test, anna+list@a.test" },
-	{ "lost@a.test", "nobody@a.test, carl@a.test" },
-	{ "lost2@a.test", "lost@a.test gone@a.test" },
-	{ "shut@a.test", "carl@a.test lost2@a.test" },
+	{ "lost@a.test", "nobody@a.test, nobody2@a.test" },
+	{ "lost2@a.test", "gone@a.test lost@a.test" },
+	{ "shut@a.test", "lost2@a.test carl@a.test" },
 	{ "wait@a.test", "nobody@a.test, x@slow.test" },
 	{ "out@a.test", "nobody@a.test, x@far.test" },
 	{ "@b.test", "all@b.test" },
@@ -320,8 +320,9 @@ static void recipients(void)
 		/* Aliases of which no end takes mail, and others. */
 		{ "203.0.113.1", "", "lost@a.test", nobody },
 		{ "203.0.113.1", "", "lost@older.test", nobody },
-		{ "203.0.113.1", "", "lost2@a.test", nobody },
-		{ "203.0.113.1", "anna@a.test", "lost2@a.test", nobody },
+		{ "203.0.113.1", "", "lost2@a.test", "reject 5.1.6 moved to gone@far.test" },
+		{ "203.0.113.1", "anna@a.test", "shut@a.test",
+		  "reject 5.2.1 this mailbox is disabled" },
 		{ "203.0.113.1", "", "shut@a.test", "reject 5.2.1 this mailbox is disabled" },
 		{ "203.0.113.1", "", "wait@a.test", "later 4.4.1 not now" },
 		{ "203.0.113.1", "", "out@a.test", "accept" },
@@ -366,6 +367,40 @@ static void recipients(void)
 		addressbook_recipient(&book, &q, &a);
 		is_string(said(&a), cases[i].want, "from %s <%s> to <%s>", cases[i].client,
 		          cases[i].account, cases[i].recipient);
+	}
+}
+
+/* What never fits is refused when its size is announced; and what RCPT says of a mailbox. */
+static void sizes(void)
+{
+	static const struct {
+		const char *recipient;
+		uint64_t size;
+		const char *want;
+		bool mailbox;
+		uint64_t size_max;
+	} cases[] = {
+		{ "anna@a.test", 0, "accept", true, 1 << 30 },
+		{ "anna+x@older.test", 1 << 30, "accept", true, 1 << 30 },
+		{ "anna@a.test", (1 << 30) + 1,
+		  "reject 5.2.3 message exceeds the quota of the mailbox", false, 0 },
+		{ "dora@a.test", 1ULL << 40, "accept", true, 0 },
+		{ "info@a.test", 1ULL << 40, "accept", false, 0 },
+		{ "team@a.test", 1ULL << 40,
+		  "reject 5.2.3 message exceeds the quota of the mailbox", false, 0 },
+		{ "x@dept.test", 1ULL << 40, "accept", false, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct resolve_question q = asked("203.0.113.1", "", "", cases[i].recipient);
+		struct resolve_answer a = { 0 };
+
+		q.size_bytes = cases[i].size;
+		addressbook_recipient(&book, &q, &a);
+		is_string(said(&a), cases[i].want, "%llu bytes for <%s>",
+		          (unsigned long long)cases[i].size, cases[i].recipient);
+		ok(a.mailbox == cases[i].mailbox && a.size_max_bytes == cases[i].size_max,
+		   "whose limit is %llu", (unsigned long long)a.size_max_bytes);
 	}
 }
 
@@ -600,6 +635,7 @@ int main(void)
 	clients();
 	senders();
 	recipients();
+	sizes();
 	expansions();
 	default_route();
 	limits();

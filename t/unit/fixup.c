@@ -12,6 +12,14 @@ static int collect(void *context, struct view bytes)
 }
 
 static unsigned received;
+static struct text delivered; /* the values shown, with a bar before each */
+
+static void note_delivered(void *context, struct view value)
+{
+	(void)context;
+	text_add_byte(&delivered, '|');
+	text_add(&delivered, value);
+}
 
 /* The whole through the machine in pieces of `step` bytes. */
 static bool run(const char *in, bool mend, size_t step, struct text *out)
@@ -22,11 +30,13 @@ static bool run(const char *in, bool mend, size_t step, struct text *out)
 		           .date = "DATE",
 		           .message_id = "<ID>",
 		           .write = collect,
+		           .delivered_to = note_delivered,
 		           .context = out };
 	struct view all = view_of(in);
 	bool good = true;
 
 	text_clear(out);
+	text_clear(&delivered);
 	while (all.len && good) {
 		struct view piece = view_take(all, step);
 		char *exact = malloc(piece.len);
@@ -213,11 +223,36 @@ static void long_from(void)
 	text_free(&out);
 }
 
+/* Where the message says that it has been: the header's, whatever the pieces it comes in. */
+static void delivered_fields(void)
+{
+	static const char in[] = "Delivered-To: a@b.test\r\ndelivered-to:\tC@d.test \r\n"
+				 "X: y\r\n Delivered-To: folded@b.test\r\nDelivered-To:\r\n"
+				 "Delivered-Too: no\r\n\r\nDelivered-To: body@b.test\r\n";
+	struct text out;
+
+	text_init(&out, 4096);
+	for (size_t step = 1; step < sizeof in; step++) {
+		for (int mend = 0; mend < 2; mend++) {
+			run(in, mend, step, &out);
+			if (!view_equal(text_view(&delivered), VIEW("|a@b.test|C@d.test|")))
+				ok(false, "in pieces of %zu: %.*s", step,
+				   VIEW_ARG(text_view(&delivered)));
+		}
+	}
+	is_string(delivered.data, "|a@b.test|C@d.test|",
+	          "Delivered-To is shown, in the header alone");
+	text_free(&out);
+}
+
 int main(void)
 {
+	text_init(&delivered, 4096);
 	streams();
+	delivered_fields();
 	long_lines();
 	froms();
 	long_from();
+	text_free(&delivered);
 	return tap_done();
 }

@@ -105,22 +105,30 @@ static void no_answer(void)
 int main(void)
 {
 	struct wire_out out = { 0 };
-	struct resolve_question q = { 7,           { .family = 4, .bytes = { 192, 0, 2, 1 } },
-		                      "host.test", true,
-		                      "me@a.test", "me@a.test",
-		                      "you@b.test" };
-	struct resolve_answer a = { 7,    RESOLVE_REJECT, "5.1.1",     "no such mailbox",
-		                    true, true,           "you@b.test" };
+	struct resolve_question q = { 7,
+		                      { .family = 4, .bytes = { 192, 0, 2, 1 } },
+		                      "host.test",
+		                      true,
+		                      "me@a.test",
+		                      "me@a.test",
+		                      "you@b.test",
+		                      1ULL << 40 };
+	struct resolve_answer a = { 7,    RESOLVE_REJECT, "5.1.1", "no such mailbox", true,
+		                    true, "you@b.test",   true,    1ULL << 41 };
 
 	resolve_question_put(&out, RESOLVE_RECIPIENT, &q);
 	torn("a question", &out, get_question);
 	ok(again(&out, get_question) && question.submission &&
 	           strcmp(question.recipient, q.recipient) == 0 &&
 	           strcmp(question.client_name, "host.test") == 0 &&
+	           question.size_bytes == q.size_bytes &&
 	           net_address_equal(&question.client, &q.client),
 	   "every field of a question came through");
 	resolve_answer_put(&out, &a);
 	torn("an answer", &out, get_answer);
+	ok(again(&out, get_answer) && strcmp(answer.normal, "you@b.test") == 0 && answer.mailbox &&
+	           answer.size_max_bytes == a.size_max_bytes,
+	   "the answer came through");
 	string_copy(a.text, sizeof a.text, VIEW("two\r\n250 lines"));
 	resolve_answer_put(&out, &a);
 	ok(!again(&out, get_answer), "an answer of two lines is refused");
