@@ -369,6 +369,7 @@ static void settle(struct transaction *t, unsigned i, enum job_outcome outcome)
 	string_copy(result->text, sizeof result->text, view_of(t->reply->text));
 	string_copy(result->remote_host, sizeof result->remote_host,
 	            view_of(t->reply->code ? t->c->host : ""));
+	result->unknown = false;
 	result->passed_on = outcome == JOB_DONE && extensions_have(&t->c->extensions, ESMTP_DSN);
 }
 
@@ -448,6 +449,15 @@ static bool begin(struct transaction *t)
 	return read_answer(c, "MAIL", false, t->reply);
 }
 
+/* Does the answer to RCPT speak of the recipient alone (RFC 3463 section 3.2)?  A bare 550, and
+ * 5.7.n, may as well be about the sender, who would be told that others are not there. */
+static bool means_unknown(const struct reply *r)
+{
+	return r->code / 100 == 5 &&
+	       (strcmp(r->status, "5.1.1") == 0 || strcmp(r->status, "5.1.6") == 0 ||
+	        strcmp(r->status, "5.1.10") == 0);
+}
+
 /* Reads the answers to RCPT; false when the line broke: who had none by then, waits. */
 static bool read_recipients(struct transaction *t)
 {
@@ -465,6 +475,7 @@ static bool read_recipients(struct transaction *t)
 		t->accepted[i] = t->reply->code / 100 == 2;
 		t->accepted_count += t->accepted[i];
 		settle(t, i, refusal(t)); /* accepted, it waits for the text's answer */
+		t->results[i].unknown = means_unknown(t->reply);
 	}
 	return true;
 }

@@ -85,6 +85,7 @@ void job_result_put(struct wire_out *out, const struct job_result *r)
 	wire_put_byte(out, r->passed_on);
 	wire_put_byte(out, r->damaged);
 	wire_put_byte(out, r->host_trouble);
+	wire_put_byte(out, r->unknown);
 	wire_put_byte(out, r->last);
 }
 
@@ -99,8 +100,10 @@ bool job_result_get(struct wire_in *in, struct job_result *r)
 	r->passed_on = wire_get_bool(in);
 	r->damaged = wire_get_bool(in);
 	r->host_trouble = wire_get_bool(in);
+	r->unknown = wire_get_bool(in);
 	r->last = wire_get_bool(in);
-	if (!wire_end(in) || outcome > JOB_FAILED || (r->damaged && outcome != JOB_RETRY))
+	if (!wire_end(in) || outcome > JOB_FAILED || (r->damaged && outcome != JOB_RETRY) ||
+	    (r->unknown && outcome != JOB_FAILED))
 		return false;
 	r->outcome = (enum job_outcome)outcome;
 	return true;

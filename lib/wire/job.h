@@ -77,7 +77,9 @@ struct job_result {
 	                      section 5.2.2) */
 	bool damaged;      /* JOB_RETRY: what was read has another checksum; queued looks itself */
 	bool host_trouble; /* the destination as a whole did not answer: its window shrinks */
-	bool last;         /* the job ends with it */
+	bool unknown; /* JOB_FAILED: the host's answer to RCPT says that it has no such mailbox,
+	                 whoever sends and whatever */
+	bool last;    /* the job ends with it */
 };
 
 void job_put(struct wire_out *out, const struct job *j);

@@ -163,6 +163,27 @@ bool resolve_target_get(struct wire_in *in, struct resolve_target *t)
 	       !view_has_controls(view_of(t->text));
 }
 
+void resolve_refusal_put(struct wire_out *out, const struct resolve_refusal *r)
+{
+	wire_put_byte(out, (uint8_t)r->kind);
+	wire_put_string(out, r->key);
+	wire_put_u64(out, r->size_bytes);
+	wire_put_u64(out, r->left_ms);
+}
+
+bool resolve_refusal_get(struct wire_in *in, struct resolve_refusal *r)
+{
+	uint8_t kind = wire_get_byte(in);
+
+	wire_get_string(in, r->key, sizeof r->key);
+	r->size_bytes = wire_get_u64(in);
+	r->left_ms = wire_get_u64(in);
+	r->kind = (enum resolve_refusal_kind)kind;
+	if (kind >= RESOLVE_REFUSAL_KINDS || r->key[0] == '\0' || r->left_ms > INT32_MAX)
+		in->bad = true;
+	return !in->bad;
+}
+
 /* ---- asking ---- */
 
 static void hang_up(int *line)

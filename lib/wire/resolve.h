@@ -21,7 +21,8 @@ enum resolve_type {
 	RESOLVE_VERDICT,
 	RESOLVE_EXPAND, /* u32 question, string address -> RESOLVE_TARGET ..., the last with `last`
 	                 */
-	RESOLVE_TARGET
+	RESOLVE_TARGET,
+	RESOLVE_REFUSALS /* queued: any number of struct resolve_refusal; no answer */
 };
 
 enum {
@@ -103,6 +104,20 @@ struct resolve_target {
 	char text[RESOLVE_TEXT_MAX];
 };
 
+/* What queued has learnt from deliveries (lib/queue/refusals.h). */
+enum resolve_refusal_kind {
+	RESOLVE_MAILBOX_FULL,    /* key: its home */
+	RESOLVE_ADDRESS_UNKNOWN, /* key: the address; another host says so */
+	RESOLVE_REFUSAL_KINDS
+};
+
+struct resolve_refusal {
+	enum resolve_refusal_kind kind;
+	char key[HOME_MAX];
+	uint64_t size_bytes; /* FULL: the smallest message that did not fit */
+	uint64_t left_ms;    /* how long it is to be remembered; 0: no longer */
+};
+
 /* Sets a text for an answer: cut to its room, control characters made blanks, since it must not be
  * able to end the line of a reply. */
 void resolve_text(char out[RESOLVE_TEXT_MAX], struct view text);
@@ -121,6 +136,9 @@ void resolve_route_put(struct wire_out *out, const struct resolve_route *r);
 void resolve_route_get(struct wire_in *in, struct resolve_route *r);
 void resolve_target_put(struct wire_out *out, const struct resolve_target *t);
 bool resolve_target_get(struct wire_in *in, struct resolve_target *t);
+/* Into a packet that wire_begin(RESOLVE_REFUSALS) has begun; the getter leaves what follows. */
+void resolve_refusal_put(struct wire_out *out, const struct resolve_refusal *r);
+bool resolve_refusal_get(struct wire_in *in, struct resolve_refusal *r);
 
 enum { RESOLVE_ANSWER_TIMEOUT_MS = 30000 };
 

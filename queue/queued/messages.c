@@ -13,6 +13,7 @@
 #include "queue/queued/admission.h"
 #include "queue/queued/answers.h"
 #include "queue/queued/attempts.h"
+#include "queue/queued/lessons.h"
 #include "queue/queued/outcomes.h"
 #include "queue/queued/reports.h"
 
@@ -24,6 +25,7 @@ struct messages {
 	struct admission admission;
 	struct attempts attempts;
 	struct reports reports;
+	struct lessons lessons;
 };
 
 /* ---- deliveries ---- */
@@ -282,6 +284,20 @@ void messages_answered(void *context, struct message *m, uint32_t index, struct 
 	settle(ms, m);
 }
 
+static bool tell(void *context, const struct wire_out *out)
+{
+	struct messages *ms = context;
+
+	return resolving_tell(ms->resolving, out);
+}
+
+void messages_dialled(void *context)
+{
+	struct messages *ms = context;
+
+	lessons_repeat(&ms->lessons);
+}
+
 /* ---- results ---- */
 
 void messages_result(void *context, struct delivery *d, struct recipient *r,
@@ -290,6 +306,8 @@ void messages_result(void *context, struct delivery *d, struct recipient *r,
 	struct messages *ms = context;
 	struct message *m = d->message;
 
+	if (d->report == JOB_REPORT_NONE)
+		lessons_learn(&ms->lessons, m, r, result);
 	if (d->report != JOB_REPORT_NONE)
 		reports_result(&ms->reports, d, r, result);
 	else if (result->outcome == JOB_DONE)
@@ -417,6 +435,12 @@ struct messages *messages_new(const struct messages_setup *setup)
 		.settings = setup->settings,
 		.journal = &ms->journal,
 	};
+	ms->lessons = (struct lessons){
+		.loop = setup->loop,
+		.context = ms,
+		.tell = tell,
+	};
+	lessons_start(&ms->lessons);
 	return ms;
 }
 

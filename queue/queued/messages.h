@@ -30,6 +30,7 @@ void messages_accepted(void *context, struct message *m);                       
 /* resolving.h */
 void messages_answered(void *context, struct message *m, uint32_t index, struct found *found,
                        unsigned count);
+void messages_dialled(void *context);
 void messages_admit(void *context);
 /* agents.h */
 void messages_result(void *context, struct delivery *d, struct recipient *r,

@@ -167,6 +167,7 @@ static void open_queue(struct queued *q, int directory)
 		.loop = q->loop,
 		.context = q->messages,
 		.answered = messages_answered,
+		.dialled = messages_dialled,
 		.room = messages_admit,
 	});
 	messages_begin(q->messages, q->agents, q->resolving);

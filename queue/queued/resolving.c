@@ -180,6 +180,8 @@ static void redial_due(struct timer *t)
 	struct resolving *r = loop_owner(t, struct resolving, redial);
 
 	dial_up(r);
+	if (r->line.fd >= 0)
+		r->with.dialled(r->with.context);
 	r->with.room(r->with.context);
 }
 
@@ -208,6 +210,12 @@ void resolving_ask(struct resolving *r, struct message *m, uint32_t index)
 
 	r->questions[number] = (struct question){ .message = m, .index = index, .used = true };
 	send_question(r, number); /* lost: asked again after the redial */
+}
+
+/* The next question finds out whether the line is lost. */
+bool resolving_tell(struct resolving *r, const struct wire_out *told)
+{
+	return r->line.fd >= 0 && wire_send_now(r->line.fd, told) == WIRE_OK;
 }
 
 void resolving_forget(struct resolving *r, const struct message *m)

@@ -20,6 +20,8 @@ struct resolving_setup {
 	 * what it took over. */
 	void (*answered)(void *context, struct message *m, uint32_t index, struct found *found,
 	                 unsigned count);
+	/* The line leads to another resolved than before. */
+	void (*dialled)(void *context);
 	/* There may be room for more questions, always after an answer. */
 	void (*room)(void *context);
 };
@@ -28,6 +30,8 @@ struct resolving *resolving_start(const struct resolving_setup *setup);
 bool resolving_has_room(const struct resolving *r); /* for a question, now */
 /* Only when there is room. The message stays where it is until it is answered or forgotten. */
 void resolving_ask(struct resolving *r, struct message *m, uint32_t index);
+/* Something that needs no answer; false: it cannot be sent now. */
+bool resolving_tell(struct resolving *r, const struct wire_out *out);
 void resolving_forget(struct resolving *r, const struct message *m);
 
 #endif

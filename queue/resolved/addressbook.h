@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What the maps say of an address: may it send, is it a recipient, where does its mail go.
- * resolved's core: reads the maps of one generation and nothing else, decides the same for the same
- * question, sends nothing.
+ * resolved's core: reads the maps of one generation, and for RCPT from strangers what deliveries
+ * have taught; decides the same for the same question, sends nothing.
  * Where mail for one address goes is lib/conf/classify.h's.
  */
 #ifndef QUEUE_RESOLVED_ADDRESSBOOK_H
@@ -11,7 +11,7 @@
 #include "lib/conf/access.h"
 #include "lib/conf/classify.h"
 #include "lib/conf/settings.h"
-#include "lib/wire/resolve.h"
+#include "lib/queue/refusals.h"
 
 enum {
 	ADDRESSBOOK_DEPTH_MAX = 32,      /* aliases in aliases */
@@ -29,6 +29,7 @@ struct addressbook {
 	bool sender_names; /* ... and senders */
 	bool own_senders;  /* accounts send as themselves only */
 	uint16_t smtp_port;
+	struct refusals refusals; /* what queued has learnt; refusals_begin is the caller's */
 };
 
 /* The settings' part; the maps are opened by the caller. */

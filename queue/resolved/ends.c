@@ -6,6 +6,7 @@
  * An alias is followed in depth, no further than to the first of its ends that takes mail: for
  * nearly all of them that is the first.
  */
+#include "lib/base/clock.h"
 #include "queue/resolved/addressbook.h"
 
 struct search {
@@ -39,6 +40,30 @@ static bool dead_end(struct search *s, const char *status, const char *text)
 	return false;
 }
 
+/* What deliveries have taught is for strangers: an account is told by a report, and its mail is
+ * what finds out that it is so no longer. */
+static bool known_to_refuse(struct search *s, const struct resolve_target *t)
+{
+	const struct resolve_question *q = s->question;
+	enum resolve_refusal_kind kind =
+		t->agent == AGENT_LOCAL ? RESOLVE_MAILBOX_FULL : RESOLVE_ADDRESS_UNKNOWN;
+	bool full = kind == RESOLVE_MAILBOX_FULL;
+
+	if (q->account[0] || q->submission)
+		return false;
+	const struct refusal *r =
+		refusals_find(&s->book->refusals, kind,
+	                      view_of(full ? t->mailbox.home : t->address), clock_ms());
+
+	if (r == NULL || (full && !refusal_holds_for(r, q->size_bytes)))
+		return false;
+	if (full)
+		dead_end(s, "4.2.2", "the mailbox is full");
+	else
+		dead_end(s, "5.1.1", "the mail server of this domain has no such mailbox");
+	return true;
+}
+
 static bool end_takes(struct search *s, const struct classified *place)
 {
 	static struct resolve_target t; /* several KB */
@@ -46,6 +71,8 @@ static bool end_takes(struct search *s, const struct classified *place)
 	addressbook_target(s->book, place, &t);
 	if (t.agent == AGENT_NONE)
 		return dead_end(s, t.status, t.text);
+	if (known_to_refuse(s, &t))
+		return false;
 	if (t.mailbox.quota_bytes && s->question->size_bytes > t.mailbox.quota_bytes)
 		return dead_end(s, "5.2.3", "message exceeds the quota of the mailbox");
 	return true;

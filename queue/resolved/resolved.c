@@ -6,9 +6,9 @@
  * Runs as _phresolve in an empty root, without network. It opens the maps of one generation before
  * the jail; on reload a successor with the new generation takes its place.
  *
- * Trusts: the maps. Those who ask for nothing: an answer depends on the question and the maps
- * alone, and
- *         queued asks for routes itself, whatever smtpd was told.
+ * Trusts: the maps; queued for which mailboxes are full and which addresses their hosts do not
+ *         know. Those who ask for nothing else: an answer depends on the question, the maps and
+ *         that, and queued asks for routes itself, whatever smtpd was told.
  * Reads:  domains.cdb users.cdb aliases.cdb routes.cdb access.cdb, the settings.
  * Writes: answers on its wires, the log.
  *
@@ -18,6 +18,7 @@
  */
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
@@ -40,8 +41,9 @@ struct asker {
 static struct settings settings;
 static struct addressbook book;
 static struct loop *loop;
-static struct hub hubs[3];
-static const char *const wires[] = { "smtpd.resolve", "queued.resolve", "pickup.resolve" };
+enum { SMTPD, QUEUED, PICKUP, ASKERS };
+static struct hub hubs[ASKERS];
+static const char *const wires[ASKERS] = { "smtpd.resolve", "queued.resolve", "pickup.resolve" };
 
 static void backlog_over(struct asker *a)
 {
@@ -181,6 +183,19 @@ static void answer_question(struct asker *a, struct wire_in *in)
 	wire_out_free(&out);
 }
 
+/* From queued alone: nobody else sees what becomes of mail. */
+static void take_refusals(struct asker *a, struct wire_in *in)
+{
+	static struct resolve_refusal r;
+	int64_t now_ms = clock_ms();
+
+	while (a->line.server == &hubs[QUEUED] && in->rest.len && resolve_refusal_get(in, &r))
+		refusals_add(&book.refusals, r.kind, view_of(r.key), r.size_bytes, now_ms,
+		             (int64_t)r.left_ms);
+	if (!wire_end(in))
+		hub_line_drop(&a->line, "invalid refusals");
+}
+
 static void question(struct hub_line *line, struct wire_in *in)
 {
 	struct asker *a = (struct asker *)line;
@@ -190,6 +205,7 @@ static void question(struct hub_line *line, struct wire_in *in)
 	case RESOLVE_SENDER:
 	case RESOLVE_RECIPIENT: answer_question(a, in); return;
 	case RESOLVE_EXPAND: answer_expand(a, in); return;
+	case RESOLVE_REFUSALS: take_refusals(a, in); return;
 	default: hub_line_drop(line, "message of an unknown type");
 	}
 }
@@ -212,7 +228,7 @@ static void serve(unsigned number)
 		.protocol = "resolve",
 		.line_size = sizeof(struct asker),
 		.lines_max = LINES_MAX,
-		.workers_max = number == 0 ? &settings.smtpd_sessions_max : NULL,
+		.workers_max = number == SMTPD ? &settings.smtpd_sessions_max : NULL,
 		.message = question,
 		.closed = asker_closed,
 		.busy = asker_busy,
@@ -228,9 +244,10 @@ int main(void)
 	settings_inherit(&settings);
 	open_maps();
 	addressbook_settings(&book, &settings);
+	refusals_begin(&book.refusals);
 	program_confine(&profile);
 	loop = loop_new();
-	for (unsigned i = 0; i < sizeof wires / sizeof wires[0]; i++)
+	for (unsigned i = 0; i < ASKERS; i++)
 		serve(i);
 	hubs_serve(loop);
 	return EXIT_DONE;

@@ -30,6 +30,7 @@ static void decode(unsigned which, struct wire_in *in)
 	static struct submit_envelope submit;
 	static struct submit_result verdict;
 	static struct resolve_target target;
+	static struct resolve_refusal unavailable;
 	static char text[CONTROL_LINE_MAX];
 	uint8_t code;
 
@@ -61,6 +62,11 @@ static void decode(unsigned which, struct wire_in *in)
 	case 9:
 		if (resolve_target_get(in, &target) && target.route.hop_count > RESOLVE_HOPS_MAX)
 			abort();
+		break;
+	case 11:
+		while (in->rest.len && resolve_refusal_get(in, &unavailable))
+			if (unavailable.kind >= RESOLVE_REFUSAL_KINDS || !unavailable.key[0])
+				abort();
 		break;
 	case 10: (void)!control_end_get(in, &code, text); break;
 	default: break;

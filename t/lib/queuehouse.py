@@ -26,7 +26,8 @@ from wirehouse import ENVELOPE, ENVELOPE_ONWARD, ENVELOPE_RECIPIENT, Out, accept
 
 (SPOOL_OPEN, SPOOL_FILE, SPOOL_RECIPIENT, SPOOL_COMMIT, SPOOL_COMMITTED, SPOOL_LIVE, SPOOL_ACCEPTED, SPOOL_ABANDON,
  SPOOL_REFUSED) = range(16, 25)
-RESOLVE_EXPAND, RESOLVE_TARGET = 20, 21
+RESOLVE_EXPAND, RESOLVE_TARGET, RESOLVE_REFUSALS = 20, 21, 22
+FULL, UNKNOWN = 0, 1
 JOB_BEGIN, JOB_RECIPIENT, JOB_RESULT, JOB_FINISHED = 16, 17, 18, 19
 OWNER_WORK = 16
 MASTER_RELOAD, MASTER_CONTROL = 16, 17
@@ -141,10 +142,10 @@ class Job:
     def bytes(self):
         return os.pread(self.fd, self.size, self.offset)
 
-    def result(self, number, outcome, status=None, text="", trouble=False, passed_on=False, damaged=False, last=False):
+    def result(self, number, outcome, status=None, text="", trouble=False, passed_on=False, damaged=False, unknown=False, last=False):
         status = status or {DONE: "2.0.0", RETRY: "4.2.0", FAILED: "5.1.1"}[outcome]
         send(self.line, Out(JOB_RESULT).u32(self.recipients[number]["index"]).byte(outcome).view(status).view(text).view("")
-             .byte(passed_on).byte(damaged).byte(trouble).byte(last))
+             .byte(passed_on).byte(damaged).byte(trouble).byte(unknown).byte(last))
 
     def finish(self, outcomes=DONE, **kwargs):
         """One outcome for all (the last result ends the job), or one for each number."""
@@ -221,12 +222,17 @@ class Resolver:
 
     def __init__(self, wire):
         self.book, self.asked, self.silent = {}, [], False
-        self.lines = []
+        self.lines, self.refusals = [], queue.Queue()  # (line, kind, key, size, milliseconds)
         serve(wire, "resolve", self.answer)
 
     def answer(self, line):
         self.lines.append(line)
         while (packet := receive(line)) is not None:
+            if packet.kind == RESOLVE_REFUSALS:
+                while packet.rest:
+                    self.refusals.put((line, packet.byte(), packet.string(), packet.u64(), packet.u64()))
+                packet.end()
+                continue
             question, address = packet.u32(), packet.string()
             self.asked.append(address)
             if self.silent:

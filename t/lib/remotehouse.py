@@ -76,7 +76,7 @@ class RemoteHouse(w.ProgramHouse):
         for index, name in enumerate(recipients):
             w.send(line, w.Out(JOB_RECIPIENT).u32(index).byte(index + 1 == len(recipients))
                    .fields(w.ENVELOPE_RECIPIENT, {"address": name}).u32(0).u32(0).view("").u64(0).view("").view("").view("").u64(0))
-        found, last = {}, False
+        found, last, self.unknown = {}, False, []
         while not last:
             packet = w.receive(line)
             if packet is None:
@@ -87,6 +87,8 @@ class RemoteHouse(w.ProgramHouse):
             packet.string(), packet.byte()
             self.damaged = packet.byte()
             packet.byte()
+            if packet.byte():
+                self.unknown.append(recipients[index])
             found[recipients[index]], last = (outcome, status, text), packet.byte()
         self.lines.put(line)
         return found

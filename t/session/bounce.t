@@ -62,7 +62,7 @@ class Bounce(w.ProgramHouse):
         while (packet := w.receive(self.line)) is not None:
             packet.u32()
             found.append((packet.byte(), packet.string(), packet.string()))
-            packet.string(), packet.byte(), packet.byte(), packet.byte()
+            packet.string(), packet.byte(), packet.byte(), packet.byte(), packet.byte()
             if packet.byte():
                 return found
         return None

@@ -251,6 +251,56 @@ def strangers_wait():
         ok(house.agents["bounce"].jobs.empty(), "and nobody was told more")
 
 
+def lessons():
+    """What deliveries teach of recipients is told to resolved, which answers RCPT."""
+    with House("queue.retry-first 1h\nqueue.retry-max 1h\n") as house:
+        told = lambda: house.resolver.refusals.get(timeout=WAIT)[1:]  # noqa: E731
+
+        def learn(address, outcome, status, origin=NETWORK, **kwargs):
+            house.write([address], origin=origin)
+            (house.local() if "example" in address else house.agents["remote"]).job().finish(outcome, status=status, **kwargs)
+
+        learn("full@example.test", RETRY, "4.2.2")
+        kind, key, size, left_ms = told()
+        is_((kind, key, size), (FULL, "/mail/x", len(MESSAGE)), "a mailbox that was full, by its home, and for which size")
+        ok(0 < left_ms <= 15 * 60000, "for some minutes")
+        learn("full@example.test", DONE, "2.0.0")
+        is_(told(), (FULL, "/mail/x", len(MESSAGE), 0), "it has room again")
+        learn("full@example.test", DONE, "2.0.0")
+        learn("full@example.test", RETRY, "4.3.1")
+        learn("x@dept.test", RETRY, "4.2.2")
+        learn("x@dept.test", FAILED, "5.7.1")
+        learn("x@dept.test", FAILED, "5.1.1")  # the answer to the text, say
+        learn("x@dept.test", FAILED, "5.1.1", origin=AUTHENTICATED, unknown=True)
+        house.agents["bounce"].job().finish(DONE)
+        learn("x@dept.test", FAILED, "5.1.1", unknown=True)
+        kind, key, size, left_ms = told()
+        is_((kind, key), (UNKNOWN, "x@dept.test"), "an address that its host does not know; of all that failed otherwise nothing")
+        ok(15 * 60000 < left_ms <= 2 * 3600000, "for an hour or two")
+        line = house.resolver.lines[-1]
+        line.shutdown(socket.SHUT_RDWR)
+        again, *told_again = house.resolver.refusals.get(timeout=WAIT)
+        ok(again is not line, "another resolved")
+        is_(told_again[:2], [UNKNOWN, "x@dept.test"], "is told it as well, and what is over is not")
+        ok(0 < told_again[3] <= left_ms, "with what is left of its time")
+        learn("x@dept.test", DONE, "2.0.0", origin=AUTHENTICATED)
+        is_(told(), (UNKNOWN, "x@dept.test", 0, 0), "it is known now")
+        ok(house.resolver.refusals.empty(), "and nothing else was said")
+
+
+def many_lessons():
+    """They come bit by bit, the questions of the queue in between."""
+    with House("queue.retry-first 1h\nqueue.retry-max 1h\nqueue.concurrency-start 20\n") as house:
+        house.agents["remote"].answer = lambda job: job.finish(FAILED, status="5.1.1", unknown=True)
+        names = [f"{'x' * 60}{n}@dept.test" for n in range(500)]
+        for at in range(0, len(names), 100):
+            house.write(names[at:at + 100], origin=NETWORK)
+        ok(gone(house), "500 unknown addresses")
+        is_({house.resolver.refusals.get(timeout=WAIT)[2] for _ in names}, set(names), "all are told")
+        house.resolver.lines[-1].shutdown(socket.SHUT_RDWR)
+        is_({house.resolver.refusals.get(timeout=WAIT)[2] for _ in names}, set(names), "and again to another resolved")
+
+
 def no_loops():
     with House(FAST) as house:
         house.write([("a@far.test", NEVER, "")], wire="bounce.spool", sender="")
@@ -630,7 +680,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, aliases, retries, waits_over_restart, agent_dies, strange_agents, reports, strangers, strangers_wait, no_loops, lifetimes, writers, windows, steering, many,
+for test in (local_and_remote, aliases, retries, waits_over_restart, agent_dies, strange_agents, reports, strangers, strangers_wait, lessons, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()

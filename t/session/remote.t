@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from fakesmtp import FakeHost
-from remotehouse import DONE, RETRY, RemoteHouse
+from remotehouse import DONE, FAILED, RETRY, RemoteHouse
 from tap import done, is_, ok
 
 SLOW_MAX = 8  # CANDIDATES_SLOW_MAX
@@ -74,4 +74,23 @@ with RemoteHouse(settings=SETTINGS) as remote:
     found = [outcome(remote, deep, attempts) for attempts in range(1, 4)]
     ok(DONE in found, f"and the next ones try others: {found}")
 silent.close()
+
+# What makes an address unknown for others too: an answer to RCPT that can be about nothing but the recipient.
+RCPT = {"gone": b"550 5.1.1 who is that\r\n", "moved": b"551 5.1.6 moved\r\n", "null": b"556 5.1.10 not there\r\n",
+        "bare": b"550 no such user, or your SPF record\r\n", "policy": b"550 5.7.1 spam\r\n", "sender": b"550 5.1.8 bad sender\r\n",
+        "other": b"550 5.1.0 sender rejected\r\n", "later": b"450 4.1.1 who is that\r\n"}
+with RemoteHouse() as remote:
+    def about(text):
+        return RCPT.get(text.split("<")[1].split("@")[0])
+
+    for lmtp in (False, True):
+        host = FakeHost(answers={"RCPT": about, "end": b"550 5.1.1 not with this text\r\n"}, lmtp=lmtp)
+        found = remote.send([f"{name}@dept.test" for name in [*RCPT, "text"]], hops=[("127.0.0.1", host.port)], lmtp=lmtp)
+        is_({found[f"{name}@dept.test"][0] for name in [*RCPT, "text"]}, {FAILED, RETRY}, "all are refused")
+        is_(remote.unknown, ["gone@dept.test", "moved@dept.test", "null@dept.test"], "three are not there, " + ("LMTP" if lmtp else "SMTP"))
+        host.close()
+    host = FakeHost(answers={"RCPT": b"550 5.1.1 who is that\r\n250 2.1.5 or is it\r\n"})
+    found = remote.send(["gone@dept.test"], hops=[("127.0.0.1", host.port)])
+    is_((found["gone@dept.test"][0], remote.unknown), (RETRY, []), "who answers out of step has said nothing")
+    host.close()
 done()

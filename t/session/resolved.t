@@ -11,7 +11,8 @@ import wirehouse
 from tap import done, is_, ok
 from wirehouse import Out, dial, receive, send
 
-RESOLVE_CLIENT, RESOLVE_SENDER, RESOLVE_RECIPIENT, RESOLVE_VERDICT, RESOLVE_EXPAND, RESOLVE_TARGET = range(16, 22)
+RESOLVE_CLIENT, RESOLVE_SENDER, RESOLVE_RECIPIENT, RESOLVE_VERDICT, RESOLVE_EXPAND, RESOLVE_TARGET, RESOLVE_REFUSALS = range(16, 23)
+FULL, UNKNOWN = 0, 1
 VERDICTS, KINDS = ["accept", "relay", "reject", "later"], ["error", "mailbox", "remote"]
 MANY = 9000
 MAPS = {
@@ -124,6 +125,37 @@ def nonsense(house):
     is_(len(expand(house.dial("queued"), "anna@example.test")), 1, "and nothing else")
 
 
+def tell(line, *refusals):
+    """queued's word; the answer to a question behind it shows that it was taken."""
+    out = Out(RESOLVE_REFUSALS)
+    for kind, key, size, left_ms in refusals:
+        out.byte(kind).view(key).u64(size).u64(left_ms)
+    send(line, out)
+    return expand(line, "anna@example.test")[0]["home"]
+
+
+def refusals(house):
+    """What queued has learnt of a mailbox and of a department's addresses: for strangers, and until it says otherwise."""
+    queued, smtpd = house.dial("queued"), house.dial("smtpd")
+    home = tell(queued)
+    tell(queued, (FULL, home, 500, 60000), (UNKNOWN, "x@dept.test", 0, 60000))
+    is_(ask(smtpd, RESOLVE_RECIPIENT, recipient="anna@example.test")[1:4], ("later", "4.2.2", "the mailbox is full"), "a full mailbox")
+    is_(ask(smtpd, RESOLVE_RECIPIENT, recipient="x@dept.test")[1:3], ("reject", "5.1.1"), "an address that a department does not know")
+    is_(ask(smtpd, RESOLVE_RECIPIENT, recipient="y@dept.test")[1], "accept", "another of that department")
+    is_(ask(smtpd, RESOLVE_RECIPIENT, account="bert@example.test", recipient="x@dept.test")[1], "accept", "an account may try")
+    is_(len(expand(queued, "x@dept.test")), 1, "queued is told the way as before")
+    tell(queued, (FULL, home, 500, 0), (UNKNOWN, "x@dept.test", 0, 0))
+    is_(ask(smtpd, RESOLVE_RECIPIENT, recipient="anna@example.test")[1], "accept", "there is room again")
+    is_(ask(smtpd, RESOLVE_RECIPIENT, recipient="x@dept.test")[1], "accept", "there is one now")
+    for name in ("smtpd", "pickup"):
+        line = house.dial(name)
+        send(line, Out(RESOLVE_REFUSALS).byte(UNKNOWN).view("x@dept.test").u64(0).u64(60000))
+        is_(receive(line), None, f"{name} has no say in it")
+    send(queued, Out(RESOLVE_REFUSALS).byte(9).view("x").u64(0).u64(0))
+    is_(receive(queued), None, "an unknown kind ends the line")
+    is_(ask(smtpd, RESOLVE_RECIPIENT, recipient="x@dept.test")[1], "accept", "and changes nothing")
+
+
 def reload(house):
     idle, busy = house.dial("smtpd"), house.dial("queued")
     ask(idle, RESOLVE_RECIPIENT, recipient="anna@example.test")
@@ -146,5 +178,6 @@ with Resolved() as house:
     questions(house)
     expansions(house)
     nonsense(house)
+    refusals(house)
     reload(house)
 done()

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/conf/mapbuild.h"
 #include "queue/resolved/addressbook.h"
 #include "t/tap.h"
@@ -105,6 +106,7 @@ static const struct row domains[] = {
 	{ "round.test", "alias-of around.test" },
 	{ "around.test", "alias-of round.test" },
 	{ "dept.test", "relay" },
+	{ "listed.test", "relay" },
 	{ NULL, NULL },
 };
 static const struct row users[] = {
@@ -141,6 +143,8 @@ static const struct row aliases[] = {
 static const struct row routes[] = {
 	{ "dept.test", "smtp mail1.dept.test:2525 [2001:db8::1] mail2.dept.test" },
 	{ "moved@a.test", "smtp 192.0.2.7" },
+	{ "anna@listed.test", "smtp 192.0.2.8" },
+	{ "listed.test", "error 5.1.1 no such mailbox" },
 	{ "box@dept.test", "local" },
 	{ "dead.test", "error 5.1.2 this domain is no more" },
 	{ "slow.test", "error 4.4.1 not now" },
@@ -317,6 +321,9 @@ static void recipients(void)
 		{ "203.0.113.1", "", "moved@a.test", "accept" },
 		{ "203.0.113.1", "", "old@a.test", "reject 5.1.6 moved" },
 		{ "203.0.113.1", "", "nobody@a.test", nobody },
+		/* A department that publishes its addresses. */
+		{ "203.0.113.1", "", "Anna@listed.test", "accept" },
+		{ "203.0.113.1", "", "bert@listed.test", "reject 5.1.1 no such mailbox" },
 		/* Aliases of which no end takes mail, and others. */
 		{ "203.0.113.1", "", "lost@a.test", nobody },
 		{ "203.0.113.1", "", "lost@older.test", nobody },
@@ -402,6 +409,75 @@ static void sizes(void)
 		ok(a.mailbox == cases[i].mailbox && a.size_max_bytes == cases[i].size_max,
 		   "whose limit is %llu", (unsigned long long)a.size_max_bytes);
 	}
+}
+
+/* What deliveries have taught, and for whom it counts. */
+static void refusals(void)
+{
+	static const char full[] = "later 4.2.2 the mailbox is full",
+			  unknown[] =
+				  "reject 5.1.1 the mail server of this domain has no such mailbox";
+	static const struct {
+		const char *account, *recipient;
+		uint64_t size;
+		bool submission;
+		const char *want;
+	} cases[] = {
+		{ "", "full@b.test", 0, false, full },
+		{ "", "full+x@b.test", 1, false, full },
+		{ "", "tofull@b.test", 1, false, full },
+		{ "", "fullor@b.test", 1, false, "accept" },
+		{ "anna@a.test", "full@b.test", 0, false, "accept" },
+		{ "", "full@b.test", 0, true, "accept" },
+		{ "", "near@b.test", 0, false, "accept" },
+		{ "", "near@b.test", 1 << 20, false, full },
+		{ "", "near@b.test", (1 << 20) - 1, false, "accept" },
+		{ "", "ends@dept.test", 0, false, unknown },
+		{ "", "ends@DEPT.test", 0, false, unknown },
+		{ "", "alive@dept.test", 0, false, "accept" },
+		{ "", "toends@b.test", 0, false, unknown },
+		{ "", "lost@b.test", 0, false, full },
+		{ "anna@a.test", "ends@dept.test", 0, false, "accept" },
+		{ "", "ends@dept.test", 0, true, "accept" },
+	};
+	static const struct row more_users[] = { { "full@b.test", "home=/mail/full quota=1G" },
+		                                 { "near@b.test", "home=/mail/near quota=1G" },
+		                                 { NULL, NULL } };
+	static const struct row more_aliases[] = { { "tofull@b.test", "full@b.test" },
+		                                   { "fullor@b.test", "full@b.test near@b.test" },
+		                                   { "toends@b.test", "ends@dept.test" },
+		                                   { "lost@b.test",
+		                                     "nobody@b.test ends@dept.test full@b.test" },
+		                                   { NULL, NULL } };
+	struct map kept_users = book.maps[MAP_USERS], kept_aliases = book.maps[MAP_ALIASES];
+	int64_t now_ms = clock_ms();
+
+	make_map(&book.maps[MAP_USERS], more_users, false, compile_user);
+	make_map(&book.maps[MAP_ALIASES], more_aliases, false, compile_alias);
+	refusals_begin(&book.refusals);
+	refusals_add(&book.refusals, RESOLVE_MAILBOX_FULL, VIEW("/mail/full"), 700, now_ms,
+	             3600000);
+	refusals_add(&book.refusals, RESOLVE_MAILBOX_FULL, VIEW("/mail/near"), 1 << 20, now_ms,
+	             3600000);
+	refusals_add(&book.refusals, RESOLVE_ADDRESS_UNKNOWN, VIEW("ends@dept.test"), 0, now_ms,
+	             3600000);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct resolve_question q =
+			asked("203.0.113.1", cases[i].account, "", cases[i].recipient);
+		struct resolve_answer a = { 0 };
+
+		q.size_bytes = cases[i].size;
+		q.submission = cases[i].submission;
+		addressbook_recipient(&book, &q, &a);
+		is_string(said(&a), cases[i].want, "%llu bytes by <%s> for <%s>%s",
+		          (unsigned long long)cases[i].size, cases[i].account, cases[i].recipient,
+		          cases[i].submission ? ", submitted" : "");
+	}
+	refusals_free(&book.refusals);
+	map_close(&book.maps[MAP_USERS]);
+	map_close(&book.maps[MAP_ALIASES]);
+	book.maps[MAP_USERS] = kept_users;
+	book.maps[MAP_ALIASES] = kept_aliases;
 }
 
 /* ---- expansion ---- */
@@ -636,6 +712,7 @@ int main(void)
 	senders();
 	recipients();
 	sizes();
+	refusals();
 	expansions();
 	default_route();
 	limits();

@@ -188,6 +188,13 @@ static void recipients(struct wire_out *out)
 	ok(again(out, get_result) && result.outcome == JOB_RETRY && result.host_trouble &&
 	           result.damaged && result.last && result.index == 3,
 	   "the result again");
+	s.damaged = false;
+	s.unknown = true;
+	job_result_put(out, &s);
+	ok(!again(out, get_result), "who is unknown has failed");
+	s.outcome = JOB_FAILED;
+	job_result_put(out, &s);
+	ok(again(out, get_result) && result.unknown && !result.damaged, "so it is a result");
 	s.outcome = (enum job_outcome)(JOB_FAILED + 1);
 	job_result_put(out, &s);
 	ok(!again(out, get_result), "an unknown outcome is refused");

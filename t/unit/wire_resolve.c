@@ -8,6 +8,7 @@
 static struct resolve_question question;
 static struct resolve_answer answer;
 static struct resolve_target target;
+static struct resolve_refusal refusal;
 static uint32_t expand_number;
 static char expand_address[RESOLVE_ADDRESS_MAX];
 
@@ -82,6 +83,36 @@ static void targets(struct wire_out *out)
 	ok(!again(out, get_target), "nor to an agent that is in no table");
 }
 
+static bool get_refusal(struct wire_in *in)
+{
+	return resolve_refusal_get(in, &refusal) && wire_end(in);
+}
+
+static void refusals(struct wire_out *out)
+{
+	struct resolve_refusal r = { RESOLVE_ADDRESS_UNKNOWN, "x@dept.test", 1ULL << 40, 7200000 };
+
+	wire_begin(out, RESOLVE_REFUSALS);
+	resolve_refusal_put(out, &r);
+	torn("a refusal", out, get_refusal);
+	ok(again(out, get_refusal) && refusal.kind == r.kind && strcmp(refusal.key, r.key) == 0 &&
+	           refusal.size_bytes == r.size_bytes && refusal.left_ms == r.left_ms,
+	   "every field of a refusal came through");
+	r.kind = RESOLVE_REFUSAL_KINDS;
+	wire_begin(out, RESOLVE_REFUSALS);
+	resolve_refusal_put(out, &r);
+	ok(!again(out, get_refusal), "an unknown kind is refused");
+	r = (struct resolve_refusal){ RESOLVE_MAILBOX_FULL, "", 0, 0 };
+	wire_begin(out, RESOLVE_REFUSALS);
+	resolve_refusal_put(out, &r);
+	ok(!again(out, get_refusal), "and one of nobody");
+	string_copy(r.key, sizeof r.key, VIEW("/mail/a"));
+	r.left_ms = UINT64_MAX;
+	wire_begin(out, RESOLVE_REFUSALS);
+	resolve_refusal_put(out, &r);
+	ok(!again(out, get_refusal), "and one for ever");
+}
+
 /* Nonsense instead of an answer, and not even that. */
 static void no_answer(void)
 {
@@ -137,6 +168,7 @@ int main(void)
 	ok(again(&out, get_expand) && expand_number == 3 && strcmp(expand_address, "x@y.test") == 0,
 	   "the expansion came through");
 	targets(&out);
+	refusals(&out);
 	wire_out_free(&out);
 	no_answer();
 	return tap_done();
