@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""A stranger names a victim as the sender of mail that fails: refused before 250 or dropped with a line in the log, and
+the victim hears nothing. Who has an account does."""
+import email
+import pathlib
+import smtplib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from fakesmtp import FakeHost  # noqa: E402
+from house import House  # noqa: E402
+from tap import done, is_, ok  # noqa: E402
+
+VICTIM = "victim@far.test"
+DROPPED = "event=drop from=<victim@far.test> to=<{}> status={}"
+
+
+def department_rcpt(text):
+    if "<real@" in text or real_is_known and "<nosuch@" in text:
+        return None
+    return b"550 sender not welcome\r\n" if "<shy@" in text else b"550 5.1.1 who is that\r\n"
+
+
+real_is_known = False
+victims_host = FakeHost()
+department = FakeHost(answers={"RCPT": department_rcpt, "end": lambda _: b"554 5.7.1 spam\r\n" if refuse_texts else None})
+refuse_texts = False
+options = []
+for setting in ("queue.retry-first 200ms", "queue.retry-max 400ms", "queue.lifetime 4s", "queue.delay-notice 500ms"):
+    options += ["--set", setting]
+for domain, host in (("far.test", victims_host), ("dept.test", department)):
+    options += ["--route", f"{domain} 127.0.0.1:{host.port}"]
+house = House("--users", "3", *options)
+
+
+def reply_of(smtp, to, text, size):
+    """The first that is no 2yz or 3yz, or the last."""
+    for step in (lambda: smtp.mail(VICTIM if smtp.stranger else "u0001@example.test", [f"SIZE={size}"] if size else []),
+                 *(lambda one=one: smtp.rcpt(one) for one in to), lambda: smtp.data(text)):
+        try:
+            code, words = step()
+        except smtplib.SMTPDataError as refused:
+            code, words = refused.smtp_code, refused.smtp_error
+        if code >= 400:
+            break
+    return f"{code} {words.decode().split()[0]}"
+
+
+def send(*to, text="Subject: x\r\n\r\nhello\r\n", size=None, account=None):
+    with smtplib.SMTP(house.env["HOST"], house.port("SUBMISSION" if account else "SMTP"), timeout=300) as smtp:
+        smtp.stranger = account is None
+        smtp.ehlo()
+        if account:
+            smtp.login(account, "pw")
+        return reply_of(smtp, [one if "@" in one else f"{one}@example.test" for one in to], text, size)
+
+
+def change(name, key, value):
+    p = house.posthouse("map", "set", name, key, value)
+    if p.returncode:
+        raise RuntimeError(p.stderr)
+
+
+def wait_log(words):
+    house.wait_for(words, lambda: words in house.log())
+    return True
+
+
+def mails(user):
+    box = house.mailbox(user)
+    return [email.message_from_bytes(f.read_bytes()) for part in ("new", "cur") if (box / part).is_dir() for f in (box / part).iterdir()]
+
+
+def forged_delivered_to():
+    forged = "Delivered-To: u0002@example.test\r\nSubject: forged\r\n\r\nspam\r\n"
+    is_(send("u0002", text=forged), "554 5.4.6", "a forged Delivered-To is refused")
+    is_(send("u0003", "u0002", text=forged), "250 2.0.0", "that of one recipient of two is not")
+    house.wait_for("the other's mail", lambda: len(mails("u0003")) == 1)
+    ok(wait_log(DROPPED.format("u0002@example.test", "5.4.6")), "they get nothing, and nobody a report")
+    is_(len(mails("u0002")), 0, "nothing arrived there")
+
+
+def dead_alias():
+    change("aliases", "gone@example.test", "nosuch@example.test")
+    is_(send("gone"), "550 5.1.1", "an alias that leads nowhere is refused")
+
+
+def over_quota():
+    change("users", "u0002@example.test", "home=u0002 quota=20K")
+    text = "Subject: fill\r\n\r\n" + ("x" * 70 + "\r\n") * 200
+    is_(send("u0002", text=text, size=30000), "552 5.2.3", "what is larger than the mailbox is refused when it is announced")
+    is_(send("u0002", text=text * 2), "552 5.2.3", "and when it was not")
+    is_(send("u0002", text=text), "250 2.0.0", "the mailbox is filled")
+    house.wait_for("the mail", lambda: len(mails("u0002")) == 1)
+    is_(send("u0002", text=text), "250 2.0.0", "that it is full is not known yet")
+    house.wait_for("452", lambda: send("u0002", text=text) == "452 4.2.2")
+    is_(send("u0002"), "452 4.2.2", "then further mail is refused, whatever its size")
+    is_(send("u0002", text=text, account="u0001@example.test"), "250 2.0.0", "but not that of an account, which is told what becomes of it")
+    ok(wait_log(DROPPED.format("u0002@example.test", "5.4.7")), "what was taken is dropped at the end of its lifetime")
+
+
+def department_unknown():
+    global refuse_texts, real_is_known
+    is_(send("nosuch@dept.test"), "250 2.0.0", "an address of a department is taken once")
+    ok(wait_log(DROPPED.format("nosuch@dept.test", "5.1.1")), "and dropped when its server does not know it")
+    house.wait_for("550", lambda: send("nosuch@dept.test") == "550 5.1.1")
+    ok(True, "then it is refused")
+    is_(house.posthouse("reload").returncode, 0, "a reload")
+    house.wait_for("550", lambda: send("nosuch@dept.test") == "550 5.1.1")
+    ok(True, "changes nothing")
+    is_(send("shy@dept.test"), "250 2.0.0", "a refusal that may be the sender's fault")
+    ok(wait_log(DROPPED.format("shy@dept.test", "5.0.0")), "is dropped as well")
+    is_(send("shy@dept.test"), "250 2.0.0", "but refuses nobody else")
+    refuse_texts = True
+    is_(send("real@dept.test"), "250 2.0.0", "a text")
+    ok(wait_log(DROPPED.format("real@dept.test", "5.7.1")), "that the department refuses is dropped")
+    refuse_texts = False
+    is_(send("real@dept.test"), "250 2.0.0", "and the next one is taken")
+    house.wait_for("the next one", lambda: any(to == ["real@dept.test"] for _, to, _, _ in department.messages))
+    is_(send("nosuch@dept.test", account="u0001@example.test"), "250 2.0.0", "an account may write to whom the department does not know")
+    house.wait_for("the report", lambda: reports())
+    real_is_known = True
+
+
+def reports():
+    return {row["Final-Recipient"] for mail in mails("u0001") for part in mail.walk()
+            if part.get_content_type() == "message/delivery-status" for row in part.get_payload()[1:] if row["Action"] == "failed"}
+
+
+with house:
+    forged_delivered_to()
+    dead_alias()
+    department_unknown()
+    over_quota()
+    house.wait_for("the reports", lambda: len(reports()) == 2)
+    is_(reports(), {"rfc822; nosuch@dept.test", "rfc822; u0002@example.test"}, "the account has its reports")
+    is_(send("nosuch@dept.test", account="u0001@example.test"), "250 2.0.0", "the department knows the address now")
+    house.wait_for("250", lambda: send("nosuch@dept.test") == "250 2.0.0")
+    ok(True, "so do we, when mail for it was delivered")
+    is_(send(VICTIM, account="u0001@example.test"), "250 2.0.0", "the victim gets mail")
+    victims_host.wait_messages(1)
+    house.wait_for("an empty queue", lambda: "queue is empty" in house.posthouse("queue", "list").stdout.lower())
+    is_([sender for sender, _, _, _ in victims_host.messages], ["u0001@example.test"], "that was all of it")
+done()
