@@ -315,7 +315,7 @@ static void check_alias(struct model *m, const struct map_entry *e)
 		if (leads_to(m, target, itself) == ADDRESS_IS_NOBODY)
 			problem_warning(
 				&m->problems, path, e->line,
-				"mail to %.*s will be returned to its sender: %.*s is not a user%s",
+				"mail to %.*s cannot be delivered: %.*s is not a user%s",
 				VIEW_ARG(e->key), VIEW_ARG(target),
 				itself ? "" : " and not an alias");
 	}

@@ -441,7 +441,7 @@ def warnings():
         is_(p.run("user", "add", "info@example.test", "--no-password"), 0, "a user over an alias")
         ok("info@example.test is a user and an alias" in p.err, "is told too", p.err)
         is_(p.run("user", "del", "anna@example.test"), 0, "a user who is the target of an alias is deleted")
-        ok("warning: mail to info@example.test will be returned to its sender: anna@example.test is not a user" in p.err, "and it is told",
+        ok("warning: mail to info@example.test cannot be delivered: anna@example.test is not a user" in p.err, "and it is told",
            p.err)
         is_(p.run("alias", "add", "*@example.test", "bert@example.test"), 0, "a star for a local part")
         ok("*@example.test is one address, whose local part is a star; the alias for all others of the domain is @DOMAIN" in p.err,
@@ -574,7 +574,7 @@ def names():
         p.write("aliases.map", p.read("aliases.map").replace("@example.test anna\n", ""))
         is_(p.run("alias", "add", "ring1", "ring2"), 0, "a target that is not there is no error")
         p.run("build")
-        ok("aliases.map:2: warning: mail to ring1@example.test will be returned to its sender: ring2@example.test is not a user and not an alias" in p.err,
+        ok("aliases.map:2: warning: mail to ring1@example.test cannot be delivered: ring2@example.test is not a user and not an alias" in p.err,
            "but is warned of", p.err)
         is_(p.run("alias", "add", "ring2", "Ring1"), 0, "nor is a circle")
         p.run("build")
