@@ -6,6 +6,8 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
+#include "lib/base/clock.h"
+
 struct clienttls {
 	struct stream_layer layer; /* first: a layer is one of these */
 	SSL *ssl;
@@ -75,6 +77,20 @@ static ssize_t layer_write(struct stream_layer *layer, const char *bytes, size_t
 	return n > 0 ? n : as_errno(tls, n);
 }
 
+/* A signal, as at every reload, must not end a handshake: the message would go in clear. */
+static bool shake_hands(SSL *ssl, int timeout_ms)
+{
+	int64_t until_ms = clock_ms() + timeout_ms;
+	int done, error;
+
+	do {
+		done = SSL_connect(ssl);
+		error = SSL_get_error(ssl, done);
+	} while (done != 1 && (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) &&
+	         clock_ms() < until_ms);
+	return done == 1;
+}
+
 struct clienttls *clienttls_begin(struct stream *s, const char *host, struct reason *why)
 {
 	struct clienttls *tls = memory_get(sizeof *tls);
@@ -86,7 +102,7 @@ struct clienttls *clienttls_begin(struct stream *s, const char *host, struct rea
 	} else {
 		SSL_set_tlsext_host_name(tls->ssl, host);
 		SSL_set1_host(tls->ssl, host);
-		if (SSL_connect(tls->ssl) == 1) {
+		if (shake_hands(tls->ssl, s->timeout_ms)) {
 			s->layer = &tls->layer;
 			return tls;
 		}

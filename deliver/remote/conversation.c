@@ -114,13 +114,28 @@ static bool read_answer(struct conversation *c, const char *what, bool go_on, st
 	return out_of_step(c, what, r);
 }
 
+/* 0: it has come to something; else an errno. A signal, as at every reload, is no reason to give up
+ * the host. */
+static int wait_connected(int fd, int timeout_ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int64_t until_ms = clock_ms() + timeout_ms;
+	int ready;
+
+	do {
+		int64_t left_ms = until_ms - clock_ms();
+
+		ready = poll(&p, 1, left_ms > 0 ? (int)left_ms : 0);
+	} while (ready < 0 && errno == EINTR);
+	return ready > 0 ? 0 : ready == 0 ? ETIMEDOUT : errno;
+}
+
 static int connect_within(const struct net_address *to, int timeout_ms)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = net_address_to_sockaddr(to, &ss), size = sizeof(int);
 	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0,
 	    on = 1;
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
 
 	if (fd < 0)
 		return -1;
@@ -128,7 +143,7 @@ static int connect_within(const struct net_address *to, int timeout_ms)
 	if (connect(fd, (struct sockaddr *)&ss, len) < 0) {
 		error = errno;
 		if (error == EINPROGRESS) {
-			error = poll(&p, 1, timeout_ms) > 0 ? 0 : ETIMEDOUT;
+			error = wait_connected(fd, timeout_ms);
 			if (error == 0)
 				getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
 		}

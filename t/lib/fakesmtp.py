@@ -8,16 +8,17 @@ import threading
 class FakeHost:
     """answers: verb -> bytes, or a callable(argument) -> bytes or (EHLO) pieces of them; what is missing is answered kindly.
 
-    messages: list of (sender, [recipients], bytes, {facts}); connections: how many came.
+    messages: list of (sender, [recipients], bytes, {facts}); connections: how many came. before_tls() is called when
+    STARTTLS has been answered; `listener` is one that is there already.
     """
 
     def __init__(self, extensions=("PIPELINING", "8BITMIME", "SIZE 1000000"), answers=None, lmtp=False,
-                 certificate=None, break_tls=False, address="127.0.0.1"):
+                 certificate=None, break_tls=False, address="127.0.0.1", before_tls=lambda: None, listener=None):
         self.extensions, self.answers, self.lmtp = list(extensions), dict(answers or {}), lmtp
-        self.certificate, self.break_tls = certificate, break_tls
+        self.certificate, self.break_tls, self.before_tls = certificate, break_tls, before_tls
         self.messages, self.connections, self.lines = [], 0, []
         self.changed = threading.Condition()
-        self.listener = socket.create_server((address, 0), backlog=100)
+        self.listener = listener or socket.create_server((address, 0), backlog=100)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -118,6 +119,7 @@ class Session:
             self.file.read(1)  # the client has begun: what comes now is no answer in clear behind ours
             self.say(b"this is not TLS at all\r\n")
             return False
+        self.host.before_tls()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*self.host.certificate)
         self.client = context.wrap_socket(self.client, server_side=True)

@@ -92,3 +92,7 @@ class RemoteHouse(w.ProgramHouse):
             found[recipients[index]], last = (outcome, status, text), packet.byte()
         self.lines.put(line)
         return found
+
+    def workers(self):
+        pid = self.program.process.pid
+        return [int(n) for n in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

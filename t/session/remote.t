@@ -1,10 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""remote with a queued and a dnsd that the test plays: which addresses of many an attempt tries."""
+"""remote with a queued and a dnsd that the test plays: which addresses of many an attempt tries; what a reload in the
+middle does to a delivery."""
+import contextlib
 import itertools
+import os
 import pathlib
+import queue
+import signal
 import socket
+import subprocess
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from fakesmtp import FakeHost
@@ -93,4 +100,65 @@ with RemoteHouse() as remote:
     found = remote.send(["gone@dept.test"], hops=[("127.0.0.1", host.port)])
     is_((found["gone@dept.test"][0], remote.unknown), (RETRY, []), "who answers out of step has said nothing")
     host.close()
+
+
+def reload_meanwhile(remote, hop, until):
+    """A delivery to this hop, and when until() has returned, more signals of a reload than one."""
+    results = queue.Queue()
+    threading.Thread(target=lambda: results.put(remote.send(["a@far.test"], hops=[hop])), daemon=True).start()
+    until()
+    for _ in range(50):
+        for pid in remote.workers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGHUP)
+    return results
+
+
+class Full:
+    """It listens, and nobody gets in until it is opened."""
+
+    def __init__(self):
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(0)
+        self.hop = self.listener.getsockname()
+        self.first = socket.create_connection(self.hop)
+
+    def wait_for_another(self):
+        """Until the kernel has a connection to it in SYN-SENT."""
+        address = "0100007F:%04X" % self.hop[1] if sys.byteorder == "little" else "7F000001:%04X" % self.hop[1]
+        while not any(row.split()[2:4] == [address, "02"] for row in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]):
+            pass
+
+
+def reload_while_connecting():
+    full = Full()
+    with RemoteHouse(settings=SETTINGS.replace("connect 20s", "connect 5m")) as remote:
+        results = reload_meanwhile(remote, full.hop, full.wait_for_another)
+        host = FakeHost(listener=full.listener)
+        is_([found[0] for found in results.get().values()], [DONE], "a reload while it connects: it goes on, and delivers")
+        is_(len(host.messages), 1, "once")
+
+
+def reload_in_handshake():
+    asked, go = threading.Event(), threading.Event()
+
+    def before_tls():
+        asked.set()
+        go.wait()
+    with RemoteHouse(settings=SETTINGS.replace("command 1s", "command 5m")) as remote:
+        pem = str(remote.directory / "host.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", pem,
+                        "-out", pem + ".crt", "-subj", "/CN=fake.test"], check=True, capture_output=True)
+        host = FakeHost(extensions=["STARTTLS"], certificate=(pem + ".crt", pem), before_tls=before_tls)
+        remote.program.tries_what_is_refused = True  # libssl looks for the issuer in a directory of the system
+        results = reload_meanwhile(remote, ("127.0.0.1", host.port), asked.wait)
+        go.set()
+        is_([found[0] for found in results.get().values()], [DONE], "a reload in the TLS handshake: it goes on, and delivers")
+        is_([facts["tls"] for _, _, _, facts in host.messages], [True], "not in clear")
+        is_(host.connections, 1, "over one connection")
+
+
+reload_while_connecting()
+reload_in_handshake()
 done()
