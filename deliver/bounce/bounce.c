@@ -44,7 +44,7 @@ static char double_bounce_to[ADDRESS_MAX];
 
 static int cannot_read(enum file_result result, struct spool_refusal *refusal)
 {
-	*refusal = (struct spool_refusal){ .status = "4.3.0" };
+	*refusal = (struct spool_refusal){ .status = "4.3.0", .own_fault = true };
 	snprintf(refusal->text, sizeof refusal->text, "the message cannot be read: %s",
 	         file_result_text(result));
 	return -1;
@@ -192,6 +192,11 @@ static int write_report(const struct report *r, uint64_t size, struct spool_refu
 	return result;
 }
 
+static enum job_outcome outcome_of(const struct spool_refusal *refusal)
+{
+	return refusal->permanent ? JOB_FAILED : refusal->own_fault ? JOB_OWN_FAULT : JOB_RETRY;
+}
+
 static void answer_all(int queued, const struct job_recipient *recipients, unsigned count,
                        int result, const struct spool_refusal *refusal)
 {
@@ -200,7 +205,7 @@ static void answer_all(int queued, const struct job_recipient *recipients, unsig
 		const char *status = result == 0 ? "2.0.0" : refusal->status;
 
 		if (result != 0)
-			r.outcome = refusal->permanent ? JOB_FAILED : JOB_RETRY;
+			r.outcome = outcome_of(refusal);
 		string_copy(r.status, sizeof r.status, view_of(status));
 		snprintf(r.text, sizeof r.text, "%s", result == 0 ? "reported" : refusal->text);
 		r.last = i + 1 == count;

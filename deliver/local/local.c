@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -219,6 +220,8 @@ static struct job_result failure(const struct job_recipient *r, enum store_resul
 {
 	int error = errno;
 
+	if (result == STORE_FAILED && out_of_resources(error))
+		return result_of(r, JOB_OWN_FAULT, "4.3.0", strerror(error));
 	if (result == STORE_OVER_QUOTA || error == EDQUOT)
 		return result_of(r, JOB_RETRY, "4.2.2", "the mailbox is full");
 	if (result == STORE_TOO_LARGE)
@@ -322,9 +325,10 @@ static void work(struct wire_in *in, int queued)
 		log_warn("id=%s event=unreadable reason=\"%s\"", job.id,
 		         log_text(view_of(why.text)));
 	for (unsigned i = 0; i < count; i++) {
-		struct job_result result = readable ? serve(&job, &recipients[i])
-		                                    : result_of(&recipients[i], JOB_RETRY, "4.3.0",
-		                                                "the queue file cannot be read");
+		struct job_result result =
+			readable ? serve(&job, &recipients[i])
+				 : result_of(&recipients[i], JOB_OWN_FAULT, "4.3.0",
+		                             "the queue file cannot be read");
 
 		result.damaged = damaged;
 		result.last = i + 1 == count;

@@ -30,6 +30,12 @@ void candidates_trouble(struct candidates *all, int code, const char *status, co
 	snprintf(all->trouble.text, sizeof all->trouble.text, "%s", text);
 }
 
+void candidates_own_fault(struct candidates *all, const char *text)
+{
+	candidates_trouble(all, 0, "4.3.0", text);
+	all->trouble.own_fault = true;
+}
+
 void candidates_add(struct candidates *all, const struct dns_host *host, uint16_t preference,
                     uint16_t port)
 {

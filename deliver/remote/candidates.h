@@ -33,6 +33,8 @@ struct candidates {
 void candidates_clear(struct candidates *all);
 /* What cannot be found at all: a code of SMTP, 0 when it may be found later. */
 void candidates_trouble(struct candidates *all, int code, const char *status, const char *text);
+/* Nobody could be asked: that says nothing of the destination. */
+void candidates_own_fault(struct candidates *all, const char *text);
 void candidates_add(struct candidates *all, const struct dns_host *host, uint16_t preference,
                     uint16_t port);
 /*

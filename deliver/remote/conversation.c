@@ -26,6 +26,19 @@ static void no_reply(struct reply *r, const char *what, const char *why)
 	snprintf(r->text, sizeof r->text, "%.100s: %.360s", what, why);
 }
 
+/* Code 0, and the host has nothing to do with it. */
+static void own_fault(struct reply *r, const char *what, const char *why)
+{
+	no_reply(r, what, why);
+	string_copy(r->status, sizeof r->status, VIEW("4.3.0"));
+	r->own_fault = true;
+}
+
+enum job_outcome reply_outcome(const struct reply *reply)
+{
+	return reply->own_fault ? JOB_OWN_FAULT : reply->code / 100 == 5 ? JOB_FAILED : JOB_RETRY;
+}
+
 static const char *stream_words(enum stream_result result)
 {
 	switch (result) {
@@ -229,7 +242,11 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
 
 		c->connect_error = errno;
 		snprintf(what, sizeof what, "connecting to %s port %u", c->address, to->port);
-		no_reply(reply, what, strerror(errno));
+		if (out_of_resources(c->connect_error)) {
+			own_fault(reply, what, strerror(c->connect_error));
+			return CONVERSATION_REFUSED;
+		}
+		no_reply(reply, what, strerror(c->connect_error));
 		string_copy(reply->status, sizeof reply->status, VIEW("4.4.1"));
 		return CONVERSATION_REFUSED;
 	}
@@ -350,8 +367,7 @@ static bool write_message(struct conversation *c, const struct job *job, struct 
 	const char *why = write_text(c, job, &line_start);
 
 	if (why) {
-		no_reply(reply, "the message", why);
-		string_copy(reply->status, sizeof reply->status, VIEW("4.3.0"));
+		own_fault(reply, "the message", why);
 		c->broken = true;
 		return false;
 	}
@@ -388,11 +404,6 @@ static void settle(struct transaction *t, unsigned i, enum job_outcome outcome)
 	result->passed_on = outcome == JOB_DONE && extensions_have(&t->c->extensions, ESMTP_DSN);
 }
 
-static enum job_outcome refusal(const struct transaction *t)
-{
-	return t->reply->code / 100 == 5 ? JOB_FAILED : JOB_RETRY;
-}
-
 static void settle_all(struct transaction *t, enum job_outcome outcome)
 {
 	for (unsigned i = 0; i < t->count; i++)
@@ -421,7 +432,8 @@ static void send_text(struct transaction *t, const struct conversation_limits *l
 			continue;
 		if (answered && c->lmtp)
 			answered = read_answer(c, "the message", false, t->reply);
-		settle(t, i, answered && t->reply->code / 100 == 2 ? JOB_DONE : refusal(t));
+		settle(t, i,
+		       answered && t->reply->code / 100 == 2 ? JOB_DONE : reply_outcome(t->reply));
 		t->results[i].damaged = c->damaged;
 	}
 	/* One more than there are recipients: which of them is whose? */
@@ -489,7 +501,8 @@ static bool read_recipients(struct transaction *t)
 		}
 		t->accepted[i] = t->reply->code / 100 == 2;
 		t->accepted_count += t->accepted[i];
-		settle(t, i, refusal(t)); /* accepted, it waits for the text's answer */
+		settle(t, i,
+		       reply_outcome(t->reply)); /* accepted, it waits for the text's answer */
 		t->results[i].unknown = means_unknown(t->reply);
 	}
 	return true;
@@ -506,7 +519,7 @@ static bool open_text(struct transaction *t)
 	if (said && read_answer(c, "DATA", true, t->reply) && t->reply->code == 354 &&
 	    in_step(c, t->reply))
 		return true;
-	settle_accepted(t, refusal(t));
+	settle_accepted(t, reply_outcome(t->reply));
 	return false;
 }
 

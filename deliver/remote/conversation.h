@@ -35,6 +35,9 @@ enum conversation_result {
 	CONVERSATION_REFUSED /* `reply` says what it said; code 0: not reached, text says why */
 };
 
+/* What becomes of a recipient of whom this was said, when it was no yes. */
+enum job_outcome reply_outcome(const struct reply *reply);
+
 /* Connects, greets, starts TLS when offered (unless without_tls). helo: our name. */
 enum conversation_result conversation_open(struct conversation *c, const struct net_address *to,
                                            const char *host, bool lmtp, const char *helo,

@@ -54,8 +54,8 @@ static bool ask(enum dns_type type, const char *name, struct dns_answer *answer,
                 struct candidates *all)
 {
 	if (dns_ask(&dnsd, type, name, answer, DNS_ANSWER_MS) != 0)
-		*answer =
-			(struct dns_answer){ .result = DNS_LATER, .text = "dnsd does not respond" };
+		*answer = (struct dns_answer){ .result = DNS_OWN_FAULT,
+			                       .text = "dnsd does not respond" };
 	switch (answer->result) {
 	case DNS_FOUND: return true;
 	case DNS_NULL_MX:
@@ -63,6 +63,7 @@ static bool ask(enum dns_type type, const char *name, struct dns_answer *answer,
 		return false;
 	case DNS_NO_DOMAIN: candidates_trouble(all, 550, "5.1.2", answer->text); return false;
 	case DNS_NO_HOST: candidates_trouble(all, 550, "5.4.4", answer->text); return false;
+	case DNS_OWN_FAULT: candidates_own_fault(all, answer->text); return false;
 	default: candidates_trouble(all, 0, "4.4.3", answer->text); return false;
 	}
 }
@@ -157,12 +158,11 @@ static bool open_one(const struct candidate *to, const struct job *job, struct r
 }
 
 /* The same for all recipients: none was reached. */
-static void fail_all(struct job_result *results, unsigned count, const struct reply *why,
-                     bool host_trouble)
+static void fail_all(struct job_result *results, unsigned count, const struct reply *why)
 {
 	for (unsigned i = 0; i < count; i++) {
-		results[i].outcome = why->code / 100 == 5 ? JOB_FAILED : JOB_RETRY;
-		results[i].host_trouble = host_trouble;
+		results[i].outcome = reply_outcome(why);
+		results[i].host_trouble = !why->own_fault;
 		string_copy(results[i].status, sizeof results[i].status, view_of(why->status));
 		string_copy(results[i].text, sizeof results[i].text, view_of(why->text));
 	}
@@ -208,7 +208,7 @@ static void deliver(const struct job *job, const struct job_recipient *recipient
 		         log_text(view_of(all.trouble.text)));
 		let_go();
 	}
-	fail_all(results, count, &all.trouble, true);
+	fail_all(results, count, &all.trouble);
 }
 
 static const char *tls_facts(void)
@@ -224,9 +224,10 @@ static const char *tls_facts(void)
 static void tell(const struct job *job, const struct job_recipient *recipient,
                  const struct job_result *r, int64_t began_ms)
 {
-	static const char *const events[] = {
-		[JOB_DONE] = "sent", [JOB_RETRY] = "deferred", [JOB_FAILED] = "failed"
-	};
+	static const char *const events[] = { [JOB_DONE] = "sent",
+		                              [JOB_RETRY] = "deferred",
+		                              [JOB_FAILED] = "failed",
+		                              [JOB_OWN_FAULT] = "deferred" };
 
 	log_info(
 		"id=%s event=%s to=<%s> status=%s host=%s address=%s tls=%s duration_ms=%lld text=\"%s\"",

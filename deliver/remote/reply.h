@@ -9,8 +9,9 @@
 enum { REPLY_TEXT_MAX = 480, REPLY_LINE_MAX = 4096, REPLY_LINES_MAX = 200 };
 
 struct reply {
-	int code;  /* 200..599; 0 while no line has come */
-	bool more; /* the last line had a hyphen */
+	int code;       /* 200..599; 0 while no line has come */
+	bool own_fault; /* code 0, and not for the host: what we need ourselves was not to be had */
+	bool more;      /* the last line had a hyphen */
 	unsigned lines;
 	char status[STATUS_MAX];   /* its enhanced status (RFC 2034), or one that fits the code */
 	char text[REPLY_TEXT_MAX]; /* "550 5.1.1 no such user", lines joined, cut; what a report

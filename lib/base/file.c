@@ -63,6 +63,11 @@ enum file_result file_read_rest(int fd, struct text *out)
 	}
 }
 
+bool out_of_resources(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
 const char *file_result_text(enum file_result result)
 {
 	switch (result) {

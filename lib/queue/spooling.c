@@ -14,7 +14,7 @@
 
 static int refuse(struct spool_refusal *refusal, const char *status, const char *text)
 {
-	refusal->permanent = false;
+	refusal->permanent = refusal->own_fault = false;
 	string_copy(refusal->status, sizeof refusal->status, view_of(status));
 	string_copy(refusal->text, sizeof refusal->text, view_of(text));
 	return -1;
@@ -47,7 +47,9 @@ static int line_lost(struct spool_writer *w, enum wire_result r, struct spool_re
 		log_warn("event=spool-lost reason=\"%s\"", log_text(view_of(reason)));
 	hang_up(w);
 	forget_file(w);
-	return refuse(refusal, "4.3.0", "queued does not respond, try again later");
+	refuse(refusal, "4.3.0", "queued does not respond, try again later");
+	refusal->own_fault = true;
+	return -1;
 }
 
 /* SO_RCVTIMEO instead of wire_call's poll: one system call less for every answer. */

@@ -25,8 +25,8 @@ struct spool_writer {
 	struct checksum *hash;      /* running */
 };
 
-/* Each returns 0, or -1 with the refusal filled (a lost line or a disk error is temporary: 4.3.0)
- * and the file abandoned. */
+/* Each returns 0, or -1 with the refusal filled (a lost line, own_fault, or a disk error is
+ * temporary: 4.3.0) and the file abandoned. */
 int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_refusal *refusal);
 int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal *refusal);
 int spool_add_recipient(struct spool_writer *w, const struct envelope_recipient *r,

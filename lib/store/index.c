@@ -74,7 +74,7 @@ static bool identify(struct index *ix)
 /* What says nothing about the file. */
 static bool passes(int error)
 {
-	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR;
+	return out_of_resources(error) || error == EINTR;
 }
 
 /* Once, by whoever holds the lock and makes it anew; without it the file may be another's by now.

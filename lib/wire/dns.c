@@ -46,7 +46,7 @@ bool dns_answer_get(struct wire_in *in, struct dns_answer *a)
 {
 	uint8_t result = wire_get_byte(in);
 
-	if (in->type != DNS_HOSTS || result > DNS_LATER)
+	if (in->type != DNS_HOSTS || result > DNS_OWN_FAULT)
 		return false;
 	a->result = (enum dns_result)result;
 	wire_get_string(in, a->text, sizeof a->text);

@@ -22,7 +22,8 @@ enum dns_result {
 	DNS_NULL_MX,   /* RFC 7505: the domain takes no mail */
 	DNS_NO_DOMAIN, /* NXDOMAIN, said by the domain's own servers */
 	DNS_NO_HOST,   /* the domain is there, but nothing to deliver to */
-	DNS_LATER      /* timeout, SERVFAIL, bogus: never a reason to bounce */
+	DNS_LATER,     /* timeout, SERVFAIL, bogus: never a reason to bounce */
+	DNS_OWN_FAULT  /* nobody was asked, or we did not hear the answer: a fault of the house */
 };
 
 enum { DNS_NAME_MAX = 256, DNS_HOSTS_MAX = 20, DNS_ADDRESSES_MAX = 16 };

@@ -102,8 +102,9 @@ bool job_result_get(struct wire_in *in, struct job_result *r)
 	r->host_trouble = wire_get_bool(in);
 	r->unknown = wire_get_bool(in);
 	r->last = wire_get_bool(in);
-	if (!wire_end(in) || outcome > JOB_FAILED || (r->damaged && outcome != JOB_RETRY) ||
-	    (r->unknown && outcome != JOB_FAILED))
+	if (!wire_end(in) || outcome > JOB_OWN_FAULT || (r->unknown && outcome != JOB_FAILED))
+		return false;
+	if (outcome == JOB_OWN_FAULT ? r->host_trouble : r->damaged)
 		return false;
 	r->outcome = (enum job_outcome)outcome;
 	return true;

@@ -5,8 +5,8 @@
  * A worker greets and gets one job at a time: the message's file (read only), and recipients that
  * go the same way, as many in each packet as have room. It answers every recipient, in any order;
  * the last answer (or JOB_FINISHED, when some have none) ends the job and makes the worker idle
- * again (service.answers). A line that ends with recipients unanswered means retry for these: at
- * worst a duplicate, never a loss.
+ * again (service.answers). A line that ends with recipients unanswered means JOB_OWN_FAULT for
+ * these: at worst a duplicate, never a loss.
  */
 #ifndef LIB_WIRE_JOB_H
 #define LIB_WIRE_JOB_H
@@ -65,7 +65,13 @@ struct job_recipient {
 	int64_t last_attempt_s;
 };
 
-enum job_outcome { JOB_DONE, JOB_RETRY, JOB_FAILED };
+enum job_outcome {
+	JOB_DONE,
+	JOB_RETRY, /* the destination (the other host, the mailbox) does not take it now */
+	JOB_FAILED,
+	JOB_OWN_FAULT /* a fault of the house: the destination has said nothing. It is repeated in
+	                 seconds, a few times, then it counts as JOB_RETRY */
+};
 
 struct job_result {
 	uint32_t index;
@@ -73,10 +79,11 @@ struct job_result {
 	char status[STATUS_MAX];        /* RFC 3463 */
 	char text[JOB_TEXT_MAX];        /* the remote's words, or ours */
 	char remote_host[JOB_HOST_MAX]; /* who said it; "" for ourselves */
-	bool passed_on;    /* done, by a host that takes over the reports asked for (DSN, RFC 3461
-	                      section 5.2.2) */
-	bool damaged;      /* JOB_RETRY: what was read has another checksum; queued looks itself */
-	bool host_trouble; /* the destination as a whole did not answer: its window shrinks */
+	bool passed_on; /* done, by a host that takes over the reports asked for (DSN, RFC 3461
+	                   section 5.2.2) */
+	bool damaged;   /* JOB_OWN_FAULT: what was read has another checksum; queued looks itself */
+	bool host_trouble; /* not with JOB_OWN_FAULT: the destination as a whole did not answer, its
+	                      window shrinks */
 	bool unknown; /* JOB_FAILED: the host's answer to RCPT says that it has no such mailbox,
 	                 whoever sends and whatever */
 	bool last;    /* the job ends with it */

@@ -62,6 +62,7 @@ void spool_refusal_put(struct wire_out *out, const struct spool_refusal *r)
 
 bool spool_refusal_get(struct wire_in *in, struct spool_refusal *r)
 {
+	r->own_fault = false;
 	r->permanent = wire_get_bool(in);
 	wire_get_string(in, r->status, sizeof r->status);
 	wire_get_string(in, r->text, sizeof r->text);

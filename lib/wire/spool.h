@@ -65,6 +65,8 @@ bool spool_commit_get(struct wire_in *in, struct envelope *e, struct spool_messa
 struct spool_refusal {
 	bool permanent;
 	char status[STATUS_MAX], text[200];
+	bool own_fault; /* the writer's: it has not heard queued, or not read the message (never on
+	                   the wire) */
 };
 void spool_refusal_put(struct wire_out *out, const struct spool_refusal *r);
 bool spool_refusal_get(struct wire_in *in, struct spool_refusal *r);

@@ -128,9 +128,9 @@ static void finish_with(struct question *q, const struct dns_answer *answer)
 	wire_out_free(&out);
 }
 
-static void answer_later(struct task *task)
+static void answer_unasked(struct task *task)
 {
-	static const struct dns_answer answer = { .result = DNS_LATER,
+	static const struct dns_answer answer = { .result = DNS_OWN_FAULT,
 		                                  .text = "dnsd could not send the query" };
 
 	finish_with(loop_owner(task, struct question, task), &answer);
@@ -156,7 +156,7 @@ static bool answered(struct task *task, struct wire_in *in)
 	if (!dns_answer_get(in, &answer))
 		return false;
 	/* What the servers could not tell is asked again soon, not remembered. */
-	if (answer.result == DNS_LATER) {
+	if (answer.result == DNS_LATER || answer.result == DNS_OWN_FAULT) {
 		finish_with(q, &answer);
 	} else {
 		keep(q, &answer);
@@ -184,7 +184,7 @@ static void ask(struct asker *a, enum dns_type type, const char *name)
 	q->service = service;
 	a->question = q;
 	if (!tasks_submit(&service->lookups, &q->task))
-		answer_later(&q->task);
+		answer_unasked(&q->task);
 }
 
 static void asker_said(struct hub_line *line, struct wire_in *in)
@@ -234,7 +234,7 @@ static void look_up(struct service *service)
 		                           .work = work,
 		                           .put = put,
 		                           .answered = answered,
-		                           .lost = answer_later };
+		                           .lost = answer_unasked };
 	tasks_start(&service->lookups);
 }
 

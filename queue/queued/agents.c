@@ -104,10 +104,15 @@ static void turn_away(struct agents *a, struct schedule_destination *to)
 		a->with.turned_away(a->with.context, loop_owner(item, struct delivery, item));
 }
 
+static enum schedule_end end_of(const struct delivery *d)
+{
+	return d->trouble ? SCHEDULE_TROUBLE : d->heard ? SCHEDULE_SUCCESS : SCHEDULE_UNTRIED;
+}
+
 /* Whatever is unanswered is tried again: at worst a duplicate, never a loss. */
 static void finish(struct agents *a, struct delivery *d, const char *why)
 {
-	struct job_result result = { .outcome = JOB_RETRY, .status = "4.3.0" };
+	struct job_result result = { .outcome = JOB_OWN_FAULT, .status = "4.3.0" };
 	struct schedule_destination *to = d->item.destination;
 	struct channel *c = d->channel;
 	bool trouble = d->trouble;
@@ -117,10 +122,9 @@ static void finish(struct agents *a, struct delivery *d, const char *why)
 		if (d->who[i].answered)
 			continue;
 		result.index = d->who[i].index;
-		d->message->agent_died = true;
 		a->with.result(a->with.context, d, &d->message->recipients[result.index], &result);
 	}
-	schedule_finished(c->schedule, to, trouble, loop_now_ms(a->with.loop));
+	schedule_finished(c->schedule, to, end_of(d), loop_now_ms(a->with.loop));
 	schedule_hold(to); /* the message may end here, and with it the last that points there */
 	a->with.finished(a->with.context, d);
 	if (trouble && schedule_is_down(to, loop_now_ms(a->with.loop)))
@@ -239,10 +243,11 @@ static bool take_result(struct agents *a, struct delivery *d, struct wire_in *in
 		if (d->who[i].answered)
 			return false;
 		d->who[i].answered = true;
+		d->heard = d->heard || result.outcome != JOB_OWN_FAULT;
 		d->trouble = d->trouble || result.host_trouble;
-		a->with.result(a->with.context, d, &d->message->recipients[result.index], &result);
 		if (result.damaged)
 			look_damaged(a, d->message);
+		a->with.result(a->with.context, d, &d->message->recipients[result.index], &result);
 		return true;
 	}
 	return false;

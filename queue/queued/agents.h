@@ -24,8 +24,8 @@ struct agents_setup {
 	struct disk *disk;
 	int master; /* the wire over which an owner's agent is asked for */
 	void *context;
-	/* One for each recipient of a delivery: of those that no agent answered too, to be tried
-	 * again; message->agent_died tells. */
+	/* One for each recipient of a delivery: of those that no agent answered too, as a fault of
+	 * our own. */
 	void (*result)(void *context, struct delivery *d, struct recipient *r,
 	               const struct job_result *result);
 	/* Then the job is over. The delivery is the callee's, its message may end. */

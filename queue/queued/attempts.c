@@ -8,7 +8,7 @@
 #include "queue/queued/outcomes.h"
 #include "queue/queued/schedule.h"
 
-enum { AGENT_DIED_RETRY_MS = 1000, EXPIRE_ATTEMPTS_MIN = 5 };
+enum { EXPIRE_ATTEMPTS_MIN = 5 };
 
 static void timer_due(struct timer *t)
 {
@@ -32,16 +32,6 @@ void attempts_arm(struct attempts *a)
 		loop_timer_set(a->loop, &a->timer, m->next.at_ms);
 }
 
-struct message *attempts_take_due(struct attempts *a)
-{
-	struct message *m = records_earliest(a->records);
-
-	if (m == NULL || m->next.at_ms > clock_ms())
-		return NULL;
-	records_set_next(a->records, m, 0);
-	return m;
-}
-
 /* From what its log says, written by a wall clock that need not be today's. Up to the attempt that
  * was planned last the message has been known; how long it lay after that, with nobody to try it,
  * does not count. */
@@ -52,7 +42,7 @@ static void find_birth(struct message *m, int64_t next_wall_ms)
 	m->born_ms = clock_ms() - (until > m->arrived_ms ? until - m->arrived_ms : 0);
 }
 
-/* What waited goes on waiting, what had its time (or is new) goes on now. */
+/* A report that is owed (FAILED, SUCCESS) waits for nobody. */
 bool attempts_waits_on(struct attempts *a, struct message *m, int64_t next_wall_ms)
 {
 	int64_t left = next_wall_ms - clock_wall_ms();
@@ -60,12 +50,15 @@ bool attempts_waits_on(struct attempts *a, struct message *m, int64_t next_wall_
 	find_birth(m, next_wall_ms);
 	if (m->held)
 		return true;
-	if (m->counts[RECIPIENT_NEW] || m->counts[RECIPIENT_DEFERRED] == 0 || left <= 0)
+	if (m->counts[RECIPIENT_DEFERRED] == 0 || left <= 0) {
+		attempts_begin(a, m);
 		return false;
+	}
 	if (left > a->settings->queue_retry_max_ms)
 		left = a->settings->queue_retry_max_ms;
 	records_set_next(a->records, m, clock_ms() + left);
-	return true;
+	return !m->counts[RECIPIENT_NEW] && !m->counts[RECIPIENT_FAILED] &&
+	       !m->counts[RECIPIENT_SUCCESS];
 }
 
 static struct schedule_limits retry_limits(const struct attempts *a)
@@ -74,16 +67,28 @@ static struct schedule_limits retry_limits(const struct attempts *a)
 		                         .retry_max_ms = a->settings->queue_retry_max_ms };
 }
 
-void attempts_plan(struct attempts *a, struct message *m)
+/* Is there an attempt ahead for those who were put off? */
+static bool is_planned(const struct message *m)
+{
+	return m->repeats ? m->put_off_s != 0 : m->next.at_ms != 0;
+}
+
+/* The attempt of those who were put off; a repeat that comes before it stays. */
+static void set_attempt(struct attempts *a, struct message *m, int64_t at_ms)
+{
+	if (m->repeats && m->next.at_ms < at_ms) {
+		m->put_off_s = (uint32_t)((at_ms - m->born_ms) / 1000 + 1);
+		return;
+	}
+	m->repeats = false;
+	records_set_next(a->records, m, at_ms);
+}
+
+static void plan_attempt(struct attempts *a, struct message *m)
 {
 	struct schedule_limits limits = retry_limits(a);
 	int64_t left = a->settings->queue_lifetime_ms - message_age_ms(m);
 
-	/* An agent that died is our own trouble: the delays begin small, and still grow for a
-	 * message that kills agents. */
-	if (m->agent_died && limits.retry_first_ms > AGENT_DIED_RETRY_MS)
-		limits.retry_first_ms = AGENT_DIED_RETRY_MS;
-	m->agent_died = false;
 	if (m->attempts < UINT16_MAX)
 		m->attempts++;
 	int64_t delay = schedule_retry_ms(&limits, m->attempts, randombytes_random());
@@ -96,18 +101,112 @@ void attempts_plan(struct attempts *a, struct message *m)
 		               .time_s = (clock_wall_ms() + delay) / 1000 };
 
 	journal_note(a->journal, m, &l);
-	records_set_next(a->records, m, clock_ms() + delay);
-	attempts_arm(a);
+	set_attempt(a, m, clock_ms() + delay);
+}
+
+/* How often what is to be repeated has failed in a row. */
+static unsigned faults_of(const struct message *m)
+{
+	unsigned faults = m->report_wait == REPORT_SOON ? m->report_faults : 0;
+
+	for (uint32_t i = 0; i < m->recipient_count && m->counts[RECIPIENT_AGAIN]; i++)
+		if (m->recipients[i].state == RECIPIENT_AGAIN &&
+		    m->recipients[i].own_faults > faults)
+			faults = m->recipients[i].own_faults;
+	return faults;
+}
+
+/* An attempt that comes sooner takes them along. */
+static void plan_repeat(struct attempts *a, struct message *m)
+{
+	struct schedule_limits limits = retry_limits(a);
+	int64_t attempt_ms = m->next.at_ms,
+		at_ms = clock_ms() + schedule_own_retry_ms(&limits, faults_of(m));
+
+	if (attempt_ms && attempt_ms <= at_ms)
+		return;
+	m->repeats = true;
+	m->put_off_s = 0;
+	records_set_next(a->records, m, at_ms);
+	if (attempt_ms)
+		set_attempt(a, m, attempt_ms);
+}
+
+void attempts_plan(struct attempts *a, struct message *m)
+{
+	bool quiet = m->deliveries.count == 0;
+	bool put_off = m->counts[RECIPIENT_DEFERRED] || (quiet && m->report_wait == REPORT_LATER);
+	bool again = m->counts[RECIPIENT_AGAIN] || (quiet && m->report_wait == REPORT_SOON);
+
+	if (put_off && !is_planned(m))
+		plan_attempt(a, m);
+	if (again && !m->repeats)
+		plan_repeat(a, m);
+	if (put_off || again)
+		attempts_arm(a);
+}
+
+void attempts_forget(struct attempts *a, struct message *m)
+{
+	records_set_next(a->records, m, 0);
+	m->repeats = false;
+	m->put_off_s = 0;
+}
+
+/* All who wait, or only those that are AGAIN. */
+static void begin(struct message *m, bool all)
+{
+	if (all || m->report_wait == REPORT_SOON)
+		m->report_wait = REPORT_NOW;
+	for (uint32_t i = 0; i < m->recipient_count; i++) {
+		struct recipient *r = &m->recipients[i];
+
+		if (r->state == RECIPIENT_AGAIN || (all && r->state == RECIPIENT_DEFERRED))
+			recipient_set(m, r, RECIPIENT_NEW);
+	}
+	m->cursor = 0;
 }
 
 void attempts_begin(struct attempts *a, struct message *m)
 {
-	records_set_next(a->records, m, 0);
-	m->report_later = false;
-	for (uint32_t i = 0; i < m->recipient_count; i++)
-		if (m->recipients[i].state == RECIPIENT_DEFERRED)
-			recipient_set(m, &m->recipients[i], RECIPIENT_NEW);
-	m->cursor = 0;
+	attempts_forget(a, m);
+	begin(m, true);
+}
+
+void attempts_hasten(struct attempts *a, struct message *m)
+{
+	struct queue_log l = { .event = QUEUE_ATTEMPT,
+		               .number = m->attempts,
+		               .time_s = clock_wall_s() };
+
+	if (m->counts[RECIPIENT_DEFERRED] && !m->held) {
+		journal_note(a->journal, m, &l);
+		journal_write(a->journal, m);
+	}
+	attempts_begin(a, m);
+}
+
+static void begin_repeat(struct attempts *a, struct message *m)
+{
+	uint32_t put_off_s = m->put_off_s;
+
+	attempts_forget(a, m);
+	begin(m, false);
+	if (put_off_s)
+		records_set_next(a->records, m, m->born_ms + (int64_t)put_off_s * 1000);
+}
+
+struct message *attempts_take_due(struct attempts *a)
+{
+	struct message *m = records_earliest(a->records);
+
+	if (m == NULL || m->next.at_ms > clock_ms())
+		return NULL;
+	if (m->repeats)
+		begin_repeat(a, m);
+	else
+		attempts_begin(a, m);
+	return m;
 }
 
 /* What no message expires without, as long as its schedule has that many in a lifetime. */
@@ -128,9 +227,10 @@ static unsigned attempts_needed(const struct attempts *a)
 
 void attempts_expire(struct attempts *a, struct message *m)
 {
+	unsigned made = m->attempts + (is_planned(m) ? 0u : 1u); /* the present one counts */
+
 	if (m->counts[RECIPIENT_DEFERRED] == 0 ||
-	    message_age_ms(m) < a->settings->queue_lifetime_ms ||
-	    m->attempts + 1u < attempts_needed(a))
+	    message_age_ms(m) < a->settings->queue_lifetime_ms || made < attempts_needed(a))
 		return;
 	for (uint32_t i = 0; i < m->recipient_count; i++)
 		if (m->recipients[i].state == RECIPIENT_DEFERRED)
@@ -143,6 +243,8 @@ void attempts_hold(struct attempts *a, struct message *m, bool hold)
 		               .time_s = clock_wall_s() };
 
 	m->held = hold;
+	if (hold)
+		attempts_forget(a, m);
 	journal_note(a->journal, m, &l);
 	journal_write(a->journal, m);
 	log_info("id=%s event=%s", message_name(m), hold ? "hold" : "release");

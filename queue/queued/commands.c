@@ -213,7 +213,7 @@ static void say(struct command_line *s, const char *format, ...)
 	control_answer_add(&s->lines, &s->out);
 }
 
-static const char *const state_words[] = { "new",      "asked",  "ready",     "queued",
+static const char *const state_words[] = { "new",      "asked",  "ready",     "queued", "deferred",
 	                                   "deferred", "failed", "delivered", "done" };
 static_assert(sizeof state_words / sizeof state_words[0] == RECIPIENT_STATES,
               "a word for each state");

@@ -18,7 +18,8 @@ struct delivery {
 	/* The agents' side. */
 	struct schedule_item item;
 	struct channel *channel;
-	bool running, trouble;
+	bool running;
+	bool heard, trouble; /* the destination has answered; it has not, as a whole */
 	unsigned count;
 	struct {
 		uint32_t index;

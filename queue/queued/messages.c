@@ -41,12 +41,22 @@ static int compare_destination(const void *a, const void *b)
 	return x != y ? (x > y) - (x < y) : (one > other) - (one < other);
 }
 
+/* One that kills its agent again and again must not take others of its message along. */
+static bool goes_alone(const struct recipient *r)
+{
+	enum { FAULTS_WITH_OTHERS = 2 };
+
+	return r->own_faults >= FAULTS_WITH_OTHERS;
+}
+
 /* How many of the first of these go together. */
 static uint32_t count_together(struct recipient *const *list, uint32_t count)
 {
 	uint32_t n = 1;
 
-	while (n < count && n < JOB_RECIPIENTS_MAX &&
+	if (goes_alone(list[0]))
+		return 1;
+	while (n < count && n < JOB_RECIPIENTS_MAX && !goes_alone(list[n]) &&
 	       list[n]->target->destination == list[0]->target->destination)
 		n++;
 	return n;
@@ -104,7 +114,7 @@ static void give_back(struct messages *ms, struct delivery *d, const char *text)
 
 		r->listed = false;
 		if (d->report != JOB_REPORT_NONE)
-			m->report_later = true;
+			m->report_wait = REPORT_LATER;
 		else if (text)
 			outcomes_defer(&ms->journal, m, r, "4.4.1", "", text);
 		else
@@ -144,10 +154,11 @@ static void end(struct messages *ms, struct message *m)
 static void settle_quiet(struct messages *ms, struct message *m)
 {
 	attempts_expire(&ms->attempts, m);
-	if (!m->report_later)
+	if (m->report_wait == REPORT_NOW) {
 		reports_make(&ms->reports, m);
-	if (m->deliveries.count == 0)
-		reports_notice(&ms->reports, m);
+		if (m->deliveries.count == 0)
+			reports_notice(&ms->reports, m);
+	}
 	for (struct link *link = m->deliveries.last, *next; link != NULL; link = next) {
 		next = link->previous;
 		agents_report(ms->agents, list_owner(link, struct delivery, of_message));
@@ -163,12 +174,6 @@ static void settle_removed(struct messages *ms, struct message *m)
 		end(ms, m);
 }
 
-static bool needs_attempt(const struct message *m)
-{
-	return !m->held && m->next.at_ms == 0 && !m->in_line &&
-	       (m->counts[RECIPIENT_DEFERRED] || (m->report_later && m->deliveries.count == 0));
-}
-
 static void settle(struct messages *ms, struct message *m)
 {
 	bool on_its_way = m->in_line || m->counts[RECIPIENT_ASKED] || m->counts[RECIPIENT_NEW];
@@ -179,13 +184,14 @@ static void settle(struct messages *ms, struct message *m)
 	}
 	if (!on_its_way)
 		make_deliveries(ms, m);
-	if (!on_its_way && m->deliveries.count == 0 && !m->held)
+	/* What is repeated soon may fail too: one report tells of all. */
+	if (!on_its_way && m->counts[RECIPIENT_AGAIN] == 0 && m->deliveries.count == 0 && !m->held)
 		settle_quiet(ms, m);
 	if (message_left(m) == 0 && m->deliveries.count == 0 && !m->in_line) {
 		end(ms, m);
 		return;
 	}
-	if (needs_attempt(m))
+	if (!m->held && !m->in_line)
 		attempts_plan(&ms->attempts, m);
 	journal_write(&ms->journal, m);
 	if (!m->in_line && m->counts[RECIPIENT_ASKED] == 0 && m->deliveries.count == 0)
@@ -224,12 +230,18 @@ void messages_admit(void *context)
 	}
 }
 
+/* What is new of it is asked about. */
+static void go_on(struct messages *ms, struct message *m, bool old)
+{
+	if (!m->in_line && !m->held && !m->removed)
+		admission_stand_in_line(&ms->admission, m, old);
+}
+
 /* Everything deferred goes on now. */
 static void try_again(struct messages *ms, struct message *m)
 {
 	attempts_begin(&ms->attempts, m);
-	if (!m->in_line && !m->held && !m->removed)
-		admission_stand_in_line(&ms->admission, m, true);
+	go_on(ms, m, true);
 }
 
 static void attempts_due(void *context)
@@ -238,7 +250,7 @@ static void attempts_due(void *context)
 	struct message *m;
 
 	while ((m = attempts_take_due(&ms->attempts)) != NULL)
-		try_again(ms, m);
+		go_on(ms, m, m->attempts > 0);
 	attempts_arm(&ms->attempts);
 	messages_admit(ms);
 }
@@ -249,7 +261,7 @@ void messages_found(void *context, struct message *m, int64_t next_wall_ms)
 
 	records_add(ms->with.records, m);
 	if (!attempts_waits_on(&ms->attempts, m, next_wall_ms))
-		try_again(ms, m);
+		go_on(ms, m, true);
 }
 
 void messages_restored(void *context, struct message *m, int64_t next_wall_ms)
@@ -315,6 +327,8 @@ void messages_result(void *context, struct delivery *d, struct recipient *r,
 	else if (result->outcome == JOB_FAILED)
 		outcomes_give_up(&ms->journal, m, r, result->status, result->remote_host,
 		                 result->text);
+	else if (result->outcome == JOB_OWN_FAULT && !m->removed)
+		outcomes_own_fault(&ms->journal, m, r, agents_name(d), result);
 	else
 		outcomes_defer(&ms->journal, m, r, result->status, result->remote_host,
 		               result->text);
@@ -363,7 +377,10 @@ void messages_forgive(void *context)
 
 void messages_retry(void *context, struct message *m)
 {
-	try_again(context, m);
+	struct messages *ms = context;
+
+	attempts_hasten(&ms->attempts, m);
+	go_on(ms, m, true);
 }
 
 void messages_hold(void *context, struct message *m, bool hold)
@@ -375,7 +392,6 @@ void messages_hold(void *context, struct message *m, bool hold)
 	attempts_hold(&ms->attempts, m, hold);
 	if (hold) {
 		take_back_waiting(ms, m);
-		records_set_next(ms->with.records, m, 0);
 		settle(ms, m);
 	} else {
 		try_again(ms, m);
@@ -388,7 +404,7 @@ static void leave(struct messages *ms, struct message *m)
 	m->removed = true;
 	take_back_waiting(ms, m);
 	resolving_forget(ms->resolving, m);
-	records_set_next(ms->with.records, m, 0);
+	attempts_forget(&ms->attempts, m);
 }
 
 void messages_remove(void *context, struct message *m)

@@ -7,7 +7,7 @@
 #include "lib/base/log.h"
 #include "queue/queued/reports.h"
 
-void outcomes_defer(struct journal *j, struct message *m, struct recipient *r, const char *status,
+static void put_off(struct journal *j, struct message *m, struct recipient *r, const char *status,
                     const char *host, const char *text)
 {
 	outcome_set(&r->outcome, clock_wall_s(), status, host, text);
@@ -16,6 +16,29 @@ void outcomes_defer(struct journal *j, struct message *m, struct recipient *r, c
 	         log_quote(view_of(recipient_address(m, r))), log_quote(view_of(status)),
 	         host[0] ? log_quote(view_of(host)) : "-", log_text(view_of(text)));
 	journal_note_recipient(j, m, r, QUEUE_RETRY);
+}
+
+void outcomes_defer(struct journal *j, struct message *m, struct recipient *r, const char *status,
+                    const char *host, const char *text)
+{
+	r->own_faults = 0;
+	put_off(j, m, r, status, host, text);
+}
+
+void outcomes_own_fault(struct journal *j, struct message *m, struct recipient *r, const char *by,
+                        const struct job_result *result)
+{
+	if (r->own_faults >= OWN_RETRY_MAX) {
+		put_off(j, m, r, result->status, "", result->text);
+		return;
+	}
+	r->own_faults++;
+	outcome_set(&r->outcome, clock_wall_s(), result->status, "", result->text);
+	recipient_set(m, r, RECIPIENT_AGAIN);
+	log_info("id=%s event=repeat to=<%s> by=%s status=%s faults=%u text=\"%s\"",
+	         message_name(m), log_quote(view_of(recipient_address(m, r))), by,
+	         log_quote(view_of(result->status)), (unsigned)r->own_faults,
+	         log_text(view_of(result->text)));
 }
 
 /* RFC 3461 section 5.2. Our own reports carry NEVER for the hosts they pass; that one of them is

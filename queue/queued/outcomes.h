@@ -9,9 +9,14 @@
 #include "lib/wire/job.h"
 #include "queue/queued/journal.h"
 
-/* Failed for now; host "": our own words. */
+/* Its destination put it off; host "": our own words. */
 void outcomes_defer(struct journal *j, struct message *m, struct recipient *r, const char *status,
                     const char *host, const char *text);
+/* A fault of our own, with the agent of this name: to be repeated soon. The file says nothing of
+ * it, so that a start repeats it at once. After OWN_RETRY_MAX in a row it is put off like any
+ * other. */
+void outcomes_own_fault(struct journal *j, struct message *m, struct recipient *r, const char *by,
+                        const struct job_result *result);
 /* Failed for good: a report is owed unless NOTIFY, or who the sender may be (reports.h), says
  * otherwise. */
 void outcomes_give_up(struct journal *j, struct message *m, struct recipient *r, const char *status,

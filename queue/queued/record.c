@@ -268,7 +268,7 @@ void recipient_set(struct message *m, struct recipient *r, enum recipient_state 
 	m->counts[r->state]--;
 	m->counts[state]++;
 	r->state = (uint8_t)state;
-	if (state == RECIPIENT_GONE || state == RECIPIENT_DEFERRED)
+	if (state == RECIPIENT_GONE || state == RECIPIENT_DEFERRED || state == RECIPIENT_AGAIN)
 		target_drop(&r->target);
 }
 

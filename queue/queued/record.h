@@ -32,7 +32,8 @@ enum recipient_state {
 	RECIPIENT_ASKED, /* a question is on its way */
 	RECIPIENT_READY, /* has a target, waits for the others of its message to be put into jobs */
 	RECIPIENT_QUEUED,   /* in a delivery that waits in a schedule or is with an agent */
-	RECIPIENT_DEFERRED, /* waits for the message's next attempt */
+	RECIPIENT_DEFERRED, /* its destination put it off: waits for the message's next attempt */
+	RECIPIENT_AGAIN,    /* a fault of our own: waits for the repeat, which is soon */
 	RECIPIENT_FAILED,   /* for good; a report is owed */
 	RECIPIENT_SUCCESS,  /* delivered; a report is owed */
 	RECIPIENT_GONE,     /* needs nothing more */
@@ -60,9 +61,11 @@ struct recipient {
 #include "lib/wire/envelope.def"
 #undef RECIPIENT_FIELD
 	uint8_t state;
-	bool final;   /* came out of an expansion, or was its own: not expanded again */
-	bool relayed; /* RECIPIENT_SUCCESS: by another host */
-	bool listed;  /* in a report that is on its way */
+	uint8_t own_faults; /* in a row: its destination has not been heard since */
+	bool final : 1;     /* came out of an expansion, or was its own: not expanded again */
+	bool relayed : 1;   /* RECIPIENT_SUCCESS: by another host */
+	bool listed : 1;    /* in a report that is on its way */
+	bool tried : 1;     /* while its log is read: in the last attempt that this tells of */
 	struct target *target;
 	struct outcome *outcome;
 };
@@ -73,30 +76,40 @@ enum message_damage {
 	MESSAGE_TEXT_DAMAGED
 };
 
+/* When the reports that are owed can be made. */
+enum report_wait {
+	REPORT_NOW,
+	REPORT_SOON, /* one could not be made by a fault of our own: with the repeat */
+	REPORT_LATER /* one could not be made: not before the next attempt */
+};
+
 struct message {
 	uint64_t id;
 	uint64_t message_bytes, log_end;
 	uint32_t extra_bytes, envelope_bytes;
 	int64_t arrived_ms; /* wall clock, for people and reports */
 	/* By the clock that only goes forward: when it came, as far as that can be told, and its
-	 * next attempt (at_ms 0: none is waited for). */
+	 * next attempt (at_ms 0: none is waited for). Where that is a repeat, of who is AGAIN
+	 * alone, the attempt of those that are DEFERRED comes put_off_s seconds after born_ms (0:
+	 * there are none). */
 	int64_t born_ms;
 	struct heap_entry next;
+	uint32_t put_off_s;
 	uint32_t recipient_count;
 	uint32_t counts[RECIPIENT_STATES]; /* recipients in each state */
 	uint32_t cursor; /* the recipient that is asked about next, while in line */
 	uint16_t attempts;
-	uint8_t origin;  /* enum envelope_origin */
-	bool held;       /* by an operator: no attempts */
-	bool noticed;    /* the delay notice is out, or on its way */
-	bool removed;    /* by an operator, while agents had it: ends with their jobs */
-	uint8_t damaged; /* enum message_damage; `removed` is set too, and its end sets the file
-	                    aside */
-	bool in_line;    /* waits to be admitted */
-	bool admitted;   /* counts as active */
-	bool agent_died; /* in the present attempt: our own trouble, so that the next one comes soon
-	                  */
-	bool report_later; /* a report could not be made: not before the next attempt */
+	uint8_t origin;      /* enum envelope_origin */
+	bool held;           /* by an operator: no attempts */
+	bool noticed;        /* the delay notice is out, or on its way */
+	bool removed;        /* by an operator, while agents had it: ends with their jobs */
+	uint8_t damaged;     /* enum message_damage; `removed` is set too, and its end sets the file
+	                        aside */
+	bool in_line;        /* waits to be admitted */
+	bool admitted;       /* counts as active */
+	bool repeats;        /* `next` is a repeat */
+	uint8_t report_wait; /* enum report_wait */
+	uint8_t report_faults; /* of our own, in a row, that kept a report from being made */
 	struct recipient *recipients;
 	char *strings; /* each terminated; place 0 is the empty one */
 	uint32_t strings_len, strings_cap, recipient_cap;

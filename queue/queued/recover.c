@@ -63,6 +63,19 @@ static void outcome_of(struct recipient *r, const struct queue_log *l)
 	outcome_set(&r->outcome, l->time_s, l->status, l->host, l->text);
 }
 
+/* A further attempt was planned, and of whom the last one put off it says nothing: he was under way
+ * in it, or has been forgotten in a crash. */
+static void attempt_of(struct replay *p)
+{
+	for (uint32_t i = 0; i < p->provisional; i++) {
+		struct recipient *r = &p->m->recipients[i];
+
+		if (r->state == RECIPIENT_DEFERRED && !r->tried)
+			recipient_set(p->m, r, RECIPIENT_NEW);
+		r->tried = false;
+	}
+}
+
 /* A record about a recipient that does not exist is not ours. */
 static void apply(struct replay *p, const struct queue_log *l)
 {
@@ -84,6 +97,7 @@ static void apply(struct replay *p, const struct queue_log *l)
 	case QUEUE_RETRY:
 		outcome_of(r, l);
 		recipient_set(m, r, RECIPIENT_DEFERRED);
+		r->tried = true;
 		break;
 	case QUEUE_FAILED:
 		outcome_of(r, l);
@@ -96,6 +110,7 @@ static void apply(struct replay *p, const struct queue_log *l)
 		break;
 	case QUEUE_NOTICE: m->noticed = true; break;
 	case QUEUE_ATTEMPT:
+		attempt_of(p);
 		m->attempts = (uint16_t)(l->number > UINT16_MAX ? UINT16_MAX : l->number);
 		p->next_wall_ms = l->time_s * 1000;
 		break;

@@ -119,12 +119,27 @@ void reports_notice(struct reports *rs, struct message *m)
 	free(list);
 }
 
-static void not_now(const struct delivery *d)
+static void wait_for(struct message *m, enum report_wait wait)
 {
+	if (m->report_wait < wait)
+		m->report_wait = (uint8_t)wait;
+}
+
+/* However many of its recipients say so, it counts once. */
+static void not_now(const struct delivery *d, bool own_fault)
+{
+	struct message *m = d->message;
+
 	if (d->report == JOB_REPORT_DELAYED)
-		d->message->noticed = false;
-	else
-		d->message->report_later = true;
+		m->noticed = false;
+	if (!own_fault)
+		m->report_faults = 0;
+	else if (m->report_wait != REPORT_NOW)
+		return;
+	bool soon = own_fault && m->report_faults < OWN_RETRY_MAX;
+
+	m->report_faults += soon;
+	wait_for(m, soon ? REPORT_SOON : REPORT_LATER);
 }
 
 void reports_result(struct reports *rs, struct delivery *d, struct recipient *r,
@@ -133,10 +148,11 @@ void reports_result(struct reports *rs, struct delivery *d, struct recipient *r,
 	struct message *m = d->message;
 
 	r->listed = false;
-	if (result->outcome == JOB_RETRY) {
-		not_now(d);
+	if (result->outcome == JOB_RETRY || result->outcome == JOB_OWN_FAULT) {
+		not_now(d, result->outcome == JOB_OWN_FAULT);
 		return;
 	}
+	m->report_faults = 0;
 	if (result->outcome == JOB_FAILED)
 		log_warn("id=%s event=drop to=<%s> reason=\"no report can be made: %s\"",
 		         message_name(m), log_quote(view_of(recipient_address(m, r))),

@@ -260,14 +260,14 @@ static void succeed(struct schedule *s, struct schedule_destination *d)
 		d->window = s->limits.window_max;
 }
 
-void schedule_finished(struct schedule *s, struct schedule_destination *d, bool trouble,
+void schedule_finished(struct schedule *s, struct schedule_destination *d, enum schedule_end end,
                        int64_t now_ms)
 {
 	if (d->running)
 		d->running--;
-	if (!trouble) {
+	if (end == SCHEDULE_SUCCESS) {
 		succeed(s, d);
-	} else if (!d->down) {
+	} else if (end == SCHEDULE_TROUBLE && !d->down) {
 		/* The jobs that ran beside the one that brought it down do not count again. */
 		d->window /= 2;
 		if (d->window < 1 || d->pause_ms)
@@ -341,4 +341,13 @@ int64_t schedule_retry_ms(const struct schedule_limits *limits, unsigned attempt
 		delay = limits->retry_max_ms;
 	/* A quarter up and down, so that what failed together does not come back together. */
 	return delay - delay / 4 + (int64_t)((uint64_t)random * (uint64_t)(delay / 2) >> 32);
+}
+
+int64_t schedule_own_retry_ms(const struct schedule_limits *limits, unsigned faults)
+{
+	if (faults == 0 || faults > OWN_RETRY_MAX)
+		return 0;
+	int64_t delay = (int64_t)OWN_RETRY_FIRST_MS << (faults - 1);
+
+	return delay < limits->retry_first_ms ? delay : limits->retry_first_ms;
 }

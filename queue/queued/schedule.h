@@ -7,7 +7,8 @@
  * may run at once: it starts at window_start, grows by one for every full window of successes
  * (never over window_max) and is halved by a job that found the whole destination in trouble. Below
  * one the destination is down: its items are handed back (schedule_drain), new ones come back at
- * once, and after a pause a single job tries it again.
+ * once, and after a pause a single job tries it again. A job in which the destination had no word,
+ * by a fault of our own, changes nothing of that.
  *
  * Destinations take turns; within one, senders take turns (by 16 buckets, so that a sender with a
  * million messages costs the others at most their share); fresh mail has three turns in four before
@@ -60,8 +61,13 @@ void schedule_cancel(struct schedule *s,
                      struct schedule_item *item); /* harmless when it does not wait */
 /* The next item that may run now, counted as running; NULL: none may. */
 struct schedule_item *schedule_take(struct schedule *s);
+enum schedule_end {
+	SCHEDULE_SUCCESS, /* the destination answered, whatever it said */
+	SCHEDULE_TROUBLE, /* as a whole it did not */
+	SCHEDULE_UNTRIED  /* it was not asked, or we did not hear what it said */
+};
 /* A job of d has ended. */
-void schedule_finished(struct schedule *s, struct schedule_destination *d, bool trouble,
+void schedule_finished(struct schedule *s, struct schedule_destination *d, enum schedule_end end,
                        int64_t now_ms);
 
 bool schedule_is_down(const struct schedule_destination *d, int64_t now_ms);
@@ -79,5 +85,11 @@ bool schedule_is_idle(
 /* The delay before attempt number attempts + 1: first, then growing by half of itself each time up
  * to max, with a jitter of a quarter up and down from `random` (any 32 bits). attempts >= 1. */
 int64_t schedule_retry_ms(const struct schedule_limits *limits, unsigned attempts, uint32_t random);
+
+enum { OWN_RETRY_FIRST_MS = 1000, OWN_RETRY_MAX = 5 };
+
+/* What failed by a fault of our own, so often in a row (1 ..), is repeated after this: 1, 2, 4 ...
+ * seconds, never after retry_first. 0: after OWN_RETRY_MAX times, it waits like any other. */
+int64_t schedule_own_retry_ms(const struct schedule_limits *limits, unsigned faults);
 
 #endif

@@ -163,7 +163,7 @@ class Started:
 
     def take(self, job):
         if hashlib.blake2b(job.bytes(), digest_size=32).digest() != job.checksum:
-            job.finish(RETRY, damaged=True)
+            job.finish(OWN_FAULT, damaged=True)
             return None
         self.delivered.setdefault(job.id, []).append(job.bytes())
         return DONE

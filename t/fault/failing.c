@@ -3,9 +3,10 @@
  * Lets chosen calls fail as a bad disk or a full table of descriptors does: loaded with LD_PRELOAD,
  * so that the program itself has no test code in it.
  *
- *	FAIL_CALL=pread    openat, read or pread
+ *	FAIL_CALL=pread    openat, read, pread, or socket (of the network)
  *	FAIL_ERRNO=5       its number
- *	FAIL_PATH=part     only of files whose name, as it is opened, has this part; "stdin"
+ *	FAIL_PATH=part     only of files whose name, as it is opened, has this part; "stdin";
+ *	                   of socket anything
  *	FAIL_SKIP=1        so many calls pass first
  *	FAIL_TIMES=2       so many fail, then all pass; without it all fail
  *	FAIL_CALL=behind   reads of the file are cut at FAIL_SKIP bytes, and fail behind them; with
@@ -18,6 +19,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -111,6 +113,11 @@ ssize_t pread64(int fd, void *out, size_t size, off64_t offset)
 	if (cut(fd))
 		return pread(fd, out, size, offset);
 	return fails("pread", fd_chosen(fd)) ? -1 : REAL(pread64)(fd, out, size, offset);
+}
+
+int socket(int family, int type, int protocol)
+{
+	return fails("socket", family != AF_UNIX) ? -1 : REAL(socket)(family, type, protocol);
 }
 
 static int opened(const char *path, int fd)

@@ -35,7 +35,7 @@ MASTER_RELOAD, MASTER_CONTROL = 16, 17
  CONTROL_QUEUE_HOLD, CONTROL_QUEUE_RELEASE, CONTROL_QUEUE_REMOVE) = range(20, 29)
 CONTROL_QUEUE, CONTROL_QUEUE_COUNTS, CONTROL_QUEUE_RESTORE = 19, 30, 31
 NETWORK, AUTHENTICATED, MACHINE, BOUNCE, RELAY = range(5)
-DONE, RETRY, FAILED = 0, 1, 2
+DONE, RETRY, FAILED, OWN_FAULT = range(4)
 ERROR, MAILBOX, REMOTE = range(3)
 REPORT_NONE, REPORT_FAILED, REPORT_DELAYED, REPORT_DELIVERED, REPORT_RELAYED = range(5)
 NEVER, SUCCESS, FAILURE, DELAY = 1, 2, 4, 8
@@ -143,7 +143,7 @@ class Job:
         return os.pread(self.fd, self.size, self.offset)
 
     def result(self, number, outcome, status=None, text="", trouble=False, passed_on=False, damaged=False, unknown=False, last=False):
-        status = status or {DONE: "2.0.0", RETRY: "4.2.0", FAILED: "5.1.1"}[outcome]
+        status = status or {DONE: "2.0.0", RETRY: "4.2.0", FAILED: "5.1.1", OWN_FAULT: "4.3.0"}[outcome]
         send(self.line, Out(JOB_RESULT).u32(self.recipients[number]["index"]).byte(outcome).view(status).view(text).view("")
              .byte(passed_on).byte(damaged).byte(trouble).byte(unknown).byte(last))
 

@@ -7,22 +7,24 @@
 import hashlib
 import pathlib
 import queue
+import socket
 import tempfile
 import threading
 
 import wirehouse as w
 
 JOB_BEGIN, JOB_RECIPIENT, JOB_FINISHED = 16, 17, 19
-DONE, RETRY, FAILED = range(3)
-DNS_HOSTS, DNS_FOUND, DNS_NO_HOST = 19, 0, 3
+DONE, RETRY, FAILED, OWN_FAULT = range(4)
+DNS_HOSTS, DNS_FOUND, DNS_NO_HOST, DNS_OWN_FAULT = 19, 0, 3, 5
 MESSAGE = b"Subject: walk\r\n\r\n..dots\r\nbody\r\n"
 
 
 class RemoteHouse(w.ProgramHouse):
-    """lines: how many jobs may run at once. hosts: domain -> [(preference, name, [addresses])], what dnsd says of it."""
+    """lines: how many jobs may run at once. hosts: domain -> [(preference, name, [addresses])], what dnsd says of it;
+    an enum dns_result alone, or None: it dies of the question."""
 
     def __init__(self, lines=1, settings="", hosts=None):
-        self.count, self.settings, self.hosts = lines, settings, dict(hosts or {})
+        self.count, self.settings, self.hosts, self.asked = lines, settings, dict(hosts or {}), 0
 
     def __enter__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
@@ -54,8 +56,13 @@ class RemoteHouse(w.ProgramHouse):
     def _answer(self, line):
         try:
             while question := w.receive(line):
-                hosts = self.hosts.get(question.string(), [])
-                out = w.Out(DNS_HOSTS).byte(DNS_FOUND if hosts else DNS_NO_HOST).view("" if hosts else "nothing").u32(60)
+                hosts = self.hosts.get(question.string(), DNS_NO_HOST)
+                self.asked += 1
+                if hosts is None:
+                    line.shutdown(socket.SHUT_RDWR)
+                    return
+                result, hosts = (hosts, []) if isinstance(hosts, int) else (DNS_FOUND, hosts)
+                out = w.Out(DNS_HOSTS).byte(result).view("" if hosts else "nothing").u32(60)
                 out.byte(len(hosts))
                 for preference, name, addresses in hosts:
                     out.u16(preference).byte(0).view(name).byte(len(addresses))
@@ -85,8 +92,7 @@ class RemoteHouse(w.ProgramHouse):
                 break
             index, outcome, status, text = packet.u32(), packet.byte(), packet.string(), packet.string()
             packet.string(), packet.byte()
-            self.damaged = packet.byte()
-            packet.byte()
+            self.damaged, self.trouble = packet.byte(), packet.byte()
             if packet.byte():
                 self.unknown.append(recipients[index])
             found[recipients[index]], last = (outcome, status, text), packet.byte()

@@ -13,17 +13,19 @@ import wirehouse as w
 from tap import done, is_, ok
 
 JOB_BEGIN, JOB_RECIPIENT = 16, 17
-DONE, RETRY, FAILED = range(3)
+DONE, RETRY, FAILED, OWN_FAULT = range(4)
 REPORT_FAILED = 1
 BODY = b"a line of text\r\n" * 3000
 MESSAGE = b"Subject: hello\r\n\r\n" + BODY
 
 
 class Queue(smtphouse.Queue):
-    """`full`: the file of each report is on a disk without room."""
-    full = False
+    """`full`: the file of each report is on a disk without room. `away`: whoever wants one is hung up on."""
+    full = away = False
 
     def step(self, line, packet, message):
+        if self.away:
+            raise OSError("away")
         if self.full and packet.kind == smtphouse.SPOOL_OPEN:
             with open("/dev/full", "wb") as file:
                 w.send(line, w.Out(smtphouse.SPOOL_FILE).view("full").u64(smtphouse.SPOOL_OFFSET).fd(file))
@@ -93,14 +95,21 @@ def unreadable(b):
                        (os.strerror(9), {"mode": "ab"})):
         for ret in "FH":
             before, log = len(b.queue.messages), len(b.program.log())
-            is_(b.report(ret=ord(ret), **how), [(RETRY, "4.3.0", f"the message cannot be read: {words}")] * 2,
+            is_(b.report(ret=ord(ret), **how), [(OWN_FAULT, "4.3.0", f"the message cannot be read: {words}")] * 2,
                 f"the message {words} (RET={ret}): the report waits")
             ok("event=report-failed" in b.program.log()[log:] and words in b.program.log()[log:], "and the log says why")
             is_([m.state for m in b.queue.messages[before:] if m.state == "live"], [], "none goes out")
     is_(b.report(), [(DONE, "2.0.0", "reported")] * 2, "when it can be read again the report is made")
 
 
-for part in (whole, disk_full, unreadable):
+def queued_away(b):
+    b.queue.away = True
+    is_(b.report(), [(OWN_FAULT, "4.3.0", "queued does not respond, try again later")] * 2, "queued has hung up: nobody's fault but ours")
+    b.queue.away = False
+    is_(b.report(), [(DONE, "2.0.0", "reported")] * 2, "when it is there again the report is made")
+
+
+for part in (whole, disk_full, unreadable, queued_away):
     with Bounce() as b:
         part(b)
 done()

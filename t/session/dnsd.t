@@ -20,7 +20,7 @@ from fakedns import FakeDns  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
 ROUTE, ADDRESS, NAME, HOSTS = range(16, 20)
-FOUND, NO_DOMAIN, LATER = 0, 2, 4
+FOUND, NO_DOMAIN, LATER, OWN_FAULT = 0, 2, 4, 5
 WORKERS_MAX = 32
 
 
@@ -124,7 +124,7 @@ def test_gone(house):
     os.kill(house.workers()[0], signal.SIGKILL)
     house.dns.go.set()
     house.signal_workers(signal.SIGCONT)
-    is_(sorted({result(line)[1] for line in lines}), [NO_DOMAIN, LATER], "one whose worker is killed is told to ask later")
+    is_(sorted({result(line)[1] for line in lines}), [NO_DOMAIN, OWN_FAULT], "one whose worker is killed is told that it was our fault")
     is_(result(after), (HOSTS, NO_DOMAIN), "who waits for a worker is answered")
     is_([name for name, _ in house.dns.questions if name == "gone.test"], [], "for who has left meanwhile nobody is asked")
 

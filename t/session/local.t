@@ -1,69 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """local with a queued that the test plays: mailboxes made, bytes exact, loops, quotas, trouble, stop."""
-import hashlib
-import os
 import pathlib
 import shutil
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse as w
+from localhouse import DONE, FAILED, JOB_BEGIN, MESSAGE, OWN_FAULT, RETRY, Local
 from tap import done, is_, ok
-
-JOB_BEGIN, JOB_RECIPIENT = 16, 17
-DONE, RETRY, FAILED = range(3)
-MESSAGE = b"Received: from x\r\nSubject: hello\r\n\r\nbody\r\n..dots\r\n"
-
-
-class Local(w.ProgramHouse):
-    def __enter__(self):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
-        self.root = self.directory / "mail"
-        self.root.mkdir()
-        self.wire, theirs = w.pair()
-        self.generation = w.generation(self.directory)
-        self.program = w.Program("local", {"generation": self.generation, "queued.job": theirs}, self.directory)
-        theirs.close()
-        self.program.wait_ready()
-        self.line = self.new_line()
-        return self
-
-    def new_line(self):
-        w.send(self.wire, w.Out(w.WIRE_GROW).u32(1))
-        return w.accept(self.wire, "job")
-
-    def begin(self, message=MESSAGE, extra=b"", sender="from@far.test", claims=None, checksum=None):
-        """The job's first message; the file has a header before and an envelope behind, as the queue's have."""
-        path = self.directory / "message"
-        path.write_bytes(b"H" * 256 + message + extra + (b"" if claims else b"envelope"))
-        with open(path, "rb") as file:
-            size = claims or len(message)
-            w.send(self.line, w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(size).u64(256 + len(message)).u64(len(extra))
-                   .view(hashlib.blake2b(message if checksum is None else checksum, digest_size=32).digest())
-                   .fields(w.ENVELOPE_ONWARD, {"sender": sender}).u64(0).u16(0).route().byte(0).u64(0).fd(file))
-
-    def recipient(self, index, address, home, last=True, quota=0):
-        w.send(self.line, w.Out(JOB_RECIPIENT).u32(index).byte(last).fields(w.ENVELOPE_RECIPIENT, {"address": address})
-               .u32(os.getuid()).u32(os.getgid()).view(str(home)).u64(quota).view("").view("").view("").u64(0))
-
-    def results(self):
-        found = {}
-        while (packet := w.receive(self.line)) is not None:
-            index, outcome, status = packet.u32(), packet.byte(), packet.string()
-            found[index] = (outcome, status)
-            packet.string(), packet.string(), packet.byte()
-            self.damaged = packet.byte()
-            packet.byte(), packet.byte()
-            if packet.byte():
-                return found
-        return None
-
-    def deliver(self, address="anna@example.test", home=None, quota=0, **job):
-        self.begin(**job)
-        self.recipient(0, address, home or self.root / "anna", quota=quota)
-        return self.results()[0]
 
 
 def new(home):
@@ -127,15 +72,15 @@ def nobody_elses(h):
         h.begin(claims=claims)
         for i, name in enumerate(names[:count]):
             h.recipient(i, f"{name}@example.test", h.root / name, last=i + 1 == count)
-        is_({outcome for outcome, _ in h.results().values()}, {RETRY}, f"an unreadable message: all {count} recipients wait")
+        is_({outcome for outcome, _ in h.results().values()}, {OWN_FAULT}, f"an unreadable message: all {count} recipients wait")
     is_([name for name in names if (h.root / name / "Maildir/new").is_dir() and new(h.root / name)], [], "and none has got anything")
 
 
 def trouble(h):
     carl = h.root / "carl"
     count = len(new(carl))
-    is_(h.deliver(home=carl, claims=len(MESSAGE) + 1)[0], RETRY, "a file shorter than queued said")
-    is_(h.deliver(home=carl, claims=10**9)[0], RETRY, "much shorter")
+    is_(h.deliver(home=carl, claims=len(MESSAGE) + 1)[0], OWN_FAULT, "a file shorter than queued said")
+    is_(h.deliver(home=carl, claims=10**9)[0], OWN_FAULT, "much shorter")
     is_(len(new(carl)), count, "nothing is delivered of it")
     nobody_elses(h)
     shutil.rmtree(carl / "Maildir/tmp")
@@ -161,7 +106,7 @@ def damage(h):
     """What is read is not what came: it is nobody's, and queued hears that."""
     for name, body in (("small", b""), ("large", b"a line of text\r\n" * 20000)):
         before = len(new(h.root / "anna"))
-        is_((h.deliver(message=MESSAGE + body, checksum=MESSAGE + body + b"x"), h.damaged), ((RETRY, "4.3.0"), 1), f"a {name} message with another checksum waits")
+        is_((h.deliver(message=MESSAGE + body, checksum=MESSAGE + body + b"x"), h.damaged), ((OWN_FAULT, "4.3.0"), 1), f"a {name} message with another checksum waits")
         is_(len(new(h.root / "anna")), before, "it is not delivered")
         is_((h.deliver(message=MESSAGE + body), h.damaged), ((DONE, "2.0.0"), 0), "the next one is")
     ok("event=unreadable reason=\"the message has a wrong checksum\"" in h.program.log(), "the log says why")

@@ -117,17 +117,6 @@ def waits_over_restart():
         ok(gone(house), "then it is done")
 
 
-def agent_dies():
-    with House("queue.retry-first 1h\nqueue.retry-max 1h\n") as house:
-        house.write(["b@far.test"])
-        house.agents["remote"].job().die()
-        again = house.agents["remote"].job()
-        is_(again.addresses, ["b@far.test"], "what our own agent let fall is tried again at once, not after queue.retry-first")
-        again.finish(RETRY, text="mailbox busy")
-        ok(house.wait_for(lambda: house.list()[0]["state"] == "d" and house.list()[0]["next"] - time.time() > 1000),
-           "what the other side put off waits as long as it should")
-
-
 def strange_agents():
     """One that was taken over takes jobs and says that it is idle; one of a parent that has been replaced stays."""
     with House("queue.retry-first 1h\nqueue.retry-max 1h\n") as house:
@@ -645,9 +634,9 @@ def damage():
         def answer(job):
             whole = hashlib.blake2b(job.bytes(), digest_size=32).digest() == job.checksum
             if not whole or job.id in claims:
-                job.result(0, DONE if len(job.recipients) > 1 else RETRY, damaged=len(job.recipients) == 1)
+                job.result(0, DONE if len(job.recipients) > 1 else OWN_FAULT, damaged=len(job.recipients) == 1)
                 for n in range(1, len(job.recipients)):
-                    job.result(n, RETRY, damaged=True)
+                    job.result(n, OWN_FAULT, damaged=True)
                 job.finish({})
                 return None
             return RETRY
@@ -680,7 +669,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, aliases, retries, waits_over_restart, agent_dies, strange_agents, reports, strangers, strangers_wait, lessons, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
+for test in (local_and_remote, aliases, retries, waits_over_restart, strange_agents, reports, strangers, strangers_wait, lessons, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""remote with a queued and a dnsd that the test plays: which addresses of many an attempt tries; what a reload in the
-middle does to a delivery."""
+"""remote with a queued and a dnsd that the test plays: which addresses of many an attempt tries; what is our own fault, not
+the destination's; what a reload in the middle does to a delivery."""
 import contextlib
 import itertools
 import os
@@ -15,7 +15,7 @@ import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from fakesmtp import FakeHost
-from remotehouse import DONE, FAILED, RETRY, RemoteHouse
+from remotehouse import DNS_OWN_FAULT, DONE, FAILED, OWN_FAULT, RETRY, RemoteHouse
 from tap import done, is_, ok
 
 SLOW_MAX = 8  # CANDIDATES_SLOW_MAX
@@ -102,6 +102,20 @@ with RemoteHouse() as remote:
     host.close()
 
 
+def own_faults():
+    with RemoteHouse(settings=SETTINGS) as remote:
+        for hosts, text in ((None, "dnsd does not respond"), (DNS_OWN_FAULT, "nothing")):
+            remote.hosts["ours.test"] = hosts
+            is_(remote.send(["a@ours.test"], domain="ours.test"), {"a@ours.test": (OWN_FAULT, "4.3.0", text)}, f"{text}: our own fault")
+            is_((remote.trouble, good.connections), (0, before), "the destination is not blamed")
+        is_(remote.asked, 3, "a dnsd that dies is asked once more")
+        remote.hosts["ours.test"] = [(10, "mx.ours.test", ["127.0.0.1"])]
+        wrong = remote.send(["a@ours.test", "b@ours.test"], domain="ours.test", checksum=bytes(32))
+        is_(({found[:2] for found in wrong.values()}, remote.damaged, remote.trouble), ({(OWN_FAULT, "4.3.0")}, 1, 0),
+            "a message with another checksum is not the host's fault")
+        is_(remote.send(["a@ours.test"], domain="ours.test")["a@ours.test"][0], DONE, "the next one goes")
+
+
 def reload_meanwhile(remote, hop, until):
     """A delivery to this hop, and when until() has returned, more signals of a reload than one."""
     results = queue.Queue()
@@ -159,6 +173,8 @@ def reload_in_handshake():
         is_(host.connections, 1, "over one connection")
 
 
+before = good.connections
+own_faults()
 reload_while_connecting()
 reload_in_handshake()
 done()

@@ -10,7 +10,7 @@ import sys
 import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
-from remotehouse import DONE, FAILED, MESSAGE, RETRY, RemoteHouse
+from remotehouse import DONE, FAILED, MESSAGE, OWN_FAULT, RETRY, RemoteHouse
 from tap import done, is_
 from wirehouse import PATIENCE_SECONDS
 
@@ -167,6 +167,6 @@ with RemoteHouse(LINES, TIMES) as remote:
         host = Host(lmtp, True, ["a@w.test", "b@w.test"], [], None, "right")
         got = remote.send(["a@w.test", "b@w.test"], [("127.0.0.1", host.port)], lmtp=lmtp, checksum=bytes(32))
         host.end()
-        is_(({outcome for outcome, _, _ in got.values()}, remote.damaged, host.texts, host.taken), ({RETRY}, 1, 0, set()),
+        is_(({outcome for outcome, _, _ in got.values()}, remote.damaged, host.texts, host.taken), ({OWN_FAULT}, 1, 0, set()),
             f"{'LMTP' if lmtp else 'SMTP'}: a text with another checksum is not ended: the host takes none, both wait")
 done()

@@ -165,7 +165,6 @@ static void recipients(struct wire_out *out)
 		                .status = "4.4.1",
 		                .text = "down",
 		                .remote_host = "mx",
-		                .damaged = true,
 		                .host_trouble = true,
 		                .last = true };
 
@@ -186,16 +185,33 @@ static void recipients(struct wire_out *out)
 	job_result_put(out, &s);
 	torn("a result", out, get_result);
 	ok(again(out, get_result) && result.outcome == JOB_RETRY && result.host_trouble &&
-	           result.damaged && result.last && result.index == 3,
+	           !result.damaged && result.last && result.index == 3,
 	   "the result again");
+	s.outcome = JOB_OWN_FAULT;
+	job_result_put(out, &s);
+	ok(!again(out, get_result), "a fault of our own is no trouble of the host");
+	s.host_trouble = false;
+	s.damaged = true;
+	job_result_put(out, &s);
+	torn("a fault of our own", out, get_result);
+	ok(again(out, get_result) && result.outcome == JOB_OWN_FAULT && result.damaged,
+	   "the message may be damaged");
+	for (s.outcome = JOB_DONE; s.outcome <= JOB_FAILED; s.outcome++) {
+		job_result_put(out, &s);
+		ok(!again(out, get_result), "damaged, it is not outcome %d", (int)s.outcome);
+	}
 	s.damaged = false;
 	s.unknown = true;
-	job_result_put(out, &s);
-	ok(!again(out, get_result), "who is unknown has failed");
+	for (s.outcome = JOB_DONE; s.outcome <= JOB_OWN_FAULT; s.outcome++) {
+		job_result_put(out, &s);
+		ok(again(out, get_result) == (s.outcome == JOB_FAILED),
+		   "who is unknown has failed, outcome %d", (int)s.outcome);
+	}
 	s.outcome = JOB_FAILED;
 	job_result_put(out, &s);
 	ok(again(out, get_result) && result.unknown && !result.damaged, "so it is a result");
-	s.outcome = (enum job_outcome)(JOB_FAILED + 1);
+	s.unknown = false;
+	s.outcome = (enum job_outcome)(JOB_OWN_FAULT + 1);
 	job_result_put(out, &s);
 	ok(!again(out, get_result), "an unknown outcome is refused");
 }

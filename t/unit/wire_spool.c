@@ -121,7 +121,7 @@ int main(void)
 	struct envelope_recipient r = { .address = "to@example.test",
 		                        .notify = ENVELOPE_NOTIFY_DELAY,
 		                        .orcpt = "rfc822;to@x.test" };
-	struct spool_refusal f = { true, "5.3.4", "too large" };
+	struct spool_refusal f = { true, "5.3.4", "too large", false };
 
 	envelopes();
 	wire_begin(&out, SPOOL_RECIPIENT);
