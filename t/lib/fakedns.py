@@ -3,7 +3,7 @@
 
 zones: {("example.test", "MX"): [(10, "mx1.example.test")], ("mx1.example.test", "A"): ["127.0.0.1"]}; a name that
 occurs in no row is answered NXDOMAIN, one in `failing` SERVFAIL. `denied`: rows of names that are there, for which
-it says NXDOMAIN all the same, as some do (RFC 4074).
+it says NXDOMAIN all the same, as some do (RFC 4074). `silent`: names about which it says nothing.
 """
 import socket
 import struct
@@ -39,6 +39,7 @@ def encode_data(kind, value):
 class FakeDns:
     def __init__(self, zones, failing=(), denied=()):
         self.zones, self.failing, self.denied, self.questions = dict(zones), set(failing), set(denied), []
+        self.silent = set()
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
@@ -53,7 +54,9 @@ class FakeDns:
                 packet, peer = self.socket.recvfrom(4096)
             except OSError:
                 return
-            self.socket.sendto(self._answer(packet), peer)
+            answer = self._answer(packet)
+            if self.questions[-1][0] not in self.silent:
+                self.socket.sendto(answer, peer)
 
     def _answer(self, packet):
         name, end = decode_name(packet, 12)
