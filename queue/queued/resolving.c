@@ -2,6 +2,9 @@
 /*
  * Questions to resolved: many at once over one line; when the line closes (resolved is replaced at
  * every reload) it is dialled again and what was unanswered is asked again.
+ *
+ * A question that was lost LOST_MAX times is asked by itself, the others wait for that long: if
+ * resolved ends on it once more, it is this one that ends it, and it is answered with an error.
  */
 #include "queue/queued/resolving.h"
 
@@ -14,12 +17,13 @@
 #include "lib/base/pace.h"
 #include "lib/wire/dial.h"
 
-enum { REDIAL_MS = 50 };
+enum { REDIAL_MS = 50, LOST_MAX = 3 };
 
 struct question {
 	struct message *message; /* NULL: free, or its message is gone */
 	uint32_t index;
-	bool used;
+	bool used, sent;
+	uint8_t lost;        /* so often with its line */
 	struct found *found; /* so far */
 	unsigned found_count;
 };
@@ -32,6 +36,8 @@ struct resolving {
 	struct question questions[RESOLVING_MAX];
 	uint32_t free_questions[RESOLVING_MAX];
 	unsigned free_count;
+	unsigned sent,
+		suspects; /* questions that are on their way; that were lost LOST_MAX times */
 };
 
 static struct wire_out out;
@@ -46,9 +52,23 @@ static void drop_found(struct question *question)
 static void release(struct resolving *r, struct question *question)
 {
 	drop_found(question);
-	question->used = false;
+	r->sent -= question->sent;
+	r->suspects -= question->lost >= LOST_MAX;
+	question->used = question->sent = false;
+	question->lost = 0;
 	question->message = NULL;
 	r->free_questions[r->free_count++] = (uint32_t)(question - r->questions);
+}
+
+static void lose(struct resolving *r, struct question *question)
+{
+	drop_found(question);
+	question->sent = false;
+	r->sent--;
+	if (question->message == NULL)
+		release(r, question);
+	else if (++question->lost == LOST_MAX)
+		r->suspects++;
 }
 
 static void lost(struct resolving *r)
@@ -58,22 +78,35 @@ static void lost(struct resolving *r)
 	loop_unwatch(r->with.loop, &r->line);
 	close(r->line.fd);
 	r->line.fd = -1;
+	for (uint32_t i = 0; i < RESOLVING_MAX; i++)
+		if (r->questions[i].sent)
+			lose(r, &r->questions[i]);
 	loop_timer_set(r->with.loop, &r->redial, loop_now_ms(r->with.loop) + REDIAL_MS);
 }
 
-static bool send_question(struct resolving *r, uint32_t number)
+static void send_question(struct resolving *r, uint32_t number)
 {
-	const struct question *question = &r->questions[number];
+	struct question *question = &r->questions[number];
 	const struct message *m = question->message;
 
-	if (r->line.fd < 0)
-		return false;
+	question->sent = true;
+	r->sent++;
 	resolve_expand_put(&out, number,
 	                   view_of(recipient_address(m, &m->recipients[question->index])));
-	if (wire_send(r->line.fd, &out) == WIRE_OK)
-		return true;
-	lost(r);
-	return false;
+	if (wire_send(r->line.fd, &out) != WIRE_OK)
+		lost(r);
+}
+
+static void send_waiting(struct resolving *r)
+{
+	for (uint32_t i = 0; i < RESOLVING_MAX && r->line.fd >= 0; i++) {
+		const struct question *question = &r->questions[i];
+
+		if (!question->used || question->sent)
+			continue;
+		if (r->suspects == 0 || (r->sent == 0 && question->lost >= LOST_MAX))
+			send_question(r, i);
+	}
 }
 
 /* ---- the line ---- */
@@ -100,7 +133,7 @@ static bool take_answer(struct resolving *r, struct wire_in *in)
 	struct question *question;
 
 	if (in->type != RESOLVE_TARGET || !resolve_target_get(in, &t) ||
-	    t.question >= RESOLVING_MAX || !r->questions[t.question].used)
+	    t.question >= RESOLVING_MAX || !r->questions[t.question].sent)
 		return false;
 	question = &r->questions[t.question];
 	if (question->found_count >= RESOLVE_TARGETS_MAX)
@@ -141,6 +174,8 @@ static void answers(struct watch *w, unsigned events)
 		if (!good) {
 			log_warn("event=wire-dropped protocol=resolve reason=\"invalid answer\"");
 			lost(r);
+		} else if (r->sent + r->free_count < RESOLVING_MAX) {
+			send_waiting(r);
 		}
 	}
 	r->with.room(r->with.context);
@@ -164,21 +199,32 @@ static void dial_up(struct resolving *r)
 	}
 	fcntl(r->line.fd, F_SETFL, O_NONBLOCK);
 	loop_watch(r->with.loop, &r->line, LOOP_READ);
-	for (uint32_t i = 0; i < RESOLVING_MAX; i++) {
-		if (!r->questions[i].used)
-			continue;
-		drop_found(&r->questions[i]);
-		if (r->questions[i].message == NULL)
-			release(r, &r->questions[i]);
-		else if (!send_question(r, i))
-			return;
-	}
+	send_waiting(r);
+}
+
+/* What resolved has ended on when it was asked nothing else. */
+static void give_up(struct resolving *r, struct question *question)
+{
+	struct message *m = question->message;
+	struct found *found = memory_get(sizeof *found);
+	uint32_t index = question->index;
+
+	*found = (struct found){
+		.address = memory_string(view_of(recipient_address(m, &m->recipients[index]))),
+		.status = "4.3.0",
+		.text = memory_string(VIEW("resolved ends when it is asked about this address"))
+	};
+	release(r, question);
+	r->with.answered(r->with.context, m, index, found, 1);
 }
 
 static void redial_due(struct timer *t)
 {
 	struct resolving *r = loop_owner(t, struct resolving, redial);
 
+	for (uint32_t i = 0; i < RESOLVING_MAX; i++)
+		if (r->questions[i].lost > LOST_MAX)
+			give_up(r, &r->questions[i]);
 	dial_up(r);
 	if (r->line.fd >= 0)
 		r->with.dialled(r->with.context);
@@ -209,7 +255,8 @@ void resolving_ask(struct resolving *r, struct message *m, uint32_t index)
 	uint32_t number = r->free_questions[--r->free_count];
 
 	r->questions[number] = (struct question){ .message = m, .index = index, .used = true };
-	send_question(r, number); /* lost: asked again after the redial */
+	if (r->suspects == 0)
+		send_question(r, number); /* lost: asked again after the redial */
 }
 
 /* The next question finds out whether the line is lost. */
@@ -221,6 +268,9 @@ bool resolving_tell(struct resolving *r, const struct wire_out *told)
 void resolving_forget(struct resolving *r, const struct message *m)
 {
 	for (uint32_t i = 0; i < RESOLVING_MAX; i++)
-		if (r->questions[i].message == m)
+		if (r->questions[i].message == m) {
 			r->questions[i].message = NULL;
+			if (!r->questions[i].sent)
+				release(r, &r->questions[i]);
+		}
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Questions to resolved: where does a recipient go (protocol resolve, lib/wire/resolve.h). An
- * answer is lost with nobody: what resolved leaves unanswered is asked again.
+ * answer is lost with nobody: what resolved leaves unanswered is asked again, a question that ends
+ * it a few times, by itself in the end, so that it does not keep the others from their answers.
  */
 #ifndef QUEUE_QUEUED_RESOLVING_H
 #define QUEUE_QUEUED_RESOLVING_H

@@ -218,10 +218,11 @@ class Agents:
 
 
 class Resolver:
-    """example.test is here, in mailboxes; the rest is remote by its domain. `book` overrides: address -> list of (kind, address, ...)."""
+    """example.test is here, in mailboxes; the rest is remote by its domain. `book` overrides: address -> list of (kind, address, ...).
+    `deadly`: it ends when it is asked about one of these."""
 
     def __init__(self, wire):
-        self.book, self.asked, self.silent = {}, [], False
+        self.book, self.asked, self.silent, self.deadly = {}, [], False, set()
         self.lines, self.refusals = [], queue.Queue()  # (line, kind, key, size, milliseconds)
         serve(wire, "resolve", self.answer)
 
@@ -235,6 +236,9 @@ class Resolver:
                 continue
             question, address = packet.u32(), packet.string()
             self.asked.append(address)
+            if address in self.deadly:
+                line.shutdown(socket.SHUT_RDWR)
+                return
             if self.silent:
                 continue
             targets = self.book.get(address) or [self.place(address)]

@@ -176,7 +176,7 @@ def under_way_at_a_crash():
         for attempt in (1, 2):
             jobs = {job.domain: job for job in (remote.job(), remote.job())}
             jobs["far.test"].finish(RETRY)
-            ok(house.wait_for(lambda: records(house, id)[-1] == b"attempt" and b"\nattempt %d " % attempt in house.path(id).read_bytes()),
+            ok(house.wait_for(lambda: b"\nattempt %d " % attempt in house.path(id).read_bytes()),
                f"attempt {attempt}: one is put off, the other under way")
             house.kill()
             house.restart()
@@ -242,6 +242,28 @@ def notice():
         ok(waits_long(house, id), "and waits with its message")
 
 
-for test in (dies, bounded, in_company, beside, nobody_is_told, stopped, under_way_at_a_crash, reports, notice):
+def deadly_question():
+    """An address that ends resolved keeps nobody else from an answer."""
+    with House(HOUR) as house:
+        resolver, n = house.resolver, 20
+        served = []
+        house.agents["remote"].answer = lambda job: served.extend(job.addresses) or DONE
+        resolver.deadly = {"poison@near.test", "another@near.test"}
+        recipients = [f"a{i}@far.test" for i in range(n)] + ["poison@near.test", "another@near.test"] + [f"b{i}@far.test" for i in range(n)]
+        ids = {to: house.write([to]) for to in recipients}
+        innocent = sorted(set(recipients) - resolver.deadly)
+        ok(house.wait_for(lambda: len(served) >= 2 * n), "all others are resolved and delivered")
+        is_(sorted(served), innocent, "once each")
+        for to in sorted(resolver.deadly):
+            ok(waits_long(house, ids[to]), f"{to} waits like any other")
+            is_(events(house, ids[to]), [("defer", to, None)], "the log tells of it")
+        ok(max(resolver.asked.count(to) for to in resolver.deadly) <= 8, "having been asked about a few times")
+        asked = {to: resolver.asked.count(to) for to in resolver.deadly}
+        house.write(["last@far.test"])
+        ok(house.wait_for(lambda: "last@far.test" in served), "others go on")
+        is_({to: resolver.asked.count(to) for to in resolver.deadly}, asked, "it is left alone until its next attempt")
+
+
+for test in (deadly_question, dies, bounded, in_company, beside, nobody_is_told, stopped, under_way_at_a_crash, reports, notice):
     test()
 done()
