@@ -45,8 +45,9 @@ static bool dead_end(struct search *s, const char *status, const char *text)
 static bool known_to_refuse(struct search *s, const struct resolve_target *t)
 {
 	const struct resolve_question *q = s->question;
-	enum resolve_refusal_kind kind =
-		t->agent == AGENT_LOCAL ? RESOLVE_MAILBOX_FULL : RESOLVE_ADDRESS_UNKNOWN;
+	enum resolve_refusal_kind kind = agent_carries(t->agent, AGENT_CARRIES_MAILBOX)
+	                                         ? RESOLVE_MAILBOX_FULL
+	                                         : RESOLVE_ADDRESS_UNKNOWN;
 	bool full = kind == RESOLVE_MAILBOX_FULL;
 
 	if (q->account[0] || q->submission)
