@@ -65,8 +65,9 @@ with House("--route", f"dovecot.test lmtp 127.0.0.1:{listen}") as house, Home() 
         house.wait_for("all of it in Dovecot's mailbox", lambda: len(maildir_files(home / "boxes/one")) >= len(messages))
         same(f"{len(messages)} messages by LMTP into Dovecot", maildir(home / "boxes/one"), messages)
 
-        # LMTP answers for each recipient.
-        with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=60) as smtp:
+        # LMTP answers for each recipient; who has an account is told.
+        with smtplib.SMTP(house.env["HOST"], house.port("SUBMISSION"), timeout=60) as smtp:
+            smtp.login(address("u0001"), "pw")
             smtp.sendmail(address("u0001"), ["two@dovecot.test", "nobody@dovecot.test", "one@dovecot.test"], b"Subject: three\r\n\r\n.\r\n")
         wait_delivered(house, "u0001", 1)
         house.wait_for("the two that are there", lambda: len(maildir_files(home / "boxes/two")) == 1

@@ -145,7 +145,8 @@ with House("--users", "4", "--route", f"postfix.test 127.0.0.1:{listen}") as hou
         ok(report.get_content_type() == "multipart/report" and "5.1.1" in report.as_string(), "Postfix reports what we refused")
         is_([one.get("Subject") for one in map(lambda path: email.message_from_bytes(path.read_bytes()),
                                                maildir_files(house.mailbox("u0004")))], ["half"], "the other recipient has it")
-        with smtplib.SMTP("127.0.0.1", house.port("SMTP"), timeout=60) as smtp:
+        with smtplib.SMTP("127.0.0.1", house.port("SUBMISSION"), timeout=60) as smtp:
+            smtp.login(address("u0002"), "pw")
             smtp.sendmail(address("u0002"), ["nobody@postfix.test", "box@postfix.test"], b"Subject: half\r\n\r\nhalf\r\n")
         wait_delivered(house, "u0002", 2)
         texts = [path.read_bytes() for path in maildir_files(house.mailbox("u0002"))]
