@@ -2,6 +2,7 @@
 #include "lib/wire/worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -75,6 +76,18 @@ static void worker_signals(const struct worker_service *service)
 		signal(SIGHUP, SIG_IGN);
 	else
 		sigaction(SIGHUP, &stop, NULL);
+}
+
+/* From before its fork to its handlers: a signal that a newborn hears without them kills it, with
+ * the job that it has or that its hub has sent into its line already. */
+static void hold_signals(bool hold)
+{
+	sigset_t ends;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGHUP);
+	sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &ends, NULL);
 }
 
 static void say_done(int hub)
@@ -195,7 +208,8 @@ struct parent {
 	struct pace dials_failed; /* in the log */
 	struct bucket unused;
 	unsigned workers_max; /* as the service says, or as the system's descriptors allow */
-	bool stopping;
+	bool stopping;        /* takes no more work */
+	bool retired; /* "forks", after SIGHUP: takes what is there, and no more will come */
 };
 
 /* ---- lines for workers ---- */
@@ -302,6 +316,7 @@ static void worker_main(const struct worker_service *service, int parent, struct
 	int status = EXIT_DONE;
 
 	worker_signals(service);
+	hold_signals(false);
 	enter_jail(service);
 	dial_through(parent, service->dials);
 	if (job != NULL) {
@@ -336,10 +351,12 @@ static pid_t start_worker(struct parent *p, struct parent_wire *wire, struct pla
 	/* Before the fork, so that a signal to the newborn finds the line that it shuts. */
 	busy = job != NULL;
 	hub_line = job ? -1 : wire_dial_now(wire->watch.fd, p->service->protocol, place->number);
+	hold_signals(true);
 	if (job != NULL || hub_line >= 0)
 		pid = jail_fork(may_ask ? &place->line.fd : NULL, keep, kept(job, keep), SIGTERM);
 	if (pid == 0)
 		worker_main(p->service, place->line.fd, job, spare);
+	hold_signals(false);
 	if (hub_line >= 0)
 		close(hub_line);
 	hub_line = -1;
@@ -460,6 +477,23 @@ static void worker_gone(struct parent *p, pid_t pid, int status)
 		loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);
 }
 
+static bool has_waiting_work(const struct parent *p)
+{
+	for (unsigned i = 0; i < p->wire_count; i++) {
+		struct pollfd waits = { .fd = p->wires[i].watch.fd, .events = POLLIN };
+
+		if (poll(&waits, 1, 0) == 1)
+			return true;
+	}
+	return false;
+}
+
+static void end_when_done(struct parent *p)
+{
+	if (p->count == 0 && (p->stopping || (p->retired && !has_waiting_work(p))))
+		loop_stop(p->loop);
+}
+
 static void reap(int number, void *context)
 {
 	struct parent *p = context;
@@ -473,8 +507,7 @@ static void reap(int number, void *context)
 		loop_change(p->loop, &p->wires[i].watch, LOOP_READ);
 	keep_minimum(p);
 	arm_quit(p);
-	if (p->stopping && p->count == 0)
-		loop_stop(p->loop);
+	end_when_done(p);
 }
 
 static void signal_all(struct parent *p, int number)
@@ -498,14 +531,19 @@ static void stop(int number, void *context)
 {
 	struct parent *p = context;
 
-	p->stopping = true;
-	for (unsigned i = 0; i < p->wire_count; i++)
-		loop_unwatch(p->loop, &p->wires[i].watch);
+	/* The sessions that master has passed on before it was told to name a successor wait in a
+	 * wire that only this process reads. */
+	if (number == SIGHUP && p->service->forks) {
+		p->retired = true;
+	} else {
+		p->stopping = true;
+		for (unsigned i = 0; i < p->wire_count; i++)
+			loop_unwatch(p->loop, &p->wires[i].watch);
+	}
 	signal_all(p, number);
 	if (number == SIGTERM && !loop_timer_is_set(&p->stop_patience))
 		loop_timer_set(p->loop, &p->stop_patience, loop_now_ms(p->loop) + STOP_PATIENCE_MS);
-	if (p->count == 0)
-		loop_stop(p->loop);
+	end_when_done(p);
 }
 
 static void open_wires(struct parent *p)

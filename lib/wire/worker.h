@@ -19,10 +19,10 @@
  * one uses. It is jailed (jail.h) before it does anything else.
  *
  * SIGTERM (stop) and SIGHUP (a successor has been started: finish and go):
- * the parent takes no more work, tells its workers, and exits 0 when the last
- * has gone; those that are still there some seconds after SIGTERM are killed.  A worker in a job
- * finishes it; on SIGTERM the input of a session registered with worker_session is shut down, so
- * that it sees its client leave.
+ * the parent takes no more work (one that forks takes at SIGHUP what is already in its wire, which
+ * nobody else reads), tells its workers, and exits 0 when the last has gone; those that are still
+ * there some seconds after SIGTERM are killed.  A worker in a job finishes it; on SIGTERM the input
+ * of a session registered with worker_session is shut down, so that it sees its client leave.
  */
 #ifndef LIB_WIRE_WORKER_H
 #define LIB_WIRE_WORKER_H

@@ -4,6 +4,7 @@
 #include "lib/wire/worker.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ enum {
 	BE_DEAF
 };
 enum {
+	SESSIONS = 4, /* at a time */
 	DIALS = 5,
 	DEAD_DIAL = 2,    /* its place among the service's dials */
 	PASS_RIGHTS = 83, /* SO_PASSRIGHTS */
@@ -377,6 +379,100 @@ static void test_end(pid_t service)
 	   "and the parent ends with 0");
 }
 
+/* ---- a service that forks: each message is a session ---- */
+
+/* What its client hears first is who serves it; it ends with its client. */
+static void serve_client(struct wire_in *in, int none)
+{
+	int client = wire_get_fd(in);
+	char byte;
+
+	(void)none;
+	if (write(client, "x", 1) == 1)
+		(void)!read(client, &byte, 1);
+	close(client);
+}
+
+/* A reload that comes before the newborn has its handlers. */
+static void be_told_to_go(void)
+{
+	raise(SIGHUP);
+}
+
+static pid_t start_sessions(int wire)
+{
+	static const struct worker_service service = { .wire = "sessions.test",
+		                                       .forks = true,
+		                                       .workers_max = SESSIONS,
+		                                       .work = serve_client };
+	char fds[64];
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	snprintf(fds, sizeof fds, "sessions.test=%d", wire);
+	setenv("POSTHOUSE_FDS", fds, 1);
+	program_start("test");
+	dup2(said_ends[0], STDERR_FILENO);
+	pthread_atfork(NULL, NULL, be_told_to_go);
+	worker_run(&service);
+}
+
+/* The client's end. */
+static int send_session(int wire)
+{
+	struct wire_out out = { 0 };
+	int ends[2];
+
+	socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+	wire_begin(&out, WIRE_OWN);
+	wire_put_fd(&out, ends[1]);
+	wire_send(wire, &out);
+	wire_out_free(&out);
+	close(ends[1]);
+	return ends[0];
+}
+
+static unsigned count_served(const int clients[], unsigned count)
+{
+	unsigned served = 0;
+	char byte;
+
+	for (unsigned i = 0; i < count; i++)
+		served += read(clients[i], &byte, 1) == 1;
+	return served;
+}
+
+static void test_sessions_and_reload(void)
+{
+	int ends[2], status, clients[2 * SESSIONS];
+
+	wire_pair(ends);
+	pid_t service = start_sessions(ends[1]);
+
+	close(ends[1]);
+	clients[0] = send_session(ends[0]);
+	ok(count_served(clients, 1) == 1,
+	   "a session is served whose worker was told to go at its birth");
+	kill(service, SIGSTOP);
+	waitpid(service, &status, WUNTRACED);
+	for (unsigned i = 1; i < 2 * SESSIONS; i++)
+		clients[i] = send_session(ends[0]);
+	kill(service, SIGHUP);
+	kill(service, SIGCONT);
+	ok(count_served(clients + 1, SESSIONS - 1) == SESSIONS - 1,
+	   "a parent that is replaced serves the sessions that wait in its wire");
+	for (unsigned i = 0; i < SESSIONS; i++)
+		close(clients[i]);
+	ok(count_served(clients + SESSIONS, SESSIONS) == SESSIONS,
+	   "those beyond its most as soon as others have ended");
+	for (unsigned i = SESSIONS; i < 2 * SESSIONS; i++)
+		close(clients[i]);
+	ok(waitpid(service, &status, 0) == service && WIFEXITED(status) && WEXITSTATUS(status) == 0,
+	   "and ends behind the last");
+	close(ends[0]);
+}
+
 int main(void)
 {
 	int ends[2], others[2], dead[2];
@@ -399,6 +495,7 @@ int main(void)
 	test_end(service);
 	hub_stop(&hub);
 	test_unwanted();
+	test_sessions_and_reload();
 	loop_free(&loop);
 	return tap_done();
 }
