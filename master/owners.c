@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -140,6 +141,17 @@ static void log_not_passed(const struct owner_work *work, const char *reason)
 		         log_text(view_of(reason)), more);
 }
 
+/* For the sessions that come while it starts, as after each reload: some thousands. Where the
+ * system does not let us, some hundreds. */
+static void make_room(int wire)
+{
+	enum { ROOM_BYTES = 16 << 20 };
+	int room = ROOM_BYTES;
+
+	if (master.privileged)
+		setsockopt(wire, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+}
+
 static struct instance *add(const struct owner_work *work)
 {
 	const struct house_row *row = &house[HOUSE_RESIDENT + work->program];
@@ -160,6 +172,7 @@ static struct instance *add(const struct owner_work *work)
 		free(o);
 		return NULL;
 	}
+	make_room(o->wire.fd);
 	owner_count++;
 	return o;
 }

@@ -10,11 +10,11 @@
 #include "lib/wire/master.h"
 #include "master/master.h"
 
-enum { RESIDENTS_MAX = HOUSE_RESIDENT - 1 + PORTERS_MAX, RETIRED_MAX = 256 };
+enum { RESIDENTS_MAX = HOUSE_RESIDENT - 1 + PORTERS_MAX };
 
 static struct instance residents[RESIDENTS_MAX];
 static unsigned count;
-static pid_t retired[RETIRED_MAX]; /* predecessors that finish their last clients */
+static pid_t *retired; /* predecessors that finish their last clients */
 static unsigned retired_count;
 static bool renewing;
 
@@ -227,15 +227,11 @@ void residents_start(instance_ended *ended)
 static void replace(struct instance *i)
 {
 	mend_wires(i);
-	if (i->pid && retired_count < RETIRED_MAX) {
+	if (i->pid) {
 		kill(i->pid, SIGHUP);
+		retired = memory_grow_for(retired, retired_count, sizeof *retired);
 		retired[retired_count++] = i->pid;
 		i->pid = 0;
-	} else if (i->pid) {
-		/* Too many reloads with sessions that do not end: the next life brings the new
-		 * settings. */
-		kill(i->pid, SIGTERM);
-		return;
 	}
 	loop_timer_clear(master.loop, &i->restart);
 	i->starts = 0; /* those that the next one needs tell of trouble */

@@ -9,6 +9,8 @@
 
 /* Longer than authd's own patience with its workers and its delays. */
 enum { AUTH_PATIENCE_MS = 120000 };
+/* Each authd that is replaced before it has heard the question costs one. */
+enum { LINES_TRIED_MAX = 8 };
 
 static const struct {
 	const char *name;
@@ -247,9 +249,8 @@ int auth_line_exchange(struct auth_line *line, const struct auth_begin *b,
 {
 	enum exchange e = EXCHANGE_LINE_LOST;
 
-	/* Twice: an authd that was replaced has closed the line, and its successor answers a new
-	 * one. */
-	for (int turn = 0; turn < 2 && e == EXCHANGE_LINE_LOST; turn++) {
+	/* An authd that was replaced has closed the line, and its successor answers a new one. */
+	for (int turn = 0; turn < LINES_TRIED_MAX && e == EXCHANGE_LINE_LOST; turn++) {
 		if (line->fd < 0)
 			line->fd = dial("authd.auth", "auth");
 		e = exchange(line->fd, b, result, challenge, context);

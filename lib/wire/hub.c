@@ -341,6 +341,12 @@ void hub_retire(struct hub *s)
 	loop_unwatch(s->loop, &s->watch);
 }
 
+void hub_resume(struct hub *s)
+{
+	if (!loop_is_watched(&s->watch))
+		loop_watch(s->loop, &s->watch, LOOP_READ);
+}
+
 void hub_stop(struct hub *s)
 {
 	hub_retire(s);

@@ -102,6 +102,8 @@ void hub_stop(struct hub *server);
 /* For a successor's sake (SIGHUP): no new lines. Only for a program with an end of its own
  * (porter); the others have hubs_serve. */
 void hub_retire(struct hub *server);
+/* Takes new lines after all. */
+void hub_resume(struct hub *server);
 
 /* The life of a program that is nothing but hubs whose clients are no workers: ready, then until
  * SIGTERM, which ends it at once, or SIGHUP, which says that a successor has its wires: it takes no

@@ -60,16 +60,12 @@ static void find_worker(void *client)
 	while ((w = pool_take(c->place.service)) != NULL)
 		if (client_session_serve(&c->place, w))
 			return;
-	switch (pool_wait(&c->place)) {
-	case POOL_WAITS:
-		if (c->relay == NULL) /* not read while it waits, but its reset is noticed */
-			loop_change(clients.with.loop, &c->watch, 0);
-		break;
-	case POOL_FULL:
+	if (!pool_wait(&c->place)) {
 		client_log_refusal(c, "busy");
 		client_dismiss(c, view_of(client_lines(c)->busy));
-		break;
-	case POOL_DESERTED: client_refuse(&c->place); break;
+	} else if (c->relay == NULL) {
+		/* Not read while it waits, but its reset is noticed. */
+		loop_change(clients.with.loop, &c->watch, 0);
 	}
 }
 
@@ -245,7 +241,6 @@ void clients_start(const struct clients_setup *setup)
 	static const struct pool_callbacks of_pools = {
 		.announced = announced,
 		.serve = client_session_serve,
-		.refuse = client_refuse,
 		.starttls = client_tls_start,
 		.handed_over = client_session_handed_over,
 		.session_over = client_session_over,

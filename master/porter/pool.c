@@ -68,23 +68,22 @@ static struct pool_client *first_waiting(const struct pool *p)
 	return list_owner_or_null(p->waiting.first, struct pool_client, waiting);
 }
 
-/* New workers greet our successor; those that we know stay until we let them go. */
-static bool is_deserted(const struct pool *p)
-{
-	return pools.retired && p->server.lines.count == 0;
-}
-
-/* Workers that end and parents at their limit do not report: while clients wait, ask again. */
+/* Workers that end and parents at their limit do not report: while clients wait, ask again. With a
+ * successor new workers are its own, and those that we know stay until we let them go; where these
+ * are not enough, for as long as somebody waits, both take who greets first. */
 static void ask_for_workers(struct pool *p)
 {
 	if (p->waiting.count == 0) {
 		loop_timer_clear(pools.loop, &p->again);
-	} else if (!pools.retired) {
-		hub_want(&p->server, (unsigned)p->waiting.count);
-		if (!loop_timer_is_set(&p->again))
-			loop_timer_set(pools.loop, &p->again,
-			               loop_now_ms(pools.loop) + ASK_AGAIN_MS);
+		if (pools.retired)
+			hub_retire(&p->server);
+		return;
 	}
+	if (pools.retired)
+		hub_resume(&p->server);
+	hub_want(&p->server, (unsigned)p->waiting.count);
+	if (!loop_timer_is_set(&p->again))
+		loop_timer_set(pools.loop, &p->again, loop_now_ms(pools.loop) + ASK_AGAIN_MS);
 }
 
 static void serve_waiting(struct pool *p)
@@ -94,8 +93,6 @@ static void serve_waiting(struct pool *p)
 	while (p->waiting.count && (line = hub_take_idle(&p->server)) != NULL)
 		pools.tell.serve(first_waiting(p),
 		                 worker_of(line)); /* a broken line is gone: the next one */
-	while (p->waiting.count && is_deserted(p))
-		pools.tell.refuse(first_waiting(p));
 	ask_for_workers(p);
 }
 
@@ -104,17 +101,15 @@ static void again_due(struct timer *t)
 	serve_waiting(loop_owner(t, struct pool, again));
 }
 
-enum pool_answer pool_wait(struct pool_client *c)
+bool pool_wait(struct pool_client *c)
 {
 	struct pool *p = pools.of_service[c->service];
 
-	if (is_deserted(p))
-		return POOL_DESERTED;
 	if (p->waiting.count >= WAITING_MAX)
-		return POOL_FULL;
+		return false;
 	list_add_last(&p->waiting, &c->waiting);
 	ask_for_workers(p);
-	return POOL_WAITS;
+	return true;
 }
 
 void pool_leave(struct pool_client *c)
@@ -383,8 +378,10 @@ void pools_retire(void)
 	pools_stop();
 	pools.retired = true;
 	loop_unwatch(pools.loop, &pools.master);
-	for (unsigned i = 0; i < pools.count; i++)
-		hub_retire(&pools.all[i].server);
+	for (unsigned i = 0; i < pools.count; i++) {
+		pools.all[i].parent = 0; /* who comes next is not known here any more */
+		ask_for_workers(&pools.all[i]);
+	}
 }
 
 void pools_drop_idle(unsigned keep)

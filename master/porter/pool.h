@@ -27,8 +27,6 @@ struct pool_callbacks {
 	void (*announced)(const struct connection_announce *lines);
 	/* A worker for one that has waited: as after pool_take. */
 	bool (*serve)(struct pool_client *c, struct worker *w);
-	/* No worker will come for it: it must leave. */
-	void (*refuse)(struct pool_client *c);
 	/* Of one with a worker; false: it makes no sense now, and the worker is given up. */
 	bool (*starttls)(struct pool_client *c, int fd); /* fd is the callee's */
 	bool (*handed_over)(struct pool_client *c);      /* it has no worker any more */
@@ -41,7 +39,8 @@ struct pool_callbacks {
 /* A pool for each wire "PROGRAM.connection". services: bits of those that are needed; who does not
  * announce one of them is asked to. */
 void pools_start(struct loop *loop, const struct pool_callbacks *callbacks, unsigned services);
-/* A successor is there: nobody announces anything here, and no new worker comes. */
+/* A successor is there: nobody announces anything here, and a new worker comes only when a client
+ * waits that none of the present ones serves. */
 void pools_retire(void);
 /* The end is near: asks for nothing any more. */
 void pools_stop(void);
@@ -55,10 +54,8 @@ enum wire_result pool_send(struct worker *w, const struct wire_out *out);
 void pool_bind(struct pool_client *c, struct worker *w); /* it waits no longer */
 void pool_give_back(struct worker *w);
 
-enum pool_answer { POOL_WAITS, POOL_FULL /* too many wait */, POOL_DESERTED /* no worker comes */ };
-
-/* Behind those that wait. */
-enum pool_answer pool_wait(struct pool_client *c);
+/* Behind those that wait; false: they are too many. */
+bool pool_wait(struct pool_client *c);
 void pool_leave(struct pool_client *c); /* out of the queue, if it is in it */
 
 #endif

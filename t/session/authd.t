@@ -201,10 +201,14 @@ def test_worker_death(house):
 
 
 def test_reload(house):
-    busy, idle = house.line(), house.line()
+    busy, idle, checking = house.line(), house.line(), house.line()
     is_(ask(idle, a.SUBMISSION, "PLAIN", plain("emil", "password"))[0], a.OK, "a line is open")
     w.send(busy, a.begin(a.SUBMISSION, "LOGIN"))
     w.receive(busy)
+    workers = processes.children(house.program.process.pid)
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    w.send(checking, a.begin(a.SUBMISSION, "PLAIN", plain("emil", "wrong")))
     old = house.program
     house.program = house.another()
     old.signal(signal.SIGHUP)
@@ -214,6 +218,9 @@ def test_reload(house):
     w.receive(busy)
     w.send(busy, w.Out(a.ANSWER).view(b"password"))
     is_(a.get_result(w.receive(busy))[0], a.OK, "an exchange under way is finished")
+    for pid in workers:
+        os.kill(pid, signal.SIGCONT)
+    is_(a.get_result(w.receive(checking))[0], a.DENIED, "so is a check that its workers had begun")
     is_(old.wait(), 0, "and the old one ends")
     house.program.signal(signal.SIGTERM)
     is_(house.program.wait(), 0, "SIGTERM ends it")

@@ -142,6 +142,18 @@ def test_hand_over(house):
         ok(s.token_closed(), "or the token")
 
 
+def test_replaced_authd(house):
+    """One reload behind the other, each between the line and the question."""
+    with house.session(a.IMAP) as s:
+        s.say(b"a LOGIN anna pw\r\n")
+        s.auth_begin(close=True)
+        for n in range(3):
+            house.authd_line.close()
+            s.auth_begin(close=True, dial=True)
+        s.auth_result(a.DENIED)
+        is_(s.line(), b"a NO [AUTHENTICATIONFAILED] wrong user or password\r\n", "an authd that was replaced is asked no more, its successors are")
+
+
 def test_failures(house):
     with house.session(a.IMAP) as s:
         for n in range(5):
@@ -195,7 +207,7 @@ def test_stop(house):
 
 
 with LoginHouse("imap-login") as the_house:
-    for test in (test_greeting, test_golden, test_login_forms, test_challenges, test_hand_over, test_failures, test_starttls):
+    for test in (test_greeting, test_golden, test_login_forms, test_challenges, test_hand_over, test_replaced_authd, test_failures, test_starttls):
         test(the_house)
     test_stop(the_house)
 with LoginHouse("imap-login", "login.timeout 1s\n") as the_house:
