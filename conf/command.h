@@ -17,6 +17,7 @@ typedef int command_function(const struct command *c, int argc, char **argv);
 
 command_function command_build, command_rollback, command_generations, command_settings;
 command_function command_start, command_stop, command_reload, command_status, command_check;
+command_function command_who, command_kick;
 command_function command_queue, command_queue_check, command_map, command_user, command_domain,
 	command_alias, command_password;
 

@@ -40,6 +40,8 @@ static const struct row rows[] = {
 	{ "stop", command_stop, "", "stop it when sessions have finished" },
 	{ "reload", command_reload, "", "have the running server use the current generation" },
 	{ "status", command_status, "", "show what is running, and in which version" },
+	{ "who", command_who, "[USER]", "list the sessions of those who have logged in" },
+	{ "kick", command_kick, "USER | SESSION", "end a user's sessions, or one" },
 	{ "check", command_check, "",
 	  "look for problems: configuration, permissions, certificates, ports, disk" },
 	{ "map", command_map, "VERB MAP ...", "get, set, del, dump, check, edit, diff a map" },

@@ -66,6 +66,13 @@ static void open_and_serve(struct session *s)
 	store_close(&s->store);
 }
 
+static void full(const struct owner_session *s, struct text *words)
+{
+	text_format(words,
+	            "%s NO [UNAVAILABLE] Too many sessions, try again later\r\n* BYE Good bye\r\n",
+	            s->tag);
+}
+
 /* One message of master's: one session, and the end of this process. */
 static void work(struct wire_in *in, int hub)
 {
@@ -113,6 +120,9 @@ int main(void)
 	struct worker_service service = {
 		.wire = "master",
 		.forks = true,
+		.sessions = true,
+		.service = CONNECTION_IMAP,
+		.full = full,
 		.profile = profile,
 		.workers_max = (unsigned)settings.imapd_sessions_max,
 		.quit_when_idle_ms = QUIT_WHEN_IDLE_MS,

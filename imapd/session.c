@@ -205,7 +205,9 @@ bool session_message_list(struct session *s, uint32_t **seqs, uint32_t *count)
 
 static void end_of_input(struct session *s, enum stream_result result)
 {
-	if (worker_stopping())
+	if (worker_session_ended())
+		session_bye(s, "Session ended by the administrator");
+	else if (worker_stopping())
 		session_bye(s, "Server shutting down");
 	else if (result == STREAM_TIMEOUT)
 		session_bye(s, "Autologout; timeout within a command");

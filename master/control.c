@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The control socket: status, reload, stop, and passing people on to queued.
+ * The control socket: status, reload, stop, and passing people on to queued and to who has
+ * sessions.
  *
  * Who may speak is settled by the socket's mode and once more by the peer's credentials. One
  * message of a fixed form is read from each connection.
@@ -27,7 +28,8 @@ static struct asker {
 	struct watch watch;
 	struct timer late;
 	struct control_answer lines; /* of a long answer, not yet sent */
-	bool waits_for_stop, passed_on;
+	bool waits_for_stop;
+	bool passed_on;           /* others have the connection */
 	unsigned waits_for_round; /* of reloads; 0: for none */
 } askers[ASKERS_MAX];
 
@@ -48,7 +50,7 @@ static void drop(struct asker *a)
 	loop_unwatch(master.loop, &a->watch);
 	loop_timer_clear(master.loop, &a->late);
 	if (a->passed_on)
-		close(a->watch.fd); /* queued has it, and shutting it down would end it there too */
+		close(a->watch.fd); /* shutting it down would end it there too */
 	else
 		wire_hang_up(a->watch.fd);
 	control_answer_free(&a->lines);
@@ -129,6 +131,20 @@ static void pass_to_queued(struct asker *a)
 	answer(fd, sent ? EXIT_DONE : EXIT_TEMPORARY, sent ? "" : "queued is not running");
 }
 
+/* They answer with what they know; the last of them who closes the connection ends the answer. What
+ * is asked is theirs to read. */
+static void pass_to_sessions(struct asker *a, struct view request)
+{
+	wire_begin(&out, MASTER_SESSIONS);
+	text_add(&out.bytes, request);
+	wire_put_fd(&out, a->watch.fd);
+	unsigned untold = residents_tell_sessions(&out);
+
+	a->passed_on = true;
+	if (untold)
+		answer(a->watch.fd, EXIT_TEMPORARY, "not all programs could be asked");
+}
+
 /* The asker goes when they have all. */
 static void flush(struct asker *a)
 {
@@ -178,6 +194,8 @@ static void said(struct watch *w, unsigned events)
 	}
 	enum wire_result r = wire_receive_now(w->fd, &in);
 	bool whole = r == WIRE_OK && wire_end(&in);
+	bool of_sessions = r == WIRE_OK && in.type == CONTROL_SESSIONS && in.fd_count == 0 &&
+	                   in.rest.len < CONTROL_LINE_MAX;
 
 	if (r == WIRE_AGAIN)
 		return;
@@ -191,7 +209,9 @@ static void said(struct watch *w, unsigned events)
 		begin_reload(a);
 		return;
 	}
-	if (whole && in.type < sizeof verbs / sizeof verbs[0] && verbs[in.type] != NULL)
+	if (of_sessions)
+		pass_to_sessions(a, in.rest);
+	else if (whole && in.type < sizeof verbs / sizeof verbs[0] && verbs[in.type] != NULL)
 		verbs[in.type](a);
 	else if (r == WIRE_OK)
 		answer(w->fd, EXIT_PERMANENT,

@@ -16,17 +16,18 @@ const struct house_row house[HOUSE_PROGRAMS] = {
 	[HOUSE_BOUNCE]     = { "bounce",     ACCOUNT_bounce,  ROOT_EMPTY, .stage = STAGE_AGENTS },
 	[HOUSE_REMOTE]     = { "remote",     ACCOUNT_remote,  ROOT_EMPTY, .stage = STAGE_AGENTS },
 	[HOUSE_PICKUP]     = { "pickup",     ACCOUNT_drop,    ROOT_DROP,  .stage = STAGE_SESSIONS, .submit = true },
-	[HOUSE_SMTPD]      = { "smtpd",      ACCOUNT_smtpd,   ROOT_EMPTY, .stage = STAGE_SESSIONS },
+	[HOUSE_SMTPD]      = { "smtpd",      ACCOUNT_smtpd,   ROOT_EMPTY, .stage = STAGE_SESSIONS, .sessions = true },
 	[HOUSE_POP3_LOGIN] = { "pop3-login", ACCOUNT_login,   ROOT_EMPTY, .stage = STAGE_SESSIONS },
 	[HOUSE_IMAP_LOGIN] = { "imap-login", ACCOUNT_login,   ROOT_EMPTY, .stage = STAGE_SESSIONS },
 	[HOUSE_PORTER]     = { "porter",     ACCOUNT_porter,  ROOT_EMPTY, .stage = STAGE_PORTER, .listens = true, .several = true },
-	[HOUSE_POP3D]      = { "pop3d",      ACCOUNT_vmail,   ROOT_NONE,  .stage = STAGE_SESSIONS },
-	[HOUSE_IMAPD]      = { "imapd",      ACCOUNT_vmail,   ROOT_NONE,  .stage = STAGE_SESSIONS },
+	[HOUSE_POP3D]      = { "pop3d",      ACCOUNT_vmail,   ROOT_NONE,  .stage = STAGE_SESSIONS, .sessions = true },
+	[HOUSE_IMAPD]      = { "imapd",      ACCOUNT_vmail,   ROOT_NONE,  .stage = STAGE_SESSIONS, .sessions = true },
 	[HOUSE_LOCAL]      = { "local",      ACCOUNT_vmail,   ROOT_NONE,  .stage = STAGE_AGENTS, .by_wire = true },
 	/* clang-format on */
 };
 
-/* What has no wire cannot be reached.  Every program has one more, to master. */
+/* What has no wire cannot be reached.  Every program has one more, to master. Of a wire that begins
+ * at owners' programs, which are of many uids, master keeps that end, and dials for them. */
 const struct house_wire house_wires[] = {
 	{ HOUSE_PORTER, HOUSE_KEYD, "sign" },
 	{ HOUSE_PORTER, HOUSE_SMTPD, "connection" },
@@ -35,6 +36,9 @@ const struct house_wire house_wires[] = {
 	{ HOUSE_SMTPD, HOUSE_AUTHD, "auth" },
 	{ HOUSE_POP3_LOGIN, HOUSE_AUTHD, "auth" },
 	{ HOUSE_IMAP_LOGIN, HOUSE_AUTHD, "auth" },
+	{ HOUSE_SMTPD, HOUSE_AUTHD, "session" },
+	{ HOUSE_POP3D, HOUSE_AUTHD, "session" },
+	{ HOUSE_IMAPD, HOUSE_AUTHD, "session" },
 	{ HOUSE_SMTPD, HOUSE_RESOLVED, "resolve" },
 	{ HOUSE_PICKUP, HOUSE_RESOLVED, "resolve" },
 	{ HOUSE_QUEUED, HOUSE_RESOLVED, "resolve" },

@@ -55,14 +55,20 @@ void descriptors_drop(struct descriptors *d, const char *prefix)
 	d->count = kept;
 }
 
+/* Our end of the wire, which it has no more. */
+static int give_up_wire(struct instance *i)
+{
+	loop_unwatch(master.loop, &i->wire);
+	close(i->wire_other_end);
+	descriptors_drop(&i->descriptors, "master");
+	return i->wire.fd;
+}
+
 static void close_wire(struct instance *i)
 {
 	int kept_errno = errno;
 
-	loop_unwatch(master.loop, &i->wire);
-	wire_hang_up(i->wire.fd);
-	close(i->wire_other_end);
-	descriptors_drop(&i->descriptors, "master");
+	wire_hang_up(give_up_wire(i));
 	errno = kept_errno;
 }
 
@@ -91,6 +97,15 @@ void instance_lay_wire_again(struct instance *i)
 	/* Two descriptors have just become free: only a system that has none at all refuses. */
 	if (lay_wire(i) < 0)
 		log_fatal("making a wire: %m");
+}
+
+int instance_leave_wire(struct instance *i)
+{
+	int ours = give_up_wire(i);
+
+	if (lay_wire(i) < 0)
+		log_fatal("making a wire: %m");
+	return ours;
 }
 
 int instance_make_pipe(int ends[2], bool is_resident)

@@ -56,6 +56,7 @@ struct instance {
 	struct watch wire; /* master's end of the wire "master" */
 	int wire_other_end;
 	struct pace complaints; /* of it, in the log */
+	struct pace dials;
 	int log[2];    /* its pipe to logd, reading and writing end; -1: none, it is logd */
 	bool log_told; /* logd has, or will find on its wire, the reading end */
 	instance_ended *ended;
@@ -73,6 +74,8 @@ int instance_make_pipe(int ends[2], bool is_resident);
 void instance_let_go(struct instance *i);
 void instance_give_common(struct instance *i);    /* the descriptors that every program has */
 void instance_lay_wire_again(struct instance *i); /* "master", with nothing on it */
+/* The same, and the program that has the old one keeps it: our end, which is the caller's. */
+int instance_leave_wire(struct instance *i);
 /* Forks and execs row->name; pid, started_ms, starts are set. false: it has been logged why not. */
 bool instance_start(struct instance *i);
 /* Of a line in the log that the program can cause as often as it likes: may it be said now, and how

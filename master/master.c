@@ -37,7 +37,7 @@
 #include "master/residents.h"
 #include "master/rundir.h"
 
-enum { STAGE_PATIENCE_MS = 10000, DESCRIPTORS_WANTED = 262144 };
+enum { STAGE_PATIENCE_MS = 10000, DESCRIPTORS_WANTED = 262144, DIALS_PER_SECOND = 8 };
 
 struct master master = {
 	.ready_fd = -1, .log_socket = -1, .keys = -1, .submit = -1, .generation = -1
@@ -110,6 +110,9 @@ static void wire_said(struct watch *w, unsigned events)
 		logs_tell();
 	} else if (in.type == MASTER_BEAT) {
 		beats_heard(i, &in);
+	} else if (in.type == MASTER_DIAL && wire_end(&in) && i->row->sessions) {
+		if (pace_says(&i->dials, loop_now_ms(master.loop), DIALS_PER_SECOND, &more))
+			residents_dial_for(i);
 	} else if (in.type == MASTER_LOG_BROKEN && wire_end(&in) && i->row == &house[HOUSE_LOGD]) {
 		logs_reconnect();
 	} else if (in.type == MASTER_LOG_LEFT && i->row == &house[HOUSE_LOGD]) {

@@ -14,7 +14,11 @@ enum { RESIDENTS_MAX = HOUSE_RESIDENT - 1 + PORTERS_MAX };
 
 static struct instance residents[RESIDENTS_MAX];
 static unsigned count;
-static pid_t *retired; /* predecessors that finish their last clients */
+/* Predecessors that finish their last clients. */
+static struct retired {
+	pid_t pid;
+	int wire; /* to one that knows who is there; -1 */
+} * retired;
 static unsigned retired_count;
 static bool renewing;
 
@@ -63,11 +67,55 @@ static bool ends_of(const struct house_wire *wire, unsigned n, struct ends *e)
 	return true;
 }
 
+/* Ours of those that begin at owners' programs. */
+static int owners_ends[HOUSE_PROGRAMS - HOUSE_RESIDENT];
+
+static void make_owners_wire(const struct house_wire *wire)
+{
+	char name[PROGRAM_NAME_MAX];
+	int pair[2];
+
+	if (wire_pair(pair) < 0)
+		log_fatal("making a wire: %m");
+	snprintf(name, sizeof name, "%s.%s", house[wire->from].name, wire->protocol);
+	descriptors_add(&resident_of(wire->to, 0)->descriptors, name, pair[1]);
+	owners_ends[wire->from - HOUSE_RESIDENT] = pair[0];
+}
+
+static const struct house_wire *wire_from(const struct house_row *row)
+{
+	for (unsigned w = 0; w < house_wire_count; w++)
+		if (&house[house_wires[w].from] == row)
+			return &house_wires[w];
+	return NULL;
+}
+
+/* A captured owner's program could shut the wire for all: it has its line alone. */
+void residents_dial_for(struct instance *owner)
+{
+	static uint32_t number; /* each has lines of its own */
+	static struct wire_out out;
+	const struct house_wire *wire = wire_from(owner->row);
+	int line = -1;
+
+	if (owner->row >= &house[HOUSE_RESIDENT] && wire != NULL)
+		line = wire_dial_now(owners_ends[wire->from - HOUSE_RESIDENT], wire->protocol,
+		                     ++number ? number : ++number);
+	if (line < 0)
+		return; /* it asks again */
+	master_file_put(&out, MASTER_DIALLED, line);
+	wire_send_now(owner->wire.fd, &out);
+	close(line);
+}
+
 static void make_wires(void)
 {
 	struct ends e;
 	int pair[2];
 
+	for (unsigned w = 0; w < house_wire_count; w++)
+		if (house_wires[w].from >= HOUSE_RESIDENT)
+			make_owners_wire(&house_wires[w]);
 	for (unsigned w = 0; w < house_wire_count; w++)
 		for (unsigned n = 0; ends_of(&house_wires[w], n, &e); n++) {
 			if (wire_pair(pair) < 0)
@@ -230,7 +278,8 @@ static void replace(struct instance *i)
 	if (i->pid) {
 		kill(i->pid, SIGHUP);
 		retired = memory_grow_for(retired, retired_count, sizeof *retired);
-		retired[retired_count++] = i->pid;
+		retired[retired_count++] =
+			(struct retired){ i->pid, i->row->sessions ? instance_leave_wire(i) : -1 };
 		i->pid = 0;
 	}
 	loop_timer_clear(master.loop, &i->restart);
@@ -267,17 +316,32 @@ void residents_replace(enum house_program program, const char *name, int fd)
 	}
 }
 
+unsigned residents_tell_sessions(const struct wire_out *out)
+{
+	unsigned untold = 0;
+
+	for (const struct instance *i = master.instances; i != NULL; i = i->next)
+		if (i->row->sessions && i->pid)
+			untold += wire_send_now(i->wire.fd, out) != WIRE_OK;
+	for (unsigned i = 0; i < retired_count; i++)
+		if (retired[i].wire >= 0)
+			untold += wire_send_now(retired[i].wire, out) != WIRE_OK;
+	return untold;
+}
+
 unsigned residents_retired_signal(int number)
 {
 	for (unsigned i = 0; i < retired_count; i++)
-		kill(retired[i], number);
+		kill(retired[i].pid, number);
 	return retired_count;
 }
 
 bool residents_retired_ended(pid_t pid)
 {
 	for (unsigned n = 0; n < retired_count; n++)
-		if (retired[n] == pid) {
+		if (retired[n].pid == pid) {
+			if (retired[n].wire >= 0)
+				wire_hang_up(retired[n].wire);
 			retired[n] = retired[--retired_count];
 			return true;
 		}

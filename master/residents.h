@@ -4,6 +4,7 @@
 #define MASTER_RESIDENTS_H
 
 #include "lib/conf/settings.h"
+#include "lib/wire/wire.h"
 #include "master/instance.h"
 
 /* Makes all of house.c and starts them. */
@@ -24,6 +25,13 @@ void residents_wire_names(const struct house_wire *wire, const char *suffix,
                           char from[PROGRAM_NAME_MAX], char to[PROGRAM_NAME_MAX]);
 /* The directory that a program is jailed in; NULL: none. */
 const char *residents_root_of(const struct house_row *row, const struct settings *s);
+
+/* To the parents of all session programs, predecessors and owners' among them: how many could not
+ * be told. */
+unsigned residents_tell_sessions(const struct wire_out *out);
+/* A line to the program at the other end of the wire that begins at owners' programs of this kind.
+ */
+void residents_dial_for(struct instance *owner);
 
 /* Predecessors that finish their last clients. */
 unsigned residents_retired_signal(int number); /* how many there are */

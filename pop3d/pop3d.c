@@ -62,7 +62,7 @@ static void converse(struct session *s)
 			log_info("event=timeout account=%s", session_account(s));
 			return;
 		default:
-			if (worker_stopping())
+			if (worker_stopping() && !worker_session_ended())
 				stream_write(&s->stream,
 				             VIEW("-ERR [SYS/TEMP] server shutting down\r\n"));
 			return;
@@ -127,6 +127,12 @@ static void open_maildrop(struct session *s)
 	close(lock);
 }
 
+static void full(const struct owner_session *s, struct text *words)
+{
+	(void)s;
+	text_add_string(words, "-ERR [SYS/TEMP] too many sessions, try again later\r\n");
+}
+
 static void work(struct wire_in *in, int hub)
 {
 	struct owner_session o;
@@ -167,7 +173,13 @@ int main(void)
 {
 	static struct sandbox_profile profile = { .promises = SANDBOX_FILES | SANDBOX_FORK };
 	static struct worker_service service = {
-		.wire = "master", .forks = true, .quit_when_idle_ms = QUIT_IDLE_MS, .work = work
+		.wire = "master",
+		.forks = true,
+		.sessions = true,
+		.service = CONNECTION_POP3,
+		.full = full,
+		.quit_when_idle_ms = QUIT_IDLE_MS,
+		.work = work,
 	};
 
 	program_start("pop3d");

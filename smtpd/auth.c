@@ -5,6 +5,7 @@
 
 #include "lib/base/log.h"
 #include "lib/mail/encoding.h"
+#include "lib/wire/worker.h"
 #include "smtpd/session.h"
 
 /* What a challenge needs. */
@@ -47,6 +48,19 @@ static int challenge(void *context, struct view asked, struct view *answer)
 	return a->garbled ? -1 : 0;
 }
 
+/* To whoever asks who is there, and so that it ends when the account does. */
+static void be_known(const struct session *s, uint64_t stamp)
+{
+	struct session_facts facts = { .id = s->connection.id,
+		                       .service = s->connection.service,
+		                       .client = s->connection.client,
+		                       .tls = s->connection.tls.on,
+		                       .stamp = stamp };
+
+	string_copy(facts.account, sizeof facts.account, view_of(s->account));
+	worker_knows(&facts);
+}
+
 static void answer_result(struct session *s, const struct auth_result *r)
 {
 	log_info("event=auth client=%s account=%s result=%s", s->name, or_dash(r->address),
@@ -54,6 +68,7 @@ static void answer_result(struct session *s, const struct auth_result *r)
 	switch (r->verdict) {
 	case AUTH_OK:
 		string_copy(s->account, sizeof s->account, view_of(r->address));
+		be_known(s, r->stamp);
 		reply(s, 235, "2.7.0", "authentication successful");
 		return;
 	case AUTH_DENIED: refuse(s, 535, "5.7.8", "wrong user or password"); return;

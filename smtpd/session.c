@@ -118,7 +118,9 @@ bool session_read_failed(struct session *s, enum stream_result result)
 		break;
 	default:
 		if (worker_stopping())
-			reply(s, 421, "4.3.2", "%s is shutting down", s->settings->host_name);
+			reply(s, 421, "4.3.2", "%s %s", s->settings->host_name,
+			      worker_session_ended() ? "session ended by the administrator"
+			                             : "is shutting down");
 		else
 			log_info("event=lost client=%s command=%.*s", s->name,
 			         VIEW_ARG(command_word(s)));

@@ -89,6 +89,7 @@ int main(void)
 
 	struct worker_service service = {
 		.wire = "porter.connection",
+		.sessions = true,
 		.protocol = "connection",
 		.workers_min = WORKERS_MIN,
 		.workers_max = (unsigned)settings.smtpd_sessions_max,

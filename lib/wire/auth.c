@@ -145,6 +145,7 @@ void auth_result_put(struct wire_out *out, const struct auth_result *r)
 	wire_put_byte(out, (uint8_t)r->verdict);
 	wire_put_string(out, r->address);
 	wire_put_byte(out, r->handed_over);
+	wire_put_u64(out, r->stamp);
 }
 
 bool auth_result_get(struct wire_in *in, struct auth_result *r)
@@ -158,6 +159,7 @@ bool auth_result_get(struct wire_in *in, struct auth_result *r)
 		r->verdict = (enum auth_verdict)verdict;
 	wire_get_string(in, r->address, sizeof r->address);
 	r->handed_over = wire_get_bool(in);
+	r->stamp = wire_get_u64(in);
 	return wire_end(in);
 }
 

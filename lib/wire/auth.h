@@ -76,6 +76,8 @@ struct auth_result {
 	enum auth_verdict verdict;
 	char address[AUTH_ADDRESS_MAX]; /* smtp on AUTH_OK: the authenticated account */
 	bool handed_over;               /* pop3, imap: the mailbox program now answers the client */
+	uint64_t stamp; /* smtp on AUTH_OK: of what the account is now, for authd to tell whether it
+	                   still is (session.h) */
 };
 
 void auth_begin_put(struct wire_out *out, const struct auth_begin *b);

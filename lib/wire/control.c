@@ -94,6 +94,41 @@ bool control_version_get(struct wire_in *in, char version[VERSION_MAX])
 	return wire_end(in);
 }
 
+void control_sessions_put(struct wire_out *out, const struct control_sessions *q)
+{
+	wire_begin(out, CONTROL_SESSIONS);
+	wire_put_byte(out, q->end);
+	wire_put_u64(out, q->id);
+	wire_put_string(out, q->whom);
+}
+
+bool control_sessions_get(struct wire_in *in, struct control_sessions *q, int *fd)
+{
+	q->end = wire_get_bool(in);
+	q->id = wire_get_u64(in);
+	wire_get_string(in, q->whom, sizeof q->whom);
+	if (q->whom[0] == '\0' && (q->end || q->id != 0))
+		in->bad = true;
+	*fd = wire_get_last_fd(in);
+	return *fd >= 0;
+}
+
+void control_session_put(struct wire_out *out, const struct control_session *s)
+{
+	session_facts_put(out, &s->facts);
+	wire_put_u64(out, (uint64_t)s->since_s);
+	wire_put_u32(out, s->pid);
+}
+
+bool control_session_get(struct wire_in *in, struct control_session *s)
+{
+	bool good = session_facts_get(in, &s->facts);
+
+	s->since_s = (int64_t)wire_get_u64(in);
+	s->pid = wire_get_u32(in);
+	return good && !in->bad;
+}
+
 enum { LENGTH_BYTES = 4 };
 
 void control_answer_add(struct control_answer *a, const struct wire_out *out)

@@ -5,15 +5,15 @@
  *
  * master looks at the peer's credentials (root, the house's own uid when unprivileged, or a member
  * of control.group) and reads one message. CONTROL_QUEUE: it passes the connection on to queued,
- * which answers everything that follows on it (the queue's own types, below); the other verbs
- * master answers itself.
+ * which answers everything that follows on it (the queue's own types, below). CONTROL_SESSIONS: the
+ * session programs' parents answer. The other verbs master answers itself.
  */
 #ifndef LIB_WIRE_CONTROL_H
 #define LIB_WIRE_CONTROL_H
 
 #include "lib/base/limits.h"
 #include "lib/base/version.h"
-#include "lib/wire/wire.h"
+#include "lib/wire/session.h"
 
 enum control_type {
 	CONTROL_STATUS = 16, /* -> CONTROL_VERSION, CONTROL_LINE ..., CONTROL_END */
@@ -36,9 +36,14 @@ enum control_type {
 	CONTROL_VERSION, /* string: master's; the two ends need not be of one version, so that new
 	                    types go to the end */
 	/* To queued, as those above. */
-	CONTROL_QUEUE_COUNTS, /* -> CONTROL_QUEUE_COUNTS: struct control_counts */
-	CONTROL_QUEUE_RESTORE /* string name of a file below the queue directory, bool unverified ->
-	                         CONTROL_END */
+	CONTROL_QUEUE_COUNTS,  /* -> CONTROL_QUEUE_COUNTS: struct control_counts */
+	CONTROL_QUEUE_RESTORE, /* string name of a file below the queue directory, bool unverified
+	                          -> CONTROL_END */
+	/* To master, which passes it on to the parents of all session programs; each answers on
+	 * the same connection, whose end is the answer's: struct control_sessions ->
+	 * CONTROL_SESSION_ENTRY ..., CONTROL_END only where something is wrong. */
+	CONTROL_SESSIONS,
+	CONTROL_SESSION_ENTRY /* struct control_session, one behind the other */
 };
 
 enum { CONTROL_LINE_MAX = 2048 };
@@ -61,6 +66,27 @@ enum { CONTROL_RECIPIENT_LIST_MAX = 16384, CONTROL_BATCH_BYTES = 32768 };
 struct control_counts {
 	uint32_t damaged, torn, misplaced, stray, unreadable;
 };
+
+/* Which sessions are meant. */
+struct control_sessions {
+	bool end;               /* they are to end; not when all are meant */
+	uint64_t id;            /* 0: none of this number */
+	char whom[ADDRESS_MAX]; /* the account; with id its digits; "": all */
+};
+
+struct control_session {
+	struct session_facts facts;
+	int64_t since_s; /* wall clock */
+	uint32_t pid;    /* that serves it */
+};
+
+void control_sessions_put(struct wire_out *out, const struct control_sessions *q);
+/* As master passes it on: fd is the connection. */
+bool control_sessions_get(struct wire_in *in, struct control_sessions *q, int *fd);
+/* Appends one to a packet begun with CONTROL_SESSION_ENTRY. */
+void control_session_put(struct wire_out *out, const struct control_session *s);
+/* The next one of a packet; call while in->rest.len. */
+bool control_session_get(struct wire_in *in, struct control_session *s);
 
 /* Appends one entry to a packet begun with CONTROL_QUEUE_ENTRY (20,000 messages must not cost
  * 20,000 packets). */

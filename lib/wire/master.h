@@ -36,6 +36,11 @@ enum master_type {
 	MASTER_LOG_END = 20,    /* master -> logd: all others have ended; read all pipes, and end */
 	MASTER_PARENT = 21,     /* master -> porter: string program, u32 pid (0: none): who runs as
 	                           this session program now */
+	MASTER_SESSIONS = 22,   /* master -> session programs' parents: the fields of a
+	                           CONTROL_SESSIONS as they came, and its connection */
+	MASTER_DIAL = 23,       /* parents of owners' session programs -> master: a line to authd,
+	                           protocol "session" */
+	MASTER_DIALLED = 24,    /* the answer: the line */
 	MASTER_BEAT = 'b', /* program -> master: u32 its pid; a predecessor on the same wire has
 	                      another */
 	MASTER_LOG_BROKEN = 'l', /* logd -> master: nobody is at the other end of the socket; is
@@ -52,8 +57,8 @@ void master_tell_ready(struct loop *loop);
  * nothing more often than the loop would. */
 void master_tell_busy(void);
 
-/* MASTER_RELOAD, MASTER_CONTROL. Of a message that is refused every getter leaves the descriptor
- * to wire_in_close. */
+/* MASTER_RELOAD, MASTER_CONTROL, MASTER_DIALLED. Of a message that is refused every getter leaves
+ * the descriptor to wire_in_close. */
 void master_file_put(struct wire_out *out, enum master_type type, int fd);
 bool master_file_get(struct wire_in *in, int *fd);
 void master_pipe_put(struct wire_out *out, const char *program, int fd);

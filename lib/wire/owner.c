@@ -46,6 +46,7 @@ void owner_session_put(struct wire_out *out, const struct owner_session *s)
 	wire_put_address(out, &s->client);
 	connection_tls_put(out, &s->tls);
 	wire_put_u64(out, s->quota_bytes);
+	wire_put_u64(out, s->stamp);
 	wire_put_byte(out, s->token >= 0);
 	wire_put_fd(out, s->fd);
 	if (s->token >= 0)
@@ -63,6 +64,7 @@ static void session_fields(struct wire_in *in, struct owner_session *s)
 	if (!connection_tls_get(in, &s->tls))
 		in->bad = true;
 	s->quota_bytes = wire_get_u64(in);
+	s->stamp = wire_get_u64(in);
 }
 
 bool owner_session_get(struct wire_in *in, struct owner_session *s)

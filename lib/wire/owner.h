@@ -43,6 +43,7 @@ struct owner_session {
 	struct net_address client;
 	struct connection_tls tls;
 	uint64_t quota_bytes; /* 0: none */
+	uint64_t stamp;       /* of the account (session.h) */
 };
 
 /* The message that reaches the program (type OWNER_WORK): these fields and the descriptors. authd

@@ -15,6 +15,7 @@
 #include "lib/base/loop.h"
 #include "lib/base/pace.h"
 #include "lib/base/program.h"
+#include "lib/wire/attendance.h"
 #include "lib/wire/hub.h"
 #include "lib/wire/jail.h"
 #include "lib/wire/master.h"
@@ -29,6 +30,7 @@ enum {
 	 * without a pause, as when a hub is started anew. */
 	UNUSED_AT_ONCE = 8,
 	UNUSED_PER_SECOND = 1,
+	REFUSAL_MAX = 512,
 	EXIT_UNUSED = 90, /* of such a worker; nobody but its parent sees it */
 	/* From SIGTERM to SIGKILL. Less than master's for its programs (master.c,
 	 * STAGE_PATIENCE_MS): the workers of a parent that master kills would have no one to end
@@ -38,7 +40,9 @@ enum {
 
 /* ---- the worker ---- */
 
-static volatile sig_atomic_t ending, terminated, busy;
+static volatile sig_atomic_t ending, terminated, ended, busy;
+static bool knows;
+static int parents_line = -1;
 static volatile int hub_line = -1, client = -1;
 
 /* Shutting a descriptor down is safe in a handler and has no race with a read about to block. */
@@ -48,9 +52,10 @@ static void on_worker_signal(int number)
 
 	ending = 1;
 	terminated = terminated || number == SIGTERM;
+	ended = ended || number == SIGUSR1;
 	if (!busy && hub_line >= 0)
 		shutdown(hub_line, SHUT_RDWR);
-	if (number == SIGTERM && client >= 0)
+	if (number != SIGHUP && client >= 0)
 		shutdown(client, SHUT_RD);
 	errno = kept_errno;
 }
@@ -58,13 +63,31 @@ static void on_worker_signal(int number)
 void worker_session(int fd)
 {
 	client = fd;
-	if (fd >= 0 && terminated)
+	if (fd >= 0 && worker_stopping())
 		shutdown(fd, SHUT_RD);
 }
 
 bool worker_stopping(void)
 {
-	return terminated;
+	return terminated || ended;
+}
+
+bool worker_session_ended(void)
+{
+	return ended && !terminated;
+}
+
+void worker_knows(const struct session_facts *facts)
+{
+	struct wire_out out = { 0 };
+
+	knows = true;
+	wire_begin(&out, SESSION_OPEN);
+	session_facts_put(&out, facts);
+	if (wire_send(parents_line, &out) != WIRE_OK)
+		log_warn("event=session-untold session=%llu reason=\"%m\"",
+		         (unsigned long long)facts->id);
+	wire_out_free(&out);
 }
 
 static void worker_signals(const struct worker_service *service)
@@ -72,6 +95,7 @@ static void worker_signals(const struct worker_service *service)
 	struct sigaction stop = { .sa_handler = on_worker_signal, .sa_flags = SA_RESTART };
 
 	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGUSR1, &stop, NULL);
 	if (service->stays_for_hub)
 		signal(SIGHUP, SIG_IGN);
 	else
@@ -87,6 +111,7 @@ static void hold_signals(bool hold)
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGTERM);
 	sigaddset(&ends, SIGHUP);
+	sigaddset(&ends, SIGUSR1);
 	sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &ends, NULL);
 }
 
@@ -162,7 +187,7 @@ static int worker_asks(const struct worker_service *service, bool spare)
 		wire_in_close(&in);
 		worker_session(-1);
 		served++;
-		if (service->reuse && served >= service->reuse)
+		if (knows || (service->reuse && served >= service->reuse))
 			break;
 		if (!service->answers)
 			say_done(hub_line);
@@ -193,7 +218,8 @@ struct place {
 	struct watch line; /* to it: what it asks for */
 	struct bucket asked;
 	struct timer again;
-	uint8_t wanted; /* while its line is not read */
+	uint8_t wanted;            /* while its line is not read */
+	struct attendant *session; /* NULL: of nobody that is known */
 };
 
 struct parent {
@@ -207,6 +233,8 @@ struct parent {
 	uint32_t next_number;
 	struct pace dials_failed; /* in the log */
 	struct bucket unused;
+	struct attendance *attendance; /* NULL: its service has no sessions */
+	struct watch master;           /* of whom "asks", what is said of these */
 	unsigned workers_max; /* as the service says, or as the system's descriptors allow */
 	bool stopping;        /* takes no more work */
 	bool retired; /* "forks", after SIGHUP: takes what is there, and no more will come */
@@ -276,10 +304,34 @@ static void dial_again(struct timer *t)
 	dial_for(loop_owner(t, struct place, again));
 }
 
-static void worker_asked(struct watch *w, unsigned events)
+/* Once: it ends with this session. */
+static void worker_told(struct place *place, struct wire_in *in)
+{
+	struct parent *p = place->parent;
+	struct session_facts facts;
+
+	if (p->attendance == NULL || place->session != NULL || !session_facts_get(in, &facts) ||
+	    !wire_end(in))
+		place_line_end(place);
+	else
+		place->session = attendance_enter(p->attendance, &facts, place->pid);
+}
+
+static void worker_asked(struct place *place, struct wire_in *in)
+{
+	const struct dial *dials = place->parent->service->dials;
+
+	if (!dial_ask_get(in, &place->wanted) || dials[place->wanted].wire == NULL)
+		place_line_end(place);
+	else if (program_fd(dials[place->wanted].wire) < 0)
+		hand_on(place, -1);
+	else
+		dial_for(place);
+}
+
+static void worker_said(struct watch *w, unsigned events)
 {
 	struct place *place = loop_owner(w, struct place, line);
-	const struct dial *dials = place->parent->service->dials;
 	struct wire_in in;
 
 	if (!(events & LOOP_READ)) {
@@ -290,12 +342,12 @@ static void worker_asked(struct watch *w, unsigned events)
 
 	if (r == WIRE_AGAIN)
 		return;
-	if (r != WIRE_OK || !dial_ask_get(&in, &place->wanted) || dials[place->wanted].wire == NULL)
+	if (r != WIRE_OK)
 		place_line_end(place);
-	else if (program_fd(dials[place->wanted].wire) < 0)
-		hand_on(place, -1);
+	else if (in.type == SESSION_OPEN)
+		worker_told(place, &in);
 	else
-		dial_for(place);
+		worker_asked(place, &in);
 	wire_in_close(&in);
 }
 
@@ -318,6 +370,7 @@ static void worker_main(const struct worker_service *service, int parent, struct
 	worker_signals(service);
 	hold_signals(false);
 	enter_jail(service);
+	parents_line = parent;
 	dial_through(parent, service->dials);
 	if (job != NULL) {
 		service->work(job, -1);
@@ -363,7 +416,8 @@ static pid_t start_worker(struct parent *p, struct parent_wire *wire, struct pla
 	return pid;
 }
 
-static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_in *job)
+static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_in *job,
+                        const struct session_facts *facts)
 {
 	struct place *place = p->places;
 
@@ -376,7 +430,7 @@ static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_
 	*place = (struct place){ .parent = p,
 		                 .wire = wire,
 		                 .number = p->next_number,
-		                 .line = { .fd = -1, .ready = worker_asked },
+		                 .line = { .fd = -1, .ready = worker_said },
 		                 .again = { .due = dial_again } };
 	pid_t pid = start_worker(p, wire, place, job);
 
@@ -386,12 +440,13 @@ static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_
 		return;
 	}
 	place->pid = pid;
+	place->session = facts != NULL ? attendance_enter(p->attendance, facts, pid) : NULL;
 	if (place->line.fd >= 0)
 		loop_watch(p->loop, &place->line, LOOP_READ);
 	p->count++;
 	wire->workers++;
 	loop_timer_clear(p->loop, &p->quit);
-	if (p->service->forks && p->count >= p->workers_max)
+	if (p->service->forks && p->service->full == NULL && p->count >= p->workers_max)
 		loop_change(p->loop, &wire->watch, 0);
 }
 
@@ -400,7 +455,7 @@ static void keep_minimum(struct parent *p)
 	for (unsigned i = 0; i < p->wire_count && !p->service->forks; i++)
 		while (!p->stopping && p->wires[i].workers < p->service->workers_min &&
 		       p->count < p->workers_max && !loop_timer_is_set(&p->pause))
-			fork_worker(p, &p->wires[i], NULL);
+			fork_worker(p, &p->wires[i], NULL, NULL);
 }
 
 static void pause_over(struct timer *t)
@@ -420,6 +475,36 @@ static void arm_quit(struct parent *p)
 		               loop_now_ms(p->loop) + p->service->quit_when_idle_ms);
 }
 
+/* It is not left waiting for others to end. */
+static void refuse_session(struct parent *p, const struct owner_session *session)
+{
+	struct text words;
+
+	text_init(&words, REFUSAL_MAX);
+	p->service->full(session, &words);
+	send(session->fd, words.data, words.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	text_free(&words);
+	log_warn("event=session-refused account=%s reason=\"%u sessions are open\"",
+	         log_quote(view_of(session->address)), p->count);
+}
+
+/* A message for one worker; what it is about is the worker's to judge, but who is there is known
+ * here. The descriptors stay with `in`. */
+static void work_came(struct parent *p, struct parent_wire *wire, struct wire_in *in)
+{
+	struct owner_session session;
+	struct session_facts facts;
+	struct wire_in copy = *in;
+	bool known = p->attendance != NULL && owner_session_get(&copy, &session);
+
+	if (known)
+		session_facts_of(&session, p->service->service, &facts);
+	if (known && p->service->full != NULL && p->count >= p->workers_max)
+		refuse_session(p, &session);
+	else
+		fork_worker(p, wire, in, known ? &facts : NULL);
+}
+
 static void wire_ready(struct watch *w, unsigned events)
 {
 	struct parent_wire *wire = loop_owner(w, struct parent_wire, watch);
@@ -432,13 +517,15 @@ static void wire_ready(struct watch *w, unsigned events)
 		loop_stop(p->loop); /* the hub has let go of an owner service, or master is gone */
 	if (r != WIRE_OK)
 		return;
-	if (p->service->forks) {
-		fork_worker(p, wire, &in);
+	if (p->service->forks && p->attendance != NULL && in.type != OWNER_WORK) {
+		attendance_master_said(p->attendance, &in);
+	} else if (p->service->forks) {
+		work_came(p, wire, &in);
 	} else if (in.type == WIRE_GROW) {
 		uint32_t n = wire_get_u32(&in);
 
 		while (wire_end(&in) && n-- && p->count < p->workers_max)
-			fork_worker(p, wire, NULL);
+			fork_worker(p, wire, NULL, NULL);
 	} else if (in.type == WIRE_ANNOUNCE && p->service->announce) {
 		p->service->announce(w->fd);
 	}
@@ -461,6 +548,7 @@ static void worker_gone(struct parent *p, pid_t pid, int status)
 	for (unsigned i = 0; i < p->workers_max; i++)
 		if (p->places[i].pid == pid) {
 			place_line_end(&p->places[i]);
+			attendance_leave(p->attendance, &p->places[i].session);
 			p->places[i].wire->workers--;
 			p->places[i].pid = 0;
 			p->count--;
@@ -546,6 +634,32 @@ static void stop(int number, void *context)
 	end_when_done(p);
 }
 
+/* Whose work comes from elsewhere. */
+static void master_said(struct watch *w, unsigned events)
+{
+	struct parent *p = loop_owner(w, struct parent, master);
+	struct wire_in in;
+	enum wire_result r = wire_receive_now(w->fd, &in);
+
+	(void)events;
+	if (r == WIRE_CLOSED)
+		loop_unwatch(p->loop, w);
+	if (r == WIRE_OK)
+		attendance_master_said(p->attendance, &in);
+	wire_in_close(&in);
+}
+
+static void keep_attendance(struct parent *p)
+{
+	if (!p->service->sessions)
+		return;
+	p->attendance = attendance_new(p->loop);
+	p->master.fd = program_fd("master");
+	p->master.ready = master_said;
+	if (!p->service->forks && p->master.fd >= 0)
+		loop_watch(p->loop, &p->master, LOOP_READ);
+}
+
 static void open_wires(struct parent *p)
 {
 	int fd;
@@ -603,6 +717,7 @@ void worker_run(const struct worker_service *service)
 	loop_signal(p.loop, SIGCHLD, reap, &p);
 	loop_signal(p.loop, SIGTERM, stop, &p);
 	loop_signal(p.loop, SIGHUP, stop, &p);
+	keep_attendance(&p);
 	open_wires(&p);
 	master_tell_ready(p.loop);
 	keep_minimum(&p);

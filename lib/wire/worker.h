@@ -23,12 +23,15 @@
  * nobody else reads), tells its workers, and exits 0 when the last has gone; those that are still
  * there some seconds after SIGTERM are killed.  A worker in a job finishes it; on SIGTERM the input
  * of a session registered with worker_session is shut down, so that it sees its client leave.
+ * So it is on SIGUSR1, which ends this one session.
  */
 #ifndef LIB_WIRE_WORKER_H
 #define LIB_WIRE_WORKER_H
 
 #include "lib/base/sandbox.h"
 #include "lib/wire/dial.h"
+#include "lib/wire/owner.h"
+#include "lib/wire/session.h"
 #include "lib/wire/wire.h"
 
 struct worker_service {
@@ -43,10 +46,18 @@ struct worker_service {
 	 * it has read a byte of a stranger's. */
 	struct sandbox_profile profile;
 	bool forks;
+	/* Whose sessions they are: the parent keeps their attendance (attendance.h). "forks": each
+	 * message is a struct owner_session of this service. "asks": workers say of whom they have
+	 * learnt who it is (worker_knows). */
+	bool sessions;
+	enum connection_service service;
+	/* "forks": what the client of a session that is one too many is told. NULL: further
+	 * messages wait in the wire. */
+	void (*full)(const struct owner_session *s, struct text *words);
 	bool answers; /* work() itself sends the message that tells the hub the job is over: no
 	                 WIRE_DONE is sent */
 	unsigned workers_min; /* started at once and kept, for each wire; "asks" only */
-	unsigned workers_max; /* "forks": further messages wait in the wire */
+	unsigned workers_max;
 	/* Descriptors that all processes of its uid may have sent and nobody received yet: the
 	 * kernel counts them for the uid, against the limit of the one who sends (unix(7),
 	 * ETOOMANYREFS). For workers that send some: each may have as many, beside its
@@ -77,8 +88,13 @@ void worker_run(const struct worker_service *service) __attribute__((noreturn));
 
 /* The client socket of the session in work, -1 at its end (see above). */
 void worker_session(int fd);
-/* Has the worker been told to stop (SIGTERM: not by a reload)? For loops that are not waiting for a
- * client. */
+/* Has the worker been told to stop (SIGTERM: not by a reload), or its session to end? For loops
+ * that are not waiting for a client. */
 bool worker_stopping(void);
+/* Was it that session alone, by the administrator's order? */
+bool worker_session_ended(void);
+/* "asks": who has logged in. The worker ends with this session, so that an order to end it meets no
+ * other. */
+void worker_knows(const struct session_facts *facts);
 
 #endif

@@ -67,6 +67,42 @@ enum map_result account_find(const char *address, struct password *out)
 	return passwords_get(&accounts.maps[MAP_PASSWORDS], view_of(address), out);
 }
 
+static unsigned right_for(enum connection_service service)
+{
+	switch (service) {
+	case CONNECTION_POP3: return USER_RIGHT_POP3;
+	case CONNECTION_IMAP: return USER_RIGHT_IMAP;
+	default: return USER_RIGHT_SMTP;
+	}
+}
+
+bool account_may(const struct user *user, enum connection_service service)
+{
+	return user->state == USER_ACTIVE && user->rights & right_for(service);
+}
+
+/* Separated by what no value holds. */
+uint64_t account_stamp(const struct password *record)
+{
+	const struct user *u = &record->user;
+	char ids[2 * sizeof u->uid], stamp[sizeof(uint64_t)];
+	crypto_generichash_state state;
+
+	number_put_little(ids, u->uid, sizeof u->uid);
+	number_put_little(ids + sizeof u->uid, u->gid, sizeof u->gid);
+	crypto_generichash_init(&state, NULL, 0, crypto_generichash_BYTES_MIN);
+	crypto_generichash_update(&state, (unsigned char *)ids, sizeof ids);
+	crypto_generichash_update(&state, (const unsigned char *)u->home.data, u->home.len);
+	crypto_generichash_update(&state, (const unsigned char *)"", 1);
+	crypto_generichash_update(&state, (const unsigned char *)record->hash.data,
+	                          record->hash.len);
+	unsigned char digest[crypto_generichash_BYTES_MIN];
+
+	crypto_generichash_final(&state, digest, sizeof digest);
+	memcpy(stamp, digest, sizeof stamp);
+	return number_get_little(stamp, sizeof stamp);
+}
+
 struct view account_hash_for_nobody(const char *address)
 {
 	static unsigned char key[crypto_shorthash_KEYBYTES];

@@ -14,6 +14,10 @@ void account_close(void); /* in a worker, which needs none of them */
 bool account_name(const char *user, char address[AUTH_ADDRESS_MAX]);
 /* What is found points into the map. */
 enum map_result account_find(const char *address, struct password *out);
+/* Is it in use, with the right to that service? */
+bool account_may(const struct user *user, enum connection_service service);
+/* Of what, once changed, ends the account's sessions: password, owner and home. */
+uint64_t account_stamp(const struct password *record);
 /* An unknown user costs what a known one would: the same name always meets the same of some real
  * hashes. */
 struct view account_hash_for_nobody(const char *address);

@@ -38,6 +38,7 @@
 #include "master/authd/delay.h"
 #include "master/authd/mailbox.h"
 #include "master/authd/mechanism.h"
+#include "master/authd/standing.h"
 
 enum { LINES_MAX = SESSION_LINES_MAX };
 
@@ -148,8 +149,10 @@ static void answer(struct line *line, enum auth_verdict verdict, bool handed_ove
 	struct auth_result r = { .verdict = verdict, .handed_over = handed_over };
 	struct wire_out out = { 0 };
 
-	if (verdict == AUTH_OK && line->exchange && !handed_over)
+	if (verdict == AUTH_OK && line->exchange && !handed_over) {
 		string_copy(r.address, sizeof r.address, view_of(line->exchange->address));
+		r.stamp = account_stamp(&line->exchange->record);
+	}
 	exchange_end(&line->exchange);
 	auth_result_put(&out, &r);
 	hub_line_send(&line->wire, &out);
@@ -187,24 +190,15 @@ static void refuse(struct exchange *x, enum auth_verdict verdict)
 
 /* ---- success ---- */
 
-static unsigned right_for(enum connection_service service)
-{
-	switch (service) {
-	case CONNECTION_POP3: return USER_RIGHT_POP3;
-	case CONNECTION_IMAP: return USER_RIGHT_IMAP;
-	default: return USER_RIGHT_SMTP;
-	}
-}
-
 /* The password is right; is the account? */
 static void accept_user(struct exchange *x)
 {
 	const struct user *user = &x->record.user;
 	bool mailbox = x->begin.session.fd >= 0;
 	const struct mailbox_session session = { &x->begin, x->address, text_view(&x->pending),
-		                                 user };
+		                                 user, account_stamp(&x->record) };
 
-	if (user->state != USER_ACTIVE || !(user->rights & right_for(x->begin.service))) {
+	if (!account_may(user, x->begin.service)) {
 		refuse_later(x, AUTH_FORBIDDEN);
 	} else if (mailbox && !mailbox_hand_over(authd.master_fd, &session)) {
 		refuse(x, AUTH_TEMPORARY);
@@ -445,6 +439,7 @@ int main(void)
 	authd.cache = cache_new(CACHE_ENTRIES, authd.settings.auth_cache_lifetime_ms);
 	authd.delay = delay_new(DELAY_ENTRIES, authd.settings.auth_failure_delay_ms);
 	open_doors();
+	standing_start(authd.loop);
 	hubs_serve(authd.loop);
 	cache_free(&authd.cache);
 	return EXIT_DONE;

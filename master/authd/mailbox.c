@@ -16,6 +16,7 @@ static bool session_of(const struct mailbox_session *m, struct owner_session *s)
 		.client = m->begin->client,
 		.tls = m->begin->session.tls,
 		.quota_bytes = m->user->quota_bytes,
+		.stamp = m->stamp,
 	};
 	return string_copy(s->address, sizeof s->address, view_of(m->address)) &&
 	       string_copy(s->tag, sizeof s->tag, view_of(m->begin->session.tag)) &&

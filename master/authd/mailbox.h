@@ -12,6 +12,7 @@ struct mailbox_session {
 	const char *address;            /* the account */
 	struct view pending;            /* what the client has sent behind its command */
 	const struct user *user;
+	uint64_t stamp; /* account_stamp */
 };
 
 /* false: it has been logged why not. The descriptors stay the caller's. */

@@ -25,7 +25,7 @@ def session(program, home):
     token, its_end = socket.socketpair()
     mine.settimeout(w.PATIENCE_SECONDS)
     w.send(program.master, w.Out(OWNER_WORK).view("anna@example.test").view(str(home)).view("a1").view(b"").u64(7)
-           .address("127.0.0.1", 4711).byte(0).view("").view("").u16(0).view("").u64(0).byte(1).fd(theirs).fd(its_end))
+           .address("127.0.0.1", 4711).byte(0).view("").view("").u16(0).view("").u64(0).u64(0).byte(1).fd(theirs).fd(its_end))
     theirs.close()
     its_end.close()
     return mine, token

@@ -26,12 +26,12 @@ class Imapd:
     def home(self, user):
         return self.directory / "homes" / user
 
-    def hand_over(self, user, tag="login", pending=b"", quota=0):
+    def hand_over(self, user, tag="login", pending=b"", quota=0, stamp=0, number=1):
         """The client's end of a new session."""
         mine, theirs = socket.socketpair()
         token, far = socket.socketpair()
         out = w.Out(OWNER_WORK).view(f"{user}@example.test").view(str(self.home(user))).view(tag).view(pending)
-        out.u64(1).address("127.0.0.1", 4321).byte(0).view("").view("").u16(0).view("").u64(quota).byte(1)
+        out.u64(number).address("127.0.0.1", 4321).byte(0).view("").view("").u16(0).view("").u64(quota).u64(stamp).byte(1)
         w.send(self.program.master, out.fd(theirs).fd(token))
         theirs.close()
         token.close()

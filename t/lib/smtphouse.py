@@ -183,7 +183,7 @@ class Passwords:
 
     def result(self, line, user, password):
         good = (user, password) == (b"anna@example.test", b"secret")
-        send(line, Out(AUTH_RESULT).byte(0 if good else 1).view(user if good else b"").byte(0))
+        send(line, Out(AUTH_RESULT).byte(0 if good else 1).view(user if good else b"").byte(0).u64(0))
 
     def challenge(self, line, text):
         send(line, Out(AUTH_CHALLENGE).view(text))
@@ -207,7 +207,7 @@ class Passwords:
             if len(parts) == 3:
                 self.result(line, parts[1], parts[2])
             else:
-                send(line, Out(AUTH_RESULT).byte(3).view("").byte(0))
+                send(line, Out(AUTH_RESULT).byte(3).view("").byte(0).u64(0))
 
 
 class Client:

@@ -10,6 +10,8 @@ SMTP, SUBMISSION, POP3, IMAP = range(4)
 OK, DENIED, FORBIDDEN, MALFORMED, TEMPORARY = range(5)
 OWNER_WORK, POP3D, IMAPD = 16, 0, 1
 
+SESSION_OPEN, SESSION_CHECK, SESSION_END = range(16, 19)
+
 
 def put_tls(out, on):
     return out.byte(on).view("TLSv1.3" if on else "").view("TLS_AES_128_GCM_SHA256" if on else "").u16(128 if on else 0).view("")
@@ -48,13 +50,14 @@ class Begin:
         message.end()
 
 
-def result(verdict, address="", handed_over=False):
-    return w.Out(RESULT).byte(verdict).view(address).byte(handed_over)
+def result(verdict, address="", handed_over=False, stamp=0):
+    return w.Out(RESULT).byte(verdict).view(address).byte(handed_over).u64(stamp)
 
 
 def get_result(message):
     assert message.kind == RESULT, message.kind
     got = (message.byte(), message.string(), message.byte())
+    message.u64()  # the stamp: only authd can tell what it means
     message.end()
     return got
 

@@ -32,11 +32,13 @@ MAPS = {
 
 
 class Authd:
-    def __init__(self, directory, settings=SETTINGS):
+    def __init__(self, directory, settings=SETTINGS, maps=MAPS):
+        directory.mkdir(exist_ok=True)
         self.directory = directory
-        self.wires, given = {}, {"generation": w.generation(directory, settings, MAPS)}
+        self.wires, given = {}, {"generation": w.generation(directory, settings, maps)}
         for name in ("smtpd", "pop3-login", "imap-login"):
             self.wires[name], given[f"{name}.auth"] = w.pair()
+        self.wires["sessions"], given["imapd.session"] = w.pair()
         self.given = given
         self.directory = directory
         self.program = self.another()
@@ -130,7 +132,7 @@ def test_hand_over(house):
     is_([rest.string(), rest.string(), rest.string(), rest.view(), rest.u64(), rest.address()[0]],
         ["anna@example.test", f"{house.directory}/mail/anna", "a1", b"a2 NOOP\r\n", 7, "192.0.2.1"], "and given what imapd needs")
     a.get_tls(rest)
-    is_((rest.u64(), rest.byte(), len(rest.fds)), (1 << 20, 1, 2), "quota, client and token")
+    is_((rest.u64(), rest.u64() != 0, rest.byte(), len(rest.fds)), (1 << 20, True, 1, 2), "quota, stamp, client and token")
     mailbox = socket.socket(fileno=rest.fd())
     mailbox.sendall(b"hello")
     is_(client.recv(10), b"hello", "the descriptor is the client's")
@@ -147,6 +149,47 @@ def test_hand_over(house):
         os.close(fd)
     line = house.line("imap-login")
     is_(ask(line, a.IMAP, "PLAIN", plain("bert", "password"), fd=theirs)[0], a.FORBIDDEN, "is not one to IMAP")
+
+
+def facts(number, service, account, stamp):
+    return w.Out(a.SESSION_CHECK).u64(number).byte(service).view(account).address("192.0.2.1", 4711).byte(1).u64(stamp)
+
+
+def checked(line, number, service, account, stamp):
+    """Is the session to end? Only those that are have an answer: one follows that is."""
+    w.send(line, facts(number, service, account, stamp))
+    w.send(line, facts(99, service, "nobody@example.test", stamp))
+    ended = []
+    while not ended or ended[-1] != 99:
+        message = w.receive(line)
+        assert message.kind == a.SESSION_END
+        while message.rest:
+            ended.append(message.u64())
+    return number in ended
+
+
+def stamp_of(house, user, password):
+    line = house.line()
+    w.send(line, a.begin(a.SUBMISSION, "PLAIN", plain(user, password)))
+    message = w.receive(line)
+    return (message.byte(), message.string(), message.byte(), message.u64())[3]
+
+
+def test_standing(house):
+    """Open sessions: does the account stand as it did?"""
+    stamp = stamp_of(house, "emil", "password")
+    line = w.dial(house.wires["sessions"], "session")
+    ok(not checked(line, 1, a.IMAP, "emil@example.test", stamp), "a session goes on whose account is as it was")
+    ok(checked(line, 2, a.IMAP, "emil@example.test", stamp ^ 1), "one ends whose account had another password or home")
+    ok(checked(line, 3, a.IMAP, "bert@example.test", stamp), "or that has no right to the service")
+    w.send(line, w.Out(a.SESSION_CHECK).u64(1).byte(200))
+    ok(is_closed(line), "who asks nonsense is not heard any more")
+    moved = Authd(house.directory / "moved", maps={**MAPS, "users": MAPS["users"].replace("emil@example.test", "emil@example.test home=elsewhere")})
+    ok(stamp_of(moved, "emil", "password") != stamp, "another home is another stamp")
+    moved.program.stop()
+    twice = Authd(house.directory)
+    is_(stamp_of(twice, "emil", "password"), stamp, "an authd that is started anew has the same")
+    twice.program.stop()
 
 
 def test_delays_and_cache(house):
@@ -232,7 +275,7 @@ def main():
     patient = directory / "patient"
     patient.mkdir()
     try:
-        for test in (test_verdicts, test_out_of_turn, test_hand_over, test_delays_and_cache, test_many_at_once, test_worker_death,
+        for test in (test_verdicts, test_out_of_turn, test_hand_over, test_standing, test_delays_and_cache, test_many_at_once, test_worker_death,
                      test_reload):
             test(house)
         test_success_does_not_wait(patient)

@@ -34,7 +34,7 @@ class Pop3(w.ProgramHouse):
         mine.settimeout(w.PATIENCE_SECONDS)
         token.settimeout(w.PATIENCE_SECONDS)
         w.send(self.program.master, w.Out(OWNER_WORK).view(f"{user}@example.test").view(str(home or self.root / user)).view("")
-               .view(pending).u64(7).address("127.0.0.1", 4711).byte(0).view("").view("").u16(0).view("").u64(0).byte(1)
+               .view(pending).u64(7).address("127.0.0.1", 4711).byte(0).view("").view("").u16(0).view("").u64(0).u64(0).byte(1)
                .fd(theirs).fd(its_end))
         theirs.close()
         its_end.close()

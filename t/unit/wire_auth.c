@@ -3,11 +3,13 @@
  * whole exchange between auth_line_exchange and a child that plays authd. */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/wire/auth.h"
 #include "lib/wire/owner.h"
+#include "lib/wire/session.h"
 #include "lib/base/program.h"
 #include "t/said.h"
 #include "t/tap.h"
@@ -97,6 +99,14 @@ static unsigned open_descriptors(void)
 	for (int fd = 0; fd < 256; fd++)
 		n += fcntl(fd, F_GETFD) >= 0;
 	return n;
+}
+
+static bool try_facts(struct wire_in *in)
+{
+	struct session_facts f;
+
+	return session_facts_get(in, &f) && wire_end(in) && f.id == 5 && f.stamp == 77 && f.tls &&
+	       f.service == CONNECTION_IMAP && strcmp(f.account, "anna@example.test") == 0;
 }
 
 /* The whole message is taken, none of its beginnings is, nor with a byte more; and no descriptor is
@@ -197,7 +207,9 @@ static void test_others(void)
 		                   .id = 5,
 		                   .client = client,
 		                   .tls = tls,
-		                   .quota_bytes = 1 << 20 };
+		                   .quota_bytes = 1 << 20,
+		                   .stamp = 77 };
+	struct session_facts f;
 	struct connection_announce a = { .service = CONNECTION_POP3,
 		                         .clear = "+OK\r\n",
 		                         .secured = "+OK\r\n",
@@ -212,6 +224,7 @@ static void test_others(void)
 		                .fd = 0,
 		                .token = 1 };
 
+	session_facts_of(&s, CONNECTION_IMAP, &f);
 	auth_message_put(&out, AUTH_CHALLENGE, VIEW("Password:"));
 	ok(out.bytes.data[0] == AUTH_CHALLENGE, "a message has the type that was asked for");
 	cut_everywhere("challenge", &out, try_message);
@@ -224,6 +237,9 @@ static void test_others(void)
 	s.token = -1;
 	owner_session_put(&out, &s);
 	cut_everywhere("session without token", &out, try_session);
+	wire_begin(&out, SESSION_OPEN);
+	session_facts_put(&out, &f);
+	cut_everywhere("session facts", &out, try_facts);
 	connection_announce_put(&out, &a, 0);
 	cut_everywhere("announce", &out, try_announce);
 	connection_put(&out, &c);
