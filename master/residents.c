@@ -321,7 +321,7 @@ unsigned residents_tell_sessions(const struct wire_out *out)
 	unsigned untold = 0;
 
 	for (const struct instance *i = master.instances; i != NULL; i = i->next)
-		if (i->row->sessions && i->pid)
+		if (i->row->sessions && i->pid && !i->trial)
 			untold += wire_send_now(i->wire.fd, out) != WIRE_OK;
 	for (unsigned i = 0; i < retired_count; i++)
 		if (retired[i].wire >= 0)
