@@ -30,7 +30,11 @@
 #include "lib/base/program.h"
 #include "lib/wire/sign.h"
 
-enum { SIGN_WAIT_MS = 2000 };
+enum {
+	SIGN_WAIT_MS = 2000,
+	LINES_TRIED_MAX =
+		8 /* each keyd that is replaced before it has heard the question costs one */
+};
 
 #define PROVIDER "posthouse"
 #define PARAM_SPKI \
@@ -79,10 +83,11 @@ static bool keyd_sign(const struct sign_request *request, unsigned char *signatu
 	struct wire_in in;
 
 	sign_request_put(&out, request);
-	enum wire_result r = ask_once(&out, &in);
+	enum wire_result r = WIRE_CLOSED;
 
-	if (r == WIRE_CLOSED)
-		r = ask_once(&out, &in); /* keyd was replaced: its successor is on the same wire */
+	/* A keyd that was replaced has closed the line: its successor is on the same wire. */
+	for (int turn = 0; turn < LINES_TRIED_MAX && r == WIRE_CLOSED; turn++)
+		r = ask_once(&out, &in);
 	if (r != WIRE_OK) {
 		log_warn("event=sign-failed reason=\"keyd: %s\"",
 		         log_text(view_of(wire_reason(r))));

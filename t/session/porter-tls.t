@@ -412,6 +412,22 @@ def keyd_answers():
     is_(line(s), SECURED_GREETING, "which porter finds on the same wire")
     s.close()
     h.keyd.stop()
+
+    heard = []
+
+    def shake_hands():
+        s = secure(h.client("imaps"))
+        heard.append(line(s))
+        s.close()
+
+    client = threading.Thread(target=shake_hands)
+    client.start()
+    for _ in range(3):
+        w.accept(h.sign, "sign").close()
+    h.start_keyd()
+    client.join()
+    is_(heard, [SECURED_GREETING], "also when several in a row are replaced before they hear it")
+    h.keyd.stop()
     ok(refused(h.client("imaps")), "without keyd there is no handshake")
     h.start_keyd()
     s = secure(h.client("imaps"))
