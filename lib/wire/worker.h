@@ -14,9 +14,9 @@
  *
  * The parent holds the wires and "master"; a worker holds none. It has its line to the hub, its
  * job's descriptors, and, where there are `dials` (dial.h), a line to its parent, over which it
- * asks for lines to what stands there: a captured worker has at most one line to each of them, gets no more clients or
- * jobs than one worker, reads none of what is meant for others, and spoils no socket that another
- * one uses. It is jailed (jail.h) before it does anything else.
+ * asks for lines to what stands there: a captured worker has at most one line to each of them, gets
+ * no more clients or jobs than one worker, reads none of what is meant for others, and spoils no
+ * socket that another one uses. It is jailed (jail.h) before it does anything else.
  *
  * SIGTERM (stop) and SIGHUP (a successor has been started: finish and go):
  * the parent takes no more work (one that forks takes at SIGHUP what is already in its wire, which
