@@ -137,9 +137,10 @@ static void show_setting(const struct model *m, const struct setting *row)
 	text_init(&value, 2 * SETTING_VALUE_MAX);
 	setting_format(&m->settings, row, &value);
 	if (line)
-		printf("%s %s   # line %d; default %s\n", row->key, value.data, line, row->initial);
+		printf("%s %s   # line %d; default %s\n", row->key, text_string(&value), line,
+		       row->initial);
 	else
-		printf("%s %s\n", row->key, value.data);
+		printf("%s %s\n", row->key, text_string(&value));
 	text_free(&value);
 }
 

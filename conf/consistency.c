@@ -313,11 +313,10 @@ static void check_alias(struct model *m, const struct map_entry *e)
 		bool itself = view_equal_nocase(target, e->key);
 
 		if (leads_to(m, target, itself) == ADDRESS_IS_NOBODY)
-			problem_warning(
-				&m->problems, path, e->line,
-				"mail to %.*s cannot be delivered: %.*s is not a user%s",
-				VIEW_ARG(e->key), VIEW_ARG(target),
-				itself ? "" : " and not an alias");
+			problem_warning(&m->problems, path, e->line,
+			                "mail to %.*s cannot be delivered: %.*s is not a user%s",
+			                VIEW_ARG(e->key), VIEW_ARG(target),
+			                itself ? "" : " and not an alias");
 	}
 	check_twofold(m, e);
 	check_star(m, MAP_ALIASES, e);
@@ -344,7 +343,7 @@ static void check_postmaster_reader(struct model *m)
 			&m->problems, m->conf.path, model_setting_line(m, "postmaster"),
 			"postmaster: %s is not a user and not an alias: mail to the postmaster and double "
 			"bounces stay in the queue; set it to an address that somebody reads",
-			address.data);
+			text_string(&address));
 	text_free(&address);
 }
 

@@ -107,19 +107,25 @@ int edit_get(struct edits *e, struct edit *f, struct view key, struct text *valu
 }
 
 /* Puts `middle` in the place of the bytes from start to end. */
-static void replace_bytes(struct edit *f, size_t start, size_t end, struct view middle)
+static int replace_bytes(struct edit *f, size_t start, size_t end, struct view middle,
+                         struct reason *why)
 {
 	struct text result;
 
 	text_init(&result, MAPTEXT_FILE_MAX);
 	text_add(&result, view_take(text_view(&f->text), start));
-	if (middle.len && result.len && result.data[result.len - 1] != '\n')
+	if (middle.len && result.len && result.raw[result.len - 1] != '\n')
 		text_add_byte(&result, '\n');
 	text_add(&result, middle);
 	text_add(&result, view_skip(text_view(&f->text), end));
+	if (result.full) {
+		text_free(&result);
+		return fail(why, "%s would be larger than %d bytes", f->name, MAPTEXT_FILE_MAX);
+	}
 	text_free(&f->text);
 	f->text = result;
 	f->changed = true;
+	return 0;
 }
 
 int edit_set(struct edits *e, struct edit *f, struct view key, struct view value,
@@ -137,10 +143,10 @@ int edit_set(struct edits *e, struct edit *f, struct view key, struct view value
 	if (value.len)
 		text_format(&line, " %.*s", VIEW_ARG(value));
 	text_add_byte(&line, '\n');
-	replace_bytes(f, found ? entry.start : f->text.len, found ? entry.end : f->text.len,
-	              text_view(&line));
+	found = replace_bytes(f, found ? entry.start : f->text.len, found ? entry.end : f->text.len,
+	                      text_view(&line), why);
 	text_free(&line);
-	return 0;
+	return found;
 }
 
 int edit_delete(struct edits *e, struct edit *f, struct view key, struct reason *why)
@@ -148,8 +154,8 @@ int edit_delete(struct edits *e, struct edit *f, struct view key, struct reason 
 	struct maptext_entry entry;
 	int found = find_entry(e, f, key, &entry, why);
 
-	if (found == 1)
-		replace_bytes(f, entry.start, entry.end, VIEW(""));
+	if (found == 1 && replace_bytes(f, entry.start, entry.end, VIEW(""), why) != 0)
+		return -1;
 	return found;
 }
 
@@ -178,14 +184,14 @@ static int write_file(struct edits *e, const struct edit *f, struct reason *why)
 	bool existed = fstatat(e->directory, f->name, &old, 0) == 0;
 	mode_t mode = existed ? old.st_mode & 0777 : maptable[f->map].secret ? 0600 : 0644;
 
-	snprintf(name, sizeof name, ".%s.new", f->name);
+	string_print(name, sizeof name, ".%s.new", f->name);
 	unlinkat(e->directory, name, 0);
 	int fd = openat(e->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return fail_errno(why, "make %s/%s", e->base.confdir, name);
-	bool good = write_whole(fd, f->text.data, f->text.len) == 0 && fchmod(fd, mode) == 0 &&
-	            fsync(fd) == 0;
+	bool good = write_whole(fd, text_string(&f->text), f->text.len) == 0 &&
+	            fchmod(fd, mode) == 0 && fsync(fd) == 0;
 
 	if (existed && geteuid() == 0)
 		good = good && fchown(fd, old.st_uid, old.st_gid) == 0;
@@ -230,7 +236,7 @@ static int commit_checked(struct edits *e, const struct model *m, const struct m
 		fprintf(stderr,
 		        "posthouse: warning: this also published what was changed since the last "
 		        "build, or before a rollback: %s\n",
-		        others.data);
+		        text_string(&others));
 	text_free(&others);
 	problems_print_new(&m->problems, &before->problems);
 	return command_reload_if_running(&m->settings);

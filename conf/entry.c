@@ -23,7 +23,8 @@ static int change_in(struct edits *e, void *context, struct reason *why)
 	int found = f != NULL ? edit_get(e, f, view_of(r->key), &old, why) : -1;
 
 	if (found > 0 && r->value.len && !r->replace)
-		found = fail(why, "\"%s\" is in %s already: %s", r->key, f->name, old.data);
+		found = fail(why, "\"%s\" is in %s already: %s", r->key, f->name,
+		             text_string(&old));
 	text_free(&old);
 	if (found < 0)
 		return -1;
@@ -70,7 +71,7 @@ static int show_in(struct edits *e, void *context, struct reason *why)
 	if (found == 0)
 		edit_missing(f, r->key, why);
 	if (found > 0)
-		printf("%s\n", value.data);
+		printf("%s\n", text_string(&value));
 	text_free(&value);
 	return found > 0 ? 0 : -1;
 }

@@ -87,7 +87,8 @@ static void check_directory(struct model *m, const struct directory_row *row)
 
 	text_init(&base, PATH_MAX);
 	setting_format(&m->settings, setting, &base);
-	snprintf(path, sizeof path, "%s%s%s", base.data, row->below[0] ? "/" : "", row->below);
+	string_print(path, sizeof path, "%s%s%s", text_string(&base), row->below[0] ? "/" : "",
+	             row->below);
 	text_free(&base);
 	if (stat(path, &st) != 0) {
 		/* keys and certs may be somewhere else or not there at all; the build has said
@@ -121,9 +122,9 @@ static void check_drop(struct model *m)
 	uid_t uid;
 	gid_t gid;
 
-	snprintf(path, sizeof path, "%s/drop", command_programs());
 	/* A private house has no such program of its own. */
-	if (geteuid() != 0 || m->settings.account_base || stat(path, &st) != 0)
+	if (!string_format(path, sizeof path, "%s/drop", command_programs()) || geteuid() != 0 ||
+	    m->settings.account_base || stat(path, &st) != 0)
 		return;
 	bool found = account_find(ACCOUNT_drop, 0, &uid, &gid, NULL) == 0;
 
@@ -148,7 +149,7 @@ static bool home_is_wrong(struct model *m, const struct map_entry *e, const char
 
 	if (!user_decode(e->compiled, &u))
 		return false;
-	snprintf(path, sizeof path, "%.*s%s", VIEW_ARG(u.home), below);
+	string_print(path, sizeof path, "%.*s%s", VIEW_ARG(u.home), below);
 	if (stat(path, &st) != 0 || st.st_uid == u.uid)
 		return false;
 	problem_error(&m->problems, path, 0,
@@ -373,7 +374,7 @@ static void check_generation(struct model *m)
 	if (known)
 		check_text(m, m->conf.path, &built, "build takes");
 	for (int id = 0; known && id < MAPS; id++) {
-		snprintf(how, sizeof how, "map diff %s shows", maptable[id].name);
+		string_print(how, sizeof how, "map diff %s shows", maptable[id].name);
 		check_text(m, m->maps[id].source.path, &built, how);
 	}
 }

@@ -54,7 +54,7 @@ static int work_get(struct edits *e, struct edit *f, int argc, char **argv, stru
 	int found = edit_get(e, f, view_of(argv[0]), &value, why);
 
 	if (found > 0)
-		printf("%s\n", value.data);
+		printf("%s\n", text_string(&value));
 	text_free(&value);
 	if (found == 0)
 		return edit_missing(f, argv[0], why);
@@ -65,7 +65,7 @@ static int work_set(struct edits *e, struct edit *f, int argc, char **argv, stru
 {
 	struct text value;
 
-	text_init(&value, 1 << 20);
+	text_init(&value, MAPTEXT_FILE_MAX); /* whole: the build says when it is too long */
 	command_join(argc - 1, argv + 1, " ", &value);
 	int result = edit_set(e, f, view_of(argv[0]), text_view(&value), why);
 
@@ -172,7 +172,7 @@ static int make_copy(const char *confdir, struct copy *copy, char *path, struct 
 
 	if (fd < 0)
 		return fail_errno(why, "make a copy of %s", name);
-	int result = write_whole(fd, copy->before.data, copy->before.len);
+	int result = write_whole(fd, text_string(&copy->before), copy->before.len);
 
 	if (result != 0) {
 		fail_errno(why, "write a copy of %s", name);
@@ -248,7 +248,8 @@ static void show_entry(void *context, enum map_id id, char mark, struct view key
 	if (map_kinds[id].show(key, value, &key_text, &value_text)) {
 		if (mark)
 			printf("%c ", mark);
-		printf("%s%s%s\n", key_text.data, value_text.len ? " " : "", value_text.data);
+		printf("%s%s%s\n", text_string(&key_text), value_text.len ? " " : "",
+		       text_string(&value_text));
 	}
 	text_free(&key_text);
 	text_free(&value_text);

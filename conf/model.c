@@ -83,7 +83,10 @@ char *model_path(struct model *m, const char *directory, const char *name)
 	if (name[0] != '/')
 		text_format(&path, "%s/", directory);
 	text_add_string(&path, name);
-	char *copy = arena_string(&m->arena, text_view(&path));
+	if (path.full)
+		problem_error(&m->problems, NULL, 0, "the path %.100s/%.100s... is too long",
+		              directory, name);
+	char *copy = arena_string(&m->arena, path.full ? VIEW("") : text_view(&path));
 
 	text_free(&path);
 	return copy;
@@ -212,9 +215,15 @@ static void compile_entry(struct model *m, enum map_id id, struct map_entry *e)
 	struct reason why;
 
 	text_init(&compiled, 1 << 20);
-	if (map_kinds[id].compile(&build, e->key, e->value, &compiled, &why) != 0)
+	int result = map_kinds[id].compile(&build, e->key, e->value, &compiled, &why);
+
+	if (result == 0 && compiled.full)
+		result = fail(&why, "the value has more than %zu bytes", compiled.max);
+	if (result != 0)
 		problem_error(&m->problems, m->maps[id].source.path, e->line, "%s", why.text);
-	e->compiled = arena_copy(&m->arena, text_view(&compiled));
+	/* Also of what is refused: whoever refers to it is not wrong too. Nothing of it is
+	 * published. */
+	e->compiled = arena_copy(&m->arena, text_view_cut(&compiled));
 	text_free(&compiled);
 }
 
@@ -229,7 +238,8 @@ static void read_entry(struct model *m, enum map_id id, const struct maptext_ent
 	*e = (struct map_entry){ .value = text->value, .line = text->line };
 	int good = map_kinds[id].key(text->key, view_of(m->settings.mail_domain), &key, &why);
 
-	e->key = arena_copy(&m->arena, text_view(&key));
+	if (good == 0)
+		e->key = arena_copy(&m->arena, text_view(&key));
 	text_free(&key);
 	if (good != 0) {
 		problem_error(&m->problems, map->source.path, e->line, "%s", why.text);

@@ -54,7 +54,9 @@ void problems_print(const struct problems *p)
 {
 	unsigned all = p->errors + p->warnings;
 
-	fputs(p->text.data, stderr);
+	fputs(text_view_cut(&p->text).data, stderr);
+	if (p->text.full)
+		fprintf(stderr, "(cut off after %d bytes)\n", PROBLEMS_TEXT_MAX);
 	if (all > PROBLEMS_SHOWN_MAX)
 		fprintf(stderr, "and %u more\n", all - PROBLEMS_SHOWN_MAX);
 }
@@ -81,9 +83,9 @@ static bool has_words(struct view text, struct view words)
 
 void problems_print_new(const struct problems *p, const struct problems *before)
 {
-	struct view text = text_view(&p->text), line;
+	struct view text = text_view_cut(&p->text), line;
 
 	while (view_cut(&text, '\n', &line))
-		if (words_of(line).len && !has_words(text_view(&before->text), words_of(line)))
+		if (words_of(line).len && !has_words(text_view_cut(&before->text), words_of(line)))
 			fprintf(stderr, "%.*s\n", VIEW_ARG(line));
 }

@@ -56,12 +56,12 @@ static int put_certificate_name(struct cdb_make *make, struct view name, uint32_
 {
 	struct text key, value;
 
-	text_init(&key, 4096);
+	text_init(&key, name.len + MAP_KEY_MAX);
 	text_init(&value, 4096);
 	certificate_name_key(name, &key);
 	certificate_index_encode(index, &value);
 	/* Two certificates for one name: the first by file name serves it. */
-	int result = cdb_make_put(make, key.data, (unsigned)key.len, value.data,
+	int result = cdb_make_put(make, text_string(&key), (unsigned)key.len, text_string(&value),
 	                          (unsigned)value.len, CDB_PUT_INSERT);
 
 	text_free(&key);
@@ -78,7 +78,12 @@ static int write_certificate(const struct model_certificate *c, struct cdb_make 
 	text_init(&value, 1 << 20);
 	certificate_key(c->certificate.index, &key);
 	certificate_encode(&c->certificate, &value);
-	result = put(make, text_view(&key), text_view(&value));
+	if (value.full) {
+		errno = EFBIG;
+		result = -1;
+	} else {
+		result = put(make, text_view(&key), text_view(&value));
+	}
 	text_free(&key);
 	text_free(&value);
 	for (size_t i = 0; i < c->name_count && result == 0; i++)

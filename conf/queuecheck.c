@@ -117,7 +117,7 @@ static void act(struct check *k, const struct queuedir_entry *e, bool unverified
 	char text[REASON_MAX + 64];
 
 	if (take_back(k, e->name, unverified, &why) < 0) {
-		snprintf(text, sizeof text, "cannot be taken back: %s", why.text);
+		string_print_cut(text, sizeof text, "cannot be taken back: %s", why.text);
 		report(k, e, text, "");
 		return;
 	}
@@ -136,10 +136,10 @@ static void judge_restorable(struct check *k, const struct queuedir_entry *e, co
 		return;
 	}
 	if (whole)
-		snprintf(remedy, sizeof remedy, "--repair takes it back");
+		string_print(remedy, sizeof remedy, "--repair takes it back");
 	else
-		snprintf(remedy, sizeof remedy, "--unverified %.13s takes it back as it is",
-		         strrchr(e->name, '/') + 1);
+		string_print(remedy, sizeof remedy, "--unverified %.13s takes it back as it is",
+		             strrchr(e->name, '/') + 1);
 	report(k, e, what, remedy);
 }
 

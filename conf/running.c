@@ -105,7 +105,7 @@ struct version_hearer {
 
 static void keep_version(struct hearer *h, const char *version)
 {
-	string_copy(((struct version_hearer *)h)->version, VERSION_MAX, view_of(version));
+	string_put(((struct version_hearer *)h)->version, VERSION_MAX, view_of(version));
 }
 
 static void no_line(struct hearer *h, const char *line)
@@ -161,10 +161,11 @@ static void hear_version(struct hearer *h, const char *version)
 
 	if (strcmp(version, version_text) == 0)
 		return;
-	snprintf(text, sizeof text,
-	         "version %s is running, version %s is installed; run posthouse stop and posthouse "
-	         "start",
-	         version, version_text);
+	string_print_cut(
+		text, sizeof text,
+		"version %s is running, version %s is installed; run posthouse stop and posthouse "
+		"start",
+		version, version_text);
 	f->fault(f->context, text);
 }
 
@@ -176,9 +177,10 @@ static void hear_generation(struct fault_hearer *f, struct view text)
 	if (f->current <= 0 || !view_number(text, GENERATION_MAX, &number) ||
 	    number == (uint64_t)f->current)
 		return;
-	snprintf(fault, sizeof fault,
-	         "generation %ld is current, the running server uses %ld; run posthouse reload",
-	         f->current, (long)number);
+	string_print_cut(
+		fault, sizeof fault,
+		"generation %ld is current, the running server uses %ld; run posthouse reload",
+		f->current, (long)number);
 	f->fault(f->context, fault);
 }
 
@@ -199,8 +201,8 @@ static void hear_line(struct hearer *h, const char *line)
 		return;
 	}
 	if (view_equal(name, VIEW("reload"))) {
-		snprintf(fault, sizeof fault, "the running server uses the previous generation; %s",
-		         line);
+		string_print_cut(fault, sizeof fault,
+		                 "the running server uses the previous generation; %s", line);
 		f->fault(f->context, fault);
 		return;
 	}
@@ -208,10 +210,10 @@ static void hear_line(struct hearer *h, const char *line)
 
 	if (strstr(line, " not running") == NULL && !late && !silent)
 		return;
-	snprintf(fault, sizeof fault, "%.*s is not %s; the log says why", VIEW_ARG(name),
-	         silent ? "answering"
-	         : late ? "ready"
-	                : "running");
+	string_print_cut(fault, sizeof fault, "%.*s is not %s; the log says why", VIEW_ARG(name),
+	                 silent ? "answering"
+	                 : late ? "ready"
+	                        : "running");
 	f->fault(f->context, fault);
 }
 
@@ -340,8 +342,11 @@ static void become_master(const struct settings *s, int ready)
 	dup2(nothing, STDIN_FILENO);
 	dup2(nothing, STDOUT_FILENO);
 	fcntl(ready, F_SETFD, 0);
-	snprintf(path, sizeof path, "%s/master", programs);
-	snprintf(number, sizeof number, "%d", ready);
+	if (!string_format(path, sizeof path, "%s/master", programs)) {
+		fprintf(stderr, "posthouse: the path %.100s... is too long\n", programs);
+		_exit(EXIT_PERMANENT);
+	}
+	string_print(number, sizeof number, "%d", ready);
 	execl(path, "master", "-p", programs, "-r", number, s->directory_state, (char *)NULL);
 	fprintf(stderr, "posthouse: %s: %s\n", path, strerror(errno));
 	_exit(EXIT_PERMANENT);

@@ -69,7 +69,7 @@ static int set_password(struct edits *e, const char *address, enum password_way 
 		result = edit_set(e, f, view_of(address), view_of(hash), why);
 	generated[0] = '\0';
 	if (was_generated)
-		string_copy(generated, PASSWORD_MAX + 1, view_of(password));
+		string_put(generated, PASSWORD_MAX + 1, view_of(password));
 	sodium_memzero(password, sizeof password);
 	return result;
 }
@@ -104,7 +104,7 @@ static int make_home(const struct settings *s, const struct user *u, const char 
 			continue;
 		bool last = home[i] == '\0';
 
-		string_copy(path, sizeof path, (struct view){ home, i });
+		string_put(path, sizeof path, (struct view){ home, i });
 		if (mkdir(path, last ? 0700 : root.st_mode & 0777) != 0) {
 			if (errno != EEXIST)
 				return fail_errno(why, "make %s", path);
@@ -215,7 +215,7 @@ static int add_in(struct edits *e, void *context, struct reason *why)
 		edits_open(e, MAP_USERS, why); /* first: a user may be without a password */
 	struct text words;
 
-	text_init(&words, 1 << 16);
+	text_init(&words, MAPTEXT_FILE_MAX); /* whole: the build says when it is too long */
 	int found = users != NULL ? edit_get(e, users, view_of(r->address), &words, why) : -1;
 
 	if (found > 0)
@@ -331,7 +331,7 @@ static int set_in(struct edits *e, void *context, struct reason *why)
 	struct text old, merged;
 
 	text_init(&old, 1 << 16);
-	text_init(&merged, 1 << 16);
+	text_init(&merged, MAPTEXT_FILE_MAX);
 	int found = users != NULL ? edit_get(e, users, view_of(r->address), &old, why) : -1;
 
 	if (found == 0)
@@ -385,7 +385,8 @@ static int user_show(const struct command *c, int argc, char **argv)
 		user_rights_text(u.rights, &rights);
 		size_format(u.quota_bytes, &quota);
 		printf("home %s\nowner %u:%u\nquota %s\nrights %s\nstate %s\n", home, u.uid, u.gid,
-		       u.quota_bytes ? quota.data : "none", rights.data, user_state_name(u.state));
+		       u.quota_bytes ? text_string(&quota) : "none", text_string(&rights),
+		       user_state_name(u.state));
 	}
 	text_free(&rights);
 	text_free(&quota);

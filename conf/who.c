@@ -85,13 +85,13 @@ static int meant(const struct settings *s, const char *whom, struct control_sess
 	int good = 0;
 
 	if (view_number(view_of(whom), UINT64_MAX, &q->id)) {
-		string_copy(q->whom, sizeof q->whom, view_of(whom));
+		string_print(q->whom, sizeof q->whom, "%llu", (unsigned long long)q->id);
 		return q->id != 0 ? 0 : fail(why, "no session has the number 0");
 	}
 	text_init(&key, sizeof q->whom - 1);
 	good = mapkey_address(view_of(whom), view_of(s->mail_domain), &key, why);
 	if (good == 0)
-		string_copy(q->whom, sizeof q->whom, text_view(&key));
+		string_put(q->whom, sizeof q->whom, text_view(&key));
 	text_free(&key);
 	return good;
 }

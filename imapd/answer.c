@@ -30,7 +30,7 @@ void answer_literal(struct text *out, struct view v)
 	size_t begin = out->len;
 
 	if (text_add(out, v))
-		answer_without_nul(out->data + begin, v.len);
+		answer_without_nul(out->raw + begin, v.len);
 }
 
 void answer_string(struct text *out, struct view v)

@@ -150,8 +150,7 @@ bool structure_body(struct text *out, struct view message, const struct mime_par
 
 	write_part(out, message, root, extended);
 	if (out->full) {
-		out->len = begin;
-		out->full = false;
+		text_cut_back(out, begin);
 		text_format(out, "(\"application\" \"octet-stream\" NIL NIL NIL \"8bit\" %zu%s)",
 		            root->body_len, extended ? " NIL NIL NIL NIL" : "");
 	}

@@ -9,7 +9,7 @@ void capability_run(struct session *s, struct argument *a)
 	(void)a;
 	text_init(&list, COMMAND_CAPABILITIES_MAX);
 	command_capabilities(&list);
-	stream_format(&s->stream, "* CAPABILITY%s\r\n", list.data);
+	stream_format(&s->stream, "* CAPABILITY%s\r\n", text_string(&list));
 	text_free(&list);
 	session_ok(s, "Capability completed");
 }

@@ -48,8 +48,9 @@ static void copy_messages(struct session *s, const uint32_t *seqs, uint32_t coun
 		copyuid(s, to, seqs, uids, count, &code);
 		/* MOVE tells it before the EXPUNGEs (RFC 6851 section 4.3). */
 		if (move && code.len)
-			stream_format(&s->stream, "* OK %sMoved\r\n", code.data);
-		session_ok(s, "%s%s completed", move ? "" : code.data, move ? "Move" : "Copy");
+			stream_format(&s->stream, "* OK %sMoved\r\n", text_string(&code));
+		session_ok(s, "%s%s completed", move ? "" : text_string(&code),
+		           move ? "Move" : "Copy");
 	}
 	text_free(&code);
 	free(uids);

@@ -22,11 +22,11 @@ static void pick_fields(const struct section *s, struct view header, struct text
 	while (header_next(&rest, &field)) {
 		taken = header.len - rest.len;
 		if (field.name.len ? is_named(s, field.name) == wanted : !wanted)
-			text_add(out, field.raw);
+			text_add(out, field.whole);
 	}
 	if (taken < header.len)
 		text_add(out, VIEW("\r\n"));
-	answer_without_nul(out->data, out->len);
+	answer_without_nul(out->raw, out->len);
 }
 
 static void set_range(struct section_bytes *out, uint64_t offset, uint64_t length)
@@ -47,7 +47,7 @@ static void message_part(const struct section *s, struct view header, uint64_t h
 	case SECTION_FIELDS:
 	case SECTION_FIELDS_NOT:
 		pick_fields(s, header, scratch);
-		out->memory = text_view(scratch);
+		out->memory = text_view_cut(scratch); /* section_find refuses a full one */
 		break;
 	case SECTION_ALL:
 	case SECTION_MIME: out->missing = true; break;

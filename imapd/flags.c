@@ -128,11 +128,11 @@ void flags_tell_table(struct session *s)
 		else
 			room = true;
 	}
-	stream_format(&s->stream, "* FLAGS (%s)\r\n", names.data);
+	stream_format(&s->stream, "* FLAGS (%s)\r\n", text_string(&names));
 	if (folder_read_only(s->folder))
 		stream_format(&s->stream, "* OK [PERMANENTFLAGS ()] Mailbox is read-only\r\n");
 	else
 		stream_format(&s->stream, "* OK [PERMANENTFLAGS (%s%s)] Flags permitted\r\n",
-		              names.data, room ? " \\*" : "");
+		              text_string(&names), room ? " \\*" : "");
 	text_free(&names);
 }

@@ -48,7 +48,7 @@ static void handle_capability(struct login *l, const char *tag, struct view argu
 	(void)arguments;
 	text_init(&list, CONNECTION_GREETING_MAX);
 	capabilities(login_capabilities(l), &list);
-	stream_format(&l->stream, "* CAPABILITY%s\r\n", list.data);
+	stream_format(&l->stream, "* CAPABILITY%s\r\n", text_string(&list));
 	tagged(l, tag, "OK done");
 	text_free(&list);
 }
@@ -118,11 +118,11 @@ static void handle_login(struct login *l, const char *tag, struct view arguments
 	text_reserve(&password, LOGIN_COMMAND_MAX); /* at once: growing would leave a copy behind */
 	if (!login_astring(&arguments, &user) || !login_space(&arguments) ||
 	    !login_astring(&arguments, &password) || arguments.len ||
-	    memchr(user.data, '\0', user.len) != NULL)
+	    memchr(user.raw, '\0', user.len) != NULL)
 		bad(l, tag, "LOGIN requires a user name and a password");
 	else
 		say_outcome(l, tag, login_password(l, text_view(&user), text_view(&password), tag));
-	explicit_bzero(password.data, password.cap);
+	explicit_bzero(password.raw, password.cap);
 	text_free(&password);
 	text_free(&user);
 }
@@ -234,12 +234,13 @@ static void refuse_literal(struct login *l, const char *tag, bool comes_unasked)
 	}
 }
 
-/* What is wrong with a line is told with its tag, when it has one (RFC 3501 section 7.1.3). */
+/* What is wrong with a line is told with its tag, when it has one (RFC 3501 section 7.1.3); of a
+ * command that is too long only that is read. */
 static void refuse_line(struct login *l, const struct text *command)
 {
 	char tag[AUTH_TAG_MAX];
 
-	bad(l, login_tag(text_view(command), tag) ? tag : "*",
+	bad(l, login_tag(text_view_cut(command), tag) ? tag : "*",
 	    "invalid command: line too long, missing tag or invalid character");
 }
 
@@ -255,7 +256,7 @@ static bool read_command(struct login *l, struct text *command)
 
 		if (l->over)
 			return false;
-		if (end == LITERAL_BAD || !login_head(text_view(command), &head)) {
+		if (end == LITERAL_BAD || !login_head(text_view_cut(command), &head)) {
 			refuse_line(l, command);
 			return false;
 		}
@@ -282,7 +283,7 @@ static void command(struct login *l)
 	if (read_command(l, &whole) && login_head(text_view(&whole), &head))
 		dispatch(l, head.tag, head.name, head.arguments);
 	if (whole.cap)
-		explicit_bzero(whole.data, whole.cap);
+		explicit_bzero(whole.raw, whole.cap);
 	text_free(&whole);
 }
 

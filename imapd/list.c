@@ -38,7 +38,7 @@ static void tell_folder(struct session *s, const struct store_folder_name *n)
 	for (size_t i = 0; n->selectable && i < sizeof special_uses / sizeof special_uses[0]; i++)
 		if (view_equal(view_of(n->name), view_of(special_uses[i].name)))
 			text_format(&attributes, " %s", special_uses[i].use);
-	tell(s, "LIST", attributes.data, view_of(n->name));
+	tell(s, "LIST", text_string(&attributes), view_of(n->name));
 	text_free(&attributes);
 }
 

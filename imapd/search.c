@@ -72,7 +72,7 @@ static void tell_extended(struct search *search)
 		text_format(&line, " COUNT %u", search->count);
 	sequence_write_end(&search->writer);
 	if (search->options & RESULT_ALL && search->count)
-		text_format(&line, " ALL %s", search->all.data);
+		text_format(&line, " ALL %s", text_string(&search->all));
 	text_add_string(&line, "\r\n");
 	stream_write(&search->s->stream, text_view(&line));
 	text_free(&line);

@@ -170,8 +170,9 @@ static bool make_finder(struct compiler *c, struct search_key *key, struct view 
 	text_init(&folded, SEARCH_NEEDLE_MAX);
 	bool good = charset_to_utf8_or_guess(c->charset, text, &utf8) &&
 	            charset_fold(text_view(&utf8), &folded);
-	struct view needle = folded.len ? arena_copy(c->arena, text_view(&folded)) : VIEW("");
-	bool is_ascii = utf8_is_ascii(text_view(&utf8));
+	struct view needle =
+		good && folded.len ? arena_copy(c->arena, text_view(&folded)) : VIEW("");
+	bool is_ascii = good && utf8_is_ascii(text_view(&utf8));
 
 	text_free(&utf8);
 	text_free(&folded);

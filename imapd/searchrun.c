@@ -30,14 +30,14 @@ static bool finds_in_utf8(struct candidate *m, const struct finder *finder, stru
 		return finder_finds(finder, utf8);
 	text_clear(&m->folded);
 	charset_fold(utf8, &m->folded);
-	return finder_finds(finder, text_view(&m->folded));
+	return finder_finds(finder, text_view_cut(&m->folded));
 }
 
 static bool finds_in_value(struct candidate *m, const struct finder *finder, struct view value)
 {
 	text_clear(&m->decoded);
 	charset_decode_header(value, &m->decoded);
-	return finds_in_utf8(m, finder, text_view(&m->decoded));
+	return finds_in_utf8(m, finder, text_view_cut(&m->decoded));
 }
 
 static bool is_address_field(struct view name)
@@ -100,7 +100,7 @@ static bool header_holds(struct candidate *m, const struct finder *finder, struc
 	struct header_field field;
 
 	while (header_next(&header, &field))
-		if (finds_in_value(m, finder, field.raw))
+		if (finds_in_value(m, finder, field.whole))
 			return true;
 	return false;
 }
@@ -129,9 +129,9 @@ static bool body_holds(struct candidate *m, const struct finder *finder, const s
 	if (encoded)
 		transfer_decode(p->encoding, body, &bytes);
 	text_clear(&m->decoded);
-	charset_to_utf8_or_guess(charset, encoded ? text_view(&bytes) : body, &m->decoded);
+	charset_to_utf8_or_guess(charset, encoded ? text_view_cut(&bytes) : body, &m->decoded);
 	text_free(&bytes);
-	return finds_in_utf8(m, finder, text_view(&m->decoded));
+	return finds_in_utf8(m, finder, text_view_cut(&m->decoded));
 }
 
 /* Texts, and messages inside the message with their headers; other parts are not text. */

@@ -163,7 +163,8 @@ static void greet(struct session *s)
 
 	text_init(&list, COMMAND_CAPABILITIES_MAX);
 	command_capabilities(&list);
-	stream_format(&s->stream, "%s OK [CAPABILITY%s] Logged in\r\n", s->who.tag, list.data);
+	stream_format(&s->stream, "%s OK [CAPABILITY%s] Logged in\r\n", s->who.tag,
+	              text_string(&list));
 	text_free(&list);
 }
 

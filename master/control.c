@@ -69,15 +69,16 @@ static void say(struct asker *a, const struct instance *i)
 	int64_t silent_ms = beats_silent_ms(i);
 
 	if (silent_ms)
-		snprintf(silent, sizeof silent, ", not answering for %llds",
-		         (long long)silent_ms / 1000);
+		string_print(silent, sizeof silent, ", not answering for %llds",
+		             (long long)silent_ms / 1000);
 	if (i->pid)
-		snprintf(line, sizeof line, "%-12s pid %-8ld uid %-8ld up %llds%s%s%s",
-		         i->row->name, (long)i->pid, (long)i->uid,
-		         (long long)((loop_now_ms(master.loop) - i->started_ms) / 1000),
-		         i->ready ? "" : ", not ready", silent, i->starts > 1 ? ", restarted" : "");
+		string_print_cut(line, sizeof line, "%-12s pid %-8ld uid %-8ld up %llds%s%s%s",
+		                 i->row->name, (long)i->pid, (long)i->uid,
+		                 (long long)((loop_now_ms(master.loop) - i->started_ms) / 1000),
+		                 i->ready ? "" : ", not ready", silent,
+		                 i->starts > 1 ? ", restarted" : "");
 	else
-		snprintf(line, sizeof line, "%-12s not running", i->row->name);
+		string_print_cut(line, sizeof line, "%-12s not running", i->row->name);
 	control_line_put(&out, line);
 	control_answer_add(&a->lines, &out);
 }
@@ -86,7 +87,7 @@ static void say_generation(struct asker *a)
 {
 	char line[CONTROL_LINE_MAX];
 
-	snprintf(line, sizeof line, "generation   %ld", master.generation_number);
+	string_print(line, sizeof line, "generation   %ld", master.generation_number);
 	control_line_put(&out, line);
 	control_answer_add(&a->lines, &out);
 }
@@ -95,7 +96,7 @@ static void say_refused(struct asker *a)
 {
 	char line[CONTROL_LINE_MAX];
 
-	snprintf(line, sizeof line, "reload       refused: %s", master.refused);
+	string_print_cut(line, sizeof line, "reload       refused: %s", master.refused);
 	control_line_put(&out, line);
 	control_answer_add(&a->lines, &out);
 }
@@ -308,7 +309,7 @@ void control_stopped(void)
 
 	loop_unwatch(master.loop, &door);
 	close(door.fd);
-	snprintf(path, sizeof path, "%s/control", master.settings.directory_run);
+	string_print(path, sizeof path, "%s/control", master.settings.directory_run);
 	unlink(path);
 	for (unsigned i = 0; i < ASKERS_MAX; i++)
 		if (askers[i].waits_for_stop)

@@ -177,18 +177,18 @@ static void set_environment(const struct instance *i)
 		            i->descriptors.rows[n].fd);
 		fcntl(i->descriptors.rows[n].fd, F_SETFD, 0);
 	}
-	setenv("POSTHOUSE_FDS", list.data, 1);
-	snprintf(number, sizeof number, "%ld", (long)master.pid);
+	setenv("POSTHOUSE_FDS", text_string(&list), 1);
+	string_print(number, sizeof number, "%ld", (long)master.pid);
 	setenv("POSTHOUSE_MASTER", number, 1);
-	snprintf(number, sizeof number, "%u", i->beat_ms);
+	string_print(number, sizeof number, "%u", i->beat_ms);
 	setenv("POSTHOUSE_BEAT_MS", number, 1);
 	if (i->trial)
 		setenv("POSTHOUSE_TRIAL", "1", 1);
 	if (!master.privileged)
 		return;
-	snprintf(number, sizeof number, "%lu", (unsigned long)i->uid);
+	string_print(number, sizeof number, "%lu", (unsigned long)i->uid);
 	setenv("POSTHOUSE_UID", number, 1);
-	snprintf(number, sizeof number, "%lu", (unsigned long)i->gid);
+	string_print(number, sizeof number, "%lu", (unsigned long)i->gid);
 	setenv("POSTHOUSE_GID", number, 1);
 	if (i->root)
 		setenv("POSTHOUSE_ROOT", i->root, 1);
@@ -208,9 +208,7 @@ static void become_program(const struct instance *i)
 	if (i->begins)
 		i->begins(i);
 	set_environment(i);
-	int n = snprintf(path, sizeof path, "%s/%s", master.programs, i->row->name);
-
-	if (n > 0 && (size_t)n < sizeof path)
+	if (string_format(path, sizeof path, "%s/%s", master.programs, i->row->name))
 		execl(path, i->row->name, (char *)NULL);
 	log_fatal("starting %s: %m", path);
 }

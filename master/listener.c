@@ -34,7 +34,7 @@ static int open_service(const struct service *service, const char *value,
 		struct listener *l = &out->rows[out->count];
 
 		l->address = address;
-		snprintf(l->name, sizeof l->name, "%s.%u", service->key, n);
+		string_print(l->name, sizeof l->name, "%s.%u", service->key, n);
 		l->fd = take_over(old, &l->address);
 		if (l->fd < 0)
 			l->fd = net_listen(&l->address, why);

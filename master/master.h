@@ -4,6 +4,8 @@
 #ifndef MASTER_MASTER_H
 #define MASTER_MASTER_H
 
+#include <limits.h>
+
 #include "lib/conf/settings.h"
 #include "master/instance.h"
 #include "master/listener.h"
@@ -23,7 +25,7 @@ struct master {
 	int submit, keys, log_socket;
 	uid_t uids[ACCOUNTS]; /* all our own uid when unprivileged */
 	gid_t gids[ACCOUNTS];
-	char empty_root[256];
+	char empty_root[PATH_MAX];
 	struct instance *instances; /* all: residents, and behind them in time owners' services */
 	bool up;                    /* every program has been ready once */
 	bool stopping, failed;

@@ -67,8 +67,9 @@ static int open_keys(int generation, const struct settings *settings)
 
 	if (keys >= 0 || errno != ENOENT)
 		return keys;
-	snprintf(path, sizeof path, "%s/keys", settings->directory_configuration);
-	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return string_format(path, sizeof path, "%s/keys", settings->directory_configuration)
+	               ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+	               : -1;
 }
 
 static int read_generation(int generation, struct settings *settings, struct reason *why)
@@ -193,7 +194,7 @@ static void begin(void);
  * that is current. */
 static void finish(int result, const struct reason *why)
 {
-	string_copy(master.refused, sizeof master.refused, view_of(result < 0 ? why->text : ""));
+	string_cut(master.refused, sizeof master.refused, view_of(result < 0 ? why->text : ""));
 	if (result < 0)
 		log_warn("event=reload-refused reason=\"%s\"", log_text(view_of(why->text)));
 	reloads.under_way = false;
@@ -270,7 +271,7 @@ static void undo(struct deferred *d)
 	/* Not that one again. */
 	close(reloads.previous);
 	reloads.previous = -1;
-	string_copy(master.refused, sizeof master.refused, view_of(reloads.why.text));
+	string_cut(master.refused, sizeof master.refused, view_of(reloads.why.text));
 	log_warn("event=reload-undone reason=\"%s\"", log_text(view_of(reloads.why.text)));
 }
 

@@ -42,8 +42,9 @@ unsigned residents_count(bool only_ready)
 void residents_wire_names(const struct house_wire *wire, const char *suffix,
                           char from[PROGRAM_NAME_MAX], char to[PROGRAM_NAME_MAX])
 {
-	snprintf(from, PROGRAM_NAME_MAX, "%s.%s", house[wire->to].name, wire->protocol);
-	snprintf(to, PROGRAM_NAME_MAX, "%s.%s%s", house[wire->from].name, wire->protocol, suffix);
+	string_print(from, PROGRAM_NAME_MAX, "%s.%s", house[wire->to].name, wire->protocol);
+	string_print(to, PROGRAM_NAME_MAX, "%s.%s%s", house[wire->from].name, wire->protocol,
+	             suffix);
 }
 
 /* A wire has a name at each end. */
@@ -62,7 +63,7 @@ static bool ends_of(const struct house_wire *wire, unsigned n, struct ends *e)
 	if (e->from == NULL)
 		return false;
 	if (e->from->row->several && master.settings.porter_processes > 1)
-		snprintf(suffix, sizeof suffix, ".%u", n);
+		string_print(suffix, sizeof suffix, ".%u", n);
 	residents_wire_names(wire, suffix, e->from_name, e->to_name);
 	return true;
 }
@@ -77,7 +78,7 @@ static void make_owners_wire(const struct house_wire *wire)
 
 	if (wire_pair(pair) < 0)
 		log_fatal("making a wire: %m");
-	snprintf(name, sizeof name, "%s.%s", house[wire->from].name, wire->protocol);
+	string_print(name, sizeof name, "%s.%s", house[wire->from].name, wire->protocol);
 	descriptors_add(&resident_of(wire->to, 0)->descriptors, name, pair[1]);
 	owners_ends[wire->from - HOUSE_RESIDENT] = pair[0];
 }

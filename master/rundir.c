@@ -30,7 +30,7 @@ static const struct control_calls *calls;
 
 static void path_of(const struct place *p, char path[PATH_MAX])
 {
-	snprintf(path, PATH_MAX, "%.*s%s%s", PATH_MAX - 32, run, p->name[0] ? "/" : "", p->name);
+	string_print(path, PATH_MAX, "%s%s%s", run, p->name[0] ? "/" : "", p->name);
 }
 
 /* ---- how each is made ---- */
@@ -121,7 +121,7 @@ static int clear_away(const struct place *p, const char *path, struct reason *wh
 
 	if (p->name[0] == '\0' || unlink(path) == 0 || errno == ENOENT || rmdir(path) == 0)
 		return 0;
-	snprintf(aside, sizeof aside, "%s.aside", path);
+	string_print(aside, sizeof aside, "%s.aside", path);
 	return rename(path, aside) < 0 ? fail_errno(why, "moving aside what is at %s", path) : 0;
 }
 
@@ -236,8 +236,8 @@ void rundir_start(const struct control_calls *c)
 	struct reason why;
 
 	calls = c;
-	snprintf(run, sizeof run, "%s", master.settings.directory_run);
-	snprintf(master.empty_root, sizeof master.empty_root, "%s/empty", run);
+	string_put(run, sizeof run, view_of(master.settings.directory_run));
+	string_print(master.empty_root, sizeof master.empty_root, "%s/empty", run);
 	for (unsigned i = 0; i < PLACES; i++)
 		if (make(&places[i], false, &why) < 0)
 			log_fatal("%s", why.text);

@@ -92,8 +92,9 @@ static void say_why(struct instance *i, int status)
 	struct view words = last_words((struct view){ said, n < 0 ? 0 : (size_t)n });
 	char end[64];
 
-	snprintf(end, sizeof end, "it ended with %s %d", WIFSIGNALED(status) ? "signal" : "exit",
-	         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	string_print(end, sizeof end, "it ended with %s %d",
+	             WIFSIGNALED(status) ? "signal" : "exit",
+	             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	refuse(i->row->name, words.len ? log_text(words) : end);
 	if (n > 0 && write(i->log[1], said, (size_t)n) == n) {
 		i->trial = i->log_told = false;

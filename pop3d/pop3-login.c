@@ -71,7 +71,7 @@ static void handle_user(struct login *l, struct view argument)
 {
 	/* A name that is too long is nobody's, which is PASS's to say. */
 	if (!string_copy(l->user, sizeof l->user, argument))
-		string_copy(l->user, sizeof l->user, VIEW("@"));
+		string_put(l->user, sizeof l->user, VIEW("@"));
 	say(l, "+OK");
 }
 

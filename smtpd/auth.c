@@ -44,8 +44,10 @@ static int challenge(void *context, struct view asked, struct view *answer)
 	if (session_read_failed(s, result) || view_equal(got, VIEW("*")))
 		return -1;
 	a->garbled = !decode(got, a->answer);
+	if (a->garbled)
+		return -1;
 	*answer = text_view(a->answer);
-	return a->garbled ? -1 : 0;
+	return 0;
 }
 
 /* To whoever asks who is there, and so that it ends when the account does. */
@@ -57,7 +59,7 @@ static void be_known(const struct session *s, uint64_t stamp)
 		                       .tls = s->connection.tls.on,
 		                       .stamp = stamp };
 
-	string_copy(facts.account, sizeof facts.account, view_of(s->account));
+	string_put(facts.account, sizeof facts.account, view_of(s->account));
 	worker_knows(&facts);
 }
 
@@ -67,7 +69,7 @@ static void answer_result(struct session *s, const struct auth_result *r)
 	         auth_verdict_name(r->verdict));
 	switch (r->verdict) {
 	case AUTH_OK:
-		string_copy(s->account, sizeof s->account, view_of(r->address));
+		string_put(s->account, sizeof s->account, view_of(r->address));
 		be_known(s, r->stamp);
 		reply(s, 235, "2.7.0", "authentication successful");
 		return;
@@ -130,7 +132,7 @@ static void exchange(struct session *s, struct auth_begin *b, struct text *answe
 static void wipe(struct text *secret)
 {
 	if (secret->cap)
-		explicit_bzero(secret->data, secret->cap);
+		explicit_bzero(secret->raw, secret->cap);
 	text_free(secret);
 }
 

@@ -71,7 +71,7 @@ static bool greet(struct session *s, struct view argument, bool extended)
 		return false;
 	}
 	transaction_end(s);
-	string_copy(s->helo, sizeof s->helo, argument);
+	string_put(s->helo, sizeof s->helo, argument);
 	for (char *c = s->helo; *c; c++)
 		if ((unsigned char)*c >= 0x80)
 			*c = '?';

@@ -31,7 +31,7 @@ static void learn_name(struct session *s)
 
 	if (dns_ask(&s->worker->dnsd, DNS_NAME, s->name, &answer, NAME_TIMEOUT_MS) == 0 &&
 	    answer.result == DNS_FOUND && answer.host_count)
-		string_copy(s->client_name, sizeof s->client_name, view_of(answer.hosts[0].name));
+		string_put(s->client_name, sizeof s->client_name, view_of(answer.hosts[0].name));
 }
 
 /* What the access map says of the client: asked once in a session, at its first MAIL. */
@@ -79,7 +79,7 @@ static bool sender_may_send(struct session *s, const char *sender)
 	if (!s->account[0] && s->client_verdict.any_sender)
 		return true;
 	session_question(s, &q);
-	string_copy(q.sender, sizeof q.sender, view_of(sender));
+	string_put(q.sender, sizeof q.sender, view_of(sender));
 	resolve_ask(&s->worker->resolved, RESOLVE_SENDER, &q, &answer);
 	if (!passes(&answer))
 		refuse_verdict(s, &answer, s->account[0] ? 553 : 550);
@@ -107,9 +107,9 @@ static void begin_transaction(struct session *s, const char *sender, const struc
 	                     : s->client_verdict.verdict == RESOLVE_RELAY ? ENVELOPE_RELAY
 	                                                                  : ENVELOPE_NETWORK;
 	t->envelope.client = s->connection.client;
-	string_copy(t->envelope.sender, sizeof t->envelope.sender, view_of(sender));
-	string_copy(t->envelope.account, sizeof t->envelope.account, view_of(s->account));
-	string_copy(t->envelope.helo, sizeof t->envelope.helo, view_of(s->helo));
+	string_put(t->envelope.sender, sizeof t->envelope.sender, view_of(sender));
+	string_put(t->envelope.account, sizeof t->envelope.account, view_of(s->account));
+	string_put(t->envelope.helo, sizeof t->envelope.helo, view_of(s->helo));
 	s->transaction = t;
 }
 
@@ -205,15 +205,15 @@ static bool recipient_accepted(struct session *s, const char *address,
 	struct resolve_question q;
 
 	session_question(s, &q);
-	string_copy(q.sender, sizeof q.sender, view_of(s->transaction->envelope.sender));
-	string_copy(q.recipient, sizeof q.recipient, view_of(address));
+	string_put(q.sender, sizeof q.sender, view_of(s->transaction->envelope.sender));
+	string_put(q.recipient, sizeof q.recipient, view_of(address));
 	q.size_bytes = s->transaction->announced_bytes;
 	resolve_ask(&s->worker->resolved, RESOLVE_RECIPIENT, &q, answer);
 	if (passes(answer))
 		return true;
 	later = answer->verdict == RESOLVE_LATER;
 	if (answer->text[0] == '\0')
-		string_copy(answer->text, sizeof answer->text, VIEW("recipient refused"));
+		string_put(answer->text, sizeof answer->text, VIEW("recipient refused"));
 	refuse(s, code_of_refusal(answer),
 	       answer->status[0] ? answer->status
 	       : later           ? "4.3.0"
@@ -251,7 +251,7 @@ void command_rcpt(struct session *s, struct view argument)
 		reply(s, 452, "4.5.3", "too many recipients");
 		return;
 	}
-	string_copy(to.address, sizeof to.address, mailaddress_view(&recipient));
+	string_put(to.address, sizeof to.address, mailaddress_view(&recipient));
 	if (!recipient_accepted(s, to.address, &answer))
 		t->refused++;
 	else if (!add_recipient(t, &to, &answer))

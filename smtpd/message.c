@@ -89,8 +89,8 @@ static void begin_message(struct arrival *a)
 	a->write_failed = write_to_spool(a, text_view(&line)) != 0;
 	text_free(&line);
 	date_mail((struct date){ now_s, date_local_zone(now_s) }, a->date);
-	snprintf(a->message_id, sizeof a->message_id, "<%s@%s>", a->writer->id,
-	         s->settings->host_name);
+	string_print(a->message_id, sizeof a->message_id, "<%s@%s>", a->writer->id,
+	             s->settings->host_name);
 	a->header.mend = session_submits(s);
 	a->header.domain = s->settings->mail_domain;
 	a->header.from = t->envelope.sender[0] ? t->envelope.sender : s->account;

@@ -23,7 +23,7 @@ void reply(struct session *s, int code, const char *status, const char *format, 
 	va_list list;
 
 	va_start(list, format);
-	vsnprintf(text, sizeof text, format, list);
+	string_print_cut_list(text, sizeof text, format, list);
 	va_end(list);
 	write_reply(s, code, status, text);
 }
@@ -60,7 +60,7 @@ void refuse(struct session *s, int code, const char *status, const char *format,
 	va_list list;
 
 	va_start(list, format);
-	vsnprintf(text, sizeof text, format, list);
+	string_print_cut_list(text, sizeof text, format, list);
 	va_end(list);
 	log_info(
 		"event=refuse client=%s helo=%s account=%s command=%.*s argument=%s from=<%s> code=%d status=%s text=\"%s\"",
@@ -93,8 +93,8 @@ void session_question(const struct session *s, struct resolve_question *q)
 {
 	*q = (struct resolve_question){ .client = s->connection.client,
 		                        .submission = session_submits(s) };
-	string_copy(q->account, sizeof q->account, view_of(s->account));
-	string_copy(q->client_name, sizeof q->client_name, view_of(s->client_name));
+	string_put(q->account, sizeof q->account, view_of(s->account));
+	string_put(q->client_name, sizeof q->client_name, view_of(s->client_name));
 }
 
 void transaction_end(struct session *s)

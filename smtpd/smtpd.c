@@ -46,21 +46,21 @@ static void announce(int shared_fd)
 		struct connection_announce a = { .service = services[i],
 			                         .reuse = (uint32_t)settings.smtpd_reuse };
 
-		snprintf(a.clear, sizeof a.clear, "220 %s ESMTP\r\n", settings.host_name);
-		snprintf(a.secured, sizeof a.secured, "220 %s ESMTP\r\n", settings.host_name);
-		snprintf(a.busy, sizeof a.busy,
-		         "421 4.3.2 %s too many connections, try again later\r\n",
-		         settings.host_name);
-		snprintf(a.timeout, sizeof a.timeout,
-		         "421 4.4.2 %s timeout, closing connection\r\n", settings.host_name);
-		snprintf(a.unavailable, sizeof a.unavailable,
-		         "421 4.3.2 %s service not available, try again later\r\n",
-		         settings.host_name);
-		snprintf(a.stopping, sizeof a.stopping, "421 4.3.2 %s is shutting down\r\n",
-		         settings.host_name);
-		snprintf(a.early, sizeof a.early,
-		         "554 5.5.1 %s protocol error: command before the greeting\r\n",
-		         settings.host_name);
+		string_print(a.clear, sizeof a.clear, "220 %s ESMTP\r\n", settings.host_name);
+		string_print(a.secured, sizeof a.secured, "220 %s ESMTP\r\n", settings.host_name);
+		string_print(a.busy, sizeof a.busy,
+		             "421 4.3.2 %s too many connections, try again later\r\n",
+		             settings.host_name);
+		string_print(a.timeout, sizeof a.timeout,
+		             "421 4.4.2 %s timeout, closing connection\r\n", settings.host_name);
+		string_print(a.unavailable, sizeof a.unavailable,
+		             "421 4.3.2 %s service not available, try again later\r\n",
+		             settings.host_name);
+		string_print(a.stopping, sizeof a.stopping, "421 4.3.2 %s is shutting down\r\n",
+		             settings.host_name);
+		string_print(a.early, sizeof a.early,
+		             "554 5.5.1 %s protocol error: command before the greeting\r\n",
+		             settings.host_name);
 		connection_announce_send(shared_fd, &a);
 	}
 }

@@ -18,12 +18,12 @@ static void torn(const char *name, const struct wire_out *whole, bool (*get)(str
 
 	for (size_t n = 0; n <= len + 1; n++) {
 		char *exact = malloc(n ? n : 1); /* so that a sanitizer sees a read past the end */
-		struct wire_in in = { .type = (unsigned char)whole->bytes.data[0],
+		struct wire_in in = { .type = (unsigned char)whole->bytes.raw[0],
 			              .rest = { exact, n },
 			              .fd_count = whole->fd_count };
 
 		memcpy(in.fds, whole->fds, sizeof in.fds);
-		memcpy(exact, whole->bytes.data + 1, n < len ? n : len);
+		memcpy(exact, whole->bytes.raw + 1, n < len ? n : len);
 		if (n > len)
 			exact[len] = 1;
 		bool good = get(&in);

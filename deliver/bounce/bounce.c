@@ -45,8 +45,8 @@ static char double_bounce_to[ADDRESS_MAX];
 static int cannot_read(enum file_result result, struct spool_refusal *refusal)
 {
 	*refusal = (struct spool_refusal){ .status = "4.3.0", .own_fault = true };
-	snprintf(refusal->text, sizeof refusal->text, "the message cannot be read: %s",
-	         file_result_text(result));
+	string_print_cut(refusal->text, sizeof refusal->text, "the message cannot be read: %s",
+	                 file_result_text(result));
 	return -1;
 }
 
@@ -139,12 +139,12 @@ static bool goes_back_whole(const struct job *job)
 static void make_boundary(char out[REPORT_BOUNDARY_MAX])
 {
 	unsigned char bytes[16];
-	size_t n = (size_t)snprintf(out, REPORT_BOUNDARY_MAX, "=_posthouse_");
+	size_t n = string_print(out, REPORT_BOUNDARY_MAX, "=_posthouse_");
 
 	if (getentropy(bytes, sizeof bytes) < 0)
 		log_fatal("getentropy: %m");
 	for (size_t i = 0; i < sizeof bytes; i++)
-		n += (size_t)snprintf(out + n, REPORT_BOUNDARY_MAX - n, "%02x", bytes[i]);
+		n += string_print(out + n, REPORT_BOUNDARY_MAX - n, "%02x", bytes[i]);
 }
 
 /* ---- writing it ---- */
@@ -164,8 +164,8 @@ static int write_report(const struct report *r, uint64_t size, struct spool_refu
 	struct text text;
 
 	text_init(&text, REPORT_TEXT_MAX);
-	string_copy(to.address, sizeof to.address, view_of(r->to));
-	string_copy(envelope.helo, sizeof envelope.helo, view_of(r->host));
+	string_put(to.address, sizeof to.address, view_of(r->to));
+	string_put(envelope.helo, sizeof envelope.helo, view_of(r->host));
 	int result = spool_begin(&writer, 0, refusal);
 
 	if (result == 0 && !report_head(r, &text)) {
@@ -206,8 +206,9 @@ static void answer_all(int queued, const struct job_recipient *recipients, unsig
 
 		if (result != 0)
 			r.outcome = outcome_of(refusal);
-		string_copy(r.status, sizeof r.status, view_of(status));
-		snprintf(r.text, sizeof r.text, "%s", result == 0 ? "reported" : refusal->text);
+		string_put(r.status, sizeof r.status, view_of(status));
+		string_cut(r.text, sizeof r.text,
+		           view_of(result == 0 ? "reported" : refusal->text));
 		r.last = i + 1 == count;
 		job_answer(queued, &r);
 	}
@@ -264,9 +265,9 @@ int main(void)
 	program_start("bounce");
 	settings_inherit(&settings);
 	tzset(); /* before the jail hides the zone file */
-	snprintf(double_bounce_to, sizeof double_bounce_to, "%s%s%s", settings.postmaster,
-	         strchr(settings.postmaster, '@') ? "" : "@",
-	         strchr(settings.postmaster, '@') ? "" : settings.mail_domain);
+	string_print(double_bounce_to, sizeof double_bounce_to, "%s%s%s", settings.postmaster,
+	             strchr(settings.postmaster, '@') ? "" : "@",
+	             strchr(settings.postmaster, '@') ? "" : settings.mail_domain);
 	service.profile.file_bytes_max = (unsigned long)settings.message_size_max_bytes +
 	                                 ((unsigned long)JAIL_FILE_MIB_BESIDE << 20);
 	program_confine(&profile);

@@ -140,8 +140,8 @@ static struct job_result result_of(const struct job_recipient *r, enum job_outco
 {
 	struct job_result result = { .index = r->index, .outcome = outcome };
 
-	string_copy(result.status, sizeof result.status, view_of(status));
-	snprintf(result.text, sizeof result.text, "%s", text);
+	string_put(result.status, sizeof result.status, view_of(status));
+	string_cut(result.text, sizeof result.text, view_of(text));
 	return result;
 }
 
@@ -235,10 +235,10 @@ static struct job_result failure(const struct job_recipient *r, enum store_resul
 static struct view trace_lines(const struct job *job, const struct job_recipient *r)
 {
 	static char trace[TRACE_MAX];
-	int len = snprintf(trace, sizeof trace, "Return-Path: <%s>\r\nDelivered-To: %s\r\n",
-	                   job->envelope.sender, r->to.address);
+	size_t len = string_print(trace, sizeof trace, "Return-Path: <%s>\r\nDelivered-To: %s\r\n",
+	                          job->envelope.sender, r->to.address);
 
-	return (struct view){ trace, (size_t)len };
+	return (struct view){ trace, len };
 }
 
 static enum store_result deliver(const struct job *job, const struct job_recipient *r,

@@ -26,8 +26,8 @@ void candidates_trouble(struct candidates *all, int code, const char *status, co
 {
 	reply_clear(&all->trouble);
 	all->trouble.code = code;
-	string_copy(all->trouble.status, sizeof all->trouble.status, view_of(status));
-	snprintf(all->trouble.text, sizeof all->trouble.text, "%s", text);
+	string_put(all->trouble.status, sizeof all->trouble.status, view_of(status));
+	string_cut(all->trouble.text, sizeof all->trouble.text, view_of(text));
 }
 
 void candidates_own_fault(struct candidates *all, const char *text)
@@ -44,7 +44,7 @@ void candidates_add(struct candidates *all, const struct dns_host *host, uint16_
 	for (unsigned i = 0; i < host->address_count && all->count < CANDIDATES_MAX; i++) {
 		struct candidate *c = &all->rows[all->count++];
 
-		string_copy(c->host, sizeof c->host, view_of(host->name));
+		string_put(c->host, sizeof c->host, view_of(host->name));
 		c->address = host->addresses[i];
 		c->address.port = port;
 		c->preference = preference;

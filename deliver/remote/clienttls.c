@@ -115,8 +115,9 @@ struct clienttls *clienttls_begin(struct stream *s, const char *host, struct rea
 
 void clienttls_facts(const struct clienttls *tls, char *out, size_t size)
 {
-	snprintf(out, size, "%s:%s:%s", SSL_get_version(tls->ssl), SSL_get_cipher_name(tls->ssl),
-	         SSL_get_verify_result(tls->ssl) == X509_V_OK ? "verified" : "unverified");
+	string_print_cut(out, size, "%s:%s:%s", SSL_get_version(tls->ssl),
+	                 SSL_get_cipher_name(tls->ssl),
+	                 SSL_get_verify_result(tls->ssl) == X509_V_OK ? "verified" : "unverified");
 }
 
 void clienttls_end(struct clienttls **tls, struct stream *s)

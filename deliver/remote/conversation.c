@@ -22,8 +22,8 @@ enum { FILE_BYTES = 65536, TEXT_RATE_MIN = 1000 /* bytes a second */ };
 static void no_reply(struct reply *r, const char *what, const char *why)
 {
 	reply_clear(r);
-	snprintf(r->status, sizeof r->status, "4.4.2");
-	snprintf(r->text, sizeof r->text, "%.100s: %.360s", what, why);
+	string_put(r->status, sizeof r->status, VIEW("4.4.2"));
+	string_print_cut(r->text, sizeof r->text, "%.100s: %.360s", what, why);
 }
 
 /* Code 0, and the host has nothing to do with it. */
@@ -96,9 +96,9 @@ static bool out_of_step(struct conversation *c, const char *what, struct reply *
 {
 	char text[REPLY_TEXT_MAX];
 
-	string_copy(text, sizeof text, view_of(r->text));
+	string_put(text, sizeof text, view_of(r->text));
 	no_reply(r, what, text);
-	string_copy(r->status, sizeof r->status, VIEW("4.5.0"));
+	string_put(r->status, sizeof r->status, VIEW("4.5.0"));
 	c->broken = c->out_of_step = true;
 	return false;
 }
@@ -234,20 +234,21 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
 	memset(c, 0, sizeof *c);
 	c->stream.fd = -1;
 	c->lmtp = lmtp;
-	string_copy(c->host, sizeof c->host, view_of(host));
+	string_put(c->host, sizeof c->host, view_of(host));
 	net_address_text(to, c->address);
 	fd = connect_within(to, limits->connect_ms);
 	if (fd < 0) {
 		char what[NET_ADDRESS_TEXT_MAX + 32];
 
 		c->connect_error = errno;
-		snprintf(what, sizeof what, "connecting to %s port %u", c->address, to->port);
+		string_print_cut(what, sizeof what, "connecting to %s port %u", c->address,
+		                 to->port);
 		if (out_of_resources(c->connect_error)) {
 			own_fault(reply, what, strerror(c->connect_error));
 			return CONVERSATION_REFUSED;
 		}
 		no_reply(reply, what, strerror(c->connect_error));
-		string_copy(reply->status, sizeof reply->status, VIEW("4.4.1"));
+		string_put(reply->status, sizeof reply->status, VIEW("4.4.1"));
 		return CONVERSATION_REFUSED;
 	}
 	stream_open(&c->stream, fd, limits->command_ms);
@@ -396,10 +397,10 @@ static void settle(struct transaction *t, unsigned i, enum job_outcome outcome)
 	struct job_result *result = &t->results[i];
 
 	result->outcome = outcome;
-	string_copy(result->status, sizeof result->status, view_of(t->reply->status));
-	string_copy(result->text, sizeof result->text, view_of(t->reply->text));
-	string_copy(result->remote_host, sizeof result->remote_host,
-	            view_of(t->reply->code ? t->c->host : ""));
+	string_put(result->status, sizeof result->status, view_of(t->reply->status));
+	string_put(result->text, sizeof result->text, view_of(t->reply->text));
+	string_put(result->remote_host, sizeof result->remote_host,
+	           view_of(t->reply->code ? t->c->host : ""));
 	result->unknown = false;
 	result->passed_on = outcome == JOB_DONE && extensions_have(&t->c->extensions, ESMTP_DSN);
 }
@@ -450,9 +451,10 @@ static bool too_large(struct transaction *t)
 
 	if (t->c->extensions.size_bytes == 0 || bytes <= t->c->extensions.size_bytes)
 		return false;
-	snprintf(reply.text, sizeof reply.text, "the message has %llu bytes; %s takes at most %llu",
-	         (unsigned long long)bytes, t->c->host,
-	         (unsigned long long)t->c->extensions.size_bytes);
+	string_print_cut(reply.text, sizeof reply.text,
+	                 "the message has %llu bytes; %s takes at most %llu",
+	                 (unsigned long long)bytes, t->c->host,
+	                 (unsigned long long)t->c->extensions.size_bytes);
 	t->reply = &reply;
 	settle_all(t, JOB_FAILED);
 	for (unsigned i = 0; i < t->count; i++)

@@ -88,7 +88,7 @@ static void add_exchangers(struct candidates *all, const char *domain)
 	struct dns_host literal = { .address_count = 1 };
 
 	if (domain[0] == '[' && net_address_parse(view_of(domain), &literal.addresses[0])) {
-		string_copy(literal.name, sizeof literal.name, view_of(domain));
+		string_put(literal.name, sizeof literal.name, view_of(domain));
 		candidates_add(all, &literal, 0, (uint16_t)settings.remote_port);
 		return;
 	}
@@ -110,7 +110,7 @@ static void add_hop(struct candidates *all, const struct resolve_hop *hop, uint1
 	struct dns_host literal = { .address_count = 1 };
 
 	if (net_address_parse(view_of(hop->host), &literal.addresses[0])) {
-		string_copy(literal.name, sizeof literal.name, view_of(hop->host));
+		string_put(literal.name, sizeof literal.name, view_of(hop->host));
 		candidates_add(all, &literal, preference, hop->port);
 	} else if (ask(DNS_ADDRESS, hop->host, &answer, all)) {
 		candidates_add(all, &answer.hosts[0], preference, hop->port);
@@ -163,8 +163,8 @@ static void fail_all(struct job_result *results, unsigned count, const struct re
 	for (unsigned i = 0; i < count; i++) {
 		results[i].outcome = reply_outcome(why);
 		results[i].host_trouble = !why->own_fault;
-		string_copy(results[i].status, sizeof results[i].status, view_of(why->status));
-		string_copy(results[i].text, sizeof results[i].text, view_of(why->text));
+		string_put(results[i].status, sizeof results[i].status, view_of(why->status));
+		string_put(results[i].text, sizeof results[i].text, view_of(why->text));
 	}
 }
 

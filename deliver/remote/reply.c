@@ -34,9 +34,9 @@ static void take_status(struct reply *r, struct view text)
 	size_t len = enhanced_length(text, r->code);
 
 	if (len > 0)
-		string_copy(r->status, sizeof r->status, view_take(text, len));
+		string_put(r->status, sizeof r->status, view_take(text, len));
 	else
-		snprintf(r->status, sizeof r->status, "%d.0.0", r->code / 100);
+		string_print(r->status, sizeof r->status, "%d.0.0", r->code / 100);
 }
 
 static void add_text(struct reply *r, struct view line)

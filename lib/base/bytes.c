@@ -203,13 +203,13 @@ void text_init(struct text *t, size_t max)
 {
 	static char nothing[1]; /* never written: cap is 0 */
 
-	*t = (struct text){ .data = nothing, .max = max };
+	*t = (struct text){ .raw = nothing, .max = max };
 }
 
 void text_free(struct text *t)
 {
 	if (t->cap)
-		free(t->data);
+		free(t->raw);
 	text_init(t, t->max);
 }
 
@@ -218,12 +218,17 @@ void text_clear(struct text *t)
 	t->len = 0;
 	t->full = false;
 	if (t->cap)
-		t->data[0] = '\0';
+		t->raw[0] = '\0';
+}
+
+bool text_has_room(const struct text *t, size_t n)
+{
+	return !t->full && n <= t->max && t->len <= t->max - n;
 }
 
 char *text_reserve(struct text *t, size_t n)
 {
-	if (n > t->max || t->len > t->max - n) {
+	if (!text_has_room(t, n)) {
 		t->full = true;
 		return NULL;
 	}
@@ -236,11 +241,11 @@ char *text_reserve(struct text *t, size_t n)
 			cap *= 2;
 		if (cap > t->max + 1)
 			cap = t->max + 1;
-		t->data = memory_grow(t->cap ? t->data : NULL, cap);
+		t->raw = memory_grow(t->cap ? t->raw : NULL, cap);
 		t->cap = cap;
-		t->data[t->len] = '\0';
+		t->raw[t->len] = '\0';
 	}
-	return t->data + t->len;
+	return t->raw + t->len;
 }
 
 bool text_add(struct text *t, struct view v)
@@ -252,7 +257,7 @@ bool text_add(struct text *t, struct view v)
 	if (v.len)
 		memcpy(to, v.data, v.len);
 	t->len += v.len;
-	t->data[t->len] = '\0';
+	t->raw[t->len] = '\0';
 	return true;
 }
 
@@ -286,6 +291,7 @@ bool text_format_list(struct text *t, const char *format, va_list list)
 			done = true;
 		}
 	}
+	t->full = !done;
 	va_end(again);
 	return done;
 }
@@ -310,13 +316,32 @@ void text_drop_front(struct text *t, size_t n)
 		t->full = full;
 		return;
 	}
-	memmove(t->data, t->data + n, t->len - n + 1);
+	memmove(t->raw, t->raw + n, t->len - n + 1);
 	t->len -= n;
+}
+
+void text_cut_back(struct text *t, size_t len)
+{
+	if (len < t->len)
+		t->raw[t->len = len] = '\0';
+	t->full = false;
 }
 
 struct view text_view(const struct text *t)
 {
-	return (struct view){ t->data, t->len };
+	if (t->full)
+		log_panic("a text of at most %zu bytes was full and is taken for whole", t->max);
+	return text_view_cut(t);
+}
+
+const char *text_string(const struct text *t)
+{
+	return text_view(t).data;
+}
+
+struct view text_view_cut(const struct text *t)
+{
+	return (struct view){ t->raw, t->len };
 }
 
 bool string_copy(char *out, size_t size, struct view v)
@@ -328,6 +353,77 @@ bool string_copy(char *out, size_t size, struct view v)
 		memcpy(out, v.data, v.len);
 	out[v.len] = '\0';
 	return true;
+}
+
+void string_put(char *out, size_t size, struct view v)
+{
+	if (!string_copy(out, size, v))
+		log_panic("%zu bytes in a buffer of %zu", v.len, size);
+}
+
+/* What shows that it was cut; a UTF-8 character before it stays whole. */
+static void end_cut(char *out, size_t size)
+{
+	size_t dots = size > 3 ? 3 : size - 1, len = size - 1 - dots;
+
+	while (len > 0 && ((unsigned char)out[len] & 0xc0) == 0x80)
+		len--;
+	memcpy(out + len, "...", dots);
+	out[len + dots] = '\0';
+}
+
+void string_cut(char *out, size_t size, struct view v)
+{
+	if (string_copy(out, size, v))
+		return;
+	memcpy(out, v.data, size - 1);
+	end_cut(out, size);
+}
+
+bool string_format(char *out, size_t size, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	int len = vsnprintf(out, size, format, list);
+
+	va_end(list);
+	if (len >= 0 && (size_t)len < size)
+		return true;
+	out[0] = '\0';
+	return false;
+}
+
+size_t string_print(char *out, size_t size, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	int len = vsnprintf(out, size, format, list);
+
+	va_end(list);
+	if (len < 0 || (size_t)len >= size)
+		log_panic("%d bytes in a buffer of %zu", len, size);
+	return (size_t)len;
+}
+
+void string_print_cut_list(char *out, size_t size, const char *format, va_list list)
+{
+	int len = vsnprintf(out, size, format, list);
+
+	if (len < 0)
+		out[0] = '\0';
+	else if ((size_t)len >= size)
+		end_cut(out, size);
+}
+
+void string_print_cut(char *out, size_t size, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	string_print_cut_list(out, size, format, list);
+	va_end(list);
 }
 
 void *memory_get(size_t size)

@@ -4,8 +4,12 @@
  *
  * A view is {pointer, length}, owns nothing and need not be terminated.
  * A text owns its bytes, is always terminated, and never grows past `max`:
- * an addition that would is refused whole and remembered in `full`, so that
- * a run of additions may be checked once at its end.
+ * an addition that would is refused whole and remembered in `full`, and so is
+ * every later one: what is there is a beginning, with no hole. A run of additions
+ * is checked once, and the check cannot be forgotten: text_view() of a text that
+ * is full is a panic. Whoever fills a text with what others chose asks `full`
+ * before; nobody need ask where the limit is that of what goes in. (The additions
+ * say at once what `full` says later, for whoever stops there or makes room.)
  */
 #ifndef LIB_BASE_BYTES_H
 #define LIB_BASE_BYTES_H
@@ -50,9 +54,9 @@ extern const char hex_digits[]; /* the sixteen, in lower case */
 int byte_hex_value(char c);     /* 0 to 15, in either case; -1: no digit */
 
 struct text {
-	char *data; /* terminated; "" while nothing was added */
+	char *raw; /* terminated, "" while nothing was added; for who changes bytes in place */
 	size_t len, cap, max;
-	bool full; /* an addition was refused: the text is incomplete */
+	bool full; /* an addition was refused: the text is a beginning, not the whole */
 };
 
 /* max: bytes the text may hold, without the terminator. */
@@ -65,10 +69,19 @@ bool text_add_byte(struct text *t, char c);
 bool text_format(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool text_format_list(struct text *t, const char *format, va_list list)
 	__attribute__((format(printf, 2, 0)));
+/* Whether n more bytes would be taken: for who makes room instead of being refused. */
+bool text_has_room(const struct text *t, size_t n);
 /* Room for n more bytes, uncounted until the caller raises len; NULL when refused. */
 char *text_reserve(struct text *t, size_t n);
 void text_drop_front(struct text *t, size_t n);
+/* Back to the len that it had: what was added since goes, and with it that it was full. */
+void text_cut_back(struct text *t, size_t len);
+/* The whole. Of a text that is full it is a panic: half a thing is passed on to nobody. */
 struct view text_view(const struct text *t);
+const char *text_string(const struct text *t); /* the same, terminated; a NUL inside ends it */
+/* What there is, also of a text that is full: for display, and where a beginning is what is wanted
+ * (a reader that comes back for the rest). Say there why. */
+struct view text_view_cut(const struct text *t);
 
 /* Has it a byte below blank, or DEL? Such have no place in addresses, log values, header fields. */
 bool view_has_controls(struct view v);
@@ -86,8 +99,23 @@ uint64_t number_get_little(const char *in, size_t bytes);
 void number_put_big(char *out, uint64_t n, size_t bytes);
 uint64_t number_get_big(const char *in, size_t bytes);
 
-/* A copy into a fixed buffer, terminated; false (and an empty string) when it does not fit. */
-bool string_copy(char *out, size_t size, struct view v);
+/* Strings in fixed buffers, terminated, in three ways; what is chosen says what a long one is.
+ * string_copy, string_format: not to be had: false, and an empty string. For what others choose.
+ * string_put, string_print:   impossible, by the limits of what goes in: a panic.
+ * string_cut, string_print_cut: cut, with "..." at its end. For display alone: texts of replies,
+ *                             reports and the log; never a path, an address, a name, a command. */
+bool string_copy(char *out, size_t size, struct view v) __attribute__((warn_unused_result));
+void string_put(char *out, size_t size, struct view v);
+void string_cut(char *out, size_t size, struct view v);
+bool string_format(char *out, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4), warn_unused_result));
+/* Returns the length. */
+size_t string_print(char *out, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void string_print_cut(char *out, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void string_print_cut_list(char *out, size_t size, const char *format, va_list list)
+	__attribute__((format(printf, 3, 0)));
 
 /* Memory or death: out of memory is fatal, no caller checks (log.h, log_fatal). */
 void *memory_get(size_t size); /* zeroed */

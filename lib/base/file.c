@@ -59,7 +59,7 @@ enum file_result file_read_rest(int fd, struct text *out)
 		if (want == 0)
 			return FILE_TOO_LARGE;
 		out->len += (size_t)got;
-		out->data[out->len] = '\0';
+		out->raw[out->len] = '\0';
 	}
 }
 

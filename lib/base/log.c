@@ -213,8 +213,10 @@ __attribute__((format(printf, 3, 0))) static void log_line(int severity, const c
 	errno = kept_errno; /* for %m */
 	n = vsnprintf(line + len, sizeof line - len, format, list);
 	len += n < 0 ? 0 : (size_t)n;
-	if (len > LOG_LINE_MAX - 1)
+	if (len > LOG_LINE_MAX - 1) {
 		len = LOG_LINE_MAX - 1;
+		memcpy(line + len - 3, "...", 3);
+	}
 	line[len] = '\n';
 	/* A full or lost log must not stop mail. */
 	if (log_state.lost)

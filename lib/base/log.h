@@ -4,13 +4,11 @@
  *
  * One event a line, key=value, the queue id first when there is one:
  *     id=1gkq... event=deliver to=<a@b.test> status=2.0.0 delay_ms=12
- * A line is cut at LOG_LINE_MAX bytes and goes out with a single write. A program
- * of the house writes to descriptor 2, a pipe of its own to logd, which alone
- * holds the log and itself puts time and program before the line. logd, and master
- * while there is no logd, write to the log (a file opened O_APPEND, a terminal, the
- * system's log socket).
- * Bytes that strangers chose are passed through log_quote, which leaves nothing
- * that could end a line or fake a key.
+ * A line is cut at LOG_LINE_MAX bytes, then ends with "...", and goes out with a single write. A
+ * program of the house writes to descriptor 2, a pipe of its own to logd, which alone holds the log
+ * and itself puts time and program before the line. logd, and master while there is no logd, write
+ * to the log (a file opened O_APPEND, a terminal, the system's log socket). Bytes that strangers
+ * chose are passed through log_quote, which leaves nothing that could end a line or fake a key.
  *
  * In a pipe a line is "\n<SEVERITY>[PID MS] TEXT\n", in which the first newline
  * ends what a sibling left without one, and MS are the wall's milliseconds when it

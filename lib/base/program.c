@@ -285,12 +285,13 @@ static void read_holder(int directory, struct holder *h)
 static void write_holder(int directory)
 {
 	char text[HOLDER_BYTES];
-	int length = snprintf(text, sizeof text, "%ld %ld\n", (long)getpid(), (long)getppid());
+	size_t length =
+		string_print(text, sizeof text, "%ld %ld\n", (long)getpid(), (long)getppid());
 
 	unlinkat(directory, ".holder", 0);
 	int fd = openat(directory, ".holder", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-	if (fd < 0 || write_whole(fd, text, (size_t)length) < 0)
+	if (fd < 0 || write_whole(fd, text, length) < 0)
 		log_warn("event=unwritten file=.holder reason=\"%m\"");
 	if (fd >= 0)
 		close(fd);

@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "lib/base/bytes.h"
+
+enum { CAUSE_MAX = 80 /* ": No space left on device" */ };
 
 int fail(struct reason *why, const char *format, ...)
 {
@@ -13,7 +16,7 @@ int fail(struct reason *why, const char *format, ...)
 	if (why == NULL)
 		return -1;
 	va_start(list, format);
-	vsnprintf(why->text, sizeof why->text, format, list);
+	string_print_cut_list(why->text, sizeof why->text, format, list);
 	va_end(list);
 	return -1;
 }
@@ -25,12 +28,13 @@ int fail_errno(struct reason *why, const char *format, ...)
 
 	if (why == NULL)
 		return -1;
+	/* What is long is cut, not the cause. */
 	va_start(list, format);
-	vsnprintf(why->text, sizeof why->text, format, list);
+	string_print_cut_list(why->text, sizeof why->text - CAUSE_MAX, format, list);
 	va_end(list);
 	size_t used = strlen(why->text);
 
-	snprintf(why->text + used, sizeof why->text - used, ": %s", strerror(kept_errno));
+	string_print_cut(why->text + used, sizeof why->text - used, ": %s", strerror(kept_errno));
 	errno = kept_errno;
 	return -1;
 }

@@ -89,11 +89,12 @@ const char *sandbox_enter(const struct sandbox_profile *profile)
 	                                             (profile->worker ? 0u : SANDBOX_NO_WORKER));
 
 	if (SANITIZED)
-		snprintf(level, sizeof level, "none (sanitizers)");
+		string_print(level, sizeof level, "none (sanitizers)");
 	else if (landlock)
-		snprintf(level, sizeof level, "landlock=%d%s", landlock, seccomp ? " seccomp" : "");
+		string_print(level, sizeof level, "landlock=%d%s", landlock,
+		             seccomp ? " seccomp" : "");
 	else
-		snprintf(level, sizeof level, "%s", seccomp ? "seccomp" : "none");
+		string_print(level, sizeof level, "%s", seccomp ? "seccomp" : "none");
 	return level;
 }
 

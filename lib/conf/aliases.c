@@ -58,8 +58,9 @@ static int collect_target(struct collection *list, struct view word, struct reas
 
 	/* The case of a local part is its host's business (RFC 5321 section 2.4). */
 	for (size_t i = 0; result == 0 && i < word.len && word.data[i] != '@'; i++)
-		address.data[i] = word.data[i];
-	value_put_bytes(&list->targets, text_view(&address));
+		address.raw[i] = word.data[i];
+	if (result == 0)
+		value_put_bytes(&list->targets, text_view(&address));
 	text_free(&address);
 	return result;
 }
@@ -93,10 +94,12 @@ int alias_compile(const struct alias_source *source, struct view text, struct te
 		result = fail(why, "no target; give addresses, include:FILE or :fail: TEXT");
 	if (result == 0 && list.targets.full)
 		result = fail(why, "the targets are longer than %d bytes", VALUE_MAX - 1024);
-	value_put_u8(out, fails);
-	value_put_bytes(out, fails ? view_trim(view_skip(text, 6)) : VIEW(""));
-	value_put_u32(out, list.count);
-	text_add(out, text_view(&list.targets));
+	if (result == 0) {
+		value_put_u8(out, fails);
+		value_put_bytes(out, fails ? view_trim(view_skip(text, 6)) : VIEW(""));
+		value_put_u32(out, list.count);
+		text_add(out, text_view(&list.targets));
+	}
 	text_free(&list.targets);
 	return result;
 }

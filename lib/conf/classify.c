@@ -14,11 +14,10 @@ struct parts {
 static bool set_parts(struct parts *p, struct view local, struct view domain)
 {
 	char joined[ADDRESS_MAX];
-	int len = snprintf(joined, sizeof joined, "%.*s@%.*s", VIEW_ARG(local), VIEW_ARG(domain));
 
-	if (len < 0 || (size_t)len >= sizeof joined)
+	if (!string_format(joined, sizeof joined, "%.*s@%.*s", VIEW_ARG(local), VIEW_ARG(domain)))
 		return false;
-	memcpy(p->store, joined, (size_t)len + 1);
+	memcpy(p->store, joined, sizeof joined);
 	p->local = (struct view){ p->store, local.len };
 	p->domain = (struct view){ p->store + local.len + 1, domain.len };
 	for (size_t i = 0; i < domain.len; i++)
@@ -209,7 +208,7 @@ void classify(const struct classifier *c, struct view address, bool past_aliases
 		                                        : find_elsewhere(c, &p, past_aliases, out);
 	if (r == MAP_DAMAGED)
 		out->kind = ADDRESS_IS_DAMAGED;
-	string_copy(out->address, sizeof out->address, whole(&p));
+	string_put(out->address, sizeof out->address, whole(&p));
 }
 
 void classify_split_status(struct view text, const char *status, char out[STATUS_MAX],
@@ -226,6 +225,6 @@ void classify_split_status(struct view text, const char *status, char out[STATUS
 			is_status = false;
 	}
 	is_status = is_status && dots == 2;
-	string_copy(out, STATUS_MAX, is_status ? word : view_of(status));
+	string_put(out, STATUS_MAX, is_status ? word : view_of(status));
 	*rest = is_status ? view_trim(view_skip(text, word.len)) : text;
 }

@@ -35,7 +35,8 @@ static int parse_target(struct view text, struct arena *arena, struct domain *ou
 	text_init(&target, MAP_KEY_MAX);
 	int result = maptext_domain(view_trim(text), &target, why);
 
-	out->target = arena_copy(arena, text_view(&target));
+	if (result == 0)
+		out->target = arena_copy(arena, text_view(&target));
 	text_free(&target);
 	return result;
 }

@@ -15,11 +15,17 @@
 
 enum { NAME_ROOM = 32, BRIEF_S = 3600 };
 
+static int too_long(const char *path, struct reason *why)
+{
+	return fail(why, "the path %.100s... is too long", path);
+}
+
 static int open_all(const char *statedir, struct reason *why)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof path, "%s/generations", statedir);
+	if (!string_format(path, sizeof path, "%s/generations", statedir))
+		return too_long(statedir, why);
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return fd >= 0 ? fd : fail_errno(why, "open %s", path);
@@ -29,7 +35,8 @@ int generation_open(const char *statedir, struct reason *why)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof path, "%s/generations/current", statedir);
+	if (!string_format(path, sizeof path, "%s/generations/current", statedir))
+		return too_long(statedir, why);
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT)
@@ -142,7 +149,8 @@ static int make_directories(const char *statedir, struct reason *why)
 
 	if (mkdir(statedir, 0755) != 0 && errno != EEXIST)
 		return fail_errno(why, "make %s", statedir);
-	snprintf(path, sizeof path, "%s/generations", statedir);
+	if (!string_format(path, sizeof path, "%s/generations", statedir))
+		return too_long(statedir, why);
 	if (mkdir(path, 0755) != 0 && errno != EEXIST)
 		return fail_errno(why, "make %s", path);
 	return 0;
@@ -150,7 +158,7 @@ static int make_directories(const char *statedir, struct reason *why)
 
 static void new_name(long number, char out[NAME_ROOM], const char *suffix)
 {
-	snprintf(out, NAME_ROOM, "%04ld%s", number, suffix);
+	string_print(out, NAME_ROOM, "%04ld%s", number, suffix);
 }
 
 int generation_begin(struct generation_writer *w, const char *statedir, struct reason *why)

@@ -27,7 +27,7 @@ int mapkey_destination(struct view text, struct view mail_domain, struct text *o
                        struct reason *why)
 {
 	if (view_equal(text, VIEW("*")))
-		return text_add(out, text) ? 0 : -1;
+		return text_add(out, text), 0;
 	if (view_find(text, '@') < text.len)
 		return maptext_address(text, mail_domain, out, why);
 	if (view_starts(text, VIEW("."))) {

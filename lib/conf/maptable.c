@@ -28,19 +28,19 @@ int maptable_find(const char *name, struct reason *why)
 	text_init(&list, REASON_MAX);
 	for (int id = 0; id < MAPS; id++)
 		text_format(&list, "%s%s", id ? ", " : "", maptable[id].name);
-	fail(why, "there is no map \"%s\"; there are %s", name, list.data);
+	fail(why, "there is no map \"%s\"; there are %s", name, text_string(&list));
 	text_free(&list);
 	return -1;
 }
 
 void maptable_text_file(enum map_id id, char out[MAPTABLE_FILE_NAME_MAX])
 {
-	snprintf(out, MAPTABLE_FILE_NAME_MAX, "%s.map", maptable[id].name);
+	string_print(out, MAPTABLE_FILE_NAME_MAX, "%s.map", maptable[id].name);
 }
 
 void maptable_compiled_file(enum map_id id, char out[MAPTABLE_FILE_NAME_MAX])
 {
-	snprintf(out, MAPTABLE_FILE_NAME_MAX, "%s.cdb", maptable[id].name);
+	string_print(out, MAPTABLE_FILE_NAME_MAX, "%s.cdb", maptable[id].name);
 }
 
 void maptable_generation_file(int file, char out[MAPTABLE_FILE_NAME_MAX])
@@ -48,8 +48,8 @@ void maptable_generation_file(int file, char out[MAPTABLE_FILE_NAME_MAX])
 	if (file < MAPS)
 		maptable_compiled_file((enum map_id)file, out);
 	else
-		string_copy(out, MAPTABLE_FILE_NAME_MAX,
-		            file == GENERATION_SETTINGS ? VIEW("settings.cdb") : VIEW("tls.cdb"));
+		string_put(out, MAPTABLE_FILE_NAME_MAX,
+		           file == GENERATION_SETTINGS ? VIEW("settings.cdb") : VIEW("tls.cdb"));
 }
 
 int maptable_verify(int generation, int file, struct reason *why)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/maptext.h"
 
+#include "lib/base/limits.h"
+
 enum { DOMAIN_MAX = 255, LABEL_MAX = 63, LOCAL_PART_MAX = 250 /* MAILADDRESS_LOCAL_MAX */ };
 
 void maptext_init(struct maptext *m, struct view text)
@@ -108,12 +110,14 @@ static int take_entry(struct maptext *m, struct arena *arena, struct view line,
 	text_add(&value, entry->value);
 	int joined = take_continuations(m, entry, &value, why);
 
-	if (joined == 0 && value.len != entry->value.len)
+	bool fits = line.len <= MAPTEXT_ENTRY_MAX && !value.full;
+
+	if (fits && value.len != entry->value.len)
 		entry->value = arena_copy(arena, text_view(&value));
 	text_free(&value);
 	if (bytes != 0 || joined != 0)
 		return -1;
-	if (line.len > MAPTEXT_ENTRY_MAX)
+	if (!fits)
 		return fail(why, "the entry is longer than %d bytes", MAPTEXT_ENTRY_MAX);
 	if (key == 0)
 		return fail(why, "a quote is not closed; write \\\" for a quote inside quotes");
@@ -167,9 +171,14 @@ int maptext_word(struct view *rest, struct arena *arena, struct view *word, stru
 			end++;
 		text_add_byte(&plain, v.data[end]);
 	}
-	*word = arena_copy(arena, text_view(&plain));
+	bool fits = !plain.full;
+
+	if (fits)
+		*word = arena_copy(arena, text_view(&plain));
 	text_free(&plain);
 	*rest = view_skip(v, end + 1);
+	if (!fits)
+		return fail(why, "a word is longer than %d bytes", MAPTEXT_ENTRY_MAX);
 	if (end >= v.len)
 		return fail(why, "a quote is not closed; write \\\" for a quote inside quotes");
 	return 1;
@@ -265,6 +274,10 @@ int maptext_address(struct view text, struct view domain, struct text *out, stru
 	else if (domain.len == 0)
 		return fail(why, "\"%.*s\" is an address without a domain (user@domain)",
 		            VIEW_ARG(view_take(text, 100)));
+	/* No program of ours takes a longer one. */
+	if (local.len + 1 + domain.len >= ADDRESS_MAX)
+		return fail(why, "the address \"%.*s...\" is longer than %d bytes",
+		            VIEW_ARG(view_take(text, 100)), ADDRESS_MAX - 1);
 	add_lower(out, local);
 	text_add_byte(out, '@');
 	return maptext_domain(domain, out, why);

@@ -17,7 +17,7 @@ static void list_transports(char *out, size_t size)
 		            : i + 1 < ROUTE_TRANSPORTS ? ", "
 		                                       : " or ",
 		            transport_rows[i].word);
-	string_copy(out, size, text_view(&words));
+	string_put(out, size, text_view(&words));
 	text_free(&words);
 }
 
@@ -49,7 +49,8 @@ static int compile_mx(struct view domain, struct text *out, struct reason *why)
 	text_init(&name, MAP_KEY_MAX);
 	int result = domain.len ? maptext_domain(domain, &name, why) : 0;
 
-	put_hop(out, text_view(&name), 0, true);
+	if (result == 0)
+		put_hop(out, text_view(&name), 0, true);
 	text_free(&name);
 	return result;
 }
@@ -100,7 +101,8 @@ static int compile_hop(struct view word, struct text *out, struct reason *why)
 		text_add_string(&name, net_address_text(&address, literal));
 	else
 		result = maptext_domain(word, &name, why);
-	put_hop(out, text_view(&name), port, false);
+	if (result == 0)
+		put_hop(out, text_view(&name), port, false);
 	text_free(&name);
 	return result;
 }

@@ -331,7 +331,7 @@ static void complete(struct settings *s)
 
 	if (s->host_name[0] == '\0') {
 		if (gethostname(name, sizeof name - 1) != 0 || name[0] == '\0')
-			string_copy(name, sizeof name, VIEW("localhost"));
+			string_put(name, sizeof name, VIEW("localhost"));
 		s->host_name = arena_string(&s->strings, view_of(name));
 	}
 	if (s->mail_domain[0] == '\0')

@@ -86,14 +86,15 @@ int user_home(struct view home, struct view address, struct view root, struct te
 
 	text_init(&expanded, USER_HOME_MAX + 1);
 	expand_home(home, address, &expanded);
-	int result = check_home(uses_address ? address : VIEW(""), text_view(&expanded), why);
+	struct view path = text_view_cut(&expanded);
+	int result = check_home(uses_address ? address : VIEW(""), path, why);
 
-	if (result == 0 && expanded.data[0] != '/') {
+	if (result == 0 && !view_starts(path, VIEW("/"))) {
 		text_add(out, root);
 		text_add_byte(out, '/');
 	}
-	text_add(out, text_view(&expanded));
-	if (result == 0 && (out->len > USER_HOME_MAX || expanded.full))
+	text_add(out, path);
+	if (result == 0 && (expanded.full || out->full || out->len > USER_HOME_MAX))
 		result = fail(why, "home: the path is longer than %d bytes", USER_HOME_MAX);
 	text_free(&expanded);
 	return result;
@@ -142,10 +143,11 @@ static int settle_home(const struct mapbuild *b, struct view address, struct use
 	int result = user_home(u->home.len ? u->home : VIEW("%d/%u"), address,
 	                       view_of(b->settings->mail_root), &home, why);
 
-	if (result == 0 && !user_home_allowed(b->settings->mail_root, home.data))
-		result = fail(why, "home: %s is not below mail.root (%s)", home.data,
+	if (result == 0 && !user_home_allowed(b->settings->mail_root, text_string(&home)))
+		result = fail(why, "home: %s is not below mail.root (%s)", text_string(&home),
 		              b->settings->mail_root);
-	u->home = arena_copy(b->arena, text_view(&home));
+	if (result == 0)
+		u->home = arena_copy(b->arena, text_view(&home));
 	text_free(&home);
 	return result;
 }

@@ -109,7 +109,7 @@ static int ask_client(void *context, struct view challenge, struct view *answer)
 
 	text_init(&encoded, LOGIN_SASL_LINE_MAX);
 	base64_encode(&encoded, challenge);
-	stream_format(&l->stream, "+ %s\r\n", encoded.data);
+	stream_format(&l->stream, "+ %s\r\n", text_string(&encoded));
 	text_free(&encoded);
 	enum stream_result r = login_line(l, LOGIN_SASL_LINE_MAX, &line);
 
@@ -119,8 +119,10 @@ static int ask_client(void *context, struct view challenge, struct view *answer)
 	text_clear(&l->answer);
 	/* A line that is none is no base64 either. */
 	l->malformed = r != STREAM_OK || !base64_decode_strict(line, &l->answer);
+	if (l->malformed)
+		return -1;
 	*answer = text_view(&l->answer);
-	return l->malformed ? -1 : 0;
+	return 0;
 }
 
 /* porter watches the token from now on; the client's own descriptor is closed here, not shut
@@ -179,8 +181,8 @@ static enum login_outcome exchange(struct login *l, enum auth_mechanism mechanis
 		                             .id = l->connection.id } };
 	struct auth_result result;
 
-	string_copy(b.mechanism, sizeof b.mechanism, view_of(auth_mechanism_name(mechanism)));
-	string_copy(b.session.tag, sizeof b.session.tag, view_of(tag));
+	string_put(b.mechanism, sizeof b.mechanism, view_of(auth_mechanism_name(mechanism)));
+	string_put(b.session.tag, sizeof b.session.tag, view_of(tag));
 	/* With challenges to come the client has not sent its next command yet. */
 	b.session.pending = stream_pending(&l->stream);
 	if (b.session.pending.len > AUTH_PENDING_MAX || stream_flush(&l->stream) != STREAM_OK) {
@@ -192,7 +194,7 @@ static enum login_outcome exchange(struct login *l, enum auth_mechanism mechanis
 	int gave_up = auth_line_exchange(&authd, &b, &result, ask_client, l);
 
 	if (l->answer.cap)
-		explicit_bzero(l->answer.data, l->answer.cap);
+		explicit_bzero(l->answer.raw, l->answer.cap);
 	if (gave_up < 0)
 		return given_up(l, l->malformed ? LOGIN_MALFORMED : LOGIN_CANCELLED);
 	/* What authd makes a client wait is not the client's slowness; LOGIN_FAILURES_MAX bounds
@@ -239,7 +241,7 @@ enum login_outcome login_password(struct login *l, struct view user, struct view
 	}
 	enum login_outcome outcome = exchange(l, AUTH_PLAIN, true, text_view(&plain), tag);
 
-	explicit_bzero(plain.data, plain.cap);
+	explicit_bzero(plain.raw, plain.cap);
 	text_free(&plain);
 	return outcome;
 }
@@ -318,11 +320,11 @@ static void announce(int shared_fd)
 
 	greet(a.clear, sizeof a.clear, false);
 	greet(a.secured, sizeof a.secured, true);
-	string_copy(a.busy, sizeof a.busy, view_of(served->busy));
-	string_copy(a.timeout, sizeof a.timeout, view_of(served->timeout));
-	string_copy(a.unavailable, sizeof a.unavailable, view_of(served->unavailable));
-	string_copy(a.stopping, sizeof a.stopping, view_of(served->stopping));
-	string_copy(a.early, sizeof a.early, view_of(served->early));
+	string_put(a.busy, sizeof a.busy, view_of(served->busy));
+	string_put(a.timeout, sizeof a.timeout, view_of(served->timeout));
+	string_put(a.unavailable, sizeof a.unavailable, view_of(served->unavailable));
+	string_put(a.stopping, sizeof a.stopping, view_of(served->stopping));
+	string_put(a.early, sizeof a.early, view_of(served->early));
 	connection_announce_send(shared_fd, &a);
 }
 

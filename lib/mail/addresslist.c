@@ -185,7 +185,7 @@ static void read_host(struct reader *r)
 			len++;
 		/* Two atoms without a dot between are two things: the second is dropped by the
 		 * caller. */
-		if (len == 0 || (r->host.len > 0 && r->host.data[r->host.len - 1] != '.' &&
+		if (len == 0 || (r->host.len > 0 && r->host.raw[r->host.len - 1] != '.' &&
 		                 r->rest.data[0] != '.'))
 			return;
 		text_add(&r->host, view_take(r->rest, len));

@@ -98,7 +98,7 @@ static iconv_t open_set(struct view name, bool *close)
 		return handle;
 	*close = opened_count == CHARSET_OPEN_MAX;
 	if (!*close) {
-		string_copy(opened[opened_count].name, sizeof opened[0].name, name);
+		string_put(opened[opened_count].name, sizeof opened[0].name, name);
 		opened[opened_count++].handle = handle;
 	}
 	return handle;
@@ -369,7 +369,8 @@ static bool add_words(struct view *v, struct encoded_word word, size_t len, stru
 
 		len = word_at(view_skip(*v, blanks), &next);
 		more = len > 0;
-		if (more && !view_equal_nocase(next.charset, word.charset)) {
+		if (more && (!view_equal_nocase(next.charset, word.charset) ||
+		             !text_has_room(&bytes, next.data.len))) {
 			good = charset_to_utf8_or_guess(word.charset, text_view(&bytes), out);
 			text_clear(&bytes);
 		}
@@ -379,7 +380,8 @@ static bool add_words(struct view *v, struct encoded_word word, size_t len, stru
 			*v = view_skip(*v, blanks + len);
 		}
 	}
-	good = charset_to_utf8_or_guess(word.charset, text_view(&bytes), out) && good;
+	/* Also of one that is malformed or too long: the beginning is more than nothing. */
+	good = charset_to_utf8_or_guess(word.charset, text_view_cut(&bytes), out) && good;
 	text_free(&bytes);
 	return good;
 }

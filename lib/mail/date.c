@@ -78,8 +78,8 @@ static void write_time(const struct face *f, char *out, size_t size)
 {
 	unsigned second = (unsigned)f->second, zone = (unsigned)(f->zone < 0 ? -f->zone : f->zone);
 
-	snprintf(out, size, "%02u:%02u:%02u %c%02u%02u", second / 3600 % 24, second / 60 % 60,
-	         second % 60, f->zone < 0 ? '-' : '+', zone / 60 % 24, zone % 60);
+	string_print(out, size, "%02u:%02u:%02u %c%02u%02u", second / 3600 % 24, second / 60 % 60,
+	             second % 60, f->zone < 0 ? '-' : '+', zone / 60 % 24, zone % 60);
 }
 
 const char *date_mail(struct date d, char out[DATE_TEXT_MAX])
@@ -89,8 +89,9 @@ const char *date_mail(struct date d, char out[DATE_TEXT_MAX])
 
 	write_time(&f, time, sizeof time);
 	/* 1970 began on a Thursday; the days are counted up to be positive first. */
-	snprintf(out, DATE_TEXT_MAX, "%s, %u %s %04u %s", day_names[(f.days + 7 * 1000000 + 4) % 7],
-	         f.day.day % 100, month_names[f.day.month - 1], (unsigned)f.day.year % 10000, time);
+	string_print(out, DATE_TEXT_MAX, "%s, %u %s %04u %s",
+	             day_names[(f.days + 7 * 1000000 + 4) % 7], f.day.day % 100,
+	             month_names[f.day.month - 1], (unsigned)f.day.year % 10000, time);
 	return out;
 }
 
@@ -100,8 +101,8 @@ const char *date_imap(struct date d, char out[DATE_TEXT_MAX])
 	char time[16];
 
 	write_time(&f, time, sizeof time);
-	snprintf(out, DATE_TEXT_MAX, "%2u-%s-%04u %s", f.day.day % 100,
-	         month_names[f.day.month - 1], (unsigned)f.day.year % 10000, time);
+	string_print(out, DATE_TEXT_MAX, "%2u-%s-%04u %s", f.day.day % 100,
+	             month_names[f.day.month - 1], (unsigned)f.day.year % 10000, time);
 	return out;
 }
 

@@ -53,7 +53,7 @@ bool base64_encode(struct text *out, struct view in)
 		encode_quantum((const unsigned char *)in.data + i, in.len - i < 3 ? in.len - i : 3,
 		               to);
 	out->len += size;
-	out->data[out->len] = '\0';
+	out->raw[out->len] = '\0';
 	return true;
 }
 
@@ -99,7 +99,7 @@ bool base64_decode_strict(struct view in, struct text *out)
 	if (good)
 		out->len += in.len / 4 * 3 - padding;
 	if (out->cap > 0)
-		out->data[out->len] = '\0';
+		out->raw[out->len] = '\0';
 	return good;
 }
 

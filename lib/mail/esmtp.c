@@ -276,10 +276,8 @@ static void write_all(struct text *out, const struct parameter *table, const voi
 		size_t empty = out->len;
 
 		p->write(out, of);
-		if (out->len == empty) {
-			out->len = before;
-			out->data[before] = '\0';
-		}
+		if (out->len == empty && !out->full)
+			text_cut_back(out, before);
 	}
 }
 

@@ -26,7 +26,7 @@ static void end_address(struct from_reader *r)
 	/* A bare word is an address; a phrase is not. Between it and here are only blanks and
 	 * comments. */
 	if (r->atoms == 1 && !r->at && r->atom_end && tail_len < sizeof tail) {
-		memcpy(tail, r->out->data + r->atom_end, tail_len);
+		memcpy(tail, r->out->raw + r->atom_end, tail_len);
 		r->out->len = r->atom_end;
 		text_add_byte(r->out, '@');
 		text_add(r->out, r->domain);
@@ -39,7 +39,7 @@ static void end_address(struct from_reader *r)
 
 static void end_angle(struct from_reader *r)
 {
-	if (!r->at && r->out->len && r->out->data[r->out->len - 1] != '<') {
+	if (!r->at && r->out->len && r->out->raw[r->out->len - 1] != '<') {
 		text_add_byte(r->out, '@');
 		text_add(r->out, r->domain);
 	}
@@ -233,14 +233,14 @@ static int take_line(struct fixup *h, struct view line, bool *keep)
 		    0) /* a body without a header: give it one, and the empty line between them */
 			return end_of_header(h) != 0 ? -1 : put(h, VIEW("\r\n"));
 	}
-	if (h->doing == FIXUP_COLLECTS && !text_add(&h->collected, line)) {
-		struct view collected = text_view(&h->collected);
-
+	if (h->doing == FIXUP_COLLECTS && !text_has_room(&h->collected, line.len)) {
 		h->doing = FIXUP_KEEPS;
-		if (put(h, collected) != 0)
+		if (put(h, text_view(&h->collected)) != 0)
 			return -1;
 		text_clear(&h->collected);
 	}
+	if (h->doing == FIXUP_COLLECTS)
+		text_add(&h->collected, line);
 	*keep = h->doing == FIXUP_KEEPS;
 	return 0;
 }

@@ -44,7 +44,7 @@ bool header_next(struct view *rest, struct header_field *field)
 		content = all + more_content;
 		all += len;
 	}
-	field->raw = view_take(*rest, all);
+	field->whole = view_take(*rest, all);
 	split_field(view_take(*rest, content), field);
 	*rest = view_skip(*rest, all);
 	return true;

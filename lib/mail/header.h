@@ -21,7 +21,7 @@ enum {
 struct header_field {
 	struct view name;  /* without blanks before the colon; empty: a line that is no field */
 	struct view value; /* behind the colon, still folded, without its last line end */
-	struct view raw;   /* all of it, line ends too */
+	struct view whole; /* all of it, line ends too */
 };
 
 /* Cuts the next field off *rest.  false at the empty line (which is cut off as well: the rest

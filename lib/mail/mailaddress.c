@@ -213,7 +213,7 @@ static enum mailaddress_result add_literal(struct mailaddress *a, struct view li
 		return MAILADDRESS_TOO_LONG;
 	a->literal = true;
 	a->text[a->len++] = '@';
-	string_copy(a->text + a->len, sizeof a->text - a->len, view_of(text));
+	string_put(a->text + a->len, sizeof a->text - a->len, view_of(text));
 	a->len = (uint8_t)strlen(a->text);
 	return MAILADDRESS_OK;
 }
@@ -231,7 +231,7 @@ static enum mailaddress_result add_domain(struct mailaddress *a, struct view dom
 	if (a->len + 1 + domain.len > MAILADDRESS_MAX)
 		return MAILADDRESS_TOO_LONG;
 	a->text[a->len++] = '@';
-	string_copy(a->text + a->len, sizeof a->text - a->len, (struct view){ lower, domain.len });
+	string_put(a->text + a->len, sizeof a->text - a->len, (struct view){ lower, domain.len });
 	a->len = (uint8_t)(a->len + domain.len);
 	return MAILADDRESS_OK;
 }

@@ -98,9 +98,6 @@ bool utf7_to_utf8(struct view name, struct text *out)
 
 	if (name.len <= MAILBOX_UTF7_MAX && decode(name, out))
 		return true;
-	if (out->len > before) { /* what a failure left behind */
-		out->len = before;
-		out->data[before] = '\0';
-	}
+	text_cut_back(out, before); /* what a failure left behind */
 	return false;
 }

@@ -115,7 +115,7 @@ const char *net_address_text(const struct net_address *a, char out[NET_ADDRESS_T
 {
 	if (a->family == 0 ||
 	    !inet_ntop(a->family == 6 ? AF_INET6 : AF_INET, a->bytes, out, NET_ADDRESS_TEXT_MAX))
-		string_copy(out, NET_ADDRESS_TEXT_MAX, VIEW("none"));
+		string_put(out, NET_ADDRESS_TEXT_MAX, VIEW("none"));
 	return out;
 }
 
@@ -123,9 +123,8 @@ const char *net_address_literal(const struct net_address *a, char out[NET_ADDRES
 {
 	char plain[NET_ADDRESS_TEXT_MAX];
 
-	/* The longest IPv6 text is 45 bytes: with its frame it always fits. */
-	snprintf(out, NET_ADDRESS_TEXT_MAX, "[%s%.46s]", a->family == 6 ? "IPv6:" : "",
-	         net_address_text(a, plain));
+	string_print(out, NET_ADDRESS_TEXT_MAX, "[%s%s]", a->family == 6 ? "IPv6:" : "",
+	             net_address_text(a, plain));
 	return out;
 }
 

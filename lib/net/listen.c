@@ -73,9 +73,8 @@ int net_listen_local(const char *directory, const char *name, unsigned mode, gid
                      struct reason *why)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	int n = snprintf(un.sun_path, sizeof un.sun_path, "%s/%s", directory, name);
 
-	if (n < 0 || (size_t)n >= sizeof un.sun_path)
+	if (!string_format(un.sun_path, sizeof un.sun_path, "%s/%s", directory, name))
 		return fail(why, "%s/%s: longer than a socket's path may be (%zu bytes)", directory,
 		            name, sizeof un.sun_path - 1);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

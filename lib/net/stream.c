@@ -362,17 +362,15 @@ enum stream_result stream_flush(struct stream *s)
 
 void stream_write(struct stream *s, struct view bytes)
 {
-	if (s->write_failed || text_add(&s->out, bytes))
+	if (s->write_failed)
 		return;
-	/* Full. What is there goes first; a piece that is longer than the buffer follows at
-	 * once. */
-	if (flush_out(s, true) != STREAM_OK)
+	/* What is there goes first; a piece that is longer than the buffer follows at once. */
+	if (!text_has_room(&s->out, bytes.len) && flush_out(s, true) != STREAM_OK)
 		return;
-	text_clear(&s->out);
-	if (!text_add(&s->out, bytes)) {
-		text_clear(&s->out);
+	if (!text_has_room(&s->out, bytes.len))
 		send_all(s, bytes, false);
-	}
+	else
+		text_add(&s->out, bytes);
 }
 
 void stream_write_stuffed(struct stream *s, struct view bytes, bool *line_start)
@@ -402,7 +400,7 @@ void stream_format(struct stream *s, const char *format, ...)
 	va_end(list);
 	if (fits)
 		return;
-	s->out.full = false;
+	text_cut_back(&s->out, s->out.len); /* it was refused whole */
 	text_init(&long_text, FORMAT_MAX);
 	va_start(list, format);
 	fits = text_format_list(&long_text, format, list);
@@ -433,7 +431,7 @@ static enum stream_result buffer_file(struct stream *s, int file, uint64_t offse
 	if (result != FILE_WHOLE)
 		return short_file(s);
 	s->out.len += length;
-	s->out.data[s->out.len] = '\0';
+	s->out.raw[s->out.len] = '\0';
 	return STREAM_OK;
 }
 

@@ -118,11 +118,12 @@ int queuedir_move(int directory, const char *from, enum queuedir_place place,
 	const char *slash = strrchr(from, '/'), *name = slash ? slash + 1 : from;
 
 	for (unsigned i = 0; i < NAMES; i++) {
-		int n = i == 0 ? snprintf(to, QUEUEDIR_NAME_MAX, "%s/%s", places[place], name)
-		               : snprintf(to, QUEUEDIR_NAME_MAX, "%s/%s.%u", places[place], name,
-		                          i);
+		bool fits =
+			i == 0 ? string_format(to, QUEUEDIR_NAME_MAX, "%s/%s", places[place], name)
+			       : string_format(to, QUEUEDIR_NAME_MAX, "%s/%s.%u", places[place],
+		                               name, i);
 
-		if (n < 0 || n >= QUEUEDIR_NAME_MAX) {
+		if (!fits) {
 			errno = ENAMETOOLONG;
 			return -1;
 		}
@@ -214,7 +215,7 @@ static void walk_one(struct survey *w, const char *name)
 		if (d->d_name[0] == '.')
 			continue;
 		w->entry.kind = kind_of(w, d, &w->entry.id);
-		snprintf(w->entry.name, sizeof w->entry.name, "%s/%.255s", name, d->d_name);
+		string_print(w->entry.name, sizeof w->entry.name, "%s/%s", name, d->d_name);
 		w->visit(w->context, &w->entry);
 	}
 	/* One that was never made is empty. */
@@ -222,7 +223,7 @@ static void walk_one(struct survey *w, const char *name)
 		return;
 	w->entry.kind = QUEUEDIR_UNREADABLE;
 	w->entry.error = errno;
-	snprintf(w->entry.name, sizeof w->entry.name, "%s", name);
+	string_print(w->entry.name, sizeof w->entry.name, "%s", name);
 	w->visit(w->context, &w->entry);
 }
 
@@ -238,7 +239,7 @@ void queuedir_walk(int directory, enum queuedir_place place,
 		return;
 	}
 	for (w.entry.number = 0; w.entry.number < QUEUEDIR_DIRECTORIES; w.entry.number++) {
-		snprintf(name, sizeof name, "%02x", w.entry.number);
+		string_print(name, sizeof name, "%02x", w.entry.number);
 		walk_one(&w, name);
 	}
 }

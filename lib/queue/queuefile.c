@@ -99,10 +99,10 @@ static void seal(const char header[QUEUE_HEADER_BYTES], struct view envelope,
 void queue_header_encode(struct queue_header *h, struct view envelope, const struct queue_key *key,
                          char out[QUEUE_HEADER_BYTES])
 {
-	char id[QUEUE_ID_CHARS + 1], text[QUEUE_HEADER_BYTES + 64];
+	char id[QUEUE_ID_CHARS + 1], text[QUEUE_HEADER_BYTES + 1];
 
 	queue_id_text(h->id, id);
-	int n = snprintf(
+	size_t n = string_print(
 		text, sizeof text,
 		"posthouse-queue 1\nid %s\nstate %c\nbytes %012llu %010llu %010llu\nmessage %64s\nseal %64s\narrived %019lld\n",
 		id, h->state, (unsigned long long)h->message_bytes,
@@ -110,7 +110,7 @@ void queue_header_encode(struct queue_header *h, struct view envelope, const str
 		(long long)h->arrived_us);
 
 	memset(out, '\n', QUEUE_HEADER_BYTES);
-	memcpy(out, text, n > 0 && n <= QUEUE_HEADER_BYTES ? (size_t)n : 0);
+	memcpy(out, text, n);
 	put_hex(out + CHECKSUM_AT, h->checksum);
 	seal(out, envelope, key, h->seal);
 	put_hex(out + SEAL_AT, h->seal);

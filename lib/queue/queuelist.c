@@ -98,12 +98,9 @@ void queue_counts_text(const struct control_counts *c, char out[QUEUE_COUNTS_TEX
 
 	out[0] = '\0';
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		if (rows[i].count && used < QUEUE_COUNTS_TEXT_MAX) {
-			int n = snprintf(out + used, QUEUE_COUNTS_TEXT_MAX - used, "%s%u %s",
-			                 used ? ", " : "", rows[i].count, rows[i].word);
-
-			used += n > 0 ? (size_t)n : 0;
-		}
+		if (rows[i].count)
+			used += string_print(out + used, QUEUE_COUNTS_TEXT_MAX - used, "%s%u %s",
+			                     used ? ", " : "", rows[i].count, rows[i].word);
 }
 
 void queue_list_print_counts(const struct control_counts *c, FILE *out)

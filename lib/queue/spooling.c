@@ -15,8 +15,8 @@
 static int refuse(struct spool_refusal *refusal, const char *status, const char *text)
 {
 	refusal->permanent = refusal->own_fault = false;
-	string_copy(refusal->status, sizeof refusal->status, view_of(status));
-	string_copy(refusal->text, sizeof refusal->text, view_of(text));
+	string_put(refusal->status, sizeof refusal->status, view_of(status));
+	string_put(refusal->text, sizeof refusal->text, view_of(text));
 	return -1;
 }
 
@@ -165,13 +165,12 @@ int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal 
 		return refuse(refusal, "4.3.0", "the message has no file");
 	checksum_add(w->hash, bytes);
 	w->written += bytes.len;
-	if (text_add(&w->buffer, bytes))
-		return 0;
-	if (flush(w, refusal) != 0)
+	if (!text_has_room(&w->buffer, bytes.len) && flush(w, refusal) != 0)
 		return -1;
-	return bytes.len >= SPOOL_BUFFER_BYTES ? write_all(w, bytes, refusal)
-	       : text_add(&w->buffer, bytes)   ? 0
-	                                       : -1;
+	if (!text_has_room(&w->buffer, bytes.len))
+		return write_all(w, bytes, refusal);
+	text_add(&w->buffer, bytes);
+	return 0;
 }
 
 int spool_add_recipient(struct spool_writer *w, const struct envelope_recipient *r,

@@ -42,7 +42,7 @@ static enum queue_verdict read_tail(struct queue_verified *v, int fd, uint64_t s
 	if (got != FILE_WHOLE)
 		return unreadable(v, got);
 	v->tail.len += len;
-	v->tail.data[v->tail.len] = '\0';
+	v->tail.raw[v->tail.len] = '\0';
 	return QUEUE_WHOLE;
 }
 

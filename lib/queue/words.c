@@ -69,9 +69,9 @@ void words_put(struct text *out, const char *s)
 void words_put_number(struct text *out, int64_t n)
 {
 	char digits[24];
-	int len = snprintf(digits, sizeof digits, " %lld", (long long)n);
+	size_t len = string_print(digits, sizeof digits, " %lld", (long long)n);
 
-	text_add(out, (struct view){ digits, len > 0 ? (size_t)len : 0 });
+	text_add(out, (struct view){ digits, len });
 }
 
 bool words_get_number(struct view *rest, uint64_t max, uint64_t *out)

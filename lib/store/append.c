@@ -177,17 +177,19 @@ static void count_lines(struct folder_append *a, struct view bytes)
 enum store_result folder_append_write(struct folder_append *a, struct view bytes,
                                       struct reason *why)
 {
-	enum store_result result;
+	enum store_result result = STORE_OK;
 
 	count_lines(a, bytes);
-	if (text_add(&a->buffer, bytes))
-		return STORE_OK;
-	result = flush_append(a, text_view(&a->buffer), why);
-	text_clear(&a->buffer);
-	if (result != STORE_OK || text_add(&a->buffer, bytes))
+	if (!text_has_room(&a->buffer, bytes.len)) {
+		result = flush_append(a, text_view(&a->buffer), why);
+		text_clear(&a->buffer);
+	}
+	if (result != STORE_OK)
 		return result;
-	text_clear(&a->buffer);
-	return flush_append(a, bytes, why);
+	if (!text_has_room(&a->buffer, bytes.len))
+		return flush_append(a, bytes, why);
+	text_add(&a->buffer, bytes);
+	return STORE_OK;
 }
 
 void folder_append_abort(struct folder_append **append)
@@ -210,7 +212,7 @@ static enum store_result settle_append(struct folder_append *a, int64_t date_s, 
 	char first_stem[NAME_STEM_MAX + 1];
 	struct stat st;
 
-	string_copy(first_stem, sizeof first_stem, view_of(s->stem));
+	string_put(first_stem, sizeof first_stem, view_of(s->stem));
 	if (flush_append(a, text_view(&a->buffer), why) != STORE_OK)
 		return STORE_FAILED;
 	if (date_s != STORE_DATE_NOW) {
@@ -228,7 +230,7 @@ static enum store_result settle_append(struct folder_append *a, int64_t date_s, 
 	if (renameat(a->to->tmp, first_stem, a->to->tmp, s->stem) == 0)
 		return STORE_OK;
 	fail_errno(why, "rename in tmp");
-	string_copy(s->stem, sizeof s->stem, view_of(first_stem));
+	string_put(s->stem, sizeof s->stem, view_of(first_stem));
 	return STORE_FAILED;
 }
 

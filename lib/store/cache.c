@@ -97,7 +97,7 @@ static bool read_piece(struct folder *f, uint64_t at, size_t len, const char **o
 		f->cache_window_at = at;
 		w->len = (size_t)got;
 	}
-	*out = w->data + (at - f->cache_window_at);
+	*out = w->raw + (at - f->cache_window_at);
 	return true;
 }
 
@@ -196,7 +196,7 @@ static void append_pieces(struct folder *f)
 		return;
 	text_init(&out, f->pending.max * 2);
 	lay_out(f, (uint64_t)st.st_size, &out);
-	if (out.full || pwrite_whole(f->cache, out.data, out.len, (uint64_t)st.st_size) < 0)
+	if (out.full || pwrite_whole(f->cache, out.raw, out.len, (uint64_t)st.st_size) < 0)
 		text_clear(&f->log); /* it is only a cache */
 	text_free(&out);
 }

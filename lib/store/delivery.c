@@ -9,13 +9,13 @@
 
 #include "lib/store/internal.h"
 
-static_assert(sizeof(((struct delivery *)0)->name) >= NAME_STEM_MAX, "a delivery holds a stem");
+static_assert(sizeof(((struct delivery *)0)->name) > NAME_STEM_MAX, "a delivery holds a stem");
 
 static int open_home_maildir(const char *home, struct reason *why)
 {
 	char path[1100];
 
-	snprintf(path, sizeof path, "%s/Maildir", home);
+	string_print(path, sizeof path, "%s/Maildir", home);
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd >= 0)
@@ -63,7 +63,7 @@ enum store_result delivery_begin(struct delivery *d, const char *home, uint64_t 
 	if (result == STORE_OK) {
 		name_unique(d->name);
 		name_add_size(d->name, size_bytes, size_bytes);
-		snprintf(d->tmp, sizeof d->tmp, "tmp/%s", d->name);
+		string_print(d->tmp, sizeof d->tmp, "tmp/%s", d->name);
 		result = open_tmp(d, why) < 0 ? STORE_FAILED : STORE_OK;
 	}
 	if (result != STORE_OK)

@@ -14,7 +14,7 @@
 
 #include "lib/store/store.h"
 
-enum { DELIVERY_NAME_MAX = 160 };
+enum { DELIVERY_NAME_MAX = 161 };
 
 struct delivery {
 	int maildir; /* directory */

@@ -68,7 +68,7 @@ enum file_result read_small(int at, const char *name, char *out, size_t size)
 	kept_errno = errno;
 	close(fd);
 	if (result == FILE_WHOLE)
-		string_copy(out, size, text_view(&bytes));
+		string_put(out, size, text_view(&bytes));
 	text_free(&bytes);
 	errno = kept_errno;
 	return result;
@@ -93,7 +93,7 @@ int write_atomic(int at, const char *name, struct view bytes, bool sync)
 	char temporary[64];
 	int kept_errno;
 
-	snprintf(temporary, sizeof temporary, "%s.new", name);
+	string_print(temporary, sizeof temporary, "%s.new", name);
 	unlinkat(at, temporary, 0);
 	int fd = openat(at, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 

@@ -48,7 +48,7 @@ enum store_result folder_open(struct store *store, struct view name, bool read_o
 		              .cache = -1,
 		              .read_only = read_only,
 		              .ix.fd = -1 };
-	string_copy(f->name, sizeof f->name, view_take(name, STORE_NAME_MAX));
+	string_put(f->name, sizeof f->name, view_take(name, STORE_NAME_MAX));
 	text_init(&f->pending, CACHE_PENDING_MAX);
 	text_init(&f->pending_meta, META_PENDING_MAX);
 	text_init(&f->cache_window, STORE_CACHE_MAX * 2);

@@ -367,7 +367,10 @@ static void gather(struct folder *f, struct snapshot *s)
 		*r = ix->records[i];
 		r->state &= RECORD_STORED;
 		/* A name that is lost is found again by the scan that follows damage. */
-		r->name_len = record_stem(f, &ix->records[i], stem) ? (uint16_t)strlen(stem) : 0;
+		bool named = record_stem(f, &ix->records[i], stem) &&
+		             text_has_room(&s->names, strlen(stem));
+
+		r->name_len = named ? (uint16_t)strlen(stem) : 0;
 		r->name_at = s->names.len;
 		text_add(&s->names, view_take(view_of(stem), r->name_len));
 		s->h.unseen += !(r->flags & STORE_FLAG_SEEN);
@@ -409,9 +412,9 @@ static int put(int fd, const struct snapshot *s)
 	if (write_whole(fd, &s->h, sizeof s->h) < 0 ||
 	    write_whole(fd, s->records, s->h.count * sizeof(struct record)) < 0 ||
 	    write_whole(fd, s->sums, blocks_of(s->h.count) * sizeof(uint64_t)) < 0 ||
-	    write_whole(fd, s->keywords.data, s->keywords.len) < 0)
+	    write_whole(fd, text_string(&s->keywords), s->keywords.len) < 0)
 		return -1;
-	return write_whole(fd, s->names.data, s->names.len);
+	return write_whole(fd, text_string(&s->names), s->names.len);
 }
 
 /* Not synced: after a power cut a torn file fails its sums and is made anew from the names. */

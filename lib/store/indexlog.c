@@ -300,10 +300,10 @@ static void seal_batch(struct folder *f)
 	struct log_head head;
 
 	for (size_t at = 0; at < f->log.len;) {
-		memcpy(&head, f->log.data + at, sizeof head);
+		memcpy(&head, f->log.raw + at, sizeof head);
 		head.sum =
-			log_sum(&f->ix, f->ix.log_end + at, &head, f->log.data + at + sizeof head);
-		memcpy(f->log.data + at, &head, sizeof head);
+			log_sum(&f->ix, f->ix.log_end + at, &head, f->log.raw + at + sizeof head);
+		memcpy(f->log.raw + at, &head, sizeof head);
 		at += sizeof head + ((size_t)head.len + LOG_ALIGN - 1) / LOG_ALIGN * LOG_ALIGN;
 	}
 }
@@ -311,7 +311,7 @@ static void seal_batch(struct folder *f)
 static int write_batch(struct folder *f)
 {
 	seal_batch(f);
-	if (pwrite_whole(f->ix.fd, f->log.data, f->log.len, f->ix.log_end) == 0)
+	if (pwrite_whole(f->ix.fd, f->log.raw, f->log.len, f->ix.log_end) == 0)
 		return 0;
 	int kept_errno = errno;
 
@@ -334,7 +334,7 @@ int indexlog_commit(struct folder *f, struct reason *why)
 	} else if (write_batch(f) < 0 &&
 	           (f->ix.in_memory || index_to_memory(f) < 0 || write_batch(f) < 0)) {
 		result = fail_errno(why, "write " INDEX_FILE);
-	} else if (apply_records(f, f->log.data, f->log.len, f->ix.log_end, true) != f->log.len) {
+	} else if (apply_records(f, f->log.raw, f->log.len, f->ix.log_end, true) != f->log.len) {
 		result = fail(why, "index: a batch does not fit this folder");
 	} else {
 		f->ix.log_end += f->log.len;

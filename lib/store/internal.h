@@ -252,7 +252,7 @@ int reserved_write(struct store *store, uint32_t validity, uint32_t ceiling);
 
 /* sync.c */
 /* "VVVVVVVV NNNNNNNNNN SSSSSSSS\n"; its length. */
-int uids_format(char *out, size_t size, uint32_t validity, uint32_t ceiling);
+size_t uids_format(char *out, size_t size, uint32_t validity, uint32_t ceiling);
 /* The lock alone, without catching up: for a repair, which may come at any time. */
 int folder_lock_file(struct folder *f, struct reason *why);
 void folder_unlock_file(struct folder *f);

@@ -110,7 +110,9 @@ static void remember(struct folder *f, const struct record *r)
 		              .size = r->size,
 		              .date_s = r->date_s };
 
-	text_add(&f->pending_meta, (struct view){ (char *)&l, sizeof l });
+	/* What finds no room is found out again. */
+	if (text_has_room(&f->pending_meta, sizeof l))
+		text_add(&f->pending_meta, (struct view){ (char *)&l, sizeof l });
 }
 
 static enum store_result learn(struct folder *f, uint32_t seq, struct reason *why)

@@ -118,8 +118,8 @@ bool name_parse(struct view name, struct message_name *out)
 void name_format(char *out, struct view stem, uint32_t validity, uint32_t uid, uint32_t flags,
                  uint64_t keywords)
 {
-	int used = snprintf(out, NAME_BYTES_MAX + 1, "%.*s,U=%" PRIx32 ".%" PRIu32 ":2,",
-	                    VIEW_ARG(stem), validity, uid);
+	size_t used = string_print(out, NAME_BYTES_MAX + 1, "%.*s,U=%" PRIx32 ".%" PRIu32 ":2,",
+	                           VIEW_ARG(stem), validity, uid);
 
 	for (int i = 0; i < NAME_LETTERS && used < NAME_BYTES_MAX; i++)
 		if (flags & 1u << i)
@@ -150,7 +150,7 @@ static void host_name(char *out)
 	}
 	out[used] = '\0';
 	if (used == 0)
-		string_copy(out, HOST_MAX, VIEW("localhost"));
+		string_put(out, HOST_MAX, VIEW("localhost"));
 }
 
 void name_unique(char *out)
@@ -161,16 +161,16 @@ void name_unique(char *out)
 
 	if (host[0] == '\0')
 		host_name(host);
-	snprintf(out, NAME_STEM_MAX + 1, "%" PRId64 ".M%06" PRId64 "P%ld_%u.%s", now_us / 1000000,
-	         now_us % 1000000, (long)getpid(), counter++, host);
+	string_print(out, NAME_STEM_MAX + 1, "%" PRId64 ".M%06" PRId64 "P%ld_%u.%s",
+	             now_us / 1000000, now_us % 1000000, (long)getpid(), counter++, host);
 }
 
 void name_add_size(char *stem, uint64_t size, uint64_t wire_size)
 {
 	size_t used = strlen(stem);
 
-	snprintf(stem + used, NAME_STEM_MAX + 1 - used, ",S=%" PRIu64 ",W=%" PRIu64, size,
-	         wire_size);
+	string_print(stem + used, NAME_STEM_MAX + 1 - used, ",S=%" PRIu64 ",W=%" PRIu64, size,
+	             wire_size);
 }
 
 int name_order(const char *a, const char *b)

@@ -86,7 +86,7 @@ static bool read_maildirsize(struct store *store, struct store_quota *q)
 	if (read_small(store->maildir, "maildirsize", bytes, sizeof bytes) != FILE_WHOLE)
 		return false;
 	rest = view_of(bytes);
-	snprintf(want, sizeof want, "%" PRIu64 "S", store->quota_bytes);
+	string_print(want, sizeof want, "%" PRIu64 "S", store->quota_bytes);
 	if (!view_cut(&rest, '\n', &line) || !view_equal(line, view_of(want)))
 		return false;
 	while (view_cut(&rest, '\n', &line)) {
@@ -114,12 +114,12 @@ enum store_result store_quota(struct store *store, struct store_quota *out, stru
 	enum store_result result = count_all(store, out, why);
 
 	if (result == STORE_OK && store->quota_bytes) {
-		int len = snprintf(bytes, sizeof bytes, "%" PRIu64 "S\n%" PRIu64 " %" PRIu64 "\n",
-		                   store->quota_bytes, out->used_bytes, out->used_messages);
+		size_t len =
+			string_print(bytes, sizeof bytes, "%" PRIu64 "S\n%" PRIu64 " %" PRIu64 "\n",
+		                     store->quota_bytes, out->used_bytes, out->used_messages);
 
 		/* Without the file it is counted again next time. */
-		write_atomic(store->maildir, "maildirsize", (struct view){ bytes, (size_t)len },
-		             false);
+		write_atomic(store->maildir, "maildirsize", (struct view){ bytes, len }, false);
 	}
 	return result;
 }
@@ -145,13 +145,13 @@ enum store_result store_quota_check(struct store *store, uint64_t size_bytes, st
 enum store_result quota_add(struct store *store, int64_t bytes, int64_t messages)
 {
 	char line[64];
-	int len = snprintf(line, sizeof line, "%" PRId64 " %" PRId64 "\n", bytes, messages);
+	size_t len = string_print(line, sizeof line, "%" PRId64 " %" PRId64 "\n", bytes, messages);
 	int fd = openat(store->maildir, "maildirsize",
 	                O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0)
 		return STORE_FAILED;
-	int result = write_whole(fd, line, (size_t)len);
+	int result = write_whole(fd, line, len);
 
 	close(fd);
 	return result < 0 ? STORE_FAILED : STORE_OK;

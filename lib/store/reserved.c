@@ -22,9 +22,9 @@ enum {
 
 static void format_line(char out[LINE_BYTES + 1], uint32_t validity, uint32_t ceiling)
 {
-	int len = uids_format(out, LINE_BYTES + 1, validity, ceiling) - 1;
+	size_t len = uids_format(out, LINE_BYTES + 1, validity, ceiling) - 1;
 
-	memset(out + len, ' ', (size_t)(LINE_BYTES - 1 - len));
+	memset(out + len, ' ', LINE_BYTES - 1 - len);
 	out[LINE_BYTES - 1] = '\n';
 	out[LINE_BYTES] = '\0';
 }

@@ -124,7 +124,7 @@ bool store_name_valid(struct view name)
 void maildir_name(struct view name, char *out)
 {
 	out[0] = '.';
-	string_copy(out + 1, STORE_NAME_MAX + 1, name);
+	string_put(out + 1, STORE_NAME_MAX + 1, name);
 }
 
 enum store_result open_folder_dir(struct store *store, struct view name, int *fd,
@@ -419,9 +419,9 @@ uint32_t store_new_uidvalidity(struct store *store, struct reason *why)
 	}
 	if (last >= validity)
 		validity = last + 1;
-	int len = snprintf(bytes, sizeof bytes, "%010" PRIu32 "\n", validity);
+	size_t len = string_print(bytes, sizeof bytes, "%010" PRIu32 "\n", validity);
 
-	pwrite_whole(fd, bytes, (size_t)len, 0);
+	pwrite_whole(fd, bytes, len, 0);
 	close(fd);
 	return validity;
 }
@@ -509,7 +509,7 @@ static enum store_result create_at(struct store *store, const char *path, struct
 	char temporary[NAME_STEM_MAX + 16], stem[NAME_STEM_MAX + 1];
 
 	name_unique(stem);
-	snprintf(temporary, sizeof temporary, "tmp/%s", stem);
+	string_print(temporary, sizeof temporary, "tmp/%s", stem);
 	if (mkdirat(store->maildir, temporary, 0700) < 0) {
 		fail_errno(why, "make folder");
 		return STORE_FAILED;
@@ -595,7 +595,7 @@ enum store_result store_delete(struct store *store, struct view name, struct rea
 		return fail(why, "this folder cannot be deleted"), STORE_BAD_NAME;
 	maildir_name(name, path);
 	name_unique(stem);
-	snprintf(temporary, sizeof temporary, "tmp/%s", stem);
+	string_print(temporary, sizeof temporary, "tmp/%s", stem);
 	/* Gone with one rename; a crash while the rest is removed leaves it in tmp. */
 	if (renameat(store->maildir, path, store->maildir, temporary) < 0) {
 		fail_errno(why, "delete folder");
@@ -640,7 +640,7 @@ static enum store_result rename_all(struct store *store, struct name_list *l, st
 		from_name[STORE_NAME_MAX + 1];
 	unsigned renamed = 0;
 
-	string_copy(from_name, sizeof from_name, from);
+	string_put(from_name, sizeof from_name, from);
 	for (int pass = 0; pass < 2; pass++)
 		for (unsigned i = 0; i < l->count; i++) {
 			const char *name = l->names[i].name;
@@ -648,8 +648,8 @@ static enum store_result rename_all(struct store *store, struct name_list *l, st
 			if (strcmp(name, from_name) != 0 && !is_parent(from_name, name))
 				continue;
 			maildir_name(view_of(name), old_path);
-			snprintf(new_path, sizeof new_path, ".%.*s%s", VIEW_ARG(to),
-			         name + from.len);
+			string_print(new_path, sizeof new_path, ".%.*s%s", VIEW_ARG(to),
+			             name + from.len);
 			if (strlen(new_path) > STORE_NAME_MAX)
 				return fail(why, "the name would be too long"), STORE_BAD_NAME;
 			/* First everything is looked at, then it is done. */

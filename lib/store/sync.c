@@ -18,12 +18,12 @@ enum { UID_BATCH = 256, UID_FILE_BYTES = 29, RESCAN_S = 3600 };
 
 /* "VVVVVVVV NNNNNNNNNN SSSSSSSS\n": UIDVALIDITY in hexadecimal; every UID below N may have been
  * given; a sum, since a damaged record must not pass for another folder's. */
-int uids_format(char *out, size_t size, uint32_t validity, uint32_t ceiling)
+size_t uids_format(char *out, size_t size, uint32_t validity, uint32_t ceiling)
 {
-	int len = snprintf(out, size, "%08" PRIx32 " %010" PRIu32, validity, ceiling);
-	uint32_t sum = (uint32_t)store_hash(INDEX_FORMAT, out, (size_t)len);
+	size_t len = string_print(out, size, "%08" PRIx32 " %010" PRIu32, validity, ceiling);
+	uint32_t sum = (uint32_t)store_hash(INDEX_FORMAT, out, len);
 
-	return len + snprintf(out + len, size - (size_t)len, " %08" PRIx32 "\n", sum);
+	return len + string_print(out + len, size - len, " %08" PRIx32 "\n", sum);
 }
 
 static bool parse_uids(const char *bytes, uint32_t *validity, uint32_t *ceiling)
@@ -55,12 +55,12 @@ static enum uid_record read_uid_file(struct folder *f, uint32_t *validity, uint3
 static int write_uid_file(struct folder *f, uint32_t ceiling, bool sync)
 {
 	char bytes[UID_FILE_BYTES + 2];
-	int len = uids_format(bytes, sizeof bytes, f->ix.h.uidvalidity, ceiling);
+	size_t len = uids_format(bytes, sizeof bytes, f->ix.h.uidvalidity, ceiling);
 
 	/* First, so that it is never behind the folder's own. */
 	if (sync)
 		reserved_write(f->store, f->ix.h.uidvalidity, ceiling);
-	if (write_atomic(f->dir, UID_FILE, (struct view){ bytes, (size_t)len }, sync) == 0) {
+	if (write_atomic(f->dir, UID_FILE, (struct view){ bytes, len }, sync) == 0) {
 		f->uid_ceiling = ceiling;
 		return 0;
 	}
@@ -70,7 +70,7 @@ static int write_uid_file(struct folder *f, uint32_t ceiling, bool sync)
 
 	if (fd < 0)
 		return -1;
-	int result = pwrite_whole(fd, bytes, (size_t)len, 0);
+	int result = pwrite_whole(fd, bytes, len, 0);
 
 	if (result == 0 && sync)
 		result = fdatasync(fd);

@@ -40,7 +40,7 @@ const char *auth_mechanisms(bool tls, bool allow_without_tls)
 	for (size_t i = 0; i < AUTH_MECHANISM_COUNT; i++)
 		if (tls || allow_without_tls || !mechanisms[i].clear_text)
 			text_format(&t, "%s%s", t.len ? " " : "", mechanisms[i].name);
-	string_copy(list, sizeof list, text_view(&t));
+	string_put(list, sizeof list, text_view(&t));
 	text_free(&t);
 	return list;
 }

@@ -135,7 +135,7 @@ void control_answer_add(struct control_answer *a, const struct wire_out *out)
 {
 	char length[LENGTH_BYTES];
 
-	if (a->packets.data == NULL)
+	if (a->packets.raw == NULL)
 		text_init(&a->packets, CONTROL_ANSWER_MAX);
 	if (a->packets.len + LENGTH_BYTES + out->bytes.len > CONTROL_ANSWER_MAX)
 		return;
@@ -151,7 +151,7 @@ enum wire_result control_answer_send(struct control_answer *a, int fd)
 	size_t at = 0;
 
 	while (at < a->packets.len) {
-		const char *packet = a->packets.data + at;
+		const char *packet = a->packets.raw + at;
 		size_t len = number_get_little(packet, LENGTH_BYTES);
 		struct view bytes = { packet + LENGTH_BYTES, len };
 
@@ -169,7 +169,7 @@ enum wire_result control_answer_send(struct control_answer *a, int fd)
 
 void control_answer_free(struct control_answer *a)
 {
-	if (a->packets.data != NULL)
+	if (a->packets.raw != NULL)
 		text_free(&a->packets);
 	*a = (struct control_answer){ 0 };
 }
@@ -191,9 +191,8 @@ static int explain(const char *path, struct reason *why)
 int control_connect(const char *rundir, struct reason *why)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/control", rundir);
 
-	if (n < 0 || (size_t)n >= sizeof address.sun_path)
+	if (!string_format(address.sun_path, sizeof address.sun_path, "%s/control", rundir))
 		return fail(why, "%s/control: the path is too long for a socket", rundir);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 

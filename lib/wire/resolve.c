@@ -39,7 +39,7 @@ bool resolve_question_get(struct wire_in *in, struct resolve_question *q)
 
 void resolve_text(char out[RESOLVE_TEXT_MAX], struct view text)
 {
-	string_copy(out, RESOLVE_TEXT_MAX, view_take(text, RESOLVE_TEXT_MAX - 1));
+	string_cut(out, RESOLVE_TEXT_MAX, text);
 	for (char *c = out; *c; c++)
 		if (view_has_controls((struct view){ c, 1 }))
 			*c = ' ';

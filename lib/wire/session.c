@@ -38,5 +38,5 @@ void session_facts_of(const struct owner_session *s, enum connection_service ser
 		                     .client = s->client,
 		                     .tls = s->tls.on,
 		                     .stamp = s->stamp };
-	string_copy(f->account, sizeof f->account, view_of(s->address));
+	string_put(f->account, sizeof f->account, view_of(s->address));
 }

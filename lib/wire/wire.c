@@ -15,7 +15,7 @@
 
 void wire_begin(struct wire_out *out, unsigned char type)
 {
-	if (out->bytes.data == NULL)
+	if (out->bytes.raw == NULL)
 		text_init(&out->bytes, WIRE_MESSAGE_MAX);
 	text_clear(&out->bytes);
 	out->fd_count = 0;
@@ -70,7 +70,7 @@ void wire_put_fd(struct wire_out *out, int fd)
 
 void wire_out_free(struct wire_out *out)
 {
-	if (out->bytes.data != NULL)
+	if (out->bytes.raw != NULL)
 		text_free(&out->bytes);
 	*out = (struct wire_out){ 0 };
 }
@@ -193,8 +193,8 @@ void wire_in_close(struct wire_in *in)
 
 void wire_out_wipe(struct wire_out *out)
 {
-	if (out->bytes.data != NULL && out->bytes.cap)
-		explicit_bzero(out->bytes.data, out->bytes.len);
+	if (out->bytes.raw != NULL && out->bytes.cap)
+		explicit_bzero(out->bytes.raw, out->bytes.len);
 }
 
 const char *wire_reason(enum wire_result result)
@@ -289,12 +289,12 @@ static enum wire_result send_with(int fd, const struct wire_out *out, int flags)
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof(int) * WIRE_FDS_MAX)];
 	} control = { 0 };
-	struct iovec bytes = { out->bytes.data, out->bytes.len };
+	struct iovec bytes = { out->bytes.raw, out->bytes.len };
 	struct msghdr message = { .msg_iov = &bytes, .msg_iovlen = 1 };
 	ssize_t n;
 
 	if (out->bytes.full)
-		log_panic("message type %d over %d bytes", out->bytes.data[0], WIRE_MESSAGE_MAX);
+		log_panic("message type %d over %d bytes", out->bytes.raw[0], WIRE_MESSAGE_MAX);
 	if (out->fd_count) {
 		message.msg_control = control.room;
 		message.msg_controllen = CMSG_SPACE(sizeof(int) * out->fd_count);

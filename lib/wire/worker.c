@@ -482,7 +482,7 @@ static void refuse_session(struct parent *p, const struct owner_session *session
 
 	text_init(&words, REFUSAL_MAX);
 	p->service->full(session, &words);
-	send(session->fd, words.data, words.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	send(session->fd, text_string(&words), words.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	text_free(&words);
 	log_warn("event=session-refused account=%s reason=\"%u sessions are open\"",
 	         log_quote(view_of(session->address)), p->count);

@@ -55,7 +55,7 @@ bool account_name(const char *user, char address[AUTH_ADDRESS_MAX])
 	if (strchr(user, '@') == NULL)
 		text_format(&t, "@%s", accounts.mail_domain);
 	for (size_t i = 0; i < t.len; i++)
-		t.data[i] = byte_lower(t.data[i]);
+		t.raw[i] = byte_lower(t.raw[i]);
 	bool good = !t.full && string_copy(address, AUTH_ADDRESS_MAX, text_view(&t));
 
 	text_free(&t);

@@ -150,7 +150,7 @@ static void answer(struct line *line, enum auth_verdict verdict, bool handed_ove
 	struct wire_out out = { 0 };
 
 	if (verdict == AUTH_OK && line->exchange && !handed_over) {
-		string_copy(r.address, sizeof r.address, view_of(line->exchange->address));
+		string_put(r.address, sizeof r.address, view_of(line->exchange->address));
 		r.stamp = account_stamp(&line->exchange->record);
 	}
 	exchange_end(&line->exchange);

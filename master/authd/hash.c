@@ -83,7 +83,7 @@ static enum hash_result crypt_check(struct view stored, struct view password)
 		return HASH_DIFFERS;
 	if (!string_copy(text, sizeof text, stored))
 		return HASH_UNUSABLE;
-	string_copy(phrase, sizeof phrase, password);
+	string_put(phrase, sizeof phrase, password);
 	enum hash_result result = compare_crypt(text, crypt_r(phrase, text, &data));
 
 	sodium_memzero(&data, sizeof data);
@@ -111,13 +111,12 @@ static enum hash_result digest_check(struct view encoded, struct view password, 
 
 		if (password.len)
 			memcpy(input, password.data, password.len);
-		memcpy(input + password.len, decoded.data + digest_bytes, salt_bytes);
+		memcpy(input + password.len, decoded.raw + digest_bytes, salt_bytes);
 		if (EVP_Q_digest(NULL, name, NULL, input, password.len + salt_bytes, made,
 		                 &made_bytes) == 1 &&
 		    made_bytes == digest_bytes)
-			result = sodium_memcmp(made, decoded.data, digest_bytes) == 0
-			                 ? HASH_MATCHES
-			                 : HASH_DIFFERS;
+			result = sodium_memcmp(made, decoded.raw, digest_bytes) == 0 ? HASH_MATCHES
+			                                                             : HASH_DIFFERS;
 	}
 	sodium_memzero(input, sizeof input);
 	text_free(&decoded);

@@ -192,7 +192,7 @@ static void give(struct dns_answer *answer, enum dns_result result, const char *
                  const char *text)
 {
 	answer->result = result;
-	snprintf(answer->text, sizeof answer->text, "%s: %s", name, text);
+	string_print_cut(answer->text, sizeof answer->text, "%s: %s", name, text);
 	if (result != DNS_FOUND)
 		keep_shorter(answer, LOOKUP_TTL_FAILED_S);
 }
@@ -201,7 +201,7 @@ static void address_question(const char *name, struct dns_answer *answer)
 {
 	struct dns_host *host = &answer->hosts[0];
 
-	string_copy(host->name, sizeof host->name, view_of(name));
+	string_put(host->name, sizeof host->name, view_of(name));
 	enum dns_result result = find_addresses(host, answer);
 
 	answer->host_count = result == DNS_FOUND;
@@ -263,7 +263,7 @@ static void route_question(const char *domain, struct dns_answer *answer)
 		struct dns_host *host = &answer->hosts[answer->host_count];
 
 		*host = (struct dns_host){ .preference = exchanges.rows[i].preference };
-		string_copy(host->name, sizeof host->name, view_of(exchanges.rows[i].name));
+		string_put(host->name, sizeof host->name, view_of(exchanges.rows[i].name));
 		if (host->name[0] == '\0')
 			continue;
 		result = find_addresses(host, answer);
@@ -281,8 +281,8 @@ static void reverse_name(const struct net_address *a, char out[DNS_NAME_MAX])
 	size_t n = 0;
 
 	if (a->family == 4) {
-		snprintf(out, DNS_NAME_MAX, "%u.%u.%u.%u.in-addr.arpa", a->bytes[3], a->bytes[2],
-		         a->bytes[1], a->bytes[0]);
+		string_print(out, DNS_NAME_MAX, "%u.%u.%u.%u.in-addr.arpa", a->bytes[3],
+		             a->bytes[2], a->bytes[1], a->bytes[0]);
 		return;
 	}
 	for (int i = 15; i >= 0; i--) {
@@ -321,7 +321,7 @@ static void name_question(const char *text, struct dns_answer *answer)
 		struct dns_host *host = &answer->hosts[answer->host_count];
 
 		*host = (struct dns_host){ 0 };
-		string_copy(host->name, sizeof host->name, view_of(names.rows[i].name));
+		string_put(host->name, sizeof host->name, view_of(names.rows[i].name));
 		if (host->name[0] && find_addresses(host, answer) == DNS_FOUND &&
 		    points_back(host, &address))
 			answer->host_count++;

@@ -21,7 +21,7 @@ struct head {
 void lines_start(struct lines *l, struct view program)
 {
 	*l = (struct lines){ 0 };
-	string_copy(l->program, sizeof l->program, program);
+	string_put(l->program, sizeof l->program, program);
 	text_init(&l->held, LOG_LINE_MAX);
 }
 
@@ -114,13 +114,11 @@ static size_t put_head(char *out, const struct lines *l, const struct lines_mome
 	bool is_file = moment->form == LINES_FILE;
 
 	if (!is_file)
-		snprintf(front, sizeof front, "<%d>", LOG_FACILITY | head->severity);
-	int n = snprintf(out, HEAD_MAX, "%s%s%s%s%.*s%s: ",
-	                 is_file ? stamp_of(l, moment, (int64_t)head->wall_ms) : front,
-	                 is_file ? " " : "", l->program, head->pid.len ? "[" : "",
-	                 VIEW_ARG(head->pid), head->pid.len ? "]" : "");
-
-	return n < 0 ? 0 : (size_t)n;
+		string_print(front, sizeof front, "<%d>", LOG_FACILITY | head->severity);
+	return string_print(out, HEAD_MAX, "%s%s%s%s%.*s%s: ",
+	                    is_file ? stamp_of(l, moment, (int64_t)head->wall_ms) : front,
+	                    is_file ? " " : "", l->program, head->pid.len ? "[" : "",
+	                    VIEW_ARG(head->pid), head->pid.len ? "]" : "");
 }
 
 static size_t put_visible(char *out, struct view text)
@@ -156,18 +154,19 @@ static void add_line(struct lines *l, struct view line, const struct lines_momen
 	struct head head = cut_head(&line);
 	/* As many as are written: an escaped byte is four. */
 	size_t most = HEAD_MAX + visible_bytes(line) + 1;
-	char *room = is_within_bound(l, most, moment->now_ms) ? text_reserve(out, most) : NULL;
 
-	if (room == NULL) {
+	/* Of a batch with no room for it the lines that are there stay whole. */
+	if (!is_within_bound(l, most, moment->now_ms) || !text_has_room(out, most)) {
 		l->dropped++;
 		return;
 	}
+	char *room = text_reserve(out, most);
 	size_t len = put_head(room, l, moment, &head);
 
 	len += put_visible(room + len, line);
 	room[len++] = '\n';
 	out->len += len;
-	out->data[out->len] = '\0';
+	out->raw[out->len] = '\0';
 }
 
 /* The held one, and `more` behind it. */

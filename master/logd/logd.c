@@ -106,7 +106,7 @@ static size_t write_bytes(void)
 	size_t done = logd.torn, whole;
 
 	while (done < logd.batch.len) {
-		ssize_t n = write(STDERR_FILENO, logd.batch.data + done, logd.batch.len - done);
+		ssize_t n = write(STDERR_FILENO, logd.batch.raw + done, logd.batch.len - done);
 
 		if (n > 0)
 			done += (size_t)n;
@@ -114,7 +114,7 @@ static size_t write_bytes(void)
 			break;
 	}
 	logd.full.reason = errno;
-	for (whole = done; whole && logd.batch.data[whole - 1] != '\n';)
+	for (whole = done; whole && logd.batch.raw[whole - 1] != '\n';)
 		whole--;
 	logd.torn = done - whole;
 	return whole;

@@ -326,7 +326,7 @@ static void ask_to_announce(struct timer *t)
 
 static void pool_start(struct pool *p, const char *name, int fd)
 {
-	string_copy(p->name, sizeof p->name, view_of(name));
+	string_put(p->name, sizeof p->name, view_of(name));
 	p->again.due = again_due;
 	p->server = (struct hub){
 		.loop = pools.loop,

@@ -538,7 +538,7 @@ void relay_facts(const struct relay *r, struct connection_tls *tls)
 
 	*tls = (struct connection_tls){ .on = true,
 		                        .bits = (uint16_t)SSL_get_cipher_bits(r->ssl, NULL) };
-	string_copy(tls->version, sizeof tls->version, view_of(SSL_get_version(r->ssl)));
-	string_copy(tls->cipher, sizeof tls->cipher, view_of(SSL_get_cipher_name(r->ssl)));
-	string_copy(tls->server_name, sizeof tls->server_name, view_of(name));
+	string_cut(tls->version, sizeof tls->version, view_of(SSL_get_version(r->ssl)));
+	string_cut(tls->cipher, sizeof tls->cipher, view_of(SSL_get_cipher_name(r->ssl)));
+	string_put(tls->server_name, sizeof tls->server_name, view_of(name));
 }

@@ -85,10 +85,10 @@ static void fill_recipient(const struct delivery *d, unsigned number)
 	to.last = number + 1 == d->count;
 	message_recipient(m, r, &to.to);
 	if (d->report != JOB_REPORT_NONE) {
-		string_copy(to.status, sizeof to.status, view_of(outcome_status(r->outcome)));
-		string_copy(to.text, sizeof to.text, view_of(outcome_text(r->outcome)));
-		string_copy(to.remote_host, sizeof to.remote_host,
-		            view_of(outcome_host(r->outcome)));
+		string_put(to.status, sizeof to.status, view_of(outcome_status(r->outcome)));
+		string_cut(to.text, sizeof to.text, view_of(outcome_text(r->outcome)));
+		string_put(to.remote_host, sizeof to.remote_host,
+		           view_of(outcome_host(r->outcome)));
 		to.last_attempt_s = r->outcome ? r->outcome->time_s : 0;
 	} else if (r->target && agent_carries(r->target->agent, AGENT_CARRIES_MAILBOX)) {
 		target_mailbox(r->target, &to.mailbox);
@@ -117,7 +117,7 @@ static void finish(struct agents *a, struct delivery *d, const char *why)
 	struct channel *c = d->channel;
 	bool trouble = d->trouble;
 
-	string_copy(result.text, sizeof result.text, view_of(why));
+	string_cut(result.text, sizeof result.text, view_of(why));
 	for (unsigned i = 0; i < d->count; i++) {
 		if (d->who[i].answered)
 			continue;
@@ -446,7 +446,7 @@ static void serve(struct agents *a, enum agent agent)
 	char wire[64];
 
 	channel_init(a, c, agent);
-	snprintf(wire, sizeof wire, "%s.job", agent_rows[agent].name);
+	string_print(wire, sizeof wire, "%s.job", agent_rows[agent].name);
 	hub_start(&c->hub, program_need_fd(wire));
 	if (agent_carries(agent, AGENT_CARRIES_REPORTS))
 		a->reporting = c;

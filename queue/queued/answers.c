@@ -72,8 +72,8 @@ static unsigned note_new(struct journal *j, const struct message *m, uint32_t in
 		if (m->recipient_count + (keep + 1) > UINT32_MAX / 2 ||
 		    bsearch(&wanted, known, m->recipient_count, sizeof *known, compare_known))
 			continue;
-		string_copy(l.recipient.address, sizeof l.recipient.address,
-		            view_of(found[i].address));
+		string_put(l.recipient.address, sizeof l.recipient.address,
+		           view_of(found[i].address));
 		journal_note(j, m, &l);
 		struct found swap = found[keep];
 

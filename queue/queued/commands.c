@@ -160,7 +160,7 @@ static void put_entry(struct wire_out *out, const struct message *m)
 	e.bytes = m->message_bytes;
 	e.arrived_s = m->arrived_ms / 1000;
 	e.next_s = e.state == 'd' ? next_wall_ms(m) / 1000 : 0;
-	string_copy(e.sender, sizeof e.sender, view_of(message_sender(m)));
+	string_put(e.sender, sizeof e.sender, view_of(message_sender(m)));
 	e.recipients = message_left(m);
 	for (uint32_t i = 0; i < m->recipient_count && !list.full; i++) {
 		const struct recipient *r = &m->recipients[i];
@@ -177,8 +177,7 @@ static void put_entry(struct wire_out *out, const struct message *m)
 		}
 	}
 	e.recipient_list = text_view(&list);
-	string_copy(e.reason, sizeof e.reason,
-	            view_take(view_of(outcome_text(last)), sizeof e.reason - 1));
+	string_cut(e.reason, sizeof e.reason, view_of(outcome_text(last)));
 	control_entry_put(out, &e);
 }
 
@@ -207,7 +206,7 @@ static void say(struct command_line *s, const char *format, ...)
 	va_list list;
 
 	va_start(list, format);
-	vsnprintf(line, sizeof line, format, list);
+	string_print_cut_list(line, sizeof line, format, list);
 	va_end(list);
 	control_line_put(&s->out, line);
 	control_answer_add(&s->lines, &s->out);
@@ -305,7 +304,7 @@ static void change_some(struct command_line *s)
 
 		if (m == NULL) {
 			s->doing = CONTROL_END;
-			snprintf(text, sizeof text, "%u", s->count);
+			string_print(text, sizeof text, "%u", s->count);
 			control_end_put(&s->out, 0, text);
 			s->unsent = true;
 			to->changed(to->context);

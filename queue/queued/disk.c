@@ -60,7 +60,7 @@ int disk_open(struct disk *d, int directory, struct reason *why)
 	for (unsigned i = 0; i < QUEUEDIR_DIRECTORIES; i++) {
 		char name[8];
 
-		snprintf(name, sizeof name, "%02x", i);
+		string_print(name, sizeof name, "%02x", i);
 		if (make_directory(d, name, why) < 0)
 			return -1;
 	}
@@ -188,7 +188,7 @@ int disk_commit(struct disk *d, int fd, struct queue_header *header, struct text
 	header->envelope_bytes = head->len;
 	header->state = QUEUE_COMMITTED;
 	queue_header_encode(header, text_view(head), &d->key, bytes);
-	if (pwrite_whole(fd, head->data, head->len, offset) < 0)
+	if (pwrite_whole(fd, text_string(head), head->len, offset) < 0)
 		return -1;
 	return pwrite_whole(fd, bytes, sizeof bytes, 0);
 }

@@ -10,9 +10,22 @@ void journal_init(struct journal *j, struct disk *disk)
 	text_init(&j->records, QUEUE_ENVELOPE_MAX);
 }
 
+/* Half a record would spoil the next one too. */
+static void tell_lost(const struct message *m)
+{
+	log_warn("id=%s event=log-failed reason=\"more than %d bytes of records\"", message_name(m),
+	         QUEUE_ENVELOPE_MAX);
+}
+
 void journal_note(struct journal *j, const struct message *m, const struct queue_log *l)
 {
+	size_t before = j->records.len;
+
 	queue_log_encode(&j->records, &j->disk->key, m->id, l);
+	if (j->records.full) {
+		text_cut_back(&j->records, before);
+		tell_lost(m);
+	}
 }
 
 void journal_note_recipient(struct journal *j, const struct message *m, const struct recipient *r,
@@ -24,9 +37,9 @@ void journal_note_recipient(struct journal *j, const struct message *m, const st
 		               .number = event == QUEUE_SUCCESS && r->relayed,
 		               .time_s = o ? o->time_s : clock_wall_s() };
 
-	string_copy(l.status, sizeof l.status, view_of(outcome_status(o)));
-	string_copy(l.host, sizeof l.host, view_take(view_of(outcome_host(o)), sizeof l.host - 1));
-	string_copy(l.text, sizeof l.text, view_take(view_of(outcome_text(o)), sizeof l.text - 1));
+	string_put(l.status, sizeof l.status, view_of(outcome_status(o)));
+	string_cut(l.host, sizeof l.host, view_of(outcome_host(o)));
+	string_cut(l.text, sizeof l.text, view_of(outcome_text(o)));
 	journal_note(j, m, &l);
 }
 
@@ -42,13 +55,21 @@ void journal_forget(struct journal *j)
 	text_clear(&j->records);
 }
 
-void journal_put_off(struct journal *j, struct text *notes)
+static void move_records(const struct message *m, struct text *to, const struct text *from)
 {
-	text_add(notes, text_view(&j->records));
+	if (text_has_room(to, from->len))
+		text_add(to, text_view(from));
+	else
+		tell_lost(m);
+}
+
+void journal_put_off(struct journal *j, const struct message *m, struct text *notes)
+{
+	move_records(m, notes, &j->records);
 	text_clear(&j->records);
 }
 
-void journal_take_up(struct journal *j, const struct text *notes)
+void journal_take_up(struct journal *j, const struct message *m, const struct text *notes)
 {
-	text_add(&j->records, text_view(notes));
+	move_records(m, &j->records, notes);
 }

@@ -20,12 +20,12 @@ void journal_note(struct journal *j, const struct message *m, const struct queue
 /* What happened to a recipient, with its outcome if it has one. */
 void journal_note_recipient(struct journal *j, const struct message *m, const struct recipient *r,
                             enum queue_event event);
-/* To the disk. A record that cannot be written costs a repeated attempt after a restart, nothing
- * more. */
+/* To the disk. A record that cannot be written, or finds no room in QUEUE_ENVELOPE_MAX, costs a
+ * repeated attempt after a restart, nothing more. */
 void journal_write(struct journal *j, struct message *m);
 void journal_forget(struct journal *j); /* the message ends */
 /* What was noted waits in `notes`, and comes back from there. */
-void journal_put_off(struct journal *j, struct text *notes);
-void journal_take_up(struct journal *j, const struct text *notes);
+void journal_put_off(struct journal *j, const struct message *m, struct text *notes);
+void journal_take_up(struct journal *j, const struct message *m, const struct text *notes);
 
 #endif

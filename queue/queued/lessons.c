@@ -17,7 +17,7 @@ static void put(struct wire_out *out, const struct refusal *r, int64_t now_ms)
 	static struct resolve_refusal told;
 
 	told.kind = r->kind;
-	string_copy(told.key, sizeof told.key, view_of(r->key));
+	string_put(told.key, sizeof told.key, view_of(r->key));
 	told.size_bytes = r->size_bytes;
 	told.left_ms = r->until_ms > now_ms ? (uint64_t)(r->until_ms - now_ms) : 0;
 	resolve_refusal_put(out, &told);

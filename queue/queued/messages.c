@@ -333,7 +333,7 @@ void messages_result(void *context, struct delivery *d, struct recipient *r,
 		outcomes_defer(&ms->journal, m, r, result->status, result->remote_host,
 		               result->text);
 	/* Written with the end of the job, when the file is not removed then. */
-	journal_put_off(&ms->journal, &d->notes);
+	journal_put_off(&ms->journal, m, &d->notes);
 }
 
 void messages_finished(void *context, struct delivery *d)
@@ -341,7 +341,7 @@ void messages_finished(void *context, struct delivery *d)
 	struct messages *ms = context;
 	struct message *m = d->message;
 
-	journal_take_up(&ms->journal, &d->notes);
+	journal_take_up(&ms->journal, m, &d->notes);
 	delivery_free(d);
 	settle(ms, m);
 	messages_admit(ms);

@@ -74,10 +74,9 @@ void outcomes_expire(struct journal *j, struct message *m, struct recipient *r)
 	char text[JOB_TEXT_MAX], host[JOB_HOST_MAX];
 	bool may_tell = reports_may_tell(m, outcome_status(r->outcome));
 
-	snprintf(text, sizeof text, "delivery time expired; last: %.400s",
-	         outcome_text(r->outcome));
-	string_copy(host, sizeof host,
-	            view_take(view_of(outcome_host(r->outcome)), sizeof host - 1));
+	string_print_cut(text, sizeof text, "delivery time expired; last: %s",
+	                 outcome_text(r->outcome));
+	string_put(host, sizeof host, view_of(outcome_host(r->outcome)));
 	/* RFC 3463 section 3.5: X.4.7. */
 	fail_for_good(j, m, r, "5.4.7", host, text, may_tell);
 }

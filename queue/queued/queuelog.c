@@ -75,8 +75,8 @@ static void log_seal(struct view line, const struct queue_key *key, uint64_t id,
 	number_put_little((char *)parts, id, 8);
 	memcpy(parts + 8, hash, 8);
 	crypto_shorthash(hash, parts, sizeof parts, key->log);
-	snprintf(out, LOG_SEAL_CHARS + 1, " *%016llx",
-	         (unsigned long long)number_get_big((const char *)hash, 8));
+	string_print(out, LOG_SEAL_CHARS + 1, " *%016llx",
+	             (unsigned long long)number_get_big((const char *)hash, 8));
 }
 
 void queue_log_encode(struct text *out, const struct queue_key *key, uint64_t id,
@@ -88,6 +88,8 @@ void queue_log_encode(struct text *out, const struct queue_key *key, uint64_t id
 	text_add_string(out, events[l->event].word);
 	for (const enum log_field *f = events[l->event].fields; *f != F_END; f++)
 		put_field(out, *f, l);
+	if (out->full)
+		return;
 	log_seal(view_skip(text_view(out), start), key, id, sealed);
 	text_add_string(out, sealed);
 	text_add_byte(out, '\n');

@@ -181,7 +181,7 @@ static void give(const struct message *m, const struct envelope_field *f, const 
 	if (f->way != ENVELOPE_ONWARD)
 		memset(at, 0, f->size);
 	else if (f->kind == ENVELOPE_TEXT)
-		string_copy(at, f->size, view_of(message_string(m, *(const uint32_t *)from)));
+		string_put(at, f->size, view_of(message_string(m, *(const uint32_t *)from)));
 	else
 		memcpy(at, from, f->size);
 }

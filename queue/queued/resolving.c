@@ -120,7 +120,7 @@ static void keep_found(struct question *question, const struct resolve_target *t
 	*found = (struct found){ .address = memory_string(view_of(t->address)),
 		                 .expanded = t->expanded };
 	if (t->agent == AGENT_NONE) {
-		string_copy(found->status, sizeof found->status, view_of(t->status));
+		string_put(found->status, sizeof found->status, view_of(t->status));
 		found->text = memory_string(view_of(t->text));
 	} else {
 		found->target = target_new(t);

@@ -64,8 +64,8 @@ static void refuse(struct writer *w, bool permanent, const char *status, const c
 	struct spool_refusal r = { .permanent = permanent };
 
 	abandon(w);
-	string_copy(r.status, sizeof r.status, view_of(status));
-	string_copy(r.text, sizeof r.text, view_of(text));
+	string_put(r.status, sizeof r.status, view_of(status));
+	string_put(r.text, sizeof r.text, view_of(text));
 	spool_refusal_put(&reply, &r);
 	hub_line_send(&w->line, &reply);
 }
@@ -154,6 +154,10 @@ static bool add_recipient(struct writer *w, struct wire_in *in)
 		return false;
 	}
 	queue_recipient_encode(&w->recipients, &r);
+	if (w->recipients.full) {
+		broken(w, "recipients too long");
+		return false;
+	}
 	message_add_recipient(w->message, &r);
 	return true;
 }

@@ -23,7 +23,7 @@ static void answer_as(struct resolve_answer *a, enum resolve_verdict verdict, co
                       struct view text)
 {
 	a->verdict = verdict;
-	string_copy(a->status, sizeof a->status, view_of(status));
+	string_put(a->status, sizeof a->status, view_of(status));
 	resolve_text(a->text, text);
 }
 
@@ -123,7 +123,7 @@ void addressbook_sender(struct addressbook *b, const struct resolve_question *q,
 	bool damaged = false;
 
 	a->verdict = RESOLVE_ACCEPT;
-	string_copy(a->normal, sizeof a->normal, view_of(q->sender));
+	string_put(a->normal, sizeof a->normal, view_of(q->sender));
 	if (q->sender[0] && access_refuses(b, ACCESS_SENDER, q->sender, a,
 	                                   "mail from this address is not accepted"))
 		return;
@@ -188,7 +188,7 @@ void addressbook_recipient(struct addressbook *b, const struct resolve_question 
 	struct classified place;
 
 	classify(&b->classifier, view_of(q->recipient), false, &place);
-	string_copy(a->normal, sizeof a->normal, view_of(place.address));
+	string_put(a->normal, sizeof a->normal, view_of(place.address));
 	bool refused = access_refuses(b, ACCESS_RECIPIENT, q->recipient, a,
 	                              "mail to this address is not accepted");
 

@@ -34,7 +34,7 @@ static bool dead_end(struct search *s, const char *status, const char *text)
 
 	if (rank(verdict, status) > rank(a->verdict, a->status)) {
 		a->verdict = verdict;
-		string_copy(a->status, sizeof a->status, view_of(status));
+		string_put(a->status, sizeof a->status, view_of(status));
 		resolve_text(a->text, view_of(text));
 	}
 	return false;

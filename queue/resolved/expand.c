@@ -118,7 +118,7 @@ static void follow(struct expansion *e, unsigned number)
 static void set_error(struct resolve_target *t, const char *status, struct view text)
 {
 	t->agent = AGENT_NONE;
-	string_copy(t->status, sizeof t->status, view_of(status));
+	string_put(t->status, sizeof t->status, view_of(status));
 	resolve_text(t->text, text);
 }
 
@@ -152,11 +152,11 @@ static void add_hop(const struct addressbook *b, struct resolve_route *r,
 	struct resolve_hop *hop = &r->hops[r->hop_count];
 	struct net_address address;
 	bool v6 = net_address_parse(from->host, &address) && address.family == 6;
-	int len =
-		snprintf(hop->host, sizeof hop->host, v6 ? "[%.*s]" : "%.*s", VIEW_ARG(from->host));
 
 	hop->port = from->port ? from->port : r->lmtp ? LMTP_PORT : b->smtp_port;
-	if (len > 0 && (size_t)len < sizeof hop->host)
+	/* One that is empty or longer than any name is none. */
+	if (from->host.len && string_format(hop->host, sizeof hop->host, v6 ? "[%.*s]" : "%.*s",
+	                                    VIEW_ARG(from->host)))
 		r->hop_count++;
 }
 
@@ -174,8 +174,7 @@ static void set_route(const struct addressbook *b, struct resolve_target *t, str
 	to->lmtp = route.transport == ROUTE_LMTP;
 	while (to->hop_count < RESOLVE_HOPS_MAX && route_next(&route, &hop)) {
 		if (hop.mx && to->hop_count == 0) {
-			string_copy(to->domain, sizeof to->domain,
-			            hop.host.len ? hop.host : domain);
+			string_put(to->domain, sizeof to->domain, hop.host.len ? hop.host : domain);
 			return;
 		}
 		if (!hop.mx)
@@ -199,7 +198,7 @@ static void set_elsewhere(const struct addressbook *b, struct resolve_target *t,
 		set_error(t, "5.1.2", VIEW("mail to address literals is not accepted"));
 	} else {
 		t->agent = AGENT_REMOTE;
-		string_copy(t->route.domain, sizeof t->route.domain, domain);
+		string_put(t->route.domain, sizeof t->route.domain, domain);
 	}
 }
 
@@ -207,7 +206,7 @@ void addressbook_target(struct addressbook *b, const struct classified *place,
                         struct resolve_target *t)
 {
 	*t = (struct resolve_target){ 0 };
-	string_copy(t->address, sizeof t->address, view_of(place->address));
+	string_put(t->address, sizeof t->address, view_of(place->address));
 	switch (place->kind) {
 	case ADDRESS_IS_MAILBOX: set_mailbox(t, &place->user); return;
 	case ADDRESS_IS_ELSEWHERE: set_elsewhere(b, t, place); return;
@@ -229,7 +228,7 @@ static void make_target(struct addressbook *b, const struct step *step, struct r
 	addressbook_target(b, &place, t);
 	t->expanded = step->expanded;
 	if (t->address[0] == '\0')
-		string_copy(t->address, sizeof t->address, view_of(step->address));
+		string_put(t->address, sizeof t->address, view_of(step->address));
 }
 
 static void give_out(struct expansion *e, void (*emit)(void *, const struct resolve_target *),
@@ -252,7 +251,7 @@ static void give_trouble(struct expansion *e, struct view address,
 {
 	struct resolve_target target = { .last = true };
 
-	string_copy(target.address, sizeof target.address, address);
+	string_put(target.address, sizeof target.address, address);
 	/* A circle in the aliases is the operator's to mend, and no reason to lose mail meanwhile:
 	 * 4, not 5. */
 	set_error(&target, "4.4.6", view_of(e->trouble));

@@ -68,7 +68,7 @@ static bool asker_busy(const struct hub_line *line)
 
 static uint32_t message_bytes(const struct text *backlog, size_t at)
 {
-	return (uint32_t)number_get_little(backlog->data + at, 4);
+	return (uint32_t)number_get_little(backlog->raw + at, 4);
 }
 
 static void room_for_backlog(struct watch *w, unsigned events)
@@ -84,7 +84,7 @@ static void room_for_backlog(struct watch *w, unsigned events)
 
 		wire_begin(&out, RESOLVE_TARGET);
 		text_clear(&out.bytes);
-		text_add(&out.bytes, (struct view){ a->backlog.data + done + 4, len });
+		text_add(&out.bytes, (struct view){ a->backlog.raw + done + 4, len });
 		r = wire_send_now(a->writer.fd, &out);
 		if (r == WIRE_OK)
 			done += 4 + len;

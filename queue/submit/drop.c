@@ -88,8 +88,8 @@ static int leave(int directory, uint64_t bytes_max)
 	for (unsigned turn = 0; turn < 100 && fd < 0; turn++) {
 		long long stamp = (long long)clock_wall_us();
 
-		snprintf(final, sizeof final, "%lld-%ld-%u", stamp, (long)getpid(), turn);
-		snprintf(temporary, sizeof temporary, ".new-%s", final);
+		string_print(final, sizeof final, "%lld-%ld-%u", stamp, (long)getpid(), turn);
+		string_print(temporary, sizeof temporary, ".new-%s", final);
 		fd = openat(directory, temporary,
 		            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
 		if (fd < 0 && errno != EEXIST)

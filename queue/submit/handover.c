@@ -17,10 +17,9 @@ enum { ANSWER_TIMEOUT_MS = 300000 };
 static int connect_socket(const struct paths *p)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/submit", p->run);
-	int fd = n < 0 || (size_t)n >= sizeof address.sun_path
-	                 ? -1
-	                 : socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int fd = string_format(address.sun_path, sizeof address.sun_path, "%s/submit", p->run)
+	                 ? socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)
+	                 : -1;
 
 	if (fd < 0)
 		return -1;
@@ -35,7 +34,7 @@ static int start_drop(struct handover *o, const struct paths *p, struct reason *
 	char path[PATHS_MAX + 8];
 	int ends[2];
 
-	snprintf(path, sizeof path, "%s/drop", p->programs);
+	string_print(path, sizeof path, "%s/drop", p->programs);
 	if (access(path, X_OK) < 0)
 		return fail_errno(why, "posthouse is not running, and cannot run %s", path);
 	if (pipe(ends) < 0)
@@ -76,7 +75,7 @@ static void send_out(struct handover *o)
 	}
 	text_init(&frame, WIRE_MESSAGE_MAX + 8);
 	submit_frame_put(&frame, &o->out);
-	o->lost = write_whole(o->fd, frame.data, frame.len) < 0;
+	o->lost = write_whole(o->fd, text_string(&frame), frame.len) < 0;
 	text_free(&frame);
 }
 
@@ -133,10 +132,9 @@ static int finish_drop(struct handover *o, struct submit_result *result, struct 
 	*result = (struct submit_result){ .accepted = status == 0,
 		                          .permanent = WIFEXITED(status) &&
 		                                       WEXITSTATUS(status) == EXIT_PERMANENT };
-	string_copy(result->text, sizeof result->text,
-	            status == 0
-	                    ? VIEW("posthouse is not running; the message was stored for pickup")
-	                    : VIEW("the message could not be stored for pickup"));
+	string_put(result->text, sizeof result->text,
+	           status == 0 ? VIEW("posthouse is not running; the message was stored for pickup")
+	                       : VIEW("the message could not be stored for pickup"));
 	return 0;
 }
 

@@ -29,16 +29,16 @@ static bool fill(struct lines *l)
 /* A CR belongs to the LF behind it, which the next piece may begin with. */
 static void leave_cr(struct text *piece)
 {
-	if (piece->len > 1 && piece->data[piece->len - 1] == '\r') {
-		piece->data[--piece->len] = '\0';
+	if (piece->len > 1 && piece->raw[piece->len - 1] == '\r') {
+		piece->raw[--piece->len] = '\0';
 		start--;
 	}
 }
 
 static void drop_cr(struct text *piece)
 {
-	if (piece->len && piece->data[piece->len - 1] == '\r')
-		piece->data[--piece->len] = '\0';
+	if (piece->len && piece->raw[piece->len - 1] == '\r')
+		piece->raw[--piece->len] = '\0';
 }
 
 bool lines_next(struct lines *l)

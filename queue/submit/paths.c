@@ -36,7 +36,7 @@ static int read_settings(const char *directory, struct settings *settings, struc
 	struct reason ignored;
 	int more;
 
-	snprintf(path, sizeof path, "%s/posthouse.conf", directory);
+	string_print(path, sizeof path, "%s/posthouse.conf", directory);
 	text_init(&text, CONF_BYTES_MAX);
 	if (read_file(path, &text, why) < 0) {
 		text_free(&text);
@@ -50,11 +50,16 @@ static int read_settings(const char *directory, struct settings *settings, struc
 	return 0;
 }
 
-static void take(char out[PATHS_MAX], const char *configured, const char *variable)
+static int take(char out[PATHS_MAX], const char *configured, const char *variable,
+                struct reason *why)
 {
 	const char *chosen = variable ? getenv(variable) : NULL;
+	struct view path = view_of(chosen && chosen[0] ? chosen : configured);
 
-	string_copy(out, PATHS_MAX, view_of(chosen && chosen[0] ? chosen : configured));
+	return string_copy(out, PATHS_MAX, path)
+	               ? 0
+	               : fail(why, "the path %.100s... is longer than %d bytes", path.data,
+	                      PATHS_MAX - 1);
 }
 
 int paths_find(struct paths *p, bool environment, struct reason *why)
@@ -62,13 +67,20 @@ int paths_find(struct paths *p, bool environment, struct reason *why)
 	struct settings settings;
 	char conf[PATHS_MAX];
 
-	take(conf, SYSCONFDIR, environment ? "POSTHOUSE_CONF" : NULL);
+	if (take(conf, SYSCONFDIR, environment ? "POSTHOUSE_CONF" : NULL, why) != 0)
+		return -1;
 	settings_default(&settings);
 	int result = read_settings(conf, &settings, why);
 
-	take(p->run, settings.directory_run, environment ? "POSTHOUSE_RUNDIR" : NULL);
-	take(p->drop, settings.drop_directory, environment ? "POSTHOUSE_DROPDIR" : NULL);
-	take(p->programs, LIBEXECDIR, environment ? "POSTHOUSE_PROGRAMS" : NULL);
+	if (result == 0)
+		result = take(p->run, settings.directory_run,
+		              environment ? "POSTHOUSE_RUNDIR" : NULL, why);
+	if (result == 0)
+		result = take(p->drop, settings.drop_directory,
+		              environment ? "POSTHOUSE_DROPDIR" : NULL, why);
+	if (result == 0)
+		result = take(p->programs, LIBEXECDIR, environment ? "POSTHOUSE_PROGRAMS" : NULL,
+		              why);
 	p->message_size_max = settings.message_size_max_bytes;
 	settings_free(&settings);
 	return result;

@@ -18,7 +18,7 @@ struct paths {
 /* environment: may the caller choose (POSTHOUSE_CONF, POSTHOUSE_RUNDIR, POSTHOUSE_DROPDIR,
  * POSTHOUSE_PROGRAMS)? Not in a program with more rights than its caller. A
  * posthouse.conf that is missing or not for the caller's eyes leaves the defaults; -1: reading it
- * failed. */
+ * failed, or a path is too long. */
 int paths_find(struct paths *p, bool environment, struct reason *why);
 
 #endif

@@ -100,10 +100,10 @@ static void login_of(uint32_t uid, char out[SUBMISSION_LOGIN_MAX])
 {
 	for (size_t i = 0; i < pickup.login_count; i++)
 		if (pickup.logins[i].uid == uid) {
-			string_copy(out, SUBMISSION_LOGIN_MAX, view_of(pickup.logins[i].name));
+			string_put(out, SUBMISSION_LOGIN_MAX, view_of(pickup.logins[i].name));
 			return;
 		}
-	snprintf(out, SUBMISSION_LOGIN_MAX, "uid%u", uid);
+	string_print(out, SUBMISSION_LOGIN_MAX, "uid%u", uid);
 }
 
 static void submission_of(struct submission *s, struct spool_writer *writer, uint32_t uid)
@@ -275,10 +275,10 @@ static void set_aside(const char *name, const char *why)
 	char to[300];
 	int moved = -1;
 
-	snprintf(to, sizeof to, ".bad-%.255s", name);
+	string_print(to, sizeof to, ".bad-%.255s", name);
 	moved = move_to(name, to);
 	for (unsigned i = 1; moved < 0 && errno == EEXIST && i < NAMES; i++) {
-		snprintf(to, sizeof to, ".bad-%.255s.%u", name, i);
+		string_print(to, sizeof to, ".bad-%.255s.%u", name, i);
 		moved = move_to(name, to);
 	}
 	if (moved == 0)

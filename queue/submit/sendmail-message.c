@@ -138,8 +138,9 @@ static bool read_header(struct reader *r, struct text *out)
 			skips = !r->lines.ends;
 			continue;
 		}
-		if (!text_add(out, text_view(&r->piece)))
+		if (!text_has_room(out, r->piece.len))
 			return false;
+		text_add(out, text_view(&r->piece));
 		if (r->lines.whole && r->piece.len == 2)
 			return true;
 	}
@@ -221,10 +222,10 @@ int sendmail_finish(struct handover *o, char *text, size_t size)
 	struct reason why;
 
 	if (handover_finish(o, &result, &why) < 0) {
-		string_copy(text, size, view_take(view_of(why.text), size - 1));
+		string_cut(text, size, view_of(why.text));
 		return EX_TEMPFAIL;
 	}
-	string_copy(text, size, view_take(view_of(result.text), size - 1));
+	string_cut(text, size, view_of(result.text));
 	return result.accepted ? EX_OK : code_of(&result);
 }
 

@@ -43,9 +43,10 @@ static void take_full_name(struct sending *s)
 		else
 			text_add_byte(&name, *c);
 		if (*c == '&' && name.len > before)
-			name.data[before] = byte_upper(name.data[before]);
+			name.raw[before] = byte_upper(name.raw[before]);
 	}
-	string_copy(s->envelope.full_name, sizeof s->envelope.full_name, text_view(&name));
+	/* A display name: cut where it is long. */
+	string_cut(s->envelope.full_name, sizeof s->envelope.full_name, text_view_cut(&name));
 	text_free(&name);
 }
 
@@ -92,9 +93,9 @@ static int take_envid(struct sending *s, const char *given)
 
 	text_init(&out, sizeof s->envelope.envid - 1);
 	esmtp_xtext(&out, view_of(given));
-	bool fits = !out.full;
+	bool fits = !out.full &&
+	            string_copy(s->envelope.envid, sizeof s->envelope.envid, text_view(&out));
 
-	string_copy(s->envelope.envid, sizeof s->envelope.envid, text_view(&out));
 	text_free(&out);
 	return fits ? EX_OK : usage("-V: the envelope id is too long");
 }
@@ -142,8 +143,8 @@ static int take_options(struct sending *s, enum mode *mode, int argc, char **arg
 		switch (option) {
 		case 'b': code = take_mode(mode, optarg); break;
 		case 'F':
-			string_copy(s->envelope.full_name, sizeof s->envelope.full_name,
-			            view_take(view_of(optarg), sizeof s->envelope.full_name - 1));
+			string_cut(s->envelope.full_name, sizeof s->envelope.full_name,
+			           view_of(optarg));
 			break;
 		case 'f':
 		case 'r': code = take_sender(s, optarg); break;

@@ -16,8 +16,7 @@ static bool refuse(struct submission *s, bool permanent, const char *text)
 	if (!s->failed) {
 		s->failed = true;
 		s->result = (struct submit_result){ .permanent = permanent };
-		string_copy(s->result.text, sizeof s->result.text,
-		            view_take(view_of(text), sizeof s->result.text - 1));
+		string_cut(s->result.text, sizeof s->result.text, view_of(text));
 	}
 	s->over = true;
 	return false;
@@ -27,7 +26,7 @@ static bool refuse_as(struct submission *s, const struct spool_refusal *r)
 {
 	char text[sizeof r->status + sizeof r->text + 2];
 
-	snprintf(text, sizeof text, "%s %s", r->status, r->text);
+	string_print_cut(text, sizeof text, "%s %s", r->status, r->text);
 	return refuse(s, r->permanent, text);
 }
 
@@ -39,10 +38,9 @@ static bool complete(const struct submission *s, const char *written, char out[A
 	if (mailaddress_parse(view_of(written), MAILADDRESS_NO_DOMAIN, &a) != MAILADDRESS_OK)
 		return false;
 	struct view domain = mailaddress_domain(&a);
-	int n = snprintf(out, ADDRESS_MAX, "%s%s%s", a.text, domain.len ? "" : "@",
-	                 domain.len ? "" : s->settings->mail_domain);
 
-	return n > 0 && n < ADDRESS_MAX;
+	return string_format(out, ADDRESS_MAX, "%s%s%s", a.text, domain.len ? "" : "@",
+	                     domain.len ? "" : s->settings->mail_domain);
 }
 
 /* A display name as a quoted string (RFC 5322 section 3.2.4); controls and 8-bit bytes are left
@@ -63,14 +61,14 @@ static void write_from(struct submission *s)
 	char address[ADDRESS_MAX];
 
 	if (s->sender[0])
-		string_copy(address, sizeof address, view_of(s->sender));
+		string_put(address, sizeof address, view_of(s->sender));
 	else
-		snprintf(address, sizeof address, "MAILER-DAEMON@%.255s", s->settings->mail_domain);
+		string_print(address, sizeof address, "MAILER-DAEMON@%s", s->settings->mail_domain);
 
 	if (n)
-		snprintf(s->from, sizeof s->from, "\"%s\" <%s>", name, address);
+		string_print(s->from, sizeof s->from, "\"%s\" <%s>", name, address);
 	else
-		snprintf(s->from, sizeof s->from, "%s", address);
+		string_print(s->from, sizeof s->from, "%s", address);
 }
 
 static bool take_envelope(struct submission *s, struct wire_in *in)
@@ -103,7 +101,7 @@ static bool take_recipient(struct submission *s, struct wire_in *in)
 
 	*to = r;
 	if (!complete(s, r.address, to->address)) {
-		snprintf(text, sizeof text, "5.1.3 <%s>: invalid address", r.address);
+		string_print(text, sizeof text, "5.1.3 <%s>: invalid address", r.address);
 		return refuse(s, true, text);
 	}
 	s->recipient_count++;
@@ -139,9 +137,9 @@ static bool write_received(struct submission *s)
 
 	now.zone_minutes = date_local_zone(now.when_s);
 	date_mail(now, when);
-	string_copy(s->date, sizeof s->date, view_of(when));
-	snprintf(s->message_id, sizeof s->message_id, "<%s@%.280s>", s->writer->id,
-	         s->settings->host_name);
+	string_put(s->date, sizeof s->date, view_of(when));
+	string_print(s->message_id, sizeof s->message_id, "<%s@%s>", s->writer->id,
+	             s->settings->host_name);
 	text_init(&line, 1024);
 	text_format(&line, "Received: by %s (posthouse, from %s uid %u)\r\n\tid %s;\r\n\t%s\r\n",
 	            s->settings->host_name, s->login, s->uid, s->writer->id, when);
@@ -225,18 +223,18 @@ static bool check_recipients(struct submission *s, const char *account)
 
 	memset(&q, 0, sizeof q);
 	q.submission = true;
-	string_copy(q.account, sizeof q.account, view_of(account));
-	string_copy(q.sender, sizeof q.sender, view_of(s->sender));
+	string_put(q.account, sizeof q.account, view_of(account));
+	string_put(q.sender, sizeof q.sender, view_of(s->sender));
 	for (uint32_t i = 0; i < s->recipient_count; i++) {
-		string_copy(q.recipient, sizeof q.recipient, view_of(s->recipients[i].address));
+		string_put(q.recipient, sizeof q.recipient, view_of(s->recipients[i].address));
 		resolve_ask(s->resolved, RESOLVE_RECIPIENT, &q, &a);
 		if (a.verdict == RESOLVE_REJECT) {
 			if (refused++ == 0)
-				snprintf(text, sizeof text, "%s <%s> %s", a.status,
-				         s->recipients[i].address, a.text);
+				string_print_cut(text, sizeof text, "%s <%s> %s", a.status,
+				                 s->recipients[i].address, a.text);
 		} else if (a.verdict == RESOLVE_ACCEPT && a.normal[0]) {
-			string_copy(s->recipients[i].address, sizeof s->recipients[i].address,
-			            view_of(a.normal));
+			string_put(s->recipients[i].address, sizeof s->recipients[i].address,
+			           view_of(a.normal));
 		}
 	}
 	if (refused == s->recipient_count && !s->from_file)
@@ -251,9 +249,9 @@ static bool finish(struct submission *s)
 		              .ret = s->envelope.ret };
 	struct spool_refusal refusal;
 
-	string_copy(e.sender, sizeof e.sender, view_of(s->sender));
-	string_copy(e.envid, sizeof e.envid, view_of(s->envelope.envid));
-	snprintf(e.account, sizeof e.account, "%s@%.200s", s->login, s->settings->mail_domain);
+	string_put(e.sender, sizeof e.sender, view_of(s->sender));
+	string_put(e.envid, sizeof e.envid, view_of(s->envelope.envid));
+	string_print(e.account, sizeof e.account, "%s@%s", s->login, s->settings->mail_domain);
 	e.hops = (uint16_t)(s->header.received + 1);
 	if (!check_recipients(s, e.account))
 		return false;
@@ -266,7 +264,7 @@ static bool finish(struct submission *s)
 	         s->writer->id, s->uid, log_quote(view_of(s->login)), log_quote(view_of(s->sender)),
 	         s->recipient_count, (unsigned long long)s->bytes);
 	s->result = (struct submit_result){ .accepted = true };
-	string_copy(s->result.text, sizeof s->result.text, view_of(s->writer->id));
+	string_put(s->result.text, sizeof s->result.text, view_of(s->writer->id));
 	s->over = true;
 	return false;
 }

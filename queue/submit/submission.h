@@ -24,7 +24,7 @@ struct submission {
 	bool from_file; /* nobody waits for the result: unknown recipients become bounces */
 
 	bool begun, writing, failed, over;
-	char sender[ADDRESS_MAX], from[SUBMIT_NAME_MAX * 2 + ADDRESS_MAX], date[64],
+	char sender[ADDRESS_MAX], from[SUBMIT_NAME_MAX * 2 + ADDRESS_MAX + 8], date[64],
 		message_id[320];
 	struct submit_envelope envelope;
 	struct envelope_recipient *recipients;

@@ -47,8 +47,8 @@ static void run(struct store *store, struct view input)
 		             .timeout_ms = TIMEOUT_MS,
 		             .message_max = MESSAGE_MAX_BYTES };
 
-	string_copy(s.who.tag, sizeof s.who.tag, VIEW("login"));
-	string_copy(s.who.address, sizeof s.who.address, VIEW("fuzz@example.test"));
+	string_put(s.who.tag, sizeof s.who.tag, VIEW("login"));
+	string_put(s.who.address, sizeof s.who.address, VIEW("fuzz@example.test"));
 	text_init(&s.tagged, SESSION_TAGGED_MAX);
 	stream_open(&s.stream, open("/dev/null", O_RDWR | O_CLOEXEC), TIMEOUT_MS);
 	stream_preload(&s.stream, input);

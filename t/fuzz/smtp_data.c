@@ -58,14 +58,13 @@ static void run(struct view in, size_t step, bool mend, struct outcome *o)
 static void check_lines(const struct text *out)
 {
 	for (size_t i = 0; i < out->len; i++) {
-		bool cr = out->data[i] == '\r', lf = out->data[i] == '\n';
+		bool cr = out->raw[i] == '\r', lf = out->raw[i] == '\n';
 
-		if (out->data[i] == '\0' ||
-		    (cr && (i + 1 == out->len || out->data[i + 1] != '\n')) ||
-		    (lf && (i == 0 || out->data[i - 1] != '\r')))
+		if (out->raw[i] == '\0' || (cr && (i + 1 == out->len || out->raw[i + 1] != '\n')) ||
+		    (lf && (i == 0 || out->raw[i - 1] != '\r')))
 			abort();
 	}
-	if (out->len && out->data[out->len - 1] != '\n')
+	if (out->len && out->raw[out->len - 1] != '\n')
 		abort();
 }
 

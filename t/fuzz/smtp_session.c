@@ -38,7 +38,7 @@ int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_r
 	if (writing)
 		abort(); /* one transaction at a time, always ended */
 	writing = true;
-	string_copy(w->id, sizeof w->id, VIEW("0000000000001"));
+	string_put(w->id, sizeof w->id, VIEW("0000000000001"));
 	return 0;
 }
 

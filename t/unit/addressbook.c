@@ -202,9 +202,9 @@ static struct resolve_question asked(const char *client, const char *account, co
 	struct resolve_question q = { 0 };
 
 	net_address_parse(view_of(client), &q.client);
-	string_copy(q.account, sizeof q.account, view_of(account));
-	string_copy(q.sender, sizeof q.sender, view_of(sender));
-	string_copy(q.recipient, sizeof q.recipient, view_of(recipient));
+	string_put(q.account, sizeof q.account, view_of(account));
+	string_put(q.sender, sizeof q.sender, view_of(sender));
+	string_put(q.recipient, sizeof q.recipient, view_of(recipient));
 	return q;
 }
 
@@ -230,7 +230,7 @@ static void clients(void)
 		struct resolve_question q = asked(cases[i].client, "", "", "");
 		struct resolve_answer a = { 0 };
 
-		string_copy(q.client_name, sizeof q.client_name, view_of(cases[i].name));
+		string_put(q.client_name, sizeof q.client_name, view_of(cases[i].name));
 		addressbook_client(&book, &q, &a);
 		is_string(said(&a), cases[i].want, "client %s %s", cases[i].client, cases[i].name);
 		ok(a.wants_name == cases[i].wants_name, "its name is %sasked for",
@@ -557,7 +557,7 @@ static void expansions(void)
 
 		text_init(&l.text, 1 << 16);
 		addressbook_expand(&book, view_of(cases[i].address), list_target, &l);
-		is_string(l.text.data, cases[i].want, "<%s> ends", cases[i].address);
+		is_string(l.text.raw, cases[i].want, "<%s> ends", cases[i].address);
 		ok(l.lasts == 1 && l.last_was_last, "<%s>: the last is the last", cases[i].address);
 		text_free(&l.text);
 	}
@@ -577,7 +577,7 @@ static void default_route(void)
 	addressbook_expand(&book, VIEW("x@far.test"), list_target, &l);
 	addressbook_expand(&book, VIEW("anna@a.test"), list_target, &l);
 	is_string(
-		l.text.data,
+		l.text.raw,
 		"x@other.test smtp to smart.test:587 | x@far.test smtp mx=far.test | anna@a.test box 5000 /mail/box",
 		"a smart host for all, by MX for one, and ours stay here");
 	text_free(&l.text);
@@ -604,7 +604,7 @@ static char *many_targets(unsigned from, unsigned to)
 	text_init(&t, VALUE_MAX);
 	for (unsigned i = from; i < to; i++)
 		text_format(&t, "u%u@far.test ", i);
-	return t.data;
+	return t.raw;
 }
 
 static const char *verdict_of(const char *address)
@@ -631,7 +631,7 @@ static void ends_have_a_limit(void)
 
 	text_add_string(&targets, "one@a.test");
 	rows[0].value = all;
-	rows[1].value = targets.data;
+	rows[1].value = targets.raw;
 	make_map(&book.maps[MAP_ALIASES], rows, false, compile_alias);
 	is_string(verdict_of("all@a.test"), "reject 5.1.1 no such mailbox here",
 	          "%d ends that take nothing", ADDRESSBOOK_ENDS_MAX);
@@ -665,11 +665,10 @@ static void limits(void)
 	l.count = 0;
 	addressbook_expand(&book, VIEW("more@a.test"), count_target, &l);
 	ok(l.count == 1, "one more, and none is");
-	is_string(l.text.data, "4.4.6 the alias has too many targets", "but why");
+	is_string(l.text.raw, "4.4.6 the alias has too many targets", "but why");
 	text_clear(&l.text);
 	addressbook_expand(&book, VIEW("d0@a.test"), count_target, &l);
-	is_string(l.text.data, "4.4.6 aliases are nested too deeply",
-	          "40 aliases deep is too deep");
+	is_string(l.text.raw, "4.4.6 aliases are nested too deeply", "40 aliases deep is too deep");
 	text_clear(&l.text);
 	l.count = 0;
 	addressbook_expand(&book, VIEW("d8@a.test"), count_target, &l);

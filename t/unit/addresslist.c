@@ -169,7 +169,7 @@ int main(void)
 		text_clear(&got);
 		show_list(&got,
 		          addresslist_parse(&arena, view_of(lists[i].in), ADDRESSLIST_COUNT_MAX));
-		is_string(got.data, lists[i].out, "list '%s'", lists[i].in);
+		is_string(got.raw, lists[i].out, "list '%s'", lists[i].in);
 		/* No prefix of it may hang or read past the end (the sanitizer watches an exact
 		 * copy). */
 		for (size_t k = 0; k < strlen(lists[i].in); k++) {

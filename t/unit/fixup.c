@@ -93,7 +93,7 @@ static void long_lines(void)
 			text_add_string(&want,
 			                "Date: d\r\nMessage-ID: <m>\r\nFrom: a@b\r\n\r\nbody\r\n");
 		for (size_t k = 0; k < sizeof steps / sizeof steps[0]; k++)
-			ok(run(in.data, cases[i].mend, steps[k], &out) &&
+			ok(run(in.raw, cases[i].mend, steps[k], &out) &&
 			           view_equal(text_view(&out), text_view(&want)),
 			   "a long line behind \"%.20s\", in pieces of %zu", cases[i].before,
 			   steps[k]);
@@ -161,7 +161,7 @@ static void streams(void)
 			        view_equal(text_view(&out), view_of(cases[i].want)) && alike;
 		ok(alike, "row %zu: the same in pieces of any size", i);
 		run(cases[i].in, cases[i].mend, 1 << 20, &out);
-		is_string(out.data, cases[i].want, "row %zu", i);
+		is_string(out.raw, cases[i].want, "row %zu", i);
 		ok(received == cases[i].received, "row %zu: %u Received", i, received);
 	}
 	text_free(&out);
@@ -202,7 +202,7 @@ static void froms(void)
 		if (cases[i].want == NULL)
 			ok(!mended, "From:%s is left as it is", cases[i].in);
 		else
-			is_string(mended ? out.data : "?", cases[i].want, "From:%s", cases[i].in);
+			is_string(mended ? out.raw : "?", cases[i].want, "From:%s", cases[i].in);
 	}
 	text_free(&out);
 }
@@ -217,7 +217,7 @@ static void long_from(void)
 	for (int i = 0; i < 4000; i++)
 		text_add_string(&in, ",\r\n a");
 	text_add_string(&in, "\r\nX: y\r\n\r\n");
-	ok(run(in.data, true, 100, &out) && view_equal(text_view(&in), text_view(&out)),
+	ok(run(in.raw, true, 100, &out) && view_equal(text_view(&in), text_view(&out)),
 	   "a From of %zu bytes is passed on as it is", in.len);
 	text_free(&in);
 	text_free(&out);
@@ -240,7 +240,7 @@ static void delivered_fields(void)
 				   VIEW_ARG(text_view(&delivered)));
 		}
 	}
-	is_string(delivered.data, "|a@b.test|C@d.test|",
+	is_string(delivered.raw, "|a@b.test|C@d.test|",
 	          "Delivered-To is shown, in the header alone");
 	text_free(&out);
 }

@@ -24,7 +24,7 @@ static const char *text_of(struct view message, int which)
 		structure_body(&out, message, mime.root, which == 2);
 	}
 	arena_clear(&arena);
-	return out.data;
+	return out.raw;
 }
 
 static const struct {

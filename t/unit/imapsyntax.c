@@ -69,7 +69,7 @@ static const char *parsed(struct view input, size_t piece)
 		text_format(&out, "%s", result == PARSE_ERROR ? p.error : why);
 	}
 	parser_clear(&p);
-	return out.data;
+	return out.raw;
 }
 
 static const struct {
@@ -202,8 +202,7 @@ static void test_sets(void)
 			            set.ranges[r].low == set.ranges[r].high ? "%s%u" : "%s%u:%u",
 			            r ? "," : "", set.ranges[r].low, set.ranges[r].high);
 		if (sets[i].want)
-			is_string(good ? out.data : "refused", sets[i].want, "set %s",
-			          sets[i].text);
+			is_string(good ? out.raw : "refused", sets[i].want, "set %s", sets[i].text);
 		else
 			ok(!good, "set \"%s\" is refused", sets[i].text);
 		text_free(&out);
@@ -232,7 +231,7 @@ static void test_writer(void)
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		sequence_write(&w, numbers[i]);
 	sequence_write_end(&w);
-	is_string(out.data, "1:3,7,9:10,4294967295", "runs are drawn together");
+	is_string(out.raw, "1:3,7,9:10,4294967295", "runs are drawn together");
 	text_free(&out);
 }
 
@@ -268,7 +267,7 @@ static const char *requested(const char *items, bool by_uid)
 	}
 	parser_clear(&p);
 	text_free(&line);
-	return good ? out.data : "refused";
+	return good ? out.raw : "refused";
 }
 
 static const struct {
@@ -335,18 +334,18 @@ static void test_requests(void)
 	for (int i = 0; i < SECTION_DEPTH_MAX; i++)
 		text_add_string(&many, ".1");
 	text_add_string(&many, "]");
-	is_string(requested(many.data, false), "refused", "SECTION_DEPTH_MAX");
+	is_string(requested(many.raw, false), "refused", "SECTION_DEPTH_MAX");
 	text_clear(&many);
 	text_add_string(&many, "BODY[HEADER.FIELDS (");
 	for (int i = 0; i <= SECTION_FIELDS_MAX; i++)
 		text_format(&many, "%sX%d", i ? " " : "", i);
 	text_add_string(&many, ")]");
-	is_string(requested(many.data, false), "refused", "SECTION_FIELDS_MAX");
+	is_string(requested(many.raw, false), "refused", "SECTION_FIELDS_MAX");
 	text_clear(&many);
 	for (int i = 0; i <= FETCH_ITEMS_MAX; i++)
 		text_add_string(&many, i ? " BODY[1]" : "(BODY[1]");
 	text_add_string(&many, ")");
-	is_string(requested(many.data, false), "refused", "FETCH_ITEMS_MAX");
+	is_string(requested(many.raw, false), "refused", "FETCH_ITEMS_MAX");
 	text_free(&many);
 }
 
@@ -358,26 +357,26 @@ static void test_strings(void)
 
 	text_init(&out, 100000);
 	answer_string(&out, VIEW("a \"b\" \\c"));
-	is_string(out.data, "\"a \\\"b\\\" \\\\c\"", "quotes and backslashes are escaped");
+	is_string(out.raw, "\"a \\\"b\\\" \\\\c\"", "quotes and backslashes are escaped");
 	text_clear(&out);
 	answer_string(&out, VIEW("caf\303\251"));
-	is_string(out.data, "{5}\r\ncaf\303\251", "8-bit bytes make a literal");
+	is_string(out.raw, "{5}\r\ncaf\303\251", "8-bit bytes make a literal");
 	text_clear(&out);
 	answer_string(&out, VIEW("a\nb"));
-	is_string(out.data, "{3}\r\na\nb", "a line end makes a literal");
+	is_string(out.raw, "{3}\r\na\nb", "a line end makes a literal");
 	text_clear(&out);
 	answer_string(&out, (struct view){ "a\0b", 3 });
-	is_string(out.data, "{3}\r\na\200b", "a NUL cannot be sent");
+	is_string(out.raw, "{3}\r\na\200b", "a NUL cannot be sent");
 	text_clear(&out);
 	answer_nstring(&out, (struct view){ NULL, 0 });
 	answer_nstring(&out, VIEW(""));
-	is_string(out.data, "NIL\"\"", "nothing is NIL, emptiness is not");
+	is_string(out.raw, "NIL\"\"", "nothing is NIL, emptiness is not");
 	text_clear(&out);
 	answer_astring(&out, VIEW("INBOX"));
 	answer_astring(&out, VIEW(" a"));
 	answer_astring(&out, VIEW("nil"));
 	answer_astring(&out, VIEW("a*"));
-	is_string(out.data, "INBOX\" a\"\"nil\"\"a*\"", "an atom where it can be one");
+	is_string(out.raw, "INBOX\" a\"\"nil\"\"a*\"", "an atom where it can be one");
 	text_free(&out);
 }
 

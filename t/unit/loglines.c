@@ -27,7 +27,7 @@ static const char *given(enum lines_form form, struct view bytes, size_t piece)
 		lines_take(&lines, view_take(bytes, piece), &moment, &out);
 	lines_end(&lines, &moment, &out);
 	lines_free(&lines);
-	return out.data;
+	return out.raw;
 }
 
 static void each(const char *name, struct view bytes, const char *file, const char *system)
@@ -168,7 +168,7 @@ static void is_taken(struct lines *l, struct view bytes, const char *want, const
 {
 	text_clear(&out);
 	lines_take(l, bytes, &moment, &out);
-	is_string(out.data, want, "%s", name);
+	is_string(out.raw, want, "%s", name);
 }
 
 /* The writer's time, where it can be true. */

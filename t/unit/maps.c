@@ -96,7 +96,7 @@ static void torn(const char *what, struct text *value, bool (*decode)(struct vie
 			memory_get(len ? len
 		                       : 1); /* so that a sanitizer sees a read past the end */
 
-		memcpy(exact, value->data, len);
+		memcpy(exact, value->raw, len);
 		if (decode((struct view){ exact, len })) {
 			refused = false;
 			printf("# %s: %zu of %zu bytes were taken\n", what, len, value->len);
@@ -227,8 +227,7 @@ static void homes(void)
 			text_clear(&out);
 			text_format(&out, "!%s", why.text);
 		}
-		is_string(out.data, cases[i].want, "home %s of %s", cases[i].home,
-		          cases[i].address);
+		is_string(out.raw, cases[i].want, "home %s of %s", cases[i].home, cases[i].address);
 		text_free(&out);
 	}
 }
@@ -342,7 +341,7 @@ static void aliases(void)
 			torn(cases[i].text, &value, decode_alias);
 			refuses_more(cases[i].text, &value, decode_alias);
 		}
-		is_string(shown.data, cases[i].want, "alias %s", cases[i].text);
+		is_string(shown.raw, cases[i].want, "alias %s", cases[i].text);
 		text_free(&value);
 		text_free(&shown);
 	}
@@ -400,8 +399,8 @@ static void routes(void)
 			text_format(&shown, "!%s", why.text);
 		else if (route_decode(text_view(&value), &r))
 			show_route(&r, &shown);
-		is_string(shown.data, cases[i].want, "route %s", cases[i].text);
-		if (shown.data[0] != '!')
+		is_string(shown.raw, cases[i].want, "route %s", cases[i].text);
+		if (shown.raw[0] != '!')
 			refuses_more(cases[i].text, &value, decode_route);
 		text_free(&value);
 		text_free(&shown);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/maptext.h"
 
+#include "lib/base/limits.h"
+#include "lib/conf/map.h"
+
 #include "t/tap.h"
 
 /* Every entry and error of the text, as "line:[key][value] " and "line!reason ". */
@@ -57,7 +60,7 @@ static void entries(void)
 
 		text_init(&out, 4096);
 		show(view_of(cases[i].text), &out);
-		is_string(out.data, cases[i].want, "%s", cases[i].name);
+		is_string(out.raw, cases[i].want, "%s", cases[i].name);
 		text_free(&out);
 	}
 }
@@ -73,8 +76,8 @@ static void limits(void)
 		text_add_string(&big, i % 100 ? "x" : "\n ");
 	text_add_string(&big, "\nnext v\n");
 	show(text_view(&big), &out);
-	ok(strstr(out.data, "1!the entry is longer than 65536 bytes") == NULL &&
-	           strstr(out.data, "[next][v]") != NULL,
+	ok(strstr(out.raw, "1!the entry is longer than 65536 bytes") == NULL &&
+	           strstr(out.raw, "[next][v]") != NULL,
 	   "a long entry within the limit");
 	text_clear(&big);
 	text_clear(&out);
@@ -83,7 +86,7 @@ static void limits(void)
 		text_add_byte(&big, 'x');
 	text_add_string(&big, "\nnext v\n");
 	show(text_view(&big), &out);
-	ok(strncmp(out.data, "1!the entry is longer than 65536 bytes 3:[next][v]", 50) == 0,
+	ok(strncmp(out.raw, "1!the entry is longer than 65536 bytes 3:[next][v]", 50) == 0,
 	   "one byte over the limit is an error, and the next entry is read");
 	text_free(&big);
 	text_free(&out);
@@ -114,7 +117,7 @@ static void words(void)
 			text_format(&out, "[%.*s]", VIEW_ARG(word));
 		if (more < 0)
 			text_add_byte(&out, '!');
-		is_string(out.data, cases[i].want, "words of: %s", cases[i].text);
+		is_string(out.raw, cases[i].want, "words of: %s", cases[i].text);
 		text_free(&out);
 		arena_clear(&arena);
 	}
@@ -135,10 +138,62 @@ static void round_trip(void)
 		rest = text_view(&out);
 		ok(maptext_word(&rest, &arena, &word, NULL) == 1 && rest.len == 0 &&
 		           view_equal(word, view_of(all[i])),
-		   "%s is read as it was written", out.data);
+		   "%s is read as it was written", out.raw);
 		text_free(&out);
 		arena_clear(&arena);
 	}
+}
+
+/* An address that no program has room for: half of it would be somebody else's. */
+static void long_addresses(void)
+{
+	char address[ADDRESS_MAX + 2];
+	struct reason why;
+	struct text out;
+
+	text_init(&out, MAP_KEY_MAX);
+	memset(address, 'a', sizeof address);
+	memcpy(address + 200, "@", 1);
+	for (size_t i = 250; i < sizeof address; i += 50)
+		address[i] = '.';
+	ok(maptext_address((struct view){ address, ADDRESS_MAX - 1 }, VIEW(""), &out, &why) == 0 &&
+	           out.len == ADDRESS_MAX - 1,
+	   "the longest address");
+	text_clear(&out);
+	ok(maptext_address((struct view){ address, ADDRESS_MAX }, VIEW(""), &out, &why) != 0 &&
+	           strstr(why.text, "is longer than 319 bytes") != NULL,
+	   "a longer one is refused by name");
+	text_clear(&out);
+	ok(maptext_address((struct view){ address, 200 }, (struct view){ address + 201, 119 }, &out,
+	                   &why) != 0,
+	   "with the default domain too");
+	text_free(&out);
+}
+
+/* A word is whole or an error, also where no entry bounds it. */
+static void long_words(void)
+{
+	struct arena arena = { 0 };
+	struct view rest, word;
+	struct reason why;
+	struct text big;
+
+	text_init(&big, 2 * MAPTEXT_ENTRY_MAX);
+	text_add_byte(&big, '"');
+	for (int i = 0; i < MAPTEXT_ENTRY_MAX; i++)
+		text_add_byte(&big, 'x');
+	text_add_byte(&big, '"');
+	rest = text_view(&big);
+	ok(maptext_word(&rest, &arena, &word, &why) == 1 && word.len == MAPTEXT_ENTRY_MAX,
+	   "the longest quoted word");
+	text_cut_back(&big, big.len - 1);
+	text_add_string(&big, "x\"");
+	rest = text_view(&big);
+	ok(maptext_word(&rest, &arena, &word, &why) < 0 &&
+	           strstr(why.text, "is longer than 65536 bytes") != NULL,
+	   "one byte more is an error");
+	text_free(&big);
+	arena_clear(&arena);
 }
 
 static void keys(void)
@@ -173,7 +228,7 @@ static void keys(void)
 			text_clear(&out);
 			text_format(&out, "!%s", why.text);
 		}
-		is_string(out.data, cases[i].want, "address %s", cases[i].text);
+		is_string(out.raw, cases[i].want, "address %s", cases[i].text);
 		text_free(&out);
 	}
 	struct text out;
@@ -182,12 +237,14 @@ static void keys(void)
 	ok(maptext_address(VIEW("anna"), VIEW(""), &out, NULL) != 0,
 	   "without a default a domain is needed");
 	text_free(&out);
+	long_addresses();
 }
 
 int main(void)
 {
 	entries();
 	limits();
+	long_words();
 	words();
 	round_trip();
 	keys();

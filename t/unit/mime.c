@@ -176,7 +176,7 @@ static void check_tree(size_t i)
 	text_init(&got, 100000);
 	mime_parse(&arena, in, &m);
 	show(&got, in, m.root);
-	is_string(got.data, trees[i].out, "tree %zu", i);
+	is_string(got.raw, trees[i].out, "tree %zu", i);
 	ok(!m.truncated, "is whole");
 	for (size_t k = 0; k <= in.len; k++) {
 		char *copy = memory_get(k);
@@ -240,7 +240,7 @@ static void check_params(void)
 		mime_value_parse(&arena, view_of(params[i].in), true, &type, &subtype, &p);
 		for (; p; p = p->next)
 			text_format(&got, "%.*s=%.*s|", VIEW_ARG(p->name), VIEW_ARG(p->value));
-		is_string(got.data, params[i].out, "parameters %zu", i);
+		is_string(got.raw, params[i].out, "parameters %zu", i);
 	}
 	for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
 		struct view type, subtype;
@@ -251,7 +251,7 @@ static void check_params(void)
 		ok(mime_param_text(p, view_of(values[i].name), &got) == (values[i].out != NULL),
 		   "value %zu", i);
 		if (values[i].out)
-			is_string(got.data, values[i].out, "its text");
+			is_string(got.raw, values[i].out, "its text");
 	}
 	arena_clear(&arena);
 	text_free(&got);
@@ -320,7 +320,7 @@ static void check_sections(void)
 		} else {
 			text_add_byte(&got, '-');
 		}
-		is_string(got.data, cases[i].out, "section '%s'", cases[i].section);
+		is_string(got.raw, cases[i].out, "section '%s'", cases[i].section);
 	}
 	arena_clear(&arena);
 	text_free(&got);

@@ -103,7 +103,7 @@ static void envelopes(void)
 
 		/* Cut behind its first recipient it is an envelope of its own; the seal is what
 		 * tells. */
-		taken += whole && !(got_count == 1 && out.data[n - 1] == '\n');
+		taken += whole && !(got_count == 1 && out.raw[n - 1] == '\n');
 	}
 	ok(taken == 0, "cut anywhere it is none");
 	text_free(&out);
@@ -153,9 +153,9 @@ static void headers(void)
 	   "a change of any byte but the state's breaks the seal");
 	believed = 0;
 	for (size_t i = 0; i < out.len; i++) {
-		out.data[i] ^= 1;
+		out.raw[i] ^= 1;
 		believed += queue_seal_verify(header, text_view(&out), &key);
-		out.data[i] ^= 1;
+		out.raw[i] ^= 1;
 	}
 	ok(believed == 0, "a change of any byte of the envelope does");
 	for (size_t n = 0; n < sizeof bytes; n++)
@@ -183,8 +183,8 @@ static void logs(void)
 
 		one.event = (enum queue_event)event;
 		one.number = 3;
-		string_copy(one.recipient.address, sizeof one.recipient.address,
-		            VIEW("new@example.test"));
+		string_put(one.recipient.address, sizeof one.recipient.address,
+		           VIEW("new@example.test"));
 		text_clear(&out);
 		queue_log_encode(&out, &key, 77, &one);
 		rest = text_view(&out);
@@ -207,13 +207,13 @@ static void logs(void)
 	ok(!queue_log_next(&rest, &key, 78, &back, &bad) && bad == 1,
 	   "a record of another file is not believed");
 	for (size_t i = 0; i < first - 1; i++) {
-		out.data[i] ^= 1;
+		out.raw[i] ^= 1;
 		rest = view_take(text_view(&out), first);
 		believed += queue_log_next(&rest, &key, 77, &back, NULL);
-		out.data[i] ^= 1;
+		out.raw[i] ^= 1;
 	}
 	ok(believed == 0, "a change of any byte of a record is seen");
-	out.data[3] ^= 1;
+	out.raw[3] ^= 1;
 	rest = text_view(&out);
 	ok(queue_log_next(&rest, &key, 77, &back, NULL) && back.event == QUEUE_DONE,
 	   "a bad record is passed over for a good one behind it");
@@ -289,14 +289,14 @@ static void golden(void)
 	queue_envelope_encode(&out, &e);
 	for (unsigned i = 0; i < 2; i++)
 		queue_recipient_encode(&out, &got[i]);
-	is_string(out.data, golden_envelope, "and written again it is the same, byte for byte");
+	is_string(out.raw, golden_envelope, "and written again it is the same, byte for byte");
 	text_clear(&out);
 	while (queue_log_next(&log, &old, 77, &l, &bad)) {
 		records++;
 		queue_log_encode(&out, &old, 77, &l);
 	}
 	ok(records == 3 && bad == 0, "so are the records of its log");
-	is_string(out.data, golden_log, "which are the same again");
+	is_string(out.raw, golden_log, "which are the same again");
 	ok(!refuses("", "") && refuses("hold 5\n", "") && refuses("from x\n", "") &&
 	           refuses("", " word"),
 	   "a line or a word that a later program may have written is refused, not passed over");

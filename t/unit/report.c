@@ -22,7 +22,7 @@ static struct job_recipient recipients[2] = {
 
 static bool has(const struct text *t, const char *part)
 {
-	return strstr(t->data, part) != NULL;
+	return strstr(t->raw, part) != NULL;
 }
 
 int main(void)
@@ -61,7 +61,7 @@ int main(void)
 	           has(&t, "Action: delayed"),
 	   "a delay notice");
 	report_tail(&r, &t);
-	is_string(t.data, "\r\n--B--\r\n", "its end");
+	is_string(t.raw, "\r\n--B--\r\n", "its end");
 	text_free(&t);
 	return tap_done();
 }

@@ -48,14 +48,14 @@ static void table(void)
 		text_clear(&out);
 		setting_format(&s, row, &out);
 		if (row->initial[0] != '\0')
-			is_string(out.data, row->initial, "%s: the default is written canonically",
+			is_string(out.raw, row->initial, "%s: the default is written canonically",
 			          row->key);
 		ok(help > 0 && row->help[help - 1] == '.', "%s: has a line of help", row->key);
 	}
 	ok(settings_count < 100, "fewer than 100 settings");
 	text_clear(&out);
 	text_format(&out, "1..%d", PORTERS_MAX);
-	is_string(row_of("porter.processes")->range, out.data,
+	is_string(row_of("porter.processes")->range, out.raw,
 	          "there are places for as many porters as porter.processes allows");
 	text_free(&out);
 	settings_free(&s);
@@ -136,7 +136,7 @@ static void values(void)
 		if (setting_parse(&s, view_of(value_cases[i].key), view_of(value_cases[i].value),
 		                  &why) == 0)
 			setting_format(&s, setting_find(view_of(value_cases[i].key)), &out);
-		is_string(why.text[0] ? why.text : out.data, value_cases[i].want, "%s %s",
+		is_string(why.text[0] ? why.text : out.raw, value_cases[i].want, "%s %s",
 		          value_cases[i].key, value_cases[i].value);
 		text_free(&out);
 		settings_free(&s);

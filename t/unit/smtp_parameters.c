@@ -127,7 +127,7 @@ static void both_ways(void)
 		text_clear(&orcpt);
 		text_add_string(&orcpt, "rfc822;");
 		esmtp_xtext(&orcpt, view_of(addresses[i % 5]));
-		string_copy(r.orcpt, sizeof r.orcpt, text_view(&orcpt));
+		string_put(r.orcpt, sizeof r.orcpt, text_view(&orcpt));
 		text_clear(&out);
 		esmtp_recipient_write(&out, &r, all);
 		wrong += esmtp_recipient_parse(text_view(&out), &back, &culprit) != ESMTP_OK ||
@@ -139,7 +139,7 @@ static void both_ways(void)
 	text_clear(&out);
 	esmtp_mail_write(&out, &envelopes[2], 7, 1u << ESMTP_EIGHT_BIT);
 	esmtp_recipient_write(&out, &odd, all);
-	is_string(out.data, " BODY=8BITMIME",
+	is_string(out.raw, " BODY=8BITMIME",
 	          "to whom an extension is not offered, and what is no value, is not said");
 	text_free(&orcpt);
 	text_free(&out);

@@ -52,7 +52,7 @@ static void received_lines(void)
 	ok(view_starts(
 		   text_view(&out),
 		   VIEW("Received: from evil??by?x??????? ([IPv6:2001:db8::1])\r\n\tby mx.test with ESMTPS id ID\r\n\t(TLSv1.3 AES 256 bits);\r\n\t")),
-	   "what a client calls itself cannot break the line: %s", out.data);
+	   "what a client calls itself cannot break the line: %s", out.raw);
 	text_free(&out);
 }
 

@@ -180,7 +180,7 @@ static void run(bool with_foreigner)
 	const char *before = box_list(f);
 	char first[1000];
 
-	string_copy(first, sizeof first, view_of(before));
+	string_put(first, sizeof first, view_of(before));
 	ok(box_shell("test $(ls cur | wc -l) = %u && test $(ls new tmp | grep -c .host) = 0",
 	             (unsigned)count),
 	   "the index knows every file");

@@ -61,7 +61,7 @@ static void write_index(const char *bytes, size_t len)
 static void restore(void)
 {
 	unlink(index_path);
-	write_index(good_index.data, good_index.len);
+	write_index(good_index.raw, good_index.len);
 }
 
 static bool all_there(struct folder *f, const char *when)
@@ -130,7 +130,7 @@ static void check_blocks(void)
 	for (unsigned subset = 1; subset < 1u << BLOCKS; subset++) {
 		char *bytes = memory_get(good_index.len);
 
-		memcpy(bytes, good_index.data, good_index.len);
+		memcpy(bytes, good_index.raw, good_index.len);
 		for (unsigned b = 0; b < BLOCKS; b++)
 			if (subset & 1u << b)
 				bytes[sizeof(struct index_header) +
@@ -154,7 +154,7 @@ static void check_pages(void)
 			char *bytes = memory_get(good_index.len);
 			size_t len = pages * PAGE;
 
-			memcpy(bytes, good_index.data, good_index.len);
+			memcpy(bytes, good_index.raw, good_index.len);
 			memset(bytes + at, 0,
 			       at + len < good_index.len ? len : good_index.len - at);
 			snprintf(when, sizeof when, "%zu pages at %zu zero", pages, at);
@@ -163,7 +163,7 @@ static void check_pages(void)
 		}
 	for (size_t at = 0; at < good_index.len; at += PAGE) {
 		snprintf(when, sizeof when, "cut at %zu", at);
-		cut = survives(good_index.data, at, at % 3 ? 0 : 70, when) && cut;
+		cut = survives(good_index.raw, at, at % 3 ? 0 : 70, when) && cut;
 	}
 	ok(zeroed, "every page lost, alone and with its neighbours");
 	ok(cut, "cut at every page");
@@ -180,7 +180,7 @@ static void check_unreadable(void)
 	restore();
 	struct folder *f = box_open("INBOX");
 
-	memcpy(bytes, good_index.data, good_index.len);
+	memcpy(bytes, good_index.raw, good_index.len);
 	memset(bytes + sizeof(struct index_header), 0, 3 * PAGE);
 	write_index(bytes, good_index.len);
 	getrlimit(RLIMIT_NOFILE, &was);

@@ -542,7 +542,7 @@ static void check_full(void)
 	ok(folder_count(f) == MESSAGES + 1, "and new mail");
 	char list[1000];
 
-	string_copy(list, sizeof list, view_of(box_list(f)));
+	string_put(list, sizeof list, view_of(box_list(f)));
 	folder_close(&f);
 	folder_close(&g);
 	f = box_open("INBOX");

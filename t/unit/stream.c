@@ -103,7 +103,7 @@ static void run_case(size_t i, bool dripped)
 		result = stream_line(&s, LINE_MAX_BYTES, &line);
 		show(&got, result, line);
 	} while (result != STREAM_CLOSED && result != STREAM_TIMEOUT && result != STREAM_ERROR);
-	is_string(got.data, cases[i].out, "case %zu%s", i, dripped ? ", a byte at a time" : "");
+	is_string(got.raw, cases[i].out, "case %zu%s", i, dripped ? ", a byte at a time" : "");
 	if (child)
 		waitpid(child, NULL, 0);
 	text_free(&got);
@@ -127,7 +127,7 @@ static void check_told_rest(void)
 		if (result == STREAM_BARE)
 			text_format(&got, "%.*s ", VIEW_ARG(line));
 	}
-	is_string(got.data, "<bare>a <bare>b [c]<bare>d [e]<bare>f <bare>g <bare>h [i]",
+	is_string(got.raw, "<bare>a <bare>b [c]<bare>d [e]<bare>f <bare>g <bare>h [i]",
 	          "each line behind a bare LF is told");
 	text_free(&got);
 	close_pair(&s);

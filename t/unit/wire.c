@@ -215,24 +215,24 @@ static void test_dial_messages(void)
 
 	dial_ask_put(&out, 3);
 	for (size_t len = 0; len < out.bytes.len; len++) {
-		struct wire_in in = { .type = DIAL_ASK, .rest = { out.bytes.data + 1, len } };
+		struct wire_in in = { .type = DIAL_ASK, .rest = { out.bytes.raw + 1, len } };
 
 		good += dial_ask_get(&in, &place) && place == 3 && len + 1 == out.bytes.len;
 	}
 	ok(good == 1, "ask: only whole");
 	dial_ask_put(&out, DIALS_MAX);
-	struct wire_in wide = { .type = DIAL_ASK, .rest = { out.bytes.data + 1, 1 } };
+	struct wire_in wide = { .type = DIAL_ASK, .rest = { out.bytes.raw + 1, 1 } };
 
 	ok(!dial_ask_get(&wide, &place), "ask: a place beyond the table");
 	dial_line_put(&out, 2, 0);
 	struct wire_in line = { .type = DIAL_LINE,
-		                .rest = { out.bytes.data + 1, 1 },
+		                .rest = { out.bytes.raw + 1, 1 },
 		                .fds = { dup(0) },
 		                .fd_count = 1 };
 	ok(out.fd_count == 1 && dial_line_get(&line, &place, &fd) && place == 2 && fd >= 0, "line");
 	close(fd);
-	struct wire_in bare = { .type = DIAL_LINE, .rest = { out.bytes.data + 1, 1 } };
-	struct wire_in cut = { .type = DIAL_LINE, .rest = { out.bytes.data + 1, 0 } };
+	struct wire_in bare = { .type = DIAL_LINE, .rest = { out.bytes.raw + 1, 1 } };
+	struct wire_in cut = { .type = DIAL_LINE, .rest = { out.bytes.raw + 1, 0 } };
 
 	ok(!dial_line_get(&bare, &place, &fd) && fd == -1, "line: without its descriptor");
 	ok(!dial_line_get(&cut, &place, &fd) && fd == -1, "line: cut");
@@ -244,7 +244,7 @@ static void test_dial_messages(void)
 	   "line: with a byte more its descriptor is not taken");
 	wire_in_close(&more);
 	dial_line_put(&out, 1, -1);
-	struct wire_in none = { .type = DIAL_NONE, .rest = { out.bytes.data + 1, 1 } };
+	struct wire_in none = { .type = DIAL_NONE, .rest = { out.bytes.raw + 1, 1 } };
 
 	ok(dial_line_get(&none, &place, &fd) && place == 1 && fd == -1, "no such wire");
 	wire_out_free(&out);

@@ -17,8 +17,8 @@
 /* A packet as it would arrive when only the first `len` bytes of it did. */
 static struct wire_in arrived(const struct wire_out *out, size_t len)
 {
-	struct wire_in in = { .type = (unsigned char)out->bytes.data[0],
-		              .rest = { out->bytes.data + 1, len - 1 } };
+	struct wire_in in = { .type = (unsigned char)out->bytes.raw[0],
+		              .rest = { out->bytes.raw + 1, len - 1 } };
 
 	for (unsigned i = 0; i < out->fd_count; i++)
 		in.fds[in.fd_count++] = fcntl(out->fds[i], F_DUPFD_CLOEXEC, 0);
@@ -226,7 +226,7 @@ static void test_others(void)
 
 	session_facts_of(&s, CONNECTION_IMAP, &f);
 	auth_message_put(&out, AUTH_CHALLENGE, VIEW("Password:"));
-	ok(out.bytes.data[0] == AUTH_CHALLENGE, "a message has the type that was asked for");
+	ok(out.bytes.raw[0] == AUTH_CHALLENGE, "a message has the type that was asked for");
 	cut_everywhere("challenge", &out, try_message);
 	auth_result_put(&out, &r);
 	cut_everywhere("result", &out, try_result);

@@ -59,7 +59,7 @@ static void test_announce(void)
 		wire_in_close(&in);
 	}
 	ok(refused, "cut at every byte it is refused");
-	out.bytes.data[1] = CONNECTION_SERVICES;
+	out.bytes.raw[1] = CONNECTION_SERVICES;
 	in = in_of(whole);
 	in.fds[in.fd_count++] = dup(made[0]);
 	ok(!connection_announce_get(&in, &b), "a service that there is not is refused");

@@ -321,7 +321,7 @@ static void submit(struct wire_out *out)
 	submit_result_put(out, &r);
 	torn("a verdict", out, get_verdict);
 	submit_recipient_put(out, &to);
-	ok(out->bytes.data[0] == SUBMIT_RECIPIENT, "a recipient of submit has submit's type");
+	ok(out->bytes.raw[0] == SUBMIT_RECIPIENT, "a recipient of submit has submit's type");
 	torn("a recipient of submit", out, get_spool);
 	submit_chunk_put(out, VIEW("Subject: x\r\n"));
 	torn("a piece of text", out, get_chunk);

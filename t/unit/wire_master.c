@@ -46,7 +46,7 @@ static void numbers_of_descriptors(const char *name, const struct wire_out *whol
 	bool refused = true;
 
 	for (unsigned n = 0; n <= WIRE_FDS_MAX; n++) {
-		struct wire_in in = { .type = (unsigned char)whole->bytes.data[0],
+		struct wire_in in = { .type = (unsigned char)whole->bytes.raw[0],
 			              .rest = view_skip(text_view(&whole->bytes), 1),
 			              .fd_count = n };
 
@@ -67,7 +67,7 @@ int main(void)
 	char long_name[PROGRAM_NAME_MAX + 1];
 
 	master_file_put(&out, MASTER_RELOAD, STDIN_FILENO);
-	ok(out.bytes.data[0] == MASTER_RELOAD, "a file goes with the type that was asked for");
+	ok(out.bytes.raw[0] == MASTER_RELOAD, "a file goes with the type that was asked for");
 	message("a file", &out, get_file);
 	master_pipe_put(&out, "imap-login", STDIN_FILENO);
 	message("a program's pipe", &out, get_pipe);
@@ -78,7 +78,7 @@ int main(void)
 	master_beat_put(&beat, 4711);
 	torn("a beat", &beat, get_beat);
 	wire_out_free(&beat);
-	out.bytes.data[1] = 2;
+	out.bytes.raw[1] = 2;
 	struct wire_in in = { .rest = view_skip(text_view(&out.bytes), 1), .fd_count = 1 };
 
 	ok(!get_output(&in) && in.fds_taken == 0,

@@ -106,7 +106,7 @@ static void refusals(struct wire_out *out)
 	wire_begin(out, RESOLVE_REFUSALS);
 	resolve_refusal_put(out, &r);
 	ok(!again(out, get_refusal), "and one of nobody");
-	string_copy(r.key, sizeof r.key, VIEW("/mail/a"));
+	string_put(r.key, sizeof r.key, VIEW("/mail/a"));
 	r.left_ms = UINT64_MAX;
 	wire_begin(out, RESOLVE_REFUSALS);
 	resolve_refusal_put(out, &r);
@@ -160,7 +160,7 @@ int main(void)
 	ok(again(&out, get_answer) && strcmp(answer.normal, "you@b.test") == 0 && answer.mailbox &&
 	           answer.size_max_bytes == a.size_max_bytes,
 	   "the answer came through");
-	string_copy(a.text, sizeof a.text, VIEW("two\r\n250 lines"));
+	string_put(a.text, sizeof a.text, VIEW("two\r\n250 lines"));
 	resolve_answer_put(&out, &a);
 	ok(!again(&out, get_answer), "an answer of two lines is refused");
 	resolve_expand_put(&out, 3, VIEW("x@y.test"));

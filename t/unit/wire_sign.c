@@ -35,7 +35,7 @@ static void answers(void)
 	torn("a signature", &out, get_signature);
 	sign_answer_put(&out, &(struct sign_answer){ .refusal = VIEW("unknown key") });
 	torn("a refusal", &out, get_refusal);
-	out.bytes.data[0] = SIGN_REQUEST;
+	out.bytes.raw[0] = SIGN_REQUEST;
 	struct wire_in in = in_of(text_view(&out.bytes));
 
 	ok(!sign_answer_get(&in, &a), "an answer of another type is refused");
