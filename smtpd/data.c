@@ -6,13 +6,20 @@
 enum byte_class { CLASS_CR, CLASS_LF, CLASS_DOT, CLASS_OTHER, CLASSES };
 
 /* What a byte leads to: a state, and what is to be done with it. */
-enum { GO_MASK = 15, GO_FAULT = 16, GO_DROP = 32, GO_END = 64, GO_AMBIGUOUS = 128 };
+enum {
+	GO_MASK = 15,
+	GO_FAULT = 16,
+	GO_DROP = 32,
+	GO_END = 64,
+	GO_AMBIGUOUS = 128,
+	GO_BARE_LF = 256 /* a fault, or where LF ends lines DATA_AT_LF and a CR before it */
+};
 
-static const unsigned char next_state[DATA_STATES][CLASSES] = {
+static const unsigned short next_state[DATA_STATES][CLASSES] = {
 	/* CR LF dot other */
-	[DATA_AT_LINE] = { DATA_AT_CR, DATA_AT_LOOSE | GO_FAULT, DATA_AT_DOT | GO_DROP,
+	[DATA_AT_LINE] = { DATA_AT_CR, DATA_AT_LOOSE | GO_BARE_LF, DATA_AT_DOT | GO_DROP,
 	                   DATA_IN_TEXT },
-	[DATA_IN_TEXT] = { DATA_AT_CR, DATA_AT_LOOSE | GO_FAULT, DATA_IN_TEXT, DATA_IN_TEXT },
+	[DATA_IN_TEXT] = { DATA_AT_CR, DATA_AT_LOOSE | GO_BARE_LF, DATA_IN_TEXT, DATA_IN_TEXT },
 	[DATA_AT_CR] = { DATA_AT_CR | GO_FAULT, DATA_AT_LINE, DATA_AT_LOOSE_DOT | GO_FAULT,
 	                 DATA_IN_TEXT | GO_FAULT },
 	[DATA_AT_DOT] = { DATA_AT_DOT_CR | GO_DROP, GO_AMBIGUOUS | GO_FAULT, DATA_IN_TEXT,
@@ -22,6 +29,10 @@ static const unsigned char next_state[DATA_STATES][CLASSES] = {
 	[DATA_AT_LOOSE] = { DATA_AT_CR, DATA_AT_LOOSE, DATA_AT_LOOSE_DOT, DATA_IN_TEXT },
 	[DATA_AT_LOOSE_DOT] = { DATA_AT_LOOSE_DOT_CR, GO_AMBIGUOUS, DATA_IN_TEXT, DATA_IN_TEXT },
 	[DATA_AT_LOOSE_DOT_CR] = { DATA_AT_CR, GO_AMBIGUOUS, DATA_AT_LOOSE_DOT, DATA_IN_TEXT },
+	[DATA_AT_LF] = { DATA_AT_CR, GO_BARE_LF, DATA_AT_LF_DOT, DATA_IN_TEXT },
+	[DATA_AT_LF_DOT] = { DATA_AT_LF_DOT_CR, GO_BARE_LF, DATA_IN_TEXT, DATA_IN_TEXT },
+	[DATA_AT_LF_DOT_CR] = { DATA_AT_CR | GO_FAULT, GO_AMBIGUOUS | GO_FAULT,
+	                        DATA_AT_LOOSE_DOT | GO_FAULT, DATA_IN_TEXT | GO_FAULT },
 };
 
 static enum byte_class class_of(char c)
@@ -60,6 +71,8 @@ static unsigned take(struct data *d, char c)
 {
 	unsigned go = next_state[d->state][class_of(c)];
 
+	if (go & GO_BARE_LF)
+		go = d->lf_ends_lines ? DATA_AT_LF : (go & GO_MASK) | GO_FAULT;
 	if (c == '\0')
 		find_fault(d, DATA_NUL);
 	if (go & GO_FAULT)
@@ -70,6 +83,11 @@ static unsigned take(struct data *d, char c)
 	else
 		count(d, 1);
 	return go;
+}
+
+static bool is_mended(const struct data *d, char c)
+{
+	return d->lf_ends_lines && next_state[d->state][class_of(c)] & GO_BARE_LF;
 }
 
 enum data_result data_next(struct data *d, struct view *in, struct view *span)
@@ -87,16 +105,21 @@ enum data_result data_next(struct data *d, struct view *in, struct view *span)
 			if (in->len == 0)
 				break;
 		}
-		bool at_line = d->state == DATA_AT_LINE;
+		bool bare_lf = is_mended(d, in->data[0]);
 
-		/* A dot that is dropped ends a span before it. */
-		if (at_line && in->data[0] == '.' && len && d->fault == DATA_GOOD) {
+		/* A dot that is dropped ends a span before it, and so does an LF that gets a CR. */
+		if (((d->state == DATA_AT_LINE && in->data[0] == '.') || bare_lf) && len &&
+		    d->fault == DATA_GOOD) {
 			*span = (struct view){ begin, len };
 			return DATA_SPAN;
 		}
 		unsigned go = take(d, in->data[0]);
 
 		*in = view_skip(*in, 1);
+		if (bare_lf && d->fault == DATA_GOOD) {
+			*span = VIEW("\r\n");
+			return DATA_SPAN;
+		}
 		if (go & GO_END)
 			return DATA_END;
 		if (go & GO_AMBIGUOUS)

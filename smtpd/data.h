@@ -8,6 +8,13 @@
  * that the conversation stays in step. A dot line between ends that are not both CRLF is where two
  * servers would disagree about the end (smuggling): there the machine stops with DATA_AMBIGUOUS and
  * the session must end, whatever follows.
+ *
+ * Where `lf_ends_lines` is set (authenticated submission: whoever wrote the text is the account's
+ * owner, and there is no other server to disagree with about whose message it is) a bare LF is
+ * passed on as CR LF. The end stays CRLF . CRLF, nothing else: a dot between two bare LFs is a line
+ * of text, one between a bare LF and a CRLF is ambiguous as ever. Dots behind a bare LF are not
+ * taken out: to a client that sends it no line begins there (curl), so that it has added none. A
+ * bare CR stays a fault: no system that sends mail ends lines with it.
  */
 #ifndef SMTPD_DATA_H
 #define SMTPD_DATA_H
@@ -38,17 +45,21 @@ enum data_state {
 	DATA_AT_LOOSE,     /* behind a line end that was not CRLF */
 	DATA_AT_LOOSE_DOT, /* ... and a dot */
 	DATA_AT_LOOSE_DOT_CR,
+	DATA_AT_LF, /* behind a bare LF that ends a line */
+	DATA_AT_LF_DOT,
+	DATA_AT_LF_DOT_CR,
 	DATA_STATES
 };
 
 /* Begins zeroed. */
 struct data {
+	bool lf_ends_lines; /* set by the caller */
 	enum data_state state;
 	enum data_fault fault; /* the first; no spans are given any more */
 	size_t line_bytes;     /* of the present line */
 };
 
-/* Takes from the front of *in. */
+/* Takes from the front of *in; a span points there, or to a CR LF of our own. */
 enum data_result data_next(struct data *d, struct view *in, struct view *span);
 
 #endif

@@ -28,7 +28,7 @@ struct arrival {
 	struct spool_writer *writer;
 	struct data data;
 	struct fixup header;
-	uint64_t bytes;        /* as the client sent them, without its dots */
+	uint64_t bytes;        /* without the client's dots, with the CRs that it left out */
 	unsigned delivered_to; /* fields seen */
 	bool too_large;
 	bool write_failed; /* refusal says why */
@@ -162,7 +162,9 @@ static bool refuse_message(struct arrival *a)
 	unsigned hops_max = (unsigned)s->settings->received_hops_max;
 
 	if (a->data.fault == DATA_BARE)
-		refuse(s, 554, "5.6.0", "bare CR or bare LF, lines must end with CR LF");
+		refuse(s, 554, "5.6.0",
+		       a->data.lf_ends_lines ? "bare CR, lines must end with CR LF"
+		                             : "bare CR or bare LF, lines must end with CR LF");
 	else if (a->data.fault == DATA_NUL)
 		refuse(s, 554, "5.6.0", "NUL in message");
 	else if (a->data.fault == DATA_LONG_LINE)
@@ -253,6 +255,8 @@ void command_data(struct session *s, struct view argument)
 		transaction_end(s);
 		return;
 	}
+	a.data.lf_ends_lines =
+		s->connection.service == CONNECTION_SUBMISSION && s->account[0] != '\0';
 	begin_message(&a);
 	reply(s, 354, NULL, "end data with <CR><LF>.<CR><LF>");
 	finish(&a, receive(&a));

@@ -24,9 +24,10 @@ static int collect(void *context, struct view bytes)
 	return text_add(context, bytes) ? 0 : -1;
 }
 
+/* mend: as for an authenticated client. */
 static void run(struct view in, size_t step, bool mend, struct outcome *o)
 {
-	struct data d = { 0 };
+	struct data d = { .lf_ends_lines = mend };
 	struct fixup h = { .mend = mend,
 		           .domain = "a.test",
 		           .from = "me@a.test",

@@ -4,6 +4,7 @@
 #include "smtpd/data.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "t/tap.h"
 
@@ -29,10 +30,12 @@ static bool feed(struct data *d, struct view piece, struct outcome *o)
 	return o->result == DATA_MORE;
 }
 
+static bool lf_ends_lines; /* as for an authenticated client */
+
 /* cut: bytes of the first piece; step: of every further one. */
 static void run(struct view all, size_t cut, size_t step, struct outcome *o)
 {
-	struct data d = { 0 };
+	struct data d = { .lf_ends_lines = lf_ends_lines };
 	size_t at = 0;
 
 	text_clear(&o->message);
@@ -78,15 +81,36 @@ static void pieces(struct view all, const struct outcome *whole, const char *nam
 	text_free(&o.message);
 }
 
+struct row {
+	struct view in;
+	const char *message;
+	enum data_result result;
+	enum data_fault fault;
+	size_t left;
+};
+
+static void run_rows(const struct row *rows, size_t count, const char *name)
+{
+	struct outcome o;
+
+	text_init(&o.message, 1 << 20);
+	for (size_t i = 0; i < count; i++) {
+		run(rows[i].in, 0, rows[i].in.len, &o);
+		bool good = o.result == rows[i].result && o.fault == rows[i].fault &&
+		            o.left == rows[i].left &&
+		            view_equal(text_view(&o.message), view_of(rows[i].message));
+
+		if (!ok(good, "%s %zu", name, i))
+			printf("# %s, %s, %zu left, %zu bytes\n", results[o.result],
+			       faults[o.fault], o.left, o.message.len);
+		pieces(rows[i].in, &o, name);
+	}
+	text_free(&o.message);
+}
+
 static void cases(void)
 {
-	static const struct {
-		struct view in;
-		const char *message;
-		enum data_result result;
-		enum data_fault fault;
-		size_t left;
-	} rows[] = {
+	static const struct row rows[] = {
 		/* The end. */
 		{ { ".\r\n", 3 }, "", DATA_END, DATA_GOOD, 0 },
 		{ { "a\r\n.\r\n", 6 }, "a\r\n", DATA_END, DATA_GOOD, 0 },
@@ -119,21 +143,95 @@ static void cases(void)
 		{ { "a\r\n.\r.\r\nQ", 9 }, "", DATA_AMBIGUOUS, DATA_BARE, 1 },
 		{ { "a\r\n.\rb\r\n.\r\n", 11 }, "", DATA_END, DATA_BARE, 0 },
 	};
-	struct outcome o;
 
-	text_init(&o.message, 1 << 20);
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		run(rows[i].in, 0, rows[i].in.len, &o);
-		bool good = o.result == rows[i].result && o.fault == rows[i].fault &&
-		            o.left == rows[i].left &&
-		            view_equal(text_view(&o.message), view_of(rows[i].message));
+	run_rows(rows, sizeof rows / sizeof rows[0], "row");
+}
 
-		if (!ok(good, "row %zu", i))
-			printf("# %s, %s, %zu left, %zu bytes\n", results[o.result],
-			       faults[o.fault], o.left, o.message.len);
-		pieces(rows[i].in, &o, "row");
-	}
-	text_free(&o.message);
+/* Every text of CR, LF, dot and a letter up to this length, in one piece and byte by byte: what
+ * ends a message where LF ends lines too is CRLF . CRLF alone, what comes out is CRLF lines, and
+ * what is right without has the same result. */
+static bool ends_alike(struct view in)
+{
+	const char *end = memmem(in.data, in.len, "\r\n.\r\n", 5);
+	size_t expected = view_starts(in, VIEW(".\r\n")) ? 3
+	                  : end                          ? (size_t)(end - in.data) + 5
+	                                                 : 0;
+	struct outcome strict, lenient, bytes;
+	bool good = true;
+
+	text_init(&strict.message, 1 << 10);
+	text_init(&lenient.message, 1 << 10);
+	text_init(&bytes.message, 1 << 10);
+	run(in, 0, in.len, &strict);
+	lf_ends_lines = true;
+	run(in, 0, in.len, &lenient);
+	run(in, 0, 1, &bytes);
+	lf_ends_lines = false;
+	good = same(&lenient, &bytes) &&
+	       (lenient.result != DATA_END || in.len - lenient.left == expected);
+	if (strict.fault == DATA_GOOD)
+		good = good && same(&strict, &lenient);
+	for (size_t i = 0; i < lenient.message.len; i++)
+		good = good && (lenient.message.raw[i] != '\n' ||
+		                (i > 0 && lenient.message.raw[i - 1] == '\r'));
+	text_free(&strict.message);
+	text_free(&lenient.message);
+	text_free(&bytes.message);
+	return good;
+}
+
+static void all_short_texts(void)
+{
+	enum { LENGTH = 9 };
+	static const char letters[] = "\r\n.x";
+	unsigned wrong = 0;
+
+	for (size_t len = 1; len <= LENGTH; len++)
+		for (unsigned long n = 0; n < 1ul << 2 * len; n++) {
+			char text[LENGTH];
+
+			for (size_t i = 0; i < len; i++)
+				text[i] = letters[n >> 2 * i & 3];
+			wrong += !ends_alike((struct view){ text, len });
+		}
+	ok(wrong == 0, "no text of %d bytes ends a message but by CRLF.CRLF", LENGTH);
+}
+
+static void cases_of_lf(void)
+{
+	static const struct row rows[] = {
+		{ { "a\nb\n\r\n.\r\nQUIT", 13 }, "a\r\nb\r\n\r\n", DATA_END, DATA_GOOD, 4 },
+		{ { "a\nb\r\n.\r\n", 8 }, "a\r\nb\r\n", DATA_END, DATA_GOOD, 0 },
+		{ { "\n\n\na\r\n.\r\n", 9 }, "\r\n\r\n\r\na\r\n", DATA_END, DATA_GOOD, 0 },
+		{ { "a\r\n\nb\r\n.\r\n", 10 }, "a\r\n\r\nb\r\n", DATA_END, DATA_GOOD, 0 },
+		{ { "\n\r\n.\r\n", 6 }, "\r\n\r\n", DATA_END, DATA_GOOD, 0 },
+		/* A dot between LFs is text and ends nothing. */
+		{ { "a\n.\nb\r\n.\r\n", 10 }, "a\r\n.\r\nb\r\n", DATA_END, DATA_GOOD, 0 },
+		{ { "a\n.\n.\n\r\n.\r\n", 11 }, "a\r\n.\r\n.\r\n\r\n", DATA_END, DATA_GOOD, 0 },
+		{ { "a\n.\n", 4 }, "a\r\n.\r\n", DATA_MORE, DATA_GOOD, 0 },
+		/* Behind an LF none is taken out, behind CRLF as ever. */
+		{ { "a\n..b\n.c\r\n..d\r\n.\r\n", 18 },
+		  "a\r\n..b\r\n.c\r\n.d\r\n",
+		  DATA_END,
+		  DATA_GOOD,
+		  0 },
+		/* Where servers disagree. */
+		{ { "a\n.\r\nQ", 6 }, "", DATA_AMBIGUOUS, DATA_BARE, 1 },
+		{ { "a\r\n.\nQ", 6 }, "", DATA_AMBIGUOUS, DATA_BARE, 1 },
+		{ { ".\nQ", 3 }, "", DATA_AMBIGUOUS, DATA_BARE, 1 },
+		{ { "a\r.\r\nQ", 6 }, "", DATA_AMBIGUOUS, DATA_BARE, 1 },
+		{ { "a\r.\nQ", 5 }, "", DATA_AMBIGUOUS, DATA_BARE, 1 },
+		/* A bare CR stays what it is. */
+		{ { "a\rb\n\r\n.\r\n", 9 }, "", DATA_END, DATA_BARE, 0 },
+		{ { "a\r\r\n.\r\n", 7 }, "", DATA_END, DATA_BARE, 0 },
+		{ { "a\n\0\r\n.\r\n", 8 }, "", DATA_END, DATA_NUL, 0 },
+		{ { "a\n.\rb\r\n.\r\n", 10 }, "", DATA_END, DATA_BARE, 0 },
+	};
+
+	lf_ends_lines = true;
+	run_rows(rows, sizeof rows / sizeof rows[0], "LF row");
+	lf_ends_lines = false;
+	all_short_texts();
 }
 
 static void long_lines(void)
@@ -167,6 +265,7 @@ static void long_lines(void)
 int main(void)
 {
 	cases();
+	cases_of_lf();
 	long_lines();
 	return tap_done();
 }
