@@ -19,7 +19,8 @@ class House:
         for name in ("run", "drop", "spool"):
             (self.directory / name).mkdir()
         self.generation = wirehouse.generation(
-            self.directory, f"mail.domain example.test\ndrop.directory {self.directory}/drop\n" + settings)
+            self.directory, ("" if "mail.domain" in settings else "mail.domain example.test\n")
+            + f"drop.directory {self.directory}/drop\n" + settings)
         self.build = wirehouse.build_directory()
         self.queue = Queue(self.directory / "spool")
         self.program = None
@@ -47,8 +48,8 @@ class House:
 
     def sendmail(self, *arguments, text="", name="sendmail", **variables):
         """The finished process of sendmail with these arguments."""
-        environment = dict(os.environ, POSTHOUSE_CONF=str(self.directory / "conf"), POSTHOUSE_PROGRAMS=str(self.build / "bin"),
-                           **variables)
+        environment = {**os.environ, "POSTHOUSE_CONF": str(self.directory / "conf"), "POSTHOUSE_PROGRAMS": str(self.build / "bin"),
+                       **variables}
         data = text if isinstance(text, bytes) else text.encode()
         return subprocess.run([name, *arguments], executable=str(self.build / "bin/sendmail"), input=data,
                               capture_output=True, env=environment, timeout=wirehouse.PATIENCE_SECONDS)

@@ -240,6 +240,22 @@ def reload_in_the_middle():
         is_(house.program.wait(), 0, "and ends when all have left")
 
 
-for test in (arguments, recipients_from_header, smtp, limits, stray, down, reload_and_names, reload_in_the_middle):
+def long_names():
+    """Nothing is cut that means something: a From with the longest name and address is whole, a path that is too long is an error."""
+    domain = "d" * 56 + ".example.test"
+    with House(f"mail.domain {domain}\n") as house:
+        sender = "s" * (319 - 1 - len(domain))
+        is_(house.sendmail("-f", sender[:250], "-F", '"' * 255, "a@" + domain, text="\n").returncode, 0, "the longest name and sender")
+        ok(f'" <{sender[:250]}@{domain}>' in header(house.last()), "From is whole", header(house.last())[-700:])
+        house.sendmail("-F", "N" * 300, "a@" + domain, text="\n")
+        ok('From: "' + "N" * 252 + '..." <' in header(house.last()), "a name that is too long is cut and shows it", header(house.last()))
+        before = len(house.queue.messages)
+        for variable in ("POSTHOUSE_RUNDIR", "POSTHOUSE_PROGRAMS"):
+            got = house.sendmail("a@" + domain, text="\n", **{variable: "/" + "p" * 2000})
+            ok(got.returncode != 0 and b"is longer than 1023 bytes" in got.stderr, f"{variable} that is too long is refused by name", got.stderr)
+        is_((len(house.queue.messages), house.dropped()), (before, []), "and nothing is sent to where its beginning leads")
+
+
+for test in (arguments, recipients_from_header, long_names, smtp, limits, stray, down, reload_and_names, reload_in_the_middle):
     test()
 done()

@@ -164,6 +164,7 @@ CONTRADICTIONS = {
     "porter.proxy-from 192.0.2.1/24": 'porter.proxy-from: "192.0.2.1/24" is not an address or a network',
     "address.delimiter ++": 'address.delimiter: "++" is not one character such as + or -',
     "postmaster a@@b": 'postmaster: "a@@b" is not an address',
+    f"postmaster {'a' * 240}@{'b' * 60}.{'c' * 20}.test": f"postmaster: the address \"{'a' * 100}...\" is longer than 319 bytes",
     "control.group no-such-group": 'control.group: there is no group "no-such-group"',
 }
 
@@ -538,6 +539,11 @@ def users():
         is_(p.run("user", "add", "carl@example.test", "--no-password"), 0, "user add --no-password")
         ok("carl" not in p.read("passwords.map"), "has none")
         is_(p.run("user", "add", "dora@example.test", "--no-pasword"), 100, "a misspelt option is refused")
+        before = p.read("users.map")
+        is_(p.run("user", "add", "dora@example.test", "--no-password", "quota=1G", "home=" + "x" * 70000), 100, "an entry that is too long is refused")
+        ok("the entry is longer than 65536 bytes" in p.err, "by name", p.err[-300:])
+        is_(p.run("user", "set", "carl@example.test", "home=" + "x" * 70000), 100, "and so is one that would be")
+        is_(p.read("users.map"), before, "no half of it is kept")
         is_(p.run("user", "list"), 0, "user list")
         is_(p.out, "anna@example.test\nbert@example.test\ncarl@example.test\n", "lists them")
         is_(p.run("user", "set", "anna@example.test", "quota=3G", "state=locked"), 0, "user set")
