@@ -2,7 +2,6 @@
 /* DATA: the message streams from the client into queued's file, and 250 means that it is on
  * disk. */
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/clock.h"

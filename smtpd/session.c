@@ -2,7 +2,6 @@
 #include "smtpd/session.h"
 
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

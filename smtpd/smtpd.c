@@ -17,7 +17,6 @@
  * it claims about addresses queued asks resolved again.
  */
 #include <sodium.h>
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 

@@ -2,7 +2,6 @@
 #include "deliver/remote/candidates.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/clock.h"

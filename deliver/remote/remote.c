@@ -13,7 +13,6 @@
  * same hop costs no new one. Hosts are tried in order until one answers: an exchanger that refuses
  * for now leads to the next, what is said of a recipient counts.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

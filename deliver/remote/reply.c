@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "deliver/remote/reply.h"
 
-#include <stdio.h>
 #include <string.h>
 
 void reply_clear(struct reply *r)

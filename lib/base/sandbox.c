@@ -2,7 +2,6 @@
 #include "lib/base/sandbox.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>

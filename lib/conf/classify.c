@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/classify.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* The working form of an address: parts that grow and change as domain aliases are followed. */

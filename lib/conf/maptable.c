@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/maptable.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 

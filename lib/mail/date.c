@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/mail/date.h"
 
-#include <stdio.h>
 #include <time.h>
 
 #include "lib/base/clock.h"

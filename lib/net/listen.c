@@ -2,7 +2,6 @@
 #include "lib/net/listen.h"
 
 #include <netinet/in.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>

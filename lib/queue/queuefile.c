@@ -2,7 +2,6 @@
 #include "lib/queue/queuefile.h"
 
 #include <sodium.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "lib/queue/words.h"

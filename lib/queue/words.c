@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/queue/words.h"
 
-#include <stdio.h>
-
 int words_hex_value(char c)
 {
 	return c >= 'A' && c <= 'F' ? -1 : byte_hex_value(c);

@@ -2,7 +2,6 @@
 #include "lib/wire/control.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>

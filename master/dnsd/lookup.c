@@ -4,7 +4,6 @@
 #include <arpa/nameser.h>
 #include <netdb.h>
 #include <resolv.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/logd/lines.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum {

@@ -7,7 +7,6 @@
  * within its limits), then each is looked up once more and given out.
  */
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/net/address.h"

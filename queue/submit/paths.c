@@ -2,7 +2,6 @@
 #include "queue/submit/paths.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "queue/submit/submission.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
