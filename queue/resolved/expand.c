@@ -76,6 +76,11 @@ static void add_step(struct expansion *e, struct view address, const struct step
 
 	if (*slot != 0)
 		return;
+	/* Builds of before 0.2 let it pass. */
+	if (address.len >= RESOLVE_ADDRESS_MAX) {
+		e->trouble = "the alias has a target that is too long";
+		return;
+	}
 	const char *copy = arena_string(&e->arena, address);
 
 	if (copy == NULL || e->count == ADDRESSBOOK_LOOKUPS_MAX || depth > ADDRESSBOOK_DEPTH_MAX) {
@@ -159,6 +164,12 @@ static void add_hop(const struct addressbook *b, struct resolve_route *r,
 		r->hop_count++;
 }
 
+static void set_domain(struct resolve_target *t, struct view domain)
+{
+	if (!string_copy(t->route.domain, sizeof t->route.domain, domain))
+		set_error(t, "5.1.2", VIEW("the domain is longer than a domain may be"));
+}
+
 /* To another agent the address alone; else by MX: of the first hop where it says mx, else every hop
  * in order. */
 static void set_route(const struct addressbook *b, struct resolve_target *t, struct route route)
@@ -173,7 +184,7 @@ static void set_route(const struct addressbook *b, struct resolve_target *t, str
 	to->lmtp = route.transport == ROUTE_LMTP;
 	while (to->hop_count < RESOLVE_HOPS_MAX && route_next(&route, &hop)) {
 		if (hop.mx && to->hop_count == 0) {
-			string_put(to->domain, sizeof to->domain, hop.host.len ? hop.host : domain);
+			set_domain(t, hop.host.len ? hop.host : domain);
 			return;
 		}
 		if (!hop.mx)
@@ -197,7 +208,7 @@ static void set_elsewhere(const struct addressbook *b, struct resolve_target *t,
 		set_error(t, "5.1.2", VIEW("mail to address literals is not accepted"));
 	} else {
 		t->agent = AGENT_REMOTE;
-		string_put(t->route.domain, sizeof t->route.domain, domain);
+		set_domain(t, domain);
 	}
 }
 

@@ -678,6 +678,37 @@ static void limits(void)
 	book.maps[MAP_ALIASES] = kept;
 }
 
+/* As builds of before 0.2 left it: one target, longer than any address. */
+static int compile_long(struct view ignored, struct text *out, struct reason *why)
+{
+	char target[RESOLVE_ADDRESS_MAX];
+
+	(void)ignored;
+	(void)why;
+	memset(target, 'l', sizeof target);
+	value_put_u8(out, 0);
+	value_put_bytes(out, VIEW(""));
+	value_put_u32(out, 1);
+	value_put_bytes(out, (struct view){ target, sizeof target });
+	return 0;
+}
+
+static void long_targets(void)
+{
+	static const struct row rows[] = { { "long@a.test", "" }, { NULL, NULL } };
+	struct map kept = book.maps[MAP_ALIASES];
+	struct listing l = { .count = 0 };
+
+	make_map(&book.maps[MAP_ALIASES], rows, false, compile_long);
+	text_init(&l.text, 1 << 16);
+	addressbook_expand(&book, VIEW("long@a.test"), count_target, &l);
+	is_string(text_string(&l.text), "4.4.6 the alias has a target that is too long",
+	          "mail for a target that is no address waits");
+	text_free(&l.text);
+	map_close(&book.maps[MAP_ALIASES]);
+	book.maps[MAP_ALIASES] = kept;
+}
+
 static void statuses(void)
 {
 	static const struct {
@@ -716,6 +747,7 @@ int main(void)
 	default_route();
 	limits();
 	ends_have_a_limit();
+	long_targets();
 	statuses();
 	return tap_done();
 }
