@@ -29,7 +29,7 @@ static void no_reply(struct reply *r, const char *what, const char *why)
 static void own_fault(struct reply *r, const char *what, const char *why)
 {
 	no_reply(r, what, why);
-	string_copy(r->status, sizeof r->status, VIEW("4.3.0"));
+	string_put(r->status, sizeof r->status, VIEW("4.3.0"));
 	r->own_fault = true;
 }
 

@@ -55,6 +55,14 @@ with House("--users", "4", "--set", "auth.failure-delay 0") as house, Home() as 
     wait_delivered(house, "u0004", len(submitted))
     same("what was submitted, too", maildir(house.mailbox("u0004")), submitted)
 
+    # As files of this system are: curl sends them so, and puts CR LF . CR LF behind; dots behind an LF it leaves alone.
+    paths.update(write_files(home / "lines", {f"lf-{name}": text.replace(b"\r\n", b"\n") for name, text in submitted.items()}))
+    mail[1] = ("mail-rcpt", address("u0003"))
+    well(batch(url("smtps", "client.test"), [f"lf-{name}" for name in submitted], *mail, *user), "smtps: lines that end with LF")
+    wait_delivered(house, "u0003", len(submitted))
+    same("their lines end with CR LF, all else is as it was", maildir(house.mailbox("u0003")),
+         {name: text + b"\r\n" for name, text in submitted.items()})
+
     for scheme, options in (("pop3", []), ("pop3", [("ssl-reqd", None)]), ("pop3s", [])):
         out = home / f"{scheme}-{len(options)}"
         out.mkdir()
