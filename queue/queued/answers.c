@@ -15,12 +15,13 @@ static bool has_address(const struct message *m, uint32_t index, const char *add
 	return strcmp(recipient_address(m, &m->recipients[index]), address) == 0;
 }
 
-/* The recipient itself goes where `f` says. */
+/* The recipient itself goes where `f` says. That resolved cannot tell now does not say what the
+ * recipient is: it may be an alias, with itself and others among its targets. */
 static void take_found(struct journal *j, struct message *m, uint32_t index, struct found *f)
 {
 	struct recipient *r = &m->recipients[index];
 
-	r->final = true;
+	r->final = r->final || f->status[0] != '4';
 	if (f->target) {
 		target_drop(&r->target);
 		r->target = f->target;
@@ -72,6 +73,7 @@ static unsigned note_new(struct journal *j, const struct message *m, uint32_t in
 		if (m->recipient_count + (keep + 1) > UINT32_MAX / 2 ||
 		    bsearch(&wanted, known, m->recipient_count, sizeof *known, compare_known))
 			continue;
+		l.number = m->recipient_count + keep;
 		string_put(l.recipient.address, sizeof l.recipient.address,
 		           view_of(found[i].address));
 		journal_note(j, m, &l);
@@ -81,7 +83,10 @@ static unsigned note_new(struct journal *j, const struct message *m, uint32_t in
 		found[i] = swap;
 		keep++;
 	}
-	l = (struct queue_log){ .event = QUEUE_EXPANDED, .index = index };
+	l = (struct queue_log){ .event = QUEUE_EXPANDED,
+		                .index = index,
+		                .number = m->recipient_count + keep,
+		                .first = m->recipient_count };
 	journal_note(j, m, &l);
 	free(known);
 	return keep;
@@ -119,7 +124,7 @@ static void expand(struct journal *j, struct message *m, uint32_t index, struct 
 	recipient_set(m, &m->recipients[index], RECIPIENT_GONE);
 	m->recipients[index].final = true;
 	for (unsigned i = 0; i < keep; i++)
-		message_add_alike(m, index, view_of(found[i].address));
+		message_add_alike(m, index, view_of(found[i].address))->final = true;
 	log_info("id=%s event=expand to=<%s> into=%u", message_name(m),
 	         log_quote(view_of(recipient_address(m, &m->recipients[index]))), keep);
 	journal_write(j, m);

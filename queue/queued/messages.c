@@ -144,6 +144,8 @@ static void end(struct messages *ms, struct message *m)
 	else if (disk_remove(ms->with.disk, m->id) < 0)
 		log_warn("id=%s event=remove-failed reason=\"%m\"", message_name(m));
 	journal_forget(&ms->journal);
+	if (m->counts[RECIPIENT_ASKED])
+		resolving_forget(ms->resolving, m);
 	admission_over(&ms->admission, m);
 	records_remove(ms->with.records, m);
 	message_free(&m);

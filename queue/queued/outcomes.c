@@ -98,7 +98,6 @@ void outcomes_done(struct journal *j, struct message *m, struct recipient *r, co
 		outcome_set(&r->outcome, clock_wall_s(), result->status, result->remote_host,
 		            result->text);
 	recipient_set(m, r, report ? RECIPIENT_SUCCESS : RECIPIENT_GONE);
-	/* The last one needs no record: the file goes. */
-	if (message_left(m))
+	if (message_stays(m))
 		journal_note_recipient(j, m, r, report ? QUEUE_SUCCESS : QUEUE_DONE);
 }

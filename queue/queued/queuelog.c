@@ -7,15 +7,15 @@
 
 #include "lib/queue/words.h"
 
-enum log_field { F_END, F_INDEX, F_NUMBER, F_TIME, F_STATUS, F_HOST, F_TEXT, F_RECIPIENT };
+enum log_field { F_END, F_INDEX, F_NUMBER, F_ORDER, F_TIME, F_STATUS, F_HOST, F_TEXT, F_RECIPIENT };
 
 /* Event, word and fields are one list. */
 static const struct {
 	const char *word;
 	enum log_field fields[6];
 } events[] = {
-	[QUEUE_NEW] = { "new", { F_INDEX, F_RECIPIENT } },
-	[QUEUE_EXPANDED] = { "expanded", { F_INDEX } },
+	[QUEUE_NEW] = { "new", { F_ORDER, F_RECIPIENT } },
+	[QUEUE_EXPANDED] = { "expanded", { F_ORDER } },
 	[QUEUE_DONE] = { "done", { F_INDEX, F_TIME, F_STATUS, F_HOST, F_TEXT } },
 	[QUEUE_RETRY] = { "retry", { F_INDEX, F_TIME, F_STATUS, F_HOST, F_TEXT } },
 	[QUEUE_FAILED] = { "failed", { F_INDEX, F_TIME, F_STATUS, F_HOST, F_TEXT } },
@@ -27,11 +27,43 @@ static const struct {
 };
 static_assert(sizeof events / sizeof events[0] == QUEUE_EVENTS, "one row for each event");
 
+/* Numbers in one word, "0/5/3"; 0.1 wrote the index alone. */
+static void put_order(struct text *out, const struct queue_log *l)
+{
+	const uint32_t numbers[] = { l->number, l->first };
+	char word[16];
+
+	words_put_number(out, l->index);
+	for (unsigned i = 0; i < 2 && numbers[i]; i++) {
+		int len = snprintf(word, sizeof word, "/%lu", (unsigned long)numbers[i]);
+
+		text_add(out, (struct view){ word, (size_t)len });
+	}
+}
+
+static bool get_order(struct view *rest, struct queue_log *l)
+{
+	uint32_t *const numbers[] = { &l->index, &l->number, &l->first };
+	struct view word, part;
+	uint64_t n;
+	unsigned i = 0;
+
+	if (!view_cut(rest, ' ', &word))
+		return false;
+	for (; i < 3 && view_cut(&word, '/', &part); i++) {
+		if (!view_number(part, UINT32_MAX, &n))
+			return false;
+		*numbers[i] = (uint32_t)n;
+	}
+	return i > 0 && word.len == 0;
+}
+
 static void put_field(struct text *out, enum log_field f, const struct queue_log *l)
 {
 	switch (f) {
 	case F_INDEX: words_put_number(out, l->index); break;
 	case F_NUMBER: words_put_number(out, l->number); break;
+	case F_ORDER: put_order(out, l); break;
 	case F_TIME: words_put_number(out, l->time_s); break;
 	case F_STATUS: words_put(out, l->status); break;
 	case F_HOST: words_put(out, l->host); break;
@@ -48,6 +80,7 @@ static bool get_field(struct view *rest, enum log_field f, struct queue_log *l)
 	switch (f) {
 	case F_INDEX: return words_get_u32(rest, &l->index);
 	case F_NUMBER: return words_get_u32(rest, &l->number);
+	case F_ORDER: return get_order(rest, l);
 	case F_TIME:
 		if (!words_get_number(rest, INT64_MAX, &n))
 			return false;

@@ -27,8 +27,11 @@ enum queue_event {
 
 struct queue_log {
 	enum queue_event event;
-	uint32_t index;  /* recipient; of QUEUE_NEW: the one it came from */
-	uint32_t number; /* QUEUE_ATTEMPT: attempts; QUEUE_SUCCESS: 1 when it was relayed */
+	uint32_t index; /* recipient; of QUEUE_NEW: the one it came from */
+	/* QUEUE_ATTEMPT: attempts; QUEUE_SUCCESS: 1 when it was relayed; QUEUE_NEW: the recipient's
+	 * own number; QUEUE_EXPANDED: how many there are then, and the first of the new ones (0 in
+	 * files of 0.1, never else) */
+	uint32_t number, first;
 	int64_t time_s;
 	char status[STATUS_MAX], host[256], text[QUEUE_LOG_TEXT_MAX];
 	struct envelope_recipient recipient; /* QUEUE_NEW */

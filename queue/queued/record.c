@@ -277,6 +277,12 @@ uint32_t message_left(const struct message *m)
 	return m->recipient_count - m->counts[RECIPIENT_GONE];
 }
 
+/* A delay notice may be on its way while everybody has been delivered to. */
+bool message_stays(const struct message *m)
+{
+	return message_left(m) || m->in_line || m->deliveries.count > 1;
+}
+
 int64_t message_age_ms(const struct message *m)
 {
 	return clock_ms() - m->born_ms;

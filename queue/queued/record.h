@@ -152,7 +152,10 @@ void message_recipient(const struct message *m, const struct recipient *r,
                        struct envelope_recipient *out);
 const char *message_string(const struct message *m, uint32_t place);
 void recipient_set(struct message *m, struct recipient *r, enum recipient_state state);
-uint32_t message_left(const struct message *m);  /* recipients that are not GONE */
+uint32_t message_left(const struct message *m); /* recipients that are not GONE */
+/* Will its file be there when the delivery of the present result has ended?  Then the result needs
+ * a record, else the file goes. */
+bool message_stays(const struct message *m);
 int64_t message_age_ms(const struct message *m); /* no leap of the wall clock is in it */
 /* The fields that the envelope and header give. */
 void message_take_envelope(struct message *m, const struct envelope *e,

@@ -55,6 +55,7 @@ static bool take_recipient(void *context, const struct envelope_recipient *to)
 struct replay {
 	struct message *m;
 	uint32_t provisional; /* new recipients not yet confirmed by QUEUE_EXPANDED begin here */
+	uint32_t alias;       /* which they came from */
 	int64_t next_wall_ms;
 };
 
@@ -76,6 +77,54 @@ static void attempt_of(struct replay *p)
 	}
 }
 
+/* Recipients from number `first` on are of an expansion whose end was never written, or of one of
+ * which a record is missing: none of them is delivered to, the alias is resolved again. */
+static void forget_from(struct replay *p, uint32_t first)
+{
+	struct message *m = p->m;
+
+	while (m->recipient_count > first) {
+		struct recipient *last = &m->recipients[m->recipient_count - 1];
+
+		m->counts[last->state]--;
+		free(last->outcome);
+		m->recipient_count--;
+	}
+}
+
+/* Of one that began for another alias no end will come. */
+static void begin_expansion(struct replay *p, const struct queue_log *l)
+{
+	if (p->alias != l->index)
+		forget_from(p, p->provisional);
+	p->alias = l->index;
+}
+
+/* A power cut may leave any of the records that were written together. What is missing shows in the
+ * numbers: a gap is not closed by the next one, and what an earlier attempt at the same expansion
+ * left is begun anew. */
+static void take_new(struct replay *p, const struct queue_log *l)
+{
+	begin_expansion(p, l);
+	if (l->number >= p->provisional)
+		forget_from(p, l->number);
+	if (l->number == 0 || l->number == p->m->recipient_count)
+		message_add_recipient(p->m, &l->recipient)->final = true;
+}
+
+/* Records of recipients that are then unknown have no effect: they are tried again under the
+ * numbers that they get. */
+static void take_expanded(struct replay *p, struct recipient *r, const struct queue_log *l)
+{
+	begin_expansion(p, l);
+	if (l->number != 0 && (l->number != p->m->recipient_count || l->first != p->provisional)) {
+		forget_from(p, p->provisional);
+		return;
+	}
+	recipient_set(p->m, r, RECIPIENT_GONE);
+	p->provisional = p->m->recipient_count;
+}
+
 /* A record about a recipient that does not exist is not ours. */
 static void apply(struct replay *p, const struct queue_log *l)
 {
@@ -88,11 +137,8 @@ static void apply(struct replay *p, const struct queue_log *l)
 	if (about_recipient && r == NULL)
 		return;
 	switch (l->event) {
-	case QUEUE_NEW: message_add_recipient(m, &l->recipient)->final = true; break;
-	case QUEUE_EXPANDED:
-		recipient_set(m, r, RECIPIENT_GONE);
-		p->provisional = m->recipient_count;
-		break;
+	case QUEUE_NEW: take_new(p, l); break;
+	case QUEUE_EXPANDED: take_expanded(p, r, l); break;
 	case QUEUE_DONE: recipient_set(m, r, RECIPIENT_GONE); break;
 	case QUEUE_RETRY:
 		outcome_of(r, l);
@@ -120,21 +166,6 @@ static void apply(struct replay *p, const struct queue_log *l)
 	}
 }
 
-/* Recipients of an expansion whose end was never written were never delivered to: they are made
- * again. */
-static void forget_provisional(struct replay *p)
-{
-	struct message *m = p->m;
-
-	while (m->recipient_count > p->provisional) {
-		struct recipient *last = &m->recipients[m->recipient_count - 1];
-
-		m->counts[last->state]--;
-		free(last->outcome);
-		m->recipient_count--;
-	}
-}
-
 static void replay_log(struct recovery *r, struct message *m, struct view log,
                        int64_t *next_wall_ms)
 {
@@ -145,7 +176,7 @@ static void replay_log(struct recovery *r, struct message *m, struct view log,
 
 	while (queue_log_next(&rest, &r->disk->key, m->id, &l, &bad))
 		apply(&p, &l);
-	forget_provisional(&p);
+	forget_from(&p, p.provisional);
 	/* A last line without its end is written over. */
 	m->log_end += log.len - rest.len;
 	*next_wall_ms = p.next_wall_ms;

@@ -165,6 +165,6 @@ void reports_result(struct reports *rs, struct delivery *d, struct recipient *r,
 		return;
 	}
 	recipient_set(m, r, RECIPIENT_GONE);
-	if (message_left(m))
+	if (message_stays(m))
 		journal_note_recipient(rs->journal, m, r, QUEUE_DONE);
 }

@@ -61,7 +61,8 @@ def aliases():
         is_(sorted(seen), ["a@example.test", "team@example.test"], "an alias becomes its targets, itself among them, nobody twice")
         is_(far.recipients[0]["orcpt"], "rfc822;team@example.test", "with the address it came from as ORCPT")
         text = house.path(id).read_bytes()
-        ok(b"\nnew 0 0 " in text and b"\nexpanded 0 *" in text, "the expansion is in the file before the deliveries")
+        ok(b"\nnew 0/2 0 " in text and b"\nnew 0/3 0 " in text and b"\nexpanded 0/4/2 *" in text,
+           "the expansion is in the file before the deliveries")
         ok(house.wait_for(lambda: b"\ndone " in house.path(id).read_bytes()), "and what is done, while something is open")
         house.kill()
         house.restart()
@@ -102,6 +103,15 @@ def retries():
         house.resolver.book.clear()
         house.local().job().finish(DONE)
         ok(gone(house), "and is asked again")
+        house.resolver.book["copy@example.test"] = [(ERROR, "copy@example.test", "4.3.0")]
+        house.write(["copy@example.test"])
+        ok(house.wait_for(lambda: house.list() and house.list()[0]["state"] == "d"), "not now,")
+        house.resolver.book["copy@example.test"] = [(MAILBOX, "copy@example.test", 0), (REMOTE, "b@far.test", "far.test")]
+        house.local().job().finish(DONE)
+        far = house.agents["remote"].job()
+        is_(far.addresses, ["b@far.test"], "then an alias with its own mailbox among its targets: nobody of them is forgotten")
+        far.finish(DONE)
+        ok(gone(house), "and it is done")
 
 
 def waits_over_restart():

@@ -193,6 +193,15 @@ static void logs(void)
 		   "event %d again", event);
 	}
 	text_clear(&out);
+	queue_log_encode(&out, &key, 77,
+	                 &(struct queue_log){
+				 .event = QUEUE_EXPANDED, .index = 1, .number = 500, .first = 3 });
+	rest = text_view(&out);
+	ok(view_starts(rest, VIEW("expanded 1/500/3 *")) &&
+	           queue_log_next(&rest, &key, 77, &back, &bad) && back.index == 1 &&
+	           back.number == 500 && back.first == 3,
+	   "an expansion says which recipients are new");
+	text_clear(&out);
 	queue_log_encode(&out, &key, 77, &l);
 	size_t first = out.len;
 
