@@ -48,7 +48,7 @@ static uint64_t found_id;
 static void sent(struct hub_line *line, const struct wire_out *out)
 {
 	(void)line;
-	answer = (unsigned char)out->bytes.data[0];
+	answer = (unsigned char)out->bytes.raw[0];
 	if (answer == SPOOL_FILE)
 		file_fd = dup(out->fds[0]);
 }
@@ -79,7 +79,7 @@ static struct hub_line *say(const struct wire_out *out)
 	struct hub_line *line = fakes_hubs[0].lines[0];
 
 	line->server->message(line,
-	                      &(struct wire_in){ .type = (unsigned char)out->bytes.data[0],
+	                      &(struct wire_in){ .type = (unsigned char)out->bytes.raw[0],
 	                                         .rest = view_skip(text_view(&out->bytes), 1) });
 	return line;
 }
@@ -95,7 +95,7 @@ static void commit(void)
 	                   TEXT_BYTES, NULL, 0);
 	spool_commit_put(&out, &e, &m);
 	envelope_recipient_put(&out, &to);
-	string_copy(to.address, sizeof to.address, VIEW("b@x.test"));
+	string_put(to.address, sizeof to.address, VIEW("b@x.test"));
 	envelope_recipient_put(&out, &to);
 	say(&out);
 }

@@ -72,7 +72,7 @@ void disk_accept(unsigned n, const struct envelope *e, const struct envelope_rec
 	memset(f, 0, sizeof *f);
 	for (unsigned i = 0; i < count; i++) {
 		queue_recipient_encode(&envelope, &to[i]);
-		string_copy(f->addresses[i], sizeof f->addresses[i], view_of(to[i].address));
+		string_put(f->addresses[i], sizeof f->addresses[i], view_of(to[i].address));
 	}
 	f->envelope_count = count;
 	*header = (struct queue_header){ .id = DISK_FIRST_ID + n,
@@ -84,7 +84,8 @@ void disk_accept(unsigned n, const struct envelope *e, const struct envelope_rec
 	                   (const unsigned char *)message_text, sizeof message_text - 1, NULL, 0);
 	queue_header_encode(header, text_view(&envelope), &key, f->base);
 	memcpy(f->base + QUEUE_HEADER_BYTES, message_text, sizeof message_text - 1);
-	memcpy(f->base + QUEUE_HEADER_BYTES + sizeof message_text - 1, envelope.data, envelope.len);
+	memcpy(f->base + QUEUE_HEADER_BYTES + sizeof message_text - 1, text_string(&envelope),
+	       envelope.len);
 	f->base_len = QUEUE_HEADER_BYTES + sizeof message_text - 1 + envelope.len;
 	f->header = *header;
 	f->there = true;
@@ -365,8 +366,8 @@ static enum queue_event last_about(unsigned n, const char *address)
 		if (l.event == QUEUE_NEW && l.number >= known && l.number <= count &&
 		    l.number < LISTED_MAX) {
 			count = l.number + 1;
-			string_copy(listed[l.number], sizeof listed[0],
-			            view_of(l.recipient.address));
+			string_put(listed[l.number], sizeof listed[0],
+			           view_of(l.recipient.address));
 		} else if (l.event == QUEUE_EXPANDED) {
 			known = count = l.number == count && l.first == known ? count : known;
 		} else if ((l.event == QUEUE_DONE || l.event == QUEUE_RETRY ||

@@ -56,7 +56,7 @@ static void sent(struct hub_line *line, const struct wire_out *out)
 	static struct job job;
 	static struct job_recipient to;
 	struct truth_work *k = work_of(line), taken = *k;
-	struct wire_in in = { .type = (unsigned char)out->bytes.data[0],
+	struct wire_in in = { .type = (unsigned char)out->bytes.raw[0],
 		              .rest = view_skip(text_view(&out->bytes), 1),
 		              .fd_count = out->fd_count };
 	uint64_t id;
@@ -110,11 +110,11 @@ static void deliver_result(struct hub_line *line, unsigned i, enum world_type ty
 		r.outcome = JOB_DONE;
 	if (r.last)
 		k->busy = false;
-	string_copy(r.status, sizeof r.status,
-	            view_of(r.outcome == JOB_DONE     ? "2.0.0"
-	                    : r.outcome == JOB_FAILED ? "5.0.0"
-	                                              : "4.0.0"));
-	string_copy(r.text, sizeof r.text, view_of("the agent's words"));
+	string_put(r.status, sizeof r.status,
+	           view_of(r.outcome == JOB_DONE     ? "2.0.0"
+	                   : r.outcome == JOB_FAILED ? "5.0.0"
+	                                             : "4.0.0"));
+	string_put(r.text, sizeof r.text, view_of("the agent's words"));
 	job_result_put(&out, &r);
 	line->server->message(line,
 	                      &(struct wire_in){ .type = JOB_RESULT,
@@ -184,10 +184,10 @@ static void bring(unsigned n)
 	struct envelope_recipient to[3] = { { 0 } };
 	struct queue_header header;
 
-	string_copy(e.sender, sizeof e.sender, view_of(from->sender));
+	string_put(e.sender, sizeof e.sender, view_of(from->sender));
 	for (unsigned i = 0; i < from->count; i++) {
-		string_copy(to[i].address, sizeof to[i].address,
-		            view_of(truth_address(from->to[i].address)->address));
+		string_put(to[i].address, sizeof to[i].address,
+		           view_of(truth_address(from->to[i].address)->address));
 		to[i].notify = from->to[i].notify;
 	}
 	truth_acknowledged(n);
