@@ -275,8 +275,10 @@ static int check_queue(const struct settings *s, struct check *k)
 {
 	struct reason why;
 	bool temporary;
-	int running = control_connect(s->directory_run, NULL);
+	int running = control_connect(s->directory_run, &why);
 
+	if (running < 0 && !control_is_absent(errno))
+		return command_fail(EXIT_TEMPORARY, &why);
 	if (running >= 0) {
 		close(running);
 		k->queued = queue_ask_open(s->directory_run, &temporary, &why);

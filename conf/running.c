@@ -227,7 +227,7 @@ bool command_running_faults(const struct settings *s,
 	int fd = control_connect(s->directory_run, NULL);
 
 	if (fd < 0)
-		return errno == EACCES || errno == EPERM;
+		return !control_is_absent(errno);
 	if (ask(fd, CONTROL_STATUS, &f.h, &why) != EXIT_DONE)
 		fault(context, why.text);
 	close(fd);
@@ -306,12 +306,13 @@ int command_status(const struct command *c, int argc, char **argv)
 int command_reload_if_running(const struct settings *s)
 {
 	struct reason why;
-	int fd = control_connect(s->directory_run, NULL);
+	int fd = control_connect(s->directory_run, &why);
 
-	if (fd < 0)
+	if (fd < 0 && control_is_absent(errno))
 		return EXIT_DONE; /* it takes the current generation when it starts */
-	close(fd);
-	int code = reload(s, &why);
+	if (fd >= 0)
+		close(fd);
+	int code = fd < 0 ? EXIT_TEMPORARY : reload(s, &why);
 
 	if (code == EXIT_DONE)
 		return EXIT_DONE;
@@ -385,12 +386,14 @@ int command_start(const struct command *c, int argc, char **argv)
 	if (argc > 0)
 		return command_usage(c, "");
 	int code = command_settings_read(c, &m);
-	int running = code == EXIT_DONE ? control_connect(m.settings.directory_run, NULL) : -1;
+	int running = code == EXIT_DONE ? control_connect(m.settings.directory_run, &why) : -1;
 
 	if (running >= 0) {
 		close(running);
 		fail(&why, "posthouse is already running; use posthouse reload or posthouse stop");
 		code = command_fail(EXIT_PERMANENT, &why);
+	} else if (code == EXIT_DONE && !control_is_absent(errno)) {
+		code = command_fail(EXIT_TEMPORARY, &why);
 	} else if (code == EXIT_DONE && generation_number(m.settings.directory_state) < 0) {
 		fail(&why, "there is no compiled configuration yet; run posthouse build");
 		code = command_fail(EXIT_PERMANENT, &why);

@@ -173,9 +173,14 @@ void control_answer_free(struct control_answer *a)
 	*a = (struct control_answer){ 0 };
 }
 
+bool control_is_absent(int error)
+{
+	return error == ENOENT || error == ECONNREFUSED;
+}
+
 static int explain(const char *path, struct reason *why)
 {
-	if (errno == ENOENT || errno == ECONNREFUSED)
+	if (control_is_absent(errno))
 		return fail(
 			why,
 			"posthouse is not running (nothing listens on %s): start it with posthouse start",
@@ -192,17 +197,17 @@ int control_connect(const char *rundir, struct reason *why)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
 	if (!string_format(address.sun_path, sizeof address.sun_path, "%s/control", rundir))
-		return fail(why, "%s/control: the path is too long for a socket", rundir);
+		return errno = ENAMETOOLONG,
+		       fail(why, "%s/control: the path is too long for a socket", rundir);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	if (fd < 0)
-		return fail_errno(why, "socket");
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
 		return fd;
 	int error = errno;
 
 	explain(address.sun_path, why);
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	errno = error;
 	return -1;
 }

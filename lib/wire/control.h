@@ -117,9 +117,11 @@ void control_answer_add(struct control_answer *a, const struct wire_out *out);
 enum wire_result control_answer_send(struct control_answer *a, int fd);
 void control_answer_free(struct control_answer *a);
 
-/* The asker's side: connects to RUNDIR/control; -1 with a reason that says what to do ("posthouse
- * is not running ..."). */
+/* The asker's side: connects to RUNDIR/control; -1 with errno and a reason that says what to do
+ * ("posthouse is not running ..."). */
 struct reason;
 int control_connect(const char *rundir, struct reason *why);
+/* Did control_connect fail because nobody is there? After any other error nobody knows. */
+bool control_is_absent(int error);
 
 #endif

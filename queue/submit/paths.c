@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "queue/submit/paths.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,13 +12,16 @@
 
 enum { CONF_BYTES_MAX = 1 << 20 };
 
-/* Without the file the defaults serve; half of it would send the message astray. */
+/* Without the file the defaults serve; half of it, or one that cannot be opened now, would send the
+ * message astray. */
 static int read_file(const char *path, struct text *out, struct reason *why)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-	if (fd < 0)
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
+	if (fd < 0)
+		return fail_errno(why, "open %s", path);
 	enum file_result got = file_read_rest(fd, out);
 	int result = got == FILE_WHOLE ? 0 : fail(why, "%s %s", path, file_result_text(got));
 

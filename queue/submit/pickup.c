@@ -40,6 +40,7 @@ enum {
 	CONNECTION_LINGER_MS = 10000, /* behind the answer */
 	SCAN_MS = 60000,
 	SCAN_SOON_MS = 50,
+	SCAN_AGAIN_MS = 1000,  /* when something could not be taken; doubled up to SCAN_MS */
 	SCAN_FILES_MAX = 1000, /* in one turn; the rest at once afterwards */
 	STALE_S = 24 * 3600,   /* a file that drop never finished */
 	LOGINS_MAX = 200000,
@@ -61,6 +62,11 @@ struct login {
 	char name[SUBMISSION_LOGIN_MAX];
 };
 
+struct names {
+	char *all[STUCK_MAX];
+	unsigned count;
+};
+
 static struct {
 	struct loop *loop;
 	struct settings settings;
@@ -71,8 +77,10 @@ static struct {
 	struct spool_writer drop_writer;
 	struct login *logins;
 	size_t login_count;
-	char *stuck[STUCK_MAX];
-	unsigned stuck_count;
+	struct names stuck; /* what cannot even be moved, and is told of once */
+	struct names taken; /* in the queue, but still there: taken again they would come twice */
+	bool failed;        /* in this scan, what may be better at another one */
+	int again_ms;
 } pickup = { .resolved = -1, .drop_writer = { .queued = -1, .fd = -1 } };
 
 /* ---- who is it ---- */
@@ -241,14 +249,26 @@ static enum fed feed(struct submission *s, int fd)
 	return fed;
 }
 
-/* What cannot even be moved is said once: a scan comes each minute. */
+static bool names_have(const struct names *n, const char *name)
+{
+	for (unsigned i = 0; i < n->count; i++)
+		if (strcmp(n->all[i], name) == 0)
+			return true;
+	return false;
+}
+
+static void names_add(struct names *n, const char *name)
+{
+	if (n->count < STUCK_MAX)
+		n->all[n->count++] = memory_string(view_of(name));
+}
+
+/* A scan comes each minute. */
 static bool is_told(const char *name)
 {
-	for (unsigned i = 0; i < pickup.stuck_count; i++)
-		if (strcmp(pickup.stuck[i], name) == 0)
-			return true;
-	if (pickup.stuck_count < STUCK_MAX)
-		pickup.stuck[pickup.stuck_count++] = memory_string(view_of(name));
+	if (names_have(&pickup.stuck, name))
+		return true;
+	names_add(&pickup.stuck, name);
 	return false;
 }
 
@@ -292,8 +312,22 @@ static void set_aside(const char *name, const char *why)
 /* Taken at another scan. */
 static void leave_for_later(const char *name, const char *why)
 {
+	pickup.failed = true;
 	log_warn("event=drop-later file=%s reason=\"%s\"", log_quote(view_of(name)),
 	         log_text(view_of(why)));
+}
+
+/* Its message is in the queue. */
+static void remove_taken(const char *name)
+{
+	if (unlinkat(pickup.directory, name, 0) == 0 || errno == ENOENT)
+		return;
+	pickup.failed = true;
+	if (names_have(&pickup.taken, name))
+		return;
+	names_add(&pickup.taken, name);
+	log_warn("event=drop-stuck file=%s reason=\"it is sent, and cannot be removed: %m\"",
+	         log_quote(view_of(name)));
 }
 
 /* -1: not this time, or never, and the log says which. */
@@ -327,6 +361,15 @@ static void take_file(const char *name)
 {
 	struct submission s;
 	struct stat st;
+
+	if (names_have(&pickup.taken, name)) {
+		remove_taken(name);
+		return;
+	}
+	if (pickup.taken.count == STUCK_MAX) {
+		leave_for_later(name, "too many files cannot be removed");
+		return;
+	}
 	int fd = open_plain(name, &st);
 
 	if (fd < 0)
@@ -340,7 +383,7 @@ static void take_file(const char *name)
 	else if (fed == FED_TORN)
 		set_aside(name, "incomplete or malformed message");
 	else if (s.result.accepted)
-		unlinkat(pickup.directory, name, 0);
+		remove_taken(name);
 	else if (s.result.permanent)
 		set_aside(name, s.result.text);
 	else
@@ -358,12 +401,27 @@ static void remove_stale(const char *name)
 		unlinkat(pickup.directory, name, 0);
 }
 
+/* What could not be taken may be soon, or not for long. */
+static int until_next_scan_ms(bool full)
+{
+	if (full)
+		return SCAN_SOON_MS;
+	if (!pickup.failed)
+		pickup.again_ms = 0;
+	else if (pickup.again_ms < SCAN_MS / 2)
+		pickup.again_ms = pickup.again_ms ? 2 * pickup.again_ms : SCAN_AGAIN_MS;
+	else
+		pickup.again_ms = SCAN_MS;
+	return pickup.again_ms ? pickup.again_ms : SCAN_MS;
+}
+
 static void scan_due(struct timer *t)
 {
 	const struct dirent *entry;
 	unsigned taken = 0;
 	struct walk walk;
 
+	pickup.failed = false;
 	walk_begin(&walk, pickup.directory, ".");
 	while (taken < SCAN_FILES_MAX && (entry = walk_next(&walk)) != NULL) {
 		struct view name = view_of(entry->d_name);
@@ -374,11 +432,12 @@ static void scan_due(struct timer *t)
 		else if (name.data[0] != '.' && ++taken)
 			take_file(entry->d_name);
 	}
-	if (walk_end(&walk) < 0)
+	if (walk_end(&walk) < 0) {
+		pickup.failed = true;
 		log_warn("event=drop-unreadable reason=\"%m\"");
+	}
 	loop_timer_set(pickup.loop, t,
-	               loop_now_ms(pickup.loop) +
-	                       (taken == SCAN_FILES_MAX ? SCAN_SOON_MS : SCAN_MS));
+	               loop_now_ms(pickup.loop) + until_next_scan_ms(taken == SCAN_FILES_MAX));
 }
 
 static void notified(struct watch *w, unsigned events)

@@ -89,6 +89,17 @@ def commands():
     is_(state(), before, "all is as it was")
 
 
+def running():
+    """Whether a server runs cannot be found out now: that is not the same as none."""
+    failing = {"LD_PRELOAD": str(preload), "FAIL_CALL": "connect", "FAIL_PATH": "/control", "FAIL_ERRNO": str(errno.ENOBUFS)}
+    for words in (("alias", "add", "a@example.test", "u0001@example.test"), ("queue", "check"), ("start",)):
+        code, out, err = posthouse(*words, **failing)
+        is_(code, 111, f"{' '.join(words[:2])} does not take it that no server runs")
+        ok(f"DIR/run/control: {os.strerror(errno.ENOBUFS)}" in err, "and says why", err)
+    ok("a@example.test" in posthouse("alias", "list")[1], "the edit itself is made")
+    is_(posthouse("alias", "del", "a@example.test")[0], 0, "without a server there is nobody to reload")
+
+
 def editor():
     before = state()
     code, _, err = posthouse("map", "edit", "users", EDITOR="echo new@example.test >>", VISUAL="", **unreadable("/tmp/posthouse.", 19))
@@ -119,6 +130,7 @@ try:
     is_(posthouse("build")[0], 0, "it builds when everything can be read")
     builds()
     commands()
+    running()
     editor()
     passwords()
     certificates()

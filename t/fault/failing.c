@@ -3,7 +3,8 @@
  * Lets chosen calls fail as a bad disk or a full table of descriptors does: loaded with LD_PRELOAD,
  * so that the program itself has no test code in it.
  *
- *	FAIL_CALL=pread    openat, read, pread, or socket (of the network)
+ *	FAIL_CALL=pread    open, openat, read, pread, socket (of the network),
+ *	                   unlinkat or connect
  *	FAIL_ERRNO=5       its number
  *	FAIL_PATH=part     only of files whose name, as it is opened, has this part; "stdin";
  *	                   of socket anything
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { FDS = 1024 };
@@ -140,7 +142,9 @@ int open(const char *path, int flags, ...)
 	mode_t mode = mode_of(flags, list);
 
 	va_end(list);
-	return opened(path, REAL(open)(path, flags, mode));
+	return fails("open", part && strstr(path, part))
+	               ? -1
+	               : opened(path, REAL(open)(path, flags, mode));
 }
 
 int openat(int directory, const char *path, int flags, ...)
@@ -154,6 +158,22 @@ int openat(int directory, const char *path, int flags, ...)
 	return fails("openat", part && strstr(path, part))
 	               ? -1
 	               : opened(path, REAL(openat)(directory, path, flags, mode));
+}
+
+int unlinkat(int directory, const char *path, int flags)
+{
+	return fails("unlinkat", part && strstr(path, part))
+	               ? -1
+	               : REAL(unlinkat)(directory, path, flags);
+}
+
+int connect(int fd, const struct sockaddr *to, socklen_t len)
+{
+	const struct sockaddr_un *un = (const void *)to;
+
+	return fails("connect", part && to->sa_family == AF_UNIX && strstr(un->sun_path, part))
+	               ? -1
+	               : REAL(connect)(fd, to, len);
 }
 
 /* What a program calls that was compiled for large files; all are read by the same reads. */

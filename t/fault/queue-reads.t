@@ -71,13 +71,33 @@ def drop_files(so):
                 house.start()
             later = f"event=drop-later file={name} reason=\"{os.strerror(error)}\""
             ok(house.wait_for(lambda: later in house.program.log()), f"{call}, {errno.errorcode[error]}: pickup says so", house.program.log())
-            is_(house.dropped(), [name], "and leaves the drop file")
-            is_(house.live(), [], "nothing of it is sent")
-            (house.directory / "drop" / ".new-x").write_bytes(b"")
-            (house.directory / "drop" / ".new-x").rename(house.directory / "drop" / ".x")  # seen: another scan
-            ok(house.wait_for(lambda: house.live() and not [n for n in house.dropped() if n[0] != "."]), "at the next scan it goes",
-               house.program.log())
+            ok(house.wait_for(lambda: house.live() and not [n for n in house.dropped() if n[0] != "."]),
+               "and leaves the drop file: at the next scan, which is soon, it goes", house.program.log())
             ok(len(house.live()) == 1 and house.last().bytes.count(b"a line\r\n") == 60000, "once, whole")
+
+
+def drop_file_stays(so):
+    """A drop file whose message is in the queue, and which cannot be removed, is not sent again and again."""
+    with pickuphouse.House(started=False) as house:
+        house.sendmail("a@example.test", text="Subject: dropped\n\nonce\n")
+        name, = house.dropped()
+        with stopper.Failing(so, "unlinkat", errno.EROFS, name, times=2):
+            house.start()
+        ok(house.wait_for(lambda: f"event=drop-stuck file={name} reason=\"it is sent, and cannot be removed: " in house.program.log()),
+           "a drop file that cannot be removed: the log says so", house.program.log())
+        ok(house.wait_for(lambda: name not in house.dropped()), "it is tried again, and goes when it can")
+        is_((len(house.live()), house.program.log().count("event=drop-stuck")), (1, 1), "its message was sent once")
+
+
+def configuration(so):
+    """A configuration that cannot be opened now is not one that is not there: the message would go astray."""
+    with pickuphouse.House() as house:
+        for error in (errno.EMFILE, errno.EIO):
+            with stopper.Failing(so, "open", error, "posthouse.conf"):
+                got = house.sendmail("a@example.test", text="Subject: x\n\nx\n", POSTHOUSE_RUNDIR="", POSTHOUSE_DROPDIR="")
+            is_((got.returncode, os.strerror(error) in got.stderr.decode()), (os.EX_TEMPFAIL, True),
+                f"sendmail: posthouse.conf cannot be opened ({errno.errorcode[error]}), the caller is told")
+        is_((house.live(), house.dropped()), ([], []), "and nothing is sent")
 
 
 def standard_input(so):
@@ -102,7 +122,7 @@ def standard_input(so):
 def main():
     with House(agents=False) as scratch:
         so = stopper.build(scratch.directory, "failing")
-        for test in (recovery, secret, drop_files, standard_input):
+        for test in (recovery, secret, drop_files, drop_file_stays, configuration, standard_input):
             test(so)
     done()
 
