@@ -402,12 +402,36 @@ enum store_result folder_copy(struct folder *f, const uint32_t *seqs, uint32_t c
 	return result;
 }
 
+static bool is_still_there(struct folder *f, uint32_t uid)
+{
+	const struct record *r = record_find(f, uid);
+	char name[NAME_BYTES_MAX + 1];
+	struct stat st;
+
+	return r && record_name(f, r, name) && fstatat(f->cur, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Messages that could not be removed here are not there either (RFC 6851 section 3.3), unless that
+ * cannot be told. */
+static void move_back(struct folder *f, const uint32_t *sources, struct folder *to, uint32_t *made,
+                      uint32_t count)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (is_still_there(f, sources[i]))
+			made[kept++] = made[i];
+	if (kept)
+		folder_take_back(to, made, kept);
+}
+
 /* A crash or a power cut in between leaves the message in both folders, at worst. */
 enum store_result folder_move(struct folder *f, const uint32_t *seqs, uint32_t count,
                               struct folder *to, uint32_t *uids, struct reason *why)
 {
 	uint32_t *given = uids ? uids : memory_get((count + 1) * sizeof *given);
 	uint32_t *gone = memory_get((count + 1) * sizeof *gone), gone_count = 0;
+	uint32_t *made = memory_get((count + 1) * sizeof *made);
 	enum store_result result = STORE_READ_ONLY;
 
 	if (f->read_only)
@@ -415,12 +439,18 @@ enum store_result folder_move(struct folder *f, const uint32_t *seqs, uint32_t c
 	else
 		result = copy_list(f, seqs, count, to, given, true, why);
 	for (uint32_t i = 0; result == STORE_OK && i < count; i++)
-		if (given[i])
+		if (given[i]) {
+			made[gone_count] = given[i];
 			gone[gone_count++] = folder_uid(f, seqs[i]);
-	if (result == STORE_OK && gone_count)
+		}
+	if (result == STORE_OK && gone_count) {
 		result = folder_take(f, gone, gone_count, why);
+		if (result != STORE_OK)
+			move_back(f, gone, to, made, gone_count);
+	}
 	if (given != uids)
 		free(given);
 	free(gone);
+	free(made);
 	return result;
 }

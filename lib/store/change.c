@@ -13,15 +13,10 @@ enum { LOG_BATCH_FLUSH = 4 << 20 };
 
 /* The lock, and the directories as the index knows them, so that what this session renames is all
  * that changed. */
-static enum store_result begin_change(struct folder *f, struct reason *why)
+static enum store_result begin_locked(struct folder *f, struct reason *why)
 {
-	enum store_result result;
+	enum store_result result = folder_lock(f, why);
 
-	if (f->read_only) {
-		fail(why, "the folder is open read only");
-		return STORE_READ_ONLY;
-	}
-	result = folder_lock(f, why);
 	if (result != STORE_OK)
 		return result;
 	result = folder_look(f, why);
@@ -30,6 +25,14 @@ static enum store_result begin_change(struct folder *f, struct reason *why)
 	if (result != STORE_OK)
 		folder_unlock(f);
 	return result;
+}
+
+static enum store_result begin_change(struct folder *f, struct reason *why)
+{
+	if (!f->read_only)
+		return begin_locked(f, why);
+	fail(why, "the folder is open read only");
+	return STORE_READ_ONLY;
 }
 
 static enum store_result end_change(struct folder *f, enum store_result so_far, struct reason *why)
@@ -210,6 +213,14 @@ enum store_result folder_take(struct folder *f, const uint32_t *uids, uint32_t c
 	struct removal removed = { 0 };
 
 	return result == STORE_OK ? remove_list(f, uids, count, false, &removed, why) : result;
+}
+
+void folder_take_back(struct folder *f, const uint32_t *uids, uint32_t count)
+{
+	struct removal removed = { 0 };
+
+	if (begin_locked(f, NULL) == STORE_OK)
+		remove_list(f, uids, count, false, &removed, NULL);
 }
 
 enum store_result folder_remove(struct folder *f, const uint32_t *uids, uint32_t count,

@@ -298,7 +298,9 @@ enum store_result open_message_file(struct folder *f, uint32_t seq, int *fd, str
 void cache_put_uid(struct folder *f, uint32_t uid, struct view bytes);
 void cache_compact(struct folder *f);
 
-/* change.c: folder_remove without the quota (the bytes stay in this home) */
+/* change.c: folder_remove without the quota (the bytes stay in this home), the one also in a folder
+ * that is open read only: copies whose originals stay. What cannot be removed stays too. */
+void folder_take_back(struct folder *f, const uint32_t *uids, uint32_t count);
 enum store_result folder_take(struct folder *f, const uint32_t *uids, uint32_t count,
                               struct reason *why);
 

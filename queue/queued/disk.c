@@ -250,12 +250,32 @@ int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records)
 	return 0;
 }
 
-int disk_remove(struct disk *d, uint64_t id)
+static int unlink_message(struct disk *d, uint64_t id)
 {
 	char name[QUEUEDIR_NAME_MAX];
 
 	queuedir_name(id, name);
 	return unlinkat(d->directory, name, 0);
+}
+
+int disk_remove(struct disk *d, uint64_t id)
+{
+	if (unlink_message(d, id) == 0)
+		return 0;
+	if (errno != ENOENT && d->left_count < DISK_LEFT_MAX)
+		d->left[d->left_count++] = id;
+	return -1;
+}
+
+void disk_remove_left(struct disk *d, bool (*is_served)(void *context, uint64_t id), void *context)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < d->left_count; i++)
+		if (!is_served(context, d->left[i]) && unlink_message(d, d->left[i]) < 0 &&
+		    errno != ENOENT)
+			d->left[kept++] = d->left[i];
+	d->left_count = kept;
 }
 
 int disk_set_aside(struct disk *d, uint64_t id, enum queuedir_place place,

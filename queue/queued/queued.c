@@ -33,7 +33,12 @@
 #include "queue/queued/recover.h"
 #include "queue/queued/writers.h"
 
-enum { STOP_PATIENCE_MS = 20000, STOP_LOOK_MS = 50, TORN_LOOK_MS = 3600 * 1000 };
+enum {
+	STOP_PATIENCE_MS = 20000,
+	STOP_LOOK_MS = 50,
+	TORN_LOOK_MS = 3600 * 1000,
+	LEFT_LOOK_MS = 5000
+};
 
 static struct queued {
 	struct loop *loop;
@@ -48,7 +53,7 @@ static struct queued {
 	struct commands *commands;
 	struct watch master;
 	bool stopping;
-	struct timer stop_look, torn_look;
+	struct timer stop_look, torn_look, left_look;
 	int64_t stop_late_ms;
 } queued;
 
@@ -126,6 +131,19 @@ static void torn_look(struct timer *t)
 
 	disk_remove_torn(&q->disk, q->settings.queue_torn_keep_ms);
 	loop_timer_set(q->loop, t, loop_now_ms(q->loop) + TORN_LOOK_MS);
+}
+
+static bool is_served(void *context, uint64_t id)
+{
+	return records_find(context, id) != NULL;
+}
+
+static void left_look(struct timer *t)
+{
+	struct queued *q = loop_owner(t, struct queued, left_look);
+
+	disk_remove_left(&q->disk, is_served, &q->records);
+	loop_timer_set(q->loop, t, loop_now_ms(q->loop) + LEFT_LOOK_MS);
 }
 
 static void nothing(int number, void *context)
@@ -223,6 +241,8 @@ static void serve(struct queued *q)
 	q->stop_look.due = stop_look;
 	q->torn_look.due = torn_look;
 	loop_timer_set(q->loop, &q->torn_look, loop_now_ms(q->loop) + TORN_LOOK_MS);
+	q->left_look.due = left_look;
+	loop_timer_set(q->loop, &q->left_look, loop_now_ms(q->loop) + LEFT_LOOK_MS);
 	q->master.ready = from_master;
 	loop_watch(q->loop, &q->master, LOOP_READ);
 	loop_signal(q->loop, SIGTERM, stop, q);
@@ -256,6 +276,7 @@ int main(void)
 	master_tell_ready(q->loop);
 	loop_run(q->loop);
 	writers_end(q->writers);
+	disk_remove_left(&q->disk, is_served, &q->records);
 	disk_put_clean_mark(&q->disk);
 	log_info("event=stopped messages=%zu", q->records.count);
 	return EXIT_DONE;

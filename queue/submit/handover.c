@@ -106,11 +106,15 @@ static int finish_socket(struct handover *o, struct submit_result *result, struc
 	struct timeval t = { ANSWER_TIMEOUT_MS / 1000, 0 };
 	struct wire_in in;
 
+	/* It waits for the rest, unless it has refused already and gone. */
+	if (o->lost)
+		shutdown(o->fd, SHUT_WR);
 	setsockopt(o->fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
 	if (wire_receive(o->fd, &in) != WIRE_OK)
 		return fail(
 			why,
-			"posthouse did not respond; the message may or may not have been accepted");
+			o->lost ? "the message could not be handed to posthouse; it is not accepted"
+				: "posthouse did not respond; the message may or may not have been accepted");
 	bool good = in.type == SUBMIT_RESULT && submit_result_get(&in, result);
 
 	wire_in_close(&in);

@@ -4,7 +4,7 @@
  * so that the program itself has no test code in it.
  *
  *	FAIL_CALL=pread    open, openat, read, pread, socket (of the network),
- *	                   unlinkat or connect
+ *	                   unlinkat, connect or sendmsg
  *	FAIL_ERRNO=5       its number
  *	FAIL_PATH=part     only of files whose name, as it is opened, has this part; "stdin";
  *	                   of socket anything
@@ -174,6 +174,11 @@ int connect(int fd, const struct sockaddr *to, socklen_t len)
 	return fails("connect", part && to->sa_family == AF_UNIX && strstr(un->sun_path, part))
 	               ? -1
 	               : REAL(connect)(fd, to, len);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	return fails("sendmsg", 1) ? -1 : REAL(sendmsg)(fd, message, flags);
 }
 
 /* What a program calls that was compiled for large files; all are read by the same reads. */

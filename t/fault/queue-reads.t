@@ -100,6 +100,31 @@ def configuration(so):
         is_((house.live(), house.dropped()), ([], []), "and nothing is sent")
 
 
+def handing_over(so):
+    """sendmail cannot send a part of the message to pickup: it does not wait for an answer that cannot come."""
+    with pickuphouse.House() as house:
+        for skip in (0, 2, 3):
+            with stopper.Failing(so, "sendmsg", errno.ENOBUFS, "", skip=skip, times=1):
+                got = house.sendmail("a@example.test", text="Subject: x\n\n" + "a line\n" * 20000)
+            is_((got.returncode, "could not be handed to posthouse" in got.stderr.decode()), (os.EX_TEMPFAIL, True),
+                f"sendmail: packet {skip + 1} cannot be sent, the caller is told")
+        is_(house.live(), [], "and nothing is sent")
+
+
+def removal(so):
+    """A message that is done and whose file cannot be removed: the stop removes it, so that no start sends it again."""
+    with stopper.Failing(so, "unlinkat", errno.EIO, "/", times=1), House() as house:
+        id = house.write(["a@far.test"])
+        remote = house.agents["remote"]
+        remote.job().finish(DONE)
+        house.program.wait_log(f"id={id} event=remove-failed")
+        ok(id in house.files(), "a file that cannot be removed stays")
+        house.stop()
+        is_(house.files(), [], "until the stop")
+        house.restart()
+        is_(house.list(), [], "nothing is sent again")
+
+
 def standard_input(so):
     with pickuphouse.House() as house:
         text = "Subject: x\nTo: b@example.test\n\n" + "a line\n" * 100000
@@ -122,7 +147,7 @@ def standard_input(so):
 def main():
     with House(agents=False) as scratch:
         so = stopper.build(scratch.directory, "failing")
-        for test in (recovery, secret, drop_files, drop_file_stays, configuration, standard_input):
+        for test in (recovery, secret, drop_files, drop_file_stays, configuration, standard_input, handing_over, removal):
             test(so)
     done()
 

@@ -21,6 +21,7 @@ static struct {
 } places[PLACES];
 
 static bool watching, other_disk, sync_fails;
+static int removals_left = -1; /* from the source, until one fails; -1: none does */
 static ino_t target_cur, source_cur;
 static unsigned syncs, too_early;
 
@@ -71,6 +72,10 @@ int unlinkat(int dir, const char *name, int flags)
 {
 	if (watching && inode_of(dir) == source_cur)
 		too_early += target_dirty();
+	if (removals_left >= 0 && inode_of(dir) == source_cur && removals_left-- == 0) {
+		errno = EIO;
+		return -1;
+	}
 	return (int)syscall(SYS_unlinkat, dir, name, flags);
 }
 
@@ -115,6 +120,7 @@ static void begin(int messages)
 static void end(void)
 {
 	watching = sync_fails = other_disk = false;
+	removals_left = -1;
 	folder_close(&from);
 	folder_close(&to);
 	box_remove();
@@ -167,6 +173,23 @@ static void check_refused(void)
 	end();
 }
 
+/* The second of three cannot be removed where it was. */
+static void check_kept(void)
+{
+	begin(3);
+	removals_left = 1;
+	ok(folder_move(from, all, 3, to, NULL, &box_why) == STORE_FAILED,
+	   "a removal that fails: MOVE fails");
+	box_sync(from);
+	box_sync(to);
+	ok(folder_count(from) == 2 && folder_count(to) == 1, "each message is in one folder");
+	ok(folder_move(from, all, 2, to, NULL, &box_why) == STORE_OK, "and again");
+	box_sync(from);
+	box_sync(to);
+	ok(folder_count(from) == 0 && folder_count(to) == 3, "when it works");
+	end();
+}
+
 static void check_append(void)
 {
 	begin(0);
@@ -199,6 +222,7 @@ int main(void)
 	other_disk = true;
 	check_commands("two file systems");
 	check_refused();
+	check_kept();
 	check_append();
 	check_folders();
 	return tap_done();
