@@ -85,8 +85,14 @@ static BIO *open_file(struct model *m, const char *path, struct source *source)
 	model_read_source(m, path, NULL, source);
 	if (source->missing)
 		problem_error(&m->problems, path, 0, "%s", strerror(ENOENT));
+	BIO *file = m->problems.errors == before
+	                    ? BIO_new_mem_buf(source->text.data, (int)source->text.len)
+	                    : NULL;
+
+	if (file != NULL)
+		return file;
 	if (m->problems.errors == before)
-		return BIO_new_mem_buf(source->text.data, (int)source->text.len);
+		problem_error(&m->problems, path, 0, "OpenSSL: out of memory");
 	free(source->memory);
 	return NULL;
 }
@@ -159,11 +165,17 @@ static void add_name(struct model *m, struct model_certificate *c, const char *n
 }
 
 /* RFC 6125: the names of subjectAltName; the common name only where there is no such extension. */
-static void read_names(struct model *m, struct model_certificate *c, X509 *certificate)
+static void read_names(struct model *m, struct model_certificate *c, X509 *certificate,
+                       const char *path)
 {
-	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+	int how;
+	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, &how, NULL);
 	char common[256];
 
+	if (names == NULL && how != -1) {
+		problem_error(&m->problems, path, 0, "its host names cannot be read");
+		return;
+	}
 	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
 		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
 
@@ -219,28 +231,44 @@ static void find_key(struct model *m, struct model_certificate *c, const struct 
 		              same_name);
 }
 
-/* The chain as PEM again, so that nothing else that may stand in the file gets into a
- * generation. */
-static X509 *read_chain(struct model *m, BIO *file, struct model_certificate *c)
+/* The chain as PEM again, so that nothing else that may stand in the file gets into a generation;
+ * its first certificate, NULL when there is none, or when one is malformed: a chain cut short would
+ * be none. */
+static X509 *copy_chain(BIO *file, BIO *memory)
 {
-	BIO *memory = BIO_new(BIO_s_mem());
-	X509 *first = NULL, *next;
-	char *data;
+	X509 *first = NULL, *next = NULL;
+	bool whole = memory != NULL;
 	int count = 0;
 
-	while (count < CHAIN_MAX &&
+	while (whole && count < CHAIN_MAX &&
 	       (next = PEM_read_bio_X509(file, NULL, no_passphrase, NULL)) != NULL) {
-		PEM_write_bio_X509(memory, next);
+		whole = PEM_write_bio_X509(memory, next) == 1;
 		if (count++ == 0)
 			first = next;
 		else
 			X509_free(next);
 	}
-	long len = BIO_get_mem_data(memory, &data);
-
-	c->certificate.chain = arena_copy(&m->arena, (struct view){ data, (size_t)len });
-	BIO_free(memory);
+	if (whole && next == NULL)
+		whole = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
 	ERR_clear_error();
+	if (whole)
+		return first;
+	X509_free(first);
+	return NULL;
+}
+
+static X509 *read_chain(struct model *m, BIO *file, struct model_certificate *c)
+{
+	BIO *memory = BIO_new(BIO_s_mem());
+	X509 *first = copy_chain(file, memory);
+	char *data;
+
+	if (first != NULL) {
+		long len = BIO_get_mem_data(memory, &data);
+
+		c->certificate.chain = arena_copy(&m->arena, (struct view){ data, (size_t)len });
+	}
+	BIO_free(memory);
 	return first;
 }
 
@@ -273,14 +301,15 @@ static void read_certificate(struct model *m, const struct keys *keys, const cha
 
 	close_file(file, &source);
 	if (certificate == NULL || !digest_public(X509_get_X509_PUBKEY(certificate), digest)) {
-		problem_error(&m->problems, path, 0, "contains no certificate in PEM format");
+		problem_error(&m->problems, path, 0,
+		              "contains no certificate in PEM format, or a malformed one");
 		X509_free(certificate);
 		return;
 	}
 	c.certificate.key_digest = arena_copy(&m->arena, (struct view){ digest, sizeof digest });
 	c.certificate.file = view_of(path);
 	check_kind(m, certificate, path);
-	read_names(m, &c, certificate);
+	read_names(m, &c, certificate, path);
 	if (c.name_count == 0)
 		problem_warning(&m->problems, path, 0, "the certificate contains no host name");
 	check_dates(m, &c, certificate, path);

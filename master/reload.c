@@ -59,17 +59,20 @@ static int judge(const struct settings *settings, struct reason *why)
 }
 
 /* Those that the generation has; one that was built before 0.2 has none, and gets what is in the
- * configuration directory now.  Without keys TLS is not offered; keyd says so. */
-static int open_keys(int generation, const struct settings *settings)
+ * configuration directory now.  Without keys (*keys is -1) TLS is not offered; keyd says so. */
+static int open_keys(int generation, const struct settings *settings, int *keys, struct reason *why)
 {
 	char path[4096];
-	int keys = generation_keys(generation, NULL);
 
-	if (keys >= 0 || errno != ENOENT)
-		return keys;
-	return string_format(path, sizeof path, "%s/keys", settings->directory_configuration)
-	               ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-	               : -1;
+	*keys = generation_keys(generation, why);
+	if (*keys >= 0)
+		return 0;
+	if (errno != ENOENT)
+		return -1;
+	if (!string_format(path, sizeof path, "%s/keys", settings->directory_configuration))
+		return fail(why, "%s/keys: the path is too long", settings->directory_configuration);
+	*keys = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *keys >= 0 || errno == ENOENT ? 0 : fail_errno(why, "open %s", path);
 }
 
 static int read_generation(int generation, struct settings *settings, struct reason *why)
@@ -89,10 +92,13 @@ static int fill(struct candidate *c, int generation, long number, const struct l
 {
 	*c = (struct candidate){ .generation = generation, .number = number, .keys = -1 };
 	if (read_generation(generation, &c->settings, why) == 0) {
-		if (old == NULL || listeners_open(&c->settings, old, &c->listeners, why) == 0) {
-			c->keys = open_keys(generation, &c->settings);
+		bool opened = open_keys(generation, &c->settings, &c->keys, why) == 0;
+
+		if (opened &&
+		    (old == NULL || listeners_open(&c->settings, old, &c->listeners, why) == 0))
 			return 0;
-		}
+		if (opened && c->keys >= 0)
+			close(c->keys);
 		settings_free(&c->settings);
 	}
 	close(generation);

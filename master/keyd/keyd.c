@@ -115,15 +115,17 @@ static void read_key_files(int directory)
 
 	/* Walked anew: a place in the directory belongs to the open file, which our predecessor
 	 * read to its end. */
-	if (directory < 0 || walk_begin(&w, directory, ".") < 0) {
+	if (directory < 0) {
 		log_warn("event=no-keys reason=\"no directory of keys: TLS cannot be offered\"");
 		return;
 	}
-	while ((entry = walk_next(&w)) != NULL)
-		if (is_key_name(entry->d_name))
-			read_key_file(walk_fd(&w), entry->d_name);
+	if (walk_begin(&w, directory, ".") == 0)
+		while ((entry = walk_next(&w)) != NULL)
+			if (is_key_name(entry->d_name))
+				read_key_file(walk_fd(&w), entry->d_name);
+	/* A part of them would be another answer: TLS would be dead until the next reload. */
 	if (walk_end(&w) < 0)
-		log_warn("event=no-keys reason=%s", log_quote(view_of(strerror(errno))));
+		log_fatal("reading the directory of keys: %m");
 	close(directory);
 }
 
@@ -149,12 +151,25 @@ static int no_passphrase(char *out, int size, int writing, void *context)
 	return -1;
 }
 
+/* Empties OpenSSL's queue of errors. */
+static bool is_out_of_memory(void)
+{
+	bool found = false;
+	unsigned long error;
+
+	while ((error = ERR_get_error()) != 0)
+		found |= ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+	return found;
+}
+
 static int parse_key(struct key *k, struct reason *why)
 {
 	BIO *pem = BIO_new_mem_buf(k->pem, (int)k->pem_len);
 	unsigned char *der = NULL;
 
 	k->key = pem ? PEM_read_bio_PrivateKey(pem, NULL, no_passphrase, NULL) : NULL;
+	if (pem == NULL || (k->key == NULL && is_out_of_memory()))
+		log_fatal("out of memory for key %s", log_quote(view_of(k->name)));
 	BIO_free(pem);
 	sodium_free(k->pem); /* wipes it */
 	k->pem = NULL;

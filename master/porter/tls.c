@@ -56,6 +56,7 @@ static bool chain_parse(struct chain *c, BIO *pem)
 {
 	X509 *next;
 
+	ERR_clear_error();
 	c->above = sk_X509_new_null();
 	c->host = PEM_read_bio_X509(pem, NULL, NULL, NULL);
 	if (c->host == NULL || c->above == NULL)
@@ -66,7 +67,10 @@ static bool chain_parse(struct chain *c, BIO *pem)
 			X509_free(next);
 			return false;
 		}
-	ERR_clear_error(); /* the end of the file was reported as an error */
+	/* The end of the file was reported as an error; any other would cut the chain short. */
+	if (ERR_peek_error() != 0 && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+		return false;
+	ERR_clear_error();
 	c->key = signer_key(X509_get0_pubkey(c->host));
 	return c->key != NULL;
 }
@@ -169,7 +173,11 @@ void tls_start(const char *minimum_version)
 	signer_start();
 	if (map_open(&tls.certificates, program_generation_file("tls.cdb"), &why) < 0)
 		log_fatal("tls.cdb: %s", why.text);
-	tls.offered = certificates_at(&tls.certificates, 0, &first) == MAP_FOUND;
+	enum map_result found = certificates_at(&tls.certificates, 0, &first);
+
+	if (found != MAP_FOUND && found != MAP_MISSING)
+		log_fatal("tls.cdb: the first certificate cannot be read");
+	tls.offered = found == MAP_FOUND;
 	if (!tls.offered) {
 		log_warn("event=tls-off reason=\"no certificate is configured\"");
 		return;

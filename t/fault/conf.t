@@ -89,6 +89,33 @@ def commands():
     is_(state(), before, "all is as it was")
 
 
+def generation():
+    place_of = place / "state/generations/current"
+    return {str(path.relative_to(place_of)): path.read_bytes() for path in place_of.rglob("*") if path.is_file()}
+
+
+def memory():
+    """Whichever allocation fails, of OpenSSL's too: a build gives the same generation or none."""
+    if not shutil.which("openssl"):
+        skip("memory", "no openssl command")
+        return
+    (place / "conf/users.map").write_text("".join(USERS.splitlines(True)[:10]))  # what OpenSSL needs is not one of thousands
+    is_(posthouse("build")[0], 0, "with a certificate it builds")
+    whole, at, failed, wrong = generation(), 0, 0, []
+    while True:
+        before = state()
+        code, out, err = posthouse("build", LD_PRELOAD=str(preload), FAIL_CALL="memory", FAIL_PATH="", FAIL_ERRNO=str(errno.ENOMEM),
+                                   FAIL_SKIP=str(at), FAIL_TIMES="1")
+        if generation() != whole or (code and (not err or state() != before)):
+            wrong.append((at, code, out, err))
+        failed += code != 0
+        if at > 20000:
+            break
+        at += 1 + at // 20
+    is_(wrong, [], f"an allocation fails: {failed} builds are refused, the others are whole")
+    ok(failed > 20, "some of them matter")
+
+
 def running():
     """Whether a server runs cannot be found out now: that is not the same as none."""
     failing = {"LD_PRELOAD": str(preload), "FAIL_CALL": "connect", "FAIL_PATH": "/control", "FAIL_ERRNO": str(errno.ENOBUFS)}
@@ -134,6 +161,7 @@ try:
     editor()
     passwords()
     certificates()
+    memory()
 finally:
     shutil.rmtree(place, ignore_errors=True)
 done()

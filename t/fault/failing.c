@@ -4,14 +4,11 @@
  * so that the program itself has no test code in it.
  *
  *	FAIL_CALL=pread    open, openat, read, pread, socket (of the network),
- *	                   unlinkat, connect or sendmsg
- *	FAIL_ERRNO=5       its number
- *	FAIL_PATH=part     only of files whose name, as it is opened, has this part; "stdin";
- *	                   of socket anything
- *	FAIL_SKIP=1        so many calls pass first
- *	FAIL_TIMES=2       so many fail, then all pass; without it all fail
- *	FAIL_CALL=behind   reads of the file are cut at FAIL_SKIP bytes, and fail behind them; with
- *	                   FAIL_ERRNO=0 the file seems to end there
+ *	                   unlinkat, connect, sendmsg or memory (an
+ *allocation) FAIL_ERRNO=5       its number FAIL_PATH=part     only of files whose name, as it is
+ *opened, has this part; "stdin" FAIL_SKIP=1        so many calls pass first FAIL_TIMES=2       so
+ *many fail, then all pass; without it all fail FAIL_CALL=behind   reads of the file are cut at
+ *FAIL_SKIP bytes, and fail behind them; with FAIL_ERRNO=0 the file seems to end there
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -40,7 +37,8 @@ static long number(const char *name, long otherwise)
 
 __attribute__((constructor)) static void start(void)
 {
-	call = getenv("FAIL_CALL");
+	const char *chosen_call = getenv("FAIL_CALL");
+
 	part = getenv("FAIL_PATH");
 	error = number("FAIL_ERRNO", EIO);
 	skip = number("FAIL_SKIP", 0);
@@ -48,6 +46,7 @@ __attribute__((constructor)) static void start(void)
 	unsetenv("LD_PRELOAD"); /* what this program starts is not meant, nor is its standard input
 	                         */
 	chosen[STDIN_FILENO] = part && strcmp(part, "stdin") == 0;
+	call = chosen_call; /* from now on */
 }
 
 static int fails(const char *name, int is_chosen)
@@ -180,6 +179,27 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	return fails("sendmsg", 1) ? -1 : REAL(sendmsg)(fd, message, flags);
 }
+
+#ifdef __GLIBC__
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t each);
+void *__libc_realloc(void *p, size_t n);
+
+void *malloc(size_t n)
+{
+	return fails("memory", 1) ? NULL : __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t each)
+{
+	return fails("memory", 1) ? NULL : __libc_calloc(n, each);
+}
+
+void *realloc(void *p, size_t n)
+{
+	return fails("memory", 1) ? NULL : __libc_realloc(p, n);
+}
+#endif
 
 /* What a program calls that was compiled for large files; all are read by the same reads. */
 int open64(const char *path, int flags, ...) __attribute__((alias("open")));
