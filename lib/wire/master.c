@@ -62,8 +62,12 @@ void master_tell_ready(struct loop *loop)
 	if (program_is_trial())
 		_exit(EXIT_DONE);
 	wire_begin(&out, MASTER_READY);
-	if (fd >= 0 && wire_send(fd, &out) != WIRE_OK)
+	enum wire_result r = fd >= 0 ? wire_send(fd, &out) : WIRE_OK;
+
+	if (r == WIRE_CLOSED)
 		log_warn("event=ready-unheard reason=\"%m\"");
+	else if (r != WIRE_OK)
+		log_fatal("telling master that all is in place: %m");
 	wire_out_free(&out);
 	start_beats(loop);
 }

@@ -51,7 +51,7 @@ enum master_type {
 
 /* Called by every program once everything is in place: tells master, for which `posthouse start`
  * and t/house wait, and lets the loop that it is about to run tell that it turns. A trial
- * (program_is_trial) ends here. */
+ * (program_is_trial) ends here. Fatal when master cannot be told, which would wait for ever. */
 void master_tell_ready(struct loop *loop);
 /* For a loop that does one thing for long, between two parts of it: as if it had turned. Says
  * nothing more often than the loop would. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""A key file of which not all can be read: half a key is not a key, and keyd does not start without saying why."""
+"""A key file of which not all can be read, or none, or that cannot be told to master: half a key is not a key, no keys are not
+all keys, and keyd does not start without saying why."""
 import errno
 import os
 import pathlib
@@ -21,15 +22,19 @@ def certificate(conf):
 
 house = House(certificates=certificate)
 so = stopper.build(house.directory, "failing")
-for error, words in ((0, "is shorter than expected"), (errno.EIO, os.strerror(errno.EIO))):
+EIO_WORDS = os.strerror(errno.EIO)
+for failing, words in ((("behind", 0, "a.pem", 100), "reading key file a.pem: is shorter than expected"),
+                       (("behind", errno.EIO, "a.pem", 100), f"reading key file a.pem: {EIO_WORDS}"),
+                       (("openat", errno.EMFILE, "."), os.strerror(errno.EMFILE)),
+                       (("sendmsg", errno.ENOBUFS, ""), f"telling master that all is in place: {os.strerror(errno.ENOBUFS)}")):
     house.keyd.stop()
     before = len(house.keyd.log())
-    with stopper.Failing(so, "behind", error, "a.pem", skip=100):
+    with stopper.Failing(so, *failing):
         try:
             house.start_keyd()
             ok(False, f"keyd does not start: {words}")
         except (RuntimeError, OSError):
-            ok(f"reading key file a.pem: {words}" in house.keyd.log()[before:], f"keyd does not start: {words}", house.keyd.log())
+            ok(" fatal: " in house.keyd.log()[before:] and words in house.keyd.log()[before:], f"keyd does not start: {words}", house.keyd.log())
 house.start_keyd()
 ok(True, "when the disk is well again it does")
 house.stop()
