@@ -60,13 +60,18 @@ static void note_failure(struct fetch *f, uint32_t seq, enum store_result result
  * put it. */
 static void send_range(struct fetch *f, struct content *c, const struct section_bytes *b)
 {
+	struct reason why;
+
 	text_format(&f->line, "{%" PRIu64 "}\r\n", b->length);
 	write_out(f);
 	if (c->message.converts)
 		stream_write(&f->s->stream,
 		             view_take(view_skip(c->whole, (size_t)b->offset), (size_t)b->length));
-	else
-		stream_send_file(&f->s->stream, c->message.fd, b->offset, b->length);
+	else if (stream_send_file(&f->s->stream, c->message.fd, b->offset, b->length) ==
+	         STREAM_ERROR) {
+		fail_errno(&why, "send message");
+		note_failure(f, c->seq, STORE_FAILED, &why);
+	}
 }
 
 static void send_memory(struct fetch *f, struct view bytes)

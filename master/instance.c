@@ -57,10 +57,13 @@ void descriptors_drop(struct descriptors *d, const char *prefix)
 /* Our end of the wire, which it has no more. */
 static int give_up_wire(struct instance *i)
 {
+	int ours = i->wire.fd;
+
 	loop_unwatch(master.loop, &i->wire);
 	close(i->wire_other_end);
 	descriptors_drop(&i->descriptors, "master");
-	return i->wire.fd;
+	i->wire.fd = i->wire_other_end = -1;
+	return ours;
 }
 
 static void close_wire(struct instance *i)
@@ -90,20 +93,28 @@ static int lay_wire(struct instance *i)
 	return -1;
 }
 
-void instance_lay_wire_again(struct instance *i)
+static bool lay_or_say(struct instance *i)
 {
-	close_wire(i);
-	/* Two descriptors have just become free: only a system that has none at all refuses. */
-	if (lay_wire(i) < 0)
-		log_fatal("making a wire: %m");
+	if (lay_wire(i) == 0)
+		return true;
+	log_warn("event=start-failed program=%s reason=\"making a wire: %m\"", i->row->name);
+	return false;
+}
+
+/* Two descriptors have just become free: only a system that has none at all, or no memory,
+ * refuses. */
+bool instance_lay_wire_again(struct instance *i)
+{
+	if (i->wire.fd >= 0)
+		close_wire(i);
+	return lay_or_say(i);
 }
 
 int instance_leave_wire(struct instance *i)
 {
 	int ours = give_up_wire(i);
 
-	if (lay_wire(i) < 0)
-		log_fatal("making a wire: %m");
+	lay_or_say(i);
 	return ours;
 }
 
@@ -216,6 +227,8 @@ bool instance_start(struct instance *i)
 {
 	bool as_root = master.privileged && i->uid == 0;
 
+	if (i->wire.fd < 0 && !instance_lay_wire_again(i))
+		return false;
 	/* On the wires that it shares with its predecessors. */
 	for (unsigned n = 0; n < i->descriptors.count; n++)
 		if (!view_starts(view_of(i->descriptors.rows[n].name), VIEW("listen.")))

@@ -72,8 +72,10 @@ int instance_take_in(struct instance *i);
 int instance_make_pipe(int ends[2], bool is_resident);
 /* Out of the list; its wire and its pipe, whose other end is logd's, are closed. */
 void instance_let_go(struct instance *i);
-void instance_give_common(struct instance *i);    /* the descriptors that every program has */
-void instance_lay_wire_again(struct instance *i); /* "master", with nothing on it */
+void instance_give_common(struct instance *i); /* the descriptors that every program has */
+/* "master", with nothing on it. false: it has been logged why there is none, and instance_start
+ * tries again. */
+bool instance_lay_wire_again(struct instance *i);
 /* The same, and the program that has the old one keeps it: our end, which is the caller's. */
 int instance_leave_wire(struct instance *i);
 /* Forks and execs row->name; pid, started_ms, starts are set. false: it has been logged why not. */

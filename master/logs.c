@@ -62,6 +62,9 @@ void logs_tell(void)
 {
 	enum wire_result r = WIRE_OK;
 
+	/* It has no wire, and gets one when it is started. */
+	if (!loop_is_watched(&resident_of(HOUSE_LOGD, 0)->wire))
+		return;
 	if (!own.told) {
 		master_pipe_put(&out, "master", own.ends[0]);
 		r = send_out();
@@ -86,6 +89,7 @@ void logs_tell(void)
 
 void logs_reader_ready(void)
 {
+	logs_tell();
 	log_to_pipe(own.ends[1]);
 }
 

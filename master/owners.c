@@ -37,11 +37,13 @@ static unsigned owner_count, owners_most = OWNERS_MAX;
 void owners_start(unsigned long descriptors)
 {
 	int next = dup(master.null_fd); /* the lowest that is free: all below are in use */
-	unsigned long used = next < 0 ? descriptors : (unsigned long)next;
+
+	if (next < 0)
+		log_fatal("no descriptor is left for programs of mailbox owners: %m");
+	unsigned long used = (unsigned long)next;
 	unsigned long left = descriptors > used ? descriptors - used : 0;
 
-	if (next >= 0)
-		close(next);
+	close(next);
 	left = left > 2 * DESCRIPTORS_SPARE ? left - DESCRIPTORS_SPARE : left / 2;
 	if (left / DESCRIPTORS_PER_OWNER >= OWNERS_MAX)
 		return;

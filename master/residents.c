@@ -163,11 +163,12 @@ static bool is_session_wire(const struct house_wire *wire)
 }
 
 /* Over a wire that nobody reads yet: a predecessor would take what is for its successor. */
-static void tell_of_parents(struct instance *porter)
+static bool tell_of_parents(struct instance *porter)
 {
 	struct wire_out out = { 0 };
 
-	instance_lay_wire_again(porter);
+	if (!instance_lay_wire_again(porter))
+		return false;
 	for (unsigned w = 0; w < house_wire_count; w++) {
 		const struct instance *to = resident_of(house_wires[w].to, 0);
 
@@ -178,14 +179,16 @@ static void tell_of_parents(struct instance *porter)
 			log_warn("event=parent-untold program=%s", to->row->name);
 	}
 	wire_out_free(&out);
+	return true;
 }
 
 static void start(struct instance *i)
 {
-	if (i->row == &house[HOUSE_PORTER] && !master.stopping)
-		tell_of_parents(i);
-	if (!master.stopping && !instance_start(i))
-		loop_timer_set(master.loop, &i->restart, loop_now_ms(master.loop) + RESTART_MAX_MS);
+	bool can = i->row != &house[HOUSE_PORTER] || master.stopping || tell_of_parents(i);
+
+	if (!master.stopping && (!can || !instance_start(i)))
+		loop_timer_set(master.loop, &i->restart,
+		               loop_now_ms(master.loop) + RESTART_FIRST_MS);
 }
 
 static void replace(struct instance *i);

@@ -158,6 +158,7 @@ static void handle_retr(struct session *s, const struct pop3_command *c)
 {
 	struct message m;
 	struct view bytes;
+	struct reason why;
 
 	if (!open_message(s, c->message, &m, &bytes))
 		return;
@@ -167,8 +168,10 @@ static void handle_retr(struct session *s, const struct pop3_command *c)
 
 	if (has_dots || m.converts || bytes.len < STREAM_BUFFER_BYTES)
 		write_stuffed(&s->stream, bytes);
-	else
-		stream_send_file(&s->stream, m.fd, 0, m.size);
+	else if (stream_send_file(&s->stream, m.fd, 0, m.size) == STREAM_ERROR) {
+		fail_errno(&why, "send message");
+		log_store_failed(s, &why);
+	}
 	write_end(&s->stream, bytes);
 	message_close(&m);
 	s->marks[c->message - 1] |= MARK_READ;

@@ -2,6 +2,7 @@
 #include "lib/wire/job.h"
 
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 void job_put(struct wire_out *out, const struct job *j)
@@ -164,6 +165,7 @@ void job_answer(int queued, const struct job_result *result)
 {
 	job_result_put(&answers, result);
 	/* A lost line needs no word here: the next receive ends the worker, and queued retries what
-	 * was unanswered. */
-	(void)wire_send(queued, &answers);
+	 * was unanswered. So it does when an answer is lost; it would wait for it for ever. */
+	if (wire_send(queued, &answers) != WIRE_OK)
+		shutdown(queued, SHUT_RDWR);
 }

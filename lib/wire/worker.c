@@ -120,7 +120,9 @@ static void say_done(int hub)
 	struct wire_out out = { 0 };
 
 	wire_begin(&out, WIRE_DONE);
-	wire_send(hub, &out);
+	/* A hub that does not hear it would never have another job for us. */
+	if (wire_send(hub, &out) != WIRE_OK)
+		shutdown(hub, SHUT_RDWR);
 	wire_out_free(&out);
 }
 

@@ -4,7 +4,9 @@
 #include "lib/wire/job.h"
 #include "lib/wire/submit.h"
 
+#include <errno.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "t/torn.h"
@@ -327,6 +329,35 @@ static void submit(struct wire_out *out)
 	torn("a piece of text", out, get_chunk);
 }
 
+static bool full; /* of the system's buffers */
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	if (full) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	return syscall(SYS_sendmsg, fd, message, flags);
+}
+
+/* queued would wait for it as long as the agent lives. */
+static void lost_answer(void)
+{
+	const struct job_result done = { .text = "delivered", .last = true };
+	struct wire_in in;
+	int ends[2];
+
+	if (wire_pair(ends) < 0)
+		return;
+	full = true;
+	job_answer(ends[0], &done);
+	full = false;
+	ok(wire_receive(ends[1], &in) == WIRE_CLOSED, "an answer that is lost ends the line");
+	ok(wire_receive(ends[0], &in) == WIRE_CLOSED, "at both ends");
+	close(ends[0]);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	struct wire_out out = { 0 };
@@ -334,6 +365,7 @@ int main(void)
 	jobs(&out);
 	recipients(&out);
 	whole_jobs(&out);
+	lost_answer();
 	control(&out);
 	submit(&out);
 	wire_out_free(&out);
