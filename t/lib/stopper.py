@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Builds t/fault/NAME.c for LD_PRELOAD: Stopping makes a program end at a call, Failing makes a call fail, Clock
-moves its clocks."""
+moves its clocks; inject.py gives orders to inject.c."""
 import os
 import pathlib
 import subprocess
