@@ -11,7 +11,13 @@
 #include "lib/base/log.h"
 #include "lib/store/internal.h"
 
-enum { UID_BATCH = 256, UID_FILE_BYTES = 29, RESCAN_S = 3600 };
+enum {
+	UID_BATCH = 256,
+	UID_FILE_BYTES = 29,
+	RESCAN_S = 3600,
+	RESCAN_FIRST_S = 2,
+	RESCANNED_PER_S = 25
+};
 
 /* ---- the record of UIDVALIDITY and of the UIDs that are handed out ---- */
 
@@ -370,11 +376,26 @@ void folder_unlock(struct folder *f)
 
 /* ---- looking at the directories ---- */
 
+/* Once in a while after own changes, whatever the times say (INTERNALS, "Change times"): as seldom
+ * as it is dear, a message in 20 us. */
+static bool scan_is_due(const struct folder *f)
+{
+	const struct index_header *h = &f->ix.h;
+	int64_t pause_s = f->ix.count / RESCANNED_PER_S;
+
+	if (h->cur_ns / 1000000000 < h->scanned_s)
+		return false;
+	if (pause_s < RESCAN_FIRST_S)
+		pause_s = RESCAN_FIRST_S;
+	return now_ns() / 1000000000 - h->scanned_s > (pause_s < RESCAN_S ? pause_s : RESCAN_S);
+}
+
 static bool cur_known(struct folder *f)
 {
 	const struct index_header *h = &f->ix.h;
 
-	if (f->must_scan || f->ix.broken || h->cur_ns == 0 || directory_ns(f->cur) != h->cur_ns)
+	if (f->must_scan || f->ix.broken || h->cur_ns == 0 || directory_ns(f->cur) != h->cur_ns ||
+	    scan_is_due(f))
 		return false;
 	/* A change within the tick of the last scan could have been missed: one more look when the
 	 * tick is over. */
@@ -516,11 +537,6 @@ enum store_result folder_first_sync(struct folder *f, struct reason *why)
 	if (index_open(f) == 0) {
 		index_read_log(f, false);
 		check_boot(f);
-		/* Once in a while after own changes, whatever the times say (INTERNALS, "change
-		 * times"). */
-		if (f->ix.h.cur_ns / 1000000000 > f->ix.h.scanned_s &&
-		    now_ns() / 1000000000 - f->ix.h.scanned_s > RESCAN_S)
-			f->must_scan = true;
 		if (!validity_agrees(f))
 			index_close(&f->ix);
 	}

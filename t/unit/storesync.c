@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "lib/store/internal.h"
 
@@ -21,6 +22,7 @@ static struct {
 } places[PLACES];
 
 static bool watching, other_disk, sync_fails;
+static const char *intruder;   /* a file that comes before our own rename in the source */
 static int removals_left = -1; /* from the source, until one fails; -1: none does */
 static ino_t target_cur, source_cur;
 static unsigned syncs, too_early;
@@ -61,6 +63,10 @@ static bool target_dirty(void)
 
 int renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
+	if (intruder && inode_of(to_dir) == source_cur) {
+		close(openat(to_dir, intruder, O_CREAT | O_EXCL | O_WRONLY, 0600));
+		intruder = NULL;
+	}
 	int result = (int)syscall(SYS_renameat, from_dir, from, to_dir, to);
 
 	if (result == 0)
@@ -190,6 +196,22 @@ static void check_kept(void)
 	end();
 }
 
+/* A foreign file that comes between our look at the directory and our own rename. */
+static void check_intruder(void)
+{
+	const uint32_t first = 1;
+
+	begin(1);
+	box_sync(from);
+	intruder = "1700000000.intruder.test:2,";
+	folder_store(from, &first, 1, STORE_ADD, STORE_FLAG_SEEN, 0, &box_why);
+	ok(intruder == NULL, "another program is in between");
+	for (time_t until = time(NULL) + 60; folder_count(from) < 2 && time(NULL) < until;)
+		box_sync(from);
+	ok(folder_count(from) == 2, "its message is found within seconds");
+	end();
+}
+
 static void check_append(void)
 {
 	begin(0);
@@ -223,6 +245,7 @@ int main(void)
 	check_commands("two file systems");
 	check_refused();
 	check_kept();
+	check_intruder();
 	check_append();
 	check_folders();
 	return tap_done();
