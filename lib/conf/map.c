@@ -74,10 +74,11 @@ static int verify(struct view file, struct reason *why)
 int map_open(struct map *m, int fd, struct reason *why)
 {
 	if (cdb_init(&m->cdb, fd) != 0)
-		return errno == EPROTO ? fail(why, "damaged: it is too short")
-		                       : fail_errno(why, "open a compiled map");
+		return errno == MAP_ERRNO_DAMAGED ? fail(why, "damaged: it is too short")
+		                                  : fail_errno(why, "open a compiled map");
 	if (verify((struct view){ (const char *)m->cdb.cdb_mem, m->cdb.cdb_fsize }, why) != 0) {
 		cdb_free(&m->cdb);
+		errno = MAP_ERRNO_DAMAGED;
 		return -1;
 	}
 	m->damaged_fd = -1;

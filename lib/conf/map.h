@@ -17,6 +17,7 @@
 #define LIB_CONF_MAP_H
 
 #include <cdb.h>
+#include <errno.h>
 
 #include "lib/base/bytes.h"
 #include "lib/base/limits.h"
@@ -35,8 +36,9 @@ struct map {
 /* What a lookup says.  Damaged: the file or the value is broken; treat it as a temporary error. */
 enum map_result { MAP_DAMAGED = -1, MAP_MISSING = 0, MAP_FOUND = 1 };
 
-/* Takes the descriptor; map_close closes it.  On failure, damage is one, it stays with the caller.
- */
+/* Takes the descriptor; map_close closes it.  On failure it stays with the caller; damage is one,
+ * with the errno MAP_ERRNO_DAMAGED: every other may be over in a moment. */
+#define MAP_ERRNO_DAMAGED EPROTO /* as cdb_init says it */
 int map_open(struct map *m, int fd, struct reason *why);
 /* Instead of what map_open refused: each lookup says MAP_DAMAGED.  Takes the descriptor too. */
 void map_open_damaged(struct map *m, int fd);

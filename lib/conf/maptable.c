@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/maptable.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -92,6 +93,8 @@ void maptable_inherit(const char *program, struct map maps[MAPS])
 
 		if (map_open(&maps[id], fd, &why) == 0)
 			continue;
+		if (errno != MAP_ERRNO_DAMAGED)
+			log_fatal("%s: %s", name, why.text);
 		log_warn("event=map-damaged file=%s reason=\"%s\"", name,
 		         log_text(view_of(why.text)));
 		map_open_damaged(&maps[id], fd);

@@ -201,6 +201,10 @@ class Trial:
         cause = os.strerror(fault.error) if fault.error > 0 else ""
         if hits and round.refusals and not gone and not (cause and cause in log) and not re.search(r" (warning|fatal): ", log):
             wrong.append(f"unexplained: {round.refusals}; the log has no {cause}")
+        if fault.error == inject.END:
+            # It may have been cut short, and is kept: damaged/ has it.
+            kept = b"".join(path.read_bytes() for path in (self.house.directory / "queue/damaged").iterdir())
+            wrong = [word for word in wrong if not (word.startswith("lost: ") and f"Subject: {word.split()[1]}".encode() in kept)]
         marks = (" panic: ", *SANITIZER_MARKS)
         return wrong + [f"the log has {line}" for line in log.splitlines() if any(mark in line for mark in marks)]
 

@@ -310,7 +310,7 @@ class Round:
         to = alias if state == DONE else clients.address("u0006")
         name = self.make("probe")
         self.over_smtp("SUBMISSION", [(name, [to])], self.login_with_tls, clients.address("u0001"))
-        self.mail[name] = {clients.address("u0006"): self.mail[name][to]}
+        self.mail[name] = {clients.address("u0006"): self.mail.get(name, {}).get(to, REFUSED)}
         if len(self.refusals) > before:
             self.wrong.append(f"does not serve afterwards: {self.refusals[before:]}")
             del self.refusals[before:]

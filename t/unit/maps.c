@@ -661,7 +661,13 @@ static void damaged_answers(void)
 	struct map m;
 	struct view key, value;
 	struct access a;
+	struct reason why;
 
+	errno = 0;
+	ok(map_open(&m, file_of(VIEW("x")), &why) < 0 && errno == MAP_ERRNO_DAMAGED,
+	   "a file that is no map is damaged");
+	ok(map_open(&m, -1, &why) < 0 && errno != MAP_ERRNO_DAMAGED,
+	   "one that cannot be opened is not");
 	map_open_damaged(&m, file_of(VIEW("x")));
 	ok(map_get(&m, VIEW("anna@a.test"), &value) == MAP_DAMAGED, "a damaged map: damaged");
 	ok(map_get_widening(&m, VIEW(""), VIEW("anna@a.test"), &value) == MAP_DAMAGED,
