@@ -23,6 +23,8 @@ class FakeHost:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self):
+        # Else who waits in accept() takes the connections of the next host, which gets the same descriptor.
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
     def wait_messages(self, count, seconds=300):
