@@ -229,6 +229,12 @@ int disk_message(struct disk *d, const struct queue_header *taken, struct queue_
 	return -1;
 }
 
+static void tell_changed(const struct disk *d)
+{
+	if (d->changed)
+		d->changed();
+}
+
 int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records)
 {
 	char name[QUEUEDIR_NAME_MAX];
@@ -247,6 +253,7 @@ int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records)
 		return -1;
 	}
 	*end += records.len;
+	tell_changed(d);
 	return 0;
 }
 
@@ -255,6 +262,7 @@ static int unlink_message(struct disk *d, uint64_t id)
 	char name[QUEUEDIR_NAME_MAX];
 
 	queuedir_name(id, name);
+	tell_changed(d);
 	return unlinkat(d->directory, name, 0);
 }
 

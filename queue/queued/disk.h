@@ -5,8 +5,8 @@
  *
  * What is synced: the secret and the directories once, when they are made; the message by its
  * writer, whose fsync also makes the new name durable (the file was created and the journal commit
- * that holds its inode holds its name). Nothing else: a log record or the removal of a file that a
- * power cut takes back costs a repeated attempt.
+ * that holds its inode holds its name). A log record or the removal of a file that a power cut
+ * takes back costs a repeated attempt: these are written back aside (writeback.h).
  */
 #ifndef QUEUE_QUEUED_DISK_H
 #define QUEUE_QUEUED_DISK_H
@@ -24,6 +24,7 @@ struct disk_odd {
 
 struct disk {
 	int directory;
+	void (*changed)(void); /* something was written or removed that is not synced; or NULL */
 	struct queue_key key;
 	struct disk_odd odd[DISK_ODD_MAX]; /* those beyond are in the log */
 	unsigned odd_count;

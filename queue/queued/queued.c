@@ -8,9 +8,10 @@
  * answer for, resolved in its answers' form.
  * Reads and writes: the queue directory, nothing else. It gives descriptors away: to a writer the
  * file of the message it brings (until then unknown to anybody), to an agent a read-only one of the
- * message it delivers. Who owns queued reads and loses all mail that is on its way, sends mail in
- * anybody's name, and can have local started under any mailbox uid to add messages there; no
- * mailbox, no password, no key is in reach.
+ * message it delivers. It forks one process, which syncs what it has written (writeback.h). Who
+ * owns queued reads and loses all mail that is on its way, sends mail in anybody's name, and can
+ * have local started under any mailbox uid to add messages there; no mailbox, no password, no key
+ * is in reach.
  *
  * Every event is handled to its end before the next one; what takes long is done by others
  * (resolving, delivering, syncing). Here each piece is made and told whom to tell; what a message
@@ -31,6 +32,7 @@
 #include "queue/queued/commands.h"
 #include "queue/queued/messages.h"
 #include "queue/queued/recover.h"
+#include "queue/queued/writeback.h"
 #include "queue/queued/writers.h"
 
 enum {
@@ -174,12 +176,15 @@ static void start_messages(struct queued *q)
 	});
 }
 
-static void open_queue(struct queued *q, int directory)
+static void open_queue(struct queued *q, int directory, const struct sandbox_profile *aside)
 {
 	struct reason why;
 
-	if (disk_open(&q->disk, directory, &why) < 0 ||
-	    recover(&q->disk, messages_found, q->messages, &why) < 0)
+	if (disk_open(&q->disk, directory, &why) < 0)
+		log_fatal("%s", why.text);
+	/* Forks: before there are records to be copied. */
+	writeback_start(q->loop, &q->disk, aside);
+	if (recover(&q->disk, messages_found, q->messages, &why) < 0)
 		log_fatal("%s", why.text);
 	q->resolving = resolving_start(&(struct resolving_setup){
 		.loop = q->loop,
@@ -260,8 +265,8 @@ int main(void)
 	if (directory < 0)
 		log_fatal("queue.directory %s: %m", q->settings.queue_directory);
 	/* Privileged, the queue directory is the root by then. */
-	const struct sandbox_profile profile = {
-		.promises = SANDBOX_FILES,
+	struct sandbox_profile profile = {
+		.promises = SANDBOX_FILES | SANDBOX_FORK, /* writeback.h */
 		.paths = { { getenv("POSTHOUSE_ROOT") ? "/" : q->settings.queue_directory, true } },
 	};
 
@@ -271,7 +276,8 @@ int main(void)
 	q->master.fd = program_need_fd("master");
 	records_init(&q->records);
 	start_messages(q);
-	open_queue(q, directory);
+	profile.paths[0].writable = false;
+	open_queue(q, directory, &profile);
 	serve(q);
 	master_tell_ready(q->loop);
 	loop_run(q->loop);

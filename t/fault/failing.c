@@ -3,12 +3,15 @@
  * Lets chosen calls fail as a bad disk or a full table of descriptors does: loaded with LD_PRELOAD,
  * so that the program itself has no test code in it.
  *
- *	FAIL_CALL=pread    open, openat, read, pread, socket (of the network),
- *	                   unlinkat, connect, sendmsg or memory (an
- *allocation) FAIL_ERRNO=5       its number FAIL_PATH=part     only of files whose name, as it is
- *opened, has this part; "stdin" FAIL_SKIP=1        so many calls pass first FAIL_TIMES=2       so
- *many fail, then all pass; without it all fail FAIL_CALL=behind   reads of the file are cut at
- *FAIL_SKIP bytes, and fail behind them; with FAIL_ERRNO=0 the file seems to end there
+ *	FAIL_CALL=pread    open, openat, read, pread, syncfs, socket (of the network),
+ *	                   unlinkat, connect, sendmsg or memory (an allocation)
+ *	FAIL_ERRNO=5       its number
+ *	FAIL_PATH=part     only of files whose name, as it is opened, has this part; "stdin";
+ *	                   of socket and syncfs anything
+ *	FAIL_SKIP=1        so many calls pass first
+ *	FAIL_TIMES=2       so many fail, then all pass; without it all fail
+ *	FAIL_CALL=behind   reads of the file are cut at FAIL_SKIP bytes, and fail behind them; with
+ *	                   FAIL_ERRNO=0 the file seems to end there
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -119,6 +122,11 @@ ssize_t pread64(int fd, void *out, size_t size, off64_t offset)
 int socket(int family, int type, int protocol)
 {
 	return fails("socket", family != AF_UNIX) ? -1 : REAL(socket)(family, type, protocol);
+}
+
+int syncfs(int fd)
+{
+	return fails("syncfs", 1) ? -1 : REAL(syncfs)(fd);
 }
 
 static int opened(const char *path, int fd)

@@ -11,6 +11,9 @@ mounted, which replays its journal, and all files are held against what was prom
 after one of ten the house is started too, works its queue off into the same next host, and is asked by IMAP, POP3 and
 SMTP (t/lib/powercheck.py). Controls leave a sync out, or take a disk that keeps flushed data back, and must lose.
 
+The figures: checks of something acknowledged; lost, torn, misdelivered, reused (a UID that names another message) must be
+none; doubled (delivered again after a start) and returned (removed, and there again) cost nobody mail.
+
 As root, with FUSE and loop devices, in namespaces of its own. The file systems' own replay is trusted; what is cut off in the
 middle of a write is torn into sectors.
 """
