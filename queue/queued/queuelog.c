@@ -31,14 +31,10 @@ static_assert(sizeof events / sizeof events[0] == QUEUE_EVENTS, "one row for eac
 static void put_order(struct text *out, const struct queue_log *l)
 {
 	const uint32_t numbers[] = { l->number, l->first };
-	char word[16];
 
 	words_put_number(out, l->index);
-	for (unsigned i = 0; i < 2 && numbers[i]; i++) {
-		int len = snprintf(word, sizeof word, "/%lu", (unsigned long)numbers[i]);
-
-		text_add(out, (struct view){ word, (size_t)len });
-	}
+	for (unsigned i = 0; i < 2 && numbers[i]; i++)
+		text_format(out, "/%lu", (unsigned long)numbers[i]);
 }
 
 static bool get_order(struct view *rest, struct queue_log *l)

@@ -34,20 +34,22 @@ def read_queue_file(data):
     sizes = [int(n) for n in data[49:83].split()]
     message = data[256:256 + sizes[0]]
     lines = data[256 + sizes[0] + sizes[1]:].decode("latin-1").split("\n")
-    recipients, new = [], []
+    recipients, new = {}, {}
     for line in lines:
         words = line.split(" ")
         if words[0] == "to":
-            recipients.append(words[3])
-        elif words[0] == "new":
-            new.append(words[4])
+            recipients[len(recipients)] = words[3]
+        elif words[0] == "new" and words[-1].startswith("*"):
+            new[int(words[1].split("/")[1])] = words[4]
         elif words[0] == "expanded" and words[-1].startswith("*"):
-            recipients[int(words[1])] = None
-            recipients, new = recipients + new, []
+            alias, count, first = map(int, words[1].split("/"))
+            if all(n in new for n in range(first, count)):  # else it is resolved again
+                recipients[alias] = None
+                recipients.update((n, new[n]) for n in range(first, count))
         elif words[0] in ("done", "failed", "success") and words[-1].startswith("*"):
             recipients[int(words[1])] = None
     found = MARK.search(message)
-    return found[1].decode() if found else None, [r for r in recipients if r]
+    return found[1].decode() if found else None, [r for r in recipients.values() if r]
 
 
 class Found:
