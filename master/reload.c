@@ -70,7 +70,8 @@ static int open_keys(int generation, const struct settings *settings, int *keys,
 	if (errno != ENOENT)
 		return -1;
 	if (!string_format(path, sizeof path, "%s/keys", settings->directory_configuration))
-		return fail(why, "%s/keys: the path is too long", settings->directory_configuration);
+		return fail(why, "%s/keys: the path is too long",
+		            settings->directory_configuration);
 	*keys = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return *keys >= 0 || errno == ENOENT ? 0 : fail_errno(why, "open %s", path);
 }
