@@ -319,16 +319,24 @@ void residents_replace(enum house_program program, const char *name, int fd)
 	}
 }
 
+/* Who has just ended has no sessions, although master has not buried it yet. */
+static bool is_untold(int wire, const struct wire_out *out)
+{
+	enum wire_result r = wire_send_now(wire, out);
+
+	return r != WIRE_OK && r != WIRE_CLOSED;
+}
+
 unsigned residents_tell_sessions(const struct wire_out *out)
 {
 	unsigned untold = 0;
 
 	for (const struct instance *i = master.instances; i != NULL; i = i->next)
 		if (i->row->sessions && i->pid && !i->trial)
-			untold += wire_send_now(i->wire.fd, out) != WIRE_OK;
+			untold += is_untold(i->wire.fd, out);
 	for (unsigned i = 0; i < retired_count; i++)
 		if (retired[i].wire >= 0)
-			untold += wire_send_now(retired[i].wire, out) != WIRE_OK;
+			untold += is_untold(retired[i].wire, out);
 	return untold;
 }
 
