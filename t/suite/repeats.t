@@ -60,6 +60,11 @@ def events(to):
     return re.findall(rf"queued\[\d+\]: id=\S+ event=(repeat|defer|deliver|fail) to=<{to}>", house.log())
 
 
+def once_each(found):
+    """A repeat may meet what the same fault has left: another worker that is gone, and is not yet known to be."""
+    return list(dict.fromkeys(found))
+
+
 def begin(to):
     """A delivery whose text the host has, and no answer to it."""
     host.hold()
@@ -90,7 +95,7 @@ def agent():
         os.kill(pid, signal.SIGKILL)
     host.say(b"close")
     is_(delivered("agent@hop.test"), [["agent@hop.test"]], "remote killed in the middle: delivered")
-    is_(events("agent@hop.test"), ["repeat", "deliver"], "by a repeat")
+    is_(once_each(events("agent@hop.test")), ["repeat", "deliver"], "by a repeat")
 
 
 def dnsd_killed_twice(name):
@@ -116,7 +121,7 @@ def name_service():
         if events(f"x@slow{n}.test")[0] == "repeat" or n == 19:
             break
     is_(len(delivered(f"x@slow{n}.test")), 1, "dnsd killed while it is asked, twice: delivered")
-    is_(events(f"x@slow{n}.test"), ["repeat", "deliver"], "by a repeat")
+    is_(once_each(events(f"x@slow{n}.test")), ["repeat", "deliver"], "by a repeat")
     ok('text="dnsd does not respond"' in house.log(), "the log says whose fault it was")
 
 
