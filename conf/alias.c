@@ -3,14 +3,12 @@
 #include <string.h>
 
 #include "conf/entry.h"
-#include "lib/conf/maptext.h"
 
 static int alias_put(const struct command *c, int argc, char **argv, bool replace)
 {
 	struct text value;
 	bool fails = strcmp(argv[1], ":fail:") == 0;
 
-	text_init(&value, MAPTEXT_FILE_MAX); /* whole: the build says when it is too long */
 	command_join(argc - 1, argv + 1, fails ? " " : ", ", &value);
 	int code = entry_change(c, MAP_ALIASES, argv[0], text_view(&value), replace);
 

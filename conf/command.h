@@ -31,7 +31,8 @@ struct verb {
 
 /* Looks the verb up in a table that ends with a NULL name, and runs it with the words behind it. */
 int command_verb(const struct command *c, const struct verb *verbs, int argc, char **argv);
-/* Adds the words with `between` between them. */
+/* Begins the text with the words, `between` between them. It holds them all: the build says when an
+ * entry is too long. */
 void command_join(int argc, char **argv, const char *between, struct text *out);
 /* Says why; returns the code. */
 int command_fail(int code, const struct reason *why);

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* posthouse domain. */
 #include "conf/entry.h"
-#include "lib/conf/maptext.h"
 
 static int domain_add(const struct command *c, int argc, char **argv)
 {
 	struct text value;
 
-	text_init(&value, MAPTEXT_FILE_MAX); /* whole: the build says when it is too long */
 	command_join(argc - 1, argv + 1, " ", &value);
 	if (value.len == 0)
 		text_add_string(&value, "mailboxes");

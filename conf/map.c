@@ -65,7 +65,6 @@ static int work_set(struct edits *e, struct edit *f, int argc, char **argv, stru
 {
 	struct text value;
 
-	text_init(&value, MAPTEXT_FILE_MAX); /* whole: the build says when it is too long */
 	command_join(argc - 1, argv + 1, " ", &value);
 	int result = edit_set(e, f, view_of(argv[0]), text_view(&value), why);
 

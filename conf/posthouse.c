@@ -21,6 +21,7 @@
 #include "conf/command.h"
 #include "conf/model.h"
 #include "lib/base/version.h"
+#include "lib/conf/maptext.h"
 
 struct row {
 	const char *name;
@@ -75,6 +76,7 @@ static int command_version(const struct command *c, int argc, char **argv)
 
 void command_join(int argc, char **argv, const char *between, struct text *out)
 {
+	text_init(out, MAPTEXT_FILE_MAX);
 	for (int i = 0; i < argc; i++)
 		text_format(out, "%s%s", i ? between : "", argv[i]);
 }

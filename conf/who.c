@@ -9,6 +9,7 @@
 
 #include "conf/command.h"
 #include "conf/model.h"
+#include "lib/base/file.h"
 #include "lib/conf/mapkey.h"
 #include "lib/wire/control.h"
 
@@ -32,13 +33,12 @@ static int take_entries(struct wire_in *in, struct found *f, struct reason *why)
 /* Every session program's answer; the exit code. */
 static int read_answers(int fd, struct found *f, struct reason *why)
 {
-	struct pollfd ready = { .fd = fd, .events = POLLIN };
 	char text[CONTROL_LINE_MAX];
 	enum wire_result r = WIRE_AGAIN;
 	int code = EXIT_DONE;
 	struct wire_in in;
 
-	while (code == EXIT_DONE && poll(&ready, 1, PATIENCE_MS) == 1 &&
+	while (code == EXIT_DONE && file_wait(fd, POLLIN, PATIENCE_MS) == 1 &&
 	       (r = wire_receive(fd, &in)) == WIRE_OK) {
 		uint8_t end;
 

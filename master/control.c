@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/wire/control.h"
 #include "lib/wire/master.h"
@@ -275,7 +276,7 @@ static void accept_one(struct watch *w, unsigned events)
 	if (fd >= 0)
 		let_in(fd);
 	/* Out of descriptors: the next event would come at once. */
-	else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+	else if (out_of_resources(errno))
 		pause_accepting();
 }
 

@@ -130,15 +130,8 @@ static bool read_answer(struct conversation *c, const char *what, bool go_on, st
  * the host. */
 static int wait_connected(int fd, int timeout_ms)
 {
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
-	int64_t until_ms = clock_ms() + timeout_ms;
-	int ready;
+	int ready = file_wait(fd, POLLOUT, timeout_ms);
 
-	do {
-		int64_t left_ms = until_ms - clock_ms();
-
-		ready = poll(&p, 1, left_ms > 0 ? (int)left_ms : 0);
-	} while (ready < 0 && errno == EINTR);
 	return ready > 0 ? 0 : ready == 0 ? ETIMEDOUT : errno;
 }
 

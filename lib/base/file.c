@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "lib/base/clock.h"
 
 enum { PIECE_BYTES = 16384 };
 
@@ -61,6 +64,20 @@ enum file_result file_read_rest(int fd, struct text *out)
 		out->len += (size_t)got;
 		out->raw[out->len] = '\0';
 	}
+}
+
+int file_wait(int fd, short events, int64_t timeout_ms)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	int64_t until_ms = clock_ms() + timeout_ms;
+	int ready;
+
+	do {
+		int64_t left_ms = until_ms - clock_ms();
+
+		ready = poll(&p, 1, left_ms > 0 ? (int)left_ms : 0);
+	} while (ready < 0 && errno == EINTR);
+	return ready;
 }
 
 bool out_of_resources(int error)

@@ -33,6 +33,9 @@ enum file_result file_read_rest(int fd, struct text *out);
 /* One piece of at most `size` bytes: its length, 0 at the end, -1 with errno. */
 ssize_t file_read_some(int fd, void *out, size_t size);
 ssize_t file_read_some_at(int fd, void *out, size_t size, uint64_t at);
+/* poll() of one descriptor for `events`, at least once however little time there is, and on after a
+ * signal: 1 ready (or ended), 0 not within timeout_ms, -1 with errno. */
+int file_wait(int fd, short events, int64_t timeout_ms);
 /* An errno that says nothing of what was asked for: the process or the system has no descriptor or
  * no memory now. */
 bool out_of_resources(int error);

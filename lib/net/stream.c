@@ -96,19 +96,10 @@ void stream_rest(struct stream *s)
 /* Waits on a descriptor that does not time out by itself: a pipe, or a socket left non-blocking. */
 static enum stream_result wait_for(struct stream *s, short events, int64_t until_ms)
 {
-	for (;;) {
-		struct pollfd p = { .fd = s->fd, .events = events };
-		int64_t left_ms = until_ms - clock_ms();
-		int ready;
+	int64_t left_ms = until_ms - clock_ms();
+	int ready = left_ms > 0 ? file_wait(s->fd, events, left_ms) : 0;
 
-		if (left_ms <= 0)
-			return STREAM_TIMEOUT;
-		ready = poll(&p, 1, (int)left_ms);
-		if (ready > 0)
-			return STREAM_OK;
-		if (ready < 0 && errno != EINTR)
-			return STREAM_ERROR;
-	}
+	return ready > 0 ? STREAM_OK : ready == 0 ? STREAM_TIMEOUT : STREAM_ERROR;
 }
 
 static bool gone(int error)

@@ -111,12 +111,7 @@ static bool session_get(struct wire_in *in, struct auth_begin *b)
 bool auth_begin_get(struct wire_in *in, struct auth_begin *b)
 {
 	*b = (struct auth_begin){ .session = { .fd = -1, .token = -1 } };
-	uint8_t service = wire_get_byte(in);
-
-	if (service >= CONNECTION_SERVICES)
-		in->bad = true;
-	else
-		b->service = (enum connection_service)service;
+	b->service = connection_service_get(in);
 	wire_get_string(in, b->mechanism, sizeof b->mechanism);
 	b->has_initial = wire_get_bool(in);
 	b->initial = wire_get_view(in, AUTH_MESSAGE_MAX);

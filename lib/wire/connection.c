@@ -29,7 +29,7 @@ const char *connection_service_program(enum connection_service service)
 	return programs[service];
 }
 
-static enum connection_service get_service(struct wire_in *in)
+enum connection_service connection_service_get(struct wire_in *in)
 {
 	uint8_t service = wire_get_byte(in);
 
@@ -72,7 +72,7 @@ void connection_announce_send(int shared_fd, const struct connection_announce *a
 
 bool connection_announce_get(struct wire_in *in, struct connection_announce *a)
 {
-	a->service = get_service(in);
+	a->service = connection_service_get(in);
 	a->reuse = wire_get_u32(in);
 	wire_get_string(in, a->clear, sizeof a->clear);
 	wire_get_string(in, a->secured, sizeof a->secured);
@@ -126,7 +126,7 @@ void connection_put(struct wire_out *out, const struct connection *c)
 bool connection_get(struct wire_in *in, struct connection *c)
 {
 	c->id = wire_get_u64(in);
-	c->service = get_service(in);
+	c->service = connection_service_get(in);
 	wire_get_address(in, &c->client);
 	wire_get_address(in, &c->local);
 	connection_tls_get(in, &c->tls);

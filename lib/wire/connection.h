@@ -92,6 +92,8 @@ void connection_announce_send(int shared_fd, const struct connection_announce *a
 /* made: an end of a pair that the announcing process has made. */
 void connection_announce_put(struct wire_out *out, const struct connection_announce *a, int made);
 bool connection_announce_get(struct wire_in *in, struct connection_announce *a);
+/* A byte that names one, a part of others; else bad, and CONNECTION_SMTP. */
+enum connection_service connection_service_get(struct wire_in *in);
 void connection_tls_put(struct wire_out *out, const struct connection_tls *tls);
 bool connection_tls_get(struct wire_in *in,
                         struct connection_tls *tls); /* a part of others: does not ask wire_end */

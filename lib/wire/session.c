@@ -17,12 +17,7 @@ void session_facts_put(struct wire_out *out, const struct session_facts *f)
 bool session_facts_get(struct wire_in *in, struct session_facts *f)
 {
 	*f = (struct session_facts){ .id = wire_get_u64(in) };
-	uint8_t service = wire_get_byte(in);
-
-	if (service >= CONNECTION_SERVICES)
-		in->bad = true;
-	else
-		f->service = (enum connection_service)service;
+	f->service = connection_service_get(in);
 	wire_get_string(in, f->account, sizeof f->account);
 	wire_get_address(in, &f->client);
 	f->tls = wire_get_bool(in);

@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "lib/base/clock.h"
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 
 void wire_begin(struct wire_out *out, unsigned char type)
@@ -462,20 +462,9 @@ enum wire_result wire_receive_now(int fd, struct wire_in *in)
 
 static enum wire_result wait_readable(int fd, int timeout_ms)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int64_t until = clock_ms() + timeout_ms;
+	int ready = file_wait(fd, POLLIN, timeout_ms);
 
-	for (;;) {
-		int64_t left = until - clock_ms();
-		int n = poll(&p, 1, left > 0 ? (int)left : 0);
-
-		if (n > 0)
-			return WIRE_OK;
-		if (n == 0)
-			return WIRE_AGAIN;
-		if (errno != EINTR)
-			return WIRE_ERROR;
-	}
+	return ready > 0 ? WIRE_OK : ready == 0 ? WIRE_AGAIN : WIRE_ERROR;
 }
 
 enum wire_result wire_call(int fd, const struct wire_out *out, struct wire_in *in, int timeout_ms)

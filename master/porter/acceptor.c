@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/services.h"
@@ -123,7 +124,7 @@ static void accept_clients(struct watch *w, unsigned events)
 				close(fd);
 			continue;
 		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		if (out_of_resources(errno)) {
 			log_warn("event=accept-failed reason=\"%m\"");
 			pause_all();
 			return;

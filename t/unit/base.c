@@ -2,10 +2,13 @@
 /* The small things that everything stands on: lists, hashes, hash tables, rates, reading files. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,6 +130,40 @@ static unsigned longest_chain(const struct hash *table)
 		longest = length > longest ? length : longest;
 	}
 	return longest;
+}
+
+static int rung; /* the end of a pipe */
+
+/* The first ring finds nothing to read yet, the second brings it. */
+static void ring(int number)
+{
+	static int rings;
+
+	(void)number;
+	if (++rings == 2)
+		ok(write(rung, "x", 1) == 1, "the second signal writes");
+}
+
+static void waits(void)
+{
+	const struct itimerval often = { { 0, 20000 }, { 0, 20000 } },
+			       never = { { 0, 0 }, { 0, 0 } };
+	struct sigaction action = { .sa_handler = ring };
+	int ends[2];
+
+	if (pipe(ends) < 0)
+		exit(1);
+	rung = ends[1];
+	ok(file_wait(ends[0], POLLIN, 0) == 0, "nothing to read, and no time");
+	ok(file_wait(ends[1], POLLOUT, -5) == 1, "asked once, also when the time is over");
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	ok(file_wait(ends[0], POLLIN, 3600000) == 1, "a signal does not end a wait");
+	setitimer(ITIMER_REAL, &never, NULL);
+	signal(SIGALRM, SIG_DFL);
+	close(ends[1]);
+	ok(file_wait(ends[0], POLLIN, 3600000) == 1, "what has ended is ready");
+	close(ends[0]);
 }
 
 static void tables(void)
@@ -280,6 +317,7 @@ int main(void)
 {
 	holds();
 	lists();
+	waits();
 	hashes();
 	tables();
 	windows();

@@ -186,30 +186,65 @@ static void test_begin(void)
 	wire_out_free(&out);
 }
 
-static void test_others(void)
+static struct owner_session owners_session(void)
+{
+	return (struct owner_session){ .fd = 0,
+		                       .token = 1,
+		                       .address = "anna@example.test",
+		                       .home = "/srv/anna",
+		                       .tag = "a1",
+		                       .pending = VIEW("x"),
+		                       .id = 5,
+		                       .client = client,
+		                       .tls = tls,
+		                       .quota_bytes = 1 << 20,
+		                       .stamp = 77 };
+}
+
+static void test_auth_messages(void)
 {
 	struct wire_out out = { 0 };
 	struct auth_result r = { .verdict = AUTH_OK,
 		                 .address = "anna@example.test",
 		                 .handed_over = true };
+
+	auth_message_put(&out, AUTH_CHALLENGE, VIEW("Password:"));
+	ok(out.bytes.raw[0] == AUTH_CHALLENGE, "a message has the type that was asked for");
+	cut_everywhere("challenge", &out, try_message);
+	auth_result_put(&out, &r);
+	cut_everywhere("result", &out, try_result);
+	wire_out_free(&out);
+}
+
+static void test_owners(void)
+{
+	struct wire_out out = { 0 };
 	struct owner_work w = { .program = OWNER_IMAPD,
 		                .uid = 2000,
 		                .gid = 2001,
 		                .rest = VIEW("rest"),
 		                .fds = { 0, 1 },
 		                .fd_count = 2 };
-	struct owner_session s = { .fd = 0,
-		                   .token = 1,
-		                   .address = "anna@example.test",
-		                   .home = "/srv/anna",
-		                   .tag = "a1",
-		                   .pending = VIEW("x"),
-		                   .id = 5,
-		                   .client = client,
-		                   .tls = tls,
-		                   .quota_bytes = 1 << 20,
-		                   .stamp = 77 };
+	struct owner_session s = owners_session();
 	struct session_facts f;
+
+	session_facts_of(&s, CONNECTION_IMAP, &f);
+	owner_work_put(&out, &w);
+	cut_everywhere("work", &out, try_work);
+	owner_session_put(&out, &s);
+	cut_everywhere("session", &out, try_session);
+	s.token = -1;
+	owner_session_put(&out, &s);
+	cut_everywhere("session without token", &out, try_session);
+	wire_begin(&out, SESSION_OPEN);
+	session_facts_put(&out, &f);
+	cut_everywhere("session facts", &out, try_facts);
+	wire_out_free(&out);
+}
+
+static void test_connections(void)
+{
+	struct wire_out out = { 0 };
 	struct connection_announce a = { .service = CONNECTION_POP3,
 		                         .clear = "+OK\r\n",
 		                         .secured = "+OK\r\n",
@@ -224,38 +259,31 @@ static void test_others(void)
 		                .fd = 0,
 		                .token = 1 };
 
-	session_facts_of(&s, CONNECTION_IMAP, &f);
-	auth_message_put(&out, AUTH_CHALLENGE, VIEW("Password:"));
-	ok(out.bytes.raw[0] == AUTH_CHALLENGE, "a message has the type that was asked for");
-	cut_everywhere("challenge", &out, try_message);
-	auth_result_put(&out, &r);
-	cut_everywhere("result", &out, try_result);
-	owner_work_put(&out, &w);
-	cut_everywhere("work", &out, try_work);
-	owner_session_put(&out, &s);
-	cut_everywhere("session", &out, try_session);
-	s.token = -1;
-	owner_session_put(&out, &s);
-	cut_everywhere("session without token", &out, try_session);
-	wire_begin(&out, SESSION_OPEN);
-	session_facts_put(&out, &f);
-	cut_everywhere("session facts", &out, try_facts);
 	connection_announce_put(&out, &a, 0);
 	cut_everywhere("announce", &out, try_announce);
 	connection_put(&out, &c);
 	cut_everywhere("connection", &out, try_connection);
+	wire_out_free(&out);
+}
 
-	/* authd's path: session -> rest of a work -> the program's message. */
+/* authd's path: session -> rest of a work -> the program's message. */
+static void test_session_in_work(void)
+{
+	struct wire_out out = { 0 }, work = { 0 };
+	struct owner_session s = owners_session(), session;
+	struct owner_work got;
+
+	s.token = -1;
 	owner_session_put(&out, &s);
-	struct wire_out work = { 0 };
+	struct owner_work w = { .program = OWNER_IMAPD,
+		                .uid = 2000,
+		                .gid = 2001,
+		                .rest = view_skip(text_view(&out.bytes), 1),
+		                .fds = { 0 },
+		                .fd_count = 1 };
 
-	w.rest = view_skip(text_view(&out.bytes), 1);
-	w.fds[0] = 0;
-	w.fd_count = 1;
 	owner_work_put(&work, &w);
 	struct wire_in in = arrived(&work, work.bytes.len);
-	struct owner_work got;
-	struct owner_session session;
 
 	ok(owner_work_get(&in, &got) && got.uid == 2000 && got.fd_count == 1,
 	   "work: holds a session");
@@ -379,7 +407,10 @@ static void test_exchange(void)
 int main(void)
 {
 	test_begin();
-	test_others();
+	test_auth_messages();
+	test_owners();
+	test_connections();
+	test_session_in_work();
 	test_mechanisms();
 	test_exchange();
 	return tap_done();
