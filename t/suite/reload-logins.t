@@ -7,13 +7,12 @@ import contextlib
 import os
 import pathlib
 import signal
-import socket
-import ssl
 import sys
 import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from house import House  # noqa: E402
+from lineclient import LineClient  # noqa: E402
 from processes import Process, below  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
@@ -21,44 +20,6 @@ RELOADS, CLIENTS = 25, 2  # of each kind
 WAITING = 100  # for an imapd that starts
 # What each of them has sent behind the LOGIN: together more than a wire holds without being given room, which only root can.
 BEHIND = 1000 if os.geteuid() == 0 else 1
-
-
-class Client:
-    """Greeted, and perhaps logged in."""
-
-    def __init__(self, house, service, tls=False):
-        self.socket = socket.create_connection((house.env["HOST"], house.port(service)))
-        if tls:
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            self.socket = context.wrap_socket(self.socket)
-        self.file = self.socket.makefile("rwb")
-        self.greeting = self.line()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.file.close()
-        self.socket.close()
-        return False
-
-    def line(self):
-        try:
-            return self.file.readline().decode()
-        except ConnectionError:
-            return ""
-
-    def say(self, text):
-        try:
-            self.file.write(text.encode() + b"\r\n")
-            self.file.flush()
-        except ConnectionError:
-            pass
-
-    def ask(self, text):
-        self.say(text)
-        return self.line()
 
 
 def imap(client, user):
@@ -82,14 +43,14 @@ def submission(client, user):
     return answer.startswith("235") or answer
 
 
-KINDS = [("IMAP", False, imap), ("IMAPS", True, imap), ("POP3", False, pop3), ("POP3S", True, pop3), ("SUBMISSION", False, submission)]
+KINDS = [("IMAP", imap), ("IMAPS", imap), ("POP3", pop3), ("POP3S", pop3), ("SUBMISSION", submission)]
 
 
 def log_in_until(over, house, kind, user, counts):
-    service, tls, login = kind
+    service, login = kind
     while not over.is_set():
         try:
-            with Client(house, service, tls) as client:
+            with LineClient(house, service) as client:
                 good = login(client, user)
                 counts[service, "answered" if good is True else f"greeting {client.greeting!r}, answer {good!r}"] += 1
         except OSError as error:
@@ -124,7 +85,7 @@ def check_under_way(house):
     workers = [process.pid for process in below(authd)]
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
-    with Client(house, "IMAP") as client, Client(house, "SUBMISSION") as sender:
+    with LineClient(house, "IMAP") as client, LineClient(house, "SUBMISSION") as sender:
         client.say("a LOGIN u0001@example.test pw")
         sender.ask("HELO client.example")
         sender.ask("EHLO client.example")
@@ -142,13 +103,13 @@ def check_under_way(house):
 
 def sessions_under_way(house):
     """imapd is replaced while logged-in clients wait in its wire, and another session goes on."""
-    with Client(house, "IMAP") as first:
+    with LineClient(house, "IMAP") as first:
         is_(imap(first, "u0001@example.test"), True, "a session that stays")
         house.wait_for("those before it to end", lambda: house.posthouse("who").stdout.count("\n") == 2)
         imapd = Process(int(house.posthouse("who").stdout.split()[-1])).parent  # not one that was replaced
         os.kill(imapd, signal.SIGSTOP)
         logins = house.log().count("event=auth service=imap")
-        clients = [Client(house, "IMAP") for _ in range(WAITING)]
+        clients = [LineClient(house, "IMAP") for _ in range(WAITING)]
         for client in clients:
             client.say("a LOGIN u0001@example.test pw" + "\r\nc NOOP" * BEHIND)
         house.wait_for("all passwords to be checked", lambda: house.log().count("event=auth service=imap") == logins + WAITING)
@@ -158,7 +119,7 @@ def sessions_under_way(house):
         is_(answers, {"a OK": WAITING}, "each is served")
         ok(first.ask("b NOOP").startswith("b OK"), "and the first goes on")
         for client in clients:
-            client.__exit__()
+            client.close()
 
 
 with House("--users", str(CLIENTS * len(KINDS)), "--set", "auth.without-tls yes", "--set", "porter.rate-per-second 10000",

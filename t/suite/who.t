@@ -7,62 +7,32 @@ import os
 import pathlib
 import re
 import signal
-import socket
-import ssl
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from house import House  # noqa: E402
+from lineclient import LineClient  # noqa: E402
 from processes import children  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
 GONE = "* BYE Session ended by the administrator\r\n"
 
 
-class Client:
-    def __init__(self, house, service):
-        self.socket = socket.create_connection((house.env["HOST"], house.port(service)))
-        if service.endswith("S"):
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            self.socket = context.wrap_socket(self.socket)
-        self.file = self.socket.makefile("rwb")
-        self.line()
-
-    def line(self):
-        try:
-            return self.file.readline().decode()
-        except ConnectionError:
-            return ""
-
-    def ask(self, text):
-        try:
-            self.file.write(text.encode() + b"\r\n")
-            self.file.flush()
-        except ConnectionError:
-            return ""
-        return self.line()
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-
 def imap(house, user, service="IMAP", password="pw"):
-    client = Client(house, service)
+    client = LineClient(house, service)
     assert client.ask(f"a LOGIN {user}@example.test {password}").startswith("a OK")
     return client
 
 
 def pop3(house, user):
-    client = Client(house, "POP3")
+    client = LineClient(house, "POP3")
     client.ask(f"USER {user}@example.test")
     assert client.ask("PASS pw").startswith("+OK")
     return client
 
 
 def smtp(house, user, password="pw"):
-    client = Client(house, "SUBMISSION")
+    client = LineClient(house, "SUBMISSION")
     answer = client.ask("EHLO client.example")
     while answer[3:4] == "-":
         answer = client.line()
@@ -89,7 +59,7 @@ def none_left(house, user):
 def lists(house):
     is_(house.posthouse("who").stdout, "", "nobody is there")
     clients = [imap(house, "u0001"), imap(house, "u0001", "IMAPS"), pop3(house, "u0002"), smtp(house, "u0003")]
-    silent = Client(house, "IMAP")  # has not logged in
+    silent = LineClient(house, "IMAP")  # has not logged in
     house.wait_for("all of them", lambda: len(who(house)) == 4)
     is_([row[1:] for row in who(house)],
         [["u0001@example.test", "imap", "no", "127.0.0.1"], ["u0001@example.test", "imap", "yes", "127.0.0.1"],
@@ -130,8 +100,7 @@ def deaf_client(house):
     """Its session waits for it to read."""
     client = imap(house, "u0005")
     message = b"Subject: large\r\n\r\n" + b"x" * 76 * 40000 + b"\r\n"
-    client.file.write(b"b APPEND INBOX {%d+}\r\n" % len(message) + message + b"\r\nc SELECT INBOX\r\n" + b"d FETCH 1 BODY[]\r\n" * 20)
-    client.file.flush()
+    client.say(b"b APPEND INBOX {%d+}\r\n" % len(message) + message + b"\r\nc SELECT INBOX\r\n" + b"d FETCH 1 BODY[]\r\n" * 20)
     session = int(house.posthouse("who", "u0005").stdout.split()[-1])
     is_(house.posthouse("kick", "u0005").stdout, "1 session ended\n", "one whose client does not read")
     ok(none_left(house, "u0005"), "ends all the same")
@@ -169,9 +138,8 @@ def changed_under_way(house):
     workers = children(authd)
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
-    client = Client(house, "IMAP")
-    client.file.write(b"a LOGIN u0010@example.test pw\r\n")
-    client.file.flush()
+    client = LineClient(house, "IMAP")
+    client.say("a LOGIN u0010@example.test pw")
     is_(house.posthouse("user", "set", "u0010", "state=locked").returncode, 0, "a user is locked whose password is being checked")
     for pid in workers:
         with contextlib.suppress(ProcessLookupError):  # it had nothing to check, and has ended with its authd
@@ -183,7 +151,7 @@ def changed_under_way(house):
 
 def full(house):
     clients = [imap(house, "u0011") for _ in range(3)]
-    late = Client(house, "IMAP")
+    late = LineClient(house, "IMAP")
     is_((late.ask("a LOGIN u0012@example.test pw"), late.line()[:5]), ("a NO [UNAVAILABLE] Too many sessions, try again later\r\n", "* BYE"),
         "a session more than imapd.sessions-max is told so")
     is_(len(who(house)), 3, "and who answers")
