@@ -44,6 +44,7 @@ def submission(client, user):
 
 
 KINDS = [("IMAP", imap), ("IMAPS", imap), ("POP3", pop3), ("POP3S", pop3), ("SUBMISSION", submission)]
+NEW = f"u{CLIENTS * len(KINDS) + 1:04}"  # has not logged in before them
 
 
 def log_in_until(over, house, kind, user, counts):
@@ -108,11 +109,10 @@ def sessions_under_way(house):
         house.wait_for("those before it to end", lambda: house.posthouse("who").stdout.count("\n") == 2)
         imapd = Process(int(house.posthouse("who").stdout.split()[-1])).parent  # not one that was replaced
         os.kill(imapd, signal.SIGSTOP)
-        logins = house.log().count("event=auth service=imap")
         clients = [LineClient(house, "IMAP") for _ in range(WAITING)]
         for client in clients:
-            client.say("a LOGIN u0001@example.test pw" + "\r\nc NOOP" * BEHIND)
-        house.wait_for("all passwords to be checked", lambda: house.log().count("event=auth service=imap") == logins + WAITING)
+            client.say(f"a LOGIN {NEW}@example.test pw" + "\r\nc NOOP" * BEHIND)
+        house.wait_for("all passwords to be checked", lambda: house.log().count(f"event=auth service=imap user=<{NEW}@") == WAITING)
         is_(house.posthouse("reload").returncode, 0, f"a reload while {WAITING} sessions wait for imapd")
         os.kill(imapd, signal.SIGCONT)
         answers = collections.Counter(client.line()[:4] for client in clients)
@@ -122,7 +122,7 @@ def sessions_under_way(house):
             client.close()
 
 
-with House("--users", str(CLIENTS * len(KINDS)), "--set", "auth.without-tls yes", "--set", "porter.rate-per-second 10000",
+with House("--users", str(CLIENTS * len(KINDS) + 1), "--set", "auth.without-tls yes", "--set", "porter.rate-per-second 10000",
            "--set", "porter.clients-per-address 2000", "--set", "porter.clients-per-network 2000") as house:
     reload_under_logins(house)
     check_under_way(house)
