@@ -45,7 +45,7 @@ enum {
 	READ_BYTES = 65536,  /* from one pipe before others have their turn */
 	BATCH_BYTES = 65536, /* written out when so much has come together */
 	BATCH_MAX = 4 << 20, /* more than one read can become */
-	GATHER_MS = 10, /* after a quiet time a line is written at once, under load those of so long
+	GATHER_MS = 25, /* after a quiet time a line is written at once, under load those of so long
 	                   together */
 	RETRY_MS = 500, /* while the log takes nothing */
 	TELL_MS = 1000, /* of what was dropped */

@@ -188,9 +188,12 @@ int disk_commit(struct disk *d, int fd, struct queue_header *header, struct text
 	header->envelope_bytes = head->len;
 	header->state = QUEUE_COMMITTED;
 	queue_header_encode(header, text_view(head), &d->key, bytes);
-	if (pwrite_whole(fd, text_string(head), head->len, offset) < 0)
+	if (pwrite_whole(fd, text_string(head), head->len, offset) < 0 ||
+	    pwrite_whole(fd, bytes, sizeof bytes, 0) < 0)
 		return -1;
-	return pwrite_whole(fd, bytes, sizeof bytes, 0);
+	d->fresh[header->id % DISK_FRESH_MAX].header = *header;
+	d->fresh[header->id % DISK_FRESH_MAX].written_ms = clock_ms();
+	return 0;
 }
 
 int disk_reader(struct disk *d, uint64_t id)
@@ -201,27 +204,57 @@ int disk_reader(struct disk *d, uint64_t id)
 	return queuedir_open(d->directory, name, O_RDONLY);
 }
 
+static bool take_fresh(struct disk *d, uint64_t id, struct queue_header *header)
+{
+	int64_t *written_ms = &d->fresh[id % DISK_FRESH_MAX].written_ms;
+
+	*header = d->fresh[id % DISK_FRESH_MAX].header;
+	bool is_fresh = header->id == id && clock_ms() - *written_ms <= DISK_FRESH_MS;
+
+	if (header->id == id)
+		*written_ms = INT64_MIN / 2;
+	return is_fresh;
+}
+
+static bool is_taken(const struct queue_header *h, const struct queue_header *taken)
+{
+	return h->id == taken->id && h->message_bytes == taken->message_bytes &&
+	       h->extra_bytes == taken->extra_bytes && h->envelope_bytes == taken->envelope_bytes;
+}
+
+/* FILE_WHOLE: it is the one that was taken. */
+static enum file_result read_header(struct disk *d, int fd, const struct queue_header *taken,
+                                    struct queue_header *header)
+{
+	char bytes[QUEUE_HEADER_BYTES];
+
+	if (take_fresh(d, taken->id, header))
+		return is_taken(header, taken) ? FILE_WHOLE : FILE_SHORT;
+	enum file_result got = file_read_at(fd, bytes, sizeof bytes, 0);
+
+	if (got == FILE_WHOLE &&
+	    (!queue_header_decode((struct view){ bytes, sizeof bytes }, header) ||
+	     !is_taken(header, taken)))
+		return FILE_SHORT;
+	return got;
+}
+
 int disk_message(struct disk *d, const struct queue_header *taken, struct queue_header *header,
                  bool *damaged)
 {
-	char name[QUEUEDIR_NAME_MAX], bytes[QUEUE_HEADER_BYTES];
-	uint64_t size;
+	char name[QUEUEDIR_NAME_MAX];
+	uint64_t size, least = QUEUE_HEADER_BYTES + taken->message_bytes + taken->extra_bytes +
+	                       taken->envelope_bytes;
 
 	queuedir_name(taken->id, name);
 	int fd = queuedir_open_sized(d->directory, name, O_RDONLY, &size);
-	enum file_result got = fd < 0 ? FILE_FAILED : file_read_at(fd, bytes, sizeof bytes, 0);
+	enum file_result got = fd < 0         ? FILE_FAILED
+	                       : size < least ? FILE_SHORT
+	                                      : read_header(d, fd, taken, header);
 	int error = errno;
 
 	*damaged = fd < 0 ? queuedir_is_stray(errno) : got == FILE_SHORT;
 	if (got == FILE_WHOLE)
-		*damaged = !queue_header_decode((struct view){ bytes, sizeof bytes }, header) ||
-		           header->id != taken->id ||
-		           header->message_bytes != taken->message_bytes ||
-		           header->extra_bytes != taken->extra_bytes ||
-		           header->envelope_bytes != taken->envelope_bytes ||
-		           size < QUEUE_HEADER_BYTES + header->message_bytes + header->extra_bytes +
-		                           header->envelope_bytes;
-	if (got == FILE_WHOLE && !*damaged)
 		return fd;
 	if (fd >= 0)
 		close(fd);

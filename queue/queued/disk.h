@@ -14,7 +14,7 @@
 #include "lib/base/reason.h"
 #include "lib/queue/queuedir.h"
 
-enum { DISK_ODD_MAX = 1000, DISK_LEFT_MAX = 1000 };
+enum { DISK_ODD_MAX = 1000, DISK_LEFT_MAX = 1000, DISK_FRESH_MAX = 256, DISK_FRESH_MS = 1000 };
 
 /* What stood in the queue at the start and is not served. */
 struct disk_odd {
@@ -37,6 +37,11 @@ struct disk {
 	uint64_t space_bytes; /* free, when it was last looked at */
 	uint32_t random[64];  /* drawn ahead */
 	unsigned random_left;
+	/* Headers that were written within the last DISK_FRESH_MS, each for one reading, by id. */
+	struct {
+		struct queue_header header;
+		int64_t written_ms;
+	} fresh[DISK_FRESH_MAX];
 };
 
 /* Takes the descriptor of the queue directory; makes what is missing. */
@@ -57,7 +62,8 @@ int disk_commit(struct disk *d, int fd, struct queue_header *header, struct text
                 const struct text *recipients);
 int disk_reader(struct disk *d, uint64_t id); /* read only; -1 with errno */
 /* The same of a whole message, and its header; *damaged: the file is another one than was taken, or
- * shorter (then -1). */
+ * shorter (then -1). The first time, and shortly after it was written, the header is not read
+ * again: most messages are delivered at once. */
 int disk_message(struct disk *d, const struct queue_header *taken, struct queue_header *header,
                  bool *damaged);
 /* Appends records at *end, which is moved behind them. */

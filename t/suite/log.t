@@ -107,7 +107,7 @@ def killed_under_load(house):
     send(house, "the last", sender="last")
     house.wait_for("its line", lambda: "event=queued from=<last@elsewhere.test>" in house.log())
     lost = before + rounds * 100 + 1 - house.log().count("event=queued")
-    # What it had read and not yet written went with it: ten milliseconds' lines at most.
+    # What it had read and not yet written went with it: the lines of a round at most.
     ok(0 <= lost <= 100 and "event=log-lost" not in house.log(), f"no line was lost but what it held: {lost}")
 
 
