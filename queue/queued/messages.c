@@ -15,6 +15,7 @@
 #include "queue/queued/attempts.h"
 #include "queue/queued/lessons.h"
 #include "queue/queued/outcomes.h"
+#include "queue/queued/repeated.h"
 #include "queue/queued/reports.h"
 
 struct messages {
@@ -95,6 +96,8 @@ static void make_deliveries(struct messages *ms, struct message *m)
 	}
 	if (m->held)
 		count = 0;
+	if (count > 1)
+		count = repeated_drop(&ms->journal, m, list, count);
 	if (count > 1)
 		qsort(list, count, sizeof *list, compare_destination);
 	for (uint32_t i = 0, n; i < count; i += n) {

@@ -40,6 +40,23 @@ def local_and_remote():
 
 
 
+def repeated():
+    """Who is named twice gets it once: in capitals where it is a mailbox, letter for letter elsewhere."""
+    with House() as house:
+        addresses = ["a@example.test", "b@remote.test", "A@example.test", "c@example.test", "B@remote.test", "b@remote.test", "a@example.test"]
+        id = house.write(addresses)
+        job, far = house.local().job(), house.agents["remote"].job()
+        is_((job.addresses, far.addresses), (["a@example.test", "c@example.test"], ["b@remote.test", "B@remote.test"]), "each person once")
+        text = house.path(id).read_bytes()
+        is_(text.count(b"\ndone "), 3, "the file says that nothing more is owed to the others")
+        job.finish(DONE)
+        far.finish(DONE)
+        ok(house.wait_for(lambda: house.files() == []), "and the message ends")
+        is_(house.program.log().count(f"id={id} event=repeated to="), 3, "each is in the log")
+        house.write([("a@example.test", 4, ""), ("a@example.test", 8, "")])
+        is_(len(house.local().job().addresses), 2, "who want different reports stay two")
+
+
 FAST = "queue.retry-first 100ms\nqueue.retry-max 200ms\n"
 
 
@@ -679,7 +696,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, aliases, retries, waits_over_restart, strange_agents, reports, strangers, strangers_wait, lessons, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
+for test in (local_and_remote, repeated, aliases, retries, waits_over_restart, strange_agents, reports, strangers, strangers_wait, lessons, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()
