@@ -99,8 +99,10 @@ static bool is_named(const struct check *k, uint64_t id)
 
 static int take_back(const struct check *k, const char *name, bool unverified, struct reason *why)
 {
+	uint64_t id;
+
 	return k->queued >= 0 ? queue_ask_restore(k->queued, name, unverified, why)
-	                      : queue_restore(k->directory, &k->key, name, unverified, why);
+	                      : queue_restore(k->directory, &k->key, name, unverified, &id, why);
 }
 
 static void report(struct check *k, const struct queuedir_entry *e, const char *what,
@@ -197,7 +199,9 @@ static void judge_message(struct check *k, const struct queuedir_entry *e)
 			       queuedir_is_stray(errno) ? "move it away" : "make it readable");
 		return;
 	}
-	queue_verify(&k->file, fd, e->id, k->have_key ? &k->key : NULL, true);
+	/* What was set aside may have been under a name that was another's. */
+	queue_verify(&k->file, fd, e->place == QUEUEDIR_LIVE ? e->id : 0,
+	             k->have_key ? &k->key : NULL, true);
 	close(fd);
 	if (e->place == QUEUEDIR_LIVE && e->kind == QUEUEDIR_MESSAGE)
 		judge_live(k, e);

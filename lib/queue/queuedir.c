@@ -32,19 +32,19 @@ static bool read_id(struct view name, bool aside, uint64_t *id)
 	return queue_id_parse(name, id);
 }
 
-bool queuedir_parse(const char *name, uint64_t *id)
+bool queuedir_parse(const char *name, uint64_t *id, bool *aside)
 {
 	struct view rest = view_of(name), place;
 
 	if (!view_cut(&rest, '/', &place))
 		return false;
-	bool aside = view_equal(place, view_of(places[QUEUEDIR_DAMAGED])) ||
-	             view_equal(place, view_of(places[QUEUEDIR_TORN]));
+	*aside = view_equal(place, view_of(places[QUEUEDIR_DAMAGED])) ||
+	         view_equal(place, view_of(places[QUEUEDIR_TORN]));
 
-	if (!aside && (place.len != 2 || byte_hex_value(place.data[0]) < 0 ||
-	               byte_hex_value(place.data[1]) < 0))
+	if (!*aside && (place.len != 2 || byte_hex_value(place.data[0]) < 0 ||
+	                byte_hex_value(place.data[1]) < 0))
 		return false;
-	return read_id(rest, aside, id);
+	return read_id(rest, *aside, id);
 }
 
 int queuedir_make_live(int fd)
@@ -109,10 +109,14 @@ static bool same_file(int directory, const char *a, const char *b)
 	       one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-/* Two steps, since not every file system can rename without replacing. A crash between them leaves
- * the file with both names: the first one goes when it is moved again. */
+/* Two steps where the file system cannot rename without replacing. A crash between them leaves the
+ * file with both names: the first one goes when it is moved again. */
 int queuedir_give_name(int directory, const char *from, const char *to)
 {
+	if (renameat2(directory, from, directory, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS && errno != EEXIST)
+		return -1;
 	if (linkat(directory, from, directory, to, 0) < 0 &&
 	    (errno != EEXIST || !same_file(directory, from, to)))
 		return -1;

@@ -19,8 +19,8 @@ enum queuedir_place { QUEUEDIR_LIVE, QUEUEDIR_DAMAGED, QUEUEDIR_TORN };
 
 /* "3f/ID", from the queue directory. */
 void queuedir_name(uint64_t id, char out[QUEUEDIR_NAME_MAX]);
-/* A message's file, wherever it stands: "3f/ID", "damaged/ID", "torn/ID.1". */
-bool queuedir_parse(const char *name, uint64_t *id);
+/* A message's file, wherever it stands: "3f/ID"; *aside: "damaged/ID", "torn/ID.1". */
+bool queuedir_parse(const char *name, uint64_t *id, bool *aside);
 /* The state byte of a committed file: 0, -1 with errno. */
 int queuedir_make_live(int fd);
 /* flags: O_RDONLY, O_WRONLY, O_RDWR. -1 with errno. */

@@ -81,7 +81,7 @@ void queue_list_print(const struct queue_list *list, FILE *out)
 
 bool queue_counts_any(const struct control_counts *c)
 {
-	return (c->damaged | c->torn | c->misplaced | c->stray | c->unreadable) != 0;
+	return (c->damaged | c->torn | c->misplaced | c->stray | c->unreadable | c->left) != 0;
 }
 
 void queue_counts_text(const struct control_counts *c, char out[QUEUE_COUNTS_TEXT_MAX])
@@ -89,11 +89,9 @@ void queue_counts_text(const struct control_counts *c, char out[QUEUE_COUNTS_TEX
 	const struct {
 		uint32_t count;
 		const char *word;
-	} rows[] = { { c->damaged, "damaged" },
-		     { c->torn, "torn" },
-		     { c->misplaced, "misplaced" },
-		     { c->stray, "stray" },
-		     { c->unreadable, "unreadable" } };
+	} rows[] = { { c->damaged, "damaged" },       { c->torn, "torn" },
+		     { c->misplaced, "misplaced" },   { c->stray, "stray" },
+		     { c->unreadable, "unreadable" }, { c->left, "delivered but not removable" } };
 	size_t used = 0;
 
 	out[0] = '\0';

@@ -55,25 +55,28 @@ static int make_live(int fd, struct queue_verified *v, const struct queue_key *k
 }
 
 int queue_restore(int directory, const struct queue_key *key, const char *from, bool unverified,
-                  struct reason *why)
+                  uint64_t *id, struct reason *why)
 {
 	struct queue_verified v;
 	char to[QUEUEDIR_NAME_MAX];
-	uint64_t id;
+	bool aside;
 
-	if (!queuedir_parse(from, &id))
+	if (!queuedir_parse(from, id, &aside))
 		return fail(why, "not the name of a message's file");
 	int fd = queuedir_open(directory, from, O_RDWR);
 
 	if (fd < 0)
 		return fail(why, "%s", queuedir_error(errno));
 	queue_verified_init(&v);
-	queue_verify(&v, fd, id, key, true);
+	queue_verify(&v, fd, aside ? 0 : *id, key, true);
+	if (queue_verified_whole(&v))
+		*id = v.header.id;
+	v.header.id = *id;
 	int result = make_live(fd, &v, key, unverified, why);
 
 	queue_verified_free(&v);
 	close(fd);
-	queuedir_name(id, to);
+	queuedir_name(*id, to);
 	if (result == 0 && strcmp(from, to) != 0 && queuedir_give_name(directory, from, to) < 0)
 		result = errno == EEXIST ? fail(why, "there is a message with this id in the queue")
 		                         : fail_errno(why, "moving it to %s", to);

@@ -90,7 +90,7 @@ static enum queue_verdict examine(struct queue_verified *v, int fd, uint64_t id,
 		bytes[QUEUE_STATE_OFFSET] = QUEUE_LIVE;
 	if (!queue_header_decode(header, &v->header))
 		return QUEUE_HEADER_WRONG;
-	if (v->header.id != id)
+	if (id && v->header.id != id)
 		return QUEUE_OTHER_ID;
 	enum queue_verdict verdict = read_tail(v, fd, (uint64_t)st.st_size);
 

@@ -33,8 +33,9 @@ struct queue_verified {
 
 void queue_verified_init(struct queue_verified *v);
 void queue_verified_free(struct queue_verified *v);
-/* id: by the file's name. key NULL: there is no secret, every seal is wrong. read_text: else the
- * message itself is taken for right, as long as all the rest is. May be called again. */
+/* id: by the file's name; 0: whose it is, the header says. key NULL: there is no secret, every seal
+ * is wrong. read_text: else the message itself is taken for right, as long as all the rest is. May
+ * be called again. */
 void queue_verify(struct queue_verified *v, int fd, uint64_t id, const struct queue_key *key,
                   bool read_text);
 /* Words for the log and the operator. */

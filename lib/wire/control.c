@@ -43,6 +43,7 @@ void control_counts_put(struct wire_out *out, const struct control_counts *c)
 	wire_put_u32(out, c->misplaced);
 	wire_put_u32(out, c->stray);
 	wire_put_u32(out, c->unreadable);
+	wire_put_u32(out, c->left);
 }
 
 bool control_counts_get(struct wire_in *in, struct control_counts *c)
@@ -52,6 +53,7 @@ bool control_counts_get(struct wire_in *in, struct control_counts *c)
 	c->misplaced = wire_get_u32(in);
 	c->stray = wire_get_u32(in);
 	c->unreadable = wire_get_u32(in);
+	c->left = wire_get_u32(in);
 	return wire_end(in);
 }
 

@@ -65,6 +65,7 @@ enum { CONTROL_RECIPIENT_LIST_MAX = 16384, CONTROL_BATCH_BYTES = 32768 };
 /* What is in the queue directory and is not served. */
 struct control_counts {
 	uint32_t damaged, torn, misplaced, stray, unreadable;
+	uint32_t left; /* delivered, and cannot be removed */
 };
 
 /* Which sessions are meant. */

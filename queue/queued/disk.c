@@ -308,6 +308,14 @@ int disk_remove(struct disk *d, uint64_t id)
 	return -1;
 }
 
+bool disk_is_left(const struct disk *d, uint64_t id)
+{
+	for (unsigned i = 0; i < d->left_count; i++)
+		if (d->left[i] == id)
+			return true;
+	return false;
+}
+
 void disk_remove_left(struct disk *d, bool (*is_served)(void *context, uint64_t id), void *context)
 {
 	unsigned kept = 0;
@@ -351,14 +359,6 @@ static bool is_at(const struct disk_odd *odd, const char *name)
 	return strncmp(odd->name, name, len) == 0 && (name[len] == '\0' || name[len] == '/');
 }
 
-bool disk_is_odd(const struct disk *d, const char *name)
-{
-	for (unsigned i = 0; i < d->odd_count; i++)
-		if (is_at(&d->odd[i], name))
-			return true;
-	return false;
-}
-
 void disk_forget_odd(struct disk *d, const char *name)
 {
 	for (unsigned i = 0; i < d->odd_count;) {
@@ -374,6 +374,7 @@ void disk_forget_odd(struct disk *d, const char *name)
 void disk_counts(struct disk *d, struct control_counts *out)
 {
 	queuedir_count_aside(d->directory, out);
+	out->left = d->left_count;
 	for (unsigned i = 0; i < d->odd_count; i++) {
 		const struct disk_odd *odd = &d->odd[i];
 		struct stat st;

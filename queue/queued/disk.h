@@ -70,14 +70,13 @@ int disk_message(struct disk *d, const struct queue_header *taken, struct queue_
 int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records);
 /* -1 with errno: it is still there, and disk_remove_left tries again. */
 int disk_remove(struct disk *d, uint64_t id);
+bool disk_is_left(const struct disk *d, uint64_t id);
 /* But not what is served again, by an operator's word. */
 void disk_remove_left(struct disk *d, bool (*is_served)(void *context, uint64_t id), void *context);
 /* To damaged/ or torn/; `to` is its name there. -1 with errno: it stays, and counts as odd. */
 int disk_set_aside(struct disk *d, uint64_t id, enum queuedir_place place,
                    char to[QUEUEDIR_NAME_MAX]);
 void disk_note_odd(struct disk *d, enum queuedir_kind kind, const char *name);
-/* Has this file, or its directory, been noted?  Then it may be taken back. */
-bool disk_is_odd(const struct disk *d, const char *name);
 /* It is served from now on. */
 void disk_forget_odd(struct disk *d, const char *name);
 /* What is there now and is not served. */

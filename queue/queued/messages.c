@@ -6,6 +6,7 @@
  */
 #include "queue/queued/messages.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "lib/base/clock.h"
@@ -140,13 +141,32 @@ static void set_aside(struct messages *ms, struct message *m)
 		         to);
 }
 
+/* Its file stays: as long as that can be written, the next start sends nothing of it again. */
+static void write_all_done(struct messages *ms, struct message *m)
+{
+	for (uint32_t i = 0; i < m->recipient_count; i++)
+		journal_note_recipient(&ms->journal, m, &m->recipients[i], QUEUE_DONE);
+	journal_write(&ms->journal, m);
+}
+
+static void remove_file(struct messages *ms, struct message *m)
+{
+	if (disk_remove(ms->with.disk, m->id) == 0)
+		return;
+	bool is_there = errno != ENOENT;
+
+	log_warn("id=%s event=remove-failed reason=\"%m\"", message_name(m));
+	if (is_there)
+		write_all_done(ms, m);
+}
+
 static void end(struct messages *ms, struct message *m)
 {
+	journal_forget(&ms->journal);
 	if (m->damaged)
 		set_aside(ms, m);
-	else if (disk_remove(ms->with.disk, m->id) < 0)
-		log_warn("id=%s event=remove-failed reason=\"%m\"", message_name(m));
-	journal_forget(&ms->journal);
+	else
+		remove_file(ms, m);
 	if (m->counts[RECIPIENT_ASKED])
 		resolving_forget(ms->resolving, m);
 	admission_over(&ms->admission, m);

@@ -196,25 +196,26 @@ static void open_queue(struct queued *q, int directory, const struct sandbox_pro
 	messages_begin(q->messages, q->agents, q->resolving);
 }
 
-/* On an operator's word. What is in its place was left there at the start, or is in the queue:
- * never a file that a writer is at. */
+/* On an operator's word, but never a file that a writer is at, or one that is done. */
 static int restore(const char *name, bool unverified, struct reason *why)
 {
 	struct queued *q = &queued;
 	char place[QUEUEDIR_NAME_MAX];
 	uint64_t id;
+	bool aside;
 
-	if (!queuedir_parse(name, &id))
+	if (!queuedir_parse(name, &id, &aside))
 		return fail(why, "not the name of a message's file");
-	queuedir_name(id, place);
-	bool known = records_find(&q->records, id) != NULL, aside = strcmp(name, place) != 0;
-
-	if (!aside && !known && !disk_is_odd(&q->disk, name))
+	if (!aside && writers_have(q->writers, id))
 		return fail(why, "a message that is being written");
-	if (queue_restore(q->disk.directory, &q->disk.key, name, unverified, why) < 0 ||
-	    (!known && recover_one(&q->disk, id, messages_restored, q->messages, why) < 0))
+	if (!aside && disk_is_left(&q->disk, id))
+		return fail(why, "delivered already, and not removable; remove it");
+	if (queue_restore(q->disk.directory, &q->disk.key, name, unverified, &id, why) < 0 ||
+	    (records_find(&q->records, id) == NULL &&
+	     recover_one(&q->disk, id, messages_restored, q->messages, why) < 0))
 		return -1;
 	disk_forget_odd(&q->disk, name);
+	queuedir_name(id, place);
 	log_warn("id=%s %s name=%s", place + 3,
 	         unverified ? "event=restored-unverified" : "event=restored",
 	         log_quote(view_of(name)));

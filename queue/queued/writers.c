@@ -348,10 +348,11 @@ void writers_stop(struct writers *ws)
 	ws->stopping = true;
 }
 
-static bool any_open(const struct hub *hub)
+/* id 0: of any message. */
+static bool any_open(const struct hub *hub, uint64_t id)
 {
 	LIST_EACH(line, &hub->lines, struct hub_line, all)
-		if (writer_of(line)->fd >= 0)
+		if (writer_of(line)->fd >= 0 && (id == 0 || writer_of(line)->message->id == id))
 			return true;
 	return false;
 }
@@ -369,7 +370,12 @@ void writers_end(struct writers *ws)
 	abandon_all(&ws->bounce);
 }
 
+bool writers_have(const struct writers *ws, uint64_t id)
+{
+	return any_open(&ws->smtpd, id) || any_open(&ws->pickup, id) || any_open(&ws->bounce, id);
+}
+
 bool writers_busy(const struct writers *ws)
 {
-	return any_open(&ws->smtpd) || any_open(&ws->pickup) || any_open(&ws->bounce);
+	return writers_have(ws, 0);
 }

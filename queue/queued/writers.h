@@ -29,7 +29,8 @@ struct writers_setup {
 struct writers *writers_start(const struct writers_setup *setup);
 /* The system goes down: whoever opens a message is told to come again, open ones are taken. */
 void writers_stop(struct writers *ws);
-/* Is a writer in the middle of a message? */
+/* Is a writer in the middle of this message (0: of any)? */
+bool writers_have(const struct writers *ws, uint64_t id);
 bool writers_busy(const struct writers *ws);
 /* At the end: what is still open was never acknowledged, and is removed, so that a clean stop
  * leaves whole files alone. */

@@ -181,7 +181,7 @@ class Started:
         send(line, Out(CONTROL_QUEUE_COUNTS))
         answer = receive(line)
         assert answer.kind == CONTROL_QUEUE_COUNTS, answer.kind
-        return dict(zip(("damaged", "torn", "misplaced", "stray", "unreadable"), (answer.u32() for _ in range(5))))
+        return dict(zip(("damaged", "torn", "misplaced", "stray", "unreadable", "left"), (answer.u32() for _ in range(6))))
 
     def settled(self, ids):
         """Nothing of these waits any more."""
@@ -373,6 +373,70 @@ def repair(prepared, how, running):
         ok("in the queue: 1 " in said, "posthouse check counts it", said)
 
 
+def exchanged(prepared, how):
+    """Two files that have each other's names, as a restore by hand makes them, are known by what their headers say."""
+    place, ids = prepared.copy(), list(prepared.ids)
+    first, second = (path_of(place, id) for id in ids[:2])
+    first.rename(place / "queue/kept")
+    second.rename(first)
+    (place / "queue/kept").rename(second)
+    with Started(place) as started:
+        started.settled(ids[2:])
+        is_((started.counts()["damaged"], started.delivered.keys() & set(ids[:2])), (2, set()), f"{how}: two exchanged files are set aside")
+        control = Control(started.house)
+        code, said = posthouse(place, "queue", "check", "--repair")
+        is_((code, said.count(": taken back\n")), (0, 2), "--repair takes them back")
+        started.house.ask(CONTROL_QUEUE_RETRY, "")
+        ok(started.house.wait_for(lambda: started.delivered.keys() == set(ids)), "both are delivered", said)
+        ok(all(started.delivered[id] == [TEXTS[to]] for id, to in prepared.ids.items()), "each its own, once")
+        control.end()
+
+
+def copied_in(prepared, how):
+    """A file that is put into the queue of a running queued comes into service by the operator's word."""
+    place, id = prepared.copy(), list(prepared.ids)[0]
+    kept = path_of(place, id)
+    kept.rename(place / "kept")
+    with Started(place) as started:
+        started.settled(prepared.ids)
+        (place / "kept").rename(kept)
+        control = Control(started.house)
+        code, said = posthouse(place, "queue", "check")
+        ok(code == 100 and f"{id}: complete, not in service; --repair takes it back" in said, f"{how}: a file copied in is found", said)
+        code, said = posthouse(place, "queue", "check", "--repair")
+        is_((code, said.count(": taken back\n")), (0, 1), "--repair takes it back")
+        started.house.ask(CONTROL_QUEUE_RETRY, "")
+        ok(started.house.wait_for(lambda: started.delivered.get(id) == [TEXTS[prepared.ids[id]]]), "and it is delivered")
+        control.end()
+
+
+def not_removable(prepared, how):
+    """What is delivered and cannot be removed is counted, not delivered again by the next start, and removed when that is possible."""
+    if os.getuid() == 0:
+        return
+    place, ids = prepared.copy(), list(prepared.ids)
+    names = {path_of(place, id).parent for id in ids}
+    for directory in names:
+        directory.chmod(0o500)
+    with Started(place) as started:
+        started.settled(ids)
+        ok(started.house.wait_for(lambda: started.counts()["left"] == len(ids)), f"{how}: delivered and not removable: counted", str(started.counts()))
+        control = Control(started.house)
+        code, said = posthouse(place, "queue", "list")
+        ok(f"Not in this list: {len(ids)} delivered but not removable" in said, "by queue list too", said)
+        code, said = posthouse(place, "queue", "check", "--repair")
+        is_((code, said.count("cannot be taken back: delivered already")), (100, len(ids)), "--repair does not deliver them again")
+        control.end()
+        started.house.kill()
+        started.house.restart()
+        ok(started.house.wait_for(lambda: started.counts()["left"] == len(ids)), "neither does the next start")
+        for directory in names:
+            directory.chmod(0o700)
+        started.house.stop()
+        is_(started.kept(), set(), "and when they can be removed, they are")
+        ok(all(started.delivered[id] == [TEXTS[to]] for id, to in prepared.ids.items()), "each was delivered once")
+
+
 def other_secret(prepared, how):
     """A lost secret: messages that the operator names are accepted without it; when it is found, the others come back."""
     place, ids = prepared.copy(), list(prepared.ids)
@@ -414,7 +478,7 @@ def main():
     for clean in (True, False):
         how = "after a clean stop" if clean else "after kill -9"
         with Prepared(clean) as prepared:
-            for test in (messages, directories, secret, other_secret, clean_mark):
+            for test in (messages, directories, secret, exchanged, copied_in, not_removable, other_secret, clean_mark):
                 test(prepared, how)
             for running in (True, False):
                 repair(prepared, how, running)

@@ -57,6 +57,24 @@ def repeated():
         is_(len(house.local().job().addresses), 2, "who want different reports stay two")
 
 
+def away():
+    """A queue file that is not there for a while, since its directory is being restored, is not a message that has ended."""
+    with House("queue.retry-first 1h\nqueue.retry-max 1h\n") as house:
+        remote = house.agents["remote"]
+        remote.answer = lambda job: RETRY
+        id = house.write(["a@far.test"])
+        path, elsewhere = house.path(id), house.directory / "elsewhere"
+        ok(house.wait_for(lambda: b"\nattempt " in path.read_bytes()), "a message waits")
+        path.rename(elsewhere)
+        house.ask(CONTROL_QUEUE_RETRY, id)
+        ok(house.wait_for(lambda: f"id={id} event=open-failed" in house.program.log()), "its file is away when it is tried")
+        is_([e["id"] for e in house.list()], [id], "it stays in the list")
+        elsewhere.rename(path)
+        remote.answer = lambda job: DONE
+        house.ask(CONTROL_QUEUE_RETRY, id)
+        ok(gone(house), "and is delivered when the file is back")
+
+
 FAST = "queue.retry-first 100ms\nqueue.retry-max 200ms\n"
 
 
@@ -696,7 +714,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, repeated, aliases, retries, waits_over_restart, strange_agents, reports, strangers, strangers_wait, lessons, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
+for test in (local_and_remote, repeated, away, aliases, retries, waits_over_restart, strange_agents, reports, strangers, strangers_wait, lessons, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()
