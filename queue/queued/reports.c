@@ -13,19 +13,35 @@ static bool is_strangers(const struct message *m)
 	return m->origin == ENVELOPE_NETWORK && message_sender(m)[0] != '\0';
 }
 
-/* RFC 3463: X.3.n is a system in trouble, X.4.n a network, but for X.4.6, a loop. All else somebody
- * has judged. None: it was never tried. */
-static bool is_trouble(struct view status)
+/*
+ * A failure of systems or networks, which no sender brings about and which happens to honest mail
+ * for an address that we have taken (RFC 3463): a system (X.3), a network (X.4), a protocol (X.5),
+ * a domain that is not found (X.1.2) though it is one of ours or an alias leads there. Not a size
+ * (X.3.4) or a loop (X.4.6), which a sender can make, and nothing that somebody has judged: an
+ * address, a mailbox, a text. None: it was never tried.
+ */
+static bool is_trouble(struct view detail)
 {
-	struct view detail = view_skip(status, view_find(status, '.'));
-
+	if (view_equal(detail, VIEW(".3.4")) || view_equal(detail, VIEW(".4.6")))
+		return false;
 	return detail.len == 0 || view_starts(detail, VIEW(".3.")) ||
-	       (view_starts(detail, VIEW(".4.")) && !view_equal(detail, VIEW(".4.6")));
+	       view_starts(detail, VIEW(".4.")) || view_starts(detail, VIEW(".5.")) ||
+	       view_equal(detail, VIEW(".1.2"));
+}
+
+/* "Later", for as long as a message lives, and no reason that is the sender's. */
+static bool is_endless(struct view status, struct view detail)
+{
+	return view_starts(status, VIEW("4")) &&
+	       (view_equal(detail, VIEW(".0.0")) || view_equal(detail, VIEW(".2.0")) ||
+	        view_equal(detail, VIEW(".2.1")));
 }
 
 bool reports_may_tell(const struct message *m, const char *status)
 {
-	return !is_strangers(m) || (status[0] != '5' && is_trouble(view_of(status)));
+	struct view code = view_of(status), detail = view_skip(code, view_find(code, '.'));
+
+	return !is_strangers(m) || is_trouble(detail) || is_endless(code, detail);
 }
 
 static void make_some(struct message *m, enum job_report report, struct recipient **list,

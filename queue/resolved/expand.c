@@ -34,6 +34,16 @@ struct expansion {
 	const char *trouble; /* why the whole is an error */
 };
 
+/* What is before the @ may be another host's, where capitals count: two that are the same mailbox
+ * here are found in the queue (repeated.h). */
+static bool is_same(struct view a, struct view b)
+{
+	struct view domain = address_domain(a), other = address_domain(b);
+
+	return a.len == b.len && view_equal_nocase(domain, other) &&
+	       view_equal(view_take(a, a.len - domain.len), view_take(b, b.len - other.len));
+}
+
 /* The place in the table where this step is, or would be. */
 static unsigned *seen_slot(struct expansion *e, struct view address, bool past_aliases)
 {
@@ -46,8 +56,7 @@ static unsigned *seen_slot(struct expansion *e, struct view address, bool past_a
 			return slot;
 		const struct step *s = &e->steps[*slot - 1];
 
-		if (s->past_aliases == past_aliases &&
-		    view_equal_nocase(view_of(s->address), address))
+		if (s->past_aliases == past_aliases && is_same(view_of(s->address), address))
 			return slot;
 	}
 }

@@ -230,7 +230,11 @@ def reports():
 
 STRANGERS = [(MAILBOX, "u@example.test", FAILED, "5.4.6", "a loop, as a forged Delivered-To makes one"),
              (REMOTE, "u@dept.test", FAILED, "5.1.1", "an unknown user of a department"),
-             (REMOTE, "u@dept.test", FAILED, "5.7.1", "a text that a department refuses")]
+             (REMOTE, "u@dept.test", FAILED, "5.7.1", "a text that a department refuses"),
+             (REMOTE, "u@dept.test", FAILED, "5.3.4", "a text that is too long for it")]
+# What befalls honest mail for an address that was accepted, with the status that the host gave or remote found.
+TROUBLES = {"5.3.2": "a host that shuts down", "5.3.0": "a system in trouble", "5.4.4": "a domain of ours without a host",
+            "5.1.2": "a domain of ours that is not found", "5.5.1": "a host that does not speak the protocol"}
 
 
 def strangers():
@@ -247,6 +251,12 @@ def strangers():
                 ok(gone(house), f"{what}: the message goes")
                 ok((f"id={id} event=drop from=<sender@example.test> to=<{address}> status={status} " in house.program.log()) == (origin == NETWORK),
                    f"{what}: no report to a stranger, but a line in the log")
+        for status, what in TROUBLES.items():
+            id = house.write(["u@dept.test"], origin=NETWORK)
+            house.agents["remote"].job().finish(FAILED, status=status, text="no")
+            job = house.agents["bounce"].job()
+            is_((job.id, job.report), (id, REPORT_FAILED), f"{what}: reported to a stranger too")
+            job.finish(DONE)
         house.resolver.book["gone@example.test"] = [(ERROR, "nosuch@example.test", "5.1.1")]
         id = house.write(["gone@example.test"], origin=NETWORK)
         ok(gone(house), "an alias that leads nowhere: no report either")
@@ -267,7 +277,7 @@ def strangers_wait():
     """Temporary failures: for the whole lifetime, then the same."""
     settings = FAST + "queue.lifetime 1s\nqueue.delay-notice 300ms\n"
     with House(settings) as house:
-        for status, told in (("4.2.2", False), ("4.7.1", False), ("4.4.6", False), ("4.4.1", True), ("4.3.0", True)):
+        for status, told in (("4.2.2", False), ("4.7.1", False), ("4.4.6", False), ("4.1.8", False), ("4.4.1", True), ("4.2.0", True), ("4.0.0", True), ("4.3.0", True)):
             attempts = []
 
             def put_off(job):

@@ -19,6 +19,7 @@ MAPS = {
     "domains": "example.test mailboxes\ndept.test relay\n",
     "users": "anna@example.test uid=5001 gid=5002 quota=1M\nbert@example.test\n",
     "aliases": "info@example.test anna@example.test, bert@example.test, x@far.test\n"
+               "cases@example.test Foo@far.test, foo@far.test, foo@FAR.test\n"
                "many@example.test include:many\n",
     "routes": "dept.test lmtp 192.0.2.7:2400 [2001:db8::7]\n",
     "access": "192.0.2.0/24 relay\nfrom:evil.test reject 5.7.1 go away\n",
@@ -102,6 +103,7 @@ def expansions(house):
     ok(t[0]["home"].startswith("/"), "has an absolute home", t[0]["home"])
     is_([(x["kind"], x["address"], x["expanded"]) for x in expand(line, "info@example.test")],
         [("mailbox", "anna@example.test", 1), ("mailbox", "bert@example.test", 1), ("remote", "x@far.test", 1)], "an alias")
+    is_([x["address"] for x in expand(line, "cases@example.test")], ["Foo@far.test", "foo@far.test"], "capitals before the @ are another host's business")
     t = expand(line, "x@dept.test")[0]
     is_(t["route"], (1, "", [("192.0.2.7", 2400), ("[2001:db8::7]", 24)]), "a route")
     # More than the socket holds, and nobody reads meanwhile: another asker is served all the same.
