@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conf/changes.h"
 #include "conf/command.h"
 #include "conf/load.h"
 #include "conf/lock.h"
@@ -70,15 +71,34 @@ int command_build(const struct command *c, int argc, char **argv)
 	return code;
 }
 
-static int roll_back(const struct settings *s, long wanted)
+/* What the texts say and is not in force any more: a user who was locked, a new password. Texts
+ * that do not build say nothing. */
+static void print_undone(const struct command *c)
+{
+	struct model m;
+	struct text undone;
+
+	load_configuration(&m, c->confdir, NULL);
+	text_init(&undone, 4096);
+	if (m.problems.errors == 0)
+		changes_summary(&m, &undone);
+	if (undone.len)
+		printf("not in force until the next build: %s; posthouse map diff shows them\n",
+		       text_string(&undone));
+	text_free(&undone);
+	model_free(&m);
+}
+
+static int roll_back(const struct command *c, const struct settings *s, long wanted)
 {
 	struct reason why;
-	long number = generation_rollback(s->directory_state, wanted, &why);
+	long number = generation_rollback(s->directory_state, wanted, maptable_judge, &why);
 
 	if (number < 0)
 		return command_fail(EXIT_PERMANENT, &why);
 	printf("generation %ld is current; posthouse.conf and the maps are unchanged: correct them before the next build\n",
 	       number);
+	print_undone(c);
 	fflush(stdout);
 	return command_reload_if_running(s);
 }
@@ -94,7 +114,7 @@ int command_rollback(const struct command *c, int argc, char **argv)
 	int code = command_places_read(c, &m);
 
 	if (code == EXIT_DONE)
-		code = roll_back(&m.settings, (long)wanted);
+		code = roll_back(c, &m.settings, (long)wanted);
 	model_free(&m);
 	return code;
 }

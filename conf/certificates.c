@@ -391,6 +391,18 @@ static bool is_key_of(const struct certificate *c, const char *pem, size_t len)
 	return good;
 }
 
+int certificate_verify_key(const struct certificate *c, int fd, struct reason *why)
+{
+	char *pem = OPENSSL_zalloc(SIGN_KEY_FILE_MAX);
+	ssize_t len = pem == NULL ? -1 : file_read_some(fd, pem, SIGN_KEY_FILE_MAX);
+	int result = len < 0                           ? fail_errno(why, "reading it")
+	             : !is_key_of(c, pem, (size_t)len) ? fail(why, "not the private key")
+	                                               : 0;
+
+	OPENSSL_clear_free(pem, SIGN_KEY_FILE_MAX);
+	return result;
+}
+
 int certificate_copy_key(const struct certificate *c, int fd, struct reason *why)
 {
 	const char *path = c->key_path.data;

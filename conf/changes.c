@@ -19,7 +19,7 @@ int changes_open(const struct model *m, enum map_id id, struct map *out, struct 
 	close(generation);
 	if (fd < 0)
 		return -1;
-	if (map_open(out, fd, &detail) == 0)
+	if (map_open(out, fd, name, &detail) == 0)
 		return 0;
 	close(fd);
 	return fail(why, "%s of the current generation is %s; run posthouse build", name,
@@ -77,22 +77,29 @@ static void add_words(struct text *out, const char *name, size_t entries)
 		text_format(out, " (%zu %s)", entries, entries == 1 ? "entry" : "entries");
 }
 
-static void sum_up_map(const struct model *m, enum map_id id, struct text *out)
+size_t changes_count(const struct model *m, enum map_id id)
 {
-	char name[MAPTABLE_FILE_NAME_MAX];
 	struct counting counting = { .m = m };
 	struct map compiled;
 
 	if (changes_open(m, id, &compiled, NULL) != 0)
-		return;
+		return 0;
 	changes_of_map(m, id, &compiled, count_one, &counting);
 	map_close(&compiled);
-	maptable_text_file(id, name);
-	if (counting.count)
-		add_words(out, name, counting.count);
+	return counting.count;
 }
 
-static bool settings_differ(const struct model *m, int generation)
+static void sum_up_map(const struct model *m, enum map_id id, struct text *out)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+	size_t count = changes_count(m, id);
+
+	maptable_text_file(id, name);
+	if (count)
+		add_words(out, name, count);
+}
+
+bool changes_of_settings(const struct model *m, int generation)
 {
 	struct settings old = { 0 };
 	struct text before, now;
@@ -122,7 +129,7 @@ bool changes_of_certificates(const struct model *m, int generation)
 	bool differ = false;
 	int fd = generation_file(generation, "tls.cdb", NULL);
 
-	if (fd < 0 || map_open(&compiled, fd, NULL) != 0) {
+	if (fd < 0 || map_open(&compiled, fd, "tls.cdb", NULL) != 0) {
 		if (fd >= 0)
 			close(fd);
 		return false;
@@ -142,7 +149,7 @@ void changes_summary(const struct model *m, struct text *out)
 
 	if (generation < 0)
 		return;
-	if (settings_differ(m, generation))
+	if (changes_of_settings(m, generation))
 		add_words(out, "posthouse.conf", 0);
 	for (int id = 0; id < MAPS; id++)
 		sum_up_map(m, (enum map_id)id, out);

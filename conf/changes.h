@@ -14,6 +14,9 @@ int changes_open(const struct model *m, enum map_id id, struct map *out, struct 
 /* Every entry that differs; -1 when the compiled map is damaged. */
 int changes_of_map(const struct model *m, enum map_id id, struct map *compiled,
                    changes_found *found, void *context);
+/* How many entries of a map differ; 0 too when it cannot be read. Do settings? */
+size_t changes_count(const struct model *m, enum map_id id);
+bool changes_of_settings(const struct model *m, int generation);
 /* Are the certificates of this generation (its directory) others than those of the texts? */
 bool changes_of_certificates(const struct model *m, int generation);
 /* Adds what differs in a few words: "posthouse.conf, users.map (2 entries), certificates"; nothing

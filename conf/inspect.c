@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* posthouse check: everything that may be wrong with an installation. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conf/certificates.h"
 #include "conf/changes.h"
 #include "conf/command.h"
 #include "conf/load.h"
@@ -304,7 +306,7 @@ static void check_ports(struct model *m)
 /* ---- all of it ---- */
 
 /* Who may write a text decides what root's programs do. */
-static void check_text(struct model *m, const char *path, const struct stat *built, const char *how)
+static void check_text(struct model *m, const char *path, bool differs, const char *how)
 {
 	struct stat text;
 
@@ -315,9 +317,31 @@ static void check_text(struct model *m, const char *path, const struct stat *bui
 	if (text.st_uid != 0 && text.st_uid != geteuid())
 		problem_error(&m->problems, path, 0, "owned by uid %u; run chown",
 		              (unsigned)text.st_uid);
-	if (text.st_mtime > built->st_mtime)
+	if (differs)
 		problem_warning(&m->problems, path, 0,
-		                "changed since the last build; posthouse %s it", how);
+		                "not what the current generation was built from; posthouse %s it",
+		                how);
+}
+
+static void check_key(struct model *m, int keys, const struct certificate *c)
+{
+	char path[PATH_MAX];
+	struct reason why;
+	const char *slash = string_copy(path, sizeof path, c->key_path) ? strrchr(path, '/') : NULL;
+
+	if (slash == NULL)
+		return;
+	int fd = openat(keys, slash + 1, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int result =
+		fd < 0 ? fail(&why, "%s", strerror(errno)) : certificate_verify_key(c, fd, &why);
+
+	if (result != 0)
+		problem_error(&m->problems, NULL, 0,
+		              "keys%s of the current generation: %s: TLS does not work for %.*s; "
+		              "run posthouse build",
+		              slash, why.text, VIEW_ARG(c->file));
+	if (fd >= 0)
+		close(fd);
 }
 
 /* Those that keyd is given; a generation of before 0.2 has none of its own. */
@@ -327,19 +351,10 @@ static void check_keys(struct model *m, int generation)
 	struct map compiled;
 	int keys = generation_keys(generation, NULL);
 	int fd = keys >= 0 ? generation_file(generation, "tls.cdb", NULL) : -1;
-	bool open = fd >= 0 && map_open(&compiled, fd, NULL) == 0;
+	bool open = fd >= 0 && map_open(&compiled, fd, "tls.cdb", NULL) == 0;
 
-	for (uint32_t i = 0; open && certificates_at(&compiled, i, &c) == MAP_FOUND; i++) {
-		char path[PATH_MAX];
-		bool whole = string_copy(path, sizeof path, c.key_path);
-		const char *slash = whole ? strrchr(path, '/') : NULL;
-
-		if (slash != NULL && faccessat(keys, slash + 1, R_OK, 0) != 0)
-			problem_error(&m->problems, NULL, 0,
-			              "keys%s of the current generation: %s: TLS does not work for "
-			              "%.*s; run posthouse build",
-			              slash, strerror(errno), VIEW_ARG(c.file));
-	}
+	for (uint32_t i = 0; open && certificates_at(&compiled, i, &c) == MAP_FOUND; i++)
+		check_key(m, keys, &c);
 	if (open)
 		map_close(&compiled);
 	else if (fd >= 0)
@@ -351,18 +366,17 @@ static void check_keys(struct model *m, int generation)
 static void check_generation(struct model *m)
 {
 	char how[64];
-	struct stat built;
 	struct reason why;
+	uint64_t built_for = 0;
 	int fd = generation_open(m->settings.directory_state, &why);
+	bool known = m->problems.errors == 0; /* else the texts are not what they would be */
 
 	if (fd < 0) {
 		problem_error(&m->problems, NULL, 0, "%s", why.text);
 		return;
 	}
-	bool known = fstat(fd, &built) == 0;
-
 	for (int file = 0; file < GENERATION_FILES; file++)
-		if (maptable_verify(fd, file, &why) != 0)
+		if (maptable_verify(fd, file, &built_for, &why) != 0)
 			problem_error(&m->problems, NULL, 0, "%s", why.text);
 	check_keys(m, fd);
 	if (changes_of_certificates(m, fd))
@@ -370,13 +384,13 @@ static void check_generation(struct model *m)
 			&m->problems, m->settings.tls_certificates, 0,
 			"the certificates were changed since the last build; posthouse build "
 			"takes them");
-	close(fd);
-	if (known)
-		check_text(m, m->conf.path, &built, "build takes");
-	for (int id = 0; known && id < MAPS; id++) {
+	check_text(m, m->conf.path, known && changes_of_settings(m, fd), "build takes");
+	for (int id = 0; id < MAPS; id++) {
 		string_print(how, sizeof how, "map diff %s shows", maptable[id].name);
-		check_text(m, m->maps[id].source.path, &built, how);
+		check_text(m, m->maps[id].source.path, known && changes_count(m, (enum map_id)id),
+		           how);
 	}
+	close(fd);
 }
 
 int command_check(const struct command *c, int argc, char **argv)

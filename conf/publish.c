@@ -127,7 +127,7 @@ static int write_file(const struct model *m, struct generation_writer *w, int fi
 	if (cdb_make_start(&make, fd) != 0 || write_contents(m, file, &make) != 0 ||
 	    cdb_make_finish(&make) != 0)
 		fail_errno(why, "write %s", name);
-	else if (map_seal(fd, &detail) != 0)
+	else if (map_seal(fd, name, (uint64_t)w->number, &detail) != 0)
 		fail(why, "%s: %s", name, detail.text);
 	else if ((result = fsync(fd)) != 0)
 		fail_errno(why, "write %s", name);

@@ -333,7 +333,25 @@ void generation_abandon(struct generation_writer *w)
 	w->all = w->own = -1;
 }
 
-static long rollback_in(int all, long wanted, struct reason *why)
+/* One that is damaged would be refused by the running house, and fatal at the next start. */
+static int verify(int all, long number, generation_judge *judge, struct reason *why)
+{
+	char name[NAME_ROOM];
+	struct reason detail;
+
+	new_name(number, name, "");
+	int generation = openat(all, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (generation < 0)
+		return fail_errno(why, "open generation %ld", number);
+	int result = judge(generation, &detail);
+
+	close(generation);
+	return result == 0 ? 0
+	                   : fail(why, "generation %ld cannot be used: %s", number, detail.text);
+}
+
+static long rollback_in(int all, long wanted, generation_judge *judge, struct reason *why)
 {
 	long *numbers, current = current_number(all), found = 0;
 	int count = list_numbers(all, &numbers, false);
@@ -348,16 +366,19 @@ static long rollback_in(int all, long wanted, struct reason *why)
 		return fail(why, "there is no generation %ld", wanted);
 	if (found == 0)
 		return fail(why, "there is no generation before the current one");
+	if (verify(all, found, judge, why) != 0)
+		return -1;
 	return point_current_to(all, found, why) == 0 ? found : -1;
 }
 
-long generation_rollback(const char *statedir, long number, struct reason *why)
+long generation_rollback(const char *statedir, long number, generation_judge *judge,
+                         struct reason *why)
 {
 	int all = open_all(statedir, why);
 
 	if (all < 0)
 		return -1;
-	long result = flock(all, LOCK_EX) == 0 ? rollback_in(all, number, why)
+	long result = flock(all, LOCK_EX) == 0 ? rollback_in(all, number, judge, why)
 	                                       : fail_errno(why, "lock %s/generations", statedir);
 
 	close(all);

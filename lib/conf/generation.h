@@ -59,8 +59,11 @@ int generation_list(const char *statedir,
                     struct reason *why);
 /* Removes what was begun. */
 void generation_abandon(struct generation_writer *w);
-/* Makes an earlier one current: number 0 is the one before the current. Returns its number or
- * -1. */
-long generation_rollback(const char *statedir, long number, struct reason *why);
+/* Can this one (its directory) be used? */
+typedef int generation_judge(int generation, struct reason *why);
+/* Makes an earlier one current, if it can be used: number 0 is the one before the current. Returns
+ * its number or -1. */
+long generation_rollback(const char *statedir, long number, generation_judge *judge,
+                         struct reason *why);
 
 #endif

@@ -14,19 +14,32 @@
 
 enum { HEADER_TABLES = 256, HEADER_BYTES = HEADER_TABLES * 8, SLOT_BYTES = 8 };
 
-static const char trailer_magic[8] = "phsum 1\n";
+static const char trailer_magic[8] = "phsum 2\n", old_magic[8] = "phsum 1\n";
 
 struct trailer {
 	char magic[sizeof trailer_magic];
-	uint64_t length, sum; /* little-endian */
+	uint64_t generation, length, sum; /* little-endian */
 };
 
-static_assert(sizeof(struct trailer) == 24, "the trailer has no holes");
+/* Of before there were names and numbers in the sum. */
+struct old_trailer {
+	char magic[sizeof old_magic];
+	uint64_t length, sum;
+};
 
-static struct trailer trailer_of(struct view body)
+static_assert(sizeof(struct trailer) == 32 && sizeof(struct old_trailer) == 24,
+              "the trailers have no holes");
+
+static struct trailer trailer_of(struct view body, const char *name, uint64_t generation)
 {
-	struct trailer t = { .length = htole64(body.len), .sum = htole64(sum64(body)) };
+	struct trailer t = { .generation = htole64(generation), .length = htole64(body.len) };
+	struct {
+		uint64_t generation, length;
+		char name[64];
+	} rest = { .generation = t.generation, .length = t.length };
 
+	string_put(rest.name, sizeof rest.name, view_of(name));
+	t.sum = htole64(sum64(body) ^ sum64((struct view){ (const char *)&rest, sizeof rest }));
 	memcpy(t.magic, trailer_magic, sizeof t.magic);
 	return t;
 }
@@ -52,31 +65,53 @@ static uint64_t tables_end(struct view file)
 	return end;
 }
 
-static int verify(struct view file, struct reason *why)
+static bool has_magic(struct view file, size_t trailer_len, const char magic[8])
 {
-	struct trailer found, right;
-	size_t body = file.len - sizeof found;
+	return file.len >= HEADER_BYTES + trailer_len &&
+	       memcmp(file.data + file.len - trailer_len, magic, sizeof trailer_magic) == 0;
+}
 
-	if (file.len < HEADER_BYTES)
-		return fail(why, "damaged: it is too short");
-	memcpy(&found, file.data + body, sizeof found);
-	if (file.len < HEADER_BYTES + sizeof found ||
-	    memcmp(found.magic, trailer_magic, sizeof found.magic) != 0)
-		return tables_end(file) == file.len
-		               ? 0
-		               : fail(why, "damaged: it does not end where it should");
-	right = trailer_of(view_take(file, body));
-	if (found.length != right.length || found.sum != right.sum)
+static int verify_old(struct view file, struct reason *why)
+{
+	struct old_trailer found;
+	struct view body = view_take(file, file.len - sizeof found);
+
+	memcpy(&found, file.data + body.len, sizeof found);
+	if (found.length != htole64(body.len) || found.sum != htole64(sum64(body)))
 		return fail(why, "damaged: its checksum does not match");
 	return 0;
 }
 
-int map_open(struct map *m, int fd, struct reason *why)
+static int verify(struct map *m, struct view file, const char *name, struct reason *why)
 {
+	struct trailer found, right;
+
+	if (file.len < HEADER_BYTES)
+		return fail(why, "damaged: it is too short");
+	if (has_magic(file, sizeof(struct old_trailer), old_magic))
+		return verify_old(file, why);
+	if (!has_magic(file, sizeof found, trailer_magic))
+		return tables_end(file) == file.len
+		               ? 0
+		               : fail(why, "damaged: it does not end where it should");
+	struct view body = view_take(file, file.len - sizeof found);
+
+	memcpy(&found, file.data + body.len, sizeof found);
+	m->generation = le64toh(found.generation);
+	right = trailer_of(body, name, m->generation);
+	if (found.length != right.length || found.sum != right.sum)
+		return fail(why, "damaged, or another file: its checksum does not match");
+	return 0;
+}
+
+int map_open(struct map *m, int fd, const char *name, struct reason *why)
+{
+	m->generation = 0;
 	if (cdb_init(&m->cdb, fd) != 0)
 		return errno == MAP_ERRNO_DAMAGED ? fail(why, "damaged: it is too short")
 		                                  : fail_errno(why, "open a compiled map");
-	if (verify((struct view){ (const char *)m->cdb.cdb_mem, m->cdb.cdb_fsize }, why) != 0) {
+	if (verify(m, (struct view){ (const char *)m->cdb.cdb_mem, m->cdb.cdb_fsize }, name, why) !=
+	    0) {
 		cdb_free(&m->cdb);
 		errno = MAP_ERRNO_DAMAGED;
 		return -1;
@@ -110,7 +145,7 @@ void map_close(struct map *m)
 	close(fd);
 }
 
-int map_seal(int fd, struct reason *why)
+int map_seal(int fd, const char *name, uint64_t generation, struct reason *why)
 {
 	struct stat st;
 
@@ -121,7 +156,7 @@ int map_seal(int fd, struct reason *why)
 
 	if (memory == MAP_FAILED)
 		return fail_errno(why, "map a compiled map");
-	struct trailer t = trailer_of((struct view){ memory, len });
+	struct trailer t = trailer_of((struct view){ memory, len }, name, generation);
 
 	munmap(memory, len);
 	if (lseek(fd, 0, SEEK_END) < 0 || write_whole(fd, &t, sizeof t) != 0)

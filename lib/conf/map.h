@@ -5,13 +5,16 @@
  * change, so that the file may be mapped and views into it live as long as the map.
  *
  * Behind the tables of the cdb stands a trailer with a sum over all before it, which is verified
- * when the file is opened: a hash table that is damaged would say "not here" of what is here.
+ * when the file is opened: a hash table that is damaged would say "not here" of what is here, and
+ * so would a map that stands in another's place.
  *
- *	8 bytes   "phsum 1\n"
- *	8 bytes   the length of what is before the trailer, little-endian
- *	8 bytes   its checksum (lib/base/sum.h), little-endian
+ *	8 bytes   "phsum 2\n"
+ *	8 bytes   the number of the generation that it was built for, little-endian like the others
+ *	8 bytes   the length of what is before the trailer
+ *	8 bytes   its checksum (lib/base/sum.h), with that of the file's name and the numbers
  *
- * What was built before there were trailers has none, and ends where the last table ends.
+ * The trailers of before ("phsum 1", without number and name) are still taken; what was built
+ *before there were any has none, and ends where the last table ends.
  */
 #ifndef LIB_CONF_MAP_H
 #define LIB_CONF_MAP_H
@@ -29,17 +32,19 @@ enum {
 
 struct map {
 	struct cdb cdb;
-	unsigned position; /* of map_next */
-	int damaged_fd;    /* of a damaged map, else -1 */
+	unsigned position;   /* of map_next */
+	int damaged_fd;      /* of a damaged map, else -1 */
+	uint64_t generation; /* that it was built for; 0: it does not say */
 };
 
 /* What a lookup says.  Damaged: the file or the value is broken; treat it as a temporary error. */
 enum map_result { MAP_DAMAGED = -1, MAP_MISSING = 0, MAP_FOUND = 1 };
 
-/* Takes the descriptor; map_close closes it.  On failure it stays with the caller; damage is one,
- * with the errno MAP_ERRNO_DAMAGED: every other may be over in a moment. */
+/* name: of the file, "users.cdb". Takes the descriptor; map_close closes it.  On failure it stays
+ * with the caller; damage is one, with the errno MAP_ERRNO_DAMAGED: every other may be over in a
+ * moment. */
 #define MAP_ERRNO_DAMAGED EPROTO /* as cdb_init says it */
-int map_open(struct map *m, int fd, struct reason *why);
+int map_open(struct map *m, int fd, const char *name, struct reason *why);
 /* Instead of what map_open refused: each lookup says MAP_DAMAGED.  Takes the descriptor too. */
 void map_open_damaged(struct map *m, int fd);
 void map_close(struct map *m);
@@ -47,7 +52,7 @@ void map_close(struct map *m);
 void map_release(struct map *m);
 
 /* For the builder: writes the trailer behind a finished cdb, the only one who can read it back. */
-int map_seal(int fd, struct reason *why);
+int map_seal(int fd, const char *name, uint64_t generation, struct reason *why);
 
 /* The exact key.  The value is valid until map_close. */
 enum map_result map_get(struct map *m, struct view key, struct view *value);

@@ -52,31 +52,58 @@ void maptable_generation_file(int file, char out[MAPTABLE_FILE_NAME_MAX])
 		           file == GENERATION_SETTINGS ? VIEW("settings.cdb") : VIEW("tls.cdb"));
 }
 
-int maptable_verify(int generation, int file, struct reason *why)
+/* detail: what it is instead of good. */
+static int judge(int generation, const char *name, uint64_t *built_for, struct reason *detail)
+{
+	struct map map;
+	int fd = generation_file(generation, name, NULL);
+
+	if (fd < 0)
+		return fail(detail, "missing or unreadable: %s", strerror(errno));
+	if (map_open(&map, fd, name, detail) != 0) {
+		close(fd);
+		return -1;
+	}
+	bool belongs = *built_for == 0 || map.generation == 0 || map.generation == *built_for;
+
+	*built_for = map.generation ? map.generation : *built_for;
+	map_close(&map);
+	return belongs ? 0 : fail(detail, "of another generation than the other files");
+}
+
+int maptable_verify(int generation, int file, uint64_t *built_for, struct reason *why)
 {
 	char name[MAPTABLE_FILE_NAME_MAX];
 	struct reason detail;
-	struct map map;
 
 	maptable_generation_file(file, name);
-	int fd = generation_file(generation, name, why);
-
-	if (fd < 0)
-		return -1;
-	if (map_open(&map, fd, &detail) == 0) {
-		map_close(&map);
-		return 0;
-	}
-	close(fd);
-	return fail(why, "%s of the current generation is %s; run posthouse build", name,
-	            detail.text);
+	return judge(generation, name, built_for, &detail) == 0
+	               ? 0
+	               : fail(why, "%s of the current generation is %s; run posthouse build", name,
+	                      detail.text);
 }
 
 int maptable_verify_all(int generation, struct reason *why)
 {
+	uint64_t built_for = 0;
+
 	for (int file = 0; file < GENERATION_FILES; file++)
-		if (maptable_verify(generation, file, why) != 0)
+		if (maptable_verify(generation, file, &built_for, why) != 0)
 			return -1;
+	return 0;
+}
+
+int maptable_judge(int generation, struct reason *why)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+	struct reason detail;
+	uint64_t built_for = 0;
+
+	for (int file = 0; file < GENERATION_FILES; file++) {
+		maptable_generation_file(file, name);
+		if (judge(generation, name, &built_for, &detail) != 0)
+			return fail(why, "%s is %s", name, detail.text);
+	}
 	return 0;
 }
 
@@ -91,7 +118,7 @@ void maptable_inherit(const char *program, struct map maps[MAPS])
 		maptable_compiled_file((enum map_id)id, name);
 		int fd = program_generation_file(name);
 
-		if (map_open(&maps[id], fd, &why) == 0)
+		if (map_open(&maps[id], fd, name, &why) == 0)
 			continue;
 		if (errno != MAP_ERRNO_DAMAGED)
 			log_fatal("%s: %s", name, why.text);

@@ -32,10 +32,13 @@ void maptable_compiled_file(enum map_id id, char out[MAPTABLE_FILE_NAME_MAX]);
 /* Every file of a generation: the maps' by their numbers, and two more. */
 enum { GENERATION_SETTINGS = MAPS, GENERATION_CERTIFICATES, GENERATION_FILES };
 void maptable_generation_file(int file, char out[MAPTABLE_FILE_NAME_MAX]);
-/* Can it be read, and is it as the build wrote it? */
-int maptable_verify(int generation, int file, struct reason *why);
+/* Can it be read, is it as the build wrote it, and for the same generation as others (*built_for;
+ * 0: the first of them, which sets it)? */
+int maptable_verify(int generation, int file, uint64_t *built_for, struct reason *why);
 /* All of them: the first that is not. */
 int maptable_verify_all(int generation, struct reason *why);
+/* The same of one that is not the current one. */
+int maptable_judge(int generation, struct reason *why);
 
 /* At a program's start, before program_confine: opens every map that the table gives to it; the
  * others stay as they were.  A damaged one is logged and answers every lookup with MAP_DAMAGED, so

@@ -360,7 +360,7 @@ int settings_load(struct settings *s, int fd, struct reason *why)
 	struct map file;
 
 	defaults_from_table(s);
-	if (map_open(&file, fd, why) != 0)
+	if (map_open(&file, fd, "settings.cdb", why) != 0)
 		return -1;
 	int result = load_each(s, &file, why);
 

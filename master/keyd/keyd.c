@@ -194,6 +194,9 @@ static void parse_keys(void)
 			keyd.keys[good++] = *k;
 			continue;
 		}
+		/* A reload with it would end TLS for its names. */
+		if (program_is_trial())
+			log_fatal("keys/%s: %s", k->name, why.text);
 		log_warn("event=key-unusable file=%s reason=\"%s\"", log_quote(view_of(k->name)),
 		         log_text(view_of(why.text)));
 		EVP_PKEY_free(k->key);

@@ -171,7 +171,7 @@ void tls_start(const char *minimum_version)
 	if (!OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL))
 		log_fatal("OpenSSL cannot be initialised");
 	signer_start();
-	if (map_open(&tls.certificates, program_generation_file("tls.cdb"), &why) < 0)
+	if (map_open(&tls.certificates, program_generation_file("tls.cdb"), "tls.cdb", &why) < 0)
 		log_fatal("tls.cdb: %s", why.text);
 	enum map_result found = certificates_at(&tls.certificates, 0, &first);
 

@@ -361,14 +361,27 @@ def damaged():
         for name in names:
             path = current / name
             whole = path.read_bytes()
-            path.write_bytes(whole[:-30] + bytes([whole[-30] ^ 1]) + whole[-29:])
+            path.write_bytes(whole[:-40] + bytes([whole[-40] ^ 1]) + whole[-39:])
             p.run("check")
-            ok(f"error: {name} of the current generation is damaged: its checksum does not match; run posthouse build\n" in p.err,
+            ok(f"error: {name} of the current generation is damaged, or another file: its checksum does not match; run posthouse build\n" in p.err,
                f"check finds one bit of {name}", p.err)
-            path.write_bytes(whole[:-24])
+            path.write_bytes(whole[:-32])
             p.run("check")
             ok("damaged" not in p.err, "a file of an earlier release, without a sum, is good", p.err)
             path.write_bytes(whole)
+        (current / "users.cdb").write_bytes((current / "routes.cdb").read_bytes())
+        p.run("check")
+        ok("error: users.cdb of the current generation is damaged, or another file" in p.err, "a map in another's place is one", p.err)
+        (current / "users.cdb").write_bytes(b"")
+        before = (current / "routes.cdb").read_bytes()
+        is_(p.run("build"), 0, "a build makes all anew")
+        (current / "routes.cdb").write_bytes(before)
+        p.run("check")
+        ok("error: routes.cdb of the current generation is of another generation than the other files; run posthouse build\n" in p.err,
+           "one of an earlier generation is found", p.err)
+        is_((p.run("rollback"), p.current()), (100, "0002"), "a rollback to a damaged generation is refused")
+        ok("generation 1 cannot be used: users.cdb is damaged: it is too short" in p.err, "and says why", p.err)
+        is_(p.run("build"), 0, "a build again")
         path = current / "domains.cdb"
         whole = path.read_bytes()
         path.write_bytes(whole[:2060] + b"\xff" + whole[2061:])
@@ -465,7 +478,13 @@ def rollback():
         p.run("map", "dump", "users")
         ok("anna" in p.out, "the second generation has a user")
         is_(p.run("rollback"), 0, "rollback")
+        ok("not in force until the next build: users.map (1 entry); posthouse map diff shows them" in p.out, "says what it undoes", p.out)
         is_(p.current(), "0001", "makes the first one current")
+        p.run("check")
+        ok("users.map: warning: not what the current generation was built from; posthouse map diff users shows it" in p.err, "check says so too", p.err)
+        os.utime(p.conf / "users.map", (1, 1))
+        p.run("check")
+        ok("users.map: warning: not what the current generation" in p.err, "whatever time the file has", p.err)
         p.run("map", "dump", "users")
         is_(p.out, "", "and the user is gone")
         is_(p.run("rollback", "2"), 0, "rollback to a number, forwards too")
@@ -706,6 +725,10 @@ def inspected():
             ok("certs: warning: the certificates were changed since the last build; posthouse build takes them\n" in p.err,
                "one that was renewed and not built is named", p.err)
             p.run("build")
+            (p.directory / "state/generations/current/keys/one.pem").write_bytes(b"")
+            p.run("check")
+            ok("error: keys/one.pem of the current generation: not the private key: TLS does not work for DIR/conf/certs/one.pem; run posthouse build" in
+               p.err, "so is one with an empty key", p.err)
             os.unlink(p.directory / "state/generations/current/keys/one.pem")
             p.run("check")
             ok("error: keys/one.pem of the current generation: No such file or directory: TLS does not work for DIR/conf/certs/one.pem" in

@@ -93,7 +93,7 @@ static void make_map(struct map *m, const struct row *rows, bool is_access,
 		put(&making, access_lengths_key(), text_view(&value));
 	}
 	cdb_make_finish(&making);
-	map_open(m, fd, &why);
+	map_open(m, fd, "", &why);
 	text_free(&key);
 	text_free(&value);
 }

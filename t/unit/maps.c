@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The compiled maps: text to value to struct, lookups, and values cut at every byte. */
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ static struct map finish(void)
 	struct map m;
 
 	cdb_make_finish(&making);
-	map_open(&m, making_fd, NULL);
+	map_open(&m, making_fd, "a.cdb", NULL);
 	return m;
 }
 
@@ -588,7 +589,7 @@ static bool opens(struct view bytes)
 {
 	struct map m;
 	int fd = file_of(bytes);
-	bool good = map_open(&m, fd, NULL) == 0;
+	bool good = map_open(&m, fd, "a.cdb", NULL) == 0;
 
 	if (good)
 		map_release(&m);
@@ -602,7 +603,7 @@ static size_t sealed(char *out, size_t room)
 	add(VIEW("anna@a.test"), VIEW("1"));
 	add(VIEW("bert@a.test"), VIEW("2"));
 	cdb_make_finish(&making);
-	ok(map_seal(making_fd, NULL) == 0, "a map is sealed");
+	ok(map_seal(making_fd, "a.cdb", 7, NULL) == 0, "a map is sealed");
 	ssize_t len = pread(making_fd, out, room, 0);
 
 	close(making_fd);
@@ -656,6 +657,27 @@ static void behind_the_tables(struct view bytes)
 	close(fd);
 }
 
+/* Another file's name, another generation's number, the trailer of an older release. */
+static void whose(char *bytes, size_t len, size_t trailer)
+{
+	struct map m;
+	uint64_t old[2] = { htole64(len - trailer),
+		            htole64(sum64((struct view){ bytes, len - trailer })) };
+
+	ok(map_open(&m, file_of((struct view){ bytes, len }), "b.cdb", NULL) < 0 &&
+	           errno == MAP_ERRNO_DAMAGED,
+	   "under another map's name it is refused");
+	ok(map_open(&m, file_of((struct view){ bytes, len }), "a.cdb", NULL) == 0 &&
+	           m.generation == 7,
+	   "it knows which generation it is of");
+	map_close(&m);
+	memcpy(bytes + len - trailer, "phsum 1\n", 8);
+	memcpy(bytes + len - trailer + 8, old, sizeof old);
+	ok(opens((struct view){ bytes, len - 8 }), "one with the trailer of 0.1 is read");
+	bytes[2050] ^= 1;
+	ok(!opens((struct view){ bytes, len - 8 }), "and verified");
+}
+
 static void damaged_answers(void)
 {
 	struct map m;
@@ -664,9 +686,9 @@ static void damaged_answers(void)
 	struct reason why;
 
 	errno = 0;
-	ok(map_open(&m, file_of(VIEW("x")), &why) < 0 && errno == MAP_ERRNO_DAMAGED,
+	ok(map_open(&m, file_of(VIEW("x")), "a.cdb", &why) < 0 && errno == MAP_ERRNO_DAMAGED,
 	   "a file that is no map is damaged");
-	ok(map_open(&m, -1, &why) < 0 && errno != MAP_ERRNO_DAMAGED,
+	ok(map_open(&m, -1, "a.cdb", &why) < 0 && errno != MAP_ERRNO_DAMAGED,
 	   "one that cannot be opened is not");
 	map_open_damaged(&m, file_of(VIEW("x")));
 	ok(map_get(&m, VIEW("anna@a.test"), &value) == MAP_DAMAGED, "a damaged map: damaged");
@@ -703,7 +725,7 @@ static void checksums(void)
 
 static void damage(void)
 {
-	enum { TRAILER = 24 };
+	enum { TRAILER = 32 };
 	char bytes[8192];
 	size_t len = sealed(bytes, sizeof bytes);
 
@@ -711,6 +733,8 @@ static void damage(void)
 	ok(opens((struct view){ bytes, len }), "it is opened");
 	one_byte(bytes, len);
 	cuts(bytes, len, TRAILER);
+	len = sealed(bytes, sizeof bytes);
+	whose(bytes, len, TRAILER);
 	damaged_answers();
 	checksums();
 }
