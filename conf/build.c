@@ -40,6 +40,8 @@ static int build_locked(const struct command *c, bool reload)
 		fprintf(stderr, "posthouse: %u error%s; the current generation is untouched\n",
 		        m.problems.errors, plural(m.problems.errors));
 		code = EXIT_PERMANENT;
+	} else if (command_may_move(&m.settings, &why) < 0) {
+		code = command_fail(EXIT_PERMANENT, &why);
 	} else if ((number = publish_generation(&m, false, &why)) < 0) {
 		code = command_fail(EXIT_TEMPORARY, &why);
 	} else {

@@ -51,6 +51,8 @@ void aside_text(const struct settings *s, struct text *out);
 
 /* The directory of the server's programs. */
 const char *command_programs(void);
+/* -1: posthouse runs and could not be asked any more after a build with these. */
+int command_may_move(const struct settings *s, struct reason *why);
 /* Tells a running house to take the current generation; says so. A house that does not run is no
  * error. */
 int command_reload_if_running(const struct settings *s);

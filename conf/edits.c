@@ -227,7 +227,8 @@ static int commit_checked(struct edits *e, const struct model *m, const struct m
 	}
 	text_init(&others, 1024);
 	changes_summary(before, &others);
-	if (write_changed(e, &why) != 0 || publish_generation(m, true, &why) < 0) {
+	if (command_may_move(&m->settings, &why) < 0 || write_changed(e, &why) != 0 ||
+	    publish_generation(m, true, &why) < 0) {
 		text_free(&others);
 		fprintf(stderr, "posthouse: %s\n", why.text);
 		return EXIT_TEMPORARY;

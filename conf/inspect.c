@@ -19,6 +19,7 @@
 #include "lib/conf/generation.h"
 #include "lib/conf/services.h"
 #include "lib/conf/users.h"
+#include "lib/queue/queuedir.h"
 
 enum { EXPIRES_SOON_S = 14 * 86400, DISK_LOW_PERCENT = 10, DISK_FULL_PERCENT = 2 };
 
@@ -238,6 +239,33 @@ static void check_log(struct model *m)
 		check_disk(m, path, 0);
 }
 
+static void note_any(void *context, const struct queuedir_entry *e)
+{
+	*(bool *)context |= e->kind == QUEUEDIR_MESSAGE;
+}
+
+/* Without it the queue is not opened. */
+static void check_secret(struct model *m)
+{
+	struct queue_key key;
+	struct reason why;
+	int fd = open(m->settings.queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int there = fd < 0 ? 1 : queuedir_secret(fd, &key, &why);
+	bool any = false;
+
+	if (there < 0) {
+		problem_error(&m->problems, NULL, 0, "%s", why.text);
+	} else if (there == 0) {
+		queuedir_walk(fd, QUEUEDIR_LIVE, note_any, &any);
+		if (any)
+			problem_error(&m->problems, NULL, 0,
+			              "the queue's secret is missing, and there are messages; "
+			              "posthouse queue check says what can be done");
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
 static void running_fault(void *context, const char *text)
 {
 	struct model *m = context;
@@ -344,12 +372,16 @@ static void check_key(struct model *m, int keys, const struct certificate *c)
 		close(fd);
 }
 
-/* Those that keyd is given; a generation of before 0.2 has none of its own. */
+/* Those that keyd is given; a generation of before 0.2 has none of its own, and keyd those that are
+ * in the configuration directory now. */
 static void check_keys(struct model *m, int generation)
 {
 	struct certificate c;
 	struct map compiled;
 	int keys = generation_keys(generation, NULL);
+
+	if (keys < 0 && errno == ENOENT)
+		keys = open(model_path(m, m->confdir, "keys"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int fd = keys >= 0 ? generation_file(generation, "tls.cdb", NULL) : -1;
 	bool open = fd >= 0 && map_open(&compiled, fd, "tls.cdb", NULL) == 0;
 
@@ -411,6 +443,7 @@ int command_check(const struct command *c, int argc, char **argv)
 	check_disk(&m, m.settings.queue_directory, (uint64_t)m.settings.queue_space_min_bytes);
 	check_disk(&m, m.settings.mail_root, 0);
 	check_log(&m);
+	check_secret(&m);
 	check_aside(&m);
 	bool running = command_running_faults(&m.settings, running_fault, &m);
 

@@ -36,7 +36,7 @@ static int queue_list(const struct command *c, int argc, char **argv)
 	if (fd < 0)
 		return code;
 	if (queue_ask_list(fd, argc ? argv[0] : "", &list, &why) != 0)
-		code = command_fail(EXIT_PERMANENT, &why);
+		code = command_fail(EXIT_TEMPORARY, &why);
 	else if (list.count == 0 && argc)
 		printf("no message matches %s\n", argv[0]);
 	else

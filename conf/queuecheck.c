@@ -341,21 +341,23 @@ int command_queue_check(const struct command *c, int argc, char **argv)
 
 /* ---- for status and check ---- */
 
-static void count_queue(const struct settings *s, struct control_counts *counts)
+/* Whether a queued that runs does not answer. */
+static bool count_queue(const struct settings *s, struct control_counts *counts)
 {
 	bool temporary;
 	struct reason why;
 	int fd = queue_ask_open(s->directory_run, &temporary, &why);
-	bool told = fd >= 0 && queue_ask_counts(fd, counts) == 0;
+	bool told = fd >= 0 && queue_ask_counts(fd, counts) == 0, silent = fd >= 0 && !told;
 
 	if (fd >= 0)
 		close(fd);
 	fd = told ? -1 : open(s->queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return;
+		return silent;
 	/* Names are read, no file is opened. */
 	queuedir_count(fd, counts);
 	close(fd);
+	return silent;
 }
 
 static unsigned count_drop(const struct settings *s)
@@ -379,11 +381,15 @@ void aside_text(const struct settings *s, struct text *out)
 	char text[QUEUE_COUNTS_TEXT_MAX];
 	unsigned dropped = count_drop(s);
 
-	count_queue(s, &counts);
+	bool silent = count_queue(s, &counts);
+
 	queue_counts_text(&counts, text);
+	if (silent)
+		text_add_string(out, "queued does not respond");
 	if (text[0])
-		text_format(out, "in the queue: %s; posthouse queue check shows them", text);
+		text_format(out, "%sin the queue: %s; posthouse queue check shows them",
+		            out->len ? "; " : "", text);
 	if (dropped)
-		text_format(out, "%s%u file%s .bad-* in %s", text[0] ? "; " : "", dropped,
+		text_format(out, "%s%u file%s .bad-* in %s", out->len ? "; " : "", dropped,
 		            dropped == 1 ? "" : "s", s->drop_directory);
 }

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/command.h"
@@ -50,14 +52,23 @@ static void print_version(struct hearer *h, const char *version)
 	print_versions(version);
 }
 
+/* master answers at once what it is and how; a reload or a stop takes what it takes. */
+enum { STATUS_TIMEOUT_MS = 5000, FOR_EVER = -1 };
+
 /* The exit code that comes at the answer's end. */
-static int read_answer(int fd, struct hearer *h, struct reason *why)
+static int read_answer(int fd, int timeout_ms, struct hearer *h, struct reason *why)
 {
 	bool version_known = false;
 	struct wire_in in;
 	char line[CONTROL_LINE_MAX], version[VERSION_MAX];
 
-	while (wire_receive(fd, &in) == WIRE_OK) {
+	for (;;) {
+		if (timeout_ms != FOR_EVER && file_wait(fd, POLLIN, timeout_ms) <= 0) {
+			fail(why, "posthouse does not respond: master hangs");
+			return EXIT_TEMPORARY;
+		}
+		if (wire_receive(fd, &in) != WIRE_OK)
+			break;
 		uint8_t code = EXIT_TEMPORARY;
 		bool ended = in.type == CONTROL_END && control_end_get(&in, &code, line);
 
@@ -93,7 +104,7 @@ static int ask(int fd, enum control_type question, struct hearer *h, struct reas
 		fail_errno(why, "ask posthouse");
 		return EXIT_TEMPORARY;
 	}
-	return read_answer(fd, h, why);
+	return read_answer(fd, question == CONTROL_STATUS ? STATUS_TIMEOUT_MS : FOR_EVER, h, why);
 }
 
 /* ---- of what version is it ---- */
@@ -303,6 +314,31 @@ int command_status(const struct command *c, int argc, char **argv)
 	return code;
 }
 
+/* The house that runs by another generation's directory.run cannot be asked by the new one. */
+int command_may_move(const struct settings *s, struct reason *why)
+{
+	struct settings old = { 0 };
+	int generation = generation_open(s->directory_state, NULL), fd = -1;
+
+	if (generation < 0)
+		return 0;
+	if (settings_load_generation(&old, generation, NULL) == 0) {
+		bool moved = strcmp(old.directory_run, s->directory_run) != 0;
+
+		fd = moved ? control_connect(old.directory_run, NULL) : -1;
+		if (fd >= 0)
+			fail(why,
+			     "directory.run was changed from %s to %s, and posthouse is running: "
+			     "stop it first",
+			     old.directory_run, s->directory_run);
+		settings_free(&old);
+	}
+	close(generation);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 ? -1 : 0;
+}
+
 int command_reload_if_running(const struct settings *s)
 {
 	struct reason why;
@@ -353,10 +389,44 @@ static void become_master(const struct settings *s, int ready)
 	_exit(EXIT_PERMANENT);
 }
 
+static off_t log_length(const char *to)
+{
+	struct stat st;
+
+	return to[0] == '/' && stat(to, &st) == 0 ? st.st_size : 0;
+}
+
+/* Where the log is a file, why a start failed is there and not on the terminal: the warnings and
+ * what was fatal, of what has come since it was so long. Whether there were any. */
+static bool print_new_faults(const char *to, off_t since)
+{
+	enum { SHOWN_BYTES_MAX = 16384 };
+	static char bytes[SHOWN_BYTES_MAX];
+	int fd = to[0] == '/' ? open(to, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	ssize_t n = fd < 0 ? -1 : file_read_some_at(fd, bytes, sizeof bytes, (uint64_t)since);
+	struct view rest = { bytes, n > 0 ? (size_t)n : 0 }, line;
+	bool any = false;
+
+	while (view_cut(&rest, '\n', &line)) {
+		struct view message = view_skip(line, view_find(line, ' ') + 1);
+
+		message = view_skip(message, view_find(message, ' ') + 1);
+		if (!view_starts(message, VIEW("fatal:")) &&
+		    !view_starts(message, VIEW("warning:")))
+			continue;
+		fprintf(stderr, "%.*s\n", VIEW_ARG(line));
+		any = true;
+	}
+	if (fd >= 0)
+		close(fd);
+	return any;
+}
+
 /* master writes to the descriptor when every program is ready; its end closed unwritten is a
  * failure. */
 static int start_master(const struct settings *s, struct reason *why)
 {
+	off_t logged = log_length(s->log_to);
 	int ends[2];
 	char byte;
 
@@ -374,7 +444,12 @@ static int start_master(const struct settings *s, struct reason *why)
 	close(ends[0]);
 	if (n != 0)
 		return n > 0 ? 0 : -1;
-	return fail(why, "posthouse did not start; see the messages above or the log");
+	bool said = print_new_faults(s->log_to, logged);
+
+	if (said)
+		return fail(why, "posthouse did not start; the log (%s) says more", s->log_to);
+	return fail(why, "posthouse did not start; see the messages above or %s",
+	            strcmp(s->log_to, "syslog") == 0 ? "the system's log" : "the log");
 }
 
 int command_start(const struct command *c, int argc, char **argv)

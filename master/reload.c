@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,6 +59,25 @@ static int judge(const struct settings *settings, struct reason *why)
 	return 0;
 }
 
+/* What waits would be left behind, and nobody would find the way to us. */
+static int judge_moved(const struct settings *now, const struct settings *next, struct reason *why)
+{
+	const struct {
+		const char *key, *now, *next;
+	} kept[] = {
+		{ "queue.directory", now->queue_directory, next->queue_directory },
+		{ "directory.run", now->directory_run, next->directory_run },
+	};
+
+	for (unsigned i = 0; i < sizeof kept / sizeof kept[0]; i++)
+		if (strcmp(kept[i].now, kept[i].next) != 0)
+			return fail(why,
+			            "%s was changed from %s to %s: stop posthouse, move what is there, "
+			            "and start it",
+			            kept[i].key, kept[i].now, kept[i].next);
+	return 0;
+}
+
 /* Those that the generation has; one that was built before 0.2 has none, and gets what is in the
  * configuration directory now.  Without keys (*keys is -1) TLS is not offered; keyd says so. */
 static int open_keys(int generation, const struct settings *settings, int *keys, struct reason *why)
@@ -93,7 +113,9 @@ static int fill(struct candidate *c, int generation, long number, const struct l
 {
 	*c = (struct candidate){ .generation = generation, .number = number, .keys = -1 };
 	if (read_generation(generation, &c->settings, why) == 0) {
-		bool opened = open_keys(generation, &c->settings, &c->keys, why) == 0;
+		bool opened = (old == NULL ||
+		               judge_moved(&master.settings, &c->settings, why) == 0) &&
+		              open_keys(generation, &c->settings, &c->keys, why) == 0;
 
 		if (opened &&
 		    (old == NULL || listeners_open(&c->settings, old, &c->listeners, why) == 0))

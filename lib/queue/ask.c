@@ -2,11 +2,24 @@
 #include "lib/queue/ask.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { ANSWER_TIMEOUT_MS = 60000, LISTED_MAX = 20000000 };
+#include "lib/base/file.h"
+
+/* A queued that does not answer within so long hangs, or waits for its disk; to bring a file back
+ * it may read a whole message. */
+enum { ANSWER_TIMEOUT_MS = 5000, RESTORE_TIMEOUT_MS = 60000, LISTED_MAX = 20000000 };
+
+/* What follows it; one that stops in the middle is not waited for either. */
+static int take_next(int fd, struct wire_in *in, struct reason *why)
+{
+	return file_wait(fd, POLLIN, ANSWER_TIMEOUT_MS) > 0 && wire_receive(fd, in) == WIRE_OK
+	               ? 0
+	               : fail(why, "queued stopped responding");
+}
 
 /* Sends a request and takes the first answer. */
 static int ask(int fd, enum control_type type, const char *filter, struct wire_in *in,
@@ -90,8 +103,8 @@ int queue_ask_list(int fd, const char *filter, struct queue_list *list, struct r
 		wire_in_close(&in);
 		if (!good)
 			return fail(why, "invalid entry in the list");
-		if (wire_receive(fd, &in) != WIRE_OK)
-			return fail(why, "queued stopped responding");
+		if (take_next(fd, &in, why) < 0)
+			return -1;
 	}
 	int end = take_end(&in, text, why);
 
@@ -124,7 +137,7 @@ int queue_ask_restore(int fd, const char *name, bool unverified, struct reason *
 	wire_begin(&out, CONTROL_QUEUE_RESTORE);
 	wire_put_string(&out, name);
 	wire_put_byte(&out, unverified);
-	enum wire_result r = wire_call(fd, &out, &in, ANSWER_TIMEOUT_MS);
+	enum wire_result r = wire_call(fd, &out, &in, RESTORE_TIMEOUT_MS);
 
 	wire_out_free(&out);
 	if (r != WIRE_OK)
@@ -181,8 +194,8 @@ int queue_ask_show(int fd, const char *id, FILE *out, int *file, uint64_t *offse
 			fputc('\n', out);
 		}
 		wire_in_close(&in);
-		if (wire_receive(fd, &in) != WIRE_OK)
-			return fail(why, "queued stopped responding");
+		if (take_next(fd, &in, why) < 0)
+			return -1;
 	}
 	int end = take_end(&in, line, why);
 

@@ -135,7 +135,7 @@ def main():
                 steps += 2
             ok(number > 1, f"queued was stopped at each {call}: {number - 1} of them")
         note(f"{steps} places")
-        for call in ("openat", "linkat", "unlinkat", "fsync"):
+        for call in ("openat", "renameat2", "linkat", "unlinkat", "fsync"):
             number = 1
             while recovering(so, fresh(scratch), f"{call}:{number}:before") and number < 12:
                 number += 1

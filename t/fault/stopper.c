@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -92,6 +93,16 @@ int unlinkat(int directory, const char *path, int flags)
 int renameat(int from, const char *old, int to, const char *new)
 {
 	AROUND(renameat, int, REAL(renameat)(from, old, to, new));
+}
+
+/* Who is to be stopped at linkat is on a file system that cannot rename without replacing. */
+int renameat2(int from, const char *old, int to, const char *new, unsigned flags)
+{
+	if (strcmp(wanted, "linkat") == 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	AROUND(renameat2, int, REAL(renameat2)(from, old, to, new, flags));
 }
 
 int linkat(int from, const char *old, int to, const char *new, int flags)

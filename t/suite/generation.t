@@ -37,6 +37,10 @@ def generation(house):
     return pathlib.Path(state) / "generations/current"
 
 
+def current_number(house):
+    return int(os.readlink(generation(house)))
+
+
 def copy_of(house, name):
     return (generation(house) / name).read_bytes()
 
@@ -129,7 +133,20 @@ with House() as house:
         ok(f"open {key} {house.directory}/nowhere: No such file" in house.posthouse("build", "--reload").stderr,
            f"a {key} that is not there is not taken: its program would not start")
         is_(rcpt(house), 250, "the old generation goes on")
-    conf.write_text(text)
+    for key in ("queue.directory", "directory.run"):
+        other = house.directory / f"other-{key}"
+        other.mkdir()
+        before = current_number(house)
+        conf.write_text(re.sub(f"^{key} .*$", f"{key} {other}", text, flags=re.M))
+        moved = house.posthouse("build", "--reload")
+        ok(moved.returncode == 100 and f"{key} was changed from " in moved.stderr and str(other) in moved.stderr,
+           f"a {key} that moves under the running house is not taken", moved.stderr)
+        ok(key == "queue.directory" or current_number(house) == before, "nor built, where the house could not be asked any more")
+        edit = house.posthouse("user", "add", f"{key}@example.test", "--no-password")
+        ok(edit.returncode != 0 and f"{key} was changed from " in edit.stderr, "an edit says so too", edit.stderr)
+        conf.write_text(text)
+        house.posthouse("build")
+        house.posthouse("user", "del", f"{key}@example.test")
     is_(house.posthouse("build").returncode, 0, "as before")
     current = generation(house).resolve().name
     check = house.posthouse("check")

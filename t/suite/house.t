@@ -168,11 +168,23 @@ with House() as house:
         ok(f"is in use by process {house.pid('pickup')} of another instance" in str(error), "nor one on one drop directory", str(error))
     ok(can_send(house), "and the first goes on")
 
+    queued = house.pid("queued")
+    os.kill(queued, signal.SIGSTOP)
+    shown, listed = house.posthouse("status"), house.posthouse("queue", "list")
+    os.kill(queued, signal.SIGCONT)
+    ok(shown.returncode == 0 and "queued does not respond" in shown.stdout, "a queued that hangs keeps status from nothing, and is named", shown.stdout)
+    is_((listed.returncode, listed.stderr), (111, "posthouse: queued does not respond\n"), "queue list says so")
+
     master = int(house.env["MASTER_PID"])
     children = pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()
     house.stop()
     ok(not any(pathlib.Path(f"/proc/{pid}").exists() for pid in children), "stopped, nothing is left behind")
     ok("event=stop-forced" not in house.log(), "and nothing had to be forced")
+    with socket.create_server((house.env["HOST"], house.port("SMTP"))):
+        failed = house.posthouse("start", env={**os.environ, "POSTHOUSE_PROGRAMS": house.env["BIN"]})
+        ok(failed.returncode == 111 and "fatal: binding" in failed.stderr and
+           f"posthouse did not start; the log ({house.directory}/log) says more" in failed.stderr,
+           "a start that fails says why, and where the log is", failed.stderr)
     house.restart()
     ok(can_send(house), "started again it serves")
 
