@@ -1,45 +1,87 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/mail/charset.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <iconv.h>
 
+#include "lib/mail/charsettables.h"
 #include "lib/mail/encoding.h"
+#include "lib/mail/multibyte.h"
 #include "lib/mail/utf8.h"
 
-enum charset_kind { KIND_UTF8, KIND_ASCII, KIND_LATIN1, KIND_WINDOWS, KIND_ICONV };
+enum charset_kind { KIND_UTF8, KIND_ASCII, KIND_LATIN1, KIND_WINDOWS, KIND_MULTIBYTE, KIND_OTHER };
 
-static const struct {
+/* Names by which mail calls what is decoded here; the sets of single bytes are found by their
+ * tables. What calls itself GB2312 or GBK has characters of the larger set as often, and a vendor's
+ * name stands for the set that the vendor made larger (the WHATWG's Encoding Standard says the
+ * same). */
+static const struct own_set {
 	const char *name;
 	enum charset_kind kind;
+	enum multibyte multibyte;
 } own_sets[] = {
-	{ "utf-8", KIND_UTF8 },        { "utf8", KIND_UTF8 },
-	{ "us-ascii", KIND_ASCII },    { "ascii", KIND_ASCII },
-	{ "iso-8859-1", KIND_LATIN1 }, { "latin1", KIND_LATIN1 },
-	{ "iso8859-1", KIND_LATIN1 },  { "windows-1252", KIND_WINDOWS },
-	{ "cp1252", KIND_WINDOWS },    { "ansi_x3.4-1968", KIND_ASCII },
-};
-
-/* A byte, a character: iconv is asked once for all 128, then let go. Every set that stays open is a
- * library in memory, to be copied into each session that is forked. */
-static const char *const byte_sets[] = {
-	"iso-8859-2",   "iso-8859-3",   "iso-8859-4",   "iso-8859-5",   "iso-8859-6",
-	"iso-8859-7",   "iso-8859-8",   "iso-8859-9",   "iso-8859-10",  "iso-8859-13",
-	"iso-8859-14",  "iso-8859-15",  "iso-8859-16",  "windows-1250", "windows-1251",
-	"windows-1253", "windows-1254", "windows-1256", "windows-1257", "koi8-r",
-	"koi8-u",       "tis-620",
-};
-
-enum { BYTE_SETS = sizeof byte_sets / sizeof byte_sets[0], LIBRARIES_KEPT = 3 };
-
-static uint16_t byte_tables[BYTE_SETS][128];
-static bool byte_table_made[BYTE_SETS];
-
-static const char *const common_sets[] = {
-	"iso-2022-jp", "shift_jis", "euc-jp", "iso-2022-kr",  "euc-kr",       "gb18030",
-	"big5",        "utf-7",     "utf-16", "windows-1255", "windows-1258", /* letters and marks
-	                                                                         are put together */
+	{ "utf-8", KIND_UTF8, 0 },
+	{ "utf8", KIND_UTF8, 0 },
+	{ "us-ascii", KIND_ASCII, 0 },
+	{ "ascii", KIND_ASCII, 0 },
+	{ "ansi_x3.4-1968", KIND_ASCII, 0 },
+	{ "iso-8859-1", KIND_LATIN1, 0 },
+	{ "latin1", KIND_LATIN1, 0 },
+	{ "iso8859-1", KIND_LATIN1, 0 },
+	{ "windows-1252", KIND_WINDOWS, 0 },
+	{ "cp1252", KIND_WINDOWS, 0 },
+	{ "iso-2022-jp", KIND_MULTIBYTE, MULTIBYTE_ISO_2022_JP },
+	{ "iso2022jp", KIND_MULTIBYTE, MULTIBYTE_ISO_2022_JP },
+	{ "csiso2022jp", KIND_MULTIBYTE, MULTIBYTE_ISO_2022_JP },
+	{ "iso-2022-jp-1", KIND_MULTIBYTE, MULTIBYTE_ISO_2022_JP },
+	{ "iso-2022-jp-2", KIND_MULTIBYTE, MULTIBYTE_ISO_2022_JP },
+	{ "iso2022jp2", KIND_MULTIBYTE, MULTIBYTE_ISO_2022_JP },
+	{ "csiso2022jp2", KIND_MULTIBYTE, MULTIBYTE_ISO_2022_JP },
+	{ "shift_jis", KIND_MULTIBYTE, MULTIBYTE_SHIFT_JIS },
+	{ "shift-jis", KIND_MULTIBYTE, MULTIBYTE_SHIFT_JIS },
+	{ "sjis", KIND_MULTIBYTE, MULTIBYTE_SHIFT_JIS },
+	{ "x-sjis", KIND_MULTIBYTE, MULTIBYTE_SHIFT_JIS },
+	{ "ms_kanji", KIND_MULTIBYTE, MULTIBYTE_SHIFT_JIS },
+	{ "csshiftjis", KIND_MULTIBYTE, MULTIBYTE_SHIFT_JIS },
+	{ "windows-31j", KIND_MULTIBYTE, MULTIBYTE_SHIFT_JIS },
+	{ "cp932", KIND_MULTIBYTE, MULTIBYTE_SHIFT_JIS },
+	{ "euc-jp", KIND_MULTIBYTE, MULTIBYTE_EUC_JP },
+	{ "eucjp", KIND_MULTIBYTE, MULTIBYTE_EUC_JP },
+	{ "x-euc-jp", KIND_MULTIBYTE, MULTIBYTE_EUC_JP },
+	{ "ujis", KIND_MULTIBYTE, MULTIBYTE_EUC_JP },
+	{ "cseucpkdfmtjapanese", KIND_MULTIBYTE, MULTIBYTE_EUC_JP },
+	{ "euc-kr", KIND_MULTIBYTE, MULTIBYTE_EUC_KR },
+	{ "euckr", KIND_MULTIBYTE, MULTIBYTE_EUC_KR },
+	{ "cseuckr", KIND_MULTIBYTE, MULTIBYTE_EUC_KR },
+	{ "ks_c_5601-1987", KIND_MULTIBYTE, MULTIBYTE_EUC_KR },
+	{ "csksc56011987", KIND_MULTIBYTE, MULTIBYTE_EUC_KR },
+	{ "windows-949", KIND_MULTIBYTE, MULTIBYTE_EUC_KR },
+	{ "cp949", KIND_MULTIBYTE, MULTIBYTE_EUC_KR },
+	{ "uhc", KIND_MULTIBYTE, MULTIBYTE_EUC_KR },
+	{ "iso-2022-kr", KIND_MULTIBYTE, MULTIBYTE_ISO_2022_KR },
+	{ "iso2022kr", KIND_MULTIBYTE, MULTIBYTE_ISO_2022_KR },
+	{ "csiso2022kr", KIND_MULTIBYTE, MULTIBYTE_ISO_2022_KR },
+	{ "big5", KIND_MULTIBYTE, MULTIBYTE_BIG5 },
+	{ "big-five", KIND_MULTIBYTE, MULTIBYTE_BIG5 },
+	{ "bigfive", KIND_MULTIBYTE, MULTIBYTE_BIG5 },
+	{ "cn-big5", KIND_MULTIBYTE, MULTIBYTE_BIG5 },
+	{ "big-5", KIND_MULTIBYTE, MULTIBYTE_BIG5 },
+	{ "csbig5", KIND_MULTIBYTE, MULTIBYTE_BIG5 },
+	{ "cp950", KIND_MULTIBYTE, MULTIBYTE_BIG5 },
+	{ "gb18030", KIND_MULTIBYTE, MULTIBYTE_GB18030 },
+	{ "gbk", KIND_MULTIBYTE, MULTIBYTE_GB18030 },
+	{ "gb2312", KIND_MULTIBYTE, MULTIBYTE_GB18030 },
+	{ "cp936", KIND_MULTIBYTE, MULTIBYTE_GB18030 },
+	{ "windows-936", KIND_MULTIBYTE, MULTIBYTE_GB18030 },
+	{ "utf-16", KIND_MULTIBYTE, MULTIBYTE_UTF_16 },
+	{ "utf16", KIND_MULTIBYTE, MULTIBYTE_UTF_16 },
+	{ "utf-16be", KIND_MULTIBYTE, MULTIBYTE_UTF_16BE },
+	{ "utf16be", KIND_MULTIBYTE, MULTIBYTE_UTF_16BE },
+	{ "utf-16le", KIND_MULTIBYTE, MULTIBYTE_UTF_16LE },
+	{ "utf16le", KIND_MULTIBYTE, MULTIBYTE_UTF_16LE },
+	{ "utf-7", KIND_MULTIBYTE, MULTIBYTE_UTF_7 },
+	{ "utf7", KIND_MULTIBYTE, MULTIBYTE_UTF_7 },
+	{ "unicode-1-1-utf-7", KIND_MULTIBYTE, MULTIBYTE_UTF_7 },
 };
 
 /* 0x80 to 0x9f of windows-1252; 0: not assigned. */
@@ -56,12 +98,19 @@ static struct {
 } opened[CHARSET_OPEN_MAX];
 static size_t opened_count;
 
-static enum charset_kind kind_of(struct view name)
+/* *multibyte: which, of KIND_MULTIBYTE. */
+static enum charset_kind kind_of(struct view name, enum multibyte *multibyte)
 {
-	for (size_t i = 0; i < sizeof own_sets / sizeof own_sets[0]; i++)
-		if (view_equal_nocase(name, view_of(own_sets[i].name)))
-			return own_sets[i].kind;
-	return KIND_ICONV;
+	for (size_t i = 0; i < sizeof own_sets / sizeof own_sets[0]; i++) {
+		const struct own_set *set = &own_sets[i];
+
+		if (!view_equal_nocase(name, view_of(set->name)))
+			continue;
+		*multibyte = set->multibyte;
+		return set->kind != KIND_MULTIBYTE || multibyte_ready(set->multibyte) ? set->kind
+		                                                                      : KIND_OTHER;
+	}
+	return KIND_OTHER;
 }
 
 /* A name may reach a file name inside iconv: nothing but what such names are made of passes. */
@@ -84,8 +133,6 @@ static iconv_t open_set(struct view name, bool *close)
 	iconv_t handle;
 
 	*close = false;
-	/* What calls itself so has characters of the larger set as often (the WHATWG's Encoding
-	 * Standard says the same). */
 	if (view_equal_nocase(name, VIEW("gb2312")) || view_equal_nocase(name, VIEW("gbk")))
 		name = VIEW("gb18030");
 	if (!name_valid(name) || !string_copy(terminated, sizeof terminated, name))
@@ -104,61 +151,18 @@ static iconv_t open_set(struct view name, bool *close)
 	return handle;
 }
 
-static void make_byte_table(size_t set)
-{
-	iconv_t handle = iconv_open("UTF-8", byte_sets[set]);
-
-	if (handle == (iconv_t)-1)
-		return;
-	for (unsigned c = 0; c < 128; c++) {
-		char byte = (char)(c + 0x80), utf8[8], *from = &byte, *to = utf8;
-		size_t left = 1, room = sizeof utf8;
-		uint32_t code = UTF8_REPLACEMENT;
-
-		iconv(handle, NULL, NULL, NULL, NULL);
-		if (iconv(handle, &from, &left, &to, &room) == (size_t)-1 ||
-		    utf8_get((struct view){ utf8, (size_t)(to - utf8) }, &code) == 0 ||
-		    code > UINT16_MAX)
-			code = UTF8_REPLACEMENT;
-		byte_tables[set][c] = (uint16_t)code;
-	}
-	iconv_close(handle);
-	byte_table_made[set] = true;
-}
-
-static const uint16_t *byte_table(struct view name)
-{
-	for (size_t i = 0; i < BYTE_SETS; i++)
-		if (byte_table_made[i] && view_equal_nocase(name, view_of(byte_sets[i])))
-			return byte_tables[i];
-	return NULL;
-}
-
 void charset_prepare(void)
 {
-	bool close;
-
-	static_assert(sizeof common_sets / sizeof common_sets[0] <= CHARSET_OPEN_MAX,
-	              "the common sets fit");
-	for (size_t i = 0; i < sizeof common_sets / sizeof common_sets[0]; i++)
-		open_set(view_of(common_sets[i]), &close);
-	for (size_t i = 0; i < BYTE_SETS; i++)
-		make_byte_table(i);
-	/* glibc keeps a library until some others have been closed after it: one that stays. */
-	for (int i = 0; i < LIBRARIES_KEPT; i++) {
-		iconv_t handle = iconv_open("UTF-8", common_sets[0]);
-
-		if (handle != (iconv_t)-1)
-			iconv_close(handle);
-	}
+	charset_tables_make();
 }
 
 bool charset_known(struct view name)
 {
+	enum multibyte multibyte;
 	bool close;
 	iconv_t handle;
 
-	if (kind_of(name) != KIND_ICONV || byte_table(name) != NULL)
+	if (kind_of(name, &multibyte) != KIND_OTHER || byte_table_find(name) != NULL)
 		return true;
 	handle = open_set(name, &close);
 	if (handle == (iconv_t)-1)
@@ -241,38 +245,54 @@ static bool add_iconv(iconv_t handle, struct view in, struct text *out)
 	return true;
 }
 
-static bool add_by_table(struct view in, const uint16_t table[128], struct text *out)
+static bool add_by_table(struct view in, const struct byte_table *t, struct text *out)
 {
+	enum { MARKS_MAX = 2 };
 	bool good = true;
 
 	for (size_t i = 0; i < in.len && good; i++) {
 		unsigned char c = (unsigned char)in.data[i];
+		uint32_t code = c < 0x80 ? c : t->high[c - 0x80], composed;
 
-		good = utf8_add(out, c < 0x80 ? c : table[c - 0x80]);
+		for (int mark = 0; mark < MARKS_MAX && i + 1 < in.len; mark++) {
+			composed = byte_table_composed(t, code, (unsigned char)in.data[i + 1],
+			                               mark > 0);
+			if (composed == 0)
+				break;
+			code = composed;
+			i++;
+		}
+		good = utf8_add(out, code);
 	}
 	return good;
 }
 
-bool charset_to_utf8(struct view name, struct view in, struct text *out)
+static bool add_other(struct view name, struct view in, struct text *out)
 {
-	enum charset_kind kind = kind_of(name);
-	const uint16_t *table = byte_table(name);
 	bool close, good;
-	iconv_t handle;
+	iconv_t handle = open_set(name, &close);
 
-	if (kind == KIND_UTF8)
-		return add_utf8(in, out);
-	if (kind != KIND_ICONV)
-		return add_bytes(in, kind, out);
-	if (table != NULL)
-		return add_by_table(in, table, out);
-	handle = open_set(name, &close);
 	if (handle == (iconv_t)-1)
 		return false;
 	good = add_iconv(handle, in, out);
 	if (close)
 		iconv_close(handle);
 	return good;
+}
+
+bool charset_to_utf8(struct view name, struct view in, struct text *out)
+{
+	enum multibyte multibyte;
+	enum charset_kind kind = kind_of(name, &multibyte);
+	const struct byte_table *table = byte_table_find(name);
+
+	if (kind == KIND_UTF8)
+		return add_utf8(in, out);
+	if (kind == KIND_MULTIBYTE)
+		return multibyte_to_utf8(multibyte, in, out);
+	if (kind != KIND_OTHER)
+		return add_bytes(in, kind, out);
+	return table != NULL ? add_by_table(in, table, out) : add_other(name, in, out);
 }
 
 bool charset_to_utf8_or_guess(struct view name, struct view in, struct text *out)

@@ -3,11 +3,12 @@
  * Character sets: to UTF-8, out of encoded words (RFC 2047), folded for
  * searching, and the modified UTF-7 of IMAP mailbox names.
  *
- * UTF-8, US-ASCII, ISO-8859-1 and windows-1252 are decoded here; all others by
- * iconv, whose descriptors stay open.  glibc loads a file for each set, so a
- * program that will sit in a jail calls charset_prepare() first, which also
- * makes tables of the sets of single bytes; what was not prepared then and
- * cannot be opened counts as unknown.
+ * UTF-8, US-ASCII, ISO-8859-1 and windows-1252 are decoded here, UTF-7 and
+ * UTF-16 in multibyte.h; the sets that mail is commonly in by tables that
+ * charset_prepare() asks of iconv (charsettables.h), all others by iconv, whose
+ * descriptors stay open.  glibc loads a file for each set, so a program that
+ * will sit in a jail calls charset_prepare() first; what was not prepared then
+ * and cannot be opened counts as unknown.
  */
 #ifndef LIB_MAIL_CHARSET_H
 #define LIB_MAIL_CHARSET_H
@@ -22,7 +23,7 @@ enum {
 	MAILBOX_UTF7_MAX = 4096, /* bytes of a mailbox name that are looked at */
 };
 
-/* Opens the sets that mail is commonly in. */
+/* Makes the tables, once: some milliseconds. Nothing stays open. */
 void charset_prepare(void);
 bool charset_known(struct view name);
 /* Appends; broken bytes become U+FFFD. false: the set is unknown (nothing was added), or out is

@@ -25,6 +25,7 @@ enum { ENCODING_LINE_MAX = 76 }; /* RFC 2045: what writers are to keep to, witho
 /* The value of Content-Transfer-Encoding; an empty one is ENCODING_IDENTITY. */
 enum transfer_encoding transfer_encoding_parse(struct view name);
 
+int base64_value(char c);                             /* 0 to 63; -1: not of the alphabet */
 bool base64_encode(struct text *out, struct view in); /* one piece, padded */
 /* Whole quanta, canonical padding, nothing else (RFC 4648 section 3.2, 3.3, 3.5).
  * On false, out holds what it held before. */

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /* The modified UTF-7 of IMAP mailbox names, RFC 3501 section 5.1.3. */
 #include "lib/mail/charset.h"
+#include "lib/mail/encoding.h"
 #include "lib/mail/utf8.h"
 
-static int base64_value(char c)
+/* "," stands for "/", which separates the levels of a name. */
+static int run_value(char c)
 {
-	if (byte_is_alpha(c))
-		return c <= 'Z' ? c - 'A' : c - 'a' + 26;
-	if (byte_is_digit(c))
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == ',' ? 63 : -1;
+	return c == ',' ? base64_value('/') : c == '/' ? -1 : base64_value(c);
 }
 
 /* Printable ASCII, which must stand for itself. */
@@ -44,7 +42,7 @@ static bool add_run(struct view run, struct text *out)
 	unsigned count = 0;
 
 	for (size_t i = 0; i < run.len; i++) {
-		int value = base64_value(run.data[i]);
+		int value = run_value(run.data[i]);
 
 		if (value < 0)
 			return false;

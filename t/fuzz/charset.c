@@ -20,9 +20,14 @@ static void check_utf8(const struct text *out)
 
 static void check_sets(struct view in, struct text *out)
 {
-	static const char *const sets[] = { "utf-8", "us-ascii", "windows-1252", "iso-2022-jp",
-		                            "utf-7", "euc-kr",   "big5",         "" };
+	static const char *const sets[] = {
+		"utf-8",       "us-ascii", "windows-1252", "windows-1255", "windows-1258",
+		"koi8-r",      "euc-jp",   "shift_jis",    "iso-2022-jp",  "euc-kr",
+		"iso-2022-kr", "big5",     "gb18030",      "utf-16",       "utf-16be",
+		"utf-7",       "",
+	};
 
+	charset_prepare();
 	for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
 		text_clear(out);
 		charset_to_utf8_or_guess(view_of(sets[i]), in, out);
