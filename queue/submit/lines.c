@@ -61,7 +61,8 @@ bool lines_next(struct lines *l)
 	}
 	if (l->failed || (l->over && l->piece.len == 0 && begins))
 		return false;
-	if (l->ends || l->over) {
+	l->torn = !l->ends && l->over;
+	if (l->ends || l->torn) {
 		l->ends = true;
 		drop_cr(&l->piece);
 	} else {

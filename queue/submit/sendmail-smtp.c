@@ -107,7 +107,8 @@ static int collect(struct conversation *c, struct handover *o, char *text, size_
 	handover_envelope(o, &c->envelope);
 	for (unsigned i = 0; i < c->count; i++)
 		handover_recipient(o, &c->recipients[i]);
-	while (!done && lines_next(l)) {
+	/* Without its line's end a dot may be the first of two: the text is not whole. */
+	while (!done && lines_next(l) && !l->torn) {
 		struct view piece = text_view(&l->piece);
 
 		done = l->whole && view_equal(piece, VIEW("."));
@@ -219,7 +220,8 @@ int send_smtp(const struct sending *s)
 	struct conversation c = { .sending = s };
 
 	say("220 localhost ESMTP posthouse");
-	while (!c.over && lines_next(&c.lines)) {
+	/* A line without its end may be half of one: it is no command. */
+	while (!c.over && lines_next(&c.lines) && !c.lines.torn) {
 		if (c.lines.whole && c.lines.piece.len <= COMMAND_MAX)
 			serve(&c);
 		else if (c.lines.ends)

@@ -133,6 +133,11 @@ def smtp():
         ok(m.bytes.endswith(b"\r\n\r\n.dot\r\n"), "dots are unstuffed", m.bytes)
         cut = house.sendmail("-bs", text="HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@example.test>\r\nDATA\r\nhalf\r\n")
         ok(len(house.live()) == 1 and cut.returncode == 0, "a message without its dot is none")
+        for cut in (".", ".\r"):
+            house.sendmail("-bs", text="HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@example.test>\r\nDATA\r\nhalf\r\n" + cut)
+            is_(len(house.live()), 1, f"nor is one that ends in {cut!r}: the next may be another dot")
+        torn = house.sendmail("-bs", text="HELO x\r\nNOOP")
+        ok(torn.stdout.endswith(b"250 localhost\r\n"), "a command without its end is none", torn.stdout)
 
 
 def stray():
