@@ -148,7 +148,8 @@ class Pop3:
         if self.sasl:
             actions += [Say(b"AUTH PLAIN\r\n"), Hear(POP3_ASKS, b"+"), Say(plain(user) + b"\r\n"), Hear(POP3_LINE, b"+OK")]
         else:
-            actions += [Say(f"USER {address(user)}\r\n".encode()), Hear(POP3_LINE, b"+OK"), Say(b"PASS pw\r\n"), Hear(POP3_LINE, b"+OK")]
+            actions += [Say(f"USER {address(user)}\r\n".encode()), Hear(POP3_LINE, b"+OK")]
+            actions += [Say(b"PASS pw\r\n"), Hear(POP3_LINE, b"+OK")]
         if self.gorges:
             return actions + [Say(b"DELE 3\r\n" + b"RETR 1\r\n" * self.gorges + b"DELE 1\r\nQUIT\r\n")]
         for text, answer in (("STAT", POP3_LINE), ("UIDL", POP3_LINES), ("DELE 1", POP3_LINE), ("RETR 2", POP3_LINES),
@@ -219,7 +220,8 @@ class ImapCommand:
 class ImapWalk:
     """In a folder of its own with three messages, and another that it makes."""
     kind = "imap"
-    extras = (b" \r\n", b".\r\n", b"DONE\r\n", b"x NOOP\r\n", b"x LOGOUT\r\n", b"x" * 9000 + b"\r\n", b"x APPEND INBOX {999999999+}\r\n")
+    extras = (b" \r\n", b".\r\n", b"DONE\r\n", b"x NOOP\r\n", b"x LOGOUT\r\n", b"x" * 9000 + b"\r\n",
+              b"x APPEND INBOX {999999999+}\r\n")
 
     def __init__(self, name, commands, service="IMAP", starttls=False, secured=False, gorges=False):
         self.name, self.commands, self.service = name, commands, service
