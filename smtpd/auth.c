@@ -22,7 +22,7 @@ static bool decode(struct view line, struct text *out)
 	return base64_decode_strict(line, out);
 }
 
-static int challenge(void *context, struct view asked, struct view *answer)
+static int challenge(void *context, struct view asked, struct auth_answer *answer)
 {
 	struct asking *a = context;
 	struct session *s = a->session;
@@ -46,7 +46,7 @@ static int challenge(void *context, struct view asked, struct view *answer)
 	a->garbled = !decode(got, a->answer);
 	if (a->garbled)
 		return -1;
-	*answer = text_view(a->answer);
+	answer->bytes = text_view(a->answer);
 	return 0;
 }
 

@@ -101,7 +101,7 @@ bool login_start_tls(struct login *l)
 
 /* ---- SASL ---- */
 
-static int ask_client(void *context, struct view challenge, struct view *answer)
+static int ask_client(void *context, struct view challenge, struct auth_answer *answer)
 {
 	struct login *l = context;
 	struct text encoded;
@@ -121,7 +121,8 @@ static int ask_client(void *context, struct view challenge, struct view *answer)
 	l->malformed = r != STREAM_OK || !base64_decode_strict(line, &l->answer);
 	if (l->malformed)
 		return -1;
-	*answer = text_view(&l->answer);
+	answer->bytes = text_view(&l->answer);
+	answer->pending = stream_pending(&l->stream);
 	return 0;
 }
 
@@ -183,7 +184,7 @@ static enum login_outcome exchange(struct login *l, enum auth_mechanism mechanis
 
 	string_put(b.mechanism, sizeof b.mechanism, view_of(auth_mechanism_name(mechanism)));
 	string_put(b.session.tag, sizeof b.session.tag, view_of(tag));
-	/* With challenges to come the client has not sent its next command yet. */
+	/* With challenges to come it is the answers; ask_client says what is behind them. */
 	b.session.pending = stream_pending(&l->stream);
 	if (b.session.pending.len > AUTH_PENDING_MAX || stream_flush(&l->stream) != STREAM_OK) {
 		l->over = true;

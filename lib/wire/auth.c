@@ -134,6 +134,20 @@ bool auth_message_get(struct wire_in *in, struct view *message)
 	return wire_end(in);
 }
 
+void auth_answer_put(struct wire_out *out, const struct auth_answer *a)
+{
+	wire_begin(out, AUTH_ANSWER);
+	wire_put_view(out, a->bytes);
+	wire_put_view(out, a->pending);
+}
+
+bool auth_answer_get(struct wire_in *in, struct auth_answer *a)
+{
+	a->bytes = wire_get_view(in, AUTH_MESSAGE_MAX);
+	a->pending = wire_get_view(in, AUTH_PENDING_MAX);
+	return wire_end(in);
+}
+
 void auth_result_put(struct wire_out *out, const struct auth_result *r)
 {
 	wire_begin(out, AUTH_RESULT);
@@ -193,16 +207,17 @@ static enum exchange answer_challenges(int authd, struct wire_out *out, struct w
                                        auth_challenge *challenge, void *context)
 {
 	while (in->type == AUTH_CHALLENGE) {
-		struct view asked, answer = { "", 0 };
+		struct auth_answer answer = { { "", 0 }, { "", 0 } };
+		struct view asked;
 
 		if (!auth_message_get(in, &asked))
 			return EXCHANGE_BROKEN;
 		if (challenge == NULL || challenge(context, asked, &answer) < 0 ||
-		    answer.len > AUTH_MESSAGE_MAX) {
+		    answer.bytes.len > AUTH_MESSAGE_MAX || answer.pending.len > AUTH_PENDING_MAX) {
 			say_cancel(authd, out);
 			return EXCHANGE_CANCELLED;
 		}
-		auth_message_put(out, AUTH_ANSWER, answer);
+		auth_answer_put(out, &answer);
 		/* The client has been asked already: this exchange cannot begin again on another
 		 * line. */
 		enum exchange e = call(authd, out, in);

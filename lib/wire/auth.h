@@ -16,7 +16,7 @@
 
 enum auth_type {
 	AUTH_BEGIN = 16, /* struct auth_begin */
-	AUTH_ANSWER,     /* the client's answer to a challenge: decoded bytes */
+	AUTH_ANSWER,     /* struct auth_answer */
 	AUTH_CANCEL,     /* the client gave up ("*"), or left */
 	AUTH_CHALLENGE,  /* authd: decoded bytes for the client */
 	AUTH_RESULT      /* authd: struct auth_result; ends the exchange */
@@ -72,6 +72,12 @@ struct auth_begin {
 	} session;
 };
 
+/* A client's answer to a challenge. */
+struct auth_answer {
+	struct view bytes;   /* decoded */
+	struct view pending; /* pop3 and imap: takes the place of session.pending */
+};
+
 struct auth_result {
 	enum auth_verdict verdict;
 	char address[AUTH_ADDRESS_MAX]; /* smtp on AUTH_OK: the authenticated account */
@@ -82,9 +88,11 @@ struct auth_result {
 
 void auth_begin_put(struct wire_out *out, const struct auth_begin *b);
 bool auth_begin_get(struct wire_in *in, struct auth_begin *b);
-/* AUTH_ANSWER, AUTH_CHALLENGE. */
+/* AUTH_CHALLENGE. */
 void auth_message_put(struct wire_out *out, enum auth_type type, struct view message);
 bool auth_message_get(struct wire_in *in, struct view *message);
+void auth_answer_put(struct wire_out *out, const struct auth_answer *a);
+bool auth_answer_get(struct wire_in *in, struct auth_answer *a);
 void auth_result_put(struct wire_out *out, const struct auth_result *r);
 bool auth_result_get(struct wire_in *in, struct auth_result *r);
 
@@ -100,10 +108,10 @@ enum auth_mechanism auth_mechanism_find(struct view name);
 const char *auth_mechanism_name(enum auth_mechanism m);
 bool auth_mechanism_clear_text(enum auth_mechanism m);
 
-/* Sends the challenge to the client in its protocol and puts the client's decoded answer into
- * *answer: 0, or -1 when the client cancelled or left. The challenge is valid until the next
+/* Sends the challenge to the client in its protocol and puts the client's answer into *answer,
+ * which is empty: 0, or -1 when the client cancelled or left. The challenge is valid until the next
  * wire_receive of the process. */
-typedef int auth_challenge(void *context, struct view challenge, struct view *answer);
+typedef int auth_challenge(void *context, struct view challenge, struct auth_answer *answer);
 
 /* A session program's way to authd, dialled when it is needed and again when authd was replaced. */
 struct auth_line {

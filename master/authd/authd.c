@@ -348,12 +348,15 @@ static void message(struct hub_line *wire, struct wire_in *in)
 	if (in->type == AUTH_BEGIN && x == NULL) {
 		begin(line, in);
 	} else if (in->type == AUTH_ANSWER && asked) {
-		struct view said;
+		struct auth_answer said;
 
-		if (auth_message_get(in, &said))
-			step(x, true, said);
-		else
+		if (auth_answer_get(in, &said)) {
+			text_clear(&x->pending);
+			text_add(&x->pending, said.pending);
+			step(x, true, said.bytes);
+		} else {
 			hub_line_drop(wire, "invalid message");
+		}
 	} else if (in->type == AUTH_CANCEL && x != NULL && wire_end(in)) {
 		exchange_end(&line->exchange);
 	} else {

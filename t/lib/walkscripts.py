@@ -178,7 +178,7 @@ class Pop3:
             quit_with = None  # it is behind what nobody has read
         allowed = [quit_with] if told and b"+OK logged in" in talk.heard else [set()] if quit_with is None else [set(), quit_with]
         wrong = [] if gone in allowed else [f"gone are {gone}, allowed is {allowed}"]
-        if walked.way == "half" and quit_with is not None and not told:
+        if walked.hears_all and quit_with is not None and not told:
             wrong.append("QUIT has no answer")
         return wrong
 
@@ -261,7 +261,7 @@ class ImapWalk:
             whole = command.bytes in talk.sent
             if answer and not whole and answer[1] == b"OK":
                 wrong.append(f"{command.tag} was not sent whole, and is answered OK")
-            if walked.way == "half" and whole and not answer:
+            if walked.hears_all and whole and not answer:
                 wrong.append(f"{command.tag} has no answer")
             if command.effect is None or not whole or self.gorges or (answer and answer[1] != b"OK"):
                 continue

@@ -88,7 +88,7 @@ def test_verdicts(house):
     for prompt, said in ((b"Username:", b"emil"), (b"Password:", b"password")):
         message = w.receive(line)
         is_((message.kind, message.view()), (a.CHALLENGE, prompt), f"LOGIN asks for {prompt.decode()}")
-        w.send(line, w.Out(a.ANSWER).view(said))
+        w.send(line, w.Out(a.ANSWER).view(said).view(b""))
     is_(a.get_result(w.receive(line))[0], a.OK, "LOGIN")
     w.send(line, a.begin(a.SUBMISSION, "LOGIN"))
     w.receive(line)
@@ -98,7 +98,7 @@ def test_verdicts(house):
 
 def test_out_of_turn(house):
     line = house.line()
-    w.send(line, w.Out(a.ANSWER).view(b"x"))
+    w.send(line, w.Out(a.ANSWER).view(b"x").view(b""))
     ok(is_closed(line), "an answer that nobody asked for ends the line")
     line = house.line()
     w.send(line, a.begin(a.SUBMISSION, "LOGIN"))
@@ -257,9 +257,9 @@ def test_reload(house):
     old.signal(signal.SIGHUP)
     ok(is_closed(idle), "an idle line is closed for the successor's sake")
     is_(ask(house.line(), a.SUBMISSION, "PLAIN", plain("emil", "password"))[0], a.OK, "who answers on a new one")
-    w.send(busy, w.Out(a.ANSWER).view(b"emil"))
+    w.send(busy, w.Out(a.ANSWER).view(b"emil").view(b""))
     w.receive(busy)
-    w.send(busy, w.Out(a.ANSWER).view(b"password"))
+    w.send(busy, w.Out(a.ANSWER).view(b"password").view(b""))
     is_(a.get_result(w.receive(busy))[0], a.OK, "an exchange under way is finished")
     for pid in workers:
         os.kill(pid, signal.SIGCONT)

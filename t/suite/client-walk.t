@@ -40,6 +40,7 @@ class Walked:
     def __init__(self, number, kind, point, way, extra=b""):
         self.name, self.kind, self.point, self.way, self.extra = f"c{number:05d}", kind, point, way, extra
         self.user = self.talk = None
+        self.hears_all = way == "half" or (way == "rest_and_listen" and not extra)
 
     def __str__(self):
         return f"{self.name}, {self.kind.name}, {self.point}, {self.way} {self.extra[:20]!r}"

@@ -51,6 +51,14 @@ static bool try_message(struct wire_in *in)
 	return auth_message_get(in, &message) && view_equal(message, VIEW("Password:"));
 }
 
+static bool try_answer(struct wire_in *in)
+{
+	struct auth_answer a;
+
+	return auth_answer_get(in, &a) && view_equal(a.bytes, VIEW("anna")) &&
+	       view_equal(a.pending, VIEW("a2 NOOP\r\n"));
+}
+
 static bool try_work(struct wire_in *in)
 {
 	struct owner_work w;
@@ -211,6 +219,8 @@ static void test_auth_messages(void)
 	auth_message_put(&out, AUTH_CHALLENGE, VIEW("Password:"));
 	ok(out.bytes.raw[0] == AUTH_CHALLENGE, "a message has the type that was asked for");
 	cut_everywhere("challenge", &out, try_message);
+	auth_answer_put(&out, &(struct auth_answer){ VIEW("anna"), VIEW("a2 NOOP\r\n") });
+	cut_everywhere("answer", &out, try_answer);
 	auth_result_put(&out, &r);
 	cut_everywhere("result", &out, try_result);
 	wire_out_free(&out);
@@ -346,14 +356,14 @@ static void play_authd(int shared)
 	_exit(0);
 }
 
-static int say_anna(void *context, struct view challenge, struct view *answer)
+static int say_anna(void *context, struct view challenge, struct auth_answer *answer)
 {
 	*(bool *)context = view_equal(challenge, VIEW("User Name"));
-	*answer = VIEW("anna");
+	answer->bytes = VIEW("anna");
 	return 0;
 }
 
-static int refuse(void *context, struct view challenge, struct view *answer)
+static int refuse(void *context, struct view challenge, struct auth_answer *answer)
 {
 	(void)context;
 	(void)challenge;
