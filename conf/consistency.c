@@ -11,7 +11,6 @@
 #include "lib/conf/classify.h"
 #include "lib/conf/services.h"
 #include "lib/conf/maptext.h"
-#include "lib/mail/utf8.h"
 #include "lib/net/networks.h"
 #include "lib/wire/dns.h"
 
@@ -32,13 +31,7 @@ static void check_name(struct model *m, const char *key, const char *value)
 	struct reason why;
 
 	text_init(&name, 1024);
-	/* Greetings and reports have it, which are ASCII (RFC 5321 section 2.3.5). */
-	if (!utf8_is_ascii(view_of(value)))
-		problem_error(&m->problems, m->conf.path, model_setting_line(m, key),
-		              "%s: \"%s\" has letters that are not ASCII; write its A-label "
-		              "(xn--...), which idn2 shows",
-		              key, value);
-	else if (maptext_domain(view_of(value), &name, &why) != 0)
+	if (maptext_domain(view_of(value), &name, &why) != 0)
 		problem_error(&m->problems, m->conf.path, model_setting_line(m, key), "%s: %s", key,
 		              why.text);
 	text_free(&name);
@@ -202,17 +195,6 @@ static void check_alias_domain(struct model *m, const struct map_entry *e, const
 			VIEW_ARG(e->key), VIEW_ARG(d->target));
 }
 
-/* Other hosts send to the A-label (RFC 5890 section 2.3.2.1). */
-static void check_ascii(struct model *m, const struct map_entry *e)
-{
-	if (!utf8_is_ascii(e->key))
-		problem_error(
-			&m->problems, m->maps[MAP_DOMAINS].source.path, e->line,
-			"%.*s has letters that are not ASCII, and no mail comes to it by this "
-			"name; write its A-label (xn--...), which idn2 shows",
-			VIEW_ARG(e->key));
-}
-
 void consistency_of_domains(struct model *m)
 {
 	const struct model_map *map = &m->maps[MAP_DOMAINS];
@@ -220,7 +202,6 @@ void consistency_of_domains(struct model *m)
 	for (size_t i = 0; i < map->count; i++) {
 		struct domain d;
 
-		check_ascii(m, map->entries[i]);
 		if (domain_decode(map->entries[i]->compiled, &d) && d.class == DOMAIN_ALIAS &&
 		    d.target.len)
 			check_alias_domain(m, map->entries[i], &d);

@@ -114,7 +114,8 @@ static int replace_bytes(struct edit *f, size_t start, size_t end, struct view m
 
 	text_init(&result, MAPTEXT_FILE_MAX);
 	text_add(&result, view_take(text_view(&f->text), start));
-	if (middle.len && result.len && result.raw[result.len - 1] != '\n')
+	if (middle.len && result.len > maptext_mark(text_view(&result)) &&
+	    result.raw[result.len - 1] != '\n')
 		text_add_byte(&result, '\n');
 	text_add(&result, middle);
 	text_add(&result, view_skip(text_view(&f->text), end));

@@ -47,8 +47,11 @@ static int read_whole(int fd, struct source *out, struct reason *why)
 
 	if (fstat(fd, &st) != 0)
 		return fail(why, "%s", strerror(errno));
-	if (!S_ISREG(st.st_mode) || st.st_size > MAPTEXT_FILE_MAX)
-		return fail(why, "%s", strerror(S_ISDIR(st.st_mode) ? EISDIR : EFBIG));
+	if (!S_ISREG(st.st_mode))
+		return fail(why, "%s",
+		            S_ISDIR(st.st_mode) ? strerror(EISDIR) : "it is not a regular file");
+	if (st.st_size > MAPTEXT_FILE_MAX)
+		return fail(why, "%s", strerror(EFBIG));
 	out->memory = memory_get((size_t)st.st_size + 1);
 	enum file_result result = file_read_at(fd, out->memory, (size_t)st.st_size, 0);
 
@@ -62,7 +65,8 @@ static int read_whole(int fd, struct source *out, struct reason *why)
 
 static int read_file(struct source *out, struct reason *why)
 {
-	int fd = open(out->path, O_RDONLY | O_CLOEXEC);
+	/* A FIFO has no writer, perhaps for ever. */
+	int fd = open(out->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0) {
 		out->missing = errno == ENOENT;

@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #include "lib/mail/charset.h"
-#include "lib/mail/utf8.h"
+#include "lib/base/utf8.h"
 #include "lib/mail/date.h"
 
 struct compiler {

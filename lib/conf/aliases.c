@@ -23,6 +23,7 @@ static int collect_include(struct collection *list, struct view path, struct rea
 {
 	struct view content;
 	struct reason detail;
+	int number = 0;
 
 	if (list->source->open_include == NULL || list->depth == INCLUDE_DEPTH_MAX)
 		return fail(why, "include:%.*s: included files may include %d deep", VIEW_ARG(path),
@@ -30,10 +31,13 @@ static int collect_include(struct collection *list, struct view path, struct rea
 	if (list->source->open_include(list->source->context, path, &content, why) != 0)
 		return -1;
 	list->depth++;
+	content = view_skip(content, maptext_mark(content));
 	for (struct view line; view_cut(&content, '\n', &line);) {
 		line = view_trim(line);
+		number++;
 		if (line.len && line.data[0] != '#' && collect_list(list, line, &detail) != 0)
-			return fail(why, "include:%.*s: %s", VIEW_ARG(path), detail.text);
+			return fail(why, "include:%.*s:%d: %s", VIEW_ARG(path), number,
+			            detail.text);
 	}
 	list->depth--;
 	return 0;

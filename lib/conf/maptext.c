@@ -2,12 +2,19 @@
 #include "lib/conf/maptext.h"
 
 #include "lib/base/limits.h"
+#include "lib/base/utf8.h"
 
 enum { DOMAIN_MAX = 255, LABEL_MAX = 63, LOCAL_PART_MAX = 250 /* MAILADDRESS_LOCAL_MAX */ };
 
 void maptext_init(struct maptext *m, struct view text)
 {
-	*m = (struct maptext){ .text = text, .line = 1 };
+	*m = (struct maptext){ .text = text, .position = maptext_mark(text), .line = 1 };
+}
+
+/* U+FEFF, which some editors write before the first line of a text. */
+size_t maptext_mark(struct view text)
+{
+	return view_starts(text, VIEW("\xef\xbb\xbf")) ? 3 : 0;
 }
 
 static bool is_control(char c)
@@ -211,8 +218,7 @@ static void add_lower(struct text *out, struct view v)
 
 static bool is_label_byte(char c)
 {
-	return byte_is_alpha(c) || byte_is_digit(c) || c == '-' || c == '_' ||
-	       (unsigned char)c >= 0x80;
+	return byte_is_alpha(c) || byte_is_digit(c) || c == '-' || c == '_';
 }
 
 static bool is_label(struct view label)
@@ -226,11 +232,47 @@ static bool is_label(struct view label)
 	return true;
 }
 
+/*
+ * What looks like an address that exists and is another one: pasted text brings blanks that are no
+ * space, soft hyphens and zero-width spaces along. Nobody gets mail for such an address, and nobody
+ * sees in the text why. Of other characters the domain has ASCII only: other hosts know it by its
+ * A-label (RFC 5890 section 2.3.2.1), and whether a letter is the one that it looks like (Cyrillic
+ * U+0435 and Latin e) is for whoever writes that down. RFC 6531: a local part may have all letters.
+ */
+static int check_characters(struct view whole, struct view part, bool ascii, struct reason *why)
+{
+	struct view shown = view_take(whole, 100);
+	uint32_t code = 0;
+	size_t len;
+
+	for (struct view rest = part; rest.len; rest = view_skip(rest, len)) {
+		if ((len = utf8_get(rest, &code)) == 0)
+			return fail(
+				why,
+				"\"%.*s\" has a byte that is not UTF-8 (0x%02x); save the text as UTF-8",
+				VIEW_ARG(shown), (unsigned char)rest.data[0]);
+		if (code >= 0x80 && utf8_is_invisible(code))
+			return fail(
+				why,
+				"\"%.*s\" has a blank or invisible character (U+%04X); remove it",
+				VIEW_ARG(shown), (unsigned)code);
+		if (code >= 0x80 && ascii)
+			return fail(
+				why,
+				"\"%.*s\" has a letter in its domain that is not ASCII (U+%04X); write "
+				"the A-label of the domain (xn--...), which idn2 shows",
+				VIEW_ARG(shown), (unsigned)code);
+	}
+	return 0;
+}
+
 int maptext_domain(struct view text, struct text *out, struct reason *why)
 {
 	struct view rest = text, label;
 	bool good = text.len != 0 && text.len <= DOMAIN_MAX && text.data[text.len - 1] != '.';
 
+	if (check_characters(text, text, true, why) != 0)
+		return -1;
 	while (good && view_cut(&rest, '.', &label))
 		good = is_label(label);
 	if (!good)
@@ -266,6 +308,8 @@ int maptext_address(struct view text, struct view domain, struct text *out, stru
 
 	struct view local = at ? view_take(text, at - 1) : text;
 
+	if (check_characters(text, local, false, why) != 0)
+		return -1;
 	if (!is_local_part(local))
 		return fail(why, "\"%.*s\" is not an address (user@domain)",
 		            VIEW_ARG(view_take(text, 100)));

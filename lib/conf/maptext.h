@@ -36,7 +36,10 @@ struct maptext_entry {
 	size_t start, end; /* the entry's bytes in the text, its last line end included */
 };
 
+/* A byte order mark before the text is passed by. */
 void maptext_init(struct maptext *m, struct view text);
+/* How long that mark is; 0: there is none. For texts that have no entries. */
+size_t maptext_mark(struct view text);
 /* 1 with an entry, 0 at the end, -1 with an error in the entry at entry->line; reading may go
  * on after an error.  A joined value lives in the arena, everything else is in the text. */
 int maptext_next(struct maptext *m, struct arena *arena, struct maptext_entry *entry,
@@ -48,7 +51,9 @@ int maptext_word(struct view *rest, struct arena *arena, struct view *word, stru
 /* Adds the word, in quotes where it needs them. */
 void maptext_add_word(struct text *out, struct view word);
 
-/* Checks and normalises what maps have as keys: ASCII letters lower-cased. */
+/* Whatever in a map or a setting is a domain or an address, key or value, is read by these two:
+ * checked, ASCII letters lower-cased. A domain is ASCII (others as A-labels); a local part may have
+ * letters in UTF-8, and neither has blank or invisible characters. */
 int maptext_domain(struct view text, struct text *out, struct reason *why);
 /* domain: added to an address without one; empty: that is an error. */
 int maptext_address(struct view text, struct view domain, struct text *out, struct reason *why);

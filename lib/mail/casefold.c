@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Case folding for searching; what it covers stands in charset.h. */
 #include "lib/mail/charset.h"
-#include "lib/mail/utf8.h"
+#include "lib/base/utf8.h"
 
 enum fold_rule {
 	FOLD_ADD,  /* small = capital + delta, which may be negative */

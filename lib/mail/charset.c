@@ -7,7 +7,7 @@
 #include "lib/mail/charsettables.h"
 #include "lib/mail/encoding.h"
 #include "lib/mail/multibyte.h"
-#include "lib/mail/utf8.h"
+#include "lib/base/utf8.h"
 
 enum charset_kind { KIND_UTF8, KIND_ASCII, KIND_LATIN1, KIND_WINDOWS, KIND_MULTIBYTE, KIND_OTHER };
 

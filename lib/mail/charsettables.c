@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/mail/utf8.h"
+#include "lib/base/utf8.h"
 
 enum {
 	GB18030_ROW = 1260, /* four-byte characters whose first two bytes are the same */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "lib/mail/utf8.h"
+#include "lib/base/utf8.h"
 #include "lib/net/address.h"
 
 /* What a path is read with: the bytes left, and where the unquoted local part goes. */

@@ -3,7 +3,7 @@
 
 #include "lib/mail/charsettables.h"
 #include "lib/mail/encoding.h"
-#include "lib/mail/utf8.h"
+#include "lib/base/utf8.h"
 
 enum { ESC = 0x1b, SHIFT_OUT = 0x0e, SHIFT_IN = 0x0f };
 

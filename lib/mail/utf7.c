@@ -2,7 +2,7 @@
 /* The modified UTF-7 of IMAP mailbox names, RFC 3501 section 5.1.3. */
 #include "lib/mail/charset.h"
 #include "lib/mail/encoding.h"
-#include "lib/mail/utf8.h"
+#include "lib/base/utf8.h"
 
 /* "," stands for "/", which separates the levels of a name. */
 static int run_value(char c)

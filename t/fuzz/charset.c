@@ -6,7 +6,7 @@
 #include "lib/mail/charset.h"
 #include "lib/mail/date.h"
 #include "lib/mail/encoding.h"
-#include "lib/mail/utf8.h"
+#include "lib/base/utf8.h"
 
 enum { OUT_MAX = 1 << 16, TINY_MAX = 20 };
 

@@ -421,7 +421,8 @@ def what_a_start_refuses():
         for key in ("host.name", "mail.domain"):
             p.write("posthouse.conf", re.sub(f"^{key} .*$", f"{key} münchen.test", base, flags=re.M))
             is_(p.run("build"), 100, f"a {key} in UTF-8 does not build")
-            ok(f'{key}: "münchen.test" has letters that are not ASCII; write its A-label (xn--...)' in p.err, "and says how to write it", p.err)
+            ok(f'{key}: "münchen.test" has a letter in its domain that is not ASCII (U+00FC); write the A-label of the domain (xn--...)'
+               in p.err, "and says how to write it", p.err)
         ports = iter(range(2000, 3000))
         listen = [f"listen.{service} " + ", ".join(f"127.0.0.1:{next(ports)}" for _ in range(count))
                   for service, count in (("smtp", 20), ("submission", 20), ("imap", 8))]
@@ -465,8 +466,95 @@ def warnings():
             ok("makes an open relay; name the networks of your own clients" in p.err, "is refused", p.err)
         is_(p.run("map", "set", "access", "fc00::/7", "relay"), 0, "a private network is not")
         is_(p.run("domain", "add", "bücher.test"), 100, "a domain in UTF-8")
-        ok("bücher.test has letters that are not ASCII, and no mail comes to it by this name; write its A-label" in p.err, "is refused", p.err)
+        ok('"bücher.test" has a letter in its domain that is not ASCII (U+00FC); write the A-label' in p.err, "is refused", p.err)
         is_(p.run("domain", "add", "xn--bcher-kva.test"), 0, "its A-label is taken")
+
+
+ODD = {"a letter": ("münchen.test", "00FC"), "a letter that looks like another": ("\u0435xample.test", "0435"),
+       "a pasted blank": ("example.test\u00a0", "00A0"), "a zero-width space": ("exam\u200bple.test", "200B"),
+       "a soft hyphen": ("exam\u00adple.test", "00AD"), "a mark of direction": ("\u202eexample.test", "202E")}
+
+# Every column that holds a domain or an address: the line, @ for the odd domain, and the lines that it needs beside it.
+COLUMNS = {
+    "domains": ["@ mailboxes", "@ relay", "old.test alias-of @"],
+    "users": ["bert@@"],
+    "passwords": ["bert@@ $6$x$y"],
+    "aliases": ["info@@ anna", "@@ anna", "info bert@@", "info anna, bert@@", "info anna\n  bert@@", "info include:lists/staff"],
+    "routes": ["@ smtp mx", ".@ smtp mx", "bert@@ smtp mx", "dept.test smtp @", "dept.test smtp @:25", "dept.test lmtp mail.test @",
+               "dept.test smtp mx=@"],
+    "access": ["host:@ reject", "host:.@ reject", "from:@ reject", "from:x@@ reject", "to:@ defer", "to:.@ reject", "to:x@@ reject"],
+}
+
+
+def odd_characters():
+    """A domain that is not ASCII and a character that nobody sees: nobody gets the mail for such an address."""
+    good = {"domains": "example.test mailboxes\n", "users": "anna@example.test\n"}
+    with Place(**good) as p:
+        (p.conf / "lists").mkdir()
+        base = p.read("posthouse.conf") + "postmaster anna\n"
+        p.write("posthouse.conf", base)
+        is_(p.run("build"), 0, "a configuration without such builds")
+        bad = []
+        for what, (domain, code) in ODD.items():
+            for name, lines in COLUMNS.items():
+                before = good.get(name, "")
+                for line in lines:
+                    p.write("lists/staff", f"anna\n# more\nbert@{domain}\n")
+                    p.write(f"{name}.map", before + re.sub("@(@?)", lambda m: "@" + domain if m[1] else domain, line) + "\n")
+                    code_of = p.run("build")
+                    number = before.count("\n") + 1
+                    place = f"{name}.map:{number}: error: "
+                    if code_of != 100 or place not in p.err or f"(U+{code})" not in p.err:
+                        bad.append((what, name, line, code_of, p.err))
+                p.write(f"{name}.map", before)
+            for setting in ("postmaster anna@{}", "host.name {}", "mail.domain {}"):
+                text = re.sub(f"^{setting.split()[0]} .*$", setting.format(domain), base, flags=re.M)
+                p.write("posthouse.conf", text)
+                if p.run("build") != 100 or f"(U+{code})" not in p.err:
+                    bad.append((what, setting, p.code, p.err))
+            p.write("posthouse.conf", base)
+        is_(bad, [], "such a domain is refused in every column and setting, with its line and the character")
+        for what, target in (("before", "\u00a0anna"), ("in", "an\u200bna@example.test")):
+            p.write("aliases.map", f"info {target}\n")
+            is_(p.run("build"), 100, f"an invisible character {what} the local part")
+            ok("aliases.map:1: error: " in p.err and "has a blank or invisible character (U+" in p.err, "is refused", p.err)
+        p.write("lists/staff", "anna\n# more\nbert@münchen.test\n")
+        p.write("aliases.map", "info include:lists/staff\n")
+        p.run("build")
+        ok("aliases.map:1: error: include:lists/staff:3: " in p.err, "in an included file its line is named", p.err)
+        p.write("aliases.map", "")
+        for words in (("alias", "add", "info", "x@münchen.test"), ("alias", "add", "info@münchen.test", "anna"),
+                      ("map", "set", "routes", "münchen.test", "smtp", "mx"), ("map", "set", "routes", "dept.test", "smtp", "münchen.test"),
+                      ("map", "set", "access", "from:münchen.test", "reject"), ("user", "add", "bert@münchen.test", "--no-password")):
+            is_(p.run(*words), 100, " ".join(words))
+            ok("(U+00FC)" in p.err, "is refused", p.err)
+        is_(p.run("alias", "add", "info", "jörg@xn--mnchen-3ya.test"), 0, "a local part may have all letters (RFC 6531)")
+
+
+def text_files():
+    """A byte order mark, and what is no file."""
+    mark = "\ufeff"
+    with Place(domains=mark + "example.test mailboxes\n", users=mark + "anna@example.test\n", aliases=mark + "info include:list\n",
+               routes=mark + "dept.test smtp mx\n", access=mark + "from:x.test reject\n", passwords=mark) as p:
+        p.write("list", mark + "anna\n")
+        p.write("posthouse.conf", mark + p.read("posthouse.conf").replace("# kept\n", "") + "postmaster anna\n")
+        is_(p.run("build"), 0, "texts that begin with a byte order mark build")
+        is_(p.err, "", "without a word")
+        for name, line in (("aliases", "info@example.test anna@example.test"), ("access", "from:x.test reject"), ("routes", "dept.test smtp mx")):
+            p.run("map", "dump", name)
+            is_(p.out, line + "\n", f"{name}: it is no part of the first key")
+        is_(p.run("alias", "set", "info", "anna@example.test"), 0, "an edit of the first line")
+        is_(p.read("aliases.map"), mark + "info anna@example.test\n", "finds it, and leaves the mark where it is")
+        for name in ("list", "routes.map"):
+            p.write("aliases.map", "info include:list\n")
+            if (p.conf / name).exists():
+                os.unlink(p.conf / name)
+            os.mkfifo(p.conf / name)
+            is_(p.run("build"), 100, f"a FIFO as {name}")
+            ok("it is not a regular file" in p.err, "is refused, and nobody waits for its writer", p.err)
+            is_(p.run("alias", "add", "x", "anna"), 100 if name == "list" else p.code, "and no edit waits")
+            os.unlink(p.conf / name)
+            p.write(name, "anna\n" if name == "list" else "")
 
 
 def rollback():
@@ -781,6 +869,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, rollback, history, published_beside, users, names, certificates, kinds_of_keys, inspected, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, odd_characters, text_files, rollback, history, published_beside, users, names, certificates, kinds_of_keys, inspected, usage):
     part()
 done()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/mail/charset.h"
 
-#include "lib/mail/utf8.h"
+#include "lib/base/utf8.h"
 #include "t/tap.h"
 
 enum { OUT_MAX = 10000 };

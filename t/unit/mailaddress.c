@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/mail/mailaddress.h"
 
-#include "lib/mail/utf8.h"
+#include "lib/base/utf8.h"
 #include "t/tap.h"
 
 #define L64 "0123456789012345678901234567890123456789012345678901234567890123"

@@ -309,7 +309,7 @@ static void aliases(void)
 		{ "a@x.test,b@x.test", "a@x.test b@x.test " },
 		{ "include:list f@x.test", "c@x.test d@x.test e@here.test f@x.test " },
 		{ "include:loop",
-		  "!include:loop: include:loop: include:loop: include:loop: include:loop: included files may "
+		  "!include:loop:1: include:loop:1: include:loop:1: include:loop:1: include:loop: included files may "
 		  "include 4 deep" },
 		{ "include:other", "!include:other: No such file" },
 		{ ":fail: 5.1.6 moved away", "(5.1.6 moved away)" },

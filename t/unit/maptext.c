@@ -216,6 +216,29 @@ static void keys(void)
 		{ "a@x.", "!\"x.\" is not a domain (letters, digits, hyphens, dots)" },
 		{ "a@x/y", "!\"x/y\" is not a domain (letters, digits, hyphens, dots)" },
 		{ "j\xc3\xb6rg@x.test", "j\xc3\xb6rg@x.test" },
+		{ "a@M\xc3\x9cNCHEN.test",
+		  "!\"M\xc3\x9cNCHEN.test\" has a letter in its domain that is not ASCII (U+00DC); write "
+		  "the A-label of the domain (xn--...), which idn2 shows" },
+		{ "a@\xd0\xb5xample.test",
+		  "!\"\xd0\xb5xample.test\" has a letter in its domain that is not ASCII (U+0435); write "
+		  "the A-label of the domain (xn--...), which idn2 shows" },
+		{ "a@x.test\xc2\xa0",
+		  "!\"x.test\xc2\xa0\" has a blank or invisible character (U+00A0); remove it" },
+		{ "a@x\xe2\x80\x8b.test",
+		  "!\"x\xe2\x80\x8b.test\" has a blank or invisible character (U+200B); remove it" },
+		{ "a@x\xc2\xad.test",
+		  "!\"x\xc2\xad.test\" has a blank or invisible character (U+00AD); remove it" },
+		{ "\xef\xbb\xbf"
+		  "a@x.test",
+		  "!\"\xef\xbb\xbf"
+		  "a@x.test\" has a blank or invisible character (U+FEFF); remove it" },
+		{ "\"a\xe3\x80\x80"
+		  "b\"@x.test",
+		  "!\"\"a\xe3\x80\x80"
+		  "b\"@x.test\" has a blank or invisible character (U+3000); remove it" },
+		{ "j\xf6rg@x.test",
+		  "!\"j\xf6rg@x.test\" has a byte that is not UTF-8 (0xf6); save the text as UTF-8" },
+		{ "a@xn--mnchen-3ya.test", "a@xn--mnchen-3ya.test" },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -240,8 +263,29 @@ static void keys(void)
 	long_addresses();
 }
 
+/* What an editor writes before the first line is no part of it. */
+static void mark(void)
+{
+	struct arena arena = { 0 };
+	struct maptext m;
+	struct maptext_entry e;
+
+	maptext_init(&m, VIEW("\xef\xbb\xbf"
+	                      "a b\n\xef\xbb\xbf"
+	                      "c d\n"));
+	ok(maptext_next(&m, &arena, &e, NULL) == 1 && view_equal(e.key, VIEW("a")) && e.start == 3,
+	   "a byte order mark is passed by");
+	ok(maptext_next(&m, &arena, &e, NULL) == 1 && view_equal(e.key, VIEW("\xef\xbb\xbf"
+	                                                                     "c")),
+	   "at the start alone");
+	maptext_init(&m, VIEW("\xef\xbb\xbf"));
+	ok(maptext_next(&m, &arena, &e, NULL) == 0, "and may be all there is");
+	arena_clear(&arena);
+}
+
 int main(void)
 {
+	mark();
 	entries();
 	limits();
 	long_words();

@@ -9,7 +9,7 @@
 
 #include "lib/mail/charset.h"
 #include "lib/mail/charsettables.h"
-#include "lib/mail/utf8.h"
+#include "lib/base/utf8.h"
 #include "t/tap.h"
 
 enum {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "lib/mail/utf8.h"
+#include "lib/base/utf8.h"
 
 static size_t expected_length(unsigned char first)
 {
@@ -81,4 +81,29 @@ bool utf8_valid(struct view v)
 		v = view_skip(v, len);
 	}
 	return true;
+}
+
+/* General categories Cc, Cf, Zs, Zl and Zp of Unicode, its Default_Ignorable_Code_Point, and what
+ * is no character. */
+bool utf8_is_invisible(uint32_t code)
+{
+	static const struct {
+		uint32_t first, last;
+	} ranges[] = {
+		{ 0x00, 0x20 },       { 0x7f, 0xa0 },       { 0xad, 0xad },
+		{ 0x34f, 0x34f },     { 0x600, 0x605 },     { 0x61c, 0x61c },
+		{ 0x6dd, 0x6dd },     { 0x70f, 0x70f },     { 0x890, 0x891 },
+		{ 0x8e2, 0x8e2 },     { 0x115f, 0x1160 },   { 0x1680, 0x1680 },
+		{ 0x17b4, 0x17b5 },   { 0x180b, 0x180f },   { 0x2000, 0x200f },
+		{ 0x2028, 0x202f },   { 0x205f, 0x206f },   { 0x3000, 0x3000 },
+		{ 0x3164, 0x3164 },   { 0xfdd0, 0xfdef },   { 0xfe00, 0xfe0f },
+		{ 0xfeff, 0xfeff },   { 0xffa0, 0xffa0 },   { 0xfff0, 0xfffb },
+		{ 0x13430, 0x1343f }, { 0x1bca0, 0x1bca3 }, { 0x1d173, 0x1d17a },
+		{ 0xe0000, 0xe0fff },
+	};
+
+	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+		if (code >= ranges[i].first && code <= ranges[i].last)
+			return true;
+	return (code & 0xfffe) == 0xfffe;
 }
