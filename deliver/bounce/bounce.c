@@ -11,8 +11,9 @@
  *
  * Whoever owns it reads the messages it is given and can send mail from the null sender.
  *
- * What cannot be delivered and has no sender (a bounce of a bounce) goes to the postmaster; whether
- * such a one may be reported at all is queued's to know.
+ * What cannot be delivered and has no sender (a bounce of a bounce) goes to the postmaster, and so
+ * does what is the postmaster's to correct; whether such a one may be reported at all is queued's
+ * to know.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,12 +225,14 @@ static void work(struct wire_in *in, int queued)
 
 	if (!job_receive(in, queued, &job, recipients, &count))
 		exit(EXIT_TEMPORARY);
+	bool to_sender = job.envelope.sender[0] && job.report != JOB_REPORT_ALIAS;
+
 	make_boundary(boundary);
 	struct report r = { .job = &job,
 		            .recipients = recipients,
 		            .count = count,
 		            .host = settings.host_name,
-		            .to = job.envelope.sender[0] ? job.envelope.sender : double_bounce_to,
+		            .to = to_sender ? job.envelope.sender : double_bounce_to,
 		            .boundary = boundary,
 		            .now_s = clock_wall_s(),
 		            .whole = goes_back_whole(&job) };

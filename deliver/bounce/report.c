@@ -20,6 +20,10 @@ static const struct {
 	                           "Your message was delivered to the recipients below, as you requested.\r\n" },
 	[JOB_REPORT_RELAYED] = { "Your message was relayed", "relayed",
 	                         "Your message was relayed to a system that may not report its delivery.\r\n" },
+	[JOB_REPORT_ALIAS] = { "A target of an alias does not exist", "failed",
+	                       "Mail for an alias of this system was lost: the targets below do not exist.\r\n"
+	                       "Its sender is not told, since nobody has verified who that is. Correct the alias;\r\n"
+	                       "until then this is reported every two hours at most.\r\n" },
 };
 
 /* Other systems' words, for a human and for header fields: printable ASCII on one line, nothing

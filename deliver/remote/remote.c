@@ -157,11 +157,13 @@ static bool open_one(const struct candidate *to, const struct job *job, struct r
 }
 
 /* The same for all recipients: none was reached. */
-static void fail_all(struct job_result *results, unsigned count, const struct reply *why)
+static void fail_all(struct job_result *results, unsigned count, const struct reply *why,
+                     bool unknown)
 {
 	for (unsigned i = 0; i < count; i++) {
 		results[i].outcome = reply_outcome(why);
 		results[i].host_trouble = !why->own_fault;
+		results[i].unknown = unknown;
 		string_put(results[i].status, sizeof results[i].status, view_of(why->status));
 		string_put(results[i].text, sizeof results[i].text, view_of(why->text));
 	}
@@ -207,7 +209,11 @@ static void deliver(const struct job *job, const struct job_recipient *recipient
 		         log_text(view_of(all.trouble.text)));
 		let_go();
 	}
-	fail_all(results, count, &all.trouble);
+	/* No host was there to be asked: what DNS says of a domain is true of all its addresses.
+	 * That we are its host ourselves is for our operator to correct. */
+	fail_all(results, count, &all.trouble,
+	         all.count == 0 && job->route.domain[0] &&
+	                 strcmp(all.trouble.status, "5.4.6") != 0);
 }
 
 static const char *tls_facts(void)

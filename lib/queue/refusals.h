@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Where mail cannot go at present, as deliveries have shown: full mailboxes, and addresses that
- * another host does not know. Kept by queued, which learns it, and by resolved, which answers
- * RCPT with it: what is refused there needs no report to a sender whom nobody has verified.
+ * another host, or DNS, does not know. Kept by queued, which learns it, and by resolved, which
+ * answers RCPT with it: what is refused there needs no report to a sender whom nobody has verified.
  *
  * Each is remembered for a time, at most so many of each kind: the oldest gives way, so that
  * thousands of made-up addresses of one kind cost memory of the other kind nothing.
@@ -18,6 +18,8 @@ enum {
 	/* Hosts try again what was put off about as soon, so that room that was made is found. */
 	REFUSAL_FULL_MS = 15 * 60 * 1000,
 	REFUSAL_UNKNOWN_MS = 2 * 3600 * 1000,
+	/* DNS may be mended at any time, and its own negative answers last about as long. */
+	REFUSAL_DOMAIN_MS = 15 * 60 * 1000,
 	/* A mailbox without room for so little is full for everything; with more, a large message
 	 * that did not fit must not keep the small ones out. */
 	REFUSAL_ROOM_BYTES = 64 * 1024

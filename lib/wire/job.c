@@ -43,7 +43,7 @@ bool job_get(struct wire_in *in, struct job *j)
 	uint8_t report = wire_get_byte(in);
 
 	j->gives_up_s = (int64_t)wire_get_u64(in);
-	if (in->bad || in->fd_count != 1 || report > JOB_REPORT_RELAYED)
+	if (in->bad || in->fd_count != 1 || report > JOB_REPORT_ALIAS)
 		return false;
 	j->report = (enum job_report)report;
 	j->fd = wire_get_fd(in);

@@ -47,7 +47,8 @@ struct job {
 		JOB_REPORT_FAILED,
 		JOB_REPORT_DELAYED,
 		JOB_REPORT_DELIVERED,
-		JOB_REPORT_RELAYED
+		JOB_REPORT_RELAYED,
+		JOB_REPORT_ALIAS /* to the postmaster: a target of an alias is nowhere */
 	} report;
 	int64_t gives_up_s; /* JOB_REPORT_DELAYED: when the queue gives up */
 };
@@ -84,8 +85,8 @@ struct job_result {
 	bool damaged;   /* JOB_OWN_FAULT: what was read has another checksum; queued looks itself */
 	bool host_trouble; /* not with JOB_OWN_FAULT: the destination as a whole did not answer, its
 	                      window shrinks */
-	bool unknown; /* JOB_FAILED: the host's answer to RCPT says that it has no such mailbox,
-	                 whoever sends and whatever */
+	bool unknown; /* JOB_FAILED: the host's answer to RCPT, or that of DNS, says that there is
+	                 no such mailbox, whoever sends and whatever */
 	bool last;    /* the job ends with it */
 };
 

@@ -124,7 +124,7 @@ static void expand(struct journal *j, struct message *m, uint32_t index, struct 
 	recipient_set(m, &m->recipients[index], RECIPIENT_GONE);
 	m->recipients[index].final = true;
 	for (unsigned i = 0; i < keep; i++)
-		message_add_alike(m, index, view_of(found[i].address))->final = true;
+		message_add_alike(m, index, view_of(found[i].address));
 	log_info("id=%s event=expand to=<%s> into=%u", message_name(m),
 	         log_quote(view_of(recipient_address(m, &m->recipients[index]))), keep);
 	journal_write(j, m);

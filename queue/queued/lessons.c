@@ -81,9 +81,9 @@ void lessons_repeat(struct lessons *l)
 }
 
 static void learn(struct lessons *l, enum resolve_refusal_kind kind, struct view key,
-                  uint64_t size_bytes)
+                  uint64_t size_bytes, int64_t keep_ms)
 {
-	refusals_add(&l->known, kind, key, size_bytes, clock_ms(), refusal_keep_ms(kind));
+	refusals_add(&l->known, kind, key, size_bytes, clock_ms(), keep_ms);
 	if (!loop_timer_is_set(&l->telling))
 		tell_soon(l, 0);
 }
@@ -108,12 +108,19 @@ static void learn_of_mailbox(struct lessons *l, const struct message *m, const s
 		return;
 	target_mailbox(r->target, &box);
 	if (full)
-		learn(l, RESOLVE_MAILBOX_FULL, view_of(box.home), m->message_bytes);
+		learn(l, RESOLVE_MAILBOX_FULL, view_of(box.home), m->message_bytes,
+		      REFUSAL_FULL_MS);
 	else if (result->outcome == JOB_DONE &&
 	         (known = refusals_find(&l->known, RESOLVE_MAILBOX_FULL, view_of(box.home),
 	                                clock_ms())) != NULL &&
 	         refusal_holds_for(known, m->message_bytes))
 		forget(l, known);
+}
+
+/* No such domain, or none with a host. */
+static bool is_of_domain(const struct job_result *result)
+{
+	return strcmp(result->status, "5.1.2") == 0 || strcmp(result->status, "5.4.4") == 0;
 }
 
 /* Of what users send out nothing is learnt: strangers cannot send there. */
@@ -124,7 +131,8 @@ static void learn_of_address(struct lessons *l, const struct message *m, const s
 	struct refusal *known;
 
 	if (result->outcome == JOB_FAILED && result->unknown && m->origin == ENVELOPE_NETWORK)
-		learn(l, RESOLVE_ADDRESS_UNKNOWN, address, 0);
+		learn(l, RESOLVE_ADDRESS_UNKNOWN, address, 0,
+		      is_of_domain(result) ? REFUSAL_DOMAIN_MS : REFUSAL_UNKNOWN_MS);
 	else if (result->outcome == JOB_DONE && l->known.by_age[RESOLVE_ADDRESS_UNKNOWN].count &&
 	         (known = refusals_find(&l->known, RESOLVE_ADDRESS_UNKNOWN, address, clock_ms())))
 		forget(l, known);

@@ -117,6 +117,7 @@ static void give_back(struct messages *ms, struct delivery *d, const char *text)
 		struct recipient *r = &m->recipients[d->who[i].index];
 
 		r->listed = false;
+		reports_given_back(&ms->reports, d, r);
 		if (d->report != JOB_REPORT_NONE)
 			m->report_wait = REPORT_LATER;
 		else if (text)
@@ -476,6 +477,7 @@ struct messages *messages_new(const struct messages_setup *setup)
 		.settings = setup->settings,
 		.journal = &ms->journal,
 	};
+	reports_start(&ms->reports);
 	ms->lessons = (struct lessons){
 		.loop = setup->loop,
 		.context = ms,

@@ -42,19 +42,24 @@ void outcomes_own_fault(struct journal *j, struct message *m, struct recipient *
 }
 
 /* RFC 3461 section 5.2. Our own reports carry NEVER for the hosts they pass; that one of them is
- * lost the postmaster is still told. */
+ * lost the postmaster is still told, as of an alias that leads nowhere, whatever a stranger asks.
+ */
 static void fail_for_good(struct journal *j, struct message *m, struct recipient *r,
                           const char *status, const char *host, const char *text, bool may_tell)
 {
 	bool wanted = recipient_wants(r, ENVELOPE_NOTIFY_FAILURE) || m->origin == ENVELOPE_BOUNCE,
-	     report = wanted && may_tell;
+	     postmasters = reports_is_postmasters(m, r, status),
+	     report = (wanted && may_tell) || postmasters;
 
 	outcome_set(&r->outcome, clock_wall_s(), status, host, text);
 	recipient_set(m, r, report ? RECIPIENT_FAILED : RECIPIENT_GONE);
 	log_info("id=%s event=fail to=<%s> status=%s host=%s text=\"%s\" report=%s",
 	         message_name(m), log_quote(view_of(recipient_address(m, r))),
 	         log_quote(view_of(status)), host[0] ? log_quote(view_of(host)) : "-",
-	         log_text(view_of(text)), report ? "yes" : "no");
+	         log_text(view_of(text)),
+	         postmasters ? "postmaster"
+	         : report    ? "yes"
+	                     : "no");
 	if (wanted && !report)
 		log_warn(
 			"id=%s event=drop from=<%s> to=<%s> status=%s reason=\"no report goes to a sender whom nobody has verified\"",

@@ -260,6 +260,7 @@ struct recipient *message_add_alike(struct message *m, uint32_t index, struct vi
 		       f->kind == ENVELOPE_TEXT ? sizeof(uint32_t) : f->size);
 	}
 	r->address = message_add_string(m, address);
+	r->final = r->expanded = true;
 	return r;
 }
 

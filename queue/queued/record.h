@@ -63,6 +63,7 @@ struct recipient {
 	uint8_t state;
 	uint8_t own_faults; /* in a row: its destination has not been heard since */
 	bool final : 1;     /* came out of an expansion, or was its own: not expanded again */
+	bool expanded : 1;  /* a target of an alias of ours: nobody outside has named its address */
 	bool relayed : 1;   /* RECIPIENT_SUCCESS: by another host */
 	bool listed : 1;    /* in a report that is on its way */
 	bool tried : 1;     /* while its log is read: in the last attempt that this tells of */
@@ -144,7 +145,8 @@ struct message *message_new(uint64_t id);
 void message_free(struct message **m);
 uint32_t message_add_string(struct message *m, struct view v);
 struct recipient *message_add_recipient(struct message *m, const struct envelope_recipient *r);
-/* Another one with everything of `index` but its address; what it has is not stored again. */
+/* A target of the alias `index`, with everything of it but its address; what it has is not stored
+ * again. */
 struct recipient *message_add_alike(struct message *m, uint32_t index, struct view address);
 /* What is remembered, as it came; what is not is empty. */
 void message_envelope(const struct message *m, struct envelope *out);

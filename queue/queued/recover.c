@@ -108,8 +108,11 @@ static void take_new(struct replay *p, const struct queue_log *l)
 	begin_expansion(p, l);
 	if (l->number >= p->provisional)
 		forget_from(p, l->number);
-	if (l->number == 0 || l->number == p->m->recipient_count)
-		message_add_recipient(p->m, &l->recipient)->final = true;
+	if (l->number == 0 || l->number == p->m->recipient_count) {
+		struct recipient *r = message_add_recipient(p->m, &l->recipient);
+
+		r->final = r->expanded = true;
+	}
 }
 
 /* Records of recipients that are then unknown have no effect: they are tried again under the

@@ -44,6 +44,24 @@ bool reports_may_tell(const struct message *m, const char *status)
 	return !is_strangers(m) || is_trouble(detail) || is_endless(code, detail);
 }
 
+/* The address is wrong (RFC 3463: X.1.n, but 7 and 8, which are the sender's). What a host has
+ * against the message, or against its sender, is a stranger's to bring about. */
+static bool is_nowhere(struct view status)
+{
+	return view_starts(status, VIEW("5.1.")) && !view_equal(status, VIEW("5.1.7")) &&
+	       !view_equal(status, VIEW("5.1.8"));
+}
+
+bool reports_is_postmasters(const struct message *m, const struct recipient *r, const char *status)
+{
+	return r->expanded && is_nowhere(view_of(status)) && !reports_may_tell(m, status);
+}
+
+void reports_start(struct reports *rs)
+{
+	refusals_begin(&rs->told);
+}
+
 static void make_some(struct message *m, enum job_report report, struct recipient **list,
                       uint32_t count)
 {
@@ -55,9 +73,16 @@ static void make_some(struct message *m, enum job_report report, struct recipien
 	}
 }
 
-/* Recipients in `state` that fit `relayed` (-1: whatever) and are not yet in a report. */
-static void make_of_state(struct message *m, enum recipient_state state, enum job_report report,
-                          int relayed)
+static enum job_report report_on(const struct message *m, const struct recipient *r)
+{
+	if (r->state == RECIPIENT_SUCCESS)
+		return r->relayed ? JOB_REPORT_RELAYED : JOB_REPORT_DELIVERED;
+	return reports_is_postmasters(m, r, outcome_status(r->outcome)) ? JOB_REPORT_ALIAS
+	                                                                : JOB_REPORT_FAILED;
+}
+
+/* Recipients in `state` that are owed this report and are not yet in one. */
+static void make_of_state(struct message *m, enum recipient_state state, enum job_report report)
 {
 	struct recipient **list;
 	uint32_t count = 0;
@@ -66,7 +91,7 @@ static void make_of_state(struct message *m, enum recipient_state state, enum jo
 		return;
 	list = delivery_candidates(m, state);
 	for (uint32_t i = 0; i < m->counts[state]; i++)
-		if (!list[i]->listed && (relayed < 0 || list[i]->relayed == relayed))
+		if (!list[i]->listed && report_on(m, list[i]) == report)
 			list[count++] = list[i];
 	make_some(m, report, list, count);
 	free(list);
@@ -85,28 +110,61 @@ static bool is_double_bounce(const struct reports *rs, const struct message *m)
 	return view_equal_nocase(first, postmaster);
 }
 
+static void drop_failure(struct reports *rs, struct message *m, struct recipient *r,
+                         const char *reason)
+{
+	log_warn("id=%s event=drop to=<%s> reason=\"%s\"", message_name(m),
+	         log_quote(view_of(recipient_address(m, r))), log_text(view_of(reason)));
+	journal_note_recipient(rs->journal, m, r, QUEUE_DONE);
+	recipient_set(m, r, RECIPIENT_GONE);
+}
+
 static void drop_failures(struct reports *rs, struct message *m)
+{
+	for (uint32_t i = 0; i < m->recipient_count; i++)
+		if (m->recipients[i].state == RECIPIENT_FAILED)
+			drop_failure(rs, m, &m->recipients[i],
+			             "a report to the postmaster cannot be delivered");
+}
+
+/* Before reports are made: whoever knows already is not told again. What is made now counts as
+ * told, so that of a hundred messages one says it; where it cannot be made that is taken back. */
+static void tell_postmaster_once(struct reports *rs, struct message *m)
 {
 	for (uint32_t i = 0; i < m->recipient_count; i++) {
 		struct recipient *r = &m->recipients[i];
+		struct view address = view_of(recipient_address(m, r));
 
-		if (r->state != RECIPIENT_FAILED)
+		if (r->state != RECIPIENT_FAILED || r->listed ||
+		    report_on(m, r) != JOB_REPORT_ALIAS)
 			continue;
-		log_warn(
-			"id=%s event=drop to=<%s> reason=\"a report to the postmaster cannot be delivered\"",
-			message_name(m), log_quote(view_of(recipient_address(m, r))));
-		journal_note_recipient(rs->journal, m, r, QUEUE_DONE);
-		recipient_set(m, r, RECIPIENT_GONE);
+		if (refusals_find(&rs->told, RESOLVE_ADDRESS_UNKNOWN, address, clock_ms()))
+			drop_failure(
+				rs, m, r,
+				"the postmaster was told before that this target does not exist");
+		else
+			refusals_add(&rs->told, RESOLVE_ADDRESS_UNKNOWN, address, 0, clock_ms(),
+			             REFUSAL_UNKNOWN_MS);
 	}
+}
+
+void reports_given_back(struct reports *rs, const struct delivery *d, const struct recipient *r)
+{
+	if (d->report == JOB_REPORT_ALIAS)
+		refusals_add(&rs->told, RESOLVE_ADDRESS_UNKNOWN,
+		             view_of(recipient_address(d->message, r)), 0, clock_ms(), 0);
 }
 
 void reports_make(struct reports *rs, struct message *m)
 {
 	if (m->counts[RECIPIENT_FAILED] && is_double_bounce(rs, m))
 		drop_failures(rs, m);
-	make_of_state(m, RECIPIENT_FAILED, JOB_REPORT_FAILED, -1);
-	make_of_state(m, RECIPIENT_SUCCESS, JOB_REPORT_DELIVERED, 0);
-	make_of_state(m, RECIPIENT_SUCCESS, JOB_REPORT_RELAYED, 1);
+	if (m->counts[RECIPIENT_FAILED])
+		tell_postmaster_once(rs, m);
+	make_of_state(m, RECIPIENT_FAILED, JOB_REPORT_FAILED);
+	make_of_state(m, RECIPIENT_FAILED, JOB_REPORT_ALIAS);
+	make_of_state(m, RECIPIENT_SUCCESS, JOB_REPORT_DELIVERED);
+	make_of_state(m, RECIPIENT_SUCCESS, JOB_REPORT_RELAYED);
 }
 
 static bool is_notice_due(const struct reports *rs, const struct message *m)
@@ -164,6 +222,8 @@ void reports_result(struct reports *rs, struct delivery *d, struct recipient *r,
 	struct message *m = d->message;
 
 	r->listed = false;
+	if (result->outcome != JOB_DONE)
+		reports_given_back(rs, d, r);
 	if (result->outcome == JOB_RETRY || result->outcome == JOB_OWN_FAULT) {
 		not_now(d, result->outcome == JOB_OWN_FAULT);
 		return;

@@ -9,11 +9,16 @@
  * are logged and nobody is told; who is told is a sender with an account, on this machine or in a
  * network that may relay, and of mail from the network that hosts could not be reached, which no
  * stranger brings about.
+ *
+ * That a target of an alias does not exist is no doing of the stranger: it is ours to correct, and
+ * mail for somebody here would vanish with every message. The postmaster is told, of each target
+ * once in so long (REFUSAL_UNKNOWN_MS), however many messages it costs.
  */
 #ifndef QUEUE_QUEUED_REPORTS_H
 #define QUEUE_QUEUED_REPORTS_H
 
 #include "lib/conf/settings.h"
+#include "lib/queue/refusals.h"
 #include "queue/queued/delivery.h"
 #include "queue/queued/journal.h"
 
@@ -21,16 +26,23 @@ struct reports {
 	/* Set by the caller. */
 	const struct settings *settings;
 	struct journal *journal;
+	/* Its own. */
+	struct refusals told; /* targets of aliases of which the postmaster was told */
 };
 
+void reports_start(struct reports *rs);
 /* May the sender hear that it failed; status: of the attempt that was the last. */
 bool reports_may_tell(const struct message *m, const char *status);
+/* May the sender not, and is it the postmaster's to know? */
+bool reports_is_postmasters(const struct message *m, const struct recipient *r, const char *status);
 
 /* Both add what they make to m->deliveries; the caller gives it to the agent.
  * Of everybody who failed, or was delivered and asked for a report, and is in none yet. */
 void reports_make(struct reports *rs, struct message *m);
 /* The delay notice, when it is due: nothing else of the message may be on its way. */
 void reports_notice(struct reports *rs, struct message *m);
+/* A report that goes back without an attempt: of this recipient it is still owed. */
+void reports_given_back(struct reports *rs, const struct delivery *d, const struct recipient *r);
 /* What became of a report, for one of its recipients. */
 void reports_result(struct reports *rs, struct delivery *d, struct recipient *r,
                     const struct job_result *result);

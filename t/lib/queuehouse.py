@@ -37,7 +37,7 @@ CONTROL_QUEUE, CONTROL_QUEUE_COUNTS, CONTROL_QUEUE_RESTORE = 19, 30, 31
 NETWORK, AUTHENTICATED, MACHINE, BOUNCE, RELAY = range(5)
 DONE, RETRY, FAILED, OWN_FAULT = range(4)
 ERROR, MAILBOX, REMOTE = range(3)
-REPORT_NONE, REPORT_FAILED, REPORT_DELAYED, REPORT_DELIVERED, REPORT_RELAYED = range(5)
+REPORT_NONE, REPORT_FAILED, REPORT_DELAYED, REPORT_DELIVERED, REPORT_RELAYED, REPORT_ALIAS = range(6)
 NEVER, SUCCESS, FAILURE, DELAY = 1, 2, 4, 8
 # The agents that are always there, out of the table that queued reads.
 AGENTS = re.findall(r"^AGENT\(\w+, (\w+), WIRE,", (pathlib.Path(__file__).resolve().parents[2] / "lib/conf/agents.def").read_text(), re.M)

@@ -257,10 +257,6 @@ def strangers():
             job = house.agents["bounce"].job()
             is_((job.id, job.report), (id, REPORT_FAILED), f"{what}: reported to a stranger too")
             job.finish(DONE)
-        house.resolver.book["gone@example.test"] = [(ERROR, "nosuch@example.test", "5.1.1")]
-        id = house.write(["gone@example.test"], origin=NETWORK)
-        ok(gone(house), "an alias that leads nowhere: no report either")
-        ok(f"id={id} event=drop from=<sender@example.test> to=<nosuch@example.test> status=5.1.1 " in house.program.log(), "but a line")
         house.write([("u@dept.test", NEVER, "")], origin=NETWORK, sender="never@example.test")
         house.agents["remote"].job().finish(FAILED)
         ok(gone(house) and "from=<never@example.test> to=<u@dept.test> status" not in house.program.log(), "NOTIFY=NEVER: nothing was dropped")
@@ -271,6 +267,58 @@ def strangers():
         job.finish(DONE)
         ok(gone(house), "all is done")
         ok(house.agents["bounce"].jobs.empty(), "and nobody else was told")
+
+
+def dead_targets():
+    """A target of an alias that does not exist is the postmaster's to correct: told once of each, and to no stranger."""
+    with House(FAST) as house:
+        remote, bounce, book = house.agents["remote"], house.agents["bounce"], house.resolver.book
+        book["gone@example.test"] = [(ERROR, "nosuch@example.test", "5.1.1")]
+        id = house.write(["gone@example.test"], origin=NETWORK)
+        job = bounce.job()
+        is_((job.id, job.report, job.addresses), (id, REPORT_ALIAS, ["nosuch@example.test"]), "an alias that leads nowhere: the postmaster is told")
+        job.finish(DONE)
+        ok(gone(house), "and the message goes")
+        ok(f"id={id} event=fail to=<nosuch@example.test> status=5.1.1 " in house.program.log() and "report=postmaster" in house.program.log()
+           and "event=drop" not in house.program.log(), "with a line in the log")
+        book["list@example.test"] = [(REMOTE, "dead@far.test", "far.test"), (REMOTE, "spam@far.test", "far.test"), (MAILBOX, "u@example.test", 0)]
+
+        def fail(job):
+            for n, to in enumerate(job.addresses):
+                job.result(n, FAILED, status="5.1.1" if to == "dead@far.test" else "5.7.1", text="no", last=n + 1 == len(job.addresses))
+            os.close(job.fd)
+        remote.answer = fail
+        house.write([("list@example.test", NEVER, "")], origin=NETWORK)
+        house.local().job().finish(DONE)
+        job = bounce.job()
+        is_((job.report, job.addresses), (REPORT_ALIAS, ["dead@far.test"]), "one of three targets is nowhere: whatever the sender asked for")
+        job.finish(RETRY)
+        job = bounce.job()
+        is_((job.report, job.addresses), (REPORT_ALIAS, ["dead@far.test"]), "a report that could not be made is made again")
+        house.kill()
+        house.restart()
+        house.resolver.book.update(book)
+        house.agents["remote"].answer = fail
+        job = house.agents["bounce"].job()
+        is_((job.report, job.addresses), (REPORT_ALIAS, ["dead@far.test"]), "and is owed after kill -9")
+        job.finish(DONE)
+        ok(gone(house), "the message goes")
+        for n in range(3):
+            id = house.write(["list@example.test"], origin=NETWORK)
+            house.local().job().finish(DONE)
+            ok(gone(house), f"mail {n} of three more for the alias")
+            ok(f"id={id} event=drop to=<dead@far.test> reason=\"the postmaster was told before" in house.program.log(), "is no reason to tell it again")
+            ok(f"id={id} event=drop from=<sender@example.test> to=<spam@far.test> status=5.7.1 " in house.program.log(),
+               "nor is what a host has against the message")
+        house.write(["dead@far.test"], origin=NETWORK)
+        ok(gone(house), "an address that a stranger has named")
+        ok(house.agents["bounce"].jobs.empty(), "is nobody's to hear of")
+        id = house.write(["list@example.test"], origin=AUTHENTICATED)
+        house.local().job().finish(DONE)
+        job = house.agents["bounce"].job()
+        is_((job.report, sorted(job.addresses)), (REPORT_FAILED, ["dead@far.test", "spam@far.test"]), "who has an account is told of all")
+        job.finish(DONE)
+        ok(gone(house), "all is done")
 
 
 def strangers_wait():
@@ -321,11 +369,16 @@ def lessons():
         kind, key, size, left_ms = told()
         is_((kind, key), (UNKNOWN, "x@dept.test"), "an address that its host does not know; of all that failed otherwise nothing")
         ok(15 * 60000 < left_ms <= 2 * 3600000, "for an hour or two")
+        learn("x@away.test", FAILED, "5.1.2", unknown=True)
+        house.agents["bounce"].job().finish(DONE)
+        kind, key, size, away_ms = told()
+        ok((kind, key) == (UNKNOWN, "x@away.test") and 0 < away_ms <= 15 * 60000, "one of a domain that is not found, for some minutes")
         line = house.resolver.lines[-1]
         line.shutdown(socket.SHUT_RDWR)
         again, *told_again = house.resolver.refusals.get(timeout=WAIT)
         ok(again is not line, "another resolved")
         is_(told_again[:2], [UNKNOWN, "x@dept.test"], "is told it as well, and what is over is not")
+        is_(told()[:2], (UNKNOWN, "x@away.test"), "each")
         ok(0 < told_again[3] <= left_ms, "with what is left of its time")
         learn("x@dept.test", DONE, "2.0.0", origin=AUTHENTICATED)
         is_(told(), (UNKNOWN, "x@dept.test", 0, 0), "it is known now")
@@ -724,7 +777,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, repeated, away, aliases, retries, waits_over_restart, strange_agents, reports, strangers, strangers_wait, lessons, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
+for test in (local_and_remote, repeated, away, aliases, retries, waits_over_restart, strange_agents, reports, strangers, dead_targets, strangers_wait, lessons, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()

@@ -8,6 +8,7 @@ import smtplib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from fakedns import FakeDns  # noqa: E402
 from fakesmtp import FakeHost  # noqa: E402
 from house import House  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
@@ -26,7 +27,8 @@ real_is_known = False
 victims_host = FakeHost()
 department = FakeHost(answers={"RCPT": department_rcpt, "end": lambda _: b"554 5.7.1 spam\r\n" if refuse_texts else None})
 refuse_texts = False
-options = []
+dns = FakeDns({("null.test", "MX"): [(0, ".")]})
+options = ["--set", f"dns.server 127.0.0.1:{dns.port}", "--set", "postmaster u0003@example.test"]
 for setting in ("queue.retry-first 200ms", "queue.retry-max 400ms", "queue.lifetime 4s", "queue.delay-notice 500ms"):
     options += ["--set", setting]
 for domain, host in (("far.test", victims_host), ("dept.test", department)):
@@ -36,7 +38,7 @@ house = House("--users", "3", *options)
 
 def reply_of(smtp, to, text, size):
     """The first that is no 2yz or 3yz, or the last."""
-    for step in (lambda: smtp.mail(VICTIM if smtp.stranger else "u0001@example.test", [f"SIZE={size}"] if size else []),
+    for step in (lambda: smtp.mail(smtp.sender, [f"SIZE={size}"] if size else []),
                  *(lambda one=one: smtp.rcpt(one) for one in to), lambda: smtp.data(text)):
         try:
             code, words = step()
@@ -47,9 +49,9 @@ def reply_of(smtp, to, text, size):
     return f"{code} {words.decode().split()[0]}"
 
 
-def send(*to, text="Subject: x\r\n\r\nhello\r\n", size=None, account=None):
+def send(*to, text="Subject: x\r\n\r\nhello\r\n", size=None, account=None, sender=VICTIM):
     with smtplib.SMTP(house.env["HOST"], house.port("SUBMISSION" if account else "SMTP"), timeout=300) as smtp:
-        smtp.stranger = account is None
+        smtp.sender = sender if account is None else "u0001@example.test"
         smtp.ehlo()
         if account:
             smtp.login(account, "pw")
@@ -84,6 +86,37 @@ def forged_delivered_to():
 def dead_alias():
     change("aliases", "gone@example.test", "nosuch@example.test")
     is_(send("gone"), "550 5.1.1", "an alias that leads nowhere is refused")
+
+
+def dead_target():
+    """An alias that leads to an address that its host, or DNS, does not know: the first mail is taken, the postmaster hears of it, further
+    mail is refused."""
+    for name, target, status in (("left", "left@dept.test", "5.1.1"), ("null", "x@null.test", "5.1.10")):
+        change("aliases", f"{name}@example.test", target)
+        before = len(alias_reports())
+        is_(send(name), "250 2.0.0", f"mail for an alias of {target} is taken")
+        house.wait_for("the report", lambda: len(alias_reports()) > before)
+        is_([(row["Original-Recipient"], row["Final-Recipient"], row["Status"]) for row in alias_reports()
+             if row["Final-Recipient"].endswith(target)],
+            [(f"rfc822;{name}@example.test", f"rfc822; {target}", status)], "the postmaster is told, with the alias and the target")
+        ok(wait_log(f"event=fail to=<{target}> status={status} "), "the log says why")
+        house.wait_for("550", lambda: send(name) == "550 5.1.1")
+        ok(True, "further mail is refused at RCPT")
+        change("aliases", f"{name}@example.test", f"{target}, u0001@example.test")
+        ids = len(alias_reports())
+        is_(send(name), "250 2.0.0", "where another target takes it, it is taken")
+        ok(wait_log(f"event=drop to=<{target}> reason=\"the postmaster was told before"), "and nobody is told again")
+        is_(len(alias_reports()), ids, "by no report")
+    change("aliases", "typo@example.test", "x@nowhere.test")
+    is_(send("typo", sender=""), "250 2.0.0", "an alias of a domain that does not exist")
+    ok(wait_log("event=fail to=<x@nowhere.test> status=5.1.2 "), "fails")
+    house.wait_for("550", lambda: send("typo", sender="") == "550 5.1.1")
+    ok(True, "and is refused at RCPT from then on")
+
+
+def alias_reports():
+    return [row for mail in mails("u0003") if mail["Subject"] == "A target of an alias does not exist" for part in mail.walk()
+            if part.get_content_type() == "message/delivery-status" for row in part.get_payload()[1:]]
 
 
 def over_quota():
@@ -132,6 +165,7 @@ with house:
     forged_delivered_to()
     dead_alias()
     department_unknown()
+    dead_target()
     over_quota()
     house.wait_for("the reports", lambda: len(reports()) == 2)
     is_(reports(), {"rfc822; nosuch@dept.test", "rfc822; u0002@example.test"}, "the account has its reports")

@@ -415,8 +415,7 @@ static void sizes(void)
 static void refusals(void)
 {
 	static const char full[] = "later 4.2.2 the mailbox is full",
-			  unknown[] =
-				  "reject 5.1.1 the mail server of this domain has no such mailbox";
+			  unknown[] = "reject 5.1.1 no mail server knows this address";
 	static const struct {
 		const char *account, *recipient;
 		uint64_t size;

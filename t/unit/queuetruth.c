@@ -221,6 +221,12 @@ void truth_judge_job(const struct truth_work *k, unsigned i, bool stopping)
 		truth_wrong("delivered to who failed for good", k->message, name);
 	if (k->report == JOB_REPORT_FAILED && !wants_failure(k->message))
 		truth_wrong("reported, and is not to be", k->message, name);
+	if (k->report == JOB_REPORT_ALIAS &&
+	    truth.scenario->messages[k->message].origin != ENVELOPE_NETWORK)
+		truth_wrong("the postmaster is told what the sender may know", k->message, name);
+	if (k->report == JOB_REPORT_ALIAS && !f->failed)
+		truth_wrong("the postmaster is told that it failed, and it has not", k->message,
+		            name);
 	if (k->report == JOB_REPORT_FAILED && f->known_reported)
 		truth_wrong("reported twice", k->message, name);
 	if (k->report == JOB_REPORT_FAILED && f->known_done)
@@ -251,7 +257,8 @@ void truth_told(const struct truth_work *k, unsigned i, enum job_outcome outcome
 		break;
 	case JOB_REPORT_DELIVERED:
 	case JOB_REPORT_RELAYED: f->told_success = true; break;
-	case JOB_REPORT_DELAYED: break;
+	case JOB_REPORT_DELAYED:
+	case JOB_REPORT_ALIAS: break;
 	}
 }
 

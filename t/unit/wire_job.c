@@ -138,7 +138,7 @@ static void jobs(struct wire_out *out)
 	           job.gives_up_s == j.gives_up_s && job.extra_bytes == 8 && job.fd == 0 &&
 	           memcmp(job.checksum, j.checksum, 32) == 0,
 	   "every field of a job came through");
-	bad.report = (enum job_report)(JOB_REPORT_RELAYED + 1);
+	bad.report = (enum job_report)(JOB_REPORT_ALIAS + 1);
 	job_put(out, &bad);
 	ok(!again(out, get_job), "an unknown report is refused");
 	bad = j;
