@@ -37,40 +37,13 @@ static void check_name(struct model *m, const char *key, const char *value)
 	text_free(&name);
 }
 
-static bool listens_on(const char *value, const struct net_address *wanted)
+static void found_listener(void *context, unsigned service, const char *what)
 {
-	struct view rest = view_of(value);
-	struct net_address address;
-	struct reason why;
+	struct model *m = context;
 
-	while (listen_next(&rest, &address, &why) > 0)
-		if (address.port == wanted->port && (address.family == 0 || wanted->family == 0 ||
-		                                     net_address_equal(&address, wanted)))
-			return true;
-	return false;
-}
-
-static void check_listeners(struct model *m)
-{
-	const struct settings *s = &m->settings;
-	struct net_address address;
-	struct reason why;
-
-	if (services_check(s, &why) != 0)
-		problem_error(&m->problems, m->conf.path, 0, "listen: %s; remove some", why.text);
-	for (unsigned i = 0; i < SERVICES; i++) {
-		struct view rest = view_of(service_addresses(s, i));
-
-		while (listen_next(&rest, &address, &why) > 0)
-			for (unsigned j = i + 1; j < SERVICES; j++)
-				if (listens_on(service_addresses(s, j), &address))
-					problem_error(
-						&m->problems, m->conf.path,
-						model_setting_line(m, services[j].key),
-						"%s and %s both listen on port %u; change one of the two",
-						services[i].key, services[j].key,
-						(unsigned)address.port);
-	}
+	problem_error(&m->problems, m->conf.path,
+	              service < SERVICES ? model_setting_line(m, services[service].key) : 0, "%s",
+	              what);
 }
 
 static void check_log(struct model *m)
@@ -170,7 +143,7 @@ void consistency_of_settings(struct model *m)
 	            s->queue_lifetime_ms);
 	check_order(m, "queue.concurrency-start", s->queue_concurrency_start,
 	            "queue.concurrency-max", s->queue_concurrency_max);
-	check_listeners(m);
+	services_check(s, found_listener, m);
 	check_log(m);
 	check_name_server(m);
 	check_proxies(m);

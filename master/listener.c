@@ -44,11 +44,23 @@ static int open_service(const struct service *service, const char *value,
 	return more;
 }
 
+/* The first is told. */
+static void refuse(void *context, unsigned service, const char *what)
+{
+	struct reason *why = context;
+
+	(void)service;
+	if (why->text[0] == '\0')
+		fail(why, "%s", what);
+}
+
 int listeners_open(const struct settings *s, const struct listeners *old, struct listeners *out,
                    struct reason *why)
 {
 	out->count = 0;
-	if (services_check(s, why) < 0)
+	why->text[0] = '\0';
+	services_check(s, refuse, why);
+	if (why->text[0])
 		return -1;
 	for (unsigned i = 0; i < SERVICES; i++)
 		if (open_service(&services[i], service_addresses(s, i), old, out, why) < 0) {

@@ -36,7 +36,12 @@ const char *service_addresses(const struct settings *s, unsigned service);
  * IPV6_V6ONLY off, or 0.0.0.0 where the machine has no IPv6).
  */
 int listen_next(struct view *rest, struct net_address *address, struct reason *why);
-/* Are there no more than LISTENERS_MAX? */
-int services_check(const struct settings *s, struct reason *why);
+/* Can one machine not listen on both?  By address and port; "*" and 0.0.0.0 or [::] hold others. */
+bool listen_overlap(const struct net_address *a, const struct net_address *b);
+
+/* What a start would refuse: more than LISTENERS_MAX addresses, or two that overlap. found is told
+ * of each, with the service whose setting is to be changed (SERVICES: several). */
+typedef void services_found(void *context, unsigned service, const char *what);
+void services_check(const struct settings *s, services_found *found, void *context);
 
 #endif

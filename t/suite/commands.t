@@ -165,6 +165,11 @@ CONTRADICTIONS = {
     "address.delimiter ++": 'address.delimiter: "++" is not one character such as + or -',
     "postmaster a@@b": 'postmaster: "a@@b" is not an address',
     f"postmaster {'a' * 240}@{'b' * 60}.{'c' * 20}.test": f"postmaster: the address \"{'a' * 100}...\" is longer than 319 bytes",
+    "listen.smtp 127.0.0.1:2525,127.0.0.1:2525": "listen.smtp: 127.0.0.1:2525 and 127.0.0.1:2525 overlap; remove one of the two",
+    "listen.smtp [::]:2525,*:2525": "listen.smtp: [::]:2525 and *:2525 overlap; remove one of the two",
+    "listen.smtp *:2525, [::1]:2525": "listen.smtp: *:2525 and [::1]:2525 overlap; remove one of the two",
+    "listen.smtp 0.0.0.0:2525, 127.0.0.1:2525": "listen.smtp: 0.0.0.0:2525 and 127.0.0.1:2525 overlap; remove one of the two",
+    "listen.smtp [::]:2525\nlisten.imap [::1]:2525": "listen.smtp and listen.imap both listen on port 2525; change one of the two",
     "control.group no-such-group": 'control.group: there is no group "no-such-group"',
 }
 
@@ -176,6 +181,8 @@ def contradictions():
             p.write("posthouse.conf", base + text + "\n")
             is_(p.run("build"), 100, f"{text!r} does not build")
             ok(re.search(r"posthouse\.conf:1[56]: error: " + re.escape(wanted), p.err), "with file, line and reason", p.err)
+        p.write("posthouse.conf", base + "listen.smtp 0.0.0.0:2525, [::]:2525, 127.0.0.1:2526, 127.0.0.2:2526\n")
+        is_(p.run("build"), 0, "what one machine can listen on builds")
 
 
 EDITED = """\

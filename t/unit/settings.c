@@ -2,12 +2,16 @@
 #include "lib/conf/settings.h"
 
 #include <cdb.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/base/limits.h"
 #include "lib/conf/services.h"
+#include "lib/net/listen.h"
 #include "lib/wire/spool.h"
 #include "queue/queued/agents.h"
 #include "t/tap.h"
@@ -236,8 +240,73 @@ static void test_services(void)
 	}
 }
 
+/* Binds both to one port that the system chooses: 1, 0 when the second was refused, -1 when this
+ * machine cannot have the first. A stranger may have the port at the second address, seldom. */
+static int bind_both(struct net_address *a, struct net_address *b)
+{
+	int result = 0;
+
+	for (int tries = 0; tries < 10 && result == 0; tries++) {
+		struct sockaddr_storage ss;
+		socklen_t len = sizeof ss;
+		struct net_address got;
+
+		a->port = 0;
+		int first = net_listen(a, NULL);
+
+		if (first < 0 || getsockname(first, (struct sockaddr *)&ss, &len) < 0 ||
+		    !net_address_from_sockaddr((struct sockaddr *)&ss, &got))
+			return -1;
+		a->port = b->port = got.port;
+		int second = net_listen(b, NULL);
+
+		result = second >= 0;
+		if (second < 0 && errno != EADDRINUSE)
+			result = -1;
+		close(first);
+		if (second >= 0)
+			close(second);
+	}
+	return result;
+}
+
+static struct net_address address_of(const char *text)
+{
+	struct net_address a = { 0 };
+
+	if (strcmp(text, "*") != 0)
+		net_address_parse(view_of(text), &a);
+	return a;
+}
+
+/* What the build takes for an overlap is what the system refuses. */
+static void test_overlaps(void)
+{
+	static const char *const hosts[] = {
+		"*", "0.0.0.0", "::", "127.0.0.1", "127.0.0.2", "::1"
+	};
+	enum { HOSTS = sizeof hosts / sizeof hosts[0] };
+
+	for (unsigned i = 0; i < HOSTS; i++) {
+		for (unsigned j = 0; j < HOSTS; j++) {
+			struct net_address a = address_of(hosts[i]), b = address_of(hosts[j]);
+			int both = bind_both(&a, &b);
+
+			if (both < 0)
+				ok(true, "# skip no such address on this machine");
+			else
+				ok(listen_overlap(&a, &b) == !both, "%s and %s on one port %s",
+				   hosts[i], hosts[j], both ? "go together" : "overlap");
+			b.port = (uint16_t)(a.port ^ 1);
+			if (listen_overlap(&a, &b))
+				ok(false, "%s and %s on two ports", hosts[i], hosts[j]);
+		}
+	}
+}
+
 int main(void)
 {
+	test_overlaps();
 	ranges();
 	test_services();
 	defaults();
