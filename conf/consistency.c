@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -183,6 +184,80 @@ void consistency_of_domains(struct model *m)
 		problem_warning(
 			&m->problems, map->source.path, 0,
 			"no domains: mail is accepted for none; add one with posthouse domain add NAME");
+}
+
+/* ---- users: whose mail is whose ---- */
+
+/* Without the slashes that say nothing, in the model's memory. */
+static struct view plain_path(struct model *m, struct view path)
+{
+	struct text plain;
+	struct view part;
+
+	text_init(&plain, path.len + 1);
+	while (view_cut(&path, '/', &part))
+		if (part.len)
+			text_format(&plain, "/%.*s", VIEW_ARG(part));
+	struct view copy = arena_copy(&m->arena, text_view(&plain));
+
+	text_free(&plain);
+	return copy;
+}
+
+/* The other user in whose Maildir this home lies. */
+static const struct map_entry *holder_of(const struct hashtable *homes, struct view home)
+{
+	const struct map_entry *holder = NULL;
+
+	for (size_t i = 0; i < home.len && holder == NULL; i++) {
+		struct view below = view_skip(home, i);
+
+		if (view_equal(below, VIEW("/Maildir")) || view_starts(below, VIEW("/Maildir/")))
+			holder = hashtable_find(homes, view_take(home, i));
+	}
+	return holder;
+}
+
+static void check_homes(struct model *m, struct hashtable *homes)
+{
+	const struct model_map *map = &m->maps[MAP_USERS];
+	struct view *all = memory_get((map->count + 1) * sizeof *all);
+	struct user user;
+
+	for (size_t i = 0; i < map->count; i++) {
+		struct map_entry *e = map->entries[i];
+
+		if (!user_decode(e->compiled, &user))
+			continue;
+		all[i] = plain_path(m, user.home);
+		const struct map_entry *before = hashtable_add(homes, all[i], e);
+
+		/* Without its line: an edit would tell it anew whenever lines have moved. */
+		if (before != NULL)
+			problem_warning(&m->problems, map->source.path, e->line,
+			                "%.*s has the home of %.*s: each reads and removes the "
+			                "other's mail; give one of the two a home= of its own",
+			                VIEW_ARG(e->key), VIEW_ARG(before->key));
+	}
+	for (size_t i = 0; i < map->count; i++) {
+		const struct map_entry *e = map->entries[i], *holder = holder_of(homes, all[i]);
+
+		if (holder != NULL)
+			problem_error(&m->problems, map->source.path, e->line,
+			              "home: %.*s is inside the Maildir of %.*s (line %d), whose "
+			              "folders it would be among; name another one",
+			              VIEW_ARG(all[i]), VIEW_ARG(holder->key), holder->line);
+	}
+	free(all);
+}
+
+void consistency_of_users(struct model *m)
+{
+	struct hashtable homes = { 0 };
+
+	if (m->problems.errors == 0) /* a line that is wrong has no home */
+		check_homes(m, &homes);
+	hashtable_free(&homes);
 }
 
 /* ---- aliases: what the queue would find out only when mail has come ---- */

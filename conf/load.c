@@ -10,6 +10,7 @@ void load_configuration(struct model *m, const char *confdir, const struct overr
 	consistency_of_settings(m);
 	model_read_maps(m, overrides);
 	consistency_of_domains(m);
+	consistency_of_users(m);
 	consistency_of_aliases(m);
 	certificates_read(m);
 }

@@ -477,6 +477,37 @@ def warnings():
         is_(p.run("domain", "add", "xn--bcher-kva.test"), 0, "its A-label is taken")
 
 
+def homes():
+    """Two users with one home, and a home among another's folders."""
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\nbert@example.test\n") as p:
+        p.write("posthouse.conf", p.read("posthouse.conf") + "postmaster anna\n")
+        is_(p.run("build"), 0, "two users with homes of their own")
+        is_(p.err, "", "of whom nothing is said")
+        for home in ("example.test/anna", "example.test//anna/", f"{p.directory}/mail/example.test/anna"):
+            p.write("users.map", f"anna@example.test\nbert@example.test home={home}\n")
+            is_(p.run("build"), 0, f"the home of another, home={home.replace(str(p.directory), '')}, builds")
+            ok("users.map:2: warning: bert@example.test has the home of anna@example.test: each reads and removes the other's mail"
+               in p.err, "with a warning by name", p.err)
+        p.write("users.map", "anna@example.test\n")
+        is_(p.run("user", "add", "bert@example.test", "--no-password", "home=example.test/anna"), 0, "an edit that does so")
+        ok("bert@example.test has the home of anna@example.test" in p.err, "says it as well", p.err)
+        p.write("domains.map", "example.test mailboxes home=%d\n")
+        p.write("users.map", "anna@example.test\nbert@example.test\n")
+        is_(p.run("build"), 0, "a domain whose home= has no %u")
+        ok("users.map:2: warning: bert@example.test has the home of" in p.err, "is noticed at its users", p.err)
+        p.write("domains.map", "example.test mailboxes\n")
+        current = p.current()
+        for home in ("Maildir", "Maildir/cur", "Maildir//.Sent/"):
+            p.write("users.map", f"bert@example.test home=example.test/anna/{home}\nanna@example.test\n")
+            is_(p.run("build"), 100, f"a home in another's {home} does not build")
+            ok("users.map:1: error: home: DIR/mail/example.test/anna/Maildir" in p.err and
+               "is inside the Maildir of anna@example.test (line 2)" in p.err, "and both are named", p.err)
+        is_(p.current(), current, "nothing was published")
+        p.write("users.map", "anna@example.test\nbert@example.test home=example.test/anna/more\ncarl@example.test home=Maildir/carl\n")
+        is_(p.run("build"), 0, "beside the Maildir a home may be, and in one that is nobody's")
+        is_(p.err, "", "without a word")
+
+
 ODD = {"a letter": ("münchen.test", "00FC"), "a letter that looks like another": ("\u0435xample.test", "0435"),
        "a pasted blank": ("example.test\u00a0", "00A0"), "a zero-width space": ("exam\u200bple.test", "200B"),
        "a soft hyphen": ("exam\u00adple.test", "00AD"), "a mark of direction": ("\u202eexample.test", "202E")}
@@ -876,6 +907,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, odd_characters, text_files, rollback, history, published_beside, users, names, certificates, kinds_of_keys, inspected, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, text_files, rollback, history, published_beside, users, names, certificates, kinds_of_keys, inspected, usage):
     part()
 done()
