@@ -81,6 +81,13 @@ static void add_header(const struct report *r, struct text *out)
 	                "\r\nThis is a report about a message, in MIME form (RFC 3464).\r\n\r\n");
 }
 
+/* Has the queue given up, and the host only ever said "later"? Its words then are no reason of the
+ * failure; ours stand beside them. */
+static bool expired(const struct report *r, const struct job_recipient *who)
+{
+	return r->job->report == JOB_REPORT_FAILED && who->remote_host[0] && who->text[0] == '4';
+}
+
 static void add_words(const struct report *r, struct text *out)
 {
 	text_format(
@@ -103,6 +110,8 @@ static void add_words(const struct report *r, struct text *out)
 		text_add_string(out, "\r\n<");
 		add_clean(out, who->to.address);
 		text_add_string(out, ">:\r\n    ");
+		if (expired(r, who))
+			text_add_string(out, "delivery time expired; the last reply:\r\n    ");
 		if (who->remote_host[0]) {
 			add_clean(out, who->remote_host);
 			text_add_string(out, " said: ");

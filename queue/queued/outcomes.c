@@ -79,9 +79,14 @@ void outcomes_expire(struct journal *j, struct message *m, struct recipient *r)
 	char text[JOB_TEXT_MAX], host[JOB_HOST_MAX];
 	bool may_tell = reports_may_tell(m, outcome_status(r->outcome));
 
-	string_print_cut(text, sizeof text, "delivery time expired; last: %s",
-	                 outcome_text(r->outcome));
+	/* Another host's words stay its own (RFC 3464 section 2.3.6): that they are not why it
+	 * failed shows in them, for they are a refusal for now. */
 	string_put(host, sizeof host, view_of(outcome_host(r->outcome)));
+	if (host[0])
+		string_cut(text, sizeof text, view_of(outcome_text(r->outcome)));
+	else
+		string_print_cut(text, sizeof text, "delivery time expired; last: %s",
+		                 outcome_text(r->outcome));
 	/* RFC 3463 section 3.5: X.4.7. */
 	fail_for_good(j, m, r, "5.4.7", host, text, may_tell);
 }

@@ -142,9 +142,10 @@ class Job:
     def bytes(self):
         return os.pread(self.fd, self.size, self.offset)
 
-    def result(self, number, outcome, status=None, text="", trouble=False, passed_on=False, damaged=False, unknown=False, last=False):
+    def result(self, number, outcome, status=None, text="", host="", trouble=False, passed_on=False, damaged=False, unknown=False,
+               last=False):
         status = status or {DONE: "2.0.0", RETRY: "4.2.0", FAILED: "5.1.1", OWN_FAULT: "4.3.0"}[outcome]
-        send(self.line, Out(JOB_RESULT).u32(self.recipients[number]["index"]).byte(outcome).view(status).view(text).view("")
+        send(self.line, Out(JOB_RESULT).u32(self.recipients[number]["index"]).byte(outcome).view(status).view(text).view(host)
              .byte(passed_on).byte(damaged).byte(trouble).byte(unknown).byte(last))
 
     def finish(self, outcomes=DONE, **kwargs):

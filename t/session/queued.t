@@ -427,6 +427,16 @@ def lifetimes():
         last.finish(DONE)
         ok(gone(house), "and goes")
         ok(seen == [], "that is all")
+    with House(FAST + "queue.lifetime 1s\nqueue.delay-notice 0\n") as house:
+        for host, text, reported in (("mx.far.test", "450 4.2.1 later", "450 4.2.1 later"),
+                                     ("", "no answer", "delivery time expired; last: no answer")):
+            house.agents["remote"].answer = lambda job, said={"text": text, "host": host}: job.finish(RETRY, status="4.4.1", **said)
+            house.write(["a@far.test"])
+            job = house.agents["bounce"].job()
+            is_([job.recipients[0][key] for key in ("status", "host", "text")], ["5.4.7", host, reported],
+                f"what expired, by \"{host}\": no word of ours is put into a host's mouth")
+            job.finish(DONE)
+            ok(gone(house), "and goes")
 
 
 def writers():

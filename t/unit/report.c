@@ -9,7 +9,7 @@ static struct job job = { .id = "1abcdefghijkl",
 	                  .arrived_s = 1700000000,
 	                  .gives_up_s = 1700432000,
 	                  .report = JOB_REPORT_FAILED };
-static struct job_recipient recipients[2] = {
+static struct job_recipient recipients[3] = {
 	{ .to = { .address = "bob@far.test", .orcpt = "rfc822;b+2Bob@far.test" },
 	  .status = "5.1.1",
 	  .text = "550 5.1.1 no such user",
@@ -18,6 +18,10 @@ static struct job_recipient recipients[2] = {
 	{ .to = { .address = "eve@far.test" },
 	  .status = "5.0.0",
 	  .text = "evil\r\n--B--\r\nStatus: 2.0.0\x80" },
+	{ .to = { .address = "carl@far.test" },
+	  .status = "5.4.7",
+	  .text = "450 4.2.1 try later",
+	  .remote_host = "mx.far.test" },
 };
 
 static bool has(const struct text *t, const char *part)
@@ -29,7 +33,7 @@ int main(void)
 {
 	struct report r = { .job = &job,
 		            .recipients = recipients,
-		            .count = 2,
+		            .count = 3,
 		            .host = "mail.example.test",
 		            .to = job.envelope.sender,
 		            .boundary = "B",
@@ -52,6 +56,11 @@ int main(void)
 	       "Remote-MTA: dns; mx.far.test\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user\r\n"),
 	   "what the other side said");
 	ok(has(&t, "mx.far.test said: 550 5.1.1 no such user (5.1.1)"), "the same in words");
+	ok(has(&t, "Diagnostic-Code: smtp; 450 4.2.1 try later\r\n") &&
+	           has(&t, "Status: 5.4.7\r\n") &&
+	           has(&t, "delivery time expired; the last reply:\r\n"
+	                   "    mx.far.test said: 450 4.2.1 try later (5.4.7)\r\n"),
+	   "what expired: the host's words are its own, the reason stands beside them");
 	ok(!has(&t, "\r\nStatus: 2.0.0") && !has(&t, "\x80"),
 	   "the words of others cannot forge a field");
 	ok(has(&t, "Content-Type: message/rfc822\r\n"), "the message whole");
