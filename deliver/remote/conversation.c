@@ -50,6 +50,23 @@ static const char *stream_words(enum stream_result result)
 	}
 }
 
+/* No line has come: why not. */
+static bool no_line(struct conversation *c, const char *what, enum stream_result result,
+                    struct reply *r)
+{
+	const char *words = stream_words(result), *tls = c->tls ? clienttls_error(c->tls) : "";
+	bool begun = r->lines > 0 || result == STREAM_TIMEOUT;
+
+	c->broken = true;
+	if (c->tls && clienttls_own_fault(c->tls)) {
+		own_fault(r, what, tls);
+		return false;
+	}
+	c->ended = !begun && !c->heard;
+	no_reply(r, what, tls[0] && !begun ? tls : words);
+	return false;
+}
+
 /* One answer; for EHLO its lines are looked at too. false: the conversation is broken, *r says how.
  *
  * The time is for the whole answer: a host that sends a line of many just before each line's time
@@ -72,9 +89,7 @@ static bool read_reply(struct conversation *c, const char *what, struct reply *r
 		if (result == STREAM_BARE)
 			line = view_trim(line);
 		else if (result != STREAM_OK) {
-			no_reply(r, what, stream_words(result));
-			c->broken = true;
-			return false;
+			return no_line(c, what, result, r);
 		}
 		if (!reply_line(r, line)) {
 			no_reply(r, what, "invalid SMTP reply");
@@ -84,6 +99,7 @@ static bool read_reply(struct conversation *c, const char *what, struct reply *r
 		if (extensions && r->lines > 1)
 			extensions_line(extensions, view_skip(line, 4));
 	} while (r->more);
+	c->heard = true;
 	if (r->code == 421)
 		c->broken = true; /* RFC 5321 section 3.8: it closes */
 	return true;
@@ -102,28 +118,39 @@ static bool out_of_step(struct conversation *c, const char *what, struct reply *
 	return false;
 }
 
-/* Before a command: an answer that is there already is none to it. Only 421 may come unasked (RFC
- * 5321 section 3.8). */
-static bool in_step(struct conversation *c, struct reply *r)
+/* Has nothing come that was not asked for, neither read yet nor still with the kernel? */
+static bool nothing_unasked(struct conversation *c)
 {
-	if (!stream_has_input(&c->stream))
+	if (stream_has_input(&c->stream))
+		return false;
+	return c->tls ? clienttls_quiet(c->tls) : file_wait(c->stream.fd, POLLIN, 0) == 0;
+}
+
+/* Before a command: what is there already is no answer to it. Only 421 may come unasked (RFC 5321
+ * section 3.8), and the end. */
+static bool in_step(struct conversation *c, const char *what, struct reply *r)
+{
+	if (nothing_unasked(c))
 		return true;
-	if (read_reply(c, "unexpected reply", r, NULL) && r->code != 421)
+	if (read_reply(c, what, r, NULL) && r->code != 421)
 		out_of_step(c, "unexpected reply", r);
 	return false;
 }
 
-/* The answer to a command, of a class that this command can have (RFC 5321 section 4.3.2): 2yz, or
- * 354 when `go_on`; 4yz; 5yz. */
-static bool read_answer(struct conversation *c, const char *what, bool go_on, struct reply *r)
+/* Is the answer of a class that this command can have (RFC 5321 section 4.3.2): 2yz, or 354 when
+ * `go_on`; 4yz; 5yz? */
+static bool belongs(struct conversation *c, const char *what, bool go_on, struct reply *r)
 {
-	if (!read_reply(c, what, r, NULL))
-		return false;
 	bool good = go_on ? r->code == 354 : r->code / 100 == 2;
 
 	if (good || r->code / 100 == 4 || r->code / 100 == 5)
 		return true;
 	return out_of_step(c, what, r);
+}
+
+static bool read_answer(struct conversation *c, const char *what, bool go_on, struct reply *r)
+{
+	return read_reply(c, what, r, NULL) && belongs(c, what, go_on, r);
 }
 
 /* 0: it has come to something; else an errno. A signal, as at every reload, is no reason to give up
@@ -176,14 +203,14 @@ static bool greet(struct conversation *c, const char *helo, struct reply *reply)
 	const char *hello = c->lmtp ? "LHLO" : "EHLO";
 
 	c->extensions = (struct extensions){ 0 };
-	if (!in_step(c, reply))
+	if (!in_step(c, hello, reply))
 		return false;
 	stream_format(&c->stream, "%s %s\r\n", hello, helo);
-	if (!read_reply(c, hello, reply, &c->extensions))
+	if (!read_reply(c, hello, reply, &c->extensions) || !belongs(c, hello, false, reply))
 		return false;
 	if (reply->code / 100 == 2)
 		return true;
-	if (reply->code / 100 != 5 || c->lmtp || c->broken || !in_step(c, reply))
+	if (reply->code / 100 != 5 || c->lmtp || c->broken || !in_step(c, "HELO", reply))
 		return false;
 	/* A host of before 1995. */
 	stream_format(&c->stream, "HELO %s\r\n", helo);
@@ -195,8 +222,9 @@ static enum conversation_result start_tls(struct conversation *c, const char *he
                                           struct reply *reply)
 {
 	struct reason why;
+	bool ours;
 
-	if (!in_step(c, reply))
+	if (!in_step(c, "STARTTLS", reply))
 		return CONVERSATION_REFUSED;
 	stream_write(&c->stream, VIEW("STARTTLS\r\n"));
 	if (!read_answer(c, "STARTTLS", false, reply))
@@ -207,12 +235,22 @@ static enum conversation_result start_tls(struct conversation *c, const char *he
 		no_reply(reply, "STARTTLS", "unencrypted data after the reply");
 		return CONVERSATION_REFUSED;
 	}
-	c->tls = clienttls_begin(&c->stream, c->host, &why);
+	c->tls = clienttls_begin(&c->stream, c->host, &ours, &why);
+	if (c->tls == NULL && ours) {
+		own_fault(reply, "STARTTLS", why.text);
+		return CONVERSATION_REFUSED;
+	}
 	if (c->tls == NULL) {
 		no_reply(reply, "STARTTLS", why.text);
 		return CONVERSATION_NO_TLS;
 	}
-	return greet(c, helo, reply) ? CONVERSATION_OPEN : CONVERSATION_REFUSED;
+	c->heard = false;
+	if (greet(c, helo, reply))
+		return CONVERSATION_OPEN;
+	/* With TLS 1.3 our side of the handshake is over before the host has judged it: that it
+	 * wants a certificate of ours comes with what would be its first answer (RFC 8446 section
+	 * 4.4.2.4). */
+	return c->ended ? CONVERSATION_NO_TLS : CONVERSATION_REFUSED;
 }
 
 enum conversation_result conversation_open(struct conversation *c, const struct net_address *to,
@@ -244,7 +282,7 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
 		return CONVERSATION_REFUSED;
 	}
 	stream_open(&c->stream, fd, limits->command_ms);
-	if (!read_reply(c, "greeting", reply, NULL) || reply->code / 100 != 2 ||
+	if (!read_answer(c, "greeting", false, reply) || reply->code / 100 != 2 ||
 	    !greet(c, helo, reply))
 		return give_up(c, CONVERSATION_REFUSED);
 	if (extensions_have(&c->extensions, ESMTP_STARTTLS) && !without_tls) {
@@ -254,6 +292,12 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
 			return give_up(c, result);
 	}
 	return CONVERSATION_OPEN;
+}
+
+bool conversation_idle(const struct conversation *c)
+{
+	return !stream_has_input(&c->stream) && (!c->tls || !clienttls_has_input(c->tls)) &&
+	       file_wait(c->stream.fd, POLLIN, 0) == 0;
 }
 
 void conversation_close(struct conversation *c)
@@ -366,7 +410,17 @@ static bool write_message(struct conversation *c, const struct job *job, struct 
 	}
 	if (!line_start)
 		stream_write(&c->stream, VIEW("\r\n"));
-	stream_write(&c->stream, VIEW(".\r\n"));
+	if (nothing_unasked(c)) {
+		stream_write(&c->stream, VIEW(".\r\n"));
+		return true;
+	}
+	/* An answer to what has not ended: a refusal is believed, and the host not asked further.
+	 */
+	if (!read_answer(c, "the message", false, reply))
+		return false;
+	if (c->lmtp || reply->code / 100 == 2)
+		return out_of_step(c, "the message", reply);
+	c->broken = true;
 	return true;
 }
 
@@ -377,6 +431,7 @@ struct transaction {
 	const struct job_recipient *recipients;
 	unsigned count, accepted_count;
 	bool pipelined;
+	bool text_begun; /* from here on the host may have taken the message */
 	bool accepted[JOB_RECIPIENTS_MAX];
 	struct job_result *results;
 	struct reply *reply;
@@ -415,10 +470,12 @@ static void settle_accepted(struct transaction *t, enum job_outcome outcome)
 static void send_text(struct transaction *t, const struct conversation_limits *limits)
 {
 	struct conversation *c = t->c;
+
+	t->text_begun = true;
 	bool answered = write_message(c, t->job, t->reply);
 
 	stream_set_timeout(&c->stream, limits->data_ms);
-	if (answered && !c->lmtp)
+	if (answered && !c->lmtp && !c->broken)
 		answered = read_answer(c, "the message", false, t->reply);
 	for (unsigned i = 0; i < t->count; i++) {
 		if (!t->accepted[i])
@@ -431,7 +488,7 @@ static void send_text(struct transaction *t, const struct conversation_limits *l
 	}
 	/* One more than there are recipients: which of them is whose? */
 	if (answered && c->lmtp && !c->broken)
-		in_step(c, t->reply);
+		in_step(c, "the message", t->reply);
 	if (!c->broken)
 		stream_set_timeout(&c->stream, limits->command_ms);
 }
@@ -460,7 +517,7 @@ static bool begin(struct transaction *t)
 {
 	struct conversation *c = t->c;
 
-	if (!in_step(c, t->reply))
+	if (!in_step(c, "MAIL", t->reply))
 		return false;
 	say_mail(c, t->job);
 	for (unsigned i = 0; t->pipelined && i < t->count; i++)
@@ -483,7 +540,7 @@ static bool means_unknown(const struct reply *r)
 static bool read_recipients(struct transaction *t)
 {
 	for (unsigned i = 0; i < t->count; i++) {
-		bool said = t->pipelined || in_step(t->c, t->reply);
+		bool said = t->pipelined || in_step(t->c, "RCPT", t->reply);
 
 		if (said && !t->pipelined)
 			say_recipient(t->c, &t->recipients[i]);
@@ -506,12 +563,12 @@ static bool read_recipients(struct transaction *t)
 static bool open_text(struct transaction *t)
 {
 	struct conversation *c = t->c;
-	bool said = t->pipelined || in_step(c, t->reply);
+	bool said = t->pipelined || in_step(c, "DATA", t->reply);
 
 	if (said && !t->pipelined)
 		stream_write(&c->stream, VIEW("DATA\r\n"));
 	if (said && read_answer(c, "DATA", true, t->reply) && t->reply->code == 354 &&
-	    in_step(c, t->reply))
+	    in_step(c, "the message", t->reply))
 		return true;
 	settle_accepted(t, reply_outcome(t->reply));
 	return false;
@@ -525,12 +582,14 @@ static void leave(struct transaction *t, bool data_said)
 	struct conversation *c = t->c;
 	struct reply scratch = { 0 };
 
-	if (data_said && !c->broken && read_answer(c, "DATA", true, &scratch) &&
-	    scratch.code == 354 && in_step(c, &scratch)) {
+	if (c->broken)
+		return;
+	if (data_said && read_answer(c, "DATA", true, &scratch) && scratch.code == 354 &&
+	    in_step(c, "the message", &scratch)) {
 		stream_write(&c->stream, VIEW(".\r\n"));
 		read_answer(c, "the message", false, &scratch);
 	}
-	if (!c->broken && in_step(c, &scratch)) {
+	if (!c->broken && in_step(c, "RSET", &scratch)) {
 		stream_write(&c->stream, VIEW("RSET\r\n"));
 		if (read_answer(c, "RSET", false, &scratch) && scratch.code / 100 != 2 &&
 		    !c->broken)
@@ -560,6 +619,10 @@ static bool run(struct transaction *t, const struct conversation_limits *limits)
 {
 	if (!begin(t))
 		return false;
+	if (t->reply->code / 100 != 2 && t->c->kept) {
+		t->c->broken = true;
+		return false;
+	}
 	if (t->reply->code / 100 != 2)
 		return mail_refused(t);
 	if (!read_recipients(t))
@@ -595,6 +658,10 @@ bool conversation_send(struct conversation *c, const struct job *job,
 		return true;
 	bool settled = run(&t, limits);
 
+	/* A goodbye of a host that was idle, and our first command, may have crossed: of what was
+	 * said then nothing is believed but what a new conversation says again. */
+	if (c->kept && c->broken && !t.text_begun)
+		return false;
 	if (settled && c->out_of_step)
 		settle_all(&t, JOB_RETRY);
 	return settled;

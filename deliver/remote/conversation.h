@@ -24,14 +24,18 @@ struct conversation {
 	struct extensions extensions;
 	unsigned messages; /* sent so far */
 	int connect_error; /* errno of a host that was not reached, 0 of one that was */
+	bool kept;         /* it has been idle: what it says now may be a goodbye, not an answer */
 	bool broken;       /* closed, or out of step: of no further use */
+	bool heard;        /* it has answered, in TLS when there is TLS */
+	bool ended;        /* it closed without that */
 	bool damaged;      /* what was read of the message has another checksum */
 	bool out_of_step;  /* it answered what it was not asked: no answer of it counts */
 };
 
 enum conversation_result {
 	CONVERSATION_OPEN,
-	CONVERSATION_NO_TLS, /* the TLS handshake failed: may be tried again without */
+	CONVERSATION_NO_TLS, /* TLS failed, with the handshake or right behind it: may be tried
+	                        again without */
 	CONVERSATION_REFUSED /* `reply` says what it said; code 0: not reached, text says why */
 };
 
@@ -44,13 +48,17 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
                                            bool without_tls,
                                            const struct conversation_limits *limits,
                                            struct reply *reply);
+/* Before an idle one is used again: nothing has come from the host meanwhile, neither words nor the
+ * end. What has come is no answer to anything. */
+bool conversation_idle(const struct conversation *c);
 /* QUIT, without waiting for the answer, and close. Harmless when there is none. */
 void conversation_close(struct conversation *c);
 
 /* Sends the message to the recipients; results[i] is filled for recipients[i]. Done is only whom
  * the answer to the text makes so; after an answer that does not belong where it comes, everybody
- * waits. Returns false when nothing was settled (MAIL was not taken, or the line broke before any
- * recipient was answered): *reply says why, another host may be tried. */
+ * waits. Returns false when nothing was settled (MAIL was not taken for now, or the line broke
+ * before that; of a kept one, which may have ended while it was idle, before the text): *reply says
+ * why, another host, or the same over a new one, may be tried. */
 bool conversation_send(struct conversation *c, const struct job *job,
                        const struct job_recipient *recipients, unsigned count,
                        const struct conversation_limits *limits, struct job_result *results,

@@ -10,8 +10,9 @@
  * Whoever owns it reads the messages that go out meanwhile, and can speak SMTP with the world.
  *
  * A worker keeps its connection for a moment (remote.timeout-idle), so that further mail to the
- * same hop costs no new one. Hosts are tried in order until one answers: an exchanger that refuses
- * for now leads to the next, what is said of a recipient counts.
+ * same hop costs no new one; one on which anything has come meanwhile is not used again. Hosts are
+ * tried in order until one answers: an exchanger that refuses for now leads to the next, what is
+ * said of a recipient counts.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -176,12 +177,14 @@ static bool try_kept(const struct job *job, const struct job_recipient *recipien
 
 	if (kept.stream.fd < 0)
 		return false;
-	if (!is_kept_route(&job->route) || kept.messages >= MESSAGES_PER_CONNECTION) {
+	/* It may have been ended on the other side meanwhile, or be ended just now: then nothing is
+	 * settled and a new one is opened. */
+	if (!is_kept_route(&job->route) || kept.messages >= MESSAGES_PER_CONNECTION ||
+	    !conversation_idle(&kept)) {
 		let_go();
 		return false;
 	}
-	/* It may have been closed on the other side meanwhile: then nothing is settled and a new
-	 * one is opened. */
+	kept.kept = true;
 	return conversation_send(&kept, job, recipients, count, &limits, results, &reply);
 }
 

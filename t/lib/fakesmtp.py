@@ -2,20 +2,33 @@
 """A mail host that does as it is told, to deliver to: SMTP or LMTP, with any answers, on a free port of loopback."""
 import socket
 import ssl
+import subprocess
 import threading
+
+
+def fake_certificate(directory):
+    """(certificate, key) of a host, for FakeHost(certificate=)."""
+    pem = str(directory / "fake.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", pem,
+                    "-out", pem + ".crt", "-subj", "/CN=fake.test"], check=True, capture_output=True)
+    return pem + ".crt", pem
 
 
 class FakeHost:
     """answers: verb -> bytes, or a callable(argument) -> bytes or (EHLO) pieces of them; what is missing is answered kindly.
 
-    messages: list of (sender, [recipients], bytes, {facts}); connections: how many came. before_tls() is called when
-    STARTTLS has been answered; `listener` is one that is there already.
+    messages: list of (sender, [recipients], bytes, {facts}); connections: how many came. in_tls: the answers that differ in TLS,
+    with callable(session). before_tls(session) is called when STARTTLS has been answered (True: no TLS comes), tune(context) before the handshake, after_text(session) when a text has been (True: it
+    leaves); `listener` is one
+    that is there already.
     """
 
     def __init__(self, extensions=("PIPELINING", "8BITMIME", "SIZE 1000000"), answers=None, lmtp=False,
-                 certificate=None, break_tls=False, address="127.0.0.1", before_tls=lambda: None, listener=None):
+                 certificate=None, break_tls=False, address="127.0.0.1", before_tls=lambda session: None, listener=None,
+                 tune=lambda context: None, in_tls=None, after_text=lambda session: None):
         self.extensions, self.answers, self.lmtp = list(extensions), dict(answers or {}), lmtp
         self.certificate, self.break_tls, self.before_tls = certificate, break_tls, before_tls
+        self.tune, self.in_tls, self.after_text = tune, in_tls or {}, after_text
         self.messages, self.connections, self.lines = [], 0, []
         self.changed = threading.Condition()
         self.listener = listener or socket.create_server((address, 0), backlog=100)
@@ -40,6 +53,7 @@ class FakeHost:
             except OSError:
                 return
             self.connections += 1
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is said is there when say() returns
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
@@ -78,6 +92,9 @@ class Session:
                 return
 
     def planned(self, verb, text):
+        if self.tls and verb in self.host.in_tls:
+            answer = self.host.in_tls[verb]
+            return answer(self) if callable(answer) else answer
         answer = self.host.answers.get(verb)
         return answer(text) if callable(answer) else answer
 
@@ -121,9 +138,11 @@ class Session:
             self.file.read(1)  # the client has begun: what comes now is no answer in clear behind ours
             self.say(b"this is not TLS at all\r\n")
             return False
-        self.host.before_tls()
+        if self.host.before_tls(self):
+            return False
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*self.host.certificate)
+        self.host.tune(context)
         self.client = context.wrap_socket(self.client, server_side=True)
         self.file, self.tls = self.client.makefile("rb"), True
         return True
@@ -148,4 +167,4 @@ class Session:
                 self.host.changed.notify_all()
             self.say(answer)
         self.reset()
-        return True
+        return not self.host.after_text(self)

@@ -72,13 +72,15 @@ class RemoteHouse(w.ProgramHouse):
         except OSError:
             pass
 
-    def send(self, recipients, hops=(), lmtp=False, domain="", attempts=0, checksum=None):
-        """{address: (outcome, status, text)}. Without hops the domain's hosts are asked for."""
+    def send(self, recipients, hops=(), lmtp=False, domain="", attempts=0, checksum=None, message=MESSAGE):
+        """{address: (outcome, status, text)}; of the last one damaged, trouble and said_by too. Without hops the domain's hosts are asked for."""
         line = self.lines.get()
-        begin = (w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(len(MESSAGE)).u64(0).u64(0)
-                 .view(checksum or hashlib.blake2b(MESSAGE, digest_size=32).digest())
+        begin = (w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(len(message)).u64(0).u64(0)
+                 .view(checksum or hashlib.blake2b(message, digest_size=32).digest())
                  .fields(w.ENVELOPE_ONWARD, {"sender": "from@far.test"}).u64(0).u16(attempts).route(domain, hops, lmtp))
-        with open(self.directory / "message", "rb") as file:
+        if message is not MESSAGE:
+            (self.directory / "other").write_bytes(b"H" * 256 + message + b"envelope")
+        with open(self.directory / ("message" if message is MESSAGE else "other"), "rb") as file:
             w.send(line, begin.byte(0).u64(0).fd(file))
         for index, name in enumerate(recipients):
             w.send(line, w.Out(JOB_RECIPIENT).u32(index).byte(index + 1 == len(recipients))
@@ -91,7 +93,7 @@ class RemoteHouse(w.ProgramHouse):
             if packet.kind == JOB_FINISHED:
                 break
             index, outcome, status, text = packet.u32(), packet.byte(), packet.string(), packet.string()
-            packet.string(), packet.byte()
+            self.said_by, _ = packet.string(), packet.byte()
             self.damaged, self.trouble = packet.byte(), packet.byte()
             if packet.byte():
                 self.unknown.append(recipients[index])

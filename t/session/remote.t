@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """remote with a queued and a dnsd that the test plays: which addresses of many an attempt tries; what is our own fault, not
-the destination's; what a reload in the middle does to a delivery."""
+the destination's; TLS that drips or ends at once; what a reload in the middle does to a delivery."""
 import contextlib
 import itertools
 import os
@@ -9,12 +9,12 @@ import pathlib
 import queue
 import signal
 import socket
-import subprocess
+import ssl
 import sys
 import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
-from fakesmtp import FakeHost
+from fakesmtp import FakeHost, fake_certificate
 from remotehouse import DNS_OWN_FAULT, DONE, FAILED, OWN_FAULT, RETRY, RemoteHouse
 from tap import done, is_, ok
 
@@ -154,18 +154,19 @@ def reload_while_connecting():
         is_(len(host.messages), 1, "once")
 
 
+def certificate_in(remote):
+    remote.program.tries_what_is_refused = True  # libssl looks for the issuer in a directory of the system
+    return fake_certificate(remote.directory)
+
+
 def reload_in_handshake():
     asked, go = threading.Event(), threading.Event()
 
-    def before_tls():
+    def before_tls(_):
         asked.set()
         go.wait()
     with RemoteHouse(settings=SETTINGS.replace("command 1s", "command 5m")) as remote:
-        pem = str(remote.directory / "host.pem")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", pem,
-                        "-out", pem + ".crt", "-subj", "/CN=fake.test"], check=True, capture_output=True)
-        host = FakeHost(extensions=["STARTTLS"], certificate=(pem + ".crt", pem), before_tls=before_tls)
-        remote.program.tries_what_is_refused = True  # libssl looks for the issuer in a directory of the system
+        host = FakeHost(extensions=["STARTTLS"], certificate=certificate_in(remote), before_tls=before_tls)
         results = reload_meanwhile(remote, ("127.0.0.1", host.port), asked.wait)
         go.set()
         is_([found[0] for found in results.get().values()], [DONE], "a reload in the TLS handshake: it goes on, and delivers")
@@ -173,8 +174,97 @@ def reload_in_handshake():
         is_(host.connections, 1, "over one connection")
 
 
+def odd_answers():
+    with RemoteHouse(settings=SETTINGS) as remote:
+        for extensions in (["PIPELINING"], []):
+            host = FakeHost(extensions=extensions, answers={"DATA": b"250 2.0.0 hm\r\n"})
+            is_(remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)])["a@far.test"], (RETRY, "4.5.0", "DATA: 250 2.0.0 hm"),
+                f"250 to DATA, {extensions}: the reason is told")
+            host.close()
+
+
+class Early:
+    """A host that answers the text when it has seen its first line."""
+
+    def __init__(self, said):
+        self.said, self.ended = said, queue.Queue()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        client, _ = self.listener.accept()
+        with client, client.makefile("rb") as file, contextlib.suppress(OSError):
+            client.sendall(b"220 early.test\r\n")
+            while not file.readline().startswith(b"DATA"):
+                client.sendall(b"250 2.0.0 ok\r\n")
+            client.sendall(b"354 go on\r\n")
+            file.readline()
+            client.sendall(self.said)
+            self.ended.put(file.read().endswith(b"\r\n.\r\n"))
+
+
+def early_answers():
+    """A yes to a text that has not ended is none. The text is more than all buffers hold: it comes while it is being sent."""
+    text = b"Subject: early\r\n\r\n" + (b"x" * 998 + b"\r\n") * 30000
+    with RemoteHouse(settings=SETTINGS.replace("command 1s", "command 5m")) as remote:
+        for said, outcome in ((b"250 2.0.0 taken\r\n", RETRY), (b"552 5.3.4 too large\r\n", FAILED), (b"452 4.3.1 full\r\n", RETRY)):
+            host = Early(said)
+            is_(remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)], message=text)["a@far.test"][0], outcome, f"early: {said}")
+            is_(host.ended.get(), False, "and the text was not ended")
+
+
+DRIPS = 600
+RECORD_OF_HANDSHAKE, RECORD_OF_DATA = b"\x16\x03\x03\x10\x50\x02\x00\x10\x00", b"\x17\x03\x03\x40\x00"
+
+
+def drip(session, header):
+    """A record of TLS, a byte at a time, until the client leaves; how many it took."""
+    with contextlib.suppress(OSError):
+        os.write(session.client.fileno(), header)
+        for count in range(DRIPS):
+            os.write(session.client.fileno(), b"\0")
+            threading.Event().wait(0.05)
+        return DRIPS
+    return count
+
+
+def tls_that_fails():
+    def needs_ours(version):
+        def tune(context):
+            context.maximum_version = version
+            context.verify_mode = ssl.CERT_REQUIRED
+        return tune
+    with RemoteHouse(settings=SETTINGS) as remote:
+        certificate = certificate_in(remote)
+        for what, more in (("needs a certificate of ours, TLS 1.3", {"tune": needs_ours(ssl.TLSVersion.TLSv1_3)}),
+                           ("needs a certificate of ours, TLS 1.2", {"tune": needs_ours(ssl.TLSVersion.TLSv1_2)}),
+                           ("ends right after the handshake", {"in_tls": {"EHLO": b"close"}})):
+            host = FakeHost(extensions=["STARTTLS"], certificate=certificate, **more)
+            is_(remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)])["a@far.test"][0], DONE, f"a host that {what}: delivered")
+            is_([facts["tls"] for _, _, _, facts in host.messages], [False], "in clear")
+            host.close()
+        host = FakeHost(extensions=["STARTTLS"], certificate=certificate, in_tls={"EHLO": b"554 5.7.0 not in here\r\n", "HELO": b"close"})
+        is_(remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)])["a@far.test"][0], RETRY, "what has spoken inside is not asked outside")
+        is_((host.connections, len(host.messages)), (1, 0), "nothing goes in clear")
+        host.close()
+        dripped = queue.Queue()
+        host = FakeHost(extensions=["STARTTLS"], before_tls=lambda session: dripped.put(drip(session, RECORD_OF_HANDSHAKE)) or True)
+        is_(remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)])["a@far.test"][0], DONE, "a handshake that drips: in clear after its time")
+        ok(dripped.get() < DRIPS, "which is that of an answer")
+        host.close()
+        host = FakeHost(extensions=["STARTTLS"], certificate=certificate,
+                        in_tls={"EHLO": lambda session: dripped.put(drip(session, RECORD_OF_DATA)) or b"close"})
+        is_(remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)])["a@far.test"], (RETRY, "4.4.2", "EHLO: timeout"), "so does a record")
+        ok(dripped.get() < DRIPS, "for no longer")
+        host.close()
+
+
 before = good.connections
 own_faults()
+odd_answers()
+early_answers()
+tls_that_fails()
 reload_while_connecting()
 reload_in_handshake()
 done()

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """remote facing a host that goes wrong at every single answer of a conversation, in every way, SMTP and LMTP, with pipelining and
-without: what it reports done is held against the texts that the host has received, for each recipient."""
+without: what it reports done is held against the texts that the host has received, for each recipient. And a host that says
+something, or leaves, while nobody has asked it anything: no word of it is an answer to the next message."""
 import concurrent.futures
 import itertools
 import pathlib
+import re
 import socket
 import sys
 import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from fakesmtp import FakeHost, fake_certificate
 from remotehouse import DONE, FAILED, MESSAGE, OWN_FAULT, RETRY, RemoteHouse
 from tap import done, is_
 from wirehouse import PATIENCE_SECONDS
@@ -19,6 +22,9 @@ TIMES = "remote.timeout-command 1s\nremote.timeout-data 1s\nremote.timeout-conne
 WAYS = {"close": None, "half": b"25", "garbage": b"what?\r\n", "421": b"421 4.3.2 closing\r\n", "450": b"450 4.2.1 later\r\n",
         "550": b"550 5.7.1 no\r\n", "250": b"250 2.0.0 fine\r\n", "354": b"354 go on\r\n", "220": b"220 hello\r\n",
         "199": b"199 what\r\n", "600": b"600 what\r\n", "two": None, "none": b""}
+
+
+CLASSES = {DONE: "2", RETRY: "4", FAILED: "5", OWN_FAULT: "4"}
 
 
 class Host:
@@ -132,13 +138,17 @@ def wrong(remote, case):
     """What the report of this conversation says that is not so, or None."""
     lmtp, pipelining, recipients, refused, step, way = case
     host = Host(*case)
-    outcomes = {to: outcome for to, (outcome, _, _) in
-                remote.send(recipients, [("127.0.0.1", host.port)], lmtp=lmtp).items()}
+    found = remote.send(recipients, [("127.0.0.1", host.port)], lmtp=lmtp)
+    outcomes = {to: outcome for to, (outcome, _, _) in found.items()}
     host.end()
     name = f"{'LMTP' if lmtp else 'SMTP'}, {'pipelining' if pipelining else 'in turn'}, {len(recipients)} recipients, " \
            f"{len(refused)} refused, answer {step}: {way}"
     if set(outcomes) != set(recipients):
         return f"{name}: answered for {outcomes}"
+    odd = {to: said for to, said in found.items()
+           if not re.fullmatch(CLASSES[said[0]] + r"\.\d{1,3}\.\d{1,3}", said[1]) or not said[2]}
+    if odd:
+        return f"{name}: no outcome has such a status (RFC 3463), or none a text: {odd}"
     reported = {n for n, o in outcomes.items() if o == DONE}
     untrue = reported - host.taken
     if untrue and lmtp and way == "none":
@@ -156,6 +166,76 @@ def wrong(remote, case):
     return None
 
 
+class Idle(FakeHost):
+    """After the first text it waits for speak(), and then says something unasked, and leaves or does not. With `crosses` it does so
+    when the next command has come."""
+
+    def __init__(self, words, leaves, crosses, **more):
+        self.words, self.leaves, self.crosses = words, leaves, crosses
+        self.go, self.spoken = threading.Event(), threading.Event()
+        answers = {verb: self.crossing for verb in ("MAIL", "RCPT", "DATA", "RSET")} if crosses else {}
+        super().__init__(answers=answers, after_text=self.after_first, **more)
+
+    def after_first(self, session):
+        if self.connections > 1 or self.crosses:
+            return False
+        self.go.wait()
+        session.say(self.words)
+        if self.leaves:
+            session.client.shutdown(socket.SHUT_RDWR)
+        self.spoken.set()
+        return self.leaves
+
+    def crossing(self, text):
+        if self.connections > 1 or not self.messages:
+            return None
+        if self.leaves:
+            return self.words if text.startswith("MAIL") else b"close"
+        return self.words + b"250 2.1.0 ok\r\n" if text.startswith("MAIL") else None
+
+    def speak(self):
+        self.go.set()
+        if not self.crosses:
+            self.spoken.wait()
+
+
+GOODBYES = (b"554 5.4.7 session limit reached\r\n", b"451 4.3.2 slow\r\n", b"421 4.3.2 idle\r\n", b"221 2.0.0 bye\r\n",
+            b"250 2.0.0 ok\r\n", b"354 go on\r\n", b"25", b"")
+
+
+def idle_cases():
+    for lmtp, pipelining, tls, words in itertools.product((False, True), (True, False), (False, True), GOODBYES):
+        for leaves, crosses in itertools.product((True, False), repeat=2):
+            if words[3:4] == b" " or not crosses:
+                yield lmtp, pipelining, tls, words, leaves, crosses
+
+
+def wrong_after_idle(remote, case, certificate):
+    lmtp, pipelining, tls, words, leaves, crosses = case
+    host = Idle(words, leaves, crosses, lmtp=lmtp, certificate=certificate,
+                extensions=["PIPELINING"] * pipelining + ["STARTTLS"] * tls)
+    hop = [("127.0.0.1", host.port)]
+    name = f"{'LMTP' if lmtp else 'SMTP'}, {'pipelining' if pipelining else 'in turn'}, {'TLS' if tls else 'in clear'}, " \
+           f"{words} while idle{', and leaves' if leaves else ''}{', as the next command comes' if crosses else ''}"
+    first = remote.send(["a@w.test"], hop, lmtp=lmtp)
+    host.speak()
+    before = len(host.lines)
+    second = remote.send(["b@w.test", "c@w.test"], hop, lmtp=lmtp)
+    since = [line for line in host.lines[before:] if line != "QUIT"]
+    connections, texts = host.connections, [facts["tls"] for _, _, _, facts in host.messages]
+    host.close()
+    if {outcome for outcome, _, _ in [*first.values(), *second.values()]} != {DONE}:
+        return f"{name}: {first}, {second}"
+    if texts != [tls] * (3 if lmtp else 2):
+        return f"{name}: texts in TLS: {texts}"
+    silent = not words and not leaves
+    if connections != (1 if silent else 2):
+        return f"{name}: {connections} connections"
+    if not silent and not crosses and since[0][1:4] != "HLO":
+        return f"{name}: then it was told {since}"
+    return None
+
+
 with RemoteHouse(LINES, TIMES) as remote:
     everything = list(cases())
     with concurrent.futures.ThreadPoolExecutor(LINES) as pool:
@@ -169,4 +249,10 @@ with RemoteHouse(LINES, TIMES) as remote:
         host.end()
         is_(({outcome for outcome, _, _ in got.values()}, remote.damaged, host.texts, host.taken), ({OWN_FAULT}, 1, 0, set()),
             f"{'LMTP' if lmtp else 'SMTP'}: a text with another checksum is not ended: the host takes none, both wait")
+with RemoteHouse(settings="remote.timeout-idle 5m\nremote.timeout-command 5m\n") as remote:
+    remote.program.tries_what_is_refused = True  # libssl looks for the issuer in a directory of the system
+    certificate = fake_certificate(remote.directory)
+    everything = list(idle_cases())
+    is_([said for said in (wrong_after_idle(remote, case, certificate) for case in everything) if said], [],
+        f"{len(everything)} hosts that were idle: what they said then is no answer, and costs nothing but a new connection")
 done()
