@@ -15,24 +15,47 @@ static unsigned family_of(const struct candidate *c)
 	return c->address.family == 6;
 }
 
+static struct reply our_words(int code, const char *status, const char *text)
+{
+	struct reply reply = { .code = code };
+
+	string_put(reply.status, sizeof reply.status, view_of(status));
+	string_cut(reply.text, sizeof reply.text, view_of(text));
+	return reply;
+}
+
 void candidates_clear(struct candidates *all)
 {
 	all->count = all->at = all->slow = 0;
-	candidates_trouble(all, 0, "4.4.4", "no next hop");
+	all->kind = CANDIDATES_NONE;
+	all->trouble = our_words(0, "4.4.4", "no next hop");
+	all->said_by[0] = '\0';
+}
+
+/* Of two of a kind the later one is told. */
+static void note(struct candidates *all, enum candidates_trouble kind, const struct reply *reply,
+                 const char *said_by)
+{
+	if (kind < all->kind)
+		return;
+	all->kind = kind;
+	all->trouble = *reply;
+	string_put(all->said_by, sizeof all->said_by, view_of(said_by));
 }
 
 void candidates_trouble(struct candidates *all, int code, const char *status, const char *text)
 {
-	reply_clear(&all->trouble);
-	all->trouble.code = code;
-	string_put(all->trouble.status, sizeof all->trouble.status, view_of(status));
-	string_cut(all->trouble.text, sizeof all->trouble.text, view_of(text));
+	struct reply reply = our_words(code, status, text);
+
+	note(all, code / 100 == 5 ? CANDIDATES_REFUSED : CANDIDATES_LATER, &reply, "");
 }
 
 void candidates_own_fault(struct candidates *all, const char *text)
 {
-	candidates_trouble(all, 0, "4.3.0", text);
-	all->trouble.own_fault = true;
+	struct reply reply = our_words(0, "4.3.0", text);
+
+	reply.own_fault = true;
+	note(all, CANDIDATES_OWN_FAULT, &reply, "");
 }
 
 void candidates_add(struct candidates *all, const struct dns_host *host, uint16_t preference,
@@ -47,6 +70,7 @@ void candidates_add(struct candidates *all, const struct dns_host *host, uint16_
 		c->address = host->addresses[i];
 		c->address.port = port;
 		c->preference = preference;
+		c->refused = c->passed_over = false;
 		c->round = rounds[family_of(c)]++;
 	}
 }
@@ -104,6 +128,18 @@ void candidates_arrange(struct candidates *all, unsigned attempt)
 	all->at = all->slow = 0;
 }
 
+static enum candidates_trouble kind_of(const struct candidate *c, bool met,
+                                       const struct reply *reply)
+{
+	if (reply->own_fault)
+		return CANDIDATES_OWN_FAULT;
+	if (c->passed_over)
+		return CANDIDATES_NONE; /* candidates_conclude */
+	if (c->refused)
+		return CANDIDATES_REFUSED;
+	return met && reply->code && reply->code != 421 ? CANDIDATES_MESSAGE : CANDIDATES_LATER;
+}
+
 static bool has_route(const struct candidate *c)
 {
 	return clock_ms() >= no_route_until_ms[family_of(c)];
@@ -119,21 +155,48 @@ const struct candidate *candidates_next(struct candidates *all)
 	for (unsigned i = 0; i < all->count; i++)
 		routed += has_route(&all->rows[i]);
 	while (all->at < all->count) {
-		const struct candidate *c = &all->rows[all->at++];
+		struct candidate *c = &all->rows[all->at++];
 
 		if (routed == 0 || has_route(c))
 			return c;
+		c->passed_over = true;
 	}
 	return NULL;
 }
 
-void candidates_tried(struct candidates *all, int64_t took_ms, int error)
+void candidates_tried(struct candidates *all, int64_t took_ms, int error, bool met,
+                      const struct reply *reply)
 {
-	const struct candidate *c = &all->rows[all->at - 1];
+	struct candidate *c = &all->rows[all->at - 1];
 
+	c->refused = reply->code / 100 == 5;
+	c->passed_over = error == ENETUNREACH || error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
 	all->slow += took_ms >= CANDIDATES_QUICK_MS;
-	if (error == ENETUNREACH || error == EADDRNOTAVAIL || error == EAFNOSUPPORT)
+	if (c->passed_over)
 		no_route_until_ms[family_of(c)] = clock_ms() + NO_ROUTE_MS;
 	else if (error == 0)
 		no_route_until_ms[family_of(c)] = 0;
+	note(all, kind_of(c, met, reply), reply, reply->code ? c->host : "");
+}
+
+/* A host has answered for all its addresses, as far as one of them has no route from here. */
+static bool has_refused(const struct candidates *all, const char *host)
+{
+	for (unsigned i = 0; i < all->count; i++)
+		if (all->rows[i].refused && strcmp(all->rows[i].host, host) == 0)
+			return true;
+	return false;
+}
+
+void candidates_conclude(struct candidates *all)
+{
+	for (unsigned i = 0; all->kind == CANDIDATES_REFUSED && i < all->count; i++) {
+		const struct candidate *c = &all->rows[i];
+		char text[RESOLVE_HOST_MAX + 64];
+
+		if (!c->passed_over || has_refused(all, c->host))
+			continue;
+		string_print_cut(text, sizeof text, "no route to %s", c->host);
+		candidates_trouble(all, 0, "4.4.1", text);
+	}
 }

@@ -22,12 +22,25 @@ struct candidate {
 	struct net_address address; /* with its port */
 	uint16_t preference;        /* smaller ones first */
 	uint16_t round;             /* which of its host's addresses of this family */
+	bool refused;               /* for good, before any message was offered */
+	bool passed_over;           /* its family has no route */
+};
+
+/* Why nothing was delivered, in the order in which one is worth telling more than another. */
+enum candidates_trouble {
+	CANDIDATES_NONE,      /* nobody to ask, and nobody has said why */
+	CANDIDATES_REFUSED,   /* for good */
+	CANDIDATES_OWN_FAULT, /* not all that could be asked was */
+	CANDIDATES_LATER,     /* the host did not answer, or wants no mail now */
+	CANDIDATES_MESSAGE    /* the host does not want this message now */
 };
 
 struct candidates {
 	struct candidate rows[CANDIDATES_MAX];
 	unsigned count, at, slow;
-	struct reply trouble; /* why there are none, or what the last one said */
+	enum candidates_trouble kind;
+	struct reply trouble;
+	char said_by[RESOLVE_HOST_MAX]; /* "": `trouble` is our own words */
 };
 
 void candidates_clear(struct candidates *all);
@@ -47,7 +60,13 @@ void candidates_arrange(struct candidates *all, unsigned attempt);
 /* The next one, NULL when this attempt has tried enough. A family without a route is passed over
  * for a while. */
 const struct candidate *candidates_next(struct candidates *all);
-/* What trying the last one came to. error: of connect, 0 when it was reached. */
-void candidates_tried(struct candidates *all, int64_t took_ms, int error);
+/* What trying the last one came to. error: of connect, 0 when it was reached. met: it was open, and
+ * this is its answer to the message. */
+void candidates_tried(struct candidates *all, int64_t took_ms, int error, bool met,
+                      const struct reply *reply);
+/* When all have been tried in vain: `kind` and `trouble` are what is to be told of it. One host
+ * that wants none of our mail speaks for itself alone (RFC 5321 section 5.1): it is for good only
+ * when nothing is to be hoped for from any other that was asked. */
+void candidates_conclude(struct candidates *all);
 
 #endif

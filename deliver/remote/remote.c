@@ -11,8 +11,8 @@
  *
  * A worker keeps its connection for a moment (remote.timeout-idle), so that further mail to the
  * same hop costs no new one; one on which anything has come meanwhile is not used again. Hosts are
- * tried in order until one answers: an exchanger that refuses for now leads to the next, what is
- * said of a recipient counts.
+ * tried in order until one answers: an exchanger that refuses for now, or wants no mail of ours at
+ * all, leads to the next, what is said of a message or a recipient for good counts.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -50,12 +50,20 @@ static bool is_kept_route(const struct resolve_route *r)
 	return same;
 }
 
+/* false: `all` knows why. A hop is an operator's word: when it cannot be found, they will want to
+ * mend it, not to lose mail. */
 static bool ask(enum dns_type type, const char *name, struct dns_answer *answer,
                 struct candidates *all)
 {
 	if (dns_ask(&dnsd, type, name, answer, DNS_ANSWER_MS) != 0)
 		*answer = (struct dns_answer){ .result = DNS_OWN_FAULT,
 			                       .text = "dnsd does not respond" };
+	if (type == DNS_ADDRESS &&
+	    (answer->result == DNS_NULL_MX || answer->result == DNS_NO_DOMAIN ||
+	     answer->result == DNS_NO_HOST)) {
+		candidates_trouble(all, 0, "4.4.4", answer->text);
+		return false;
+	}
 	switch (answer->result) {
 	case DNS_FOUND: return true;
 	case DNS_NULL_MX:
@@ -114,10 +122,6 @@ static void add_hop(struct candidates *all, const struct resolve_hop *hop, uint1
 		candidates_add(all, &literal, preference, hop->port);
 	} else if (ask(DNS_ADDRESS, hop->host, &answer, all)) {
 		candidates_add(all, &answer.hosts[0], preference, hop->port);
-	} else if (all->trouble.code) {
-		/* A hop is an operator's word: when it cannot be found, they will want to mend
-		 * it, not to lose mail. */
-		candidates_trouble(all, 0, "4.4.4", answer.text);
 	}
 }
 
@@ -157,16 +161,27 @@ static bool open_one(const struct candidate *to, const struct job *job, struct r
 	return result == CONVERSATION_OPEN;
 }
 
+/* Is it the destination as a whole? One that speaks of the message is there, and so is a name that
+ * leads nowhere, for good. */
+static bool is_host_trouble(const struct candidates *why)
+{
+	return why->kind == CANDIDATES_NONE || why->kind == CANDIDATES_LATER ||
+	       (why->kind == CANDIDATES_REFUSED && why->said_by[0]);
+}
+
 /* The same for all recipients: none was reached. */
-static void fail_all(struct job_result *results, unsigned count, const struct reply *why,
+static void fail_all(struct job_result *results, unsigned count, const struct candidates *why,
                      bool unknown)
 {
 	for (unsigned i = 0; i < count; i++) {
-		results[i].outcome = reply_outcome(why);
-		results[i].host_trouble = !why->own_fault;
-		results[i].unknown = unknown;
-		string_put(results[i].status, sizeof results[i].status, view_of(why->status));
-		string_put(results[i].text, sizeof results[i].text, view_of(why->text));
+		results[i] = (struct job_result){ .outcome = reply_outcome(&why->trouble),
+			                          .host_trouble = is_host_trouble(why),
+			                          .unknown = unknown };
+		string_put(results[i].status, sizeof results[i].status,
+		           view_of(why->trouble.status));
+		string_put(results[i].text, sizeof results[i].text, view_of(why->trouble.text));
+		string_put(results[i].remote_host, sizeof results[i].remote_host,
+		           view_of(why->said_by));
 	}
 }
 
@@ -192,6 +207,7 @@ static void deliver(const struct job *job, const struct job_recipient *recipient
                     struct job_result *results)
 {
 	static struct candidates all;
+	struct reply reply;
 
 	if (try_kept(job, recipients, count, results))
 		return;
@@ -199,22 +215,23 @@ static void deliver(const struct job *job, const struct job_recipient *recipient
 	find_candidates(job, &all);
 	for (const struct candidate *c; (c = candidates_next(&all)) != NULL;) {
 		int64_t began_ms = clock_ms();
+		bool open = open_one(c, job, &reply);
 
-		if (open_one(c, job, &all.trouble)) {
+		if (open) {
 			kept_route = job->route;
 			if (conversation_send(&kept, job, recipients, count, &limits, results,
-			                      &all.trouble))
+			                      &reply))
 				return;
 		}
-		candidates_tried(&all, clock_ms() - began_ms, kept.connect_error);
+		candidates_tried(&all, clock_ms() - began_ms, kept.connect_error, open, &reply);
 		log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", job->id,
-		         log_quote(view_of(c->host)), kept.address,
-		         log_text(view_of(all.trouble.text)));
+		         log_quote(view_of(c->host)), kept.address, log_text(view_of(reply.text)));
 		let_go();
 	}
+	candidates_conclude(&all);
 	/* No host was there to be asked: what DNS says of a domain is true of all its addresses.
 	 * That we are its host ourselves is for our operator to correct. */
-	fail_all(results, count, &all.trouble,
+	fail_all(results, count, &all,
 	         all.count == 0 && job->route.domain[0] &&
 	                 strcmp(all.trouble.status, "5.4.6") != 0);
 }
@@ -232,6 +249,7 @@ static const char *tls_facts(void)
 static void tell(const struct job *job, const struct job_recipient *recipient,
                  const struct job_result *r, int64_t began_ms)
 {
+	const char *host = kept.host[0] ? kept.host : r->remote_host[0] ? r->remote_host : "none";
 	static const char *const events[] = { [JOB_DONE] = "sent",
 		                              [JOB_RETRY] = "deferred",
 		                              [JOB_FAILED] = "failed",
@@ -240,8 +258,8 @@ static void tell(const struct job *job, const struct job_recipient *recipient,
 	log_info(
 		"id=%s event=%s to=<%s> status=%s host=%s address=%s tls=%s duration_ms=%lld text=\"%s\"",
 		job->id, events[r->outcome], log_quote(view_of(recipient->to.address)), r->status,
-		kept.host[0] ? kept.host : "none", kept.address[0] ? kept.address : "none",
-		tls_facts(), (long long)(clock_ms() - began_ms), log_text(view_of(r->text)));
+		host, kept.address[0] ? kept.address : "none", tls_facts(),
+		(long long)(clock_ms() - began_ms), log_text(view_of(r->text)));
 }
 
 static void work(struct wire_in *in, int queued)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""remote with a queued and a dnsd that the test plays: which addresses of many an attempt tries; what is our own fault, not
-the destination's; TLS that drips or ends at once; what a reload in the middle does to a delivery."""
+"""remote with a queued and a dnsd that the test plays: which addresses of many an attempt tries, and what is told of many hosts
+that were asked in vain; what is our own fault, not the destination's; TLS that drips or ends at once; what a reload in the middle
+does to a delivery."""
 import contextlib
 import itertools
 import os
@@ -15,7 +16,7 @@ import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from fakesmtp import FakeHost, fake_certificate
-from remotehouse import DNS_OWN_FAULT, DONE, FAILED, OWN_FAULT, RETRY, RemoteHouse
+from remotehouse import DNS_NO_HOST, DNS_OWN_FAULT, DONE, FAILED, OWN_FAULT, RETRY, RemoteHouse
 from tap import done, is_, ok
 
 SLOW_MAX = 8  # CANDIDATES_SLOW_MAX
@@ -174,7 +175,45 @@ def reload_in_handshake():
         is_(host.connections, 1, "over one connection")
 
 
-def odd_answers():
+class Dead:
+    """Bound, and nobody listens."""
+
+    def __init__(self):
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+
+
+def says(**answers):
+    return FakeHost(extensions=["8BITMIME"], answers=answers)
+
+
+def many_hosts():
+    """What one host says before it has seen the message is its own affair (RFC 5321 section 5.1)."""
+    hosts = {"dead": Dead(), "busy": says(greeting=b"451 4.3.2 busy\r\n"), "closing": says(greeting=b"421 4.3.2 closing\r\n"),
+             "refuses": says(greeting=b"554 5.7.1 not you\r\n"), "ehlo": says(EHLO=b"550 5.7.2 not you\r\n", HELO=b"550 5.7.2 no\r\n"),
+             "sender": says(MAIL=b"450 4.1.8 no such domain\r\n"), "end": says(MAIL=b"421 4.7.0 closing\r\n"),
+             "mute": says(MAIL=b"close"), "3": says(greeting=b"354 hm\r\n"), "ehlo3": says(EHLO=b"354 hm\r\n"), "good": FakeHost()}
+    expected = {
+        # the hosts in order: outcome, status, is it the host's trouble, who said so
+        ("refuses",): (FAILED, "5.7.1", 1, True), ("ehlo",): (FAILED, "5.7.2", 1, True), ("refuses", "ehlo"): (FAILED, "5.7.2", 1, True),
+        ("dead", "refuses"): (RETRY, "4.4.1", 1, False), ("refuses", "dead"): (RETRY, "4.4.1", 1, False),
+        ("busy", "refuses"): (RETRY, "4.3.2", 1, True), ("refuses", "busy"): (RETRY, "4.3.2", 1, True),
+        ("mute", "ehlo"): (RETRY, "4.4.2", 1, False), ("ehlo", "refuses", "closing"): (RETRY, "4.3.2", 1, True),
+        ("refuses", "good"): (DONE, "2.0.0", 0, True), ("refuses", "dead", "ehlo", "good"): (DONE, "2.0.0", 0, True),
+        # one sender's trouble is not the host's
+        ("sender",): (RETRY, "4.1.8", 0, True), ("sender", "dead"): (RETRY, "4.1.8", 0, True),
+        ("dead", "sender", "refuses"): (RETRY, "4.1.8", 0, True), ("end",): (RETRY, "4.7.0", 1, True), ("mute",): (RETRY, "4.4.2", 1, False),
+        ("sender", "good"): (DONE, "2.0.0", 0, True),
+        # an answer that cannot be one
+        ("3",): (RETRY, "4.5.0", 1, False), ("ehlo3",): (RETRY, "4.5.0", 1, False)}
+    with RemoteHouse(settings=SETTINGS) as remote:
+        for names, (outcome, status, trouble, said) in expected.items():
+            found = remote.send(["a@far.test"], hops=[("127.0.0.1", hosts[name].port) for name in names])["a@far.test"]
+            is_((*found[:2], remote.trouble, remote.said_by), (outcome, status, trouble, "127.0.0.1" if said else ""), ", ".join(names))
+        remote.hosts["nowhere.test"] = DNS_NO_HOST
+        is_(remote.send(["a@nowhere.test"], domain="nowhere.test")["a@nowhere.test"][:2], (FAILED, "5.4.4"), "a name that leads nowhere")
+        is_(remote.trouble, 0, "is no trouble of a host")
     with RemoteHouse(settings=SETTINGS) as remote:
         for extensions in (["PIPELINING"], []):
             host = FakeHost(extensions=extensions, answers={"DATA": b"250 2.0.0 hm\r\n"})
@@ -262,7 +301,7 @@ def tls_that_fails():
 
 before = good.connections
 own_faults()
-odd_answers()
+many_hosts()
 early_answers()
 tls_that_fails()
 reload_while_connecting()

@@ -50,10 +50,11 @@ def drip(_):
 
 
 drip_hop = FakeHost(answers={"EHLO": drip})
+refusing_hop = FakeHost(answers={"greeting": b"554 5.7.1 not you\r\n"})
 deaf_hop = FakeHost(answers={"end": b"close"})
 broken_tls_hop = FakeHost(extensions=["STARTTLS", "PIPELINING"], break_tls=True)
 
-domains = {"hop.test": main_hop, "drip.test": drip_hop, "old.test": old_hop, "busy.test": busy_hop, "mad.test": mad_hop,
+domains = {"hop.test": main_hop, "drip.test": drip_hop, "old.test": old_hop, "busy.test": busy_hop, "mad.test": mad_hop, "refusing.test": refusing_hop,
            "deaf.test": deaf_hop, "nottls.test": broken_tls_hop}
 options = ["--set", f"dns.server 127.0.0.1:{dns.port}", "--set", f"remote.port {exchanger.port}",
            "--set", "queue.retry-first 1h", "--set", "queue.retry-max 1h", "--set", "remote.timeout-command 20s"]
@@ -123,6 +124,11 @@ with house:
         before = len(reports())
         submit([f"x@{name}"])
         is_(status_of(wait_report(before + 1)[-1])[0][2], status, f"{name}: {status}")
+    before = len(reports())
+    submit(["x@refusing.test"])
+    report = wait_report(before + 1)[-1].as_string()
+    ok("Remote-MTA: dns; 127.0.0.1\n" in report and "Diagnostic-Code: smtp; 554 5.7.1 not you\n" in report,
+       "a host that refuses to talk is named in the report", report)
     submit(["x@shaky.test"])
     house.wait_for("deferral", lambda: "shaky.test" in queue() and "4.4.3" in house.log())
     ok(True, "failing name servers are a reason to wait")

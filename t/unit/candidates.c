@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: ISC */
+/* What is told of many hosts that were asked in vain: one that wants no mail speaks for itself. */
+#include "deliver/remote/candidates.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "t/tap.h"
+
+static struct candidates all;
+
+static void add(const char *host, int family)
+{
+	static struct dns_host one;
+
+	memset(&one, 0, sizeof one);
+	string_put(one.name, sizeof one.name, view_of(host));
+	one.address_count = 1;
+	one.addresses[0].family = (uint8_t)family;
+	candidates_add(&all, &one, 0, 25);
+}
+
+static struct reply said(const char *line)
+{
+	struct reply r = { 0 };
+
+	reply_line(&r, view_of(line));
+	return r;
+}
+
+static struct reply ours(bool own_fault)
+{
+	return (struct reply){ .status = "4.4.1", .text = "no answer", .own_fault = own_fault };
+}
+
+static void tried(struct reply r, int error, bool met)
+{
+	if (ok(candidates_next(&all) != NULL, "one more"))
+		candidates_tried(&all, 1, error, met, &r);
+}
+
+static void begin(unsigned hosts)
+{
+	static const char *const names[] = { "a.test", "b.test", "c.test" };
+
+	candidates_clear(&all);
+	for (unsigned i = 0; i < hosts; i++)
+		add(names[i], 4);
+	candidates_arrange(&all, 0);
+}
+
+static void is_told(enum candidates_trouble kind, const char *status, const char *by,
+                    const char *what)
+{
+	candidates_conclude(&all);
+	ok(all.kind == kind && strcmp(all.trouble.status, status) == 0 &&
+	           strcmp(all.said_by, by) == 0,
+	   "%s: %d %s by \"%s\"", what, (int)all.kind, all.trouble.status, all.said_by);
+}
+
+static void check_refusals(void)
+{
+	begin(2);
+	tried(said("554 5.7.1 go away"), 0, false);
+	tried(said("550 5.7.2 you too"), 0, false);
+	is_told(CANDIDATES_REFUSED, "5.7.2", "b.test", "all refuse: it is for good");
+	begin(2);
+	tried(ours(false), ECONNREFUSED, false);
+	tried(said("554 5.7.1 go away"), 0, false);
+	is_told(CANDIDATES_LATER, "4.4.1", "", "one does not answer, one refuses: later");
+	begin(2);
+	tried(said("554 5.7.1 go away"), 0, false);
+	tried(said("451 4.3.2 busy"), 0, false);
+	is_told(CANDIDATES_LATER, "4.3.2", "b.test", "the other way round");
+	begin(2);
+	tried(said("451 4.3.2 busy"), 0, false);
+	tried(said("554 5.7.1 go away"), 0, false);
+	is_told(CANDIDATES_LATER, "4.3.2", "a.test", "one is busy, one refuses: later");
+	begin(2);
+	tried(ours(true), 0, false);
+	tried(said("554 5.7.1 go away"), 0, false);
+	is_told(CANDIDATES_OWN_FAULT, "4.4.1", "", "one was not asked: our own fault");
+	begin(3);
+	tried(ours(false), ECONNREFUSED, false);
+	tried(said("450 4.1.8 no such sender"), 0, true);
+	tried(ours(false), ECONNREFUSED, false);
+	is_told(CANDIDATES_MESSAGE, "4.1.8", "b.test", "what is said of the message goes before");
+	begin(1);
+	tried(said("421 4.7.0 closing"), 0, true);
+	is_told(CANDIDATES_LATER, "4.7.0", "a.test", "421 is not said of the message");
+}
+
+static void check_routes(void)
+{
+	candidates_clear(&all);
+	add("a.test", 6);
+	add("a.test", 4);
+	candidates_arrange(&all, 0);
+	tried(ours(false), ENETUNREACH, false);
+	tried(said("554 5.7.1 go away"), 0, false);
+	is_told(CANDIDATES_REFUSED, "5.7.1", "a.test",
+	        "a host has answered for the address without a route");
+	candidates_clear(&all);
+	add("a.test", 6);
+	add("b.test", 4);
+	candidates_arrange(&all, 0);
+	tried(said("554 5.7.1 go away"), 0, false);
+	ok(candidates_next(&all) == NULL && all.rows[0].passed_over, "no route is remembered");
+	is_told(CANDIDATES_LATER, "4.4.1", "", "not for another host, which has none");
+	candidates_clear(&all);
+	is_told(CANDIDATES_NONE, "4.4.4", "", "nobody to ask");
+	candidates_trouble(&all, 0, "4.4.4", "no such hop");
+	candidates_trouble(&all, 550, "5.4.6", "loop");
+	is_told(CANDIDATES_LATER, "4.4.4", "", "a hop that is not found is not for good");
+}
+
+int main(void)
+{
+	check_refusals();
+	check_routes();
+	return tap_done();
+}
