@@ -54,7 +54,9 @@ static const char *stream_words(enum stream_result result)
 static bool no_line(struct conversation *c, const char *what, enum stream_result result,
                     struct reply *r)
 {
-	const char *words = stream_words(result), *tls = c->tls ? clienttls_error(c->tls) : "";
+	/* The stream tells of a host that takes nothing when it is written to, not here. */
+	const char *words = stream_words(c->stream.write_timeout ? STREAM_TIMEOUT : result),
+		   *tls = c->tls ? clienttls_error(c->tls) : "";
 	bool begun = r->lines > 0 || result == STREAM_TIMEOUT;
 
 	c->broken = true;
@@ -84,13 +86,13 @@ static bool read_reply(struct conversation *c, const char *what, struct reply *r
 		enum stream_result result =
 			late ? STREAM_TIMEOUT : stream_line(&c->stream, REPLY_LINE_MAX, &line);
 
-		/* A host that ends lines with a bare LF is odd, not hostile: what it answers is no
-		 * command. */
+		/* A host that ends lines with a bare LF, all or some, is odd, not hostile: what it
+		 * answers is no command. */
+		if (result != STREAM_OK && result != STREAM_BARE)
+			return no_line(c, what, result, r);
 		if (result == STREAM_BARE)
 			line = view_trim(line);
-		else if (result != STREAM_OK) {
-			return no_line(c, what, result, r);
-		}
+		c->stream.skip_rest = false;
 		if (!reply_line(r, line)) {
 			no_reply(r, what, "invalid SMTP reply");
 			c->broken = true;
@@ -198,6 +200,23 @@ static enum conversation_result give_up(struct conversation *c, enum conversatio
 
 /* ---- opening ---- */
 
+/* A refusal that has no status of its own gets one of what it is about: its class stays. */
+static void be_precise(struct reply *r, const char *subject)
+{
+	if (r->status[0] && strcmp(r->status + 1, ".0.0") == 0)
+		string_print(r->status, sizeof r->status, "%d.%s", r->code / 100, subject);
+}
+
+/* What has been said to EHLO or HELO: X.5.1 to a command that it does not know, X.3.2 when it wants
+ * no mail. */
+static bool welcomes(struct reply *r)
+{
+	if (r->code / 100 == 2)
+		return true;
+	be_precise(r, r->code >= 500 && r->code <= 504 ? "5.1" : "3.2");
+	return false;
+}
+
 static bool greet(struct conversation *c, const char *helo, struct reply *reply)
 {
 	const char *hello = c->lmtp ? "LHLO" : "EHLO";
@@ -210,11 +229,13 @@ static bool greet(struct conversation *c, const char *helo, struct reply *reply)
 		return false;
 	if (reply->code / 100 == 2)
 		return true;
-	if (reply->code / 100 != 5 || c->lmtp || c->broken || !in_step(c, "HELO", reply))
+	if (reply->code / 100 != 5 || c->lmtp)
+		return welcomes(reply);
+	if (c->broken || !in_step(c, "HELO", reply))
 		return false;
 	/* A host of before 1995. */
 	stream_format(&c->stream, "HELO %s\r\n", helo);
-	return read_answer(c, "HELO", false, reply) && reply->code / 100 == 2;
+	return read_answer(c, "HELO", false, reply) && welcomes(reply);
 }
 
 /* After the offer was taken up, everything is asked again inside (RFC 3207 section 4.2). */
@@ -282,8 +303,11 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
 		return CONVERSATION_REFUSED;
 	}
 	stream_open(&c->stream, fd, limits->command_ms);
-	if (!read_answer(c, "greeting", false, reply) || reply->code / 100 != 2 ||
-	    !greet(c, helo, reply))
+	if (!read_answer(c, "greeting", false, reply) || reply->code / 100 != 2) {
+		be_precise(reply, "3.2");
+		return give_up(c, CONVERSATION_REFUSED);
+	}
+	if (!greet(c, helo, reply))
 		return give_up(c, CONVERSATION_REFUSED);
 	if (extensions_have(&c->extensions, ESMTP_STARTTLS) && !without_tls) {
 		enum conversation_result result = start_tls(c, helo, reply);
@@ -349,7 +373,7 @@ static void say_recipient(struct conversation *c, const struct job_recipient *r)
 	stream_write(&c->stream, text_view(line));
 }
 
-/* NULL: it is written; else why not. sum grows with it. */
+/* NULL: it is written, or the stream has failed; else why not. sum grows with it. */
 static const char *write_file(struct conversation *c, int file, uint64_t offset, uint64_t size,
                               struct checksum *sum, bool *line_start)
 {
@@ -361,7 +385,9 @@ static const char *write_file(struct conversation *c, int file, uint64_t offset,
 
 	while (size > 0) {
 		if (clock_ms() > until_ms)
-			return "timeout while sending";
+			c->stream.write_failed = c->stream.write_timeout = true;
+		if (c->stream.write_failed)
+			return NULL;
 		size_t n = size < sizeof buffer ? (size_t)size : sizeof buffer;
 		enum file_result got = file_read_at(file, buffer, n, offset);
 
@@ -375,7 +401,7 @@ static const char *write_file(struct conversation *c, int file, uint64_t offset,
 	return NULL;
 }
 
-/* NULL: it is written, and is the message that came. */
+/* NULL: it is written, and is the message that came; or the stream has failed. */
 static const char *write_text(struct conversation *c, const struct job *job, bool *line_start)
 {
 	uint8_t is[SPOOL_CHECKSUM_BYTES];
@@ -390,7 +416,7 @@ static const char *write_text(struct conversation *c, const struct job *job, boo
 		why = write_file(c, job->fd, job->message_offset, job->message_bytes, &sum,
 		                 line_start);
 	checksum_end(&sum, is);
-	if (why || checksum_equal(is, job->checksum))
+	if (why || c->stream.write_failed || checksum_equal(is, job->checksum))
 		return why;
 	c->damaged = true;
 	return "wrong checksum";
@@ -536,6 +562,18 @@ static bool means_unknown(const struct reply *r)
 	        strcmp(r->status, "5.1.10") == 0);
 }
 
+/* A host that takes no more recipients at once says 452; by RFC 821 it was 552, which is to be
+ * taken as that (RFC 5321 section 4.5.3.1.10), unless it is of the recipient: a mailbox that is
+ * full. */
+static enum job_outcome recipient_outcome(const struct transaction *t, struct reply *r)
+{
+	if (r->code != 552 || t->accepted_count == 0 ||
+	    (strcmp(r->status, "5.0.0") != 0 && strcmp(r->status, "5.5.3") != 0))
+		return reply_outcome(r);
+	string_put(r->status, sizeof r->status, VIEW("4.5.3"));
+	return JOB_RETRY;
+}
+
 /* Reads the answers to RCPT; false when the line broke: who had none by then, waits. */
 static bool read_recipients(struct transaction *t)
 {
@@ -544,7 +582,8 @@ static bool read_recipients(struct transaction *t)
 
 		if (said && !t->pipelined)
 			say_recipient(t->c, &t->recipients[i]);
-		if (!said || !read_answer(t->c, "RCPT", false, t->reply)) {
+		/* 421 is said of them all. */
+		if (!said || !read_answer(t->c, "RCPT", false, t->reply) || t->c->broken) {
 			for (; i < t->count; i++)
 				settle(t, i, JOB_RETRY);
 			settle_accepted(t, JOB_RETRY);
@@ -552,8 +591,8 @@ static bool read_recipients(struct transaction *t)
 		}
 		t->accepted[i] = t->reply->code / 100 == 2;
 		t->accepted_count += t->accepted[i];
-		settle(t, i,
-		       reply_outcome(t->reply)); /* accepted, it waits for the text's answer */
+		/* Accepted, it waits for the text's answer. */
+		settle(t, i, recipient_outcome(t, t->reply));
 		t->results[i].unknown = means_unknown(t->reply);
 	}
 	return true;
@@ -606,13 +645,30 @@ static bool mail_refused(struct transaction *t)
 	bool for_good = t->reply->code / 100 == 5;
 	struct reply scratch;
 
+	if (t->reply->code == 530) /* RFC 3207 section 4, RFC 4954 section 6 */
+		be_precise(t->reply, "7.0");
 	if (for_good)
 		settle_all(t, JOB_FAILED);
-	for (unsigned i = 0; t->pipelined && i < t->count && !t->c->broken; i++)
-		if (!read_answer(t->c, "RCPT", false, &scratch) && t->c->out_of_step)
+	for (unsigned i = 0; t->pipelined && i < t->count && !t->c->broken; i++) {
+		/* A yes now is to something else, or the host would take a text: of ours it must
+		 * not even have an empty one. */
+		if (read_answer(t->c, "RCPT", false, &scratch) && scratch.code / 100 == 2)
+			out_of_step(t->c, "RCPT", &scratch);
+		if (t->c->out_of_step && for_good)
 			*t->reply = scratch;
+	}
 	leave(t, t->pipelined);
 	return for_good;
+}
+
+/* It came to nothing before the text, for now, and nobody has been refused for good: another host
+ * may do better (RFC 5321 section 5.1). */
+static bool may_ask_another(const struct transaction *t)
+{
+	for (unsigned i = 0; i < t->count; i++)
+		if (t->results[i].outcome == JOB_FAILED)
+			return false;
+	return !t->c->out_of_step;
 }
 
 static bool run(struct transaction *t, const struct conversation_limits *limits)
@@ -626,14 +682,14 @@ static bool run(struct transaction *t, const struct conversation_limits *limits)
 	if (t->reply->code / 100 != 2)
 		return mail_refused(t);
 	if (!read_recipients(t))
-		return true;
+		return !may_ask_another(t);
 	if (t->accepted_count == 0) {
 		leave(t, t->pipelined);
 		return true;
 	}
 	if (!open_text(t)) {
 		leave(t, false);
-		return true;
+		return !may_ask_another(t);
 	}
 	send_text(t, limits);
 	t->c->messages++;

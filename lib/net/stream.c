@@ -291,6 +291,7 @@ void stream_unread(struct stream *s, size_t bytes)
 static enum stream_result write_fails(struct stream *s, enum stream_result result)
 {
 	s->write_failed = true;
+	s->write_timeout = result == STREAM_TIMEOUT;
 	text_clear(&s->out);
 	return result;
 }

@@ -55,6 +55,7 @@ struct stream {
 	struct view refused_end; /* of the line last refused: its end, valid as the line is */
 	bool not_socket;         /* a pipe or terminal: waited on with poll */
 	bool write_failed;       /* sticky: later writes are dropped, reads report STREAM_CLOSED */
+	bool write_timeout;      /* that was because the other side took nothing in its time */
 	uint64_t bytes_in, bytes_out;
 	struct stream_layer *layer; /* NULL: the bare descriptor; set and owned by the caller */
 };

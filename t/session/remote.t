@@ -193,7 +193,9 @@ def many_hosts():
     hosts = {"dead": Dead(), "busy": says(greeting=b"451 4.3.2 busy\r\n"), "closing": says(greeting=b"421 4.3.2 closing\r\n"),
              "refuses": says(greeting=b"554 5.7.1 not you\r\n"), "ehlo": says(EHLO=b"550 5.7.2 not you\r\n", HELO=b"550 5.7.2 no\r\n"),
              "sender": says(MAIL=b"450 4.1.8 no such domain\r\n"), "end": says(MAIL=b"421 4.7.0 closing\r\n"),
-             "mute": says(MAIL=b"close"), "3": says(greeting=b"354 hm\r\n"), "ehlo3": says(EHLO=b"354 hm\r\n"), "good": FakeHost()}
+             "mute": says(MAIL=b"close"), "rcpt": says(RCPT=b"close"), "rcpt421": says(RCPT=b"421 4.7.0 enough\r\n"),
+             "data": says(DATA=b"451 4.3.0 not now\r\n"), "bare": says(greeting=b"554 no\r\n"), "old": says(EHLO=b"500 what\r\n", HELO=b"502 what\r\n"),
+             "tls": says(MAIL=b"530 must issue STARTTLS\r\n"), "3": says(greeting=b"354 hm\r\n"), "ehlo3": says(EHLO=b"354 hm\r\n"), "good": FakeHost()}
     expected = {
         # the hosts in order: outcome, status, is it the host's trouble, who said so
         ("refuses",): (FAILED, "5.7.1", 1, True), ("ehlo",): (FAILED, "5.7.2", 1, True), ("refuses", "ehlo"): (FAILED, "5.7.2", 1, True),
@@ -205,6 +207,11 @@ def many_hosts():
         ("sender",): (RETRY, "4.1.8", 0, True), ("sender", "dead"): (RETRY, "4.1.8", 0, True),
         ("dead", "sender", "refuses"): (RETRY, "4.1.8", 0, True), ("end",): (RETRY, "4.7.0", 1, True), ("mute",): (RETRY, "4.4.2", 1, False),
         ("sender", "good"): (DONE, "2.0.0", 0, True),
+        # nothing has been taken before the text: another host is asked
+        ("rcpt", "good"): (DONE, "2.0.0", 0, True), ("rcpt421", "good"): (DONE, "2.0.0", 0, True), ("data", "good"): (DONE, "2.0.0", 0, True),
+        ("rcpt421", "refuses"): (RETRY, "4.7.0", 1, True), ("data", "dead"): (RETRY, "4.3.0", 0, True),
+        # a status where there is none
+        ("bare",): (FAILED, "5.3.2", 1, True), ("old",): (FAILED, "5.5.1", 1, True), ("tls",): (FAILED, "5.7.0", 0, True),
         # an answer that cannot be one
         ("3",): (RETRY, "4.5.0", 1, False), ("ehlo3",): (RETRY, "4.5.0", 1, False)}
     with RemoteHouse(settings=SETTINGS) as remote:
@@ -225,8 +232,8 @@ def many_hosts():
 class Early:
     """A host that answers the text when it has seen its first line."""
 
-    def __init__(self, said):
-        self.said, self.ended = said, queue.Queue()
+    def __init__(self, said, deaf_until=None):
+        self.said, self.deaf_until, self.ended = said, deaf_until, queue.Queue()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
@@ -240,6 +247,8 @@ class Early:
             client.sendall(b"354 go on\r\n")
             file.readline()
             client.sendall(self.said)
+            if self.deaf_until:
+                self.deaf_until.wait()
             self.ended.put(file.read().endswith(b"\r\n.\r\n"))
 
 
@@ -266,6 +275,35 @@ def drip(session, header):
             threading.Event().wait(0.05)
         return DRIPS
     return count
+
+
+def odd_hosts():
+    """What is odd and not hostile; what must not be believed."""
+    with RemoteHouse(settings=SETTINGS) as remote:
+        def found(recipients=("a@far.test",), pipelining=True, **answers):
+            host = FakeHost(extensions=["PIPELINING"] if pipelining else [], answers=answers)
+            result = remote.send(list(recipients), hops=[("127.0.0.1", host.port)])
+            host.close()
+            return [result[to][:2] for to in recipients], len(host.messages)
+        for pipelining in (True, False):
+            is_(found(pipelining=pipelining, greeting=b"220-a\n220 b\r\n", EHLO=b"250-a\n250-8BITMIME\r\n250-PIPELINING\n250 SIZE\r\n", MAIL=b"250 ok\n",
+                      DATA=b"354-so\r\n354 go on\n", end=b"250-stored\n250 as 1\r\n"), ([(DONE, "2.0.0")], 1), "lines that end in LF and in CRLF")
+            names = [f"{name}@far.test" for name in "abc"]
+            for said, outcome in ((b"552 too many recipients\r\n", (RETRY, "4.5.3")), (b"552 5.5.3 too many\r\n", (RETRY, "4.5.3")),
+                                  (b"552 5.2.2 full\r\n", (FAILED, "5.2.2"))):
+                is_(found(names, pipelining, RCPT=lambda text: said if "<c@" in text else None), ([(DONE, "2.0.0")] * 2 + [outcome], 1), f"the third: {said}")
+            is_(found(pipelining=pipelining, RCPT=b"552 too many recipients\r\n"), ([(FAILED, "5.0.0")], 0), "one is not too many")
+        is_(found(MAIL=b"550 5.7.1 no\r\n", DATA=b"354 go on\r\n"), ([(RETRY, "4.5.0")], 0), "no to MAIL, yes to RCPT and DATA: it has no text, not even an empty one")
+        is_(found(MAIL=b"450 4.7.1 no\r\n", DATA=b"354 go on\r\n"), ([(RETRY, "4.7.1")], 0), "nor when the no is for now")
+
+
+def deaf_host():
+    text, over = b"Subject: deaf\r\n\r\n" + (b"x" * 998 + b"\r\n") * 30000, threading.Event()
+    with RemoteHouse(settings=SETTINGS) as remote:
+        host = Early(b"", deaf_until=over)
+        found = remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)], message=text)
+        is_(found["a@far.test"], (RETRY, "4.4.2", "the message: timeout"), "a host that takes nothing more: its timeout, not our fault")
+        over.set()
 
 
 def tls_that_fails():
@@ -303,6 +341,8 @@ before = good.connections
 own_faults()
 many_hosts()
 early_answers()
+odd_hosts()
+deaf_host()
 tls_that_fails()
 reload_while_connecting()
 reload_in_handshake()
