@@ -169,7 +169,7 @@ void candidates_tried(struct candidates *all, int64_t took_ms, int error, bool m
 {
 	struct candidate *c = &all->rows[all->at - 1];
 
-	c->refused = reply->code / 100 == 5;
+	c->refused = reply_for_good(reply);
 	c->passed_over = error == ENETUNREACH || error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
 	all->slow += took_ms >= CANDIDATES_QUICK_MS;
 	if (c->passed_over)

@@ -35,7 +35,7 @@ static void own_fault(struct reply *r, const char *what, const char *why)
 
 enum job_outcome reply_outcome(const struct reply *reply)
 {
-	return reply->own_fault ? JOB_OWN_FAULT : reply->code / 100 == 5 ? JOB_FAILED : JOB_RETRY;
+	return reply->own_fault ? JOB_OWN_FAULT : reply_for_good(reply) ? JOB_FAILED : JOB_RETRY;
 }
 
 static const char *stream_words(enum stream_result result)
@@ -67,6 +67,17 @@ static bool no_line(struct conversation *c, const char *what, enum stream_result
 	c->ended = !begun && !c->heard;
 	no_reply(r, what, tls[0] && !begun ? tls : words);
 	return false;
+}
+
+/* A host that offers TLS and had none of us, since it failed, may refuse just that: 530, or X.7.n
+ * (RFC 3463 section 3.8). With the next attempt TLS may work. */
+static void look_for_tls(const struct conversation *c, struct reply *r)
+{
+	if (!c->unprotected || r->code / 100 != 5 ||
+	    (r->code != 530 && strncmp(r->status, "5.7.", 4) != 0))
+		return;
+	r->for_now = true;
+	r->status[0] = '4';
 }
 
 /* One answer; for EHLO its lines are looked at too. false: the conversation is broken, *r says how.
@@ -102,6 +113,7 @@ static bool read_reply(struct conversation *c, const char *what, struct reply *r
 			extensions_line(extensions, view_skip(line, 4));
 	} while (r->more);
 	c->heard = true;
+	look_for_tls(c, r);
 	if (r->code == 421)
 		c->broken = true; /* RFC 5321 section 3.8: it closes */
 	return true;
@@ -204,7 +216,7 @@ static enum conversation_result give_up(struct conversation *c, enum conversatio
 static void be_precise(struct reply *r, const char *subject)
 {
 	if (r->status[0] && strcmp(r->status + 1, ".0.0") == 0)
-		string_print(r->status, sizeof r->status, "%d.%s", r->code / 100, subject);
+		string_print(r->status, sizeof r->status, "%c.%s", r->status[0], subject);
 }
 
 /* What has been said to EHLO or HELO: X.5.1 to a command that it does not know, X.3.2 when it wants
@@ -285,6 +297,7 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
 	memset(c, 0, sizeof *c);
 	c->stream.fd = -1;
 	c->lmtp = lmtp;
+	c->unprotected = without_tls;
 	string_put(c->host, sizeof c->host, view_of(host));
 	net_address_text(to, c->address);
 	fd = connect_within(to, limits->connect_ms);
@@ -314,6 +327,7 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
 
 		if (result != CONVERSATION_OPEN)
 			return give_up(c, result);
+		c->unprotected = c->tls == NULL;
 	}
 	return CONVERSATION_OPEN;
 }
@@ -642,7 +656,7 @@ static void leave(struct transaction *t, bool data_said)
  * for good. */
 static bool mail_refused(struct transaction *t)
 {
-	bool for_good = t->reply->code / 100 == 5;
+	bool for_good = reply_for_good(t->reply);
 	struct reply scratch;
 
 	if (t->reply->code == 530) /* RFC 3207 section 4, RFC 4954 section 6 */

@@ -24,6 +24,7 @@ struct conversation {
 	struct extensions extensions;
 	unsigned messages; /* sent so far */
 	int connect_error; /* errno of a host that was not reached, 0 of one that was */
+	bool unprotected;  /* it offers TLS, which failed: we speak in clear */
 	bool kept;         /* it has been idle: what it says now may be a goodbye, not an answer */
 	bool broken;       /* closed, or out of step: of no further use */
 	bool heard;        /* it has answered, in TLS when there is TLS */

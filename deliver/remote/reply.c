@@ -8,6 +8,11 @@ void reply_clear(struct reply *r)
 	memset(r, 0, sizeof *r);
 }
 
+bool reply_for_good(const struct reply *r)
+{
+	return r->code / 100 == 5 && !r->for_now;
+}
+
 /* "5.1.1" at the beginning, of the same class as the code; its length, 0 when there is none. */
 static size_t enhanced_length(struct view text, int code)
 {

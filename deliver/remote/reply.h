@@ -11,6 +11,7 @@ enum { REPLY_TEXT_MAX = 480, REPLY_LINE_MAX = 4096, REPLY_LINES_MAX = 200 };
 struct reply {
 	int code;       /* 200..599; 0 while no line has come */
 	bool own_fault; /* code 0, and not for the host: what we need ourselves was not to be had */
+	bool for_now;   /* of 5yz: it may be about what another attempt does otherwise */
 	bool more;      /* the last line had a hyphen */
 	unsigned lines;
 	char status[STATUS_MAX];   /* its enhanced status (RFC 2034), or one that fits the code */
@@ -19,6 +20,8 @@ struct reply {
 };
 
 void reply_clear(struct reply *r);
+/* 5yz that stays so. */
+bool reply_for_good(const struct reply *r);
 /* Takes one line without CRLF. false: not an answer of SMTP, or the lines disagree or never end. */
 bool reply_line(struct reply *r, struct view line);
 

@@ -134,6 +134,8 @@ class Session:
 
     def starttls(self, answer):
         self.say(answer or b"220 go on\r\n")
+        if answer and not answer.startswith(b"220"):
+            return True
         if self.host.break_tls:
             self.file.read(1)  # the client has begun: what comes now is no answer in clear behind ours
             self.say(b"this is not TLS at all\r\n")

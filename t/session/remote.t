@@ -325,6 +325,21 @@ def tls_that_fails():
         is_(remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)])["a@far.test"][0], RETRY, "what has spoken inside is not asked outside")
         is_((host.connections, len(host.messages)), (1, 0), "nothing goes in clear")
         host.close()
+        for more, mail, rcpt, expected in (
+                ({"answers": {"STARTTLS": b"454 4.7.0 not now\r\n"}}, b"530 must issue STARTTLS\r\n", None, (RETRY, "4.7.0")),
+                ({"break_tls": True}, b"530 5.7.0 must issue STARTTLS\r\n", None, (RETRY, "4.7.0")),
+                ({"break_tls": True}, None, b"550 5.7.10 encryption needed\r\n", (RETRY, "4.7.10")),
+                ({"break_tls": True}, None, b"550 5.1.1 who is that\r\n", (FAILED, "5.1.1")),
+                ({}, b"530 5.7.0 not you\r\n", None, (FAILED, "5.7.0"))):
+            host = FakeHost(extensions=["STARTTLS"], certificate=certificate, **more)
+            host.answers.update({"MAIL": mail, "RCPT": rcpt})
+            other = FakeHost()
+            found = remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)])["a@far.test"]
+            is_(found[:2], expected, f"{'TLS fails, then' if more else 'in TLS'} {mail or rcpt}")
+            if mail and more:
+                found = remote.send(["a@far.test"], hops=[("127.0.0.1", host.port), ("127.0.0.1", other.port)])["a@far.test"]
+                is_(found[0], DONE, "and another host is asked")
+            host.close()
         dripped = queue.Queue()
         host = FakeHost(extensions=["STARTTLS"], before_tls=lambda session: dripped.put(drip(session, RECORD_OF_HANDSHAKE)) or True)
         is_(remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)])["a@far.test"][0], DONE, "a handshake that drips: in clear after its time")
