@@ -174,9 +174,10 @@ static void fail_all(struct job_result *results, unsigned count, const struct ca
                      bool unknown)
 {
 	for (unsigned i = 0; i < count; i++) {
-		results[i] = (struct job_result){ .outcome = reply_outcome(&why->trouble),
-			                          .host_trouble = is_host_trouble(why),
-			                          .unknown = unknown };
+		results[i] =
+			(struct job_result){ .outcome = reply_outcome(&why->trouble),
+			                     .host_trouble = is_host_trouble(why),
+			                     .unknown = unknown && reply_for_good(&why->trouble) };
 		string_put(results[i].status, sizeof results[i].status,
 		           view_of(why->trouble.status));
 		string_put(results[i].text, sizeof results[i].text, view_of(why->trouble.text));

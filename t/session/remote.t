@@ -221,6 +221,9 @@ def many_hosts():
         remote.hosts["nowhere.test"] = DNS_NO_HOST
         is_(remote.send(["a@nowhere.test"], domain="nowhere.test")["a@nowhere.test"][:2], (FAILED, "5.4.4"), "a name that leads nowhere")
         is_(remote.trouble, 0, "is no trouble of a host")
+        remote.hosts["shaky.test"] = 4  # DNS_LATER
+        is_(remote.send(["a@shaky.test"], domain="shaky.test")["a@shaky.test"][:2], (RETRY, "4.4.3"), "name servers that do not answer")
+        is_((remote.unknown, remote.trouble), ([], 1), "make no address unknown: queued takes no such result")
     with RemoteHouse(settings=SETTINGS) as remote:
         for extensions in (["PIPELINING"], []):
             host = FakeHost(extensions=extensions, answers={"DATA": b"250 2.0.0 hm\r\n"})
