@@ -2,6 +2,7 @@
 #include "imapd/command.h"
 
 #include "imapd/extension.h"
+#include "imapd/list.h"
 #include "imapd/mailboxname.h"
 
 enum { ANY = SESSION_AUTHENTICATED | SESSION_SELECTED, SELECTED = SESSION_SELECTED };
@@ -37,7 +38,7 @@ static const struct command commands[] = {
 	{ "RENAME", rename_run, ANY, "mm", 0, NULL },
 	{ "SUBSCRIBE", subscribe_run, ANY, "m", 0, NULL },
 	{ "UNSUBSCRIBE", unsubscribe_run, ANY, "m", 0, NULL },
-	{ "LIST", list_run, ANY, "al", 0, "CHILDREN SPECIAL-USE" },
+	{ "LIST", list_run, ANY, "+", 0, "CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS" },
 	{ "LSUB", lsub_run, ANY, "al", 0, NULL },
 
 	/* Messages. */
@@ -80,15 +81,6 @@ const struct command *command_find(struct view name)
 
 /* ---- the argument rule ---- */
 
-static bool pattern_valid(const struct argument *a)
-{
-	struct view text;
-
-	if (argument_string(a, &text))
-		return true;
-	return a->type == ARGUMENT_ATOM && view_find(a->text, '\\') == a->text.len;
-}
-
 /* Brings the name into the store's form, or answers NO: a name that cannot be is not a syntax
  * error. */
 static bool mailbox_fits(struct session *s, struct argument *a, bool *answered)
@@ -118,7 +110,7 @@ static bool argument_fits(struct session *s, struct argument *a, char rule, bool
 	switch (rule) {
 	case 'a': return argument_astring(a, &text);
 	case 'm': return mailbox_fits(s, a, answered);
-	case 'l': return pattern_valid(a);
+	case 'l': return list_pattern_valid(a);
 	case 's': return a->type == ARGUMENT_ATOM && session_read_set(s, a->text);
 	case '(': return a->type == ARGUMENT_LIST;
 	default: return true;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* LIST and LSUB (RFC 3501 sections 6.3.8, 6.3.9), with the attributes of CHILDREN (RFC 3348) and
- * SPECIAL-USE (RFC 6154). */
+/* LIST and LSUB as RFC 3501 has them (sections 6.3.8, 6.3.9), with the attributes of CHILDREN (RFC
+ * 3348) and SPECIAL-USE (RFC 6154). The extended LIST is listextended.c's. */
+#include "imapd/list.h"
+
 #include "imapd/answer.h"
 #include "imapd/command.h"
 #include "imapd/mailboxname.h"
@@ -15,29 +17,43 @@ static const struct {
 	{ "Trash", "\\Trash" },   { "Archive", "\\Archive" },
 };
 
-static void tell(struct session *s, const char *what, const char *attributes, struct view name)
+const char *list_special_use(const char *name)
+{
+	for (size_t i = 0; i < sizeof special_uses / sizeof special_uses[0]; i++)
+		if (view_equal(view_of(name), view_of(special_uses[i].name)))
+			return special_uses[i].use;
+	return NULL;
+}
+
+void list_tell(struct session *s, const char *what, const char *attributes, struct view name,
+               const char *behind)
 {
 	struct text line;
 
 	text_init(&line, SESSION_ANSWER_MAX);
 	text_format(&line, "* %s (%s) \"%c\" ", what, attributes, STORE_DELIMITER);
 	answer_astring(&line, name);
-	text_add_string(&line, "\r\n");
+	text_format(&line, "%s\r\n", behind);
 	stream_write(&s->stream, text_view(&line));
 	text_free(&line);
 }
 
+static void tell(struct session *s, const char *what, const char *attributes, struct view name)
+{
+	list_tell(s, what, attributes, name, "");
+}
+
 static void tell_folder(struct session *s, const struct store_folder_name *n)
 {
+	const char *use = n->selectable ? list_special_use(n->name) : NULL;
 	struct text attributes;
 
-	text_init(&attributes, 256);
+	text_init(&attributes, LIST_ATTRIBUTES_MAX);
 	if (!n->selectable)
 		text_add_string(&attributes, "\\Noselect ");
 	text_add_string(&attributes, n->has_children ? "\\HasChildren" : "\\HasNoChildren");
-	for (size_t i = 0; n->selectable && i < sizeof special_uses / sizeof special_uses[0]; i++)
-		if (view_equal(view_of(n->name), view_of(special_uses[i].name)))
-			text_format(&attributes, " %s", special_uses[i].use);
+	if (use != NULL)
+		text_format(&attributes, " %s", use);
 	tell(s, "LIST", text_string(&attributes), view_of(n->name));
 	text_free(&attributes);
 }
@@ -66,7 +82,7 @@ static void tell_delimiter(struct session *s, struct view reference)
 	session_ok(s, "List completed");
 }
 
-void list_run(struct session *s, struct argument *a)
+static void list_plain(struct session *s, struct argument *a)
 {
 	struct store_names names;
 	struct text pattern;
@@ -90,6 +106,18 @@ void list_run(struct session *s, struct argument *a)
 		session_ok(s, "List completed");
 	}
 	text_free(&pattern);
+}
+
+void list_run(struct session *s, struct argument *a)
+{
+	struct view reference;
+
+	if (list_is_extended(a))
+		list_extended_run(s, a);
+	else if (argument_astring(a, &reference) && list_pattern_valid(a->next))
+		list_plain(s, a);
+	else
+		session_bad(s, "LIST: invalid arguments");
 }
 
 /* ---- LSUB ---- */

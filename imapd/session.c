@@ -56,6 +56,13 @@ void session_bad(struct session *s, const char *format, ...)
 	va_end(list);
 }
 
+void session_store_failed(const struct session *s, const struct reason *why)
+{
+	log_warn("event=store-failed account=%s command=%s reason=%s",
+	         log_quote(view_of(s->who.address)), log_quote(s->parser.name),
+	         log_quote(view_of(why->text)));
+}
+
 /* The operator's to mend: the log says what it is. */
 #define INTERNAL_ERROR "[SERVERBUG] Internal error; see the server log"
 
@@ -80,9 +87,7 @@ void session_store_no(struct session *s, enum store_result result, const struct 
 	case STORE_LIMIT: session_no(s, "[LIMIT] A limit of this mailbox has been reached"); return;
 	case STORE_FAILED: break;
 	}
-	log_warn("event=store-failed account=%s command=%s reason=%s",
-	         log_quote(view_of(s->who.address)), log_quote(s->parser.name),
-	         log_quote(view_of(why->text)));
+	session_store_failed(s, why);
 	session_no(s, INTERNAL_ERROR);
 }
 

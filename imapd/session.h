@@ -54,6 +54,8 @@ void session_bad(struct session *s, const char *format, ...) __attribute__((form
  * NULL: none. */
 void session_store_no(struct session *s, enum store_result result, const struct reason *why,
                       const char *missing_code);
+/* Only the log of it: the command goes on. */
+void session_store_failed(const struct session *s, const struct reason *why);
 /* BYE, and the session ends after this command. */
 void session_bye(struct session *s, const char *text);
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* STATUS (RFC 3501 section 6.3.10), with SIZE (RFC 8438). */
+#include "imapd/status.h"
+
 #include <inttypes.h>
 
 #include "imapd/answer.h"
@@ -46,7 +48,7 @@ static const struct status_item *item_find(const struct argument *a)
 	return NULL;
 }
 
-static void tell(struct session *s, struct view name, const struct argument *list,
+void status_tell(struct session *s, struct view name, const struct argument *list,
                  const struct folder_status *status)
 {
 	struct text line;
@@ -65,32 +67,42 @@ static void tell(struct session *s, struct view name, const struct argument *lis
 	text_free(&line);
 }
 
+const char *status_items_fault(const struct argument *list)
+{
+	if (list->first == NULL)
+		return "STATUS: missing items";
+	for (const struct argument *a = list->first; a != NULL; a = a->next)
+		if (item_find(a) == NULL)
+			return "STATUS: unknown item";
+	return NULL;
+}
+
+enum store_result status_read(struct session *s, struct view name, const struct argument *list,
+                              struct folder_status *out, struct reason *why)
+{
+	bool want_bytes = false;
+
+	for (const struct argument *a = list->first; a != NULL; a = a->next)
+		want_bytes |= item_find(a)->value == size;
+	return folder_status(s->store, name, want_bytes, out, why);
+}
+
 void status_run(struct session *s, struct argument *a)
 {
 	struct folder_status status;
 	struct reason why;
-	bool want_bytes = false;
+	const char *fault = status_items_fault(a->next);
 
-	for (const struct argument *argument = a->next->first; argument != NULL;
-	     argument = argument->next) {
-		const struct status_item *item = item_find(argument);
-
-		if (item == NULL) {
-			session_bad(s, "STATUS: unknown item");
-			return;
-		}
-		want_bytes |= item->value == size;
-	}
-	if (a->next->first == NULL) {
-		session_bad(s, "STATUS: missing items");
+	if (fault != NULL) {
+		session_bad(s, "%s", fault);
 		return;
 	}
-	enum store_result result = folder_status(s->store, a->text, want_bytes, &status, &why);
+	enum store_result result = status_read(s, a->text, a->next, &status, &why);
 
 	if (result != STORE_OK) {
 		session_store_no(s, result, &why, NULL);
 		return;
 	}
-	tell(s, a->text, a->next, &status);
+	status_tell(s, a->text, a->next, &status);
 	session_ok(s, "Status completed");
 }
