@@ -11,7 +11,7 @@ static void read_done(struct session *s)
 
 	if (!session_line(s, IDLE_DONE_MAX, &line, &good))
 		return;
-	if (good && view_equal_nocase(line, VIEW("DONE")))
+	if (good && view_equal_nocase(view_trim(line), VIEW("DONE")))
 		session_ok(s, "Idle completed");
 	else
 		session_bad(s, "IDLE: expected DONE");

@@ -205,15 +205,26 @@ static bool read_literal(struct login *l, struct text *line, size_t bytes)
 	return true;
 }
 
+/* The last line of a command. Blanks at its end are of no meaning; a literal may end in some, but
+ * it is no line. */
+static struct view without_blanks(struct view line)
+{
+	while (line.len && line.data[line.len - 1] == ' ')
+		line.len--;
+	return line;
+}
+
 /* One line; what it ends with tells whether the command goes on. */
 static enum login_literal read_line(struct login *l, struct text *command, size_t *literal_bytes)
 {
+	enum login_literal end;
 	struct view line;
 
 	switch (login_line(l, LOGIN_SASL_LINE_MAX, &line)) {
 	case STREAM_OK:
-		text_add(command, line);
-		return command->full ? LITERAL_TOO_LARGE : login_literal_end(line, literal_bytes);
+		end = login_literal_end(line, literal_bytes);
+		text_add(command, end == LITERAL_NONE ? without_blanks(line) : line);
+		return command->full ? LITERAL_TOO_LARGE : end;
 	case STREAM_TOO_LONG:
 	case STREAM_BARE:
 	case STREAM_NUL: text_add(command, line); return LITERAL_BAD;

@@ -22,6 +22,8 @@ GOLDEN = [
     ("in clear", False, b"a capability\r\nb logout\r\n", CLEAR + b"a OK done\r\n" + BYE + b"b OK done\r\n"),
     ("NOOP and ID", True, b'a NOOP\r\nb ID ("name" "x")\r\nc ID NIL\r\n',
      b'a OK done\r\n* ID ("name" "posthouse")\r\nb OK done\r\n* ID ("name" "posthouse")\r\nc OK done\r\n'),
+    ("a blank at the end", True, b"a CAPABILITY \r\nb NOOP  \r\nc ID NIL \r\nd LOGOUT \r\n",
+     SECURE + b'a OK done\r\nb OK done\r\n* ID ("name" "posthouse")\r\nc OK done\r\n' + BYE + b"d OK done\r\n"),
     ("LOGIN in clear", False, b"a LOGIN anna pw\r\n", b"a NO [PRIVACYREQUIRED] this command requires TLS: use STARTTLS first\r\n"),
     ("AUTHENTICATE in clear", False, b"a AUTHENTICATE PLAIN\r\n",
      b"a NO [PRIVACYREQUIRED] this mechanism requires TLS: use STARTTLS first\r\n"),
@@ -77,7 +79,8 @@ def test_greeting(house):
 
 def test_login_forms(house):
     """Every way to say anna and pw; authd says no, so that one session can try them all."""
-    ways = [b"LOGIN anna pw", b'LOGIN "anna" "pw"', b"LOGIN {4+}\r\nanna {2+}\r\npw", b'LOGIN anna {2+}\r\npw', b'login {4+}\r\nanna "pw"']
+    ways = [b"LOGIN anna pw", b'LOGIN "anna" "pw"', b"LOGIN {4+}\r\nanna {2+}\r\npw", b'LOGIN anna {2+}\r\npw', b'login {4+}\r\nanna "pw"',
+            b"LOGIN anna pw ", b'LOGIN "anna" "pw"  ', b"LOGIN anna {2+}\r\npw "]
     for way in ways:
         with house.session(a.IMAP) as s:
             s.say(b"a " + way + b"\r\n")
@@ -104,6 +107,14 @@ def test_login_forms(house):
         is_(s.auth_begin(close=True, dial=True).initial, b"\0anna\0pw", "an initial response, over a new line")
         s.auth_result(a.MALFORMED)
         is_(s.line(), b"c BAD invalid response\r\n", "malformed")
+        s.say(b"e LOGIN anna {3+}\r\npw \r\n")
+        is_(s.auth_begin(close=True).initial, b"\0anna\0pw ", "a literal keeps its blank")
+        s.auth_result(a.DENIED)
+        is_(s.line(), b"e " + NO, "denied")
+        s.say(f"f AUTHENTICATE PLAIN {PLAIN} \r\n".encode())
+        is_(s.auth_begin(close=True).initial, b"\0anna\0pw", "a blank behind the initial response")
+        s.auth_result(a.DENIED)
+        is_(s.line(), b"f " + NO, "denied")
         s.say(b"d AUTHENTICATE PLAIN =\r\n")
         is_(s.auth_begin(close=True).initial, b"", "an empty initial response")
         s.auth_result(a.DENIED)
