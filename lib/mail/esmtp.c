@@ -70,6 +70,28 @@ void esmtp_xtext(struct text *out, struct view v)
 	}
 }
 
+/* What others write where xtext belongs, as xtext: hex digits in small letters, a "+" that none
+ * follow, "=". xtext stays as it is, to the byte (RFC 3461 section 5.2.1). false: that is none, or
+ * does not fit. */
+static bool repair_xtext(struct text *out, struct view v)
+{
+	for (size_t i = 0; i < v.len; i++) {
+		char c = v.data[i];
+
+		if (c < '!' || c > '~')
+			return false;
+		if (c == '+' && v.len - i > 2 && byte_hex_value(v.data[i + 1]) >= 0 &&
+		    byte_hex_value(v.data[i + 2]) >= 0) {
+			text_format(out, "+%c%c", byte_upper(v.data[i + 1]),
+			            byte_upper(v.data[i + 2]));
+			i += 2;
+		} else {
+			esmtp_xtext(out, view_take(view_skip(v, i), 1));
+		}
+	}
+	return v.len > 0 && !out->full;
+}
+
 static bool take_size(struct view value, void *out)
 {
 	/* RFC 1870 section 3: up to 20 digits. A number past 64 bits is surely too large. */
@@ -98,11 +120,12 @@ static void write_body(struct text *out, const void *of)
 		text_add_string(out, "8BITMIME");
 }
 
-/* RFC 4954 section 5: who first submitted it, in the client's opinion. Allowed and not believed. */
+/* RFC 4954 section 5: who first submitted it, in the client's opinion. Allowed and not believed,
+ * and so not looked at. */
 static bool take_auth(struct view value, void *out)
 {
 	(void)out;
-	return is_xtext(value);
+	return value.len > 0;
 }
 
 static bool take_ret(struct view value, void *out)
@@ -123,11 +146,17 @@ static void write_ret(struct text *out, const void *of)
 		text_add_string(out, e->ret == 'F' ? "FULL" : "HDRS");
 }
 
+/* What only reports would have is not worth a message: one that makes no sense is left out. */
 static bool take_envid(struct view value, void *out)
 {
 	struct envelope *e = &((struct esmtp_mail *)out)->envelope;
+	struct text envid;
 
-	return is_xtext(value) && string_copy(e->envid, sizeof e->envid, value);
+	text_init(&envid, sizeof e->envid - 1);
+	if (repair_xtext(&envid, value))
+		string_put(e->envid, sizeof e->envid, text_view(&envid));
+	text_free(&envid);
+	return true;
 }
 
 static void write_envid(struct text *out, const void *of)
@@ -193,11 +222,20 @@ static bool is_orcpt(struct view value)
 	       is_xtext(view_skip(value, semicolon + 1));
 }
 
+/* As ENVID: the recipient is accepted in any case. */
 static bool take_orcpt(struct view value, void *out)
 {
 	struct envelope_recipient *r = out;
+	size_t semicolon = view_find(value, ';');
+	struct view type = view_take(value, semicolon);
+	struct text orcpt;
 
-	return is_orcpt(value) && string_copy(r->orcpt, sizeof r->orcpt, value);
+	text_init(&orcpt, sizeof r->orcpt - 1);
+	text_format(&orcpt, "%.*s;", VIEW_ARG(type));
+	if (is_xtext(type) && repair_xtext(&orcpt, view_skip(value, semicolon + 1)))
+		string_put(r->orcpt, sizeof r->orcpt, text_view(&orcpt));
+	text_free(&orcpt);
+	return true;
 }
 
 /* One that a queue file from before has in another form would be refused for good. */

@@ -33,7 +33,9 @@ enum esmtp_extension esmtp_extension(struct view keyword);
 
 enum esmtp_result {
 	ESMTP_OK,
-	ESMTP_SYNTAX, /* 501 5.5.4: a value that is none, or a parameter given twice */
+	ESMTP_SYNTAX, /* 501 5.5.4: a value that is none, or a parameter given twice. Of ENVID and
+	                 ORCPT, which only reports use, each value is taken: made xtext when it can
+	                 be, else left out */
 	ESMTP_UNKNOWN /* 555 5.5.4 */
 };
 

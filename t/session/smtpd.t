@@ -220,6 +220,16 @@ def whole_message(house):
     is_(message.checksum, hashlib.blake2b(message.bytes, digest_size=32).digest(), "the checksum is BLAKE2b of the bytes")
 
 
+def dsn_of_others(house):
+    """ENVID and ORCPT that are no xtext: no reason for a bounce, and none is sent on so."""
+    for given, orcpt in (("rfc822;a+2b@x", "rfc822;a+2B@x"), ("rfc822;a+b@x", "rfc822;a+2Bb@x"), ("rfc822;a+2Bb@x", "rfc822;a+2Bb@x"),
+                         ("nonsense", ""), ("rfc822;" + "x" * 600, "")):
+        answer = deliver(house, "Subject: x\r\n\r\nx\r\n", mail=" ENVID=a+2b+", rcpt=f" ORCPT={given}")
+        ok(answer.startswith("250 "), f"ORCPT={given[:20]} is accepted", answer)
+        message = house.queue.messages[-1]
+        is_((message.envid, message.recipients[0][2]), ("a+2B+2B", orcpt), "as xtext, or left out")
+
+
 def large(house):
     line = b"0123456789" * 97 + b"\r\n"
     body = b"Subject: large\r\n\r\n" + line * 3000 + b".." + b"x" * 65000 + b"\r\n"
@@ -483,6 +493,7 @@ def main():
         golden(house)
         smuggling(house)
         whole_message(house)
+        dsn_of_others(house)
         large(house)
         loops(house)
         quotas(house)

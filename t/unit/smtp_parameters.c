@@ -3,6 +3,7 @@
 #include "lib/mail/esmtp.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "t/tap.h"
 
@@ -32,12 +33,17 @@ static void mail(void)
 		{ " BODY=", "syntax BODY" },
 		{ " RET=", "syntax RET" },
 		{ " RET=SOME", "syntax RET" },
-		{ " ENVID=", "syntax ENVID" },
-		{ " ENVID=a+2", "syntax ENVID" },
-		{ " ENVID=a=b", "syntax ENVID" },
-		{ " ENVID=a+2b", "syntax ENVID" },
+		{ " ENVID=", "ok 0 7 - " },
+		{ " ENVID=a+2", "ok 0 7 - a+2B2" },
+		{ " ENVID=a=b", "ok 0 7 - a+3Db" },
+		{ " ENVID=a+2b", "ok 0 7 - a+2B" },
+		{ " ENVID=+41+", "ok 0 7 - +41+2B" },
+		{ " ENVID=\303\251", "ok 0 7 - " },
+		{ " ENVID=a ENVID=b", "syntax ENVID" },
+		{ " AUTH=a+3dx@b.test", "ok 0 7 - " },
+		{ " AUTH=", "syntax AUTH" },
 		{ " ENVID=1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123x",
-		  "syntax ENVID" },
+		  "ok 0 7 - " },
 		{ " SMTPUTF8", "unknown SMTPUTF8" },
 		{ " NOTIFY=NEVER", "unknown NOTIFY" },
 		{ " =", "unknown " },
@@ -73,9 +79,18 @@ static void recipient(void)
 		{ " NOTIFY=DELAY,", "ok 8 " },
 		{ " NOTIFY=,", "syntax NOTIFY" },
 		{ " NOTIFY=OFTEN", "syntax NOTIFY" },
-		{ " ORCPT=rfc822", "syntax ORCPT" },
-		{ " ORCPT=;x", "syntax ORCPT" },
-		{ " ORCPT=rfc822;", "syntax ORCPT" },
+		{ " ORCPT=rfc822;a+2bb@c.test", "ok 0 rfc822;a+2Bb@c.test" },
+		{ " ORCPT=rfc822;a+b@x", "ok 0 rfc822;a+2Bb@x" },
+		{ " ORCPT=rfc822;a+@x", "ok 0 rfc822;a+2B@x" },
+		{ " ORCPT=rfc822;a++2B+", "ok 0 rfc822;a+2B+2B+2B" },
+		{ " ORCPT=rfc822;+41=x@c.test", "ok 0 rfc822;+41+3Dx@c.test" },
+		{ " ORCPT=rfc822;\303\251@c.test NOTIFY=NEVER", "ok 1 " },
+		{ " ORCPT=rfc+x;a", "ok 0 " },
+		{ " ORCPT=", "ok 0 " },
+		{ " ORCPT", "ok 0 " },
+		{ " ORCPT=rfc822", "ok 0 " },
+		{ " ORCPT=;x", "ok 0 " },
+		{ " ORCPT=rfc822;", "ok 0 " },
 		{ " ORCPT=rfc822;a ORCPT=rfc822;b", "syntax ORCPT" },
 		{ " SIZE=1", "unknown SIZE" },
 	};
@@ -92,6 +107,28 @@ static void recipient(void)
 			snprintf(got, sizeof got, "%s %.*s", results[r], VIEW_ARG(culprit));
 		is_string(got, cases[i].want, "RCPT%s", cases[i].in);
 	}
+}
+
+/* The last character that fits, and one too many, of which one more byte is made. */
+static void longest(void)
+{
+	struct text in;
+	struct envelope_recipient r;
+	struct view culprit;
+
+	text_init(&in, 2000);
+	text_add_string(&in, " ORCPT=rfc822;");
+	while (in.len < strlen(" ORCPT=") + ENVELOPE_ORCPT_MAX - 4)
+		text_add_byte(&in, 'a');
+	text_add_byte(&in, '+');
+	ok(esmtp_recipient_parse(text_view(&in), &r, &culprit) == ESMTP_OK &&
+	           strlen(r.orcpt) == ENVELOPE_ORCPT_MAX - 1,
+	   "the longest ORCPT is whole");
+	text_cut_back(&in, in.len - 1);
+	text_add_string(&in, "a+");
+	ok(esmtp_recipient_parse(text_view(&in), &r, &culprit) == ESMTP_OK && r.orcpt[0] == '\0',
+	   "a longer one is left out");
+	text_free(&in);
 }
 
 /* What remote writes smtpd reads, and gets the same. */
@@ -149,6 +186,7 @@ int main(void)
 {
 	mail();
 	recipient();
+	longest();
 	both_ways();
 	return tap_done();
 }
