@@ -284,14 +284,22 @@ static void dispatch(struct session *s, struct view line)
 		c->run(s, argument);
 }
 
-/* A line that is no command, whatever is in it. */
-static void refuse_line(struct session *s, enum stream_result result)
+static int line_max(struct view line)
+{
+	struct view argument;
+	const struct command *c = find_command(line, &argument);
+
+	return c != NULL && (c->flags & LONG) ? AUTH_LINE_MAX : COMMAND_LINE_MAX;
+}
+
+/* A line that is no command, whatever is in it. line: of one that is too long, the beginning. */
+static void refuse_line(struct session *s, enum stream_result result, struct view line)
 {
 	s->command = "?";
 	s->argument = VIEW("");
 	switch (result) {
 	case STREAM_TOO_LONG:
-		refuse(s, 500, "5.5.6", "line longer than %d bytes", COMMAND_LINE_MAX);
+		refuse(s, 500, "5.5.6", "line longer than %d bytes", line_max(line));
 		break;
 	case STREAM_BARE:
 		refuse(s, 500, "5.5.2", "bare CR or bare LF, lines must end with CR LF");
@@ -309,7 +317,7 @@ static void serve(struct session *s)
 		if (result == STREAM_OK)
 			dispatch(s, line);
 		else if (result == STREAM_TOO_LONG || result == STREAM_BARE || result == STREAM_NUL)
-			refuse_line(s, result);
+			refuse_line(s, result, line);
 		else
 			session_read_failed(s, result);
 		if (!s->over && s->errors > ERRORS_MAX) {
