@@ -12,6 +12,7 @@ static void host_put(struct wire_out *out, const struct dns_host *h)
 {
 	wire_put_u16(out, h->preference);
 	wire_put_byte(out, h->secure);
+	wire_put_byte(out, h->later);
 	wire_put_string(out, h->name);
 	wire_put_byte(out, (uint8_t)h->address_count);
 	for (unsigned i = 0; i < h->address_count; i++)
@@ -22,6 +23,7 @@ static bool host_get(struct wire_in *in, struct dns_host *h)
 {
 	h->preference = wire_get_u16(in);
 	h->secure = wire_get_bool(in);
+	h->later = wire_get_bool(in);
 	wire_get_string(in, h->name, sizeof h->name);
 	h->address_count = wire_get_byte(in);
 	if (in->bad || h->address_count > DNS_ADDRESSES_MAX)
@@ -87,7 +89,8 @@ void dns_question_put(struct wire_out *out, enum dns_type type, const char *name
 
 bool dns_question_get(struct wire_in *in, enum dns_type *type, char name[DNS_NAME_MAX])
 {
-	if (in->type != DNS_ROUTE && in->type != DNS_ADDRESS && in->type != DNS_NAME)
+	if (in->type != DNS_ROUTE && in->type != DNS_ADDRESS && in->type != DNS_NAME &&
+	    in->type != DNS_EXCHANGERS)
 		return false;
 	*type = (enum dns_type)in->type;
 	wire_get_string(in, name, DNS_NAME_MAX);

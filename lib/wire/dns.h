@@ -14,7 +14,9 @@ enum dns_type {
 	                   section 5.1) -> DNS_HOSTS */
 	DNS_ADDRESS,    /* string host -> DNS_HOSTS with that one host */
 	DNS_NAME,       /* string address -> DNS_HOSTS with the names that also point back to it */
-	DNS_HOSTS
+	DNS_HOSTS,
+	DNS_EXCHANGERS /* dnsd, to its workers: string domain -> DNS_HOSTS, the names in its MX
+	                  records without their addresses */
 };
 
 enum dns_result {
@@ -26,11 +28,18 @@ enum dns_result {
 	DNS_OWN_FAULT  /* nobody was asked, or we did not hear the answer: a fault of the house */
 };
 
-enum { DNS_NAME_MAX = 256, DNS_HOSTS_MAX = 20, DNS_ADDRESSES_MAX = 16 };
+enum {
+	DNS_NAME_MAX = 256,
+	DNS_HOSTS_MAX = 64, /* of a domain with more exchangers the best ones */
+	DNS_ADDRESSES_MAX = 16,
+	/* dnsd answers a DNS_ROUTE or DNS_ADDRESS within this, with what is known by then. */
+	DNS_IN_TIME_MS = 20000
+};
 
 struct dns_host {
 	uint16_t preference;
 	bool secure; /* the whole chain was validated */
+	bool later;  /* it may have addresses that could not be found out now */
 	char name[DNS_NAME_MAX];
 	struct net_address addresses[DNS_ADDRESSES_MAX];
 	unsigned address_count;

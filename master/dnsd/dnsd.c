@@ -24,6 +24,7 @@
 #include "lib/wire/hub.h"
 #include "lib/wire/tasks.h"
 #include "master/dnsd/lookup.h"
+#include "master/dnsd/route.h"
 
 enum {
 	ASKERS = 2,
@@ -32,6 +33,7 @@ enum {
 	CACHE_SLOTS =
 		4096, /* answers kept; a newer one takes the place of another with the same hash */
 	QUESTIONS_MAX = 20000, /* under way for each wire */
+	HOSTS_AT_ONCE = 8,     /* of one route */
 	/* Nobody waits for so long; a worker that was taken over shall not keep its place. */
 	LOOKUP_TIMEOUT_MS = 600000
 };
@@ -53,15 +55,35 @@ struct service {
 
 struct asker {
 	struct hub_line line;
-	struct question *question; /* one at a time */
+	struct request *request; /* one at a time */
 };
 
-struct question {
-	struct task task;
+/* A question of an asker. A route takes several lookups; those of its hosts run at the same time,
+ * a few at once, so that one that is slow holds up no other. */
+struct request {
+	struct asker *asker; /* NULL: has gone, or has an answer */
+	struct service *service;
 	enum dns_type type;
 	char name[DNS_NAME_MAX];
-	struct asker *asker; /* NULL: has gone */
-	struct service *service;
+	struct timer in_time;     /* then the answer is what is known */
+	struct list lookups;      /* under way */
+	struct dns_answer *route; /* NULL: its exchangers are not known */
+	unsigned begun;           /* of its hosts */
+	enum dns_result mx;       /* of a domain without any */
+	bool own_fault;           /* a host of it could not be asked about */
+	bool unwanted;            /* the asker has gone: nothing more is begun for it */
+};
+
+/* What one answer is to its request: a place in the route, or one of these. */
+enum { PLACE_WHOLE = DNS_HOSTS_MAX, PLACE_EXCHANGERS, PLACE_DOMAIN };
+
+struct lookup {
+	struct task task;
+	struct link among; /* request->lookups */
+	struct request *request;
+	unsigned place;
+	enum dns_type type;
+	char name[DNS_NAME_MAX];
 };
 
 static struct {
@@ -69,6 +91,15 @@ static struct {
 	struct settings settings;
 	struct service services[ASKERS];
 } dnsd;
+
+static const struct dns_answer own_fault = { .result = DNS_OWN_FAULT,
+	                                     .text = "dnsd could not send the query" };
+
+static void lower(char *name)
+{
+	for (char *p = name; *p; p++)
+		*p = byte_lower(*p);
+}
 
 static struct answer_slot *slot_of(struct service *s, enum dns_type type, const char *name)
 {
@@ -83,12 +114,7 @@ static bool is_fresh(const struct answer_slot *slot, enum dns_type type, const c
 	       strcmp(slot->name, name) == 0;
 }
 
-/* ---- lookups ---- */
-
-static void begin(void)
-{
-	srandom((unsigned)getpid());
-}
+/* ---- the workers ---- */
 
 static bool work(struct wire_in *in, struct wire_out *out)
 {
@@ -105,63 +131,175 @@ static bool work(struct wire_in *in, struct wire_out *out)
 
 static void put(const struct task *task, struct wire_out *out)
 {
-	const struct question *q = loop_owner(task, const struct question, task);
+	const struct lookup *l = loop_owner(task, const struct lookup, task);
 
-	dns_question_put(out, q->type, q->name);
+	dns_question_put(out, l->type, l->name);
 }
 
-static void finish(struct question *q, const struct wire_out *packet)
-{
-	if (q->asker != NULL) {
-		q->asker->question = NULL;
-		hub_line_send(&q->asker->line, packet);
-	}
-	free(q);
-}
+/* ---- a request ---- */
 
-static void finish_with(struct question *q, const struct dns_answer *answer)
+static void advance(struct request *r);
+
+static void answer_asker(struct request *r, const struct dns_answer *answer)
 {
 	struct wire_out out = { 0 };
 
+	loop_timer_clear(dnsd.loop, &r->in_time);
+	if (r->asker == NULL)
+		return;
+	struct asker *asker = r->asker;
+
+	r->asker = NULL;
+	asker->request = NULL;
 	dns_answer_put(&out, answer);
-	finish(q, &out);
+	hub_line_send(&asker->line, &out);
 	wire_out_free(&out);
 }
 
-static void answer_unasked(struct task *task)
+static void answer_with_route(struct request *r)
 {
-	static const struct dns_answer answer = { .result = DNS_OWN_FAULT,
-		                                  .text = "dnsd could not send the query" };
-
-	finish_with(loop_owner(task, struct question, task), &answer);
+	route_conclude(r->route, r->name, r->own_fault);
+	answer_asker(r, r->route);
 }
 
-static void keep(const struct question *q, const struct dns_answer *answer)
+static bool take_from_cache(struct request *r, enum dns_type type, const char *name,
+                            struct dns_answer *answer)
 {
-	struct answer_slot *slot = slot_of(q->service, q->type, q->name);
+	const struct answer_slot *slot = slot_of(r->service, type, name);
+	struct view packet = text_view(&slot->packet.bytes);
+	struct wire_in in = { .type = packet.len ? (unsigned char)packet.data[0] : 0,
+		              .rest = view_skip(packet, 1) };
+
+	return is_fresh(slot, type, name) && dns_answer_get(&in, answer);
+}
+
+static void known(struct request *r, unsigned place, struct dns_answer *answer);
+
+static void look_up(struct request *r, enum dns_type type, const char *name, unsigned place)
+{
+	static struct dns_answer answer;
+
+	if (take_from_cache(r, type, name, &answer)) {
+		known(r, place, &answer);
+		return;
+	}
+	struct lookup *l = memory_get(sizeof *l);
+
+	l->type = type;
+	string_put(l->name, sizeof l->name, view_of(name));
+	l->request = r;
+	l->place = place;
+	if (tasks_submit(&r->service->lookups, &l->task)) {
+		list_add_last(&r->lookups, &l->among);
+		return;
+	}
+	free(l);
+	answer = own_fault;
+	known(r, place, &answer);
+}
+
+/* One lookup of it has come to this. */
+static void known(struct request *r, unsigned place, struct dns_answer *answer)
+{
+	bool no_mx = answer->result == DNS_NO_HOST || answer->result == DNS_NO_DOMAIN;
+
+	if (place < DNS_HOSTS_MAX) {
+		route_take(r->route, place, answer);
+		r->own_fault = r->own_fault || answer->result == DNS_OWN_FAULT;
+	} else if (place == PLACE_EXCHANGERS && answer->result == DNS_FOUND) {
+		r->route = memory_get(sizeof *r->route);
+		*r->route = *answer;
+		route_begin(r->route);
+	} else if (place == PLACE_EXCHANGERS && no_mx) {
+		r->mx = answer->result;
+		look_up(r, DNS_ADDRESS, r->name, PLACE_DOMAIN);
+	} else {
+		if (place == PLACE_DOMAIN)
+			route_without_mx(answer, r->name, r->mx);
+		answer_asker(r, answer);
+	}
+}
+
+/* Whatever can be begun is; a request that is done with is freed. */
+static void advance(struct request *r)
+{
+	while (r->route && !r->unwanted && r->begun < r->route->host_count &&
+	       r->lookups.count < HOSTS_AT_ONCE) {
+		unsigned host = r->begun++;
+
+		look_up(r, DNS_ADDRESS, r->route->hosts[host].name, host);
+	}
+	if (r->lookups.count > 0)
+		return;
+	if (r->asker != NULL)
+		answer_with_route(r);
+	free(r->route);
+	free(r);
+}
+
+/* What comes later is looked up all the same, for the next who asks. */
+static void time_is_over(struct timer *timer)
+{
+	struct request *r = loop_owner(timer, struct request, in_time);
+	struct dns_answer *none;
+
+	if (r->route) {
+		answer_with_route(r);
+		return;
+	}
+	none = memory_get(sizeof *none);
+	none->result = DNS_LATER;
+	string_print_cut(none->text, sizeof none->text, "%s: the name servers do not respond",
+	                 r->name);
+	answer_asker(r, none);
+	free(none);
+}
+
+/* ---- lookups ---- */
+
+static void end(struct lookup *l, struct dns_answer *answer)
+{
+	struct request *r = l->request;
+
+	list_remove(&l->among);
+	known(r, l->place, answer);
+	free(l);
+	advance(r);
+}
+
+static void lookup_lost(struct task *task)
+{
+	static struct dns_answer answer;
+
+	answer = own_fault;
+	end(loop_owner(task, struct lookup, task), &answer);
+}
+
+static void keep(const struct lookup *l, const struct dns_answer *answer)
+{
+	struct answer_slot *slot = slot_of(l->request->service, l->type, l->name);
 	/* A worker that was taken over may say any number. */
 	uint32_t ttl_s = answer->ttl_s < LOOKUP_TTL_MAX_S ? answer->ttl_s : LOOKUP_TTL_MAX_S;
 
-	slot->type = q->type;
-	memcpy(slot->name, q->name, sizeof slot->name);
+	slot->type = l->type;
+	memcpy(slot->name, l->name, sizeof slot->name);
 	slot->until_ms = loop_now_ms(dnsd.loop) + (int64_t)ttl_s * 1000;
 	dns_answer_put(&slot->packet, answer);
 }
 
-static bool answered(struct task *task, struct wire_in *in)
+static bool lookup_answered(struct task *task, struct wire_in *in)
 {
 	static struct dns_answer answer;
-	struct question *q = loop_owner(task, struct question, task);
+	struct lookup *l = loop_owner(task, struct lookup, task);
 
 	if (!dns_answer_get(in, &answer))
 		return false;
+	for (unsigned i = 0; i < answer.host_count; i++)
+		lower(answer.hosts[i].name);
 	/* What the servers could not tell is asked again soon, not remembered. */
-	if (answer.result == DNS_LATER || answer.result == DNS_OWN_FAULT) {
-		finish_with(q, &answer);
-	} else {
-		keep(q, &answer);
-		finish(q, &slot_of(q->service, q->type, q->name)->packet);
-	}
+	if (answer.result != DNS_LATER && answer.result != DNS_OWN_FAULT)
+		keep(l, &answer);
+	end(l, &answer);
 	return true;
 }
 
@@ -169,22 +307,21 @@ static bool answered(struct task *task, struct wire_in *in)
 
 static void ask(struct asker *a, enum dns_type type, const char *name)
 {
-	struct service *service = loop_owner(a->line.server, struct service, hub);
-	struct answer_slot *slot = slot_of(service, type, name);
+	struct request *r = memory_get(sizeof *r);
 
-	if (is_fresh(slot, type, name)) {
-		hub_line_send(&a->line, &slot->packet);
-		return;
-	}
-	struct question *q = memory_get(sizeof *q);
-
-	q->type = type;
-	memcpy(q->name, name, strlen(name) + 1);
-	q->asker = a;
-	q->service = service;
-	a->question = q;
-	if (!tasks_submit(&service->lookups, &q->task))
-		answer_unasked(&q->task);
+	r->asker = a;
+	r->service = loop_owner(a->line.server, struct service, hub);
+	r->type = type;
+	string_put(r->name, sizeof r->name, view_of(name));
+	r->in_time.due = time_is_over;
+	a->request = r;
+	if (type == DNS_ROUTE)
+		look_up(r, DNS_EXCHANGERS, name, PLACE_EXCHANGERS);
+	else
+		look_up(r, type, name, PLACE_WHOLE);
+	if (r->asker != NULL)
+		loop_timer_set(dnsd.loop, &r->in_time, loop_now_ms(dnsd.loop) + DNS_IN_TIME_MS);
+	advance(r);
 }
 
 static void asker_said(struct hub_line *line, struct wire_in *in)
@@ -193,48 +330,52 @@ static void asker_said(struct hub_line *line, struct wire_in *in)
 	char name[DNS_NAME_MAX];
 	enum dns_type type;
 
-	if (a->question != NULL || !dns_question_get(in, &type, name)) {
+	if (a->request != NULL || !dns_question_get(in, &type, name) || type == DNS_EXCHANGERS) {
 		hub_line_drop(line, "invalid question");
 		return;
 	}
-	for (char *p = name; *p; p++)
-		*p = byte_lower(*p);
+	lower(name);
 	ask(a, type, name);
 }
 
 static void asker_gone(struct hub_line *line)
 {
-	struct question *q = ((struct asker *)line)->question;
+	struct request *r = ((struct asker *)line)->request;
 
-	if (q == NULL)
+	if (r == NULL)
 		return;
-	q->asker = NULL;
+	r->asker = NULL;
+	r->unwanted = true;
+	loop_timer_clear(dnsd.loop, &r->in_time);
 	/* What is being looked up already is kept for the next who asks. */
-	if (task_waits(&q->task)) {
-		task_cancel(&q->task);
-		free(q);
+	LIST_EACH(l, &r->lookups, struct lookup, among) {
+		if (task_waits(&l->task)) {
+			task_cancel(&l->task);
+			list_remove(&l->among);
+			free(l);
+		}
 	}
+	advance(r);
 }
 
 static bool asker_busy(const struct hub_line *line)
 {
-	return ((const struct asker *)line)->question != NULL;
+	return ((const struct asker *)line)->request != NULL;
 }
 
 /* ---- order of service ---- */
 
-static void look_up(struct service *service)
+static void start_lookups(struct service *service)
 {
 	service->lookups = (struct tasks){ .loop = dnsd.loop,
 		                           .workers_max = WORKERS_MAX,
 		                           .tasks_max = QUESTIONS_MAX,
 		                           .timeout_ms = LOOKUP_TIMEOUT_MS,
 		                           .profile = { .promises = SANDBOX_CONNECT },
-		                           .begin = begin,
 		                           .work = work,
 		                           .put = put,
-		                           .answered = answered,
-		                           .lost = answer_unasked };
+		                           .answered = lookup_answered,
+		                           .lost = lookup_lost };
 	tasks_start(&service->lookups);
 }
 
@@ -242,7 +383,7 @@ static void serve(unsigned place, const char *wire, const int *workers_max)
 {
 	struct service *service = &dnsd.services[place];
 
-	look_up(service);
+	start_lookups(service);
 	service->hub = (struct hub){ .loop = dnsd.loop,
 		                     .protocol = "dns",
 		                     .line_size = sizeof(struct asker),
@@ -261,6 +402,7 @@ int main(void)
 	struct reason why;
 
 	program_start("dnsd");
+	srandom((unsigned)getpid());
 	settings_inherit(&dnsd.settings);
 	if (lookup_open(dnsd.settings.dns_server, &why) < 0)
 		log_fatal("%s", why.text);

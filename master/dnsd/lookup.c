@@ -79,6 +79,19 @@ static bool parse_data(const unsigned char *packet, const unsigned char *end,
 	return dn_expand(packet, end, data, r->name, sizeof r->name) >= 0;
 }
 
+/* A place for one more record; NULL: it is left out. */
+static struct lookup_record *place_for(struct lookup_records *all, const struct lookup_record *r)
+{
+	struct lookup_record *worst = &all->rows[0];
+
+	if (all->count < sizeof all->rows / sizeof all->rows[0])
+		return &all->rows[all->count++];
+	for (unsigned i = 1; i < all->count; i++)
+		if (all->rows[i].preference > worst->preference)
+			worst = &all->rows[i];
+	return r->preference < worst->preference ? worst : NULL;
+}
+
 bool lookup_parse(const unsigned char *packet, size_t len, uint16_t type,
                   struct lookup_records *out)
 {
@@ -109,12 +122,14 @@ bool lookup_parse(const unsigned char *packet, size_t len, uint16_t type,
 			return false;
 		if (ttl_s < out->ttl_s)
 			out->ttl_s = ttl_s;
-		if (get16(p) == type && get16(p + 2) == ns_c_in &&
-		    out->count < sizeof out->rows / sizeof out->rows[0]) {
-			if (!parse_data(packet, end, p + 10, data_len, type,
-			                &out->rows[out->count]))
+		if (get16(p) == type && get16(p + 2) == ns_c_in) {
+			struct lookup_record record, *place;
+
+			if (!parse_data(packet, end, p + 10, data_len, type, &record))
 				return false;
-			out->count++;
+			place = place_for(out, &record);
+			if (place != NULL)
+				*place = record;
 		}
 		p += 10 + data_len;
 	}
@@ -162,17 +177,21 @@ static bool is_localhost(const char *name)
 
 /* Fills the addresses of host->name, IPv6 first, half of the room for each family when both want
  * it. DNS_LATER only when nothing is known. Each family answers for itself: there are servers that
- * say NXDOMAIN for the one that they do not know (RFC 4074 section 4.2). */
+ * say NXDOMAIN for the one that they do not know (RFC 4074 section 4.2), or nothing at all (section
+ * 4.1). That is AAAA: of servers that are silent about A no more is asked. */
 static enum dns_result find_addresses(struct dns_host *host, struct dns_answer *answer)
 {
-	struct lookup_records six_records, records;
+	struct lookup_records six_records = { .ttl_s = LOOKUP_TTL_FAILED_S }, records;
+	int64_t began_ms = clock_ms();
 
 	if (is_localhost(host->name)) {
 		net_address_parse(VIEW("127.0.0.1"), &host->addresses[host->address_count++]);
 		return DNS_FOUND;
 	}
-	enum dns_result six = query(host->name, ns_t_aaaa, &six_records);
 	enum dns_result four = query(host->name, ns_t_a, &records);
+	bool silent =
+		four == DNS_LATER && clock_ms() - began_ms >= (int64_t)resolver.retrans * 1000;
+	enum dns_result six = silent ? DNS_LATER : query(host->name, ns_t_aaaa, &six_records);
 	unsigned half = DNS_ADDRESSES_MAX / 2, fours = records.count < half ? records.count : half;
 
 	add_addresses(host, &six_records, DNS_ADDRESSES_MAX - fours);
@@ -180,9 +199,12 @@ static enum dns_result find_addresses(struct dns_host *host, struct dns_answer *
 	keep_shorter(answer, six == DNS_FOUND ? six_records.ttl_s : LOOKUP_TTL_MAX_S);
 	keep_shorter(answer,
 	             four == DNS_FOUND || six != DNS_FOUND ? records.ttl_s : LOOKUP_TTL_MAX_S);
+	host->later = six == DNS_LATER || four == DNS_LATER;
+	if (host->later)
+		keep_shorter(answer, LOOKUP_TTL_FAILED_S);
 	if (host->address_count)
 		return DNS_FOUND;
-	if (six == DNS_LATER || four == DNS_LATER)
+	if (host->later)
 		return DNS_LATER;
 	return six == DNS_NO_DOMAIN && four == DNS_NO_DOMAIN ? DNS_NO_DOMAIN : DNS_NO_HOST;
 }
@@ -210,44 +232,15 @@ static void address_question(const char *name, struct dns_answer *answer)
 		give(answer, result, name, "host not found");
 }
 
-/* By preference; equal ones in a random order, so that load spreads (RFC 5321 section 5.1). */
-static void order_exchanges(struct lookup_records *records)
-{
-	for (unsigned i = records->count; i > 1; i--) {
-		unsigned other = (unsigned)random() % i;
-		struct lookup_record kept = records->rows[i - 1];
-
-		records->rows[i - 1] = records->rows[other];
-		records->rows[other] = kept;
-	}
-	for (unsigned i = 1; i < records->count; i++)
-		for (unsigned j = i;
-		     j > 0 && records->rows[j].preference < records->rows[j - 1].preference; j--) {
-			struct lookup_record kept = records->rows[j];
-
-			records->rows[j] = records->rows[j - 1];
-			records->rows[j - 1] = kept;
-		}
-}
-
-static void route_question(const char *domain, struct dns_answer *answer)
+static void exchangers_question(const char *domain, struct dns_answer *answer)
 {
 	struct lookup_records exchanges;
 	enum dns_result result =
 		is_localhost(domain) ? DNS_NO_HOST : query(domain, ns_t_mx, &exchanges);
-	bool later = false, reachable = false;
 
-	if (result == DNS_LATER) {
-		give(answer, DNS_LATER, domain, "the name servers do not respond");
-		return;
-	}
-	if (result == DNS_NO_HOST || result == DNS_NO_DOMAIN) {
-		/* No MX: the domain is its own host; it is not there when all three say so. */
-		address_question(domain, answer);
-		if (answer->result == DNS_NO_DOMAIN && result == DNS_NO_DOMAIN)
-			give(answer, DNS_NO_DOMAIN, domain, "domain not found");
-		else if (answer->result == DNS_NO_DOMAIN)
-			give(answer, DNS_NO_HOST, domain, "host not found");
+	if (result != DNS_FOUND) {
+		give(answer, result, domain,
+		     result == DNS_LATER ? "the name servers do not respond" : "no MX record");
 		return;
 	}
 	if (exchanges.count == 1 && exchanges.rows[0].name[0] == '\0') {
@@ -255,24 +248,15 @@ static void route_question(const char *domain, struct dns_answer *answer)
 		return;
 	}
 	answer->ttl_s = exchanges.ttl_s;
-	order_exchanges(&exchanges);
-	/* Hosts without an address stay in the answer: that we are among them is how remote sees a
-	 * loop. */
-	for (unsigned i = 0; i < exchanges.count && answer->host_count < DNS_HOSTS_MAX; i++) {
+	for (unsigned i = 0; i < exchanges.count; i++) {
 		struct dns_host *host = &answer->hosts[answer->host_count];
 
+		if (exchanges.rows[i].name[0] == '\0')
+			continue;
 		*host = (struct dns_host){ .preference = exchanges.rows[i].preference };
 		string_put(host->name, sizeof host->name, view_of(exchanges.rows[i].name));
-		if (host->name[0] == '\0')
-			continue;
-		result = find_addresses(host, answer);
-		later = later || result == DNS_LATER;
-		reachable = reachable || result == DNS_FOUND;
 		answer->host_count++;
 	}
-	if (!reachable)
-		give(answer, later ? DNS_LATER : DNS_NO_HOST, domain,
-		     "no mail exchanger of the domain has an address");
 }
 
 static void reverse_name(const struct net_address *a, char out[DNS_NAME_MAX])
@@ -342,8 +326,8 @@ static void in_time(const char *name, struct dns_answer *answer)
 void lookup(enum dns_type type, const char *name, struct dns_answer *answer)
 {
 	*answer = (struct dns_answer){ .result = DNS_FOUND, .ttl_s = LOOKUP_TTL_MAX_S };
-	if (type == DNS_ROUTE)
-		route_question(name, answer);
+	if (type == DNS_EXCHANGERS)
+		exchangers_question(name, answer);
 	else if (type == DNS_ADDRESS)
 		address_question(name, answer);
 	else

@@ -10,7 +10,7 @@ enum { LOOKUP_TTL_MIN_S = 5, LOOKUP_TTL_MAX_S = 3600, LOOKUP_TTL_FAILED_S = 30 }
 
 /* Reads resolv.conf, or takes the one server ADDRESS:PORT when `server` is not empty. */
 int lookup_open(const char *server, struct reason *why);
-/* Answers; never fails but by DNS_LATER. */
+/* Answers DNS_EXCHANGERS, DNS_ADDRESS and DNS_NAME; never fails but by DNS_LATER. */
 void lookup(enum dns_type type, const char *name, struct dns_answer *answer);
 
 /* For the test: the records of one type (T_MX ...) in a packet as it came. */
@@ -20,11 +20,12 @@ struct lookup_record {
 	struct net_address address;
 };
 struct lookup_records {
-	struct lookup_record rows[64];
+	struct lookup_record rows[DNS_HOSTS_MAX];
 	unsigned count;
 	uint32_t ttl_s;
 };
-/* false: the packet is broken. Records past the room are left out. */
+/* false: the packet is broken. Records past the room are left out, of MX those of the least
+ * preference. */
 bool lookup_parse(const unsigned char *packet, size_t len, uint16_t type,
                   struct lookup_records *out);
 

@@ -65,7 +65,7 @@ class RemoteHouse(w.ProgramHouse):
                 out = w.Out(DNS_HOSTS).byte(result).view("" if hosts else "nothing").u32(60)
                 out.byte(len(hosts))
                 for preference, name, addresses in hosts:
-                    out.u16(preference).byte(0).view(name).byte(len(addresses))
+                    out.u16(preference).byte(0).byte(0).view(name).byte(len(addresses))
                     for address in addresses:
                         out.address(address)
                 w.send(line, out)

@@ -174,7 +174,7 @@ class Names:
         while (packet := receive(line)) is not None:
             if packet.kind != DNS_NAME:
                 raise ValueError("smtpd asks for names only")
-            out = Out(DNS_HOSTS).byte(0).view("").u32(60).byte(1).u16(0).byte(0).view("client.far.test").byte(0)
+            out = Out(DNS_HOSTS).byte(0).view("").u32(60).byte(1).u16(0).byte(0).byte(0).view("client.far.test").byte(0)
             send(line, out)
 
 

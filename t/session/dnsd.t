@@ -48,7 +48,7 @@ def asked(line, kind, name):
     code, _, _ = message.byte(), message.string(), message.u32()
     found = []
     for _ in range(message.byte()):
-        message.u16(), message.byte(), message.string()
+        message.u16(), message.byte(), message.byte(), message.string()
         found += [message.address()[0] for _ in range(message.byte())]
     return code, found
 
@@ -172,12 +172,113 @@ def test_families(house):
     is_((code, sum(":" in a for a in found), sum("." in a for a in found)), (FOUND, 8, 8), "of many addresses half are of each family")
 
 
+def route(line, domain):
+    """The result, and of each host its name, whether it may have more addresses, and those."""
+    w.send(line, w.Out(ROUTE).view(domain))
+    message = w.receive(line)
+    code, _, _ = message.byte(), message.string(), message.u32()
+    hosts = []
+    for _ in range(message.byte()):
+        message.u16(), message.byte()
+        later, name = message.byte(), message.string()
+        hosts.append((name, later, [message.address()[0] for _ in range(message.byte())]))
+    return code, hosts
+
+
+class GatheringDns(FakeDns):
+    """Says nothing of the hosts in `slow` before it was asked about all of them, nor of those in `silent` ever."""
+
+    def __init__(self, zones, slow):
+        self.slow, self.held, self.dead, self.last = set(slow), [], "", threading.Event()
+        super().__init__(zones)
+
+    def _serve(self):
+        while True:
+            try:
+                packet, peer = self.socket.recvfrom(4096)
+            except OSError:
+                return
+            answer = self._answer(packet)
+            name = self.questions[-1][0]
+            if name == "last.test":
+                self.last.set()
+            if self.dead and name.endswith(self.dead):
+                continue
+            if name in self.slow:
+                self.held.append((answer, peer))
+            else:
+                self.socket.sendto(answer, peer)
+            while self.held and self.slow <= {asked for asked, _ in self.questions}:
+                self.socket.sendto(*self.held.pop())
+
+
+def test_slow_hosts(house):
+    """A name that is slow holds up no other."""
+    slow = sorted(house.dns.slow)
+    code, hosts = route(house.line(), "five.test")
+    is_((code, hosts[0]), (FOUND, ("mx.test", 0, ["192.0.2.1"])), "the good exchanger is the first")
+    is_(sorted(hosts[1:]), [(name, 0, ["192.0.2.2"]) for name in slow], "those of one route are looked up at the same time")
+
+
+def test_silent_hosts(house):
+    """Of more silent names than are looked up at once, in the time that the asker has."""
+    line = house.line()
+    code, hosts = route(line, "many.test")
+    is_((code, hosts[0]), (FOUND, ("mx.test", 0, ["192.0.2.1"])), "among many silent names the good exchanger is told in time")
+    is_([(later, found) for _, later, found in hosts[1:]], [(1, [])] * 31, "the others as not known for the moment")
+    ok(house.dns.last.wait(w.PATIENCE_SECONDS), "what comes later is looked up all the same")
+    house.dns.dead = ".test"  # from here on it is silent about everything
+    found = (LATER, [])
+    while found[0] == LATER:
+        found = asked(house.line(), ADDRESS, "last.test")
+    is_(found, (FOUND, ["192.0.2.3"]), "and kept for the next who asks")
+
+
+def test_failing_part(house):
+    """What failed for the moment is not kept for so long as what did not."""
+    line = house.line()
+    for name in ("half4.test", "half6.test"):
+        w.send(line, w.Out(ROUTE).view(name))
+        message = w.receive(line)
+        is_((message.byte(), message.string(), message.u32()), (FOUND, "", 30), f"half of {name} is known, for a short while")
+    is_(route(line, "half4.test"), (FOUND, [("h4.test", 1, ["192.0.2.4"])]), "and the route says that there may be more")
+    is_(route(line, "none.test"), (LATER, [("h0.test", 1, [])]), "a domain of whose hosts nothing can be found out is not there for the moment")
+    is_(route(line, "gone.test"), (3, [("nowhere.test", 0, [])]), "one whose hosts are not there has none")
+
+
+def test_many_hosts(house):
+    code, hosts = route(house.line(), "crowd.test")
+    is_((code, len(hosts)), (FOUND, 64), "of more exchangers than there is room for")
+    is_(hosts[0], ("best.test", 0, ["192.0.2.9"]), "the best are told, wherever they stand")
+
+
+class HalfDns(FakeDns):
+    """Rows in `broken` are answered SERVFAIL."""
+    broken = {("h4.test", "AAAA"), ("h6.test", "A"), ("h0.test", "A"), ("h0.test", "AAAA")}
+
+    def _answer(self, packet):
+        answer = super()._answer(packet)
+        if self.questions[-1] in self.broken:
+            answer = answer[:3] + bytes([answer[3] & 0xf0 | 2]) + answer[4:6] + b"\0\0" + answer[8:]
+        return answer
+
+
+SLOW = [f"slow{n}.test" for n in range(5)]
+GATHERING = GatheringDns({("five.test", "MX"): [(10, "mx.test")] + [(20, name) for name in SLOW], ("mx.test", "A"): ["192.0.2.1"],
+                          **{(name, "A"): ["192.0.2.2"] for name in SLOW}}, SLOW)
+SILENT = GatheringDns({("many.test", "MX"): [(10, "mx.test")] + [(20 + n, f"s{n}.dead") for n in range(30)] + [(99, "last.test")],
+                       ("mx.test", "A"): ["192.0.2.1"], ("last.test", "A"): ["192.0.2.3"]}, [])
+SILENT.dead = ".dead"
+HALVES = HalfDns({("half4.test", "MX"): [(10, "h4.test")], ("half6.test", "MX"): [(10, "h6.test")], ("h4.test", "A"): ["192.0.2.4"],
+                  ("h6.test", "AAAA"): ["2001:db8::6"], ("none.test", "MX"): [(10, "h0.test")], ("gone.test", "MX"): [(10, "nowhere.test")]})
+CROWD = FakeDns({("crowd.test", "MX"): [(20 + n, "x.test") for n in range(70)] + [(10, "best.test")], ("best.test", "A"): ["192.0.2.9"]})
 FAMILIES = FakeDns({("four.test", "A"): ["192.0.2.1"], ("six.test", "AAAA"): ["2001:db8::1"], ("mx.test", "MX"): [(10, "four.test")],
                     ("plain.test", "A"): ["192.0.2.2"], ("both.test", "A"): [f"192.0.2.{n}" for n in range(1, 20)],
                     ("both.test", "AAAA"): [f"2001:db8::{n:x}" for n in range(1, 20)]},
                    denied=[("four.test", "AAAA"), ("six.test", "A"), ("plain.test", "MX"), ("plain.test", "AAAA")])
 for test, dns in ((test_reload, None), (test_gone, None), (test_families, FAMILIES),
-                  (test_strangers, NamelessDns({("four.test", "A"): ["192.0.2.1"]}))):
+                  (test_strangers, NamelessDns({("four.test", "A"): ["192.0.2.1"]})), (test_slow_hosts, GATHERING),
+                  (test_silent_hosts, SILENT), (test_failing_part, HALVES), (test_many_hosts, CROWD)):
     with Dnsd(dns) as house:
         test(house)
 done()

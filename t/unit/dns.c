@@ -5,6 +5,7 @@
 #include <arpa/nameser.h>
 
 #include "master/dnsd/lookup.h"
+#include "master/dnsd/route.h"
 #include "t/said.h"
 #include "t/tap.h"
 
@@ -32,12 +33,14 @@ static void test_answer(void)
 		                        .name = "mx6.example.test",
 		                        .address_count = 1 };
 	net_address_parse(VIEW("2001:db8::1"), &a.hosts[1].addresses[0]);
+	a.hosts[1].later = true;
 	dns_answer_put(&out, &a);
 	struct view whole = text_view(&out.bytes);
 	struct wire_in in = in_of(whole);
 
 	ok(dns_answer_get(&in, &b) && b.host_count == 2 && b.ttl_s == 77 &&
-	           strcmp(b.hosts[1].name, "mx6.example.test") == 0 &&
+	           strcmp(b.hosts[1].name, "mx6.example.test") == 0 && b.hosts[1].later &&
+	           !b.hosts[0].later &&
 	           net_address_equal(&a.hosts[1].addresses[0], &b.hosts[1].addresses[0]),
 	   "an answer comes back");
 	for (size_t n = 1; n < whole.len; n++) {
@@ -106,6 +109,42 @@ static void test_packet(void)
 	ok(!lookup_parse(torn, sizeof torn, ns_t_mx, &r), "a name that points at itself is broken");
 }
 
+static void test_route(void)
+{
+	static struct dns_answer route, fault = { .result = DNS_OWN_FAULT, .ttl_s = 50 },
+					none = { .result = DNS_NO_HOST, .ttl_s = 40 },
+					found = { .host_count = 1, .ttl_s = 20 };
+
+	found.hosts[0].address_count = 1;
+	route = (struct dns_answer){ .host_count = 2, .ttl_s = 60 };
+	string_put(route.hosts[0].name, DNS_NAME_MAX, VIEW("worse"));
+	string_put(route.hosts[1].name, DNS_NAME_MAX, VIEW("better"));
+	route.hosts[0].preference = 300;
+	route.hosts[1].preference = 5;
+	route_begin(&route);
+	is_string(route.hosts[0].name, "better", "a route is in the order of preference");
+	route_conclude(&route, "example.test", false);
+	ok(route.result == DNS_LATER, "of which nothing is known, it is for later");
+	route_take(&route, 0, &none);
+	route_take(&route, 1, &fault);
+	route_conclude(&route, "example.test", true);
+	ok(route.result == DNS_OWN_FAULT && route.hosts[1].later && !route.hosts[0].later,
+	   "or a fault of ours, when that is why");
+	route = (struct dns_answer){ .host_count = 2, .ttl_s = 60 };
+	route_begin(&route);
+	route_take(&route, 0, &none);
+	route_take(&route, 1, &none);
+	route_conclude(&route, "example.test", false);
+	ok(route.result == DNS_NO_HOST, "when none has an address, it leads nowhere");
+	route = (struct dns_answer){ .host_count = 2, .ttl_s = 60 };
+	route_begin(&route);
+	route_take(&route, 1, &found);
+	route_conclude(&route, "example.test", false);
+	ok(route.result == DNS_FOUND && route.ttl_s == 20 && route.hosts[0].later &&
+	           route.hosts[1].address_count == 1,
+	   "one address is enough, and what is not known is told");
+}
+
 static void test_ask(void)
 {
 	static struct dns_answer a = { .result = DNS_NO_HOST }, b;
@@ -140,6 +179,7 @@ int main(void)
 	test_answer();
 	test_question();
 	test_packet();
+	test_route();
 	test_ask();
 	return tap_done();
 }
