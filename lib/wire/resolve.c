@@ -110,6 +110,7 @@ void resolve_route_put(struct wire_out *out, const struct resolve_route *r)
 {
 	wire_put_byte(out, r->lmtp);
 	wire_put_string(out, r->domain);
+	wire_put_byte(out, r->ours);
 	wire_put_byte(out, (uint8_t)r->hop_count);
 	for (unsigned i = 0; i < r->hop_count; i++) {
 		wire_put_string(out, r->hops[i].host);
@@ -121,6 +122,7 @@ void resolve_route_get(struct wire_in *in, struct resolve_route *r)
 {
 	r->lmtp = wire_get_bool(in);
 	wire_get_string(in, r->domain, sizeof r->domain);
+	r->ours = wire_get_bool(in);
 	r->hop_count = wire_get_byte(in);
 	if (r->hop_count > RESOLVE_HOPS_MAX) {
 		in->bad = true;

@@ -81,6 +81,8 @@ struct resolve_mailbox {
 struct resolve_route {
 	bool lmtp;
 	char domain[RESOLVE_HOST_MAX]; /* "": the hops */
+	bool ours; /* the domain is an operator's word, in domains.map or as mx=: that it cannot be
+	              found is for the operator to mend, and no reason to lose mail */
 	struct resolve_hop {
 		char host[RESOLVE_HOST_MAX]; /* a name, or an address as net_address_parse takes it
 		                              */

@@ -173,15 +173,17 @@ static void add_hop(const struct addressbook *b, struct resolve_route *r,
 		r->hop_count++;
 }
 
-static void set_domain(struct resolve_target *t, struct view domain)
+static void set_domain(struct resolve_target *t, struct view domain, bool ours)
 {
+	t->route.ours = ours;
 	if (!string_copy(t->route.domain, sizeof t->route.domain, domain))
 		set_error(t, "5.1.2", VIEW("the domain is longer than a domain may be"));
 }
 
 /* To another agent the address alone; else by MX: of the first hop where it says mx, else every hop
  * in order. */
-static void set_route(const struct addressbook *b, struct resolve_target *t, struct route route)
+static void set_route(const struct addressbook *b, struct resolve_target *t, struct route route,
+                      bool ours)
 {
 	struct view domain = address_domain(view_of(t->address));
 	struct resolve_route *to = &t->route;
@@ -193,7 +195,7 @@ static void set_route(const struct addressbook *b, struct resolve_target *t, str
 	to->lmtp = route.transport == ROUTE_LMTP;
 	while (to->hop_count < RESOLVE_HOPS_MAX && route_next(&route, &hop)) {
 		if (hop.mx && to->hop_count == 0) {
-			set_domain(t, hop.host.len ? hop.host : domain);
+			set_domain(t, hop.host.len ? hop.host : domain, ours || hop.host.len > 0);
 			return;
 		}
 		if (!hop.mx)
@@ -207,17 +209,18 @@ static void set_elsewhere(const struct addressbook *b, struct resolve_target *t,
                           const struct classified *place)
 {
 	struct view domain = address_domain(view_of(t->address));
+	bool ours = place->domain != DOMAIN_NOT_OURS;
 
 	if (place->has_route && route_agent(&place->route) == AGENT_NONE) {
 		set_error_text(t, place->route.text, "5.1.2",
 		               "no mail is accepted for this destination");
 	} else if (place->has_route) {
-		set_route(b, t, place->route);
+		set_route(b, t, place->route, ours);
 	} else if (domain.len && domain.data[0] == '[') {
 		set_error(t, "5.1.2", VIEW("mail to address literals is not accepted"));
 	} else {
 		t->agent = AGENT_REMOTE;
-		set_domain(t, domain);
+		set_domain(t, domain, ours);
 	}
 }
 

@@ -81,9 +81,10 @@ class Out:
                 self.number(int(values.get(name, 0)), kind)
         return self
 
-    def route(self, domain="", hops=(), lmtp=False):
-        """By the mail exchangers of a domain, or hops of (host, port); neither: no way to another host."""
-        self.byte(lmtp).view(domain).byte(len(hops))
+    def route(self, domain="", hops=(), lmtp=False, ours=False):
+        """By the mail exchangers of a domain, or hops of (host, port); neither: no way to another host. ours: the
+        operator named the domain."""
+        self.byte(lmtp).view(domain).byte(ours).byte(len(hops))
         for host, port in hops:
             self.view(host).u16(port)
         return self
@@ -138,8 +139,9 @@ class In:
         return {name: get[kind]() if kind in get else self.number(kind) for name, kind in table}
 
     def route(self):
-        """LMTP?, the domain, the hops."""
-        return self.byte(), self.string(), [(self.string(), self.u16()) for _ in range(self.byte())]
+        """LMTP?, the domain, the hops; self.ours: did the operator name the domain?"""
+        lmtp, domain, self.ours = self.byte(), self.string(), self.byte()
+        return lmtp, domain, [(self.string(), self.u16()) for _ in range(self.byte())]
 
     def fd(self):
         return self.fds.pop(0)

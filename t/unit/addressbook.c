@@ -107,6 +107,8 @@ static const struct row domains[] = {
 	{ "around.test", "alias-of round.test" },
 	{ "dept.test", "relay" },
 	{ "listed.test", "relay" },
+	{ "bare.test", "relay" },
+	{ "self.bare.test", "relay" },
 	{ NULL, NULL },
 };
 static const struct row users[] = {
@@ -150,6 +152,7 @@ static const struct row routes[] = {
 	{ "slow.test", "error 4.4.1 not now" },
 	{ ".lmtp.test", "lmtp 127.0.0.1" },
 	{ "mx.test", "smtp mx=relay.test" },
+	{ ".bare.test", "smtp mx" },
 	{ "[192.0.2.99]", "smtp 192.0.2.99" },
 	{ NULL, NULL },
 };
@@ -503,8 +506,8 @@ static void list_target(void *context, const struct resolve_target *t)
 	if (t->agent == AGENT_REMOTE) {
 		const struct resolve_route *r = &t->route;
 
-		text_format(&l->text, " %s %s%s", r->lmtp ? "lmtp" : "smtp",
-		            r->domain[0] ? "mx=" : "to", r->domain);
+		text_format(&l->text, " %s %s%s%s", r->lmtp ? "lmtp" : "smtp",
+		            r->domain[0] ? "mx=" : "to", r->domain, r->ours ? " (ours)" : "");
 		for (unsigned i = 0; i < r->hop_count; i++)
 			text_format(&l->text, " %s:%u", r->hops[i].host, r->hops[i].port);
 	}
@@ -538,7 +541,10 @@ static void expansions(void)
 		{ "postmaster", ">post@a.test box 5000 /mail/box" },
 		{ "x@far.test", "x@far.test smtp mx=far.test" },
 		{ "X@Far.test", "X@far.test smtp mx=far.test" },
-		{ "x@mx.test", "x@mx.test smtp mx=relay.test" },
+		{ "x@mx.test", "x@mx.test smtp mx=relay.test (ours)" },
+		{ "x@bare.test", "x@bare.test smtp mx=bare.test (ours)" },
+		{ "x@self.bare.test", "x@self.bare.test smtp mx=self.bare.test (ours)" },
+		{ "x@not.bare.test", "x@not.bare.test smtp mx=not.bare.test" },
 		{ "x@dept.test",
 		  "x@dept.test smtp to mail1.dept.test:2525 [2001:db8::1]:25 mail2.dept.test:25" },
 		{ "one@dept.test", ">anna@a.test box 5000 /mail/box" },

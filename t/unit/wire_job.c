@@ -117,6 +117,7 @@ static void jobs(struct wire_out *out)
 		.arrived_s = 1700000000,
 		.attempts = 17,
 		.route = { .lmtp = true,
+		           .ours = true,
 		           .domain = "example.org",
 		           .hops = { { "a", 25 }, { "[::1]", 24 } },
 		           .hop_count = 2 },
@@ -128,7 +129,7 @@ static void jobs(struct wire_out *out)
 	job_put(out, &j);
 	torn("a job", out, get_job);
 	ok(again(out, get_job) && strcmp(job.id, j.id) == 0 &&
-	           job.message_bytes == j.message_bytes && job.route.lmtp &&
+	           job.message_bytes == j.message_bytes && job.route.lmtp && job.route.ours &&
 	           strcmp(job.route.domain, "example.org") == 0 && job.route.hop_count == 2 &&
 	           strcmp(job.route.hops[1].host, "[::1]") == 0 && job.route.hops[1].port == 24 &&
 	           job.report == j.report && job.envelope.ret == 'H' &&

@@ -52,6 +52,7 @@ static void targets(struct wire_out *out)
 		             .home = "/var/mail/x",
 		             .quota_bytes = 1ULL << 33 },
 		.route = { .lmtp = true,
+		           .ours = true,
 		           .domain = "example.org",
 		           .hops = { { "mail.example.org", 24 }, { "[2001:db8::1]", 25 } },
 		           .hop_count = 2 },
@@ -62,7 +63,7 @@ static void targets(struct wire_out *out)
 	resolve_target_put(out, &t);
 	torn("a target", out, get_target);
 	ok(again(out, get_target) && target.question == 9 && target.last && target.expanded &&
-	           target.agent == AGENT_REMOTE && target.route.lmtp &&
+	           target.agent == AGENT_REMOTE && target.route.lmtp && target.route.ours &&
 	           strcmp(target.route.domain, "example.org") == 0 &&
 	           strcmp(target.route.hops[1].host, "[2001:db8::1]") == 0 &&
 	           target.route.hops[1].port == 25 && target.route.hop_count == 2 &&
