@@ -90,7 +90,15 @@ static unsigned hosts_before_us(const struct dns_answer *answer)
 	return answer->host_count;
 }
 
-static void add_exchangers(struct candidates *all, const char *domain)
+/* A domain is not found. One of ours is for the operator to mend, or for the moment: no reason to
+ * lose mail. */
+static void add_none(struct candidates *all, bool ours, const struct dns_answer *answer)
+{
+	if (ours && (answer->result == DNS_NO_DOMAIN || answer->result == DNS_NO_HOST))
+		candidates_trouble(all, 0, "4.4.4", answer->text);
+}
+
+static void add_exchangers(struct candidates *all, const char *domain, bool ours)
 {
 	static struct dns_answer answer;
 	struct dns_host literal = { .address_count = 1 };
@@ -100,12 +108,14 @@ static void add_exchangers(struct candidates *all, const char *domain)
 		candidates_add(all, &literal, 0, (uint16_t)settings.remote_port);
 		return;
 	}
-	if (!ask(DNS_ROUTE, domain, &answer, all))
+	if (!ask(DNS_ROUTE, domain, &answer, all)) {
+		add_none(all, ours, &answer);
 		return;
+	}
 	unsigned usable = hosts_before_us(&answer);
 
 	if (usable == 0)
-		candidates_trouble(all, 550, "5.4.6",
+		candidates_trouble(all, ours ? 0 : 550, ours ? "4.4.6" : "5.4.6",
 		                   "mail for the domain loops back to this host");
 	for (unsigned i = 0; i < usable; i++)
 		candidates_add(all, &answer.hosts[i], answer.hosts[i].preference,
@@ -131,7 +141,7 @@ static void find_candidates(const struct job *job, struct candidates *all)
 
 	candidates_clear(all);
 	if (r->domain[0])
-		add_exchangers(all, r->domain);
+		add_exchangers(all, r->domain, r->ours);
 	for (unsigned i = 0; i < r->hop_count; i++)
 		add_hop(all, &r->hops[i], (uint16_t)i);
 	candidates_arrange(all, job->attempts);

@@ -15,7 +15,7 @@ import wirehouse as w
 
 JOB_BEGIN, JOB_RECIPIENT, JOB_FINISHED = 16, 17, 19
 DONE, RETRY, FAILED, OWN_FAULT = range(4)
-DNS_HOSTS, DNS_FOUND, DNS_NO_HOST, DNS_OWN_FAULT = 19, 0, 3, 5
+DNS_HOSTS, DNS_FOUND, DNS_NULL_MX, DNS_NO_DOMAIN, DNS_NO_HOST, DNS_OWN_FAULT = 19, 0, 1, 2, 3, 5
 MESSAGE = b"Subject: walk\r\n\r\n..dots\r\nbody\r\n"
 
 
@@ -72,12 +72,12 @@ class RemoteHouse(w.ProgramHouse):
         except OSError:
             pass
 
-    def send(self, recipients, hops=(), lmtp=False, domain="", attempts=0, checksum=None, message=MESSAGE):
+    def send(self, recipients, hops=(), lmtp=False, domain="", attempts=0, checksum=None, message=MESSAGE, ours=False):
         """{address: (outcome, status, text)}; of the last one damaged, trouble and said_by too. Without hops the domain's hosts are asked for."""
         line = self.lines.get()
         begin = (w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(len(message)).u64(0).u64(0)
                  .view(checksum or hashlib.blake2b(message, digest_size=32).digest())
-                 .fields(w.ENVELOPE_ONWARD, {"sender": "from@far.test"}).u64(0).u16(attempts).route(domain, hops, lmtp))
+                 .fields(w.ENVELOPE_ONWARD, {"sender": "from@far.test"}).u64(0).u16(attempts).route(domain, hops, lmtp, ours))
         if message is not MESSAGE:
             (self.directory / "other").write_bytes(b"H" * 256 + message + b"envelope")
         with open(self.directory / ("message" if message is MESSAGE else "other"), "rb") as file:

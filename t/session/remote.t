@@ -16,7 +16,7 @@ import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from fakesmtp import FakeHost, fake_certificate
-from remotehouse import DNS_NO_HOST, DNS_OWN_FAULT, DONE, FAILED, OWN_FAULT, RETRY, RemoteHouse
+from remotehouse import DNS_NO_DOMAIN, DNS_NO_HOST, DNS_NULL_MX, DNS_OWN_FAULT, DONE, FAILED, OWN_FAULT, RETRY, RemoteHouse
 from tap import done, is_, ok
 
 SLOW_MAX = 8  # CANDIDATES_SLOW_MAX
@@ -101,6 +101,16 @@ with RemoteHouse() as remote:
     found = remote.send(["gone@dept.test"], hops=[("127.0.0.1", host.port)])
     is_((found["gone@dept.test"][0], remote.unknown), (RETRY, []), "who answers out of step has said nothing")
     host.close()
+
+
+with RemoteHouse() as remote:
+    remote.hosts["gone.test"], remote.hosts["bare.test"] = DNS_NO_DOMAIN, DNS_NO_HOST
+    remote.hosts["null.test"], remote.hosts["round.test"] = DNS_NULL_MX, [(10, "mail.example.test", ["127.0.0.1"])]
+    for name, final, later in (("gone", "5.1.2", "4.4.4"), ("bare", "5.4.4", "4.4.4"), ("null", "5.1.10", "5.1.10"),
+                               ("round", "5.4.6", "4.4.6")):
+        for ours, status in ((False, final), (True, later)):
+            found = remote.send(["a@" + name], domain=f"{name}.test", ours=ours)["a@" + name]
+            is_(found[:2], (RETRY if status[0] == "4" else FAILED, status), f"{name}: {status} for a domain {'of ours' if ours else 'elsewhere'}")
 
 
 def own_faults():
