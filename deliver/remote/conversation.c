@@ -76,6 +76,23 @@ static void look_for_tls(const struct conversation *c, struct reply *r)
 	r->status[0] = '4';
 }
 
+/* The answer to a text is believed by its code: what is wrong with its words, and where it ends, is
+ * no reason to hand the same message over again. */
+static bool is_line(const struct conversation *c, enum stream_result result)
+{
+	return result == STREAM_OK || result == STREAM_BARE ||
+	       (c->text_said && (result == STREAM_TOO_LONG || result == STREAM_NUL));
+}
+
+/* It has begun with a code, and has no end. */
+static bool is_enough(struct conversation *c, const struct reply *r)
+{
+	bool enough = c->text_said && r->lines > 0 && !c->lmtp;
+
+	c->broken = c->broken || enough;
+	return enough;
+}
+
 /* One answer; for EHLO its lines are looked at too. false: the conversation is broken, *r says how.
  *
  * The time is for the whole answer: a host that sends a line of many just before each line's time
@@ -86,28 +103,29 @@ static bool read_reply(struct conversation *c, const char *what, struct reply *r
 {
 	int64_t until_ms = clock_ms() + c->stream.timeout_ms;
 	struct view line;
+	bool late = false;
 
 	reply_clear(r);
 	do {
-		bool late = r->more && clock_ms() >= until_ms;
 		enum stream_result result =
 			late ? STREAM_TIMEOUT : stream_line(&c->stream, REPLY_LINE_MAX, &line);
 
 		/* A host that ends lines with a bare LF, all or some, is odd, not hostile: what it
 		 * answers is no command. */
-		if (result != STREAM_OK && result != STREAM_BARE)
-			return no_line(c, what, result, r);
+		if (!is_line(c, result))
+			return is_enough(c, r) || no_line(c, what, result, r);
 		if (result == STREAM_BARE)
 			line = view_trim(line);
 		c->stream.skip_rest = false;
-		if (!reply_line(r, line)) {
+		if (!(c->text_said ? reply_text_line(r, line) : reply_line(r, line))) {
 			no_reply(r, what, "invalid SMTP reply");
 			c->broken = true;
 			return false;
 		}
 		if (extensions && r->lines > 1)
 			extensions_line(extensions, view_skip(line, 4));
-	} while (r->more);
+		late = clock_ms() >= until_ms;
+	} while (r->more || r->lines == 0);
 	c->heard = true;
 	look_for_tls(c, r);
 	if (r->code == 421)

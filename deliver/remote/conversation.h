@@ -29,6 +29,7 @@ struct conversation {
 	bool broken;       /* closed, or out of step: of no further use */
 	bool heard;        /* it has answered, in TLS when there is TLS */
 	bool ended;        /* it closed without that */
+	bool text_said;    /* a message has been handed over, and is to be answered */
 	bool damaged;      /* what was read of the message has another checksum */
 	bool out_of_step;  /* it answered what it was not asked: no answer of it counts */
 };

@@ -54,23 +54,64 @@ static void add_text(struct reply *r, struct view line)
 	r->text[used] = '\0';
 }
 
-bool reply_line(struct reply *r, struct view line)
+/* 0: there is none. */
+static int code_of(struct view line)
 {
 	uint64_t code;
 
-	if (line.len < 3 || !view_number(view_take(line, 3), 599, &code) || code < 200)
-		return false;
-	if (line.len > 3 && line.data[3] != ' ' && line.data[3] != '-')
-		return false;
-	if (++r->lines > REPLY_LINES_MAX || (r->lines > 1 && r->code != (int)code))
-		return false;
+	return line.len >= 3 && view_number(view_take(line, 3), 599, &code) && code >= 200
+	               ? (int)code
+	               : 0;
+}
+
+static void take_line(struct reply *r, int code, struct view line)
+{
+	r->lines++;
 	r->more = line.len > 3 && line.data[3] == '-';
-	if (r->lines == 1) {
-		r->code = (int)code;
-		take_status(r, view_skip(line, 4));
-		add_text(r, line);
-	} else {
+	if (r->lines > 1) {
 		add_text(r, view_skip(line, 4));
+		return;
+	}
+	r->code = code;
+	take_status(r, view_skip(line, 4));
+	add_text(r, line);
+}
+
+bool reply_line(struct reply *r, struct view line)
+{
+	int code = code_of(line);
+
+	if (code == 0 || (line.len > 3 && line.data[3] != ' ' && line.data[3] != '-'))
+		return false;
+	if (r->lines >= REPLY_LINES_MAX || (r->lines > 0 && r->code != code))
+		return false;
+	take_line(r, code, line);
+	return true;
+}
+
+static bool ends_code(struct view line)
+{
+	return line.len == 3 || line.data[3] == '-' || (unsigned char)line.data[3] <= ' ';
+}
+
+bool reply_text_line(struct reply *r, struct view line)
+{
+	if (r->lines == 0) {
+		line = view_trim(line);
+		if (line.len == 0)
+			return true;
+	}
+	int code = code_of(line);
+
+	if (code && !ends_code(line))
+		code = 0;
+	if (r->lines == 0 ? code == 0 : code && code / 100 != r->code / 100)
+		return false;
+	if (code) {
+		take_line(r, code, line);
+	} else {
+		r->lines++;
+		add_text(r, line);
 	}
 	return true;
 }

@@ -24,6 +24,11 @@ void reply_clear(struct reply *r);
 bool reply_for_good(const struct reply *r);
 /* Takes one line without CRLF. false: not an answer of SMTP, or the lines disagree or never end. */
 bool reply_line(struct reply *r, struct view line);
+/* The same for the answer to the end of a text. Whoever is not believed there gets the message
+ * again at each attempt, so its code decides, whatever else it says (RFC 5321 section 4.2): lines
+ * may be empty before it, be without a code or have another of the same class behind it, and have
+ * no end but the caller's time. r->lines is 0 as long as no code has come. */
+bool reply_text_line(struct reply *r, struct view line);
 
 /* What EHLO said. */
 struct extensions {

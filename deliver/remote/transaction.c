@@ -107,6 +107,7 @@ static bool write_message(struct conversation *c, const struct job *job, struct 
 		stream_write(&c->stream, VIEW("\r\n"));
 	if (nothing_unasked(c)) {
 		stream_write(&c->stream, VIEW(".\r\n"));
+		c->text_said = true;
 		return true;
 	}
 	/* An answer to what has not ended: a refusal is believed, and the host not asked further.
@@ -180,6 +181,7 @@ static void send_text(struct transaction *t, const struct conversation_limits *l
 		       answered && t->reply->code / 100 == 2 ? JOB_DONE : reply_outcome(t->reply));
 		t->results[i].damaged = c->damaged;
 	}
+	c->text_said = false;
 	/* One more than there are recipients: which of them is whose? */
 	if (answered && c->lmtp && !c->broken)
 		in_step(c, "the message", t->reply);

@@ -113,6 +113,24 @@ with RemoteHouse() as remote:
             is_(found[:2], (RETRY if status[0] == "4" else FAILED, status), f"{name}: {status} for a domain {'of ours' if ours else 'elsewhere'}")
 
 
+# Who is not believed after the text gets it again at each attempt: of that answer the code decides.
+ENDS = {"a line of 5000 bytes": b"250 2.0.0 " + b"x" * 5000 + b"\r\n", "300 lines": b"250-x\r\n" * 300 + b"250 2.0.0 ok\r\n",
+        "NUL": b"250 2.0.0 ok\0\r\n", "TAB": b"250\tok\r\n", "an empty line first": b"\r\n250 2.0.0 ok\r\n",
+        "a blank first": b" 250 2.0.0 ok\r\n", "two codes": b"250-stored\r\n251 as 1\r\n", "a line without a code": b"250-a\r\nb\r\n250 c\r\n",
+        "mixed line ends": b"250-stored\n250 as 1\r\n"}
+with RemoteHouse() as remote:
+    for lmtp in (False, True):
+        for what, answer in ENDS.items():
+            with contextlib.closing(FakeHost(answers={"end": answer}, lmtp=lmtp)) as host:
+                found = remote.send(["a@odd.test", "b@odd.test"], hops=[("127.0.0.1", host.port)], lmtp=lmtp)
+                is_({result for result, _, _ in found.values()}, {DONE}, f"an answer to the text with {what} is believed, {'LMTP' if lmtp else 'SMTP'}")
+    for what, answer, result in (("a yes", b"250-stored\r\n", DONE), ("a no", b"550-5.7.1 spam\r\n", FAILED), ("no code", b"stored\r\n", RETRY),
+                                   ("a yes and a no", b"250-stored\r\n550 not\r\n", RETRY)):
+        with contextlib.closing(FakeHost(answers={"end": answer}, after_text=lambda session: True)) as host:
+            found = remote.send(["a@odd.test"], hops=[("127.0.0.1", host.port)])
+            is_(found["a@odd.test"][0], result, f"{what} that has no end: {found['a@odd.test']}")
+
+
 def own_faults():
     with RemoteHouse(settings=SETTINGS) as remote:
         for hosts, text in ((None, "dnsd does not respond"), (DNS_OWN_FAULT, "nothing")):

@@ -59,6 +59,58 @@ static void test_table(void)
 	}
 }
 
+static const struct {
+	const char *lines;
+	bool good, more;
+	int code;
+	const char *status, *text;
+} text_cases[] = {
+	{ "250 2.0.0 ok", true, false, 250, "2.0.0", "250 2.0.0 ok" },
+	{ "250", true, false, 250, "2.0.0", "250" },
+	{ "\n\n250 ok", true, false, 250, "2.0.0", "250 ok" },
+	{ " 250 ok", true, false, 250, "2.0.0", "250 ok" },
+	{ "250\tok", true, false, 250, "2.0.0", "250?ok" },
+	{ "250-stored\n251 as 1", true, false, 250, "2.0.0", "250-stored as 1" },
+	{ "250-stored\nas 1\n250 end", true, false, 250, "2.0.0", "250-stored as 1 end" },
+	{ "250-stored\nas 1", true, true, 250, "2.0.0", "250-stored as 1" },
+	{ "550-5.7.1 no\n554 spam", true, false, 550, "5.7.1", "550-5.7.1 no spam" },
+	{ "250-stored\n550 not", false, false, 0, "", "" },
+	{ "stored\n250 ok", false, false, 0, "", "" },
+	{ "2500 ok", false, false, 0, "", "" },
+	{ "150 ok", false, false, 0, "", "" },
+};
+
+static void test_text(void)
+{
+	for (size_t i = 0; i < sizeof text_cases / sizeof text_cases[0]; i++) {
+		struct view rest = view_of(text_cases[i].lines), line;
+		struct reply r;
+		bool good = true;
+
+		reply_clear(&r);
+		while (good && view_cut(&rest, '\n', &line))
+			good = reply_text_line(&r, line);
+		if (!ok(good == text_cases[i].good, "text %zu: %s", i,
+		        text_cases[i].good ? "believed" : "not believed") ||
+		    !good)
+			continue;
+		ok(r.code == text_cases[i].code && r.more == text_cases[i].more, "its code");
+		is_string(r.status, text_cases[i].status, "its status");
+		is_string(r.text, text_cases[i].text, "its text");
+	}
+	struct reply r;
+	bool good = true;
+
+	reply_clear(&r);
+	for (int n = 0; n < 3 * REPLY_LINES_MAX; n++)
+		good = good && reply_text_line(&r, VIEW("250-again and again"));
+	ok(good && reply_text_line(&r, VIEW("250 done")) && r.code == 250 && !r.more,
+	   "of the answer to a text the lines are not counted");
+	reply_clear(&r);
+	ok(reply_text_line(&r, (struct view){ "250 o\0k", 7 }) && r.code == 250,
+	   "NUL is a byte of its words");
+}
+
 static void test_bounds(void)
 {
 	struct reply r;
@@ -100,6 +152,7 @@ static void test_extensions(void)
 int main(void)
 {
 	test_table();
+	test_text();
 	test_bounds();
 	test_extensions();
 	return tap_done();
