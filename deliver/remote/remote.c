@@ -98,6 +98,17 @@ static void add_none(struct candidates *all, bool ours, const struct dns_answer 
 		candidates_trouble(all, 0, "4.4.4", answer->text);
 }
 
+static void add_host(struct candidates *all, const struct dns_host *host)
+{
+	char text[DNS_NAME_MAX + 64];
+
+	candidates_add(all, host, host->preference, (uint16_t)settings.remote_port);
+	if (!host->later || host->address_count > 0)
+		return;
+	string_print_cut(text, sizeof text, "%s: the name servers do not respond", host->name);
+	candidates_trouble(all, 0, "4.4.3", text);
+}
+
 static void add_exchangers(struct candidates *all, const char *domain, bool ours)
 {
 	static struct dns_answer answer;
@@ -118,8 +129,7 @@ static void add_exchangers(struct candidates *all, const char *domain, bool ours
 		candidates_trouble(all, ours ? 0 : 550, ours ? "4.4.6" : "5.4.6",
 		                   "mail for the domain loops back to this host");
 	for (unsigned i = 0; i < usable; i++)
-		candidates_add(all, &answer.hosts[i], answer.hosts[i].preference,
-		               (uint16_t)settings.remote_port);
+		add_host(all, &answer.hosts[i]);
 }
 
 static void add_hop(struct candidates *all, const struct resolve_hop *hop, uint16_t preference)

@@ -64,9 +64,9 @@ class RemoteHouse(w.ProgramHouse):
                 result, hosts = (hosts, []) if isinstance(hosts, int) else (DNS_FOUND, hosts)
                 out = w.Out(DNS_HOSTS).byte(result).view("" if hosts else "nothing").u32(60)
                 out.byte(len(hosts))
-                for preference, name, addresses in hosts:
-                    out.u16(preference).byte(0).byte(0).view(name).byte(len(addresses))
-                    for address in addresses:
+                for preference, name, addresses in hosts:  # None: they cannot be found out now
+                    out.u16(preference).byte(0).byte(addresses is None).view(name).byte(len(addresses or []))
+                    for address in addresses or []:
                         out.address(address)
                 w.send(line, out)
         except OSError:

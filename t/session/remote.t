@@ -130,6 +130,13 @@ with RemoteHouse() as remote:
             found = remote.send(["a@odd.test"], hops=[("127.0.0.1", host.port)])
             is_(found["a@odd.test"][0], result, f"{what} that has no end: {found['a@odd.test']}")
 
+with contextlib.closing(FakeHost(answers={"greeting": b"554 5.7.1 not you\r\n"})) as host:
+    with RemoteHouse(settings=f"remote.port {host.port}\n") as remote:
+        for first, result, status in ((["127.0.0.1"], FAILED, "5.7.1"), ([], FAILED, "5.7.1"), (None, RETRY, "4.4.3")):
+            remote.hosts["part.test"] = [(10, "mx1.part.test", first), (20, "mx2.part.test", ["127.0.0.1"])]
+            found = remote.send(["a@part.test"], domain="part.test")["a@part.test"]
+            is_(found[:2], (result, status), f"one host refuses us, the other is {'not known for now' if first is None else 'known'}: {found}")
+
 
 def own_faults():
     with RemoteHouse(settings=SETTINGS) as remote:
