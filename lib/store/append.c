@@ -402,27 +402,46 @@ enum store_result folder_copy(struct folder *f, const uint32_t *seqs, uint32_t c
 	return result;
 }
 
-static bool is_still_there(struct folder *f, uint32_t uid)
-{
-	const struct record *r = record_find(f, uid);
-	char name[NAME_BYTES_MAX + 1];
-	struct stat st;
-
-	return r && record_name(f, r, name) && fstatat(f->cur, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* Messages that could not be removed here are not there either (RFC 6851 section 3.3), unless that
- * cannot be told. */
-static void move_back(struct folder *f, const uint32_t *sources, struct folder *to, uint32_t *made,
+/* A copy whose original this session did not remove is not there either: the original stays where
+ * it could not be removed (RFC 6851 section 3.3), or it went with another session, whose copy is
+ * the one. Nothing is lost at that: whoever removes an original has its copy on disk. */
+static void move_back(struct folder *to, uint32_t *given, const uint32_t *places, const bool *mine,
                       uint32_t count)
 {
-	uint32_t kept = 0;
+	uint32_t *copies = memory_get((count + 1) * sizeof *copies), kept = 0;
 
 	for (uint32_t i = 0; i < count; i++)
-		if (is_still_there(f, sources[i]))
-			made[kept++] = made[i];
+		if (!mine[i]) {
+			copies[kept++] = given[places[i]];
+			given[places[i]] = 0;
+		}
 	if (kept)
-		folder_take_back(to, made, kept);
+		folder_take_back(to, copies, kept);
+	free(copies);
+}
+
+/* The originals of what has been copied. */
+static enum store_result take_originals(struct folder *f, const uint32_t *seqs, uint32_t count,
+                                        struct folder *to, uint32_t *given, struct reason *why)
+{
+	uint32_t *originals = memory_get((count + 1) * sizeof *originals);
+	uint32_t *places = memory_get((count + 1) * sizeof *places), copied = 0;
+	bool *mine = memory_get(count + 1);
+	enum store_result result = STORE_OK;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (given[i]) {
+			places[copied] = i;
+			originals[copied++] = folder_uid(f, seqs[i]);
+		}
+	if (copied) {
+		result = folder_take(f, originals, copied, mine, why);
+		move_back(to, given, places, mine, copied);
+	}
+	free(originals);
+	free(places);
+	free(mine);
+	return result;
 }
 
 /* A crash or a power cut in between leaves the message in both folders, at worst. */
@@ -438,19 +457,9 @@ enum store_result folder_move(struct folder *f, const uint32_t *seqs, uint32_t c
 		fail(why, "the folder is open read only");
 	else
 		result = copy_list(f, seqs, count, to, given, true, why);
-	for (uint32_t i = 0; result == STORE_OK && i < count; i++)
-		if (given[i]) {
-			made[gone_count] = given[i];
-			gone[gone_count++] = folder_uid(f, seqs[i]);
-		}
-	if (result == STORE_OK && gone_count) {
-		result = folder_take(f, gone, gone_count, why);
-		if (result != STORE_OK)
-			move_back(f, gone, to, made, gone_count);
-	}
+	if (result == STORE_OK)
+		result = take_originals(f, seqs, count, to, given, why);
 	if (given != uids)
 		free(given);
-	free(gone);
-	free(made);
 	return result;
 }

@@ -144,6 +144,7 @@ enum store_result folder_store(struct folder *f, const uint32_t *seqs, uint32_t 
 
 struct removal {
 	int64_t bytes, messages; /* for the quota */
+	bool *mine; /* NULL, or for each of the list: it was this call that removed it */
 };
 
 static int remove_one(struct folder *f, const struct record *r, struct removal *removed,
@@ -195,7 +196,11 @@ static enum store_result remove_list(struct folder *f, const uint32_t *uids, uin
 
 		if (r == NULL || (deleted_only && !(r->flags & STORE_FLAG_DELETED)))
 			continue;
+		int64_t before = removed->messages;
+
 		result = remove_uid(f, uids[i], removed, why);
+		if (removed->mine)
+			removed->mine[i] = removed->messages > before;
 	}
 	return end_change(f, result, why);
 }
@@ -206,11 +211,11 @@ static void tell_quota(struct folder *f, const struct removal *removed)
 		quota_add(f->store, -removed->bytes, -removed->messages);
 }
 
-enum store_result folder_take(struct folder *f, const uint32_t *uids, uint32_t count,
+enum store_result folder_take(struct folder *f, const uint32_t *uids, uint32_t count, bool *mine,
                               struct reason *why)
 {
 	enum store_result result = begin_change(f, why);
-	struct removal removed = { 0 };
+	struct removal removed = { .mine = mine };
 
 	return result == STORE_OK ? remove_list(f, uids, count, false, &removed, why) : result;
 }

@@ -135,11 +135,13 @@ enum store_result folder_remove(struct folder *f, const uint32_t *uids, uint32_t
 
 /* ---- adding ---- */
 
-/* All or none. uids (may be NULL) receives the new UIDs in `to`, in the order of seqs; 0 where the
- * message was gone. Flags, keywords, date and cache go along. Files are linked where possible. */
+/* All or none; STORE_LIMIT: `to` has no room for all their keywords. uids (may be NULL) receives
+ * the new UIDs in `to`, in the order of seqs; 0 where the message was gone. Flags, keywords, date
+ * and cache go along. Files are linked where possible. */
 enum store_result folder_copy(struct folder *f, const uint32_t *seqs, uint32_t count,
                               struct folder *to, uint32_t *uids, struct reason *why);
-/* A copy, then the originals go (RFC 6851); the next folder_sync tells. */
+/* A copy, then the originals go (RFC 6851); the next folder_sync tells. What another session moves
+ * or removes at the same time counts as gone (0 in uids): one message has one copy. */
 enum store_result folder_move(struct folder *f, const uint32_t *seqs, uint32_t count,
                               struct folder *to, uint32_t *uids, struct reason *why);
 

@@ -299,9 +299,10 @@ void cache_put_uid(struct folder *f, uint32_t uid, struct view bytes);
 void cache_compact(struct folder *f);
 
 /* change.c: folder_remove without the quota (the bytes stay in this home), the one also in a folder
- * that is open read only: copies whose originals stay. What cannot be removed stays too. */
+ * that is open read only: copies whose originals stay. What cannot be removed stays too.
+ * mine: set for each that this call removed; of several sessions that take one message one does. */
 void folder_take_back(struct folder *f, const uint32_t *uids, uint32_t count);
-enum store_result folder_take(struct folder *f, const uint32_t *uids, uint32_t count,
+enum store_result folder_take(struct folder *f, const uint32_t *uids, uint32_t count, bool *mine,
                               struct reason *why);
 
 /* quota.c */

@@ -26,6 +26,7 @@ from tap import done, is_, note, ok  # noqa: E402
 
 IMAP_SESSIONS, POP3_SESSIONS = 16, 4
 ROUNDS, STEPS = 5, 10  # steps of each session between two barriers
+MOVED_BY_ALL = 3  # messages that all sessions move, at each barrier
 USER = "u0001"
 LETTERS = {"S": b"\\Seen", "F": b"\\Flagged", "R": b"\\Answered", "T": b"\\Deleted", "D": b"\\Draft"}
 FLAGS = frozenset(LETTERS.values())
@@ -267,7 +268,7 @@ def on_disk(box):
 class Crowd:
     def __init__(self, house, rounds, seed):
         self.house, self.book, self.rounds, self.seed = house, Book(), rounds, seed
-        self.box = house.mailbox(USER)
+        self.box, self.moved = house.mailbox(USER), []
         self.sessions = [View(house, self.book) for _ in range(IMAP_SESSIONS)]
         self.steps = [session.step for session in self.sessions]
         self.steps += [lambda chooser: pop3_step(house, self.book, chooser)] * POP3_SESSIONS
@@ -288,6 +289,31 @@ class Crowd:
         for thread in threads:
             thread.join()
         self.house.wait_for("an empty queue", lambda: "Mail queue is empty" in self.house.posthouse("queue", "list").stdout)
+
+    def one_rule(self):
+        """Every session moves the same messages at once, as devices with one rule do: one of them moves each."""
+        uids = [entry.uid for entry in self.sessions[0].entries][:MOVED_BY_ALL]
+        names = [entry.name for entry in self.sessions[0].entries][:MOVED_BY_ALL]
+        for name in names:
+            self.book.kill(name)
+        words, gate = [], threading.Barrier(len(self.sessions))
+
+        def move(session):
+            gate.wait()
+            for uid in uids:
+                words.append(session.ask(f"UID MOVE {uid} Moved")[0])
+        threads = [threading.Thread(target=move, args=(session,)) for session in self.sessions]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if set(words) - {"OK"}:
+            self.book.complain(f"MOVE by all at once: {collections.Counter(words)}")
+        self.moved += names
+        there = [IDENTITY.search(path.read_bytes())[1].decode() for path in maildir_files(self.box / ".Moved")]
+        if sorted(there) != sorted(self.moved):
+            self.book.complain(f"moved by all at once: {collections.Counter(there) - collections.Counter(self.moved)} too many, "
+                               f"{collections.Counter(self.moved) - collections.Counter(there)} too few")
 
     def compare(self):
         """What a foreign program does in the middle of a session's own change is seen some seconds later (lib/store/INTERNALS,
@@ -322,13 +348,16 @@ def main():
     with House("--users", "1", "--set", "imapd.sessions-max 100") as house:
         first = Imap(house, USER)
         first.expect("CREATE Other")
+        first.expect("CREATE Moved")
         crowd = Crowd(house, rounds, seed)
         for number in range(rounds):
             crowd.round(number)
             crowd.compare()
+            crowd.one_rule()
             if not ok(not crowd.book.wrong, f"round {number + 1}: all views agree with each other and with the disk",
                       "\n".join(crowd.book.wrong[:20])):
                 break
+        ok(crowd.moved and not crowd.book.wrong, "what all moved at once is there once", "\n".join(crowd.book.wrong[:20]))
         other = [IDENTITY.search(path.read_bytes())[1].decode() for path in maildir_files(crowd.box / ".Other")]
         is_(sorted(set(other) - crowd.book.sent), [], "in the other folder is nothing else")
         pop = poplib.POP3(house.env["HOST"], house.port("POP3"))
