@@ -20,26 +20,30 @@ struct arrival {
 	struct reason why;
 };
 
-/* [flags] [date-time], and nothing else, before the literal. */
-static const char *read_options(struct folder *to, const struct argument *a, struct append *out)
+/* [flags] [date-time], and nothing else, before the literal; what is wrong with the rest is said
+ * before a keyword is made. false: the command has its answer. */
+static bool read_options(struct session *s, struct folder *to, const struct argument *a,
+                         struct append *out)
 {
-	const char *fault = NULL;
+	const struct argument *list = a != NULL && a->type == ARGUMENT_LIST ? a : NULL;
+	struct date date;
 
-	out->flags = (struct flags){ 0 };
-	out->date_s = STORE_DATE_NOW;
-	if (a != NULL && a->type == ARGUMENT_LIST) {
-		fault = flags_read(to, a->first, &out->flags);
+	*out = (struct append){ .date_s = STORE_DATE_NOW };
+	if (list != NULL)
 		a = a->next;
-	}
-	if (fault == NULL && a != NULL) {
-		struct date date;
-
-		if (a->type != ARGUMENT_QUOTED || !date_imap_parse(a->text, &date))
-			return "APPEND: invalid date";
+	if (a != NULL) {
+		if (a->type != ARGUMENT_QUOTED || !date_imap_parse(a->text, &date)) {
+			session_bad(s, "APPEND: invalid date");
+			return false;
+		}
 		out->date_s = date.when_s;
 		a = a->next;
 	}
-	return fault != NULL || a == NULL ? fault : "APPEND: invalid arguments";
+	if (a != NULL) {
+		session_bad(s, "APPEND: invalid arguments");
+		return false;
+	}
+	return list == NULL || flags_read(s, to, list->first, true, &out->flags);
 }
 
 /* The literal's bytes and the end of the command's line; what the store no longer wants is still
@@ -123,11 +127,7 @@ void append_run(struct session *s, struct argument *a)
 		session_store_no(s, result, &why, "TRYCREATE");
 		return;
 	}
-	const char *fault = read_options(to, a->next, &options);
-
-	if (fault != NULL)
-		session_bad(s, "%s", fault);
-	else
+	if (read_options(s, to, a->next, &options))
 		receive(s, to, &options);
 	folder_close(&to);
 }

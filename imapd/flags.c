@@ -15,13 +15,32 @@ static const struct {
 };
 enum { SYSTEM_FLAGS = sizeof system_flags / sizeof system_flags[0] };
 
-static const char *read_one(struct folder *folder, const struct argument *a, struct flags *out)
+/* What was read so far: keywords, each once. */
+struct reading {
+	uint32_t system;
+	struct view keywords[STORE_KEYWORDS_MAX];
+	unsigned count;
+	bool too_many; /* more than any mailbox has */
+};
+
+static void add_keyword(struct reading *r, struct view keyword)
+{
+	for (unsigned i = 0; i < r->count; i++)
+		if (view_equal_nocase(r->keywords[i], keyword))
+			return;
+	if (r->count < STORE_KEYWORDS_MAX)
+		r->keywords[r->count++] = keyword;
+	else
+		r->too_many = true;
+}
+
+static const char *read_one(const struct argument *a, struct reading *r)
 {
 	struct view keyword;
 
 	for (size_t i = 0; i < SYSTEM_FLAGS; i++)
 		if (argument_is_atom(a, system_flags[i].name)) {
-			out->system |= system_flags[i].flag;
+			r->system |= system_flags[i].flag;
 			return NULL;
 		}
 	if (a->type == ARGUMENT_ATOM && a->text.data[0] == '\\')
@@ -31,25 +50,35 @@ static const char *read_one(struct folder *folder, const struct argument *a, str
 		return "Invalid flag";
 	if (keyword.len > STORE_KEYWORD_NAME_MAX)
 		return "A keyword is too long";
-	int number = folder_keyword(folder, keyword, true);
-
-	if (number < 0)
-		out->dropped = true;
-	else
-		out->keywords |= UINT64_C(1) << number;
+	add_keyword(r, keyword);
 	return NULL;
 }
 
-const char *flags_read(struct folder *folder, const struct argument *first, struct flags *out)
+bool flags_read(struct session *s, struct folder *folder, const struct argument *first, bool create,
+                struct flags *out)
 {
-	*out = (struct flags){ 0 };
-	for (const struct argument *a = first; a != NULL; a = a->next) {
-		const char *fault = read_one(folder, a, out);
+	struct reading r = { 0 };
+	struct reason why;
 
-		if (fault != NULL)
-			return fault;
+	for (const struct argument *a = first; a != NULL; a = a->next) {
+		const char *fault = read_one(a, &r);
+
+		if (fault != NULL) {
+			session_bad(s, "%s", fault);
+			return false;
+		}
 	}
-	return NULL;
+	if (r.too_many) {
+		session_no(s, "[LIMIT] A mailbox has at most %d keywords", STORE_KEYWORDS_MAX);
+		return false;
+	}
+	out->system = r.system;
+	enum store_result result =
+		folder_keywords(folder, r.keywords, r.count, create, &out->keywords, &why);
+
+	if (result != STORE_OK)
+		session_store_no(s, result, &why, NULL);
+	return result == STORE_OK;
 }
 
 static void add_word(struct text *out, size_t begin, const char *word)

@@ -8,12 +8,12 @@
 struct flags {
 	uint32_t system;   /* enum store_flag */
 	uint64_t keywords; /* the folder's bits */
-	bool dropped;      /* a keyword found no place in the folder's table */
 };
 
-/* Reads the flags in `first` and its followers; keywords that `folder` does not know yet are made
- * there. NULL, or a sentence that says what is wrong. */
-const char *flags_read(struct folder *folder, const struct argument *first, struct flags *out);
+/* Reads the flags in `first` and its followers; with `create` keywords that `folder` does not know
+ * yet are made there, all or none. false: the command has its answer. */
+bool flags_read(struct session *s, struct folder *folder, const struct argument *first, bool create,
+                struct flags *out);
 /* "\Seen $Forwarded", without parentheses. */
 void flags_write(struct text *out, const struct folder *folder, const struct store_message *m);
 /* "* 5 FETCH (FLAGS (...))", with the UID when the command in work is one of UID's. */

@@ -84,7 +84,7 @@ void session_store_no(struct session *s, enum store_result result, const struct 
 	case STORE_GONE:
 		session_no(s, "[EXPUNGEISSUED] Some of the messages no longer exist");
 		return;
-	case STORE_LIMIT: session_no(s, "[LIMIT] A limit of this mailbox has been reached"); return;
+	case STORE_LIMIT: session_no(s, "[LIMIT] Limit reached: %s", why->text); return;
 	case STORE_FAILED: break;
 	}
 	session_store_failed(s, why);

@@ -55,10 +55,7 @@ static void change_messages(struct session *s, const uint32_t *seqs, uint32_t co
 	if (!item->silent)
 		for (uint32_t i = 0; i < count; i++)
 			flags_tell(s, seqs[i]);
-	if (flags->dropped)
-		session_no(s, "[LIMIT] Too many keywords in this mailbox");
-	else
-		session_ok(s, "Store completed");
+	session_ok(s, "Store completed");
 }
 
 void store_run(struct session *s, struct argument *a)
@@ -74,12 +71,9 @@ void store_run(struct session *s, struct argument *a)
 	}
 	if (!session_message_list(s, &seqs, &count))
 		return;
-	const char *fault =
-		flags_read(s->folder, list->type == ARGUMENT_LIST ? list->first : list, &flags);
-
-	if (fault != NULL)
-		session_bad(s, "%s", fault);
-	else
+	/* What is taken away is not made for it. */
+	if (flags_read(s, s->folder, list->type == ARGUMENT_LIST ? list->first : list,
+	               item->change != STORE_REMOVE, &flags))
 		change_messages(s, seqs, count, item, &flags);
 	free(seqs);
 }

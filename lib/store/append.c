@@ -285,19 +285,36 @@ static int copy_file(int from, int dir, const char *name, const struct stat *st)
 	return result;
 }
 
-/* The keywords have other numbers in the other folder. */
-static uint64_t translate_keywords(struct folder *f, struct folder *to, uint64_t keywords)
+/* The keywords have other numbers in the other folder. All of them get theirs before the first
+ * message is there, or none. */
+static enum store_result translate_keywords(struct folder *f, struct folder *to,
+                                            struct staged *list, uint32_t count, struct reason *why)
 {
-	uint64_t out = 0;
+	struct view names[STORE_KEYWORDS_MAX];
+	uint64_t used = 0, bits;
+	unsigned named = 0;
 
+	for (uint32_t i = 0; i < count; i++)
+		used |= list[i].keywords;
 	for (unsigned n = 0; n < STORE_KEYWORDS_MAX; n++)
-		if (keywords & 1ull << n && f->keywords[n]) {
-			int number = folder_keyword(to, view_of(f->keywords[n]), true);
+		if (used & 1ull << n && f->keywords[n])
+			names[named++] = view_of(f->keywords[n]);
+	enum store_result result = folder_keywords(to, names, named, true, &bits, why);
+
+	for (uint32_t i = 0; i < count && result == STORE_OK; i++) {
+		uint64_t old = list[i].keywords;
+
+		list[i].keywords = 0;
+		for (unsigned n = 0; n < STORE_KEYWORDS_MAX && old >> n; n++) {
+			int number = old & 1ull << n && f->keywords[n]
+			                     ? folder_keyword(to, view_of(f->keywords[n]), false)
+			                     : -1;
 
 			if (number >= 0)
-				out |= 1ull << number;
+				list[i].keywords |= 1ull << number;
 		}
-	return out;
+	}
+	return result;
 }
 
 /* A stem of its own: in the same folder twice the file is another message. */
@@ -372,10 +389,10 @@ static enum store_result copy_list(struct folder *f, const uint32_t *seqs, uint3
 	enum store_result result = STORE_OK;
 	uint64_t bytes = 0, messages = 0;
 
-	for (uint32_t i = 0; i < count && result == STORE_OK; i++) {
+	for (uint32_t i = 0; i < count && result == STORE_OK; i++)
 		result = stage_one(f, seqs[i], to, &list[i], why);
-		list[i].keywords = translate_keywords(f, to, list[i].keywords);
-	}
+	if (result == STORE_OK)
+		result = translate_keywords(f, to, list, count, why);
 	if (result == STORE_OK && !moves)
 		result = check_room(to, list, count, &bytes, &messages, why);
 	if (result != STORE_OK)
@@ -449,8 +466,6 @@ enum store_result folder_move(struct folder *f, const uint32_t *seqs, uint32_t c
                               struct folder *to, uint32_t *uids, struct reason *why)
 {
 	uint32_t *given = uids ? uids : memory_get((count + 1) * sizeof *given);
-	uint32_t *gone = memory_get((count + 1) * sizeof *gone), gone_count = 0;
-	uint32_t *made = memory_get((count + 1) * sizeof *made);
 	enum store_result result = STORE_READ_ONLY;
 
 	if (f->read_only)

@@ -118,6 +118,11 @@ const char *folder_keyword_name(const struct folder *f, unsigned number);
  * Also in a folder opened read only, as the target of an APPEND or COPY is (it must not claim
  * \Recent). */
 int folder_keyword(struct folder *f, struct view name, bool create);
+/* The bits of several different ones. create: all that are not there yet are made, or none:
+ * STORE_LIMIT when they are more than have room. Without it those that are not there have no bit.
+ */
+enum store_result folder_keywords(struct folder *f, const struct view *names, unsigned count,
+                                  bool create, uint64_t *bits, struct reason *why);
 
 enum store_change { STORE_ADD, STORE_REMOVE, STORE_REPLACE };
 /* On every seq of the list (ascending). STORE_REPLACE leaves unknown letters and STORE_FLAG_PASSED

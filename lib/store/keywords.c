@@ -84,47 +84,93 @@ static int find(const struct folder *f, struct view name)
 
 /* A letter that messages bear without a name (its name was lost) is not given to another
  * keyword. */
-static int free_number(struct folder *f)
+static unsigned free_numbers(struct folder *f, unsigned char out[STORE_KEYWORDS_MAX])
 {
 	uint64_t used = 0;
+	unsigned count = 0;
 
 	for (uint32_t i = 0; i < f->ix.count; i++)
 		used |= record_at(f, i)->keywords;
-	for (int n = 0; n < STORE_KEYWORDS_MAX; n++)
+	for (unsigned n = 0; n < STORE_KEYWORDS_MAX; n++)
 		if (f->keywords[n] == NULL && !(used & 1ull << n))
-			return n;
-	return -1;
+			out[count++] = (unsigned char)n;
+	return count;
 }
 
-static int create_locked(struct folder *f, struct view name)
+/* The bits of those that are there; how many are not. */
+static unsigned find_all(const struct folder *f, const struct view *names, unsigned count,
+                         uint64_t *bits)
 {
+	unsigned missing = 0;
+
+	*bits = 0;
+	for (unsigned i = 0; i < count; i++) {
+		int number = find(f, names[i]);
+
+		if (number >= 0)
+			*bits |= 1ull << number;
+		else
+			missing++;
+	}
+	return missing;
+}
+
+static enum store_result create_locked(struct folder *f, const struct view *names, unsigned count,
+                                       struct reason *why)
+{
+	unsigned char numbers[STORE_KEYWORDS_MAX];
+	unsigned made = 0;
+	uint64_t bits;
+
 	/* The file is written anew from what is known here: a name that only it has is not lost
 	 * with that. */
 	if (keywords_load(f) < 0)
-		return -1;
-	int number = find(f, name);
-	char byte;
+		return fail_errno(why, "read " KEYWORDS_FILE), STORE_FAILED;
+	unsigned missing = find_all(f, names, count, &bits);
 
-	if (number >= 0 || (number = free_number(f)) < 0)
-		return number;
-	byte = (char)number;
-	keyword_set(f, (unsigned)number, name);
+	if (missing > free_numbers(f, numbers)) {
+		fail(why, "a mailbox has at most %d keywords", STORE_KEYWORDS_MAX);
+		return STORE_LIMIT;
+	}
+	for (unsigned i = 0; i < count && made < missing; i++) {
+		char byte = (char)numbers[made];
+
+		if (find(f, names[i]) >= 0)
+			continue;
+		keyword_set(f, numbers[made++], names[i]);
+		indexlog_put(f, LOG_KEYWORD, &byte, 1, names[i]);
+	}
 	/* The file first: a name in it that no message bears does no harm. */
-	if (keywords_save(f) < 0 && errno != ENOSPC && errno != EDQUOT)
-		return -1;
-	indexlog_put(f, LOG_KEYWORD, &byte, 1, name);
-	return indexlog_commit(f, NULL) < 0 ? -1 : number;
+	if (made && keywords_save(f) < 0 && errno != ENOSPC && errno != EDQUOT) {
+		text_clear(&f->log);
+		return fail_errno(why, "write " KEYWORDS_FILE), STORE_FAILED;
+	}
+	return made && indexlog_commit(f, why) < 0 ? STORE_FAILED : STORE_OK;
+}
+
+enum store_result folder_keywords(struct folder *f, const struct view *names, unsigned count,
+                                  bool create, uint64_t *bits, struct reason *why)
+{
+	unsigned missing = find_all(f, names, count, bits);
+
+	if (missing == 0 || !create)
+		return STORE_OK;
+	for (unsigned i = 0; i < count; i++)
+		if (!keyword_valid(names[i]))
+			return fail(why, "not a valid keyword"), STORE_BAD_NAME;
+	enum store_result result = folder_lock(f, why);
+
+	if (result != STORE_OK)
+		return result;
+	result = create_locked(f, names, count, why);
+	folder_unlock(f);
+	find_all(f, names, count, bits);
+	return result;
 }
 
 int folder_keyword(struct folder *f, struct view name, bool create)
 {
-	int number = find(f, name);
+	uint64_t bits;
 
-	if (number >= 0 || !create || !keyword_valid(name))
-		return number;
-	if (folder_lock(f, NULL) != STORE_OK)
-		return -1;
-	number = create_locked(f, name);
-	folder_unlock(f);
-	return number;
+	return folder_keywords(f, &name, 1, create, &bits, NULL) == STORE_OK ? find(f, name) : -1;
 }

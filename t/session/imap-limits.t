@@ -127,10 +127,42 @@ def gone_for_one(imapd):
     b.close()
 
 
+def keywords(imapd):
+    """A mailbox has 64 keywords: a command that needs more says so, and does nothing of it."""
+    c = imapd.client("keywords")
+    many = " ".join(f"w{i}" for i in range(70))
+    c.ok("SELECT INBOX")
+    append = "APPEND INBOX (%s) {%d+}\r\n%s" % (many, len(MESSAGE), MESSAGE.decode())
+    got = c.command(append)
+    ok(b" NO [LIMIT] A mailbox has at most 64 keywords" in got, "APPEND with 70", got)
+    c.ok(f"APPEND INBOX () {{{len(MESSAGE)}+}}\r\n{MESSAGE.decode()}")
+    ok(b"w0" not in c.ok("SELECT INBOX"), "makes none of them")
+    got = c.command(f"STORE 1 +FLAGS (\\Flagged {many})")
+    ok(b" NO [LIMIT] A mailbox has at most 64 keywords" in got, "nor STORE", got)
+    ok(b"Flagged" not in c.ok("FETCH 1 FLAGS"), "which sets no flag either")
+    c.ok("STORE 1 -FLAGS (absent)")
+    ok(b"absent" not in c.ok("SELECT INBOX"), "what is taken away is not made for it")
+    c.ok("CREATE Full")
+    c.ok("SELECT Full")
+    c.ok(f"APPEND Full ({' '.join(f'f{i}' for i in range(63))}) {{{len(MESSAGE)}+}}\r\n{MESSAGE.decode()}")
+    c.ok("SELECT INBOX")
+    c.ok("STORE 1 +FLAGS (one two f5)")
+    for command in ("COPY 1 Full", "MOVE 1 Full"):
+        got = c.command(command)
+        ok(b" NO [LIMIT] " in got and b"at most 64 keywords" in got, f"{command}: two more are too many", got)
+    is_(c.ok("STATUS Full (MESSAGES)"), b"* STATUS Full (MESSAGES 1)\r\n", "nothing was copied")
+    is_(list((imapd.home("keywords") / "Maildir/.Full/tmp").iterdir()), [], "nor is half copied")
+    c.ok("STORE 1 -FLAGS (two)")
+    c.ok("COPY 1 Full")
+    c.ok("SELECT Full")
+    is_(set(re.search(rb"FLAGS \(([^)]*)", c.ok("FETCH 2 FLAGS"))[1].split()), {b"\\Recent", b"f5", b"one"}, "one more has its place, and comes along")
+    c.close()
+
+
 def main():
     os.environ["TZ"] = "UTC"
     with imaphouse.Imapd() as imapd:
-        for test in (copyuid, large_fields, empty_multipart, seen_when_sent, gone_for_one):
+        for test in (copyuid, large_fields, empty_multipart, seen_when_sent, gone_for_one, keywords):
             test(imapd)
     done()
 
