@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The cache: one opaque piece per message in posthouse.cache, appended, found through the index.
- * Each piece carries its UID and a sum over the file's own id, so that a stale or damaged reference
- * finds nothing.
+ * Each piece carries its UID and a sum over the file's own id and over whose it is: the mailbox,
+ * the folder, the message's name and size. So a stale or damaged reference finds nothing, nor does
+ * an index, a cache or a message that was put here from another mailbox, nor one that was
+ * rewritten.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,9 +28,19 @@ struct cache_head {
 	uint64_t sum;
 };
 
-static uint64_t piece_sum(uint64_t id, uint32_t uid, struct view bytes)
+/* 0: nothing is known of this message, or cannot be read now. */
+static uint64_t piece_sum(struct folder *f, uint64_t id, const struct record *r, struct view bytes)
 {
-	return store_hash(id ^ uid, bytes.data, bytes.len);
+	char stem[NAME_STEM_MAX + 1];
+	const char *home = f->store->home;
+
+	if (!record_stem(f, r, stem))
+		return 0;
+	uint64_t whose = store_hash(id ^ f->ix.h.uidvalidity, home, strlen(home));
+
+	whose = store_hash(whose ^ r->uid, stem, strlen(stem));
+	return store_hash(whose ^ (r->state & RECORD_HAS_SIZE ? r->size : 0), bytes.data,
+	                  bytes.len);
 }
 
 static void cache_close(struct folder *f)
@@ -111,8 +123,8 @@ static struct view look_up(struct folder *f, const struct record *r)
 	memcpy(&head, piece, sizeof head);
 	struct view bytes = { piece + sizeof head, r->cache_len };
 
-	if (head.uid != r->uid || head.len != r->cache_len ||
-	    head.sum != piece_sum(f->cache_id, r->uid, bytes))
+	if (head.uid != r->uid || head.len != r->cache_len || head.sum == 0 ||
+	    head.sum != piece_sum(f, f->cache_id, r, bytes))
 		return (struct view){ NULL, 0 };
 	return bytes;
 }
@@ -173,15 +185,19 @@ static void lay_out(struct folder *f, uint64_t end, struct text *out)
 	while (rest.len >= sizeof l) {
 		memcpy(&l, rest.data, sizeof l);
 		struct view bytes = view_take(view_skip(rest, sizeof l), l.len);
+		const struct record *r = record_find(f, l.uid);
+
+		rest = view_skip(rest, sizeof l + l.len);
+		if (r == NULL)
+			continue;
 		struct cache_head head = { .uid = l.uid,
 			                   .len = l.len,
-			                   .sum = piece_sum(f->cache_id, l.uid, bytes) };
+			                   .sum = piece_sum(f, f->cache_id, r, bytes) };
 
 		l.at = end + out->len;
 		text_add(out, (struct view){ (char *)&head, sizeof head });
 		text_add(out, bytes);
 		indexlog_put(f, LOG_CACHE, &l, sizeof l, (struct view){ NULL, 0 });
-		rest = view_skip(rest, sizeof l + l.len);
 	}
 }
 
@@ -256,7 +272,7 @@ static int copy_pieces(struct folder *f, int to, uint64_t new_id)
 			continue;
 		head = (struct cache_head){ .uid = r->uid,
 			                    .len = r->cache_len,
-			                    .sum = piece_sum(new_id, r->uid, bytes) };
+			                    .sum = piece_sum(f, new_id, r, bytes) };
 		if (write_whole(to, &head, sizeof head) < 0 ||
 		    write_whole(to, bytes.data, bytes.len) < 0)
 			return -1;

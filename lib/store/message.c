@@ -183,65 +183,14 @@ enum store_result folder_message(struct folder *f, uint32_t seq, unsigned want,
 
 /* ---- bytes ---- */
 
-/* A record that the file contradicts (a name with a false W=, a file rewritten in place) is learnt
- * anew. */
-static enum store_result check_record(struct folder *f, uint32_t seq, const struct stat *st,
-                                      struct reason *why)
-{
-	struct record *r = record_at(f, seq - 1);
-	bool agrees = r->state & RECORD_HAS_LF ? (uint64_t)st->st_size < r->size
-	                                       : (uint64_t)st->st_size == r->size;
-
-	if (r->state & RECORD_HAS_SIZE && agrees)
-		return STORE_OK;
-	r->state &= (uint16_t)~RECORD_HAS_SIZE;
-	return learn(f, seq, why);
-}
-
-enum store_result message_open(struct folder *f, uint32_t seq, struct message *m,
-                               struct reason *why)
-{
-	struct stat st;
-	enum store_result result;
-
-	*m = (struct message){ .fd = -1 };
-	result = open_message_file(f, seq, &m->fd, &st, why);
-	if (result == STORE_OK)
-		result = check_record(f, seq, &st, why);
-	if (result != STORE_OK) {
-		message_close(m);
-		return result;
-	}
-	const struct record *r = record_at(f, seq - 1);
-
-	m->size = r->size;
-	m->file_size = (uint64_t)st.st_size;
-	m->converts = (r->state & RECORD_HAS_LF) != 0;
-	return STORE_OK;
-}
-
-void message_close(struct message *m)
-{
-	if (m->fd >= 0)
-		close(m->fd);
-	if (m->is_map)
-		munmap(m->bytes, m->mapped);
-	else
-		free(m->bytes);
-	*m = (struct message){ .fd = -1 };
-}
-
-/* from has file_size bytes, to has room for size. */
-static uint64_t to_crlf(const char *from, uint64_t length, char *to, uint64_t room)
+/* to has room for twice the length. */
+static uint64_t to_crlf(const char *from, uint64_t length, char *to)
 {
 	uint64_t used = 0;
 
-	for (uint64_t i = 0; i < length && used < room; i++) {
-		if (from[i] == '\n' && (i == 0 || from[i - 1] != '\r')) {
+	for (uint64_t i = 0; i < length; i++) {
+		if (from[i] == '\n' && (i == 0 || from[i - 1] != '\r'))
 			to[used++] = '\r';
-			if (used == room)
-				break;
-		}
 		to[used++] = from[i];
 	}
 	return used;
@@ -258,6 +207,19 @@ static enum store_result read_file(const struct message *m, char *out, uint64_t 
 	return STORE_FAILED;
 }
 
+static uint64_t count_bare(const char *bytes, uint64_t length)
+{
+	const char *end = bytes + length;
+	uint64_t bare = 0;
+
+	for (const char *p = bytes; p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL;
+	     p++)
+		bare += p == bytes || p[-1] != '\r';
+	return bare;
+}
+
+/* The size follows from the bytes: whether one of them has been rewritten in place, its file's size
+ * does not tell. */
 static enum store_result convert(struct message *m, struct reason *why)
 {
 	char *raw = memory_get(m->file_size + 1);
@@ -266,20 +228,82 @@ static enum store_result convert(struct message *m, struct reason *why)
 		free(raw);
 		return STORE_FAILED;
 	}
+	m->size = m->file_size + count_bare(raw, m->file_size);
 	m->bytes = memory_get(m->size + 1);
-	uint64_t used = to_crlf(raw, m->file_size, m->bytes, m->size);
-
+	to_crlf(raw, m->file_size, m->bytes);
 	free(raw);
-	if (used == m->size)
-		return STORE_OK;
-	fail(why, "the message's file has changed");
-	return STORE_FAILED;
+	return STORE_OK;
+}
+
+/* A record that the file contradicts (a name with a false W=, a file rewritten in place) is learnt
+ * anew. With LF its bytes alone can tell. */
+static enum store_result check_record(struct folder *f, uint32_t seq, struct message *m,
+                                      struct reason *why)
+{
+	struct record *r = record_at(f, seq - 1);
+	bool agrees = r->state & RECORD_HAS_LF ? m->file_size < r->size : m->file_size == r->size;
+
+	if (!(r->state & RECORD_HAS_SIZE) || !agrees) {
+		r->state &= (uint16_t)~RECORD_HAS_SIZE;
+		enum store_result result = learn(f, seq, why);
+
+		if (result != STORE_OK)
+			return result;
+		r = record_at(f, seq - 1);
+	}
+	m->size = r->size;
+	m->converts = (r->state & RECORD_HAS_LF) != 0;
+	return STORE_OK;
+}
+
+/* What is converted is read as a whole in any case, and so at once. */
+static enum store_result check_converted(struct folder *f, uint32_t seq, struct message *m,
+                                         struct reason *why)
+{
+	enum store_result result = convert(m, why);
+	struct record *r = record_at(f, seq - 1);
+
+	if (result == STORE_OK && m->size != r->size) {
+		r->size = m->size;
+		if (m->size == m->file_size)
+			r->state &= (uint16_t)~RECORD_HAS_LF;
+		remember(f, r);
+	}
+	return result;
+}
+
+enum store_result message_open(struct folder *f, uint32_t seq, struct message *m,
+                               struct reason *why)
+{
+	struct stat st;
+	enum store_result result;
+
+	*m = (struct message){ .fd = -1 };
+	result = open_message_file(f, seq, &m->fd, &st, why);
+	if (result == STORE_OK) {
+		m->file_size = (uint64_t)st.st_size;
+		result = check_record(f, seq, m, why);
+	}
+	if (result == STORE_OK && m->converts)
+		result = check_converted(f, seq, m, why);
+	if (result != STORE_OK)
+		message_close(m);
+	return result;
+}
+
+void message_close(struct message *m)
+{
+	if (m->fd >= 0)
+		close(m->fd);
+	if (m->is_map)
+		munmap(m->bytes, m->mapped);
+	else
+		free(m->bytes);
+	*m = (struct message){ .fd = -1 };
 }
 
 static enum store_result load(struct message *m, struct reason *why)
 {
-	if (m->converts)
-		return convert(m, why);
 	if (m->size >= MAP_FROM) {
 		void *map = mmap(NULL, m->size, PROT_READ, MAP_PRIVATE, m->fd, 0);
 
@@ -320,7 +344,7 @@ enum store_result message_read(struct message *m, uint64_t offset, size_t max, s
 	struct view all;
 
 	text_clear(out);
-	if (m->bytes != NULL || m->converts) {
+	if (m->bytes != NULL) {
 		enum store_result result = message_view(m, &all, why);
 
 		if (result == STORE_OK)

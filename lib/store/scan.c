@@ -289,8 +289,12 @@ static int compare_record(struct folder *f, struct record *r, struct found *e, s
 	}
 	if (!record_stem(f, r, stem) || strcmp(stem, e->stem) != 0) {
 		struct log_expunge l = { .uid = r->uid };
+		struct log_meta unknown = { .uid = r->uid };
 
+		/* Another file, as far as anybody can tell: what was known of the old one is not
+		 * said of it. */
 		indexlog_put(f, LOG_NAME, &l, sizeof l, view_of(e->stem));
+		indexlog_put(f, LOG_META, &unknown, sizeof unknown, (struct view){ NULL, 0 });
 	}
 	if (r->flags != e->flags || (r->keywords & letters) != e->keywords) {
 		struct log_flags l = { .uid = r->uid,
