@@ -69,8 +69,11 @@ static enum store_result publish_locked(struct folder *to, struct staged *list, 
                                         uint32_t *uids, struct reason *why)
 {
 	char name[NAME_BYTES_MAX + 1];
+	uint32_t used = 0;
 
-	if (reserve_uids(to, count, why) < 0)
+	for (uint32_t i = 0; i < count; i++)
+		used += list[i].used;
+	if (used && claim_uids(to, used, why) < 0)
 		return STORE_FAILED;
 	for (uint32_t i = 0; i < count; i++) {
 		if (!list[i].used)

@@ -161,6 +161,7 @@ struct folder {
 	bool read_only;
 	struct index ix;
 	uint32_t uid_ceiling; /* UIDs below are reserved on disk; 0: not read yet */
+	uint32_t uid_floor;   /* UIDs below were given, as the record outside says */
 	char *keywords[STORE_KEYWORDS_MAX];
 	struct text log;                   /* the batch in the making */
 	struct text pending, pending_meta; /* cache pieces, sizes and dates not written yet */
@@ -245,10 +246,18 @@ enum uid_record {
 	UIDS_UNREAD /* errno: what it says cannot be known now, and it is not to be written anew */
 };
 
-/* reserved.c */
-enum uid_record reserved_read(struct store *store, uint32_t validity, uint32_t *ceiling);
-/* Only ever raises it. 0, -1: it is a second record, and nobody is kept out for it. */
-int reserved_write(struct store *store, uint32_t validity, uint32_t ceiling);
+/* reserved.c: of one UIDVALIDITY */
+struct reserved {
+	uint32_t ceiling; /* UIDs below are reserved, on disk; 0: nothing is known */
+	uint32_t next;    /* UIDs below have been given; behind the truth after a power cut alone */
+};
+enum uid_record reserved_read(struct store *store, uint32_t validity, struct reserved *out);
+/* Only ever raises. 0, -1: it is a second record, and nobody is kept out for it. */
+int reserved_write(struct store *store, uint32_t validity, struct reserved r, bool sync);
+/* `count` UIDs, which are not given again: the first of them, from.next where nobody knows better.
+ * Under the folder's lock, and not synced. */
+uint32_t reserved_claim(struct store *store, uint32_t validity, struct reserved from,
+                        uint32_t count);
 
 /* sync.c */
 /* "VVVVVVVV NNNNNNNNNN SSSSSSSS\n"; its length. */
@@ -261,6 +270,10 @@ enum store_result folder_lock(struct folder *f,
                               struct reason *why); /* and catches up with the others */
 void folder_unlock(struct folder *f);
 int reserve_uids(struct folder *f, uint32_t count, struct reason *why);
+/* The same, and UIDNEXT is the first of `count` that nobody has been given, here or before the
+ * folder was put back from a backup. */
+int claim_uids(struct folder *f, uint32_t count, struct reason *why);
+void tell_behind(const struct folder *f);
 /* A name did not lead to a file, or the directories differ from what is known: looks again. */
 enum store_result folder_look(struct folder *f, struct reason *why);
 /* Writes the batch and whatever of the state changed; refreshes cur's time when `own` renames made

@@ -162,7 +162,7 @@ static int assign(struct folder *f, struct scan *s, struct reason *why)
 		return 0;
 	if (s->count)
 		qsort(s->found, s->count, sizeof *s->found, by_age);
-	if (reserve_uids(f, s->count, why) < 0)
+	if (claim_uids(f, s->count, why) < 0)
 		return -1;
 	uid = f->ix.h.uidnext;
 	for (uint32_t i = 0; i < s->count; i++) {
@@ -417,6 +417,11 @@ static int reconcile(struct folder *f, struct scan *s, struct reason *why)
 	else if (f->rebooted && f->uid_ceiling == 0)
 		f->ix.h.uidnext += UID_TRUST;
 	f->rebooted = false;
+	if (f->ix.h.uidnext < f->uid_floor) {
+		tell_behind(f);
+		f->ix.h.uidnext = f->uid_floor;
+	}
+	f->uid_floor = 0;
 	keep_new(s);
 	return assign(f, s, why);
 }

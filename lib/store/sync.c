@@ -64,7 +64,8 @@ static int write_uid_file(struct folder *f, uint32_t ceiling, bool sync)
 
 	/* First, so that it is never behind the folder's own. */
 	if (sync)
-		reserved_write(f->store, f->ix.h.uidvalidity, ceiling);
+		reserved_write(f->store, f->ix.h.uidvalidity, (struct reserved){ ceiling, 0 },
+		               true);
 	if (write_atomic(f->dir, UID_FILE, (struct view){ bytes, len }, sync) == 0) {
 		f->uid_ceiling = ceiling;
 		return 0;
@@ -96,9 +97,11 @@ static int know_ceiling(struct folder *f)
 
 	if (record == UIDS_KNOWN && validity == f->ix.h.uidvalidity)
 		f->uid_ceiling = ceiling;
-	if (reserved_read(f->store, f->ix.h.uidvalidity, &ceiling) == UIDS_KNOWN &&
-	    ceiling > f->uid_ceiling)
-		f->uid_ceiling = ceiling;
+	struct reserved r;
+
+	if (reserved_read(f->store, f->ix.h.uidvalidity, &r) == UIDS_KNOWN &&
+	    r.ceiling > f->uid_ceiling)
+		f->uid_ceiling = r.ceiling;
 	return record == UIDS_UNREAD ? -1 : 0;
 }
 
@@ -115,6 +118,22 @@ int reserve_uids(struct folder *f, uint32_t count, struct reason *why)
 	if (write_uid_file(f, (uint32_t)need + UID_BATCH, true) < 0)
 		return fail_errno(why, "write " UID_FILE);
 	return 0;
+}
+
+int claim_uids(struct folder *f, uint32_t count, struct reason *why)
+{
+	struct index_header *h = &f->ix.h;
+
+	if (reserve_uids(f, count, why) < 0)
+		return -1;
+	uint32_t first = reserved_claim(f->store, h->uidvalidity,
+	                                (struct reserved){ f->uid_ceiling, h->uidnext }, count);
+
+	if (first > h->uidnext) {
+		tell_behind(f);
+		h->uidnext = first;
+	}
+	return reserve_uids(f, count, why);
 }
 
 /* ---- lock ---- */
@@ -164,7 +183,7 @@ static bool is_deleted(struct folder *f)
 	return fstat(f->dir, &st) < 0 || st.st_nlink == 0;
 }
 
-static void tell_behind(const struct folder *f)
+void tell_behind(const struct folder *f)
 {
 	log_info("event=uids-behind home=%s folder=%s", log_quote(view_of(f->store->home)),
 	         log_quote(view_of(f->name)));
@@ -185,12 +204,13 @@ static int create_index(struct folder *f, struct reason *why)
 		if (validity == 0)
 			return -1;
 	}
-	uint32_t reserved;
+	struct reserved reserved;
 
-	if (reserved_read(f->store, validity, &reserved) == UIDS_KNOWN && reserved > ceiling) {
+	if (reserved_read(f->store, validity, &reserved) == UIDS_KNOWN &&
+	    reserved.ceiling > ceiling) {
 		tell_behind(f);
 		f->uids_lost = true;
-		ceiling = reserved;
+		ceiling = reserved.ceiling;
 	}
 	index_close(&f->ix);
 	f->ix.h = (struct index_header){ .uidvalidity = validity,
@@ -245,36 +265,44 @@ static void renew_index(struct folder *f)
 	f->ix.fresh = f->must_scan = true;
 }
 
-/* Without the lock the two records may be read at two moments: whether they differ is looked at
- * again under it. recorded: the folder's own, 0 when that is lost. */
-static bool reserved_agrees(struct folder *f, uint32_t recorded, uint32_t *reserved)
+/* Without the lock the records may be read at two moments: whether they differ is looked at again
+ * under it. recorded: the folder's own, 0 when that is lost. */
+static bool reserved_agrees(struct folder *f, uint32_t recorded, struct reserved *r)
 {
-	enum uid_record record = reserved_read(f->store, f->ix.h.uidvalidity, reserved);
+	enum uid_record record = reserved_read(f->store, f->ix.h.uidvalidity, r);
 
-	return record == UIDS_UNREAD ||
-	       (recorded > 1 ? *reserved == recorded : *reserved <= f->ix.h.uidnext);
+	if (record == UIDS_UNREAD)
+		return true;
+	return (recorded > 1 ? r->ceiling == recorded : r->ceiling <= f->ix.h.uidnext) &&
+	       r->next <= f->ix.h.uidnext;
 }
 
-/* A folder that knows less than was reserved for it has been put back from a backup (or a crash
- * came between the two records): what has a UID keeps it, what is new gets one that never named
- * another message. */
+/* A folder that knows less than was reserved for it, or whose index knows of fewer UIDs than were
+ * given, has been put back from a backup (or a crash came between the records): what has a UID
+ * keeps it, what is new gets one that never named another message. */
 static void check_reserved(struct folder *f)
 {
-	uint32_t validity, ceiling = 0, reserved;
+	uint32_t validity, ceiling = 0;
+	struct reserved r;
 	enum uid_record record = read_uid_file(f, &validity, &ceiling);
 
 	f->unreserved = false;
 	if (record != UIDS_KNOWN)
 		ceiling = 0;
-	if (record == UIDS_UNREAD || reserved_agrees(f, ceiling, &reserved))
+	if (record == UIDS_UNREAD || reserved_agrees(f, ceiling, &r))
 		return;
-	if (reserved < ceiling) {
-		reserved_write(f->store, f->ix.h.uidvalidity, ceiling);
+	if (r.next > f->ix.h.uidnext) {
+		f->uid_floor = r.next;
+		f->must_scan = true;
+	}
+	if (r.ceiling <= ceiling) {
+		reserved_write(f->store, f->ix.h.uidvalidity, (struct reserved){ ceiling, 0 },
+		               true);
 		return;
 	}
 	if (ceiling)
 		tell_behind(f);
-	f->uid_ceiling = reserved;
+	f->uid_ceiling = r.ceiling;
 	f->uids_lost = f->rebooted = f->must_scan = true;
 }
 
@@ -286,7 +314,7 @@ static bool validity_agrees(struct folder *f)
 	f->uids_lost = record == UIDS_LOST;
 	if (record == UIDS_KNOWN && validity != f->ix.h.uidvalidity)
 		return false;
-	uint32_t reserved;
+	struct reserved reserved;
 
 	f->unreserved = record != UIDS_UNREAD &&
 	                !reserved_agrees(f, record == UIDS_KNOWN ? ceiling : 0, &reserved);

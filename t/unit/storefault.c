@@ -512,10 +512,15 @@ static void check_full(void)
 	template_restore();
 	char text[100];
 
+	/* The home was put back: that is known before the disk is full. */
+	struct folder *f = box_open("INBOX");
+
+	folder_close(&f);
 	text_of(text, sizeof text, 10);
 	box_deliver(text);
 	disk_full = true;
-	struct folder *f = box_open("INBOX"), *g = box_open("INBOX");
+	f = box_open("INBOX");
+	struct folder *g = box_open("INBOX");
 	struct folder_changes c;
 
 	ok(f != NULL && g != NULL && folder_count(f) == MESSAGES + 1,
@@ -583,12 +588,14 @@ static void check_power(void)
 /* ---- a folder put back from a backup ---- */
 
 /* What is appended after it, and what names it: no UID that named another message. */
-static void put_back(const char *name, const char *directory, const char *what, bool open)
+static void put_back(const char *name, const char *directory, const char *what, int since,
+                     bool open)
 {
-	char when[120];
+	char when[150];
 
 	template_restore();
-	snprintf(when, sizeof when, "%s put back, %s%s", name, what, open ? ", in a session" : "");
+	snprintf(when, sizeof when, "%s put back after %d, %s%s", name, since, what,
+	         open ? ", in a session" : "");
 	struct folder *f = box_open(name);
 	uint32_t validity = folder_uidvalidity(f), first, last = 0;
 
@@ -598,7 +605,7 @@ static void put_back(const char *name, const char *directory, const char *what, 
 	box_shell("cp -a %s ../../backup && cd ../../backup && rm -rf .Work", directory);
 	struct folder *g = box_open(name);
 
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < since; i++)
 		last = box_append(g, "Subject: m31\r\n\r\nend\r\n", 0);
 	folder_close(&g);
 	box_shell(
@@ -631,10 +638,59 @@ static void check_put_back(void)
 		                               "posthouse.cache posthouse.keywords" };
 
 	for (size_t i = 0; i < sizeof removed / sizeof *removed; i++)
-		for (int open = 0; open < 2; open++) {
-			put_back("INBOX", ".", removed[i], open);
-			put_back("Work", ".Work", removed[i], open);
-		}
+		for (int open = 0; open < 2; open++)
+			for (int since = 3; since <= 300; since += 297) {
+				put_back("INBOX", ".", removed[i], since, open);
+				put_back("Work", ".Work", removed[i], since, open);
+			}
+}
+
+/* All of Maildir with other files, or over those that are there, or the index alone. */
+static void put_back_as(const char *name, const char *save, const char *restore)
+{
+	template_restore();
+	struct folder *f = box_open("INBOX");
+	uint32_t validity = folder_uidvalidity(f), last = 0;
+
+	folder_close(&f);
+	store_close(&box);
+	box_shell("%s", save);
+	store_open(box_home, false, 0, &box, NULL);
+	f = box_open("INBOX");
+	for (int i = 0; i < 3; i++)
+		last = box_append(f, "Subject: m31\r\n\r\nend\r\n", 0);
+	/* None of them is there any more: their names say nothing. */
+	folder_remove(f, (uint32_t[]){ last - 2, last - 1, last }, 3, NULL);
+	folder_close(&f);
+	store_close(&box);
+	box_shell("%s", restore);
+	store_open(box_home, false, 0, &box, NULL);
+	f = box_open("INBOX");
+	ok(folder_uidvalidity(f) == validity && folder_uidnext(f) > last,
+	   "%s put back: UIDNEXT is %u, above %u", name, (unsigned)folder_uidnext(f),
+	   (unsigned)last);
+	uint32_t uid = box_append(f, "Subject: m32\r\n\r\nend\r\n", 0);
+
+	ok(uid > last, "and so is the next UID");
+	folder_close(&f);
+	f = box_open("INBOX");
+	ok(box_append(f, "Subject: m33\r\n\r\nend\r\n", 0) == uid + 1, "and then as ever");
+	folder_close(&f);
+	box_shell("rm -rf ../../backup");
+}
+
+static void check_put_back_as(void)
+{
+	put_back_as("Maildir", "cp -a . ../../backup",
+	            "cd .. && rm -rf Maildir && cp -a ../backup Maildir");
+	put_back_as("Maildir, over what is there,", "cp -a . ../../backup",
+	            "cp -a ../../backup/. .");
+	put_back_as("the index", "mkdir ../../backup && cp -a posthouse.index ../../backup",
+	            "cp -a ../../backup/posthouse.index .");
+	put_back_as("the home", "cp -a .. ../../backup",
+	            "cd ../.. && rm -rf anna && cp -a backup anna");
+	put_back_as("the home, without its times,", "cp -r .. ../../backup",
+	            "cd ../.. && rm -rf anna && cp -r backup anna");
 }
 
 int main(void)
@@ -663,6 +719,7 @@ int main(void)
 	check_power();
 	check_full();
 	check_put_back();
+	check_put_back_as();
 	box_remove();
 	return tap_done();
 }
