@@ -85,10 +85,14 @@ void session_store_no(struct session *s, enum store_result result, const struct 
 		session_no(s, "[EXPUNGEISSUED] Some of the messages no longer exist");
 		return;
 	case STORE_LIMIT: session_no(s, "[LIMIT] Limit reached: %s", why->text); return;
+	case STORE_DISK_FULL:
 	case STORE_FAILED: break;
 	}
 	session_store_failed(s, why);
-	session_no(s, INTERNAL_ERROR);
+	if (result == STORE_DISK_FULL)
+		session_no(s, "[LIMIT] The server's disk is full");
+	else
+		session_no(s, INTERNAL_ERROR);
 }
 
 void session_bye(struct session *s, const char *text)

@@ -73,8 +73,9 @@ static enum store_result publish_locked(struct folder *to, struct staged *list, 
 
 	for (uint32_t i = 0; i < count; i++)
 		used += list[i].used;
+	errno = 0;
 	if (used && claim_uids(to, used, why) < 0)
-		return STORE_FAILED;
+		return to->refused ? STORE_DISK_FULL : STORE_FAILED;
 	for (uint32_t i = 0; i < count; i++) {
 		if (!list[i].used)
 			continue;
@@ -83,18 +84,20 @@ static enum store_result publish_locked(struct folder *to, struct staged *list, 
 		name_format(name, view_of(list[i].stem), to->ix.h.uidvalidity, uid, list[i].flags,
 		            list[i].keywords);
 		if (renameat(to->tmp, list[i].stem, to->cur, name) < 0) {
-			fail_errno(why, "rename into cur");
+			enum store_result result = fail_disk(why, "rename into cur");
+
 			take_back(to, list, i, uids);
-			return STORE_FAILED;
+			return result;
 		}
 		put_staged(to, &list[i], uid);
 		uids[i] = uid;
 		to->ix.h.uidnext = uid + 1;
 	}
 	if (fsync(to->cur) < 0) {
-		fail_errno(why, "sync cur");
+		enum store_result result = fail_disk(why, "sync cur");
+
 		take_back(to, list, count, uids);
-		return STORE_FAILED;
+		return result;
 	}
 	return folder_commit(to, true, why);
 }
@@ -144,9 +147,8 @@ enum store_result folder_append_begin(struct folder *to, uint64_t size_bytes,
 	a->fd = openat(to->tmp, a->staged.stem, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 	               0600);
 	if (a->fd < 0) {
-		fail_errno(why, "make a file in tmp");
 		free(a);
-		return STORE_FAILED;
+		return fail_disk(why, "make a file in tmp");
 	}
 	a->staged.used = true;
 	text_init(&a->buffer, APPEND_BUFFER);
@@ -159,10 +161,7 @@ static enum store_result flush_append(struct folder_append *a, struct view bytes
 {
 	if (write_whole(a->fd, bytes.data, bytes.len) == 0)
 		return STORE_OK;
-	int error = errno;
-
-	fail_errno(why, "write message");
-	return error == EDQUOT ? STORE_OVER_QUOTA : STORE_FAILED;
+	return fail_disk(why, "write message");
 }
 
 static void count_lines(struct folder_append *a, struct view bytes)
@@ -216,15 +215,17 @@ static enum store_result settle_append(struct folder_append *a, int64_t date_s, 
 	struct stat st;
 
 	string_put(first_stem, sizeof first_stem, view_of(s->stem));
-	if (flush_append(a, text_view(&a->buffer), why) != STORE_OK)
-		return STORE_FAILED;
+	enum store_result result = flush_append(a, text_view(&a->buffer), why);
+
+	if (result != STORE_OK)
+		return result;
 	if (date_s != STORE_DATE_NOW) {
 		struct timespec times[2] = { { .tv_sec = date_s }, { .tv_sec = date_s } };
 
 		futimens(a->fd, times);
 	}
 	if (fsync(a->fd) < 0 || fstat(a->fd, &st) < 0)
-		return fail_errno(why, "sync message"), STORE_FAILED;
+		return fail_disk(why, "sync message");
 	s->date_s = st.st_mtim.tv_sec;
 	s->file_size = a->written;
 	s->wire_size = a->written + a->bare;
@@ -232,9 +233,9 @@ static enum store_result settle_append(struct folder_append *a, int64_t date_s, 
 	name_add_size(s->stem, a->written, s->wire_size);
 	if (renameat(a->to->tmp, first_stem, a->to->tmp, s->stem) == 0)
 		return STORE_OK;
-	fail_errno(why, "rename in tmp");
+	result = fail_disk(why, "rename in tmp");
 	string_put(s->stem, sizeof s->stem, view_of(first_stem));
-	return STORE_FAILED;
+	return result;
 }
 
 enum store_result folder_append_finish(struct folder_append **append, uint32_t flags,
@@ -353,8 +354,7 @@ static enum store_result stage_one(struct folder *f, uint32_t seq, struct folder
 	stage_name(s, r, s->file_size);
 	if (!record_name(f, r, name) || (linkat(f->cur, name, to->tmp, s->stem, 0) < 0 &&
 	                                 copy_file(fd, to->tmp, s->stem, &st) < 0)) {
-		result = errno == EDQUOT ? STORE_OVER_QUOTA : STORE_FAILED;
-		fail_errno(why, "copy message");
+		result = fail_disk(why, "copy message");
 	} else {
 		s->used = true;
 	}

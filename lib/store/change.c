@@ -73,7 +73,7 @@ static int store_one(struct folder *f, struct record *r, uint32_t flags, uint64_
 	name_format(from, view_of(stem), f->ix.h.uidvalidity, r->uid, r->flags, r->keywords);
 	name_format(to, view_of(stem), f->ix.h.uidvalidity, r->uid, flags, keywords);
 	if (strcmp(from, to) != 0 && renameat(f->cur, from, f->cur, to) < 0)
-		return errno == ENOENT ? 1 : fail_errno(why, "rename %s", from);
+		return errno == ENOENT ? 1 : (fail_disk(why, "rename a message"), -1);
 	struct log_flags l = {
 		.uid = r->uid, .flags = flags, .keywords = keywords, .modseq = f->ix.h.modseq + 1
 	};
@@ -111,7 +111,7 @@ static enum store_result store_seq(struct folder *f, uint32_t seq, enum store_ch
 		int done = store_one(f, r, want_flags, want_keywords, why);
 
 		if (done <= 0)
-			return done < 0 ? STORE_FAILED : STORE_OK;
+			return done < 0 ? disk_result(errno) : STORE_OK;
 		if (attempt == 0) {
 			enum store_result result = look_again(f, why);
 
@@ -159,7 +159,7 @@ static int remove_one(struct folder *f, const struct record *r, struct removal *
 	if (f->store->quota_bytes && fstatat(f->cur, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		st.st_size = 0;
 	if (unlinkat(f->cur, name, 0) < 0)
-		return errno == ENOENT ? 1 : fail_errno(why, "remove %s", name);
+		return errno == ENOENT ? 1 : (fail_disk(why, "remove a message"), -1);
 	removed->bytes += st.st_size;
 	removed->messages++;
 	indexlog_put(f, LOG_EXPUNGE, &l, sizeof l, (struct view){ NULL, 0 });
@@ -174,7 +174,7 @@ static enum store_result remove_uid(struct folder *f, uint32_t uid, struct remov
 		int done = r == NULL ? 0 : remove_one(f, r, removed, why);
 
 		if (done <= 0)
-			return done < 0 ? STORE_FAILED : STORE_OK;
+			return done < 0 ? disk_result(errno) : STORE_OK;
 		if (attempt == 0) {
 			enum store_result result = look_again(f, why);
 

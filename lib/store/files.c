@@ -116,6 +116,30 @@ int write_atomic(int at, const char *name, struct view bytes, bool sync)
 	return result;
 }
 
+bool disk_refuses(int error)
+{
+	return error == ENOSPC || error == EDQUOT || error == EROFS;
+}
+
+enum store_result fail_disk(struct reason *why, const char *what)
+{
+	int error = errno;
+
+	fail_errno(why, "%s", what);
+	errno = error;
+	return disk_result(error);
+}
+
+enum store_result disk_result(int error)
+{
+	switch (error) {
+	case ENOSPC: return STORE_DISK_FULL;
+	case EDQUOT: return STORE_OVER_QUOTA;
+	case EROFS: return STORE_READ_ONLY;
+	}
+	return STORE_FAILED;
+}
+
 static void remove_below(int at, const char *name, unsigned depth);
 
 /* A directory below `at` with all it holds, never through a link; a failure leaves the rest for

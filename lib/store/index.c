@@ -92,6 +92,10 @@ int index_open(struct folder *f)
 	struct index ix = { .fd = openat(f->dir, INDEX_FILE,
 		                         O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) };
 
+	if (ix.fd < 0 && errno == EROFS) {
+		f->frozen = f->read_only = true;
+		ix.fd = openat(f->dir, INDEX_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	}
 	if (ix.fd < 0 && passes(errno))
 		return -1;
 	if (ix.fd < 0) {

@@ -154,8 +154,12 @@ struct folder {
 	bool must_scan;
 	bool uids_lost;  /* posthouse.uids is missing or damaged, or tells less than was reserved */
 	bool unreserved; /* the record outside of the folder tells something else */
-	bool rebooted;   /* the index was written before the machine's last start: its end may be
-	                    missing */
+	bool refused;    /* the disk took no record of UIDs, at the last try */
+	bool unrecorded; /* nor has it one of this folder's UIDVALIDITY */
+	bool frozen;     /* the file system is read only: and so is the folder */
+	bool lock_is_folder; /* there is no room for its file */
+	bool rebooted; /* the index was written before the machine's last start: its end may be
+	                  missing */
 	struct index_header as_written; /* the state that the log holds */
 	int notify;                     /* inotify, -1 */
 	bool read_only;
@@ -194,6 +198,12 @@ int open_directory(int at, const char *name); /* never through a link */
 enum file_result read_small(int at, const char *name, char *out, size_t size);
 bool file_missing(enum file_result result);                               /* just after it */
 int write_atomic(int at, const char *name, struct view bytes, bool sync); /* 0, -1 errno */
+/* The disk takes nothing now: it is full, or has become read only. That keeps nobody from reading,
+ * and a full one nobody from removing. */
+bool disk_refuses(int error);
+enum store_result disk_result(int error);
+/* fail_errno, which leaves errno alone, and which result it is. */
+enum store_result fail_disk(struct reason *why, const char *what);
 void remove_tree(int at, const char *name);
 void clean_tmp(int tmp, int64_t now_s);
 

@@ -116,7 +116,10 @@ static int rename_to_cur(struct folder *f, const struct found *e, uint32_t uid, 
 		return 0;
 	if (renameat(e->in_new ? f->new : f->cur, e->name, f->cur, name) == 0)
 		return 0;
-	return errno == ENOENT ? 1 : fail_errno(why, "rename %s", e->name);
+	if (errno == ENOENT)
+		return 1;
+	fail_disk(why, "rename a message");
+	return -1;
 }
 
 static void put_add(struct folder *f, const struct found *e, uint32_t uid, const struct stat *st)
@@ -162,12 +165,19 @@ static int assign(struct folder *f, struct scan *s, struct reason *why)
 		return 0;
 	if (s->count)
 		qsort(s->found, s->count, sizeof *s->found, by_age);
+	/* What a disk that takes nothing leaves in `new` is told when there is room. */
 	if (claim_uids(f, s->count, why) < 0)
-		return -1;
+		return f->refused ? 0 : -1;
 	uid = f->ix.h.uidnext;
+	uint32_t end = uid + s->count;
+
 	for (uint32_t i = 0; i < s->count; i++) {
 		int result = take_in(f, &s->found[i], uid, why);
 
+		if (result < 0 && disk_refuses(errno)) {
+			f->ix.h.uidnext = end;
+			return 0;
+		}
 		if (result < 0)
 			return -1;
 		if (result == 0)
@@ -285,7 +295,7 @@ static int compare_record(struct folder *f, struct record *r, struct found *e, s
 		int result = rename_to_cur(f, e, e->uid, why);
 
 		if (result != 0)
-			return result < 0 ? -1 : 0;
+			return result < 0 && !disk_refuses(errno) ? -1 : 0;
 	}
 	if (!record_stem(f, r, stem) || strcmp(stem, e->stem) != 0) {
 		struct log_expunge l = { .uid = r->uid };
@@ -359,11 +369,11 @@ static int merge_group(struct folder *f, struct merge *m, struct found *group, u
 		return 0;
 	}
 	if (uid >= f->ix.h.uidnext) {
-		if (reserve_uids(f, uid + 1 - f->ix.h.uidnext, why) < 0)
+		if (reserve_uids(f, uid + 1 - f->ix.h.uidnext, why) < 0 && !f->refused)
 			return -1;
 		f->ix.h.uidnext = uid + 1;
 	}
-	return take_in(f, group, uid, why) < 0 ? -1 : 0;
+	return take_in(f, group, uid, why) < 0 && !disk_refuses(errno) ? -1 : 0;
 }
 
 static int merge_all(struct folder *f, struct scan *s, struct reason *why)

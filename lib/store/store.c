@@ -464,8 +464,7 @@ static enum store_result subscribe_locked(struct store *store, struct view name,
 		return fail(why, "too many subscriptions"), STORE_LIMIT;
 	if (write_atomic(store->maildir, "subscriptions", text_view(all), true) == 0)
 		return STORE_OK;
-	fail_errno(why, "write subscriptions");
-	return STORE_FAILED;
+	return fail_disk(why, "write subscriptions");
 }
 
 enum store_result store_subscribe(struct store *store, struct view name, bool on,
@@ -481,7 +480,7 @@ enum store_result store_subscribe(struct store *store, struct view name, bool on
 
 	/* Without it two sessions could each write what the other has not seen. */
 	if (lock < 0)
-		return fail_errno(why, "lock " HOME_FILE), STORE_FAILED;
+		return fail_disk(why, "lock " HOME_FILE);
 	char *bytes = memory_get(SUBSCRIPTIONS_BYTES_MAX);
 
 	text_init(&all, SUBSCRIPTIONS_BYTES_MAX - 1);
@@ -511,8 +510,7 @@ static enum store_result create_at(struct store *store, const char *path, struct
 	name_unique(stem);
 	string_print(temporary, sizeof temporary, "tmp/%s", stem);
 	if (mkdirat(store->maildir, temporary, 0700) < 0) {
-		fail_errno(why, "make folder");
-		return STORE_FAILED;
+		return fail_disk(why, "make folder");
 	}
 	int fd = open_directory(store->maildir, temporary);
 	/* maildirfolder tells deliverers that this is a part of a Maildir++ (Courier's mark). */
@@ -529,9 +527,10 @@ static enum store_result create_at(struct store *store, const char *path, struct
 	errno = kept_errno;
 	if (made)
 		return STORE_OK;
-	fail_errno(why, "make folder");
+	enum store_result result = fail_disk(why, "make folder");
+
 	remove_tree(store->maildir, temporary);
-	return kept_errno == ENOTEMPTY || kept_errno == EEXIST ? STORE_EXISTS : STORE_FAILED;
+	return kept_errno == ENOTEMPTY || kept_errno == EEXIST ? STORE_EXISTS : result;
 }
 
 /* The superior names that are not there yet, from the top (RFC 3501 sections 6.3.3 and 6.3.5): so
@@ -598,8 +597,9 @@ enum store_result store_delete(struct store *store, struct view name, struct rea
 	string_print(temporary, sizeof temporary, "tmp/%s", stem);
 	/* Gone with one rename; a crash while the rest is removed leaves it in tmp. */
 	if (renameat(store->maildir, path, store->maildir, temporary) < 0) {
-		fail_errno(why, "delete folder");
-		return errno == ENOENT ? STORE_NOT_FOUND : STORE_FAILED;
+		enum store_result result = fail_disk(why, "delete folder");
+
+		return errno == ENOENT ? STORE_NOT_FOUND : result;
 	}
 	remove_tree(store->maildir, temporary);
 	unlinkat(store->maildir, "maildirsize", 0); /* counted anew when it is next asked for */
@@ -660,8 +660,7 @@ static enum store_result rename_all(struct store *store, struct name_list *l, st
 				return STORE_FAILED;
 			if (pass == 1 &&
 			    renameat(store->maildir, old_path, store->maildir, new_path) < 0) {
-				fail_errno(why, "rename folder");
-				return STORE_FAILED;
+				return fail_disk(why, "rename folder");
 			}
 			renamed += pass;
 		}
@@ -703,6 +702,13 @@ int store_lock_session(struct store *store)
 {
 	int fd = openat(store->maildir, POP3_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
+	/* A disk that takes nothing keeps nobody out: it is locked without its file being written,
+	 * or made. */
+	if (fd < 0 && errno == EROFS)
+		fd = openat(store->maildir, POP3_FILE,
+		            O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && (disk_refuses(errno) || errno == ENOENT))
+		fd = open_directory(store->maildir, "tmp");
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		int kept_errno = errno;
 

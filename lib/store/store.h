@@ -31,7 +31,8 @@ enum store_result {
 	STORE_TOO_LARGE,  /* larger than the whole quota: there will never be room */
 	STORE_GONE,  /* the message (or the folder under us) has been removed by another session */
 	STORE_LIMIT, /* a named limit of this library is reached */
-	STORE_FAILED /* the system refused; the reason says what */
+	STORE_DISK_FULL, /* no space, or no inode, is left */
+	STORE_FAILED     /* the system refused; the reason says what */
 };
 
 enum { STORE_DELIMITER = '.', STORE_NAME_MAX = 240, STORE_FOLDERS_MAX = 10000 };

@@ -72,10 +72,13 @@ static int write_uid_file(struct folder *f, uint32_t ceiling, bool sync)
 	}
 	/* A full disk must not keep a user from deleting mail: the same bytes in
 	 * place. */
+	int error = errno;
 	int fd = openat(f->dir, UID_FILE, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-	if (fd < 0)
+	if (fd < 0) {
+		errno = error;
 		return -1;
+	}
 	int result = pwrite_whole(fd, bytes, len, 0);
 
 	if (result == 0 && sync)
@@ -109,15 +112,24 @@ int reserve_uids(struct folder *f, uint32_t count, struct reason *why)
 {
 	uint64_t need = (uint64_t)f->ix.h.uidnext + count;
 
+	f->refused = false;
 	if (know_ceiling(f) < 0)
 		return fail_errno(why, "read " UID_FILE);
 	if (need <= f->uid_ceiling)
 		return 0;
 	if (need > UINT32_MAX - UID_BATCH)
 		return fail(why, "the folder has no UIDs left");
-	if (write_uid_file(f, (uint32_t)need + UID_BATCH, true) < 0)
-		return fail_errno(why, "write " UID_FILE);
-	return 0;
+	if (write_uid_file(f, (uint32_t)need + UID_BATCH, true) == 0) {
+		f->unrecorded = false;
+		return 0;
+	}
+	f->refused = disk_refuses(errno);
+	/* A UIDVALIDITY that nobody will find again: its UIDs are this session's alone. */
+	if (f->refused && f->unrecorded) {
+		f->uid_ceiling = (uint32_t)need + UID_BATCH;
+		return 0;
+	}
+	return fail_errno(why, "write " UID_FILE);
 }
 
 int claim_uids(struct folder *f, uint32_t count, struct reason *why)
@@ -138,14 +150,30 @@ int claim_uids(struct folder *f, uint32_t count, struct reason *why)
 
 /* ---- lock ---- */
 
+/* Where the disk has no room for its file, the folder itself is locked: by all, until there is. */
+static int open_lock(struct folder *f)
+{
+	int fd = openat(f->dir, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno == EROFS) {
+		f->frozen = f->read_only = true;
+		fd = openat(f->dir, LOCK_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	}
+	f->lock_is_folder = fd < 0 && (disk_refuses(errno) || (f->frozen && errno == ENOENT));
+	return f->lock_is_folder ? open_directory(f->dir, ".") : fd;
+}
+
 static int lock_file(struct folder *f, struct reason *why)
 {
 	struct stat st;
 
+	if (f->lock >= 0 && f->lock_is_folder) {
+		close(f->lock);
+		f->lock = -1;
+	}
 	for (;;) {
 		if (f->lock < 0)
-			f->lock = openat(f->dir, LOCK_FILE,
-			                 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+			f->lock = open_lock(f);
 		if (f->lock < 0)
 			return fail_errno(why, "open " LOCK_FILE);
 		while (flock(f->lock, LOCK_EX) < 0)
@@ -220,8 +248,11 @@ static int create_index(struct folder *f, struct reason *why)
 	f->uid_ceiling = recorded ? ceiling : 0;
 	if (keywords_load(f) < 0)
 		return fail_errno(why, "read " KEYWORDS_FILE);
-	if (!recorded && write_uid_file(f, ceiling, false) < 0)
-		return fail_errno(why, "write " UID_FILE);
+	if (!recorded && write_uid_file(f, ceiling, false) < 0) {
+		f->unrecorded = disk_refuses(errno);
+		if (!f->unrecorded)
+			return fail_errno(why, "write " UID_FILE);
+	}
 	return index_write(f) < 0 ? fail_errno(why, "write " INDEX_FILE) : 0;
 }
 
@@ -534,10 +565,19 @@ static enum store_result catch_up_unlocked(struct folder *f)
 	return STORE_OK;
 }
 
+/* Nobody changes anything there. */
+static bool still_frozen(struct folder *f)
+{
+	f->frozen = f->frozen && faccessat(f->dir, ".", W_OK, 0) < 0 && errno == EROFS;
+	return f->frozen;
+}
+
 static enum store_result refresh(struct folder *f, struct reason *why)
 {
 	enum store_result result;
 
+	if (f->ix.fd >= 0 && f->ix.in_memory && !f->ix.broken && still_frozen(f))
+		return STORE_OK;
 	if (f->ix.fd >= 0 && catch_up_unlocked(f) == STORE_OK && !needs_work(f))
 		return STORE_OK;
 	result = folder_lock(f, why);
