@@ -44,7 +44,8 @@ enum {
 
 /* ---- the folder ---- */
 
-/* Opens and syncs.  A session that is not read only claims the \Recent messages. */
+/* Opens and syncs.  A session that is not read only claims the \Recent messages. Where the file
+ * system is read only so is the folder, whatever was asked for. */
 enum store_result folder_open(struct store *store, struct view name, bool read_only,
                               struct folder **out, struct reason *why);
 void folder_close(struct folder **folder);

@@ -301,6 +301,8 @@ void drain_watch(struct folder *f);
 enum store_result scan_new(struct folder *f, struct reason *why);
 enum store_result scan_all(struct folder *f, struct reason *why);
 int64_t directory_ns(int dir);
+/* The highest UIDVALIDITY in a name in cur; 0: none. */
+uint32_t scan_validity(struct folder *f);
 /* Records (without stems) of the files whose UIDs lie between the two, ascending: 0, -1 when the
  * directory cannot be read. It touches no record, and of the lock only the file. */
 int scan_range(struct folder *f, uint32_t below, uint32_t above, struct record *out, uint32_t max,

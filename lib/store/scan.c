@@ -479,6 +479,19 @@ static int list_cur(struct folder *f, struct scan *s)
 	return 0;
 }
 
+uint32_t scan_validity(struct folder *f)
+{
+	struct scan s = { 0 };
+	uint32_t found = 0;
+
+	if (list_cur(f, &s) == 0)
+		for (uint32_t i = 0; i < s.count; i++)
+			if (s.found[i].validity > found)
+				found = s.found[i].validity;
+	scan_free(&s);
+	return found;
+}
+
 int scan_range(struct folder *f, uint32_t below, uint32_t above, struct record *out, uint32_t max,
                uint32_t *found)
 {

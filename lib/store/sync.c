@@ -217,6 +217,18 @@ void tell_behind(const struct folder *f)
 	         log_quote(view_of(f->name)));
 }
 
+/* A session before this one had no room for the record either: its names tell the UIDVALIDITY. Its
+ * last UIDs may have gone with their messages. */
+static void adopt_validity(struct folder *f)
+{
+	uint32_t validity = scan_validity(f);
+
+	if (validity == 0)
+		return;
+	f->ix.h.uidvalidity = validity;
+	f->rebooted = true;
+}
+
 /* No index at all: UIDVALIDITY from its own record, UIDs from the names. */
 static int create_index(struct folder *f, struct reason *why)
 {
@@ -252,6 +264,7 @@ static int create_index(struct folder *f, struct reason *why)
 		f->unrecorded = disk_refuses(errno);
 		if (!f->unrecorded)
 			return fail_errno(why, "write " UID_FILE);
+		adopt_validity(f);
 	}
 	return index_write(f) < 0 ? fail_errno(why, "write " INDEX_FILE) : 0;
 }

@@ -185,25 +185,37 @@ end:
 	box_remove();
 }
 
-/* The first look at a mailbox: there is no record of it yet. */
+/* The first looks at a mailbox: there is no record of it yet. */
 static void check_first(int kind)
 {
+	bool takes = kind == NO_INODES;
+
 	box_make(0);
 	box_deliver("Subject: m0\r\n\r\n");
+	box_deliver("Subject: m1\r\n\r\n");
 	disk = kind;
 	struct folder *f = box_open("INBOX");
+	uint32_t validity = f ? folder_uidvalidity(f) : 0, uid = 0;
 
-	ok(f != NULL && folder_count(f) == (kind == NO_INODES ? 1 : 0),
-	   "%s: a mailbox that is new opens (%s)", names[kind], box_why.text);
-	if (f && folder_count(f))
+	ok(f != NULL && folder_count(f) == (takes ? 2 : 0), "%s: a mailbox that is new opens (%s)",
+	   names[kind], box_why.text);
+	if (f && folder_count(f)) {
+		uid = folder_uid(f, 2);
 		ok(strcmp(subject(f, 1), "m0") == 0 &&
 		           folder_remove(f, (uint32_t[]){ folder_uid(f, 1) }, 1, &box_why) ==
 		                   STORE_OK,
 		   "what it could take in can be read, and removed");
-	disk = TAKES_ALL;
+	}
 	folder_close(&f);
 	f = box_open("INBOX");
-	ok(folder_count(f) == (kind == NO_INODES ? 0 : 1), "and then as ever");
+	ok(f != NULL && folder_count(f) == (takes ? 1 : 0) &&
+	           (!takes || (folder_uidvalidity(f) == validity && folder_uid(f, 1) == uid &&
+	                       folder_uidnext(f) > uid + 1)),
+	   "the next session sees what is left, under its UID");
+	folder_close(&f);
+	disk = TAKES_ALL;
+	f = box_open("INBOX");
+	ok(folder_count(f) == (takes ? 1 : 2), "and then as ever");
 	folder_close(&f);
 	box_remove();
 }
