@@ -95,6 +95,26 @@ static enum store_result look_again(struct folder *f, struct reason *why)
 	return result;
 }
 
+/* A full disk has no room for a new name, and whoever cannot mark what is to go cannot make any:
+ * the mark is this session's, until EXPUNGE. Other flags of what is to go are not worth a refusal.
+ */
+static bool doom(struct folder *f, struct record *r, uint32_t want_flags, int error)
+{
+	if (!(want_flags & STORE_FLAG_DELETED) || (error != ENOSPC && error != EDQUOT))
+		return false;
+	r->state |= RECORD_DOOMED;
+	f->dooms = true;
+	return true;
+}
+
+static void spare(struct record *r, enum store_change change, uint32_t flags)
+{
+	bool deletes = flags & STORE_FLAG_DELETED;
+
+	if (change == STORE_REMOVE ? deletes : change == STORE_REPLACE && !deletes)
+		r->state &= (uint16_t)~RECORD_DOOMED;
+}
+
 static enum store_result store_seq(struct folder *f, uint32_t seq, enum store_change change,
                                    uint32_t flags, uint64_t keywords, struct reason *why)
 {
@@ -105,13 +125,16 @@ static enum store_result store_seq(struct folder *f, uint32_t seq, enum store_ch
 
 		if (r->state & RECORD_GONE)
 			return STORE_OK;
+		spare(r, change, flags);
 		apply_change(change, r, &want_flags, &want_keywords);
 		if (want_flags == r->flags && want_keywords == r->keywords)
 			return STORE_OK;
 		int done = store_one(f, r, want_flags, want_keywords, why);
 
-		if (done <= 0)
-			return done < 0 ? disk_result(errno) : STORE_OK;
+		if (done == 0 || (done < 0 && doom(f, r, want_flags, errno)))
+			return STORE_OK;
+		if (done < 0)
+			return disk_result(errno);
 		if (attempt == 0) {
 			enum store_result result = look_again(f, why);
 
@@ -194,7 +217,7 @@ static enum store_result remove_list(struct folder *f, const uint32_t *uids, uin
 	for (uint32_t i = 0; i < count && result == STORE_OK; i++) {
 		const struct record *r = record_find(f, uids[i]);
 
-		if (r == NULL || (deleted_only && !(r->flags & STORE_FLAG_DELETED)))
+		if (r == NULL || (deleted_only && !(record_flags(r) & STORE_FLAG_DELETED)))
 			continue;
 		int64_t before = removed->messages;
 
@@ -243,13 +266,14 @@ enum store_result folder_remove(struct folder *f, const uint32_t *uids, uint32_t
 /* Every UID with \\Deleted; the caller frees it. */
 static uint32_t *list_deleted(struct folder *f, uint32_t *count)
 {
-	uint32_t *all = memory_get((f->ix.h.deleted + 1) * sizeof *all);
+	uint32_t most = f->dooms ? f->ix.count : f->ix.h.deleted;
+	uint32_t *all = memory_get((most + 1) * sizeof *all);
 
 	*count = 0;
-	for (uint32_t i = 0; i < f->ix.count && *count < f->ix.h.deleted; i++) {
+	for (uint32_t i = 0; i < f->ix.count && *count < most; i++) {
 		const struct record *r = record_at(f, i);
 
-		if (!(r->state & RECORD_GONE) && r->flags & STORE_FLAG_DELETED)
+		if (!(r->state & RECORD_GONE) && record_flags(r) & STORE_FLAG_DELETED)
 			all[(*count)++] = r->uid;
 	}
 	return all;

@@ -262,6 +262,11 @@ struct record *record_find(struct folder *f, uint32_t uid)
 	return NULL;
 }
 
+uint32_t record_flags(const struct record *r)
+{
+	return r->flags | (r->state & RECORD_DOOMED ? STORE_FLAG_DELETED : 0);
+}
+
 struct record *index_append_record(struct folder *f)
 {
 	struct index *ix = &f->ix;
@@ -514,7 +519,7 @@ static void merge(struct folder *f, struct index *old)
 		if (!(was->state & RECORD_GONE) && j < ix->count &&
 		    ix->records[j].uid == was->uid) {
 			*r = ix->records[j++];
-			r->state |= was->state & (RECORD_RECENT | RECORD_CHANGED);
+			r->state |= was->state & (RECORD_RECENT | RECORD_CHANGED | RECORD_DOOMED);
 			if (r->flags != was->flags || r->keywords != was->keywords)
 				note_changed(f, r);
 		} else {

@@ -38,11 +38,12 @@ struct store {
 enum record_state {
 	RECORD_HAS_SIZE = 1,
 	RECORD_HAS_DATE = 2,
-	RECORD_HAS_LF = 4,  /* lines without CR: must be converted */
-	RECORD_STORED = 15, /* what is written; the rest is this session's */
-	RECORD_GONE = 16,   /* expunged, but not told yet */
-	RECORD_RECENT = 32, /* this session's \Recent */
-	RECORD_CHANGED = 64 /* flags to be told */
+	RECORD_HAS_LF = 4,   /* lines without CR: must be converted */
+	RECORD_STORED = 15,  /* what is written; the rest is this session's */
+	RECORD_GONE = 16,    /* expunged, but not told yet */
+	RECORD_RECENT = 32,  /* this session's \Recent */
+	RECORD_CHANGED = 64, /* flags to be told */
+	RECORD_DOOMED = 128  /* \Deleted, in this session: the disk had no room for the new name */
 };
 
 struct record {
@@ -156,6 +157,7 @@ struct folder {
 	bool unreserved; /* the record outside of the folder tells something else */
 	bool refused;    /* the disk took no record of UIDs, at the last try */
 	bool unrecorded; /* nor has it one of this folder's UIDVALIDITY */
+	bool dooms;      /* a record may be RECORD_DOOMED */
 	bool frozen;     /* the file system is read only: and so is the folder */
 	bool lock_is_folder; /* there is no room for its file */
 	bool rebooted; /* the index was written before the machine's last start: its end may be
@@ -221,6 +223,7 @@ int index_open(struct folder *f);
 void index_close(struct index *ix);
 struct record *record_at(struct folder *f, uint32_t i);     /* 0-based */
 struct record *record_find(struct folder *f, uint32_t uid); /* NULL: none */
+uint32_t record_flags(const struct record *r);              /* as this session sees them */
 uint32_t record_place(struct folder *f, uint32_t uid);      /* the first with this uid or above */
 bool record_stem(struct folder *f, const struct record *r, char *out); /* NAME_STEM_MAX + 1 */
 bool record_name(struct folder *f, const struct record *r, char *out); /* NAME_BYTES_MAX + 1 */

@@ -172,7 +172,7 @@ enum store_result folder_message(struct folder *f, uint32_t seq, unsigned want,
 		result = learn(f, seq, why);
 	r = record_at(f, seq - 1);
 	*out = (struct store_message){ .uid = r->uid,
-		                       .flags = r->flags,
+		                       .flags = record_flags(r),
 		                       .keywords = r->keywords,
 		                       .recent = (r->state & RECORD_RECENT) != 0,
 		                       .modseq = r->modseq,

@@ -43,12 +43,10 @@ int openat(int at, const char *name, int flags, ...)
 	return (int)syscall(SYS_openat, at, name, flags, mode);
 }
 
-/* A full directory takes no new name; one that is changed has its place. */
+/* A full directory takes no new name. */
 int renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
-	bool moves = from_dir != to_dir;
-
-	if ((disk == READ_ONLY || (disk == NO_BLOCKS && moves)) && refuse())
+	if ((disk == READ_ONLY || disk == NO_BLOCKS) && refuse())
 		return -1;
 	return (int)syscall(SYS_renameat, from_dir, from, to_dir, to);
 }
@@ -162,6 +160,17 @@ static void check(int kind, const char *lost)
 	enum store_result result =
 		folder_store(f, (uint32_t[]){ 1 }, 1, STORE_ADD, STORE_FLAG_DELETED, 0, &box_why);
 
+	if (disk != READ_ONLY) {
+		struct store_message m;
+
+		folder_message(f, 1, 0, &m, NULL);
+		ok(m.flags == STORE_FLAG_DELETED, "what is to go is marked");
+		folder_store(f, (uint32_t[]){ 1 }, 1, STORE_REMOVE, STORE_FLAG_DELETED, 0, NULL);
+		folder_message(f, 1, 0, &m, NULL);
+		ok(m.flags == 0, "and not");
+		result = folder_store(f, (uint32_t[]){ 1 }, 1, STORE_ADD,
+		                      STORE_FLAG_DELETED | STORE_FLAG_SEEN, 0, &box_why);
+	}
 	if (result == STORE_OK)
 		result = folder_expunge(f, NULL, 0, &box_why);
 	ok(result == (disk == READ_ONLY ? STORE_READ_ONLY : STORE_OK), "EXPUNGE: %d (%s)", result,
