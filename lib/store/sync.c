@@ -226,7 +226,12 @@ static void adopt_validity(struct folder *f)
 	if (validity == 0)
 		return;
 	f->ix.h.uidvalidity = validity;
-	f->rebooted = true;
+	struct reserved r;
+
+	if (reserved_read(f->store, validity, &r) == UIDS_KNOWN)
+		f->uid_floor = r.next;
+	else
+		f->rebooted = true;
 }
 
 /* No index at all: UIDVALIDITY from its own record, UIDs from the names. */
