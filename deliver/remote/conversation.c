@@ -93,6 +93,12 @@ static bool is_enough(struct conversation *c, const struct reply *r)
 	return enough;
 }
 
+/* RFC 5321 section 4.1.1.1: the answer to EHLO begins with the host's name. */
+static bool is_name(struct view text, const char *name)
+{
+	return name[0] && view_equal_nocase(view_take(text, view_find(text, ' ')), view_of(name));
+}
+
 /* One answer; for EHLO its lines are looked at too. false: the conversation is broken, *r says how.
  *
  * The time is for the whole answer: a host that sends a line of many just before each line's time
@@ -247,6 +253,7 @@ static bool greet(struct conversation *c, const char *helo, struct reply *reply)
 	stream_format(&c->stream, "%s %s\r\n", hello, helo);
 	if (!read_reply(c, hello, reply, &c->extensions) || !belongs(c, hello, false, reply))
 		return false;
+	c->ourselves = c->ourselves || is_name(view_skip(view_of(reply->text), 4), helo);
 	if (reply->code / 100 == 2)
 		return true;
 	if (reply->code / 100 != 5 || c->lmtp)

@@ -31,6 +31,7 @@ struct conversation {
 	bool ended;        /* it closed without that */
 	bool text_said;    /* a message has been handed over, and is to be answered */
 	bool damaged;      /* what was read of the message has another checksum */
+	bool ourselves;    /* it calls itself by our name */
 	bool out_of_step;  /* it answered what it was not asked: no answer of it counts */
 };
 

@@ -181,6 +181,21 @@ static bool open_one(const struct candidate *to, const struct job *job, struct r
 	return result == CONVERSATION_OPEN;
 }
 
+/* An exchanger that calls itself by our name is ourselves, under whatever name DNS has us: what we
+ * give it comes back, as a stranger's mail. A hop is an operator's word, and may be another server
+ * of this machine. */
+static bool is_loop(const struct job *job, struct reply *reply)
+{
+	if (!kept.ourselves || !job->route.domain[0])
+		return false;
+	reply_clear(reply);
+	reply->code = 550;
+	string_put(reply->status, sizeof reply->status, VIEW("5.4.4"));
+	string_print_cut(reply->text, sizeof reply->text,
+	                 "%s, a mail exchanger of the domain, is this host itself", kept.host);
+	return true;
+}
+
 /* Is it the destination as a whole? One that speaks of the message is there, and so is a name that
  * leads nowhere, for good. */
 static bool is_host_trouble(const struct candidates *why)
@@ -236,7 +251,7 @@ static void deliver(const struct job *job, const struct job_recipient *recipient
 	find_candidates(job, &all);
 	for (const struct candidate *c; (c = candidates_next(&all)) != NULL;) {
 		int64_t began_ms = clock_ms();
-		bool open = open_one(c, job, &reply);
+		bool open = open_one(c, job, &reply) && !is_loop(job, &reply);
 
 		if (open) {
 			kept_route = job->route;

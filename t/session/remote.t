@@ -152,6 +152,18 @@ def own_faults():
         is_(remote.send(["a@ours.test"], domain="ours.test")["a@ours.test"][0], DONE, "the next one goes")
 
 
+def loops_back():
+    """An exchanger that calls itself by our name is this host, whatever name DNS has for it."""
+    host = FakeHost()
+    with RemoteHouse(settings=SETTINGS.replace(str(good.port), str(host.port)) + "host.name Fake.test\n") as remote:
+        remote.hosts["ours.test"] = [(10, "mail.ours.test", ["127.0.0.1"])]
+        is_(remote.send(["a@ours.test"], domain="ours.test")["a@ours.test"],
+            (FAILED, "5.4.4", "mail.ours.test, a mail exchanger of the domain, is this host itself"), "mail that would come back to us is not sent")
+        is_(host.messages, [], "at all")
+        is_(remote.send(["a@ours.test"], hops=[("127.0.0.1", host.port)])["a@ours.test"][0], DONE, "an operator's hop may be another server of this machine")
+    host.close()
+
+
 def reload_meanwhile(remote, hop, until):
     """A delivery to this hop, and when until() has returned, more signals of a reload than one."""
     results = queue.Queue()
@@ -392,6 +404,7 @@ def tls_that_fails():
 
 before = good.connections
 own_faults()
+loops_back()
 many_hosts()
 early_answers()
 odd_hosts()
