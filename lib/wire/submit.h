@@ -36,6 +36,11 @@ struct submit_result {
 	char text[512];
 };
 
+/* A drop file begins with this line and ends, behind SUBMIT_END, with the checksum of all before it
+ * (lib/queue/checksum.h, SPOOL_CHECKSUM_BYTES); nothing follows. Files of an earlier drop have
+ * neither line nor sum: where this line is damaged by some bits, a length that no message has
+ * stands in its place. */
+#define SUBMIT_DROP_MARK "posthouse-drop 2\n"
 /* In a drop file each message stands behind its length (4 bytes, little-endian). */
 void submit_frame_put(struct text *out, const struct wire_out *message);
 /* Cuts the next one off *rest: 1; 0: the rest is only a part of one; -1: no message can be so

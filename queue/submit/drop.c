@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -22,6 +23,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
+#include "lib/queue/checksum.h"
 #include "lib/wire/submit.h"
 #include "queue/submit/paths.h"
 
@@ -32,6 +34,7 @@ struct check {
 	struct text held;
 	uint64_t bytes;
 	bool ended;
+	struct checksum *sum; /* of what is written */
 };
 
 static bool check_frames(struct check *c)
@@ -49,6 +52,12 @@ static bool check_frames(struct check *c)
 	return more == 0;
 }
 
+static int write_summed(int out, struct view bytes, struct check *c)
+{
+	checksum_add(c->sum, bytes);
+	return write_whole(out, bytes.data, bytes.len);
+}
+
 static int copy_frames(int out, uint64_t bytes_max, struct check *c)
 {
 	static char buffer[READ_BYTES];
@@ -61,20 +70,29 @@ static int copy_frames(int out, uint64_t bytes_max, struct check *c)
 		if (c->bytes > bytes_max ||
 		    !text_add(&c->held, (struct view){ buffer, (size_t)n }) || !check_frames(c))
 			return EXIT_PERMANENT;
-		if (write_whole(out, buffer, (size_t)n) < 0)
+		if (write_summed(out, (struct view){ buffer, (size_t)n }, c) < 0)
 			return EXIT_TEMPORARY;
 	}
 	return c->ended && c->held.len == 0 ? EXIT_DONE : EXIT_PERMANENT;
 }
 
+/* The line that tells the form, the messages, the sum: what differs in a bit later is not sent. */
 static int copy(int out, uint64_t bytes_max)
 {
-	struct check c = { .bytes = 0 };
+	struct check c = { .sum = checksum_new() };
+	uint8_t sum[SPOOL_CHECKSUM_BYTES];
 
 	text_init(&c.held, READ_BYTES + WIRE_MESSAGE_MAX + 4);
-	int code = copy_frames(out, bytes_max, &c);
+	checksum_begin(c.sum);
+	int code = write_summed(out, VIEW(SUBMIT_DROP_MARK), &c) < 0
+	                   ? EXIT_TEMPORARY
+	                   : copy_frames(out, bytes_max, &c);
 
+	checksum_end(c.sum, sum);
+	if (code == EXIT_DONE && write_whole(out, sum, sizeof sum) < 0)
+		code = EXIT_TEMPORARY;
 	text_free(&c.held);
+	free(c.sum);
 	return code;
 }
 

@@ -30,9 +30,10 @@
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
 #include "lib/net/listen.h"
+#include "lib/queue/checksum.h"
 #include "lib/wire/hub.h"
 #include "lib/wire/master.h"
-#include "queue/submit/submission.h"
+#include "queue/submit/dropfile.h"
 
 enum {
 	CONNECTIONS_MAX = 64,
@@ -44,8 +45,7 @@ enum {
 	SCAN_FILES_MAX = 1000, /* in one turn; the rest at once afterwards */
 	STALE_S = 24 * 3600,   /* a file that drop never finished */
 	LOGINS_MAX = 200000,
-	STUCK_MAX = 1000,
-	READ_BYTES = 256 * 1024
+	STUCK_MAX = 1000
 };
 
 /* One program that submits a message. */
@@ -196,59 +196,6 @@ static bool busy(const struct hub_line *line)
 
 /* ---- the drop directory ---- */
 
-enum fed {
-	FED_RESULT, /* the submission has a result */
-	FED_TORN,   /* the file ends before that, or has what is no message */
-	FED_FAILED  /* it cannot be read now: errno */
-};
-
-/* Whole messages at the front of the buffer. */
-static enum fed feed_frames(struct submission *s, struct text *buffer, bool *more)
-{
-	struct view rest = text_view(buffer);
-	struct wire_in in;
-	int next;
-
-	*more = false;
-	while ((next = submit_frame_next(&rest, &in)) > 0)
-		if (!submission_take(s, &in))
-			return FED_RESULT;
-	text_drop_front(buffer, buffer->len - rest.len);
-	*more = next == 0;
-	return FED_TORN;
-}
-
-static enum fed feed_pieces(struct submission *s, int fd, struct text *buffer)
-{
-	enum fed fed = FED_TORN;
-
-	for (bool more = true; more;) {
-		char *to = text_reserve(buffer, READ_BYTES);
-		ssize_t n = to ? file_read_some(fd, to, READ_BYTES) : 0;
-
-		if (n < 0)
-			return FED_FAILED;
-		if (n == 0)
-			return FED_TORN;
-		buffer->len += (size_t)n;
-		fed = feed_frames(s, buffer, &more);
-	}
-	return fed;
-}
-
-static enum fed feed(struct submission *s, int fd)
-{
-	struct text buffer;
-
-	text_init(&buffer, READ_BYTES + WIRE_MESSAGE_MAX + 4);
-	enum fed fed = feed_pieces(s, fd, &buffer);
-	int why = errno;
-
-	text_free(&buffer);
-	errno = why;
-	return fed;
-}
-
 static bool names_have(const struct names *n, const char *name)
 {
 	for (unsigned i = 0; i < n->count; i++)
@@ -376,12 +323,14 @@ static void take_file(const char *name)
 		return;
 	submission_of(&s, &pickup.drop_writer, st.st_uid);
 	s.from_file = true;
-	enum fed fed = feed(&s, fd);
+	enum dropfile fed = dropfile_feed(fd, &s);
 
-	if (fed == FED_FAILED)
+	if (fed == DROPFILE_FAILED)
 		leave_for_later(name, strerror(errno));
-	else if (fed == FED_TORN)
+	else if (fed == DROPFILE_TORN)
 		set_aside(name, "incomplete or malformed message");
+	else if (fed == DROPFILE_DAMAGED)
+		set_aside(name, "wrong checksum: damaged after sendmail had stored it");
 	else if (s.result.accepted)
 		remove_taken(name);
 	else if (s.result.permanent)
@@ -502,6 +451,7 @@ int main(void)
 		.paths = { { path, true } },
 	};
 
+	checksum_start();
 	program_hold_directory(pickup.directory, "drop.directory", pickup.settings.drop_directory);
 	program_confine(&profile);
 	pickup.loop = loop_new();

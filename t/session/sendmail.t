@@ -202,6 +202,43 @@ def down():
         os.environ.pop("POSTHOUSE_DROPDIR")
 
 
+MARK, SUM_BYTES = b"posthouse-drop 2\n", 32
+
+
+def damaged_drops():
+    """Each bit of a drop file, each length of it: nothing but the file as drop left it is sent."""
+    with House(started=False) as house:
+        drop = house.directory / "drop"
+        house.sendmail("-f", "u0002@example.test", "u0001@example.test", text="Subject: for one\n\nthe text\n")
+        good = drop / house.dropped()[0]
+        whole = good.read_bytes()
+        ok(whole.startswith(MARK) and len(whole) < 300, "a drop file begins with its form", whole)
+        good.unlink()
+        damaged = {}
+        for bit in range(len(whole) * 8):
+            data = bytearray(whole)
+            data[bit // 8] ^= 1 << bit % 8
+            damaged[f"bit{bit}"] = bytes(data)
+        damaged.update({f"cut{size}": whole[:size] for size in range(len(whole))})
+        damaged.update({"more": whole + b"\0", "twice": whole + whole, "sumless": whole[:-SUM_BYTES], "markless": whole[len(MARK):]})
+        for name, data in damaged.items():
+            (drop / name).write_bytes(data)
+        house.start()
+        ok(house.wait_for(lambda: all(name.startswith(".bad-") for name in house.dropped())), "all that is damaged is set aside",
+           [name for name in house.dropped() if not name.startswith(".bad-")])
+        is_((len(house.dropped()), [(m.recipients, m.bytes) for m in house.live()]), (len(damaged), []), "and none of it is sent")
+        at = whole.index(b"u0001@") + 4
+        ok(f'event=drop-refused file=bit{at * 8 + 1} reason="wrong checksum' in house.program.log(), "another recipient is named as damage")
+        house.stop()
+        for name in house.dropped():
+            (drop / name).unlink()
+        (drop / "whole").write_bytes(whole)
+        (drop / "older").write_bytes(whole[len(MARK):-SUM_BYTES])
+        house.start()
+        ok(house.wait_for(lambda: not house.dropped()), "the whole one is taken, and one that an older drop left without a sum", house.dropped())
+        is_([(m.recipients[0][0], m.bytes.endswith(b"the text\r\n")) for m in house.live()], [("u0001@example.test", True)] * 2, "both to whom they are for")
+
+
 def reload_and_names():
     with House() as house:
         is_(house.sendmail(name="mailq").returncode, UNAVAILABLE, "mailq without a house says so")
@@ -261,6 +298,6 @@ def long_names():
         is_((len(house.queue.messages), house.dropped()), (before, []), "and nothing is sent to where its beginning leads")
 
 
-for test in (arguments, recipients_from_header, long_names, smtp, limits, stray, down, reload_and_names, reload_in_the_middle):
+for test in (arguments, recipients_from_header, long_names, smtp, limits, stray, down, damaged_drops, reload_and_names, reload_in_the_middle):
     test()
 done()
