@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "conf/command.h"
@@ -360,36 +361,71 @@ static bool count_queue(const struct settings *s, struct control_counts *counts)
 	return silent;
 }
 
-static unsigned count_drop(const struct settings *s)
+/* What pickup does not take at once; while it does not run everything waits. */
+enum { DROP_WAITING_S = 10 };
+
+struct drop_counts {
+	unsigned bad, sent, waiting;
+};
+
+/* The time at which it came under its name: a file that was restored has an old one of its own. */
+static bool is_old(int directory, const char *name)
+{
+	struct stat st;
+
+	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_ctime < time(NULL) - DROP_WAITING_S;
+}
+
+static void count_drop(const struct settings *s, struct drop_counts *counts)
 {
 	const struct dirent *d;
-	unsigned count = 0;
 	struct walk walk;
+	struct reason ignored;
+	int running = control_connect(s->directory_run, &ignored);
 
+	if (running >= 0)
+		close(running);
 	walk_begin_fd(&walk, open(s->drop_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	while ((d = walk_next(&walk)) != NULL)
-		count += strncmp(d->d_name, ".bad-", 5) == 0;
+	while ((d = walk_next(&walk)) != NULL) {
+		struct view name = view_of(d->d_name);
+
+		counts->bad += view_starts(name, VIEW(".bad-"));
+		counts->sent += view_starts(name, VIEW(".sent-"));
+		if ((name.data[0] != '.' || view_starts(name, VIEW(".taken-"))) && running >= 0)
+			counts->waiting += is_old(walk_fd(&walk), d->d_name);
+	}
 	bool whole = walk_end(&walk) == 0;
 
 	(void)whole; /* of a directory that cannot be read check tells elsewhere */
-	return count;
+}
+
+static void add_count(struct text *out, unsigned count, const char *what, const char *more)
+{
+	if (count)
+		text_format(out, "%s%u file%s %s%s", out->len ? "; " : "", count,
+		            count == 1 ? "" : "s", what, more);
 }
 
 void aside_text(const struct settings *s, struct text *out)
 {
 	struct control_counts counts = { 0 };
+	struct drop_counts dropped = { 0 };
 	char text[QUEUE_COUNTS_TEXT_MAX];
-	unsigned dropped = count_drop(s);
 
 	bool silent = count_queue(s, &counts);
 
+	count_drop(s, &dropped);
 	queue_counts_text(&counts, text);
 	if (silent)
 		text_add_string(out, "queued does not respond");
 	if (text[0])
 		text_format(out, "%sin the queue: %s; posthouse queue check shows them",
 		            out->len ? "; " : "", text);
-	if (dropped)
-		text_format(out, "%s%u file%s .bad-* in %s", out->len ? "; " : "", dropped,
-		            dropped == 1 ? "" : "s", s->drop_directory);
+	add_count(out, dropped.bad, ".bad-* in ", s->drop_directory);
+	add_count(out, dropped.sent, ".sent-*, sent, that cannot be removed, in ",
+	          s->drop_directory);
+	add_count(out, dropped.waiting,
+	          "that pickup cannot take (event=drop-later, drop-stuck in the log) in ",
+	          s->drop_directory);
 }

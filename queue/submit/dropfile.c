@@ -20,7 +20,7 @@ struct reader {
 
 static const struct view mark = { SUBMIT_DROP_MARK, sizeof SUBMIT_DROP_MARK - 1 };
 
-/* DROPFILE_RESULT: there is more in the buffer than before, or *end. */
+/* DROPFILE_WHOLE: there is more in the buffer than before, or *end. */
 static enum dropfile read_more(struct reader *r, size_t bytes, bool *end)
 {
 	char *to = text_reserve(&r->buffer, bytes);
@@ -30,7 +30,7 @@ static enum dropfile read_more(struct reader *r, size_t bytes, bool *end)
 	if (n < 0)
 		return DROPFILE_FAILED;
 	r->buffer.len += (size_t)n;
-	return to ? DROPFILE_RESULT : DROPFILE_TORN;
+	return to ? DROPFILE_WHOLE : DROPFILE_TORN;
 }
 
 static void pass(struct reader *r, size_t bytes)
@@ -49,15 +49,15 @@ static enum dropfile verify(struct reader *r)
 	for (bool end = false; !end && r->buffer.len <= expected;) {
 		enum dropfile got = read_more(r, READ_BYTES, &end);
 
-		if (got != DROPFILE_RESULT)
+		if (got != DROPFILE_WHOLE)
 			return got;
 	}
 	if (!r->summed)
-		return r->buffer.len ? DROPFILE_TORN : DROPFILE_RESULT;
+		return r->buffer.len ? DROPFILE_TORN : DROPFILE_WHOLE;
 	checksum_end(r->sum, sum);
 	return r->buffer.len == expected &&
 	                       checksum_equal(sum, (const uint8_t *)text_string(&r->buffer))
-	               ? DROPFILE_RESULT
+	               ? DROPFILE_WHOLE
 	               : DROPFILE_DAMAGED;
 }
 
@@ -70,13 +70,11 @@ static enum dropfile feed_buffer(struct reader *r, bool *more)
 
 	while ((next = submit_frame_next(&rest, &in)) > 0) {
 		if (in.type == SUBMIT_END) {
-			pass(r, r->buffer.len - rest.len);
-			enum dropfile good = verify(r);
+			bool empty = wire_end(&in);
 
-			if (good == DROPFILE_RESULT)
-				submission_take(r->submission, &in);
 			*more = false;
-			return good;
+			pass(r, r->buffer.len - rest.len);
+			return empty ? verify(r) : DROPFILE_TORN;
 		}
 		if (!submission_take(r->submission, &in)) {
 			*more = false;
@@ -95,7 +93,7 @@ static enum dropfile feed_all(struct reader *r)
 	for (bool more = true, end = false; more;) {
 		enum dropfile got = read_more(r, READ_BYTES, &end);
 
-		if (got != DROPFILE_RESULT)
+		if (got != DROPFILE_WHOLE)
 			return got;
 		if (end)
 			return DROPFILE_TORN;
@@ -124,4 +122,11 @@ enum dropfile dropfile_feed(int fd, struct submission *s)
 	free(r.sum);
 	errno = why;
 	return fed;
+}
+
+void dropfile_finish(struct submission *s)
+{
+	struct wire_in end = { .type = SUBMIT_END };
+
+	submission_take(s, &end);
 }

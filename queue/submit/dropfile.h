@@ -7,7 +7,8 @@
 #include "queue/submit/submission.h"
 
 enum dropfile {
-	DROPFILE_RESULT,  /* the submission has a result */
+	DROPFILE_WHOLE,   /* all but the end is handed in, and the checksum is right */
+	DROPFILE_RESULT,  /* the submission has a result before the end: it is refused */
 	DROPFILE_TORN,    /* the file ends before that, or has what is no message */
 	DROPFILE_DAMAGED, /* its checksum is wrong; nothing is submitted */
 	DROPFILE_FAILED   /* it cannot be read now: errno */
@@ -16,5 +17,7 @@ enum dropfile {
 /* From the descriptor's beginning. Files without a checksum, which an earlier version left, are
  * taken as they are. */
 enum dropfile dropfile_feed(int fd, struct submission *s);
+/* The end: the submission has its result afterwards. */
+void dropfile_finish(struct submission *s);
 
 #endif

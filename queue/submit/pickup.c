@@ -12,20 +12,14 @@
  * safe. Who owns it sends mail in the name of anybody on this machine and sees what is submitted
  * here from then on.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/base/clock.h"
-#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
@@ -33,19 +27,13 @@
 #include "lib/queue/checksum.h"
 #include "lib/wire/hub.h"
 #include "lib/wire/master.h"
-#include "queue/submit/dropfile.h"
+#include "queue/submit/dropdir.h"
 
 enum {
 	CONNECTIONS_MAX = 64,
 	CONNECTION_IDLE_MS = 300000,
 	CONNECTION_LINGER_MS = 10000, /* behind the answer */
-	SCAN_MS = 60000,
-	SCAN_SOON_MS = 50,
-	SCAN_AGAIN_MS = 1000,  /* when something could not be taken; doubled up to SCAN_MS */
-	SCAN_FILES_MAX = 1000, /* in one turn; the rest at once afterwards */
-	STALE_S = 24 * 3600,   /* a file that drop never finished */
-	LOGINS_MAX = 200000,
-	STUCK_MAX = 1000
+	LOGINS_MAX = 200000
 };
 
 /* One program that submits a message. */
@@ -62,25 +50,14 @@ struct login {
 	char name[SUBMISSION_LOGIN_MAX];
 };
 
-struct names {
-	char *all[STUCK_MAX];
-	unsigned count;
-};
-
 static struct {
 	struct loop *loop;
 	struct settings settings;
 	struct hub hub;
-	struct watch notify;
-	struct timer scan;
 	int directory, resolved;
 	struct spool_writer drop_writer;
 	struct login *logins;
 	size_t login_count;
-	struct names stuck; /* what cannot even be moved, and is told of once */
-	struct names taken; /* in the queue, but still there: taken again they would come twice */
-	bool failed;        /* in this scan, what may be better at another one */
-	int again_ms;
 } pickup = { .resolved = -1, .drop_writer = { .queued = -1, .fd = -1 } };
 
 /* ---- who is it ---- */
@@ -121,6 +98,12 @@ static void submission_of(struct submission *s, struct spool_writer *writer, uin
 		                  .resolved = &pickup.resolved,
 		                  .uid = uid };
 	login_of(uid, s->login);
+}
+
+static void drop_begun(struct submission *s, uint32_t uid)
+{
+	submission_of(s, &pickup.drop_writer, uid);
+	s->from_file = true;
 }
 
 /* ---- the socket ---- */
@@ -194,227 +177,13 @@ static bool busy(const struct hub_line *line)
 	return true;
 }
 
-/* ---- the drop directory ---- */
-
-static bool names_have(const struct names *n, const char *name)
-{
-	for (unsigned i = 0; i < n->count; i++)
-		if (strcmp(n->all[i], name) == 0)
-			return true;
-	return false;
-}
-
-static void names_add(struct names *n, const char *name)
-{
-	if (n->count < STUCK_MAX)
-		n->all[n->count++] = memory_string(view_of(name));
-}
-
-/* A scan comes each minute. */
-static bool is_told(const char *name)
-{
-	if (names_have(&pickup.stuck, name))
-		return true;
-	names_add(&pickup.stuck, name);
-	return false;
-}
-
-/* Never over one that is there. */
-static int move_to(const char *name, const char *to)
-{
-	struct stat st;
-	int moved = renameat2(pickup.directory, name, pickup.directory, to, RENAME_NOREPLACE);
-
-	if (moved == 0 || (errno != EINVAL && errno != ENOSYS))
-		return moved;
-	/* Not every file system can tell by itself. */
-	if (fstatat(pickup.directory, to, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		errno = EEXIST;
-		return -1;
-	}
-	return renameat(pickup.directory, name, pickup.directory, to);
-}
-
-/* What can never be taken stays for the operator, out of the way. */
-static void set_aside(const char *name, const char *why)
-{
-	enum { NAMES = 100 };
-	char to[300];
-	int moved = -1;
-
-	string_print(to, sizeof to, ".bad-%.255s", name);
-	moved = move_to(name, to);
-	for (unsigned i = 1; moved < 0 && errno == EEXIST && i < NAMES; i++) {
-		string_print(to, sizeof to, ".bad-%.255s.%u", name, i);
-		moved = move_to(name, to);
-	}
-	if (moved == 0)
-		log_warn("event=drop-refused file=%s reason=\"%s\" kept=%s",
-		         log_quote(view_of(name)), log_text(view_of(why)), log_quote(view_of(to)));
-	else if (!is_told(name))
-		log_warn("event=drop-stuck file=%s reason=\"%s, and it cannot be moved: %m\"",
-		         log_quote(view_of(name)), log_text(view_of(why)));
-}
-
-/* Taken at another scan. */
-static void leave_for_later(const char *name, const char *why)
-{
-	pickup.failed = true;
-	log_warn("event=drop-later file=%s reason=\"%s\"", log_quote(view_of(name)),
-	         log_text(view_of(why)));
-}
-
-/* Its message is in the queue. */
-static void remove_taken(const char *name)
-{
-	if (unlinkat(pickup.directory, name, 0) == 0 || errno == ENOENT)
-		return;
-	pickup.failed = true;
-	if (names_have(&pickup.taken, name))
-		return;
-	names_add(&pickup.taken, name);
-	log_warn("event=drop-stuck file=%s reason=\"it is sent, and cannot be removed: %m\"",
-	         log_quote(view_of(name)));
-}
-
-/* -1: not this time, or never, and the log says which. */
-static int open_plain(const char *name, struct stat *st)
-{
-	int fd = openat(pickup.directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-
-	/* A link, a socket: that will not change. Another pickup, in the middle of a reload, may
-	 * have taken it. Everything else may be better in a minute. */
-	if (fd < 0 && errno != ELOOP && errno != ENXIO) {
-		if (errno != ENOENT)
-			leave_for_later(name, strerror(errno));
-		return -1;
-	}
-	if (fd >= 0 && fstat(fd, st) < 0) {
-		leave_for_later(name, strerror(errno));
-		close(fd);
-		return -1;
-	}
-	if (fd < 0 || !S_ISREG(st->st_mode) || st->st_nlink != 1) {
-		if (fd >= 0)
-			close(fd);
-		set_aside(name, "not a regular file");
-		return -1;
-	}
-	return fd;
-}
-
-/* The message is in the queue before its file goes: a crash between the two delivers it twice. */
-static void take_file(const char *name)
-{
-	struct submission s;
-	struct stat st;
-
-	if (names_have(&pickup.taken, name)) {
-		remove_taken(name);
-		return;
-	}
-	if (pickup.taken.count == STUCK_MAX) {
-		leave_for_later(name, "too many files cannot be removed");
-		return;
-	}
-	int fd = open_plain(name, &st);
-
-	if (fd < 0)
-		return;
-	submission_of(&s, &pickup.drop_writer, st.st_uid);
-	s.from_file = true;
-	enum dropfile fed = dropfile_feed(fd, &s);
-
-	if (fed == DROPFILE_FAILED)
-		leave_for_later(name, strerror(errno));
-	else if (fed == DROPFILE_TORN)
-		set_aside(name, "incomplete or malformed message");
-	else if (fed == DROPFILE_DAMAGED)
-		set_aside(name, "wrong checksum: damaged after sendmail had stored it");
-	else if (s.result.accepted)
-		remove_taken(name);
-	else if (s.result.permanent)
-		set_aside(name, s.result.text);
-	else
-		leave_for_later(name, s.result.text);
-	close(fd);
-	submission_end(&s);
-}
-
-static void remove_stale(const char *name)
-{
-	struct stat st;
-
-	if (fstatat(pickup.directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-	    st.st_mtime < clock_wall_s() - STALE_S)
-		unlinkat(pickup.directory, name, 0);
-}
-
-/* What could not be taken may be soon, or not for long. */
-static int until_next_scan_ms(bool full)
-{
-	if (full)
-		return SCAN_SOON_MS;
-	if (!pickup.failed)
-		pickup.again_ms = 0;
-	else if (pickup.again_ms < SCAN_MS / 2)
-		pickup.again_ms = pickup.again_ms ? 2 * pickup.again_ms : SCAN_AGAIN_MS;
-	else
-		pickup.again_ms = SCAN_MS;
-	return pickup.again_ms ? pickup.again_ms : SCAN_MS;
-}
-
-static void scan_due(struct timer *t)
-{
-	const struct dirent *entry;
-	unsigned taken = 0;
-	struct walk walk;
-
-	pickup.failed = false;
-	walk_begin(&walk, pickup.directory, ".");
-	while (taken < SCAN_FILES_MAX && (entry = walk_next(&walk)) != NULL) {
-		struct view name = view_of(entry->d_name);
-
-		master_tell_busy();
-		if (view_starts(name, VIEW(".new-")))
-			remove_stale(entry->d_name);
-		else if (name.data[0] != '.' && ++taken)
-			take_file(entry->d_name);
-	}
-	if (walk_end(&walk) < 0) {
-		pickup.failed = true;
-		log_warn("event=drop-unreadable reason=\"%m\"");
-	}
-	loop_timer_set(pickup.loop, t,
-	               loop_now_ms(pickup.loop) + until_next_scan_ms(taken == SCAN_FILES_MAX));
-}
-
-static void notified(struct watch *w, unsigned events)
-{
-	char bytes[4096];
-
-	(void)events;
-	if (read(w->fd, bytes, sizeof bytes) > 0)
-		loop_timer_set(pickup.loop, &pickup.scan, loop_now_ms(pickup.loop) + SCAN_SOON_MS);
-}
-
-/* Without it the scan every minute does. */
-static void watch_directory(const char *path)
-{
-	pickup.notify.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	pickup.notify.ready = notified;
-	if (pickup.notify.fd >= 0 && inotify_add_watch(pickup.notify.fd, path, IN_MOVED_TO) >= 0)
-		loop_watch(pickup.loop, &pickup.notify, LOOP_READ);
-}
-
 /* ---- start and end ---- */
 
 /* The drop directory is the successor's: what two take is delivered twice. */
 static void retired(struct hub *hub)
 {
 	(void)hub;
-	loop_timer_clear(pickup.loop, &pickup.scan);
-	loop_unwatch(pickup.loop, &pickup.notify);
+	dropdir_stop();
 	program_let_go(pickup.directory);
 }
 
@@ -456,9 +225,7 @@ int main(void)
 	program_confine(&profile);
 	pickup.loop = loop_new();
 	serve();
-	watch_directory(path);
-	pickup.scan.due = scan_due;
-	loop_timer_set(pickup.loop, &pickup.scan, clock_ms());
+	dropdir_start(pickup.loop, pickup.directory, path, drop_begun);
 	hubs_serve(pickup.loop);
 	return EXIT_DONE;
 }

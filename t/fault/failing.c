@@ -4,7 +4,7 @@
  * so that the program itself has no test code in it.
  *
  *	FAIL_CALL=pread    open, openat, read, pread, syncfs, socket (of the network),
- *	                   unlinkat, connect, sendmsg or memory (an allocation)
+ *	                   unlinkat, renameat2, connect, sendmsg or memory (an allocation)
  *	FAIL_ERRNO=5       its number
  *	FAIL_PATH=part     only of files whose name, as it is opened, has this part; "stdin";
  *	                   of socket and syncfs anything
@@ -172,6 +172,14 @@ int unlinkat(int directory, const char *path, int flags)
 	return fails("unlinkat", part && strstr(path, part))
 	               ? -1
 	               : REAL(unlinkat)(directory, path, flags);
+}
+
+int renameat2(int from_directory, const char *from, int to_directory, const char *to,
+              unsigned flags)
+{
+	return fails("renameat2", part && strstr(from, part))
+	               ? -1
+	               : REAL(renameat2)(from_directory, from, to_directory, to, flags);
 }
 
 int connect(int fd, const struct sockaddr *to, socklen_t len)

@@ -5,6 +5,7 @@ is taken when it can be; half a message is never a message; the log has the caus
 import errno
 import os
 import pathlib
+import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
@@ -85,8 +86,66 @@ def drop_file_stays(so):
             house.start()
         ok(house.wait_for(lambda: f"event=drop-stuck file={name} reason=\"it is sent, and cannot be removed: " in house.program.log()),
            "a drop file that cannot be removed: the log says so", house.program.log())
-        ok(house.wait_for(lambda: name not in house.dropped()), "it is tried again, and goes when it can")
+        ok(house.wait_for(lambda: not any(name in kept for kept in house.dropped())), "it is tried again, and goes when it can")
         is_((len(house.live()), house.program.log().count("event=drop-stuck")), (1, 1), "its message was sent once")
+    with pickuphouse.House(started=False) as house:
+        house.sendmail("a@example.test", text="Subject: dropped\n\nonce\n")
+        name, = house.dropped()
+        for turn in range(4):
+            with stopper.Failing(so, "unlinkat", errno.EPERM, name):
+                house.start()
+            house.wait_for(lambda: f".sent-{name}" in house.dropped())
+            house.program.signal(signal.SIGHUP)
+            house.program.wait()
+            house.stop()
+        is_((len(house.live()), house.dropped()), (1, [f".sent-{name}"]), "nor by three successors, for it has another name")
+        house.start()
+        ok(house.wait_for(lambda: house.dropped() == []) and len(house.live()) == 1, "it goes when it can", house.dropped())
+
+
+def drop_file_immovable(so):
+    """What can be neither removed nor renamed would be sent by each successor: it waits until it can be."""
+    with pickuphouse.House(started=False) as house:
+        house.sendmail("a@example.test", text="Subject: dropped\n\nonce\n")
+        name, = house.dropped()
+        house.sendmail("a@example.test", text="Subject: other\n\nother\n")
+        for turn in range(4):
+            with stopper.Failing(so, "renameat2", errno.EPERM, name):
+                house.start()
+            ok(house.wait_for(lambda: f'event=drop-later file={name} reason="it is not sent, since it could not be removed' in house.program.log()),
+               "a drop file that cannot be renamed: the log says that it waits", house.program.log())
+            ok(house.wait_for(lambda: [n for n in house.dropped()] == [name]) and len(house.live()) == 1, "and the other is sent", house.dropped())
+            house.stop()
+        house.start()
+        ok(house.wait_for(lambda: house.dropped() == []) and len(house.live()) == 2, "it is sent once, when it can be", house.dropped())
+
+
+def drop_file_taken(so):
+    """One that a pickup had renamed when it was killed."""
+    with pickuphouse.House(started=False) as house:
+        house.sendmail("a@example.test", text="Subject: dropped\n\nonce\n")
+        name, = house.dropped()
+        (house.directory / "drop" / name).rename(house.directory / "drop" / f".taken-{name}")
+        house.start()
+        ok(house.wait_for(lambda: house.dropped() == []) and len(house.live()) == 1, "a drop file under way at a crash is sent", house.dropped())
+
+
+def crowd_of_unreadable(so):
+    """1,500 drop files that cannot be opened hold up nobody, and are told of once."""
+    count = 1500
+    with pickuphouse.House(started=False) as house:
+        for i in range(count):
+            (house.directory / "drop" / f"unreadable-{i}").write_bytes(b"x")
+        house.sendmail("a@example.test", text="Subject: first\n\nx\n")
+        with stopper.Failing(so, "openat", errno.EACCES, "unreadable-"):
+            house.start()
+        ok(house.wait_for(lambda: len(house.live()) == 1), "a good drop file among 1,500 unreadable ones is taken")
+        ok(house.wait_for(lambda: house.program.log().count("event=drop-later") == count), "each of them is in the log")
+        (house.directory / "run" / "submit").rename(house.directory / "run" / "elsewhere")
+        for more in range(2, 6):
+            house.sendmail("a@example.test", text="Subject: another\n\nx\n")
+            ok(house.wait_for(lambda: len(house.live()) == more), "what comes later is taken")
+        is_((house.program.log().count("event=drop-later"), len(house.dropped())), (count, count), "they stay, told once each")
 
 
 def configuration(so):
@@ -147,7 +206,7 @@ def standard_input(so):
 def main():
     with House(agents=False) as scratch:
         so = stopper.build(scratch.directory, "failing")
-        for test in (recovery, secret, drop_files, drop_file_stays, configuration, standard_input, handing_over, removal):
+        for test in (recovery, secret, drop_files, drop_file_stays, drop_file_immovable, drop_file_taken, crowd_of_unreadable, configuration, standard_input, handing_over, removal):
             test(so)
     done()
 

@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""The drop directory of a house: what is damaged there is sent to nobody, and status and check count all that pickup does not take."""
+import os
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from house import House  # noqa: E402
+from tap import done, ok  # noqa: E402
+
+
+def sendmail(house, to, text):
+    return subprocess.run([house.directory / "bin/sendmail", to], input=f"Subject: x\n\n{text}\n".encode(), check=True, capture_output=True,
+                          env={**os.environ, "POSTHOUSE_CONF": house.env["CONF"], "POSTHOUSE_PROGRAMS": str(house.directory / "bin")})
+
+
+def delivered(house, user):
+    box = house.mailbox(user)
+    return sum(len(list((box / part).iterdir())) for part in ("new", "cur") if (box / part).is_dir())
+
+
+def says(house, word):
+    said = house.posthouse(word)
+    return said.stdout + said.stderr
+
+
+with House("--users", "4") as house:
+    drop = house.directory / "drop"
+    house.stop()
+    for text in ("damaged", "whole"):
+        sendmail(house, "u0001@example.test", text)
+    left = sorted(p for p in drop.iterdir() if p.name[0] != ".")
+    for path in left:
+        os.chown(path, -1, drop.stat().st_gid if os.getuid() == 0 else -1)  # the drop of a test is not set-gid
+    for path in left[:1]:
+        data = bytearray(path.read_bytes())
+        data[data.index(b"u0001@") + 4] ^= 2
+        path.write_bytes(data)
+    (drop / ("stuck" * 51)).write_bytes(b"no message, and no room for another name")
+    (drop / ".sent-earlier").mkdir()
+    waiting = "that pickup cannot take"
+    ok(waiting not in says(house, "check"), "while the house is down what waits is no problem")
+    house.start("--as-it-is")
+    house.wait_for("the whole one", lambda: delivered(house, "u0001") == 1)
+    house.wait_for("the damaged one", lambda: "1 file .bad-* in" in says(house, "check"))
+    ok(delivered(house, "u0003") == 0, "a flipped bit of the recipient makes it nobody else's")
+    house.wait_for("the line in the log", lambda: "event=drop-refused" in house.log())
+    ok('reason="wrong checksum' in house.log(), "the log says that it is damaged")
+    house.wait_for("ten seconds", lambda: f"1 file {waiting}" in says(house, "check"))
+    for words in ("check", "status"):
+        said = says(house, words)
+        ok(all(f"1 file {what}" in said for what in (".bad-*", ".sent-*", waiting)), f"{words} counts what is damaged, sent, and stuck", said)
+    ok(house.log().count("event=drop-stuck") == 1, "which is told of once")
+done()
