@@ -21,6 +21,7 @@
 #include "lib/base/file.h"
 #include "lib/conf/accounts.h"
 #include "lib/queue/ask.h"
+#include "lib/queue/mend.h"
 #include "lib/queue/restore.h"
 
 struct check {
@@ -33,6 +34,7 @@ struct check {
 	size_t count;
 	struct queue_list known; /* what a running queued has */
 	struct queue_verified file;
+	bool mendable; /* by one bit, which is then all that is wrong with it */
 	size_t whole, left, restored;
 };
 
@@ -110,8 +112,52 @@ static void report(struct check *k, const struct queuedir_entry *e, const char *
                    const char *remedy)
 {
 	queue_list_clean(stdout, view_of(e->name));
-	printf(": %s%s%s\n", what, remedy[0] ? "; " : "", remedy);
+	printf(": ");
+	queue_list_clean(stdout, view_of(what));
+	printf("%s%s\n", remedy[0] ? "; " : "", remedy);
 	k->left++;
+}
+
+/* As many are shown of those that an unverified envelope names. */
+enum { ADDRESSED_MAX = 5 };
+
+struct addressed {
+	struct text *out;
+	unsigned count;
+};
+
+static bool add_addressed(void *context, const struct envelope_recipient *r)
+{
+	struct addressed *a = context;
+
+	if (a->count++ < ADDRESSED_MAX)
+		text_format(a->out, "%s<%s>", a->count > 1 ? ", " : "", r->address);
+	return true;
+}
+
+/* Whom it would go to and whose it would be: what is damaged may be just that. */
+static void report_addressed(struct check *k, const struct queuedir_entry *e, const char *what,
+                             const char *remedy)
+{
+	static struct envelope envelope;
+	struct text to, clean;
+	struct addressed a = { &to, 0 };
+	struct view bytes = view_take(text_view(&k->file.tail), k->file.header.envelope_bytes);
+
+	text_init(&to, (ADDRESSED_MAX + 1) * (ADDRESS_MAX + 8));
+	text_init(&clean, (ADDRESSED_MAX + 3) * (ADDRESS_MAX + 64));
+	if (queue_envelope_decode(bytes, &envelope, add_addressed, &a))
+		text_format(&clean, "%s (unverified: from <%s> to %.*s", what, envelope.sender,
+		            VIEW_ARG(text_view(&to)));
+	else
+		text_format(&clean, "%s", what);
+	if (clean.len > strlen(what) && a.count > ADDRESSED_MAX)
+		text_format(&clean, " and %u more", a.count - ADDRESSED_MAX);
+	if (clean.len > strlen(what))
+		text_add_byte(&clean, ')');
+	report(k, e, text_string(&clean), remedy);
+	text_free(&to);
+	text_free(&clean);
 }
 
 static void act(struct check *k, const struct queuedir_entry *e, bool unverified)
@@ -143,7 +189,10 @@ static void judge_restorable(struct check *k, const struct queuedir_entry *e, co
 	else
 		string_print(remedy, sizeof remedy, "--unverified %.13s takes it back as it is",
 		             strrchr(e->name, '/') + 1);
-	report(k, e, what, remedy);
+	if (k->file.verdict == QUEUE_SEAL_WRONG)
+		report_addressed(k, e, what, remedy);
+	else
+		report(k, e, what, remedy);
 }
 
 /* A message whose file is read, and is not simply one that waits. */
@@ -162,7 +211,9 @@ static void judge_odd(struct check *k, const struct queuedir_entry *e)
 		what = e->kind == QUEUEDIR_MISPLACED ? "complete, in the wrong directory"
 		       : e->place == QUEUEDIR_LIVE   ? "complete, not in service"
 		                                     : "complete";
-	if (restorable != QUEUE_RESTORE_NO)
+	if (k->mendable)
+		judge_restorable(k, e, "one flipped bit in header or envelope", true);
+	else if (restorable != QUEUE_RESTORE_NO)
 		judge_restorable(k, e, what, restorable == QUEUE_RESTORE_YES);
 	else if (verdict == QUEUE_EMPTY)
 		report(k, e, what, "nothing is left of it; remove it");
@@ -203,6 +254,10 @@ static void judge_message(struct check *k, const struct queuedir_entry *e)
 	/* What was set aside may have been under a name that was another's. */
 	queue_verify(&k->file, fd, e->place == QUEUEDIR_LIVE ? e->id : 0,
 	             k->have_key ? &k->key : NULL, true);
+	struct queue_mend m;
+
+	k->mendable = k->have_key && queue_mend_suits(&k->file) &&
+	              queue_mend(fd, e->place == QUEUEDIR_LIVE ? e->id : 0, &k->key, &m) && m.whole;
 	close(fd);
 	if (e->place == QUEUEDIR_LIVE && e->kind == QUEUEDIR_MESSAGE)
 		judge_live(k, e);

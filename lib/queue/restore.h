@@ -14,8 +14,9 @@
 enum queue_restorable { QUEUE_RESTORE_NO, QUEUE_RESTORE_YES, QUEUE_RESTORE_UNVERIFIED };
 enum queue_restorable queue_restorable(const struct queue_verified *v);
 /* from: a name that queuedir_parse knows. 0: it stands in its place, live and durably so, and *id
- * says whose it is: what was set aside may have had another's name. unverified: what does not
- * verify is sealed anew, as it is and by the name that it has, when its envelope can be read. */
+ * says whose it is: what was set aside may have had another's name. A single flipped bit of header
+ * or envelope is mended (mend.h). unverified: what does not verify otherwise is sealed anew, as it
+ * is and by the name that it has, when its envelope can be read. */
 int queue_restore(int directory, const struct queue_key *key, const char *from, bool unverified,
                   uint64_t *id, struct reason *why);
 
