@@ -46,12 +46,12 @@ static int alias_show(const struct command *c, int argc, char **argv)
 int command_alias(const struct command *c, int argc, char **argv)
 {
 	static const struct verb verbs[] = {
-		{ "add", 2, -1, "add ADDRESS TARGET...", alias_add },
-		{ "set", 2, -1, "set ADDRESS TARGET...", alias_set },
-		{ "del", 1, 1, "del ADDRESS", alias_del },
-		{ "list", 0, 1, "list [DOMAIN]", alias_list },
-		{ "show", 1, 1, "show ADDRESS", alias_show },
-		{ NULL, 0, 0, NULL, NULL },
+		{ "add", 2, -1, "add ADDRESS TARGET...", alias_add, true },
+		{ "set", 2, -1, "set ADDRESS TARGET...", alias_set, true },
+		{ "del", 1, 1, "del ADDRESS", alias_del, true },
+		{ "list", 0, 1, "list [DOMAIN]", alias_list, false },
+		{ "show", 1, 1, "show ADDRESS", alias_show, false },
+		{ NULL, 0, 0, NULL, NULL, false },
 	};
 
 	return command_verb(c, verbs, argc, argv);

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conf/asking.h"
 #include "conf/changes.h"
 #include "conf/command.h"
 #include "conf/load.h"
@@ -27,7 +28,21 @@ static void print_summary(const struct model *m, long number)
 	printf("%zu certificate%s\n", m->certificate_count, plural(m->certificate_count));
 }
 
-static int build_locked(const struct command *c, bool reload)
+/* The next start would take what the running server refused. */
+static int reload(const struct settings *s)
+{
+	long instead;
+	int code = command_reload_if_running(s, &instead);
+
+	if (instead > 0)
+		fprintf(stderr,
+		        "posthouse: generation %ld is still current, and a start would fail with it: "
+		        "posthouse rollback returns to generation %ld; or correct it and build again\n",
+		        generation_number(s->directory_state), instead);
+	return code;
+}
+
+static int build_locked(const struct command *c, bool and_reload)
 {
 	struct model m;
 	struct reason why;
@@ -47,8 +62,8 @@ static int build_locked(const struct command *c, bool reload)
 	} else {
 		print_summary(&m, number);
 		fflush(stdout);
-		if (reload)
-			code = command_reload_if_running(&m.settings);
+		if (and_reload)
+			code = reload(&m.settings);
 	}
 	model_free(&m);
 	return code;
@@ -59,15 +74,15 @@ int command_build(const struct command *c, int argc, char **argv)
 {
 	struct reason why;
 
-	bool reload = argc == 1 && strcmp(argv[0], "--reload") == 0;
+	bool and_reload = argc == 1 && strcmp(argv[0], "--reload") == 0;
 
-	if (argc > 0 && !reload)
+	if (argc > 0 && !and_reload)
 		return command_usage(c, "[--reload]");
 	int directory = lock_directory(c->confdir, &why);
 
 	if (directory < 0)
 		return command_fail(EXIT_TEMPORARY, &why);
-	int code = build_locked(c, reload);
+	int code = build_locked(c, and_reload);
 
 	close(directory);
 	return code;
@@ -94,6 +109,12 @@ static void print_undone(const struct command *c)
 static int roll_back(const struct command *c, const struct settings *s, long wanted)
 {
 	struct reason why;
+	long used = wanted ? wanted : ask_generation(s);
+
+	/* What the server runs by can be run by; the one before the current may be the next that
+	 * was refused. */
+	if (used > 0 && used != generation_number(s->directory_state))
+		wanted = used;
 	long number = generation_rollback(s->directory_state, wanted, maptable_judge, &why);
 
 	if (number < 0)
@@ -102,7 +123,7 @@ static int roll_back(const struct command *c, const struct settings *s, long wan
 	       number);
 	print_undone(c);
 	fflush(stdout);
-	return command_reload_if_running(s);
+	return reload(s);
 }
 
 int command_rollback(const struct command *c, int argc, char **argv)

@@ -5,18 +5,14 @@
 
 #include "lib/conf/generation.h"
 
-int changes_open(const struct model *m, enum map_id id, struct map *out, struct reason *why)
+int changes_open_of(int generation, enum map_id id, struct map *out, struct reason *why)
 {
 	char name[MAPTABLE_FILE_NAME_MAX];
 	struct reason detail;
-	int generation = generation_open(m->settings.directory_state, why);
 
-	if (generation < 0)
-		return -1;
 	maptable_compiled_file(id, name);
 	int fd = generation_file(generation, name, why);
 
-	close(generation);
 	if (fd < 0)
 		return -1;
 	if (map_open(out, fd, name, &detail) == 0)
@@ -24,6 +20,18 @@ int changes_open(const struct model *m, enum map_id id, struct map *out, struct 
 	close(fd);
 	return fail(why, "%s of the current generation is %s; run posthouse build", name,
 	            detail.text);
+}
+
+int changes_open(const struct model *m, enum map_id id, struct map *out, struct reason *why)
+{
+	int generation = generation_open(m->settings.directory_state, why);
+
+	if (generation < 0)
+		return -1;
+	int result = changes_open_of(generation, id, out, why);
+
+	close(generation);
+	return result;
 }
 
 int changes_of_map(const struct model *m, enum map_id id, struct map *compiled,
@@ -77,16 +85,24 @@ static void add_words(struct text *out, const char *name, size_t entries)
 		text_format(out, " (%zu %s)", entries, entries == 1 ? "entry" : "entries");
 }
 
-size_t changes_count(const struct model *m, enum map_id id)
+size_t changes_count_in(const struct model *m, enum map_id id, struct map *compiled)
 {
 	struct counting counting = { .m = m };
+
+	changes_of_map(m, id, compiled, count_one, &counting);
+	return counting.count;
+}
+
+size_t changes_count(const struct model *m, enum map_id id)
+{
 	struct map compiled;
 
 	if (changes_open(m, id, &compiled, NULL) != 0)
 		return 0;
-	changes_of_map(m, id, &compiled, count_one, &counting);
+	size_t count = changes_count_in(m, id, &compiled);
+
 	map_close(&compiled);
-	return counting.count;
+	return count;
 }
 
 static void sum_up_map(const struct model *m, enum map_id id, struct text *out)

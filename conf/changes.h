@@ -11,11 +11,14 @@ typedef void changes_found(void *context, enum map_id id, char mark, struct view
 
 /* A map of the current generation; the caller closes it. */
 int changes_open(const struct model *m, enum map_id id, struct map *out, struct reason *why);
+/* The same of a generation, by its directory. */
+int changes_open_of(int generation, enum map_id id, struct map *out, struct reason *why);
 /* Every entry that differs; -1 when the compiled map is damaged. */
 int changes_of_map(const struct model *m, enum map_id id, struct map *compiled,
                    changes_found *found, void *context);
 /* How many entries of a map differ; 0 too when it cannot be read. Do settings? */
 size_t changes_count(const struct model *m, enum map_id id);
+size_t changes_count_in(const struct model *m, enum map_id id, struct map *compiled);
 bool changes_of_settings(const struct model *m, int generation);
 /* Are the certificates of this generation (its directory) others than those of the texts? */
 bool changes_of_certificates(const struct model *m, int generation);

@@ -10,6 +10,7 @@
 struct command {
 	const char *confdir; /* absolute */
 	const char *name;    /* "user" */
+	bool only_mine;      /* --only-mine was given: of a verb that edits */
 };
 
 /* Each returns an exit code: EXIT_DONE, EXIT_PERMANENT, EXIT_TEMPORARY. */
@@ -27,6 +28,7 @@ struct verb {
 	int least, most; /* words behind the verb; most -1: any number */
 	const char *usage;
 	command_function *run;
+	bool edits; /* takes --only-mine too */
 };
 
 /* Looks the verb up in a table that ends with a NULL name, and runs it with the words behind it. */
@@ -53,9 +55,10 @@ void aside_text(const struct settings *s, struct text *out);
 const char *command_programs(void);
 /* -1: posthouse runs and could not be asked any more after a build with these. */
 int command_may_move(const struct settings *s, struct reason *why);
-/* Tells a running house to take the current generation; says so. A house that does not run is no
- * error. */
-int command_reload_if_running(const struct settings *s);
+/* Tells a running house to take the current generation; says what kept it from that. A house that
+ * does not run is no error.  *instead: the generation that it goes on with when it refused the
+ * current one, else -1. */
+int command_reload_if_running(const struct settings *s, long *instead);
 /* What is wrong with a running house by its own status: programs that do not run, another version.
  * false: it does not run. */
 bool command_running_faults(const struct settings *s,

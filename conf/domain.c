@@ -37,11 +37,11 @@ int command_domain(const struct command *c, int argc, char **argv)
 {
 	static const struct verb verbs[] = {
 		{ "add", 1, -1, "add DOMAIN [mailboxes [WORD=VALUE...] | relay | alias-of DOMAIN]",
-		  domain_add },
-		{ "del", 1, 1, "del DOMAIN", domain_del },
-		{ "list", 0, 0, "list", domain_list },
-		{ "show", 1, 1, "show DOMAIN", domain_show },
-		{ NULL, 0, 0, NULL, NULL },
+		  domain_add, true },
+		{ "del", 1, 1, "del DOMAIN", domain_del, true },
+		{ "list", 0, 0, "list", domain_list, false },
+		{ "show", 1, 1, "show DOMAIN", domain_show, false },
+		{ NULL, 0, 0, NULL, NULL, false },
 	};
 
 	return command_verb(c, verbs, argc, argv);

@@ -2,12 +2,13 @@
 /*
  * Changes to the texts of the configuration: made in memory, checked together with everything
  * else, written with their comments and order kept, compiled, and taken by the running house.
- * What would not build is not written.
+ * What would not build is not written; what cannot be compiled is taken back.
  */
 #ifndef CONF_EDITS_H
 #define CONF_EDITS_H
 
-#include "conf/model.h"
+#include "conf/command.h"
+#include "conf/mine.h"
 
 enum { EDITS_MAX = MAPS };
 
@@ -15,22 +16,29 @@ struct edit {
 	enum map_id map;
 	char name[MAPTABLE_FILE_NAME_MAX]; /* "users.map" */
 	struct text text;
+	struct text before; /* of a changed one */
+	struct view key;    /* that was asked for or changed last, as compiled; in base's arena */
+	bool written;
 	bool missing; /* there is no file: only edit_replace makes one */
 	bool changed;
 };
 
 struct edits {
 	struct model base; /* the settings, for keys without a domain */
-	int directory;     /* the configuration's, locked (lock.h) */
+	bool only_mine;
+	struct mine mine; /* when only_mine */
+	int directory;    /* the configuration's, locked (lock.h) */
 	struct edit files[EDITS_MAX];
 	size_t count;
 };
 
 /* Takes the lock that every command takes before it changes a text, lets work open and edit texts,
  * and, when any was changed, checks, writes, compiles and tells the running house; says what
- * happened; an exit code. work's own: not EXIT_DONE with a reason, -1 for EXIT_PERMANENT. */
-int edits_run(const char *confdir, int (*work)(struct edits *e, void *context, struct reason *why),
-              void *context);
+ * happened; an exit code.  With c->only_mine the generation is the current one and what work edits,
+ * and errors elsewhere do not matter. work's own: not EXIT_DONE with a reason, -1 for
+ * EXIT_PERMANENT. */
+int edits_run(const struct command *c,
+              int (*work)(struct edits *e, void *context, struct reason *why), void *context);
 
 /* The text of a map, read once; NULL when it cannot be read.  Files are written in the order in
  * which they were opened here. */

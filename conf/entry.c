@@ -40,7 +40,7 @@ int entry_change(const struct command *c, enum map_id map, const char *key, stru
 {
 	struct request r = { map, key, value, replace };
 
-	return edits_run(c->confdir, change_in, &r);
+	return edits_run(c, change_in, &r);
 }
 
 int entry_list(const struct command *c, enum map_id map, const char *only_domain)
@@ -80,5 +80,5 @@ int entry_show(const struct command *c, enum map_id map, const char *key)
 {
 	struct request r = { .map = map, .key = key };
 
-	return edits_run(c->confdir, show_in, &r);
+	return edits_run(c, show_in, &r);
 }

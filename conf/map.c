@@ -42,7 +42,7 @@ static int with_map(const struct command *c, int argc, char **argv, map_work *wo
 	if (id < 0)
 		return command_fail(EXIT_PERMANENT, &why);
 	r.id = (enum map_id)id;
-	return edits_run(c->confdir, work_with_map, &r);
+	return edits_run(c, work_with_map, &r);
 }
 
 static int work_get(struct edits *e, struct edit *f, int argc, char **argv, struct reason *why)
@@ -198,7 +198,7 @@ static int put_back(struct edits *e, void *context, struct reason *why)
 	return EXIT_DONE;
 }
 
-static int edit_copy(const char *confdir, const char *path, struct copy *copy)
+static int edit_copy(const struct command *c, const char *path, struct copy *copy)
 {
 	struct reason why;
 
@@ -206,7 +206,7 @@ static int edit_copy(const char *confdir, const char *path, struct copy *copy)
 		return command_fail(EXIT_TEMPORARY, &why);
 	if (!copy->missing && view_equal(text_view(&copy->edited), text_view(&copy->before)))
 		return EXIT_DONE;
-	return edits_run(confdir, put_back, copy);
+	return edits_run(c, put_back, copy);
 }
 
 /* Nobody waits for an editor: the lock is taken when the text is put in.  What does not build is
@@ -226,7 +226,7 @@ static int map_edit(const struct command *c, int argc, char **argv)
 	text_init(&copy.edited, MAPTEXT_FILE_MAX);
 	if (make_copy(c->confdir, &copy, path, &why) != 0)
 		command_fail(code, &why);
-	else if ((code = edit_copy(c->confdir, path, &copy)) == EXIT_DONE)
+	else if ((code = edit_copy(c, path, &copy)) == EXIT_DONE)
 		unlink(path);
 	else
 		fprintf(stderr, "posthouse: your version is in %s\n", path);
@@ -345,14 +345,14 @@ static int map_diff(const struct command *c, int argc, char **argv)
 int command_map(const struct command *c, int argc, char **argv)
 {
 	static const struct verb verbs[] = {
-		{ "get", 2, 2, "get MAP KEY", map_get_value },
-		{ "set", 2, -1, "set MAP KEY VALUE...", map_set },
-		{ "del", 2, 2, "del MAP KEY", map_del },
-		{ "dump", 1, 1, "dump MAP", map_dump },
-		{ "check", 0, 1, "check [MAP]", map_check },
-		{ "edit", 1, 1, "edit MAP", map_edit },
-		{ "diff", 0, 1, "diff [MAP]", map_diff },
-		{ NULL, 0, 0, NULL, NULL },
+		{ "get", 2, 2, "get MAP KEY", map_get_value, false },
+		{ "set", 2, -1, "set MAP KEY VALUE...", map_set, true },
+		{ "del", 2, 2, "del MAP KEY", map_del, true },
+		{ "dump", 1, 1, "dump MAP", map_dump, false },
+		{ "check", 0, 1, "check [MAP]", map_check, false },
+		{ "edit", 1, 1, "edit MAP", map_edit, true },
+		{ "diff", 0, 1, "diff [MAP]", map_diff, false },
+		{ NULL, 0, 0, NULL, NULL, false },
 	};
 
 	return command_verb(c, verbs, argc, argv);

@@ -200,9 +200,8 @@ static bool find_compiled(void *builder, enum map_id map, struct view key, struc
 	return model_find(builder, map, key, compiled);
 }
 
-static int read_below(void *builder, const char *name, struct view *text, struct reason *why)
+int model_read_below(struct model *m, const char *name, struct view *text, struct reason *why)
 {
-	struct model *m = builder;
 	struct source source = { .path = model_path(m, m->confdir, name) };
 	int result = read_file(&source, why);
 
@@ -212,13 +211,18 @@ static int read_below(void *builder, const char *name, struct view *text, struct
 	return result;
 }
 
+static int read_below(void *builder, const char *name, struct view *text, struct reason *why)
+{
+	return model_read_below(builder, name, text, why);
+}
+
 static void compile_entry(struct model *m, enum map_id id, struct map_entry *e)
 {
 	const struct mapbuild build = { &m->settings, &m->arena, find_compiled, read_below, m };
 	struct text compiled;
 	struct reason why;
 
-	text_init(&compiled, 1 << 20);
+	text_init(&compiled, MODEL_VALUE_MAX);
 	int result = map_kinds[id].compile(&build, e->key, e->value, &compiled, &why);
 
 	if (result == 0 && compiled.full)

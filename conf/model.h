@@ -33,6 +33,8 @@ struct source {
 	bool missing, unreadable;
 };
 
+enum { MODEL_VALUE_MAX = 1 << 20 }; /* of a compiled entry */
+
 struct model_map {
 	struct source source;
 	struct map_entry **entries;
@@ -78,6 +80,8 @@ char *model_path(struct model *m, const char *directory, const char *name);
  * missing file is none. */
 void model_read_source(struct model *m, const char *name, const struct override *overrides,
                        struct source *out);
+/* The text of a file below the configuration directory, in the model's memory. */
+int model_read_below(struct model *m, const char *name, struct view *text, struct reason *why);
 /* The line of posthouse.conf that sets the key; 0 when it is the default. */
 int model_setting_line(const struct model *m, const char *key);
 /* The compiled value of a key, whose ASCII case does not matter; false when it is not there. */

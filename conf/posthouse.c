@@ -93,19 +93,38 @@ int command_usage(const struct command *c, const char *usage)
 	return EXIT_PERMANENT;
 }
 
+/* Takes --only-mine off the words, wherever it stands. */
+static bool take_only_mine(int *argc, char **argv)
+{
+	int kept = 0;
+
+	for (int i = 0; i < *argc; i++)
+		if (strcmp(argv[i], "--only-mine") != 0)
+			argv[kept++] = argv[i];
+	bool found = kept < *argc;
+
+	*argc = kept;
+	return found;
+}
+
 int command_verb(const struct command *c, const struct verb *verbs, int argc, char **argv)
 {
 	for (const struct verb *v = verbs; argc > 0 && v->name != NULL; v++) {
 		if (strcmp(v->name, argv[0]) != 0)
 			continue;
-		if (argc - 1 < v->least || (v->most >= 0 && argc - 1 > v->most))
+		struct command own = *c;
+
+		argc--, argv++;
+		own.only_mine = v->edits && take_only_mine(&argc, argv);
+		if (argc < v->least || (v->most >= 0 && argc > v->most))
 			return command_usage(c, v->usage);
-		return v->run(c, argc - 1, argv + 1);
+		return v->run(&own, argc, argv);
 	}
 	if (argc > 0)
 		fprintf(stderr, "posthouse: there is no \"%s %s\"\n", c->name, argv[0]);
 	for (const struct verb *v = verbs; v->name != NULL; v++)
-		fprintf(stderr, "usage: posthouse %s %s\n", c->name, v->usage);
+		fprintf(stderr, "usage: posthouse %s %s%s\n", c->name, v->usage,
+		        v->edits ? " [--only-mine]" : "");
 	return EXIT_PERMANENT;
 }
 
@@ -145,7 +164,7 @@ static int run(const char *given_confdir, int argc, char **argv)
 	struct reason why;
 
 	for (size_t i = 0; i < ROWS; i++) {
-		struct command c = { confdir, rows[i].name };
+		struct command c = { confdir, rows[i].name, false };
 
 		if (strcmp(rows[i].name, argv[0]) != 0)
 			continue;

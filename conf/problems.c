@@ -61,31 +61,55 @@ void problems_print(const struct problems *p)
 		fprintf(stderr, "and %u more\n", all - PROBLEMS_SHOWN_MAX);
 }
 
-/* "FILE:LINE: warning: WORDS", without the place. */
-static struct view words_of(struct view line)
+/* "FILE:LINE: warning: WORDS", without the place; empty when it is of another kind. */
+static struct view words_of(struct view line, struct view kind)
 {
 	size_t at = 0;
 
-	while (at < line.len && !view_starts(view_skip(line, at), VIEW(" warning: ")))
+	while (at < line.len && !view_starts(view_skip(line, at), kind))
 		at++;
 	return view_skip(line, at);
 }
 
-static bool has_words(struct view text, struct view words)
+static unsigned count_words(const struct problems *p, struct view kind, struct view words)
 {
-	struct view line;
+	struct view text = text_view_cut(&p->text), line;
+	unsigned count = 0;
 
 	while (view_cut(&text, '\n', &line))
-		if (view_equal(words_of(line), words))
-			return true;
-	return false;
+		count += view_equal(words_of(line, kind), words);
+	return count;
 }
 
 void problems_print_new(const struct problems *p, const struct problems *before)
 {
+	const struct view kind = VIEW(" warning: ");
 	struct view text = text_view_cut(&p->text), line;
 
-	while (view_cut(&text, '\n', &line))
-		if (words_of(line).len && !has_words(text_view_cut(&before->text), words_of(line)))
+	while (view_cut(&text, '\n', &line)) {
+		struct view words = words_of(line, kind);
+
+		if (words.len && count_words(before, kind, words) == 0)
 			fprintf(stderr, "%.*s\n", VIEW_ARG(line));
+	}
+}
+
+unsigned problems_print_new_errors(const struct problems *p, const struct problems *before)
+{
+	const struct view kind = VIEW(" error: ");
+	struct view text = text_view_cut(&p->text), line;
+	unsigned printed = 0, more = p->errors > before->errors ? p->errors - before->errors : 0;
+
+	while (view_cut(&text, '\n', &line)) {
+		struct view words = words_of(line, kind);
+
+		if (words.len == 0 ||
+		    count_words(p, kind, words) <= count_words(before, kind, words))
+			continue;
+		fprintf(stderr, "%.*s\n", VIEW_ARG(line));
+		printed++;
+	}
+	if (printed < more) /* they are behind the first ones that are shown */
+		fprintf(stderr, "posthouse: %u errors that were not there before\n", more);
+	return printed > more ? printed : more;
 }

@@ -21,6 +21,8 @@ void problem_warning(struct problems *p, const char *file, int line, const char 
 	__attribute__((format(printf, 4, 5)));
 /* Writes those warnings to standard error that `before` has not, wherever their lines were. */
 void problems_print_new(const struct problems *p, const struct problems *before);
+/* The same of errors, of which each counts: one more of the same words is new.  How many lines. */
+unsigned problems_print_new_errors(const struct problems *p, const struct problems *before);
 /* Writes all of them to standard error. */
 void problems_print(const struct problems *p);
 

@@ -3,14 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/certificates.h"
+#include "conf/mine.h"
 #include "conf/model.h"
+#include "lib/base/file.h"
 #include "lib/conf/generation.h"
 #include "lib/conf/value.h"
+#include "lib/wire/signkey.h"
 
 static int put(struct cdb_make *make, struct view key, struct view value)
 {
@@ -33,19 +37,19 @@ static int write_settings(const struct model *m, struct cdb_make *make)
 	return result;
 }
 
-static int write_map(const struct model *m, enum map_id id, struct cdb_make *make)
+static int write_map(struct map_entry *const *entries, size_t count, enum map_id id,
+                     struct cdb_make *make)
 {
-	const struct model_map *map = &m->maps[id];
 	struct text key, value;
 	int result = 0;
 
-	for (size_t i = 0; i < map->count && result == 0; i++)
-		result = put(make, map->entries[i]->key, map->entries[i]->compiled);
+	for (size_t i = 0; i < count && result == 0; i++)
+		result = put(make, entries[i]->key, entries[i]->compiled);
 	if (map_kinds[id].index == NULL || result != 0)
 		return result;
 	text_init(&key, MAP_KEY_MAX);
 	text_init(&value, VALUE_MAX);
-	map_kinds[id].index(map->entries, map->count, &key, &value);
+	map_kinds[id].index(entries, count, &key, &value);
 	result = put(make, text_view(&key), text_view(&value));
 	text_free(&key);
 	text_free(&value);
@@ -102,17 +106,22 @@ static int write_certificates(const struct model *m, struct cdb_make *make)
 	return result;
 }
 
-static int write_contents(const struct model *m, int file, struct cdb_make *make)
+/* What stands in a file of a generation; errno. */
+typedef int contents_function(void *context, int file, struct cdb_make *make);
+
+static int write_contents(void *context, int file, struct cdb_make *make)
 {
+	const struct model *m = context;
+
 	if (file == GENERATION_SETTINGS)
 		return write_settings(m, make);
 	if (file == GENERATION_CERTIFICATES)
 		return write_certificates(m, make);
-	return write_map(m, (enum map_id)file, make);
+	return write_map(m->maps[file].entries, m->maps[file].count, (enum map_id)file, make);
 }
 
-static int write_file(const struct model *m, struct generation_writer *w, int file,
-                      struct reason *why)
+static int write_file(struct generation_writer *w, int file, contents_function *contents,
+                      void *context, struct reason *why)
 {
 	char name[MAPTABLE_FILE_NAME_MAX];
 	struct cdb_make make;
@@ -124,7 +133,7 @@ static int write_file(const struct model *m, struct generation_writer *w, int fi
 
 	if (fd < 0)
 		return -1;
-	if (cdb_make_start(&make, fd) != 0 || write_contents(m, file, &make) != 0 ||
+	if (cdb_make_start(&make, fd) != 0 || contents(context, file, &make) != 0 ||
 	    cdb_make_finish(&make) != 0)
 		fail_errno(why, "write %s", name);
 	else if (map_seal(fd, name, (uint64_t)w->number, &detail) != 0)
@@ -165,19 +174,150 @@ static int write_keys(const struct model *m, struct generation_writer *w, struct
 	return result;
 }
 
-long publish_generation(const struct model *m, bool by_edit, struct reason *why)
+static int write_files(struct generation_writer *w, contents_function *contents, void *context,
+                       struct reason *why)
+{
+	int result = 0;
+
+	for (int file = 0; file < GENERATION_FILES && result == 0; file++)
+		result = write_file(w, file, contents, context, why);
+	return result;
+}
+
+/* Its number, or -1 when something of it failed before. */
+static long finish(struct generation_writer *w, int result, bool by_edit, int keep,
+                   struct reason *why)
+{
+	if (result == 0 && by_edit)
+		result = generation_mark_edit(w, why);
+	if (result == 0 && generation_publish(w, keep, why) == 0)
+		return w->number;
+	generation_abandon(w);
+	return -1;
+}
+
+long publish_generation(struct model *m, bool by_edit, struct reason *why)
 {
 	struct generation_writer w;
 	int result = generation_begin(&w, m->settings.directory_state, why);
 
-	for (int file = 0; file < GENERATION_FILES && result == 0; file++)
-		result = write_file(m, &w, file, why);
+	if (result == 0)
+		result = write_files(&w, write_contents, m, why);
 	if (result == 0)
 		result = write_keys(m, &w, why);
-	if (result == 0 && by_edit)
-		result = generation_mark_edit(&w, why);
-	if (result == 0 && generation_publish(&w, m->settings.generations_keep, why) == 0)
-		return w.number;
-	generation_abandon(&w);
-	return -1;
+	return finish(&w, result, by_edit, m->settings.generations_keep, why);
+}
+
+/* ---- the current one and an edit ---- */
+
+static int copy_contents(int generation, int file, struct cdb_make *make)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+	struct view key, value;
+	struct map map;
+	enum map_result more;
+	int result = 0;
+
+	maptable_generation_file(file, name);
+	int fd = generation_file(generation, name, NULL);
+
+	if (fd < 0)
+		return -1;
+	if (map_open(&map, fd, name, NULL) != 0) {
+		int kept_errno = errno;
+
+		close(fd);
+		errno = kept_errno;
+		return -1;
+	}
+	while ((more = map_next(&map, &key, &value)) == MAP_FOUND && result == 0)
+		result = put(make, key, value);
+	if (more == MAP_DAMAGED) {
+		errno = MAP_ERRNO_DAMAGED;
+		result = -1;
+	}
+	map_close(&map);
+	return result;
+}
+
+static int write_merged(void *context, int file, struct cdb_make *make)
+{
+	struct mine *x = context;
+	struct map_entry **entries;
+	size_t count;
+
+	if (file >= MAPS)
+		return copy_contents(x->generation, file, make);
+	int result = mine_merge(x, (enum map_id)file, &entries, &count);
+
+	if (result == 0)
+		result = write_map(entries, count, (enum map_id)file, make);
+	free(entries);
+	return result;
+}
+
+static int take_key(int from, int to, const char *name, struct reason *why)
+{
+	char bytes[SIGN_KEY_FILE_MAX];
+	int old = openat(from, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t len = old < 0 ? -1 : file_read_some(old, bytes, sizeof bytes);
+	int fd = len < 0 ? -1 : openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int result = fd >= 0 && write_whole(fd, bytes, (size_t)len) == 0 && fsync(fd) == 0
+	                     ? 0
+	                     : fail_errno(why, "copy keys/%s of the current generation", name);
+
+	explicit_bzero(bytes, sizeof bytes);
+	if (old >= 0)
+		close(old);
+	if (fd >= 0)
+		close(fd);
+	return result;
+}
+
+static int take_all_keys(int from, int to, struct reason *why)
+{
+	const struct dirent *e;
+	struct walk w;
+	int result = 0;
+
+	walk_begin(&w, from, ".");
+	while (result == 0 && (e = walk_next(&w)) != NULL)
+		if (e->d_name[0] != '.')
+			result = take_key(from, to, e->d_name, why);
+	if (walk_end(&w) < 0 && result == 0)
+		result = fail_errno(why, "read keys of the current generation");
+	if (result == 0 && fsync(to) != 0)
+		result = fail_errno(why, "write keys of the new generation");
+	return result;
+}
+
+/* A generation of before there were keys in it leaves them where they are. */
+static int take_keys(int generation, struct generation_writer *w, struct reason *why)
+{
+	int from = generation_keys(generation, why);
+
+	if (from < 0)
+		return errno == ENOENT ? 0 : -1;
+	int to = generation_create_directory(w, "keys", why);
+	int result = to < 0 ? -1 : take_all_keys(from, to, why);
+
+	if (to >= 0)
+		close(to);
+	close(from);
+	return result;
+}
+
+long publish_mine(struct mine *x, struct reason *why)
+{
+	struct generation_writer w;
+	const char *state = x->texts->settings.directory_state;
+	int result = generation_begin(&w, state, why);
+
+	if (result == 0 && generation_number(state) != x->number)
+		result = fail(why, "another generation was made current meanwhile; try again");
+	if (result == 0)
+		result = write_files(&w, write_merged, x, why);
+	if (result == 0)
+		result = take_keys(x->generation, &w, why);
+	return finish(&w, result, true, x->settings.generations_keep, why);
 }

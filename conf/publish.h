@@ -7,10 +7,15 @@
 
 #include "lib/base/reason.h"
 
+struct mine;
 struct model;
 
 /* Writes a generation and makes it current; its number or -1.  by_edit: not by a build of its own,
  * and sooner forgotten (generation.h). */
-long publish_generation(const struct model *m, bool by_edit, struct reason *why);
+long publish_generation(struct model *m, bool by_edit, struct reason *why);
+
+/* The generation that x was opened with, its entries in place; settings, certificates and keys are
+ * taken as they are. -1 too when another one is current by now. */
+long publish_mine(struct mine *x, struct reason *why);
 
 #endif

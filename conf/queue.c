@@ -145,14 +145,14 @@ static int queue_remove(const struct command *c, int argc, char **argv)
 #define FILTER "ID | from:ADDRESS | to:ADDRESS | domain:NAME"
 
 static const struct verb verbs[] = {
-	{ "list", 0, 1, "list [" FILTER "]", queue_list },
-	{ "show", 1, 2, "show ID [--body]", queue_show },
-	{ "retry", 0, 1, "retry [all | " FILTER "]", queue_retry },
-	{ "hold", 1, 1, "hold all | " FILTER, queue_hold },
-	{ "release", 0, 1, "release [all | " FILTER "]", queue_release },
-	{ "remove", 1, 1, "remove all | " FILTER, queue_remove },
-	{ "check", 0, -1, "check [--repair] [--unverified ID ...]", command_queue_check },
-	{ NULL, 0, 0, NULL, NULL },
+	{ "list", 0, 1, "list [" FILTER "]", queue_list, false },
+	{ "show", 1, 2, "show ID [--body]", queue_show, false },
+	{ "retry", 0, 1, "retry [all | " FILTER "]", queue_retry, false },
+	{ "hold", 1, 1, "hold all | " FILTER, queue_hold, false },
+	{ "release", 0, 1, "release [all | " FILTER "]", queue_release, false },
+	{ "remove", 1, 1, "remove all | " FILTER, queue_remove, false },
+	{ "check", 0, -1, "check [--repair] [--unverified ID ...]", command_queue_check, false },
+	{ NULL, 0, 0, NULL, NULL, false },
 };
 
 int command_queue(const struct command *c, int argc, char **argv)

@@ -3,18 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/asking.h"
 #include "conf/command.h"
 #include "conf/model.h"
 #include "lib/base/file.h"
 #include "lib/conf/generation.h"
-#include "lib/wire/control.h"
 
 /* After an upgrade the programs of before go on until they are stopped. */
 static void print_versions(const char *running)
@@ -27,19 +26,6 @@ static void print_versions(const char *running)
 		        running, version_text);
 }
 
-/* Who hears an answer: what version runs (before its lines; "unknown" is one that does not say),
- * and each line. */
-struct hearer {
-	void (*version)(struct hearer *h, const char *version);
-	void (*line)(struct hearer *h, const char *line);
-};
-
-static void no_version(struct hearer *h, const char *version)
-{
-	(void)h;
-	(void)version;
-}
-
 static void print_line(struct hearer *h, const char *line)
 {
 	(void)h;
@@ -50,112 +36,6 @@ static void print_version(struct hearer *h, const char *version)
 {
 	(void)h;
 	print_versions(version);
-}
-
-/* master answers at once what it is and how; a reload or a stop takes what it takes. */
-enum { STATUS_TIMEOUT_MS = 5000, FOR_EVER = -1 };
-
-/* The exit code that comes at the answer's end. */
-static int read_answer(int fd, int timeout_ms, struct hearer *h, struct reason *why)
-{
-	bool version_known = false;
-	struct wire_in in;
-	char line[CONTROL_LINE_MAX], version[VERSION_MAX];
-
-	for (;;) {
-		if (timeout_ms != FOR_EVER && file_wait(fd, POLLIN, timeout_ms) <= 0) {
-			fail(why, "posthouse does not respond: master hangs");
-			return EXIT_TEMPORARY;
-		}
-		if (wire_receive(fd, &in) != WIRE_OK)
-			break;
-		uint8_t code = EXIT_TEMPORARY;
-		bool ended = in.type == CONTROL_END && control_end_get(&in, &code, line);
-
-		if (!version_known) {
-			bool told = in.type == CONTROL_VERSION && control_version_get(&in, version);
-
-			h->version(h, told ? version : "unknown");
-			version_known = true;
-		}
-		if (in.type == CONTROL_LINE && control_line_get(&in, line))
-			h->line(h, line);
-		wire_in_close(&in);
-		if (!ended)
-			continue;
-		if (code != EXIT_DONE)
-			fail(why, "%s", line);
-		return code;
-	}
-	fail(why, "posthouse closed the connection without an answer");
-	return EXIT_TEMPORARY;
-}
-
-static int ask(int fd, enum control_type question, struct hearer *h, struct reason *why)
-{
-	struct wire_out out = { 0 };
-
-	why->text[0] = '\0';
-	wire_begin(&out, question);
-	enum wire_result sent = wire_send(fd, &out);
-
-	wire_out_free(&out);
-	if (sent != WIRE_OK) {
-		fail_errno(why, "ask posthouse");
-		return EXIT_TEMPORARY;
-	}
-	return read_answer(fd, question == CONTROL_STATUS ? STATUS_TIMEOUT_MS : FOR_EVER, h, why);
-}
-
-/* ---- of what version is it ---- */
-
-struct version_hearer {
-	struct hearer h;
-	char version[VERSION_MAX];
-};
-
-static void keep_version(struct hearer *h, const char *version)
-{
-	string_put(((struct version_hearer *)h)->version, VERSION_MAX, view_of(version));
-}
-
-static void no_line(struct hearer *h, const char *line)
-{
-	(void)h;
-	(void)line;
-}
-
-/* A running master of another version would start the installed programs beside its own, which do
- * not understand each other. */
-static int same_version(const struct settings *s, struct reason *why)
-{
-	struct version_hearer v = { .h = { keep_version, no_line } };
-	int fd = control_connect(s->directory_run, why);
-	int code = fd < 0 ? EXIT_PERMANENT : ask(fd, CONTROL_STATUS, &v.h, why);
-
-	if (fd >= 0)
-		close(fd);
-	if (code != EXIT_DONE || strcmp(v.version, version_text) == 0)
-		return code;
-	fail(why,
-	     "version %s is running and cannot start programs of version %s; run posthouse stop and "
-	     "posthouse start",
-	     v.version, version_text);
-	return EXIT_TEMPORARY;
-}
-
-/* Takes the current generation. */
-static int reload(const struct settings *s, struct reason *why)
-{
-	struct hearer h = { no_version, no_line };
-	int code = same_version(s, why);
-	int fd = code == EXIT_DONE ? control_connect(s->directory_run, why) : -1;
-
-	if (fd < 0)
-		return code == EXIT_DONE ? EXIT_PERMANENT : code;
-	code = ask(fd, CONTROL_RELOAD, &h, why);
-	close(fd);
-	return code;
 }
 
 struct fault_hearer {
@@ -180,18 +60,16 @@ static void hear_version(struct hearer *h, const char *version)
 	f->fault(f->context, text);
 }
 
-static void hear_generation(struct fault_hearer *f, struct view text)
+static void hear_generation(struct fault_hearer *f, long number)
 {
 	char fault[256];
-	uint64_t number;
 
-	if (f->current <= 0 || !view_number(text, GENERATION_MAX, &number) ||
-	    number == (uint64_t)f->current)
+	if (f->current <= 0 || number == f->current)
 		return;
 	string_print_cut(
 		fault, sizeof fault,
 		"generation %ld is current, the running server uses %ld; run posthouse reload",
-		f->current, (long)number);
+		f->current, number);
 	f->fault(f->context, fault);
 }
 
@@ -206,9 +84,10 @@ static void hear_line(struct hearer *h, const char *line)
 	bool late =
 		strstr(line, ", not ready") != NULL && up != NULL && atoi(up + 4) >= READY_WITHIN_S;
 	char fault[CONTROL_LINE_MAX + 64];
+	long number;
 
-	if (view_equal(name, VIEW("generation"))) {
-		hear_generation(f, view_trim(view_skip(text, name.len)));
+	if (status_generation(line, &number)) {
+		hear_generation(f, number);
 		return;
 	}
 	if (view_equal(name, VIEW("reload"))) {
@@ -249,7 +128,7 @@ bool command_running_faults(const struct settings *s,
 
 static int ask_at(const struct settings *s, enum control_type question, struct reason *why)
 {
-	struct hearer h = { question == CONTROL_STATUS ? print_version : no_version, print_line };
+	struct hearer h = { question == CONTROL_STATUS ? print_version : NULL, print_line };
 	int fd = control_connect(s->directory_run, why);
 
 	if (fd < 0)
@@ -271,10 +150,10 @@ static int ask_house(const struct command *c, enum control_type question, const 
 	int code = command_places_read(c, &m);
 
 	struct reason why;
-	bool read = code == EXIT_DONE;
+	bool read = code == EXIT_DONE, refused;
 
 	if (read)
-		code = question == CONTROL_RELOAD ? reload(&m.settings, &why)
+		code = question == CONTROL_RELOAD ? ask_to_reload(&m.settings, &refused, &why)
 		                                  : ask_at(&m.settings, question, &why);
 	if (read && code != EXIT_DONE)
 		command_fail(code, &why);
@@ -339,21 +218,40 @@ int command_may_move(const struct settings *s, struct reason *why)
 	return fd >= 0 ? -1 : 0;
 }
 
-int command_reload_if_running(const struct settings *s)
+/* The one that it goes on with, when it refused the current one and says so. */
+static long say_refused(const struct settings *s, bool refused, const struct reason *why)
+{
+	long current = generation_number(s->directory_state),
+	     used = refused ? ask_generation(s) : -1;
+
+	if (used <= 0 || used == current) {
+		fprintf(stderr,
+		        "posthouse: the running server still uses the previous generation: %s\n",
+		        why->text);
+		return -1;
+	}
+	fprintf(stderr,
+	        "posthouse: the running server refused generation %ld and still uses generation "
+	        "%ld: %s\n",
+	        current, used, why->text);
+	return used;
+}
+
+int command_reload_if_running(const struct settings *s, long *instead)
 {
 	struct reason why;
+	bool refused = false;
 	int fd = control_connect(s->directory_run, &why);
 
+	*instead = -1;
 	if (fd < 0 && control_is_absent(errno))
 		return EXIT_DONE; /* it takes the current generation when it starts */
 	if (fd >= 0)
 		close(fd);
-	int code = fd < 0 ? EXIT_TEMPORARY : reload(s, &why);
+	int code = fd < 0 ? EXIT_TEMPORARY : ask_to_reload(s, &refused, &why);
 
-	if (code == EXIT_DONE)
-		return EXIT_DONE;
-	fprintf(stderr, "posthouse: the running server still uses the previous generation: %s\n",
-	        why.text);
+	if (code != EXIT_DONE)
+		*instead = say_refused(s, refused, &why);
 	return code;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* posthouse user: mailboxes and their passwords. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -8,10 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "conf/command.h"
+#include "conf/changes.h"
 #include "conf/edits.h"
+#include "conf/inforce.h"
 #include "conf/load.h"
 #include "conf/password.h"
+#include "lib/base/file.h"
 #include "lib/conf/maptext.h"
 #include "lib/conf/users.h"
 
@@ -116,6 +119,26 @@ static int make_home(const struct settings *s, const struct user *u, const char 
 	return 0;
 }
 
+/* The entry that an edit with --only-mine published, or is about to take away: the texts may have
+ * another. The home is copied, and nothing else of *u that is not a number stays valid. */
+static int published_user(const struct model *m, struct view key, struct user *u,
+                          char home[PATH_MAX], struct reason *why)
+{
+	struct map users;
+	struct view value;
+	int result = -1;
+
+	if (changes_open(m, MAP_USERS, &users, why) != 0)
+		return -1;
+	if (map_get(&users, key, &value) == MAP_FOUND && user_decode(value, u) &&
+	    string_copy(home, PATH_MAX, u->home))
+		result = 0;
+	else
+		fail(why, "there is no such user in the current generation");
+	map_close(&users);
+	return result;
+}
+
 /* The entry as the build settled it. */
 static int settled_user(const struct command *c, const char *address, struct user *u,
                         char home[PATH_MAX], struct model *m, struct reason *why)
@@ -125,6 +148,11 @@ static int settled_user(const struct command *c, const char *address, struct use
 	text_init(&key, MAP_KEY_MAX);
 	load_configuration(m, c->confdir, NULL);
 	int good = mapkey_address(view_of(address), view_of(m->settings.mail_domain), &key, why);
+	if (good == 0 && c->only_mine) {
+		good = published_user(m, text_view(&key), u, home, why);
+		text_free(&key);
+		return good;
+	}
 	const struct map_entry *e =
 		good == 0 ? hashtable_find(&m->maps[MAP_USERS].index, text_view(&key)) : NULL;
 
@@ -136,6 +164,38 @@ static int settled_user(const struct command *c, const char *address, struct use
 	return good;
 }
 
+/* Is a file in this directory of the home? */
+static bool has_files(const char *home, const char *below)
+{
+	char path[PATH_MAX];
+	const struct dirent *entry;
+	struct walk w;
+	bool found = false;
+
+	if (!string_format(path, sizeof path, "%s/Maildir/%s", home, below))
+		return false;
+	walk_begin(&w, AT_FDCWD, path);
+	while (!found && (entry = walk_next(&w)) != NULL)
+		found = entry->d_name[0] != '.';
+	return walk_end(&w) == 0 && found;
+}
+
+/* An address may be given to somebody else; the mail of who had it before is nobody's to read. */
+static void warn_of_old_mail(const char *address, const char *home)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (!string_format(path, sizeof path, "%s/Maildir", home) || lstat(path, &st) != 0)
+		return;
+	bool mail = has_files(home, "new") || has_files(home, "cur");
+
+	fprintf(stderr,
+	        "posthouse: warning: %s existed already%s, and is the mailbox of %s now; if that "
+	        "was somebody else's, move it away\n",
+	        home, mail ? " and has mail" : " and has a mailbox", address);
+}
+
 /* Not made by a private or broken configuration: local makes it on the first delivery, or says why
  * not. */
 static void home_for_new_user(const struct command *c, const char *address)
@@ -145,9 +205,13 @@ static void home_for_new_user(const struct command *c, const char *address)
 	struct reason why;
 	char home[PATH_MAX];
 
-	if (settled_user(c, address, &u, home, &m, &why) != 0 ||
-	    make_home(&m.settings, &u, home, &why) != 0)
+	if (settled_user(c, address, &u, home, &m, &why) != 0) {
 		fprintf(stderr, "posthouse: warning: %s\n", why.text);
+	} else {
+		warn_of_old_mail(address, home);
+		if (make_home(&m.settings, &u, home, &why) != 0)
+			fprintf(stderr, "posthouse: warning: %s\n", why.text);
+	}
 	model_free(&m);
 }
 
@@ -171,7 +235,7 @@ static struct request request_of(int argc, char **argv)
 static int run_request(const struct command *c, struct request *r,
                        int (*work)(struct edits *e, void *context, struct reason *why))
 {
-	int code = edits_run(c->confdir, work, r);
+	int code = edits_run(c, work, r);
 
 	if (code == EXIT_DONE && r->generated[0])
 		printf("%s\n", r->generated);
@@ -290,7 +354,7 @@ static int user_del(const struct command *c, int argc, char **argv)
 	model_free(&m);
 	int code = run_request(c, &r, del_in);
 
-	if (code == EXIT_DONE && known)
+	if (code == EXIT_DONE && known && home[0])
 		printf("the mail stays in %s\n", home);
 	return code;
 }
@@ -363,6 +427,7 @@ static int user_list(const struct command *c, int argc, char **argv)
 		if (argc == 0 || view_equal_nocase(address_domain(key), view_of(argv[0])))
 			printf("%.*s\n", VIEW_ARG(key));
 	}
+	inforce_warn(&m, MAP_USERS);
 	model_free(&m);
 	return EXIT_DONE;
 }
@@ -387,6 +452,7 @@ static int user_show(const struct command *c, int argc, char **argv)
 		printf("home %s\nowner %u:%u\nquota %s\nrights %s\nstate %s\n", home, u.uid, u.gid,
 		       u.quota_bytes ? text_string(&quota) : "none", text_string(&rights),
 		       user_state_name(u.state));
+		inforce_print_user(&m, argv[0]);
 	}
 	text_free(&rights);
 	text_free(&quota);
@@ -399,13 +465,13 @@ int command_user(const struct command *c, int argc, char **argv)
 	static const struct verb verbs[] = {
 		{ "add", 1, -1,
 		  "add ADDRESS [--password-stdin | --no-password] [home=PATH] [quota=SIZE] [rights=LIST] ...",
-		  user_add },
-		{ "del", 1, 1, "del ADDRESS", user_del },
-		{ "list", 0, 1, "list [DOMAIN]", user_list },
-		{ "show", 1, 1, "show ADDRESS", user_show },
-		{ "set", 2, -1, "set ADDRESS WORD=VALUE...", user_set },
-		{ "passwd", 1, 2, "passwd ADDRESS [--password-stdin]", user_passwd },
-		{ NULL, 0, 0, NULL, NULL },
+		  user_add, true },
+		{ "del", 1, 1, "del ADDRESS", user_del, true },
+		{ "list", 0, 1, "list [DOMAIN]", user_list, false },
+		{ "show", 1, 1, "show ADDRESS", user_show, false },
+		{ "set", 2, -1, "set ADDRESS WORD=VALUE...", user_set, true },
+		{ "passwd", 1, 2, "passwd ADDRESS [--password-stdin]", user_passwd, true },
+		{ NULL, 0, 0, NULL, NULL, false },
 	};
 
 	return command_verb(c, verbs, argc, argv);

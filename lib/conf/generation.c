@@ -45,6 +45,17 @@ int generation_open(const char *statedir, struct reason *why)
 	return fd >= 0 ? fd : fail_errno(why, "open %s", path);
 }
 
+int generation_open_number(const char *statedir, long number, struct reason *why)
+{
+	char path[PATH_MAX];
+
+	if (!string_format(path, sizeof path, "%s/generations/%04ld", statedir, number))
+		return too_long(statedir, why);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 ? fd : fail_errno(why, "open %s", path);
+}
+
 int generation_file(int generation, const char *name, struct reason *why)
 {
 	int fd = openat(generation, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

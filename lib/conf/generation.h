@@ -23,6 +23,8 @@ enum { GENERATION_MAX = 999999999 };
 
 /* The directory of the current generation, for openat; -1 with a reason that says what to do. */
 int generation_open(const char *statedir, struct reason *why);
+/* The same of one that may not be the current one. */
+int generation_open_number(const char *statedir, long number, struct reason *why);
 /* A file of it ("users.cdb") for reading; close-on-exec. */
 int generation_file(int generation, const char *name, struct reason *why);
 /* The directory of its private keys; -1 with the reason, errno ENOENT: it was built before

@@ -6,6 +6,7 @@ import grp
 import os
 import pathlib
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -644,6 +645,158 @@ def published_beside():
         is_(p.err, also + "posthouse.conf, domains.map (2 entries), access.map (1 entry)\n", "says that it undid the rollback")
 
 
+def only_mine():
+    """With --only-mine an edit leaves what others wrote into the texts, and their errors are no reason to refuse it."""
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\nbert@example.test\n", access="192.0.2.0/24 allow\n",
+               passwords="bert@example.test $6$x$y\n") as p:
+        is_(p.run("user", "set", "bert@example.test", "state=locked", "--only-mine"), 111, "without a generation")
+        ok("there is no compiled configuration yet; run posthouse build" in p.err, "there is nothing to make it to", p.err)
+        is_(p.run("build"), 0, "all is built")
+        p.write("users.map", p.read("users.map") + "carl@example.test\n")
+        p.write("domains.map", "example.test mailboxes\nother.test relay\n")
+        p.write("posthouse.conf", p.read("posthouse.conf") + "log.debug yes\n")
+        is_(p.run("user", "set", "--only-mine", "bert@example.test", "state=locked"), 0, "a user is locked beside another's changes")
+        is_(p.err, "posthouse: not published, for the next build: posthouse.conf, domains.map (1 entry), users.map (1 entry)\n",
+            "which wait for their build")
+        dump = dumps(p)
+        ok("bert@example.test uid=5000 gid=5000 home=DIR/mail/example.test/bert state=locked\n" in dump["users"], "the lock is published", dump)
+        ok("carl" not in dump["users"] and "other" not in dump["domains"], "and nothing of theirs", dump)
+        is_((dump["access"], dump["passwords"]), ("192.0.2.0/24 allow\n", "bert@example.test $6$x$y\n"), "and all that was there")
+        is_((p.run("generations"), p.out.split()[-2:]), (0, ["edit", "current"]), "it is an edit")
+        p.run("check")
+        ok("posthouse.conf: warning: not what the current generation was built from" in p.err, "their setting waits too", p.err)
+        is_([line for line in p.err.splitlines() if ".cdb" in line], [], "the generation is whole")
+        is_(p.run("build"), 0, "their build")
+        dump = dumps(p)
+        ok("carl" in dump["users"] and "other.test relay\n" in dump["domains"] and "state=locked" in dump["users"], "has everything", dump)
+
+        p.write("users.map", p.read("users.map").replace("anna@", "eve@example.test quota=lots\nanna@") + '"open@example.test x\n')
+        p.write("domains.map", "example.test mailbxes\nother.test relay\n")
+        p.write("posthouse.conf", p.read("posthouse.conf") + "nonsense 1\nmailbox.uid 7000\n")
+        is_(p.run("user", "set", "anna@example.test", "state=locked"), 100, "beside broken lines an edit is refused")
+        is_(p.run("user", "set", "anna@example.test", "state=locked", "--only-mine"), 0, "and with --only-mine it is not")
+        ok("the configuration does not build (4 errors, " in p.err or "the configuration does not build (5 errors, " in p.err, "but says so", p.err)
+        dump = dumps(p)
+        ok("anna@example.test uid=5000 gid=5000 home=DIR/mail/example.test/anna state=locked\n" in dump["users"], "by the settings in force", dump)
+        ok("eve" not in dump["users"] and "eve@example.test quota=lots\n" in p.read("users.map"), "their line stays in the text", dump)
+        before = p.read("users.map")
+        is_(p.run("user", "add", "dora@example.test", "--no-password", "--only-mine", "quota=much"), 100, "what is wrong in the edit itself")
+        ok('users.map:6: error: quota: "much" is not a size' in p.err and "lots" not in p.err, "is refused, and is all that is said", p.err)
+        is_(p.run("user", "add", "dora@example.test", "--no-password", "--only-mine", "quota=lots"), 100, "the same error as another's too")
+        is_(p.run("user", "set", "eve@example.test", "state=locked", "--only-mine"), 100, "and one in the line that is edited")
+        is_(p.read("users.map"), before, "and nothing is written")
+        is_(p.run("map", "set", "access", "fc00::/7", "relay", "--only-mine"), 0, "a rule of another map")
+        is_(p.run("map", "del", "access", "192.0.2.0/24", "--only-mine"), 0, "and one less")
+        is_(p.run("user", "del", "bert@example.test", "--only-mine"), 0, "a user goes")
+        is_(p.run("user", "passwd", "carl@example.test", "--password-stdin", "--only-mine", stdin="secret\n"), 0, "one has a password")
+        dump = dumps(p)
+        is_(dump["access"], "fc00::/7 relay\n", "the rules are those two edits'")
+        ok("bert" not in dump["users"] + dump["passwords"] and dump["passwords"].startswith("carl@example.test $argon2id$"), "and the users", dump)
+
+        p.write("users.map", "anna@example.test\n")
+        p.write("domains.map", "example.test mailboxes\n")
+        p.write("posthouse.conf", p.read("posthouse.conf").replace("nonsense 1\nmailbox.uid 7000\n", ""))
+        p.write("passwords.map", "")
+        p.run("build")
+        is_(p.run("user", "add", "gus@example.test", "--password-stdin", "--only-mine", stdin="secret\n"), 0, "with nothing of others")
+        for words in (["user", "set", "gus@example.test", "state=locked"], ["map", "set", "domains", "example.test", "mailboxes", "quota=3G"],
+                      ["user", "set", "gus@example.test", "quota=1G"], ["alias", "add", "info@example.test", "gus@example.test"],
+                      ["map", "set", "access", "10.0.0.0/8", "relay"], ["alias", "del", "info@example.test"], ["user", "del", "gus@example.test"]):
+            is_(p.run(*words, "--only-mine"), 0, " ".join(words))
+            ok("not published" not in p.err, "is all that a build would do, with all that is made of it", p.err)
+        ok("quota=3G" in dumps(p)["users"], "such as a user's default", dumps(p))
+        p.write("users.map", "anna@example.test state=locked\n")
+        is_(p.run("user", "set", "anna@example.test", "state=locked", "--only-mine"), 0, "what the text says already")
+        ok("state=locked" in dumps(p)["users"], "is in force", dumps(p))
+        is_(p.run("map", "edit", "users", "--only-mine", env={"EDITOR": "printf 'anna@example.test\\nfay@example.test\\n' >"}), 0, "a map edited")
+        ok("fay" in dumps(p)["users"] and "locked" not in dumps(p)["users"], "with its differences", dumps(p))
+        p.run("user")
+        ok("user set ADDRESS WORD=VALUE... [--only-mine]\n" in p.err and "user list [DOMAIN]\n" in p.err, "the usage says which take it", p.err)
+
+
+def dumps(p):
+    return {name: p.out for name in NAMES if p.run("map", "dump", name) == 0}
+
+
+def only_mine_and_certificates():
+    """A certificate half renewed does not keep an account from being locked, and the generation has the one before."""
+    if not shutil.which("openssl"):
+        skip("only mine with certificates", "no openssl command")
+        return
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
+        p.write("posthouse.conf", p.read("posthouse.conf").replace('tls.certificates ""\n', ""))
+        (p.conf / "certs").mkdir()
+        (p.conf / "keys").mkdir()
+        certificate(p, "one", "mail.example.test")
+        is_(p.run("build"), 0, "certificates build")
+        first = p.directory / "state/generations/0001"
+        key = (p.conf / "keys/one.pem").read_bytes()
+        certificate(p, "one", "mail.example.test")
+        (p.conf / "keys/one.pem").write_bytes(key)
+        is_(p.run("user", "set", "anna@example.test", "state=locked"), 100, "half a certificate: an edit is refused")
+        is_(p.run("user", "set", "anna@example.test", "state=locked", "--only-mine"), 0, "with --only-mine it is not")
+        second = p.directory / "state/generations/0002"
+        is_(p.current(), "0002", "there is a new generation")
+        ok("state=locked" in dumps(p)["users"], "with the lock", dumps(p))
+        is_([f.name for f in (second / "keys").iterdir()], ["one.pem"], "with a key")
+        is_((second / "keys/one.pem").read_bytes(), (first / "keys/one.pem").read_bytes(), "the one before")
+        is_([os.stat(second / name).st_mode & 0o777 for name in ("keys", "keys/one.pem")], [0o700, 0o600], "its owner's alone")
+        (p.conf / "keys/one.pem").unlink()
+        (p.conf / "certs/one.pem").unlink()
+        p.run("check")
+        is_([line for line in p.err.splitlines() if "one.pem" in line or ".cdb" in line], [], "chain and key fit each other")
+
+
+def no_room():
+    """An edit that cannot be compiled, as on a full disk, is not left in the texts for another's build."""
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
+        is_(p.run("build"), 0, "all is built")
+        for words in (["user", "set", "anna@example.test", "state=locked"], ["user", "add", "bert@example.test"]):
+            for more in ([], ["--only-mine"]):
+                before = {name: p.read(f"{name}.map") for name in NAMES}
+                result = subprocess.run([str(PROGRAM), "-c", str(p.conf), *words, *more], capture_output=True, text=True, input="",
+                                        restore_signals=False, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)))
+                is_(result.returncode, 111, f"{' '.join(words + more)} without room for the generation")
+                is_(result.stderr, "posthouse: write domains.cdb: File too large\nposthouse: nothing was changed\n", "says that nothing was changed")
+                is_({name: p.read(f"{name}.map") for name in NAMES}, before, "and nothing was")
+                is_((p.current(), result.stdout), ("0001", ""), "no generation, no password")
+
+
+def in_force():
+    """What is shown is the text; where it is not in force, that is said."""
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
+        is_(p.run("build"), 0, "all is built")
+        p.write("users.map", "anna@example.test state=locked\nbert@example.test\n")
+        is_(p.run("user", "show", "anna@example.test"), 0, "a user who was locked in the text alone")
+        ok(p.out.endswith("state locked\nnot in force: generation 1 has uid=5000 gid=5000 home=DIR/mail/example.test/anna\n"), "is not locked yet", p.out)
+        is_(p.run("user", "show", "bert@example.test"), 0, "one who is there in the text alone")
+        ok(p.out.endswith("not in force: generation 1 does not have this user\n"), "is not there yet", p.out)
+        is_(p.run("user", "list"), 0, "the list of users")
+        is_(p.out, "anna@example.test\nbert@example.test\n", "is the text's")
+        is_(p.err, "posthouse: not in force as it is shown: generation 1 has 2 other entries in users.map\n", "and says that it is not in force")
+        is_(p.run("build"), 0, "after a build")
+        is_((p.run("user", "list"), p.err), (0, ""), "it is")
+        p.run("user", "show", "anna@example.test")
+        ok("not in force" not in p.out, "and the user is locked", p.out)
+
+
+def old_mail():
+    """A name that is given to somebody else, whose mail is still there."""
+    with Place(domains="example.test mailboxes\n") as p:
+        is_(p.run("user", "add", "anna@example.test", "--no-password"), 0, "a user")
+        is_(p.err if "existed" in p.err else "", "", "who is new")
+        new = p.directory / "mail/example.test/anna/Maildir/new"
+        new.mkdir(parents=True)
+        p.run("user", "del", "anna@example.test")
+        is_(p.run("user", "add", "anna@example.test", "--no-password"), 0, "another of the same name")
+        ok("posthouse: warning: DIR/mail/example.test/anna existed already and has a mailbox, and is the mailbox of anna@example.test now; "
+           in p.err, "gets a mailbox that was there", p.err)
+        (new / "1.mail").write_text("x")
+        p.run("user", "del", "anna@example.test")
+        is_(p.run("user", "add", "anna@example.test", "--no-password"), 0, "and another")
+        ok("anna existed already and has mail, and is" in p.err, "mail that was there", p.err)
+
+
 def history():
     """Edits in a row do not push out what was built before them."""
     with Place(domains="example.test mailboxes\n") as p:
@@ -907,6 +1060,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, text_files, rollback, history, published_beside, users, names, certificates, kinds_of_keys, inspected, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, text_files, rollback, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, certificates, kinds_of_keys, inspected, usage):
     part()
 done()

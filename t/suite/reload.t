@@ -153,4 +153,48 @@ real()
     ok("posthouse is stopping" in waiting.stdout.read() and waiting.returncode != 0, "a reload that is cut short by a stop is told so")
     ok("event=stop-forced" not in house.log(), "and the stop is not held up")
     instead.end()
+
+with House() as house:
+    # One that the trial refuses for what is in it: neither an edit nor the next start shall suffer from it.
+    instead = Instead(house, "smtpd", """
+aliases = open("aliases.cdb", "rb", opener=lambda name, flags: os.open(name, flags, dir_fd=int(descriptors["generation"])))
+if trial and b"poison" in aliases.read(): sys.exit(3)
+real()
+""")
+    is_(house.posthouse("reload").returncode, 0, "what is current is taken")
+    aliases = pathlib.Path(house.env["CONF"]) / "aliases.map"
+    good = running(house)
+    aliases.write_text(aliases.read_text() + "poison@example.test u0001@example.test\n")
+    for _ in range(2):
+        answer, bad = house.posthouse("build", "--reload"), current(house)
+        ok(answer.returncode == 100 and f"the running server refused generation {bad} and still uses generation {good}: smtpd does not start"
+           in answer.stderr and f"generation {bad} is still current, and a start would fail with it: posthouse rollback returns to generation {good}"
+           in answer.stderr, "a build that is refused says so, and what to do", answer)
+    answer = house.posthouse("user", "set", "u0001@example.test", "state=locked")
+    ok(answer.returncode == 100 and f"the change is in the texts, but NOT IN FORCE; generation {good} is current again." in answer.stderr,
+       "an edit that is refused says so", answer)
+    is_((current(house), running(house)), (good, good), "and the next start takes the generation that runs")
+    answer = house.posthouse("user", "show", "u0001@example.test")
+    ok(re.search(rf"^state locked\nnot in force: generation {good} has ", answer.stdout, re.M), "so does the command that shows the user", answer)
+    answer = house.posthouse("user", "set", "u0001@example.test", "state=locked", "--only-mine")
+    is_((answer.returncode, running(house)), (0, current(house)), "with --only-mine it is taken")
+    answer = house.posthouse("user", "show", "u0001@example.test")
+    ok("state locked\n" in answer.stdout and "not in force" not in answer.stdout, "and in force", answer)
+
+    good = running(house)
+    house.posthouse("build", "--reload")
+    bad = current(house)
+    answer = house.posthouse("user", "set", "u0002@example.test", "state=locked", "--only-mine")
+    ok(answer.returncode == 0 and "the change was made to the generation that runs, and is in force" in answer.stderr,
+       "while one that was refused is current, the edit is made to the one that runs", answer)
+    ok(running(house) == current(house) > bad, "and taken", status(house))
+    answer = house.posthouse("user", "show", "u0002@example.test")
+    ok("state locked\n" in answer.stdout and "not in force" not in answer.stdout, "and in force", answer)
+
+    good = running(house)
+    for _ in range(2):
+        house.posthouse("build", "--reload")
+    answer = house.posthouse("rollback")
+    is_((answer.returncode, current(house), running(house)), (0, good, good), "a rollback is to the generation that runs")
+    instead.end()
 done()

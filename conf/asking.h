@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+/* What a running house is asked over RUNDIR/control, and its answers. */
+#ifndef CONF_ASKING_H
+#define CONF_ASKING_H
+
+#include "lib/base/reason.h"
+#include "lib/wire/control.h"
+
+struct settings;
+
+/* Who hears an answer: what version runs (before its lines; "unknown" is one that does not say),
+ * and each line.  NULL: does not care. */
+struct hearer {
+	void (*version)(struct hearer *h, const char *version);
+	void (*line)(struct hearer *h, const char *line);
+};
+
+/* Asks on a connection (control_connect); the exit code that the answer ends with, and why. */
+int ask(int fd, enum control_type question, struct hearer *h, struct reason *why);
+/* To take the current generation; an exit code.  refused: it was asked and did not, so that it goes
+ * on with the one it has (and not: it could not be asked, or is of another version). */
+int ask_to_reload(const struct settings *s, bool *refused, struct reason *why);
+/* The generation that it uses; -1 when it does not run or does not say. */
+long ask_generation(const struct settings *s);
+/* Is this line of a status the generation's? */
+bool status_generation(const char *line, long *number);
+
+#endif

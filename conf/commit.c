@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: ISC */
+#include "conf/commit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/changes.h"
+#include "conf/edits.h"
+#include "conf/load.h"
+#include "conf/publish.h"
+#include "lib/base/file.h"
+#include "lib/base/log.h"
+#include "lib/conf/generation.h"
+
+/* ---- the texts ---- */
+
+/* The new file takes owner and mode of the old one.  A crash before the rename leaves the old
+ * text whole (and a .new file, which the next edit replaces). */
+static int write_file(struct edits *e, const struct edit *f, const struct text *text,
+                      struct reason *why)
+{
+	char name[80];
+	struct stat old;
+	bool existed = fstatat(e->directory, f->name, &old, 0) == 0;
+	mode_t mode = existed ? old.st_mode & 0777 : maptable[f->map].secret ? 0600 : 0644;
+
+	string_print(name, sizeof name, ".%s.new", f->name);
+	unlinkat(e->directory, name, 0);
+	int fd = openat(e->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return fail_errno(why, "make %s/%s", e->base.confdir, name);
+	bool good = write_whole(fd, text_string(text), text->len) == 0 && fchmod(fd, mode) == 0 &&
+	            fsync(fd) == 0;
+
+	if (existed && geteuid() == 0)
+		good = good && fchown(fd, old.st_uid, old.st_gid) == 0;
+	if (!good)
+		fail_errno(why, "write %s/%s", e->base.confdir, name);
+	close(fd);
+	if (good && renameat(e->directory, name, e->directory, f->name) != 0) {
+		fail_errno(why, "rename %s/%s to %s", e->base.confdir, name, f->name);
+		good = false;
+	}
+	if (!good)
+		unlinkat(e->directory, name, 0);
+	return good ? 0 : -1;
+}
+
+/* Several files are renamed one after the other, each state in between builds: a user comes before
+ * the password and goes after it (the callers open the files in that order). */
+static int write_changed(struct edits *e, struct reason *why)
+{
+	for (size_t i = 0; i < e->count; i++) {
+		struct edit *f = &e->files[i];
+
+		if (!f->changed)
+			continue;
+		if (write_file(e, f, &f->text, why) != 0)
+			return -1;
+		f->written = true;
+		if (fsync(e->directory) != 0)
+			return fail_errno(why, "sync %s", e->base.confdir);
+	}
+	return 0;
+}
+
+/* The texts as they were, the last first. */
+static int put_back(struct edits *e, struct reason *why)
+{
+	for (size_t i = e->count; i-- > 0;) {
+		struct edit *f = &e->files[i];
+
+		if (!f->written)
+			continue;
+		if (!f->missing && write_file(e, f, &f->before, why) != 0)
+			return -1;
+		if (f->missing && unlinkat(e->directory, f->name, 0) != 0)
+			return fail_errno(why, "remove %s/%s", e->base.confdir, f->name);
+		if (fsync(e->directory) != 0)
+			return fail_errno(why, "sync %s", e->base.confdir);
+	}
+	return 0;
+}
+
+/* Neither in force nor in the texts, where the next build of somebody else would find it. */
+static int take_back(struct edits *e, long generation, const struct reason *why)
+{
+	struct reason detail;
+	bool published = generation_number(e->base.settings.directory_state) != generation;
+
+	fprintf(stderr, "posthouse: %s\n", why->text);
+	if (published)
+		fprintf(stderr, "posthouse: the texts are changed; run posthouse build\n");
+	else if (put_back(e, &detail) != 0)
+		fprintf(stderr,
+		        "posthouse: the texts are changed and could not be put back (%s): the next "
+		        "build publishes the change\n",
+		        detail.text);
+	else
+		fprintf(stderr, "posthouse: nothing was changed\n");
+	return EXIT_TEMPORARY;
+}
+
+static int refuse(void)
+{
+	fprintf(stderr, "posthouse: nothing was changed\n");
+	return EXIT_PERMANENT;
+}
+
+/* ---- the running house ---- */
+
+/* The next start shall not fail because of an edit that is not in force anyway. *instead: the
+ * generation that is current again, or -1. */
+static int reload(const char *state, const struct settings *s, long *instead)
+{
+	struct reason why;
+	int code = command_reload_if_running(s, instead);
+
+	if (*instead > 0 && generation_rollback(state, *instead, maptable_judge, &why) < 0) {
+		fprintf(stderr, "posthouse: the change is not in force: %s\n", why.text);
+		*instead = -1;
+	}
+	return code;
+}
+
+static int say_not_in_force(int code, long instead)
+{
+	if (instead > 0)
+		fprintf(stderr,
+		        "posthouse: the change is in the texts, but NOT IN FORCE; generation %ld is "
+		        "current again. Correct what was refused and run posthouse build --reload; "
+		        "an edit of the entry with --only-mine leaves the rest out\n",
+		        instead);
+	return code;
+}
+
+/* ---- everything ---- */
+
+static int commit_all(struct edits *e, struct model *m, const struct model *before)
+{
+	const char *state = m->settings.directory_state;
+	long generation = generation_number(state), instead;
+	struct reason why;
+	struct text others;
+
+	if (m->problems.errors) {
+		problems_print(&m->problems);
+		return refuse();
+	}
+	text_init(&others, 1024);
+	changes_summary(before, &others);
+	if (command_may_move(&m->settings, &why) < 0 || write_changed(e, &why) != 0 ||
+	    publish_generation(m, true, &why) < 0) {
+		text_free(&others);
+		return take_back(e, generation, &why);
+	}
+	if (others.len)
+		fprintf(stderr,
+		        "posthouse: warning: this also published what was changed since the last "
+		        "build, or before a rollback: %s\n",
+		        text_string(&others));
+	text_free(&others);
+	problems_print_new(&m->problems, &before->problems);
+	int code = reload(state, &m->settings, &instead);
+
+	return say_not_in_force(code, instead);
+}
+
+/* ---- only mine ---- */
+
+static int compile_mine(struct edits *e, const struct model *m)
+{
+	struct problems problems;
+
+	problems_init(&problems);
+	for (size_t i = 0; i < e->count; i++) {
+		struct edit *f = &e->files[i];
+
+		mine_add(&e->mine, f->map, text_view(f->changed ? &f->before : &f->text),
+		         text_view(&f->text), f->key);
+	}
+	mine_compile(&e->mine, m, &problems);
+	unsigned errors = problems.errors;
+
+	problems_print(&problems);
+	problems_free(&problems);
+	return errors ? -1 : 0;
+}
+
+/* What waits for its build still does. */
+static void say_left(const struct model *m)
+{
+	struct text left;
+
+	text_init(&left, 1024);
+	if (m->problems.errors)
+		fprintf(stderr,
+		        "posthouse: warning: the configuration does not build (%u error%s, "
+		        "posthouse map check shows them); only this change was published\n",
+		        m->problems.errors, m->problems.errors == 1 ? "" : "s");
+	else
+		changes_summary(m, &left);
+	if (left.len)
+		fprintf(stderr, "posthouse: not published, for the next build: %s\n",
+		        text_string(&left));
+	text_free(&left);
+}
+
+/* The current generation may be one that the running server has refused before: then the change is
+ * made to the one that runs. */
+static int publish_again(struct edits *e, const struct model *m, long *instead)
+{
+	struct reason why;
+
+	mine_close(&e->mine);
+	e->only_mine = mine_open(&e->mine, &e->base, &why) == 0;
+	if (!e->only_mine)
+		return command_fail(EXIT_TEMPORARY, &why);
+	if (compile_mine(e, m) != 0)
+		return EXIT_PERMANENT;
+	if (publish_mine(&e->mine, &why) < 0)
+		return command_fail(EXIT_TEMPORARY, &why);
+	int code = reload(e->base.settings.directory_state, &e->mine.settings, instead);
+
+	if (code == EXIT_DONE)
+		fprintf(stderr,
+		        "posthouse: the change was made to the generation that runs, and is "
+		        "in force\n");
+	return code;
+}
+
+static int commit_mine(struct edits *e, const struct model *m, const struct model *before)
+{
+	long instead;
+	struct reason why;
+
+	if (problems_print_new_errors(&m->problems, &before->problems) || compile_mine(e, m) != 0)
+		return refuse();
+	if (write_changed(e, &why) != 0 || publish_mine(&e->mine, &why) < 0)
+		return take_back(e, e->mine.number, &why);
+	say_left(m);
+	problems_print_new(&m->problems, &before->problems);
+	int code = reload(e->base.settings.directory_state, &e->mine.settings, &instead);
+
+	if (instead > 0 && instead != e->mine.number)
+		code = publish_again(e, m, &instead);
+	return say_not_in_force(code, instead);
+}
+
+/* The texts as they were are read too: what was wrong with them before is no news. */
+int commit_edits(struct edits *e)
+{
+	struct override overrides[EDITS_MAX + 1] = { { "", VIEW("") } };
+	struct model m, before;
+	size_t count = 0;
+
+	for (size_t i = 0; i < e->count; i++) {
+		if (e->files[i].changed)
+			overrides[count++] =
+				(struct override){ e->files[i].name, text_view(&e->files[i].text) };
+		overrides[count] = (struct override){ "", VIEW("") };
+	}
+	load_configuration(&m, e->base.confdir, overrides);
+	load_configuration(&before, e->base.confdir, NULL);
+	int code = e->only_mine ? commit_mine(e, &m, &before) : commit_all(e, &m, &before);
+
+	model_free(&before);
+	model_free(&m);
+	return code;
+}
