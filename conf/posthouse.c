@@ -107,6 +107,13 @@ static bool take_only_mine(int *argc, char **argv)
 	return found;
 }
 
+static int verb_usage(const struct command *c, const struct verb *v)
+{
+	fprintf(stderr, "usage: posthouse %s %s%s\n", c->name, v->usage,
+	        v->edits ? " [--only-mine]" : "");
+	return EXIT_PERMANENT;
+}
+
 int command_verb(const struct command *c, const struct verb *verbs, int argc, char **argv)
 {
 	for (const struct verb *v = verbs; argc > 0 && v->name != NULL; v++) {
@@ -117,14 +124,13 @@ int command_verb(const struct command *c, const struct verb *verbs, int argc, ch
 		argc--, argv++;
 		own.only_mine = v->edits && take_only_mine(&argc, argv);
 		if (argc < v->least || (v->most >= 0 && argc > v->most))
-			return command_usage(c, v->usage);
+			return verb_usage(c, v);
 		return v->run(&own, argc, argv);
 	}
 	if (argc > 0)
 		fprintf(stderr, "posthouse: there is no \"%s %s\"\n", c->name, argv[0]);
 	for (const struct verb *v = verbs; v->name != NULL; v++)
-		fprintf(stderr, "usage: posthouse %s %s%s\n", c->name, v->usage,
-		        v->edits ? " [--only-mine]" : "");
+		verb_usage(c, v);
 	return EXIT_PERMANENT;
 }
 

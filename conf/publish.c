@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/asking.h"
 #include "conf/certificates.h"
 #include "conf/mine.h"
 #include "conf/model.h"
@@ -196,10 +197,21 @@ static long finish(struct generation_writer *w, int result, bool by_edit, int ke
 	return -1;
 }
 
+/* What the running server goes on with while it refuses others must be there to return to. */
+static int begin(struct generation_writer *w, const char *state, const struct settings *s,
+                 struct reason *why)
+{
+	int result = generation_begin(w, state, why);
+
+	if (result == 0)
+		w->in_use = ask_generation(s);
+	return result;
+}
+
 long publish_generation(struct model *m, bool by_edit, struct reason *why)
 {
 	struct generation_writer w;
-	int result = generation_begin(&w, m->settings.directory_state, why);
+	int result = begin(&w, m->settings.directory_state, &m->settings, why);
 
 	if (result == 0)
 		result = write_files(&w, write_contents, m, why);
@@ -311,7 +323,7 @@ long publish_mine(struct mine *x, struct reason *why)
 {
 	struct generation_writer w;
 	const char *state = x->texts->settings.directory_state;
-	int result = generation_begin(&w, state, why);
+	int result = begin(&w, state, &x->settings, why);
 
 	if (result == 0 && generation_number(state) != x->number)
 		result = fail(why, "another generation was made current meanwhile; try again");

@@ -250,24 +250,28 @@ static bool was_brief(int all, long number, long next)
 	return row.by_edit && after.by_edit && after.born_s - row.born_s < BRIEF_S;
 }
 
-/* Which to remove of so many, the oldest first: the newest two always stay. */
-static int choose(int all, const long *numbers, int count, long current)
+/* Which to remove of so many, the oldest first, or -1: the newest two always stay. */
+static int choose(int all, const long *numbers, int count, long current, long in_use)
 {
-	for (int i = 0; i + 2 < count; i++)
-		if (numbers[i] != current && was_brief(all, numbers[i], numbers[i + 1]))
+	int oldest = -1;
+
+	for (int i = count - 3; i >= 0; i--)
+		if (numbers[i] != current && numbers[i] != in_use)
+			oldest = i;
+	for (int i = oldest < 0 ? count : oldest; i + 2 < count; i++)
+		if (numbers[i] != current && numbers[i] != in_use &&
+		    was_brief(all, numbers[i], numbers[i + 1]))
 			return i;
-	return numbers[0] != current ? 0 : 1;
+	return oldest;
 }
 
-static void prune(int all, int keep)
+static void prune(int all, int keep, long in_use)
 {
 	char name[NAME_ROOM];
 	long *numbers, current = current_number(all);
-	int count = list_numbers(all, &numbers, true);
+	int count = list_numbers(all, &numbers, true), which;
 
-	while (count > keep && count > 2) {
-		int which = choose(all, numbers, count, current);
-
+	while (count > keep && (which = choose(all, numbers, count, current, in_use)) >= 0) {
 		new_name(numbers[which], name, "");
 		remove_directory(all, name);
 		count--;
@@ -324,7 +328,7 @@ int generation_publish(struct generation_writer *w, int keep, struct reason *why
 		return fail_errno(why, "finish generation %s", to);
 	if (point_current_to(w->all, w->number, why) != 0)
 		return -1;
-	prune(w->all, keep);
+	prune(w->all, keep, w->in_use);
 	close(w->own);
 	close(w->all);
 	return 0;

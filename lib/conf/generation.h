@@ -38,6 +38,7 @@ long generation_number(const char *statedir);
 struct generation_writer {
 	int all, own; /* STATEDIR/generations (locked) and the new directory */
 	long number;
+	long in_use; /* the caller's to set: it is never forgotten; 0: none */
 };
 int generation_begin(struct generation_writer *w, const char *statedir, struct reason *why);
 /* A new file in it, read and write. */
@@ -46,7 +47,7 @@ int generation_create(struct generation_writer *w, const char *name, unsigned mo
 /* A new directory in it, which nobody else may look into. */
 int generation_create_directory(struct generation_writer *w, const char *name, struct reason *why);
 /* Syncs, publishes and forgets all but `keep`: first edits that another edit replaced within an
- * hour, then the oldest; the current one and the one before it stay. */
+ * hour, then the oldest; the current one, the one before it and the one in use stay. */
 int generation_publish(struct generation_writer *w, int keep, struct reason *why);
 /* Notes that it is an edit's. */
 int generation_mark_edit(struct generation_writer *w, struct reason *why);

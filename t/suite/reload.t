@@ -192,7 +192,9 @@ real()
     ok("state locked\n" in answer.stdout and "not in force" not in answer.stdout, "and in force", answer)
 
     good = running(house)
-    for _ in range(2):
+    conf = pathlib.Path(house.env["CONF"]) / "posthouse.conf"
+    conf.write_text(conf.read_text() + "generations.keep 2\n")
+    for _ in range(4):
         house.posthouse("build", "--reload")
     answer = house.posthouse("rollback")
     is_((answer.returncode, current(house), running(house)), (0, good, good), "a rollback is to the generation that runs")
