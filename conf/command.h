@@ -63,5 +63,7 @@ int command_reload_if_running(const struct settings *s, long *instead);
  * false: it does not run. */
 bool command_running_faults(const struct settings *s,
                             void (*fault)(void *context, const char *text), void *context);
+/* Does a running house work in another queue directory than the one that is there? Prints so. */
+bool command_queue_is_replaced(const struct settings *s);
 
 #endif

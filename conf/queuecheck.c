@@ -344,6 +344,7 @@ static int check_queue(const struct settings *s, struct check *k)
 		k->queued = queue_ask_open(s->directory_run, &temporary, &why);
 		if (k->queued < 0)
 			return command_fail(EXIT_TEMPORARY, &why);
+		k->left += command_queue_is_replaced(s);
 	}
 	if (become_queue(s, &why) < 0)
 		return command_fail(EXIT_PERMANENT, &why);

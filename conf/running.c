@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* posthouse start, stop, reload, status: what master is asked for over RUNDIR/control. */
+/* posthouse stop, reload, status: what master is asked for over RUNDIR/control. */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/asking.h"
@@ -42,7 +39,7 @@ struct fault_hearer {
 	struct hearer h;
 	void (*fault)(void *context, const char *text);
 	void *context;
-	long current; /* the generation that should run */
+	long current, running; /* the generation that should run, and that does */
 };
 
 static void hear_version(struct hearer *h, const char *version)
@@ -64,6 +61,7 @@ static void hear_generation(struct fault_hearer *f, long number)
 {
 	char fault[256];
 
+	f->running = number;
 	if (f->current <= 0 || number == f->current)
 		return;
 	string_print_cut(
@@ -74,7 +72,8 @@ static void hear_generation(struct fault_hearer *f, long number)
 }
 
 /* "queued       not running", "smtpd        pid 5 uid 7 up 3s, not ready": after a reload that is
- * well for a moment. "reload       refused: ...": of the last one. */
+ * well for a moment. "reload       refused: ...": of the last one. "replaced     queue.directory
+ * ...": what runs is in another directory. */
 static void hear_line(struct hearer *h, const char *line)
 {
 	enum { READY_WITHIN_S = 10 };
@@ -92,7 +91,14 @@ static void hear_line(struct hearer *h, const char *line)
 	}
 	if (view_equal(name, VIEW("reload"))) {
 		string_print_cut(fault, sizeof fault,
-		                 "the running server uses the previous generation; %s", line);
+		                 "the last reload was %.*s; the running server uses generation %ld",
+		                 VIEW_ARG(view_trim(view_skip(text, name.len))), f->running);
+		f->fault(f->context, fault);
+		return;
+	}
+	if (view_equal(name, VIEW("replaced"))) {
+		string_print_cut(fault, sizeof fault, "%.*s",
+		                 VIEW_ARG(view_trim(view_skip(text, name.len))));
 		f->fault(f->context, fault);
 		return;
 	}
@@ -111,7 +117,10 @@ bool command_running_faults(const struct settings *s,
                             void (*fault)(void *context, const char *text), void *context)
 {
 	struct fault_hearer f = {
-		{ hear_version, hear_line }, fault, context, generation_number(s->directory_state)
+		.h = { hear_version, hear_line },
+		.fault = fault,
+		.context = context,
+		.current = generation_number(s->directory_state),
 	};
 	struct reason why;
 	int fd = control_connect(s->directory_run, NULL);
@@ -122,6 +131,34 @@ bool command_running_faults(const struct settings *s,
 		fault(context, why.text);
 	close(fd);
 	return true;
+}
+
+struct replaced_hearer {
+	struct hearer h;
+	bool said;
+};
+
+static void print_replaced(struct hearer *h, const char *line)
+{
+	const struct view replaced = VIEW("replaced     queue.directory ");
+
+	if (!view_starts(view_of(line), replaced))
+		return;
+	((struct replaced_hearer *)h)->said = true;
+	printf("queue.directory %s\n", line + replaced.len);
+}
+
+bool command_queue_is_replaced(const struct settings *s)
+{
+	struct replaced_hearer h = { .h = { NULL, print_replaced } };
+	struct reason why;
+	int fd = control_connect(s->directory_run, NULL);
+
+	if (fd >= 0) {
+		ask(fd, CONTROL_STATUS, &h.h, &why);
+		close(fd);
+	}
+	return h.said;
 }
 
 /* ---- the commands ---- */
@@ -252,127 +289,5 @@ int command_reload_if_running(const struct settings *s, long *instead)
 
 	if (code != EXIT_DONE)
 		*instead = say_refused(s, refused, &why);
-	return code;
-}
-
-/* ---- start ---- */
-
-/* The installed programs, or those that POSTHOUSE_PROGRAMS names (a build that is not
- * installed). */
-const char *command_programs(void)
-{
-	const char *programs = getenv("POSTHOUSE_PROGRAMS");
-
-	return programs != NULL && programs[0] ? programs : LIBEXECDIR;
-}
-
-/* In the child: a session of its own, so that the terminal's signals do not reach the house. */
-static void become_master(const struct settings *s, int ready)
-{
-	const char *programs = command_programs();
-	char path[PATH_MAX], number[16];
-	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	setsid();
-	dup2(nothing, STDIN_FILENO);
-	dup2(nothing, STDOUT_FILENO);
-	fcntl(ready, F_SETFD, 0);
-	if (!string_format(path, sizeof path, "%s/master", programs)) {
-		fprintf(stderr, "posthouse: the path %.100s... is too long\n", programs);
-		_exit(EXIT_PERMANENT);
-	}
-	string_print(number, sizeof number, "%d", ready);
-	execl(path, "master", "-p", programs, "-r", number, s->directory_state, (char *)NULL);
-	fprintf(stderr, "posthouse: %s: %s\n", path, strerror(errno));
-	_exit(EXIT_PERMANENT);
-}
-
-static off_t log_length(const char *to)
-{
-	struct stat st;
-
-	return to[0] == '/' && stat(to, &st) == 0 ? st.st_size : 0;
-}
-
-/* Where the log is a file, why a start failed is there and not on the terminal: the warnings and
- * what was fatal, of what has come since it was so long. Whether there were any. */
-static bool print_new_faults(const char *to, off_t since)
-{
-	enum { SHOWN_BYTES_MAX = 16384 };
-	static char bytes[SHOWN_BYTES_MAX];
-	int fd = to[0] == '/' ? open(to, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-	ssize_t n = fd < 0 ? -1 : file_read_some_at(fd, bytes, sizeof bytes, (uint64_t)since);
-	struct view rest = { bytes, n > 0 ? (size_t)n : 0 }, line;
-	bool any = false;
-
-	while (view_cut(&rest, '\n', &line)) {
-		struct view message = view_skip(line, view_find(line, ' ') + 1);
-
-		message = view_skip(message, view_find(message, ' ') + 1);
-		if (!view_starts(message, VIEW("fatal:")) &&
-		    !view_starts(message, VIEW("warning:")))
-			continue;
-		fprintf(stderr, "%.*s\n", VIEW_ARG(line));
-		any = true;
-	}
-	if (fd >= 0)
-		close(fd);
-	return any;
-}
-
-/* master writes to the descriptor when every program is ready; its end closed unwritten is a
- * failure. */
-static int start_master(const struct settings *s, struct reason *why)
-{
-	off_t logged = log_length(s->log_to);
-	int ends[2];
-	char byte;
-
-	if (pipe2(ends, O_CLOEXEC) != 0)
-		return fail_errno(why, "pipe");
-	pid_t pid = fork();
-
-	if (pid == 0)
-		become_master(s, ends[1]);
-	close(ends[1]);
-	ssize_t n = pid < 0 ? -1 : file_read_some(ends[0], &byte, 1);
-
-	if (n < 0)
-		fail_errno(why, "start master and wait for it");
-	close(ends[0]);
-	if (n != 0)
-		return n > 0 ? 0 : -1;
-	bool said = print_new_faults(s->log_to, logged);
-
-	if (said)
-		return fail(why, "posthouse did not start; the log (%s) says more", s->log_to);
-	return fail(why, "posthouse did not start; see the messages above or %s",
-	            strcmp(s->log_to, "syslog") == 0 ? "the system's log" : "the log");
-}
-
-int command_start(const struct command *c, int argc, char **argv)
-{
-	struct model m;
-	struct reason why;
-
-	(void)argv;
-	if (argc > 0)
-		return command_usage(c, "");
-	int code = command_settings_read(c, &m);
-	int running = code == EXIT_DONE ? control_connect(m.settings.directory_run, &why) : -1;
-
-	if (running >= 0) {
-		close(running);
-		fail(&why, "posthouse is already running; use posthouse reload or posthouse stop");
-		code = command_fail(EXIT_PERMANENT, &why);
-	} else if (code == EXIT_DONE && !control_is_absent(errno)) {
-		code = command_fail(EXIT_TEMPORARY, &why);
-	} else if (code == EXIT_DONE && generation_number(m.settings.directory_state) < 0) {
-		fail(&why, "there is no compiled configuration yet; run posthouse build");
-		code = command_fail(EXIT_PERMANENT, &why);
-	} else if (code == EXIT_DONE && start_master(&m.settings, &why) != 0) {
-		code = command_fail(EXIT_TEMPORARY, &why);
-	}
-	model_free(&m);
 	return code;
 }

@@ -101,6 +101,16 @@ static void say_refused(struct asker *a)
 	control_answer_add(&a->lines, &out);
 }
 
+static void say_replaced(void *context, const char *text)
+{
+	struct asker *a = context;
+	char line[CONTROL_LINE_MAX];
+
+	string_print_cut(line, sizeof line, "replaced     %s", text);
+	control_line_put(&out, line);
+	control_answer_add(&a->lines, &out);
+}
+
 /* One line for each program: more than a socket takes at once. */
 static void status(struct asker *a)
 {
@@ -112,6 +122,8 @@ static void status(struct asker *a)
 	say_generation(a);
 	if (master.refused[0])
 		say_refused(a);
+	if (master.up && !master.stopping)
+		calls->replaced(say_replaced, a);
 	control_end_put(&out, EXIT_DONE,
 	                master.stopping ? "stopping"
 	                : master.up     ? ""

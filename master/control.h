@@ -11,6 +11,8 @@ struct control_calls {
 	unsigned (*reload)(
 		void); /* control_reloaded comes later, with this round or a higher one */
 	void (*stop)(bool failed); /* control_stopped comes later, not within the call */
+	/* A line for what is not what its path names any more. */
+	void (*replaced)(void (*tell)(void *context, const char *text), void *context);
 };
 
 /* Again: another listener instead; who has connected to the one before it is heard out. */

@@ -273,7 +273,9 @@ static void read_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static const struct control_calls calls = { .reload = reload_ask, .stop = stop };
+	static const struct control_calls calls = { .reload = reload_ask,
+		                                    .stop = stop,
+		                                    .replaced = rundir_tell_replaced };
 	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP };
 	struct reason why;
 

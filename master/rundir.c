@@ -162,9 +162,10 @@ static void see_to(struct place *p)
 static struct work_place {
 	const char *setting;
 	enum house_program program;
-	bool known, told;
-	dev_t dev;
-	ino_t ino;
+	bool missing; /* that it is, and that it is another one, is told once */
+	bool replaced;
+	pid_t pid;        /* of the program that works in it; 0: nobody was seen yet */
+	struct stat used; /* the directory it works in */
 } work_places[] = {
 	{ .setting = "queue.directory", .program = HOUSE_QUEUED },
 	{ .setting = "drop.directory", .program = HOUSE_PICKUP },
@@ -176,6 +177,11 @@ static const char *path_of_work(const struct work_place *w)
 {
 	return w->program == HOUSE_QUEUED ? master.settings.queue_directory
 	                                  : master.settings.drop_directory;
+}
+
+static bool is_one(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 static void work_place_replaced(const struct work_place *w)
@@ -190,34 +196,79 @@ static void work_place_replaced(const struct work_place *w)
 		residents_replace(w->program, NULL, -1);
 }
 
+/* A program that has been started since works in what is there now. One that lives on holds its own
+ * open, so that no other gets its number: put back, it is the same again. */
 static void see_to_work(struct work_place *w)
 {
+	const struct instance *program = resident_of(w->program, 0);
+	bool lives_on = house[w->program].lives_on, was_missing = w->missing;
+	pid_t pid = program != NULL ? program->pid : 0;
 	struct stat now;
 
-	if (stat(path_of_work(w), &now) < 0) {
-		if (!w->told)
+	w->missing = stat(path_of_work(w), &now) < 0;
+	if (w->missing) {
+		if (!was_missing)
 			log_warn("event=directory-missing setting=%s path=%s reason=\"%m\"",
 			         w->setting, log_quote(view_of(path_of_work(w))));
-		w->told = true;
 		return;
 	}
-	bool replaced = w->known && (now.st_dev != w->dev || now.st_ino != w->ino);
+	bool renewed = w->pid == 0 || (lives_on && pid != w->pid);
+	bool replaced = !renewed && (!is_one(&now, &w->used) || (was_missing && !lives_on));
 
-	w->dev = now.st_dev;
-	w->ino = now.st_ino;
-	w->known = true;
-	/* A number that is free again is soon another's. */
-	if (replaced || w->told)
+	if (replaced && !w->replaced)
 		work_place_replaced(w);
-	w->told = false;
+	w->replaced = replaced && lives_on;
+	if (!w->replaced)
+		w->used = now;
+	w->pid = pid;
 }
 
 void rundir_take_settings(void)
 {
 	for (unsigned i = 0; i < WORK_PLACES; i++) {
-		work_places[i].known = work_places[i].told = false;
+		if (!house[work_places[i].program].lives_on)
+			work_places[i].pid = 0;
 		see_to_work(&work_places[i]);
 	}
+}
+
+/* A copy that was put in the state directory's place is of the same number. */
+static void tell_generation(void (*tell)(void *context, const char *text), void *context)
+{
+	char path[PATH_MAX], text[PATH_MAX + 256];
+	struct stat there, used;
+
+	string_print(path, sizeof path, "%s/generations/%04ld", master.state_directory,
+	             master.generation_number);
+	if (fstat(master.generation, &used) < 0 || stat(path, &there) < 0 || is_one(&there, &used))
+		return;
+	string_print_cut(text, sizeof text,
+	                 "%s is another directory than the one in use; run posthouse reload", path);
+	tell(context, text);
+}
+
+void rundir_tell_replaced(void (*tell)(void *context, const char *text), void *context)
+{
+	char text[PATH_MAX + 256];
+
+	for (unsigned i = 0; i < WORK_PLACES; i++) {
+		struct work_place *w = &work_places[i];
+
+		see_to_work(w);
+		if (!w->replaced && !w->missing)
+			continue;
+		string_print_cut(
+			text, sizeof text,
+			"%s %s is %s: %s goes on in the one that was there; put that one back%s",
+			w->setting, path_of_work(w), w->missing ? "missing" : "another directory",
+			house[w->program].name,
+			house[w->program].lives_on
+				? ", or wait until posthouse queue list shows nothing, and restart "
+				  "posthouse"
+				: "");
+		tell(context, text);
+	}
+	tell_generation(tell, context);
 }
 
 static void look_due(struct timer *t)

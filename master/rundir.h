@@ -11,9 +11,12 @@
  *	control                         bound again; who was connected stays so
  *	submit                          bound again, and pickup replaced, which gets it
  *	the drop directory              pickup is replaced when there is one again; logged
- *	the queue directory             logged: queued goes on in the one that it has open, which a
- *	                                restart would leave
- *	generations, the log            not looked at: a reload and `posthouse check` tell
+ *	the queue directory             logged, and in the status: queued goes on in the one that it
+ *	                                has open, which a restart would leave
+ *	generations                     in the status: a reload takes what is there
+ *	the log, mailboxes              not looked at: `posthouse check` tells of the log; mailboxes
+ *	                                are opened anew for each session and delivery, and may be
+ *	                                on a server that does not answer
  */
 #ifndef MASTER_RUNDIR_H
 #define MASTER_RUNDIR_H
@@ -23,5 +26,7 @@
 /* Fatal when a part of it cannot be made. */
 void rundir_start(const struct control_calls *calls);
 void rundir_take_settings(void); /* after a reload: the directories of programs may be others */
+/* What programs work in and is not what its path names any more, a line each with what to do. */
+void rundir_tell_replaced(void (*tell)(void *context, const char *text), void *context);
 
 #endif

@@ -113,4 +113,39 @@ with House() as house:
     house.wait_for("delivery", lambda: delivered(house) > before)
     is_(told(house, "directory-missing", "setting=drop.directory"), 1, "that it was missing is told once")
     is_(told(house, "run-file-lost", ""), 0, "nothing was beyond repair")
+
+    def copied(path):
+        """Another directory in its place, as a restore makes one."""
+        old = path.with_name(path.name + ".before")
+        path.rename(old)
+        subprocess.run(["cp", "-a", old, path], check=True)
+        return old
+
+    queue, said = house.directory / "queue", f"queue.directory {house.directory}/queue is another directory: queued goes on in the one that was there"
+    ok("replaced" not in house.posthouse("status").stdout, "status has nothing to say of directories")
+    old = copied(queue)
+    ok(f"replaced     {said}" in house.posthouse("status").stdout, "another queue directory: status says so at once")
+    check = house.posthouse("check")
+    ok(check.returncode == 100 and f"error: {said}; put that one back, or wait until posthouse queue list shows nothing" in check.stderr,
+       "so does check, and what to do", check.stderr)
+    check = house.posthouse("queue", "check")
+    ok(check.returncode == 100 and said in check.stdout, "so does queue check", check.stdout)
+    house.wait_for("the log", lambda: told(house, "directory-replaced setting=queue.directory", queue) == 1)
+    shutil.rmtree(queue)
+    ok(f"queue.directory {queue} is missing" in house.posthouse("check").stderr, "check knows of a queue directory that is missing")
+    old.rename(queue)
+    ok("replaced" not in house.posthouse("status").stdout, "put back it is the one in use")
+    old = copied(queue)
+    ok(said in house.posthouse("status").stdout, "another one again")
+    house.kill("queued")
+    ok("replaced" not in house.posthouse("status").stdout, "which a new queued works in")
+    shutil.rmtree(old)
+
+    state = house.directory / "state"
+    old = copied(state)
+    check = house.posthouse("check")
+    ok(re.search(rf"error: {re.escape(str(state))}/generations/\d+ is another directory than the one in use; run posthouse reload$", check.stderr, re.M),
+       "a copy of the state directory in its place is told by check", check.stderr)
+    house.posthouse("reload")
+    ok("replaced" not in house.posthouse("status").stdout, "and in use after a reload")
 done()
