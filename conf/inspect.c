@@ -17,6 +17,7 @@
 #include "conf/load.h"
 #include "lib/conf/accounts.h"
 #include "lib/conf/generation.h"
+#include "lib/conf/places.h"
 #include "lib/conf/services.h"
 #include "lib/conf/users.h"
 #include "lib/queue/queuedir.h"
@@ -445,6 +446,7 @@ int command_check(const struct command *c, int argc, char **argv)
 	check_log(&m);
 	check_secret(&m);
 	check_aside(&m);
+	places_check(&m.settings, running_fault, &m);
 	bool running = command_running_faults(&m.settings, running_fault, &m);
 
 	if (!running)

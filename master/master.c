@@ -27,6 +27,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/notify.h"
+#include "lib/conf/places.h"
 #include "lib/wire/master.h"
 #include "master/beats.h"
 #include "master/control.h"
@@ -296,6 +297,8 @@ int main(int argc, char **argv)
 	master.stage_over.due = stage_late;
 	master.next_stage.run = go_on_stopping;
 	rundir_start(&calls);
+	if (places_take(&master.settings, &why) < 0)
+		log_fatal("%s", why.text);
 	reload_start(control_reloaded);
 	if (listeners_open(&master.settings, NULL, &master.listeners, &why) < 0)
 		log_fatal("%s", why.text);
