@@ -208,6 +208,26 @@ static void check_dates(struct model *m, struct model_certificate *c, X509 *cert
 		                "the certificate is not valid yet; check the system clock");
 }
 
+/* Does a later certificate of the chain have a key? */
+static bool is_in_wrong_order(const struct certificate *c, const struct keys *keys)
+{
+	BIO *chain = BIO_new_mem_buf(c->chain.data, (int)c->chain.len);
+	char digest[CERTIFICATE_KEY_BYTES];
+	bool found = false;
+	X509 *next;
+
+	while ((next = PEM_read_bio_X509(chain, NULL, no_passphrase, NULL)) != NULL) {
+		bool known = digest_public(X509_get_X509_PUBKEY(next), digest);
+
+		for (size_t i = 0; i < keys->count && known; i++)
+			found |= memcmp(keys->all[i].digest, digest, sizeof digest) == 0;
+		X509_free(next);
+	}
+	BIO_free(chain);
+	ERR_clear_error();
+	return found;
+}
+
 static void find_key(struct model *m, struct model_certificate *c, const struct keys *keys,
                      const char *path, const char *name)
 {
@@ -220,7 +240,12 @@ static void find_key(struct model *m, struct model_certificate *c, const struct 
 			c->certificate.key_path = view_of(keys->all[i].name);
 	if (c->certificate.key_path.len)
 		return;
-	if (stat(same_name, &st) == 0)
+	if (is_in_wrong_order(&c->certificate, keys))
+		problem_error(
+			&m->problems, path, 0,
+			"the private key is that of a later certificate in the file: the first "
+			"certificate must be the host's own");
+	else if (stat(same_name, &st) == 0)
 		problem_error(
 			&m->problems, path, 0,
 			"%s is not the private key of this certificate; replace it with the matching key",
@@ -255,6 +280,21 @@ static X509 *copy_chain(BIO *file, BIO *memory)
 		return first;
 	X509_free(first);
 	return NULL;
+}
+
+/* keys/ is for keys; where certificates are nobody expects one to be a secret. */
+static void check_secrecy(struct model *m, const char *path, const struct source *source)
+{
+	static const char mark[] = "PRIVATE KEY-----";
+	struct stat st;
+
+	if (memmem(source->text.data, source->text.len, mark, sizeof mark - 1) != NULL &&
+	    stat(path, &st) == 0 && (st.st_mode & 077) != 0)
+		problem_error(
+			&m->problems, path, 0,
+			"has a private key in it, and is readable by other users; move the key to "
+			"%s/keys",
+			m->confdir);
 }
 
 static X509 *read_chain(struct model *m, BIO *file, struct model_certificate *c)
@@ -297,6 +337,7 @@ static void read_certificate(struct model *m, const struct keys *keys, const cha
 
 	if (file == NULL)
 		return;
+	check_secrecy(m, path, &source);
 	X509 *certificate = read_chain(m, file, &c);
 
 	close_file(file, &source);
@@ -333,8 +374,18 @@ static bool serves(const struct model_certificate *c, struct view host)
 	return false;
 }
 
-static void choose_default(struct model *m)
+static void choose_default(struct model *m, const char *directory)
 {
+	bool any = false;
+
+	for (size_t i = 0; i < m->certificate_count; i++)
+		any |= serves(&m->certificates[i], view_of(m->settings.host_name));
+	if (m->certificate_count && !any)
+		problem_warning(
+			&m->problems, directory, 0,
+			"no certificate is for %s (host.name): mail programs that check the "
+			"name of the server do not connect",
+			m->settings.host_name);
 	for (size_t i = m->certificate_count; i-- > 0;)
 		if (serves(&m->certificates[i], view_of(m->settings.host_name)))
 			m->certificate_default = i;
@@ -369,7 +420,7 @@ void certificates_read(struct model *m)
 		free(names);
 	}
 	free(keys.all);
-	choose_default(m);
+	choose_default(m, directory);
 	if (count <= 0 && offers_tls(&m->settings))
 		problem_warning(&m->problems, directory, 0,
 		                "no certificate: TLS is not offered; put NAME.pem here and its key "

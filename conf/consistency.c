@@ -9,8 +9,10 @@
 #include <sys/stat.h>
 
 #include "conf/model.h"
+#include "lib/conf/accounts.h"
 #include "lib/conf/classify.h"
 #include "lib/conf/services.h"
+#include "lib/conf/users.h"
 #include "lib/conf/maptext.h"
 #include "lib/net/networks.h"
 #include "lib/wire/dns.h"
@@ -251,13 +253,39 @@ static void check_homes(struct model *m, struct hashtable *homes)
 	free(all);
 }
 
+/* The programs of mailbox owners would run as one of the others. */
+static void check_owner(struct model *m, const struct map_entry *e, const uid_t uids[ACCOUNTS])
+{
+	struct user u;
+
+	if (!user_decode(e->compiled, &u))
+		return;
+	for (int a = 0; a < ACCOUNTS; a++)
+		if (a != ACCOUNT_vmail && uids[a] != (uid_t)-1 && u.uid == uids[a])
+			problem_error(
+				&m->problems, m->maps[MAP_USERS].source.path, e->line,
+				"uid: %lu is the system account %s, which is posthouse's own; give "
+				"%.*s another",
+				(unsigned long)u.uid, account_name((enum account)a),
+				VIEW_ARG(e->key));
+}
+
 void consistency_of_users(struct model *m)
 {
+	const struct model_map *map = &m->maps[MAP_USERS];
 	struct hashtable homes = { 0 };
+	uid_t uids[ACCOUNTS];
+	gid_t gid;
 
 	if (m->problems.errors == 0) /* a line that is wrong has no home */
 		check_homes(m, &homes);
 	hashtable_free(&homes);
+	for (int a = 0; a < ACCOUNTS; a++)
+		if (account_find((enum account)a, m->settings.account_base, &uids[a], &gid, NULL) !=
+		    0)
+			uids[a] = (uid_t)-1;
+	for (size_t i = 0; i < map->count; i++)
+		check_owner(m, map->entries[i], uids);
 }
 
 /* ---- aliases: what the queue would find out only when mail has come ---- */

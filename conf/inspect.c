@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* posthouse check: everything that may be wrong with an installation. */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,16 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "conf/certificates.h"
-#include "conf/changes.h"
 #include "conf/command.h"
+#include "conf/inspect.h"
 #include "conf/load.h"
 #include "lib/conf/accounts.h"
-#include "lib/conf/generation.h"
 #include "lib/conf/places.h"
 #include "lib/conf/services.h"
-#include "lib/conf/users.h"
-#include "lib/queue/queuedir.h"
 
 enum { EXPIRES_SOON_S = 14 * 86400, DISK_LOW_PERCENT = 10, DISK_FULL_PERCENT = 2 };
 
@@ -118,6 +113,30 @@ static void check_directory(struct model *m, const struct directory_row *row)
 		              row->owner);
 }
 
+/* master starts each, and the next start fails without one. What runs may have come from elsewhere,
+ * as in a private house. */
+static void check_programs(struct model *m, bool running)
+{
+	struct view rest = VIEW(SERVER_PROGRAMS), name;
+	const char *directory = command_programs();
+	char path[PATH_MAX];
+
+	if (access(directory, F_OK) != 0) {
+		if (running)
+			return;
+		problem_error(&m->problems, directory, 0, "%s: no program can be started",
+		              strerror(errno));
+		return;
+	}
+	while (view_cut(&rest, ' ', &name))
+		if (name.len &&
+		    string_format(path, sizeof path, "%s/%.*s", directory, VIEW_ARG(name)) &&
+		    access(path, X_OK) != 0)
+			problem_error(&m->problems, path, 0,
+			              "%s: the program cannot be started; install it again",
+			              strerror(errno));
+}
+
 /* sendmail has it store a message while the server is not running, for any user. */
 static void check_drop(struct model *m)
 {
@@ -138,39 +157,6 @@ static void check_drop(struct model *m)
 			"not set-gid %s: users cannot send while the server is not running; run "
 			"chgrp %s and chmod g+s",
 			account_name(ACCOUNT_drop), account_name(ACCOUNT_drop));
-}
-
-/* ---- mailboxes ---- */
-
-enum { HOMES_TOLD_MAX = 20 };
-
-/* Who cannot open the own mailbox gets no mail. */
-static bool home_is_wrong(struct model *m, const struct map_entry *e, const char *below)
-{
-	char path[PATH_MAX];
-	struct user u;
-	struct stat st;
-
-	if (!user_decode(e->compiled, &u))
-		return false;
-	string_print(path, sizeof path, "%.*s%s", VIEW_ARG(u.home), below);
-	if (stat(path, &st) != 0 || st.st_uid == u.uid)
-		return false;
-	problem_error(&m->problems, path, 0,
-	              "owned by uid %u, not by uid %u, the owner of the mailbox %.*s; run chown -R",
-	              (unsigned)st.st_uid, (unsigned)u.uid, VIEW_ARG(e->key));
-	return true;
-}
-
-static void check_homes(struct model *m)
-{
-	const struct model_map *users = &m->maps[MAP_USERS];
-	unsigned told = 0;
-
-	/* In a private house all is one uid's. */
-	for (size_t i = 0; i < users->count && geteuid() == 0 && told < HOMES_TOLD_MAX; i++)
-		told += home_is_wrong(m, users->entries[i], "") ||
-		        home_is_wrong(m, users->entries[i], "/Maildir");
 }
 
 /* ---- certificates, disk ---- */
@@ -240,33 +226,6 @@ static void check_log(struct model *m)
 		check_disk(m, path, 0);
 }
 
-static void note_any(void *context, const struct queuedir_entry *e)
-{
-	*(bool *)context |= e->kind == QUEUEDIR_MESSAGE;
-}
-
-/* Without it the queue is not opened. */
-static void check_secret(struct model *m)
-{
-	struct queue_key key;
-	struct reason why;
-	int fd = open(m->settings.queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int there = fd < 0 ? 1 : queuedir_secret(fd, &key, &why);
-	bool any = false;
-
-	if (there < 0) {
-		problem_error(&m->problems, NULL, 0, "%s", why.text);
-	} else if (there == 0) {
-		queuedir_walk(fd, QUEUEDIR_LIVE, note_any, &any);
-		if (any)
-			problem_error(&m->problems, NULL, 0,
-			              "the queue's secret is missing, and there are messages; "
-			              "posthouse queue check says what can be done");
-	}
-	if (fd >= 0)
-		close(fd);
-}
-
 static void running_fault(void *context, const char *text)
 {
 	struct model *m = context;
@@ -334,98 +293,6 @@ static void check_ports(struct model *m)
 
 /* ---- all of it ---- */
 
-/* Who may write a text decides what root's programs do. */
-static void check_text(struct model *m, const char *path, bool differs, const char *how)
-{
-	struct stat text;
-
-	if (stat(path, &text) != 0)
-		return;
-	if (text.st_mode & (S_IWGRP | S_IWOTH))
-		problem_error(&m->problems, path, 0, "writable by other users; run chmod go-w");
-	if (text.st_uid != 0 && text.st_uid != geteuid())
-		problem_error(&m->problems, path, 0, "owned by uid %u; run chown",
-		              (unsigned)text.st_uid);
-	if (differs)
-		problem_warning(&m->problems, path, 0,
-		                "not what the current generation was built from; posthouse %s it",
-		                how);
-}
-
-static void check_key(struct model *m, int keys, const struct certificate *c)
-{
-	char path[PATH_MAX];
-	struct reason why;
-	const char *slash = string_copy(path, sizeof path, c->key_path) ? strrchr(path, '/') : NULL;
-
-	if (slash == NULL)
-		return;
-	int fd = openat(keys, slash + 1, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	int result =
-		fd < 0 ? fail(&why, "%s", strerror(errno)) : certificate_verify_key(c, fd, &why);
-
-	if (result != 0)
-		problem_error(&m->problems, NULL, 0,
-		              "keys%s of the current generation: %s: TLS does not work for %.*s; "
-		              "run posthouse build",
-		              slash, why.text, VIEW_ARG(c->file));
-	if (fd >= 0)
-		close(fd);
-}
-
-/* Those that keyd is given; a generation of before 0.2 has none of its own, and keyd those that are
- * in the configuration directory now. */
-static void check_keys(struct model *m, int generation)
-{
-	struct certificate c;
-	struct map compiled;
-	int keys = generation_keys(generation, NULL);
-
-	if (keys < 0 && errno == ENOENT)
-		keys = open(model_path(m, m->confdir, "keys"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fd = keys >= 0 ? generation_file(generation, "tls.cdb", NULL) : -1;
-	bool open = fd >= 0 && map_open(&compiled, fd, "tls.cdb", NULL) == 0;
-
-	for (uint32_t i = 0; open && certificates_at(&compiled, i, &c) == MAP_FOUND; i++)
-		check_key(m, keys, &c);
-	if (open)
-		map_close(&compiled);
-	else if (fd >= 0)
-		close(fd);
-	if (keys >= 0)
-		close(keys);
-}
-
-static void check_generation(struct model *m)
-{
-	char how[64];
-	struct reason why;
-	uint64_t built_for = 0;
-	int fd = generation_open(m->settings.directory_state, &why);
-	bool known = m->problems.errors == 0; /* else the texts are not what they would be */
-
-	if (fd < 0) {
-		problem_error(&m->problems, NULL, 0, "%s", why.text);
-		return;
-	}
-	for (int file = 0; file < GENERATION_FILES; file++)
-		if (maptable_verify(fd, file, &built_for, &why) != 0)
-			problem_error(&m->problems, NULL, 0, "%s", why.text);
-	check_keys(m, fd);
-	if (changes_of_certificates(m, fd))
-		problem_warning(
-			&m->problems, m->settings.tls_certificates, 0,
-			"the certificates were changed since the last build; posthouse build "
-			"takes them");
-	check_text(m, m->conf.path, known && changes_of_settings(m, fd), "build takes");
-	for (int id = 0; id < MAPS; id++) {
-		string_print(how, sizeof how, "map diff %s shows", maptable[id].name);
-		check_text(m, m->maps[id].source.path, known && changes_count(m, (enum map_id)id),
-		           how);
-	}
-	close(fd);
-}
-
 int command_check(const struct command *c, int argc, char **argv)
 {
 	struct model m;
@@ -434,21 +301,22 @@ int command_check(const struct command *c, int argc, char **argv)
 	if (argc > 0)
 		return command_usage(c, "");
 	load_configuration(&m, c->confdir, NULL);
-	check_generation(&m);
+	inspect_texts(&m);
 	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++)
 		check_directory(&m, &directories[i]);
 	check_accounts(&m);
 	check_drop(&m);
-	check_homes(&m);
+	inspect_mailboxes(&m);
 	check_certificates(&m);
 	check_disk(&m, m.settings.queue_directory, (uint64_t)m.settings.queue_space_min_bytes);
 	check_disk(&m, m.settings.mail_root, 0);
 	check_log(&m);
-	check_secret(&m);
 	check_aside(&m);
 	places_check(&m.settings, running_fault, &m);
 	bool running = command_running_faults(&m.settings, running_fault, &m);
 
+	check_programs(&m, running);
+	inspect_queue(&m, running);
 	if (!running)
 		check_ports(&m);
 	problems_print(&m.problems);

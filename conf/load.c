@@ -11,6 +11,7 @@ void load_configuration(struct model *m, const char *confdir, const struct overr
 	model_read_maps(m, overrides);
 	consistency_of_domains(m);
 	consistency_of_users(m);
+	consistency_of_routes(m);
 	consistency_of_aliases(m);
 	certificates_read(m);
 }

@@ -247,6 +247,26 @@ static void tell_generation(void (*tell)(void *context, const char *text), void 
 	tell(context, text);
 }
 
+/* logd writes where standard error was opened. */
+static void tell_log(void (*tell)(void *context, const char *text), void *context)
+{
+	char text[PATH_MAX + 256];
+	const char *to = master.settings.log_to;
+	struct stat there, used;
+
+	if (to[0] != '/' || fstat(STDERR_FILENO, &used) < 0)
+		return;
+	bool missing = stat(to, &there) < 0;
+
+	if (!missing && is_one(&there, &used))
+		return;
+	string_print_cut(text, sizeof text,
+	                 "log.to %s is %s: lines go to the file that was there; run posthouse "
+	                 "reload",
+	                 to, missing ? "missing" : "another file than the one in use");
+	tell(context, text);
+}
+
 void rundir_tell_replaced(void (*tell)(void *context, const char *text), void *context)
 {
 	char text[PATH_MAX + 256];
@@ -269,6 +289,7 @@ void rundir_tell_replaced(void (*tell)(void *context, const char *text), void *c
 		tell(context, text);
 	}
 	tell_generation(tell, context);
+	tell_log(tell, context);
 }
 
 static void look_due(struct timer *t)

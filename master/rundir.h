@@ -14,9 +14,9 @@
  *	the queue directory             logged, and in the status: queued goes on in the one that it
  *	                                has open, which a restart would leave
  *	generations                     in the status: a reload takes what is there
- *	the log, mailboxes              not looked at: `posthouse check` tells of the log; mailboxes
- *	                                are opened anew for each session and delivery, and may be
- *	                                on a server that does not answer
+ *	the log's file                  in the status: a reload opens it anew
+ *	mailboxes                       not looked at: they are opened anew for each session and
+ *	                                delivery, and may be on a server that does not answer
  */
 #ifndef MASTER_RUNDIR_H
 #define MASTER_RUNDIR_H

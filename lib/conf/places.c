@@ -143,6 +143,27 @@ unsigned places_check(const struct settings *s, void (*tell)(void *context, cons
 	return count;
 }
 
+bool places_before(const struct settings *s, const char *setting, char *out, size_t size)
+{
+	struct place places[PLACES];
+	struct text known;
+	struct view all, line, name, id;
+	bool found = false;
+
+	list(s, places);
+	text_init(&known, KNOWN_MAX);
+	all = read_known(s, &known, NULL) == 0 ? text_view(&known) : VIEW("");
+	for (unsigned i = 0; i < PLACES; i++)
+		for (struct view rest = all;
+		     strcmp(places[i].setting, setting) == 0 && view_cut(&rest, '\n', &line);)
+			if (view_cut(&line, ' ', &name) && view_cut(&line, ' ', &id) && is_id(id) &&
+			    view_equal(name, view_of(setting)) &&
+			    !view_equal(line, view_of(places[i].path)))
+				found |= string_copy(out, size, line);
+	text_free(&known);
+	return found;
+}
+
 static int make_id(struct place *p)
 {
 	unsigned char bytes[ID_BYTES];

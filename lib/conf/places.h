@@ -21,6 +21,8 @@
  * directory that is not there, or that may not be looked at, is not one of them. */
 unsigned places_check(const struct settings *s, void (*tell)(void *context, const char *text),
                       void *context);
+/* Another path that the setting had in an earlier run; false: none is known. */
+bool places_before(const struct settings *s, const char *setting, char *out, size_t size);
 /* For master, once it is the only one: -1 when one is another than before; else all are known from
  * now on. What cannot be written is logged, and stays unknown. */
 int places_take(const struct settings *s, struct reason *why);

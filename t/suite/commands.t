@@ -945,6 +945,27 @@ def certificates():
         os.chmod(p.conf / "keys/one.pem", 0o644)
         is_(p.run("build"), 100, "a key that others may read is an error")
         ok("keys/one.pem: error: readable by other users, but a private key; run chmod 600" in p.err, "with the remedy", p.err)
+        os.chmod(p.conf / "keys/one.pem", 0o600)
+        p.write("posthouse.conf", p.read("posthouse.conf").replace("host.name mail.example.test", "host.name mx.other.test"))
+        is_(p.run("build"), 0, "certificates of other hosts build")
+        ok("certs: warning: no certificate is for mx.other.test (host.name)" in p.err, "and are told", p.err)
+        p.write("posthouse.conf", p.read("posthouse.conf").replace("host.name mx.other.test", "host.name mail.example.test"))
+        is_((p.run("build"), "certs" in p.err), (0, False), "nothing is said of the right one")
+        chain = (p.conf / "certs/one.pem").read_text()
+        (p.conf / "certs/one.pem").write_text(chain + (p.conf / "keys/one.pem").read_text())
+        os.chmod(p.conf / "certs/one.pem", 0o644)
+        is_(p.run("build"), 100, "a private key beside the certificate, for all to read")
+        ok("certs/one.pem: error: has a private key in it, and is readable by other users; move the key to DIR/conf/keys" in p.err, "is an error", p.err)
+        os.chmod(p.conf / "certs/one.pem", 0o600)
+        is_(p.run("build"), 0, "and none where only its owner reads it")
+        certificate(p, "two", "issuer.test")
+        issuer = (p.conf / "certs/two.pem").read_text()
+        os.unlink(p.conf / "certs/two.pem")
+        os.unlink(p.conf / "keys/two.pem")
+        (p.conf / "certs/one.pem").write_text(issuer + chain)
+        is_(p.run("build"), 100, "a chain in the wrong order")
+        ok("certs/one.pem: error: the private key is that of a later certificate in the file: the first certificate must be the host's own\n" in p.err,
+           "is told as such", p.err)
         (p.conf / "certs/one.pem").write_text("rubbish\n")
         is_(p.run("build"), 100, "so is a file without a certificate")
 
@@ -1044,6 +1065,78 @@ def inspected():
             skip("owners", "not root")
 
 
+def what_a_start_meets():
+    """Programs that are gone, strays, a directory that another instance has, homes that nobody can enter or that did not move along."""
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\nbert@example.test\n") as p:
+        p.run("build")
+        programs, queue, drop = (p.directory / name for name in ("programs", "queue", "drop"))
+        for path in (programs, queue / "3f", queue / "40/sub", drop / "sub"):
+            path.mkdir(parents=True)
+        p.run("check", env={"POSTHOUSE_PROGRAMS": str(p.directory / "nowhere")})
+        ok("DIR/nowhere: error: No such file or directory: no program can be started\n" in p.err, "no programs", p.err)
+        for name in ("master", "queued"):
+            (programs / name).touch(mode=0o755)
+        (programs / "keyd").touch(mode=0o644)
+        p.run("check", env={"POSTHOUSE_PROGRAMS": str(programs)})
+        ok("DIR/programs/keyd: error: Permission denied: the program cannot be started; install it again\n" in p.err, "one not executable", p.err)
+        ok("DIR/programs/smtpd: error: No such file or directory: the program cannot be started" in p.err, "one that is gone", p.err)
+        ok("programs/master" not in p.err and "programs/queued" not in p.err and "sendmail" not in p.err, "and no others", p.err)
+        (queue / "3f/notes.txt").touch()
+        p.run("check")
+        ok("DIR/queue: warning: 3f/notes.txt is no message's file: nothing is done with it; move it elsewhere\n" in p.err, "a stray in the queue", p.err)
+        ok("DIR/drop: warning: sub is not a regular file: nothing is done with it" in p.err, "and in the drop directory", p.err)
+        ok("in use by another" not in p.err, "nobody has the queue", p.err)
+        held = os.open(queue, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        p.run("check")
+        ok(re.search(r"posthouse.conf:\d+: error: queue.directory: DIR/queue is in use by another instance of posthouse ", p.err), "another instance has", p.err)
+        os.close(held)
+
+        anna = p.directory / "mail/example.test/anna"
+        (anna / "Maildir/cur").mkdir(parents=True)
+        if os.geteuid() == 0:
+            for path in (p.directory / "mail", anna.parent, anna, anna / "Maildir"):
+                os.chown(path, 5000, 5000)
+            p.run("check")
+            ok("DIR/mail/example.test/anna/Maildir/cur: error: owned by uid 0, not by uid 5000, the owner of the mailbox anna@example.test" in p.err,
+               "a part of a Maildir of another owner", p.err)
+            os.chmod(p.directory, 0o755)
+        os.chmod(anna.parent, 0)
+        p.run("check")
+        ok("DIR/mail/example.test: error: mode is 0000, owner " in p.err and "the mailbox anna@example.test (5000:5000) is behind it" in p.err,
+           "a domain's directory that cannot be entered", p.err)
+        os.chmod(anna.parent, 0o700)
+        p.run("check")
+        ok("cannot be entered" not in p.err, "and one that can", p.err)
+
+        (p.directory / "state/directories").write_text(f"mail.root {'0' * 32} {p.directory}/mail\n")
+        p.write("posthouse.conf", p.read("posthouse.conf").replace("/mail\n", "/elsewhere\n"))
+        (p.directory / "elsewhere").mkdir()
+        p.run("check")
+        ok("mail.root: no home directory of any user is in DIR/elsewhere; it was DIR/mail before: move the mail, or set it back" in p.err,
+           "mail that did not move with mail.root", p.err)
+        (p.directory / "elsewhere/example.test/bert").mkdir(parents=True)
+        p.run("check")
+        ok("no home directory" not in p.err, "and some that did", p.err)
+
+
+def owners_and_routes():
+    """A mailbox of a system account, and a route to this host itself."""
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
+        base = p.read("posthouse.conf")
+        p.write("posthouse.conf", base + "account.base 60000\n")
+        is_(p.run("user", "add", "bert@example.test", "--no-password", "uid=60001"), 100, "a mailbox of keyd's account")
+        ok("users.map:2: error: uid: 60001 is the system account _phkeyd, which is posthouse's own; give bert@example.test another" in p.err,
+           "is refused", p.err)
+        is_(p.run("user", "add", "bert@example.test", "--no-password", "uid=60011"), 0, "that of mailboxes is taken")
+        p.write("posthouse.conf", base + "listen.smtp *:25, 192.0.2.1:2525\n")
+        p.write("routes.map", "a.test smtp mail.example.test\nb.test smtp 127.0.0.1\nc.test smtp 192.0.2.1:2525\nd.test smtp 127.0.0.1:10025\n"
+                "e.test lmtp 127.0.0.1:24\nf.test smtp 192.0.2.1\ng.test smtp mx\nh.test smtp relay.test\n")
+        is_(p.run("build"), 0, "routes")
+        is_(re.findall(r"routes.map:(\d+): warning: (\S+) is routed to this host itself: its mail goes round until it is returned\n", p.err),
+            [("1", "a.test"), ("2", "b.test"), ("3", "c.test")], "to this host are told, and no others")
+
+
 def usage():
     with Place() as p:
         is_(p.run("nonsense"), 100, "an unknown command")
@@ -1060,6 +1153,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, text_files, rollback, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, certificates, kinds_of_keys, inspected, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, text_files, rollback, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, certificates, kinds_of_keys, inspected, what_a_start_meets, owners_and_routes, usage):
     part()
 done()

@@ -141,6 +141,16 @@ with House() as house:
     ok("replaced" not in house.posthouse("status").stdout, "which a new queued works in")
     shutil.rmtree(old)
 
+    log, kept = house.directory / "log", house.directory / "log.kept"
+    os.link(log, kept)
+    log.unlink()
+    ok(f"error: log.to {log} is missing: lines go to the file that was there; run posthouse reload" in house.posthouse("check").stderr,
+       "a log that was removed is told by check")
+    log.touch()
+    ok(f"log.to {log} is another file than the one in use" in house.posthouse("check").stderr, "so is another one in its place")
+    kept.rename(log)
+    ok("log.to" not in house.posthouse("status").stdout, "and nothing of the right one")
+
     state = house.directory / "state"
     old = copied(state)
     check = house.posthouse("check")

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/* posthouse check: is the current generation whole, and what the texts say? */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/changes.h"
+#include "conf/inspect.h"
+#include "conf/keys.h"
+#include "lib/conf/generation.h"
+
+/* Who may write a text decides what root's programs do. */
+static void check_text(struct model *m, const char *path, bool differs, const char *how)
+{
+	struct stat text;
+
+	if (stat(path, &text) != 0)
+		return;
+	if (text.st_mode & (S_IWGRP | S_IWOTH))
+		problem_error(&m->problems, path, 0, "writable by other users; run chmod go-w");
+	if (text.st_uid != 0 && text.st_uid != geteuid())
+		problem_error(&m->problems, path, 0, "owned by uid %u; run chown",
+		              (unsigned)text.st_uid);
+	if (differs)
+		problem_warning(&m->problems, path, 0,
+		                "not what the current generation was built from; posthouse %s it",
+		                how);
+}
+
+static void key_is_wrong(void *context, const char *text)
+{
+	struct model *m = context;
+
+	problem_error(&m->problems, NULL, 0, "%s; run posthouse build", text);
+}
+
+void inspect_texts(struct model *m)
+{
+	char how[64];
+	struct reason why;
+	uint64_t built_for = 0;
+	int fd = generation_open(m->settings.directory_state, &why);
+	bool known = m->problems.errors == 0; /* else the texts are not what they would be */
+
+	if (fd < 0) {
+		problem_error(&m->problems, NULL, 0, "%s", why.text);
+		return;
+	}
+	for (int file = 0; file < GENERATION_FILES; file++)
+		if (maptable_verify(fd, file, &built_for, &why) != 0)
+			problem_error(&m->problems, NULL, 0, "%s", why.text);
+	keys_verify(fd, m->confdir, " of the current generation", key_is_wrong, m);
+	if (changes_of_certificates(m, fd))
+		problem_warning(
+			&m->problems, m->settings.tls_certificates, 0,
+			"the certificates were changed since the last build; posthouse build "
+			"takes them");
+	check_text(m, m->conf.path, known && changes_of_settings(m, fd), "build takes");
+	for (int id = 0; id < MAPS; id++) {
+		string_print(how, sizeof how, "map diff %s shows", maptable[id].name);
+		check_text(m, m->maps[id].source.path, known && changes_count(m, (enum map_id)id),
+		           how);
+	}
+	close(fd);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+/* The parts of posthouse check that have files of their own: each adds what it finds to
+ * m->problems, after load_configuration. */
+#ifndef CONF_INSPECT_H
+#define CONF_INSPECT_H
+
+#include <stdbool.h>
+
+struct model;
+
+void inspect_texts(struct model *m);     /* the current generation, and what it was built from */
+void inspect_mailboxes(struct model *m); /* homes */
+/* The queue and drop directories; running: by this house. */
+void inspect_queue(struct model *m, bool running);
+
+#endif
