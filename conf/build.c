@@ -8,6 +8,7 @@
 #include "conf/asking.h"
 #include "conf/changes.h"
 #include "conf/command.h"
+#include "conf/keys.h"
 #include "conf/load.h"
 #include "conf/lock.h"
 #include "conf/publish.h"
@@ -106,6 +107,33 @@ static void print_undone(const struct command *c)
 	model_free(&m);
 }
 
+struct first_fault {
+	bool any;
+	struct reason why;
+};
+
+static void keep_first(void *context, const char *text)
+{
+	struct first_fault *f = context;
+
+	if (!f->any)
+		fail(&f->why, "%s", text);
+	f->any = true;
+}
+
+/* Whole, and with the key of each of its certificates. */
+static int judge(void *context, int generation, struct reason *why)
+{
+	const struct command *c = context;
+	struct first_fault f = { .any = false };
+
+	if (maptable_judge(NULL, generation, why) != 0)
+		return -1;
+	keys_verify(generation, c->confdir, "", keep_first, &f);
+	return f.any ? fail(why, "%s; put the key back, or run posthouse build instead", f.why.text)
+	             : 0;
+}
+
 static int roll_back(const struct command *c, const struct settings *s, long wanted)
 {
 	struct reason why;
@@ -115,7 +143,7 @@ static int roll_back(const struct command *c, const struct settings *s, long wan
 	 * was refused. */
 	if (used > 0 && used != generation_number(s->directory_state))
 		wanted = used;
-	long number = generation_rollback(s->directory_state, wanted, maptable_judge, &why);
+	long number = generation_rollback(s->directory_state, wanted, judge, (void *)c, &why);
 
 	if (number < 0)
 		return command_fail(EXIT_PERMANENT, &why);

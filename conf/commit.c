@@ -121,7 +121,7 @@ static int reload(const char *state, const struct settings *s, long *instead)
 	struct reason why;
 	int code = command_reload_if_running(s, instead);
 
-	if (*instead > 0 && generation_rollback(state, *instead, maptable_judge, &why) < 0) {
+	if (*instead > 0 && generation_rollback(state, *instead, maptable_judge, NULL, &why) < 0) {
 		fprintf(stderr, "posthouse: the change is not in force: %s\n", why.text);
 		*instead = -1;
 	}

@@ -349,7 +349,7 @@ void generation_abandon(struct generation_writer *w)
 }
 
 /* One that is damaged would be refused by the running house, and fatal at the next start. */
-static int verify(int all, long number, generation_judge *judge, struct reason *why)
+static int verify(int all, long number, generation_judge *judge, void *context, struct reason *why)
 {
 	char name[NAME_ROOM];
 	struct reason detail;
@@ -359,14 +359,15 @@ static int verify(int all, long number, generation_judge *judge, struct reason *
 
 	if (generation < 0)
 		return fail_errno(why, "open generation %ld", number);
-	int result = judge(generation, &detail);
+	int result = judge(context, generation, &detail);
 
 	close(generation);
 	return result == 0 ? 0
 	                   : fail(why, "generation %ld cannot be used: %s", number, detail.text);
 }
 
-static long rollback_in(int all, long wanted, generation_judge *judge, struct reason *why)
+static long rollback_in(int all, long wanted, generation_judge *judge, void *context,
+                        struct reason *why)
 {
 	long *numbers, current = current_number(all), found = 0;
 	int count = list_numbers(all, &numbers, false);
@@ -374,26 +375,27 @@ static long rollback_in(int all, long wanted, generation_judge *judge, struct re
 	if (count < 0)
 		return fail_errno(why, "read generations");
 	for (int i = 0; i < count; i++)
-		if (wanted ? numbers[i] == wanted : numbers[i] < current)
+		if (wanted ? numbers[i] == wanted : current == 0 || numbers[i] < current)
 			found = numbers[i];
 	free(numbers);
 	if (found == 0 && wanted)
 		return fail(why, "there is no generation %ld", wanted);
 	if (found == 0)
-		return fail(why, "there is no generation before the current one");
-	if (verify(all, found, judge, why) != 0)
+		return fail(why, current ? "there is no generation before the current one"
+		                         : "there is no generation; run posthouse build");
+	if (verify(all, found, judge, context, why) != 0)
 		return -1;
 	return point_current_to(all, found, why) == 0 ? found : -1;
 }
 
-long generation_rollback(const char *statedir, long number, generation_judge *judge,
+long generation_rollback(const char *statedir, long number, generation_judge *judge, void *context,
                          struct reason *why)
 {
 	int all = open_all(statedir, why);
 
 	if (all < 0)
 		return -1;
-	long result = flock(all, LOCK_EX) == 0 ? rollback_in(all, number, judge, why)
+	long result = flock(all, LOCK_EX) == 0 ? rollback_in(all, number, judge, context, why)
 	                                       : fail_errno(why, "lock %s/generations", statedir);
 
 	close(all);

@@ -63,10 +63,10 @@ int generation_list(const char *statedir,
 /* Removes what was begun. */
 void generation_abandon(struct generation_writer *w);
 /* Can this one (its directory) be used? */
-typedef int generation_judge(int generation, struct reason *why);
-/* Makes an earlier one current, if it can be used: number 0 is the one before the current. Returns
- * its number or -1. */
-long generation_rollback(const char *statedir, long number, generation_judge *judge,
+typedef int generation_judge(void *context, int generation, struct reason *why);
+/* Makes an earlier one current, if it can be used: number 0 is the one before the current, or where
+ * there is no current one the newest. Returns its number or -1. */
+long generation_rollback(const char *statedir, long number, generation_judge *judge, void *context,
                          struct reason *why);
 
 #endif

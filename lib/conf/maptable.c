@@ -93,12 +93,13 @@ int maptable_verify_all(int generation, struct reason *why)
 	return 0;
 }
 
-int maptable_judge(int generation, struct reason *why)
+int maptable_judge(void *context, int generation, struct reason *why)
 {
 	char name[MAPTABLE_FILE_NAME_MAX];
 	struct reason detail;
 	uint64_t built_for = 0;
 
+	(void)context;
 	for (int file = 0; file < GENERATION_FILES; file++) {
 		maptable_generation_file(file, name);
 		if (judge(generation, name, &built_for, &detail) != 0)

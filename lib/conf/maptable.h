@@ -37,8 +37,8 @@ void maptable_generation_file(int file, char out[MAPTABLE_FILE_NAME_MAX]);
 int maptable_verify(int generation, int file, uint64_t *built_for, struct reason *why);
 /* All of them: the first that is not. */
 int maptable_verify_all(int generation, struct reason *why);
-/* The same of one that is not the current one. */
-int maptable_judge(int generation, struct reason *why);
+/* The same of one that is not the current one: a generation_judge. */
+int maptable_judge(void *context, int generation, struct reason *why);
 
 /* At a program's start, before program_confine: opens every map that the table gives to it; the
  * others stay as they were.  A damaged one is logged and answers every lookup with MAP_DAMAGED, so

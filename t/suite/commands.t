@@ -626,6 +626,45 @@ def rollback():
         is_(sorted(os.listdir(p.directory / "state/generations")), ["0005", "0006", "current"], "what a killed build left is removed")
 
 
+def rollback_and_keys():
+    """A generation of 0.1 has no keys of its own: keyd gets those that there are now, and after a renewal they do not fit."""
+    with Place(domains="example.test mailboxes\n") as p:
+        generations = p.directory / "state/generations"
+        for _ in range(3):
+            p.run("build")
+        os.unlink(generations / "current")
+        is_((p.run("rollback"), p.current()), (0, "0003"), "without a current generation rollback makes the newest current")
+        os.unlink(generations / "current")
+        is_((p.run("rollback", "2"), p.current()), (0, "0002"), "or the one that is named")
+        os.unlink(generations / "current")
+        for number in ("0001", "0002", "0003"):
+            shutil.rmtree(generations / number)
+        is_(p.run("rollback"), 100, "without any")
+        is_(p.err, "posthouse: there is no generation; run posthouse build\n", "it says so")
+        if not shutil.which("openssl"):
+            skip("keys", "no openssl command")
+            return
+        for name in ("certs", "keys"):
+            (p.conf / name).mkdir()
+        p.write("posthouse.conf", p.read("posthouse.conf").replace('tls.certificates ""', "tls.certificates certs"))
+        certificate(p, "one", "mail.example.test")
+        is_(p.run("build"), 0, "a generation")
+        first = p.current()
+        shutil.rmtree(generations / first / "keys")
+        p.run("build")
+        is_((p.run("rollback"), p.current()), (0, first), "one of 0.1 is rolled back to while its key is there")
+        p.run("build")
+        certificate(p, "one", "mail.example.test")
+        p.run("build")
+        second = p.current()
+        is_((p.run("rollback", first), p.current()), (100, second), "after a renewal it is not")
+        ok(f"posthouse: generation {int(first)} cannot be used: keys/one.pem in DIR/conf: not the private key: TLS does not work for "
+           "DIR/conf/certs/one.pem; put the key back, or run posthouse build instead\n" == p.err, "and the reason is told", p.err)
+        shutil.rmtree(p.conf / "keys")
+        is_((p.run("rollback", first), p.current()), (100, second), "nor without any key")
+        ok("keys/one.pem: No such file or directory: TLS does not work" in p.err, "which is told", p.err)
+
+
 def published_beside():
     """An edit says what else it publishes: what lies in the texts and was not built, or was rolled back."""
     also = "posthouse: warning: this also published what was changed since the last build, or before a rollback: "
@@ -1153,6 +1192,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, text_files, rollback, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, certificates, kinds_of_keys, inspected, what_a_start_meets, owners_and_routes, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, text_files, rollback, rollback_and_keys, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, certificates, kinds_of_keys, inspected, what_a_start_meets, owners_and_routes, usage):
     part()
 done()
