@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "conf/asking.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -85,7 +86,7 @@ static int same_version(const struct settings *s, struct reason *why)
 {
 	struct version_hearer v = { .h = { .version = keep_version } };
 	int fd = control_connect(s->directory_run, why);
-	int code = fd < 0 ? EXIT_PERMANENT : ask(fd, CONTROL_STATUS, &v.h, why);
+	int code = fd < 0 ? control_exit_code(errno) : ask(fd, CONTROL_STATUS, &v.h, why);
 
 	if (fd >= 0)
 		close(fd);
@@ -107,7 +108,7 @@ int ask_to_reload(const struct settings *s, bool *refused, struct reason *why)
 	int fd = code == EXIT_DONE ? control_connect(s->directory_run, why) : -1;
 
 	if (fd < 0)
-		return code == EXIT_DONE ? EXIT_PERMANENT : code;
+		return code == EXIT_DONE ? control_exit_code(errno) : code;
 	code = ask(fd, CONTROL_RELOAD, &h, why);
 	close(fd);
 	*refused = code != EXIT_DONE;

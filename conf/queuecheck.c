@@ -338,7 +338,7 @@ static int check_queue(const struct settings *s, struct check *k)
 	int running = control_connect(s->directory_run, &why);
 
 	if (running < 0 && !control_is_absent(errno))
-		return command_fail(EXIT_TEMPORARY, &why);
+		return command_fail(control_exit_code(errno), &why);
 	if (running >= 0) {
 		close(running);
 		k->queued = queue_ask_open(s->directory_run, &temporary, &why);

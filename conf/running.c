@@ -169,7 +169,7 @@ static int ask_at(const struct settings *s, enum control_type question, struct r
 	int fd = control_connect(s->directory_run, why);
 
 	if (fd < 0)
-		return EXIT_PERMANENT;
+		return control_exit_code(errno);
 	int code = ask(fd, question, &h, why);
 
 	close(fd);
@@ -283,10 +283,12 @@ int command_reload_if_running(const struct settings *s, long *instead)
 	*instead = -1;
 	if (fd < 0 && control_is_absent(errno))
 		return EXIT_DONE; /* it takes the current generation when it starts */
+	int code = fd < 0 ? control_exit_code(errno) : EXIT_DONE;
+
 	if (fd >= 0)
 		close(fd);
-	int code = fd < 0 ? EXIT_TEMPORARY : ask_to_reload(s, &refused, &why);
-
+	if (code == EXIT_DONE)
+		code = ask_to_reload(s, &refused, &why);
 	if (code != EXIT_DONE)
 		*instead = say_refused(s, refused, &why);
 	return code;

@@ -124,7 +124,7 @@ int command_start(const struct command *c, int argc, char **argv)
 		fail(&why, "posthouse is already running; use posthouse reload or posthouse stop");
 		code = command_fail(EXIT_PERMANENT, &why);
 	} else if (code == EXIT_DONE && !control_is_absent(errno)) {
-		code = command_fail(EXIT_TEMPORARY, &why);
+		code = command_fail(control_exit_code(errno), &why);
 	} else if (code == EXIT_DONE && generation_number(m.settings.directory_state) < 0) {
 		fail(&why, "there is no compiled configuration yet; run posthouse build");
 		code = command_fail(EXIT_PERMANENT, &why);

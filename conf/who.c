@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* posthouse who, posthouse kick: who has logged in, and ending that. */
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +67,7 @@ static int ask(const struct settings *s, const struct control_sessions *q, struc
 	int code = EXIT_TEMPORARY, fd = control_connect(s->directory_run, why);
 
 	if (fd < 0)
-		return EXIT_PERMANENT;
+		return control_exit_code(errno);
 	control_sessions_put(&out, q);
 	if (wire_send(fd, &out) == WIRE_OK)
 		code = read_answers(fd, f, why);

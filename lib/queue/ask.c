@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/base/file.h"
+#include "lib/base/log.h"
 
 /* A queued that does not answer within so long hangs, or waits for its disk; to bring a file back
  * it may read a whole message. */
@@ -53,7 +54,7 @@ int queue_ask_open(const char *rundir, bool *temporary, struct reason *why)
 	struct wire_in in;
 	int fd = control_connect(rundir, why);
 
-	*temporary = fd >= 0 || (errno != EACCES && errno != EPERM);
+	*temporary = fd >= 0 || control_exit_code(errno) == EXIT_TEMPORARY;
 	if (fd < 0)
 		return -1;
 	if (ask(fd, CONTROL_QUEUE, NULL, &in, why) == 0) {

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/base/log.h"
 #include "lib/base/reason.h"
 
 void control_entry_put(struct wire_out *out, const struct control_entry *e)
@@ -178,6 +179,12 @@ void control_answer_free(struct control_answer *a)
 bool control_is_absent(int error)
 {
 	return error == ENOENT || error == ECONNREFUSED;
+}
+
+int control_exit_code(int error)
+{
+	return error == EACCES || error == EPERM || error == ENAMETOOLONG ? EXIT_PERMANENT
+	                                                                  : EXIT_TEMPORARY;
 }
 
 static int explain(const char *path, struct reason *why)

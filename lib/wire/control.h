@@ -124,5 +124,8 @@ struct reason;
 int control_connect(const char *rundir, struct reason *why);
 /* Did control_connect fail because nobody is there? After any other error nobody knows. */
 bool control_is_absent(int error);
+/* What a command exits with after control_connect failed: EXIT_TEMPORARY, for it may run a moment
+ * later, unless who calls may not ask at all. */
+int control_exit_code(int error);
 
 #endif

@@ -1184,7 +1184,8 @@ def usage():
         ok(all(word in p.out for word in ("build", "rollback", "map", "user", "domain", "alias", "check")), "lists the commands")
         is_(p.run("user", "frobnicate"), 100, "an unknown verb")
         ok("usage: posthouse user add ADDRESS" in p.err, "shows the usage", p.err)
-        is_(p.run("status"), 100, "the status of a house that is down")
+        for words in (("stop",), ("reload",), ("who",), ("kick", "anna"), ("queue", "list"), ("queue", "retry", "all"), ("status",)):
+            is_(p.run(*words), 111, f"{' '.join(words)} of a house that is down: it may run the next time")
         ok("not running" in p.err and "posthouse start" in p.err, "says so, and what to do", p.err)
         is_(p.run("settings", "queue.lifetime"), 0, "settings")
         is_(p.out, "queue.lifetime 5d\n", "shows one")
