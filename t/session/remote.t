@@ -154,8 +154,8 @@ def own_faults():
 
 def loops_back():
     """An exchanger that calls itself by our name is this host, whatever name DNS has for it."""
-    host = FakeHost()
-    with RemoteHouse(settings=SETTINGS.replace(str(good.port), str(host.port)) + "host.name Fake.test\n") as remote:
+    host = FakeHost(answers={"EHLO": b"250-Mail.example.test\r\n250 8BITMIME\r\n"})
+    with RemoteHouse(settings=SETTINGS.replace(str(good.port), str(host.port))) as remote:
         remote.hosts["ours.test"] = [(10, "mail.ours.test", ["127.0.0.1"])]
         is_(remote.send(["a@ours.test"], domain="ours.test")["a@ours.test"],
             (FAILED, "5.4.4", "mail.ours.test, a mail exchanger of the domain, is this host itself"), "mail that would come back to us is not sent")

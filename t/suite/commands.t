@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import resource
+import select
 import shutil
 import socket
 import subprocess
@@ -294,9 +295,11 @@ def versions():
             master.bind(str(p.directory / "run/control"))
             master.listen()
             for version in ("0.0.1", None):
-                thread = threading.Thread(target=old_master, args=(master, version))
+                over = threading.Event()
+                thread = threading.Thread(target=old_master, args=(master, version, over))
                 thread.start()
                 is_(p.run("status"), 0, "status of a master of another version")
+                over.set()
                 thread.join()
                 if version:
                     is_(p.out, f"version      0.0.1 (running), {installed} (this command)\nqueued running\n", "shows both versions")
@@ -345,19 +348,21 @@ def hear_all(listener, heard, over):
             wirehouse.send(line, wirehouse.Out(CONTROL_END).byte(0).view(""))
 
 
-def old_master(listener, version):
-    line, _ = listener.accept()
-    with line:
-        question = wirehouse.receive(line)
-        if question.kind == CONTROL_STATUS:
-            if version is not None:
-                wirehouse.send(line, wirehouse.Out(CONTROL_VERSION).view(version))
-            wirehouse.send(line, wirehouse.Out(CONTROL_LINE).view("queued running"))
-            wirehouse.send(line, wirehouse.Out(CONTROL_END).byte(0).view(""))
-    line, _ = listener.accept()  # what queued does not serve is asked for as well
-    with line:
-        wirehouse.receive(line)
-        wirehouse.send(line, wirehouse.Out(CONTROL_END).byte(100).view("an older queued"))
+def old_master(listener, version, over):
+    """Each question comes over a line of its own; what queued and pickup do not serve is asked for as well."""
+    while not over.is_set():
+        if not select.select([listener], [], [], 0.05)[0]:
+            continue
+        line, _ = listener.accept()
+        with line:
+            question = wirehouse.receive(line)
+            if question and question.kind == CONTROL_STATUS:
+                if version is not None:
+                    wirehouse.send(line, wirehouse.Out(CONTROL_VERSION).view(version))
+                wirehouse.send(line, wirehouse.Out(CONTROL_LINE).view("queued running"))
+                wirehouse.send(line, wirehouse.Out(CONTROL_END).byte(0).view(""))
+            elif question:
+                wirehouse.send(line, wirehouse.Out(CONTROL_END).byte(100).view("an older one"))
 
 
 def damaged():
