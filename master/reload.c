@@ -71,10 +71,11 @@ static int judge_moved(const struct settings *now, const struct settings *next, 
 
 	for (unsigned i = 0; i < sizeof kept / sizeof kept[0]; i++)
 		if (strcmp(kept[i].now, kept[i].next) != 0)
-			return fail(why,
-			            "%s was changed from %s to %s: stop posthouse, move what is there, "
-			            "and start it",
-			            kept[i].key, kept[i].now, kept[i].next);
+			return fail(
+				why,
+				"%s was changed from %s to %s: stop posthouse, move what is there, "
+				"and start it",
+				kept[i].key, kept[i].now, kept[i].next);
 	return 0;
 }
 
@@ -113,9 +114,9 @@ static int fill(struct candidate *c, int generation, long number, const struct l
 {
 	*c = (struct candidate){ .generation = generation, .number = number, .keys = -1 };
 	if (read_generation(generation, &c->settings, why) == 0) {
-		bool opened = (old == NULL ||
-		               judge_moved(&master.settings, &c->settings, why) == 0) &&
-		              open_keys(generation, &c->settings, &c->keys, why) == 0;
+		bool opened =
+			(old == NULL || judge_moved(&master.settings, &c->settings, why) == 0) &&
+			open_keys(generation, &c->settings, &c->keys, why) == 0;
 
 		if (opened &&
 		    (old == NULL || listeners_open(&c->settings, old, &c->listeners, why) == 0))

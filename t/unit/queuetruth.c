@@ -114,7 +114,8 @@ static bool wants_failure(unsigned message)
 
 	if (m->origin == ENVELOPE_BOUNCE)
 		return strcmp(truth_address(m->to[0].address)->address, "postmaster@x.test") != 0;
-	/* Strangers name whom they like as the sender: nobody is told of what somebody has judged. */
+	/* Strangers name whom they like as the sender: nobody is told of what somebody has judged.
+	 */
 	if (m->origin == ENVELOPE_NETWORK)
 		return false;
 	return notify_of(message) == 0 || notify_of(message) & ENVELOPE_NOTIFY_FAILURE;
