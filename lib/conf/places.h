@@ -3,9 +3,9 @@
  * Is a directory of settings the one that was used before, or the empty one beneath a mount point
  * whose volume is not mounted?
  *
- *	queue.directory, mail.root: DIRECTORY/.posthouse    32 hexadecimal digits, chosen when
- *posthouse first started in it STATEDIR/directories        "SETTING ID PATH", a line for each such
- *directory
+ *	DIRECTORY/.posthouse    in queue.directory and mail.root: 32 hexadecimal digits, chosen
+ *	                        when posthouse first started in it
+ *	STATEDIR/directories    "SETTING ID PATH", a line for each of the two
  *
  * Where STATEDIR has no line of a setting with this path (a first start, an upgrade, another path)
  * the directory is taken as it is, with the id that it has, or a new one.  Who makes a directory
