@@ -13,8 +13,8 @@
  *	8 bytes   the length of what is before the trailer
  *	8 bytes   its checksum (lib/base/sum.h), with that of the file's name and the numbers
  *
- * The trailers of before ("phsum 1", without number and name) are still taken; what was built
- *before there were any has none, and ends where the last table ends.
+ * Trailers without number and name ("phsum 1") are still taken; what was built before there were
+ * any has none, and ends where the last table ends.
  */
 #ifndef LIB_CONF_MAP_H
 #define LIB_CONF_MAP_H

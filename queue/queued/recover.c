@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What the start finds, and makes of it. Nothing that has a byte in it is removed: what damage
- *looks like, and what a writer has left that was told nothing, cannot be told apart by the bytes.
+ * looks like, and what a writer has left that was told nothing, cannot be told apart by the bytes.
  *
  *	all checksums right       live again; also with a wrong state byte, which is mended
  *

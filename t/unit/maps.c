@@ -673,7 +673,7 @@ static void whose(char *bytes, size_t len, size_t trailer)
 	map_close(&m);
 	memcpy(bytes + len - trailer, "phsum 1\n", 8);
 	memcpy(bytes + len - trailer + 8, old, sizeof old);
-	ok(opens((struct view){ bytes, len - 8 }), "one with the trailer of 0.1 is read");
+	ok(opens((struct view){ bytes, len - 8 }), "one with a trailer of the form before is read");
 	bytes[2050] ^= 1;
 	ok(!opens((struct view){ bytes, len - 8 }), "and verified");
 }
