@@ -17,6 +17,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,23 +198,36 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 }
 
 #ifdef __GLIBC__
+/* What a library makes once, at its first use, is left alone: libcrypto (3.5) waits for itself when
+ * an allocation fails there, since its own error would be the first to need what is being made. */
+static int making;
+
+int pthread_once(pthread_once_t *once, void (*make)(void))
+{
+	making++;
+	int result = REAL(pthread_once)(once, make);
+
+	making--;
+	return result;
+}
+
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t each);
 void *__libc_realloc(void *p, size_t n);
 
 void *malloc(size_t n)
 {
-	return fails("memory", 1) ? NULL : __libc_malloc(n);
+	return fails("memory", !making) ? NULL : __libc_malloc(n);
 }
 
 void *calloc(size_t n, size_t each)
 {
-	return fails("memory", 1) ? NULL : __libc_calloc(n, each);
+	return fails("memory", !making) ? NULL : __libc_calloc(n, each);
 }
 
 void *realloc(void *p, size_t n)
 {
-	return fails("memory", 1) ? NULL : __libc_realloc(p, n);
+	return fails("memory", !making) ? NULL : __libc_realloc(p, n);
 }
 #endif
 

@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -463,6 +464,19 @@ int setrlimit(__rlimit_resource_t which, const struct rlimit *wanted)
 }
 
 /* ---- memory ---- */
+
+/* What a library makes once, at its first use, is left alone: libcrypto (3.5) waits for itself when
+ * an allocation fails there, since its own error would be the first to need what is being made. */
+int pthread_once(pthread_once_t *once, void (*make)(void))
+{
+	int before = inside;
+
+	inside = 1;
+	int result = ((__typeof__(&pthread_once))dlsym(RTLD_NEXT, "pthread_once"))(once, make);
+
+	inside = before;
+	return result;
+}
 
 /* A sanitizer has an allocator of its own, which wants to be asked itself. */
 #if defined(__GLIBC__) && !defined(WITHOUT_MEMORY)
