@@ -359,13 +359,16 @@ int settings_load(struct settings *s, int fd, struct reason *why)
 {
 	struct map file;
 
-	defaults_from_table(s);
+	*s = (struct settings){ 0 };
 	if (map_open(&file, fd, "settings.cdb", why) != 0)
 		return -1;
+	defaults_from_table(s);
 	int result = load_each(s, &file, why);
 
 	map_release(&file);
 	complete(s);
+	if (result != 0)
+		settings_free(s);
 	return result;
 }
 

@@ -59,7 +59,7 @@ extern const size_t settings_count;
 /* All defaults; host.name and mail.domain become this machine's name. */
 void settings_default(struct settings *s);
 /* The defaults, then the compiled settings from the descriptor (not closed).  An unknown key or a
- * bad value is an error.  Strings belong to the struct. */
+ * bad value is an error, after which there is nothing to free.  Strings belong to the struct. */
 int settings_load(struct settings *s, int fd, struct reason *why);
 /* The same of a generation (generation.h). */
 int settings_load_generation(struct settings *s, int generation, struct reason *why);
