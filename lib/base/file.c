@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -175,4 +177,27 @@ int pwrite_whole(int fd, const void *bytes, size_t len, uint64_t at)
 		len -= (size_t)put;
 	}
 	return 0;
+}
+
+int file_replace(int directory, const char *name, const void *bytes, size_t len)
+{
+	char fresh[NAME_MAX + 1];
+
+	if (!string_format(fresh, sizeof fresh, "%s.new", name)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if (unlinkat(directory, fresh, 0) < 0 && errno != ENOENT)
+		return -1;
+	int fd = openat(directory, fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -1;
+	bool good = write_whole(fd, bytes, len) == 0 && fsync(fd) == 0 &&
+	            renameat(directory, fresh, directory, name) == 0;
+	int kept_errno = errno;
+
+	close(fd);
+	errno = kept_errno;
+	return good ? fsync(directory) : -1;
 }

@@ -71,5 +71,9 @@ int walk_end(struct walk *w) __attribute__((warn_unused_result));
  * part written. */
 int write_whole(int fd, const void *bytes, size_t len);
 int pwrite_whole(int fd, const void *bytes, size_t len, uint64_t at);
+/* A file of these bytes, mode 0600, instead of the one of this name, if there is one: written as
+ * NAME.new, renamed, and synced with its directory. -1, errno: the old one is as it was, but for a
+ * failure of the last sync. */
+int file_replace(int directory, const char *name, const void *bytes, size_t len);
 
 #endif

@@ -175,23 +175,12 @@ static int make_id(struct place *p)
 	return 0;
 }
 
-/* A whole file of that text, synced with its directory. */
 static int write_file(const char *directory, const char *name, struct view text)
 {
-	char part[64];
-	int result = -1, fd = -1;
 	int at = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	string_print(part, sizeof part, "%s.new", name);
-	if (at >= 0 && (unlinkat(at, part, 0) == 0 || errno == ENOENT))
-		fd = openat(at, part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd >= 0 && write_whole(fd, text.data, text.len) == 0 && fsync(fd) == 0 &&
-	    renameat(at, part, at, name) == 0)
-		result = fsync(at);
+	int result = at < 0 ? -1 : file_replace(at, name, text.data, text.len);
 	int kept_errno = errno;
 
-	if (fd >= 0)
-		close(fd);
 	if (at >= 0)
 		close(at);
 	errno = kept_errno;

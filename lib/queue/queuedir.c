@@ -179,21 +179,13 @@ int queuedir_make_secret(int directory, struct queue_key *key, struct reason *wh
 {
 	unsigned char secret[QUEUE_SECRET_BYTES];
 
-	unlinkat(directory, "secret.new", 0);
-	int fd = openat(directory, "secret.new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return fail_errno(why, "making the queue's secret");
 	randombytes_buf(secret, sizeof secret);
-	bool good = write_whole(fd, secret, sizeof secret) == 0 && fsync(fd) == 0;
+	int made = file_replace(directory, "secret", secret, sizeof secret), error = errno;
 
-	close(fd);
 	queue_key_derive(key, secret);
 	sodium_memzero(secret, sizeof secret);
-	if (!good || renameat(directory, "secret.new", directory, "secret") < 0 ||
-	    fsync(directory) < 0)
-		return fail_errno(why, "writing the queue's secret");
-	return 0;
+	errno = error;
+	return made == 0 ? 0 : fail_errno(why, "writing the queue's secret");
 }
 
 /* ---- what is there ---- */

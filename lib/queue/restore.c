@@ -79,8 +79,10 @@ int queue_restore(int directory, const struct queue_key *key, const char *from, 
 	if (fd < 0)
 		return fail(why, "%s", queuedir_error(errno));
 	queue_verified_init(&v);
-	queue_verify(&v, fd, aside ? 0 : *id, key, true);
-	mend(fd, aside ? 0 : *id, &v, key);
+	const uint64_t expected = aside ? 0 : *id;
+
+	queue_verify(&v, fd, expected, key, true);
+	mend(fd, expected, &v, key);
 	if (queue_verified_whole(&v))
 		*id = v.header.id;
 	v.header.id = *id;

@@ -55,8 +55,11 @@ class FakeDns:
             except OSError:
                 return
             answer = self._answer(packet)
-            if self.questions[-1][0] not in self.silent:
-                self.socket.sendto(answer, peer)
+            self._say(self.questions[-1][0], answer, peer)
+
+    def _say(self, name, answer, peer):
+        if name not in self.silent:
+            self.socket.sendto(answer, peer)
 
     def _answer(self, packet):
         name, end = decode_name(packet, 12)
