@@ -57,6 +57,7 @@ struct exchange {
 	struct check check;
 	struct timer delay;
 	enum auth_verdict verdict; /* of an answer that waits */
+	struct link handover;      /* in authd.handovers, while it waits to go to master */
 };
 
 struct line {
@@ -69,7 +70,8 @@ static struct {
 	struct loop *loop;
 	struct cache *cache;
 	struct delay *delay;
-	int master_fd;
+	struct watch master;   /* while handovers wait for room on its wire */
+	struct list handovers; /* first come, first served */
 } authd;
 
 /* Which services a wire may speak for. */
@@ -124,6 +126,7 @@ static void exchange_end(struct exchange **exchange)
 		return;
 	task_cancel(&x->check.task);
 	loop_timer_clear(authd.loop, &x->delay);
+	list_remove(&x->handover);
 	forget_password(x);
 	close_client(x);
 	text_free(&x->pending);
@@ -190,21 +193,55 @@ static void refuse(struct exchange *x, enum auth_verdict verdict)
 
 /* ---- success ---- */
 
+/* false: master's wire has no room for it now. */
+static bool hand_over(struct exchange *x)
+{
+	const struct mailbox_session session = { &x->begin, x->address, text_view(&x->pending),
+		                                 &x->record.user, account_stamp(&x->record) };
+	enum wire_result r = mailbox_hand_over(authd.master.fd, &session);
+
+	if (r == WIRE_AGAIN)
+		return false;
+	if (r == WIRE_OK) {
+		log_result(x, AUTH_OK);
+		answer(x->line, AUTH_OK, true);
+	} else {
+		refuse(x, AUTH_TEMPORARY);
+	}
+	return true;
+}
+
+static void master_has_room(struct watch *w, unsigned events)
+{
+	(void)events;
+	LIST_EACH(x, &authd.handovers, struct exchange, handover)
+		if (!hand_over(x))
+			return;
+	loop_unwatch(authd.loop, w);
+}
+
+/* A crowd that logs in at once may fill the wire faster than master empties it: who comes then
+ * waits, for as long as their session program does. */
+static void hand_over_in_turn(struct exchange *x)
+{
+	if (authd.handovers.count == 0 && hand_over(x))
+		return;
+	forget_password(x);
+	list_add_last(&authd.handovers, &x->handover);
+	if (!loop_is_watched(&authd.master))
+		loop_watch(authd.loop, &authd.master, LOOP_WRITE);
+}
+
 /* The password is right; is the account? */
 static void accept_user(struct exchange *x)
 {
-	const struct user *user = &x->record.user;
-	bool mailbox = x->begin.session.fd >= 0;
-	const struct mailbox_session session = { &x->begin, x->address, text_view(&x->pending),
-		                                 user, account_stamp(&x->record) };
-
-	if (!account_may(user, x->begin.service)) {
+	if (!account_may(&x->record.user, x->begin.service)) {
 		refuse_later(x, AUTH_FORBIDDEN);
-	} else if (mailbox && !mailbox_hand_over(authd.master_fd, &session)) {
-		refuse(x, AUTH_TEMPORARY);
+	} else if (x->begin.session.fd >= 0) {
+		hand_over_in_turn(x);
 	} else {
 		log_result(x, AUTH_OK);
-		answer(x->line, AUTH_OK, mailbox);
+		answer(x->line, AUTH_OK, false);
 	}
 }
 
@@ -436,8 +473,8 @@ int main(void)
 
 	program_confine(&profile);
 	authd.loop = loop_new();
-	authd.master_fd = program_need_fd("master");
-	fcntl(authd.master_fd, F_SETFL, O_NONBLOCK);
+	authd.master = (struct watch){ .fd = program_need_fd("master"), .ready = master_has_room };
+	fcntl(authd.master.fd, F_SETFL, O_NONBLOCK);
 	checker_start(authd.loop, workers, forget);
 	authd.cache = cache_new(CACHE_ENTRIES, authd.settings.auth_cache_lifetime_ms);
 	authd.delay = delay_new(DELAY_ENTRIES, authd.settings.auth_failure_delay_ms);

@@ -23,7 +23,7 @@ static bool session_of(const struct mailbox_session *m, struct owner_session *s)
 	       string_copy(s->home, sizeof s->home, m->user->home) && s->home[0] == '/';
 }
 
-bool mailbox_hand_over(int master_fd, const struct mailbox_session *m)
+enum wire_result mailbox_hand_over(int master_fd, const struct mailbox_session *m)
 {
 	struct owner_session session;
 	struct wire_out inner = { 0 }, out = { 0 };
@@ -36,7 +36,7 @@ bool mailbox_hand_over(int master_fd, const struct mailbox_session *m)
 		log_warn(
 			"event=handover-refused user=<%s> reason=\"uid or gid 0, or a home that is not an absolute path\"",
 			log_quote(view_of(m->address)));
-		return false;
+		return WIRE_ERROR;
 	}
 	owner_session_put(&inner, &session);
 	work.rest = view_skip(text_view(&inner.bytes), 1);
@@ -47,7 +47,7 @@ bool mailbox_hand_over(int master_fd, const struct mailbox_session *m)
 
 	wire_out_free(&inner);
 	wire_out_free(&out);
-	if (r != WIRE_OK)
+	if (r != WIRE_OK && r != WIRE_AGAIN)
 		log_warn("event=handover-failed reason=\"sending to master: %m\"");
-	return r == WIRE_OK;
+	return r;
 }

@@ -6,6 +6,7 @@
 
 #include "lib/conf/users.h"
 #include "lib/wire/auth.h"
+#include "lib/wire/wire.h"
 
 struct mailbox_session {
 	const struct auth_begin *begin; /* pop3 or imap, with the client's descriptors */
@@ -15,7 +16,8 @@ struct mailbox_session {
 	uint64_t stamp; /* account_stamp */
 };
 
-/* false: it has been logged why not. The descriptors stay the caller's. */
-bool mailbox_hand_over(int master_fd, const struct mailbox_session *m);
+/* WIRE_OK; WIRE_AGAIN: master's wire, which does not block, has no room for it now; else it has
+ * been logged why not. The descriptors stay the caller's. */
+enum wire_result mailbox_hand_over(int master_fd, const struct mailbox_session *m);
 
 #endif

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """authd between session programs and master, both played here: verdicts, hand-over, delays, rights, cache, reload."""
+import fcntl
 import os
 import pathlib
 import select
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
@@ -50,6 +52,12 @@ class Authd:
 
     def line(self, program="smtpd"):
         return w.dial(self.wires[program], "auth")
+
+    def wait_heard(self, lines):
+        """All that was said on them has been read, and what was read before an answer has been worked on."""
+        while any(fcntl.ioctl(line, termios.TIOCOUTQ, b"\0" * 4) != b"\0" * 4 for line in lines):
+            select.select([], [], [], 0.01)
+        ask(self.line(), a.SUBMISSION, "PLAIN", plain("emil", "password"))
 
 
 def plain(user, password, authzid=""):
@@ -149,6 +157,31 @@ def test_hand_over(house):
         os.close(fd)
     line = house.line("imap-login")
     is_(ask(line, a.IMAP, "PLAIN", plain("bert", "password"), fd=theirs)[0], a.FORBIDDEN, "is not one to IMAP")
+
+
+def test_crowd_hands_over(house):
+    """More than master's wire has room for, while master does something else."""
+    crowd, pending = 100, b"a NOOP\r\n" * 2000
+    _, theirs = socket.socketpair()
+    lines = [house.line("imap-login") for _ in range(crowd)]
+    for number, line in enumerate(lines):
+        w.send(line, a.begin(a.IMAP, "PLAIN", plain("anna", "password"), fd=theirs, tag=f"a{number}", pending=pending))
+    theirs.close()
+    house.wait_heard(lines)
+    waiting = sorted(set(range(crowd)) - {lines.index(line) for line in select.select(lines, [], [], 0)[0]})
+    ok(len(waiting) > 1, "they wait for master", f"{len(waiting)} of {crowd}")
+    lines.pop(waiting[0]).close()
+    is_(ask(house.line(), a.SUBMISSION, "PLAIN", plain("emil", "password"))[0], a.OK, "who needs no master is answered meanwhile")
+    taken = set()
+    for _ in lines:
+        work = w.receive(house.program.master)
+        rest = w.In(bytes([a.OWNER_WORK]) + (work.byte(), work.u32(), work.u32(), work.view())[3], work.fds)
+        rest.string(), rest.string()
+        taken.add(rest.string())
+        for fd in work.fds:
+            os.close(fd)
+    is_(taken, {f"a{number}" for number in range(crowd)} - {f"a{waiting[0]}"}, "each is handed over when master has room, but one who has left")
+    is_({a.get_result(w.receive(line)) for line in lines}, {(a.OK, "", 1)}, "and told so")
 
 
 def facts(number, service, account, stamp):
@@ -275,7 +308,7 @@ def main():
     patient = directory / "patient"
     patient.mkdir()
     try:
-        for test in (test_verdicts, test_out_of_turn, test_hand_over, test_standing, test_delays_and_cache, test_many_at_once, test_worker_death,
+        for test in (test_verdicts, test_out_of_turn, test_hand_over, test_crowd_hands_over, test_standing, test_delays_and_cache, test_many_at_once, test_worker_death,
                      test_reload):
             test(house)
         test_success_does_not_wait(patient)

@@ -141,6 +141,7 @@ def words_of_master(house):
     send(house, "while the disk is full")
     is_(log_to(house, log).returncode, 0, "and one that does")
     house.wait_for("log-again", lambda: re.search(r"logd\[\d+\]: event=log-again duration_ms=\d+ lines=\d+", house.log()))
+    house.wait_for("master's words of both reloads", lambda: reloads(house.log()) == before + 3)
     text = house.log()
     ok('warning: event=log-full reason="No space left on device"' in text and "event=died program=dnsd" in text and "event=log-lost" not in text,
        "all that was said meanwhile comes, master's words too", text[-2000:])
