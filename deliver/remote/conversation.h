@@ -33,6 +33,7 @@ struct conversation {
 	bool damaged;      /* what was read of the message has another checksum */
 	bool ourselves;    /* it calls itself by our name */
 	bool out_of_step;  /* it answered what it was not asked: no answer of it counts */
+	unsigned bore;     /* it broke at RCPT: of so many before, which were not all refused */
 };
 
 enum conversation_result {
@@ -61,7 +62,8 @@ void conversation_close(struct conversation *c);
  * the answer to the text makes so; after an answer that does not belong where it comes, everybody
  * waits. Returns false when nothing was settled (MAIL was not taken for now, or the line broke
  * before that; of a kept one, which may have ended while it was idle, before the text): *reply says
- * why, another host, or the same over a new one, may be tried. */
+ * why, another host, or the same over a new one, may be tried. Where c->bore is not 0 those behind
+ * the first c->bore wait, and the others may be tried. */
 bool conversation_send(struct conversation *c, const struct job *job,
                        const struct job_recipient *recipients, unsigned count,
                        const struct conversation_limits *limits, struct job_result *results,

@@ -239,6 +239,31 @@ static bool try_kept(const struct job *job, const struct job_recipient *recipien
 	return conversation_send(&kept, job, recipients, count, &limits, results, &reply);
 }
 
+/* Opens a conversation with the host and tells it all; true: *settled says whether it has answered
+ * for them. One that breaks at a recipient may do so at the same one each time: it gets those
+ * before it alone, and the others wait. */
+static bool tell_host(const struct candidate *to, const struct job *job,
+                      const struct job_recipient *recipients, unsigned *count,
+                      struct job_result *results, struct reply *reply, bool *settled)
+{
+	enum { TURNS_MAX = 2 };
+
+	*settled = false;
+	for (int turn = 0; turn < TURNS_MAX; turn++) {
+		if (!open_one(to, job, reply) || is_loop(job, reply))
+			return false;
+		kept_route = job->route;
+		*settled =
+			conversation_send(&kept, job, recipients, *count, &limits, results, reply);
+		if (*settled || kept.bore == 0)
+			break;
+		*count = kept.bore;
+		if (turn + 1 < TURNS_MAX)
+			let_go();
+	}
+	return true;
+}
+
 static void deliver(const struct job *job, const struct job_recipient *recipients, unsigned count,
                     struct job_result *results)
 {
@@ -251,14 +276,11 @@ static void deliver(const struct job *job, const struct job_recipient *recipient
 	find_candidates(job, &all);
 	for (const struct candidate *c; (c = candidates_next(&all)) != NULL;) {
 		int64_t began_ms = clock_ms();
-		bool open = open_one(c, job, &reply) && !is_loop(job, &reply);
+		bool settled;
+		bool open = tell_host(c, job, recipients, &count, results, &reply, &settled);
 
-		if (open) {
-			kept_route = job->route;
-			if (conversation_send(&kept, job, recipients, count, &limits, results,
-			                      &reply))
-				return;
-		}
+		if (settled)
+			return;
 		candidates_tried(&all, clock_ms() - began_ms, kept.connect_error, open, &reply);
 		log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", job->id,
 		         log_quote(view_of(c->host)), kept.address, log_text(view_of(reply.text)));

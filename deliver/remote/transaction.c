@@ -124,10 +124,13 @@ struct transaction {
 	struct conversation *c;
 	const struct job *job;
 	const struct job_recipient *recipients;
+	unsigned which[JOB_RECIPIENTS_MAX]; /* of them it is about; what follows is in this order */
 	unsigned count, accepted_count;
 	bool pipelined;
 	bool text_begun; /* from here on the host may have taken the message */
-	bool accepted[JOB_RECIPIENTS_MAX];
+	bool text_taken; /* for one of them at least */
+	bool follows; /* another with the same message, for those whom the last had no room for */
+	bool accepted[JOB_RECIPIENTS_MAX], no_room[JOB_RECIPIENTS_MAX];
 	struct job_result *results;
 	struct reply *reply;
 };
@@ -136,7 +139,7 @@ struct transaction {
  * done. */
 static void settle(struct transaction *t, unsigned i, enum job_outcome outcome)
 {
-	struct job_result *result = &t->results[i];
+	struct job_result *result = &t->results[t->which[i]];
 
 	result->outcome = outcome;
 	string_put(result->status, sizeof result->status, view_of(t->reply->status));
@@ -177,9 +180,11 @@ static void send_text(struct transaction *t, const struct conversation_limits *l
 			continue;
 		if (answered && c->lmtp)
 			answered = read_answer(c, "the message", false, t->reply);
-		settle(t, i,
-		       answered && t->reply->code / 100 == 2 ? JOB_DONE : reply_outcome(t->reply));
-		t->results[i].damaged = c->damaged;
+		bool taken = answered && t->reply->code / 100 == 2;
+
+		settle(t, i, taken ? JOB_DONE : reply_outcome(t->reply));
+		t->results[t->which[i]].damaged = c->damaged;
+		t->text_taken = t->text_taken || taken;
 	}
 	c->text_said = false;
 	/* One more than there are recipients: which of them is whose? */
@@ -203,7 +208,7 @@ static bool too_large(struct transaction *t)
 	t->reply = &reply;
 	settle_all(t, JOB_FAILED);
 	for (unsigned i = 0; i < t->count; i++)
-		t->results[i].remote_host[0] = '\0'; /* our words */
+		t->results[t->which[i]].remote_host[0] = '\0'; /* our words */
 	return true;
 }
 
@@ -217,7 +222,7 @@ static bool begin(struct transaction *t)
 		return false;
 	say_mail(c, t->job);
 	for (unsigned i = 0; t->pipelined && i < t->count; i++)
-		say_recipient(c, &t->recipients[i]);
+		say_recipient(c, &t->recipients[t->which[i]]);
 	if (t->pipelined)
 		stream_write(&c->stream, VIEW("DATA\r\n"));
 	return read_answer(c, "MAIL", false, t->reply);
@@ -235,13 +240,28 @@ static bool means_unknown(const struct reply *r)
 /* A host that takes no more recipients at once says 452; by RFC 821 it was 552, which is to be
  * taken as that (RFC 5321 section 4.5.3.1.10), unless it is of the recipient: a mailbox that is
  * full. */
-static enum job_outcome recipient_outcome(const struct transaction *t, struct reply *r)
+static bool means_no_room(const struct transaction *t, const struct reply *r)
 {
-	if (r->code != 552 || t->accepted_count == 0 ||
-	    (strcmp(r->status, "5.0.0") != 0 && strcmp(r->status, "5.5.3") != 0))
-		return reply_outcome(r);
-	string_put(r->status, sizeof r->status, VIEW("4.5.3"));
-	return JOB_RETRY;
+	bool about_many =
+		r->code == 452 ? strcmp(r->status, "4.0.0") == 0 || strcmp(r->status, "4.5.3") == 0
+			       : r->code == 552 && (strcmp(r->status, "5.0.0") == 0 ||
+	                                            strcmp(r->status, "5.5.3") == 0);
+
+	return about_many && (t->accepted_count > 0 || t->follows);
+}
+
+static void settle_recipient(struct transaction *t, unsigned i)
+{
+	struct reply *r = t->reply;
+
+	t->accepted[i] = r->code / 100 == 2;
+	t->accepted_count += t->accepted[i];
+	t->no_room[i] = means_no_room(t, r);
+	if (t->no_room[i])
+		string_put(r->status, sizeof r->status, VIEW("4.5.3"));
+	/* Accepted, it waits for the text's answer. */
+	settle(t, i, t->no_room[i] ? JOB_RETRY : reply_outcome(r));
+	t->results[t->which[i]].unknown = means_unknown(r);
 }
 
 /* Reads the answers to RCPT; false when the line broke: who had none by then, waits. */
@@ -251,19 +271,16 @@ static bool read_recipients(struct transaction *t)
 		bool said = t->pipelined || in_step(t->c, "RCPT", t->reply);
 
 		if (said && !t->pipelined)
-			say_recipient(t->c, &t->recipients[i]);
+			say_recipient(t->c, &t->recipients[t->which[i]]);
 		/* 421 is said of them all. */
 		if (!said || !read_answer(t->c, "RCPT", false, t->reply) || t->c->broken) {
+			t->c->bore = t->accepted_count > 0 ? i : 0;
 			for (; i < t->count; i++)
 				settle(t, i, JOB_RETRY);
 			settle_accepted(t, JOB_RETRY);
 			return false;
 		}
-		t->accepted[i] = t->reply->code / 100 == 2;
-		t->accepted_count += t->accepted[i];
-		/* Accepted, it waits for the text's answer. */
-		settle(t, i, recipient_outcome(t, t->reply));
-		t->results[i].unknown = means_unknown(t->reply);
+		settle_recipient(t, i);
 	}
 	return true;
 }
@@ -336,7 +353,7 @@ static bool mail_refused(struct transaction *t)
 static bool may_ask_another(const struct transaction *t)
 {
 	for (unsigned i = 0; i < t->count; i++)
-		if (t->results[i].outcome == JOB_FAILED)
+		if (t->results[t->which[i]].outcome == JOB_FAILED)
 			return false;
 	return !t->c->out_of_step;
 }
@@ -366,6 +383,27 @@ static bool run(struct transaction *t, const struct conversation_limits *limits)
 	return true;
 }
 
+/* Narrows it to those for whom there was no room beside the others, who have the message now
+ * (RFC 5321 section 4.5.3.1.10). Each has fewer than the one before. */
+static bool another_follows(struct transaction *t)
+{
+	unsigned left = 0;
+
+	if (!t->text_taken || t->c->broken)
+		return false;
+	for (unsigned i = 0; i < t->count; i++)
+		if (t->no_room[i])
+			t->which[left++] = t->which[i];
+	if (left == 0)
+		return false;
+	t->count = left;
+	t->accepted_count = 0;
+	t->text_taken = false;
+	t->follows = true;
+	t->c->kept = false; /* it has shown that it is there */
+	return true;
+}
+
 bool conversation_send(struct conversation *c, const struct job *job,
                        const struct job_recipient *recipients, unsigned count,
                        const struct conversation_limits *limits, struct job_result *results,
@@ -379,7 +417,10 @@ bool conversation_send(struct conversation *c, const struct job *job,
 		                 .results = results,
 		                 .reply = reply };
 
+	for (unsigned i = 0; i < count; i++)
+		t.which[i] = i;
 	c->damaged = false;
+	c->bore = 0;
 	if (too_large(&t))
 		return true;
 	bool settled = run(&t, limits);
@@ -388,6 +429,8 @@ bool conversation_send(struct conversation *c, const struct job *job,
 	 * said then nothing is believed but what a new conversation says again. */
 	if (c->kept && c->broken && !t.text_begun)
 		return false;
+	while (settled && another_follows(&t))
+		run(&t, limits); /* who comes to nothing here waits, as the last one left it */
 	if (settled && c->out_of_step)
 		settle_all(&t, JOB_RETRY);
 	return settled;

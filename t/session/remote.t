@@ -348,6 +348,48 @@ def odd_hosts():
         is_(found(MAIL=b"450 4.7.1 no\r\n", DATA=b"354 go on\r\n"), ([(RETRY, "4.7.1")], 0), "nor when the no is for now")
 
 
+def few_at_once():
+    """Hosts that take some recipients of a message at once, and say so in one way or the other."""
+    names = [f"{name}@far.test" for name in "abcdefg"]
+
+    def found(most, said, pipelining, times=None, lmtp=False, **answers):
+        def rcpt(text):
+            since = [line.split(" ")[0].split(":")[0] for line in host.lines]
+            before = len(since) - 1 - max(n for n, verb in enumerate(since) if verb == "MAIL")
+            return said if before > most and (times is None or since.count("MAIL") <= times) else None
+        # One session at a time: what was said in all is what was said in it.
+        host = FakeHost(extensions=["PIPELINING"] if pipelining else [], answers={"RCPT": rcpt, **answers}, lmtp=lmtp)
+        result = remote.send(names, hops=[("127.0.0.1", host.port)], lmtp=lmtp)
+        host.close()
+        return "".join({DONE: "d", RETRY: "r", FAILED: "f"}[result[to][0]] for to in names), [len(message[1]) for message in host.messages], host
+
+    with RemoteHouse(settings=SETTINGS) as remote:
+        for pipelining in (False, True):
+            for said in (b"452 4.5.3 too many\r\n", b"452 too many\r\n", b"552 too many\r\n"):
+                outcomes, sizes, host = found(3, said, pipelining)
+                is_((outcomes, sizes, host.connections), ("ddddddd", [3, 3, 1], 1), f"three at once, then {said}: three transactions")
+            outcomes, sizes, _ = found(3, b"452 4.2.2 full\r\n", pipelining)
+            is_((outcomes, sizes), ("dddrrrr", [3]), "a full mailbox is not asked again at once")
+            outcomes, sizes, _ = found(3, b"452 4.5.3 too many\r\n", pipelining, end=b"450 4.7.1 later\r\n")
+            is_((outcomes, sizes), ("rrrrrrr", []), "nor is who does not take the text")
+            outcomes, sizes, _ = found(0, b"452 4.5.3 too many\r\n", pipelining)
+            is_((outcomes, sizes), ("rrrrrrr", []), "who takes none gets nothing")
+            mails = itertools.count()
+            outcomes, sizes, _ = found(3, b"452 4.5.3 too many\r\n", pipelining, MAIL=lambda _: b"close" if next(mails) else None)
+            is_((outcomes, sizes), ("dddrrrr", [3]), "who leaves at the second transaction has the first")
+            outcomes, sizes, _ = found(3, b"452 4.5.3 too many\r\n", pipelining, times=1, RSET=b"250 ok\r\n")
+            is_((outcomes, sizes), ("ddddddd", [3, 4]), "one that minds once")
+        for said in (b"421 4.7.0 too many\r\n", b"close"):
+            outcomes, sizes, host = found(3, said, False)
+            is_((outcomes, sizes, host.connections), ("dddrrrr", [3], 2), f"three, then {said}: those before it get it over another connection")
+            outcomes, sizes, host = found(3, said, False, times=1)
+            is_((outcomes, sizes, host.connections), ("dddrrrr", [3], 2), "and the others at the next attempt")
+            outcomes, sizes, host = found(0, said, False)
+            is_((outcomes, sizes, host.connections), ("rrrrrrr", [], 1), "who leaves at the first has none")
+        outcomes, sizes, host = found(3, b"452 4.5.3 too many\r\n", True, lmtp=True)
+        is_((outcomes, [to for message in host.messages for to in message[1]]), ("ddddddd", names), "so it is in LMTP")
+
+
 def deaf_host():
     text, over = b"Subject: deaf\r\n\r\n" + (b"x" * 998 + b"\r\n") * 30000, threading.Event()
     with RemoteHouse(settings=SETTINGS) as remote:
@@ -409,6 +451,7 @@ loops_back()
 many_hosts()
 early_answers()
 odd_hosts()
+few_at_once()
 deaf_host()
 tls_that_fails()
 reload_while_connecting()
