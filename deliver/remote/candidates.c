@@ -194,9 +194,11 @@ void candidates_conclude(struct candidates *all)
 		const struct candidate *c = &all->rows[i];
 		char text[RESOLVE_HOST_MAX + 64];
 
-		if (!c->passed_over || has_refused(all, c->host))
+		if ((!c->passed_over && i < all->at) || has_refused(all, c->host))
 			continue;
-		string_print_cut(text, sizeof text, "no route to %s", c->host);
+		string_print_cut(text, sizeof text,
+		                 c->passed_over ? "no route to %s" : "%s has not been tried yet",
+		                 c->host);
 		candidates_trouble(all, 0, "4.4.1", text);
 	}
 }

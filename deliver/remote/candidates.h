@@ -66,7 +66,7 @@ void candidates_tried(struct candidates *all, int64_t took_ms, int error, bool m
                       const struct reply *reply);
 /* When all have been tried in vain: `kind` and `trouble` are what is to be told of it. One host
  * that wants none of our mail speaks for itself alone (RFC 5321 section 5.1): it is for good only
- * when nothing is to be hoped for from any other that was asked. */
+ * when nothing is to be hoped for from any other, asked now or at another attempt. */
 void candidates_conclude(struct candidates *all);
 
 #endif

@@ -66,14 +66,14 @@ static bool no_line(struct conversation *c, const char *what, enum stream_result
 }
 
 /* A host that offers TLS and had none of us, since it failed, may refuse just that: 530, or X.7.n
- * (RFC 3463 section 3.8). With the next attempt TLS may work. */
-static void look_for_tls(const struct conversation *c, struct reply *r)
+ * (RFC 3463 section 3.8). With the next attempt TLS may work. And one that took the same a moment
+ * ago minds how often, or over which connection. */
+static void look_for_moment(const struct conversation *c, struct reply *r)
 {
-	if (!c->unprotected || r->code / 100 != 5 ||
-	    (r->code != 530 && strncmp(r->status, "5.7.", 4) != 0))
-		return;
-	r->for_now = true;
-	r->status[0] = '4';
+	bool about_tls = c->unprotected && (r->code == 530 || strncmp(r->status, "5.7.", 4) == 0);
+
+	if (r->code / 100 == 5 && (about_tls || (c->took && !reply_means_unknown(r))))
+		reply_is_for_now(r);
 }
 
 /* The answer to a text is believed by its code: what is wrong with its words, and where it ends, is
@@ -133,7 +133,7 @@ static bool read_reply(struct conversation *c, const char *what, struct reply *r
 		late = clock_ms() >= until_ms;
 	} while (r->more || r->lines == 0);
 	c->heard = true;
-	look_for_tls(c, r);
+	look_for_moment(c, r);
 	if (r->code == 421)
 		c->broken = true; /* RFC 5321 section 3.8: it closes */
 	return true;

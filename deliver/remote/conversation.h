@@ -33,7 +33,11 @@ struct conversation {
 	bool damaged;      /* what was read of the message has another checksum */
 	bool ourselves;    /* it calls itself by our name */
 	bool out_of_step;  /* it answered what it was not asked: no answer of it counts */
-	unsigned bore;     /* it broke at RCPT: of so many before, which were not all refused */
+	bool took;         /* the caller's: a moment ago it took what it is offered now, the message
+	                      or these recipients: only for the moment can it refuse them */
+	/* Of the last message's recipients: */
+	unsigned bore; /* it broke behind so many, which it had not all refused */
+	bool no_room[JOB_RECIPIENTS_MAX]; /* it takes these in another transaction */
 };
 
 enum conversation_result {
@@ -63,7 +67,7 @@ void conversation_close(struct conversation *c);
  * waits. Returns false when nothing was settled (MAIL was not taken for now, or the line broke
  * before that; of a kept one, which may have ended while it was idle, before the text): *reply says
  * why, another host, or the same over a new one, may be tried. Where c->bore is not 0 those behind
- * the first c->bore wait, and the others may be tried. */
+ * it wait, and the others may be offered alone. */
 bool conversation_send(struct conversation *c, const struct job *job,
                        const struct job_recipient *recipients, unsigned count,
                        const struct conversation_limits *limits, struct job_result *results,

@@ -221,78 +221,16 @@ static void fail_all(struct job_result *results, unsigned count, const struct ca
 	}
 }
 
-static bool try_kept(const struct job *job, const struct job_recipient *recipients, unsigned count,
-                     struct job_result *results)
-{
-	struct reply reply;
-
-	if (kept.stream.fd < 0)
-		return false;
-	/* It may have been ended on the other side meanwhile, or be ended just now: then nothing is
-	 * settled and a new one is opened. */
-	if (!is_kept_route(&job->route) || kept.messages >= MESSAGES_PER_CONNECTION ||
-	    !conversation_idle(&kept)) {
-		let_go();
-		return false;
-	}
-	kept.kept = true;
-	return conversation_send(&kept, job, recipients, count, &limits, results, &reply);
-}
-
-/* Opens a conversation with the host and tells it all; true: *settled says whether it has answered
- * for them. One that breaks at a recipient may do so at the same one each time: it gets those
- * before it alone, and the others wait. */
-static bool tell_host(const struct candidate *to, const struct job *job,
-                      const struct job_recipient *recipients, unsigned *count,
-                      struct job_result *results, struct reply *reply, bool *settled)
-{
-	enum { TURNS_MAX = 2 };
-
-	*settled = false;
-	for (int turn = 0; turn < TURNS_MAX; turn++) {
-		if (!open_one(to, job, reply) || is_loop(job, reply))
-			return false;
-		kept_route = job->route;
-		*settled =
-			conversation_send(&kept, job, recipients, *count, &limits, results, reply);
-		if (*settled || kept.bore == 0)
-			break;
-		*count = kept.bore;
-		if (turn + 1 < TURNS_MAX)
-			let_go();
-	}
-	return true;
-}
-
-static void deliver(const struct job *job, const struct job_recipient *recipients, unsigned count,
-                    struct job_result *results)
-{
-	static struct candidates all;
-	struct reply reply;
-
-	if (try_kept(job, recipients, count, results))
-		return;
-	let_go();
-	find_candidates(job, &all);
-	for (const struct candidate *c; (c = candidates_next(&all)) != NULL;) {
-		int64_t began_ms = clock_ms();
-		bool settled;
-		bool open = tell_host(c, job, recipients, &count, results, &reply, &settled);
-
-		if (settled)
-			return;
-		candidates_tried(&all, clock_ms() - began_ms, kept.connect_error, open, &reply);
-		log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", job->id,
-		         log_quote(view_of(c->host)), kept.address, log_text(view_of(reply.text)));
-		let_go();
-	}
-	candidates_conclude(&all);
-	/* No host was there to be asked: what DNS says of a domain is true of all its addresses.
-	 * That we are its host ourselves is for our operator to correct. */
-	fail_all(results, count, &all,
-	         all.count == 0 && job->route.domain[0] &&
-	                 strcmp(all.trouble.status, "5.4.6") != 0);
-}
+/* A job on its way: who is answered for leaves `recipients`; there is always one left, whose answer
+ * ends the job. */
+struct delivery {
+	const struct job *job;
+	int queued;
+	int64_t began_ms;
+	struct job_recipient recipients[JOB_RECIPIENTS_MAX];
+	struct job_result results[JOB_RECIPIENTS_MAX]; /* of recipients[i] */
+	unsigned count;
+};
 
 static const char *tls_facts(void)
 {
@@ -304,9 +242,9 @@ static const char *tls_facts(void)
 	return facts;
 }
 
-static void tell(const struct job *job, const struct job_recipient *recipient,
-                 const struct job_result *r, int64_t began_ms)
+static void tell(const struct delivery *d, unsigned i)
 {
+	const struct job_result *r = &d->results[i];
 	const char *host = kept.host[0] ? kept.host : r->remote_host[0] ? r->remote_host : "none";
 	static const char *const events[] = { [JOB_DONE] = "sent",
 		                              [JOB_RETRY] = "deferred",
@@ -315,32 +253,160 @@ static void tell(const struct job *job, const struct job_recipient *recipient,
 
 	log_info(
 		"id=%s event=%s to=<%s> status=%s host=%s address=%s tls=%s duration_ms=%lld text=\"%s\"",
-		job->id, events[r->outcome], log_quote(view_of(recipient->to.address)), r->status,
-		host, kept.address[0] ? kept.address : "none", tls_facts(),
-		(long long)(clock_ms() - began_ms), log_text(view_of(r->text)));
+		d->job->id, events[r->outcome], log_quote(view_of(d->recipients[i].to.address)),
+		r->status, host, kept.address[0] ? kept.address : "none", tls_facts(),
+		(long long)(clock_ms() - d->began_ms), log_text(view_of(r->text)));
+}
+
+static void answer(struct delivery *d, unsigned i, bool last)
+{
+	struct job_result *r = &d->results[i];
+
+	r->index = d->recipients[i].index;
+	r->last = last;
+	tell(d, i);
+	if (last && kept.broken)
+		let_go();
+	job_answer(d->queued, r);
+}
+
+static void answer_from(struct delivery *d, unsigned first)
+{
+	for (unsigned i = first; i < d->count; i++)
+		answer(d, i, false);
+	d->count = first;
+}
+
+static bool send_kept(struct delivery *d, struct reply *reply)
+{
+	return conversation_send(&kept, d->job, d->recipients, d->count, &limits, d->results,
+	                         reply);
+}
+
+/* Some have it, and the host wants the others in a transaction of their own. Leaves those. What is
+ * done is told at once: an agent that dies in the middle makes one transaction twice, not all. */
+static bool leave_rest(struct delivery *d)
+{
+	unsigned left = 0, done = 0;
+
+	for (unsigned i = 0; i < d->count; i++) {
+		left += kept.no_room[i];
+		done += d->results[i].outcome == JOB_DONE;
+	}
+	if (left == 0 || done == 0 || kept.broken)
+		return false;
+	left = 0;
+	for (unsigned i = 0; i < d->count; i++) {
+		if (!kept.no_room[i]) {
+			answer(d, i, false);
+			continue;
+		}
+		d->recipients[left] = d->recipients[i];
+		d->results[left++] = d->results[i];
+	}
+	d->count = left;
+	return true;
+}
+
+/* RFC 5321 section 4.5.3.1.10. Each time there are fewer; who comes to nothing here waits. */
+static void send_rest(struct delivery *d)
+{
+	struct reply reply;
+
+	while (leave_rest(d)) {
+		kept.kept = false; /* it has just shown that it is there */
+		kept.took = true;
+		if (!send_kept(d, &reply))
+			break;
+	}
+	kept.took = false;
+}
+
+static bool try_kept(struct delivery *d)
+{
+	struct reply reply;
+
+	if (kept.stream.fd < 0)
+		return false;
+	/* It may have been ended on the other side meanwhile, or be ended just now: then nothing is
+	 * settled and a new one is opened. */
+	if (!is_kept_route(&d->job->route) || kept.messages >= MESSAGES_PER_CONNECTION ||
+	    !conversation_idle(&kept)) {
+		let_go();
+		return false;
+	}
+	kept.kept = true;
+	return send_kept(d, &reply);
+}
+
+/* true: it was open, and *settled says whether it has answered. One that breaks at a recipient may
+ * do so at the same one each time: those before it are offered alone, and the others wait. */
+static bool try_host(const struct candidate *to, struct delivery *d, struct reply *reply,
+                     bool *settled)
+{
+	*settled = false;
+	for (int turn = 0; turn < 2; turn++) {
+		if (!open_one(to, d->job, reply) || is_loop(d->job, reply)) {
+			if (turn > 0 && reply->code / 100 == 5)
+				reply_is_for_now(reply);
+			return false;
+		}
+		kept_route = d->job->route;
+		kept.took = turn > 0;
+		*settled = send_kept(d, reply);
+		kept.took = false;
+		if (*settled || kept.bore == 0 || turn > 0)
+			break;
+		answer_from(d, kept.bore);
+		let_go();
+	}
+	return true;
+}
+
+static void deliver(struct delivery *d)
+{
+	static struct candidates all;
+	struct reply reply;
+
+	if (try_kept(d))
+		return;
+	let_go();
+	find_candidates(d->job, &all);
+	for (const struct candidate *c; (c = candidates_next(&all)) != NULL;) {
+		int64_t began_ms = clock_ms();
+		bool settled, open = try_host(c, d, &reply, &settled);
+
+		if (settled)
+			return;
+		candidates_tried(&all, clock_ms() - began_ms, kept.connect_error, open, &reply);
+		log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", d->job->id,
+		         log_quote(view_of(c->host)), kept.address, log_text(view_of(reply.text)));
+		let_go();
+	}
+	candidates_conclude(&all);
+	/* No host was there to be asked: what DNS says of a domain is true of all its addresses.
+	 * That we are its host ourselves is for our operator to correct. */
+	fail_all(d->results, d->count, &all,
+	         all.count == 0 && d->job->route.domain[0] &&
+	                 strcmp(all.trouble.status, "5.4.6") != 0);
 }
 
 static void work(struct wire_in *in, int queued)
 {
-	static struct job_recipient recipients[JOB_RECIPIENTS_MAX];
-	static struct job_result results[JOB_RECIPIENTS_MAX];
+	static struct delivery d;
 	static struct job job;
-	unsigned count;
-	int64_t began_ms = clock_ms();
 
-	if (!job_receive(in, queued, &job, recipients, &count))
+	d.job = &job;
+	d.queued = queued;
+	d.began_ms = clock_ms();
+	if (!job_receive(in, queued, &job, d.recipients, &d.count))
 		exit(EXIT_TEMPORARY);
-	memset(results, 0, count * sizeof *results);
-	deliver(&job, recipients, count, results);
+	memset(d.results, 0, d.count * sizeof *d.results);
+	deliver(&d);
+	send_rest(&d);
 	close(job.fd);
-	for (unsigned i = 0; i < count; i++) {
-		results[i].index = recipients[i].index;
-		tell(&job, &recipients[i], &results[i], began_ms);
-		results[i].last = i + 1 == count;
-		if (results[i].last && kept.broken)
-			let_go();
-		job_answer(queued, &results[i]);
-	}
+	for (unsigned i = 0; i < d.count; i++)
+		answer(&d, i, i + 1 == d.count);
 }
 
 int main(void)

@@ -124,13 +124,10 @@ struct transaction {
 	struct conversation *c;
 	const struct job *job;
 	const struct job_recipient *recipients;
-	unsigned which[JOB_RECIPIENTS_MAX]; /* of them it is about; what follows is in this order */
 	unsigned count, accepted_count;
 	bool pipelined;
 	bool text_begun; /* from here on the host may have taken the message */
-	bool text_taken; /* for one of them at least */
-	bool follows; /* another with the same message, for those whom the last had no room for */
-	bool accepted[JOB_RECIPIENTS_MAX], no_room[JOB_RECIPIENTS_MAX];
+	bool accepted[JOB_RECIPIENTS_MAX];
 	struct job_result *results;
 	struct reply *reply;
 };
@@ -139,7 +136,7 @@ struct transaction {
  * done. */
 static void settle(struct transaction *t, unsigned i, enum job_outcome outcome)
 {
-	struct job_result *result = &t->results[t->which[i]];
+	struct job_result *result = &t->results[i];
 
 	result->outcome = outcome;
 	string_put(result->status, sizeof result->status, view_of(t->reply->status));
@@ -180,11 +177,9 @@ static void send_text(struct transaction *t, const struct conversation_limits *l
 			continue;
 		if (answered && c->lmtp)
 			answered = read_answer(c, "the message", false, t->reply);
-		bool taken = answered && t->reply->code / 100 == 2;
-
-		settle(t, i, taken ? JOB_DONE : reply_outcome(t->reply));
-		t->results[t->which[i]].damaged = c->damaged;
-		t->text_taken = t->text_taken || taken;
+		settle(t, i,
+		       answered && t->reply->code / 100 == 2 ? JOB_DONE : reply_outcome(t->reply));
+		t->results[i].damaged = c->damaged;
 	}
 	c->text_said = false;
 	/* One more than there are recipients: which of them is whose? */
@@ -208,7 +203,7 @@ static bool too_large(struct transaction *t)
 	t->reply = &reply;
 	settle_all(t, JOB_FAILED);
 	for (unsigned i = 0; i < t->count; i++)
-		t->results[t->which[i]].remote_host[0] = '\0'; /* our words */
+		t->results[i].remote_host[0] = '\0'; /* our words */
 	return true;
 }
 
@@ -222,32 +217,23 @@ static bool begin(struct transaction *t)
 		return false;
 	say_mail(c, t->job);
 	for (unsigned i = 0; t->pipelined && i < t->count; i++)
-		say_recipient(c, &t->recipients[t->which[i]]);
+		say_recipient(c, &t->recipients[i]);
 	if (t->pipelined)
 		stream_write(&c->stream, VIEW("DATA\r\n"));
 	return read_answer(c, "MAIL", false, t->reply);
 }
 
-/* Does the answer to RCPT speak of the recipient alone (RFC 3463 section 3.2)?  A bare 550, and
- * 5.7.n, may as well be about the sender, who would be told that others are not there. */
-static bool means_unknown(const struct reply *r)
-{
-	return r->code / 100 == 5 &&
-	       (strcmp(r->status, "5.1.1") == 0 || strcmp(r->status, "5.1.6") == 0 ||
-	        strcmp(r->status, "5.1.10") == 0);
-}
-
 /* A host that takes no more recipients at once says 452; by RFC 821 it was 552, which is to be
  * taken as that (RFC 5321 section 4.5.3.1.10), unless it is of the recipient: a mailbox that is
  * full. */
-static bool means_no_room(const struct transaction *t, const struct reply *r)
+static bool means_no_room(const struct transaction *t)
 {
-	bool about_many =
-		r->code == 452 ? strcmp(r->status, "4.0.0") == 0 || strcmp(r->status, "4.5.3") == 0
-			       : r->code == 552 && (strcmp(r->status, "5.0.0") == 0 ||
-	                                            strcmp(r->status, "5.5.3") == 0);
+	const struct reply *r = t->reply;
+	bool bare = strcmp(r->status + 1, ".0.0") == 0;
 
-	return about_many && (t->accepted_count > 0 || t->follows);
+	return (t->accepted_count > 0 || t->c->took) &&
+	       ((r->code == 452 && (bare || strcmp(r->status, "4.5.3") == 0)) ||
+	        (r->code == 552 && (bare || strcmp(r->status + 1, ".5.3") == 0)));
 }
 
 static void settle_recipient(struct transaction *t, unsigned i)
@@ -256,12 +242,12 @@ static void settle_recipient(struct transaction *t, unsigned i)
 
 	t->accepted[i] = r->code / 100 == 2;
 	t->accepted_count += t->accepted[i];
-	t->no_room[i] = means_no_room(t, r);
-	if (t->no_room[i])
+	t->c->no_room[i] = means_no_room(t);
+	if (t->c->no_room[i])
 		string_put(r->status, sizeof r->status, VIEW("4.5.3"));
 	/* Accepted, it waits for the text's answer. */
-	settle(t, i, t->no_room[i] ? JOB_RETRY : reply_outcome(r));
-	t->results[t->which[i]].unknown = means_unknown(r);
+	settle(t, i, t->c->no_room[i] ? JOB_RETRY : reply_outcome(r));
+	t->results[i].unknown = reply_means_unknown(r);
 }
 
 /* Reads the answers to RCPT; false when the line broke: who had none by then, waits. */
@@ -271,7 +257,7 @@ static bool read_recipients(struct transaction *t)
 		bool said = t->pipelined || in_step(t->c, "RCPT", t->reply);
 
 		if (said && !t->pipelined)
-			say_recipient(t->c, &t->recipients[t->which[i]]);
+			say_recipient(t->c, &t->recipients[i]);
 		/* 421 is said of them all. */
 		if (!said || !read_answer(t->c, "RCPT", false, t->reply) || t->c->broken) {
 			t->c->bore = t->accepted_count > 0 ? i : 0;
@@ -353,7 +339,7 @@ static bool mail_refused(struct transaction *t)
 static bool may_ask_another(const struct transaction *t)
 {
 	for (unsigned i = 0; i < t->count; i++)
-		if (t->results[t->which[i]].outcome == JOB_FAILED)
+		if (t->results[i].outcome == JOB_FAILED)
 			return false;
 	return !t->c->out_of_step;
 }
@@ -383,27 +369,6 @@ static bool run(struct transaction *t, const struct conversation_limits *limits)
 	return true;
 }
 
-/* Narrows it to those for whom there was no room beside the others, who have the message now
- * (RFC 5321 section 4.5.3.1.10). Each has fewer than the one before. */
-static bool another_follows(struct transaction *t)
-{
-	unsigned left = 0;
-
-	if (!t->text_taken || t->c->broken)
-		return false;
-	for (unsigned i = 0; i < t->count; i++)
-		if (t->no_room[i])
-			t->which[left++] = t->which[i];
-	if (left == 0)
-		return false;
-	t->count = left;
-	t->accepted_count = 0;
-	t->text_taken = false;
-	t->follows = true;
-	t->c->kept = false; /* it has shown that it is there */
-	return true;
-}
-
 bool conversation_send(struct conversation *c, const struct job *job,
                        const struct job_recipient *recipients, unsigned count,
                        const struct conversation_limits *limits, struct job_result *results,
@@ -417,10 +382,9 @@ bool conversation_send(struct conversation *c, const struct job *job,
 		                 .results = results,
 		                 .reply = reply };
 
-	for (unsigned i = 0; i < count; i++)
-		t.which[i] = i;
 	c->damaged = false;
 	c->bore = 0;
+	memset(c->no_room, 0, sizeof c->no_room);
 	if (too_large(&t))
 		return true;
 	bool settled = run(&t, limits);
@@ -429,8 +393,6 @@ bool conversation_send(struct conversation *c, const struct job *job,
 	 * said then nothing is believed but what a new conversation says again. */
 	if (c->kept && c->broken && !t.text_begun)
 		return false;
-	while (settled && another_follows(&t))
-		run(&t, limits); /* who comes to nothing here waits, as the last one left it */
 	if (settled && c->out_of_step)
 		settle_all(&t, JOB_RETRY);
 	return settled;

@@ -79,8 +79,7 @@ class Session:
             self.client.sendall(piece)
 
     def run(self):
-        greeting = self.host.answers.get("greeting", b"220 fake.test ready\r\n")
-        self.say(greeting)
+        self.say(self.planned("greeting", "") or b"220 fake.test ready\r\n")
         while True:
             line = self.file.readline()
             if not line:

@@ -86,6 +86,7 @@ class RemoteHouse(w.ProgramHouse):
             w.send(line, w.Out(JOB_RECIPIENT).u32(index).byte(index + 1 == len(recipients))
                    .fields(w.ENVELOPE_RECIPIENT, {"address": name}).u32(0).u32(0).view("").u64(0).view("").view("").view("").u64(0))
         found, last, self.unknown = {}, False, []
+        self.found = found  # also what has come of a job that does not end
         while not last:
             packet = w.receive(line)
             if packet is None:

@@ -19,7 +19,7 @@ from fakesmtp import FakeHost, fake_certificate
 from remotehouse import DNS_NO_DOMAIN, DNS_NO_HOST, DNS_NULL_MX, DNS_OWN_FAULT, DONE, FAILED, OWN_FAULT, RETRY, RemoteHouse
 from tap import done, is_, ok
 
-SLOW_MAX = 8  # CANDIDATES_SLOW_MAX
+SLOW_MAX, SLOW_SECONDS = 8, 0.6  # CANDIDATES_SLOW_MAX, a little more than CANDIDATES_QUICK_MS
 
 
 def refuses(count):
@@ -352,13 +352,22 @@ def few_at_once():
     """Hosts that take some recipients of a message at once, and say so in one way or the other."""
     names = [f"{name}@far.test" for name in "abcdefg"]
 
-    def found(most, said, pipelining, times=None, lmtp=False, **answers):
+    def found(most, said, pipelining, times=None, lmtp=False, again={}, again_connected={}, **answers):
         def rcpt(text):
             since = [line.split(" ")[0].split(":")[0] for line in host.lines]
             before = len(since) - 1 - max(n for n, verb in enumerate(since) if verb == "MAIL")
             return said if before > most and (times is None or since.count("MAIL") <= times) else None
         # One session at a time: what was said in all is what was said in it.
-        host = FakeHost(extensions=["PIPELINING"] if pipelining else [], answers={"RCPT": rcpt, **answers}, lmtp=lmtp)
+        def answer(verb, else_):
+            """The same again, to what is offered again."""
+            def said_of(text):
+                offered = sum(line.startswith("MAIL") for line in host.lines) > 1
+                return (again.get(verb) if offered else None) or (again_connected.get(verb) if host.connections > 1 else None) or (
+                    else_(text) if callable(else_) else else_)
+            return said_of
+        given = {"RCPT": rcpt, **answers}
+        host = FakeHost(extensions=["PIPELINING"] if pipelining else [], lmtp=lmtp, answers={
+            verb: answer(verb, given.get(verb)) for verb in {*given, *again, *again_connected}})
         result = remote.send(names, hops=[("127.0.0.1", host.port)], lmtp=lmtp)
         host.close()
         return "".join({DONE: "d", RETRY: "r", FAILED: "f"}[result[to][0]] for to in names), [len(message[1]) for message in host.messages], host
@@ -386,8 +395,59 @@ def few_at_once():
             is_((outcomes, sizes, host.connections), ("dddrrrr", [3], 2), "and the others at the next attempt")
             outcomes, sizes, host = found(0, said, False)
             is_((outcomes, sizes, host.connections), ("rrrrrrr", [], 1), "who leaves at the first has none")
+        for verb, said in (("MAIL", b"554 5.7.0 one message a session\r\n"), ("MAIL", b"503 5.5.1 RSET first\r\n"), ("RCPT", b"550 5.7.1 too fast\r\n"),
+                           ("DATA", b"554 5.5.1 again?\r\n"), ("end", b"554 5.6.0 duplicate\r\n")):
+            outcomes, sizes, _ = found(3, b"452 4.5.3 too many\r\n", False, again={verb: said})
+            is_((outcomes, sizes), ("dddrrrr", [3]), f"{verb} of the second transaction has {said}: the others wait")
+        outcomes, sizes, _ = found(3, b"452 4.5.3 too many\r\n", False, again={"RCPT": b"550 5.1.1 who is that\r\n"})
+        is_((outcomes, sizes), ("dddffff", [3]), "but who is not there is not there")
+        for verb, said in (("greeting", b"554 5.7.1 too fast\r\n"), ("MAIL", b"550 5.7.1 too fast\r\n"),
+                           ("RCPT", b"550 5.7.1 too fast\r\n"), ("end", b"554 5.7.1 too fast\r\n")):
+            outcomes, sizes, host = found(3, b"421 4.7.0 too many\r\n", False, again_connected={verb: said})
+            is_((outcomes, sizes, host.connections), ("rrrrrrr", [], 2), f"{verb} over the second connection has {said}: all wait")
         outcomes, sizes, host = found(3, b"452 4.5.3 too many\r\n", True, lmtp=True)
         is_((outcomes, [to for message in host.messages for to in message[1]]), ("ddddddd", names), "so it is in LMTP")
+
+
+def killed_between_transactions():
+    """What is done has been told when the next transaction begins."""
+    names, messages = [f"{name}@far.test" for name in "abcd"], itertools.count()
+
+    def rcpt(_):
+        return b"452 4.5.3 one at a time\r\n" if host.lines[-2].startswith("RCPT") else None
+
+    def end(_):
+        if next(messages) < 2:
+            return None
+        for pid in remote.workers():
+            os.kill(pid, signal.SIGKILL)
+        return b"close"
+    with RemoteHouse(settings=SETTINGS) as remote:
+        host = FakeHost(extensions=[], answers={"RCPT": rcpt, "end": end})
+        try:
+            remote.send(names, hops=[("127.0.0.1", host.port)])
+            ok(False, "the agent dies in the third transaction")
+        except EOFError:
+            is_({name: remote.found.get(name, (None,))[0] for name in names}, dict(zip(names, (DONE, DONE, None, None))), "a killed agent has told of the transactions before")
+        host.close()
+
+
+def not_tried_yet():
+    """More addresses than an attempt has time for: eight that refuse say nothing of the ninth."""
+    greeted = []
+
+    def slowly(session):
+        greeted.append(threading.Event().wait(SLOW_SECONDS))
+        return b"554 5.7.1 no service for you\r\n"
+    with RemoteHouse(settings=SETTINGS) as remote:
+        hosts = [FakeHost(listener=socket.create_server((f"127.0.3.{n}", good.port)), answers={"greeting": slowly}) for n in range(1, SLOW_MAX + 1)]
+        where = [(n, f"mx{n}.many.test", [f"127.0.3.{n}"]) for n in range(1, SLOW_MAX + 1)]
+        before = good.connections
+        is_((outcome(remote, where + [(99, "last.many.test", ["127.0.0.1"])]), good.connections - before), (RETRY, 0), "eight slow refusals, and one that was not asked: it waits")
+        is_(outcome(remote, where + [(99, "last.many.test", ["127.0.0.1"])], 1), DONE, "and is asked at the next attempt")
+        is_(outcome(remote, where), FAILED, "all of eight have refused: that is for good")
+        for host in hosts:
+            host.close()
 
 
 def deaf_host():
@@ -452,6 +512,8 @@ many_hosts()
 early_answers()
 odd_hosts()
 few_at_once()
+killed_between_transactions()
+not_tried_yet()
 deaf_host()
 tls_that_fails()
 reload_while_connecting()
