@@ -65,7 +65,7 @@ static bool take_message(struct session *s, struct folder_append *append, struct
 	if (!session_line(s, SESSION_LINE_MAX, &line, &good))
 		return false;
 	a->clean = good && line.len == 0;
-	return true;
+	return session_swallow_announced(s, line, good);
 }
 
 static void finish(struct session *s, struct folder *to, struct folder_append **append,

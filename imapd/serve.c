@@ -6,40 +6,6 @@
 
 /* ---- reading a command ---- */
 
-/* Does a line end in "{123+}"?  Then these bytes come, whatever is wrong with the line. */
-static bool announces_literal(struct view line, uint64_t *bytes)
-{
-	if (line.len < 4 || !view_equal(view_skip(line, line.len - 2), VIEW("+}")))
-		return false;
-	size_t open = line.len - 2;
-
-	while (open && line.data[open - 1] != '{')
-		open--;
-	return open && view_number((struct view){ line.data + open, line.len - 2 - open },
-	                           UINT64_MAX, bytes);
-}
-
-/* The rest of a refused command: what its client sends without being asked (RFC 7888 section 4) is
- * no command. bytes: of the literal that is coming. false: the session is over. */
-static bool swallow(struct session *s, uint64_t bytes)
-{
-	struct view some, line;
-	bool good;
-
-	do {
-		if (bytes > SESSION_SWALLOW_MAX) {
-			session_bye(s, "[TOOBIG] The literal is too large");
-			return false;
-		}
-		for (; bytes; bytes -= some.len)
-			if (!session_some(s, bytes, &some))
-				return false;
-		if (!session_line(s, SESSION_LINE_MAX, &line, &good))
-			return false;
-	} while (announces_literal(line, &bytes));
-	return true;
-}
-
 /* The literal that the line announced, into the parser's memory; PARSE_ERROR when it has no place
  * there. */
 static enum parse_result read_literal(struct session *s, bool *over)
@@ -48,7 +14,7 @@ static enum parse_result read_literal(struct session *s, bool *over)
 	struct view bytes;
 
 	if (!parser_literal_accept(p)) {
-		*over = !p->literal_waits && !swallow(s, p->literal_bytes);
+		*over = !p->literal_waits && !session_swallow(s, p->literal_bytes);
 		return PARSE_ERROR;
 	}
 	session_take_literal(s);
@@ -70,15 +36,6 @@ static bool is_streamed(const struct parser *p)
 	return c != NULL && c->flags & COMMAND_STREAMS && p->depth == 0 && p->top_level >= 1;
 }
 
-static enum parse_result refuse_line(struct session *s, struct view line, bool *over)
-{
-	uint64_t bytes;
-
-	if (announces_literal(line, &bytes))
-		*over = !swallow(s, bytes);
-	return PARSE_ERROR;
-}
-
 /* A whole command (PARSE_DONE), or all but the literal that its handler takes (PARSE_LITERAL), or
  * PARSE_ERROR; *over: the session ended meanwhile. */
 static enum parse_result read_command(struct session *s, bool *over)
@@ -95,11 +52,14 @@ static enum parse_result read_command(struct session *s, bool *over)
 		if (!good) {
 			parser_tag(&s->parser, line);
 			s->parser.error = "Line too long, or with a bare CR, bare LF or NUL";
-			return refuse_line(s, session_refused_end(s), over);
+			*over = !session_swallow_announced(s, line, good);
+			return PARSE_ERROR;
 		}
 		result = parser_line(&s->parser, line);
-		if (result == PARSE_ERROR)
-			return refuse_line(s, line, over);
+		if (result == PARSE_ERROR) {
+			*over = !session_swallow_announced(s, line, good);
+			return PARSE_ERROR;
+		}
 		if (result == PARSE_LITERAL && is_streamed(&s->parser))
 			return PARSE_LITERAL;
 		if (result == PARSE_LITERAL)
@@ -131,7 +91,7 @@ static void count_errors(struct session *s)
 static void drop_literal(struct session *s)
 {
 	if (s->literal_waiting && !s->parser.literal_waits)
-		swallow(s, s->parser.literal_bytes);
+		session_swallow(s, s->parser.literal_bytes);
 	s->literal_waiting = false;
 }
 

@@ -287,11 +287,6 @@ bool session_line(struct session *s, size_t max, struct view *line, bool *good)
 	return false;
 }
 
-struct view session_refused_end(const struct session *s)
-{
-	return s->stream.refused_end;
-}
-
 bool session_some(struct session *s, uint64_t max, struct view *bytes)
 {
 	enum stream_result result =
@@ -301,6 +296,52 @@ bool session_some(struct session *s, uint64_t max, struct view *bytes)
 	if (result != STREAM_OK)
 		end_of_input(s, result);
 	return result == STREAM_OK;
+}
+
+/* Does a line end in "{123+}"?  Then these bytes come, whatever is wrong with the line. */
+static bool announces_literal(struct view line, uint64_t *bytes)
+{
+	if (line.len < 4 || !view_equal(view_skip(line, line.len - 2), VIEW("+}")))
+		return false;
+	size_t open = line.len - 2;
+
+	while (open && line.data[open - 1] != '{')
+		open--;
+	return open && view_number((struct view){ line.data + open, line.len - 2 - open },
+	                           UINT64_MAX, bytes);
+}
+
+static bool swallow_literal(struct session *s, uint64_t bytes)
+{
+	struct view some;
+
+	if (bytes > SESSION_SWALLOW_MAX) {
+		session_bye(s, "[TOOBIG] The literal is too large");
+		return false;
+	}
+	for (; bytes; bytes -= some.len)
+		if (!session_some(s, bytes, &some))
+			return false;
+	return true;
+}
+
+bool session_swallow(struct session *s, uint64_t bytes)
+{
+	struct view line;
+	bool good;
+
+	return swallow_literal(s, bytes) && session_line(s, SESSION_LINE_MAX, &line, &good) &&
+	       session_swallow_announced(s, line, good);
+}
+
+bool session_swallow_announced(struct session *s, struct view line, bool good)
+{
+	uint64_t bytes;
+
+	while (announces_literal(good ? line : s->stream.refused_end, &bytes))
+		if (!swallow_literal(s, bytes) || !session_line(s, SESSION_LINE_MAX, &line, &good))
+			return false;
+	return true;
 }
 
 void session_take_literal(struct session *s)

@@ -70,15 +70,19 @@ bool session_sync_or_leave(struct session *s, bool expunges);
  * memory back when it takes long. false: the session's time is over or the client is gone. */
 bool session_wait(struct session *s, int other, bool *other_ready);
 /* Reads a line of the client; false: the session is over. Of one that is not good *line is the
- * beginning, and session_refused_end the end. */
+ * beginning. */
 bool session_line(struct session *s, size_t max, struct view *line, bool *good);
 
 /* COMMAND_STREAMS: the handler wants the literal of parser.literal_bytes; asks the client to send
  * it. */
 void session_take_literal(struct session *s);
-struct view session_refused_end(const struct session *s);
 /* Some of those bytes, at most max; false: the session is over. */
 bool session_some(struct session *s, uint64_t max, struct view *bytes);
+/* The rest of a refused command: what its client sends without being asked (RFC 7888 section 4) is
+ * no command. bytes: of the literal that is coming; or what the line that session_line gave, good
+ * or not, announces. false: the session is over. */
+bool session_swallow(struct session *s, uint64_t bytes);
+bool session_swallow_announced(struct session *s, struct view line, bool good);
 
 /* A sequence set of numbers or UIDs, as the command is, into s->set: the dispatcher's, for the rule
  * "s". false: it is none. */
