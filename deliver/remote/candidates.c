@@ -179,6 +179,21 @@ void candidates_tried(struct candidates *all, int64_t took_ms, int error, bool m
 	note(all, kind_of(c, met, reply), reply, reply->code ? c->host : "");
 }
 
+void candidates_are_us(struct candidates *all)
+{
+	uint16_t preference = all->rows[all->at - 1].preference;
+	unsigned left = 0, at = 0;
+
+	for (unsigned i = 0; i < all->count; i++) {
+		if (all->rows[i].preference >= preference)
+			continue;
+		at += i < all->at;
+		all->rows[left++] = all->rows[i];
+	}
+	all->count = left;
+	all->at = at;
+}
+
 /* A host has answered for all its addresses, as far as one of them has no route from here. */
 static bool has_refused(const struct candidates *all, const char *host)
 {

@@ -64,6 +64,9 @@ const struct candidate *candidates_next(struct candidates *all);
  * this is its answer to the message. */
 void candidates_tried(struct candidates *all, int64_t took_ms, int error, bool met,
                       const struct reply *reply);
+/* Instead of that: the last one is this host. Only better ones may get the message (RFC 5321
+ * section 5.1): the others are taken out. */
+void candidates_are_us(struct candidates *all);
 /* When all have been tried in vain: `kind` and `trouble` are what is to be told of it. One host
  * that wants none of our mail speaks for itself alone (RFC 5321 section 5.1): it is for good only
  * when nothing is to be hoped for from any other, asked now or at another attempt. */

@@ -70,10 +70,14 @@ static bool no_line(struct conversation *c, const char *what, enum stream_result
  * ago minds how often, or over which connection. */
 static void look_for_moment(const struct conversation *c, struct reply *r)
 {
-	bool about_tls = c->unprotected && (r->code == 530 || strncmp(r->status, "5.7.", 4) == 0);
-
-	if (r->code / 100 == 5 && (about_tls || (c->took && !reply_means_unknown(r))))
+	if (r->code / 100 != 5)
+		return;
+	if (c->unprotected && (r->code == 530 || strncmp(r->status, "5.7.", 4) == 0)) {
 		reply_is_for_now(r);
+		string_put(r->status, sizeof r->status, VIEW("4.7.10")); /* RFC 5248: needs TLS */
+	} else if (c->took && !reply_means_unknown(r)) {
+		reply_is_for_now(r);
+	}
 }
 
 /* The answer to a text is believed by its code: what is wrong with its words, and where it ends, is

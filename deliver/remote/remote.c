@@ -109,6 +109,12 @@ static void add_host(struct candidates *all, const struct dns_host *host)
 	candidates_trouble(all, 0, "4.4.3", text);
 }
 
+static void loops_back(struct candidates *all, bool ours)
+{
+	candidates_trouble(all, ours ? 0 : 550, ours ? "4.4.6" : "5.4.6",
+	                   "mail for the domain loops back to this host");
+}
+
 static void add_exchangers(struct candidates *all, const char *domain, bool ours)
 {
 	static struct dns_answer answer;
@@ -126,8 +132,7 @@ static void add_exchangers(struct candidates *all, const char *domain, bool ours
 	unsigned usable = hosts_before_us(&answer);
 
 	if (usable == 0)
-		candidates_trouble(all, ours ? 0 : 550, ours ? "4.4.6" : "5.4.6",
-		                   "mail for the domain loops back to this host");
+		loops_back(all, ours);
 	for (unsigned i = 0; i < usable; i++)
 		add_host(all, &answer.hosts[i]);
 }
@@ -174,6 +179,9 @@ static bool open_one(const struct candidate *to, const struct job *job, struct r
 	for (int without_tls = 0; without_tls < 2 && result == CONVERSATION_NO_TLS; without_tls++) {
 		result = conversation_open(&kept, &to->address, to->host, job->route.lmtp,
 		                           settings.host_name, without_tls, &limits, reply);
+		/* It let us in a moment ago. */
+		if (without_tls && result == CONVERSATION_REFUSED && reply->code / 100 == 5)
+			reply_is_for_now(reply);
 		if (result == CONVERSATION_NO_TLS)
 			log_info("id=%s event=no-tls host=%s reason=\"%s\"", job->id,
 			         log_quote(view_of(to->host)), log_text(view_of(reply->text)));
@@ -184,16 +192,9 @@ static bool open_one(const struct candidate *to, const struct job *job, struct r
 /* An exchanger that calls itself by our name is ourselves, under whatever name DNS has us: what we
  * give it comes back, as a stranger's mail. A hop is an operator's word, and may be another server
  * of this machine. */
-static bool is_loop(const struct job *job, struct reply *reply)
+static bool is_loop(const struct job *job)
 {
-	if (!kept.ourselves || !job->route.domain[0])
-		return false;
-	reply_clear(reply);
-	reply->code = 550;
-	string_put(reply->status, sizeof reply->status, VIEW("5.4.4"));
-	string_print_cut(reply->text, sizeof reply->text,
-	                 "%s, a mail exchanger of the domain, is this host itself", kept.host);
-	return true;
+	return kept.ourselves && job->route.domain[0];
 }
 
 /* Is it the destination as a whole? One that speaks of the message is there, and so is a name that
@@ -346,11 +347,13 @@ static bool try_host(const struct candidate *to, struct delivery *d, struct repl
 {
 	*settled = false;
 	for (int turn = 0; turn < 2; turn++) {
-		if (!open_one(to, d->job, reply) || is_loop(d->job, reply)) {
+		if (!open_one(to, d->job, reply)) {
 			if (turn > 0 && reply->code / 100 == 5)
 				reply_is_for_now(reply);
 			return false;
 		}
+		if (is_loop(d->job))
+			return true;
 		kept_route = d->job->route;
 		kept.took = turn > 0;
 		*settled = send_kept(d, reply);
@@ -378,6 +381,12 @@ static void deliver(struct delivery *d)
 
 		if (settled)
 			return;
+		if (open && is_loop(d->job)) {
+			candidates_are_us(&all);
+			loops_back(&all, d->job->route.ours);
+			let_go();
+			continue;
+		}
 		candidates_tried(&all, clock_ms() - began_ms, kept.connect_error, open, &reply);
 		log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", d->job->id,
 		         log_quote(view_of(c->host)), kept.address, log_text(view_of(reply.text)));

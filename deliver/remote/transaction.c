@@ -250,6 +250,15 @@ static void settle_recipient(struct transaction *t, unsigned i)
 	t->results[i].unknown = reply_means_unknown(r);
 }
 
+/* A connection that is kept may be refused for its age or for what went over it before ("one
+ * message a session"), in any words: over a new one we hear what it is. */
+static bool refuses_kept(struct transaction *t)
+{
+	if (t->c->kept && reply_for_good(t->reply) && !reply_means_unknown(t->reply))
+		t->c->broken = true;
+	return t->c->broken;
+}
+
 /* Reads the answers to RCPT; false when the line broke: who had none by then, waits. */
 static bool read_recipients(struct transaction *t)
 {
@@ -259,7 +268,7 @@ static bool read_recipients(struct transaction *t)
 		if (said && !t->pipelined)
 			say_recipient(t->c, &t->recipients[i]);
 		/* 421 is said of them all. */
-		if (!said || !read_answer(t->c, "RCPT", false, t->reply) || t->c->broken) {
+		if (!said || !read_answer(t->c, "RCPT", false, t->reply) || refuses_kept(t)) {
 			t->c->bore = t->accepted_count > 0 ? i : 0;
 			for (; i < t->count; i++)
 				settle(t, i, JOB_RETRY);
@@ -282,6 +291,7 @@ static bool open_text(struct transaction *t)
 	if (said && read_answer(c, "DATA", true, t->reply) && t->reply->code == 354 &&
 	    in_step(c, "the message", t->reply))
 		return true;
+	refuses_kept(t);
 	settle_accepted(t, reply_outcome(t->reply));
 	return false;
 }

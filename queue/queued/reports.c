@@ -29,12 +29,17 @@ static bool is_trouble(struct view detail)
 	       view_equal(detail, VIEW(".1.2"));
 }
 
-/* "Later", for as long as a message lives, and no reason that is the sender's. */
+/* "Later", for as long as a message lives, and no reason that is the sender's: none, a mailbox that
+ * is closed, encryption that fails or is wanted, or a server's own (X.7.5nn). */
 static bool is_endless(struct view status, struct view detail)
 {
-	return view_starts(status, VIEW("4")) &&
-	       (view_equal(detail, VIEW(".0.0")) || view_equal(detail, VIEW(".2.0")) ||
-	        view_equal(detail, VIEW(".2.1")));
+	static const char *const details[] = { ".0.0", ".2.0",  ".2.1", ".7.0",
+		                               ".7.4", ".7.10", ".7.11" };
+	bool found = view_starts(detail, VIEW(".7.5"));
+
+	for (size_t i = 0; i < sizeof details / sizeof details[0]; i++)
+		found = found || view_equal(detail, view_of(details[i]));
+	return found && view_starts(status, VIEW("4"));
 }
 
 bool reports_may_tell(const struct message *m, const char *status)

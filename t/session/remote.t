@@ -158,7 +158,12 @@ def loops_back():
     with RemoteHouse(settings=SETTINGS.replace(str(good.port), str(host.port))) as remote:
         remote.hosts["ours.test"] = [(10, "mail.ours.test", ["127.0.0.1"])]
         is_(remote.send(["a@ours.test"], domain="ours.test")["a@ours.test"],
-            (FAILED, "5.4.4", "mail.ours.test, a mail exchanger of the domain, is this host itself"), "mail that would come back to us is not sent")
+            (FAILED, "5.4.6", "mail for the domain loops back to this host"), "mail that would come back to us is not sent")
+        is_(remote.send(["a@ours.test"], domain="ours.test", ours=True)["a@ours.test"][:2], (RETRY, "4.4.6"), "a domain of ours waits for the operator")
+        remote.hosts["backup.test"] = [(10, "down.test", ["127.0.1.1"]), (20, "mail.ours.test", ["127.0.0.1"]), (30, "other.test", ["127.0.4.1"])]
+        with contextlib.closing(FakeHost(listener=socket.create_server(("127.0.4.1", host.port)))) as other:
+            is_((remote.send(["a@backup.test"], domain="backup.test")["a@backup.test"][0], other.connections), (RETRY, 0),
+                "as a backup we do not ask those behind us, and wait for those before us")
         is_(host.messages, [], "at all")
         is_(remote.send(["a@ours.test"], hops=[("127.0.0.1", host.port)])["a@ours.test"][0], DONE, "an operator's hop may be another server of this machine")
     host.close()
@@ -409,6 +414,19 @@ def few_at_once():
         is_((outcomes, [to for message in host.messages for to in message[1]]), ("ddddddd", names), "so it is in LMTP")
 
 
+def refused_where_we_were_let_in():
+    """What another connection was not refused a moment ago."""
+    with RemoteHouse(settings=SETTINGS) as remote:
+        for verb in ("RCPT", "DATA"):
+            host = FakeHost(extensions=[], answers={verb: lambda _: b"550 5.7.1 one message per session\r\n" if len(host.messages) % 2 and host.connections < 2 else None})
+            got = [remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)])["a@far.test"][0] for _ in range(2)]
+            is_((got, host.connections), ([DONE, DONE], 2), f"{verb} is refused over a kept connection: it goes over a new one")
+            host.close()
+        host = FakeHost(extensions=["STARTTLS"], break_tls=True, answers={"greeting": lambda _: b"554 5.3.2 too fast\r\n" if host.connections > 1 else None})
+        is_(remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)])["a@far.test"][0], RETRY, "TLS fails, and the connection without is refused: another time")
+        host.close()
+
+
 def killed_between_transactions():
     """What is done has been told when the next transaction begins."""
     names, messages = [f"{name}@far.test" for name in "abcd"], itertools.count()
@@ -479,8 +497,8 @@ def tls_that_fails():
         is_((host.connections, len(host.messages)), (1, 0), "nothing goes in clear")
         host.close()
         for more, mail, rcpt, expected in (
-                ({"answers": {"STARTTLS": b"454 4.7.0 not now\r\n"}}, b"530 must issue STARTTLS\r\n", None, (RETRY, "4.7.0")),
-                ({"break_tls": True}, b"530 5.7.0 must issue STARTTLS\r\n", None, (RETRY, "4.7.0")),
+                ({"answers": {"STARTTLS": b"454 4.7.0 not now\r\n"}}, b"530 must issue STARTTLS\r\n", None, (RETRY, "4.7.10")),
+                ({"break_tls": True}, b"530 5.7.0 must issue STARTTLS\r\n", None, (RETRY, "4.7.10")),
                 ({"break_tls": True}, None, b"550 5.7.10 encryption needed\r\n", (RETRY, "4.7.10")),
                 ({"break_tls": True}, None, b"550 5.1.1 who is that\r\n", (FAILED, "5.1.1")),
                 ({}, b"530 5.7.0 not you\r\n", None, (FAILED, "5.7.0"))):
@@ -512,6 +530,7 @@ many_hosts()
 early_answers()
 odd_hosts()
 few_at_once()
+refused_where_we_were_let_in()
 killed_between_transactions()
 not_tried_yet()
 deaf_host()
