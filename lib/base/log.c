@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,6 +190,20 @@ static bool log_put(const char *line, size_t len)
 	return write(log_state.pipe >= 0 ? log_state.pipe : STDERR_FILENO, line, len) >= 0;
 }
 
+/* logd empties a pipe every few milliseconds: a burst finds room again where it waits for that, for
+ * once. Whoever found none in this time does not wait again until there was some. */
+static bool log_put_patiently(const char *line, size_t len)
+{
+	enum { ROOM_MS = 50, TRIES = 4 };
+	struct pollfd room = { .fd = log_state.pipe >= 0 ? log_state.pipe : STDERR_FILENO,
+		               .events = POLLOUT };
+	bool done = log_put(line, len);
+
+	for (int i = 0; i < TRIES && !done && errno == EAGAIN && !log_state.lost; i++)
+		done = poll(&room, 1, ROOM_MS / TRIES) >= 0 && log_put(line, len);
+	return done;
+}
+
 /* Before the next line that finds room. */
 static void log_tell_lost(void)
 {
@@ -221,7 +236,7 @@ __attribute__((format(printf, 3, 0))) static void log_line(int severity, const c
 	/* A full or lost log must not stop mail. */
 	if (log_state.lost)
 		log_tell_lost();
-	if (log_state.lost || !log_put(line, len + 1))
+	if (log_state.lost || !log_put_patiently(line, len + 1))
 		log_state.lost += !log_state.plain;
 	errno = kept_errno;
 }

@@ -84,10 +84,13 @@ static int publish(struct delivery *d, bool sync_directory, struct reason *why)
 	 * removal where both share a journal. */
 	int result = renameat(d->maildir, d->tmp, new, d->name);
 
-	if (result < 0)
+	if (result < 0) {
 		fail_errno(why, "rename into new");
-	else if (sync_directory && (result = fsync(new)) < 0)
+	} else if (sync_directory && (result = fsync(new)) < 0) {
 		fail_errno(why, "sync new");
+		/* It is delivered again: as often as that fails there would be one more. */
+		unlinkat(new, d->name, 0);
+	}
 	close(new);
 	return result;
 }

@@ -152,10 +152,6 @@ static int open_message(struct agents *a, struct message *m, struct queue_header
 		                "the file was truncated or replaced, or its header is damaged");
 		return -1;
 	}
-	/* A directory that is moved or restored is away for a while. After the message's time there
-	 * is nothing left to report of: somebody removed the file. */
-	if (error == ENOENT && clock_ms() - m->born_ms > a->with.settings->queue_lifetime_ms)
-		m->removed = true;
 	log_warn("id=%s event=open-failed reason=\"%s\"", id, log_text(view_of(strerror(error))));
 	return -1;
 }

@@ -29,17 +29,18 @@ static bool is_trouble(struct view detail)
 	       view_equal(detail, VIEW(".1.2"));
 }
 
-/* "Later", for as long as a message lives, and no reason that is the sender's: none, a mailbox that
- * is closed, encryption that fails or is wanted, or a server's own (X.7.5nn). */
+/* "Later", for as long as a message lives: nobody has refused it. Not what the sender brings about:
+ * an address of theirs (X.1.7, X.1.8), a mailbox that is full, a size, a loop, a form of the
+ * message (X.6), a signature or policy of theirs (X.7.2n). */
 static bool is_endless(struct view status, struct view detail)
 {
-	static const char *const details[] = { ".0.0", ".2.0",  ".2.1", ".7.0",
-		                               ".7.4", ".7.10", ".7.11" };
-	bool found = view_starts(detail, VIEW(".7.5"));
+	static const char *const senders[] = { ".1.7", ".1.8", ".2.2", ".3.4", ".4.6" };
+	bool theirs = view_starts(detail, VIEW(".6.")) ||
+	              (view_starts(detail, VIEW(".7.2")) && detail.len == 5);
 
-	for (size_t i = 0; i < sizeof details / sizeof details[0]; i++)
-		found = found || view_equal(detail, view_of(details[i]));
-	return found && view_starts(status, VIEW("4"));
+	for (size_t i = 0; i < sizeof senders / sizeof senders[0]; i++)
+		theirs = theirs || view_equal(detail, view_of(senders[i]));
+	return view_starts(status, VIEW("4")) && !theirs;
 }
 
 bool reports_may_tell(const struct message *m, const char *status)
