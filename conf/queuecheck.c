@@ -311,6 +311,19 @@ static int take_secret(struct check *k, struct reason *why)
 	return there < 0 && k->unverified_count ? -1 : 0;
 }
 
+/* Whose file is in the queue directory is told of by its name as well, where something is wrong
+ * with it. */
+static void tell_unwritten(struct check *k)
+{
+	struct control_counts counts = { 0 };
+
+	if (k->queued < 0 || queue_ask_counts(k->queued, &counts) < 0 || counts.unwritten == 0)
+		return;
+	printf("%u message%s: what has been delivered cannot be written to the file (event=log-failed, remove-failed in the log); queued tries again every few seconds, a crash before that delivers again\n",
+	       counts.unwritten, counts.unwritten == 1 ? "" : "s");
+	k->left++;
+}
+
 static int look(struct check *k, struct reason *why)
 {
 	for (enum queuedir_place p = QUEUEDIR_LIVE; p <= QUEUEDIR_TORN; p++)
@@ -326,6 +339,7 @@ static int look(struct check *k, struct reason *why)
 			       k->unverified[i]);
 			k->left++;
 		}
+	tell_unwritten(k);
 	printf("%zu message%s verified, %zu taken back, %zu problem%s\n", k->whole,
 	       k->whole == 1 ? "" : "s", k->restored, k->left, k->left == 1 ? "" : "s");
 	return 0;

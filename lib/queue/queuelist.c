@@ -81,7 +81,8 @@ void queue_list_print(const struct queue_list *list, FILE *out)
 
 bool queue_counts_any(const struct control_counts *c)
 {
-	return (c->damaged | c->torn | c->misplaced | c->stray | c->unreadable | c->left) != 0;
+	return (c->damaged | c->torn | c->misplaced | c->stray | c->unreadable | c->left |
+	        c->unwritten) != 0;
 }
 
 void queue_counts_text(const struct control_counts *c, char out[QUEUE_COUNTS_TEXT_MAX])
@@ -89,9 +90,13 @@ void queue_counts_text(const struct control_counts *c, char out[QUEUE_COUNTS_TEX
 	const struct {
 		uint32_t count;
 		const char *word;
-	} rows[] = { { c->damaged, "damaged" },       { c->torn, "torn" },
-		     { c->misplaced, "misplaced" },   { c->stray, "stray" },
-		     { c->unreadable, "unreadable" }, { c->left, "delivered but not removable" } };
+	} rows[] = { { c->damaged, "damaged" },
+		     { c->torn, "torn" },
+		     { c->misplaced, "misplaced" },
+		     { c->stray, "stray" },
+		     { c->unreadable, "unreadable" },
+		     { c->left, "delivered but not removable" },
+		     { c->unwritten, "not up to date on disk" } };
 	size_t used = 0;
 
 	out[0] = '\0';
@@ -103,10 +108,16 @@ void queue_counts_text(const struct control_counts *c, char out[QUEUE_COUNTS_TEX
 
 void queue_list_print_counts(const struct control_counts *c, FILE *out)
 {
+	struct control_counts aside = *c;
 	char text[QUEUE_COUNTS_TEXT_MAX];
 
-	if (!queue_counts_any(c))
+	if (c->unwritten)
+		fprintf(out,
+		        "-- Not up to date on disk: %u message%s (see posthouse queue check).\n",
+		        c->unwritten, c->unwritten == 1 ? "" : "s");
+	aside.unwritten = 0;
+	if (!queue_counts_any(&aside))
 		return;
-	queue_counts_text(c, text);
+	queue_counts_text(&aside, text);
 	fprintf(out, "-- Not in this list: %s (see posthouse queue check).\n", text);
 }

@@ -18,7 +18,7 @@ struct queue_list {
 
 void queue_list_free(struct queue_list *list);
 void queue_list_print(const struct queue_list *list, FILE *out);
-enum { QUEUE_COUNTS_TEXT_MAX = 160 };
+enum { QUEUE_COUNTS_TEXT_MAX = 200 };
 
 bool queue_counts_any(const struct control_counts *c);
 /* "2 damaged, 1 stray"; "" for none. */

@@ -45,6 +45,7 @@ void control_counts_put(struct wire_out *out, const struct control_counts *c)
 	wire_put_u32(out, c->stray);
 	wire_put_u32(out, c->unreadable);
 	wire_put_u32(out, c->left);
+	wire_put_u32(out, c->unwritten);
 }
 
 bool control_counts_get(struct wire_in *in, struct control_counts *c)
@@ -55,6 +56,7 @@ bool control_counts_get(struct wire_in *in, struct control_counts *c)
 	c->stray = wire_get_u32(in);
 	c->unreadable = wire_get_u32(in);
 	c->left = wire_get_u32(in);
+	c->unwritten = wire_get_u32(in);
 	return wire_end(in);
 }
 

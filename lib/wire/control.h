@@ -66,6 +66,8 @@ enum { CONTROL_RECIPIENT_LIST_MAX = 16384, CONTROL_BATCH_BYTES = 32768 };
 struct control_counts {
 	uint32_t damaged, torn, misplaced, stray, unreadable;
 	uint32_t left; /* delivered, and cannot be removed */
+	uint32_t
+		unwritten; /* their files do not say, or are not there to say, what was delivered */
 };
 
 /* Which sessions are meant. */

@@ -122,7 +122,7 @@ static void expand(struct journal *j, struct message *m, uint32_t index, struct 
 	unsigned keep = note_new(j, m, index, found, count);
 
 	recipient_set(m, &m->recipients[index], RECIPIENT_GONE);
-	m->recipients[index].final = true;
+	m->recipients[index].final = m->recipients[index].replaced = true;
 	for (unsigned i = 0; i < keep; i++)
 		message_add_alike(m, index, view_of(found[i].address));
 	log_info("id=%s event=expand to=<%s> into=%u", message_name(m),

@@ -328,6 +328,7 @@ static bool answer_counts(struct command_line *s, struct wire_in *in)
 	if (!wire_end(in))
 		return false;
 	disk_counts(s->commands->with.disk, &counts);
+	journal_count(s->commands->with.journal, &counts);
 	control_counts_put(&s->out, &counts);
 	return true;
 }

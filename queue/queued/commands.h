@@ -7,7 +7,7 @@
 #define QUEUE_QUEUED_COMMANDS_H
 
 #include "lib/base/loop.h"
-#include "queue/queued/disk.h"
+#include "queue/queued/journal.h"
 #include "queue/queued/record.h"
 
 enum { COMMANDS_MAX = 16 /* lines at once */ };
@@ -18,6 +18,7 @@ struct commands_setup {
 	struct loop *loop;
 	const struct records *records;
 	struct disk *disk;
+	const struct journal *journal;
 	void *context;
 	/* An operator asks for a retry: destinations in trouble are tried again at once. */
 	void (*forgive)(void *context);

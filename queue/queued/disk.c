@@ -268,7 +268,16 @@ static void tell_changed(const struct disk *d)
 		d->changed();
 }
 
-int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records)
+/* What came back may be an older copy, without the last records: a hole spoils the one behind it.
+ */
+static uint64_t end_of(int fd, uint64_t end)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (uint64_t)st.st_size < end ? (uint64_t)st.st_size : end;
+}
+
+int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records, bool anew)
 {
 	char name[QUEUEDIR_NAME_MAX];
 
@@ -277,54 +286,33 @@ int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records)
 
 	if (fd < 0)
 		return -1;
-	int written = pwrite_whole(fd, records.data, records.len, *end), why = errno;
+	uint64_t at = anew ? end_of(fd, *end) : *end;
+	int written = pwrite_whole(fd, records.data, records.len, at);
+
+	/* Whole records of an earlier attempt would be read behind those that are newer. */
+	if (written == 0 && anew)
+		written = ftruncate(fd, (off_t)(at + records.len));
+	int why = errno;
 
 	close(fd);
-	/* What it left is overwritten by the next record, or passed over as torn. */
 	if (written < 0) {
 		errno = why;
 		return -1;
 	}
-	*end += records.len;
+	*end = at + records.len;
 	tell_changed(d);
 	return 0;
 }
 
-static int unlink_message(struct disk *d, uint64_t id)
+int disk_remove(struct disk *d, uint64_t id)
 {
 	char name[QUEUEDIR_NAME_MAX];
 
 	queuedir_name(id, name);
+	if (unlinkat(d->directory, name, 0) < 0)
+		return -1;
 	tell_changed(d);
-	return unlinkat(d->directory, name, 0);
-}
-
-int disk_remove(struct disk *d, uint64_t id)
-{
-	if (unlink_message(d, id) == 0)
-		return 0;
-	if (errno != ENOENT && d->left_count < DISK_LEFT_MAX)
-		d->left[d->left_count++] = id;
-	return -1;
-}
-
-bool disk_is_left(const struct disk *d, uint64_t id)
-{
-	for (unsigned i = 0; i < d->left_count; i++)
-		if (d->left[i] == id)
-			return true;
-	return false;
-}
-
-void disk_remove_left(struct disk *d, bool (*is_served)(void *context, uint64_t id), void *context)
-{
-	unsigned kept = 0;
-
-	for (unsigned i = 0; i < d->left_count; i++)
-		if (!is_served(context, d->left[i]) && unlink_message(d, d->left[i]) < 0 &&
-		    errno != ENOENT)
-			d->left[kept++] = d->left[i];
-	d->left_count = kept;
+	return 0;
 }
 
 int disk_set_aside(struct disk *d, uint64_t id, enum queuedir_place place,
@@ -374,7 +362,6 @@ void disk_forget_odd(struct disk *d, const char *name)
 void disk_counts(struct disk *d, struct control_counts *out)
 {
 	queuedir_count_aside(d->directory, out);
-	out->left = d->left_count;
 	for (unsigned i = 0; i < d->odd_count; i++) {
 		const struct disk_odd *odd = &d->odd[i];
 		struct stat st;

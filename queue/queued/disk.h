@@ -14,7 +14,7 @@
 #include "lib/base/reason.h"
 #include "lib/queue/queuedir.h"
 
-enum { DISK_ODD_MAX = 1000, DISK_LEFT_MAX = 1000, DISK_FRESH_MAX = 256, DISK_FRESH_MS = 1000 };
+enum { DISK_ODD_MAX = 1000, DISK_FRESH_MAX = 256, DISK_FRESH_MS = 1000 };
 
 /* What stood in the queue at the start and is not served. */
 struct disk_odd {
@@ -28,8 +28,6 @@ struct disk {
 	struct queue_key key;
 	struct disk_odd odd[DISK_ODD_MAX]; /* those beyond are in the log */
 	unsigned odd_count;
-	uint64_t left[DISK_LEFT_MAX]; /* what could not be removed: the next start would send it */
-	unsigned left_count;
 	bool unexamined; /* something could not be read: the next start looks at everything */
 	bool unusable[QUEUEDIR_DIRECTORIES]; /* new messages avoid them */
 	uint64_t last_id;
@@ -66,13 +64,10 @@ int disk_reader(struct disk *d, uint64_t id); /* read only; -1 with errno */
  * again: most messages are delivered at once. */
 int disk_message(struct disk *d, const struct queue_header *taken, struct queue_header *header,
                  bool *damaged);
-/* Appends records at *end, which is moved behind them. */
-int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records);
-/* -1 with errno: it is still there, and disk_remove_left tries again. */
-int disk_remove(struct disk *d, uint64_t id);
-bool disk_is_left(const struct disk *d, uint64_t id);
-/* But not what is served again, by an operator's word. */
-void disk_remove_left(struct disk *d, bool (*is_served)(void *context, uint64_t id), void *context);
+/* Appends records at *end, which is moved behind them. -1 with errno: a part of them may stand
+ * there all the same; `anew` then writes over it, and what is behind *end goes. */
+int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records, bool anew);
+int disk_remove(struct disk *d, uint64_t id); /* -1 with errno */
 /* To damaged/ or torn/; `to` is its name there. -1 with errno: it stays, and counts as odd. */
 int disk_set_aside(struct disk *d, uint64_t id, enum queuedir_place place,
                    char to[QUEUEDIR_NAME_MAX]);

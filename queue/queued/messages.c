@@ -6,7 +6,6 @@
  */
 #include "queue/queued/messages.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "lib/base/clock.h"
@@ -23,7 +22,7 @@ struct messages {
 	struct messages_setup with;
 	struct agents *agents;
 	struct resolving *resolving;
-	struct journal journal;
+	struct journal *journal;
 	struct admission admission;
 	struct attempts attempts;
 	struct reports reports;
@@ -71,7 +70,7 @@ static void deliver(struct messages *ms, struct message *m, struct recipient *co
 
 	for (uint32_t i = 0; i < count; i++) {
 		if (down)
-			outcomes_defer(&ms->journal, m, list[i], "4.4.1", "",
+			outcomes_defer(ms->journal, m, list[i], "4.4.1", "",
 			               "the destination did not respond recently");
 		else
 			recipient_set(m, list[i], RECIPIENT_QUEUED);
@@ -98,7 +97,7 @@ static void make_deliveries(struct messages *ms, struct message *m)
 	if (m->held)
 		count = 0;
 	if (count > 1)
-		count = repeated_drop(&ms->journal, m, list, count);
+		count = repeated_drop(ms->journal, m, list, count);
 	if (count > 1)
 		qsort(list, count, sizeof *list, compare_destination);
 	for (uint32_t i = 0, n; i < count; i += n) {
@@ -121,7 +120,7 @@ static void give_back(struct messages *ms, struct delivery *d, const char *text)
 		if (d->report != JOB_REPORT_NONE)
 			m->report_wait = REPORT_LATER;
 		else if (text)
-			outcomes_defer(&ms->journal, m, r, "4.4.1", "", text);
+			outcomes_defer(ms->journal, m, r, "4.4.1", "", text);
 		else
 			recipient_set(m, r, RECIPIENT_DEFERRED);
 	}
@@ -135,6 +134,7 @@ static void set_aside(struct messages *ms, struct message *m)
 {
 	char to[QUEUEDIR_NAME_MAX];
 
+	journal_leave(ms->journal, m);
 	if (disk_set_aside(ms->with.disk, m->id, QUEUEDIR_DAMAGED, to) < 0)
 		log_warn("id=%s event=set-aside-failed reason=\"%m\"", message_name(m));
 	else
@@ -142,32 +142,13 @@ static void set_aside(struct messages *ms, struct message *m)
 		         to);
 }
 
-/* Its file stays: as long as that can be written, the next start sends nothing of it again. */
-static void write_all_done(struct messages *ms, struct message *m)
-{
-	for (uint32_t i = 0; i < m->recipient_count; i++)
-		journal_note_recipient(&ms->journal, m, &m->recipients[i], QUEUE_DONE);
-	journal_write(&ms->journal, m);
-}
-
-static void remove_file(struct messages *ms, struct message *m)
-{
-	if (disk_remove(ms->with.disk, m->id) == 0)
-		return;
-	bool is_there = errno != ENOENT;
-
-	log_warn("id=%s event=remove-failed reason=\"%m\"", message_name(m));
-	if (is_there)
-		write_all_done(ms, m);
-}
-
 static void end(struct messages *ms, struct message *m)
 {
-	journal_forget(&ms->journal);
+	journal_forget(ms->journal);
 	if (m->damaged)
 		set_aside(ms, m);
 	else
-		remove_file(ms, m);
+		journal_remove(ms->journal, m);
 	if (m->counts[RECIPIENT_ASKED])
 		resolving_forget(ms->resolving, m);
 	admission_over(&ms->admission, m);
@@ -194,8 +175,8 @@ static void settle_quiet(struct messages *ms, struct message *m)
 static void settle_removed(struct messages *ms, struct message *m)
 {
 	if (m->damaged == MESSAGE_TEXT_DAMAGED)
-		journal_write(&ms->journal, m);
-	journal_forget(&ms->journal);
+		journal_write(ms->journal, m);
+	journal_forget(ms->journal);
 	if (!m->in_line && m->deliveries.count == 0)
 		end(ms, m);
 }
@@ -219,7 +200,7 @@ static void settle(struct messages *ms, struct message *m)
 	}
 	if (!m->held && !m->in_line)
 		attempts_plan(&ms->attempts, m);
-	journal_write(&ms->journal, m);
+	journal_write(ms->journal, m);
 	if (!m->in_line && m->counts[RECIPIENT_ASKED] == 0 && m->deliveries.count == 0)
 		admission_over(&ms->admission, m);
 }
@@ -318,7 +299,7 @@ void messages_answered(void *context, struct message *m, uint32_t index, struct 
 		found_free(found, count);
 		return;
 	}
-	answers_take(&ms->journal, m, index, found, count);
+	answers_take(ms->journal, m, index, found, count);
 	settle(ms, m);
 }
 
@@ -349,17 +330,17 @@ void messages_result(void *context, struct delivery *d, struct recipient *r,
 	if (d->report != JOB_REPORT_NONE)
 		reports_result(&ms->reports, d, r, result);
 	else if (result->outcome == JOB_DONE)
-		outcomes_done(&ms->journal, m, r, agents_name(d), result);
+		outcomes_done(ms->journal, m, r, agents_name(d), result);
 	else if (result->outcome == JOB_FAILED)
-		outcomes_give_up(&ms->journal, m, r, result->status, result->remote_host,
+		outcomes_give_up(ms->journal, m, r, result->status, result->remote_host,
 		                 result->text);
 	else if (result->outcome == JOB_OWN_FAULT && !m->removed)
-		outcomes_own_fault(&ms->journal, m, r, agents_name(d), result);
+		outcomes_own_fault(ms->journal, m, r, agents_name(d), result);
 	else
-		outcomes_defer(&ms->journal, m, r, result->status, result->remote_host,
+		outcomes_defer(ms->journal, m, r, result->status, result->remote_host,
 		               result->text);
 	/* Written with the end of the job, when the file is not removed then. */
-	journal_put_off(&ms->journal, m, &d->notes);
+	journal_put_off(ms->journal, m, &d->notes);
 }
 
 void messages_finished(void *context, struct delivery *d)
@@ -367,7 +348,7 @@ void messages_finished(void *context, struct delivery *d)
 	struct messages *ms = context;
 	struct message *m = d->message;
 
-	journal_take_up(&ms->journal, m, &d->notes);
+	journal_take_up(ms->journal, m, &d->notes);
 	delivery_free(d);
 	settle(ms, m);
 	messages_admit(ms);
@@ -463,19 +444,19 @@ struct messages *messages_new(const struct messages_setup *setup)
 	struct messages *ms = memory_get(sizeof *ms);
 
 	ms->with = *setup;
-	journal_init(&ms->journal, setup->disk);
+	ms->journal = setup->journal;
 	ms->attempts = (struct attempts){
 		.loop = setup->loop,
 		.settings = setup->settings,
 		.records = setup->records,
-		.journal = &ms->journal,
+		.journal = ms->journal,
 		.context = ms,
 		.due = attempts_due,
 	};
 	attempts_start(&ms->attempts);
 	ms->reports = (struct reports){
 		.settings = setup->settings,
-		.journal = &ms->journal,
+		.journal = ms->journal,
 	};
 	reports_start(&ms->reports);
 	ms->lessons = (struct lessons){

@@ -8,6 +8,7 @@
 #define QUEUE_QUEUED_MESSAGES_H
 
 #include "queue/queued/agents.h"
+#include "queue/queued/journal.h"
 #include "queue/queued/resolving.h"
 
 struct messages;
@@ -16,6 +17,7 @@ struct messages_setup {
 	struct loop *loop;
 	const struct settings *settings; /* may change in place */
 	struct disk *disk;
+	struct journal *journal;
 	struct records *records; /* read by others, changed only here */
 };
 

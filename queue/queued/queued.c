@@ -39,7 +39,7 @@ enum {
 	STOP_PATIENCE_MS = 20000,
 	STOP_LOOK_MS = 50,
 	TORN_LOOK_MS = 3600 * 1000,
-	LEFT_LOOK_MS = 5000
+	UNWRITTEN_LOOK_MS = 5000
 };
 
 static struct queued {
@@ -47,6 +47,7 @@ static struct queued {
 	struct settings settings;
 	struct disk disk;
 	struct records records;
+	struct journal journal;
 	/* Each keeps its own state; only messages knows agents and resolving. */
 	struct messages *messages;
 	struct agents *agents;
@@ -55,7 +56,7 @@ static struct queued {
 	struct commands *commands;
 	struct watch master;
 	bool stopping;
-	struct timer stop_look, torn_look, left_look;
+	struct timer stop_look, torn_look, unwritten_look;
 	int64_t stop_late_ms;
 } queued;
 
@@ -135,17 +136,12 @@ static void torn_look(struct timer *t)
 	loop_timer_set(q->loop, t, loop_now_ms(q->loop) + TORN_LOOK_MS);
 }
 
-static bool is_served(void *context, uint64_t id)
+static void unwritten_look(struct timer *t)
 {
-	return records_find(context, id) != NULL;
-}
+	struct queued *q = loop_owner(t, struct queued, unwritten_look);
 
-static void left_look(struct timer *t)
-{
-	struct queued *q = loop_owner(t, struct queued, left_look);
-
-	disk_remove_left(&q->disk, is_served, &q->records);
-	loop_timer_set(q->loop, t, loop_now_ms(q->loop) + LEFT_LOOK_MS);
+	journal_look(&q->journal, q->settings.queue_lifetime_ms);
+	loop_timer_set(q->loop, t, loop_now_ms(q->loop) + UNWRITTEN_LOOK_MS);
 }
 
 static void nothing(int number, void *context)
@@ -161,6 +157,7 @@ static void start_messages(struct queued *q)
 		.loop = q->loop,
 		.settings = &q->settings,
 		.disk = &q->disk,
+		.journal = &q->journal,
 		.records = &q->records,
 	});
 	q->agents = agents_start(&(struct agents_setup){
@@ -208,8 +205,8 @@ static int restore(const char *name, bool unverified, struct reason *why)
 		return fail(why, "not the name of a message's file");
 	if (!aside && writers_have(q->writers, id))
 		return fail(why, "a message that is being written");
-	if (!aside && disk_is_left(&q->disk, id))
-		return fail(why, "delivered already, and not removable; remove it");
+	if (!aside && journal_is_over(&q->journal, id))
+		return fail(why, "delivered already; it is removed as soon as that is possible");
 	if (queue_restore(q->disk.directory, &q->disk.key, name, unverified, &id, why) < 0 ||
 	    (records_find(&q->records, id) == NULL &&
 	     recover_one(&q->disk, id, messages_restored, q->messages, why) < 0))
@@ -229,6 +226,7 @@ static void serve(struct queued *q)
 		.loop = q->loop,
 		.settings = &q->settings,
 		.disk = &q->disk,
+		.journal = &q->journal,
 		.context = q->messages,
 		.accepted = messages_accepted,
 	});
@@ -236,6 +234,7 @@ static void serve(struct queued *q)
 		.loop = q->loop,
 		.records = &q->records,
 		.disk = &q->disk,
+		.journal = &q->journal,
 		.context = q->messages,
 		.forgive = messages_forgive,
 		.retry = messages_retry,
@@ -247,8 +246,8 @@ static void serve(struct queued *q)
 	q->stop_look.due = stop_look;
 	q->torn_look.due = torn_look;
 	loop_timer_set(q->loop, &q->torn_look, loop_now_ms(q->loop) + TORN_LOOK_MS);
-	q->left_look.due = left_look;
-	loop_timer_set(q->loop, &q->left_look, loop_now_ms(q->loop) + LEFT_LOOK_MS);
+	q->unwritten_look.due = unwritten_look;
+	loop_timer_set(q->loop, &q->unwritten_look, loop_now_ms(q->loop) + UNWRITTEN_LOOK_MS);
 	q->master.ready = from_master;
 	loop_watch(q->loop, &q->master, LOOP_READ);
 	loop_signal(q->loop, SIGTERM, stop, q);
@@ -276,6 +275,7 @@ int main(void)
 	q->loop = loop_new();
 	q->master.fd = program_need_fd("master");
 	records_init(&q->records);
+	journal_init(&q->journal, &q->disk, &q->records);
 	start_messages(q);
 	profile.paths[0].writable = false;
 	open_queue(q, directory, &profile);
@@ -283,7 +283,7 @@ int main(void)
 	master_tell_ready(q->loop);
 	loop_run(q->loop);
 	writers_end(q->writers);
-	disk_remove_left(&q->disk, is_served, &q->records);
+	journal_stop(&q->journal);
 	disk_put_clean_mark(&q->disk);
 	log_info("event=stopped messages=%zu", q->records.count);
 	return EXIT_DONE;

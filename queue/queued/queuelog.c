@@ -149,6 +149,24 @@ static bool decode_line(struct view line, const struct queue_key *key, uint64_t 
 	return line.len == 0;
 }
 
+void queue_log_expansions(struct view records, struct text *out)
+{
+	struct view rest = records, line, word;
+
+	while (rest.len) {
+		size_t len = view_find(rest, '\n');
+
+		line = view_take(rest, len < rest.len ? len + 1 : len);
+		rest = view_skip(rest, line.len);
+		struct view after = line;
+
+		if (text_has_room(out, line.len) && view_cut(&after, ' ', &word) &&
+		    (view_equal(word, view_of(events[QUEUE_NEW].word)) ||
+		     view_equal(word, view_of(events[QUEUE_EXPANDED].word))))
+			text_add(out, line);
+	}
+}
+
 bool queue_log_next(struct view *rest, const struct queue_key *key, uint64_t id,
                     struct queue_log *l, unsigned *bad)
 {

@@ -45,4 +45,7 @@ void queue_log_encode(struct text *out, const struct queue_key *key, uint64_t id
 bool queue_log_next(struct view *rest, const struct queue_key *key, uint64_t id,
                     struct queue_log *l, unsigned *bad);
 
+/* Only the records of expansions (QUEUE_NEW, QUEUE_EXPANDED), as they stand in `records`. */
+void queue_log_expansions(struct view records, struct text *out);
+
 #endif

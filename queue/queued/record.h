@@ -13,6 +13,7 @@
 #include "lib/queue/queuefile.h"
 #include "queue/queued/schedule.h"
 
+struct unwritten;
 struct channel; /* one kind of agent: the remote ones, the bouncing ones, or the local ones of one
                    owner */
 
@@ -67,6 +68,7 @@ struct recipient {
 	bool relayed : 1;   /* RECIPIENT_SUCCESS: by another host */
 	bool listed : 1;    /* in a report that is on its way */
 	bool tried : 1;     /* while its log is read: in the last attempt that this tells of */
+	bool replaced : 1;  /* an alias: GONE by its expansion, others took its place */
 	struct target *target;
 	struct outcome *outcome;
 };
@@ -101,16 +103,16 @@ struct message {
 	uint32_t cursor; /* the recipient that is asked about next, while in line */
 	uint16_t attempts;
 	uint8_t origin;      /* enum envelope_origin */
-	bool held;           /* by an operator: no attempts */
-	bool noticed;        /* the delay notice is out, or on its way */
-	bool removed;        /* by an operator, while agents had it: ends with their jobs */
 	uint8_t damaged;     /* enum message_damage; `removed` is set too, and its end sets the file
 	                        aside */
-	bool in_line;        /* waits to be admitted */
-	bool admitted;       /* counts as active */
-	bool repeats;        /* `next` is a repeat */
 	uint8_t report_wait; /* enum report_wait */
 	uint8_t report_faults; /* of our own, in a row, that kept a report from being made */
+	bool held : 1;         /* by an operator: no attempts */
+	bool noticed : 1;      /* the delay notice is out, or on its way */
+	bool removed : 1;      /* by an operator, while agents had it: ends with their jobs */
+	bool in_line : 1;      /* waits to be admitted */
+	bool admitted : 1;     /* counts as active */
+	bool repeats : 1;      /* `next` is a repeat */
 	struct recipient *recipients;
 	char *strings; /* each terminated; place 0 is the empty one */
 	uint32_t strings_len, strings_cap, recipient_cap;
@@ -119,7 +121,8 @@ struct message {
 #include "lib/wire/envelope.def"
 #undef ENVELOPE_FIELD
 	struct message *line_next;
-	struct list deliveries; /* waiting or running, reports included: the newest first */
+	struct list deliveries;      /* waiting or running, reports included: the newest first */
+	struct unwritten *unwritten; /* NULL: its file says all that is known; journal.h */
 };
 
 /* The index by id. */

@@ -125,6 +125,7 @@ static void take_expanded(struct replay *p, struct recipient *r, const struct qu
 		return;
 	}
 	recipient_set(p->m, r, RECIPIENT_GONE);
+	r->replaced = true;
 	p->provisional = p->m->recipient_count;
 }
 

@@ -50,8 +50,7 @@ static void abandon(struct writer *w)
 {
 	if (w->fd < 0)
 		return;
-	if (disk_remove(writers_of(&w->line)->with.disk, w->message->id) < 0)
-		log_warn("event=remove-failed reason=\"%m\"");
+	journal_remove_file(writers_of(&w->line)->with.journal, w->message->id);
 	close(w->fd);
 	w->fd = -1;
 	w->committed = false;

@@ -9,8 +9,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/loop.h"
 #include "lib/conf/settings.h"
-#include "queue/queued/disk.h"
-#include "queue/queued/record.h"
+#include "queue/queued/journal.h"
 
 enum { WRITERS_MAX = SESSION_LINES_MAX /* lines of one program */ };
 
@@ -20,6 +19,7 @@ struct writers_setup {
 	struct loop *loop;
 	const struct settings *settings; /* looked at for every message: it may change in place */
 	struct disk *disk;
+	struct journal *journal;
 	void *context;
 	/* The message is safe and live, its writer knows; it is the callee's. */
 	void (*accepted)(void *context, struct message *m);

@@ -175,14 +175,6 @@ class Started:
         self.house.kill()
         remove(self.place)
 
-    def counts(self):
-        """What queued says that it does not serve."""
-        line = self.house.control()
-        send(line, Out(CONTROL_QUEUE_COUNTS))
-        answer = receive(line)
-        assert answer.kind == CONTROL_QUEUE_COUNTS, answer.kind
-        return dict(zip(("damaged", "torn", "misplaced", "stray", "unreadable", "left"), (answer.u32() for _ in range(6))))
-
     def settled(self, ids):
         """Nothing of these waits any more."""
         return self.house.wait_for(lambda: not {e["id"] for e in self.house.list()} & set(ids))
@@ -190,41 +182,6 @@ class Started:
     def kept(self):
         queue = self.place / "queue"
         return {path.name[:13] for pattern in ("??/*", "damaged/*", "torn/*") for path in queue.glob(pattern)}
-
-
-class Control(threading.Thread):
-    """RUNDIR/control, as master serves it for questions to queued."""
-
-    def __init__(self, house):
-        super().__init__(daemon=True)
-        (house.directory / "run").mkdir(exist_ok=True)
-        self.path, self.house = house.directory / "run" / "control", house
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket.bind(str(self.path))
-        self.socket.listen(8)
-        self.start()
-
-    def run(self):
-        try:
-            while True:
-                line, _ = self.socket.accept()
-                if (question := receive(line)) is not None and question.kind == CONTROL_QUEUE:
-                    send(self.house.program.master, Out(MASTER_CONTROL).fd(line))
-                    send(line, Out(CONTROL_END).byte(0).view(""))
-                line.close()
-        except OSError:
-            pass
-
-    def end(self):
-        self.path.unlink()
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-
-
-def posthouse(place, *words):
-    """queue check and others: exit code and what it says."""
-    got = subprocess.run([str(wirehouse.build_directory() / "bin/posthouse"), "-c", str(place / "conf"), *words], capture_output=True, text=True)
-    return got.returncode, got.stdout + got.stderr
 
 
 def batches(names, size=8):
@@ -252,7 +209,7 @@ def messages(prepared, how):
                 ok(good, f"{how}: {name}: {'delivered' if got else 'kept' if id in kept else 'gone'}",
                    f"{started.house.program.log()}")
             aside = [path for pattern in ("??/*", "damaged/*", "torn/*") for path in (place / "queue").glob(pattern)]
-            is_(sum(started.counts().values()), len(aside), f"{how}: what is kept is counted: {started.counts()}")
+            is_(sum(started.house.counts().values()), len(aside), f"{how}: what is kept is counted: {started.house.counts()}")
             code, said = posthouse(place, "queue", "check")
             ok(code == (100 if aside else 0) and all(said.count(str(path.relative_to(place / "queue")) + ": ") == 1 for path in aside),
                f"{how}: and posthouse queue check names each", f"{code} {said} {aside}")
@@ -359,7 +316,7 @@ def repair(prepared, how, running):
         text = lambda name: TEXTS[prepared.ids[ids[name]]]
         ok(all(started.delivered[id] == ([text(name)] if name != "a bit of the message" else [text(name).replace(b"this is", b"uhis is", 1)])
                for name, id in ids.items() if name != lost), "as they are, once")
-        is_(sum(started.counts().values()), 1, "one is left")
+        is_(sum(started.house.counts().values()), 1, "one is left")
         if running:
             log = started.house.program.log()
             ok(f"id={ids[forced[0]]} event=restored-unverified name=damaged/" in log, "the log has it")
@@ -380,7 +337,7 @@ def exchanged(prepared, how):
     (place / "queue/kept").rename(second)
     with Started(place) as started:
         started.settled(ids[2:])
-        is_((started.counts()["damaged"], started.delivered.keys() & set(ids[:2])), (2, set()), f"{how}: two exchanged files are set aside")
+        is_((started.house.counts()["damaged"], started.delivered.keys() & set(ids[:2])), (2, set()), f"{how}: two exchanged files are set aside")
         control = Control(started.house)
         code, said = posthouse(place, "queue", "check", "--repair")
         is_((code, said.count(": taken back\n")), (0, 2), "--repair takes them back")
@@ -418,7 +375,7 @@ def not_removable(prepared, how):
         directory.chmod(0o500)
     with Started(place) as started:
         started.settled(ids)
-        ok(started.house.wait_for(lambda: started.counts()["left"] == len(ids)), f"{how}: delivered and not removable: counted", str(started.counts()))
+        ok(started.house.wait_for(lambda: started.house.counts()["left"] == len(ids)), f"{how}: delivered and not removable: counted", str(started.house.counts()))
         control = Control(started.house)
         code, said = posthouse(place, "queue", "list")
         ok(f"Not in this list: {len(ids)} delivered but not removable" in said, "by queue list too", said)
@@ -427,7 +384,7 @@ def not_removable(prepared, how):
         control.end()
         started.house.kill()
         started.house.restart()
-        ok(started.house.wait_for(lambda: started.counts()["left"] == len(ids)), "neither does the next start")
+        ok(started.house.wait_for(lambda: started.house.counts()["left"] == len(ids)), "neither does the next start")
         for directory in names:
             directory.chmod(0o700)
         started.house.stop()
@@ -447,7 +404,7 @@ def other_secret(prepared, how):
     with Started(place) as started:
         started.settled(ids)
         is_({id: texts for id, texts in started.delivered.items()}, {id: [TEXTS[prepared.ids[id]]] for id in ids[:2]}, "and delivered, no other")
-        is_(started.counts()["damaged"], 6, "the others are set aside")
+        is_(started.house.counts()["damaged"], 6, "the others are set aside")
         started.house.stop()
         shutil.copy(prepared.directory / "queue/secret", place / "queue/secret")
         code, said = posthouse(place, "queue", "check", "--repair")

@@ -17,6 +17,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 
@@ -355,6 +356,14 @@ class House:
                                 "reason": p.string()})
         return entries
 
+    def counts(self):
+        """What queued says that it does not serve."""
+        line = self.control()
+        send(line, Out(CONTROL_QUEUE_COUNTS))
+        answer = receive(line)
+        assert answer.kind == CONTROL_QUEUE_COUNTS, answer.kind
+        return dict(zip(("damaged", "torn", "misplaced", "stray", "unreadable", "left", "unwritten"), (answer.u32() for _ in range(7))))
+
     def files(self):
         return sorted(p.name for p in (self.directory / "queue").glob("??/*"))
 
@@ -408,3 +417,38 @@ class House:
             self.kill()
         if not self.keep:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Control(threading.Thread):
+    """RUNDIR/control, as master serves it for questions to queued."""
+
+    def __init__(self, house):
+        super().__init__(daemon=True)
+        (house.directory / "run").mkdir(exist_ok=True)
+        self.path, self.house = house.directory / "run" / "control", house
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.bind(str(self.path))
+        self.socket.listen(8)
+        self.start()
+
+    def run(self):
+        try:
+            while True:
+                line, _ = self.socket.accept()
+                if (question := receive(line)) is not None and question.kind == CONTROL_QUEUE:
+                    send(self.house.program.master, Out(MASTER_CONTROL).fd(line))
+                    send(line, Out(CONTROL_END).byte(0).view(""))
+                line.close()
+        except OSError:
+            pass
+
+    def end(self):
+        self.path.unlink()
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+def posthouse(place, *words):
+    """queue check and others: exit code and what it says."""
+    got = subprocess.run([str(wirehouse.build_directory() / "bin/posthouse"), "-c", str(place / "conf"), *words], capture_output=True, text=True)
+    return got.returncode, got.stdout + got.stderr

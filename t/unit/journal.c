@@ -35,7 +35,7 @@ int main(void)
 	struct text notes;
 	unsigned bad = 0;
 
-	journal_init(&j, &disk);
+	journal_init(&j, &disk, NULL);
 	j.records.max = ROOM;
 	text_init(&notes, ROOM);
 	note(&j, m, 1);

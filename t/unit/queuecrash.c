@@ -37,6 +37,8 @@ struct bytes {
 static struct loop *const loop = NULL;
 static struct settings settings = { .message_size_max_bytes = 1 << 20, .recipients_max = 100 };
 static struct disk disk;
+static struct records records;
+static struct journal journal;
 static struct writers *writers;
 static char text_sent[TEXT_BYTES];
 static char directory[] = "/tmp/queuecrash.XXXXXX";
@@ -114,8 +116,11 @@ static void begin(enum step step)
 	fakes_hubs_forget();
 	accepted = NULL;
 	fakes_now_ms++;
-	writers = writers_start(&(struct writers_setup){
-		.loop = loop, .settings = &settings, .disk = &disk, .accepted = take });
+	writers = writers_start(&(struct writers_setup){ .loop = loop,
+	                                                 .settings = &settings,
+	                                                 .disk = &disk,
+	                                                 .journal = &journal,
+	                                                 .accepted = take });
 	fakes_worker_comes(&fakes_hubs[0]);
 	spool_open_put(&out, TEXT_BYTES);
 	say(&out);
@@ -354,6 +359,8 @@ int main(void)
 	fakes_dropped = dropped;
 	for (unsigned i = 0; i < TEXT_BYTES; i++)
 		text_sent[i] = i % 64 == 63 ? '\n' : (char)('a' + i % 26);
+	records_init(&records);
+	journal_init(&journal, &disk, &records);
 	fakes_memory_permanent();
 	if (mkdtemp(directory) == NULL ||
 	    disk_open(&disk, open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), &why) < 0) {

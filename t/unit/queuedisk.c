@@ -125,7 +125,7 @@ static bool is_dropped(struct view record)
 	       view_equal(word, view_of(dropped_word));
 }
 
-int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records)
+int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records, bool anew)
 {
 	struct file *f = file_of(id);
 	size_t at = *end - f->base_len;
@@ -151,6 +151,8 @@ int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records)
 	errno = ENOSPC;
 	if (full)
 		return -1;
+	if (anew)
+		f->log_len = at;
 	*end = f->base_len + at;
 	return 0;
 }
@@ -279,6 +281,7 @@ void disk_stop(void)
 		sync_file(&files[n]);
 		files[n].removed = false;
 	}
+	fills = false; /* there is room again */
 	clean = true;
 }
 

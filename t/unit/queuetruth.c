@@ -199,6 +199,12 @@ void truth_judge(void)
 	}
 }
 
+void truth_all_written(void)
+{
+	truth.lossy = false;
+	truth_judge();
+}
+
 void truth_judge_job(const struct truth_work *k, unsigned i, bool stopping)
 {
 	const struct fate *f = &truth.fates[k->message][k->who[i].address];

@@ -44,6 +44,8 @@ void truth_acknowledged(unsigned message);
 void truth_removed(unsigned message);
 /* A record may be missing on the disk, for another reason than queued's. */
 void truth_lossy(void);
+/* An orderly stop: from now on it must be. */
+void truth_all_written(void);
 /* An agent tells queued the outcome for recipient i of its job. */
 void truth_told(const struct truth_work *k, unsigned i, enum job_outcome outcome);
 /* queued may have forgotten what its disk does not say. */

@@ -25,6 +25,7 @@ static struct {
 	enum world_fault fault;
 	struct settings settings;
 	struct disk disk;
+	struct journal journal;
 	struct records records;
 	struct messages *messages;
 	struct agents *agents;
@@ -154,9 +155,11 @@ static void start(void)
 	w.stopping = false;
 	w.trouble = 0;
 	records_init(&w.records);
+	journal_init(&w.journal, &w.disk, &w.records);
 	w.messages = messages_new(&(struct messages_setup){ .loop = fakes_loop,
 	                                                    .settings = &w.settings,
 	                                                    .disk = &w.disk,
+	                                                    .journal = &w.journal,
 	                                                    .records = &w.records });
 	w.agents = agents_start(&(struct agents_setup){ .loop = fakes_loop,
 	                                                .settings = &w.settings,
@@ -350,7 +353,10 @@ static void stop(void)
 /* Either all jobs have ended, or queued's patience: what agents do then it never learns. */
 static void stopped(void)
 {
+	journal_stop(&w.journal);
+	journal_stop(&w.journal); /* a disk without room has some again */
 	disk_stop();
+	truth_all_written();
 	start_again();
 }
 
@@ -532,6 +538,7 @@ static void mix_message(const struct message *m)
 	    m->admitted << 6 | m->repeats << 7 | m->report_wait << 8 | m->report_faults << 10);
 	mix_time(m->put_off_s ? m->born_ms + (int64_t)m->put_off_s * 1000 : 0);
 	mix(m->attempts * 16u + m->cursor);
+	mix(m->unwritten != NULL);
 	mix_time(m->next.place ? m->next.at_ms : 0);
 	mix_time(m->born_ms);
 	for (uint32_t i = 0; i < m->recipient_count; i++)
