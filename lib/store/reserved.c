@@ -6,8 +6,9 @@
  * is taken from here, whatever the folder's own files say: a folder (or all of Maildir) that is put
  * back from a backup gives none twice.
  *
- * The first line says which file this is, by what no copy of it has. When the home is put back as a
- * whole the file is another one: then as many UIDs are passed over as can have been given since.
+ * The first line says which file this is and when it was last written, by what no copy has: a file
+ * that was copied is another one, and one that was copied over was changed (ctime) at a time that
+ * it does not name. Then as many UIDs are passed over as can have been given since.
  *
  * Lines are written in place and never lie in two sectors; one that is damaged counts as none. They
  * only rise, and stay when their folder goes: it may come back.
@@ -28,12 +29,18 @@ enum {
 	LINES_MAX = 32768 /* folders there have ever been; later ones have none */
 };
 
+struct first_line {
+	uint64_t inode, born_ns;
+	uint64_t written_ns; /* 0: this file system's times are not of this clock */
+};
+
 struct record_file {
 	int fd;
 	char *bytes;
-	uint64_t len;   /* whole lines */
-	uint32_t added; /* to every number: the file was put back */
-	char identity[LINE_BYTES + 1];
+	uint64_t len;      /* whole lines */
+	uint32_t added;    /* to every number: the file was put back */
+	uint64_t since_ns; /* added: what was written until then is in it */
+	struct first_line first;
 };
 
 static void finish_line(char out[LINE_BYTES + 1], size_t len)
@@ -53,37 +60,82 @@ static void format_line(char out[LINE_BYTES + 1], uint32_t validity, const struc
 	                         validity, r->ceiling, r->next));
 }
 
-/* The inode and the time of its birth: a copy that got the same number was born later. */
-static void identify(int fd, char out[LINE_BYTES + 1])
+static void format_first(char out[LINE_BYTES + 1], const struct first_line *l)
 {
-	uint64_t inode = 0, born_ns = 0;
+	finish_line(out,
+	            string_print(out, LINE_BYTES + 1, "%016" PRIx64 " %016" PRIx64 " %016" PRIx64,
+	                         l->inode, l->born_ns, l->written_ns));
+}
+
+static bool parse_first(const char *line, struct first_line *out)
+{
+	char want[LINE_BYTES + 1];
+
+	*out = (struct first_line){ strtoull(line, NULL, 16), strtoull(line + 17, NULL, 16),
+		                    strtoull(line + 34, NULL, 16) };
+	format_first(want, out);
+	return memcmp(line, want, LINE_BYTES) == 0;
+}
+
+/* The inode and the time of its birth: a copy that got the same number was born later. */
+static void identify(int fd, struct first_line *out)
+{
+	*out = (struct first_line){ 0 };
 #ifdef STATX_BTIME
 	struct statx x;
 
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &x) == 0) {
-		inode = x.stx_ino;
+		out->inode = x.stx_ino;
 		if (x.stx_mask & STATX_BTIME)
-			born_ns = (uint64_t)x.stx_btime.tv_sec * 1000000000 + x.stx_btime.tv_nsec;
+			out->born_ns =
+				(uint64_t)x.stx_btime.tv_sec * 1000000000 + x.stx_btime.tv_nsec;
 	}
 #else
 	struct stat st;
 
 	if (fstat(fd, &st) == 0)
-		inode = st.st_ino;
+		out->inode = st.st_ino;
 #endif
-	finish_line(out, string_print(out, LINE_BYTES + 1, "file %016" PRIx64 " %016" PRIx64, inode,
-	                              born_ns));
+}
+
+static int64_t time_ns(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* A write sets both times to the clock's. A copy over the file does so as well, with what the bytes
+ * said before, and whoever gives it the copy's time then (or a mode, or an owner) parts the two. */
+static bool last_written_at(const struct stat *st, uint64_t written_ns)
+{
+	int64_t changed_ns = time_ns(st->st_ctim), apart_ns = changed_ns - (int64_t)written_ns;
+	/* Ticks, or whole seconds. */
+	int64_t slack_ns = st->st_ctim.tv_nsec ? 100000000 : 2000000000;
+
+	return changed_ns == time_ns(st->st_mtim) && apart_ns <= slack_ns && -apart_ns <= slack_ns;
 }
 
 /* A mailbox gets less than a message a second, and no more than UID_TRUST in any time. */
-static uint32_t can_have_been_given(int fd)
+static uint32_t can_have_been_given(uint64_t since_ns)
 {
-	struct stat st;
-	int64_t passed_s = fstat(fd, &st) < 0 ? 0 : now_ns() / 1000000000 - st.st_mtim.tv_sec;
+	int64_t passed_s = (now_ns() - (int64_t)since_ns) / 1000000000;
 
 	return UID_TRUST + (passed_s < 0                  ? 0
 	                    : passed_s > (int64_t)1 << 28 ? 1u << 28
 	                                                  : (uint32_t)passed_s);
+}
+
+static void judge(struct record_file *file, const struct stat *st)
+{
+	struct first_line said;
+	bool good = parse_first(file->bytes, &said);
+
+	if (good && said.inode == file->first.inode && said.born_ns == file->first.born_ns &&
+	    (said.written_ns == 0 || last_written_at(st, said.written_ns)))
+		return;
+	file->since_ns = (uint64_t)time_ns(st->st_mtim);
+	if (good && said.written_ns && said.written_ns < file->since_ns)
+		file->since_ns = said.written_ns;
+	file->added = can_have_been_given(file->since_ns);
 }
 
 static int load(struct record_file *file, int fd)
@@ -100,9 +152,9 @@ static int load(struct record_file *file, int fd)
 	ssize_t got = file_read_some_at(fd, file->bytes, size, 0);
 
 	file->len = got < 0 ? 0 : (uint64_t)got / LINE_BYTES * LINE_BYTES;
-	identify(fd, file->identity);
-	if (file->len && memcmp(file->bytes, file->identity, LINE_BYTES) != 0)
-		file->added = can_have_been_given(fd);
+	identify(fd, &file->first);
+	if (file->len)
+		judge(file, &st);
 	return got < 0 ? -1 : 0;
 }
 
@@ -163,6 +215,12 @@ enum uid_record reserved_read(struct store *store, uint32_t validity, struct res
 		return errno == ENOENT ? UIDS_LOST : UIDS_UNREAD;
 	int result = load(&file, fd), kept_errno = errno;
 
+	/* Somebody is writing just now, or it is so. */
+	if (result == 0 && file.added && flock(fd, LOCK_SH) == 0) {
+		free(file.bytes);
+		result = load(&file, fd);
+		kept_errno = errno;
+	}
 	if (result == 0)
 		look_up(&file, validity, out);
 	free(file.bytes);
@@ -171,21 +229,54 @@ enum uid_record reserved_read(struct store *store, uint32_t validity, struct res
 	return result < 0 ? UIDS_UNREAD : out->ceiling ? UIDS_KNOWN : UIDS_LOST;
 }
 
-/* This file is the one now. Killed in the middle it is done again, and the numbers rise twice. */
-static int make_ours(struct record_file *file)
+static int write_first(const struct record_file *file)
 {
+	char line[LINE_BYTES + 1];
+
+	format_first(line, &file->first);
+	return pwrite_whole(file->fd, line, LINE_BYTES, 0);
+}
+
+/* The first line names no file until all are raised, and on disk: killed in the middle it is done
+ * again, and the numbers rise twice. */
+static int raise_all(struct record_file *file)
+{
+	struct record_file nobody = { .fd = file->fd, .first = { UINT64_MAX, 0, file->since_ns } };
 	struct reserved r;
 	uint32_t validity;
 	char line[LINE_BYTES + 1];
 
-	for (uint64_t at = LINE_BYTES; at < file->len && file->added; at += LINE_BYTES) {
+	if (write_first(&nobody) < 0)
+		return -1;
+	for (uint64_t at = LINE_BYTES; at < file->len; at += LINE_BYTES) {
 		if (!parse_line(file, at, &validity, &r))
 			continue;
 		format_line(line, validity, &r);
 		if (pwrite_whole(file->fd, line, LINE_BYTES, at) < 0)
 			return -1;
 	}
-	return pwrite_whole(file->fd, file->identity, LINE_BYTES, 0);
+	return fdatasync(file->fd);
+}
+
+/* The first line is written first: killed between the two it is right. */
+static int write_line(struct record_file *file, uint64_t at, const char line[LINE_BYTES + 1])
+{
+	struct stat st;
+
+	/* Again when it was kept from going on, or the clock was set. */
+	for (int attempt = 0; attempt < 3; attempt++) {
+		file->first.written_ns = (uint64_t)now_ns();
+		if (write_first(file) < 0 ||
+		    (at < LINES_MAX * LINE_BYTES &&
+		     pwrite_whole(file->fd, line, LINE_BYTES, at) < 0) ||
+		    fstat(file->fd, &st) < 0)
+			return -1;
+		if (last_written_at(&st, file->first.written_ns))
+			return 0;
+	}
+	/* They are another clock's: nothing is told by them. */
+	file->first.written_ns = 0;
+	return write_first(file);
 }
 
 static int raise_locked(struct record_file *file, uint32_t validity, struct reserved *r, bool *sync)
@@ -199,18 +290,16 @@ static int raise_locked(struct record_file *file, uint32_t validity, struct rese
 
 	r->ceiling = known.ceiling > r->ceiling ? known.ceiling : r->ceiling;
 	r->next = known.next > r->next ? known.next : r->next;
-	if (file->len == 0 || file->added) {
+	if (file->len == 0 || file->added)
 		*sync = true;
-		if (make_ours(file) < 0)
-			return -1;
-	} else if (known.ceiling == r->ceiling && known.next == r->next) {
+	else if (known.ceiling == r->ceiling && known.next == r->next) {
 		*sync = false;
 		return 0;
 	}
-	if (at >= LINES_MAX * LINE_BYTES)
-		return 0;
+	if (file->added && raise_all(file) < 0)
+		return -1;
 	format_line(line, validity, r);
-	return pwrite_whole(file->fd, line, LINE_BYTES, at);
+	return write_line(file, at, line);
 }
 
 int reserved_write(struct store *store, uint32_t validity, struct reserved r, bool sync)

@@ -184,6 +184,8 @@ static void run(bool with_foreigner)
 	ok(box_shell("test $(ls cur | wc -l) = %u && test $(ls new tmp | grep -c .host) = 0",
 	             (unsigned)count),
 	   "the index knows every file");
+	ok(folder_uidnext(f) < 65536, "nobody took another's write for a restore: UIDNEXT is %u",
+	   (unsigned)folder_uidnext(f));
 	folder_close(&f);
 	ok(box_shell("test $(ls cur | sed 's/.*,U=//; s/:.*//' | sort | uniq -d | wc -l) = 0"),
 	   "no UID is there twice");

@@ -9,6 +9,8 @@
 #include "t/unit/store.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -645,6 +647,32 @@ static void check_put_back(void)
 			}
 }
 
+/* Made an hour ago, says what it says of its time. */
+static void age_backup(void)
+{
+	char path[200], line[64 + 1];
+	int at;
+
+	snprintf(path, sizeof path, "%s/backup/posthouse.reserved", box_root);
+	int fd = open(path, O_RDWR);
+	struct timespec times[2] = { { 0, UTIME_OMIT }, { 0, 0 } };
+
+	if (fd < 0)
+		return;
+	if (pread(fd, line, 64, 0) == 64) {
+		uint64_t written_ns = strtoull(line + 34, NULL, 16) - UINT64_C(3600000000000);
+
+		times[1] = (struct timespec){ (time_t)(written_ns / 1000000000), 0 };
+		at = 34 + snprintf(line + 34, 17, "%016" PRIx64, written_ns);
+		snprintf(line + at, 10, " %08" PRIx32,
+		         (uint32_t)store_hash(INDEX_FORMAT, line, (size_t)at));
+		line[at + 9] = ' ';
+		if (pwrite(fd, line, 64, 0) == 64)
+			futimens(fd, times);
+	}
+	close(fd);
+}
+
 /* All of Maildir with other files, or over those that are there, or the index alone. */
 static void put_back_as(const char *name, const char *save, const char *restore)
 {
@@ -655,6 +683,7 @@ static void put_back_as(const char *name, const char *save, const char *restore)
 	folder_close(&f);
 	store_close(&box);
 	box_shell("%s", save);
+	age_backup();
 	store_open(box_home, false, 0, &box, NULL);
 	f = box_open("INBOX");
 	for (int i = 0; i < 3; i++)
@@ -691,6 +720,10 @@ static void check_put_back_as(void)
 	            "cd ../.. && rm -rf anna && cp -a backup anna");
 	put_back_as("the home, without its times,", "cp -r .. ../../backup",
 	            "cd ../.. && rm -rf anna && cp -r backup anna");
+	put_back_as("the home, over what is there,", "cp -a .. ../../backup",
+	            "cp -a ../../backup/. ..");
+	put_back_as("the home, over what is there, without its times,", "cp -r .. ../../backup",
+	            "cp -r ../../backup/. ..");
 }
 
 int main(void)
