@@ -648,12 +648,12 @@ static void check_put_back(void)
 }
 
 /* Made an hour ago, says what it says of its time. */
-static void age_backup(void)
+static void age(const char *home)
 {
 	char path[200], line[64 + 1];
 	int at;
 
-	snprintf(path, sizeof path, "%s/backup/posthouse.reserved", box_root);
+	snprintf(path, sizeof path, "%s/%s/posthouse.reserved", box_root, home);
 	int fd = open(path, O_RDWR);
 	struct timespec times[2] = { { 0, UTIME_OMIT }, { 0, 0 } };
 
@@ -683,7 +683,7 @@ static void put_back_as(const char *name, const char *save, const char *restore)
 	folder_close(&f);
 	store_close(&box);
 	box_shell("%s", save);
-	age_backup();
+	age("backup");
 	store_open(box_home, false, 0, &box, NULL);
 	f = box_open("INBOX");
 	for (int i = 0; i < 3; i++)
@@ -726,6 +726,28 @@ static void check_put_back_as(void)
 	            "cp -r ../../backup/. ..");
 }
 
+/* A volume that is back at a snapshot has the times of then; INSTALL has it told. */
+static void check_touched(void)
+{
+	template_restore();
+	struct folder *f = box_open("INBOX");
+	uint32_t next = folder_uidnext(f);
+
+	folder_close(&f);
+	store_close(&box);
+	age("anna");
+	box_shell("find ../.. -name posthouse.reserved -type f -exec touch {} +");
+	store_open(box_home, false, 0, &box, NULL);
+	f = box_open("INBOX");
+	ok(folder_uidnext(f) >= next + 65536 + 3600,
+	   "a volume put back, and touched: UIDNEXT is %u", (unsigned)folder_uidnext(f));
+	next = box_append(f, "Subject: m32\r\n\r\nend\r\n", 0);
+	folder_close(&f);
+	f = box_open("INBOX");
+	ok(box_append(f, "Subject: m33\r\n\r\nend\r\n", 0) == next + 1, "once");
+	folder_close(&f);
+}
+
 int main(void)
 {
 	static const struct {
@@ -753,6 +775,7 @@ int main(void)
 	check_full();
 	check_put_back();
 	check_put_back_as();
+	check_touched();
 	box_remove();
 	return tap_done();
 }
