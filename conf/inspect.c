@@ -315,6 +315,8 @@ int command_check(const struct command *c, int argc, char **argv)
 	places_check(&m.settings, running_fault, &m);
 	bool running = command_running_faults(&m.settings, running_fault, &m);
 
+	if (!running) /* master tells what it sees */
+		places_check_volumes(&m.settings, running_fault, &m);
 	check_programs(&m, running);
 	inspect_queue(&m, running);
 	if (!running)

@@ -11,6 +11,7 @@
 #include "lib/base/log.h"
 #include "lib/conf/generation.h"
 #include "lib/conf/maptable.h"
+#include "lib/conf/places.h"
 #include "lib/wire/master.h"
 #include "master/beats.h"
 #include "master/logs.h"
@@ -56,6 +57,17 @@ static int judge(const struct settings *settings, struct reason *why)
 			return fail_errno(why, "open %s %s", needed[i].key, needed[i].path);
 		close(fd);
 	}
+	return 0;
+}
+
+/* Only at the start: no reload waits for a file server that does not answer. */
+static int judge_mail_root(const struct settings *settings, struct reason *why)
+{
+	int fd = open(settings->mail_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return fail_errno(why, "open mail.root %s", settings->mail_root);
+	close(fd);
 	return 0;
 }
 
@@ -115,7 +127,8 @@ static int fill(struct candidate *c, int generation, long number, const struct l
 	*c = (struct candidate){ .generation = generation, .number = number, .keys = -1 };
 	if (read_generation(generation, &c->settings, why) == 0) {
 		bool opened =
-			(old == NULL || judge_moved(&master.settings, &c->settings, why) == 0) &&
+			(old == NULL ? judge_mail_root(&c->settings, why)
+		                     : judge_moved(&master.settings, &c->settings, why)) == 0 &&
 			open_keys(generation, &c->settings, &c->keys, why) == 0;
 
 		if (opened &&
@@ -212,6 +225,7 @@ static int take(struct candidate *c, struct reason *why)
 	residents_renew(tell_reload);
 	beats_take_settings();
 	rundir_take_settings();
+	places_learn(&master.settings);
 	log_info("event=reloaded");
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/conf/places.h"
 #include "lib/net/listen.h"
 #include "master/master.h"
 #include "master/residents.h"
@@ -290,6 +291,7 @@ void rundir_tell_replaced(void (*tell)(void *context, const char *text), void *c
 	}
 	tell_generation(tell, context);
 	tell_log(tell, context);
+	places_check_volumes(&master.settings, tell, context);
 }
 
 static void look_due(struct timer *t)

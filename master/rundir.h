@@ -15,6 +15,7 @@
  *	                                has open, which a restart would leave
  *	generations                     in the status: a reload takes what is there
  *	the log's file                  in the status: a reload opens it anew
+ *	what is mounted below mail.root in the status, by the kernel's list of mounts alone
  *	mailboxes                       not looked at: they are opened anew for each session and
  *	                                delivery, and may be on a server that does not answer
  */

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -179,7 +180,7 @@ int pwrite_whole(int fd, const void *bytes, size_t len, uint64_t at)
 	return 0;
 }
 
-int file_replace(int directory, const char *name, const void *bytes, size_t len)
+static int replace(int directory, const char *name, const void *bytes, size_t len, mode_t mode)
 {
 	char fresh[NAME_MAX + 1];
 
@@ -193,11 +194,21 @@ int file_replace(int directory, const char *name, const void *bytes, size_t len)
 
 	if (fd < 0)
 		return -1;
-	bool good = write_whole(fd, bytes, len) == 0 && fsync(fd) == 0 &&
-	            renameat(directory, fresh, directory, name) == 0;
+	bool good = (mode == 0600 || fchmod(fd, mode) == 0) && write_whole(fd, bytes, len) == 0 &&
+	            fsync(fd) == 0 && renameat(directory, fresh, directory, name) == 0;
 	int kept_errno = errno;
 
 	close(fd);
 	errno = kept_errno;
 	return good ? fsync(directory) : -1;
+}
+
+int file_replace(int directory, const char *name, const void *bytes, size_t len)
+{
+	return replace(directory, name, bytes, len, 0600);
+}
+
+int file_replace_shown(int directory, const char *name, const void *bytes, size_t len)
+{
+	return replace(directory, name, bytes, len, 0644);
 }

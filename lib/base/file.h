@@ -75,5 +75,7 @@ int pwrite_whole(int fd, const void *bytes, size_t len, uint64_t at);
  * NAME.new, renamed, and synced with its directory. -1, errno: the old one is as it was, but for a
  * failure of the last sync. */
 int file_replace(int directory, const char *name, const void *bytes, size_t len);
+/* The same with mode 0644, whatever the umask: for what programs without privileges read. */
+int file_replace_shown(int directory, const char *name, const void *bytes, size_t len);
 
 #endif

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -12,10 +13,12 @@
 
 #include "lib/base/file.h"
 #include "lib/base/log.h"
+#include "lib/conf/volumes.h"
 
-enum { ID_BYTES = 16, ID_LEN = 2 * ID_BYTES, KNOWN_MAX = 64 << 10 };
+enum { ID_BYTES = 16, ID_LEN = 2 * ID_BYTES, KNOWN_MAX = 4 << 20 };
 
-#define MARK ".posthouse"
+#define MARK   ".posthouse"
+#define VOLUME "volume - "
 
 enum identity { SAME, UNKNOWN, MISSING, OTHER, UNSEEN };
 
@@ -25,7 +28,7 @@ struct place {
 	char known[ID_LEN + 1]; /* that it should have; "": any */
 };
 
-enum { PLACES = 2 };
+enum { PLACES = 3 };
 
 static bool is_id(struct view text)
 {
@@ -64,12 +67,12 @@ static void find_known(struct view all, struct place *p)
 			string_put(p->known, sizeof p->known, id);
 }
 
-static int read_known(const struct settings *s, struct text *out, struct reason *why)
+static int read_known(const char *state, struct text *out, struct reason *why)
 {
 	char path[PATH_MAX];
 
-	if (!string_format(path, sizeof path, "%s/directories", s->directory_state))
-		return fail(why, "the path %.100s... is too long", s->directory_state);
+	if (!string_format(path, sizeof path, "%s/directories", state))
+		return fail(why, "the path %.100s... is too long", state);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	enum file_result got = fd < 0 ? FILE_FAILED : file_read_rest(fd, out);
 
@@ -82,14 +85,9 @@ static int read_known(const struct settings *s, struct text *out, struct reason 
 	return got == FILE_WHOLE ? 0 : -1;
 }
 
-static enum identity look(struct view known, struct place *p)
+static enum identity look_into(int directory, struct view known, struct place *p)
 {
-	int directory = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (directory < 0)
-		return UNSEEN;
 	read_id(directory, p->id);
-	close(directory);
 	find_known(known, p);
 	if (p->known[0] == '\0')
 		return UNKNOWN;
@@ -98,21 +96,144 @@ static enum identity look(struct view known, struct place *p)
 	return strcmp(p->id, p->known) == 0 ? SAME : OTHER;
 }
 
+static enum identity look(struct view known, struct place *p)
+{
+	int directory = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	enum identity found = directory < 0 ? UNSEEN : look_into(directory, known, p);
+
+	if (directory >= 0)
+		close(directory);
+	return found;
+}
+
 static void list(const struct settings *s, struct place places[PLACES])
 {
 	places[0] = (struct place){ .setting = "queue.directory", .path = s->queue_directory };
-	places[1] = (struct place){ .setting = "mail.root", .path = s->mail_root };
+	places[1] = (struct place){ .setting = "drop.directory", .path = s->drop_directory };
+	places[2] = (struct place){ .setting = "mail.root", .path = s->mail_root };
 }
 
-static void complain(const struct settings *s, const struct place *p, enum identity found,
+static void complain(const char *state, const struct place *p, enum identity found,
                      struct reason *why)
 {
 	fail(why,
 	     "%s %s is not the directory that posthouse used before: its file " MARK
 	     " is %s; is its file system not mounted? If it was made anew or restored on purpose, "
 	     "remove the line with its name from %s/directories",
-	     p->setting, p->path, found == MISSING ? "missing" : "another one", s->directory_state);
+	     p->setting, p->path, found == MISSING ? "missing" : "another one", state);
 }
+
+/* ---- file systems below mail.root ---- */
+
+static bool has_line(struct view all, struct view line)
+{
+	struct view one;
+
+	while (view_cut(&all, '\n', &one))
+		if (view_equal(one, line))
+			return true;
+	return false;
+}
+
+/* mail.root without symbolic links. Kept: master must not ask a file server that may not answer
+ * whenever somebody wants the status. NULL: errno. */
+static const char *root_of(const struct settings *s)
+{
+	static char of[PATH_MAX], root[PATH_MAX];
+
+	if (strcmp(of, s->mail_root) == 0 && of[0])
+		return root;
+	of[0] = '\0';
+	if (realpath(s->mail_root, root) == NULL ||
+	    !string_copy(of, sizeof of, view_of(s->mail_root)))
+		return NULL;
+	return root;
+}
+
+static int find_mounted(const struct settings *s, struct text *mounted, struct reason *why)
+{
+	const char *root = root_of(s);
+
+	text_init(mounted, KNOWN_MAX);
+	return root == NULL ? fail_errno(why, "%s", s->mail_root)
+	                    : volumes_below(root, mounted, why);
+}
+
+static bool is_below(struct view path, struct view root)
+{
+	return view_starts(path, root) && view_starts(view_skip(path, root.len), VIEW("/"));
+}
+
+/* Where mounts cannot be seen, none is missed. */
+static unsigned tell_unmounted(const struct settings *s, struct view known,
+                               void (*tell)(void *context, const char *text), void *context)
+{
+	struct text mounted;
+	struct reason why;
+	struct view line;
+	unsigned count = 0;
+	bool seen = find_mounted(s, &mounted, &why) == 0;
+
+	while (seen && view_cut(&known, '\n', &line)) {
+		struct view path = view_skip(line, strlen(VOLUME));
+
+		if (!view_starts(line, VIEW(VOLUME)) || !is_below(path, view_of(root_of(s))) ||
+		    has_line(text_view(&mounted), path))
+			continue;
+		fail(&why,
+		     "%.*s, below mail.root, had a file system of its own, which is not mounted: "
+		     "it would hide the mail that is delivered there now. Mount it; if it is gone "
+		     "for good, remove the line with this path from %s/directories",
+		     (int)path.len, path.data, s->directory_state);
+		tell(context, why.text);
+		count++;
+	}
+	text_free(&mounted);
+	return count;
+}
+
+unsigned places_check_volumes(const struct settings *s,
+                              void (*tell)(void *context, const char *text), void *context)
+{
+	struct text known;
+	unsigned count = 0;
+
+	text_init(&known, KNOWN_MAX);
+	if (read_known(s->directory_state, &known, NULL) == 0)
+		count = tell_unmounted(s, text_view(&known), tell, context);
+	text_free(&known);
+	return count;
+}
+
+static bool learn_volumes(const struct settings *s, struct text *known)
+{
+	struct text mounted, line;
+	struct reason why;
+	struct view rest, path;
+	bool more = false;
+
+	text_init(&line, sizeof VOLUME + PATH_MAX);
+	if (find_mounted(s, &mounted, &why) < 0) {
+		log_warn("event=unmarked setting=mail.root path=%s reason=\"%s\"",
+		         log_quote(view_of(s->mail_root)), log_text(view_of(why.text)));
+		text_clear(&mounted);
+	}
+	for (rest = text_view(&mounted); view_cut(&rest, '\n', &path);) {
+		text_clear(&line);
+		text_add_string(&line, VOLUME);
+		text_add(&line, path);
+		if (has_line(text_view(known), text_view(&line)))
+			continue;
+		text_add_byte(&line, '\n');
+		text_add(known, text_view(&line));
+		more = true;
+	}
+	text_free(&line);
+	text_free(&mounted);
+	return more;
+}
+
+/* ---- all of it ---- */
 
 unsigned places_check(const struct settings *s, void (*tell)(void *context, const char *text),
                       void *context)
@@ -124,7 +245,7 @@ unsigned places_check(const struct settings *s, void (*tell)(void *context, cons
 
 	list(s, places);
 	text_init(&known, KNOWN_MAX);
-	if (read_known(s, &known, &why) < 0) {
+	if (read_known(s->directory_state, &known, &why) < 0) {
 		if (errno == EACCES)
 			text_clear(&known);
 		else
@@ -135,7 +256,7 @@ unsigned places_check(const struct settings *s, void (*tell)(void *context, cons
 
 		if (found != MISSING && found != OTHER)
 			continue;
-		complain(s, &places[i], found, &why);
+		complain(s->directory_state, &places[i], found, &why);
 		tell(context, why.text);
 		count++;
 	}
@@ -152,7 +273,7 @@ bool places_before(const struct settings *s, const char *setting, char *out, siz
 
 	list(s, places);
 	text_init(&known, KNOWN_MAX);
-	all = read_known(s, &known, NULL) == 0 ? text_view(&known) : VIEW("");
+	all = read_known(s->directory_state, &known, NULL) == 0 ? text_view(&known) : VIEW("");
 	for (unsigned i = 0; i < PLACES; i++)
 		for (struct view rest = all;
 		     strcmp(places[i].setting, setting) == 0 && view_cut(&rest, '\n', &line);)
@@ -175,10 +296,11 @@ static int make_id(struct place *p)
 	return 0;
 }
 
+/* To be read by drop, too. */
 static int write_file(const char *directory, const char *name, struct view text)
 {
 	int at = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = at < 0 ? -1 : file_replace(at, name, text.data, text.len);
+	int result = at < 0 ? -1 : file_replace_shown(at, name, text.data, text.len);
 	int kept_errno = errno;
 
 	if (at >= 0)
@@ -204,20 +326,12 @@ static bool mark(struct place *p)
 	return false;
 }
 
-static int take(const struct settings *s, struct text *known, struct reason *why)
+/* Those without a line get one. */
+static void learn(const struct settings *s, struct place places[PLACES],
+                  const enum identity found[PLACES], struct text *known)
 {
-	struct place places[PLACES];
-	enum identity found[PLACES];
-	bool more = false;
+	bool more = learn_volumes(s, known);
 
-	list(s, places);
-	for (unsigned i = 0; i < PLACES; i++) {
-		found[i] = look(text_view(known), &places[i]);
-		if (found[i] == MISSING || found[i] == OTHER) {
-			complain(s, &places[i], found[i], why);
-			return -1;
-		}
-	}
 	for (unsigned i = 0; i < PLACES; i++) {
 		if (found[i] != UNKNOWN || !mark(&places[i]))
 			continue;
@@ -228,6 +342,47 @@ static int take(const struct settings *s, struct text *known, struct reason *why
 	    (known->full || write_file(s->directory_state, "directories", text_view(known)) != 0))
 		log_warn("event=unmarked setting=directory.state path=%s reason=\"%m\"",
 		         log_quote(view_of(s->directory_state)));
+}
+
+static bool is_known(struct view known, struct place *p)
+{
+	find_known(known, p);
+	return p->known[0] != '\0';
+}
+
+static void note_first(void *context, const char *text)
+{
+	struct reason *why = context;
+
+	if (why->text[0] == '\0')
+		fail(why, "%s", text);
+}
+
+/* why: NULL: the house runs; what is known already is not looked at, since mail.root may be on a
+ * file server that does not answer. */
+static int take(const struct settings *s, struct text *known, struct reason *why)
+{
+	struct place places[PLACES];
+	enum identity found[PLACES];
+
+	list(s, places);
+	for (unsigned i = 0; i < PLACES; i++) {
+		if (why == NULL && is_known(text_view(known), &places[i])) {
+			found[i] = UNSEEN;
+			continue;
+		}
+		found[i] = look(text_view(known), &places[i]);
+		if (why != NULL && (found[i] == MISSING || found[i] == OTHER)) {
+			complain(s->directory_state, &places[i], found[i], why);
+			return -1;
+		}
+	}
+	if (why != NULL) {
+		why->text[0] = '\0';
+		if (tell_unmounted(s, text_view(known), note_first, why) > 0)
+			return -1;
+	}
+	learn(s, places, found, known);
 	return 0;
 }
 
@@ -236,10 +391,63 @@ int places_take(const struct settings *s, struct reason *why)
 	struct text known;
 
 	text_init(&known, KNOWN_MAX);
-	int result = read_known(s, &known, why);
+	int result = read_known(s->directory_state, &known, why);
 
 	if (result == 0)
 		result = take(s, &known, why);
 	text_free(&known);
 	return result;
+}
+
+void places_learn(const struct settings *s)
+{
+	struct text known;
+	struct reason why;
+
+	text_init(&known, KNOWN_MAX);
+	if (read_known(s->directory_state, &known, &why) == 0)
+		take(s, &known, NULL);
+	else
+		log_warn("event=unmarked setting=directory.state path=%s reason=\"%s\"",
+		         log_quote(view_of(s->directory_state)), log_text(view_of(why.text)));
+	text_free(&known);
+}
+
+/* ---- drop ---- */
+
+/* Before an upgrade's first start: there is a house, and it knows of no drop directory. */
+static bool is_built(const char *state)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	return string_format(path, sizeof path, "%s/generations/current", state) &&
+	       stat(path, &st) == 0;
+}
+
+int places_may_drop(const char *directory_state, const char *path, int directory,
+                    struct reason *why)
+{
+	struct place p = { .setting = "drop.directory", .path = path };
+	struct reason unread;
+	struct text known;
+
+	text_init(&known, KNOWN_MAX);
+	/* Not for everybody's eyes, or there is none: the mark must do. */
+	if (read_known(directory_state, &known, &unread) < 0)
+		text_clear(&known);
+	enum identity found = look_into(directory, text_view(&known), &p);
+
+	text_free(&known);
+	if (found == SAME || (found == UNKNOWN && (p.id[0] || is_built(directory_state))))
+		return 0;
+	if (found != UNKNOWN) {
+		complain(directory_state, &p, found, why);
+		return -1;
+	}
+	return fail(
+		why,
+		"drop.directory %s is no directory that posthouse was started with: its file " MARK
+		" is missing; is its file system not mounted? posthouse start makes it",
+		path);
 }

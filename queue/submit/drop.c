@@ -7,9 +7,10 @@
  * and not list it.
  * It trusts its caller in nothing: arguments are refused, the environment is not read (unless it
  * runs without any privilege, in a test), the frames are checked for form and size. Reads:
- * posthouse.conf, for drop.directory.
- * Writes: one new file, whose owner is the caller; pickup believes that owner and nothing else.
- * Who owns it can fill the drop directory with mail in their own name.
+ * posthouse.conf, for drop.directory and directory.state, and in these what tells that the
+ * directory is the house's own (lib/conf/places.h). Writes: one new file, whose owner is the
+ * caller; pickup believes that owner and nothing else. Who owns it can fill the drop directory with
+ * mail in their own name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
+#include "lib/conf/places.h"
 #include "lib/queue/checksum.h"
 #include "lib/wire/submit.h"
 #include "queue/submit/paths.h"
@@ -163,6 +165,10 @@ int main(int argc, char **argv)
 		directory = open(paths.drop, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (directory < 0) {
 		log_warn("%s: %m", paths.drop);
+		return EXIT_TEMPORARY;
+	}
+	if (places_may_drop(paths.state, paths.drop, directory, &why) < 0) {
+		log_warn("%s", why.text);
 		return EXIT_TEMPORARY;
 	}
 	return leave(directory, paths.message_size_max + (64u << 20));

@@ -82,6 +82,8 @@ int paths_find(struct paths *p, bool environment, struct reason *why)
 		result = take(p->drop, settings.drop_directory,
 		              environment ? "POSTHOUSE_DROPDIR" : NULL, why);
 	if (result == 0)
+		result = take(p->state, settings.directory_state, NULL, why);
+	if (result == 0)
 		result = take(p->programs, LIBEXECDIR, environment ? "POSTHOUSE_PROGRAMS" : NULL,
 		              why);
 	p->message_size_max = settings.message_size_max_bytes;

@@ -10,7 +10,7 @@
 enum { PATHS_MAX = 1024 };
 
 struct paths {
-	char run[PATHS_MAX], drop[PATHS_MAX];
+	char run[PATHS_MAX], drop[PATHS_MAX], state[PATHS_MAX];
 	char programs[PATHS_MAX]; /* where drop is */
 	uint64_t message_size_max;
 };

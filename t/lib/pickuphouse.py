@@ -18,6 +18,7 @@ class House:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-pickup-"))
         for name in ("run", "drop", "spool"):
             (self.directory / name).mkdir()
+        (self.directory / "drop" / ".posthouse").write_text("0" * 32 + "\n")  # as a first start makes it
         self.generation = wirehouse.generation(
             self.directory, ("" if "mail.domain" in settings else "mail.domain example.test\n")
             + f"drop.directory {self.directory}/drop\n" + settings)
@@ -61,7 +62,7 @@ class House:
         return [m for m in self.queue.messages if m.state == "live"]
 
     def dropped(self):
-        return sorted(p.name for p in (self.directory / "drop").iterdir() if p.name != ".holder")
+        return sorted(p.name for p in (self.directory / "drop").iterdir() if p.name not in (".holder", ".posthouse"))
 
     def wait_for(self, what, seconds=wirehouse.PATIENCE_SECONDS):
         import time

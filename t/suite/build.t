@@ -56,6 +56,9 @@ def option_sets(directory):
         is_(tables.returncode, 0, "tmpfiles.d and the unit are made")
         text = (place / "conf/made/tmpfiles.conf").read_text() + (place / "conf/made/posthouse.service").read_text()
         ok(not re.search(r'\$\{|@[a-z]+@|"', text), "with whole paths", text)
+        made = {line.split()[1] for line in text.splitlines() if line.startswith("d ")}
+        wanted = set(re.search("^RequiresMountsFor=(.*)$", text, re.M)[1].split())
+        ok(len(wanted) == 4 and wanted <= made, "the unit waits for the file systems of directories that there are", text)
 
 
 def wrong_options(directory):

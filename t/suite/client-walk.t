@@ -100,7 +100,7 @@ class World:
         mailboxes, drop = pathlib.Path(house.env["MAILROOT"]), house.directory / "drop"
         for pattern in ("*/Maildir/tmp/*", "*/Maildir/.*/tmp/*"):
             self.strange += [f"left behind: {path}" for path in mailboxes.glob(pattern)]
-        self.strange += [f"left behind: {path}" for path in drop.iterdir() if path.name != ".holder"]
+        self.strange += [f"left behind: {path}" for path in drop.iterdir() if path.name not in (".holder", ".posthouse")]
         self.sessions = {}
 
     def take(self, user, data, known):

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/conf/volumes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/file.h"
+
+enum { MOUNTINFO_MAX = 16 << 20 };
+
+#define MOUNTINFO "/proc/self/mountinfo"
+
+/* A line; root and path as they stand there, with \040 for a space, and "" for "/". */
+struct mount {
+	struct view id, parent, device, root, path, type;
+};
+
+static struct view without_slash(struct view path)
+{
+	return view_equal(path, VIEW("/")) ? VIEW("") : path;
+}
+
+static bool parse(struct view line, struct mount *m)
+{
+	struct view word;
+
+	if (!view_cut(&line, ' ', &m->id) || !view_cut(&line, ' ', &m->parent) ||
+	    !view_cut(&line, ' ', &m->device) || !view_cut(&line, ' ', &m->root) ||
+	    !view_cut(&line, ' ', &m->path))
+		return false;
+	m->root = without_slash(m->root);
+	m->path = without_slash(m->path);
+	while (view_cut(&line, ' ', &word))
+		if (view_equal(word, VIEW("-")))
+			return view_cut(&line, ' ', &m->type);
+	return false;
+}
+
+static bool find_parent(struct view all, const struct mount *m, struct mount *parent)
+{
+	struct view line;
+
+	while (view_cut(&all, '\n', &line))
+		if (parse(line, parent) && view_equal(parent->id, m->parent))
+			return true;
+	return false;
+}
+
+/* Would the same directory be there without this mount? */
+static bool is_itself(const struct mount *m, const struct mount *parent)
+{
+	struct view below = view_skip(m->path, parent->path.len);
+
+	return view_equal(m->device, parent->device) && view_starts(m->path, parent->path) &&
+	       m->root.len == parent->root.len + below.len && view_starts(m->root, parent->root) &&
+	       view_equal(view_skip(m->root, parent->root.len), below);
+}
+
+static bool is_passing(struct view all, const struct mount *m)
+{
+	struct mount parent;
+
+	if (!find_parent(all, m, &parent))
+		return false;
+	return is_itself(m, &parent) ||
+	       (view_equal(parent.type, VIEW("autofs")) && !view_equal(parent.path, m->path));
+}
+
+static bool decode(struct view path, struct text *out)
+{
+	text_clear(out);
+	for (size_t i = 0; i < path.len; i++) {
+		const char *at = path.data + i;
+		char byte = at[0];
+
+		if (byte == '\\' && path.len - i > 3) {
+			byte = (char)((at[1] - '0') << 6 | (at[2] - '0') << 3 | (at[3] - '0'));
+			i += 3;
+		}
+		text_add_byte(out, byte);
+	}
+	return !out->full && view_find(text_view(out), '\n') == text_view(out).len;
+}
+
+static bool has_hidden_name(struct view below)
+{
+	for (size_t i = 0; i + 1 < below.len; i++)
+		if (below.data[i] == '/' && below.data[i + 1] == '.')
+			return true;
+	return false;
+}
+
+/* Several may be mounted on one path. */
+static bool is_listed(struct view all, struct view path)
+{
+	struct view line;
+
+	while (view_cut(&all, '\n', &line))
+		if (view_equal(line, path))
+			return true;
+	return false;
+}
+
+void volumes_in(struct view mountinfo, struct view directory, struct text *out)
+{
+	struct view rest = mountinfo, line;
+	struct text path;
+	struct mount m;
+
+	text_init(&path, PATH_MAX);
+	directory = without_slash(directory);
+	while (view_cut(&rest, '\n', &line)) {
+		if (!parse(line, &m) || !decode(m.path, &path))
+			continue;
+		struct view is = text_view(&path), below = view_skip(is, directory.len);
+
+		if (!view_starts(is, directory) || below.len < 2 || below.data[0] != '/' ||
+		    has_hidden_name(below) || is_passing(mountinfo, &m) ||
+		    is_listed(text_view(out), is))
+			continue;
+		text_add(out, is);
+		text_add_byte(out, '\n');
+	}
+	text_free(&path);
+}
+
+int volumes_below(const char *directory, struct text *out, struct reason *why)
+{
+	struct text all;
+	int fd = open(MOUNTINFO, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return fail_errno(why, "open " MOUNTINFO);
+	text_init(&all, MOUNTINFO_MAX);
+	enum file_result got = file_read_rest(fd, &all);
+
+	close(fd);
+	if (got == FILE_WHOLE)
+		volumes_in(text_view(&all), view_of(directory), out);
+	else
+		fail(why, "reading " MOUNTINFO ": %s", file_result_text(got));
+	text_free(&all);
+	if (got == FILE_WHOLE && out->full)
+		return fail(why, MOUNTINFO " names too many file systems below %s", directory);
+	return got == FILE_WHOLE ? 0 : -1;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The file systems that are mounted below a directory, as /proc/self/mountinfo has them
+ * (proc_pid_mountinfo(5)).
+ *
+ * Left out: a directory that is mounted on itself, as systemd's ReadWritePaths= does; what autofs
+ * mounts when somebody asks for it (its own mount point counts); what has a name with a dot at its
+ * beginning on its way from the directory, as .zfs and .snapshot have.
+ */
+#ifndef LIB_CONF_VOLUMES_H
+#define LIB_CONF_VOLUMES_H
+
+#include "lib/base/bytes.h"
+#include "lib/base/reason.h"
+
+/* Their paths, each followed by LF; those of an LF inside are left out. The directory is named
+ * without symbolic links. -1: it cannot be told. */
+int volumes_below(const char *directory, struct text *out, struct reason *why);
+/* The same out of such a text, for tests. */
+void volumes_in(struct view mountinfo, struct view directory, struct text *out);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/conf/volumes.h"
+
+#include "t/tap.h"
+
+static void listed(const char *mountinfo, const char *directory, const char *want, const char *what)
+{
+	struct text out;
+
+	text_init(&out, 4096);
+	volumes_in(view_of(mountinfo), view_of(directory), &out);
+	is_string(text_string(&out), want, "%s", what);
+	text_free(&out);
+}
+
+#define ROOT "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+#define MAIL "30 22 8:2 / /var/vmail rw shared:2 master:7 - ext4 /dev/sda2 rw\n"
+
+int main(void)
+{
+	listed(ROOT MAIL, "/var/vmail", "", "the directory itself is not below it");
+	listed(ROOT MAIL "31 30 8:3 / /var/vmail/example.org rw - xfs /dev/sda3 rw\n"
+	                 "32 22 8:4 / /var/vmail2/example.org rw - xfs /dev/sda4 rw\n"
+	                 "33 31 8:5 /@bert /var/vmail/example.org/bert rw - btrfs /dev/sda5 rw\n",
+	       "/var/vmail", "/var/vmail/example.org\n/var/vmail/example.org/bert\n",
+	       "a domain's, a home's, and no other directory's with such a name");
+	listed(ROOT "31 22 8:3 / /srv/a rw - xfs /dev/sda3 rw\n", "/", "/srv/a\n", "below /");
+	listed(ROOT MAIL "31 30 8:3 / /var/vmail/a\\040b\\134c rw - xfs /dev/sda3 rw\n"
+	                 "32 30 8:4 / /var/vmail/x\\012y rw - xfs /dev/sda4 rw\n",
+	       "/var/vmail", "/var/vmail/a b\\c\n",
+	       "what is written in octal; none with a line's end");
+	listed(ROOT MAIL "31 30 8:3 / /var/vmail/a rw - xfs /dev/sda3 rw\n"
+	                 "32 31 8:4 / /var/vmail/a rw - xfs /dev/sda4 rw\n",
+	       "/var/vmail", "/var/vmail/a\n", "two on one path are one");
+	listed(ROOT MAIL "31 30 8:2 /a /var/vmail/a rw - ext4 /dev/sda2 rw\n"
+	                 "32 22 8:1 /srv/b /srv/b rw - ext4 /dev/sda1 rw\n",
+	       "/var/vmail", "", "a directory that is mounted on itself is there without");
+	listed(ROOT "32 22 8:1 /var/vmail/b /var/vmail/b rw - ext4 /dev/sda1 rw\n", "/var/vmail",
+	       "", "on the root file system too");
+	listed(ROOT MAIL "31 30 8:2 /b /var/vmail/a rw - ext4 /dev/sda2 rw\n"
+	                 "32 30 8:1 /a /var/vmail/c rw - ext4 /dev/sda1 rw\n",
+	       "/var/vmail", "/var/vmail/a\n/var/vmail/c\n",
+	       "another directory that is mounted there is not");
+	listed(ROOT MAIL "31 30 0:40 / /var/vmail/example.org rw - autofs systemd-1 rw\n"
+	                 "32 31 8:3 / /var/vmail/example.org rw - xfs /dev/sda3 rw\n"
+	                 "33 30 0:41 / /var/vmail/homes rw - autofs auto.homes rw\n"
+	                 "34 33 0:42 / /var/vmail/homes/bert rw - nfs4 server:/bert rw\n",
+	       "/var/vmail", "/var/vmail/example.org\n/var/vmail/homes\n",
+	       "autofs: its own mount points, not what comes and goes below them");
+	listed(ROOT MAIL "31 30 0:43 / /var/vmail/.zfs/snapshot/a rw - zfs tank@a rw\n"
+	                 "32 30 0:44 / /var/vmail/a/.snapshot rw - nfs4 s:/ rw\n"
+	                 "33 30 0:45 / /var/vmail/a.b rw - nfs4 s:/ rw\n",
+	       "/var/vmail", "/var/vmail/a.b\n", "none behind a name that begins with a dot");
+	listed("\n31\n31 30 8:3 /\n31 30 8:3 / /var/vmail/a\n31 30 8:3 / /var/vmail/a rw - \n\n",
+	       "/var/vmail", "", "lines that are none");
+	listed("31 99 8:3 / /var/vmail/a rw - xfs /dev/sda3 rw", "/var/vmail", "/var/vmail/a\n",
+	       "one on what is not seen from here");
+	return tap_done();
+}
