@@ -17,7 +17,7 @@
 #include "lib/queue/checksum.h"
 #include "queue/queued/owners.h"
 
-enum { WANT_MAX = 1000 };
+enum { WANT_MAX = 1000, AWAY_MAX = 12 };
 
 struct agents {
 	struct agents_setup with;
@@ -144,6 +144,10 @@ static int open_message(struct agents *a, struct message *m, struct queue_header
 	bool damaged;
 	int fd = disk_message(a->with.disk, &taken, header, &damaged), error = errno;
 
+	if (fd >= 0 || error != ENOENT)
+		m->away = 0;
+	else if (m->away < AWAY_MAX)
+		m->away++;
 	if (fd >= 0)
 		return fd;
 	queue_id_text(m->id, id);
@@ -152,6 +156,10 @@ static int open_message(struct agents *a, struct message *m, struct queue_header
 		                "the file was truncated or replaced, or its header is damaged");
 		return -1;
 	}
+	/* A directory that is moved or restored is away for a while. Who has been away again and
+	 * again when the message's time is over was removed by somebody. */
+	if (m->away == AWAY_MAX && clock_ms() - m->born_ms > a->with.settings->queue_lifetime_ms)
+		m->removed = true;
 	log_warn("id=%s event=open-failed reason=\"%s\"", id, log_text(view_of(strerror(error))));
 	return -1;
 }

@@ -107,6 +107,7 @@ struct message {
 	                        aside */
 	uint8_t report_wait; /* enum report_wait */
 	uint8_t report_faults; /* of our own, in a row, that kept a report from being made */
+	uint8_t away;          /* attempts in a row at which its file was not there */
 	bool held : 1;         /* by an operator: no attempts */
 	bool noticed : 1;      /* the delay notice is out, or on its way */
 	bool removed : 1;      /* by an operator, while agents had it: ends with their jobs */

@@ -65,7 +65,7 @@ static void fill_found(struct found *f, const struct world_address *row, bool ex
 	*f = (struct found){ .address = memory_string(view_of(row->address)),
 		             .expanded = expanded };
 	if (later || row->kind == WORLD_ERROR) {
-		string_put(f->status, sizeof f->status, view_of(later ? "4.7.1" : "5.1.1"));
+		string_put(f->status, sizeof f->status, view_of(later ? "4.2.2" : "5.1.1"));
 		f->text = memory_string(view_of("resolved's words"));
 	} else {
 		string_put(t.route.domain, sizeof t.route.domain,

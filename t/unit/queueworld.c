@@ -114,7 +114,7 @@ static void deliver_result(struct hub_line *line, unsigned i, enum world_type ty
 	string_put(r.status, sizeof r.status,
 	           view_of(r.outcome == JOB_DONE     ? "2.0.0"
 	                   : r.outcome == JOB_FAILED ? "5.0.0"
-	                                             : "4.7.1"));
+	                                             : "4.2.2"));
 	string_put(r.text, sizeof r.text, view_of("the agent's words"));
 	job_result_put(&out, &r);
 	line->server->message(line,
