@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "conf/asking.h"
 #include "conf/commit.h"
+#include "conf/inforce.h"
 #include "conf/lock.h"
 #include "lib/base/log.h"
 #include "lib/conf/maptext.h"
@@ -20,6 +22,21 @@ static void end(struct edits *e)
 		close(e->directory);
 }
 
+/* What the running server has and the current generation has not would be taken away. */
+static int open_mine(struct edits *e, struct reason *why)
+{
+	struct reason older;
+
+	if (mine_open(&e->mine, &e->base, why) != 0)
+		return -1;
+	long used = ask_generation(&e->mine.settings);
+
+	if (inforce_current_is_older(&e->base.settings, used, &older) != 0)
+		return 0;
+	mine_close(&e->mine);
+	return fail(why, "nothing was changed: %s", older.text);
+}
+
 static int begin(struct edits *e, const struct command *c, struct reason *why)
 {
 	*e = (struct edits){ .directory = lock_directory(c->confdir, why) };
@@ -28,7 +45,7 @@ static int begin(struct edits *e, const struct command *c, struct reason *why)
 	model_read_settings(&e->base, c->confdir, NULL);
 	if (e->base.conf.unreadable) {
 		fail(why, "%s cannot be read", e->base.conf.path);
-	} else if (!c->only_mine || mine_open(&e->mine, &e->base, why) == 0) {
+	} else if (!c->only_mine || open_mine(e, why) == 0) {
 		e->only_mine = c->only_mine;
 		return 0;
 	}

@@ -55,6 +55,30 @@ static void print_difference(const struct model *m, struct view key, struct view
 	map_close(&users);
 }
 
+int inforce_current_is_older(const struct settings *s, long used, struct reason *why)
+{
+	long current = generation_number(s->directory_state);
+
+	if (used <= 0 || current <= 0 || current >= used)
+		return -1;
+	int newer = generation_open_number(s->directory_state, used, NULL);
+
+	if (newer >= 0) {
+		close(newer);
+		fail(why,
+		     "generation %ld is current, the running server uses the newer %ld; run "
+		     "posthouse rollback %ld to make that one current, or posthouse reload to use %ld",
+		     current, used, used, current);
+	} else {
+		fail(why,
+		     "generation %ld is current, the running server uses the newer %ld, which is "
+		     "not there any more; run posthouse build --reload to use what the texts say, "
+		     "or posthouse reload to use %ld",
+		     current, used, current);
+	}
+	return 0;
+}
+
 void inforce_print_user(const struct model *m, const char *address)
 {
 	struct text key;

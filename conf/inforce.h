@@ -11,4 +11,8 @@ void inforce_print_user(const struct model *m, const char *address);
 /* A line on standard error, when any entry of the map is. */
 void inforce_warn(const struct model *m, enum map_id id);
 
+/* The running server uses a newer generation than the current one, as after a restore of the state
+ * directory: what that means, and what can be done.  -1: it does not; used: the running one. */
+int inforce_current_is_older(const struct settings *s, long used, struct reason *why);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include "conf/asking.h"
 #include "conf/command.h"
+#include "conf/inforce.h"
 #include "conf/model.h"
 #include "lib/base/file.h"
 #include "lib/conf/generation.h"
@@ -39,6 +40,7 @@ struct fault_hearer {
 	struct hearer h;
 	void (*fault)(void *context, const char *text);
 	void *context;
+	const struct settings *settings;
 	long current, running; /* the generation that should run, and that does */
 };
 
@@ -60,10 +62,15 @@ static void hear_version(struct hearer *h, const char *version)
 static void hear_generation(struct fault_hearer *f, long number)
 {
 	char fault[256];
+	struct reason older;
 
 	f->running = number;
 	if (f->current <= 0 || number == f->current)
 		return;
+	if (inforce_current_is_older(f->settings, number, &older) == 0) {
+		f->fault(f->context, older.text);
+		return;
+	}
 	string_print_cut(
 		fault, sizeof fault,
 		"generation %ld is current, the running server uses %ld; run posthouse reload",
@@ -120,6 +127,7 @@ bool command_running_faults(const struct settings *s,
 		.h = { hear_version, hear_line },
 		.fault = fault,
 		.context = context,
+		.settings = s,
 		.current = generation_number(s->directory_state),
 	};
 	struct reason why;

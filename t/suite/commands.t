@@ -12,68 +12,15 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse  # noqa: E402
-from maps import ENTRIES, NAMES, SECRET  # noqa: E402
+from maps import ENTRIES, NAMES  # noqa: E402
+from place import PROGRAM, SETTINGS, Place  # noqa: E402
 from tap import done, is_, ok, skip  # noqa: E402
 
 CONTROL_STATUS, CONTROL_LINE, CONTROL_END, CONTROL_VERSION = 16, 20, 21, 29
-PROGRAM = pathlib.Path(os.environ.get("POSTHOUSE_BUILD", os.getcwd())) / "bin/posthouse"
-SETTINGS = """# kept
-host.name mail.example.test
-mail.domain example.test
-directory.state {d}/state
-directory.run {d}/run
-queue.directory {d}/queue
-drop.directory {d}/drop
-mail.root {d}/mail
-mailbox.uid 5000
-mailbox.gid 5000
-tls.certificates ""
-listen.submissions
-listen.pop3s
-listen.imaps
-"""
-
-
-class Place:
-    """A configuration directory of its own."""
-
-    def __init__(self, **texts):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
-        self.conf = self.directory / "conf"
-        self.conf.mkdir()
-        self.write("posthouse.conf", SETTINGS.format(d=self.directory))
-        for name in NAMES:
-            self.write(f"{name}.map", texts.get(name, ""))
-
-    def write(self, name, text):
-        (self.conf / name).write_text(text)
-        if name.removesuffix(".map") in SECRET:
-            os.chmod(self.conf / name, 0o600)
-
-    def read(self, name):
-        return (self.conf / name).read_text()
-
-    def run(self, *words, stdin="", env=None):
-        result = subprocess.run([str(PROGRAM), "-c", str(self.conf), *words], input=stdin, capture_output=True, text=True,
-                                env={**os.environ, **(env or {})})
-        self.out = result.stdout.replace(str(self.directory), "DIR")
-        self.err = result.stderr.replace(str(self.directory), "DIR")
-        self.code = result.returncode
-        return self.code
-
-    def current(self):
-        return os.readlink(self.directory / "state/generations/current")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def build():
