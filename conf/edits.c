@@ -78,6 +78,12 @@ struct edit *edits_open(struct edits *e, enum map_id map, struct reason *why)
 	return f;
 }
 
+static int judge_key(const struct edits *e, const struct edit *f, struct view key,
+                     struct reason *why)
+{
+	return e->only_mine ? mine_same_key(&e->mine, f->map, key, why) : 0;
+}
+
 /* The entry of a key: 1, 0, or -1 when the key itself is wrong.  Bad entries are passed by. */
 static int find_entry(struct edits *e, struct edit *f, struct view key, struct maptext_entry *out,
                       struct reason *why)
@@ -97,7 +103,7 @@ static int find_entry(struct edits *e, struct edit *f, struct view key, struct m
 		            e->base.confdir, f->name, maptable[f->map].name);
 	text_init(&wanted, MAP_KEY_MAX);
 	text_init(&found, MAP_KEY_MAX);
-	if (key_of(key, mail_domain, &wanted, why) != 0)
+	if (key_of(key, mail_domain, &wanted, why) != 0 || judge_key(e, f, key, why) != 0)
 		result = -1;
 	f->key = arena_copy(&e->base.arena, text_view(&wanted));
 	maptext_init(&text, text_view(&f->text));
@@ -105,7 +111,7 @@ static int find_entry(struct edits *e, struct edit *f, struct view key, struct m
 		text_clear(&found);
 		if (more > 0 && key_of(out->key, mail_domain, &found, NULL) == 0 &&
 		    view_equal(text_view(&found), text_view(&wanted)))
-			result = 1;
+			result = judge_key(e, f, out->key, why) == 0 ? 1 : -1;
 	}
 	text_free(&wanted);
 	text_free(&found);

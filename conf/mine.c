@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "conf/changes.h"
@@ -50,6 +51,50 @@ void mine_close(struct mine *x)
 
 /* ---- which they are ---- */
 
+static bool same_domain(const struct mine *x)
+{
+	return strcmp(x->settings.mail_domain, x->texts->settings.mail_domain) == 0;
+}
+
+int mine_same_key(const struct mine *x, enum map_id map, struct view key, struct reason *why)
+{
+	struct text here, there;
+	int result = 0;
+
+	if (same_domain(x))
+		return 0;
+	text_init(&here, MAP_KEY_MAX);
+	text_init(&there, MAP_KEY_MAX);
+	if (map_kinds[map].key(key, view_of(x->settings.mail_domain), &here, NULL) == 0 &&
+	    map_kinds[map].key(key, view_of(x->texts->settings.mail_domain), &there, NULL) == 0 &&
+	    !view_equal(text_view(&here), text_view(&there)))
+		result = fail(
+			why,
+			"\"%.*s\" is %s by mail.domain of posthouse.conf, but %s by that of the "
+			"current generation; write the whole address, or run posthouse build "
+			"first",
+			VIEW_ARG(key), text_string(&there), text_string(&here));
+	text_free(&here);
+	text_free(&there);
+	return result;
+}
+
+/* As a text has it. */
+struct text_entry {
+	struct map_entry compiled;
+	struct view key;
+};
+
+/* One of read_text's is among mine. */
+static void look_at_key(struct mine *x, enum map_id map, const struct map_entry *e)
+{
+	const struct text_entry *t = (const struct text_entry *)e;
+	struct reason why;
+
+	if (x->bare.line == 0 && mine_same_key(x, map, t->key, &why) != 0)
+		x->bare = (struct mine_bare){ map, e->line, why };
+}
+
 /* The entries of a text by their compiled keys: the first of each, as a build would have it. */
 static void read_text(struct mine *x, enum map_id map, struct view whole, struct mine_map *out)
 {
@@ -65,8 +110,10 @@ static void read_text(struct mine *x, enum map_id map, struct view whole, struct
 		if (more < 0 || map_kinds[map].key(entry.key, view_of(x->settings.mail_domain),
 		                                   &key, NULL) != 0)
 			continue;
-		struct map_entry *e = arena_get(&x->arena, sizeof *e);
+		struct text_entry *t = arena_get(&x->arena, sizeof *t);
+		struct map_entry *e = &t->compiled;
 
+		t->key = entry.key;
 		*e = (struct map_entry){ .key = arena_copy(&x->arena, text_view(&key)),
 			                 .value = entry.value,
 			                 .line = entry.line };
@@ -105,12 +152,17 @@ void mine_add(struct mine *x, enum map_id map, struct view before, struct view a
 		struct map_entry *e = now.entries[i];
 		const struct map_entry *was = hashtable_find(&old.index, e->key);
 
-		if (was == NULL || !view_equal(was->value, e->value) || view_equal(e->key, key))
-			add(mine, e);
+		if (was != NULL && view_equal(was->value, e->value) && !view_equal(e->key, key))
+			continue;
+		look_at_key(x, map, e);
+		add(mine, e);
 	}
-	for (size_t i = 0; i < old.count; i++)
-		if (hashtable_find(&now.index, old.entries[i]->key) == NULL)
-			add_removed(x, mine, old.entries[i]->key);
+	for (size_t i = 0; i < old.count; i++) {
+		if (hashtable_find(&now.index, old.entries[i]->key) != NULL)
+			continue;
+		look_at_key(x, map, old.entries[i]);
+		add_removed(x, mine, old.entries[i]->key);
+	}
 	if (key.len && hashtable_find(&now.index, key) == NULL)
 		add_removed(x, mine, key);
 	hashtable_free(&old.index);
@@ -146,9 +198,10 @@ static int read_below(void *builder, const char *name, struct view *text, struct
 	return model_read_below(((struct mine *)builder)->texts, name, text, why);
 }
 
-static int compile(struct mine *x, enum map_id map, struct map_entry *e, struct reason *why)
+static int compile_by(struct mine *x, const struct settings *settings, enum map_id map,
+                      struct map_entry *e, struct reason *why)
 {
-	const struct mapbuild build = { &x->settings, &x->arena, find, read_below, x };
+	const struct mapbuild build = { settings, &x->arena, find, read_below, x };
 	struct text compiled;
 
 	text_init(&compiled, MODEL_VALUE_MAX);
@@ -161,16 +214,49 @@ static int compile(struct mine *x, enum map_id map, struct map_entry *e, struct 
 	return result;
 }
 
-static void compile_or_say(struct mine *x, enum map_id map, struct map_entry *e,
-                           struct problems *problems)
+static int compile(struct mine *x, enum map_id map, struct map_entry *e, struct reason *why)
+{
+	return compile_by(x, &x->settings, map, e, why);
+}
+
+/* So a target without a domain is found. */
+static int judge_domain(struct mine *x, enum map_id map, const struct map_entry *e,
+                        struct reason *why)
+{
+	struct settings other = x->settings;
+	struct map_entry there = *e;
+
+	if (same_domain(x))
+		return 0;
+	other.mail_domain = x->texts->settings.mail_domain;
+	if (compile_by(x, &other, map, &there, NULL) == 0 &&
+	    view_equal(there.compiled, e->compiled))
+		return 0;
+	return fail(
+		why,
+		"an address without a domain is in %s by mail.domain of posthouse.conf, but in %s "
+		"by that of the current generation; write the whole address, or run posthouse "
+		"build first",
+		other.mail_domain, x->settings.mail_domain);
+}
+
+static void say(struct mine *x, enum map_id map, int line, const struct reason *why,
+                struct problems *problems)
 {
 	char name[MAPTABLE_FILE_NAME_MAX];
-	struct reason why;
 
 	maptable_text_file(map, name);
-	if (compile(x, map, e, &why) != 0)
-		problem_error(problems, model_path(x->texts, x->texts->confdir, name), e->line,
-		              "%s", why.text);
+	problem_error(problems, model_path(x->texts, x->texts->confdir, name), line, "%s",
+	              why->text);
+}
+
+static void compile_or_say(struct mine *x, enum map_id map, struct map_entry *e, bool edited,
+                           struct problems *problems)
+{
+	struct reason why;
+
+	if (compile(x, map, e, &why) != 0 || (edited && judge_domain(x, map, e, &why) != 0))
+		say(x, map, e->line, &why, problems);
 }
 
 /* Whether it is one of the text's, and not the index of all, which is made anew. */
@@ -234,7 +320,7 @@ static void compile_dependents(struct mine *x, enum map_id map, const struct mod
 		compile(x, map, e, NULL);
 		if (!x->asked)
 			continue;
-		compile_or_say(x, map, e, problems);
+		compile_or_say(x, map, e, false, problems);
 		add(mine, e);
 	}
 }
@@ -243,13 +329,17 @@ void mine_compile(struct mine *x, const struct model *now, struct problems *prob
 {
 	bool any = false;
 
+	if (x->bare.line != 0)
+		say(x, x->bare.map, x->bare.line, &x->bare.why, problems);
 	for (int id = 0; id < MAPS; id++) {
+		size_t edited = x->maps[id].count;
+
 		if (any)
 			compile_dependents(x, (enum map_id)id, now, problems);
 		for (size_t i = 0; i < x->maps[id].count; i++)
 			if (x->maps[id].entries[i]->line != 0)
 				compile_or_say(x, (enum map_id)id, x->maps[id].entries[i],
-				               problems);
+				               i < edited, problems);
 		any = any || x->maps[id].count;
 	}
 }

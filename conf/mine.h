@@ -26,6 +26,11 @@ struct mine {
 	struct settings settings; /* and its settings */
 	struct mine_map maps[MAPS];
 	struct arena arena;
+	struct mine_bare {
+		enum map_id map;
+		int line; /* of its text; 0: there is none */
+		struct reason why;
+	} bare;      /* the first of mine whose key is not the same address for both */
 	bool hidden; /* find passes by what is mine */
 	bool asked;  /* and found some of it */
 };
@@ -33,6 +38,9 @@ struct mine {
 /* -1 when there is no current generation, or it is damaged. texts outlives it. */
 int mine_open(struct mine *x, struct model *texts, struct reason *why);
 void mine_close(struct mine *x);
+/* Where mail.domain was changed and not built, a key without a domain is one address by the text
+ * and another one by the generation: then -1, with the reason. */
+int mine_same_key(const struct mine *x, enum map_id map, struct view key, struct reason *why);
 /* The entries in which a map's text after the edit differs from the text before it, and the one
  * that was edited (its compiled key; empty: none): whatever it was before, it shall be as it is
  * now.  The texts outlive x; what cannot be read in them is passed by. */

@@ -37,6 +37,36 @@ def older_generation():
         is_(p.run("user", "set", "anna@example.test", "state=locked", "--only-mine"), 0, "without a running server it is done")
 
 
-for part in (older_generation,):
+def changed_domain():
+    """mail.domain was changed and not built: what has no domain is one address in the texts, and another in the generation."""
+    with Place(domains="example.test mailboxes\nexample.net mailboxes\n", users="anna\nbert@example.test\n",
+               aliases="info@example.test anna\n") as p:
+        is_(p.run("build"), 0, "all is built")
+        p.write("posthouse.conf", p.read("posthouse.conf").replace("mail.domain example.test", "mail.domain example.net"))
+        texts = {name: p.read(f"{name}.map") for name in ("users", "aliases", "passwords")}
+        words = 'is {0}@example.net by mail.domain of posthouse.conf, but {0}@example.test by that of the current generation; ' \
+            'write the whole address, or run posthouse build first'
+        for name, edit in (("carl", ("user", "add", "carl")), ("anna", ("user", "set", "anna", "state=locked")), ("anna", ("user", "del", "anna")),
+                           ("anna", ("user", "set", "anna@example.test", "state=locked")), ("help", ("alias", "add", "help", "bert@example.test"))):
+            is_(p.run(*edit, "--only-mine", stdin="secret\n"), 100, " ".join(edit))
+            ok(f'"{name}" ' + words.format(name) in p.err, "is refused, and why", p.err)
+        is_(p.run("alias", "add", "all@example.test", "bert@example.test", "anna", "--only-mine"), 100, "a target without a domain")
+        ok("aliases.map:2: error: an address without a domain is in example.net by mail.domain of posthouse.conf, but in example.test by that of the "
+           "current generation; write the whole address" in p.err, "too", p.err)
+        for words in ("printf 'anna state=locked\\nbert@example.test\\n' >", "printf 'bert@example.test\\n' >"):
+            is_(p.run("map", "edit", "users", "--only-mine", env={"EDITOR": words}), 100, "one of an edited map")
+            ok('users.map:1: error: "anna" is anna@example.net by mail.domain of posthouse.conf' in p.err, "too", p.err)
+            pathlib.Path(p.err.split()[-1]).unlink()
+        is_({name: p.read(f"{name}.map") for name in texts}, texts, "nothing is changed")
+        is_(p.current(), "0001", "nor published")
+        is_(p.run("user", "set", "bert@example.test", "state=locked", "--only-mine"), 0, "a whole address is edited")
+        is_(p.run("alias", "add", "all@example.test", "bert@example.test", "--only-mine"), 0, "whole addresses too")
+        is_(p.run("build"), 0, "when it is built")
+        is_(p.run("user", "set", "anna", "state=locked", "--only-mine"), 0, "the short one means what it says")
+        p.run("map", "dump", "users")
+        ok("anna@example.net uid=5000 gid=5000 home=DIR/mail/example.net/anna state=locked\n" in p.out, "in the new domain", p.out)
+
+
+for part in (older_generation, changed_domain):
     part()
 done()
