@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,21 +13,33 @@
 #include "lib/conf/generation.h"
 #include "lib/conf/settings.h"
 
-/* master answers at once what it is and how; a reload or a stop takes what it takes. */
-enum { STATUS_TIMEOUT_MS = 5000, FOR_EVER = -1 };
+/* 0: something has come. */
+static int wait_on(const struct settings *s, int fd, enum control_type question, bool *said,
+                   struct reason *why)
+{
+	while (file_wait(fd, POLLIN, ASKING_SILENCE_MS) <= 0) {
+		if (question == CONTROL_STATUS)
+			return fail(why, "posthouse does not respond: master hangs");
+		if (ask_again(s,
+		              question == CONTROL_STOP ? NULL
+		                                       : "the programs of the new generation",
+		              said, why) != 0)
+			return -1;
+	}
+	return 0;
+}
 
 /* The exit code that comes at the answer's end. */
-static int read_answer(int fd, int timeout_ms, struct hearer *h, struct reason *why)
+static int read_answer(const struct settings *s, int fd, enum control_type question,
+                       struct hearer *h, struct reason *why)
 {
-	bool version_known = false;
+	bool version_known = false, said = false;
 	struct wire_in in;
 	char line[CONTROL_LINE_MAX], version[VERSION_MAX];
 
 	for (;;) {
-		if (timeout_ms != FOR_EVER && file_wait(fd, POLLIN, timeout_ms) <= 0) {
-			fail(why, "posthouse does not respond: master hangs");
+		if (wait_on(s, fd, question, &said, why) != 0)
 			return EXIT_TEMPORARY;
-		}
 		if (wire_receive(fd, &in) != WIRE_OK)
 			break;
 		uint8_t code = EXIT_TEMPORARY;
@@ -52,7 +65,8 @@ static int read_answer(int fd, int timeout_ms, struct hearer *h, struct reason *
 	return EXIT_TEMPORARY;
 }
 
-int ask(int fd, enum control_type question, struct hearer *h, struct reason *why)
+int ask(const struct settings *s, int fd, enum control_type question, struct hearer *h,
+        struct reason *why)
 {
 	struct wire_out out = { 0 };
 
@@ -65,7 +79,47 @@ int ask(int fd, enum control_type question, struct hearer *h, struct reason *why
 		fail_errno(why, "ask posthouse");
 		return EXIT_TEMPORARY;
 	}
-	return read_answer(fd, question == CONTROL_STATUS ? STATUS_TIMEOUT_MS : FOR_EVER, h, why);
+	return read_answer(s, fd, question, h, why);
+}
+
+/* ---- whom does it wait for ---- */
+
+struct waiting_hearer {
+	struct hearer h;
+	bool all;
+	struct text names;
+};
+
+/* "smtpd        pid 5 uid 7 up 3s, not answering for 6s" */
+static void keep_name(struct hearer *h, const char *line)
+{
+	struct waiting_hearer *w = (struct waiting_hearer *)h;
+	struct view text = view_of(line), name = view_take(text, view_find(text, ' '));
+
+	if (strstr(line, " pid ") == NULL ||
+	    (!w->all && strstr(line, ", not answering for ") == NULL))
+		return;
+	text_format(&w->names, "%s%.*s", w->names.len ? ", " : "", VIEW_ARG(name));
+}
+
+int ask_again(const struct settings *s, const char *whom, bool *said, struct reason *why)
+{
+	struct waiting_hearer w = { .h = { .line = keep_name }, .all = whom == NULL };
+	int fd = control_connect(s->directory_run, NULL);
+
+	if (fd < 0)
+		return 0; /* it has come to its end meanwhile */
+	text_init(&w.names, 4096);
+	if (whom != NULL)
+		text_add_string(&w.names, whom);
+	int result = ask(s, fd, CONTROL_STATUS, &w.h, why) == EXIT_DONE ? 0 : -1;
+
+	if (result == 0 && !*said && w.names.len)
+		fprintf(stderr, "posthouse: waiting for %.*s\n", VIEW_ARG(text_view_cut(&w.names)));
+	*said = *said || result == 0;
+	text_free(&w.names);
+	close(fd);
+	return result;
 }
 
 /* ---- of what version is it ---- */
@@ -86,7 +140,7 @@ static int same_version(const struct settings *s, struct reason *why)
 {
 	struct version_hearer v = { .h = { .version = keep_version } };
 	int fd = control_connect(s->directory_run, why);
-	int code = fd < 0 ? control_exit_code(errno) : ask(fd, CONTROL_STATUS, &v.h, why);
+	int code = fd < 0 ? control_exit_code(errno) : ask(s, fd, CONTROL_STATUS, &v.h, why);
 
 	if (fd >= 0)
 		close(fd);
@@ -109,7 +163,7 @@ int ask_to_reload(const struct settings *s, bool *refused, struct reason *why)
 
 	if (fd < 0)
 		return code == EXIT_DONE ? control_exit_code(errno) : code;
-	code = ask(fd, CONTROL_RELOAD, &h, why);
+	code = ask(s, fd, CONTROL_RELOAD, &h, why);
 	close(fd);
 	*refused = code != EXIT_DONE;
 	return code;
@@ -147,7 +201,7 @@ long ask_generation(const struct settings *s)
 
 	if (fd < 0)
 		return -1;
-	if (ask(fd, CONTROL_STATUS, &g.h, &why) != EXIT_DONE)
+	if (ask(s, fd, CONTROL_STATUS, &g.h, &why) != EXIT_DONE)
 		g.number = -1;
 	close(fd);
 	return g.number;

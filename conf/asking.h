@@ -15,8 +15,17 @@ struct hearer {
 	void (*line)(struct hearer *h, const char *line);
 };
 
-/* Asks on a connection (control_connect); the exit code that the answer ends with, and why. */
-int ask(int fd, enum control_type question, struct hearer *h, struct reason *why);
+/* master answers at once what it is and how: for so long who asks is silent. */
+enum { ASKING_SILENCE_MS = 5000 };
+
+/* Asks on a connection (control_connect); the exit code that the answer ends with, and why.  A stop
+ * or a reload takes what it takes, as long as master answers others. */
+int ask(const struct settings *s, int fd, enum control_type question, struct hearer *h,
+        struct reason *why);
+/* -1: master does not answer within ASKING_SILENCE_MS.  Asked before what may take longer, and
+ * again while nothing comes.  Says once on standard error who is waited for: `whom` and those that
+ * do not answer, or with whom NULL all that run. */
+int ask_again(const struct settings *s, const char *whom, bool *said, struct reason *why);
 /* To take the current generation; an exit code.  refused: it was asked and did not, so that it goes
  * on with the one it has (and not: it could not be asked, or is of another version). */
 int ask_to_reload(const struct settings *s, bool *refused, struct reason *why);

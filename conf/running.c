@@ -135,7 +135,7 @@ bool command_running_faults(const struct settings *s,
 
 	if (fd < 0)
 		return !control_is_absent(errno);
-	if (ask(fd, CONTROL_STATUS, &f.h, &why) != EXIT_DONE)
+	if (ask(s, fd, CONTROL_STATUS, &f.h, &why) != EXIT_DONE)
 		fault(context, why.text);
 	close(fd);
 	return true;
@@ -163,7 +163,7 @@ bool command_queue_is_replaced(const struct settings *s)
 	int fd = control_connect(s->directory_run, NULL);
 
 	if (fd >= 0) {
-		ask(fd, CONTROL_STATUS, &h.h, &why);
+		ask(s, fd, CONTROL_STATUS, &h.h, &why);
 		close(fd);
 	}
 	return h.said;
@@ -174,11 +174,15 @@ bool command_queue_is_replaced(const struct settings *s)
 static int ask_at(const struct settings *s, enum control_type question, struct reason *why)
 {
 	struct hearer h = { question == CONTROL_STATUS ? print_version : NULL, print_line };
+	bool said = true;
+
+	if (question != CONTROL_STATUS && ask_again(s, "", &said, why) != 0)
+		return EXIT_TEMPORARY;
 	int fd = control_connect(s->directory_run, why);
 
 	if (fd < 0)
 		return control_exit_code(errno);
-	int code = ask(fd, question, &h, why);
+	int code = ask(s, fd, question, &h, why);
 
 	close(fd);
 	return code;

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conf/asking.h"
 #include "conf/command.h"
 #include "conf/model.h"
 #include "lib/base/file.h"
@@ -31,16 +32,34 @@ static int take_entries(struct wire_in *in, struct found *f, struct reason *why)
 	return 0;
 }
 
+/* 0: something has come. */
+static int wait_for_answer(const struct settings *s, int fd, bool *said, struct reason *why)
+{
+	for (int waited_ms = 0; waited_ms < PATIENCE_MS; waited_ms += ASKING_SILENCE_MS) {
+		int came = file_wait(fd, POLLIN, ASKING_SILENCE_MS);
+
+		if (came != 0)
+			return came < 0 ? fail_errno(why, "wait for posthouse") : 0;
+		if (ask_again(s, "the programs that have sessions", said, why) != 0)
+			return -1;
+	}
+	return fail(why, "a program does not answer");
+}
+
 /* Every session program's answer; the exit code. */
-static int read_answers(int fd, struct found *f, struct reason *why)
+static int read_answers(const struct settings *s, int fd, struct found *f, struct reason *why)
 {
 	char text[CONTROL_LINE_MAX];
 	enum wire_result r = WIRE_AGAIN;
 	int code = EXIT_DONE;
+	bool said = false;
 	struct wire_in in;
 
-	while (code == EXIT_DONE && file_wait(fd, POLLIN, PATIENCE_MS) == 1 &&
-	       (r = wire_receive(fd, &in)) == WIRE_OK) {
+	while (code == EXIT_DONE) {
+		if (wait_for_answer(s, fd, &said, why) != 0)
+			return EXIT_TEMPORARY;
+		if ((r = wire_receive(fd, &in)) != WIRE_OK)
+			break;
 		uint8_t end;
 
 		if (in.type == CONTROL_SESSION_ENTRY && take_entries(&in, f, why) < 0)
@@ -51,7 +70,6 @@ static int read_answers(int fd, struct found *f, struct reason *why)
 			code = end;
 		}
 		wire_in_close(&in);
-		r = WIRE_AGAIN;
 	}
 	if (code == EXIT_DONE && r != WIRE_CLOSED) {
 		fail(why, "a program does not answer");
@@ -60,17 +78,22 @@ static int read_answers(int fd, struct found *f, struct reason *why)
 	return code;
 }
 
-static int ask(const struct settings *s, const struct control_sessions *q, struct found *f,
-               struct reason *why)
+static int ask_sessions(const struct settings *s, const struct control_sessions *q, struct found *f,
+                        struct reason *why)
 {
 	struct wire_out out = { 0 };
-	int code = EXIT_TEMPORARY, fd = control_connect(s->directory_run, why);
+	int code = EXIT_TEMPORARY;
+	bool said = true;
+
+	if (ask_again(s, "", &said, why) != 0)
+		return EXIT_TEMPORARY;
+	int fd = control_connect(s->directory_run, why);
 
 	if (fd < 0)
 		return control_exit_code(errno);
 	control_sessions_put(&out, q);
 	if (wire_send(fd, &out) == WIRE_OK)
-		code = read_answers(fd, f, why);
+		code = read_answers(s, fd, f, why);
 	else
 		fail_errno(why, "ask posthouse");
 	wire_out_free(&out);
@@ -107,7 +130,7 @@ static int find(const struct command *c, const char *whom, bool end, struct foun
 	if (code == EXIT_DONE) {
 		code = whom != NULL && meant(&m.settings, whom, &q, &why) < 0
 		               ? EXIT_PERMANENT
-		               : ask(&m.settings, &q, f, &why);
+		               : ask_sessions(&m.settings, &q, f, &why);
 		if (code != EXIT_DONE)
 			command_fail(code, &why);
 	}

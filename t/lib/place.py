@@ -72,10 +72,10 @@ class Place:
 
 
 class Master:
-    """Listens at RUNDIR/control: status is answered with the lines, anything else by answer(line, question)."""
+    """Listens at RUNDIR/control: status is answered with the lines, anything else by answer(line, question); or nothing is."""
 
-    def __init__(self, place, lines=(), answer=None):
-        self.lines, self.answer, self.over = lines, answer, threading.Event()
+    def __init__(self, place, lines=(), answer=None, hangs=False):
+        self.lines, self.answer, self.hangs, self.over = lines, answer, hangs, threading.Event()
         self.version = (SOURCE / "VERSION").read_text().strip()
         self.path = place.directory / "run/control"
         self.path.parent.mkdir(exist_ok=True)
@@ -109,11 +109,13 @@ class Master:
         self.listener.bind(str(self.path))
         self.listener.listen()
         self.thread = threading.Thread(target=self.serve)
-        self.thread.start()
+        if not self.hangs:
+            self.thread.start()
         return self
 
     def __exit__(self, *_):
         self.over.set()
-        self.thread.join()
+        if not self.hangs:
+            self.thread.join()
         self.listener.close()
         self.path.unlink()

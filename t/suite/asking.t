@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Commands to a master that hangs, or that waits for others: they say whom they wait for, and do not wait for ever."""
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from place import CONTROL_RELOAD, CONTROL_STOP, PROGRAM, Master, Place  # noqa: E402
+from tap import done, is_, ok  # noqa: E402
+
+LINES = ["queued       pid 7        uid 5        up 90s", "remote       pid 8        uid 6        up 90s, not answering for 7s",
+         "smtpd        not running", "generation   1"]
+
+
+def hangs():
+    """Nobody takes the connection from the listener."""
+    with Place(domains="example.test mailboxes\n") as p:
+        p.run("build")
+        with Master(p, hangs=True):
+            for words in (("stop",), ("reload",), ("who",), ("kick", "anna"), ("status",)):
+                is_(p.run(*words), 111, f"{words[0]} of a master that hangs ends")
+                is_((p.err, p.out), ("posthouse: posthouse does not respond: master hangs\n", ""), "and says so")
+
+
+def waits():
+    """master answers others: then a stop takes what it takes."""
+    with Place(domains="example.test mailboxes\n") as p:
+        p.run("build")
+        for words, kind, whom in ((("stop",), CONTROL_STOP, "queued, remote"),
+                                  (("reload",), CONTROL_RELOAD, "the programs of the new generation, remote"),
+                                  (("who",), None, "the programs that have sessions, remote")):
+            lines = []
+            with Master(p, LINES, lambda line, question: lines.append((line, question.kind))) as master:
+                process = subprocess.Popen([str(PROGRAM), "-c", str(p.conf), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                is_(process.stderr.readline(), f"posthouse: waiting for {whom}\n", f"{words[0]} says whom it waits for")
+                is_(process.poll(), None, "and waits on")
+                ok(len(lines) == 1 and kind in (None, lines[0][1]), "asked once", lines)
+                for line, _ in lines:
+                    master.end(line)
+                    line.close()
+                is_(process.communicate()[1], "", "with no other word")
+                is_(process.returncode, 0, "until it is answered")
+
+
+for part in (hangs, waits):
+    part()
+done()
