@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,37 +20,82 @@
 
 /* ---- the texts ---- */
 
+/* Where a text is: a map may be a symbolic link, as into a repository, and stays one. */
+struct target {
+	char path[PATH_MAX]; /* of the directory */
+	char name[NAME_MAX + 1];
+	int directory;
+};
+
+static int find_target(const struct edits *e, const struct edit *f, struct target *t,
+                       struct reason *why)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (!string_format(path, sizeof path, "%s/%s", e->base.confdir, f->name))
+		return fail(why, "%s/%s: the path is too long", e->base.confdir, f->name);
+	if (lstat(path, &st) != 0 || !S_ISLNK(st.st_mode))
+		string_put(t->path, sizeof t->path, view_of(path));
+	else if (realpath(path, t->path) == NULL)
+		return fail_errno(why, "follow the symbolic link %s", path);
+	char *slash = strrchr(t->path, '/');
+
+	string_cut(t->name, sizeof t->name, view_of(slash + 1));
+	slash[slash == t->path] = '\0';
+	t->directory = open(t->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return t->directory < 0 ? fail_errno(why, "open %s", t->path) : 0;
+}
+
 /* The new file takes owner and mode of the old one.  A crash before the rename leaves the old
  * text whole (and a .new file, which the next edit replaces). */
-static int write_file(struct edits *e, const struct edit *f, const struct text *text,
-                      struct reason *why)
+static int write_target(const struct target *t, const struct edit *f, const struct text *text,
+                        struct reason *why)
 {
-	char name[80];
+	char name[NAME_MAX + 1];
 	struct stat old;
-	bool existed = fstatat(e->directory, f->name, &old, 0) == 0;
+	bool existed = fstatat(t->directory, t->name, &old, 0) == 0;
 	mode_t mode = existed ? old.st_mode & 0777 : maptable[f->map].secret ? 0600 : 0644;
 
-	string_print(name, sizeof name, ".%s.new", f->name);
-	unlinkat(e->directory, name, 0);
-	int fd = openat(e->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (!string_format(name, sizeof name, ".%s.new", t->name))
+		return fail(why, "%s/%s: the name is too long", t->path, t->name);
+	unlinkat(t->directory, name, 0);
+	int fd = openat(t->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd < 0)
-		return fail_errno(why, "make %s/%s", e->base.confdir, name);
+		return fail_errno(why, "make %s/%s", t->path, name);
 	bool good = write_whole(fd, text_string(text), text->len) == 0 && fchmod(fd, mode) == 0 &&
 	            fsync(fd) == 0;
 
 	if (existed && geteuid() == 0)
 		good = good && fchown(fd, old.st_uid, old.st_gid) == 0;
 	if (!good)
-		fail_errno(why, "write %s/%s", e->base.confdir, name);
+		fail_errno(why, "write %s/%s", t->path, name);
 	close(fd);
-	if (good && renameat(e->directory, name, e->directory, f->name) != 0) {
-		fail_errno(why, "rename %s/%s to %s", e->base.confdir, name, f->name);
+	if (good && renameat(t->directory, name, t->directory, t->name) != 0) {
+		fail_errno(why, "rename %s/%s to %s", t->path, name, t->name);
 		good = false;
 	}
 	if (!good)
-		unlinkat(e->directory, name, 0);
+		unlinkat(t->directory, name, 0);
 	return good ? 0 : -1;
+}
+
+/* *written: it is in its place, though what follows may fail. */
+static int write_file(struct edits *e, const struct edit *f, const struct text *text, bool *written,
+                      struct reason *why)
+{
+	struct target t;
+
+	if (find_target(e, f, &t, why) != 0)
+		return -1;
+	int result = write_target(&t, f, text, why);
+
+	*written = result == 0;
+	if (result == 0 && fsync(t.directory) != 0)
+		result = fail_errno(why, "sync %s", t.path);
+	close(t.directory);
+	return result;
 }
 
 /* Several files are renamed one after the other, each state in between builds: a user comes before
@@ -58,13 +105,8 @@ static int write_changed(struct edits *e, struct reason *why)
 	for (size_t i = 0; i < e->count; i++) {
 		struct edit *f = &e->files[i];
 
-		if (!f->changed)
-			continue;
-		if (write_file(e, f, &f->text, why) != 0)
+		if (f->changed && write_file(e, f, &f->text, &f->written, why) != 0)
 			return -1;
-		f->written = true;
-		if (fsync(e->directory) != 0)
-			return fail_errno(why, "sync %s", e->base.confdir);
 	}
 	return 0;
 }
@@ -74,14 +116,15 @@ static int put_back(struct edits *e, struct reason *why)
 {
 	for (size_t i = e->count; i-- > 0;) {
 		struct edit *f = &e->files[i];
+		bool written;
 
 		if (!f->written)
 			continue;
-		if (!f->missing && write_file(e, f, &f->before, why) != 0)
+		if (!f->missing && write_file(e, f, &f->before, &written, why) != 0)
 			return -1;
 		if (f->missing && unlinkat(e->directory, f->name, 0) != 0)
 			return fail_errno(why, "remove %s/%s", e->base.confdir, f->name);
-		if (fsync(e->directory) != 0)
+		if (f->missing && fsync(e->directory) != 0)
 			return fail_errno(why, "sync %s", e->base.confdir);
 	}
 	return 0;

@@ -53,15 +53,21 @@ static off_t log_length(const char *to)
 }
 
 /* Where the log is a file, why a start failed is there and not on the terminal: the warnings and
- * what was fatal, of what has come since it was so long. Whether there were any. */
+ * what was fatal, of what has come since it was so long, or the end of that: what was fatal is the
+ * last. Whether there were any. */
 static bool print_new_faults(const char *to, off_t since)
 {
 	enum { SHOWN_BYTES_MAX = 16384 };
 	static char bytes[SHOWN_BYTES_MAX];
+	off_t end = log_length(to),
+	      from = end > since + SHOWN_BYTES_MAX ? end - SHOWN_BYTES_MAX : since;
 	int fd = to[0] == '/' ? open(to, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-	ssize_t n = fd < 0 ? -1 : file_read_some_at(fd, bytes, sizeof bytes, (uint64_t)since);
+	ssize_t n = fd < 0 ? -1 : file_read_some_at(fd, bytes, sizeof bytes, (uint64_t)from);
 	struct view rest = { bytes, n > 0 ? (size_t)n : 0 }, line;
 	bool any = false;
+
+	if (from > since && view_cut(&rest, '\n', &line)) /* the rest of a line */
+		fprintf(stderr, "posthouse: the log has more than this\n");
 
 	while (view_cut(&rest, '\n', &line)) {
 		struct view message = view_skip(line, view_find(line, ' ') + 1);

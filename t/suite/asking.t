@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""Commands to a master that hangs, or that waits for others: they say whom they wait for, and do not wait for ever."""
+"""Commands to a master that hangs, that waits for others or does not start: they say so, and do not wait for ever."""
 import pathlib
 import subprocess
 import sys
@@ -43,6 +43,27 @@ def waits():
                 is_(process.returncode, 0, "until it is answered")
 
 
-for part in (hangs, waits):
+def start_fails():
+    """What was fatal is the last of many lines, and shown."""
+    with Place(domains="example.test mailboxes\n") as p:
+        log = p.directory / "log"
+        p.write("posthouse.conf", p.read("posthouse.conf") + f"log.to {log}\n")
+        p.run("build")
+        programs = p.directory / "programs"
+        programs.mkdir()
+        (programs / "master").write_text(f"""#!/bin/sh
+i=0
+while [ $i -lt 600 ]; do echo "2026-01-01T00:00:00.000Z queued[7]: warning: event=directory-unreadable name=$i"; i=$((i+1)); done >>{log}
+echo "2026-01-01T00:00:00.000Z queued[7]: fatal: reading the queue's directories: Permission denied" >>{log}
+""")
+        (programs / "master").chmod(0o755)
+        is_(p.run("start", env={"POSTHOUSE_PROGRAMS": str(programs)}), 111, "a start that fails after many warnings")
+        ok("fatal: reading the queue's directories: Permission denied\n" in p.err, "shows what was fatal", p.err[-300:])
+        lines = p.err.splitlines()
+        ok(lines[0] == "posthouse: the log has more than this" and 10 < len(lines) < 600, "and that there was more", lines[0])
+        is_([line for line in lines[1:-1] if not line.startswith("2026-01-01T00:00:00.000Z queued[7]: ")], [], "in whole lines")
+
+
+for part in (hangs, waits, start_fails):
     part()
 done()

@@ -67,6 +67,29 @@ def changed_domain():
         ok("anna@example.net uid=5000 gid=5000 home=DIR/mail/example.net/anna state=locked\n" in p.out, "in the new domain", p.out)
 
 
-for part in (older_generation, changed_domain):
+def links():
+    """A text that is a symbolic link, as into a repository: what it leads to is edited, and it stays a link."""
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
+        is_(p.run("build"), 0, "all is built")
+        kept = p.directory / "kept"
+        kept.mkdir()
+        (kept / "second").symlink_to("users.text")
+        (p.conf / "users.map").rename(kept / "users.text")
+        (kept / "users.text").chmod(0o640)
+        (p.conf / "users.map").symlink_to("../kept/second")
+        for more in ([], ["--only-mine"]):
+            is_(p.run("user", "set", "anna@example.test", f"quota={len(more) + 1}G", *more), 0, " ".join(["an edit", *more]))
+            is_((kept / "users.text").read_text(), f"anna@example.test quota={len(more) + 1}G\n", "is in the file that the link leads to")
+            ok((p.conf / "users.map").is_symlink() and (kept / "second").is_symlink(), "the links stay")
+            is_((kept / "users.text").stat().st_mode & 0o777, 0o640, "and its mode")
+        is_(sorted(f.name for f in kept.iterdir()), ["second", "users.text"], "nothing is left beside it")
+        (kept / "users.text").unlink()
+        is_(p.run("map", "edit", "users", env={"EDITOR": "echo bert@example.test >"}), 111, "a link to nothing")
+        ok("posthouse: follow the symbolic link DIR/conf/users.map: No such file or directory\nposthouse: nothing was changed\n" in p.err, "is refused", p.err)
+        ok((p.conf / "users.map").is_symlink(), "and not replaced")
+        pathlib.Path(p.err.split()[-1]).unlink()
+
+
+for part in (older_generation, changed_domain, links):
     part()
 done()
