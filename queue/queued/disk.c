@@ -359,13 +359,46 @@ void disk_forget_odd(struct disk *d, const char *name)
 	}
 }
 
+/* A directory that was put right, and in which no message waits to be taken back: new ones may go
+ * into it. */
+static bool is_well_again(struct disk *d, const struct disk_odd *odd)
+{
+	const struct dirent *e;
+	struct walk w;
+	bool empty = true;
+
+	if (odd->kind != QUEUEDIR_UNREADABLE || strlen(odd->name) != 2)
+		return false;
+	walk_begin(&w, d->directory, odd->name);
+	while ((e = walk_next(&w)) != NULL) {
+		char name[QUEUEDIR_NAME_MAX];
+		uint64_t id;
+		bool aside;
+
+		empty = empty &&
+		        !(string_format(name, sizeof name, "%s/%s", odd->name, e->d_name) &&
+		          queuedir_parse(name, &id, &aside));
+	}
+	if (walk_end(&w) != 0 || !empty)
+		return false;
+	d->unusable[strtoul(odd->name, NULL, 16)] = false;
+	return true;
+}
+
 void disk_counts(struct disk *d, struct control_counts *out)
 {
 	queuedir_count_aside(d->directory, out);
-	for (unsigned i = 0; i < d->odd_count; i++) {
+	for (unsigned i = d->odd_count; i-- > 0;) {
 		const struct disk_odd *odd = &d->odd[i];
 		struct stat st;
 
+		if (is_well_again(d, odd)) {
+			char name[QUEUEDIR_NAME_MAX];
+
+			string_cut(name, sizeof name, view_of(odd->name));
+			disk_forget_odd(d, name);
+			continue;
+		}
 		if (fstatat(d->directory, odd->name, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
 		    errno == ENOENT)
 			continue;

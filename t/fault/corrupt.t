@@ -247,6 +247,32 @@ def directories(prepared, how):
             ok(all(started.delivered.get(id) == [TEXTS[prepared.ids[id]]] for id in inside), "and it is served when it is mended")
 
 
+def mended_directories(prepared, how):
+    """Put right while queued runs: an empty one is no matter any more, one with messages counts until they are taken back."""
+    place = prepared.copy()
+    full = next((place / "queue").glob(f"??/{next(iter(prepared.ids))}")).parent
+    empty = next(path for path in (place / "queue").glob("??") if not any(path.iterdir()))
+    inside = [f"{full.name}/{path.name}" for path in full.iterdir()]
+    for path in (full, empty):
+        path.rename(path.parent / f"{path.name}.old")
+        path.write_bytes(b"")
+    with Started(place) as started:
+        is_(started.house.counts()["unreadable"], 2, f"{how}: two directories are files, and count")
+        for path in (full, empty):
+            path.unlink()
+            (path.parent / f"{path.name}.old").rename(path)
+        is_(started.house.counts()["unreadable"], 1, "put right, the empty one counts no more, and the other does")
+        control = Control(started.house)
+        code, said = posthouse(place, "queue", "check")
+        ok(code == 100 and all(f"{name}: " in said for name in inside), "whose messages queue check names", said)
+        code, said = posthouse(place, "queue", "check", "--repair")
+        control.end()
+        is_((code, started.house.counts()["unreadable"]), (0, 0), "until they are taken back")
+        started.house.ask(CONTROL_QUEUE_RETRY, "")
+        started.settled(prepared.ids)
+        ok(all(started.delivered.get(id) == [TEXTS[prepared.ids[id]]] for id in prepared.ids), "all are delivered")
+
+
 def fails_to_start(place):
     try:
         Started(place).house.kill()
@@ -433,7 +459,7 @@ def main():
     for clean in (True, False):
         how = "after a clean stop" if clean else "after kill -9"
         with Prepared(clean) as prepared:
-            for test in (messages, directories, secret, exchanged, copied_in, not_removable, other_secret, clean_mark):
+            for test in (messages, directories, mended_directories, secret, exchanged, copied_in, not_removable, other_secret, clean_mark):
                 test(prepared, how)
             for running in (True, False):
                 repair(prepared, how, running)
