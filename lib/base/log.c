@@ -173,6 +173,13 @@ static bool log_reconnect(void)
 	return found;
 }
 
+static int log_fd(void)
+{
+	return log_state.pipe >= 0     ? log_state.pipe
+	       : log_state.socket >= 0 ? log_state.socket
+	                               : STDERR_FILENO;
+}
+
 static bool log_datagram(const char *line, size_t len)
 {
 	enum { FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
@@ -187,7 +194,7 @@ static bool log_put(const char *line, size_t len)
 {
 	if (log_state.pipe < 0 && log_state.socket >= 0)
 		return log_datagram(line, len - 1);
-	return write(log_state.pipe >= 0 ? log_state.pipe : STDERR_FILENO, line, len) >= 0;
+	return write(log_fd(), line, len) >= 0;
 }
 
 /* logd empties a pipe every few milliseconds: a burst finds room again where it waits for that, for
@@ -195,8 +202,7 @@ static bool log_put(const char *line, size_t len)
 static bool log_put_patiently(const char *line, size_t len)
 {
 	enum { ROOM_MS = 50, TRIES = 4 };
-	struct pollfd room = { .fd = log_state.pipe >= 0 ? log_state.pipe : STDERR_FILENO,
-		               .events = POLLOUT };
+	struct pollfd room = { .fd = log_fd(), .events = POLLOUT };
 	bool done = log_put(line, len);
 
 	for (int i = 0; i < TRIES && !done && errno == EAGAIN && !log_state.lost; i++)
