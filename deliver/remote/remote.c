@@ -180,7 +180,7 @@ static bool open_one(const struct candidate *to, const struct job *job, struct r
 		result = conversation_open(&kept, &to->address, to->host, job->route.lmtp,
 		                           settings.host_name, without_tls, &limits, reply);
 		/* It let us in a moment ago. */
-		if (without_tls && result == CONVERSATION_REFUSED && reply->code / 100 == 5)
+		if (without_tls && result == CONVERSATION_REFUSED)
 			reply_is_for_now(reply);
 		if (result == CONVERSATION_NO_TLS)
 			log_info("id=%s event=no-tls host=%s reason=\"%s\"", job->id,
@@ -348,7 +348,7 @@ static bool try_host(const struct candidate *to, struct delivery *d, struct repl
 	*settled = false;
 	for (int turn = 0; turn < 2; turn++) {
 		if (!open_one(to, d->job, reply)) {
-			if (turn > 0 && reply->code / 100 == 5)
+			if (turn > 0)
 				reply_is_for_now(reply);
 			return false;
 		}

@@ -15,6 +15,8 @@ bool reply_for_good(const struct reply *r)
 
 void reply_is_for_now(struct reply *r)
 {
+	if (r->code / 100 != 5)
+		return;
 	r->for_now = true;
 	r->status[0] = '4';
 }

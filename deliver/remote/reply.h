@@ -22,7 +22,7 @@ struct reply {
 void reply_clear(struct reply *r);
 /* 5yz that stays so. */
 bool reply_for_good(const struct reply *r);
-/* Of 5yz: it is told as 4yz. */
+/* It is told as 4yz; others than 5yz are so already. */
 void reply_is_for_now(struct reply *r);
 /* Does the answer to RCPT speak of the recipient alone (RFC 3463 section 3.2)?  A bare 550, and
  * 5.7.n, may as well be about the sender, who would be told that others are not there. */
