@@ -125,16 +125,6 @@ static void complain(const char *state, const struct place *p, enum identity fou
 
 /* ---- file systems below mail.root ---- */
 
-static bool has_line(struct view all, struct view line)
-{
-	struct view one;
-
-	while (view_cut(&all, '\n', &one))
-		if (view_equal(one, line))
-			return true;
-	return false;
-}
-
 /* mail.root without symbolic links. Kept: master must not ask a file server that may not answer
  * whenever somebody wants the status. NULL: errno. */
 static const char *root_of(const struct settings *s)
@@ -178,7 +168,7 @@ static unsigned tell_unmounted(const struct settings *s, struct view known,
 		struct view path = view_skip(line, strlen(VOLUME));
 
 		if (!view_starts(line, VIEW(VOLUME)) || !is_below(path, view_of(root_of(s))) ||
-		    has_line(text_view(&mounted), path))
+		    view_has_line(text_view(&mounted), path))
 			continue;
 		fail(&why,
 		     "%.*s, below mail.root, had a file system of its own, which is not mounted: "
@@ -218,11 +208,11 @@ static bool learn_volumes(const struct settings *s, struct text *known)
 		         log_quote(view_of(s->mail_root)), log_text(view_of(why.text)));
 		text_clear(&mounted);
 	}
-	for (rest = text_view(&mounted); view_cut(&rest, '\n', &path);) {
+	for (rest = text_view(&mounted); !known->full && view_cut(&rest, '\n', &path);) {
 		text_clear(&line);
 		text_add_string(&line, VOLUME);
 		text_add(&line, path);
-		if (has_line(text_view(known), text_view(&line)))
+		if (view_has_line(text_view(known), text_view(&line)))
 			continue;
 		text_add_byte(&line, '\n');
 		text_add(known, text_view(&line));

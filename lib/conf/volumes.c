@@ -93,17 +93,6 @@ static bool has_hidden_name(struct view below)
 	return false;
 }
 
-/* Several may be mounted on one path. */
-static bool is_listed(struct view all, struct view path)
-{
-	struct view line;
-
-	while (view_cut(&all, '\n', &line))
-		if (view_equal(line, path))
-			return true;
-	return false;
-}
-
 void volumes_in(struct view mountinfo, struct view directory, struct text *out)
 {
 	struct view rest = mountinfo, line;
@@ -112,14 +101,14 @@ void volumes_in(struct view mountinfo, struct view directory, struct text *out)
 
 	text_init(&path, PATH_MAX);
 	directory = without_slash(directory);
-	while (view_cut(&rest, '\n', &line)) {
+	while (!out->full && view_cut(&rest, '\n', &line)) {
 		if (!parse(line, &m) || !decode(m.path, &path))
 			continue;
 		struct view is = text_view(&path), below = view_skip(is, directory.len);
 
 		if (!view_starts(is, directory) || below.len < 2 || below.data[0] != '/' ||
 		    has_hidden_name(below) || is_passing(mountinfo, &m) ||
-		    is_listed(text_view(out), is))
+		    view_has_line(text_view(out), is)) /* several may be mounted on one path */
 			continue;
 		text_add(out, is);
 		text_add_byte(out, '\n');

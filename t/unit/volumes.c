@@ -16,8 +16,23 @@ static void listed(const char *mountinfo, const char *directory, const char *wan
 #define ROOT "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
 #define MAIL "30 22 8:2 / /var/vmail rw shared:2 master:7 - ext4 /dev/sda2 rw\n"
 
+/* The list that does not fit is full, and says so. */
+static void too_many(void)
+{
+	struct text out;
+
+	text_init(&out, 20);
+	volumes_in(VIEW(ROOT MAIL "31 30 8:3 / /var/vmail/a rw - xfs /dev/sda3 rw\n"
+	                          "32 30 8:4 / /var/vmail/b rw - xfs /dev/sda4 rw\n"
+	                          "33 30 8:5 / /var/vmail/c rw - xfs /dev/sda5 rw\n"),
+	           VIEW("/var/vmail"), &out);
+	ok(out.full, "more than there is room for");
+	text_free(&out);
+}
+
 int main(void)
 {
+	too_many();
 	listed(ROOT MAIL, "/var/vmail", "", "the directory itself is not below it");
 	listed(ROOT MAIL "31 30 8:3 / /var/vmail/example.org rw - xfs /dev/sda3 rw\n"
 	                 "32 22 8:4 / /var/vmail2/example.org rw - xfs /dev/sda4 rw\n"
