@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/base/program.h"
@@ -68,6 +69,12 @@ int listeners_open(const struct settings *s, const struct listeners *old, struct
 			return -1;
 		}
 	return 0;
+}
+
+void listeners_shut(const struct listeners *l)
+{
+	for (unsigned i = 0; i < l->count; i++)
+		shutdown(l->rows[i].fd, SHUT_RDWR);
 }
 
 void listeners_close(struct listeners *l)

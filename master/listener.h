@@ -24,6 +24,9 @@ struct listeners {
  * address is shared; `old` stays whole, and is the caller's to close. */
 int listeners_open(const struct settings *s, const struct listeners *old, struct listeners *out,
                    struct reason *why);
+/* Everybody who holds them too: a client is refused from now on, one that waits to be accepted is
+ * reset. */
+void listeners_shut(const struct listeners *l);
 void listeners_close(struct listeners *l);
 
 #endif

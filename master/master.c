@@ -195,6 +195,9 @@ static void stop(bool failed)
 	log_info("event=stopping");
 	master.stopping = true;
 	reload_abort();
+	/* Nobody shall be let in for whom there is nobody any more. */
+	listeners_shut(&master.listeners);
+	rundir_refuse_submitters();
 	begin_stage(STAGE_SESSIONS);
 	loop_defer(master.loop, &master.next_stage);
 }

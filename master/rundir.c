@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -303,6 +304,22 @@ static void look_due(struct timer *t)
 		see_to(&places[i]);
 	for (unsigned i = 0; i < WORK_PLACES; i++)
 		see_to_work(&work_places[i]);
+}
+
+/* Whoever waits in the socket is told so when the last who holds it, pickup, ends. */
+void rundir_refuse_submitters(void)
+{
+	char path[PATH_MAX];
+	struct stat now;
+
+	for (const struct place *p = places; p < places + PLACES; p++) {
+		path_of(p, path);
+		if (p->make == make_submit && lstat(path, &now) == 0 && is_same(p, &now))
+			unlink(path);
+	}
+	shutdown(master.submit, SHUT_RDWR);
+	close(master.submit);
+	master.submit = -1;
 }
 
 void rundir_start(const struct control_calls *c)

@@ -26,6 +26,8 @@
 
 /* Fatal when a part of it cannot be made. */
 void rundir_start(const struct control_calls *calls);
+/* For the stop: who submits from now on finds nobody there, and leaves a drop file. */
+void rundir_refuse_submitters(void);
 void rundir_take_settings(void); /* after a reload: the directories of programs may be others */
 /* What programs work in and is not what its path names any more, a line each with what to do. */
 void rundir_tell_replaced(void (*tell)(void *context, const char *text), void *context);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/wire/hub.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -319,8 +320,12 @@ static void listener_ready(struct watch *w, unsigned events)
 	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC);
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		/* master has shut it, for a stop: it would be ready for ever. */
+		if (errno == EINVAL)
+			loop_unwatch(s->loop, w);
 		return;
+	}
 	line_open(s, fd, 0);
 	if (s->lines.count >= s->lines_max)
 		loop_change(s->loop, w, 0);
@@ -378,6 +383,10 @@ static void retire(int number, void *context)
 	hubs.retiring = true;
 	LIST_EACH(s, &hubs.all, struct hub, link) {
 		hub_retire(s);
+		/* Who waits in a socket that is shut is reset when the last who holds it lets go.
+		 */
+		if (s->listens)
+			close(s->watch.fd);
 		if (s->retired)
 			s->retired(s);
 		LIST_EACH(line, &s->lines, struct hub_line, all)

@@ -91,8 +91,8 @@ struct hub {
 	int64_t grow_until_ms;
 };
 
-/* shared_fd stays open for the life of the program: master keeps the other end too, so that a
- * client program that is restarted finds the same wire. */
+/* shared_fd stays open for the life of the program, a listening socket until SIGHUP: master keeps
+ * the other end too, so that a client program that is restarted finds the same wire. */
 void hub_start(struct hub *server, int shared_fd);
 
 /* Stops serving: drops every line and lets go of the shared wire (not closed: it is the

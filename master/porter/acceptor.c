@@ -129,6 +129,9 @@ static void accept_clients(struct watch *w, unsigned events)
 			pause_all();
 			return;
 		}
+		/* master has shut it, for a stop: it would be ready for ever. */
+		if (errno == EINVAL)
+			loop_unwatch(acceptors.loop, w);
 		if (errno != EINTR && errno != ECONNABORTED)
 			return;
 	}

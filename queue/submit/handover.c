@@ -11,7 +11,10 @@
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 
-enum { ANSWER_TIMEOUT_MS = 300000 };
+enum {
+	ANSWER_TIMEOUT_MS = 300000,
+	KEPT_MAX = 16 << 20 /* bytes, for drop: above it the caller is told to try again */
+};
 
 static int connect_socket(const struct paths *p)
 {
@@ -57,25 +60,32 @@ static int start_drop(struct handover *o, const struct paths *p, struct reason *
 
 int handover_open(struct handover *o, const struct paths *p, struct reason *why)
 {
-	*o = (struct handover){ .fd = connect_socket(p) };
+	*o = (struct handover){ .fd = connect_socket(p), .paths = p };
+	text_init(&o->kept, KEPT_MAX);
 	signal(SIGPIPE, SIG_IGN);
 	return o->fd >= 0 ? 0 : start_drop(o, p, why);
 }
 
-static void send_out(struct handover *o)
+static void send_to_drop(struct handover *o)
 {
 	struct text frame;
 
-	if (o->lost)
-		return;
-	if (o->drop == 0) {
-		o->lost = wire_send(o->fd, &o->out) != WIRE_OK;
-		return;
-	}
 	text_init(&frame, WIRE_MESSAGE_MAX + 8);
 	submit_frame_put(&frame, &o->out);
 	o->lost = write_whole(o->fd, text_string(&frame), frame.len) < 0;
 	text_free(&frame);
+}
+
+/* What is lost on the way is kept too: whether pickup has refused it or is not there any more is
+ * known at the end. */
+static void send_out(struct handover *o)
+{
+	if (o->drop && !o->lost)
+		send_to_drop(o);
+	if (o->drop)
+		return;
+	submit_frame_put(&o->kept, &o->out);
+	o->lost = o->lost || wire_send(o->fd, &o->out) != WIRE_OK;
 }
 
 void handover_envelope(struct handover *o, const struct submit_envelope *e)
@@ -90,37 +100,20 @@ void handover_recipient(struct handover *o, const struct envelope_recipient *r)
 	send_out(o);
 }
 
+bool handover_is_lost(const struct handover *o)
+{
+	return o->lost && (o->drop || o->kept.full);
+}
+
 void handover_bytes(struct handover *o, struct view bytes)
 {
-	while (bytes.len && !o->lost) {
+	while (bytes.len && !handover_is_lost(o)) {
 		struct view piece = view_take(bytes, SUBMIT_CHUNK_MAX);
 
 		submit_chunk_put(&o->out, piece);
 		send_out(o);
 		bytes = view_skip(bytes, piece.len);
 	}
-}
-
-static int finish_socket(struct handover *o, struct submit_result *result, struct reason *why)
-{
-	struct timeval t = { ANSWER_TIMEOUT_MS / 1000, 0 };
-	struct wire_in in;
-
-	/* It waits for the rest, unless it has refused already and gone. */
-	if (o->lost)
-		shutdown(o->fd, SHUT_WR);
-	setsockopt(o->fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
-	if (wire_receive(o->fd, &in) != WIRE_OK)
-		return fail(
-			why,
-			o->lost ? "the message could not be handed to posthouse; it is not accepted"
-				: "posthouse did not respond; the message may or may not have been accepted");
-	bool good = in.type == SUBMIT_RESULT && submit_result_get(&in, result);
-
-	wire_in_close(&in);
-	return good ? 0
-	            : fail(why,
-	                   "unexpected answer from posthouse: sendmail and pickup are of different versions");
 }
 
 static int finish_drop(struct handover *o, struct submit_result *result, struct reason *why)
@@ -141,6 +134,57 @@ static int finish_drop(struct handover *o, struct submit_result *result, struct 
 	return 0;
 }
 
+/* The end of the message was sent last: pickup has taken nothing when it could not be sent, nor
+ * when the socket was closed with something in it that was not read (ECONNRESET). */
+static enum wire_result wait_for_answer(struct handover *o, struct wire_in *in)
+{
+	struct timeval t = { ANSWER_TIMEOUT_MS / 1000, 0 };
+
+	/* It waits for the rest, unless it has refused already and gone. */
+	if (o->lost)
+		shutdown(o->fd, SHUT_WR);
+	setsockopt(o->fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+	errno = 0;
+	enum wire_result r = wire_receive(o->fd, in);
+
+	/* That comes before an answer that is there. */
+	if (r == WIRE_CLOSED && errno == ECONNRESET) {
+		o->lost = true;
+		r = wire_receive(o->fd, in);
+	}
+	return r;
+}
+
+static int leave_kept(struct handover *o, struct submit_result *result, struct reason *why)
+{
+	close(o->fd);
+	o->fd = -1;
+	o->lost = false;
+	if (o->kept.full)
+		return fail(why,
+		            "the message could not be handed to posthouse; it is not accepted");
+	if (start_drop(o, o->paths, why) < 0)
+		return -1;
+	o->lost = write_whole(o->fd, text_string(&o->kept), o->kept.len) < 0;
+	return finish_drop(o, result, why);
+}
+
+static int finish_socket(struct handover *o, struct submit_result *result, struct reason *why)
+{
+	struct wire_in in;
+
+	if (wait_for_answer(o, &in) != WIRE_OK)
+		return o->lost ? leave_kept(o, result, why)
+		               : fail(why,
+		                      "posthouse did not respond; the message may or may not have been accepted");
+	bool good = in.type == SUBMIT_RESULT && submit_result_get(&in, result);
+
+	wire_in_close(&in);
+	return good ? 0
+	            : fail(why,
+	                   "unexpected answer from posthouse: sendmail and pickup are of different versions");
+}
+
 int handover_finish(struct handover *o, struct submit_result *result, struct reason *why)
 {
 	wire_begin(&o->out, SUBMIT_END);
@@ -157,4 +201,5 @@ void handover_abandon(struct handover *o)
 		close(o->fd);
 	o->fd = -1;
 	wire_out_free(&o->out);
+	text_free(&o->kept);
 }

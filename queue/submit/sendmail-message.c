@@ -156,7 +156,7 @@ static void send_text(struct reader *r, struct handover *o, struct text *header,
 	if (!fits)
 		text_add(header, text_view(&r->piece));
 	/* Collected to whole chunks. */
-	while (!o->lost && next_piece(r)) {
+	while (!handover_is_lost(o) && next_piece(r)) {
 		if (header->len + r->piece.len > SUBMIT_CHUNK_MAX) {
 			handover_bytes(o, text_view(header));
 			text_clear(header);

@@ -160,14 +160,29 @@ def configuration(so):
 
 
 def handing_over(so):
-    """sendmail cannot send a part of the message to pickup: it does not wait for an answer that cannot come."""
-    with pickuphouse.House() as house:
+    """sendmail cannot send a part of the message to pickup: it does not wait for an answer that cannot come, and drop stores the message, or the
+    caller is told."""
+    def send(house, skip, text):
+        def end(line):
+            while line.recv(1 << 16):
+                pass
+        door = pickuphouse.Door(house, end, 0)  # a pickup that does not look into the drop directory
+        with stopper.Failing(so, "sendmsg", errno.ENOBUFS, "", skip=skip, times=1):
+            got = house.sendmail("a@example.test", text=text)
+        door.thread.join()
+        (house.directory / "run" / "submit").unlink()
+        return got
+
+    with pickuphouse.House(started=False) as house:
         for skip in (0, 2, 3):
-            with stopper.Failing(so, "sendmsg", errno.ENOBUFS, "", skip=skip, times=1):
-                got = house.sendmail("a@example.test", text="Subject: x\n\n" + "a line\n" * 20000)
-            is_((got.returncode, "could not be handed to posthouse" in got.stderr.decode()), (os.EX_TEMPFAIL, True),
-                f"sendmail: packet {skip + 1} cannot be sent, the caller is told")
-        is_(house.live(), [], "and nothing is sent")
+            got = send(house, skip, "Subject: x\n\n" + "a line\n" * 20000)
+            is_((got.returncode, len(house.dropped())), (0, 1), f"sendmail: packet {skip + 1} cannot be sent, the message is left for drop")
+            left = house.directory / "drop" / house.dropped()[0]
+            is_(left.read_bytes().count(b"a line\r\n"), 20000, "whole")
+            left.unlink()
+        got = send(house, 3, "Subject: x\n\n" + "a line\n" * (3 << 20))
+        is_((got.returncode, "could not be handed to posthouse" in got.stderr.decode(), house.dropped()), (os.EX_TEMPFAIL, True, []),
+            "one that is too long to be kept is not, and the caller is told")
 
 
 def removal(so):

@@ -2,11 +2,13 @@
 """pickup with a queued and a resolved that a test plays, and the sendmail and drop of the build around it."""
 import os
 import pathlib
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 
 import wirehouse
 from smtphouse import Queue, Resolver, serve
@@ -87,3 +89,26 @@ class House:
     def __exit__(self, *_):
         self.stop(signal.SIGKILL)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Door:
+    """The submission socket without a pickup behind it: how(line) has who comes, once `packets` have been read; None: nobody is let in."""
+
+    def __init__(self, house, how, packets):
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(str(house.directory / "run" / "submit"))
+        self.listener.listen(16)
+        self.thread = threading.Thread(target=self.open, args=(how, packets))
+        self.thread.start()
+
+    def open(self, how, packets):
+        if how is None:
+            select.select([self.listener], [], [])
+        else:
+            line = self.listener.accept()[0]
+            for _ in range(packets):
+                line.recv(1 << 16)
+            select.select([line], [], [])
+            how(line)
+            line.close()
+        self.listener.close()

@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse as w  # noqa: E402
-from pickuphouse import House  # noqa: E402
+from pickuphouse import Door, House  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
 ENVELOPE, RECIPIENT, CHUNK, END, RESULT = range(16, 21)
@@ -282,6 +282,49 @@ def reload_in_the_middle():
         is_(house.program.wait(), 0, "and ends when all have left")
 
 
+def refuse(line):
+    w.send(line, w.Out(RESULT).byte(0).byte(1).view("5.1.1 not here"))
+
+
+def nobody_behind_the_door():
+    """Whoever listened ends before it has read the end of the message: it is left in the drop directory, whole; else the caller is
+    told that nobody knows."""
+    text = b"Subject: left\n\n" + b"0123456789\n" * 20000
+    for name, how, packets, code in (("who is not let in", None, 0, 0), ("of whom nothing is read", lambda line: None, 0, 0),
+                                     ("whose envelope alone is read", lambda line: None, 2, 0),
+                                     ("who is refused before the end", refuse, 1, NOUSER)):
+        with House(started=False) as house:
+            door = Door(house, how, packets)
+            got = house.sendmail("a@example.test", text=text)
+            door.thread.join()
+            left = [(house.directory / "drop" / name).read_bytes() for name in house.dropped()]
+            is_((got.returncode, len(left)), (code, code == 0), f"{name}")
+            if left:
+                ok(left[0].startswith(MARK) and left[0].count(b"0123456789\r\n") > 19990, "is stored, whole", got.stderr)
+                (house.directory / "run" / "submit").unlink()
+                house.start()
+                ok(house.wait_for(lambda: house.live()), "and sent")
+                is_((house.last().recipients[0][0], house.last().bytes.split(b"\r\n\r\n", 1)[1]),
+                    ("a@example.test", text[15:].replace(b"\n", b"\r\n")), "as it was given")
+            else:
+                ok(b"5.1.1 not here" in got.stderr, "is told why", got.stderr)
+    with House(started=False) as house:
+        def read_all(line):
+            while line.recv(1 << 16)[:1] != bytes([END]):
+                pass
+        door = Door(house, read_all, 0)
+        got = house.sendmail("a@example.test", text=text)
+        door.thread.join()
+        is_((got.returncode, house.dropped()), (TEMPFAIL, []), "whose message was read to its end is not stored, it may be sent already")
+        ok(b"may or may not" in got.stderr, "and told so", got.stderr)
+    with House(started=False) as house:
+        door = Door(house, lambda line: None, 2)
+        got = house.sendmail("a@example.test", text=b"Subject: x\n\n" + b"0123456789\n" * (2 << 20))
+        door.thread.join()
+        is_((got.returncode, house.dropped()), (TEMPFAIL, []), "what is too long to be kept is given back")
+        ok(b"it is not accepted" in got.stderr, "to be sent again", got.stderr)
+
+
 def long_names():
     """Nothing is cut that means something: a From with the longest name and address is whole, a path that is too long is an error."""
     domain = "d" * 56 + ".example.test"
@@ -298,6 +341,7 @@ def long_names():
         is_((len(house.queue.messages), house.dropped()), (before, []), "and nothing is sent to where its beginning leads")
 
 
-for test in (arguments, recipients_from_header, long_names, smtp, limits, stray, down, damaged_drops, reload_and_names, reload_in_the_middle):
+for test in (arguments, recipients_from_header, long_names, smtp, limits, stray, down, damaged_drops, reload_and_names, reload_in_the_middle,
+             nobody_behind_the_door):
     test()
 done()
