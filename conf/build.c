@@ -8,6 +8,7 @@
 #include "conf/asking.h"
 #include "conf/changes.h"
 #include "conf/command.h"
+#include "conf/inspect.h"
 #include "conf/keys.h"
 #include "conf/load.h"
 #include "conf/lock.h"
@@ -51,6 +52,7 @@ static int build_locked(const struct command *c, bool and_reload)
 	long number = -1;
 
 	load_configuration(&m, c->confdir, NULL);
+	inspect_secrets(&m.settings, &m.problems, false);
 	problems_print(&m.problems);
 	if (m.problems.errors) {
 		fprintf(stderr, "posthouse: %u error%s; the current generation is untouched\n",

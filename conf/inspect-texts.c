@@ -37,6 +37,47 @@ static void key_is_wrong(void *context, const char *text)
 	problem_error(&m->problems, NULL, 0, "%s; run posthouse build", text);
 }
 
+struct exposure {
+	const struct settings *s;
+	struct problems *problems;
+	long number;
+	bool as_errors;
+};
+
+static void note_exposed(void *context, const char *name, unsigned mode)
+{
+	const struct exposure *x = context;
+	char path[PATH_MAX];
+
+	string_print_cut(path, sizeof path, "%s/generations/%04ld/%s", x->s->directory_state,
+	                 x->number, name);
+	(x->as_errors ? problem_error : problem_warning)(
+		x->problems, path, 0,
+		"a secret, but others may read it; run chown %u and chmod %04o, and replace what is "
+		"in it if somebody may have read it",
+		(unsigned)geteuid(), mode);
+}
+
+static void look_into(void *context, const struct generation_row *row)
+{
+	struct exposure *x = context;
+	int fd = generation_open_number(x->s->directory_state, row->number, NULL);
+
+	x->number = row->number;
+	if (fd < 0)
+		return;
+	maptable_exposed(fd, note_exposed, x);
+	close(fd);
+}
+
+void inspect_secrets(const struct settings *s, struct problems *problems, bool as_errors)
+{
+	struct exposure x = { .s = s, .problems = problems, .as_errors = as_errors };
+
+	/* inspect_texts says when there is none. */
+	(void)generation_list(s->directory_state, look_into, &x, NULL);
+}
+
 void inspect_texts(struct model *m)
 {
 	char how[64];

@@ -302,6 +302,7 @@ int command_check(const struct command *c, int argc, char **argv)
 		return command_usage(c, "");
 	load_configuration(&m, c->confdir, NULL);
 	inspect_texts(&m);
+	inspect_secrets(&m.settings, &m.problems, true);
 	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++)
 		check_directory(&m, &directories[i]);
 	check_accounts(&m);

@@ -7,8 +7,12 @@
 #include <stdbool.h>
 
 struct model;
+struct problems;
+struct settings;
 
-void inspect_texts(struct model *m);     /* the current generation, and what it was built from */
+void inspect_texts(struct model *m); /* the current generation, and what it was built from */
+/* Secrets in the generations that are kept and that others may read. */
+void inspect_secrets(const struct settings *s, struct problems *problems, bool as_errors);
 void inspect_mailboxes(struct model *m); /* homes */
 /* The queue and drop directories; running: by this house. */
 void inspect_queue(struct model *m, bool running);

@@ -120,11 +120,20 @@ static int read_generation(int generation, struct settings *settings, struct rea
 	return -1;
 }
 
+static void warn_exposed(void *context, const char *name, unsigned mode)
+{
+	log_warn(
+		"event=secret-exposed generation=%ld file=%s should_be=%04o reason=\"others may read it; "
+		"posthouse check says what to do\"",
+		*(const long *)context, log_quote(view_of(name)), mode);
+}
+
 /* Takes the directory; -1: it is closed. */
 static int fill(struct candidate *c, int generation, long number, const struct listeners *old,
                 struct reason *why)
 {
 	*c = (struct candidate){ .generation = generation, .number = number, .keys = -1 };
+	maptable_exposed(generation, warn_exposed, &number);
 	if (read_generation(generation, &c->settings, why) == 0) {
 		bool opened =
 			(old == NULL ? judge_mail_root(&c->settings, why)

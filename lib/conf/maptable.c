@@ -2,9 +2,13 @@
 #include "lib/conf/maptable.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/generation.h"
@@ -106,6 +110,39 @@ int maptable_judge(void *context, int generation, struct reason *why)
 			return fail(why, "%s is %s", name, detail.text);
 	}
 	return 0;
+}
+
+static bool is_exposed(int at, const char *name, mode_t kind)
+{
+	struct stat st;
+
+	return fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (st.st_mode & S_IFMT) == kind &&
+	       ((st.st_mode & 077) != 0 || (geteuid() == 0 && st.st_uid != 0));
+}
+
+void maptable_exposed(int generation, void (*tell)(void *context, const char *name, unsigned mode),
+                      void *context)
+{
+	char name[MAPTABLE_FILE_NAME_MAX], path[sizeof "keys/" + NAME_MAX];
+	const struct dirent *e;
+	struct walk w;
+
+	for (int id = 0; id < MAPS; id++) {
+		maptable_generation_file(id, name);
+		if (maptable[id].secret && is_exposed(generation, name, S_IFREG))
+			tell(context, name, 0600);
+	}
+	if (is_exposed(generation, "keys", S_IFDIR))
+		tell(context, "keys", 0700);
+	walk_begin(&w, generation, "keys");
+	while ((e = walk_next(&w)) != NULL) {
+		string_print(path, sizeof path, "keys/%s", e->d_name);
+		if (is_exposed(walk_fd(&w), e->d_name, S_IFREG))
+			tell(context, path, 0600);
+	}
+	bool whole = walk_end(&w) == 0;
+
+	(void)whole; /* there may be none */
 }
 
 void maptable_inherit(const char *program, struct map maps[MAPS])

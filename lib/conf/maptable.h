@@ -40,6 +40,12 @@ int maptable_verify_all(int generation, struct reason *why);
 /* The same of one that is not the current one: a generation_judge. */
 int maptable_judge(void *context, int generation, struct reason *why);
 
+/* What of a generation is secret (keys/ with its files, the compiled files of secret maps), as far
+ * as others than this uid may read it: `name`, from the generation's directory, and the mode that
+ * it should have. They might have been given these modes by a restore; the builder made others. */
+void maptable_exposed(int generation, void (*tell)(void *context, const char *name, unsigned mode),
+                      void *context);
+
 /* At a program's start, before program_confine: opens every map that the table gives to it; the
  * others stay as they were.  A damaged one is logged and answers every lookup with MAP_DAMAGED, so
  * that mail waits for what its addresses are.  Fatal when a file is missing. */

@@ -1020,6 +1020,18 @@ def inspected():
             p.run("check")
             ok("error: keys/one.pem of the current generation: not the private key: TLS does not work for DIR/conf/certs/one.pem; run posthouse build" in
                p.err, "so is one with an empty key", p.err)
+            secrets = (p.directory / "state/generations/current").resolve()
+            for name, wide, narrow in (("keys", 0o755, 0o700), ("keys/one.pem", 0o640, 0o600), ("passwords.cdb", 0o644, 0o600)):
+                ok("a secret, but others may read it" not in p.err, "a secret of its owner alone is as it should be", p.err)
+                os.chmod(secrets / name, wide)
+                told = f"/{name}: {{}}: a secret, but others may read it; run chown {os.geteuid()} and chmod {narrow:04o}, and replace "
+                ok(p.run("check") == 100 and told.format("error") in p.err, f"{name} that others may read is an error", p.err)
+                p.run("build")
+                ok(told.format("warning") in p.err, "of which a build warns", p.err)
+                is_((p.directory / "state/generations/current" / name).stat().st_mode & 0o777, narrow, "and makes another, whose mode is right")
+                os.chmod(secrets / name, narrow)
+                secrets = (p.directory / "state/generations/current").resolve()
+                p.run("check")
             os.unlink(p.directory / "state/generations/current/keys/one.pem")
             p.run("check")
             ok("error: keys/one.pem of the current generation: No such file or directory: TLS does not work for DIR/conf/certs/one.pem" in
