@@ -234,11 +234,6 @@ bool clienttls_quiet(struct clienttls *tls)
 	return true;
 }
 
-bool clienttls_has_input(const struct clienttls *tls)
-{
-	return SSL_has_pending(tls->ssl);
-}
-
 const char *clienttls_error(const struct clienttls *tls)
 {
 	return tls->error;

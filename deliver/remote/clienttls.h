@@ -20,8 +20,6 @@ struct clienttls *clienttls_begin(struct stream *s, const char *host, bool *ours
                                   struct reason *why);
 /* Nothing has come but what TLS needs for itself (tickets): no data, no end. */
 bool clienttls_quiet(struct clienttls *tls);
-/* Has something been read that was not asked for yet? */
-bool clienttls_has_input(const struct clienttls *tls);
 /* How it broke, in TLS's own words; "" while it has not, or the connection only ended. */
 const char *clienttls_error(const struct clienttls *tls);
 /* Did it break for want of memory? */

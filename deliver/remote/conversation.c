@@ -351,12 +351,6 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
 	return CONVERSATION_OPEN;
 }
 
-bool conversation_idle(const struct conversation *c)
-{
-	return !stream_has_input(&c->stream) && (!c->tls || !clienttls_has_input(c->tls)) &&
-	       file_wait(c->stream.fd, POLLIN, 0) == 0;
-}
-
 void conversation_close(struct conversation *c)
 {
 	if (c->stream.fd < 0)

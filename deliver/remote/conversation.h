@@ -56,9 +56,6 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
                                            bool without_tls,
                                            const struct conversation_limits *limits,
                                            struct reply *reply);
-/* Before an idle one is used again: nothing has come from the host meanwhile, neither words nor the
- * end. What has come is no answer to anything. */
-bool conversation_idle(const struct conversation *c);
 /* QUIT, without waiting for the answer, and close. Harmless when there is none. */
 void conversation_close(struct conversation *c);
 

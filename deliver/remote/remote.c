@@ -331,8 +331,7 @@ static bool try_kept(struct delivery *d)
 		return false;
 	/* It may have been ended on the other side meanwhile, or be ended just now: then nothing is
 	 * settled and a new one is opened. */
-	if (!is_kept_route(&d->job->route) || kept.messages >= MESSAGES_PER_CONNECTION ||
-	    !conversation_idle(&kept)) {
+	if (!is_kept_route(&d->job->route) || kept.messages >= MESSAGES_PER_CONNECTION) {
 		let_go();
 		return false;
 	}

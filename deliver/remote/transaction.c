@@ -213,7 +213,11 @@ static bool begin(struct transaction *t)
 {
 	struct conversation *c = t->c;
 
-	if (!in_step(c, "MAIL", t->reply))
+	/* What came while it was idle, words or the end, is no answer to anything; nor are its
+	 * words waited for. */
+	if (c->kept && !nothing_unasked(c))
+		c->broken = true;
+	if (c->broken || (!c->kept && !in_step(c, "MAIL", t->reply)))
 		return false;
 	say_mail(c, t->job);
 	for (unsigned i = 0; t->pipelined && i < t->count; i++)

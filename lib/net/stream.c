@@ -44,9 +44,11 @@ void stream_set_timeout(struct stream *s, int timeout_ms)
 {
 	struct timeval tv = { .tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000 };
 
-	if (s->timeout_ms == timeout_ms)
-		return;
 	s->timeout_ms = timeout_ms;
+	/* A longer one needs no call: what is left after the kernel's is waited for. */
+	if (s->kernel_timeout_ms != 0 && s->kernel_timeout_ms <= timeout_ms)
+		return;
+	s->kernel_timeout_ms = timeout_ms;
 	if (setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv) < 0 ||
 	    setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv) < 0)
 		s->not_socket = true; /* a pipe or a terminal (sendmail -bs) */

@@ -44,8 +44,8 @@ struct stream_layer {
 
 struct stream {
 	int fd;
-	int timeout_ms;
-	char *in; /* STREAM_BUFFER_BYTES, allocated at the first read */
+	int timeout_ms, kernel_timeout_ms; /* the socket's, at most as long */
+	char *in;                          /* STREAM_BUFFER_BYTES, allocated at the first read */
 	size_t in_start, in_end, in_cap;
 	struct text out;
 	bool skip_rest;  /* a refused line goes on: dropped up to its CRLF */

@@ -234,6 +234,30 @@ static void check_timeouts(void)
 	close_pair(&s);
 }
 
+/* The socket keeps the shorter time; the longer one counts all the same, and a shorter one again.
+ */
+static void check_longer_timeout(void)
+{
+	struct stream s = open_pair(SHORT_MS);
+	struct view line;
+	pid_t child;
+
+	stream_set_timeout(&s, 60000);
+	child = fork();
+	if (child == 0) {
+		poll(NULL, 0, SHORT_MS * 5);
+		_exit(send(peer, "late\r\n", 6, MSG_NOSIGNAL) != 6);
+	}
+	ok(stream_line(&s, 10, &line) == STREAM_OK && view_equal(line, VIEW("late")),
+	   "a line that comes within a time made longer");
+	waitpid(child, NULL, 0);
+	stream_set_timeout(&s, SHORT_MS);
+	ok(stream_line(&s, 10, &line) == STREAM_TIMEOUT, "made short again, it times out");
+	stream_set_timeout(&s, SHORT_MS / 2);
+	ok(stream_line(&s, 10, &line) == STREAM_TIMEOUT, "and shorter still");
+	close_pair(&s);
+}
+
 static void check_drip(void)
 {
 	struct stream s = open_pair(SHORT_MS);
@@ -397,6 +421,8 @@ int main(void)
 	check_told_rest();
 	check_ends_of_long();
 	check_timeouts();
+	fflush(stdout);
+	check_longer_timeout();
 	fflush(stdout);
 	check_drip();
 	check_output();
