@@ -17,7 +17,7 @@
 #include "lib/queue/checksum.h"
 #include "queue/queued/owners.h"
 
-enum { WANT_MAX = 1000, AWAY_MAX = 12 };
+enum { WANT_MAX = 1000 };
 
 struct agents {
 	struct agents_setup with;
@@ -132,6 +132,20 @@ static void finish(struct agents *a, struct delivery *d, const char *why)
 	channel_run_soon(c);
 }
 
+/* A directory that is moved or restored is away for a while, however often it is looked for then. A
+ * file that is not there when the message's time is over, and was not for long, was removed by
+ * somebody; who is wrong in that has the file still, for queue check or the next start. */
+static bool is_missing(const struct agents *a, struct message *m)
+{
+	const struct settings *s = a->with.settings;
+	int64_t age_ms = clock_ms() - m->born_ms, away_ms;
+
+	if (m->away_s == 0)
+		m->away_s = age_ms < 1000 ? 1 : (uint32_t)(age_ms / 1000);
+	away_ms = age_ms - (int64_t)m->away_s * 1000;
+	return age_ms > s->queue_lifetime_ms && away_ms > s->queue_retry_max_ms;
+}
+
 /* The descriptor and the header of the message's file; -1 when it cannot be delivered now, or never
  * from this file. */
 static int open_message(struct agents *a, struct message *m, struct queue_header *header)
@@ -145,9 +159,7 @@ static int open_message(struct agents *a, struct message *m, struct queue_header
 	int fd = disk_message(a->with.disk, &taken, header, &damaged), error = errno;
 
 	if (fd >= 0 || error != ENOENT)
-		m->away = 0;
-	else if (m->away < AWAY_MAX)
-		m->away++;
+		m->away_s = 0;
 	if (fd >= 0)
 		return fd;
 	queue_id_text(m->id, id);
@@ -156,11 +168,10 @@ static int open_message(struct agents *a, struct message *m, struct queue_header
 		                "the file was truncated or replaced, or its header is damaged");
 		return -1;
 	}
-	/* A directory that is moved or restored is away for a while. Who has been away again and
-	 * again when the message's time is over was removed by somebody. */
-	if (m->away == AWAY_MAX && clock_ms() - m->born_ms > a->with.settings->queue_lifetime_ms)
-		m->removed = true;
 	log_warn("id=%s event=open-failed reason=\"%s\"", id, log_text(view_of(strerror(error))));
+	if (error == ENOENT && is_missing(a, m))
+		a->with.damaged(a->with.context, m, MESSAGE_FILE_MISSING,
+		                "its file is missing; it is not looked for any more");
 	return -1;
 }
 

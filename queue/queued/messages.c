@@ -145,7 +145,9 @@ static void set_aside(struct messages *ms, struct message *m)
 static void end(struct messages *ms, struct message *m)
 {
 	journal_forget(ms->journal);
-	if (m->damaged)
+	if (m->damaged == MESSAGE_FILE_MISSING)
+		journal_leave(ms->journal, m);
+	else if (m->damaged)
 		set_aside(ms, m);
 	else
 		journal_remove(ms->journal, m);

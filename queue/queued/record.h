@@ -76,6 +76,7 @@ struct recipient {
 enum message_damage {
 	MESSAGE_WHOLE,
 	MESSAGE_FILE_DAMAGED, /* nothing can be written to it */
+	MESSAGE_FILE_MISSING, /* for so long that it is not waited for; one that comes back stays */
 	MESSAGE_TEXT_DAMAGED
 };
 
@@ -98,6 +99,8 @@ struct message {
 	int64_t born_ms;
 	struct heap_entry next;
 	uint32_t put_off_s;
+	uint32_t away_s; /* after born_ms, since when its file is not there; 0: it is, as far as
+	                    known */
 	uint32_t recipient_count;
 	uint32_t counts[RECIPIENT_STATES]; /* recipients in each state */
 	uint32_t cursor; /* the recipient that is asked about next, while in line */
@@ -107,7 +110,6 @@ struct message {
 	                        aside */
 	uint8_t report_wait; /* enum report_wait */
 	uint8_t report_faults; /* of our own, in a row, that kept a report from being made */
-	uint8_t away;          /* attempts in a row at which its file was not there */
 	bool held : 1;         /* by an operator: no attempts */
 	bool noticed : 1;      /* the delay notice is out, or on its way */
 	bool removed : 1;      /* by an operator, while agents had it: ends with their jobs */

@@ -79,19 +79,45 @@ FAST = "queue.retry-first 100ms\nqueue.retry-max 200ms\n"
 
 
 def away_at_the_end():
-    """Nor is it one when its time is over, as that of every message is after days of standstill."""
-    with House(FAST + "queue.lifetime 1s\nqueue.delay-notice 0\n") as house:
+    """Nor is it one when its time is over, as that of every message is after days of standstill, however often it is looked for then."""
+    with House("queue.retry-first 100ms\nqueue.retry-max 1h\nqueue.lifetime 1s\nqueue.delay-notice 0\n") as house:
+        began = time.monotonic()
         house.agents["remote"].answer = lambda job: RETRY
-        id = house.write(["a@far.test"])
+        id = house.write([f"a@d{n}.test" for n in range(20)])
+        house.ask(CONTROL_QUEUE_HOLD, id)
         path, elsewhere = house.path(id), house.directory / "elsewhere"
+        ok(house.wait_for(lambda: [e["state"] for e in house.list()] == ["h"] and time.monotonic() > began + 2), "a message is held past its time")
         path.rename(elsewhere)
+        house.ask(CONTROL_QUEUE_RELEASE, id)
         opens = lambda: house.program.log().count(f"id={id} event=open-failed")  # noqa: E731
-        ok(house.wait_for(lambda: opens() > 2), "its time is over while its file is away")
+        ok(house.wait_for(lambda: opens() > 14), "its file is looked for more than a dozen times")
         is_([e["id"] for e in house.list()], [id], "it stays in the list")
         elsewhere.rename(path)
         house.ask(CONTROL_QUEUE_RETRY, id)
         job = house.agents["bounce"].job()
         is_((job.id, job.report), (id, REPORT_FAILED), "the sender is told when it is back")
+        job.finish(DONE)
+        ok(gone(house), "and then it goes")
+
+
+def missing():
+    """Nobody waits for a file that was away for queue.retry-max after that; when it comes back, it is kept."""
+    with House(FAST + "queue.lifetime 1s\nqueue.delay-notice 0\n") as house:
+        house.agents["remote"].answer = lambda job: RETRY
+        id = house.write(["a@far.test"])
+        path, elsewhere = house.path(id), house.directory / "elsewhere"
+        path.rename(elsewhere)
+        house.program.wait_log(f"id={id} event=damaged reason=\"its file is missing")
+        ok(house.wait_for(lambda: house.list() == []), "it is given up")
+        elsewhere.rename(path)
+        house.stop()
+        is_(house.files(), [id], "its file is nobody's to remove")
+        house.restart()
+        job = house.agents["remote"].job()
+        house.agents["remote"].answer = lambda job: RETRY
+        job.finish(RETRY)
+        job = house.agents["bounce"].job()
+        is_((job.id, job.report), (id, REPORT_FAILED), "the sender is told after the next start")
         job.finish(DONE)
         ok(gone(house), "and then it goes")
 
@@ -806,7 +832,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, repeated, away, away_at_the_end, aliases, retries, waits_over_restart, strange_agents, reports, strangers, dead_targets, strangers_wait, lessons, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
+for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, waits_over_restart, strange_agents, reports, strangers, dead_targets, strangers_wait, lessons, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()
