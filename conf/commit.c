@@ -81,8 +81,8 @@ static int write_target(const struct target *t, const struct edit *f, const stru
 	return good ? 0 : -1;
 }
 
-/* *written: it is in its place, though what follows may fail. */
-static int write_file(struct edits *e, const struct edit *f, const struct text *text, bool *written,
+/* f->written: it is in its place, though what follows may fail. */
+static int write_file(const struct edits *e, struct edit *f, const struct text *text,
                       struct reason *why)
 {
 	struct target t;
@@ -91,7 +91,8 @@ static int write_file(struct edits *e, const struct edit *f, const struct text *
 		return -1;
 	int result = write_target(&t, f, text, why);
 
-	*written = result == 0;
+	if (result == 0)
+		f->written = true;
 	if (result == 0 && fsync(t.directory) != 0)
 		result = fail_errno(why, "sync %s", t.path);
 	close(t.directory);
@@ -105,7 +106,7 @@ static int write_changed(struct edits *e, struct reason *why)
 	for (size_t i = 0; i < e->count; i++) {
 		struct edit *f = &e->files[i];
 
-		if (f->changed && write_file(e, f, &f->text, &f->written, why) != 0)
+		if (f->changed && write_file(e, f, &f->text, why) != 0)
 			return -1;
 	}
 	return 0;
@@ -116,11 +117,10 @@ static int put_back(struct edits *e, struct reason *why)
 {
 	for (size_t i = e->count; i-- > 0;) {
 		struct edit *f = &e->files[i];
-		bool written;
 
 		if (!f->written)
 			continue;
-		if (!f->missing && write_file(e, f, &f->before, &written, why) != 0)
+		if (!f->missing && write_file(e, f, &f->before, why) != 0)
 			return -1;
 		if (f->missing && unlinkat(e->directory, f->name, 0) != 0)
 			return fail_errno(why, "remove %s/%s", e->base.confdir, f->name);

@@ -29,9 +29,8 @@ enum stream_result {
 
 enum {
 	STREAM_BUFFER_BYTES = 16384,
-	STREAM_LINE_MAX = 1 << 17, /* the buffer grows up to this for a line */
-	STREAM_HEAD_BYTES = 160,   /* kept of the beginning of a line that is too long: a tag */
-	STREAM_END_BYTES = 32      /* and of its end: the announcement of a literal */
+	STREAM_HEAD_BYTES = 160, /* kept of the beginning of a line that is too long: a tag */
+	STREAM_END_BYTES = 32    /* and of its end: the announcement of a literal */
 };
 
 /* What stands between the lines and the descriptor: remote's TLS. Both work as read(2) and write(2)
@@ -72,8 +71,8 @@ struct view stream_pending(const struct stream *s);
 /* Gives the buffers back, as far as they are empty: for a session that will be silent for long. */
 void stream_rest(struct stream *s);
 
-/* One line without its CRLF, at most max bytes (max < STREAM_LINE_MAX); the
- * view is valid until the next read.  Flushes the output first when it would block.
+/* One line without its CRLF, at most max bytes, to which the buffer grows; the view is valid until
+ * the next read.  Flushes the output first when it would block.
  * A bare LF is reported as soon as it is read, so that a client which sends nothing
  * else gets an answer; what stands between it and the next CRLF is the rest of the
  * same refused line and is never taken for a command (each further bare LF in it is
