@@ -35,8 +35,8 @@ static int seal_anew(int fd, struct queue_verified *v, const struct queue_key *k
 	return pwrite_whole(fd, bytes, sizeof bytes, 0) < 0 ? fail_errno(why, "the header") : 0;
 }
 
-static int make_live(int fd, struct queue_verified *v, const struct queue_key *key, bool unverified,
-                     struct reason *why)
+static int restore_file(int fd, struct queue_verified *v, const struct queue_key *key,
+                        bool unverified, struct reason *why)
 {
 	enum queue_restorable restorable = queue_restorable(v);
 
@@ -86,7 +86,7 @@ int queue_restore(int directory, const struct queue_key *key, const char *from, 
 	if (queue_verified_whole(&v))
 		*id = v.header.id;
 	v.header.id = *id;
-	int result = make_live(fd, &v, key, unverified, why);
+	int result = restore_file(fd, &v, key, unverified, why);
 
 	queue_verified_free(&v);
 	close(fd);
