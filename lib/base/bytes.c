@@ -84,16 +84,6 @@ bool view_cut(struct view *rest, char byte, struct view *part)
 	return true;
 }
 
-bool view_has_line(struct view lines, struct view line)
-{
-	struct view one;
-
-	while (view_cut(&lines, '\n', &one))
-		if (view_equal(one, line))
-			return true;
-	return false;
-}
-
 bool view_has_controls(struct view v)
 {
 	for (size_t i = 0; i < v.len; i++)

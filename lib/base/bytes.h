@@ -41,7 +41,6 @@ struct view view_take(struct view v, size_t n);
 struct view view_trim(struct view v); /* spaces, tabs, CR, LF at both ends */
 /* Cuts the part before `byte` off *rest; the rest begins behind it.  false when *rest was empty. */
 bool view_cut(struct view *rest, char byte, struct view *part);
-bool view_has_line(struct view lines, struct view line); /* of those that end in LF, without it */
 /* Decimal digits only, whole view, no sign; false on anything else or above max. */
 bool view_number(struct view v, uint64_t max, uint64_t *out);
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/base/file.h"
+#include "lib/base/lines.h"
 #include "lib/base/log.h"
 #include "lib/conf/volumes.h"
 
@@ -158,17 +159,19 @@ static bool is_below(struct view path, struct view root)
 static unsigned tell_unmounted(const struct settings *s, struct view known,
                                void (*tell)(void *context, const char *text), void *context)
 {
+	struct lines here;
 	struct text mounted;
 	struct reason why;
 	struct view line;
 	unsigned count = 0;
 	bool seen = find_mounted(s, &mounted, &why) == 0;
 
+	lines_init(&here, seen ? text_view(&mounted) : VIEW(""));
 	while (seen && view_cut(&known, '\n', &line)) {
 		struct view path = view_skip(line, strlen(VOLUME));
 
 		if (!view_starts(line, VIEW(VOLUME)) || !is_below(path, view_of(root_of(s))) ||
-		    view_has_line(text_view(&mounted), path))
+		    lines_has(&here, path))
 			continue;
 		fail(&why,
 		     "%.*s, below mail.root, had a file system of its own, which is not mounted: "
@@ -178,6 +181,7 @@ static unsigned tell_unmounted(const struct settings *s, struct view known,
 		tell(context, why.text);
 		count++;
 	}
+	lines_free(&here);
 	text_free(&mounted);
 	return count;
 }
@@ -195,30 +199,44 @@ unsigned places_check_volumes(const struct settings *s,
 	return count;
 }
 
-static bool learn_volumes(const struct settings *s, struct text *known)
+/* A line for each of these that has none. */
+static bool add_volumes(struct text *known, struct view mounted)
 {
-	struct text mounted, line;
-	struct reason why;
-	struct view rest, path;
-	bool more = false;
+	const size_t before = known->len;
+	struct text old, line;
+	struct lines had;
+	struct view path;
 
+	text_init(&old, KNOWN_MAX);
+	text_add(&old, text_view(known));
+	lines_init(&had, text_view(&old));
 	text_init(&line, sizeof VOLUME + PATH_MAX);
-	if (find_mounted(s, &mounted, &why) < 0) {
-		log_warn("event=unmarked setting=mail.root path=%s reason=\"%s\"",
-		         log_quote(view_of(s->mail_root)), log_text(view_of(why.text)));
-		text_clear(&mounted);
-	}
-	for (rest = text_view(&mounted); !known->full && view_cut(&rest, '\n', &path);) {
+	while (!known->full && view_cut(&mounted, '\n', &path)) {
 		text_clear(&line);
 		text_add_string(&line, VOLUME);
 		text_add(&line, path);
-		if (view_has_line(text_view(known), text_view(&line)))
+		if (lines_has(&had, text_view(&line)))
 			continue;
 		text_add_byte(&line, '\n');
 		text_add(known, text_view(&line));
-		more = true;
 	}
 	text_free(&line);
+	lines_free(&had);
+	text_free(&old);
+	return known->full || known->len > before;
+}
+
+static bool learn_volumes(const struct settings *s, struct text *known)
+{
+	struct text mounted;
+	struct reason why;
+	bool more = false;
+
+	if (find_mounted(s, &mounted, &why) == 0)
+		more = add_volumes(known, text_view(&mounted));
+	else
+		log_warn("event=unmarked setting=mail.root path=%s reason=\"%s\"",
+		         log_quote(view_of(s->mail_root)), log_text(view_of(why.text)));
 	text_free(&mounted);
 	return more;
 }

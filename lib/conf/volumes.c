@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/base/file.h"
+#include "lib/base/lines.h"
 
 enum { MOUNTINFO_MAX = 16 << 20 };
 
@@ -39,14 +40,13 @@ static bool parse(struct view line, struct mount *m)
 	return false;
 }
 
-static bool find_parent(struct view all, const struct mount *m, struct mount *parent)
+/* "PARENT " begins its line, and no other. */
+static bool find_parent(const struct lines *all, const struct mount *m, struct mount *parent)
 {
-	struct view line;
+	struct view id = { m->parent.data, m->parent.len + 1 };
+	const struct view *line = lines_starting(all, id);
 
-	while (view_cut(&all, '\n', &line))
-		if (parse(line, parent) && view_equal(parent->id, m->parent))
-			return true;
-	return false;
+	return line != NULL && parse(*line, parent);
 }
 
 /* Would the same directory be there without this mount? */
@@ -59,7 +59,7 @@ static bool is_itself(const struct mount *m, const struct mount *parent)
 	       view_equal(view_skip(m->root, parent->root.len), below);
 }
 
-static bool is_passing(struct view all, const struct mount *m)
+static bool is_passing(const struct lines *all, const struct mount *m)
 {
 	struct mount parent;
 
@@ -93,27 +93,50 @@ static bool has_hidden_name(struct view below)
 	return false;
 }
 
-void volumes_in(struct view mountinfo, struct view directory, struct text *out)
+/* Does it count below this directory? *path: where it is mounted. */
+static bool counts(const struct lines *all, const struct mount *m, struct view directory,
+                   struct text *path)
 {
-	struct view rest = mountinfo, line;
+	if (!decode(m->path, path))
+		return false;
+	struct view below = view_skip(text_view(path), directory.len);
+
+	return view_starts(text_view(path), directory) && below.len > 1 && below.data[0] == '/' &&
+	       !has_hidden_name(below) && !is_passing(all, m);
+}
+
+static void add_paths(const struct lines *all, struct view directory, struct text *paths)
+{
 	struct text path;
 	struct mount m;
 
 	text_init(&path, PATH_MAX);
-	directory = without_slash(directory);
-	while (!out->full && view_cut(&rest, '\n', &line)) {
-		if (!parse(line, &m) || !decode(m.path, &path))
-			continue;
-		struct view is = text_view(&path), below = view_skip(is, directory.len);
+	for (size_t i = 0; i < all->count; i++)
+		if (parse(all->sorted[i], &m) && counts(all, &m, directory, &path)) {
+			text_add(paths, text_view(&path));
+			text_add_byte(paths, '\n');
+		}
+	text_free(&path);
+}
 
-		if (!view_starts(is, directory) || below.len < 2 || below.data[0] != '/' ||
-		    has_hidden_name(below) || is_passing(mountinfo, &m) ||
-		    view_has_line(text_view(out), is)) /* several may be mounted on one path */
-			continue;
-		text_add(out, is);
+void volumes_in(struct view mountinfo, struct view directory, struct text *out)
+{
+	struct lines all, counted;
+	struct text paths;
+
+	lines_init(&all, mountinfo);
+	text_init(&paths, mountinfo.len); /* each has its line there */
+	add_paths(&all, without_slash(directory), &paths);
+	lines_init(&counted, text_view(&paths));
+	for (size_t i = 0; i < counted.count && !out->full; i++) {
+		if (i > 0 && view_equal(counted.sorted[i], counted.sorted[i - 1]))
+			continue; /* several may be mounted on one path */
+		text_add(out, counted.sorted[i]);
 		text_add_byte(out, '\n');
 	}
-	text_free(&path);
+	lines_free(&counted);
+	text_free(&paths);
+	lines_free(&all);
 }
 
 int volumes_below(const char *directory, struct text *out, struct reason *why)

@@ -13,8 +13,8 @@
 #include "lib/base/bytes.h"
 #include "lib/base/reason.h"
 
-/* Their paths, each followed by LF; those of an LF inside are left out. The directory is named
- * without symbolic links. -1: it cannot be told. */
+/* Their paths in order, each once and followed by LF; those of an LF inside are left out. The
+ * directory is named without symbolic links. -1: it cannot be told. */
 int volumes_below(const char *directory, struct text *out, struct reason *why);
 /* The same out of such a text, for tests. */
 void volumes_in(struct view mountinfo, struct view directory, struct text *out);

@@ -15,6 +15,7 @@
 #include "lib/base/bytes.h"
 #include "lib/base/file.h"
 #include "lib/base/hash.h"
+#include "lib/base/lines.h"
 #include "lib/base/list.h"
 #include "lib/base/pace.h"
 #include "lib/base/program.h"
@@ -142,6 +143,31 @@ static void ring(int number)
 	(void)number;
 	if (++rings == 2)
 		ok(write(rung, "x", 1) == 1, "the second signal writes");
+}
+
+static void lines_are_found(void)
+{
+	struct lines l;
+
+	lines_init(&l, VIEW("ab\nb\n\na\nab\nabc d\nlast"));
+	ok(l.count == 7 && view_equal(l.sorted[0], VIEW("")) &&
+	           view_equal(l.sorted[1], VIEW("a")) && view_equal(l.sorted[2], VIEW("ab")) &&
+	           view_equal(l.sorted[3], VIEW("ab")) && view_equal(l.sorted[4], VIEW("abc d")),
+	   "lines in order, with those that are equal");
+	ok(lines_has(&l, VIEW("")) && lines_has(&l, VIEW("ab")) && lines_has(&l, VIEW("b")) &&
+	           lines_has(&l, VIEW("last")),
+	   "each is there");
+	ok(!lines_has(&l, VIEW("abc")) && !lines_has(&l, VIEW("las")) && !lines_has(&l, VIEW("c")),
+	   "none that only begins so");
+	const struct view *found = lines_starting(&l, VIEW("abc"));
+
+	ok(found != NULL && view_equal(*found, VIEW("abc d")) && lines_starting(&l, VIEW("")) &&
+	           !lines_starting(&l, VIEW("abcd")) && !lines_starting(&l, VIEW("laste")),
+	   "one that begins so");
+	lines_free(&l);
+	lines_init(&l, VIEW(""));
+	ok(!lines_has(&l, VIEW("")) && lines_starting(&l, VIEW("")) == NULL, "of none, none");
+	lines_free(&l);
 }
 
 static void waits(void)
@@ -317,6 +343,7 @@ int main(void)
 {
 	holds();
 	lists();
+	lines_are_found();
 	waits();
 	hashes();
 	tables();

@@ -30,9 +30,35 @@ static void too_many(void)
 	text_free(&out);
 }
 
+/* As many as homes; each stands before the one that it is mounted on, and every second is one that
+ * is there without. */
+static void many(void)
+{
+	enum { HOMES = 10000 };
+	struct text mountinfo, out, want;
+
+	text_init(&mountinfo, 4 << 20);
+	text_init(&out, 1 << 20);
+	text_init(&want, 1 << 20);
+	for (unsigned i = HOMES; i-- > 0;) {
+		text_format(&mountinfo, "%u %u 8:2 /home%05u/x /v/home%05u/x rw - xfs /dev/a rw\n",
+		            100000 + i, 200000 + i, i, i);
+		text_format(&mountinfo, "%u 1 8:2 /home%05u /v/home%05u rw - xfs /dev/a rw\n",
+		            200000 + i, i, i);
+	}
+	for (unsigned i = 0; i < HOMES; i++)
+		text_format(&want, "/v/home%05u\n", i);
+	volumes_in(text_view(&mountinfo), VIEW("/v"), &out);
+	ok(view_equal(text_view(&out), text_view(&want)), "many, in order");
+	text_free(&mountinfo);
+	text_free(&out);
+	text_free(&want);
+}
+
 int main(void)
 {
 	too_many();
+	many();
 	listed(ROOT MAIL, "/var/vmail", "", "the directory itself is not below it");
 	listed(ROOT MAIL "31 30 8:3 / /var/vmail/example.org rw - xfs /dev/sda3 rw\n"
 	                 "32 22 8:4 / /var/vmail2/example.org rw - xfs /dev/sda4 rw\n"
@@ -66,6 +92,9 @@ int main(void)
 	                 "32 30 0:44 / /var/vmail/a/.snapshot rw - nfs4 s:/ rw\n"
 	                 "33 30 0:45 / /var/vmail/a.b rw - nfs4 s:/ rw\n",
 	       "/var/vmail", "/var/vmail/a.b\n", "none behind a name that begins with a dot");
+	listed("30 3 8:2 /a /v/a rw - ext4 /dev/a rw\n31 22 8:2 /c /v/c rw - ext4 /dev/a rw\n" ROOT
+	       "33 1 8:9 / /w rw - ext4 /dev/b rw\n3 22 8:2 / /v rw - ext4 /dev/a rw\n",
+	       "/v", "/v/c\n", "the parent, not one whose number begins so or that stands before");
 	listed("\n31\n31 30 8:3 /\n31 30 8:3 / /var/vmail/a\n31 30 8:3 / /var/vmail/a rw - \n\n",
 	       "/var/vmail", "", "lines that are none");
 	listed("31 99 8:3 / /var/vmail/a rw - xfs /dev/sda3 rw", "/var/vmail", "/var/vmail/a\n",
