@@ -14,7 +14,8 @@ import socket
 import ssl
 import struct
 import subprocess
-import time
+
+import waiting
 
 PATIENCE_SECONDS = 600  # only a hang takes longer
 CODE = re.compile(rb"(?m)^(\d{3}) [^\r\n]*\r\n")             # the last line of an answer of SMTP
@@ -332,8 +333,11 @@ def queue_files(house):
 
 def wait_until_nothing(left, what, house):
     """Like house.wait_for; left() gives what is still there."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while there := left():
-        if time.monotonic() > until:
-            raise TimeoutError(f"{what}: {there}\n" + "\n".join(house.log().splitlines()[-20:]))
-        time.sleep(0.02)
+    there = None
+
+    def gone():
+        nonlocal there
+        there = left()
+        return not there
+    if not waiting.comes(gone, PATIENCE_SECONDS):
+        raise TimeoutError(f"{what}: {there}\n" + "\n".join(house.log().splitlines()[-20:]))

@@ -15,7 +15,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
+
+import waiting
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 CORPUS = pathlib.Path(os.environ.get("SHARED_CORPUS", SOURCE.parent / "shared" / "corpus"))
@@ -86,11 +87,8 @@ class House:
 
     def wait_for(self, what, condition, seconds=300):
         """Polls the condition until it holds: for what no file or socket can announce."""
-        until = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > until:
-                raise TimeoutError(f"{what}: not within {seconds} s; the log ends:\n" + "\n".join(self.log().splitlines()[-20:]))
-            time.sleep(0.02)
+        if not waiting.comes(condition, seconds):
+            raise TimeoutError(f"{what}: not within {seconds} s; the log ends:\n" + "\n".join(self.log().splitlines()[-20:]))
 
     def __enter__(self):
         try:

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 
+import waiting
 import wirehouse
 from smtphouse import Queue, Resolver, serve
 from wirehouse import pair
@@ -67,13 +68,7 @@ class House:
         return sorted(p.name for p in (self.directory / "drop").iterdir() if p.name not in (".holder", ".posthouse"))
 
     def wait_for(self, what, seconds=wirehouse.PATIENCE_SECONDS):
-        import time
-        end = time.monotonic() + seconds
-        while not what():
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.01)
-        return True
+        return waiting.comes(what, seconds)
 
     def stop(self, number=signal.SIGTERM):
         if self.program and self.program.process.poll() is None:

@@ -21,6 +21,7 @@ import subprocess
 import tempfile
 import threading
 
+import waiting
 import wirehouse
 from smtphouse import serve
 from wirehouse import ENVELOPE, ENVELOPE_ONWARD, ENVELOPE_RECIPIENT, Out, accept, dial, pair, receive, send
@@ -372,13 +373,7 @@ class House:
 
     def wait_for(self, what, seconds=WAIT):
         """Polls a condition on the outside of the house (files, log), which has no event to wait for."""
-        import time
-        end = time.monotonic() + seconds
-        while not what():
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.01)
-        return True
+        return waiting.comes(what, seconds)
 
     def kill(self):
         self.program.signal(signal.SIGKILL)

@@ -12,9 +12,9 @@ import signal
 import socket
 import struct
 import subprocess
-import time
 
 import maps as maptable
+import waiting
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 WIRE_GREETING, WIRE_GROW, WIRE_DONE, WIRE_ANNOUNCE, WIRE_VERSION = 0, 1, 2, 3, 2
@@ -279,11 +279,8 @@ class Program:
 
     def wait_log(self, text):
         """Until the log has it."""
-        end = time.monotonic() + PATIENCE_SECONDS
-        while text not in self.log():
-            if time.monotonic() > end:
-                raise TimeoutError(f"the log does not say {text}: {self.log()}")
-            time.sleep(0.01)
+        if not waiting.comes(lambda: text in self.log(), PATIENCE_SECONDS):
+            raise TimeoutError(f"the log does not say {text}: {self.log()}")
 
     def signal(self, number):
         self.process.send_signal(number)

@@ -15,6 +15,7 @@ import termios
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import waiting
 import wirehouse as w
 from tap import done, is_, ok
 
@@ -60,11 +61,8 @@ class Logd:
 
 
 def wait_for(what, condition):
-    until = time.monotonic() + w.PATIENCE_SECONDS
-    while not condition():
-        if time.monotonic() > until:
-            raise TimeoutError(what)
-        time.sleep(0.01)
+    if not waiting.comes(condition, w.PATIENCE_SECONDS):
+        raise TimeoutError(what)
 
 
 def names_and_text():
