@@ -297,13 +297,31 @@ static void senders(void)
 	book.own_senders = true;
 }
 
-static void recipients(void)
+struct recipient_case {
+	const char *client, *account, *recipient, *want;
+};
+
+static const char nobody[] = "reject 5.1.1 no such mailbox here",
+		  denied[] = "reject 5.7.1 relaying denied";
+
+static void recipients(const struct recipient_case *cases, size_t count)
 {
-	static const char nobody[] = "reject 5.1.1 no such mailbox here",
-			  denied[] = "reject 5.7.1 relaying denied";
-	static const struct {
-		const char *client, *account, *recipient, *want;
-	} cases[] = {
+	for (size_t i = 0; i < count; i++) {
+		struct resolve_question q =
+			asked(cases[i].client, cases[i].account, "s@far.test", cases[i].recipient);
+		struct resolve_answer a = { 0 };
+
+		addressbook_recipient(&book, &q, &a);
+		is_string(said(&a), cases[i].want, "from %s <%s> to <%s>", cases[i].client,
+		          cases[i].account, cases[i].recipient);
+	}
+}
+
+#define RECIPIENTS(cases) recipients((cases), sizeof(cases) / sizeof(cases)[0])
+
+static void mailboxes(void)
+{
+	static const struct recipient_case cases[] = {
 		{ "203.0.113.1", "", "anna@a.test", "accept" },
 		{ "203.0.113.1", "", "ANNA@A.test", "accept" },
 		{ "203.0.113.1", "", "anna+x@a.test", "accept" },
@@ -327,7 +345,15 @@ static void recipients(void)
 		/* A department that publishes its addresses. */
 		{ "203.0.113.1", "", "Anna@listed.test", "accept" },
 		{ "203.0.113.1", "", "bert@listed.test", "reject 5.1.1 no such mailbox" },
-		/* Aliases of which no end takes mail, and others. */
+	};
+
+	RECIPIENTS(cases);
+}
+
+/* Aliases of which no end takes mail, and others. */
+static void alias_ends(void)
+{
+	static const struct recipient_case cases[] = {
 		{ "203.0.113.1", "", "lost@a.test", nobody },
 		{ "203.0.113.1", "", "lost@older.test", nobody },
 		{ "203.0.113.1", "", "lost2@a.test", "reject 5.1.6 moved to gone@far.test" },
@@ -342,6 +368,15 @@ static void recipients(void)
 		{ "203.0.113.1", "", "self@a.test", nobody },
 		{ "203.0.113.1", "", "circle@a.test",
 		  "later 4.4.6 aliases are nested too deeply, or in a loop" },
+	};
+
+	RECIPIENTS(cases);
+}
+
+/* Whose mail goes where: the postmaster of each domain, departments, other hosts. */
+static void relaying(void)
+{
+	static const struct recipient_case cases[] = {
 		{ "203.0.113.1", "", "postmaster@a.test", "accept" },
 		{ "203.0.113.1", "", "PostMaster@b.test", "accept" },
 		{ "203.0.113.1", "", "postmaster", "accept" },
@@ -369,15 +404,7 @@ static void recipients(void)
 		{ "203.0.113.1", "", "x@[192.0.2.1]", denied },
 	};
 
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct resolve_question q =
-			asked(cases[i].client, cases[i].account, "s@far.test", cases[i].recipient);
-		struct resolve_answer a = { 0 };
-
-		addressbook_recipient(&book, &q, &a);
-		is_string(said(&a), cases[i].want, "from %s <%s> to <%s>", cases[i].client,
-		          cases[i].account, cases[i].recipient);
-	}
+	RECIPIENTS(cases);
 }
 
 /* What never fits is refused when its size is announced; and what RCPT says of a mailbox. */
@@ -745,7 +772,9 @@ int main(void)
 	open_book();
 	clients();
 	senders();
-	recipients();
+	mailboxes();
+	alias_ends();
+	relaying();
 	sizes();
 	refusals();
 	expansions();
