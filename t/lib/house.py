@@ -64,6 +64,10 @@ class House:
         self.wait_for(f"{program}'s being ready", named)
         return int(found[0])
 
+    def wait_for_heirs(self, program):
+        """After a reload: until whoever ran the program before has ended."""
+        self.wait_for(f"the end of the {program} before", lambda: self._command("pid", self.directory, program).split() == [str(self.pid(program))])
+
     def kill(self, program):
         """Kills it, and waits for the next that is ready."""
         before = self.pid(program)

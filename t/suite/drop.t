@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from house import House  # noqa: E402
-from tap import done, ok  # noqa: E402
+from tap import done, is_, ok  # noqa: E402
 
 
 def sendmail(house, to, text):
@@ -52,5 +52,7 @@ with House("--users", "4") as house:
     for words in ("check", "status"):
         said = says(house, words)
         ok(all(f"1 file {what}" in said for what in (".bad-*", ".sent-*", waiting)), f"{words} counts what is damaged, sent, and stuck", said)
-    ok(house.log().count("event=drop-stuck") == 1, "which is told of once")
+    house.wait_for("its line", lambda: "event=drop-stuck" in house.log())
+    house.stop()
+    is_(house.log().count("event=drop-stuck"), 1, "which is told of once")
 done()

@@ -89,9 +89,10 @@ with House("--users", "2") as house:
                                                      for p in processes.below(int(house.env["MASTER_PID"]))))
 
     rows = processes.table()
-    house.wait_for("every program's first line", lambda: all(f" {name}[" in house.log() for name in rows))
-    levels = dict(re.findall(r" ([\w-]+)\[\d+\]: event=started .*sandbox=\"([^\"]*)\"", house.log()))
-    is_(sorted(set(rows) - set(levels)), [], "every program logs its level")
+    found = lambda: dict(re.findall(r" ([\w-]+)\[\d+\]: event=started .*sandbox=\"([^\"]*)\"", house.log()))  # noqa: E731
+    house.wait_for("every program's level in the log", lambda: set(rows) <= set(found()))
+    levels = found()
+    ok(True, "every program logs its level")
     is_(len(set(levels.values())), 1, f"which is the same for all: {set(levels.values())}")
     if "seccomp" in next(iter(levels.values())):
         running = processes.below(int(house.env["MASTER_PID"]))
