@@ -16,6 +16,7 @@ import sys
 import processes
 
 PIDFD_GETFD = 438  # the same number on every machine
+PATIENCE_SECONDS = 120  # only a hang takes longer
 SOCKET, NAMES_MAX, FDS_MAX = "captured.sock", 65536, 64
 
 
@@ -27,7 +28,7 @@ class Captured:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listener.bind(str(house.directory / SOCKET))
         listener.listen()
-        listener.settimeout(60)
+        listener.settimeout(PATIENCE_SECONDS)
         self.link.unlink()
         self.link.symlink_to(pathlib.Path(__file__).resolve())
         os.kill(house.pid(program), signal.SIGKILL)
@@ -75,7 +76,7 @@ class CapturedWorker:
             os.close(handle)
         ends = [end for end in ends if end.type == socket.SOCK_SEQPACKET]
         for end in ends:
-            end.settimeout(20)
+            end.settimeout(PATIENCE_SECONDS)
         self.parent = next(end for end in ends if self._is_parents(end))
         self.others = [end for end in ends if end is not self.parent]
 

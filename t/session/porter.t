@@ -161,7 +161,10 @@ def limits():
     ok(ended(h.client("imaps")), "without a certificate TLS clients are let go at once")
     h.stop()
     h = House(settings="porter.rate-per-second 3\n")
-    greetings = [line(h.client("smtp")) for _ in range(12)]
+    h.porter.signal(signal.SIGSTOP)  # so that they come in a second, however slow we are
+    clients = [h.client("smtp") for _ in range(12)]
+    h.porter.signal(signal.SIGCONT)
+    greetings = [line(client) for client in clients]
     ok(BUSY[SMTP] in greetings and greetings[0] == CLEAR[SMTP], "too many in a second are told busy")
     is_(line(h.client("smtp", "127.0.0.9")), CLEAR[SMTP], "other addresses are not")
     h.stop()

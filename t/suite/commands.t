@@ -286,7 +286,7 @@ def hear_all(listener, heard, over):
         except TimeoutError:
             continue
         with line:
-            line.settimeout(5)
+            line.settimeout(wirehouse.PATIENCE_SECONDS)
             question = wirehouse.receive(line)
             if question is None:
                 continue

@@ -57,7 +57,8 @@ broken_tls_hop = FakeHost(extensions=["STARTTLS", "PIPELINING"], break_tls=True)
 domains = {"hop.test": main_hop, "drip.test": drip_hop, "old.test": old_hop, "busy.test": busy_hop, "mad.test": mad_hop, "refusing.test": refusing_hop,
            "deaf.test": deaf_hop, "nottls.test": broken_tls_hop}
 options = ["--set", f"dns.server 127.0.0.1:{dns.port}", "--set", f"remote.port {exchanger.port}",
-           "--set", "queue.retry-first 1h", "--set", "queue.retry-max 1h", "--set", "remote.timeout-command 20s"]
+           "--set", "queue.retry-first 1h", "--set", "queue.retry-max 1h", "--set", "remote.timeout-command 60s",
+           "--set", "remote.timeout-idle 5m"]
 for domain, host in domains.items():
     options += ["--route", f"{domain} 127.0.0.1:{host.port}"]
 
