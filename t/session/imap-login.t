@@ -221,7 +221,7 @@ with LoginHouse("imap-login") as the_house:
     for test in (test_greeting, test_golden, test_login_forms, test_challenges, test_hand_over, test_replaced_authd, test_failures, test_starttls):
         test(the_house)
     test_stop(the_house)
-with LoginHouse("imap-login", "login.timeout 1s\n") as the_house:
+with LoginHouse("imap-login", "login.timeout 10s\n") as the_house:
     test_time(the_house)
 with LoginHouse("imap-login", "auth.without-tls yes\n") as the_house:
     ok("AUTH=PLAIN" in the_house.announcement[1] and "LOGINDISABLED" not in the_house.announcement[1], "auth.without-tls offers it in clear")

@@ -149,7 +149,7 @@ def test_stop(house):
 with LoginHouse("pop3-login") as the_house:
     for test in (test_greeting, test_golden, test_login, test_hand_over, test_failures, test_stls, test_stop):
         test(the_house)
-with LoginHouse("pop3-login", "login.timeout 1s\n") as the_house:
+with LoginHouse("pop3-login", "login.timeout 10s\n") as the_house:
     with the_house.session(a.POP3) as slow:
         is_(slow.rest(), b"-ERR timeout, closing connection\r\n", "a client that says nothing is sent away")
 done()

@@ -53,6 +53,7 @@ class Silent:
 
 good = FakeHost()
 SETTINGS = f"remote.port {good.port}\nremote.timeout-connect 20s\nremote.timeout-command 1s\nremote.timeout-idle 1s\n"
+PATIENT = SETTINGS.replace("command 1s", "command 5m")  # where every host answers, be it slowly
 silent = Silent(good.port, 20)
 
 
@@ -139,7 +140,7 @@ with contextlib.closing(FakeHost(answers={"greeting": b"554 5.7.1 not you\r\n"})
 
 
 def own_faults():
-    with RemoteHouse(settings=SETTINGS) as remote:
+    with RemoteHouse(settings=PATIENT) as remote:
         for hosts, text in ((None, "dnsd does not respond"), (DNS_OWN_FAULT, "nothing")):
             remote.hosts["ours.test"] = hosts
             is_(remote.send(["a@ours.test"], domain="ours.test"), {"a@ours.test": (OWN_FAULT, "4.3.0", text)}, f"{text}: our own fault")
@@ -155,7 +156,7 @@ def own_faults():
 def loops_back():
     """An exchanger that calls itself by our name is this host, whatever name DNS has for it."""
     host = FakeHost(answers={"EHLO": b"250-Mail.example.test\r\n250 8BITMIME\r\n"})
-    with RemoteHouse(settings=SETTINGS.replace(str(good.port), str(host.port))) as remote:
+    with RemoteHouse(settings=PATIENT.replace(str(good.port), str(host.port))) as remote:
         remote.hosts["ours.test"] = [(10, "mail.ours.test", ["127.0.0.1"])]
         is_(remote.send(["a@ours.test"], domain="ours.test")["a@ours.test"],
             (FAILED, "5.4.6", "mail for the domain loops back to this host"), "mail that would come back to us is not sent")
@@ -218,7 +219,7 @@ def reload_in_handshake():
     def before_tls(_):
         asked.set()
         go.wait()
-    with RemoteHouse(settings=SETTINGS.replace("command 1s", "command 5m")) as remote:
+    with RemoteHouse(settings=PATIENT) as remote:
         host = FakeHost(extensions=["STARTTLS"], certificate=certificate_in(remote), before_tls=before_tls)
         results = reload_meanwhile(remote, ("127.0.0.1", host.port), asked.wait)
         go.set()
@@ -266,7 +267,7 @@ def many_hosts():
         ("bare",): (FAILED, "5.3.2", 1, True), ("old",): (FAILED, "5.5.1", 1, True), ("tls",): (FAILED, "5.7.0", 0, True),
         # an answer that cannot be one
         ("3",): (RETRY, "4.5.0", 1, False), ("ehlo3",): (RETRY, "4.5.0", 1, False)}
-    with RemoteHouse(settings=SETTINGS) as remote:
+    with RemoteHouse(settings=PATIENT) as remote:
         for names, (outcome, status, trouble, said) in expected.items():
             found = remote.send(["a@far.test"], hops=[("127.0.0.1", hosts[name].port) for name in names])["a@far.test"]
             is_((*found[:2], remote.trouble, remote.said_by), (outcome, status, trouble, "127.0.0.1" if said else ""), ", ".join(names))
@@ -276,7 +277,7 @@ def many_hosts():
         remote.hosts["shaky.test"] = 4  # DNS_LATER
         is_(remote.send(["a@shaky.test"], domain="shaky.test")["a@shaky.test"][:2], (RETRY, "4.4.3"), "name servers that do not answer")
         is_((remote.unknown, remote.trouble), ([], 1), "make no address unknown: queued takes no such result")
-    with RemoteHouse(settings=SETTINGS) as remote:
+    with RemoteHouse(settings=PATIENT) as remote:
         for extensions in (["PIPELINING"], []):
             host = FakeHost(extensions=extensions, answers={"DATA": b"250 2.0.0 hm\r\n"})
             is_(remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)])["a@far.test"], (RETRY, "4.5.0", "DATA: 250 2.0.0 hm"),
@@ -310,7 +311,7 @@ class Early:
 def early_answers():
     """A yes to a text that has not ended is none. The text is more than all buffers hold: it comes while it is being sent."""
     text = b"Subject: early\r\n\r\n" + (b"x" * 998 + b"\r\n") * 30000
-    with RemoteHouse(settings=SETTINGS.replace("command 1s", "command 5m")) as remote:
+    with RemoteHouse(settings=PATIENT) as remote:
         for said, outcome in ((b"250 2.0.0 taken\r\n", RETRY), (b"552 5.3.4 too large\r\n", FAILED), (b"452 4.3.1 full\r\n", RETRY)):
             host = Early(said)
             is_(remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)], message=text)["a@far.test"][0], outcome, f"early: {said}")
