@@ -33,6 +33,7 @@ struct key {
 struct keys {
 	struct key *all;
 	size_t count;
+	bool unread; /* not all could be read: which are missing is not known */
 };
 
 static bool digest_public(const X509_PUBKEY *public, char out[CERTIFICATE_KEY_BYTES])
@@ -85,13 +86,13 @@ static BIO *open_file(struct model *m, const char *path, struct source *source)
 	model_read_source(m, path, NULL, source);
 	if (source->missing)
 		problem_error(&m->problems, path, 0, "%s", strerror(ENOENT));
-	BIO *file = m->problems.errors == before
+	BIO *file = m->problems.errors == before && !source->denied
 	                    ? BIO_new_mem_buf(source->text.data, (int)source->text.len)
 	                    : NULL;
 
 	if (file != NULL)
 		return file;
-	if (m->problems.errors == before)
+	if (m->problems.errors == before && !source->denied)
 		problem_error(&m->problems, path, 0, "OpenSSL: out of memory");
 	free(source->memory);
 	return NULL;
@@ -111,6 +112,7 @@ static void read_key(struct model *m, struct keys *keys, const char *directory, 
 	struct source source;
 	BIO *file = open_file(m, path, &source);
 
+	keys->unread = keys->unread || source.denied;
 	if (file == NULL)
 		return;
 	if (stat(path, &st) != 0 || (st.st_mode & 077) != 0)
@@ -140,7 +142,8 @@ static void read_keys(struct model *m, struct keys *keys)
 	int count = scandir(directory, &names, pem_only, by_name);
 
 	if (count < 0) {
-		if (errno != ENOENT)
+		keys->unread = errno != ENOENT;
+		if (errno != ENOENT && !problem_is_unseen(&m->problems, errno))
 			problem_error(&m->problems, directory, 0, "%s", strerror(errno));
 		return;
 	}
@@ -238,7 +241,7 @@ static void find_key(struct model *m, struct model_certificate *c, const struct 
 		if (memcmp(keys->all[i].digest, c->certificate.key_digest.data,
 		           CERTIFICATE_KEY_BYTES) == 0)
 			c->certificate.key_path = view_of(keys->all[i].name);
-	if (c->certificate.key_path.len)
+	if (c->certificate.key_path.len || keys->unread)
 		return;
 	if (is_in_wrong_order(&c->certificate, keys))
 		problem_error(

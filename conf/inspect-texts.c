@@ -78,6 +78,12 @@ void inspect_secrets(const struct settings *s, struct problems *problems, bool a
 	(void)generation_list(s->directory_state, look_into, &x, NULL);
 }
 
+/* An onlooker compiles another default owner into users.map than root. */
+static bool is_seen(const struct model *m, enum map_id id)
+{
+	return !m->maps[id].source.denied && !(m->problems.onlooker && id == MAP_USERS);
+}
+
 void inspect_texts(struct model *m)
 {
 	char how[64];
@@ -90,9 +96,12 @@ void inspect_texts(struct model *m)
 		problem_error(&m->problems, NULL, 0, "%s", why.text);
 		return;
 	}
-	for (int file = 0; file < GENERATION_FILES; file++)
-		if (maptable_verify(fd, file, &built_for, &why) != 0)
+	for (int file = 0; file < GENERATION_FILES; file++) {
+		errno = 0; /* it is that of the file that cannot be opened */
+		if (maptable_verify(fd, file, &built_for, &why) != 0 &&
+		    !problem_is_unseen(&m->problems, errno))
 			problem_error(&m->problems, NULL, 0, "%s", why.text);
+	}
 	keys_verify(fd, m->confdir, " of the current generation", key_is_wrong, m);
 	if (changes_of_certificates(m, fd))
 		problem_warning(
@@ -102,7 +111,9 @@ void inspect_texts(struct model *m)
 	check_text(m, m->conf.path, known && changes_of_settings(m, fd), "build takes");
 	for (int id = 0; id < MAPS; id++) {
 		string_print(how, sizeof how, "map diff %s shows", maptable[id].name);
-		check_text(m, m->maps[id].source.path, known && changes_count(m, (enum map_id)id),
+		check_text(m, m->maps[id].source.path,
+		           known && is_seen(m, (enum map_id)id) &&
+		                   changes_count(m, (enum map_id)id),
 		           how);
 	}
 	close(fd);

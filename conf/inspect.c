@@ -92,6 +92,8 @@ static void check_directory(struct model *m, const struct directory_row *row)
 	if (stat(path, &st) != 0) {
 		/* keys and certs may be somewhere else or not there at all; the build has said
 		 * so. */
+		if (problem_is_unseen(&m->problems, errno))
+			return;
 		if (errno != ENOENT)
 			problem_error(&m->problems, path, 0, "%s", strerror(errno));
 		else if (row->below[0] == '\0')
@@ -122,7 +124,7 @@ static void check_programs(struct model *m, bool running)
 	char path[PATH_MAX];
 
 	if (access(directory, F_OK) != 0) {
-		if (running)
+		if (running || problem_is_unseen(&m->problems, errno))
 			return;
 		problem_error(&m->problems, directory, 0, "%s: no program can be started",
 		              strerror(errno));
@@ -131,7 +133,7 @@ static void check_programs(struct model *m, bool running)
 	while (view_cut(&rest, ' ', &name))
 		if (name.len &&
 		    string_format(path, sizeof path, "%s/%.*s", directory, VIEW_ARG(name)) &&
-		    access(path, X_OK) != 0)
+		    access(path, X_OK) != 0 && !problem_is_unseen(&m->problems, errno))
 			problem_error(&m->problems, path, 0,
 			              "%s: the program cannot be started; install it again",
 			              strerror(errno));
@@ -264,7 +266,8 @@ static void check_free(struct model *m, const char *key, const struct net_addres
 	if (fd < 0)
 		return;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (bind(fd, (const struct sockaddr *)&ss, len) != 0)
+	if (bind(fd, (const struct sockaddr *)&ss, len) != 0 &&
+	    !problem_is_unseen(&m->problems, errno))
 		problem_error(&m->problems, m->conf.path, model_setting_line(m, key),
 		              "%s: %s port %u: %s", key,
 		              address->family ? net_address_text(address, text) : "*",
@@ -300,14 +303,20 @@ int command_check(const struct command *c, int argc, char **argv)
 	(void)argv;
 	if (argc > 0)
 		return command_usage(c, "");
-	load_configuration(&m, c->confdir, NULL);
+	load_to_look(&m, c->confdir);
+	if (m.conf.unreadable) {
+		problems_print(&m.problems);
+		model_free(&m);
+		return EXIT_PERMANENT;
+	}
 	inspect_texts(&m);
 	inspect_secrets(&m.settings, &m.problems, true);
 	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++)
 		check_directory(&m, &directories[i]);
 	check_accounts(&m);
 	check_drop(&m);
-	inspect_mailboxes(&m);
+	if (!m.problems.onlooker)
+		inspect_mailboxes(&m);
 	check_certificates(&m);
 	check_disk(&m, m.settings.queue_directory, (uint64_t)m.settings.queue_space_min_bytes);
 	check_disk(&m, m.settings.mail_root, 0);
@@ -319,7 +328,14 @@ int command_check(const struct command *c, int argc, char **argv)
 	if (!running) /* master tells what it sees */
 		places_check_volumes(&m.settings, running_fault, &m);
 	check_programs(&m, running);
-	inspect_queue(&m, running);
+	if (m.problems.onlooker) {
+		problem_warning(&m.problems, NULL, 0,
+		                "run as root to look at the private keys, the passwords, the "
+		                "mailboxes and the queue as well, which this user cannot see");
+	} else {
+		inspect_queue(&m, running);
+		inspect_access(&m, running);
+	}
 	if (!running)
 		check_ports(&m);
 	problems_print(&m.problems);

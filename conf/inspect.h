@@ -9,6 +9,7 @@
 struct model;
 struct problems;
 struct settings;
+struct text;
 
 void inspect_texts(struct model *m); /* the current generation, and what it was built from */
 /* Secrets in the generations that are kept and that others may read. */
@@ -16,5 +17,10 @@ void inspect_secrets(const struct settings *s, struct problems *problems, bool a
 void inspect_mailboxes(struct model *m); /* homes */
 /* The queue and drop directories; running: by this house. */
 void inspect_queue(struct model *m, bool running);
+/* Who cannot do what they must with what is not a home, and who could do what they must not. */
+void inspect_access(struct model *m, bool running);
+/* One line, "" when all is well: what in the queue directory its account cannot use, and what to
+ * run; files: each message is looked at, too, which queued does itself while it runs. */
+void inspect_queue_access(const struct settings *s, bool files, struct text *out);
 
 #endif

@@ -8,5 +8,9 @@
 /* Reads and checks everything; what is wrong is in m->problems.  A model without errors can be
  * published (publish.h).  overrides: see model.h. */
 void load_configuration(struct model *m, const char *confdir, const struct override *overrides);
+/* The same for who only looks (check): of a house that is another's, what may not be read is no
+ * problem (m->problems.onlooker). Without posthouse.conf (m->conf.unreadable) nothing more is read.
+ */
+void load_to_look(struct model *m, const char *confdir);
 
 #endif

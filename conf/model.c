@@ -70,6 +70,8 @@ static int read_file(struct source *out, struct reason *why)
 
 	if (fd < 0) {
 		out->missing = errno == ENOENT;
+		out->unreadable = !out->missing;
+		out->denied = errno == EACCES;
 		return fail(why, "%s", out->missing ? "there is no such file" : strerror(errno));
 	}
 	int result = read_whole(fd, out, why);
@@ -105,7 +107,8 @@ void model_read_source(struct model *m, const char *name, const struct override 
 	*out = (struct source){ .path = model_path(m, m->confdir, name), .text = VIEW("") };
 	if (instead != NULL)
 		out->text = instead->text;
-	else if (read_file(out, &why) != 0 && !out->missing)
+	else if (read_file(out, &why) != 0 && !out->missing &&
+	         !(out->denied && m->problems.onlooker))
 		problem_error(&m->problems, out->path, 0, "%s", why.text);
 }
 

@@ -29,8 +29,8 @@ extern const struct map_kind map_kinds[MAPS];
 struct source {
 	char *path;
 	struct view text;
-	char *memory; /* that the text is in; NULL: somebody else's */
-	bool missing, unreadable;
+	char *memory;                     /* that the text is in; NULL: somebody else's */
+	bool missing, unreadable, denied; /* denied: it may not be opened */
 };
 
 enum { MODEL_VALUE_MAX = 1 << 20 }; /* of a compiled entry */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "conf/problems.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 void problems_init(struct problems *p)
@@ -48,6 +49,11 @@ void problem_warning(struct problems *p, const char *file, int line, const char 
 	va_start(list, format);
 	add(p, file, line, "warning: ", format, list);
 	va_end(list);
+}
+
+bool problem_is_unseen(const struct problems *p, int error)
+{
+	return p->onlooker && (error == EACCES || error == EPERM);
 }
 
 void problems_print(const struct problems *p)

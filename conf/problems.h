@@ -10,6 +10,8 @@ enum { PROBLEMS_TEXT_MAX = 1 << 20, PROBLEMS_SHOWN_MAX = 200 };
 struct problems {
 	struct text text; /* lines, in the order in which they were found */
 	unsigned errors, warnings;
+	/* For check by a user whose house it is not: what they may not read is no fault of it. */
+	bool onlooker;
 };
 
 void problems_init(struct problems *p);
@@ -19,6 +21,8 @@ void problem_error(struct problems *p, const char *file, int line, const char *f
 	__attribute__((format(printf, 4, 5)));
 void problem_warning(struct problems *p, const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/* Is this errno of something that was to be looked at the onlooker's alone? */
+bool problem_is_unseen(const struct problems *p, int error);
 /* Writes those warnings to standard error that `before` has not, wherever their lines were. */
 void problems_print_new(const struct problems *p, const struct problems *before);
 /* The same of errors, of which each counts: one more of the same words is new.  How many lines. */

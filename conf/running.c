@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* posthouse stop, reload, status: what master is asked for over RUNDIR/control. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "conf/asking.h"
 #include "conf/command.h"
 #include "conf/inforce.h"
+#include "conf/inspect.h"
 #include "conf/model.h"
 #include "lib/base/file.h"
 #include "lib/conf/generation.h"
@@ -233,10 +235,15 @@ int command_status(const struct command *c, int argc, char **argv)
 	(void)argv;
 	if (code != EXIT_DONE || command_places_read(c, &m) != EXIT_DONE)
 		return code;
-	text_init(&aside, 1024);
+	text_init(&aside, 3 * PATH_MAX);
 	aside_text(&m.settings, &aside);
 	if (aside.len)
 		printf("set aside    %.*s\n", VIEW_ARG(text_view(&aside)));
+	text_clear(&aside);
+	inspect_queue_access(&m.settings, false, &aside);
+	if (aside.len)
+		printf("unusable     %s: %.*s\n", m.settings.queue_directory,
+		       VIEW_ARG(text_view(&aside)));
 	text_free(&aside);
 	model_free(&m);
 	return code;

@@ -63,7 +63,7 @@ static int judge(int generation, const char *name, uint64_t *built_for, struct r
 	int fd = generation_file(generation, name, NULL);
 
 	if (fd < 0)
-		return fail(detail, "missing or unreadable: %s", strerror(errno));
+		return fail_errno(detail, "missing or unreadable");
 	if (map_open(&map, fd, name, detail) != 0) {
 		close(fd);
 		return -1;

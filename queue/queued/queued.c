@@ -18,6 +18,7 @@
  * needs next is decided in messages.c, and queue/INTERNALS has the states and what a crash at each
  * step leaves.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -173,16 +174,27 @@ static void start_messages(struct queued *q)
 	});
 }
 
+/* A queue that root has restored is often root's. */
+static void end_without_queue(const struct queued *q, int error, const struct reason *why)
+{
+	const char *path = q->settings.queue_directory;
+
+	if (error != EACCES && error != EPERM)
+		log_fatal("queue.directory %s: %s", path, why->text);
+	log_fatal("queue.directory %s: %s; run chown -R %u:%u %s and chmod -R u+rwX %s", path,
+	          why->text, (unsigned)geteuid(), (unsigned)getegid(), path, path);
+}
+
 static void open_queue(struct queued *q, int directory, const struct sandbox_profile *aside)
 {
 	struct reason why;
 
 	if (disk_open(&q->disk, directory, &why) < 0)
-		log_fatal("%s", why.text);
+		end_without_queue(q, errno, &why);
 	/* Forks: before there are records to be copied. */
 	writeback_start(q->loop, &q->disk, aside);
 	if (recover(&q->disk, messages_found, q->messages, &why) < 0)
-		log_fatal("%s", why.text);
+		end_without_queue(q, errno, &why);
 	q->resolving = resolving_start(&(struct resolving_setup){
 		.loop = q->loop,
 		.context = q->messages,
