@@ -4,6 +4,7 @@
 write or to pass is named with its remedy, and so does a start that fails of it. Who is not root and looks at another's house is
 told once what cannot be seen."""
 import contextlib
+import grp
 import os
 import pathlib
 import re
@@ -172,6 +173,9 @@ def onlooker(house):
     with changed(pathlib.Path(house.env["CONF"]) / "posthouse.conf", mode=0o600):
         said = as_another(house, "check")
         is_((said.returncode, said.stderr), (100, f"{house.env['CONF']}/posthouse.conf: error: Permission denied\n"), "without the settings nothing is looked at")
+        said = as_another(house, "status")
+        ok(said.returncode and f"{house.env['CONF']}/posthouse.conf: error: Permission denied\n" in said.stderr,
+           "nor is the house of the defaults asked instead", said.stderr)
 
 
 def with_accounts(place, programs):
@@ -206,7 +210,7 @@ def system():
         group = 620000 + 7
         for path, mode, owner in ((programs, 0o755, 0), (spool, 0o755, 0), (drop, 0o1730, group), (p.directory / "queue", 0o700, 620005),
                                   (p.directory / "mail", 0o751, 5000), (p.directory / "run", 0o755, 0), (p.conf / "certs", 0o755, 0), (p.conf / "keys", 0o700, 0)):
-            path.mkdir()
+            path.mkdir(exist_ok=True)
             path.chmod(mode)
             os.chown(path, owner, owner)
         for name in sorted(set(os.listdir(PROGRAM.parent)) - {"posthouse"}):
@@ -222,6 +226,11 @@ def system():
             return
         errors = [line for line in said.splitlines() if " error: " in line]
         is_(errors, [], "a house that is as it should be")
+        if shutil.which("setpriv"):
+            said = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(PROGRAM), "-c", str(p.conf), "check"],
+                                  env={**os.environ, "POSTHOUSE_PROGRAMS": str(programs)}, capture_output=True, text=True)
+            ok(said.returncode == 0 and " error: " not in said.stderr and said.stderr.count("run as root to look at") == 1,
+               "another user finds no ports that are taken, and no other owner of the mailboxes", said.stderr)
         stored = "users cannot send while the server is not running"
         for path, how, words in (
                 (p.conf, {"mode": 0o700}, "DIR/conf: error: mode is 0700, owner 0:0: other users cannot enter it; run chmod o+x; other users cannot send mail"),
@@ -240,7 +249,14 @@ def system():
             ok(words in said, f"{path.name}: {how}", said)
 
 
-with House("--users", "2", "--route", "far.test 127.0.0.1:1") as house:
+def group_of_another():
+    try:
+        return ("--set", f"control.group {grp.getgrgid(65534).gr_name}")
+    except KeyError:
+        return ()
+
+
+with House("--users", "2", "--route", "far.test 127.0.0.1:1", *group_of_another()) as house:
     subprocess.run([house.directory / "bin/sendmail", "x@far.test"], input=b"Subject: x\n\nx\n", check=True, capture_output=True,
                    env={**os.environ, "POSTHOUSE_CONF": house.env["CONF"], "POSTHOUSE_PROGRAMS": str(house.directory / "bin")})
     subprocess.run([house.directory / "bin/sendmail", "u0001@example.test"], input=b"Subject: x\n\nx\n", check=True, capture_output=True,
