@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/wire/auth.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -177,24 +178,39 @@ bool auth_result_get(struct wire_in *in, struct auth_result *r)
 enum exchange {
 	EXCHANGE_DONE,
 	EXCHANGE_CANCELLED,
-	EXCHANGE_LINE_LOST,
-	EXCHANGE_FAILED, /* and the log knows why */
-	EXCHANGE_BROKEN
+	EXCHANGE_UNHEARD, /* it can be begun anew */
+	EXCHANGE_FAILED,  /* it came to nothing, and the log knows why, or it cannot be repeated */
+	EXCHANGE_LINE_LOST, /* from here on no telling what authd has done: it has ended */
+	EXCHANGE_BROKEN     /* it says nothing, or what makes no sense */
 };
+
+static bool is_uncertain(enum exchange e)
+{
+	return e == EXCHANGE_LINE_LOST || e == EXCHANGE_BROKEN;
+}
 
 /* One packet each way; a secret in it does not stay behind in memory. */
 static enum exchange call(int authd, struct wire_out *out, struct wire_in *in)
 {
-	enum wire_result r = wire_call(authd, out, in, AUTH_PATIENCE_MS);
+	enum wire_result r = wire_send(authd, out);
+	bool sent = r == WIRE_OK;
 
+	*in = (struct wire_in){ 0 };
+	wire_out_wipe(out);
+	if (sent)
+		r = wire_receive_within(authd, in, AUTH_PATIENCE_MS);
+	if (r == WIRE_OK)
+		return in->type == AUTH_GONE && wire_end(in) ? EXCHANGE_UNHEARD : EXCHANGE_DONE;
+	if (r == WIRE_CLOSED)
+		return sent && errno != ECONNRESET ? EXCHANGE_LINE_LOST : EXCHANGE_UNHEARD;
 	if (r == WIRE_ERROR)
 		log_warn("event=auth-lost reason=\"%m\"");
-	wire_out_wipe(out);
-	if (r == WIRE_OK)
-		return EXCHANGE_DONE;
-	if (r == WIRE_ERROR)
-		return EXCHANGE_FAILED;
-	return r == WIRE_CLOSED ? EXCHANGE_LINE_LOST : EXCHANGE_BROKEN;
+	return sent ? EXCHANGE_BROKEN : EXCHANGE_FAILED;
+}
+
+static void log_lost(void)
+{
+	log_warn("event=auth-lost reason=\"no response from authd\"");
 }
 
 static void say_cancel(int authd, struct wire_out *out)
@@ -222,8 +238,12 @@ static enum exchange answer_challenges(int authd, struct wire_out *out, struct w
 		 * line. */
 		enum exchange e = call(authd, out, in);
 
+		if (e == EXCHANGE_UNHEARD)
+			log_lost();
 		if (e != EXCHANGE_DONE)
-			return e == EXCHANGE_LINE_LOST ? EXCHANGE_BROKEN : e;
+			return e == EXCHANGE_LINE_LOST ? EXCHANGE_BROKEN
+			       : e == EXCHANGE_UNHEARD ? EXCHANGE_FAILED
+			                               : e;
 	}
 	return EXCHANGE_DONE;
 }
@@ -259,17 +279,22 @@ static void hang_up(struct auth_line *line)
 int auth_line_exchange(struct auth_line *line, const struct auth_begin *b,
                        struct auth_result *result, auth_challenge *challenge, void *context)
 {
-	enum exchange e = EXCHANGE_LINE_LOST;
+	bool has_client = b->session.fd >= 0;
+	enum exchange e = EXCHANGE_UNHEARD;
 
 	/* An authd that was replaced has closed the line, and its successor answers a new one. */
-	for (int turn = 0; turn < LINES_TRIED_MAX && e == EXCHANGE_LINE_LOST; turn++) {
+	for (int turn = 0; turn < LINES_TRIED_MAX &&
+	                   (e == EXCHANGE_UNHEARD || (e == EXCHANGE_LINE_LOST && !has_client));
+	     turn++) {
 		if (line->fd < 0)
 			line->fd = dial("authd.auth", "auth");
 		e = exchange(line->fd, b, result, challenge, context);
 		if (e != EXCHANGE_DONE && e != EXCHANGE_CANCELLED)
 			hang_up(line);
 	}
-	if (e == EXCHANGE_LINE_LOST || e == EXCHANGE_BROKEN)
-		log_warn("event=auth-lost reason=\"no response from authd\"");
+	if (e == EXCHANGE_UNHEARD || is_uncertain(e))
+		log_lost();
+	if (has_client && is_uncertain(e))
+		*result = (struct auth_result){ .verdict = AUTH_OK, .handed_over = true };
 	return e == EXCHANGE_CANCELLED ? -1 : 0;
 }

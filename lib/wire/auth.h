@@ -4,8 +4,9 @@
  *
  * The session program carries SASL messages (RFC 4422) and knows no user; authd runs the mechanism.
  * For a mailbox session it also passes the client on: the login program adds the client's
- * descriptors to every step, and on success authd itself sends them to master for pop3d or imapd
- * (owner.h), so that no login program can name a user.
+ * descriptors to AUTH_BEGIN, and on success authd itself sends them to master for pop3d or imapd
+ * (owner.h), so that no login program can name a user. A client is given to authd once: only where
+ * it is certain that authd has not heard of it may its successor be asked.
  */
 #ifndef LIB_WIRE_AUTH_H
 #define LIB_WIRE_AUTH_H
@@ -19,7 +20,9 @@ enum auth_type {
 	AUTH_ANSWER,     /* struct auth_answer */
 	AUTH_CANCEL,     /* the client gave up ("*"), or left */
 	AUTH_CHALLENGE,  /* authd: decoded bytes for the client */
-	AUTH_RESULT      /* authd: struct auth_result; ends the exchange */
+	AUTH_RESULT,     /* authd: struct auth_result; ends the exchange */
+	AUTH_GONE        /* authd, which is replaced or has too many lines: what was asked since its
+	                    last answer was not heard; its last word on this line */
 };
 
 enum {
@@ -118,7 +121,9 @@ struct auth_line {
 	int fd; /* -1 at first */
 };
 /* Drives one exchange: 0 and *result, or -1 when challenge() said so. An authd that is not reached
- * or out of step is AUTH_TEMPORARY. */
+ * or out of step is AUTH_TEMPORARY; but with b->session.fd, when it has heard of the client and was
+ * lost before it said what became of it, AUTH_OK and handed_over: it may have passed the client on,
+ * to whom answering is left. When it has not, the client sees its connection closed. */
 int auth_line_exchange(struct auth_line *line, const struct auth_begin *b,
                        struct auth_result *result, auth_challenge *challenge, void *context);
 

@@ -78,6 +78,18 @@ static bool is_busy(const struct hub_line *line)
 
 static void line_end(struct hub_line *line);
 
+/* A question may have come, or be on its way: wire_hang_up throws it away. */
+static void say_farewell(const struct hub *s, int fd)
+{
+	struct wire_out out = { 0 };
+
+	if (s->farewell == 0)
+		return;
+	wire_begin(&out, s->farewell);
+	wire_send_now(fd, &out);
+	wire_out_free(&out);
+}
+
 static void work_off(struct deferred *due)
 {
 	struct hub *s = loop_owner(due, struct hub, due);
@@ -86,12 +98,14 @@ static void work_off(struct deferred *due)
 	while ((link = list_take_first(&s->noted)) != NULL) {
 		struct hub_line *line = list_owner(link, struct hub_line, noted);
 
-		if (line->dropped)
+		if (line->dropped) {
 			line_over(line);
-		else if (s->workers)
+		} else if (s->workers) {
 			line_idle(line);
-		else if (hubs.retiring && !is_busy(line))
+		} else if (hubs.retiring && !is_busy(line)) {
+			say_farewell(s, line->watch.fd);
 			line_end(line);
+		}
 	}
 }
 
@@ -246,6 +260,7 @@ static void line_open(struct hub *s, int fd, uint32_t worker)
 
 	if (s->lines.count - ended >= s->lines_max || has_enough(s, made_by, worker)) {
 		log_refusal(s, process, "too many lines");
+		say_farewell(s, fd);
 		wire_hang_up(fd);
 		process_seen(s, made_by);
 		return;

@@ -62,6 +62,9 @@ struct hub {
 	const int *workers_max;
 	bool workers; /* the clients are workers: new lines begin idle, WIRE_DONE makes them idle
 	                 again */
+	unsigned char farewell; /* the type of an empty message, said to a line that is refused, or
+	                           let go for a successor's sake: what its peer has said meanwhile
+	                           was not heard, and will not be; 0: none */
 	unsigned
 		reuse; /* a worker that was taken so often is let go, whatever it says; 0: no end */
 	void *context;

@@ -367,8 +367,10 @@ static enum wire_result nothing_left(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
 
-	if (poll(&p, 1, 0) != 0)
+	if (poll(&p, 1, 0) != 0) {
+		errno = 0;
 		return WIRE_CLOSED;
+	}
 	errno = EBADMSG;
 	return WIRE_ERROR;
 }
@@ -467,14 +469,20 @@ static enum wire_result wait_readable(int fd, int timeout_ms)
 	return ready > 0 ? WIRE_OK : ready == 0 ? WIRE_AGAIN : WIRE_ERROR;
 }
 
+enum wire_result wire_receive_within(int fd, struct wire_in *in, int timeout_ms)
+{
+	enum wire_result r = wait_readable(fd, timeout_ms);
+
+	*in = (struct wire_in){ 0 };
+	return r == WIRE_OK ? wire_receive(fd, in) : r;
+}
+
 enum wire_result wire_call(int fd, const struct wire_out *out, struct wire_in *in, int timeout_ms)
 {
 	enum wire_result r = wire_send(fd, out);
 
 	*in = (struct wire_in){ 0 };
-	if (r == WIRE_OK)
-		r = wait_readable(fd, timeout_ms);
-	return r == WIRE_OK ? wire_receive(fd, in) : r;
+	return r == WIRE_OK ? wire_receive_within(fd, in, timeout_ms) : r;
 }
 
 static int dial_with(int shared_fd, const char *protocol, uint32_t worker, int flags)

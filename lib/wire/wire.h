@@ -109,8 +109,12 @@ enum wire_result wire_send(int fd, const struct wire_out *out);
  * sent to us, to make us wait for ever. */
 enum wire_result wire_send_now(int fd, const struct wire_out *out);
 /* Receives one message into a static buffer that the next wire_receive of this process overwrites.
- * A truncated or empty packet is WIRE_ERROR (its descriptors are closed). */
+ * A truncated or empty packet is WIRE_ERROR (its descriptors are closed). WIRE_CLOSED with errno
+ * ECONNRESET: the peer has ended without having read all that was sent to it; 0: it has, or has
+ * thrown it away (wire_hang_up), or the kernel does not say. */
 enum wire_result wire_receive(int fd, struct wire_in *in);
+/* The same, but WIRE_AGAIN when nothing has come within timeout_ms. */
+enum wire_result wire_receive_within(int fd, struct wire_in *in, int timeout_ms);
 /* The same without waiting. */
 enum wire_result wire_receive_now(int fd, struct wire_in *in);
 /* Sends, then waits at most timeout_ms for the answer. WIRE_AGAIN: no answer in time

@@ -450,6 +450,7 @@ static void open_doors(void)
 			           .line_size = sizeof(struct line),
 			           .lines_max = LINES_MAX,
 			           .takes_descriptors = true,
+			           .farewell = AUTH_GONE,
 			           .workers_max = doors[i].services & (1 << CONNECTION_SMTP)
 			                                  ? &authd.settings.smtpd_sessions_max
 			                                  : &authd.settings.login_sessions_max,

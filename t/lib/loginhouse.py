@@ -2,6 +2,7 @@
 """pop3-login or imap-login with the test in place of porter, authd and the client."""
 import os
 import pathlib
+import select
 import shutil
 import socket
 import tempfile
@@ -106,6 +107,17 @@ class Session:
         begin.socket.close()
         if begin.token is not None:
             os.close(begin.token)
+
+    def auth_gone(self):
+        """It is replaced, and says that it has not heard the question."""
+        w.send(self.house.authd_line, w.Out(a.GONE))
+        self.house.authd_line.close()
+
+    def auth_deaf(self):
+        """One that ends with the question unread."""
+        line = w.accept(self.house.authd, "auth")
+        select.select([line], [], [])
+        line.close()
 
     def auth_result(self, verdict, handed_over=False):
         w.send(self.house.authd_line, a.result(verdict, handed_over=handed_over))

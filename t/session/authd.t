@@ -288,7 +288,8 @@ def test_reload(house):
     old = house.program
     house.program = house.another()
     old.signal(signal.SIGHUP)
-    ok(is_closed(idle), "an idle line is closed for the successor's sake")
+    is_(w.receive(idle).kind, a.GONE, "an idle line hears that nothing more is heard")
+    ok(is_closed(idle), "and is closed for the successor's sake")
     is_(ask(house.line(), a.SUBMISSION, "PLAIN", plain("emil", "password"))[0], a.OK, "who answers on a new one")
     w.send(busy, w.Out(a.ANSWER).view(b"emil").view(b""))
     w.receive(busy)
@@ -297,7 +298,11 @@ def test_reload(house):
     for pid in workers:
         os.kill(pid, signal.SIGCONT)
     is_(a.get_result(w.receive(checking))[0], a.DENIED, "so is a check that its workers had begun")
+    for line in (busy, checking):
+        is_([w.receive(line).kind, is_closed(line)], [a.GONE, True], "and its line let go")
     is_(old.wait(), 0, "and the old one ends")
+    lines = [house.line() for _ in range(129)]
+    is_(w.receive(lines[-1]).kind, a.GONE, "a line too many hears that it is not heard")
     house.program.signal(signal.SIGTERM)
     is_(house.program.wait(), 0, "SIGTERM ends it")
 

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """imap-login between porter and authd, both played here: golden sessions, whole and byte by byte, hand-over, STARTTLS, limits."""
+import itertools
 import os
 import pathlib
+import select
 import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wireauth as a
+import wirehouse as w
 from loginhouse import LoginHouse
 from tap import done, is_, ok
 
@@ -159,10 +162,37 @@ def test_replaced_authd(house):
         s.say(b"a LOGIN anna pw\r\n")
         s.auth_begin(close=True)
         for n in range(3):
-            house.authd_line.close()
+            s.auth_gone()
             s.auth_begin(close=True, dial=True)
+        s.auth_gone()
+        s.auth_deaf()
+        s.auth_begin(close=True, dial=True)
         s.auth_result(a.DENIED)
         is_(s.line(), b"a NO [AUTHENTICATIONFAILED] wrong user or password\r\n", "an authd that was replaced is asked no more, its successors are")
+
+
+def test_lost_authd(house):
+    """It has heard of the client, and ends without a word: nobody knows what it did."""
+    for challenged, passed_on in itertools.product((False, True), repeat=2):
+        with house.session(a.IMAP) as s:
+            s.say(b"a AUTHENTICATE PLAIN\r\n" if challenged else b"a LOGIN anna pw\r\n")
+            begin = s.auth_begin()
+            if challenged:
+                s.auth_challenge(b"", f"{PLAIN}\r\n".encode())
+                s.auth_heard()
+            if not passed_on:
+                s.close_begin(begin)
+            house.authd_line.close()
+            house.authd_line = None
+            name = f"authd is lost {'after a challenge' if challenged else 'at once'}, the client {'is' if passed_on else 'was not'} passed on"
+            is_(s.porter_heard(), [a.HANDED_OVER, w.WIRE_DONE], f"{name}: it is left to whoever has it")
+            ok(not select.select([house.authd], [], [], 0)[0], "and no other authd is asked")
+            if passed_on:
+                begin.socket.sendall(b"a OK\r\n")
+                is_(s.line(), b"a OK\r\n", "who alone answers")
+                s.close_begin(begin)
+            is_(s.rest(), b"", "and nobody else holds it")
+            ok(s.token_closed(), "or the token")
 
 
 def test_failures(house):
@@ -218,7 +248,7 @@ def test_stop(house):
 
 
 with LoginHouse("imap-login") as the_house:
-    for test in (test_greeting, test_golden, test_login_forms, test_challenges, test_hand_over, test_replaced_authd, test_failures, test_starttls):
+    for test in (test_greeting, test_golden, test_login_forms, test_challenges, test_hand_over, test_replaced_authd, test_lost_authd, test_failures, test_starttls):
         test(the_house)
     test_stop(the_house)
 with LoginHouse("imap-login", "login.timeout 10s\n") as the_house:
