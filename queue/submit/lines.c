@@ -35,10 +35,13 @@ static void leave_cr(struct text *piece)
 	}
 }
 
-static void drop_cr(struct text *piece)
+static bool drop_cr(struct text *piece)
 {
-	if (piece->len && piece->raw[piece->len - 1] == '\r')
+	bool there = piece->len && piece->raw[piece->len - 1] == '\r';
+
+	if (there)
 		piece->raw[--piece->len] = '\0';
+	return there;
 }
 
 bool lines_next(struct lines *l)
@@ -48,7 +51,7 @@ bool lines_next(struct lines *l)
 	if (l->piece.max == 0)
 		text_init(&l->piece, PIECE_BYTES_MAX);
 	text_clear(&l->piece);
-	l->ends = l->whole = false;
+	l->ends = l->whole = l->cr_lf = false;
 	while (!l->ends && l->piece.len < PIECE_BYTES_MAX && (start < end || fill(l))) {
 		struct view rest = { buffer + start, end - start };
 		size_t room = PIECE_BYTES_MAX - l->piece.len, at = view_find(rest, '\n');
@@ -64,7 +67,7 @@ bool lines_next(struct lines *l)
 	l->torn = !l->ends && l->over;
 	if (l->ends || l->torn) {
 		l->ends = true;
-		drop_cr(&l->piece);
+		l->cr_lf = drop_cr(&l->piece) && !l->torn;
 	} else {
 		leave_cr(&l->piece);
 	}

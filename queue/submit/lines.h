@@ -12,6 +12,7 @@ struct lines {
 	struct text piece; /* of a line, without its end (LF or CR LF) */
 	bool whole;        /* it is all of its line */
 	bool ends;         /* the line ends with it */
+	bool cr_lf;        /* with CR LF */
 	bool torn;         /* that end was not written: nothing comes behind it */
 	bool over;         /* nothing comes any more */
 	int failed;        /* errno: what was read is not all there was */

@@ -99,34 +99,63 @@ static void rcpt(struct conversation *c, struct view rest)
 	}
 }
 
-static int collect(struct conversation *c, struct handover *o, char *text, size_t size)
+enum dot { DOT_NONE, DOT_ENDS, DOT_AMBIGUOUS };
+
+/*
+ * Is this line the end of a text? cr_lf: the session's lines end so, as that of DATA did; the rules
+ * are then smtpd's (smtpd/data.h): CR LF . CR LF ends, a dot between two bare LFs is text, since to
+ * that client no line begins there, and between two ends that differ it may be either. In a session
+ * of bare LFs a CR is a byte of the text, but a lone dot with one may be meant for the end.
+ */
+static enum dot dot_of(const struct lines *l, bool cr_lf, bool behind_cr_lf)
+{
+	if (!l->whole || !view_equal(text_view(&l->piece), VIEW(".")))
+		return DOT_NONE;
+	if (cr_lf && !behind_cr_lf && !l->cr_lf)
+		return DOT_NONE;
+	return l->cr_lf == cr_lf && (behind_cr_lf || !cr_lf) ? DOT_ENDS : DOT_AMBIGUOUS;
+}
+
+/* The lines of a text up to its end; DOT_NONE: there is none. Without its line's end a dot may be
+ * the first of two: the text is not whole. */
+static enum dot pass_on(struct conversation *c, struct handover *o)
 {
 	struct lines *l = &c->lines;
-	bool begins = true, done = false;
+	bool cr_lf = l->cr_lf, behind_cr_lf = cr_lf, begins = true;
 
-	handover_envelope(o, &c->envelope);
-	for (unsigned i = 0; i < c->count; i++)
-		handover_recipient(o, &c->recipients[i]);
-	/* Without its line's end a dot may be the first of two: the text is not whole. */
-	while (!done && lines_next(l) && !l->torn) {
+	while (lines_next(l) && !l->torn) {
 		struct view piece = text_view(&l->piece);
+		enum dot dot = dot_of(l, cr_lf, behind_cr_lf);
 
-		done = l->whole && view_equal(piece, VIEW("."));
-		if (done)
-			break;
+		if (dot != DOT_NONE)
+			return dot;
 		/* RFC 5321 section 4.5.2 */
-		handover_bytes(o, begins && view_starts(piece, VIEW(".")) ? view_skip(piece, 1)
-		                                                          : piece);
+		if (begins && (behind_cr_lf || !cr_lf) && view_starts(piece, VIEW(".")))
+			piece = view_skip(piece, 1);
+		handover_bytes(o, piece);
 		if (l->ends)
 			handover_bytes(o, VIEW("\r\n"));
 		begins = l->ends;
+		behind_cr_lf = l->cr_lf;
 	}
-	if (!done) {
-		c->over = true;
-		handover_abandon(o);
-		return EX_IOERR;
-	}
-	return sendmail_finish(o, text, size);
+	return DOT_NONE;
+}
+
+/* EX_IOERR: nothing more is to be said. */
+static int collect(struct conversation *c, struct handover *o, char *text, size_t size)
+{
+	handover_envelope(o, &c->envelope);
+	for (unsigned i = 0; i < c->count; i++)
+		handover_recipient(o, &c->recipients[i]);
+	enum dot dot = pass_on(c, o);
+
+	if (dot == DOT_ENDS)
+		return sendmail_finish(o, text, size);
+	c->over = true;
+	handover_abandon(o);
+	if (dot == DOT_AMBIGUOUS)
+		say("521 5.6.0 ambiguous end of message: a dot between different line ends, closing");
+	return EX_IOERR;
 }
 
 static void data(struct conversation *c, struct view rest)

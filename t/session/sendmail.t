@@ -136,6 +136,25 @@ def smtp():
         for cut in (".", ".\r"):
             house.sendmail("-bs", text="HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@example.test>\r\nDATA\r\nhalf\r\n" + cut)
             is_(len(house.live()), 1, f"nor is one that ends in {cut!r}: the next may be another dot")
+        texts, closing = len(house.live()), b"521 5.6.0 ambiguous end of message: a dot between different line ends, closing\r\n"
+        for end, text, arrives in (
+                ("\r\n", "a\r\n.\r\n", b"a\r\n"), ("\r\n", ".\r\n", b""), ("\r\n", "a\n.\nRSET\nb\r\n.\r\n", b"a\r\n.\r\nRSET\r\nb\r\n"),
+                ("\r\n", "a\n..b\r\n..c\r\n.\r\n", b"a\r\n..b\r\n.c\r\n"), ("\r\n", "a\n.\r\nRSET\r\n.\r\n", None),
+                ("\r\n", "a\r\n.\nRSET\r\n.\r\n", None), ("\r\n", ".\nRSET\r\n.\r\n", None), ("\n", "a\n.\n", b"a\r\n"), ("\n", ".\n", b""),
+                ("\n", "a\r\n.\n", b"a\r\n"), ("\n", "..a\r\n..b\n.\n", b".a\r\n.b\r\n"), ("\n", "a\n.\r\nRSET\n.\n", None),
+                ("\n", ".\r\n", None), ("\r\n", "x" * 16384 + "\r\n.\r\n", b"x" * 16384 + b"\r\n"),
+                ("\r\n", "x" * 16383 + "\r\n.\r\n", b"x" * 16383 + b"\r\n"), ("\r\n", "x" * 16384 + "\n.\r\n", None),
+                ("\r\n", "x" * 16384 + ".\r\ny\r\n.\r\n", b"x" * 16384 + b".\r\ny\r\n")):
+            says = ["HELO x", "MAIL FROM:<>", "RCPT TO:<a@example.test>", "DATA"]
+            talk = house.sendmail("-bs", text="".join(line + end for line in says) + "Subject: x" + end * 2 + text + "QUIT" + end)
+            name = f"lines that end with {end!r}, {len(text)} bytes {text[-24:]!r}"
+            texts += arrives is not None
+            is_(len(house.live()), texts, f"{name}: {'arrives' if arrives is not None else 'nothing arrives'}")
+            if arrives is None:
+                ok(talk.stdout.endswith(closing), "and the session ends", talk.stdout)
+            else:
+                is_(house.live()[-1].bytes.split(b"\r\n\r\n", 1)[1], arrives, "as it is")
+                ok(talk.stdout.endswith(b"\r\n221 2.0.0 bye\r\n"), "and the next command is one", talk.stdout)
         torn = house.sendmail("-bs", text="HELO x\r\nNOOP")
         ok(torn.stdout.endswith(b"250 localhost\r\n"), "a command without its end is none", torn.stdout)
 
