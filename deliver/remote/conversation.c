@@ -264,7 +264,8 @@ static bool greet(struct conversation *c, const char *helo, struct reply *reply)
 		return welcomes(reply);
 	if (c->broken || !in_step(c, "HELO", reply))
 		return false;
-	/* A host of before 1995. */
+	/* A host of before 1995. What it said instead of a welcome is no list of extensions. */
+	c->extensions = (struct extensions){ 0 };
 	stream_format(&c->stream, "HELO %s\r\n", helo);
 	return read_answer(c, "HELO", false, reply) && welcomes(reply);
 }
@@ -319,6 +320,7 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
 	c->unprotected = without_tls;
 	string_put(c->host, sizeof c->host, view_of(host));
 	net_address_text(to, c->address);
+	c->to = *to;
 	fd = connect_within(to, limits->connect_ms);
 	if (fd < 0) {
 		char what[NET_ADDRESS_TEXT_MAX + 32];

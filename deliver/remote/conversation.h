@@ -21,6 +21,7 @@ struct conversation {
 	bool lmtp;
 	char host[RESOLVE_HOST_MAX]; /* its name, for SNI, log and reports */
 	char address[NET_ADDRESS_TEXT_MAX];
+	struct net_address to; /* the same, with its port */
 	struct extensions extensions;
 	unsigned messages; /* sent so far */
 	int connect_error; /* errno of a host that was not reached, 0 of one that was */
@@ -34,7 +35,8 @@ struct conversation {
 	bool ourselves;    /* it calls itself by our name */
 	bool out_of_step;  /* it answered what it was not asked: no answer of it counts */
 	bool took;         /* the caller's: a moment ago it took what it is offered now, the message
-	                      or these recipients: only for the moment can it refuse them */
+	                      or these recipients, or another host said that it may: only for the
+	                      moment can it refuse them */
 	/* Of the last message's recipients: */
 	unsigned bore; /* it broke behind so many, which it had not all refused */
 	bool no_room[JOB_RECIPIENTS_MAX]; /* it takes these in another transaction */
@@ -62,9 +64,9 @@ void conversation_close(struct conversation *c);
 /* Sends the message to the recipients; results[i] is filled for recipients[i]. Done is only whom
  * the answer to the text makes so; after an answer that does not belong where it comes, everybody
  * waits. Returns false when nothing was settled (MAIL was not taken for now, or the line broke
- * before that; of a kept one, which may have ended while it was idle, before the text): *reply says
- * why, another host, or the same over a new one, may be tried. Where c->bore is not 0 those behind
- * it wait, and the others may be offered alone. */
+ * before that; of a kept one, which may have ended while it was idle, before the text, or when that
+ * was refused): *reply says why, another host, or the same over a new one, may be tried. Where
+ * c->bore is not 0 those behind it wait, and the others may be offered alone. */
 bool conversation_send(struct conversation *c, const struct job *job,
                        const struct job_recipient *recipients, unsigned count,
                        const struct conversation_limits *limits, struct job_result *results,

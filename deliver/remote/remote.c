@@ -11,8 +11,8 @@
  *
  * A worker keeps its connection for a moment (remote.timeout-idle), so that further mail to the
  * same hop costs no new one; one on which anything has come meanwhile is not used again. Hosts are
- * tried in order until one answers: an exchanger that refuses for now, or wants no mail of ours at
- * all, leads to the next, what is said of a message or a recipient for good counts.
+ * tried in order until one answers: what is refused for now, and an exchanger that wants no mail of
+ * ours at all, leads to the next, what is said of a message or a recipient for good counts.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +29,11 @@
 #include "lib/wire/dns.h"
 #include "lib/wire/worker.h"
 
-enum { MESSAGES_PER_CONNECTION = 100, DNS_ANSWER_MS = 60000 };
+enum {
+	MESSAGES_PER_CONNECTION = 100,
+	DNS_ANSWER_MS = 60000,
+	HOSTS_ASKED_MAX = 2 /* by one attempt, of those that answer for a recipient or the text */
+};
 
 static struct settings settings;
 static struct conversation_limits limits;
@@ -231,6 +235,8 @@ struct delivery {
 	struct job_recipient recipients[JOB_RECIPIENTS_MAX];
 	struct job_result results[JOB_RECIPIENTS_MAX]; /* of recipients[i] */
 	unsigned count;
+	unsigned asked;             /* hosts that have put these recipients off */
+	struct net_address kept_to; /* the first of them, over a kept connection; family 0: none */
 };
 
 static const char *tls_facts(void)
@@ -284,8 +290,24 @@ static bool send_kept(struct delivery *d, struct reply *reply)
 	                         reply);
 }
 
-/* Some have it, and the host wants the others in a transaction of their own. Leaves those. What is
- * done is told at once: an agent that dies in the middle makes one transaction twice, not all. */
+/* The others are answered for. What is done is told at once: an agent that dies in the middle makes
+ * one transaction twice, not all. */
+static void leave(struct delivery *d, const bool *stays)
+{
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < d->count; i++) {
+		if (!stays[i]) {
+			answer(d, i, false);
+			continue;
+		}
+		d->recipients[left] = d->recipients[i];
+		d->results[left++] = d->results[i];
+	}
+	d->count = left;
+}
+
+/* Some have it, and the host wants the others in a transaction of their own. Leaves those. */
 static bool leave_rest(struct delivery *d)
 {
 	unsigned left = 0, done = 0;
@@ -296,16 +318,7 @@ static bool leave_rest(struct delivery *d)
 	}
 	if (left == 0 || done == 0 || kept.broken)
 		return false;
-	left = 0;
-	for (unsigned i = 0; i < d->count; i++) {
-		if (!kept.no_room[i]) {
-			answer(d, i, false);
-			continue;
-		}
-		d->recipients[left] = d->recipients[i];
-		d->results[left++] = d->results[i];
-	}
-	d->count = left;
+	leave(d, kept.no_room);
 	return true;
 }
 
@@ -336,13 +349,17 @@ static bool try_kept(struct delivery *d)
 		return false;
 	}
 	kept.kept = true;
-	return send_kept(d, &reply);
+	if (!send_kept(d, &reply))
+		return false;
+	send_rest(d);
+	return true;
 }
 
 /* true: it was open, and *settled says whether it has answered. One that breaks at a recipient may
- * do so at the same one each time: those before it are offered alone, and the others wait. */
-static bool try_host(const struct candidate *to, struct delivery *d, struct reply *reply,
-                     bool *settled)
+ * do so at the same one each time: those before it are offered alone, and the others wait. for_now:
+ * it can refuse only for the moment. */
+static bool try_host(const struct candidate *to, struct delivery *d, bool for_now,
+                     struct reply *reply, bool *settled)
 {
 	*settled = false;
 	for (int turn = 0; turn < 2; turn++) {
@@ -354,7 +371,7 @@ static bool try_host(const struct candidate *to, struct delivery *d, struct repl
 		if (is_loop(d->job))
 			return true;
 		kept_route = d->job->route;
-		kept.took = turn > 0;
+		kept.took = turn > 0 || for_now;
 		*settled = send_kept(d, reply);
 		kept.took = false;
 		if (*settled || kept.bore == 0 || turn > 0)
@@ -365,38 +382,115 @@ static bool try_host(const struct candidate *to, struct delivery *d, struct repl
 	return true;
 }
 
+/* Those whom the host has put off, with 4yz to the recipient, to DATA or to the text: it has
+ * certainly not taken the message for them. Who has no answer may have it. */
+static unsigned put_off(const struct delivery *d, bool *them)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < d->count; i++) {
+		const struct job_result *r = &d->results[i];
+
+		them[i] = r->outcome == JOB_RETRY && r->remote_host[0] && !kept.out_of_step;
+		count += them[i];
+	}
+	return count;
+}
+
+/* Another host may do better for them (RFC 5321 section 5.1). false: there is none, or nobody to be
+ * taken to it, and all have their answers. */
+static bool ask_another(struct delivery *d, const struct candidate *other)
+{
+	bool stays[JOB_RECIPIENTS_MAX];
+
+	if (other == NULL || put_off(d, stays) == 0 || ++d->asked >= HOSTS_ASKED_MAX)
+		return false;
+	leave(d, stays);
+	log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", d->job->id,
+	         log_quote(view_of(kept.host)), kept.address,
+	         log_text(view_of(d->results[0].text)));
+	let_go();
+	return true;
+}
+
+/* The host at the other end of a kept connection has been asked. */
+static const struct candidate *next_host(const struct delivery *d, struct candidates *all)
+{
+	const struct candidate *c;
+
+	do
+		c = candidates_next(all);
+	while (c != NULL && net_address_equal(&c->address, &d->kept_to) &&
+	       c->address.port == d->kept_to.port);
+	return c;
+}
+
+/* true: it has answered for all. */
+static bool try_candidate(struct delivery *d, struct candidates *all, const struct candidate *c)
+{
+	struct reply reply = { 0 };
+	int64_t began_ms = clock_ms();
+	/* What one host has put off is not returned since another one refuses it. */
+	bool for_now = d->asked > 0 || all->kind == CANDIDATES_MESSAGE;
+	bool settled, open = try_host(c, d, for_now, &reply, &settled);
+
+	if (settled) {
+		send_rest(d);
+		reply = (struct reply){ .code = 450 }; /* each recipient has its own */
+		candidates_tried(all, clock_ms() - began_ms, 0, true, &reply);
+		return true;
+	}
+	if (open && is_loop(d->job)) {
+		candidates_are_us(all);
+		loops_back(all, d->job->route.ours);
+		let_go();
+		return false;
+	}
+	candidates_tried(all, clock_ms() - began_ms, kept.connect_error, open, &reply);
+	log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", d->job->id,
+	         log_quote(view_of(c->host)), kept.address, log_text(view_of(reply.text)));
+	let_go();
+	return false;
+}
+
 static void deliver(struct delivery *d)
 {
 	static struct candidates all;
-	struct reply reply;
+	bool settled = try_kept(d), them[JOB_RECIPIENTS_MAX];
 
-	if (try_kept(d))
+	if (settled && put_off(d, them) == 0)
 		return;
-	let_go();
-	find_candidates(d->job, &all);
-	for (const struct candidate *c; (c = candidates_next(&all)) != NULL;) {
-		int64_t began_ms = clock_ms();
-		bool settled, open = try_host(c, d, &reply, &settled);
-
-		if (settled)
-			return;
-		if (open && is_loop(d->job)) {
-			candidates_are_us(&all);
-			loops_back(&all, d->job->route.ours);
-			let_go();
-			continue;
-		}
-		candidates_tried(&all, clock_ms() - began_ms, kept.connect_error, open, &reply);
-		log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", d->job->id,
-		         log_quote(view_of(c->host)), kept.address, log_text(view_of(reply.text)));
+	if (settled)
+		d->kept_to = kept.to;
+	else
 		let_go();
+	find_candidates(d->job, &all);
+	for (const struct candidate *c;;) {
+		c = next_host(d, &all);
+		if (settled && !ask_another(d, c))
+			return;
+		if (c == NULL)
+			break;
+		settled = try_candidate(d, &all, c);
 	}
 	candidates_conclude(&all);
 	/* No host was there to be asked: what DNS says of a domain is true of all its addresses.
 	 * That we are its host ourselves is for our operator to correct. */
-	fail_all(d->results, d->count, &all,
-	         all.count == 0 && d->job->route.domain[0] &&
-	                 strcmp(all.trouble.status, "5.4.6") != 0);
+	if (d->asked == 0)
+		fail_all(d->results, d->count, &all,
+		         all.count == 0 && d->job->route.domain[0] &&
+		                 strcmp(all.trouble.status, "5.4.6") != 0);
+}
+
+/* A host that breaks at a recipient, each time, keeps those behind it waiting: at another attempt
+ * they are before it. */
+static void turn_recipients(struct delivery *d)
+{
+	static struct job_recipient turned[JOB_RECIPIENTS_MAX];
+
+	for (unsigned i = 0; i < d->count; i++)
+		turned[i] = d->recipients[(i + d->job->attempts) % d->count];
+	memcpy(d->recipients, turned, d->count * sizeof *turned);
 }
 
 static void work(struct wire_in *in, int queued)
@@ -410,8 +504,10 @@ static void work(struct wire_in *in, int queued)
 	if (!job_receive(in, queued, &job, d.recipients, &d.count))
 		exit(EXIT_TEMPORARY);
 	memset(d.results, 0, d.count * sizeof *d.results);
+	d.asked = 0;
+	d.kept_to = (struct net_address){ 0 };
+	turn_recipients(&d);
 	deliver(&d);
-	send_rest(&d);
 	close(job.fd);
 	for (unsigned i = 0; i < d.count; i++)
 		answer(&d, i, i + 1 == d.count);

@@ -127,6 +127,8 @@ struct transaction {
 	unsigned count, accepted_count;
 	bool pipelined;
 	bool text_begun; /* from here on the host may have taken the message */
+	bool taken;      /* it has, for somebody, or nobody knows */
+	bool not_kept;   /* it was refused as one over a kept connection may be */
 	bool accepted[JOB_RECIPIENTS_MAX];
 	struct job_result *results;
 	struct reply *reply;
@@ -160,6 +162,22 @@ static void settle_accepted(struct transaction *t, enum job_outcome outcome)
 			settle(t, i, outcome);
 }
 
+/* What is said of a text, or of it for one recipient, over a connection that is kept: as
+ * refuses_kept. */
+static enum job_outcome text_outcome(struct transaction *t, bool answered)
+{
+	struct reply *r = t->reply;
+
+	t->taken = t->taken || !answered || r->code / 100 == 2;
+	if (answered && r->code / 100 == 2)
+		return JOB_DONE;
+	if (t->c->kept && reply_for_good(r) && !reply_means_unknown(r)) {
+		reply_is_for_now(r);
+		t->not_kept = true;
+	}
+	return reply_outcome(r);
+}
+
 /* The recipients that the host has accepted share what comes of the message: one answer, or in LMTP
  * one each (RFC 2033 section 4.2). */
 static void send_text(struct transaction *t, const struct conversation_limits *limits)
@@ -177,8 +195,7 @@ static void send_text(struct transaction *t, const struct conversation_limits *l
 			continue;
 		if (answered && c->lmtp)
 			answered = read_answer(c, "the message", false, t->reply);
-		settle(t, i,
-		       answered && t->reply->code / 100 == 2 ? JOB_DONE : reply_outcome(t->reply));
+		settle(t, i, text_outcome(t, answered));
 		t->results[i].damaged = c->damaged;
 	}
 	c->text_said = false;
@@ -200,8 +217,10 @@ static bool too_large(struct transaction *t)
 	                 "the message has %llu bytes; %s takes at most %llu",
 	                 (unsigned long long)bytes, t->c->host,
 	                 (unsigned long long)t->c->extensions.size_bytes);
+	if (t->c->took)
+		reply_is_for_now(&reply);
 	t->reply = &reply;
-	settle_all(t, JOB_FAILED);
+	settle_all(t, reply_outcome(&reply));
 	for (unsigned i = 0; i < t->count; i++)
 		t->results[i].remote_host[0] = '\0'; /* our words */
 	return true;
@@ -404,9 +423,12 @@ bool conversation_send(struct conversation *c, const struct job *job,
 	bool settled = run(&t, limits);
 
 	/* A goodbye of a host that was idle, and our first command, may have crossed: of what was
-	 * said then nothing is believed but what a new conversation says again. */
-	if (c->kept && c->broken && !t.text_begun)
+	 * said then nothing is believed but what a new conversation says again. So it is with a
+	 * refusal of the text, when none can have it. */
+	if (c->kept && (t.text_begun ? t.not_kept && !t.taken && !c->out_of_step : c->broken)) {
+		c->broken = true;
 		return false;
+	}
 	if (settled && c->out_of_step)
 		settle_all(&t, JOB_RETRY);
 	return settled;

@@ -349,6 +349,8 @@ def odd_hosts():
             for said, outcome in ((b"552 too many recipients\r\n", (RETRY, "4.5.3")), (b"552 5.5.3 too many\r\n", (RETRY, "4.5.3")),
                                   (b"552 5.2.2 full\r\n", (FAILED, "5.2.2"))):
                 is_(found(names, pipelining, RCPT=lambda text: said if "<c@" in text else None), ([(DONE, "2.0.0")] * 2 + [outcome], 1), f"the third: {said}")
+            is_(found(pipelining=pipelining, EHLO=b"502-SIZE 10\r\n502-PIPELINING\r\n502 5.5.1 what\r\n"), ([(DONE, "2.0.0")], 1),
+                "what comes with a refusal of EHLO is no list of extensions")
             is_(found(pipelining=pipelining, RCPT=b"552 too many recipients\r\n"), ([(FAILED, "5.0.0")], 0), "one is not too many")
         is_(found(MAIL=b"550 5.7.1 no\r\n", DATA=b"354 go on\r\n"), ([(RETRY, "4.5.0")], 0), "no to MAIL, yes to RCPT and DATA: it has no text, not even an empty one")
         is_(found(MAIL=b"450 4.7.1 no\r\n", DATA=b"354 go on\r\n"), ([(RETRY, "4.7.1")], 0), "nor when the no is for now")
@@ -407,7 +409,7 @@ def few_at_once():
             is_((outcomes, sizes), ("dddrrrr", [3]), f"{verb} of the second transaction has {said}: the others wait")
         outcomes, sizes, _ = found(3, b"452 4.5.3 too many\r\n", False, again={"RCPT": b"550 5.1.1 who is that\r\n"})
         is_((outcomes, sizes), ("dddffff", [3]), "but who is not there is not there")
-        for verb, said in (("greeting", b"554 5.7.1 too fast\r\n"), ("MAIL", b"550 5.7.1 too fast\r\n"),
+        for verb, said in (("greeting", b"554 5.7.1 too fast\r\n"), ("EHLO", b"250-few\r\n250 SIZE 10\r\n"), ("MAIL", b"550 5.7.1 too fast\r\n"),
                            ("RCPT", b"550 5.7.1 too fast\r\n"), ("end", b"554 5.7.1 too fast\r\n")):
             outcomes, sizes, host = found(3, b"421 4.7.0 too many\r\n", False, again_connected={verb: said})
             is_((outcomes, sizes, host.connections), ("rrrrrrr", [], 2), f"{verb} over the second connection has {said}: all wait")
@@ -418,7 +420,7 @@ def few_at_once():
 def refused_where_we_were_let_in():
     """What another connection was not refused a moment ago."""
     with RemoteHouse(settings=SETTINGS) as remote:
-        for verb in ("RCPT", "DATA"):
+        for verb in ("RCPT", "DATA", "end"):
             host = FakeHost(extensions=[], answers={verb: lambda _: b"550 5.7.1 one message per session\r\n" if len(host.messages) % 2 and host.connections < 2 else None})
             got = [remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)])["a@far.test"][0] for _ in range(2)]
             is_((got, host.connections), ([DONE, DONE], 2), f"{verb} is refused over a kept connection: it goes over a new one")
@@ -426,6 +428,51 @@ def refused_where_we_were_let_in():
         host = FakeHost(extensions=["STARTTLS"], break_tls=True, answers={"greeting": lambda _: b"554 5.3.2 too fast\r\n" if host.connections > 1 else None})
         is_(remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)])["a@far.test"][0], RETRY, "TLS fails, and the connection without is refused: another time")
         host.close()
+
+
+def put_off():
+    """One host has put recipients off, or the text: another is asked for them, in the same attempt."""
+    names = ["a@far.test", "b@far.test"]
+
+    def found(*hosts, to=names, attempts=0):
+        result = remote.send(to, hops=[("127.0.0.1", host.port) for host in hosts], attempts=attempts)
+        return "".join({DONE: "d", RETRY: "r", FAILED: "f"}[result[name][0]] for name in to)
+
+    def to_b(said):
+        return lambda text: said if "<b@" in text else None
+
+    def host(**answers):
+        return FakeHost(extensions=[], answers=answers)
+    later, never, gone = b"450 4.7.1 later\r\n", b"550 5.7.1 never\r\n", b"550 5.1.1 who\r\n"
+    rows = (  # the first, the second, what comes of a and b, whom the second was asked for
+        (host(RCPT=to_b(later)), host(), "dd", ["b"]), (host(RCPT=to_b(later)), host(RCPT=never), "dr", ["b"]),
+        (host(RCPT=to_b(later)), host(RCPT=gone), "df", ["b"]), (host(RCPT=to_b(never)), host(), "df", []),
+        (host(end=later), host(), "dd", ["a", "b"]), (host(end=b"421 4.3.2 closing\r\n"), host(), "dd", ["a", "b"]),
+        (host(end=later), host(end=never), "rr", ["a", "b"]), (host(end=later), host(MAIL=never), "rr", []),
+        (host(end=later), host(greeting=never), "rr", []), (host(end=never), host(), "ff", []), (host(end=b"close"), host(), "rr", []),
+        (host(end=b"what?\r\n"), host(), "rr", []), (host(RCPT=to_b(gone), end=later), host(), "df", ["a"]),
+        (host(RCPT=to_b(gone), DATA=later), host(), "df", ["a"]), (host(RCPT=to_b(later), end=b"close"), host(), "rd", ["b"]))
+    with RemoteHouse(settings=SETTINGS) as remote:
+        for number, (first, second, outcomes, asked) in enumerate(rows):
+            got = found(first, second)
+            is_((got, [line[9] for line in second.lines if line.startswith("RCPT")]), (outcomes, asked), f"put off, {number}: {got}")
+        hosts = [host(end=later) for _ in range(4)]
+        is_((found(*hosts), [each.connections for each in hosts]), ("rr", [1, 1, 0, 0]), "two hosts at most have the text in vain")
+        dead = Dead()
+        first = host(RCPT=lambda text: b"450 4.2.1 %s\r\n" % text[8:11].encode())
+        result = remote.send(names, hops=[("127.0.0.1", first.port), ("127.0.0.1", dead.port)])
+        is_([result[name] for name in names], [(RETRY, "4.2.1", "450 4.2.1 <a@"), (RETRY, "4.2.1", "450 4.2.1 <b@")],
+            "when there is no other, each keeps what was said of it")
+        first, second = host(RCPT=to_b(later)), host()
+        is_([found(first, second, to=names[:1]), found(first, second)], ["d", "dd"], "over a kept connection: the other host is asked")
+        is_((first.connections, [to for _, to, _, _ in first.messages], [to for _, to, _, _ in second.messages]),
+            (1, [names[:1]] * 2, [names[1:]]), "and not the same one anew")
+        first = host(RCPT=to_b(later))
+        is_(([found(first), found(first), first.connections]), ["dr", "dr", 1], "nor where there is none, and the connection stays")
+    with RemoteHouse(settings=SETTINGS) as remote:
+        first = host(RCPT=lambda text: b"close" if "<a@" in text else None)
+        is_([found(first, to=[*names, "c@far.test"], attempts=n) for n in range(3)], ["rrr", "rdd", "rrd"],
+            "who leaves at the first recipient is offered the others first at another attempt")
 
 
 def killed_between_transactions():
@@ -532,6 +579,7 @@ early_answers()
 odd_hosts()
 few_at_once()
 refused_where_we_were_let_in()
+put_off()
 killed_between_transactions()
 not_tried_yet()
 deaf_host()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """remote facing a host that goes wrong at every single answer of a conversation, in every way, SMTP and LMTP, with pipelining and
-without: what it reports done is held against the texts that the host has received, for each recipient. And a host that says
-something, or leaves, while nobody has asked it anything: no word of it is an answer to the next message."""
+without: what it reports done is held against the texts that the host has received, for each recipient. The same with a second
+host behind it: whoever may have the message at the first gets none at the second. And a host that says something, or leaves, while nobody has asked it anything: no word of it is an answer to the next message."""
 import concurrent.futures
 import itertools
 import pathlib
@@ -28,12 +28,13 @@ CLASSES = {DONE: "2", RETRY: "4", FAILED: "5", OWN_FAULT: "4"}
 
 
 class Host:
-    """One conversation, whose `step`th answer goes wrong in one `way`. `refused`: recipients it does not know."""
+    """One conversation, whose `step`th answer goes wrong in one `way`. `refused`: recipients it does not know; to the others it says
+    `rcpt`. may_have: for whom it has a whole text, and has not said that it does not take it."""
 
-    def __init__(self, lmtp, pipelining, recipients, refused, step, way):
+    def __init__(self, lmtp, pipelining, recipients, refused, step, way, rcpt=b"250 2.1.5 ok\r\n"):
         self.lmtp, self.pipelining, self.recipients, self.refused = lmtp, pipelining, recipients, refused
         self.step, self.way, self.said, self.texts = step, way, 0, 0
-        self.taken, self.failed, self.known, self.over = set(), set(), [], False
+        self.rcpt, self.taken, self.failed, self.may_have, self.known = rcpt, set(), set(), set(), []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self.serve, daemon=True)
@@ -89,7 +90,7 @@ class Host:
                     self.failed |= set(self.recipients)
             elif verb == b"RCPT":
                 name = line.split(b"<")[1].split(b">")[0].decode()
-                said = self.answer(client, b"550 5.1.1 unknown\r\n" if name in self.refused else b"250 2.1.5 ok\r\n")
+                said = self.answer(client, b"550 5.1.1 unknown\r\n" if name in self.refused else self.rcpt)
                 if said == b"5":
                     self.failed.add(name)
                 elif said == b"2" or said != b"4" and name not in self.refused:
@@ -113,7 +114,16 @@ class Host:
             body += line[1:] if line.startswith(b".") else line
         self.texts += body == MESSAGE
         for names in ([name] for name in self.known) if self.lmtp else [self.known]:
-            said = self.answer(client, b"250 2.0.0 taken\r\n")
+            before = set(self.may_have)
+            self.may_have |= set(names) if body == MESSAGE else set()
+            try:
+                said = self.answer(client, b"250 2.0.0 taken\r\n")
+            except EOFError:
+                if self.way == "421":
+                    self.may_have = before
+                raise
+            if said in (b"4", b"5"):
+                self.may_have = before
             if said == b"2" and body == MESSAGE:
                 self.taken |= set(names)
             elif said == b"5":
@@ -163,6 +173,33 @@ def wrong(remote, case):
         return f"{name}: {outcomes}, taken for {host.taken}"
     if step is None and {n for n, o in outcomes.items() if o == FAILED} != set(refused):
         return f"{name}: {outcomes}"
+    return None
+
+
+def wrong_of_two(remote, case, second_refuses):
+    """The same for a host with another one behind it, which takes all or refuses all."""
+    lmtp, pipelining, recipients, refused, step, way = case
+    first = Host(*case)
+    second = Host(lmtp, pipelining, recipients, refused, None, "right", *[b"550 5.7.1 no relaying\r\n"] * second_refuses)
+    found = remote.send(recipients, [("127.0.0.1", first.port), ("127.0.0.1", second.port)], lmtp=lmtp)
+    first.end()
+    second.end()
+    reported = {outcome: {to for to, said in found.items() if said[0] == outcome} for outcome in CLASSES}
+    name = f"{'LMTP' if lmtp else 'SMTP'}, {'pipelining' if pipelining else 'in turn'}, {len(recipients)} recipients, " \
+           f"{len(refused)} refused, answer {step}: {way}, another host {'refuses' if second_refuses else 'takes'} them: {found}"
+    if set(found) != set(recipients):
+        return f"{name}: not all are answered for"
+    if twice := first.may_have & second.taken:
+        return f"{name}: {twice} may have it twice"
+    untrue = reported[DONE] - first.taken - second.taken
+    if untrue and not (lmtp and way == "none" and len(reported[DONE]) <= len(first.taken | second.taken)):
+        return f"{name}: {untrue} are told done"
+    if untrue := reported[FAILED] - first.failed - second.failed:
+        return f"{name}: {untrue} are told failed"
+    if way == "450" and not second_refuses and (reported[FAILED] != set(refused) or reported[RETRY]):
+        return f"{name}: the other host would have taken all but {refused}"
+    if way == "450" and second_refuses and step > 1 and (untrue := reported[FAILED] - set(refused)):
+        return f"{name}: {untrue} failed, whom the first has put off"
     return None
 
 
@@ -241,6 +278,12 @@ with RemoteHouse(LINES, TIMES) as remote:
     with concurrent.futures.ThreadPoolExecutor(LINES) as pool:
         found = [said for said in pool.map(lambda case: wrong(remote, case), everything) if said]
     is_(found, [], f"{len(everything)} conversations, and nobody is told what is not so")
+    everything = [case for case in everything if case[4] is not None and case[2:4] != (["a@w.test"], [])]
+    for second_refuses in (False, True):
+        with concurrent.futures.ThreadPoolExecutor(LINES) as pool:
+            found = [said for said in pool.map(lambda case: wrong_of_two(remote, case, second_refuses), everything) if said]
+        is_(found, [], f"{len(everything)} conversations with another host that {'refuses' if second_refuses else 'takes'} all: nobody has it twice, "
+            "and who was put off is not returned")
     last = wrong(remote, (False, True, ["a@w.test", "b@w.test"], [], None, "right"))
     is_(last, None, "and mail goes on")
     for lmtp in (False, True):
