@@ -21,17 +21,16 @@
 
 #include "deliver/remote/candidates.h"
 #include "deliver/remote/conversation.h"
+#include "deliver/remote/destination.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/settings.h"
 #include "lib/queue/checksum.h"
-#include "lib/wire/dns.h"
 #include "lib/wire/worker.h"
 
 enum {
 	MESSAGES_PER_CONNECTION = 100,
-	DNS_ANSWER_MS = 60000,
 	HOSTS_ASKED_MAX = 2 /* by one attempt, of those that answer for a recipient or the text */
 };
 
@@ -39,7 +38,6 @@ static struct settings settings;
 static struct conversation_limits limits;
 static struct conversation kept = { .stream = { .fd = -1 } };
 static struct resolve_route kept_route; /* where `kept` leads */
-static int dnsd = -1;
 
 /* ---- where to ---- */
 
@@ -52,118 +50,6 @@ static bool is_kept_route(const struct resolve_route *r)
 		same = r->hops[i].port == kept_route.hops[i].port &&
 		       strcmp(r->hops[i].host, kept_route.hops[i].host) == 0;
 	return same;
-}
-
-/* false: `all` knows why. A hop is an operator's word: when it cannot be found, they will want to
- * mend it, not to lose mail. */
-static bool ask(enum dns_type type, const char *name, struct dns_answer *answer,
-                struct candidates *all)
-{
-	if (dns_ask(&dnsd, type, name, answer, DNS_ANSWER_MS) != 0)
-		*answer = (struct dns_answer){ .result = DNS_OWN_FAULT,
-			                       .text = "dnsd does not respond" };
-	if (type == DNS_ADDRESS &&
-	    (answer->result == DNS_NULL_MX || answer->result == DNS_NO_DOMAIN ||
-	     answer->result == DNS_NO_HOST)) {
-		candidates_trouble(all, 0, "4.4.4", answer->text);
-		return false;
-	}
-	switch (answer->result) {
-	case DNS_FOUND: return true;
-	case DNS_NULL_MX:
-		candidates_trouble(all, 556, "5.1.10", answer->text); /* RFC 7505 section 4.2 */
-		return false;
-	case DNS_NO_DOMAIN: candidates_trouble(all, 550, "5.1.2", answer->text); return false;
-	case DNS_NO_HOST: candidates_trouble(all, 550, "5.4.4", answer->text); return false;
-	case DNS_OWN_FAULT: candidates_own_fault(all, answer->text); return false;
-	default: candidates_trouble(all, 0, "4.4.3", answer->text); return false;
-	}
-}
-
-/* If we are among the exchangers, only better ones than us may get it (RFC 5321 section 5.1). */
-static unsigned hosts_before_us(const struct dns_answer *answer)
-{
-	for (unsigned i = 0; i < answer->host_count; i++)
-		if (view_equal_nocase(view_of(answer->hosts[i].name),
-		                      view_of(settings.host_name))) {
-			while (i > 0 &&
-			       answer->hosts[i - 1].preference == answer->hosts[i].preference)
-				i--;
-			return i;
-		}
-	return answer->host_count;
-}
-
-/* A domain is not found. One of ours is for the operator to mend, or for the moment: no reason to
- * lose mail. */
-static void add_none(struct candidates *all, bool ours, const struct dns_answer *answer)
-{
-	if (ours && (answer->result == DNS_NO_DOMAIN || answer->result == DNS_NO_HOST))
-		candidates_trouble(all, 0, "4.4.4", answer->text);
-}
-
-static void add_host(struct candidates *all, const struct dns_host *host)
-{
-	char text[DNS_NAME_MAX + 64];
-
-	candidates_add(all, host, host->preference, (uint16_t)settings.remote_port);
-	if (!host->later || host->address_count > 0)
-		return;
-	string_print_cut(text, sizeof text, "%s: the name servers do not respond", host->name);
-	candidates_trouble(all, 0, "4.4.3", text);
-}
-
-static void loops_back(struct candidates *all, bool ours)
-{
-	candidates_trouble(all, ours ? 0 : 550, ours ? "4.4.6" : "5.4.6",
-	                   "mail for the domain loops back to this host");
-}
-
-static void add_exchangers(struct candidates *all, const char *domain, bool ours)
-{
-	static struct dns_answer answer;
-	struct dns_host literal = { .address_count = 1 };
-
-	if (domain[0] == '[' && net_address_parse(view_of(domain), &literal.addresses[0])) {
-		string_put(literal.name, sizeof literal.name, view_of(domain));
-		candidates_add(all, &literal, 0, (uint16_t)settings.remote_port);
-		return;
-	}
-	if (!ask(DNS_ROUTE, domain, &answer, all)) {
-		add_none(all, ours, &answer);
-		return;
-	}
-	unsigned usable = hosts_before_us(&answer);
-
-	if (usable == 0)
-		loops_back(all, ours);
-	for (unsigned i = 0; i < usable; i++)
-		add_host(all, &answer.hosts[i]);
-}
-
-static void add_hop(struct candidates *all, const struct resolve_hop *hop, uint16_t preference)
-{
-	static struct dns_answer answer;
-	struct dns_host literal = { .address_count = 1 };
-
-	if (net_address_parse(view_of(hop->host), &literal.addresses[0])) {
-		string_put(literal.name, sizeof literal.name, view_of(hop->host));
-		candidates_add(all, &literal, preference, hop->port);
-	} else if (ask(DNS_ADDRESS, hop->host, &answer, all)) {
-		candidates_add(all, &answer.hosts[0], preference, hop->port);
-	}
-}
-
-static void find_candidates(const struct job *job, struct candidates *all)
-{
-	const struct resolve_route *r = &job->route;
-
-	candidates_clear(all);
-	if (r->domain[0])
-		add_exchangers(all, r->domain, r->ours);
-	for (unsigned i = 0; i < r->hop_count; i++)
-		add_hop(all, &r->hops[i], (uint16_t)i);
-	candidates_arrange(all, job->attempts);
 }
 
 /* ---- delivering ---- */
@@ -442,7 +328,7 @@ static bool try_candidate(struct delivery *d, struct candidates *all, const stru
 	}
 	if (open && is_loop(d->job)) {
 		candidates_are_us(all);
-		loops_back(all, d->job->route.ours);
+		destination_loops_back(all, d->job->route.ours);
 		let_go();
 		return false;
 	}
@@ -464,7 +350,7 @@ static void deliver(struct delivery *d)
 		d->kept_to = kept.to;
 	else
 		let_go();
-	find_candidates(d->job, &all);
+	destination_find(&d->job->route, d->job->attempts, &settings, &all);
 	for (const struct candidate *c;;) {
 		c = next_host(d, &all);
 		if (settled && !ask_another(d, c))
