@@ -10,7 +10,8 @@
  *
  * The question to keyd blocks: it answers within a millisecond (RSA-2048), and a handshake that
  * waits in the loop would need OpenSSL's fibres for a gain that a second porter process gives too.
- * A keyd that does not answer costs SIGN_WAIT_MS a handshake.
+ * A keyd that has no time to answer, on a busy machine, may take SIGN_WAIT_MS; one that hangs costs
+ * that once: who owes an answer is asked nothing more, and waited for SIGN_LATE_MS by a handshake.
  */
 #include "master/porter/signer.h"
 
@@ -28,10 +29,12 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/wire/connection.h"
 #include "lib/wire/sign.h"
 
 enum {
-	SIGN_WAIT_MS = 2000,
+	SIGN_WAIT_MS = CONNECTION_HANDSHAKE_MS / 3, /* all clients of this process wait too */
+	SIGN_LATE_MS = 250,
 	LINES_TRIED_MAX =
 		8 /* each keyd that is replaced before it has heard the question costs one */
 };
@@ -43,16 +46,32 @@ enum {
 /* ---- keyd ---- */
 
 static int keyd_line = -1;
+static bool keyd_owes; /* an answer that nobody waits for any more */
+
+static enum wire_result take_late_answer(void)
+{
+	struct wire_in late;
+	enum wire_result r = wire_receive_within(keyd_line, &late, SIGN_LATE_MS);
+
+	if (r == WIRE_OK)
+		wire_in_close(&late);
+	return r;
+}
 
 static enum wire_result ask_once(const struct wire_out *out, struct wire_in *in)
 {
+	enum wire_result r = WIRE_OK;
+
 	if (keyd_line < 0)
 		keyd_line = wire_dial(program_fd("keyd.sign"), "sign", 0);
 	if (keyd_line < 0)
 		return WIRE_ERROR;
-	enum wire_result r = wire_call(keyd_line, out, in, SIGN_WAIT_MS);
-
-	if (r != WIRE_OK) {
+	if (keyd_owes)
+		r = take_late_answer();
+	if (r == WIRE_OK)
+		r = wire_call(keyd_line, out, in, SIGN_WAIT_MS);
+	keyd_owes = r == WIRE_AGAIN;
+	if (r != WIRE_OK && r != WIRE_AGAIN) {
 		close(keyd_line);
 		keyd_line = -1;
 	}

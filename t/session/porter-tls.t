@@ -5,6 +5,7 @@ what keyd refuses to sign."""
 import hashlib
 import os
 import pathlib
+import select
 import signal
 import socket
 import ssl
@@ -428,8 +429,27 @@ def keyd_answers():
     client.join()
     is_(heard, [SECURED_GREETING], "also when several in a row are replaced before they hear it")
     h.keyd.stop()
+    first = threading.Thread(target=lambda: heard.append(refused(h.client("imaps"))))
+    first.start()
+    slow = w.accept(h.sign, "sign")
+    ok(w.receive(slow), "a keyd that hangs has heard a question")
+    first.join()
+    ok(heard[-1] and refused(h.client("imaps")), "handshakes fail")
+    ok(not select.select([slow], [], [], 0)[0], "and it is asked nothing more")
+    w.send(slow, w.Out(SIGN_SIGNATURE).view(b"x"))
+    heard.clear()
+    client = threading.Thread(target=shake_hands)
+    client.start()
+    ok(w.receive(slow), "until it has answered")
+    h.start_keyd()
+    slow.close()
+    client.join()
+    is_(heard, [SECURED_GREETING], "its late answer is none to the next handshake")
+    h.keyd.stop()
     ok(refused(h.client("imaps")), "without keyd there is no handshake")
     h.start_keyd()
+    keyd = w.dial(wire, "sign")
+    ask("ec256", 0x0403, good)  # and what porter had asked before
     s = secure(h.client("imaps"))
     is_(line(s), SECURED_GREETING, "and there is again when it is back")
     s.close()
