@@ -39,7 +39,7 @@ static inline bool said_until(const char *words)
 }
 
 /* Is this in a line? Waits until it is, or until nobody is left to say it. */
-static bool said(const char *words)
+static inline bool said(const char *words)
 {
 	log_to_socket(-1, false);
 	close(said_ends[0]);

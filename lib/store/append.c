@@ -73,9 +73,8 @@ static enum store_result publish_locked(struct folder *to, struct staged *list, 
 
 	for (uint32_t i = 0; i < count; i++)
 		used += list[i].used;
-	errno = 0;
 	if (used && claim_uids(to, used, why) < 0)
-		return to->refused ? STORE_DISK_FULL : STORE_FAILED;
+		return to->refused ? disk_result(errno) : STORE_FAILED;
 	for (uint32_t i = 0; i < count; i++) {
 		if (!list[i].used)
 			continue;

@@ -31,6 +31,7 @@ struct store {
 	int directory; /* of home; -1 for a delivery, which assigns no UIDs */
 	int maildir;
 	uint64_t quota_bytes;
+	bool told_unwritten; /* the log has its line about records of UIDs */
 };
 
 /* ---- the index ---- */
@@ -155,7 +156,7 @@ struct folder {
 	bool must_scan;
 	bool uids_lost;  /* posthouse.uids is missing or damaged, or tells less than was reserved */
 	bool unreserved; /* the record outside of the folder tells something else */
-	bool refused;    /* the disk took no record of UIDs, at the last try */
+	bool refused;    /* no record of UIDs could be written, at the last try: none are given */
 	bool unrecorded; /* nor has it one of this folder's UIDVALIDITY */
 	bool dooms;      /* a record may be RECORD_DOOMED */
 	bool frozen;     /* the file system is read only: and so is the folder */
@@ -265,12 +266,14 @@ struct reserved {
 	uint32_t next;    /* UIDs below have been given; behind the truth after a power cut alone */
 };
 enum uid_record reserved_read(struct store *store, uint32_t validity, struct reserved *out);
-/* Only ever raises. 0, -1: it is a second record, and nobody is kept out for it. */
-int reserved_write(struct store *store, uint32_t validity, struct reserved r, bool sync);
-/* `count` UIDs, which are not given again: the first of them, from.next where nobody knows better.
- * Under the folder's lock, and not synced. */
-uint32_t reserved_claim(struct store *store, uint32_t validity, struct reserved from,
-                        uint32_t count);
+/* Only ever raises, and is synced. 0; -1, errno. */
+int reserved_write(struct store *store, uint32_t validity, uint32_t ceiling)
+	__attribute__((warn_unused_result));
+/* `count` UIDs, which are not given again: *first of them, from.next where nobody knows better.
+ * Under the folder's lock, and synced only where the ceiling is not yet. -1, errno: none may be
+ * given, since after a restore of the folder nobody would know that they were. */
+int reserved_claim(struct store *store, uint32_t validity, struct reserved from, uint32_t count,
+                   uint32_t *first) __attribute__((warn_unused_result));
 
 /* sync.c */
 /* "VVVVVVVV NNNNNNNNNN SSSSSSSS\n"; its length. */
@@ -284,7 +287,10 @@ enum store_result folder_lock(struct folder *f,
 void folder_unlock(struct folder *f);
 int reserve_uids(struct folder *f, uint32_t count, struct reason *why);
 /* The same, and UIDNEXT is the first of `count` that nobody has been given, here or before the
- * folder was put back from a backup. */
+ * folder was put back from a backup. The one gate to new UIDs: where the record outside of the
+ * folder cannot be written (full, read only, another's) none is given (f->refused), or a folder
+ * that is put back would give it again. That keeps nobody out: what has a UID is read and removed
+ * as ever, what has none waits where it is, APPEND and COPY are refused with the cause. */
 int claim_uids(struct folder *f, uint32_t count, struct reason *why);
 void tell_behind(const struct folder *f);
 /* A name did not lead to a file, or the directories differ from what is known: looks again. */

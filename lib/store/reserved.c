@@ -10,6 +10,9 @@
  * that was copied is another one, and one that was copied over was changed (ctime) at a time that
  * it does not name. Then as many UIDs are passed over as can have been given since.
  *
+ * So a UID whose line cannot be written is not given. What is there already is served without the
+ * file.
+ *
  * Lines are written in place and never lie in two sectors; one that is damaged counts as none. They
  * only rise, and stay when their folder goes: it may come back.
  */
@@ -279,9 +282,12 @@ static int write_line(struct record_file *file, uint64_t at, const char line[LIN
 	return write_first(file);
 }
 
-static int raise_locked(struct record_file *file, uint32_t validity, struct reserved *r, bool *sync)
+/* -> *r: what stands there now. A sync that fails leaves bytes that a later one takes for synced:
+ * the line gets back what it said, and whoever comes next does it again. */
+static int raise_locked(struct record_file *file, uint32_t validity, struct reserved *r,
+                        uint32_t count)
 {
-	char line[LINE_BYTES + 1];
+	char line[LINE_BYTES + 1], before[LINE_BYTES + 1];
 	struct reserved known;
 
 	if (load(file, file->fd) < 0)
@@ -290,44 +296,62 @@ static int raise_locked(struct record_file *file, uint32_t validity, struct rese
 
 	r->ceiling = known.ceiling > r->ceiling ? known.ceiling : r->ceiling;
 	r->next = known.next > r->next ? known.next : r->next;
-	if (file->len == 0 || file->added)
-		*sync = true;
-	else if (known.ceiling == r->ceiling && known.next == r->next) {
-		*sync = false;
-		return 0;
+	if (count > UINT32_MAX - r->next) {
+		errno = EOVERFLOW;
+		return -1;
 	}
+	r->next += count;
+	bool sync = file->len == 0 || file->added || known.ceiling < r->ceiling;
+
+	if (!sync && known.next == r->next)
+		return 0;
 	if (file->added && raise_all(file) < 0)
 		return -1;
 	format_line(line, validity, r);
-	return write_line(file, at, line);
+	if (write_line(file, at, line) < 0)
+		return -1;
+	if (!sync || fdatasync(file->fd) == 0)
+		return 0;
+	int kept_errno = errno;
+
+	format_line(before, validity, &known);
+	write_line(file, at, before);
+	errno = kept_errno;
+	return -1;
 }
 
-int reserved_write(struct store *store, uint32_t validity, struct reserved r, bool sync)
+static int raise_line(struct store *store, uint32_t validity, struct reserved *r, uint32_t count)
 {
 	struct record_file file = { .fd = open_record(store, O_RDWR | O_CREAT) };
-	int result = file.fd < 0 ? -1 : flock(file.fd, LOCK_EX);
 
+	if (file.fd < 0)
+		return -1;
+	int result;
+
+	while ((result = flock(file.fd, LOCK_EX)) < 0 && errno == EINTR)
+		;
 	if (result == 0)
-		result = raise_locked(&file, validity, &r, &sync);
-	if (result == 0 && sync)
-		result = fdatasync(file.fd);
+		result = raise_locked(&file, validity, r, count);
+	int kept_errno = errno;
+
 	free(file.bytes);
-	if (file.fd >= 0)
-		close(file.fd);
+	close(file.fd);
+	errno = kept_errno;
 	return result;
 }
 
-uint32_t reserved_claim(struct store *store, uint32_t validity, struct reserved from,
-                        uint32_t count)
+int reserved_write(struct store *store, uint32_t validity, uint32_t ceiling)
 {
-	struct reserved known;
+	struct reserved r = { .ceiling = ceiling };
 
-	/* Under the folder's lock: of this UIDVALIDITY nobody else writes. */
-	if (reserved_read(store, validity, &known) == UIDS_KNOWN && known.next > from.next)
-		from.next = known.next;
-	uint32_t first = from.next;
+	return raise_line(store, validity, &r, 0);
+}
 
-	from.next += count;
-	reserved_write(store, validity, from, false);
-	return first;
+int reserved_claim(struct store *store, uint32_t validity, struct reserved from, uint32_t count,
+                   uint32_t *first)
+{
+	if (raise_line(store, validity, &from, count) < 0)
+		return -1;
+	*first = from.next - count;
+	return 0;
 }

@@ -57,6 +57,26 @@ static enum uid_record read_uid_file(struct folder *f, uint32_t *validity, uint3
 	                                                                    : UIDS_LOST;
 }
 
+/* Once for a session, until it works again; errno stays. */
+static void tell_unwritten(struct folder *f, const char *file)
+{
+	int error = errno;
+
+	if (!f->store->told_unwritten)
+		log_warn("event=uids-unwritten home=%s folder=%s file=%s reason=\"%s\"",
+		         log_quote(view_of(f->store->home)), log_quote(view_of(f->name)), file,
+		         log_text(view_of(strerror(error))));
+	f->store->told_unwritten = true;
+	errno = error;
+}
+
+/* A failure is told; that no UID comes of it is claim_uids's. */
+static void raise_reserved(struct folder *f, uint32_t ceiling)
+{
+	if (reserved_write(f->store, f->ix.h.uidvalidity, ceiling) < 0)
+		tell_unwritten(f, RESERVED_FILE);
+}
+
 static int write_uid_file(struct folder *f, uint32_t ceiling, bool sync)
 {
 	char bytes[UID_FILE_BYTES + 2];
@@ -64,8 +84,7 @@ static int write_uid_file(struct folder *f, uint32_t ceiling, bool sync)
 
 	/* First, so that it is never behind the folder's own. */
 	if (sync)
-		reserved_write(f->store, f->ix.h.uidvalidity, (struct reserved){ ceiling, 0 },
-		               true);
+		raise_reserved(f, ceiling);
 	if (write_atomic(f->dir, UID_FILE, (struct view){ bytes, len }, sync) == 0) {
 		f->uid_ceiling = ceiling;
 		return 0;
@@ -124,6 +143,7 @@ int reserve_uids(struct folder *f, uint32_t count, struct reason *why)
 		return 0;
 	}
 	f->refused = disk_refuses(errno);
+	tell_unwritten(f, UID_FILE);
 	/* A UIDVALIDITY that nobody will find again: its UIDs are this session's alone. */
 	if (f->refused && f->unrecorded) {
 		f->uid_ceiling = (uint32_t)need + UID_BATCH;
@@ -135,12 +155,21 @@ int reserve_uids(struct folder *f, uint32_t count, struct reason *why)
 int claim_uids(struct folder *f, uint32_t count, struct reason *why)
 {
 	struct index_header *h = &f->ix.h;
+	uint32_t first = h->uidnext;
 
 	if (reserve_uids(f, count, why) < 0)
 		return -1;
-	uint32_t first = reserved_claim(f->store, h->uidvalidity,
-	                                (struct reserved){ f->uid_ceiling, h->uidnext }, count);
-
+	if (reserved_claim(f->store, h->uidvalidity, (struct reserved){ f->uid_ceiling, first },
+	                   count, &first) == 0) {
+		f->store->told_unwritten = false;
+	} else {
+		tell_unwritten(f, RESERVED_FILE);
+		/* As above: nobody who comes later believes this UIDVALIDITY's UIDs. */
+		if (!f->unrecorded || !disk_refuses(errno)) {
+			f->refused = true;
+			return fail_errno(why, "write " RESERVED_FILE);
+		}
+	}
 	if (first > h->uidnext) {
 		tell_behind(f);
 		h->uidnext = first;
@@ -250,9 +279,10 @@ static int create_index(struct folder *f, struct reason *why)
 			return -1;
 	}
 	struct reserved reserved;
+	enum uid_record outside = reserved_read(f->store, validity, &reserved);
 
-	if (reserved_read(f->store, validity, &reserved) == UIDS_KNOWN &&
-	    reserved.ceiling > ceiling) {
+	f->unreserved = outside == UIDS_UNREAD;
+	if (outside == UIDS_KNOWN && reserved.ceiling > ceiling) {
 		tell_behind(f);
 		f->uids_lost = true;
 		ceiling = reserved.ceiling;
@@ -320,8 +350,10 @@ static bool reserved_agrees(struct folder *f, uint32_t recorded, struct reserved
 {
 	enum uid_record record = reserved_read(f->store, f->ix.h.uidvalidity, r);
 
-	if (record == UIDS_UNREAD)
+	if (record == UIDS_UNREAD) {
+		f->unreserved = true; /* looked at again at the next occasion */
 		return true;
+	}
 	return (recorded > 1 ? r->ceiling == recorded : r->ceiling <= f->ix.h.uidnext) &&
 	       r->next <= f->ix.h.uidnext;
 }
@@ -345,8 +377,7 @@ static void check_reserved(struct folder *f)
 		f->must_scan = true;
 	}
 	if (r.ceiling <= ceiling) {
-		reserved_write(f->store, f->ix.h.uidvalidity, (struct reserved){ ceiling, 0 },
-		               true);
+		raise_reserved(f, ceiling);
 		return;
 	}
 	if (ceiling)
@@ -365,8 +396,10 @@ static bool validity_agrees(struct folder *f)
 		return false;
 	struct reserved reserved;
 
-	f->unreserved = record != UIDS_UNREAD &&
-	                !reserved_agrees(f, record == UIDS_KNOWN ? ceiling : 0, &reserved);
+	f->unreserved = false;
+	if (record != UIDS_UNREAD &&
+	    !reserved_agrees(f, record == UIDS_KNOWN ? ceiling : 0, &reserved))
+		f->unreserved = true;
 	return true;
 }
 
