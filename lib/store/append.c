@@ -98,7 +98,12 @@ static enum store_result publish_locked(struct folder *to, struct staged *list, 
 		take_back(to, list, count, uids);
 		return result;
 	}
-	return folder_commit(to, true, why);
+	/* Told NO, they are not there either; the scan that a lost batch costs would find them. */
+	enum store_result result = folder_commit(to, true, why);
+
+	if (result != STORE_OK)
+		take_back(to, list, count, uids);
+	return result;
 }
 
 static enum store_result publish(struct folder *to, struct staged *list, uint32_t count,

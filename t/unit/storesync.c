@@ -7,6 +7,7 @@
 #include "t/unit/store.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -22,6 +23,7 @@ static struct {
 } places[PLACES];
 
 static bool watching, other_disk, sync_fails;
+static bool index_fails;       /* on disk, and in memory too */
 static const char *intruder;   /* a file that comes before our own rename in the source */
 static int removals_left = -1; /* from the source, until one fails; -1: none does */
 static ino_t target_cur, source_cur;
@@ -105,6 +107,34 @@ int fsync(int fd)
 	return 0;
 }
 
+static bool is_index(int fd)
+{
+	char path[64], target[200];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	ssize_t len = readlink(path, target, sizeof target);
+
+	return len > 0 && view_ends_nocase((struct view){ target, (size_t)len }, VIEW(INDEX_FILE));
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
+{
+	if (index_fails && is_index(fd)) {
+		errno = EIO;
+		return -1;
+	}
+	return syscall(SYS_pwrite64, fd, bytes, len, at);
+}
+
+int memfd_create(const char *name, unsigned flags)
+{
+	if (index_fails) {
+		errno = EMFILE;
+		return -1;
+	}
+	return (int)syscall(SYS_memfd_create, name, flags);
+}
+
 static const char one[] = "Subject: one\r\n\r\nbody\r\n";
 static struct folder *from, *to;
 
@@ -125,7 +155,7 @@ static void begin(int messages)
 
 static void end(void)
 {
-	watching = sync_fails = other_disk = false;
+	watching = sync_fails = other_disk = index_fails = false;
 	removals_left = -1;
 	folder_close(&from);
 	folder_close(&to);
@@ -176,6 +206,33 @@ static void check_refused(void)
 	ok(folder_copy(from, all, 3, to, NULL, &box_why) == STORE_OK, "and again");
 	box_sync(to);
 	ok(folder_count(to) == 3, "when it works");
+	end();
+}
+
+/* The renames are on disk, and the index takes no word of them. */
+static void check_unwritten(void)
+{
+	struct folder_append *a = NULL;
+
+	begin(3);
+	box_sync(to);
+	index_fails = true;
+	ok(folder_copy(from, all, 3, to, NULL, &box_why) == STORE_FAILED,
+	   "an index that cannot be written: COPY fails (%s)", box_why.text);
+	ok(folder_move(from, all, 3, to, NULL, &box_why) == STORE_FAILED, "and MOVE");
+	ok(folder_append_begin(to, 1, &a, &box_why) == STORE_OK &&
+	           folder_append_write(a, view_of(one), &box_why) == STORE_OK &&
+	           folder_append_finish(&a, 0, 0, STORE_DATE_NOW, NULL, &box_why) == STORE_FAILED,
+	   "and APPEND");
+	index_fails = false;
+	box_sync(from);
+	box_sync(to);
+	ok(folder_count(from) == 3 && folder_count(to) == 0, "and all are where they were: %u, %u",
+	   (unsigned)folder_count(from), (unsigned)folder_count(to));
+	ok(folder_move(from, all, 3, to, NULL, &box_why) == STORE_OK, "and again");
+	box_sync(from);
+	box_sync(to);
+	ok(folder_count(from) == 0 && folder_count(to) == 3, "when it can");
 	end();
 }
 
@@ -244,6 +301,7 @@ int main(void)
 	other_disk = true;
 	check_commands("two file systems");
 	check_refused();
+	check_unwritten();
 	check_kept();
 	check_intruder();
 	check_append();
