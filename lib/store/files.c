@@ -49,6 +49,19 @@ int64_t now_ns(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+bool is_coarse(int64_t change_ns)
+{
+	return change_ns % 1000000000 == 0;
+}
+
+int64_t tick_ns(int64_t change_ns)
+{
+	const int64_t kernel_ns = 100 * 1000000ll, second_ns = 1000000000;
+
+	/* A second, and what two clocks may lie apart. */
+	return is_coarse(change_ns) ? 2 * second_ns : kernel_ns;
+}
+
 int open_directory(int at, const char *name)
 {
 	return openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -245,5 +245,5 @@ void drain_watch(struct folder *f)
 	if (f->notify < 0)
 		return;
 	while (file_read_some(f->notify, events, sizeof events) > 0)
-		;
+		f->stirred = true;
 }

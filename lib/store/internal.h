@@ -18,9 +18,6 @@
 #define HOME_FILE     "posthouse.home"
 #define POP3_FILE     "posthouse.pop3"
 #define RESERVED_FILE "posthouse.reserved" /* beside Maildir */
-/* A directory change this old cannot be followed by another within the same tick of the file
- * system's clock. */
-#define TICK_NS (100 * 1000000ll)
 /* UIDs above UIDNEXT that may be ours when the record of what was reserved is lost. */
 #define UID_TRUST 65536u
 
@@ -180,6 +177,7 @@ struct folder {
 	uint32_t changed_count, changed_capacity;
 	uint32_t *list; /* what folder_changes points into */
 	uint32_t list_capacity;
+	bool stirred;        /* somebody told the watch, since the last look */
 	int64_t new_seen_ns; /* `new` was empty at this change time */
 	struct text cache_window;
 	uint64_t cache_window_at;
@@ -195,6 +193,11 @@ uint64_t store_hash(uint64_t seed, const void *bytes, size_t len);
 const uint8_t *store_boot(void); /* BOOT_BYTES; zero: unknown */
 int64_t stat_ns(const struct stat *st);
 int64_t now_ns(void);
+/* A directory's change time this old cannot be that of another change, a later one: the file
+ * system's clock has ticked since. */
+int64_t tick_ns(int64_t change_ns);
+/* Of whole seconds, as an old file system or a server has them. */
+bool is_coarse(int64_t change_ns);
 int open_directory(int at, const char *name); /* never through a link */
 /* All of a file of less than `size` bytes, terminated. A missing one is FILE_FAILED with ENOENT; no
  * other result allows to write it anew. */

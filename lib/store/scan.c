@@ -198,7 +198,7 @@ int64_t directory_ns(int dir)
 enum store_result scan_new(struct folder *f, struct reason *why)
 {
 	struct scan s = { 0 };
-	int64_t before_ns = directory_ns(f->new);
+	int64_t before_ns = directory_ns(f->new), begun_ns = now_ns();
 	int result = list(&s, f->new, true, why);
 
 	if (result == 0) {
@@ -217,8 +217,9 @@ enum store_result scan_new(struct folder *f, struct reason *why)
 	}
 	/* Known only when it was empty, and long enough for no delivery to hide within the same
 	 * tick. */
-	f->ix.h.new_ns =
-		result == 0 && s.count == 0 && now_ns() - before_ns > TICK_NS ? before_ns : 0;
+	f->ix.h.new_ns = result == 0 && s.count == 0 && begun_ns - before_ns > tick_ns(before_ns)
+	                         ? before_ns
+	                         : 0;
 	f->new_seen_ns = f->ix.h.new_ns;
 	scan_free(&s);
 	return result < 0 ? STORE_FAILED : STORE_OK;
@@ -230,13 +231,14 @@ static int list_both(struct folder *f, struct scan *s, bool *settled, struct rea
 {
 	for (int i = 0; i < SCAN_RETRIES; i++) {
 		int64_t before_ns = directory_ns(f->cur), new_ns = directory_ns(f->new);
+		int64_t begun_ns = now_ns();
 
 		scan_free(s);
 		/* new first: a message that another program moves meanwhile is then seen twice, not
 		 * never. */
 		if (list(s, f->new, true, why) < 0 || list(s, f->cur, false, why) < 0)
 			return -1;
-		*settled = now_ns() - before_ns > TICK_NS;
+		*settled = begun_ns - before_ns > tick_ns(before_ns);
 		f->ix.h.cur_ns = before_ns;
 		if (directory_ns(f->cur) == before_ns && directory_ns(f->new) == new_ns)
 			break;

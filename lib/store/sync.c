@@ -508,8 +508,8 @@ static bool cur_known(struct folder *f)
 	    scan_is_due(f))
 		return false;
 	/* A change within the tick of the last scan could have been missed: one more look when the
-	 * tick is over. */
-	return h->settled || now_ns() - h->cur_ns < TICK_NS;
+	 * tick is over, or at once when the watch says that there was one. */
+	return h->settled || (!f->stirred && now_ns() - h->cur_ns < tick_ns(h->cur_ns));
 }
 
 static bool new_known(struct folder *f)
@@ -517,6 +517,17 @@ static bool new_known(struct folder *f)
 	int64_t ns = directory_ns(f->new);
 
 	return ns != 0 && (ns == f->ix.h.new_ns || ns == f->new_seen_ns);
+}
+
+/* After our own renames. Where times are whole seconds a change of somebody else's may come behind
+ * them within the same one: one more look. */
+static void know_cur(struct folder *f)
+{
+	struct index_header *h = &f->ix.h;
+
+	h->cur_ns = directory_ns(f->cur);
+	if (is_coarse(h->cur_ns))
+		h->settled = 0;
 }
 
 enum store_result folder_look(struct folder *f, struct reason *why)
@@ -529,7 +540,7 @@ enum store_result folder_look(struct folder *f, struct reason *why)
 		return STORE_OK;
 	result = scan_new(f, why);
 	if (result == STORE_OK && f->log.len)
-		f->ix.h.cur_ns = directory_ns(f->cur);
+		know_cur(f);
 	return result;
 }
 
@@ -543,7 +554,7 @@ static bool state_changed(const struct index_header *a, const struct index_heade
 enum store_result folder_commit(struct folder *f, bool own, struct reason *why)
 {
 	if (own)
-		f->ix.h.cur_ns = directory_ns(f->cur);
+		know_cur(f);
 	if (f->log.len == 0 && !state_changed(&f->ix.h, &f->as_written))
 		return STORE_OK;
 	if (indexlog_commit(f, why) < 0)
@@ -754,6 +765,7 @@ enum store_result folder_sync(struct folder *f, unsigned what, struct folder_cha
 	drain_watch(f);
 	folder_cache_flush(f);
 	result = folder_refresh(f, why);
+	f->stirred = f->stirred && result != STORE_OK;
 	*out = (struct folder_changes){ 0 };
 	if (result == STORE_OK && f->gone)
 		index_load_all(f);
