@@ -98,6 +98,23 @@ static int copy(int out, uint64_t bytes_max)
 	return code;
 }
 
+/* The directory cannot be opened for a sync; the file's own carries its new name along. Where that
+ * fails the name may go with the next power cut: the caller keeps the message, and what pickup has
+ * not taken yet is taken back. */
+static int publish(int directory, int fd, const char *temporary, const char *final)
+{
+	if (fsync(fd) < 0 || renameat(directory, temporary, directory, final) < 0) {
+		log_warn("storing the message: %m");
+		return EXIT_TEMPORARY;
+	}
+	if (fsync(fd) == 0)
+		return EXIT_DONE;
+	log_warn("syncing the message: %m");
+	if (unlinkat(directory, final, 0) < 0)
+		log_warn("the message cannot be taken back, and may be sent all the same: %m");
+	return EXIT_TEMPORARY;
+}
+
 /* Under a name that pickup passes over, synced, then its own: a crash leaves a whole file or
  * none. */
 static int leave(int directory, uint64_t bytes_max)
@@ -119,14 +136,11 @@ static int leave(int directory, uint64_t bytes_max)
 		log_warn("the drop directory: %m");
 		return EXIT_TEMPORARY;
 	}
-	fchmod(fd, 0640); /* pickup is in the group */
+	fchmod(fd, 0640); /* pickup is in the group; without it pickup says so */
 	code = copy(fd, bytes_max);
-	if (code == EXIT_DONE &&
-	    (fsync(fd) < 0 || renameat(directory, temporary, directory, final) < 0))
-		code = EXIT_TEMPORARY;
-	/* The directory cannot be opened for a sync; the file's own carries its new name along. */
-	if (code == EXIT_DONE && fsync(fd) < 0)
-		log_warn("syncing the drop file: %m");
+	if (code == EXIT_DONE)
+		code = publish(directory, fd, temporary, final);
+	/* What stays is no more than pickup's to remove. */
 	if (code != EXIT_DONE)
 		unlinkat(directory, temporary, 0);
 	close(fd);

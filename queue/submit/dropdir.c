@@ -27,8 +27,9 @@ enum {
 	NAME_BYTES = 300
 };
 
-#define TAKEN ".taken-"
-#define SENT  ".sent-"
+#define TAKEN      ".taken-"
+#define SENT       ".sent-"
+#define UNFINISHED ".new-"
 
 /* A file that could not be taken, or not removed. */
 struct waiting {
@@ -286,7 +287,8 @@ static void take_file(const char *name)
 	switch (dropfile_feed(fd, &s)) {
 	case DROPFILE_WHOLE: submit(name, &s); break;
 	case DROPFILE_FAILED: leave_for_later(name, strerror(errno)); break;
-	case DROPFILE_TORN: set_aside(name, name, "incomplete or malformed message"); break;
+	case DROPFILE_TORN:
+	case DROPFILE_BAD: set_aside(name, name, "incomplete or malformed message"); break;
 	case DROPFILE_DAMAGED:
 		set_aside(name, name, "wrong checksum: damaged after sendmail had stored it");
 		break;
@@ -315,13 +317,41 @@ static void take_back(const char *name, const char *taken)
 	leave_for_later(name, text);
 }
 
-static void remove_stale(const char *name)
+/* drop was ended before it gave this file its name, and nobody was told that it is stored; or it
+ * did, was told, and a power cut took the name back. What is whole counts as the latter. */
+static void settle_unfinished(const char *name)
+{
+	const char *own = name + strlen(UNFINISHED);
+	struct stat st;
+	int fd = open_plain(name, &st);
+
+	if (fd < 0)
+		return;
+	enum dropfile found = dropfile_check(fd);
+	int error = errno;
+
+	close(fd);
+	errno = error;
+	if (found == DROPFILE_FAILED)
+		leave_for_later(name, strerror(errno));
+	else if (found == DROPFILE_WHOLE && own[0] && own[0] != '.' && move_to(name, own) == 0)
+		log_info("event=drop-unfinished file=%s reason=\"whole: taken\"",
+		         log_quote(view_of(own)));
+	else if (found == DROPFILE_TORN && unlinkat(drops.directory, name, 0) == 0)
+		log_info("event=drop-unfinished file=%s reason=\"incomplete: removed\"",
+		         log_quote(view_of(own)));
+	else if (found == DROPFILE_WHOLE || found == DROPFILE_TORN)
+		leave_for_later(name, strerror(errno));
+	else
+		set_aside(name, name, "unfinished, and damaged or malformed");
+}
+
+static bool is_stale(const char *name)
 {
 	struct stat st;
 
-	if (fstatat(drops.directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-	    st.st_mtime < clock_wall_s() - STALE_S)
-		unlinkat(drops.directory, name, 0);
+	return fstatat(drops.directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISREG(st.st_mode) && st.st_mtime < clock_wall_s() - STALE_S;
 }
 
 /* ---- the scan ---- */
@@ -362,6 +392,14 @@ static bool remove_sent(const char *name)
 	return true;
 }
 
+static bool look_at_unfinished(const char *name)
+{
+	if (!is_stale(name) || !is_due(find(name)))
+		return false;
+	settle_unfinished(name);
+	return true;
+}
+
 /* Was it tried? */
 static bool look_at(const char *name)
 {
@@ -371,8 +409,8 @@ static bool look_at(const char *name)
 		return take(name + strlen(TAKEN), name);
 	if (view_starts(v, VIEW(SENT)))
 		return remove_sent(name);
-	if (view_starts(v, VIEW(".new-")))
-		remove_stale(name);
+	if (view_starts(v, VIEW(UNFINISHED)))
+		return look_at_unfinished(name);
 	return name[0] != '.' && take(name, name);
 }
 

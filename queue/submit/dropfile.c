@@ -12,7 +12,7 @@ enum { READ_BYTES = 256 * 1024 };
 
 struct reader {
 	int fd;
-	struct submission *submission;
+	struct submission *submission; /* NULL: a check */
 	struct text buffer;
 	bool begun, summed;
 	struct checksum *sum; /* of what stood before the buffer */
@@ -30,7 +30,7 @@ static enum dropfile read_more(struct reader *r, size_t bytes, bool *end)
 	if (n < 0)
 		return DROPFILE_FAILED;
 	r->buffer.len += (size_t)n;
-	return to ? DROPFILE_WHOLE : DROPFILE_TORN;
+	return to ? DROPFILE_WHOLE : DROPFILE_BAD;
 }
 
 static void pass(struct reader *r, size_t bytes)
@@ -53,7 +53,7 @@ static enum dropfile verify(struct reader *r)
 			return got;
 	}
 	if (!r->summed)
-		return r->buffer.len ? DROPFILE_TORN : DROPFILE_WHOLE;
+		return r->buffer.len ? DROPFILE_BAD : DROPFILE_WHOLE;
 	checksum_end(r->sum, sum);
 	return r->buffer.len == expected &&
 	                       checksum_equal(sum, (const uint8_t *)text_string(&r->buffer))
@@ -74,16 +74,16 @@ static enum dropfile feed_buffer(struct reader *r, bool *more)
 
 			*more = false;
 			pass(r, r->buffer.len - rest.len);
-			return empty ? verify(r) : DROPFILE_TORN;
+			return empty ? verify(r) : DROPFILE_BAD;
 		}
-		if (!submission_take(r->submission, &in)) {
+		if (r->submission && !submission_take(r->submission, &in)) {
 			*more = false;
 			return DROPFILE_RESULT;
 		}
 	}
 	*more = next == 0;
 	pass(r, r->buffer.len - rest.len);
-	return DROPFILE_TORN;
+	return next == 0 ? DROPFILE_TORN : DROPFILE_BAD;
 }
 
 static enum dropfile feed_all(struct reader *r)
@@ -122,6 +122,11 @@ enum dropfile dropfile_feed(int fd, struct submission *s)
 	free(r.sum);
 	errno = why;
 	return fed;
+}
+
+enum dropfile dropfile_check(int fd)
+{
+	return dropfile_feed(fd, NULL);
 }
 
 void dropfile_finish(struct submission *s)

@@ -3,7 +3,7 @@
  * Lets chosen calls fail as a bad disk or a full table of descriptors does: loaded with LD_PRELOAD,
  * so that the program itself has no test code in it.
  *
- *	FAIL_CALL=pread    open, openat, read, pread, syncfs, socket (of the network),
+ *	FAIL_CALL=pread    open, openat, read, pread, fsync, syncfs, socket (of the network),
  *	                   unlinkat, renameat2, connect, sendmsg or memory (an allocation)
  *	FAIL_ERRNO=5       its number
  *	FAIL_PATH=part     only of files whose name, as it is opened, has this part; "stdin";
@@ -123,6 +123,11 @@ ssize_t pread64(int fd, void *out, size_t size, off64_t offset)
 int socket(int family, int type, int protocol)
 {
 	return fails("socket", family != AF_UNIX) ? -1 : REAL(socket)(family, type, protocol);
+}
+
+int fsync(int fd)
+{
+	return fails("fsync", fd_chosen(fd)) ? -1 : REAL(fsync)(fd);
 }
 
 int syncfs(int fd)

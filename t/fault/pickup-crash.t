@@ -55,16 +55,31 @@ def by_socket(so, at):
         return stopped
 
 
+def sendmail_with_drop(house, so, orders):
+    """drop alone gets the library."""
+    wrapper = house.directory / "drop-wrapper" / "drop"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f"#!/bin/sh\nLD_PRELOAD={so} {orders} exec {os.path.join(house.build, 'bin', 'drop')}\n")
+    wrapper.chmod(0o755)
+    environment = dict(os.environ, POSTHOUSE_CONF=str(house.directory / "conf"), POSTHOUSE_PROGRAMS=str(wrapper.parent))
+    return subprocess.run([os.path.join(house.build, "bin/sendmail"), "a@example.test"], input=TEXT.encode(), capture_output=True,
+                          env=environment)
+
+
+def unsynced(so):
+    """What is not on disk is not reported as stored, and not sent as well where pickup has not taken it."""
+    for before, step in ((0, "its bytes"), (1, "its name")):
+        with House(started=False) as house:
+            got = sendmail_with_drop(house, so, f"FAIL_CALL=fsync FAIL_ERRNO=5 FAIL_PATH=.new- FAIL_SKIP={before}")
+            ok(got.returncode == os.EX_TEMPFAIL and b"Input/output error" in got.stderr,
+               f"drop cannot sync {step}: the caller keeps the message, and is told why", f"{got.returncode} {got.stderr}")
+            left = [name for name in house.dropped() if name != ".posthouse"]
+            ok(not left, "and it is taken back", left)
+
+
 def dropping(so, at):
     with House(started=False) as house:
-        drop = [os.path.join(house.build, "bin", "drop")]
-        wrapper = house.directory / "drop-wrapper" / "drop"
-        wrapper.parent.mkdir()
-        wrapper.write_text(f"#!/bin/sh\nLD_PRELOAD={so} STOP_AT={at} STOP_ARMED=1 exec {drop[0]}\n")
-        wrapper.chmod(0o755)
-        environment = dict(os.environ, POSTHOUSE_CONF=str(house.directory / "conf"), POSTHOUSE_PROGRAMS=str(wrapper.parent))
-        got = subprocess.run([os.path.join(house.build, "bin/sendmail"), "a@example.test"], input=TEXT.encode(),
-                             capture_output=True, env=environment)
+        got = sendmail_with_drop(house, so, f"STOP_AT={at} STOP_ARMED=1")
         names = [n for n in house.dropped() if n[0] != "."]
         house.start()
         if got.returncode == 0 or names:
@@ -78,6 +93,7 @@ def dropping(so, at):
 def main():
     with House(started=False) as scratch:
         so = stopper.build(scratch.directory)
+        unsynced(stopper.build(scratch.directory, "failing"))
         for run, calls in ((from_drop, ("sendmsg", "fsync", "unlinkat")), (by_socket, ("sendmsg", "fsync")),
                            (dropping, ("openat", "fsync", "renameat"))):
             for call in calls:

@@ -7,6 +7,7 @@ import pwd
 import signal
 import socket
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse as w  # noqa: E402
@@ -221,6 +222,30 @@ def down():
         os.environ.pop("POSTHOUSE_DROPDIR")
 
 
+def unfinished():
+    """.new-NAME, a day old: what is whole may have been reported as stored before a power cut took its name back."""
+    with House(started=False) as house:
+        drop = house.directory / "drop"
+        house.sendmail("a@example.test", text="Subject: whole\n\nx\n")
+        good = drop / house.dropped()[0]
+        whole = good.read_bytes()
+        flipped = bytearray(whole)
+        flipped[whole.index(b"whole")] ^= 1
+        good.rename(drop / f".new-{good.name}")
+        for name, data in ((f".new-{good.name}", whole), (".new-young", whole), (".new-cut", whole[:-60]), (".new-empty", b""),
+                           (".new-flipped", bytes(flipped)), (".new-nonsense", b"\xff" * 100)):
+            (drop / name).write_bytes(data)
+            if name != ".new-young":
+                os.utime(drop / name, (time.time() - 2 * 86400,) * 2)
+        house.start()
+        ok(house.wait_for(lambda: house.live() and house.dropped() == [".bad-.new-flipped", ".bad-.new-nonsense", ".new-young"]),
+           "of files that drop did not finish the whole one is sent, the damaged are kept, the incomplete removed", house.dropped())
+        is_(len(house.live()), 1, "once")
+        log = house.program.log()
+        ok(all(f'event=drop-unfinished file={name} reason="{what}' in log for name, what in
+               ((good.name, "whole"), ("cut", "incomplete"), ("empty", "incomplete"))), "the log says so", log)
+
+
 MARK, SUM_BYTES = b"posthouse-drop 2\n", 32
 
 
@@ -361,7 +386,7 @@ def long_names():
         is_((len(house.queue.messages), house.dropped()), (before, []), "and nothing is sent to where its beginning leads")
 
 
-for test in (arguments, recipients_from_header, long_names, smtp, limits, stray, down, damaged_drops, reload_and_names, reload_in_the_middle,
+for test in (arguments, recipients_from_header, long_names, smtp, limits, stray, down, unfinished, damaged_drops, reload_and_names, reload_in_the_middle,
              nobody_behind_the_door):
     test()
 done()
