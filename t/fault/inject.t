@@ -9,6 +9,9 @@ right person; no program stays down; who is refused finds the cause in the log.
     python3 t/fault/inject.t start N [PROGRAM ..] or all: while the house starts
     python3 t/fault/inject.t list [PROGRAM ...]   the places
 
+Mail and queue are on two file systems (mail in /dev/shm), where a delivery has a sync more before its queue file goes;
+INJECT_DISKS=1: on one.
+
 A first run of the load learns the places: a call, and the functions that led to it. Some calls that lie are the control that
 the load would see it. A house of which no program may have more than 80 descriptors is one fault more.
 """
@@ -81,7 +84,7 @@ class Trial:
                 self.house.stop()
             except RuntimeError as error:
                 note(error)
-            shutil.rmtree(self.house.directory, ignore_errors=True)
+            self.house.remove()
             self.host.messages.clear()
         self.house = self.load = None
 
@@ -323,8 +326,11 @@ def main():
     scratch.chmod(0o711)
     so = stopper.build(scratch, "inject")
     page = inject.Page(scratch / "page", [*table(), "master", *COMMANDS])
-    trial = Trial(so, page)
+    disk = inject.other_disk()
+    trial = Trial(so, page, mail_disk=disk)
     places = trial.learn()
+    two = any((p.program, p.call) == ("local", "fsync") and "publish" in p.where(build) for p in places)
+    is_(two, disk is not None, "mail and queue are on two disks" if disk else "mail and queue are on one disk")
     if not words:
         control(trial, places, build)
         few_descriptors(so, page)

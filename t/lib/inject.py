@@ -4,10 +4,13 @@ it does."""
 import collections
 import errno
 import mmap
+import os
 import pathlib
 import re
+import shutil
 import struct
 import subprocess
+import tempfile
 
 import stopper
 from house import SOURCE, House
@@ -102,12 +105,27 @@ class Page:
         return sorted(found, key=lambda p: (p.program, p.call, p.frames))
 
 
-class Injected(House):
-    """A private house with the library in all its programs, and in what run() starts."""
+def other_disk():
+    """A directory on another file system than a house's; None: there is none, or INJECT_DISKS=1."""
+    place = pathlib.Path("/dev/shm")
+    there = place.is_dir() and os.access(place, os.W_OK) and place.stat().st_dev != os.stat(tempfile.gettempdir()).st_dev
+    return place if there and os.environ.get("INJECT_DISKS") != "1" else None
 
-    def __init__(self, so, page, *options, files=0):
+
+class Injected(House):
+    """A private house with the library in all its programs, and in what run() starts. mail_disk: where its mail is, instead of
+    beside its queue."""
+
+    def __init__(self, so, page, *options, files=0, mail_disk=None):
         super().__init__(*options)
+        self.elsewhere = tempfile.mkdtemp(prefix="posthouse-mail.", dir=mail_disk) if mail_disk else None
+        if self.elsewhere:
+            (self.directory / "mail").symlink_to(self.elsewhere)
         self.preloading = stopper.Preloading(so, INJECT_PAGE=str(page.path), **({"INJECT_FILES": str(files)} if files else {}))
+
+    def remove(self):
+        for place in filter(None, (self.directory, self.elsewhere)):
+            shutil.rmtree(place, ignore_errors=True)
 
     def start(self, *options):
         with self.preloading:
