@@ -226,7 +226,8 @@ static enum store_result settle_append(struct folder_append *a, int64_t date_s, 
 	if (date_s != STORE_DATE_NOW) {
 		struct timespec times[2] = { { .tv_sec = date_s }, { .tv_sec = date_s } };
 
-		futimens(a->fd, times);
+		if (futimens(a->fd, times) < 0)
+			return fail_disk(why, "set the message's date");
 	}
 	if (fsync(a->fd) < 0 || fstat(a->fd, &st) < 0)
 		return fail_disk(why, "sync message");

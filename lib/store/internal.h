@@ -343,6 +343,7 @@ enum store_result folder_take(struct folder *f, const uint32_t *uids, uint32_t c
                               struct reason *why);
 
 /* quota.c */
-enum store_result quota_add(struct store *store, int64_t bytes, int64_t messages);
+/* What cannot be added is counted anew: the file goes. */
+void quota_add(struct store *store, int64_t bytes, int64_t messages);
 
 #endif

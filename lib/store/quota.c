@@ -141,17 +141,17 @@ enum store_result store_quota_check(struct store *store, uint64_t size_bytes, st
 	return STORE_OVER_QUOTA;
 }
 
-enum store_result quota_add(struct store *store, int64_t bytes, int64_t messages)
+void quota_add(struct store *store, int64_t bytes, int64_t messages)
 {
 	char line[64];
 	size_t len = string_print(line, sizeof line, "%" PRId64 " %" PRId64 "\n", bytes, messages);
 	int fd = openat(store->maildir, "maildirsize",
 	                O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-	if (fd < 0)
-		return STORE_FAILED;
-	int result = write_whole(fd, line, len);
-
-	close(fd);
-	return result < 0 ? STORE_FAILED : STORE_OK;
+	if (fd < 0 && errno == ENOENT)
+		return;
+	if (fd < 0 || write_whole(fd, line, len) < 0)
+		unlinkat(store->maildir, "maildirsize", 0);
+	if (fd >= 0)
+		close(fd);
 }

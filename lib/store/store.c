@@ -421,9 +421,13 @@ uint32_t store_new_uidvalidity(struct store *store, struct reason *why)
 		validity = last + 1;
 	size_t len = string_print(bytes, sizeof bytes, "%010" PRIu32 "\n", validity);
 
-	pwrite_whole(fd, bytes, len, 0);
+	/* A full disk as above; any other failure could give the number again. */
+	bool written = pwrite_whole(fd, bytes, len, 0) == 0 || disk_refuses(errno);
+
+	if (!written)
+		fail_errno(why, "write " HOME_FILE);
 	close(fd);
-	return validity;
+	return written ? validity : 0;
 }
 
 /* Every line stays as it is, also what we take for no name, but that of this one. */

@@ -47,6 +47,34 @@ struct dirent *readdir(DIR *directory)
 	return real(directory);
 }
 
+static bool undated; /* no file takes a time */
+
+int futimens(int fd, const struct timespec times[2])
+{
+	if (undated) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_utimensat, fd, NULL, times, 0);
+}
+
+static const char *unwritten; /* the file whose writes fail */
+
+ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
+{
+	char path[60], to[300];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	ssize_t n = unwritten ? readlink(path, to, sizeof to - 1) : 0;
+
+	to[n < 0 ? 0 : n] = '\0';
+	if (unwritten && strstr(to, unwritten)) {
+		errno = EIO;
+		return -1;
+	}
+	return syscall(SYS_pwrite64, fd, bytes, len, at);
+}
+
 /* ---- files ---- */
 
 static const int refusals[] = { EMFILE, EACCES, EIO, ELOOP };
@@ -183,6 +211,42 @@ static void check_uids(void)
 	box_remove();
 }
 
+/* What cannot be written is told, or made good. */
+static void check_unwritten(void)
+{
+	struct store_quota quota;
+	struct folder_append *a;
+	uint32_t uid;
+
+	box_make(100000);
+	struct folder *f = box_open("INBOX");
+
+	store_quota(box, &quota, &box_why);
+	refused = "maildirsize";
+	refusal = EMFILE;
+	box_append(f, "Subject: m1\r\n\r\n", 0);
+	refused = NULL;
+	ok(store_quota(box, &quota, &box_why) == STORE_OK && quota.used_messages == 1,
+	   "a message that could not be added to the quota is counted");
+	undated = true;
+	ok(folder_append_begin(f, 3, &a, &box_why) == STORE_OK &&
+	           folder_append_write(a, VIEW("x\r\n"), &box_why) == STORE_OK &&
+	           folder_append_finish(&a, 0, 0, 1000000000, &uid, &box_why) == STORE_FAILED,
+	   "a date that the file does not take is a failure of APPEND");
+	undated = false;
+	folder_close(&f);
+	store_create(box, VIEW("Work"), &box_why);
+	unwritten = HOME_FILE;
+	ok(folder_open(box, VIEW("Work"), false, &f, &box_why) == STORE_FAILED,
+	   "a UIDVALIDITY that cannot be recorded is none");
+	is_string(box_why.text, "write " HOME_FILE ": Input/output error", "and says why");
+	unwritten = NULL;
+	f = box_open("Work");
+	ok(f != NULL, "when it can the folder opens");
+	folder_close(&f);
+	box_remove();
+}
+
 /* ---- directories ---- */
 
 static void check_directories(void)
@@ -226,6 +290,7 @@ int main(void)
 	check_subscriptions();
 	check_keywords();
 	check_uids();
+	check_unwritten();
 	check_directories();
 	return tap_done();
 }
