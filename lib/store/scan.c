@@ -438,6 +438,15 @@ static int reconcile(struct folder *f, struct scan *s, struct reason *why)
 	return assign(f, s, why);
 }
 
+/* What no UID could be given to, where only a whole scan finds it. */
+static bool waits_in_cur(const struct folder *f, const struct scan *s)
+{
+	for (uint32_t i = 0; f->refused && i < s->count; i++)
+		if (!s->found[i].in_new)
+			return true;
+	return false;
+}
+
 enum store_result scan_all(struct folder *f, struct reason *why)
 {
 	struct scan s = { 0 };
@@ -452,15 +461,17 @@ enum store_result scan_all(struct folder *f, struct reason *why)
 
 	if (result == 0)
 		result = reconcile(f, &s, why);
+	bool waits = result == 0 && waits_in_cur(f, &s);
+
 	scan_free(&s);
 	/* What this scan itself renamed is known; new is looked at once more. */
 	if (directory_ns(f->cur) != known_ns) {
 		f->ix.h.cur_ns = directory_ns(f->cur);
 		settled = false;
 	}
-	f->must_scan = false;
+	f->must_scan = waits;
 	f->ix.h.new_ns = f->new_seen_ns = 0;
-	f->ix.h.settled = settled;
+	f->ix.h.settled = settled && !waits;
 	f->ix.h.scanned_s = now_ns() / 1000000000; /* and so no longer fresh, when it is written */
 	return result < 0 ? STORE_FAILED : STORE_OK;
 }

@@ -123,6 +123,7 @@ static void check_session(int n)
 	if (faults[n].kind == SYNC)
 		box_shell("rm ../" RESERVED_FILE);
 	box_deliver("Subject: m3\r\n\r\n");
+	box_shell("echo > cur/1900000000.1.test:2,");
 	lines("", "");
 	break_it(n);
 	f = box_open("INBOX");
@@ -143,7 +144,8 @@ static void check_session(int n)
 	fails = NOTHING;
 	synced = 0;
 	box_sync(f);
-	is_string(box_list(f), "2 3", "when it can be written the new message is told");
+	is_string(box_list(f), "2 3 4",
+	          "when it can be written the new messages are told, of new and of cur");
 	ok(faults[n].kind != SYNC || synced, "and what was not synced is");
 	folder_close(&f);
 	break_it(n);
