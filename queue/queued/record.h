@@ -99,8 +99,6 @@ struct message {
 	int64_t born_ms;
 	struct heap_entry next;
 	uint32_t put_off_s;
-	uint32_t away_s; /* after born_ms, since when its file is not there; 0: it is, as far as
-	                    known */
 	uint32_t recipient_count;
 	uint32_t counts[RECIPIENT_STATES]; /* recipients in each state */
 	uint32_t cursor; /* the recipient that is asked about next, while in line */
@@ -119,6 +117,7 @@ struct message {
 	struct recipient *recipients;
 	char *strings; /* each terminated; place 0 is the empty one */
 	uint32_t strings_len, strings_cap, recipient_cap;
+	uint32_t away_s; /* after born_ms: since when its file is not there; 0: it is, as known */
 #define ENVELOPE_FIELD(name, declaration, kind, detail, way, line) \
 	KEPT_##way(kind, name, declaration)
 #include "lib/wire/envelope.def"
