@@ -51,6 +51,9 @@ int command_places_read(const struct command *c, struct model *m);
  * it may not be seen. */
 void aside_text(const struct settings *s, struct text *out);
 
+/* Root becomes the queue's account, for good: whoever owns queued owns what is read there. */
+int command_become_queue(const struct settings *s, struct reason *why);
+
 /* The directory of the server's programs. */
 const char *command_programs(void);
 /* -1: posthouse runs and could not be asked any more after a build with these. */

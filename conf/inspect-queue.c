@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "conf/command.h"
 #include "conf/inspect.h"
 #include "conf/model.h"
 #include "lib/base/file.h"
-#include "lib/queue/queuedir.h"
+#include "lib/queue/whose.h"
 
 enum { STRAYS_TOLD_MAX = 20 };
 
@@ -54,6 +56,20 @@ static void note_any(void *context, const struct queuedir_entry *e)
 	*(bool *)context |= e->kind == QUEUEDIR_MESSAGE;
 }
 
+/* Files are opened for it, so that it is another's work (command_become_queue). */
+static bool is_others(const struct model *m, int fd, const struct queue_key *key)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0)
+		_exit(command_become_queue(&m->settings, NULL) == 0 &&
+		      queue_secret_is_others(fd, key));
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
 /* Without it the queue is not opened. */
 static void check_secret(struct model *m, int fd)
 {
@@ -64,6 +80,9 @@ static void check_secret(struct model *m, int fd)
 
 	if (there < 0) {
 		problem_error(&m->problems, NULL, 0, "%s", why.text);
+	} else if (there == 1 && fd >= 0 && is_others(m, fd, &key)) {
+		problem_error(&m->problems, m->settings.queue_directory, 0, "%s",
+		              QUEUE_SECRET_IS_OTHERS);
 	} else if (there == 0) {
 		queuedir_walk(fd, QUEUEDIR_LIVE, note_any, &any);
 		if (any)

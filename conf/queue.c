@@ -151,7 +151,7 @@ static const struct verb verbs[] = {
 	{ "hold", 1, 1, "hold all | " FILTER, queue_hold, false },
 	{ "release", 0, 1, "release [all | " FILTER "]", queue_release, false },
 	{ "remove", 1, 1, "remove all | " FILTER, queue_remove, false },
-	{ "check", 0, -1, "check [--repair] [--unverified ID ...]", command_queue_check, false },
+	{ "check", 0, -1, "check [--repair] [--unverified ID|waiting ...]", command_queue_check, false },
 	{ NULL, 0, 0, NULL, NULL, false },
 };
 

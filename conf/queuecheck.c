@@ -23,11 +23,13 @@
 #include "lib/queue/ask.h"
 #include "lib/queue/mend.h"
 #include "lib/queue/restore.h"
+#include "lib/queue/whose.h"
 
 struct check {
 	int directory, queued; /* queued: -1, it does not run */
 	struct queue_key key;
 	bool have_key, repair;
+	bool all_waiting;  /* "waiting" stood among the ids */
 	char **unverified; /* ids */
 	int unverified_count;
 	struct queuedir_entry *entries;
@@ -37,6 +39,9 @@ struct check {
 	bool mendable; /* by one bit, which is then all that is wrong with it */
 	size_t whole, left, restored;
 };
+
+/* Stands for one of these words that need not be looked for any more. */
+static char found[] = "";
 
 /* ---- what is there ---- */
 
@@ -82,14 +87,15 @@ static bool is_there(const struct check *k, const char *name)
 	return fstatat(k->directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* Has the operator named it?  Those that nobody asks for here are told of at the end. */
-static bool is_named(const struct check *k, uint64_t id)
+/* Has the operator named it, by its id or as one of those that wait under a secret that is lost?
+ * Those that nobody asks for here are told of at the end. */
+static bool is_named(const struct check *k, const struct queuedir_entry *e)
 {
-	static char found[] = "";
 	char text[QUEUE_ID_CHARS + 1];
-	bool named = false;
+	bool waits = e->place == QUEUEDIR_LIVE && k->file.verdict == QUEUE_SEAL_WRONG;
+	bool named = k->all_waiting && waits;
 
-	queue_id_text(id, text);
+	queue_id_text(e->id, text);
 	for (int i = 0; i < k->unverified_count; i++)
 		if (strcmp(k->unverified[i], text) == 0) {
 			k->unverified[i] = found;
@@ -180,7 +186,7 @@ static void judge_restorable(struct check *k, const struct queuedir_entry *e, co
 {
 	char remedy[128];
 
-	if (whole ? k->repair : is_named(k, e->id)) {
+	if (whole ? k->repair : is_named(k, e)) {
 		act(k, e, !whole);
 		return;
 	}
@@ -277,8 +283,7 @@ static void judge(struct check *k, const struct queuedir_entry *e)
 
 /* ---- the whole ---- */
 
-/* Nothing else of root's is needed from here on. */
-static int become_queue(const struct settings *s, struct reason *why)
+int command_become_queue(const struct settings *s, struct reason *why)
 {
 	uid_t uid;
 	gid_t gid;
@@ -303,11 +308,16 @@ static int take_secret(struct check *k, struct reason *why)
 		there = 1;
 	}
 	k->have_key = there == 1;
+	bool others =
+		k->have_key && !k->all_waiting && queue_secret_is_others(k->directory, &k->key);
+
 	if (there < 0)
 		printf("secret: %s\n", why->text);
 	else if (there == 0)
 		printf("secret: missing; restore it, or accept messages with --unverified ID ...\n");
-	k->left += there != 1;
+	else if (others)
+		printf("secret: %s\n", QUEUE_SECRET_IS_OTHERS);
+	k->left += there != 1 || others;
 	return there < 0 && k->unverified_count ? -1 : 0;
 }
 
@@ -360,7 +370,7 @@ static int check_queue(const struct settings *s, struct check *k)
 			return command_fail(EXIT_TEMPORARY, &why);
 		k->left += command_queue_is_replaced(s);
 	}
-	if (become_queue(s, &why) < 0)
+	if (command_become_queue(s, &why) < 0)
 		return command_fail(EXIT_PERMANENT, &why);
 	k->directory = open(s->queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (k->directory < 0) {
@@ -382,6 +392,10 @@ static bool take_options(struct check *k, int argc, char **argv)
 			while (i + 1 < argc && argv[i + 1][0] != '-') {
 				k->unverified_count++;
 				i++;
+				if (strcmp(argv[i], "waiting") == 0) {
+					k->all_waiting = true;
+					argv[i] = found;
+				}
 			}
 		} else {
 			return false;
@@ -396,7 +410,7 @@ int command_queue_check(const struct command *c, int argc, char **argv)
 	struct model m;
 
 	if (!take_options(&k, argc, argv))
-		return command_usage(c, "check [--repair] [--unverified ID ...]");
+		return command_usage(c, "check [--repair] [--unverified ID|waiting ...]");
 	int code = command_places_read(c, &m);
 
 	if (code == EXIT_DONE) {

@@ -14,6 +14,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
+#include "lib/queue/whose.h"
 
 enum { SPACE_CHECK_MS = 1000 };
 
@@ -32,12 +33,17 @@ static void note_any(void *context, const struct queuedir_entry *e)
 		*any = *e;
 }
 
-/* A new one is made only for an empty queue: without theirs all messages would look forged. */
+/* A new one is made only for an empty queue: without theirs all messages would look forged, and so
+ * they do with another's. */
 static int take_secret(struct disk *d, struct reason *why)
 {
 	struct queuedir_entry any = { .name = "" };
 	int there = queuedir_secret(d->directory, &d->key, why);
 
+	if (there > 0 && queue_secret_is_others(d->directory, &d->key)) {
+		errno = EINVAL; /* not what a file that cannot be read has left */
+		return fail(why, "%s", QUEUE_SECRET_IS_OTHERS);
+	}
 	if (there != 0)
 		return there < 0 ? -1 : 0;
 	for (enum queuedir_place place = QUEUEDIR_LIVE; place <= QUEUEDIR_TORN; place++)

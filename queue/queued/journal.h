@@ -14,7 +14,7 @@
 
 #include "lib/base/list.h"
 #include "queue/queued/disk.h"
-#include "queue/queued/queuelog.h"
+#include "lib/queue/queuelog.h"
 #include "queue/queued/record.h"
 
 enum {

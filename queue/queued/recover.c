@@ -26,8 +26,8 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/queue/queuelog.h"
 #include "lib/queue/verify.h"
-#include "queue/queued/queuelog.h"
 
 struct recovery {
 	struct disk *disk;

@@ -441,6 +441,63 @@ def other_secret(prepared, how):
         ok(all(started.delivered[id] == [TEXTS[to]] for id, to in prepared.ids.items()), "all are delivered, once")
 
 
+def exchanged_secret(prepared, how):
+    """The queue of one machine with the secret of another: nothing is set aside for it, and nothing is taken before somebody says so."""
+    place, ids, queue = prepared.copy(), list(prepared.ids), prepared.directory / "queue"
+    tree = lambda: {path.relative_to(place / "queue"): path.read_bytes() for path in (place / "queue").rglob("*") if path.is_file() and path.name != ".holder"}
+    (place / "queue/secret").write_bytes(os.urandom(32))
+    before = tree()
+    said = fails_to_start(place)
+    ok(f"queue.directory {place}/queue: the file `secret'" in said and "--unverified waiting" in said, f"{how}: another's secret: queued does not start, and says what can be done", said)
+    is_(tree(), before, "no file is moved, nor the mark of a clean stop")
+    wirehouse.generation(place, SETTINGS)
+    code, said = posthouse(place, "check")
+    ok(code == 100 and said.count(f"{place}/queue: error: the file `secret' of queue.directory is not the one") == 1, "posthouse check says so", said)
+    code, said = posthouse(place, "queue", "check", "--repair")
+    ok(code == 100 and "secret: the file `secret' of queue.directory is not the one" in said and said.count("; --unverified ") == 8, "and queue check, with all messages", said)
+    is_(tree(), before, "none of which touches one")
+
+    shutil.copy(queue / "secret", place / "queue/secret")
+    with Started(place) as started:
+        started.settled(ids)
+        ok(all(started.delivered.get(id) == [TEXTS[to]] for id, to in prepared.ids.items()), "with the right one all are delivered")
+
+    place = prepared.copy()
+    (place / "queue/secret").write_bytes(os.urandom(32))
+    path_of(place, ids[0]).rename(place / "queue/damaged" / ids[0])
+    wirehouse.generation(place, SETTINGS)
+    code, said = posthouse(place, "queue", "check", "--unverified", "waiting")
+    is_((code, said.count("taken back unverified"), (place / f"queue/damaged/{ids[0]}").exists()), (100, 7, True), "`waiting' are those that wait")
+    with Started(place) as started:
+        started.settled(ids)
+        ok(all(started.delivered.get(id) == [TEXTS[prepared.ids[id]]] for id in ids[1:]), "and they are delivered as they are", str(started.delivered.keys()))
+
+
+def whose_secret(prepared, how):
+    """What is only damaged does not keep queued from starting: one record of the log, or one file, tells that the secret is right."""
+    changed = lambda path: [digit(at)(path) for at in (170, 190)]
+    for name, spare, cut_log in (("all files have two digits of the seal wrong, and their logs", 0, False),
+                                 ("and no logs, but one file is right", 1, True)):
+        place = prepared.copy()
+        for id in list(prepared.ids)[spare:]:
+            path = path_of(place, id)
+            changed(path)
+            if cut_log:
+                os.truncate(path, path.read_bytes().rindex(b"\nattempt ") + 1)
+        with Started(place) as started:
+            started.settled(prepared.ids)
+            is_((started.house.counts()["damaged"], len(started.delivered)), (8 - spare, spare), f"{how}: {name}: set aside")
+    # One bit is what a disk does, also to a queue of one file.
+    place = prepared.copy()
+    for id in list(prepared.ids)[1:]:
+        path_of(place, id).unlink()
+    path = path_of(place, list(prepared.ids)[0])
+    os.truncate(path, path.read_bytes().rindex(b"\nattempt ") + 1)
+    flip_in(b"@far.test")(path)
+    with Started(place) as started:
+        is_(started.house.counts()["damaged"], 1, f"{how}: one bit of the only message: set aside")
+
+
 def clean_mark(prepared, how):
     """Whatever it is, nothing is lost by it."""
     for name, make in {"a file with bytes": lambda p: p.write_bytes(b"x"), "a FIFO": os.mkfifo, "gone": lambda p: None}.items():
@@ -459,7 +516,7 @@ def main():
     for clean in (True, False):
         how = "after a clean stop" if clean else "after kill -9"
         with Prepared(clean) as prepared:
-            for test in (messages, directories, mended_directories, secret, exchanged, copied_in, not_removable, other_secret, clean_mark):
+            for test in (messages, directories, mended_directories, secret, exchanged, copied_in, not_removable, other_secret, exchanged_secret, whose_secret, clean_mark):
                 test(prepared, how)
             for running in (True, False):
                 repair(prepared, how, running)

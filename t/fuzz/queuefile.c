@@ -3,7 +3,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#include "queue/queued/queuelog.h"
+#include "lib/queue/queuelog.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
-#include "queue/queued/queuelog.h"
+#include "lib/queue/queuelog.h"
 
 enum { BASE_MAX = 4096, LOG_MAX = 16384, UNITS_MAX = 64, LISTED_MAX = 16 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The queue file's encoding: ids, header, envelope, log; and that nothing torn or forged is
  * believed. */
-#include "queue/queued/queuelog.h"
+#include "lib/queue/queuelog.h"
 
 #include <sodium.h>
 

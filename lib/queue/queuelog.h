@@ -3,8 +3,8 @@
  * The log at the end of a queue file: what has become of its recipients, one record a line, each
  * with its own short keyed checksum.
  */
-#ifndef QUEUE_QUEUED_QUEUELOG_H
-#define QUEUE_QUEUED_QUEUELOG_H
+#ifndef LIB_QUEUE_QUEUELOG_H
+#define LIB_QUEUE_QUEUELOG_H
 
 #include "lib/queue/queuefile.h"
 

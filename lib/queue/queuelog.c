@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "queue/queued/queuelog.h"
+#include "lib/queue/queuelog.h"
 
 #include <assert.h>
 #include <sodium.h>
