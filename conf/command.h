@@ -66,6 +66,8 @@ int command_reload_if_running(const struct settings *s, long *instead);
  * false: it does not run. */
 bool command_running_faults(const struct settings *s,
                             void (*fault)(void *context, const char *text), void *context);
+/* Certificates for which TLS does not work in the running house, on standard error. */
+void command_warn_of_tls(const struct settings *s);
 /* Does a running house work in another queue directory than the one that is there? Prints so. */
 bool command_queue_is_replaced(const struct settings *s);
 

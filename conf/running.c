@@ -80,6 +80,16 @@ static void hear_generation(struct fault_hearer *f, long number)
 	f->fault(f->context, fault);
 }
 
+/* "tls          does not work for FILE: ...". */
+static const char *dead_tls(const char *line, char fault[CONTROL_LINE_MAX + 64])
+{
+	struct view text = view_of(line);
+
+	string_print_cut(fault, CONTROL_LINE_MAX + 64, "TLS %.*s",
+	                 VIEW_ARG(view_trim(view_skip(text, view_find(text, ' ')))));
+	return fault;
+}
+
 /* "queued       not running", "smtpd        pid 5 uid 7 up 3s, not ready": after a reload that is
  * well for a moment. "reload       refused: ...": of the last one. "replaced     queue.directory
  * ...": what runs is in another directory. */
@@ -109,6 +119,12 @@ static void hear_line(struct hearer *h, const char *line)
 		string_print_cut(fault, sizeof fault, "%.*s",
 		                 VIEW_ARG(view_trim(view_skip(text, name.len))));
 		f->fault(f->context, fault);
+		return;
+	}
+	if (view_equal(name, VIEW("tls"))) {
+		/* Of the current one check looks itself (keys_verify). */
+		if (f->running != f->current)
+			f->fault(f->context, dead_tls(line, fault));
 		return;
 	}
 	bool silent = strstr(line, ", not answering for ") != NULL;
@@ -141,6 +157,27 @@ bool command_running_faults(const struct settings *s,
 		fault(context, why.text);
 	close(fd);
 	return true;
+}
+
+static void warn_of_tls(struct hearer *h, const char *line)
+{
+	char fault[CONTROL_LINE_MAX + 64];
+
+	(void)h;
+	if (view_starts(view_of(line), VIEW("tls ")))
+		fprintf(stderr, "posthouse: warning: %s\n", dead_tls(line, fault));
+}
+
+void command_warn_of_tls(const struct settings *s)
+{
+	struct hearer h = { NULL, warn_of_tls };
+	struct reason why;
+	int fd = control_connect(s->directory_run, NULL);
+
+	if (fd < 0)
+		return;
+	ask(s, fd, CONTROL_STATUS, &h, &why);
+	close(fd);
 }
 
 struct replaced_hearer {

@@ -136,6 +136,8 @@ int command_start(const struct command *c, int argc, char **argv)
 		code = command_fail(EXIT_PERMANENT, &why);
 	} else if (code == EXIT_DONE && start_master(&m.settings, &why) != 0) {
 		code = command_fail(EXIT_TEMPORARY, &why);
+	} else if (code == EXIT_DONE) {
+		command_warn_of_tls(&m.settings);
 	}
 	model_free(&m);
 	return code;

@@ -18,6 +18,7 @@
 #include "lib/wire/control.h"
 #include "lib/wire/master.h"
 #include "master/beats.h"
+#include "master/keyless.h"
 #include "master/master.h"
 #include "master/residents.h"
 
@@ -111,6 +112,19 @@ static void say_replaced(void *context, const char *text)
 	control_answer_add(&a->lines, &out);
 }
 
+static void say_keyless(void *context, const char *file)
+{
+	struct asker *a = context;
+	char line[CONTROL_LINE_MAX];
+
+	string_print_cut(line, sizeof line,
+	                 "tls          does not work for %s: its private key is not in the "
+	                 "generation; put the key back and run posthouse build --reload",
+	                 file);
+	control_line_put(&out, line);
+	control_answer_add(&a->lines, &out);
+}
+
 /* One line for each program: more than a socket takes at once. */
 static void status(struct asker *a)
 {
@@ -120,6 +134,7 @@ static void status(struct asker *a)
 		if (!i->trial)
 			say(a, i);
 	say_generation(a);
+	keyless_each(say_keyless, a);
 	if (master.refused[0])
 		say_refused(a);
 	if (master.up && !master.stopping)

@@ -13,6 +13,7 @@
 #include "lib/net/listen.h"
 #include "lib/wire/wire.h"
 #include "master/beats.h"
+#include "master/keyless.h"
 
 enum {
 	PIPE_BYTES = 256 * 1024 /* a fifth of a second of the busiest house; those of owners have
@@ -244,6 +245,7 @@ bool instance_start(struct instance *i)
 	}
 	if (pid == 0)
 		become_program(i);
+	keyless_begin(i);
 	i->pid = pid;
 	i->ready = i->given_up = false;
 	i->silent_ms = i->beats = 0;

@@ -31,6 +31,7 @@
 #include "lib/wire/master.h"
 #include "master/beats.h"
 #include "master/control.h"
+#include "master/keyless.h"
 #include "master/logs.h"
 #include "master/owners.h"
 #include "master/reload.h"
@@ -100,6 +101,7 @@ static void wire_said(struct watch *w, unsigned events)
 		return;
 	if (in.type == MASTER_READY && wire_end(&in)) {
 		i->ready = true;
+		keyless_ready(i);
 		if (i->retired)
 			kill(i->pid, SIGHUP);
 		if (i->row == &house[HOUSE_LOGD])
@@ -110,6 +112,8 @@ static void wire_said(struct watch *w, unsigned events)
 		logs_tell();
 	} else if (in.type == MASTER_BEAT) {
 		beats_heard(i, &in);
+	} else if (in.type == MASTER_KEYLESS) {
+		keyless_heard(i, &in);
 	} else if (in.type == MASTER_DIAL && wire_end(&in) && i->row->sessions) {
 		if (pace_says(&i->dials, loop_now_ms(master.loop), DIALS_PER_SECOND, &more))
 			residents_dial_for(i);

@@ -14,6 +14,7 @@
 #include "lib/conf/places.h"
 #include "lib/wire/master.h"
 #include "master/beats.h"
+#include "master/keyless.h"
 #include "master/logs.h"
 #include "master/master.h"
 #include "master/owners.h"
@@ -263,6 +264,8 @@ static void tried(const struct reason *why)
 
 	if (why == NULL && !master.stopping) {
 		result = take(&reloads.next, &reason);
+		if (result == 0)
+			keyless_take();
 	} else {
 		fail(&reason, "%s", why ? why->text : "posthouse is stopping");
 		candidate_close(&reloads.next);

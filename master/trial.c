@@ -11,6 +11,7 @@
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/wire/wire.h"
+#include "master/keyless.h"
 #include "master/logs.h"
 #include "master/master.h"
 #include "master/residents.h"
@@ -122,6 +123,8 @@ static void ended(struct instance *i, int status)
 
 	if (!good && trial.why.text[0] == '\0') {
 		say_why(i, status);
+		kill_all();
+	} else if (good && trial.why.text[0] == '\0' && keyless_judge(i, &trial.why) < 0) {
 		kill_all();
 	}
 	discard(loop_owner(i, struct tried, instance));

@@ -128,6 +128,18 @@ bool master_output_get(struct wire_in *in, bool *is_system, int *fd)
 	return *fd >= 0;
 }
 
+void master_keyless_put(struct wire_out *out, const char *file)
+{
+	wire_begin(out, MASTER_KEYLESS);
+	wire_put_string(out, file);
+}
+
+bool master_keyless_get(struct wire_in *in, char file[PATH_MAX])
+{
+	wire_get_string(in, file, PATH_MAX);
+	return in->type == MASTER_KEYLESS && file[0] != '\0' && wire_end(in);
+}
+
 void master_beat_put(struct wire_out *out, int pid)
 {
 	wire_begin(out, MASTER_BEAT);

@@ -21,6 +21,8 @@
 #ifndef LIB_WIRE_MASTER_H
 #define LIB_WIRE_MASTER_H
 
+#include <limits.h>
+
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
 #include "lib/wire/wire.h"
@@ -41,8 +43,10 @@ enum master_type {
 	MASTER_DIAL = 23,       /* parents of owners' session programs -> master: a line to authd,
 	                           protocol "session" */
 	MASTER_DIALLED = 24,    /* the answer: the line */
-	MASTER_BEAT = 'b', /* program -> master: u32 its pid; a predecessor on the same wire has
-	                      another */
+	MASTER_KEYLESS = 'k', /* keyd -> master, before it is ready, in a trial too: string file of
+	                         a certificate of the generation whose key it has not */
+	MASTER_BEAT = 'b',    /* program -> master: u32 its pid; a predecessor on the same wire has
+	                         another */
 	MASTER_LOG_BROKEN = 'l', /* logd -> master: nobody is at the other end of the socket; is
 	                           there a new one? */
 	MASTER_LOG_LEFT = 'n'    /* logd -> master, its last: u64 lines that it has read and the log
@@ -67,6 +71,8 @@ void master_parent_put(struct wire_out *out, const char *program, int pid);
 bool master_parent_get(struct wire_in *in, char program[PROGRAM_NAME_MAX], int *pid);
 void master_output_put(struct wire_out *out, bool is_system, int fd);
 bool master_output_get(struct wire_in *in, bool *is_system, int *fd);
+void master_keyless_put(struct wire_out *out, const char *file);
+bool master_keyless_get(struct wire_in *in, char file[PATH_MAX]);
 void master_beat_put(struct wire_out *out, int pid);
 bool master_beat_get(struct wire_in *in, int *pid);
 void master_left_put(struct wire_out *out, uint64_t lines);

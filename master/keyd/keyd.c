@@ -3,9 +3,9 @@
  * keyd: the private keys.
  *
  * Reads the key files (PEM, of the directory that master opened), then confines itself, then parses
- * them, and from then on answers one question: sign this TLS handshake with that key. It signs
- * nothing that has not exactly that form and never decrypts, so that a captured porter gets
- * handshakes of its own and nothing that outlives it.
+ * them, tells master of which certificates it has none, and from then on answers one question: sign
+ * this TLS handshake with that key. It signs nothing that has not exactly that form and never
+ * decrypts, so that a captured porter gets handshakes of its own and nothing that outlives it.
  *
  * Runs as _phkeyd in an empty root. Trusts: the key files. Reads from porter: requests, each
  * checked to the last byte. Writes nothing; sees no network.
@@ -36,7 +36,10 @@
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
+#include "lib/conf/certificates.h"
+#include "lib/conf/generation.h"
 #include "lib/conf/settings.h"
+#include "lib/wire/master.h"
 #include "lib/wire/hub.h"
 #include "lib/wire/sign.h"
 #include "master/keyd/signform.h"
@@ -59,6 +62,8 @@ struct key {
 static struct {
 	struct key *keys;
 	unsigned count;
+	struct map certificates; /* of the generation */
+	bool certificates_open;
 	struct loop *loop;
 	struct hub hubs[PORTERS_MAX];
 	unsigned hub_count;
@@ -127,6 +132,17 @@ static void read_key_files(int directory)
 	if (walk_end(&w) < 0)
 		log_fatal("reading the directory of keys: %m");
 	close(directory);
+}
+
+/* Whose keys ought to be here. A start verifies the generation's files, and judges one that is
+ * damaged. */
+static void open_certificates(void)
+{
+	int fd = generation_file(program_fd("generation"), "tls.cdb", NULL);
+
+	keyd.certificates_open = fd >= 0 && map_open(&keyd.certificates, fd, "tls.cdb", NULL) == 0;
+	if (fd >= 0 && !keyd.certificates_open)
+		close(fd);
 }
 
 /* As root, before the uid goes: what is locked stays locked. */
@@ -206,6 +222,42 @@ static void parse_keys(void)
 	log_info("event=keys count=%u", good);
 }
 
+static const struct key *find_key(const unsigned char digest[SIGN_KEY_BYTES])
+{
+	for (unsigned i = 0; i < keyd.count; i++)
+		if (memcmp(keyd.keys[i].digest, digest, SIGN_KEY_BYTES) == 0)
+			return &keyd.keys[i];
+	return NULL;
+}
+
+/* TLS is dead for these, whatever else works: master refuses a reload that would make one of them,
+ * and posthouse status names them. */
+static void tell_keyless(void)
+{
+	struct wire_out out = { 0 };
+	int fd = program_fd("master");
+	struct certificate c;
+
+	for (uint32_t i = 0;
+	     keyd.certificates_open && certificates_at(&keyd.certificates, i, &c) == MAP_FOUND;
+	     i++) {
+		char file[PATH_MAX];
+
+		if (find_key((const unsigned char *)c.key_digest.data) != NULL)
+			continue;
+		string_cut(file, sizeof file, c.file);
+		log_warn("event=key-missing file=%s reason=\"TLS does not work for it: its "
+		         "private key is not in the generation\"",
+		         log_quote(c.file));
+		master_keyless_put(&out, file);
+		if (fd >= 0)
+			wire_send(fd, &out); /* one that is gone ends us anyway */
+	}
+	wire_out_free(&out);
+	if (keyd.certificates_open)
+		map_close(&keyd.certificates);
+}
+
 static void forget_keys(void)
 {
 	while (keyd.count)
@@ -215,14 +267,6 @@ static void forget_keys(void)
 }
 
 /* ---- requests ---- */
-
-static const struct key *find_key(const unsigned char digest[SIGN_KEY_BYTES])
-{
-	for (unsigned i = 0; i < keyd.count; i++)
-		if (memcmp(keyd.keys[i].digest, digest, SIGN_KEY_BYTES) == 0)
-			return &keyd.keys[i];
-	return NULL;
-}
 
 static const EVP_MD *scheme_digest(uint16_t scheme)
 {
@@ -328,9 +372,11 @@ int main(void)
 	settings_inherit(&settings); /* for log.debug only */
 	settings_free(&settings);
 	start_secure_memory();
+	open_certificates();
 	read_key_files(program_fd("keys"));
 	program_confine(&profile);
 	parse_keys();
+	tell_keyless();
 	keyd.loop = loop_new();
 	serve_porters();
 	hubs_serve(keyd.loop);

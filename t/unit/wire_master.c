@@ -39,6 +39,13 @@ static bool get_beat(struct wire_in *in)
 	return master_beat_get(in, &pid) && pid == 4711;
 }
 
+static bool get_keyless(struct wire_in *in)
+{
+	char file[PATH_MAX];
+
+	return master_keyless_get(in, file) && strcmp(file, "/etc/certs/one.pem") == 0;
+}
+
 /* Of a message with any other number of descriptors than one, none is taken. */
 static void numbers_of_descriptors(const char *name, const struct wire_out *whole,
                                    bool (*get)(struct wire_in *in))
@@ -77,6 +84,8 @@ int main(void)
 
 	master_beat_put(&beat, 4711);
 	torn("a beat", &beat, get_beat);
+	master_keyless_put(&beat, "/etc/certs/one.pem");
+	torn("a certificate without its key", &beat, get_keyless);
 	wire_out_free(&beat);
 	out.bytes.raw[1] = 2;
 	struct wire_in in = { .rest = view_skip(text_view(&out.bytes), 1), .fd_count = 1 };
