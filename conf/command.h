@@ -62,10 +62,21 @@ int command_may_move(const struct settings *s, struct reason *why);
  * does not run is no error.  *instead: the generation that it goes on with when it refused the
  * current one, else -1. */
 int command_reload_if_running(const struct settings *s, long *instead);
-/* What is wrong with a running house by its own status: programs that do not run, another version.
- * false: it does not run. */
-bool command_running_faults(const struct settings *s,
-                            void (*fault)(void *context, const char *text), void *context);
+enum house_state {
+	HOUSE_NOT_RUNNING,
+	HOUSE_RUNNING,
+	HOUSE_STARTING,
+	HOUSE_STOPPING,
+	HOUSE_UNKNOWN /* it cannot be asked */
+};
+
+/* What is wrong with a running house by its own status: programs that do not run (unless it is
+ * stopping), another version; that it cannot be asked, and why. */
+enum house_state command_running_faults(const struct settings *s,
+                                        void (*fault)(void *context, const char *text),
+                                        void *context);
+/* The same, of a house that was found running, for one that only wants to know this. */
+enum house_state command_house_state(const struct settings *s);
 /* Certificates for which TLS does not work in the running house, on standard error. */
 void command_warn_of_tls(const struct settings *s);
 /* Does a running house work in another queue directory than the one that is there? Prints so. */

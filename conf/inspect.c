@@ -104,6 +104,10 @@ static void check_directory(struct model *m, const struct directory_row *row)
 				row->mode, row->owner);
 		return;
 	}
+	if (!S_ISDIR(st.st_mode)) {
+		problem_error(&m->problems, path, 0, "not a directory; move it away, and make one");
+		return;
+	}
 	if ((st.st_mode & 07777 & ~row->mode) != 0)
 		problem_warning(&m->problems, path, 0, "mode is %04o; run chmod %04o",
 		                st.st_mode & 07777, row->mode);
@@ -177,14 +181,39 @@ static void check_certificates(struct model *m)
 	}
 }
 
-static void check_disk(struct model *m, const char *path, uint64_t least_bytes)
+enum { DISKS_MAX = 8 };
+
+struct disks {
+	dev_t seen[DISKS_MAX];
+	unsigned count;
+};
+
+/* Is what this stands on looked at for another row already? */
+static bool is_seen(struct disks *d, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return true;
+	for (unsigned i = 0; i < d->count; i++)
+		if (d->seen[i] == st.st_dev)
+			return true;
+	if (d->count < DISKS_MAX)
+		d->seen[d->count++] = st.st_dev;
+	return false;
+}
+
+static void check_disk(struct model *m, struct disks *disks, const char *path, uint64_t least_bytes)
 {
 	struct statvfs fs;
 
 	if (statvfs(path, &fs) != 0 || fs.f_blocks == 0)
 		return;
-	if (fs.f_flag & ST_RDONLY)
+	/* Texts may be kept on such a one for good; an edit says that it cannot write. */
+	if ((fs.f_flag & ST_RDONLY) && path != m->confdir)
 		problem_error(&m->problems, path, 0, "on a file system that is mounted read-only");
+	if (is_seen(disks, path))
+		return;
 	unsigned blocks = (unsigned)(fs.f_bavail * 100 / fs.f_blocks);
 	unsigned files = fs.f_files ? (unsigned)(fs.f_favail * 100 / fs.f_files) : 100;
 
@@ -205,7 +234,7 @@ static void check_disk(struct model *m, const char *path, uint64_t least_bytes)
 
 /* ---- the log ---- */
 
-static void check_log(struct model *m)
+static void check_log(struct model *m, struct disks *disks)
 {
 	const char *to = m->settings.log_to;
 	struct view above = view_of(to);
@@ -225,7 +254,21 @@ static void check_log(struct model *m)
 		above.len--;
 	/* Its own file system, or one that another row looks at. */
 	if (to[0] == '/' && string_copy(path, sizeof path, above))
-		check_disk(m, path, 0);
+		check_disk(m, disks, path, 0);
+}
+
+/* Where something is written: mail, edits, sendmail's while the house is down, the log. */
+static void check_disks(struct model *m)
+{
+	struct disks disks = { .count = 0 };
+
+	check_disk(m, &disks, m->settings.queue_directory,
+	           (uint64_t)m->settings.queue_space_min_bytes);
+	check_disk(m, &disks, m->settings.mail_root, 0);
+	check_disk(m, &disks, m->settings.directory_state, 0);
+	check_disk(m, &disks, m->settings.drop_directory, 0);
+	check_disk(m, &disks, m->confdir, 0);
+	check_log(m, &disks);
 }
 
 static void running_fault(void *context, const char *text)
@@ -298,6 +341,11 @@ static void check_ports(struct model *m)
 
 int command_check(const struct command *c, int argc, char **argv)
 {
+	static const char *const states[] = {
+		[HOUSE_NOT_RUNNING] = "not running", [HOUSE_RUNNING] = "running",
+		[HOUSE_STARTING] = "starting",       [HOUSE_STOPPING] = "stopping",
+		[HOUSE_UNKNOWN] = "not to be asked",
+	};
 	struct model m;
 
 	(void)argv;
@@ -318,12 +366,11 @@ int command_check(const struct command *c, int argc, char **argv)
 	if (!m.problems.onlooker)
 		inspect_mailboxes(&m);
 	check_certificates(&m);
-	check_disk(&m, m.settings.queue_directory, (uint64_t)m.settings.queue_space_min_bytes);
-	check_disk(&m, m.settings.mail_root, 0);
-	check_log(&m);
+	check_disks(&m);
 	check_aside(&m);
 	places_check(&m.settings, running_fault, &m);
-	bool running = command_running_faults(&m.settings, running_fault, &m);
+	enum house_state state = command_running_faults(&m.settings, running_fault, &m);
+	bool running = state != HOUSE_NOT_RUNNING;
 
 	if (!running) /* master tells what it sees */
 		places_check_volumes(&m.settings, running_fault, &m);
@@ -342,7 +389,9 @@ int command_check(const struct command *c, int argc, char **argv)
 	int code = m.problems.errors ? EXIT_PERMANENT : EXIT_DONE;
 
 	if (m.problems.errors + m.problems.warnings == 0)
-		printf("no problems found; posthouse is %s\n", running ? "running" : "not running");
+		printf("no problems found; posthouse is %s\n", states[state]);
+	else if (state == HOUSE_STARTING || state == HOUSE_STOPPING)
+		printf("posthouse is %s\n", states[state]);
 	model_free(&m);
 	return code;
 }

@@ -44,7 +44,21 @@ struct fault_hearer {
 	void *context;
 	const struct settings *settings;
 	long current, running; /* the generation that should run, and that does */
+	enum house_state state;
 };
+
+/* "state        stopping". */
+static bool take_state(const char *line, enum house_state *state)
+{
+	struct view text = view_of(line), name = view_take(text, view_find(text, ' '));
+
+	if (!view_equal(name, VIEW("state")))
+		return false;
+	*state = view_equal(view_trim(view_skip(text, name.len)), VIEW("stopping"))
+	                 ? HOUSE_STOPPING
+	                 : HOUSE_STARTING;
+	return true;
+}
 
 static void hear_version(struct hearer *h, const char *version)
 {
@@ -104,6 +118,8 @@ static void hear_line(struct hearer *h, const char *line)
 	char fault[CONTROL_LINE_MAX + 64];
 	long number;
 
+	if (take_state(line, &f->state))
+		return;
 	if (status_generation(line, &number)) {
 		hear_generation(f, number);
 		return;
@@ -129,7 +145,8 @@ static void hear_line(struct hearer *h, const char *line)
 	}
 	bool silent = strstr(line, ", not answering for ") != NULL;
 
-	if (strstr(line, " not running") == NULL && !late && !silent)
+	if (!silent &&
+	    (f->state == HOUSE_STOPPING || (strstr(line, " not running") == NULL && !late)))
 		return;
 	string_print_cut(fault, sizeof fault, "%.*s is not %s; the log says why", VIEW_ARG(name),
 	                 silent ? "answering"
@@ -138,8 +155,9 @@ static void hear_line(struct hearer *h, const char *line)
 	f->fault(f->context, fault);
 }
 
-bool command_running_faults(const struct settings *s,
-                            void (*fault)(void *context, const char *text), void *context)
+enum house_state command_running_faults(const struct settings *s,
+                                        void (*fault)(void *context, const char *text),
+                                        void *context)
 {
 	struct fault_hearer f = {
 		.h = { hear_version, hear_line },
@@ -147,16 +165,32 @@ bool command_running_faults(const struct settings *s,
 		.context = context,
 		.settings = s,
 		.current = generation_number(s->directory_state),
+		.state = HOUSE_RUNNING,
 	};
 	struct reason why;
-	int fd = control_connect(s->directory_run, NULL);
+	int fd = control_connect(s->directory_run, &why);
 
-	if (fd < 0)
-		return !control_is_absent(errno);
+	if (fd < 0 && control_is_absent(errno))
+		return HOUSE_NOT_RUNNING;
+	if (fd < 0) {
+		fault(context, why.text);
+		return HOUSE_UNKNOWN;
+	}
 	if (ask(s, fd, CONTROL_STATUS, &f.h, &why) != EXIT_DONE)
 		fault(context, why.text);
 	close(fd);
-	return true;
+	return f.state;
+}
+
+static void no_fault(void *context, const char *text)
+{
+	(void)context;
+	(void)text;
+}
+
+enum house_state command_house_state(const struct settings *s)
+{
+	return command_running_faults(s, no_fault, NULL);
 }
 
 static void warn_of_tls(struct hearer *h, const char *line)

@@ -114,6 +114,19 @@ static int start_master(const struct settings *s, struct reason *why)
 	            strcmp(s->log_to, "syslog") == 0 ? "the system's log" : "the log");
 }
 
+static int refuse(const struct settings *s)
+{
+	struct reason why;
+	bool stopping = command_house_state(s) == HOUSE_STOPPING;
+
+	fail(&why, "%s",
+	     stopping
+	             ? "posthouse is stopping; start it when it has stopped (posthouse stop waits for "
+	               "that)"
+	             : "posthouse is already running; use posthouse reload or posthouse stop");
+	return command_fail(stopping ? EXIT_TEMPORARY : EXIT_PERMANENT, &why);
+}
+
 int command_start(const struct command *c, int argc, char **argv)
 {
 	struct model m;
@@ -127,8 +140,7 @@ int command_start(const struct command *c, int argc, char **argv)
 
 	if (running >= 0) {
 		close(running);
-		fail(&why, "posthouse is already running; use posthouse reload or posthouse stop");
-		code = command_fail(EXIT_PERMANENT, &why);
+		code = refuse(&m.settings);
 	} else if (code == EXIT_DONE && !control_is_absent(errno)) {
 		code = command_fail(control_exit_code(errno), &why);
 	} else if (code == EXIT_DONE && generation_number(m.settings.directory_state) < 0) {

@@ -84,6 +84,15 @@ static void say(struct asker *a, const struct instance *i)
 	control_answer_add(&a->lines, &out);
 }
 
+/* First, so that who hears of a program that does not run knows why. */
+static void say_state(struct asker *a)
+{
+	if (master.up && !master.stopping)
+		return;
+	control_line_put(&out, master.stopping ? "state        stopping" : "state        starting");
+	control_answer_add(&a->lines, &out);
+}
+
 static void say_generation(struct asker *a)
 {
 	char line[CONTROL_LINE_MAX];
@@ -130,6 +139,7 @@ static void status(struct asker *a)
 {
 	control_version_put(&out, version_text);
 	control_answer_add(&a->lines, &out);
+	say_state(a);
 	for (const struct instance *i = master.instances; i != NULL; i = i->next)
 		if (!i->trial)
 			say(a, i);

@@ -1123,6 +1123,33 @@ def what_a_start_meets():
         ok("no home directory" not in p.err, "and some that did", p.err)
 
 
+def full_disks():
+    """Of everything that is written to: with a full one of the state directory no account can be locked."""
+    alone = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+    if not shutil.which("unshare") or subprocess.run([*alone, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False).returncode:
+        skip("full disks", "no mount namespace of our own")
+        return
+    for name, words in (("state", "directory.state"), ("drop", "drop.directory"), ("conf", "the configuration")):
+        with Place(domains="example.test mailboxes\n") as p:
+            p.run("build")
+            for directory in ("queue", "mail", "drop"):
+                (p.directory / directory).mkdir()
+            on = p.directory / name
+            script = f"cp -a {on} {on}.away && mount -t tmpfs -o size=4m tmpfs {on} && cp -a {on}.away/. {on}; head -c 9m /dev/zero > {on}/.fill; " \
+                     f"exec {PROGRAM} -c {p.conf} check"
+            said = subprocess.run([*alone, "sh", "-c", script], capture_output=True, text=True, check=False).stderr
+            is_(said.count(f"{on}: error: 0% of the disk and "), 1, f"the disk of {words} is full: check says so")
+
+
+def no_directory():
+    """Nobody can be asked there, so that nobody says that posthouse runs."""
+    with Place(domains="example.test mailboxes\n") as p:
+        p.run("build")
+        (p.directory / "run").write_text("")
+        is_(p.run("check"), 100, "the run directory is a file: check")
+        ok("DIR/run: error: not a directory" in p.err and "DIR/run/control: Not a directory" in p.err, "says so", p.err)
+
+
 def owners_and_routes():
     """A mailbox of a system account, and a route to this host itself."""
     with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
@@ -1157,6 +1184,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, text_files, rollback, rollback_and_keys, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, certificates, kinds_of_keys, inspected, what_a_start_meets, owners_and_routes, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, text_files, rollback, rollback_and_keys, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, certificates, kinds_of_keys, inspected, what_a_start_meets, full_disks, no_directory, owners_and_routes, usage):
     part()
 done()

@@ -49,6 +49,14 @@ with House("--users", "2") as house:
     got = [sendmail(house, f"during {n}") for n in range(3)]
     is_([(g.returncode, g.stderr) for g in got], [(0, b"")] * 3, "sendmail succeeds")
     is_(len([n for n in os.listdir(drop) if n[0] != "."]), 3, "with what it stored in the drop directory")
+    said = house.posthouse("status").stdout
+    is_(said.splitlines()[1], "state        stopping", "status says that it is stopping")
+    check = house.posthouse("check")
+    is_([line for line in check.stderr.splitlines() if " is not running" in line], [], "check does not take it for a fault that programs have ended")
+    is_(check.stdout.splitlines()[-1].rpartition("; ")[2], "posthouse is stopping", "and says so too")
+    again = house.posthouse("start", env={**os.environ, "POSTHOUSE_PROGRAMS": f"{house.directory}/bin"})
+    is_((again.returncode, again.stderr), (111, "posthouse: posthouse is stopping; start it when it has stopped (posthouse stop waits for that)\n"),
+        "nor is it started, or called running")
     for held in (porter, remote):
         os.kill(held, signal.SIGCONT)
     is_(stop.wait(), 0, "the stop ends")
