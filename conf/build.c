@@ -36,6 +36,8 @@ static int reload(const struct settings *s)
 	long instead;
 	int code = command_reload_if_running(s, &instead);
 
+	if (code == EXIT_DONE)
+		command_warn_of_taken(s);
 	if (instead > 0)
 		fprintf(stderr,
 		        "posthouse: generation %ld is still current, and a start would fail with it: "

@@ -77,8 +77,9 @@ enum house_state command_running_faults(const struct settings *s,
                                         void *context);
 /* The same, of a house that was found running, for one that only wants to know this. */
 enum house_state command_house_state(const struct settings *s);
-/* Certificates for which TLS does not work in the running house, on standard error. */
-void command_warn_of_tls(const struct settings *s);
+/* Of the generation that was just taken: certificates for which TLS does not work, and what is not
+ * in force before a restart, on standard error. */
+void command_warn_of_taken(const struct settings *s);
 /* Does a running house work in another queue directory than the one that is there? Prints so. */
 bool command_queue_is_replaced(const struct settings *s);
 

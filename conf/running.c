@@ -193,18 +193,21 @@ enum house_state command_house_state(const struct settings *s)
 	return command_running_faults(s, no_fault, NULL);
 }
 
-static void warn_of_tls(struct hearer *h, const char *line)
+static void warn_of(struct hearer *h, const char *line)
 {
+	const struct view group = VIEW("replaced     control.group ");
 	char fault[CONTROL_LINE_MAX + 64];
 
 	(void)h;
 	if (view_starts(view_of(line), VIEW("tls ")))
 		fprintf(stderr, "posthouse: warning: %s\n", dead_tls(line, fault));
+	else if (view_starts(view_of(line), group))
+		fprintf(stderr, "posthouse: warning: control.group %s\n", line + group.len);
 }
 
-void command_warn_of_tls(const struct settings *s)
+void command_warn_of_taken(const struct settings *s)
 {
-	struct hearer h = { NULL, warn_of_tls };
+	struct hearer h = { NULL, warn_of };
 	struct reason why;
 	int fd = control_connect(s->directory_run, NULL);
 
@@ -277,6 +280,8 @@ static int ask_house(const struct command *c, enum control_type question, const 
 	if (read)
 		code = question == CONTROL_RELOAD ? ask_to_reload(&m.settings, &refused, &why)
 		                                  : ask_at(&m.settings, question, &why);
+	if (read && code == EXIT_DONE && question == CONTROL_RELOAD)
+		command_warn_of_taken(&m.settings);
 	if (read && code != EXIT_DONE)
 		command_fail(code, &why);
 	else if (read && done != NULL)

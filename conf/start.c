@@ -149,7 +149,7 @@ int command_start(const struct command *c, int argc, char **argv)
 	} else if (code == EXIT_DONE && start_master(&m.settings, &why) != 0) {
 		code = command_fail(EXIT_TEMPORARY, &why);
 	} else if (code == EXIT_DONE) {
-		command_warn_of_tls(&m.settings);
+		command_warn_of_taken(&m.settings);
 	}
 	model_free(&m);
 	return code;

@@ -27,6 +27,7 @@ struct place {
 };
 
 static char run[PATH_MAX]; /* as it was at the start: sockets do not move at a reload */
+static char group_at_start[LOGIN_NAME_MAX + 1]; /* whom the control socket lets in */
 static struct timer look;
 static const struct control_calls *calls;
 
@@ -64,6 +65,8 @@ static int make_control(const struct place *p, bool again, struct reason *why)
 
 	if (name[0] && !again && group == NULL)
 		return fail(why, "there is no group %s (control.group)", name);
+	if (!again)
+		string_cut(group_at_start, sizeof group_at_start, view_of(name));
 	if (group != NULL)
 		gid = group->gr_gid;
 	int fd = net_listen_local(run, p->name, gid == (gid_t)-1 ? 0600 : 0660, gid, why);
@@ -234,6 +237,22 @@ void rundir_take_settings(void)
 	}
 }
 
+/* Nobody is let in any more at once (control.c), somebody else after a restart: no name service is
+ * asked in between. */
+static void tell_group(void (*tell)(void *context, const char *text), void *context)
+{
+	const char *name = master.settings.control_group;
+	char text[2 * LOGIN_NAME_MAX + 256];
+
+	if (name[0] == '\0' || strcmp(name, group_at_start) == 0)
+		return;
+	string_print_cut(text, sizeof text,
+	                 "control.group %s is not in force: the control socket has been %s%s since "
+	                 "the start; run posthouse stop and posthouse start",
+	                 name, group_at_start[0] ? "for " : "for no group", group_at_start);
+	tell(context, text);
+}
+
 /* A copy that was put in the state directory's place is of the same number. */
 static void tell_generation(void (*tell)(void *context, const char *text), void *context)
 {
@@ -290,6 +309,7 @@ void rundir_tell_replaced(void (*tell)(void *context, const char *text), void *c
 				: "");
 		tell(context, text);
 	}
+	tell_group(tell, context);
 	tell_generation(tell, context);
 	tell_log(tell, context);
 	places_check_volumes(&master.settings, tell, context);

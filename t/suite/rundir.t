@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 """What stands in the run directory and is removed, or has something else put in its place, comes back while posthouse runs,
 is told of once, and serves again."""
+import grp
 import os
 import pathlib
 import re
@@ -160,4 +161,16 @@ with House() as house:
        "a copy of the state directory in its place is told by check", check.stderr)
     house.posthouse("reload")
     ok("replaced" not in house.posthouse("status").stdout, "and in use after a reload")
+
+    conf = pathlib.Path(house.env["CONF"]) / "posthouse.conf"
+    text, group = conf.read_text(), grp.getgrall()[0].gr_name
+    conf.write_text(f"{text}control.group {group}\n")
+    late = f"control.group {group} is not in force: the control socket has been for no group since the start; run posthouse stop and posthouse start"
+    for words in (("build", "--reload"), ("reload",)):
+        answer = house.posthouse(*words)
+        is_((answer.returncode, answer.stderr.count(f"posthouse: warning: {late}\n")), (0, 1), f"another control.group: {' '.join(words)} says when it counts")
+    ok(f"replaced     {late}" in house.posthouse("status").stdout, "and status")
+    ok(f"error: {late}" in house.posthouse("check").stderr, "and check")
+    conf.write_text(text)
+    is_((house.posthouse("build", "--reload").stderr, "control.group" in house.posthouse("status").stdout), ("", False), "without it there is nothing to say")
 done()
