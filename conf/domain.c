@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* posthouse domain. */
+#include <stdio.h>
+
 #include "conf/entry.h"
+#include "conf/load.h"
 
 static int domain_add(const struct command *c, int argc, char **argv)
 {
@@ -15,9 +18,42 @@ static int domain_add(const struct command *c, int argc, char **argv)
 	return code;
 }
 
+static size_t count_in(const struct model *m, enum map_id map, const char *domain)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < m->maps[map].count; i++) {
+		struct view key = m->maps[map].entries[i]->key;
+		struct view of = view_find(key, '@') < key.len ? address_domain(key)
+		                                               : view_of(m->settings.mail_domain);
+
+		count += view_equal_nocase(of, view_of(domain));
+	}
+	return count;
+}
+
+/* One line, where the build would have one for each. */
+static bool is_in_use(const struct command *c, const char *domain)
+{
+	struct model m;
+
+	load_configuration(&m, c->confdir, NULL);
+	size_t users = count_in(&m, MAP_USERS, domain), aliases = count_in(&m, MAP_ALIASES, domain);
+
+	if (users || aliases)
+		fprintf(stderr,
+		        "posthouse: %s has %zu user%s and %zu alias%s: remove these first (posthouse "
+		        "user list, user del, alias list, alias del)\nposthouse: nothing was changed\n",
+		        domain, users, users == 1 ? "" : "s", aliases, aliases == 1 ? "" : "es");
+	model_free(&m);
+	return users || aliases;
+}
+
 static int domain_del(const struct command *c, int argc, char **argv)
 {
 	(void)argc;
+	if (!c->only_mine && is_in_use(c, argv[0]))
+		return EXIT_PERMANENT;
 	return entry_change(c, MAP_DOMAINS, argv[0], VIEW(""), true);
 }
 

@@ -47,6 +47,14 @@ static int account_by_word(const char *word)
 	return -1;
 }
 
+/* "_phqueue" for the table's "queue". */
+static const char *owner_name(const char *word)
+{
+	int account = account_by_word(word);
+
+	return account < 0 ? word : account_name((enum account)account);
+}
+
 static bool owner_of(struct model *m, const char *word, uid_t *uid)
 {
 	gid_t gid;
@@ -101,7 +109,7 @@ static void check_directory(struct model *m, const struct directory_row *row)
 				&m->problems, path, 0,
 				"there is no such directory; make install, or systemd-tmpfiles --create, "
 				"makes it (mode %04o, owner %s)",
-				row->mode, row->owner);
+				row->mode, owner_name(row->owner));
 		return;
 	}
 	if (!S_ISDIR(st.st_mode)) {
@@ -116,7 +124,7 @@ static void check_directory(struct model *m, const struct directory_row *row)
 	if (geteuid() == 0 && st.st_uid != owner)
 		problem_error(&m->problems, path, 0,
 		              "owned by uid %u, not by uid %u (%s); run chown", st.st_uid, owner,
-		              row->owner);
+		              owner_name(row->owner));
 }
 
 /* master starts each, and the next start fails without one. What runs may have come from elsewhere,

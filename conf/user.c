@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* posthouse user: mailboxes and their passwords. */
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sodium.h>
@@ -11,6 +10,7 @@
 
 #include "conf/changes.h"
 #include "conf/edits.h"
+#include "conf/home.h"
 #include "conf/inforce.h"
 #include "conf/load.h"
 #include "conf/password.h"
@@ -87,37 +87,6 @@ static void join_words(int argc, char **argv, struct text *out)
 }
 
 /* ---- the home directory ---- */
-
-/* Parents are made like mail.root, which the install table gave its owner; the home is its owner's
- * alone. */
-static int make_home(const struct settings *s, const struct user *u, const char *home,
-                     struct reason *why)
-{
-	char path[PATH_MAX];
-	struct stat root;
-	size_t root_len = strlen(s->mail_root), len = strlen(home);
-
-	if (mkdir(s->mail_root, 0751) != 0 && errno != EEXIST)
-		return fail_errno(why, "make %s", s->mail_root);
-	if (stat(s->mail_root, &root) != 0)
-		return fail_errno(why, "examine %s", s->mail_root);
-	for (size_t i = strncmp(home, s->mail_root, root_len) == 0 ? root_len + 1 : 1; i <= len;
-	     i++) {
-		if (home[i] != '/' && home[i] != '\0')
-			continue;
-		bool last = home[i] == '\0';
-
-		string_put(path, sizeof path, (struct view){ home, i });
-		if (mkdir(path, last ? 0700 : root.st_mode & 0777) != 0) {
-			if (errno != EEXIST)
-				return fail_errno(why, "make %s", path);
-		} else if (geteuid() == 0 && lchown(path, last ? u->uid : root.st_uid,
-		                                    last ? u->gid : root.st_gid) != 0) {
-			return fail_errno(why, "set the owner of %s", path);
-		}
-	}
-	return 0;
-}
 
 /* The entry that an edit with --only-mine published, or is about to take away: the texts may have
  * another. The home is copied, and nothing else of *u that is not a number stays valid. */
@@ -209,7 +178,7 @@ static void home_for_new_user(const struct command *c, const char *address)
 		fprintf(stderr, "posthouse: warning: %s\n", why.text);
 	} else {
 		warn_of_old_mail(address, home);
-		if (make_home(&m.settings, &u, home, &why) != 0)
+		if (home_make(&m.settings, &u, home, &why) != 0)
 			fprintf(stderr, "posthouse: warning: %s\n", why.text);
 	}
 	model_free(&m);
@@ -297,6 +266,17 @@ static int add_in(struct edits *e, void *context, struct reason *why)
 	return r->way == WAY_NONE ? 0 : set_password(e, r->address, r->way, r->generated, why);
 }
 
+/* Is the mail where homes are to be? The edit says what else is wrong with the texts. */
+static int is_there(const struct command *c, struct reason *why)
+{
+	struct model m;
+	int result =
+		command_places_read(c, &m) == EXIT_DONE ? home_judge_root(&m.settings, why) : 0;
+
+	model_free(&m);
+	return result;
+}
+
 static int user_add(const struct command *c, int argc, char **argv)
 {
 	struct request r = request_of(argc, argv);
@@ -304,7 +284,8 @@ static int user_add(const struct command *c, int argc, char **argv)
 
 	if (take_options(&r.argc, r.argv, &r.way, &why) != 0)
 		return command_fail(EXIT_PERMANENT, &why);
-	int code = run_request(c, &r, add_in);
+	int code = is_there(c, &why) != 0 ? command_fail(EXIT_TEMPORARY, &why)
+	                                  : run_request(c, &r, add_in);
 
 	if (code == EXIT_DONE)
 		home_for_new_user(c, r.address);

@@ -41,6 +41,7 @@ class Place:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-t."))
         self.conf = self.directory / "conf"
         self.conf.mkdir()
+        (self.directory / "mail").mkdir()
         self.write("posthouse.conf", SETTINGS.format(d=self.directory))
         for name in NAMES:
             self.write(f"{name}.map", texts.get(name, ""))

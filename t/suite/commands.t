@@ -17,7 +17,7 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse  # noqa: E402
 from maps import ENTRIES, NAMES  # noqa: E402
-from place import PROGRAM, SETTINGS, Place  # noqa: E402
+from place import PROGRAM, SETTINGS, SOURCE, Place  # noqa: E402
 from tap import done, is_, ok, skip  # noqa: E402
 
 CONTROL_STATUS, CONTROL_LINE, CONTROL_END, CONTROL_VERSION = 16, 20, 21, 29
@@ -1132,13 +1132,54 @@ def full_disks():
     for name, words in (("state", "directory.state"), ("drop", "drop.directory"), ("conf", "the configuration")):
         with Place(domains="example.test mailboxes\n") as p:
             p.run("build")
-            for directory in ("queue", "mail", "drop"):
+            for directory in ("queue", "drop"):
                 (p.directory / directory).mkdir()
             on = p.directory / name
             script = f"cp -a {on} {on}.away && mount -t tmpfs -o size=4m tmpfs {on} && cp -a {on}.away/. {on}; head -c 9m /dev/zero > {on}/.fill; " \
                      f"exec {PROGRAM} -c {p.conf} check"
             said = subprocess.run([*alone, "sh", "-c", script], capture_output=True, text=True, check=False).stderr
             is_(said.count(f"{on}: error: 0% of the disk and "), 1, f"the disk of {words} is full: check says so")
+
+
+def no_mail():
+    """No home is made where the mail is not: neither beneath a mount point nor in a directory that is gone."""
+    with Place(domains="example.test mailboxes\n") as p:
+        mail, state = p.directory / "mail", p.directory / "state"
+        p.run("build")
+        mail.rmdir()
+        is_(p.run("user", "add", "anna@example.test", "--no-password"), 111, "mail.root is missing: no user is added")
+        is_(p.err, "posthouse: mail.root DIR/mail: No such file or directory; mount its file system, or make it, and try again\n", "which is told")
+        is_((p.read("users.map"), mail.exists()), ("", False), "and nothing is made")
+        mail.mkdir()
+        state.joinpath("directories").write_text(f"mail.root {'5' * 32} {mail}\n")
+        is_(p.run("user", "add", "anna@example.test", "--no-password"), 111, "nor beneath a mount point")
+        ok("mail.root DIR/mail is not the directory that posthouse used before: its file .posthouse is missing; is its file system not mounted?" in p.err,
+           "which is told", p.err)
+        is_((p.read("users.map"), list(mail.iterdir())), ("", []), "and nothing is made")
+        state.joinpath("directories").write_text(f"volume - {mail.resolve()}/example.test\n")
+        is_(p.run("user", "add", "anna@example.test", "--no-password"), 0, "a file system below mail.root that is not mounted: the user is added")
+        ok("example.test, below mail.root, had a file system of its own, which is not mounted" in p.err, "with a warning", p.err)
+        is_(list(mail.iterdir()), [], "and without a home")
+        state.joinpath("directories").unlink()
+        is_((p.run("user", "add", "bert@example.test", "--no-password"), p.err), (0, ""), "with all of it there")
+        ok((mail / "example.test/bert").is_dir(), "the home is made")
+
+
+def words():
+    """What is said is what is so."""
+    with Place(domains="example.org mailboxes\n") as p:
+        manual = (SOURCE / "man/users.map.5").read_text()
+        p.write("users.map", re.search(r"^\.Bd -literal.*?\n(.*?)^\.Ed", manual, re.M | re.S)[1])
+        is_((p.run("build"), p.err), (0, ""), "the example of users.map(5) builds")
+        p.write("aliases.map", "info@example.org anna@example.org\n")
+        is_((p.run("domain", "del", "example.org"), p.err), (100, "posthouse: example.org has 3 users and 1 alias: remove these first (posthouse user list, "
+                                                                  "user del, alias list, alias del)\nposthouse: nothing was changed\n"),
+            "a domain that is in use is not deleted")
+        p.write("aliases.map", "")
+        p.write("users.map", "")
+        is_(p.run("domain", "del", "example.org"), 0, "and one that is not in use is")
+        p.run("check")
+        ok(re.search(r"^DIR/queue: error: .* \(mode 0700, owner \S*[^\s ,]queue\)$", p.err, re.M), "check names the account of a directory as it is", p.err)
 
 
 def no_directory():
@@ -1184,6 +1225,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, text_files, rollback, rollback_and_keys, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, certificates, kinds_of_keys, inspected, what_a_start_meets, full_disks, no_directory, owners_and_routes, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, text_files, rollback, rollback_and_keys, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, certificates, kinds_of_keys, inspected, what_a_start_meets, full_disks, no_mail, words, no_directory, owners_and_routes, usage):
     part()
 done()
