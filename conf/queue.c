@@ -36,7 +36,7 @@ static int queue_list(const struct command *c, int argc, char **argv)
 	if (fd < 0)
 		return code;
 	if (queue_ask_list(fd, argc ? argv[0] : "", &list, &why) != 0)
-		code = command_fail(EXIT_TEMPORARY, &why);
+		code = command_fail(list.refused ? EXIT_PERMANENT : EXIT_TEMPORARY, &why);
 	else if (list.count == 0 && argc)
 		printf("no message matches %s\n", argv[0]);
 	else
@@ -151,7 +151,8 @@ static const struct verb verbs[] = {
 	{ "hold", 1, 1, "hold all | " FILTER, queue_hold, false },
 	{ "release", 0, 1, "release [all | " FILTER "]", queue_release, false },
 	{ "remove", 1, 1, "remove all | " FILTER, queue_remove, false },
-	{ "check", 0, -1, "check [--repair] [--unverified ID|waiting ...]", command_queue_check, false },
+	{ "check", 0, -1, "check [--repair] [--unverified ID|waiting ...]", command_queue_check,
+	  false },
 	{ NULL, 0, 0, NULL, NULL, false },
 };
 

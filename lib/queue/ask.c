@@ -109,6 +109,7 @@ int queue_ask_list(int fd, const char *filter, struct queue_list *list, struct r
 	}
 	int end = take_end(&in, text, why);
 
+	list->refused = end < 0 && in.type == CONTROL_END;
 	wire_in_close(&in);
 	if (list->count)
 		qsort(list->entries, list->count, sizeof *list->entries, compare_entries);

@@ -170,6 +170,9 @@ with House() as house:
         ok(f"is in use by process {house.pid('pickup')} of another instance" in str(error), "nor one on one drop directory", str(error))
     ok(can_send(house), "and the first goes on")
 
+    is_([house.posthouse("queue", verb, "foo").returncode for verb in ("list", "hold", "release", "remove", "retry")], [100] * 5,
+        "what is no filter is one for no command")
+
     queued = house.pid("queued")
     os.kill(queued, signal.SIGSTOP)
     shown, listed = house.posthouse("status"), house.posthouse("queue", "list")
