@@ -20,8 +20,9 @@ static const struct {
 	                           "Your message was delivered to the recipients below, as you requested.\r\n" },
 	[JOB_REPORT_RELAYED] = { "Your message was relayed", "relayed",
 	                         "Your message was relayed to a system that may not report its delivery.\r\n" },
-	[JOB_REPORT_ALIAS] = { "A target of an alias does not exist", "failed",
-	                       "Mail for an alias of this system was lost: the targets below do not exist.\r\n"
+	[JOB_REPORT_ALIAS] = { "A target of an alias accepts no mail", "failed",
+	                       "Mail for an alias of this system was lost: the targets below do not exist, or\r\n"
+	                       "their servers refused it.\r\n"
 	                       "Its sender is not told, since nobody has verified who that is. Correct the alias;\r\n"
 	                       "until then this is reported every two hours at most.\r\n" },
 };

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "deliver/remote/refusal.h"
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 
@@ -75,7 +76,7 @@ static void look_for_moment(const struct conversation *c, struct reply *r)
 	if (c->unprotected && (r->code == 530 || strncmp(r->status, "5.7.", 4) == 0)) {
 		reply_is_for_now(r);
 		string_put(r->status, sizeof r->status, VIEW("4.7.10")); /* RFC 5248: needs TLS */
-	} else if (c->took && !reply_means_unknown(r)) {
+	} else if (c->took && !refusal_means_unknown(r)) {
 		reply_is_for_now(r);
 	}
 }

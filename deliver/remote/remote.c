@@ -103,6 +103,7 @@ static void fail_all(struct job_result *results, unsigned count, const struct ca
 		results[i] =
 			(struct job_result){ .outcome = reply_outcome(&why->trouble),
 			                     .host_trouble = is_host_trouble(why),
+			                     .before_text = reply_for_good(&why->trouble),
 			                     .unknown = unknown && reply_for_good(&why->trouble) };
 		string_put(results[i].status, sizeof results[i].status,
 		           view_of(why->trouble.status));

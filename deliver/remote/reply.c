@@ -21,13 +21,6 @@ void reply_is_for_now(struct reply *r)
 	r->status[0] = '4';
 }
 
-bool reply_means_unknown(const struct reply *r)
-{
-	return r->code / 100 == 5 &&
-	       (strcmp(r->status, "5.1.1") == 0 || strcmp(r->status, "5.1.6") == 0 ||
-	        strcmp(r->status, "5.1.10") == 0);
-}
-
 /* "5.1.1" at the beginning, of the same class as the code; its length, 0 when there is none. */
 static size_t enhanced_length(struct view text, int code)
 {

@@ -24,9 +24,6 @@ void reply_clear(struct reply *r);
 bool reply_for_good(const struct reply *r);
 /* It is told as 4yz; others than 5yz are so already. */
 void reply_is_for_now(struct reply *r);
-/* Does the answer to RCPT speak of the recipient alone (RFC 3463 section 3.2)?  A bare 550, and
- * 5.7.n, may as well be about the sender, who would be told that others are not there. */
-bool reply_means_unknown(const struct reply *r);
 /* Takes one line without CRLF. false: not an answer of SMTP, or the lines disagree or never end. */
 bool reply_line(struct reply *r, struct view line);
 /* The same for the answer to the end of a text. Whoever is not believed there gets the message

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "deliver/remote/conversation-parts.h"
+#include "deliver/remote/refusal.h"
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/queue/checksum.h"
@@ -146,6 +147,7 @@ static void settle(struct transaction *t, unsigned i, enum job_outcome outcome)
 	string_put(result->remote_host, sizeof result->remote_host,
 	           view_of(t->reply->code ? t->c->host : ""));
 	result->unknown = false;
+	result->before_text = outcome == JOB_FAILED && !t->text_begun;
 	result->passed_on = outcome == JOB_DONE && extensions_have(&t->c->extensions, ESMTP_DSN);
 }
 
@@ -171,7 +173,7 @@ static enum job_outcome text_outcome(struct transaction *t, bool answered)
 	t->taken = t->taken || !answered || r->code / 100 == 2;
 	if (answered && r->code / 100 == 2)
 		return JOB_DONE;
-	if (t->c->kept && reply_for_good(r) && !reply_means_unknown(r)) {
+	if (t->c->kept && reply_for_good(r) && !refusal_means_unknown(r)) {
 		reply_is_for_now(r);
 		t->not_kept = true;
 	}
@@ -221,8 +223,10 @@ static bool too_large(struct transaction *t)
 		reply_is_for_now(&reply);
 	t->reply = &reply;
 	settle_all(t, reply_outcome(&reply));
-	for (unsigned i = 0; i < t->count; i++)
+	for (unsigned i = 0; i < t->count; i++) {
 		t->results[i].remote_host[0] = '\0'; /* our words */
+		t->results[i].before_text = false;   /* of the text, all the same */
+	}
 	return true;
 }
 
@@ -268,16 +272,21 @@ static void settle_recipient(struct transaction *t, unsigned i)
 	t->c->no_room[i] = means_no_room(t);
 	if (t->c->no_room[i])
 		string_put(r->status, sizeof r->status, VIEW("4.5.3"));
+	bool unknown = reply_for_good(r) && refusal_means_unknown(r) &&
+	               refusal_is_hosts_own(t->job->envelope.sender);
+
+	if (unknown)
+		refusal_be_precise(r);
 	/* Accepted, it waits for the text's answer. */
 	settle(t, i, t->c->no_room[i] ? JOB_RETRY : reply_outcome(r));
-	t->results[i].unknown = reply_means_unknown(r);
+	t->results[i].unknown = unknown && !t->c->no_room[i];
 }
 
 /* A connection that is kept may be refused for its age or for what went over it before ("one
  * message a session"), in any words: over a new one we hear what it is. */
 static bool refuses_kept(struct transaction *t)
 {
-	if (t->c->kept && reply_for_good(t->reply) && !reply_means_unknown(t->reply))
+	if (t->c->kept && reply_for_good(t->reply) && !refusal_means_unknown(t->reply))
 		t->c->broken = true;
 	return t->c->broken;
 }

@@ -86,6 +86,7 @@ void job_result_put(struct wire_out *out, const struct job_result *r)
 	wire_put_byte(out, r->passed_on);
 	wire_put_byte(out, r->damaged);
 	wire_put_byte(out, r->host_trouble);
+	wire_put_byte(out, r->before_text);
 	wire_put_byte(out, r->unknown);
 	wire_put_byte(out, r->last);
 }
@@ -101,9 +102,12 @@ bool job_result_get(struct wire_in *in, struct job_result *r)
 	r->passed_on = wire_get_bool(in);
 	r->damaged = wire_get_bool(in);
 	r->host_trouble = wire_get_bool(in);
+	r->before_text = wire_get_bool(in);
 	r->unknown = wire_get_bool(in);
 	r->last = wire_get_bool(in);
-	if (!wire_end(in) || outcome > JOB_OWN_FAULT || (r->unknown && outcome != JOB_FAILED))
+	if (!wire_end(in) || outcome > JOB_OWN_FAULT || (r->before_text && outcome != JOB_FAILED))
+		return false;
+	if (r->unknown && !r->before_text)
 		return false;
 	if (outcome == JOB_OWN_FAULT ? r->host_trouble : r->damaged)
 		return false;

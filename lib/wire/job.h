@@ -48,7 +48,7 @@ struct job {
 		JOB_REPORT_DELAYED,
 		JOB_REPORT_DELIVERED,
 		JOB_REPORT_RELAYED,
-		JOB_REPORT_ALIAS /* to the postmaster: a target of an alias is nowhere */
+		JOB_REPORT_ALIAS /* to the postmaster: a target of an alias takes no mail */
 	} report;
 	int64_t gives_up_s; /* JOB_REPORT_DELAYED: when the queue gives up */
 };
@@ -85,8 +85,10 @@ struct job_result {
 	bool damaged;   /* JOB_OWN_FAULT: what was read has another checksum; queued looks itself */
 	bool host_trouble; /* not with JOB_OWN_FAULT: the destination as a whole did not answer, its
 	                      window shrinks */
-	bool unknown; /* JOB_FAILED: the host's answer to RCPT, or that of DNS, says that there is
-	                 no such mailbox, whoever sends and whatever */
+	bool before_text;  /* JOB_FAILED: refused before the text was there, so not for what it says
+	                      nor for its size */
+	bool unknown; /* the same, and the host's answer to RCPT, or that of DNS, says that there is
+	                 no such mailbox, whoever sends and whatever (deliver/remote/refusal.h) */
 	bool last;    /* the job ends with it */
 };
 

@@ -30,7 +30,7 @@ static void take_found(struct journal *j, struct message *m, uint32_t index, str
 	} else if (f->status[0] == '4') {
 		outcomes_defer(j, m, r, f->status, "", f->text);
 	} else {
-		outcomes_give_up(j, m, r, f->status, "", f->text);
+		outcomes_give_up(j, m, r, f->status, "", f->text, true);
 	}
 }
 

@@ -335,7 +335,7 @@ void messages_result(void *context, struct delivery *d, struct recipient *r,
 		outcomes_done(ms->journal, m, r, agents_name(d), result);
 	else if (result->outcome == JOB_FAILED)
 		outcomes_give_up(ms->journal, m, r, result->status, result->remote_host,
-		                 result->text);
+		                 result->text, result->before_text);
 	else if (result->outcome == JOB_OWN_FAULT && !m->removed)
 		outcomes_own_fault(ms->journal, m, r, agents_name(d), result);
 	else

@@ -45,10 +45,11 @@ void outcomes_own_fault(struct journal *j, struct message *m, struct recipient *
  * lost the postmaster is still told, as of an alias that leads nowhere, whatever a stranger asks.
  */
 static void fail_for_good(struct journal *j, struct message *m, struct recipient *r,
-                          const char *status, const char *host, const char *text, bool may_tell)
+                          const char *status, const char *host, const char *text, bool may_tell,
+                          bool before_text)
 {
 	bool wanted = recipient_wants(r, ENVELOPE_NOTIFY_FAILURE) || m->origin == ENVELOPE_BOUNCE,
-	     postmasters = reports_is_postmasters(m, r, status),
+	     postmasters = reports_is_postmasters(m, r, status, before_text),
 	     report = (wanted && may_tell) || postmasters;
 
 	outcome_set(&r->outcome, clock_wall_s(), status, host, text);
@@ -69,9 +70,9 @@ static void fail_for_good(struct journal *j, struct message *m, struct recipient
 }
 
 void outcomes_give_up(struct journal *j, struct message *m, struct recipient *r, const char *status,
-                      const char *host, const char *text)
+                      const char *host, const char *text, bool before_text)
 {
-	fail_for_good(j, m, r, status, host, text, reports_may_tell(m, status));
+	fail_for_good(j, m, r, status, host, text, reports_may_tell(m, status), before_text);
 }
 
 void outcomes_expire(struct journal *j, struct message *m, struct recipient *r)
@@ -88,7 +89,7 @@ void outcomes_expire(struct journal *j, struct message *m, struct recipient *r)
 		string_print_cut(text, sizeof text, "delivery time expired; last: %s",
 		                 outcome_text(r->outcome));
 	/* RFC 3463 section 3.5: X.4.7. */
-	fail_for_good(j, m, r, "5.4.7", host, text, may_tell);
+	fail_for_good(j, m, r, "5.4.7", host, text, may_tell, false);
 }
 
 void outcomes_done(struct journal *j, struct message *m, struct recipient *r, const char *by,

@@ -18,9 +18,9 @@ void outcomes_defer(struct journal *j, struct message *m, struct recipient *r, c
 void outcomes_own_fault(struct journal *j, struct message *m, struct recipient *r, const char *by,
                         const struct job_result *result);
 /* Failed for good: a report is owed unless NOTIFY, or who the sender may be (reports.h), says
- * otherwise. */
+ * otherwise. before_text: as in struct job_result. */
 void outcomes_give_up(struct journal *j, struct message *m, struct recipient *r, const char *status,
-                      const char *host, const char *text);
+                      const char *host, const char *text, bool before_text);
 /* The same of a deferred one whose time is over. */
 void outcomes_expire(struct journal *j, struct message *m, struct recipient *r);
 /* Delivered, by the agent of this name; a report is owed when it was asked for. */

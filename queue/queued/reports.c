@@ -2,6 +2,7 @@
 #include "queue/queued/reports.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -58,9 +59,18 @@ static bool is_nowhere(struct view status)
 	       !view_equal(status, VIEW("5.1.8"));
 }
 
-bool reports_is_postmasters(const struct message *m, const struct recipient *r, const char *status)
+/* A size is the message's. */
+static bool is_too_large(const char *status)
 {
-	return r->expanded && is_nowhere(view_of(status)) && !reports_may_tell(m, status);
+	return strcmp(status, "5.2.3") == 0 || strcmp(status, "5.3.4") == 0;
+}
+
+bool reports_is_postmasters(const struct message *m, const struct recipient *r, const char *status,
+                            bool before_text)
+{
+	return r->expanded &&
+	       (is_nowhere(view_of(status)) || (before_text && !is_too_large(status))) &&
+	       !reports_may_tell(m, status);
 }
 
 void reports_start(struct reports *rs)
@@ -83,8 +93,9 @@ static enum job_report report_on(const struct message *m, const struct recipient
 {
 	if (r->state == RECIPIENT_SUCCESS)
 		return r->relayed ? JOB_REPORT_RELAYED : JOB_REPORT_DELIVERED;
-	return reports_is_postmasters(m, r, outcome_status(r->outcome)) ? JOB_REPORT_ALIAS
-	                                                                : JOB_REPORT_FAILED;
+	/* Owed to somebody, and not to the sender (outcomes.c): also of what a file tells of. */
+	return reports_may_tell(m, outcome_status(r->outcome)) ? JOB_REPORT_FAILED
+	                                                       : JOB_REPORT_ALIAS;
 }
 
 /* Recipients in `state` that are owed this report and are not yet in one. */
@@ -147,7 +158,7 @@ static void tell_postmaster_once(struct reports *rs, struct message *m)
 		if (refusals_find(&rs->told, RESOLVE_ADDRESS_UNKNOWN, address, clock_ms()))
 			drop_failure(
 				rs, m, r,
-				"the postmaster was told before that this target does not exist");
+				"the postmaster was told before that this target takes no mail");
 		else
 			refusals_add(&rs->told, RESOLVE_ADDRESS_UNKNOWN, address, 0, clock_ms(),
 			             REFUSAL_UNKNOWN_MS);

@@ -11,8 +11,10 @@
  * stranger brings about.
  *
  * That a target of an alias does not exist is no doing of the stranger: it is ours to correct, and
- * mail for somebody here would vanish with every message. The postmaster is told, of each target
- * once in so long (REFUSAL_UNKNOWN_MS), however many messages it costs.
+ * mail for somebody here would vanish with every message. The same where it is refused before the
+ * text was there, for whatever reason (disabled, relaying denied, our address is in a list): most
+ * of these last, and what one stranger's sender brings about costs one report. The postmaster is
+ * told, of each target once in so long (REFUSAL_UNKNOWN_MS), however many messages it costs.
  */
 #ifndef QUEUE_QUEUED_REPORTS_H
 #define QUEUE_QUEUED_REPORTS_H
@@ -33,8 +35,9 @@ struct reports {
 void reports_start(struct reports *rs);
 /* May the sender hear that it failed; status: of the attempt that was the last. */
 bool reports_may_tell(const struct message *m, const char *status);
-/* May the sender not, and is it the postmaster's to know? */
-bool reports_is_postmasters(const struct message *m, const struct recipient *r, const char *status);
+/* May the sender not, and is it the postmaster's to know?  before_text: as in struct job_result. */
+bool reports_is_postmasters(const struct message *m, const struct recipient *r, const char *status,
+                            bool before_text);
 
 /* Both add what they make to m->deliveries; the caller gives it to the agent.
  * Of everybody who failed, or was delivered and asked for a report, and is in none yet. */

@@ -61,7 +61,7 @@ static bool known_to_refuse(struct search *s, const struct resolve_target *t)
 	if (full)
 		dead_end(s, "4.2.2", "the mailbox is full");
 	else
-		dead_end(s, "5.1.1", "no mail server knows this address");
+		dead_end(s, "5.1.1", "no mail server accepts mail for this address");
 	return true;
 }
 

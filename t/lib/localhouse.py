@@ -54,7 +54,7 @@ class Local(w.ProgramHouse):
             found[index] = (outcome, status)
             packet.string(), packet.string(), packet.byte()
             self.damaged = packet.byte()
-            packet.byte(), packet.byte()
+            packet.byte(), packet.byte(), packet.byte()
             if packet.byte():
                 return found
         return None

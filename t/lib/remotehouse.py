@@ -72,12 +72,12 @@ class RemoteHouse(w.ProgramHouse):
         except OSError:
             pass
 
-    def send(self, recipients, hops=(), lmtp=False, domain="", attempts=0, checksum=None, message=MESSAGE, ours=False):
+    def send(self, recipients, hops=(), lmtp=False, domain="", attempts=0, checksum=None, message=MESSAGE, ours=False, sender="from@far.test"):
         """{address: (outcome, status, text)}; of the last one damaged, trouble and said_by too. Without hops the domain's hosts are asked for."""
         line = self.lines.get()
         begin = (w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(len(message)).u64(0).u64(0)
                  .view(checksum or hashlib.blake2b(message, digest_size=32).digest())
-                 .fields(w.ENVELOPE_ONWARD, {"sender": "from@far.test"}).u64(0).u16(attempts).route(domain, hops, lmtp, ours))
+                 .fields(w.ENVELOPE_ONWARD, {"sender": sender}).u64(0).u16(attempts).route(domain, hops, lmtp, ours))
         if message is not MESSAGE:
             (self.directory / "other").write_bytes(b"H" * 256 + message + b"envelope")
         with open(self.directory / ("message" if message is MESSAGE else "other"), "rb") as file:
@@ -85,7 +85,7 @@ class RemoteHouse(w.ProgramHouse):
         for index, name in enumerate(recipients):
             w.send(line, w.Out(JOB_RECIPIENT).u32(index).byte(index + 1 == len(recipients))
                    .fields(w.ENVELOPE_RECIPIENT, {"address": name}).u32(0).u32(0).view("").u64(0).view("").view("").view("").u64(0))
-        found, last, self.unknown = {}, False, []
+        found, last, self.unknown, self.before_text = {}, False, [], []
         self.found = found  # also what has come of a job that does not end
         while not last:
             packet = w.receive(line)
@@ -96,6 +96,8 @@ class RemoteHouse(w.ProgramHouse):
             index, outcome, status, text = packet.u32(), packet.byte(), packet.string(), packet.string()
             self.said_by, _ = packet.string(), packet.byte()
             self.damaged, self.trouble = packet.byte(), packet.byte()
+            if packet.byte():
+                self.before_text.append(recipients[index])
             if packet.byte():
                 self.unknown.append(recipients[index])
             found[recipients[index]], last = (outcome, status, text), packet.byte()

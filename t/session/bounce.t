@@ -64,7 +64,7 @@ class Bounce(w.ProgramHouse):
         while (packet := w.receive(self.line)) is not None:
             packet.u32()
             found.append((packet.byte(), packet.string(), packet.string()))
-            packet.string(), packet.byte(), packet.byte(), packet.byte(), packet.byte()
+            packet.string(), [packet.byte() for _ in range(5)]
             if packet.byte():
                 return found
         return None

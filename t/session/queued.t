@@ -171,7 +171,7 @@ def retries():
         second.die()
         third = house.agents["remote"].job()
         is_(third.addresses, ["b@far.test"], "an agent that dies means another attempt")
-        send(third.line, Out(JOB_RESULT).u32(77).byte(DONE).view("2.0.0").view("").view("").byte(0).byte(0).byte(0))
+        send(third.line, Out(JOB_RESULT).u32(77).byte(DONE).view("2.0.0").view("").view("").byte(0).byte(0).byte(0).byte(0).byte(0).byte(0))
         fourth = house.agents["remote"].job()
         is_(fourth.id, id, "so does one that answers for a recipient it was not given")
         fourth.finish({})
@@ -355,6 +355,40 @@ def dead_targets():
             ok(f"id={id} event=drop to=<dead@far.test> reason=\"the postmaster was told before" in house.program.log(), "is no reason to tell it again")
             ok(f"id={id} event=drop from=<sender@example.test> to=<spam@far.test> status=5.7.1 " in house.program.log(),
                "nor is what a host has against the message")
+        # (status, before the text, the postmaster's to hear) of a host's refusal of a target, for good: what remote makes of
+        # "550 User unknown", "550 5.4.1 Access denied" and others is in t/unit/reply.c.
+        for status, before_text, told in (("5.1.1", True, True), ("5.0.0", True, True), ("5.7.1", True, True), ("5.2.1", True, True),
+                                          ("5.7.23", True, True), ("5.1.8", True, True), ("5.2.3", True, False), ("5.3.4", True, False),
+                                          ("5.0.0", False, False), ("5.2.1", False, False), ("5.7.1", False, False), ("5.1.1", False, True)):
+            target = f"n{status}-{before_text}@far.test"
+            book["forward@example.test"] = [(REMOTE, target, "far.test")]
+            house.resolver.book.update(book)
+            house.agents["remote"].answer = lambda job, s=status, b=before_text: job.finish(FAILED, status=s, before_text=b)
+            for turn in range(2):
+                id = house.write(["forward@example.test"], origin=NETWORK)
+                if told and turn == 0:
+                    job = house.agents["bounce"].job()
+                    is_((job.id, job.report, job.addresses), (id, REPORT_ALIAS, [target]), f"{status} {'before' if before_text else 'to'} the text")
+                    if status == "5.7.1":
+                        house.kill()
+                        house.restart()
+                        house.resolver.book.update(book)
+                        job = house.agents["bounce"].job()
+                        is_((job.report, job.addresses), (REPORT_ALIAS, [target]), "owed to the postmaster, not to the sender, after kill -9 too")
+                        house.agents["remote"].answer = lambda job, s=status, b=before_text: job.finish(FAILED, status=s, before_text=b)
+                    job.finish(DONE)
+                ok(gone(house), f"{status} {'before' if before_text else 'to'} the text: gone")
+                ok((f"id={id} event=drop " in house.program.log()) == (not told or turn > 0), "logged where nobody is told, or the second time")
+        ok(house.agents["bounce"].jobs.empty(), "nobody else was told")
+        book["forward@example.test"] = [(REMOTE, "a@far.test", "far.test"), (ERROR, "off@example.test", "5.2.1")]
+        house.resolver.book.update(book)
+        house.agents["remote"].answer = lambda job: job.finish(DONE)
+        house.write(["forward@example.test"], origin=NETWORK)
+        job = house.agents["bounce"].job()
+        is_((job.report, job.addresses), (REPORT_ALIAS, ["off@example.test"]), "a mailbox here that is disabled, as a target")
+        job.finish(DONE)
+        ok(gone(house), "the others have it")
+        house.agents["remote"].answer = fail
         house.write(["dead@far.test"], origin=NETWORK)
         ok(gone(house), "an address that a stranger has named")
         ok(house.agents["bounce"].jobs.empty(), "is nobody's to hear of")
@@ -420,6 +454,7 @@ def lessons():
         learn("x@dept.test", RETRY, "4.2.2")
         learn("x@dept.test", FAILED, "5.7.1")
         learn("x@dept.test", FAILED, "5.1.1")  # the answer to the text, say
+        learn("x@dept.test", FAILED, "5.7.1", before_text=True)
         learn("x@dept.test", FAILED, "5.1.1", origin=AUTHENTICATED, unknown=True)
         house.agents["bounce"].job().finish(DONE)
         learn("x@dept.test", FAILED, "5.1.1", unknown=True)

@@ -87,7 +87,11 @@ silent.close()
 # What makes an address unknown for others too: an answer to RCPT that can be about nothing but the recipient.
 RCPT = {"gone": b"550 5.1.1 who is that\r\n", "moved": b"551 5.1.6 moved\r\n", "null": b"556 5.1.10 not there\r\n",
         "bare": b"550 no such user, or your SPF record\r\n", "policy": b"550 5.7.1 spam\r\n", "sender": b"550 5.1.8 bad sender\r\n",
-        "other": b"550 5.1.0 sender rejected\r\n", "later": b"450 4.1.1 who is that\r\n"}
+        "other": b"550 5.1.0 sender rejected\r\n", "later": b"450 4.1.1 who is that\r\n", "exim": b"550 Unrouteable address\r\n",
+        "verify": b"550-Verification failed for <from@far.test>\r\n550-Unrouteable address\r\n550 Sender verify failed\r\n",
+        "qmail": b"553 sorry, no mailbox here by that name (#5.1.1)\r\n", "edge": b"550 5.4.1 Recipient address rejected: Access denied\r\n",
+        "off": b"550 5.2.1 account disabled\r\n", "quota": b"552 5.2.2 mailbox full\r\n"}
+THERE_ARE_NOT = {"gone": "5.1.1", "moved": "5.1.6", "null": "5.1.10", "exim": "5.1.1", "qmail": "5.1.1", "edge": "5.1.1", "off": "5.2.1"}
 with RemoteHouse() as remote:
     def about(text):
         return RCPT.get(text.split("<")[1].split("@")[0])
@@ -96,7 +100,17 @@ with RemoteHouse() as remote:
         host = FakeHost(answers={"RCPT": about, "end": b"550 5.1.1 not with this text\r\n"}, lmtp=lmtp)
         found = remote.send([f"{name}@dept.test" for name in [*RCPT, "text"]], hops=[("127.0.0.1", host.port)], lmtp=lmtp)
         is_({found[f"{name}@dept.test"][0] for name in [*RCPT, "text"]}, {FAILED, RETRY}, "all are refused")
-        is_(remote.unknown, ["gone@dept.test", "moved@dept.test", "null@dept.test"], "three are not there, " + ("LMTP" if lmtp else "SMTP"))
+        is_({name: found[f"{name}@dept.test"][1] for name in RCPT if f"{name}@dept.test" in remote.unknown}, THERE_ARE_NOT,
+            "who is not there, and queued knows it by the status, " + ("LMTP" if lmtp else "SMTP"))
+        is_({name for name in [*RCPT, "text"] if f"{name}@dept.test" not in remote.before_text}, {"later", "text"},
+            "what was said for good before the text was there")
+        found = remote.send(["exim@dept.test", "gone@dept.test"], hops=[("127.0.0.1", host.port)], lmtp=lmtp, sender='"no such user or"@far.test')
+        is_((remote.unknown, found["exim@dept.test"][1]), ([], "5.0.0"), "a sender who could have chosen the words teaches nothing")
+        host.close()
+    for what, status in ((" refuses the sender", b"550 5.1.1 User unknown\r\n"), (" refuses us", b"554 5.7.1 blocked\r\n")):
+        host = FakeHost(answers={"MAIL": status, "RCPT": b"503 5.5.1 MAIL first\r\n"} if b"unknown" in status else {"greeting": status})
+        remote.send(["here@dept.test"], hops=[("127.0.0.1", host.port)])
+        is_((remote.unknown, remote.before_text), ([], ["here@dept.test"]), f"a host that{what} says nothing of a recipient")
         host.close()
     host = FakeHost(answers={"RCPT": b"550 5.1.1 who is that\r\n250 2.1.5 or is it\r\n"})
     found = remote.send(["gone@dept.test"], hops=[("127.0.0.1", host.port)])

@@ -20,10 +20,12 @@ DROPPED = "event=drop from=<victim@far.test> to=<{}> status={}"
 def department_rcpt(text):
     if "<real@" in text or real_is_known and "<nosuch@" in text:
         return None
-    return b"550 sender not welcome\r\n" if "<shy@" in text else b"550 5.1.1 who is that\r\n"
+    return ANSWERS.get(text.split("<")[1].split("@")[0].rstrip("2"), b"550 5.1.1 who is that\r\n")
 
 
 real_is_known = False
+ANSWERS = {"shy": b"550 sender not welcome\r\n", "exim": b"550 Unrouteable address\r\n", "edge": b"550 5.4.1 Recipient address rejected: Access denied\r\n",
+           "off": b"550 5.2.1 account disabled\r\n", "relay": b"550 5.7.1 relaying denied\r\n"}
 victims_host = FakeHost()
 department = FakeHost(answers={"RCPT": department_rcpt, "end": lambda _: b"554 5.7.1 spam\r\n" if refuse_texts else None})
 refuse_texts = False
@@ -91,7 +93,8 @@ def dead_alias():
 def dead_target():
     """An alias that leads to an address that its host, or DNS, does not know: the first mail is taken, the postmaster hears of it, further
     mail is refused."""
-    for name, target, status in (("left", "left@dept.test", "5.1.1"), ("null", "x@null.test", "5.1.10")):
+    for name, target, status in (("left", "left@dept.test", "5.1.1"), ("null", "x@null.test", "5.1.10"), ("bare", "exim2@dept.test", "5.1.1"),
+                                 ("cloud", "edge2@dept.test", "5.1.1"), ("away", "off2@dept.test", "5.2.1")):
         change("aliases", f"{name}@example.test", target)
         before = len(alias_reports())
         is_(send(name), "250 2.0.0", f"mail for an alias of {target} is taken")
@@ -107,6 +110,12 @@ def dead_target():
         is_(send(name), "250 2.0.0", "where another target takes it, it is taken")
         ok(wait_log(f"event=drop to=<{target}> reason=\"the postmaster was told before"), "and nobody is told again")
         is_(len(alias_reports()), ids, "by no report")
+    change("aliases", "relay@example.test", "relay@dept.test")
+    before = len(alias_reports())
+    is_(send("relay"), "250 2.0.0", "an alias whose target is refused for another reason")
+    house.wait_for("the report", lambda: len(alias_reports()) > before)
+    is_([row["Status"] for row in alias_reports() if row["Final-Recipient"] == "rfc822; relay@dept.test"], ["5.7.1"], "the postmaster is told of that too")
+    is_(send("relay"), "250 2.0.0", "further mail is taken: that speaks of us, or of the sender")
     change("aliases", "typo@example.test", "x@nowhere.test")
     is_(send("typo", sender=""), "250 2.0.0", "an alias of a domain that does not exist")
     ok(wait_log("event=fail to=<x@nowhere.test> status=5.1.2 "), "fails")
@@ -115,7 +124,7 @@ def dead_target():
 
 
 def alias_reports():
-    return [row for mail in mails("u0003") if mail["Subject"] == "A target of an alias does not exist" for part in mail.walk()
+    return [row for mail in mails("u0003") if mail["Subject"] == "A target of an alias accepts no mail" for part in mail.walk()
             if part.get_content_type() == "message/delivery-status" for row in part.get_payload()[1:]]
 
 
@@ -142,6 +151,11 @@ def department_unknown():
     is_(house.posthouse("reload").returncode, 0, "a reload")
     house.wait_for("550", lambda: send("nosuch@dept.test") == "550 5.1.1")
     ok(True, "changes nothing")
+    for name, status in (("exim", "5.1.1"), ("edge", "5.1.1"), ("off", "5.2.1")):
+        is_(send(f"{name}@dept.test"), "250 2.0.0", f"one of whom it is said in another way: {ANSWERS[name].strip().decode()}")
+        ok(wait_log(DROPPED.format(f"{name}@dept.test", status)), "is dropped once")
+        house.wait_for("550", lambda name=name: send(f"{name}@dept.test") == "550 5.1.1")
+        ok(True, "and refused from then on")
     is_(send("shy@dept.test"), "250 2.0.0", "a refusal that may be the sender's fault")
     ok(wait_log(DROPPED.format("shy@dept.test", "5.0.0")), "is dropped as well")
     is_(send("shy@dept.test"), "250 2.0.0", "but refuses nobody else")

@@ -445,7 +445,7 @@ static void sizes(void)
 static void refusals(void)
 {
 	static const char full[] = "later 4.2.2 the mailbox is full",
-			  unknown[] = "reject 5.1.1 no mail server knows this address";
+			  unknown[] = "reject 5.1.1 no mail server accepts mail for this address";
 	static const struct {
 		const char *account, *recipient;
 		uint64_t size;

@@ -205,15 +205,19 @@ static void recipients(struct wire_out *out)
 	}
 	s.damaged = false;
 	s.unknown = true;
+	s.outcome = JOB_FAILED;
+	job_result_put(out, &s);
+	ok(!again(out, get_result), "who is unknown was refused before the text");
+	s.before_text = true;
 	for (s.outcome = JOB_DONE; s.outcome <= JOB_OWN_FAULT; s.outcome++) {
 		job_result_put(out, &s);
 		ok(again(out, get_result) == (s.outcome == JOB_FAILED),
-		   "who is unknown has failed, outcome %d", (int)s.outcome);
+		   "what was refused before the text has failed, outcome %d", (int)s.outcome);
 	}
 	s.outcome = JOB_FAILED;
 	job_result_put(out, &s);
 	ok(again(out, get_result) && result.unknown && !result.damaged, "so it is a result");
-	s.unknown = false;
+	s.unknown = s.before_text = false;
 	s.outcome = (enum job_outcome)(JOB_OWN_FAULT + 1);
 	job_result_put(out, &s);
 	ok(!again(out, get_result), "an unknown outcome is refused");
