@@ -25,6 +25,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/base/utf8.h"
 #include "lib/conf/settings.h"
 #include "lib/queue/checksum.h"
 #include "lib/wire/worker.h"
@@ -380,6 +381,56 @@ static void turn_recipients(struct delivery *d)
 	memcpy(d->recipients, turned, d->count * sizeof *turned);
 }
 
+/* To say such an address without SMTPUTF8 breaks the protocol (RFC 6531 section 3.4), and hosts
+ * that go by it refuse it. The build lets none into a map; the queue of a version before may have
+ * some, and configurations of that time. */
+static bool is_not_ascii(const struct delivery *d, unsigned i)
+{
+	return !utf8_is_ascii(view_of(d->recipients[i].to.address)) ||
+	       !utf8_is_ascii(view_of(d->job->envelope.sender));
+}
+
+static void refuse_not_ascii(struct job_result *r)
+{
+	*r = (struct job_result){ .outcome = JOB_FAILED, .before_text = true };
+	string_put(r->status, sizeof r->status, VIEW("5.6.7")); /* RFC 6531 section 3.5 */
+	string_put(r->text, sizeof r->text,
+	           VIEW("the address is not ASCII, and SMTPUTF8 is not supported; use an address "
+	                "in ASCII"));
+}
+
+/* Those to whom the message can be sent come first. Their number; the others are refused. */
+static unsigned part_not_ascii(struct delivery *d)
+{
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < d->count; i++) {
+		if (is_not_ascii(d, i)) {
+			refuse_not_ascii(&d->results[i]);
+			continue;
+		}
+		struct job_recipient other = d->recipients[left];
+
+		d->recipients[left] = d->recipients[i];
+		d->recipients[i] = other;
+		d->results[i] = d->results[left];
+		d->results[left++] = (struct job_result){ 0 };
+	}
+	return left;
+}
+
+/* Answers those who are refused; true: all are, and the last of them has yet to be answered. */
+static bool refuse_those_not_ascii(struct delivery *d)
+{
+	unsigned left = part_not_ascii(d);
+
+	if (left == d->count)
+		return false;
+	let_go(); /* of these no host has been asked, whatever one is kept */
+	answer_from(d, left > 0 ? left : 1);
+	return left == 0;
+}
+
 static void work(struct wire_in *in, int queued)
 {
 	static struct delivery d;
@@ -393,8 +444,10 @@ static void work(struct wire_in *in, int queued)
 	memset(d.results, 0, d.count * sizeof *d.results);
 	d.asked = 0;
 	d.kept_to = (struct net_address){ 0 };
-	turn_recipients(&d);
-	deliver(&d);
+	if (!refuse_those_not_ascii(&d)) {
+		turn_recipients(&d);
+		deliver(&d);
+	}
 	close(job.fd);
 	for (unsigned i = 0; i < d.count; i++)
 		answer(&d, i, i + 1 == d.count);

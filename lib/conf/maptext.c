@@ -232,20 +232,33 @@ static bool is_label(struct view label)
 	return true;
 }
 
+enum part { PART_DOMAIN, PART_LOCAL };
+
+/* Of what is not ASCII: where, and what to write instead. */
+static const struct {
+	const char *name, *advice;
+} parts[] = {
+	[PART_DOMAIN] = { "domain", "write the A-label of the domain (xn--...), which idn2 shows" },
+	[PART_LOCAL] = { "local part",
+	                 "no mail is delivered to such an address, as SMTPUTF8 is not supported; "
+	                 "use an address in ASCII" },
+};
+
 /*
  * What looks like an address that exists and is another one: pasted text brings blanks that are no
  * space, soft hyphens and zero-width spaces along. Nobody gets mail for such an address, and nobody
- * sees in the text why. Of other characters the domain has ASCII only: other hosts know it by its
- * A-label (RFC 5890 section 2.3.2.1), and whether a letter is the one that it looks like (Cyrillic
- * U+0435 and Latin e) is for whoever writes that down. RFC 6531: a local part may have all letters.
+ * sees in the text why. The others are ASCII. A domain is known to other hosts by its A-label (RFC
+ * 5890 section 2.3.2.1), and whether a letter is the one that it looks like (Cyrillic U+0435 and
+ * Latin e) is for whoever writes that down. A local part has no such form, and without SMTPUTF8
+ * (RFC 6531), which we do not offer nor ask for, no host takes it, nor do we.
  */
-static int check_characters(struct view whole, struct view part, bool ascii, struct reason *why)
+static int check_characters(struct view whole, struct view text, enum part part, struct reason *why)
 {
 	struct view shown = view_take(whole, 100);
 	uint32_t code = 0;
 	size_t len;
 
-	for (struct view rest = part; rest.len; rest = view_skip(rest, len)) {
+	for (struct view rest = text; rest.len; rest = view_skip(rest, len)) {
 		if ((len = utf8_get(rest, &code)) == 0)
 			return fail(
 				why,
@@ -256,12 +269,12 @@ static int check_characters(struct view whole, struct view part, bool ascii, str
 				why,
 				"\"%.*s\" has a blank or invisible character (U+%04X); remove it",
 				VIEW_ARG(shown), (unsigned)code);
-		if (code >= 0x80 && ascii)
+		if (code >= 0x80)
 			return fail(
 				why,
-				"\"%.*s\" has a letter in its domain that is not ASCII (U+%04X); write "
-				"the A-label of the domain (xn--...), which idn2 shows",
-				VIEW_ARG(shown), (unsigned)code);
+				"\"%.*s\" has a letter in its %s that is not ASCII (U+%04X); %s",
+				VIEW_ARG(shown), parts[part].name, (unsigned)code,
+				parts[part].advice);
 	}
 	return 0;
 }
@@ -271,7 +284,7 @@ int maptext_domain(struct view text, struct text *out, struct reason *why)
 	struct view rest = text, label;
 	bool good = text.len != 0 && text.len <= DOMAIN_MAX && text.data[text.len - 1] != '.';
 
-	if (check_characters(text, text, true, why) != 0)
+	if (check_characters(text, text, PART_DOMAIN, why) != 0)
 		return -1;
 	while (good && view_cut(&rest, '.', &label))
 		good = is_label(label);
@@ -294,7 +307,7 @@ static bool is_local_part(struct view local)
 	for (size_t i = 0; i < local.len; i++) {
 		char c = local.data[i];
 
-		if (c <= ' ' ? (unsigned char)c < 0x80 : c == 0x7f)
+		if (c <= ' ' || c == 0x7f)
 			return false;
 		if (view_find(VIEW("()<>[]:;@\\,\""), c) < 12)
 			return false;
@@ -308,7 +321,7 @@ int maptext_address(struct view text, struct view domain, struct text *out, stru
 
 	struct view local = at ? view_take(text, at - 1) : text;
 
-	if (check_characters(text, local, false, why) != 0)
+	if (check_characters(text, local, PART_LOCAL, why) != 0)
 		return -1;
 	if (!is_local_part(local))
 		return fail(why, "\"%.*s\" is not an address (user@domain)",

@@ -52,8 +52,8 @@ int maptext_word(struct view *rest, struct arena *arena, struct view *word, stru
 void maptext_add_word(struct text *out, struct view word);
 
 /* Whatever in a map or a setting is a domain or an address, key or value, is read by these two:
- * checked, ASCII letters lower-cased. A domain is ASCII (others as A-labels); a local part may have
- * letters in UTF-8, and neither has blank or invisible characters. */
+ * checked, letters lower-cased. Both are ASCII: other domains as A-labels; for other local parts
+ * there is no mail without SMTPUTF8 (RFC 6531). */
 int maptext_domain(struct view text, struct text *out, struct reason *why);
 /* domain: added to an address without one; empty: that is an error. */
 int maptext_address(struct view text, struct view domain, struct text *out, struct reason *why);

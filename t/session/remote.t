@@ -84,6 +84,25 @@ with RemoteHouse(settings=SETTINGS) as remote:
     ok(DONE in found, f"and the next ones try others: {found}")
 silent.close()
 
+# RFC 6531: nothing but ASCII without SMTPUTF8, whatever a queue of before holds.
+with RemoteHouse() as remote:
+    host = FakeHost(extensions=["PIPELINING", "SMTPUTF8", "SIZE"])
+    hop = [("127.0.0.1", host.port)]
+    names = ["ü@full.test", "a@full.test", "jörg@full.test", "b@full.test", "c@full.test", "ß@full.test"]
+    found = remote.send(names, hops=hop)
+    refused = [name for name in names if not name.isascii()]
+    is_({name: found[name][:2] for name in names}, {name: (FAILED, "5.6.7") if name in refused else (DONE, "2.0.0") for name in names},
+        "recipients that are not ASCII fail, the others have it")
+    ok(all("use an address in ASCII" in found[name][2] for name in refused) and sorted(remote.before_text) == sorted(refused) and not remote.unknown,
+       "with a word on what to do, for the postmaster where it is a target of an alias")
+    is_([to for _, to, _, _ in host.messages], [["a@full.test", "b@full.test", "c@full.test"]], "to the host nothing is said of them")
+    is_({name: remote.send([name], hops=hop)[name][:2] for name in ("ü@full.test", "a@full.test")},
+        {"ü@full.test": (FAILED, "5.6.7"), "a@full.test": (DONE, "2.0.0")}, "alone too")
+    is_([result[1] for result in remote.send(refused, hops=hop).values()], ["5.6.7"] * 3, "and several")
+    is_(remote.send(["a@full.test"], hops=hop, sender="ä@example.test")["a@full.test"][:2], (FAILED, "5.6.7"), "a sender as well")
+    is_(len(host.messages), 2, "no more has come")
+    host.close()
+
 # What makes an address unknown for others too: an answer to RCPT that can be about nothing but the recipient.
 RCPT = {"gone": b"550 5.1.1 who is that\r\n", "moved": b"551 5.1.6 moved\r\n", "null": b"556 5.1.10 not there\r\n",
         "bare": b"550 no such user, or your SPF record\r\n", "policy": b"550 5.7.1 spam\r\n", "sender": b"550 5.1.8 bad sender\r\n",

@@ -519,7 +519,49 @@ def odd_characters():
                       ("map", "set", "access", "from:münchen.test", "reject"), ("user", "add", "bert@münchen.test", "--no-password")):
             is_(p.run(*words), 100, " ".join(words))
             ok("(U+00FC)" in p.err, "is refused", p.err)
-        is_(p.run("alias", "add", "info", "jörg@xn--mnchen-3ya.test"), 0, "a local part may have all letters (RFC 6531)")
+        is_(p.run("alias", "add", "info", "joerg@xn--mnchen-3ya.test"), 0, "its A-label is taken")
+
+
+# Places of an address: "ü@example.test" stands for its "@".
+LOCAL_COLUMNS = {"users": ["@ home=x"], "passwords": ["@ $6$x$y"], "routes": ["@ smtp mx"], "access": ["from:@ reject", "to:@ reject"],
+                 "aliases": ["@ anna", "info @", "info anna, @", "info anna\n  @", "info include:lists/staff"]}
+
+
+def letters_before_the_at():
+    """No host takes such an address without SMTPUTF8: an alias of it lost the mail, and to such a user nobody could write."""
+    good = {"domains": "example.test mailboxes\n", "users": "anna@example.test\n"}
+    with Place(**good) as p:
+        (p.conf / "lists").mkdir()
+        base = p.read("posthouse.conf") + "postmaster anna\n"
+        p.write("posthouse.conf", base)
+        is_(p.run("build"), 0, "a configuration without such builds")
+        generation, bad = p.current(), []
+        for address in ("ü@example.test", "jörg.a@full.test", "ü"):
+            p.write("lists/staff", f"anna\n# more\n{address}\n")
+            for name, lines in LOCAL_COLUMNS.items():
+                before = good.get(name, "")
+                for line in lines:
+                    if name != "aliases" and "@" not in address:
+                        continue
+                    p.write(f"{name}.map", before + line.replace("@", address) + "\n")
+                    place = f"{name}.map:{before.count(chr(10)) + 1}: error: "
+                    for command in ("build", "check"):
+                        code = p.run(command)
+                        said = p.err + p.out
+                        if code == 0 or place not in said or "in its local part that is not ASCII (U+00F" not in said or "use an address in ASCII" not in said:
+                            bad.append((command, name, line, address, code, said))
+                    if "include" in line and "include:lists/staff:3: " not in said:
+                        bad.append((name, line, said))
+                p.write(f"{name}.map", before)
+        is_(bad, [], "it is refused in every column, with its line and the letter")
+        p.write("posthouse.conf", base.replace("postmaster anna", "postmaster ännä@far.test"))
+        is_(p.run("build"), 100, "and as the postmaster")
+        p.write("posthouse.conf", base)
+        for words in (("alias", "add", "info", "ü@full.test"), ("alias", "add", "ü", "anna"), ("user", "add", "jö@example.test", "--no-password")):
+            is_(p.run(*words), 100, " ".join(words))
+            ok("use an address in ASCII" in p.err, "is refused", p.err)
+        is_(p.current(), generation, "what is in use stays")
+        is_(p.run("build"), 0, "without them it builds again")
 
 
 def text_files():
@@ -1225,6 +1267,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, text_files, rollback, rollback_and_keys, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, certificates, kinds_of_keys, inspected, what_a_start_meets, full_disks, no_mail, words, no_directory, owners_and_routes, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, letters_before_the_at, text_files, rollback, rollback_and_keys, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, certificates, kinds_of_keys, inspected, what_a_start_meets, full_disks, no_mail, words, no_directory, owners_and_routes, usage):
     part()
 done()

@@ -215,7 +215,10 @@ static void keys(void)
 		{ "a@-x.y", "!\"-x.y\" is not a domain (letters, digits, hyphens, dots)" },
 		{ "a@x.", "!\"x.\" is not a domain (letters, digits, hyphens, dots)" },
 		{ "a@x/y", "!\"x/y\" is not a domain (letters, digits, hyphens, dots)" },
-		{ "j\xc3\xb6rg@x.test", "j\xc3\xb6rg@x.test" },
+		{ "j\xc3\xb6rg@x.test",
+		  "!\"j\xc3\xb6rg@x.test\" has a letter in its local part that is not ASCII (U+00F6); "
+		  "no mail is delivered to such an address, as SMTPUTF8 is not supported; use an address "
+		  "in ASCII" },
 		{ "a@M\xc3\x9cNCHEN.test",
 		  "!\"M\xc3\x9cNCHEN.test\" has a letter in its domain that is not ASCII (U+00DC); write "
 		  "the A-label of the domain (xn--...), which idn2 shows" },
