@@ -140,8 +140,10 @@ static bool is_missing(const struct agents *a, struct message *m)
 	const struct settings *s = a->with.settings;
 	int64_t age_ms = clock_ms() - m->born_ms, away_ms;
 
+	if (age_ms / 1000 > MESSAGE_AGE_MAX_S)
+		return false;
 	if (m->away_s == 0)
-		m->away_s = age_ms < 1000 ? 1 : (uint32_t)(age_ms / 1000);
+		m->away_s = age_ms < 1000 ? 1 : (unsigned)(age_ms / 1000);
 	away_ms = age_ms - (int64_t)m->away_s * 1000;
 	return age_ms > s->queue_lifetime_ms && away_ms > s->queue_retry_max_ms;
 }

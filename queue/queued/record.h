@@ -87,6 +87,8 @@ enum report_wait {
 	REPORT_LATER /* one could not be made: not before the next attempt */
 };
 
+enum { MESSAGE_AGE_MAX_S = (1 << 22) - 1 }; /* who is older is waited for without end */
+
 struct message {
 	uint64_t id;
 	uint64_t message_bytes, log_end;
@@ -103,21 +105,22 @@ struct message {
 	uint32_t counts[RECIPIENT_STATES]; /* recipients in each state */
 	uint32_t cursor; /* the recipient that is asked about next, while in line */
 	uint16_t attempts;
-	uint8_t origin;      /* enum envelope_origin */
-	uint8_t damaged;     /* enum message_damage; `removed` is set too, and its end sets the file
-	                        aside */
-	uint8_t report_wait; /* enum report_wait */
+	uint8_t origin;        /* enum envelope_origin */
 	uint8_t report_faults; /* of our own, in a row, that kept a report from being made */
-	bool held : 1;         /* by an operator: no attempts */
-	bool noticed : 1;      /* the delay notice is out, or on its way */
-	bool removed : 1;      /* by an operator, while agents had it: ends with their jobs */
-	bool in_line : 1;      /* waits to be admitted */
-	bool admitted : 1;     /* counts as active */
-	bool repeats : 1;      /* `next` is a repeat */
+	unsigned away_s : 22;  /* after born_ms: since when its file is not there; 0: it is, as far
+	                          as  known */
+	unsigned damaged : 2;  /* enum message_damage; `removed` is set too, and its end sets the
+	                          file  aside */
+	unsigned report_wait : 2; /* enum report_wait */
+	bool held : 1;            /* by an operator: no attempts */
+	bool noticed : 1;         /* the delay notice is out, or on its way */
+	bool removed : 1;         /* by an operator, while agents had it: ends with their jobs */
+	bool in_line : 1;         /* waits to be admitted */
+	bool admitted : 1;        /* counts as active */
+	bool repeats : 1;         /* `next` is a repeat */
 	struct recipient *recipients;
 	char *strings; /* each terminated; place 0 is the empty one */
 	uint32_t strings_len, strings_cap, recipient_cap;
-	uint32_t away_s; /* after born_ms: since when its file is not there; 0: it is, as known */
 #define ENVELOPE_FIELD(name, declaration, kind, detail, way, line) \
 	KEPT_##way(kind, name, declaration)
 #include "lib/wire/envelope.def"
