@@ -435,7 +435,7 @@ void messages_damaged(void *context, struct message *m, enum message_damage dama
 	if (m->removed)
 		return;
 	log_warn("id=%s event=damaged reason=\"%s\"", message_name(m), log_text(view_of(reason)));
-	m->damaged = (uint8_t)damage;
+	m->damaged = damage;
 	leave(context, m);
 }
 

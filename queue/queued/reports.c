@@ -213,7 +213,7 @@ void reports_notice(struct reports *rs, struct message *m)
 static void wait_for(struct message *m, enum report_wait wait)
 {
 	if (m->report_wait < wait)
-		m->report_wait = (uint8_t)wait;
+		m->report_wait = wait;
 }
 
 /* However many of its recipients say so, it counts once. */

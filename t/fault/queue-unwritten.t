@@ -95,7 +95,9 @@ def going_on(so):
 def errors(so):
     """Whatever the error: the stop writes it. The writer, the job and the record open the file, one after the other."""
     for error in (errno.EACCES, errno.ENOSPC, errno.EIO, errno.EMFILE):
-        with stopper.Failing(so, "openat", error, "/", skip=2, times=1), House(SETTINGS) as house:
+        with stopper.Failing(so, "openat", error, "/", skip=2, times=1):
+            house = House(SETTINGS)
+        with house:  # of the next start nothing fails
             id = house.write(["a@far.test", "b@far.test"])
             house.agents["remote"].job().finish(NOW)
             house.program.wait_log(f"id={id} event=log-failed reason=\"{os.strerror(error)}\"")
@@ -107,7 +109,9 @@ def errors(so):
 
 def alias(so):
     """The expansion is not written either: its targets are not told apart from others without it."""
-    with stopper.Failing(so, "openat", errno.EACCES, "/", skip=1, times=1), House(SETTINGS) as house:
+    with stopper.Failing(so, "openat", errno.EACCES, "/", skip=1, times=1):
+        house = House(SETTINGS)
+    with house:  # of the next start nothing fails
         house.book["list@far.test"] = [(REMOTE, "a@far.test", "far.test"), (REMOTE, "b@far.test", "far.test")]
         id = house.write(["list@far.test"])
         job = house.agents["remote"].job()
