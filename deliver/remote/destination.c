@@ -67,7 +67,7 @@ static void add_host(struct candidates *all, const struct dns_host *host, uint16
 
 void destination_loops_back(struct candidates *all, bool ours)
 {
-	candidates_trouble(all, ours ? 0 : 550, ours ? "4.4.6" : "5.4.6",
+	candidates_trouble(all, ours ? 0 : 550, ours ? "4.3.5" : DESTINATION_LOOP,
 	                   "mail for the domain loops back to this host");
 }
 

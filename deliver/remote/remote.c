@@ -367,7 +367,7 @@ static void deliver(struct delivery *d)
 	if (d->asked == 0)
 		fail_all(d->results, d->count, &all,
 		         all.count == 0 && d->job->route.domain[0] &&
-		                 strcmp(all.trouble.status, "5.4.6") != 0);
+		                 strcmp(all.trouble.status, DESTINATION_LOOP) != 0);
 }
 
 /* A host that breaks at a recipient, each time, keeps those behind it waiting: at another attempt

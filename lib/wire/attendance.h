@@ -9,7 +9,7 @@
  * a packet holds in one round of the loop. The line to it the parent makes where it has a wire, and
  * else asks master for (MASTER_DIAL).
  *
- * A session that is to end is told so (SIGUSR1: worker_words), and killed when it is still there
+ * A session that is to end is told so (SIGUSR1), and killed when it is still there
  * after a while, as one is whose client does not read.
  */
 #ifndef LIB_WIRE_ATTENDANCE_H

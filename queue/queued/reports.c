@@ -18,8 +18,9 @@ static bool is_strangers(const struct message *m)
  * A failure of systems or networks, which no sender brings about and which happens to honest mail
  * for an address that we have taken (RFC 3463): a system (X.3), a network (X.4), a protocol (X.5),
  * a domain that is not found (X.1.2) though it is one of ours or an alias leads there. Not a size
- * (X.3.4) or a loop (X.4.6), which a sender can make, and nothing that somebody has judged: an
- * address, a mailbox, a text. None: it was never tried.
+ * (X.3.4) or a loop by what the message says of itself (X.4.6: Received, Delivered-To), which a
+ * sender can make; a loop of our maps or of the DNS is X.3.5. And nothing that somebody has judged:
+ * an address, a mailbox, a text. None: it was never tried.
  */
 static bool is_trouble(struct view detail)
 {

@@ -86,7 +86,7 @@ static bool next_leads(struct search *s, struct view address, bool past_aliases,
 	struct classified place;
 
 	if (depth > ADDRESSBOOK_DEPTH_MAX)
-		return dead_end(s, "4.4.6", "aliases are nested too deeply, or in a loop");
+		return dead_end(s, "4.3.5", "aliases are nested too deeply, or in a loop");
 	if (++s->lookups > ADDRESSBOOK_ENDS_MAX)
 		return true;
 	classify(&s->book->classifier, address, past_aliases, &place);

@@ -274,9 +274,9 @@ static void give_trouble(struct expansion *e, struct view address,
 	struct resolve_target target = { .last = true };
 
 	string_put(target.address, sizeof target.address, address);
-	/* A circle in the aliases is the operator's to mend, and no reason to lose mail meanwhile:
-	 * 4, not 5. */
-	set_error(&target, "4.4.6", view_of(e->trouble));
+	/* The operator's to mend: 4, it waits for that as long as it lives, and X.3.5, so that it
+	 * is told then (queued's reports.h), not X.4.6, which a sender can forge. */
+	set_error(&target, "4.3.5", view_of(e->trouble));
 	emit(context, &target);
 }
 

@@ -279,7 +279,8 @@ STRANGERS = [(MAILBOX, "u@example.test", FAILED, "5.4.6", "a loop, as a forged D
              (REMOTE, "u@dept.test", FAILED, "5.3.4", "a text that is too long for it")]
 # What befalls honest mail for an address that was accepted, with the status that the host gave or remote found.
 TROUBLES = {"5.3.2": "a host that shuts down", "5.3.0": "a system in trouble", "5.4.4": "a domain of ours without a host",
-            "5.1.2": "a domain of ours that is not found", "5.5.1": "a host that does not speak the protocol"}
+            "5.1.2": "a domain of ours that is not found", "5.5.1": "a host that does not speak the protocol",
+            "5.3.5": "a domain whose mail leads back here"}
 
 
 def strangers():
@@ -401,7 +402,7 @@ def dead_targets():
 
 
 # Of temporary failures: does a stranger who sent the message hear of it in the end?
-TEMPORARY = {"4.2.2": False, "4.7.1": True, "4.1.1": True, "4.6.5": False, "4.4.6": False, "4.1.8": False, "4.4.1": True, "4.2.0": True,
+TEMPORARY = {"4.2.2": False, "4.7.1": True, "4.1.1": True, "4.6.5": False, "4.4.6": False, "4.3.5": True, "4.1.8": False, "4.4.1": True, "4.2.0": True,
              "4.0.0": True, "4.3.0": True, "4.7.0": True, "4.7.10": True, "4.7.500": True, "4.7.20": False}
 
 
