@@ -10,7 +10,7 @@
 
 #include "conf/model.h"
 #include "lib/conf/accounts.h"
-#include "lib/conf/classify.h"
+#include "lib/conf/expansion.h"
 #include "lib/conf/services.h"
 #include "lib/conf/users.h"
 #include "lib/conf/maptext.h"
@@ -290,43 +290,47 @@ void consistency_of_users(struct model *m)
 
 /* ---- aliases: what the queue would find out only when mail has come ---- */
 
-enum { ALIAS_STEPS_MAX = 32 };
-
 static enum map_result find(void *context, enum map_id map, struct view key, struct view *value)
 {
 	return model_find(context, map, key, value) ? MAP_FOUND : MAP_MISSING;
 }
 
+static struct classifier classifier_of(struct model *m)
+{
+	return (struct classifier){ m->settings.mail_domain, m->settings.address_delimiter[0], find,
+		                    m };
+}
+
 /* What resolved would say of it. */
 static enum address_kind leads_to(struct model *m, struct view address, bool past_aliases)
 {
-	const struct classifier classifier = { m->settings.mail_domain,
-		                               m->settings.address_delimiter[0], find, m };
+	const struct classifier classifier = classifier_of(m);
 	struct classified place;
 
 	classify(&classifier, address, past_aliases, &place);
 	return place.kind;
 }
 
-/* Aliases with one target each, back to where they began. */
-static bool is_circle(const struct model *m, const struct map_entry *start)
+/* By resolved's own limits: mail for what it cannot expand is for nobody. */
+static void check_expansion(struct model *m, const struct map_entry *e)
 {
-	struct view at = start->key, compiled = start->compiled, target;
-	struct alias alias;
+	const char *path = m->maps[MAP_ALIASES].source.path;
+	const struct classifier classifier = classifier_of(m);
+	struct expansion x = { .classifier = &classifier, .postmaster = m->settings.postmaster };
+	enum expansion_verdict verdict = expansion_collect(&x, e->key);
 
-	for (int i = 0; i < ALIAS_STEPS_MAX; i++) {
-		if (!alias_decode(compiled, &alias) || alias.targets != 1 ||
-		    !alias_next(&alias, &target))
-			return false;
-		if (view_equal_nocase(target, at)) /* itself: the mailbox of that name */
-			return false;
-		if (view_equal_nocase(target, start->key))
-			return true;
-		if (!model_find(m, MAP_ALIASES, target, &compiled))
-			return false;
-		at = target;
-	}
-	return false;
+	expansion_free(&x);
+	if (verdict == EXPANSION_LOOP)
+		problem_warning(&m->problems, path, e->line,
+		                "%.*s leads into an alias loop and nowhere else; mail to it is "
+		                "refused temporarily until that is corrected",
+		                VIEW_ARG(e->key));
+	else if (verdict != EXPANSION_GOOD)
+		problem_error(&m->problems, path, e->line,
+		              "%.*s: %s; at most %d aliases may follow one another, and lead to "
+		              "%d recipients in all",
+		              VIEW_ARG(e->key), expansion_words(verdict), EXPANSION_DEPTH_MAX,
+		              EXPANSION_ENDS_MAX);
 }
 
 /* A user whose mail does not come to the mailbox. */
@@ -363,13 +367,16 @@ static void check_alias(struct model *m, const struct map_entry *e)
 	const char *path = m->maps[MAP_ALIASES].source.path;
 	struct alias alias;
 	struct view target;
+	bool nested = false;
 
 	if (!alias_decode(e->compiled, &alias))
 		return;
 	while (alias_next(&alias, &target)) {
 		bool itself = view_equal_nocase(target, e->key);
+		enum address_kind kind = leads_to(m, target, itself);
 
-		if (leads_to(m, target, itself) == ADDRESS_IS_NOBODY)
+		nested = nested || kind == ADDRESS_IS_ALIAS || kind == ADDRESS_IS_POSTMASTER;
+		if (kind == ADDRESS_IS_NOBODY)
 			problem_warning(&m->problems, path, e->line,
 			                "mail to %.*s cannot be delivered: %.*s is not a user%s",
 			                VIEW_ARG(e->key), VIEW_ARG(target),
@@ -377,11 +384,8 @@ static void check_alias(struct model *m, const struct map_entry *e)
 	}
 	check_twofold(m, e);
 	check_star(m, MAP_ALIASES, e);
-	if (is_circle(m, e))
-		problem_warning(
-			&m->problems, path, e->line,
-			"%.*s is part of an alias loop; its mail stays in the queue until that is corrected",
-			VIEW_ARG(e->key));
+	if (nested) /* targets alone are within the limits: alias_compile */
+		check_expansion(m, e);
 }
 
 /* RFC 5321 section 4.5.1 wants somebody to read it, and reports that have no sender go there. */

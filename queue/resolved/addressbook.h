@@ -9,16 +9,23 @@
 #define QUEUE_RESOLVED_ADDRESSBOOK_H
 
 #include "lib/conf/access.h"
-#include "lib/conf/classify.h"
+#include "lib/conf/expansion.h"
 #include "lib/conf/settings.h"
 #include "lib/queue/refusals.h"
 
 enum {
-	ADDRESSBOOK_DEPTH_MAX = 32,      /* aliases in aliases */
-	ADDRESSBOOK_LOOKUPS_MAX = 50000, /* addresses that one expansion looks at */
 	/* Looked at for a verdict; an alias where so many lead nowhere is taken to lead somewhere.
 	 */
-	ADDRESSBOOK_ENDS_MAX = 100
+	ADDRESSBOOK_ENDS_MAX = 100,
+	ADDRESSBOOK_JUDGED_MAX = 256
+};
+
+/* Of aliases that take mail, what expansion_collect says of the whole, as far as RCPT has asked:
+ * neither they nor the maps change, and a list is long. alias: the entry, by the place of its
+ * targets. */
+struct judged {
+	const void *alias; /* NULL: none */
+	enum expansion_verdict verdict;
 };
 
 struct addressbook {
@@ -29,6 +36,7 @@ struct addressbook {
 	bool sender_names; /* ... and senders */
 	bool own_senders;  /* accounts send as themselves only */
 	uint16_t smtp_port;
+	struct judged judged[ADDRESSBOOK_JUDGED_MAX];
 	struct refusals refusals; /* what queued has learnt; refusals_begin is the caller's */
 };
 
@@ -43,8 +51,8 @@ void addressbook_sender(struct addressbook *b, const struct resolve_question *q,
 void addressbook_recipient(struct addressbook *b, const struct resolve_question *q,
                            struct resolve_answer *answer);
 
-/* Does mail for it arrive anywhere (ends.c)?  verdict, status and text of the answer, and nothing
- * else. */
+/* Does mail for it arrive anywhere, and can queued expand it (ends.c)?  verdict, status and text of
+ * the answer, and nothing else. */
 void addressbook_ends(struct addressbook *b, const struct resolve_question *q,
                       const struct classified *place, struct resolve_answer *answer);
 
@@ -52,8 +60,6 @@ void addressbook_ends(struct addressbook *b, const struct resolve_question *q,
  * it needs. */
 void addressbook_target(struct addressbook *b, const struct classified *place,
                         struct resolve_target *t);
-/* Is this target of an alias the mailbox of the same name? */
-bool addressbook_means_mailbox(const struct classified *alias, struct view target);
 
 /* Calls emit for every final recipient, `last` set on the last; at least once. question in the
  * targets is 0. */

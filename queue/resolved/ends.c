@@ -4,7 +4,7 @@
  * would have to be told to a sender whom nobody has verified.
  *
  * An alias is followed in depth, no further than to the first of its ends that takes mail: for
- * nearly all of them that is the first.
+ * nearly all of them that is the first. Then the whole is judged, as queued will have it.
  */
 #include "lib/base/clock.h"
 #include "queue/resolved/addressbook.h"
@@ -85,7 +85,7 @@ static bool next_leads(struct search *s, struct view address, bool past_aliases,
 {
 	struct classified place;
 
-	if (depth > ADDRESSBOOK_DEPTH_MAX)
+	if (depth > EXPANSION_DEPTH_MAX)
 		return dead_end(s, "4.3.5", "aliases are nested too deeply, or in a loop");
 	if (++s->lookups > ADDRESSBOOK_ENDS_MAX)
 		return true;
@@ -103,9 +103,36 @@ static bool leads(struct search *s, const struct classified *place, unsigned dep
 	if (place->kind != ADDRESS_IS_ALIAS || alias.fails)
 		return end_takes(s, place);
 	while (alias_next(&alias, &target))
-		if (next_leads(s, target, addressbook_means_mailbox(place, target), depth + 1))
+		if (next_leads(s, target, expansion_means_mailbox(place, target), depth + 1))
 			return true;
 	return false;
+}
+
+/* The place of an alias's targets is its own as long as the maps are open. */
+static enum expansion_verdict judge(struct addressbook *b, const struct classified *place)
+{
+	struct expansion e = { .classifier = &b->classifier, .postmaster = b->postmaster };
+	const void *alias = place->kind == ADDRESS_IS_ALIAS
+	                            ? (const void *)place->alias.rest.rest.data
+	                            : b->postmaster;
+	struct judged *j = &b->judged[((uintptr_t)alias >> 3) % ADDRESSBOOK_JUDGED_MAX];
+
+	if (j->alias != alias) {
+		*j = (struct judged){ alias, expansion_collect(&e, view_of(place->address)) };
+		expansion_free(&e);
+	}
+	return j->verdict;
+}
+
+/* One end that takes mail is not enough: queued wants all of them. */
+static bool expands(struct search *s, const struct classified *place)
+{
+	enum expansion_verdict verdict = EXPANSION_GOOD;
+
+	if (place->kind == ADDRESS_IS_POSTMASTER ||
+	    (place->kind == ADDRESS_IS_ALIAS && !place->alias.fails))
+		verdict = judge(s->book, place);
+	return verdict == EXPANSION_GOOD || dead_end(s, "4.3.5", expansion_words(verdict));
 }
 
 void addressbook_ends(struct addressbook *b, const struct resolve_question *q,
@@ -114,7 +141,7 @@ void addressbook_ends(struct addressbook *b, const struct resolve_question *q,
 	struct search s = { .book = b, .question = q, .answer = a };
 
 	a->verdict = RESOLVE_ACCEPT;
-	if (leads(&s, place, 0)) {
+	if (leads(&s, place, 0) && expands(&s, place)) {
 		a->verdict = RESOLVE_ACCEPT;
 		a->status[0] = a->text[0] = '\0';
 	}

@@ -1,132 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Where mail for one address ends: aliases are followed until only mailboxes, routes and errors are
- * left.
- *
- * First all final addresses are collected (nothing is sent before the whole answer is known to be
- * within its limits), then each is looked up once more and given out.
+ * Where mail for one address ends, for queued: first all final addresses are collected
+ * (lib/conf/expansion.h: nothing is sent before the whole answer is known to be within its limits),
+ * then each is looked up once more and given out.
  */
 #include <assert.h>
-#include <stdlib.h>
 
 #include "lib/net/address.h"
 #include "queue/resolved/addressbook.h"
 
 static_assert((int)ROUTE_HOPS_MAX == (int)RESOLVE_HOPS_MAX,
               "every next hop of a route is passed on");
+static_assert((int)EXPANSION_ENDS_MAX == (int)RESOLVE_TARGETS_MAX, "every end is passed on");
 
-enum { LMTP_PORT = 24, EXPAND_BYTES_MAX = 64 << 20 };
-
-struct step {
-	const char *address;
-	unsigned depth;
-	bool past_aliases, expanded;
-	bool final;
-};
-
-struct expansion {
-	struct addressbook *book;
-	struct arena arena;
-	struct step *steps; /* in the order they were found; those that are final are the answer */
-	unsigned count, cap, finals;
-	unsigned *seen; /* hash table of places in steps, +1; seen_size is a power of two */
-	unsigned seen_size;
-	const char *trouble; /* why the whole is an error */
-};
-
-/* What is before the @ may be another host's, where capitals count: two that are the same mailbox
- * here are found in the queue (repeated.h). */
-static bool is_same(struct view a, struct view b)
-{
-	struct view domain = address_domain(a), other = address_domain(b);
-
-	return a.len == b.len && view_equal_nocase(domain, other) &&
-	       view_equal(view_take(a, a.len - domain.len), view_take(b, b.len - other.len));
-}
-
-/* The place in the table where this step is, or would be. */
-static unsigned *seen_slot(struct expansion *e, struct view address, bool past_aliases)
-{
-	uint32_t at = view_hash_nocase(HASH_START ^ past_aliases, address);
-
-	for (;; at++) {
-		unsigned *slot = &e->seen[at & (e->seen_size - 1)];
-
-		if (*slot == 0)
-			return slot;
-		const struct step *s = &e->steps[*slot - 1];
-
-		if (s->past_aliases == past_aliases && is_same(view_of(s->address), address))
-			return slot;
-	}
-}
-
-static void grow(struct expansion *e)
-{
-	if (e->count < e->cap)
-		return;
-	e->cap = e->cap ? e->cap * 2 : 16;
-	e->steps = memory_grow(e->steps, e->cap * sizeof *e->steps);
-	free(e->seen);
-	e->seen_size = e->cap * 4;
-	e->seen = memory_get(e->seen_size * sizeof *e->seen);
-	for (unsigned i = 0; i < e->count; i++)
-		*seen_slot(e, view_of(e->steps[i].address), e->steps[i].past_aliases) = i + 1;
-}
-
-/* Notes an address to look at, once. */
-static void add_step(struct expansion *e, struct view address, const struct step *from,
-                     bool past_aliases)
-{
-	unsigned depth = from != NULL ? from->depth + 1 : 0;
-
-	grow(e);
-	unsigned *slot = seen_slot(e, address, past_aliases);
-
-	if (*slot != 0)
-		return;
-	/* Builds of before 0.2 let it pass. */
-	if (address.len >= RESOLVE_ADDRESS_MAX) {
-		e->trouble = "the alias has a target that is too long";
-		return;
-	}
-	const char *copy = arena_string(&e->arena, address);
-
-	if (copy == NULL || e->count == ADDRESSBOOK_LOOKUPS_MAX || depth > ADDRESSBOOK_DEPTH_MAX) {
-		e->trouble = depth > ADDRESSBOOK_DEPTH_MAX ? "aliases are nested too deeply"
-		                                           : "the alias has too many targets";
-		return;
-	}
-	e->steps[e->count++] = (struct step){ copy, depth, past_aliases, from != NULL, false };
-	*slot = e->count;
-}
-
-bool addressbook_means_mailbox(const struct classified *alias, struct view target)
-{
-	return !alias->catch_all && view_equal_nocase(target, view_of(alias->address));
-}
-
-static void follow(struct expansion *e, unsigned number)
-{
-	struct step step = e->steps[number]; /* a copy: steps moves when it grows */
-	struct classified place;
-	struct view target;
-
-	classify(&e->book->classifier, view_of(step.address), step.past_aliases, &place);
-	if (place.kind == ADDRESS_IS_POSTMASTER) {
-		add_step(e, view_of(e->book->postmaster), &step, false);
-	} else if (place.kind == ADDRESS_IS_ALIAS && !place.alias.fails) {
-		while (e->trouble == NULL && alias_next(&place.alias, &target))
-			add_step(e, target, &step, addressbook_means_mailbox(&place, target));
-	} else {
-		e->steps[number].final = true;
-		e->finals++;
-	}
-	if (e->finals > RESOLVE_TARGETS_MAX)
-		e->trouble = "the alias has too many targets";
-}
-
-/* ---- giving out ---- */
+enum { LMTP_PORT = 24 };
 
 static void set_error(struct resolve_target *t, const char *status, struct view text)
 {
@@ -242,7 +129,8 @@ void addressbook_target(struct addressbook *b, const struct classified *place,
 	set_error(t, "4.3.5", VIEW("the maps cannot be read"));
 }
 
-static void make_target(struct addressbook *b, const struct step *step, struct resolve_target *t)
+static void make_target(struct addressbook *b, const struct expansion_step *step,
+                        struct resolve_target *t)
 {
 	struct classified place;
 
@@ -253,8 +141,8 @@ static void make_target(struct addressbook *b, const struct step *step, struct r
 		string_put(t->address, sizeof t->address, view_of(step->address));
 }
 
-static void give_out(struct expansion *e, void (*emit)(void *, const struct resolve_target *),
-                     void *context)
+static void give_out(struct addressbook *b, const struct expansion *e,
+                     void (*emit)(void *, const struct resolve_target *), void *context)
 {
 	static struct resolve_target target; /* several KB, and nobody here calls back into us */
 	unsigned left = e->finals;
@@ -262,13 +150,13 @@ static void give_out(struct expansion *e, void (*emit)(void *, const struct reso
 	for (unsigned i = 0; i < e->count; i++) {
 		if (!e->steps[i].final)
 			continue;
-		make_target(e->book, &e->steps[i], &target);
+		make_target(b, &e->steps[i], &target);
 		target.last = --left == 0;
 		emit(context, &target);
 	}
 }
 
-static void give_trouble(struct expansion *e, struct view address,
+static void give_trouble(enum expansion_verdict verdict, struct view address,
                          void (*emit)(void *, const struct resolve_target *), void *context)
 {
 	struct resolve_target target = { .last = true };
@@ -276,25 +164,18 @@ static void give_trouble(struct expansion *e, struct view address,
 	string_put(target.address, sizeof target.address, address);
 	/* The operator's to mend: 4, it waits for that as long as it lives, and X.3.5, so that it
 	 * is told then (queued's reports.h), not X.4.6, which a sender can forge. */
-	set_error(&target, "4.3.5", view_of(e->trouble));
+	set_error(&target, "4.3.5", view_of(expansion_words(verdict)));
 	emit(context, &target);
 }
 
 void addressbook_expand(struct addressbook *b, struct view address,
                         void (*emit)(void *, const struct resolve_target *), void *context)
 {
-	struct expansion e = { .book = b, .arena = { .limit = EXPAND_BYTES_MAX } };
+	struct expansion e = { .classifier = &b->classifier, .postmaster = b->postmaster };
 
-	add_step(&e, address, NULL, false);
-	for (unsigned i = 0; i < e.count && e.trouble == NULL; i++)
-		follow(&e, i);
-	if (e.trouble == NULL && e.finals == 0)
-		e.trouble = "alias loop";
-	if (e.trouble == NULL)
-		give_out(&e, emit, context);
+	if (expansion_collect(&e, address) == EXPANSION_GOOD)
+		give_out(b, &e, emit, context);
 	else
-		give_trouble(&e, address, emit, context);
-	arena_clear(&e.arena);
-	free(e.steps);
-	free(e.seen);
+		give_trouble(e.verdict, address, emit, context);
+	expansion_free(&e);
 }

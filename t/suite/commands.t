@@ -915,7 +915,7 @@ def names():
            "but is warned of", p.err)
         is_(p.run("alias", "add", "ring2", "Ring1"), 0, "nor is a circle")
         p.run("build")
-        ok("aliases.map:3: warning: ring2@example.test is part of an alias loop" in p.err, "which is warned of too", p.err)
+        ok("aliases.map:3: warning: ring2@example.test leads into an alias loop and nowhere else" in p.err, "which is warned of too", p.err)
         is_(p.run("alias", "add", "self", "self"), 0, "an alias that names itself")
         p.run("build")
         ok("self@example.test is not a user\n" in p.err, "means the mailbox of that name", p.err)
@@ -941,6 +941,32 @@ def names():
         is_(p.run("alias", "add", "staff", "include:lists"), 0, "an included list")
         p.run("map", "dump", "aliases")
         ok("staff@example.test anna@example.test, carl@other.test\n" in p.out, "is compiled", p.out)
+
+
+def alias_limits():
+    """What queued could not expand is not built: by resolved's own limits, of the whole that is behind an alias."""
+    limits = "at most 32 aliases may follow one another, and lead to 10000 recipients in all\n"
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\npostmaster@example.test\n") as p:
+        for number in range(3):
+            p.write(f"list{number}", "".join(f"u{number}x{n}@far.test\n" for n in range(4000)))
+        lists = "".join(f"list{n} include:list{n}\n" for n in range(3))
+        ladder = "".join(f"step{n} step{n + 1}\n" for n in range(1, 32)) + "step32 x@far.test\n"
+        p.write("aliases.map", lists + "most list0 list1 anna\n" + ladder)
+        is_((p.run("build"), p.err), (0, ""), "two of three long lists, and 32 aliases one behind the other")
+        p.write("aliases.map", lists + "all anna list0 list1 list2\n" + ladder + "fork anna step0\nstep0 step1\n")
+        is_(p.run("build"), 100, "three lists, and one more")
+        errors = [line.replace(str(p.directory), "DIR") for line in p.err.splitlines(True) if " error: " in line]
+        is_(errors, [f"DIR/conf/aliases.map:4: error: all@example.test: the alias has too many targets; {limits}",
+                     f"DIR/conf/aliases.map:37: error: fork@example.test: aliases are nested too deeply; {limits}",
+                     f"DIR/conf/aliases.map:38: error: step0@example.test: aliases are nested too deeply; {limits}"],
+            "are refused with their lines, also where another branch is good")
+        p.write("aliases.map", lists + ladder)
+        is_(p.run("build"), 0, "without them")
+        is_(p.run("alias", "add", "all", "list0", "list1", "list2"), 100, "an edit is refused")
+        ok("all@example.test: the alias has too many targets" in p.err and "\nall" not in p.read("aliases.map"), "and not written", p.err)
+        p.write("aliases.map", "a1 a2 a3\na2 a1 a3\na3 a1 a2\n")
+        is_(p.run("build"), 0, "a loop of three")
+        is_(p.err.count("leads into an alias loop and nowhere else"), 3, "is told of each")
 
 
 def certificate(p, name, *hosts):
@@ -1267,6 +1293,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, letters_before_the_at, text_files, rollback, rollback_and_keys, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, certificates, kinds_of_keys, inspected, what_a_start_meets, full_disks, no_mail, words, no_directory, owners_and_routes, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, letters_before_the_at, text_files, rollback, rollback_and_keys, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, alias_limits, certificates, kinds_of_keys, inspected, what_a_start_meets, full_disks, no_mail, words, no_directory, owners_and_routes, usage):
     part()
 done()

@@ -619,6 +619,21 @@ static void default_route(void)
 
 /* ---- limits ---- */
 
+/* No resolved has other maps than at its start. */
+static void aliases_instead(const struct row *rows,
+                            int (*compile)(struct view, struct text *, struct reason *))
+{
+	make_map(&book.maps[MAP_ALIASES], rows, false, compile);
+	memset(book.judged, 0, sizeof book.judged);
+}
+
+static void aliases_back(const struct map *kept)
+{
+	map_close(&book.maps[MAP_ALIASES]);
+	book.maps[MAP_ALIASES] = *kept;
+	memset(book.judged, 0, sizeof book.judged);
+}
+
 static void count_target(void *context, const struct resolve_target *t)
 {
 	struct listing *l = context;
@@ -664,21 +679,24 @@ static void ends_have_a_limit(void)
 	text_add_string(&targets, "one@a.test");
 	rows[0].value = all;
 	rows[1].value = targets.raw;
-	make_map(&book.maps[MAP_ALIASES], rows, false, compile_alias);
+	aliases_instead(rows, compile_alias);
 	is_string(verdict_of("all@a.test"), "reject 5.1.1 no such mailbox here",
 	          "%d ends that take nothing", ADDRESSBOOK_ENDS_MAX);
 	is_string(verdict_of("over@a.test"), "accept", "with one more nobody looks further");
 	free(all);
 	text_free(&targets);
-	map_close(&book.maps[MAP_ALIASES]);
-	book.maps[MAP_ALIASES] = kept;
+	aliases_back(&kept);
 }
 
 static void limits(void)
 {
 	char *ten = many_targets(0, 10000);
 	struct row rows[48] = { { "ten@a.test", ten },
-		                { "more@a.test", "ten@a.test over@far.test" } };
+		                { "more@a.test", "over@far.test ten@a.test" },
+		                { "fork@a.test", "x@dept.test d0@a.test" },
+		                { "round@a.test", "round1@a.test round2@a.test" },
+		                { "round1@a.test", "round@a.test round2@a.test" },
+		                { "round2@a.test", "round1@a.test round@a.test" } };
 	char names[40][16], targets[40][32];
 	struct map kept = book.maps[MAP_ALIASES];
 	struct listing l = { .count = 0 };
@@ -686,9 +704,9 @@ static void limits(void)
 	for (unsigned i = 0; i < 40; i++) {
 		snprintf(names[i], sizeof names[i], "d%u@a.test", i);
 		snprintf(targets[i], sizeof targets[i], "d%u@a.test", i + 1);
-		rows[2 + i] = (struct row){ names[i], i == 39 ? "x@far.test" : targets[i] };
+		rows[6 + i] = (struct row){ names[i], i == 39 ? "x@far.test" : targets[i] };
 	}
-	make_map(&book.maps[MAP_ALIASES], rows, false, compile_alias);
+	aliases_instead(rows, compile_alias);
 	free(ten);
 	text_init(&l.text, 1 << 16);
 	addressbook_expand(&book, VIEW("ten@a.test"), count_target, &l);
@@ -704,10 +722,21 @@ static void limits(void)
 	text_clear(&l.text);
 	l.count = 0;
 	addressbook_expand(&book, VIEW("d8@a.test"), count_target, &l);
-	ok(l.count == 1 && l.text.len == 0, "%d deep are not", ADDRESSBOOK_DEPTH_MAX);
+	ok(l.count == 1 && l.text.len == 0, "%d deep are not", EXPANSION_DEPTH_MAX);
+	/* RCPT asks the same: what is taken can be expanded. */
+	for (unsigned again = 0; again < 2; again++) {
+		is_string(verdict_of("more@a.test"), "later 4.3.5 the alias has too many targets",
+		          "RCPT: too many, the first of which would take it");
+		is_string(verdict_of("fork@a.test"), "later 4.3.5 aliases are nested too deeply",
+		          "one branch too deep");
+		is_string(verdict_of("round@a.test"),
+		          "later 4.3.5 aliases are nested too deeply, or in a loop",
+		          "a loop of three, with more ways than anybody goes");
+		is_string(verdict_of("ten@a.test"), "accept", "as many as may be");
+		is_string(verdict_of("d8@a.test"), "accept", "as deep as may be");
+	}
 	text_free(&l.text);
-	map_close(&book.maps[MAP_ALIASES]);
-	book.maps[MAP_ALIASES] = kept;
+	aliases_back(&kept);
 }
 
 /* As builds of before 0.2 left it: one target, longer than any address. */
@@ -731,14 +760,13 @@ static void long_targets(void)
 	struct map kept = book.maps[MAP_ALIASES];
 	struct listing l = { .count = 0 };
 
-	make_map(&book.maps[MAP_ALIASES], rows, false, compile_long);
+	aliases_instead(rows, compile_long);
 	text_init(&l.text, 1 << 16);
 	addressbook_expand(&book, VIEW("long@a.test"), count_target, &l);
 	is_string(text_string(&l.text), "4.3.5 the alias has a target that is too long",
 	          "mail for a target that is no address waits");
 	text_free(&l.text);
-	map_close(&book.maps[MAP_ALIASES]);
-	book.maps[MAP_ALIASES] = kept;
+	aliases_back(&kept);
 }
 
 static void statuses(void)
