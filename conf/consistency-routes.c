@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Routes that lead back here. */
+/* Routes that lead back here, or may for want of one. */
 #include "conf/consistency.h"
 #include "conf/model.h"
+#include "lib/conf/domains.h"
 #include "lib/conf/routes.h"
 #include "lib/conf/services.h"
 
@@ -47,10 +48,36 @@ static void check_route(struct model *m, const struct map_entry *e)
 	}
 }
 
+static enum map_result find_route(void *context, struct view key, struct view *value)
+{
+	return model_find(context, MAP_ROUTES, key, value) ? MAP_FOUND : MAP_MISSING;
+}
+
+/* A route that was forgotten. Who is first among the exchangers is not asked: a build does not wait
+ * for DNS. */
+static void check_relayed(struct model *m, const struct map_entry *e)
+{
+	struct domain d;
+	struct view route;
+
+	if (!domain_decode(e->compiled, &d) || d.class != DOMAIN_RELAY ||
+	    map_widen(find_route, m, e->key, &route) == MAP_FOUND)
+		return;
+	problem_warning(&m->problems, m->maps[MAP_DOMAINS].source.path, e->line,
+	                "%.*s has no route in routes.map: its mail goes by its MX in DNS, and in a "
+	                "loop if that is this server; name its server there, or \"smtp mx\" if "
+	                "its MX leads to another host",
+	                VIEW_ARG(e->key));
+}
+
 void consistency_of_routes(struct model *m)
 {
-	const struct model_map *map = &m->maps[MAP_ROUTES];
+	const struct model_map *map = &m->maps[MAP_ROUTES], *domains = &m->maps[MAP_DOMAINS];
 
 	for (size_t i = 0; i < map->count; i++)
 		check_route(m, map->entries[i]);
+	if (m->problems.errors) /* a line that is wrong is missing */
+		return;
+	for (size_t i = 0; i < domains->count; i++)
+		check_relayed(m, domains->entries[i]);
 }

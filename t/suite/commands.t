@@ -1274,6 +1274,15 @@ def owners_and_routes():
         is_(p.run("build"), 0, "routes")
         is_(re.findall(r"routes.map:(\d+): warning: (\S+) is routed to this host itself: its mail goes round until it is returned\n", p.err),
             [("1", "a.test"), ("2", "b.test"), ("3", "c.test")], "to this host are told, and no others")
+        p.write("routes.map", "a.test smtp 192.0.2.1\n.sub.test smtp 192.0.2.1\nx@d.test smtp 192.0.2.1\ne.test smtp mx\n")
+        p.write("domains.map", "example.test mailboxes\na.test relay\nb.sub.test relay\nc.test relay\nd.test relay\ne.test relay\n")
+        for command in ("build", "check"):
+            p.run(command)
+            is_(re.findall(r"domains.map:(\d+): warning: (\S+) has no route in routes.map: its mail goes by its MX", p.err), [("4", "c.test"), ("5", "d.test")],
+                f"{command}: a department without a route")
+        p.write("routes.map", "* smtp 192.0.2.1\n")
+        p.run("build")
+        ok("has no route" not in p.err, "the route of all others is one", p.err)
 
 
 def usage():
