@@ -29,7 +29,7 @@ ANSWERS = {"shy": b"550 sender not welcome\r\n", "exim": b"550 Unrouteable addre
 victims_host = FakeHost()
 department = FakeHost(answers={"RCPT": department_rcpt, "end": lambda _: b"554 5.7.1 spam\r\n" if refuse_texts else None})
 refuse_texts = False
-dns = FakeDns({("null.test", "MX"): [(0, ".")]})
+dns = FakeDns({("null.test", "MX"): [(0, ".")], ("round.test", "MX"): [(10, "mail.example.test")]})
 options = ["--set", f"dns.server 127.0.0.1:{dns.port}", "--set", "postmaster u0003@example.test"]
 for setting in ("queue.retry-first 200ms", "queue.retry-max 400ms", "queue.lifetime 4s", "queue.delay-notice 500ms"):
     options += ["--set", setting]
@@ -170,6 +170,21 @@ def department_unknown():
     real_is_known = True
 
 
+def our_own_loops():
+    """What our maps or DNS lead round is no doing of the sender: told, when it was taken."""
+    for alias, targets in (("a1", "a2, a3"), ("a2", "a1, a3"), ("a3", "a1, a2")):
+        change("aliases", f"{alias}@example.test", targets)
+    is_(send("a1"), "451 4.3.5", "a loop of three aliases is not taken")
+    added = house.posthouse("domain", "add", "round.test", "relay")
+    ok("round.test has no route in routes.map" in added.stderr, "a department without a route: a warning", added.stderr)
+    before = len(victims_host.messages)
+    is_(send("x@round.test"), "250 2.0.0", "whose mail exchanger is this server: taken")
+    victims_host.wait_messages(before + 1)
+    sender, to, text, _ = victims_host.messages[before]
+    is_((sender, to), ("", [VICTIM]), "and told at the end of the lifetime")
+    ok(b"rfc822; x@round.test" in text, "of whom", text)
+
+
 def reports():
     return {row["Final-Recipient"] for mail in mails("u0001") for part in mail.walk()
             if part.get_content_type() == "message/delivery-status" for row in part.get_payload()[1:] if row["Action"] == "failed"}
@@ -190,4 +205,5 @@ with house:
     victims_host.wait_messages(1)
     house.wait_for("an empty queue", lambda: "queue is empty" in house.posthouse("queue", "list").stdout.lower())
     is_([sender for sender, _, _, _ in victims_host.messages], ["u0001@example.test"], "that was all of it")
+    our_own_loops()
 done()
