@@ -20,6 +20,9 @@
 #define RESERVED_FILE "posthouse.reserved" /* beside Maildir */
 /* UIDs above UIDNEXT that may be ours when the record of what was reserved is lost. */
 #define UID_TRUST 65536u
+/* With fewer left than these a folder gets another UIDVALIDITY when it is opened: enough for
+ * another restore while it is. */
+#define UIDS_LEFT_MIN (1u << 27)
 
 enum { BOOT_BYTES = 16 };
 
@@ -29,6 +32,7 @@ struct store {
 	int maildir;
 	uint64_t quota_bytes;
 	bool told_unwritten; /* the log has its line about records of UIDs */
+	uint32_t jump; /* reserved.c: over UIDs after a restore that is not recorded yet; 0: none */
 };
 
 /* ---- the index ---- */
@@ -153,6 +157,8 @@ struct folder {
 	bool must_scan;
 	bool uids_lost;  /* posthouse.uids is missing or damaged, or tells less than was reserved */
 	bool unreserved; /* the record outside of the folder tells something else */
+	bool worn_out;   /* fewer than UIDS_LEFT_MIN are left, as the records say */
+	bool used_up;    /* there was no UID left */
 	bool refused;    /* no record of UIDs could be written, at the last try: none are given */
 	bool unrecorded; /* nor has it one of this folder's UIDVALIDITY */
 	bool dooms;      /* a record may be RECORD_DOOMED */
@@ -289,6 +295,7 @@ enum store_result folder_lock(struct folder *f,
                               struct reason *why); /* and catches up with the others */
 void folder_unlock(struct folder *f);
 int reserve_uids(struct folder *f, uint32_t count, struct reason *why);
+uint32_t uid_above(uint32_t uid, uint32_t count); /* the last possible one where that is none */
 /* The same, and UIDNEXT is the first of `count` that nobody has been given, here or before the
  * folder was put back from a backup. The one gate to new UIDs: where the record outside of the
  * folder cannot be written (full, read only, another's) none is given (f->refused), or a folder

@@ -385,7 +385,8 @@ static int merge_all(struct folder *f, struct scan *s, struct reason *why)
 	if (f->ix.fresh)
 		m.accept_from = 1;
 	m.accept_below =
-		(f->uid_ceiling > f->ix.h.uidnext ? f->uid_ceiling : f->ix.h.uidnext) + UID_TRUST;
+		uid_above(f->uid_ceiling > f->ix.h.uidnext ? f->uid_ceiling : f->ix.h.uidnext,
+	                  UID_TRUST);
 	for (uint32_t i = 0; i < s->count; i++)
 		if (s->found[i].validity != f->ix.h.uidvalidity)
 			s->found[i].uid = 0;
@@ -427,7 +428,7 @@ static int reconcile(struct folder *f, struct scan *s, struct reason *why)
 	if (f->rebooted && f->ix.h.uidnext < f->uid_ceiling)
 		f->ix.h.uidnext = f->uid_ceiling;
 	else if (f->rebooted && f->uid_ceiling == 0)
-		f->ix.h.uidnext += UID_TRUST;
+		f->ix.h.uidnext = uid_above(f->ix.h.uidnext, UID_TRUST);
 	f->rebooted = false;
 	if (f->ix.h.uidnext < f->uid_floor) {
 		tell_behind(f);

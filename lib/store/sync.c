@@ -127,6 +127,11 @@ static int know_ceiling(struct folder *f)
 	return record == UIDS_UNREAD ? -1 : 0;
 }
 
+uint32_t uid_above(uint32_t uid, uint32_t count)
+{
+	return uid < UINT32_MAX - count ? uid + count : UINT32_MAX - 1;
+}
+
 int reserve_uids(struct folder *f, uint32_t count, struct reason *why)
 {
 	uint64_t need = (uint64_t)f->ix.h.uidnext + count;
@@ -136,8 +141,9 @@ int reserve_uids(struct folder *f, uint32_t count, struct reason *why)
 		return fail_errno(why, "read " UID_FILE);
 	if (need <= f->uid_ceiling)
 		return 0;
-	if (need > UINT32_MAX - UID_BATCH)
-		return fail(why, "the folder has no UIDs left");
+	f->used_up = need > UINT32_MAX - UID_BATCH;
+	if (f->used_up)
+		return fail(why, "the folder has no UIDs left; it gets others when it is opened");
 	if (write_uid_file(f, (uint32_t)need + UID_BATCH, true) == 0) {
 		f->unrecorded = false;
 		return 0;
@@ -162,6 +168,9 @@ int claim_uids(struct folder *f, uint32_t count, struct reason *why)
 	if (reserved_claim(f->store, h->uidvalidity, (struct reserved){ f->uid_ceiling, first },
 	                   count, &first) == 0) {
 		f->store->told_unwritten = false;
+	} else if (errno == EOVERFLOW) {
+		f->used_up = true;
+		return fail(why, "the folder has no UIDs left; it gets others when it is opened");
 	} else {
 		tell_unwritten(f, RESERVED_FILE);
 		/* As above: nobody who comes later believes this UIDVALIDITY's UIDs. */
@@ -263,6 +272,29 @@ static void adopt_validity(struct folder *f)
 		f->rebooted = true;
 }
 
+/* Few are left, after many restores: all messages get new UIDs, as where the records are lost. On a
+ * disk that does not take the new UIDVALIDITY the old one stays. */
+static bool renew_validity(struct folder *f)
+{
+	uint32_t old = f->ix.h.uidvalidity, validity = store_new_uidvalidity(f->store, NULL);
+
+	f->ix.h.uidvalidity = validity;
+	if (validity && write_uid_file(f, 1, true) == 0) {
+		log_info("event=uidvalidity-renewed home=%s folder=%s",
+		         log_quote(view_of(f->store->home)), log_quote(view_of(f->name)));
+		return true;
+	}
+	f->ix.h.uidvalidity = old;
+	return false;
+}
+
+static bool is_worn_out(uint32_t ceiling, const struct reserved *r)
+{
+	const uint32_t most = UINT32_MAX - UIDS_LEFT_MIN;
+
+	return ceiling > most || r->ceiling > most || r->next > most;
+}
+
 /* No index at all: UIDVALIDITY from its own record, UIDs from the names. */
 static int create_index(struct folder *f, struct reason *why)
 {
@@ -282,7 +314,11 @@ static int create_index(struct folder *f, struct reason *why)
 	enum uid_record outside = reserved_read(f->store, validity, &reserved);
 
 	f->unreserved = outside == UIDS_UNREAD;
-	if (outside == UIDS_KNOWN && reserved.ceiling > ceiling) {
+	if (is_worn_out(ceiling, &reserved) && renew_validity(f)) {
+		validity = f->ix.h.uidvalidity;
+		ceiling = 1;
+		recorded = true;
+	} else if (reserved.ceiling > ceiling) {
 		tell_behind(f);
 		f->uids_lost = true;
 		ceiling = reserved.ceiling;
@@ -337,7 +373,7 @@ static void renew_index(struct folder *f)
 	f->uid_ceiling = 0;
 	know_ceiling(f);
 	if (f->uid_ceiling == 0)
-		h->uidnext += UID_TRUST;
+		h->uidnext = uid_above(h->uidnext, UID_TRUST);
 	else if (f->uid_ceiling > h->uidnext)
 		h->uidnext = f->uid_ceiling;
 	h->cur_ns = h->scanned_s = 0;
@@ -392,14 +428,19 @@ static bool validity_agrees(struct folder *f)
 	enum uid_record record = read_uid_file(f, &validity, &ceiling);
 
 	f->uids_lost = record == UIDS_LOST;
+	f->worn_out = false;
 	if (record == UIDS_KNOWN && validity != f->ix.h.uidvalidity)
 		return false;
 	struct reserved reserved;
 
 	f->unreserved = false;
-	if (record != UIDS_UNREAD &&
-	    !reserved_agrees(f, record == UIDS_KNOWN ? ceiling : 0, &reserved))
+	if (record != UIDS_KNOWN)
+		ceiling = 0;
+	if (record == UIDS_UNREAD)
+		return true;
+	if (!reserved_agrees(f, ceiling, &reserved))
 		f->unreserved = true;
+	f->worn_out = is_worn_out(ceiling, &reserved);
 	return true;
 }
 
@@ -409,7 +450,7 @@ static enum store_result first_open(struct folder *f, struct reason *why)
 
 	if (opened < 0)
 		return fail_errno(why, "open " INDEX_FILE), STORE_FAILED;
-	if (opened > 0 || !validity_agrees(f)) {
+	if (opened > 0 || !validity_agrees(f) || (f->worn_out && renew_validity(f))) {
 		if (create_index(f, why) < 0)
 			return STORE_FAILED;
 	} else {
@@ -654,6 +695,9 @@ enum store_result folder_refresh(struct folder *f, struct reason *why)
 {
 	enum store_result result = refresh(f, why);
 
+	/* Whoever opens it again finds another UIDVALIDITY. */
+	if (f->used_up)
+		result = STORE_GONE;
 	/* EXAMINE shows what is \Recent and leaves it to the next SELECT (RFC 3501 section
 	 * 6.3.2). */
 	if (result == STORE_OK && f->read_only)
@@ -667,7 +711,7 @@ enum store_result folder_first_sync(struct folder *f, struct reason *why)
 	if (index_open(f) == 0) {
 		index_read_log(f, false);
 		check_boot(f);
-		if (!validity_agrees(f))
+		if (!validity_agrees(f) || f->worn_out)
 			index_close(&f->ix);
 	}
 	return folder_refresh(f, why);
