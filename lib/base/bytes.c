@@ -226,26 +226,54 @@ bool text_has_room(const struct text *t, size_t n)
 	return !t->full && n <= t->max && t->len <= t->max - n;
 }
 
+static size_t grown(const struct text *t, size_t n)
+{
+	size_t need = t->len + n + 1, cap = t->cap ? t->cap : 64;
+
+	while (cap < need)
+		cap *= 2;
+	return cap > t->max + 1 ? t->max + 1 : cap;
+}
+
+static void grow(struct text *t, char *raw, size_t cap)
+{
+	t->raw = raw;
+	t->cap = cap;
+	t->raw[t->len] = '\0';
+}
+
 char *text_reserve(struct text *t, size_t n)
 {
 	if (!text_has_room(t, n)) {
 		t->full = true;
 		return NULL;
 	}
-	size_t need = t->len + n + 1;
+	size_t cap = grown(t, n);
 
-	if (need > t->cap) {
-		size_t cap = t->cap ? t->cap * 2 : 64;
-
-		while (cap < need)
-			cap *= 2;
-		if (cap > t->max + 1)
-			cap = t->max + 1;
-		t->raw = memory_grow(t->cap ? t->raw : NULL, cap);
-		t->cap = cap;
-		t->raw[t->len] = '\0';
-	}
+	if (cap > t->cap)
+		grow(t, memory_grow(t->cap ? t->raw : NULL, cap), cap);
 	return t->raw + t->len;
+}
+
+bool text_reserve_spared(struct text *t, size_t n, size_t spare)
+{
+	char *raw = NULL;
+	size_t cap = text_has_room(t, n) ? grown(t, n) : 0;
+
+	if (cap && cap <= t->cap)
+		return true;
+	void *beside = cap ? malloc(spare) : NULL;
+
+	if (beside)
+		raw = realloc(t->cap ? t->raw : NULL, cap);
+	free(beside);
+	if (raw) {
+		grow(t, raw, cap);
+	} else {
+		text_free(t);
+		t->full = true;
+	}
+	return raw != NULL;
 }
 
 bool text_add(struct text *t, struct view v)

@@ -73,6 +73,9 @@ bool text_format_list(struct text *t, const char *format, va_list list)
 bool text_has_room(const struct text *t, size_t n);
 /* Room for n more bytes, uncounted until the caller raises len; NULL when refused. */
 char *text_reserve(struct text *t, size_t n);
+/* Where memory runs short, with less than `spare` bytes left beside it, the text is full and gives
+ * its memory back: for what can be done without. false: it is full. */
+bool text_reserve_spared(struct text *t, size_t n, size_t spare);
 void text_drop_front(struct text *t, size_t n);
 /* Back to the len that it had: what was added since goes, and with it that it was full. */
 void text_cut_back(struct text *t, size_t len);

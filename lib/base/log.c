@@ -21,6 +21,7 @@ static struct {
 	bool debug, plain, reconnects;
 	long pid;           /* asked for once; 0: not yet */
 	unsigned long lost; /* lines that found no room, and nobody was told of yet */
+	int fatal_code;     /* 0: EXIT_TEMPORARY */
 } log_state = { .name = "posthouse", .socket = -1, .pipe = -1, .first_stderr = -1 };
 
 void log_open(const char *name)
@@ -114,6 +115,11 @@ void log_forked(void)
 void log_plain(void)
 {
 	log_state.plain = true;
+}
+
+void log_set_fatal_code(int code)
+{
+	log_state.fatal_code = code;
 }
 
 size_t log_stamp(char *out, size_t size, int64_t wall_us)
@@ -283,7 +289,7 @@ void log_fatal(const char *format, ...)
 	va_start(list, format);
 	log_line(LOG_CRIT, "fatal: ", format, list);
 	va_end(list);
-	exit(EXIT_TEMPORARY);
+	exit(log_state.fatal_code ? log_state.fatal_code : EXIT_TEMPORARY);
 }
 
 void log_panic(const char *format, ...)

@@ -66,6 +66,8 @@ void log_to_pipe(int fd);
 void log_set_debug(bool on);
 /* For commands at a terminal: plain "name: text" lines, no time or pid. */
 void log_plain(void);
+/* What log_fatal exits with instead, where callers know other codes. */
+void log_set_fatal_code(int code);
 /* In a child after fork: its lines bear its own pid (loop_fork says it). */
 void log_forked(void);
 

@@ -13,7 +13,8 @@
 
 enum {
 	ANSWER_TIMEOUT_MS = 300000,
-	KEPT_MAX = 16 << 20 /* bytes, for drop: above it the caller is told to try again */
+	KEPT_MAX = 16 << 20,  /* bytes, for drop: above it the caller is told to try again */
+	SPARE_BYTES = 4 << 20 /* memory that is left for all else, or nothing is kept */
 };
 
 static int connect_socket(const struct paths *p)
@@ -84,7 +85,8 @@ static void send_out(struct handover *o)
 		send_to_drop(o);
 	if (o->drop)
 		return;
-	submit_frame_put(&o->kept, &o->out);
+	if (!o->kept.full && text_reserve_spared(&o->kept, WIRE_MESSAGE_MAX + 8, SPARE_BYTES))
+		submit_frame_put(&o->kept, &o->out);
 	o->lost = o->lost || wire_send(o->fd, &o->out) != WIRE_OK;
 }
 

@@ -219,6 +219,7 @@ int main(int argc, char **argv)
 
 	log_open(mode == MODE_LIST ? "mailq" : mode == MODE_ALIASES ? "newaliases" : "sendmail");
 	log_plain();
+	log_set_fatal_code(EX_TEMPFAIL);
 	int code = take_options(&s, &mode, argc, argv);
 
 	if (code != EX_OK)
