@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/base/file.h"
 #include "lib/queue/checksum.h"
@@ -20,6 +22,18 @@ struct reader {
 
 static const struct view mark = { SUBMIT_DROP_MARK, sizeof SUBMIT_DROP_MARK - 1 };
 
+/* A read that ends before the file does says nothing of what stands there. */
+static bool was_cut(int fd)
+{
+	struct stat st;
+	off_t at = lseek(fd, 0, SEEK_CUR);
+
+	if (at >= 0 && fstat(fd, &st) == 0 && at >= st.st_size)
+		return false;
+	errno = EIO;
+	return true;
+}
+
 /* DROPFILE_WHOLE: there is more in the buffer than before, or *end. */
 static enum dropfile read_more(struct reader *r, size_t bytes, bool *end)
 {
@@ -27,7 +41,7 @@ static enum dropfile read_more(struct reader *r, size_t bytes, bool *end)
 	ssize_t n = to ? file_read_some(r->fd, to, bytes) : 0;
 
 	*end = n == 0;
-	if (n < 0)
+	if (n < 0 || (to && n == 0 && was_cut(r->fd)))
 		return DROPFILE_FAILED;
 	r->buffer.len += (size_t)n;
 	return to ? DROPFILE_WHOLE : DROPFILE_BAD;

@@ -38,8 +38,25 @@ def exit_code(so):
         is_({code for code in codes[:-1] if code >= 0}, {TEMPFAIL}, f"without memory after 0 to {len(codes) - 2} allocations sendmail says: try again")
 
 
+def read_that_ends(so):
+    """Each read of a drop file seems to be at its end, once."""
+    text = b"Subject: x\n\n" + b"0123456789\n" * 60000  # three reads
+    for skip in (0, 100, 300000):
+        with House(started=False) as house:
+            house.sendmail("a@example.test", text=text)
+            name = house.dropped()[0]
+            with stopper.Failing(so, "behind", 0, f"{name}", skip=skip):
+                house.start()
+            house.program.wait_log(f"event=drop-later file={name}")
+            is_((house.dropped(), house.live()), ([name], []), f"a drop file whose read ends at {skip} stays")
+            house.stop()
+            house.start()
+            ok(house.wait_for(lambda: house.live() and not house.dropped()), "and is taken when it can be read")
+
+
 with tempfile.TemporaryDirectory(prefix="posthouse-short-") as place:
     so = stopper.build(place, "failing")
     large()
     exit_code(so)
+    read_that_ends(so)
 done()
