@@ -292,8 +292,14 @@ int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records,
 
 	if (fd < 0)
 		return -1;
-	uint64_t at = anew ? end_of(fd, *end) : *end;
-	int written = pwrite_whole(fd, records.data, records.len, at);
+	uint64_t at = end_of(fd, *end);
+	int written = -1;
+
+	/* Not these records alone are missing then. */
+	if (!anew && at < *end)
+		errno = ESTALE;
+	else
+		written = pwrite_whole(fd, records.data, records.len, at);
 
 	/* Whole records of an earlier attempt would be read behind those that are newer. */
 	if (written == 0 && anew)

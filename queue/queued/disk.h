@@ -64,8 +64,9 @@ int disk_reader(struct disk *d, uint64_t id); /* read only; -1 with errno */
  * again: most messages are delivered at once. */
 int disk_message(struct disk *d, const struct queue_header *taken, struct queue_header *header,
                  bool *damaged);
-/* Appends records at *end, which is moved behind them. -1 with errno: a part of them may stand
- * there all the same; `anew` then writes over it, and what is behind *end goes. */
+/* Appends records at *end, which is moved behind them. -1 with errno (ESTALE: the file ends
+ * before it and is an older copy): a part of them may stand there all the same; `anew` then writes
+ * over it, and what is behind *end goes. */
 int disk_append(struct disk *d, uint64_t id, uint64_t *end, struct view records, bool anew);
 int disk_remove(struct disk *d, uint64_t id); /* -1 with errno */
 /* To damaged/ or torn/; `to` is its name there. -1 with errno: it stays, and counts as odd. */

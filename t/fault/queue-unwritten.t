@@ -92,6 +92,22 @@ def going_on(so):
         is_(addresses(house), ["b@far.test"], "even after a crash nobody gets it again")
 
 
+def older(so):
+    """An older copy is put over the file: a record behind its end would be none."""
+    with House(SETTINGS) as house:
+        id = house.write(["a@far.test", "b@far.test", "c@far.test"])
+        old = house.path(id).read_bytes()
+        house.agents["remote"].job().finish({0: DONE, 1: RETRY, 2: RETRY})
+        ok(house.wait_for(lambda: house.path(id).stat().st_size > len(old)), "a record is written")
+        house.path(id).write_bytes(old)
+        house.ask(CONTROL_QUEUE_RETRY, "")
+        house.agents["remote"].job().finish({0: DONE, 1: RETRY})
+        house.program.wait_log(f"id={id} event=log-written")
+        house.stop()
+        house.restart()
+        is_(addresses(house), ["c@far.test"], "an older copy put over the file: nobody gets it again")
+
+
 def errors(so):
     """Whatever the error: the stop writes it. The writer, the job and the record open the file, one after the other."""
     for error in (errno.EACCES, errno.ENOSPC, errno.EIO, errno.EMFILE):
@@ -148,7 +164,7 @@ def operator(so):
 def main():
     with House(agents=False) as scratch:
         so = stopper.build(scratch.directory, "failing")
-        for test in (over, going_on, errors, alias, operator):
+        for test in (over, going_on, older, errors, alias, operator):
             test(so)
     done()
 
