@@ -127,6 +127,17 @@ static void note_message(struct journal *j, const struct message *m)
 	note_attempts(j, m);
 }
 
+/* As long as that is written, the next start sends nothing of it again. */
+static void note_all_done(struct journal *j, uint64_t id, uint32_t recipients)
+{
+	struct queue_log l = { .event = QUEUE_DONE, .time_s = clock_wall_s() };
+
+	for (l.index = 0; l.index < recipients; l.index++)
+		queue_log_encode(&j->records, &j->disk->key, id, &l);
+	if (j->records.full)
+		text_clear(&j->records);
+}
+
 /* Who is under way is tried at once by the next start, as without a record. An alias has its own
  * record, which is written with those that took its place, or with none. */
 static void note_state(struct journal *j, const struct message *m)
@@ -152,7 +163,10 @@ static bool write_state(struct journal *j, struct unwritten *u)
 
 	text_clear(&j->records);
 	text_add(&j->records, text_view(&u->expansions));
-	note_state(j, m);
+	if (m->removed && !m->damaged)
+		note_all_done(j, m->id, m->recipient_count);
+	else
+		note_state(j, m);
 	if (!append_anew(j, m->id, &m->log_end))
 		return false;
 	log_info("id=%s event=log-written", message_name(m));
@@ -160,17 +174,11 @@ static bool write_state(struct journal *j, struct unwritten *u)
 	return true;
 }
 
-/* As long as that is written, the next start sends nothing of it again. */
 static void write_all_done(struct journal *j, struct unwritten *u)
 {
-	struct queue_log l = { .event = QUEUE_DONE, .time_s = clock_wall_s() };
-
 	text_clear(&j->records);
-	for (l.index = 0; l.index < u->recipients; l.index++)
-		queue_log_encode(&j->records, &j->disk->key, u->id, &l);
-	if (j->records.full)
-		text_clear(&j->records);
-	else
+	note_all_done(j, u->id, u->recipients);
+	if (j->records.len)
 		u->says_done = append_anew(j, u->id, &u->log_end);
 }
 
@@ -187,6 +195,13 @@ void journal_write(struct journal *j, struct message *m)
 		write_state(j, m->unwritten);
 	}
 	text_clear(&j->records);
+}
+
+void journal_write_removed(struct journal *j, struct message *m)
+{
+	text_clear(&j->records);
+	note_all_done(j, m->id, m->recipient_count);
+	journal_write(j, m);
 }
 
 /* ---- files that are to go ---- */

@@ -424,6 +424,8 @@ void messages_remove(void *context, struct message *m)
 		return;
 	log_info("id=%s event=remove left=%u", message_name(m), message_left(m));
 	leave(ms, m);
+	if (m->in_line || m->deliveries.count)
+		journal_write_removed(ms->journal, m);
 	settle(ms, m);
 }
 

@@ -108,6 +108,19 @@ def older(so):
         is_(addresses(house), ["c@far.test"], "an older copy put over the file: nobody gets it again")
 
 
+def removed(so):
+    """A delivery of it runs: the file stays until that has ended, and says so itself."""
+    with House(SETTINGS) as house:
+        house.write(["a@far.test", "b@far.test"])
+        house.agents["remote"].job()
+        is_(house.ask(CONTROL_QUEUE_REMOVE, "")[:2], (0, "1"), "removed while a delivery runs")
+        house.kill()
+        house.restart()
+        ok(house.wait_for(lambda: house.files() == []), "after a crash it is removed", house.program.log())
+        house.write(["c@far.test"])
+        is_(house.agents["remote"].job().addresses, ["c@far.test"], "and not sent")
+
+
 def errors(so):
     """Whatever the error: the stop writes it. The writer, the job and the record open the file, one after the other."""
     for error in (errno.EACCES, errno.ENOSPC, errno.EIO, errno.EMFILE):
@@ -164,7 +177,7 @@ def operator(so):
 def main():
     with House(agents=False) as scratch:
         so = stopper.build(scratch.directory, "failing")
-        for test in (over, going_on, older, errors, alias, operator):
+        for test in (over, going_on, older, removed, errors, alias, operator):
             test(so)
     done()
 
