@@ -270,10 +270,14 @@ static void dispatch(struct session *s, struct view line)
 	struct view argument = { "", 0 };
 	const struct command *c = find_command(line, &argument);
 
+	/* A line that is no command may be what a client sends on after its AUTH was refused: a
+	 * password. */
+	bool secret = c == NULL || (c->flags & SECRET);
+
 	s->command = c != NULL ? c->name : "?";
-	s->argument = c == NULL ? line : c->flags & SECRET ? VIEW("...") : argument;
+	s->argument = secret ? VIEW("...") : argument;
 	log_debug("event=command client=%s line=%s", s->name,
-	          c == NULL || !(c->flags & SECRET) ? log_quote(line) : c->name);
+	          secret ? s->command : log_quote(line));
 	if (c == NULL) {
 		refuse(s, 500, "5.5.1", "unknown command");
 		return;
