@@ -40,9 +40,6 @@ static const char *stream_words(enum stream_result result)
 	switch (result) {
 	case STREAM_CLOSED: return "connection closed";
 	case STREAM_TIMEOUT: return "timeout";
-	case STREAM_TOO_LONG:
-	case STREAM_BARE:
-	case STREAM_NUL: return "invalid SMTP reply";
 	default: return strerror(errno);
 	}
 }
@@ -81,12 +78,14 @@ static void look_for_moment(const struct conversation *c, struct reply *r)
 	}
 }
 
-/* The answer to a text is believed by its code: what is wrong with its words, and where it ends, is
- * no reason to hand the same message over again. */
-static bool is_line(const struct conversation *c, enum stream_result result)
+/* An answer is believed by its code, whatever its words are: a host may quote there what another
+ * host said to it. Of a line that is too long there is the beginning, a NUL is shown as "?". A host
+ * that ends lines with a bare LF, all or some, is odd, not hostile: what it answers is no command.
+ */
+static bool is_line(enum stream_result result)
 {
-	return result == STREAM_OK || result == STREAM_BARE ||
-	       (c->text_said && (result == STREAM_TOO_LONG || result == STREAM_NUL));
+	return result == STREAM_OK || result == STREAM_BARE || result == STREAM_TOO_LONG ||
+	       result == STREAM_NUL;
 }
 
 /* It has begun with a code, and has no end. */
@@ -121,16 +120,14 @@ static bool read_reply(struct conversation *c, const char *what, struct reply *r
 		enum stream_result result =
 			late ? STREAM_TIMEOUT : stream_line(&c->stream, REPLY_LINE_MAX, &line);
 
-		/* A host that ends lines with a bare LF, all or some, is odd, not hostile: what it
-		 * answers is no command. */
-		if (!is_line(c, result))
+		if (!is_line(result))
 			return is_enough(c, r) || no_line(c, what, result, r);
 		if (result == STREAM_BARE)
 			line = view_trim(line);
 		c->stream.skip_rest = false;
 		if (!(c->text_said ? reply_text_line(r, line) : reply_line(r, line))) {
 			no_reply(r, what, "invalid SMTP reply");
-			c->broken = true;
+			c->broken = c->garbled = true;
 			return false;
 		}
 		if (extensions && r->lines > 1)

@@ -30,6 +30,7 @@ struct conversation {
 	bool broken;       /* closed, or out of step: of no further use */
 	bool heard;        /* it has answered, in TLS when there is TLS */
 	bool ended;        /* it closed without that */
+	bool garbled;      /* broken, since an answer was no SMTP reply */
 	bool text_said;    /* a message has been handed over, and is to be answered */
 	bool damaged;      /* what was read of the message has another checksum */
 	bool ourselves;    /* it calls itself by our name */
@@ -66,7 +67,11 @@ void conversation_close(struct conversation *c);
  * waits. Returns false when nothing was settled (MAIL was not taken for now, or the line broke
  * before that; of a kept one, which may have ended while it was idle, before the text, or when that
  * was refused): *reply says why, another host, or the same over a new one, may be tried. Where
- * c->bore is not 0 those behind it wait, and the others may be offered alone. */
+ * c->bore is not 0 those behind it wait, and the others may be offered alone.
+ *
+ * An answer that is no SMTP reply breaks the conversation. Of a host that has greeted us and taken
+ * MAIL it is settled: the host is there, its trouble is with this message or recipient, which
+ * waits; other mail for the host does not. */
 bool conversation_send(struct conversation *c, const struct job *job,
                        const struct job_recipient *recipients, unsigned count,
                        const struct conversation_limits *limits, struct job_result *results,

@@ -377,13 +377,14 @@ static bool mail_refused(struct transaction *t)
 }
 
 /* It came to nothing before the text, for now, and nobody has been refused for good: another host
- * may do better (RFC 5321 section 5.1). */
+ * may do better (RFC 5321 section 5.1). Not after an answer that was no reply, but that those
+ * before it are offered alone. */
 static bool may_ask_another(const struct transaction *t)
 {
 	for (unsigned i = 0; i < t->count; i++)
 		if (t->results[i].outcome == JOB_FAILED)
 			return false;
-	return !t->c->out_of_step;
+	return !t->c->out_of_step && (!t->c->garbled || (t->c->bore > 0 && !t->c->took));
 }
 
 static bool run(struct transaction *t, const struct conversation_limits *limits)

@@ -164,6 +164,28 @@ with RemoteHouse() as remote:
             found = remote.send(["a@odd.test"], hops=[("127.0.0.1", host.port)])
             is_(found["a@odd.test"][0], result, f"{what} that has no end: {found['a@odd.test']}")
 
+# One recipient, or what another host has said of it, does not hold what others have for the host.
+SAID = {"NUL": (b"550 5.1.1 \x1b[31mwho\0 is\xff\r\n", FAILED, "5.1.1", "550 5.1.1 ?[31mwho? is?"),
+        "long": (b"550 5.1.1 " + b"L" * 5000 + b"\r\n", FAILED, "5.1.1", ("550 5.1.1 " + "L" * 60)[:60]),
+        "longer": (b"550-5.1.1 " + b"L" * 50000 + b"\r\n550 5.1.1 end\r\n", FAILED, "5.1.1", ("550-5.1.1 " + "L" * 60)[:60]),
+        "nothing": (b"who is that\r\n", RETRY, "4.4.2", "RCPT: invalid SMTP reply"),
+        "mixed": (b"550-a\r\n250 b\r\n", RETRY, "4.4.2", "RCPT: invalid SMTP reply"),
+        "code": (b"5\x0050 5.1.1 a\r\n", RETRY, "4.4.2", "RCPT: invalid SMTP reply")}
+with RemoteHouse(settings=PATIENT) as remote:
+    for lmtp in (False, True):
+        for name, (answer, *result) in SAID.items():
+            with contextlib.closing(FakeHost(answers={"RCPT": lambda text: answer if name in text else None}, lmtp=lmtp)) as host:
+                hops = [("127.0.0.1", host.port)]
+                found = remote.send([f"{name}@odd.test"], hops=hops, lmtp=lmtp)[f"{name}@odd.test"]
+                is_((*found[:2], found[2][:60], remote.trouble), (*result, 0), f"an answer to RCPT, {name}: of this recipient alone, {'LMTP' if lmtp else 'SMTP'}")
+                found = remote.send(["a@odd.test", f"{name}@odd.test", "b@odd.test"], hops=hops, lmtp=lmtp)
+                is_((found["a@odd.test"][0], found[f"{name}@odd.test"][0], remote.trouble), (DONE, result[0], 0), "who is before it has the message")
+                is_(remote.send(["c@odd.test"], hops=hops, lmtp=lmtp)["c@odd.test"][0], DONE, "and the next message goes")
+    for command in ("EHLO", "MAIL"):
+        with contextlib.closing(FakeHost(answers={command: b"hello\r\n"})) as host:
+            found = remote.send(["a@odd.test"], hops=[("127.0.0.1", host.port)])["a@odd.test"]
+            is_((found[0], remote.trouble), (RETRY, 1), f"what is no reply at {command} is the host's trouble")
+
 with contextlib.closing(FakeHost(answers={"greeting": b"554 5.7.1 not you\r\n"})) as host:
     with RemoteHouse(settings=f"remote.port {host.port}\n") as remote:
         for first, result, status in ((["127.0.0.1"], FAILED, "5.7.1"), ([], FAILED, "5.7.1"), (None, RETRY, "4.4.3")):
