@@ -107,6 +107,18 @@ struct reader {
 	struct text piece; /* with CR LF where a line ends */
 };
 
+/* Mail has no NUL (RFC 5322 section 2.2). Cron neither sends again nor tells of what is
+ * refused: the output of a job goes without it. */
+static void without_nul(struct text *piece)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < piece->len; i++)
+		if (piece->raw[i] != '\0')
+			piece->raw[kept++] = piece->raw[i];
+	text_cut_back(piece, kept);
+}
+
 /* The next piece of text; false at the end, and when it cannot be read to its end. */
 static bool next_piece(struct reader *r)
 {
@@ -120,6 +132,7 @@ static bool next_piece(struct reader *r)
 	}
 	text_clear(&r->piece);
 	text_add(&r->piece, text_view(&l->piece));
+	without_nul(&r->piece);
 	if (l->ends)
 		text_add(&r->piece, VIEW("\r\n"));
 	return true;

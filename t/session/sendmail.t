@@ -71,7 +71,18 @@ def arguments():
         ok(house.last().bytes.split(b"\r\n\r\n", 1)[1] == data[14:].replace(b"\n", b"\r\n"), "comes through whole")
         house.sendmail("a@example.test", text=b"Subject: \xe4\n\n\xc3\xa4\n")
         is_(house.last().eight_bit, 1, "8-bit bytes are seen")
-        is_(house.sendmail("a@example.test", text=b"a\0b").returncode, DATAERR, "a NUL is refused")
+        got = house.sendmail("-i", "-t", text=b"To: a@exam\0ple.test\nSub\0ject: Cron\n\0\nout\0put\n\0.\n" + b"\0" * 70000 + b"x" * 20000 + b"\0")
+        is_(got.returncode, 0, "a text with a NUL is sent, as cron's")
+        ok("\nSubject: Cron\r" in header(house.last()) and house.last().bytes.endswith(b"\r\n\r\noutput\r\n.\r\n" + b"x" * 20000 + b"\r\n"),
+           "without the NULs of header and body", house.last().bytes[:600])
+        is_(house.last().recipients[0][0], "a@example.test", "nor those of its recipients")
+        before = len(house.live())
+        talk = house.sendmail("-bs", text=b"EHLO x\r\nMAIL FROM:<a@example.test>\r\nRCPT TO:<a@example.test>\r\nDATA\r\n\r\na\0b\r\n.\r\nQUIT\r\n")
+        ok(b"NUL in message" in talk.stdout and len(house.live()) == before, "-bs refuses one", talk.stdout)
+        for bad, named in (("\u00fc@far.test", "@far.test: invalid"), ("b c@far.test", "c@far.test")):
+            got = house.sendmail("-t", text=f"To: a@example.test, {bad}\n\nx\n")
+            ok(got.returncode and named in got.stderr.decode() and len(house.live()) == before,
+               f"one address of several that is none: nobody gets it, and it is named: {got.stderr}")
 
 
 def recipients_from_header():
