@@ -9,6 +9,7 @@
 #include "lib/mail/date.h"
 #include "smtpd/data.h"
 #include "lib/mail/fixup.h"
+#include "lib/queue/refusals.h"
 #include "smtpd/received.h"
 #include "smtpd/session.h"
 
@@ -18,6 +19,8 @@ static_assert((int)DATA_LINE_MAX <= (int)FIXUP_LINE_MAX,
 enum {
 	CHUNK_MAX = STREAM_BUFFER_BYTES,
 	MESSAGE_ID_TEXT_MAX = 320,
+	/* About what we add to a message: what was delivered, and did not fit, had it. */
+	RECEIVED_BYTES = 512,
 	DELIVERED_TO_MAX = 100 /* fields that are held against all recipients */
 };
 
@@ -154,6 +157,39 @@ static bool exceeds_quotas(const struct arrival *a)
 	return max && a->bytes > max;
 }
 
+/* At RCPT a mailbox that is known as full was asked by the size that the client announced, if it
+ * did, and without what we add. Of so small a message the answer holds. */
+static bool size_is_news(const struct arrival *a)
+{
+	const struct session *s = a->session;
+
+	return !session_submits(s) && a->bytes > REFUSAL_ROOM_BYTES &&
+	       a->bytes + RECEIVED_BYTES > s->transaction->announced_bytes;
+}
+
+/* Is every recipient's mailbox too full, as deliveries have shown? What does not fit would wait to
+ * its end, and nobody be told. */
+static bool none_has_room(struct arrival *a)
+{
+	struct session *s = a->session;
+	static struct resolve_question q;
+	static struct resolve_answer answer;
+	bool full = size_is_news(a);
+
+	for (const struct recipient *r = s->transaction->first; full && r != NULL; r = r->next) {
+		struct envelope_recipient to;
+
+		recipient_unpack(r, &to);
+		session_question(s, &q);
+		string_put(q.sender, sizeof q.sender, view_of(s->transaction->envelope.sender));
+		string_put(q.recipient, sizeof q.recipient, view_of(to.address));
+		q.size_bytes = a->bytes + RECEIVED_BYTES;
+		resolve_ask(&s->worker->resolved, RESOLVE_RECIPIENT, &q, &answer);
+		full = answer.verdict == RESOLVE_LATER && strcmp(answer.status, "4.2.2") == 0;
+	}
+	return full;
+}
+
 /* true: refused and answered. */
 static bool refuse_message(struct arrival *a)
 {
@@ -180,6 +216,8 @@ static bool refuse_message(struct arrival *a)
 		refuse(s, 554, "5.4.6", "mail loop: the message has been in this mailbox before");
 	else if (exceeds_quotas(a))
 		refuse(s, 552, "5.2.3", "message exceeds the quota of the mailbox");
+	else if (none_has_room(a))
+		refuse(s, 452, "4.2.2", "the mailbox is full");
 	else if (a->write_failed)
 		refuse(s, code_of(&a->refusal), a->refusal.status, "%s", a->refusal.text);
 	else

@@ -305,6 +305,22 @@ def quotas(house):
     is_(client.ask("RCPT TO:<c@example.test>"), "452 4.2.2 <c@example.test> the mailbox is full", "what does not fit now too")
     house.resolver.refusals = {}
     client.close()
+    full = {f"{name}@example.test": (LATER, "4.2.2", "the mailbox is full") for name in "bc"}
+    client = house.client()
+    client.ask("EHLO me.test")
+    for to, size, verdicts, want in (("b", 100000, full, "452 4.2.2 the mailbox is full"), ("b SIZE", 100000, full, "452 4.2.2 the mailbox is full"), ("bc", 100000, full, "452 4.2.2 the mailbox is full"),
+                                     ("bd", 100000, full, "250"), ("b", 1000, full, "250"),
+                                     ("b", 100000, {"b@example.test": (LATER, "4.3.0", "later")}, "250")):
+        client.ask("MAIL FROM:<a@far.test>" + f" SIZE={size}" * (" " in to))
+        for name in to.split()[0]:
+            client.ask(f"RCPT TO:<{name}@example.test>")
+        client.ask("DATA")
+        house.resolver.refusals = verdicts
+        client.say(*["x" * 98] * (size // 100), ".")
+        said = client.answer()
+        house.resolver.refusals = {}
+        is_(said[:len(want)], want, f"{size} bytes for {to}, where deliveries have found b and c full")
+    client.close()
 
 
 def errors(house):
