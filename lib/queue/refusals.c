@@ -12,7 +12,7 @@ void refusals_begin(struct refusals *rs)
 
 int64_t refusal_keep_ms(enum resolve_refusal_kind kind)
 {
-	return kind == RESOLVE_MAILBOX_FULL ? REFUSAL_FULL_MS : REFUSAL_UNKNOWN_MS;
+	return kind == RESOLVE_MAILBOX_FULL ? REFUSAL_FULL_MAX_MS : REFUSAL_UNKNOWN_MS;
 }
 
 /* Strangers choose addresses: the seed keeps them from choosing chains. */

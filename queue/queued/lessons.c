@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "queue/queued/schedule.h"
 
 enum {
 	/* Told bit by bit: the questions of the queue need the line's room more. */
 	TELL_BYTES = 8192,
 	TELL_PAUSE_MS = 20,
-	TELL_AGAIN_MS = 1000
+	TELL_AGAIN_MS = 1000,
+	ATTEMPT_MS = 60000 /* what an attempt that is due may take until its result is here */
 };
 
 static void put(struct wire_out *out, const struct refusal *r, int64_t now_ms)
@@ -96,6 +98,17 @@ static void forget(struct lessons *l, struct refusal *r)
 		tell_soon(l, 0);
 }
 
+/* A message that waits for room learns it anew at each attempt: in between there must be no gap in
+ * which others are taken to wait, and be lost, with it. */
+static int64_t full_for_ms(const struct lessons *l, const struct message *m)
+{
+	struct schedule_limits limits = { .retry_first_ms = l->settings->queue_retry_first_ms,
+		                          .retry_max_ms = l->settings->queue_retry_max_ms };
+	int64_t gap_ms = schedule_retry_ms(&limits, m->attempts + 1, UINT32_MAX) + ATTEMPT_MS;
+
+	return gap_ms > REFUSAL_FULL_MS ? gap_ms : REFUSAL_FULL_MS;
+}
+
 /* A mailbox is known by its home: its addresses are many. */
 static void learn_of_mailbox(struct lessons *l, const struct message *m, const struct recipient *r,
                              const struct job_result *result)
@@ -109,7 +122,7 @@ static void learn_of_mailbox(struct lessons *l, const struct message *m, const s
 	target_mailbox(r->target, &box);
 	if (full)
 		learn(l, RESOLVE_MAILBOX_FULL, view_of(box.home), m->message_bytes,
-		      REFUSAL_FULL_MS);
+		      full_for_ms(l, m));
 	else if (result->outcome == JOB_DONE &&
 	         (known = refusals_find(&l->known, RESOLVE_MAILBOX_FULL, view_of(box.home),
 	                                clock_ms())) != NULL &&

@@ -11,6 +11,7 @@
 #define QUEUE_QUEUED_LESSONS_H
 
 #include "lib/base/loop.h"
+#include "lib/conf/settings.h"
 #include "lib/queue/refusals.h"
 #include "lib/wire/job.h"
 #include "queue/queued/record.h"
@@ -18,6 +19,7 @@
 struct lessons {
 	/* Set by the caller before lessons_start. */
 	struct loop *loop;
+	const struct settings *settings;
 	void *context;
 	/* A packet for resolved; false: not now. */
 	bool (*tell)(void *context, const struct wire_out *out);

@@ -465,6 +465,7 @@ struct messages *messages_new(const struct messages_setup *setup)
 	reports_start(&ms->reports);
 	ms->lessons = (struct lessons){
 		.loop = setup->loop,
+		.settings = setup->settings,
 		.context = ms,
 		.tell = tell,
 	};

@@ -38,9 +38,10 @@ static void times(void)
 	ok(knows(RESOLVE_ADDRESS_UNKNOWN, "x@dept.test", START + REFUSAL_UNKNOWN_MS - 1) &&
 	           !knows(RESOLVE_ADDRESS_UNKNOWN, "x@dept.test", START + REFUSAL_UNKNOWN_MS),
 	   "nothing lasts longer than its kind does");
-	add(RESOLVE_MAILBOX_FULL, "/mail/b", 0, START, 100 * HOUR);
-	ok(!knows(RESOLVE_MAILBOX_FULL, "/mail/b", START + REFUSAL_FULL_MS),
-	   "a full mailbox not so long");
+	add(RESOLVE_MAILBOX_FULL, "/mail/b", 0, START, INT64_C(1000) * HOUR);
+	ok(knows(RESOLVE_MAILBOX_FULL, "/mail/b", START + REFUSAL_FULL_MAX_MS - 1) &&
+	           !knows(RESOLVE_MAILBOX_FULL, "/mail/b", START + REFUSAL_FULL_MAX_MS),
+	   "a full mailbox no longer than the longest gap between two attempts");
 }
 
 /* A large message that did not fit says nothing of small ones. */
