@@ -19,7 +19,7 @@ IN_PLACE = {
     "conf/edits.c", "imapd/answer.c", "imapd/fetchsection.c", "imapd/imap-login.c", "lib/base/bytes.c", "lib/base/file.c", "lib/conf/aliases.c",
     "lib/mail/addresslist.c", "lib/mail/encoding.c", "lib/mail/fixup.c", "lib/net/stream.c", "lib/queue/verify.c", "lib/store/cache.c",
     "lib/store/indexlog.c", "lib/wire/control.c", "lib/wire/wire.c", "master/authd/account.c", "master/authd/hash.c", "master/logd/lines.c",
-    "master/logd/logd.c", "queue/resolved/resolved.c", "queue/submit/lines.c", "queue/submit/sendmail.c",
+    "master/logd/logd.c", "queue/resolved/resolved.c", "queue/submit/lines.c", "queue/submit/sendmail-message.c", "queue/submit/sendmail.c",
 }
 RAW = re.compile(r"(?:\.|->)raw\b")
 WIPED = re.compile(r"explicit_bzero\([^;]*;")
