@@ -52,8 +52,8 @@ void journal_note_recipient(struct journal *j, const struct message *m, const st
 /* To the disk, now or as soon as that is possible. A record that finds no room in
  * QUEUE_ENVELOPE_MAX costs a repeated attempt after a restart, nothing more. */
 void journal_write(struct journal *j, struct message *m);
-/* An operator has removed it, and its file goes when what runs of it has ended: no start before that
- * sends it. */
+/* An operator has removed it, and its file goes when what runs of it has ended: no start before
+ * that sends it. */
 void journal_write_removed(struct journal *j, struct message *m);
 void journal_forget(struct journal *j); /* what was noted needs no record */
 /* What was noted waits in `notes`, and comes back from there. */

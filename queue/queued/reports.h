@@ -9,9 +9,9 @@
  * are logged and nobody is told; who is told is a sender with an account, on this machine or in a
  * network that may relay, and of mail from the network what no stranger brings about: trouble of
  * systems, networks, protocols and of our own configuration (5.3.n, 5.4.n, 5.5.n, 5.1.2) at once,
- * and at the end of its lifetime whatever kept putting it off, but for what may be theirs: a loop by
- * what the message says of itself (X.4.6), a size, a full mailbox, a signature. Loops of our maps or
- * of the DNS are X.3.5 for that reason.
+ * and at the end of its lifetime whatever kept putting it off, but for what may be theirs: a loop
+ * by what the message says of itself (X.4.6), a size, a full mailbox, a signature. Loops of our
+ * maps or of the DNS are X.3.5 for that reason.
  *
  * That a target of an alias does not exist is no doing of the stranger: it is ours to correct, and
  * mail for somebody here would vanish with every message. The same where it is refused before the
