@@ -183,11 +183,6 @@ static int load(struct record_file *file, int fd)
 	return got < 0 ? -1 : 0;
 }
 
-static uint32_t raised(const struct record_file *file, uint64_t n)
-{
-	return n > UINT32_MAX - 1 - file->added ? UINT32_MAX - 1 : (uint32_t)n + file->added;
-}
-
 /* Whatever its UIDVALIDITY. */
 static bool parse_line(const struct record_file *file, uint64_t at, uint32_t *validity,
                        struct reserved *out)
@@ -205,7 +200,8 @@ static bool parse_line(const struct record_file *file, uint64_t at, uint32_t *va
 	format_line(want, *validity, out);
 	if (memcmp(line, want, LINE_BYTES) != 0)
 		return false;
-	*out = (struct reserved){ raised(file, ceiling), raised(file, next) };
+	*out = (struct reserved){ uid_above((uint32_t)ceiling, file->added),
+		                  uid_above((uint32_t)next, file->added) };
 	return true;
 }
 
