@@ -477,14 +477,20 @@ COLUMNS = {
 }
 
 
+def settings_that_build(p):
+    """The text of the settings; lists/ is there for included files."""
+    (p.conf / "lists").mkdir()
+    base = p.read("posthouse.conf") + "postmaster anna\n"
+    p.write("posthouse.conf", base)
+    is_(p.run("build"), 0, "a configuration without such builds")
+    return base
+
+
 def odd_characters():
     """A domain that is not ASCII and a character that nobody sees: nobody gets the mail for such an address."""
     good = {"domains": "example.test mailboxes\n", "users": "anna@example.test\n"}
     with Place(**good) as p:
-        (p.conf / "lists").mkdir()
-        base = p.read("posthouse.conf") + "postmaster anna\n"
-        p.write("posthouse.conf", base)
-        is_(p.run("build"), 0, "a configuration without such builds")
+        base = settings_that_build(p)
         bad = []
         for what, (domain, code) in ODD.items():
             for name, lines in COLUMNS.items():
@@ -531,10 +537,7 @@ def letters_before_the_at():
     """No host takes such an address without SMTPUTF8: an alias of it lost the mail, and to such a user nobody could write."""
     good = {"domains": "example.test mailboxes\n", "users": "anna@example.test\n"}
     with Place(**good) as p:
-        (p.conf / "lists").mkdir()
-        base = p.read("posthouse.conf") + "postmaster anna\n"
-        p.write("posthouse.conf", base)
-        is_(p.run("build"), 0, "a configuration without such builds")
+        base = settings_that_build(p)
         generation, bad = p.current(), []
         for address in ("ü@example.test", "jörg.a@full.test", "ü"):
             p.write("lists/staff", f"anna\n# more\n{address}\n")
