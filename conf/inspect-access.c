@@ -136,12 +136,13 @@ static bool may_use(int at, const char *name, int wanted)
 	return faccessat(at, name, wanted, AT_EACCESS) == 0 || errno == ENOENT;
 }
 
-static void note_message(void *context, const struct queuedir_entry *e)
+static bool note_message(void *context, const struct queuedir_entry *e)
 {
 	struct unusable *u = context;
 
 	if (e->kind == QUEUEDIR_MESSAGE)
 		u->files += !may_use(u->directory, e->name, R_OK | W_OK);
+	return true;
 }
 
 /* Of a running house queued itself tells which messages it cannot open. */

@@ -26,12 +26,13 @@ static void tell_stray(struct strays *s, const char *directory, const char *name
 		                "%s is %s: nothing is done with it; move it elsewhere", name, what);
 }
 
-static void note_stray(void *context, const struct queuedir_entry *e)
+static bool note_stray(void *context, const struct queuedir_entry *e)
 {
 	struct strays *s = context;
 
 	if (e->kind == QUEUEDIR_STRAY)
 		tell_stray(s, s->m->settings.queue_directory, e->name, "no message's file");
+	return true;
 }
 
 static void check_strays(struct model *m, int queue, const char *drop)
@@ -51,9 +52,12 @@ static void check_strays(struct model *m, int queue, const char *drop)
 	(void)whole; /* check_directory tells of one that cannot be read */
 }
 
-static void note_any(void *context, const struct queuedir_entry *e)
+static bool note_any(void *context, const struct queuedir_entry *e)
 {
-	*(bool *)context |= e->kind == QUEUEDIR_MESSAGE;
+	bool *any = context;
+
+	*any = e->kind == QUEUEDIR_MESSAGE;
+	return !*any;
 }
 
 /* Files are opened for it, so that it is another's work (command_become_queue). */

@@ -45,12 +45,13 @@ static char found[] = "";
 
 /* ---- what is there ---- */
 
-static void keep(void *context, const struct queuedir_entry *e)
+static bool keep(void *context, const struct queuedir_entry *e)
 {
 	struct check *k = context;
 
 	k->entries = memory_grow_for(k->entries, k->count, sizeof *k->entries);
 	k->entries[k->count++] = *e;
+	return true;
 }
 
 static int compare_id(const void *id, const void *entry)

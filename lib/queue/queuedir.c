@@ -193,7 +193,7 @@ int queuedir_make_secret(int directory, struct queue_key *key, struct reason *wh
 struct survey {
 	int directory;
 	struct queuedir_entry entry;
-	void (*visit)(void *context, const struct queuedir_entry *e);
+	bool (*visit)(void *context, const struct queuedir_entry *e);
 	void *context;
 };
 
@@ -209,32 +209,35 @@ static enum queuedir_kind kind_of(const struct survey *w, const struct dirent *d
 	               : QUEUEDIR_MESSAGE;
 }
 
-static void walk_one(struct survey *w, const char *name)
+/* false: enough was seen. */
+static bool walk_one(struct survey *w, const char *name)
 {
 	const struct dirent *d;
 	struct walk walk;
+	bool more = true;
 
 	walk_begin(&walk, w->directory, name);
-	while ((d = walk_next(&walk)) != NULL) {
+	while (more && (d = walk_next(&walk)) != NULL) {
 		if (d->d_name[0] == '.')
 			continue;
 		w->entry.kind = kind_of(w, d, &w->entry.id);
 		string_print(w->entry.name, sizeof w->entry.name, "%s/%s", name, d->d_name);
-		w->visit(w->context, &w->entry);
+		more = w->visit(w->context, &w->entry);
 	}
 	/* One that was never made is empty. */
-	if (walk_end(&walk) == 0 || errno == ENOENT)
-		return;
+	if (walk_end(&walk) == 0 || errno == ENOENT || !more)
+		return more;
 	w->entry.kind = QUEUEDIR_UNREADABLE;
 	w->entry.error = errno;
 	string_print(w->entry.name, sizeof w->entry.name, "%s", name);
-	w->visit(w->context, &w->entry);
+	return w->visit(w->context, &w->entry);
 }
 
 void queuedir_walk(int directory, enum queuedir_place place,
-                   void (*visit)(void *context, const struct queuedir_entry *e), void *context)
+                   bool (*visit)(void *context, const struct queuedir_entry *e), void *context)
 {
 	struct survey w = { .directory = directory, .visit = visit, .context = context };
+	bool more = true;
 	char name[8];
 
 	w.entry.place = place;
@@ -242,15 +245,15 @@ void queuedir_walk(int directory, enum queuedir_place place,
 		walk_one(&w, places[place]);
 		return;
 	}
-	for (w.entry.number = 0; w.entry.number < QUEUEDIR_DIRECTORIES; w.entry.number++) {
+	for (; more && w.entry.number < QUEUEDIR_DIRECTORIES; w.entry.number++) {
 		string_print(name, sizeof name, "%02x", w.entry.number);
-		walk_one(&w, name);
+		more = walk_one(&w, name);
 	}
 }
 
 /* ---- counting ---- */
 
-static void count_one(void *context, const struct queuedir_entry *e)
+static bool count_one(void *context, const struct queuedir_entry *e)
 {
 	struct control_counts *c = context;
 
@@ -264,6 +267,7 @@ static void count_one(void *context, const struct queuedir_entry *e)
 		c->misplaced++;
 	else if (e->kind == QUEUEDIR_STRAY)
 		c->stray++;
+	return true;
 }
 
 void queuedir_count_aside(int directory, struct control_counts *out)

@@ -60,10 +60,11 @@ struct queuedir_entry {
 	char name[QUEUEDIR_NAME_MAX]; /* from the queue directory */
 };
 
-/* Every entry of one kind of place. Files may be moved and removed meanwhile, but by others only:
- * what visit() wants to do to the directory it does afterwards. */
+/* Every entry of one kind of place, until visit() has seen enough and says false. Files may be
+ * moved and removed meanwhile, but by others only: what visit() wants to do to the directory it
+ * does afterwards. */
 void queuedir_walk(int directory, enum queuedir_place place,
-                   void (*visit)(void *context, const struct queuedir_entry *e), void *context);
+                   bool (*visit)(void *context, const struct queuedir_entry *e), void *context);
 
 /* What is there and is not served, by the names alone: unreadable are directories. */
 void queuedir_count(int directory, struct control_counts *out);

@@ -52,18 +52,19 @@ static void judge(struct search *s, int fd, const struct queuedir_entry *e)
 	}
 }
 
-static void look_at(void *context, const struct queuedir_entry *e)
+static bool look_at(void *context, const struct queuedir_entry *e)
 {
 	struct search *s = context;
 
-	if (s->ours || e->kind != QUEUEDIR_MESSAGE)
-		return;
+	if (e->kind != QUEUEDIR_MESSAGE)
+		return true;
 	int fd = queuedir_open(s->directory, e->name, O_RDONLY);
 
 	if (fd < 0)
-		return;
+		return true;
 	judge(s, fd, e);
 	close(fd);
+	return !s->ours; /* one that fits is proof enough */
 }
 
 bool queue_secret_is_others(int directory, const struct queue_key *key)

@@ -25,12 +25,10 @@ static int make_directory(struct disk *d, const char *name, struct reason *why)
 	return 0;
 }
 
-static void note_any(void *context, const struct queuedir_entry *e)
+static bool note_any(void *context, const struct queuedir_entry *e)
 {
-	struct queuedir_entry *any = context;
-
-	if (any->name[0] == '\0')
-		*any = *e;
+	*(struct queuedir_entry *)context = *e;
+	return false;
 }
 
 /* A new one is made only for an empty queue: without theirs all messages would look forged, and so
@@ -46,7 +44,8 @@ static int take_secret(struct disk *d, struct reason *why)
 	}
 	if (there != 0)
 		return there < 0 ? -1 : 0;
-	for (enum queuedir_place place = QUEUEDIR_LIVE; place <= QUEUEDIR_TORN; place++)
+	for (enum queuedir_place place = QUEUEDIR_LIVE;
+	     any.name[0] == '\0' && place <= QUEUEDIR_TORN; place++)
 		queuedir_walk(d->directory, place, note_any, &any);
 	if (any.name[0] != '\0')
 		return fail(
@@ -428,7 +427,7 @@ struct torn {
 	int64_t age_ms, now_s;
 };
 
-static void remove_old(void *context, const struct queuedir_entry *e)
+static bool remove_old(void *context, const struct queuedir_entry *e)
 {
 	const struct torn *t = context;
 	struct stat st;
@@ -437,13 +436,14 @@ static void remove_old(void *context, const struct queuedir_entry *e)
 	if (e->kind != QUEUEDIR_MESSAGE ||
 	    fstatat(t->disk->directory, e->name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    t->now_s - st.st_ctime < t->age_ms / 1000)
-		return;
+		return true;
 	if (unlinkat(t->disk->directory, e->name, 0) < 0)
 		log_warn("event=remove-failed name=%s reason=\"%m\"", log_quote(view_of(e->name)));
 	else
 		log_info("event=torn-removed name=%s age_s=%lld bytes=%lld",
 		         log_quote(view_of(e->name)), (long long)(t->now_s - st.st_ctime),
 		         (long long)st.st_size);
+	return true;
 }
 
 void disk_remove_torn(struct disk *d, int64_t age_ms)
@@ -463,12 +463,12 @@ struct scan {
 	int error;
 };
 
-static void scan_one(void *context, const struct queuedir_entry *e)
+static bool scan_one(void *context, const struct queuedir_entry *e)
 {
 	struct scan *s = context;
 
 	switch (e->kind) {
-	case QUEUEDIR_MESSAGE: s->found(s->context, e->id); return;
+	case QUEUEDIR_MESSAGE: s->found(s->context, e->id); return true;
 	case QUEUEDIR_MISPLACED:
 		log_warn("event=misplaced-file name=%s", log_quote(view_of(e->name)));
 		break;
@@ -485,6 +485,7 @@ static void scan_one(void *context, const struct queuedir_entry *e)
 		break;
 	}
 	disk_note_odd(s->disk, e->kind, e->name);
+	return true;
 }
 
 int disk_scan(struct disk *d, void (*found)(void *context, uint64_t id), void *context,
