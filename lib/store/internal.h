@@ -284,16 +284,11 @@ int reserved_write(struct store *store, uint32_t validity, uint32_t ceiling)
 int reserved_claim(struct store *store, uint32_t validity, struct reserved from, uint32_t count,
                    uint32_t *first) __attribute__((warn_unused_result));
 
-/* sync.c */
+/* uids.c */
 /* "VVVVVVVV NNNNNNNNNN SSSSSSSS\n"; its length. */
 size_t uids_format(char *out, size_t size, uint32_t validity, uint32_t ceiling);
-/* The lock alone, without catching up: for a repair, which may come at any time. */
-int folder_lock_file(struct folder *f, struct reason *why);
-void folder_unlock_file(struct folder *f);
-enum store_result fail_lost(struct reason *why); /* index.lost: STORE_FAILED */
-enum store_result folder_lock(struct folder *f,
-                              struct reason *why); /* and catches up with the others */
-void folder_unlock(struct folder *f);
+/* Reads f->uid_ceiling where it is not known. 0; -1, errno: the record cannot be read now. */
+int know_ceiling(struct folder *f);
 int reserve_uids(struct folder *f, uint32_t count, struct reason *why);
 uint32_t uid_above(uint32_t uid, uint32_t count); /* the last possible one where that is none */
 /* The same, and UIDNEXT is the first of `count` that nobody has been given, here or before the
@@ -303,6 +298,28 @@ uint32_t uid_above(uint32_t uid, uint32_t count); /* the last possible one where
  * as ever, what has none waits where it is, APPEND and COPY are refused with the cause. */
 int claim_uids(struct folder *f, uint32_t count, struct reason *why);
 void tell_behind(const struct folder *f);
+/* At once, before the index may be lost too; a failure is no reason to keep anybody out. */
+void rewrite_lost_uids(struct folder *f);
+/* There is none: UIDVALIDITY from its own record, UIDs from the names. */
+int create_index(struct folder *f, struct reason *why);
+/* False: the index has another UIDVALIDITY than the record. Sets uids_lost, unreserved, worn_out.
+ */
+bool validity_agrees(struct folder *f);
+/* Other UIDs for all messages; false: the disk does not take the new UIDVALIDITY. */
+bool renew_validity(struct folder *f);
+void check_reserved(struct folder *f); /* under the lock, when f->unreserved */
+
+/* lock.c */
+/* The lock alone, without catching up: for a repair, which may come at any time. */
+int folder_lock_file(struct folder *f, struct reason *why);
+void folder_unlock_file(struct folder *f);
+enum store_result folder_lock(struct folder *f,
+                              struct reason *why); /* and catches up with the others */
+void folder_unlock(struct folder *f);
+enum store_result fail_lost(struct reason *why); /* index.lost: STORE_FAILED */
+void check_boot(struct folder *f); /* an index from before the machine's start is not trusted */
+
+/* sync.c */
 /* A name did not lead to a file, or the directories differ from what is known: looks again. */
 enum store_result folder_look(struct folder *f, struct reason *why);
 /* Writes the batch and whatever of the state changed; refreshes cur's time when `own` renames made

@@ -12,7 +12,7 @@
  * number more: what was given after an earlier restore from the same backup is recorded nowhere any
  * more. Two restores that give n and m UIDs meet with a probability of about (n + m) / 2^26 (200
  * and 200: 1 in 168,000). On average 128 restores use up a UIDVALIDITY; the folder gets another one
- * then (sync.c).
+ * then (uids.c).
  *
  * So a UID whose line cannot be written is not given. What is there already is served without the
  * file.
