@@ -19,7 +19,7 @@ from house import House  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
 # Short, and yet so long that a busy machine does not make a program look dead.
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 12
 RESIDENT = [name for name in processes.table() if name not in ("pop3d", "imapd", "local")]
 # Its hub; its workers' parent: of an agent, of sessions, under a mailbox owner; its own loop.
 HANGING = ["logd", "keyd", "queued", "remote", "pickup", "smtpd", "porter", "imapd"]
