@@ -32,6 +32,25 @@ static void copyuid(struct session *s, const struct folder *to, const uint32_t *
 		text_clear(out);
 }
 
+/* What another session has removed is not copied, and a client that goes by numbers hears of it
+ * (RFC 2180 section 4.4); UIDs that are gone are ignored (RFC 3501 section 6.4.8). True: nothing
+ * was there, and that is the answer. */
+static bool tell_gone(struct session *s, const uint32_t *uids, uint32_t count)
+{
+	uint32_t gone = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		gone += uids[i] == 0;
+	if (gone == 0 || s->by_uid)
+		return false;
+	if (gone == count)
+		session_no(s, "[EXPUNGEISSUED] None of the messages exist any more");
+	else
+		stream_format(&s->stream,
+		              "* NO [EXPUNGEISSUED] Some of the messages no longer exist\r\n");
+	return gone == count;
+}
+
 static void copy_messages(struct session *s, const uint32_t *seqs, uint32_t count,
                           struct folder *to, bool move)
 {
@@ -44,7 +63,7 @@ static void copy_messages(struct session *s, const uint32_t *seqs, uint32_t coun
 	text_init(&code, SESSION_TAGGED_MAX - 100);
 	if (result != STORE_OK) {
 		session_store_no(s, result, &why, "TRYCREATE");
-	} else {
+	} else if (!tell_gone(s, uids, count)) {
 		copyuid(s, to, seqs, uids, count, &code);
 		/* MOVE tells it before the EXPUNGEs (RFC 6851 section 4.3). */
 		if (move && code.len)

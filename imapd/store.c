@@ -52,10 +52,20 @@ static void change_messages(struct session *s, const uint32_t *seqs, uint32_t co
 		return;
 	}
 	flags_tell_new(s);
-	if (!item->silent)
-		for (uint32_t i = 0; i < count; i++)
+	uint32_t gone = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (folder_gone(s->folder, seqs[i]))
+			gone++;
+		else if (!item->silent)
 			flags_tell(s, seqs[i]);
-	session_ok(s, "Store completed");
+	/* RFC 2180 sections 4.2.1 to 4.2.3. UIDs that are gone are ignored (RFC 3501 section
+	 * 6.4.8). */
+	if (gone == 0 || item->silent || s->by_uid)
+		session_ok(s, "Store completed");
+	else
+		session_no(s, "[EXPUNGEISSUED] %s of the messages no longer exist",
+		           gone < count ? "Some" : "None");
 }
 
 void store_run(struct session *s, struct argument *a)

@@ -145,6 +145,11 @@ uint32_t folder_uid(struct folder *f, uint32_t seq)
 	return seq >= 1 && seq <= f->told_count ? record_at(f, seq - 1)->uid : 0;
 }
 
+bool folder_gone(struct folder *f, uint32_t seq)
+{
+	return seq >= 1 && seq <= f->told_count && (record_at(f, seq - 1)->state & RECORD_GONE);
+}
+
 uint32_t folder_seq_from(struct folder *f, uint32_t uid)
 {
 	uint32_t place = record_place(f, uid);

@@ -107,6 +107,8 @@ enum store_result folder_message(struct folder *f, uint32_t seq, unsigned want,
  * known of it. */
 bool folder_file_bytes(struct folder *f, uint32_t seq, uint64_t *bytes);
 uint32_t folder_uid(struct folder *f, uint32_t seq);
+/* Another session has removed it, which the next folder_sync tells. */
+bool folder_gone(struct folder *f, uint32_t seq);
 /* The first message with this UID or above; count + 1: none. */
 uint32_t folder_seq_from(struct folder *f, uint32_t uid);
 

@@ -104,6 +104,42 @@ def two_sessions(imapd):
     b.close()
 
 
+def gone(imapd):
+    """What another session has removed, and this one was not told of: RFC 2180 sections 4.2 and 4.4."""
+    a, b = imapd.client("gone"), imapd.client("gone")
+    for _ in range(5):
+        a.append("INBOX", MESSAGE)
+    a.ok("CREATE copies")
+
+    def remove(number):
+        """The numbers of a hold until then."""
+        a.ok("SELECT INBOX")
+        b.ok("SELECT INBOX")
+        b.ok(f"STORE {number} +FLAGS.SILENT (\\Deleted)")
+        b.ok("EXPUNGE")
+
+    remove(2)
+    got = a.command("STORE 2 +FLAGS (\\Answered)")
+    ok(b" NO [EXPUNGEISSUED]" in got and b"FETCH" not in got, "STORE of what is gone is no success", got)
+    got = a.command("STORE 2:3 +FLAGS (\\Answered)")
+    ok(b" NO [EXPUNGEISSUED]" in got and b"* 3 FETCH" in got and b"* 2 FETCH" not in got, "what is left has its flags", got)
+    ok(b"* 2 " not in a.ok("STORE 2:3 -FLAGS.SILENT (\\Answered)"), "silently it is OK")
+    got = a.command("COPY 2 copies")
+    ok(b" NO [EXPUNGEISSUED]" in got and b"COPYUID" not in got, "COPY of what is gone is none either", got)
+    remove(2)
+    got = a.command("COPY 1:3 copies")
+    ok(b"* NO [EXPUNGEISSUED]" in got and re.search(rb"\[COPYUID \d+ 1,4 1:2\]", got), "the others are copied, and it is said", got)
+    remove(2)
+    got = a.command("MOVE 2 copies")
+    ok(b" NO [EXPUNGEISSUED]" in got, "and so with MOVE", got)
+    remove(2)
+    a.ok("UID STORE 5 +FLAGS (\\Answered)")
+    a.ok("UID COPY 5 copies")
+    is_(re.search(rb"MESSAGES (\d+)", a.ok("STATUS copies (MESSAGES)"))[1], b"2", "UIDs that are gone are ignored")
+    a.close()
+    b.close()
+
+
 def idle(imapd):
     a, b = imapd.client("idle"), imapd.client("idle")
     a.ok("SELECT INBOX")
@@ -363,7 +399,7 @@ def endings():
 def main():
     os.environ["TZ"] = "UTC"
     with imaphouse.Imapd() as imapd:
-        for test in (python_client, pending_input, announced, unreadable, two_sessions, idle, literals, limits, index_lost, foreign_messages, real_mail, memory):
+        for test in (python_client, pending_input, announced, unreadable, two_sessions, gone, idle, literals, limits, index_lost, foreign_messages, real_mail, memory):
             test(imapd)
     endings()
     done()
