@@ -14,15 +14,13 @@ static int open_queue(const struct command *c, int *code)
 {
 	struct model m;
 	struct reason why;
-	bool temporary;
 
 	*code = command_settings_read(c, &m);
-	int fd = *code == EXIT_DONE ? queue_ask_open(m.settings.directory_run, &temporary, &why)
-	                            : -1;
+	int fd = *code == EXIT_DONE ? queue_ask_open(m.settings.directory_run, &why) : -1;
 
 	model_free(&m);
 	if (fd < 0 && *code == EXIT_DONE)
-		*code = command_fail(temporary ? EXIT_TEMPORARY : EXIT_PERMANENT, &why);
+		*code = command_fail(-fd, &why);
 	return fd;
 }
 
@@ -35,8 +33,9 @@ static int queue_list(const struct command *c, int argc, char **argv)
 
 	if (fd < 0)
 		return code;
-	if (queue_ask_list(fd, argc ? argv[0] : "", &list, &why) != 0)
-		code = command_fail(list.refused ? EXIT_PERMANENT : EXIT_TEMPORARY, &why);
+	code = -queue_ask_list(fd, argc ? argv[0] : "", &list, &why);
+	if (code != EXIT_DONE)
+		command_fail(code, &why);
 	else if (list.count == 0 && argc)
 		printf("no message matches %s\n", argv[0]);
 	else
@@ -90,8 +89,9 @@ static int queue_show(const struct command *c, int argc, char **argv)
 	fd = open_queue(c, &code);
 	if (fd < 0)
 		return code;
-	if (queue_ask_show(fd, argv[0], stdout, &file, &offset, &bytes, &why) < 0)
-		code = command_fail(EXIT_PERMANENT, &why);
+	code = -queue_ask_show(fd, argv[0], stdout, &file, &offset, &bytes, &why);
+	if (code != EXIT_DONE)
+		command_fail(code, &why);
 	close(fd);
 	if (file >= 0) {
 		putchar('\n');
@@ -115,7 +115,7 @@ static int change(const struct command *c, enum control_type what, const char *f
 	count = queue_ask_change(fd, what, strcmp(filter, "all") == 0 ? "" : filter, &why);
 	close(fd);
 	if (count < 0)
-		return command_fail(EXIT_PERMANENT, &why);
+		return command_fail((int)-count, &why);
 	printf("%ld message%s %s\n", count, count == 1 ? "" : "s", done);
 	return EXIT_DONE;
 }

@@ -359,16 +359,15 @@ static int look(struct check *k, struct reason *why)
 static int check_queue(const struct settings *s, struct check *k)
 {
 	struct reason why;
-	bool temporary;
 	int running = control_connect(s->directory_run, &why);
 
 	if (running < 0 && !control_is_absent(errno))
 		return command_fail(control_exit_code(errno), &why);
 	if (running >= 0) {
 		close(running);
-		k->queued = queue_ask_open(s->directory_run, &temporary, &why);
+		k->queued = queue_ask_open(s->directory_run, &why);
 		if (k->queued < 0)
-			return command_fail(EXIT_TEMPORARY, &why);
+			return command_fail(-k->queued, &why);
 		k->left += command_queue_is_replaced(s);
 	}
 	if (command_become_queue(s, &why) < 0)
@@ -430,9 +429,8 @@ int command_queue_check(const struct command *c, int argc, char **argv)
 /* Whether a queued that runs does not answer. */
 static bool count_queue(const struct settings *s, struct control_counts *counts)
 {
-	bool temporary;
 	struct reason why;
-	int fd = queue_ask_open(s->directory_run, &temporary, &why);
+	int fd = queue_ask_open(s->directory_run, &why);
 	bool told = fd >= 0 && queue_ask_counts(fd, counts) == 0, silent = fd >= 0 && !told;
 
 	if (fd >= 0)

@@ -17,12 +17,21 @@ enum { ANSWER_TIMEOUT_MS = 5000, RESTORE_TIMEOUT_MS = 60000, LISTED_MAX = 200000
 /* What follows it; one that stops in the middle is not waited for either. */
 static int take_next(int fd, struct wire_in *in, struct reason *why)
 {
-	return file_wait(fd, POLLIN, ANSWER_TIMEOUT_MS) > 0 && wire_receive(fd, in) == WIRE_OK
-	               ? 0
-	               : fail(why, "queued stopped responding");
+	if (file_wait(fd, POLLIN, ANSWER_TIMEOUT_MS) > 0 && wire_receive(fd, in) == WIRE_OK)
+		return 0;
+	return fail(why, "queued stopped responding"), -EXIT_TEMPORARY;
 }
 
-/* Sends a request and takes the first answer. */
+/* Sends a request, which is freed, and takes the first answer. */
+static int call(int fd, struct wire_out *out, int timeout_ms, struct wire_in *in,
+                struct reason *why)
+{
+	enum wire_result r = wire_call(fd, out, in, timeout_ms);
+
+	wire_out_free(out);
+	return r == WIRE_OK ? 0 : (fail(why, "queued does not respond"), -EXIT_TEMPORARY);
+}
+
 static int ask(int fd, enum control_type type, const char *filter, struct wire_in *in,
                struct reason *why)
 {
@@ -31,42 +40,39 @@ static int ask(int fd, enum control_type type, const char *filter, struct wire_i
 	wire_begin(&out, (unsigned char)type);
 	if (filter)
 		wire_put_string(&out, filter);
-	enum wire_result r = wire_call(fd, &out, in, ANSWER_TIMEOUT_MS);
-
-	wire_out_free(&out);
-	return r == WIRE_OK ? 0 : fail(why, "queued does not respond");
+	return call(fd, &out, ANSWER_TIMEOUT_MS, in, why);
 }
 
-/* An end: 0, or -1 with its text. */
+/* An end: 0, or why not. */
 static int take_end(struct wire_in *in, char text[CONTROL_LINE_MAX], struct reason *why)
 {
 	uint8_t code;
 
-	if (in->type != CONTROL_END || !control_end_get(in, &code, text))
-		return fail(why,
-		            "invalid response: the command and queued are of different versions");
-	return code == 0 ? 0 : fail(why, "%s", text);
+	if (in->type != CONTROL_END || !control_end_get(in, &code, text)) {
+		fail(why, "invalid response: the command and queued are of different versions");
+		return -EXIT_TEMPORARY;
+	}
+	return code == EXIT_DONE ? 0 : (fail(why, "%s", text), -(int)code);
 }
 
-int queue_ask_open(const char *rundir, bool *temporary, struct reason *why)
+int queue_ask_open(const char *rundir, struct reason *why)
 {
 	char text[CONTROL_LINE_MAX];
 	struct wire_in in;
 	int fd = control_connect(rundir, why);
 
-	*temporary = fd >= 0 || control_exit_code(errno) == EXIT_TEMPORARY;
 	if (fd < 0)
-		return -1;
-	if (ask(fd, CONTROL_QUEUE, NULL, &in, why) == 0) {
-		int end = take_end(&in, text, why);
+		return -control_exit_code(errno);
+	int code = ask(fd, CONTROL_QUEUE, NULL, &in, why);
 
+	if (code == 0) {
+		code = take_end(&in, text, why);
 		wire_in_close(&in);
-		if (end == 0)
-			return fd;
-		*temporary = false;
 	}
+	if (code == 0)
+		return fd;
 	close(fd);
-	return -1;
+	return code;
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -96,24 +102,25 @@ int queue_ask_list(int fd, const char *filter, struct queue_list *list, struct r
 	struct wire_in in;
 
 	*list = (struct queue_list){ 0 };
-	if (ask(fd, CONTROL_QUEUE_LIST, filter, &in, why) < 0)
-		return -1;
+	int code = ask(fd, CONTROL_QUEUE_LIST, filter, &in, why);
+
+	if (code < 0)
+		return code;
 	while (in.type == CONTROL_QUEUE_ENTRY) {
 		bool good = take_entries(&in, list);
 
 		wire_in_close(&in);
 		if (!good)
-			return fail(why, "invalid entry in the list");
-		if (take_next(fd, &in, why) < 0)
-			return -1;
+			return fail(why, "invalid entry in the list"), -EXIT_TEMPORARY;
+		code = take_next(fd, &in, why);
+		if (code < 0)
+			return code;
 	}
-	int end = take_end(&in, text, why);
-
-	list->refused = end < 0 && in.type == CONTROL_END;
+	code = take_end(&in, text, why);
 	wire_in_close(&in);
 	if (list->count)
 		qsort(list->entries, list->count, sizeof *list->entries, compare_entries);
-	return end;
+	return code;
 }
 
 int queue_ask_counts(int fd, struct control_counts *counts)
@@ -139,15 +146,13 @@ int queue_ask_restore(int fd, const char *name, bool unverified, struct reason *
 	wire_begin(&out, CONTROL_QUEUE_RESTORE);
 	wire_put_string(&out, name);
 	wire_put_byte(&out, unverified);
-	enum wire_result r = wire_call(fd, &out, &in, RESTORE_TIMEOUT_MS);
+	int code = call(fd, &out, RESTORE_TIMEOUT_MS, &in, why);
 
-	wire_out_free(&out);
-	if (r != WIRE_OK)
-		return fail(why, "queued does not respond");
-	int end = take_end(&in, text, why);
-
+	if (code < 0)
+		return code;
+	code = take_end(&in, text, why);
 	wire_in_close(&in);
-	return end;
+	return code;
 }
 
 long queue_ask_change(int fd, enum control_type what, const char *filter, struct reason *why)
@@ -156,13 +161,14 @@ long queue_ask_change(int fd, enum control_type what, const char *filter, struct
 	struct wire_in in;
 	uint64_t count;
 
-	if (ask(fd, what, filter, &in, why) < 0)
-		return -1;
-	int end = take_end(&in, text, why);
+	int code = ask(fd, what, filter, &in, why);
 
+	if (code < 0)
+		return code;
+	code = take_end(&in, text, why);
 	wire_in_close(&in);
-	if (end < 0)
-		return -1;
+	if (code < 0)
+		return code;
 	return view_number(view_of(text), 1 << 30, &count) ? (long)count : 0;
 }
 
@@ -188,21 +194,23 @@ int queue_ask_show(int fd, const char *id, FILE *out, int *file, uint64_t *offse
 
 	*file = -1;
 	*offset = *bytes = 0;
-	if (ask(fd, CONTROL_QUEUE_SHOW, id, &in, why) < 0)
-		return -1;
+	int code = ask(fd, CONTROL_QUEUE_SHOW, id, &in, why);
+
+	if (code < 0)
+		return code;
 	while (in.type == CONTROL_LINE && control_line_get(&in, line)) {
 		if (!take_place(line, offset, bytes)) {
 			queue_list_clean(out, view_of(line));
 			fputc('\n', out);
 		}
 		wire_in_close(&in);
-		if (take_next(fd, &in, why) < 0)
-			return -1;
+		code = take_next(fd, &in, why);
+		if (code < 0)
+			return code;
 	}
-	int end = take_end(&in, line, why);
-
-	if (end == 0 && in.fd_count == 1)
+	code = take_end(&in, line, why);
+	if (code == 0 && in.fd_count == 1)
 		*file = wire_get_fd(&in);
 	wire_in_close(&in);
-	return end;
+	return code;
 }

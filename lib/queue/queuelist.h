@@ -14,7 +14,6 @@ struct queue_entry {
 struct queue_list {
 	struct queue_entry *entries;
 	size_t count;
-	bool refused; /* queued does not take the filter: it is nobody's for later */
 };
 
 void queue_list_free(struct queue_list *list);

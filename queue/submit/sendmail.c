@@ -167,15 +167,14 @@ static int take_options(struct sending *s, enum mode *mode, int argc, char **arg
 
 static int ask_queue(const struct sending *s, enum mode mode)
 {
-	bool temporary;
 	struct reason why;
 	struct queue_list list;
 	struct control_counts counts;
-	int fd = queue_ask_open(s->paths.run, &temporary, &why), done = -1;
+	int fd = queue_ask_open(s->paths.run, &why), done = -1;
 
 	if (fd < 0) {
 		log_warn("%s", why.text);
-		return temporary ? EX_UNAVAILABLE : EX_NOPERM;
+		return fd == -EXIT_TEMPORARY ? EX_UNAVAILABLE : EX_NOPERM;
 	}
 	if (mode == MODE_LIST) {
 		done = queue_ask_list(fd, "", &list, &why);

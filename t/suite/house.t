@@ -176,9 +176,11 @@ with House() as house:
     queued = house.pid("queued")
     os.kill(queued, signal.SIGSTOP)
     shown, listed = house.posthouse("status"), house.posthouse("queue", "list")
+    changed = [house.posthouse("queue", *words).returncode for words in (["hold", "all"], ["retry"], ["show", "6c59g358spxkp"])]
     os.kill(queued, signal.SIGCONT)
     ok(shown.returncode == 0 and "queued does not respond" in shown.stdout, "a queued that hangs keeps status from nothing, and is named", shown.stdout)
     is_((listed.returncode, listed.stderr), (111, "posthouse: queued does not respond\n"), "queue list says so")
+    is_(changed, [111] * 3, "and the other commands fail for the moment only")
 
     master = int(house.env["MASTER_PID"])
     children = pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()
