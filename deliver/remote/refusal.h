@@ -8,21 +8,24 @@
  *
  *   5.1.1 5.1.3 5.1.4 5.1.6 5.1.10   of the address, whoever sends and whatever (RFC 3463 section
  *                                    3.2, RFC 7505)
- *   5.2.1                            the mailbox is disabled
- *   5.1.2 5.4.1 5.4.4                the same as 5.1.1 where a host says it of one recipient:
- *                                    relays of a domain, and Exchange Online ("550 5.4.1 Recipient
- *                                    address rejected: Access denied" is a recipient that it does
- *                                    not have)
- *   551                              not here, without a status of its own
- *   550 553 554 bare, and 5.0.0,     by their words alone ("User unknown", "Unrouteable address",
+ *   5.1.2 5.4.4                      the same as 5.1.1 where a host says it of one recipient:
+ *                                    relays of a domain
+ *   5.4.1                            the same with "recipient address": Exchange Online ("550 5.4.1
+ *                                    Recipient address rejected: Access denied" is a recipient
+ *                                    that it does not have)
+ *   5.2.1                            with words that say so the mailbox is closed, for good
+ *   550 551 553 554 bare, and 5.0.0, by their words alone ("User unknown", "Unrouteable address",
  *   5.1.0, 5.3.0, 5.4.0, 5.5.0       "(#5.1.1)"): the same code refuses a sender that cannot be
  *                                    verified, or us
  *
- * What is not said here is not known. To believe too much is worse than too little: a stranger who
- * brings a host to refuse others' address by a sender or a text of theirs would have their mail
- * refused here. So 5.7.n (policy, relaying, our address in a list), 5.1.7, 5.1.8 (the sender), a
- * full mailbox, sizes, and words that speak of a sender, a list or a check besides never count, nor
- * what was said to anything but RCPT.
+ * What is not said here is not known, and no status is believed against words that speak of a
+ * sender, a list, a policy, a rate, a quota, another host's answer or of later: hosts put
+ * "552 5.1.1 mailbox full" and "550 5.2.1 receiving mail at a rate that prevents" before us. To
+ * believe too much is worse than too little: a stranger who brings a host to refuse others' address
+ * by a sender, a text or a flood of theirs would have their mail refused here.
+ * So 5.7.n, 5.1.7, 5.1.8 (the sender), codes that are no refusal of an address (552), and what was
+ * said to anything but RCPT never count. What is believed too little costs a message to an address
+ * that does not exist: it is taken and dropped as the first one was.
  */
 #ifndef DELIVER_REMOTE_REFUSAL_H
 #define DELIVER_REMOTE_REFUSAL_H
@@ -34,8 +37,9 @@ bool refusal_means_unknown(const struct reply *r);
 /* One that does gets a status that says so to those who read no words: 5.1.1, when it has none of
  * the address or of the mailbox. The host's words stay. */
 void refusal_be_precise(struct reply *r);
-/* May what is said when this one sends be believed? In a sender with a blank the words that count
- * could be the sender's own, which hosts quote. */
+/* May what is said when this one sends be believed? Hosts quote the sender, also without its
+ * quotes, and the words that count could be its own: each has a blank, or is "#5.1.1". So not with
+ * a blank, with what may stand for one, or with that sign. */
 bool refusal_is_hosts_own(const char *sender);
 
 #endif

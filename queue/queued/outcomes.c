@@ -72,13 +72,13 @@ static void fail_for_good(struct journal *j, struct message *m, struct recipient
 void outcomes_give_up(struct journal *j, struct message *m, struct recipient *r, const char *status,
                       const char *host, const char *text, bool before_text)
 {
-	fail_for_good(j, m, r, status, host, text, reports_may_tell(m, status), before_text);
+	fail_for_good(j, m, r, status, host, text, reports_may_tell(m, r, status), before_text);
 }
 
 void outcomes_expire(struct journal *j, struct message *m, struct recipient *r)
 {
 	char text[JOB_TEXT_MAX], host[JOB_HOST_MAX];
-	bool may_tell = reports_may_tell(m, outcome_status(r->outcome));
+	bool may_tell = reports_may_tell(m, r, outcome_status(r->outcome));
 
 	/* Another host's words stay its own (RFC 3464 section 2.3.6): that they are not why it
 	 * failed shows in them, for they are a refusal for now. */

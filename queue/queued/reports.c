@@ -33,23 +33,35 @@ static bool is_trouble(struct view detail)
 
 /* "Later", for as long as a message lives: nobody has refused it. Not what the sender brings about:
  * an address of theirs (X.1.7, X.1.8), a mailbox that is full, a size, a loop, a form of the
- * message (X.6), a signature or policy of theirs (X.7.2n). */
+ * message (X.6), a signature or policy of theirs (RFC 7372, RFC 7505, and the registry of RFC
+ * 5248). X.7.25 and X.7.28 are about us: our address has no name, or sends too much. */
 static bool is_endless(struct view status, struct view detail)
 {
-	static const char *const senders[] = { ".1.7", ".1.8", ".2.2", ".3.4", ".4.6" };
-	bool theirs = view_starts(detail, VIEW(".6.")) ||
-	              (view_starts(detail, VIEW(".7.2")) && detail.len == 5);
+	static const char *const senders[] = {
+		".1.7",  ".1.8",  ".2.2",  ".3.4",  ".4.6",  ".7.20", ".7.21",
+		".7.22", ".7.23", ".7.24", ".7.26", ".7.27", ".7.29",
+	};
+	bool theirs = view_starts(detail, VIEW(".6."));
 
 	for (size_t i = 0; i < sizeof senders / sizeof senders[0]; i++)
 		theirs = theirs || view_equal(detail, view_of(senders[i]));
 	return view_starts(status, VIEW("4")) && !theirs;
 }
 
-bool reports_may_tell(const struct message *m, const char *status)
+/* An alias leads round in a circle, by our maps or by the DNS of its target, which is the target's
+ * owner to change: the postmaster corrects it, and a forged sender is not told with each message.
+ */
+static bool is_our_loop(const struct recipient *r, struct view detail)
+{
+	return r->expanded && view_equal(detail, VIEW(".3.5"));
+}
+
+bool reports_may_tell(const struct message *m, const struct recipient *r, const char *status)
 {
 	struct view code = view_of(status), detail = view_skip(code, view_find(code, '.'));
 
-	return !is_strangers(m) || is_trouble(detail) || is_endless(code, detail);
+	return !is_strangers(m) || (is_trouble(detail) && !is_our_loop(r, detail)) ||
+	       is_endless(code, detail);
 }
 
 /* The address is wrong (RFC 3463: X.1.n, but 7 and 8, which are the sender's). What a host has
@@ -69,9 +81,11 @@ static bool is_too_large(const char *status)
 bool reports_is_postmasters(const struct message *m, const struct recipient *r, const char *status,
                             bool before_text)
 {
-	return r->expanded &&
-	       (is_nowhere(view_of(status)) || (before_text && !is_too_large(status))) &&
-	       !reports_may_tell(m, status);
+	struct view code = view_of(status), detail = view_skip(code, view_find(code, '.'));
+
+	return r->expanded && !reports_may_tell(m, r, status) &&
+	       (is_nowhere(code) || is_our_loop(r, detail) ||
+	        (before_text && !is_too_large(status)));
 }
 
 void reports_start(struct reports *rs)
@@ -95,8 +109,8 @@ static enum job_report report_on(const struct message *m, const struct recipient
 	if (r->state == RECIPIENT_SUCCESS)
 		return r->relayed ? JOB_REPORT_RELAYED : JOB_REPORT_DELIVERED;
 	/* Owed to somebody, and not to the sender (outcomes.c): also of what a file tells of. */
-	return reports_may_tell(m, outcome_status(r->outcome)) ? JOB_REPORT_FAILED
-	                                                       : JOB_REPORT_ALIAS;
+	return reports_may_tell(m, r, outcome_status(r->outcome)) ? JOB_REPORT_FAILED
+	                                                          : JOB_REPORT_ALIAS;
 }
 
 /* Recipients in `state` that are owed this report and are not yet in one. */

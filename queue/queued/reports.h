@@ -11,7 +11,7 @@
  * systems, networks, protocols and of our own configuration (5.3.n, 5.4.n, 5.5.n, 5.1.2) at once,
  * and at the end of its lifetime whatever kept putting it off, but for what may be theirs: a loop
  * by what the message says of itself (X.4.6), a size, a full mailbox, a signature. Loops of our
- * maps or of the DNS are X.3.5 for that reason.
+ * maps or of the DNS are X.3.5 for that reason; those of an alias are the postmaster's.
  *
  * That a target of an alias does not exist is no doing of the stranger: it is ours to correct, and
  * mail for somebody here would vanish with every message. The same where it is refused before the
@@ -37,7 +37,7 @@ struct reports {
 
 void reports_start(struct reports *rs);
 /* May the sender hear that it failed; status: of the attempt that was the last. */
-bool reports_may_tell(const struct message *m, const char *status);
+bool reports_may_tell(const struct message *m, const struct recipient *r, const char *status);
 /* May the sender not, and is it the postmaster's to know?  before_text: as in struct job_result. */
 bool reports_is_postmasters(const struct message *m, const struct recipient *r, const char *status,
                             bool before_text);

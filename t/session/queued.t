@@ -360,7 +360,7 @@ def dead_targets():
         # "550 User unknown", "550 5.4.1 Access denied" and others is in t/unit/reply.c.
         for status, before_text, told in (("5.1.1", True, True), ("5.0.0", True, True), ("5.7.1", True, True), ("5.2.1", True, True),
                                           ("5.7.23", True, True), ("5.1.8", True, True), ("5.2.3", True, False), ("5.3.4", True, False),
-                                          ("5.0.0", False, False), ("5.2.1", False, False), ("5.7.1", False, False), ("5.1.1", False, True)):
+                                          ("5.3.5", False, True), ("5.0.0", False, False), ("5.2.1", False, False), ("5.7.1", False, False), ("5.1.1", False, True)):
             target = f"n{status}-{before_text}@far.test"
             book["forward@example.test"] = [(REMOTE, target, "far.test")]
             house.resolver.book.update(book)
@@ -403,7 +403,7 @@ def dead_targets():
 
 # Of temporary failures: does a stranger who sent the message hear of it in the end?
 TEMPORARY = {"4.2.2": False, "4.7.1": True, "4.1.1": True, "4.6.5": False, "4.4.6": False, "4.3.5": True, "4.1.8": False, "4.4.1": True, "4.2.0": True,
-             "4.0.0": True, "4.3.0": True, "4.7.0": True, "4.7.10": True, "4.7.500": True, "4.7.20": False}
+             "4.0.0": True, "4.3.0": True, "4.7.0": True, "4.7.10": True, "4.7.500": True, "4.7.20": False, "4.7.25": True, "4.7.28": True, "4.7.29": False}
 
 
 def strangers_wait():

@@ -130,10 +130,32 @@ static const struct {
 	{ "550 no such user.", "5.1.1" },
 	{ "550 x@y.test: Recipient unknown", "5.1.1" },
 	{ "550 5.1.0 <x@y.test>: no such mailbox", "5.1.1" },
-	{ "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302).", "5.1.1" },
 	{ "554 No such user (x)", "5.1.1" },
 	{ "551 user not local", "5.1.1" },
-	{ "551 please try <x@z.test>", "5.1.1" },
+	{ "550 5.2.1 The email account that you tried to reach is disabled. Learn more at "
+	  "https://support.google.test/mail/?p=DisabledUser - gsmtp",
+	  "5.2.1" },
+	{ "550-5.1.1 The email account that you tried to reach does not exist. Please try\n"
+	  "550-5.1.1 double-checking the recipient's email address for typos or\n"
+	  "550 5.1.1 unnecessary spaces. For more information, go to "
+	  "https://support.google.test/mail/?p=NoSuchUser - gsmtp",
+	  "5.1.1" },
+	{ "550 5.4.1 All recipient addresses rejected : Access denied", "5.1.1" },
+	{ "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup",
+	  "5.1.10" },
+	{ "550 5.1.1 <x@y.test>: Recipient address rejected: User unknown in relay recipient table",
+	  "5.1.1" },
+	{ "550 5.1.1 <x@y.test> User doesn't exist: x@y.test", "5.1.1" },
+	{ "550-Mailbox unknown.  Either there is no mailbox associated with this\n"
+	  "550-name or you do not have authorization to see it.\n"
+	  "550 5.1.1 User unknown",
+	  "5.1.1" },
+	{ "550 Invalid Recipient - https://community.mimecast.test/docs/DOC-1369#550", "5.1.1" },
+	{ "550 5.1.1 User Unknown", "5.1.1" },
+	{ "554 delivery error: dd No such user - x@y.test", "5.1.1" },
+	{ "550 Message was not accepted -- invalid mailbox.  Local mailbox x@y.test is unavailable: "
+	  "user not found",
+	  "5.1.1" },
 	{ "553 sorry, no mailbox here by that name (#5.1.1)", "5.1.1" },
 	{ "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)", NULL },
 	{ "553 sorry, no such user may relay (#5.7.1)", NULL },
@@ -166,6 +188,36 @@ static const struct {
 	  NULL },
 	{ "501 bad address syntax", NULL },
 	{ "503 unknown user", NULL },
+	/* A rate, a quota, a probe of another host, a probe of the sender: with any status. */
+	{ "550-5.2.1 The user you are trying to contact is receiving mail at a rate that\n"
+	  "550-5.2.1 prevents additional messages from being delivered. For more\n"
+	  "550 5.2.1 information, please visit "
+	  "https://support.google.test/mail/?p=ReceivingRatePerm - gsmtp",
+	  NULL },
+	{ "554 5.2.1 Too many failures for the recipient", NULL },
+	{ "550 5.2.1 mailbox unavailable", NULL },
+	{ "552 5.1.1 Boite du destinataire pleine. Recipient overquota. OFR_417 [417]", NULL },
+	{ "552 5.1.1 <x@y.test> Mailbox delivery failure policy error", NULL },
+	{ "550 5.1.1 x@y.test mailbox full", NULL },
+	{ "550-Requested action not taken: mailbox unavailable\n550 Failure sending mail. Try again "
+	  "later.",
+	  NULL },
+	{ "550-Requested action not taken: mailbox unavailable\n550 invalid DNS MX or A/AAAA "
+	  "resource record.",
+	  NULL },
+	{ "550 Mailbox unavailable or access denied", NULL },
+	{ "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302).", NULL },
+	{ "551 5.3.0 Unknown error", NULL },
+	{ "551 please try <x@z.test>", NULL },
+	{ "541 5.4.1 Mail rejected by destination domain", NULL },
+	{ "550 5.4.1 Mail rejected by destination domain", NULL },
+	{ "550 5.1.1 <x@y.test>: Recipient address rejected: undeliverable address: host mx.y.test "
+	  "said: 552 5.2.2 Mailbox full (in reply to RCPT TO command)",
+	  NULL },
+	{ "550 5.1.1 <x@y.test>: Recipient address rejected: unverified address: connect to "
+	  "y.test: Connection refused",
+	  NULL },
+	{ "550 5.1.1 <a@b.test>: Sender address rejected: User unknown", NULL },
 };
 
 static void test_refusals(void)
@@ -190,7 +242,10 @@ static void test_refusals(void)
 	ok(reply_line(&r, (struct view){ line, sizeof line }) && !refusal_means_unknown(&r),
 	   "of words that are cut the rest may be about something else");
 	ok(refusal_is_hosts_own("a@b.test") && refusal_is_hosts_own("") &&
-	           !refusal_is_hosts_own("\"no such user\"@b.test"),
+	           refusal_is_hosts_own("SRS0=a+b_c=d/e'f@b.test") &&
+	           !refusal_is_hosts_own("\"no such user\"@b.test") &&
+	           !refusal_is_hosts_own("no%20such%20user@b.test") &&
+	           !refusal_is_hosts_own("/#5.1.1/@b.test"),
 	   "a sender can choose the words that a host quotes");
 }
 
