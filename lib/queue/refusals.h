@@ -17,9 +17,9 @@ enum {
 	REFUSALS_MAX = 4096, /* of each kind */
 	/* Hosts try again what was put off about as soon, so that room that was made is found. */
 	REFUSAL_FULL_MS = 15 * 60 * 1000,
-	/* A message of ours that waits finds it as well: until its next attempt, which
-	 * queue.retry-max (7d at most) and a quarter of it may put off, nothing has changed. */
-	REFUSAL_FULL_MAX_MS = 9 * 24 * 3600 * 1000,
+	/* A message of ours that waits finds it as well: until its next attempt nothing is known to
+	 * have changed. With a queue.retry-max of days another one is let in meanwhile, to ask. */
+	REFUSAL_FULL_MAX_MS = 2 * 3600 * 1000,
 	REFUSAL_UNKNOWN_MS = 2 * 3600 * 1000,
 	/* DNS may be mended at any time, and its own negative answers last about as long. */
 	REFUSAL_DOMAIN_MS = 15 * 60 * 1000,
@@ -35,6 +35,7 @@ struct refusal {
 	int64_t until_ms;    /* of the clock that only goes forward */
 	uint64_t size_bytes; /* FULL: the smallest that did not fit */
 	bool told;           /* the caller's; false in a new or changed one */
+	uint64_t message;    /* the caller's: the last one that showed it */
 	char key[];
 };
 

@@ -82,10 +82,10 @@ void lessons_repeat(struct lessons *l)
 	repeat(l, false, TELL_PAUSE_MS);
 }
 
-static void learn(struct lessons *l, enum resolve_refusal_kind kind, struct view key,
-                  uint64_t size_bytes, int64_t keep_ms)
+static void learn(struct lessons *l, const struct message *m, enum resolve_refusal_kind kind,
+                  struct view key, uint64_t size_bytes, int64_t keep_ms)
 {
-	refusals_add(&l->known, kind, key, size_bytes, clock_ms(), keep_ms);
+	refusals_add(&l->known, kind, key, size_bytes, clock_ms(), keep_ms)->message = m->id;
 	if (!loop_timer_is_set(&l->telling))
 		tell_soon(l, 0);
 }
@@ -121,7 +121,7 @@ static void learn_of_mailbox(struct lessons *l, const struct message *m, const s
 		return;
 	target_mailbox(r->target, &box);
 	if (full)
-		learn(l, RESOLVE_MAILBOX_FULL, view_of(box.home), m->message_bytes,
+		learn(l, m, RESOLVE_MAILBOX_FULL, view_of(box.home), m->message_bytes,
 		      full_for_ms(l, m));
 	else if (result->outcome == JOB_DONE &&
 	         (known = refusals_find(&l->known, RESOLVE_MAILBOX_FULL, view_of(box.home),
@@ -144,7 +144,7 @@ static void learn_of_address(struct lessons *l, const struct message *m, const s
 	struct refusal *known;
 
 	if (result->outcome == JOB_FAILED && result->unknown && m->origin == ENVELOPE_NETWORK)
-		learn(l, RESOLVE_ADDRESS_UNKNOWN, address, 0,
+		learn(l, m, RESOLVE_ADDRESS_UNKNOWN, address, 0,
 		      is_of_domain(result) ? REFUSAL_DOMAIN_MS : REFUSAL_UNKNOWN_MS);
 	else if (result->outcome == JOB_DONE && l->known.by_age[RESOLVE_ADDRESS_UNKNOWN].count &&
 	         (known = refusals_find(&l->known, RESOLVE_ADDRESS_UNKNOWN, address, clock_ms())))
@@ -160,4 +160,13 @@ void lessons_learn(struct lessons *l, const struct message *m, const struct reci
 		learn_of_mailbox(l, m, r, result);
 	else if (agent_carries(r->target->agent, AGENT_CARRIES_HOPS))
 		learn_of_address(l, m, r, result);
+}
+
+void lessons_removed(struct lessons *l, const struct message *m)
+{
+	int64_t now_ms = clock_ms();
+
+	LIST_EACH(r, &l->known.by_age[RESOLVE_MAILBOX_FULL], struct refusal, by_age)
+		if (r->message == m->id && r->until_ms > now_ms)
+			forget(l, r);
 }

@@ -32,6 +32,8 @@ void lessons_start(struct lessons *l);
 /* A result of an agent, before it changes the recipient. */
 void lessons_learn(struct lessons *l, const struct message *m, const struct recipient *r,
                    const struct job_result *result);
+/* An operator removes a message: whether there is room is nobody's to find out then. */
+void lessons_removed(struct lessons *l, const struct message *m);
 /* resolved is another one, which knows nothing yet. */
 void lessons_repeat(struct lessons *l);
 

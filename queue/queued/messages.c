@@ -423,6 +423,7 @@ void messages_remove(void *context, struct message *m)
 	if (m->removed)
 		return;
 	log_info("id=%s event=remove left=%u", message_name(m), message_left(m));
+	lessons_removed(&ms->lessons, m);
 	leave(ms, m);
 	if (m->in_line || m->deliveries.count)
 		journal_write_removed(ms->journal, m);

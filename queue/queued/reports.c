@@ -7,11 +7,16 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
-/* Is the sender nobody but who the network says?  The null sender's reports are the postmaster's.
- */
-static bool is_strangers(const struct message *m)
+static bool has_sender(const struct message *m)
 {
-	return m->origin == ENVELOPE_NETWORK && message_sender(m)[0] != '\0';
+	return message_sender(m)[0] != '\0';
+}
+
+/* Is the sender nobody but who the network says?  The null sender's reports are the postmaster's:
+ * each, but for what an alias brings about, which they hear of once as of a named sender's. */
+static bool is_strangers(const struct message *m, const struct recipient *r)
+{
+	return m->origin == ENVELOPE_NETWORK && (has_sender(m) || r->expanded);
 }
 
 /*
@@ -60,7 +65,7 @@ bool reports_may_tell(const struct message *m, const struct recipient *r, const 
 {
 	struct view code = view_of(status), detail = view_skip(code, view_find(code, '.'));
 
-	return !is_strangers(m) || (is_trouble(detail) && !is_our_loop(r, detail)) ||
+	return !is_strangers(m, r) || (is_trouble(detail) && !is_our_loop(r, detail)) ||
 	       is_endless(code, detail);
 }
 
@@ -84,7 +89,7 @@ bool reports_is_postmasters(const struct message *m, const struct recipient *r, 
 	struct view code = view_of(status), detail = view_skip(code, view_find(code, '.'));
 
 	return r->expanded && !reports_may_tell(m, r, status) &&
-	       (is_nowhere(code) || is_our_loop(r, detail) ||
+	       (!has_sender(m) || is_nowhere(code) || is_our_loop(r, detail) ||
 	        (before_text && !is_too_large(status)));
 }
 
@@ -135,7 +140,7 @@ static bool is_double_bounce(const struct reports *rs, const struct message *m)
 	struct view first = view_of(recipient_address(m, &m->recipients[0])),
 		    postmaster = view_of(rs->settings->postmaster);
 
-	if (message_sender(m)[0] != '\0' || m->origin != ENVELOPE_BOUNCE)
+	if (has_sender(m) || m->origin != ENVELOPE_BOUNCE)
 		return false;
 	if (view_find(postmaster, '@') == postmaster.len)
 		first = view_take(first, view_find(first, '@'));
@@ -220,7 +225,7 @@ void reports_notice(struct reports *rs, struct message *m)
 	for (uint32_t i = 0; i < m->counts[RECIPIENT_DEFERRED]; i++)
 		if (recipient_wants(list[i], ENVELOPE_NOTIFY_DELAY))
 			list[count++] = list[i];
-	if (message_sender(m)[0] && !is_strangers(m))
+	if (has_sender(m) && m->origin != ENVELOPE_NETWORK)
 		make_some(m, JOB_REPORT_DELAYED, list, count);
 	free(list);
 }

@@ -381,6 +381,17 @@ def dead_targets():
                 ok(gone(house), f"{status} {'before' if before_text else 'to'} the text: gone")
                 ok((f"id={id} event=drop " in house.program.log()) == (not told or turn > 0), "logged where nobody is told, or the second time")
         ok(house.agents["bounce"].jobs.empty(), "nobody else was told")
+        book["forward@example.test"] = [(REMOTE, "null@far.test", "far.test")]
+        house.resolver.book.update(book)
+        house.agents["remote"].answer = lambda job: job.finish(FAILED, status="5.7.1", text="no")
+        for turn in range(2):
+            house.write(["forward@example.test"], origin=NETWORK, sender="")
+            if turn == 0:
+                job = house.agents["bounce"].job()
+                is_((job.report, job.addresses), (REPORT_ALIAS, ["null@far.test"]), "of a report of others the postmaster hears, refused as it may be")
+                job.finish(DONE)
+            ok(gone(house), "and once")
+        ok(house.agents["bounce"].jobs.empty(), "for each target")
         book["forward@example.test"] = [(REMOTE, "a@far.test", "far.test"), (ERROR, "off@example.test", "5.2.1")]
         house.resolver.book.update(book)
         house.agents["remote"].answer = lambda job: job.finish(DONE)
@@ -483,6 +494,8 @@ def short_lesson():
         house.write(["full@example.test"])
         house.local().job().finish(RETRY, status="4.2.2")
         ok(10 * 60000 < house.resolver.refusals.get(timeout=WAIT)[4] <= 15 * 60000, "a full mailbox is known for some minutes in any case")
+        house.ask(CONTROL_QUEUE_REMOVE, "")
+        is_(house.resolver.refusals.get(timeout=WAIT)[4], 0, "until the message that waits for room is removed")
 
 
 def many_lessons():

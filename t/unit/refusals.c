@@ -41,7 +41,7 @@ static void times(void)
 	add(RESOLVE_MAILBOX_FULL, "/mail/b", 0, START, INT64_C(1000) * HOUR);
 	ok(knows(RESOLVE_MAILBOX_FULL, "/mail/b", START + REFUSAL_FULL_MAX_MS - 1) &&
 	           !knows(RESOLVE_MAILBOX_FULL, "/mail/b", START + REFUSAL_FULL_MAX_MS),
-	   "a full mailbox no longer than the longest gap between two attempts");
+	   "a full mailbox no longer than two hours, however seldom its messages are tried");
 }
 
 /* A large message that did not fit says nothing of small ones. */
