@@ -2,7 +2,9 @@
 /*
  * Quota, kept as Maildir++ keeps it (Courier, Dovecot and maildrop read the same file): maildirsize
  * begins with the limit and has a line of bytes and messages for every change; when it grows long,
- * or the limit is another, everything is counted anew by the S= in the names.
+ * or the limit is another, everything is counted anew by the S= in the names. So it is before
+ * anything is refused, unless that was done just now: programs that know nothing of the file remove
+ * messages too, and a mailbox that takes nothing would never find out.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +13,7 @@
 
 #include "lib/store/internal.h"
 
-enum { MAILDIRSIZE_BYTES_MAX = 5120 };
+enum { MAILDIRSIZE_BYTES_MAX = 5120, RECOUNT_S = 15 * 60 };
 
 static int count_directory(int folder, const char *part, struct store_quota *q)
 {
@@ -74,9 +76,10 @@ static bool signed_number(struct view v, int64_t *out)
 	return true;
 }
 
-/* The sum of the file; false: missing, unreadable, too long, damaged, or for another limit. It may
- * be written anew in any case, since everything is counted first. */
-static bool read_maildirsize(struct store *store, struct store_quota *q)
+/* The sum of the file; *changes: the lines behind the one that was counted. False: missing,
+ * unreadable, too long, damaged, or for another limit. It may be written anew in any case, since
+ * everything is counted first. */
+static bool read_maildirsize(struct store *store, struct store_quota *q, unsigned *changes)
 {
 	char bytes[MAILDIRSIZE_BYTES_MAX], want[32];
 	struct view rest, line, first;
@@ -88,7 +91,7 @@ static bool read_maildirsize(struct store *store, struct store_quota *q)
 	string_print(want, sizeof want, "%" PRIu64 "S", store->quota_bytes);
 	if (!view_cut(&rest, '\n', &line) || !view_equal(line, view_of(want)))
 		return false;
-	while (view_cut(&rest, '\n', &line)) {
+	for (*changes = 0; view_cut(&rest, '\n', &line); ++*changes) {
 		line = view_trim(line);
 		if (!view_cut(&line, ' ', &first) || !signed_number(first, &n) ||
 		    !signed_number(view_trim(line), &m))
@@ -100,16 +103,28 @@ static bool read_maildirsize(struct store *store, struct store_quota *q)
 		return false;
 	q->used_bytes = (uint64_t)sum_bytes;
 	q->used_messages = (uint64_t)sum_messages;
+	*changes -= *changes > 0;
 	return true;
 }
 
-enum store_result store_quota(struct store *store, struct store_quota *out, struct reason *why)
+/* Within RECOUNT_S, and nothing has changed since that we know of. */
+static bool counted_lately(struct store *store, unsigned changes)
+{
+	struct stat st;
+
+	if (changes || fstatat(store->maildir, "maildirsize", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	int64_t age_s = now_ns() / 1000000000 - st.st_mtime;
+
+	return age_s >= 0 && age_s < RECOUNT_S;
+}
+
+static enum store_result count_anew(struct store *store, struct store_quota *out,
+                                    struct reason *why)
 {
 	char bytes[96];
 
 	*out = (struct store_quota){ .limit_bytes = store->quota_bytes };
-	if (store->quota_bytes && read_maildirsize(store, out))
-		return STORE_OK;
 	enum store_result result = count_all(store, out, why);
 
 	if (result == STORE_OK && store->quota_bytes) {
@@ -123,9 +138,25 @@ enum store_result store_quota(struct store *store, struct store_quota *out, stru
 	return result;
 }
 
+enum store_result store_quota(struct store *store, struct store_quota *out, struct reason *why)
+{
+	unsigned changes;
+
+	*out = (struct store_quota){ .limit_bytes = store->quota_bytes };
+	return store->quota_bytes && read_maildirsize(store, out, &changes)
+	               ? STORE_OK
+	               : count_anew(store, out, why);
+}
+
+static bool has_room(const struct store_quota *q, uint64_t size_bytes)
+{
+	return q->used_bytes + size_bytes <= q->limit_bytes;
+}
+
 enum store_result store_quota_check(struct store *store, uint64_t size_bytes, struct reason *why)
 {
-	struct store_quota q;
+	struct store_quota q = { .limit_bytes = store->quota_bytes };
+	unsigned changes;
 
 	if (store->quota_bytes == 0)
 		return STORE_OK;
@@ -133,9 +164,14 @@ enum store_result store_quota_check(struct store *store, uint64_t size_bytes, st
 		fail(why, "the message is larger than the quota");
 		return STORE_TOO_LARGE;
 	}
-	enum store_result result = store_quota(store, &q, why);
+	bool known = read_maildirsize(store, &q, &changes);
 
-	if (result != STORE_OK || q.used_bytes + size_bytes <= q.limit_bytes)
+	if (known && has_room(&q, size_bytes))
+		return STORE_OK;
+	enum store_result result =
+		known && counted_lately(store, changes) ? STORE_OK : count_anew(store, &q, why);
+
+	if (result != STORE_OK || has_room(&q, size_bytes))
 		return result;
 	fail(why, "the mailbox is full");
 	return STORE_OVER_QUOTA;

@@ -515,6 +515,21 @@ static void check_quota(void)
 	   "made room");
 	box_shell("rm maildirsize");
 	ok(store_quota(box, &q, NULL) == STORE_OK && q.used_bytes == strlen(one), "counted anew");
+
+	/* Another program removes messages, and leaves the file alone. */
+	box_append(f, one, 0);
+	ok(store_quota_check(box, 60, NULL) == STORE_OVER_QUOTA, "full again");
+	box_append(f, "x\r\n", 0);
+	box_shell("rm cur/*");
+	ok(store_quota_check(box, 60, NULL) == STORE_OK, "counted before anything is refused");
+	box_shell("printf '100S\\n90 2\\n' > maildirsize");
+	ok(store_quota_check(box, 60, NULL) == STORE_OVER_QUOTA, "but not twice in a minute");
+	box_shell("touch -d '20 minutes ago' maildirsize");
+	ok(store_quota_check(box, 60, NULL) == STORE_OK &&
+	           store_quota(box, &q, NULL) == STORE_OK && q.used_messages == 0,
+	   "later again");
+	box_shell("printf '100S\\n90 2\\n' > maildirsize; touch -d '20 minutes' maildirsize");
+	ok(store_quota_check(box, 60, NULL) == STORE_OK, "and whatever the clock says");
 	folder_close(&f);
 	box_remove();
 }
