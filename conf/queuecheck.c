@@ -111,8 +111,12 @@ static int take_back(const struct check *k, const char *name, bool unverified, s
 {
 	uint64_t id;
 
-	return k->queued >= 0 ? queue_ask_restore(k->queued, name, unverified, why)
-	                      : queue_restore(k->directory, &k->key, name, unverified, &id, why);
+	if (k->queued >= 0)
+		return queue_ask_restore(k->queued, name, unverified, why);
+	/* From now on there are messages of this secret, by the operator's order. */
+	if (unverified && queue_secret_remember(k->directory, &k->key) < 0)
+		return fail_errno(why, "writing secret.id");
+	return queue_restore(k->directory, &k->key, name, unverified, &id, why);
 }
 
 static void report(struct check *k, const struct queuedir_entry *e, const char *what,

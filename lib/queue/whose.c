@@ -4,26 +4,55 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "lib/base/file.h"
 #include "lib/queue/checksum.h"
 #include "lib/queue/mend.h"
-#include "lib/queue/queuelog.h"
+
+#define ID_FILE "secret.id"
+
+enum { ID_BYTES = 16 };
+
+enum memory { REMEMBERED, OTHER_REMEMBERED, NONE_REMEMBERED };
+
+static void identify(const struct queue_key *key, unsigned char id[ID_BYTES])
+{
+	static const unsigned char what[] = "posthouse queue secret id";
+
+	crypto_generichash(id, ID_BYTES, what, sizeof what, key->seal, sizeof key->seal);
+}
+
+/* One that cannot be read, or is short, tells nothing. */
+static enum memory recall(int directory, const struct queue_key *key)
+{
+	unsigned char id[ID_BYTES], is[ID_BYTES];
+	int fd = queuedir_open(directory, ID_FILE, O_RDONLY);
+	bool read = fd >= 0 && file_read_at(fd, is, sizeof is, 0) == FILE_WHOLE;
+
+	if (fd >= 0)
+		close(fd);
+	identify(key, id);
+	return !read                                   ? NONE_REMEMBERED
+	       : sodium_memcmp(id, is, sizeof id) == 0 ? REMEMBERED
+	                                               : OTHER_REMEMBERED;
+}
+
+int queue_secret_remember(int directory, const struct queue_key *key)
+{
+	unsigned char id[ID_BYTES];
+
+	if (recall(directory, key) == REMEMBERED)
+		return 0;
+	identify(key, id);
+	return file_replace(directory, ID_FILE, id, sizeof id);
+}
 
 struct search {
 	int directory;
 	const struct queue_key *key;
+	enum memory memory;
 	struct queue_verified file; /* the one in work */
 	bool ours, others;
 };
-
-/* A record was written by whoever had the secret: by us, then, and the file is damaged. */
-static bool has_our_record(const struct search *s, uint64_t id)
-{
-	static struct queue_log l;
-	struct view rest =
-		view_skip(text_view(&s->file.tail), (size_t)s->file.header.envelope_bytes);
-
-	return queue_log_next(&rest, s->key, id, &l, NULL);
-}
 
 static bool has_right_text(const struct search *s, int fd)
 {
@@ -34,22 +63,13 @@ static bool has_right_text(const struct search *s, int fd)
 	       checksum_equal(sum, h->checksum);
 }
 
-static void judge(struct search *s, int fd, const struct queuedir_entry *e)
+/* Whole but for its seal, and not by one bit. */
+static bool is_others(struct search *s, int fd, uint64_t id)
 {
 	struct queue_mend m;
 
-	queue_verify(&s->file, fd, e->id, s->key, false);
-	if (queue_verified_whole(&s->file)) {
-		s->ours = true;
-	} else if (s->file.verdict == QUEUE_SEAL_WRONG) {
-		s->ours = has_our_record(s, e->id);
-		/* One is enough, and costs time. */
-		if (s->ours || s->others || !queue_verified_envelope(&s->file) ||
-		    !has_right_text(s, fd))
-			return;
-		s->ours = queue_mend(fd, e->id, s->key, &m);
-		s->others = !s->ours;
-	}
+	return s->file.verdict == QUEUE_SEAL_WRONG && queue_verified_envelope(&s->file) &&
+	       has_right_text(s, fd) && !queue_mend(fd, id, s->key, &m);
 }
 
 static bool look_at(void *context, const struct queuedir_entry *e)
@@ -62,17 +82,24 @@ static bool look_at(void *context, const struct queuedir_entry *e)
 
 	if (fd < 0)
 		return true;
-	judge(s, fd, e);
+	queue_verify(&s->file, fd, e->id, s->key, false);
+	/* One of the others is enough, and costs time. */
+	if (queue_verified_whole(&s->file))
+		s->ours = true;
+	else
+		s->others = s->others || is_others(s, fd, e->id);
 	close(fd);
-	return !s->ours; /* one that fits is proof enough */
+	return s->memory == OTHER_REMEMBERED ? !s->others : !s->ours;
 }
 
 bool queue_secret_is_others(int directory, const struct queue_key *key)
 {
-	struct search s = { .directory = directory, .key = key };
+	struct search s = { .directory = directory, .key = key, .memory = recall(directory, key) };
 
+	if (s.memory == REMEMBERED)
+		return false;
 	queue_verified_init(&s.file);
 	queuedir_walk(directory, QUEUEDIR_LIVE, look_at, &s);
 	queue_verified_free(&s.file);
-	return s.others && !s.ours;
+	return s.others && (s.memory == OTHER_REMEMBERED || !s.ours);
 }

@@ -72,6 +72,8 @@ int disk_open(struct disk *d, int directory, struct reason *why)
 	if (make_directory(d, "damaged", why) < 0 || make_directory(d, "torn", why) < 0 ||
 	    take_secret(d, why) < 0)
 		return -1;
+	if (queue_secret_remember(d->directory, &d->key) < 0) /* the next start tries again */
+		log_warn("event=secret-unremembered reason=\"%m\"");
 	if (fsync(directory) < 0)
 		return fail_errno(why, "syncing the queue directory");
 	return 0;

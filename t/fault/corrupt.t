@@ -473,20 +473,79 @@ def exchanged_secret(prepared, how):
         ok(all(started.delivered.get(id) == [TEXTS[prepared.ids[id]]] for id in ids[1:]), "and they are delivered as they are", str(started.delivered.keys()))
 
 
+def secret_back(prepared, how):
+    """The right secret is found when the messages were accepted without it: they are another secret's now, whatever their logs say."""
+    for runs in (False, True):
+        place, ids = prepared.copy(), list(prepared.ids)
+        (place / "queue/secret").write_bytes(os.urandom(32))
+        wirehouse.generation(place, SETTINGS)
+        code, said = posthouse(place, "queue", "check", "--unverified", "waiting")
+        is_((code, said.count("taken back unverified")), (0, 8), f"{how}: accepted under another's secret")
+        if runs:
+            with House(SETTINGS, directory=place) as house:
+                house.agents["remote"].answer = lambda job: RETRY
+                house.ask(CONTROL_QUEUE_RETRY, "")
+                house.wait_for(lambda: all(house.path(id).read_bytes().count(b"\nattempt ") == 2 for id in ids))
+                house.stop()
+        shutil.copy(prepared.directory / "queue/secret", place / "queue/secret")
+        said = fails_to_start(place)
+        ok("`secret'" in said and "--unverified waiting" in said, "with the right one back queued does not start, and says what can be done", said)
+        is_(list((place / "queue/damaged").iterdir()), [], "nothing is set aside")
+        code, said = posthouse(place, "check")
+        ok(code == 100 and "`secret' of queue.directory is not the one" in said, "posthouse check says so", said)
+        code, said = posthouse(place, "queue", "check", "--unverified", "waiting")
+        is_((code, said.count("taken back unverified")), (0, 8), "they are accepted as before")
+        with Started(place) as started:
+            started.settled(ids)
+            ok(all(started.delivered.get(id) == [TEXTS[to]] for id, to in prepared.ids.items()), "and delivered")
+
+
+def foreign(path):
+    """As another machine's secret, or a session that kept its descriptor, would leave it: whole but for the seal."""
+    flip_in(b"@far.test")(path)
+    flip_in(b"far.test")(path)
+
+
 def whose_secret(prepared, how):
-    """What is only damaged does not keep queued from starting: one record of the log, or one file, tells that the secret is right."""
-    changed = lambda path: [digit(at)(path) for at in (170, 190)]
-    for name, spare, cut_log in (("all files have two digits of the seal wrong, and their logs", 0, False),
-                                 ("and no logs, but one file is right", 1, True)):
+    """What is only damaged, or forged, does not keep queued from starting: it knows its secret."""
+    for count in (8, 1):
         place = prepared.copy()
-        for id in list(prepared.ids)[spare:]:
-            path = path_of(place, id)
-            changed(path)
-            if cut_log:
-                os.truncate(path, path.read_bytes().rindex(b"\nattempt ") + 1)
+        for id in list(prepared.ids)[count:]:
+            path_of(place, id).unlink()
+        for id in list(prepared.ids)[:count]:
+            foreign(path_of(place, id))
         with Started(place) as started:
             started.settled(prepared.ids)
-            is_((started.house.counts()["damaged"], len(started.delivered)), (8 - spare, spare), f"{how}: {name}: set aside")
+            is_(started.house.counts()["damaged"], count, f"{how}: the envelopes of all {count} messages changed: set aside")
+    # Of a secret that it does not know one such message is enough to ask, and a whole one says nothing against it.
+    place, ids = prepared.copy(), list(prepared.ids)
+    known = (place / "queue/secret.id").read_bytes()
+    (place / "queue/secret").write_bytes(os.urandom(32))
+    wirehouse.generation(place, SETTINGS)
+    code, said = posthouse(place, "queue", "check", "--unverified", *ids[:7])
+    is_(said.count("taken back unverified"), 7, f"{how}: seven are of another secret")
+    (place / "queue/secret.id").write_bytes(known)
+    ok("`secret'" in fails_to_start(place), "one is not: queued does not start")
+    is_(list((place / "queue/damaged").iterdir()), [], "nothing is set aside")
+    code, said = posthouse(place, "queue", "check", "--unverified", "waiting")
+    is_(said.count("taken back unverified"), 1, "until it is accepted too")
+    with Started(place) as started:
+        started.settled(ids)
+        ok(all(started.delivered.get(id) == [TEXTS[to]] for id, to in prepared.ids.items()), "and all are delivered")
+    # A queue from before queued wrote down which secret it knows: the messages have to tell.
+    for name, others, starts in (("none fits", 8, False), ("one fits", 7, True)):
+        place = prepared.copy()
+        (place / "queue/secret.id").unlink()
+        for id in ids[:others]:
+            foreign(path_of(place, id))
+        if not starts:
+            ok("`secret'" in fails_to_start(place), f"{how}: secret.id is missing, {name}: queued does not start")
+            remove(place)
+            continue
+        with Started(place) as started:
+            started.settled(ids)
+            is_((started.house.counts()["damaged"], len(started.delivered)), (others, 8 - others), f"{how}: secret.id is missing, {name}: the others are set aside")
+            ok((place / "queue/secret.id").exists(), "from now on it is known")
     # One bit is what a disk does, also to a queue of one file.
     place = prepared.copy()
     for id in list(prepared.ids)[1:]:
@@ -516,7 +575,7 @@ def main():
     for clean in (True, False):
         how = "after a clean stop" if clean else "after kill -9"
         with Prepared(clean) as prepared:
-            for test in (messages, directories, mended_directories, secret, exchanged, copied_in, not_removable, other_secret, exchanged_secret, whose_secret, clean_mark):
+            for test in (messages, directories, mended_directories, secret, exchanged, copied_in, not_removable, other_secret, exchanged_secret, secret_back, whose_secret, clean_mark):
                 test(prepared, how)
             for running in (True, False):
                 repair(prepared, how, running)
