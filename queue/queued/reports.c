@@ -164,23 +164,34 @@ static void drop_failures(struct reports *rs, struct message *m)
 			             "a report to the postmaster cannot be delivered");
 }
 
+/* Of each target, and of each way in which it fails: what one message brings about (its size) must
+ * not keep the postmaster from hearing that nobody is there. Valid until the next one is made. */
+static struct view told_key(const struct message *m, const struct recipient *r)
+{
+	static char key[STATUS_MAX + ADDRESS_MAX];
+
+	string_print_cut(key, sizeof key, "%s %s", outcome_status(r->outcome),
+	                 recipient_address(m, r));
+	return view_of(key);
+}
+
 /* Before reports are made: whoever knows already is not told again. What is made now counts as
  * told, so that of a hundred messages one says it; where it cannot be made that is taken back. */
 static void tell_postmaster_once(struct reports *rs, struct message *m)
 {
 	for (uint32_t i = 0; i < m->recipient_count; i++) {
 		struct recipient *r = &m->recipients[i];
-		struct view address = view_of(recipient_address(m, r));
+		struct view key = told_key(m, r);
 
 		if (r->state != RECIPIENT_FAILED || r->listed ||
 		    report_on(m, r) != JOB_REPORT_ALIAS)
 			continue;
-		if (refusals_find(&rs->told, RESOLVE_ADDRESS_UNKNOWN, address, clock_ms()))
+		if (refusals_find(&rs->told, RESOLVE_ADDRESS_UNKNOWN, key, clock_ms()))
 			drop_failure(
 				rs, m, r,
 				"the postmaster was told before that this target takes no mail");
 		else
-			refusals_add(&rs->told, RESOLVE_ADDRESS_UNKNOWN, address, 0, clock_ms(),
+			refusals_add(&rs->told, RESOLVE_ADDRESS_UNKNOWN, key, 0, clock_ms(),
 			             REFUSAL_UNKNOWN_MS);
 	}
 }
@@ -188,8 +199,8 @@ static void tell_postmaster_once(struct reports *rs, struct message *m)
 void reports_given_back(struct reports *rs, const struct delivery *d, const struct recipient *r)
 {
 	if (d->report == JOB_REPORT_ALIAS)
-		refusals_add(&rs->told, RESOLVE_ADDRESS_UNKNOWN,
-		             view_of(recipient_address(d->message, r)), 0, clock_ms(), 0);
+		refusals_add(&rs->told, RESOLVE_ADDRESS_UNKNOWN, told_key(d->message, r), 0,
+		             clock_ms(), 0);
 }
 
 void reports_make(struct reports *rs, struct message *m)

@@ -17,7 +17,8 @@
  * mail for somebody here would vanish with every message. The same where it is refused before the
  * text was there, for whatever reason (disabled, relaying denied, our address is in a list): most
  * of these last, and what one stranger's sender brings about costs one report. The postmaster is
- * told, of each target once in so long (REFUSAL_UNKNOWN_MS), however many messages it costs.
+ * told, of each target and status once in so long (REFUSAL_UNKNOWN_MS), however many messages it
+ * costs.
  */
 #ifndef QUEUE_QUEUED_REPORTS_H
 #define QUEUE_QUEUED_REPORTS_H

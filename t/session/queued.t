@@ -381,6 +381,18 @@ def dead_targets():
                 ok(gone(house), f"{status} {'before' if before_text else 'to'} the text: gone")
                 ok((f"id={id} event=drop " in house.program.log()) == (not told or turn > 0), "logged where nobody is told, or the second time")
         ok(house.agents["bounce"].jobs.empty(), "nobody else was told")
+        # What is against one message does not keep the postmaster from hearing that nobody is there.
+        book["forward@example.test"] = [(REMOTE, "two@far.test", "far.test")]
+        house.resolver.book.update(book)
+        for status, told in (("5.2.2", True), ("5.1.1", True), ("5.2.2", False)):
+            house.agents["remote"].answer = lambda job, s=status: job.finish(FAILED, status=s, before_text=True)
+            house.write(["forward@example.test"], origin=NETWORK)
+            if told:
+                job = house.agents["bounce"].job()
+                is_((job.report, job.addresses), (REPORT_ALIAS, ["two@far.test"]), f"{status} is told of a target")
+                job.finish(DONE)
+            ok(gone(house), "once")
+        ok(house.agents["bounce"].jobs.empty(), "each")
         book["forward@example.test"] = [(REMOTE, "null@far.test", "far.test")]
         house.resolver.book.update(book)
         house.agents["remote"].answer = lambda job: job.finish(FAILED, status="5.7.1", text="no")
