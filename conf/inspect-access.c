@@ -190,11 +190,13 @@ void inspect_queue_access(const struct settings *s, bool files, struct text *out
 {
 	struct unusable u = { .directory = open(s->queue_directory,
 		                                O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+	int error = u.directory < 0 ? errno : 0;
 	struct asker who = { .uid = geteuid() };
+	bool known = find_account(s, ACCOUNT_queue, &who);
 
-	if (u.directory >= 0 && find_account(s, ACCOUNT_queue, &who) && permission_as(&who) == 0)
+	if (u.directory >= 0 && known && permission_as(&who) == 0)
 		look_into_queue(&u, files);
-	else if (u.directory < 0 && geteuid() != 0 && errno == EACCES)
+	else if (error == EACCES && geteuid() != 0)
 		u.directories = 1;
 	permission_as_self();
 	tell_unusable(s, &who, &u, out);

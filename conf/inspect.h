@@ -20,7 +20,8 @@ void inspect_queue(struct model *m, bool running);
 /* Who cannot do what they must with what is not a home, and who could do what they must not. */
 void inspect_access(struct model *m, bool running);
 /* One line, "" when all is well: what in the queue directory its account cannot use, and what to
- * run; files: each message is looked at, too, which queued does itself while it runs. */
+ * run; files: each message is looked at, too, which queued does itself while it runs. Not for an
+ * onlooker (house_is_anothers). */
 void inspect_queue_access(const struct settings *s, bool files, struct text *out);
 
 #endif

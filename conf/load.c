@@ -25,7 +25,7 @@ void load_configuration(struct model *m, const char *confdir, const struct overr
 }
 
 /* Whose house it is shows its state: of one that was never built, its text. */
-static bool is_anothers(const struct model *m)
+bool house_is_anothers(const struct model *m)
 {
 	struct stat st;
 
@@ -40,6 +40,6 @@ void load_to_look(struct model *m, const char *confdir)
 	model_read_settings(m, confdir, NULL);
 	if (m->conf.unreadable) /* nothing would be where it says */
 		return;
-	m->problems.onlooker = is_anothers(m);
+	m->problems.onlooker = house_is_anothers(m);
 	load_rest(m, NULL);
 }

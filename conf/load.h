@@ -12,5 +12,9 @@ void load_configuration(struct model *m, const char *confdir, const struct overr
  * problem (m->problems.onlooker). Without posthouse.conf (m->conf.unreadable) nothing more is read.
  */
 void load_to_look(struct model *m, const char *confdir);
+/* Is who runs this an onlooker: neither root nor the one whose house it is, such as a member of
+ * control.group? Then what the system does not let them see is no fault of the house. m: with its
+ * settings. The one judgement of check, status and queue check. */
+bool house_is_anothers(const struct model *m);
 
 #endif

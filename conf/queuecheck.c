@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "conf/command.h"
+#include "conf/load.h"
 #include "conf/model.h"
 #include "lib/base/file.h"
 #include "lib/conf/accounts.h"
@@ -28,7 +29,7 @@
 struct check {
 	int directory, queued; /* queued: -1, it does not run */
 	struct queue_key key;
-	bool have_key, repair;
+	bool have_key, repair, onlooker;
 	bool all_waiting;  /* "waiting" stood among the ids */
 	char **unverified; /* ids */
 	int unverified_count;
@@ -377,6 +378,10 @@ static int check_queue(const struct settings *s, struct check *k)
 	if (command_become_queue(s, &why) < 0)
 		return command_fail(EXIT_PERMANENT, &why);
 	k->directory = open(s->queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (k->directory < 0 && k->onlooker && errno == EACCES) {
+		fail(&why, "run as root to look into the queue, which this user cannot see");
+		return command_fail(EXIT_PERMANENT, &why);
+	}
 	if (k->directory < 0) {
 		fail_errno(&why, "queue.directory %s", s->queue_directory);
 		return command_fail(EXIT_TEMPORARY, &why);
@@ -418,6 +423,7 @@ int command_queue_check(const struct command *c, int argc, char **argv)
 	int code = command_places_read(c, &m);
 
 	if (code == EXIT_DONE) {
+		k.onlooker = house_is_anothers(&m);
 		queue_verified_init(&k.file);
 		code = check_queue(&m.settings, &k);
 		queue_verified_free(&k.file);

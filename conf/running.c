@@ -11,6 +11,7 @@
 #include "conf/command.h"
 #include "conf/inforce.h"
 #include "conf/inspect.h"
+#include "conf/load.h"
 #include "conf/model.h"
 #include "lib/base/file.h"
 #include "lib/conf/generation.h"
@@ -316,7 +317,8 @@ int command_status(const struct command *c, int argc, char **argv)
 	if (aside.len)
 		printf("set aside    %.*s\n", VIEW_ARG(text_view(&aside)));
 	text_clear(&aside);
-	inspect_queue_access(&m.settings, false, &aside);
+	if (!house_is_anothers(&m))
+		inspect_queue_access(&m.settings, false, &aside);
 	if (aside.len)
 		printf("unusable     %s: %.*s\n", m.settings.queue_directory,
 		       VIEW_ARG(text_view(&aside)));

@@ -84,6 +84,9 @@ def queue(house):
             failed = start(house)
             ok(failed.returncode and f"fatal: queue.directory {place}: reading the queue's directories: Permission denied; run chown -R " in failed.stderr,
                f"256 directories: {name}: the start says what to run", failed.stderr)
+        if not ROOT:
+            with changed(place, mode=0):
+                ok(unusable(house, "1 directory") in check(house)[1], "a queue directory that cannot be entered", check(house)[1])
         with changed(place / "torn", place / "damaged", **how):
             ok(unusable(house, "2 directories") in check(house)[1], f"damaged and torn: {name}")
         with changed(*messages, **how):
@@ -167,6 +170,11 @@ def onlooker(house):
     said = as_another(house, "check")
     is_((said.returncode, said.stdout, said.stderr), (0, "", "warning: run as root to look at the private keys, the passwords, the mailboxes and the queue as well, "
         "which this user cannot see\n"), "who may not look is told once, and nothing false")
+    said = as_another(house, "status")
+    if house.options[-1].startswith("control.group"):
+        is_((said.returncode, re.findall(r"^.*(?:unusable|null).*$", said.stdout, re.M)), (0, []), "nor does status of a house that is well, to a member of control.group")
+    said = as_another(house, "queue", "check")
+    is_((said.returncode, said.stdout, said.stderr), (100, "", "posthouse: run as root to look into the queue, which this user cannot see\n"), "nor does queue check")
     said = as_another(house, "build")
     ok(said.returncode and "there is no private key" not in said.stderr and "keys: error: Permission denied" in said.stderr,
        "a build that may not look at keys does not say that there are none", said.stderr)
