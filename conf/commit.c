@@ -295,6 +295,16 @@ static int commit_mine(struct edits *e, const struct model *m, const struct mode
 	return say_not_in_force(code, instead);
 }
 
+static int judge(struct edits *e, const struct model *m)
+{
+	struct reason why;
+
+	if (e->judge == NULL || e->judge(m, e->judge_context, &why) == 0)
+		return 0;
+	fprintf(stderr, "posthouse: %s\n", why.text);
+	return -1;
+}
+
 /* The texts as they were are read too: what was wrong with them before is no news. */
 int commit_edits(struct edits *e)
 {
@@ -310,7 +320,9 @@ int commit_edits(struct edits *e)
 	}
 	load_configuration(&m, e->base.confdir, overrides);
 	load_configuration(&before, e->base.confdir, NULL);
-	int code = e->only_mine ? commit_mine(e, &m, &before) : commit_all(e, &m, &before);
+	int code = judge(e, &m) != 0 ? refuse()
+	           : e->only_mine    ? commit_mine(e, &m, &before)
+	                             : commit_all(e, &m, &before);
 
 	model_free(&before);
 	model_free(&m);

@@ -30,6 +30,9 @@ struct edits {
 	int directory;    /* the configuration's, locked (lock.h) */
 	struct edit files[EDITS_MAX];
 	size_t count;
+	/* Set by work: of everything as it is after the edit, -1 refuses it. NULL: nothing does. */
+	int (*judge)(const struct model *m, void *context, struct reason *why);
+	void *judge_context;
 };
 
 /* Takes the lock that every command takes before it changes a text, lets work open and edit texts,

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/sandbox.h"
 #include "lib/conf/places.h"
 
 struct hidden {
@@ -60,6 +61,75 @@ static int judge_volumes(const struct settings *s, const char *home, struct reas
 		return 0;
 	places_check_volumes(s, note_volume, &h);
 	return h.result;
+}
+
+/* ---- links ---- */
+
+static bool judge_link(const char *mail_root, struct home_link *l)
+{
+	char root[PATH_MAX];
+
+	l->nowhere = realpath(l->path, l->target) == NULL;
+	if (!l->nowhere)
+		return realpath(mail_root, root) != NULL && strcmp(root, l->target) != 0 &&
+		       !user_home_allowed(root, l->target);
+	if (errno != ENOENT && errno != ELOOP)
+		return false;
+	ssize_t len = readlink(l->path, l->target, sizeof l->target - 1);
+
+	l->target[len > 0 ? len : 0] = '\0';
+	return len > 0;
+}
+
+bool home_find_link(const char *mail_root, const char *home, struct home_link *out)
+{
+	size_t len = strlen(home);
+	struct stat st;
+
+	if (!user_home_allowed(mail_root, home) || len >= sizeof out->path)
+		return false;
+	for (size_t i = strlen(mail_root) + 1; i <= len; i++) {
+		if (home[i] != '/' && home[i] != '\0')
+			continue;
+		string_put(out->path, sizeof out->path, (struct view){ home, i });
+		if (lstat(out->path, &st) != 0)
+			return false;
+		if (S_ISLNK(st.st_mode) && judge_link(mail_root, out))
+			return true;
+	}
+	return false;
+}
+
+void home_link_text(const struct home_link *l, struct text *out)
+{
+	if (l->nowhere)
+		text_format(
+			out,
+			"a symbolic link to %s, which is not there; restore that, or remove the "
+			"link (one that leads out of mail.root cannot be used: make it a directory, and "
+			"mount the other one on it)",
+			l->target);
+	else
+		text_format(
+			out,
+			"a symbolic link to %s, outside mail.root, where no program of the server "
+			"may go; make it a directory and mount the other one on it (mount --bind "
+			"%s %s)",
+			l->target, l->target, l->path);
+}
+
+int home_judge_links(const struct settings *s, const char *home, struct reason *why)
+{
+	struct home_link link;
+	struct text words;
+
+	if (!home_find_link(s->mail_root, home, &link) || (!link.nowhere && !sandbox_keeps_paths()))
+		return 0;
+	text_init(&words, 4 * PATH_MAX);
+	home_link_text(&link, &words);
+	fail(why, "%s: %.*s", link.path, VIEW_ARG(text_view_cut(&words)));
+	text_free(&words);
+	return -1;
 }
 
 int home_make(const struct settings *s, const struct user *u, const char *home, struct reason *why)

@@ -4,9 +4,27 @@
 #ifndef CONF_HOME_H
 #define CONF_HOME_H
 
+#include <limits.h>
+
 #include "lib/base/reason.h"
 #include "lib/conf/settings.h"
 #include "lib/conf/users.h"
+
+/* The programs that open mailboxes are shut into mail.root (lib/base/sandbox.h): a link that leads
+ * out of it is none for them, and where one leads nowhere they can make no directory. */
+struct home_link {
+	char path[PATH_MAX];   /* of the link: the home, or a directory between mail.root and it */
+	char target[PATH_MAX]; /* where it leads to, without links; of a link that leads nowhere
+	                          what it says, cut */
+	bool nowhere;
+};
+
+/* The first such link on the way from mail.root to the home. Nothing is opened. */
+bool home_find_link(const char *mail_root, const char *home, struct home_link *out);
+/* "a symbolic link to /srv/mail, outside mail.root, ...; make it a directory and ..." */
+void home_link_text(const struct home_link *l, struct text *out);
+/* -1: the home's mailbox could not be used for such a link. */
+int home_judge_links(const struct settings *s, const char *home, struct reason *why);
 
 /* -1: mail.root is missing, or not the directory that was used before. */
 int home_judge_root(const struct settings *s, struct reason *why);

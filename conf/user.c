@@ -108,20 +108,14 @@ static int published_user(const struct model *m, struct view key, struct user *u
 	return result;
 }
 
-/* The entry as the build settled it. */
-static int settled_user(const struct command *c, const char *address, struct user *u,
-                        char home[PATH_MAX], struct model *m, struct reason *why)
+/* As the build settles it. */
+static int user_of_model(const struct model *m, const char *address, struct user *u,
+                         char home[PATH_MAX], struct reason *why)
 {
 	struct text key;
 
 	text_init(&key, MAP_KEY_MAX);
-	load_configuration(m, c->confdir, NULL);
 	int good = mapkey_address(view_of(address), view_of(m->settings.mail_domain), &key, why);
-	if (good == 0 && c->only_mine) {
-		good = published_user(m, text_view(&key), u, home, why);
-		text_free(&key);
-		return good;
-	}
 	const struct map_entry *e =
 		good == 0 ? hashtable_find(&m->maps[MAP_USERS].index, text_view(&key)) : NULL;
 
@@ -130,6 +124,23 @@ static int settled_user(const struct command *c, const char *address, struct use
 	text_free(&key);
 	if (good == 0 && !string_copy(home, PATH_MAX, u->home))
 		good = fail(why, "the home of %s is too long", address);
+	return good;
+}
+
+static int settled_user(const struct command *c, const char *address, struct user *u,
+                        char home[PATH_MAX], struct model *m, struct reason *why)
+{
+	struct text key;
+
+	load_configuration(m, c->confdir, NULL);
+	if (!c->only_mine)
+		return user_of_model(m, address, u, home, why);
+	text_init(&key, MAP_KEY_MAX);
+	int good = mapkey_address(view_of(address), view_of(m->settings.mail_domain), &key, why);
+
+	if (good == 0)
+		good = published_user(m, text_view(&key), u, home, why);
+	text_free(&key);
 	return good;
 }
 
@@ -233,10 +244,24 @@ static bool is_plain(struct view address)
 	return !dot && local.len <= LOCAL_MAX;
 }
 
+/* Before the user is there, whose mail would wait. */
+static int judge_new_home(const struct model *m, void *context, struct reason *why)
+{
+	const struct request *r = context;
+	struct user u;
+	char home[PATH_MAX];
+
+	if (user_of_model(m, r->address, &u, home, NULL) != 0)
+		return 0;
+	return home_judge_links(&m->settings, home, why);
+}
+
 static int add_in(struct edits *e, void *context, struct reason *why)
 {
 	struct request *r = context;
 
+	e->judge = judge_new_home;
+	e->judge_context = r;
 	if (view_find(view_of(r->address), '"') == strlen(r->address) &&
 	    !is_plain(view_of(r->address)))
 		return fail(

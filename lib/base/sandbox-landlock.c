@@ -108,7 +108,7 @@ static void allow_any_source(int ruleset, const struct ruleset *r)
 }
 
 /* What the kernel knows, 0: nothing; asked once. */
-static int find_abi(void)
+int sandbox_landlock_abi(void)
 {
 	static int abi = -1;
 
@@ -137,7 +137,7 @@ static void enter(int ruleset)
 
 int sandbox_landlock(const struct sandbox_profile *profile)
 {
-	int abi = find_abi();
+	int abi = sandbox_landlock_abi();
 
 	if (abi == 0)
 		return 0;
@@ -157,7 +157,7 @@ int sandbox_landlock(const struct sandbox_profile *profile)
 void sandbox_landlock_below(const char *directory)
 {
 	const struct sandbox_path path = { directory, true };
-	int abi = find_abi();
+	int abi = sandbox_landlock_abi();
 
 	if (abi == 0)
 		return;

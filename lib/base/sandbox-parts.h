@@ -9,6 +9,9 @@
  * ABI, 0 when there is none. Fatal when there is one and it refuses. */
 int sandbox_landlock(const struct sandbox_profile *profile);
 
+/* The ABI alone. */
+int sandbox_landlock_abi(void);
+
 /* Files below this directory alone, of those that could be reached before. */
 void sandbox_landlock_below(const char *directory);
 

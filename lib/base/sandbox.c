@@ -97,6 +97,11 @@ const char *sandbox_enter(const struct sandbox_profile *profile)
 	return level;
 }
 
+bool sandbox_keeps_paths(void)
+{
+	return !SANITIZED && sandbox_landlock_abi() > 0;
+}
+
 void sandbox_narrow(const char *directory)
 {
 	if (!SANITIZED)

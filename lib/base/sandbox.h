@@ -54,6 +54,9 @@ struct sandbox_profile {
  * text for the log: "landlock=7 seccomp", "seccomp", "none", "none (sanitizers)". A profile that
  * cannot be applied although the system has the means is fatal. */
 const char *sandbox_enter(const struct sandbox_profile *profile);
+/* Would it keep a program within its paths? Not where the kernel has no Landlock, nor in a build
+ * with sanitizers. */
+bool sandbox_keeps_paths(void);
 /* For who is in it already, with SANDBOX_FILES: from now on this directory and what is below it,
  * and no other file. */
 void sandbox_narrow(const char *directory);

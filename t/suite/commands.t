@@ -1114,10 +1114,12 @@ def inspected():
                 os.chown(p.directory / f"mail/example.test/{name}", uid, uid)
                 os.chown(p.directory / f"mail/example.test/{name}/Maildir", 5000, 5000)
             os.chown(p.directory / "mail/example.test/anna/Maildir", 0, 0)
+            os.chmod(p.directory, 0o755)
             p.run("check")
-            wrong = "error: owned by uid {}, not by uid 5000, the owner of the mailbox {}@example.test; run chown -R\n"
-            ok("DIR/mail/example.test/anna/Maildir: " + wrong.format(0, "anna") in p.err, "a Maildir of another owner", p.err)
-            ok("DIR/mail/example.test/bert: " + wrong.format(5001, "bert") in p.err, "and a home", p.err)
+            wrong = "error: owned by uid {}, not by uid 5000, the owner of the mailbox {}@example.test; run chown 5000:5000 {}\n"
+            maildir, bert = "DIR/mail/example.test/anna/Maildir", "DIR/mail/example.test/bert"
+            ok(f"{maildir}: " + wrong.format(0, "anna", maildir) in p.err, "a Maildir of another owner", p.err)
+            ok(f"{bert}: " + wrong.format(5001, "bert", bert) in p.err, "and a home", p.err)
             programs = p.directory / "programs"
             programs.mkdir()
             (programs / "drop").touch(mode=0o755)
@@ -1171,10 +1173,10 @@ def what_a_start_meets():
         if os.geteuid() == 0:
             for path in (p.directory / "mail", anna.parent, anna, anna / "Maildir"):
                 os.chown(path, 5000, 5000)
+            os.chmod(p.directory, 0o755)
             p.run("check")
             ok("DIR/mail/example.test/anna/Maildir/cur: error: owned by uid 0, not by uid 5000, the owner of the mailbox anna@example.test" in p.err,
                "a part of a Maildir of another owner", p.err)
-            os.chmod(p.directory, 0o755)
         os.chmod(anna.parent, 0)
         p.run("check")
         ok("DIR/mail/example.test: error: mode is 0000, owner " in p.err and "the mailbox anna@example.test (5000:5000) is behind it" in p.err,

@@ -112,7 +112,7 @@ def homes(house):
     is_(check(house)[0], 0, "a home that its owner can make is none")
     with changed(mail, mode=0o551):
         finds(house, f"{mail}: error: mode is 0551, owner {uid}:{gid}: the home of {whose} is missing, and it cannot make it here; run install -d -m "
-              f"0700 -o {uid} -g {gid} {home}\n", "one that its owner cannot make")
+              f"0700 -o {uid} -g {gid} {home}; 1 more mailbox has the same problem\n", "those that their owners cannot make")
     if ROOT:
         with changed(mail, owner=(0, gid)):
             finds(house, f"the home of {whose} is missing, and it cannot make it here", "in a directory of root's", lines=2)
@@ -127,7 +127,8 @@ def homes(house):
             os.chown(path, uid, gid)
     is_(check(house)[0], 0, "and one that is there")
     with changed(mail / "gone", mode=0):
-        finds(house, f"{mail}/gone: error: mode is 0000, owner {uid}:{gid}: {whose} is behind it and cannot be entered; run chmod u+x\n", "which cannot be passed")
+        finds(house, f"{mail}/gone: error: mode is 0000, owner {uid}:{gid}: {whose} is behind it and cannot be entered; run chmod u+x; 1 more mailbox has the "
+              "same problem\n", "which cannot be passed")
     shutil.rmtree(mail / "gone")
     (conf / "users.map").write_text(users)
     house.posthouse("build")
