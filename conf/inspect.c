@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,8 +17,14 @@
 #include "lib/conf/accounts.h"
 #include "lib/conf/places.h"
 #include "lib/conf/services.h"
+#include "lib/conf/volumes.h"
 
-enum { EXPIRES_SOON_S = 14 * 86400, DISK_LOW_PERCENT = 10, DISK_FULL_PERCENT = 2 };
+enum {
+	EXPIRES_SOON_S = 14 * 86400,
+	DISK_LOW_PERCENT = 10,
+	DISK_FULL_PERCENT = 2,
+	VOLUMES_TEXT_MAX = 1 << 20
+};
 
 struct directory_row {
 	const char *setting, *below;
@@ -189,7 +196,7 @@ static void check_certificates(struct model *m)
 	}
 }
 
-enum { DISKS_MAX = 8 };
+enum { DISKS_MAX = 256 };
 
 struct disks {
 	dev_t seen[DISKS_MAX];
@@ -265,6 +272,22 @@ static void check_log(struct model *m, struct disks *disks)
 		check_disk(m, disks, path, 0);
 }
 
+/* File systems of their own below mail.root. */
+static void check_volumes(struct model *m, struct disks *disks)
+{
+	char root[PATH_MAX], path[PATH_MAX];
+	struct text volumes;
+	struct view rest, line;
+
+	text_init(&volumes, VOLUMES_TEXT_MAX);
+	if (realpath(m->settings.mail_root, root) != NULL &&
+	    volumes_below(root, &volumes, NULL) == 0)
+		for (rest = text_view_cut(&volumes); view_cut(&rest, '\n', &line);)
+			if (string_copy(path, sizeof path, line))
+				check_disk(m, disks, path, 0);
+	text_free(&volumes);
+}
+
 /* Where something is written: mail, edits, sendmail's while the house is down, the log. */
 static void check_disks(struct model *m)
 {
@@ -273,6 +296,7 @@ static void check_disks(struct model *m)
 	check_disk(m, &disks, m->settings.queue_directory,
 	           (uint64_t)m->settings.queue_space_min_bytes);
 	check_disk(m, &disks, m->settings.mail_root, 0);
+	check_volumes(m, &disks);
 	check_disk(m, &disks, m->settings.directory_state, 0);
 	check_disk(m, &disks, m->settings.drop_directory, 0);
 	check_disk(m, &disks, m->confdir, 0);

@@ -1202,10 +1202,10 @@ def full_disks():
     if not shutil.which("unshare") or subprocess.run([*alone, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False).returncode:
         skip("full disks", "no mount namespace of our own")
         return
-    for name, words in (("state", "directory.state"), ("drop", "drop.directory"), ("conf", "the configuration")):
+    for name, words in (("state", "directory.state"), ("drop", "drop.directory"), ("conf", "the configuration"), ("mail/example.test", "a domain's mail")):
         with Place(domains="example.test mailboxes\n") as p:
             p.run("build")
-            for directory in ("queue", "drop"):
+            for directory in ("queue", "drop", "mail/example.test"):
                 (p.directory / directory).mkdir()
             on = p.directory / name
             script = f"cp -a {on} {on}.away && mount -t tmpfs -o size=4m tmpfs {on} && cp -a {on}.away/. {on}; head -c 9m /dev/zero > {on}/.fill; " \
