@@ -12,24 +12,33 @@
 
 /* The programs that open mailboxes are shut into mail.root (lib/base/sandbox.h): a link that leads
  * out of it is none for them, and where one leads nowhere they can make no directory. */
-struct home_link {
-	char path[PATH_MAX];   /* of the link: the home, or a directory between mail.root and it */
-	char target[PATH_MAX]; /* where it leads to, without links; of a link that leads nowhere
-	                          what it says, cut */
-	bool nowhere;
+enum home_link_kind {
+	HOME_NO_LINK,
+	HOME_LINK_WITHIN, /* to another place below mail.root: there it goes on */
+	HOME_LINK_OUT,
+	HOME_LINK_NOWHERE
 };
 
-/* The first such link on the way from mail.root to the home. Nothing is opened. */
-bool home_find_link(const char *mail_root, const char *home, struct home_link *out);
-/* "a symbolic link to /srv/mail, outside mail.root, ...; make it a directory and ..." */
+struct home_link {
+	enum home_link_kind kind;
+	char path[PATH_MAX];   /* of the link: the home, or a directory between mail.root and it */
+	char target[PATH_MAX]; /* where it leads to, without links; of one that leads nowhere, what
+	                          it says. Somebody else may have chosen it: no part of a command */
+};
+
+/* The first link on the way from mail.root to the home that leads out of it or nowhere, else the
+ * last that stays within. Nothing is opened. */
+enum home_link_kind home_find_link(const char *mail_root, const char *home, struct home_link *out);
+/* "a symbolic link out of mail.root, to /srv/mail: ..." */
 void home_link_text(const struct home_link *l, struct text *out);
 /* -1: the home's mailbox could not be used for such a link. */
 int home_judge_links(const struct settings *s, const char *home, struct reason *why);
 
 /* -1: mail.root is missing, or not the directory that was used before. */
 int home_judge_root(const struct settings *s, struct reason *why);
-/* Parents are made like mail.root, which the install table gave its owner; the home is its owner's
- * alone. -1 also where a file system below mail.root that it would be on is not mounted. */
+/* Parents are made like mail.root, which the install table gave its owner, whatever the umask; the
+ * home is its owner's alone. Nothing is made behind a link that leads out of mail.root. -1 also
+ * where a file system below mail.root that it would be on is not mounted. */
 int home_make(const struct settings *s, const struct user *u, const char *home, struct reason *why);
 
 #endif

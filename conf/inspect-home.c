@@ -88,16 +88,47 @@ static const char *whose(const struct home *h, char out[ADDRESS_MAX + 64])
 
 /* ---- the way to it ---- */
 
+/* Is it on the way to mail.root, or below it? Of what is elsewhere nothing is advised. */
+static bool is_on_the_way(const struct model *m, const char *path)
+{
+	char root[PATH_MAX];
+
+	if (realpath(m->settings.mail_root, root) == NULL)
+		return false;
+	struct view there = view_of(path), of_root = view_of(root);
+	bool before = view_starts(of_root, there) &&
+	              (there.len == 1 || there.len == of_root.len || root[there.len] == '/');
+
+	return before || user_home_allowed(root, path) ||
+	       user_home_allowed(m->settings.mail_root, path);
+}
+
+static void tell_unmade(struct tales *t, const struct home *h, const struct obstacle *o,
+                        const char *of)
+{
+	struct text word;
+
+	text_init(&word, 5 * PATH_MAX);
+	problem_add_word(&word, view_of(h->path));
+	tell(t, TROUBLE_UNMADE, o->path,
+	     "mode is %04o, owner %u:%u: the home of the mailbox %s is missing, and it cannot make "
+	     "it here; run install -d -m 0700 -o %u -g %u %s",
+	     (unsigned)o->st.st_mode & 07777, (unsigned)o->st.st_uid, (unsigned)o->st.st_gid, of,
+	     (unsigned)h->user.uid, (unsigned)h->user.gid, text_string(&word));
+	text_free(&word);
+}
+
 void tell_way(struct tales *t, const struct home *h, const struct obstacle *o)
 {
-	unsigned mode = (unsigned)o->st.st_mode & 07777, uid = (unsigned)o->st.st_uid,
-		 gid = (unsigned)o->st.st_gid;
 	char of[ADDRESS_MAX + 64];
 	struct reason remedy;
 
 	whose(h, of);
 	obstacle_remedy(o, &h->owner, false, &remedy);
-	if (o->error == ENOENT)
+	if (!is_on_the_way(t->model, o->path))
+		tell(t, TROUBLE_ODD, h->path,
+		     "the mailbox %s is behind a directory outside mail.root", of);
+	else if (o->error == ENOENT)
 		tell(t, TROUBLE_GONE, o->path,
 		     "there is no such directory: the home of the mailbox %s cannot be made in it, "
 		     "and its mail waits; restore it, or make it with owner and mode of mail.root",
@@ -109,17 +140,29 @@ void tell_way(struct tales *t, const struct home *h, const struct obstacle *o)
 		tell(t, TROUBLE_WAY, o->path,
 		     "mode is %04o, owner %u:%u: the mailbox %s is behind it and cannot be "
 		     "entered; %s",
-		     mode, uid, gid, of, remedy.text);
+		     (unsigned)o->st.st_mode & 07777, (unsigned)o->st.st_uid,
+		     (unsigned)o->st.st_gid, of, remedy.text);
 	else
-		tell(t, TROUBLE_UNMADE, o->path,
-		     "mode is %04o, owner %u:%u: the home of the mailbox %s is missing, and it "
-		     "cannot make it here; run install -d -m 0700 -o %u -g %u %s",
-		     mode, uid, gid, of, (unsigned)h->user.uid, (unsigned)h->user.gid, h->path);
+		tell_unmade(t, h, o, of);
 }
 
-void tell_link(struct tales *t, const struct home *h, const struct home_link *link)
+/* "Maildir/cur/ (mode 0500, owner 0:0)" */
+static void add_found(const struct look *found, struct text *out)
+{
+	const struct look_fault *f = found->faults ? &found->first : &found->message;
+
+	if (found->faults + found->unread)
+		text_format(out, " (%s%s: %s, mode %04o, owner %u:%u)",
+		            found->faults ? "" : "messages in ", f->path[0] ? f->path : "home",
+		            strerror(f->error), (unsigned)f->st.st_mode & 07777,
+		            (unsigned)f->st.st_uid, (unsigned)f->st.st_gid);
+}
+
+void tell_link(struct tales *t, const struct home *h, const struct home_link *link, bool is_well,
+               const struct look *found)
 {
 	char of[ADDRESS_MAX + 64];
+	bool is_warning = is_well && !sandbox_keeps_paths();
 	struct tale *tale = add_tale(t, TROUBLE_LINK, link->path);
 	struct text text;
 
@@ -127,13 +170,12 @@ void tell_link(struct tales *t, const struct home *h, const struct home_link *li
 		return;
 	text_init(&text, 8 * PATH_MAX);
 	home_link_text(link, &text);
-	text_format(&text, "; the mailbox %s %s", whose(h, of),
-	            link->nowhere ? "cannot be made"
-	            : sandbox_keeps_paths()
-	                    ? "cannot be used"
-	                    : "can be used only as long as the kernel has no Landlock");
+	text_format(&text, "; behind it the mailbox %s %s", whose(h, of),
+	            is_warning ? "can be used only as long as the kernel has no Landlock"
+	                       : "cannot be used");
+	add_found(found, &text);
 	tale->text = memory_string(text_view_cut(&text));
-	tale->is_warning = !link->nowhere && !sandbox_keeps_paths();
+	tale->is_warning = is_warning;
 	text_free(&text);
 }
 
@@ -169,14 +211,16 @@ static bool has_homes_below(const struct model *m, const char *directory)
 	return false;
 }
 
-/* "run chown -R 5000:5000 PATH": -R where that is needed, and where nobody else's is below. */
+/* "run chown -hR 5000:5000 PATH": R where that is needed, and where nobody else's is below; h,
+ * since the owner may put a link there meanwhile. */
 static void add_chown(const struct tales *t, const struct home *h, const char *path, bool deep,
                       struct text *out)
 {
 	bool all = deep && !has_homes_below(t->model, path);
 
-	text_format(out, "%s chown %s%u:%u %s", out->len ? " and" : "run", all ? "-R " : "",
-	            (unsigned)h->user.uid, (unsigned)h->user.gid, path);
+	text_format(out, "%s chown -h%s %u:%u ", out->len ? " &&" : "run", all ? "R" : "",
+	            (unsigned)h->user.uid, (unsigned)h->user.gid);
+	problem_add_word(out, view_of(path));
 }
 
 static void add_chown_of(const struct tales *t, const struct home *h, const char *path,
@@ -278,10 +322,12 @@ static void add_chmod(const struct home *h, const struct look *found, struct tex
 	obstacle_remedy(&o, &h->owner, true, &remedy);
 	string_print(maildir, sizeof maildir, "%s/Maildir", h->path);
 	if (found->faults - found->foreign > 1 && strncmp(remedy.text, "run chmod u", 11) == 0 &&
-	    view_starts(view_of(first->path), VIEW("Maildir")))
-		text_format(out, "run chmod -R u+rwX %s", maildir);
-	else
+	    view_starts(view_of(first->path), VIEW("Maildir"))) {
+		text_add_string(out, "run chmod -R u+rwX ");
+		problem_add_word(out, view_of(maildir));
+	} else {
 		text_add_string(out, remedy.text);
+	}
 }
 
 static void tell_mode(struct tales *t, const struct home *h, const char *path,
@@ -332,10 +378,12 @@ static void tell_messages(struct tales *t, const struct home *h, const struct lo
 		string_print(places, sizeof places, "%u directories of it",
 		             found->unread_directories);
 	text_init(&remedy, 2 * PATH_MAX);
-	if (geteuid() == 0 && found->unread_foreign)
+	if (geteuid() == 0 && found->unread_foreign) {
 		add_chown(t, h, path, true, &remedy);
-	else
-		text_format(&remedy, "run chmod -R u+rwX %s", path);
+	} else {
+		text_add_string(&remedy, "run chmod -R u+rwX ");
+		problem_add_word(&remedy, view_of(path));
+	}
 	tell(t, TROUBLE_MESSAGES, path,
 	     "%u message%s in %s cannot be read by the mailbox %s (one: mode %04o, owner %u:%u); %s",
 	     found->unread, found->unread == 1 ? "" : "s", places, whose(h, of),

@@ -47,7 +47,10 @@ struct home {
 
 /* Something stands in the way of the home, or to making it. */
 void tell_way(struct tales *t, const struct home *h, const struct obstacle *o);
-void tell_link(struct tales *t, const struct home *h, const struct home_link *link);
+/* is_well: what is behind it can be used, as far as the sandbox lets anybody go there; found: what
+ * cannot. */
+void tell_link(struct tales *t, const struct home *h, const struct home_link *link, bool is_well,
+               const struct look *found);
 /* The home itself cannot be used (o->error). */
 void tell_home(struct tales *t, const struct home *h, const struct obstacle *o);
 /* What was found in it, if anything. */

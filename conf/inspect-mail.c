@@ -46,14 +46,21 @@ static enum way find_way(const struct model *m, const struct home *h, struct obs
 {
 	char parent[PATH_MAX];
 
-	if (home_find_link(m->settings.mail_root, h->path, link))
+	enum home_link_kind kind = home_find_link(m->settings.mail_root, h->path, link);
+
+	if (kind == HOME_LINK_NOWHERE || (kind == HOME_LINK_OUT && sandbox_keeps_paths()))
 		return WAY_LINK;
 	if (permission_ask(&h->owner, h->path, R_OK | X_OK, o) == 0)
 		return WAY_OPEN;
-	if (errno != ENOENT)
-		return o->last ? WAY_HOME : WAY_SHUT;
+	bool is_missing = errno == ENOENT;
+
 	parent_of(h, parent);
-	return permission_ask(&h->owner, parent, W_OK | X_OK, o) == 0 ? WAY_NEW : WAY_SHUT;
+	if (is_missing && permission_ask(&h->owner, parent, W_OK | X_OK, o) == 0)
+		return WAY_NEW;
+	/* Whoever made the link chose what it leads to: nothing is advised about that. */
+	if (kind != HOME_NO_LINK)
+		return WAY_LINK;
+	return is_missing || !o->last ? WAY_SHUT : WAY_HOME;
 }
 
 /* False: it cannot be opened, o->error says why. */
@@ -83,11 +90,14 @@ static void look_at_home(struct looking *l, struct model *m, const struct home *
 		return;
 	enum way way = find_way(m, h, &o, &link);
 
-	if (way == WAY_OPEN || (way == WAY_LINK && !link.nowhere && !sandbox_keeps_paths()))
+	if (way == WAY_OPEN)
 		opened = look_inside(l, h, &o, &found);
 	permission_as_self();
-	if (way == WAY_LINK)
-		tell_link(&l->tales, h, &link);
+	bool is_well = way == WAY_NEW || (opened && found.faults + found.unread == 0);
+
+	if (way == WAY_LINK || link.kind == HOME_LINK_OUT ||
+	    (link.kind == HOME_LINK_WITHIN && !is_well))
+		tell_link(&l->tales, h, &link, is_well, &found);
 	else if (way == WAY_SHUT)
 		tell_way(&l->tales, h, &o);
 	else if (way == WAY_HOME || (way == WAY_OPEN && !opened))

@@ -83,7 +83,12 @@ void command_join(int argc, char **argv, const char *between, struct text *out)
 
 int command_fail(int code, const struct reason *why)
 {
-	fprintf(stderr, "posthouse: %s\n", why->text);
+	struct text shown;
+
+	text_init(&shown, 4 * REASON_MAX);
+	problem_add_shown(&shown, view_of(why->text));
+	fprintf(stderr, "posthouse: %s\n", text_string(&shown));
+	text_free(&shown);
 	return code;
 }
 

@@ -1116,7 +1116,7 @@ def inspected():
             os.chown(p.directory / "mail/example.test/anna/Maildir", 0, 0)
             os.chmod(p.directory, 0o755)
             p.run("check")
-            wrong = "error: owned by uid {}, not by uid 5000, the owner of the mailbox {}@example.test; run chown 5000:5000 {}\n"
+            wrong = "error: owned by uid {}, not by uid 5000, the owner of the mailbox {}@example.test; run chown -h 5000:5000 {}\n"
             maildir, bert = "DIR/mail/example.test/anna/Maildir", "DIR/mail/example.test/bert"
             ok(f"{maildir}: " + wrong.format(0, "anna", maildir) in p.err, "a Maildir of another owner", p.err)
             ok(f"{bert}: " + wrong.format(5001, "bert", bert) in p.err, "and a home", p.err)

@@ -6,6 +6,7 @@ import imaplib
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import smtplib
 import ssl
@@ -33,11 +34,10 @@ def told(house, pattern, name):
 
 
 def follows(house, said, name):
-    """What the line says to run, for the path that it is about where it names none."""
-    path, words = said.split(": ", 1)[0], re.search(r"; run (ch[^;\n]*)", said)
-    commands = words[1].split(" and ") if words else ["false"]
-    for command in commands:
-        subprocess.run([*command.split(), *([] if "/" in command else [path])], check=False)
+    """What the line says to run, in a shell, for the path that it is about where it names none."""
+    path, words = said.split(": ", 1)[0], re.search(r"; run (ch[^\n]*)", said)
+    command = words[1] if words else "false"
+    subprocess.run(command if "/" in command else f"{command} {shlex.quote(path)}", shell=True, check=False)
     is_(check(house), WELL, f"{name}: and mended by it")
 
 
@@ -77,7 +77,7 @@ def parts(house):
         path.chmod(mode)
         if ROOT:
             os.chown(path, 0, 0)
-            said = told(house, rf"{path}: error: owned by uid 0, not by uid {uid}, the owner of the mailbox u0001@example.test; run chown {uid}:{gid} {path}",
+            said = told(house, rf"{path}: error: owned by uid 0, not by uid {uid}, the owner of the mailbox u0001@example.test; run chown -h {uid}:{gid} {path}",
                         f"{path.name} is root's")
             follows(house, said, path.name)
     message.chmod(0)
@@ -94,7 +94,7 @@ def parts(house):
     if ROOT:
         for path in (maildir, *maildir.rglob("*")):
             os.chown(path, 0, 0)
-        said = told(house, rf"{maildir}: error: owned by uid 0, not by uid {uid}, the owner of the mailbox u0001@example.test; run chown -R {uid}:{gid} {maildir}",
+        said = told(house, rf"{maildir}: error: owned by uid 0, not by uid {uid}, the owner of the mailbox u0001@example.test; run chown -hR {uid}:{gid} {maildir}",
                     "a Maildir that was copied by root")
         follows(house, said, "a Maildir")
         directories = [maildir.parent, maildir, *(path for path in maildir.rglob("*") if path.is_dir())]
@@ -117,12 +117,12 @@ def links(house):
     home.rename(elsewhere / "u0002")
     home.symlink_to(elsewhere / "u0002")
     kept = "landlock=" in house.log()
-    words = (rf"{home}: {'error' if kept else 'warning'}: a symbolic link to {elsewhere}/u0002, outside mail.root, where no program of the server may go; make it a directory "
-             rf"and mount the other one on it \(mount --bind {elsewhere}/u0002 {home}\); the mailbox u0002@example.test \(\d+:\d+\) can")
+    words = (rf"{home}: {'error' if kept else 'warning'}: a symbolic link out of mail.root, to {elsewhere}/u0002: no program of the server follows it, and posthouse.conf\(5\), "
+             r"mail.root, says what to do instead; behind it the mailbox u0002@example.test \(\d+:\d+\) can")
     ok(re.search(words, check(house)[1]), "a home behind a link out of mail.root", check(house)[1])
     home.unlink()
     home.symlink_to(house.directory / "nowhere")
-    told(house, rf"{home}: error: a symbolic link to {house.directory}/nowhere, which is not there; .*; the mailbox u0002@example.test \(\d+:\d+\) cannot be made",
+    told(house, rf"{home}: error: a symbolic link, to {house.directory}/nowhere, which is not there; behind it the mailbox u0002@example.test \(\d+:\d+\) cannot be used",
                 "one behind a link to nowhere")
     home.unlink()
     (mail / "within").mkdir(mode=0o711)
@@ -138,7 +138,7 @@ def links(house):
     before = (pathlib.Path(house.env["CONF"]) / "users.map").read_text()
     said = house.posthouse("user", "add", "new@example.test", "--no-password", "home=dir/new")
     if kept:
-        ok(said.returncode == 100 and f"posthouse: {mail}/dir: a symbolic link to {elsewhere}, outside mail.root" in said.stderr and
+        ok(said.returncode == 100 and f"posthouse: {mail}/dir: a symbolic link out of mail.root, to {elsewhere}: " in said.stderr and
            "nothing was changed" in said.stderr, "no user is added behind one", said.stderr)
         is_((pathlib.Path(house.env["CONF"]) / "users.map").read_text(), before, "in the text neither")
     else:
@@ -147,7 +147,7 @@ def links(house):
     (mail / "dir").unlink()
     (mail / "dir").symlink_to("gone")
     said = house.posthouse("user", "add", "new@example.test", "--no-password", "home=dir/new")
-    ok(said.returncode == 100 and f"posthouse: {mail}/dir: a symbolic link to gone, which is not there" in said.stderr, "nor behind one to nowhere", said.stderr)
+    ok(said.returncode == 100 and f"posthouse: {mail}/dir: a symbolic link, to gone, which is not there" in said.stderr, "nor behind one to nowhere", said.stderr)
     (mail / "dir").unlink()
     shutil.rmtree(elsewhere, ignore_errors=True)
 
@@ -157,6 +157,66 @@ def links(house):
     told(house, rf"{maildir}: error: a symbolic link, which no program of the server follows here: the mailbox u0002@example.test \(\d+:\d+\) cannot use it", "a Maildir that is a link")
     maildir.unlink()
     (maildir.parent / "kept").rename(maildir)
+
+
+def planted(house):
+    """What an owner puts into the own home, or another mailbox's user into the domain's directory, leads nobody's eyes or hands elsewhere."""
+    if not ROOT:
+        skip("what owners plant", "not root")
+        return
+    conf, mail, away = pathlib.Path(house.env["CONF"]), house.directory / "mail", house.directory / "away"
+    before = (conf / "users.map").read_text()
+    (conf / "users.map").write_text(before + "dora@example.test home=dora uid=70002 gid=70002\nemil@example.test home=dom/emil uid=70003 gid=70003\n")
+    house.posthouse("build", "--reload")
+    maildir, trap = mail / "dora/Maildir", away / "x\n/etc/passwd: error: run chmod 666 \x1b[31mred\u009b\u202e"
+    for path in (mail / "dora", maildir, maildir / "cur"):
+        path.mkdir(mode=0o700)
+        os.chown(path, 70002, 70002)
+    for path in (away, trap):
+        path.mkdir(mode=0o700, parents=True)
+    (away / "secret").touch(0o600)
+    (mail / "dom").mkdir(mode=0o711)
+    (mail / "dom/emil").mkdir(mode=0o700)
+    os.chown(mail / "dom/emil", 70003, 70003)
+    is_(check(house), WELL, "users with uids of their own")
+    for link in (maildir, maildir / "new", maildir / "posthouse.lock"):
+        kept = link.with_name("kept")
+        if link.exists():
+            link.rename(kept)
+        for target in (away, away / "secret", trap):
+            link.symlink_to(target)
+            told(house, rf"{link}: error: a symbolic link, which no program of the server follows here: the mailbox dora@example.test \(70002:70002\) cannot use it",
+                 f"{link.name} is a link to {target.name.split(chr(10))[0]}")
+            link.unlink()
+        if kept.exists():
+            kept.rename(link)
+    os.mkfifo(maildir / "new", 0o700)
+    told(house, rf"{maildir}/new: error: Not a directory: the mailbox dora@example.test \(70002:70002\) cannot use it", "a fifo instead of new")
+    (maildir / "new").unlink()
+    folder = maildir / ".it's;touch pwned $(touch pwned)"
+    folder.mkdir(mode=0o700)
+    code, said = check(house)
+    follows(house, said, "a folder whose name a shell would run")
+    ok(not os.path.exists("pwned"), "nothing of it was run")
+    folder.rmdir()
+
+    (mail / "dom").rename(mail / "kept")
+    for target in (trap, away, mail / "dora/Maildir"):
+        (mail / "dom").symlink_to(target)
+        code, said = check(house)
+        is_((code, said.count("\n"), re.findall("chmod o|chown|--bind|install -d|[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", said)), (100, 1, []), "a domain's directory is a link: one line, no advice, no control characters")
+        (mail / "dom").unlink()
+    (mail / "dom").symlink_to("kept")
+    is_(check(house), WELL, "but for one that leads where all is well")
+    said = house.posthouse("user", "add", "new@example.test", "--no-password", "home=dom/deep/new", "uid=70004", "gid=70004", umask=0o077)
+    st = [(path.stat().st_uid, path.stat().st_mode & 0o777) for path in (mail / "kept/deep", mail / "kept/deep/new")]
+    is_((said.returncode, said.stderr, st), (0, "", [(mail.stat().st_uid, mail.stat().st_mode & 0o777), (70004, 0o700)]), "user add makes a home there, and its directory like mail.root whatever the umask")
+    (mail / "dom").unlink()
+    shutil.rmtree(mail / "kept")
+    shutil.rmtree(mail / "dora")
+    shutil.rmtree(away)
+    (conf / "users.map").write_text(before)
+    house.posthouse("build", "--reload")
 
 
 def root_behind_a_link(house):
@@ -174,7 +234,7 @@ def root_behind_a_link(house):
     if ROOT:
         st = home.stat()
         os.chown(home, 0, 0)
-        said = told(house, rf"{home}: error: owned by uid 0, not by uid {st.st_uid}, the owner of the mailbox u0001@example.test; run chown {st.st_uid}:{st.st_gid} {home}", "and one of root's")
+        said = told(house, rf"{home}: error: owned by uid 0, not by uid {st.st_uid}, the owner of the mailbox u0001@example.test; run chown -h {st.st_uid}:{st.st_gid} {home}", "and one of root's")
         follows(house, said, "one of root's")
     mail.unlink()
     (house.directory / "volume").rename(mail)
@@ -195,17 +255,17 @@ def nested(house):
             os.chown(directory, owner, owner)
     is_(check(house), WELL, "homes in a home")
     os.chown(mail / "team", 0, 0)
-    said = told(house, rf"{mail}/team: error: owned by uid 0, not by uid 71000, the owner of the mailbox team@example.test; run chown 71000:71000 {mail}/team", "the outer one is root's")
+    said = told(house, rf"{mail}/team: error: owned by uid 0, not by uid 71000, the owner of the mailbox team@example.test; run chown -h 71000:71000 {mail}/team", "the outer one is root's")
     follows(house, said, "the outer one")
     for path in (mail / "team", *(mail / "team/Maildir").rglob("*"), mail / "team/Maildir"):
         os.chown(path, 0, 0)
-    said = told(house, rf"{mail}/team: error: owned by uid 0, not by uid 71000, the owner of the mailbox team@example.test; run chown 71000:71000 {mail}/team "
-                rf"and chown -R 71000:71000 {mail}/team/Maildir", "all of it but the inner one is")
+    said = told(house, rf"{mail}/team: error: owned by uid 0, not by uid 71000, the owner of the mailbox team@example.test; run chown -h 71000:71000 {mail}/team "
+                rf"&& chown -hR 71000:71000 {mail}/team/Maildir", "all of it but the inner one is")
     follows(house, said, "all of it")
     is_((mail / "team/t1").stat().st_uid, 71001, "and the inner one is its owner's")
     for path in ((mail / "team/t1"), *(mail / "team/t1").rglob("*")):
         os.chown(path, 0, 0)
-    said = told(house, rf"{mail}/team/t1: error: owned by uid 0, not by uid 71001, the owner of the mailbox t1@example.test; run chown -R 71001:71001 {mail}/team/t1", "the inner one is, with all in it")
+    said = told(house, rf"{mail}/team/t1: error: owned by uid 0, not by uid 71001, the owner of the mailbox t1@example.test; run chown -hR 71001:71001 {mail}/team/t1", "the inner one is, with all in it")
     follows(house, said, "the inner one")
     shutil.rmtree(mail / "team")
     (conf / "users.map").write_text(before)
@@ -227,7 +287,7 @@ def many(house):
     homes[-1].symlink_to("nowhere")
     code, said = check(house)
     is_((code, said.count(" cannot use it; run chmod u+w"), said.count("; 24 more mailboxes have the same problem\n"), len(said.splitlines())), (100, 5, 1, 6), "twenty-nine of one kind")
-    ok(f"{homes[-1]}: error: a symbolic link to nowhere" in said, "and the one that is of another", said)
+    ok(f"{homes[-1]}: error: a symbolic link, to nowhere, " in said, "and the one that is of another", said)
     homes[-1].unlink()
     (house.directory / "away").rename(homes[-1])
     for home in homes:
@@ -242,6 +302,7 @@ with House("--users", "30") as house:
     house.wait_for("a message in cur", lambda: list((house.mailbox("u0001") / "cur").glob("*")))
     parts(house)
     links(house)
+    planted(house)
     root_behind_a_link(house)
     nested(house)
     many(house)
