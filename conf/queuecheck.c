@@ -417,11 +417,14 @@ int command_queue_check(const struct command *c, int argc, char **argv)
 {
 	struct check k = { .directory = -1, .queued = -1 };
 	struct model m;
+	struct reason why;
 
 	if (!take_options(&k, argc, argv))
 		return command_usage(c, "check [--repair] [--unverified ID|waiting ...]");
 	int code = command_places_read(c, &m);
 
+	if (code == EXIT_DONE && house_look_as_owner(&m, &why) != 0)
+		code = command_fail(EXIT_TEMPORARY, &why);
 	if (code == EXIT_DONE) {
 		k.onlooker = house_is_anothers(&m);
 		queue_verified_init(&k.file);

@@ -310,8 +310,14 @@ int command_status(const struct command *c, int argc, char **argv)
 	int code = ask_house(c, CONTROL_STATUS, NULL, argc);
 
 	(void)argv;
+	struct reason why;
+
 	if (code != EXIT_DONE || command_places_read(c, &m) != EXIT_DONE)
 		return code;
+	if (house_look_as_owner(&m, &why) != 0) {
+		model_free(&m);
+		return command_fail(EXIT_TEMPORARY, &why);
+	}
 	text_init(&aside, 3 * PATH_MAX);
 	aside_text(&m.settings, &aside);
 	if (aside.len)

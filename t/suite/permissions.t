@@ -187,6 +187,37 @@ def onlooker(house):
            "nor is the house of the defaults asked instead", said.stderr)
 
 
+def of_another_user():
+    """Root looks at an ordinary user's house as that user: nothing in it is of a wrong owner."""
+    if not ROOT or not shutil.which("setpriv"):
+        skip("an ordinary user's house", "not root, or no setpriv")
+        return
+    with Place(domains="example.test mailboxes\n", users="anna@example.test\npostmaster@example.test\n") as p:
+        p.write("posthouse.conf", p.read("posthouse.conf").replace("mailbox.uid 5000\nmailbox.gid 5000\n", "") + f"log.to {p.directory}/log\n" +
+                "".join(f'listen.{name} ""\n' for name in ("smtp", "submission", "pop3", "imap")))
+        (p.directory / "mail").chmod(0o751)
+        for name, mode in (("queue", 0o700), ("drop", 0o1730), ("run", 0o755), ("mail/example.test", 0o711), ("conf/certs", 0o755), ("conf/keys", 0o700)):
+            (p.directory / name).mkdir()
+            (p.directory / name).chmod(mode)
+        for path in everything(p.directory):
+            os.chown(path, 65534, 65534)
+
+        def run(*words, root=False):
+            who = [] if root else ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+            said = subprocess.run([*who, str(PROGRAM), "-c", str(p.conf), *words], capture_output=True, text=True,
+                                  env={**os.environ, "POSTHOUSE_PROGRAMS": str(PROGRAM.parent)})
+            return said.returncode, said.stdout, said.stderr
+        run("build")
+        own = run("check")
+        is_(own, (0, "no problems found; posthouse is not running\n", ""), "an ordinary user's house")
+        is_(run("check", root=True), own, "root's check says what its owner's says")
+        is_(run("queue", "check", root=True), run("queue", "check"), "and so does queue check")
+        (p.directory / "queue").chmod(0)
+        ok("1 directory in it cannot be used" in run("check", root=True)[2], "what the owner cannot use is told to root", run("check", root=True)[2])
+        os.chown(p.directory / "state", 0, 0)
+        ok("owned by uid 65534, not by uid 0" in run("check", root=True)[2], "one of which only a part is a user's is the system's", run("check", root=True)[2])
+
+
 def with_accounts(place, programs):
     """check in a system that has all accounts; None where mounts cannot be made. The numbers are those of nobody."""
     table = (pathlib.Path(__file__).resolve().parent.parent.parent / "lib/conf/accounts.def").read_text()
@@ -286,4 +317,5 @@ with House("--users", "2", "--route", "far.test 127.0.0.1:1", *group_of_another(
     is_(check(house), (0, "no problems found; posthouse is not running\n"), "all is put right again")
     house.restart()
 system()
+of_another_user()
 done()
