@@ -338,6 +338,7 @@ static void read_certificate(struct model *m, const struct keys *keys, const cha
 	struct source source;
 	BIO *file = open_file(m, path, &source);
 
+	m->certificates_unseen |= m->problems.onlooker && source.denied;
 	if (file == NULL)
 		return;
 	check_secrecy(m, path, &source);
@@ -383,7 +384,7 @@ static void choose_default(struct model *m, const char *directory)
 
 	for (size_t i = 0; i < m->certificate_count; i++)
 		any |= serves(&m->certificates[i], view_of(m->settings.host_name));
-	if (m->certificate_count && !any)
+	if (m->certificate_count && !any && !m->certificates_unseen)
 		problem_warning(
 			&m->problems, directory, 0,
 			"no certificate is for %s (host.name): mail programs that check the "
@@ -410,7 +411,8 @@ void certificates_read(struct model *m)
 
 	int count = set[0] ? scandir(directory, &names, pem_only, by_name) : 0;
 
-	if (count < 0 && errno != ENOENT)
+	m->certificates_unseen = count < 0 && problem_is_unseen(&m->problems, errno);
+	if (count < 0 && errno != ENOENT && !m->certificates_unseen)
 		problem_error(&m->problems, directory, 0, "%s", strerror(errno));
 	/* keyd reads them all, whether a certificate wants them or not. */
 	read_keys(m, &keys);
@@ -424,7 +426,7 @@ void certificates_read(struct model *m)
 	}
 	free(keys.all);
 	choose_default(m, directory);
-	if (count <= 0 && offers_tls(&m->settings))
+	if (count <= 0 && offers_tls(&m->settings) && !m->certificates_unseen)
 		problem_warning(&m->problems, directory, 0,
 		                "no certificate: TLS is not offered; put NAME.pem here and its key "
 		                "into %s/keys/NAME.pem",

@@ -6,6 +6,7 @@
 
 #include "conf/asking.h"
 #include "conf/changes.h"
+#include "conf/load.h"
 #include "lib/conf/generation.h"
 
 static int open_map(const struct model *m, enum map_id id, long *number, struct map *out)
@@ -96,7 +97,8 @@ void inforce_warn(const struct model *m, enum map_id id)
 	struct map compiled;
 	long number;
 
-	if (open_map(m, id, &number, &compiled) != 0)
+	/* Of an ordinary user's house another one does not know the default owner. */
+	if ((id == MAP_USERS && house_is_anothers(m)) || open_map(m, id, &number, &compiled) != 0)
 		return;
 	size_t count = changes_count_in(m, id, &compiled);
 

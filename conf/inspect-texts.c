@@ -78,7 +78,7 @@ void inspect_secrets(const struct settings *s, struct problems *problems, bool a
 	(void)generation_list(s->directory_state, look_into, &x, NULL);
 }
 
-/* An onlooker compiles another default owner into users.map than root. */
+/* An onlooker of an ordinary user's house compiles another default owner into users.map. */
 static bool is_seen(const struct model *m, enum map_id id)
 {
 	return !m->maps[id].source.denied && !(m->problems.onlooker && id == MAP_USERS);
@@ -93,7 +93,8 @@ void inspect_texts(struct model *m)
 	bool known = m->problems.errors == 0; /* else the texts are not what they would be */
 
 	if (fd < 0) {
-		problem_error(&m->problems, NULL, 0, "%s", why.text);
+		if (!problem_is_unseen(&m->problems, errno))
+			problem_error(&m->problems, NULL, 0, "%s", why.text);
 		return;
 	}
 	for (int file = 0; file < GENERATION_FILES; file++) {
@@ -103,7 +104,7 @@ void inspect_texts(struct model *m)
 			problem_error(&m->problems, NULL, 0, "%s", why.text);
 	}
 	keys_verify(fd, m->confdir, " of the current generation", key_is_wrong, m);
-	if (changes_of_certificates(m, fd))
+	if (!m->certificates_unseen && changes_of_certificates(m, fd))
 		problem_warning(
 			&m->problems, m->settings.tls_certificates, 0,
 			"the certificates were changed since the last build; posthouse build "

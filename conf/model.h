@@ -57,6 +57,7 @@ struct model {
 	struct model_map maps[MAPS];
 	struct model_certificate *certificates;
 	size_t certificate_count, certificate_default;
+	bool certificates_unseen; /* some are not an onlooker's to read */
 	struct arena arena;
 	struct problems problems;
 };

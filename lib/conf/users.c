@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/users.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/conf/accounts.h"
@@ -110,6 +111,14 @@ bool user_decode(struct view value, struct user *out)
 
 /* ---- for the build ---- */
 
+/* Who looks at root's house finds in it what root has built: with the account's owner. */
+static bool is_roots(const struct settings *s)
+{
+	struct stat st;
+
+	return geteuid() == 0 || (stat(s->directory_state, &st) == 0 && st.st_uid == 0);
+}
+
 /* Owner and group: the line's, the domain's, the settings', the account vmail's. */
 static int settle_owner(const struct settings *s, struct user *u, struct reason *why)
 {
@@ -120,7 +129,7 @@ static int settle_owner(const struct settings *s, struct user *u, struct reason 
 		uid_t found_uid = geteuid();
 		gid_t found_gid = getegid();
 
-		if (geteuid() == 0 &&
+		if (is_roots(s) &&
 		    account_find(ACCOUNT_vmail, s->account_base, &found_uid, &found_gid, why) != 0)
 			return -1;
 		uid = uid ? uid : found_uid;

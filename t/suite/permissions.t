@@ -176,6 +176,18 @@ def onlooker(house):
         is_((said.returncode, re.findall(r"^.*(?:unusable|null).*$", said.stdout, re.M)), (0, []), "nor does status of a house that is well, to a member of control.group")
     said = as_another(house, "queue", "check")
     is_((said.returncode, said.stdout, said.stderr), (100, "", "posthouse: run as root to look into the queue, which this user cannot see\n"), "nor does queue check")
+    seen = (0, "", "warning: run as root to look at the private keys, the passwords, the mailboxes and the queue as well, which this user cannot see\n")
+    conf = pathlib.Path(house.env["CONF"])
+    state = pathlib.Path(re.search(r"^directory.state (.*)$", (conf / "posthouse.conf").read_text(), re.M)[1])
+    generation = (state / "generations/current").resolve()
+    certificate = next((conf / "certs").glob("*.pem"))
+    for path, mode in ((certificate, 0o600), (conf / "certs", 0o700), (generation, 0o700), (state / "generations", 0o700)):
+        with changed(path, mode=mode):
+            said = as_another(house, "check")
+            is_((said.returncode, said.stdout, said.stderr), seen, f"{path.name} that may not be read is no fault")
+    said = as_another(house, "user", "list")
+    is_((said.returncode, said.stdout, said.stderr), (0, "u0001@example.test\nu0002@example.test\n", ""), "the users are shown without a false word")
+    is_(as_another(house, "user", "show", "u0001@example.test").stdout, house.posthouse("user", "show", "u0001@example.test").stdout, "and one with the owner")
     said = as_another(house, "build")
     ok(said.returncode and "there is no private key" not in said.stderr and "keys: error: Permission denied" in said.stderr,
        "a build that may not look at keys does not say that there are none", said.stderr)
