@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* posthouse check: who must be able to do what with the directories and files of the house, and who
- * must not. Homes are looked at by inspect-mail.c. */
+/* posthouse check: who must be able to do what with the directories and files of the house. Homes
+ * are looked at by inspect-mail.c, who must not by inspect-owners.c. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -15,8 +15,7 @@
 #include "lib/conf/accounts.h"
 #include "lib/queue/queuedir.h"
 
-/* Of a private house (account.base) other users know nothing, and its programs are a build's. */
-static bool is_systems(const struct model *m)
+bool house_is_systems(const struct model *m)
 {
 	return geteuid() == 0 && m->settings.account_base == 0;
 }
@@ -78,7 +77,7 @@ static void check_users_ways(struct model *m, bool running)
 	struct obstacle o;
 	struct reason text;
 
-	for (unsigned i = 0; i < NEEDS && is_systems(m); i++) {
+	for (unsigned i = 0; i < NEEDS && house_is_systems(m); i++) {
 		bool known = !find_obstacle(m, &needs[i], &o, &text);
 
 		for (unsigned j = 0; j < i && !known; j++)
@@ -88,39 +87,6 @@ static void check_users_ways(struct model *m, bool running)
 		problem_error(&m->problems, o.path, 0, "%s; %s", text.text, needs[i].or_else);
 		string_print(told[i], sizeof told[i], "%s", o.path);
 	}
-}
-
-/* ---- what root runs ---- */
-
-static void check_program(struct model *m, const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) != 0)
-		return; /* check_programs says so */
-	if (st.st_uid != 0)
-		problem_error(&m->problems, path, 0,
-		              "owned by uid %u, who decides what root runs; run chown root",
-		              (unsigned)st.st_uid);
-	if (st.st_mode & (S_IWGRP | S_IWOTH))
-		problem_error(&m->problems, path, 0,
-		              "mode is %04o: others decide what root runs; run chmod go-w",
-		              (unsigned)st.st_mode & 07777);
-}
-
-static void check_programs_owners(struct model *m)
-{
-	struct view rest = VIEW(SERVER_PROGRAMS " drop"), name;
-	const char *directory = command_programs();
-	char path[PATH_MAX];
-
-	if (!is_systems(m))
-		return;
-	check_program(m, directory);
-	while (view_cut(&rest, ' ', &name))
-		if (name.len &&
-		    string_format(path, sizeof path, "%s/%.*s", directory, VIEW_ARG(name)))
-			check_program(m, path);
 }
 
 /* ---- the queue and the drop directory, into which their programs are shut by root ---- */
@@ -259,7 +225,6 @@ void inspect_access(struct model *m, bool running)
 	struct text queue;
 
 	check_users_ways(m, running);
-	check_programs_owners(m);
 	check_drop_files(m);
 	text_init(&queue, 2 * PATH_MAX + 512);
 	inspect_queue_access(&m->settings, !running, &queue);

@@ -414,6 +414,7 @@ int command_check(const struct command *c, int argc, char **argv)
 	} else {
 		inspect_queue(&m, running);
 		inspect_access(&m, running);
+		inspect_owners(&m);
 	}
 	if (!running)
 		check_ports(&m);

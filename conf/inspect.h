@@ -17,8 +17,12 @@ void inspect_secrets(const struct settings *s, struct problems *problems, bool a
 void inspect_mailboxes(struct model *m); /* homes */
 /* The queue and drop directories; running: by this house. */
 void inspect_queue(struct model *m, bool running);
-/* Who cannot do what they must with what is not a home, and who could do what they must not. */
+/* Of a private house (account.base) other users know nothing, and its programs are a build's. */
+bool house_is_systems(const struct model *m);
+/* Who cannot do what they must with what is not a home. */
 void inspect_access(struct model *m, bool running);
+/* Who could decide what the house does, and must not. */
+void inspect_owners(struct model *m);
 /* One line, "" when all is well: what in the queue directory its account cannot use, and what to
  * run; files: each message is looked at, too, which queued does itself while it runs. Not for an
  * onlooker (house_is_anothers). */

@@ -283,6 +283,7 @@ def system():
                                   env={**os.environ, "POSTHOUSE_PROGRAMS": str(programs)}, capture_output=True, text=True)
             ok(said.returncode == 0 and " error: " not in said.stderr and said.stderr.count("run as root to look at") == 1,
                "another user finds no ports that are taken, and no other owner of the mailboxes", said.stderr)
+        current = (p.directory / "state/generations/current").resolve()
         stored = "users cannot send while the server is not running"
         for path, how, words in (
                 (p.conf, {"mode": 0o700}, "DIR/conf: error: mode is 0700, owner 0:0: other users cannot enter it; run chmod o+x; other users cannot send mail"),
@@ -295,6 +296,12 @@ def system():
                 (p.directory, {"mode": 0o700}, "DIR: error: mode is 0700, owner 0:0: the mailbox anna@example.test (5000:5000) is behind it and cannot be entered; run chmod o+x"),
                 (programs / "smtpd", {"owner": (65534, 65534)}, "DIR/programs/smtpd: error: owned by uid 65534, who decides what root runs; run chown root"),
                 (programs, {"owner": (65534, 65534)}, "DIR/programs: error: owned by uid 65534, who decides what root runs; run chown root"),
+                (spool, {"owner": (65534, 65534)}, "DIR/spool: error: owned by uid 65534, who can put another drop.directory in its place; run chown root"),
+                (spool, {"mode": 0o777}, "DIR/spool: error: mode is 0777: everybody can put another drop.directory in its place; run chmod o-w"),
+                (p.directory, {"mode": 0o777}, "DIR: error: mode is 0777: everybody can put another configuration in its place; run chmod o-w"),
+                (current, {"mode": 0o777}, f"DIR/state/generations/{current.name}: error: mode is 0777: others decide what the server does; run chmod go-w"),
+                (current, {"owner": (65534, 65534)}, f"DIR/state/generations/{current.name}: error: owned by uid 65534, who decides what the server does; run chown 0"),
+                (current / "users.cdb", {"mode": 0o666}, f"DIR/state/generations/{current.name}/users.cdb: error: mode is 0666: others decide what the server does"),
                 (programs / "drop", {"mode": 0o2777}, "DIR/programs/drop: error: mode is 2777: others decide what root runs; run chmod go-w")):
             with changed(path, **how):
                 said = with_accounts(p, programs)
