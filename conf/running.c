@@ -392,6 +392,11 @@ int command_reload_if_running(const struct settings *s, long *instead)
 		close(fd);
 	if (code == EXIT_DONE)
 		code = ask_to_reload(s, &refused, &why);
+	/* Nothing is wrong with it, and nobody is served any more. */
+	if (code != EXIT_DONE && command_house_state(s) == HOUSE_STOPPING) {
+		fprintf(stderr, "posthouse: posthouse is stopping; the next start uses this\n");
+		return EXIT_DONE;
+	}
 	if (code != EXIT_DONE)
 		*instead = say_refused(s, refused, &why);
 	return code;

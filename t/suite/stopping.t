@@ -57,6 +57,8 @@ with House("--users", "2") as house:
     again = house.posthouse("start", env={**os.environ, "POSTHOUSE_PROGRAMS": f"{house.directory}/bin"})
     is_((again.returncode, again.stderr), (111, "posthouse: posthouse is stopping; start it when it has stopped (posthouse stop waits for that)\n"),
         "nor is it started, or called running")
+    edit = house.posthouse("user", "set", "u0002@example.test", "state=locked")
+    is_((edit.returncode, edit.stderr), (0, "posthouse: posthouse is stopping; the next start uses this\n"), "an edit is made")
     for held in (porter, remote):
         os.kill(held, signal.SIGCONT)
     is_(stop.wait(), 0, "the stop ends")
@@ -66,5 +68,7 @@ with House("--users", "2") as house:
             os.chown(path, -1, drop.stat().st_gid if os.getuid() == 0 else -1)  # the drop of a test is not set-gid
     house.start("--as-it-is")
     house.wait_for("all four", lambda: len(delivered(house)) == 4)
+    shown = house.posthouse("user", "show", "u0002@example.test").stdout
+    is_(("state locked\n" in shown, "not in force" in shown), (True, False), "the edit is in force")
     is_(delivered(house), ["Subject: after", "Subject: during 0", "Subject: during 1", "Subject: during 2"], "all of it arrives, once")
 done()
