@@ -118,7 +118,7 @@ void home_link_text(const struct home_link *l, struct text *out)
 	            l->kind == HOME_LINK_OUT
 	                    ? ": no program of the server follows it, and posthouse.conf(5), "
 	                      "mail.root, says what to do instead"
-	            : l->kind == HOME_LINK_NOWHERE ? ", which is not there"
+	            : l->kind == HOME_LINK_NOWHERE ? ", which leads nowhere"
 	                                           : "");
 }
 

@@ -35,6 +35,7 @@ struct need {
 	int wanted;
 	bool in_drop_group; /* drop is set-gid */
 	const char *or_else;
+	bool is_warning;
 };
 
 /* False: nothing stands in the way, or it is missing, which is told of elsewhere. */
@@ -66,11 +67,12 @@ static void check_users_ways(struct model *m, bool running)
 {
 	static const char not_stored[] = "users cannot send while the server is not running";
 	const struct need needs[] = {
-		{ m->confdir, "/posthouse.conf", R_OK, false, "other users cannot send mail" },
+		{ m->confdir, "/posthouse.conf", R_OK, false, "other users cannot send mail",
+		  false },
 		{ m->settings.directory_run, running ? "/submit" : "", running ? W_OK : F_OK, false,
-		  "users cannot send while the server is running" },
-		{ command_programs(), "/drop", X_OK, false, not_stored },
-		{ m->settings.drop_directory, "", W_OK | X_OK, true, not_stored },
+		  "mail of other users takes the way over the drop directory", true },
+		{ command_programs(), "/drop", X_OK, false, not_stored, false },
+		{ m->settings.drop_directory, "", W_OK | X_OK, true, not_stored, false },
 	};
 	enum { NEEDS = sizeof needs / sizeof needs[0] };
 	char told[NEEDS][PATH_MAX] = { "" };
@@ -84,7 +86,9 @@ static void check_users_ways(struct model *m, bool running)
 			known = strcmp(told[j], o.path) == 0;
 		if (known)
 			continue;
-		problem_error(&m->problems, o.path, 0, "%s; %s", text.text, needs[i].or_else);
+		(needs[i].is_warning ? problem_warning : problem_error)(&m->problems, o.path, 0,
+		                                                        "%s; %s", text.text,
+		                                                        needs[i].or_else);
 		string_print(told[i], sizeof told[i], "%s", o.path);
 	}
 }
@@ -213,9 +217,9 @@ static void check_drop_files(struct model *m)
 	if (unreadable)
 		problem_error(
 			&m->problems, path, 0,
-			"%u message%s in it cannot be read by pickup (%s); run chgrp -R %u and "
-			"chmod -R g+r",
-			unreadable, unreadable == 1 ? "" : "s", who.name, (unsigned)who.gid);
+			"%u message%s in it cannot be read by pickup (%s); run find %s -type f "
+			"-exec chgrp -h %u {} + -exec chmod g+r {} +",
+			unreadable, unreadable == 1 ? "" : "s", who.name, path, (unsigned)who.gid);
 }
 
 /* ---- all of it ---- */

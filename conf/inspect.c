@@ -18,6 +18,7 @@
 #include "lib/conf/places.h"
 #include "lib/conf/services.h"
 #include "lib/conf/volumes.h"
+#include "lib/wire/control.h"
 
 enum {
 	EXPIRES_SOON_S = 14 * 86400,
@@ -79,6 +80,28 @@ static bool owner_of(struct model *m, const char *word, uid_t *uid)
 	return account_find((enum account)account, m->settings.account_base, uid, &gid, &why) == 0;
 }
 
+/* What a start makes there, and cannot when something else has the name. */
+static void check_run(struct model *m)
+{
+	static const struct {
+		const char *name;
+		mode_t kind;
+	} made[] = { { "control", S_IFSOCK },
+		     { "submit", S_IFSOCK },
+		     { "master.pid", S_IFREG },
+		     { "empty", S_IFDIR } };
+	char path[PATH_MAX];
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof made / sizeof made[0]; i++)
+		if (string_format(path, sizeof path, "%s/%s", m->settings.directory_run,
+		                  made[i].name) &&
+		    lstat(path, &st) == 0 && (st.st_mode & S_IFMT) != made[i].kind)
+			problem_error(&m->problems, path, 0,
+			              "something else has this name, and posthouse cannot start; "
+			              "remove it");
+}
+
 /* Every program has one, and master does not start without. */
 static void check_accounts(struct model *m)
 {
@@ -89,6 +112,19 @@ static void check_accounts(struct model *m)
 	for (int a = 0; a < ACCOUNTS && geteuid() == 0; a++)
 		if (account_find((enum account)a, m->settings.account_base, &uid, &gid, &why) != 0)
 			problem_error(&m->problems, NULL, 0, "%s", why.text);
+}
+
+/* A system whose /run is empty after a boot is well. */
+static bool is_made_at_start(const struct directory_row *row, const char *path)
+{
+	char parent[PATH_MAX];
+	struct stat st;
+
+	if (strcmp(row->setting, "directory.run") != 0)
+		return false;
+	string_put(parent, sizeof parent, view_of(path));
+	*strrchr(parent, '/') = '\0';
+	return stat(parent[0] ? parent : "/", &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 static void check_directory(struct model *m, const struct directory_row *row)
@@ -111,7 +147,7 @@ static void check_directory(struct model *m, const struct directory_row *row)
 			return;
 		if (errno != ENOENT)
 			problem_error(&m->problems, path, 0, "%s", strerror(errno));
-		else if (row->below[0] == '\0')
+		else if (row->below[0] == '\0' && !is_made_at_start(row, path))
 			problem_error(
 				&m->problems, path, 0,
 				"there is no such directory; make install, or systemd-tmpfiles --create, "
@@ -124,8 +160,10 @@ static void check_directory(struct model *m, const struct directory_row *row)
 		return;
 	}
 	if ((st.st_mode & 07777 & ~row->mode) != 0)
-		problem_warning(&m->problems, path, 0, "mode is %04o; run chmod %04o",
-		                st.st_mode & 07777, row->mode);
+		/* Of a directory chmod keeps such a bit, unless all five digits are written. */
+		problem_warning(&m->problems, path, 0, "mode is %04o; run chmod %0*o",
+		                st.st_mode & 07777, st.st_mode & ~row->mode & 06000 ? 5 : 4,
+		                row->mode);
 	if (geteuid() == 0 && !owner_of(m, row->owner, &owner))
 		return;
 	if (geteuid() == 0 && st.st_uid != owner)
@@ -303,6 +341,17 @@ static void check_disks(struct model *m)
 	check_log(m, &disks);
 }
 
+/* An onlooker who is not in control.group either cannot ask. */
+static bool may_ask(const struct model *m)
+{
+	int fd = m->problems.onlooker ? control_connect(m->settings.directory_run, NULL) : -1;
+	bool unseen = fd < 0 && problem_is_unseen(&m->problems, errno);
+
+	if (fd >= 0)
+		close(fd);
+	return !unseen;
+}
+
 static void running_fault(void *context, const char *text)
 {
 	struct model *m = context;
@@ -393,6 +442,7 @@ int command_check(const struct command *c, int argc, char **argv)
 	inspect_secrets(&m.settings, &m.problems, true);
 	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++)
 		check_directory(&m, &directories[i]);
+	check_run(&m);
 	check_accounts(&m);
 	check_drop(&m);
 	if (!m.problems.onlooker)
@@ -401,7 +451,9 @@ int command_check(const struct command *c, int argc, char **argv)
 	check_disks(&m);
 	check_aside(&m);
 	places_check(&m.settings, running_fault, &m);
-	enum house_state state = command_running_faults(&m.settings, running_fault, &m);
+	enum house_state state = may_ask(&m)
+	                                 ? command_running_faults(&m.settings, running_fault, &m)
+	                                 : HOUSE_UNKNOWN;
 	bool running = state != HOUSE_NOT_RUNNING;
 
 	if (!running) /* master tells what it sees */

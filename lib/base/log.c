@@ -83,9 +83,11 @@ int log_set_output(const char *to, int *system_socket, struct reason *why)
 
 	if (is_system && system_log < 0)
 		return -1;
-	int fd = is_file ? open(to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640) : first;
+	/* O_NONBLOCK: a pipe that nobody reads is told of, not waited for. */
+	int fd = is_file ? open(to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640)
+	                 : first;
 
-	if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
+	if (fd < 0 || (is_file && fcntl(fd, F_SETFL, O_APPEND) < 0) || dup2(fd, STDERR_FILENO) < 0)
 		return fail_errno(why, "opening the log %s", to);
 	if (is_file)
 		close(fd);

@@ -153,6 +153,10 @@ def stderr_again(house):
     is_(log_to(house, other).returncode, 0, "another log")
     house.wait_for("the reload", lambda: other.exists() and reloads(other.read_text()))
     before, there = reloads(house.log()), reloads(other.read_text())
+    pipe = house.directory / "pipe"
+    os.mkfifo(pipe)
+    said = log_to(house, pipe)
+    ok(said.returncode and f"opening the log {pipe}: No such device or address" in said.stderr, "a pipe that nobody reads is refused, and not waited for", said.stderr)
     is_(log_to(house, "stderr").returncode, 0, "standard error")
     house.wait_for("the next reload", lambda: reloads(house.log()) == before + 1)
     is_(reloads(other.read_text()), there, "from a file to standard error lines go to what it was at the start")

@@ -122,7 +122,7 @@ def links(house):
     ok(re.search(words, check(house)[1]), "a home behind a link out of mail.root", check(house)[1])
     home.unlink()
     home.symlink_to(house.directory / "nowhere")
-    told(house, rf"{home}: error: a symbolic link, to {house.directory}/nowhere, which is not there; behind it the mailbox u0002@example.test \(\d+:\d+\) cannot be used",
+    told(house, rf"{home}: error: a symbolic link, to {house.directory}/nowhere, which leads nowhere; behind it the mailbox u0002@example.test \(\d+:\d+\) cannot be used",
                 "one behind a link to nowhere")
     home.unlink()
     (mail / "within").mkdir(mode=0o711)
@@ -147,7 +147,7 @@ def links(house):
     (mail / "dir").unlink()
     (mail / "dir").symlink_to("gone")
     said = house.posthouse("user", "add", "new@example.test", "--no-password", "home=dir/new")
-    ok(said.returncode == 100 and f"posthouse: {mail}/dir: a symbolic link, to gone, which is not there" in said.stderr, "nor behind one to nowhere", said.stderr)
+    ok(said.returncode == 100 and f"posthouse: {mail}/dir: a symbolic link, to gone, which leads nowhere" in said.stderr, "nor behind one to nowhere", said.stderr)
     (mail / "dir").unlink()
     shutil.rmtree(elsewhere, ignore_errors=True)
 

@@ -142,7 +142,7 @@ def dropped(house):
               if ROOT else f"{place}: error: pickup (_phdrop) cannot use it", "the drop directory")
     (place / "stored").write_text("x")
     with changed(place / "stored", mode=0o200, owner=(0, 0) if ROOT else None):
-        finds(house, f"{place}: error: 1 message in it cannot be read by pickup (_phdrop); run chgrp -R ", "what was stored there")
+        finds(house, f"{place}: error: 1 message in it cannot be read by pickup (_phdrop); run find {place} -type f -exec chgrp -h ", "what was stored there")
     (place / "stored").unlink()
 
 
@@ -185,6 +185,9 @@ def onlooker(house):
         with changed(path, mode=mode):
             said = as_another(house, "check")
             is_((said.returncode, said.stdout, said.stderr), seen, f"{path.name} that may not be read is no fault")
+    said = subprocess.run(["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", str(house.directory / "bin/posthouse"), "-c", house.env["CONF"], "check"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    is_((said.returncode, said.stdout, said.stderr), seen, "nor is it one that who is not in control.group cannot ask")
     said = as_another(house, "user", "list")
     is_((said.returncode, said.stdout, said.stderr), (0, "u0001@example.test\nu0002@example.test\n", ""), "the users are shown without a false word")
     is_(as_another(house, "user", "show", "u0001@example.test").stdout, house.posthouse("user", "show", "u0001@example.test").stdout, "and one with the owner")
@@ -285,7 +288,16 @@ def system():
                "another user finds no ports that are taken, and no other owner of the mailboxes", said.stderr)
         current = (p.directory / "state/generations/current").resolve()
         stored = "users cannot send while the server is not running"
+        for name, kind in (("control", "mkdir"), ("master.pid", "mkdir"), ("empty", "touch")):
+            getattr(p.directory / "run" / name, kind)()
+            said = with_accounts(p, programs)
+            ok(f"DIR/run/{name}: error: something else has this name, and posthouse cannot start; remove it\n" in said, f"{name}: another kind of file", said)
+            (p.directory / f"run/{name}").unlink() if kind == "touch" else (p.directory / f"run/{name}").rmdir()
+        (p.directory / "run").rename(p.directory / "kept")
+        ok("DIR/run" not in with_accounts(p, programs), "directory.run is made by a start")
+        (p.directory / "kept").rename(p.directory / "run")
         for path, how, words in (
+                (drop, {"mode": 0o3730}, "DIR/spool/drop: warning: mode is 3730; run chmod 01730"),
                 (p.conf, {"mode": 0o700}, "DIR/conf: error: mode is 0700, owner 0:0: other users cannot enter it; run chmod o+x; other users cannot send mail"),
                 (p.conf / "posthouse.conf", {"mode": 0o600}, "DIR/conf/posthouse.conf: error: mode is 0600, owner 0:0: other users cannot read it; run chmod o+r; other users cannot send mail"),
                 (programs, {"mode": 0o700}, f"DIR/programs: error: mode is 0700, owner 0:0: other users cannot enter it; run chmod o+x; {stored}"),
