@@ -27,6 +27,7 @@ static struct reply our_words(int code, const char *status, const char *text)
 void candidates_clear(struct candidates *all)
 {
 	all->count = all->at = all->slow = 0;
+	all->missing = UINT32_MAX;
 	all->kind = CANDIDATES_NONE;
 	all->trouble = our_words(0, "4.4.4", "no next hop");
 	all->said_by[0] = '\0';
@@ -70,9 +71,15 @@ void candidates_add(struct candidates *all, const struct dns_host *host, uint16_
 		c->address = host->addresses[i];
 		c->address.port = port;
 		c->preference = preference;
-		c->refused = c->passed_over = false;
+		c->tried = c->refused = c->passed_over = c->later = false;
 		c->round = rounds[family_of(c)]++;
 	}
+}
+
+void candidates_missing(struct candidates *all, uint16_t preference)
+{
+	if (preference < all->missing)
+		all->missing = preference;
 }
 
 static bool before(const struct candidate *a, const struct candidate *b, bool all_fit)
@@ -164,12 +171,33 @@ const struct candidate *candidates_next(struct candidates *all)
 	return NULL;
 }
 
+enum candidates_standing candidates_standing(const struct candidates *all)
+{
+	const struct candidate *last = &all->rows[all->at - 1];
+	enum candidates_standing standing = CANDIDATES_FIRST;
+
+	if (all->missing < last->preference)
+		return CANDIDATES_WAITS;
+	for (unsigned i = 0; i < all->count; i++) {
+		const struct candidate *c = &all->rows[i];
+
+		if (c->preference >= last->preference)
+			continue;
+		if (c->later || (!c->tried && !c->passed_over))
+			return CANDIDATES_WAITS;
+		standing = CANDIDATES_DEPUTY;
+	}
+	return standing;
+}
+
 void candidates_tried(struct candidates *all, int64_t took_ms, int error, bool met,
                       const struct reply *reply)
 {
 	struct candidate *c = &all->rows[all->at - 1];
 
+	c->tried = true;
 	c->refused = reply_for_good(reply);
+	c->later = reply->own_fault || (error == 0 && !c->refused);
 	c->passed_over = error == ENETUNREACH || error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
 	all->slow += took_ms >= CANDIDATES_QUICK_MS;
 	if (c->passed_over)

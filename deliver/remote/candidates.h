@@ -22,8 +22,10 @@ struct candidate {
 	struct net_address address; /* with its port */
 	uint16_t preference;        /* smaller ones first */
 	uint16_t round;             /* which of its host's addresses of this family */
+	bool tried;                 /* in this attempt */
 	bool refused;               /* for good, before any message was offered */
 	bool passed_over;           /* its family has no route */
+	bool later;                 /* it was reached, and has not refused for good */
 };
 
 /* Why nothing was delivered, in the order in which one is worth telling more than another. */
@@ -38,6 +40,7 @@ enum candidates_trouble {
 struct candidates {
 	struct candidate rows[CANDIDATES_MAX];
 	unsigned count, at, slow;
+	uint32_t missing; /* the best preference of hosts whose addresses are not known now */
 	enum candidates_trouble kind;
 	struct reply trouble;
 	char said_by[RESOLVE_HOST_MAX]; /* "": `trouble` is our own words */
@@ -50,6 +53,8 @@ void candidates_trouble(struct candidates *all, int code, const char *status, co
 void candidates_own_fault(struct candidates *all, const char *text);
 void candidates_add(struct candidates *all, const struct dns_host *host, uint16_t preference,
                     uint16_t port);
+/* One of this preference may have addresses, which are not known now. */
+void candidates_missing(struct candidates *all, uint16_t preference);
 /*
  * Puts them in the order in which this attempt (0, 1, ...) tries them: by preference, within a host
  * a family after the other. When there are more than an attempt tries, all hosts and families have
@@ -60,6 +65,15 @@ void candidates_arrange(struct candidates *all, unsigned attempt);
 /* The next one, NULL when this attempt has tried enough. A family without a route is passed over
  * for a while. */
 const struct candidate *candidates_next(struct candidates *all);
+/* What a refusal by the last one is worth, by what better ones have said in this attempt. */
+enum candidates_standing {
+	CANDIDATES_FIRST,  /* none is better */
+	CANDIDATES_DEPUTY, /* none of the better ones lets us in, or can be reached: it speaks for
+	                      them (RFC 5321 section 5.1), for this message */
+	CANDIDATES_WAITS   /* one was reached and has come to nothing, or was not asked: it may know
+	                      better */
+};
+enum candidates_standing candidates_standing(const struct candidates *all);
 /* What trying the last one came to. error: of connect, 0 when it was reached. met: it was open, and
  * this is its answer to the message. */
 void candidates_tried(struct candidates *all, int64_t took_ms, int error, bool met,

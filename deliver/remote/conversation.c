@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "deliver/remote/refusal.h"
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 
@@ -64,8 +63,9 @@ static bool no_line(struct conversation *c, const char *what, enum stream_result
 }
 
 /* A host that offers TLS and had none of us, since it failed, may refuse just that: 530, or X.7.n
- * (RFC 3463 section 3.8). With the next attempt TLS may work. And one that took the same a moment
- * ago minds how often, or over which connection. */
+ * (RFC 3463 section 3.8). With the next attempt TLS may work. One that took the same a moment ago
+ * minds how often, or over which connection; and where another host may take it, no host's word is
+ * the last. */
 static void look_for_moment(const struct conversation *c, struct reply *r)
 {
 	if (r->code / 100 != 5)
@@ -73,7 +73,7 @@ static void look_for_moment(const struct conversation *c, struct reply *r)
 	if (c->unprotected && (r->code == 530 || strncmp(r->status, "5.7.", 4) == 0)) {
 		reply_is_for_now(r);
 		string_put(r->status, sizeof r->status, VIEW("4.7.10")); /* RFC 5248: needs TLS */
-	} else if (c->took && !refusal_means_unknown(r)) {
+	} else if (c->waits || (c->took && refusal_judge(r, &c->parties) != REFUSAL_SURE)) {
 		reply_is_for_now(r);
 	}
 }
@@ -319,6 +319,7 @@ enum conversation_result conversation_open(struct conversation *c, const struct 
 	string_put(c->host, sizeof c->host, view_of(host));
 	net_address_text(to, c->address);
 	c->to = *to;
+	c->parties = (struct refusal_parties){ .us = helo, .host = c->host };
 	fd = connect_within(to, limits->connect_ms);
 	if (fd < 0) {
 		char what[NET_ADDRESS_TEXT_MAX + 32];

@@ -7,7 +7,7 @@
 #define DELIVER_REMOTE_CONVERSATION_H
 
 #include "deliver/remote/clienttls.h"
-#include "deliver/remote/reply.h"
+#include "deliver/remote/refusal.h"
 #include "lib/net/address.h"
 #include "lib/wire/job.h"
 
@@ -35,9 +35,16 @@ struct conversation {
 	bool damaged;      /* what was read of the message has another checksum */
 	bool ourselves;    /* it calls itself by our name */
 	bool out_of_step;  /* it answered what it was not asked: no answer of it counts */
-	bool took;         /* the caller's: a moment ago it took what it is offered now, the message
-	                      or these recipients, or another host said that it may: only for the
-	                      moment can it refuse them */
+	/* The caller's: what its refusals are worth. */
+	bool took;  /* a moment ago it took what it is offered now, the message or these recipients:
+	               only for the moment can it refuse them, but who is not there is not there */
+	bool waits; /* another host has put off these recipients, or the message, or may know
+	               better: nothing is refused here for good, an address neither */
+	bool worse; /* it is not the first choice: of an address it teaches nothing, and over a kept
+	               connection, when the better ones have not been asked, nothing that it refuses
+	               counts */
+	struct refusal_parties parties; /* recipient: of the RCPT that is being answered, else NULL
+	                                 */
 	/* Of the last message's recipients: */
 	unsigned bore; /* it broke behind so many, which it had not all refused */
 	bool no_room[JOB_RECIPIENTS_MAX]; /* it takes these in another transaction */

@@ -61,6 +61,7 @@ static void add_host(struct candidates *all, const struct dns_host *host, uint16
 	candidates_add(all, host, host->preference, port);
 	if (!host->later || host->address_count > 0)
 		return;
+	candidates_missing(all, host->preference);
 	string_print_cut(text, sizeof text, "%s: the name servers do not respond", host->name);
 	candidates_trouble(all, 0, "4.4.3", text);
 }
@@ -106,6 +107,8 @@ static void add_hop(struct candidates *all, const struct resolve_hop *hop, uint1
 		candidates_add(all, &literal, preference, hop->port);
 	} else if (ask(DNS_ADDRESS, hop->host, &answer, all)) {
 		candidates_add(all, &answer.hosts[0], preference, hop->port);
+	} else {
+		candidates_missing(all, preference);
 	}
 }
 

@@ -4,42 +4,53 @@
  * says decides whether the address is refused here from then on (lib/queue/refusals.h: for two
  * hours), whether a forged sender gets a report, and what report the others get.
  *
- * Half of all hosts say that nobody is there by "550 5.1.1", the others in ways of their own:
+ * Half of all hosts say that nobody is there by "550 5.1.1", the others in ways of their own, and
+ * each of these codes and statuses is used by some host for something else: a rate ("550 5.2.1 ...
+ * receiving mail at a rate that prevents additional messages"), a full mailbox ("552 5.1.1 ...
+ * overquota"), the sender's domain ("550 ... mailbox unavailable"), what a third host has said.
  *
- *   5.1.1 5.1.3 5.1.4 5.1.6 5.1.10   of the address, whoever sends and whatever (RFC 3463 section
- *                                    3.2, RFC 7505)
- *   5.1.2 5.4.4                      the same as 5.1.1 where a host says it of one recipient:
- *                                    relays of a domain
- *   5.4.1                            the same with "recipient address": Exchange Online ("550 5.4.1
- *                                    Recipient address rejected: Access denied" is a recipient
- *                                    that it does not have)
- *   5.2.1                            with words that say so the mailbox is closed, for good
- *   550 551 553 554 bare, and 5.0.0, by their words alone ("User unknown", "Unrouteable address",
- *   5.1.0, 5.3.0, 5.4.0, 5.5.0       "(#5.1.1)"): the same code refuses a sender that cannot be
- *                                    verified, or us
+ *   5.1.1, 5.1.10              sure by themselves
+ *   5.4.1                      sure by clear words, or Exchange Online's "Recipient address
+ *                              rejected: Access denied"; unknown by itself
+ *   5.1.2, 5.4.4               sure by clear words; unknown by themselves, as a relay of a domain
+ *                              says it of one recipient
+ *   5.2.1                      sure by clear words, or that it is disabled, closed and the like
+ *   5.1.3, 5.1.4, 5.1.6        sure by clear words
+ *   none, 5.0.0, 5.1.0, 5.3.0, sure by clear words; unknown by "mailbox unavailable", which RFC
+ *   5.4.0, 5.5.0               5321 section 4.2.2 has for every 550
+ *   all others                 never
  *
- * What is not said here is not known, and no status is believed against words that speak of a
- * sender, a list, a policy, a rate, a quota, another host's answer or of later: hosts put
- * "552 5.1.1 mailbox full" and "550 5.2.1 receiving mail at a rate that prevents" before us. To
- * believe too much is worse than too little: a stranger who brings a host to refuse others' address
- * by a sender, a text or a flood of theirs would have their mail refused here.
- * So 5.7.n, 5.1.7, 5.1.8 (the sender), codes that are no refusal of an address (552), and what was
- * said to anything but RCPT never count. What is believed too little costs a message to an address
- * that does not exist: it is taken and dropped as the first one was.
+ * Clear words are "User unknown", "Unrouteable address", "account is disabled", "(#5.1.1)" and the
+ * like. Whatever the status, nothing counts that speaks besides of a sender, a rate, a quota, a
+ * list, a policy, a check, of relaying or of later, nor a text that is cut, nor a code that refuses
+ * a size (552) or a command (50n).
+ *
+ * What is not said here is not known. To believe too much is worse than too little: a stranger who
+ * brings a host to refuse others' address by a sender or a text of theirs would have their mail
+ * refused here. So what the sender and we have said ourselves, which hosts quote, is no word of the
+ * host's.
  */
 #ifndef DELIVER_REMOTE_REFUSAL_H
 #define DELIVER_REMOTE_REFUSAL_H
 
 #include "deliver/remote/reply.h"
 
-/* Of an answer to RCPT. */
-bool refusal_means_unknown(const struct reply *r);
-/* One that does gets a status that says so to those who read no words: 5.1.1, when it has none of
- * the address or of the mailbox. The host's words stay. */
+enum refusal {
+	REFUSAL_OTHER,   /* of something else, or nobody knows of what */
+	REFUSAL_UNKNOWN, /* there is no such mailbox, by this answer */
+	REFUSAL_SURE     /* and whoever sends whatever to it hears the same: others may be told */
+};
+
+/* What an answer may quote. */
+struct refusal_parties {
+	const char *sender,
+		*recipient;    /* of MAIL and RCPT; no recipient: it is no answer to RCPT */
+	const char *us, *host; /* our name, the host's */
+};
+
+enum refusal refusal_judge(const struct reply *r, const struct refusal_parties *p);
+/* One that is not REFUSAL_OTHER gets a status that says so to those who read no words: 5.1.1, when
+ * it has none of the address or of the mailbox. The host's words stay. */
 void refusal_be_precise(struct reply *r);
-/* May what is said when this one sends be believed? Hosts quote the sender, also without its
- * quotes, and the words that count could be its own: each has a blank, or is "#5.1.1". So not with
- * a blank, with what may stand for one, or with that sign. */
-bool refusal_is_hosts_own(const char *sender);
 
 #endif

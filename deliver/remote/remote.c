@@ -123,7 +123,8 @@ struct delivery {
 	struct job_recipient recipients[JOB_RECIPIENTS_MAX];
 	struct job_result results[JOB_RECIPIENTS_MAX]; /* of recipients[i] */
 	unsigned count;
-	unsigned asked;             /* hosts that have put these recipients off */
+	unsigned asked;    /* hosts that have put these recipients off */
+	bool ends_with_it; /* the connection: it came to this host since another put it off */
 	struct net_address kept_to; /* the first of them, over a kept connection; family 0: none */
 };
 
@@ -160,7 +161,7 @@ static void answer(struct delivery *d, unsigned i, bool last)
 	r->index = d->recipients[i].index;
 	r->last = last;
 	tell(d, i);
-	if (last && kept.broken)
+	if (last && (kept.broken || d->ends_with_it))
 		let_go();
 	job_answer(d->queued, r);
 }
@@ -237,29 +238,34 @@ static bool try_kept(struct delivery *d)
 		return false;
 	}
 	kept.kept = true;
+	kept.waits = false;
 	if (!send_kept(d, &reply))
 		return false;
+	kept.waits = kept.worse; /* the better ones were not asked this time */
 	send_rest(d);
 	return true;
 }
 
 /* true: it was open, and *settled says whether it has answered. One that breaks at a recipient may
- * do so at the same one each time: those before it are offered alone, and the others wait. for_now:
- * it can refuse only for the moment. */
-static bool try_host(const struct candidate *to, struct delivery *d, bool for_now,
-                     struct reply *reply, bool *settled)
+ * do so at the same one each time: those before it are offered alone, and the others wait. */
+static bool try_host(const struct candidate *to, struct delivery *d,
+                     enum candidates_standing standing, struct reply *reply, bool *settled)
 {
 	*settled = false;
 	for (int turn = 0; turn < 2; turn++) {
 		if (!open_one(to, d->job, reply)) {
-			if (turn > 0)
+			if (turn > 0) {
 				reply_is_for_now(reply);
+				kept.connect_error = 0; /* it was reached */
+			}
 			return false;
 		}
 		if (is_loop(d->job))
 			return true;
 		kept_route = d->job->route;
-		kept.took = turn > 0 || for_now;
+		kept.took = turn > 0;
+		kept.waits = standing == CANDIDATES_WAITS;
+		kept.worse = standing != CANDIDATES_FIRST;
 		*settled = send_kept(d, reply);
 		kept.took = false;
 		if (*settled || kept.bore == 0 || turn > 0)
@@ -318,9 +324,12 @@ static bool try_candidate(struct delivery *d, struct candidates *all, const stru
 {
 	struct reply reply = { 0 };
 	int64_t began_ms = clock_ms();
-	/* What one host has put off is not returned since another one refuses it. */
-	bool for_now = d->asked > 0 || all->kind == CANDIDATES_MESSAGE;
-	bool settled, open = try_host(c, d, for_now, &reply, &settled);
+	/* What one host has put off is not returned since another one refuses it; and the next
+	 * message does not begin with that one. */
+	d->ends_with_it = d->asked > 0 || all->kind == CANDIDATES_MESSAGE;
+	enum candidates_standing standing =
+		d->ends_with_it ? CANDIDATES_WAITS : candidates_standing(all);
+	bool settled, open = try_host(c, d, standing, &reply, &settled);
 
 	if (settled) {
 		send_rest(d);
@@ -443,6 +452,7 @@ static void work(struct wire_in *in, int queued)
 		exit(EXIT_TEMPORARY);
 	memset(d.results, 0, d.count * sizeof *d.results);
 	d.asked = 0;
+	d.ends_with_it = false;
 	d.kept_to = (struct net_address){ 0 };
 	if (!refuse_those_not_ascii(&d)) {
 		turn_recipients(&d);

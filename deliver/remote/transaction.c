@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "deliver/remote/conversation-parts.h"
-#include "deliver/remote/refusal.h"
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/queue/checksum.h"
@@ -173,7 +172,7 @@ static enum job_outcome text_outcome(struct transaction *t, bool answered)
 	t->taken = t->taken || !answered || r->code / 100 == 2;
 	if (answered && r->code / 100 == 2)
 		return JOB_DONE;
-	if (t->c->kept && reply_for_good(r) && !refusal_means_unknown(r)) {
+	if (t->c->kept && reply_for_good(r)) {
 		reply_is_for_now(r);
 		t->not_kept = true;
 	}
@@ -219,7 +218,7 @@ static bool too_large(struct transaction *t)
 	                 "the message has %llu bytes; %s takes at most %llu",
 	                 (unsigned long long)bytes, t->c->host,
 	                 (unsigned long long)t->c->extensions.size_bytes);
-	if (t->c->took)
+	if (t->c->took || t->c->waits)
 		reply_is_for_now(&reply);
 	t->reply = &reply;
 	settle_all(t, reply_outcome(&reply));
@@ -263,7 +262,7 @@ static bool means_no_room(const struct transaction *t)
 	        (r->code == 552 && (bare || strcmp(r->status + 1, ".5.3") == 0)));
 }
 
-static void settle_recipient(struct transaction *t, unsigned i)
+static void settle_recipient(struct transaction *t, unsigned i, enum refusal refusal)
 {
 	struct reply *r = t->reply;
 
@@ -272,23 +271,36 @@ static void settle_recipient(struct transaction *t, unsigned i)
 	t->c->no_room[i] = means_no_room(t);
 	if (t->c->no_room[i])
 		string_put(r->status, sizeof r->status, VIEW("4.5.3"));
-	bool unknown = reply_for_good(r) && refusal_means_unknown(r) &&
-	               refusal_is_hosts_own(t->job->envelope.sender);
-
-	if (unknown)
+	if (refusal != REFUSAL_OTHER)
 		refusal_be_precise(r);
 	/* Accepted, it waits for the text's answer. */
 	settle(t, i, t->c->no_room[i] ? JOB_RETRY : reply_outcome(r));
-	t->results[i].unknown = unknown && !t->c->no_room[i];
+	t->results[i].unknown = refusal == REFUSAL_SURE && !t->c->worse;
 }
 
 /* A connection that is kept may be refused for its age or for what went over it before ("one
- * message a session"), in any words: over a new one we hear what it is. */
-static bool refuses_kept(struct transaction *t)
+ * message a session"), in any words: over a new one we hear what it is. So it is with every word of
+ * a host that is not the first choice. */
+static bool refuses_kept(struct transaction *t, enum refusal refusal)
 {
-	if (t->c->kept && reply_for_good(t->reply) && !refusal_means_unknown(t->reply))
-		t->c->broken = true;
-	return t->c->broken;
+	struct conversation *c = t->c;
+
+	if (c->kept && reply_for_good(t->reply) && (c->worse || refusal != REFUSAL_SURE))
+		c->broken = true;
+	return c->broken;
+}
+
+static bool read_recipient(struct transaction *t, unsigned i, enum refusal *refusal)
+{
+	struct refusal_parties *p = &t->c->parties;
+
+	p->recipient = t->recipients[i].to.address;
+	bool answered = read_answer(t->c, "RCPT", false, t->reply);
+
+	*refusal =
+		answered && reply_for_good(t->reply) ? refusal_judge(t->reply, p) : REFUSAL_OTHER;
+	p->recipient = NULL;
+	return answered;
 }
 
 /* Reads the answers to RCPT; false when the line broke: who had none by then, waits. */
@@ -296,18 +308,19 @@ static bool read_recipients(struct transaction *t)
 {
 	for (unsigned i = 0; i < t->count; i++) {
 		bool said = t->pipelined || in_step(t->c, "RCPT", t->reply);
+		enum refusal refusal;
 
 		if (said && !t->pipelined)
 			say_recipient(t->c, &t->recipients[i]);
 		/* 421 is said of them all. */
-		if (!said || !read_answer(t->c, "RCPT", false, t->reply) || refuses_kept(t)) {
+		if (!said || !read_recipient(t, i, &refusal) || refuses_kept(t, refusal)) {
 			t->c->bore = t->accepted_count > 0 ? i : 0;
 			for (; i < t->count; i++)
 				settle(t, i, JOB_RETRY);
 			settle_accepted(t, JOB_RETRY);
 			return false;
 		}
-		settle_recipient(t, i);
+		settle_recipient(t, i, refusal);
 	}
 	return true;
 }
@@ -323,7 +336,7 @@ static bool open_text(struct transaction *t)
 	if (said && read_answer(c, "DATA", true, t->reply) && t->reply->code == 354 &&
 	    in_step(c, "the message", t->reply))
 		return true;
-	refuses_kept(t);
+	refuses_kept(t, REFUSAL_OTHER);
 	settle_accepted(t, reply_outcome(t->reply));
 	return false;
 }
@@ -428,8 +441,11 @@ bool conversation_send(struct conversation *c, const struct job *job,
 	c->damaged = false;
 	c->bore = 0;
 	memset(c->no_room, 0, sizeof c->no_room);
-	if (too_large(&t))
-		return true;
+	c->parties.sender = job->envelope.sender;
+	if (too_large(&t)) {
+		c->broken = c->kept && c->worse;
+		return !c->broken;
+	}
 	bool settled = run(&t, limits);
 
 	/* A goodbye of a host that was idle, and our first command, may have crossed: of what was

@@ -87,8 +87,9 @@ struct job_result {
 	                      window shrinks */
 	bool before_text;  /* JOB_FAILED: refused before the text was there, so not for what it says
 	                      nor for its size */
-	bool unknown; /* the same, and the host's answer to RCPT, or that of DNS, says that there is
-	                 no such mailbox, whoever sends and whatever (deliver/remote/refusal.h) */
+	bool unknown; /* the same, and the answer to RCPT of a host than which none is better, or
+	                 that of DNS, says that there is no such mailbox, whoever sends and whatever
+	                 (REFUSAL_SURE, deliver/remote/refusal.h) */
 	bool last;    /* the job ends with it */
 };
 

@@ -8,10 +8,11 @@
  * report of that would be mail that we send on their order to whom they choose. So such failures
  * are logged and nobody is told; who is told is a sender with an account, on this machine or in a
  * network that may relay, and of mail from the network what no stranger brings about: trouble of
- * systems, networks, protocols and of our own configuration (5.3.n, 5.4.n, 5.5.n, 5.1.2) at once,
- * and at the end of its lifetime whatever kept putting it off, but for what may be theirs: a loop
- * by what the message says of itself (X.4.6), a size, a full mailbox, a signature. Loops of our
- * maps or of the DNS are X.3.5 for that reason; those of an alias are the postmaster's.
+ * systems, networks, protocols and of our own configuration (5.3.n, 5.4.n, 5.5.n, 5.1.2; remote has
+ * made 5.1.1 of those with which hosts say that there is no such recipient, refusal.h) at once, and
+ * at the end of its lifetime whatever kept putting it off, but for what may be theirs: a loop by
+ * what the message says of itself (X.4.6), a size, a full mailbox, a signature. Loops of our maps
+ * or of the DNS are X.3.5 for that reason; those of an alias are the postmaster's.
  *
  * That a target of an alias does not exist is no doing of the stranger: it is ours to correct, and
  * mail for somebody here would vanish with every message. The same where it is refused before the

@@ -357,7 +357,7 @@ def dead_targets():
             ok(f"id={id} event=drop from=<sender@example.test> to=<spam@far.test> status=5.7.1 " in house.program.log(),
                "nor is what a host has against the message")
         # (status, before the text, the postmaster's to hear) of a host's refusal of a target, for good: what remote makes of
-        # "550 User unknown", "550 5.4.1 Access denied" and others is in t/unit/reply.c.
+        # "550 User unknown", "550 5.4.1 Access denied" and others is in t/unit/refusal.c.
         for status, before_text, told in (("5.1.1", True, True), ("5.0.0", True, True), ("5.7.1", True, True), ("5.2.1", True, True),
                                           ("5.7.23", True, True), ("5.1.8", True, True), ("5.2.3", True, False), ("5.3.4", True, False),
                                           ("5.3.5", False, True), ("5.0.0", False, False), ("5.2.1", False, False), ("5.7.1", False, False), ("5.1.1", False, True)):

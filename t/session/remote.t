@@ -109,8 +109,10 @@ RCPT = {"gone": b"550 5.1.1 who is that\r\n", "moved": b"551 5.1.6 moved\r\n", "
         "other": b"550 5.1.0 sender rejected\r\n", "later": b"450 4.1.1 who is that\r\n", "exim": b"550 Unrouteable address\r\n",
         "verify": b"550-Verification failed for <from@far.test>\r\n550-Unrouteable address\r\n550 Sender verify failed\r\n",
         "qmail": b"553 sorry, no mailbox here by that name (#5.1.1)\r\n", "edge": b"550 5.4.1 Recipient address rejected: Access denied\r\n",
-        "off": b"550 5.2.1 account disabled\r\n", "quota": b"552 5.2.2 mailbox full\r\n"}
-THERE_ARE_NOT = {"gone": "5.1.1", "moved": "5.1.6", "null": "5.1.10", "exim": "5.1.1", "qmail": "5.1.1", "edge": "5.1.1", "off": "5.2.1"}
+        "off": b"550 5.2.1 account disabled\r\n", "quota": b"552 5.2.2 mailbox full\r\n", "outlook": b"550 5.5.0 mailbox unavailable\r\n",
+        "rate": b"550 5.2.1 receiving mail at a rate that prevents additional messages\r\n", "over": b"550 5.1.1 recipient overquota\r\n",
+        "probe": b"550 5.1.1 undeliverable address: host x said: 552 5.2.2 full\r\n"}
+THERE_ARE_NOT = {"gone": "5.1.1", "null": "5.1.10", "exim": "5.1.1", "qmail": "5.1.1", "edge": "5.1.1", "off": "5.2.1"}
 with RemoteHouse() as remote:
     def about(text):
         return RCPT.get(text.split("<")[1].split("@")[0])
@@ -121,10 +123,16 @@ with RemoteHouse() as remote:
         is_({found[f"{name}@dept.test"][0] for name in [*RCPT, "text"]}, {FAILED, RETRY}, "all are refused")
         is_({name: found[f"{name}@dept.test"][1] for name in RCPT if f"{name}@dept.test" in remote.unknown}, THERE_ARE_NOT,
             "who is not there, and queued knows it by the status, " + ("LMTP" if lmtp else "SMTP"))
+        is_({name: found[f"{name}@dept.test"][1] for name in ("outlook", "rate", "over", "probe", "moved")},
+            {"outlook": "5.1.1", "rate": "5.2.1", "over": "5.1.1", "probe": "5.1.1", "moved": "5.1.6"}, "and who may be there")
         is_({name for name in [*RCPT, "text"] if f"{name}@dept.test" not in remote.before_text}, {"later", "text"},
             "what was said for good before the text was there")
         found = remote.send(["exim@dept.test", "gone@dept.test"], hops=[("127.0.0.1", host.port)], lmtp=lmtp, sender='"no such user or"@far.test')
-        is_((remote.unknown, found["exim@dept.test"][1]), ([], "5.0.0"), "a sender who could have chosen the words teaches nothing")
+        is_((remote.unknown, found["exim@dept.test"][1]), ([], "5.1.1"), "a sender who could have chosen the words teaches nothing")
+        for sender, said in (("/#5.1.1/@evil.test", "550 <%s>: no mail"), ('"(#5.1.1)"@evil.test', "550 <%s>: no mail"), ("user@evil.test", "550 mail of user unknown here")):
+            host.answers["RCPT"] = f"{said.replace('%s', sender)}\r\n".encode()
+            remote.send(["boss@dept.test"], hops=[("127.0.0.1", host.port)], lmtp=lmtp, sender=sender)
+            is_(remote.unknown, [], f"a host that quotes {sender} has not said it")
         host.close()
     for what, status in ((" refuses the sender", b"550 5.1.1 User unknown\r\n"), (" refuses us", b"554 5.7.1 blocked\r\n")):
         host = FakeHost(answers={"MAIL": status, "RCPT": b"503 5.5.1 MAIL first\r\n"} if b"unknown" in status else {"greeting": status})
@@ -501,7 +509,7 @@ def put_off():
     later, never, gone = b"450 4.7.1 later\r\n", b"550 5.7.1 never\r\n", b"550 5.1.1 who\r\n"
     rows = (  # the first, the second, what comes of a and b, whom the second was asked for
         (host(RCPT=to_b(later)), host(), "dd", ["b"]), (host(RCPT=to_b(later)), host(RCPT=never), "dr", ["b"]),
-        (host(RCPT=to_b(later)), host(RCPT=gone), "df", ["b"]), (host(RCPT=to_b(never)), host(), "df", []),
+        (host(RCPT=to_b(later)), host(RCPT=gone), "dr", ["b"]), (host(RCPT=to_b(never)), host(), "df", []),
         (host(end=later), host(), "dd", ["a", "b"]), (host(end=b"421 4.3.2 closing\r\n"), host(), "dd", ["a", "b"]),
         (host(end=later), host(end=never), "rr", ["a", "b"]), (host(end=later), host(MAIL=never), "rr", []),
         (host(end=later), host(greeting=never), "rr", []), (host(end=never), host(), "ff", []), (host(end=b"close"), host(), "rr", []),
@@ -525,9 +533,88 @@ def put_off():
         first = host(RCPT=to_b(later))
         is_(([found(first), found(first), first.connections]), ["dr", "dr", 1], "nor where there is none, and the connection stays")
     with RemoteHouse(settings=SETTINGS) as remote:
+        first, second = host(RCPT=to_b(later)), host(RCPT=to_b(gone))
+        is_([found(first, second), found(first, second), remote.unknown], ["dr", "dr", []], "whom the first puts off is not returned or unknown since the second does not know them")
+        is_([first.connections, second.connections, [to for _, to, _, _ in first.messages]], [2, 2, [names[:1]] * 2],
+            "and the next message begins with the first")
         first = host(RCPT=lambda text: b"close" if "<a@" in text else None)
         is_([found(first, to=[*names, "c@far.test"], attempts=n) for n in range(3)], ["rrr", "rdd", "rrd"],
             "who leaves at the first recipient is offered the others first at another attempt")
+
+
+def who_says_it():
+    """What a host says of an address for good is believed when it is the first choice, or speaks for those that cannot be reached;
+    others are told of it when it is the first choice."""
+    gone, edge, never = b"550 5.1.1 who\r\n", b"550 5.4.1 Recipient address rejected: Access denied\r\n", b"550 5.7.1 never\r\n"
+    firsts = {"dead": Dead(), "refuses": says(greeting=b"554 5.3.2 no\r\n"), "busy": says(greeting=b"451 4.3.2 busy\r\n"), "hello": says(EHLO=b"421 4.3.2 busy\r\n"),
+              "closing": says(greeting=b"421 4.3.2 closing\r\n"), "mute": says(EHLO=b"close"), "sender": says(MAIL=b"450 4.1.8 no\r\n"),
+              "rcpt": says(RCPT=b"450 4.2.0 greylisted\r\n"), "leaves": says(RCPT=b"close"), "data": says(DATA=b"451 4.3.0 no\r\n"), "garbage": says(EHLO=b"hm\r\n")}
+    with RemoteHouse(settings=PATIENT) as remote:
+        for name, first in firsts.items():
+            for said, status in ((gone, "5.1.1"), (edge, "5.1.1"), (never, "5.7.1")):
+                second = says(RCPT=said)
+                got = remote.send(["a@far.test"], hops=[("127.0.0.1", first.port), ("127.0.0.1", second.port)])["a@far.test"]
+                is_((got[0], got[1] == status, remote.unknown), (FAILED, True, []) if name in ("dead", "refuses") else (RETRY, False, []),
+                    f"{name}, and the second says {said}: {got}")
+                second.close()
+        for first, missing in ((None, True), ([], False)):
+            host = FakeHost(listener=socket.create_server(("127.0.5.1", good.port)), answers={"RCPT": gone})
+            remote.hosts["part.test"] = [(10, "mx1.part.test", first), (20, "mx2.part.test", ["127.0.5.1"])]
+            is_((remote.send(["a@part.test"], domain="part.test")["a@part.test"][0], remote.unknown), (RETRY, []) if missing else (FAILED, ["a@part.test"]),
+                f"a better exchanger {'is not known for now' if missing else 'has no address'}")
+            remote.hosts["pair.test"] = [(10, "mx1.pair.test", refuses(1)), (10, "mx2.pair.test", ["127.0.5.1"])]
+            is_((remote.send(["a@pair.test"], domain="pair.test")["a@pair.test"][0], remote.unknown), (FAILED, ["a@pair.test"]), "one of two of the same preference is a first choice")
+            host.close()
+        host = says(RCPT=gone)
+        is_(remote.send(["a@far.test"], hops=[("nowhere.test", host.port), ("127.0.0.1", host.port)])["a@far.test"][0], RETRY, "a hop that cannot be found has not been asked")
+        host.close()
+
+
+def kept_to_another():
+    """Over a connection that is kept to a host that was not the first choice, nothing that it refuses counts."""
+    refusals = {"RCPT": (b"550 5.1.1 who\r\n", b"550 5.4.1 Recipient address rejected: Access denied\r\n", b"550 5.7.1 no\r\n"),
+                "MAIL": (b"550 5.7.1 no\r\n",), "DATA": (b"554 5.7.1 no\r\n",), "end": (b"554 5.1.1 no\r\n",)}
+    cases = [(verb, said) for verb, all_said in refusals.items() for said in all_said]
+    for lmtp, (verb, said) in itertools.product((False, True), cases):
+        dead, strict = Dead(), threading.Event()
+        second = FakeHost(lmtp=lmtp, answers={verb: lambda _, said=said, strict=strict: said if strict.is_set() else None})
+        hops = [("127.0.0.1", dead.port), ("127.0.0.1", second.port)]
+        with RemoteHouse(settings=PATIENT) as remote:
+            is_([remote.send([f"{name}@far.test"], hops=hops, lmtp=lmtp)[f"{name}@far.test"][0] for name in "ab"], [DONE, DONE], "the first is dead: the second takes it")
+            is_(second.connections, 1, "over one connection, without a look at the first for each message")
+            dead.socket.listen()
+            first = FakeHost(listener=dead.socket, lmtp=lmtp)
+            strict.set()
+            got = remote.send(["c@far.test", "d@far.test"], hops=hops, lmtp=lmtp)
+            is_(({result[0] for result in got.values()}, remote.unknown, sorted({name for _, to, _, _ in first.messages for name in to})),
+                ({DONE}, [], ["c@far.test", "d@far.test"]), f"{verb}, {said}: the first is asked, which takes them")
+        first.close()
+        second.close()
+    dead, strict = Dead(), threading.Event()
+    second = FakeHost(answers={"EHLO": b"250-two.test\r\n250 SIZE 100\r\n"})
+    hops = [("127.0.0.1", dead.port), ("127.0.0.1", second.port)]
+    with RemoteHouse(settings=PATIENT) as remote:
+        is_(remote.send(["a@far.test"], hops=hops)["a@far.test"][0], DONE, "the second, of small ones")
+        dead.socket.listen()
+        first = FakeHost(listener=dead.socket)
+        is_(remote.send(["a@far.test"], hops=hops, message=b"Subject: large\r\n\r\n" + b"x" * 200)["a@far.test"][0], DONE, "its SIZE is not that of the first")
+    dead = Dead()
+    several = [f"{name}@far.test" for name in "abc"]
+    second = FakeHost(extensions=[])
+    hops = [("127.0.0.1", dead.port), ("127.0.0.1", second.port)]
+    with RemoteHouse(settings=PATIENT) as remote:
+        is_(remote.send(["a@far.test"], hops=hops)["a@far.test"][0], DONE, "once more")
+        dead.socket.listen()
+        first, mails = FakeHost(listener=dead.socket), itertools.count()
+        second.answers["RCPT"] = lambda text: (b"452 4.5.3 one at a time\r\n" if second.lines[-2].startswith("RCPT") else
+                                               b"550 5.1.1 who\r\n" if sum(line.startswith("MAIL") for line in second.lines) > 2 else None)
+        got = remote.send(several, hops=hops)
+        is_(({result[0] for result in got.values()}, remote.unknown, sorted(name for _, to, _, _ in first.messages for name in to)),
+            ({DONE}, [], several[1:]), "the rest that it wants in another transaction, and refuses there, goes to the first")
+    with RemoteHouse(settings=PATIENT) as remote:
+        host = FakeHost(answers={"RCPT": lambda text: b"550 5.1.1 who\r\n" if "<b@" in text else None})
+        is_([remote.send([name], hops=[("127.0.0.1", host.port)])[name][0] for name in several[:2]], [DONE, FAILED], "of the first choice it is believed")
+        is_((remote.unknown, host.connections), (several[1:2], 1), "and others are told, over a kept connection too")
 
 
 def killed_between_transactions():
@@ -635,6 +722,8 @@ odd_hosts()
 few_at_once()
 refused_where_we_were_let_in()
 put_off()
+who_says_it()
+kept_to_another()
 killed_between_transactions()
 not_tried_yet()
 deaf_host()

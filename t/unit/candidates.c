@@ -114,9 +114,92 @@ static void check_routes(void)
 	is_told(CANDIDATES_LATER, "4.4.4", "", "a hop that is not found is not for good");
 }
 
+static void add_at(const char *host, int family, uint16_t preference)
+{
+	static struct dns_host one;
+
+	memset(&one, 0, sizeof one);
+	string_put(one.name, sizeof one.name, view_of(host));
+	one.address_count = 1;
+	one.addresses[0].family = (uint8_t)family;
+	candidates_add(&all, &one, preference, 25);
+}
+
+static void stands(enum candidates_standing standing, const char *what)
+{
+	if (ok(candidates_next(&all) != NULL, "the next one"))
+		ok(candidates_standing(&all) == standing, "%s: %d", what,
+		   (int)candidates_standing(&all));
+}
+
+/* What a host says is worth what the better ones have left to it. */
+static void check_standing(void)
+{
+	static const struct {
+		const char *said; /* NULL: it was not reached */
+		enum candidates_standing standing;
+		const char *what;
+	} rows[] = {
+		{ NULL, CANDIDATES_DEPUTY, "the better one cannot be reached" },
+		{ "554 5.7.1 no", CANDIDATES_DEPUTY, "it wants no mail of ours" },
+		{ "451 4.3.2 busy", CANDIDATES_WAITS, "it is busy" },
+		{ "421 4.3.2 closing", CANDIDATES_WAITS, "it closes" },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		candidates_clear(&all);
+		add_at("b.test", 4, 20);
+		add_at("a.test", 4, 10);
+		add_at("c.test", 4, 20);
+		candidates_arrange(&all, 0);
+		stands(CANDIDATES_FIRST, "the first");
+		struct reply r = rows[i].said ? said(rows[i].said) : ours(false);
+
+		candidates_tried(&all, 1, rows[i].said ? 0 : ECONNREFUSED, false, &r);
+		stands(rows[i].standing, rows[i].what);
+		r = said("451 4.3.2 busy");
+		candidates_tried(&all, 1, 0, false, &r);
+		stands(rows[i].standing, "one of the same preference changes nothing");
+	}
+	candidates_clear(&all);
+	add_at("a.test", 4, 10);
+	candidates_missing(&all, 20);
+	candidates_missing(&all, 30);
+	candidates_arrange(&all, 0);
+	stands(CANDIDATES_FIRST, "a worse one is not known");
+	candidates_clear(&all);
+	candidates_missing(&all, 5);
+	candidates_missing(&all, 20);
+	add_at("a.test", 4, 10);
+	candidates_arrange(&all, 0);
+	stands(CANDIDATES_WAITS, "a better one is not known");
+	candidates_clear(&all);
+	for (unsigned i = 0; i < CANDIDATES_SLOW_MAX; i++)
+		add_at("a.test", 4, 10);
+	add_at("b.test", 4, 20);
+	candidates_arrange(&all, 1); /* more than fit: it does not begin at the front */
+	tried(ours(false), ECONNREFUSED, false);
+	while (strcmp(all.rows[all.at - 1].host, "b.test") != 0)
+		tried(ours(false), ECONNREFUSED, false);
+	ok(all.at < all.count && candidates_standing(&all) == CANDIDATES_WAITS,
+	   "better addresses have not been tried");
+	candidates_clear(&all);
+	add_at("a.test", 4, 10);
+	add_at("b.test", 4, 20);
+	candidates_arrange(&all, 0);
+	tried(ours(true), 0, false);
+	stands(CANDIDATES_WAITS, "the better one was not asked, for want of something of ours");
+	candidates_clear(&all);
+	add_at("a.test", 6, 10);
+	add_at("b.test", 4, 20);
+	candidates_arrange(&all, 0);
+	stands(CANDIDATES_DEPUTY, "the family of the better one has no route, as was seen before");
+}
+
 int main(void)
 {
 	check_refusals();
 	check_routes();
+	check_standing();
 	return tap_done();
 }

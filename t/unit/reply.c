@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Answers of other hosts: codes, enhanced status, many lines, lies; what EHLO offers. */
-#include "deliver/remote/refusal.h"
+#include "deliver/remote/reply.h"
 
 #include "t/tap.h"
 
@@ -111,144 +111,6 @@ static void test_text(void)
 	   "NUL is a byte of its words");
 }
 
-/* Answers to RCPT, and the status that they have then; NULL: nothing is learnt of the address. */
-static const struct {
-	const char *lines, *status;
-} refusals[] = {
-	{ "550 5.1.1 no such user", "5.1.1" },
-	{ "550-5.1.1 The account does not exist\n550 5.1.1 x", "5.1.1" },
-	{ "550 5.1.6 moved", "5.1.6" },
-	{ "556 5.1.10 null MX", "5.1.10" },
-	{ "501 5.1.3 bad address syntax", "5.1.3" },
-	{ "550 5.1.2 no such domain here", "5.1.1" },
-	{ "550 5.4.1 Recipient address rejected: Access denied. [x.outlook.com]", "5.1.1" },
-	{ "550 5.4.4 unable to route", "5.1.1" },
-	{ "550 5.2.1 account disabled", "5.2.1" },
-	{ "550 Unrouteable address", "5.1.1" },
-	{ "550 User unknown", "5.1.1" },
-	{ "550 <x@y.test>... User unknown", "5.1.1" },
-	{ "550 no such user.", "5.1.1" },
-	{ "550 x@y.test: Recipient unknown", "5.1.1" },
-	{ "550 5.1.0 <x@y.test>: no such mailbox", "5.1.1" },
-	{ "554 No such user (x)", "5.1.1" },
-	{ "551 user not local", "5.1.1" },
-	{ "550 5.2.1 The email account that you tried to reach is disabled. Learn more at "
-	  "https://support.google.test/mail/?p=DisabledUser - gsmtp",
-	  "5.2.1" },
-	{ "550-5.1.1 The email account that you tried to reach does not exist. Please try\n"
-	  "550-5.1.1 double-checking the recipient's email address for typos or\n"
-	  "550 5.1.1 unnecessary spaces. For more information, go to "
-	  "https://support.google.test/mail/?p=NoSuchUser - gsmtp",
-	  "5.1.1" },
-	{ "550 5.4.1 All recipient addresses rejected : Access denied", "5.1.1" },
-	{ "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup",
-	  "5.1.10" },
-	{ "550 5.1.1 <x@y.test>: Recipient address rejected: User unknown in relay recipient table",
-	  "5.1.1" },
-	{ "550 5.1.1 <x@y.test> User doesn't exist: x@y.test", "5.1.1" },
-	{ "550-Mailbox unknown.  Either there is no mailbox associated with this\n"
-	  "550-name or you do not have authorization to see it.\n"
-	  "550 5.1.1 User unknown",
-	  "5.1.1" },
-	{ "550 Invalid Recipient - https://community.mimecast.test/docs/DOC-1369#550", "5.1.1" },
-	{ "550 5.1.1 User Unknown", "5.1.1" },
-	{ "554 delivery error: dd No such user - x@y.test", "5.1.1" },
-	{ "550 Message was not accepted -- invalid mailbox.  Local mailbox x@y.test is unavailable: "
-	  "user not found",
-	  "5.1.1" },
-	{ "553 sorry, no mailbox here by that name (#5.1.1)", "5.1.1" },
-	{ "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)", NULL },
-	{ "553 sorry, no such user may relay (#5.7.1)", NULL },
-	{ "550 relay not permitted", NULL },
-	{ "550 5.7.1 Unable to relay", NULL },
-	{ "550 5.7.1 User unknown", NULL },
-	{ "554 5.7.1 Service unavailable; Client host blocked", NULL },
-	{ "550 5.7.23 SPF", NULL },
-	{ "550 5.1.7 bad sender", NULL },
-	{ "550 5.1.8 unknown user", NULL },
-	{ "550 5.1.0 sender rejected", NULL },
-	{ "552 5.2.2 mailbox full", NULL },
-	{ "552 mailbox unavailable", NULL },
-	{ "550 5.3.4 too large", NULL },
-	{ "450 4.1.1 unknown user", NULL },
-	{ "450 unknown user", NULL },
-	{ "550", NULL },
-	{ "550 no", NULL },
-	{ "550 5.0.0 no", NULL },
-	{ "550 Administrative prohibition", NULL },
-	{ "550 sender not welcome", NULL },
-	{ "550 no such user, or your SPF record", NULL },
-	{ "550-Verification failed for <a@b.test>\n550-Unrouteable address\n550 Sender verify failed",
-	  NULL },
-	{ "550 rejected because 192.0.2.1 is in a black list: no such user", NULL },
-	{ "550 unknown user@far.test", NULL },
-	{ "550 a.user unknown", NULL },
-	{ "550 super-user unknown.host.test", NULL },
-	{ "550 Requested action not taken: mailbox unavailable. Reject due to policy restrictions",
-	  NULL },
-	{ "501 bad address syntax", NULL },
-	{ "503 unknown user", NULL },
-	/* A rate, a quota, a probe of another host, a probe of the sender: with any status. */
-	{ "550-5.2.1 The user you are trying to contact is receiving mail at a rate that\n"
-	  "550-5.2.1 prevents additional messages from being delivered. For more\n"
-	  "550 5.2.1 information, please visit "
-	  "https://support.google.test/mail/?p=ReceivingRatePerm - gsmtp",
-	  NULL },
-	{ "554 5.2.1 Too many failures for the recipient", NULL },
-	{ "550 5.2.1 mailbox unavailable", NULL },
-	{ "552 5.1.1 Boite du destinataire pleine. Recipient overquota. OFR_417 [417]", NULL },
-	{ "552 5.1.1 <x@y.test> Mailbox delivery failure policy error", NULL },
-	{ "550 5.1.1 x@y.test mailbox full", NULL },
-	{ "550-Requested action not taken: mailbox unavailable\n550 Failure sending mail. Try again "
-	  "later.",
-	  NULL },
-	{ "550-Requested action not taken: mailbox unavailable\n550 invalid DNS MX or A/AAAA "
-	  "resource record.",
-	  NULL },
-	{ "550 Mailbox unavailable or access denied", NULL },
-	{ "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302).", NULL },
-	{ "551 5.3.0 Unknown error", NULL },
-	{ "551 please try <x@z.test>", NULL },
-	{ "541 5.4.1 Mail rejected by destination domain", NULL },
-	{ "550 5.4.1 Mail rejected by destination domain", NULL },
-	{ "550 5.1.1 <x@y.test>: Recipient address rejected: undeliverable address: host mx.y.test "
-	  "said: 552 5.2.2 Mailbox full (in reply to RCPT TO command)",
-	  NULL },
-	{ "550 5.1.1 <x@y.test>: Recipient address rejected: unverified address: connect to "
-	  "y.test: Connection refused",
-	  NULL },
-	{ "550 5.1.1 <a@b.test>: Sender address rejected: User unknown", NULL },
-};
-
-static void test_refusals(void)
-{
-	struct reply r;
-	char line[REPLY_LINE_MAX];
-
-	for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
-		take(&r, refusals[i].lines);
-		bool unknown = refusal_means_unknown(&r);
-
-		if (ok(unknown == (refusals[i].status != NULL), "%s: %s", refusals[i].lines,
-		       refusals[i].status ? "unknown" : "not said of the address") &&
-		    unknown) {
-			refusal_be_precise(&r);
-			is_string(r.status, refusals[i].status, "its status");
-		}
-	}
-	memset(line, 'x', sizeof line);
-	memcpy(line, "550 no such user ", 17);
-	reply_clear(&r);
-	ok(reply_line(&r, (struct view){ line, sizeof line }) && !refusal_means_unknown(&r),
-	   "of words that are cut the rest may be about something else");
-	ok(refusal_is_hosts_own("a@b.test") && refusal_is_hosts_own("") &&
-	           refusal_is_hosts_own("SRS0=a+b_c=d/e'f@b.test") &&
-	           !refusal_is_hosts_own("\"no such user\"@b.test") &&
-	           !refusal_is_hosts_own("no%20such%20user@b.test") &&
-	           !refusal_is_hosts_own("/#5.1.1/@b.test"),
-	   "a sender can choose the words that a host quotes");
-}
-
 static void test_bounds(void)
 {
 	struct reply r;
@@ -291,7 +153,6 @@ int main(void)
 {
 	test_table();
 	test_text();
-	test_refusals();
 	test_bounds();
 	test_extensions();
 	return tap_done();
