@@ -341,6 +341,19 @@ static bool open_text(struct transaction *t)
 	return false;
 }
 
+/* Some hosts refuse RSET. Whether that is its answer shows the one to QUIT, whose code is no
+ * other's.
+ */
+static void quit(struct conversation *c, struct reply *r)
+{
+	if (!in_step(c, "QUIT", r))
+		return;
+	stream_write(&c->stream, VIEW("QUIT\r\n"));
+	if (read_answer(c, "QUIT", false, r) && r->code != 221 && r->code != 421)
+		out_of_step(c, "QUIT", r);
+	c->broken = true;
+}
+
 /* Out of a transaction that came to nothing; the answer to RSET shows that every answer before it
  * was the one that it was taken for. A host that closes instead is believed as well. With
  * pipelining DATA may have been accepted for nobody (RFC 2920 section 3.1). */
@@ -360,7 +373,7 @@ static void leave(struct transaction *t, bool data_said)
 		stream_write(&c->stream, VIEW("RSET\r\n"));
 		if (read_answer(c, "RSET", false, &scratch) && scratch.code / 100 != 2 &&
 		    !c->broken)
-			out_of_step(c, "RSET", &scratch);
+			quit(c, &scratch);
 	}
 	if (c->out_of_step)
 		*t->reply = scratch;

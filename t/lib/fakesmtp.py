@@ -123,7 +123,7 @@ class Session:
             if not answer or answer.startswith(b"354"):
                 return self.data()
         elif verb == "QUIT":
-            self.say(b"221 bye\r\n")
+            self.say(answer or b"221 bye\r\n")
             return False
         else:
             if verb == "RSET":

@@ -415,6 +415,12 @@ def odd_hosts():
             is_(found(pipelining=pipelining, EHLO=b"502-what\r\n502-SIZE 10\r\n502 5.5.1 what\r\n"), ([(DONE, "2.0.0")], 1),
                 "what comes with a refusal of EHLO is no list of extensions")
             is_(found(pipelining=pipelining, RCPT=b"552 too many recipients\r\n"), ([(FAILED, "5.0.0")], 0), "one is not too many")
+        for said in (b"503 5.5.1 not now\r\n", b"502 5.5.2 what\r\n", b"451 4.3.0 later\r\n"):
+            for pipelining in (True, False):
+                is_(found(pipelining=pipelining, RSET=said, RCPT=b"550 5.1.1 who\r\n"), ([(FAILED, "5.1.1")], 0), f"RSET is answered by {said}: what was refused is")
+                is_(found(pipelining=pipelining, RSET=said, MAIL=b"554 5.7.1 no\r\n", RCPT=b"503 5.5.1 MAIL first\r\n"), ([(FAILED, "5.7.1")], 0), "the sender too")
+                is_(found(pipelining=pipelining, RSET=said, QUIT=b"250 2.0.0 that was RSET\r\n", RCPT=b"550 5.1.1 who\r\n"), ([(RETRY, "4.5.0")], 0),
+                    "but not when QUIT shows that it answers something else")
         is_(found(MAIL=b"550 5.7.1 no\r\n", DATA=b"354 go on\r\n"), ([(RETRY, "4.5.0")], 0), "no to MAIL, yes to RCPT and DATA: it has no text, not even an empty one")
         is_(found(MAIL=b"450 4.7.1 no\r\n", DATA=b"354 go on\r\n"), ([(RETRY, "4.7.1")], 0), "nor when the no is for now")
 
