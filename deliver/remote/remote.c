@@ -357,10 +357,12 @@ static void deliver(struct delivery *d)
 
 	if (settled && put_off(d, them) == 0)
 		return;
-	if (settled)
+	if (settled) {
 		d->kept_to = kept.to;
-	else
+		leave(d, them); /* before dnsd takes its time */
+	} else {
 		let_go();
+	}
 	destination_find(&d->job->route, d->job->attempts, &settings, &all);
 	for (const struct candidate *c;;) {
 		c = next_host(d, &all);

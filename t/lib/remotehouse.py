@@ -21,7 +21,7 @@ MESSAGE = b"Subject: walk\r\n\r\n..dots\r\nbody\r\n"
 
 class RemoteHouse(w.ProgramHouse):
     """lines: how many jobs may run at once. hosts: domain -> [(preference, name, [addresses])], what dnsd says of it;
-    an enum dns_result alone, or None: it dies of the question."""
+    an enum dns_result alone, or None: it dies of the question; or a function that gives that."""
 
     def __init__(self, lines=1, settings="", hosts=None):
         self.count, self.settings, self.hosts, self.asked = lines, settings, dict(hosts or {}), 0
@@ -58,6 +58,7 @@ class RemoteHouse(w.ProgramHouse):
             while question := w.receive(line):
                 hosts = self.hosts.get(question.string(), DNS_NO_HOST)
                 self.asked += 1
+                hosts = hosts() if callable(hosts) else hosts
                 if hosts is None:
                     line.shutdown(socket.SHUT_RDWR)
                     return

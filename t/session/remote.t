@@ -18,6 +18,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from fakesmtp import FakeHost, fake_certificate
 from remotehouse import DNS_NO_DOMAIN, DNS_NO_HOST, DNS_NULL_MX, DNS_OWN_FAULT, DONE, FAILED, OWN_FAULT, RETRY, RemoteHouse
 from tap import done, is_, ok
+from waiting import comes
+from wirehouse import PATIENCE_SECONDS
 
 SLOW_MAX, SLOW_SECONDS = 8, 0.6  # CANDIDATES_SLOW_MAX, a little more than CANDIDATES_QUICK_MS
 
@@ -538,6 +540,20 @@ def put_off():
             (1, [names[:1]] * 2, [names[1:]]), "and not the same one anew")
         first = host(RCPT=to_b(later))
         is_(([found(first), found(first), first.connections]), ["dr", "dr", 1], "nor where there is none, and the connection stays")
+    with RemoteHouse(settings=SETTINGS) as remote:
+        remote.hosts["part.test"] = [(10, "mx1.part.test", ["127.0.5.1"])]
+        first = FakeHost(extensions=[], answers={"RCPT": to_b(later)}, listener=socket.create_server(("127.0.5.1", good.port)))
+        is_(remote.send(["c@far.test"], domain="part.test")["c@far.test"][0], DONE, "a connection is kept")
+        told = []
+
+        def exchangers():
+            comes(lambda: names[0] in remote.found, PATIENCE_SECONDS)
+            told.append(sorted(remote.found))
+            return [(10, "mx1.part.test", ["127.0.5.1"])]
+        remote.hosts["part.test"] = exchangers
+        result = remote.send(names, domain="part.test")
+        is_((told, [result[name][0] for name in names]), ([names[:1]], [DONE, RETRY]), "who has it is told done before other hosts are looked up")
+        first.close()
     with RemoteHouse(settings=SETTINGS) as remote:
         first, second = host(RCPT=to_b(later)), host(RCPT=to_b(gone))
         is_([found(first, second), found(first, second), remote.unknown], ["dr", "dr", []], "whom the first puts off is not returned or unknown since the second does not know them")
