@@ -171,6 +171,18 @@ const struct candidate *candidates_next(struct candidates *all)
 	return NULL;
 }
 
+void candidates_put_last(struct candidates *all, const char *host, uint16_t port)
+{
+	for (unsigned i = all->at, looked_at = all->at; looked_at < all->count; looked_at++) {
+		const struct candidate *c = &all->rows[i];
+
+		if (c->address.port == port && strcmp(c->host, host) == 0)
+			rotate(&all->rows[i], all->count - i, 1);
+		else
+			i++;
+	}
+}
+
 enum candidates_standing candidates_standing(const struct candidates *all)
 {
 	const struct candidate *last = &all->rows[all->at - 1];

@@ -65,6 +65,9 @@ void candidates_arrange(struct candidates *all, unsigned attempt);
 /* The next one, NULL when this attempt has tried enough. A family without a route is passed over
  * for a while. */
 const struct candidate *candidates_next(struct candidates *all);
+/* The host of this name has put the message off: its other addresses have their turn after those of
+ * all other hosts. */
+void candidates_put_last(struct candidates *all, const char *host, uint16_t port);
 /* What a refusal by the last one is worth, by what better ones have said in this attempt. */
 enum candidates_standing {
 	CANDIDATES_FIRST,  /* none is better */

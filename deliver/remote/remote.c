@@ -32,13 +32,16 @@
 
 enum {
 	MESSAGES_PER_CONNECTION = 100,
-	HOSTS_ASKED_MAX = 2 /* by one attempt, of those that answer for a recipient or the text */
+	HOSTS_ASKED_MAX = 2, /* by one attempt, of those that answer for a recipient or the text */
+	LET_IN_MS = 60000    /* who refuses us so soon after a connection minds how often */
 };
 
 static struct settings settings;
 static struct conversation_limits limits;
 static struct conversation kept = { .stream = { .fd = -1 } };
 static struct resolve_route kept_route; /* where `kept` leads */
+static struct net_address let_in_by;    /* the last one before it, until when it counts */
+static int64_t let_in_until_ms;
 
 /* ---- where to ---- */
 
@@ -55,8 +58,17 @@ static bool is_kept_route(const struct resolve_route *r)
 
 /* ---- delivering ---- */
 
+static bool is_at(const struct net_address *a, const struct net_address *b)
+{
+	return net_address_equal(a, b) && a->port == b->port;
+}
+
 static void let_go(void)
 {
+	if (kept.stream.fd >= 0) {
+		let_in_by = kept.to;
+		let_in_until_ms = clock_ms() + LET_IN_MS;
+	}
 	conversation_close(&kept);
 	kept.host[0] = kept.address[0] = '\0';
 }
@@ -70,9 +82,10 @@ static bool open_one(const struct candidate *to, const struct job *job, struct r
 	for (int without_tls = 0; without_tls < 2 && result == CONVERSATION_NO_TLS; without_tls++) {
 		result = conversation_open(&kept, &to->address, to->host, job->route.lmtp,
 		                           settings.host_name, without_tls, &limits, reply);
-		/* It let us in a moment ago. */
-		if (without_tls && result == CONVERSATION_REFUSED)
-			reply_is_for_now(reply);
+		if (result == CONVERSATION_REFUSED &&
+		    (without_tls ||
+		     (is_at(&to->address, &let_in_by) && clock_ms() < let_in_until_ms)))
+			reply_is_for_now(reply); /* it let us in a moment ago */
 		if (result == CONVERSATION_NO_TLS)
 			log_info("id=%s event=no-tls host=%s reason=\"%s\"", job->id,
 			         log_quote(view_of(to->host)), log_text(view_of(reply->text)));
@@ -125,7 +138,7 @@ struct delivery {
 	unsigned count;
 	unsigned asked;    /* hosts that have put these recipients off */
 	bool ends_with_it; /* the connection: it came to this host since another put it off */
-	struct net_address kept_to; /* the first of them, over a kept connection; family 0: none */
+	struct net_address put_off_at; /* the last of these; family 0: none */
 };
 
 static const char *tls_facts(void)
@@ -254,10 +267,8 @@ static bool try_host(const struct candidate *to, struct delivery *d,
 	*settled = false;
 	for (int turn = 0; turn < 2; turn++) {
 		if (!open_one(to, d->job, reply)) {
-			if (turn > 0) {
-				reply_is_for_now(reply);
+			if (turn > 0)
 				kept.connect_error = 0; /* it was reached */
-			}
 			return false;
 		}
 		if (is_loop(d->job))
@@ -307,15 +318,14 @@ static bool ask_another(struct delivery *d, const struct candidate *other)
 	return true;
 }
 
-/* The host at the other end of a kept connection has been asked. */
+/* Another name of the host that has put them off is no other host. */
 static const struct candidate *next_host(const struct delivery *d, struct candidates *all)
 {
 	const struct candidate *c;
 
 	do
 		c = candidates_next(all);
-	while (c != NULL && net_address_equal(&c->address, &d->kept_to) &&
-	       c->address.port == d->kept_to.port);
+	while (c != NULL && is_at(&c->address, &d->put_off_at));
 	return c;
 }
 
@@ -358,13 +368,16 @@ static void deliver(struct delivery *d)
 	if (settled && put_off(d, them) == 0)
 		return;
 	if (settled) {
-		d->kept_to = kept.to;
 		leave(d, them); /* before dnsd takes its time */
 	} else {
 		let_go();
 	}
 	destination_find(&d->job->route, d->job->attempts, &settings, &all);
 	for (const struct candidate *c;;) {
+		if (settled) {
+			d->put_off_at = kept.to;
+			candidates_put_last(&all, kept.host, kept.to.port);
+		}
 		c = next_host(d, &all);
 		if (settled && !ask_another(d, c))
 			return;
@@ -455,7 +468,7 @@ static void work(struct wire_in *in, int queued)
 	memset(d.results, 0, d.count * sizeof *d.results);
 	d.asked = 0;
 	d.ends_with_it = false;
-	d.kept_to = (struct net_address){ 0 };
+	d.put_off_at = (struct net_address){ 0 };
 	if (!refuse_those_not_ascii(&d)) {
 		turn_recipients(&d);
 		deliver(&d);

@@ -490,6 +490,15 @@ def few_at_once():
 
 def refused_where_we_were_let_in():
     """What another connection was not refused a moment ago."""
+    for verb, said in (("MAIL", b"554 5.7.1 only one message a session\r\n"), ("RCPT", b"550 5.7.1 too many in this session\r\n"),
+                       ("MAIL", b"421 4.7.0 idle for too long\r\n"), ("end", b"554 5.7.1 enough\r\n"), ("after", b"421 4.3.2 bye\r\n")):
+        with RemoteHouse(settings=SETTINGS) as remote:
+            host = FakeHost(answers={"greeting": lambda _: b"554 5.7.1 you reconnect too fast\r\n" if host.connections > 1 else None,
+                                     verb: lambda _, said=said: said if host.messages else None},
+                            after_text=lambda session: session.say(said) or True if verb == "after" else False)
+            got = [remote.send([f"{name}@far.test"], hops=[("127.0.0.1", host.port)])[f"{name}@far.test"][0] for name in "ab"]
+            is_(got, [DONE, RETRY], f"{verb} is refused over a kept connection by {said}, and a new connection too: another time")
+            host.close()
     with RemoteHouse(settings=SETTINGS) as remote:
         for verb in ("RCPT", "DATA", "end"):
             host = FakeHost(extensions=[], answers={verb: lambda _: b"550 5.7.1 one message per session\r\n" if len(host.messages) % 2 and host.connections < 2 else None})
@@ -559,6 +568,16 @@ def put_off():
         is_([found(first, second), found(first, second), remote.unknown], ["dr", "dr", []], "whom the first puts off is not returned or unknown since the second does not know them")
         is_([first.connections, second.connections, [to for _, to, _, _ in first.messages]], [2, 2, [names[:1]] * 2],
             "and the next message begins with the first")
+        hosts = [FakeHost(listener=socket.create_server((f"127.0.5.{n}", good.port)), answers={"end": b"451 4.7.1 greylisted\r\n"} if n < 3 else {})
+                 for n in (1, 2, 3)]
+        for what, exchangers in (("addresses", [(10, "mx1.pair.test", ["127.0.5.1", "127.0.5.2"]), (20, "mx2.pair.test", ["127.0.5.3"])]),
+                                 ("names", [(10, "mx1.pair.test", ["127.0.5.1"]), (10, "mx2.pair.test", ["127.0.5.1"]), (20, "mx3.pair.test", ["127.0.5.3"])]),
+                                 ("more addresses", [(10, "mx1.pair.test", ["127.0.5.2", "127.0.5.3"]), (20, "mx2.pair.test", refuses(1))])):
+            before = [each.connections for each in hosts]
+            is_(outcome(remote, exchangers), DONE, f"a host of two {what} is one host, and another is asked before it is again")
+            is_(sum(each.connections for each in hosts) - sum(before), 2, "which makes two")
+        for each in hosts:
+            each.close()
         first = host(RCPT=lambda text: b"close" if "<a@" in text else None)
         is_([found(first, to=[*names, "c@far.test"], attempts=n) for n in range(3)], ["rrr", "rdd", "rrd"],
             "who leaves at the first recipient is offered the others first at another attempt")

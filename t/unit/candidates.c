@@ -196,10 +196,34 @@ static void check_standing(void)
 	stands(CANDIDATES_DEPUTY, "the family of the better one has no route, as was seen before");
 }
 
+static void check_order(void)
+{
+	static const char *const before[] = { "a.test", "a.test", "b.test", "a.test", "c.test" },
+				 *const after[] = { "a.test", "b.test", "c.test", "a.test",
+		                                    "a.test" };
+
+	candidates_clear(&all);
+	for (size_t i = 0; i < sizeof before / sizeof before[0]; i++)
+		add_at(before[i], 4, (uint16_t)i);
+	candidates_arrange(&all, 0);
+	candidates_next(&all);
+	candidates_put_last(&all, "a.test", 26);
+	ok(strcmp(all.rows[1].host, "a.test") == 0, "at another port it is another host");
+	candidates_put_last(&all, "a.test", 25);
+	for (size_t i = 0; i < sizeof after / sizeof after[0]; i++)
+		ok(strcmp(all.rows[i].host, after[i]) == 0 &&
+		           (i < 4 || all.rows[i - 1].preference < all.rows[i].preference),
+		   "%zu: %s", i, all.rows[i].host);
+	candidates_clear(&all);
+	candidates_put_last(&all, "a.test", 25);
+	ok(candidates_next(&all) == NULL, "none stays none");
+}
+
 int main(void)
 {
 	check_refusals();
 	check_routes();
 	check_standing();
+	check_order();
 	return tap_done();
 }
