@@ -21,6 +21,7 @@ struct delivery *delivery_new(struct message *m, enum job_report report,
 void delivery_free(struct delivery *d)
 {
 	list_remove(&d->of_message);
+	list_remove(&d->noted);
 	text_free(&d->notes);
 	free(d);
 }

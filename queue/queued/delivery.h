@@ -14,7 +14,9 @@ struct delivery {
 	struct message *message;
 	struct link of_message;
 	enum job_report report;
-	struct text notes; /* log records of its results, written at its end */
+	/* Log records of its results: written at its end, or earlier when that takes long. */
+	struct text notes;
+	struct link noted;
 	/* The agents' side. */
 	struct schedule_item item;
 	struct channel *channel;

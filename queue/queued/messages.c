@@ -18,6 +18,8 @@
 #include "queue/queued/repeated.h"
 #include "queue/queued/reports.h"
 
+enum { WRITE_AFTER_MS = 1000 };
+
 struct messages {
 	struct messages_setup with;
 	struct agents *agents;
@@ -27,6 +29,8 @@ struct messages {
 	struct attempts attempts;
 	struct reports reports;
 	struct lessons lessons;
+	struct list noted; /* deliveries that run on, with results that are not written */
+	struct timer writing;
 };
 
 /* ---- deliveries ---- */
@@ -321,6 +325,34 @@ void messages_dialled(void *context)
 
 /* ---- results ---- */
 
+/* A job may go on for long after a result, with other recipients at other hosts: who has the
+ * message by then must not get it again after a crash. */
+static void writing_due(struct timer *t)
+{
+	struct messages *ms = loop_owner(t, struct messages, writing);
+
+	LIST_EACH(d, &ms->noted, struct delivery, noted) {
+		struct message *m = d->message;
+
+		list_remove(&d->noted);
+		if (m->removed || m->damaged)
+			continue;
+		journal_take_up(ms->journal, m, &d->notes);
+		text_clear(&d->notes);
+		journal_write(ms->journal, m);
+	}
+}
+
+/* Most jobs end at once, and many with their message, whose file is removed then. */
+static void write_later(struct messages *ms, struct delivery *d)
+{
+	journal_put_off(ms->journal, d->message, &d->notes);
+	list_add_last(&ms->noted, &d->noted);
+	if (!loop_timer_is_set(&ms->writing))
+		loop_timer_set(ms->with.loop, &ms->writing,
+		               loop_now_ms(ms->with.loop) + WRITE_AFTER_MS);
+}
+
 void messages_result(void *context, struct delivery *d, struct recipient *r,
                      const struct job_result *result)
 {
@@ -341,8 +373,10 @@ void messages_result(void *context, struct delivery *d, struct recipient *r,
 	else
 		outcomes_defer(ms->journal, m, r, result->status, result->remote_host,
 		               result->text);
-	/* Written with the end of the job, when the file is not removed then. */
-	journal_put_off(ms->journal, m, &d->notes);
+	if (result->last)
+		journal_put_off(ms->journal, m, &d->notes);
+	else
+		write_later(ms, d);
 }
 
 void messages_finished(void *context, struct delivery *d)
@@ -471,6 +505,7 @@ struct messages *messages_new(const struct messages_setup *setup)
 		.tell = tell,
 	};
 	lessons_start(&ms->lessons);
+	ms->writing.due = writing_due;
 	return ms;
 }
 

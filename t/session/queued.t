@@ -207,6 +207,22 @@ def waits_over_restart():
         ok(gone(house), "then it is done")
 
 
+def long_job():
+    """A job that goes on for long after a result, with another host for the others: who has the message does not get it again after a crash."""
+    with House("queue.retry-first 1h\nqueue.retry-max 1h\n") as house:
+        id = house.write(["a@far.test", "b@far.test", "c@far.test"])
+        job = house.agents["remote"].job()
+        job.result(0, DONE)
+        job.result(1, RETRY)
+        ok(house.wait_for(lambda: b"\ndone 0" in house.path(id).read_bytes()), "a result is written before the job ends")
+        house.kill()
+        house.restart()
+        job = house.agents["remote"].job()
+        is_((job.id, job.addresses), (id, ["b@far.test", "c@far.test"]), "after kill -9 those who do not have it are tried")
+        job.finish(DONE)
+        ok(gone(house), "and it is done")
+
+
 def strange_agents():
     """One that was taken over takes jobs and says that it is idle; one of a parent that has been replaced stays."""
     with House("queue.retry-first 1h\nqueue.retry-max 1h\n") as house:
@@ -912,7 +928,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, waits_over_restart, strange_agents, reports, strangers, dead_targets, strangers_wait, lessons, short_lesson, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
+for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, waits_over_restart, long_job, strange_agents, reports, strangers, dead_targets, strangers_wait, lessons, short_lesson, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()
