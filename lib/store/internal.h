@@ -274,15 +274,21 @@ struct reserved {
 	uint32_t ceiling; /* UIDs below are reserved, on disk; 0: nothing is known */
 	uint32_t next;    /* UIDs below have been given; behind the truth after a power cut alone */
 };
+/* UIDS_LOST: it has no line. */
 enum uid_record reserved_read(struct store *store, uint32_t validity, struct reserved *out);
-/* Only ever raises, and is synced. 0; -1, errno. */
-int reserved_write(struct store *store, uint32_t validity, uint32_t ceiling)
-	__attribute__((warn_unused_result));
-/* `count` UIDs, which are not given again: *first of them, from.next where nobody knows better.
- * Under the folder's lock, and synced only where the ceiling is not yet. -1, errno: none may be
- * given, since after a restore of the folder nobody would know that they were. */
-int reserved_claim(struct store *store, uint32_t validity, struct reserved from, uint32_t count,
-                   uint32_t *first) __attribute__((warn_unused_result));
+/* What a folder knows itself: the base where it has no line. */
+struct own_uids {
+	uint32_t ceiling;    /* raises that of the line */
+	uint32_t next;       /* likewise; 0: it says nothing */
+	uint64_t written_ns; /* when the folder was certainly there; 0: nobody knows */
+	bool is_new;         /* its UIDVALIDITY was made just now, and no UID given */
+};
+/* Raises the line of this UIDVALIDITY, takes `count` UIDs, which are not given again, and says what
+ * stands there then: the last of them is out->next - 1. Under the folder's lock, and synced only
+ * where the ceiling rises or the file was put back. -1, errno: none may be given, since after a
+ * restore of the folder nobody would know that they were (EOVERFLOW: there are no more). */
+int reserved_raise(struct store *store, uint32_t validity, const struct own_uids *own,
+                   uint32_t count, struct reserved *out) __attribute__((warn_unused_result));
 
 /* uids.c */
 /* "VVVVVVVV NNNNNNNNNN SSSSSSSS\n"; its length. */

@@ -6,6 +6,11 @@
  * is taken from here, whatever the folder's own files say: a folder (or all of Maildir) that is put
  * back from a backup gives none twice.
  *
+ * A folder's line is made with its UIDVALIDITY, before that stands anywhere else, and so is the
+ * file. A UIDVALIDITY without one, or whose line is damaged, is one of which nobody knows what was
+ * given: the backup is from before its line, or the file is gone, or was never made. Its UIDs are
+ * passed over like those of a file that was put back, as soon as somebody writes its line.
+ *
  * The first line says which file this is and when it was last written, by what no copy has: a file
  * that was copied is another one, and one that was copied over was changed (ctime) at a time that
  * it does not name. Then as many UIDs are passed over as can have been given since, and a random
@@ -17,8 +22,9 @@
  * So a UID whose line cannot be written is not given. What is there already is served without the
  * file.
  *
- * Lines are written in place and never lie in two sectors; one that is damaged counts as none. They
- * only rise, and stay when their folder goes: it may come back.
+ * Lines are written in place and never lie in two sectors. They only rise, and stay when their
+ * folder goes: it may come back. When there is no room for another one, one of them goes, whose
+ * folder then has none.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +40,7 @@
 
 enum {
 	LINE_BYTES = 64,
-	LINES_MAX = 32768, /* folders there have ever been; later ones have none */
+	LINES_MAX = 32768, /* folders there have ever been; then one forgets another */
 	APART_BITS = 26    /* how far two restores may be apart */
 };
 
@@ -124,17 +130,20 @@ static bool last_written_at(const struct stat *st, uint64_t written_ns)
 	return changed_ns == time_ns(st->st_mtim) && apart_ns <= slack_ns && -apart_ns <= slack_ns;
 }
 
-/* 1 to 2^APART_BITS: the same until it is recorded, then never again. Without random numbers the
- * clock's nanoseconds tell two restores apart. */
-static uint32_t jump(uint32_t *drawn)
+/* Without random numbers the clock's nanoseconds tell two restores apart. */
+static uint32_t draw(uint32_t below)
 {
 	uint32_t n = (uint32_t)now_ns();
 
-	while (*drawn == 0 && getrandom(&n, sizeof n, 0) < 0 && errno == EINTR)
+	while (getrandom(&n, sizeof n, 0) < 0 && errno == EINTR)
 		;
-	if (*drawn == 0)
-		*drawn = n % (1u << APART_BITS) + 1;
-	return *drawn;
+	return n % below;
+}
+
+/* 1 to 2^APART_BITS. */
+static uint32_t jump(void)
+{
+	return draw(1u << APART_BITS) + 1;
 }
 
 /* A mailbox gets less than a message a second, and no more than UID_TRUST in any time. */
@@ -160,7 +169,10 @@ static void judge(struct record_file *file, const struct stat *st)
 	file->since_ns = (uint64_t)time_ns(st->st_mtim);
 	if (good && said.written_ns && said.written_ns < file->since_ns)
 		file->since_ns = said.written_ns;
-	file->added = can_have_been_given(file->since_ns) + jump(file->jump);
+	/* The same until it is recorded, then never again. */
+	if (*file->jump == 0)
+		*file->jump = jump();
+	file->added = can_have_been_given(file->since_ns) + *file->jump;
 }
 
 static int load(struct record_file *file, int fd)
@@ -205,6 +217,15 @@ static bool parse_line(const struct record_file *file, uint64_t at, uint32_t *va
 	return true;
 }
 
+/* At the end; in a full file in place of any other: two of three are of folders that have gone
+ * (STORE_FOLDERS_MAX), and no two folders take each other's for ever. */
+static uint64_t place_for_another(const struct record_file *file)
+{
+	if (file->len >= LINES_MAX * LINE_BYTES)
+		return LINE_BYTES * (1 + (uint64_t)draw(LINES_MAX - 1));
+	return file->len ? file->len : LINE_BYTES;
+}
+
 /* Where its line is, or where a new one goes. */
 static uint64_t look_up(const struct record_file *file, uint32_t validity, struct reserved *out)
 {
@@ -217,7 +238,7 @@ static uint64_t look_up(const struct record_file *file, uint32_t validity, struc
 		    found == validity)
 			return at;
 	*out = (struct reserved){ 0 };
-	return file->len ? file->len : LINE_BYTES;
+	return place_for_another(file);
 }
 
 static int open_record(struct store *store, int flags)
@@ -288,9 +309,7 @@ static int write_line(struct record_file *file, uint64_t at, const char line[LIN
 	/* Again when it was kept from going on, or the clock was set. */
 	for (int attempt = 0; attempt < 3; attempt++) {
 		file->first.written_ns = (uint64_t)now_ns();
-		if (write_first(file) < 0 ||
-		    (at < LINES_MAX * LINE_BYTES &&
-		     pwrite_whole(file->fd, line, LINE_BYTES, at) < 0) ||
+		if (write_first(file) < 0 || pwrite_whole(file->fd, line, LINE_BYTES, at) < 0 ||
 		    fstat(file->fd, &st) < 0)
 			return -1;
 		if (last_written_at(&st, file->first.written_ns))
@@ -301,10 +320,41 @@ static int write_line(struct record_file *file, uint64_t at, const char line[LIN
 	return write_first(file);
 }
 
+/* What there is no line of: more than can have been given since the folder, or the file, was
+ * written. */
+static struct reserved pass_over(const struct record_file *file, const struct own_uids *own)
+{
+	uint64_t since_ns = own->written_ns;
+	uint32_t above = own->ceiling > own->next ? own->ceiling : own->next;
+
+	if (own->is_new)
+		return (struct reserved){ above, above };
+	if (file->added && file->since_ns < since_ns)
+		since_ns = file->since_ns;
+	above = uid_above(above, can_have_been_given(since_ns) + jump());
+	return (struct reserved){ above, above };
+}
+
+/* -> *r: what is to stand there. -1: there are not as many UIDs. */
+static int raised(const struct record_file *file, const struct reserved *known,
+                  const struct own_uids *own, uint32_t count, struct reserved *r)
+{
+	*r = known->ceiling ? *known : pass_over(file, own);
+	r->ceiling = own->ceiling > r->ceiling ? own->ceiling : r->ceiling;
+	r->next = own->next > r->next ? own->next : r->next;
+	if (count > UINT32_MAX - r->next) {
+		errno = EOVERFLOW;
+		return -1;
+	}
+	r->next += count;
+	return 0;
+}
+
 /* -> *r: what stands there now. A sync that fails leaves bytes that a later one takes for synced:
- * the line gets back what it said, and whoever comes next does it again. */
-static int raise_locked(struct record_file *file, uint32_t validity, struct reserved *r,
-                        uint32_t count)
+ * the line gets back what it said, and whoever comes next does it again. A line in which nothing
+ * was given yet needs none: without it the folder is one without a line. */
+static int raise_locked(struct record_file *file, uint32_t validity, const struct own_uids *own,
+                        uint32_t count, struct reserved *r)
 {
 	char line[LINE_BYTES + 1], before[LINE_BYTES + 1];
 	struct reserved known;
@@ -313,16 +363,11 @@ static int raise_locked(struct record_file *file, uint32_t validity, struct rese
 		return -1;
 	uint64_t at = look_up(file, validity, &known);
 
-	r->ceiling = known.ceiling > r->ceiling ? known.ceiling : r->ceiling;
-	r->next = known.next > r->next ? known.next : r->next;
-	if (count > UINT32_MAX - r->next) {
-		errno = EOVERFLOW;
+	if (raised(file, &known, own, count, r) < 0)
 		return -1;
-	}
-	r->next += count;
-	bool sync = file->len == 0 || file->added || known.ceiling < r->ceiling;
+	bool sync = file->added || (known.ceiling < r->ceiling && !own->is_new);
 
-	if (!sync && known.next == r->next)
+	if (!sync && known.ceiling == r->ceiling && known.next == r->next)
 		return 0;
 	if (file->added && raise_all(file) < 0)
 		return -1;
@@ -339,7 +384,8 @@ static int raise_locked(struct record_file *file, uint32_t validity, struct rese
 	return -1;
 }
 
-static int raise_line(struct store *store, uint32_t validity, struct reserved *r, uint32_t count)
+int reserved_raise(struct store *store, uint32_t validity, const struct own_uids *own,
+                   uint32_t count, struct reserved *out)
 {
 	struct record_file file = { .fd = open_record(store, O_RDWR | O_CREAT),
 		                    .jump = &store->jump };
@@ -351,27 +397,11 @@ static int raise_line(struct store *store, uint32_t validity, struct reserved *r
 	while ((result = flock(file.fd, LOCK_EX)) < 0 && errno == EINTR)
 		;
 	if (result == 0)
-		result = raise_locked(&file, validity, r, count);
+		result = raise_locked(&file, validity, own, count, out);
 	int kept_errno = errno;
 
 	free(file.bytes);
 	close(file.fd);
 	errno = kept_errno;
 	return result;
-}
-
-int reserved_write(struct store *store, uint32_t validity, uint32_t ceiling)
-{
-	struct reserved r = { .ceiling = ceiling };
-
-	return raise_line(store, validity, &r, 0);
-}
-
-int reserved_claim(struct store *store, uint32_t validity, struct reserved from, uint32_t count,
-                   uint32_t *first)
-{
-	if (raise_line(store, validity, &from, count) < 0)
-		return -1;
-	*first = from.next - count;
-	return 0;
 }

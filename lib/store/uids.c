@@ -11,7 +11,12 @@
 #include "lib/base/log.h"
 #include "lib/store/internal.h"
 
-enum { UID_BATCH = 256, UID_FILE_BYTES = 29 };
+enum {
+	UID_BATCH = 256,
+	UID_FILE_BYTES = 29,
+	AHEAD_S = 3600 /* folders of one second are numbered ahead of the clock; no more than so far
+	                */
+};
 
 /* "VVVVVVVV NNNNNNNNNN SSSSSSSS\n": UIDVALIDITY in hexadecimal; every UID below N may have been
  * given; a sum, since a damaged record must not pass for another folder's. */
@@ -62,21 +67,51 @@ static void tell_unwritten(struct folder *f, const char *file)
 	errno = error;
 }
 
-/* A failure is told; that no UID comes of it is claim_uids's. */
-static void raise_reserved(struct folder *f, uint32_t ceiling)
+static struct own_uids own_uids(struct folder *f, uint32_t ceiling, uint32_t next)
 {
-	if (reserved_write(f->store, f->ix.h.uidvalidity, ceiling) < 0)
-		tell_unwritten(f, RESERVED_FILE);
+	struct own_uids own = { .ceiling = ceiling, .next = next };
+	struct stat st;
+
+	if (fstatat(f->dir, UID_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mtim.tv_sec > 0)
+		own.written_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000;
+	return own;
+}
+
+/* -> *r: 0 where it failed, which is told; that no UID comes of it is claim_uids's. */
+static void raise_reserved(struct folder *f, uint32_t ceiling, struct reserved *r)
+{
+	struct own_uids own = own_uids(f, ceiling, 0);
+
+	if (reserved_raise(f->store, f->ix.h.uidvalidity, &own, 0, r) == 0)
+		return;
+	tell_unwritten(f, RESERVED_FILE);
+	*r = (struct reserved){ 0 };
+}
+
+/* Of a UIDVALIDITY that was made just now, before it stands anywhere else. Where that fails the
+ * folder is one without a line. Far ahead of the clock, which was set back then, it is just the one
+ * behind the last that the home knows of: after a restore it was given before. */
+static void begin_reserved(struct folder *f, uint32_t validity, struct reserved *r)
+{
+	int64_t now = now_ns();
+	struct own_uids own = { .ceiling = 1,
+		                .next = 1,
+		                .written_ns = (uint64_t)now,
+		                .is_new = validity <= now / 1000000000 + AHEAD_S };
+
+	if (reserved_raise(f->store, validity, &own, 0, r) < 0)
+		*r = (struct reserved){ 0 };
 }
 
 static int write_uid_file(struct folder *f, uint32_t ceiling, bool sync)
 {
 	char bytes[UID_FILE_BYTES + 2];
 	size_t len = uids_format(bytes, sizeof bytes, f->ix.h.uidvalidity, ceiling);
+	struct reserved r;
 
 	/* First, so that it is never behind the folder's own. */
 	if (sync)
-		raise_reserved(f, ceiling);
+		raise_reserved(f, ceiling, &r);
 	if (write_atomic(f->dir, UID_FILE, (struct view){ bytes, len }, sync) == 0) {
 		f->uid_ceiling = ceiling;
 		return 0;
@@ -160,11 +195,14 @@ int claim_uids(struct folder *f, uint32_t count, struct reason *why)
 {
 	struct index_header *h = &f->ix.h;
 	uint32_t first = h->uidnext;
+	struct reserved r;
 
 	if (reserve_uids(f, count, why) < 0)
 		return -1;
-	if (reserved_claim(f->store, h->uidvalidity, (struct reserved){ f->uid_ceiling, first },
-	                   count, &first) == 0) {
+	struct own_uids own = own_uids(f, f->uid_ceiling, first);
+
+	if (reserved_raise(f->store, h->uidvalidity, &own, count, &r) == 0) {
+		first = r.next - count;
 		f->store->told_unwritten = false;
 	} else if (errno == EOVERFLOW) {
 		f->used_up = true;
@@ -214,8 +252,11 @@ static void adopt_validity(struct folder *f)
 bool renew_validity(struct folder *f)
 {
 	uint32_t old = f->ix.h.uidvalidity, validity = store_new_uidvalidity(f->store, NULL);
+	struct reserved r;
 
 	f->ix.h.uidvalidity = validity;
+	if (validity)
+		begin_reserved(f, validity, &r);
 	if (validity && write_uid_file(f, 1, true) == 0) {
 		log_info("event=uidvalidity-renewed home=%s folder=%s",
 		         log_quote(view_of(f->store->home)), log_quote(view_of(f->name)));
@@ -240,16 +281,19 @@ int create_index(struct folder *f, struct reason *why)
 
 	if (record == UIDS_UNREAD)
 		return fail_errno(why, "read " UID_FILE);
-	if (!recorded) {
+	struct reserved reserved;
+
+	if (recorded) {
+		/* Looked at again, and mended, as soon as there is an index. */
+		f->unreserved = reserved_read(f->store, validity, &reserved) != UIDS_KNOWN;
+	} else {
 		ceiling = 1;
 		validity = store_new_uidvalidity(f->store, why);
 		if (validity == 0)
 			return -1;
+		begin_reserved(f, validity, &reserved);
+		f->unreserved = false;
 	}
-	struct reserved reserved;
-	enum uid_record outside = reserved_read(f->store, validity, &reserved);
-
-	f->unreserved = outside == UIDS_UNREAD;
 	if (is_worn_out(ceiling, &reserved) && renew_validity(f)) {
 		validity = f->ix.h.uidvalidity;
 		ceiling = 1;
@@ -286,13 +330,15 @@ static bool reserved_agrees(struct folder *f, uint32_t recorded, struct reserved
 		f->unreserved = true; /* looked at again at the next occasion */
 		return true;
 	}
+	if (record == UIDS_LOST)
+		return false;
 	return (recorded > 1 ? r->ceiling == recorded : r->ceiling <= f->ix.h.uidnext) &&
 	       r->next <= f->ix.h.uidnext;
 }
 
-/* A folder that knows less than was reserved for it, or whose index knows of fewer UIDs than were
- * given, has been put back from a backup (or a crash came between the records): what has a UID
- * keeps it, what is new gets one that never named another message. */
+/* A folder that knows less than was reserved for it, whose index knows of fewer UIDs than were
+ * given, or of which nobody knows, has been put back from a backup (or a crash came between the
+ * records): what has a UID keeps it, what is new gets one that never named another message. */
 void check_reserved(struct folder *f)
 {
 	uint32_t validity, ceiling = 0;
@@ -304,12 +350,16 @@ void check_reserved(struct folder *f)
 		ceiling = 0;
 	if (record == UIDS_UNREAD || reserved_agrees(f, ceiling, &r))
 		return;
+	if (r.ceiling == 0)
+		raise_reserved(f, ceiling ? ceiling : f->ix.h.uidnext, &r);
+	if (r.ceiling == 0)
+		return;
 	if (r.next > f->ix.h.uidnext) {
 		f->uid_floor = r.next;
 		f->must_scan = true;
 	}
 	if (r.ceiling <= ceiling) {
-		raise_reserved(f, ceiling);
+		raise_reserved(f, ceiling, &r);
 		return;
 	}
 	if (ceiling)
