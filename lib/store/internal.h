@@ -276,19 +276,20 @@ struct reserved {
 };
 /* UIDS_LOST: it has no line. */
 enum uid_record reserved_read(struct store *store, uint32_t validity, struct reserved *out);
-/* What a folder knows itself: the base where it has no line. */
+/* What a folder, or a session, knows itself. */
 struct own_uids {
-	uint32_t ceiling;    /* raises that of the line */
-	uint32_t next;       /* likewise; 0: it says nothing */
+	uint32_t ceiling, next;
 	uint64_t written_ns; /* when the folder was certainly there; 0: nobody knows */
 	bool is_new;         /* its UIDVALIDITY was made just now, and no UID given */
 };
-/* Raises the line of this UIDVALIDITY, takes `count` UIDs, which are not given again, and says what
- * stands there then: the last of them is out->next - 1. Under the folder's lock, and synced only
- * where the ceiling rises or the file was put back. -1, errno: none may be given, since after a
- * restore of the folder nobody would know that they were (EOVERFLOW: there are no more). */
+/* Makes the line of this UIDVALIDITY say at least `ceiling`, takes `count` UIDs, which are not
+ * given again, and says what stands there then: the last of them is out->next - 1. What there is no
+ * line of, or a lower one than the folder knows, is passed over. Under the folder's lock, and
+ * synced only where the ceiling rises or the file was put back. -1, errno: none may be given, since
+ * after a restore of the folder nobody would know that they were (EOVERFLOW: there are no more). */
 int reserved_raise(struct store *store, uint32_t validity, const struct own_uids *own,
-                   uint32_t count, struct reserved *out) __attribute__((warn_unused_result));
+                   uint32_t ceiling, uint32_t count, struct reserved *out)
+	__attribute__((warn_unused_result));
 
 /* uids.c */
 /* "VVVVVVVV NNNNNNNNNN SSSSSSSS\n"; its length. */

@@ -320,28 +320,39 @@ static int write_line(struct record_file *file, uint64_t at, const char line[LIN
 	return write_first(file);
 }
 
-/* What there is no line of: more than can have been given since the folder, or the file, was
- * written. */
-static struct reserved pass_over(const struct record_file *file, const struct own_uids *own)
+static uint32_t higher(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Above both, and more than can have been given since the folder, or the file, was written. */
+static struct reserved pass_over(const struct record_file *file, uint32_t above,
+                                 const struct own_uids *own)
 {
 	uint64_t since_ns = own->written_ns;
-	uint32_t above = own->ceiling > own->next ? own->ceiling : own->next;
 
-	if (own->is_new)
-		return (struct reserved){ above, above };
 	if (file->added && file->since_ns < since_ns)
 		since_ns = file->since_ns;
 	above = uid_above(above, can_have_been_given(since_ns) + jump());
 	return (struct reserved){ above, above };
 }
 
-/* -> *r: what is to stand there. -1: there are not as many UIDs. */
+/* -> *r: what is to stand there. -1: there are not as many UIDs. Whoever knows of more than the
+ * line, which is always written first, knows it from another time than the line: from between two
+ * restores, and others may have been given more then. No crash explains it: what it can take of
+ * the line lies below the ceiling. */
 static int raised(const struct record_file *file, const struct reserved *known,
-                  const struct own_uids *own, uint32_t count, struct reserved *r)
+                  const struct own_uids *own, uint32_t ceiling, uint32_t count, struct reserved *r)
 {
-	*r = known->ceiling ? *known : pass_over(file, own);
-	r->ceiling = own->ceiling > r->ceiling ? own->ceiling : r->ceiling;
-	r->next = own->next > r->next ? own->next : r->next;
+	uint32_t top = higher(known->ceiling, known->next),
+		 own_top = higher(own->ceiling, own->next);
+
+	if (!own->is_new && (known->ceiling == 0 || own_top > top))
+		*r = pass_over(file, higher(top, own_top), own);
+	else
+		*r = (struct reserved){ higher(known->ceiling, own->ceiling),
+			                higher(known->next, own->next) };
+	r->ceiling = higher(r->ceiling, ceiling);
 	if (count > UINT32_MAX - r->next) {
 		errno = EOVERFLOW;
 		return -1;
@@ -354,7 +365,7 @@ static int raised(const struct record_file *file, const struct reserved *known,
  * the line gets back what it said, and whoever comes next does it again. A line in which nothing
  * was given yet needs none: without it the folder is one without a line. */
 static int raise_locked(struct record_file *file, uint32_t validity, const struct own_uids *own,
-                        uint32_t count, struct reserved *r)
+                        uint32_t ceiling, uint32_t count, struct reserved *r)
 {
 	char line[LINE_BYTES + 1], before[LINE_BYTES + 1];
 	struct reserved known;
@@ -363,7 +374,7 @@ static int raise_locked(struct record_file *file, uint32_t validity, const struc
 		return -1;
 	uint64_t at = look_up(file, validity, &known);
 
-	if (raised(file, &known, own, count, r) < 0)
+	if (raised(file, &known, own, ceiling, count, r) < 0)
 		return -1;
 	bool sync = file->added || (known.ceiling < r->ceiling && !own->is_new);
 
@@ -385,7 +396,7 @@ static int raise_locked(struct record_file *file, uint32_t validity, const struc
 }
 
 int reserved_raise(struct store *store, uint32_t validity, const struct own_uids *own,
-                   uint32_t count, struct reserved *out)
+                   uint32_t ceiling, uint32_t count, struct reserved *out)
 {
 	struct record_file file = { .fd = open_record(store, O_RDWR | O_CREAT),
 		                    .jump = &store->jump };
@@ -397,7 +408,7 @@ int reserved_raise(struct store *store, uint32_t validity, const struct own_uids
 	while ((result = flock(file.fd, LOCK_EX)) < 0 && errno == EINTR)
 		;
 	if (result == 0)
-		result = raise_locked(&file, validity, own, count, out);
+		result = raise_locked(&file, validity, own, ceiling, count, out);
 	int kept_errno = errno;
 
 	free(file.bytes);

@@ -384,9 +384,11 @@ static int merge_all(struct folder *f, struct scan *s, struct reason *why)
 
 	if (f->ix.fresh)
 		m.accept_from = 1;
-	m.accept_below =
-		uid_above(f->uid_ceiling > f->ix.h.uidnext ? f->uid_ceiling : f->ix.h.uidnext,
-	                  UID_TRUST);
+	/* Names are written below what was reserved. One above it is from between two restores. */
+	m.accept_below = know_ceiling(f) < 0 || f->uid_ceiling == 0
+	                         ? uid_above(f->ix.h.uidnext, UID_TRUST)
+	                 : f->uid_ceiling > f->ix.h.uidnext ? f->uid_ceiling
+	                                                    : f->ix.h.uidnext;
 	for (uint32_t i = 0; i < s->count; i++)
 		if (s->found[i].validity != f->ix.h.uidvalidity)
 			s->found[i].uid = 0;

@@ -67,9 +67,9 @@ static void tell_unwritten(struct folder *f, const char *file)
 	errno = error;
 }
 
-static struct own_uids own_uids(struct folder *f, uint32_t ceiling, uint32_t next)
+static struct own_uids own_uids(struct folder *f)
 {
-	struct own_uids own = { .ceiling = ceiling, .next = next };
+	struct own_uids own = { .ceiling = f->uid_ceiling, .next = f->ix.h.uidnext };
 	struct stat st;
 
 	if (fstatat(f->dir, UID_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mtim.tv_sec > 0)
@@ -80,9 +80,9 @@ static struct own_uids own_uids(struct folder *f, uint32_t ceiling, uint32_t nex
 /* -> *r: 0 where it failed, which is told; that no UID comes of it is claim_uids's. */
 static void raise_reserved(struct folder *f, uint32_t ceiling, struct reserved *r)
 {
-	struct own_uids own = own_uids(f, ceiling, 0);
+	struct own_uids own = own_uids(f);
 
-	if (reserved_raise(f->store, f->ix.h.uidvalidity, &own, 0, r) == 0)
+	if (reserved_raise(f->store, f->ix.h.uidvalidity, &own, ceiling, 0, r) == 0)
 		return;
 	tell_unwritten(f, RESERVED_FILE);
 	*r = (struct reserved){ 0 };
@@ -99,7 +99,7 @@ static void begin_reserved(struct folder *f, uint32_t validity, struct reserved 
 		                .written_ns = (uint64_t)now,
 		                .is_new = validity <= now / 1000000000 + AHEAD_S };
 
-	if (reserved_raise(f->store, validity, &own, 0, r) < 0)
+	if (reserved_raise(f->store, validity, &own, 1, 0, r) < 0)
 		*r = (struct reserved){ 0 };
 }
 
@@ -199,9 +199,9 @@ int claim_uids(struct folder *f, uint32_t count, struct reason *why)
 
 	if (reserve_uids(f, count, why) < 0)
 		return -1;
-	struct own_uids own = own_uids(f, f->uid_ceiling, first);
+	struct own_uids own = own_uids(f);
 
-	if (reserved_raise(f->store, h->uidvalidity, &own, count, &r) == 0) {
+	if (reserved_raise(f->store, h->uidvalidity, &own, 0, count, &r) == 0) {
 		first = r.next - count;
 		f->store->told_unwritten = false;
 	} else if (errno == EOVERFLOW) {
@@ -251,18 +251,23 @@ static void adopt_validity(struct folder *f)
  * disk that does not take the new UIDVALIDITY the old one stays. */
 bool renew_validity(struct folder *f)
 {
-	uint32_t old = f->ix.h.uidvalidity, validity = store_new_uidvalidity(f->store, NULL);
+	const struct index_header old = f->ix.h;
+	const uint32_t old_ceiling = f->uid_ceiling;
+	uint32_t validity = store_new_uidvalidity(f->store, NULL);
 	struct reserved r;
 
+	if (validity == 0)
+		return false;
 	f->ix.h.uidvalidity = validity;
-	if (validity)
-		begin_reserved(f, validity, &r);
-	if (validity && write_uid_file(f, 1, true) == 0) {
+	f->ix.h.uidnext = f->uid_ceiling = 1;
+	begin_reserved(f, validity, &r);
+	if (write_uid_file(f, 1, true) == 0) {
 		log_info("event=uidvalidity-renewed home=%s folder=%s",
 		         log_quote(view_of(f->store->home)), log_quote(view_of(f->name)));
 		return true;
 	}
-	f->ix.h.uidvalidity = old;
+	f->ix.h = old;
+	f->uid_ceiling = old_ceiling;
 	return false;
 }
 
@@ -285,7 +290,8 @@ int create_index(struct folder *f, struct reason *why)
 
 	if (recorded) {
 		/* Looked at again, and mended, as soon as there is an index. */
-		f->unreserved = reserved_read(f->store, validity, &reserved) != UIDS_KNOWN;
+		f->unreserved = reserved_read(f->store, validity, &reserved) != UIDS_KNOWN ||
+		                reserved.ceiling < ceiling;
 	} else {
 		ceiling = 1;
 		validity = store_new_uidvalidity(f->store, why);
@@ -333,12 +339,12 @@ static bool reserved_agrees(struct folder *f, uint32_t recorded, struct reserved
 	if (record == UIDS_LOST)
 		return false;
 	return (recorded > 1 ? r->ceiling == recorded : r->ceiling <= f->ix.h.uidnext) &&
-	       r->next <= f->ix.h.uidnext;
+	       r->next <= f->ix.h.uidnext && f->ix.h.uidnext <= r->ceiling;
 }
 
-/* A folder that knows less than was reserved for it, whose index knows of fewer UIDs than were
- * given, or of which nobody knows, has been put back from a backup (or a crash came between the
- * records): what has a UID keeps it, what is new gets one that never named another message. */
+/* A folder that knows less than was reserved for it, or more, whose index knows of fewer UIDs than
+ * were given, or of which nobody knows, has been put back from a backup (or a crash came between
+ * the records): what has a UID keeps it, what is new gets one that never named another message. */
 void check_reserved(struct folder *f)
 {
 	uint32_t validity, ceiling = 0;
@@ -346,22 +352,22 @@ void check_reserved(struct folder *f)
 	enum uid_record record = read_uid_file(f, &validity, &ceiling);
 
 	f->unreserved = false;
-	if (record != UIDS_KNOWN)
+	if (record != UIDS_KNOWN || validity != f->ix.h.uidvalidity)
 		ceiling = 0;
 	if (record == UIDS_UNREAD || reserved_agrees(f, ceiling, &r))
 		return;
-	if (r.ceiling == 0)
-		raise_reserved(f, ceiling ? ceiling : f->ix.h.uidnext, &r);
+	if (f->uid_ceiling < ceiling)
+		f->uid_ceiling = ceiling;
+	if (r.ceiling == 0 || r.ceiling < ceiling || r.ceiling < f->ix.h.uidnext)
+		raise_reserved(f, 0, &r);
 	if (r.ceiling == 0)
 		return;
 	if (r.next > f->ix.h.uidnext) {
 		f->uid_floor = r.next;
 		f->must_scan = true;
 	}
-	if (r.ceiling <= ceiling) {
-		raise_reserved(f, ceiling, &r);
+	if (r.ceiling <= ceiling)
 		return;
-	}
 	if (ceiling)
 		tell_behind(f);
 	f->uid_ceiling = r.ceiling;
