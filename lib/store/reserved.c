@@ -186,13 +186,18 @@ static int load(struct record_file *file, int fd)
 	                                                              : LINES_MAX * LINE_BYTES;
 
 	file->bytes = memory_get(size + 1);
-	ssize_t got = file_read_some_at(fd, file->bytes, size, 0);
+	enum file_result got = file_read_at(fd, file->bytes, size, 0);
 
-	file->len = got < 0 ? 0 : (uint64_t)got / LINE_BYTES * LINE_BYTES;
+	/* What was not read is no end: a new line would go over another folder's. */
+	if (got == FILE_SHORT)
+		errno = EIO;
+	if (got != FILE_WHOLE)
+		return -1;
+	file->len = size / LINE_BYTES * LINE_BYTES;
 	identify(fd, &file->first);
 	if (file->len)
 		judge(file, &st);
-	return got < 0 ? -1 : 0;
+	return 0;
 }
 
 /* Whatever its UIDVALIDITY. */

@@ -13,7 +13,7 @@
 #include "lib/store/internal.h"
 #include "t/said.h"
 
-static enum { NOTHING, OPEN, OPEN_TO_WRITE, WRITE, SYNC } fails;
+static enum { NOTHING, OPEN, OPEN_TO_WRITE, READ_LESS, WRITE, SYNC } fails;
 static int failure;
 static unsigned synced;
 
@@ -48,6 +48,16 @@ int openat(int at, const char *name, int flags, ...)
 	return (int)syscall(SYS_openat, at, name, flags, mode);
 }
 
+/* A line less than there is. */
+ssize_t pread(int fd, void *to, size_t len, off_t at)
+{
+	ssize_t got = syscall(SYS_pread64, fd, to, len, at);
+
+	if (fails != READ_LESS || !is_record(fd))
+		return got;
+	return at == 0 && got >= 128 ? got - 64 : 0;
+}
+
 ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
 {
 	if (fails == WRITE && fault(is_record(fd)))
@@ -72,6 +82,7 @@ static const struct {
 } faults[] = {
 	{ "another's file", OPEN, EACCES, STORE_FAILED },
 	{ "a file that is read only", OPEN_TO_WRITE, EACCES, STORE_FAILED },
+	{ "a read that ends early", READ_LESS, EIO, STORE_FAILED },
 	{ "a full disk", WRITE, ENOSPC, STORE_DISK_FULL },
 	{ "a disk of errors", WRITE, EIO, STORE_FAILED },
 	{ "a disk that loses what it took", SYNC, EIO, STORE_FAILED },
