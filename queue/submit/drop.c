@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
@@ -78,6 +79,16 @@ static int copy_frames(int out, uint64_t bytes_max, struct check *c)
 	return c->ended && c->held.len == 0 ? EXIT_DONE : EXIT_PERMANENT;
 }
 
+/* What is whole from here on is sent sometime, named or not: nobody but a crash comes between that
+ * and the caller's being told. */
+static void see_it_through(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+}
+
 /* The line that tells the form, the messages, the sum: what differs in a bit later is not sent. */
 static int copy(int out, uint64_t bytes_max)
 {
@@ -91,6 +102,8 @@ static int copy(int out, uint64_t bytes_max)
 	                   : copy_frames(out, bytes_max, &c);
 
 	checksum_end(c.sum, sum);
+	if (code == EXIT_DONE)
+		see_it_through();
 	if (code == EXIT_DONE && write_whole(out, sum, sizeof sum) < 0)
 		code = EXIT_TEMPORARY;
 	text_free(&c.held);
@@ -113,6 +126,13 @@ static int publish(int directory, int fd, const char *temporary, const char *fin
 	if (unlinkat(directory, final, 0) < 0)
 		log_warn("the message cannot be taken back, and may be sent all the same: %m");
 	return EXIT_TEMPORARY;
+}
+
+/* The caller keeps the message. What cannot be removed is made one that was never finished. */
+static void take_back(int directory, int fd, const char *temporary)
+{
+	if (unlinkat(directory, temporary, 0) < 0 && errno != ENOENT && ftruncate(fd, 0) < 0)
+		log_warn("the message cannot be taken back, and may be sent all the same: %m");
 }
 
 /* Under a name that pickup passes over, synced, then its own: a crash leaves a whole file or
@@ -140,9 +160,8 @@ static int leave(int directory, uint64_t bytes_max)
 	code = copy(fd, bytes_max);
 	if (code == EXIT_DONE)
 		code = publish(directory, fd, temporary, final);
-	/* What stays is no more than pickup's to remove. */
 	if (code != EXIT_DONE)
-		unlinkat(directory, temporary, 0);
+		take_back(directory, fd, temporary);
 	close(fd);
 	return code;
 }

@@ -127,12 +127,17 @@ static int finish_drop(struct handover *o, struct submit_result *result, struct 
 	while (waitpid(o->drop, &status, 0) < 0)
 		if (errno != EINTR)
 			return fail_errno(why, "waiting for drop");
-	*result = (struct submit_result){ .accepted = status == 0,
-		                          .permanent = WIFEXITED(status) &&
-		                                       WEXITSTATUS(status) == EXIT_PERMANENT };
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+
+	/* Killed: its file may be whole. */
+	if (code != EXIT_DONE && code != EXIT_PERMANENT && code != EXIT_TEMPORARY)
+		return fail(why, "drop was ended; the message may or may not have been accepted");
+	*result = (struct submit_result){ .accepted = code == EXIT_DONE,
+		                          .permanent = code == EXIT_PERMANENT };
 	string_put(result->text, sizeof result->text,
-	           status == 0 ? VIEW("posthouse is not running; the message was stored for pickup")
-	                       : VIEW("the message could not be stored for pickup"));
+	           code == EXIT_DONE
+	                   ? VIEW("posthouse is not running; the message was stored for pickup")
+	                   : VIEW("the message could not be stored for pickup"));
 	return 0;
 }
 

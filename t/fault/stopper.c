@@ -5,6 +5,7 @@
  *
  *	STOP_AT=unlinkat:2:before    before the second call of unlinkat (or after it)
  *	STOP_ARMED=1                 counting begins at once, otherwise with SIGUSR1
+ *	STOP_SIGNAL=15               sends itself this signal instead
  *
  * _exit without any cleaning up is what kill -9 leaves, and no sandbox forbids it.
  */
@@ -44,6 +45,17 @@ __attribute__((constructor)) static void start(void)
 	signal(SIGUSR1, arm);
 }
 
+/* STOP_SIGNAL: which it may see through. */
+static void stop(void)
+{
+	const char *signal_number = getenv("STOP_SIGNAL");
+
+	if (signal_number)
+		kill(getpid(), (int)strtol(signal_number, NULL, 10));
+	else
+		_exit(137);
+}
+
 /* Is this the call?  It is counted once, before it is made. */
 static int is_it(const char *name)
 {
@@ -53,13 +65,13 @@ static int is_it(const char *name)
 static void stop_before(int it)
 {
 	if (it && !after)
-		_exit(137);
+		stop();
 }
 
 static void stop_after(int it)
 {
 	if (it && after)
-		_exit(137);
+		stop();
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))

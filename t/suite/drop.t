@@ -5,15 +5,33 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import stopper  # noqa: E402
 from house import House  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
 
-def sendmail(house, to, text):
-    return subprocess.run([house.directory / "bin/sendmail", to], input=f"Subject: x\n\n{text}\n".encode(), check=True, capture_output=True,
-                          env={**os.environ, "POSTHOUSE_CONF": house.env["CONF"], "POSTHOUSE_PROGRAMS": str(house.directory / "bin")})
+def sendmail(house, to, text, **variables):
+    return subprocess.run([house.directory / "bin/sendmail", to], input=f"Subject: x\n\n{text}\n".encode(), check=not variables, capture_output=True,
+                          env={**os.environ, "POSTHOUSE_CONF": house.env["CONF"], "POSTHOUSE_PROGRAMS": str(house.directory / "bin"), **variables})
+
+
+def ended(house, scratch):
+    """drop is killed, or asked to end, when its file is whole and has no name yet."""
+    scratch = pathlib.Path(scratch)
+    scratch.chmod(0o755)
+    drop, at = house.directory / "drop", {"LD_PRELOAD": str(stopper.build(scratch)), "STOP_AT": "renameat:1:before", "STOP_ARMED": "1"}
+    got = sendmail(house, "u0004@example.test", "killed", **at)
+    ok(got.returncode == 75 and b"may or may not have been accepted" in got.stderr, "drop was killed behind the text: sendmail does not know", got.stderr)
+    left = list(drop.glob(".new-*"))
+    is_(len(left), 1, "it is whole, and taken after a day")
+    left[0].unlink()
+    got = sendmail(house, "u0004@example.test", "asked", **at, STOP_SIGNAL="15")
+    left = [path for path in drop.iterdir() if path.name[0] != "."]
+    is_((got.returncode, len(left), list(drop.glob(".new-*"))), (0, 1, []), "asked to end there it names the file first, and says so")
+    left[0].unlink()
 
 
 def delivered(house, user):
@@ -29,6 +47,8 @@ def says(house, word):
 with House("--users", "4") as house:
     drop = house.directory / "drop"
     house.stop()
+    with tempfile.TemporaryDirectory(prefix="posthouse-stop-") as scratch:
+        ended(house, scratch)
     for text in ("damaged", "whole"):
         sendmail(house, "u0001@example.test", text)
     left = sorted(p for p in drop.iterdir() if p.name[0] != ".")
