@@ -258,7 +258,10 @@ static bool finish(struct submission *s)
 		if (spool_add_recipient(s->writer, &s->recipients[i], &refusal) != 0)
 			return refuse_as(s, &refusal);
 	if (spool_finish(s->writer, &e, &refusal) != 0)
-		return refuse_as(s, &refusal);
+		return refusal.own_fault
+		               ? refuse(s, false,
+		                        "4.3.0 queued did not respond; the message may or may not have been accepted")
+		               : refuse_as(s, &refusal);
 	log_info("id=%s event=submit uid=%u login=%s from=<%s> recipients=%u bytes=%llu",
 	         s->writer->id, s->uid, log_quote(view_of(s->login)), log_quote(view_of(s->sender)),
 	         s->recipient_count, (unsigned long long)s->bytes);

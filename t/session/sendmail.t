@@ -10,6 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import smtphouse  # noqa: E402
 import wirehouse as w  # noqa: E402
 from pickuphouse import Door, House  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
@@ -397,7 +398,16 @@ def long_names():
         is_((len(house.queue.messages), house.dropped()), (before, []), "and nothing is sent to where its beginning leads")
 
 
-for test in (arguments, recipients_from_header, long_names, smtp, limits, stray, down, unfinished, damaged_drops, reload_and_names, reload_in_the_middle,
+def last_answer():
+    """queued hangs up behind the end of a message: it may be in the queue."""
+    for step in (smtphouse.SPOOL_COMMIT, smtphouse.SPOOL_LIVE):
+        with House() as house:
+            house.queue.hang_up_at = step
+            got = house.sendmail("a@example.test", text="\n")
+            is_((got.returncode, b"may or may not have been accepted" in got.stderr), (TEMPFAIL, True), f"the answer to step {step} is lost: {got.stderr}")
+
+
+for test in (arguments, last_answer, recipients_from_header, long_names, smtp, limits, stray, down, unfinished, damaged_drops, reload_and_names, reload_in_the_middle,
              nobody_behind_the_door):
     test()
 done()
