@@ -29,6 +29,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -37,6 +38,8 @@
 #include <unistd.h>
 
 #include "lib/store/internal.h"
+
+#define RESERVED_NEW RESERVED_FILE ".new"
 
 enum {
 	LINE_BYTES = 64,
@@ -54,7 +57,8 @@ struct record_file {
 	char *bytes;
 	uint64_t len;      /* whole lines */
 	uint32_t added;    /* to every number: the file was put back */
-	uint64_t since_ns; /* added: what was written until then is in it */
+	bool touched;      /* or its mode, owner or links were changed: once in its life */
+	uint64_t since_ns; /* 0: it was not; what was written until then is in it */
 	uint32_t *jump;    /* the session's */
 	struct first_line first;
 };
@@ -130,6 +134,15 @@ static bool last_written_at(const struct stat *st, uint64_t written_ns)
 	return changed_ns == time_ns(st->st_mtim) && apart_ns <= slack_ns && -apart_ns <= slack_ns;
 }
 
+/* The bytes are those that were written then, as far as anybody can say. */
+static bool has_time_of(const struct stat *st, uint64_t written_ns)
+{
+	int64_t apart_ns = time_ns(st->st_mtim) - (int64_t)written_ns;
+	int64_t slack_ns = st->st_mtim.tv_nsec ? 100000000 : 2000000000;
+
+	return written_ns && apart_ns <= slack_ns && -apart_ns <= slack_ns;
+}
+
 /* Without random numbers the clock's nanoseconds tell two restores apart. */
 static uint32_t draw(uint32_t below)
 {
@@ -160,19 +173,25 @@ static void judge(struct record_file *file, const struct stat *st)
 {
 	struct first_line said;
 	bool good = parse_first(file->bytes, &said);
+	bool same = good && said.inode == file->first.inode && said.born_ns == file->first.born_ns;
 
-	if (good && said.inode == file->first.inode && said.born_ns == file->first.born_ns &&
-	    (said.written_ns == 0 || last_written_at(st, said.written_ns))) {
+	if (same && (said.written_ns == 0 || last_written_at(st, said.written_ns))) {
 		*file->jump = 0;
 		return;
 	}
 	file->since_ns = (uint64_t)time_ns(st->st_mtim);
 	if (good && said.written_ns && said.written_ns < file->since_ns)
 		file->since_ns = said.written_ns;
+	file->added = can_have_been_given(file->since_ns);
+	/* Every restore is followed by another file (replace), so this is the first since the file
+	 * was made: there is none that it could meet. */
+	file->touched = same && said.born_ns && has_time_of(st, said.written_ns);
+	if (file->touched)
+		return;
 	/* The same until it is recorded, then never again. */
 	if (*file->jump == 0)
 		*file->jump = jump();
-	file->added = can_have_been_given(file->since_ns) + *file->jump;
+	file->added += *file->jump;
 }
 
 static int load(struct record_file *file, int fd)
@@ -252,28 +271,61 @@ static int open_record(struct store *store, int flags)
 	              0600);
 }
 
+static bool is_named(struct store *store, int fd)
+{
+	struct stat st, named;
+
+	return fstat(fd, &st) == 0 &&
+	       fstatat(store->directory, RESERVED_FILE, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_ino == named.st_ino && st.st_dev == named.st_dev;
+}
+
+/* Not one that was replaced while it was waited for. */
+static int open_locked(struct store *store, int flags, int how)
+{
+	for (;;) {
+		int fd = open_record(store, flags), result;
+
+		if (fd < 0)
+			return -1;
+		while ((result = flock(fd, how)) < 0 && errno == EINTR)
+			;
+		if (result == 0 && is_named(store, fd))
+			return fd;
+		int kept_errno = errno;
+
+		close(fd);
+		errno = kept_errno;
+		if (result < 0)
+			return -1;
+	}
+}
+
 enum uid_record reserved_read(struct store *store, uint32_t validity, struct reserved *out)
 {
-	int fd = open_record(store, O_RDONLY);
-	struct record_file file = { .jump = &store->jump };
+	struct record_file file = { .fd = open_record(store, O_RDONLY), .jump = &store->jump };
+	int result = file.fd < 0 ? -1 : load(&file, file.fd);
 
 	*out = (struct reserved){ 0 };
-	if (fd < 0)
-		return errno == ENOENT ? UIDS_LOST : UIDS_UNREAD;
-	int result = load(&file, fd), kept_errno = errno;
-
 	/* Somebody is writing just now, or it is so. */
-	if (result == 0 && file.added && flock(fd, LOCK_SH) == 0) {
+	if (result == 0 && file.added) {
 		free(file.bytes);
-		result = load(&file, fd);
-		kept_errno = errno;
+		close(file.fd);
+		file = (struct record_file){ .fd = open_locked(store, O_RDONLY, LOCK_SH),
+			                     .jump = &store->jump };
+		result = file.fd < 0 ? -1 : load(&file, file.fd);
 	}
+	int kept_errno = errno;
+
 	if (result == 0)
 		look_up(&file, validity, out);
 	free(file.bytes);
-	close(fd);
+	if (file.fd >= 0)
+		close(file.fd);
 	errno = kept_errno;
-	return result < 0 ? UIDS_UNREAD : out->ceiling ? UIDS_KNOWN : UIDS_LOST;
+	if (result < 0)
+		return file.fd < 0 && errno == ENOENT ? UIDS_LOST : UIDS_UNREAD;
+	return out->ceiling ? UIDS_KNOWN : UIDS_LOST;
 }
 
 static int write_first(const struct record_file *file)
@@ -284,37 +336,16 @@ static int write_first(const struct record_file *file)
 	return pwrite_whole(file->fd, line, LINE_BYTES, 0);
 }
 
-/* The first line names no file until all are raised, and on disk: killed in the middle it is done
- * again, and the numbers rise twice. */
-static int raise_all(struct record_file *file)
-{
-	struct record_file nobody = { .fd = file->fd, .first = { UINT64_MAX, 0, file->since_ns } };
-	struct reserved r;
-	uint32_t validity;
-	char line[LINE_BYTES + 1];
-
-	if (write_first(&nobody) < 0)
-		return -1;
-	for (uint64_t at = LINE_BYTES; at < file->len; at += LINE_BYTES) {
-		if (!parse_line(file, at, &validity, &r))
-			continue;
-		format_line(line, validity, &r);
-		if (pwrite_whole(file->fd, line, LINE_BYTES, at) < 0)
-			return -1;
-	}
-	*file->jump = 0;
-	return fdatasync(file->fd);
-}
-
-/* The first line is written first: killed between the two it is right. */
-static int write_line(struct record_file *file, uint64_t at, const char line[LINE_BYTES + 1])
+/* The first line is written first: killed between the two it is right. line NULL: it alone. */
+static int write_line(struct record_file *file, uint64_t at, const char *line)
 {
 	struct stat st;
 
 	/* Again when it was kept from going on, or the clock was set. */
 	for (int attempt = 0; attempt < 3; attempt++) {
 		file->first.written_ns = (uint64_t)now_ns();
-		if (write_first(file) < 0 || pwrite_whole(file->fd, line, LINE_BYTES, at) < 0 ||
+		if (write_first(file) < 0 ||
+		    (line && pwrite_whole(file->fd, line, LINE_BYTES, at) < 0) ||
 		    fstat(file->fd, &st) < 0)
 			return -1;
 		if (last_written_at(&st, file->first.written_ns))
@@ -323,6 +354,77 @@ static int write_line(struct record_file *file, uint64_t at, const char line[LIN
 	/* They are another clock's: nothing is told by them. */
 	file->first.written_ns = 0;
 	return write_first(file);
+}
+
+/* In memory. */
+static void raise_lines(struct record_file *file)
+{
+	char line[LINE_BYTES + 1];
+	struct reserved r;
+	uint32_t validity;
+
+	for (uint64_t at = LINE_BYTES; at < file->len; at += LINE_BYTES)
+		if (parse_line(file, at, &validity, &r)) {
+			format_line(line, validity, &r);
+			memcpy(file->bytes + at, line, LINE_BYTES);
+		}
+}
+
+/* What is in memory becomes another file, on disk, which no backup knows: 1: not so, and nothing is
+ * changed. The first line names none yet. */
+static int replace(struct store *store, struct record_file *file)
+{
+	const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	struct stat st;
+
+	unlinkat(store->directory, RESERVED_NEW, 0);
+	if (fstat(file->fd, &st) < 0 || st.st_uid != geteuid())
+		return 1;
+	int fd = openat(store->directory, RESERVED_NEW, flags, st.st_mode & 0777);
+
+	if (fd < 0)
+		return 1;
+	if (flock(fd, LOCK_EX) < 0 || pwrite_whole(fd, file->bytes, file->len, 0) < 0 ||
+	    fdatasync(fd) < 0 ||
+	    renameat(store->directory, RESERVED_NEW, store->directory, RESERVED_FILE) < 0) {
+		unlinkat(store->directory, RESERVED_NEW, 0);
+		close(fd);
+		return 1;
+	}
+	close(file->fd);
+	file->fd = fd;
+	identify(fd, &file->first);
+	return fsync(store->directory);
+}
+
+/* The first line names no file until all are raised, and on disk: killed in the middle it is done
+ * again, and the numbers rise twice. So does that of a file that is left behind, which may have
+ * another name. */
+static int raise_all(struct store *store, struct record_file *file)
+{
+	const struct first_line nobody = { UINT64_MAX, 0, file->since_ns };
+	char line[LINE_BYTES + 1];
+
+	format_first(line, &nobody);
+	memcpy(file->bytes, line, LINE_BYTES);
+	raise_lines(file);
+	if (pwrite_whole(file->fd, line, LINE_BYTES, 0) < 0)
+		return -1;
+	int result = replace(store, file);
+
+	/* A file that stays may be put back in its place again. */
+	if (result > 0 && file->touched) {
+		file->added = jump();
+		raise_lines(file);
+	}
+	if (result > 0)
+		result = pwrite_whole(file->fd, file->bytes, file->len, 0) < 0
+		                 ? -1
+		                 : fdatasync(file->fd);
+	if (result < 0)
+		return -1;
+	file->added = *file->jump = 0;
+	return write_line(file, 0, NULL);
 }
 
 static uint32_t higher(uint32_t a, uint32_t b)
@@ -336,7 +438,7 @@ static struct reserved pass_over(const struct record_file *file, uint32_t above,
 {
 	uint64_t since_ns = own->written_ns;
 
-	if (file->added && file->since_ns < since_ns)
+	if (file->since_ns && file->since_ns < since_ns)
 		since_ns = file->since_ns;
 	above = uid_above(above, can_have_been_given(since_ns) + jump());
 	return (struct reserved){ above, above };
@@ -369,24 +471,23 @@ static int raised(const struct record_file *file, const struct reserved *known,
 /* -> *r: what stands there now. A sync that fails leaves bytes that a later one takes for synced:
  * the line gets back what it said, and whoever comes next does it again. A line in which nothing
  * was given yet needs none: without it the folder is one without a line. */
-static int raise_locked(struct record_file *file, uint32_t validity, const struct own_uids *own,
-                        uint32_t ceiling, uint32_t count, struct reserved *r)
+static int raise_locked(struct store *store, struct record_file *file, uint32_t validity,
+                        const struct own_uids *own, uint32_t ceiling, uint32_t count,
+                        struct reserved *r)
 {
 	char line[LINE_BYTES + 1], before[LINE_BYTES + 1];
 	struct reserved known;
 
-	if (load(file, file->fd) < 0)
+	if (load(file, file->fd) < 0 || (file->added && raise_all(store, file) < 0))
 		return -1;
 	uint64_t at = look_up(file, validity, &known);
 
 	if (raised(file, &known, own, ceiling, count, r) < 0)
 		return -1;
-	bool sync = file->added || (known.ceiling < r->ceiling && !own->is_new);
+	bool sync = known.ceiling < r->ceiling && !own->is_new;
 
 	if (!sync && known.ceiling == r->ceiling && known.next == r->next)
 		return 0;
-	if (file->added && raise_all(file) < 0)
-		return -1;
 	format_line(line, validity, r);
 	if (write_line(file, at, line) < 0)
 		return -1;
@@ -403,17 +504,12 @@ static int raise_locked(struct record_file *file, uint32_t validity, const struc
 int reserved_raise(struct store *store, uint32_t validity, const struct own_uids *own,
                    uint32_t ceiling, uint32_t count, struct reserved *out)
 {
-	struct record_file file = { .fd = open_record(store, O_RDWR | O_CREAT),
+	struct record_file file = { .fd = open_locked(store, O_RDWR | O_CREAT, LOCK_EX),
 		                    .jump = &store->jump };
 
 	if (file.fd < 0)
 		return -1;
-	int result;
-
-	while ((result = flock(file.fd, LOCK_EX)) < 0 && errno == EINTR)
-		;
-	if (result == 0)
-		result = raise_locked(&file, validity, own, ceiling, count, out);
+	int result = raise_locked(store, &file, validity, own, ceiling, count, out);
 	int kept_errno = errno;
 
 	free(file.bytes);

@@ -219,7 +219,7 @@ static void check_between(const char *part)
 	box_shell("cp -a .. ../../backup");
 	jumps[0] = 60000000;
 	jumps[1] = 1;
-	box_shell("cp -a ../../backup/. ..");
+	box_shell("cp -a ../../backup/. .. && touch -d yesterday ../" RESERVED_FILE);
 	f = box_open("Work");
 	for (int i = 0; i < EACH; i++)
 		good = give(f) && good;

@@ -94,6 +94,52 @@ static void check_end(void)
 	box_remove();
 }
 
+/* Its mode, owner or links are changed each night, as by cp -al or chown -R: that may be a restore
+ * over what is there, and costs a mailbox no UIDVALIDITY in a human's life. What was put back
+ * before and after it is told apart all the same. */
+static void check_touched(void)
+{
+	enum { NIGHTS = 300 };
+	uint32_t validity, last = 0, from, again, given[NIGHTS];
+	struct folder *f;
+	bool good = true;
+
+	box_make(0);
+	box_deliver("Subject: base\r\n\r\n");
+	f = box_open("INBOX");
+	validity = folder_uidvalidity(f);
+	folder_close(&f);
+	reopen("cp -a .. ../../backup");
+	for (int night = 0; night < NIGHTS && good; night++) {
+		if (night % 3 == 0)
+			reopen("rm -rf ../../snapshot && cp -al .. ../../snapshot");
+		else
+			reopen(night % 3 == 1 ? "chmod 640 ../posthouse.reserved"
+			                      : "chmod 600 ../posthouse.reserved");
+		f = box_open("INBOX");
+		uint32_t uid = box_append(f, "Subject: m\r\n\r\nend\r\n", 0);
+
+		good = folder_uidvalidity(f) == validity && uid > last;
+		last = given[night] = uid;
+		folder_close(&f);
+	}
+	ok(good && last > NIGHTS * 65536u && last < NIGHTS * 66000u,
+	   "%d nights cost %u UIDs, and none comes twice", NIGHTS, (unsigned)last);
+	reopen("rm -f cur/* && cp -a ../../backup/. ..");
+	fill(&from, &last);
+	for (int night = 0; night < NIGHTS; night++)
+		good = good && (given[night] < from || given[night] > last);
+	ok(good, "a backup from before them gives others: from %u", (unsigned)from);
+	/* A snapshot of links has what was written since in place, or says that it is old. */
+	reopen("cd ../.. && rm -rf anna && mv snapshot anna");
+	fill(&again, &last);
+	for (int night = 0; night < NIGHTS; night++)
+		good = good && (given[night] < again || given[night] > last);
+	ok(good && (again > from + MESSAGES || last < from), "so does a snapshot of links: from %u",
+	   (unsigned)again);
+	box_remove();
+}
+
 /* The restores come while a session has the folder open. */
 static void check_open(void)
 {
@@ -155,6 +201,7 @@ int main(void)
 	restored_twice("with other files", "cd ../.. && rm -rf anna && cp -a backup anna");
 	restored_twice("over what is there", "rm -f cur/* && cp -a ../../backup/. ..");
 	check_end();
+	check_touched();
 	check_open();
 	check_record();
 	return tap_done();
