@@ -13,7 +13,7 @@
 #include "lib/store/internal.h"
 #include "t/said.h"
 
-static enum { NOTHING, OPEN, OPEN_TO_WRITE, READ_LESS, WRITE, SYNC } fails;
+static enum { NOTHING, OPEN, OPEN_TO_WRITE, OPEN_ANOTHER, READ_LESS, WRITE, SYNC } fails;
 static int failure;
 static unsigned synced;
 
@@ -44,6 +44,8 @@ int openat(int at, const char *name, int flags, ...)
 	va_end(list);
 	if (strcmp(name, RESERVED_FILE) == 0 &&
 	    fault(fails == OPEN || (fails == OPEN_TO_WRITE && flags & O_RDWR)))
+		return -1;
+	if (strcmp(name, RESERVED_FILE ".new") == 0 && fault(fails == OPEN_ANOTHER))
 		return -1;
 	return (int)syscall(SYS_openat, at, name, flags, mode);
 }
@@ -203,6 +205,45 @@ static void check_put_back(int n)
 	box_remove();
 }
 
+static ino_t inode(void)
+{
+	char path[200];
+	struct stat st;
+
+	snprintf(path, sizeof path, "%s/" RESERVED_FILE, box_home);
+	return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+/* After a restore the record is another file. One that has to stay could be put back in its place
+ * again, and is apart from that by a random number. */
+static void check_replaced(int error)
+{
+	uint32_t first, second;
+
+	box_make(0);
+	struct folder *f = box_open("INBOX");
+
+	box_append(f, "Subject: m1\r\n\r\n", 0);
+	ino_t before = inode();
+
+	fails = error ? OPEN_ANOTHER : NOTHING;
+	failure = error;
+	box_shell("chmod 640 ../" RESERVED_FILE);
+	append(f, &first);
+	bool stays = inode() == before;
+
+	box_shell("chmod 600 ../" RESERVED_FILE);
+	append(f, &second);
+	fails = NOTHING;
+	ok(stays == (error != 0) && (first > 65536 + 1000) == stays &&
+	           (second - first > 65536 + 1000) == stays,
+	   "a record that %s replaced: %u, %u", error ? "cannot be" : "is", (unsigned)first,
+	   (unsigned)second);
+	ok(append(f, &first) == STORE_OK && first == second + 1, "and then as ever");
+	folder_close(&f);
+	box_remove();
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -212,5 +253,8 @@ int main(void)
 		check_session(n);
 		check_put_back(n);
 	}
+	check_replaced(0);
+	check_replaced(EACCES);
+	check_replaced(ENOSPC);
 	return tap_done();
 }
