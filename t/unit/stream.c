@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "t/tap.h"
 
 enum { TIMEOUT_MS = 5000, SHORT_MS = 30, LINE_MAX_BYTES = 10 };
@@ -258,6 +259,28 @@ static void check_longer_timeout(void)
 	close_pair(&s);
 }
 
+/* What is left of the time for logging in is shorter than what a command has. */
+static void check_shorter_timeout(void)
+{
+	enum { LONG_MS = 60000 };
+	struct stream s = open_pair(LONG_MS);
+	int64_t began_ms = clock_ms();
+	struct view line;
+
+	stream_set_timeout(&s, SHORT_MS);
+	ok(stream_line(&s, 10, &line) == STREAM_TIMEOUT && clock_ms() - began_ms < LONG_MS,
+	   "a time made shorter before anything was read is the shorter one");
+	close_pair(&s);
+	s = open_pair(LONG_MS);
+	began_ms = clock_ms();
+	stream_set_timeout(&s, SHORT_MS);
+	for (int i = 0; i < 1000 && !s.write_failed; i++)
+		stream_format(&s, "%01000d", i);
+	ok(s.write_failed && s.write_timeout && clock_ms() - began_ms < LONG_MS,
+	   "for what is written as well");
+	close_pair(&s);
+}
+
 static void check_drip(void)
 {
 	struct stream s = open_pair(SHORT_MS);
@@ -423,6 +446,7 @@ int main(void)
 	check_timeouts();
 	fflush(stdout);
 	check_longer_timeout();
+	check_shorter_timeout();
 	fflush(stdout);
 	check_drip();
 	check_output();
