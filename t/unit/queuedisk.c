@@ -41,7 +41,9 @@ struct file {
 static struct file files[DISK_FILES];
 static struct queue_key key;
 static const char *dropped_word;
-static bool fills, refuses_open, clean;
+static bool fills, clean;
+static int refuses_open; /* how it fails; 0: it does not */
+static bool away;        /* was the file, when it was opened the last time? */
 
 void disk_begin(const char *drops)
 {
@@ -50,7 +52,8 @@ void disk_begin(const char *drops)
 	for (unsigned n = 0; n < DISK_FILES; n++)
 		memset(&files[n], 0, offsetof(struct file, base));
 	dropped_word = drops;
-	fills = refuses_open = clean = false;
+	fills = clean = away = false;
+	refuses_open = 0;
 	queue_key_derive(&key, secret);
 }
 
@@ -190,9 +193,11 @@ int disk_message(struct disk *d, const struct queue_header *taken, struct queue_
 
 	(void)d;
 	*damaged = f->there && f->damaged;
-	errno = f->there ? EMFILE : ENOENT;
+	errno = f->there ? refuses_open : ENOENT;
+	away = errno == ENOENT;
 	if (!f->there || f->damaged || refuses_open) {
-		refuses_open = refuses_open && !f->there;
+		if (f->there)
+			refuses_open = 0;
 		return -1;
 	}
 	*header = f->header;
@@ -252,9 +257,14 @@ void disk_fill(void)
 	fills = true;
 }
 
-void disk_refuse_open(void)
+void disk_refuse_open(int error)
 {
-	refuses_open = true;
+	refuses_open = error;
+}
+
+bool disk_was_away(void)
+{
+	return away || refuses_open == ENOENT;
 }
 
 void disk_damage(unsigned n)
@@ -322,7 +332,8 @@ void disk_cut(unsigned unit, bool hole)
 			cut_file(&files[n], unit, hole);
 		unit -= unit < count ? unit : count;
 	}
-	fills = refuses_open = false;
+	fills = false;
+	refuses_open = 0;
 }
 
 bool disk_may_come_back(unsigned n)
@@ -425,7 +436,8 @@ uint64_t disk_hash(unsigned n)
 	struct view rest = { f->log, f->log_len };
 	unsigned bad = 0;
 	uint64_t hash = (unsigned)(f->there | f->aside << 1 | f->removed << 2 | f->damaged << 3 |
-	                           fills << 5 | refuses_open << 6);
+	                           fills << 5) |
+	                (unsigned)refuses_open << 6 | (uint64_t)away << 16;
 
 	while (queue_log_next(&rest, &key, DISK_FIRST_ID + n, &l, &bad)) {
 		hash = disk_mix(hash, l.event | l.index << 4 | l.number << 10 |

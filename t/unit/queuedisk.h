@@ -18,8 +18,10 @@ void disk_accept(unsigned n, const struct envelope *e, const struct envelope_rec
                  unsigned count, struct queue_header *header);
 
 /* What can happen to it. */
-void disk_fill(void);        /* the next append writes half of it and fails */
-void disk_refuse_open(void); /* the next descriptor for an agent is not to be had */
+void disk_fill(void); /* the next append writes half of it and fails */
+/* The next descriptor for an agent is not to be had, with this errno. */
+void disk_refuse_open(int error);
+bool disk_was_away(void); /* ENOENT, the last time */
 void disk_damage(unsigned n);
 void disk_unlink(unsigned n);
 void disk_stop(void);         /* clean: all is synced */

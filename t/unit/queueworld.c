@@ -321,6 +321,8 @@ unsigned world_possible(struct world_event *out, unsigned max)
 		add_operator(&l, n);
 	add(&l, WORLD_NO_SPACE, 0, 0);
 	add(&l, WORLD_NO_OPEN, 0, 0);
+	if (!disk_was_away()) /* for longer than a moment it is missing */
+		add(&l, WORLD_AWAY, 0, 0);
 	if (!w.stopping)
 		add(&l, WORLD_STOP, 0, 0);
 	else
@@ -400,7 +402,8 @@ static void do_event(struct world_event e)
 		disk_fill();
 		truth_lossy();
 		break;
-	case WORLD_NO_OPEN: disk_refuse_open(); break;
+	case WORLD_NO_OPEN: disk_refuse_open(EMFILE); break;
+	case WORLD_AWAY: disk_refuse_open(ENOENT); break;
 	case WORLD_DAMAGE: disk_damage(e.a); break;
 	case WORLD_UNLINK: remove_by_hand(e.a); break;
 	case WORLD_STOP: stop(); break;

@@ -34,6 +34,7 @@ enum { WORLD_ADDRESSES = 6, WORLD_MESSAGES = 2, WORLD_ANY = 255 };
 	X(REMOVE, "the operator removes message %u")                             \
 	X(NO_SPACE, "the disk is full for the next record")                      \
 	X(NO_OPEN, "the file cannot be opened the next time")                    \
+	X(AWAY, "the file is away when it is opened the next time")              \
 	X(DAMAGE, "the file of message %u is truncated")                         \
 	X(TEXT, "worker %u: the text has another checksum, and has")             \
 	X(UNLINK, "somebody removes the file of message %u by hand")             \
