@@ -121,6 +121,23 @@ def removed(so):
         is_(house.agents["remote"].job().addresses, ["c@far.test"], "and not sent")
 
 
+def removed_while_away(so):
+    """The same where the file was away when that was to be said in it."""
+    with House(SETTINGS) as house:
+        id = house.write(["a@far.test", "b@far.test"])
+        house.agents["remote"].job()
+        away = Away(house, id)
+        is_(house.ask(CONTROL_QUEUE_REMOVE, "")[:2], (0, "1"), "removed while a delivery runs, and its file is away")
+        house.program.wait_log(f"id={id} event=log-failed")
+        away.back()
+        house.program.wait_log(f"id={id} event=log-written")
+        house.kill()
+        house.restart()
+        house.write(["c@far.test"])
+        is_(house.agents["remote"].job().addresses, ["c@far.test"], "when it is back its removal is written: after a crash it is not sent")
+        ok(house.wait_for(lambda: id not in house.files()), "and removed", house.program.log())
+
+
 def errors(so):
     """Whatever the error: the stop writes it. The writer, the job and the record open the file, one after the other."""
     for error in (errno.EACCES, errno.ENOSPC, errno.EIO, errno.EMFILE):
@@ -177,7 +194,7 @@ def operator(so):
 def main():
     with House(agents=False) as scratch:
         so = stopper.build(scratch.directory, "failing")
-        for test in (over, going_on, older, removed, errors, alias, operator):
+        for test in (over, going_on, older, removed, removed_while_away, errors, alias, operator):
             test(so)
     done()
 
