@@ -284,6 +284,39 @@ static void check_directories(void)
 	box_remove();
 }
 
+/* A folder that was put back while nobody could read what was given of it since then. */
+static void check_reserved_later(void)
+{
+	box_make(0);
+	struct folder *f = box_open("INBOX");
+
+	box_append(f, "Subject: m1\r\n\r\n", 0);
+	folder_close(&f);
+	box_shell("cp -a . ../backup");
+	f = box_open("INBOX");
+	box_append(f, "Subject: m2\r\n\r\n", 0);
+	box_append(f, "Subject: m3\r\n\r\n", 0);
+	uint32_t next = folder_uidnext(f);
+
+	folder_close(&f);
+	store_close(&box);
+	box_shell("cd .. && rm -rf Maildir && mv backup Maildir");
+	store_open(box_home, false, 0, &box, NULL);
+	refused = RESERVED_FILE;
+	refusal = EMFILE;
+	f = box_open("INBOX");
+	ok(f != NULL && folder_count(f) == 1,
+	   "put back, and what was given is unreadable: it opens");
+	refused = NULL;
+	box_sync(f);
+	ok(folder_uidnext(f) >= next,
+	   "when it can be read UIDNEXT is not below what it was: %u, %u",
+	   (unsigned)folder_uidnext(f), (unsigned)next);
+	is_string(box_list(f), "1", "and what has a UID keeps it");
+	folder_close(&f);
+	box_remove();
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -292,5 +325,6 @@ int main(void)
 	check_uids();
 	check_unwritten();
 	check_directories();
+	check_reserved_later();
 	return tap_done();
 }
