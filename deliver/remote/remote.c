@@ -12,7 +12,8 @@
  * A worker keeps its connection for a moment (remote.timeout-idle), so that further mail to the
  * same hop costs no new one; one on which anything has come meanwhile is not used again. Hosts are
  * tried in order until one answers: what is refused for now, and an exchanger that wants no mail of
- * ours at all, leads to the next, what is said of a message or a recipient for good counts.
+ * ours at all, leads to the next, what is said of a message or a recipient for good counts, where
+ * no better host may know better.
  */
 #include <stdlib.h>
 #include <string.h>
