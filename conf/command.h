@@ -44,7 +44,9 @@ int command_usage(const struct command *c, const char *usage);
 struct model;
 int command_settings_read(const struct command *c, struct model *m);
 /* The same for commands that serve to mend a wrong text or to stop in spite of it: only a
- * posthouse.conf that cannot be read ends them, since nothing would be where it says. */
+ * posthouse.conf that cannot be read ends them, since nothing would be where it says, or that is in
+ * another directory than the standard one and, missing or with errors, does not say where its house
+ * is: the defaults are where the system's is. */
 int command_places_read(const struct command *c, struct model *m);
 
 /* What of the queue and the drop directory is not served, as one line; "" when there is nothing, or

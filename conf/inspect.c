@@ -433,7 +433,7 @@ int command_check(const struct command *c, int argc, char **argv)
 	if (argc > 0)
 		return command_usage(c, "");
 	load_to_look(&m, c->confdir);
-	if (m.conf.unreadable) {
+	if (m.conf.unreadable || m.conf.missing) {
 		problems_print(&m.problems);
 		model_free(&m);
 		return EXIT_PERMANENT;

@@ -70,7 +70,7 @@ void load_to_look(struct model *m, const char *confdir)
 	struct reason why;
 
 	model_read_settings(m, confdir, NULL);
-	if (m->conf.unreadable) /* nothing would be where it says */
+	if (m->conf.unreadable || m->conf.missing) /* nothing would be where it says */
 		return;
 	if (house_look_as_owner(m, &why) != 0)
 		problem_error(&m->problems, NULL, 0, "%s", why.text);

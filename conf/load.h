@@ -9,7 +9,8 @@
  * published (publish.h).  overrides: see model.h. */
 void load_configuration(struct model *m, const char *confdir, const struct override *overrides);
 /* The same for who only looks (check): of a house that is another's, what may not be read is no
- * problem (m->problems.onlooker). Without posthouse.conf (m->conf.unreadable) nothing more is read.
+ * problem (m->problems.onlooker). Without posthouse.conf (m->conf.unreadable,
+ * m->conf.missing) nothing more is read.
  */
 void load_to_look(struct model *m, const char *confdir);
 /* Root looks at an ordinary user's house as that user, for good: to root everything in it would be

@@ -148,13 +148,42 @@ int command_settings_read(const struct command *c, struct model *m)
 	return EXIT_PERMANENT;
 }
 
+static bool is_standard(const char *confdir)
+{
+	char standard[PATH_MAX];
+
+	return realpath(SYSCONFDIR, standard) != NULL && strcmp(confdir, standard) == 0;
+}
+
+/* Another directory than the standard one is of another house: where its text does not say where
+ * that is, the standard places would be those of the system's house. */
+static bool names_no_house(const struct command *c, const struct model *m)
+{
+	static const char *const places[] = { "directory.run", "directory.state",
+		                              "queue.directory" };
+
+	if (m->problems.errors == 0 || is_standard(c->confdir))
+		return false;
+	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+		if (model_setting_line(m, places[i]) == 0)
+			return true;
+	return false;
+}
+
 int command_places_read(const struct command *c, struct model *m)
 {
 	model_read_settings(m, c->confdir, NULL);
-	if (!m->conf.unreadable)
+	bool unknown = names_no_house(c, m);
+
+	if (!m->conf.unreadable && !unknown)
 		return EXIT_DONE;
 	problems_print(&m->problems);
-	return EXIT_TEMPORARY;
+	if (unknown && !m->conf.unreadable && !m->conf.missing)
+		fprintf(stderr,
+		        "posthouse: %s does not say which server it is of (directory.run, "
+		        "directory.state, queue.directory) and has errors; correct them first\n",
+		        m->conf.path);
+	return m->conf.unreadable ? EXIT_TEMPORARY : EXIT_PERMANENT;
 }
 
 /* An absolute path, so that it means the same in the compiled settings. */

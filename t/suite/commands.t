@@ -1271,6 +1271,28 @@ def no_directory():
         ok("DIR/run: error: not a directory" in p.err and "DIR/run/control: Not a directory" in p.err, "says so", p.err)
 
 
+def whose_house():
+    """A directory that does not say where its house is does not stand for the system's."""
+    with Place(domains="example.test mailboxes\n") as p:
+        base = p.read("posthouse.conf")
+        p.run("build")
+        commands = (("stop",), ("reload",), ("status",), ("who",), ("queue", "check"), ("rollback",), ("generations",), ("check",))
+        os.unlink(p.conf / "posthouse.conf")
+        for words in commands:
+            is_((p.run(*words), p.out), (100, ""), f"{' '.join(words)} without posthouse.conf")
+            is_(p.err, "DIR/conf/posthouse.conf: error: there is no such file; create it (it may be empty), or give its directory with -c\n", "says so")
+        for key in ("directory.run", "directory.state", "queue.directory"):
+            p.write("posthouse.conf", base.replace(f"{key} ", f"{key}x "))
+            for words in commands[:-1]:
+                ok(p.run(*words) == 100 and p.out == "" and "DIR/conf/posthouse.conf does not say which server it is of" in p.err,
+                   f"{' '.join(words)} where {key} is misspelt", p.err)
+        p.write("posthouse.conf", base + "size.nonsense 1\n")
+        is_((p.run("stop"), p.err), (111, "posthouse: posthouse is not running (nothing listens on DIR/run/control): start it with posthouse start\n"),
+            "an error elsewhere keeps nobody from stopping the house")
+        p.write("posthouse.conf", "".join(line for line in base.splitlines(True) if not line.startswith("queue.directory")))
+        is_(p.run("status"), 111, "nor does a default, in a text without errors")
+
+
 def owners_and_routes():
     """A mailbox of a system account, and a route to this host itself."""
     with Place(domains="example.test mailboxes\n", users="anna@example.test\n") as p:
@@ -1314,6 +1336,6 @@ def usage():
         ok(p.out.startswith("$argon2id$"), "hashes it", p.out)
 
 
-for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, letters_before_the_at, text_files, rollback, rollback_and_keys, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, alias_limits, certificates, kinds_of_keys, inspected, what_a_start_meets, full_disks, no_mail, words, no_directory, owners_and_routes, usage):
+for part in (build, errors, contradictions, maps, editor, meanwhile, locked, versions, other_version_is_left_alone, damaged, missing, what_a_start_refuses, warnings, homes, odd_characters, letters_before_the_at, text_files, rollback, rollback_and_keys, history, published_beside, only_mine, only_mine_and_certificates, no_room, in_force, old_mail, users, names, alias_limits, certificates, kinds_of_keys, inspected, what_a_start_meets, full_disks, no_mail, words, no_directory, whose_house, owners_and_routes, usage):
     part()
 done()
