@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/file.h"
@@ -127,6 +128,9 @@ int ask_again(const struct settings *s, const char *whom, bool *said, struct rea
 struct version_hearer {
 	struct hearer h;
 	char version[VERSION_MAX];
+	const char *state;
+	bool elsewhere;
+	struct reason why; /* of elsewhere */
 };
 
 static void keep_version(struct hearer *h, const char *version)
@@ -134,16 +138,50 @@ static void keep_version(struct hearer *h, const char *version)
 	string_put(((struct version_hearer *)h)->version, VERSION_MAX, view_of(version));
 }
 
-/* A running master of another version would start the installed programs beside its own, which do
- * not understand each other. */
-static int same_version(const struct settings *s, struct reason *why)
+static bool is_one_directory(const char *a, const char *b)
 {
-	struct version_hearer v = { .h = { .version = keep_version } };
+	struct stat one, other;
+
+	return strcmp(a, b) == 0 || (stat(a, &one) == 0 && stat(b, &other) == 0 &&
+	                             one.st_dev == other.st_dev && one.st_ino == other.st_ino);
+}
+
+bool status_is_elsewhere(const char *line, const char *state, struct reason *why)
+{
+	struct view text = view_of(line), name = view_take(text, view_find(text, ' '));
+	const char *used = view_trim(view_skip(text, name.len)).data;
+
+	if (!view_equal(name, VIEW("directory")) || is_one_directory(used, state))
+		return false;
+	fail(why,
+	     "directory.state is %s in posthouse.conf, and the running server takes its generations "
+	     "from %s: stop it first, and move what is there",
+	     state, used);
+	return true;
+}
+
+static void judge_directory(struct hearer *h, const char *line)
+{
+	struct version_hearer *v = (struct version_hearer *)h;
+
+	v->elsewhere |= status_is_elsewhere(line, v->state, &v->why);
+}
+
+/* A running master of another version would start the installed programs beside its own, which do
+ * not understand each other; one with another directory of generations would take none of ours. */
+static int suits(const struct settings *s, struct reason *why)
+{
+	struct version_hearer v = { .h = { keep_version, judge_directory },
+		                    .state = s->directory_state };
 	int fd = control_connect(s->directory_run, why);
 	int code = fd < 0 ? control_exit_code(errno) : ask(s, fd, CONTROL_STATUS, &v.h, why);
 
 	if (fd >= 0)
 		close(fd);
+	if (code == EXIT_DONE && v.elsewhere) {
+		*why = v.why;
+		return EXIT_PERMANENT;
+	}
 	if (code != EXIT_DONE || strcmp(v.version, version_text) == 0)
 		return code;
 	fail(why,
@@ -158,7 +196,7 @@ int ask_to_reload(const struct settings *s, bool *refused, struct reason *why)
 	struct hearer h = { 0 };
 
 	*refused = false;
-	int code = same_version(s, why);
+	int code = suits(s, why);
 	int fd = code == EXIT_DONE ? control_connect(s->directory_run, why) : -1;
 
 	if (fd < 0)
@@ -174,6 +212,9 @@ int ask_to_reload(const struct settings *s, bool *refused, struct reason *why)
 struct generation_hearer {
 	struct hearer h;
 	long number;
+	const char *state; /* NULL: any */
+	bool elsewhere;
+	struct reason why;
 };
 
 bool status_generation(const char *line, long *number)
@@ -190,19 +231,43 @@ bool status_generation(const char *line, long *number)
 
 static void keep_generation(struct hearer *h, const char *line)
 {
-	status_generation(line, &((struct generation_hearer *)h)->number);
+	struct generation_hearer *g = (struct generation_hearer *)h;
+
+	if (g->state != NULL)
+		g->elsewhere |= status_is_elsewhere(line, g->state, &g->why);
+	status_generation(line, &g->number);
+}
+
+static void ask_both(const struct settings *s, struct generation_hearer *g)
+{
+	struct reason why;
+	int fd = control_connect(s->directory_run, NULL);
+
+	g->h.line = keep_generation;
+	g->number = -1;
+	if (fd < 0)
+		return;
+	if (ask(s, fd, CONTROL_STATUS, &g->h, &why) != EXIT_DONE)
+		g->number = -1;
+	close(fd);
 }
 
 long ask_generation(const struct settings *s)
 {
-	struct generation_hearer g = { .h = { .line = keep_generation }, .number = -1 };
-	struct reason why;
-	int fd = control_connect(s->directory_run, NULL);
+	struct generation_hearer g = { .state = NULL };
 
-	if (fd < 0)
-		return -1;
-	if (ask(s, fd, CONTROL_STATUS, &g.h, &why) != EXIT_DONE)
-		g.number = -1;
-	close(fd);
+	ask_both(s, &g);
 	return g.number;
+}
+
+int ask_takes_from(const struct settings *s, const char *state, long *generation,
+                   struct reason *why)
+{
+	struct generation_hearer g = { .state = state };
+
+	ask_both(s, &g);
+	*generation = g.number;
+	if (g.elsewhere)
+		*why = g.why;
+	return g.elsewhere ? -1 : 0;
 }

@@ -31,7 +31,13 @@ int ask_again(const struct settings *s, const char *whom, bool *said, struct rea
 int ask_to_reload(const struct settings *s, bool *refused, struct reason *why);
 /* The generation that it uses; -1 when it does not run or does not say. */
 long ask_generation(const struct settings *s);
+/* 0: what is made current in this directory.state is what the running house takes, or none runs.
+ * *generation: as ask_generation says it. */
+int ask_takes_from(const struct settings *s, const char *state, long *generation,
+                   struct reason *why);
 /* Is this line of a status the generation's? */
 bool status_generation(const char *line, long *number);
+/* Is it the one that names its directory.state, and is that another than `state`? Says so. */
+bool status_is_elsewhere(const char *line, const char *state, struct reason *why);
 
 #endif

@@ -141,8 +141,11 @@ static int judge(void *context, int generation, struct reason *why)
 static int roll_back(const struct command *c, const struct settings *s, long wanted)
 {
 	struct reason why;
-	long used = wanted ? wanted : ask_generation(s);
+	long used;
 
+	if (ask_takes_from(s, s->directory_state, &used, &why) < 0)
+		return command_fail(EXIT_PERMANENT, &why);
+	used = wanted ? wanted : used;
 	/* What the server runs by can be run by; the one before the current may be the next that
 	 * was refused. */
 	if (used > 0 && used != generation_number(s->directory_state))

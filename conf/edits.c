@@ -42,9 +42,8 @@ static int begin(struct edits *e, const struct command *c, struct reason *why)
 	*e = (struct edits){ .directory = lock_directory(c->confdir, why) };
 	if (e->directory < 0)
 		return -1;
-	model_read_settings(&e->base, c->confdir, NULL);
-	if (e->base.conf.unreadable) {
-		fail(why, "%s cannot be read", e->base.conf.path);
+	if (command_places_read(c, &e->base) != EXIT_DONE) {
+		fail(why, "nothing was changed");
 	} else if (!c->only_mine || open_mine(e, why) == 0) {
 		e->only_mine = c->only_mine;
 		return 0;

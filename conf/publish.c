@@ -201,10 +201,13 @@ static long finish(struct generation_writer *w, int result, bool by_edit, int ke
 static int begin(struct generation_writer *w, const char *state, const struct settings *s,
                  struct reason *why)
 {
+	*w = (struct generation_writer){ .all = -1, .own = -1 };
+	if (ask_takes_from(s, state, &w->in_use, why) < 0)
+		return -1;
 	int result = generation_begin(w, state, why);
 
 	if (result == 0)
-		w->in_use = ask_generation(s);
+		w->in_use = ask_generation(s); /* none is published meanwhile */
 	return result;
 }
 

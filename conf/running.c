@@ -121,6 +121,13 @@ static void hear_line(struct hearer *h, const char *line)
 
 	if (take_state(line, &f->state))
 		return;
+	if (view_equal(name, VIEW("directory"))) {
+		struct reason why;
+
+		if (status_is_elsewhere(line, f->settings->directory_state, &why))
+			f->fault(f->context, why.text);
+		return;
+	}
 	if (status_generation(line, &number)) {
 		hear_generation(f, number);
 		return;

@@ -100,6 +100,9 @@ static void say_generation(struct asker *a)
 	string_print(line, sizeof line, "generation   %ld", master.generation_number);
 	control_line_put(&out, line);
 	control_answer_add(&a->lines, &out);
+	string_print_cut(line, sizeof line, "directory    %s", master.state_directory);
+	control_line_put(&out, line);
+	control_answer_add(&a->lines, &out);
 }
 
 static void say_refused(struct asker *a)

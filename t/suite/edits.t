@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """Edits that would do something else than what is asked for: they are refused in words, and nothing is changed."""
+import os
 import pathlib
 import shutil
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from house import House  # noqa: E402
 from place import Master, Place  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
@@ -90,6 +92,34 @@ def links():
         pathlib.Path(p.err.split()[-1]).unlink()
 
 
-for part in (older_generation, changed_domain, links):
+def moved_state():
+    """directory.state is changed while the house runs, which takes its generations from the one before: nothing is in force that is made there."""
+    with House("--users", "2") as house:
+        conf, state, other = pathlib.Path(house.env["CONF"]) / "posthouse.conf", house.directory / "state", house.directory / "state2"
+        before, users = conf.read_text(), (conf.parent / "users.map").read_text()
+        shutil.copytree(state, other, symlinks=True)
+        conf.write_text(before.replace(f"directory.state {state}\n", f"directory.state {other}\n"))
+        why = f"directory.state is {other} in posthouse.conf, and the running server takes its generations from {state}: stop it first, and move what is there"
+        current = os.readlink(other / "generations/current")
+        for words, code in ((("build",), 111), (("build", "--reload"), 111), (("user", "set", "u0002", "state=locked"), 111),
+                            (("user", "set", "u0002", "state=locked", "--only-mine"), 111), (("reload",), 100), (("rollback",), 100)):
+            answer = house.posthouse(*words)
+            ok(answer.returncode == code and f"posthouse: {why}\n" in answer.stderr, " ".join(words) + " is refused", f"{answer.returncode} {answer.stderr}")
+        is_((os.readlink(other / "generations/current"), (conf.parent / "users.map").read_text()), (current, users), "and nothing is changed")
+        check = house.posthouse("check")
+        is_((check.returncode, check.stderr.count(f"error: {why}\n")), (100, 1), "check says so")
+        other.rename(house.directory / "aside")
+        other.symlink_to("state")
+        is_(house.posthouse("user", "set", "u0002", "state=locked").returncode, 0, "another name of the same directory is none")
+        is_(house.posthouse("check").returncode, 0, "to check either")
+        other.unlink()
+        conf.write_text(before)
+    with Place() as p:
+        p.write("posthouse.conf", "directory.runx /nowhere\n")
+        ok(p.run("user", "add", "anna@example.test", "--no-password", "--only-mine") != 0 and "does not say which server it is of" in p.err,
+           "nor is the state of the system's house edited", p.err)
+
+
+for part in (older_generation, changed_domain, links, moved_state):
     part()
 done()
