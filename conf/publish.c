@@ -271,13 +271,22 @@ static int write_merged(void *context, int file, struct cdb_make *make)
 	return result;
 }
 
+/* What is there is no file that can be read: keyd, if it has the key, keeps it, and check says so.
+ */
+static bool is_lost(int error)
+{
+	return error == ENOENT || error == ELOOP || error == EISDIR || error == ENXIO ||
+	       error == EIO;
+}
+
 static int take_key(int from, int to, const char *name, struct reason *why)
 {
 	char bytes[SIGN_KEY_FILE_MAX];
-	int old = openat(from, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int old = openat(from, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	ssize_t len = old < 0 ? -1 : file_read_some(old, bytes, sizeof bytes);
+	bool lost = len < 0 && is_lost(errno);
 	int fd = len < 0 ? -1 : openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	int result = fd >= 0 && write_whole(fd, bytes, (size_t)len) == 0 && fsync(fd) == 0
+	int result = lost || (fd >= 0 && write_whole(fd, bytes, (size_t)len) == 0 && fsync(fd) == 0)
 	                     ? 0
 	                     : fail_errno(why, "copy keys/%s of the current generation", name);
 

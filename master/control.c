@@ -124,15 +124,16 @@ static void say_replaced(void *context, const char *text)
 	control_answer_add(&a->lines, &out);
 }
 
-static void say_keyless(void *context, const char *file)
+static void say_keyless(void *context, const char *file, bool lost)
 {
 	struct asker *a = context;
 	char line[CONTROL_LINE_MAX];
 
 	string_print_cut(line, sizeof line,
-	                 "tls          does not work for %s: its private key is not in the "
-	                 "generation; put the key back and run posthouse build --reload",
-	                 file);
+	                 "tls          %s for %s%s: its private key is not in the generation; put "
+	                 "the key back and run posthouse build --reload",
+	                 lost ? "works" : "does not work", file,
+	                 lost ? " only until keyd restarts" : "");
 	control_line_put(&out, line);
 	control_answer_add(&a->lines, &out);
 }

@@ -232,7 +232,7 @@ static int take(struct candidate *c, struct reason *why)
 	master.settings = c->settings;
 	master.keys = c->keys;
 	owners_retire();
-	residents_renew(tell_reload);
+	residents_renew(tell_reload, keyless_stays);
 	beats_take_settings();
 	rundir_take_settings();
 	places_learn(&master.settings);
@@ -319,6 +319,7 @@ static void undo(struct deferred *d)
 	if (reloads.under_way || master.stopping) /* another may be better */
 		return;
 	reloads.previous = -1;
+	keyless_untried(generation);
 	if (fill(&c, generation, reloads.previous_number, &master.listeners, &why) < 0 ||
 	    take(&c, &why) < 0) {
 		log_warn("event=undo-failed reason=\"%s\"", log_text(view_of(why.text)));

@@ -290,7 +290,7 @@ static void replace(struct instance *i)
 	start(i);
 }
 
-void residents_renew(void (*tell)(struct instance *i))
+void residents_renew(void (*tell)(struct instance *i), bool (*stays)(const struct instance *i))
 {
 	renewing = true;
 	for (unsigned n = 0; n < count; n++) {
@@ -302,7 +302,7 @@ void residents_renew(void (*tell)(struct instance *i))
 		give_generation(i);
 		if (i->row->lives_on && i->pid)
 			tell(i);
-		else
+		else if (!stays(i))
 			replace(i);
 	}
 	renewing = false;

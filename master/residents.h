@@ -13,8 +13,9 @@ void residents_start(instance_ended *ended);
 struct instance *resident_of(enum house_program program, unsigned number);
 unsigned residents_count(bool only_ready);
 /* The present generation to all; those that live on and run are told of it by `tell`, the others
- * replaced: the successor starts on the same wires, the old one finishes what it has. */
-void residents_renew(void (*tell)(struct instance *i));
+ * replaced: the successor starts on the same wires, the old one finishes what it has. One that
+ * `stays` is not, until it ends. */
+void residents_renew(void (*tell)(struct instance *i), bool (*stays)(const struct instance *i));
 
 /* One successor for each of that program: with another descriptor of that name, which is taken, the
  * old one closed; NULL: with those that it has. */

@@ -124,7 +124,8 @@ static void ended(struct instance *i, int status)
 	if (!good && trial.why.text[0] == '\0') {
 		say_why(i, status);
 		kill_all();
-	} else if (good && trial.why.text[0] == '\0' && keyless_judge(i, &trial.why) < 0) {
+	} else if (good && trial.why.text[0] == '\0' &&
+	           keyless_judge(i, trial.candidate->generation, &trial.why) < 0) {
 		kill_all();
 	}
 	discard(loop_owner(i, struct tried, instance));

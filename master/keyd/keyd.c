@@ -47,7 +47,7 @@
 enum {
 	KEY_NAME_MAX = 256,
 	SECURE_BYTES = 4 << 20, /* OpenSSL's locked heap for the parsed keys; grows by none */
-	LINES_MAX = 64          /* of each porter: its own, and its predecessors' */
+	LINES_MAX = 256         /* of each porter: its own, and its predecessors' */
 };
 
 struct key {
@@ -89,11 +89,20 @@ static void read_key_file(int directory, const char *name)
 	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	/* Whatever stands there, it is no key; any other error may be over in a moment. */
+	if (fd < 0 && errno != ENOENT && errno != ELOOP && errno != EACCES && errno != ENXIO)
 		log_fatal("opening key file %s: %m", log_quote(view_of(name)));
-	if (!S_ISREG(st.st_mode) || st.st_size > SIGN_KEY_FILE_MAX)
-		log_fatal("key file %s is not a regular file of at most %d bytes",
-		          log_quote(view_of(name)), SIGN_KEY_FILE_MAX);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		log_warn("event=key-unusable file=%s reason=\"%m\"", log_quote(view_of(name)));
+		return;
+	}
+	if (!S_ISREG(st.st_mode) || st.st_size > SIGN_KEY_FILE_MAX) {
+		log_warn("event=key-unusable file=%s reason=\"not a regular file of at most %d "
+		         "bytes\"",
+		         log_quote(view_of(name)), SIGN_KEY_FILE_MAX);
+		close(fd);
+		return;
+	}
 	struct key *k = add_key(name);
 
 	k->pem = sodium_malloc((size_t)st.st_size + 1);
@@ -210,9 +219,6 @@ static void parse_keys(void)
 			keyd.keys[good++] = *k;
 			continue;
 		}
-		/* A reload with it would end TLS for its names. */
-		if (program_is_trial())
-			log_fatal("keys/%s: %s", k->name, why.text);
 		log_warn("event=key-unusable file=%s reason=\"%s\"", log_quote(view_of(k->name)),
 		         log_text(view_of(why.text)));
 		EVP_PKEY_free(k->key);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""A generation without the private key of its certificate, as a restore leaves it: a reload refuses it and TLS goes on, a start goes on
-without TLS and says so, as status and check do, and an account can be locked all the same."""
+"""A generation without the private key of its certificate, as a restore leaves it: keyd keeps the one that it has, through each reload, and
+TLS goes on, as status says; a reload with another certificate is refused; a start goes on without TLS and says so, as status and check do.
+An account can be locked all the same."""
 import os
 import pathlib
 import shutil
@@ -44,6 +45,21 @@ def other_key(path):
     path.chmod(0o600)
 
 
+def renew(certificate, key):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    key.chmod(0o600)
+
+
+def link_to_nothing(path):
+    path.unlink()
+    path.symlink_to("nothing")
+
+
+# What an edit copies into its generation; of the last it has nothing.
+LOSSES = (("another's", other_key), ("garbage", lambda path: path.write_text("garbage\n")), ("a link to nothing", link_to_nothing))
+
+
 def tls_lines(house):
     return [line for line in house.posthouse("status").stdout.splitlines() if line.startswith("tls ")]
 
@@ -55,13 +71,43 @@ def main():
         dead = f"does not work for {certificate}: its private key is not in the generation"
         is_((secured(house), tls_lines(house)), (True, []), "TLS works, and status has nothing to say of it")
 
+        lost = f"works for {certificate} only until keyd restarts: its private key is not in the generation; put the key back"
+        kept, number, keyd = conf / "keys/kept", 0, house.pid("keyd")
+        (conf / "keys/house.pem").rename(kept)
+        for how, lose in LOSSES:
+            lose(generations / "current/keys/house.pem")
+            answer = house.posthouse("reload")
+            ok(answer.returncode == 0 and f"posthouse: warning: TLS {lost}" in answer.stderr, f"a reload when the key is lost ({how}) says what is so",
+               answer.stderr)
+            for state in ("locked", "active"):
+                edit = house.posthouse("user", "set", "u0001@example.test", f"state={state}", "--only-mine")
+                number = int(os.readlink(generations / "current"))
+                status = house.posthouse("status").stdout
+                ok(edit.returncode == 0 and f"generation   {number}\n" in status and "refused" not in status, "an account is locked", edit.stderr)
+            is_((secured(house), house.pid("keyd")), (True, keyd), "TLS works on, with the same keyd")
+            is_([line.split(None, 1)[1].startswith(lost) for line in tls_lines(house)], [True], "status says for how long")
+        check = house.posthouse("check")
+        ok(check.returncode == 100 and f"TLS does not work for {certificate}" in check.stderr, "check misses it", check.stderr)
+        house.kill("keyd")
+        is_((secured(house), [line.split(None, 1)[1].startswith(dead) for line in tls_lines(house)]), (False, [True]), "another keyd has it not")
+        is_(house.posthouse("user", "set", "u0001@example.test", "state=active", "--only-mine").returncode, 0, "which keeps no account from being edited")
+        kept.rename(conf / "keys/house.pem")
+        is_((house.posthouse("build", "--reload").returncode, tls_lines(house), secured(house)), (0, [], True), "a build with the key mends it")
+
+        texts = {path: path.read_bytes() for path in (certificate, conf / "keys/house.pem")}
+        renew(certificate, conf / "keys/house.pem")
+        is_(house.posthouse("build").returncode, 0, "the certificate is renewed")
         other_key(generations / "current/keys/house.pem")
         for _ in range(2):
             answer = house.posthouse("reload")
             ok(answer.returncode == 100 and f"TLS would not work for {certificate}: its private key is not in the generation" in answer.stderr,
-               "a reload with another's key is refused, and says why", answer.stderr)
+               "a reload with another's key for another certificate is refused, and says why", answer.stderr)
         ok(secured(house), "TLS works on")
         ok("reload       refused: TLS would not work for" in house.posthouse("status").stdout, "status says what was refused")
+        for path, before in texts.items():
+            path.write_bytes(before)
+        is_(house.posthouse("build", "--reload").returncode, 0, "the one before is back")
+        other_key(generations / "current/keys/house.pem")
 
         house.posthouse("stop")
         answer = start(house)
