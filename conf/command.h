@@ -53,6 +53,9 @@ int command_places_read(const struct command *c, struct model *m);
  * it may not be seen. */
 void aside_text(const struct settings *s, struct text *out);
 
+/* Does a running queued say that the file `secret' is not the one that it uses? */
+bool command_secret_is_lost(const struct settings *s);
+
 /* Root becomes the queue's account, for good: whoever owns queued owns what is read there. */
 int command_become_queue(const struct settings *s, struct reason *why);
 

@@ -116,7 +116,10 @@ void inspect_queue(struct model *m, bool running)
 	const struct settings *s = &m->settings;
 	int queue = open(s->queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	check_secret(m, queue);
+	if (running && command_secret_is_lost(s))
+		problem_error(&m->problems, s->queue_directory, 0, "%s", QUEUE_SECRET_IS_LOST);
+	else
+		check_secret(m, queue);
 	check_strays(m, queue, s->drop_directory);
 	if (queue >= 0)
 		close(queue);

@@ -30,6 +30,7 @@ struct check {
 	int directory, queued; /* queued: -1, it does not run */
 	struct queue_key key;
 	bool have_key, repair, onlooker;
+	bool secret_lost;  /* a running queued uses another: what it serves cannot be verified */
 	bool all_waiting;  /* "waiting" stood among the ids */
 	char **unverified; /* ids */
 	int unverified_count;
@@ -245,6 +246,8 @@ static void judge_live(struct check *k, const struct queuedir_entry *e)
 	bool unfinished = v->state == QUEUE_COMMITTED || v->verdict == QUEUE_EMPTY ||
 	                  v->verdict == QUEUE_NO_HEADER;
 
+	if (k->secret_lost && known && v->verdict == QUEUE_SEAL_WRONG)
+		return;
 	if (v->verdict == QUEUE_WHOLE && (!running || known) && queue_verified_envelope(v))
 		k->whole++;
 	else if (running && !known && (unfinished || !is_there(k, e->name)))
@@ -303,6 +306,13 @@ int command_become_queue(const struct settings *s, struct reason *why)
 	return 0;
 }
 
+static bool is_secret_lost(int queued)
+{
+	struct control_counts counts;
+
+	return queued >= 0 && queue_ask_counts(queued, &counts) == 0 && counts.secret_lost;
+}
+
 static int take_secret(struct check *k, struct reason *why)
 {
 	int there = queuedir_secret(k->directory, &k->key, why);
@@ -314,17 +324,20 @@ static int take_secret(struct check *k, struct reason *why)
 		there = 1;
 	}
 	k->have_key = there == 1;
-	bool others =
-		k->have_key && !k->all_waiting && queue_secret_is_others(k->directory, &k->key);
+	k->secret_lost = is_secret_lost(k->queued);
+	bool others = k->have_key && !k->secret_lost && !k->all_waiting &&
+	              queue_secret_is_others(k->directory, &k->key);
 
-	if (there < 0)
+	if (k->secret_lost)
+		printf("secret: %s\n", QUEUE_SECRET_IS_LOST);
+	else if (there < 0)
 		printf("secret: %s\n", why->text);
 	else if (there == 0)
 		printf("secret: missing; restore it, or accept messages with --unverified ID ...\n");
 	else if (others)
 		printf("secret: %s\n", QUEUE_SECRET_IS_OTHERS);
-	k->left += there != 1 || others;
-	return there < 0 && k->unverified_count ? -1 : 0;
+	k->left += there != 1 || others || k->secret_lost;
+	return there < 0 && k->unverified_count && !k->secret_lost ? -1 : 0;
 }
 
 /* Whose file is in the queue directory is told of by its name as well, where something is wrong
@@ -438,6 +451,17 @@ int command_queue_check(const struct command *c, int argc, char **argv)
 }
 
 /* ---- for status and check ---- */
+
+bool command_secret_is_lost(const struct settings *s)
+{
+	struct reason why;
+	int fd = queue_ask_open(s->directory_run, &why);
+	bool lost = is_secret_lost(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return lost;
+}
 
 /* Whether a queued that runs does not answer. */
 static bool count_queue(const struct settings *s, struct control_counts *counts)

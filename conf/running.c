@@ -15,6 +15,7 @@
 #include "conf/model.h"
 #include "lib/base/file.h"
 #include "lib/conf/generation.h"
+#include "lib/queue/whose.h"
 
 /* After an upgrade the programs of before go on until they are stopped. */
 static void print_versions(const char *running)
@@ -329,6 +330,8 @@ int command_status(const struct command *c, int argc, char **argv)
 	aside_text(&m.settings, &aside);
 	if (aside.len)
 		printf("set aside    %.*s\n", VIEW_ARG(text_view(&aside)));
+	if (command_secret_is_lost(&m.settings))
+		printf("secret       %s\n", QUEUE_SECRET_IS_LOST);
 	text_clear(&aside);
 	if (!house_is_anothers(&m))
 		inspect_queue_access(&m.settings, false, &aside);

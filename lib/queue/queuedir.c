@@ -175,6 +175,20 @@ int queuedir_secret(int directory, struct queue_key *key, struct reason *why)
 	return result;
 }
 
+bool queuedir_secret_is_lost(int directory, const struct queue_key *key)
+{
+	struct queue_key found;
+	struct reason why;
+
+	errno = 0;
+	int there = queuedir_secret(directory, &found, &why);
+	bool is_wrong = there > 0 && (memcmp(found.seal, key->seal, sizeof found.seal) != 0 ||
+	                              memcmp(found.log, key->log, sizeof found.log) != 0);
+
+	sodium_memzero(&found, sizeof found);
+	return is_wrong || there == 0 || (there < 0 && (errno == 0 || queuedir_is_stray(errno)));
+}
+
 int queuedir_make_secret(int directory, struct queue_key *key, struct reason *why)
 {
 	unsigned char secret[QUEUE_SECRET_BYTES];

@@ -40,6 +40,9 @@ int queuedir_move(int directory, const char *from, enum queuedir_place place,
 
 /* 1: here it is; 0: there is none; -1: it cannot be read, or is damaged. */
 int queuedir_secret(int directory, struct queue_key *key, struct reason *why);
+/* Is the file missing, damaged or another one than the one that this key was derived from? What
+ * cannot be read at the moment may be the right one. */
+bool queuedir_secret_is_lost(int directory, const struct queue_key *key);
 /* Makes one, synced before use: one that was lost in a power cut would make every queue file look
  * forged. */
 int queuedir_make_secret(int directory, struct queue_key *key, struct reason *why);

@@ -26,4 +26,10 @@ int queue_secret_remember(int directory, const struct queue_key *key);
 	"written: put that one back, or accept them without it with `posthouse queue check "        \
 	"--unverified waiting', see posthouse(8)"
 
+/* While queued runs, it is another matter. */
+#define QUEUE_SECRET_IS_LOST                                                                         \
+	"the file `secret' of queue.directory is missing, or not the one that queued uses and has "  \
+	"sealed the waiting messages with: put that one back before posthouse is stopped; if it is " \
+	"gone, stop posthouse, and see `queue check --unverified waiting' in posthouse(8)"
+
 #endif

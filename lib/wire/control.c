@@ -46,6 +46,7 @@ void control_counts_put(struct wire_out *out, const struct control_counts *c)
 	wire_put_u32(out, c->unreadable);
 	wire_put_u32(out, c->left);
 	wire_put_u32(out, c->unwritten);
+	wire_put_byte(out, c->secret_lost);
 }
 
 bool control_counts_get(struct wire_in *in, struct control_counts *c)
@@ -57,6 +58,7 @@ bool control_counts_get(struct wire_in *in, struct control_counts *c)
 	c->unreadable = wire_get_u32(in);
 	c->left = wire_get_u32(in);
 	c->unwritten = wire_get_u32(in);
+	c->secret_lost = wire_get_bool(in);
 	return wire_end(in);
 }
 

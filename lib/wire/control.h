@@ -68,6 +68,7 @@ struct control_counts {
 	uint32_t left; /* delivered, and cannot be removed */
 	uint32_t
 		unwritten; /* their files do not say, or are not there to say, what was delivered */
+	bool secret_lost;  /* the file `secret' is not there, or not the one that queued uses */
 };
 
 /* Which sessions are meant. */

@@ -401,6 +401,7 @@ static bool is_well_again(struct disk *d, const struct disk_odd *odd)
 void disk_counts(struct disk *d, struct control_counts *out)
 {
 	queuedir_count_aside(d->directory, out);
+	out->secret_lost = queuedir_secret_is_lost(d->directory, &d->key);
 	for (unsigned i = d->odd_count; i-- > 0;) {
 		const struct disk_odd *odd = &d->odd[i];
 		struct stat st;

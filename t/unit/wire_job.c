@@ -304,10 +304,11 @@ static void control(struct wire_out *out)
 	torn("a line", out, get_line);
 	control_version_put(out, "1.2");
 	torn("a version", out, get_version);
-	control_counts_put(out, &(struct control_counts){ 1, 2, 3, 4, 5, 6, 7 });
+	control_counts_put(out, &(struct control_counts){ 1, 2, 3, 4, 5, 6, 7, true });
 	torn("counts", out, get_counts);
 	ok(counts.damaged == 1 && counts.torn == 2 && counts.misplaced == 3 && counts.stray == 4 &&
-	           counts.unreadable == 5 && counts.left == 6 && counts.unwritten == 7,
+	           counts.unreadable == 5 && counts.left == 6 && counts.unwritten == 7 &&
+	           counts.secret_lost,
 	   "with their fields");
 }
 
