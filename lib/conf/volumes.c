@@ -16,7 +16,7 @@ enum { MOUNTINFO_MAX = 16 << 20 };
 
 /* A line; root and path as they stand there, with \040 for a space, and "" for "/". */
 struct mount {
-	struct view id, parent, device, root, path, type;
+	struct view id, parent, device, root, path, type, options;
 };
 
 static struct view without_slash(struct view path)
@@ -36,8 +36,12 @@ static bool parse(struct view line, struct mount *m)
 	m->path = without_slash(m->path);
 	while (view_cut(&line, ' ', &word))
 		if (view_equal(word, VIEW("-")))
-			return view_cut(&line, ' ', &m->type);
-	return false;
+			break;
+	if (!view_cut(&line, ' ', &m->type))
+		return false;
+	view_cut(&line, ' ', &word); /* the source */
+	m->options = line;
+	return true;
 }
 
 /* "PARENT " begins its line, and no other. */
@@ -69,6 +73,18 @@ static bool is_passing(const struct lines *all, const struct mount *m)
 	       (view_equal(parent.type, VIEW("autofs")) && !view_equal(parent.path, m->path));
 }
 
+static bool is_users(const struct mount *m)
+{
+	const struct view name = VIEW("user_id=");
+	struct view rest = m->options, option;
+
+	while (view_cut(&rest, ',', &option))
+		if (view_starts(option, name) &&
+		    !view_equal(view_skip(option, name.len), VIEW("0")))
+			return true;
+	return false;
+}
+
 static bool decode(struct view path, struct text *out)
 {
 	text_clear(out);
@@ -93,7 +109,7 @@ static bool has_hidden_name(struct view below)
 	return false;
 }
 
-/* Does it count below this directory? *path: where it is mounted. */
+/* Does it count at this directory or below? *path: where it is mounted. */
 static bool counts(const struct lines *all, const struct mount *m, struct view directory,
                    struct text *path)
 {
@@ -101,8 +117,9 @@ static bool counts(const struct lines *all, const struct mount *m, struct view d
 		return false;
 	struct view below = view_skip(text_view(path), directory.len);
 
-	return view_starts(text_view(path), directory) && below.len > 1 && below.data[0] == '/' &&
-	       !has_hidden_name(below) && !is_passing(all, m);
+	return view_starts(text_view(path), directory) && path->len > 0 &&
+	       (below.len == 0 || below.data[0] == '/') && !has_hidden_name(below) &&
+	       !is_users(m) && !is_passing(all, m);
 }
 
 static void add_paths(const struct lines *all, struct view directory, struct text *paths)
@@ -156,6 +173,6 @@ int volumes_below(const char *directory, struct text *out, struct reason *why)
 		fail(why, "reading " MOUNTINFO ": %s", file_result_text(got));
 	text_free(&all);
 	if (got == FILE_WHOLE && out->full)
-		return fail(why, MOUNTINFO " names too many file systems below %s", directory);
+		return fail(why, MOUNTINFO " names too many file systems at %s", directory);
 	return got == FILE_WHOLE ? 0 : -1;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The file systems that are mounted below a directory, as /proc/self/mountinfo has them
+ * The file systems that are mounted at a directory and below it, as /proc/self/mountinfo has them
  * (proc_pid_mountinfo(5)).
  *
  * Left out: a directory that is mounted on itself, as systemd's ReadWritePaths= does; what autofs
  * mounts when somebody asks for it (its own mount point counts); what has a name with a dot at its
- * beginning on its way from the directory, as .zfs and .snapshot have.
+ * beginning on its way from the directory, as .zfs and .snapshot have; what another user than root
+ * has had FUSE mount (user_id= in the options, mount.fuse3(8)).
  */
 #ifndef LIB_CONF_VOLUMES_H
 #define LIB_CONF_VOLUMES_H
