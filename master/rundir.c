@@ -28,6 +28,7 @@ struct place {
 
 static char run[PATH_MAX]; /* as it was at the start: sockets do not move at a reload */
 static char group_at_start[LOGIN_NAME_MAX + 1]; /* whom the control socket lets in */
+static char group_missing[LOGIN_NAME_MAX + 1];  /* that it should have been for */
 static struct timer look;
 static const struct control_calls *calls;
 
@@ -63,10 +64,17 @@ static int make_control(const struct place *p, bool again, struct reason *why)
 	const struct group *group = name[0] && !again ? getgrnam(name) : NULL;
 	static gid_t gid = (gid_t)-1; /* no name service is asked once there are programs */
 
+	/* It went after the build: mail does not wait for who may ask for the status. */
 	if (name[0] && !again && group == NULL)
-		return fail(why, "there is no group %s (control.group)", name);
+		log_warn(
+			"event=group-missing control.group=%s reason=\"there is no such group: only "
+			"root is let in at the control socket\"",
+			log_quote(view_of(name)));
 	if (!again)
-		string_cut(group_at_start, sizeof group_at_start, view_of(name));
+		string_cut(group_missing, sizeof group_missing, view_of(group == NULL ? name : ""));
+	if (!again)
+		string_cut(group_at_start, sizeof group_at_start,
+		           view_of(group != NULL ? name : ""));
 	if (group != NULL)
 		gid = group->gr_gid;
 	int fd = net_listen_local(run, p->name, gid == (gid_t)-1 ? 0600 : 0660, gid, why);
@@ -248,8 +256,11 @@ static void tell_group(void (*tell)(void *context, const char *text), void *cont
 		return;
 	string_print_cut(text, sizeof text,
 	                 "control.group %s is not in force: the control socket has been %s%s since "
-	                 "the start; run posthouse stop and posthouse start",
-	                 name, group_at_start[0] ? "for " : "for no group", group_at_start);
+	                 "the start%s; run posthouse stop and posthouse start",
+	                 name, group_at_start[0] ? "for " : "for no group", group_at_start,
+	                 strcmp(name, group_missing) == 0
+	                         ? ", when there was no such group: make it, or set another"
+	                         : "");
 	tell(context, text);
 }
 

@@ -13,7 +13,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from house import House  # noqa: E402
-from tap import done, is_, ok  # noqa: E402
+from tap import done, is_, ok, skip  # noqa: E402
 
 
 def told(house, event, text):
@@ -173,4 +173,22 @@ with House() as house:
     ok(f"error: {late}" in house.posthouse("check").stderr, "and check")
     conf.write_text(text)
     is_((house.posthouse("build", "--reload").stderr, "control.group" in house.posthouse("status").stdout), ("", False), "without it there is nothing to say")
+
+    own = ["unshare", "-m", "--propagation", "private"]
+    if os.geteuid() != 0 or not shutil.which("unshare") or subprocess.run([*own, "true"], capture_output=True).returncode:
+        skip("a group that is removed after the build", "needs root and a mount namespace")
+    else:
+        conf.write_text(f"{text}control.group phgone\n")
+        (house.directory / "group").write_text(pathlib.Path("/etc/group").read_text() + "phgone:x:61234:\n")
+        built = subprocess.run([*own, "sh", "-c", 'mount --bind "$1/group" /etc/group && "$1/bin/posthouse" -c "$2" build', "sh", house.directory, house.env["CONF"]],
+                               capture_output=True, text=True)
+        is_(built.returncode, 0, "a generation with a group that is removed since")
+        house.posthouse("stop")
+        answer = house.posthouse("start", env={**os.environ, "POSTHOUSE_PROGRAMS": f"{house.directory}/bin"})
+        why = "control.group phgone is not in force: the control socket has been for no group since the start, when there was no such group: make it, or set another"
+        ok(answer.returncode == 0 and f"posthouse: warning: {why}" in answer.stderr, "the start goes on and says so", answer.stderr)
+        is_(oct((house.directory / "run/control").stat().st_mode & 0o777), "0o600", "and lets in nobody else")
+        ok(f"replaced     {why}" in house.posthouse("status").stdout and "event=group-missing control.group=phgone" in house.log(), "so do status and the log")
+        conf.write_text(text)
+        house.posthouse("build", "--reload")
 done()
