@@ -46,7 +46,8 @@ static int read_answer(const struct settings *s, int fd, enum control_type quest
 		uint8_t code = EXIT_TEMPORARY;
 		bool ended = in.type == CONTROL_END && control_end_get(&in, &code, line);
 
-		if (!version_known) {
+		/* Who is refused is not told it. */
+		if (!version_known && !(ended && code != EXIT_DONE)) {
 			bool told = in.type == CONTROL_VERSION && control_version_get(&in, version);
 
 			if (h->version != NULL)

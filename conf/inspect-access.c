@@ -99,6 +99,7 @@ struct unusable {
 	int directory;
 	unsigned directories, files;
 	bool secret;
+	char odd[16]; /* a name that should be a directory's, and is not */
 };
 
 static bool may_use(int at, const char *name, int wanted)
@@ -115,6 +116,16 @@ static bool note_message(void *context, const struct queuedir_entry *e)
 	return true;
 }
 
+static void look_at_directory(struct unusable *u, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(u->directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+		string_put(u->odd, sizeof u->odd, view_of(name));
+	else
+		u->directories += !may_use(u->directory, name, R_OK | W_OK | X_OK);
+}
+
 /* Of a running house queued itself tells which messages it cannot open. */
 static void look_into_queue(struct unusable *u, bool files)
 {
@@ -122,10 +133,10 @@ static void look_into_queue(struct unusable *u, bool files)
 	char name[8];
 
 	for (unsigned i = 0; i < sizeof aside / sizeof aside[0]; i++)
-		u->directories += !may_use(u->directory, aside[i], R_OK | W_OK | X_OK);
+		look_at_directory(u, aside[i]);
 	for (unsigned i = 0; i < QUEUEDIR_DIRECTORIES; i++) {
 		string_print(name, sizeof name, "%02x", i);
-		u->directories += !may_use(u->directory, name, R_OK | W_OK | X_OK);
+		look_at_directory(u, name);
 	}
 	u->secret = !may_use(u->directory, "secret", R_OK);
 	if (files)
@@ -141,8 +152,11 @@ static void add_count(struct text *out, unsigned count, const char *one, const c
 static void tell_unusable(const struct settings *s, const struct asker *who,
                           const struct unusable *u, struct text *out)
 {
-	if (u->directories + u->files + u->secret == 0)
-		return;
+	if (u->odd[0])
+		text_format(out, "%s in it is not a directory, and a start fails; move it away",
+		            u->odd);
+	if (u->directories + u->files + u->secret == 0 || u->odd[0])
+		return; /* one thing after the other */
 	add_count(out, u->directories, "directory", "directories");
 	add_count(out, u->files, "message", "messages");
 	if (u->secret)

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: ISC
 """Commands to a master that hangs, that waits for others or does not start: they say so, and do not wait for ever."""
 import pathlib
+import select
 import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import wirehouse  # noqa: E402
 from place import CONTROL_RELOAD, CONTROL_STOP, PROGRAM, Master, Place  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
@@ -43,6 +45,27 @@ def waits():
                 is_(process.returncode, 0, "until it is answered")
 
 
+class Denying(Master):
+    """Answers nobody."""
+
+    def serve(self):
+        while not self.over.is_set():
+            if not select.select([self.listener], [], [], 0.05)[0]:
+                continue
+            line, _ = self.listener.accept()
+            with line:
+                if wirehouse.receive(line) is not None:
+                    self.end(line, 100, "only root may ask")
+
+
+def denied():
+    """Who may not ask hears that, and nothing of a version."""
+    with Place(domains="example.test mailboxes\n") as p:
+        p.run("build")
+        with Denying(p):
+            is_((p.run("status"), p.out, p.err), (100, "", "posthouse: only root may ask\n"), "a status that is denied")
+
+
 def start_fails():
     """What was fatal is the last of many lines, and shown."""
     with Place(domains="example.test mailboxes\n") as p:
@@ -64,6 +87,6 @@ echo "2026-01-01T00:00:00.000Z queued[7]: fatal: reading the queue's directories
         is_([line for line in lines[1:-1] if not line.startswith("2026-01-01T00:00:00.000Z queued[7]: ")], [], "in whole lines")
 
 
-for part in (hangs, waits, start_fails):
+for part in (hangs, waits, denied, start_fails):
     part()
 done()

@@ -91,7 +91,14 @@ def queue(house):
             ok(unusable(house, "2 directories") in check(house)[1], f"damaged and torn: {name}")
         with changed(*messages, **how):
             finds(house, unusable(house, "1 message"), f"a message: {name}")
+    directory = next(path for path in directories if path.is_dir() and not list(path.iterdir()))
+    directory.rmdir()
+    directory.touch()
+    ok(f"{place}: error: {directory.name} in it is not a directory, and a start fails; move it away\n" in check(house)[1], "a file instead of one of the 256", check(house)[1])
+    directory.unlink()
+    directory.mkdir(mode=0o700)
     if ROOT:
+        os.chown(directory, *[getattr(place.stat(), name) for name in ("st_uid", "st_gid")])
         with changed(*everything(place), owner=(0, 0)):
             # Only the secret and what is within can still be looked at, once the account may pass the directory itself.
             os.chmod(place, 0o700)
