@@ -21,6 +21,7 @@ static struct {
 	struct watch child;  /* its pipe; not watched: there is none */
 	struct timer late;
 	pid_t pid;
+	char of[PATH_MAX]; /* mail.root that it looks at */
 	bool again, again_whole;
 } volumes;
 
@@ -76,7 +77,7 @@ static void child_said(struct watch *w, unsigned events)
 	ssize_t n = file_read_some(w->fd, root, sizeof root - 1);
 
 	(void)events;
-	if (n > 0) {
+	if (n > 0 && strcmp(volumes.of, master.settings.mail_root) == 0) {
 		root[n] = '\0';
 		mailvolumes_set_root(&master.settings, root);
 	}
@@ -99,6 +100,7 @@ static void begin(bool whole)
 		log_warn("event=volumes-unwatched reason=\"%m\"");
 		return;
 	}
+	string_cut(volumes.of, sizeof volumes.of, view_of(master.settings.mail_root));
 	volumes.pid = loop_fork();
 	if (volumes.pid == 0)
 		look(ends[1], whole);
