@@ -9,7 +9,7 @@
 #include "lib/wire/master.h"
 #include "master/master.h"
 
-enum { FILES_BYTES_MAX = 16384 };
+enum { FILES_BYTES_MAX = 1 << 20 };
 
 /* Files, each with an LF behind it: in use, of a keyd that is not ready yet, of the last trial; and
  * those whose key the running one alone has. */
