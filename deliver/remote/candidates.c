@@ -71,7 +71,7 @@ void candidates_add(struct candidates *all, const struct dns_host *host, uint16_
 		c->address = host->addresses[i];
 		c->address.port = port;
 		c->preference = preference;
-		c->tried = c->refused = c->passed_over = c->later = false;
+		c->tried = c->refused = c->passed_over = false;
 		c->round = rounds[family_of(c)]++;
 	}
 }
@@ -183,23 +183,28 @@ void candidates_put_last(struct candidates *all, const char *host, uint16_t port
 	}
 }
 
-enum candidates_standing candidates_standing(const struct candidates *all)
+/* A family without a route leads nowhere at all. */
+static bool may_know_better(const struct candidate *c)
+{
+	return !c->passed_over && !(c->tried && c->refused);
+}
+
+enum candidates_standing candidates_standing(const struct candidates *all, unsigned attempt)
 {
 	const struct candidate *last = &all->rows[all->at - 1];
-	enum candidates_standing standing = CANDIDATES_FIRST;
+	bool waits = all->missing < last->preference, deputy = false;
 
-	if (all->missing < last->preference)
-		return CANDIDATES_WAITS;
 	for (unsigned i = 0; i < all->count; i++) {
 		const struct candidate *c = &all->rows[i];
 
 		if (c->preference >= last->preference)
 			continue;
-		if (c->later || (!c->tried && !c->passed_over))
-			return CANDIDATES_WAITS;
-		standing = CANDIDATES_DEPUTY;
+		waits = waits || may_know_better(c);
+		deputy = deputy || !c->passed_over;
 	}
-	return standing;
+	if (waits)
+		return attempt < CANDIDATES_PATIENCE ? CANDIDATES_WAITS : CANDIDATES_DEPUTY;
+	return deputy ? CANDIDATES_DEPUTY : CANDIDATES_FIRST;
 }
 
 void candidates_tried(struct candidates *all, int64_t took_ms, int error, bool met,
@@ -209,7 +214,6 @@ void candidates_tried(struct candidates *all, int64_t took_ms, int error, bool m
 
 	c->tried = true;
 	c->refused = reply_for_good(reply);
-	c->later = reply->own_fault || (error == 0 && !c->refused);
 	c->passed_over = error == ENETUNREACH || error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
 	all->slow += took_ms >= CANDIDATES_QUICK_MS;
 	if (c->passed_over)

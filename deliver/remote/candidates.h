@@ -11,10 +11,13 @@
 #include "lib/wire/resolve.h"
 
 enum {
-	CANDIDATES_MAX = 200,     /* of one destination; what is beyond them is not known */
-	CANDIDATES_SLOW_MAX = 8,  /* addresses of one attempt that may take their time (RFC 5321
-	                             section 5.1 asks for two at least) */
-	CANDIDATES_QUICK_MS = 500 /* who says no within this costs nothing */
+	CANDIDATES_MAX = 200,      /* of one destination; what is beyond them is not known */
+	CANDIDATES_SLOW_MAX = 8,   /* addresses of one attempt that may take their time (RFC 5321
+	                              section 5.1 asks for two at least) */
+	CANDIDATES_QUICK_MS = 500, /* who says no within this costs nothing */
+	/* Attempts for which the others wait for a better host: some hours. Longer than a reboot,
+	 * and not as long as a message may wait. */
+	CANDIDATES_PATIENCE = 8
 };
 
 struct candidate {
@@ -25,7 +28,6 @@ struct candidate {
 	bool tried;                 /* in this attempt */
 	bool refused;               /* for good, before any message was offered */
 	bool passed_over;           /* its family has no route */
-	bool later;                 /* it was reached, and has not refused for good */
 };
 
 /* Why nothing was delivered, in the order in which one is worth telling more than another. */
@@ -71,12 +73,14 @@ void candidates_put_last(struct candidates *all, const char *host, uint16_t port
 /* What a refusal by the last one is worth, by what better ones have said in this attempt. */
 enum candidates_standing {
 	CANDIDATES_FIRST,  /* none is better */
-	CANDIDATES_DEPUTY, /* none of the better ones lets us in, or can be reached: it speaks for
-	                      them (RFC 5321 section 5.1), for this message */
-	CANDIDATES_WAITS   /* one was reached and has come to nothing, or was not asked: it may know
-	                      better */
+	CANDIDATES_DEPUTY, /* none of the better ones lets us in, or none came to anything for
+	                      CANDIDATES_PATIENCE attempts: it speaks for them (RFC 5321 section
+	                      5.1), for this message */
+	CANDIDATES_WAITS /* one could not be reached, was not asked, or has come to nothing: it may
+	                    know better */
 };
-enum candidates_standing candidates_standing(const struct candidates *all);
+/* attempt: as in candidates_arrange. */
+enum candidates_standing candidates_standing(const struct candidates *all, unsigned attempt);
 /* What trying the last one came to. error: of connect, 0 when it was reached. met: it was open, and
  * this is its answer to the message. */
 void candidates_tried(struct candidates *all, int64_t took_ms, int error, bool met,

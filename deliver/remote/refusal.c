@@ -5,9 +5,9 @@
 
 enum evidence {
 	IS_SURE = 1,  /* the status says it */
-	IS_EDGE,      /* the same as IS_UNKNOWN, or edge_words */
-	IS_UNKNOWN,   /* the status says it, if not to everybody; 5.1.1 says it better */
-	IS_IN_WORDS,  /* its words decide; 5.1.1 says it better */
+	IS_EDGE,      /* the same as IS_IN_WORDS, or edge_words */
+	IS_CLEAR,     /* unknown_words decide; 5.1.1 says it better */
+	IS_IN_WORDS,  /* the same, or a vague one */
 	IS_CLOSED,    /* the same as IS_SURE_WORDS, or closed_words */
 	IS_SURE_WORDS /* its words decide; the status is precise */
 };
@@ -17,7 +17,7 @@ static const struct {
 	enum evidence evidence;
 } statuses[] = {
 	{ "5.1.1", IS_SURE },       { "5.1.10", IS_SURE },      { "5.4.1", IS_EDGE },
-	{ "5.1.2", IS_UNKNOWN },    { "5.4.4", IS_UNKNOWN },    { "5.0.0", IS_IN_WORDS },
+	{ "5.1.2", IS_CLEAR },      { "5.4.4", IS_CLEAR },      { "5.0.0", IS_IN_WORDS },
 	{ "5.1.0", IS_IN_WORDS },   { "5.3.0", IS_IN_WORDS },   { "5.4.0", IS_IN_WORDS },
 	{ "5.5.0", IS_IN_WORDS },   { "5.1.3", IS_SURE_WORDS }, { "5.1.4", IS_SURE_WORDS },
 	{ "5.1.6", IS_SURE_WORDS }, { "5.2.1", IS_CLOSED },
@@ -243,7 +243,7 @@ static enum refusal judge(const struct reply *r, enum evidence evidence,
 
 	if (sure && is_plain(p->sender) && is_code_of_address(r->code))
 		return REFUSAL_SURE;
-	if (sure || evidence == IS_EDGE || evidence == IS_UNKNOWN)
+	if (sure)
 		return REFUSAL_UNKNOWN;
 	return evidence == IS_IN_WORDS && has_words(text, vague_words) ? REFUSAL_UNKNOWN
 	                                                               : REFUSAL_OTHER;

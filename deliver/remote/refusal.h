@@ -11,9 +11,9 @@
  *
  *   5.1.1, 5.1.10              sure by themselves
  *   5.4.1                      sure by clear words, or Exchange Online's "Recipient address
- *                              rejected: Access denied"; unknown by itself
- *   5.1.2, 5.4.4               sure by clear words; unknown by themselves, as a relay of a domain
- *                              says it of one recipient
+ *                              rejected: Access denied"
+ *   5.1.2, 5.4.4               sure by clear words; else it may be a gateway in trouble, which
+ *                              cannot find its inner host: that is told
  *   5.2.1                      sure by clear words, or that it is disabled, closed and the like
  *   5.1.3, 5.1.4, 5.1.6        sure by clear words
  *   none, 5.0.0, 5.1.0, 5.3.0, sure by clear words; unknown by "mailbox unavailable", which RFC

@@ -339,7 +339,7 @@ static bool try_candidate(struct delivery *d, struct candidates *all, const stru
 	 * message does not begin with that one. */
 	d->ends_with_it = d->asked > 0 || all->kind == CANDIDATES_MESSAGE;
 	enum candidates_standing standing =
-		d->ends_with_it ? CANDIDATES_WAITS : candidates_standing(all);
+		d->ends_with_it ? CANDIDATES_WAITS : candidates_standing(all, d->job->attempts);
 	bool settled, open = try_host(c, d, standing, &reply, &settled);
 
 	if (settled) {

@@ -128,8 +128,8 @@ static void add_at(const char *host, int family, uint16_t preference)
 static void stands(enum candidates_standing standing, const char *what)
 {
 	if (ok(candidates_next(&all) != NULL, "the next one"))
-		ok(candidates_standing(&all) == standing, "%s: %d", what,
-		   (int)candidates_standing(&all));
+		ok(candidates_standing(&all, 0) == standing, "%s: %d", what,
+		   (int)candidates_standing(&all, 0));
 }
 
 /* What a host says is worth what the better ones have left to it. */
@@ -140,7 +140,7 @@ static void check_standing(void)
 		enum candidates_standing standing;
 		const char *what;
 	} rows[] = {
-		{ NULL, CANDIDATES_DEPUTY, "the better one cannot be reached" },
+		{ NULL, CANDIDATES_WAITS, "the better one cannot be reached" },
 		{ "554 5.7.1 no", CANDIDATES_DEPUTY, "it wants no mail of ours" },
 		{ "451 4.3.2 busy", CANDIDATES_WAITS, "it is busy" },
 		{ "421 4.3.2 closing", CANDIDATES_WAITS, "it closes" },
@@ -157,6 +157,9 @@ static void check_standing(void)
 
 		candidates_tried(&all, 1, rows[i].said ? 0 : ECONNREFUSED, false, &r);
 		stands(rows[i].standing, rows[i].what);
+		ok(candidates_standing(&all, CANDIDATES_PATIENCE - 1) == rows[i].standing &&
+		           candidates_standing(&all, CANDIDATES_PATIENCE) == CANDIDATES_DEPUTY,
+		   "and not for ever");
 		r = said("451 4.3.2 busy");
 		candidates_tried(&all, 1, 0, false, &r);
 		stands(rows[i].standing, "one of the same preference changes nothing");
@@ -181,7 +184,7 @@ static void check_standing(void)
 	tried(ours(false), ECONNREFUSED, false);
 	while (strcmp(all.rows[all.at - 1].host, "b.test") != 0)
 		tried(ours(false), ECONNREFUSED, false);
-	ok(all.at < all.count && candidates_standing(&all) == CANDIDATES_WAITS,
+	ok(all.at < all.count && candidates_standing(&all, 1) == CANDIDATES_WAITS,
 	   "better addresses have not been tried");
 	candidates_clear(&all);
 	add_at("a.test", 4, 10);
@@ -193,7 +196,7 @@ static void check_standing(void)
 	add_at("a.test", 6, 10);
 	add_at("b.test", 4, 20);
 	candidates_arrange(&all, 0);
-	stands(CANDIDATES_DEPUTY, "the family of the better one has no route, as was seen before");
+	stands(CANDIDATES_FIRST, "the family of the better one has no route, as was seen before");
 }
 
 static void check_order(void)
