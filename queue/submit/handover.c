@@ -64,6 +64,8 @@ int handover_open(struct handover *o, const struct paths *p, struct reason *why)
 	*o = (struct handover){ .fd = connect_socket(p), .paths = p };
 	text_init(&o->kept, KEPT_MAX);
 	signal(SIGPIPE, SIG_IGN);
+	/* A caller that ignores its children has us do so too, and drop's answer would be lost. */
+	signal(SIGCHLD, SIG_DFL);
 	return o->fd >= 0 ? 0 : start_drop(o, p, why);
 }
 
