@@ -16,8 +16,9 @@
 
 enum {
 	LINE_BYTES = 64,
-	LINES_MAX = 32768, /* folders there have ever been; then one forgets another */
-	APART_BITS = 26    /* how far two restores may be apart */
+	LINES_MAX = 32768,     /* folders there have ever been; then one forgets another */
+	APART_BITS = 26,       /* how far two restores may be apart */
+	TOUCHED_UIDS = 1 << 20 /* given between a backup and its restore in place, at most */
 };
 
 static void finish_line(char out[LINE_BYTES + 1], size_t len)
@@ -143,8 +144,11 @@ static void judge(struct record_file *file, const struct stat *st)
 	/* Every restore is followed by another file (replace), so this is the first since the file
 	 * was made: there is none that it could meet. */
 	file->touched = same && said.born_ns && has_time_of(st, said.written_ns);
-	if (file->touched)
+	if (file->touched) {
+		/* A nightly cp -al is one as well: ten years of these use up a UIDVALIDITY. */
+		file->added += TOUCHED_UIDS;
 		return;
+	}
 	/* The same until it is recorded, then never again. */
 	if (*file->jump == 0)
 		*file->jump = jump();

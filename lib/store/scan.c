@@ -384,6 +384,9 @@ static int merge_all(struct folder *f, struct scan *s, struct reason *why)
 
 	if (f->ix.fresh)
 		m.accept_from = 1;
+	/* Another session may have reserved more since. */
+	if (!f->unrecorded)
+		f->uid_ceiling = 0;
 	/* Names are written below what was reserved. One above it is from between two restores. */
 	m.accept_below = know_ceiling(f) < 0 || f->uid_ceiling == 0
 	                         ? uid_above(f->ix.h.uidnext, UID_TRUST)
