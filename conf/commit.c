@@ -301,7 +301,7 @@ static int judge(struct edits *e, const struct model *m)
 
 	if (e->judge == NULL || e->judge(m, e->judge_context, &why) == 0)
 		return 0;
-	fprintf(stderr, "posthouse: %s\n", why.text);
+	command_fail(EXIT_PERMANENT, &why);
 	return -1;
 }
 

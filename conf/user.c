@@ -176,6 +176,14 @@ static void warn_of_old_mail(const char *address, const char *home)
 	        home, mail ? " and has mail" : " and has a mailbox", address);
 }
 
+static void warn(const struct reason *why)
+{
+	struct reason warning;
+
+	fail(&warning, "warning: %s", why->text);
+	command_fail(EXIT_DONE, &warning);
+}
+
 /* Not made by a private or broken configuration: local makes it on the first delivery, or says why
  * not. */
 static void home_for_new_user(const struct command *c, const char *address)
@@ -186,11 +194,11 @@ static void home_for_new_user(const struct command *c, const char *address)
 	char home[PATH_MAX];
 
 	if (settled_user(c, address, &u, home, &m, &why) != 0) {
-		fprintf(stderr, "posthouse: warning: %s\n", why.text);
+		warn(&why);
 	} else {
 		warn_of_old_mail(address, home);
 		if (home_make(&m.settings, &u, home, &why) != 0)
-			fprintf(stderr, "posthouse: warning: %s\n", why.text);
+			warn(&why);
 	}
 	model_free(&m);
 }
