@@ -123,13 +123,10 @@ void inspect_mailboxes(struct model *m)
 {
 	const struct model_map *users = &m->maps[MAP_USERS];
 	struct looking l = { .tales = { .model = m }, .messages_left = MESSAGES_LOOKED_MAX };
-	struct text missing;
 	struct stat root;
 	size_t homes = 0;
 	bool there = stat(m->settings.mail_root, &root) == 0; /* check_directory says when not */
 
-	text_init(&missing, PLACES_TEXT_MAX);
-	places_missing_volumes(&m->settings, &missing);
 	for (size_t i = 0; i < users->count; i++) {
 		struct home h = { .address = users->entries[i]->key };
 		struct stat st;
@@ -141,11 +138,9 @@ void inspect_mailboxes(struct model *m)
 			continue;
 		h.owner = (struct asker){ h.user.uid, h.user.gid, "its owner" };
 		homes += lstat(h.path, &st) == 0 || errno != ENOENT;
-		/* Nobody is to be let in beneath the mount point of a volume. */
-		if (there && !places_is_on(&m->settings, text_view(&missing), h.path))
+		if (there)
 			look_at_home(&l, m, &h);
 	}
-	text_free(&missing);
 	tales_end(&l.tales);
 	if (users->count)
 		check_moved(m, homes);

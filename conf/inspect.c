@@ -319,7 +319,7 @@ static void check_volumes(struct model *m, struct disks *disks)
 
 	text_init(&volumes, VOLUMES_TEXT_MAX);
 	if (realpath(m->settings.mail_root, root) != NULL &&
-	    volumes_below(root, &volumes, NULL) == 0)
+	    volumes_below(root, VOLUMES_OPERATORS, &volumes, NULL) == 0)
 		for (rest = text_view_cut(&volumes); view_cut(&rest, '\n', &line);)
 			if (string_copy(path, sizeof path, line))
 				check_disk(m, disks, path, 0);

@@ -204,16 +204,12 @@ enum house_state command_house_state(const struct settings *s)
 
 static void warn_of(struct hearer *h, const char *line)
 {
-	const struct view replaced = VIEW("replaced     "),
-			  group = VIEW("replaced     control.group ");
+	const struct view group = VIEW("replaced     control.group ");
 	char fault[CONTROL_LINE_MAX + 64];
 
 	(void)h;
 	if (view_starts(view_of(line), VIEW("tls ")))
 		fprintf(stderr, "posthouse: warning: %s\n", dead_tls(line, fault));
-	else if (view_starts(view_of(line), VIEW("replaced ")) &&
-	         strstr(line, "mail.root, had a file system of its own") != NULL)
-		fprintf(stderr, "posthouse: warning: %s\n", line + replaced.len);
 	else if (view_starts(view_of(line), group))
 		fprintf(stderr, "posthouse: warning: control.group %s\n", line + group.len);
 }

@@ -37,7 +37,6 @@
 #include "master/reload.h"
 #include "master/residents.h"
 #include "master/rundir.h"
-#include "master/volumes.h"
 
 enum { STAGE_PATIENCE_MS = 10000, DESCRIPTORS_WANTED = 262144, DIALS_PER_SECOND = 8 };
 
@@ -317,7 +316,6 @@ int main(int argc, char **argv)
 	owners_start(descriptors);
 	logs_tell();
 	beats_start();
-	volumes_start();
 	loop_run(master.loop);
 	return master.failed ? EXIT_TEMPORARY : EXIT_DONE;
 }

@@ -21,7 +21,6 @@
 #include "master/residents.h"
 #include "master/rundir.h"
 #include "master/trial.h"
-#include "master/volumes.h"
 
 /* So soon after it was taken a generation is to blame when a program died so often in a row, none
  * of its lives steady (instance.h). */
@@ -237,7 +236,6 @@ static int take(struct candidate *c, struct reason *why)
 	beats_take_settings();
 	rundir_take_settings();
 	places_learn(&master.settings);
-	volumes_take_settings();
 	log_info("event=reloaded");
 	return 0;
 }

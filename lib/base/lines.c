@@ -13,6 +13,14 @@ static int compare(const void *a, const void *b)
 	return by_bytes != 0 ? by_bytes : (x->len > y->len) - (x->len < y->len);
 }
 
+static int compare_start(const void *prefix, const void *line)
+{
+	const struct view *p = prefix, *l = line;
+	struct view start = view_take(*l, p->len);
+
+	return compare(p, &start);
+}
+
 void lines_init(struct lines *l, struct view text)
 {
 	struct view line;
@@ -39,15 +47,6 @@ bool lines_has(const struct lines *l, struct view line)
 
 const struct view *lines_starting(const struct lines *l, struct view prefix)
 {
-	size_t from = 0, to = l->count;
-
-	while (from < to) {
-		size_t middle = from + (to - from) / 2;
-
-		if (compare(&l->sorted[middle], &prefix) < 0)
-			from = middle + 1;
-		else
-			to = middle;
-	}
-	return from < l->count && view_starts(l->sorted[from], prefix) ? &l->sorted[from] : NULL;
+	return l->count ? bsearch(&prefix, l->sorted, l->count, sizeof *l->sorted, compare_start)
+	                : NULL;
 }

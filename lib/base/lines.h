@@ -17,7 +17,7 @@ struct lines {
 void lines_init(struct lines *l, struct view text); /* each ends in LF; the last need not */
 void lines_free(struct lines *l);
 bool lines_has(const struct lines *l, struct view line);
-/* The first of those that begin so, which stand together; NULL: none. */
+/* One that begins so; NULL: none. */
 const struct view *lines_starting(const struct lines *l, struct view prefix);
 
 #endif

@@ -5,19 +5,21 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/file.h"
+#include "lib/base/lines.h"
 #include "lib/base/log.h"
-#include "lib/conf/mailvolumes.h"
+#include "lib/conf/volumes.h"
 
-enum { ID_BYTES = 16, ID_LEN = 2 * ID_BYTES };
+enum { ID_BYTES = 16, ID_LEN = 2 * ID_BYTES, KNOWN_MAX = 4 << 20 };
 
-#define MARK ".posthouse"
+#define MARK   ".posthouse"
+#define VOLUME "volume - "
 
 enum identity { SAME, UNKNOWN, MISSING, OTHER, UNSEEN };
 
@@ -122,141 +124,122 @@ static void complain(const char *state, const struct place *p, enum identity fou
 	     p->setting, p->path, found == MISSING ? "missing" : "another one", state);
 }
 
-/* ---- file systems of mail ---- */
+/* ---- file systems below mail.root ---- */
 
-/* mail.root that is what it was, though it was a file system of its own, is the same. */
-static bool is_mended(const struct settings *s, struct view known, struct view path)
+/* mail.root without symbolic links. Kept: master must not ask a file server that may not answer
+ * whenever somebody wants the status. NULL: errno. */
+static const char *root_of(const struct settings *s)
 {
-	struct place p = { .setting = "mail.root", .path = s->mail_root };
+	static char of[PATH_MAX], root[PATH_MAX];
 
-	return view_equal(path, view_of(mailvolumes_root(s))) && look(known, &p) == SAME;
+	if (strcmp(of, s->mail_root) == 0 && of[0])
+		return root;
+	of[0] = '\0';
+	if (realpath(s->mail_root, root) == NULL ||
+	    !string_copy(of, sizeof of, view_of(s->mail_root)))
+		return NULL;
+	return root;
 }
 
-/* Calls it with each that is not mounted. */
-static unsigned each_missing(
-	const struct settings *s,
-	void (*call)(void *context, const struct settings *s, const char *path), void *context)
+static int find_mounted(const struct settings *s, enum volumes which, struct text *mounted,
+                        struct reason *why)
 {
-	struct text known, missing;
-	struct view rest, line;
-	char path[PATH_MAX];
+	const char *root = root_of(s);
+
+	text_init(mounted, KNOWN_MAX);
+	return root == NULL ? fail_errno(why, "%s", s->mail_root)
+	                    : volumes_below(root, which, mounted, why);
+}
+
+static bool is_below(struct view path, struct view root)
+{
+	return view_starts(path, root) && view_starts(view_skip(path, root.len), VIEW("/"));
+}
+
+/* Where mounts cannot be seen, none is missed. */
+static unsigned tell_unmounted(const struct settings *s, struct view known,
+                               void (*tell)(void *context, const char *text), void *context)
+{
+	struct lines here;
+	struct text mounted;
+	struct reason why;
+	struct view line;
 	unsigned count = 0;
+	bool seen = find_mounted(s, VOLUMES_ALL, &mounted, &why) == 0;
 
-	text_init(&known, PLACES_TEXT_MAX);
-	text_init(&missing, PLACES_TEXT_MAX);
-	if (read_known(s->directory_state, &known, NULL) == 0)
-		mailvolumes_missing(s, text_view(&known), &missing);
-	for (rest = text_view(&missing); view_cut(&rest, '\n', &line);)
-		if (!is_mended(s, text_view(&known), line) &&
-		    string_copy(path, sizeof path, line)) {
-			call(context, s, path);
-			count++;
-		}
-	text_free(&missing);
-	text_free(&known);
+	lines_init(&here, seen ? text_view(&mounted) : VIEW(""));
+	while (seen && view_cut(&known, '\n', &line)) {
+		struct view path = view_skip(line, strlen(VOLUME));
+
+		if (!view_starts(line, VIEW(VOLUME)) || !is_below(path, view_of(root_of(s))) ||
+		    lines_has(&here, path))
+			continue;
+		fail(&why,
+		     "%.*s, below mail.root, had a file system of its own, which is not mounted: "
+		     "it would hide the mail that is delivered there now. Mount it; if it is gone "
+		     "for good, remove the line with this path from %s/directories",
+		     (int)path.len, path.data, s->directory_state);
+		tell(context, why.text);
+		count++;
+	}
+	lines_free(&here);
+	text_free(&mounted);
 	return count;
-}
-
-static const char *name_of(const struct settings *s, const char *path)
-{
-	return strcmp(path, mailvolumes_root(s)) == 0 ? "mail.root" : "below mail.root";
-}
-
-struct teller {
-	void (*tell)(void *context, const char *text);
-	void *context;
-};
-
-static void tell_unmounted(void *context, const struct settings *s, const char *path)
-{
-	const struct teller *t = context;
-	struct reason text;
-
-	fail(&text,
-	     "%s, %s, had a file system of its own, which is not mounted: the mail for it waits. "
-	     "Mount it; if it is gone for good, remove the line with this path from "
-	     "%s/directories, and give the directory a mode that lets its mailboxes in",
-	     path, name_of(s, path), s->directory_state);
-	t->tell(t->context, text.text);
 }
 
 unsigned places_check_volumes(const struct settings *s,
                               void (*tell)(void *context, const char *text), void *context)
 {
-	struct teller t = { tell, context };
+	struct text known;
+	unsigned count = 0;
 
-	return each_missing(s, tell_unmounted, &t);
+	text_init(&known, KNOWN_MAX);
+	if (read_known(s->directory_state, &known, NULL) == 0)
+		count = tell_unmounted(s, text_view(&known), tell, context);
+	text_free(&known);
+	return count;
 }
 
-static void add_path(void *context, const struct settings *s, const char *path)
+/* A line for each of these that has none. */
+static bool add_volumes(struct text *known, struct view mounted)
 {
-	(void)s;
-	text_format(context, "%s\n", path);
+	const size_t before = known->len;
+	struct text old, line;
+	struct lines had;
+	struct view path;
+
+	text_init(&old, KNOWN_MAX);
+	text_add(&old, text_view(known));
+	lines_init(&had, text_view(&old));
+	text_init(&line, sizeof VOLUME + PATH_MAX);
+	while (!known->full && view_cut(&mounted, '\n', &path)) {
+		text_clear(&line);
+		text_add_string(&line, VOLUME);
+		text_add(&line, path);
+		if (lines_has(&had, text_view(&line)))
+			continue;
+		text_add_byte(&line, '\n');
+		text_add(known, text_view(&line));
+	}
+	text_free(&line);
+	lines_free(&had);
+	text_free(&old);
+	return known->full || known->len > before;
 }
 
-void places_missing_volumes(const struct settings *s, struct text *out)
+static bool learn_volumes(const struct settings *s, struct text *known)
 {
-	each_missing(s, add_path, out);
-}
-
-bool places_is_on(const struct settings *s, struct view volumes, const char *path)
-{
-	const char *root = volumes.len ? mailvolumes_root(s) : NULL;
-	char real[PATH_MAX];
-	struct view volume;
-
-	if (root == NULL || !view_starts(view_of(path), view_of(s->mail_root)) ||
-	    !string_format(real, sizeof real, "%s%s", root, path + strlen(s->mail_root)))
-		return false;
-	while (view_cut(&volumes, '\n', &volume))
-		if (mailvolumes_covers(volume, view_of(real)) ||
-		    mailvolumes_covers(view_of(real), volume))
-			return true;
-	return false;
-}
-
-struct shutting {
-	char last[PATH_MAX]; /* what is within it is shut with it */
-	struct reason *why;  /* of the first that failed */
-	int result;
-};
-
-static void shut(void *context, const struct settings *s, const char *path)
-{
-	struct shutting *x = context;
+	struct text mounted;
 	struct reason why;
-	mode_t had;
+	bool more = false;
 
-	(void)s;
-	if (x->last[0] && mailvolumes_covers(view_of(x->last), view_of(path)))
-		return;
-	int result = mailvolumes_shut(path, &had, &why);
-
-	if (result < 0 && errno == EBUSY)
-		return;
-	if (result == 0)
-		string_put(x->last, sizeof x->last, view_of(path));
-	if (result == 0 && had)
-		log_warn("event=volume-missing path=%s mode=%04o reason=\"it is not mounted: "
-		         "nobody is let into its mount point, and the mail for it waits\"",
-		         log_quote(view_of(path)), (unsigned)had);
-	if (result == 0 || x->result < 0)
-		return;
-	x->result =
-		fail(x->why,
-	             "%s, %s, had a file system of its own, which is not mounted: it would hide "
-	             "the mail that is delivered there now (%s). Mount it, or let nobody into "
-	             "the directory (mode 0); if it is gone for good, remove the line with this "
-	             "path from %s/directories",
-	             path, name_of(s, path), why.text, s->directory_state);
-}
-
-int places_shut_volumes(const struct settings *s, struct reason *why)
-{
-	struct shutting x = { .why = why };
-
-	each_missing(s, shut, &x);
-	return x.result;
+	if (find_mounted(s, VOLUMES_OPERATORS, &mounted, &why) == 0)
+		more = add_volumes(known, text_view(&mounted));
+	else
+		log_warn("event=unmarked setting=mail.root path=%s reason=\"%s\"",
+		         log_quote(view_of(s->mail_root)), log_text(view_of(why.text)));
+	text_free(&mounted);
+	return more;
 }
 
 /* ---- all of it ---- */
@@ -270,7 +253,7 @@ unsigned places_check(const struct settings *s, void (*tell)(void *context, cons
 	unsigned count = 0;
 
 	list(s, places);
-	text_init(&known, PLACES_TEXT_MAX);
+	text_init(&known, KNOWN_MAX);
 	if (read_known(s->directory_state, &known, &why) < 0) {
 		if (errno == EACCES)
 			text_clear(&known);
@@ -298,7 +281,7 @@ bool places_before(const struct settings *s, const char *setting, char *out, siz
 	bool found = false;
 
 	list(s, places);
-	text_init(&known, PLACES_TEXT_MAX);
+	text_init(&known, KNOWN_MAX);
 	all = read_known(s->directory_state, &known, NULL) == 0 ? text_view(&known) : VIEW("");
 	for (unsigned i = 0; i < PLACES; i++)
 		for (struct view rest = all;
@@ -352,20 +335,11 @@ static bool mark(struct place *p)
 	return false;
 }
 
-static void write_known(const struct settings *s, const struct text *known)
-{
-	if (known->full)
-		errno = EFBIG;
-	if (known->full || write_file(s->directory_state, "directories", text_view(known)) != 0)
-		log_warn("event=unmarked setting=directory.state path=%s reason=\"%m\"",
-		         log_quote(view_of(s->directory_state)));
-}
-
 /* Those without a line get one. */
 static void learn(const struct settings *s, struct place places[PLACES],
                   const enum identity found[PLACES], struct text *known)
 {
-	bool more = false;
+	bool more = learn_volumes(s, known);
 
 	for (unsigned i = 0; i < PLACES; i++) {
 		if (found[i] != UNKNOWN || !mark(&places[i]))
@@ -373,14 +347,24 @@ static void learn(const struct settings *s, struct place places[PLACES],
 		text_format(known, "%s %s %s\n", places[i].setting, places[i].id, places[i].path);
 		more = true;
 	}
-	if (more)
-		write_known(s, known);
+	if (more &&
+	    (known->full || write_file(s->directory_state, "directories", text_view(known)) != 0))
+		log_warn("event=unmarked setting=directory.state path=%s reason=\"%m\"",
+		         log_quote(view_of(s->directory_state)));
 }
 
 static bool is_known(struct view known, struct place *p)
 {
 	find_known(known, p);
 	return p->known[0] != '\0';
+}
+
+static void note_first(void *context, const char *text)
+{
+	struct reason *why = context;
+
+	if (why->text[0] == '\0')
+		fail(why, "%s", text);
 }
 
 /* why: NULL: the house runs; what is known already is not looked at, since mail.root may be on a
@@ -402,69 +386,25 @@ static int take(const struct settings *s, struct text *known, struct reason *why
 			return -1;
 		}
 	}
-	if (why != NULL && places_shut_volumes(s, why) < 0)
-		return -1;
+	if (why != NULL) {
+		why->text[0] = '\0';
+		if (tell_unmounted(s, text_view(known), note_first, why) > 0)
+			return -1;
+	}
 	learn(s, places, found, known);
 	return 0;
-}
-
-static void tell_unwritten(const struct settings *s, const char *reason)
-{
-	log_warn("event=unmarked setting=directory.state path=%s reason=\"%s\"",
-	         log_quote(view_of(s->directory_state)), log_text(view_of(reason)));
-}
-
-/* master and whom it has look at volumes write the same file: not at the same time. -1: errno. */
-static int lock_known(const struct settings *s)
-{
-	int fd = open(s->directory_state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd >= 0 && flock(fd, LOCK_EX) != 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/* What may take its time comes first. */
-void places_learn_volumes(const struct settings *s)
-{
-	struct text known, more;
-	struct reason why;
-	struct view rest, path;
-	int lock = -1;
-
-	text_init(&known, PLACES_TEXT_MAX);
-	text_init(&more, PLACES_TEXT_MAX);
-	if (read_known(s->directory_state, &known, NULL) == 0)
-		mailvolumes_new(s, text_view(&known), &more);
-	text_clear(&known);
-	if (more.len &&
-	    ((lock = lock_known(s)) < 0 || read_known(s->directory_state, &known, &why) < 0))
-		tell_unwritten(s, lock < 0 ? strerror(errno) : why.text);
-	else if (more.len) {
-		for (rest = text_view(&more); view_cut(&rest, '\n', &path);)
-			text_format(&known, MAILVOLUMES_LINE "%.*s\n", VIEW_ARG(path));
-		write_known(s, &known);
-	}
-	if (lock >= 0)
-		close(lock);
-	text_free(&more);
-	text_free(&known);
 }
 
 int places_take(const struct settings *s, struct reason *why)
 {
 	struct text known;
 
-	text_init(&known, PLACES_TEXT_MAX);
+	text_init(&known, KNOWN_MAX);
 	int result = read_known(s->directory_state, &known, why);
 
 	if (result == 0)
 		result = take(s, &known, why);
 	text_free(&known);
-	if (result == 0)
-		places_learn_volumes(s);
 	return result;
 }
 
@@ -472,16 +412,14 @@ void places_learn(const struct settings *s)
 {
 	struct text known;
 	struct reason why;
-	int lock = lock_known(s);
 
-	text_init(&known, PLACES_TEXT_MAX);
+	text_init(&known, KNOWN_MAX);
 	if (read_known(s->directory_state, &known, &why) == 0)
 		take(s, &known, NULL);
 	else
-		tell_unwritten(s, why.text);
+		log_warn("event=unmarked setting=directory.state path=%s reason=\"%s\"",
+		         log_quote(view_of(s->directory_state)), log_text(view_of(why.text)));
 	text_free(&known);
-	if (lock >= 0)
-		close(lock);
 }
 
 /* ---- drop ---- */
@@ -503,7 +441,7 @@ int places_may_drop(const char *directory_state, const char *path, int directory
 	struct reason unread;
 	struct text known;
 
-	text_init(&known, PLACES_TEXT_MAX);
+	text_init(&known, KNOWN_MAX);
 	/* Not for everybody's eyes, or there is none: the mark must do. */
 	if (read_known(directory_state, &known, &unread) < 0)
 		text_clear(&known);

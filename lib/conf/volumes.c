@@ -81,7 +81,7 @@ static bool is_users(const struct mount *m)
 	while (view_cut(&rest, ',', &option))
 		if (view_starts(option, name) &&
 		    !view_equal(view_skip(option, name.len), VIEW("0")))
-			return true;
+			return view_starts(m->type, VIEW("fuse"));
 	return false;
 }
 
@@ -109,7 +109,7 @@ static bool has_hidden_name(struct view below)
 	return false;
 }
 
-/* Does it count at this directory or below? *path: where it is mounted. */
+/* Does it count below this directory? *path: where it is mounted. */
 static bool counts(const struct lines *all, const struct mount *m, struct view directory,
                    struct text *path)
 {
@@ -117,33 +117,34 @@ static bool counts(const struct lines *all, const struct mount *m, struct view d
 		return false;
 	struct view below = view_skip(text_view(path), directory.len);
 
-	return view_starts(text_view(path), directory) && path->len > 0 &&
-	       (below.len == 0 || below.data[0] == '/') && !has_hidden_name(below) &&
-	       !is_users(m) && !is_passing(all, m);
+	return view_starts(text_view(path), directory) && below.len > 1 && below.data[0] == '/' &&
+	       !has_hidden_name(below) && !is_passing(all, m);
 }
 
-static void add_paths(const struct lines *all, struct view directory, struct text *paths)
+static void add_paths(const struct lines *all, struct view directory, enum volumes which,
+                      struct text *paths)
 {
 	struct text path;
 	struct mount m;
 
 	text_init(&path, PATH_MAX);
 	for (size_t i = 0; i < all->count; i++)
-		if (parse(all->sorted[i], &m) && counts(all, &m, directory, &path)) {
+		if (parse(all->sorted[i], &m) && (which == VOLUMES_ALL || !is_users(&m)) &&
+		    counts(all, &m, directory, &path)) {
 			text_add(paths, text_view(&path));
 			text_add_byte(paths, '\n');
 		}
 	text_free(&path);
 }
 
-void volumes_in(struct view mountinfo, struct view directory, struct text *out)
+void volumes_in(struct view mountinfo, struct view directory, enum volumes which, struct text *out)
 {
 	struct lines all, counted;
 	struct text paths;
 
 	lines_init(&all, mountinfo);
 	text_init(&paths, mountinfo.len); /* each has its line there */
-	add_paths(&all, without_slash(directory), &paths);
+	add_paths(&all, without_slash(directory), which, &paths);
 	lines_init(&counted, text_view(&paths));
 	for (size_t i = 0; i < counted.count && !out->full; i++) {
 		if (i > 0 && view_equal(counted.sorted[i], counted.sorted[i - 1]))
@@ -156,7 +157,7 @@ void volumes_in(struct view mountinfo, struct view directory, struct text *out)
 	lines_free(&all);
 }
 
-int volumes_below(const char *directory, struct text *out, struct reason *why)
+int volumes_below(const char *directory, enum volumes which, struct text *out, struct reason *why)
 {
 	struct text all;
 	int fd = open(MOUNTINFO, O_RDONLY | O_CLOEXEC);
@@ -168,11 +169,11 @@ int volumes_below(const char *directory, struct text *out, struct reason *why)
 
 	close(fd);
 	if (got == FILE_WHOLE)
-		volumes_in(text_view(&all), view_of(directory), out);
+		volumes_in(text_view(&all), view_of(directory), which, out);
 	else
 		fail(why, "reading " MOUNTINFO ": %s", file_result_text(got));
 	text_free(&all);
 	if (got == FILE_WHOLE && out->full)
-		return fail(why, MOUNTINFO " names too many file systems at %s", directory);
+		return fail(why, MOUNTINFO " names too many file systems below %s", directory);
 	return got == FILE_WHOLE ? 0 : -1;
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The file systems that are mounted at a directory and below it, as /proc/self/mountinfo has them
+ * The file systems that are mounted below a directory, as /proc/self/mountinfo has them
  * (proc_pid_mountinfo(5)).
  *
  * Left out: a directory that is mounted on itself, as systemd's ReadWritePaths= does; what autofs
  * mounts when somebody asks for it (its own mount point counts); what has a name with a dot at its
- * beginning on its way from the directory, as .zfs and .snapshot have; what another user than root
- * has had FUSE mount (user_id= in the options, mount.fuse3(8)).
+ * beginning on its way from the directory, as .zfs and .snapshot have.
  */
 #ifndef LIB_CONF_VOLUMES_H
 #define LIB_CONF_VOLUMES_H
@@ -14,10 +13,14 @@
 #include "lib/base/bytes.h"
 #include "lib/base/reason.h"
 
+/* Without those: what another user than root has had FUSE mount (user_id= in the options,
+ * mount.fuse3(8)), and can unmount at any time. */
+enum volumes { VOLUMES_ALL, VOLUMES_OPERATORS };
+
 /* Their paths in order, each once and followed by LF; those of an LF inside are left out. The
  * directory is named without symbolic links. -1: it cannot be told. */
-int volumes_below(const char *directory, struct text *out, struct reason *why);
+int volumes_below(const char *directory, enum volumes which, struct text *out, struct reason *why);
 /* The same out of such a text, for tests. */
-void volumes_in(struct view mountinfo, struct view directory, struct text *out);
+void volumes_in(struct view mountinfo, struct view directory, enum volumes which, struct text *out);
 
 #endif

@@ -8,7 +8,7 @@ static void listed(const char *mountinfo, const char *directory, const char *wan
 	struct text out;
 
 	text_init(&out, 4096);
-	volumes_in(view_of(mountinfo), view_of(directory), &out);
+	volumes_in(view_of(mountinfo), view_of(directory), VOLUMES_OPERATORS, &out);
 	is_string(text_string(&out), want, "%s", what);
 	text_free(&out);
 }
@@ -25,7 +25,7 @@ static void too_many(void)
 	volumes_in(VIEW(ROOT MAIL "31 30 8:3 / /var/vmail/a rw - xfs /dev/sda3 rw\n"
 	                          "32 30 8:4 / /var/vmail/b rw - xfs /dev/sda4 rw\n"
 	                          "33 30 8:5 / /var/vmail/c rw - xfs /dev/sda5 rw\n"),
-	           VIEW("/var/vmail"), &out);
+	           VIEW("/var/vmail"), VOLUMES_ALL, &out);
 	ok(out.full, "more than there is room for");
 	text_free(&out);
 }
@@ -48,7 +48,7 @@ static void many(void)
 	}
 	for (unsigned i = 0; i < HOMES; i++)
 		text_format(&want, "/v/home%05u\n", i);
-	volumes_in(text_view(&mountinfo), VIEW("/v"), &out);
+	volumes_in(text_view(&mountinfo), VIEW("/v"), VOLUMES_ALL, &out);
 	ok(view_equal(text_view(&out), text_view(&want)), "many, in order");
 	text_free(&mountinfo);
 	text_free(&out);
@@ -59,51 +59,56 @@ int main(void)
 {
 	too_many();
 	many();
-	listed(ROOT MAIL, "/var/vmail", "/var/vmail\n", "the directory itself");
+	listed(ROOT MAIL, "/var/vmail", "", "the directory itself is not below it");
 	listed(ROOT MAIL "31 30 8:3 / /var/vmail/example.org rw - xfs /dev/sda3 rw\n"
 	                 "32 22 8:4 / /var/vmail2/example.org rw - xfs /dev/sda4 rw\n"
 	                 "33 31 8:5 /@bert /var/vmail/example.org/bert rw - btrfs /dev/sda5 rw\n",
-	       "/var/vmail", "/var/vmail\n/var/vmail/example.org\n/var/vmail/example.org/bert\n",
+	       "/var/vmail", "/var/vmail/example.org\n/var/vmail/example.org/bert\n",
 	       "a domain's, a home's, and no other directory's with such a name");
 	listed(ROOT "31 22 8:3 / /srv/a rw - xfs /dev/sda3 rw\n", "/", "/srv/a\n", "below /");
 	listed(ROOT MAIL "31 30 8:3 / /var/vmail/a\\040b\\134c rw - xfs /dev/sda3 rw\n"
 	                 "32 30 8:4 / /var/vmail/x\\012y rw - xfs /dev/sda4 rw\n",
-	       "/var/vmail", "/var/vmail\n/var/vmail/a b\\c\n",
+	       "/var/vmail", "/var/vmail/a b\\c\n",
 	       "what is written in octal; none with a line's end");
 	listed(ROOT MAIL "31 30 8:3 / /var/vmail/a rw - xfs /dev/sda3 rw\n"
 	                 "32 31 8:4 / /var/vmail/a rw - xfs /dev/sda4 rw\n",
-	       "/var/vmail", "/var/vmail\n/var/vmail/a\n", "two on one path are one");
+	       "/var/vmail", "/var/vmail/a\n", "two on one path are one");
 	listed(ROOT MAIL "31 30 8:2 /a /var/vmail/a rw - ext4 /dev/sda2 rw\n"
 	                 "32 22 8:1 /srv/b /srv/b rw - ext4 /dev/sda1 rw\n",
-	       "/var/vmail", "/var/vmail\n",
-	       "a directory that is mounted on itself is there without");
+	       "/var/vmail", "", "a directory that is mounted on itself is there without");
 	listed(ROOT "32 22 8:1 /var/vmail/b /var/vmail/b rw - ext4 /dev/sda1 rw\n", "/var/vmail",
 	       "", "on the root file system too");
 	listed(ROOT MAIL "31 30 8:2 /b /var/vmail/a rw - ext4 /dev/sda2 rw\n"
 	                 "32 30 8:1 /a /var/vmail/c rw - ext4 /dev/sda1 rw\n",
-	       "/var/vmail", "/var/vmail\n/var/vmail/a\n/var/vmail/c\n",
+	       "/var/vmail", "/var/vmail/a\n/var/vmail/c\n",
 	       "another directory that is mounted there is not");
 	listed(ROOT MAIL "31 30 0:40 / /var/vmail/example.org rw - autofs systemd-1 rw\n"
 	                 "32 31 8:3 / /var/vmail/example.org rw - xfs /dev/sda3 rw\n"
 	                 "33 30 0:41 / /var/vmail/homes rw - autofs auto.homes rw\n"
 	                 "34 33 0:42 / /var/vmail/homes/bert rw - nfs4 server:/bert rw\n",
-	       "/var/vmail", "/var/vmail\n/var/vmail/example.org\n/var/vmail/homes\n",
+	       "/var/vmail", "/var/vmail/example.org\n/var/vmail/homes\n",
 	       "autofs: its own mount points, not what comes and goes below them");
 	listed(ROOT MAIL "31 30 0:43 / /var/vmail/.zfs/snapshot/a rw - zfs tank@a rw\n"
 	                 "32 30 0:44 / /var/vmail/a/.snapshot rw - nfs4 s:/ rw\n"
 	                 "33 30 0:45 / /var/vmail/a.b rw - nfs4 s:/ rw\n",
-	       "/var/vmail", "/var/vmail\n/var/vmail/a.b\n",
-	       "none behind a name that begins with a dot");
+	       "/var/vmail", "/var/vmail/a.b\n", "none behind a name that begins with a dot");
 	listed("30 3 8:2 /a /v/a rw - ext4 /dev/a rw\n31 22 8:2 /c /v/c rw - ext4 /dev/a rw\n" ROOT
 	       "33 1 8:9 / /w rw - ext4 /dev/b rw\n3 22 8:2 / /v rw - ext4 /dev/a rw\n",
-	       "/v", "/v\n/v/c\n",
-	       "the parent, not one whose number begins so or that stands before");
-	listed(ROOT
-	       "31 22 0:46 / /var/vmail/a/mnt rw,nosuid - fuse.sshfs h:/ rw,user_id=33,group_id=33\n"
-	       "32 22 0:47 / /var/vmail/b rw - fuse.glusterfs g:/b rw,user_id=0,group_id=0\n"
-	       "33 22 0:48 / /var/vmail/c rw - fuse.x x rw,user_id=1000\n"
-	       "34 22 0:49 / /var/vmail/d rw - cifs //s/user_id=7 rw,uid=33\n",
-	       "/var/vmail", "/var/vmail/b\n/var/vmail/d\n", "none that a user has had FUSE mount");
+	       "/v", "/v/c\n", "the parent, not one whose number begins so or that stands before");
+	const char *users =
+		"31 22 0:46 / /var/vmail/a/mnt rw,nosuid - fuse.sshfs h:/ rw,user_id=33,group_id=33\n"
+		"32 22 0:47 / /var/vmail/b rw - fuse.glusterfs g:/b rw,user_id=0,group_id=0\n"
+		"33 22 0:48 / /var/vmail/c rw - fuse.x x rw,user_id=1000\n"
+		"34 22 0:49 / /var/vmail/d rw - cifs //s/user_id=7 rw,uid=33\n";
+	struct text all;
+
+	listed(users, "/var/vmail", "/var/vmail/b\n/var/vmail/d\n",
+	       "none that a user has had FUSE mount");
+	text_init(&all, 4096);
+	volumes_in(view_of(users), VIEW("/var/vmail"), VOLUMES_ALL, &all);
+	is_string(text_string(&all), "/var/vmail/a/mnt\n/var/vmail/b\n/var/vmail/c\n/var/vmail/d\n",
+	          "but where all are asked for");
+	text_free(&all);
 	listed("\n31\n31 30 8:3 /\n31 30 8:3 / /var/vmail/a\n31 30 8:3 / /var/vmail/a rw - \n\n",
 	       "/var/vmail", "", "lines that are none");
 	listed("31 99 8:3 / /var/vmail/a rw - xfs /dev/sda3 rw", "/var/vmail", "/var/vmail/a\n",
