@@ -92,7 +92,9 @@ with House("--users", "4", "--set", "auth.failure-delay 0") as house, Home() as 
     answer = curl(url("imaps", "INBOX?SUBJECT%20no-such-subject-anywhere"), user="u0001")
     is_(answer.stdout.split(), [b"*", b"SEARCH"], "SEARCH for what is not there")
     answer = curl(url("imaps", "INBOX;MAILINDEX=1;SECTION=HEADER.FIELDS%20(Return-Path)"), user="u0001")
-    is_(answer.stdout, f"Return-Path: <{address('u0002')}>\r\n\r\n".encode(), "a section")
+    # Which message is the first is chance, and some have a Return-Path of their own.
+    fields = answer.stdout.split(b"\r\n")
+    is_((fields[0], fields[-2:]), (f"Return-Path: <{address('u0002')}>".encode(), [b"", b""]), "a section")
 
     well(curl(url("imaps"), "-X", "CREATE appended", user="u0003"), "CREATE")
     some = names[::10]
