@@ -71,7 +71,7 @@ void candidates_add(struct candidates *all, const struct dns_host *host, uint16_
 		c->address = host->addresses[i];
 		c->address.port = port;
 		c->preference = preference;
-		c->tried = c->refused = c->passed_over = false;
+		c->refused = c->passed_over = false;
 		c->round = rounds[family_of(c)]++;
 	}
 }
@@ -186,7 +186,7 @@ void candidates_put_last(struct candidates *all, const char *host, uint16_t port
 /* A family without a route leads nowhere at all. */
 static bool may_know_better(const struct candidate *c)
 {
-	return !c->passed_over && !(c->tried && c->refused);
+	return !c->passed_over && !c->refused;
 }
 
 enum candidates_standing candidates_standing(const struct candidates *all, unsigned attempt)
@@ -212,7 +212,6 @@ void candidates_tried(struct candidates *all, int64_t took_ms, int error, bool m
 {
 	struct candidate *c = &all->rows[all->at - 1];
 
-	c->tried = true;
 	c->refused = reply_for_good(reply);
 	c->passed_over = error == ENETUNREACH || error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
 	all->slow += took_ms >= CANDIDATES_QUICK_MS;

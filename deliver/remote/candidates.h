@@ -25,7 +25,6 @@ struct candidate {
 	struct net_address address; /* with its port */
 	uint16_t preference;        /* smaller ones first */
 	uint16_t round;             /* which of its host's addresses of this family */
-	bool tried;                 /* in this attempt */
 	bool refused;               /* for good, before any message was offered */
 	bool passed_over;           /* its family has no route */
 };

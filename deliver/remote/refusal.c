@@ -5,7 +5,7 @@
 
 enum evidence {
 	IS_SURE = 1,  /* the status says it */
-	IS_EDGE,      /* the same as IS_IN_WORDS, or edge_words */
+	IS_EDGE,      /* the same as IS_CLEAR, or edge_words */
 	IS_CLEAR,     /* unknown_words decide; 5.1.1 says it better */
 	IS_IN_WORDS,  /* the same, or a vague one */
 	IS_CLOSED,    /* the same as IS_SURE_WORDS, or closed_words */
