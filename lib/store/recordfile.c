@@ -81,24 +81,20 @@ static int64_t time_ns(struct timespec t)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* As near as ticks, or whole seconds, tell. */
+static bool is_time(struct timespec t, uint64_t written_ns)
+{
+	int64_t apart_ns = time_ns(t) - (int64_t)written_ns;
+	int64_t slack_ns = t.tv_nsec ? 100000000 : 2000000000;
+
+	return written_ns && apart_ns <= slack_ns && -apart_ns <= slack_ns;
+}
+
 /* A write sets both times to the clock's. A copy over the file does so as well, with what the bytes
  * said before, and whoever gives it the copy's time then (or a mode, or an owner) parts the two. */
 static bool last_written_at(const struct stat *st, uint64_t written_ns)
 {
-	int64_t changed_ns = time_ns(st->st_ctim), apart_ns = changed_ns - (int64_t)written_ns;
-	/* Ticks, or whole seconds. */
-	int64_t slack_ns = st->st_ctim.tv_nsec ? 100000000 : 2000000000;
-
-	return changed_ns == time_ns(st->st_mtim) && apart_ns <= slack_ns && -apart_ns <= slack_ns;
-}
-
-/* The bytes are those that were written then, as far as anybody can say. */
-static bool has_time_of(const struct stat *st, uint64_t written_ns)
-{
-	int64_t apart_ns = time_ns(st->st_mtim) - (int64_t)written_ns;
-	int64_t slack_ns = st->st_mtim.tv_nsec ? 100000000 : 2000000000;
-
-	return written_ns && apart_ns <= slack_ns && -apart_ns <= slack_ns;
+	return time_ns(st->st_ctim) == time_ns(st->st_mtim) && is_time(st->st_ctim, written_ns);
 }
 
 /* Without random numbers the clock's nanoseconds tell two restores apart. */
@@ -143,7 +139,7 @@ static void judge(struct record_file *file, const struct stat *st)
 	file->added = can_have_been_given(file->since_ns);
 	/* Every restore is followed by another file (replace), so this is the first since the file
 	 * was made: there is none that it could meet. */
-	file->touched = same && said.born_ns && has_time_of(st, said.written_ns);
+	file->touched = same && said.born_ns && is_time(st->st_mtim, said.written_ns);
 	if (file->touched) {
 		/* A nightly cp -al is one as well: ten years of these use up a UIDVALIDITY. */
 		file->added += TOUCHED_UIDS;

@@ -48,6 +48,18 @@ static void restored_twice(const char *how, const char *restore)
 	box_remove();
 }
 
+/* A mailbox with one message, opened once: its UIDVALIDITY. */
+static uint32_t begin(void)
+{
+	box_make(0);
+	box_deliver("Subject: base\r\n\r\n");
+	struct folder *f = box_open("INBOX");
+	uint32_t validity = folder_uidvalidity(f);
+
+	folder_close(&f);
+	return validity;
+}
+
 /* Each is a restore to posthouse. */
 static void check_end(void)
 {
@@ -56,11 +68,7 @@ static void check_end(void)
 	int restores = 0;
 	bool good = true;
 
-	box_make(0);
-	box_deliver("Subject: base\r\n\r\n");
-	f = box_open("INBOX");
-	validity = folder_uidvalidity(f);
-	folder_close(&f);
+	validity = begin();
 	for (; restores < RESTORES_MAX; restores++) {
 		reopen("touch -d '1 hour ago' ../posthouse.reserved");
 		f = box_open("INBOX");
@@ -104,11 +112,7 @@ static void check_touched(void)
 	struct folder *f;
 	bool good = true;
 
-	box_make(0);
-	box_deliver("Subject: base\r\n\r\n");
-	f = box_open("INBOX");
-	validity = folder_uidvalidity(f);
-	folder_close(&f);
+	validity = begin();
 	reopen("cp -a .. ../../backup");
 	for (int night = 0; night < NIGHTS && good; night++) {
 		if (night % 3 == 0)
