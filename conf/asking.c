@@ -124,19 +124,20 @@ int ask_again(const struct settings *s, const char *whom, bool *said, struct rea
 	return result;
 }
 
-/* ---- of what version is it ---- */
+/* ---- what is it that runs ---- */
 
-struct version_hearer {
+struct told {
 	struct hearer h;
 	char version[VERSION_MAX];
-	const char *state;
-	bool elsewhere;
-	struct reason why; /* of elsewhere */
+	long generation;   /* -1: it does not run, or does not say */
+	const char *state; /* NULL: any */
+	bool elsewhere;    /* `why`: its generations are not in `state` */
+	struct reason why;
 };
 
 static void keep_version(struct hearer *h, const char *version)
 {
-	string_put(((struct version_hearer *)h)->version, VERSION_MAX, view_of(version));
+	string_put(((struct told *)h)->version, VERSION_MAX, view_of(version));
 }
 
 static bool is_one_directory(const char *a, const char *b)
@@ -161,34 +162,85 @@ bool status_is_elsewhere(const char *line, const char *state, struct reason *why
 	return true;
 }
 
-static void judge_directory(struct hearer *h, const char *line)
+bool status_generation(const char *line, long *number)
 {
-	struct version_hearer *v = (struct version_hearer *)h;
+	struct view text = view_of(line), name = view_take(text, view_find(text, ' '));
+	uint64_t found;
 
-	v->elsewhere |= status_is_elsewhere(line, v->state, &v->why);
+	if (!view_equal(name, VIEW("generation")) ||
+	    !view_number(view_trim(view_skip(text, name.len)), GENERATION_MAX, &found))
+		return false;
+	*number = (long)found;
+	return true;
 }
+
+static void keep_line(struct hearer *h, const char *line)
+{
+	struct told *t = (struct told *)h;
+
+	if (t->state != NULL)
+		t->elsewhere |= status_is_elsewhere(line, t->state, &t->why);
+	status_generation(line, &t->generation);
+}
+
+/* Its exit code; of one that does not run there is nothing else. */
+static int ask_what_runs(const struct settings *s, const char *state, struct told *t,
+                         struct reason *why)
+{
+	*t = (struct told){ .h = { keep_version, keep_line }, .generation = -1, .state = state };
+	int fd = control_connect(s->directory_run, why);
+
+	if (fd < 0)
+		return control_exit_code(errno);
+	int code = ask(s, fd, CONTROL_STATUS, &t->h, why);
+
+	close(fd);
+	if (code != EXIT_DONE)
+		t->generation = -1;
+	return code;
+}
+
+long ask_generation(const struct settings *s)
+{
+	struct reason why;
+	struct told t;
+
+	ask_what_runs(s, NULL, &t, &why);
+	return t.generation;
+}
+
+int ask_takes_from(const struct settings *s, const char *state, long *generation,
+                   struct reason *why)
+{
+	struct reason silent;
+	struct told t;
+
+	ask_what_runs(s, state, &t, &silent);
+	*generation = t.generation;
+	if (t.elsewhere)
+		*why = t.why;
+	return t.elsewhere ? -1 : 0;
+}
+
+/* ---- it takes another generation ---- */
 
 /* A running master of another version would start the installed programs beside its own, which do
  * not understand each other; one with another directory of generations would take none of ours. */
 static int suits(const struct settings *s, struct reason *why)
 {
-	struct version_hearer v = { .h = { keep_version, judge_directory },
-		                    .state = s->directory_state };
-	int fd = control_connect(s->directory_run, why);
-	int code = fd < 0 ? control_exit_code(errno) : ask(s, fd, CONTROL_STATUS, &v.h, why);
+	struct told t;
+	int code = ask_what_runs(s, s->directory_state, &t, why);
 
-	if (fd >= 0)
-		close(fd);
-	if (code == EXIT_DONE && v.elsewhere) {
-		*why = v.why;
+	if (code == EXIT_DONE && t.elsewhere) {
+		*why = t.why;
 		return EXIT_PERMANENT;
 	}
-	if (code != EXIT_DONE || strcmp(v.version, version_text) == 0)
+	if (code != EXIT_DONE || strcmp(t.version, version_text) == 0)
 		return code;
 	fail(why,
 	     "version %s is running and cannot start programs of version %s; run posthouse stop and "
 	     "posthouse start",
-	     v.version, version_text);
+	     t.version, version_text);
 	return EXIT_TEMPORARY;
 }
 
@@ -206,69 +258,4 @@ int ask_to_reload(const struct settings *s, bool *refused, struct reason *why)
 	close(fd);
 	*refused = code != EXIT_DONE;
 	return code;
-}
-
-/* ---- which generation does it use ---- */
-
-struct generation_hearer {
-	struct hearer h;
-	long number;
-	const char *state; /* NULL: any */
-	bool elsewhere;
-	struct reason why;
-};
-
-bool status_generation(const char *line, long *number)
-{
-	struct view text = view_of(line), name = view_take(text, view_find(text, ' '));
-	uint64_t found;
-
-	if (!view_equal(name, VIEW("generation")) ||
-	    !view_number(view_trim(view_skip(text, name.len)), GENERATION_MAX, &found))
-		return false;
-	*number = (long)found;
-	return true;
-}
-
-static void keep_generation(struct hearer *h, const char *line)
-{
-	struct generation_hearer *g = (struct generation_hearer *)h;
-
-	if (g->state != NULL)
-		g->elsewhere |= status_is_elsewhere(line, g->state, &g->why);
-	status_generation(line, &g->number);
-}
-
-static void ask_both(const struct settings *s, struct generation_hearer *g)
-{
-	struct reason why;
-	int fd = control_connect(s->directory_run, NULL);
-
-	g->h.line = keep_generation;
-	g->number = -1;
-	if (fd < 0)
-		return;
-	if (ask(s, fd, CONTROL_STATUS, &g->h, &why) != EXIT_DONE)
-		g->number = -1;
-	close(fd);
-}
-
-long ask_generation(const struct settings *s)
-{
-	struct generation_hearer g = { .state = NULL };
-
-	ask_both(s, &g);
-	return g.number;
-}
-
-int ask_takes_from(const struct settings *s, const char *state, long *generation,
-                   struct reason *why)
-{
-	struct generation_hearer g = { .state = state };
-
-	ask_both(s, &g);
-	*generation = g.number;
-	if (g.elsewhere)
-		*why = g.why;
-	return g.elsewhere ? -1 : 0;
 }
