@@ -15,22 +15,28 @@
 #include "lib/base/file.h"
 #include "lib/conf/generation.h"
 
+/* Who may change it decides `what'. right: whose it may be beside root's, as chown names it. */
+static void check_deciders(struct model *m, const char *path, const struct stat *st, uid_t right,
+                           const char *name, const char *what)
+{
+	if (st->st_uid != 0 && st->st_uid != right)
+		problem_error(&m->problems, path, 0,
+		              "owned by uid %u, who decides what %s; run chown %s",
+		              (unsigned)st->st_uid, what, name);
+	if (st->st_mode & (S_IWGRP | S_IWOTH))
+		problem_error(&m->problems, path, 0,
+		              "mode is %04o: others decide what %s; run chmod go-w",
+		              (unsigned)st->st_mode & 07777, what);
+}
+
 /* ---- what root runs ---- */
 
 static void check_program(struct model *m, const char *path)
 {
 	struct stat st;
 
-	if (stat(path, &st) != 0)
-		return; /* check_programs says so */
-	if (st.st_uid != 0)
-		problem_error(&m->problems, path, 0,
-		              "owned by uid %u, who decides what root runs; run chown root",
-		              (unsigned)st.st_uid);
-	if (st.st_mode & (S_IWGRP | S_IWOTH))
-		problem_error(&m->problems, path, 0,
-		              "mode is %04o: others decide what root runs; run chmod go-w",
-		              (unsigned)st.st_mode & 07777);
+	if (stat(path, &st) == 0) /* check_programs says when not */
+		check_deciders(m, path, &st, 0, "root", "root runs");
 }
 
 static void check_programs_owners(struct model *m)
@@ -52,14 +58,10 @@ static void check_programs_owners(struct model *m)
 
 static void check_compiled(struct model *m, const char *path, const struct stat *st)
 {
-	if (st->st_uid != 0 && st->st_uid != geteuid())
-		problem_error(&m->problems, path, 0,
-		              "owned by uid %u, who decides what the server does; run chown %u",
-		              (unsigned)st->st_uid, (unsigned)geteuid());
-	if (st->st_mode & (S_IWGRP | S_IWOTH))
-		problem_error(&m->problems, path, 0,
-		              "mode is %04o: others decide what the server does; run chmod go-w",
-		              (unsigned)st->st_mode & 07777);
+	char name[16];
+
+	string_print(name, sizeof name, "%u", (unsigned)geteuid());
+	check_deciders(m, path, st, geteuid(), name, "the server does");
 }
 
 /* Of one file, or of all in a directory. */
