@@ -50,8 +50,9 @@ int command_settings_read(const struct command *c, struct model *m);
 int command_places_read(const struct command *c, struct model *m);
 
 /* What of the queue and the drop directory is not served, as one line; "" when there is nothing, or
- * it may not be seen. */
-void aside_text(const struct settings *s, struct text *out);
+ * it may not be seen. *secret_lost, unless NULL: what command_secret_is_lost would say, since
+ * queued was asked anyway. */
+void aside_text(const struct settings *s, bool *secret_lost, struct text *out);
 
 /* Does a running queued say that the file `secret' is not the one that it uses? */
 bool command_secret_is_lost(const struct settings *s);

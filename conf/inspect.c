@@ -366,7 +366,7 @@ static void check_aside(struct model *m)
 	struct text aside;
 
 	text_init(&aside, 1024);
-	aside_text(&m->settings, &aside);
+	aside_text(&m->settings, NULL, &aside);
 	if (aside.len)
 		problem_warning(&m->problems, NULL, 0, "%.*s", VIEW_ARG(text_view(&aside)));
 	text_free(&aside);

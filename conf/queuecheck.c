@@ -527,7 +527,7 @@ static void add_count(struct text *out, unsigned count, const char *what, const 
 		            count == 1 ? "" : "s", what, more);
 }
 
-void aside_text(const struct settings *s, struct text *out)
+void aside_text(const struct settings *s, bool *secret_lost, struct text *out)
 {
 	struct control_counts counts = { 0 };
 	struct drop_counts dropped = { 0 };
@@ -537,6 +537,8 @@ void aside_text(const struct settings *s, struct text *out)
 
 	count_drop(s, &dropped);
 	queue_counts_text(&counts, text);
+	if (secret_lost != NULL)
+		*secret_lost = counts.secret_lost;
 	if (silent)
 		text_add_string(out, "queued does not respond");
 	if (text[0])

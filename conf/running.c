@@ -319,6 +319,7 @@ int command_status(const struct command *c, int argc, char **argv)
 
 	(void)argv;
 	struct reason why;
+	bool secret_lost;
 
 	if (code != EXIT_DONE || command_places_read(c, &m) != EXIT_DONE)
 		return code;
@@ -327,10 +328,10 @@ int command_status(const struct command *c, int argc, char **argv)
 		return command_fail(EXIT_TEMPORARY, &why);
 	}
 	text_init(&aside, 3 * PATH_MAX);
-	aside_text(&m.settings, &aside);
+	aside_text(&m.settings, &secret_lost, &aside);
 	if (aside.len)
 		printf("set aside    %.*s\n", VIEW_ARG(text_view(&aside)));
-	if (command_secret_is_lost(&m.settings))
+	if (secret_lost)
 		printf("secret       %s\n", QUEUE_SECRET_IS_LOST);
 	text_clear(&aside);
 	if (!house_is_anothers(&m))
