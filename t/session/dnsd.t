@@ -11,13 +11,13 @@ import signal
 import sys
 import tempfile
 import threading
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import processes  # noqa: E402
 import wirehouse as w  # noqa: E402
 from fakedns import FakeDns  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
+from waiting import comes  # noqa: E402
 
 ROUTE, ADDRESS, NAME, HOSTS = range(16, 20)
 FOUND, NO_DOMAIN, LATER, OWN_FAULT = 0, 2, 4, 5
@@ -110,8 +110,7 @@ def test_gone(house):
     lines = [house.line() for _ in range(WORKERS_MAX)]
     for n, line in enumerate(lines):
         ask(line, f"busy{n}.test")
-    while len(house.workers()) < WORKERS_MAX:
-        time.sleep(0.01)
+    ok(comes(lambda: len(house.workers()) == WORKERS_MAX, w.PATIENCE_SECONDS), "all workers are at work")
     house.signal_workers(signal.SIGSTOP)
     gone, after = house.line(), house.line()
     ask(gone, "gone.test")
@@ -134,8 +133,7 @@ def test_strangers(house):
     lines = [w.dial(house.smtpd, "dns") for _ in range(WORKERS_MAX + 8)]
     for n, line in enumerate(lines):
         w.send(line, w.Out(NAME).view(f"192.0.2.{n}"))
-    while len(house.workers()) < WORKERS_MAX:
-        time.sleep(0.01)
+    ok(comes(lambda: len(house.workers()) == WORKERS_MAX, w.PATIENCE_SECONDS), "all workers are at work")
     stopped = house.workers()
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
