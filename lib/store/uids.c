@@ -144,6 +144,8 @@ int know_ceiling(struct folder *f)
 		return 0;
 	enum uid_record record = read_uid_file(f, &validity, &ceiling);
 
+	if (record == UIDS_UNREAD)
+		return -1;
 	if (record == UIDS_KNOWN && validity == f->ix.h.uidvalidity)
 		f->uid_ceiling = ceiling;
 	struct reserved r;
@@ -151,7 +153,7 @@ int know_ceiling(struct folder *f)
 	if (reserved_read(f->store, f->ix.h.uidvalidity, &r) == UIDS_KNOWN &&
 	    r.ceiling > f->uid_ceiling)
 		f->uid_ceiling = r.ceiling;
-	return record == UIDS_UNREAD ? -1 : 0;
+	return 0;
 }
 
 uint32_t uid_above(uint32_t uid, uint32_t count)
