@@ -10,8 +10,7 @@
 
 #define ID_FILE "secret.id"
 
-/* So many that no session and no disk has made them so. */
-enum { ID_BYTES = 16, OTHERS_MANY = 8 };
+enum { ID_BYTES = 16 };
 
 enum memory { REMEMBERED, OTHER_REMEMBERED, NONE_REMEMBERED };
 
@@ -52,8 +51,7 @@ struct search {
 	const struct queue_key *key;
 	enum memory memory;
 	struct queue_verified file; /* the one in work */
-	bool ours;
-	unsigned others;
+	bool ours, others;
 };
 
 static bool has_right_text(const struct search *s, int fd)
@@ -74,12 +72,6 @@ static bool is_others(struct search *s, int fd, uint64_t id)
 	       has_right_text(s, fd) && !queue_mend(fd, id, s->key, &m);
 }
 
-/* Each costs time. */
-static unsigned enough(const struct search *s)
-{
-	return s->memory == REMEMBERED ? OTHERS_MANY : 1;
-}
-
 static bool look_at(void *context, const struct queuedir_entry *e)
 {
 	struct search *s = context;
@@ -91,20 +83,23 @@ static bool look_at(void *context, const struct queuedir_entry *e)
 	if (fd < 0)
 		return true;
 	queue_verify(&s->file, fd, e->id, s->key, false);
+	/* One of the others is enough, and costs time. */
 	if (queue_verified_whole(&s->file))
 		s->ours = true;
-	else if (s->others < enough(s))
-		s->others += is_others(s, fd, e->id);
+	else
+		s->others = s->others || is_others(s, fd, e->id);
 	close(fd);
-	return s->memory == OTHER_REMEMBERED ? s->others == 0 : !s->ours;
+	return s->memory == OTHER_REMEMBERED ? !s->others : !s->ours;
 }
 
 bool queue_secret_is_others(int directory, const struct queue_key *key)
 {
 	struct search s = { .directory = directory, .key = key, .memory = recall(directory, key) };
 
+	if (s.memory == REMEMBERED)
+		return false;
 	queue_verified_init(&s.file);
 	queuedir_walk(directory, QUEUEDIR_LIVE, look_at, &s);
 	queue_verified_free(&s.file);
-	return s.others == enough(&s) && (s.memory == OTHER_REMEMBERED || !s.ours);
+	return s.others && (s.memory == OTHER_REMEMBERED || !s.ours);
 }

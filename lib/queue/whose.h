@@ -5,18 +5,17 @@
  * aside: the one judgement of queued's start, posthouse check and posthouse queue check.
  *
  * Beside the secret lies what tells it from others, `secret.id', written when the queue is taken
- * into use. A secret that it names is the right one, whatever single files say, which sessions have
- * written and disks may have changed: only where none fits and there are many, they are those of a
- * queue that was copied here. With another one, messages that are whole but for their seal are the
- * other's. Without the file (from before there was one) they are, where no message at all fits the
- * secret.
+ * into use. A secret that it names is the right one, whatever the files say, which sessions have
+ * written and disks may have changed. With another one, messages that are whole but for their seal
+ * are the other's. Without the file (from before there was one) they are, where no message at all
+ * fits the secret.
  */
 #ifndef LIB_QUEUE_WHOSE_H
 #define LIB_QUEUE_WHOSE_H
 
 #include "lib/queue/queuedir.h"
 
-/* Reads files until it is sure: one, as a rule. */
+/* Reads files until it is sure: none, as a rule. */
 bool queue_secret_is_others(int directory, const struct queue_key *key);
 /* It is the right one from now on; synced. 0; -1, errno. */
 int queue_secret_remember(int directory, const struct queue_key *key);

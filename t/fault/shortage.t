@@ -50,7 +50,7 @@ def queue_file(so):
         id = house.write(["a@far.test"])
         house.kill()
         house.with_agents = True
-        with stopper.Failing(so, "openat", errno.EMFILE, id, skip=2, times=1):  # the start has read it then, for whose secret it has and for itself
+        with stopper.Failing(so, "openat", errno.EMFILE, id, skip=1, times=1):  # the start has read it then
             house.start()
         job = house.agents["remote"].job()
         is_(job.id, id, "a queue file that cannot be opened now is opened soon")
