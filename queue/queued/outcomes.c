@@ -78,9 +78,7 @@ void outcomes_give_up(struct journal *j, struct message *m, struct recipient *r,
 void outcomes_expire(struct journal *j, struct message *m, struct recipient *r)
 {
 	char text[JOB_TEXT_MAX], host[JOB_HOST_MAX];
-	/* Of reports of others that cannot be delivered the postmaster hears. */
-	bool may_tell =
-		message_sender(m)[0] == '\0' || reports_may_tell(m, r, outcome_status(r->outcome));
+	bool may_tell = reports_may_tell(m, r, outcome_status(r->outcome));
 
 	/* Another host's words stay its own (RFC 3464 section 2.3.6): that they are not why it
 	 * failed shows in them, for they are a refusal for now. */

@@ -19,6 +19,13 @@ static bool is_strangers(const struct message *m, const struct recipient *r)
 	return m->origin == ENVELOPE_NETWORK && (has_sender(m) || r->expanded);
 }
 
+/* A report or the like from the network, for a target of an alias: whatever becomes of it, the
+ * postmaster hears of the target once. */
+static bool is_nullsenders(const struct message *m, const struct recipient *r)
+{
+	return is_strangers(m, r) && !has_sender(m);
+}
+
 /*
  * A failure of systems or networks, which no sender brings about and which happens to honest mail
  * for an address that we have taken (RFC 3463): a system (X.3), a network (X.4), a protocol (X.5),
@@ -88,6 +95,8 @@ bool reports_is_postmasters(const struct message *m, const struct recipient *r, 
 {
 	struct view code = view_of(status), detail = view_skip(code, view_find(code, '.'));
 
+	if (is_nullsenders(m, r))
+		return true;
 	return r->expanded && !reports_may_tell(m, r, status) &&
 	       (!has_sender(m) || is_nowhere(code) || is_our_loop(r, detail) ||
 	        (before_text && !is_too_large(status)));
@@ -114,8 +123,9 @@ static enum job_report report_on(const struct message *m, const struct recipient
 	if (r->state == RECIPIENT_SUCCESS)
 		return r->relayed ? JOB_REPORT_RELAYED : JOB_REPORT_DELIVERED;
 	/* Owed to somebody, and not to the sender (outcomes.c): also of what a file tells of. */
-	return reports_may_tell(m, r, outcome_status(r->outcome)) ? JOB_REPORT_FAILED
-	                                                          : JOB_REPORT_ALIAS;
+	return reports_may_tell(m, r, outcome_status(r->outcome)) && !is_nullsenders(m, r)
+	               ? JOB_REPORT_FAILED
+	               : JOB_REPORT_ALIAS;
 }
 
 /* Recipients in `state` that are owed this report and are not yet in one. */
