@@ -2,6 +2,7 @@
 /* posthouse check: what stands in the queue and drop directories, and who has them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -61,7 +62,7 @@ static bool note_any(void *context, const struct queuedir_entry *e)
 }
 
 /* Files are opened for it, so that it is another's work (command_become_queue). */
-static bool is_others(const struct model *m, int fd, const struct queue_key *key)
+static bool is_others(struct model *m, int fd, const struct queue_key *key)
 {
 	pid_t pid = fork();
 	int status = 0;
@@ -69,9 +70,14 @@ static bool is_others(const struct model *m, int fd, const struct queue_key *key
 	if (pid == 0)
 		_exit(command_become_queue(&m->settings, NULL) == 0 &&
 		      queue_secret_is_others(fd, key));
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 1;
+	while (pid > 0 && waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			pid = -1;
+	if (pid < 0 || !WIFEXITED(status))
+		problem_warning(&m->problems, m->settings.queue_directory, 0,
+		                "whether its secret is the right one cannot be found out: %s",
+		                pid < 0 ? strerror(errno) : "a process was killed");
+	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 1;
 }
 
 /* Without it the queue is not opened. */

@@ -13,6 +13,7 @@
  * nobody.
  */
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,6 +227,7 @@ int main(int argc, char **argv)
 
 	log_open("posthouse");
 	log_plain();
+	signal(SIGCHLD, SIG_DFL); /* a caller may have had us ignore what becomes of ours */
 	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "--version") == 0))
 		argv[1] += 2;
 	/* "+": options behind the command are the command's own. */

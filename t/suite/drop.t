@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """The drop directory of a house: what is damaged there is sent to nobody, and status and check count all that pickup does not take."""
+import contextlib
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +36,31 @@ def ended(house, scratch):
     left[0].unlink()
 
 
+def under_ignoring(house):
+    """A caller that ignores what becomes of its children has its programs do so too."""
+    with ignoring():
+        got = sendmail(house, "u0004@example.test", "ignored")
+        is_((got.returncode, got.stderr), (0, b""), "sendmail hears drop's answer under it")
+        edited = subprocess.run([house.directory / "bin/posthouse", "-c", house.env["CONF"], "map", "edit", "aliases"], capture_output=True, text=True,
+                                env={**os.environ, "VISUAL": "echo ignored@example.test u0001@example.test >>"})
+        is_((edited.returncode, edited.stderr), (0, ""), "and posthouse its editor's")
+    for path in [path for path in (house.directory / "drop").iterdir() if path.name[0] != "."]:
+        path.unlink()
+
+
+@contextlib.contextmanager
+def ignoring():
+    """For the processes that are started in it: waited for by pipes, since nobody else is told."""
+    def ignore():
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    run = subprocess.run
+    subprocess.run = lambda *args, **kwargs: run(*args, preexec_fn=ignore, **kwargs)
+    try:
+        yield
+    finally:
+        subprocess.run = run
+
+
 def delivered(house, user):
     box = house.mailbox(user)
     return sum(len(list((box / part).iterdir())) for part in ("new", "cur") if (box / part).is_dir())
@@ -49,6 +76,7 @@ with House("--users", "4") as house:
     house.stop()
     with tempfile.TemporaryDirectory(prefix="posthouse-stop-") as scratch:
         ended(house, scratch)
+    under_ignoring(house)
     for text in ("damaged", "whole"):
         sendmail(house, "u0001@example.test", text)
     left = sorted(p for p in drop.iterdir() if p.name[0] != ".")
