@@ -183,28 +183,31 @@ void candidates_put_last(struct candidates *all, const char *host, uint16_t port
 	}
 }
 
-/* A family without a route leads nowhere at all. */
-static bool may_know_better(const struct candidate *c)
+/* A host has answered for all its addresses, as far as one of them has no route from here. */
+static bool has_refused(const struct candidates *all, const char *host)
 {
-	return !c->passed_over && !c->refused;
+	for (unsigned i = 0; i < all->count; i++)
+		if (all->rows[i].refused && strcmp(all->rows[i].host, host) == 0)
+			return true;
+	return false;
 }
 
-enum candidates_standing candidates_standing(const struct candidates *all, unsigned attempt)
+enum candidates_standing candidates_standing(const struct candidates *all, unsigned contested)
 {
 	const struct candidate *last = &all->rows[all->at - 1];
-	bool waits = all->missing < last->preference, deputy = false;
+	bool waits = all->missing < last->preference, first = !waits;
 
 	for (unsigned i = 0; i < all->count; i++) {
 		const struct candidate *c = &all->rows[i];
 
 		if (c->preference >= last->preference)
 			continue;
-		waits = waits || may_know_better(c);
-		deputy = deputy || !c->passed_over;
+		waits = waits || !has_refused(all, c->host);
+		first = false;
 	}
-	if (waits)
-		return attempt < CANDIDATES_PATIENCE ? CANDIDATES_WAITS : CANDIDATES_DEPUTY;
-	return deputy ? CANDIDATES_DEPUTY : CANDIDATES_FIRST;
+	if (first)
+		return CANDIDATES_FIRST;
+	return waits && contested < CANDIDATES_PATIENCE ? CANDIDATES_WAITS : CANDIDATES_DEPUTY;
 }
 
 void candidates_tried(struct candidates *all, int64_t took_ms, int error, bool met,
@@ -235,15 +238,6 @@ void candidates_are_us(struct candidates *all)
 	}
 	all->count = left;
 	all->at = at;
-}
-
-/* A host has answered for all its addresses, as far as one of them has no route from here. */
-static bool has_refused(const struct candidates *all, const char *host)
-{
-	for (unsigned i = 0; i < all->count; i++)
-		if (all->rows[i].refused && strcmp(all->rows[i].host, host) == 0)
-			return true;
-	return false;
 }
 
 void candidates_conclude(struct candidates *all)

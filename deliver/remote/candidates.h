@@ -15,8 +15,8 @@ enum {
 	CANDIDATES_SLOW_MAX = 8,   /* addresses of one attempt that may take their time (RFC 5321
 	                              section 5.1 asks for two at least) */
 	CANDIDATES_QUICK_MS = 500, /* who says no within this costs nothing */
-	/* Attempts for which the others wait for a better host: some hours. Longer than a reboot,
-	 * and not as long as a message may wait. */
+	/* So many of their refusals wait for a better host: some hours, by the defaults. Longer
+	 * than a reboot, and not as long as a message may wait. */
 	CANDIDATES_PATIENCE = 8
 };
 
@@ -72,14 +72,14 @@ void candidates_put_last(struct candidates *all, const char *host, uint16_t port
 /* What a refusal by the last one is worth, by what better ones have said in this attempt. */
 enum candidates_standing {
 	CANDIDATES_FIRST,  /* none is better */
-	CANDIDATES_DEPUTY, /* none of the better ones lets us in, or none came to anything for
-	                      CANDIDATES_PATIENCE attempts: it speaks for them (RFC 5321 section
-	                      5.1), for this message */
-	CANDIDATES_WAITS /* one could not be reached, was not asked, or has come to nothing: it may
-	                    know better */
+	CANDIDATES_DEPUTY, /* none of the better ones lets us in, or CANDIDATES_PATIENCE refusals
+	                      have waited for them: it speaks for them (RFC 5321 section 5.1), for
+	                      this message */
+	CANDIDATES_WAITS   /* one could not be reached or found, was not asked, or has come to
+	                      nothing: it may know better */
 };
-/* attempt: as in candidates_arrange. */
-enum candidates_standing candidates_standing(const struct candidates *all, unsigned attempt);
+/* contested: so many refusals have waited so far. */
+enum candidates_standing candidates_standing(const struct candidates *all, unsigned contested);
 /* What trying the last one came to. error: of connect, 0 when it was reached. met: it was open, and
  * this is its answer to the message. */
 void candidates_tried(struct candidates *all, int64_t took_ms, int error, bool met,

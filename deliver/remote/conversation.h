@@ -35,6 +35,8 @@ struct conversation {
 	bool damaged;      /* what was read of the message has another checksum */
 	bool ourselves;    /* it calls itself by our name */
 	bool out_of_step;  /* it answered what it was not asked: no answer of it counts */
+	int wanted_by;     /* the caller's: the wire of who wants the message delivered; once it is
+	                      closed no text is begun, since it will be given to another agent */
 	/* The caller's: what its refusals are worth. */
 	bool took;  /* a moment ago it took what it is offered now, the message or these recipients:
 	               only for the moment can it refuse them, but who is not there is not there */

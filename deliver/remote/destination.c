@@ -107,7 +107,7 @@ static void add_hop(struct candidates *all, const struct resolve_hop *hop, uint1
 		candidates_add(all, &literal, preference, hop->port);
 	} else if (ask(DNS_ADDRESS, hop->host, &answer, all)) {
 		candidates_add(all, &answer.hosts[0], preference, hop->port);
-	} else if (answer.result != DNS_NO_DOMAIN && answer.result != DNS_NO_HOST) {
+	} else {
 		candidates_missing(all, preference);
 	}
 }

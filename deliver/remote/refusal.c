@@ -5,7 +5,7 @@
 
 enum evidence {
 	IS_SURE = 1,  /* the status says it */
-	IS_EDGE,      /* the same as IS_CLEAR, or edge_words */
+	IS_EDGE,      /* the status says it, if not to everybody; 5.1.1 says it better */
 	IS_CLEAR,     /* unknown_words decide; 5.1.1 says it better */
 	IS_IN_WORDS,  /* the same, or a vague one */
 	IS_CLOSED,    /* the same as IS_SURE_WORDS, or closed_words */
@@ -243,7 +243,7 @@ static enum refusal judge(const struct reply *r, enum evidence evidence,
 
 	if (sure && is_plain(p->sender) && is_code_of_address(r->code))
 		return REFUSAL_SURE;
-	if (sure)
+	if (sure || evidence == IS_EDGE)
 		return REFUSAL_UNKNOWN;
 	return evidence == IS_IN_WORDS && has_words(text, vague_words) ? REFUSAL_UNKNOWN
 	                                                               : REFUSAL_OTHER;

@@ -11,7 +11,7 @@
  *
  *   5.1.1, 5.1.10              sure by themselves
  *   5.4.1                      sure by clear words, or Exchange Online's "Recipient address
- *                              rejected: Access denied"
+ *                              rejected: Access denied"; unknown by itself
  *   5.1.2, 5.4.4               sure by clear words; else it may be a gateway in trouble, which
  *                              cannot find its inner host: that is told
  *   5.2.1                      sure by clear words, or that it is disabled, closed and the like

@@ -12,8 +12,8 @@
  * A worker keeps its connection for a moment (remote.timeout-idle), so that further mail to the
  * same hop costs no new one; one on which anything has come meanwhile is not used again. Hosts are
  * tried in order until one answers: what is refused for now, and an exchanger that wants no mail of
- * ours at all, leads to the next, what is said of a message or a recipient for good counts, where
- * no better host may know better.
+ * ours at all, leads to the next; what is said of a message or a recipient for good counts, unless
+ * a better host may know better, for which so many refusals wait (candidates.h).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +174,7 @@ static void answer(struct delivery *d, unsigned i, bool last)
 
 	r->index = d->recipients[i].index;
 	r->last = last;
+	r->contested = r->contested && !d->ends_with_it; /* by one that has put it off itself */
 	tell(d, i);
 	if (last && (kept.broken || d->ends_with_it))
 		let_go();
@@ -189,6 +190,7 @@ static void answer_from(struct delivery *d, unsigned first)
 
 static bool send_kept(struct delivery *d, struct reply *reply)
 {
+	kept.wanted_by = d->queued;
 	return conversation_send(&kept, d->job, d->recipients, d->count, &limits, d->results,
 	                         reply);
 }
@@ -330,6 +332,17 @@ static const struct candidate *next_host(const struct delivery *d, struct candid
 	return c;
 }
 
+/* By how many refusals of each the better hosts have been waited for. */
+static unsigned contested_so_far(const struct delivery *d)
+{
+	unsigned least = UINT8_MAX;
+
+	for (unsigned i = 0; i < d->count; i++)
+		if (d->recipients[i].contested < least)
+			least = d->recipients[i].contested;
+	return least;
+}
+
 /* true: it has answered for all. */
 static bool try_candidate(struct delivery *d, struct candidates *all, const struct candidate *c)
 {
@@ -339,7 +352,7 @@ static bool try_candidate(struct delivery *d, struct candidates *all, const stru
 	 * message does not begin with that one. */
 	d->ends_with_it = d->asked > 0 || all->kind == CANDIDATES_MESSAGE;
 	enum candidates_standing standing =
-		d->ends_with_it ? CANDIDATES_WAITS : candidates_standing(all, d->job->attempts);
+		d->ends_with_it ? CANDIDATES_WAITS : candidates_standing(all, contested_so_far(d));
 	bool settled, open = try_host(c, d, standing, &reply, &settled);
 
 	if (settled) {
@@ -384,6 +397,8 @@ static void deliver(struct delivery *d)
 			return;
 		if (c == NULL)
 			break;
+		if (wire_is_shut(d->queued))
+			exit(EXIT_TEMPORARY); /* nobody is there to be told */
 		settled = try_candidate(d, &all, c);
 	}
 	candidates_conclude(&all);

@@ -146,6 +146,7 @@ static void settle(struct transaction *t, unsigned i, enum job_outcome outcome)
 	string_put(result->remote_host, sizeof result->remote_host,
 	           view_of(t->reply->code ? t->c->host : ""));
 	result->unknown = false;
+	result->contested = outcome == JOB_RETRY && t->c->waits && t->reply->for_now;
 	result->before_text = outcome == JOB_FAILED && !t->text_begun;
 	result->passed_on = outcome == JOB_DONE && extensions_have(&t->c->extensions, ESMTP_DSN);
 }
@@ -325,6 +326,15 @@ static bool read_recipients(struct transaction *t)
 	return true;
 }
 
+static bool is_wanted(struct transaction *t)
+{
+	if (!wire_is_shut(t->c->wanted_by))
+		return true;
+	own_fault(t->reply, "the message", "queued is not there any more");
+	t->c->broken = true;
+	return false;
+}
+
 /* Asks for the text; false: it is not wanted, and those who were accepted have the answer. */
 static bool open_text(struct transaction *t)
 {
@@ -334,7 +344,7 @@ static bool open_text(struct transaction *t)
 	if (said && !t->pipelined)
 		stream_write(&c->stream, VIEW("DATA\r\n"));
 	if (said && read_answer(c, "DATA", true, t->reply) && t->reply->code == 354 &&
-	    in_step(c, "the message", t->reply))
+	    in_step(c, "the message", t->reply) && is_wanted(t))
 		return true;
 	refuses_kept(t, REFUSAL_OTHER);
 	settle_accepted(t, reply_outcome(t->reply));

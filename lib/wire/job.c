@@ -56,6 +56,7 @@ void job_recipient_put(struct wire_out *out, const struct job_recipient *r)
 	wire_put_byte(out, r->last);
 	envelope_recipient_put(out, &r->to);
 	resolve_mailbox_put(out, &r->mailbox);
+	wire_put_byte(out, r->contested);
 	wire_put_string(out, r->status);
 	wire_put_string(out, r->text);
 	wire_put_string(out, r->remote_host);
@@ -68,6 +69,7 @@ bool job_recipient_get(struct wire_in *in, struct job_recipient *r)
 	r->last = wire_get_bool(in);
 	envelope_recipient_get(in, &r->to);
 	resolve_mailbox_get(in, &r->mailbox);
+	r->contested = wire_get_byte(in);
 	wire_get_string(in, r->status, sizeof r->status);
 	wire_get_string(in, r->text, sizeof r->text);
 	wire_get_string(in, r->remote_host, sizeof r->remote_host);
@@ -88,6 +90,7 @@ void job_result_put(struct wire_out *out, const struct job_result *r)
 	wire_put_byte(out, r->host_trouble);
 	wire_put_byte(out, r->before_text);
 	wire_put_byte(out, r->unknown);
+	wire_put_byte(out, r->contested);
 	wire_put_byte(out, r->last);
 }
 
@@ -104,10 +107,11 @@ bool job_result_get(struct wire_in *in, struct job_result *r)
 	r->host_trouble = wire_get_bool(in);
 	r->before_text = wire_get_bool(in);
 	r->unknown = wire_get_bool(in);
+	r->contested = wire_get_bool(in);
 	r->last = wire_get_bool(in);
 	if (!wire_end(in) || outcome > JOB_OWN_FAULT || (r->before_text && outcome != JOB_FAILED))
 		return false;
-	if (r->unknown && !r->before_text)
+	if ((r->unknown && !r->before_text) || (r->contested && outcome != JOB_RETRY))
 		return false;
 	if (outcome == JOB_OWN_FAULT ? r->host_trouble : r->damaged)
 		return false;

@@ -61,6 +61,7 @@ struct job_recipient {
 	bool last;
 	struct envelope_recipient to;
 	struct resolve_mailbox mailbox; /* MAILBOX */
+	uint8_t contested; /* HOPS: so many results of it were that, as far as is remembered */
 	/* REPORTS: what happened to it */
 	char status[STATUS_MAX], text[JOB_TEXT_MAX], remote_host[JOB_HOST_MAX];
 	int64_t last_attempt_s;
@@ -87,10 +88,12 @@ struct job_result {
 	                      window shrinks */
 	bool before_text;  /* JOB_FAILED: refused before the text was there, so not for what it says
 	                      nor for its size */
-	bool unknown; /* the same, and the answer to RCPT of a host than which none is better, or
-	                 that of DNS, says that there is no such mailbox, whoever sends and whatever
-	                 (REFUSAL_SURE, deliver/remote/refusal.h) */
-	bool last;    /* the job ends with it */
+	bool unknown;   /* the same, and the answer to RCPT of a host than which none is better, or
+	                   that of DNS, says that there is no such mailbox, whoever sends and whatever
+	                   (REFUSAL_SURE, deliver/remote/refusal.h) */
+	bool contested; /* JOB_RETRY: refused for good by a host that a better one, which came to
+	                   nothing now, may contradict */
+	bool last;      /* the job ends with it */
 };
 
 void job_put(struct wire_out *out, const struct job *j);

@@ -83,6 +83,7 @@ static void fill_recipient(const struct delivery *d, unsigned number)
 	to.index = d->who[number].index;
 	to.last = number + 1 == d->count;
 	message_recipient(m, r, &to.to);
+	to.contested = r->contested;
 	if (d->report != JOB_REPORT_NONE) {
 		string_put(to.status, sizeof to.status, view_of(outcome_status(r->outcome)));
 		string_cut(to.text, sizeof to.text, view_of(outcome_text(r->outcome)));

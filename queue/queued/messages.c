@@ -373,6 +373,8 @@ void messages_result(void *context, struct delivery *d, struct recipient *r,
 	else
 		outcomes_defer(ms->journal, m, r, result->status, result->remote_host,
 		               result->text);
+	if (result->contested && r->contested < UINT8_MAX)
+		r->contested++;
 	if (result->last)
 		journal_put_off(ms->journal, m, &d->notes);
 	else
@@ -422,6 +424,9 @@ void messages_retry(void *context, struct message *m)
 {
 	struct messages *ms = context;
 
+	/* Calls that follow each other closely are no patience. */
+	for (uint32_t i = 0; i < m->recipient_count; i++)
+		m->recipients[i].contested = 0;
 	attempts_hasten(&ms->attempts, m);
 	go_on(ms, m, true);
 }

@@ -63,6 +63,7 @@ struct recipient {
 #undef RECIPIENT_FIELD
 	uint8_t state;
 	uint8_t own_faults; /* in a row: its destination has not been heard since */
+	uint8_t contested;  /* struct job_recipient */
 	bool final : 1;     /* came out of an expansion, or was its own: not expanded again */
 	bool expanded : 1;  /* a target of an alias of ours: nobody outside has named its address */
 	bool relayed : 1;   /* RECIPIENT_SUCCESS: by another host */

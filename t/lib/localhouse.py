@@ -45,7 +45,7 @@ class Local(w.ProgramHouse):
 
     def recipient(self, index, address, home, last=True, quota=0):
         w.send(self.line, w.Out(JOB_RECIPIENT).u32(index).byte(last).fields(w.ENVELOPE_RECIPIENT, {"address": address})
-               .u32(os.getuid()).u32(os.getgid()).view(str(home)).u64(quota).view("").view("").view("").u64(0))
+               .u32(os.getuid()).u32(os.getgid()).view(str(home)).u64(quota).byte(0).view("").view("").view("").u64(0))
 
     def results(self):
         found = {}
@@ -54,7 +54,7 @@ class Local(w.ProgramHouse):
             found[index] = (outcome, status)
             packet.string(), packet.string(), packet.byte()
             self.damaged = packet.byte()
-            packet.byte(), packet.byte(), packet.byte()
+            packet.byte(), packet.byte(), packet.byte(), packet.byte()
             if packet.byte():
                 return found
         return None

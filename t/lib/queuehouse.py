@@ -134,7 +134,7 @@ class Job:
     @staticmethod
     def recipient(m):
         return {"index": m.u32(), "last": m.byte(), **m.fields(ENVELOPE_RECIPIENT),
-                "uid": m.u32(), "gid": m.u32(), "home": m.string(), "quota": m.u64(), "status": m.string(), "text": m.string(),
+                "uid": m.u32(), "gid": m.u32(), "home": m.string(), "quota": m.u64(), "contested": m.byte(), "status": m.string(), "text": m.string(),
                 "host": m.string(), "attempted": m.u64()}
 
     @property
@@ -145,10 +145,10 @@ class Job:
         return os.pread(self.fd, self.size, self.offset)
 
     def result(self, number, outcome, status=None, text="", host="", trouble=False, passed_on=False, damaged=False, unknown=False,
-               before_text=False, last=False):
+               before_text=False, contested=False, last=False):
         status = status or {DONE: "2.0.0", RETRY: "4.2.0", FAILED: "5.1.1", OWN_FAULT: "4.3.0"}[outcome]
         send(self.line, Out(JOB_RESULT).u32(self.recipients[number]["index"]).byte(outcome).view(status).view(text).view(host)
-             .byte(passed_on).byte(damaged).byte(trouble).byte(before_text or unknown).byte(unknown).byte(last))
+             .byte(passed_on).byte(damaged).byte(trouble).byte(before_text or unknown).byte(unknown).byte(contested).byte(last))
 
     def finish(self, outcomes=DONE, **kwargs):
         """One outcome for all (the last result ends the job), or one for each number."""

@@ -37,12 +37,15 @@ class RemoteHouse(w.ProgramHouse):
         dns_theirs.close()
         self.program.wait_ready()
         threading.Thread(target=self._dnsd, daemon=True).start()
-        w.send(self.wire, w.Out(w.WIRE_GROW).u32(self.count))
         self.lines = queue.Queue()
-        for _ in range(self.count):
-            self.lines.put(w.accept(self.wire, "job"))
+        self.grow(self.count)
         (self.directory / "message").write_bytes(b"H" * 256 + MESSAGE + b"envelope")
         return self
+
+    def grow(self, count):
+        w.send(self.wire, w.Out(w.WIRE_GROW).u32(count))
+        for _ in range(count):
+            self.lines.put(w.accept(self.wire, "job"))
 
     def _dnsd(self):
         while True:
@@ -73,9 +76,9 @@ class RemoteHouse(w.ProgramHouse):
         except OSError:
             pass
 
-    def send(self, recipients, hops=(), lmtp=False, domain="", attempts=0, checksum=None, message=MESSAGE, ours=False, sender="from@far.test"):
+    def send(self, recipients, hops=(), lmtp=False, domain="", attempts=0, checksum=None, message=MESSAGE, ours=False, sender="from@far.test", contested=0):
         """{address: (outcome, status, text)}; of the last one damaged, trouble and said_by too. Without hops the domain's hosts are asked for."""
-        line = self.lines.get()
+        line = self.line = self.lines.get()
         begin = (w.Out(JOB_BEGIN).view("1gkq000000000").u64(256).u64(len(message)).u64(0).u64(0)
                  .view(checksum or hashlib.blake2b(message, digest_size=32).digest())
                  .fields(w.ENVELOPE_ONWARD, {"sender": sender}).u64(0).u16(attempts).route(domain, hops, lmtp, ours))
@@ -85,8 +88,8 @@ class RemoteHouse(w.ProgramHouse):
             w.send(line, begin.byte(0).u64(0).fd(file))
         for index, name in enumerate(recipients):
             w.send(line, w.Out(JOB_RECIPIENT).u32(index).byte(index + 1 == len(recipients))
-                   .fields(w.ENVELOPE_RECIPIENT, {"address": name}).u32(0).u32(0).view("").u64(0).view("").view("").view("").u64(0))
-        found, last, self.unknown, self.before_text = {}, False, [], []
+                   .fields(w.ENVELOPE_RECIPIENT, {"address": name}).u32(0).u32(0).view("").u64(0).byte(contested).view("").view("").view("").u64(0))
+        found, last, self.unknown, self.before_text, self.contested = {}, False, [], [], []
         self.found = found  # also what has come of a job that does not end
         while not last:
             packet = w.receive(line)
@@ -101,6 +104,8 @@ class RemoteHouse(w.ProgramHouse):
                 self.before_text.append(recipients[index])
             if packet.byte():
                 self.unknown.append(recipients[index])
+            if packet.byte():
+                self.contested.append(recipients[index])
             found[recipients[index]], last = (outcome, status, text), packet.byte()
         self.lines.put(line)
         return found

@@ -58,13 +58,13 @@ class Bounce(w.ProgramHouse):
                    .byte(REPORT_FAILED).u64(0).fd(file))
         for index in range(2):
             w.send(self.line, w.Out(JOB_RECIPIENT).u32(index).byte(index == 1)
-                   .fields(w.ENVELOPE_RECIPIENT, {"address": f"to{index}@example.test"}).u32(0).u32(0).view("").u64(0)
+                   .fields(w.ENVELOPE_RECIPIENT, {"address": f"to{index}@example.test"}).u32(0).u32(0).view("").u64(0).byte(0)
                    .view("5.1.1").view("no such user").view("").u64(0))
         found = []
         while (packet := w.receive(self.line)) is not None:
             packet.u32()
             found.append((packet.byte(), packet.string(), packet.string()))
-            packet.string(), [packet.byte() for _ in range(5)]
+            packet.string(), [packet.byte() for _ in range(6)]
             if packet.byte():
                 return found
         return None

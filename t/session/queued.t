@@ -4,6 +4,7 @@
 import collections
 import fcntl
 import hashlib
+import itertools
 import os
 import pathlib
 import socket
@@ -171,7 +172,7 @@ def retries():
         second.die()
         third = house.agents["remote"].job()
         is_(third.addresses, ["b@far.test"], "an agent that dies means another attempt")
-        send(third.line, Out(JOB_RESULT).u32(77).byte(DONE).view("2.0.0").view("").view("").byte(0).byte(0).byte(0).byte(0).byte(0).byte(0))
+        send(third.line, Out(JOB_RESULT).u32(77).byte(DONE).view("2.0.0").view("").view("").byte(0).byte(0).byte(0).byte(0).byte(0).byte(0).byte(0))
         fourth = house.agents["remote"].job()
         is_(fourth.id, id, "so does one that answers for a recipient it was not given")
         fourth.finish({})
@@ -192,6 +193,34 @@ def retries():
         is_(far.addresses, ["b@far.test"], "then an alias with its own mailbox among its targets: nobody of them is forgotten")
         far.finish(DONE)
         ok(gone(house), "and it is done")
+
+
+def contested():
+    """remote hears how often what a worse host refuses has waited for a better one; calls of an operator's begin anew."""
+    with House(FAST) as house:
+        id = house.write(["b@far.test"])
+        for times, answer in ((0, True), (1, False), (1, True), (2, True)):
+            job = house.agents["remote"].job()
+            is_(job.recipients[0]["contested"], times, f"{times} such refusals")
+            if times == 2:
+                is_(house.ask(CONTROL_QUEUE_HOLD, id)[:2], (0, "1"), "held")
+            job.finish(RETRY, contested=answer)
+        ok(house.wait_for(lambda: [e["state"] for e in house.list()] == ["h"]), "it waits")
+        is_(house.ask(CONTROL_QUEUE_RELEASE, "")[:2], (0, "1"), "released")
+        job = house.agents["remote"].job()
+        is_(job.recipients[0]["contested"], 3, "that changes nothing")
+        job.finish(DONE)
+        ok(gone(house), "done")
+    with House("queue.retry-first 1h\nqueue.retry-max 1h\n") as house:
+        house.write(["b@far.test"])
+        for times in (0, 0, 0):
+            job = house.agents["remote"].job()
+            is_(job.recipients[0]["contested"], times, "an operator's retry is no patience")
+            job.finish(RETRY, contested=True)
+            ok(house.wait_for(lambda: [e["state"] for e in house.list()] == ["d"]), "it waits")
+            is_(house.ask(CONTROL_QUEUE_RETRY, "")[:2], (0, "1"), "retry")
+        house.agents["remote"].job().finish(DONE)
+        ok(gone(house), "done")
 
 
 def waits_over_restart():
@@ -472,6 +501,23 @@ def strangers_wait():
             ok((f"id={ids[status]} event=drop from=<sender@example.test> to=<{status}@dept.test> status=5.4.7 " in house.program.log()) == (not told),
                "with a line in the log or a report")
         ok(house.agents["bounce"].jobs.empty(), "and nobody was told more")
+
+
+def nobody_waits():
+    """Reports of others that an alias leads to, and that wait until the end: the postmaster hears of the target once, whatever the status."""
+    with House(FAST + "queue.lifetime 2s\nqueue.delay-notice 1s\n") as house:
+        house.resolver.book["forward@example.test"] = [(REMOTE, "full@far.test", "far.test")]
+        house.agents["remote"].answer = lambda job: job.finish(RETRY, status=next(statuses))
+        statuses = itertools.cycle(("4.2.2", "4.7.26", "4.4.1"))
+        for turn in range(2):
+            id = house.write(["forward@example.test"], origin=NETWORK, sender="")
+            if turn == 0:
+                job = house.agents["bounce"].job()
+                is_((job.report, job.recipients[0]["status"]), (REPORT_ALIAS, "5.4.7"), "the postmaster is told, with the header alone")
+                job.finish(DONE)
+            ok(gone(house), "gone")
+            is_(f"id={id} event=drop " in house.program.log(), turn == 1, "the second is told in the log")
+        ok(house.agents["bounce"].jobs.empty(), "once")
 
 
 def lessons():
@@ -928,7 +974,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, waits_over_restart, long_job, strange_agents, reports, strangers, dead_targets, strangers_wait, lessons, short_lesson, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
+for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, contested, waits_over_restart, long_job, strange_agents, reports, strangers, dead_targets, strangers_wait, nobody_waits, lessons, short_lesson, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()

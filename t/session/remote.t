@@ -588,8 +588,8 @@ CAME_TO_NOTHING = ("dead", "busy", "hello", "closing", "mute", "garbage", "leave
 
 
 def who_says_it():
-    """What a host says of an address for good is believed when it is the first choice, or speaks for those that cannot be reached;
-    others are told of it when it is the first choice."""
+    """What a host says of an address for good is believed when it is the first choice, or has said it so often that it speaks for those
+    that came to nothing; others are told of it when it is the first choice."""
     gone, edge, never = b"550 5.1.1 who\r\n", b"550 5.4.1 Recipient address rejected: Access denied\r\n", b"550 5.7.1 never\r\n"
     firsts = {"dead": Dead(), "refuses": says(greeting=b"554 5.3.2 no\r\n"), "busy": says(greeting=b"451 4.3.2 busy\r\n"), "hello": says(EHLO=b"421 4.3.2 busy\r\n"),
               "closing": says(greeting=b"421 4.3.2 closing\r\n"), "mute": says(EHLO=b"close"), "sender": says(MAIL=b"450 4.1.8 no\r\n"),
@@ -598,11 +598,12 @@ def who_says_it():
         for name, first in firsts.items():
             for said, status in ((gone, "5.1.1"), (edge, "5.1.1"), (never, "5.7.1")):
                 second = says(RCPT=said)
-                for attempts in (0, PATIENCE):
-                    got = remote.send(["a@far.test"], hops=[("127.0.0.1", first.port), ("127.0.0.1", second.port)], attempts=attempts)["a@far.test"]
-                    final = name == "refuses" or (attempts and name in CAME_TO_NOTHING)
-                    is_((got[0], got[1] == status, remote.unknown), (FAILED, True, []) if final else (RETRY, False, []),
-                        f"{name}, and the second says {said} at attempt {attempts}: {got}")
+                for contested in (0, PATIENCE - 1, PATIENCE):
+                    got = remote.send(["a@far.test"], hops=[("127.0.0.1", first.port), ("127.0.0.1", second.port)], attempts=20, contested=contested)["a@far.test"]
+                    final = name == "refuses" or (contested == PATIENCE and name in CAME_TO_NOTHING)
+                    waits = name in CAME_TO_NOTHING and not final
+                    is_((got[0], got[1] == status, remote.unknown, remote.contested), (FAILED, True, [], []) if final else (RETRY, False, [], ["a@far.test"] * waits),
+                        f"{name}, and the second says {said} when {contested} such words have waited: {got}")
                 second.close()
         for first, missing in ((None, True), ([], False)):
             host = FakeHost(listener=socket.create_server(("127.0.5.1", good.port)), answers={"RCPT": gone})
@@ -613,7 +614,9 @@ def who_says_it():
             is_((remote.send(["a@pair.test"], domain="pair.test")["a@pair.test"][0], remote.unknown), (FAILED, ["a@pair.test"]), "one of two of the same preference is a first choice")
             host.close()
         host = says(RCPT=gone)
-        is_(remote.send(["a@far.test"], hops=[("nowhere.test", host.port), ("127.0.0.1", host.port)])["a@far.test"][0], FAILED, "a hop that is not in the DNS is none")
+        for contested in (0, PATIENCE):
+            got = remote.send(["a@far.test"], hops=[("nowhere.test", host.port), ("127.0.0.1", host.port)], contested=contested)["a@far.test"][0]
+            is_((got, remote.unknown), (FAILED if contested else RETRY, []), f"a hop that is not in the DNS is the operator's to correct: {contested}")
         host.close()
 
 
@@ -685,6 +688,28 @@ def killed_between_transactions():
         except EOFError:
             is_({name: remote.found.get(name, (None,))[0] for name in names}, dict(zip(names, (DONE, DONE, None, None))), "a killed agent has told of the transactions before")
         host.close()
+
+
+def abandoned():
+    """queued dies while an agent talks to a host: the next one will give the message to another agent, so this one begins no text any more."""
+    for extensions in ([], ["PIPELINING"]):
+        with RemoteHouse(settings=SETTINGS) as remote:
+            def leave(answer):
+                remote.line.shutdown(socket.SHUT_RDWR)
+                return answer
+            for answer in (b"250 2.1.5 ok\r\n", b"450 4.2.1 later\r\n"):
+                hosts = FakeHost(extensions=extensions, answers={"RCPT": lambda _, answer=answer: leave(answer)}), FakeHost()
+                ok(comes(remote.workers, 300), "an agent")
+                before = set(remote.workers())
+                try:
+                    remote.send(["a@far.test"], hops=[("127.0.0.1", host.port) for host in hosts])
+                    ok(False, "it is told nothing")
+                except EOFError:
+                    ok(comes(lambda: before - set(remote.workers()), 300), f"{extensions} {answer}: the worker ends")
+                is_([(host.connections, host.messages) for host in hosts], [(1, []), (0, [])], "no host has got the message")
+                for host in hosts:
+                    host.close()
+                remote.grow(1)
 
 
 def not_tried_yet():
@@ -772,6 +797,7 @@ put_off()
 who_says_it()
 kept_to_another()
 killed_between_transactions()
+abandoned()
 not_tried_yet()
 deaf_host()
 tls_that_fails()

@@ -196,7 +196,21 @@ static void check_standing(void)
 	add_at("a.test", 6, 10);
 	add_at("b.test", 4, 20);
 	candidates_arrange(&all, 0);
-	stands(CANDIDATES_FIRST, "the family of the better one has no route, as was seen before");
+	stands(CANDIDATES_WAITS, "the family of the better one has no route, as was seen before");
+	ok(candidates_standing(&all, CANDIDATES_PATIENCE) == CANDIDATES_DEPUTY, "and not for ever");
+	candidates_clear(&all);
+	add_at("a.test", 6, 10);
+	add_at("a.test", 4, 10);
+	add_at("b.test", 4, 20);
+	candidates_arrange(&all, 0);
+	tried(said("554 5.7.1 no"), 0, false);
+	stands(CANDIDATES_DEPUTY, "a host has refused at the address that has a route");
+	candidates_clear(&all);
+	add_at("a.test", 4, 10);
+	add_at("b.test", 4, 20);
+	candidates_arrange(&all, 0);
+	tried(ours(false), ENETUNREACH, false);
+	stands(CANDIDATES_WAITS, "the better one has no route now");
 }
 
 static void check_order(void)

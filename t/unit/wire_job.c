@@ -158,6 +158,7 @@ static void recipients(struct wire_out *out)
 		             .gid = 5001,
 		             .home = "/mail/b",
 		             .quota_bytes = 1ULL << 40 },
+		.contested = 200,
 		.status = "5.1.1",
 		.text = "no such user",
 		.remote_host = "mx.test",
@@ -179,7 +180,8 @@ static void recipients(struct wire_out *out)
 	           strcmp(recipient.to.orcpt, "rfc822;x") == 0 &&
 	           strcmp(recipient.to.address, "b@example.test") == 0 &&
 	           recipient.mailbox.quota_bytes == r.mailbox.quota_bytes &&
-	           strcmp(recipient.mailbox.home, "/mail/b") == 0 && recipient.last_attempt_s == 12,
+	           strcmp(recipient.mailbox.home, "/mail/b") == 0 && recipient.contested == 200 &&
+	           recipient.last_attempt_s == 12,
 	   "every field of a recipient came through");
 	r.to.notify = 16;
 	wire_begin(out, JOB_RECIPIENT);
@@ -218,6 +220,14 @@ static void recipients(struct wire_out *out)
 	job_result_put(out, &s);
 	ok(again(out, get_result) && result.unknown && !result.damaged, "so it is a result");
 	s.unknown = s.before_text = false;
+	s.contested = true;
+	for (s.outcome = JOB_DONE; s.outcome <= JOB_OWN_FAULT; s.outcome++) {
+		job_result_put(out, &s);
+		ok(again(out, get_result) == (s.outcome == JOB_RETRY) &&
+		           (s.outcome != JOB_RETRY || result.contested),
+		   "what a better host may contradict waits, outcome %d", (int)s.outcome);
+	}
+	s.contested = false;
 	s.outcome = (enum job_outcome)(JOB_OWN_FAULT + 1);
 	job_result_put(out, &s);
 	ok(!again(out, get_result), "an unknown outcome is refused");
