@@ -16,9 +16,9 @@
 
 enum {
 	LINE_BYTES = 64,
-	LINES_MAX = 32768,     /* folders there have ever been; then one forgets another */
-	APART_BITS = 26,       /* how far two restores may be apart */
-	TOUCHED_UIDS = 1 << 20 /* given between a backup and its restore in place, at most */
+	LINES_MAX = 32768,   /* folders there have ever been; then one forgets another */
+	APART_BITS = 26,     /* how far two restores may be apart */
+	GIVEN_MAX = 1 << 20, /* in any time, beside one a second: an import */
 };
 
 static void finish_line(char out[LINE_BYTES + 1], size_t len)
@@ -113,12 +113,12 @@ static uint32_t jump(void)
 	return draw(1u << APART_BITS) + 1;
 }
 
-/* A mailbox gets less than a message a second, and no more than UID_TRUST in any time. */
+/* However it is found out that something was put back. */
 static uint32_t can_have_been_given(uint64_t since_ns)
 {
 	int64_t passed_s = (now_ns() - (int64_t)since_ns) / 1000000000;
 
-	return UID_TRUST + (passed_s < 0                  ? 0
+	return GIVEN_MAX + (passed_s < 0                  ? 0
 	                    : passed_s > (int64_t)1 << 28 ? 1u << 28
 	                                                  : (uint32_t)passed_s);
 }
@@ -140,11 +140,8 @@ static void judge(struct record_file *file, const struct stat *st)
 	/* Every restore is followed by another file (replace), so this is the first since the file
 	 * was made: there is none that it could meet. */
 	file->touched = same && said.born_ns && is_time(st->st_mtim, said.written_ns);
-	if (file->touched) {
-		/* A nightly cp -al is one as well: ten years of these use up a UIDVALIDITY. */
-		file->added += TOUCHED_UIDS;
+	if (file->touched)
 		return;
-	}
 	/* The same until it is recorded, then never again. */
 	if (*file->jump == 0)
 		*file->jump = jump();

@@ -5,11 +5,11 @@
  *
  * The first line says which file this is and when it was last written, by what no copy has: a file
  * that was copied is another one, and one that was copied over was changed (ctime) at a time that
- * it does not name. Then as many UIDs are passed over as can have been given since, and a random
- * number more: what was given after an earlier restore from the same backup is recorded nowhere any
- * more. Two restores that give n and m UIDs meet with a probability of about (n + m) / 2^26 (200
- * and 200: 1 in 168,000). On average 128 restores use up a UIDVALIDITY; the folder gets another one
- * then (uids.c).
+ * it does not name. Then as many UIDs are passed over as can have been given since, 2^20
+ * and one for each second, and a random number more: what was given after an earlier restore from
+ * the same backup is recorded nowhere any more. Two restores that give n and m UIDs meet with a
+ * probability of about (n + m) / 2^26 (200 and 200: 1 in 168,000). On average 120 restores use up a
+ * UIDVALIDITY; the folder gets another one then (uids.c).
  *
  * Lines are written in place and never lie in two sectors. They only rise, and stay when their
  * folder goes: it may come back. When there is no room for another one, one of them goes, whose

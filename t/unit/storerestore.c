@@ -261,6 +261,44 @@ static void check_between(const char *part)
 	jumps[0] = 0;
 }
 
+/* An import of hundreds of thousands between the backup and its restore, which then jumps as little
+ * as can be: however it is found out that something was put back. */
+static void check_import(enum way way, enum says says)
+{
+	enum { MANY = 900000 };
+	bool open = way == IN_PLACE_OPEN || way == MAILDIR_OPEN;
+	struct reserved r;
+
+	given_count = 0;
+	box_make(0);
+	struct folder *f = box_open("INBOX");
+	bool good = give(f);
+	uint32_t validity = folder_uidvalidity(f);
+
+	folder_close(&f);
+	box_shell("cp -a .. ../../backup");
+	make_say("backup", says, validity);
+	f = box_open("INBOX");
+	struct own_uids own = { f->uid_ceiling, f->ix.h.uidnext, 0, false };
+
+	/* As APPEND of so many does, without their files. */
+	good = reserved_raise(box, validity, &own, f->ix.h.uidnext + MANY, MANY, &r) == 0 && good;
+	if (!open)
+		close_all(&f);
+	jumps[0] = jumps[1] = 1;
+	put_back(way, says, validity);
+	if (!open)
+		store_open(box_home, false, 0, &box, NULL);
+	folder_close(&f);
+	f = box_open("INBOX");
+	good = give(f) && good;
+	ok(good && given[1] >= r.next, "%s after an import, put back with %s: %u, of %u up",
+	   ways[way], sayings[says], (unsigned)given[1], (unsigned)r.next);
+	folder_close(&f);
+	box_remove();
+	jumps[0] = 0;
+}
+
 /* The file is there with the home's first folder, and no sync was made for it: a folder without its
  * line is one of which nobody knows. */
 static void check_first(void)
@@ -397,6 +435,9 @@ int main(void)
 				check_put_back("Work", with_message, (enum way)way,
 				               (enum says)says);
 			}
+	for (int says = 0; says < SAYINGS; says++)
+		for (int way = 0; way < WAYS; way++)
+			check_import((enum way)way, (enum says)says);
 	check_between(NULL);
 	check_between(".");
 	check_between("posthouse.uids");
