@@ -13,7 +13,6 @@
 #include "lib/conf/places.h"
 
 struct hidden {
-	const char *home; /* without symbolic links before mail.root's end */
 	struct reason *why;
 	int result;
 };
@@ -39,29 +38,63 @@ int home_judge_root(const struct settings *s, struct reason *why)
 	return h.result;
 }
 
-/* "/srv/mail/example.org, below mail.root, had a file system of its own, ..." */
-static void note_volume(void *context, const char *text)
-{
-	struct hidden *h = context;
-	const char *end = strstr(text, ", below mail.root");
-	size_t len = end ? (size_t)(end - text) : 0;
+/* ---- file systems that are not mounted ---- */
 
-	if (len && strncmp(h->home, text, len) == 0 &&
-	    (h->home[len] == '/' || h->home[len] == '\0'))
-		h->result = fail(h->why, "%s", text);
+void missing_init(struct missing *m, const struct settings *s)
+{
+	m->mail_root = s->mail_root;
+	if (realpath(s->mail_root, m->root) == NULL)
+		m->root[0] = '\0';
+	places_missing_volumes(s, &m->paths);
+	lines_init(&m->sorted, text_view(&m->paths));
+}
+
+void missing_free(struct missing *m)
+{
+	lines_free(&m->sorted);
+	text_free(&m->paths);
+}
+
+static bool has(struct missing *m, const char *path, size_t len)
+{
+	string_put(m->found, sizeof m->found, (struct view){ path, len });
+	return lines_has(&m->sorted, view_of(m->found));
+}
+
+static bool has_below(struct missing *m, const char *directory)
+{
+	char below[PATH_MAX + 16];
+
+	string_print(below, sizeof below, "%s/", directory);
+	const struct view *found = lines_starting(&m->sorted, view_of(below));
+
+	return found != NULL && string_copy(m->found, sizeof m->found, *found);
+}
+
+bool missing_find(struct missing *m, const char *home)
+{
+	char path[PATH_MAX], maildir[PATH_MAX];
+	size_t root_len = strlen(m->mail_root), real_len = strlen(m->root);
+
+	if (m->sorted.count == 0 || real_len == 0 || strncmp(home, m->mail_root, root_len) != 0 ||
+	    !string_format(path, sizeof path, "%s%s", m->root, home + root_len) ||
+	    !string_format(maildir, sizeof maildir, "%s/Maildir", path))
+		return false;
+	for (size_t len = strlen(maildir); len > real_len; len--)
+		if ((maildir[len] == '/' || maildir[len] == '\0') && has(m, maildir, len))
+			return true;
+	return has_below(m, maildir);
 }
 
 static int judge_volumes(const struct settings *s, const char *home, struct reason *why)
 {
-	char root[PATH_MAX], path[PATH_MAX];
-	size_t root_len = strlen(s->mail_root);
-	struct hidden h = { .home = path, .why = why };
+	struct missing m;
 
-	if (strncmp(home, s->mail_root, root_len) != 0 || realpath(s->mail_root, root) == NULL ||
-	    !string_format(path, sizeof path, "%s%s", root, home + root_len))
-		return 0;
-	places_check_volumes(s, note_volume, &h);
-	return h.result;
+	missing_init(&m, s);
+	int result = missing_find(&m, home) ? places_fail_volume(s, view_of(m.found), why) : 0;
+
+	missing_free(&m);
+	return result;
 }
 
 /* ---- links ---- */

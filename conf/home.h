@@ -6,6 +6,7 @@
 
 #include <limits.h>
 
+#include "lib/base/lines.h"
 #include "lib/base/reason.h"
 #include "lib/conf/settings.h"
 #include "lib/conf/users.h"
@@ -33,6 +34,21 @@ enum home_link_kind home_find_link(const char *mail_root, const char *home, stru
 void home_link_text(const struct home_link *l, struct text *out);
 /* -1: the home's mailbox could not be used for such a link. */
 int home_judge_links(const struct settings *s, const char *home, struct reason *why);
+
+/* The file systems below mail.root that are known and not mounted (lib/conf/places.h), read once.
+ * The settings must stay as they are. */
+struct missing {
+	const char *mail_root;
+	char root[PATH_MAX]; /* the same without symbolic links; "": it cannot be told */
+	struct text paths;
+	struct lines sorted;
+	char found[PATH_MAX];
+};
+
+void missing_init(struct missing *m, const struct settings *s);
+void missing_free(struct missing *m);
+/* Is the home, or a part of its Maildir, on one of them? m->found: which. */
+bool missing_find(struct missing *m, const char *home);
 
 /* -1: mail.root is missing, or not the directory that was used before. */
 int home_judge_root(const struct settings *s, struct reason *why);

@@ -18,6 +18,7 @@ enum { MESSAGES_LOOKED_MAX = 200000 };
 
 struct looking {
 	struct tales tales;
+	struct missing missing;
 	size_t mailboxes_left;
 	unsigned messages_left;
 };
@@ -127,6 +128,7 @@ void inspect_mailboxes(struct model *m)
 	size_t homes = 0;
 	bool there = stat(m->settings.mail_root, &root) == 0; /* check_directory says when not */
 
+	missing_init(&l.missing, &m->settings);
 	for (size_t i = 0; i < users->count; i++) {
 		struct home h = { .address = users->entries[i]->key };
 		struct stat st;
@@ -138,9 +140,11 @@ void inspect_mailboxes(struct model *m)
 			continue;
 		h.owner = (struct asker){ h.user.uid, h.user.gid, "its owner" };
 		homes += lstat(h.path, &st) == 0 || errno != ENOENT;
-		if (there)
+		/* Beneath the mount point nobody is to be helped in: check tells of the volume. */
+		if (there && !missing_find(&l.missing, h.path))
 			look_at_home(&l, m, &h);
 	}
+	missing_free(&l.missing);
 	tales_end(&l.tales);
 	if (users->count)
 		check_moved(m, homes);

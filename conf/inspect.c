@@ -456,7 +456,7 @@ int command_check(const struct command *c, int argc, char **argv)
 	                                 : HOUSE_UNKNOWN;
 	bool running = state != HOUSE_NOT_RUNNING;
 
-	if (!running) /* master tells what it sees */
+	if (state != HOUSE_RUNNING) /* a master that is up tells what it sees */
 		places_check_volumes(&m.settings, running_fault, &m);
 	check_programs(&m, running);
 	if (m.problems.onlooker) {

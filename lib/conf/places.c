@@ -157,14 +157,12 @@ static bool is_below(struct view path, struct view root)
 }
 
 /* Where mounts cannot be seen, none is missed. */
-static unsigned tell_unmounted(const struct settings *s, struct view known,
-                               void (*tell)(void *context, const char *text), void *context)
+static void add_unmounted(const struct settings *s, struct view known, struct text *out)
 {
 	struct lines here;
 	struct text mounted;
 	struct reason why;
 	struct view line;
-	unsigned count = 0;
 	bool seen = find_mounted(s, VOLUMES_ALL, &mounted, &why) == 0;
 
 	lines_init(&here, seen ? text_view(&mounted) : VIEW(""));
@@ -174,17 +172,49 @@ static unsigned tell_unmounted(const struct settings *s, struct view known,
 		if (!view_starts(line, VIEW(VOLUME)) || !is_below(path, view_of(root_of(s))) ||
 		    lines_has(&here, path))
 			continue;
-		fail(&why,
-		     "%.*s, below mail.root, had a file system of its own, which is not mounted: "
-		     "it would hide the mail that is delivered there now. Mount it; if it is gone "
-		     "for good, remove the line with this path from %s/directories",
-		     (int)path.len, path.data, s->directory_state);
-		tell(context, why.text);
-		count++;
+		text_add(out, path);
+		text_add_byte(out, '\n');
 	}
 	lines_free(&here);
 	text_free(&mounted);
+}
+
+int places_fail_volume(const struct settings *s, struct view path, struct reason *why)
+{
+	return fail(why,
+	            "%.*s, below mail.root, had a file system of its own, which is not mounted: "
+	            "it would hide the mail that is delivered there now. Mount it; if it is gone "
+	            "for good, remove the line with this path from %s/directories",
+	            VIEW_ARG(path), s->directory_state);
+}
+
+static unsigned tell_unmounted(const struct settings *s, struct view known,
+                               void (*tell)(void *context, const char *text), void *context)
+{
+	struct text missing;
+	struct reason why;
+	struct view rest, path;
+	unsigned count = 0;
+
+	text_init(&missing, KNOWN_MAX);
+	add_unmounted(s, known, &missing);
+	for (rest = text_view(&missing); view_cut(&rest, '\n', &path); count++) {
+		places_fail_volume(s, path, &why);
+		tell(context, why.text);
+	}
+	text_free(&missing);
 	return count;
+}
+
+void places_missing_volumes(const struct settings *s, struct text *out)
+{
+	struct text known;
+
+	text_init(out, KNOWN_MAX);
+	text_init(&known, KNOWN_MAX);
+	if (read_known(s->directory_state, &known, NULL) == 0)
+		add_unmounted(s, text_view(&known), out);
+	text_free(&known);
 }
 
 unsigned places_check_volumes(const struct settings *s,

@@ -16,6 +16,7 @@
 #ifndef LIB_CONF_PLACES_H
 #define LIB_CONF_PLACES_H
 
+#include "lib/base/bytes.h"
 #include "lib/base/reason.h"
 #include "lib/conf/settings.h"
 
@@ -27,6 +28,10 @@ unsigned places_check(const struct settings *s, void (*tell)(void *context, cons
  * mounts: a service manager may give master others. */
 unsigned places_check_volumes(const struct settings *s,
                               void (*tell)(void *context, const char *text), void *context);
+/* Initialises the text, which the caller frees: their paths in no order, each followed by LF. */
+void places_missing_volumes(const struct settings *s, struct text *out);
+/* Why nothing may be made on this one, and what to do; -1. */
+int places_fail_volume(const struct settings *s, struct view path, struct reason *why);
 /* Another path that the setting had in an earlier run; false: none is known. */
 bool places_before(const struct settings *s, const char *setting, char *out, size_t size);
 /* For master, once it is the only one: -1 when one is another than before, or a file

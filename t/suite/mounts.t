@@ -35,6 +35,13 @@ def drop(house, subject):
                           input=f"Subject: {subject}\n\nx\n", env={**os.environ, "POSTHOUSE_CONF": house.env["CONF"], "POSTHOUSE_PROGRAMS": house.env["BIN"]})
 
 
+def nothing_advised(house, path, wanted):
+    """Who makes a home beneath the mount point of a volume, or chowns that, lets mail in that the volume will hide."""
+    check = house.posthouse("check")
+    lines = [line for line in check.stderr.splitlines() if str(path) in line]
+    ok(check.returncode == 100 and len(lines) == 1 and wanted in lines[0], "check names the volume once, and advises nothing beneath it", check.stderr)
+
+
 def directories(house):
     known = house.directory / "state/directories"
     mail = pathlib.Path(re.search(r"^mail\.root +(\S+)", (pathlib.Path(house.env["CONF"]) / "posthouse.conf").read_text(), re.M)[1])
@@ -132,6 +139,23 @@ def directories(house):
        "nor without a file system that was below mail.root", answer.stderr)
     check = house.posthouse("check")
     ok(check.returncode == 100 and f"error: {wanted}" in check.stderr and "/elsewhere/" not in check.stderr, "check says so; one of another mail.root is none", check.stderr)
+    if os.geteuid() == 0:
+        users = conf.with_name("users.map")
+        text = users.read_text()
+        users.write_text(f"{text}beneath@example.test home=example.test/beneath\n")
+        house.posthouse("build")
+        domain.mkdir(mode=0o755)
+        nothing_advised(house, domain, wanted)
+        domain.rmdir()
+        users.write_text(text)
+        house.posthouse("build")
+    deep = mail.resolve() / ("a" * 200) / ("b" * 200) / ("c" * 60)
+    with known.open("a") as file:
+        file.write(f"volume - {deep}\n")
+    added = house.posthouse("user", "add", "deep@example.test", f"home={deep.relative_to(mail.resolve())}/deep", "--no-password")
+    ok(str(deep)[:400] in added.stderr and not (mail / ("a" * 200)).exists(), "user add makes nothing on one, however long its path", added.stderr)
+    house.posthouse("user", "del", "deep@example.test")
+    known.write_text(known.read_text().replace(f"volume - {deep}\n", ""))
     known.write_text(known.read_text().replace(f"volume - {domain}\n", ""))
     is_(start(house).returncode, 0, "forgotten, it starts")
     is_(house.posthouse("check").returncode, 0, "and check finds nothing")
@@ -157,9 +181,20 @@ def volumes(house):
     ok(wanted in house.posthouse("status").stdout, "unmounted under the running house: status says so")
     check = house.posthouse("check")
     is_((check.returncode, check.stderr.count(wanted)), (100, 1), "and check, once")
+    os.chown(home, 0, 0)
+    home.chmod(0o755)
+    nothing_advised(house, home, wanted)
+    os.chown(home, st.st_uid, st.st_gid)
+    home.chmod(st.st_mode & 0o7777)
     is_(house.posthouse("user", "set", "u0002", "state=locked").returncode, 0, "users can be locked all the same")
     house.posthouse("stop")
     ok(wanted in start(house).stderr, "and a start is refused")
+    maildir, mail_known = home / "Maildir", known.read_text()
+    os.chown(maildir, 0, 0)
+    known.write_text(mail_known.replace(mounted, f"volume - {maildir}\n"))
+    nothing_advised(house, maildir, wanted.replace(f"{home},", f"{maildir},"))
+    os.chown(maildir, st.st_uid, st.st_gid)
+    known.write_text(mail_known)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode=700,uid={st.st_uid},gid={st.st_gid}", "tmpfs", home], check=True)
     is_(start(house).returncode, 0, "mounted again, it starts")
     house.posthouse("stop")
