@@ -12,6 +12,7 @@
 #include "conf/model.h"
 #include "conf/permission.h"
 #include "lib/base/file.h"
+#include "lib/base/shown.h"
 #include "lib/conf/accounts.h"
 #include "lib/queue/queuedir.h"
 
@@ -164,10 +165,13 @@ static void tell_unusable(const struct settings *s, const struct asker *who,
 	text_format(out,
 	            " in it cannot be used by %s: new mail is deferred, or a start fails; run ",
 	            who->name);
-	if (geteuid() == 0)
-		text_format(out, "chown -R %u:%u %s and ", (unsigned)who->uid, (unsigned)who->gid,
-		            s->queue_directory);
-	text_format(out, "chmod -R u+rwX %s", s->queue_directory);
+	if (geteuid() == 0) {
+		text_format(out, "chown -R %u:%u ", (unsigned)who->uid, (unsigned)who->gid);
+		text_add_shell_word(out, view_of(s->queue_directory));
+		text_add_string(out, " && ");
+	}
+	text_add_string(out, "chmod -R u+rwX ");
+	text_add_shell_word(out, view_of(s->queue_directory));
 }
 
 void inspect_queue_access(const struct settings *s, bool files, struct text *out)
@@ -205,6 +209,21 @@ static unsigned count_unreadable(int directory)
 	return count;
 }
 
+static void tell_unreadable(struct model *m, unsigned count, const struct asker *who)
+{
+	const char *path = m->settings.drop_directory;
+	struct text word;
+
+	text_init(&word, SHELL_WORD_MAX(SETTING_VALUE_MAX));
+	text_add_shell_word(&word, view_of(path));
+	problem_error(&m->problems, path, 0,
+	              "%u message%s in it cannot be read by pickup (%s); run find %s -type f "
+	              "-exec chgrp -h %u {} + -exec chmod g+r {} +",
+	              count, count == 1 ? "" : "s", who->name, text_string(&word),
+	              (unsigned)who->gid);
+	text_free(&word);
+}
+
 static void check_drop_files(struct model *m)
 {
 	const char *path = m->settings.drop_directory;
@@ -229,11 +248,7 @@ static void check_drop_files(struct model *m)
 			"chown %u:%u and chmod 1730",
 			who.name, (unsigned)who.uid, (unsigned)who.gid);
 	if (unreadable)
-		problem_error(
-			&m->problems, path, 0,
-			"%u message%s in it cannot be read by pickup (%s); run find %s -type f "
-			"-exec chgrp -h %u {} + -exec chmod g+r {} +",
-			unreadable, unreadable == 1 ? "" : "s", who.name, path, (unsigned)who.gid);
+		tell_unreadable(m, unreadable, &who);
 }
 
 /* ---- all of it ---- */
@@ -244,7 +259,7 @@ void inspect_access(struct model *m, bool running)
 
 	check_users_ways(m, running);
 	check_drop_files(m);
-	text_init(&queue, 2 * PATH_MAX + 512);
+	text_init(&queue, QUEUE_ACCESS_TEXT_MAX);
 	inspect_queue_access(&m->settings, !running, &queue);
 	if (queue.len)
 		problem_error(&m->problems, m->settings.queue_directory, 0, "%s",

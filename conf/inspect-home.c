@@ -8,6 +8,10 @@
 #include <unistd.h>
 
 #include "lib/base/sandbox.h"
+#include "lib/base/shown.h"
+
+/* Two commands, each with a path in a mailbox. */
+enum { REMEDY_MAX = 2 * SHELL_WORD_MAX(PATH_MAX + 16) + 256 };
 
 /* ---- what is told ---- */
 
@@ -47,7 +51,7 @@ __attribute__((format(printf, 4, 5))) static void tell(struct tales *t, enum tro
 
 	if (tale == NULL)
 		return;
-	text_init(&text, 8 * PATH_MAX);
+	text_init(&text, REMEDY_MAX + 2 * PATH_MAX);
 	va_start(list, format);
 	text_format_list(&text, format, list);
 	va_end(list);
@@ -108,8 +112,8 @@ static void tell_unmade(struct tales *t, const struct home *h, const struct obst
 {
 	struct text word;
 
-	text_init(&word, 5 * PATH_MAX);
-	problem_add_word(&word, view_of(h->path));
+	text_init(&word, SHELL_WORD_MAX(PATH_MAX));
+	text_add_shell_word(&word, view_of(h->path));
 	tell(t, TROUBLE_UNMADE, o->path,
 	     "mode is %04o, owner %u:%u: the home of the mailbox %s is missing, and it cannot make "
 	     "it here; run install -d -m 0700 -o %u -g %u %s",
@@ -220,7 +224,7 @@ static void add_chown(const struct tales *t, const struct home *h, const char *p
 
 	text_format(out, "%s chown -h%s %u:%u ", out->len ? " &&" : "run", all ? "R" : "",
 	            (unsigned)h->user.uid, (unsigned)h->user.gid);
-	problem_add_word(out, view_of(path));
+	text_add_shell_word(out, view_of(path));
 }
 
 static void add_chown_of(const struct tales *t, const struct home *h, const char *path,
@@ -264,7 +268,7 @@ static void tell_owner(struct tales *t, const struct home *h, const char *path,
 
 	if (is_enough(t, TROUBLE_OWNER))
 		return; /* without looking for what to run */
-	text_init(&remedy, 4 * PATH_MAX);
+	text_init(&remedy, REMEDY_MAX);
 	add_chown_of_parts(t, h, path, found, &remedy);
 	if (found != NULL && found->foreign > 1)
 		string_print(others, sizeof others, ", as %u more in it", found->foreign - 1);
@@ -324,7 +328,7 @@ static void add_chmod(const struct home *h, const struct look *found, struct tex
 	if (found->faults - found->foreign > 1 && strncmp(remedy.text, "run chmod u", 11) == 0 &&
 	    view_starts(view_of(first->path), VIEW("Maildir"))) {
 		text_add_string(out, "run chmod -R u+rwX ");
-		problem_add_word(out, view_of(maildir));
+		text_add_shell_word(out, view_of(maildir));
 	} else {
 		text_add_string(out, remedy.text);
 	}
@@ -339,7 +343,7 @@ static void tell_mode(struct tales *t, const struct home *h, const char *path,
 
 	if (is_enough(t, TROUBLE_MODE))
 		return;
-	text_init(&remedy, 2 * PATH_MAX);
+	text_init(&remedy, REMEDY_MAX);
 	add_chmod(h, found, &remedy);
 	if (found->faults > 1)
 		string_print(others, sizeof others, ", nor %u more in it", found->faults - 1);
@@ -377,12 +381,12 @@ static void tell_messages(struct tales *t, const struct home *h, const struct lo
 	if (found->unread_directories > 1)
 		string_print(places, sizeof places, "%u directories of it",
 		             found->unread_directories);
-	text_init(&remedy, 2 * PATH_MAX);
+	text_init(&remedy, REMEDY_MAX);
 	if (geteuid() == 0 && found->unread_foreign) {
 		add_chown(t, h, path, true, &remedy);
 	} else {
 		text_add_string(&remedy, "run chmod -R u+rwX ");
-		problem_add_word(&remedy, view_of(path));
+		text_add_shell_word(&remedy, view_of(path));
 	}
 	tell(t, TROUBLE_MESSAGES, path,
 	     "%u message%s in %s cannot be read by the mailbox %s (one: mode %04o, owner %u:%u); %s",

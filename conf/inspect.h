@@ -6,10 +6,11 @@
 
 #include <stdbool.h>
 
+#include "lib/base/shown.h"
+#include "lib/conf/settings.h"
+
 struct model;
 struct problems;
-struct settings;
-struct text;
 
 void inspect_texts(struct model *m); /* the current generation, and what it was built from */
 /* Secrets in the generations that are kept and that others may read. */
@@ -23,6 +24,8 @@ bool house_is_systems(const struct model *m);
 void inspect_access(struct model *m, bool running);
 /* Who could decide what the house does, and must not. */
 void inspect_owners(struct model *m);
+/* At most so long. */
+enum { QUEUE_ACCESS_TEXT_MAX = 2 * SHELL_WORD_MAX(SETTING_VALUE_MAX) + 512 };
 /* One line, "" when all is well: what in the queue directory its account cannot use, and what to
  * run; files: each message is looked at, too, which queued does itself while it runs. Not for an
  * onlooker (house_is_anothers). */

@@ -21,6 +21,7 @@
 
 #include "conf/command.h"
 #include "conf/model.h"
+#include "lib/base/shown.h"
 #include "lib/base/version.h"
 #include "lib/conf/maptext.h"
 
@@ -87,7 +88,7 @@ int command_fail(int code, const struct reason *why)
 	struct text shown;
 
 	text_init(&shown, 4 * REASON_MAX);
-	problem_add_shown(&shown, view_of(why->text));
+	text_add_shown(&shown, view_of(why->text));
 	fprintf(stderr, "posthouse: %s\n", text_string(&shown));
 	text_free(&shown);
 	return code;

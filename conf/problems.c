@@ -4,8 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "lib/base/log.h"
-#include "lib/base/utf8.h"
+#include "lib/base/shown.h"
 
 void problems_init(struct problems *p)
 {
@@ -16,48 +15,6 @@ void problems_init(struct problems *p)
 void problems_free(struct problems *p)
 {
 	text_free(&p->text);
-}
-
-void problem_add_shown(struct text *out, struct view v)
-{
-	char escaped[8];
-
-	while (v.len) {
-		uint32_t code;
-		size_t len = utf8_get(v, &code);
-		bool shown = len && code >= ' ' && (code < 0x7f || code >= 0xa0) &&
-		             (code < 0xa0 || !utf8_is_invisible(code));
-
-		if (shown)
-			text_add(out, view_take(v, len));
-		for (size_t i = 0; !shown && i < (len ? len : 1); i++)
-			text_add(out, (struct view){ escaped,
-			                             (size_t)(log_escape(escaped,
-			                                                 (unsigned char)v.data[i]) -
-			                                      escaped) });
-		v = view_skip(v, len ? len : 1);
-	}
-}
-
-void problem_add_word(struct text *out, struct view word)
-{
-	const struct view plain =
-		VIEW("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._@%+=:,-");
-	bool quoted = word.len == 0;
-
-	for (size_t i = 0; i < word.len; i++)
-		quoted = quoted || view_find(plain, word.data[i]) == plain.len;
-	if (!quoted) {
-		text_add(out, word);
-		return;
-	}
-	text_add_byte(out, '\'');
-	for (size_t i = 0; i < word.len; i++)
-		if (word.data[i] == '\'')
-			text_add_string(out, "'\\''");
-		else
-			text_add_byte(out, word.data[i]);
-	text_add_byte(out, '\'');
 }
 
 /* A file with a million bad lines has its first ones shown and all of them counted. */
@@ -72,11 +29,11 @@ __attribute__((format(printf, 5, 0))) static void add(struct problems *p, const 
 	text_init(&words, PROBLEMS_TEXT_MAX);
 	text_format_list(&words, format, list);
 	if (file != NULL)
-		problem_add_shown(&p->text, view_of(file));
+		text_add_shown(&p->text, view_of(file));
 	if (file != NULL && line)
 		text_format(&p->text, ":%d", line);
 	text_format(&p->text, "%s%s", file != NULL ? ": " : "", kind);
-	problem_add_shown(&p->text, text_view_cut(&words));
+	text_add_shown(&p->text, text_view_cut(&words));
 	text_add_byte(&p->text, '\n');
 	text_free(&words);
 }

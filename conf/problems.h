@@ -21,11 +21,6 @@ void problem_error(struct problems *p, const char *file, int line, const char *f
 	__attribute__((format(printf, 4, 5)));
 void problem_warning(struct problems *p, const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
-/* Adds it as it may go to a terminal, for names that others choose: control bytes, and what is not
- * UTF-8, as \xNN. */
-void problem_add_shown(struct text *out, struct view v);
-/* Adds a word of a command that somebody may run: in quotes where a shell would see more in it. */
-void problem_add_word(struct text *out, struct view word);
 /* Is this errno of something that was to be looked at the onlooker's alone? */
 bool problem_is_unseen(const struct problems *p, int error);
 /* Writes those warnings to standard error that `before` has not, wherever their lines were. */

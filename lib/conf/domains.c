@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/domains.h"
 
+#include "lib/base/shown.h"
 #include "lib/conf/mapbuild.h"
 #include "lib/conf/maptext.h"
 #include "lib/conf/value.h"
@@ -135,10 +136,14 @@ bool domain_of_build(const struct mapbuild *b, struct view name, struct domain *
                      struct reason *why)
 {
 	struct view compiled;
+	struct text word;
 
 	if (b->find(b->builder, MAP_DOMAINS, name, &compiled) && domain_decode(compiled, out))
 		return true;
-	fail(why, "%.*s is not in domains.map; posthouse domain add %.*s", VIEW_ARG(name),
-	     VIEW_ARG(name));
+	text_init(&word, SHELL_WORD_MAX(name.len));
+	text_add_shell_word(&word, name);
+	fail(why, "%.*s is not in domains.map; posthouse domain add %s", VIEW_ARG(name),
+	     text_string(&word));
+	text_free(&word);
 	return false;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/conf/passwords.h"
 
+#include "lib/base/shown.h"
 #include "lib/conf/mapbuild.h"
 #include "lib/conf/value.h"
 
@@ -76,6 +77,17 @@ enum map_result passwords_get(struct map *m, struct view address, struct passwor
 
 /* ---- for the build ---- */
 
+static void fail_no_user(struct view key, struct reason *why)
+{
+	struct text word;
+
+	text_init(&word, SHELL_WORD_MAX(key.len));
+	text_add_shell_word(&word, key);
+	fail(why, "%.*s is not in users.map; posthouse user add %s, or remove the line",
+	     VIEW_ARG(key), text_string(&word));
+	text_free(&word);
+}
+
 int passwords_compile(const struct mapbuild *b, struct view key, struct view value,
                       struct text *out, struct reason *why)
 {
@@ -84,8 +96,7 @@ int passwords_compile(const struct mapbuild *b, struct view key, struct view val
 	int result = -1;
 
 	if (!b->find(b->builder, MAP_USERS, key, &user) || !user_decode(user, &p.user))
-		fail(why, "%.*s is not in users.map; posthouse user add %.*s, or remove the line",
-		     VIEW_ARG(key), VIEW_ARG(key));
+		fail_no_user(key, why);
 	else
 		result = password_parse(value, &p.hash, why);
 	password_encode(&p, out);

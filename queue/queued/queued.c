@@ -28,6 +28,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/base/shown.h"
 #include "lib/queue/restore.h"
 #include "lib/wire/master.h"
 #include "queue/queued/commands.h"
@@ -178,11 +179,15 @@ static void start_messages(struct queued *q)
 static void end_without_queue(const struct queued *q, int error, const struct reason *why)
 {
 	const char *path = q->settings.queue_directory;
+	struct text word;
 
 	if (error != EACCES && error != EPERM)
 		log_fatal("queue.directory %s: %s", path, why->text);
-	log_fatal("queue.directory %s: %s; run chown -R %u:%u %s and chmod -R u+rwX %s", path,
-	          why->text, (unsigned)geteuid(), (unsigned)getegid(), path, path);
+	text_init(&word, SHELL_WORD_MAX(SETTING_VALUE_MAX));
+	text_add_shell_word(&word, view_of(path));
+	log_fatal("queue.directory %s: %s; run chown -R %u:%u %s && chmod -R u+rwX %s", path,
+	          why->text, (unsigned)geteuid(), (unsigned)getegid(), text_string(&word),
+	          text_string(&word));
 }
 
 static void open_queue(struct queued *q, int directory, const struct sandbox_profile *aside)

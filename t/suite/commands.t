@@ -44,7 +44,7 @@ ERRORS = {
                        "tls.minimum 1.1\n"),
     "domains.map": "example.test mailboxes\nexample.test relay\nold.test alias-of gone.test\nx.test hosted\n indented\n",
     "users.map": "anna@example.test uid=0\nbert@other.test\ncarl@example.test quota=lots\nemil@example.test home=../x\n",
-    "passwords.map": "anna@example.test secret\nnobody@example.test $6$x$y\n",
+    "passwords.map": "anna@example.test secret\nnobody@example.test $6$x$y\no'brien@example.test $6$x$y\n",
     "aliases.map": "info@example.test\n\"open@example.test x\nb@example.test include:../etc\n",
     "routes.map": "dept.test smpt x\n* smtp\n",
     "access.map": "10.0.0.1/8 allow\nfrom:x.test relay\n",
@@ -64,6 +64,7 @@ DIR/conf/users.map:3: error: quota: "lots" is not a size such as 500M or 2G
 DIR/conf/users.map:4: error: home: "../x" has a "." or ".." in it
 DIR/conf/passwords.map:1: error: unknown form of password hash ($argon2id$, $2y$, $5$, $6$, $y$, {SSHA...}); posthouse user passwd makes one
 DIR/conf/passwords.map:2: error: nobody@example.test is not in users.map; posthouse user add nobody@example.test, or remove the line
+DIR/conf/passwords.map:3: error: o'brien@example.test is not in users.map; posthouse user add 'o'\\''brien@example.test', or remove the line
 DIR/conf/aliases.map:1: error: no target; give addresses, include:FILE or :fail: TEXT
 DIR/conf/aliases.map:2: error: a quote is not closed; write \\" for a quote inside quotes
 DIR/conf/aliases.map:3: error: include:../etc: the path is relative to DIR/conf and has no ".."
@@ -72,7 +73,7 @@ DIR/conf/routes.map:2: error: a next hop is missing; write HOST, HOST:PORT, mx o
 DIR/conf/access.map:1: error: "10.0.0.1/8" is not an address, a network without host bits such as 192.0.2.0/24, host:NAME, from:ADDRESS or to:ADDRESS
 DIR/conf/access.map:2: error: relay is for IP addresses and networks only: names and senders are easily forged
 DIR/conf/domains.map:3: error: old.test is an alias of gone.test, which is not in domains.map
-posthouse: 21 errors; the current generation is untouched
+posthouse: 22 errors; the current generation is untouched
 """
 
 

@@ -8,6 +8,7 @@ import grp
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def unusable(house, what):
     queue = house.directory / "queue"
     st = queue.stat()
     account = "_phqueue"
-    chown = f"chown -R {st.st_uid}:{st.st_gid} {queue} and " if ROOT else ""
+    chown = f"chown -R {st.st_uid}:{st.st_gid} {queue} && " if ROOT else ""
     return f"{queue}: error: {what} in it cannot be used by {account}: new mail is deferred, or a start fails; run {chown}chmod -R u+rwX {queue}\n"
 
 
@@ -75,7 +76,7 @@ def queue(house):
             finds(house, unusable(house, "the secret"), f"the secret: {name}", lines=1 if ROOT else 2)
             failed = start(house)
             ok(failed.returncode and f"fatal: queue.directory {place}: reading the queue's secret: Permission denied; run chown -R " in failed.stderr and
-               f" and chmod -R u+rwX {place}\n" in failed.stderr, f"the secret: {name}: the start says what to run", failed.stderr)
+               f" && chmod -R u+rwX {place}\n" in failed.stderr, f"the secret: {name}: the start says what to run", failed.stderr)
         with changed(*directories, **how):
             if ROOT:
                 finds(house, unusable(house, "256 directories"), f"256 directories: {name}")
@@ -151,6 +152,35 @@ def dropped(house):
     with changed(place / "stored", mode=0o200, owner=(0, 0) if ROOT else None):
         finds(house, f"{place}: error: 1 message in it cannot be read by pickup (_phdrop); run find {place} -type f -exec chgrp -h ", "what was stored there")
     (place / "stored").unlink()
+
+
+def odd_paths():
+    """Each command that is advised names the directory as one word, whatever is in its name."""
+    with Place(domains="example.test mailboxes\n") as p:
+        spool = p.directory / "a b's $x;é"
+        queue, drop = spool / "queue", spool / "drop"
+        text = p.read("posthouse.conf").replace(f"{p.directory}/queue", str(queue)).replace(f"{p.directory}/drop", str(drop))
+        p.write("posthouse.conf", text + ("account.base 620000\n" if ROOT else ""))
+        for path in (queue, drop):
+            path.mkdir(parents=True)
+        (drop / "stored").write_text("x")
+        for path in (p.directory, spool, p.directory / "mail"):
+            path.chmod(0o755)
+        drop.chmod(0o1730)
+        if ROOT:
+            os.chown(drop, 620007, 620007)
+        (drop / "stored").chmod(0o200)
+        queue.chmod(0 if not ROOT else 0o700)
+        p.run("check")
+        told = p.err.replace("DIR", str(p.directory))
+        queue.chmod(0o700)
+        commands = [shlex.split(command) for line in told.splitlines() if "; run " in line and str(spool) in line
+                    for command in re.split(" && ", line.split("; run ", 1)[1])]
+        wanted = [["chown", "-R", "620005:620005", str(queue)]] if ROOT else []
+        wanted += [["chmod", "-R", "u+rwX", str(queue)]]
+        ok(all(command in commands for command in wanted), "the queue's path is one word", told)
+        found = [command for command in commands if command[0] == "find"]
+        ok(len(found) == 1 and found[0][1:4] == [str(drop), "-type", "f"], "and the drop directory's", told)
 
 
 def running(house):
@@ -354,6 +384,7 @@ with House("--users", "2", "--route", "far.test 127.0.0.1:1", *group_of_another(
     dropped(house)
     is_(check(house), (0, "no problems found; posthouse is not running\n"), "all is put right again")
     house.restart()
+odd_paths()
 system()
 of_another_user()
 done()
