@@ -6,6 +6,7 @@
 #include "lib/base/log.h"
 #include "lib/base/reason.h"
 #include "lib/conf/settings.h"
+#include "lib/queue/queuelist.h"
 
 struct command {
 	const char *confdir; /* absolute */
@@ -49,6 +50,8 @@ int command_settings_read(const struct command *c, struct model *m);
  * is: the defaults are where the system's is. */
 int command_places_read(const struct command *c, struct model *m);
 
+/* At most so long: three rows name the drop directory. */
+enum { ASIDE_TEXT_MAX = 3 * SETTING_VALUE_MAX + QUEUE_COUNTS_TEXT_MAX + 512 };
 /* What of the queue and the drop directory is not served, as one line; "" when there is nothing, or
  * it may not be seen. *secret_lost, unless NULL: what command_secret_is_lost would say, since
  * queued was asked anyway. */

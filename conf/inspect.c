@@ -365,7 +365,7 @@ static void check_aside(struct model *m)
 {
 	struct text aside;
 
-	text_init(&aside, 1024);
+	text_init(&aside, ASIDE_TEXT_MAX);
 	aside_text(&m->settings, NULL, &aside);
 	if (aside.len)
 		problem_warning(&m->problems, NULL, 0, "%.*s", VIEW_ARG(text_view(&aside)));

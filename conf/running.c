@@ -327,7 +327,7 @@ int command_status(const struct command *c, int argc, char **argv)
 		model_free(&m);
 		return command_fail(EXIT_TEMPORARY, &why);
 	}
-	text_init(&aside, 3 * PATH_MAX);
+	text_init(&aside, ASIDE_TEXT_MAX + QUEUE_ACCESS_TEXT_MAX); /* for either */
 	aside_text(&m.settings, &secret_lost, &aside);
 	if (aside.len)
 		printf("set aside    %.*s\n", VIEW_ARG(text_view(&aside)));

@@ -183,6 +183,21 @@ def odd_paths():
         ok(len(found) == 1 and found[0][1:4] == [str(drop), "-type", "f"], "and the drop directory's", told)
 
 
+def long_path():
+    """A drop directory whose path is as long as can be, with files of two kinds."""
+    with Place(domains="example.test mailboxes\n") as p:
+        drop = p.directory
+        while len(str(drop)) < 780:
+            drop /= "d" * 230
+        p.write("posthouse.conf", p.read("posthouse.conf").replace(f"drop.directory {p.directory}/drop", f"drop.directory {drop}"))
+        drop.mkdir(parents=True)
+        for name in (".bad-x", ".sent-x"):
+            (drop / name).touch()
+        p.run("check")
+        told = p.err.replace("DIR", str(p.directory))
+        ok(p.code in (0, 100) and told.count(f" in {drop}") == 2, "check tells both, however long the path", f"{p.code} {told}")
+
+
 def running(house):
     """Directories that became root's meanwhile: check and status say so."""
     if not ROOT:
@@ -385,6 +400,7 @@ with House("--users", "2", "--route", "far.test 127.0.0.1:1", *group_of_another(
     is_(check(house), (0, "no problems found; posthouse is not running\n"), "all is put right again")
     house.restart()
 odd_paths()
+long_path()
 system()
 of_another_user()
 done()
