@@ -53,12 +53,9 @@ int command_places_read(const struct command *c, struct model *m);
 /* At most so long: three rows name the drop directory. */
 enum { ASIDE_TEXT_MAX = 3 * SETTING_VALUE_MAX + QUEUE_COUNTS_TEXT_MAX + 512 };
 /* What of the queue and the drop directory is not served, as one line; "" when there is nothing, or
- * it may not be seen. *secret_lost, unless NULL: what command_secret_is_lost would say, since
- * queued was asked anyway. */
+ * it may not be seen. *secret_lost: does a running queued say that the file `secret' is not the one
+ * that it uses? queued is asked once for both: one that hangs takes the time limit. */
 void aside_text(const struct settings *s, bool *secret_lost, struct text *out);
-
-/* Does a running queued say that the file `secret' is not the one that it uses? */
-bool command_secret_is_lost(const struct settings *s);
 
 /* Root becomes the queue's account, for good: whoever owns queued owns what is read there. */
 int command_become_queue(const struct settings *s, struct reason *why);

@@ -117,12 +117,12 @@ static void check_holder(struct model *m, const char *key, const char *path)
 		close(fd);
 }
 
-void inspect_queue(struct model *m, bool running)
+void inspect_queue(struct model *m, bool running, bool secret_lost)
 {
 	const struct settings *s = &m->settings;
 	int queue = open(s->queue_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (running && command_secret_is_lost(s))
+	if (running && secret_lost)
 		problem_error(&m->problems, s->queue_directory, 0, "%s", QUEUE_SECRET_IS_LOST);
 	else
 		check_secret(m, queue);

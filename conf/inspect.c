@@ -361,15 +361,18 @@ static void running_fault(void *context, const char *text)
 
 /* ---- what is not served ---- */
 
-static void check_aside(struct model *m)
+/* Is the queue's secret lost? */
+static bool check_aside(struct model *m)
 {
 	struct text aside;
+	bool secret_lost;
 
 	text_init(&aside, ASIDE_TEXT_MAX);
-	aside_text(&m->settings, NULL, &aside);
+	aside_text(&m->settings, &secret_lost, &aside);
 	if (aside.len)
 		problem_warning(&m->problems, NULL, 0, "%.*s", VIEW_ARG(text_view(&aside)));
 	text_free(&aside);
+	return secret_lost;
 }
 
 /* ---- ports ---- */
@@ -449,7 +452,8 @@ int command_check(const struct command *c, int argc, char **argv)
 		inspect_mailboxes(&m);
 	check_certificates(&m);
 	check_disks(&m);
-	check_aside(&m);
+	bool secret_lost = check_aside(&m);
+
 	places_check(&m.settings, running_fault, &m);
 	enum house_state state = may_ask(&m)
 	                                 ? command_running_faults(&m.settings, running_fault, &m)
@@ -464,7 +468,7 @@ int command_check(const struct command *c, int argc, char **argv)
 		                "run as root to look at the private keys, the passwords, the "
 		                "mailboxes and the queue as well, which this user cannot see");
 	} else {
-		inspect_queue(&m, running);
+		inspect_queue(&m, running, secret_lost);
 		inspect_access(&m, running);
 		inspect_owners(&m);
 	}

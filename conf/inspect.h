@@ -16,8 +16,8 @@ void inspect_texts(struct model *m); /* the current generation, and what it was 
 /* Secrets in the generations that are kept and that others may read. */
 void inspect_secrets(const struct settings *s, struct problems *problems, bool as_errors);
 void inspect_mailboxes(struct model *m); /* homes */
-/* The queue and drop directories; running: by this house. */
-void inspect_queue(struct model *m, bool running);
+/* The queue and drop directories; running: by this house; secret_lost: so its queued says. */
+void inspect_queue(struct model *m, bool running, bool secret_lost);
 /* Of a private house (account.base) other users know nothing, and its programs are a build's. */
 bool house_is_systems(const struct model *m);
 /* Who cannot do what they must with what is not a home. */

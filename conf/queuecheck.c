@@ -452,17 +452,6 @@ int command_queue_check(const struct command *c, int argc, char **argv)
 
 /* ---- for status and check ---- */
 
-bool command_secret_is_lost(const struct settings *s)
-{
-	struct reason why;
-	int fd = queue_ask_open(s->directory_run, &why);
-	bool lost = is_secret_lost(fd);
-
-	if (fd >= 0)
-		close(fd);
-	return lost;
-}
-
 /* Whether a queued that runs does not answer. */
 static bool count_queue(const struct settings *s, struct control_counts *counts)
 {
@@ -537,8 +526,7 @@ void aside_text(const struct settings *s, bool *secret_lost, struct text *out)
 
 	count_drop(s, &dropped);
 	queue_counts_text(&counts, text);
-	if (secret_lost != NULL)
-		*secret_lost = counts.secret_lost;
+	*secret_lost = counts.secret_lost;
 	if (silent)
 		text_add_string(out, "queued does not respond");
 	if (text[0])

@@ -45,6 +45,22 @@ def waits():
                 is_(process.returncode, 0, "until it is answered")
 
 
+def once():
+    """status and check ask queued once: one that hangs takes the time limit each time."""
+    with Place(domains="example.test mailboxes\n") as p:
+        p.run("build")
+        for command in ("status", "check"):
+            kinds = []
+
+            def answer(line, question):
+                kinds.append(question.kind)
+                with line:
+                    Master.end(line)
+            with Master(p, LINES, answer):
+                p.run(command)
+            is_(len(kinds), 1, f"{command} asks queued once")
+
+
 class Denying(Master):
     """Answers nobody."""
 
@@ -87,6 +103,6 @@ echo "2026-01-01T00:00:00.000Z queued[7]: fatal: reading the queue's directories
         is_([line for line in lines[1:-1] if not line.startswith("2026-01-01T00:00:00.000Z queued[7]: ")], [], "in whole lines")
 
 
-for part in (hangs, waits, denied, start_fails):
+for part in (hangs, waits, once, denied, start_fails):
     part()
 done()
