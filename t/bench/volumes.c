@@ -42,7 +42,7 @@ int main(int argc, char **argv)
 	fill(&mountinfo, mounts);
 	double before = cpu_ms();
 
-	volumes_in(text_view(&mountinfo), VIEW("/var/vmail"), VOLUMES_ALL, &out);
+	volumes_in(text_view(&mountinfo), VIEW(""), VIEW("/var/vmail"), VOLUMES_ALL, &out);
 	printf("%u mounts: volumes_in %38.3f ms\n", mounts, cpu_ms() - before);
 	text_free(&out);
 	text_free(&mountinfo);

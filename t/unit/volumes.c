@@ -3,12 +3,23 @@
 
 #include "t/tap.h"
 
+/* mount(8) mounts the first ones for users. */
+#define FSTAB                                                      \
+	"# /dev/x /var/vmail/example.org xfs user 0 0\n"           \
+	"//s/m\t/var/vmail/m/music  cifs\tnoauto,user,uid=1 0 0\n" \
+	"s:/n /var/vmail/n/my\\040mail nfs noauto,users\n"         \
+	"/dev/o /var/vmail/o auto owner\n"                         \
+	"/dev/g /var/vmail/g auto group\n"                         \
+	"/dev/p /var/vmail/p xfs users,nouser\n"                   \
+	"/dev/q /var/vmail/q xfs uid=user\n"                       \
+	"/dev/r /var/vmail/r\n"
+
 static void listed(const char *mountinfo, const char *directory, const char *want, const char *what)
 {
 	struct text out;
 
 	text_init(&out, 4096);
-	volumes_in(view_of(mountinfo), view_of(directory), VOLUMES_OPERATORS, &out);
+	volumes_in(view_of(mountinfo), VIEW(FSTAB), view_of(directory), VOLUMES_OPERATORS, &out);
 	is_string(text_string(&out), want, "%s", what);
 	text_free(&out);
 }
@@ -25,7 +36,7 @@ static void too_many(void)
 	volumes_in(VIEW(ROOT MAIL "31 30 8:3 / /var/vmail/a rw - xfs /dev/sda3 rw\n"
 	                          "32 30 8:4 / /var/vmail/b rw - xfs /dev/sda4 rw\n"
 	                          "33 30 8:5 / /var/vmail/c rw - xfs /dev/sda5 rw\n"),
-	           VIEW("/var/vmail"), VOLUMES_ALL, &out);
+	           VIEW(""), VIEW("/var/vmail"), VOLUMES_ALL, &out);
 	ok(out.full, "more than there is room for");
 	text_free(&out);
 }
@@ -48,7 +59,7 @@ static void many(void)
 	}
 	for (unsigned i = 0; i < HOMES; i++)
 		text_format(&want, "/v/home%05u\n", i);
-	volumes_in(text_view(&mountinfo), VIEW("/v"), VOLUMES_ALL, &out);
+	volumes_in(text_view(&mountinfo), VIEW(""), VIEW("/v"), VOLUMES_ALL, &out);
 	ok(view_equal(text_view(&out), text_view(&want)), "many, in order");
 	text_free(&mountinfo);
 	text_free(&out);
@@ -105,10 +116,24 @@ int main(void)
 	listed(users, "/var/vmail", "/var/vmail/b\n/var/vmail/d\n",
 	       "none that a user has had FUSE mount");
 	text_init(&all, 4096);
-	volumes_in(view_of(users), VIEW("/var/vmail"), VOLUMES_ALL, &all);
+	volumes_in(view_of(users), VIEW(FSTAB), VIEW("/var/vmail"), VOLUMES_ALL, &all);
 	is_string(text_string(&all), "/var/vmail/a/mnt\n/var/vmail/b\n/var/vmail/c\n/var/vmail/d\n",
 	          "but where all are asked for");
 	text_free(&all);
+	listed("31 22 0:46 / /var/vmail/u/Private rw - ecryptfs /var/vmail/.e/u ecryptfs_sig=1\n"
+	       "32 22 8:6 / /var/vmail/u/stick rw - fuseblk /dev/b rw,user_id=0,group_id=0\n"
+	       "33 22 8:7 / /var/vmail/u/disk rw - xfs /dev/c rw\n",
+	       "/var/vmail", "/var/vmail/u/disk\n", "none of a type that users have mounted");
+	listed("31 22 0:46 / /var/vmail/m/music rw - cifs //s/m rw\n"
+	       "32 22 0:47 / /var/vmail/n/my\\040mail rw - nfs4 s:/n rw\n"
+	       "33 22 8:5 / /var/vmail/o rw - vfat /dev/o rw\n"
+	       "34 22 8:6 / /var/vmail/g rw - vfat /dev/g rw\n"
+	       "35 22 8:7 / /var/vmail/p rw - xfs /dev/p rw\n"
+	       "36 22 8:8 / /var/vmail/q rw - xfs /dev/q rw\n"
+	       "37 22 8:9 / /var/vmail/r rw - xfs /dev/r rw\n"
+	       "38 22 8:1 / /var/vmail/example.org rw - xfs /dev/x rw\n",
+	       "/var/vmail", "/var/vmail/example.org\n/var/vmail/p\n/var/vmail/q\n/var/vmail/r\n",
+	       "none that fstab lets users mount");
 	listed("\n31\n31 30 8:3 /\n31 30 8:3 / /var/vmail/a\n31 30 8:3 / /var/vmail/a rw - \n\n",
 	       "/var/vmail", "", "lines that are none");
 	listed("31 99 8:3 / /var/vmail/a rw - xfs /dev/sda3 rw", "/var/vmail", "/var/vmail/a\n",
