@@ -5,6 +5,8 @@
 
 #include "lib/base/bytes.h"
 
+enum { HEAP_ROOM_FIRST = 4 /* there may be one for each of very many */ };
+
 static void put(struct heap *h, size_t place, struct heap_entry *e)
 {
 	h->entries[place] = e;
@@ -40,7 +42,7 @@ void heap_set(struct heap *h, struct heap_entry *e, int64_t at_ms)
 	e->at_ms = at_ms;
 	if (place == 0) {
 		if (h->count + 2 > h->room) {
-			h->room = h->room ? h->room * 2 : 64;
+			h->room = h->room ? h->room * 2 : HEAP_ROOM_FIRST;
 			h->entries = memory_grow(h->entries, h->room * sizeof *h->entries);
 		}
 		place = ++h->count;

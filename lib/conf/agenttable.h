@@ -7,7 +7,7 @@
 
 enum agent {
 	AGENT_NONE, /* nobody: the address fails */
-#define AGENT(ID, name, REACHED, CARRIES, start, max) AGENT_##ID,
+#define AGENT(ID, name, REACHED, CARRIES, start, max, all) AGENT_##ID,
 #define TRANSPORT(ID, word, AGENT, REST)
 #include "lib/conf/agents.def"
 #undef AGENT
@@ -16,7 +16,7 @@ enum agent {
 };
 
 enum route_transport {
-#define AGENT(ID, name, REACHED, CARRIES, start, max)
+#define AGENT(ID, name, REACHED, CARRIES, start, max, all)
 #define TRANSPORT(ID, word, AGENT, REST) ROUTE_##ID,
 #include "lib/conf/agents.def"
 #undef AGENT

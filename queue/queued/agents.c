@@ -96,11 +96,11 @@ static void fill_recipient(const struct delivery *d, unsigned number)
 	job_recipient_put(&out, &to);
 }
 
-static void turn_away(struct agents *a, struct schedule_destination *to)
+static void turn_away(struct agents *a, struct channel *c, struct schedule_destination *to)
 {
 	struct schedule_item *item;
 
-	while ((item = schedule_drain(to)) != NULL)
+	while ((item = schedule_drain(c->schedule, to)) != NULL)
 		a->with.turned_away(a->with.context, loop_owner(item, struct delivery, item));
 }
 
@@ -128,7 +128,7 @@ static void finish(struct agents *a, struct delivery *d, const char *why)
 	schedule_hold(to); /* the message may end here, and with it the last that points there */
 	a->with.finished(a->with.context, d);
 	if (trouble && schedule_is_down(to, loop_now_ms(a->with.loop)))
-		turn_away(a, to);
+		turn_away(a, c, to);
 	schedule_release(to);
 	channel_run_soon(c);
 }
@@ -238,7 +238,7 @@ static void run_due(struct timer *t)
 		return;
 	}
 	while (c->hub.idle_lines.first && !c->agents->stopping &&
-	       (item = schedule_take(c->schedule)) != NULL)
+	       (item = schedule_take(c->schedule, loop_now_ms(c->hub.loop))) != NULL)
 		send_job(c, hub_take_idle(&c->hub), loop_owner(item, struct delivery, item));
 	more = c->agents->stopping ? 0 : schedule_runnable(c->schedule, WANT_MAX);
 	if (more && c->owners)
@@ -343,18 +343,21 @@ static struct schedule_limits limits_of(const struct channel *c)
 {
 	const struct settings *s = c->agents->with.settings;
 	const struct {
-		int start, max;
-	} windows[AGENTS] = {
-#define AGENT(ID, name, REACHED, CARRIES, start, max) [AGENT_##ID] = { s->start, s->max },
+		int start, max, agents;
+	} of[AGENTS] = {
+#define AGENT(ID, name, REACHED, CARRIES, start, max, all) \
+	[AGENT_##ID] = { s->start, s->max, s->all },
 #define TRANSPORT(ID, word, AGENT, REST)
 #include "lib/conf/agents.def"
 #undef AGENT
 #undef TRANSPORT
 	};
+	bool many = agent_carries(c->agent, AGENT_CARRIES_HOPS); /* destinations */
 
 	return (struct schedule_limits){
-		.window_start = windows[c->agent].start,
-		.window_max = windows[c->agent].max,
+		.window_start = of[c->agent].start,
+		.window_max = of[c->agent].max,
+		.agents = many ? of[c->agent].agents : 0,
 		.pause_first_ms = s->queue_retry_first_ms / 2 + 1,
 		.pause_max_ms = s->queue_retry_max_ms / 2 + 1,
 		.retry_first_ms = s->queue_retry_first_ms,
@@ -431,8 +434,8 @@ static void put_into_schedule(struct agents *a, struct channel *c, struct delive
 	const struct message *m = d->message;
 
 	d->channel = c;
-	schedule_add(c->schedule, to, &d->item, view_hash(HASH_START, view_of(message_sender(m))),
-	             m->attempts > 0, loop_now_ms(a->with.loop));
+	schedule_add(c->schedule, to, &d->item, view_of(message_sender(m)), m->attempts > 0,
+	             loop_now_ms(a->with.loop));
 	channel_run_soon(c);
 }
 

@@ -47,9 +47,10 @@ void owners_each(struct owners *o, void (*visit)(struct channel *c, void *contex
 
 /* Which program of owners an agent is; 0 where it is none. */
 static const enum owner_program owner_programs[AGENTS] = {
-#define PROGRAM_BEHIND_WIRE(ID)                       0
-#define PROGRAM_BEHIND_OWNER(ID)                      OWNER_##ID
-#define AGENT(ID, name, REACHED, CARRIES, start, max) [AGENT_##ID] = PROGRAM_BEHIND_##REACHED(ID),
+#define PROGRAM_BEHIND_WIRE(ID)  0
+#define PROGRAM_BEHIND_OWNER(ID) OWNER_##ID
+#define AGENT(ID, name, REACHED, CARRIES, start, max, all) \
+	[AGENT_##ID] = PROGRAM_BEHIND_##REACHED(ID),
 #define TRANSPORT(ID, word, AGENT, REST)
 #include "lib/conf/agents.def"
 #undef AGENT

@@ -5,25 +5,34 @@
 #include <string.h>
 
 #include "lib/base/hash.h"
+#include "queue/queued/turns.h"
 
-/* Fresh or old items of one destination, by sender. */
-struct class
-{
-	struct list buckets[SCHEDULE_SENDER_BUCKETS];
-	uint16_t filled; /* one bit for each bucket that is not empty */
-	uint8_t turn;    /* the bucket served last */
-	size_t count;
+enum { FRESH, OLD, AGES };
+
+/* Out of what a destination's next job comes. */
+enum share {
+	SHARE_FIRST,   /* of a proven one: of all */
+	SHARE_UNKNOWN, /* of an unknown one */
+	SHARE_SECOND,  /* of an unknown one that has a job */
+	SHARE_MORE,    /* of a proven one that has a job, of a silent one */
+	SHARES
 };
 
+/* What counts against a bound. */
+enum { HELD_UNKNOWN, HELD_MORE, HELDS };
+
 struct schedule_destination {
-	struct hashed hashed;                         /* by its key */
-	struct schedule_destination *next, *previous; /* in the ring while something may run */
-	bool in_ring, down;
-	uint8_t class_turn;
-	unsigned holds, running;
-	double window;
+	struct hashed hashed; /* by its key */
+	struct turns_queue waiting[AGES];
+	struct heap_entry ready[AGES]; /* in schedule->ready[share], while something may run */
+	struct link listening;         /* in schedule->listening: proven, and something runs */
+	int64_t heard_ms;              /* while listened to: its last success, or when it began */
 	int64_t down_until_ms, pause_ms;
-	struct class classes[2]; /* fresh, old */
+	double window;
+	unsigned holds, running;
+	unsigned held[HELDS], room[SHARES]; /* what it adds to the schedule's */
+	uint8_t standing, share;
+	bool down, troubled;
 	size_t key_len;
 	char key[];
 };
@@ -31,7 +40,12 @@ struct schedule_destination {
 struct schedule {
 	struct schedule_limits limits;
 	struct hash destinations;
-	struct schedule_destination *ring; /* the next one to be served; circular */
+	struct turns turns;
+	struct heap ready[SHARES][AGES]; /* destinations, by the turn of who is first in them */
+	struct list listening;           /* who was heard longest ago first */
+	unsigned held[HELDS];            /* agents */
+	unsigned room[SHARES];           /* jobs that windows would let run */
+	unsigned turn;                   /* of fresh and old */
 };
 
 struct schedule *schedule_new(const struct schedule_limits *limits)
@@ -39,7 +53,15 @@ struct schedule *schedule_new(const struct schedule_limits *limits)
 	struct schedule *s = memory_get(sizeof *s);
 
 	s->limits = *limits;
+	turns_begin(&s->turns);
 	return s;
+}
+
+static void destination_free(struct schedule_destination *d)
+{
+	for (int age = 0; age < AGES; age++)
+		turns_queue_free(&d->waiting[age]);
+	free(d);
 }
 
 void schedule_free(struct schedule **s)
@@ -48,22 +70,26 @@ void schedule_free(struct schedule **s)
 		return;
 	for (uint32_t i = 0; i < (*s)->destinations.size; i++)
 		HASH_EACH(d, &(*s)->destinations, i, struct schedule_destination, hashed)
-			free(d);
+			destination_free(d);
+	for (int share = 0; share < SHARES; share++)
+		for (int age = 0; age < AGES; age++)
+			heap_free(&(*s)->ready[share][age]);
 	hash_free(&(*s)->destinations);
+	turns_free(&(*s)->turns);
 	free(*s);
 	*s = NULL;
 }
 
-void schedule_set_limits(struct schedule *s, const struct schedule_limits *limits)
-{
-	s->limits = *limits;
-}
-
 /* ---- the table of destinations ---- */
+
+static size_t waiting(const struct schedule_destination *d)
+{
+	return d->waiting[FRESH].count + d->waiting[OLD].count;
+}
 
 static bool is_idle(const struct schedule_destination *d)
 {
-	return d->holds == 0 && d->running == 0 && d->classes[0].count + d->classes[1].count == 0;
+	return d->holds == 0 && d->running == 0 && waiting(d) == 0;
 }
 
 /* What was learned of idle destinations is worth some memory, but not all of it. */
@@ -73,7 +99,7 @@ static void sweep(struct schedule *s)
 		HASH_EACH(d, &s->destinations, i, struct schedule_destination, hashed)
 			if (is_idle(d)) {
 				hash_remove(&s->destinations, &d->hashed);
-				free(d);
+				destination_free(d);
 			}
 }
 
@@ -112,134 +138,235 @@ struct view schedule_key(const struct schedule_destination *d)
 	return (struct view){ d->key, d->key_len };
 }
 
-/* ---- the ring ---- */
+/* ---- what a destination holds, and may have ---- */
 
-static bool may_run(const struct schedule_destination *d)
+unsigned schedule_window(const struct schedule_destination *d)
 {
-	return !d->down && d->classes[0].count + d->classes[1].count &&
-	       d->running < schedule_window(d);
+	return d->window < 1 ? 1 : (unsigned)d->window;
 }
 
-static void ring_leave(struct schedule *s, struct schedule_destination *d)
+enum schedule_standing schedule_standing(const struct schedule_destination *d)
 {
-	if (!d->in_ring)
-		return;
-	if (d->next == d) {
-		s->ring = NULL;
-	} else {
-		d->next->previous = d->previous;
-		d->previous->next = d->next;
-		if (s->ring == d)
-			s->ring = d->next;
-	}
-	d->next = d->previous = NULL;
-	d->in_ring = false;
+	return (enum schedule_standing)d->standing;
 }
 
-/* At the end of the round. */
-static void ring_join(struct schedule *s, struct schedule_destination *d)
+static unsigned least(size_t a, size_t b)
 {
-	if (d->in_ring)
-		return;
-	d->in_ring = true;
-	if (s->ring == NULL) {
-		s->ring = d->next = d->previous = d;
-		return;
-	}
-	d->next = s->ring;
-	d->previous = s->ring->previous;
-	d->previous->next = d;
-	s->ring->previous = d;
+	return (unsigned)(a < b ? a : b);
 }
 
-static void ring_update(struct schedule *s, struct schedule_destination *d)
+/* How many more may be begun, whoever has agents. */
+static unsigned room_of(const struct schedule *s, const struct schedule_destination *d)
 {
-	if (may_run(d))
-		ring_join(s, d);
+	unsigned window = schedule_window(d);
+
+	if (d->standing != SCHEDULE_PROVEN)
+		window = least(window, (size_t)s->limits.window_start);
+	return d->down || d->running >= window ? 0 : least(window - d->running, waiting(d));
+}
+
+static enum share share_of(const struct schedule *s, const struct schedule_destination *d)
+{
+	if (s->limits.agents == 0)
+		return SHARE_FIRST;
+	if (d->standing == SCHEDULE_UNKNOWN)
+		return d->running ? SHARE_SECOND : SHARE_UNKNOWN;
+	return d->running || d->standing == SCHEDULE_SILENT ? SHARE_MORE : SHARE_FIRST;
+}
+
+/* What the jobs behind the next one come out of. */
+static enum share share_behind(const struct schedule *s, enum share share)
+{
+	if (s->limits.agents && share == SHARE_FIRST)
+		return SHARE_MORE;
+	return share == SHARE_UNKNOWN ? SHARE_SECOND : share;
+}
+
+static void count_held(struct schedule *s, struct schedule_destination *d)
+{
+	unsigned held[HELDS] = { 0 };
+
+	if (d->standing == SCHEDULE_UNKNOWN)
+		held[HELD_UNKNOWN] = d->running;
 	else
-		ring_leave(s, d);
+		held[HELD_MORE] =
+			d->running - (d->running && d->standing == SCHEDULE_PROVEN ? 1 : 0);
+	for (int i = 0; i < HELDS; i++)
+		s->held[i] += held[i] - d->held[i];
+	memcpy(d->held, held, sizeof held);
+}
+
+static void count_room(struct schedule *s, struct schedule_destination *d, unsigned all)
+{
+	enum share next = share_of(s, d);
+	unsigned room[SHARES] = { 0 };
+
+	room[next] = all > 0;
+	room[share_behind(s, next)] += all - room[next];
+	for (int i = 0; i < SHARES; i++)
+		s->room[i] += room[i] - d->room[i];
+	memcpy(d->room, room, sizeof room);
+}
+
+static void set_ready(struct schedule *s, struct schedule_destination *d, unsigned room)
+{
+	enum share share = share_of(s, d);
+
+	for (int age = 0; age < AGES; age++) {
+		if (share != d->share || room == 0 || d->waiting[age].count == 0)
+			heap_remove(&s->ready[d->share][age], &d->ready[age]);
+		if (room && d->waiting[age].count)
+			heap_set(&s->ready[share][age], &d->ready[age],
+			         turns_next(&d->waiting[age]));
+	}
+	d->share = (uint8_t)share;
+}
+
+/* After any change of a destination. */
+static void refresh(struct schedule *s, struct schedule_destination *d)
+{
+	unsigned room = room_of(s, d);
+
+	if (d->standing == SCHEDULE_PROVEN && d->running)
+		list_add_last(&s->listening, &d->listening);
+	else
+		list_remove(&d->listening);
+	count_held(s, d);
+	count_room(s, d, room);
+	set_ready(s, d, room);
+}
+
+static void refresh_all(struct schedule *s)
+{
+	for (uint32_t i = 0; i < s->destinations.size; i++)
+		HASH_EACH(d, &s->destinations, i, struct schedule_destination, hashed)
+			refresh(s, d);
+}
+
+void schedule_set_limits(struct schedule *s, const struct schedule_limits *limits)
+{
+	s->limits = *limits;
+	refresh_all(s);
+}
+
+static void notice_silence(struct schedule *s, int64_t now_ms)
+{
+	LIST_EACH(d, &s->listening, struct schedule_destination, listening) {
+		if (now_ms - d->heard_ms <= SCHEDULE_SILENT_MS)
+			return;
+		d->standing = SCHEDULE_SILENT;
+		refresh(s, d);
+	}
+}
+
+/* ---- shares ---- */
+
+/* A part of the agents, never none of them. */
+static unsigned part(const struct schedule *s, unsigned of)
+{
+	unsigned agents = (unsigned)s->limits.agents;
+
+	return agents > of ? agents / of : 1;
+}
+
+/* How many more may be begun of what may hang: of all but first jobs of proven ones. */
+static unsigned left_together(const struct schedule *s)
+{
+	unsigned agents = (unsigned)s->limits.agents,
+		 held = s->held[HELD_UNKNOWN] + s->held[HELD_MORE];
+	unsigned bound = agents > 1 ? agents - part(s, 4) : 1;
+
+	return held < bound ? bound - held : 0;
+}
+
+/* How many more may be begun out of a share, whatever waits. */
+static unsigned left_of(const struct schedule *s, enum share share)
+{
+	static const struct {
+		unsigned part, held;
+	} bounds[SHARES] = { [SHARE_UNKNOWN] = { 2, HELD_UNKNOWN },
+		             [SHARE_SECOND] = { 4, HELD_UNKNOWN },
+		             [SHARE_MORE] = { 2, HELD_MORE } };
+
+	if (s->limits.agents == 0 || share == SHARE_FIRST)
+		return UINT32_MAX;
+	unsigned bound = part(s, bounds[share].part), held = s->held[bounds[share].held];
+
+	return held < bound ? least(bound - held, left_together(s)) : 0;
+}
+
+unsigned schedule_runnable(const struct schedule *s, unsigned max)
+{
+	size_t second = least(s->room[SHARE_SECOND], left_of(s, SHARE_SECOND)),
+	       unknown = least(s->room[SHARE_UNKNOWN] + second, left_of(s, SHARE_UNKNOWN)),
+	       more = least(s->room[SHARE_MORE], left_of(s, SHARE_MORE));
+
+	return least(s->room[SHARE_FIRST] + least(unknown + more, left_together(s)), max);
 }
 
 /* ---- items ---- */
 
 void schedule_add(struct schedule *s, struct schedule_destination *d, struct schedule_item *item,
-                  uint64_t sender, bool old, int64_t now_ms)
+                  struct view sender, bool old, int64_t now_ms)
 {
-	struct class *c = &d->classes[old];
-
 	/* The pause is over: one job will try it (pause_ms stays, so that its trouble ends the
 	 * trial). */
 	if (d->down && now_ms >= d->down_until_ms)
 		d->down = false;
 	item->destination = d;
 	item->old = old;
-	item->bucket = (uint8_t)((sender ^ sender >> 8 ^ sender >> 16) % SCHEDULE_SENDER_BUCKETS);
-	list_add_last(&c->buckets[item->bucket], &item->link);
-	c->filled |= (uint16_t)(1u << item->bucket);
-	c->count++;
-	ring_update(s, d);
-}
-
-static void unlink_item(struct schedule_item *item)
-{
-	struct class *c = &item->destination->classes[item->old];
-
-	list_remove(&item->link);
-	if (c->buckets[item->bucket].count == 0)
-		c->filled &= (uint16_t) ~(1u << item->bucket);
-	c->count--;
+	turns_add(&s->turns, &d->waiting[old], sender, &item->link);
+	refresh(s, d);
 }
 
 void schedule_cancel(struct schedule *s, struct schedule_item *item)
 {
 	if (item->link.list == NULL)
 		return;
-	unlink_item(item);
-	ring_update(s, item->destination);
+	turns_remove(&s->turns, &item->link);
+	refresh(s, item->destination);
 }
 
-/* The class whose turn it is: of SCHEDULE_OLD_TURN jobs one is old, when both wait. */
-static struct class *pick_class(struct schedule_destination *d)
+/* Of the destinations that may begin something of this age the one whose turn it is. */
+static struct schedule_destination *pick(const struct schedule *s, int age)
 {
-	struct class *fresh = &d->classes[0], *old = &d->classes[1];
+	const struct heap_entry *best = NULL;
 
-	if (old->count == 0)
-		return fresh;
-	if (fresh->count == 0)
-		return old;
-	return ++d->class_turn % SCHEDULE_OLD_TURN == 0 ? old : fresh;
+	for (enum share share = 0; share < SHARES; share++) {
+		const struct heap_entry *first = heap_first(&s->ready[share][age]);
+
+		if (first && left_of(s, share) && (best == NULL || first->at_ms < best->at_ms))
+			best = first;
+	}
+	return list_owner_or_null(best, struct schedule_destination, ready[age]);
 }
 
-static struct schedule_item *pick_item(struct class *c)
+/* Of SCHEDULE_OLD_TURN jobs one is old, when both may begin. */
+static int pick_age(struct schedule *s, bool fresh, bool old)
 {
-	do
-		c->turn = (uint8_t)((c->turn + 1) % SCHEDULE_SENDER_BUCKETS);
-	while ((c->filled >> c->turn & 1) == 0);
-	return list_owner(c->buckets[c->turn].first, struct schedule_item, link);
+	if (!fresh || !old)
+		return fresh ? FRESH : OLD;
+	return ++s->turn % SCHEDULE_OLD_TURN == 0 ? OLD : FRESH;
 }
 
-struct schedule_item *schedule_take(struct schedule *s)
+struct schedule_item *schedule_take(struct schedule *s, int64_t now_ms)
 {
-	struct schedule_destination *d = s->ring;
-	struct schedule_item *item;
+	notice_silence(s, now_ms);
+	struct schedule_destination *of[AGES] = { pick(s, FRESH), pick(s, OLD) };
+	int age = pick_age(s, of[FRESH], of[OLD]);
+	struct schedule_destination *d = of[age];
 
 	if (d == NULL)
 		return NULL;
-	item = pick_item(pick_class(d));
-	unlink_item(item);
-	d->running++;
-	ring_update(s, d);
-	if (s->ring == d)
-		s->ring = d->next;
-	return item;
+	struct link *link = turns_take(&s->turns, &d->waiting[age]);
+
+	if (d->running++ == 0)
+		d->heard_ms = now_ms;
+	refresh(s, d);
+	return list_owner(link, struct schedule_item, link);
 }
 
 /* ---- windows ---- */
-
-unsigned schedule_window(const struct schedule_destination *d)
-{
-	return d->window < 1 ? 1 : (unsigned)d->window;
-}
 
 static void go_down(struct schedule *s, struct schedule_destination *d, int64_t now_ms)
 {
@@ -249,15 +376,20 @@ static void go_down(struct schedule *s, struct schedule_destination *d, int64_t 
 	d->down = true;
 	d->down_until_ms = now_ms + d->pause_ms;
 	d->window = 1;
+	d->standing = SCHEDULE_UNKNOWN;
+	d->troubled = false;
 }
 
-static void succeed(struct schedule *s, struct schedule_destination *d)
+static void succeed(struct schedule *s, struct schedule_destination *d, int64_t now_ms)
 {
 	d->down = false;
 	d->pause_ms = 0;
-	d->window += 1 / (d->window < 1 ? 1 : d->window);
+	d->window += d->troubled && d->window > 1 ? 1 / d->window : 1;
 	if (d->window > s->limits.window_max)
 		d->window = s->limits.window_max;
+	d->standing = SCHEDULE_PROVEN;
+	d->heard_ms = now_ms;
+	list_remove(&d->listening); /* to its end */
 }
 
 void schedule_finished(struct schedule *s, struct schedule_destination *d, enum schedule_end end,
@@ -266,14 +398,15 @@ void schedule_finished(struct schedule *s, struct schedule_destination *d, enum 
 	if (d->running)
 		d->running--;
 	if (end == SCHEDULE_SUCCESS) {
-		succeed(s, d);
+		succeed(s, d, now_ms);
 	} else if (end == SCHEDULE_TROUBLE && !d->down) {
 		/* The jobs that ran beside the one that brought it down do not count again. */
+		d->troubled = true;
 		d->window /= 2;
 		if (d->window < 1 || d->pause_ms)
 			go_down(s, d, now_ms);
 	}
-	ring_update(s, d);
+	refresh(s, d);
 }
 
 bool schedule_is_down(const struct schedule_destination *d, int64_t now_ms)
@@ -281,45 +414,27 @@ bool schedule_is_down(const struct schedule_destination *d, int64_t now_ms)
 	return d->down && now_ms < d->down_until_ms;
 }
 
-struct schedule_item *schedule_drain(struct schedule_destination *d)
+struct schedule_item *schedule_drain(struct schedule *s, struct schedule_destination *d)
 {
-	struct class *c = d->classes[0].count ? &d->classes[0] : &d->classes[1];
-	struct schedule_item *item;
+	int age = d->waiting[FRESH].count ? FRESH : OLD;
+	struct link *first = turns_first(&d->waiting[age]);
 
-	if (!d->down || c->count == 0)
+	if (!d->down || first == NULL)
 		return NULL;
-	item = pick_item(c);
-	unlink_item(item);
-	return item;
+	turns_remove(&s->turns, first);
+	return list_owner(first, struct schedule_item, link);
 }
 
 void schedule_forgive(struct schedule *s)
 {
 	for (uint32_t i = 0; i < s->destinations.size; i++)
 		HASH_EACH(d, &s->destinations, i, struct schedule_destination, hashed) {
-			d->down = false;
+			d->down = d->troubled = false;
 			d->pause_ms = 0;
 			if (d->window < s->limits.window_start)
 				d->window = s->limits.window_start;
-			ring_update(s, d);
+			refresh(s, d);
 		}
-}
-
-unsigned schedule_runnable(const struct schedule *s, unsigned max)
-{
-	const struct schedule_destination *d = s->ring;
-	unsigned sum = 0;
-
-	if (d == NULL)
-		return 0;
-	do {
-		size_t waiting = d->classes[0].count + d->classes[1].count;
-		unsigned room = schedule_window(d) - d->running;
-
-		sum += waiting < room ? (unsigned)waiting : room;
-		d = d->next;
-	} while (d != s->ring && sum < max);
-	return sum < max ? sum : max;
 }
 
 bool schedule_is_idle(const struct schedule *s)

@@ -4,15 +4,34 @@
  * clocks or processes; times are handed in.
  *
  * A schedule is all destinations of one kind of agent. Each destination has a window, how many jobs
- * may run at once: it starts at window_start, grows by one for every full window of successes
- * (never over window_max) and is halved by a job that found the whole destination in trouble. Below
- * one the destination is down: its items are handed back (schedule_drain), new ones come back at
- * once, and after a pause a single job tries it again. A job in which the destination had no word,
- * by a fault of our own, changes nothing of that.
+ * may run at once: it starts at window_start, grows by one with each success, after its first
+ * trouble by one for every full window of successes (never over window_max), and is halved by a job
+ * that found the whole destination in trouble. Below one the destination is down: its items are
+ * handed back (schedule_drain), new ones come back at once, and after a pause a single job tries it
+ * again. A job in which the destination had no word, by a fault of our own, changes nothing of
+ * that.
  *
- * Destinations take turns; within one, senders take turns (by 16 buckets, so that a sender with a
- * million messages costs the others at most their share); fresh mail has three turns in four before
- * old.
+ * An agent is held for as long as its job lasts, and a destination that accepts a connection and
+ * says nothing holds it for minutes. So who may hold how many depends on what is known:
+ *	unknown   no success yet, or none since it was down: at most window_start jobs
+ *	proven    it has had one: as many as its window
+ *	silent    a proven one in which something runs and nothing has succeeded for
+ *	          SCHEDULE_SILENT_MS: its jobs run on, and no more than window_start are begun until
+ *	          one succeeds. Not measured by what is usual for it: a host that is always slow
+ *holds agents just as long as one that has become so and of `agents` (0: there are no shares, of
+ *agents with a single destination) the first job of each proven destination may have any jobs of
+ *unknown ones hold at most half; the second and further ones of each are begun only while they hold
+ *less than a quarter second and further jobs of proven ones, and those of silent ones, hold at most
+ *half these two together at most three quarters. So nobody's silence, of however many strangers,
+ *nor of several big ones that were proven and had their whole windows running, takes the last
+ *quarter from those who answer. What runs is not interrupted: a first job whose destination falls
+ *silent counts among the further ones then, and may bring them over their half; none is begun until
+ *they are below. Each share has at least one agent, and of two or more at least one is nobody's who
+ *is silent.
+ *
+ * Senders take turns, over all destinations (turns.h): of what may run now the sender who has had
+ * least comes next, so that mail to 10,000 destinations does not keep a single message waiting.
+ * Fresh mail has three turns in four before old, over all destinations too.
  */
 #ifndef QUEUE_QUEUED_SCHEDULE_H
 #define QUEUE_QUEUED_SCHEDULE_H
@@ -27,10 +46,11 @@
 struct schedule;
 struct schedule_destination;
 
-enum { SCHEDULE_SENDER_BUCKETS = 16, SCHEDULE_OLD_TURN = 4, SCHEDULE_IDLE_MAX = 4096 };
+enum { SCHEDULE_OLD_TURN = 4, SCHEDULE_IDLE_MAX = 4096, SCHEDULE_SILENT_MS = 10000 };
 
 struct schedule_limits {
 	int window_start, window_max;
+	int agents; /* that there may be in all; 0: as many as one likes */
 	int64_t pause_first_ms, pause_max_ms; /* of a destination that is down; doubles */
 	int64_t retry_first_ms, retry_max_ms; /* of a message */
 };
@@ -39,7 +59,7 @@ struct schedule_limits {
 struct schedule_item {
 	struct link link;
 	struct schedule_destination *destination;
-	uint8_t bucket, old; /* which of the destination's queues */
+	bool old;
 };
 
 struct schedule *schedule_new(const struct schedule_limits *limits);
@@ -54,13 +74,12 @@ void schedule_hold(struct schedule_destination *d);
 void schedule_release(struct schedule_destination *d);
 struct view schedule_key(const struct schedule_destination *d);
 
-/* sender: any hash of who sent it. */
 void schedule_add(struct schedule *s, struct schedule_destination *d, struct schedule_item *item,
-                  uint64_t sender, bool old, int64_t now_ms);
+                  struct view sender, bool old, int64_t now_ms);
 void schedule_cancel(struct schedule *s,
                      struct schedule_item *item); /* harmless when it does not wait */
 /* The next item that may run now, counted as running; NULL: none may. */
-struct schedule_item *schedule_take(struct schedule *s);
+struct schedule_item *schedule_take(struct schedule *s, int64_t now_ms);
 enum schedule_end {
 	SCHEDULE_SUCCESS, /* the destination answered, whatever it said */
 	SCHEDULE_TROUBLE, /* as a whole it did not */
@@ -72,13 +91,15 @@ void schedule_finished(struct schedule *s, struct schedule_destination *d, enum 
 
 bool schedule_is_down(const struct schedule_destination *d, int64_t now_ms);
 /* An item of a destination that is down, taken out of its queue; NULL when there is none left. */
-struct schedule_item *schedule_drain(struct schedule_destination *d);
+struct schedule_item *schedule_drain(struct schedule *s, struct schedule_destination *d);
 /* Forget all trouble (an operator's retry). */
 void schedule_forgive(struct schedule *s);
 
-/* How many items could run now if there were agents enough (at most `max` is counted). */
+/* How many items could run now if there were idle agents enough (at most `max` is counted). */
 unsigned schedule_runnable(const struct schedule *s, unsigned max);
 unsigned schedule_window(const struct schedule_destination *d); /* whole jobs */
+enum schedule_standing { SCHEDULE_UNKNOWN, SCHEDULE_PROVEN, SCHEDULE_SILENT };
+enum schedule_standing schedule_standing(const struct schedule_destination *d);
 bool schedule_is_idle(
 	const struct schedule *s); /* nothing waits or runs, nobody holds a destination */
 

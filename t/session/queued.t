@@ -714,7 +714,7 @@ def windows():
         ok(house.wait_for(lambda: len([e for e in house.list() if e["state"] == "d"]) >= 20), "trouble of the host puts off all that waits for it")
         remote.answer = lambda job: DONE
         ok(gone(house), "and it is tried again")
-    with House() as house:
+    with House("queue.concurrency-start 3\n") as house:
         house.write([f"u{i}@far.test" for i in range(250)])
         sizes = [len(house.agents["remote"].job().recipients) for _ in range(3)]
         is_(sorted(sizes), [50, 100, 100], "a job has at most 100 recipients")

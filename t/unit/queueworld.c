@@ -215,7 +215,8 @@ static void begin(const struct world_scenario *s, enum world_fault fault)
 		                        .queue_delay_notice_ms = NOTICE_MS,
 		                        .queue_concurrency_start = 1,
 		                        .queue_concurrency_max = 2,
-		                        .local_agents_max = 2 };
+		                        .local_agents_max = 2,
+		                        .remote_agents_max = 2 };
 	memcpy(w.left, s->times, sizeof w.left);
 	fakes_now_ms = TRUTH_START_MS;
 	truth_begin(s, &w.records);
@@ -519,7 +520,8 @@ static void mix_recipient(const struct recipient *r, const struct message *m)
 	    (uint64_t)truth_address_number(recipient_address(m, r)) << 16);
 	mix(r->own_faults);
 	if (r->target && r->target->destination)
-		mix(2 * schedule_window(r->target->destination) +
+		mix(8 * schedule_window(r->target->destination) +
+		    2 * schedule_standing(r->target->destination) +
 		    schedule_is_down(r->target->destination, fakes_now_ms));
 }
 

@@ -20,11 +20,27 @@ static struct schedule *fresh(void)
 	return schedule_new(&limits);
 }
 
+static int64_t now_ms;
+
+static struct schedule_item *take(struct schedule *s)
+{
+	return schedule_take(s, now_ms);
+}
+
+static void add(struct schedule *s, struct schedule_destination *d, struct schedule_item *item,
+                unsigned sender, bool old, int64_t at_ms)
+{
+	char name[16];
+	int len = snprintf(name, sizeof name, "s%u", sender);
+
+	schedule_add(s, d, item, (struct view){ name, (size_t)len }, old, at_ms);
+}
+
 static unsigned take_all(struct schedule *s)
 {
 	unsigned n = 0;
 
-	while (schedule_take(s) != NULL)
+	while (take(s) != NULL)
 		n++;
 	return n;
 }
@@ -36,20 +52,23 @@ static void windows(void)
 	unsigned i;
 
 	for (i = 0; i < 100; i++)
-		schedule_add(s, d, &items[i], 1, false, 0);
+		add(s, d, &items[i], 1, false, 0);
 	ok(schedule_runnable(s, 1000) == 4, "a new destination may have window_start jobs");
 	ok(schedule_runnable(s, 3) == 3, "or as many as one wants to know of");
 	ok(take_all(s) == 4, "and gets no more");
 	for (i = 0; i < 4; i++)
 		schedule_finished(s, d, SCHEDULE_SUCCESS, 0);
-	ok(schedule_window(d) == 4 || schedule_window(d) == 5,
-	   "a full window of successes adds about one (%u)", schedule_window(d));
+	ok(schedule_window(d) == 8, "each success adds one, at first (%u)", schedule_window(d));
 	for (i = 0; i < 1000; i++)
 		schedule_finished(s, d, SCHEDULE_SUCCESS, 0);
 	ok(schedule_window(d) == 10, "never over window_max");
 	ok(take_all(s) == 10, "which then may run");
 	schedule_finished(s, d, SCHEDULE_TROUBLE, 0);
 	ok(schedule_window(d) == 5 && !schedule_is_down(d, 0), "trouble halves it");
+	for (i = 0; i < 5; i++)
+		schedule_finished(s, d, SCHEDULE_SUCCESS, 0);
+	ok(schedule_window(d) == 5 || schedule_window(d) == 6,
+	   "from then on a full window of successes adds about one (%u)", schedule_window(d));
 	schedule_finished(s, d, SCHEDULE_TROUBLE, 0);
 	schedule_finished(s, d, SCHEDULE_TROUBLE, 0);
 	ok(!schedule_is_down(d, 0), "as long as one is left");
@@ -66,34 +85,34 @@ static void down(void)
 	unsigned drained = 0, i;
 
 	for (i = 0; i < 20; i++)
-		schedule_add(s, d, &items[i], i, i % 2, 0);
-	schedule_add(s, other, &items[50], 1, false, 0);
+		add(s, d, &items[i], i, i % 2, 0);
+	add(s, other, &items[50], 1, false, 0);
 	ok(take_all(s) == 5, "what may run is taken");
 	for (i = 0; i < 4; i++)
 		schedule_finished(s, d, SCHEDULE_TROUBLE, 0);
-	while (schedule_drain(d) != NULL)
+	while (schedule_drain(s, d) != NULL)
 		drained++;
 	ok(drained == 16, "what waits for it is handed back (%u)", drained);
 	ok(schedule_is_down(d, 999) && !schedule_is_down(d, 1000), "it is down for pause_first");
-	schedule_add(s, d, &items[100], 1, false, 1000);
-	schedule_add(s, d, &items[101], 1, false, 1000);
-	while (schedule_take(s) != &items[100])
+	add(s, d, &items[100], 1, false, 1000);
+	add(s, d, &items[101], 1, false, 1000);
+	while (take(s) != &items[100])
 		;
-	ok(schedule_take(s) == NULL, "then one job tries it");
+	ok(take(s) == NULL, "then one job tries it");
 	schedule_finished(s, d, SCHEDULE_TROUBLE, 1000);
 	ok(schedule_is_down(d, 2999) && !schedule_is_down(d, 3000),
 	   "its trouble doubles the pause");
-	(void)!schedule_drain(d);
+	(void)!schedule_drain(s, d);
 	for (i = 1; i <= 5; i++) {
-		schedule_add(s, d, &items[102 + i], 1, false, 100000 * i);
-		(void)!schedule_take(s);
+		add(s, d, &items[102 + i], 1, false, 100000 * i);
+		(void)!take(s);
 		schedule_finished(s, d, SCHEDULE_TROUBLE, 100000 * i);
 	}
 	ok(schedule_is_down(d, 500000 + 2999) && !schedule_is_down(d, 500000 + 3000),
 	   "up to pause_max");
 	schedule_forgive(s);
-	schedule_add(s, d, &items[200], 1, false, 500001);
-	ok(!schedule_is_down(d, 500001) && schedule_take(s) == &items[200],
+	add(s, d, &items[200], 1, false, 500001);
+	ok(!schedule_is_down(d, 500001) && take(s) == &items[200],
 	   "an operator may forget all that");
 	schedule_finished(s, d, SCHEDULE_SUCCESS, 0);
 	ok(!schedule_is_down(d, 0), "and a success does");
@@ -109,27 +128,26 @@ static void untried(void)
 	unsigned i;
 
 	for (i = 0; i < 300; i++)
-		schedule_add(s, d, &items[i], i, false, 0);
+		add(s, d, &items[i], i, false, 0);
 	ok(take_all(s) == 4, "as many jobs as a new destination may have");
 	for (i = 0; i < 100; i++) {
 		schedule_finished(s, d, SCHEDULE_UNTRIED, 0);
-		(void)!schedule_take(s);
+		(void)!take(s);
 	}
 	ok(schedule_window(d) == 4 && !schedule_is_down(d, 0),
 	   "a hundred that were not tried: the window is what it was (%u)", schedule_window(d));
-	ok(schedule_runnable(s, 1000) == 0 && schedule_take(s) == NULL,
-	   "and each has made room for one");
+	ok(schedule_runnable(s, 1000) == 0 && take(s) == NULL, "and each has made room for one");
 	for (i = 0; i < 4; i++)
 		schedule_finished(s, d, SCHEDULE_TROUBLE, 0);
-	while (schedule_drain(d) != NULL)
+	while (schedule_drain(s, d) != NULL)
 		;
-	schedule_add(s, d, &items[400], 1, false, 1000);
-	ok(schedule_take(s) == &items[400], "after the pause one job tries it");
+	add(s, d, &items[400], 1, false, 1000);
+	ok(take(s) == &items[400], "after the pause one job tries it");
 	schedule_finished(s, d, SCHEDULE_UNTRIED, 1000);
 	ok(!schedule_is_down(d, 1000), "it comes to nothing: no word of the destination");
-	schedule_add(s, d, &items[401], 1, false, 1001);
-	schedule_add(s, d, &items[402], 1, false, 1001);
-	ok(schedule_take(s) == &items[401] && schedule_take(s) == NULL, "so one job tries it");
+	add(s, d, &items[401], 1, false, 1001);
+	add(s, d, &items[402], 1, false, 1001);
+	ok(take(s) == &items[401] && take(s) == NULL, "so one job tries it");
 	schedule_finished(s, d, SCHEDULE_TROUBLE, 1001);
 	ok(schedule_is_down(d, 1001 + 1999) && !schedule_is_down(d, 1001 + 2000),
 	   "whose trouble doubles the pause that was not forgotten");
@@ -145,33 +163,261 @@ static void turns(void)
 	unsigned old = 0, flooder = 0, i;
 
 	for (i = 0; i < 1000; i++)
-		schedule_add(s, big, &items[i], 1, false, 0);
-	schedule_add(s, small, &items[1500], 2, false, 0);
-	first = schedule_take(s);
-	second = schedule_take(s);
+		add(s, big, &items[i], 1, false, 0);
+	add(s, small, &items[1500], 2, false, 0);
+	first = take(s);
+	second = take(s);
 	ok(first->destination != second->destination,
 	   "destinations take turns, however much one has");
 	schedule_finished(s, first->destination, SCHEDULE_SUCCESS, 0);
 	schedule_finished(s, second->destination, SCHEDULE_SUCCESS, 0);
 	/* One sender with a thousand, another with four. */
 	for (i = 0; i < 4; i++)
-		schedule_add(s, big, &items[1600 + i], 9, false, 0);
+		add(s, big, &items[1600 + i], 9, false, 0);
 	for (i = 0; i < 8; i++) {
-		struct schedule_item *item = schedule_take(s);
+		struct schedule_item *item = take(s);
 
 		flooder += item < &items[1000];
 		schedule_finished(s, item->destination, SCHEDULE_SUCCESS, 0);
 	}
 	ok(flooder == 4, "senders take turns within one (%u of 8)", flooder);
 	for (i = 0; i < 100; i++)
-		schedule_add(s, big, &items[1700 + i], 1, true, 0);
+		add(s, big, &items[1700 + i], 1, true, 0);
 	for (i = 0; i < 40; i++) {
-		struct schedule_item *item = schedule_take(s);
+		struct schedule_item *item = take(s);
 
 		old += item->old;
 		schedule_finished(s, item->destination, SCHEDULE_SUCCESS, 0);
 	}
 	ok(old == 10, "one turn in four is for old mail (%u of 40)", old);
+	schedule_free(&s);
+}
+
+/* ---- shares ---- */
+
+enum { AGENTS = 16, HALF = AGENTS / 2, QUARTER = AGENTS / 4 };
+
+static struct schedule *shared(int agents, int start, int max)
+{
+	struct schedule_limits l = limits;
+
+	memset(items, 0, sizeof items);
+	now_ms = 0;
+	l.agents = agents;
+	l.window_start = start;
+	l.window_max = max;
+	return schedule_new(&l);
+}
+
+static struct schedule_destination *numbered(struct schedule *s, unsigned n)
+{
+	char name[32];
+	int len = snprintf(name, sizeof name, "d%u.test", n);
+
+	return schedule_find(s, (struct view){ name, (size_t)len });
+}
+
+/* So many items for each of `count` destinations, from number `first` on; items from there * 10. */
+static void add_to(struct schedule *s, unsigned first, unsigned count, unsigned each)
+{
+	for (unsigned i = first; i < first + count; i++)
+		for (unsigned n = 0; n < each; n++)
+			add(s, numbered(s, i), &items[i * 10 + n], i, false, now_ms);
+}
+
+/* They answer once, and nothing of them runs. */
+static void prove(struct schedule *s, unsigned first, unsigned count)
+{
+	for (unsigned i = first; i < first + count; i++)
+		schedule_finished(s, numbered(s, i), SCHEDULE_SUCCESS, now_ms);
+}
+
+/* All that may begin, begins, beside what runs: `running` in all, of an agents' number. */
+static unsigned fill(struct schedule *s, unsigned running, unsigned agents)
+{
+	unsigned begun = 0;
+
+	while (running + begun < agents && take(s) != NULL)
+		begun++;
+	return begun;
+}
+
+static void unknown_ones(void)
+{
+	struct schedule *s = shared(AGENTS, 2, 10);
+	struct schedule_item *item;
+	unsigned running;
+
+	add_to(s, 0, 12, 5);
+	ok(schedule_runnable(s, 1000) <= HALF, "no more agents are asked for than may be used");
+	running = fill(s, 0, AGENTS);
+	ok(running == HALF, "12 destinations without a success hold half of the agents (%u)",
+	   running);
+	ok(schedule_runnable(s, 1000) == 0, "and ask for no more");
+	add_to(s, 20, 1, 1);
+	ok(take(s) == NULL, "one that nothing is known of waits with them");
+	prove(s, 30, 20);
+	add_to(s, 30, 20, 2);
+	ok(fill(s, running, AGENTS) == HALF, "those that have answered have all the others");
+	schedule_finished(s, numbered(s, 0), SCHEDULE_SUCCESS, 0);
+	item = take(s);
+	ok(item && item->destination != numbered(s, 0),
+	   "with its first success one makes room for another");
+	schedule_free(&s);
+
+	s = shared(AGENTS, 2, 10);
+	add_to(s, 0, 1, 9);
+	ok(fill(s, 0, AGENTS) == 2, "one starts with window_start");
+	schedule_finished(s, numbered(s, 0), SCHEDULE_SUCCESS, 0);
+	ok(schedule_standing(numbered(s, 0)) == SCHEDULE_PROVEN && fill(s, 1, AGENTS) == 2,
+	   "and has its window from its first success on");
+	for (unsigned i = 0; i < 9; i++)
+		schedule_finished(s, numbered(s, 0), SCHEDULE_TROUBLE, 0);
+	ok(schedule_standing(numbered(s, 0)) == SCHEDULE_UNKNOWN,
+	   "one that was down has to prove itself anew");
+	schedule_free(&s);
+}
+
+/* Their second jobs leave room for others' first ones. */
+static void second_jobs(void)
+{
+	struct schedule *s = shared(AGENTS, 2, 10);
+	unsigned first = 0;
+
+	add_to(s, 0, 2, 5);
+	ok(fill(s, 0, AGENTS) == QUARTER, "two destinations have two jobs each");
+	add_to(s, 2, 10, 5);
+	while (take(s) != NULL)
+		first++;
+	for (unsigned i = 2; i < 2 + first; i++)
+		schedule_finished(s, numbered(s, i), SCHEDULE_TROUBLE, 0);
+	ok(first == HALF - QUARTER, "beyond a quarter each has one (%u)", first);
+	schedule_free(&s);
+}
+
+/* Big ones that were proven, with all their windows running, and say nothing any more. */
+static void silent_ones(void)
+{
+	struct schedule *s = shared(AGENTS, 2, 10);
+	struct schedule_item *item;
+	unsigned running;
+
+	for (unsigned i = 0; i < 10; i++)
+		prove(s, 0, 3);
+	add_to(s, 0, 3, 10);
+	running = fill(s, 0, AGENTS);
+	ok(running == 3 + HALF, "second and further jobs hold half at most, whoever's (%u)",
+	   running);
+	now_ms = SCHEDULE_SILENT_MS;
+	ok(take(s) == NULL && schedule_standing(numbered(s, 0)) == SCHEDULE_PROVEN,
+	   "they are waited for");
+	now_ms++;
+	ok(take(s) == NULL && schedule_standing(numbered(s, 0)) == SCHEDULE_SILENT,
+	   "then they count as silent");
+	ok(schedule_window(numbered(s, 0)) == 10, "what they could take is remembered");
+	add_to(s, 10, 20, 1);
+	ok(fill(s, running, AGENTS) == 1, "unknown ones have what is left of three quarters");
+	running++;
+	prove(s, 40, 20);
+	add_to(s, 40, 20, 2);
+	ok(fill(s, running, AGENTS) == AGENTS - running,
+	   "the last quarter is for first jobs of those that answer");
+	for (unsigned i = 0; i < 4; i++)
+		schedule_finished(s, numbered(s, 0), SCHEDULE_UNTRIED, now_ms);
+	while ((item = take(s)) != NULL && item->destination != numbered(s, 0))
+		;
+	ok(item == NULL, "a silent one begins no more than window_start");
+	for (unsigned i = 0; i < 9; i++)
+		schedule_finished(s, numbered(s, 1), SCHEDULE_UNTRIED, now_ms);
+	schedule_finished(s, numbered(s, 0), SCHEDULE_SUCCESS, now_ms);
+	ok(schedule_standing(numbered(s, 0)) == SCHEDULE_PROVEN, "until it answers");
+	while ((item = take(s)) != NULL && item->destination != numbered(s, 0))
+		;
+	ok(item != NULL, "and then goes on");
+	schedule_free(&s);
+}
+
+/* Small ones that were proven: the first jobs of many of them. */
+static void many_silent(void)
+{
+	struct schedule *s = shared(AGENTS, 2, 10);
+
+	prove(s, 0, 12);
+	add_to(s, 0, 12, 1);
+	ok(fill(s, 0, AGENTS) == 12, "12 that have answered have a job each");
+	now_ms = SCHEDULE_SILENT_MS + 1;
+	add_to(s, 20, 10, 1);
+	ok(take(s) == NULL,
+	   "those that fall silent leave unknown ones what is left of three quarters");
+	prove(s, 40, 10);
+	add_to(s, 40, 10, 1);
+	ok(fill(s, 12, AGENTS) == AGENTS - 12, "and the others all the rest");
+	schedule_free(&s);
+}
+
+static void few_agents(void)
+{
+	static const struct {
+		int agents;
+		unsigned unknown, all;
+	} cases[] = { { 1, 1, 1 }, { 2, 1, 2 }, { 3, 1, 3 }, { 4, 2, 4 }, { 5, 2, 5 } };
+
+	for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct schedule *s = shared(cases[i].agents, 2, 10);
+		unsigned all = (unsigned)cases[i].agents, unknown, proven;
+
+		add_to(s, 0, 10, 3);
+		unknown = fill(s, 0, all);
+		prove(s, 20, 10);
+		add_to(s, 20, 10, 3);
+		proven = fill(s, unknown, all);
+		ok(unknown == cases[i].unknown && unknown + proven == cases[i].all,
+		   "of %u agents unknown ones hold %u, with the others %u", all, unknown,
+		   unknown + proven);
+		schedule_free(&s);
+	}
+	/* The only one there is falls silent, and its job ends without a word. */
+	struct schedule *s = shared(1, 2, 10);
+
+	prove(s, 0, 1);
+	add_to(s, 0, 1, 2);
+	(void)!take(s);
+	now_ms = SCHEDULE_SILENT_MS + 1;
+	ok(take(s) == NULL, "one agent: one job");
+	schedule_finished(s, numbered(s, 0), SCHEDULE_UNTRIED, now_ms);
+	ok(take(s) != NULL, "then the next one");
+	schedule_free(&s);
+}
+
+static void no_shares(void)
+{
+	struct schedule *s = shared(0, 10, 10);
+
+	add_to(s, 0, 3, 10);
+	ok(fill(s, 0, AGENTS * 2) == 30, "without shares the windows alone count");
+	schedule_free(&s);
+}
+
+/* A sender with mail to 1,000 destinations, and one who writes to one. */
+static void senders_across(void)
+{
+	struct schedule *s = shared(AGENTS, 2, 10);
+	struct schedule_destination *last;
+	unsigned before = 0, old = 0, both;
+
+	for (unsigned i = 0; i < 1000; i++) {
+		schedule_finished(s, numbered(s, i), SCHEDULE_SUCCESS, 0);
+		add(s, numbered(s, i), &items[i], 1, i >= 500, 0);
+	}
+	last = numbered(s, 1000);
+	schedule_finished(s, last, SCHEDULE_SUCCESS, 0);
+	add(s, last, &items[1000], 2, false, 0);
+	while (take(s) != &items[1000])
+		before++;
+	ok(before <= 4, "one who writes to one of 1,001 destinations waits for %u", before);
+	for (both = 0; both < 100; both++)
+		old += take(s)->old;
+	ok(old == 25, "of 100 over all destinations 25 are old (%u)", old);
 	schedule_free(&s);
 }
 
@@ -181,11 +427,10 @@ static void taking_back(void)
 	struct schedule_destination *d = schedule_find(s, VIEW("a.test"));
 
 	for (unsigned i = 0; i < 3; i++)
-		schedule_add(s, d, &items[i], 1, false, 0);
+		add(s, d, &items[i], 1, false, 0);
 	schedule_cancel(s, &items[1]);
 	schedule_cancel(s, &items[1]);
-	ok(schedule_take(s) == &items[0] && schedule_take(s) == &items[2] &&
-	           schedule_take(s) == NULL,
+	ok(take(s) == &items[0] && take(s) == &items[2] && take(s) == NULL,
 	   "a cancelled item is not served, once or twice cancelled");
 	schedule_free(&s);
 }
@@ -261,6 +506,13 @@ int main(void)
 	down();
 	untried();
 	turns();
+	unknown_ones();
+	second_jobs();
+	silent_ones();
+	many_silent();
+	few_agents();
+	no_shares();
+	senders_across();
 	taking_back();
 	many_destinations();
 	delays();

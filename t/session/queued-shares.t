@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""queued's shares of the agents: destinations that take a job and say nothing, while others are served."""
+import collections
+import pathlib
+import sys
+import threading
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from queuehouse import *  # noqa: E402,F403
+from tap import done, is_, ok  # noqa: E402
+
+AGENTS_MAX, START = 64, 2
+SILENT, ALL = 12, 100
+
+
+class Hosts:
+    """All agents there may be, and who of the destinations says nothing."""
+
+    def __init__(self, house, silent):
+        self.silent, self.held, self.served, self.changed = set(silent), [], collections.Counter(), threading.Condition()
+        self.agents = Agents(house.wires["remote.job"], count=AGENTS_MAX, grow=False, answer=self.answer)
+
+    def answer(self, job):
+        with self.changed:
+            if silent := job.domain in self.silent:
+                self.held.append(job)
+            else:
+                self.served[job.domain] += len(job.recipients)
+            self.changed.notify_all()
+        return None if silent else DONE
+
+    def wait(self, what):
+        with self.changed:
+            return self.changed.wait_for(what, WAIT)
+
+    def holds(self, names):
+        return sum(job.domain in names for job in self.held)
+
+
+def name(number):
+    return f"d{number}.test"
+
+
+def silent_ones():
+    with House(f"remote.agents-max {AGENTS_MAX}\nqueue.concurrency-start {START}\nqueue.concurrency-max 20\n", agents=False) as house:
+        silent, good = [name(n) for n in range(SILENT)], [name(n) for n in range(SILENT, ALL)]
+        hosts = Hosts(house, silent)
+        for to in silent * 3:
+            house.write([f"u@{to}"])
+        second = AGENTS_MAX // 4 - SILENT  # a quarter: then unknown ones get no second job
+        ok(hosts.wait(lambda: len(hosts.held) == SILENT + second), "12 destinations that say nothing get all they may have")
+        for to in good * 2:
+            house.write([f"u@{to}"])
+        ok(hosts.wait(lambda: all(hosts.served[to] == 2 for to in good)), "the other 88 are served", dict(hosts.served))
+        is_(len(hosts.held), SILENT + second, "while those hold theirs, and no more")
+        # Some that have answered, and have all that their windows give, fall silent.
+        fallen, others = good[:10], good[10:]
+        hosts.silent.update(fallen)
+        window = START + 2
+        for to in fallen * (window + 2):
+            house.write([f"u@{to}"])
+        ok(hosts.wait(lambda: hosts.holds(fallen) == len(fallen) * window), "ten that answered before fall silent")
+        # And more that nothing is known of.
+        unknown = [name(n) for n in range(ALL, ALL + 40)]
+        hosts.silent.update(unknown)
+        for to in unknown:
+            house.write([f"u@{to}"])
+        rest = AGENTS_MAX * 3 // 4 - len(silent) - second - len(fallen) * (window - 1)
+        ok(hosts.wait(lambda: hosts.holds(unknown) == rest), "so do 40 unknown ones: some of them get a job")
+        for to in others:
+            house.write([f"u@{to}"])
+        ok(hosts.wait(lambda: all(hosts.served[to] == 3 for to in others)), "the others are still served", dict(hosts.served))
+        is_(len(hosts.held), AGENTS_MAX * 3 // 4 + len(fallen), "while all those hold theirs, and no more")
+        hosts.silent.clear()
+        with hosts.changed:
+            for job in hosts.held:
+                job.finish(DONE)
+        ok(house.wait_for(lambda: house.files() == []), "and when they answer all is delivered")
+
+
+def senders():
+    """One sender has mail for 60 destinations, and another a single message: it does not wait behind all of them."""
+    with House(f"remote.agents-max 1\n", agents=False) as house:
+        for n in range(60):
+            house.write([f"u@{name(n)}"], sender="many@example.test")
+        last = house.write(["u@other.test"], sender="one@example.test")
+        agents = Agents(house.wires["remote.job"], grow=False)
+        order = []
+        while last not in order:
+            job = agents.job()
+            order.append(job.id)
+            job.finish(DONE)
+        ok(len(order) <= 3, f"it is one of the first three ({len(order)})")
+        agents.answer = lambda job: DONE
+        agents.job().finish(DONE)
+        ok(house.wait_for(lambda: house.files() == []), "the others come behind it")
+
+
+silent_ones()
+senders()
+done()
