@@ -18,16 +18,21 @@
  *	silent    a proven one in which something runs and nothing has succeeded for
  *	          SCHEDULE_SILENT_MS: its jobs run on, and no more than window_start are begun until
  *	          one succeeds. Not measured by what is usual for it: a host that is always slow
- *holds agents just as long as one that has become so and of `agents` (0: there are no shares, of
- *agents with a single destination) the first job of each proven destination may have any jobs of
- *unknown ones hold at most half; the second and further ones of each are begun only while they hold
- *less than a quarter second and further jobs of proven ones, and those of silent ones, hold at most
- *half these two together at most three quarters. So nobody's silence, of however many strangers,
- *nor of several big ones that were proven and had their whole windows running, takes the last
- *quarter from those who answer. What runs is not interrupted: a first job whose destination falls
- *silent counts among the further ones then, and may bring them over their half; none is begun until
- *they are below. Each share has at least one agent, and of two or more at least one is nobody's who
- *is silent.
+ *	          holds agents just as long as one that has become so
+ *
+ * Of `agents` (0: there are no shares, of agents with a single destination) there may be held by
+ *
+ *	first jobs of proven destinations                     any
+ *	jobs of unknown ones                                  a half; the second and further ones
+ *	                                                      of each begin only below a quarter
+ *	further jobs of proven ones, and those of silent ones a half
+ *	these two together                                    three quarters
+ *
+ * So nobody's silence, of however many strangers, nor of several big ones that were proven and had
+ * their whole windows running, takes the last quarter from those who answer. What runs is not
+ * interrupted: a first job whose destination falls silent counts among the further ones then, and
+ * may bring them over their half; none is begun until they are below. Each share has at least one
+ * agent, and of two or more at least one is nobody's who is silent.
  *
  * Senders take turns, over all destinations (turns.h): of what may run now the sender who has had
  * least comes next, so that mail to 10,000 destinations does not keep a single message waiting.
