@@ -6,10 +6,10 @@ void admission_stand_in_line(struct admission *a, struct message *m, bool old)
 	struct line_of_messages *line = old ? &a->old : &a->fresh;
 
 	m->in_line = true;
-	m->cursor = 0;
-	m->line_next = NULL;
+	message_under_way(m)->cursor = 0;
+	m->under_way->line_next = NULL;
 	if (line->last)
-		line->last->line_next = m;
+		line->last->under_way->line_next = m;
 	else
 		line->first = m;
 	line->last = m;
@@ -40,7 +40,7 @@ void admission_leave_line(struct admission *a, struct message *m)
 {
 	struct line_of_messages *line = a->old.first == m ? &a->old : &a->fresh;
 
-	line->first = m->line_next;
+	line->first = m->under_way->line_next;
 	if (line->first == NULL)
 		line->last = NULL;
 	m->in_line = false;

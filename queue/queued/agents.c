@@ -85,11 +85,10 @@ static void fill_recipient(const struct delivery *d, unsigned number)
 	message_recipient(m, r, &to.to);
 	to.contested = r->contested;
 	if (d->report != JOB_REPORT_NONE) {
-		string_put(to.status, sizeof to.status, view_of(outcome_status(r->outcome)));
-		string_cut(to.text, sizeof to.text, view_of(outcome_text(r->outcome)));
-		string_put(to.remote_host, sizeof to.remote_host,
-		           view_of(outcome_host(r->outcome)));
-		to.last_attempt_s = r->outcome ? r->outcome->time_s : 0;
+		string_put(to.status, sizeof to.status, view_of(saying_status(r->said)));
+		string_cut(to.text, sizeof to.text, view_of(saying_text(r->said)));
+		string_put(to.remote_host, sizeof to.remote_host, view_of(saying_host(r->said)));
+		to.last_attempt_s = r->said_s;
 	} else if (r->target && agent_carries(r->target->agent, AGENT_CARRIES_MAILBOX)) {
 		target_mailbox(r->target, &to.mailbox);
 	}

@@ -94,8 +94,9 @@ static unsigned note_new(struct journal *j, const struct message *m, uint32_t in
 
 /* RFC 3461 section 5.2.7.1 (d): reports about those that follow name the address that was an alias.
  */
-static void name_original(struct message *m, struct recipient *r)
+static void name_original(struct message *m, uint32_t index)
 {
+	const struct recipient *r = &m->recipients[index];
 	struct text original;
 
 	if (r->orcpt)
@@ -104,8 +105,11 @@ static void name_original(struct message *m, struct recipient *r)
 	text_add_string(&original, "rfc822;");
 	esmtp_xtext(&original, view_of(recipient_address(m, r)));
 	/* One that is too long as xtext goes without. */
-	if (!original.full)
-		r->orcpt = message_add_string(m, text_view(&original));
+	if (!original.full) {
+		uint32_t place = message_add_string(m, text_view(&original));
+
+		m->recipients[index].orcpt = place;
+	}
 	text_free(&original);
 }
 
@@ -118,7 +122,7 @@ static void expand(struct journal *j, struct message *m, uint32_t index, struct 
 {
 	uint32_t before = m->recipient_count;
 
-	name_original(m, &m->recipients[index]);
+	name_original(m, index);
 	unsigned keep = note_new(j, m, index, found, count);
 
 	recipient_set(m, &m->recipients[index], RECIPIENT_GONE);

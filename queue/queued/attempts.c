@@ -50,15 +50,15 @@ bool attempts_waits_on(struct attempts *a, struct message *m, int64_t next_wall_
 	find_birth(m, next_wall_ms);
 	if (m->held)
 		return true;
-	if (m->counts[RECIPIENT_DEFERRED] == 0 || left <= 0) {
+	if (message_count(m, RECIPIENT_DEFERRED) == 0 || left <= 0) {
 		attempts_begin(a, m);
 		return false;
 	}
 	if (left > a->settings->queue_retry_max_ms)
 		left = a->settings->queue_retry_max_ms;
 	records_set_next(a->records, m, clock_ms() + left);
-	return !m->counts[RECIPIENT_NEW] && !m->counts[RECIPIENT_FAILED] &&
-	       !m->counts[RECIPIENT_SUCCESS];
+	return !message_count(m, RECIPIENT_NEW) && !message_count(m, RECIPIENT_FAILED) &&
+	       !message_count(m, RECIPIENT_SUCCESS);
 }
 
 static struct schedule_limits retry_limits(const struct attempts *a)
@@ -70,14 +70,14 @@ static struct schedule_limits retry_limits(const struct attempts *a)
 /* Is there an attempt ahead for those who were put off? */
 static bool is_planned(const struct message *m)
 {
-	return m->repeats ? m->put_off_s != 0 : m->next.at_ms != 0;
+	return m->repeats ? message_put_off_s(m) != 0 : m->next.at_ms != 0;
 }
 
 /* The attempt of those who were put off; a repeat that comes before it stays. */
 static void set_attempt(struct attempts *a, struct message *m, int64_t at_ms)
 {
 	if (m->repeats && m->next.at_ms < at_ms) {
-		m->put_off_s = (uint32_t)((at_ms - m->born_ms) / 1000 + 1);
+		message_under_way(m)->put_off_s = (uint32_t)((at_ms - m->born_ms) / 1000 + 1);
 		return;
 	}
 	m->repeats = false;
@@ -109,11 +109,17 @@ static unsigned faults_of(const struct message *m)
 {
 	unsigned faults = m->report_wait == REPORT_SOON ? m->report_faults : 0;
 
-	for (uint32_t i = 0; i < m->recipient_count && m->counts[RECIPIENT_AGAIN]; i++)
+	for (uint32_t i = 0; i < m->recipient_count && message_count(m, RECIPIENT_AGAIN); i++)
 		if (m->recipients[i].state == RECIPIENT_AGAIN &&
 		    m->recipients[i].own_faults > faults)
 			faults = m->recipients[i].own_faults;
 	return faults;
+}
+
+static void forget_attempt(struct message *m)
+{
+	if (m->under_way)
+		m->under_way->put_off_s = 0;
 }
 
 /* An attempt that comes sooner takes them along. */
@@ -126,7 +132,7 @@ static void plan_repeat(struct attempts *a, struct message *m)
 	if (attempt_ms && attempt_ms <= at_ms)
 		return;
 	m->repeats = true;
-	m->put_off_s = 0;
+	forget_attempt(m);
 	records_set_next(a->records, m, at_ms);
 	if (attempt_ms)
 		set_attempt(a, m, attempt_ms);
@@ -134,9 +140,10 @@ static void plan_repeat(struct attempts *a, struct message *m)
 
 void attempts_plan(struct attempts *a, struct message *m)
 {
-	bool quiet = m->deliveries.count == 0;
-	bool put_off = m->counts[RECIPIENT_DEFERRED] || (quiet && m->report_wait == REPORT_LATER);
-	bool again = m->counts[RECIPIENT_AGAIN] || (quiet && m->report_wait == REPORT_SOON);
+	bool quiet = message_deliveries(m)->count == 0;
+	bool put_off =
+		message_count(m, RECIPIENT_DEFERRED) || (quiet && m->report_wait == REPORT_LATER);
+	bool again = message_count(m, RECIPIENT_AGAIN) || (quiet && m->report_wait == REPORT_SOON);
 
 	if (put_off && !is_planned(m))
 		plan_attempt(a, m);
@@ -150,7 +157,7 @@ void attempts_forget(struct attempts *a, struct message *m)
 {
 	records_set_next(a->records, m, 0);
 	m->repeats = false;
-	m->put_off_s = 0;
+	forget_attempt(m);
 }
 
 /* All who wait, or only those that are AGAIN. */
@@ -164,7 +171,8 @@ static void begin(struct message *m, bool all)
 		if (r->state == RECIPIENT_AGAIN || (all && r->state == RECIPIENT_DEFERRED))
 			recipient_set(m, r, RECIPIENT_NEW);
 	}
-	m->cursor = 0;
+	if (m->under_way)
+		m->under_way->cursor = 0;
 }
 
 void attempts_begin(struct attempts *a, struct message *m)
@@ -179,7 +187,7 @@ void attempts_hasten(struct attempts *a, struct message *m)
 		               .number = m->attempts,
 		               .time_s = clock_wall_s() };
 
-	if (m->counts[RECIPIENT_DEFERRED] && !m->held) {
+	if (message_count(m, RECIPIENT_DEFERRED) && !m->held) {
 		journal_note(a->journal, m, &l);
 		journal_write(a->journal, m);
 	}
@@ -188,7 +196,7 @@ void attempts_hasten(struct attempts *a, struct message *m)
 
 static void begin_repeat(struct attempts *a, struct message *m)
 {
-	uint32_t put_off_s = m->put_off_s;
+	uint32_t put_off_s = message_put_off_s(m);
 
 	attempts_forget(a, m);
 	begin(m, false);
@@ -229,7 +237,7 @@ void attempts_expire(struct attempts *a, struct message *m)
 {
 	unsigned made = m->attempts + (is_planned(m) ? 0u : 1u); /* the present one counts */
 
-	if (m->counts[RECIPIENT_DEFERRED] == 0 ||
+	if (message_count(m, RECIPIENT_DEFERRED) == 0 ||
 	    message_age_ms(m) < a->settings->queue_lifetime_ms || made < attempts_needed(a))
 		return;
 	for (uint32_t i = 0; i < m->recipient_count; i++)

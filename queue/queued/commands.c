@@ -136,7 +136,8 @@ static char state_of(const struct message *m)
 {
 	if (m->held)
 		return 'h';
-	return m->deliveries.count || m->in_line || m->counts[RECIPIENT_ASKED] || m->next.at_ms == 0
+	return message_deliveries(m)->count || m->in_line || message_count(m, RECIPIENT_ASKED) ||
+	                       m->next.at_ms == 0
 	               ? 'a'
 	               : 'd';
 }
@@ -150,7 +151,7 @@ static void put_entry(struct wire_out *out, const struct message *m)
 {
 	static struct control_entry e;
 	static struct text list;
-	const struct outcome *last = NULL;
+	const struct recipient *last = NULL;
 
 	if (list.max == 0)
 		text_init(&list, CONTROL_RECIPIENT_LIST_MAX);
@@ -168,8 +169,8 @@ static void put_entry(struct wire_out *out, const struct message *m)
 
 		if (r->state == RECIPIENT_GONE)
 			continue;
-		if (r->outcome && (last == NULL || r->outcome->time_s > last->time_s))
-			last = r->outcome;
+		if (r->said && (last == NULL || r->said_s > last->said_s))
+			last = r;
 		if (list.len + address.len + 1 <= CONTROL_RECIPIENT_LIST_MAX / 2) {
 			if (list.len)
 				text_add_byte(&list, '\n');
@@ -177,7 +178,7 @@ static void put_entry(struct wire_out *out, const struct message *m)
 		}
 	}
 	e.recipient_list = text_view(&list);
-	string_cut(e.reason, sizeof e.reason, view_of(outcome_text(last)));
+	string_cut(e.reason, sizeof e.reason, view_of(last ? saying_text(last->said) : ""));
 	control_entry_put(out, &e);
 }
 
@@ -229,8 +230,8 @@ static void show_recipients(struct command_line *s, const struct message *m)
 			continue;
 		shown++;
 		say(s, "to: <%s> %s%s%s%s%.600s", recipient_address(m, r), state_words[r->state],
-		    r->outcome ? " " : "", outcome_status(r->outcome), r->outcome ? " " : "",
-		    outcome_text(r->outcome));
+		    r->said ? " " : "", saying_status(r->said), r->said ? " " : "",
+		    saying_text(r->said));
 	}
 	if (shown < message_left(m))
 		say(s, "to: and %u more", message_left(m) - shown);

@@ -14,7 +14,7 @@ struct delivery *delivery_new(struct message *m, enum job_report report,
 	for (unsigned i = 0; i < count; i++)
 		d->who[i].index = (uint32_t)(list[i] - m->recipients);
 	text_init(&d->notes, QUEUE_ENVELOPE_MAX);
-	list_add_first(&m->deliveries, &d->of_message);
+	list_add_first(&message_under_way(m)->deliveries, &d->of_message);
 	return d;
 }
 
@@ -28,7 +28,7 @@ void delivery_free(struct delivery *d)
 
 struct recipient **delivery_candidates(const struct message *m, enum recipient_state state)
 {
-	struct recipient **list = memory_get((m->counts[state] + 1) * sizeof *list);
+	struct recipient **list = memory_get((message_count(m, state) + 1) * sizeof *list);
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < m->recipient_count; i++)

@@ -35,15 +35,14 @@ void journal_note(struct journal *j, const struct message *m, const struct queue
 void journal_note_recipient(struct journal *j, const struct message *m, const struct recipient *r,
                             enum queue_event event)
 {
-	const struct outcome *o = r->outcome;
 	struct queue_log l = { .event = event,
 		               .index = (uint32_t)(r - m->recipients),
 		               .number = event == QUEUE_SUCCESS && r->relayed,
-		               .time_s = o ? o->time_s : clock_wall_s() };
+		               .time_s = r->said ? r->said_s : clock_wall_s() };
 
-	string_put(l.status, sizeof l.status, view_of(outcome_status(o)));
-	string_cut(l.host, sizeof l.host, view_of(outcome_host(o)));
-	string_cut(l.text, sizeof l.text, view_of(outcome_text(o)));
+	string_put(l.status, sizeof l.status, view_of(saying_status(r->said)));
+	string_cut(l.host, sizeof l.host, view_of(saying_host(r->said)));
+	string_cut(l.text, sizeof l.text, view_of(saying_text(r->said)));
 	journal_note(j, m, &l);
 }
 
@@ -70,7 +69,7 @@ static struct unwritten *remember(struct journal *j, uint64_t id)
 static void drop(struct journal *j, struct unwritten *u)
 {
 	if (u->message)
-		u->message->unwritten = NULL;
+		u->message->under_way->unwritten = NULL;
 	else
 		j->over--;
 	list_remove(&u->all);
@@ -92,7 +91,8 @@ static int64_t attempt_wall_ms(const struct message *m)
 	int64_t at_ms = m->next.at_ms;
 
 	if (m->repeats)
-		at_ms = m->put_off_s ? m->born_ms + (int64_t)m->put_off_s * 1000 : 0;
+		at_ms = message_put_off_s(m) ? m->born_ms + (int64_t)message_put_off_s(m) * 1000
+		                             : 0;
 	return clock_wall_ms() + (at_ms ? at_ms - clock_ms() : 0);
 }
 
@@ -109,7 +109,7 @@ static void note_attempts(struct journal *j, const struct message *m)
 /* A notice that is on its way has no record yet. */
 static bool notice_is_out(const struct message *m)
 {
-	LIST_EACH(d, &m->deliveries, struct delivery, of_message)
+	LIST_EACH(d, message_deliveries(m), struct delivery, of_message)
 		if (d->report == JOB_REPORT_DELAYED)
 			return false;
 	return m->noticed;
@@ -147,7 +147,7 @@ static void note_state(struct journal *j, const struct message *m)
 
 		if (r->state == RECIPIENT_GONE && !r->replaced)
 			journal_note_recipient(j, m, r, QUEUE_DONE);
-		else if (r->state == RECIPIENT_DEFERRED && r->outcome)
+		else if (r->state == RECIPIENT_DEFERRED && r->said)
 			journal_note_recipient(j, m, r, QUEUE_RETRY);
 		else if (r->state == RECIPIENT_FAILED)
 			journal_note_recipient(j, m, r, QUEUE_FAILED);
@@ -184,15 +184,18 @@ static void write_all_done(struct journal *j, struct unwritten *u)
 
 void journal_write(struct journal *j, struct message *m)
 {
-	if (m->unwritten == NULL && j->records.len &&
+	struct unwritten *u = message_unwritten(m);
+
+	if (u == NULL && j->records.len &&
 	    disk_append(j->disk, m->id, &m->log_end, text_view(&j->records), false) < 0) {
 		log_warn("id=%s event=log-failed reason=\"%m\"", message_name(m));
-		m->unwritten = remember(j, m->id);
-		m->unwritten->message = m;
-		queue_log_expansions(text_view(&j->records), &m->unwritten->expansions);
-	} else if (m->unwritten && j->records.len) {
-		queue_log_expansions(text_view(&j->records), &m->unwritten->expansions);
-		write_state(j, m->unwritten);
+		u = remember(j, m->id);
+		u->message = m;
+		message_under_way(m)->unwritten = u;
+		queue_log_expansions(text_view(&j->records), &u->expansions);
+	} else if (u && j->records.len) {
+		queue_log_expansions(text_view(&j->records), &u->expansions);
+		write_state(j, u);
 	}
 	text_clear(&j->records);
 }
@@ -231,9 +234,12 @@ void journal_remove(struct journal *j, struct message *m)
 		return;
 	}
 	int error = errno;
-	struct unwritten *u = m->unwritten ? m->unwritten : remember(j, m->id);
+	struct unwritten *u = message_unwritten(m);
 
-	m->unwritten = NULL;
+	if (u)
+		m->under_way->unwritten = NULL;
+	else
+		u = remember(j, m->id);
 	u->log_end = m->log_end;
 	u->recipients = m->recipient_count;
 	errno = error;
@@ -242,8 +248,8 @@ void journal_remove(struct journal *j, struct message *m)
 
 void journal_leave(struct journal *j, struct message *m)
 {
-	if (m->unwritten)
-		drop(j, m->unwritten);
+	if (message_unwritten(m))
+		drop(j, message_unwritten(m));
 }
 
 /* A start makes of it what it makes of a writer's that was told nothing. */

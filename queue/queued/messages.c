@@ -86,7 +86,7 @@ static void deliver(struct messages *ms, struct message *m, struct recipient *co
 /* Recipients with one destination go together, JOB_RECIPIENTS_MAX in one job. */
 static void make_deliveries(struct messages *ms, struct message *m)
 {
-	uint32_t count = m->counts[RECIPIENT_READY];
+	uint32_t count = message_count(m, RECIPIENT_READY);
 	struct recipient **list;
 
 	if (count == 0)
@@ -155,7 +155,7 @@ static void end(struct messages *ms, struct message *m)
 		set_aside(ms, m);
 	else
 		journal_remove(ms->journal, m);
-	if (m->counts[RECIPIENT_ASKED])
+	if (message_count(m, RECIPIENT_ASKED))
 		resolving_forget(ms->resolving, m);
 	admission_over(&ms->admission, m);
 	records_remove(ms->with.records, m);
@@ -169,10 +169,10 @@ static void settle_quiet(struct messages *ms, struct message *m)
 	attempts_expire(&ms->attempts, m);
 	if (m->report_wait == REPORT_NOW) {
 		reports_make(&ms->reports, m);
-		if (m->deliveries.count == 0)
+		if (message_deliveries(m)->count == 0)
 			reports_notice(&ms->reports, m);
 	}
-	for (struct link *link = m->deliveries.last, *next; link != NULL; link = next) {
+	for (struct link *link = message_deliveries(m)->last, *next; link != NULL; link = next) {
 		next = link->previous;
 		agents_report(ms->agents, list_owner(link, struct delivery, of_message));
 	}
@@ -183,13 +183,14 @@ static void settle_removed(struct messages *ms, struct message *m)
 	if (m->damaged == MESSAGE_TEXT_DAMAGED)
 		journal_write(ms->journal, m);
 	journal_forget(ms->journal);
-	if (!m->in_line && m->deliveries.count == 0)
+	if (!m->in_line && message_deliveries(m)->count == 0)
 		end(ms, m);
 }
 
 static void settle(struct messages *ms, struct message *m)
 {
-	bool on_its_way = m->in_line || m->counts[RECIPIENT_ASKED] || m->counts[RECIPIENT_NEW];
+	bool on_its_way =
+		m->in_line || message_count(m, RECIPIENT_ASKED) || message_count(m, RECIPIENT_NEW);
 
 	if (m->removed) {
 		settle_removed(ms, m);
@@ -198,17 +199,21 @@ static void settle(struct messages *ms, struct message *m)
 	if (!on_its_way)
 		make_deliveries(ms, m);
 	/* What is repeated soon may fail too: one report tells of all. */
-	if (!on_its_way && m->counts[RECIPIENT_AGAIN] == 0 && m->deliveries.count == 0 && !m->held)
+	if (!on_its_way && message_count(m, RECIPIENT_AGAIN) == 0 &&
+	    message_deliveries(m)->count == 0 && !m->held)
 		settle_quiet(ms, m);
-	if (message_left(m) == 0 && m->deliveries.count == 0 && !m->in_line) {
+	if (message_left(m) == 0 && message_deliveries(m)->count == 0 && !m->in_line) {
 		end(ms, m);
 		return;
 	}
 	if (!m->held && !m->in_line)
 		attempts_plan(&ms->attempts, m);
 	journal_write(ms->journal, m);
-	if (!m->in_line && m->counts[RECIPIENT_ASKED] == 0 && m->deliveries.count == 0)
+	if (!m->in_line && message_count(m, RECIPIENT_ASKED) == 0 &&
+	    message_deliveries(m)->count == 0) {
 		admission_over(&ms->admission, m);
+		message_rest(m);
+	}
 }
 
 /* ---- a message comes in, or its time has come ---- */
@@ -216,15 +221,17 @@ static void settle(struct messages *ms, struct message *m)
 /* Asks about one message as far as there is room; true when all of it is asked. */
 static bool ask_all(struct messages *ms, struct message *m)
 {
-	for (; m->cursor < m->recipient_count; m->cursor++) {
-		struct recipient *r = &m->recipients[m->cursor];
+	uint32_t *at = &message_under_way(m)->cursor;
+
+	for (; *at < m->recipient_count; (*at)++) {
+		struct recipient *r = &m->recipients[*at];
 
 		if (r->state != RECIPIENT_NEW)
 			continue;
 		if (!resolving_has_room(ms->resolving))
 			return false;
 		recipient_set(m, r, RECIPIENT_ASKED);
-		resolving_ask(ms->resolving, m, m->cursor);
+		resolving_ask(ms->resolving, m, *at);
 	}
 	return true;
 }
@@ -405,7 +412,7 @@ void messages_turned_away(void *context, struct delivery *d)
 
 static void take_back_waiting(struct messages *ms, struct message *m)
 {
-	LIST_EACH(d, &m->deliveries, struct delivery, of_message) {
+	LIST_EACH(d, message_deliveries(m), struct delivery, of_message) {
 		if (d->running)
 			continue;
 		agents_take_back(ms->agents, d);
@@ -464,7 +471,7 @@ void messages_remove(void *context, struct message *m)
 	log_info("id=%s event=remove left=%u", message_name(m), message_left(m));
 	lessons_removed(&ms->lessons, m);
 	leave(ms, m);
-	if (m->in_line || m->deliveries.count)
+	if (m->in_line || message_deliveries(m)->count)
 		journal_write_removed(ms->journal, m);
 	settle(ms, m);
 }

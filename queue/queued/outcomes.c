@@ -10,7 +10,7 @@
 static void put_off(struct journal *j, struct message *m, struct recipient *r, const char *status,
                     const char *host, const char *text)
 {
-	outcome_set(&r->outcome, clock_wall_s(), status, host, text);
+	recipient_say(r, clock_wall_s(), status, host, text);
 	recipient_set(m, r, RECIPIENT_DEFERRED);
 	log_info("id=%s event=defer to=<%s> status=%s host=%s text=\"%s\"", message_name(m),
 	         log_quote(view_of(recipient_address(m, r))), log_quote(view_of(status)),
@@ -33,7 +33,7 @@ void outcomes_own_fault(struct journal *j, struct message *m, struct recipient *
 		return;
 	}
 	r->own_faults++;
-	outcome_set(&r->outcome, clock_wall_s(), result->status, "", result->text);
+	recipient_say(r, clock_wall_s(), result->status, "", result->text);
 	recipient_set(m, r, RECIPIENT_AGAIN);
 	log_info("id=%s event=repeat to=<%s> by=%s status=%s faults=%u text=\"%s\"",
 	         message_name(m), log_quote(view_of(recipient_address(m, r))), by,
@@ -52,7 +52,7 @@ static void fail_for_good(struct journal *j, struct message *m, struct recipient
 	     postmasters = reports_is_postmasters(m, r, status, before_text),
 	     report = (wanted && may_tell) || postmasters;
 
-	outcome_set(&r->outcome, clock_wall_s(), status, host, text);
+	recipient_say(r, clock_wall_s(), status, host, text);
 	recipient_set(m, r, report ? RECIPIENT_FAILED : RECIPIENT_GONE);
 	log_info("id=%s event=fail to=<%s> status=%s host=%s text=\"%s\" report=%s",
 	         message_name(m), log_quote(view_of(recipient_address(m, r))),
@@ -78,16 +78,16 @@ void outcomes_give_up(struct journal *j, struct message *m, struct recipient *r,
 void outcomes_expire(struct journal *j, struct message *m, struct recipient *r)
 {
 	char text[JOB_TEXT_MAX], host[JOB_HOST_MAX];
-	bool may_tell = reports_may_tell(m, r, outcome_status(r->outcome));
+	bool may_tell = reports_may_tell(m, r, saying_status(r->said));
 
 	/* Another host's words stay its own (RFC 3464 section 2.3.6): that they are not why it
 	 * failed shows in them, for they are a refusal for now. */
-	string_put(host, sizeof host, view_of(outcome_host(r->outcome)));
+	string_put(host, sizeof host, view_of(saying_host(r->said)));
 	if (host[0])
-		string_cut(text, sizeof text, view_of(outcome_text(r->outcome)));
+		string_cut(text, sizeof text, view_of(saying_text(r->said)));
 	else
 		string_print_cut(text, sizeof text, "delivery time expired; last: %s",
-		                 outcome_text(r->outcome));
+		                 saying_text(r->said));
 	/* RFC 3463 section 3.5: X.4.7. */
 	fail_for_good(j, m, r, "5.4.7", host, text, may_tell, false);
 }
@@ -106,8 +106,7 @@ void outcomes_done(struct journal *j, struct message *m, struct recipient *r, co
 		log_text(view_of(result->text)), message_left(m) - 1);
 	r->relayed = agent_carries(r->target->agent, AGENT_CARRIES_HOPS);
 	if (report)
-		outcome_set(&r->outcome, clock_wall_s(), result->status, result->remote_host,
-		            result->text);
+		recipient_say(r, clock_wall_s(), result->status, result->remote_host, result->text);
 	recipient_set(m, r, report ? RECIPIENT_SUCCESS : RECIPIENT_GONE);
 	if (message_stays(m))
 		journal_note_recipient(j, m, r, report ? QUEUE_SUCCESS : QUEUE_DONE);

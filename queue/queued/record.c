@@ -9,13 +9,25 @@
 
 /* ---- the index ---- */
 
+/* Sizes are no powers of two: a table that is to hold a million has no room for two. */
 static size_t slot_of(const struct records *r, uint64_t id)
 {
-	return (size_t)((id * 0x9e3779b97f4a7c15u) >> 20) & (r->size - 1);
+	return (size_t)((((id * 0x9e3779b97f4a7c15u) >> 32) * r->size) >> 32);
+}
+
+static size_t after(const struct records *r, size_t slot)
+{
+	return slot + 1 < r->size ? slot + 1 : 0;
+}
+
+static size_t distance(const struct records *r, size_t from, size_t to)
+{
+	return to >= from ? to - from : to + r->size - from;
 }
 
 void records_init(struct records *r)
 {
+	sayings_start();
 	*r = (struct records){ .size = 1024 };
 	r->table = memory_get(r->size * sizeof *r->table);
 }
@@ -25,17 +37,17 @@ static void put(struct records *r, struct message *m)
 	size_t i = slot_of(r, m->id);
 
 	while (r->table[i])
-		i = (i + 1) & (r->size - 1);
+		i = after(r, i);
 	r->table[i] = m;
 }
 
 void records_add(struct records *r, struct message *m)
 {
-	if (r->count * 2 >= r->size) {
+	if (r->count * 5 >= r->size * 4) {
 		struct message **old = r->table;
 		size_t old_size = r->size;
 
-		r->size *= 2;
+		r->size += r->size / 4;
 		r->table = memory_get(r->size * sizeof *r->table);
 		for (size_t i = 0; i < old_size; i++)
 			if (old[i])
@@ -51,7 +63,7 @@ static size_t find(const struct records *r, uint64_t id)
 	size_t i = slot_of(r, id);
 
 	while (r->table[i] && r->table[i]->id != id)
-		i = (i + 1) & (r->size - 1);
+		i = after(r, i);
 	return i;
 }
 
@@ -70,10 +82,10 @@ void records_remove(struct records *r, struct message *m)
 	r->table[hole] = NULL;
 	r->count--;
 	/* Whoever stands behind the hole moves up when the hole is on its way. */
-	for (size_t i = (hole + 1) & (r->size - 1); r->table[i]; i = (i + 1) & (r->size - 1)) {
+	for (size_t i = after(r, hole); r->table[i]; i = after(r, i)) {
 		size_t home = slot_of(r, r->table[i]->id);
 
-		if (((i - home) & (r->size - 1)) < ((i - hole) & (r->size - 1)))
+		if (distance(r, home, i) < distance(r, hole, i))
 			continue;
 		r->table[hole] = r->table[i];
 		r->table[i] = NULL;
@@ -111,29 +123,88 @@ struct message *records_earliest(const struct records *r)
 
 /* ---- messages ---- */
 
+enum { FEW = 8 /* recipients that are counted by looking */ };
+
+static uint32_t recipients_max(unsigned room)
+{
+	return room ? UINT32_C(1) << (room - 1) : 0;
+}
+
+static uint32_t *counts_of(const struct message *m)
+{
+	uint32_t max = recipients_max(m->room);
+
+	return max > FEW ? (uint32_t *)(void *)(m->recipients + max) : NULL;
+}
+
+static size_t strings_at(unsigned room)
+{
+	uint32_t max = recipients_max(room);
+
+	return max * sizeof(struct recipient) +
+	       (max > FEW ? RECIPIENT_STATES * sizeof(uint32_t) : 0);
+}
+
+static char *strings_of(const struct message *m)
+{
+	return (char *)m->recipients + strings_at(m->room);
+}
+
+uint32_t message_count(const struct message *m, enum recipient_state state)
+{
+	const uint32_t *counts = counts_of(m);
+	uint32_t n = 0;
+
+	if (counts)
+		return counts[state];
+	for (uint32_t i = 0; i < m->recipient_count; i++)
+		n += m->recipients[i].state == state;
+	return n;
+}
+
+/* Room for more of both. */
+static void make_room(struct message *m, unsigned room, uint32_t strings_cap)
+{
+	uint32_t counts[RECIPIENT_STATES];
+	size_t from = strings_at(m->room), to = strings_at(room);
+
+	for (unsigned state = 0; state < RECIPIENT_STATES; state++)
+		counts[state] = message_count(m, (enum recipient_state)state);
+	m->recipients = memory_grow(m->recipients, to + strings_cap);
+	if (m->strings_len)
+		memmove((char *)m->recipients + to, (char *)m->recipients + from, m->strings_len);
+	m->room = room;
+	m->strings_cap = strings_cap;
+	if (counts_of(m))
+		memcpy(counts_of(m), counts, sizeof counts);
+}
+
+/* Most messages have one recipient and a sender, and take what these need. */
+static uint32_t room_for(uint32_t need)
+{
+	enum { EXACTLY = 256 };
+
+	return need <= EXACTLY ? need : need + need / 2;
+}
+
 uint32_t message_add_string(struct message *m, struct view v)
 {
 	uint32_t at = m->strings_len ? m->strings_len : 1, need = at + (uint32_t)v.len + 1;
 
 	if (v.len == 0)
 		return 0;
-	if (need > m->strings_cap) {
-		/* Room for another string of this length: most messages have a recipient and a
-		 * sender. */
-		m->strings_cap =
-			m->strings_cap ? need + m->strings_cap / 2 : need + (uint32_t)v.len + 8;
-		m->strings = memory_grow(m->strings, m->strings_cap);
-	}
-	m->strings[0] = '\0';
-	memcpy(m->strings + at, v.data, v.len);
-	m->strings[at + v.len] = '\0';
+	if (need > m->strings_cap)
+		make_room(m, m->room, room_for(need));
+	strings_of(m)[0] = '\0';
+	memcpy(strings_of(m) + at, v.data, v.len);
+	strings_of(m)[at + v.len] = '\0';
 	m->strings_len = need;
 	return at;
 }
 
 const char *message_string(const struct message *m, uint32_t place)
 {
-	return place ? m->strings + place : "";
+	return place ? strings_of(m) + place : "";
 }
 
 struct message *message_new(uint64_t id)
@@ -216,41 +287,52 @@ void message_free(struct message **m)
 {
 	if (*m == NULL)
 		return;
-	for (uint32_t i = 0; i < (*m)->recipient_count; i++) {
-		target_drop(&(*m)->recipients[i].target);
-		free((*m)->recipients[i].outcome);
-	}
+	message_cut_recipients(*m, 0);
 	free((*m)->recipients);
-	free((*m)->strings);
+	free((*m)->under_way);
 	free(*m);
 	*m = NULL;
 }
 
 static struct recipient *new_recipient(struct message *m)
 {
-	if (m->recipient_count == m->recipient_cap) {
-		m->recipient_cap = m->recipient_cap ? m->recipient_cap * 2 : 1;
-		m->recipients =
-			memory_grow(m->recipients, m->recipient_cap * sizeof *m->recipients);
-	}
+	if (m->recipient_count == recipients_max(m->room))
+		make_room(m, m->room + 1, m->strings_cap);
 	struct recipient *r = &m->recipients[m->recipient_count++];
 
 	*r = (struct recipient){ .state = RECIPIENT_NEW };
-	m->counts[RECIPIENT_NEW]++;
+	if (counts_of(m))
+		counts_of(m)[RECIPIENT_NEW]++;
 	return r;
+}
+
+void message_cut_recipients(struct message *m, uint32_t count)
+{
+	while (m->recipient_count > count) {
+		struct recipient *last = &m->recipients[--m->recipient_count];
+
+		if (counts_of(m))
+			counts_of(m)[last->state]--;
+		target_drop(&last->target);
+		saying_drop(&last->said);
+	}
 }
 
 struct recipient *message_add_recipient(struct message *m, const struct envelope_recipient *from)
 {
-	struct recipient *r = new_recipient(m);
+	struct recipient kept = { 0 };
 
 	for (unsigned i = 0; i < RECIPIENT_FIELDS; i++)
-		keep(m, &envelope_recipient_fields[i], from, (char *)r + recipient_at[i]);
+		keep(m, &envelope_recipient_fields[i], from, (char *)&kept + recipient_at[i]);
+	struct recipient *r = new_recipient(m);
+
+	*r = kept;
 	return r;
 }
 
 struct recipient *message_add_alike(struct message *m, uint32_t index, struct view address)
 {
+	uint32_t place = message_add_string(m, address);
 	struct recipient *r = new_recipient(m);
 
 	for (unsigned i = 0; i < RECIPIENT_FIELDS; i++) {
@@ -259,15 +341,17 @@ struct recipient *message_add_alike(struct message *m, uint32_t index, struct vi
 		memcpy((char *)r + recipient_at[i], (char *)&m->recipients[index] + recipient_at[i],
 		       f->kind == ENVELOPE_TEXT ? sizeof(uint32_t) : f->size);
 	}
-	r->address = message_add_string(m, address);
+	r->address = place;
 	r->final = r->expanded = true;
 	return r;
 }
 
 void recipient_set(struct message *m, struct recipient *r, enum recipient_state state)
 {
-	m->counts[r->state]--;
-	m->counts[state]++;
+	if (counts_of(m)) {
+		counts_of(m)[r->state]--;
+		counts_of(m)[state]++;
+	}
 	r->state = (uint8_t)state;
 	if (state == RECIPIENT_GONE || state == RECIPIENT_DEFERRED || state == RECIPIENT_AGAIN)
 		target_drop(&r->target);
@@ -275,13 +359,47 @@ void recipient_set(struct message *m, struct recipient *r, enum recipient_state 
 
 uint32_t message_left(const struct message *m)
 {
-	return m->recipient_count - m->counts[RECIPIENT_GONE];
+	return m->recipient_count - message_count(m, RECIPIENT_GONE);
 }
 
 /* A delay notice may be on its way while everybody has been delivered to. */
 bool message_stays(const struct message *m)
 {
-	return message_left(m) || m->in_line || m->deliveries.count > 1;
+	return message_left(m) || m->in_line || message_deliveries(m)->count > 1;
+}
+
+struct under_way *message_under_way(struct message *m)
+{
+	if (m->under_way == NULL)
+		m->under_way = memory_get(sizeof *m->under_way);
+	return m->under_way;
+}
+
+void message_rest(struct message *m)
+{
+	const struct under_way *u = m->under_way;
+
+	if (u == NULL || m->in_line || u->deliveries.count || u->unwritten || u->put_off_s)
+		return;
+	free(m->under_way);
+	m->under_way = NULL;
+}
+
+const struct list *message_deliveries(const struct message *m)
+{
+	static const struct list none;
+
+	return m->under_way ? &m->under_way->deliveries : &none;
+}
+
+uint32_t message_put_off_s(const struct message *m)
+{
+	return m->under_way ? m->under_way->put_off_s : 0;
+}
+
+struct unwritten *message_unwritten(const struct message *m)
+{
+	return m->under_way ? m->under_way->unwritten : NULL;
 }
 
 int64_t message_age_ms(const struct message *m)
@@ -305,6 +423,16 @@ const char *message_name(const struct message *m)
 
 	queue_id_text(m->id, name);
 	return name;
+}
+
+void recipient_say(struct recipient *r, int64_t time_s, const char *status, const char *host,
+                   const char *text)
+{
+	struct saying *said = saying_new(status, host, text);
+
+	saying_drop(&r->said);
+	r->said = said;
+	r->said_s = time_s < 0 ? 0 : time_s > UINT32_MAX ? UINT32_MAX : (uint32_t)time_s;
 }
 
 bool recipient_wants(const struct recipient *r, uint8_t notify)
@@ -366,48 +494,4 @@ void found_free(struct found *found, unsigned count)
 		target_drop(&found[i].target);
 	}
 	free(found);
-}
-
-/* ---- outcomes ---- */
-
-void outcome_set(struct outcome **o, int64_t time_s, const char *status, const char *host,
-                 const char *text)
-{
-	const struct view parts[] = { view_of(status), view_of(host), view_of(text) };
-	size_t len = parts[0].len + parts[1].len + parts[2].len + 3;
-	char *to;
-
-	free(*o);
-	*o = memory_get(sizeof **o + len);
-	(*o)->time_s = time_s;
-	to = (*o)->bytes;
-	for (unsigned i = 0; i < 3; i++) {
-		if (parts[i].len)
-			memcpy(to, parts[i].data, parts[i].len);
-		to += parts[i].len + 1;
-	}
-}
-
-static const char *part(const struct outcome *o, unsigned number)
-{
-	const char *at = o ? o->bytes : "";
-
-	while (o && number--)
-		at += strlen(at) + 1;
-	return at;
-}
-
-const char *outcome_status(const struct outcome *o)
-{
-	return part(o, 0);
-}
-
-const char *outcome_host(const struct outcome *o)
-{
-	return part(o, 1);
-}
-
-const char *outcome_text(const struct outcome *o)
-{
-	return part(o, 2);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What queued remembers of every message: about 200 bytes and some 50 for each recipient, so that a
- * million messages fit into memory and nothing is looked up on the disk to list, count, or pick the
- * next job.
+ * What queued remembers of every message: about 140 bytes, 32 for each recipient, and the
+ * addresses, so that a million messages fit into memory and nothing is looked up on the disk to
+ * list, count, or pick the next job.
  */
 #ifndef QUEUE_QUEUED_RECORD_H
 #define QUEUE_QUEUED_RECORD_H
@@ -11,6 +11,7 @@
 #include "lib/base/list.h"
 #include "lib/wire/resolve.h"
 #include "lib/queue/queuefile.h"
+#include "queue/queued/sayings.h"
 #include "queue/queued/schedule.h"
 
 struct unwritten;
@@ -41,12 +42,6 @@ enum recipient_state {
 	RECIPIENT_STATES
 };
 
-/* What happened to a recipient: kept while deferred or until it is reported. */
-struct outcome {
-	int64_t time_s;
-	char bytes[]; /* status, host, text, each terminated */
-};
-
 /* The fields of an envelope that go onward are remembered as they are, texts as places in the
  * message's strings (0: the empty one). */
 #define KEPT_TEXT(name, declaration)         uint32_t name
@@ -57,10 +52,6 @@ struct outcome {
 #define KEPT_STAYS(kind, name, declaration)
 
 struct recipient {
-#define RECIPIENT_FIELD(name, declaration, kind, detail, way, line) \
-	KEPT_##way(kind, name, declaration)
-#include "lib/wire/envelope.def"
-#undef RECIPIENT_FIELD
 	uint8_t state;
 	uint8_t own_faults; /* in a row: its destination has not been heard since */
 	uint8_t contested;  /* struct job_recipient */
@@ -70,8 +61,14 @@ struct recipient {
 	bool listed : 1;    /* in a report that is on its way */
 	bool tried : 1;     /* while its log is read: in the last attempt that this tells of */
 	bool replaced : 1;  /* an alias: GONE by its expansion, others took its place */
+#define RECIPIENT_FIELD(name, declaration, kind, detail, way, line) \
+	KEPT_##way(kind, name, declaration)
+#include "lib/wire/envelope.def"
+#undef RECIPIENT_FIELD
+	/* What happened to it, kept while it is deferred or until it is reported. */
+	uint32_t said_s; /* wall clock; until 2106 */
+	struct saying *said;
 	struct target *target;
-	struct outcome *outcome;
 };
 
 enum message_damage {
@@ -90,55 +87,64 @@ enum report_wait {
 
 enum { MESSAGE_AGE_MAX_S = (1 << 22) - 1 }; /* who is older is waited for without end */
 
+/* What a message has only while something is done about it: most that wait have none. */
+struct under_way {
+	struct list deliveries;      /* waiting or running, reports included: the newest first */
+	struct unwritten *unwritten; /* NULL: its file says all that is known; journal.h */
+	struct message *line_next;
+	uint32_t cursor;    /* the recipient that is asked about next, while in line */
+	uint32_t put_off_s; /* see struct message, next */
+};
+
+/* A million of them: what is small stands in bits, and who waits has no more than that. */
 struct message {
 	uint64_t id;
-	uint64_t message_bytes, log_end;
-	uint32_t extra_bytes, envelope_bytes;
-	int64_t arrived_ms; /* wall clock, for people and reports */
+	uint64_t log_end;
+	uint64_t message_bytes : 36; /* message.size-max is at most 2G */
+	uint64_t room : 6;           /* for recipients: half of 1 << room */
+	uint64_t away_s : 22;        /* after born_ms: since when its file is not there; 0: it is,
+	                                as far as known */
+	int64_t arrived_ms : 48;     /* wall clock, for people and reports */
+	uint64_t attempts : 16;
 	/* By the clock that only goes forward: when it came, as far as that can be told, and its
 	 * next attempt (at_ms 0: none is waited for). Where that is a repeat, of who is AGAIN
 	 * alone, the attempt of those that are DEFERRED comes put_off_s seconds after born_ms (0:
 	 * there are none). */
-	int64_t born_ms;
+	int64_t born_ms : 48;
+	uint64_t origin : 3;        /* enum envelope_origin */
+	uint64_t report_faults : 3; /* of our own, in a row, that kept a report from being made */
+	uint64_t damaged : 2;       /* enum message_damage; `removed` is set too, and its end sets
+	                               the file aside */
+	uint64_t report_wait : 2;   /* enum report_wait */
+	bool held : 1;              /* by an operator: no attempts */
+	bool noticed : 1;           /* the delay notice is out, or on its way */
+	bool removed : 1;           /* by an operator, while agents had it: ends with their jobs */
+	bool in_line : 1;           /* waits to be admitted */
+	bool admitted : 1;          /* counts as active */
+	bool repeats : 1;           /* `next` is a repeat */
 	struct heap_entry next;
-	uint32_t put_off_s;
-	uint32_t recipient_count;
-	uint32_t counts[RECIPIENT_STATES]; /* recipients in each state */
-	uint32_t cursor; /* the recipient that is asked about next, while in line */
-	uint16_t attempts;
-	uint8_t origin;        /* enum envelope_origin */
-	uint8_t report_faults; /* of our own, in a row, that kept a report from being made */
-	unsigned away_s : 22;  /* after born_ms: since when its file is not there; 0: it is, as far
-	                          as  known */
-	unsigned damaged : 2;  /* enum message_damage; `removed` is set too, and its end sets the
-	                          file  aside */
-	unsigned report_wait : 2; /* enum report_wait */
-	bool held : 1;            /* by an operator: no attempts */
-	bool noticed : 1;         /* the delay notice is out, or on its way */
-	bool removed : 1;         /* by an operator, while agents had it: ends with their jobs */
-	bool in_line : 1;         /* waits to be admitted */
-	bool admitted : 1;        /* counts as active */
-	bool repeats : 1;         /* `next` is a repeat */
+	uint32_t extra_bytes, envelope_bytes, recipient_count;
+	/* In one piece: these; where there is room for many, how many are in each state; and the
+	 * strings, each terminated, place 0 being the empty one. A string or a recipient that is
+	 * added moves all. */
+	uint32_t strings_len;
 	struct recipient *recipients;
-	char *strings; /* each terminated; place 0 is the empty one */
-	uint32_t strings_len, strings_cap, recipient_cap;
+	uint32_t strings_cap;
 #define ENVELOPE_FIELD(name, declaration, kind, detail, way, line) \
 	KEPT_##way(kind, name, declaration)
 #include "lib/wire/envelope.def"
 #undef ENVELOPE_FIELD
-	struct message *line_next;
-	struct list deliveries;      /* waiting or running, reports included: the newest first */
-	struct unwritten *unwritten; /* NULL: its file says all that is known; journal.h */
+	struct under_way *under_way; /* NULL: nothing is */
 };
 
 /* The index by id. */
 struct records {
-	struct message **table; /* open addressing; never more than half full */
+	struct message **table; /* open addressing; never more than four fifths full */
 	size_t size, count;
 	struct heap attempts; /* those whose `next` is set */
 };
 
-void records_init(struct records *r);
+void records_init(struct records *r); /* a new life: nothing is remembered, no saying either */
 void records_add(struct records *r, struct message *m);
 void records_remove(struct records *r, struct message *m);
 struct message *records_find(const struct records *r, uint64_t id);
@@ -154,6 +160,8 @@ struct message *message_new(uint64_t id);
 void message_free(struct message **m);
 uint32_t message_add_string(struct message *m, struct view v);
 struct recipient *message_add_recipient(struct message *m, const struct envelope_recipient *r);
+/* Those from this number on are forgotten. */
+void message_cut_recipients(struct message *m, uint32_t count);
 /* A target of the alias `index`, with everything of it but its address; what it has is not stored
  * again. */
 struct recipient *message_add_alike(struct message *m, uint32_t index, struct view address);
@@ -163,7 +171,15 @@ void message_recipient(const struct message *m, const struct recipient *r,
                        struct envelope_recipient *out);
 const char *message_string(const struct message *m, uint32_t place);
 void recipient_set(struct message *m, struct recipient *r, enum recipient_state state);
+uint32_t message_count(const struct message *m, enum recipient_state state);
 uint32_t message_left(const struct message *m); /* recipients that are not GONE */
+/* Made where there is none. */
+struct under_way *message_under_way(struct message *m);
+/* Gives that back, where nothing is any more. */
+void message_rest(struct message *m);
+const struct list *message_deliveries(const struct message *m);
+uint32_t message_put_off_s(const struct message *m);
+struct unwritten *message_unwritten(const struct message *m);
 /* Will its file be there when the delivery of the present result has ended?  Then the result needs
  * a record, else the file goes. */
 bool message_stays(const struct message *m);
@@ -196,10 +212,8 @@ struct found {
 
 void found_free(struct found *found, unsigned count); /* the array too */
 
-void outcome_set(struct outcome **o, int64_t time_s, const char *status, const char *host,
-                 const char *text);
-const char *outcome_status(const struct outcome *o); /* "" of NULL, as the others */
-const char *outcome_host(const struct outcome *o);
-const char *outcome_text(const struct outcome *o);
+/* What happened to it is this. */
+void recipient_say(struct recipient *r, int64_t time_s, const char *status, const char *host,
+                   const char *text);
 
 #endif

@@ -61,7 +61,7 @@ struct replay {
 
 static void outcome_of(struct recipient *r, const struct queue_log *l)
 {
-	outcome_set(&r->outcome, l->time_s, l->status, l->host, l->text);
+	recipient_say(r, l->time_s, l->status, l->host, l->text);
 }
 
 /* A further attempt was planned, and of whom the last one put off it says nothing: he was under way
@@ -81,15 +81,7 @@ static void attempt_of(struct replay *p)
  * which a record is missing: none of them is delivered to, the alias is resolved again. */
 static void forget_from(struct replay *p, uint32_t first)
 {
-	struct message *m = p->m;
-
-	while (m->recipient_count > first) {
-		struct recipient *last = &m->recipients[m->recipient_count - 1];
-
-		m->counts[last->state]--;
-		free(last->outcome);
-		m->recipient_count--;
-	}
+	message_cut_recipients(p->m, first);
 }
 
 /* Of one that began for another alias no end will come. */

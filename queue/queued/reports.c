@@ -123,7 +123,7 @@ static enum job_report report_on(const struct message *m, const struct recipient
 	if (r->state == RECIPIENT_SUCCESS)
 		return r->relayed ? JOB_REPORT_RELAYED : JOB_REPORT_DELIVERED;
 	/* Owed to somebody, and not to the sender (outcomes.c): also of what a file tells of. */
-	return reports_may_tell(m, r, outcome_status(r->outcome)) && !is_nullsenders(m, r)
+	return reports_may_tell(m, r, saying_status(r->said)) && !is_nullsenders(m, r)
 	               ? JOB_REPORT_FAILED
 	               : JOB_REPORT_ALIAS;
 }
@@ -134,10 +134,10 @@ static void make_of_state(struct message *m, enum recipient_state state, enum jo
 	struct recipient **list;
 	uint32_t count = 0;
 
-	if (m->counts[state] == 0)
+	if (message_count(m, state) == 0)
 		return;
 	list = delivery_candidates(m, state);
-	for (uint32_t i = 0; i < m->counts[state]; i++)
+	for (uint32_t i = 0; i < message_count(m, state); i++)
 		if (!list[i]->listed && report_on(m, list[i]) == report)
 			list[count++] = list[i];
 	make_some(m, report, list, count);
@@ -180,8 +180,7 @@ static struct view told_key(const struct message *m, const struct recipient *r)
 {
 	static char key[STATUS_MAX + ADDRESS_MAX];
 
-	string_print_cut(key, sizeof key, "%s %s", outcome_status(r->outcome),
-	                 recipient_address(m, r));
+	string_print_cut(key, sizeof key, "%s %s", saying_status(r->said), recipient_address(m, r));
 	return view_of(key);
 }
 
@@ -215,9 +214,9 @@ void reports_given_back(struct reports *rs, const struct delivery *d, const stru
 
 void reports_make(struct reports *rs, struct message *m)
 {
-	if (m->counts[RECIPIENT_FAILED] && is_double_bounce(rs, m))
+	if (message_count(m, RECIPIENT_FAILED) && is_double_bounce(rs, m))
 		drop_failures(rs, m);
-	if (m->counts[RECIPIENT_FAILED])
+	if (message_count(m, RECIPIENT_FAILED))
 		tell_postmaster_once(rs, m);
 	make_of_state(m, RECIPIENT_FAILED, JOB_REPORT_FAILED);
 	make_of_state(m, RECIPIENT_FAILED, JOB_REPORT_ALIAS);
@@ -227,7 +226,7 @@ void reports_make(struct reports *rs, struct message *m)
 
 static bool is_notice_due(const struct reports *rs, const struct message *m)
 {
-	return m->counts[RECIPIENT_DEFERRED] && !m->noticed &&
+	return message_count(m, RECIPIENT_DEFERRED) && !m->noticed &&
 	       rs->settings->queue_delay_notice_ms &&
 	       message_age_ms(m) >= rs->settings->queue_delay_notice_ms;
 }
@@ -243,7 +242,7 @@ void reports_notice(struct reports *rs, struct message *m)
 		return;
 	m->noticed = true;
 	list = delivery_candidates(m, RECIPIENT_DEFERRED);
-	for (uint32_t i = 0; i < m->counts[RECIPIENT_DEFERRED]; i++)
+	for (uint32_t i = 0; i < message_count(m, RECIPIENT_DEFERRED); i++)
 		if (recipient_wants(list[i], ENVELOPE_NOTIFY_DELAY))
 			list[count++] = list[i];
 	if (has_sender(m) && m->origin != ENVELOPE_NETWORK)

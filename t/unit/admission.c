@@ -2,11 +2,20 @@
 /* Whose turn it is to be asked about, and how many at once. */
 #include "queue/queued/admission.h"
 
+#include <stdlib.h>
+
 #include "t/tap.h"
 
 enum { SPARE = 5 };
 
 static struct message messages[ADMISSION_ACTIVE_MAX + SPARE];
+
+static void begin_anew(void)
+{
+	for (unsigned i = 0; i < ADMISSION_ACTIVE_MAX + SPARE; i++)
+		free(messages[i].under_way);
+	memset(messages, 0, sizeof messages);
+}
 
 static void turns(void)
 {
@@ -14,7 +23,7 @@ static void turns(void)
 	char order[13] = "";
 	struct message *m;
 
-	memset(messages, 0, sizeof messages);
+	begin_anew();
 	ok(admission_next(&a) == NULL, "nobody waits");
 	for (unsigned i = 0; i < 12; i++) {
 		messages[i].id = i;
@@ -42,7 +51,7 @@ static void bound(void)
 	struct message *m;
 	unsigned n = 0;
 
-	memset(messages, 0, sizeof messages);
+	begin_anew();
 	for (unsigned i = 0; i < ADMISSION_ACTIVE_MAX + SPARE; i++)
 		admission_stand_in_line(&a, &messages[i], false);
 	while ((m = admission_next(&a)) != NULL) {
@@ -59,5 +68,6 @@ int main(void)
 {
 	turns();
 	bound();
+	begin_anew();
 	return tap_done();
 }

@@ -79,8 +79,9 @@ static bool is_far(int64_t at_ms)
 
 static bool has(const struct message *m, unsigned fresh, unsigned deferred, unsigned again)
 {
-	return m->counts[RECIPIENT_NEW] == fresh && m->counts[RECIPIENT_DEFERRED] == deferred &&
-	       m->counts[RECIPIENT_AGAIN] == again;
+	return message_count(m, RECIPIENT_NEW) == fresh &&
+	       message_count(m, RECIPIENT_DEFERRED) == deferred &&
+	       message_count(m, RECIPIENT_AGAIN) == again;
 }
 
 /* Its time has come. */
@@ -118,13 +119,13 @@ static void beside(bool repeat_first)
 	r->own_faults = 1;
 	recipient_set(m, r, repeat_first ? RECIPIENT_DEFERRED : RECIPIENT_AGAIN);
 	attempts_plan(&attempts, m);
-	ok(is_soon(m, now, 1000) && is_far(m->born_ms + m->put_off_s * 1000LL),
+	ok(is_soon(m, now, 1000) && is_far(m->born_ms + message_put_off_s(m) * 1000LL),
 	   "%s first: a repeat soon, an attempt later",
 	   repeat_first ? "the repeat" : "the attempt");
 	attempts_plan(&attempts, m);
 	ok(m->attempts == 1 && noted == 1, "planned once");
 	ok(comes_due(m) && has(m, 1, 1, 0), "the repeat takes one of them");
-	ok(!m->repeats && m->put_off_s == 0 && is_far(m->next.at_ms), "the other waits on");
+	ok(!m->repeats && message_put_off_s(m) == 0 && is_far(m->next.at_ms), "the other waits on");
 	attempts_plan(&attempts, m);
 	ok(m->attempts == 1 && noted == 1, "without another attempt");
 	ok(comes_due(m) && has(m, 2, 0, 0), "which takes all");
@@ -137,7 +138,7 @@ static void sooner(void)
 
 	attempts_plan(&attempts, m);
 	attempts_forget(&attempts, m);
-	ok(m->next.at_ms == 0 && !m->repeats && m->put_off_s == 0, "nothing is waited for");
+	ok(m->next.at_ms == 0 && !m->repeats && message_put_off_s(m) == 0, "nothing is waited for");
 	records_set_next(&records, m, clock_ms() + 1000);
 	attempts_plan(&attempts, m);
 	ok(!m->repeats && comes_due(m) && has(m, 2, 0, 0),
@@ -168,7 +169,7 @@ static void hastened(void)
 
 	attempts_plan(&attempts, m);
 	attempts_hasten(&attempts, m);
-	ok(has(m, 3, 0, 0) && m->next.at_ms == 0 && m->put_off_s == 0,
+	ok(has(m, 3, 0, 0) && m->next.at_ms == 0 && message_put_off_s(m) == 0,
 	   "an operator's word: all at once");
 	ok(noted == 2 && last.number == 1 && last.time_s <= clock_wall_s(),
 	   "the file says that their time has come");

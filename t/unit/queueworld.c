@@ -516,7 +516,7 @@ static void mix_recipient(const struct recipient *r, const struct message *m)
 {
 	mix(r->state | (uint64_t)r->final << 4 | (uint64_t)r->relayed << 5 |
 	    (uint64_t)r->listed << 6 | (uint64_t)(r->target != NULL) << 7 |
-	    (uint64_t)(outcome_status(r->outcome)[0]) << 8 |
+	    (uint64_t)(saying_status(r->said)[0]) << 8 |
 	    (uint64_t)truth_address_number(recipient_address(m, r)) << 16);
 	mix(r->own_faults);
 	if (r->target && r->target->destination)
@@ -541,14 +541,14 @@ static void mix_message(const struct message *m)
 	}
 	mix(m->held | m->noticed << 1 | m->removed << 2 | m->damaged << 3 | m->in_line << 5 |
 	    m->admitted << 6 | m->repeats << 7 | m->report_wait << 8 | m->report_faults << 10);
-	mix_time(m->put_off_s ? m->born_ms + (int64_t)m->put_off_s * 1000 : 0);
-	mix(m->attempts * 16u + m->cursor);
-	mix(m->unwritten != NULL);
+	mix_time(message_put_off_s(m) ? m->born_ms + (int64_t)message_put_off_s(m) * 1000 : 0);
+	mix(m->attempts * 16u + (m->in_line ? m->under_way->cursor : 0));
+	mix(message_unwritten(m) != NULL);
 	mix_time(m->next.place ? m->next.at_ms : 0);
 	mix_time(m->born_ms);
 	for (uint32_t i = 0; i < m->recipient_count; i++)
 		mix_recipient(&m->recipients[i], m);
-	LIST_EACH(d, &m->deliveries, struct delivery, of_message)
+	LIST_EACH(d, message_deliveries(m), struct delivery, of_message)
 		mix_delivery(d);
 }
 

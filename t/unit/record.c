@@ -2,6 +2,7 @@
 /* The index of messages and the heap of attempts, against plain arrays. */
 #include "queue/queued/record.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,15 +95,78 @@ static void messages(void)
 	ok(message_left(m) == 1001 && m->log_end == 256 + 10 + 5 && m->arrived_ms == 7,
 	   "recipients are counted, offsets right");
 	recipient_set(m, &m->recipients[5], RECIPIENT_GONE);
-	ok(message_left(m) == 1000 && m->counts[RECIPIENT_NEW] == 1000, "states are counted");
-	outcome_set(&m->recipients[6].outcome, 9, "4.4.1", "", "no answer");
-	ok(strcmp(outcome_status(m->recipients[6].outcome), "4.4.1") == 0 &&
-	           outcome_host(m->recipients[6].outcome)[0] == '\0' &&
-	           strcmp(outcome_text(m->recipients[6].outcome), "no answer") == 0 &&
-	           outcome_text(NULL)[0] == '\0',
-	   "an outcome keeps its three words");
-	ok(sizeof(struct message) <= 200 && sizeof(struct recipient) <= 48,
+	ok(message_left(m) == 1000 && message_count(m, RECIPIENT_NEW) == 1000,
+	   "states are counted");
+	recipient_say(&m->recipients[6], 9, "4.4.1", "", "no answer");
+	ok(strcmp(saying_status(m->recipients[6].said), "4.4.1") == 0 &&
+	           saying_host(m->recipients[6].said)[0] == '\0' &&
+	           strcmp(saying_text(m->recipients[6].said), "no answer") == 0 &&
+	           saying_text(NULL)[0] == '\0',
+	   "what was said keeps its three words");
+	ok(sizeof(struct message) <= 104 && sizeof(struct recipient) <= 32,
 	   "the record is compact (%zu, %zu)", sizeof(struct message), sizeof(struct recipient));
+	message_free(&m);
+}
+
+/* A string or a recipient that is added moves the others. */
+static void growing(void)
+{
+	struct message *m = message_new(2);
+	struct envelope e = { .sender = "first@example.test" };
+	struct queue_header h = { .message_bytes = 1 };
+	struct envelope_recipient to = { .orcpt = "rfc822;o" };
+	unsigned wrong = 0;
+
+	message_take_envelope(m, &e, &h);
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(to.address, sizeof to.address, "r%u@example.test", i);
+		struct recipient *r = message_add_recipient(m, &to);
+
+		wrong += strcmp(recipient_address(m, r), to.address) != 0;
+		if (i % 3 == 0)
+			recipient_set(m, r, RECIPIENT_DEFERRED);
+		wrong += message_count(m, RECIPIENT_DEFERRED) != i / 3 + 1 ||
+		         message_count(m, RECIPIENT_NEW) != i - i / 3;
+	}
+	ok(wrong == 0 && strcmp(message_sender(m), "first@example.test") == 0,
+	   "states are counted while few become many, and the sender stays");
+	message_cut_recipients(m, 4);
+	ok(m->recipient_count == 4 && message_count(m, RECIPIENT_DEFERRED) == 2 &&
+	           message_count(m, RECIPIENT_NEW) == 2,
+	   "those that are forgotten do not count");
+	message_free(&m);
+}
+
+static void said(void)
+{
+	struct recipient one = { 0 }, other = { 0 };
+
+	recipient_say(&one, 1, "4.4.1", "mx.example.test", "no answer");
+	recipient_say(&other, -1, "4.4.1", "mx.example.test", "no answer");
+	ok(one.said == other.said && one.said_s == 1 && other.said_s == 0,
+	   "what is said of many is there once");
+	recipient_say(&other, 1LL << 40, "4.4.1", "mx.example.tes", "tno answer");
+	ok(one.said != other.said && other.said_s == UINT32_MAX &&
+	           strcmp(saying_text(one.said), "no answer") == 0,
+	   "but for no more than it was said of");
+	saying_drop(&one.said);
+	saying_drop(&other.said);
+	ok(one.said == NULL, "and is gone with the last of them");
+}
+
+static void at_rest(void)
+{
+	struct message *m = message_new(3);
+
+	ok(m->under_way == NULL && message_deliveries(m)->count == 0 && message_put_off_s(m) == 0 &&
+	           message_unwritten(m) == NULL,
+	   "a message that waits has nothing under way");
+	message_under_way(m)->put_off_s = 7;
+	message_rest(m);
+	ok(message_put_off_s(m) == 7, "what is under way is kept");
+	m->under_way->put_off_s = 0;
+	message_rest(m);
+	ok(m->under_way == NULL, "and gives its memory back at the end");
 	message_free(&m);
 }
 
@@ -138,6 +202,9 @@ int main(void)
 {
 	index_of_many();
 	messages();
+	growing();
+	said();
+	at_rest();
 	targets();
 	return tap_done();
 }
