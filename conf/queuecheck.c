@@ -268,7 +268,7 @@ static void judge_message(struct check *k, const struct queuedir_entry *e)
 	}
 	/* What was set aside may have been under a name that was another's. */
 	queue_verify(&k->file, fd, e->place == QUEUEDIR_LIVE ? e->id : 0,
-	             k->have_key ? &k->key : NULL, true);
+	             k->have_key ? &k->key : NULL, QUEUE_READ_ALL);
 	struct queue_mend m;
 
 	k->mendable = k->have_key && queue_mend_suits(&k->file) &&

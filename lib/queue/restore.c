@@ -62,7 +62,7 @@ static void mend(int fd, uint64_t id, struct queue_verified *v, const struct que
 
 	if (queue_mend_suits(v) && queue_mend(fd, id, key, &m) &&
 	    pwrite_whole(fd, &m.byte, 1, m.at) == 0)
-		queue_verify(v, fd, id, key, true);
+		queue_verify(v, fd, id, key, QUEUE_READ_ALL);
 }
 
 int queue_restore(int directory, const struct queue_key *key, const char *from, bool unverified,
@@ -81,7 +81,7 @@ int queue_restore(int directory, const struct queue_key *key, const char *from, 
 	queue_verified_init(&v);
 	const uint64_t expected = aside ? 0 : *id;
 
-	queue_verify(&v, fd, expected, key, true);
+	queue_verify(&v, fd, expected, key, QUEUE_READ_ALL);
 	mend(fd, expected, &v, key);
 	if (queue_verified_whole(&v))
 		*id = v.header.id;

@@ -66,7 +66,7 @@ static bool all_zeros(const char *bytes, size_t len)
 }
 
 static enum queue_verdict examine(struct queue_verified *v, int fd, uint64_t id,
-                                  const struct queue_key *key, bool with_text)
+                                  const struct queue_key *key, enum queue_reading reading)
 {
 	char bytes[QUEUE_HEADER_BYTES];
 	struct view header = { bytes, sizeof bytes };
@@ -100,19 +100,20 @@ static enum queue_verdict examine(struct queue_verified *v, int fd, uint64_t id,
 	    !queue_seal_verify(header, view_take(text_view(&v->tail), v->header.envelope_bytes),
 	                       key))
 		return QUEUE_SEAL_WRONG;
-	if (with_text || state_wrong)
+	if (state_wrong || reading == QUEUE_READ_ALL ||
+	    (reading == QUEUE_READ_UNSYNCED && v->state != QUEUE_LIVE))
 		verdict = read_text(v, fd);
 	return verdict == QUEUE_WHOLE && state_wrong ? QUEUE_STATE_WRONG : verdict;
 }
 
 void queue_verify(struct queue_verified *v, int fd, uint64_t id, const struct queue_key *key,
-                  bool with_text)
+                  enum queue_reading reading)
 {
 	v->error = 0;
 	v->state = '\0';
 	v->header = (struct queue_header){ 0 };
 	text_clear(&v->tail);
-	v->verdict = examine(v, fd, id, key, with_text);
+	v->verdict = examine(v, fd, id, key, reading);
 }
 
 const char *queue_verdict_text(const struct queue_verified *v)

@@ -23,6 +23,15 @@ enum queue_verdict {
 	QUEUE_UNREADABLE    /* not now: error */
 };
 
+/* How much of a file is read. */
+enum queue_reading {
+	QUEUE_READ_ENDS, /* header, envelope and log; the message itself is taken for right, as long
+	                    as all the rest is */
+	QUEUE_READ_UNSYNCED, /* the message too, unless the state byte says that it was synced: what
+	                        was on the disk before that byte was written no crash can tear */
+	QUEUE_READ_ALL
+};
+
 struct queue_verified {
 	enum queue_verdict verdict;
 	int error;                  /* QUEUE_UNREADABLE: errno; 0: it was truncated meanwhile */
@@ -34,10 +43,9 @@ struct queue_verified {
 void queue_verified_init(struct queue_verified *v);
 void queue_verified_free(struct queue_verified *v);
 /* id: by the file's name; 0: whose it is, the header says. key NULL: there is no secret, every seal
- * is wrong. read_text: else the message itself is taken for right, as long as all the rest is. May
- * be called again. */
+ * is wrong. May be called again. */
 void queue_verify(struct queue_verified *v, int fd, uint64_t id, const struct queue_key *key,
-                  bool read_text);
+                  enum queue_reading reading);
 /* Words for the log and the operator. */
 const char *queue_verdict_text(const struct queue_verified *v);
 /* Is all right that has a checksum? */

@@ -82,7 +82,7 @@ static bool look_at(void *context, const struct queuedir_entry *e)
 
 	if (fd < 0)
 		return true;
-	queue_verify(&s->file, fd, e->id, s->key, false);
+	queue_verify(&s->file, fd, e->id, s->key, QUEUE_READ_ENDS);
 	/* One of the others is enough, and costs time. */
 	if (queue_verified_whole(&s->file))
 		s->ours = true;

@@ -15,7 +15,8 @@
  *	anything else             it was whole once, since the live byte is written after the
  *	                          sync: to damaged/, with a warning
  *
- * After a clean stop the message bytes are not read again.
+ * The message bytes are read again only where a crash may have torn them: not after a clean stop,
+ * and not where the live byte says that they were on the disk before it.
  */
 #include "queue/queued/recover.h"
 
@@ -234,7 +235,7 @@ static void leave_unreadable(struct recovery *r, uint64_t id, const char *name, 
 	disk_note_odd(r->disk, stray ? QUEUEDIR_STRAY : QUEUEDIR_UNREADABLE, path);
 }
 
-/* All its checksums are right. */
+/* All its checksums are right. Synced, as the byte says. */
 static void mend_state(struct recovery *r, uint64_t id, const char *name)
 {
 	char path[QUEUEDIR_NAME_MAX];
@@ -242,7 +243,7 @@ static void mend_state(struct recovery *r, uint64_t id, const char *name)
 	queuedir_name(id, path);
 	int fd = queuedir_open(r->disk->directory, path, O_WRONLY);
 
-	if (fd < 0 || queuedir_make_live(fd) < 0)
+	if (fd < 0 || fsync(fd) < 0 || queuedir_make_live(fd) < 0)
 		log_warn("event=live-mark-failed reason=\"%m\"");
 	log_warn("id=%s event=recover-mended reason=\"invalid state byte\"", name);
 	if (fd >= 0)
@@ -285,7 +286,8 @@ static void examine_one(struct recovery *r, uint64_t id)
 		leave_unreadable(r, id, name, queuedir_error(error), queuedir_is_stray(error));
 		return;
 	}
-	queue_verify(&r->file, fd, id, &r->disk->key, !r->clean);
+	queue_verify(&r->file, fd, id, &r->disk->key,
+	             r->clean ? QUEUE_READ_ENDS : QUEUE_READ_UNSYNCED);
 	close(fd);
 	take_or_set_aside(r, id, name);
 }
@@ -342,7 +344,7 @@ int recover_one(struct disk *disk, uint64_t id,
 	if (fd < 0)
 		return fail(why, "%s", queuedir_error(errno));
 	queue_verified_init(&r.file);
-	queue_verify(&r.file, fd, id, &disk->key, true);
+	queue_verify(&r.file, fd, id, &disk->key, QUEUE_READ_ALL);
 	close(fd);
 	if (r.file.verdict != QUEUE_WHOLE)
 		fail(why, "%s", queue_verdict_text(&r.file));

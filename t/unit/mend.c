@@ -66,7 +66,7 @@ static bool comes_back(int fd, uint64_t at, int bit, const struct queue_key *wit
 	char was = flip(fd, at, (char)(1 << bit));
 	bool good;
 
-	queue_verify(&verified, fd, 77, with, true);
+	queue_verify(&verified, fd, 77, with, QUEUE_READ_ALL);
 	good = queue_verified_whole(&verified) ||
 	       (queue_mend_suits(&verified) && queue_mend(fd, 77, with, &m) && m.at == at &&
 	        m.byte == was && m.whole);
