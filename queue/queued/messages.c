@@ -380,7 +380,7 @@ void messages_result(void *context, struct delivery *d, struct recipient *r,
 	else
 		outcomes_defer(ms->journal, m, r, result->status, result->remote_host,
 		               result->text);
-	if (result->contested && r->contested < UINT8_MAX)
+	if (result->contested && r->contested < CONTESTED_MAX)
 		r->contested++;
 	if (result->last)
 		journal_put_off(ms->journal, m, &d->notes);

@@ -51,10 +51,12 @@ enum recipient_state {
 #define KEPT_ONWARD(kind, name, declaration) KEPT_##kind(name, declaration);
 #define KEPT_STAYS(kind, name, declaration)
 
+enum { CONTESTED_MAX = 15 };
+
 struct recipient {
 	uint8_t state;
-	uint8_t own_faults; /* in a row: its destination has not been heard since */
-	uint8_t contested;  /* struct job_recipient */
+	unsigned own_faults : 4; /* in a row: its destination has not been heard since */
+	unsigned contested : 4;  /* struct job_recipient; no more than CONTESTED_MAX */
 	bool final : 1;     /* came out of an expansion, or was its own: not expanded again */
 	bool expanded : 1;  /* a target of an alias of ours: nobody outside has named its address */
 	bool relayed : 1;   /* RECIPIENT_SUCCESS: by another host */
