@@ -133,6 +133,20 @@ bool net_address_equal(const struct net_address *a, const struct net_address *b)
 	return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
+void net_address_owners(const struct net_address *a, struct share_path *out)
+{
+	static const uint8_t ipv4[NET_OWNERS] = { 2, 3, 4 }, ipv6[NET_OWNERS] = { 4, 6, 8 };
+	uint8_t key[1 + sizeof a->bytes] = { a->family }; /* no IPv4 network is an IPv6 one */
+
+	memcpy(key + 1, a->bytes, sizeof a->bytes);
+	*out = (struct share_path){ 0 };
+	for (unsigned i = 0; i < NET_OWNERS; i++)
+		share_path_add(out, key,
+		               1 + (a->family == 4   ? ipv4[i]
+		                    : a->family == 6 ? ipv6[i]
+		                                     : 0));
+}
+
 /* Are the first `bits` bits of both the same? */
 static bool same_bits(const uint8_t *a, const uint8_t *b, unsigned bits)
 {

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "lib/base/bytes.h"
+#include "lib/base/shares.h"
 
 /* Family 4 or 6 (0: none, e.g. a local submission); IPv4 stands in the first four bytes.
  * An IPv4-mapped IPv6 address is always held as IPv4. */
@@ -30,6 +31,19 @@ const char *net_address_text(const struct net_address *a, char out[NET_ADDRESS_T
 const char *net_address_literal(const struct net_address *a, char out[NET_ADDRESS_TEXT_MAX]);
 bool net_address_equal(const struct net_address *a,
                        const struct net_address *b); /* port not compared */
+
+/*
+ * Whose an address is, from wide to narrow, for all that is shared out by who asks (limits, pools,
+ * delays): a wide network, which is what a provider has, a network, which is what one line or a
+ * small house has, and a site, which is what one host can change its address in.
+ *
+ *	IPv4   /16, /24, /32        IPv6   /32, /48, /64
+ *
+ * What has no family is one owner of its own.
+ */
+enum net_owner { NET_WIDE, NET_NETWORK, NET_SITE, NET_OWNERS };
+
+void net_address_owners(const struct net_address *a, struct share_path *out);
 
 struct net_network {
 	struct net_address base;

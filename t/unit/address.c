@@ -45,6 +45,22 @@ static const struct {
 };
 
 static const struct {
+	const char *one, *other;
+	unsigned shared; /* how many owners, the wide ones first */
+} owners[] = {
+	{ "192.0.2.1", "192.0.2.1", 3 },
+	{ "192.0.2.1", "::ffff:192.0.2.1", 3 },
+	{ "192.0.2.1", "192.0.2.2", 2 },
+	{ "192.0.2.1", "192.0.3.1", 1 },
+	{ "192.0.2.1", "192.1.2.1", 0 },
+	{ "2001:db8:1:2::1", "2001:db8:1:2:ffff::", 3 },
+	{ "2001:db8:1:2::1", "2001:db8:1:3::1", 2 },
+	{ "2001:db8:1:2::1", "2001:db8:2:2::1", 1 },
+	{ "2001:db8:1:2::1", "2001:db9:1:2::1", 0 },
+	{ "0.0.0.0", "::", 0 },
+};
+
+static const struct {
 	const char *network, *address;
 	int holds; /* -1: the network is refused */
 } networks[] = {
@@ -91,6 +107,24 @@ static void check_addresses(void)
 	}
 }
 
+static void check_owners(const char *one, const char *other, unsigned want)
+{
+	struct net_address a, b;
+	struct share_path of_a, of_b;
+	unsigned shared = 0;
+
+	net_address_parse(view_of(one), &a);
+	net_address_parse(view_of(other), &b);
+	a.port = 1; /* which matters to nobody */
+	net_address_owners(&a, &of_a);
+	net_address_owners(&b, &of_b);
+	while (shared < NET_OWNERS &&
+	       memcmp(&of_a.keys[shared], &of_b.keys[shared], sizeof of_a.keys[0]) == 0)
+		shared++;
+	ok(of_a.levels == NET_OWNERS && shared == want, "%s and %s share %u owners", one, other,
+	   want);
+}
+
 int main(void)
 {
 	struct net_address a = { 0 };
@@ -122,5 +156,7 @@ int main(void)
 		           net_network_holds(&n, &a) == (networks[i].holds == 1),
 		   "%s in %s: %d", networks[i].address, networks[i].network, networks[i].holds);
 	}
+	for (size_t i = 0; i < sizeof owners / sizeof owners[0]; i++)
+		check_owners(owners[i].one, owners[i].other, owners[i].shared);
 	return tap_done();
 }
