@@ -6,6 +6,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/pace.h"
 #include "lib/mail/date.h"
 #include "smtpd/data.h"
 #include "lib/mail/fixup.h"
@@ -21,7 +22,10 @@ enum {
 	MESSAGE_ID_TEXT_MAX = 320,
 	/* About what we add to a message: what was delivered, and did not fit, had it. */
 	RECEIVED_BYTES = 512,
-	DELIVERED_TO_MAX = 100 /* fields that are held against all recipients */
+	DELIVERED_TO_MAX = 100, /* fields that are held against all recipients */
+	/* Of a message that will be refused whatever follows: so much is read on for the sake of a
+	 * reply behind its end, which a client understands better than a closed connection. */
+	READ_ON_MAX_BYTES = 16 << 20
 };
 
 /* One message on its way. */
@@ -34,6 +38,11 @@ struct arrival {
 	unsigned delivered_to; /* fields seen */
 	bool too_large;
 	bool write_failed; /* refusal says why */
+	uint64_t received; /* bytes, all of them */
+	bool refused;      /* it will be, whatever follows: its file is gone */
+	uint64_t refused_at;
+	bool cut; /* its end was not waited for */
+	struct progress progress;
 	struct spool_refusal refusal;
 	char date[DATE_TEXT_MAX], message_id[MESSAGE_ID_TEXT_MAX];
 };
@@ -117,23 +126,66 @@ static void take_span(struct arrival *a, struct view span)
 		a->write_failed = fixup_add(&a->header, span) != 0;
 }
 
-/* Reads to the end of the message, whatever is wrong with it. DATA_MORE: the client is gone. */
+static bool is_refused(const struct arrival *a)
+{
+	return a->data.fault != DATA_GOOD || a->too_large || a->write_failed || header_too_long(a);
+}
+
+/* What is refused takes up no room of the queue while the rest of it is read. */
+static enum data_result take(struct arrival *a, struct view *in)
+{
+	enum data_result result;
+	struct view span;
+
+	a->received += in->len;
+	while ((result = data_next(&a->data, in, &span)) == DATA_SPAN)
+		take_span(a, span);
+	if (is_refused(a) && !a->refused) {
+		a->refused = true;
+		a->refused_at = a->received;
+		spool_abandon(a->writer);
+	}
+	a->cut = result == DATA_MORE && a->refused &&
+	         a->received - a->refused_at > READ_ON_MAX_BYTES;
+	return a->cut ? DATA_END : result;
+}
+
+/* Bytes have come: are they too few for the time that they took? */
+static bool is_too_slow(struct arrival *a, int64_t now_ms, size_t bytes)
+{
+	struct session *s = a->session;
+	const struct progress_rate least = { .per_second = s->settings->smtpd_data_rate_min_bytes,
+		                             .patience_ms = s->settings->smtpd_timeout_ms };
+
+	if (progress_goes_on(&a->progress, &least, now_ms, (int64_t)bytes))
+		return false;
+	log_info("event=slow client=%s bytes=%llu bytes_per_second_min=%lld", s->name,
+	         (unsigned long long)a->received, (long long)least.per_second);
+	reply(s, 421, "4.4.2", "%s message comes too slowly, closing", s->settings->host_name);
+	s->over = true;
+	return true;
+}
+
+/* Reads to the end of the message, whatever is wrong with it, or as far as it is worth it.
+ * DATA_MORE: the client is gone. */
 static enum data_result receive(struct arrival *a)
 {
 	struct session *s = a->session;
-	int64_t until_ms = clock_ms() + MESSAGE_TIME_MAX_MS;
+	int64_t now_ms = clock_ms();
+	const int64_t until_ms = now_ms + MESSAGE_TIME_MAX_MS;
 
+	progress_begin(&a->progress, now_ms);
 	for (;;) {
-		struct view in, span;
+		struct view in;
 		enum stream_result got = stream_some(&s->client, CHUNK_MAX, &in);
 		enum data_result result;
 
-		if (got == STREAM_OK && clock_ms() > until_ms)
+		now_ms = clock_ms();
+		if (got == STREAM_OK && now_ms > until_ms)
 			got = STREAM_TIMEOUT;
-		if (session_read_failed(s, got))
+		if (session_read_failed(s, got) || is_too_slow(a, now_ms, in.len))
 			return DATA_MORE;
-		while ((result = data_next(&a->data, &in, &span)) == DATA_SPAN)
-			take_span(a, span);
+		result = take(a, &in);
 		if (result != DATA_MORE) {
 			stream_unread(&s->client, in.len);
 			return result;
@@ -269,7 +321,9 @@ static void finish(struct arrival *a, enum data_result end)
 		refuse(s, 521, "5.6.0",
 		       "ambiguous end of message: a dot between line ends other than CR LF, closing");
 		s->over = true;
-	} else if (!refuse_message(a)) {
+	} else if (refuse_message(a)) {
+		s->over = s->over || a->cut;
+	} else {
 		if (commit(a) != 0) {
 			refuse(s, code_of(&a->refusal), a->refusal.status, "%s", a->refusal.text);
 		} else {

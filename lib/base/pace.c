@@ -54,3 +54,22 @@ bool bucket_take(struct bucket *b, const struct bucket_rate *rate, int64_t now_m
 	b->missing += amount * PARTS;
 	return true;
 }
+
+void progress_begin(struct progress *p, int64_t now_ms)
+{
+	*p = (struct progress){ .at_ms = now_ms };
+}
+
+/* What came at once does not count for later: a client that sends most of a message and then holds
+ * it is as slow as another. */
+bool progress_goes_on(struct progress *p, const struct progress_rate *rate, int64_t now_ms,
+                      int64_t amount)
+{
+	if (rate->per_second == 0)
+		return true;
+	p->late_us += (now_ms - p->at_ms) * 1000 - amount * 1000000 / rate->per_second;
+	p->at_ms = now_ms;
+	if (p->late_us < 0)
+		p->late_us = 0;
+	return p->late_us <= rate->patience_ms * 1000;
+}

@@ -18,6 +18,7 @@ from wirehouse import PATIENCE_SECONDS, WIRE_DONE, maker, receive
 EHLO = r"250-mail.example.test\n250-PIPELINING\n250-SIZE 52428800\n250-STARTTLS\n250-8BITMIME\n250-DSN\n250 ENHANCEDSTATUSCODES"
 ID = r"250 2.0.0 queued as \d{13}"
 OK_MAIL, OK_RCPT, GO = r"250 2.1.0 .*", r"250 2.1.5 .*", r"354 .*"
+LINE = b"z" * 98 + b"\r\n"
 
 # Each: name, options of client(), then what is sent (a string, with its line ends) and the replies to it
 # (regular expressions; None: the end of the connection).
@@ -418,6 +419,62 @@ def trouble(house):
     is_(message.state, "abandoned", "a client that leaves in the middle leaves nothing")
 
 
+def begun(house, client=None):
+    """A client that may send its text now."""
+    client = client or house.client()
+    client.ask("EHLO me.test")
+    client.say("MAIL FROM:<a@far.test>", "RCPT TO:<b@example.test>", "DATA")
+    client.answer(), client.answer(), client.answer()
+    return client
+
+
+def refused_early(house):
+    """What will be refused takes up no room while the rest of it comes, and is not read for ever."""
+    for text, answer in ((b"x: y\r\n\r\n" + LINE * 700, "552 5.3.4"), (b"x: y\r\n\r\na bare\nLF\r\n", "554 5.6.0"),
+                         (b"x: y\r\n\r\na NUL\0\r\n", "554 5.6.0")):
+        client = begun(house)
+        message = house.queue.messages[-1]
+        client.send(text)
+        ok(message.ended.wait(PATIENCE_SECONDS), f"{answer}: the file goes before the text has come to its end")
+        client.send(LINE * 1000 + b".\r\n")
+        ok(client.answer().startswith(answer), "which is waited for")
+        is_(client.ask("RSET")[:3], "250", "and the conversation goes on")
+        client.close()
+        client = begun(house)
+        client.send(text)
+        sender = threading.Thread(target=client.send, args=(LINE * 400000,))
+        sender.start()
+        ok(client.answer().startswith(answer), "not for ever")
+        is_(client.answer(), None, "and then the connection is closed")
+        sender.join()
+        client.close()
+
+
+def slow():
+    """Too few bytes for their time, although no wait for the next one is long."""
+    with Smtp("smtpd.timeout 3s\nsmtpd.data-rate-min 1M\n") as house:
+        client = begun(house)
+        message, answers = house.queue.messages[-1], []
+        reader = threading.Thread(target=lambda: answers.append(client.answer()))
+        reader.start()
+        while reader.is_alive():
+            client.send("a line\r\n")
+            reader.join(0.02)
+        is_(answers, ["421 4.4.2 mail.example.test message comes too slowly, closing"], "a text that comes too slowly is told so")
+        is_(client.answer(), None, "and left")
+        ok(message.ended.wait(PATIENCE_SECONDS), "and its file goes")
+        ok("event=slow client=192.0.2.9" in house.program.log(), "and the log knows")
+        client.close()
+    with Smtp("smtpd.timeout 3s\nsmtpd.data-rate-min 0\n") as house:
+        client = begun(house)
+        for _ in range(200):
+            client.send("a line\r\n")
+            time.sleep(0.02)
+        client.send(".\r\n")
+        ok(client.answer().startswith("250"), "without a least rate it has all the time")
+        client.close()
+
+
 def too_many_errors(house, results):
     """Runs beside the others: its answers come later and later."""
     client = house.client()
@@ -535,6 +592,8 @@ def main():
         trouble(house)
     with Smtp("message.size-max 64K\nreceived.hops-max 10\nrecipients-max 100\n") as house:
         limits(house)
+        refused_early(house)
+    slow()
     stopping()
     done()
 

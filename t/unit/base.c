@@ -274,6 +274,39 @@ static void buckets(void)
 	ok(!bucket_take(&b, &bytes, 2 * late_ms, (8 << 20) + 1), "nor at once");
 }
 
+/* How many seconds it goes on when so many bytes come every `each_s`, up to a day. */
+static int64_t goes_on_s(const struct progress_rate *rate, int64_t each_s, int64_t amount)
+{
+	struct progress p;
+	int64_t s = 0;
+
+	progress_begin(&p, 1000);
+	while (s < 86400) {
+		s += each_s;
+		if (!progress_goes_on(&p, rate, 1000 + 1000 * s, amount))
+			return s;
+	}
+	return s;
+}
+
+static void progresses(void)
+{
+	static const struct progress_rate least = { .per_second = 500, .patience_ms = 300000 },
+					  any = { .patience_ms = 300000 };
+	struct progress p;
+
+	ok(goes_on_s(&least, 1, 1000) >= 86400, "a modem of 1000 bytes a second goes on");
+	ok(goes_on_s(&least, 1, 500) >= 86400, "so does the least");
+	ok(goes_on_s(&least, 1, 400) == 1501, "who is somewhat slower has some time");
+	ok(goes_on_s(&least, 299, 1) == 598, "a byte in every five minutes has ten at most");
+	ok(goes_on_s(&least, 240, 120000) >= 86400, "who is silent for long, and then is not");
+	ok(goes_on_s(&any, 299, 1) >= 86400, "without a least rate anything does");
+	progress_begin(&p, 0);
+	ok(progress_goes_on(&p, &least, 1000, 48 << 20), "most of a message at once");
+	ok(progress_goes_on(&p, &least, 300000, 1), "buys no more");
+	ok(!progress_goes_on(&p, &least, 302000, 1), "than anybody has");
+}
+
 static void numbers(void)
 {
 	char bytes[8];
@@ -349,6 +382,7 @@ int main(void)
 	tables();
 	windows();
 	buckets();
+	progresses();
 	numbers();
 	files();
 	return tap_done();
