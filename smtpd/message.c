@@ -338,10 +338,12 @@ static void finish(struct arrival *a, enum data_result end)
 void command_data(struct session *s, struct view argument)
 {
 	struct arrival a = { .session = s, .writer = &s->worker->writer };
+	const struct spool_open open = { .announced_bytes = s->transaction->announced_bytes,
+		                         .client = s->connection.client };
 
 	(void)argument;
 	s->argument = VIEW("");
-	if (spool_begin(a.writer, s->transaction->announced_bytes, &a.refusal) != 0) {
+	if (spool_begin(a.writer, &open, &a.refusal) != 0) {
 		refuse(s, code_of(&a.refusal), a.refusal.status, "%s", a.refusal.text);
 		transaction_end(s);
 		return;

@@ -167,7 +167,7 @@ static int write_report(const struct report *r, uint64_t size, struct spool_refu
 	text_init(&text, REPORT_TEXT_MAX);
 	string_put(to.address, sizeof to.address, view_of(r->to));
 	string_put(envelope.helo, sizeof envelope.helo, view_of(r->host));
-	int result = spool_begin(&writer, 0, refusal);
+	int result = spool_begin(&writer, &(struct spool_open){ .uid = 0 }, refusal);
 
 	if (result == 0 && !report_head(r, &text)) {
 		spool_abandon(&writer);

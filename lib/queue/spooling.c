@@ -66,19 +66,38 @@ static void dial_up(struct spool_writer *w)
 	setsockopt(w->queued, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
 }
 
-/* Sends `out` and takes the answer. */
-static enum wire_result ask(struct spool_writer *w, const struct wire_out *out, struct wire_in *in)
+/* Has this message been ended? Else it is an older one, which was over when that came. */
+static bool is_ended(const struct spool_writer *w, struct wire_in *in,
+                     struct spool_refusal *refusal)
+{
+	char id[SPOOL_ID_MAX];
+
+	return spool_ended_get(in, id, refusal) && w->fd >= 0 && strcmp(id, w->id) == 0;
+}
+
+/* Sends `out` and takes the answer. *ended: that is that the message was ended, with the refusal.
+ */
+static enum wire_result ask(struct spool_writer *w, const struct wire_out *out, struct wire_in *in,
+                            bool *ended, struct spool_refusal *refusal)
 {
 	*in = (struct wire_in){ 0 };
+	*ended = false;
 	enum wire_result r = w->queued < 0 ? WIRE_ERROR : wire_send(w->queued, out);
 
-	return r == WIRE_OK ? wire_receive(w->queued, in) : r;
+	if (r == WIRE_OK)
+		r = wire_receive(w->queued, in);
+	while (r == WIRE_OK && in->type == SPOOL_ENDED && !(*ended = is_ended(w, in, refusal))) {
+		wire_in_close(in);
+		r = wire_receive(w->queued, in);
+	}
+	return r;
 }
 
 /* An answer that is not the one wanted: queued's refusal, or nonsense. */
-static int refused(struct spool_writer *w, struct wire_in *in, struct spool_refusal *refusal)
+static int refused(struct spool_writer *w, struct wire_in *in, bool ended,
+                   struct spool_refusal *refusal)
 {
-	bool told = in->type == SPOOL_REFUSED && spool_refusal_get(in, refusal);
+	bool told = ended || (in->type == SPOOL_REFUSED && spool_refusal_get(in, refusal));
 
 	wire_in_close(in);
 	if (!told)
@@ -96,27 +115,29 @@ static void writer_prepare(struct spool_writer *w)
 	checksum_begin(w->hash);
 	text_clear(&w->buffer);
 	wire_begin(&w->recipients, SPOOL_RECIPIENT);
-	w->written = 0;
+	w->written = w->unheard = 0;
 }
 
-int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_refusal *refusal)
+int spool_begin(struct spool_writer *w, const struct spool_open *open,
+                struct spool_refusal *refusal)
 {
 	struct wire_out out = { 0 };
 	struct spool_file file;
 	struct wire_in in;
+	bool ended;
 
 	spool_abandon(w);
 	writer_prepare(w);
 	bool fresh = w->queued < 0;
 
-	spool_open_put(&out, announced_bytes);
+	spool_open_put(&out, open);
 	dial_up(w);
-	enum wire_result r = ask(w, &out, &in);
+	enum wire_result r = ask(w, &out, &in, &ended, refusal);
 
 	if (r != WIRE_OK && !fresh) { /* queued was started again since the last message */
 		hang_up(w);
 		dial_up(w);
-		r = ask(w, &out, &in);
+		r = ask(w, &out, &in, &ended, refusal);
 	}
 	int result = r == WIRE_OK ? 0 : line_lost(w, r, refusal);
 
@@ -124,7 +145,7 @@ int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_r
 	if (result != 0)
 		return result;
 	if (in.type != SPOOL_FILE)
-		return refused(w, &in, refusal);
+		return refused(w, &in, ended, refusal);
 	if (!spool_file_get(&in, &file)) {
 		wire_in_close(&in);
 		return line_lost(w, WIRE_OK, refusal);
@@ -135,11 +156,35 @@ int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_r
 	return 0;
 }
 
+/* Now and then, and not before what is small has been written whole. */
+static int listen_to_queued(struct spool_writer *w, struct spool_refusal *refusal)
+{
+	struct wire_in in;
+
+	if (w->unheard < SPOOL_LISTEN_BYTES)
+		return 0;
+	w->unheard = 0;
+	for (;;) {
+		enum wire_result r = wire_receive_now(w->queued, &in);
+
+		if (r == WIRE_AGAIN)
+			return 0;
+		if (r != WIRE_OK)
+			return line_lost(w, r, refusal);
+		if (in.type != SPOOL_ENDED || is_ended(w, &in, refusal))
+			return refused(w, &in, in.type == SPOOL_ENDED, refusal);
+		wire_in_close(&in);
+	}
+}
+
 /* All of it, or the disk is full or broken. */
 static int write_all(struct spool_writer *w, struct view v, struct spool_refusal *refusal)
 {
+	if (listen_to_queued(w, refusal) != 0)
+		return -1;
 	if (pwrite_whole(w->fd, v.data, v.len, w->offset) == 0) {
 		w->offset += v.len;
+		w->unheard += v.len;
 		return 0;
 	}
 	bool full = errno == ENOSPC || errno == EDQUOT;
@@ -192,13 +237,13 @@ static int step(struct spool_writer *w, const struct wire_out *out, enum spool_t
                 struct spool_refusal *refusal)
 {
 	struct wire_in in;
-
-	enum wire_result r = ask(w, out, &in);
+	bool ended;
+	enum wire_result r = ask(w, out, &in, &ended, refusal);
 
 	if (r != WIRE_OK)
 		return line_lost(w, r, refusal);
 	if (in.type != wanted || !wire_end(&in))
-		return refused(w, &in, refusal);
+		return refused(w, &in, ended, refusal);
 	return 0;
 }
 

@@ -11,7 +11,10 @@
 
 struct checksum;
 
-enum { SPOOL_BUFFER_BYTES = 32768 /* what a writer collects before it writes */ };
+enum {
+	SPOOL_BUFFER_BYTES = 32768, /* what a writer collects before it writes */
+	SPOOL_LISTEN_BYTES = 262144 /* and writes before it hears whether it may go on */
+};
 
 /* Begins as { .queued = -1, .fd = -1 }; one serves any number of messages, one after another. */
 struct spool_writer {
@@ -20,14 +23,17 @@ struct spool_writer {
 	char id[SPOOL_ID_MAX];
 	uint64_t offset;            /* in the file: where the next bytes go */
 	uint64_t written;           /* message bytes so far, those in the buffer too */
+	uint64_t unheard;           /* bytes in the file since queued was last listened to */
 	struct text buffer;         /* unwritten bytes; flushed in large writes */
 	struct wire_out recipients; /* not yet sent */
 	struct checksum *hash;      /* running */
 };
 
 /* Each returns 0, or -1 with the refusal filled (a lost line, own_fault, or a disk error is
- * temporary: 4.3.0) and the file abandoned. */
-int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_refusal *refusal);
+ * temporary: 4.3.0; queued may also end a message that it needs the room of) and the file
+ * abandoned. */
+int spool_begin(struct spool_writer *w, const struct spool_open *open,
+                struct spool_refusal *refusal);
 int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal *refusal);
 int spool_add_recipient(struct spool_writer *w, const struct envelope_recipient *r,
                         struct spool_refusal *refusal);

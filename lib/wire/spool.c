@@ -3,15 +3,21 @@
 
 #include <string.h>
 
-void spool_open_put(struct wire_out *out, uint64_t announced_bytes)
+#include "lib/wire/address.h"
+
+void spool_open_put(struct wire_out *out, const struct spool_open *o)
 {
 	wire_begin(out, SPOOL_OPEN);
-	wire_put_u64(out, announced_bytes);
+	wire_put_u64(out, o->announced_bytes);
+	wire_put_address(out, &o->client);
+	wire_put_u32(out, o->uid);
 }
 
-bool spool_open_get(struct wire_in *in, uint64_t *announced_bytes)
+bool spool_open_get(struct wire_in *in, struct spool_open *o)
 {
-	*announced_bytes = wire_get_u64(in);
+	o->announced_bytes = wire_get_u64(in);
+	wire_get_address(in, &o->client);
+	o->uid = wire_get_u32(in);
 	return wire_end(in);
 }
 
@@ -52,12 +58,17 @@ bool spool_commit_get(struct wire_in *in, struct envelope *e, struct spool_messa
 	return true;
 }
 
-void spool_refusal_put(struct wire_out *out, const struct spool_refusal *r)
+static void put_refusal(struct wire_out *out, const struct spool_refusal *r)
 {
-	wire_begin(out, SPOOL_REFUSED);
 	wire_put_byte(out, r->permanent);
 	wire_put_string(out, r->status);
 	wire_put_string(out, r->text);
+}
+
+void spool_refusal_put(struct wire_out *out, const struct spool_refusal *r)
+{
+	wire_begin(out, SPOOL_REFUSED);
+	put_refusal(out, r);
 }
 
 bool spool_refusal_get(struct wire_in *in, struct spool_refusal *r)
@@ -67,4 +78,17 @@ bool spool_refusal_get(struct wire_in *in, struct spool_refusal *r)
 	wire_get_string(in, r->status, sizeof r->status);
 	wire_get_string(in, r->text, sizeof r->text);
 	return wire_end(in);
+}
+
+void spool_ended_put(struct wire_out *out, const char *id, const struct spool_refusal *r)
+{
+	wire_begin(out, SPOOL_ENDED);
+	wire_put_string(out, id);
+	put_refusal(out, r);
+}
+
+bool spool_ended_get(struct wire_in *in, char id[SPOOL_ID_MAX], struct spool_refusal *r)
+{
+	wire_get_string(in, id, SPOOL_ID_MAX);
+	return spool_refusal_get(in, r);
 }

@@ -11,7 +11,10 @@
  *
  * SPOOL_ABANDON at any time before SPOOL_LIVE, or the end of the line: the file is removed.
  * SPOOL_REFUSED instead of an answer ends the message: queued has removed the file, and the line is
- * free for the next one.
+ * free for the next one. So does SPOOL_ENDED, which comes at any time before SPOOL_COMMITTED and
+ * instead of any answer (others need the room): what the writer has said meanwhile of that message
+ * is not answered. It may be read late, in another message, which it does not name and does not
+ * end.
  */
 #ifndef LIB_WIRE_SPOOL_H
 #define LIB_WIRE_SPOOL_H
@@ -19,7 +22,7 @@
 #include "lib/wire/envelope.h"
 
 enum spool_type {
-	SPOOL_OPEN = 16, /* u64 size the client announced (0: unknown) */
+	SPOOL_OPEN = 16, /* struct spool_open */
 	SPOOL_FILE,      /* struct spool_file */
 	SPOOL_RECIPIENT, /* struct envelope_recipient, one or more */
 	SPOOL_COMMIT,    /* struct envelope, struct spool_message, then any number of struct
@@ -28,7 +31,8 @@ enum spool_type {
 	SPOOL_LIVE,
 	SPOOL_ACCEPTED,
 	SPOOL_ABANDON,
-	SPOOL_REFUSED /* bool permanent, string status, string text */
+	SPOOL_REFUSED, /* bool permanent, string status, string text */
+	SPOOL_ENDED    /* string id, then as SPOOL_REFUSED */
 };
 
 enum {
@@ -39,6 +43,13 @@ enum {
 	SPOOL_PACKET_BYTES = 16384 /* recipients are collected up to this */
 };
 
+struct spool_open {
+	uint64_t announced_bytes; /* by the client; 0: unknown */
+	/* Whose message it is, where room is shared out: the client, and without one the uid. */
+	struct net_address client;
+	uint32_t uid;
+};
+
 /* The answer to SPOOL_OPEN: where the message goes. */
 struct spool_file {
 	char id[SPOOL_ID_MAX];
@@ -46,8 +57,8 @@ struct spool_file {
 	int fd;
 };
 
-void spool_open_put(struct wire_out *out, uint64_t announced_bytes);
-bool spool_open_get(struct wire_in *in, uint64_t *announced_bytes);
+void spool_open_put(struct wire_out *out, const struct spool_open *o);
+bool spool_open_get(struct wire_in *in, struct spool_open *o);
 void spool_file_put(struct wire_out *out, const struct spool_file *f);
 bool spool_file_get(struct wire_in *in, struct spool_file *f); /* refused: takes no descriptor */
 
@@ -70,5 +81,8 @@ struct spool_refusal {
 };
 void spool_refusal_put(struct wire_out *out, const struct spool_refusal *r);
 bool spool_refusal_get(struct wire_in *in, struct spool_refusal *r);
+/* SPOOL_ENDED. */
+void spool_ended_put(struct wire_out *out, const char *id, const struct spool_refusal *r);
+bool spool_ended_get(struct wire_in *in, char id[SPOOL_ID_MAX], struct spool_refusal *r);
 
 #endif

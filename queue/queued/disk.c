@@ -16,8 +16,6 @@
 #include "lib/base/log.h"
 #include "lib/queue/whose.h"
 
-enum { SPACE_CHECK_MS = 1000 };
-
 static int make_directory(struct disk *d, const char *name, struct reason *why)
 {
 	if (mkdirat(d->directory, name, 0700) < 0 && errno != EEXIST)
@@ -111,19 +109,14 @@ void disk_put_clean_mark(struct disk *d)
 		close(fd);
 }
 
-uint64_t disk_space(struct disk *d, int64_t now_ms)
+uint64_t disk_space(const struct disk *d)
 {
 	struct statvfs v;
 
-	if (d->space_checked_ms && now_ms - d->space_checked_ms < SPACE_CHECK_MS)
-		return d->space_bytes;
-	d->space_checked_ms = now_ms;
 	/* A file system without an inode left is as full. Some (btrfs) count none at all. */
 	if (fstatvfs(d->directory, &v) < 0 || (v.f_files && v.f_favail == 0))
-		d->space_bytes = 0;
-	else
-		d->space_bytes = (uint64_t)v.f_bavail * v.f_frsize;
-	return d->space_bytes;
+		return 0;
+	return (uint64_t)v.f_bavail * v.f_frsize;
 }
 
 /* One system call for many: libsodium asks the kernel each time. */

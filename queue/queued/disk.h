@@ -31,9 +31,7 @@ struct disk {
 	bool unexamined; /* something could not be read: the next start looks at everything */
 	bool unusable[QUEUEDIR_DIRECTORIES]; /* new messages avoid them */
 	uint64_t last_id;
-	int64_t space_checked_ms;
-	uint64_t space_bytes; /* free, when it was last looked at */
-	uint32_t random[64];  /* drawn ahead */
+	uint32_t random[64]; /* drawn ahead */
 	unsigned random_left;
 	/* Headers that were written within the last DISK_FRESH_MS, each for one reading, by id. */
 	struct {
@@ -50,8 +48,7 @@ int disk_was_clean(struct disk *d, bool *clean, struct reason *why);
  * tears nothing, and what is interrupted is begun anew.) */
 int disk_forget_clean_mark(struct disk *d, struct reason *why);
 void disk_put_clean_mark(struct disk *d);
-/* Bytes free for new messages; the file system is asked at most once a second. */
-uint64_t disk_space(struct disk *d, int64_t now_ms);
+uint64_t disk_space(const struct disk *d); /* bytes free for new messages */
 
 /* A new file under its final name; -1 with errno. */
 int disk_create(struct disk *d, uint64_t *id);

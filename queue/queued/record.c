@@ -294,6 +294,11 @@ void message_free(struct message **m)
 	*m = NULL;
 }
 
+size_t message_memory(const struct message *m)
+{
+	return m->recipient_cap * sizeof *m->recipients + m->strings_cap;
+}
+
 static struct recipient *new_recipient(struct message *m)
 {
 	if (m->recipient_count == recipients_max(m->room))

@@ -160,6 +160,7 @@ struct message *records_earliest(const struct records *r);
 
 struct message *message_new(uint64_t id);
 void message_free(struct message **m);
+size_t message_memory(const struct message *m); /* of recipients that have no target yet */
 uint32_t message_add_string(struct message *m, struct view v);
 struct recipient *message_add_recipient(struct message *m, const struct envelope_recipient *r);
 /* Those from this number on are forgotten. */

@@ -16,13 +16,25 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/base/pace.h"
 #include "lib/wire/hub.h"
+#include "queue/queued/room.h"
+
+enum {
+	/* For recipients of all messages that are not committed, beside one that has as many as one
+	 * may, each with the longest parameters. */
+	MEMORY_MAX_BYTES = 64 << 20,
+	RECIPIENT_MAX_BYTES = 4096,
+	ENDS_LOGGED_PER_SECOND = 4
+};
 
 struct writers {
 	struct writers_setup with;
 	struct hub smtpd, pickup, bounce;
+	struct room room;
+	size_t memory_bytes; /* of recipients */
+	struct pace ends;
 	bool stopping;
-	bool short_of_space; /* and the log says so */
 };
 
 struct writer {
@@ -30,7 +42,10 @@ struct writer {
 	int fd; /* -1: no message open */
 	struct message *message;
 	struct text recipients; /* encoded */
+	struct room_part part;
+	size_t memory_bytes;
 	bool committed;
+	bool ended; /* the message was, and its writer may not know yet */
 };
 
 static struct wire_out reply; /* one at a time; its memory is kept */
@@ -45,15 +60,28 @@ static struct writer *writer_of(struct hub_line *line)
 	return (struct writer *)(void *)line;
 }
 
-/* The one end of a message that did not become live. */
+/* Of the recipients, which a writer may send without ever committing them. */
+static void count_memory(struct writer *w, size_t bytes)
+{
+	struct writers *ws = writers_of(&w->line);
+
+	ws->memory_bytes = ws->memory_bytes - w->memory_bytes + bytes;
+	w->memory_bytes = bytes;
+}
+
+/* The one end of a message that did not become live. Its writer may keep the descriptor. */
 static void abandon(struct writer *w)
 {
 	if (w->fd < 0)
 		return;
+	if (ftruncate(w->fd, 0) < 0)
+		log_warn("id=%s event=truncate-failed reason=\"%m\"", message_name(w->message));
 	journal_remove_file(writers_of(&w->line)->with.journal, w->message->id);
 	close(w->fd);
 	w->fd = -1;
 	w->committed = false;
+	room_give_back(&writers_of(&w->line)->room, &w->part, true);
+	count_memory(w, 0);
 	message_free(&w->message);
 	text_free(&w->recipients);
 }
@@ -85,48 +113,101 @@ static void broken(struct writer *w, const char *why)
 	hub_line_drop(&w->line, why);
 }
 
-/* Twice over: the message and what is written meanwhile. The log says once that space is short, and
- * once that it is not. */
-static bool space_for(struct writers *ws, uint64_t announced)
-{
-	uint64_t free_bytes = disk_space(ws->with.disk, loop_now_ms(ws->with.loop));
-	bool is_short = free_bytes < (uint64_t)ws->with.settings->queue_space_min_bytes;
+/* ---- room ---- */
 
-	if (is_short != ws->short_of_space)
-		log_warn("event=%s free_bytes=%llu queue.space-min=%llu",
-		         is_short ? "disk-short" : "disk-again", (unsigned long long)free_bytes,
-		         (unsigned long long)ws->with.settings->queue_space_min_bytes);
-	ws->short_of_space = is_short;
-	return free_bytes >= (uint64_t)ws->with.settings->queue_space_min_bytes + 2 * announced;
+/* Others need the room. */
+static void end_message(struct writer *w, const char *reason)
+{
+	struct spool_refusal r = { .status = "4.3.1" };
+	struct writers *ws = writers_of(&w->line);
+	unsigned more;
+
+	if (pace_says(&ws->ends, loop_now_ms(ws->with.loop), ENDS_LOGGED_PER_SECOND, &more))
+		log_warn(
+			"id=%s event=message-ended bytes=%llu free_bytes=%llu reserved_bytes=%llu reason=\"%s\" more=%u",
+			message_name(w->message),
+			(unsigned long long)w->part.reserved.written_bytes,
+			(unsigned long long)ws->room.reserve.free_bytes,
+			(unsigned long long)ws->room.reserve.unwritten_bytes,
+			log_text(view_of(reason)), more);
+	string_print(r.text, sizeof r.text, "%s, try again later", reason);
+	spool_ended_put(&reply, message_name(w->message), &r);
+	abandon(w);
+	w->ended = true;
+	hub_line_send(&w->line, &reply);
+}
+
+static struct writer *writer_at(struct room_part *part)
+{
+	return list_owner(part, struct writer, part);
+}
+
+static void end_part(struct room_part *part, const char *reason)
+{
+	end_message(writer_at(part), reason);
+}
+
+/* Whose message it is, where room is shared out. */
+static void owner_of(const struct writer *w, const struct spool_open *o, struct share_path *out)
+{
+	const struct writers *ws = writers_of((struct hub_line *)&w->line);
+	const char *wire = w->line.server == &ws->pickup ? "pickup" : "bounce";
+
+	if (w->line.server == &ws->smtpd) {
+		net_address_owners(&o->client, out);
+		return;
+	}
+	*out = (struct share_path){ 0 };
+	share_path_add(out, wire, strlen(wire));
+	while (out->levels < NET_OWNERS)
+		share_path_add(out, &o->uid, sizeof o->uid);
+}
+
+static bool take_room(struct writer *w, const struct spool_open *o)
+{
+	struct share_path owner;
+
+	owner_of(w, o, &owner);
+	return room_take(&writers_of(&w->line)->room, &w->part, o->announced_bytes, &owner);
+}
+
+/* true: refused. */
+static bool refuse_open(struct writer *w, const struct spool_open *o)
+{
+	struct writers *ws = writers_of(&w->line);
+
+	if (ws->stopping)
+		refuse(w, false, "4.3.2", "server shutting down, try again later");
+	else if (o->announced_bytes > ws->with.settings->message_size_max_bytes)
+		refuse(w, true, "5.3.4", "message exceeds the size limit");
+	else if (!take_room(w, o))
+		refuse(w, false, "4.3.1", "the queue's disk is nearly full, try again later");
+	else
+		return false;
+	return true;
 }
 
 static void open_message(struct writer *w, struct wire_in *in)
 {
 	struct writers *ws = writers_of(&w->line);
 	struct spool_file file = { .offset = QUEUE_HEADER_BYTES };
-	uint64_t announced, id;
+	struct spool_open open;
+	uint64_t id;
 
-	if (!spool_open_get(in, &announced) || w->fd >= 0) {
+	w->ended = false;
+	if (!spool_open_get(in, &open) || w->fd >= 0) {
 		broken(w, "unexpected or invalid request for a file");
 		return;
 	}
-	if (ws->stopping) {
-		refuse(w, false, "4.3.2", "server shutting down, try again later");
+	if (refuse_open(w, &open))
 		return;
-	}
-	if (announced > ws->with.settings->message_size_max_bytes) {
-		refuse(w, true, "5.3.4", "message exceeds the size limit");
-		return;
-	}
-	if (!space_for(ws, announced)) {
-		refuse(w, false, "4.3.1", "the queue's disk is nearly full, try again later");
-		return;
-	}
 	w->fd = disk_create(ws->with.disk, &id);
 	if (w->fd < 0) {
+		room_give_back(&ws->room, &w->part, true);
 		refuse_errno(w, "create-failed");
 		return;
 	}
+	w->part.fd = w->fd;
 	w->message = message_new(id);
 	w->committed = false;
 	text_init(&w->recipients, QUEUE_ENVELOPE_MAX - 8192);
@@ -158,7 +239,29 @@ static bool add_recipient(struct writer *w, struct wire_in *in)
 		return false;
 	}
 	message_add_recipient(w->message, &r);
+	count_memory(w, message_memory(w->message) + w->recipients.cap);
 	return true;
+}
+
+static size_t memory_max(const struct writers *ws)
+{
+	return MEMORY_MAX_BYTES + (size_t)ws->with.settings->recipients_max * RECIPIENT_MAX_BYTES;
+}
+
+/* Who holds the most is ended. An honest writer sends recipients and commits. */
+static bool bound_memory(struct writer *w)
+{
+	struct writers *ws = writers_of(&w->line);
+
+	while (ws->memory_bytes > memory_max(ws)) {
+		struct writer *most = w;
+
+		LIST_EACH(part, &ws->room.reserve.all, struct room_part, reserved.link)
+			if (writer_at(part)->memory_bytes > most->memory_bytes)
+				most = writer_at(part);
+		end_message(most, "too many recipients are being taken");
+	}
+	return w->fd >= 0;
 }
 
 /* The rest of the packet; false: the writer is broken. */
@@ -167,7 +270,7 @@ static bool add_recipients(struct writer *w, struct wire_in *in)
 	while (in->rest.len)
 		if (!add_recipient(w, in))
 			return false;
-	return true;
+	return bound_memory(w);
 }
 
 static void more_recipients(struct writer *w, struct wire_in *in)
@@ -262,6 +365,8 @@ static void commit(struct writer *w, struct wire_in *in)
 	if (head.cap > WIRE_MESSAGE_MAX)
 		text_free(&head);
 	text_free(&w->recipients);
+	count_memory(w, 0);
+	room_give_back(&ws->room, &w->part, false);
 	message_take_envelope(w->message, &e, &header);
 	w->committed = true;
 	log_queued(w->message, &e);
@@ -305,6 +410,9 @@ static void message(struct hub_line *line, struct wire_in *in)
 {
 	struct writer *w = writer_of(line);
 
+	/* Of the message that was ended: its writer hears that as the answer. */
+	if (w->ended && in->type != SPOOL_OPEN)
+		return;
 	switch (in->type) {
 	case SPOOL_OPEN: open_message(w, in); break;
 	case SPOOL_RECIPIENT: more_recipients(w, in); break;
@@ -336,6 +444,11 @@ struct writers *writers_start(const struct writers_setup *setup)
 	struct writers *ws = memory_get(sizeof *ws);
 
 	ws->with = *setup;
+	ws->room = (struct room){ .loop = setup->loop,
+		                  .settings = setup->settings,
+		                  .disk = setup->disk,
+		                  .end = end_part };
+	room_start(&ws->room);
 	serve(ws, &ws->smtpd, "smtpd.spool", &ws->with.settings->smtpd_sessions_max);
 	serve(ws, &ws->pickup, "pickup.spool", NULL);
 	serve(ws, &ws->bounce, "bounce.spool", NULL);

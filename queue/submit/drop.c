@@ -30,7 +30,10 @@
 #include "lib/wire/submit.h"
 #include "queue/submit/paths.h"
 
-enum { READ_BYTES = 65536 };
+enum {
+	READ_BYTES = 65536,
+	BESIDE_BYTES = 64 << 20 /* what frames and recipients may have beside the message */
+};
 
 /* Whole frames only, the last of them the end. */
 struct check {
@@ -166,6 +169,19 @@ static int leave(int directory, uint64_t bytes_max)
 	return code;
 }
 
+/* Whatever the caller's limit; who could exploit the check of the frames gets no further. */
+static void bound_file(uint64_t bytes_max)
+{
+	struct rlimit r;
+
+	signal(SIGXFSZ, SIG_IGN);
+	if (getrlimit(RLIMIT_FSIZE, &r) == 0 && r.rlim_max > bytes_max) {
+		r.rlim_cur = r.rlim_max =
+			bytes_max + SPOOL_CHECKSUM_BYTES + sizeof SUBMIT_DROP_MARK;
+		setrlimit(RLIMIT_FSIZE, &r);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct paths paths;
@@ -204,5 +220,6 @@ int main(int argc, char **argv)
 		log_warn("%s", why.text);
 		return EXIT_TEMPORARY;
 	}
-	return leave(directory, paths.message_size_max + (64u << 20));
+	bound_file(paths.message_size_max + BESIDE_BYTES);
+	return leave(directory, paths.message_size_max + BESIDE_BYTES);
 }

@@ -26,6 +26,7 @@
 #include "lib/net/listen.h"
 #include "lib/queue/checksum.h"
 #include "lib/wire/hub.h"
+#include "lib/wire/jail.h"
 #include "lib/wire/master.h"
 #include "queue/submit/dropdir.h"
 
@@ -218,6 +219,8 @@ int main(void)
 	const struct sandbox_profile profile = {
 		.promises = SANDBOX_FILES | SANDBOX_NOTIFY | SANDBOX_ACCEPT | unwanted,
 		.paths = { { path, true } },
+		.file_bytes_max = (unsigned long)pickup.settings.message_size_max_bytes +
+		                  ((unsigned long)JAIL_FILE_MIB_BESIDE << 20),
 	};
 
 	checksum_start();

@@ -150,12 +150,13 @@ static bool write_received(struct submission *s)
 
 static bool begin_message(struct submission *s)
 {
+	const struct spool_open open = { .uid = s->uid };
 	struct spool_refusal refusal;
 
 	if (!s->begun || s->recipient_count == 0)
 		return refuse(s, true, "no recipients");
 	s->writing = true;
-	if (spool_begin(s->writer, 0, &refusal) != 0)
+	if (spool_begin(s->writer, &open, &refusal) != 0)
 		return refuse_as(s, &refusal);
 	s->header = (struct fixup){ .mend = true,
 		                    .domain = s->settings->mail_domain,

@@ -31,9 +31,10 @@ void resolve_ask(int *line, enum resolve_type type, struct resolve_question *q,
 			                           .text = "no" };
 }
 
-int spool_begin(struct spool_writer *w, uint64_t announced_bytes, struct spool_refusal *refusal)
+int spool_begin(struct spool_writer *w, const struct spool_open *open,
+                struct spool_refusal *refusal)
 {
-	(void)announced_bytes;
+	(void)open;
 	(void)refusal;
 	if (writing)
 		abort(); /* one transaction at a time, always ended */

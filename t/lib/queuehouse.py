@@ -27,7 +27,7 @@ from smtphouse import serve
 from wirehouse import ENVELOPE, ENVELOPE_ONWARD, ENVELOPE_RECIPIENT, Out, accept, dial, pair, receive, send
 
 (SPOOL_OPEN, SPOOL_FILE, SPOOL_RECIPIENT, SPOOL_COMMIT, SPOOL_COMMITTED, SPOOL_LIVE, SPOOL_ACCEPTED, SPOOL_ABANDON,
- SPOOL_REFUSED) = range(16, 25)
+ SPOOL_REFUSED, SPOOL_ENDED) = range(16, 26)
 RESOLVE_EXPAND, RESOLVE_TARGET, RESOLVE_REFUSALS = 20, 21, 22
 FULL, UNKNOWN = 0, 1
 JOB_BEGIN, JOB_RECIPIENT, JOB_RESULT, JOB_FINISHED = 16, 17, 18, 19
@@ -73,8 +73,8 @@ class Writer:
         assert answer.kind == wanted, answer.kind
         return answer
 
-    def open(self, announced=0):
-        answer = self.ask(Out(SPOOL_OPEN).u64(announced), SPOOL_FILE)
+    def open(self, announced=0, client="192.0.2.1"):
+        answer = self.ask(Out(SPOOL_OPEN).u64(announced).address(client, 0).u32(0), SPOOL_FILE)
         self.id, self.offset, self.fd = answer.string(), answer.u64(), answer.fd()
         return self.id
 
@@ -101,6 +101,12 @@ class Writer:
 
     def live(self):
         self.ask(Out(SPOOL_LIVE), SPOOL_ACCEPTED)
+
+    def ended(self):
+        """That the message was ended, which comes unasked: its id, and why."""
+        answer = receive(self.line)
+        assert answer.kind == SPOOL_ENDED, answer.kind
+        return answer.string(), (bool(answer.byte()), answer.string(), answer.string())
 
     def close(self):
         self.line.close()

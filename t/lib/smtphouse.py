@@ -21,7 +21,7 @@ SMTP, SUBMISSION = 0, 1
 RESOLVE_CLIENT, RESOLVE_SENDER, RESOLVE_RECIPIENT, RESOLVE_VERDICT = 16, 17, 18, 19
 ACCEPT, RELAY, REJECT, LATER = 0, 1, 2, 3
 (SPOOL_OPEN, SPOOL_FILE, SPOOL_RECIPIENT, SPOOL_COMMIT, SPOOL_COMMITTED, SPOOL_LIVE, SPOOL_ACCEPTED, SPOOL_ABANDON,
- SPOOL_REFUSED) = range(16, 25)
+ SPOOL_REFUSED, SPOOL_ENDED) = range(16, 26)
 DNS_NAME, DNS_HOSTS = 18, 19
 AUTH_BEGIN, AUTH_ANSWER, AUTH_CANCEL, AUTH_CHALLENGE, AUTH_RESULT = range(16, 21)
 SPOOL_OFFSET = 256
@@ -68,10 +68,11 @@ class Message:
 
 
 class Queue:
-    """Keeps messages; `refuse` maps a step (SPOOL_OPEN, SPOOL_COMMIT, SPOOL_LIVE) to (permanent, status, text)."""
+    """Keeps messages; `refuse` maps a step (SPOOL_OPEN, SPOOL_COMMIT, SPOOL_LIVE) to (permanent, status, text).
+    `ends`: every message is ended as soon as its writer has the file, by these words."""
 
     def __init__(self, directory):
-        self.directory, self.messages, self.refuse, self.hang_up_at = directory, [], {}, None
+        self.directory, self.messages, self.refuse, self.hang_up_at, self.ends = directory, [], {}, None, None
         self.lock = threading.Lock()
 
     def serve(self, line):
@@ -101,12 +102,19 @@ class Queue:
             with self.lock:
                 message = Message(len(self.messages) + 1)
                 self.messages.append(message)
-            message.announced = packet.u64()
+            message.announced, message.client = packet.u64(), packet.address()
+            message.uid = packet.u32()
+            packet.end()
             message.path = self.directory / message.id
             with open(message.path, "wb") as file:
                 file.write(b"\0" * SPOOL_OFFSET)
                 file.flush()
                 send(line, Out(SPOOL_FILE).view(message.id).u64(SPOOL_OFFSET).fd(file))
+            if self.ends:
+                send(line, Out(SPOOL_ENDED).view(message.id).byte(False).view("4.3.1").view(self.ends))
+                message.state = "ended"
+        elif message and message.state == "ended":
+            pass
         elif packet.kind == SPOOL_RECIPIENT:
             self.take_recipients(packet, message)
         elif packet.kind == SPOOL_COMMIT:

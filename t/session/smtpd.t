@@ -409,8 +409,18 @@ def trouble(house):
         client.close()
     client = house.client()
     client.ask("EHLO me.test")
-    client.say("MAIL FROM:<a@far.test>", "RCPT TO:<b@example.test>", "DATA")
-    client.answer(), client.answer(), client.answer()
+    for body, kind in ((b"x\r\n", "small"), (LINE * 20000, "large")):
+        house.queue.ends = "others need the room"
+        answer = deliver(house, b"x: y\r\n\r\n" + body, client)
+        is_(answer, "452 4.3.1 others need the room", f"a {kind} message that queued ends is refused for now")
+        house.queue.ends = None
+        ok(deliver(house, b"x: y\r\n\r\n" + body, client).startswith("250"), "and the next one is another")
+    house.queue.ends = "others need the room"
+    begun(house).close()  # the client does not wait for it
+    house.queue.ends = None
+    is_(house.queue.messages[-1].client, ("192.0.2.9", 40000), "queued is told whose message it is")
+    ok(deliver(house, "x: y\r\n\r\n").startswith("250"), "nor does the next message take it for its own")
+    client = begun(house, client)
     message = house.queue.messages[-1]
     client.send("x: y\r\n\r\nhalf a mess")
     client.close()

@@ -34,7 +34,6 @@ struct bytes {
 	size_t len;
 };
 
-static struct loop *const loop = NULL;
 static struct settings settings = { .message_size_max_bytes = 1 << 20, .recipients_max = 100 };
 static struct disk disk;
 static struct records records;
@@ -114,15 +113,16 @@ static void begin(enum step step)
 	static struct wire_out out;
 
 	fakes_hubs_forget();
+	fakes_loop_forget();
 	accepted = NULL;
 	fakes_now_ms++;
-	writers = writers_start(&(struct writers_setup){ .loop = loop,
+	writers = writers_start(&(struct writers_setup){ .loop = fakes_loop,
 	                                                 .settings = &settings,
 	                                                 .disk = &disk,
 	                                                 .journal = &journal,
 	                                                 .accepted = take });
 	fakes_worker_comes(&fakes_hubs[0]);
-	spool_open_put(&out, TEXT_BYTES);
+	spool_open_put(&out, &(struct spool_open){ .announced_bytes = TEXT_BYTES });
 	say(&out);
 	if (step >= HALF_WRITTEN)
 		write_text(0, HALF);

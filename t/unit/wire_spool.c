@@ -2,6 +2,8 @@
 /* The spool protocol: what is put is what is got, and nothing torn is taken. */
 #include "lib/wire/spool.h"
 
+#include <fcntl.h>
+
 #include "lib/queue/spooling.h"
 #include "t/said.h"
 #include "t/torn.h"
@@ -28,9 +30,17 @@ static bool get_refusal(struct wire_in *in)
 
 static bool get_open(struct wire_in *in)
 {
-	uint64_t announced;
+	struct spool_open o;
 
-	return spool_open_get(in, &announced) && announced == 1ULL << 40;
+	return spool_open_get(in, &o) && o.announced_bytes == 1ULL << 40 && o.uid == 1001 &&
+	       o.client.family == 4 && o.client.bytes[3] == 1;
+}
+
+static bool get_ended(struct wire_in *in)
+{
+	char id[SPOOL_ID_MAX];
+
+	return spool_ended_get(in, id, &refusal) && strcmp(id, "0123456789abc") == 0;
 }
 
 static bool get_file(struct wire_in *in)
@@ -106,13 +116,65 @@ static void no_answer(void)
 	wire_out_free(&out);
 	said_begin();
 	said_here();
-	ok(spool_begin(&w, 0, &why) == -1 && !why.permanent && w.queued == -1,
+	ok(spool_begin(&w, &(struct spool_open){ .uid = 0 }, &why) == -1 && !why.permanent &&
+	           w.queued == -1,
 	   "nonsense is a temporary failure, and ends the line");
 	ok(said("event=spool-lost reason=\"invalid response\""), "and the log knows");
 	close(ends[1]);
 	text_free(&w.buffer);
 	wire_out_free(&w.recipients);
 	free(w.hash);
+}
+
+static void say_ended(int line, const char *id)
+{
+	struct wire_out out = { 0 };
+
+	spool_ended_put(&out, id, &(struct spool_refusal){ .status = "4.3.1", .text = "no room" });
+	wire_send(line, &out);
+	wire_out_free(&out);
+}
+
+/* The end of an older message is no answer; that of the present one is, to whatever was asked, and
+ * is heard while it is written. */
+static void ends(void)
+{
+	static char block[SPOOL_LISTEN_BYTES];
+	struct wire_out out = { 0 };
+	struct spool_refusal why;
+	int ends[2];
+
+	wire_pair(ends);
+	struct spool_writer w = { .queued = ends[0], .fd = -1 };
+
+	for (unsigned turn = 0; turn < 2; turn++) {
+		struct spool_file file = { "0123456789ab1", 512, open("/dev/null", O_RDWR) };
+
+		say_ended(ends[1], "0123456789ab0");
+		spool_file_put(&out, &file);
+		wire_send(ends[1], &out);
+		wire_out_free(&out);
+		close(file.fd);
+		ok(spool_begin(&w, &(struct spool_open){ .uid = 0 }, &why) == 0 && w.fd >= 0,
+		   "the end of an older message is not the answer");
+		say_ended(ends[1], "0123456789ab0");
+		say_ended(ends[1], file.id);
+		if (turn == 0) {
+			ok(spool_write(&w, (struct view){ block, sizeof block }, &why) == 0 &&
+			           spool_write(&w, (struct view){ block, sizeof block }, &why) ==
+			                   -1,
+			   "it is heard after so many bytes");
+		} else {
+			ok(spool_write(&w, VIEW("x"), &why) == 0 &&
+			           spool_finish(&w, &envelope, &why) == -1,
+			   "or at the end");
+		}
+		ok(w.fd == -1 && w.queued == ends[0] && strcmp(why.status, "4.3.1") == 0 &&
+		           !why.own_fault,
+		   "and the line stays");
+	}
+	close(ends[1]);
+	spool_writer_free(&w);
 }
 
 int main(void)
@@ -131,7 +193,9 @@ int main(void)
 	wire_begin(&out, SPOOL_RECIPIENT);
 	envelope_recipient_put(&out, &r);
 	ok(!round_trip(&out, get_recipient), "an unknown NOTIFY bit is refused");
-	spool_open_put(&out, 1ULL << 40);
+	spool_open_put(&out, &(struct spool_open){ .announced_bytes = 1ULL << 40,
+	                                           .client = { 4, { 192, 0, 2, 1 }, 25 },
+	                                           .uid = 1001 });
 	torn("a request for a file", &out, get_open);
 	spool_file_put(&out, &(struct spool_file){ "0123456789abc", 512, 0 });
 	torn("a file", &out, get_file);
@@ -139,7 +203,10 @@ int main(void)
 	ok(!round_trip(&out, get_file), "a file without a descriptor is refused");
 	spool_refusal_put(&out, &f);
 	torn("a refusal", &out, get_refusal);
+	spool_ended_put(&out, "0123456789abc", &f);
+	torn("the end of a message", &out, get_ended);
 	wire_out_free(&out);
 	no_answer();
+	ends();
 	return tap_done();
 }

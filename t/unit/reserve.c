@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: ISC */
+/* Room for messages that are being written: promises, growth, and who goes. */
+#include "queue/queued/reserve.h"
+
+#include "lib/net/address.h"
+#include "t/tap.h"
+
+#define MB UINT64_C(1048576)
+
+enum { MESSAGES = 10, CROWD = 5000 };
+
+static struct reserve reserve;
+static struct reserved messages[CROWD];
+
+static struct share_path owner(uint8_t network, uint8_t host)
+{
+	struct share_path path;
+	const struct net_address a = { .family = 4, .bytes = { 192, 0, network, host } };
+
+	net_address_owners(&a, &path);
+	return path;
+}
+
+static bool take(unsigned i, uint64_t announced_bytes, uint8_t network)
+{
+	struct share_path path = owner(network, (uint8_t)i);
+
+	return reserve_take(&reserve, &messages[i], announced_bytes, &path);
+}
+
+/* What is free is what the disk has less what has been written. */
+static void write_to(unsigned i, uint64_t bytes)
+{
+	reserve.free_bytes -= bytes - messages[i].written_bytes;
+	reserve_grown(&reserve, &messages[i], bytes);
+}
+
+static void give_back_all(void)
+{
+	for (unsigned i = 0; i < CROWD; i++)
+		reserve_give_back(&reserve, &messages[i], true);
+}
+
+static void promises(void)
+{
+	reserve.free_bytes = 100 * MB;
+	reserve.space_min_bytes = 64 * MB;
+	ok(reserve_has_room(&reserve, 35 * MB) && !reserve_has_room(&reserve, 36 * MB),
+	   "what is announced fits, and what we add to it");
+	ok(take(0, 20 * MB, 1) && reserve_has_room(&reserve, 14 * MB) &&
+	           !reserve_has_room(&reserve, 15 * MB),
+	   "a promise counts before a byte is written");
+	write_to(0, 10 * MB);
+	ok(reserve_has_room(&reserve, 14 * MB) && !reserve_has_room(&reserve, 15 * MB),
+	   "and once while it is");
+	write_to(0, 30 * MB);
+	ok(reserve_has_room(&reserve, 5 * MB) && !reserve_has_room(&reserve, 6 * MB),
+	   "what is written beyond it counts too");
+	reserve_give_back(&reserve, &messages[0], true);
+	ok(reserve.free_bytes == 100 * MB && reserve.unwritten_bytes == 0 && reserve.all.count == 0,
+	   "an end gives all of it back");
+	take(0, 20 * MB, 1);
+	write_to(0, 10 * MB);
+	reserve_give_back(&reserve, &messages[0], false);
+	ok(reserve.free_bytes == 90 * MB && reserve.unwritten_bytes == 0,
+	   "a message that is taken gives back what it did not need");
+	reserve_give_back(&reserve, &messages[0], false);
+	ok(reserve.unwritten_bytes == 0, "once");
+	ok(reserve_is_near(&reserve, 50 * MB) && !reserve_is_near(&reserve, 20 * MB),
+	   "where nobody can come near, lengths need not be known");
+}
+
+/* Nine of one network write on without an end beside one that was promised its room. */
+static void growth(void)
+{
+	unsigned ended = 0;
+
+	reserve.free_bytes = 400 * MB;
+	take(0, 48 * MB, 2);
+	for (unsigned i = 1; i < MESSAGES; i++)
+		take(i, 0, 1);
+	for (unsigned i = 1; i < MESSAGES; i++)
+		write_to(i, 35 * MB);
+	write_to(0, 48 * MB);
+	ok(reserve.free_bytes < reserve.space_min_bytes, "more is written than there is");
+	struct reserved *m = reserve_one_too_many(&reserve);
+
+	ok(m == &messages[1], "the oldest of those who were not promised it goes");
+	for (; m != NULL && ended < MESSAGES; ended++, m = reserve_one_too_many(&reserve))
+		reserve_give_back(&reserve, m, true);
+	ok(ended == 1 && reserve.free_bytes >= reserve.space_min_bytes, "and no more than needed");
+	reserve.free_bytes = 0;
+	for (ended = 0; (m = reserve_one_too_many(&reserve)) != NULL; ended++) {
+		reserve_give_back(&reserve, m, false);
+		ok(m != &messages[0], "not who keeps to what was promised, whoever else fills it");
+	}
+	ok(ended == MESSAGES - 2, "all others do");
+	give_back_all();
+}
+
+static void newcomers(void)
+{
+	struct share_path other = owner(2, 1), same = owner(1, 9), first;
+	unsigned ended = 0;
+
+	reserve.free_bytes = 600 * MB;
+	for (unsigned i = 0; reserve_has_room(&reserve, 48 * MB); i++)
+		take(i, 48 * MB, 1);
+	ok(reserve.all.count == 10, "promised, and nothing written");
+	ok(reserve_giving_way(&reserve, &same) == NULL, "nobody gives way to their own");
+	ok(reserve_giving_way(&reserve, &other) == &messages[0], "but the oldest to another");
+	give_back_all();
+	reserve.free_bytes = UINT64_MAX / 2;
+	for (unsigned i = 0; i < CROWD; i++)
+		take(i, 0, (uint8_t)(i % 8 == 0));
+	first = owner(0, 1);
+	struct reserved *m;
+
+	while ((m = reserve_giving_way(&reserve, &first)) != NULL && ended < CROWD) {
+		reserve_give_back(&reserve, m, true);
+		ended++;
+	}
+	ok(ended <= CROWD, "a crowd of a wide network ends");
+	give_back_all();
+	ok(reserve.unwritten_bytes == 0 && shares_count(reserve.open) == 0 &&
+	           shares_count(reserve.over) == 0,
+	   "nothing is left");
+}
+
+int main(void)
+{
+	reserve_init(&reserve, NET_OWNERS);
+	promises();
+	growth();
+	newcomers();
+	return tap_done();
+}
