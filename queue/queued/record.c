@@ -296,7 +296,7 @@ void message_free(struct message **m)
 
 size_t message_memory(const struct message *m)
 {
-	return m->recipient_cap * sizeof *m->recipients + m->strings_cap;
+	return recipients_max(m->room) * sizeof *m->recipients + m->strings_cap;
 }
 
 static struct recipient *new_recipient(struct message *m)
