@@ -15,6 +15,7 @@
 #include "conf/load.h"
 #include "conf/password.h"
 #include "lib/base/file.h"
+#include "lib/base/shown.h"
 #include "lib/conf/maptext.h"
 #include "lib/conf/users.h"
 
@@ -178,10 +179,12 @@ static void warn_of_old_mail(const char *address, const char *home)
 
 static void warn(const struct reason *why)
 {
-	struct reason warning;
+	struct text shown;
 
-	fail(&warning, "warning: %s", why->text);
-	command_fail(EXIT_DONE, &warning);
+	text_init(&shown, LOG_ESCAPED * REASON_MAX);
+	text_add_shown(&shown, view_of(why->text));
+	fprintf(stderr, "posthouse: warning: %s\n", text_string(&shown));
+	text_free(&shown);
 }
 
 /* Not made by a private or broken configuration: local makes it on the first delivery, or says why

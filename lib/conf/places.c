@@ -365,6 +365,14 @@ static bool mark(struct place *p)
 	return false;
 }
 
+static int write_known(const struct settings *s, const struct text *known)
+{
+	if (!known->full)
+		return write_file(s->directory_state, "directories", text_view(known));
+	errno = EFBIG;
+	return -1;
+}
+
 /* Those without a line get one. */
 static void learn(const struct settings *s, struct place places[PLACES],
                   const enum identity found[PLACES], struct text *known)
@@ -377,8 +385,7 @@ static void learn(const struct settings *s, struct place places[PLACES],
 		text_format(known, "%s %s %s\n", places[i].setting, places[i].id, places[i].path);
 		more = true;
 	}
-	if (more &&
-	    (known->full || write_file(s->directory_state, "directories", text_view(known)) != 0))
+	if (more && write_known(s, known) != 0)
 		log_warn("event=unmarked setting=directory.state path=%s reason=\"%m\"",
 		         log_quote(view_of(s->directory_state)));
 }

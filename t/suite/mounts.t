@@ -154,11 +154,22 @@ def directories(house):
         file.write(f"volume - {deep}\n")
     added = house.posthouse("user", "add", "deep@example.test", f"home={deep.relative_to(mail.resolve())}/deep", "--no-password")
     ok(str(deep)[:400] in added.stderr and not (mail / ("a" * 200)).exists(), "user add makes nothing on one, however long its path", added.stderr)
+    is_(max(map(len, added.stderr.splitlines())), len("posthouse: warning: ") + 511, "and says as much of the reason as there is")
     house.posthouse("user", "del", "deep@example.test")
     known.write_text(known.read_text().replace(f"volume - {deep}\n", ""))
     known.write_text(known.read_text().replace(f"volume - {domain}\n", ""))
     is_(start(house).returncode, 0, "forgotten, it starts")
     is_(house.posthouse("check").returncode, 0, "and check finds nothing")
+
+    house.posthouse("stop")
+    text = "".join(line for line in known.read_text().splitlines(True) if not line.startswith("drop.directory "))
+    known.write_text(text + "volume - /elsewhere/" + "x" * (DIRECTORIES_MAX - len(text) - 40) + "\n")
+    is_(start(house).returncode, 0, "with a list that has no room for another line")
+    house.posthouse("stop")
+    ok("event=unmarked setting=directory.state" in house.log() and 'reason="File too large"' in house.log(), "the log says so, and why")
+
+
+DIRECTORIES_MAX = 4 << 20  # KNOWN_MAX, lib/conf/places.c
 
 
 def volumes(house):
