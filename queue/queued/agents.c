@@ -95,11 +95,13 @@ static void fill_recipient(const struct delivery *d, unsigned number)
 	job_recipient_put(&out, &to);
 }
 
-static void turn_away(struct agents *a, struct channel *c, struct schedule_destination *to)
+/* What waits for it, and may not. It is held meanwhile: the last that points there may end. */
+static void turn_away(struct channel *c, struct schedule_destination *from)
 {
+	struct agents *a = c->agents;
 	struct schedule_item *item;
 
-	while ((item = schedule_drain(c->schedule, to)) != NULL)
+	while ((item = schedule_drain(c->schedule, from)) != NULL)
 		a->with.turned_away(a->with.context, loop_owner(item, struct delivery, item));
 }
 
@@ -127,7 +129,7 @@ static void finish(struct agents *a, struct delivery *d, const char *why)
 	schedule_hold(to); /* the message may end here, and with it the last that points there */
 	a->with.finished(a->with.context, d);
 	if (trouble && schedule_is_down(to, loop_now_ms(a->with.loop)))
-		turn_away(a, c, to);
+		turn_away(c, to);
 	schedule_release(to);
 	channel_run_soon(c);
 }
@@ -226,19 +228,48 @@ static void send_job(struct channel *c, struct hub_line *line, struct delivery *
 	close(fd);
 }
 
+/* Who says nothing keeps no crowd waiting: silence is no event, and nothing may come of it else. */
+static void end_crowds(struct channel *c)
+{
+	struct loop *loop = c->hub.loop;
+	struct schedule_destination *d;
+	int64_t look_ms;
+
+	while ((d = schedule_crowded(c->schedule, loop_now_ms(loop))) != NULL) {
+		schedule_hold(d);
+		turn_away(c, d);
+		schedule_release(d);
+	}
+	look_ms = schedule_look_ms(c->schedule);
+	if (look_ms)
+		loop_timer_set(loop, &c->look, look_ms);
+}
+
+static void look_due(struct timer *t)
+{
+	end_crowds(loop_owner(t, struct channel, look));
+}
+
+static void give_jobs(struct channel *c)
+{
+	struct schedule_item *item;
+
+	while (c->hub.idle_lines.first && !c->agents->stopping &&
+	       (item = schedule_take(c->schedule, loop_now_ms(c->hub.loop))) != NULL)
+		send_job(c, hub_take_idle(&c->hub), loop_owner(item, struct delivery, item));
+}
+
 static void run_due(struct timer *t)
 {
 	struct channel *c = loop_owner(t, struct channel, run);
-	struct schedule_item *item;
 	unsigned more;
 
 	if (c->ending) {
 		owners_ended(c);
 		return;
 	}
-	while (c->hub.idle_lines.first && !c->agents->stopping &&
-	       (item = schedule_take(c->schedule, loop_now_ms(c->hub.loop))) != NULL)
-		send_job(c, hub_take_idle(&c->hub), loop_owner(item, struct delivery, item));
+	give_jobs(c);
+	end_crowds(c);
 	more = c->agents->stopping ? 0 : schedule_runnable(c->schedule, WANT_MAX);
 	if (more && c->owners)
 		owners_start(c);
@@ -369,6 +400,7 @@ static void channel_init(struct agents *a, struct channel *c, enum agent agent)
 	c->agents = a;
 	c->agent = agent;
 	c->run.due = run_due;
+	c->look.due = look_due;
 	c->hub = (struct hub){
 		.loop = a->with.loop,
 		.protocol = "job",
@@ -424,7 +456,8 @@ void agents_aim(struct agents *a, struct target *t)
 
 bool agents_is_down(const struct agents *a, const struct target *t)
 {
-	return schedule_is_down(t->destination, loop_now_ms(a->with.loop));
+	return schedule_is_down(t->destination, loop_now_ms(a->with.loop)) ||
+	       schedule_is_full(t->channel->schedule, t->destination);
 }
 
 static void put_into_schedule(struct agents *a, struct channel *c, struct delivery *d,

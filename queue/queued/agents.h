@@ -33,7 +33,8 @@ struct agents_setup {
 	/* Its file is not what was taken: no recipient is done with it any more. */
 	void (*damaged)(void *context, struct message *m, enum message_damage damage,
 	                const char *reason);
-	/* Its destination is down, it has not been tried. The delivery is the callee's. */
+	/* Its destination is down, or silent with too much that waits; it has not been tried. The
+	 * delivery is the callee's. */
 	void (*turned_away)(void *context, struct delivery *d);
 };
 
@@ -47,7 +48,8 @@ bool agents_busy(const struct agents *a);
 /* Finds whose work the target is and what it is scheduled by; those with the same destination may
  * go together. */
 void agents_aim(struct agents *a, struct target *t);
-bool agents_is_down(const struct agents *a, const struct target *t); /* once it is aimed */
+/* Once it is aimed: is it down, or silent with as much as may wait for it? */
+bool agents_is_down(const struct agents *a, const struct target *t);
 /* Where its recipients' targets, all the same, are aimed. */
 void agents_deliver(struct agents *a, struct delivery *d);
 void agents_report(struct agents *a, struct delivery *d);

@@ -12,8 +12,9 @@ struct channel {
 	struct agents *agents;
 	enum agent agent;
 	struct schedule *schedule;
-	int parent;       /* whose agents are given jobs: of the last line */
-	struct timer run; /* gives jobs to who is idle, at the end of this round of the loop */
+	int parent;        /* whose agents are given jobs: of the last line */
+	struct timer run;  /* gives jobs to who is idle, at the end of this round of the loop */
+	struct timer look; /* looks for crowds before the silent, while there may be some */
 	/* The owners' (owners.h): NULL where the agents are behind a wire. */
 	struct owners *owners;
 	struct hashed owned; /* in owners->channels */

@@ -103,6 +103,7 @@ static void channel_free(struct channel *c)
 {
 	hash_remove(&c->owners->channels, &c->owned);
 	loop_timer_clear(c->hub.loop, &c->run);
+	loop_timer_clear(c->hub.loop, &c->look);
 	schedule_free(&c->schedule);
 	free(c);
 }

@@ -25,14 +25,14 @@ struct schedule_destination {
 	struct hashed hashed; /* by its key */
 	struct turns_queue waiting[AGES];
 	struct heap_entry ready[AGES]; /* in schedule->ready[share], while something may run */
-	struct link listening;         /* in schedule->listening: proven, and something runs */
-	int64_t heard_ms;              /* while listened to: its last success, or when it began */
+	struct link listening;         /* in schedule->listening or mute, while something runs */
+	int64_t heard_ms;              /* while something runs: its last success, or the begin */
 	int64_t down_until_ms, pause_ms;
 	double window;
 	unsigned holds, running;
 	unsigned held[HELDS], room[SHARES]; /* what it adds to the schedule's */
 	uint8_t standing, share;
-	bool down, troubled;
+	bool down, troubled, mute, crowded; /* mute: nothing heard for long, and something runs */
 	size_t key_len;
 	char key[];
 };
@@ -42,7 +42,8 @@ struct schedule {
 	struct hash destinations;
 	struct turns turns;
 	struct heap ready[SHARES][AGES]; /* destinations, by the turn of who is first in them */
-	struct list listening;           /* who was heard longest ago first */
+	struct list listening, mute;     /* who was heard longest ago first; who has not been */
+	size_t crowded;                  /* for how many more than SCHEDULE_SILENT_WAITING wait */
 	unsigned held[HELDS];            /* agents */
 	unsigned room[SHARES];           /* jobs that windows would let run */
 	unsigned turn;                   /* of fresh and old */
@@ -222,15 +223,31 @@ static void set_ready(struct schedule *s, struct schedule_destination *d, unsign
 	d->share = (uint8_t)share;
 }
 
+static void listen_to(struct schedule *s, struct schedule_destination *d)
+{
+	if (d->running == 0) {
+		d->mute = false;
+		list_remove(&d->listening);
+	} else if (!d->mute) {
+		list_add_last(&s->listening, &d->listening);
+	}
+}
+
+static void count_crowded(struct schedule *s, struct schedule_destination *d)
+{
+	bool crowded = waiting(d) > SCHEDULE_SILENT_WAITING;
+
+	s->crowded += (size_t)crowded - (size_t)d->crowded;
+	d->crowded = crowded;
+}
+
 /* After any change of a destination. */
 static void refresh(struct schedule *s, struct schedule_destination *d)
 {
 	unsigned room = room_of(s, d);
 
-	if (d->standing == SCHEDULE_PROVEN && d->running)
-		list_add_last(&s->listening, &d->listening);
-	else
-		list_remove(&d->listening);
+	listen_to(s, d);
+	count_crowded(s, d);
 	count_held(s, d);
 	count_room(s, d, room);
 	set_ready(s, d, room);
@@ -254,7 +271,11 @@ static void notice_silence(struct schedule *s, int64_t now_ms)
 	LIST_EACH(d, &s->listening, struct schedule_destination, listening) {
 		if (now_ms - d->heard_ms <= SCHEDULE_SILENT_MS)
 			return;
-		d->standing = SCHEDULE_SILENT;
+		d->mute = true;
+		list_remove(&d->listening);
+		list_add_last(&s->mute, &d->listening);
+		if (d->standing == SCHEDULE_PROVEN)
+			d->standing = SCHEDULE_SILENT;
 		refresh(s, d);
 	}
 }
@@ -389,6 +410,7 @@ static void succeed(struct schedule *s, struct schedule_destination *d, int64_t 
 		d->window = s->limits.window_max;
 	d->standing = SCHEDULE_PROVEN;
 	d->heard_ms = now_ms;
+	d->mute = false;
 	list_remove(&d->listening); /* to its end */
 }
 
@@ -414,15 +436,42 @@ bool schedule_is_down(const struct schedule_destination *d, int64_t now_ms)
 	return d->down && now_ms < d->down_until_ms;
 }
 
+bool schedule_is_full(const struct schedule *s, const struct schedule_destination *d)
+{
+	return s->limits.agents && d->mute && waiting(d) >= SCHEDULE_SILENT_WAITING;
+}
+
 struct schedule_item *schedule_drain(struct schedule *s, struct schedule_destination *d)
 {
 	int age = d->waiting[FRESH].count ? FRESH : OLD;
 	struct link *first = turns_first(&d->waiting[age]);
 
-	if (!d->down || first == NULL)
+	if (first == NULL || !(d->down || (d->mute && d->crowded)))
 		return NULL;
 	turns_remove(&s->turns, first);
+	refresh(s, d);
 	return list_owner(first, struct schedule_item, link);
+}
+
+struct schedule_destination *schedule_crowded(struct schedule *s, int64_t now_ms)
+{
+	notice_silence(s, now_ms);
+	if (s->crowded == 0 || s->limits.agents == 0)
+		return NULL;
+	LIST_EACH(d, &s->mute, struct schedule_destination, listening)
+		if (d->crowded)
+			return d;
+	return NULL;
+}
+
+int64_t schedule_look_ms(const struct schedule *s)
+{
+	const struct schedule_destination *first =
+		list_owner_or_null(s->listening.first, struct schedule_destination, listening);
+
+	if (first == NULL || s->crowded == 0 || s->limits.agents == 0)
+		return 0;
+	return first->heard_ms + SCHEDULE_SILENT_MS + 1;
 }
 
 void schedule_forgive(struct schedule *s)

@@ -34,6 +34,10 @@
  * may bring them over their half; none is begun until they are below. Each share has at least one
  * agent, and of two or more at least one is nobody's who is silent.
  *
+ * Of what waits for a destination that has said nothing for as long, proven or not, all but
+ * SCHEDULE_SILENT_WAITING is handed back too: only so many messages are active at once
+ * (admission.h), and these would keep all others out. (Not where there are no shares.)
+ *
  * Senders take turns, over all destinations (turns.h): of what may run now the sender who has had
  * least comes next, so that mail to 10,000 destinations does not keep a single message waiting.
  * Fresh mail has three turns in four before old, over all destinations too.
@@ -51,7 +55,12 @@
 struct schedule;
 struct schedule_destination;
 
-enum { SCHEDULE_OLD_TURN = 4, SCHEDULE_IDLE_MAX = 4096, SCHEDULE_SILENT_MS = 10000 };
+enum {
+	SCHEDULE_OLD_TURN = 4,
+	SCHEDULE_IDLE_MAX = 4096,
+	SCHEDULE_SILENT_MS = 10000,
+	SCHEDULE_SILENT_WAITING = 100
+};
 
 struct schedule_limits {
 	int window_start, window_max;
@@ -95,8 +104,15 @@ void schedule_finished(struct schedule *s, struct schedule_destination *d, enum 
                        int64_t now_ms);
 
 bool schedule_is_down(const struct schedule_destination *d, int64_t now_ms);
-/* An item of a destination that is down, taken out of its queue; NULL when there is none left. */
+/* It says nothing, and as much waits for it as may. */
+bool schedule_is_full(const struct schedule *s, const struct schedule_destination *d);
+/* An item of a destination that is down, or silent with more than may wait for it, taken out of its
+ * queue; NULL when there is none left. */
 struct schedule_item *schedule_drain(struct schedule *s, struct schedule_destination *d);
+/* A silent destination for which more waits than may; NULL: none. */
+struct schedule_destination *schedule_crowded(struct schedule *s, int64_t now_ms);
+/* When to look for one again, at the latest; 0: not before something else happens. */
+int64_t schedule_look_ms(const struct schedule *s);
 /* Forget all trouble (an operator's retry). */
 void schedule_forgive(struct schedule *s);
 

@@ -79,9 +79,29 @@ def silent_ones():
         ok(house.wait_for(lambda: house.files() == []), "and when they answer all is delivered")
 
 
+def crowd():
+    """What waits for a host that says nothing would keep all others from being admitted: but for some it is put off."""
+    waits, more = 100, 20
+    with House(f"remote.agents-max {AGENTS_MAX}\nqueue.concurrency-start {START}\n", agents=False) as house:
+        hosts = Hosts(house, [name(0)])
+        for _ in range(START + waits + more):
+            house.write([f"u@{name(0)}"])
+        states = lambda: collections.Counter(e["state"] for e in house.list())  # noqa: E731
+        ok(house.wait_for(lambda: states()["d"] == more), "when it has been silent for long, all but 100 are put off", states())
+        house.write([f"u@{name(0)}"])
+        ok(house.wait_for(lambda: states()["d"] == more + 1), "one that comes then too")
+        ok("the destination does not respond" in "".join(e["reason"] for e in house.list()), "the reason is told")
+        hosts.silent.clear()
+        for job in hosts.held:
+            job.finish(DONE)
+        ok(hosts.wait(lambda: hosts.served[name(0)] == waits), "what waited is delivered when it answers")
+        house.ask(CONTROL_QUEUE_RETRY, "")
+        ok(house.wait_for(lambda: house.files() == []), "the others at their next attempt")
+
+
 def senders():
     """One sender has mail for 60 destinations, and another a single message: it does not wait behind all of them."""
-    with House(f"remote.agents-max 1\n", agents=False) as house:
+    with House("remote.agents-max 1\n", agents=False) as house:
         for n in range(60):
             house.write([f"u@{name(n)}"], sender="many@example.test")
         last = house.write(["u@other.test"], sender="one@example.test")
@@ -98,5 +118,6 @@ def senders():
 
 
 silent_ones()
+crowd()
 senders()
 done()

@@ -355,6 +355,39 @@ static void many_silent(void)
 	schedule_free(&s);
 }
 
+/* What waits for who says nothing, unknown or proven, keeps no others from being admitted. */
+static void crowds(bool proven)
+{
+	struct schedule *s = shared(AGENTS, 2, 10);
+	struct schedule_destination *d = numbered(s, 0);
+	unsigned drained = 0;
+
+	if (proven)
+		prove(s, 0, 1);
+	for (unsigned i = 0; i < SCHEDULE_SILENT_WAITING + 12; i++)
+		add(s, d, &items[i], i, i % 2, 0);
+	ok(take(s) && take(s) && schedule_look_ms(s) == SCHEDULE_SILENT_MS + 1,
+	   "%s: a crowd is looked at again", proven ? "proven" : "unknown");
+	ok(schedule_crowded(s, SCHEDULE_SILENT_MS) == NULL && !schedule_is_full(s, d),
+	   "it may wait for some time");
+	ok(schedule_crowded(s, SCHEDULE_SILENT_MS + 1) == d && schedule_is_full(s, d),
+	   "not longer, when nothing is heard");
+	while (schedule_drain(s, d) != NULL)
+		drained++;
+	ok(drained == 10 && schedule_crowded(s, SCHEDULE_SILENT_MS + 1) == NULL &&
+	           schedule_look_ms(s) == 0,
+	   "but for SCHEDULE_SILENT_WAITING it is handed back (%u)", drained);
+	ok(schedule_is_full(s, d), "and no more may wait");
+	schedule_finished(s, d, SCHEDULE_SUCCESS, SCHEDULE_SILENT_MS + 2);
+	ok(!schedule_is_full(s, d), "until something is heard");
+	schedule_finished(s, d, SCHEDULE_UNTRIED, SCHEDULE_SILENT_MS + 3);
+	for (unsigned i = 200; i < 300; i++)
+		add(s, d, &items[i], i, false, SCHEDULE_SILENT_MS + 3);
+	ok(schedule_look_ms(s) == 0 && schedule_crowded(s, 10 * SCHEDULE_SILENT_MS) == NULL,
+	   "where nothing runs nobody is silent");
+	schedule_free(&s);
+}
+
 static void few_agents(void)
 {
 	static const struct {
@@ -395,6 +428,11 @@ static void no_shares(void)
 
 	add_to(s, 0, 3, 10);
 	ok(fill(s, 0, AGENTS * 2) == 30, "without shares the windows alone count");
+	for (unsigned i = 0; i < SCHEDULE_SILENT_WAITING + 12; i++)
+		add(s, numbered(s, 0), &items[100 + i], i, false, 0);
+	ok(schedule_look_ms(s) == 0 && schedule_crowded(s, 10 * SCHEDULE_SILENT_MS) == NULL &&
+	           !schedule_is_full(s, numbered(s, 0)),
+	   "and nobody is turned away");
 	schedule_free(&s);
 }
 
@@ -510,6 +548,8 @@ int main(void)
 	second_jobs();
 	silent_ones();
 	many_silent();
+	crowds(false);
+	crowds(true);
 	few_agents();
 	no_shares();
 	senders_across();
