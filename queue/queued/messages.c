@@ -6,6 +6,7 @@
  */
 #include "queue/queued/messages.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 
 #include "lib/base/clock.h"
@@ -496,6 +497,7 @@ struct messages *messages_new(const struct messages_setup *setup)
 
 	ms->with = *setup;
 	ms->journal = setup->journal;
+	ms->admission.seed = randombytes_random();
 	ms->attempts = (struct attempts){
 		.loop = setup->loop,
 		.settings = setup->settings,

@@ -45,6 +45,46 @@ static void turns(void)
 	   "one that is active is not counted again");
 }
 
+static void stand(struct admission *a, const char *sender, unsigned number, bool old)
+{
+	struct message *m = message_new(number);
+
+	m->sender = message_add_string(m, view_of(sender));
+	admission_stand_in_line(a, m, old);
+}
+
+/* What was given out, each a digit, until nobody waits. */
+static void take_all(struct admission *a, char *order)
+{
+	for (struct message *m; (m = admission_next(a)) != NULL; message_free(&m)) {
+		admission_leave_line(a, m);
+		admission_over(a, m);
+		*order++ = (char)('0' + m->id);
+	}
+	*order = '\0';
+}
+
+static void senders(void)
+{
+	struct admission a = { 0 };
+	char order[32];
+
+	for (unsigned i = 0; i < 6; i++)
+		stand(&a, "many@x.test", i, false);
+	stand(&a, "one@x.test", 6, false);
+	stand(&a, "two@x.test", 7, false);
+	stand(&a, "two@x.test", 8, false);
+	take_all(&a, order);
+	ok(strcmp(order, "067182345") == 0,
+	   "senders take turns, each in their order, whoever came first: %s", order);
+	ok(a.fresh.first == NULL && a.fresh.last == NULL && a.active == 0, "then nobody waits");
+	for (unsigned i = 0; i < 3; i++)
+		stand(&a, "many@x.test", i, true);
+	stand(&a, "one@x.test", 3, true);
+	take_all(&a, order);
+	ok(strcmp(order, "0312") == 0, "among old mail too: %s", order);
+}
+
 static void bound(void)
 {
 	struct admission a = { 0 };
@@ -58,7 +98,7 @@ static void bound(void)
 		admission_leave_line(&a, m);
 		n++;
 	}
-	ok(n == ADMISSION_ACTIVE_MAX && a.fresh.first == &messages[n],
+	ok(n == ADMISSION_ACTIVE_MAX && a.fresh.first->first == &messages[n],
 	   "no more than ADMISSION_ACTIVE_MAX at once");
 	admission_over(&a, &messages[0]);
 	ok(admission_next(&a) == &messages[n], "then one for one");
@@ -67,6 +107,7 @@ static void bound(void)
 int main(void)
 {
 	turns();
+	senders();
 	bound();
 	begin_anew();
 	return tap_done();
