@@ -121,6 +121,7 @@ static void exchange(struct session *s, struct auth_begin *b, struct text *answe
 	struct asking asking = { .session = s, .answer = answer };
 	struct auth_result result;
 
+	session_progress(s, true);
 	if (auth_line_exchange(&s->worker->authd, b, &result, challenge, &asking) == 0)
 		answer_result(s, &result);
 	else if (asking.garbled)

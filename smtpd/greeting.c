@@ -143,6 +143,5 @@ void command_starttls(struct session *s, struct view argument)
 		return;
 	}
 	forget(s);
-	stream_open(&s->client, fd, (int)s->settings->smtpd_timeout_ms);
-	worker_session(fd);
+	session_open(s, fd);
 }

@@ -185,6 +185,7 @@ static enum data_result receive(struct arrival *a)
 			got = STREAM_TIMEOUT;
 		if (session_read_failed(s, got) || is_too_slow(a, now_ms, in.len))
 			return DATA_MORE;
+		session_progress(s, true);
 		result = take(a, &in);
 		if (result != DATA_MORE) {
 			stream_unread(&s->client, in.len);

@@ -88,6 +88,28 @@ bool session_submits(const struct session *s)
 	return s->connection.service == CONNECTION_SUBMISSION || s->account[0];
 }
 
+void session_progress(struct session *s, bool progress)
+{
+	if (s->progress == progress || (!progress && s->account[0]))
+		return;
+	s->progress = progress;
+	connection_progress(s->hub, progress);
+}
+
+static void client_is_quiet(void *session)
+{
+	session_progress(session, false);
+}
+
+void session_open(struct session *s, int fd)
+{
+	int timeout_ms = (int)s->settings->smtpd_timeout_ms, quiet_ms = timeout_ms / QUIET_PART;
+
+	stream_open(&s->client, fd, quiet_ms);
+	stream_set_quiet(&s->client, timeout_ms, quiet_ms, client_is_quiet, s);
+	worker_session(fd);
+}
+
 void session_question(const struct session *s, struct resolve_question *q)
 {
 	*q = (struct resolve_question){ .client = s->connection.client,
@@ -282,6 +304,8 @@ static void dispatch(struct session *s, struct view line)
 		refuse(s, 500, "5.5.1", "unknown command");
 		return;
 	}
+	if (s->transaction != NULL)
+		session_progress(s, true);
 	if (!(c->flags & BUSY) && ++s->idle_commands > IDLE_COMMANDS_MAX)
 		s->errors++;
 	if (may_run(s, c, line, argument))
@@ -343,8 +367,7 @@ void session_run(struct worker *worker, struct connection *connection, int hub)
 		             .command = "" };
 
 	net_address_text(&connection->client, s.name);
-	stream_open(&s.client, connection->fd, (int)worker->settings->smtpd_timeout_ms);
-	worker_session(s.client.fd);
+	session_open(&s, connection->fd);
 	serve(&s);
 	transaction_end(&s);
 	stream_close(&s.client);

@@ -28,7 +28,8 @@ enum {
 	ERROR_DELAY_MAX_MS = 1000,
 	IDLE_COMMANDS_MAX = 100, /* NOOP, RSET, VRFY, EHLO ... without a message between them */
 	TRANSACTION_BYTES_MAX = 64 << 20, /* of recipients and their parameters */
-	MESSAGE_TIME_MAX_MS = 3600000     /* for one DATA, whatever drips in */
+	MESSAGE_TIME_MAX_MS = 3600000,    /* for one DATA, whatever drips in */
+	QUIET_PART = 30 /* whoever says nothing for this part of smtpd.timeout makes no progress */
 };
 
 /* What the worker keeps from session to session. */
@@ -78,6 +79,7 @@ struct session {
 	int hub;                         /* the worker's line to porter */
 	char name[NET_ADDRESS_TEXT_MAX]; /* the client's address, for the log */
 	bool over;
+	bool progress; /* as porter was told last */
 
 	/* What STARTTLS makes us forget. */
 	char helo[HELO_MAX + 1]; /* "": not yet */
@@ -98,6 +100,12 @@ struct session {
 void session_run(struct worker *worker, struct connection *connection, int hub);
 
 /* ---- for handlers ---- */
+/* The client's descriptor, at first and behind STARTTLS. */
+void session_open(struct session *s, int fd);
+/* Does the client get on with a message or its login, or has it logged in? When all sessions are
+ * taken porter ends others first. Told when it changes only: at the first MAIL of several, and
+ * when the client has been quiet for a while. */
+void session_progress(struct session *s, bool progress);
 enum session_state session_state(const struct session *s);
 bool session_submits(const struct session *s); /* by 587 or 465, or authenticated */
 /* "250 2.1.0 text"; status may be NULL. */

@@ -54,6 +54,16 @@ void stream_set_timeout(struct stream *s, int timeout_ms)
 		s->not_socket = true; /* a pipe or a terminal (sendmail -bs) */
 }
 
+void stream_set_quiet(struct stream *s, int timeout_ms, int quiet_ms, void (*quiet)(void *context),
+                      void *context)
+{
+	s->quiet = quiet;
+	s->quiet_context = context;
+	if (quiet_ms < timeout_ms)
+		stream_set_timeout(s, quiet_ms);
+	stream_set_timeout(s, timeout_ms);
+}
+
 static void need_buffer(struct stream *s, size_t size)
 {
 	if (s->in_cap >= size)
@@ -153,6 +163,8 @@ static enum stream_result fill(struct stream *s, int64_t until_ms)
 			s->bytes_in += (uint64_t)got;
 			return STREAM_OK;
 		}
+		if (errno == EAGAIN && s->quiet && clock_ms() < until_ms)
+			s->quiet(s->quiet_context);
 		result = after_failure(s, POLLIN, until_ms);
 		if (result != STREAM_OK)
 			return result;

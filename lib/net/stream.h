@@ -44,7 +44,10 @@ struct stream_layer {
 struct stream {
 	int fd;
 	int timeout_ms, kernel_timeout_ms; /* the socket's, at most as long */
-	char *in;                          /* STREAM_BUFFER_BYTES, allocated at the first read */
+	/* The caller's, may be NULL: a read has waited for kernel_timeout_ms, and goes on. */
+	void (*quiet)(void *context);
+	void *quiet_context;
+	char *in; /* STREAM_BUFFER_BYTES, allocated at the first read */
 	size_t in_start, in_end, in_cap;
 	struct text out;
 	bool skip_rest;  /* a refused line goes on: dropped up to its CRLF */
@@ -63,6 +66,10 @@ struct stream {
 void stream_open(struct stream *s, int fd, int timeout_ms);
 void stream_close(struct stream *s);
 void stream_set_timeout(struct stream *s, int timeout_ms);
+/* The same; a read that waits for longer than quiet_ms says so once, to quiet. A stream opened with
+ * quiet_ms as its timeout makes no call for it. */
+void stream_set_quiet(struct stream *s, int timeout_ms, int quiet_ms, void (*quiet)(void *context),
+                      void *context);
 /* Bytes that were read from the descriptor before it came here. */
 void stream_preload(struct stream *s, struct view bytes);
 /* What was read ahead and not yet consumed. */

@@ -168,6 +168,16 @@ unsigned connection_in_flight_max(const struct settings *settings)
 	                      2 * (unsigned)settings->login_sessions_max);
 }
 
+void connection_progress(int hub, bool progress)
+{
+	static struct wire_out out; /* its memory is kept */
+
+	wire_begin(&out, CONNECTION_PROGRESS);
+	wire_put_byte(&out, progress);
+	if (wire_send(hub, &out) != WIRE_OK)
+		log_debug("event=untold peer=porter reason=\"%m\"");
+}
+
 bool connection_starttls(int hub, int *fd, struct connection_tls *tls)
 {
 	struct wire_out out = { 0 };

@@ -22,8 +22,12 @@ enum connection_type {
 	CONNECTION_SECURED,  /* porter -> worker: struct connection_tls + the relay's descriptor */
 	CONNECTION_NOT_SECURED, /* porter -> worker: the handshake failed, the client is gone: end
 	                           the session */
-	CONNECTION_HANDED_OVER  /* login worker -> porter: authd has the session now; porter watches
+	CONNECTION_HANDED_OVER, /* login worker -> porter: authd has the session now; porter watches
 	                           `token` instead */
+	/* worker -> porter: one byte. 1: the client gets on with what it came for, and its session
+	 * is not the one to end when all workers are taken and others wait; 0: no more. At first it
+	 * does not. */
+	CONNECTION_PROGRESS
 };
 
 /* The kind of listener a client came in by. */
@@ -80,7 +84,7 @@ struct connection {
 	struct net_address client, local;
 	struct connection_tls tls;
 	bool tls_offered; /* STARTTLS/STLS can be asked for */
-	int fd;           /* the socket itself, or the clear end of porter's TLS relay */
+	int fd; /* the socket itself, which porter keeps too, or the clear end of its TLS relay */
 	/* pop3 and imap only, -1 else: open as long as the session lives, whoever serves it. It
 	 * goes with the connection to the mailbox program; porter holds the other end and so sees
 	 * the session end. */
@@ -106,6 +110,9 @@ bool connection_secured_get(struct wire_in *in, struct connection_tls *tls, int 
 /* Descriptors of clients in flight at most, of all session programs together (they are one uid in a
  * house of an ordinary user): worker_service.in_flight. */
 unsigned connection_in_flight_max(const struct settings *settings);
+/* For the session programs: CONNECTION_PROGRESS over the worker's own line, when it changes. Where
+ * it fails porter is gone, and nobody is to give way. */
+void connection_progress(int hub, bool progress);
 /* For the session programs: STARTTLS as one call. Gives the client's socket back to porter over the
  * worker's own line `hub` and waits for the handshake; on true *fd is the relay's end (the old *fd
  * is closed either way) and *tls is filled. The caller has already refused a client that sent

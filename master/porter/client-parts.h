@@ -23,7 +23,7 @@ enum client_state {
 };
 
 struct client {
-	struct watch watch; /* the socket; in CLIENT_HANDED the token */
+	struct watch watch; /* the socket, until it is a relay's; in CLIENT_HANDED the token */
 	struct timer timer;
 	struct link all;
 	struct pool_client place; /* its worker, or its place among those that wait for one */
@@ -68,6 +68,7 @@ void client_close_socket(struct client *c);
 void client_dismiss(struct client *c, struct view words);
 /* No worker will come, or none can be given the client. */
 void client_refuse(struct pool_client *place);
+void client_turned_away(struct pool_client *place); /* too many wait for one */
 /* Greets: a client in clear without an early word, or one whose handshake is done. */
 void client_greet(struct client *c);
 void client_forget_proxy_header(struct client *c);
@@ -90,6 +91,7 @@ bool client_session_serve(struct pool_client *place, struct worker *w);
 /* Callbacks of pools and relays. */
 void client_session_over(struct pool_client *place);
 bool client_session_handed_over(struct pool_client *place);
+void client_session_give_way(struct pool_client *place);
 void client_session_relay_over(void *client);
 
 #endif

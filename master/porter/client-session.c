@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* A client's session: what its worker is given, and how it ends. */
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/base/log.h"
 #include "master/porter/client-parts.h"
 #include "master/porter/relay.h"
 #include "master/porter/tls.h"
@@ -94,9 +96,29 @@ bool client_session_serve(struct pool_client *place, struct worker *w)
 	pool_bind(place, w);
 	loop_timer_clear(clients.with.loop, &c->timer);
 	client_enter(c, CLIENT_SESSION);
+	/* The session has it, and here it stays to end that: not read, not watched. */
 	if (c->relay == NULL)
-		client_close_socket(c); /* the session has it */
+		loop_unwatch(clients.with.loop, &c->watch);
 	return true;
+}
+
+/* The session sees its client leave, whatever it is doing with it; the client is told why. */
+void client_session_give_way(struct pool_client *place)
+{
+	struct client *c = client_of(place);
+	struct view words = view_of(client_lines(c)->busy);
+
+	if (c->state == CLIENT_STARTTLS) {
+		client_tls_failed(c);
+	} else if (c->relay != NULL) {
+		relay_end_session(c->relay);
+		relay_write(c->relay, words);
+		relay_finish(c->relay);
+	} else if (c->watch.fd >= 0) {
+		if (send(c->watch.fd, words.data, words.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			log_debug("event=untold client=%s", client_text(c));
+		shutdown(c->watch.fd, SHUT_RDWR);
+	}
 }
 
 void client_session_over(struct pool_client *place)
@@ -118,6 +140,7 @@ bool client_session_handed_over(struct pool_client *place)
 	if (c->state != CLIENT_SESSION || c->token < 0)
 		return false;
 	client_enter(c, CLIENT_HANDED);
+	client_close_socket(c);
 	c->watch.fd = c->token;
 	c->token = -1;
 	loop_watch(clients.with.loop, &c->watch, 0);

@@ -195,6 +195,15 @@ void client_refuse(struct pool_client *place)
 	client_dismiss(c, view_of(client_lines(c)->unavailable));
 }
 
+/* Too many wait for a worker. */
+void client_turned_away(struct pool_client *place)
+{
+	struct client *c = client_of(place);
+
+	client_log_refusal(c, "busy");
+	client_dismiss(c, view_of(client_lines(c)->busy));
+}
+
 /* ---- its greeting ---- */
 
 /* Greets: a client in clear without an early word, or one whose handshake is done. */

@@ -91,6 +91,7 @@ bool client_tls_start(struct pool_client *place, int fd)
 		send_not_secured(c);
 		return true;
 	}
+	client_close_socket(c); /* which it is, too */
 	client_enter(c, CLIENT_STARTTLS);
 	client_set_deadline(c, CONNECTION_HANDSHAKE_MS);
 	if (!begin_relay(c, fd))

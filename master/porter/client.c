@@ -61,8 +61,7 @@ static void find_worker(void *client)
 		if (client_session_serve(&c->place, w))
 			return;
 	if (!pool_wait(&c->place)) {
-		client_log_refusal(c, "busy");
-		client_dismiss(c, view_of(client_lines(c)->busy));
+		client_turned_away(&c->place);
 	} else if (c->relay == NULL) {
 		/* Not read while it waits, but its reset is noticed. */
 		loop_change(clients.with.loop, &c->watch, 0);
@@ -106,6 +105,7 @@ static void socket_ready(struct watch *w, unsigned events)
 /* Its address is known: is there room, and what comes first? */
 static void begin(struct client *c)
 {
+	net_address_owners(&c->client, &c->place.turn.owners);
 	enum limit over =
 		limits_enter(clients.with.limits, &c->client, loop_now_ms(clients.with.loop));
 
@@ -243,6 +243,8 @@ void clients_start(const struct clients_setup *setup)
 		.serve = client_session_serve,
 		.starttls = client_tls_start,
 		.handed_over = client_session_handed_over,
+		.give_way = client_session_give_way,
+		.turned_away = client_turned_away,
 		.session_over = client_session_over,
 		.worker_idle = clients_check_end,
 	};
@@ -258,7 +260,7 @@ void clients_start(const struct clients_setup *setup)
 	clients.stop.due = stop_due;
 	acceptors_start(setup->loop, accepted);
 	relays_start(setup->loop, &of_relays);
-	pools_start(setup->loop, &of_pools, acceptors_services());
+	pools_start(setup->loop, &of_pools, acceptors_services(), setup->settings);
 }
 
 void clients_retire(void)

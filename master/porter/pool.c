@@ -5,6 +5,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/settings.h"
 #include "lib/wire/hub.h"
 #include "lib/wire/master.h"
 
@@ -13,6 +14,10 @@ enum {
 	WORKERS_MAX = 100000,
 	WAITING_MAX = 10000, /* clients that wait for the workers of one program */
 	ASK_AGAIN_MS = 1000,
+	/* Sessions that give way are told to the log in one line, soon after the first and then
+	 * once a minute. */
+	TELL_SOON_MS = 1000,
+	TELL_AGAIN_MS = 60000,
 	NOBODY = -1
 };
 
@@ -20,9 +25,15 @@ enum {
 struct pool {
 	struct hub server;
 	char name[PROGRAM_NAME_MAX];
-	int parent;          /* whose workers are taken, as master says; 0: it has not, anybody's */
-	struct list waiting; /* struct pool_client */
+	int parent; /* whose workers are taken, as master says; 0: it has not, anybody's */
+	unsigned workers_max;
+	const char *setting; /* that says so */
+	struct turns turns;  /* of struct pool_client */
+	struct list away;    /* pool_client.turn.promised: those that the loop turns away */
+	struct deferred due; /* clients wait: who gives way? */
 	struct timer again;  /* asks for workers once more while clients wait */
+	unsigned gave_way;   /* not told to the log yet */
+	struct timer tell;
 };
 
 struct worker {
@@ -63,9 +74,9 @@ static bool is_of(const struct pool *p, const char *program)
 
 /* ---- the queue ---- */
 
-static struct pool_client *first_waiting(const struct pool *p)
+static struct pool_client *client_of_turn(struct turn *turn)
 {
-	return list_owner_or_null(p->waiting.first, struct pool_client, waiting);
+	return list_owner_or_null(turn, struct pool_client, turn);
 }
 
 /* Workers that end and parents at their limit do not report: while clients wait, ask again. With a
@@ -73,7 +84,9 @@ static struct pool_client *first_waiting(const struct pool *p)
  * are not enough, for as long as somebody waits, both take who greets first. */
 static void ask_for_workers(struct pool *p)
 {
-	if (p->waiting.count == 0) {
+	size_t waiting = turns_waiting(&p->turns);
+
+	if (waiting == 0) {
 		loop_timer_clear(pools.loop, &p->again);
 		if (pools.retired)
 			hub_retire(&p->server);
@@ -81,7 +94,7 @@ static void ask_for_workers(struct pool *p)
 	}
 	if (pools.retired)
 		hub_resume(&p->server);
-	hub_want(&p->server, (unsigned)p->waiting.count);
+	hub_want(&p->server, (unsigned)waiting);
 	if (!loop_timer_is_set(&p->again))
 		loop_timer_set(pools.loop, &p->again, loop_now_ms(pools.loop) + ASK_AGAIN_MS);
 }
@@ -90,31 +103,95 @@ static void serve_waiting(struct pool *p)
 {
 	struct hub_line *line;
 
-	while (p->waiting.count && (line = hub_take_idle(&p->server)) != NULL)
-		pools.tell.serve(first_waiting(p),
+	while (turns_waiting(&p->turns) && (line = hub_take_idle(&p->server)) != NULL)
+		pools.tell.serve(client_of_turn(turns_next(&p->turns)),
 		                 worker_of(line)); /* a broken line is gone: the next one */
 	ask_for_workers(p);
 }
 
+/* ---- who gives way ---- */
+
+static void tell_given_way(struct timer *t)
+{
+	struct pool *p = loop_owner(t, struct pool, tell);
+
+	if (p->gave_way == 0)
+		return;
+	log_warn("event=crowded wire=%s sessions=%zu waiting=%zu ended=%u setting=%s", p->name,
+	         p->server.lines.count, turns_waiting(&p->turns), p->gave_way, p->setting);
+	p->gave_way = 0;
+	loop_timer_set(pools.loop, t, loop_now_ms(pools.loop) + TELL_AGAIN_MS);
+}
+
+static void give_way(struct pool *p, struct turn *turn)
+{
+	p->gave_way++;
+	if (!loop_timer_is_set(&p->tell))
+		loop_timer_set(pools.loop, &p->tell, loop_now_ms(pools.loop) + TELL_SOON_MS);
+	pools.tell.give_way(client_of_turn(turn));
+}
+
+/* All workers are taken: as many as the setting says, or no more come than are here. */
+static bool is_full(const struct pool *p)
+{
+	return p->server.lines.count >= p->workers_max ||
+	       turns_are_stuck(&p->turns, loop_now_ms(pools.loop));
+}
+
+static void make_room(struct deferred *d)
+{
+	struct pool *p = loop_owner(d, struct pool, due);
+	int64_t now = loop_now_ms(pools.loop);
+	struct turn *turn;
+	struct link *away;
+
+	while ((away = list_take_first(&p->away)) != NULL)
+		pools.tell.turned_away(client_of_turn(list_owner(away, struct turn, promised)));
+	if (!is_full(p))
+		return;
+	while ((turn = turns_claim(&p->turns, now)) != NULL)
+		give_way(p, turn);
+	while ((turn = turns_claim_again(&p->turns, now)) != NULL)
+		give_way(p, turn);
+}
+
 static void again_due(struct timer *t)
 {
-	serve_waiting(loop_owner(t, struct pool, again));
+	struct pool *p = loop_owner(t, struct pool, again);
+
+	serve_waiting(p);
+	loop_defer(pools.loop, &p->due);
+}
+
+/* Where too many wait, one of a heavier network goes: by the loop. */
+static bool has_place(struct pool *p, const struct pool_client *newcomer)
+{
+	if (turns_waiting(&p->turns) < WAITING_MAX)
+		return true;
+	struct turn *away = turns_giving_way(&p->turns, &newcomer->turn);
+
+	if (away == NULL)
+		return false;
+	turns_leave(away);
+	list_add_last(&p->away, &away->promised);
+	return true;
 }
 
 bool pool_wait(struct pool_client *c)
 {
 	struct pool *p = pools.of_service[c->service];
 
-	if (p->waiting.count >= WAITING_MAX)
+	if (!has_place(p, c))
 		return false;
-	list_add_last(&p->waiting, &c->waiting);
+	turns_wait(&p->turns, &c->turn, loop_now_ms(pools.loop));
 	ask_for_workers(p);
+	loop_defer(pools.loop, &p->due);
 	return true;
 }
 
 void pool_leave(struct pool_client *c)
 {
-	list_remove(&c->waiting);
+	turns_leave(&c->turn);
 }
 
 /* ---- a client's worker ---- */
@@ -122,7 +199,7 @@ void pool_leave(struct pool_client *c)
 struct worker *pool_take(enum connection_service service)
 {
 	struct pool *p = pools.of_service[service];
-	struct hub_line *line = p->waiting.count ? NULL : hub_take_idle(&p->server);
+	struct hub_line *line = turns_waiting(&p->turns) ? NULL : hub_take_idle(&p->server);
 
 	return line ? worker_of(line) : NULL;
 }
@@ -134,7 +211,7 @@ enum wire_result pool_send(struct worker *w, const struct wire_out *out)
 
 void pool_bind(struct pool_client *c, struct worker *w)
 {
-	pool_leave(c);
+	turns_serve(&pools.of_service[c->service]->turns, &c->turn, loop_now_ms(pools.loop));
 	c->worker = w;
 	w->client = c;
 }
@@ -149,8 +226,10 @@ static struct pool_client *unbind(struct worker *w)
 	struct pool_client *c = w->client;
 
 	w->client = NULL;
-	if (c != NULL)
+	if (c != NULL) {
 		c->worker = NULL;
+		turns_leave(&c->turn);
+	}
 	return c;
 }
 
@@ -274,7 +353,7 @@ static void worker_closed(struct hub_line *line)
 	end_session(worker_of(line));
 	/* The line is still counted; whoever waits is seen to by the timer, or at once when others
 	 * are idle. */
-	if (p->waiting.count)
+	if (turns_waiting(&p->turns))
 		loop_timer_set(pools.loop, &p->again, loop_now_ms(pools.loop));
 }
 
@@ -288,6 +367,16 @@ static void handed_over(struct worker *w, struct wire_in *in)
 		unbind(w);
 }
 
+static void heard_of_progress(struct worker *w, struct wire_in *in)
+{
+	bool progress = wire_get_bool(in);
+
+	if (!wire_end(in))
+		hub_line_drop(&w->line, "invalid message");
+	else
+		turns_progress(&pool_of(w->line.server)->turns, &w->client->turn, progress);
+}
+
 static void message(struct hub_line *line, struct wire_in *in)
 {
 	struct worker *w = worker_of(line);
@@ -296,6 +385,8 @@ static void message(struct hub_line *line, struct wire_in *in)
 		hub_line_drop(line, "message without a session");
 	} else if (in->type == CONNECTION_HANDED_OVER) {
 		handed_over(w, in);
+	} else if (in->type == CONNECTION_PROGRESS) {
+		heard_of_progress(w, in);
 	} else if (in->type == CONNECTION_STARTTLS && in->rest.len == 0 && in->fd_count == 1) {
 		if (!pools.tell.starttls(w->client, wire_get_fd(in)))
 			hub_line_drop(line, "STARTTLS during a handshake");
@@ -324,10 +415,22 @@ static void ask_to_announce(struct timer *t)
 	loop_timer_set(pools.loop, t, loop_now_ms(pools.loop) + ASK_AGAIN_MS);
 }
 
+static void set_workers_max(struct pool *p, const struct settings *settings)
+{
+	bool is_smtpd = is_of(p, "smtpd");
+
+	p->workers_max =
+		(unsigned)(is_smtpd ? settings->smtpd_sessions_max : settings->login_sessions_max);
+	p->setting = is_smtpd ? "smtpd.sessions-max" : "login.sessions-max";
+}
+
 static void pool_start(struct pool *p, const char *name, int fd)
 {
 	string_put(p->name, sizeof p->name, view_of(name));
+	turns_start(&p->turns);
 	p->again.due = again_due;
+	p->tell.due = tell_given_way;
+	p->due.run = make_room;
 	p->server = (struct hub){
 		.loop = pools.loop,
 		.protocol = "connection",
@@ -344,7 +447,8 @@ static void pool_start(struct pool *p, const char *name, int fd)
 	hub_start(&p->server, fd);
 }
 
-void pools_start(struct loop *loop, const struct pool_callbacks *callbacks, unsigned services)
+void pools_start(struct loop *loop, const struct pool_callbacks *callbacks, unsigned services,
+                 const struct settings *settings)
 {
 	const char *name;
 	int fd;
@@ -357,7 +461,8 @@ void pools_start(struct loop *loop, const struct pool_callbacks *callbacks, unsi
 			continue;
 		if (pools.count == POOLS_MAX)
 			log_fatal("more than %d session programs", POOLS_MAX);
-		pool_start(&pools.all[pools.count++], name, fd);
+		pool_start(&pools.all[pools.count], name, fd);
+		set_workers_max(&pools.all[pools.count++], settings);
 	}
 	pools.master.fd = program_fd("master");
 	pools.master.ready = master_said;

@@ -5,8 +5,9 @@
  * Holds every listening socket, counts and limits clients, greets them with the lines that the
  * session programs announced, keeps them until they have said something, and then passes the socket
  * itself to a worker of smtpd, pop3-login or imap-login. Where TLS is spoken it does the handshake
- * and stays between client and session as a relay. client.c decides what a client needs next; the
- * other files have each a part of that and do not know each other.
+ * and stays between client and session as a relay; of a session in clear it keeps the socket, to
+ * end that when all workers are taken and the client makes no progress. client.c decides what a
+ * client needs next; the other files have each a part of that and do not know each other.
  *
  * Runs as _phporter in an empty root with no file but the certificates, opened before the jail.
  * Reads: TLS, and in clear only the PROXY header of trusted balancers. Trusts: nobody outside;
@@ -30,21 +31,27 @@
 #include "master/porter/tls.h"
 
 enum {
-	DESCRIPTORS_PER_RELAY = 2, /* beside a client's one (its socket, or its token once a session
-	                              has that): TLS */
-	DESCRIPTORS_OWN = 512      /* listeners, wires; workers' lines beside them */
+	DESCRIPTORS_PER_RELAY = 2, /* beside a client's one (its socket, or its token once it has
+	                              logged in): TLS */
+	DESCRIPTORS_OWN = 512      /* listeners, wires */
 };
 
-/* smtpd, pop3-login and imap-login. */
-static rlim_t workers_lines(const struct settings *settings)
+/* Of pop3-login and imap-login. */
+static rlim_t logins(const struct settings *settings)
 {
-	return (rlim_t)settings->smtpd_sessions_max + 2 * (rlim_t)settings->login_sessions_max;
+	return 2 * (rlim_t)settings->login_sessions_max;
+}
+
+/* A line to each worker; and of a client that logs in both its socket and its token. */
+static rlim_t for_workers(const struct settings *settings)
+{
+	return (rlim_t)settings->smtpd_sessions_max + 2 * logins(settings);
 }
 
 /* Fewer clients are let in where the system gives too few descriptors. */
 static void take_descriptor_limit(struct settings *settings)
 {
-	rlim_t own = DESCRIPTORS_OWN + workers_lines(settings) +
+	rlim_t own = DESCRIPTORS_OWN + for_workers(settings) +
 	             (rlim_t)settings->porter_sessions * DESCRIPTORS_PER_RELAY;
 	rlim_t wanted = own + (rlim_t)settings->porter_clients_max;
 	rlim_t have = program_raise_descriptors(wanted);

@@ -525,6 +525,15 @@ void relay_begin_session(struct relay *r)
 	want_all(r);
 }
 
+void relay_end_session(struct relay *r)
+{
+	if (r->inner.fd < 0)
+		return;
+	loop_unwatch(relays.loop, &r->inner);
+	relay_close_session(r);
+	forget_inward(r);
+}
+
 void relay_finish(struct relay *r)
 {
 	r->finishing = true;

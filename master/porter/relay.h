@@ -35,6 +35,8 @@ void relay_write(struct relay *relay, struct view bytes); /* a greeting or a ref
 int relay_open_session(struct relay *relay);
 void relay_begin_session(struct relay *relay);
 void relay_close_session(struct relay *relay);
+/* A session that has begun: it sees its client leave, and nothing passes between them any more. */
+void relay_end_session(struct relay *relay);
 /* No (more) session will come: sends what is left, then close_notify, and is over. */
 void relay_finish(struct relay *relay);
 void relay_facts(const struct relay *relay, struct connection_tls *tls);

@@ -9,7 +9,7 @@ import tempfile
 import wirehouse as w
 
 PARENT = 21
-ANNOUNCE, CLIENT, STARTTLS, SECURED, NOT_SECURED, HANDED_OVER = range(16, 22)
+ANNOUNCE, CLIENT, STARTTLS, SECURED, NOT_SECURED, HANDED_OVER, PROGRESS = range(16, 23)
 SMTP, SUBMISSION, POP3, IMAP = range(4)
 BUSY = {SMTP: b"421 4.3.2 Busy\r\n", SUBMISSION: b"421 4.3.2 Busy\r\n", POP3: b"-ERR [SYS/TEMP] Busy\r\n", IMAP: b"* BYE Busy\r\n"}
 UNAVAILABLE, STOPPING, EARLY = ({service: words[:4] + what for service, words in BUSY.items()}

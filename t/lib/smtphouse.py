@@ -17,6 +17,7 @@ import wirehouse
 from wirehouse import ENVELOPE, ENVELOPE_RECIPIENT, In, Out, accept, receive, send
 
 CONNECTION_ANNOUNCE, CONNECTION_CLIENT, CONNECTION_STARTTLS, CONNECTION_SECURED = 16, 17, 18, 19
+CONNECTION_PROGRESS = 22
 SMTP, SUBMISSION = 0, 1
 RESOLVE_CLIENT, RESOLVE_SENDER, RESOLVE_RECIPIENT, RESOLVE_VERDICT = 16, 17, 18, 19
 ACCEPT, RELAY, REJECT, LATER = 0, 1, 2, 3
@@ -25,6 +26,16 @@ ACCEPT, RELAY, REJECT, LATER = 0, 1, 2, 3
 DNS_NAME, DNS_HOSTS = 18, 19
 AUTH_BEGIN, AUTH_ANSWER, AUTH_CANCEL, AUTH_CHALLENGE, AUTH_RESULT = range(16, 21)
 SPOOL_OFFSET = 256
+
+
+def receive_beside(line, progress=None):
+    """The next message of a worker but what it says of its progress, which `progress` collects."""
+    while (packet := receive(line)) is not None and packet.kind == CONNECTION_PROGRESS:
+        said = packet.byte()
+        packet.end()
+        if progress is not None:
+            progress.append(said)
+    return packet
 
 
 def put_tls(out, on):
@@ -291,7 +302,7 @@ class Smtp(wirehouse.ProgramHouse):
         for line in self.idle:
             line.setblocking(False)
             try:
-                packet = receive(line)
+                packet = receive_beside(line)
             except BlockingIOError:
                 packet = False
             line.settimeout(wirehouse.PATIENCE_SECONDS)
@@ -319,7 +330,7 @@ class Smtp(wirehouse.ProgramHouse):
 
     def starttls(self, client):
         """Porter's part: takes the socket back and answers; no TLS is spoken."""
-        packet = receive(client.worker)
+        packet = receive_beside(client.worker)
         if packet is None or packet.kind != CONNECTION_STARTTLS:
             raise RuntimeError(f"no STARTTLS from smtpd: {packet}")
         fd = packet.fd()

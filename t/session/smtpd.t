@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """smtpd: golden sessions, each also sent one byte at a time."""
+import base64
 import pathlib
 import re
 import signal
@@ -11,7 +12,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import smtphouse
 from house import CORPUS
-from smtphouse import LATER, RELAY, REJECT, RESOLVE_CLIENT, RESOLVE_RECIPIENT, SMTP, SUBMISSION, Client, Smtp
+from smtphouse import (CONNECTION_PROGRESS, LATER, RELAY, REJECT, RESOLVE_CLIENT, RESOLVE_RECIPIENT, SMTP, SUBMISSION, Client, Smtp,
+                       receive_beside)
 from tap import done, is_, ok, skip
 from wirehouse import PATIENCE_SECONDS, WIRE_DONE, maker, receive
 
@@ -535,17 +537,51 @@ def stopping():
         client = house.client()
         client.ask("QUIT")
         first = client.worker
-        is_(receive(first).kind, WIRE_DONE, "a worker is idle again after its first session")
+        is_(receive_beside(first).kind, WIRE_DONE, "a worker is idle again after its first session")
         house.idle.remove(first)
         client = Client(*house.hand_over(first))
         client.ask("QUIT")
-        is_(receive(first), None, "and ends after its second, with smtpd.reuse 2")
+        is_(receive_beside(first), None, "and ends after its second, with smtpd.reuse 2")
         busy = house.client()
         busy.ask("EHLO me.test")
         house.program.signal(signal.SIGTERM)
         is_(busy.answer(), "421 4.3.2 mail.example.test is shutting down", "a stop is told to the client")
         is_(busy.answer(), None, "and its session ends")
         is_(house.program.wait(), 0, "smtpd ends well")
+
+
+def told(client):
+    """What the worker tells porter next; None: it has ended."""
+    packet = receive(client.worker)
+    return packet and (packet.byte() if packet.kind == CONNECTION_PROGRESS else packet.kind)
+
+
+def progress():
+    with Smtp("smtpd.timeout 6s\n") as house:
+        known = house.client(service=SUBMISSION, tls=True)
+        known.ask("EHLO me.test")
+        known.ask("AUTH PLAIN " + base64.b64encode(b"\0anna@example.test\0secret").decode())
+        is_(told(known), 1, "porter is told of a login")
+        client = house.client()
+        client.ask("EHLO me.test")
+        for _ in range(3):
+            client.ask("MAIL FROM:<a@far.test>")
+            client.ask("RSET")
+        is_(told(client), 1, "of a transaction, too")
+        is_(told(client), 0, "once for several, until the client has been quiet for a while")
+        client.ask("MAIL FROM:<a@far.test>")
+        is_(told(client), 1, "then of the next one")
+        client.ask("RCPT TO:<b@example.test>")
+        client.ask("DATA")
+        client.send("x: y\r\n")
+        is_(told(client), 0, "in the middle of a message, too, when nothing comes")
+        client.send("\r\n.\r\n")
+        is_(client.answer()[:3], "250", "the message goes on")
+        is_(told(client), 1, "and so it is told")
+        client.ask("QUIT")
+        is_(told(client), WIRE_DONE, "and nothing more")
+        known.ask("QUIT")
+        is_(told(known), None, "who has logged in may be quiet")
 
 
 def relaying(house):
@@ -605,6 +641,7 @@ def main():
         refused_early(house)
     slow()
     stopping()
+    progress()
     done()
 
 

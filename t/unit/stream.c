@@ -281,6 +281,29 @@ static void check_shorter_timeout(void)
 	close_pair(&s);
 }
 
+static void speak(void *times)
+{
+	++*(unsigned *)times;
+	send(peer, "late\r\n", 6, MSG_NOSIGNAL);
+}
+
+static void check_quiet(void)
+{
+	struct stream s = open_pair(SHORT_MS);
+	struct view line;
+	unsigned told = 0;
+
+	stream_set_quiet(&s, 60000, SHORT_MS, speak, &told);
+	send(peer, "now\r\n", 5, MSG_NOSIGNAL);
+	ok(stream_line(&s, 10, &line) == STREAM_OK && told == 0, "what is there is not waited for");
+	ok(stream_line(&s, 10, &line) == STREAM_OK && told == 1 && view_equal(line, VIEW("late")),
+	   "a read that has waited says so once, and waits on");
+	stream_set_quiet(&s, SHORT_MS, 60000, speak, &told);
+	ok(stream_line(&s, 10, &line) == STREAM_TIMEOUT && told == 1,
+	   "one that has no more time does not");
+	close_pair(&s);
+}
+
 static void check_drip(void)
 {
 	struct stream s = open_pair(SHORT_MS);
@@ -447,6 +470,7 @@ int main(void)
 	fflush(stdout);
 	check_longer_timeout();
 	check_shorter_timeout();
+	check_quiet();
 	fflush(stdout);
 	check_drip();
 	check_output();

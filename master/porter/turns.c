@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/porter/turns.h"
+
+#include "lib/base/log.h"
+#include "lib/net/address.h"
+
+static struct turn *turn_of(struct share *share)
+{
+	return list_owner_or_null(share, struct turn, share);
+}
+
+static struct turn *first_promised(const struct turns *t)
+{
+	return list_owner_or_null(t->promised.first, struct turn, promised);
+}
+
+void turns_start(struct turns *t)
+{
+	t->waiting = shares_new(NET_OWNERS);
+	t->yielding = shares_new(NET_OWNERS);
+}
+
+size_t turns_waiting(const struct turns *t)
+{
+	return shares_count(t->waiting) + t->promised.count;
+}
+
+static void stand_in(struct shares *shares, struct turn *turn)
+{
+	if (!shares_add(shares, &turn->owners, &turn->share))
+		log_fatal("out of memory");
+}
+
+void turns_wait(struct turns *t, struct turn *turn, int64_t now_ms)
+{
+	if (turns_waiting(t) == 0)
+		t->idle_ms = now_ms;
+	stand_in(t->waiting, turn);
+}
+
+struct turn *turns_giving_way(const struct turns *t, const struct turn *newcomer)
+{
+	return turn_of(shares_giving_way(t->waiting, &newcomer->owners));
+}
+
+struct turn *turns_next(const struct turns *t)
+{
+	return t->promised.first != NULL ? first_promised(t) : turn_of(shares_next(t->waiting));
+}
+
+void turns_serve(struct turns *t, struct turn *turn, int64_t now_ms)
+{
+	t->idle_ms = now_ms;
+	list_remove(&turn->promised);
+	if (turn->holds)
+		return;
+	shares_served(&turn->share);
+	turn->holds = true;
+	stand_in(t->yielding, turn);
+}
+
+void turns_progress(struct turns *t, struct turn *turn, bool progress)
+{
+	if (turn->gone)
+		return;
+	if (progress)
+		shares_remove(&turn->share);
+	else
+		stand_in(t->yielding, turn);
+}
+
+void turns_leave(struct turn *turn)
+{
+	list_remove(&turn->promised);
+	shares_remove(&turn->share);
+	turn->holds = false;
+}
+
+bool turns_are_stuck(const struct turns *t, int64_t now_ms)
+{
+	return turns_waiting(t) > 0 && now_ms - t->idle_ms >= TURNS_NO_WORKER_MS;
+}
+
+/* Who gives a place to this one. Whoever was only promised one waits again, and nobody else has to
+ * give anything. */
+static struct turn *claim_for(struct turns *t, struct turn *newcomer)
+{
+	struct turn *giver = turn_of(shares_giving_way(t->yielding, &newcomer->owners));
+
+	if (giver == NULL)
+		return NULL;
+	shares_remove(&giver->share);
+	if (giver->promised.list == NULL) {
+		giver->gone = true;
+	} else {
+		list_remove(&giver->promised);
+		giver->holds = false;
+		stand_in(t->waiting, giver);
+	}
+	return giver;
+}
+
+/* It counts among those that hold from now on: its network gets no more than its share. */
+static void promise(struct turns *t, struct turn *newcomer, int64_t now_ms)
+{
+	shares_served(&newcomer->share);
+	newcomer->holds = true;
+	newcomer->asked_ms = now_ms;
+	stand_in(t->yielding, newcomer);
+	list_add_last(&t->promised, &newcomer->promised);
+}
+
+struct turn *turns_claim(struct turns *t, int64_t now_ms)
+{
+	struct turn *newcomer;
+
+	for (unsigned pass = 0; pass < TURNS_PASSES; pass++) {
+		if ((newcomer = turn_of(shares_next(t->waiting))) == NULL)
+			return NULL;
+		struct turn *giver = claim_for(t, newcomer);
+
+		if (giver == NULL) {
+			shares_passed(&newcomer->share);
+			continue;
+		}
+		promise(t, newcomer, now_ms);
+		if (giver->gone)
+			return giver;
+	}
+	return NULL;
+}
+
+struct turn *turns_claim_again(struct turns *t, int64_t now_ms)
+{
+	struct turn *newcomer = first_promised(t);
+
+	if (newcomer == NULL || now_ms - newcomer->asked_ms < TURNS_PROMISE_MS)
+		return NULL;
+	newcomer->asked_ms = now_ms;
+	list_remove(&newcomer->promised);
+	list_add_last(&t->promised, &newcomer->promised);
+	shares_remove(&newcomer->share); /* the place that it counts for is not there */
+	struct turn *giver = turn_of(shares_giving_way(t->yielding, &newcomer->owners));
+
+	stand_in(t->yielding, newcomer);
+	if (giver == NULL || giver->promised.list != NULL)
+		return NULL;
+	shares_remove(&giver->share);
+	giver->gone = true;
+	return giver;
+}

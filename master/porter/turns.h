@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Whose turn it is among the clients that wait for a worker, and whose session gives way when no
+ * worker comes: no network takes all of a program's workers from the others.
+ *
+ * Wide networks take turns, and in one of them its networks, and its sites (lib/base/shares.h).
+ * When all workers are taken, the oldest session of the heaviest network among those that make no
+ * progress gives its place to a client whose network has less than that.
+ *
+ * Pure: no descriptors, no clock of its own.
+ */
+#ifndef MASTER_PORTER_TURNS_H
+#define MASTER_PORTER_TURNS_H
+
+#include "lib/base/shares.h"
+
+/* A client. Zeroed at first but for its owners. */
+struct turn {
+	struct share_path owners; /* of NET_OWNERS levels */
+	struct share share;       /* while it waits, or holds a place that it may have to give */
+	struct link promised;     /* waits for the place that another one gives */
+	int64_t asked_ms;         /* promised: since when */
+	bool holds;               /* has a place; or is promised one, and counts as if it had it */
+	bool gone;                /* has given its place */
+};
+
+/* Zeroed at first; turns_start before its use. */
+struct turns {
+	struct shares *waiting, *yielding;
+	struct list promised;
+	int64_t idle_ms; /* when there was last a worker for each, or one for somebody */
+};
+
+enum {
+	TURNS_NO_WORKER_MS = 1000, /* clients wait so long, and no worker comes: all are taken */
+	TURNS_PROMISE_MS = 2000,   /* whoever has to give its place is given so long */
+	TURNS_PASSES = 16          /* so many owners may be asked in one call whether one gives way
+	                              to them */
+};
+
+void turns_start(struct turns *turns);
+size_t turns_waiting(const struct turns *turns); /* with those that are promised a place */
+
+/* Of a client that neither waits nor holds. */
+void turns_wait(struct turns *turns, struct turn *turn, int64_t now_ms);
+/* One of those that wait that would give its place in the queue to a newcomer; NULL: none. */
+struct turn *turns_giving_way(const struct turns *turns, const struct turn *newcomer);
+/* Who gets the next worker; NULL: nobody waits. */
+struct turn *turns_next(const struct turns *turns);
+/* It has got it, or had it without waiting. */
+void turns_serve(struct turns *turns, struct turn *turn, int64_t now_ms);
+/* Of one with a place: it makes progress, and does not give it; or no more. */
+void turns_progress(struct turns *turns, struct turn *turn, bool progress);
+/* It neither waits nor holds any more; harmless when it has not. */
+void turns_leave(struct turn *turn);
+
+/* Have those that wait been without a worker for so long that none will come? */
+bool turns_are_stuck(const struct turns *turns, int64_t now_ms);
+/* A place for one of those that wait: who is to give it, and has it no more. To be called again
+ * until it says NULL: nobody has to. */
+struct turn *turns_claim(struct turns *turns, int64_t now_ms);
+/* The same for one that was promised a place, and whoever was to give it does not. */
+struct turn *turns_claim_again(struct turns *turns, int64_t now_ms);
+
+#endif

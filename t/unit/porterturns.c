@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: ISC */
+/* Turns of porter's clients, with a clock of our own. */
+#include "master/porter/turns.h"
+
+#include <stdlib.h>
+
+#include "lib/net/address.h"
+#include "t/tap.h"
+
+enum { CROWD = 500, MORE = 300 };
+
+static struct turns turns;
+
+static void set_owners(struct turn *turn, const char *text)
+{
+	struct net_address a;
+
+	net_address_parse(view_of(text), &a);
+	*turn = (struct turn){ 0 };
+	net_address_owners(&a, &turn->owners);
+}
+
+static void set_numbered(struct turn *turn, const char *network, unsigned number)
+{
+	char text[NET_ADDRESS_TEXT_MAX];
+
+	string_print(text, sizeof text, "%s%u", network, number % 250);
+	set_owners(turn, text);
+}
+
+static unsigned claims(int64_t now_ms)
+{
+	unsigned n = 0;
+
+	while (turns_claim(&turns, now_ms) != NULL)
+		n++;
+	return n;
+}
+
+/* All that were promised a place get it. */
+static unsigned serve_promised(int64_t now_ms)
+{
+	unsigned n = 0;
+
+	for (; turns.promised.count; n++)
+		turns_serve(&turns, turns_next(&turns), now_ms);
+	return n;
+}
+
+static size_t held_by(const struct turn *one)
+{
+	return shares_weight(turns.yielding, &one->owners, 2);
+}
+
+static void leave_all(struct turn *all, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		turns_leave(&all[i]);
+}
+
+static void crowds(void)
+{
+	struct turn *crowd = calloc(CROWD, sizeof *crowd), *more = calloc(MORE, sizeof *more);
+	struct turn honest, other;
+
+	for (unsigned i = 0; i < CROWD; i++) {
+		set_numbered(&crowd[i], "192.0.2.", i);
+		turns_serve(&turns, &crowd[i], 0);
+	}
+	set_owners(&honest, "198.51.100.1");
+	ok(turns_next(&turns) == NULL && turns_claim(&turns, 0) == NULL,
+	   "where nobody waits nobody gives way");
+	turns_wait(&turns, &honest, 5000);
+	ok(!turns_are_stuck(&turns, 5000) && turns_are_stuck(&turns, 5000 + TURNS_NO_WORKER_MS),
+	   "who waits is stuck after a while");
+	ok(turns_claim(&turns, 5000) == &crowd[0] && turns_claim(&turns, 5000) == NULL,
+	   "the oldest of the crowd gives way, one for one");
+	ok(turns_waiting(&turns) == 1 && turns_next(&turns) == &honest, "the next worker is its");
+	ok(turns_claim_again(&turns, 5000 + TURNS_PROMISE_MS - 1) == NULL &&
+	           turns_claim_again(&turns, 5000 + TURNS_PROMISE_MS) == &crowd[1] &&
+	           turns_claim_again(&turns, 5000 + TURNS_PROMISE_MS) == NULL,
+	   "another one, when that does not go");
+	turns_serve(&turns, &honest, 8000);
+	ok(turns_waiting(&turns) == 0 && !turns_are_stuck(&turns, 20000), "served");
+	for (unsigned i = 0; i < MORE; i++) {
+		set_numbered(&more[i], "203.0.113.", i);
+		turns_wait(&turns, &more[i], 9000);
+	}
+	unsigned given = claims(9000);
+
+	ok(given == serve_promised(9000) && given == (CROWD - 2) / 2 && held_by(&crowd[9]) == given,
+	   "a second crowd gets as much as the first one keeps, and no more (%u)", given);
+	set_owners(&other, "198.51.101.1");
+	turns_wait(&turns, &other, 9500);
+	ok(claims(9500) == 1 && turns_next(&turns) == &other && honest.holds && !honest.gone,
+	   "another one alone gets a place from them");
+	leave_all(crowd, CROWD);
+	leave_all(more, MORE);
+	turns_leave(&honest);
+	turns_leave(&other);
+	ok(turns_waiting(&turns) == 0 && shares_count(turns.yielding) == 0, "all have left");
+	free(crowd);
+	free(more);
+}
+
+static void progress(void)
+{
+	struct turn crowd[3], honest;
+
+	for (unsigned i = 0; i < 3; i++) {
+		set_numbered(&crowd[i], "2001:db8::", i);
+		turns_serve(&turns, &crowd[i], 0);
+	}
+	turns_progress(&turns, &crowd[0], true);
+	set_owners(&honest, "2001:db9::1");
+	turns_wait(&turns, &honest, 0);
+	ok(turns_claim(&turns, 0) == &crowd[1], "what makes progress stays");
+	turns_progress(&turns, &crowd[1], false);
+	ok(crowd[1].gone && shares_count(turns.yielding) == 2, "what has given way gives way once");
+	turns_serve(&turns, &honest, 0);
+	turns_progress(&turns, &honest, true);
+	turns_leave(&honest);
+	leave_all(crowd, 3);
+	turns_leave(&crowd[0]);
+	ok(shares_count(turns.yielding) == 0, "all have left");
+}
+
+/* A promise goes on to a lighter network, without another one's giving way. */
+static void promises(void)
+{
+	struct turn crowd[6], waits[2], light;
+
+	for (unsigned i = 0; i < 6; i++) {
+		set_numbered(&crowd[i], "192.0.2.", i);
+		turns_serve(&turns, &crowd[i], 0);
+		turns_progress(&turns, &crowd[i], i < 2);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		set_numbered(&waits[i], "198.51.100.", i);
+		turns_wait(&turns, &waits[i], 0);
+	}
+	ok(claims(0) == 2, "two places are promised");
+	for (unsigned i = 0; i < 6; i++)
+		turns_progress(&turns, &crowd[i], true);
+	set_owners(&light, "203.0.113.1");
+	turns_wait(&turns, &light, 0);
+	ok(claims(0) == 0 && light.holds && !waits[0].holds && turns_waiting(&turns) == 3,
+	   "one of the promises goes on to a lighter network");
+	ok(turns_next(&turns) == &waits[1], "in the order of promises");
+	leave_all(crowd, 6);
+	leave_all(waits, 2);
+	turns_leave(&light);
+}
+
+static void queue(void)
+{
+	struct turn heavy[3], light, third;
+
+	for (unsigned i = 0; i < 3; i++) {
+		set_numbered(&heavy[i], "192.0.2.", i);
+		turns_wait(&turns, &heavy[i], 0);
+	}
+	set_owners(&light, "198.51.100.1");
+	ok(turns_giving_way(&turns, &light) == &heavy[0] &&
+	           turns_giving_way(&turns, &heavy[0]) == NULL,
+	   "in a full queue the oldest of the heaviest gives way to one of another network");
+	turns_wait(&turns, &light, 0);
+	set_owners(&third, "198.51.100.2");
+	turns_wait(&turns, &third, 0);
+	ok(turns_next(&turns) == &heavy[0], "first come");
+	turns_serve(&turns, turns_next(&turns), 0);
+	ok(turns_next(&turns) == &light, "then the other network");
+	turns_serve(&turns, turns_next(&turns), 0);
+	ok(turns_next(&turns) == &heavy[1], "and so on");
+}
+
+int main(void)
+{
+	turns_start(&turns);
+	crowds();
+	progress();
+	promises();
+	queue();
+	return tap_done();
+}
