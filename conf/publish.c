@@ -14,8 +14,17 @@
 #include "conf/model.h"
 #include "lib/base/file.h"
 #include "lib/conf/generation.h"
+#include "lib/conf/manifest.h"
 #include "lib/conf/value.h"
 #include "lib/wire/signkey.h"
+
+/* A generation that is being written, and what its files are; from: the current one, whose files
+ * are taken where they would be the same, or -1. */
+struct writing {
+	struct generation_writer w;
+	int from;
+	struct manifest_row rows[GENERATION_MANIFEST];
+};
 
 static int put(struct cdb_make *make, struct view key, struct view value)
 {
@@ -38,23 +47,37 @@ static int write_settings(const struct model *m, struct cdb_make *make)
 	return result;
 }
 
-static int write_map(struct map_entry *const *entries, size_t count, enum map_id id,
-                     struct cdb_make *make)
+/* Where the entries of a map go, in their order; 0, or what ends it. */
+typedef int entry_sink(void *context, struct view key, struct view value);
+
+static int give_map(struct map_entry *const *entries, size_t count, enum map_id id,
+                    entry_sink *sink, void *context)
 {
 	struct text key, value;
 	int result = 0;
 
 	for (size_t i = 0; i < count && result == 0; i++)
-		result = put(make, entries[i]->key, entries[i]->compiled);
+		result = sink(context, entries[i]->key, entries[i]->compiled);
 	if (map_kinds[id].index == NULL || result != 0)
 		return result;
 	text_init(&key, MAP_KEY_MAX);
 	text_init(&value, VALUE_MAX);
 	map_kinds[id].index(entries, count, &key, &value);
-	result = put(make, text_view(&key), text_view(&value));
+	result = sink(context, text_view(&key), text_view(&value));
 	text_free(&key);
 	text_free(&value);
 	return result;
+}
+
+static int put_entry(void *context, struct view key, struct view value)
+{
+	return put(context, key, value);
+}
+
+static int write_map(struct map_entry *const *entries, size_t count, enum map_id id,
+                     struct cdb_make *make)
+{
+	return give_map(entries, count, id, put_entry, make);
 }
 
 static int put_certificate_name(struct cdb_make *make, struct view name, uint32_t index)
@@ -121,29 +144,146 @@ static int write_contents(void *context, int file, struct cdb_make *make)
 	return write_map(m->maps[file].entries, m->maps[file].count, (enum map_id)file, make);
 }
 
-static int write_file(struct generation_writer *w, int file, contents_function *contents,
-                      void *context, struct reason *why)
+static mode_t mode_of(int file)
 {
-	char name[MAPTABLE_FILE_NAME_MAX];
+	return file < MAPS && maptable[file].secret ? 0600 : 0644;
+}
+
+/* *sum: of its trailer. */
+static int write_file(struct generation_writer *w, const char *name, mode_t mode, int file,
+                      contents_function *contents, void *context, uint64_t *sum, struct reason *why)
+{
 	struct cdb_make make;
 	struct reason detail;
-
-	maptable_generation_file(file, name);
-	bool secret = file < MAPS && maptable[file].secret;
-	int fd = generation_create(w, name, secret ? 0600 : 0644, why), result = -1;
+	int fd = generation_create(w, name, mode, why), result = -1;
 
 	if (fd < 0)
 		return -1;
 	if (cdb_make_start(&make, fd) != 0 || contents(context, file, &make) != 0 ||
 	    cdb_make_finish(&make) != 0)
 		fail_errno(why, "write %s", name);
-	else if (map_seal(fd, name, (uint64_t)w->number, &detail) != 0)
+	else if (map_seal(fd, name, (uint64_t)w->number, sum, &detail) != 0)
 		fail(why, "%s: %s", name, detail.text);
 	else if ((result = fsync(fd)) != 0)
 		fail_errno(why, "write %s", name);
 	close(fd);
 	return result;
 }
+
+/* ---- files that stay what they are ---- */
+
+/* Whole, and one that we would have made so. */
+static bool is_ours(int from, const char *name, mode_t mode)
+{
+	struct stat st;
+
+	return fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	       (st.st_mode & 07777) == mode && st.st_uid == geteuid();
+}
+
+/* A file of the current generation that can be one of this; false: it is to be written. */
+static bool open_old(const struct writing *x, const char *name, mode_t mode, struct map *out)
+{
+	int fd = x->from >= 0 && is_ours(x->from, name, mode) ? generation_file(x->from, name, NULL)
+	                                                      : -1;
+
+	if (fd >= 0 && map_open(out, fd, name, NULL) == 0)
+		return true;
+	if (fd >= 0)
+		close(fd);
+	return false;
+}
+
+/* One byte in two generations: what damages it damages both, and the next build writes it anew. */
+static bool link_old(struct writing *x, const char *name, const struct map *old,
+                     struct manifest_row *row)
+{
+	if (old->generation == 0 || linkat(x->from, name, x->w.own, name, 0) != 0)
+		return false;
+	*row = (struct manifest_row){ old->generation, old->sum };
+	return true;
+}
+
+static int expect_next(void *context, struct view key, struct view value)
+{
+	struct view old_key, old_value;
+
+	return map_next(context, &old_key, &old_value) == MAP_FOUND && view_equal(key, old_key) &&
+	                       view_equal(value, old_value)
+	               ? 0
+	               : -1;
+}
+
+static bool is_same(const struct model_map *now, enum map_id id, struct map *old)
+{
+	struct view key, value;
+
+	return give_map(now->entries, now->count, id, expect_next, old) == 0 &&
+	       map_next(old, &key, &value) == MAP_MISSING;
+}
+
+/* ---- all files ---- */
+
+/* Does the file of the current generation, which is open, hold what the new one would? */
+typedef bool same_function(void *context, int file, struct map *old);
+
+static bool same_as_model(void *context, int file, struct map *old)
+{
+	const struct model *m = context;
+
+	return is_same(&m->maps[file], (enum map_id)file, old);
+}
+
+static bool take_old(struct writing *x, const char *name, int file, same_function *same,
+                     void *context)
+{
+	struct map old;
+
+	if (file >= MAPS || !open_old(x, name, mode_of(file), &old))
+		return false;
+	bool taken = same(context, file, &old) && link_old(x, name, &old, &x->rows[file]);
+
+	map_close(&old);
+	return taken;
+}
+
+static int write_manifest(void *context, int file, struct cdb_make *make)
+{
+	const struct writing *x = context;
+	char name[MAPTABLE_FILE_NAME_MAX];
+	struct text value;
+	int result = 0;
+
+	(void)file;
+	text_init(&value, 64);
+	for (int i = 0; i < GENERATION_MANIFEST && result == 0; i++) {
+		maptable_generation_file(i, name);
+		text_clear(&value);
+		manifest_encode(&x->rows[i], &value);
+		result = put(make, view_of(name), text_view(&value));
+	}
+	text_free(&value);
+	return result;
+}
+
+static int write_files(struct writing *x, same_function *same, contents_function *contents,
+                       void *context, struct reason *why)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+	uint64_t sum;
+
+	for (int file = 0; file < GENERATION_MANIFEST; file++) {
+		maptable_generation_file(file, name);
+		if (take_old(x, name, file, same, context))
+			continue;
+		if (write_file(&x->w, name, mode_of(file), file, contents, context, &sum, why) != 0)
+			return -1;
+		x->rows[file] = (struct manifest_row){ (uint64_t)x->w.number, sum };
+	}
+	return write_file(&x->w, MANIFEST_FILE, 0644, 0, write_manifest, x, &sum, why);
+}
+
+/* ---- keys ---- */
 
 static int copy_key(const struct certificate *c, int keys, struct reason *why)
 {
@@ -175,16 +315,6 @@ static int write_keys(const struct model *m, struct generation_writer *w, struct
 	return result;
 }
 
-static int write_files(struct generation_writer *w, contents_function *contents, void *context,
-                       struct reason *why)
-{
-	int result = 0;
-
-	for (int file = 0; file < GENERATION_FILES && result == 0; file++)
-		result = write_file(w, file, contents, context, why);
-	return result;
-}
-
 /* Its number, or -1 when something of it failed before. */
 static long finish(struct generation_writer *w, int result, bool by_edit, int keep,
                    struct reason *why)
@@ -213,14 +343,17 @@ static int begin(struct generation_writer *w, const char *state, const struct se
 
 long publish_generation(struct model *m, bool by_edit, struct reason *why)
 {
-	struct generation_writer w;
-	int result = begin(&w, m->settings.directory_state, &m->settings, why);
+	struct writing x;
+	int result = begin(&x.w, m->settings.directory_state, &m->settings, why);
 
+	x.from = result == 0 ? generation_open(m->settings.directory_state, NULL) : -1;
 	if (result == 0)
-		result = write_files(&w, write_contents, m, why);
+		result = write_files(&x, same_as_model, write_contents, m, why);
 	if (result == 0)
-		result = write_keys(m, &w, why);
-	return finish(&w, result, by_edit, m->settings.generations_keep, why);
+		result = write_keys(m, &x.w, why);
+	if (x.from >= 0)
+		close(x.from);
+	return finish(&x.w, result, by_edit, m->settings.generations_keep, why);
 }
 
 /* ---- the current one and an edit ---- */
@@ -331,17 +464,26 @@ static int take_keys(int generation, struct generation_writer *w, struct reason 
 	return result;
 }
 
+/* What the edit does not touch. */
+static bool same_as_mine(void *context, int file, struct map *old)
+{
+	const struct mine *x = context;
+
+	(void)old;
+	return x->maps[file].count == 0;
+}
+
 long publish_mine(struct mine *x, struct reason *why)
 {
-	struct generation_writer w;
+	struct writing y = { .from = x->generation };
 	const char *state = x->texts->settings.directory_state;
-	int result = begin(&w, state, &x->settings, why);
+	int result = begin(&y.w, state, &x->settings, why);
 
 	if (result == 0 && generation_number(state) != x->number)
 		result = fail(why, "another generation was made current meanwhile; try again");
 	if (result == 0)
-		result = write_files(&w, write_merged, x, why);
+		result = write_files(&y, same_as_mine, write_merged, x, why);
 	if (result == 0)
-		result = take_keys(x->generation, &w, why);
-	return finish(&w, result, true, x->settings.generations_keep, why);
+		result = take_keys(x->generation, &y.w, why);
+	return finish(&y.w, result, true, x->settings.generations_keep, why);
 }

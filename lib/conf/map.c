@@ -98,6 +98,7 @@ static int verify(struct map *m, struct view file, const char *name, struct reas
 
 	memcpy(&found, file.data + body.len, sizeof found);
 	m->generation = le64toh(found.generation);
+	m->sum = le64toh(found.sum);
 	right = trailer_of(body, name, m->generation);
 	if (found.length != right.length || found.sum != right.sum)
 		return fail(why, "damaged, or another file: its checksum does not match");
@@ -106,7 +107,7 @@ static int verify(struct map *m, struct view file, const char *name, struct reas
 
 int map_open(struct map *m, int fd, const char *name, struct reason *why)
 {
-	m->generation = 0;
+	m->generation = m->sum = 0;
 	if (cdb_init(&m->cdb, fd) != 0)
 		return errno == MAP_ERRNO_DAMAGED ? fail(why, "damaged: it is too short")
 		                                  : fail_errno(why, "open a compiled map");
@@ -145,7 +146,7 @@ void map_close(struct map *m)
 	close(fd);
 }
 
-int map_seal(int fd, const char *name, uint64_t generation, struct reason *why)
+int map_seal(int fd, const char *name, uint64_t generation, uint64_t *sum, struct reason *why)
 {
 	struct stat st;
 
@@ -159,6 +160,7 @@ int map_seal(int fd, const char *name, uint64_t generation, struct reason *why)
 	struct trailer t = trailer_of((struct view){ memory, len }, name, generation);
 
 	munmap(memory, len);
+	*sum = le64toh(t.sum);
 	if (lseek(fd, 0, SEEK_END) < 0 || write_whole(fd, &t, sizeof t) != 0)
 		return fail_errno(why, "write a compiled map's checksum");
 	return 0;

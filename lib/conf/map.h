@@ -35,6 +35,7 @@ struct map {
 	unsigned position;   /* of map_next */
 	int damaged_fd;      /* of a damaged map, else -1 */
 	uint64_t generation; /* that it was built for; 0: it does not say */
+	uint64_t sum;        /* of its trailer, when it has a generation */
 };
 
 /* What a lookup says.  Damaged: the file or the value is broken; treat it as a temporary error. */
@@ -51,8 +52,9 @@ void map_close(struct map *m);
 /* As map_close, but the descriptor is the caller's again. */
 void map_release(struct map *m);
 
-/* For the builder: writes the trailer behind a finished cdb, the only one who can read it back. */
-int map_seal(int fd, const char *name, uint64_t generation, struct reason *why);
+/* For the builder: writes the trailer behind a finished cdb, the only one who can read it back;
+ * *sum is what map_open will find in it. */
+int map_seal(int fd, const char *name, uint64_t generation, uint64_t *sum, struct reason *why);
 
 /* The exact key.  The value is valid until map_close. */
 enum map_result map_get(struct map *m, struct view key, struct view *value);

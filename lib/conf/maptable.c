@@ -12,6 +12,7 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/conf/generation.h"
+#include "lib/conf/manifest.h"
 
 enum { PUBLIC = false, SECRET = true };
 
@@ -49,11 +50,34 @@ void maptable_compiled_file(enum map_id id, char out[MAPTABLE_FILE_NAME_MAX])
 
 void maptable_generation_file(int file, char out[MAPTABLE_FILE_NAME_MAX])
 {
+	static const char *const others[] = { [GENERATION_SETTINGS - MAPS] = "settings.cdb",
+		                              [GENERATION_CERTIFICATES - MAPS] = "tls.cdb",
+		                              [GENERATION_MANIFEST - MAPS] = MANIFEST_FILE };
+
 	if (file < MAPS)
 		maptable_compiled_file((enum map_id)file, out);
 	else
-		string_put(out, MAPTABLE_FILE_NAME_MAX,
-		           file == GENERATION_SETTINGS ? VIEW("settings.cdb") : VIEW("tls.cdb"));
+		string_put(out, MAPTABLE_FILE_NAME_MAX, view_of(others[file - MAPS]));
+}
+
+/* By the manifest; a generation of before there was one has files of one number only. */
+static int judge_place(int generation, const char *name, const struct map *map, uint64_t *built_for,
+                       struct reason *detail)
+{
+	struct manifest_row row;
+	struct map manifest;
+	int there = manifest_open(generation, &manifest, NULL);
+
+	if (there < 0) /* which is said once, of the manifest */
+		return 0;
+	bool belongs = *built_for == 0 || map->generation == 0 || map->generation == *built_for;
+
+	*built_for = map->generation ? map->generation : *built_for;
+	if (there)
+		belongs = manifest_find(&manifest, name, &row) && manifest_matches(&row, map);
+	if (there)
+		map_close(&manifest);
+	return belongs ? 0 : fail(detail, "of another generation than the other files");
 }
 
 /* detail: what it is instead of good. */
@@ -61,18 +85,20 @@ static int judge(int generation, const char *name, uint64_t *built_for, struct r
 {
 	struct map map;
 	int fd = generation_file(generation, name, NULL);
+	bool is_manifest = strcmp(name, MANIFEST_FILE) == 0;
 
+	if (fd < 0 && is_manifest && errno == ENOENT)
+		return 0;
 	if (fd < 0)
 		return fail_errno(detail, "missing or unreadable");
 	if (map_open(&map, fd, name, detail) != 0) {
 		close(fd);
 		return -1;
 	}
-	bool belongs = *built_for == 0 || map.generation == 0 || map.generation == *built_for;
+	int result = is_manifest ? 0 : judge_place(generation, name, &map, built_for, detail);
 
-	*built_for = map.generation ? map.generation : *built_for;
 	map_close(&map);
-	return belongs ? 0 : fail(detail, "of another generation than the other files");
+	return result;
 }
 
 int maptable_verify(int generation, int file, uint64_t *built_for, struct reason *why)

@@ -29,11 +29,12 @@ int maptable_find(const char *name, struct reason *why);
 void maptable_text_file(enum map_id id, char out[MAPTABLE_FILE_NAME_MAX]);
 void maptable_compiled_file(enum map_id id, char out[MAPTABLE_FILE_NAME_MAX]);
 
-/* Every file of a generation: the maps' by their numbers, and two more. */
-enum { GENERATION_SETTINGS = MAPS, GENERATION_CERTIFICATES, GENERATION_FILES };
+/* Every file of a generation: the maps' by their numbers, and three more, the manifest last. */
+enum { GENERATION_SETTINGS = MAPS, GENERATION_CERTIFICATES, GENERATION_MANIFEST, GENERATION_FILES };
 void maptable_generation_file(int file, char out[MAPTABLE_FILE_NAME_MAX]);
-/* Can it be read, is it as the build wrote it, and for the same generation as others (*built_for;
- * 0: the first of them, which sets it)? */
+/* Can it be read, is it as the build wrote it, and the one that the manifest names? Where there is
+ * no manifest: for the same generation as others (*built_for; 0: the first of them, which sets it).
+ */
 int maptable_verify(int generation, int file, uint64_t *built_for, struct reason *why);
 /* All of them: the first that is not. */
 int maptable_verify_all(int generation, struct reason *why);

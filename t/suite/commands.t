@@ -33,7 +33,7 @@ def build():
         is_(p.out, f"generation 1: {', '.join(words)}, 0 certificates\n", "of every map that counts")
         is_(p.err, "", "without a complaint")
         files = sorted(os.listdir(p.directory / "state/generations/0001"))
-        is_(files, sorted([f"{name}.cdb" for name in NAMES] + ["keys", "settings.cdb", "tls.cdb"]), "every file of a generation is there")
+        is_(files, sorted([f"{name}.cdb" for name in NAMES] + ["keys", "manifest.cdb", "settings.cdb", "tls.cdb"]), "every file of a generation is there")
         is_(os.stat(p.directory / "state/generations/0001/passwords.cdb").st_mode & 0o777, 0o600, "passwords.cdb is its owner's alone")
         is_(p.run("map", "dump", "users"), 0, "a compiled map can be shown")
         is_(p.out, "anna@example.test uid=5000 gid=5000 home=DIR/mail/example.test/anna\n", "with every default settled")
@@ -335,6 +335,7 @@ def damaged():
         ok("error: users.cdb of the current generation is damaged, or another file" in p.err, "a map in another's place is one", p.err)
         (current / "users.cdb").write_bytes(b"")
         before = (current / "routes.cdb").read_bytes()
+        p.write("routes.map", "other.test smtp mx\n")
         is_(p.run("build"), 0, "a build makes all anew")
         (current / "routes.cdb").write_bytes(before)
         p.run("check")
@@ -794,7 +795,7 @@ def no_room():
                 result = subprocess.run([str(PROGRAM), "-c", str(p.conf), *words, *more], capture_output=True, text=True, input="",
                                         restore_signals=False, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)))
                 is_(result.returncode, 111, f"{' '.join(words + more)} without room for the generation")
-                is_(result.stderr, "posthouse: write domains.cdb: File too large\nposthouse: nothing was changed\n", "says that nothing was changed")
+                is_(result.stderr, "posthouse: write users.cdb: File too large\nposthouse: nothing was changed\n", "says that nothing was changed")
                 is_({name: p.read(f"{name}.map") for name in NAMES}, before, "and nothing was")
                 is_((p.current(), result.stdout), ("0001", ""), "no generation, no password")
 

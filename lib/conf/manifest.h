@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a generation consists of: manifest.cdb in it, a compiled map like the others (map.h).
+ *
+ *	"users.cdb"   for each of its files: the number of the generation that it was built for and
+ *	              the sum of its trailer, two 64-bit numbers (value.h)
+ *
+ * A file that did not change is the one of an earlier generation, linked: that all files of a
+ * generation belong together is what the manifest says. In a generation of before there was one
+ * all files have the same number.
+ */
+#ifndef LIB_CONF_MANIFEST_H
+#define LIB_CONF_MANIFEST_H
+
+#include "lib/conf/map.h"
+
+#define MANIFEST_FILE "manifest.cdb"
+
+struct manifest_row {
+	uint64_t generation, sum;
+};
+
+/* Of a generation (its directory), verified: 1, and the caller closes it with map_close; 0 when it
+ * has none; -1 with what it is instead of good. */
+int manifest_open(int generation, struct map *out, struct reason *detail);
+/* Is there a row for the file, and what does it say? */
+bool manifest_find(struct map *manifest, const char *file, struct manifest_row *out);
+/* Is it the file that the row is about?  One without a trailer is none. */
+bool manifest_matches(const struct manifest_row *row, const struct map *file);
+void manifest_encode(const struct manifest_row *row, struct text *out);
+
+#endif
