@@ -2,6 +2,7 @@
 /* posthouse alias. */
 #include <string.h>
 
+#include "conf/batch.h"
 #include "conf/entry.h"
 
 static int alias_put(const struct command *c, int argc, char **argv, bool replace)
@@ -18,17 +19,26 @@ static int alias_put(const struct command *c, int argc, char **argv, bool replac
 
 static int alias_add(const struct command *c, int argc, char **argv)
 {
+	if (batch_is_asked(argc, argv))
+		return entry_add_lines(c, MAP_ALIASES, "");
+	if (argc < 2)
+		return command_usage(c, "add ADDRESS TARGET...");
 	return alias_put(c, argc, argv, false);
 }
 
 static int alias_set(const struct command *c, int argc, char **argv)
 {
+	if (batch_is_asked(argc, argv))
+		return entry_set_lines(c, MAP_ALIASES);
+	if (argc < 2)
+		return command_usage(c, "set ADDRESS TARGET...");
 	return alias_put(c, argc, argv, true);
 }
 
 static int alias_del(const struct command *c, int argc, char **argv)
 {
-	(void)argc;
+	if (batch_is_asked(argc, argv))
+		return entry_delete_lines(c, MAP_ALIASES);
 	return entry_change(c, MAP_ALIASES, argv[0], VIEW(""), true);
 }
 
@@ -46,9 +56,9 @@ static int alias_show(const struct command *c, int argc, char **argv)
 int command_alias(const struct command *c, int argc, char **argv)
 {
 	static const struct verb verbs[] = {
-		{ "add", 2, -1, "add ADDRESS TARGET...", alias_add, true },
-		{ "set", 2, -1, "set ADDRESS TARGET...", alias_set, true },
-		{ "del", 1, 1, "del ADDRESS", alias_del, true },
+		{ "add", 1, -1, "add ADDRESS TARGET... | add -", alias_add, true },
+		{ "set", 1, -1, "set ADDRESS TARGET... | set -", alias_set, true },
+		{ "del", 1, 1, "del ADDRESS | del -", alias_del, true },
 		{ "list", 0, 1, "list [DOMAIN]", alias_list, false },
 		{ "show", 1, 1, "show ADDRESS", alias_show, false },
 		{ NULL, 0, 0, NULL, NULL, false },

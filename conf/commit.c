@@ -184,6 +184,18 @@ static int say_not_in_force(int code, long instead)
 
 /* ---- everything ---- */
 
+static int input_line(void *context, struct view file, int line)
+{
+	return edits_input_line(context, file, line);
+}
+
+/* Whoever gave many lines knows them by these numbers. */
+static void name_input(struct edits *e, struct problems *problems)
+{
+	if (e->many)
+		problems_rename(problems, input_line, e, EDITS_INPUT);
+}
+
 static int commit_all(struct edits *e, struct model *m, const struct model *before)
 {
 	const char *state = m->settings.directory_state;
@@ -225,9 +237,10 @@ static int compile_mine(struct edits *e, const struct model *m)
 		struct edit *f = &e->files[i];
 
 		mine_add(&e->mine, f->map, text_view(f->changed ? &f->before : &f->text),
-		         text_view(&f->text), f->key);
+		         text_view(&f->text), &f->asked);
 	}
 	mine_compile(&e->mine, m, &problems);
+	name_input(e, &problems);
 	unsigned errors = problems.errors;
 
 	problems_print(&problems);
@@ -319,6 +332,7 @@ int commit_edits(struct edits *e)
 		overrides[count] = (struct override){ "", VIEW("") };
 	}
 	load_configuration(&m, e->base.confdir, overrides);
+	name_input(e, &m.problems);
 	load_configuration(&before, e->base.confdir, NULL);
 	int code = judge(e, &m) != 0 ? refuse()
 	           : e->only_mine    ? commit_mine(e, &m, &before)

@@ -2,6 +2,7 @@
 /* posthouse domain. */
 #include <stdio.h>
 
+#include "conf/batch.h"
 #include "conf/entry.h"
 #include "conf/load.h"
 
@@ -9,10 +10,27 @@ static int domain_add(const struct command *c, int argc, char **argv)
 {
 	struct text value;
 
+	if (batch_is_asked(argc, argv))
+		return entry_add_lines(c, MAP_DOMAINS, "mailboxes");
 	command_join(argc - 1, argv + 1, " ", &value);
 	if (value.len == 0)
 		text_add_string(&value, "mailboxes");
 	int code = entry_change(c, MAP_DOMAINS, argv[0], text_view(&value), false);
+
+	text_free(&value);
+	return code;
+}
+
+static int domain_set(const struct command *c, int argc, char **argv)
+{
+	struct text value;
+
+	if (batch_is_asked(argc, argv))
+		return entry_set_lines(c, MAP_DOMAINS);
+	if (argc < 2)
+		return command_usage(c, "set DOMAIN WORDS... | set -");
+	command_join(argc - 1, argv + 1, " ", &value);
+	int code = entry_change(c, MAP_DOMAINS, argv[0], text_view(&value), true);
 
 	text_free(&value);
 	return code;
@@ -51,7 +69,8 @@ static bool is_in_use(const struct command *c, const char *domain)
 
 static int domain_del(const struct command *c, int argc, char **argv)
 {
-	(void)argc;
+	if (batch_is_asked(argc, argv))
+		return entry_delete_lines(c, MAP_DOMAINS);
 	if (!c->only_mine && is_in_use(c, argv[0]))
 		return EXIT_PERMANENT;
 	return entry_change(c, MAP_DOMAINS, argv[0], VIEW(""), true);
@@ -72,9 +91,11 @@ static int domain_show(const struct command *c, int argc, char **argv)
 int command_domain(const struct command *c, int argc, char **argv)
 {
 	static const struct verb verbs[] = {
-		{ "add", 1, -1, "add DOMAIN [mailboxes [WORD=VALUE...] | relay | alias-of DOMAIN]",
+		{ "add", 1, -1,
+		  "add DOMAIN [mailboxes [WORD=VALUE...] | relay | alias-of DOMAIN] | add -",
 		  domain_add, true },
-		{ "del", 1, 1, "del DOMAIN", domain_del, true },
+		{ "set", 1, -1, "set DOMAIN WORDS... | set -", domain_set, true },
+		{ "del", 1, 1, "del DOMAIN | del -", domain_del, true },
 		{ "list", 0, 0, "list", domain_list, false },
 		{ "show", 1, 1, "show DOMAIN", domain_show, false },
 		{ NULL, 0, 0, NULL, NULL, false },

@@ -12,12 +12,31 @@
 
 enum { EDITS_MAX = MAPS };
 
+#define EDITS_INPUT "standard input" /* as a file of its lines, in what is wrong with them */
+
+/* An entry as it shall be. */
+struct edit_change {
+	struct view key;      /* as compiled */
+	struct view text_key; /* as it is written */
+	struct view value;    /* one line; not of one that goes */
+	bool gone;
+	bool in_text;      /* there is an entry in the text as it was: */
+	size_t start, end; /* its bytes */
+	int input_line;    /* the line of standard input that says so; 0: none does */
+	int line;          /* of a settled text; 0: it is in none */
+};
+
 struct edit {
 	enum map_id map;
 	char name[MAPTABLE_FILE_NAME_MAX]; /* "users.map" */
-	struct text text;
-	struct text before; /* of a changed one */
-	struct view key;    /* that was asked for or changed last, as compiled; in base's arena */
+	struct text text;                  /* as it is in the file; settled: as it shall be */
+	struct text before;                /* of a changed one that is settled */
+	struct edit_change **changes;      /* in base's arena, in the order in which they came */
+	size_t count;
+	struct hashtable index; /* key -> struct edit_change */
+	struct hashtable asked; /* keys that were asked for or changed */
+	struct hashtable lines; /* of many: key -> struct maptext_entry, the first of each */
+	bool in_lines;          /* they are */
 	bool written;
 	bool missing; /* there is no file: only edit_replace makes one */
 	bool changed;
@@ -30,6 +49,8 @@ struct edits {
 	int directory;    /* the configuration's, locked (lock.h) */
 	struct edit files[EDITS_MAX];
 	size_t count;
+	bool many; /* set by work: more than a few entries */
+	int line;  /* of standard input that work is at; 0: none */
 	/* Set by work: of everything as it is after the edit, -1 refuses it. NULL: nothing does. */
 	int (*judge)(const struct model *m, void *context, struct reason *why);
 	void *judge_context;
@@ -44,7 +65,8 @@ int edits_run(const struct command *c,
               int (*work)(struct edits *e, void *context, struct reason *why), void *context);
 
 /* The text of a map, read once; NULL when it cannot be read.  Files are written in the order in
- * which they were opened here. */
+ * which they were opened here.  What is asked and changed costs a pass of the text each, or one for
+ * all when e->many was set before. */
 struct edit *edits_open(struct edits *e, enum map_id map, struct reason *why);
 /* The value as it stands: 1, 0 when there is no such key, -1. */
 int edit_get(struct edits *e, struct edit *f, struct view key, struct text *value,
@@ -54,9 +76,13 @@ int edit_set(struct edits *e, struct edit *f, struct view key, struct view value
              struct reason *why);
 /* 1, or 0 when there was no such key. */
 int edit_delete(struct edits *e, struct edit *f, struct view key, struct reason *why);
-/* A new text as a whole. */
+/* A new text as a whole, instead of changes. */
 void edit_replace(struct edit *f, struct view text);
+/* Makes the texts of the changes. */
+int edits_settle(struct edits *e, struct reason *why);
+/* The line of standard input that a line of a settled text ("users.map") is of; 0: of none. */
+int edits_input_line(const struct edits *e, struct view file, int line);
 /* The reason that there is no such key; -1. */
-int edit_missing(const struct edit *f, const char *key, struct reason *why);
+int edit_missing(const struct edit *f, struct view key, struct reason *why);
 
 #endif

@@ -57,7 +57,7 @@ static int work_get(struct edits *e, struct edit *f, int argc, char **argv, stru
 		printf("%s\n", text_string(&value));
 	text_free(&value);
 	if (found == 0)
-		return edit_missing(f, argv[0], why);
+		return edit_missing(f, view_of(argv[0]), why);
 	return found > 0 ? EXIT_DONE : -1;
 }
 
@@ -78,7 +78,7 @@ static int work_del(struct edits *e, struct edit *f, int argc, char **argv, stru
 	int found = edit_delete(e, f, view_of(argv[0]), why);
 
 	if (found == 0)
-		return edit_missing(f, argv[0], why);
+		return edit_missing(f, view_of(argv[0]), why);
 	return found > 0 ? EXIT_DONE : -1;
 }
 

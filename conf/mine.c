@@ -142,7 +142,7 @@ static void add_removed(struct mine *x, struct mine_map *map, struct view key)
 }
 
 void mine_add(struct mine *x, enum map_id map, struct view before, struct view after,
-              struct view key)
+              const struct hashtable *asked)
 {
 	struct mine_map old = { .count = 0 }, now = { .count = 0 }, *mine = &x->maps[map];
 
@@ -152,7 +152,8 @@ void mine_add(struct mine *x, enum map_id map, struct view before, struct view a
 		struct map_entry *e = now.entries[i];
 		const struct map_entry *was = hashtable_find(&old.index, e->key);
 
-		if (was != NULL && view_equal(was->value, e->value) && !view_equal(e->key, key))
+		if (was != NULL && view_equal(was->value, e->value) &&
+		    hashtable_find(asked, e->key) == NULL)
 			continue;
 		look_at_key(x, map, e);
 		add(mine, e);
@@ -163,8 +164,10 @@ void mine_add(struct mine *x, enum map_id map, struct view before, struct view a
 		look_at_key(x, map, old.entries[i]);
 		add_removed(x, mine, old.entries[i]->key);
 	}
-	if (key.len && hashtable_find(&now.index, key) == NULL)
-		add_removed(x, mine, key);
+	for (size_t i = 0; i < asked->size; i++)
+		if (asked->slots[i].thing != NULL &&
+		    hashtable_find(&now.index, asked->slots[i].key) == NULL)
+			add_removed(x, mine, asked->slots[i].key);
 	hashtable_free(&old.index);
 	hashtable_free(&now.index);
 	free(old.entries);

@@ -41,11 +41,11 @@ void mine_close(struct mine *x);
 /* Where mail.domain was changed and not built, a key without a domain is one address by the text
  * and another one by the generation: then -1, with the reason. */
 int mine_same_key(const struct mine *x, enum map_id map, struct view key, struct reason *why);
-/* The entries in which a map's text after the edit differs from the text before it, and the one
- * that was edited (its compiled key; empty: none): whatever it was before, it shall be as it is
- * now.  The texts outlive x; what cannot be read in them is passed by. */
+/* The entries in which a map's text after the edit differs from the text before it, and those that
+ * were asked for (a table of their compiled keys): whatever they were before, they shall be as they
+ * are now.  The texts outlive x; what cannot be read in them is passed by. */
 void mine_add(struct mine *x, enum map_id map, struct view before, struct view after,
-              struct view key);
+              const struct hashtable *asked);
 /* All that were added, in the order of the maps, and those of the generation that are made of them,
  * as a password has the state of its user.  now: the model with the edit, for their texts. */
 void mine_compile(struct mine *x, const struct model *now, struct problems *problems);

@@ -2,6 +2,7 @@
 #include "conf/problems.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 
 #include "lib/base/shown.h"
@@ -56,6 +57,46 @@ void problem_warning(struct problems *p, const char *file, int line, const char 
 	va_start(list, format);
 	add(p, file, line, "warning: ", format, list);
 	va_end(list);
+}
+
+/* Takes "FILE:LINE" off a line, if it begins so: its file's name alone, and the line. */
+static int take_place(struct view *line, struct view *file)
+{
+	size_t end = view_find(*line, ':');
+	struct view rest = view_skip(*line, end + 1);
+	struct view digits = view_take(rest, view_find(rest, ':'));
+	uint64_t number;
+
+	if (!view_number(digits, INT_MAX, &number))
+		return 0;
+	*file = view_take(*line, end);
+	for (size_t slash; (slash = view_find(*file, '/')) < file->len;)
+		*file = view_skip(*file, slash + 1);
+	*line = view_skip(rest, digits.len);
+	return (int)number;
+}
+
+void problems_rename(struct problems *p, int (*origin)(void *context, struct view file, int line),
+                     void *context, const char *name)
+{
+	struct view text = text_view_cut(&p->text), line;
+	struct text renamed;
+
+	text_init(&renamed, PROBLEMS_TEXT_MAX);
+	while (view_cut(&text, '\n', &line)) {
+		struct view whole = line, file = VIEW("");
+		int number = take_place(&line, &file), from = 0;
+
+		if (number)
+			from = origin(context, file, number);
+		if (from)
+			text_format(&renamed, "%s:%d", name, from);
+		text_add(&renamed, from ? line : whole);
+		text_add_byte(&renamed, '\n');
+	}
+	renamed.full = renamed.full || p->text.full;
+	text_free(&p->text);
+	p->text = renamed;
 }
 
 bool problem_is_unseen(const struct problems *p, int error)

@@ -21,6 +21,10 @@ void problem_error(struct problems *p, const char *file, int line, const char *f
 	__attribute__((format(printf, 4, 5)));
 void problem_warning(struct problems *p, const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/* Names lines of files by what `origin` says they are of, as "standard input:12"; it is asked with
+ * the file's name behind the last "/" and the line, and says 0 of those that stay as they are. */
+void problems_rename(struct problems *p, int (*origin)(void *context, struct view file, int line),
+                     void *context, const char *name);
 /* Is this errno of something that was to be looked at the onlooker's alone? */
 bool problem_is_unseen(const struct problems *p, int error);
 /* Writes those warnings to standard error that `before` has not, wherever their lines were. */

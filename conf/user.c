@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,8 +15,8 @@
 #include "conf/inforce.h"
 #include "conf/load.h"
 #include "conf/password.h"
+#include "conf/userlines.h"
 #include "lib/base/file.h"
-#include "lib/base/shown.h"
 #include "lib/conf/maptext.h"
 #include "lib/conf/users.h"
 
@@ -145,67 +146,6 @@ static int settled_user(const struct command *c, const char *address, struct use
 	return good;
 }
 
-/* Is a file in this directory of the home? */
-static bool has_files(const char *home, const char *below)
-{
-	char path[PATH_MAX];
-	const struct dirent *entry;
-	struct walk w;
-	bool found = false;
-
-	if (!string_format(path, sizeof path, "%s/Maildir/%s", home, below))
-		return false;
-	walk_begin(&w, AT_FDCWD, path);
-	while (!found && (entry = walk_next(&w)) != NULL)
-		found = entry->d_name[0] != '.';
-	return walk_end(&w) == 0 && found;
-}
-
-/* An address may be given to somebody else; the mail of who had it before is nobody's to read. */
-static void warn_of_old_mail(const char *address, const char *home)
-{
-	char path[PATH_MAX];
-	struct stat st;
-
-	if (!string_format(path, sizeof path, "%s/Maildir", home) || lstat(path, &st) != 0)
-		return;
-	bool mail = has_files(home, "new") || has_files(home, "cur");
-
-	fprintf(stderr,
-	        "posthouse: warning: %s existed already%s, and is the mailbox of %s now; if that "
-	        "was somebody else's, move it away\n",
-	        home, mail ? " and has mail" : " and has a mailbox", address);
-}
-
-static void warn(const struct reason *why)
-{
-	struct text shown;
-
-	text_init(&shown, LOG_ESCAPED * REASON_MAX);
-	text_add_shown(&shown, view_of(why->text));
-	fprintf(stderr, "posthouse: warning: %s\n", text_string(&shown));
-	text_free(&shown);
-}
-
-/* Not made by a private or broken configuration: local makes it on the first delivery, or says why
- * not. */
-static void home_for_new_user(const struct command *c, const char *address)
-{
-	struct model m;
-	struct user u;
-	struct reason why;
-	char home[PATH_MAX];
-
-	if (settled_user(c, address, &u, home, &m, &why) != 0) {
-		warn(&why);
-	} else {
-		warn_of_old_mail(address, home);
-		if (home_make(&m.settings, &u, home, &why) != 0)
-			warn(&why);
-	}
-	model_free(&m);
-}
-
 /* ---- verbs ---- */
 
 /* What was asked for, and the password that was made. */
@@ -215,7 +155,17 @@ struct request {
 	char **argv;
 	enum password_way way;
 	char generated[PASSWORD_MAX + 1];
+	struct added *added;
 };
+
+/* Their homes, when they are in force. */
+static void finish_added(const struct command *c, struct added *a, int code)
+{
+	if (code == EXIT_DONE)
+		user_make_homes(c, a);
+	free(a->keys);
+	arena_clear(&a->arena);
+}
 
 static struct request request_of(int argc, char **argv)
 {
@@ -234,72 +184,19 @@ static int run_request(const struct command *c, struct request *r,
 	return code;
 }
 
-static int no_user(const char *address, struct reason *why)
-{
-	return fail(why, "there is no user %s in users.map", address);
-}
-
-/* Others may have odd addresses (lib/mail/mailaddress.h); ours are such that everybody takes them:
- * RFC 5321 section 4.1.2, and no longer than section 4.5.3.1.1 promises. */
-static bool is_plain(struct view address)
-{
-	enum { LOCAL_MAX = 64 };
-	struct view local = view_take(address, view_find(address, '@'));
-	bool dot = true;
-
-	for (size_t i = 0; i < local.len; i++) {
-		if (local.data[i] == '.' && dot)
-			return false;
-		dot = local.data[i] == '.';
-	}
-	return !dot && local.len <= LOCAL_MAX;
-}
-
-/* Before the user is there, whose mail would wait. */
-static int judge_new_home(const struct model *m, void *context, struct reason *why)
-{
-	const struct request *r = context;
-	struct user u;
-	char home[PATH_MAX];
-
-	if (user_of_model(m, r->address, &u, home, NULL) != 0)
-		return 0;
-	return home_judge_links(&m->settings, home, why);
-}
-
 static int add_in(struct edits *e, void *context, struct reason *why)
 {
 	struct request *r = context;
-
-	e->judge = judge_new_home;
-	e->judge_context = r;
-	if (view_find(view_of(r->address), '"') == strlen(r->address) &&
-	    !is_plain(view_of(r->address)))
-		return fail(
-			why,
-			"%s: many mail servers refuse such an address (a local part of more than 64 "
-			"bytes, or with a dot at its beginning, at its end, or beside another)",
-			r->address);
-	struct edit *users =
-		edits_open(e, MAP_USERS, why); /* first: a user may be without a password */
 	struct text words;
 
 	text_init(&words, MAPTEXT_FILE_MAX); /* whole: the build says when it is too long */
-	int found = users != NULL ? edit_get(e, users, view_of(r->address), &words, why) : -1;
+	join_words(r->argc, r->argv, &words);
+	int result = user_add_entry(e, r->added, view_of(r->address), text_view(&words), why);
 
-	if (found > 0)
-		found = fail(why,
-		             "user %s already exists; change it with posthouse user set or passwd",
-		             r->address);
-	if (found == 0) {
-		text_clear(&words);
-		join_words(r->argc, r->argv, &words);
-		found = edit_set(e, users, view_of(r->address), text_view(&words), why);
-	}
 	text_free(&words);
-	if (found != 0)
-		return -1;
-	return r->way == WAY_NONE ? 0 : set_password(e, r->address, r->way, r->generated, why);
+	return result != 0 || r->way == WAY_NONE
+	               ? result
+	               : set_password(e, r->address, r->way, r->generated, why);
 }
 
 /* Is the mail where homes are to be? The edit says what else is wrong with the texts. */
@@ -315,16 +212,21 @@ static int is_there(const struct command *c, struct reason *why)
 
 static int user_add(const struct command *c, int argc, char **argv)
 {
+	struct added added = { .count = 0 };
 	struct request r = request_of(argc, argv);
 	struct reason why;
+	int code;
 
+	r.added = &added;
 	if (take_options(&r.argc, r.argv, &r.way, &why) != 0)
 		return command_fail(EXIT_PERMANENT, &why);
-	int code = is_there(c, &why) != 0 ? command_fail(EXIT_TEMPORARY, &why)
-	                                  : run_request(c, &r, add_in);
-
-	if (code == EXIT_DONE)
-		home_for_new_user(c, r.address);
+	if (is_there(c, &why) != 0)
+		code = command_fail(EXIT_TEMPORARY, &why);
+	else if (batch_is_asked(argc, argv))
+		code = batch_run(c, user_add_line, &added);
+	else
+		code = run_request(c, &r, add_in);
+	finish_added(c, &added, code);
 	return code;
 }
 
@@ -350,14 +252,18 @@ static int user_passwd(const struct command *c, int argc, char **argv)
 static int del_in(struct edits *e, void *context, struct reason *why)
 {
 	const struct request *r = context;
-	struct edit *passwords = edits_open(e, MAP_PASSWORDS, why); /* first: see write_changed */
-	struct edit *users = passwords != NULL ? edits_open(e, MAP_USERS, why) : NULL;
 
-	if (users == NULL || edit_delete(e, passwords, view_of(r->address), why) < 0)
-		return -1;
-	int found = edit_delete(e, users, view_of(r->address), why);
+	return user_delete_entry(e, view_of(r->address), why);
+}
 
-	return found == 0 ? no_user(r->address, why) : found > 0 ? 0 : -1;
+static int delete_many(const struct command *c)
+{
+	size_t count = 0;
+	int code = batch_run(c, user_delete_line, &count);
+
+	if (code == EXIT_DONE && count)
+		printf("the mail of %zu user%s stays in the homes\n", count, count == 1 ? "" : "s");
+	return code;
 }
 
 static int user_del(const struct command *c, int argc, char **argv)
@@ -366,6 +272,9 @@ static int user_del(const struct command *c, int argc, char **argv)
 	struct model m;
 	struct user u;
 	char home[PATH_MAX];
+
+	if (batch_is_asked(argc, argv))
+		return delete_many(c);
 	bool known = settled_user(c, r.address, &u, home, &m, NULL) == 0;
 
 	model_free(&m);
@@ -376,60 +285,27 @@ static int user_del(const struct command *c, int argc, char **argv)
 	return code;
 }
 
-/* Words replace those of the same name: "quota=" alone takes one away. */
-static void merge_words(struct view old, int argc, char **argv, struct arena *arena,
-                        struct text *out)
-{
-	struct view word;
-
-	while (maptext_word(&old, arena, &word, NULL) > 0) {
-		bool replaced = false;
-
-		for (int i = 0; i < argc; i++) {
-			size_t name = view_find(view_of(argv[i]), '=') + 1;
-
-			replaced = replaced || view_starts(word, view_take(view_of(argv[i]), name));
-		}
-		if (replaced)
-			continue;
-		maptext_add_word(out, word);
-		text_add_byte(out, ' ');
-	}
-	for (int i = 0; i < argc; i++) {
-		struct view fresh = view_of(argv[i]);
-
-		if (fresh.len && fresh.data[fresh.len - 1] == '=')
-			continue;
-		maptext_add_word(out, fresh);
-		text_add_byte(out, ' ');
-	}
-}
-
 static int set_in(struct edits *e, void *context, struct reason *why)
 {
 	const struct request *r = context;
-	struct edit *users = edits_open(e, MAP_USERS, why);
-	struct text old, merged;
+	struct text words;
 
-	text_init(&old, 1 << 16);
-	text_init(&merged, MAPTEXT_FILE_MAX);
-	int found = users != NULL ? edit_get(e, users, view_of(r->address), &old, why) : -1;
+	text_init(&words, MAPTEXT_FILE_MAX);
+	join_words(r->argc, r->argv, &words);
+	int result = user_set_entry(e, view_of(r->address), text_view(&words), why);
 
-	if (found == 0)
-		found = no_user(r->address, why);
-	if (found > 0) {
-		merge_words(text_view(&old), r->argc, r->argv, &e->base.arena, &merged);
-		found = edit_set(e, users, view_of(r->address), view_trim(text_view(&merged)), why);
-	}
-	text_free(&old);
-	text_free(&merged);
-	return found;
+	text_free(&words);
+	return result;
 }
 
 static int user_set(const struct command *c, int argc, char **argv)
 {
 	struct request r = request_of(argc, argv);
 
+	if (batch_is_asked(argc, argv))
+		return batch_run(c, user_set_line, NULL);
+	if (argc < 2)
+		return command_usage(c, "set ADDRESS WORD=VALUE... | set -");
 	return run_request(c, &r, set_in);
 }
 
@@ -481,12 +357,12 @@ int command_user(const struct command *c, int argc, char **argv)
 {
 	static const struct verb verbs[] = {
 		{ "add", 1, -1,
-		  "add ADDRESS [--password-stdin | --no-password] [home=PATH] [quota=SIZE] [rights=LIST] ...",
+		  "add ADDRESS [--password-stdin | --no-password] [home=PATH] [quota=SIZE] [rights=LIST] ... | add -",
 		  user_add, true },
-		{ "del", 1, 1, "del ADDRESS", user_del, true },
+		{ "del", 1, 1, "del ADDRESS | del -", user_del, true },
 		{ "list", 0, 1, "list [DOMAIN]", user_list, false },
 		{ "show", 1, 1, "show ADDRESS", user_show, false },
-		{ "set", 2, -1, "set ADDRESS WORD=VALUE...", user_set, true },
+		{ "set", 1, -1, "set ADDRESS WORD=VALUE... | set -", user_set, true },
 		{ "passwd", 1, 2, "passwd ADDRESS [--password-stdin]", user_passwd, true },
 		{ NULL, 0, 0, NULL, NULL, false },
 	};

@@ -749,7 +749,7 @@ def only_mine():
         is_(p.run("map", "edit", "users", "--only-mine", env={"EDITOR": "printf 'anna@example.test\\nfay@example.test\\n' >"}), 0, "a map edited")
         ok("fay" in dumps(p)["users"] and "locked" not in dumps(p)["users"], "with its differences", dumps(p))
         p.run("user")
-        ok("user set ADDRESS WORD=VALUE... [--only-mine]\n" in p.err and "user list [DOMAIN]\n" in p.err, "the usage says which take it", p.err)
+        ok("user set ADDRESS WORD=VALUE... | set - [--only-mine]\n" in p.err and "user list [DOMAIN]\n" in p.err, "the usage says which take it", p.err)
 
 
 def dumps(p):
