@@ -199,7 +199,7 @@ static void flush(struct asker *a)
 }
 
 /* When the answer is known: the programs are tried first. */
-static void begin_reload(struct asker *a)
+static void begin_round(struct asker *a, unsigned (*ask)(void))
 {
 	if (master.stopping) {
 		answer(a->watch.fd, EXIT_TEMPORARY, "posthouse is stopping");
@@ -207,7 +207,7 @@ static void begin_reload(struct asker *a)
 		return;
 	}
 	loop_timer_clear(master.loop, &a->late);
-	a->waits_for_round = calls->reload();
+	a->waits_for_round = ask();
 }
 
 void control_reloaded(unsigned round, int result, const struct reason *why)
@@ -247,8 +247,9 @@ static void said(struct watch *w, unsigned events)
 		calls->stop(false);
 		return;
 	}
-	if (whole && in.type == CONTROL_RELOAD && !a->waits_for_round) {
-		begin_reload(a);
+	if (whole && !a->waits_for_round &&
+	    (in.type == CONTROL_RELOAD || in.type == CONTROL_CHANGES)) {
+		begin_round(a, in.type == CONTROL_RELOAD ? calls->reload : calls->changes);
 		return;
 	}
 	if (of_sessions)

@@ -34,6 +34,7 @@
 #include "master/keyless.h"
 #include "master/logs.h"
 #include "master/owners.h"
+#include "master/readers.h"
 #include "master/reload.h"
 #include "master/residents.h"
 #include "master/rundir.h"
@@ -74,6 +75,10 @@ static void check_ready(void)
 /* Both ends are open here: only a program that is not itself any more shuts its own. */
 static void wire_shut(struct instance *i)
 {
+	if (residents_is_retired(i)) { /* it has ended */
+		loop_unwatch(master.loop, &i->wire);
+		return;
+	}
 	log_warn("event=wire-shut program=%s pid=%ld", i->row->name, (long)i->pid);
 	instance_lay_wire_again(i);
 	if (i->pid)
@@ -112,6 +117,8 @@ static void wire_said(struct watch *w, unsigned events)
 		logs_tell();
 	} else if (in.type == MASTER_BEAT) {
 		beats_heard(i, &in);
+	} else if (in.type == MASTER_TAKEN) {
+		readers_heard(i, &in);
 	} else if (in.type == MASTER_KEYLESS) {
 		keyless_heard(i, &in);
 	} else if (in.type == MASTER_DIAL && wire_end(&in) && i->row->sessions) {
@@ -219,6 +226,7 @@ static void resident_ended(struct instance *i, int status)
 		stop(true);
 	else
 		instance_start_later(i);
+	readers_died(i);
 	reload_judge_death(i, status);
 }
 
@@ -282,6 +290,7 @@ static void read_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static const struct control_calls calls = { .reload = reload_ask,
+		                                    .changes = reload_ask_changes,
 		                                    .stop = stop,
 		                                    .replaced = rundir_tell_replaced };
 	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP };
@@ -306,9 +315,9 @@ int main(int argc, char **argv)
 	rundir_start(&calls);
 	if (places_take(&master.settings, &why) < 0)
 		log_fatal("%s", why.text);
-	reload_start(control_reloaded);
 	if (listeners_open(&master.settings, NULL, &master.listeners, &why) < 0)
 		log_fatal("%s", why.text);
+	reload_start(control_reloaded);
 	for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++)
 		loop_signal(master.loop, signals[i], on_signal, NULL);
 	logs_start();

@@ -252,10 +252,10 @@ void owners_work(struct instance *from, struct wire_in *in)
 		wire_close_given(work.fds[n]);
 }
 
-void owners_retire(void)
+void owners_retire(enum house_program program)
 {
 	for (struct instance *o = master.instances; o != NULL; o = o->next)
-		if (o->ended == ended && o->pid) {
+		if (o->ended == ended && o->row == &house[program] && o->pid) {
 			o->retired = true;
 			if (o->ready) /* else when it is: until then the signal would kill it */
 				kill(o->pid, SIGHUP);

@@ -11,7 +11,8 @@
 void owners_start(unsigned long descriptors);
 /* OWNER_WORK from a resident; refused work is logged and its descriptors closed. */
 void owners_work(struct instance *from, struct wire_in *in);
-/* A new generation: those that run finish and end; new work starts successors. */
-void owners_retire(void);
+/* A new generation, which is another one for that program: those that run finish and end; new work
+ * starts successors. */
+void owners_retire(enum house_program program);
 
 #endif

@@ -18,6 +18,7 @@
 #include "master/logs.h"
 #include "master/master.h"
 #include "master/owners.h"
+#include "master/readers.h"
 #include "master/residents.h"
 #include "master/rundir.h"
 #include "master/trial.h"
@@ -30,9 +31,11 @@ static struct {
 	void (*done)(unsigned round, int result, const struct reason *why);
 	struct candidate next;
 	unsigned round;
-	bool under_way, again;
+	bool under_way;
+	bool again, changes_again; /* asked for meanwhile: what is current, or the journals alone */
 	struct deferred refused, undo; /* refused: before a trial began */
 	struct reason why;
+	struct inputs inputs; /* of what is in use */
 	/* What was in use before, with another number; -1: nothing. */
 	int previous;
 	long previous_number;
@@ -129,6 +132,13 @@ static void warn_exposed(void *context, const char *name, unsigned mode)
 		*(const long *)context, log_quote(view_of(name)), mode);
 }
 
+static void compare(struct candidate *c)
+{
+	inputs_look(&c->inputs, c->generation, &c->settings, &c->listeners, c->keys);
+	for (int p = 0; p < HOUSE_PROGRAMS; p++)
+		c->changes[p] = inputs_compare(&reloads.inputs, &c->inputs, (enum house_program)p);
+}
+
 /* Takes the directory; -1: it is closed. */
 static int fill(struct candidate *c, int generation, long number, const struct listeners *old,
                 struct reason *why)
@@ -141,9 +151,12 @@ static int fill(struct candidate *c, int generation, long number, const struct l
 		                     : judge_moved(&master.settings, &c->settings, why)) == 0 &&
 			open_keys(generation, &c->settings, &c->keys, why) == 0;
 
-		if (opened &&
-		    (old == NULL || listeners_open(&c->settings, old, &c->listeners, why) == 0))
+		if (opened && old == NULL)
 			return 0;
+		if (opened && listeners_open(&c->settings, old, &c->listeners, why) == 0) {
+			compare(c);
+			return 0;
+		}
 		if (opened && c->keys >= 0)
 			close(c->keys);
 		settings_free(&c->settings);
@@ -184,7 +197,7 @@ int reload_first(struct reason *why)
 
 /* ---- it is taken ---- */
 
-static void tell_reload(struct instance *i)
+static void tell_reload(struct instance *i, enum change change)
 {
 	static struct wire_out out;
 
@@ -192,6 +205,8 @@ static void tell_reload(struct instance *i)
 		logs_tell_output();
 		return;
 	}
+	if (change == CHANGE_NONE)
+		return;
 	int file = openat(master.generation, "settings.cdb", O_RDONLY | O_CLOEXEC);
 
 	master_file_put(&out, MASTER_RELOAD, file);
@@ -215,6 +230,18 @@ static void keep_previous(long next)
 	reloads.taken_ms = loop_now_ms(master.loop);
 }
 
+/* Programs of mailbox owners are replaced one by one, when there is work. */
+static void renew_programs(const struct candidate *c)
+{
+	struct renewal how = { c->changes, tell_reload, readers_give, keyless_stays };
+
+	readers_begin();
+	for (int p = HOUSE_RESIDENT; p < HOUSE_PROGRAMS; p++)
+		if (c->changes[p] != CHANGE_NONE)
+			owners_retire((enum house_program)p);
+	residents_renew(&how);
+}
+
 static int take(struct candidate *c, struct reason *why)
 {
 	if (logs_open(&c->settings, why) < 0) {
@@ -231,8 +258,8 @@ static int take(struct candidate *c, struct reason *why)
 	master.generation_number = c->number;
 	master.settings = c->settings;
 	master.keys = c->keys;
-	owners_retire();
-	residents_renew(tell_reload, keyless_stays);
+	reloads.inputs = c->inputs;
+	renew_programs(c);
 	beats_take_settings();
 	rundir_take_settings();
 	places_learn(&master.settings);
@@ -243,6 +270,17 @@ static int take(struct candidate *c, struct reason *why)
 /* ---- a reload ---- */
 
 static void begin(void);
+static void begin_changes(void);
+
+static void end_round(int result, const struct reason *why)
+{
+	reloads.under_way = false;
+	reloads.done(reloads.round, result, why);
+	if (reloads.again && !master.stopping)
+		begin();
+	else if (reloads.changes_again && !master.stopping)
+		begin_changes();
+}
 
 /* What was refused stays in the status until one is taken: the running generation is not the one
  * that is current. */
@@ -251,10 +289,22 @@ static void finish(int result, const struct reason *why)
 	string_cut(master.refused, sizeof master.refused, view_of(result < 0 ? why->text : ""));
 	if (result < 0)
 		log_warn("event=reload-refused reason=\"%s\"", log_text(view_of(why->text)));
-	reloads.under_way = false;
-	reloads.done(reloads.round, result, why);
-	if (reloads.again && !master.stopping)
-		begin();
+	end_round(result, why);
+}
+
+static void taken(void)
+{
+	struct reason none = { "" };
+
+	finish(0, &none);
+}
+
+/* What was refused before is refused still. */
+static void looked(void)
+{
+	struct reason none = { "" };
+
+	end_round(0, &none);
 }
 
 static void tried(const struct reason *why)
@@ -264,13 +314,16 @@ static void tried(const struct reason *why)
 
 	if (why == NULL && !master.stopping) {
 		result = take(&reloads.next, &reason);
-		if (result == 0)
+		if (result == 0 && trial_includes(&reloads.next, HOUSE_KEYD))
 			keyless_take();
 	} else {
 		fail(&reason, "%s", why ? why->text : "posthouse is stopping");
 		candidate_close(&reloads.next);
 	}
-	finish(result, &reason);
+	if (result == 0)
+		readers_wait(taken);
+	else
+		finish(result, &reason);
 }
 
 static void refused(struct deferred *d)
@@ -282,7 +335,7 @@ static void refused(struct deferred *d)
 static void begin(void)
 {
 	reloads.under_way = true;
-	reloads.again = false;
+	reloads.again = reloads.changes_again = false;
 	reloads.round++;
 	if (open_current(&reloads.next, &master.listeners, &reloads.why) == 0) {
 		if (trial_begin(&reloads.next, tried, &reloads.why) == 0)
@@ -299,6 +352,26 @@ unsigned reload_ask(void)
 		return reloads.round;
 	}
 	reloads.again = true;
+	return reloads.round + 1;
+}
+
+static void begin_changes(void)
+{
+	reloads.under_way = true;
+	reloads.changes_again = false;
+	reloads.round++;
+	readers_begin();
+	readers_tell_changes();
+	readers_wait(looked);
+}
+
+unsigned reload_ask_changes(void)
+{
+	if (!reloads.under_way) {
+		begin_changes();
+		return reloads.round;
+	}
+	reloads.changes_again = true;
 	return reloads.round + 1;
 }
 
@@ -332,6 +405,11 @@ static void undo(struct deferred *d)
 	log_warn("event=reload-undone reason=\"%s\"", log_text(view_of(reloads.why.text)));
 }
 
+void reload_forget_maps(enum house_program program)
+{
+	reloads.inputs.maps[program] = 0;
+}
+
 void reload_judge_death(const struct instance *i, int status)
 {
 	if (reloads.previous < 0 || i->failures < DEATHS_MAX || reloads.under_way ||
@@ -348,4 +426,6 @@ void reload_start(void (*done)(unsigned round, int result, const struct reason *
 	reloads.done = done;
 	reloads.refused.run = refused;
 	reloads.undo.run = undo;
+	inputs_look(&reloads.inputs, master.generation, &master.settings, &master.listeners,
+	            master.keys);
 }

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/residents.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
 #include "lib/wire/master.h"
 #include "master/master.h"
+#include "master/reload.h"
 
 enum { RESIDENTS_MAX = HOUSE_RESIDENT - 1 + PORTERS_MAX };
 
@@ -16,10 +19,11 @@ static unsigned count;
 /* Predecessors that finish their last clients. */
 static struct retired {
 	pid_t pid;
-	int wire; /* to one that knows who is there; -1 */
+	/* With the wire of one that knows who is there, or may still say something; NULL. */
+	struct instance *heard;
 } * retired;
 static unsigned retired_count;
-static bool renewing;
+static bool porters_follow; /* in a reload: they are replaced behind the others */
 
 struct instance *resident_of(enum house_program program, unsigned number)
 {
@@ -151,7 +155,8 @@ static void tell_porters(const struct instance *i)
 	struct wire_out out = { 0 };
 
 	master_parent_put(&out, i->row->name, (int)getpid());
-	for (unsigned n = 0; !renewing && (porter = resident_of(HOUSE_PORTER, n)) != NULL; n++)
+	for (unsigned n = 0; !porters_follow && (porter = resident_of(HOUSE_PORTER, n)) != NULL;
+	     n++)
 		if (porter->pid && wire_send_now(porter->wire.fd, &out) != WIRE_OK)
 			log_warn("event=parent-untold program=%s", i->row->name);
 	wire_out_free(&out);
@@ -231,6 +236,8 @@ static void restart_due(struct timer *t)
 	struct instance *i = loop_owner(t, struct instance, restart);
 
 	mend_wires(i);
+	if (inputs_has_maps((enum house_program)(i->row - house)))
+		reload_forget_maps((enum house_program)(i->row - house));
 	start(i);
 }
 
@@ -274,38 +281,97 @@ void residents_start(instance_ended *ended)
 		start(&residents[i]);
 }
 
+bool residents_is_retired(const struct instance *i)
+{
+	return i->retired && i->wire_other_end < 0;
+}
+
+/* What is meant for its successor, as maps are, is not read by it; what it says is heard. */
+static struct instance *with_wire(struct instance *i)
+{
+	struct instance *heard = memory_get(sizeof *heard);
+
+	heard->row = i->row;
+	heard->pid = i->pid;
+	heard->retired = true;
+	heard->wire_other_end = -1;
+	heard->wire = (struct watch){ .fd = instance_leave_wire(i), .ready = master.wire_said };
+	if (loop_try_watch(master.loop, &heard->wire, LOOP_READ) == 0)
+		return heard;
+	log_warn("event=predecessor-unheard program=%s reason=\"%m\"", i->row->name);
+	return heard;
+}
+
+static void retire(struct instance *i)
+{
+	bool own_wire = i->row->sessions || inputs_has_maps((enum house_program)(i->row - house));
+
+	kill(i->pid, SIGHUP);
+	retired = memory_grow_for(retired, retired_count, sizeof *retired);
+	retired[retired_count++] = (struct retired){ i->pid, own_wire ? with_wire(i) : NULL };
+	i->pid = 0;
+}
+
+/* Such as sessions that it has passed on. */
+static void hear_last_words(struct watch *w)
+{
+	struct pollfd p = { .fd = w->fd, .events = POLLIN };
+
+	while (loop_is_watched(w) && poll(&p, 1, 0) == 1)
+		w->ready(w, LOOP_READ);
+}
+
+static void bury(struct retired *r)
+{
+	if (r->heard != NULL) {
+		hear_last_words(&r->heard->wire);
+		loop_unwatch(master.loop, &r->heard->wire);
+		wire_hang_up(r->heard->wire.fd);
+		free(r->heard);
+	}
+	*r = retired[--retired_count];
+}
+
 /* The successor starts on the same wires; the old one finishes what it has. */
 static void replace(struct instance *i)
 {
 	mend_wires(i);
-	if (i->pid) {
-		kill(i->pid, SIGHUP);
-		retired = memory_grow_for(retired, retired_count, sizeof *retired);
-		retired[retired_count++] =
-			(struct retired){ i->pid, i->row->sessions ? instance_leave_wire(i) : -1 };
-		i->pid = 0;
-	}
+	if (i->pid)
+		retire(i);
 	loop_timer_clear(master.loop, &i->restart);
 	i->starts = 0; /* those that the next one needs tell of trouble */
 	start(i);
 }
 
-void residents_renew(void (*tell)(struct instance *i), bool (*stays)(const struct instance *i))
+void residents_replace_one(struct instance *i)
 {
-	renewing = true;
-	for (unsigned n = 0; n < count; n++) {
-		struct instance *i = &residents[n];
+	replace(i);
+}
 
-		/* Its text belonged to the old settings. */
-		i->root = residents_root_of(i->row, &master.settings);
-		i->failures = 0;
-		give_generation(i);
-		if (i->row->lives_on && i->pid)
-			tell(i);
-		else if (!stays(i))
-			replace(i);
+static void renew(struct instance *i, const struct renewal *how)
+{
+	enum change change = how->changes[i->row - house];
+
+	/* Its text belonged to the old settings. */
+	i->root = residents_root_of(i->row, &master.settings);
+	give_generation(i);
+	if (i->row->lives_on && i->pid)
+		how->tell(i, change);
+	else if (i->pid && change != CHANGE_OTHERS &&
+	         inputs_has_maps((enum house_program)(i->row - house)))
+		how->give(i, change);
+	else if ((change != CHANGE_NONE || i->pid == 0) && !how->stays(i))
+		replace(i);
+}
+
+void residents_renew(const struct renewal *how)
+{
+	porters_follow = how->changes[HOUSE_PORTER] == CHANGE_OTHERS;
+	for (unsigned n = 0; n < count; n++) {
+		residents[n].failures = 0;
+		renew(&residents[n], how);
 	}
-	renewing = false;
+	porters_follow = false;
 }
 
 void residents_replace(enum house_program program, const char *name, int fd)
@@ -335,8 +401,8 @@ unsigned residents_tell_sessions(const struct wire_out *out)
 		if (i->row->sessions && i->pid && !i->trial)
 			untold += is_untold(i->wire.fd, out);
 	for (unsigned i = 0; i < retired_count; i++)
-		if (retired[i].wire >= 0)
-			untold += is_untold(retired[i].wire, out);
+		if (retired[i].heard != NULL && retired[i].heard->row->sessions)
+			untold += is_untold(retired[i].heard->wire.fd, out);
 	return untold;
 }
 
@@ -351,9 +417,7 @@ bool residents_retired_ended(pid_t pid)
 {
 	for (unsigned n = 0; n < retired_count; n++)
 		if (retired[n].pid == pid) {
-			if (retired[n].wire >= 0)
-				wire_hang_up(retired[n].wire);
-			retired[n] = retired[--retired_count];
+			bury(&retired[n]);
 			return true;
 		}
 	return false;

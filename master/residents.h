@@ -5,6 +5,7 @@
 
 #include "lib/conf/settings.h"
 #include "lib/wire/wire.h"
+#include "master/inputs.h"
 #include "master/instance.h"
 
 /* Makes all of house.c and starts them. */
@@ -12,10 +13,21 @@ void residents_start(instance_ended *ended);
 /* The number-th instance of a resident program; NULL: there are fewer. */
 struct instance *resident_of(enum house_program program, unsigned number);
 unsigned residents_count(bool only_ready);
-/* The present generation to all; those that live on and run are told of it by `tell`, the others
- * replaced: the successor starts on the same wires, the old one finishes what it has. One that
- * `stays` is not, until it ends. */
-void residents_renew(void (*tell)(struct instance *i), bool (*stays)(const struct instance *i));
+/* How the residents come to another generation. */
+struct renewal {
+	const enum change *changes;                           /* of each program */
+	void (*tell)(struct instance *i, enum change change); /* one that lives on, and runs */
+	/* One that reads maps, when nothing else is another; it may have the same. */
+	void (*give)(struct instance *i, enum change change);
+	bool (*stays)(const struct instance *i); /* what would be replaced is not, until it ends */
+};
+
+/* All are given it for their next start. Those for which something is another, and those that do
+ * not run, are told, given or replaced: the successor starts on the same wires, the old one
+ * finishes what it has. */
+void residents_renew(const struct renewal *how);
+/* This one alone. */
+void residents_replace_one(struct instance *i);
 
 /* One successor for each of that program: with another descriptor of that name, which is taken, the
  * old one closed; NULL: with those that it has. */
@@ -37,5 +49,7 @@ void residents_dial_for(struct instance *owner);
 /* Predecessors that finish their last clients. */
 unsigned residents_retired_signal(int number); /* how many there are */
 bool residents_retired_ended(pid_t pid);       /* false: it was not one */
+/* It has a wire of its own, on which nothing is said to it. */
+bool residents_is_retired(const struct instance *i);
 
 #endif

@@ -208,14 +208,20 @@ static int start_one(enum house_program p, struct reason *why)
 	return -1;
 }
 
+bool trial_includes(const struct candidate *c, enum house_program program)
+{
+	return !house[program].lives_on && c->changes[program] != CHANGE_NONE;
+}
+
 /* Where descriptors or processes are few, as many as there are; the others when one has ended. */
 static void start_those_that_can(void)
 {
 	struct reason why;
 
 	for (; trial.next < HOUSE_PROGRAMS && trial.why.text[0] == '\0'; trial.next++) {
-		if (house[trial.next].lives_on ||
-		    start_one((enum house_program)trial.next, &why) == 0)
+		enum house_program p = (enum house_program)trial.next;
+
+		if (!trial_includes(trial.candidate, p) || start_one(p, &why) == 0)
 			continue;
 		if (trial.running == 0)
 			trial.why = why;
@@ -240,10 +246,12 @@ int trial_begin(const struct candidate *c, void (*over)(const struct reason *why
 	trial.end.run = all_ended;
 	trial.next = 0;
 	start_those_that_can();
-	if (trial.running == 0) {
+	if (trial.running == 0 && trial.why.text[0]) {
 		*why = trial.why;
 		return -1;
 	}
+	if (trial.running == 0) /* there is nothing to be tried */
+		loop_defer(master.loop, &trial.end);
 	loop_timer_set(master.loop, &trial.late, loop_now_ms(master.loop) + PATIENCE_MS);
 	return 0;
 }

@@ -30,16 +30,23 @@ struct old_trailer {
 static_assert(sizeof(struct trailer) == 32 && sizeof(struct old_trailer) == 24,
               "the trailers have no holes");
 
-static struct trailer trailer_of(struct view body, const char *name, uint64_t generation)
+/* What the trailer's sum has beside that of the body. */
+static uint64_t sum_of_rest(const struct trailer *t, const char *name)
 {
-	struct trailer t = { .generation = htole64(generation), .length = htole64(body.len) };
 	struct {
 		uint64_t generation, length;
 		char name[64];
-	} rest = { .generation = t.generation, .length = t.length };
+	} rest = { .generation = t->generation, .length = t->length };
 
 	string_put(rest.name, sizeof rest.name, view_of(name));
-	t.sum = htole64(sum64(body) ^ sum64((struct view){ (const char *)&rest, sizeof rest }));
+	return sum64((struct view){ (const char *)&rest, sizeof rest });
+}
+
+static struct trailer trailer_of(struct view body, const char *name, uint64_t generation)
+{
+	struct trailer t = { .generation = htole64(generation), .length = htole64(body.len) };
+
+	t.sum = htole64(sum64(body) ^ sum_of_rest(&t, name));
 	memcpy(t.magic, trailer_magic, sizeof t.magic);
 	return t;
 }
@@ -164,6 +171,19 @@ int map_seal(int fd, const char *name, uint64_t generation, uint64_t *sum, struc
 	if (lseek(fd, 0, SEEK_END) < 0 || write_whole(fd, &t, sizeof t) != 0)
 		return fail_errno(why, "write a compiled map's checksum");
 	return 0;
+}
+
+bool map_entries_sum(int fd, const char *name, uint64_t *sum)
+{
+	struct trailer t;
+	off_t end = lseek(fd, 0, SEEK_END);
+
+	if (end < (off_t)sizeof t ||
+	    pread(fd, &t, sizeof t, end - (off_t)sizeof t) != (ssize_t)sizeof t ||
+	    memcmp(t.magic, trailer_magic, sizeof t.magic) != 0)
+		return false;
+	*sum = le64toh(t.sum) ^ sum_of_rest(&t, name);
+	return true;
 }
 
 enum map_result map_get(struct map *m, struct view key, struct view *value)

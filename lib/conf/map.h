@@ -56,6 +56,10 @@ void map_release(struct map *m);
  * *sum is what map_open will find in it. */
 int map_seal(int fd, const char *name, uint64_t generation, uint64_t *sum, struct reason *why);
 
+/* Of a file that has been verified: a sum over its entries alone, which is the same in every
+ * generation that has the same. false: it has no trailer that says so. */
+bool map_entries_sum(int fd, const char *name, uint64_t *sum);
+
 /* The exact key.  The value is valid until map_close. */
 enum map_result map_get(struct map *m, struct view key, struct view *value);
 /* prefix and key, ASCII letters of the key lower-cased. */

@@ -171,6 +171,14 @@ void maptable_exposed(int generation, void (*tell)(void *context, const char *na
 	(void)whole; /* there may be none */
 }
 
+int maptable_file_of(const char *program, unsigned n)
+{
+	for (int id = 0; id < MAPS; id++)
+		if (strcmp(maptable[id].program, program) == 0 && n-- == 0)
+			return id;
+	return -1;
+}
+
 void maptable_inherit(const char *program, struct map maps[MAPS])
 {
 	char name[MAPTABLE_FILE_NAME_MAX];

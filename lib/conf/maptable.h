@@ -47,6 +47,10 @@ int maptable_judge(void *context, int generation, struct reason *why);
 void maptable_exposed(int generation, void (*tell)(void *context, const char *name, unsigned mode),
                       void *context);
 
+/* The n-th of the files of a generation (as above) that hold the maps of that program; -1: it has
+ * no more. */
+int maptable_file_of(const char *program, unsigned n);
+
 /* At a program's start, before program_confine: opens every map that the table gives to it; the
  * others stay as they were.  A damaged one is logged and answers every lookup with MAP_DAMAGED, so
  * that mail waits for what its addresses are.  Fatal when a file is missing. */

@@ -13,8 +13,8 @@
 #include "lib/conf/services.h"
 
 const struct setting settings_table[] = {
-#define SETTING(type, key, field, initial, range, help) \
-	{ SETTING_##type, key, offsetof(struct settings, field), initial, range, help },
+#define SETTING(type, key, field, initial, range, readers, help) \
+	{ SETTING_##type, key, offsetof(struct settings, field), initial, range, readers, help },
 #include "lib/conf/settings.def"
 #undef SETTING
 };
@@ -310,6 +310,16 @@ void setting_format(const struct settings *s, const struct setting *row, struct 
 	case SETTING_DIRECTORY:
 	case SETTING_LISTEN: text_add_string(out, *(const char *const *)(const void *)field); break;
 	}
+}
+
+bool setting_is_read_by(const struct setting *row, const char *program)
+{
+	struct view rest = view_of(row->readers), word;
+
+	while (view_cut(&rest, ' ', &word))
+		if (view_equal(word, VIEW("*")) || view_equal(word, view_of(program)))
+			return true;
+	return false;
 }
 
 /* The defaults as the table has them. */

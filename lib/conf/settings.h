@@ -29,7 +29,7 @@ enum {
 #define SETTING_FIELD_LISTEN(field)    const char *field;
 
 struct settings {
-#define SETTING(type, key, field, initial, range, help) SETTING_FIELD_##type(field)
+#define SETTING(type, key, field, initial, range, readers, help) SETTING_FIELD_##type(field)
 #include "lib/conf/settings.def"
 #undef SETTING
 	struct arena strings; /* owns the strings that were parsed */
@@ -50,7 +50,7 @@ struct setting {
 	enum setting_type type;
 	const char *key;
 	size_t offset; /* of the field in struct settings */
-	const char *initial, *range, *help;
+	const char *initial, *range, *readers, *help;
 };
 
 extern const struct setting settings_table[];
@@ -74,6 +74,8 @@ const struct setting *setting_find(struct view key);
 const struct setting *setting_nearest(struct view key);
 /* Checks one value and stores it; the reason names the nearest key, or the allowed range. */
 int setting_parse(struct settings *s, struct view key, struct view value, struct reason *why);
+/* Does that program work with it (settings.def)? */
+bool setting_is_read_by(const struct setting *row, const char *program);
 /* Writes the value that the settings hold as canonical text. */
 void setting_format(const struct settings *s, const struct setting *row, struct text *out);
 

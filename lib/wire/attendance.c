@@ -122,6 +122,28 @@ static void end_named(struct attendance *a, struct wire_in *in)
 	}
 }
 
+static bool is_of_account(const struct attendant *s, const char *account)
+{
+	return account[0] == '\0' || view_equal_nocase(view_of(s->facts.account), view_of(account));
+}
+
+/* The map is another one, for all or for one. */
+static void check_again(struct attendance *a, struct wire_in *in)
+{
+	char account[AUTH_ADDRESS_MAX];
+
+	wire_get_string(in, account, sizeof account);
+	if (!wire_end(in))
+		return;
+	LIST_EACH(s, &a->checked, struct attendant, link) {
+		if (!is_of_account(s, account))
+			continue;
+		list_remove(&s->link);
+		list_add_last(&a->unchecked, &s->link);
+	}
+	check_some(a);
+}
+
 static void ask_for_line(struct attendance *a);
 
 static void authd_ready(struct watch *w, unsigned events)
@@ -132,6 +154,8 @@ static void authd_ready(struct watch *w, unsigned events)
 
 	if (r == WIRE_OK && in.type == SESSION_END)
 		end_named(a, &in);
+	else if (r == WIRE_OK && in.type == SESSION_AGAIN)
+		check_again(a, &in);
 	if ((r == WIRE_OK && !wire_end(&in)) || r == WIRE_CLOSED || r == WIRE_ERROR) {
 		lose_authd(a);
 		ask_for_line(a);

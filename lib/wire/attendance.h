@@ -4,9 +4,9 @@
  * them (worker.h).
  *
  * It tells them to whoever asks over the control socket, and ends them on the same order
- * (MASTER_SESSIONS, control.h) or when authd says so. authd is told of every session, once, and of
- * all again as soon as it has been replaced, which is when accounts may have changed: of as many as
- * a packet holds in one round of the loop. The line to it the parent makes where it has a wire, and
+ * (MASTER_SESSIONS, control.h) or when authd says so. authd is told of every session, once, and
+ * again as soon as it has been replaced or has another map: of as many as a packet holds in one
+ * round of the loop. The line to it the parent makes where it has a wire, and
  * else asks master for (MASTER_DIAL).
  *
  * A session that is to end is told so (SIGUSR1), and killed when it is still there

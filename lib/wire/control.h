@@ -43,7 +43,9 @@ enum control_type {
 	 * the same connection, whose end is the answer's: struct control_sessions ->
 	 * CONTROL_SESSION_ENTRY ..., CONTROL_END only where something is wrong. */
 	CONTROL_SESSIONS,
-	CONTROL_SESSION_ENTRY /* struct control_session, one behind the other */
+	CONTROL_SESSION_ENTRY, /* struct control_session, one behind the other */
+	CONTROL_CHANGES /* the journals of the generation in use have grown -> CONTROL_END when
+	                   those who read them have looked */
 };
 
 enum { CONTROL_LINE_MAX = 2048 };

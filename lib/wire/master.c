@@ -86,6 +86,50 @@ bool master_file_get(struct wire_in *in, int *fd)
 	return *fd >= 0;
 }
 
+void master_map_put(struct wire_out *out, const char *file, int fd)
+{
+	wire_begin(out, MASTER_MAP);
+	wire_put_string(out, file);
+	wire_put_fd(out, fd);
+}
+
+bool master_map_get(struct wire_in *in, char file[MASTER_FILE_MAX], int *fd)
+{
+	wire_get_string(in, file, MASTER_FILE_MAX);
+	*fd = wire_get_last_fd(in);
+	return *fd >= 0;
+}
+
+void master_round_put(struct wire_out *out, enum master_type type, int pid, uint32_t round)
+{
+	wire_begin(out, (unsigned char)type);
+	wire_put_u32(out, (uint32_t)pid);
+	wire_put_u32(out, round);
+}
+
+bool master_round_get(struct wire_in *in, int *pid, uint32_t *round)
+{
+	*pid = (int)wire_get_u32(in);
+	*round = wire_get_u32(in);
+	return *pid > 0 && wire_end(in);
+}
+
+void master_taken_put(struct wire_out *out, int pid, uint32_t round, bool taken)
+{
+	wire_begin(out, MASTER_TAKEN);
+	wire_put_u32(out, (uint32_t)pid);
+	wire_put_u32(out, round);
+	wire_put_byte(out, taken);
+}
+
+bool master_taken_get(struct wire_in *in, int *pid, uint32_t *round, bool *taken)
+{
+	*pid = (int)wire_get_u32(in);
+	*round = wire_get_u32(in);
+	*taken = wire_get_bool(in);
+	return in->type == MASTER_TAKEN && *pid > 0 && wire_end(in);
+}
+
 void master_pipe_put(struct wire_out *out, const char *program, int fd)
 {
 	wire_begin(out, MASTER_LOG_PIPE);

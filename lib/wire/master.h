@@ -16,6 +16,10 @@
  * (master/beats.c). master asks for nothing: there is no question that could be read by a
  * predecessor on the same wire, or wait behind work that a service at its limit does not take.
  *
+ * Those that read maps (resolved, authd) live on where nothing but these has changed: they are
+ * given the new ones (mapwire.h), and master answers who asked for the reload when all have taken
+ * them.
+ *
  * On the same wire: work for owners' programs (owner.h).
  */
 #ifndef LIB_WIRE_MASTER_H
@@ -43,15 +47,27 @@ enum master_type {
 	MASTER_DIAL = 23,       /* parents of owners' session programs -> master: a line to authd,
 	                           protocol "session" */
 	MASTER_DIALLED = 24,    /* the answer: the line */
+	MASTER_MAP = 25,        /* master -> readers of maps: string file ("users.cdb"), its
+	                           descriptor. One for each file of a generation that the program
+	                           reads, then: */
+	MASTER_MAPS = 26,       /* u32 pid, u32 round: these are all; take them in one step ->
+	                           MASTER_TAKEN. Of what was meant for another one, which has died,
+	                           nothing is taken */
+	MASTER_CHANGES = 27,  /* master -> readers of maps: u32 pid, u32 round: look at the ends of
+	                         your journals of changes -> MASTER_TAKEN */
 	MASTER_KEYLESS = 'k', /* keyd -> master, before it is ready, in a trial too: string file of
 	                         a certificate of the generation whose key it has not */
 	MASTER_BEAT = 'b',    /* program -> master: u32 its pid; a predecessor on the same wire has
 	                         another */
+	MASTER_TAKEN = 't',   /* readers of maps -> master: u32 pid, u32 round, bool taken; false:
+	                         it has those of before, and is replaced */
 	MASTER_LOG_BROKEN = 'l', /* logd -> master: nobody is at the other end of the socket; is
 	                           there a new one? */
 	MASTER_LOG_LEFT = 'n'    /* logd -> master, its last: u64 lines that it has read and the log
 	                            does not take */
 };
+
+enum { MASTER_FILE_MAX = 64 /* the name of a generation's file */ };
 
 /* Called by every program once everything is in place: tells master, for which `posthouse start`
  * and t/house wait, and lets the loop that it is about to run tell that it turns. A trial
@@ -65,6 +81,13 @@ void master_tell_busy(void);
  * the descriptor to wire_in_close. */
 void master_file_put(struct wire_out *out, enum master_type type, int fd);
 bool master_file_get(struct wire_in *in, int *fd);
+void master_map_put(struct wire_out *out, const char *file, int fd);
+bool master_map_get(struct wire_in *in, char file[MASTER_FILE_MAX], int *fd);
+/* MASTER_MAPS, MASTER_CHANGES. */
+void master_round_put(struct wire_out *out, enum master_type type, int pid, uint32_t round);
+bool master_round_get(struct wire_in *in, int *pid, uint32_t *round);
+void master_taken_put(struct wire_out *out, int pid, uint32_t round, bool taken);
+bool master_taken_get(struct wire_in *in, int *pid, uint32_t *round, bool *taken);
 void master_pipe_put(struct wire_out *out, const char *program, int fd);
 bool master_pipe_get(struct wire_in *in, char program[PROGRAM_NAME_MAX], int *fd);
 void master_parent_put(struct wire_out *out, const char *program, int pid);

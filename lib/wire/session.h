@@ -8,13 +8,15 @@
  *     SESSION_CHECK   parent -> authd: struct session_facts, one behind the other, as many as the
  * packet holds SESSION_END     authd -> parent: u64 id of those that are to end, since their
  * account is not what it was
+ *     SESSION_AGAIN   authd -> parent: string account ("": of all): it has another map; tell it of
+ * these sessions again
  */
 #ifndef LIB_WIRE_SESSION_H
 #define LIB_WIRE_SESSION_H
 
 #include "lib/wire/auth.h"
 
-enum session_type { SESSION_OPEN = 16, SESSION_CHECK, SESSION_END };
+enum session_type { SESSION_OPEN = 16, SESSION_CHECK, SESSION_END, SESSION_AGAIN };
 
 enum { SESSION_BATCH_BYTES = 32768 };
 

@@ -46,6 +46,14 @@ void account_close(void)
 	map_close(&accounts.maps[MAP_PASSWORDS]);
 }
 
+void account_take(const struct map *passwords)
+{
+	account_close();
+	accounts.maps[MAP_PASSWORDS] = *passwords;
+	accounts.sample_count = 0;
+	take_samples();
+}
+
 bool account_name(const char *user, char address[AUTH_ADDRESS_MAX])
 {
 	struct text t;

@@ -9,6 +9,8 @@
 /* Fatal when the map cannot be opened; mail_domain stays the caller's. */
 void account_open(const char *mail_domain);
 void account_close(void); /* in a worker, which needs none of them */
+/* Another map instead, which is taken: what was found in the old one is gone. */
+void account_take(const struct map *passwords);
 
 /* Lower case, and with a domain: the account's one name. false: it is too long for any. */
 bool account_name(const char *user, char address[AUTH_ADDRESS_MAX]);

@@ -3,7 +3,8 @@
  * authd: checks passwords, and hands mailbox sessions over.
  *
  * Runs as its own user in an empty root, sees no network and opens no file: passwords.cdb (hash,
- * owner, home, rights of every account) is opened before the jail. smtpd, pop3-login and imap-login
+ * owner, home, rights of every account) is opened before the jail, or given by master when it is
+ * another one (mapwire.h). smtpd, pop3-login and imap-login
  * bring it SASL messages over their wires ("auth"); none of them names a user, and each may only
  * speak for its own services. An event loop runs the mechanisms and delays the answers to failures;
  * the hashes are computed by a few worker processes (checker.c), and a password that was right is
@@ -32,6 +33,7 @@
 #include "lib/conf/settings.h"
 #include "lib/wire/auth.h"
 #include "lib/wire/hub.h"
+#include "lib/wire/mapwire.h"
 #include "master/authd/account.h"
 #include "master/authd/cache.h"
 #include "master/authd/checker.h"
@@ -52,7 +54,8 @@ struct exchange {
 	bool cached;
 	int64_t began_ms;
 	char address[AUTH_ADDRESS_MAX]; /* the account that is asked for */
-	struct password record;         /* points into the map */
+	struct password record;         /* points into `kept` */
+	struct text kept;
 	bool known;
 	struct check check;
 	struct timer delay;
@@ -70,7 +73,7 @@ static struct {
 	struct loop *loop;
 	struct cache *cache;
 	struct delay *delay;
-	struct watch master;   /* while handovers wait for room on its wire */
+	struct watch master;   /* for writing while handovers wait for room on its wire */
 	struct list handovers; /* first come, first served */
 } authd;
 
@@ -130,6 +133,7 @@ static void exchange_end(struct exchange **exchange)
 	forget_password(x);
 	close_client(x);
 	text_free(&x->pending);
+	text_free(&x->kept);
 	free(x);
 	*exchange = NULL;
 }
@@ -211,13 +215,12 @@ static bool hand_over(struct exchange *x)
 	return true;
 }
 
-static void master_has_room(struct watch *w, unsigned events)
+static void master_has_room(void)
 {
-	(void)events;
 	LIST_EACH(x, &authd.handovers, struct exchange, handover)
 		if (!hand_over(x))
 			return;
-	loop_unwatch(authd.loop, w);
+	loop_change(authd.loop, &authd.master, LOOP_READ);
 }
 
 /* A crowd that logs in at once may fill the wire faster than master empties it: who comes then
@@ -228,8 +231,7 @@ static void hand_over_in_turn(struct exchange *x)
 		return;
 	forget_password(x);
 	list_add_last(&authd.handovers, &x->handover);
-	if (!loop_is_watched(&authd.master))
-		loop_watch(authd.loop, &authd.master, LOOP_WRITE);
+	loop_change(authd.loop, &authd.master, LOOP_READ | LOOP_WRITE);
 }
 
 /* The password is right; is the account? */
@@ -250,6 +252,18 @@ static void accept_user(struct exchange *x)
 static struct view password_of(const struct exchange *x)
 {
 	return (struct view){ x->sasl->password, x->sasl->password_len };
+}
+
+/* The map may be another one before the exchange is over. */
+static void keep_record(struct exchange *x)
+{
+	struct view hash = x->record.hash, home = x->record.user.home;
+
+	text_init(&x->kept, hash.len + home.len);
+	text_add(&x->kept, hash);
+	text_add(&x->kept, home);
+	x->record.hash = view_take(text_view(&x->kept), hash.len);
+	x->record.user.home = view_skip(text_view(&x->kept), hash.len);
 }
 
 static void checked(struct check *check, enum hash_result result)
@@ -278,6 +292,10 @@ static void check_password(struct exchange *x)
 	}
 	enum map_result found = account_find(x->address, &x->record);
 
+	if (found != MAP_FOUND)
+		x->record = (struct password){ .hash = account_hash_for_nobody(x->address) };
+	keep_record(x);
+
 	if (found == MAP_DAMAGED) {
 		log_warn("event=map-damaged map=passwords user=<%s>",
 		         log_quote(view_of(x->address)));
@@ -295,7 +313,7 @@ static void check_password(struct exchange *x)
 		refuse_later(x, AUTH_TEMPORARY);
 		return;
 	}
-	x->check.stored = x->known ? x->record.hash : account_hash_for_nobody(x->address);
+	x->check.stored = x->record.hash;
 	x->check.password = password_of(x);
 	x->check.done = checked;
 	if (!checker_submit(&x->check)) {
@@ -412,6 +430,33 @@ static bool busy(const struct hub_line *wire)
 	return loop_owner(wire, const struct line, wire)->exchange != NULL;
 }
 
+/* ---- what master says ---- */
+
+/* Logins under way end as they began; whoever is let in by the old map is told of by the parents of
+ * session programs, and held against the new one. */
+static void take_maps(const struct map fresh[MAPS])
+{
+	account_take(&fresh[MAP_PASSWORDS]);
+	standing_again("");
+}
+
+static struct mapwire maps = { .program = "authd", .take = take_maps };
+
+static void master_ready(struct watch *w, unsigned events)
+{
+	struct wire_in in;
+	enum wire_result r = events & LOOP_READ ? wire_receive_now(w->fd, &in) : WIRE_AGAIN;
+
+	if (r == WIRE_OK) {
+		mapwire_said(&maps, w->fd, &in);
+		wire_in_close(&in);
+	}
+	if (r == WIRE_CLOSED)
+		loop_change(authd.loop, w, 0); /* the house ends */
+	else if (events & LOOP_WRITE)
+		master_has_room();
+}
+
 /* ---- the life of the program ---- */
 
 /* A worker needs no map of accounts and no record of who came in. */
@@ -474,8 +519,9 @@ int main(void)
 
 	program_confine(&profile);
 	authd.loop = loop_new();
-	authd.master = (struct watch){ .fd = program_need_fd("master"), .ready = master_has_room };
+	authd.master = (struct watch){ .fd = program_need_fd("master"), .ready = master_ready };
 	fcntl(authd.master.fd, F_SETFL, O_NONBLOCK);
+	loop_watch(authd.loop, &authd.master, LOOP_READ);
 	checker_start(authd.loop, workers, forget);
 	authd.cache = cache_new(CACHE_ENTRIES, authd.settings.auth_cache_lifetime_ms);
 	authd.delay = delay_new(DELAY_ENTRIES, authd.settings.auth_failure_delay_ms);

@@ -40,13 +40,27 @@ static void check_sessions(struct hub_line *line, struct wire_in *in)
 		hub_line_send(line, &out);
 }
 
+static const char *const wires[] = { "smtpd.session", "pop3d.session", "imapd.session" };
+enum { WIRES = sizeof wires / sizeof wires[0] };
+static struct hub hubs[WIRES];
+
+/* A parent that does not read loses its line, dials again and tells of all. */
+void standing_again(const char *account)
+{
+	static struct wire_out out;
+
+	wire_begin(&out, SESSION_AGAIN);
+	wire_put_string(&out, account);
+	for (unsigned i = 0; i < WIRES; i++)
+		LIST_EACH(line, &hubs[i].lines, struct hub_line, all)
+			hub_line_send(line, &out);
+}
+
 void standing_start(struct loop *loop)
 {
-	static const char *const wires[] = { "smtpd.session", "pop3d.session", "imapd.session" };
 	static const int parents_max = SESSION_PARENTS_MAX;
-	static struct hub hubs[sizeof wires / sizeof wires[0]];
 
-	for (unsigned i = 0; i < sizeof wires / sizeof wires[0]; i++) {
+	for (unsigned i = 0; i < WIRES; i++) {
 		int fd = program_fd(wires[i]);
 
 		if (fd < 0)

@@ -19,6 +19,13 @@ void addressbook_settings(struct addressbook *b, const struct settings *s)
 	b->smtp_port = (uint16_t)s->remote_port;
 }
 
+void addressbook_maps(struct addressbook *b)
+{
+	b->host_names = access_has_names(&b->maps[MAP_ACCESS], ACCESS_HOST);
+	b->sender_names = access_has_names(&b->maps[MAP_ACCESS], ACCESS_SENDER);
+	memset(b->judged, 0, sizeof b->judged);
+}
+
 static void answer_as(struct resolve_answer *a, enum resolve_verdict verdict, const char *status,
                       struct view text)
 {

@@ -32,7 +32,7 @@ struct addressbook {
 	struct map maps[MAPS];        /* those that maps.def gives to resolved */
 	struct classifier classifier; /* of maps */
 	const char *postmaster;
-	bool host_names;   /* the access map has names of hosts: the caller asks access_has_names */
+	bool host_names;   /* the access map has names of hosts */
 	bool sender_names; /* ... and senders */
 	bool own_senders;  /* accounts send as themselves only */
 	uint16_t smtp_port;
@@ -40,8 +40,10 @@ struct addressbook {
 	struct refusals refusals; /* what queued has learnt; refusals_begin is the caller's */
 };
 
-/* The settings' part; the maps are opened by the caller. */
 void addressbook_settings(struct addressbook *b, const struct settings *s);
+/* `maps` has just been opened by the caller, or replaced: what was learnt of others is forgotten.
+ */
+void addressbook_maps(struct addressbook *b);
 
 /* answer->question is the caller's. */
 void addressbook_client(struct addressbook *b, const struct resolve_question *q,

@@ -4,7 +4,7 @@
  * pickup), and where does mail for this address go (queued).
  *
  * Runs as _phresolve in an empty root, without network. It opens the maps of one generation before
- * the jail; on reload a successor with the new generation takes its place.
+ * the jail; those of the next master gives it (mapwire.h), while questions wait in its lines.
  *
  * Trusts: the maps; queued for which mailboxes are full and which addresses their hosts do not
  *         know. Those who ask for nothing else: an answer depends on the question, the maps and
@@ -23,6 +23,7 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/wire/hub.h"
+#include "lib/wire/mapwire.h"
 #include "queue/resolved/addressbook.h"
 
 enum {
@@ -210,12 +211,46 @@ static void question(struct hub_line *line, struct wire_in *in)
 	}
 }
 
-static void open_maps(void)
+/* ---- maps ---- */
+
+/* Each question is answered at once: none is in the middle of the old ones. */
+static void take_maps(const struct map fresh[MAPS])
 {
-	maptable_inherit("resolved", book.maps);
-	book.host_names = access_has_names(&book.maps[MAP_ACCESS], ACCESS_HOST);
-	book.sender_names = access_has_names(&book.maps[MAP_ACCESS], ACCESS_SENDER);
+	int id;
+
+	for (unsigned n = 0; (id = maptable_file_of("resolved", n)) >= 0; n++) {
+		map_close(&book.maps[id]);
+		book.maps[id] = fresh[id];
+	}
+	addressbook_maps(&book);
 }
+
+static struct mapwire maps = { .program = "resolved", .take = take_maps };
+
+static void master_said(struct watch *w, unsigned events)
+{
+	struct wire_in in;
+	enum wire_result r = wire_receive_now(w->fd, &in);
+
+	(void)events;
+	if (r == WIRE_CLOSED)
+		loop_unwatch(loop, w); /* we have a successor, or the house ends */
+	if (r != WIRE_OK)
+		return;
+	mapwire_said(&maps, w->fd, &in);
+	wire_in_close(&in);
+}
+
+static void hear_master(void)
+{
+	static struct watch master = { .ready = master_said };
+
+	master.fd = program_fd("master");
+	if (master.fd >= 0)
+		loop_watch(loop, &master, LOOP_READ);
+}
+
+/* ---- the life of the program ---- */
 
 static void serve(unsigned number)
 {
@@ -242,13 +277,15 @@ int main(void)
 
 	program_start("resolved");
 	settings_inherit(&settings);
-	open_maps();
+	maptable_inherit("resolved", book.maps);
+	addressbook_maps(&book);
 	addressbook_settings(&book, &settings);
 	refusals_begin(&book.refusals);
 	program_confine(&profile);
 	loop = loop_new();
 	for (unsigned i = 0; i < ASKERS; i++)
 		serve(i);
+	hear_master();
 	hubs_serve(loop);
 	return EXIT_DONE;
 }

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 
+import processes
 import waiting
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -67,6 +68,14 @@ class House:
     def wait_for_heirs(self, program):
         """After a reload: until whoever ran the program before has ended."""
         self.wait_for(f"the end of the {program} before", lambda: self._command("pid", self.directory, program).split() == [str(self.pid(program))])
+
+    def other_binaries(self, *programs):
+        """As after an upgrade: the next reload replaces these (none named: all) whatever the generation has."""
+        for name in programs or processes.table():
+            path = pathlib.Path(self.env["BIN"]) / name
+            fresh = path.with_name(f"{name}.new")
+            shutil.copy2(path.resolve(), fresh)
+            fresh.replace(path)
 
     def kill(self, program):
         """Kills it, and waits for the next that is ready."""

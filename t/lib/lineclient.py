@@ -10,13 +10,18 @@ import socket
 import ssl
 
 
+def tls_context():
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 class LineClient:
-    def __init__(self, house, service):
+    def __init__(self, house, service, context=None, session=None):
+        """context, session: of earlier ones, for a TLS session that is to be resumed."""
         self.socket = socket.create_connection((house.env["HOST"], house.port(service)))
         if service.endswith("S"):
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            self.socket = context.wrap_socket(self.socket)
+            self.socket = (context or tls_context()).wrap_socket(self.socket, session=session)
         self.file = self.socket.makefile("rwb")
         self.greeting = self.line()
 

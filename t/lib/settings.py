@@ -16,16 +16,16 @@ def _text(expression):
 
 
 def rows():
-    """("heading", text) and ("setting", type, key, default, range, help) in order."""
+    """("heading", text) and ("setting", type, key, default, range, help, readers) in order."""
     text = (SOURCE / "lib/conf/settings.def").read_text()
     text = text[text.index("*/", text.index("SPDX") + 40) + 2:]
     string = r'((?:[A-Z]+ ?)?(?:"[^"]*")?)'
-    pattern = re.compile(r'/\* (.*?) \*/|SETTING\((\w+), "([^"]+)", \w+, ' + string + r', "([^"]*)",\s*"([^"]*)"\)')
+    pattern = re.compile(r'/\* (.*?) \*/|SETTING\((\w+), "([^"]+)", \w+, ' + string + r', "([^"]*)",\s*"([^"]*)",\s*"([^"]*)"\)')
     for match in pattern.finditer(text):
         if match[1]:
             yield ("heading", match[1])
         else:
-            yield ("setting", match[2], match[3], _text(match[4]), match[5], match[6])
+            yield ("setting", match[2], match[3], _text(match[4]), match[5], match[7], match[6])
 
 
 def default_words(default):
@@ -40,7 +40,7 @@ def range_words(kind, limits):
 
 
 def manual_item(row):
-    _, kind, key, default, limits, help_ = row
+    _, kind, key, default, limits, help_, _ = row
     argument = ARGUMENT[kind] or limits
     limits = range_words(kind, limits)
     return (f".It Ic {key} Ar {argument}\n{help_}\n"

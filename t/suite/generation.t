@@ -154,9 +154,7 @@ with House() as house:
     check = house.posthouse("check")
     ok(re.search(rf"error: generation {int(current)} is current, the running server uses \d+; run posthouse reload\n", check.stderr),
        "a build that was not reloaded is seen", check.stderr)
-    before = house.pid("resolved")
     is_(house.posthouse("reload").returncode, 0, "the whole one is taken")
-    house.wait_for("its resolved", lambda: house.pid("resolved") != before)
     ok(f"generation   {int(current)}\n" in house.posthouse("status").stdout, "and is in the status")
     ok("refused" not in house.posthouse("status").stdout, "and nothing is said any more")
 
@@ -169,8 +167,6 @@ with House() as house:
     house.wait_for("another resolved", lambda: "event=map-damaged file=users.cdb" in house.log())
     is_(rcpt(house), 451, "a program that starts on a damaged map says later")
     ok(house.posthouse("build", "--reload").returncode == 0, "a build makes a whole one")
-    house.wait_for("a resolved with the new map", lambda: rcpt(house) == 250)
-    house.wait_for_heirs("porter")  # until then it may take a client, for the smtpd that asks the old one
     is_(rcpt(house), 250, "and the user is known")
     keys(house)
     house.stop()

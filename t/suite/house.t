@@ -79,6 +79,7 @@ with House() as house:
     greeted = [socket.create_connection((house.env["HOST"], house.port(name)), timeout=120) for name in ("SMTP", "POP3", "IMAP") * 3]
     for client in greeted:
         client.recv(1000)
+    house.other_binaries()
     answer = house.posthouse("reload")
     is_(answer.returncode, 0, "and taken over")
     replaced = [line for line in house.posthouse("status").stdout.splitlines() if line.endswith(", restarted")]
@@ -102,11 +103,13 @@ with House() as house:
     for _ in range(3):
         with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=120) as asker:
             asker.sendmail("a@elsewhere.test", ["u0001@example.test"], "Subject: ask\r\n\r\nask\r\n")
+            house.other_binaries()
             is_(house.posthouse("reload").returncode, 0, "reloaded, with somebody who had asked still there")
             is_(asker.sendmail("a@elsewhere.test", ["u0001@example.test"], "Subject: on\r\n\r\non\r\n"), {},
                 "a session of the replaced smtpd is heard by the successors of those that it asks")
     # So fast that programs are replaced before they have taken what waits on their wires.
     for _ in range(10):
+        house.other_binaries()
         is_(house.posthouse("reload").returncode, 0, "reloaded")
     house.wait_for("predecessors to end", lambda: resident() == REPLACED)
     ok(True, f"after many reloads there is one of each again: {' '.join(REPLACED)}")

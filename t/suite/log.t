@@ -64,6 +64,7 @@ def renamed(house):
     expected = spoke(house.log()) | {"imapd"}
     old = house.directory / "log.1"
     os.rename(house.directory / "log", old)
+    house.other_binaries()
     is_(house.posthouse("reload").returncode, 0, "a reload after the log was renamed")
     smtp.quit()
     send(house, "after")

@@ -26,7 +26,7 @@ listed = [row for row in settings.rows() if row[0] == "setting"]
 count = len(re.findall(r"^SETTING\(", (settings.SOURCE / "lib/conf/settings.def").read_text(), flags=re.M))
 is_(len(listed), count, "this test reads every row of settings.def")
 for row in listed:
-    _, kind, key, default, limits, _ = row
+    _, kind, key, default, limits, _, _ = row
     wanted = [settings.default_words(default)] + [words for words in [settings.range_words(kind, limits)] if words]
     text = documented.get(key, "")
     ok(all(re.search(re.escape(words) + r"(,|\n|$)", text) for words in wanted), f"{key} is in posthouse.conf(5) as it is",

@@ -60,6 +60,7 @@ def log_in_until(over, house, kind, user, counts):
 
 def reload(house):
     """And until the new programs are there, as between two edits: on a slow machine twenty-five in a row would leave none."""
+    house.other_binaries()
     code = house.posthouse("reload").returncode
     house.wait_for("the successors", lambda: "not " not in house.posthouse("status").stdout)
     return code
@@ -93,6 +94,7 @@ def check_under_way(house):
         while sender.line()[3:4] == "-":
             pass
         sender.say("AUTH PLAIN " + base64.b64encode(b"\0u0002@example.test\0pw").decode())
+        house.other_binaries("authd")
         is_(house.posthouse("reload").returncode, 0, "a reload while passwords are being checked")
         house.wait_for("its successor", lambda: house.pid("authd") != authd)
         for pid in workers:
@@ -113,6 +115,7 @@ def sessions_under_way(house):
         for client in clients:
             client.say(f"a LOGIN {NEW}@example.test pw" + "\r\nc NOOP" * BEHIND)
         house.wait_for("all passwords to be checked", lambda: house.log().count(f"event=auth service=imap user=<{NEW}@") == WAITING)
+        house.other_binaries("imapd")
         is_(house.posthouse("reload").returncode, 0, f"a reload while {WAITING} sessions wait for imapd")
         os.kill(imapd, signal.SIGCONT)
         answers = collections.Counter("a OK" if line.startswith("a OK") else line for line in (client.line() for client in clients))

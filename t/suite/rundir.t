@@ -96,7 +96,7 @@ with House() as house:
     house.wait_for("all of it", lambda: (run / "submit").exists() and (run / "empty").exists() and pid_file.exists())
     is_((run.stat().st_mode & 0o777, (run / "empty").stat().st_mode & 0o777), (0o755, 0o555),
         "the whole run directory removed: it is back, with the sockets and the empty root")
-    house.posthouse("build")
+    house.other_binaries()
     is_(house.posthouse("reload").returncode, 0, "and a reload starts programs in it")
 
     drop, old = house.directory / "drop", house.pid("pickup")

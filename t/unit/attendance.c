@@ -31,7 +31,7 @@ static pid_t worker; /* of them all */
 /* ---- authd's end ---- */
 
 static struct watch authd;
-static unsigned checked, packets, least_rounds;
+static unsigned checked, packets, least_rounds, expected = CROWD;
 static bool known[CROWD + 1];
 
 static void count_round(struct deferred *d)
@@ -56,7 +56,7 @@ static void authd_heard(struct watch *w, unsigned events)
 	}
 	packets++;
 	loop_defer(loop, &round);
-	if (checked == CROWD)
+	if (checked == expected)
 		loop_stop(loop);
 }
 
@@ -73,6 +73,19 @@ static void end_one(uint64_t id)
 	wire_put_u64(&out, id);
 	wire_send(authd.fd, &out);
 	wire_out_free(&out);
+}
+
+/* authd has another map. */
+static void say_again(const char *account)
+{
+	struct wire_out out = { 0 };
+
+	wire_begin(&out, SESSION_AGAIN);
+	wire_put_string(&out, account);
+	wire_send(authd.fd, &out);
+	wire_out_free(&out);
+	checked = 0;
+	memset(known, 0, sizeof known);
 }
 
 /* As master's answer. */
@@ -211,6 +224,18 @@ static void test_check(void)
 	ok(checked == CROWD, "and the new one is told of all as well");
 }
 
+static void test_again(void)
+{
+	say_again("");
+	patience_run(loop, tell);
+	ok(checked == CROWD, "one that has another map is told of all again");
+	expected = ANNAS;
+	say_again("Anna@example.test");
+	patience_run(loop, tell);
+	ok(checked == ANNAS && known[1] && known[ANNAS], "or of those of one account");
+	expected = CROWD;
+}
+
 static void test_who(void)
 {
 	ask(&(struct control_sessions){ 0 });
@@ -299,6 +324,7 @@ int main(void)
 	loop_watch(loop, &master, LOOP_READ);
 	enter_all();
 	test_check();
+	test_again();
 	test_who();
 	test_end(ready[0]);
 	for (unsigned n = 0; n < CROWD; n++)

@@ -46,6 +46,32 @@ static bool get_keyless(struct wire_in *in)
 	return master_keyless_get(in, file) && strcmp(file, "/etc/certs/one.pem") == 0;
 }
 
+static bool get_map(struct wire_in *in)
+{
+	char file[MASTER_FILE_MAX];
+	int fd;
+
+	return master_map_get(in, file, &fd) && fd == STDIN_FILENO &&
+	       strcmp(file, "users.cdb") == 0;
+}
+
+static bool get_round(struct wire_in *in)
+{
+	uint32_t round;
+	int pid;
+
+	return master_round_get(in, &pid, &round) && pid == 4711 && round == 3;
+}
+
+static bool get_taken(struct wire_in *in)
+{
+	uint32_t round;
+	bool taken;
+	int pid;
+
+	return master_taken_get(in, &pid, &round, &taken) && pid == 4711 && round == 3 && taken;
+}
+
 /* Of a message with any other number of descriptors than one, none is taken. */
 static void numbers_of_descriptors(const char *name, const struct wire_out *whole,
                                    bool (*get)(struct wire_in *in))
@@ -80,12 +106,21 @@ int main(void)
 	message("a program's pipe", &out, get_pipe);
 	master_output_put(&out, true, STDIN_FILENO);
 	message("the log", &out, get_output);
+	struct wire_out map = { 0 };
+
+	master_map_put(&map, "users.cdb", STDIN_FILENO);
+	message("a map", &map, get_map);
+	wire_out_free(&map);
 	struct wire_out beat = { 0 };
 
 	master_beat_put(&beat, 4711);
 	torn("a beat", &beat, get_beat);
 	master_keyless_put(&beat, "/etc/certs/one.pem");
 	torn("a certificate without its key", &beat, get_keyless);
+	master_round_put(&beat, MASTER_MAPS, 4711, 3);
+	torn("the word to take maps", &beat, get_round);
+	master_taken_put(&beat, 4711, 3, true);
+	torn("the word that they are taken", &beat, get_taken);
 	wire_out_free(&beat);
 	out.bytes.raw[1] = 2;
 	struct wire_in in = { .rest = view_skip(text_view(&out.bytes), 1), .fd_count = 1 };

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/wire/mapwire.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/wire/master.h"
+
+static void refuse(struct mapwire *m, const char *file, const char *why)
+{
+	log_warn("event=map-refused file=%s reason=\"%s\"", log_quote(view_of(file)),
+	         log_text(view_of(why)));
+	m->refused = true;
+}
+
+static void give_up(struct mapwire *m)
+{
+	for (int id = 0; id < MAPS; id++)
+		if (m->given[id])
+			map_close(&m->fresh[id]);
+	memset(m->given, 0, sizeof m->given);
+	m->refused = false;
+}
+
+/* Which of the program's maps it is; MAPS: none. */
+static int map_of(const struct mapwire *m, const char *file)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+	int id;
+
+	for (unsigned n = 0; (id = maptable_file_of(m->program, n)) >= 0; n++) {
+		maptable_generation_file(id, name);
+		if (strcmp(name, file) == 0)
+			return id;
+	}
+	return MAPS;
+}
+
+static void take_file(struct mapwire *m, const char *file, int fd)
+{
+	int id = map_of(m, file);
+	struct reason why;
+
+	if (id == MAPS || m->given[id]) {
+		refuse(m, file, "it is not expected");
+		close(fd);
+	} else if (map_open(&m->fresh[id], fd, file, &why) != 0) {
+		refuse(m, file, why.text);
+		close(fd);
+	} else {
+		m->given[id] = true;
+	}
+}
+
+static bool has_all(struct mapwire *m)
+{
+	int id;
+
+	for (unsigned n = 0; (id = maptable_file_of(m->program, n)) >= 0; n++)
+		if (!m->given[id])
+			refuse(m, maptable[id].name, "it was not given");
+	return !m->refused;
+}
+
+static bool take(struct mapwire *m)
+{
+	bool good = has_all(m);
+
+	if (good) {
+		m->take(m->fresh);
+		memset(m->given, 0, sizeof m->given);
+	}
+	give_up(m);
+	return good;
+}
+
+static void answer(int master, uint32_t round, bool taken)
+{
+	static struct wire_out out;
+
+	master_taken_put(&out, (int)getpid(), round, taken);
+	if (wire_send_now(master, &out) != WIRE_OK)
+		log_warn("event=maps-untold reason=\"%m\"");
+}
+
+void mapwire_said(struct mapwire *m, int master, struct wire_in *in)
+{
+	char file[MASTER_FILE_MAX];
+	uint32_t round;
+	int fd, pid;
+
+	if (in->type == MASTER_MAP && master_map_get(in, file, &fd))
+		take_file(m, file, fd);
+	else if ((in->type != MASTER_MAPS && in->type != MASTER_CHANGES) ||
+	         !master_round_get(in, &pid, &round))
+		log_warn("event=bad-message peer=master type=%d", in->type);
+	else if (pid != (int)getpid())
+		give_up(m);
+	else if (in->type == MASTER_MAPS)
+		answer(master, round, take(m));
+	else
+		answer(master, round, m->changed == NULL || m->changed());
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How a program that reads maps (lib/conf/maps.def) gets those of another generation while it runs,
+ * over the wire "master": each file's descriptor, then the word to take them all (master.h). They
+ * are verified as at a start. Where one is damaged, or missing among them, nothing is taken: the
+ * program keeps what it has, says so in the log and to master, which replaces it.
+ */
+#ifndef LIB_WIRE_MAPWIRE_H
+#define LIB_WIRE_MAPWIRE_H
+
+#include "lib/conf/maptable.h"
+#include "lib/wire/wire.h"
+
+struct mapwire {
+	/* Set by the program. */
+	const char *program;
+	/* The new ones take the place of the old, all in one step; the old are the program's to
+	 * close. */
+	void (*take)(const struct map fresh[MAPS]);
+	/* The journals of changes have grown: are they read? NULL: there are none. */
+	bool (*changed)(void);
+	/* Its own. */
+	struct map fresh[MAPS];
+	bool given[MAPS], refused;
+};
+
+/* MASTER_MAP, MASTER_MAPS, MASTER_CHANGES, each answered on `master` where it asks for one;
+ * whatever else it is has a line in the log. */
+void mapwire_said(struct mapwire *m, int master, struct wire_in *in);
+
+#endif
