@@ -55,6 +55,7 @@ struct house_row {
 	bool keys;        /* gets the directory of private keys */
 	bool lives_on;    /* told of a reload (lib/wire/master.h), not replaced */
 	bool by_wire;     /* an owner's: each word starts one, with the wire that came with it */
+	unsigned kept_kb; /* of memory that outlives it at a reload (kept.h) */
 	bool sessions;    /* its parents know who is there (lib/wire/attendance.h) */
 	unsigned may_ask; /* owner programs that it may have started: bits of 1 << enum
 	                     owner_program */

@@ -140,12 +140,16 @@ static void add_listeners(struct text *all, const struct listeners *l)
 	}
 }
 
-static void add_system(struct text *all, enum house_program p, const struct settings *s)
+static void add_binary(struct text *all, enum house_program p)
 {
 	char path[PATH_MAX];
 
 	if (string_format(path, sizeof path, "%s/%s", master.programs, house[p].name))
 		add_path(all, path);
+}
+
+static void add_system(struct text *all, enum house_program p, const struct settings *s)
+{
 	for (unsigned i = 0; i < SYSTEM_FILES; i++)
 		if (system_files[i].program == p || system_files[i].program == HOUSE_PROGRAMS)
 			add_path(all, system_files[i].path);
@@ -176,6 +180,8 @@ void inputs_look(struct inputs *out, int generation, const struct settings *sett
 		for (unsigned n = 0; (file = maptable_file_of(row->name, n)) >= 0; n++)
 			add_map(&all, generation, file);
 		out->maps[p] = take_sum(&all);
+		add_binary(&all, (enum house_program)p);
+		out->binary[p] = take_sum(&all);
 		add_settings(&all, settings, row->name);
 		add_system(&all, (enum house_program)p, settings);
 		if (row->listens || row->keys)
@@ -192,6 +198,8 @@ void inputs_look(struct inputs *out, int generation, const struct settings *sett
 enum change inputs_compare(const struct inputs *before, const struct inputs *after,
                            enum house_program p)
 {
+	if (before->binary[p] != after->binary[p])
+		return CHANGE_BINARY;
 	if (before->others[p] != after->others[p])
 		return CHANGE_OTHERS;
 	return before->maps[p] != after->maps[p] ? CHANGE_MAPS : CHANGE_NONE;

@@ -23,12 +23,13 @@
 #include "master/listener.h"
 
 struct inputs {
-	uint64_t maps[HOUSE_PROGRAMS], others[HOUSE_PROGRAMS];
+	uint64_t maps[HOUSE_PROGRAMS], binary[HOUSE_PROGRAMS], others[HOUSE_PROGRAMS];
 };
 
 /* What of a program's inputs is another than it was. Maps alone a program that reads some takes
- * while it runs (lib/wire/mapwire.h). */
-enum change { CHANGE_NONE, CHANGE_MAPS, CHANGE_OTHERS };
+ * while it runs (lib/wire/mapwire.h). With
+ * another binary the others may have changed, too. */
+enum change { CHANGE_NONE, CHANGE_MAPS, CHANGE_OTHERS, CHANGE_BINARY };
 
 /* Of a generation that has been verified; keys -1: none. */
 void inputs_look(struct inputs *out, int generation, const struct settings *settings,

@@ -9,6 +9,7 @@
 
 #include "lib/base/log.h"
 #include "lib/wire/master.h"
+#include "master/kept.h"
 #include "master/master.h"
 #include "master/reload.h"
 
@@ -236,6 +237,7 @@ static void restart_due(struct timer *t)
 	struct instance *i = loop_owner(t, struct instance, restart);
 
 	mend_wires(i);
+	kept_renew(i, NULL);
 	if (inputs_has_maps((enum house_program)(i->row - house)))
 		reload_forget_maps((enum house_program)(i->row - house));
 	start(i);
@@ -251,6 +253,14 @@ const char *residents_root_of(const struct house_row *row, const struct settings
 	return roots[row->root];
 }
 
+/* Of several of a program; NULL: it is the first itself. */
+static const struct instance *first_of(const struct instance *i)
+{
+	const struct instance *first = resident_of((enum house_program)(i->row - house), 0);
+
+	return first != i ? first : NULL;
+}
+
 static void add(const struct house_row *row, instance_ended *ended)
 {
 	struct instance *i = &residents[count++];
@@ -264,6 +274,7 @@ static void add(const struct house_row *row, instance_ended *ended)
 	if (instance_take_in(i) < 0)
 		log_fatal("making the wire and the pipe of %s: %m", row->name);
 	give_generation(i);
+	kept_renew(i, first_of(i));
 	if (row->submit)
 		descriptors_add(&i->descriptors, "listen.submit", master.submit);
 }
@@ -357,16 +368,19 @@ static void renew(struct instance *i, const struct renewal *how)
 	give_generation(i);
 	if (i->row->lives_on && i->pid)
 		how->tell(i, change);
-	else if (i->pid && change != CHANGE_OTHERS &&
+	else if (i->pid && change <= CHANGE_MAPS &&
 	         inputs_has_maps((enum house_program)(i->row - house)))
 		how->give(i, change);
-	else if ((change != CHANGE_NONE || i->pid == 0) && !how->stays(i))
+	else if ((change != CHANGE_NONE || i->pid == 0) && !how->stays(i)) {
+		if (change == CHANGE_BINARY)
+			kept_renew(i, first_of(i));
 		replace(i);
+	}
 }
 
 void residents_renew(const struct renewal *how)
 {
-	porters_follow = how->changes[HOUSE_PORTER] == CHANGE_OTHERS;
+	porters_follow = how->changes[HOUSE_PORTER] >= CHANGE_OTHERS;
 	for (unsigned n = 0; n < count; n++) {
 		residents[n].failures = 0;
 		renew(&residents[n], how);

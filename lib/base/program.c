@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -381,4 +382,29 @@ void program_confine(const struct sandbox_profile *profile)
 	close(program_need_fd("generation"));
 	log_info("event=started uid=%ld jail=%d sandbox=\"%s\"", (long)getuid(), jailed,
 	         log_text(view_of(sandbox_enter(profile))));
+}
+
+/* The one that master gave, if there is room in it. */
+static void *map_kept(size_t bytes)
+{
+	int fd = program_fd("kept");
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < (off_t)bytes)
+		return MAP_FAILED;
+	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+}
+
+void *program_kept(size_t bytes)
+{
+	void *kept = map_kept(bytes);
+
+	if (kept == MAP_FAILED)
+		kept = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		            0);
+	if (kept == MAP_FAILED)
+		log_fatal("no memory: %m");
+	madvise(kept, bytes, MADV_DONTFORK);
+	madvise(kept, bytes, MADV_DONTDUMP);
+	return kept;
 }

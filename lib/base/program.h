@@ -34,14 +34,20 @@ bool program_is_trial(void);
 
 /* The descriptor that master gave under this name: "master"; "generation" (a directory); a wire's
  * "PEER.PROTOCOL" such as "queued.spool" (with ".0", ".1" ... where the peer runs several times, as
- * porter may); a listener's "listen.SERVICE.N"; "log" (descriptor 2, a pipe to logd), for logd
- * itself "log.system" where that is the log. -1 when there is none. program_need_fd: fatal when
- * there is none. */
+ * porter may); "kept" (program_kept); a listener's "listen.SERVICE.N"; "log" (descriptor 2, a pipe
+ * to logd), for logd itself "log.system" where that is the log. -1 when there is none.
+ * program_need_fd: fatal when there is none. */
 int program_fd(const char *name);
 int program_need_fd(const char *name);
 /* Every descriptor whose name begins with prefix, in order: index 0, 1, ...; -1 past the end.
  * name (may be NULL) receives the whole name. */
 int program_fd_at(const char *prefix, unsigned index, const char **name);
+
+/* Memory that a successor finds as this process left it, and shares with it while both run: what is
+ * written there may be half of one and half of the other. Zeroed for the first. master gives it
+ * anew after a death, and with another binary (master/kept.h); without any, as in a trial, it is
+ * the process's own. Children that are forked do not have it. Before program_confine. */
+void *program_kept(size_t bytes);
 
 /* In a worker after fork: closes every descriptor but 0, 1, 2 and these, and forgets the
  * names of those that are closed. */

@@ -459,7 +459,8 @@ static void master_ready(struct watch *w, unsigned events)
 
 /* ---- the life of the program ---- */
 
-/* A worker needs no map of accounts and no record of who came in. */
+/* A worker needs no map of accounts and no record of who came in; what is remembered it has not
+ * even in its memory (program_kept). */
 static void forget(void)
 {
 	cache_free(&authd.cache);
@@ -516,6 +517,7 @@ int main(void)
 	if (sodium_init() < 0)
 		log_fatal("libsodium cannot be initialised");
 	unsigned workers = worker_count();
+	char *kept = program_kept(cache_bytes(CACHE_ENTRIES) + delay_bytes(DELAY_ENTRIES));
 
 	program_confine(&profile);
 	authd.loop = loop_new();
@@ -523,8 +525,9 @@ int main(void)
 	fcntl(authd.master.fd, F_SETFL, O_NONBLOCK);
 	loop_watch(authd.loop, &authd.master, LOOP_READ);
 	checker_start(authd.loop, workers, forget);
-	authd.cache = cache_new(CACHE_ENTRIES, authd.settings.auth_cache_lifetime_ms);
-	authd.delay = delay_new(DELAY_ENTRIES, authd.settings.auth_failure_delay_ms);
+	authd.cache = cache_new(CACHE_ENTRIES, authd.settings.auth_cache_lifetime_ms, kept);
+	authd.delay = delay_new(DELAY_ENTRIES, authd.settings.auth_failure_delay_ms,
+	                        kept + cache_bytes(CACHE_ENTRIES));
 	open_doors();
 	standing_start(authd.loop);
 	hubs_serve(authd.loop);

@@ -14,24 +14,37 @@ struct entry {
 	int64_t until_ms; /* 0: free */
 };
 
-struct cache {
-	unsigned char *key; /* sodium memory */
-	int64_t lifetime_ms;
-	size_t sets;
-	struct entry *entries; /* sets of NEIGHBOURS */
+/* What lives on. */
+struct remembered {
+	unsigned char key[crypto_generichash_KEYBYTES];
+	uint64_t keyed;         /* 0: nobody has made the key yet */
+	struct entry entries[]; /* sets of NEIGHBOURS */
 };
 
-struct cache *cache_new(unsigned entries, int64_t lifetime_ms)
+struct cache {
+	int64_t lifetime_ms;
+	size_t sets;
+	struct remembered *remembered;
+	size_t own_bytes; /* 0: it lives on */
+};
+
+size_t cache_bytes(unsigned entries)
+{
+	return sizeof(struct remembered) + entries * sizeof(struct entry);
+}
+
+struct cache *cache_new(unsigned entries, int64_t lifetime_ms, void *kept)
 {
 	struct cache *c = memory_get(sizeof *c);
 
 	c->lifetime_ms = lifetime_ms;
 	c->sets = lifetime_ms ? entries / NEIGHBOURS : 0;
-	c->entries = c->sets ? memory_get(c->sets * NEIGHBOURS * sizeof *c->entries) : NULL;
-	c->key = sodium_malloc(crypto_generichash_KEYBYTES);
-	if (c->key == NULL)
-		log_fatal("no memory for a key: %m");
-	crypto_generichash_keygen(c->key);
+	c->own_bytes = kept == NULL ? cache_bytes(entries) : 0;
+	c->remembered = kept == NULL ? memory_get(c->own_bytes) : kept;
+	sodium_mlock(c->remembered->key, sizeof c->remembered->key);
+	if (!c->remembered->keyed)
+		crypto_generichash_keygen(c->remembered->key);
+	c->remembered->keyed = 1;
 	return c;
 }
 
@@ -41,10 +54,10 @@ void cache_free(struct cache **cache)
 
 	if (c == NULL)
 		return;
-	sodium_free(c->key);
-	if (c->entries)
-		sodium_memzero(c->entries, c->sets * NEIGHBOURS * sizeof *c->entries);
-	free(c->entries);
+	if (c->own_bytes) {
+		sodium_memzero(c->remembered, c->own_bytes);
+		free(c->remembered);
+	}
 	free(c);
 	*cache = NULL;
 }
@@ -65,14 +78,14 @@ static struct entry *tag_of(const struct cache *c, struct view address, struct v
 	crypto_generichash_state state;
 	uint64_t number;
 
-	crypto_generichash_init(&state, c->key, crypto_generichash_KEYBYTES, TAG_BYTES);
+	crypto_generichash_init(&state, c->remembered->key, sizeof c->remembered->key, TAG_BYTES);
 	add_part(&state, address);
 	add_part(&state, stored);
 	add_part(&state, password);
 	crypto_generichash_final(&state, tag, TAG_BYTES);
 	sodium_memzero(&state, sizeof state);
 	memcpy(&number, tag, sizeof number);
-	return c->entries + number % c->sets * NEIGHBOURS;
+	return c->remembered->entries + number % c->sets * NEIGHBOURS;
 }
 
 bool cache_has(struct cache *c, struct view address, struct view stored, struct view password,
@@ -86,7 +99,8 @@ bool cache_has(struct cache *c, struct view address, struct view stored, struct 
 	const struct entry *set = tag_of(c, address, stored, password, tag);
 
 	for (size_t i = 0; i < NEIGHBOURS; i++)
-		if (set[i].until_ms > now_ms && sodium_memcmp(set[i].tag, tag, TAG_BYTES) == 0)
+		if (set[i].until_ms > now_ms && set[i].until_ms <= now_ms + c->lifetime_ms &&
+		    sodium_memcmp(set[i].tag, tag, TAG_BYTES) == 0)
 			found = true;
 	return found;
 }

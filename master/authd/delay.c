@@ -13,22 +13,37 @@ struct entry {
 	unsigned failures; /* 0: free */
 };
 
-struct delay {
+/* What lives on. */
+struct counted {
 	unsigned char key[crypto_shorthash_KEYBYTES]; /* so that nobody can choose who shares a set
 	                                                 with whom */
-	int64_t base_ms;
-	size_t sets;
-	struct entry *entries;
+	uint64_t keyed;                               /* 0: nobody has made the key yet */
+	struct entry entries[];
 };
 
-struct delay *delay_new(unsigned entries, int64_t base_ms)
+struct delay {
+	int64_t base_ms;
+	size_t sets;
+	struct counted *counted;
+	bool own;
+};
+
+size_t delay_bytes(unsigned entries)
+{
+	return sizeof(struct counted) + entries * sizeof(struct entry);
+}
+
+struct delay *delay_new(unsigned entries, int64_t base_ms, void *kept)
 {
 	struct delay *d = memory_get(sizeof *d);
 
-	crypto_shorthash_keygen(d->key);
 	d->base_ms = base_ms;
 	d->sets = entries / NEIGHBOURS;
-	d->entries = memory_get(d->sets * NEIGHBOURS * sizeof *d->entries);
+	d->own = kept == NULL;
+	d->counted = d->own ? memory_get(delay_bytes(entries)) : kept;
+	if (!d->counted->keyed)
+		crypto_shorthash_keygen(d->counted->key);
+	d->counted->keyed = 1;
 	return d;
 }
 
@@ -36,7 +51,8 @@ void delay_free(struct delay **d)
 {
 	if (*d == NULL)
 		return;
-	free((*d)->entries);
+	if ((*d)->own)
+		free((*d)->counted);
 	free(*d);
 	*d = NULL;
 }
@@ -53,7 +69,8 @@ static uint64_t tag_of(const struct delay *d, struct view key)
 {
 	uint64_t tag;
 
-	crypto_shorthash((unsigned char *)&tag, (const unsigned char *)key.data, key.len, d->key);
+	crypto_shorthash((unsigned char *)&tag, (const unsigned char *)key.data, key.len,
+	                 d->counted->key);
 	return tag;
 }
 
@@ -61,7 +78,7 @@ static uint64_t tag_of(const struct delay *d, struct view key)
 static unsigned count(struct delay *d, struct view key, int64_t now_ms)
 {
 	uint64_t tag = tag_of(d, key);
-	struct entry *set = d->entries + tag % d->sets * NEIGHBOURS, *place = set;
+	struct entry *set = d->counted->entries + tag % d->sets * NEIGHBOURS, *place = set;
 
 	for (size_t i = 0; i < NEIGHBOURS; i++) {
 		forget_with_time(&set[i], now_ms);
@@ -120,7 +137,7 @@ bool delay_lets_guess(struct delay *d, const struct net_address *client, int64_t
 	char key[NETWORK_KEY_BYTES];
 	struct view network = network_key(client, key);
 	uint64_t tag = tag_of(d, network);
-	struct entry *set = d->entries + tag % d->sets * NEIGHBOURS;
+	struct entry *set = d->counted->entries + tag % d->sets * NEIGHBOURS;
 
 	for (size_t i = 0; network.len && i < NEIGHBOURS; i++) {
 		if (set[i].tag != tag)

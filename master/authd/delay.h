@@ -25,7 +25,9 @@ enum {
 
 struct delay;
 
-struct delay *delay_new(unsigned entries, int64_t base_ms);
+size_t delay_bytes(unsigned entries);
+/* kept: as cache_new's (cache.h). */
+struct delay *delay_new(unsigned entries, int64_t base_ms, void *kept);
 /* Counts a failure and tells how long its answer has to wait. Networks: IPv4 /32, IPv6 /64. */
 int64_t delay_failed(struct delay *d, const struct net_address *client, struct view account,
                      int64_t now_ms);

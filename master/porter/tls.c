@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -28,12 +29,20 @@ struct chain {
 	EVP_PKEY *key;
 };
 
+/* Shared by porters that run at once, and left to those that come. */
+struct tickets {
+	atomic_uint busy;        /* somebody reads or writes the rest */
+	_Atomic int64_t since_s; /* of the keys; 0: there are none */
+	unsigned char keys[TICKET_KEY_BYTES];
+};
+
 static struct {
 	SSL_CTX *context;
 	struct map certificates;
 	struct chain chains[CHAINS_MAX];
 	unsigned count, oldest;
-	int64_t tickets_since_s;
+	struct tickets *tickets;
+	int64_t tickets_since_s; /* of those in use */
 	bool offered;
 } tls;
 
@@ -118,22 +127,38 @@ static int choose_certificate(SSL *ssl, void *context)
 	return c != NULL && SSL_use_cert_and_key(ssl, c->host, c->key, c->above, 1) == 1;
 }
 
+/* false: they stay as they are. */
+static bool use_keys(struct tickets *t, int64_t now_s)
+{
+	bool fresh = t->since_s == 0 || now_s - t->since_s >= TICKET_KEY_SECONDS;
+
+	if (fresh && RAND_bytes(t->keys, sizeof t->keys) != 1)
+		return false;
+	if (fresh)
+		t->since_s = now_s;
+	if (SSL_CTX_set_tlsext_ticket_keys(tls.context, t->keys, sizeof t->keys) != 1)
+		return false;
+	tls.tickets_since_s = t->since_s;
+	return true;
+}
+
 /* Keys of session tickets live in memory only, each for some hours: one that is stolen opens no old
- * traffic for long (TLS 1.2) and clients with an older ticket do a full handshake. */
+ * traffic for long (TLS 1.2) and clients with an older ticket do a full handshake. Another porter
+ * may have made new ones, or be about to. */
 static void rotate_tickets(void)
 {
-	unsigned char keys[TICKET_KEY_BYTES];
-	int64_t now_s = clock_ms() / 1000;
+	struct tickets *t = tls.tickets;
+	int64_t now_s = 1 + clock_ms() / 1000;
 
-	if (tls.tickets_since_s && now_s - tls.tickets_since_s < TICKET_KEY_SECONDS)
+	if (tls.tickets_since_s && tls.tickets_since_s == t->since_s &&
+	    now_s - tls.tickets_since_s < TICKET_KEY_SECONDS)
 		return;
-	if (RAND_bytes(keys, sizeof keys) == 1 &&
-	    SSL_CTX_set_tlsext_ticket_keys(tls.context, keys, sizeof keys) == 1)
-		tls.tickets_since_s = now_s;
-	else
+	if (atomic_exchange(&t->busy, 1))
+		return;
+	if (!use_keys(t, now_s))
 		log_warn("event=ticket-keys-kept reason=\"%s\"",
 		         log_text(view_of(openssl_reason())));
-	OPENSSL_cleanse(keys, sizeof keys);
+	atomic_store(&t->busy, 0);
 }
 
 /* ECDHE only: keyd signs and never decrypts. Suites without AEAD come last, for peers on port 25
@@ -183,6 +208,7 @@ void tls_start(const char *minimum_version)
 		return;
 	}
 	tls.context = make_context(minimum_version);
+	tls.tickets = program_kept(sizeof *tls.tickets);
 	/* What is loaded late would be looked for inside the jail. */
 	if (chain_for(VIEW("")) == NULL)
 		log_fatal("the default certificate %s cannot be used", log_quote(first.file));

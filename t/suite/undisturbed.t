@@ -173,7 +173,7 @@ def check_others(house):
             ("a setting of resolved", lambda: setting(house, "submission.sender", "any"), ["resolved"]),
             ("a setting of nobody", lambda: setting(house, "generations.keep", "5"), []),
             ("a listener", lambda: setting(house, "listen.pop3s", ""), ["porter"]),
-            ("the binary of authd", lambda: house.other_binaries("authd"), ["authd"])):
+            ("the binary of dnsd", lambda: house.other_binaries("dnsd"), ["dnsd"])):
         before = pids(house)
         change()
         is_(house.posthouse("build", "--reload").returncode, 0, f"{what}: a reload")
@@ -181,9 +181,48 @@ def check_others(house):
         is_([log_in(house, "another"), rcpt(house, user(1))], ["a OK", 250], "and all work on")
 
 
+def was_remembered(house):
+    """Was the password of the next login?"""
+    before = logins(house, "result=ok")
+    log_in(house, "another")
+    house.wait_for("its line", lambda: len(logins(house, "result=ok")) > len(before))
+    return "cached=1" in logins(house, "result=ok cached=. ")[-1]
+
+
+def check_left_behind(house):
+    """What a program leaves to the one that replaces it: not after a death, nor to another binary."""
+    context = tls_context()
+    log_in(house, "another")
+    ticket, _ = resumes(house, context, None)
+    for what, change, program, wanted in (
+            ("another certificate", lambda: certificate(house), "porter", [True, True]),
+            ("another setting of porter", lambda: setting(house, "porter.rate-per-second", "200"), "porter", [True, True]),
+            ("another binary of porter", lambda: house.other_binaries("porter"), "porter", [False, True]),
+            ("another setting of authd", lambda: setting(house, "auth.workers", "3"), "authd", [True, True]),
+            ("another binary of authd", lambda: house.other_binaries("authd"), "authd", [True, False])):
+        before = house.pid(program)
+        change()
+        is_(house.posthouse("build", "--reload").returncode, 0, what)
+        house.wait_for_heirs(program)
+        fresh, resumed = resumes(house, context, ticket)
+        is_([house.pid(program) != before, resumed, was_remembered(house)], [True, *wanted],
+            f"replaces {program}: tickets are {'' if wanted[0] else 'not '}resumed, passwords {'' if wanted[1] else 'not '}remembered")
+        ticket = ticket if resumed else fresh
+    guess(house)
+    setting(house, "auth.workers", "2")
+    house.posthouse("build", "--reload")
+    house.wait_for_heirs("authd")
+    ok(guess(house) >= 2 * DELAY_MS, "and the delays of a guesser go on")
+    house.kill("porter")
+    house.wait_for("TLS", lambda: log_in(house, "another") == "a OK")
+    house.kill("authd")
+    is_([resumes(house, context, ticket)[1], was_remembered(house)], [False, False], "one that has died leaves nothing")
+
+
 with House("--users", "40", "--set", f"auth.failure-delay {DELAY_MS}ms", "--set", "porter.clients-per-address 200",
            "--set", "auth.without-tls yes") as house:
     check_edits(house)
     check_in_force(house)
     check_others(house)
+    check_left_behind(house)
 done()

@@ -142,7 +142,7 @@ static void test_mechanisms(void)
 
 static void test_cache(void)
 {
-	struct cache *c = cache_new(64, 1000);
+	struct cache *c = cache_new(64, 1000, NULL);
 	struct view anna = VIEW("anna@example.test"), hash = VIEW("$6$x"), pw = VIEW("pw");
 
 	ok(!cache_has(c, anna, hash, pw, 0), "cache: empty");
@@ -166,11 +166,24 @@ static void test_cache(void)
 	}
 	for (int i = 0; i < 1000; i++) {
 		snprintf(name, sizeof name, "u%04d", i);
-		found += cache_has(c, view_string(name), hash, pw, 3000);
+		found += cache_has(c, view_string(name), hash, pw, 3006);
 	}
 	ok(found > 32 && found <= 64, "cache: bounded (%u of 64 places)", found);
 	cache_free(&c);
-	c = cache_new(64, 0);
+	void *kept = memory_get(cache_bytes(64));
+
+	c = cache_new(64, 1000, kept);
+	cache_add(c, anna, hash, pw, 0);
+	cache_free(&c);
+	c = cache_new(64, 1000, kept);
+	ok(cache_has(c, anna, hash, pw, 500), "cache: what was left to it it has");
+	cache_free(&c);
+	c = cache_new(64, 400, kept);
+	ok(!cache_has(c, anna, hash, pw, 500) && cache_has(c, anna, hash, pw, 700),
+	   "cache: but for no longer than its own lifetime");
+	cache_free(&c);
+	free(kept);
+	c = cache_new(64, 0, NULL);
 	cache_add(c, anna, hash, pw, 0);
 	ok(!cache_has(c, anna, hash, pw, 0), "cache: a lifetime of 0 keeps nothing");
 	cache_free(&c);
@@ -180,7 +193,7 @@ static void test_cache(void)
 
 static void test_delay(void)
 {
-	struct delay *d = delay_new(65536, 2000);
+	struct delay *d = delay_new(65536, 2000, NULL);
 	struct net_address a = { .family = 4, .bytes = { 192, 0, 2, 1 } },
 			   b = { .family = 4, .bytes = { 192, 0, 2, 2 } };
 	struct net_address six = { .family = 6, .bytes = { 0x20, 1, 0xd, 0xb8 } }, near = six,
@@ -231,7 +244,16 @@ static void test_delay(void)
 	           delay_lets_guess(d, &guesser, DELAY_HALF_LIFE_MS * 4),
 	   "delay: forgotten with time");
 	delay_free(&d);
-	d = delay_new(64, 0);
+	void *kept = memory_get(delay_bytes(64));
+
+	d = delay_new(64, 2000, kept);
+	delay_failed(d, &a, VIEW("a@b"), 0);
+	delay_free(&d);
+	d = delay_new(64, 2000, kept);
+	ok(delay_failed(d, &a, VIEW("a@b"), 0) == 4000, "delay: what was left to it goes on");
+	delay_free(&d);
+	free(kept);
+	d = delay_new(64, 0, NULL);
 	delay_failed(d, &a, VIEW("a@b"), 0);
 	ok(delay_failed(d, &a, VIEW("a@b"), 0) == 0, "delay: a base of 0 never waits");
 	delay_free(&d);
