@@ -38,7 +38,9 @@ static int compiled(const char *name, const char *value, uint64_t generation)
 	cdb_make_start(&making, fd);
 	cdb_make_add(&making, "a", 1, value, 1);
 	cdb_make_finish(&making);
-	if (map_seal(fd, name, generation, NULL) != 0)
+	uint64_t sum;
+
+	if (map_seal(fd, name, generation, &sum, NULL) != 0)
 		abort();
 	return fd;
 }
