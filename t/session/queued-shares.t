@@ -110,10 +110,10 @@ def senders():
         while last not in order:
             job = agents.job()
             order.append(job.id)
+            if job.id == last:
+                agents.answer = lambda job: DONE
             job.finish(DONE)
         ok(len(order) <= 3, f"it is one of the first three ({len(order)})")
-        agents.answer = lambda job: DONE
-        agents.job().finish(DONE)
         ok(house.wait_for(lambda: house.files() == []), "the others come behind it")
 
 
