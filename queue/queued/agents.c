@@ -228,8 +228,8 @@ static void send_job(struct channel *c, struct hub_line *line, struct delivery *
 	close(fd);
 }
 
-/* Who says nothing keeps no crowd waiting: silence is no event, and nothing may come of it else. */
-static void end_crowds(struct channel *c)
+/* Who says nothing keeps no crowd waiting. Silence is no event, and nothing may come of it else. */
+static void look_for_silent(struct channel *c)
 {
 	struct loop *loop = c->hub.loop;
 	struct schedule_destination *d;
@@ -240,6 +240,7 @@ static void end_crowds(struct channel *c)
 		turn_away(c, d);
 		schedule_release(d);
 	}
+	channel_tell_shortage(c);
 	look_ms = schedule_look_ms(c->schedule);
 	if (look_ms)
 		loop_timer_set(loop, &c->look, look_ms);
@@ -247,7 +248,7 @@ static void end_crowds(struct channel *c)
 
 static void look_due(struct timer *t)
 {
-	end_crowds(loop_owner(t, struct channel, look));
+	look_for_silent(loop_owner(t, struct channel, look));
 }
 
 static void give_jobs(struct channel *c)
@@ -269,7 +270,7 @@ static void run_due(struct timer *t)
 		return;
 	}
 	give_jobs(c);
-	end_crowds(c);
+	look_for_silent(c);
 	more = c->agents->stopping ? 0 : schedule_runnable(c->schedule, WANT_MAX);
 	if (more && c->owners)
 		owners_start(c);

@@ -14,7 +14,8 @@ struct channel {
 	struct schedule *schedule;
 	int parent;        /* whose agents are given jobs: of the last line */
 	struct timer run;  /* gives jobs to who is idle, at the end of this round of the loop */
-	struct timer look; /* looks for crowds before the silent, while there may be some */
+	struct timer look; /* looks for who is silent, while others wait for that */
+	int64_t shortage_again_ms; /* not told of before that */
 	/* The owners' (owners.h): NULL where the agents are behind a wire. */
 	struct owners *owners;
 	struct hashed owned; /* in owners->channels */
@@ -31,5 +32,8 @@ static inline void channel_run_soon(struct channel *c)
 	if (!loop_timer_is_set(&c->run))
 		loop_timer_set(c->hub.loop, &c->run, loop_now_ms(c->hub.loop));
 }
+
+/* Mail waits since destinations that say nothing use up the shares: told once a minute. */
+void channel_tell_shortage(struct channel *c);
 
 #endif

@@ -57,12 +57,12 @@ struct recipient {
 	uint8_t state;
 	unsigned own_faults : 4; /* in a row: its destination has not been heard since */
 	unsigned contested : 4;  /* struct job_recipient; no more than CONTESTED_MAX */
-	bool final : 1;     /* came out of an expansion, or was its own: not expanded again */
-	bool expanded : 1;  /* a target of an alias of ours: nobody outside has named its address */
-	bool relayed : 1;   /* RECIPIENT_SUCCESS: by another host */
-	bool listed : 1;    /* in a report that is on its way */
-	bool tried : 1;     /* while its log is read: in the last attempt that this tells of */
-	bool replaced : 1;  /* an alias: GONE by its expansion, others took its place */
+	bool final : 1;          /* came out of an expansion, or was its own: not expanded again */
+	bool expanded : 1; /* a target of an alias of ours: nobody outside has named its address */
+	bool relayed : 1;  /* RECIPIENT_SUCCESS: by another host */
+	bool listed : 1;   /* in a report that is on its way */
+	bool tried : 1;    /* while its log is read: in the last attempt that this tells of */
+	bool replaced : 1; /* an alias: GONE by its expansion, others took its place */
 #define RECIPIENT_FIELD(name, declaration, kind, detail, way, line) \
 	KEPT_##way(kind, name, declaration)
 #include "lib/wire/envelope.def"

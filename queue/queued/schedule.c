@@ -325,6 +325,19 @@ unsigned schedule_runnable(const struct schedule *s, unsigned max)
 	return least(s->room[SHARE_FIRST] + least(unknown + more, left_together(s)), max);
 }
 
+/* More wait than may begin. */
+static bool is_used_up(const struct schedule *s)
+{
+	return (s->room[SHARE_UNKNOWN] && left_of(s, SHARE_UNKNOWN) == 0) ||
+	       (s->room[SHARE_MORE] && left_of(s, SHARE_MORE) == 0);
+}
+
+bool schedule_is_short(const struct schedule *s, struct schedule_held *held)
+{
+	*held = (struct schedule_held){ s->held[HELD_UNKNOWN], s->held[HELD_MORE], s->mute.count };
+	return held->silent && is_used_up(s);
+}
+
 /* ---- items ---- */
 
 void schedule_add(struct schedule *s, struct schedule_destination *d, struct schedule_item *item,
@@ -469,7 +482,7 @@ int64_t schedule_look_ms(const struct schedule *s)
 	const struct schedule_destination *first =
 		list_owner_or_null(s->listening.first, struct schedule_destination, listening);
 
-	if (first == NULL || s->crowded == 0 || s->limits.agents == 0)
+	if (first == NULL || s->limits.agents == 0 || (s->crowded == 0 && !is_used_up(s)))
 		return 0;
 	return first->heard_ms + SCHEDULE_SILENT_MS + 1;
 }

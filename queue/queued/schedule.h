@@ -118,6 +118,13 @@ void schedule_forgive(struct schedule *s);
 
 /* How many items could run now if there were idle agents enough (at most `max` is counted). */
 unsigned schedule_runnable(const struct schedule *s, unsigned max);
+/* More wait than may begin, since those that say nothing use up the shares. What is held then, by
+ * unknown destinations, and by further jobs and silent ones; how many destinations say nothing. */
+struct schedule_held {
+	unsigned unknown, further;
+	size_t silent;
+};
+bool schedule_is_short(const struct schedule *s, struct schedule_held *held);
 unsigned schedule_window(const struct schedule_destination *d); /* whole jobs */
 enum schedule_standing { SCHEDULE_UNKNOWN, SCHEDULE_PROVEN, SCHEDULE_SILENT };
 enum schedule_standing schedule_standing(const struct schedule_destination *d);

@@ -99,6 +99,23 @@ def crowd():
         ok(house.wait_for(lambda: house.files() == []), "the others at their next attempt")
 
 
+def told():
+    """That silent destinations use all they may, and others wait, is in the log, once."""
+    with House(f"remote.agents-max 4\nqueue.concurrency-start {START}\n", agents=False) as house:
+        hosts = Hosts(house, [name(n) for n in range(4)])
+        for n in range(4):
+            house.write([f"u@{name(n)}"])
+        ok(hosts.wait(lambda: len(hosts.held) == 2), "two of four agents are held")
+        house.program.wait_log("event=agents-short agent=remote silent=2 new=2 further=0 ")
+        ok(True, "the log tells")
+        hosts.silent.clear()
+        for job in hosts.held:
+            job.finish(DONE)
+        house.ask(CONTROL_QUEUE_RETRY, "")
+        ok(house.wait_for(lambda: house.files() == []), "and all is delivered when they answer")
+        is_(house.program.log().count("event=agents-short"), 1, "it is told once a minute at most")
+
+
 def senders():
     """One sender has mail for 60 destinations, and another a single message: it does not wait behind all of them."""
     with House("remote.agents-max 1\n", agents=False) as house:
@@ -119,5 +136,6 @@ def senders():
 
 silent_ones()
 crowd()
+told()
 senders()
 done()

@@ -300,6 +300,7 @@ static void silent_ones(void)
 {
 	struct schedule *s = shared(AGENTS, 2, 10);
 	struct schedule_item *item;
+	struct schedule_held held;
 	unsigned running;
 
 	for (unsigned i = 0; i < 10; i++)
@@ -311,12 +312,17 @@ static void silent_ones(void)
 	now_ms = SCHEDULE_SILENT_MS;
 	ok(take(s) == NULL && schedule_standing(numbered(s, 0)) == SCHEDULE_PROVEN,
 	   "they are waited for");
+	ok(!schedule_is_short(s, &held) && schedule_look_ms(s) == SCHEDULE_SILENT_MS + 1,
+	   "and looked at again");
 	now_ms++;
 	ok(take(s) == NULL && schedule_standing(numbered(s, 0)) == SCHEDULE_SILENT,
 	   "then they count as silent");
 	ok(schedule_window(numbered(s, 0)) == 10, "what they could take is remembered");
 	add_to(s, 10, 20, 1);
 	ok(fill(s, running, AGENTS) == 1, "unknown ones have what is left of three quarters");
+	ok(schedule_is_short(s, &held), "that others wait is told");
+	ok(held.unknown == 1 && held.further == running && held.silent == 3,
+	   "with what is held (%u, %u)", held.unknown, held.further);
 	running++;
 	prove(s, 40, 20);
 	add_to(s, 40, 20, 2);
