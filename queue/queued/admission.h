@@ -13,6 +13,9 @@
 
 enum { ADMISSION_ACTIVE_MAX = 20000, ADMISSION_LINES = 1024 };
 
+_Static_assert(2 * SCHEDULE_WAITING_MANY <= ADMISSION_ACTIVE_MAX,
+               "what waits for silent destinations gives way in time");
+
 /* Fresh, or old. */
 struct admission_side {
 	struct line_of_messages {

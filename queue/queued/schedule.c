@@ -44,6 +44,7 @@ struct schedule {
 	struct heap ready[SHARES][AGES]; /* destinations, by the turn of who is first in them */
 	struct list listening, mute;     /* who was heard longest ago first; who has not been */
 	size_t crowded;                  /* for how many more than SCHEDULE_SILENT_WAITING wait */
+	size_t waiting;                  /* items */
 	unsigned held[HELDS];            /* agents */
 	unsigned room[SHARES];           /* jobs that windows would let run */
 	unsigned turn;                   /* of fresh and old */
@@ -350,6 +351,7 @@ void schedule_add(struct schedule *s, struct schedule_destination *d, struct sch
 	item->destination = d;
 	item->old = old;
 	turns_add(&s->turns, &d->waiting[old], sender, &item->link);
+	s->waiting++;
 	refresh(s, d);
 }
 
@@ -358,6 +360,7 @@ void schedule_cancel(struct schedule *s, struct schedule_item *item)
 	if (item->link.list == NULL)
 		return;
 	turns_remove(&s->turns, &item->link);
+	s->waiting--;
 	refresh(s, item->destination);
 }
 
@@ -394,6 +397,7 @@ struct schedule_item *schedule_take(struct schedule *s, int64_t now_ms)
 		return NULL;
 	struct link *link = turns_take(&s->turns, &d->waiting[age]);
 
+	s->waiting--;
 	if (d->running++ == 0)
 		d->heard_ms = now_ms;
 	refresh(s, d);
@@ -451,7 +455,14 @@ bool schedule_is_down(const struct schedule_destination *d, int64_t now_ms)
 
 bool schedule_is_full(const struct schedule *s, const struct schedule_destination *d)
 {
-	return s->limits.agents && d->mute && waiting(d) >= SCHEDULE_SILENT_WAITING;
+	return s->limits.agents && d->mute && waiting(d) >= SCHEDULE_SILENT_WAITING &&
+	       s->waiting >= SCHEDULE_WAITING_MANY;
+}
+
+/* So many wait that the silent ones' give way. */
+static bool has_many(const struct schedule *s)
+{
+	return s->limits.agents && s->waiting > SCHEDULE_WAITING_MANY;
 }
 
 struct schedule_item *schedule_drain(struct schedule *s, struct schedule_destination *d)
@@ -459,9 +470,10 @@ struct schedule_item *schedule_drain(struct schedule *s, struct schedule_destina
 	int age = d->waiting[FRESH].count ? FRESH : OLD;
 	struct link *first = turns_first(&d->waiting[age]);
 
-	if (first == NULL || !(d->down || (d->mute && d->crowded)))
+	if (first == NULL || !(d->down || (d->mute && d->crowded && has_many(s))))
 		return NULL;
 	turns_remove(&s->turns, first);
+	s->waiting--;
 	refresh(s, d);
 	return list_owner(first, struct schedule_item, link);
 }
@@ -469,7 +481,7 @@ struct schedule_item *schedule_drain(struct schedule *s, struct schedule_destina
 struct schedule_destination *schedule_crowded(struct schedule *s, int64_t now_ms)
 {
 	notice_silence(s, now_ms);
-	if (s->crowded == 0 || s->limits.agents == 0)
+	if (s->crowded == 0 || !has_many(s))
 		return NULL;
 	LIST_EACH(d, &s->mute, struct schedule_destination, listening)
 		if (d->crowded)
@@ -482,7 +494,7 @@ int64_t schedule_look_ms(const struct schedule *s)
 	const struct schedule_destination *first =
 		list_owner_or_null(s->listening.first, struct schedule_destination, listening);
 
-	if (first == NULL || s->limits.agents == 0 || (s->crowded == 0 && !is_used_up(s)))
+	if (first == NULL || !((s->crowded && has_many(s)) || is_used_up(s)))
 		return 0;
 	return first->heard_ms + SCHEDULE_SILENT_MS + 1;
 }

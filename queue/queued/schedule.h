@@ -34,9 +34,10 @@
  * may bring them over their half; none is begun until they are below. Each share has at least one
  * agent, and of two or more at least one is nobody's who is silent.
  *
- * Of what waits for a destination that has said nothing for as long, proven or not, all but
- * SCHEDULE_SILENT_WAITING is handed back too: only so many messages are active at once
- * (admission.h), and these would keep all others out. (Not where there are no shares.)
+ * While more than SCHEDULE_WAITING_MANY items wait, those of a destination that has said nothing
+ *for as long, proven or not, are handed back too, but for SCHEDULE_SILENT_WAITING: only so many
+ *messages are active at once (admission.h), and these would keep all others out. (Not where there
+ *are no shares.)
  *
  * Senders take turns, over all destinations (turns.h): of what may run now the sender who has had
  * least comes next, so that mail to 10,000 destinations does not keep a single message waiting.
@@ -59,7 +60,8 @@ enum {
 	SCHEDULE_OLD_TURN = 4,
 	SCHEDULE_IDLE_MAX = 4096,
 	SCHEDULE_SILENT_MS = 10000,
-	SCHEDULE_SILENT_WAITING = 100
+	SCHEDULE_SILENT_WAITING = 100,
+	SCHEDULE_WAITING_MANY = 10000 /* half of what may be active */
 };
 
 struct schedule_limits {
@@ -104,7 +106,7 @@ void schedule_finished(struct schedule *s, struct schedule_destination *d, enum 
                        int64_t now_ms);
 
 bool schedule_is_down(const struct schedule_destination *d, int64_t now_ms);
-/* It says nothing, and as much waits for it as may. */
+/* It says nothing, and as much waits for it as may, for now. */
 bool schedule_is_full(const struct schedule *s, const struct schedule_destination *d);
 /* An item of a destination that is down, or silent with more than may wait for it, taken out of its
  * queue; NULL when there is none left. */
