@@ -16,7 +16,9 @@ enum submit_type {
 	SUBMIT_RECIPIENT,     /* string address, byte notify, string orcpt */
 	SUBMIT_CHUNK,         /* bytes of the message, CRLF, at most SUBMIT_CHUNK_MAX */
 	SUBMIT_END,           /* -> SUBMIT_RESULT */
-	SUBMIT_RESULT         /* bool accepted, bool permanent, string id or text */
+	SUBMIT_RESULT,        /* bool accepted, bool permanent, string id or text */
+	SUBMIT_READY          /* pickup has let this connection in, before anything is sent to it;
+	                         whoever does not get it has given nothing away */
 };
 
 enum { SUBMIT_CHUNK_MAX = 32768, SUBMIT_NAME_MAX = 256 };

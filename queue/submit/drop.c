@@ -9,8 +9,8 @@
  * runs without any privilege, in a test), the frames are checked for form and size. Reads:
  * posthouse.conf, for drop.directory and directory.state, and in these what tells that the
  * directory is the house's own (lib/conf/places.h). Writes: one new file, whose owner is the
- * caller; pickup believes that owner and nothing else. Who owns it can fill the drop directory with
- * mail in their own name.
+ * caller, and the list of the caller's (dropshare.h); pickup believes that owner and nothing else.
+ * Who owns it can fill the drop directory with mail in their own name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,10 +28,12 @@
 #include "lib/conf/places.h"
 #include "lib/queue/checksum.h"
 #include "lib/wire/submit.h"
+#include "queue/submit/dropshare.h"
 #include "queue/submit/paths.h"
 
 enum {
 	READ_BYTES = 65536,
+	NAME_BYTES = 80,
 	BESIDE_BYTES = 64 << 20 /* what frames and recipients may have beside the message */
 };
 
@@ -41,6 +43,8 @@ struct check {
 	uint64_t bytes;
 	bool ended;
 	struct checksum *sum; /* of what is written */
+	const struct dropshare *share;
+	uint64_t looked_at; /* bytes, then */
 };
 
 static bool check_frames(struct check *c)
@@ -64,6 +68,20 @@ static int write_summed(int out, struct view bytes, struct check *c)
 	return write_whole(out, bytes.data, bytes.len);
 }
 
+/* Is there still room for what is written? */
+static bool has_room(struct check *c)
+{
+	struct reason why;
+
+	if (c->bytes - c->looked_at < DROPSHARE_STEP_BYTES)
+		return true;
+	c->looked_at = c->bytes;
+	if (dropshare_holds(c->share, &why) == 0)
+		return true;
+	log_warn("%s", why.text);
+	return false;
+}
+
 static int copy_frames(int out, uint64_t bytes_max, struct check *c)
 {
 	static char buffer[READ_BYTES];
@@ -76,7 +94,7 @@ static int copy_frames(int out, uint64_t bytes_max, struct check *c)
 		if (c->bytes > bytes_max ||
 		    !text_add(&c->held, (struct view){ buffer, (size_t)n }) || !check_frames(c))
 			return EXIT_PERMANENT;
-		if (write_summed(out, (struct view){ buffer, (size_t)n }, c) < 0)
+		if (write_summed(out, (struct view){ buffer, (size_t)n }, c) < 0 || !has_room(c))
 			return EXIT_TEMPORARY;
 	}
 	return c->ended && c->held.len == 0 ? EXIT_DONE : EXIT_PERMANENT;
@@ -93,9 +111,9 @@ static void see_it_through(void)
 }
 
 /* The line that tells the form, the messages, the sum: what differs in a bit later is not sent. */
-static int copy(int out, uint64_t bytes_max)
+static int copy(int out, uint64_t bytes_max, const struct dropshare *share)
 {
-	struct check c = { .sum = checksum_new() };
+	struct check c = { .sum = checksum_new(), .share = share };
 	uint8_t sum[SPOOL_CHECKSUM_BYTES];
 
 	text_init(&c.held, READ_BYTES + WIRE_MESSAGE_MAX + 4);
@@ -138,33 +156,45 @@ static void take_back(int directory, int fd, const char *temporary)
 		log_warn("the message cannot be taken back, and may be sent all the same: %m");
 }
 
-/* Under a name that pickup passes over, synced, then its own: a crash leaves a whole file or
- * none. */
-static int leave(int directory, uint64_t bytes_max)
+/* Under a name that pickup passes over; final: its own. */
+static int make_file(int directory, char temporary[NAME_BYTES], char final[NAME_BYTES])
 {
-	char temporary[80], final[80];
-	int fd = -1, code;
+	int fd = -1;
 
 	for (unsigned turn = 0; turn < 100 && fd < 0; turn++) {
 		long long stamp = (long long)clock_wall_us();
 
-		string_print(final, sizeof final, "%lld-%ld-%u", stamp, (long)getpid(), turn);
-		string_print(temporary, sizeof temporary, ".new-%s", final);
+		string_print(final, NAME_BYTES, "%lld-%ld-%u", stamp, (long)getpid(), turn);
+		string_print(temporary, NAME_BYTES, ".new-%s", final);
 		fd = openat(directory, temporary,
 		            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
 		if (fd < 0 && errno != EEXIST)
 			break;
 	}
+	if (fd >= 0)
+		fchmod(fd, 0640); /* pickup is in the group; without it pickup says so */
+	return fd;
+}
+
+/* Synced, then its own name: a crash leaves a whole file or none. */
+static int leave(const struct dropshare *share, uint64_t bytes_max)
+{
+	char temporary[NAME_BYTES], final[NAME_BYTES];
+	int fd = make_file(share->directory, temporary, final), code = EXIT_TEMPORARY;
+	struct reason why;
+
 	if (fd < 0) {
 		log_warn("the drop directory: %m");
 		return EXIT_TEMPORARY;
 	}
-	fchmod(fd, 0640); /* pickup is in the group; without it pickup says so */
-	code = copy(fd, bytes_max);
+	if (dropshare_enter(share, final, &why) < 0)
+		log_warn("%s", why.text);
+	else
+		code = copy(fd, bytes_max, share);
 	if (code == EXIT_DONE)
-		code = publish(directory, fd, temporary, final);
+		code = publish(share->directory, fd, temporary, final);
 	if (code != EXIT_DONE)
-		take_back(directory, fd, temporary);
+		take_back(share->directory, fd, temporary);
 	close(fd);
 	return code;
 }
@@ -220,6 +250,12 @@ int main(int argc, char **argv)
 		log_warn("%s", why.text);
 		return EXIT_TEMPORARY;
 	}
-	bound_file(paths.message_size_max + BESIDE_BYTES);
-	return leave(directory, paths.message_size_max + BESIDE_BYTES);
+	const uint64_t bytes_max = paths.message_size_max + BESIDE_BYTES;
+	const struct dropshare share = { .directory = directory,
+		                         .uid = getuid(),
+		                         .space_min_bytes = paths.space_min,
+		                         .bytes_max = DROPSHARE_BYTES_MAX + bytes_max };
+
+	bound_file(bytes_max);
+	return leave(&share, bytes_max);
 }

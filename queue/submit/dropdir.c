@@ -19,10 +19,11 @@
 enum {
 	SCAN_MS = 60000,
 	SCAN_SOON_MS = 50,
-	AGAIN_MS = 1000,       /* for what could not be taken; doubled up to SCAN_MS */
-	SCAN_FILES_MAX = 1000, /* tried in one turn; the scan goes on at once afterwards */
-	STALE_S = 24 * 3600,   /* a file that drop never finished */
-	WAITING_MAX = 20000,   /* names; the others are tried at each scan, and told of together */
+	AGAIN_MS = 1000,             /* for what could not be taken; doubled up to SCAN_MS */
+	SCAN_FILES_MAX = 1000,       /* tried in one turn; the scan goes on at once afterwards */
+	STALE_S = 24 * 3600,         /* a file that drop never finished */
+	BAD_KEEP_S = 14 * 24 * 3600, /* one that can never be sent, for the operator */
+	WAITING_MAX = 20000, /* names; the others are tried at each scan, and told of together */
 	SENT_MAX = 1000,
 	NAME_BYTES = 300
 };
@@ -30,6 +31,7 @@ enum {
 #define TAKEN      ".taken-"
 #define SENT       ".sent-"
 #define UNFINISHED ".new-"
+#define BAD        ".bad-"
 
 /* A file that could not be taken, or not removed. */
 struct waiting {
@@ -165,7 +167,7 @@ static void set_aside(const char *name, const char *from, const char *why)
 	char to[NAME_BYTES];
 	bool told;
 
-	if (rename_to(".bad-", name, from, to) == 0) {
+	if (rename_to(BAD, name, from, to) == 0) {
 		log_warn("event=drop-refused file=%s reason=\"%s\" kept=%s",
 		         log_quote(view_of(name)), log_text(view_of(why)), log_quote(view_of(to)));
 		return;
@@ -346,12 +348,12 @@ static void settle_unfinished(const char *name)
 		set_aside(name, name, "unfinished, and damaged or malformed");
 }
 
-static bool is_stale(const char *name)
+static bool is_older(const char *name, int64_t seconds)
 {
 	struct stat st;
 
 	return fstatat(drops.directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       S_ISREG(st.st_mode) && st.st_mtime < clock_wall_s() - STALE_S;
+	       S_ISREG(st.st_mode) && st.st_mtime < clock_wall_s() - seconds;
 }
 
 /* ---- the scan ---- */
@@ -394,9 +396,30 @@ static bool remove_sent(const char *name)
 
 static bool look_at_unfinished(const char *name)
 {
-	if (!is_stale(name) || !is_due(find(name)))
+	if (!is_older(name, STALE_S) || !is_due(find(name)))
 		return false;
 	settle_unfinished(name);
+	return true;
+}
+
+static bool look_at_bad(const char *name)
+{
+	bool told;
+
+	if (!is_older(name, BAD_KEEP_S) || !is_due(find(name)))
+		return false;
+	if (unlinkat(drops.directory, name, 0) == 0) {
+		log_warn("event=drop-removed file=%s reason=\"kept for %d days\"",
+		         log_quote(view_of(name)), BAD_KEEP_S / 86400);
+		return true;
+	}
+	int error = errno;
+
+	put_off(name, false, &told);
+	errno = error;
+	if (!told)
+		log_warn("event=drop-stuck file=%s reason=\"it cannot be removed: %m\"",
+		         log_quote(view_of(name)));
 	return true;
 }
 
@@ -411,6 +434,8 @@ static bool look_at(const char *name)
 		return remove_sent(name);
 	if (view_starts(v, VIEW(UNFINISHED)))
 		return look_at_unfinished(name);
+	if (view_starts(v, VIEW(BAD)))
+		return look_at_bad(name);
 	return name[0] != '.' && take(name, name);
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,21 +14,43 @@
 
 enum {
 	ANSWER_TIMEOUT_MS = 300000,
+	PATIENCE_MS = 5000,   /* for pickup to let us in; then it is drop's */
 	KEPT_MAX = 16 << 20,  /* bytes, for drop: above it the caller is told to try again */
 	SPARE_BYTES = 4 << 20 /* memory that is left for all else, or nothing is kept */
 };
 
-static int connect_socket(const struct paths *p)
+/* Until pickup has said so it has taken nothing, and will not when we have gone. */
+static bool is_let_in(int fd)
+{
+	struct wire_in in = { 0 };
+	bool ready =
+		wire_receive_within(fd, &in, PATIENCE_MS) == WIRE_OK && in.type == SUBMIT_READY;
+
+	wire_in_close(&in);
+	return ready;
+}
+
+/* *busy: somebody listens there, and has not let us in. */
+static int connect_socket(const struct paths *p, bool *busy)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct timeval patience = { PATIENCE_MS / 1000, 0 };
 	int fd = string_format(address.sun_path, sizeof address.sun_path, "%s/submit", p->run)
 	                 ? socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)
 	                 : -1;
 
 	if (fd < 0)
 		return -1;
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+	/* The kernel waits too when many wait. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+	bool connected = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+
+	*busy = connected || errno == EAGAIN;
+	if (connected && is_let_in(fd)) {
+		patience = (struct timeval){ 0 };
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 		return fd;
+	}
 	close(fd);
 	return -1;
 }
@@ -39,7 +62,8 @@ static int start_drop(struct handover *o, const struct paths *p, struct reason *
 
 	string_print(path, sizeof path, "%s/drop", p->programs);
 	if (access(path, X_OK) < 0)
-		return fail_errno(why, "posthouse is not running, and cannot run %s", path);
+		return fail_errno(why, "posthouse is %s, and cannot run %s",
+		                  o->busy ? "busy" : "not running", path);
 	if (pipe(ends) < 0)
 		return fail_errno(why, "pipe");
 	o->drop = fork();
@@ -61,7 +85,8 @@ static int start_drop(struct handover *o, const struct paths *p, struct reason *
 
 int handover_open(struct handover *o, const struct paths *p, struct reason *why)
 {
-	*o = (struct handover){ .fd = connect_socket(p), .paths = p };
+	*o = (struct handover){ .paths = p };
+	o->fd = connect_socket(p, &o->busy);
 	text_init(&o->kept, KEPT_MAX);
 	signal(SIGPIPE, SIG_IGN);
 	/* A caller that ignores its children has us do so too, and drop's answer would be lost. */
@@ -136,10 +161,13 @@ static int finish_drop(struct handover *o, struct submit_result *result, struct 
 		return fail(why, "drop was ended; the message may or may not have been accepted");
 	*result = (struct submit_result){ .accepted = code == EXIT_DONE,
 		                          .permanent = code == EXIT_PERMANENT };
-	string_put(result->text, sizeof result->text,
-	           code == EXIT_DONE
-	                   ? VIEW("posthouse is not running; the message was stored for pickup")
-	                   : VIEW("the message could not be stored for pickup"));
+	if (code == EXIT_DONE)
+		string_print(result->text, sizeof result->text,
+		             "posthouse is %s; the message was stored for pickup",
+		             o->busy ? "busy" : "not running");
+	else
+		string_put(result->text, sizeof result->text,
+		           VIEW("the message could not be stored for pickup"));
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* sendmail's way out: the submission socket, or drop when nobody listens there, or when who
- * listened there ended and has certainly not taken the message. */
+/* sendmail's way out: the submission socket, or drop when nobody listens there or lets us in within
+ * some seconds, or when who listened there ended and has certainly not taken the message. */
 #ifndef QUEUE_SUBMIT_HANDOVER_H
 #define QUEUE_SUBMIT_HANDOVER_H
 
@@ -14,6 +14,7 @@ struct handover {
 	int fd;
 	pid_t drop; /* 0: fd is the socket; else the helper, and fd its standard input */
 	bool lost;  /* the other end has closed: the result tells why */
+	bool busy;  /* somebody listens there */
 	const struct paths *paths;
 	struct text kept; /* frames that went to the socket, for drop; full: not all */
 	struct wire_out out;

@@ -87,6 +87,7 @@ int paths_find(struct paths *p, bool environment, struct reason *why)
 		result = take(p->programs, LIBEXECDIR, environment ? "POSTHOUSE_PROGRAMS" : NULL,
 		              why);
 	p->message_size_max = settings.message_size_max_bytes;
+	p->space_min = settings.queue_space_min_bytes;
 	settings_free(&settings);
 	return result;
 }

@@ -11,8 +11,8 @@ enum { PATHS_MAX = 1024 };
 
 struct paths {
 	char run[PATHS_MAX], drop[PATHS_MAX], state[PATHS_MAX];
-	char programs[PATHS_MAX]; /* where drop is */
-	uint64_t message_size_max;
+	char programs[PATHS_MAX];             /* where drop is */
+	uint64_t message_size_max, space_min; /* bytes */
 };
 
 /* environment: may the caller choose (POSTHOUSE_CONF, POSTHOUSE_RUNDIR, POSTHOUSE_DROPDIR,

@@ -22,7 +22,9 @@
 
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
+#include "lib/base/pace.h"
 #include "lib/base/program.h"
+#include "lib/base/shares.h"
 #include "lib/net/listen.h"
 #include "lib/queue/checksum.h"
 #include "lib/wire/hub.h"
@@ -32,6 +34,7 @@
 
 enum {
 	CONNECTIONS_MAX = 64,
+	CONNECTIONS_ROOT = 8, /* for root, beside those of all */
 	CONNECTION_IDLE_MS = 300000,
 	CONNECTION_LINGER_MS = 10000, /* behind the answer */
 	LOGINS_MAX = 200000
@@ -41,6 +44,7 @@ enum {
 struct submitter {
 	struct hub_line line;
 	struct timer idle;
+	struct share share; /* by uid, the one that was silent for longest first */
 	struct submission submission;
 	struct spool_writer writer;
 	bool answered;
@@ -55,6 +59,8 @@ static struct {
 	struct loop *loop;
 	struct settings settings;
 	struct hub hub;
+	struct shares *shares; /* of the connections, but root's */
+	struct pace refusals;
 	int directory, resolved;
 	struct spool_writer drop_writer;
 	struct login *logins;
@@ -121,6 +127,63 @@ static void idle_due(struct timer *t)
 	hub_line_drop(&loop_owner(t, struct submitter, idle)->line, NULL);
 }
 
+static struct share_path path_of(uint32_t uid)
+{
+	struct share_path path = { 0 };
+
+	share_path_add(&path, &uid, sizeof uid);
+	return path;
+}
+
+static void stand_last(struct submitter *c)
+{
+	struct share_path path = path_of(c->submission.uid);
+
+	shares_remove(&c->share);
+	if (c->submission.uid != 0)
+		shares_add(pickup.shares, &path, &c->share);
+}
+
+/* sendmail leaves the message with drop then: nothing is lost. */
+static void turn_away(struct submitter *c)
+{
+	unsigned more;
+
+	if (pace_says(&pickup.refusals, loop_now_ms(pickup.loop), 1, &more))
+		log_warn(
+			"event=submit-refused uid=%u lines_max=%d more=%u reason=\"too many connections\"",
+			c->submission.uid, CONNECTIONS_MAX, more);
+	hub_line_drop(&c->line, NULL);
+}
+
+/* When all are taken: of the uid that has most, which is another's than the newcomer's and has
+ * more, the one that has been silent for longest gives way. false: the newcomer is one too many. */
+static bool make_room(uint32_t uid)
+{
+	struct share_path path = path_of(uid);
+	struct share *share;
+
+	if (uid == 0 || shares_count(pickup.shares) < CONNECTIONS_MAX)
+		return true;
+	share = shares_giving_way(pickup.shares, &path);
+	if (share == NULL)
+		return false;
+	struct submitter *c = list_owner(share, struct submitter, share);
+
+	shares_remove(share);
+	turn_away(c);
+	return true;
+}
+
+static void let_in(struct submitter *c)
+{
+	struct wire_out out = { 0 };
+
+	wire_begin(&out, SUBMIT_READY);
+	hub_line_send(&c->line, &out);
+	wire_out_free(&out);
+}
+
 static void opened(struct hub_line *line)
 {
 	struct submitter *c = loop_owner(line, struct submitter, line);
@@ -135,6 +198,12 @@ static void opened(struct hub_line *line)
 	}
 	submission_of(&c->submission, &c->writer, peer.uid);
 	arm_idle(c);
+	if (!make_room(peer.uid)) {
+		turn_away(c);
+		return;
+	}
+	stand_last(c);
+	let_in(c);
 }
 
 static void closed(struct hub_line *line)
@@ -142,6 +211,7 @@ static void closed(struct hub_line *line)
 	struct submitter *c = loop_owner(line, struct submitter, line);
 
 	loop_timer_clear(pickup.loop, &c->idle);
+	shares_remove(&c->share);
 	submission_end(&c->submission);
 	spool_writer_free(&c->writer);
 }
@@ -168,6 +238,8 @@ static void message(struct hub_line *line, struct wire_in *in)
 		answer(c);
 	}
 	arm_idle(c);
+	if (!c->line.dropped)
+		stand_last(c);
 }
 
 /* Until the other end has gone, also behind the answer: what still comes is read and forgotten,
@@ -194,7 +266,7 @@ static void serve(void)
 		                   .protocol = "submit",
 		                   .listens = true,
 		                   .line_size = sizeof(struct submitter),
-		                   .lines_max = CONNECTIONS_MAX,
+		                   .lines_max = CONNECTIONS_MAX + CONNECTIONS_ROOT,
 		                   .opened = opened,
 		                   .message = message,
 		                   .closed = closed,
@@ -227,6 +299,7 @@ int main(void)
 	program_hold_directory(pickup.directory, "drop.directory", pickup.settings.drop_directory);
 	program_confine(&profile);
 	pickup.loop = loop_new();
+	pickup.shares = shares_new(1);
 	serve();
 	dropdir_start(pickup.loop, pickup.directory, path, drop_begun);
 	hubs_serve(pickup.loop);

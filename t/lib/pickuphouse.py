@@ -16,6 +16,9 @@ from smtphouse import Queue, Resolver, serve
 from wirehouse import pair
 
 
+SUBMIT_READY = 21
+
+
 class House:
     def __init__(self, settings="", started=True):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="posthouse-pickup-"))
@@ -65,7 +68,7 @@ class House:
         return [m for m in self.queue.messages if m.state == "live"]
 
     def dropped(self):
-        return sorted(p.name for p in (self.directory / "drop").iterdir() if p.name not in (".holder", ".posthouse"))
+        return sorted(p.name for p in (self.directory / "drop").iterdir() if p.name not in (".holder", ".posthouse") and not p.name.startswith(".of-"))
 
     def wait_for(self, what, seconds=wirehouse.PATIENCE_SECONDS):
         return waiting.comes(what, seconds)
@@ -101,6 +104,7 @@ class Door:
             select.select([self.listener], [], [])
         else:
             line = self.listener.accept()[0]
+            line.send(bytes([SUBMIT_READY]))
             for _ in range(packets):
                 line.recv(1 << 16)
             select.select([line], [], [])

@@ -15,7 +15,7 @@ import wirehouse as w  # noqa: E402
 from pickuphouse import Door, House  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
-ENVELOPE, RECIPIENT, CHUNK, END, RESULT = range(16, 21)
+ENVELOPE, RECIPIENT, CHUNK, END, RESULT, READY = range(16, 22)
 USAGE, DATAERR, NOUSER, UNAVAILABLE, TEMPFAIL = 64, 65, 67, 69, 75
 
 
@@ -311,6 +311,7 @@ class Submitting:
         self.line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.line.settimeout(w.PATIENCE_SECONDS)
         self.line.connect(str(house.directory / "run" / "submit"))
+        assert w.receive(self.line).kind == READY
         w.send(self.line, w.Out(ENVELOPE).view("a@example.test").byte(1).view("").byte(0).view(""))
         w.send(self.line, w.Out(RECIPIENT).view("b@example.test").byte(0).view(""))
         w.send(self.line, w.Out(CHUNK).view("Subject: half\r\n\r\n"))
