@@ -22,6 +22,7 @@
 #include "imapd/serve.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/bounds.h"
 #include "lib/conf/settings.h"
 #include "lib/mail/charset.h"
 #include "lib/wire/worker.h"
@@ -115,7 +116,7 @@ int main(void)
 	settings_inherit(&settings);
 	charset_prepare();
 	store_begin();
-	program_confine(&profile);
+	bounds_confine("imapd", &settings, &profile);
 
 	struct worker_service service = {
 		.wire = "master",

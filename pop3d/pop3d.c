@@ -23,6 +23,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/bounds.h"
 #include "lib/conf/settings.h"
 #include "lib/conf/users.h"
 #include "lib/wire/worker.h"
@@ -186,7 +187,7 @@ int main(void)
 	settings_inherit(&settings);
 	store_begin();
 	profile.paths[0] = (struct sandbox_path){ .path = settings.mail_root, .writable = true };
-	program_confine(&profile);
+	bounds_confine("pop3d", &settings, &profile);
 	service.profile = profile;
 	service.profile.narrows = true;
 	service.profile.descriptors_max = DESCRIPTORS_MAX;

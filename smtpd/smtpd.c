@@ -22,6 +22,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/bounds.h"
 #include "lib/wire/jail.h"
 #include "lib/wire/worker.h"
 #include "smtpd/session.h"
@@ -84,7 +85,7 @@ int main(void)
 	tzset();
 	if (sodium_init() < 0)
 		log_fatal("libsodium does not start");
-	program_confine(&profile);
+	bounds_confine("smtpd", &settings, &profile);
 
 	struct worker_service service = {
 		.wire = "porter.connection",
@@ -99,7 +100,7 @@ int main(void)
 		.announce = announce,
 		.profile = { .descriptors_max = JAIL_DESCRIPTORS_OF_SENDER,
 		             .file_bytes_max = (unsigned long)settings.message_size_max_bytes +
-		                               ((unsigned long)JAIL_FILE_MIB_BESIDE << 20) },
+		                               ((unsigned long)BOUNDS_FILE_MIB_BESIDE << 20) },
 		.dials = { { "resolved.resolve", "resolve" },
 		           { "queued.spool", "spool" },
 		           { "authd.auth", "auth" },

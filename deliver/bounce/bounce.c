@@ -26,6 +26,7 @@
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/bounds.h"
 #include "lib/conf/settings.h"
 #include "lib/queue/spooling.h"
 #include "lib/wire/jail.h"
@@ -272,7 +273,7 @@ int main(void)
 	             strchr(settings.postmaster, '@') ? "" : "@",
 	             strchr(settings.postmaster, '@') ? "" : settings.mail_domain);
 	service.profile.file_bytes_max = (unsigned long)settings.message_size_max_bytes +
-	                                 ((unsigned long)JAIL_FILE_MIB_BESIDE << 20);
-	program_confine(&profile);
+	                                 ((unsigned long)BOUNDS_FILE_MIB_BESIDE << 20);
+	bounds_confine("bounce", &settings, &profile);
 	worker_run(&service);
 }

@@ -27,6 +27,7 @@
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/bounds.h"
 #include "lib/conf/settings.h"
 #include "lib/conf/users.h"
 #include "lib/queue/checksum.h"
@@ -355,7 +356,7 @@ int main(void)
 	checksum_start();
 	store_begin();
 	profile.paths[0] = (struct sandbox_path){ .path = settings.mail_root, .writable = true };
-	program_confine(&profile);
+	bounds_confine("local", &settings, &profile);
 	own_uid = getuid();
 	own_gid = getgid();
 	service.workers_max = (unsigned)settings.local_agents_max;

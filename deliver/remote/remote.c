@@ -26,6 +26,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/bounds.h"
 #include "lib/base/utf8.h"
 #include "lib/conf/settings.h"
 #include "lib/queue/checksum.h"
@@ -523,6 +524,6 @@ int main(void)
 	service.workers_max = (unsigned)settings.remote_agents_max;
 	service.pause_ms =
 		settings.remote_timeout_idle_ms > 0 ? (int)settings.remote_timeout_idle_ms : 1;
-	program_confine(&profile);
+	bounds_confine("remote", &settings, &profile);
 	worker_run(&service);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 
 const char hex_digits[] = "0123456789abcdef";
@@ -454,12 +455,18 @@ void string_print_cut(char *out, size_t size, const char *format, ...)
 	va_end(list);
 }
 
+_Noreturn static void out_of_memory(size_t size)
+{
+	limit_reached(LIMIT_MEMORY);
+	log_fatal("out of memory (%zu bytes)", size);
+}
+
 void *memory_get(size_t size)
 {
 	void *p = calloc(1, size ? size : 1);
 
 	if (p == NULL)
-		log_fatal("out of memory (%zu bytes)", size);
+		out_of_memory(size);
 	return p;
 }
 
@@ -468,7 +475,7 @@ void *memory_grow(void *old, size_t size)
 	void *p = realloc(old, size ? size : 1);
 
 	if (p == NULL)
-		log_fatal("out of memory (%zu bytes)", size);
+		out_of_memory(size);
 	return p;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Limits that more than one library keeps: each is written here and nowhere else. */
+/* Limits that more than one library keeps: each is written here and nowhere else. And those of the
+ * process (lib/conf/bounds.def), when they have been reached. */
 #ifndef LIB_BASE_LIMITS_H
 #define LIB_BASE_LIMITS_H
 
@@ -14,5 +15,10 @@ enum {
 	SESSIONS_MAX = 20000,
 	SESSION_LINES_MAX = 2 * SESSIONS_MAX
 };
+
+enum limit { LIMIT_MEMORY, LIMIT_DESCRIPTORS, LIMIT_PROCESSES, LIMIT_FILE, LIMITS };
+
+/* To the log, by name, once a second; errno stays. */
+void limit_reached(enum limit limit);
 
 #endif

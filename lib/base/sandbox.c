@@ -57,8 +57,12 @@ static void lower_limits(const struct sandbox_profile *profile)
 		return;
 	if (profile->memory_max)
 		lower(RLIMIT_AS, "RLIMIT_AS", profile->memory_max);
+	if (profile->data_max)
+		lower(RLIMIT_DATA, "RLIMIT_DATA", profile->data_max);
 	if ((profile->promises & SANDBOX_FORK) == 0)
 		lower(RLIMIT_NPROC, "RLIMIT_NPROC", 0);
+	else if (profile->processes_max)
+		lower(RLIMIT_NPROC, "RLIMIT_NPROC", profile->processes_max);
 }
 
 /* What children inherit: a worker need not repeat it. */

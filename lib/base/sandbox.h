@@ -37,6 +37,8 @@ struct sandbox_profile {
 	struct sandbox_path paths[SANDBOX_PATHS_MAX];
 	unsigned long descriptors_max; /* RLIMIT_NOFILE; 0: leave */
 	unsigned long memory_max;      /* RLIMIT_AS in bytes; 0: leave */
+	unsigned long data_max;        /* RLIMIT_DATA in bytes; 0: leave */
+	unsigned long processes_max;   /* RLIMIT_NPROC with SANDBOX_FORK; 0: leave */
 	/* RLIMIT_FSIZE in bytes; 0: leave, or none at all with no_file_grows. Not applied where the
 	 * log is an ordinary file, whose lines it would count too. */
 	unsigned long file_bytes_max;

@@ -7,6 +7,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/bounds.h"
 #include "lib/mail/encoding.h"
 #include "lib/wire/jail.h"
 
@@ -341,7 +342,7 @@ void login_main(const struct login_protocol *protocol)
 	program_start(protocol->program);
 	settings_inherit(&inherited);
 	served = protocol;
-	program_confine(&profile);
+	bounds_confine(protocol->program, &inherited, &profile);
 
 	const struct worker_service service = {
 		.wire = "porter.connection",

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/base/file.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/queue/checksum.h"
 #include "lib/wire/dial.h"
@@ -189,6 +190,8 @@ static int write_all(struct spool_writer *w, struct view v, struct spool_refusal
 	}
 	bool full = errno == ENOSPC || errno == EDQUOT;
 
+	if (errno == EFBIG)
+		limit_reached(LIMIT_FILE);
 	log_warn("id=%s event=spool-write-failed reason=\"%m\"", w->id);
 	spool_abandon(w);
 	return refuse(refusal, full ? "4.3.1" : "4.3.0",

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/net/listen.h"
@@ -339,6 +340,8 @@ static void listener_ready(struct watch *w, unsigned events)
 		/* master has shut it, for a stop: it would be ready for ever. */
 		if (errno == EINVAL)
 			loop_unwatch(s->loop, w);
+		else if (errno == EMFILE)
+			limit_reached(LIMIT_DESCRIPTORS);
 		return;
 	}
 	line_open(s, fd, 0);

@@ -21,8 +21,7 @@ enum {
 	/* For who sends descriptors: the kernel holds against this number all that its uid has
 	 * under way between any programs, and those of a busy service are many. */
 	JAIL_DESCRIPTORS_OF_SENDER = 4096,
-	JAIL_MEMORY_MIB = 512,     /* the same */
-	JAIL_FILE_MIB_BESIDE = 64, /* for a writer of messages, beside the largest message */
+	JAIL_MEMORY_MIB = 512, /* the same */
 	JAIL_KEEP_MAX = 16
 };
 

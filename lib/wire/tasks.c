@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/wire/tasks.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/wire/jail.h"
 
@@ -72,6 +74,8 @@ static bool fork_worker(struct task_worker *w)
 		loop_watch(w->tasks->loop, &w->line, LOOP_READ);
 		return true;
 	}
+	if (errno == EAGAIN)
+		limit_reached(LIMIT_PROCESSES);
 	log_warn("event=fork-failed reason=\"%m\"");
 	w->pid = 0;
 	pause_place(w);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/base/file.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 
 void wire_begin(struct wire_out *out, unsigned char type)
@@ -397,6 +398,9 @@ static enum wire_result receive(int fd, struct wire_in *in, int flags)
 		       : errno == ECONNRESET ? WIRE_CLOSED
 		                             : WIRE_ERROR;
 	if (!take_fds(&message, in)) {
+		/* Those for which there was no number are gone. */
+		if (message.msg_flags & MSG_CTRUNC)
+			limit_reached(LIMIT_DESCRIPTORS);
 		wire_in_close(in);
 		errno = EMSGSIZE;
 		return WIRE_ERROR;

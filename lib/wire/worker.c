@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/pace.h"
@@ -437,6 +438,8 @@ static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_
 	pid_t pid = start_worker(p, wire, place, job);
 
 	if (pid < 0) {
+		if (errno == EAGAIN)
+			limit_reached(LIMIT_PROCESSES);
 		log_warn("event=fork-failed reason=\"%m\"");
 		loop_timer_set(p->loop, &p->pause, loop_now_ms(p->loop) + CRASH_PAUSE_MS);
 		return;

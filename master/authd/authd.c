@@ -30,6 +30,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/bounds.h"
 #include "lib/conf/settings.h"
 #include "lib/wire/auth.h"
 #include "lib/wire/hub.h"
@@ -519,7 +520,7 @@ int main(void)
 	unsigned workers = worker_count();
 	char *kept = program_kept(cache_bytes(CACHE_ENTRIES) + delay_bytes(DELAY_ENTRIES));
 
-	program_confine(&profile);
+	bounds_confine("authd", &authd.settings, &profile);
 	authd.loop = loop_new();
 	authd.master = (struct watch){ .fd = program_need_fd("master"), .ready = master_ready };
 	fcntl(authd.master.fd, F_SETFL, O_NONBLOCK);

@@ -20,6 +20,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/bounds.h"
 #include "lib/conf/settings.h"
 #include "lib/wire/hub.h"
 #include "lib/wire/tasks.h"
@@ -406,7 +407,7 @@ int main(void)
 	settings_inherit(&dnsd.settings);
 	if (lookup_open(dnsd.settings.dns_server, &why) < 0)
 		log_fatal("%s", why.text);
-	program_confine(&profile);
+	bounds_confine("dnsd", &dnsd.settings, &profile);
 	dnsd.loop = loop_new();
 	serve(0, "remote.dns", &dnsd.settings.remote_agents_max);
 	serve(1, "smtpd.dns", &dnsd.settings.smtpd_sessions_max);

@@ -36,6 +36,7 @@
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
+#include "lib/conf/bounds.h"
 #include "lib/conf/certificates.h"
 #include "lib/conf/generation.h"
 #include "lib/conf/settings.h"
@@ -375,12 +376,12 @@ int main(void)
 	struct settings settings;
 
 	program_start("keyd");
-	settings_inherit(&settings); /* for log.debug only */
-	settings_free(&settings);
+	settings_inherit(&settings); /* for log.debug and bounds.h */
 	start_secure_memory();
 	open_certificates();
 	read_key_files(program_fd("keys"));
-	program_confine(&profile);
+	bounds_confine("keyd", &settings, &profile);
+	settings_free(&settings);
 	parse_keys();
 	tell_keyless();
 	keyd.loop = loop_new();

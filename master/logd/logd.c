@@ -36,6 +36,7 @@
 #include "lib/base/list.h"
 #include "lib/base/loop.h"
 #include "lib/base/program.h"
+#include "lib/conf/bounds.h"
 #include "lib/conf/settings.h"
 #include "lib/wire/master.h"
 #include "lib/wire/wire.h"
@@ -50,8 +51,7 @@ enum {
 	RETRY_MS = 500, /* while the log takes nothing */
 	TELL_MS = 1000, /* of what was dropped */
 	FULL_READS = 4, /* of one pipe when the log takes lines again: what it holds */
-	LAST_READS = 64, /* at the end: more than that */
-	DESCRIPTORS = 16384
+	LAST_READS = 64 /* at the end: more than that */
 };
 
 struct source {
@@ -511,18 +511,17 @@ static void from_master(struct watch *w, unsigned events)
 
 int main(void)
 {
-	static const struct sandbox_profile profile = { .promises = 0,
-		                                        .descriptors_max = DESCRIPTORS };
+	static const struct sandbox_profile profile = { .promises = 0 };
 	struct settings settings;
 
 	/* master ends it by a message, when all others have ended: they still have to speak. */
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	program_start("logd");
-	settings_inherit(&settings); /* for log.debug only */
-	settings_free(&settings);
+	settings_inherit(&settings); /* for log.debug and bounds.h */
 	logd.system = program_fd("log.system");
-	program_confine(&profile);
+	bounds_confine("logd", &settings, &profile);
+	settings_free(&settings);
 	logd.loop = loop_new();
 	logd.round.due = round_due;
 	logd.tell.due = tell_due;

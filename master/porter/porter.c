@@ -24,6 +24,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/bounds.h"
 #include "lib/conf/settings.h"
 #include "lib/wire/master.h"
 #include "master/porter/acceptor.h"
@@ -115,7 +116,7 @@ int main(void)
 	tls_start(settings.tls_minimum);
 	struct limits *limits = start_limits(&settings);
 
-	program_confine(&profile);
+	bounds_confine("porter", &settings, &profile);
 	struct loop *loop = loop_new();
 
 	loop_signal(loop, SIGTERM, stop, NULL);

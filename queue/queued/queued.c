@@ -29,6 +29,7 @@
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/base/shown.h"
+#include "lib/conf/bounds.h"
 #include "lib/queue/restore.h"
 #include "lib/wire/master.h"
 #include "queue/queued/commands.h"
@@ -288,7 +289,7 @@ int main(void)
 	};
 
 	program_hold_directory(directory, "queue.directory", q->settings.queue_directory);
-	program_confine(&profile);
+	bounds_confine("queued", &q->settings, &profile);
 	q->loop = loop_new();
 	q->master.fd = program_need_fd("master");
 	records_init(&q->records);

@@ -22,6 +22,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/conf/bounds.h"
 #include "lib/wire/hub.h"
 #include "lib/wire/mapwire.h"
 #include "queue/resolved/addressbook.h"
@@ -281,7 +282,7 @@ int main(void)
 	addressbook_maps(&book);
 	addressbook_settings(&book, &settings);
 	refusals_begin(&book.refusals);
-	program_confine(&profile);
+	bounds_confine("resolved", &settings, &profile);
 	loop = loop_new();
 	for (unsigned i = 0; i < ASKERS; i++)
 		serve(i);

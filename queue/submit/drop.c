@@ -34,6 +34,8 @@
 enum {
 	READ_BYTES = 65536,
 	NAME_BYTES = 80,
+	DESCRIPTORS_MAX = 64,
+	MEMORY_MAX_BYTES = 256 << 20,
 	BESIDE_BYTES = 64 << 20 /* what frames and recipients may have beside the message */
 };
 
@@ -199,17 +201,25 @@ static int leave(const struct dropshare *share, uint64_t bytes_max)
 	return code;
 }
 
-/* Whatever the caller's limit; who could exploit the check of the frames gets no further. */
-static void bound_file(uint64_t bytes_max)
+static void lower(int resource, rlim_t most)
 {
 	struct rlimit r;
 
+	if (getrlimit(resource, &r) < 0 || r.rlim_max <= most)
+		return;
+	r.rlim_cur = r.rlim_max = most;
+	setrlimit(resource, &r);
+}
+
+/* Whatever the caller's limits; who could exploit the check of the frames gets no further. */
+static void bound(uint64_t bytes_max)
+{
 	signal(SIGXFSZ, SIG_IGN);
-	if (getrlimit(RLIMIT_FSIZE, &r) == 0 && r.rlim_max > bytes_max) {
-		r.rlim_cur = r.rlim_max =
-			bytes_max + SPOOL_CHECKSUM_BYTES + sizeof SUBMIT_DROP_MARK;
-		setrlimit(RLIMIT_FSIZE, &r);
-	}
+	lower(RLIMIT_FSIZE, bytes_max + SPOOL_CHECKSUM_BYTES + sizeof SUBMIT_DROP_MARK);
+	lower(RLIMIT_NOFILE, DESCRIPTORS_MAX);
+#ifndef __SANITIZE_ADDRESS__
+	lower(RLIMIT_DATA, MEMORY_MAX_BYTES);
+#endif
 }
 
 int main(int argc, char **argv)
@@ -256,6 +266,6 @@ int main(int argc, char **argv)
 		                         .space_min_bytes = paths.space_min,
 		                         .bytes_max = DROPSHARE_BYTES_MAX + bytes_max };
 
-	bound_file(bytes_max);
+	bound(bytes_max);
 	return leave(&share, bytes_max);
 }

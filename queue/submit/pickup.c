@@ -24,11 +24,11 @@
 #include "lib/base/loop.h"
 #include "lib/base/pace.h"
 #include "lib/base/program.h"
+#include "lib/conf/bounds.h"
 #include "lib/base/shares.h"
 #include "lib/net/listen.h"
 #include "lib/queue/checksum.h"
 #include "lib/wire/hub.h"
-#include "lib/wire/jail.h"
 #include "lib/wire/master.h"
 #include "queue/submit/dropdir.h"
 
@@ -291,13 +291,11 @@ int main(void)
 	const struct sandbox_profile profile = {
 		.promises = SANDBOX_FILES | SANDBOX_NOTIFY | SANDBOX_ACCEPT | unwanted,
 		.paths = { { path, true } },
-		.file_bytes_max = (unsigned long)pickup.settings.message_size_max_bytes +
-		                  ((unsigned long)JAIL_FILE_MIB_BESIDE << 20),
 	};
 
 	checksum_start();
 	program_hold_directory(pickup.directory, "drop.directory", pickup.settings.drop_directory);
-	program_confine(&profile);
+	bounds_confine("pickup", &pickup.settings, &profile);
 	pickup.loop = loop_new();
 	pickup.shares = shares_new(1);
 	serve();
