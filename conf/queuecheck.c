@@ -529,6 +529,9 @@ void aside_text(const struct settings *s, bool *secret_lost, struct text *out)
 	*secret_lost = counts.secret_lost;
 	if (silent)
 		text_add_string(out, "queued does not respond");
+	if (counts.unread)
+		text_format(out, "%squeued is still reading the queue, %u message%s to go",
+		            out->len ? "; " : "", counts.unread, counts.unread == 1 ? "" : "s");
 	if (text[0])
 		text_format(out, "%sin the queue: %s; posthouse queue check shows them",
 		            out->len ? "; " : "", text);

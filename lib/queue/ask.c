@@ -43,6 +43,21 @@ static int ask(int fd, enum control_type type, const char *filter, struct wire_i
 	return call(fd, &out, ANSWER_TIMEOUT_MS, in, why);
 }
 
+/* Who asks for what the start has not read yet is told how far it is, until it has. */
+static int pass_reading(int fd, struct wire_in *in, struct reason *why)
+{
+	uint32_t read, all;
+	int code = 0;
+
+	while (code == 0 && in->type == CONTROL_QUEUE_READING) {
+		if (control_reading_get(in, &read, &all))
+			fprintf(stderr, "queued is still reading the queue: %u of %u\n", read, all);
+		wire_in_close(in);
+		code = take_next(fd, in, why);
+	}
+	return code;
+}
+
 /* An end: 0, or why not. */
 static int take_end(struct wire_in *in, char text[CONTROL_LINE_MAX], struct reason *why)
 {
@@ -104,6 +119,8 @@ int queue_ask_list(int fd, const char *filter, struct queue_list *list, struct r
 	*list = (struct queue_list){ 0 };
 	int code = ask(fd, CONTROL_QUEUE_LIST, filter, &in, why);
 
+	if (code == 0)
+		code = pass_reading(fd, &in, why);
 	if (code < 0)
 		return code;
 	while (in.type == CONTROL_QUEUE_ENTRY) {
@@ -163,6 +180,8 @@ long queue_ask_change(int fd, enum control_type what, const char *filter, struct
 
 	int code = ask(fd, what, filter, &in, why);
 
+	if (code == 0)
+		code = pass_reading(fd, &in, why);
 	if (code < 0)
 		return code;
 	code = take_end(&in, text, why);

@@ -46,7 +46,22 @@ void control_counts_put(struct wire_out *out, const struct control_counts *c)
 	wire_put_u32(out, c->unreadable);
 	wire_put_u32(out, c->left);
 	wire_put_u32(out, c->unwritten);
+	wire_put_u32(out, c->unread);
 	wire_put_byte(out, c->secret_lost);
+}
+
+void control_reading_put(struct wire_out *out, uint32_t read, uint32_t all)
+{
+	wire_begin(out, CONTROL_QUEUE_READING);
+	wire_put_u32(out, read);
+	wire_put_u32(out, all);
+}
+
+bool control_reading_get(struct wire_in *in, uint32_t *read, uint32_t *all)
+{
+	*read = wire_get_u32(in);
+	*all = wire_get_u32(in);
+	return wire_end(in);
 }
 
 bool control_counts_get(struct wire_in *in, struct control_counts *c)
@@ -58,6 +73,7 @@ bool control_counts_get(struct wire_in *in, struct control_counts *c)
 	c->unreadable = wire_get_u32(in);
 	c->left = wire_get_u32(in);
 	c->unwritten = wire_get_u32(in);
+	c->unread = wire_get_u32(in);
 	c->secret_lost = wire_get_bool(in);
 	return wire_end(in);
 }

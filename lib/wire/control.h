@@ -44,8 +44,11 @@ enum control_type {
 	 * CONTROL_SESSION_ENTRY ..., CONTROL_END only where something is wrong. */
 	CONTROL_SESSIONS,
 	CONTROL_SESSION_ENTRY, /* struct control_session, one behind the other */
-	CONTROL_CHANGES /* the journals of the generation in use have grown -> CONTROL_END when
+	CONTROL_CHANGES, /* the journals of the generation in use have grown -> CONTROL_END when
 	                   those who read them have looked */
+	/* queued's, before the answer, every second: a start is still reading the queue; u32 so
+	 * many files, u32 of so many. */
+	CONTROL_QUEUE_READING
 };
 
 enum { CONTROL_LINE_MAX = 2048 };
@@ -70,6 +73,7 @@ struct control_counts {
 	uint32_t left; /* delivered, and cannot be removed */
 	uint32_t
 		unwritten; /* their files do not say, or are not there to say, what was delivered */
+	uint32_t unread;   /* the start has not come to them yet: they are served in a moment */
 	bool secret_lost;  /* the file `secret' is not there, or not the one that queued uses */
 };
 
@@ -101,6 +105,8 @@ void control_entry_put(struct wire_out *out, const struct control_entry *e);
 bool control_entry_get(struct wire_in *in, struct control_entry *e);
 void control_counts_put(struct wire_out *out, const struct control_counts *c);
 bool control_counts_get(struct wire_in *in, struct control_counts *c);
+void control_reading_put(struct wire_out *out, uint32_t read, uint32_t all);
+bool control_reading_get(struct wire_in *in, uint32_t *read, uint32_t *all);
 void control_end_put(struct wire_out *out, uint8_t code, const char *text);
 bool control_end_get(struct wire_in *in, uint8_t *code,
                      char text[CONTROL_LINE_MAX]); /* a descriptor may stand beside it */

@@ -18,15 +18,17 @@
 #include "lib/base/log.h"
 #include "lib/wire/control.h"
 
-enum { FILTER_MAX = 400, MESSAGES_PER_ROUND = 2000 };
+enum { FILTER_MAX = 400, MESSAGES_PER_ROUND = 2000, STILL_READING_MS = 1000 };
 
 struct commands {
 	struct commands_setup with;
-	unsigned lines;
+	struct list lines;
+	struct timer still_reading;
 };
 
 struct command_line {
 	struct watch watch;
+	struct link all;
 	struct commands *commands;
 	enum control_type doing; /* CONTROL_END: nothing */
 	char filter[FILTER_MAX];
@@ -52,7 +54,7 @@ static void leave(struct command_line *s)
 	wire_out_free(&s->out);
 	control_answer_free(&s->lines);
 	close_file(s);
-	s->commands->lines--;
+	list_remove(&s->all);
 	free(s);
 }
 
@@ -121,13 +123,52 @@ static struct message *next_match(struct command_line *s)
 	uint64_t id;
 
 	if (queue_id_parse(view_of(s->filter), &id)) {
-		m = s->position++ == 0 ? records_find(s->commands->with.records, id) : NULL;
+		if (s->position++ > 0)
+			return NULL;
+		s->commands->with.look_at(id);
+		m = records_find(s->commands->with.records, id);
 		return m && !m->removed ? m : NULL;
 	}
 	while ((m = records_next(s->commands->with.records, &s->position)) != NULL)
 		if (matches(m, view_of(s->filter)))
 			return m;
 	return NULL;
+}
+
+/* ---- while the start goes on ---- */
+
+/* Whoever means one message, or none, has an answer at once. */
+static bool waits_for_start(const struct command_line *s)
+{
+	uint64_t id;
+	uint32_t all;
+
+	return s->doing != CONTROL_END && !queue_id_parse(view_of(s->filter), &id) &&
+	       s->commands->with.left(&all) > 0;
+}
+
+static void tell_still_reading(struct command_line *s)
+{
+	struct commands *c = s->commands;
+	uint32_t all, left = c->with.left(&all);
+
+	control_reading_put(&s->out, all - left, all);
+	s->unsent = true;
+	if (!loop_timer_is_set(&c->still_reading))
+		loop_timer_set(c->with.loop, &c->still_reading,
+		               loop_now_ms(c->with.loop) + STILL_READING_MS);
+}
+
+void commands_all_known(struct commands *c)
+{
+	LIST_EACH(s, &c->lines, struct command_line, all)
+		if (s->doing != CONTROL_END)
+			loop_change(c->with.loop, &s->watch, LOOP_WRITE);
+}
+
+static void tell_again(struct timer *t)
+{
+	commands_all_known(loop_owner(t, struct commands, still_reading));
 }
 
 /* ---- listing ---- */
@@ -330,6 +371,7 @@ static bool answer_counts(struct command_line *s, struct wire_in *in)
 		return false;
 	disk_counts(s->commands->with.disk, &counts);
 	journal_count(s->commands->with.journal, &counts);
+	counts.unread = s->commands->with.left(&(uint32_t){ 0 });
 	control_counts_put(&s->out, &counts);
 	return true;
 }
@@ -387,7 +429,9 @@ static void begin_list(struct command_line *s, struct wire_in *in)
 
 static void step(struct command_line *s)
 {
-	if (s->doing == CONTROL_QUEUE_LIST)
+	if (waits_for_start(s))
+		tell_still_reading(s);
+	else if (s->doing == CONTROL_QUEUE_LIST)
 		list_some(s);
 	else if (s->doing == CONTROL_QUEUE_SHOW)
 		show(s);
@@ -424,7 +468,9 @@ static void ready(struct watch *w, unsigned events)
 	}
 	/* Writable again means another round: other events come in between. */
 	loop_change(s->commands->with.loop, w,
-	            s->doing == CONTROL_END && !s->unsent ? LOOP_READ : LOOP_WRITE);
+	            s->unsent || (s->doing != CONTROL_END && !waits_for_start(s)) ? LOOP_WRITE
+	            : s->doing != CONTROL_END                                     ? 0
+	                                                                          : LOOP_READ);
 }
 
 struct commands *commands_new(const struct commands_setup *setup)
@@ -432,6 +478,7 @@ struct commands *commands_new(const struct commands_setup *setup)
 	struct commands *c = memory_get(sizeof *c);
 
 	c->with = *setup;
+	c->still_reading.due = tell_again;
 	return c;
 }
 
@@ -439,7 +486,7 @@ void commands_take(struct commands *c, int fd)
 {
 	struct command_line *s;
 
-	if (c->lines >= COMMANDS_MAX) {
+	if (c->lines.count >= COMMANDS_MAX) {
 		struct wire_out out = { 0 };
 
 		control_end_put(&out, EXIT_TEMPORARY, "too many at once, try again");
@@ -450,7 +497,7 @@ void commands_take(struct commands *c, int fd)
 	}
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	s = memory_get(sizeof *s);
-	c->lines++;
+	list_add_last(&c->lines, &s->all);
 	s->commands = c;
 	s->doing = CONTROL_END;
 	s->file = -1;

@@ -29,10 +29,16 @@ struct commands_setup {
 	void (*changed)(void *context); /* after each batch of these */
 	/* Takes a file of the queue directory back; 0, or -1 with a reason. */
 	int (*restore)(const char *name, bool unverified, struct reason *why);
+	/* The start goes on behind: makes a message known whose file it has not looked at, and how
+	 * many of all these are. */
+	void (*look_at)(uint64_t id);
+	uint32_t (*left)(uint32_t *all);
 };
 
 struct commands *commands_new(const struct commands_setup *setup);
 /* A line to somebody who asks; master has said that they may. The descriptor is the callee's. */
 void commands_take(struct commands *c, int fd);
+/* Who waits for the end of the start goes on. */
+void commands_all_known(struct commands *c);
 
 #endif

@@ -77,18 +77,37 @@ int disk_open(struct disk *d, int directory, struct reason *why)
 	return 0;
 }
 
-int disk_was_clean(struct disk *d, bool *clean, struct reason *why)
-{
-	struct stat st;
+#define CLEAN "clean"
 
-	*clean = fstatat(d->directory, "clean", &st, AT_SYMLINK_NOFOLLOW) == 0;
-	return *clean || errno == ENOENT ? 0
-	                                 : fail_errno(why, "looking for the queue's clean mark");
+/* Empty, or the greatest id that it is for. Whatever else stands there is no mark. */
+uint64_t disk_was_clean(struct disk *d)
+{
+	char text[QUEUE_ID_CHARS];
+	uint64_t size, until = 0;
+	int fd = queuedir_open_sized(d->directory, CLEAN, O_RDONLY, &size);
+
+	if (fd < 0)
+		return 0;
+	if (size == 0)
+		until = UINT64_MAX;
+	else if (size != sizeof text || file_read_at(fd, text, sizeof text, 0) != FILE_WHOLE ||
+	         !queue_id_parse((struct view){ text, sizeof text }, &until))
+		until = 0;
+	close(fd);
+	return until;
+}
+
+int disk_limit_clean_mark(struct disk *d, uint64_t until)
+{
+	char id[QUEUE_ID_CHARS + 1];
+
+	queue_id_text(until, id);
+	return file_replace(d->directory, CLEAN, id, QUEUE_ID_CHARS);
 }
 
 int disk_forget_clean_mark(struct disk *d, struct reason *why)
 {
-	if (unlinkat(d->directory, "clean", 0) < 0)
+	if (unlinkat(d->directory, CLEAN, 0) < 0)
 		return errno == ENOENT ? 0 : fail_errno(why, "removing the queue's clean mark");
 	/* Were the mark to come back after a power cut, torn files would be taken for whole
 	 * ones. */
@@ -97,13 +116,15 @@ int disk_forget_clean_mark(struct disk *d, struct reason *why)
 
 void disk_put_clean_mark(struct disk *d)
 {
-	if (d->unexamined)
+	if (d->unexamined || d->unknown)
 		return;
 	/* Everything acknowledged is on disk; the log records and state bytes that are not must get
 	 * there before the mark says that nothing needs to be checked. */
 	if (syncfs(d->directory) < 0)
 		return;
-	int fd = openat(d->directory, "clean", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	/* One that was limited is for all now. */
+	int fd = openat(d->directory, CLEAN,
+	                O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd >= 0)
 		close(fd);

@@ -29,6 +29,7 @@ struct disk {
 	struct disk_odd odd[DISK_ODD_MAX]; /* those beyond are in the log */
 	unsigned odd_count;
 	bool unexamined; /* something could not be read: the next start looks at everything */
+	bool unknown;    /* a start after a crash has not looked at everything: so does the next */
 	bool unusable[QUEUEDIR_DIRECTORIES]; /* new messages avoid them */
 	uint64_t last_id;
 	uint32_t random[64]; /* drawn ahead */
@@ -42,10 +43,12 @@ struct disk {
 
 /* Takes the descriptor of the queue directory; makes what is missing. */
 int disk_open(struct disk *d, int directory, struct reason *why);
-/* Was the last stop a clean one? */
-int disk_was_clean(struct disk *d, bool *clean, struct reason *why);
-/* Durably, when everything has been examined: from now on the queue counts as in use. (Examining
- * tears nothing, and what is interrupted is begun anew.) */
+/* Was the last stop a clean one? Files with ids up to this one are as it left them: UINT64_MAX, or
+ * what a start that was interrupted has limited that to; 0: there was none, or nobody can tell. */
+uint64_t disk_was_clean(struct disk *d);
+/* From now on the mark is for these alone; synced. -1: it is not. */
+int disk_limit_clean_mark(struct disk *d, uint64_t until);
+/* Durably: the queue is in use, and all is known that the mark speaks of. */
 int disk_forget_clean_mark(struct disk *d, struct reason *why);
 void disk_put_clean_mark(struct disk *d);
 uint64_t disk_space(const struct disk *d); /* bytes free for new messages */

@@ -290,6 +290,11 @@ void messages_restored(void *context, struct message *m, int64_t next_wall_ms)
 	struct messages *ms = context;
 
 	messages_found(ms, m, next_wall_ms);
+	messages_look(ms);
+}
+
+void messages_look(struct messages *ms)
+{
 	attempts_arm(&ms->attempts);
 	messages_admit(ms);
 }
@@ -527,6 +532,5 @@ void messages_begin(struct messages *ms, struct agents *agents, struct resolving
 {
 	ms->agents = agents;
 	ms->resolving = resolving;
-	attempts_arm(&ms->attempts);
-	messages_admit(ms);
+	messages_look(ms);
 }

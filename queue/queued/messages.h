@@ -22,13 +22,15 @@ struct messages_setup {
 };
 
 struct messages *messages_new(const struct messages_setup *setup);
-/* When all that the start found has been handed in and the sides are there: the work begins. */
+/* When the sides are there: the work begins with what the start has found so far. */
 void messages_begin(struct messages *ms, struct agents *agents, struct resolving *resolving);
 
 /* Callbacks; the context is the struct messages. */
 void messages_found(void *context, struct message *m, int64_t next_wall_ms);    /* recover.h */
 void messages_restored(void *context, struct message *m, int64_t next_wall_ms); /* recover.h */
-void messages_accepted(void *context, struct message *m);                       /* writers.h */
+/* After some were found while the work goes on. */
+void messages_look(struct messages *ms);
+void messages_accepted(void *context, struct message *m); /* writers.h */
 /* resolving.h */
 void messages_answered(void *context, struct message *m, uint32_t index, struct found *found,
                        unsigned count);

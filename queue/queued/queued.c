@@ -42,7 +42,10 @@ enum {
 	STOP_PATIENCE_MS = 20000,
 	STOP_LOOK_MS = 50,
 	TORN_LOOK_MS = 3600 * 1000,
-	UNWRITTEN_LOOK_MS = 5000
+	UNWRITTEN_LOOK_MS = 5000,
+	/* How long the start looks at the queue before it takes messages, and then in one go. */
+	SCAN_FIRST_MS = 250,
+	SCAN_SLICE_MS = 2
 };
 
 static struct queued {
@@ -53,13 +56,14 @@ static struct queued {
 	struct journal journal;
 	/* Each keeps its own state; only messages knows agents and resolving. */
 	struct messages *messages;
+	struct recovery *recovery;
 	struct agents *agents;
 	struct resolving *resolving;
 	struct writers *writers;
 	struct commands *commands;
 	struct watch master;
 	bool stopping;
-	struct timer stop_look, torn_look, unwritten_look;
+	struct timer scan, stop_look, torn_look, unwritten_look;
 	int64_t stop_late_ms;
 } queued;
 
@@ -124,6 +128,7 @@ static void stop(int number, void *context)
 	if (q->stopping)
 		return;
 	q->stopping = true;
+	loop_timer_clear(q->loop, &q->scan);
 	writers_stop(q->writers);
 	agents_stop(q->agents);
 	q->stop_late_ms = loop_now_ms(q->loop) + STOP_PATIENCE_MS;
@@ -145,6 +150,43 @@ static void unwritten_look(struct timer *t)
 
 	journal_look(&q->journal, q->settings.queue_lifetime_ms);
 	loop_timer_set(q->loop, t, loop_now_ms(q->loop) + UNWRITTEN_LOOK_MS);
+}
+
+/* ---- what lies in the queue ---- */
+
+/* false: all is known. */
+static bool scan_for(struct queued *q, int64_t ms)
+{
+	int64_t until = clock_ms() + ms;
+
+	while (recovery_step(q->recovery))
+		if (clock_ms() >= until)
+			return true;
+	return false;
+}
+
+/* In between come all other events. */
+static void scan_due(struct timer *t)
+{
+	struct queued *q = loop_owner(t, struct queued, scan);
+	bool more = scan_for(q, SCAN_SLICE_MS);
+
+	messages_look(q->messages);
+	if (more) /* not in this round again */
+		loop_timer_set(q->loop, t, loop_now_ms(q->loop) + 1);
+	else
+		commands_all_known(q->commands);
+}
+
+static void look_at(uint64_t id)
+{
+	recovery_look_at(queued.recovery, id);
+	messages_look(queued.messages);
+}
+
+static uint32_t left_to_look_at(uint32_t *all)
+{
+	return recovery_left(queued.recovery, all);
 }
 
 static void nothing(int number, void *context)
@@ -199,8 +241,19 @@ static void open_queue(struct queued *q, int directory, const struct sandbox_pro
 		end_without_queue(q, errno, &why);
 	/* Forks: before there are records to be copied. */
 	writeback_start(q->loop, &q->disk, aside);
-	if (recover(&q->disk, messages_found, q->messages, &why) < 0)
+	q->recovery = recovery_begin(&(struct recovery_setup){ .disk = &q->disk,
+	                                                       .context = q->messages,
+	                                                       .found = messages_found },
+	                             &why);
+	if (q->recovery == NULL)
 		end_without_queue(q, errno, &why);
+	bool more = scan_for(q, SCAN_FIRST_MS);
+
+	if (recovery_serve(q->recovery, &why) < 0)
+		end_without_queue(q, errno, &why);
+	q->scan.due = scan_due;
+	if (more)
+		loop_timer_set(q->loop, &q->scan, loop_now_ms(q->loop));
 	q->resolving = resolving_start(&(struct resolving_setup){
 		.loop = q->loop,
 		.context = q->messages,
@@ -215,6 +268,9 @@ static void open_queue(struct queued *q, int directory, const struct sandbox_pro
 static int restore(const char *name, bool unverified, struct reason *why)
 {
 	struct queued *q = &queued;
+	const struct recovery_setup setup = { .disk = &q->disk,
+		                              .context = q->messages,
+		                              .found = messages_restored };
 	char place[QUEUEDIR_NAME_MAX];
 	uint64_t id;
 	bool aside;
@@ -223,11 +279,12 @@ static int restore(const char *name, bool unverified, struct reason *why)
 		return fail(why, "not the name of a message's file");
 	if (!aside && writers_have(q->writers, id))
 		return fail(why, "a message that is being written");
+	if (!aside)
+		look_at(id);
 	if (!aside && journal_is_over(&q->journal, id))
 		return fail(why, "delivered already; it is removed as soon as that is possible");
 	if (queue_restore(q->disk.directory, &q->disk.key, name, unverified, &id, why) < 0 ||
-	    (records_find(&q->records, id) == NULL &&
-	     recover_one(&q->disk, id, messages_restored, q->messages, why) < 0))
+	    (records_find(&q->records, id) == NULL && recover_one(&setup, id, why) < 0))
 		return -1;
 	disk_forget_odd(&q->disk, name);
 	queuedir_name(id, place);
@@ -260,6 +317,8 @@ static void serve(struct queued *q)
 		.remove = messages_remove,
 		.changed = messages_admit,
 		.restore = restore,
+		.look_at = look_at,
+		.left = left_to_look_at,
 	});
 	q->stop_look.due = stop_look;
 	q->torn_look.due = torn_look;
@@ -303,6 +362,8 @@ int main(void)
 	writers_end(q->writers);
 	journal_stop(&q->journal);
 	disk_put_clean_mark(&q->disk);
-	log_info("event=stopped messages=%zu", q->records.count);
+	uint32_t all, left = recovery_left(q->recovery, &all);
+
+	log_info("event=stopped messages=%zu", q->records.count + left);
 	return EXIT_DONE;
 }

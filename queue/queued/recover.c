@@ -31,13 +31,14 @@
 #include "lib/queue/verify.h"
 
 struct recovery {
-	struct disk *disk;
-	void (*found)(void *context, struct message *m, int64_t next_wall_ms);
-	void *context;
-	bool clean;
+	struct recovery_setup with;
+	uint64_t clean_until; /* ids up to this one are of before a clean stop; 0: none */
+	bool over, serving;
 	struct queue_verified file; /* the one in work */
-	uint64_t *ids;
-	size_t id_count;
+	uint64_t *ids;              /* in the order of arrival */
+	unsigned char *looked_at;   /* of each */
+	size_t id_count, next, left;
+	int64_t begun_ms;
 	unsigned whole, removed, torn, damaged;
 };
 
@@ -171,7 +172,7 @@ static void replay_log(struct recovery *r, struct message *m, struct view log,
 	struct view rest = log;
 	unsigned bad = 0;
 
-	while (queue_log_next(&rest, &r->disk->key, m->id, &l, &bad))
+	while (queue_log_next(&rest, &r->with.disk->key, m->id, &l, &bad))
 		apply(&p, &l);
 	forget_from(&p, p.provisional);
 	/* A last line without its end is written over. */
@@ -199,9 +200,7 @@ static int take_whole(struct recovery *r, uint64_t id)
 	}
 	message_take_envelope(m, &e, h);
 	replay_log(r, m, view_skip(tail, h->envelope_bytes), &next_wall_ms);
-	if (r->disk->last_id < id)
-		r->disk->last_id = id;
-	r->found(r->context, m, next_wall_ms);
+	r->with.found(r->with.context, m, next_wall_ms);
 	r->whole++;
 	return 0;
 }
@@ -212,7 +211,7 @@ static void set_aside(struct recovery *r, uint64_t id, const char *name, enum qu
 	const char *event = place == QUEUEDIR_TORN ? "event=recover-torn" : "event=recover-damaged";
 	char to[QUEUEDIR_NAME_MAX];
 
-	if (disk_set_aside(r->disk, id, place, to) < 0)
+	if (disk_set_aside(r->with.disk, id, place, to) < 0)
 		log_warn("id=%s %s reason=\"%s, and it cannot be moved: %m\"", name, event,
 		         log_text(view_of(reason)));
 	else
@@ -232,7 +231,7 @@ static void leave_unreadable(struct recovery *r, uint64_t id, const char *name, 
 	queuedir_name(id, path);
 	log_warn("id=%s event=%s reason=\"%s\"", name, stray ? "stray-file" : "recover-unreadable",
 	         log_text(view_of(reason)));
-	disk_note_odd(r->disk, stray ? QUEUEDIR_STRAY : QUEUEDIR_UNREADABLE, path);
+	disk_note_odd(r->with.disk, stray ? QUEUEDIR_STRAY : QUEUEDIR_UNREADABLE, path);
 }
 
 /* All its checksums are right. Synced, as the byte says. */
@@ -241,13 +240,18 @@ static void mend_state(struct recovery *r, uint64_t id, const char *name)
 	char path[QUEUEDIR_NAME_MAX];
 
 	queuedir_name(id, path);
-	int fd = queuedir_open(r->disk->directory, path, O_WRONLY);
+	int fd = queuedir_open(r->with.disk->directory, path, O_WRONLY);
 
 	if (fd < 0 || fsync(fd) < 0 || queuedir_make_live(fd) < 0)
 		log_warn("event=live-mark-failed reason=\"%m\"");
 	log_warn("id=%s event=recover-mended reason=\"invalid state byte\"", name);
 	if (fd >= 0)
 		close(fd);
+}
+
+static bool is_clean(const struct recovery *r, uint64_t id)
+{
+	return id <= r->clean_until;
 }
 
 static void take_or_set_aside(struct recovery *r, uint64_t id, const char *name)
@@ -263,15 +267,15 @@ static void take_or_set_aside(struct recovery *r, uint64_t id, const char *name)
 			set_aside(r, id, name, QUEUEDIR_DAMAGED, "unknown field in the envelope");
 	} else if (v->verdict == QUEUE_UNREADABLE) {
 		leave_unreadable(r, id, name, reason, false);
-	} else if (!r->clean && v->verdict == QUEUE_EMPTY) {
+	} else if (!is_clean(r, id) && v->verdict == QUEUE_EMPTY) {
 		log_info("id=%s event=recover-removed reason=\"%s\"", name,
 		         log_text(view_of(reason)));
-		disk_remove(r->disk, id);
+		disk_remove(r->with.disk, id);
 		r->removed++;
 	} else {
 		bool torn = v->verdict == QUEUE_NO_HEADER || v->state == QUEUE_COMMITTED;
 
-		set_aside(r, id, name, torn && !r->clean ? QUEUEDIR_TORN : QUEUEDIR_DAMAGED,
+		set_aside(r, id, name, torn && !is_clean(r, id) ? QUEUEDIR_TORN : QUEUEDIR_DAMAGED,
 		          reason);
 	}
 }
@@ -279,15 +283,15 @@ static void take_or_set_aside(struct recovery *r, uint64_t id, const char *name)
 static void examine_one(struct recovery *r, uint64_t id)
 {
 	char name[QUEUE_ID_CHARS + 1];
-	int fd = disk_reader(r->disk, id), error = errno;
+	int fd = disk_reader(r->with.disk, id), error = errno;
 
 	queue_id_text(id, name);
 	if (fd < 0) {
 		leave_unreadable(r, id, name, queuedir_error(error), queuedir_is_stray(error));
 		return;
 	}
-	queue_verify(&r->file, fd, id, &r->disk->key,
-	             r->clean ? QUEUE_READ_ENDS : QUEUE_READ_UNSYNCED);
+	queue_verify(&r->file, fd, id, &r->with.disk->key,
+	             is_clean(r, id) ? QUEUE_READ_ENDS : QUEUE_READ_UNSYNCED);
 	close(fd);
 	take_or_set_aside(r, id, name);
 }
@@ -307,44 +311,140 @@ static int compare_ids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-int recover(struct disk *disk,
-            void (*found)(void *context, struct message *m, int64_t next_wall_ms), void *context,
-            struct reason *why)
+/* New ids are greater than those of all files that are there, wherever the clock stands: they come
+ * behind them, and what is made is never one of those. One that ends the numbers, which nobody has
+ * made, is passed over; no file is written over for its sake. */
+static void begin_ids_behind(struct recovery *r)
 {
-	struct recovery r = { .disk = disk, .found = found, .context = context };
-	int64_t begun = clock_ms();
+	enum { YEARS_LEFT_BITS = 58 }; /* of the end of the numbers, two years */
+	uint64_t end = UINT64_MAX - (UINT64_C(1) << YEARS_LEFT_BITS);
+	struct disk *d = r->with.disk;
 
-	queue_verified_init(&r.file);
-	if (disk_was_clean(disk, &r.clean, why) < 0 || disk_scan(disk, keep_id, &r, why) < 0) {
-		free(r.ids);
-		return -1;
-	}
-	/* In the order of arrival; examining moves files, so that the names were collected
-	 * first. */
-	if (r.id_count)
-		qsort(r.ids, r.id_count, sizeof *r.ids, compare_ids);
-	for (size_t i = 0; i < r.id_count; i++)
-		examine_one(&r, r.ids[i]);
-	free(r.ids);
-	queue_verified_free(&r.file);
-	log_info(
-		"event=recovered messages=%u removed=%u torn=%u damaged=%u clean=%s duration_ms=%lld",
-		r.whole, r.removed, r.torn, r.damaged, r.clean ? "yes" : "no",
-		(long long)(clock_ms() - begun));
-	return disk_forget_clean_mark(disk, why);
+	for (size_t i = 0; i < r->id_count; i++)
+		if (r->ids[i] < end && r->ids[i] > d->last_id)
+			d->last_id = r->ids[i];
+	if (r->clean_until < end && r->clean_until > d->last_id)
+		d->last_id = r->clean_until;
 }
 
-int recover_one(struct disk *disk, uint64_t id,
-                void (*found)(void *context, struct message *m, int64_t next_wall_ms),
-                void *context, struct reason *why)
+static void free_lists(struct recovery *r)
 {
-	struct recovery r = { .disk = disk, .found = found, .context = context };
-	int fd = disk_reader(disk, id), taken = -1;
+	free(r->ids);
+	free(r->looked_at);
+	r->ids = NULL;
+	r->looked_at = NULL;
+	r->id_count = r->next = 0;
+	queue_verified_free(&r->file);
+}
+
+struct recovery *recovery_begin(const struct recovery_setup *setup, struct reason *why)
+{
+	struct recovery *r = memory_get(sizeof *r);
+
+	r->with = *setup;
+	r->begun_ms = clock_ms();
+	queue_verified_init(&r->file);
+	r->clean_until = disk_was_clean(setup->disk);
+	if (disk_scan(setup->disk, keep_id, r, why) < 0) {
+		free_lists(r);
+		free(r);
+		return NULL;
+	}
+	/* Examining moves files, so that the names were collected first. */
+	if (r->id_count)
+		qsort(r->ids, r->id_count, sizeof *r->ids, compare_ids);
+	r->looked_at = memory_get(r->id_count + 1);
+	r->left = r->id_count;
+	begin_ids_behind(r);
+	setup->disk->unknown = r->left > 0 && r->clean_until != UINT64_MAX;
+	return r;
+}
+
+/* What is made from now on may be torn by a crash: the mark holds for what is older, as long as
+ * that is not known. */
+int recovery_serve(struct recovery *r, struct reason *why)
+{
+	struct disk *d = r->with.disk;
+
+	r->serving = true;
+	if (!r->over && r->clean_until == UINT64_MAX && disk_limit_clean_mark(d, d->last_id) == 0)
+		return 0;
+	bool limited = r->clean_until != 0 && r->clean_until != UINT64_MAX;
+
+	return !r->over && limited ? 0 : disk_forget_clean_mark(d, why);
+}
+
+static void end_recovery(struct recovery *r)
+{
+	struct reason why;
+
+	r->over = true;
+	r->with.disk->unknown = false;
+	free_lists(r);
+	log_info(
+		"event=recovered messages=%u removed=%u torn=%u damaged=%u clean=%s duration_ms=%lld",
+		r->whole, r->removed, r->torn, r->damaged, r->clean_until ? "yes" : "no",
+		(long long)(clock_ms() - r->begun_ms));
+	/* It speaks of what is known now; should it stay, it is right for these. */
+	if (r->serving && disk_forget_clean_mark(r->with.disk, &why) < 0)
+		log_warn("event=clean-mark-failed reason=\"%s\"", log_text(view_of(why.text)));
+}
+
+static void look_at(struct recovery *r, size_t i)
+{
+	r->looked_at[i] = true;
+	r->left--;
+	examine_one(r, r->ids[i]);
+}
+
+bool recovery_step(struct recovery *r)
+{
+	while (r->next < r->id_count && r->looked_at[r->next])
+		r->next++;
+	if (r->next < r->id_count)
+		look_at(r, r->next);
+	else if (!r->over)
+		end_recovery(r);
+	return !r->over;
+}
+
+static const uint64_t *find_unread(const struct recovery *r, uint64_t id)
+{
+	const uint64_t *at = NULL;
+
+	if (r->id_count)
+		at = bsearch(&id, r->ids, r->id_count, sizeof *r->ids, compare_ids);
+	return at && !r->looked_at[at - r->ids] ? at : NULL;
+}
+
+bool recovery_is_unread(const struct recovery *r, uint64_t id)
+{
+	return find_unread(r, id) != NULL;
+}
+
+void recovery_look_at(struct recovery *r, uint64_t id)
+{
+	const uint64_t *at = find_unread(r, id);
+
+	if (at)
+		look_at(r, (size_t)(at - r->ids));
+}
+
+uint32_t recovery_left(const struct recovery *r, uint32_t *all)
+{
+	*all = (uint32_t)r->id_count;
+	return (uint32_t)r->left;
+}
+
+int recover_one(const struct recovery_setup *setup, uint64_t id, struct reason *why)
+{
+	struct recovery r = { .with = *setup };
+	int fd = disk_reader(setup->disk, id), taken = -1;
 
 	if (fd < 0)
 		return fail(why, "%s", queuedir_error(errno));
 	queue_verified_init(&r.file);
-	queue_verify(&r.file, fd, id, &disk->key, QUEUE_READ_ALL);
+	queue_verify(&r.file, fd, id, &setup->disk->key, QUEUE_READ_ALL);
 	close(fd);
 	if (r.file.verdict != QUEUE_WHOLE)
 		fail(why, "%s", queue_verdict_text(&r.file));

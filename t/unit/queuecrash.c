@@ -233,8 +233,16 @@ static const char *judge(const struct bytes *before, const struct bytes *whole, 
 
 	for (unsigned turn = 0; turn < 2; turn++) {
 		found_count = 0;
-		if (recover(&disk, found, NULL, &why) < 0)
+		struct recovery *r =
+			recovery_begin(&(struct recovery_setup){ .disk = &disk, .found = found },
+		                       &why);
+
+		if (r == NULL)
 			return "the start fails";
+		while (recovery_step(r))
+			;
+		if (recovery_serve(r, &why) < 0)
+			return "the mark stays";
 		if (acknowledged && (found_count != 1 || found_recipients != 2))
 			return "an acknowledged message is not in the queue";
 		if (found_count &&

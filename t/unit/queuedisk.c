@@ -41,7 +41,8 @@ struct file {
 static struct file files[DISK_FILES];
 static struct queue_key key;
 static const char *dropped_word;
-static bool fills, clean;
+static bool fills;
+static uint64_t clean_until;
 static int refuses_open; /* how it fails; 0: it does not */
 static bool away;        /* was the file, when it was opened the last time? */
 
@@ -52,7 +53,8 @@ void disk_begin(const char *drops)
 	for (unsigned n = 0; n < DISK_FILES; n++)
 		memset(&files[n], 0, offsetof(struct file, base));
 	dropped_word = drops;
-	fills = clean = away = false;
+	fills = away = false;
+	clean_until = 0;
 	refuses_open = 0;
 	queue_key_derive(&key, secret);
 }
@@ -216,11 +218,16 @@ int disk_reader(struct disk *d, uint64_t id)
 	return fd;
 }
 
-int disk_was_clean(struct disk *d, bool *was_clean, struct reason *why)
+uint64_t disk_was_clean(struct disk *d)
 {
-	(void)why;
 	d->key = key;
-	*was_clean = clean;
+	return clean_until;
+}
+
+int disk_limit_clean_mark(struct disk *d, uint64_t until)
+{
+	(void)d;
+	clean_until = until;
 	return 0;
 }
 
@@ -228,7 +235,7 @@ int disk_forget_clean_mark(struct disk *d, struct reason *why)
 {
 	(void)d;
 	(void)why;
-	clean = false;
+	clean_until = 0;
 	return 0;
 }
 
@@ -285,14 +292,15 @@ static void sync_file(struct file *f)
 	f->unit_bytes_len = 0;
 }
 
-void disk_stop(void)
+void disk_stop(bool unknown)
 {
 	for (unsigned n = 0; n < DISK_FILES; n++) {
 		sync_file(&files[n]);
 		files[n].removed = false;
 	}
 	fills = false; /* there is room again */
-	clean = true;
+	if (!unknown)
+		clean_until = UINT64_MAX;
 }
 
 unsigned disk_unsynced(void)

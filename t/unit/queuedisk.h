@@ -24,7 +24,7 @@ void disk_refuse_open(int error);
 bool disk_was_away(void); /* ENOENT, the last time */
 void disk_damage(unsigned n);
 void disk_unlink(unsigned n);
-void disk_stop(void);         /* clean: all is synced */
+void disk_stop(bool unknown); /* all is synced; clean, unless not all is known */
 unsigned disk_unsynced(void); /* records that a power cut may take */
 /* The first `unit` of them are there and half of the next; hole: all are but this one. */
 void disk_cut(unsigned unit, bool hole);

@@ -176,6 +176,8 @@ static void judge_fate(unsigned message, unsigned address)
 
 	if (!f->owed || truth.removed[message] || disk_file_is_aside(message))
 		return;
+	if (there && world_is_unread(message))
+		return;
 	if (!is_settled(message, f) && (m == NULL || !there))
 		truth_wrong("lost: neither delivered nor reported, and not in the queue", message,
 		            name);
@@ -192,7 +194,8 @@ void truth_judge(void)
 	for (unsigned m = 0; m < truth.scenario->message_count; m++) {
 		for (unsigned a = 0; a < WORLD_ADDRESSES; a++)
 			judge_fate(m, a);
-		if (truth_message(m) == NULL && disk_file_is_there(m) && !truth.removed[m])
+		if (truth_message(m) == NULL && disk_file_is_there(m) && !truth.removed[m] &&
+		    !world_is_unread(m))
 			truth_wrong("its file is in the queue, and queued does not know it", m, "");
 		if (disk_bad_records(m) && !truth.lossy)
 			truth_wrong("a record that belongs to another message, or to none", m, "");

@@ -28,9 +28,11 @@ static struct {
 	struct journal journal;
 	struct records records;
 	struct messages *messages;
+	struct recovery *recovery;
 	struct agents *agents;
 	uint8_t left[WORLD_TYPES]; /* how often it may still happen */
 	bool stopping;
+	unsigned brought; /* messages, in bits */
 	unsigned trouble; /* in a row, which the schedule remembers */
 } w;
 
@@ -169,9 +171,43 @@ static void start(void)
 	                                                .finished = messages_finished,
 	                                                .damaged = messages_damaged,
 	                                                .turned_away = messages_turned_away });
-	if (recover(&w.disk, messages_found, w.messages, &why) < 0)
+	w.recovery = recovery_begin(&(struct recovery_setup){ .disk = &w.disk,
+	                                                      .context = w.messages,
+	                                                      .found = messages_found },
+	                            &why);
+	if (w.recovery == NULL)
 		truth_wrong("the start fails", 0, why.text);
+	while (w.scenario->times[WORLD_READ] == 0 && recovery_step(w.recovery))
+		;
+	if (recovery_serve(w.recovery, &why) < 0)
+		truth_wrong("the mark of a clean stop stays", 0, why.text);
 	messages_begin(w.messages, w.agents, NULL);
+}
+
+bool world_is_unread(unsigned n)
+{
+	return recovery_is_unread(w.recovery, DISK_FIRST_ID + n);
+}
+
+static bool is_all_read(void)
+{
+	uint32_t all;
+
+	return recovery_left(w.recovery, &all) == 0;
+}
+
+static void read_one(void)
+{
+	recovery_step(w.recovery);
+	messages_look(w.messages);
+}
+
+/* An operator means this one: it is looked at before its turn. */
+static struct message *named(unsigned n)
+{
+	recovery_look_at(w.recovery, DISK_FIRST_ID + n);
+	messages_look(w.messages);
+	return truth_message(n);
 }
 
 static void start_again(void)
@@ -182,6 +218,7 @@ static void start_again(void)
 
 static void bring(unsigned n)
 {
+	w.brought |= 1u << n;
 	const struct world_message *from = &w.scenario->messages[n];
 	struct envelope e = { .origin = from->origin };
 	struct envelope_recipient to[3] = { { 0 } };
@@ -226,7 +263,7 @@ static void begin(const struct world_scenario *s, enum world_fault fault)
 	           : fault == WORLD_NEW_UNWRITTEN ? "new"
 	                                          : NULL);
 	start();
-	for (unsigned n = 0; n < s->message_count; n++)
+	for (unsigned n = 0; n < (s->times[WORLD_BRING] ? 1 : s->message_count); n++)
 		bring(n);
 	rest();
 	truth_judge();
@@ -280,6 +317,11 @@ static void add_operator(struct list_of_events *l, unsigned n)
 {
 	const struct message *m = truth_message(n);
 
+	if (world_is_unread(n)) {
+		add(l, WORLD_HOLD, n, 0);
+		add(l, WORLD_AGAIN, n, 0);
+		add(l, WORLD_REMOVE, n, 0);
+	}
 	if (m == NULL)
 		return;
 	add(l, m->held ? WORLD_RELEASE : WORLD_HOLD, n, 0);
@@ -318,8 +360,13 @@ unsigned world_possible(struct world_event *out, unsigned max)
 			add_results(&l, line);
 	if (fakes_loop_next_ms())
 		add(&l, WORLD_TIME, 0, 0);
-	for (unsigned n = 0; n < w.scenario->message_count; n++)
+	for (unsigned n = 0; n < w.scenario->message_count; n++) {
 		add_operator(&l, n);
+		if (!(w.brought >> n & 1))
+			add(&l, WORLD_BRING, n, 0);
+	}
+	if (!w.stopping && !is_all_read())
+		add(&l, WORLD_READ, 0, 0);
 	add(&l, WORLD_NO_SPACE, 0, 0);
 	add(&l, WORLD_NO_OPEN, 0, 0);
 	if (!disk_was_away()) /* for longer than a moment it is missing */
@@ -358,7 +405,7 @@ static void stopped(void)
 {
 	journal_stop(&w.journal);
 	journal_stop(&w.journal); /* a disk without room has some again */
-	disk_stop();
+	disk_stop(w.disk.unknown);
 	truth_all_written();
 	start_again();
 }
@@ -375,6 +422,24 @@ static void remove_by_hand(unsigned n)
 	truth_removed(n);
 }
 
+/* One that had all its ends in the file is over when it is looked at. */
+static void steer(struct world_event e)
+{
+	struct message *m = named(e.a);
+
+	if (m == NULL)
+		return;
+	if (e.type == WORLD_HOLD || e.type == WORLD_RELEASE) {
+		messages_hold(w.messages, m, e.type == WORLD_HOLD);
+	} else if (e.type == WORLD_AGAIN) {
+		messages_forgive(w.messages);
+		messages_retry(w.messages, m);
+	} else {
+		truth_removed(e.a);
+		messages_remove(w.messages, m);
+	}
+}
+
 static void do_event(struct world_event e)
 {
 	switch ((enum world_type)e.type) {
@@ -389,16 +454,10 @@ static void do_event(struct world_event e)
 	case WORLD_FAIL: deliver_result(line_at(e.a), e.b, (enum world_type)e.type); break;
 	case WORLD_DIE: die(line_at(e.a)); break;
 	case WORLD_TIME: pass_time(); break;
-	case WORLD_HOLD: messages_hold(w.messages, truth_message(e.a), true); break;
-	case WORLD_RELEASE: messages_hold(w.messages, truth_message(e.a), false); break;
+	case WORLD_HOLD:
+	case WORLD_RELEASE:
 	case WORLD_AGAIN:
-		messages_forgive(w.messages);
-		messages_retry(w.messages, truth_message(e.a));
-		break;
-	case WORLD_REMOVE:
-		truth_removed(e.a);
-		messages_remove(w.messages, truth_message(e.a));
-		break;
+	case WORLD_REMOVE: steer(e); break;
 	case WORLD_NO_SPACE:
 		disk_fill();
 		truth_lossy();
@@ -419,6 +478,8 @@ static void do_event(struct world_event e)
 		disk_cut(e.a, true);
 		start_again();
 		break;
+	case WORLD_BRING: bring(e.a); break;
+	case WORLD_READ: read_one(); break;
 	case WORLD_TYPES: break;
 	}
 	if (e.type >= WORLD_HOLD && e.type <= WORLD_REMOVE)
@@ -452,6 +513,8 @@ static bool next(bool well, struct world_event *out)
 					                            (uint8_t)line, (uint8_t)i },
 				       true;
 	}
+	if (!w.stopping && !is_all_read())
+		return *out = (struct world_event){ WORLD_READ, 0, 0 }, true;
 	if (w.stopping)
 		return *out = (struct world_event){ WORLD_STOPPED, 0, 0 }, true;
 	for (unsigned h = 0; h < FAKES_HUBS; h++)
@@ -470,7 +533,7 @@ void world_finish(bool well)
 	struct world_event e;
 
 	for (unsigned turn = 0; turn < FINISH_TURNS && !world_wrong(); turn++) {
-		if (w.records.count == 0)
+		if (w.records.count == 0 && is_all_read())
 			return;
 		if (!next(well, &e)) {
 			truth_wrong("waits for nothing, for ever", 0, "");
@@ -571,6 +634,7 @@ uint64_t world_hash(void)
 {
 	hash_state = 1;
 	for (unsigned n = 0; n < w.scenario->message_count; n++) {
+		mix(world_is_unread(n) + 2u * (w.brought >> n & 1));
 		mix_message(truth_message(n));
 		mix(disk_hash(n));
 	}

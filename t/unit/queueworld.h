@@ -43,7 +43,9 @@ enum { WORLD_ADDRESSES = 6, WORLD_MESSAGES = 2, WORLD_ANY = 255 };
 	X(KILL, "kill -9 of queued, and a start")                                \
 	X(POWER, "a power cut; of the records the first %u are there")           \
 	X(POWER_HOLE, "a power cut; of the records all but number %u are there") \
-	X(BACK, "a power cut; the file of message %u, removed, is there")
+	X(BACK, "a power cut; the file of message %u, removed, is there")        \
+	X(BRING, "message %u comes")                                             \
+	X(READ, "the start reads one file more")
 
 enum world_type {
 #define WORLD_TYPE(name, text) WORLD_##name,
@@ -77,7 +79,7 @@ struct world_scenario {
 	const char *name;
 	struct world_address addresses[WORLD_ADDRESSES]; /* up to the first without one */
 	struct world_message messages[WORLD_MESSAGES];
-	unsigned message_count;
+	unsigned message_count;     /* where some may be brought, all but the first are */
 	uint8_t times[WORLD_TYPES]; /* how often it may happen; WORLD_ANY: as often as it can */
 };
 
@@ -102,6 +104,8 @@ void world_do(struct world_event e);
 void world_finish(bool well);
 /* Of everything that decides what comes. */
 uint64_t world_hash(void);
+/* In the queue, and queued has not looked at its file since the start. */
+bool world_is_unread(unsigned n);
 /* What queued did wrong; NULL: nothing. */
 const char *world_wrong(void);
 void world_tell(char *out, unsigned size, struct world_event e);

@@ -281,6 +281,13 @@ static void whole_jobs(struct wire_out *out)
 
 static struct control_counts counts;
 
+static bool get_reading(struct wire_in *in)
+{
+	uint32_t read, all;
+
+	return control_reading_get(in, &read, &all) && read == 8 && all == 9;
+}
+
 static bool get_counts(struct wire_in *in)
 {
 	return control_counts_get(in, &counts);
@@ -314,11 +321,13 @@ static void control(struct wire_out *out)
 	torn("a line", out, get_line);
 	control_version_put(out, "1.2");
 	torn("a version", out, get_version);
-	control_counts_put(out, &(struct control_counts){ 1, 2, 3, 4, 5, 6, 7, true });
+	control_reading_put(out, 8, 9);
+	torn("how far the start is", out, get_reading);
+	control_counts_put(out, &(struct control_counts){ 1, 2, 3, 4, 5, 6, 7, 8, true });
 	torn("counts", out, get_counts);
 	ok(counts.damaged == 1 && counts.torn == 2 && counts.misplaced == 3 && counts.stray == 4 &&
 	           counts.unreadable == 5 && counts.left == 6 && counts.unwritten == 7 &&
-	           counts.secret_lost,
+	           counts.unread == 8 && counts.secret_lost,
 	   "with their fields");
 }
 
