@@ -27,22 +27,21 @@ static int open_queue(const struct command *c, int *code)
 static int queue_list(const struct command *c, int argc, char **argv)
 {
 	struct control_counts counts;
-	struct queue_list list;
+	struct queue_list list = { .out = stdout };
 	struct reason why;
 	int code, fd = open_queue(c, &code);
 
 	if (fd < 0)
 		return code;
-	code = -queue_ask_list(fd, argc ? argv[0] : "", &list, &why);
+	code = -queue_ask_list(fd, argc ? argv[0] : "", queue_list_print, &list, &why);
 	if (code != EXIT_DONE)
 		command_fail(code, &why);
 	else if (list.count == 0 && argc)
 		printf("no message matches %s\n", argv[0]);
 	else
-		queue_list_print(&list, stdout);
+		queue_list_print_end(&list);
 	if (code == EXIT_DONE && queue_ask_counts(fd, &counts) == 0)
 		queue_list_print_counts(&counts, stdout);
-	queue_list_free(&list);
 	close(fd);
 	return code;
 }

@@ -36,7 +36,8 @@ struct check {
 	int unverified_count;
 	struct queuedir_entry *entries;
 	size_t count;
-	struct queue_list known; /* what a running queued has */
+	uint64_t *known; /* what a running queued has, in order */
+	size_t known_count;
 	struct queue_verified file;
 	bool mendable; /* by one bit, which is then all that is wrong with it */
 	size_t whole, left, restored;
@@ -56,31 +57,44 @@ static bool keep(void *context, const struct queuedir_entry *e)
 	return true;
 }
 
-static int compare_id(const void *id, const void *entry)
+static void keep_known(void *context, const struct control_entry *e)
 {
-	return strcmp(id, ((const struct queue_entry *)entry)->entry.id);
+	struct check *k = context;
+
+	k->known = memory_grow_for(k->known, k->known_count, sizeof *k->known);
+	k->known_count += queue_id_parse(view_of(e->id), &k->known[k->known_count]);
 }
 
-static bool is_listed(const struct queue_list *list, const char *id)
+static void count_one(void *context, const struct control_entry *e)
 {
-	return list->count &&
-	       bsearch(id, list->entries, list->count, sizeof *list->entries, compare_id) != NULL;
+	(void)e;
+	++*(size_t *)context;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static bool is_listed(const struct check *k, uint64_t id)
+{
+	return k->known_count &&
+	       bsearch(&id, k->known, k->known_count, sizeof *k->known, compare_ids) != NULL;
 }
 
 /* What is not in the list may have come since. */
 static bool is_known(const struct check *k, uint64_t id)
 {
 	char text[QUEUE_ID_CHARS + 1];
-	struct queue_list now;
+	size_t count = 0;
 	struct reason why;
 
 	queue_id_text(id, text);
-	if (k->queued < 0 || is_listed(&k->known, text))
+	if (k->queued < 0 || is_listed(k, id))
 		return k->queued >= 0;
-	bool known = queue_ask_list(k->queued, text, &now, &why) == 0 && now.count > 0;
-
-	queue_list_free(&now);
-	return known;
+	return queue_ask_list(k->queued, text, count_one, &count, &why) == 0 && count > 0;
 }
 
 static bool is_there(const struct check *k, const char *name)
@@ -358,7 +372,7 @@ static int look(struct check *k, struct reason *why)
 	for (enum queuedir_place p = QUEUEDIR_LIVE; p <= QUEUEDIR_TORN; p++)
 		queuedir_walk(k->directory, p, keep, k);
 	if (take_secret(k, why) < 0 ||
-	    (k->queued >= 0 && queue_ask_list(k->queued, "", &k->known, why) < 0))
+	    (k->queued >= 0 && queue_ask_list(k->queued, "", keep_known, k, why) < 0))
 		return -1;
 	for (size_t i = 0; i < k->count; i++)
 		judge(k, &k->entries[i]);
@@ -443,7 +457,7 @@ int command_queue_check(const struct command *c, int argc, char **argv)
 		queue_verified_init(&k.file);
 		code = check_queue(&m.settings, &k);
 		queue_verified_free(&k.file);
-		queue_list_free(&k.known);
+		free(k.known);
 		free(k.entries);
 	}
 	model_free(&m);

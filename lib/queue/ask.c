@@ -12,7 +12,7 @@
 
 /* A queued that does not answer within so long hangs, or waits for its disk; to bring a file back
  * it may read a whole message. */
-enum { ANSWER_TIMEOUT_MS = 5000, RESTORE_TIMEOUT_MS = 60000, LISTED_MAX = 20000000 };
+enum { ANSWER_TIMEOUT_MS = 5000, RESTORE_TIMEOUT_MS = 60000 };
 
 /* What follows it; one that stops in the middle is not waited for either. */
 static int take_next(int fd, struct wire_in *in, struct reason *why)
@@ -90,33 +90,14 @@ int queue_ask_open(const char *rundir, struct reason *why)
 	return code;
 }
 
-static int compare_entries(const void *a, const void *b)
+int queue_ask_list(int fd, const char *filter,
+                   void (*each)(void *context, const struct control_entry *e), void *context,
+                   struct reason *why)
 {
-	return strcmp(((const struct queue_entry *)a)->entry.id,
-	              ((const struct queue_entry *)b)->entry.id);
-}
-
-static bool take_entries(struct wire_in *in, struct queue_list *list)
-{
-	while (in->rest.len) {
-		list->entries = memory_grow_for(list->entries, list->count, sizeof *list->entries);
-		struct queue_entry *e = &list->entries[list->count];
-
-		if (list->count == LISTED_MAX || !control_entry_get(in, &e->entry))
-			return false;
-		e->recipients = memory_string(e->entry.recipient_list);
-		e->entry.recipient_list.data = e->recipients;
-		list->count++;
-	}
-	return !in->bad;
-}
-
-int queue_ask_list(int fd, const char *filter, struct queue_list *list, struct reason *why)
-{
+	static struct control_entry e;
 	char text[CONTROL_LINE_MAX];
 	struct wire_in in;
 
-	*list = (struct queue_list){ 0 };
 	int code = ask(fd, CONTROL_QUEUE_LIST, filter, &in, why);
 
 	if (code == 0)
@@ -124,8 +105,10 @@ int queue_ask_list(int fd, const char *filter, struct queue_list *list, struct r
 	if (code < 0)
 		return code;
 	while (in.type == CONTROL_QUEUE_ENTRY) {
-		bool good = take_entries(&in, list);
+		bool good = true;
 
+		while (in.rest.len && (good = control_entry_get(&in, &e)))
+			each(context, &e);
 		wire_in_close(&in);
 		if (!good)
 			return fail(why, "invalid entry in the list"), -EXIT_TEMPORARY;
@@ -135,8 +118,6 @@ int queue_ask_list(int fd, const char *filter, struct queue_list *list, struct r
 	}
 	code = take_end(&in, text, why);
 	wire_in_close(&in);
-	if (list->count)
-		qsort(list->entries, list->count, sizeof *list->entries, compare_entries);
 	return code;
 }
 

@@ -11,8 +11,11 @@
 /* Connects and has master pass us on to queued; the connection, or why not. */
 int queue_ask_open(const char *rundir, struct reason *why);
 
-/* The messages that fit the filter, the oldest first. 0, or why not. */
-int queue_ask_list(int fd, const char *filter, struct queue_list *list, struct reason *why);
+/* Calls each() with the messages that fit the filter, the oldest first, as they come; its
+ * recipient_list is gone after that. 0, or why not, also when some have come. */
+int queue_ask_list(int fd, const char *filter,
+                   void (*each)(void *context, const struct control_entry *e), void *context,
+                   struct reason *why);
 
 /* What is not served; 0, or -1: queued is of an older version, or does not respond. */
 int queue_ask_counts(int fd, struct control_counts *counts);

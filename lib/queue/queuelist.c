@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/queue/queuelist.h"
 
-#include <stdlib.h>
 #include <time.h>
-
-void queue_list_free(struct queue_list *list)
-{
-	for (size_t i = 0; i < list->count; i++)
-		free(list->entries[i].recipients);
-	free(list->entries);
-	*list = (struct queue_list){ 0 };
-}
 
 void queue_list_clean(FILE *out, struct view v)
 {
@@ -59,24 +50,29 @@ static void print_entry(const struct control_entry *e, FILE *out)
 	fputc('\n', out);
 }
 
-void queue_list_print(const struct queue_list *list, FILE *out)
+void queue_list_print(void *context, const struct control_entry *e)
 {
 	static char buffer[65536];
-	uint64_t bytes = 0;
+	struct queue_list *list = context;
 
-	setvbuf(out, buffer, _IOFBF, sizeof buffer); /* a long queue in few writes */
 	if (list->count == 0) {
-		fprintf(out, "Mail queue is empty\n");
-		return;
+		setvbuf(list->out, buffer, _IOFBF, sizeof buffer); /* a long queue in few writes */
+		fprintf(list->out,
+		        "-Queue ID-----  --Size-- ----Arrival Time---- -Sender/Recipient-------\n");
 	}
-	fprintf(out, "-Queue ID-----  --Size-- ----Arrival Time---- -Sender/Recipient-------\n");
-	for (size_t i = 0; i < list->count; i++) {
-		print_entry(&list->entries[i].entry, out);
-		bytes += list->entries[i].entry.bytes;
-	}
-	fprintf(out, "-- %llu Kbytes in %zu Request%s.\n",
-	        (unsigned long long)((bytes + 1023) / 1024), list->count,
-	        list->count == 1 ? "" : "s");
+	print_entry(e, list->out);
+	list->count++;
+	list->bytes += e->bytes;
+}
+
+void queue_list_print_end(const struct queue_list *list)
+{
+	if (list->count == 0)
+		fprintf(list->out, "Mail queue is empty\n");
+	else
+		fprintf(list->out, "-- %llu Kbytes in %zu Request%s.\n",
+		        (unsigned long long)((list->bytes + 1023) / 1024), list->count,
+		        list->count == 1 ? "" : "s");
 }
 
 bool queue_counts_any(const struct control_counts *c)

@@ -7,17 +7,17 @@
 
 #include "lib/wire/control.h"
 
-struct queue_entry {
-	struct control_entry entry; /* recipient_list is a copy of its own */
-	char *recipients;
-};
+/* As it comes; zeroed but for `out`. */
 struct queue_list {
-	struct queue_entry *entries;
+	FILE *out;
 	size_t count;
+	uint64_t bytes;
 };
 
-void queue_list_free(struct queue_list *list);
-void queue_list_print(const struct queue_list *list, FILE *out);
+/* The next one; the context is the struct queue_list. */
+void queue_list_print(void *context, const struct control_entry *e);
+/* What stands below them, or that there are none. */
+void queue_list_print_end(const struct queue_list *list);
 enum { QUEUE_COUNTS_TEXT_MAX = 200 };
 
 bool queue_counts_any(const struct control_counts *c);

@@ -17,6 +17,8 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/wire/control.h"
+#include "queue/queued/entries.h"
+#include "queue/queued/ordered.h"
 
 enum { FILTER_MAX = 400, MESSAGES_PER_ROUND = 2000, STILL_READING_MS = 1000 };
 
@@ -33,6 +35,7 @@ struct command_line {
 	enum control_type doing; /* CONTROL_END: nothing */
 	char filter[FILTER_MAX];
 	size_t position;
+	struct ordered *ordered; /* while it lists: those that were there at its beginning */
 	uint32_t count;
 	struct control_answer lines; /* not yet sent */
 	struct wire_out out;         /* behind them */
@@ -54,6 +57,7 @@ static void leave(struct command_line *s)
 	wire_out_free(&s->out);
 	control_answer_free(&s->lines);
 	close_file(s);
+	ordered_free(&s->ordered);
 	list_remove(&s->all);
 	free(s);
 }
@@ -74,49 +78,6 @@ static bool flush(struct command_line *s)
 
 /* ---- which messages ---- */
 
-static bool domain_is(struct view address, struct view domain)
-{
-	struct view own = address_domain(address);
-
-	return own.len < address.len && view_equal_nocase(own, domain);
-}
-
-static bool any_recipient(const struct message *m, struct view wanted, bool domain)
-{
-	for (uint32_t i = 0; i < m->recipient_count; i++) {
-		struct view address = view_of(recipient_address(m, &m->recipients[i]));
-
-		if (m->recipients[i].state != RECIPIENT_GONE &&
-		    (domain ? domain_is(address, wanted) : view_equal_nocase(address, wanted)))
-			return true;
-	}
-	return false;
-}
-
-static bool matches(const struct message *m, struct view filter)
-{
-	struct view word, rest = filter;
-
-	if (m->removed)
-		return false;
-	if (filter.len == 0)
-		return true;
-	if (!view_cut(&rest, ':', &word))
-		return false;
-	if (view_equal(word, VIEW("from")))
-		return view_equal_nocase(view_of(message_sender(m)), rest);
-	return any_recipient(m, rest, view_equal(word, VIEW("domain")));
-}
-
-static bool filter_ok(struct view filter)
-{
-	uint64_t id;
-
-	return filter.len == 0 || queue_id_parse(filter, &id) ||
-	       view_starts(filter, VIEW("from:")) || view_starts(filter, VIEW("to:")) ||
-	       view_starts(filter, VIEW("domain:"));
-}
-
 static struct message *next_match(struct command_line *s)
 {
 	struct message *m;
@@ -130,7 +91,7 @@ static struct message *next_match(struct command_line *s)
 		return m && !m->removed ? m : NULL;
 	}
 	while ((m = records_next(s->commands->with.records, &s->position)) != NULL)
-		if (matches(m, view_of(s->filter)))
+		if (entry_matches(m, view_of(s->filter)))
 			return m;
 	return NULL;
 }
@@ -173,69 +134,56 @@ static void tell_again(struct timer *t)
 
 /* ---- listing ---- */
 
-static char state_of(const struct message *m)
+/* The next messages, as many as one round may look at or a packet holds; false: there are no more.
+ */
+static bool list_all(struct command_line *s)
 {
-	if (m->held)
-		return 'h';
-	return message_deliveries(m)->count || m->in_line || message_count(m, RECIPIENT_ASKED) ||
-	                       m->next.at_ms == 0
-	               ? 'a'
-	               : 'd';
-}
+	const struct records *records = s->commands->with.records;
+	uint64_t id = 0;
+	uint32_t looked = 0;
+	bool more = true;
 
-static int64_t next_wall_ms(const struct message *m)
-{
-	return clock_wall_ms() + m->next.at_ms - clock_ms();
-}
+	while (looked < MESSAGES_PER_ROUND && s->out.bytes.len < CONTROL_BATCH_BYTES &&
+	       (more = ordered_next(s->ordered, &id))) {
+		const struct message *m = records_find(records, id);
 
-static void put_entry(struct wire_out *out, const struct message *m)
-{
-	static struct control_entry e;
-	static struct text list;
-	const struct recipient *last = NULL;
-
-	if (list.max == 0)
-		text_init(&list, CONTROL_RECIPIENT_LIST_MAX);
-	text_clear(&list);
-	queue_id_text(m->id, e.id);
-	e.state = state_of(m);
-	e.bytes = m->message_bytes;
-	e.arrived_s = m->arrived_ms / 1000;
-	e.next_s = e.state == 'd' ? next_wall_ms(m) / 1000 : 0;
-	string_put(e.sender, sizeof e.sender, view_of(message_sender(m)));
-	e.recipients = message_left(m);
-	for (uint32_t i = 0; i < m->recipient_count && !list.full; i++) {
-		const struct recipient *r = &m->recipients[i];
-		struct view address = view_of(recipient_address(m, r));
-
-		if (r->state == RECIPIENT_GONE)
-			continue;
-		if (r->said && (last == NULL || r->said_s > last->said_s))
-			last = r;
-		if (list.len + address.len + 1 <= CONTROL_RECIPIENT_LIST_MAX / 2) {
-			if (list.len)
-				text_add_byte(&list, '\n');
-			text_add(&list, address);
-		}
+		if (m && entry_matches(m, view_of(s->filter)))
+			entry_put(&s->out, m);
+		looked += m ? 1 + m->recipient_count : 1;
 	}
-	e.recipient_list = text_view(&list);
-	string_cut(e.reason, sizeof e.reason, view_of(last ? saying_text(last->said) : ""));
-	control_entry_put(out, &e);
+	return more;
 }
 
-/* One packet. */
+static bool list_one(struct command_line *s)
+{
+	const struct message *m = next_match(s);
+
+	if (m)
+		entry_put(&s->out, m);
+	return m != NULL;
+}
+
+/* At most one packet. */
 static void list_some(struct command_line *s)
 {
-	struct message *m = NULL;
+	uint64_t id;
+	bool one = queue_id_parse(view_of(s->filter), &id);
 
+	if (!one && s->ordered == NULL)
+		s->ordered = ordered_new(s->commands->with.records);
+	if (!one && ordered_work(s->ordered))
+		return;
 	wire_begin(&s->out, CONTROL_QUEUE_ENTRY);
-	while (s->out.bytes.len < CONTROL_BATCH_BYTES && (m = next_match(s)) != NULL)
-		put_entry(&s->out, m);
-	s->unsent = true;
-	if (s->out.bytes.len > 1)
-		return; /* when that was the last one, the next packet is the end */
+	bool more = one ? list_one(s) : list_all(s);
+
+	s->unsent =
+		s->out.bytes.len > 1; /* when that was the last one, the next packet is the end */
+	if (s->unsent || more)
+		return;
+	ordered_free(&s->ordered);
 	s->doing = CONTROL_END;
 	control_end_put(&s->out, 0, "");
+	s->unsent = true;
 }
 
 /* ---- one message ---- */
@@ -302,10 +250,10 @@ static void show(struct command_line *s)
 	}
 	queue_id_text(m->id, id);
 	say(s, "id: %s", id);
-	say(s, "state: %s", m->held ? "held" : state_of(m) == 'd' ? "deferred" : "active");
+	say(s, "state: %s", m->held ? "held" : entry_state(m) == 'd' ? "deferred" : "active");
 	say(s, "arrived: %s", stamp(m->arrived_ms));
 	if (m->next.at_ms)
-		say(s, "next attempt: %s (attempts so far: %u)", stamp(next_wall_ms(m)),
+		say(s, "next attempt: %s (attempts so far: %u)", stamp(entry_next_wall_ms(m)),
 		    m->attempts);
 	say(s, "bytes: %llu", (unsigned long long)m->message_bytes);
 	say(s, "from: <%s>", message_sender(m));
@@ -415,7 +363,7 @@ static void begin_list(struct command_line *s, struct wire_in *in)
 		control_end_put(
 			&s->out, EXIT_PERMANENT,
 			"queued does not know this request: posthouse and queued are of different versions");
-	} else if (!filter_ok(view_of(s->filter))) {
+	} else if (!entry_filter_ok(view_of(s->filter))) {
 		control_end_put(&s->out, EXIT_PERMANENT,
 		                "a filter is an id, from:ADDRESS, to:ADDRESS or domain:NAME");
 	} else {

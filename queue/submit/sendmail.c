@@ -168,7 +168,7 @@ static int take_options(struct sending *s, enum mode *mode, int argc, char **arg
 static int ask_queue(const struct sending *s, enum mode mode)
 {
 	struct reason why;
-	struct queue_list list;
+	struct queue_list list = { .out = stdout };
 	struct control_counts counts;
 	int fd = queue_ask_open(s->paths.run, &why), done = -1;
 
@@ -177,12 +177,11 @@ static int ask_queue(const struct sending *s, enum mode mode)
 		return fd == -EXIT_TEMPORARY ? EX_UNAVAILABLE : EX_NOPERM;
 	}
 	if (mode == MODE_LIST) {
-		done = queue_ask_list(fd, "", &list, &why);
+		done = queue_ask_list(fd, "", queue_list_print, &list, &why);
 		if (done == 0)
-			queue_list_print(&list, stdout);
+			queue_list_print_end(&list);
 		if (done == 0 && queue_ask_counts(fd, &counts) == 0)
 			queue_list_print_counts(&counts, stdout);
-		queue_list_free(&list);
 	} else if (queue_ask_change(fd, CONTROL_QUEUE_RETRY, "", &why) >= 0) {
 		done = 0;
 	}

@@ -141,7 +141,7 @@ def after_stop(house, behind, remote, old):
     is_(mark.read_bytes(), b"", "a stop in the middle of a start after a clean stop is one too")
     behind.go()
     house.restart()
-    is_(sorted(e["id"] for e in house.list()), old, "nothing is lost")
+    is_([e["id"] for e in house.list()], old, "nothing is lost, and the oldest is listed first")
 
 
 def clock_set_back(so, scratch, house, behind, old):
