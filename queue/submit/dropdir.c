@@ -19,11 +19,10 @@
 enum {
 	SCAN_MS = 60000,
 	SCAN_SOON_MS = 50,
-	AGAIN_MS = 1000,             /* for what could not be taken; doubled up to SCAN_MS */
-	SCAN_FILES_MAX = 1000,       /* tried in one turn; the scan goes on at once afterwards */
-	STALE_S = 24 * 3600,         /* a file that drop never finished */
-	BAD_KEEP_S = 14 * 24 * 3600, /* one that can never be sent, for the operator */
-	WAITING_MAX = 20000, /* names; the others are tried at each scan, and told of together */
+	AGAIN_MS = 1000,       /* for what could not be taken; doubled up to SCAN_MS */
+	SCAN_FILES_MAX = 1000, /* tried in one turn; the scan goes on at once afterwards */
+	STALE_S = 24 * 3600,   /* a file that drop never finished */
+	WAITING_MAX = 20000,   /* names; the others are tried at each scan, and told of together */
 	SENT_MAX = 1000,
 	NAME_BYTES = 300
 };
@@ -402,27 +401,6 @@ static bool look_at_unfinished(const char *name)
 	return true;
 }
 
-static bool look_at_bad(const char *name)
-{
-	bool told;
-
-	if (!is_older(name, BAD_KEEP_S) || !is_due(find(name)))
-		return false;
-	if (unlinkat(drops.directory, name, 0) == 0) {
-		log_warn("event=drop-removed file=%s reason=\"kept for %d days\"",
-		         log_quote(view_of(name)), BAD_KEEP_S / 86400);
-		return true;
-	}
-	int error = errno;
-
-	put_off(name, false, &told);
-	errno = error;
-	if (!told)
-		log_warn("event=drop-stuck file=%s reason=\"it cannot be removed: %m\"",
-		         log_quote(view_of(name)));
-	return true;
-}
-
 /* Was it tried? */
 static bool look_at(const char *name)
 {
@@ -434,8 +412,6 @@ static bool look_at(const char *name)
 		return remove_sent(name);
 	if (view_starts(v, VIEW(UNFINISHED)))
 		return look_at_unfinished(name);
-	if (view_starts(v, VIEW(BAD)))
-		return look_at_bad(name);
 	return name[0] != '.' && take(name, name);
 }
 

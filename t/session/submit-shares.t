@@ -181,17 +181,6 @@ def space_while_it_is_written():
         subprocess.run(["umount", "--lazy", drop], check=True)
 
 
-def old_bad_ones():
-    with House(started=False) as house:
-        drop = house.directory / "drop"
-        for name in (".bad-old", ".bad-new"):
-            (drop / name).write_bytes(b"nonsense")
-        os.utime(drop / ".bad-old", (time.time() - 15 * 86400,) * 2)
-        house.start()
-        ok(house.wait_for(lambda: house.dropped() == [".bad-new"]), "what can never be sent is removed after two weeks", house.dropped())
-        ok(house.wait_for(lambda: "event=drop-removed file=.bad-old" in house.program.log()), "with a line in the log")
-
-
 OWN = ["unshare", "-m", "--propagation", "private"]
 if sys.argv[1:] == ["--mounted"]:
     space_while_it_is_written()
@@ -200,7 +189,6 @@ else:
     patience()
     files()
     space()
-    old_bad_ones()
     if not ROOT:
         skip("a small disk", "needs root, to mount one")
     elif not shutil.which("unshare") or subprocess.run([*OWN, "true"], capture_output=True).returncode:
