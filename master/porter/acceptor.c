@@ -14,7 +14,12 @@
 #include "lib/base/program.h"
 #include "lib/conf/services.h"
 
-enum { ACCEPTORS_MAX = LISTENERS_MAX, ACCEPTS_PER_TURN = 32, ACCEPT_PAUSE_MS = 1000 };
+enum {
+	ACCEPTORS_MAX = LISTENERS_MAX,
+	ACCEPTS_PER_TURN = 32,
+	ACCEPT_PAUSE_MS = 1000,
+	LEFT_MS = 1000
+};
 
 static struct {
 	struct loop *loop;
@@ -22,8 +27,9 @@ static struct {
 	struct acceptor all[ACCEPTORS_MAX];
 	unsigned count;
 	bool open[CONNECTION_SERVICES];
-	bool tls_full;
+	bool shared, tls_full;
 	struct timer pause; /* set: nothing is accepted until then */
+	struct timer left;  /* while full: whom does nobody take? */
 } acceptors;
 
 static const enum connection_service protocols[SERVICES] = {
@@ -87,10 +93,16 @@ void acceptors_open(enum connection_service service)
 
 void acceptors_set_tls_full(bool full)
 {
+	full = full && acceptors.shared;
 	if (acceptors.tls_full == full)
 		return;
 	acceptors.tls_full = full;
 	watch_those_that_may();
+	if (full)
+		loop_timer_set(acceptors.loop, &acceptors.left,
+		               loop_now_ms(acceptors.loop) + LEFT_MS);
+	else
+		loop_timer_clear(acceptors.loop, &acceptors.left);
 }
 
 void acceptors_close(void)
@@ -100,6 +112,7 @@ void acceptors_close(void)
 		close(acceptors.all[i].watch.fd);
 	}
 	acceptors.count = 0;
+	loop_timer_clear(acceptors.loop, &acceptors.left);
 }
 
 /* ---- who ---- */
@@ -135,6 +148,16 @@ static void accept_clients(struct watch *w, unsigned events)
 		if (errno != EINTR && errno != ECONNABORTED)
 			return;
 	}
+}
+
+/* Whoever has room has taken its clients by now. */
+static void left_due(struct timer *t)
+{
+	for (unsigned i = 0; i < acceptors.count && !loop_timer_is_set(&acceptors.pause); i++)
+		if (acceptors.all[i].tls && acceptors.open[acceptors.all[i].service])
+			accept_clients(&acceptors.all[i].watch, LOOP_READ);
+	if (acceptors.tls_full)
+		loop_timer_set(acceptors.loop, t, loop_now_ms(acceptors.loop) + LEFT_MS);
 }
 
 /* ---- the start ---- */
@@ -180,8 +203,10 @@ void acceptors_take(void)
 		take(fd, view_skip(view_of(name), strlen("listen.")));
 }
 
-void acceptors_start(struct loop *loop, acceptor_accepted *accepted)
+void acceptors_start(struct loop *loop, acceptor_accepted *accepted, bool shared)
 {
+	acceptors.shared = shared;
+	acceptors.left.due = left_due;
 	acceptors.loop = loop;
 	acceptors.accepted = accepted;
 	acceptors.pause.due = pause_over;

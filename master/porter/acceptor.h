@@ -22,12 +22,14 @@ typedef void acceptor_accepted(const struct acceptor *a, int fd, const struct ne
 
 /* Before the jail: the descriptors "listen.SERVICE.N". */
 void acceptors_take(void);
-void acceptors_start(struct loop *loop, acceptor_accepted *accepted);
+/* shared: other processes accept from them, too. */
+void acceptors_start(struct loop *loop, acceptor_accepted *accepted, bool shared);
 /* The services that have a socket, as bits 1 << enum connection_service. */
 unsigned acceptors_services(void);
 /* This service's clients can be greeted from now on. */
 void acceptors_open(enum connection_service service);
-/* While full, clients of sockets with TLS from the first byte are left to another process. */
+/* While full, clients of sockets with TLS from the first byte are left to another process, where
+ * there are others; those that none of them takes for a second are accepted all the same. */
 void acceptors_set_tls_full(bool full);
 /* For good: nothing is accepted any more. */
 void acceptors_close(void);

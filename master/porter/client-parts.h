@@ -8,6 +8,7 @@
 #include "lib/base/loop.h"
 #include "master/porter/client.h"
 #include "master/porter/pool.h"
+#include "master/porter/pressure.h"
 
 enum client_state {
 	CLIENT_PROXY,     /* its balancer owes a PROXY header */
@@ -26,6 +27,8 @@ struct client {
 	struct watch watch; /* the socket, until it is a relay's; in CLIENT_HANDED the token */
 	struct timer timer;
 	struct link all;
+	struct share waits;       /* in clients.waiting */
+	struct share secures;     /* in clients.securing */
 	struct pool_client place; /* its worker, or its place among those that wait for one */
 	const struct acceptor *acceptor;
 	struct relay *relay;
@@ -47,6 +50,10 @@ struct clients {
 	uint64_t next_id;
 	bool retiring, stopping;
 	struct timer stop;
+	/* By the owners of their addresses: those without a session, and those of them, or behind
+	 * it, that have TLS or their place for it. */
+	struct shares *waiting, *securing;
+	struct pressure pressure; /* of all */
 };
 
 extern struct clients clients;
@@ -61,11 +68,13 @@ void client_set_deadline(struct client *c, int64_t delay_ms);
 void client_log_refusal(const struct client *c, const char *reason);
 /* No descriptors or memory for a relay (errno); paced. */
 void client_log_relay_failed(void);
+bool client_tls_is_full(void);
 void client_count_relay(struct client *c); /* until client_end_relay */
 void client_end_relay(struct client *c);   /* harmless without TLS */
 void client_close_socket(struct client *c);
 /* Last words to a client outside; nothing is said in clear to one that speaks TLS. */
 void client_dismiss(struct client *c, struct view words);
+void client_refuse_tls(struct client *c); /* before its handshake */
 /* No worker will come, or none can be given the client. */
 void client_refuse(struct pool_client *place);
 void client_turned_away(struct pool_client *place); /* too many wait for one */
@@ -75,6 +84,22 @@ void client_forget_proxy_header(struct client *c);
 void client_free(struct client *c);
 /* Retiring or stopping: is there anything left to do? */
 void clients_check_end(void);
+
+/* ---- client-crowd.c, beside client-state.c ---- */
+void client_crowds_start(void);
+/* After each change of what it is. */
+void client_weigh(struct client *c);
+void client_weigh_no_more(struct client *c);
+/* There is no place for a newcomer: has another one, of a heavier network, given way? */
+bool client_has_way(const struct client *newcomer);
+bool client_has_way_to_tls(const struct client *newcomer);
+/* One more: is there less time from now on? */
+void client_adds_pressure(const struct client *c);
+void client_set_first_line_deadline(struct client *c);
+void client_set_handshake_deadline(struct client *c);
+/* Its time is over: is that for pressure? Then it is counted for the log, and no line of its own.
+ */
+bool client_had_less_time(const struct client *c);
 
 /* ---- client-tls.c ---- */
 void client_tls_expect(struct client *c); /* from the first byte, when that has come */

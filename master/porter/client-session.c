@@ -96,6 +96,7 @@ bool client_session_serve(struct pool_client *place, struct worker *w)
 	pool_bind(place, w);
 	loop_timer_clear(clients.with.loop, &c->timer);
 	client_enter(c, CLIENT_SESSION);
+	client_adds_pressure(c);
 	/* The session has it, and here it stays to end that: not read, not watched. */
 	if (c->relay == NULL)
 		loop_unwatch(clients.with.loop, &c->watch);

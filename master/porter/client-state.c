@@ -52,6 +52,7 @@ void client_enter(struct client *c, enum client_state state)
 	if (client_is_outside(c->state) && !client_is_outside(state))
 		clients.outside--;
 	c->state = state;
+	client_weigh(c);
 }
 
 void client_set_deadline(struct client *c, int64_t delay_ms)
@@ -84,6 +85,11 @@ void client_log_relay_failed(void)
 		log_warn("event=relay-failed more=%u reason=\"%m\"", more);
 }
 
+bool client_tls_is_full(void)
+{
+	return clients.relays >= (unsigned)clients.with.settings->porter_sessions;
+}
+
 static void count_relay(struct client *c, bool counted)
 {
 	if (c->relay_counted == counted)
@@ -93,7 +99,8 @@ static void count_relay(struct client *c, bool counted)
 		clients.relays++;
 	else
 		clients.relays--;
-	acceptors_set_tls_full(clients.relays >= (unsigned)clients.with.settings->porter_sessions);
+	client_weigh(c);
+	acceptors_set_tls_full(client_tls_is_full());
 }
 
 void client_count_relay(struct client *c)
@@ -144,6 +151,7 @@ void client_free(struct client *c)
 	pool_leave(&c->place);
 	loop_timer_clear(clients.with.loop, &c->timer);
 	client_end_relay(c);
+	client_weigh_no_more(c);
 	client_forget_proxy_header(c);
 	if (c->token >= 0)
 		close(c->token);
@@ -165,6 +173,18 @@ static void discard_input(int fd)
 	for (unsigned turn = 0; turn < DISCARD_TURNS; turn++)
 		if (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) <= 0)
 			return;
+}
+
+/* TLS has no words for it before the handshake, but this alert: internal_error (RFC 8446 section
+ * 6.2), which is one that a client may try again after. */
+void client_refuse_tls(struct client *c)
+{
+	static const char alert[] = { 21, 3, 1, 0, 2, 2, 80 };
+
+	if (send(c->watch.fd, alert, sizeof alert, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		shutdown(c->watch.fd, SHUT_WR);
+	discard_input(c->watch.fd);
+	client_free(c);
 }
 
 /* Last words to a client outside; nothing is said in clear to one that speaks TLS. */
@@ -213,7 +233,7 @@ void client_greet(struct client *c)
 	struct view greeting = view_of(c->relay ? lines->secured : lines->clear);
 
 	client_enter(c, CLIENT_SILENT);
-	client_set_deadline(c, clients.with.settings->porter_idle_timeout_ms);
+	client_set_first_line_deadline(c);
 	if (c->relay) {
 		relay_write(c->relay, greeting);
 	} else if (send(c->watch.fd, greeting.data, greeting.len, MSG_DONTWAIT | MSG_NOSIGNAL) !=

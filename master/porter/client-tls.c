@@ -31,9 +31,14 @@ void client_tls_expect(struct client *c)
 		client_free(c);
 		return;
 	}
+	if (client_tls_is_full() && !client_has_way_to_tls(c)) {
+		client_log_refusal(c, "porter.sessions");
+		client_refuse_tls(c);
+		return;
+	}
 	client_count_relay(c);
 	client_enter(c, CLIENT_UNSECURED);
-	client_set_deadline(c, clients.with.settings->porter_idle_timeout_ms);
+	client_set_first_line_deadline(c);
 	if (!loop_is_watched(&c->watch))
 		loop_watch(clients.with.loop, &c->watch, LOOP_READ);
 }
@@ -45,7 +50,7 @@ void client_tls_begin(struct client *c)
 	loop_unwatch(clients.with.loop, &c->watch);
 	c->watch.fd = -1;
 	client_enter(c, CLIENT_HANDSHAKE);
-	client_set_deadline(c, CONNECTION_HANDSHAKE_MS);
+	client_set_handshake_deadline(c);
 	if (!begin_relay(c, fd))
 		client_free(c);
 }

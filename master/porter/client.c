@@ -34,11 +34,17 @@ static void timed_out(struct timer *t)
 		break;
 	case CLIENT_UNSECURED:
 	case CLIENT_SILENT:
-		log_debug("event=idle-timeout client=%s", client_text(c));
+		if (!client_had_less_time(c))
+			log_debug("event=idle-timeout client=%s", client_text(c));
 		client_dismiss(c, view_of(client_lines(c)->timeout));
 		break;
-	case CLIENT_STARTTLS:
-	case CLIENT_HANDSHAKE: client_tls_log_failed(c, "timeout"); break;
+	case CLIENT_HANDSHAKE:
+		if (client_had_less_time(c))
+			client_tls_failed(c);
+		else
+			client_tls_log_failed(c, "timeout");
+		break;
+	case CLIENT_STARTTLS: client_tls_log_failed(c, "timeout"); break;
 	default: client_free(c); break;
 	}
 }
@@ -102,12 +108,21 @@ static void socket_ready(struct watch *w, unsigned events)
 		find_worker(c);
 }
 
+static enum limit enter(const struct client *c)
+{
+	enum limit over =
+		limits_enter(clients.with.limits, &c->client, loop_now_ms(clients.with.loop));
+
+	if (over == LIMIT_CLIENTS && client_has_way(c))
+		over = limits_enter_place(clients.with.limits, &c->client);
+	return over;
+}
+
 /* Its address is known: is there room, and what comes first? */
 static void begin(struct client *c)
 {
 	net_address_owners(&c->client, &c->place.turn.owners);
-	enum limit over =
-		limits_enter(clients.with.limits, &c->client, loop_now_ms(clients.with.loop));
+	enum limit over = enter(c);
 
 	if (over != LIMIT_NONE) {
 		client_log_refusal(c, limit_name(over));
@@ -115,6 +130,8 @@ static void begin(struct client *c)
 		return;
 	}
 	c->counted = true;
+	client_weigh(c);
+	client_adds_pressure(c);
 	if (c->acceptor->tls) {
 		client_tls_expect(c);
 	} else if (c->place.service == CONNECTION_SMTP &&
@@ -258,7 +275,8 @@ void clients_start(const struct clients_setup *setup)
 	clients.with = *setup;
 	clients.next_id = (uint64_t)clock_wall_us();
 	clients.stop.due = stop_due;
-	acceptors_start(setup->loop, accepted);
+	client_crowds_start();
+	acceptors_start(setup->loop, accepted, setup->settings->porter_processes > 1);
 	relays_start(setup->loop, &of_relays);
 	pools_start(setup->loop, &of_pools, acceptors_services(), setup->settings);
 }

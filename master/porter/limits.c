@@ -9,16 +9,11 @@
 #include "lib/base/log.h"
 #include "lib/base/pace.h"
 
-enum { IPV4_NETWORK_BYTES = 3, IPV6_NETWORK_BYTES = 7, SWEEP_STEPS = 4 };
-
-struct key {
-	uint8_t family, bits;
-	uint8_t bytes[16];
-};
+enum { SWEEP_STEPS = 4 };
 
 struct entry {
 	struct hashed hashed;
-	struct key key;
+	struct share_key key; /* of a network or an address: their lengths differ */
 	unsigned clients;
 	struct window arrivals; /* addresses only */
 };
@@ -66,7 +61,7 @@ void limits_free(struct limits **limits)
 	*limits = NULL;
 }
 
-static uint32_t hash_of(const struct limits *l, const struct key *key)
+static uint32_t hash_of(const struct limits *l, const struct share_key *key)
 {
 	unsigned char hash[crypto_shorthash_BYTES];
 	uint32_t n;
@@ -76,24 +71,7 @@ static uint32_t hash_of(const struct limits *l, const struct key *key)
 	return n;
 }
 
-static struct key address_key(const struct net_address *a)
-{
-	struct key key = { .family = a->family, .bits = a->family == 4 ? 32 : 128 };
-
-	memcpy(key.bytes, a->bytes, a->family == 4 ? 4 : 16);
-	return key;
-}
-
-static struct key network_key(const struct net_address *a)
-{
-	unsigned bytes = a->family == 4 ? IPV4_NETWORK_BYTES : IPV6_NETWORK_BYTES;
-	struct key key = { .family = a->family, .bits = (uint8_t)(bytes * 8) };
-
-	memcpy(key.bytes, a->bytes, bytes);
-	return key;
-}
-
-static struct entry *find(const struct limits *l, const struct key *key, uint32_t hash)
+static struct entry *find(const struct limits *l, const struct share_key *key, uint32_t hash)
 {
 	HASH_EACH(e, &l->entries, hash, struct entry, hashed)
 		if (memcmp(&e->key, key, sizeof *key) == 0)
@@ -101,7 +79,7 @@ static struct entry *find(const struct limits *l, const struct key *key, uint32_
 	return NULL;
 }
 
-static struct entry *find_or_make(struct limits *l, const struct key *key)
+static struct entry *find_or_make(struct limits *l, const struct share_key *key)
 {
 	uint32_t hash = hash_of(l, key);
 	struct entry *e = find(l, key, hash);
@@ -137,28 +115,36 @@ static bool reached(unsigned count, unsigned most)
 
 enum limit limits_enter(struct limits *l, const struct net_address *client, int64_t now_ms)
 {
-	struct key address = address_key(client), network = network_key(client);
+	struct share_path owners;
 
+	net_address_owners(client, &owners);
 	sweep(l, now_ms);
-	struct entry *from = find_or_make(l, &address);
-
-	if (over_rate(l, from, now_ms))
+	if (over_rate(l, find_or_make(l, &owners.keys[NET_SITE]), now_ms))
 		return LIMIT_RATE;
-	if (reached(l->clients, l->most.clients))
-		return LIMIT_CLIENTS;
+	return limits_enter_place(l, client);
+}
+
+enum limit limits_enter_place(struct limits *l, const struct net_address *client)
+{
+	struct share_path owners;
+
+	net_address_owners(client, &owners);
+	struct entry *from = find_or_make(l, &owners.keys[NET_SITE]);
+	struct entry *around = find_or_make(l, &owners.keys[NET_NETWORK]);
+
 	if (reached(from->clients, l->most.per_address))
 		return LIMIT_ADDRESS;
-	struct entry *around = find_or_make(l, &network);
-
 	if (reached(around->clients, l->most.per_network))
 		return LIMIT_NETWORK;
+	if (reached(l->clients, l->most.clients))
+		return LIMIT_CLIENTS;
 	l->clients++;
 	from->clients++;
 	around->clients++;
 	return LIMIT_NONE;
 }
 
-static void leave(struct limits *l, const struct key *key)
+static void leave(struct limits *l, const struct share_key *key)
 {
 	struct entry *e = find(l, key, hash_of(l, key));
 
@@ -169,10 +155,11 @@ static void leave(struct limits *l, const struct key *key)
 
 void limits_leave(struct limits *l, const struct net_address *client)
 {
-	struct key address = address_key(client), network = network_key(client);
+	struct share_path owners;
 
-	leave(l, &address);
-	leave(l, &network);
+	net_address_owners(client, &owners);
+	leave(l, &owners.keys[NET_SITE]);
+	leave(l, &owners.keys[NET_NETWORK]);
 	l->clients--;
 }
 

@@ -8,16 +8,15 @@
 #include "lib/conf/settings.h"
 #include "lib/wire/hub.h"
 #include "lib/wire/master.h"
+#include "master/porter/pressure.h"
+#include "master/porter/tally.h"
 
 enum {
 	POOLS_MAX = 8,
 	WORKERS_MAX = 100000,
 	WAITING_MAX = 10000, /* clients that wait for the workers of one program */
 	ASK_AGAIN_MS = 1000,
-	/* Sessions that give way are told to the log in one line, soon after the first and then
-	 * once a minute. */
-	TELL_SOON_MS = 1000,
-	TELL_AGAIN_MS = 60000,
+	PRESSED_MS = 1000,
 	NOBODY = -1
 };
 
@@ -32,8 +31,9 @@ struct pool {
 	struct list away;    /* pool_client.turn.promised: those that the loop turns away */
 	struct deferred due; /* clients wait: who gives way? */
 	struct timer again;  /* asks for workers once more while clients wait */
-	unsigned gave_way;   /* not told to the log yet */
-	struct timer tell;
+	struct pressure pressure;
+	struct timer pressed; /* while it is on: who has stood still for too long? */
+	struct tally gave_way;
 };
 
 struct worker {
@@ -111,23 +111,17 @@ static void serve_waiting(struct pool *p)
 
 /* ---- who gives way ---- */
 
-static void tell_given_way(struct timer *t)
+static void tell_given_way(struct tally *t, unsigned count)
 {
-	struct pool *p = loop_owner(t, struct pool, tell);
+	struct pool *p = loop_owner(t, struct pool, gave_way);
 
-	if (p->gave_way == 0)
-		return;
 	log_warn("event=crowded wire=%s sessions=%zu waiting=%zu ended=%u setting=%s", p->name,
-	         p->server.lines.count, turns_waiting(&p->turns), p->gave_way, p->setting);
-	p->gave_way = 0;
-	loop_timer_set(pools.loop, t, loop_now_ms(pools.loop) + TELL_AGAIN_MS);
+	         p->server.lines.count, turns_waiting(&p->turns), count, p->setting);
 }
 
 static void give_way(struct pool *p, struct turn *turn)
 {
-	p->gave_way++;
-	if (!loop_timer_is_set(&p->tell))
-		loop_timer_set(pools.loop, &p->tell, loop_now_ms(pools.loop) + TELL_SOON_MS);
+	tally_add(&p->gave_way);
 	pools.tell.give_way(client_of_turn(turn));
 }
 
@@ -153,6 +147,42 @@ static void make_room(struct deferred *d)
 		give_way(p, turn);
 	while ((turn = turns_claim_again(&p->turns, now)) != NULL)
 		give_way(p, turn);
+}
+
+static bool pressure_begins_now(struct pool *p)
+{
+	return pressure_begins(&p->pressure, p->server.lines.count - p->server.idle_lines.count,
+	                       p->workers_max);
+}
+
+static void look_under_pressure(struct timer *t)
+{
+	struct pool *p = loop_owner(t, struct pool, pressed);
+	int64_t now = loop_now_ms(pools.loop);
+	struct turn *turn;
+
+	while ((turn = turns_expired(&p->turns, now, PRESSURE_SESSION_MS)) != NULL)
+		give_way(p, turn);
+	pressure_begins_now(p);
+	if (p->pressure.on)
+		loop_timer_set(pools.loop, t, now + PRESSED_MS);
+}
+
+bool pool_pressure_begins(enum connection_service service)
+{
+	struct pool *p = pools.of_service[service];
+
+	if (!pressure_begins_now(p))
+		return false;
+	loop_timer_set(pools.loop, &p->pressed, loop_now_ms(pools.loop) + PRESSED_MS);
+	return true;
+}
+
+bool pool_is_pressed(enum connection_service service)
+{
+	const struct pool *p = pools.of_service[service];
+
+	return p != NULL && p->pressure.on;
 }
 
 static void again_due(struct timer *t)
@@ -374,7 +404,8 @@ static void heard_of_progress(struct worker *w, struct wire_in *in)
 	if (!wire_end(in))
 		hub_line_drop(&w->line, "invalid message");
 	else
-		turns_progress(&pool_of(w->line.server)->turns, &w->client->turn, progress);
+		turns_progress(&pool_of(w->line.server)->turns, &w->client->turn, progress,
+		               loop_now_ms(pools.loop));
 }
 
 static void message(struct hub_line *line, struct wire_in *in)
@@ -429,7 +460,8 @@ static void pool_start(struct pool *p, const char *name, int fd)
 	string_put(p->name, sizeof p->name, view_of(name));
 	turns_start(&p->turns);
 	p->again.due = again_due;
-	p->tell.due = tell_given_way;
+	p->pressed.due = look_under_pressure;
+	p->gave_way = (struct tally){ .loop = pools.loop, .tell = tell_given_way };
 	p->due.run = make_room;
 	p->server = (struct hub){
 		.loop = pools.loop,

@@ -62,6 +62,11 @@ enum wire_result pool_send(struct worker *w, const struct wire_out *out);
 void pool_bind(struct pool_client *c, struct worker *w); /* it waits no longer */
 void pool_give_back(struct worker *w);
 
+/* Three quarters of a service's sessions are taken: true when it begins. From then on, until they
+ * are less than half, sessions that make no progress end after PRESSURE_SESSION_MS. */
+bool pool_pressure_begins(enum connection_service service);
+bool pool_is_pressed(enum connection_service service);
+
 /* Among those that wait; false: they are too many. */
 bool pool_wait(struct pool_client *c);
 void pool_leave(struct pool_client *c); /* waits no longer, if it does */

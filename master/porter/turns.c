@@ -48,10 +48,27 @@ struct turn *turns_next(const struct turns *t)
 	return t->promised.first != NULL ? first_promised(t) : turn_of(shares_next(t->waiting));
 }
 
+static void stand_still(struct turns *t, struct turn *turn, int64_t now_ms)
+{
+	if (turn->standing.list == NULL)
+		turn->stands_ms = now_ms;
+	list_add_last(&t->standing, &turn->standing);
+}
+
+/* It has to give its place. */
+static struct turn *give(struct turn *turn)
+{
+	list_remove(&turn->standing);
+	shares_remove(&turn->share);
+	turn->gone = true;
+	return turn;
+}
+
 void turns_serve(struct turns *t, struct turn *turn, int64_t now_ms)
 {
 	t->idle_ms = now_ms;
 	list_remove(&turn->promised);
+	stand_still(t, turn, now_ms);
 	if (turn->holds)
 		return;
 	shares_served(&turn->share);
@@ -59,19 +76,23 @@ void turns_serve(struct turns *t, struct turn *turn, int64_t now_ms)
 	stand_in(t->yielding, turn);
 }
 
-void turns_progress(struct turns *t, struct turn *turn, bool progress)
+void turns_progress(struct turns *t, struct turn *turn, bool progress, int64_t now_ms)
 {
 	if (turn->gone)
 		return;
-	if (progress)
+	if (progress) {
+		list_remove(&turn->standing);
 		shares_remove(&turn->share);
-	else
+	} else {
+		stand_still(t, turn, now_ms);
 		stand_in(t->yielding, turn);
+	}
 }
 
 void turns_leave(struct turn *turn)
 {
 	list_remove(&turn->promised);
+	list_remove(&turn->standing);
 	shares_remove(&turn->share);
 	turn->holds = false;
 }
@@ -89,14 +110,12 @@ static struct turn *claim_for(struct turns *t, struct turn *newcomer)
 
 	if (giver == NULL)
 		return NULL;
+	if (giver->promised.list == NULL)
+		return give(giver);
+	list_remove(&giver->promised);
 	shares_remove(&giver->share);
-	if (giver->promised.list == NULL) {
-		giver->gone = true;
-	} else {
-		list_remove(&giver->promised);
-		giver->holds = false;
-		stand_in(t->waiting, giver);
-	}
+	giver->holds = false;
+	stand_in(t->waiting, giver);
 	return giver;
 }
 
@@ -145,7 +164,12 @@ struct turn *turns_claim_again(struct turns *t, int64_t now_ms)
 	stand_in(t->yielding, newcomer);
 	if (giver == NULL || giver->promised.list != NULL)
 		return NULL;
-	shares_remove(&giver->share);
-	giver->gone = true;
-	return giver;
+	return give(giver);
+}
+
+struct turn *turns_expired(struct turns *t, int64_t now_ms, int64_t most_ms)
+{
+	struct turn *first = list_owner_or_null(t->standing.first, struct turn, standing);
+
+	return first != NULL && now_ms - first->stands_ms >= most_ms ? give(first) : NULL;
 }

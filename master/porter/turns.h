@@ -20,6 +20,8 @@ struct turn {
 	struct share share;       /* while it waits, or holds a place that it may have to give */
 	struct link promised;     /* waits for the place that another one gives */
 	int64_t asked_ms;         /* promised: since when */
+	struct link standing;     /* has its place, and makes no progress */
+	int64_t stands_ms;        /* since when */
 	bool holds;               /* has a place; or is promised one, and counts as if it had it */
 	bool gone;                /* has given its place */
 };
@@ -27,7 +29,7 @@ struct turn {
 /* Zeroed at first; turns_start before its use. */
 struct turns {
 	struct shares *waiting, *yielding;
-	struct list promised;
+	struct list promised, standing;
 	int64_t idle_ms; /* when there was last a worker for each, or one for somebody */
 };
 
@@ -50,7 +52,7 @@ struct turn *turns_next(const struct turns *turns);
 /* It has got it, or had it without waiting. */
 void turns_serve(struct turns *turns, struct turn *turn, int64_t now_ms);
 /* Of one with a place: it makes progress, and does not give it; or no more. */
-void turns_progress(struct turns *turns, struct turn *turn, bool progress);
+void turns_progress(struct turns *turns, struct turn *turn, bool progress, int64_t now_ms);
 /* It neither waits nor holds any more; harmless when it has not. */
 void turns_leave(struct turn *turn);
 
@@ -61,5 +63,8 @@ bool turns_are_stuck(const struct turns *turns, int64_t now_ms);
 struct turn *turns_claim(struct turns *turns, int64_t now_ms);
 /* The same for one that was promised a place, and whoever was to give it does not. */
 struct turn *turns_claim_again(struct turns *turns, int64_t now_ms);
+/* One that has made no progress for so long, whoever waits: it is to give its place, and has it no
+ * more. NULL: none. */
+struct turn *turns_expired(struct turns *turns, int64_t now_ms, int64_t most_ms);
 
 #endif

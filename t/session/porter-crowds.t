@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import wirehouse as w
-from porterhouse import BUSY, HANDED_OVER, IMAP, NOT_SECURED, PROGRESS, SMTP, STARTTLS, Connection, House, ended, line, quiet
+from porterhouse import BUSY, CLEAR, HANDED_OVER, IMAP, NOT_SECURED, POP3, PROGRESS, SMTP, STARTTLS, TIMEOUT, Connection, House, ended, line, quiet
 from tap import done, is_, ok
 
 CROWD, HONEST = "127.7.7.", "127.200.0.1"
@@ -182,6 +182,40 @@ def tls_gives_way():
     h.stop()
 
 
-for part in (turns, login_gives_way, handed_over_stays, progress_stays, none_comes, tls_gives_way):
+def house_is_full():
+    h = House(settings="porter.clients-max 10\nporter.idle-timeout 1h\n")
+    crowd = []
+    for number in range(1, 11):
+        crowd.append(h.client("imap", f"{CROWD}{number}"))
+        line(crowd[-1])
+    is_(line(h.client("imap", CROWD + "11")), BUSY[IMAP], "all the clients there may be: one more of the same network is refused")
+    honest = h.client("pop3", HONEST)
+    is_(line(honest), CLEAR[POP3], "one of another network is greeted")
+    is_((line(crowd[0]), ended(crowd[0])), (BUSY[IMAP], True), "for which the oldest of the crowd goes")
+    second = h.client("pop3", HONEST)
+    is_((line(second), line(crowd[1])), (CLEAR[POP3], BUSY[IMAP]), "and another one")
+    h.porter.wait_log("ended=2 setting=porter.clients-max")
+    h.stop()
+
+
+def pressure():
+    h = House(settings="login.sessions-max 4\nporter.idle-timeout 1h\n")
+    silent, other = h.client("imap", HONEST), h.client("pop3", HONEST)
+    is_((line(silent), line(other)), (CLEAR[IMAP], CLEAR[POP3]), "two silent clients")
+    workers, sessions = [], []
+    for number in range(3):
+        workers.append(h.worker(IMAP))
+        sessions.append(session(h, workers[-1], "imap", f"127.7.{number}.1"))
+    later = h.client("imap", "127.201.0.1")
+    is_((line(later), line(silent), line(later)), (CLEAR[IMAP], TIMEOUT[IMAP], TIMEOUT[IMAP]),
+        "when three quarters of the sessions are taken, clients that are silent have less time, those that came before, too")
+    is_([line(s) for s, _ in sessions], [BUSY[IMAP]] * 3, "and so have sessions that make no progress, though nobody waits")
+    ok(quiet(other), "another program's clients have not")
+    h.porter.wait_log("ended=2 setting=login.sessions-max")
+    h.porter.wait_log("event=crowded wire=imap-login.connection sessions=3 waiting=0 ended=3 setting=login.sessions-max")
+    h.stop()
+
+
+for part in (turns, login_gives_way, handed_over_stays, progress_stays, none_comes, tls_gives_way, house_is_full, pressure):
     part()
 done()

@@ -332,24 +332,26 @@ def resumption():
 
 
 def full_process():
-    small = House(certificates=certificates, settings="porter.sessions 2\n")
-    first, second = secure(small.client("imaps")), secure(small.client("imaps"))
-    line(first), line(second)
-    third = small.client("imaps")
-    third.settimeout(0.2)
-    try:
-        context().wrap_socket(third)
-        good = False
-    except TimeoutError:
-        good = True
-    ok(good, "a process with all the TLS sessions it may have leaves the next to others")
-    third.close()
-    is_(line(small.client("imap")), CLEAR[IMAP], "clients in clear are served")
-    first.close()
-    fourth = secure(small.client("imaps"))
-    is_(line(fourth), SECURED_GREETING, "and TLS again when one has gone")
-    second.close(), fourth.close()
-    small.stop()
+    for processes in (1, 2):
+        small = House(certificates=certificates, settings=f"porter.sessions 2\nporter.processes {processes}\n")
+        first, second = secure(small.client("imaps")), secure(small.client("imaps"))
+        line(first), line(second)
+        ok(refused(small.client("imaps")), f"one of {processes} processes with all the TLS sessions it may have refuses the next, when nobody else takes it")
+        small.porter.wait_log("event=refused service=imap client=127.0.0.1 reason=porter.sessions")
+        is_(line(small.client("imap")), CLEAR[IMAP], "clients in clear are served")
+        first.close()
+        greeting = None
+        while greeting is None:  # until the end of the first is seen
+            try:
+                fourth = secure(small.client("imaps"))
+                greeting = line(fourth)
+            except (ssl.SSLError, ConnectionError):
+                pass
+        is_(greeting, SECURED_GREETING, "and TLS again when one has gone")
+        other = secure(small.client("imaps", "127.200.0.1"))
+        is_(line(other), SECURED_GREETING, "and one of another network")
+        ok(ended(second), "for which the oldest that has no session gives way")
+        small.stop()
 
 
 def idle():

@@ -45,12 +45,32 @@ static void test_counts(void)
 	   "IPv6");
 	ok(enter(l, "198.51.100.1", 0) == LIMIT_CLIENTS, "the house is full");
 	leave(l, "192.0.3.3");
-	ok(enter(l, "2001:db8:0:ff03::1", 0) == LIMIT_NONE, "a third from a /56");
+	ok(enter(l, "2001:db8:0:ff03::1", 0) == LIMIT_NONE, "a third from a /48");
 	leave(l, "192.0.2.1");
 	ok(enter(l, "2001:db8:0:ffff::1", 0) == LIMIT_NETWORK, "a fourth is one too many");
-	ok(enter(l, "2001:db8:0:fe00::1", 0) == LIMIT_NONE, "the next /56 is another network");
+	ok(enter(l, "2001:db8:1::1", 0) == LIMIT_NONE, "the next /48 is another network");
 	limits_free(&l);
 	ok(l == NULL, "freed");
+}
+
+static void test_places(void)
+{
+	const struct limits_most most = { .clients = 2, .per_address = 2, .per_second = 3 };
+	struct limits *l = limits_new(&most);
+
+	ok(enter(l, "2001:db8:0:1::1", 0) == LIMIT_NONE &&
+	           enter(l, "2001:db8:0:1::2", 0) == LIMIT_NONE &&
+	           enter(l, "2001:db8:0:1:ffff::3", 0) == LIMIT_ADDRESS,
+	   "the addresses of a /64 are one");
+	ok(enter(l, "2001:db8:0:2::1", 0) == LIMIT_CLIENTS, "of another one: the house is full");
+	leave(l, "2001:db8:0:1::1");
+	struct net_address a = address("2001:db8:0:2::1");
+
+	for (unsigned i = 0; i < most.per_second; i++) {
+		ok(limits_enter_place(l, &a) == LIMIT_NONE, "room has been made: no other attempt");
+		limits_leave(l, &a);
+	}
+	limits_free(&l);
 }
 
 static void test_rate(void)
@@ -94,6 +114,7 @@ static void test_memory(void)
 int main(void)
 {
 	test_counts();
+	test_places();
 	test_rate();
 	test_memory();
 	is_string(limit_name(LIMIT_CLIENTS), "porter.clients-max",

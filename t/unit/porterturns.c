@@ -111,14 +111,14 @@ static void progress(void)
 		set_numbered(&crowd[i], "2001:db8::", i);
 		turns_serve(&turns, &crowd[i], 0);
 	}
-	turns_progress(&turns, &crowd[0], true);
+	turns_progress(&turns, &crowd[0], true, 0);
 	set_owners(&honest, "2001:db9::1");
 	turns_wait(&turns, &honest, 0);
 	ok(turns_claim(&turns, 0) == &crowd[1], "what makes progress stays");
-	turns_progress(&turns, &crowd[1], false);
+	turns_progress(&turns, &crowd[1], false, 0);
 	ok(crowd[1].gone && shares_count(turns.yielding) == 2, "what has given way gives way once");
 	turns_serve(&turns, &honest, 0);
-	turns_progress(&turns, &honest, true);
+	turns_progress(&turns, &honest, true, 0);
 	turns_leave(&honest);
 	leave_all(crowd, 3);
 	turns_leave(&crowd[0]);
@@ -133,7 +133,7 @@ static void promises(void)
 	for (unsigned i = 0; i < 6; i++) {
 		set_numbered(&crowd[i], "192.0.2.", i);
 		turns_serve(&turns, &crowd[i], 0);
-		turns_progress(&turns, &crowd[i], i < 2);
+		turns_progress(&turns, &crowd[i], i < 2, 0);
 	}
 	for (unsigned i = 0; i < 2; i++) {
 		set_numbered(&waits[i], "198.51.100.", i);
@@ -141,7 +141,7 @@ static void promises(void)
 	}
 	ok(claims(0) == 2, "two places are promised");
 	for (unsigned i = 0; i < 6; i++)
-		turns_progress(&turns, &crowd[i], true);
+		turns_progress(&turns, &crowd[i], true, 0);
 	set_owners(&light, "203.0.113.1");
 	turns_wait(&turns, &light, 0);
 	ok(claims(0) == 0 && light.holds && !waits[0].holds && turns_waiting(&turns) == 3,
@@ -172,6 +172,29 @@ static void queue(void)
 	ok(turns_next(&turns) == &light, "then the other network");
 	turns_serve(&turns, turns_next(&turns), 0);
 	ok(turns_next(&turns) == &heavy[1], "and so on");
+	leave_all(heavy, 3);
+	turns_leave(&light);
+	turns_leave(&third);
+}
+
+static void expiry(void)
+{
+	struct turn old, younger;
+
+	set_owners(&old, "192.0.2.1");
+	set_owners(&younger, "198.51.100.1");
+	turns_serve(&turns, &old, 0);
+	turns_serve(&turns, &younger, 10);
+	turns_progress(&turns, &old, true, 20);
+	turns_progress(&turns, &old, false, 30);
+	turns_progress(&turns, &old, false, 40);
+	ok(turns_expired(&turns, 1009, 1000) == NULL &&
+	           turns_expired(&turns, 1010, 1000) == &younger &&
+	           turns_expired(&turns, 1029, 1000) == NULL &&
+	           turns_expired(&turns, 1030, 1000) == &old && old.gone,
+	   "who makes no progress for long gives its place, counted from when it began to stand still");
+	turns_leave(&old);
+	turns_leave(&younger);
 }
 
 int main(void)
@@ -181,5 +204,6 @@ int main(void)
 	progress();
 	promises();
 	queue();
+	expiry();
 	return tap_done();
 }
