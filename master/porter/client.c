@@ -63,7 +63,7 @@ static void find_worker(void *client)
 
 	client_enter(c, CLIENT_WAITING);
 	client_set_deadline(c, WORKER_WAIT_MS);
-	while ((w = pool_take(c->place.service)) != NULL)
+	while ((w = pool_take(&c->place)) != NULL)
 		if (client_session_serve(&c->place, w))
 			return;
 	if (!pool_wait(&c->place)) {

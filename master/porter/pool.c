@@ -15,6 +15,7 @@ enum {
 	POOLS_MAX = 8,
 	WORKERS_MAX = 100000,
 	WAITING_MAX = 10000, /* clients that wait for the workers of one program */
+	WANTED_AT_ONCE = 64, /* more are asked for as these come */
 	ASK_AGAIN_MS = 1000,
 	PRESSED_MS = 1000,
 	NOBODY = -1
@@ -79,6 +80,11 @@ static struct pool_client *client_of_turn(struct turn *turn)
 	return list_owner_or_null(turn, struct pool_client, turn);
 }
 
+static size_t held_in(const struct pool *p)
+{
+	return p->server.lines.count - p->server.idle_lines.count;
+}
+
 /* Workers that end and parents at their limit do not report: while clients wait, ask again. With a
  * successor new workers are its own, and those that we know stay until we let them go; where these
  * are not enough, for as long as somebody waits, both take who greets first. */
@@ -94,17 +100,22 @@ static void ask_for_workers(struct pool *p)
 	}
 	if (pools.retired)
 		hub_resume(&p->server);
-	hub_want(&p->server, (unsigned)waiting);
+	/* Some of a crowd wait for others of it, and need none. */
+	if (turns_next(&p->turns, held_in(p)) != NULL)
+		hub_want(&p->server,
+		         (unsigned)(waiting < WANTED_AT_ONCE ? waiting : WANTED_AT_ONCE));
 	if (!loop_timer_is_set(&p->again))
 		loop_timer_set(pools.loop, &p->again, loop_now_ms(pools.loop) + ASK_AGAIN_MS);
 }
 
 static void serve_waiting(struct pool *p)
 {
+	struct turn *turn;
 	struct hub_line *line;
 
-	while (turns_waiting(&p->turns) && (line = hub_take_idle(&p->server)) != NULL)
-		pools.tell.serve(client_of_turn(turns_next(&p->turns)),
+	while ((turn = turns_next(&p->turns, held_in(p))) != NULL &&
+	       (line = hub_take_idle(&p->server)) != NULL)
+		pools.tell.serve(client_of_turn(turn),
 		                 worker_of(line)); /* a broken line is gone: the next one */
 	ask_for_workers(p);
 }
@@ -151,8 +162,7 @@ static void make_room(struct deferred *d)
 
 static bool pressure_begins_now(struct pool *p)
 {
-	return pressure_begins(&p->pressure, p->server.lines.count - p->server.idle_lines.count,
-	                       p->workers_max);
+	return pressure_begins(&p->pressure, held_in(p), p->workers_max);
 }
 
 static void look_under_pressure(struct timer *t)
@@ -226,11 +236,14 @@ void pool_leave(struct pool_client *c)
 
 /* ---- a client's worker ---- */
 
-struct worker *pool_take(enum connection_service service)
+struct worker *pool_take(const struct pool_client *c)
 {
-	struct pool *p = pools.of_service[service];
-	struct hub_line *line = turns_waiting(&p->turns) ? NULL : hub_take_idle(&p->server);
+	struct pool *p = pools.of_service[c->service];
+	bool others_first = turns_next(&p->turns, held_in(p)) != NULL;
+	struct hub_line *line = NULL;
 
+	if (!others_first && turns_may(&p->turns, &c->turn, held_in(p)))
+		line = hub_take_idle(&p->server);
 	return line ? worker_of(line) : NULL;
 }
 
@@ -452,13 +465,13 @@ static void set_workers_max(struct pool *p, const struct settings *settings)
 
 	p->workers_max =
 		(unsigned)(is_smtpd ? settings->smtpd_sessions_max : settings->login_sessions_max);
+	turns_start(&p->turns, p->workers_max);
 	p->setting = is_smtpd ? "smtpd.sessions-max" : "login.sessions-max";
 }
 
 static void pool_start(struct pool *p, const char *name, int fd)
 {
 	string_put(p->name, sizeof p->name, view_of(name));
-	turns_start(&p->turns);
 	p->again.due = again_due;
 	p->pressed.due = look_under_pressure;
 	p->gave_way = (struct tally){ .loop = pools.loop, .tell = tell_given_way };

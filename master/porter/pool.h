@@ -55,9 +55,10 @@ void pools_stop(void);
 /* Gives up idle workers beyond so many. */
 void pools_drop_idle(unsigned keep);
 
-/* An idle worker, unless others wait for one; NULL: none. It is told of its client with pool_send
- * and then bound to it with pool_bind, or goes back with pool_give_back. */
-struct worker *pool_take(enum connection_service service);
+/* An idle worker, unless others wait for one, or it is kept for others (turns.h); NULL: none. It is
+ * told of its client with pool_send and then bound to it with pool_bind, or goes back with
+ * pool_give_back. */
+struct worker *pool_take(const struct pool_client *c);
 enum wire_result pool_send(struct worker *w, const struct wire_out *out);
 void pool_bind(struct pool_client *c, struct worker *w); /* it waits no longer */
 void pool_give_back(struct worker *w);

@@ -14,8 +14,9 @@ static struct turn *first_promised(const struct turns *t)
 	return list_owner_or_null(t->promised.first, struct turn, promised);
 }
 
-void turns_start(struct turns *t)
+void turns_start(struct turns *t, size_t most)
 {
+	*t = (struct turns){ .most = most };
 	t->waiting = shares_new(NET_OWNERS);
 	t->yielding = shares_new(NET_OWNERS);
 }
@@ -43,9 +44,34 @@ struct turn *turns_giving_way(const struct turns *t, const struct turn *newcomer
 	return turn_of(shares_giving_way(t->waiting, &newcomer->owners));
 }
 
-struct turn *turns_next(const struct turns *t)
+/* Has an owner of it as much as it may have while places are few? Those around a crowd, as the
+ * other customers of its provider, do not have less for its sake as long as they hold little. */
+static bool holds_much(const struct turns *t, const struct turn *turn)
 {
-	return t->promised.first != NULL ? first_promised(t) : turn_of(shares_next(t->waiting));
+	size_t of_network = shares_weight(t->yielding, &turn->owners, NET_NETWORK + 1);
+	size_t of_wide = shares_weight(t->yielding, &turn->owners, NET_WIDE + 1);
+
+	return of_network > t->most / TURNS_NETWORK_PART ||
+	       (of_network > t->most / TURNS_LITTLE_PART && of_wide > t->most / TURNS_WIDE_PART);
+}
+
+bool turns_may(const struct turns *t, const struct turn *turn, size_t held)
+{
+	return turn->holds || held < t->most - t->most / TURNS_LAST_PART || !holds_much(t, turn);
+}
+
+struct turn *turns_next(struct turns *t, size_t held)
+{
+	if (t->promised.first != NULL)
+		return first_promised(t);
+	for (unsigned pass = 0; pass < TURNS_PASSES; pass++) {
+		struct turn *turn = turn_of(shares_next(t->waiting));
+
+		if (turn == NULL || turns_may(t, turn, held))
+			return turn;
+		shares_passed(&turn->share);
+	}
+	return NULL;
 }
 
 static void stand_still(struct turns *t, struct turn *turn, int64_t now_ms)

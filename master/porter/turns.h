@@ -5,7 +5,9 @@
  *
  * Wide networks take turns, and in one of them its networks, and its sites (lib/base/shares.h).
  * When all workers are taken, the oldest session of the heaviest network among those that make no
- * progress gives its place to a client whose network has less than that.
+ * progress gives its place to a client whose network has less than that. So that this is seldom
+ * needed, the last quarter of the places is kept for clients whose network, and wide network, have
+ * little without progress.
  *
  * Pure: no descriptors, no clock of its own.
  */
@@ -26,8 +28,9 @@ struct turn {
 	bool gone;                /* has given its place */
 };
 
-/* Zeroed at first; turns_start before its use. */
+/* turns_start before its use. */
 struct turns {
+	size_t most; /* places in all */
 	struct shares *waiting, *yielding;
 	struct list promised, standing;
 	int64_t idle_ms; /* when there was last a worker for each, or one for somebody */
@@ -36,19 +39,28 @@ struct turns {
 enum {
 	TURNS_NO_WORKER_MS = 1000, /* clients wait so long, and no worker comes: all are taken */
 	TURNS_PROMISE_MS = 2000,   /* whoever has to give its place is given so long */
-	TURNS_PASSES = 16          /* so many owners may be asked in one call whether one gives way
-	                              to them */
+	TURNS_PASSES = 16,         /* so many owners may be asked in one call whether they can use
+	                              their turn */
+	/* Of the last places a network gets none when it holds this part of all without progress;
+	 * or when its wide network holds that one, and it is not a little of it. */
+	TURNS_LAST_PART = 4,
+	TURNS_NETWORK_PART = 8,
+	TURNS_WIDE_PART = 4,
+	TURNS_LITTLE_PART = 64
 };
 
-void turns_start(struct turns *turns);
+void turns_start(struct turns *turns, size_t most);
 size_t turns_waiting(const struct turns *turns); /* with those that are promised a place */
 
 /* Of a client that neither waits nor holds. */
 void turns_wait(struct turns *turns, struct turn *turn, int64_t now_ms);
 /* One of those that wait that would give its place in the queue to a newcomer; NULL: none. */
 struct turn *turns_giving_way(const struct turns *turns, const struct turn *newcomer);
-/* Who gets the next worker; NULL: nobody waits. */
-struct turn *turns_next(const struct turns *turns);
+/* Who gets the next worker, when so many places are taken; NULL: nobody waits, or those who do have
+ * to leave it to others. */
+struct turn *turns_next(struct turns *turns, size_t held);
+/* May one that has just come have a worker that is idle? */
+bool turns_may(const struct turns *turns, const struct turn *turn, size_t held);
 /* It has got it, or had it without waiting. */
 void turns_serve(struct turns *turns, struct turn *turn, int64_t now_ms);
 /* Of one with a place: it makes progress, and does not give it; or no more. */

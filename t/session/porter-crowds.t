@@ -66,7 +66,6 @@ def login_gives_way():
         s, c = session(h, worker, "imap", f"{CROWD}{number}")
         crowd.append((s, c, worker))
     more = speaks(h, "imap", CROWD + "4")
-    h.asked("imap-login")
     ok(quiet(more) and quiet(crowd[0][0]), "nobody gives way to one of the same network")
     honest = speaks(h, "imap", HONEST)
     s, c, worker = crowd[0]

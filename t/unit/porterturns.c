@@ -43,7 +43,7 @@ static unsigned serve_promised(int64_t now_ms)
 	unsigned n = 0;
 
 	for (; turns.promised.count; n++)
-		turns_serve(&turns, turns_next(&turns), now_ms);
+		turns_serve(&turns, turns_next(&turns, 0), now_ms);
 	return n;
 }
 
@@ -68,14 +68,15 @@ static void crowds(void)
 		turns_serve(&turns, &crowd[i], 0);
 	}
 	set_owners(&honest, "198.51.100.1");
-	ok(turns_next(&turns) == NULL && turns_claim(&turns, 0) == NULL,
+	ok(turns_next(&turns, 0) == NULL && turns_claim(&turns, 0) == NULL,
 	   "where nobody waits nobody gives way");
 	turns_wait(&turns, &honest, 5000);
 	ok(!turns_are_stuck(&turns, 5000) && turns_are_stuck(&turns, 5000 + TURNS_NO_WORKER_MS),
 	   "who waits is stuck after a while");
 	ok(turns_claim(&turns, 5000) == &crowd[0] && turns_claim(&turns, 5000) == NULL,
 	   "the oldest of the crowd gives way, one for one");
-	ok(turns_waiting(&turns) == 1 && turns_next(&turns) == &honest, "the next worker is its");
+	ok(turns_waiting(&turns) == 1 && turns_next(&turns, 0) == &honest,
+	   "the next worker is its");
 	ok(turns_claim_again(&turns, 5000 + TURNS_PROMISE_MS - 1) == NULL &&
 	           turns_claim_again(&turns, 5000 + TURNS_PROMISE_MS) == &crowd[1] &&
 	           turns_claim_again(&turns, 5000 + TURNS_PROMISE_MS) == NULL,
@@ -92,7 +93,7 @@ static void crowds(void)
 	   "a second crowd gets as much as the first one keeps, and no more (%u)", given);
 	set_owners(&other, "198.51.101.1");
 	turns_wait(&turns, &other, 9500);
-	ok(claims(9500) == 1 && turns_next(&turns) == &other && honest.holds && !honest.gone,
+	ok(claims(9500) == 1 && turns_next(&turns, 0) == &other && honest.holds && !honest.gone,
 	   "another one alone gets a place from them");
 	leave_all(crowd, CROWD);
 	leave_all(more, MORE);
@@ -146,7 +147,7 @@ static void promises(void)
 	turns_wait(&turns, &light, 0);
 	ok(claims(0) == 0 && light.holds && !waits[0].holds && turns_waiting(&turns) == 3,
 	   "one of the promises goes on to a lighter network");
-	ok(turns_next(&turns) == &waits[1], "in the order of promises");
+	ok(turns_next(&turns, 0) == &waits[1], "in the order of promises");
 	leave_all(crowd, 6);
 	leave_all(waits, 2);
 	turns_leave(&light);
@@ -167,14 +168,62 @@ static void queue(void)
 	turns_wait(&turns, &light, 0);
 	set_owners(&third, "198.51.100.2");
 	turns_wait(&turns, &third, 0);
-	ok(turns_next(&turns) == &heavy[0], "first come");
-	turns_serve(&turns, turns_next(&turns), 0);
-	ok(turns_next(&turns) == &light, "then the other network");
-	turns_serve(&turns, turns_next(&turns), 0);
-	ok(turns_next(&turns) == &heavy[1], "and so on");
+	ok(turns_next(&turns, 0) == &heavy[0], "first come");
+	turns_serve(&turns, turns_next(&turns, 0), 0);
+	ok(turns_next(&turns, 0) == &light, "then the other network");
+	turns_serve(&turns, turns_next(&turns, 0), 0);
+	ok(turns_next(&turns, 0) == &heavy[1], "and so on");
 	leave_all(heavy, 3);
 	turns_leave(&light);
 	turns_leave(&third);
+}
+
+/* Of 500 places: 125 are the last; a network has enough with 63, a wide one with 126, and 7 are
+ * little. */
+static void last_places(void)
+{
+	enum { LAST = CROWD - CROWD / TURNS_LAST_PART };
+	struct turn crowd[63], more[63], here, beside[8], light, far;
+
+	for (unsigned i = 0; i < 63; i++) {
+		set_numbered(&crowd[i], "192.0.2.", i);
+		set_numbered(&more[i], "192.0.3.", i);
+		if (i == 62) {
+			set_owners(&here, "192.0.2.251");
+			ok(turns_may(&turns, &here, LAST),
+			   "a network that holds less than much has of the last places");
+		}
+		turns_serve(&turns, &crowd[i], 0);
+	}
+	ok(!turns_may(&turns, &here, LAST) && turns_may(&turns, &here, LAST - 1),
+	   "one that holds much does not, unless there are more");
+	for (unsigned i = 0; i < 8; i++)
+		set_numbered(&beside[i], "192.0.4.", i);
+	for (unsigned i = 0; i < 63; i++)
+		turns_serve(&turns, &more[i], 0);
+	for (unsigned i = 0; i < 7; i++)
+		turns_serve(&turns, &beside[i], 0);
+	ok(turns_may(&turns, &beside[7], LAST), "one beside them that holds little has");
+	set_owners(&light, "192.0.4.251");
+	turns_serve(&turns, &beside[7], 0);
+	ok(!turns_may(&turns, &light, LAST),
+	   "no more when it holds more and they hold much together");
+	turns_wait(&turns, &here, 0);
+	turns_wait(&turns, &light, 0);
+	ok(turns_next(&turns, LAST) == NULL && turns_next(&turns, LAST - 1) != NULL,
+	   "those that wait leave the last places to others");
+	set_owners(&far, "198.51.100.1");
+	turns_wait(&turns, &far, 0);
+	ok(turns_next(&turns, LAST) == &far, "who come behind them");
+	turns_leave(&far);
+	for (unsigned i = 0; i < 63; i++)
+		turns_progress(&turns, &crowd[i], true, 0);
+	ok(turns_next(&turns, LAST) != NULL, "what makes progress does not weigh");
+	turns_leave(&here);
+	turns_leave(&light);
+	leave_all(crowd, 63);
+	leave_all(more, 63);
+	leave_all(beside, 8);
 }
 
 static void expiry(void)
@@ -199,11 +248,12 @@ static void expiry(void)
 
 int main(void)
 {
-	turns_start(&turns);
+	turns_start(&turns, CROWD);
 	crowds();
 	progress();
 	promises();
 	queue();
 	expiry();
+	last_places();
 	return tap_done();
 }
