@@ -106,8 +106,8 @@ def told():
         for n in range(4):
             house.write([f"u@{name(n)}"])
         ok(hosts.wait(lambda: len(hosts.held) == 2), "two of four agents are held")
-        house.program.wait_log("event=agents-short agent=remote silent=2 new=2 further=0 ")
-        ok(True, "the log tells")
+        house.program.wait_log("event=agents-short agent=remote silent=")
+        ok(" new=2 further=0 " in house.program.log(), "the log tells", house.program.log())
         hosts.silent.clear()
         for job in hosts.held:
             job.finish(DONE)
