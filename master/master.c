@@ -34,6 +34,7 @@
 #include "master/keyless.h"
 #include "master/logs.h"
 #include "master/owners.h"
+#include "master/predecessors.h"
 #include "master/readers.h"
 #include "master/reload.h"
 #include "master/residents.h"
@@ -75,7 +76,7 @@ static void check_ready(void)
 /* Both ends are open here: only a program that is not itself any more shuts its own. */
 static void wire_shut(struct instance *i)
 {
-	if (residents_is_retired(i)) { /* it has ended */
+	if (predecessors_is_one(i)) { /* it has ended */
 		loop_unwatch(master.loop, &i->wire);
 		return;
 	}
@@ -147,7 +148,7 @@ static unsigned signal_stage(int number)
 			kill(i->pid, number);
 			running++;
 		}
-	unsigned retired = residents_retired_signal(number);
+	unsigned retired = predecessors_signal(number);
 
 	return master.stage == STAGE_SERVANTS ? running + retired : running;
 }
@@ -232,7 +233,7 @@ static void resident_ended(struct instance *i, int status)
 
 static void child_ended(pid_t pid, int status)
 {
-	if (residents_retired_ended(pid))
+	if (predecessors_ended(pid))
 		return;
 	for (struct instance *i = master.instances; i != NULL; i = i->next)
 		if (i->pid == pid) {

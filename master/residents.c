@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/residents.h"
 
-#include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,19 +9,13 @@
 #include "lib/wire/master.h"
 #include "master/kept.h"
 #include "master/master.h"
+#include "master/predecessors.h"
 #include "master/reload.h"
 
 enum { RESIDENTS_MAX = HOUSE_RESIDENT - 1 + PORTERS_MAX };
 
 static struct instance residents[RESIDENTS_MAX];
 static unsigned count;
-/* Predecessors that finish their last clients. */
-static struct retired {
-	pid_t pid;
-	/* With the wire of one that knows who is there, or may still say something; NULL. */
-	struct instance *heard;
-} * retired;
-static unsigned retired_count;
 static bool porters_follow; /* in a reload: they are replaced behind the others */
 
 struct instance *resident_of(enum house_program program, unsigned number)
@@ -292,63 +284,12 @@ void residents_start(instance_ended *ended)
 		start(&residents[i]);
 }
 
-bool residents_is_retired(const struct instance *i)
-{
-	return i->retired && i->wire_other_end < 0;
-}
-
-/* What is meant for its successor, as maps are, is not read by it; what it says is heard. */
-static struct instance *with_wire(struct instance *i)
-{
-	struct instance *heard = memory_get(sizeof *heard);
-
-	heard->row = i->row;
-	heard->pid = i->pid;
-	heard->retired = true;
-	heard->wire_other_end = -1;
-	heard->wire = (struct watch){ .fd = instance_leave_wire(i), .ready = master.wire_said };
-	if (loop_try_watch(master.loop, &heard->wire, LOOP_READ) == 0)
-		return heard;
-	log_warn("event=predecessor-unheard program=%s reason=\"%m\"", i->row->name);
-	return heard;
-}
-
-static void retire(struct instance *i)
-{
-	bool own_wire = i->row->sessions || inputs_has_maps((enum house_program)(i->row - house));
-
-	kill(i->pid, SIGHUP);
-	retired = memory_grow_for(retired, retired_count, sizeof *retired);
-	retired[retired_count++] = (struct retired){ i->pid, own_wire ? with_wire(i) : NULL };
-	i->pid = 0;
-}
-
-/* Such as sessions that it has passed on. */
-static void hear_last_words(struct watch *w)
-{
-	struct pollfd p = { .fd = w->fd, .events = POLLIN };
-
-	while (loop_is_watched(w) && poll(&p, 1, 0) == 1)
-		w->ready(w, LOOP_READ);
-}
-
-static void bury(struct retired *r)
-{
-	if (r->heard != NULL) {
-		hear_last_words(&r->heard->wire);
-		loop_unwatch(master.loop, &r->heard->wire);
-		wire_hang_up(r->heard->wire.fd);
-		free(r->heard);
-	}
-	*r = retired[--retired_count];
-}
-
 /* The successor starts on the same wires; the old one finishes what it has. */
 static void replace(struct instance *i)
 {
 	mend_wires(i);
 	if (i->pid)
-		retire(i);
+		predecessors_add(i);
 	loop_timer_clear(master.loop, &i->restart);
 	i->starts = 0; /* those that the next one needs tell of trouble */
 	start(i);
@@ -399,40 +340,12 @@ void residents_replace(enum house_program program, const char *name, int fd)
 	}
 }
 
-/* Who has just ended has no sessions, although master has not buried it yet. */
-static bool is_untold(int wire, const struct wire_out *out)
-{
-	enum wire_result r = wire_send_now(wire, out);
-
-	return r != WIRE_OK && r != WIRE_CLOSED;
-}
-
 unsigned residents_tell_sessions(const struct wire_out *out)
 {
-	unsigned untold = 0;
+	unsigned untold = predecessors_tell_sessions(out);
 
 	for (const struct instance *i = master.instances; i != NULL; i = i->next)
 		if (i->row->sessions && i->pid && !i->trial)
-			untold += is_untold(i->wire.fd, out);
-	for (unsigned i = 0; i < retired_count; i++)
-		if (retired[i].heard != NULL && retired[i].heard->row->sessions)
-			untold += is_untold(retired[i].heard->wire.fd, out);
+			untold += predecessors_untold(i->wire.fd, out);
 	return untold;
-}
-
-unsigned residents_retired_signal(int number)
-{
-	for (unsigned i = 0; i < retired_count; i++)
-		kill(retired[i].pid, number);
-	return retired_count;
-}
-
-bool residents_retired_ended(pid_t pid)
-{
-	for (unsigned n = 0; n < retired_count; n++)
-		if (retired[n].pid == pid) {
-			bury(&retired[n]);
-			return true;
-		}
-	return false;
 }

@@ -46,10 +46,4 @@ unsigned residents_tell_sessions(const struct wire_out *out);
  */
 void residents_dial_for(struct instance *owner);
 
-/* Predecessors that finish their last clients. */
-unsigned residents_retired_signal(int number); /* how many there are */
-bool residents_retired_ended(pid_t pid);       /* false: it was not one */
-/* It has a wire of its own, on which nothing is said to it. */
-bool residents_is_retired(const struct instance *i);
-
 #endif

@@ -475,7 +475,8 @@ void hub_want(struct hub *s, unsigned jobs)
 	wire_put_u32(&out, jobs - s->growing);
 	if (wire_send_now(s->watch.fd, &out) == WIRE_OK) {
 		s->growing = jobs;
-		s->grow_until_ms = now + GROW_PATIENCE_MS;
+		s->grow_until_ms =
+			now + (s->grow_patience_ms ? s->grow_patience_ms : GROW_PATIENCE_MS);
 	}
 	wire_out_free(&out);
 }

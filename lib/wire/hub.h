@@ -67,6 +67,8 @@ struct hub {
 	                           was not heard, and will not be; 0: none */
 	unsigned
 		reuse; /* a worker that was taken so often is let go, whatever it says; 0: no end */
+	int grow_patience_ms; /* how soon workers that did not come are asked for again; 0: a second
+	                       */
 	void *context;
 	void (*opened)(struct hub_line *line);                      /* may be NULL */
 	void (*message)(struct hub_line *line, struct wire_in *in); /* any type but WIRE_DONE */

@@ -17,6 +17,7 @@ enum {
 	WAITING_MAX = 10000, /* clients that wait for the workers of one program */
 	WANTED_AT_ONCE = 64, /* more are asked for as these come */
 	ASK_AGAIN_MS = 1000,
+	SHARED_AGAIN_MS = 50, /* with a successor, who may have got them */
 	PRESSED_MS = 1000,
 	NOBODY = -1
 };
@@ -105,7 +106,9 @@ static void ask_for_workers(struct pool *p)
 		hub_want(&p->server,
 		         (unsigned)(waiting < WANTED_AT_ONCE ? waiting : WANTED_AT_ONCE));
 	if (!loop_timer_is_set(&p->again))
-		loop_timer_set(pools.loop, &p->again, loop_now_ms(pools.loop) + ASK_AGAIN_MS);
+		loop_timer_set(pools.loop, &p->again,
+		               loop_now_ms(pools.loop) +
+		                       (pools.retired ? SHARED_AGAIN_MS : ASK_AGAIN_MS));
 }
 
 static void serve_waiting(struct pool *p)
@@ -530,6 +533,7 @@ void pools_retire(void)
 	loop_unwatch(pools.loop, &pools.master);
 	for (unsigned i = 0; i < pools.count; i++) {
 		pools.all[i].parent = 0; /* who comes next is not known here any more */
+		pools.all[i].server.grow_patience_ms = SHARED_AGAIN_MS;
 		ask_for_workers(&pools.all[i]);
 	}
 }
