@@ -153,6 +153,16 @@ void map_close(struct map *m)
 	close(fd);
 }
 
+bool map_is_of(const struct map *m, int fd)
+{
+	struct stat mine, other;
+
+	return !is_damaged(m) && fstat(cdb_fileno(&m->cdb), &mine) == 0 && fstat(fd, &other) == 0 &&
+	       mine.st_dev == other.st_dev && mine.st_ino == other.st_ino &&
+	       mine.st_size == other.st_size && mine.st_mtim.tv_sec == other.st_mtim.tv_sec &&
+	       mine.st_mtim.tv_nsec == other.st_mtim.tv_nsec;
+}
+
 int map_seal(int fd, const char *name, uint64_t generation, uint64_t *sum, struct reason *why)
 {
 	struct stat st;

@@ -49,6 +49,8 @@ int map_open(struct map *m, int fd, const char *name, struct reason *why);
 /* Instead of what map_open refused: each lookup says MAP_DAMAGED.  Takes the descriptor too. */
 void map_open_damaged(struct map *m, int fd);
 void map_close(struct map *m);
+/* Is this open file the one that it was opened from, and whole then? */
+bool map_is_of(const struct map *m, int fd);
 /* As map_close, but the descriptor is the caller's again. */
 void map_release(struct map *m);
 

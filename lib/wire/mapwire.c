@@ -17,7 +17,7 @@ static void refuse(struct mapwire *m, const char *file, const char *why)
 static void give_up(struct mapwire *m)
 {
 	for (int id = 0; id < MAPS; id++)
-		if (m->given[id])
+		if (m->given[id] == MAPWIRE_ANOTHER)
 			map_close(&m->fresh[id]);
 	memset(m->given, 0, sizeof m->given);
 	m->refused = false;
@@ -45,11 +45,14 @@ static void take_file(struct mapwire *m, const char *file, int fd)
 	if (id == MAPS || m->given[id]) {
 		refuse(m, file, "it is not expected");
 		close(fd);
+	} else if (map_is_of(&m->maps[id], fd)) {
+		m->given[id] = MAPWIRE_SAME;
+		close(fd);
 	} else if (map_open(&m->fresh[id], fd, file, &why) != 0) {
 		refuse(m, file, why.text);
 		close(fd);
 	} else {
-		m->given[id] = true;
+		m->given[id] = MAPWIRE_ANOTHER;
 	}
 }
 
@@ -65,14 +68,18 @@ static bool has_all(struct mapwire *m)
 
 static bool take(struct mapwire *m)
 {
-	bool good = has_all(m);
-
-	if (good) {
-		m->take(m->fresh);
-		memset(m->given, 0, sizeof m->given);
+	if (!has_all(m)) {
+		give_up(m);
+		return false;
 	}
-	give_up(m);
-	return good;
+	for (int id = 0; id < MAPS; id++)
+		if (m->given[id] == MAPWIRE_ANOTHER) {
+			map_close(&m->maps[id]);
+			m->maps[id] = m->fresh[id];
+		}
+	memset(m->given, 0, sizeof m->given);
+	m->taken();
+	return true;
 }
 
 static void answer(int master, uint32_t round, bool taken)

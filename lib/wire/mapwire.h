@@ -2,7 +2,8 @@
 /*
  * How a program that reads maps (lib/conf/maps.def) gets those of another generation while it runs,
  * over the wire "master": each file's descriptor, then the word to take them all (master.h). They
- * are verified as at a start. Where one is damaged, or missing among them, nothing is taken: the
+ * are verified as at a start, but for a file that is the one in use (generations share those that
+ * did not change), which stays. Where one is damaged, or missing among them, nothing is taken: the
  * program keeps what it has, says so in the log and to master, which replaces it.
  */
 #ifndef LIB_WIRE_MAPWIRE_H
@@ -14,14 +15,14 @@
 struct mapwire {
 	/* Set by the program. */
 	const char *program;
-	/* The new ones take the place of the old, all in one step; the old are the program's to
-	 * close. */
-	void (*take)(const struct map fresh[MAPS]);
+	struct map *maps; /* MAPS of them, those that it reads open: all are replaced in one step */
+	void (*taken)(void); /* that has been done; views into the old ones are gone */
 	/* The journals of changes have grown: are they read? NULL: there are none. */
 	bool (*changed)(void);
 	/* Its own. */
 	struct map fresh[MAPS];
-	bool given[MAPS], refused;
+	enum mapwire_gift { MAPWIRE_NONE, MAPWIRE_ANOTHER, MAPWIRE_SAME } given[MAPS];
+	bool refused;
 };
 
 /* MASTER_MAP, MASTER_MAPS, MASTER_CHANGES, each answered on `master` where it asks for one;

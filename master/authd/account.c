@@ -34,11 +34,12 @@ static void take_samples(void)
 	}
 }
 
-void account_open(const char *mail_domain)
+struct map *account_open(const char *mail_domain)
 {
 	accounts.mail_domain = mail_domain;
 	maptable_inherit("authd", accounts.maps);
 	take_samples();
+	return accounts.maps;
 }
 
 void account_close(void)
@@ -46,10 +47,8 @@ void account_close(void)
 	map_close(&accounts.maps[MAP_PASSWORDS]);
 }
 
-void account_take(const struct map *passwords)
+void account_renew(void)
 {
-	account_close();
-	accounts.maps[MAP_PASSWORDS] = *passwords;
 	accounts.sample_count = 0;
 	take_samples();
 }

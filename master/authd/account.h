@@ -6,11 +6,12 @@
 #include "lib/conf/passwords.h"
 #include "lib/wire/auth.h"
 
-/* Fatal when the map cannot be opened; mail_domain stays the caller's. */
-void account_open(const char *mail_domain);
+/* Fatal when the map cannot be opened; mail_domain stays the caller's. Its maps, which mapwire.h
+ * replaces. */
+struct map *account_open(const char *mail_domain);
 void account_close(void); /* in a worker, which needs none of them */
-/* Another map instead, which is taken: what was found in the old one is gone. */
-void account_take(const struct map *passwords);
+/* There is another map: what was found in the old one is gone. */
+void account_renew(void);
 
 /* Lower case, and with a domain: the account's one name. false: it is too long for any. */
 bool account_name(const char *user, char address[AUTH_ADDRESS_MAX]);

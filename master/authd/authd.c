@@ -435,13 +435,13 @@ static bool busy(const struct hub_line *wire)
 
 /* Logins under way end as they began; whoever is let in by the old map is told of by the parents of
  * session programs, and held against the new one. */
-static void take_maps(const struct map fresh[MAPS])
+static void have_maps(void)
 {
-	account_take(&fresh[MAP_PASSWORDS]);
+	account_renew();
 	standing_again("");
 }
 
-static struct mapwire maps = { .program = "authd", .take = take_maps };
+static struct mapwire maps = { .program = "authd", .taken = have_maps };
 
 static void master_ready(struct watch *w, unsigned events)
 {
@@ -472,7 +472,7 @@ static void forget(void)
 static void open_files(void)
 {
 	settings_inherit(&authd.settings);
-	account_open(authd.settings.mail_domain);
+	maps.maps = account_open(authd.settings.mail_domain);
 }
 
 static unsigned worker_count(void)

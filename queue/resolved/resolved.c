@@ -215,18 +215,12 @@ static void question(struct hub_line *line, struct wire_in *in)
 /* ---- maps ---- */
 
 /* Each question is answered at once: none is in the middle of the old ones. */
-static void take_maps(const struct map fresh[MAPS])
+static void have_maps(void)
 {
-	int id;
-
-	for (unsigned n = 0; (id = maptable_file_of("resolved", n)) >= 0; n++) {
-		map_close(&book.maps[id]);
-		book.maps[id] = fresh[id];
-	}
 	addressbook_maps(&book);
 }
 
-static struct mapwire maps = { .program = "resolved", .take = take_maps };
+static struct mapwire maps = { .program = "resolved", .maps = book.maps, .taken = have_maps };
 
 static void master_said(struct watch *w, unsigned events)
 {

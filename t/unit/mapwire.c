@@ -13,19 +13,12 @@
 static struct map maps[MAPS];
 static unsigned taken;
 
-static void take(const struct map fresh[MAPS])
+static void take(void)
 {
-	int id;
-
-	for (unsigned n = 0; (id = maptable_file_of("resolved", n)) >= 0; n++) {
-		if (taken)
-			map_close(&maps[id]);
-		maps[id] = fresh[id];
-	}
 	taken++;
 }
 
-static struct mapwire wire = { .program = "resolved", .take = take };
+static struct mapwire wire = { .program = "resolved", .maps = maps, .taken = take };
 
 /* With one entry, "a" -> value. */
 static int compiled(const char *name, const char *value, uint64_t generation)
@@ -59,6 +52,18 @@ static const char *value_of(enum map_id id)
 		return "";
 	text[0] = value.data[0];
 	return text;
+}
+
+/* As maptable_inherit does. */
+static void start(void)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+	int id;
+
+	for (unsigned n = 0; (id = maptable_file_of("resolved", n)) >= 0; n++) {
+		maptable_generation_file(id, name);
+		map_open_damaged(&maps[id], compiled(name, "0", 6));
+	}
 }
 
 static void hear(int ends[2], const struct wire_out *out)
@@ -119,6 +124,7 @@ static void all_or_none(int ends[2])
 {
 	int me = (int)getpid();
 
+	start();
 	give_all(ends, "1", -1);
 	ok(taken == 0, "nothing is taken before the word");
 	ok(end_round(ends, MASTER_MAPS, me, 1) == 't' && taken == 1, "all are taken with it");
@@ -145,6 +151,20 @@ static void all_or_none(int ends[2])
 	give_all(ends, "8", -1);
 	ok(end_round(ends, MASTER_MAPS, me, 8) == 't', "whole ones are taken after all that");
 	is_string(value_of(MAP_ACCESS), "8", "and in use");
+}
+
+/* One file in two generations. */
+static void shared(int ends[2])
+{
+	const void *before = maps[MAP_USERS].cdb.cdb_mem;
+	int fd = dup(cdb_fileno(&maps[MAP_USERS].cdb));
+
+	give_all(ends, "9", MAP_USERS);
+	give(ends, "users.cdb", fd);
+	ok(end_round(ends, MASTER_MAPS, (int)getpid(), 9) == 't', "one that is in use is given");
+	ok(maps[MAP_USERS].cdb.cdb_mem == before, "and stays");
+	is_string(value_of(MAP_USERS), "8", "with what it has");
+	is_string(value_of(MAP_ALIASES), "9", "beside the new ones");
 }
 
 static uint64_t sum_of(const char *value, uint64_t generation)
@@ -178,6 +198,7 @@ int main(void)
 	if (wire_pair(ends) < 0)
 		return 1;
 	all_or_none(ends);
+	shared(ends);
 	sums();
 	return tap_done();
 }
