@@ -12,6 +12,7 @@
 
 #include "conf/changes.h"
 #include "conf/edits.h"
+#include "conf/inputs.h"
 #include "conf/load.h"
 #include "conf/publish.h"
 #include "lib/base/file.h"
@@ -65,7 +66,7 @@ static int write_target(const struct target *t, const struct edit *f, const stru
 	if (fd < 0)
 		return fail_errno(why, "make %s/%s", t->path, name);
 	bool good = write_whole(fd, text_string(text), text->len) == 0 && fchmod(fd, mode) == 0 &&
-	            fsync(fd) == 0;
+	            inputs_stamp(fd) == 0 && fsync(fd) == 0;
 
 	if (existed && geteuid() == 0)
 		good = good && fchown(fd, old.st_uid, old.st_gid) == 0;
@@ -318,12 +319,32 @@ static int judge(struct edits *e, const struct model *m)
 	return -1;
 }
 
+/* ---- a few entries ---- */
+
+/* Nothing else was changed since the generation was built, and nothing is to be warned of. */
+static int commit_partial(struct edits *e)
+{
+	struct partial *p = &e->partial;
+	long instead;
+	struct reason why;
+
+	if (command_may_move(&p->m.settings, &why) < 0 || write_changed(e, &why) != 0 ||
+	    publish_partial(p, &why) < 0)
+		return take_back(e, p->number, &why);
+	int code = reload(p->m.settings.directory_state, &p->m.settings, &instead);
+
+	return say_not_in_force(code, instead);
+}
+
 /* The texts as they were are read too: what was wrong with them before is no news. */
 int commit_edits(struct edits *e)
 {
 	struct override overrides[EDITS_MAX + 1] = { { "", VIEW("") } };
 	struct model m, before;
 	size_t count = 0;
+
+	if (partial_compile(&e->partial, e))
+		return judge(e, &e->partial.m) != 0 ? refuse() : commit_partial(e);
 
 	for (size_t i = 0; i < e->count; i++) {
 		if (e->files[i].changed)

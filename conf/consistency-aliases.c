@@ -222,7 +222,7 @@ void consistency_of_aliases(struct model *m)
 	struct bounds bounds = { .model = m, .classifier = classifier_of(m) };
 	bool is_whole = m->problems.errors == 0;
 
-	if (is_whole)
+	if (is_whole && m->below == NULL) /* else it is as it was */
 		check_postmaster_reader(m);
 	for (size_t i = 0; i < map->count; i++)
 		check_alias(&bounds, map->entries[i], is_whole);

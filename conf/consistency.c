@@ -220,6 +220,18 @@ static const struct map_entry *holder_of(const struct hashtable *homes, struct v
 	return holder;
 }
 
+/* What a user who comes later must be held against. */
+static void note_home(struct model *m, struct view home)
+{
+	sieve_add(&m->asked, SIEVE_HOME, home);
+	for (size_t i = 0; i < home.len; i++) {
+		struct view below = view_skip(home, i);
+
+		if (view_equal(below, VIEW("/Maildir")) || view_starts(below, VIEW("/Maildir/")))
+			sieve_add(&m->asked, SIEVE_HOLDER, view_take(home, i));
+	}
+}
+
 static void check_homes(struct model *m, struct hashtable *homes)
 {
 	const struct model_map *map = &m->maps[MAP_USERS];
@@ -232,6 +244,7 @@ static void check_homes(struct model *m, struct hashtable *homes)
 		if (!user_decode(e->compiled, &user))
 			continue;
 		all[i] = plain_path(m, user.home);
+		note_home(m, all[i]);
 		const struct map_entry *before = hashtable_add(homes, all[i], e);
 
 		/* Without its line: an edit would tell it anew whenever lines have moved. */

@@ -7,6 +7,7 @@
 #include "conf/asking.h"
 #include "conf/commit.h"
 #include "conf/inforce.h"
+#include "conf/inputs.h"
 #include "conf/lock.h"
 #include "lib/base/log.h"
 #include "lib/conf/maptext.h"
@@ -22,6 +23,7 @@ static void end(struct edits *e)
 	}
 	if (e->only_mine)
 		mine_close(&e->mine);
+	partial_close(&e->partial);
 	model_free(&e->base);
 	if (e->directory >= 0)
 		close(e->directory);
@@ -78,6 +80,9 @@ struct edit *edits_open(struct edits *e, enum map_id map, struct reason *why)
 	text_add(&f->text, source.text);
 	free(source.memory);
 	f->missing = source.missing;
+	f->st = source.st;
+	if (e->count == 0 && !e->only_mine)
+		partial_open(&e->partial, &e->base);
 	e->count++;
 	return f;
 }
@@ -144,8 +149,22 @@ static bool look_through(struct edits *e, struct edit *f, struct found *out)
 	return found;
 }
 
+static bool find_by_map(struct edits *e, struct edit *f, struct found *out, bool *lost)
+{
+	return partial_find(&e->partial, f->map, text_view(&f->text),
+	                    view_of(e->base.settings.mail_domain), out->key, &e->base.arena,
+	                    &out->entry, lost);
+}
+
 static bool find_in_text(struct edits *e, struct edit *f, struct found *out)
 {
+	if (e->partial.open && inputs_is_text(&e->partial.manifest, f->map, &f->st)) {
+		bool lost, found = find_by_map(e, f, out, &lost);
+
+		if (!lost)
+			return found;
+		partial_close(&e->partial);
+	}
 	if (!e->many)
 		return look_through(e, f, out);
 	if (!f->in_lines)

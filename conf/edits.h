@@ -9,6 +9,7 @@
 
 #include "conf/command.h"
 #include "conf/mine.h"
+#include "conf/partial.h"
 
 enum { EDITS_MAX = MAPS };
 
@@ -31,6 +32,7 @@ struct edit {
 	char name[MAPTABLE_FILE_NAME_MAX]; /* "users.map" */
 	struct text text;                  /* as it is in the file; settled: as it shall be */
 	struct text before;                /* of a changed one that is settled */
+	struct stat st;                    /* of the file that was read */
 	struct edit_change **changes;      /* in base's arena, in the order in which they came */
 	size_t count;
 	struct hashtable index; /* key -> struct edit_change */
@@ -46,7 +48,8 @@ struct edits {
 	struct model base; /* the settings, for keys without a domain */
 	bool only_mine;
 	struct mine mine; /* when only_mine */
-	int directory;    /* the configuration's, locked (lock.h) */
+	struct partial partial;
+	int directory; /* the configuration's, locked (lock.h) */
 	struct edit files[EDITS_MAX];
 	size_t count;
 	bool many; /* set by work: more than a few entries */

@@ -86,17 +86,6 @@ bool missing_find(struct missing *m, const char *home)
 	return has_below(m, maildir);
 }
 
-static int judge_volumes(const struct settings *s, const char *home, struct reason *why)
-{
-	struct missing m;
-
-	missing_init(&m, s);
-	int result = missing_find(&m, home) ? places_fail_volume(s, view_of(m.found), why) : 0;
-
-	missing_free(&m);
-	return result;
-}
-
 /* ---- links ---- */
 
 static bool is_below(const char *mail_root, const char *real)
@@ -264,13 +253,14 @@ static int make_below(int root, const struct making *m, size_t root_len, struct 
 	return at < 0 ? -1 : 0;
 }
 
-int home_make(const struct settings *s, const struct user *u, const char *home, struct reason *why)
+int home_make(const struct settings *s, struct missing *volumes, const struct user *u,
+              const char *home, struct reason *why)
 {
 	struct making m = { .user = u, .mail_root = s->mail_root, .home = home };
 	int root;
 
-	if (judge_volumes(s, home, why) != 0)
-		return -1;
+	if (missing_find(volumes, home))
+		return places_fail_volume(s, view_of(volumes->found), why);
 	if (!user_home_allowed(s->mail_root, home))
 		return fail(why, "%s is not below mail.root", home);
 	root = open(s->mail_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -55,6 +55,7 @@ int home_judge_root(const struct settings *s, struct reason *why);
 /* Parents are made like mail.root, which the install table gave its owner, whatever the umask; the
  * home is its owner's alone. Nothing is made behind a link that leads out of mail.root. -1 also
  * where a file system below mail.root that it would be on is not mounted. */
-int home_make(const struct settings *s, const struct user *u, const char *home, struct reason *why);
+int home_make(const struct settings *s, struct missing *volumes, const struct user *u,
+              const char *home, struct reason *why);
 
 #endif

@@ -80,7 +80,7 @@ int inforce_current_is_older(const struct settings *s, long used, struct reason 
 	return 0;
 }
 
-void inforce_print_user(const struct model *m, const char *address)
+void inforce_print_user(struct model *m, const char *address)
 {
 	struct text key;
 	struct view compiled;

@@ -7,7 +7,7 @@
 #include "conf/model.h"
 
 /* A line "not in force: ..." on standard output, when the user's entry is another there. */
-void inforce_print_user(const struct model *m, const char *address);
+void inforce_print_user(struct model *m, const char *address);
 /* A line on standard error, when any entry of the map is. */
 void inforce_warn(const struct model *m, enum map_id id);
 

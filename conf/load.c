@@ -9,10 +9,13 @@
 #include "conf/certificates.h"
 #include "conf/consistency.h"
 
+enum { LOOKUPS_EACH = 4 }; /* of an alias that is checked, about */
+
 static void load_rest(struct model *m, const struct override *overrides)
 {
 	consistency_of_settings(m);
 	model_read_maps(m, overrides);
+	sieve_init(&m->asked, m->maps[MAP_USERS].count + LOOKUPS_EACH * m->maps[MAP_ALIASES].count);
 	consistency_of_domains(m);
 	consistency_of_users(m);
 	consistency_of_routes(m);

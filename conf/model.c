@@ -60,6 +60,7 @@ static int read_whole(int fd, struct source *out, struct reason *why)
 	if (result != FILE_WHOLE || changed_since(fd, &st))
 		return fail(why, "it was changed while it was read; try again");
 	out->text = (struct view){ out->memory, (size_t)st.st_size };
+	out->st = st;
 	return 0;
 }
 
@@ -183,24 +184,39 @@ void model_read_settings(struct model *m, const char *confdir, const struct over
 
 /* ---- maps ---- */
 
-bool model_find(const struct model *m, enum map_id map, struct view key, struct view *compiled)
+static bool find_lower(struct model *m, enum map_id map, struct view key, struct view *compiled)
+{
+	const struct map_entry *e = hashtable_find(&m->maps[map].index, key);
+
+	if (e == NULL)
+		return m->below != NULL && map_get(&m->below[map], key, compiled) == MAP_FOUND;
+	*compiled = e->compiled;
+	return e->line != 0;
+}
+
+static bool find(struct model *m, enum map_id map, struct view key, struct sieve *asked,
+                 struct view *compiled)
 {
 	char lower[MAP_KEY_MAX];
-	const struct map_entry *e;
 
 	if (key.len > sizeof lower)
 		return false;
 	for (size_t i = 0; i < key.len; i++)
 		lower[i] = byte_lower(key.data[i]);
-	e = hashtable_find(&m->maps[map].index, (struct view){ lower, key.len });
-	if (e != NULL)
-		*compiled = e->compiled;
-	return e != NULL;
+	key = (struct view){ lower, key.len };
+	if (asked != NULL)
+		sieve_add(asked, (char)map, key);
+	return find_lower(m, map, key, compiled);
+}
+
+bool model_find(struct model *m, enum map_id map, struct view key, struct view *compiled)
+{
+	return find(m, map, key, &m->asked, compiled);
 }
 
 static bool find_compiled(void *builder, enum map_id map, struct view key, struct view *compiled)
 {
-	return model_find(builder, map, key, compiled);
+	return find(builder, map, key, NULL, compiled);
 }
 
 int model_read_below(struct model *m, const char *name, struct view *text, struct reason *why)
@@ -208,8 +224,11 @@ int model_read_below(struct model *m, const char *name, struct view *text, struc
 	struct source source = { .path = model_path(m, m->confdir, name) };
 	int result = read_file(&source, why);
 
-	if (result == 0)
+	if (result == 0) {
 		*text = arena_copy(&m->arena, source.text);
+		m->included = memory_grow_for(m->included, m->included_count, sizeof source);
+		m->included[m->included_count++] = source;
+	}
 	free(source.memory);
 	return result;
 }
@@ -238,7 +257,7 @@ static void compile_entry(struct model *m, enum map_id id, struct map_entry *e)
 	text_free(&compiled);
 }
 
-static void read_entry(struct model *m, enum map_id id, const struct maptext_entry *text)
+void model_add_entry(struct model *m, enum map_id id, const struct maptext_entry *text)
 {
 	struct model_map *map = &m->maps[id];
 	struct map_entry *e = arena_get(&m->arena, sizeof *e);
@@ -267,6 +286,14 @@ static void read_entry(struct model *m, enum map_id id, const struct maptext_ent
 	map->entries = memory_grow_for(map->entries, map->count, sizeof *map->entries);
 	map->entries[map->count++] = e;
 	compile_entry(m, id, e);
+}
+
+void model_add_gone(struct model *m, enum map_id id, struct view key)
+{
+	struct map_entry *e = arena_get(&m->arena, sizeof *e);
+
+	*e = (struct map_entry){ .key = key };
+	hashtable_add(&m->maps[id].index, key, e);
 }
 
 static void check_mode(struct model *m, enum map_id id)
@@ -298,7 +325,7 @@ static void read_map(struct model *m, enum map_id id, const struct override *ove
 	maptext_init(&text, m->maps[id].source.text);
 	while ((more = maptext_next(&text, &m->arena, &entry, &why)) != 0) {
 		if (more > 0)
-			read_entry(m, id, &entry);
+			model_add_entry(m, id, &entry);
 		else
 			problem_error(&m->problems, m->maps[id].source.path, entry.line, "%s",
 			              why.text);
@@ -321,6 +348,8 @@ void model_free(struct model *m)
 	for (size_t i = 0; i < m->certificate_count; i++)
 		free(m->certificates[i].names);
 	free(m->certificates);
+	free(m->included);
+	sieve_free(&m->asked);
 	free(m->conf.memory);
 	hashtable_free(&m->setting_lines);
 	settings_free(&m->settings);

@@ -10,9 +10,13 @@
 
 #include "conf/hashtable.h"
 #include "conf/problems.h"
+#include "conf/sieve.h"
+#include <sys/stat.h>
+
 #include "lib/base/arena.h"
 #include "lib/conf/certificates.h"
 #include "lib/conf/mapbuild.h"
+#include "lib/conf/maptext.h"
 #include "lib/conf/settings.h"
 
 /* How keys and values of a map become compiled entries, and text again: maps.def as functions. */
@@ -30,6 +34,7 @@ struct source {
 	char *path;
 	struct view text;
 	char *memory;                     /* that the text is in; NULL: somebody else's */
+	struct stat st;                   /* of the file that it was read from; 0: of none */
 	bool missing, unreadable, denied; /* denied: it may not be opened */
 };
 
@@ -58,9 +63,21 @@ struct model {
 	struct model_certificate *certificates;
 	size_t certificate_count, certificate_default;
 	bool certificates_unseen; /* some are not an onlooker's to read */
+	/* Files below the configuration directory that values include. */
+	struct source *included;
+	size_t included_count;
+	/* What the checks of entries depended on: keys that were looked for (kind: the map), homes
+	 * (SIEVE_HOME), and what homes within a Maildir are below of (SIEVE_HOLDER).  Whoever
+	 * publishes the model makes it before the checks. */
+	struct sieve asked;
+	/* All maps of the generation that a few entries are to change (partial.h): what the model
+	 * has no entry of is as it is there. NULL: the model is everything. */
+	struct map *below;
 	struct arena arena;
 	struct problems problems;
 };
+
+enum { SIEVE_HOME = 'h', SIEVE_HOLDER = 'm' };
 
 /* overrides: texts to be taken instead of the files, "" as name ends them; NULL: none. */
 struct override {
@@ -73,6 +90,11 @@ struct override {
 void model_read_settings(struct model *m, const char *confdir, const struct override *overrides);
 /* All maps, after the settings. */
 void model_read_maps(struct model *m, const struct override *overrides);
+/* One entry more of a map, compiled after those of the maps above it.  Text, key and value outlive
+ * the model. */
+void model_add_entry(struct model *m, enum map_id id, const struct maptext_entry *text);
+/* Of a partial one: there is no entry of the (compiled) key any more. */
+void model_add_gone(struct model *m, enum map_id id, struct view key);
 void model_free(struct model *m);
 
 /* directory/name, in the model's memory; an absolute name stays as it is. */
@@ -86,6 +108,6 @@ int model_read_below(struct model *m, const char *name, struct view *text, struc
 /* The line of posthouse.conf that sets the key; 0 when it is the default. */
 int model_setting_line(const struct model *m, const char *key);
 /* The compiled value of a key, whose ASCII case does not matter; false when it is not there. */
-bool model_find(const struct model *m, enum map_id map, struct view key, struct view *compiled);
+bool model_find(struct model *m, enum map_id map, struct view key, struct view *compiled);
 
 #endif

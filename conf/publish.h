@@ -9,6 +9,7 @@
 
 struct mine;
 struct model;
+struct partial;
 
 /* Writes a generation and makes it current; its number or -1.  by_edit: not by a build of its own,
  * and sooner forgotten (generation.h). */
@@ -17,5 +18,8 @@ long publish_generation(struct model *m, bool by_edit, struct reason *why);
 /* The generation that x was opened with, its entries in place; settings, certificates and keys are
  * taken as they are. -1 too when another one is current by now. */
 long publish_mine(struct mine *x, struct reason *why);
+
+/* The generation that p was opened with, its entries in place; the texts are written. */
+long publish_partial(struct partial *p, struct reason *why);
 
 #endif

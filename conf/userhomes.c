@@ -55,7 +55,8 @@ static void warn(const struct reason *why)
 	text_free(&shown);
 }
 
-static void make_home(const struct settings *s, struct map *users, struct view key)
+static void make_home(const struct settings *s, struct missing *v, struct map *users,
+                      struct view key)
 {
 	struct user u;
 	struct reason why;
@@ -69,20 +70,23 @@ static void make_home(const struct settings *s, struct map *users, struct view k
 		return;
 	}
 	warn_of_old_mail(key, home);
-	if (home_make(s, &u, home, &why) != 0)
+	if (home_make(s, v, &u, home, &why) != 0)
 		warn(&why);
 }
 
 void user_make_homes(const struct command *c, const struct added *a)
 {
+	struct missing volumes;
 	struct model m;
 	struct map users;
 	struct reason why;
 
 	if (command_places_read(c, &m) == EXIT_DONE) {
 		if (changes_open(&m, MAP_USERS, &users, &why) == 0) {
+			missing_init(&volumes, &m.settings);
 			for (size_t i = 0; i < a->count; i++)
-				make_home(&m.settings, &users, a->keys[i]);
+				make_home(&m.settings, &volumes, &users, a->keys[i]);
+			missing_free(&volumes);
 			map_close(&users);
 		} else {
 			warn(&why);

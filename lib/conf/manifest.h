@@ -5,6 +5,8 @@
  *	"users.cdb"   for each of its files: the number of the generation that it was built for and
  *	              the sum of its trailer, two 64-bit numbers (value.h)
  *
+ * Other rows are the builder's (conf/inputs.h).
+ *
  * A file that did not change is the one of an earlier generation, linked: that all files of a
  * generation belong together is what the manifest says. In a generation of before there was one
  * all files have the same number.

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: ISC */
+#include "conf/inputs.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sodium.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/version.h"
+#include "lib/conf/accounts.h"
+#include "lib/conf/value.h"
+
+enum { DIGEST_BYTES = 32, ROW_MAX = 128 };
+
+static int64_t ns_of(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int inputs_stamp(int fd)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+
+	/* The system's own times are those of its last tick, which is another one. */
+	clock_gettime(CLOCK_REALTIME, &times[1]);
+	return futimens(fd, times);
+}
+
+/* ---- rows ---- */
+
+static void add_stat(struct text *out, const struct stat *st)
+{
+	value_put_u64(out, (uint64_t)st->st_size);
+	value_put_u64(out, (uint64_t)ns_of(st->st_mtim));
+	value_put_u64(out, st->st_ino);
+	value_put_u64(out, st->st_dev);
+}
+
+/* Who the mailboxes' owner is, and who may be none. */
+static void add_accounts(struct text *out, const struct settings *s)
+{
+	struct stat state;
+	uid_t uid;
+	gid_t gid;
+
+	text_format(out, "%u", (unsigned)geteuid());
+	if (stat(s->directory_state, &state) == 0)
+		text_format(out, " %u", (unsigned)state.st_uid);
+	for (int a = 0; a < ACCOUNTS; a++)
+		if (account_find((enum account)a, s->account_base, &uid, &gid, NULL) == 0)
+			text_format(out, " %d=%u:%u", a, (unsigned)uid, (unsigned)gid);
+}
+
+static void add_digest(const struct model *m, struct text *out)
+{
+	unsigned char digest[DIGEST_BYTES];
+	crypto_generichash_state state;
+	struct text words;
+
+	text_init(&words, 1 << 16);
+	text_format(&words, "%s\n%s\n", version_text, m->confdir);
+	add_accounts(&words, &m->settings);
+	text_add_byte(&words, '\n');
+	crypto_generichash_init(&state, NULL, 0, sizeof digest);
+	crypto_generichash_update(&state, (const unsigned char *)text_string(&words), words.len);
+	crypto_generichash_update(&state, (const unsigned char *)m->conf.text.data,
+	                          m->conf.text.len);
+	crypto_generichash_final(&state, digest, sizeof digest);
+	text_add(out, (struct view){ (const char *)digest, sizeof digest });
+	text_free(&words);
+}
+
+static int put(struct cdb_make *make, const char *kind, const char *name, struct view value)
+{
+	struct text key;
+
+	text_init(&key, MAP_KEY_MAX);
+	text_format(&key, "%s%s%s", kind, name[0] ? " " : "", name);
+	if (key.full) /* there is a file of which nobody knows whether it is as it was */
+		value = VIEW("");
+	/* The row of an included file may be there already. */
+	int result = cdb_make_put(make, key.raw, (unsigned)key.len, value.data, (unsigned)value.len,
+	                          CDB_PUT_INSERT);
+
+	text_free(&key);
+	return result < 0 ? -1 : 0;
+}
+
+/* Nobody can have changed it since without another time. */
+static bool is_settled(const struct stat *st)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return ns_of(now) - ns_of(st->st_mtim) > INPUTS_SETTLED_NS;
+}
+
+static int put_stat(struct cdb_make *make, const char *kind, const char *name,
+                    const struct stat *st)
+{
+	struct text value;
+
+	text_init(&value, ROW_MAX);
+	add_stat(&value, st);
+	int result = put(make, kind, name, text_view(&value));
+
+	text_free(&value);
+	return result;
+}
+
+/* Written by an edit: the file is its text, stamped. */
+static bool is_written(const struct source *source, struct stat *st)
+{
+	return stat(source->path, st) == 0 && (uint64_t)st->st_size == source->text.len;
+}
+
+/* Nobody can change it any more, or it is one that was known before. */
+static bool is_known(const struct stat *st, struct map *before, enum map_id id)
+{
+	return is_settled(st) || (before != NULL && inputs_is_text(before, id, st));
+}
+
+static int put_text(const struct model *m, enum map_id id, struct map *before,
+                    struct cdb_make *make)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+	const struct source *source = &m->maps[id].source;
+	struct stat st = source->st;
+	bool from_file = source->st.st_ino != 0;
+
+	maptable_text_file(id, name);
+	if (from_file ? !is_known(&st, before, id) : !is_written(source, &st))
+		return 0;
+	return put_stat(make, "text", name, &st);
+}
+
+/* All rows of another manifest but those of files and texts, and what was asked. */
+static int copy_rows(struct map *manifest, struct cdb_make *make)
+{
+	struct view key, value;
+	int result = 0;
+
+	map_rewind(manifest);
+	while (result == 0 && map_next(manifest, &key, &value) == MAP_FOUND)
+		if (view_starts(key, VIEW("base")) || view_starts(key, VIEW("file ")))
+			result = cdb_make_add(make, key.data, (unsigned)key.len, value.data,
+			                      (unsigned)value.len);
+	return result;
+}
+
+static int copy_text(struct map *manifest, enum map_id id, struct cdb_make *make)
+{
+	char name[MAPTABLE_FILE_NAME_MAX], key[MAPTABLE_FILE_NAME_MAX + 8];
+	struct view value;
+
+	maptable_text_file(id, name);
+	string_print(key, sizeof key, "text %s", name);
+	return map_get(manifest, view_of(key), &value) == MAP_FOUND ? put(make, key, "", value) : 0;
+}
+
+int inputs_write_again(const struct model *m, struct map *manifest, struct cdb_make *make)
+{
+	int result = copy_rows(manifest, make);
+
+	for (int id = 0; id < MAPS && result == 0; id++)
+		result = m->maps[id].source.text.data != NULL
+		                 ? put_text(m, (enum map_id)id, manifest, make)
+		                 : copy_text(manifest, (enum map_id)id, make);
+	return result != 0 ? -1
+	                   : put(make, "asked", "",
+	                         (struct view){ (const char *)m->asked.bits, m->asked.bytes });
+}
+
+int inputs_write(const struct model *m, struct map *before, struct cdb_make *make)
+{
+	struct text digest;
+	int result;
+
+	text_init(&digest, DIGEST_BYTES);
+	add_digest(m, &digest);
+	result = put(make, "base", "", text_view(&digest));
+	text_free(&digest);
+	for (int id = 0; id < MAPS && result == 0; id++)
+		result = put_text(m, (enum map_id)id, before, make);
+	for (size_t i = 0; i < m->included_count && result == 0; i++)
+		if (is_settled(&m->included[i].st))
+			result = put_stat(make, "file", m->included[i].path, &m->included[i].st);
+		else
+			result = put(make, "file", m->included[i].path, VIEW(""));
+	if (result == 0 && m->asked.bits != NULL)
+		result = put(make, "asked", "",
+		             (struct view){ (const char *)m->asked.bits, m->asked.bytes });
+	return result;
+}
+
+/* ---- are they as they were ---- */
+
+static bool is_row(struct map *manifest, const char *kind, const char *name, struct view wanted)
+{
+	struct text key;
+	struct view value;
+
+	text_init(&key, MAP_KEY_MAX);
+	text_format(&key, "%s%s%s", kind, name[0] ? " " : "", name);
+	bool same = !key.full && map_get(manifest, text_view(&key), &value) == MAP_FOUND &&
+	            view_equal(value, wanted);
+
+	text_free(&key);
+	return same;
+}
+
+static bool is_stat(struct map *manifest, const char *kind, const char *name, const struct stat *st)
+{
+	struct text value;
+
+	text_init(&value, ROW_MAX);
+	add_stat(&value, st);
+	bool same = is_row(manifest, kind, name, text_view(&value));
+
+	text_free(&value);
+	return same;
+}
+
+bool inputs_is_text(struct map *manifest, enum map_id id, const struct stat *st)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+
+	maptable_text_file(id, name);
+	return is_stat(manifest, "text", name, st);
+}
+
+/* Nobody includes a file that was not included before: the texts are the same. */
+static bool included_are_current(struct map *manifest)
+{
+	struct view key, value;
+	struct stat st;
+	char path[PATH_MAX];
+
+	map_rewind(manifest);
+	while (map_next(manifest, &key, &value) == MAP_FOUND)
+		if (view_starts(key, VIEW("file ")) &&
+		    (!string_copy(path, sizeof path, view_skip(key, 5)) || stat(path, &st) != 0 ||
+		     !is_stat(manifest, "file", path, &st)))
+			return false;
+	return true;
+}
+
+bool inputs_are_current(struct model *m, struct map *manifest)
+{
+	struct text digest;
+	struct stat st;
+
+	text_init(&digest, DIGEST_BYTES);
+	add_digest(m, &digest);
+	bool current = is_row(manifest, "base", "", text_view(&digest));
+
+	text_free(&digest);
+	for (int id = 0; id < MAPS && current; id++) {
+		char name[MAPTABLE_FILE_NAME_MAX];
+
+		maptable_text_file((enum map_id)id, name);
+		current = stat(model_path(m, m->confdir, name), &st) == 0 &&
+		          inputs_is_text(manifest, (enum map_id)id, &st);
+	}
+	return current && included_are_current(manifest);
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: ISC */
+#include "conf/partial.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/certificates.h"
+#include "conf/changes.h"
+#include "conf/consistency.h"
+#include "conf/edits.h"
+#include "conf/inputs.h"
+#include "lib/conf/generation.h"
+#include "lib/conf/manifest.h"
+#include "lib/conf/maptext.h"
+#include "lib/conf/users.h"
+
+/* ---- the generation ---- */
+
+static bool open_maps(struct partial *p)
+{
+	uint64_t built_for = 0;
+
+	for (int id = 0; id < MAPS; id++) {
+		struct manifest_row row;
+		char name[MAPTABLE_FILE_NAME_MAX];
+
+		maptable_compiled_file((enum map_id)id, name);
+		if (changes_open_of(p->generation, (enum map_id)id, &p->maps[id], NULL) != 0 ||
+		    !manifest_find(&p->manifest, name, &row) ||
+		    !manifest_matches(&row, &p->maps[id]))
+			return false;
+	}
+	for (int file = MAPS; file < GENERATION_FILES; file++)
+		if (maptable_verify(p->generation, file, &built_for, NULL) != 0)
+			return false;
+	return true;
+}
+
+static bool open_all(struct partial *p, struct model *base)
+{
+	struct view bits;
+
+	if (p->generation < 0 || manifest_open(p->generation, &p->manifest, NULL) != 1)
+		return false;
+	if (map_get(&p->manifest, VIEW("asked"), &bits) != MAP_FOUND ||
+	    !inputs_are_current(base, &p->manifest))
+		return false;
+	p->asked = (struct sieve){ (unsigned char *)bits.data, bits.len };
+	return open_maps(p);
+}
+
+void partial_open(struct partial *p, struct model *base)
+{
+	const char *state = base->settings.directory_state;
+
+	*p = (struct partial){ .number = generation_number(state) };
+	map_open_damaged(&p->manifest, -1);
+	for (int id = 0; id < MAPS; id++)
+		map_open_damaged(&p->maps[id], -1);
+	p->generation = generation_open(state, NULL);
+	p->open = true;
+	if (base->problems.errors || !open_all(p, base))
+		partial_close(p);
+}
+
+void partial_close(struct partial *p)
+{
+	if (!p->open)
+		return;
+	if (p->in_model)
+		model_free(&p->m);
+	for (int id = 0; id < MAPS; id++)
+		map_close(&p->maps[id]);
+	map_close(&p->manifest);
+	if (p->generation >= 0)
+		close(p->generation);
+	p->open = p->in_model = false;
+}
+
+/* ---- an entry in its text ---- */
+
+/* The text has the entries in the order of the compiled map, in which a value's place is where it
+ * was put: a search of halves, by the places of those in the middle. */
+struct search {
+	struct map *map;
+	mapkey_function *key_of;
+	struct view text, mail_domain, key;
+	const char *place; /* of the value of the key */
+	struct arena *arena;
+};
+
+enum { SEARCH_WHOLE_BYTES = 4096 };
+
+/* The place of an entry of the text; NULL: the map has none such. */
+static const char *place_of(const struct search *s, const struct maptext_entry *entry)
+{
+	struct text key;
+	struct view value = VIEW("");
+
+	text_init(&key, MAP_KEY_MAX);
+	if (s->key_of(entry->key, s->mail_domain, &key, NULL) != 0 ||
+	    map_get(s->map, text_view(&key), &value) != MAP_FOUND)
+		value.data = NULL;
+	text_free(&key);
+	return value.data;
+}
+
+/* The first entry from a position on, which may be within another one, and is not 0. */
+static bool entry_behind(const struct search *s, size_t position, struct maptext_entry *out)
+{
+	struct maptext text = { .text = s->text, .position = position, .line = 1 };
+
+	text.position += view_find(view_skip(s->text, position - 1), '\n');
+	if (text.position >= s->text.len)
+		return false;
+	int more;
+
+	/* What continues the entry that is passed by is said to be an error. */
+	while ((more = maptext_next(&text, s->arena, out, NULL)) < 0)
+		;
+	return more > 0;
+}
+
+/* All entries between, one by one. */
+static bool look_between(const struct search *s, size_t low, size_t high, struct maptext_entry *out)
+{
+	struct maptext text = { .text = s->text, .position = low, .line = 1 };
+	int more;
+
+	while ((more = maptext_next(&text, s->arena, out, NULL)) != 0 && out->start < high)
+		if (more > 0 && place_of(s, out) == s->place)
+			return true;
+	return false;
+}
+
+static bool search(const struct search *s, struct maptext_entry *out)
+{
+	size_t low = maptext_mark(s->text), high = s->text.len;
+
+	while (high - low > SEARCH_WHOLE_BYTES) {
+		size_t middle = low + (high - low) / 2;
+
+		if (!entry_behind(s, middle, out) || out->start >= high) {
+			high = middle;
+			continue;
+		}
+		const char *place = place_of(s, out);
+
+		if (place == s->place)
+			return true;
+		if (place == NULL)
+			return false;
+		if (place < s->place)
+			low = out->start;
+		else
+			high = out->start;
+	}
+	return look_between(s, low, high, out);
+}
+
+bool partial_find(struct partial *p, enum map_id id, struct view text, struct view mail_domain,
+                  struct view key, struct arena *arena, struct maptext_entry *out, bool *lost)
+{
+	struct search s = { .map = &p->maps[id],
+		            .key_of = map_kinds[id].key,
+		            .text = text,
+		            .mail_domain = mail_domain,
+		            .key = key,
+		            .arena = arena };
+	struct view value;
+
+	*lost = false;
+	if (map_get(&p->maps[id], key, &value) != MAP_FOUND)
+		return false;
+	s.place = value.data;
+	*lost = !search(&s, out);
+	return !*lost;
+}
+
+/* ---- what it would be ---- */
+
+static void add_change(struct partial *p, enum map_id id, const struct edit_change *c)
+{
+	const struct maptext_entry entry = { .key = c->text_key, .value = c->value, .line = 1 };
+
+	if (c->gone)
+		model_add_gone(&p->m, id, c->key);
+	else
+		model_add_entry(&p->m, id, &entry);
+}
+
+/* passwords.cdb repeats what users.map says of the user. */
+static void add_password(struct partial *p, struct view key)
+{
+	struct text key_text, value;
+	struct view compiled;
+
+	if (hashtable_find(&p->m.maps[MAP_PASSWORDS].index, key) != NULL ||
+	    map_get(&p->maps[MAP_PASSWORDS], key, &compiled) != MAP_FOUND)
+		return;
+	text_init(&key_text, MAP_KEY_MAX);
+	text_init(&value, MODEL_VALUE_MAX);
+	map_kinds[MAP_PASSWORDS].show(key, compiled, &key_text, &value);
+	const struct maptext_entry entry = { .key = key,
+		                             .value = arena_copy(&p->m.arena, text_view(&value)),
+		                             .line = 1 };
+
+	model_add_entry(&p->m, MAP_PASSWORDS, &entry);
+	text_free(&key_text);
+	text_free(&value);
+}
+
+static const struct edit *edit_of(const struct edits *e, int id)
+{
+	for (size_t i = 0; i < e->count; i++)
+		if ((int)e->files[i].map == id && e->files[i].changed)
+			return &e->files[i];
+	return NULL;
+}
+
+static void add_all(struct partial *p, const struct edits *e)
+{
+	const struct edit *users = edit_of(e, MAP_USERS);
+
+	for (int id = 0; id < MAPS; id++) {
+		const struct edit *f = edit_of(e, id);
+
+		for (size_t i = 0; f != NULL && i < f->count; i++)
+			add_change(p, (enum map_id)id, f->changes[i]);
+		for (size_t i = 0; id == MAP_PASSWORDS && users != NULL && i < users->count; i++)
+			add_password(p, users->changes[i]->key);
+		if (f != NULL)
+			p->m.maps[id].source.text = text_view(&f->text);
+	}
+}
+
+/* ---- may it be alone ---- */
+
+static bool has_home(struct map *users, struct view key, struct view home)
+{
+	struct view value;
+	struct user u;
+
+	return map_get(users, key, &value) == MAP_FOUND && user_decode(value, &u) &&
+	       view_equal(u.home, home);
+}
+
+/* Its home is surely nobody else's, nor within anybody's or around. */
+static bool is_alone(const struct partial *p, struct view home)
+{
+	if (sieve_may_know(&p->asked, SIEVE_HOME, home) ||
+	    sieve_may_know(&p->asked, SIEVE_HOLDER, home))
+		return false;
+	/* Slashes that say nothing, and what lies in a Maildir: the build knows. */
+	for (size_t i = 0; i + 1 < home.len; i++)
+		if (home.data[i] == '/' &&
+		    (home.data[i + 1] == '/' || view_starts(view_skip(home, i), VIEW("/Maildir"))))
+			return false;
+	return home.len && home.data[home.len - 1] != '/';
+}
+
+/* A user more is what an alias may lead to already; one less is not there any more. */
+static bool user_is_free(struct partial *p, const struct edit_change *c)
+{
+	const struct map_entry *e = hashtable_find(&p->m.maps[MAP_USERS].index, c->key);
+	struct view value;
+	struct user u;
+	bool was_there = map_get(&p->maps[MAP_USERS], c->key, &value) == MAP_FOUND;
+
+	if (c->gone)
+		return !sieve_may_know(&p->asked, MAP_USERS, c->key);
+	if (!was_there && model_find(&p->m, MAP_ALIASES, c->key, &value))
+		return false;
+	return e != NULL && user_decode(e->compiled, &u) &&
+	       (has_home(&p->maps[MAP_USERS], c->key, u.home) || is_alone(p, u.home));
+}
+
+static bool is_free(struct partial *p, enum map_id id, const struct edit_change *c)
+{
+	switch (id) {
+	case MAP_USERS: return user_is_free(p, c);
+	case MAP_PASSWORDS: return true;
+	case MAP_ALIASES:
+		/* For all of a domain it stands in for whatever is not there. */
+		return !view_starts(c->key, VIEW("@")) &&
+		       !sieve_may_know(&p->asked, MAP_ALIASES, c->key);
+	default: return false;
+	}
+}
+
+static bool all_free(struct partial *p, const struct edits *e)
+{
+	for (size_t i = 0; i < e->count; i++)
+		for (size_t k = 0; k < e->files[i].count; k++)
+			if (!is_free(p, e->files[i].map, e->files[i].changes[k]))
+				return false;
+	return true;
+}
+
+/* As the build would find them. */
+static bool certificates_are_current(const struct partial *p, const char *confdir)
+{
+	struct model m;
+
+	model_read_settings(&m, confdir, NULL);
+	certificates_read(&m);
+	bool current = m.problems.errors == 0 && !changes_of_certificates(&m, p->generation);
+
+	model_free(&m);
+	return current;
+}
+
+/* By entries, and of texts that are still those that were read. */
+static bool is_eligible(struct partial *p, struct edits *e)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < e->count; i++) {
+		const struct edit *f = &e->files[i];
+
+		count += f->count;
+		if (f->changed && (f->count == 0 || !inputs_is_text(&p->manifest, f->map, &f->st)))
+			return false;
+	}
+	return count <= PARTIAL_ENTRIES_MAX && inputs_are_current(&e->base, &p->manifest) &&
+	       certificates_are_current(p, e->base.confdir);
+}
+
+bool partial_compile(struct partial *p, struct edits *e)
+{
+	if (!p->open || !is_eligible(p, e))
+		return false;
+	model_read_settings(&p->m, e->base.confdir, NULL);
+	p->in_model = true;
+	p->m.below = p->maps;
+	if (!sieve_copy(&p->m.asked, (struct view){ (char *)p->asked.bits, p->asked.bytes }))
+		return false;
+	for (int id = 0; id < MAPS; id++) {
+		char name[MAPTABLE_FILE_NAME_MAX];
+
+		maptable_text_file((enum map_id)id, name);
+		p->m.maps[id].source =
+			(struct source){ .path = model_path(&p->m, p->m.confdir, name) };
+	}
+	add_all(p, e);
+	consistency_of_users(&p->m);
+	consistency_of_aliases(&p->m);
+	return p->m.problems.errors == 0 && p->m.problems.warnings == 0 && all_free(p, e);
+}

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""An edit compiles the edited entries alone where that is all there is to do, and makes what a build would make."""
+import os
+import pathlib
+import random
+import re
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from maps import NAMES  # noqa: E402
+from place import Place  # noqa: E402
+from tap import done, is_, note, ok  # noqa: E402
+
+HASH = "$2y$10$" + "a" * 53
+USERS = 300
+TEXTS = {
+    "domains": "example.test mailboxes\nold.test alias-of example.test\nother.test mailboxes\nrelayed.test relay\n",
+    "users": "# Users\n\n" + "".join(f"u{i}@example.test{' quota=1G' * (i % 3)}{'   ' * (i % 2)}\n{'# between' if i % 7 == 0 else ''}\n" if i % 5 else
+                                   f"U{i}@Example.Test\n    quota=2G\n# in it\n    state=locked\n" for i in range(USERS)).replace("quota=1G quota=1G", "quota=1G"),
+    "passwords": "".join(f"u{i} {HASH}\n" for i in range(0, USERS, 2)),
+    "aliases": "".join(f"a{i}@example.test u{i}@example.test, u{i + 1}@old.test\n" for i in range(100)) + "all@example.test a1@example.test\n"
+               "u11@example.test u11@example.test, u1@example.test\n",
+    "routes": "relayed.test smtp mx\n", "access": "192.0.2.0/24 allow\n"}
+
+
+def settle(p):
+    """Texts that were not written a moment ago."""
+    for path in p.conf.iterdir():
+        old = time.time_ns() - 60 * 10**9
+        os.utime(path, ns=(old, old))
+
+
+def built(**more):
+    p = Place(**{**TEXTS, **more})
+    p.write("posthouse.conf", p.read("posthouse.conf") + "postmaster u1@example.test\n")
+    settle(p)
+    return p
+
+
+def inode(p, name):
+    return (p.directory / "state/generations/current" / name).stat().st_ino
+
+
+def edited(p, *words, stdin=""):
+    """Its code, and whether it was done by entries: then nothing else was written anew."""
+    before = inode(p, "settings.cdb")
+    code = p.run(*words, stdin=stdin)
+    return code, inode(p, "settings.cdb") == before
+
+
+def same_as_build(p):
+    """A build of the texts finds each map to be what it would write: entries and their order."""
+    before = {name: inode(p, f"{name}.cdb") for name in NAMES}
+    err, code = p.err, p.run("build")
+    new = [line for line in p.err.splitlines() if line not in err]
+    return code == 0 and not [name for name in NAMES if before[name] != inode(p, f"{name}.cdb")], new
+
+
+def one_by_one():
+    """Each kind of edit: is it made by entries (True), and is it what a build makes?"""
+    for partial, words, stdin in (
+            (True, ("user", "add", "new@example.test", "quota=5G"), "secret-words\n"), (True, ("user", "add", "new", "--no-password"), ""),
+            (True, ("user", "passwd", "U7@example.test"), "other-words\n"), (True, ("user", "passwd", "u8@example.test"), "other-words\n"),
+            (True, ("user", "set", "u290@example.test", "quota=9G"), ""), (True, ("user", "set", "u299", "state=locked"), ""),
+            (True, ("user", "del", "u250@example.test"), ""), (True, ("user", "set", "u0@example.test", "state="), ""),
+            (True, ("alias", "add", "x@example.test", "u5@example.test", "u6@old.test", "far@elsewhere.test"), ""),
+            (True, ("alias", "add", "y@example.test", "a5@example.test"), ""), (True, ("alias", "set", "a7@example.test", "u9@example.test"), ""),
+            (True, ("alias", "del", "a99@example.test"), ""), (True, ("map", "set", "passwords", "u1@example.test", HASH), ""),
+            # What others depend on, or is to be warned of or refused, has the whole looked at.
+            (False, ("user", "del", "u5@example.test"), ""), (False, ("alias", "set", "a1@example.test", "u3@example.test"), ""),
+            (False, ("alias", "add", "@example.test", "u3@example.test"), ""), (False, ("alias", "add", "z@example.test", "nobody@example.test"), ""),
+            (False, ("alias", "add", "u3@example.test", "u4@example.test"), ""), (False, ("user", "add", "all@example.test", "--no-password"), ""),
+            (False, ("user", "add", "shared", "--no-password", "home=example.test/u2"), ""),
+            (True, ("user", "add", "inside", "--no-password", "home=example.test/u2/Mail"), ""),
+            (False, ("domain", "add", "more.test"), ""), (False, ("map", "set", "access", "192.0.2.1", "allow"), "")):
+        with built() as p:
+            is_(p.run("build"), 0, "all is built")
+            code, by_entries = edited(p, *words, stdin=stdin)
+            is_((code, by_entries), (0, partial), f"{' '.join(words)} is made {'by its entries' if partial else 'with everything looked at'}")
+            is_(same_as_build(p), (True, []), "and makes what a build makes")
+
+
+def not_alone():
+    """Something else was changed, and is published with it: everything is looked at."""
+    for what, change in (
+            ("a text", lambda p: p.write("users.map", p.read("users.map") + "late@example.test\n")),
+            ("posthouse.conf", lambda p: p.write("posthouse.conf", p.read("posthouse.conf") + "generations.keep 5\n")),
+            ("an included file", lambda p: p.write("list", "u2@example.test\n")),
+            ("a map of the generation", lambda p: damage(p, "users.cdb")), ("the manifest", lambda p: damage(p, "manifest.cdb")),
+            ("the generation", lambda p: p.run("rollback"))):
+        with built(aliases=TEXTS["aliases"] + "listed@example.test include:list\n") as p:
+            p.write("list", "u1@example.test\n")
+            settle(p)
+            is_((p.run("build"), p.run("build")), (0, 0), "all is built")
+            is_(edited(p, "alias", "add", "x@example.test", "u5@example.test"), (0, True), "an edit alone")
+            change(p)
+            code, by_entries = edited(p, "alias", "add", "y@example.test", "u5@example.test")
+            is_((code, by_entries), (0, False), f"{what} was changed: not alone")
+            is_(same_as_build(p), (True, []), "and it is what a build makes")
+
+
+def damage(p, name):
+    path = p.directory / "state/generations/current" / name
+    whole = path.read_bytes()
+    path.unlink()
+    path.write_bytes(whole[:2060] + b"\xff" + whole[2061:])
+
+
+def at_random():
+    """Edits in a row, many and one, as a build makes them; what it would warn of is said."""
+    draw = random.Random(int(os.environ.get("SEED", "7")))
+    note(f"SEED={os.environ.get('SEED', '7')}")
+    with built() as p:
+        is_(p.run("build"), 0, "all is built")
+        wrong, fast, count = [], 0, int(os.environ.get("EDITS", "60"))
+        for at in range(count):
+            who = [f"u{draw.randrange(USERS + 40)}" for _ in range(draw.choice((1, 1, 1, 5, 40)))]
+            names = list(dict.fromkeys(who))
+            kind = draw.choice(("user add", "user set", "user del", "alias add", "alias set", "alias del"))
+            lines = {"user add": lambda n: f"{n}@example.test quota={draw.randrange(1, 9)}G{draw.choice(('', ' password=' + HASH))}",
+                     "user set": lambda n: f"{n} state={draw.choice(('locked', 'ok'))}".replace("state=ok", "state="),
+                     "user del": lambda n: n,
+                     "alias add": lambda n: f"l{n}@example.test {n}@example.test,u{draw.randrange(USERS)}",
+                     "alias set": lambda n: f"l{n} {draw.choice(('l', ''))}{n}, far@elsewhere.test", "alias del": lambda n: f"l{n}@example.test"}
+            known = {name: {re.split(r"[ @]", line)[0].lower() for line in p.read(f"{name}.map").splitlines() if line[:1] not in " #"} for name in ("users", "aliases")}
+            there = known["users"] if kind.startswith("user") else known["aliases"]
+            prefix = "" if kind.startswith("user") else "l"
+            names = [n for n in names if ((prefix + n) in there) != kind.endswith("add")]
+            if not names:
+                continue
+            before = p.run("map", "check"), set(warnings(p))
+            code, by_entries = edited(p, *kind.split(), "-", stdin="".join(f"{lines[kind](n)}\n" for n in names))
+            said = {line for line in warnings(p)}
+            p.run("map", "check")
+            unsaid = {words for words in warnings(p) if words not in before[1] and words not in said}
+            err = p.err
+            if "more\n" in err:  # of more than 200 others become the first
+                unsaid = set()
+            same = same_as_build(p)[0]
+            fast += by_entries
+            if code != 0 or not same or unsaid:
+                wrong.append((at, kind, names, code, by_entries, same, unsaid, err))
+        is_(wrong, [], f"{count} edits, {fast} of them by entries")
+        ok(fast > count / 4, "some are", fast)
+
+
+def limit():
+    """More entries than PARTIAL_ENTRIES_MAX are read with everything else."""
+    with built() as p:
+        is_(p.run("build"), 0, "all is built")
+        for count, by_entries in ((100000, True), (100001, False)):
+            lines = "".join(f"l{count}-{i}@example.test u5@example.test\n" for i in range(count))
+            is_(edited(p, "alias", "add", "-", stdin=lines), (0, by_entries), f"{count} aliases")
+        is_(same_as_build(p), (True, []), "all are as a build makes them")
+
+
+def warnings(p):
+    return [re.sub(r"^.*?: warning: ", "", line) for line in p.err.splitlines() if ": warning: " in line]
+
+
+one_by_one()
+not_alone()
+at_random()
+limit()
+done()
