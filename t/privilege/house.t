@@ -23,9 +23,9 @@ if not os.path.exists("/proc/self/status"):
 # Regular files and directories that may be open for good: what, and for writing?
 FILES = {
     "logd": [(r"/log$", True)],
-    "authd": [(r"/passwords\.cdb$", False)],
+    "authd": [(r"/passwords\.cdb$", False), (r"^/memfd:authd ", True)],  # master/kept.h
     "resolved": [(r"/(users|domains|aliases|routes|access|settings)\.cdb$", False)],
-    "porter": [(r"/tls\.cdb$", False)],
+    "porter": [(r"/tls\.cdb$", False), (r"^/memfd:porter ", True)],
     "keyd": [(r"/keys(/|$)", False)],
     "queued": [(r"/queue(/|$)", True)],
     "pickup": [(r"/drop(/|$)", True)],
@@ -65,6 +65,7 @@ def check(process, house, rows, uids):
     is_(check_files(process, house), [], f"{what} holds no file it should not")
     if process.parent != int(house.env["MASTER_PID"]):
         is_(parents_wires(process), [], f"{what} holds no wire that is its parent's")
+        is_([target for target in process.descriptors().values() if target.startswith("/memfd:")], [], f"{what} nor what its parent keeps for a successor")
 
 
 def parents_wires(process):
