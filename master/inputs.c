@@ -66,7 +66,9 @@ static void add_settings(struct text *all, const struct settings *s, const char 
 	}
 }
 
-/* One of before there were sums is another one in each generation. */
+/* One that is written anew although it has the same entries, as when the one in use was damaged, is
+ * another one; certificates are written for each generation. One of before there were sums is
+ * another one in each generation. */
 static void add_map(struct text *all, int generation, int file)
 {
 	char name[MAPTABLE_FILE_NAME_MAX];
@@ -78,9 +80,11 @@ static void add_map(struct text *all, int generation, int file)
 
 	if (fd < 0)
 		return;
-	if (map_entries_sum(fd, name, &sum))
+	bool summed = map_entries_sum(fd, name, &sum);
+
+	if (summed)
 		text_format(all, "%s %llx\n", name, (unsigned long long)sum);
-	else if (fstat(fd, &st) == 0)
+	if ((file < MAPS || !summed) && fstat(fd, &st) == 0)
 		add_stat(all, &st);
 	close(fd);
 }

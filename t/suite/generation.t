@@ -17,10 +17,10 @@ from tap import done, is_, ok  # noqa: E402
 USER = "u0001@example.test"
 
 
-def damage(path, offset=0, length=2048):
-    """Zeros in a compiled map: its hash tables' positions are gone."""
+def damage(path, offset=0, length=2048, fill=b"\0"):
+    """Such bytes in a compiled map: its hash tables' positions are gone."""
     fd = os.open(path, os.O_WRONLY)
-    os.pwrite(fd, bytes(length), offset)
+    os.pwrite(fd, fill * length, offset)
     os.close(fd)
 
 
@@ -168,6 +168,12 @@ with House() as house:
     is_(rcpt(house), 451, "a program that starts on a damaged map says later")
     ok(house.posthouse("build", "--reload").returncode == 0, "a build makes a whole one")
     is_(rcpt(house), 250, "and the user is known")
+    # The file that is in use, and its entries are the same in the new one.
+    resolved = house.pid("resolved")
+    damage(place, fill=b"\xff")
+    is_(rcpt(house), 451, "a map that is damaged while it is in use")
+    ok(house.posthouse("build", "--reload").returncode == 0, "is written anew by a build")
+    is_([rcpt(house), house.pid("resolved")], [250, resolved], "which the program that runs is given")
     keys(house)
     house.stop()
     place = generation(house) / "users.cdb"
