@@ -82,16 +82,32 @@ static bool take(struct mapwire *m)
 	return true;
 }
 
-static void answer(int master, uint32_t round, bool taken)
+bool mapwire_answer(struct mapwire *m, int master)
 {
 	static struct wire_out out;
 
-	master_taken_put(&out, (int)getpid(), round, taken);
-	if (wire_send_now(master, &out) != WIRE_OK)
-		log_warn("event=maps-untold reason=\"%m\"");
+	if (!m->owes)
+		return true;
+	master_taken_put(&out, (int)getpid(), m->round, m->answer);
+	enum wire_result r = wire_send_now(master, &out);
+
+	if (r == WIRE_AGAIN)
+		return false;
+	if (r != WIRE_OK)
+		log_warn("event=maps-untold reason=\"%s\"", wire_reason(r));
+	m->owes = false;
+	return true;
 }
 
-void mapwire_said(struct mapwire *m, int master, struct wire_in *in)
+/* One of before that is still owed is of no use any more. */
+static void owe(struct mapwire *m, uint32_t round, bool taken)
+{
+	m->owes = true;
+	m->round = round;
+	m->answer = taken;
+}
+
+bool mapwire_said(struct mapwire *m, int master, struct wire_in *in)
 {
 	char file[MASTER_FILE_MAX];
 	uint32_t round;
@@ -105,7 +121,8 @@ void mapwire_said(struct mapwire *m, int master, struct wire_in *in)
 	else if (pid != (int)getpid())
 		give_up(m);
 	else if (in->type == MASTER_MAPS)
-		answer(master, round, take(m));
+		owe(m, round, take(m));
 	else
-		answer(master, round, m->changed == NULL || m->changed());
+		owe(m, round, m->changed == NULL || m->changed());
+	return mapwire_answer(m, master);
 }

@@ -23,10 +23,16 @@ struct mapwire {
 	struct map fresh[MAPS];
 	enum mapwire_gift { MAPWIRE_NONE, MAPWIRE_ANOTHER, MAPWIRE_SAME } given[MAPS];
 	bool refused;
+	/* The answer that master has not got, for want of room on its wire. */
+	uint32_t round;
+	bool owes, answer;
 };
 
 /* MASTER_MAP, MASTER_MAPS, MASTER_CHANGES, each answered on `master` where it asks for one;
- * whatever else it is has a line in the log. */
-void mapwire_said(struct mapwire *m, int master, struct wire_in *in);
+ * whatever else it is has a line in the log. false: there is no room for the answer, which waits
+ * for mapwire_answer. */
+bool mapwire_said(struct mapwire *m, int master, struct wire_in *in);
+/* When there may be room. false: there is none yet. */
+bool mapwire_answer(struct mapwire *m, int master);
 
 #endif

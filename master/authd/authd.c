@@ -216,8 +216,13 @@ static bool hand_over(struct exchange *x)
 	return true;
 }
 
+static struct mapwire maps;
+
+/* The answer that a reload waits for comes first. */
 static void master_has_room(void)
 {
+	if (!mapwire_answer(&maps, authd.master.fd))
+		return;
 	LIST_EACH(x, &authd.handovers, struct exchange, handover)
 		if (!hand_over(x))
 			return;
@@ -449,7 +454,8 @@ static void master_ready(struct watch *w, unsigned events)
 	enum wire_result r = events & LOOP_READ ? wire_receive_now(w->fd, &in) : WIRE_AGAIN;
 
 	if (r == WIRE_OK) {
-		mapwire_said(&maps, w->fd, &in);
+		if (!mapwire_said(&maps, w->fd, &in))
+			loop_change(authd.loop, w, LOOP_READ | LOOP_WRITE);
 		wire_in_close(&in);
 	}
 	if (r == WIRE_CLOSED)

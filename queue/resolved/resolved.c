@@ -225,15 +225,17 @@ static struct mapwire maps = { .program = "resolved", .maps = book.maps, .taken 
 static void master_said(struct watch *w, unsigned events)
 {
 	struct wire_in in;
-	enum wire_result r = wire_receive_now(w->fd, &in);
+	enum wire_result r = events & LOOP_READ ? wire_receive_now(w->fd, &in) : WIRE_AGAIN;
 
-	(void)events;
-	if (r == WIRE_CLOSED)
+	if (r == WIRE_CLOSED) {
 		loop_unwatch(loop, w); /* we have a successor, or the house ends */
-	if (r != WIRE_OK)
-		return;
-	mapwire_said(&maps, w->fd, &in);
-	wire_in_close(&in);
+	} else if (r == WIRE_OK) {
+		if (!mapwire_said(&maps, w->fd, &in))
+			loop_change(loop, w, LOOP_READ | LOOP_WRITE);
+		wire_in_close(&in);
+	} else if (events & LOOP_WRITE && mapwire_answer(&maps, w->fd)) {
+		loop_change(loop, w, LOOP_READ);
+	}
 }
 
 static void hear_master(void)

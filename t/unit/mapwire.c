@@ -100,17 +100,13 @@ static void give_all(int ends[2], const char *value, int but)
 }
 
 /* 't', 'f': the answer of this round; 0: none. */
-static char end_round(int ends[2], enum master_type type, int pid, uint32_t round)
+static char answer(int ends[2], uint32_t round)
 {
-	struct wire_out out = { 0 };
 	struct wire_in in;
 	uint32_t answered;
 	bool good;
 	int by;
 
-	master_round_put(&out, type, pid, round);
-	hear(ends, &out);
-	wire_out_free(&out);
 	if (wire_receive_now(ends[0], &in) != WIRE_OK)
 		return 0;
 	return !master_taken_get(&in, &by, &answered, &good) || by != (int)getpid() ||
@@ -118,6 +114,47 @@ static char end_round(int ends[2], enum master_type type, int pid, uint32_t roun
 	               ? '?'
 	       : good ? 't'
 	              : 'f';
+}
+
+static void ask(int ends[2], enum master_type type, int pid, uint32_t round)
+{
+	struct wire_out out = { 0 };
+
+	master_round_put(&out, type, pid, round);
+	hear(ends, &out);
+	wire_out_free(&out);
+}
+
+static char end_round(int ends[2], enum master_type type, int pid, uint32_t round)
+{
+	ask(ends, type, pid, round);
+	return answer(ends, round);
+}
+
+static void drain(int fd)
+{
+	struct wire_in in;
+
+	while (wire_receive_now(fd, &in) == WIRE_OK)
+		wire_in_close(&in);
+}
+
+/* As by a crowd that logs in at once. */
+static void full_wire(int ends[2])
+{
+	struct wire_out out = { 0 };
+
+	wire_begin(&out, MASTER_READY);
+	while (wire_send_now(ends[1], &out) == WIRE_OK)
+		;
+	wire_out_free(&out);
+	ask(ends, MASTER_CHANGES, (int)getpid(), 20);
+	ask(ends, MASTER_CHANGES, (int)getpid(), 21);
+	ok(!mapwire_answer(&wire, ends[1]), "an answer waits for room");
+	drain(ends[0]);
+	ok(mapwire_answer(&wire, ends[1]), "and is sent");
+	ok(answer(ends, 21) == 't' && answer(ends, 21) == 0, "once, of the last round");
+	ok(mapwire_answer(&wire, ends[1]) && answer(ends, 21) == 0, "no more is owed");
 }
 
 static void all_or_none(int ends[2])
@@ -199,6 +236,7 @@ int main(void)
 		return 1;
 	all_or_none(ends);
 	shared(ends);
+	full_wire(ends);
 	sums();
 	return tap_done();
 }
