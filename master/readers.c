@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/readers.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -35,11 +36,25 @@ static void owes_no_more(const struct instance *i)
 		loop_defer(master.loop, &readers.end);
 }
 
-static void replace(struct instance *i, const char *why)
+static void log_untaken(const struct instance *i, const char *why)
 {
 	log_warn("event=maps-not-taken program=%s pid=%ld reason=\"%s\"", i->row->name,
 	         (long)i->pid, log_text(view_of(why)));
+}
+
+static void replace(struct instance *i, const char *why)
+{
+	log_untaken(i, why);
 	residents_replace_one(i);
+}
+
+/* One that hangs: as a predecessor nobody would look at it any more, and who waits for its answers
+ * would wait for ever. It is started again as after a death. */
+static void end(struct instance *i, const char *why)
+{
+	log_untaken(i, why);
+	if (i->pid)
+		kill(i->pid, SIGKILL);
 }
 
 static void owes(struct instance *i)
@@ -68,7 +83,7 @@ static void late(struct timer *t)
 		if (i == NULL)
 			continue;
 		owes_no_more(i);
-		replace(i, "no answer within a minute");
+		end(i, "no answer within a minute");
 	}
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The programs that read maps, and are given other ones while they run (lib/wire/mapwire.h): who
- * has not taken them yet. One that cannot, dies before it has, or does not answer in time, is
- * replaced: its successor opens what is current.
+ * has not taken them yet. One that cannot is replaced, one that does not answer in time is killed,
+ * and who dies is started again: the successor opens what is current.
  */
 #ifndef MASTER_READERS_H
 #define MASTER_READERS_H
