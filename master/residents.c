@@ -10,6 +10,7 @@
 #include "master/kept.h"
 #include "master/master.h"
 #include "master/predecessors.h"
+#include "master/readers.h"
 #include "master/reload.h"
 
 enum { RESIDENTS_MAX = HOUSE_RESIDENT - 1 + PORTERS_MAX };
@@ -284,12 +285,16 @@ void residents_start(instance_ended *ended)
 		start(&residents[i]);
 }
 
-/* The successor starts on the same wires; the old one finishes what it has. */
+/* The successor starts on the same wires; the old one finishes what it has. One that has died, and
+ * would have been started again a little later, leaves nothing. */
 static void replace(struct instance *i)
 {
 	mend_wires(i);
+	readers_died(i);
 	if (i->pid)
 		predecessors_add(i);
+	else
+		kept_renew(i, NULL);
 	loop_timer_clear(master.loop, &i->restart);
 	i->starts = 0; /* those that the next one needs tell of trouble */
 	start(i);
@@ -313,7 +318,7 @@ static void renew(struct instance *i, const struct renewal *how)
 	         inputs_has_maps((enum house_program)(i->row - house)))
 		how->give(i, change);
 	else if ((change != CHANGE_NONE || i->pid == 0) && !how->stays(i)) {
-		if (change == CHANGE_BINARY)
+		if (change == CHANGE_BINARY && i->pid)
 			kept_renew(i, first_of(i));
 		replace(i);
 	}

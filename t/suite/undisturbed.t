@@ -4,8 +4,10 @@
 in force when the command ends. What is another program's alone, as a certificate, replaces that program alone."""
 import base64
 import contextlib
+import os
 import pathlib
 import re
+import signal
 import smtplib
 import subprocess
 import sys
@@ -217,6 +219,18 @@ def check_left_behind(house):
     house.wait_for("TLS", lambda: log_in(house, "another") == "a OK")
     house.kill("authd")
     is_([resumes(house, context, ticket)[1], was_remembered(house)], [False, False], "one that has died leaves nothing")
+    check_died_before_reload(house)
+
+
+def check_died_before_reload(house):
+    """Its successor is started by the reload: for one that dies early the delay is a second or more."""
+    ok(was_remembered(house), "what the next one remembers")
+    os.kill(house.pid("authd"), signal.SIGKILL)
+    is_(house.posthouse("reload").returncode, 0, "a reload while nobody runs")
+    before = len(logins(house, "result=ok cached=. "))
+    house.wait_for("authd", lambda: log_in(house, "another") == "a OK")
+    house.wait_for("its line", lambda: len(logins(house, "result=ok cached=. ")) > before)
+    ok("cached=0" in logins(house, "result=ok cached=. ")[before], "nor does one in whose place a reload starts another")
 
 
 with House("--users", "40", "--set", f"auth.failure-delay {DELAY_MS}ms", "--set", "porter.clients-per-address 200",
