@@ -9,6 +9,7 @@
 #include "lib/conf/maptable.h"
 #include "lib/wire/master.h"
 #include "master/master.h"
+#include "master/reload.h"
 #include "master/residents.h"
 
 /* Longer than verifying the largest map takes on a machine that is short of memory. */
@@ -45,6 +46,8 @@ static void log_untaken(const struct instance *i, const char *why)
 static void replace(struct instance *i, const char *why)
 {
 	log_untaken(i, why);
+	/* Its successor opens maps long after they were verified. */
+	reload_forget_maps((enum house_program)(i->row - house));
 	residents_replace_one(i);
 }
 

@@ -134,7 +134,6 @@ static void warn_exposed(void *context, const char *name, unsigned mode)
 
 static void compare(struct candidate *c)
 {
-	inputs_look(&c->inputs, c->generation, &c->settings, &c->listeners, c->keys);
 	for (int p = 0; p < HOUSE_PROGRAMS; p++)
 		c->changes[p] = inputs_compare(&reloads.inputs, &c->inputs, (enum house_program)p);
 }
@@ -154,6 +153,8 @@ static int fill(struct candidate *c, int generation, long number, const struct l
 		if (opened && old == NULL)
 			return 0;
 		if (opened && listeners_open(&c->settings, old, &c->listeners, why) == 0) {
+			inputs_look(&c->inputs, c->generation, &c->settings, &c->listeners,
+			            c->keys);
 			compare(c);
 			return 0;
 		}
@@ -197,7 +198,8 @@ int reload_first(struct reason *why)
 
 /* ---- it is taken ---- */
 
-static void tell_reload(struct instance *i, enum change change)
+/* Also when nothing has changed: it may not have been able to read the settings of before. */
+static void tell_reload(struct instance *i)
 {
 	static struct wire_out out;
 
@@ -205,8 +207,6 @@ static void tell_reload(struct instance *i, enum change change)
 		logs_tell_output();
 		return;
 	}
-	if (change == CHANGE_NONE)
-		return;
 	int file = openat(master.generation, "settings.cdb", O_RDONLY | O_CLOEXEC);
 
 	master_file_put(&out, MASTER_RELOAD, file);
@@ -258,6 +258,7 @@ static int take(struct candidate *c, struct reason *why)
 	master.generation_number = c->number;
 	master.settings = c->settings;
 	master.keys = c->keys;
+	compare(c); /* again: who died during the trial has maps that nobody verified */
 	reloads.inputs = c->inputs;
 	renew_programs(c);
 	beats_take_settings();

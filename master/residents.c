@@ -313,7 +313,7 @@ static void renew(struct instance *i, const struct renewal *how)
 	i->root = residents_root_of(i->row, &master.settings);
 	give_generation(i);
 	if (i->row->lives_on && i->pid)
-		how->tell(i, change);
+		how->tell(i);
 	else if (i->pid && change <= CHANGE_MAPS &&
 	         inputs_has_maps((enum house_program)(i->row - house)))
 		how->give(i, change);

@@ -15,8 +15,8 @@ struct instance *resident_of(enum house_program program, unsigned number);
 unsigned residents_count(bool only_ready);
 /* How the residents come to another generation. */
 struct renewal {
-	const enum change *changes;                           /* of each program */
-	void (*tell)(struct instance *i, enum change change); /* one that lives on, and runs */
+	const enum change *changes;       /* of each program */
+	void (*tell)(struct instance *i); /* one that lives on, and runs, whatever changed */
 	/* One that reads maps, when nothing else is another; it may have the same. */
 	void (*give)(struct instance *i, enum change change);
 	bool (*stays)(const struct instance *i); /* what would be replaced is not, until it ends */

@@ -173,6 +173,7 @@ static void answered(void)
 	answer(false);
 	turn(master.loop, 3);
 	ok(done == 2 && replaced == 1, "one that cannot take them is replaced");
+	ok(forgotten == 1, "and given those of the next reload");
 	kill_it();
 	stop();
 }
