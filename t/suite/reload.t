@@ -41,9 +41,9 @@ class Instead:
         os.replace(self.real, self.link)
 
 
-def can_send(house):
+def can_send(house, to="u0001@example.test"):
     with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=120) as smtp:
-        return smtp.sendmail("a@elsewhere.test", ["u0001@example.test"], "Subject: x\r\n\r\nx\r\n") == {}
+        return smtp.sendmail("a@elsewhere.test", [to], "Subject: x\r\n\r\nx\r\n") == {}
 
 
 def tries(action):
@@ -201,5 +201,36 @@ real()
         house.posthouse("build", "--reload")
     answer = house.posthouse("rollback")
     is_((answer.returncode, current(house), running(house)), (0, good, good), "a rollback is to the generation that runs")
+    instead.end()
+
+# Ready, then given maps, which it refuses; another start is the real one's.
+REFUSING = """
+sys.path.insert(0, {lib!r})
+import socket, wirehouse
+if trial or os.path.exists({been!r}): real()
+open({been!r}, "w").close()
+signal.signal(signal.SIGHUP, lambda *_: sys.exit(0))
+master = socket.socket(fileno=int(descriptors["master"]))
+wirehouse.send(master, wirehouse.Out(ord("r")))
+files = []
+while (word := wirehouse.receive(master)).kind == MASTER_MAP:
+    files.append(word.string())
+open({been!r}, "w").write(" ".join(files))
+pid, round = word.u32(), word.u32()
+wirehouse.send(master, wirehouse.Out(ord("t")).u32(pid).u32(round).byte(0))
+signal.pause()
+"""
+
+with House() as house:
+    been = house.directory / "been"
+    instead = Instead(house, "resolved", "MASTER_MAP = 25" + REFUSING.format(lib=str(pathlib.Path(__file__).resolve().parent.parent / "lib"), been=str(been)))
+    is_(house.posthouse("reload").returncode, 0, "a resolved that will refuse other maps")
+    house.wait_for("it", been.exists)
+    answer = house.posthouse("alias", "add", "other@example.test", "u0001@example.test")
+    is_((answer.returncode, running(house)), (0, current(house)), "an edit")
+    is_(been.read_text(), "domains.cdb users.cdb aliases.cdb routes.cdb access.cdb", "gives it all that it reads")
+    house.wait_for("the log", lambda: 'event=maps-not-taken program=resolved' in house.log())
+    house.wait_for("mail to the new alias", lambda: tries(lambda: can_send(house, "other@example.test")))
+    ok(True, "it is replaced by one that has the edit")
     instead.end()
 done()

@@ -7,16 +7,20 @@ import contextlib
 import os
 import pathlib
 import re
+import select
 import signal
 import smtplib
+import socket
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import processes  # noqa: E402
+import wirehouse  # noqa: E402
 from house import House  # noqa: E402
 from lineclient import LineClient, tls_context  # noqa: E402
+from place import CONTROL_CHANGES, CONTROL_END  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
 EDITS, IDLE, GUESSES = 40, 20, 4
@@ -183,6 +187,40 @@ def check_others(house):
         is_([log_in(house, "another"), rcpt(house, user(1))], ["a OK", 250], "and all work on")
 
 
+def in_use(house):
+    return int(re.search(r"^generation +(\d+)$", house.posthouse("status").stdout, re.M)[1])
+
+
+def ask_changes(house):
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    line.connect(str(house.directory / "run/control"))
+    wirehouse.send(line, wirehouse.Out(CONTROL_CHANGES))
+    return line
+
+
+def check_readers(house):
+    """Whom an edit waits for."""
+    resolved = house.pid("resolved")
+    os.kill(resolved, signal.SIGSTOP)
+    before = in_use(house)
+    edit = subprocess.Popen([str(house.directory / "bin/posthouse"), "-c", house.env["CONF"], "alias", "add", "two@example.test", user(1)],
+                            stdin=subprocess.DEVNULL)
+    house.wait_for("the generation to be taken", lambda: in_use(house) > before)
+    ok(edit.poll() is None, "an edit waits for who has to take it")
+    os.kill(resolved, signal.SIGKILL)
+    is_(edit.wait(), 0, "until it has died")
+    house.wait_for("another one", lambda: house.pid("resolved") != resolved)
+    is_(rcpt(house, "two@example.test"), 250, "whose successor has it")
+    before, resolved = pids(house), house.pid("resolved")
+    os.kill(resolved, signal.SIGSTOP)
+    with ask_changes(house) as line:
+        is_(select.select([line], [], [], 0)[0], [], "the word that journals have grown waits for every reader")
+        os.kill(resolved, signal.SIGCONT)
+        answer = wirehouse.receive(line)
+        is_((answer.kind, answer.byte(), answer.string()), (CONTROL_END, 0, ""), "and is answered when they have looked")
+    is_(replaced(house, before), [], "nobody is replaced for it")
+
+
 def was_remembered(house):
     """Was the password of the next login?"""
     before = logins(house, "result=ok")
@@ -239,4 +277,5 @@ with House("--users", "40", "--set", f"auth.failure-delay {DELAY_MS}ms", "--set"
     check_in_force(house)
     check_others(house)
     check_left_behind(house)
+    check_readers(house)
 done()
