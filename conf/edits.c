@@ -76,9 +76,10 @@ struct edit *edits_open(struct edits *e, enum map_id map, struct reason *why)
 		fail(why, "%s/%s cannot be read", e->base.confdir, f->name);
 		return NULL;
 	}
-	text_init(&f->text, MAPTEXT_FILE_MAX);
-	text_add(&f->text, source.text);
-	free(source.memory);
+	if (source.memory != NULL)
+		text_init_with(&f->text, MAPTEXT_FILE_MAX, source.memory, source.text.len);
+	else
+		text_init(&f->text, MAPTEXT_FILE_MAX);
 	f->missing = source.missing;
 	f->st = source.st;
 	if (e->count == 0 && !e->only_mine)
@@ -353,6 +354,8 @@ static int settle(struct edit *f, bool many, struct reason *why)
 			in_text[count++] = f->changes[i];
 	qsort(in_text, count, sizeof *in_text, by_place);
 	text_init(&s.out, MAPTEXT_FILE_MAX);
+	if (text_has_room(&s.out, f->text.len))
+		text_reserve(&s.out, f->text.len); /* at once */
 	add_lines(&s, f, in_text, count);
 	free(in_text);
 	if (s.out.full) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "conf/sieve.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,11 +39,14 @@ static size_t bit_of(const struct sieve *s, uint64_t hash, unsigned probe)
 	return (size_t)((hash + probe * step) & (s->bytes * 8 - 1));
 }
 
+/* One whose bits are independent, also of keys that differ in a digit. */
 static uint64_t hash_of(char kind, struct view key)
 {
-	uint32_t low = view_hash(view_hash(HASH_START, (struct view){ &kind, 1 }), key);
+	const unsigned char seed[crypto_shorthash_KEYBYTES] = { (unsigned char)kind };
+	unsigned char hash[crypto_shorthash_BYTES];
 
-	return (uint64_t)view_hash(low ^ 0x9e3779b9u, key) << 32 | low;
+	crypto_shorthash(hash, (const unsigned char *)key.data, key.len, seed);
+	return number_get_little((const char *)hash, sizeof hash);
 }
 
 void sieve_add(struct sieve *s, char kind, struct view key)

@@ -207,6 +207,11 @@ void text_init(struct text *t, size_t max)
 	*t = (struct text){ .raw = nothing, .max = max };
 }
 
+void text_init_with(struct text *t, size_t max, char *raw, size_t len)
+{
+	*t = (struct text){ .raw = raw, .len = len, .cap = len + 1, .max = max };
+}
+
 void text_free(struct text *t)
 {
 	if (t->cap)

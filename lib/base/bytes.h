@@ -61,6 +61,9 @@ struct text {
 
 /* max: bytes the text may hold, without the terminator. */
 void text_init(struct text *t, size_t max);
+/* Begins it with memory of memory_get, len bytes and a terminator, which is the text's from now on.
+ */
+void text_init_with(struct text *t, size_t max, char *raw, size_t len);
 void text_free(struct text *t);  /* gives the memory back; usable again with the same max */
 void text_clear(struct text *t); /* empties it, keeps the memory, clears `full` */
 bool text_add(struct text *t, struct view v);

@@ -84,6 +84,21 @@ static void texts(void)
 	text_free(&shared);
 }
 
+static void adopted(void)
+{
+	char *memory = memory_get(4);
+	struct text t;
+
+	string_put(memory, 4, VIEW("abc"));
+	text_init_with(&t, 5, memory, 3);
+	ok(view_equal(text_view(&t), VIEW("abc")) && text_add(&t, VIEW("de")) &&
+	           view_equal(text_view(&t), VIEW("abcde")) && !text_add_byte(&t, 'f') && t.full,
+	   "a text that begins with memory of others grows like any");
+	text_free(&t);
+	ok(t.len == 0 && text_add(&t, VIEW("x")), "and is usable again when it is freed");
+	text_free(&t);
+}
+
 static void strings(void)
 {
 	char small[3];
@@ -148,6 +163,7 @@ static void log_lines(void)
 int main(void)
 {
 	texts();
+	adopted();
 	strings();
 	reasons();
 	log_lines();
