@@ -140,10 +140,10 @@ static void give_way(struct pool *p, struct turn *turn)
 }
 
 /* All workers are taken: as many as the setting says, or no more come than are here. */
-static bool is_full(const struct pool *p)
+static bool is_full(struct pool *p)
 {
 	return p->server.lines.count >= p->workers_max ||
-	       turns_are_stuck(&p->turns, loop_now_ms(pools.loop));
+	       turns_are_stuck(&p->turns, held_in(p), loop_now_ms(pools.loop));
 }
 
 static void make_room(struct deferred *d)

@@ -123,9 +123,10 @@ void turns_leave(struct turn *turn)
 	turn->holds = false;
 }
 
-bool turns_are_stuck(const struct turns *t, int64_t now_ms)
+bool turns_are_stuck(struct turns *t, size_t held, int64_t now_ms)
 {
-	return turns_waiting(t) > 0 && now_ms - t->idle_ms >= TURNS_NO_WORKER_MS;
+	return turns_waiting(t) > 0 &&
+	       (now_ms - t->idle_ms >= TURNS_NO_WORKER_MS || turns_next(t, held) == NULL);
 }
 
 /* Who gives a place to this one. Whoever was only promised one waits again, and nobody else has to

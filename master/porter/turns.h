@@ -68,8 +68,9 @@ void turns_progress(struct turns *turns, struct turn *turn, bool progress, int64
 /* It neither waits nor holds any more; harmless when it has not. */
 void turns_leave(struct turn *turn);
 
-/* Have those that wait been without a worker for so long that none will come? */
-bool turns_are_stuck(const struct turns *turns, int64_t now_ms);
+/* Will no worker come for those that wait: since none has come for so long, or since they have to
+ * leave the last places to others? */
+bool turns_are_stuck(struct turns *turns, size_t held, int64_t now_ms);
 /* A place for one of those that wait: who is to give it, and has it no more. To be called again
  * until it says NULL: nobody has to. */
 struct turn *turns_claim(struct turns *turns, int64_t now_ms);

@@ -92,6 +92,26 @@ def login_gives_way():
     h.stop()
 
 
+def last_places():
+    """Of eight places two are the last, and nobody who has two of a network gets them."""
+    h = House(settings="login.sessions-max 8\n")
+    workers, crowd = [], []
+    for number in range(6):
+        workers.append(h.worker(IMAP))
+        crowd.append(session(h, workers[-1], "imap", f"{CROWD}{number // 2 + 1}"))
+    idle = [h.worker(IMAP) for _ in range(2)]
+    more = speaks(h, "imap", CROWD + "1")
+    ok(quiet(idle[0]) and quiet(idle[1]) and quiet(more), "one more of a crowd waits, though there are idle workers")
+    honest = speaks(h, "imap", HONEST)
+    is_(Connection(w.receive(idle[1])).client, honest.getsockname(), "one of another network has one at once")
+    beside = speaks(h, "imap", CROWD + "9")
+    is_(line(crowd[0][0]), BUSY[IMAP], "to another address of the crowd's network the one with the most of it gives way")
+    done_with(workers[0], crowd[0][1])
+    is_(Connection(w.receive(workers[0])).client, beside.getsockname(), "whose place it gets")
+    ok(quiet(idle[0]), "the last one is kept")
+    h.stop()
+
+
 def handed_over_stays():
     h = House(settings="login.sessions-max 2\n")
     one, two = h.worker(IMAP), h.worker(IMAP)
@@ -215,6 +235,6 @@ def pressure():
     h.stop()
 
 
-for part in (turns, login_gives_way, handed_over_stays, progress_stays, none_comes, tls_gives_way, house_is_full, pressure):
+for part in (turns, login_gives_way, last_places, handed_over_stays, progress_stays, none_comes, tls_gives_way, house_is_full, pressure):
     part()
 done()

@@ -71,7 +71,8 @@ static void crowds(void)
 	ok(turns_next(&turns, 0) == NULL && turns_claim(&turns, 0) == NULL,
 	   "where nobody waits nobody gives way");
 	turns_wait(&turns, &honest, 5000);
-	ok(!turns_are_stuck(&turns, 5000) && turns_are_stuck(&turns, 5000 + TURNS_NO_WORKER_MS),
+	ok(!turns_are_stuck(&turns, 0, 5000) &&
+	           turns_are_stuck(&turns, 0, 5000 + TURNS_NO_WORKER_MS),
 	   "who waits is stuck after a while");
 	ok(turns_claim(&turns, 5000) == &crowd[0] && turns_claim(&turns, 5000) == NULL,
 	   "the oldest of the crowd gives way, one for one");
@@ -82,7 +83,7 @@ static void crowds(void)
 	           turns_claim_again(&turns, 5000 + TURNS_PROMISE_MS) == NULL,
 	   "another one, when that does not go");
 	turns_serve(&turns, &honest, 8000);
-	ok(turns_waiting(&turns) == 0 && !turns_are_stuck(&turns, 20000), "served");
+	ok(turns_waiting(&turns) == 0 && !turns_are_stuck(&turns, 0, 20000), "served");
 	for (unsigned i = 0; i < MORE; i++) {
 		set_numbered(&more[i], "203.0.113.", i);
 		turns_wait(&turns, &more[i], 9000);
@@ -212,6 +213,8 @@ static void last_places(void)
 	turns_wait(&turns, &light, 0);
 	ok(turns_next(&turns, LAST) == NULL && turns_next(&turns, LAST - 1) != NULL,
 	   "those that wait leave the last places to others");
+	ok(turns_are_stuck(&turns, LAST, 0) && !turns_are_stuck(&turns, LAST - 1, 0),
+	   "no worker comes for them then, however many there are");
 	set_owners(&far, "198.51.100.1");
 	turns_wait(&turns, &far, 0);
 	ok(turns_next(&turns, LAST) == &far, "who come behind them");
