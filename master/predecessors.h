@@ -2,9 +2,10 @@
 /*
  * Programs that have a successor and finish what they have, as porter its last clients.
  *
- * They are not many: beyond PREDECESSORS_MAX the one with the fewest clients is asked to end, which
- * so many replacements in the time of one client's connection cost. The program that serves now
- * never is.
+ * They are not many: beyond PREDECESSORS_MAX the one with the fewest clients is asked to end (the
+ * oldest where the system, to a master that is not root, does not tell how many descriptors they
+ * have), which so many replacements in the time of one client's connection cost. The program that
+ * serves now never is.
  */
 #ifndef MASTER_PREDECESSORS_H
 #define MASTER_PREDECESSORS_H
