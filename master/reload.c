@@ -32,6 +32,8 @@ static struct {
 	struct candidate next;
 	unsigned round;
 	bool under_way;
+	bool waits;                /* under way, and taken: readers owe their answers */
+	bool blamed;               /* meanwhile: for deaths; it is undone then */
 	bool again, changes_again; /* asked for meanwhile: what is current, or the journals alone */
 	struct deferred refused, undo; /* refused: before a trial began */
 	struct reason why;
@@ -273,14 +275,31 @@ static int take(struct candidate *c, struct reason *why)
 static void begin(void);
 static void begin_changes(void);
 
+static void wait_for_readers(void (*done)(void))
+{
+	reloads.under_way = reloads.waits = true;
+	readers_wait(done);
+}
+
+/* Another generation may be better than to undo this one. */
+static void go_on(void)
+{
+	if (master.stopping)
+		return;
+	if (reloads.again)
+		begin();
+	else if (reloads.blamed)
+		loop_defer(master.loop, &reloads.undo);
+	else if (reloads.changes_again)
+		begin_changes();
+	reloads.blamed = false;
+}
+
 static void end_round(int result, const struct reason *why)
 {
-	reloads.under_way = false;
+	reloads.under_way = reloads.waits = false;
 	reloads.done(reloads.round, result, why);
-	if (reloads.again && !master.stopping)
-		begin();
-	else if (reloads.changes_again && !master.stopping)
-		begin_changes();
+	go_on();
 }
 
 /* What was refused stays in the status until one is taken: the running generation is not the one
@@ -322,7 +341,7 @@ static void tried(const struct reason *why)
 		candidate_close(&reloads.next);
 	}
 	if (result == 0)
-		readers_wait(taken);
+		wait_for_readers(taken);
 	else
 		finish(result, &reason);
 }
@@ -358,12 +377,11 @@ unsigned reload_ask(void)
 
 static void begin_changes(void)
 {
-	reloads.under_way = true;
 	reloads.changes_again = false;
 	reloads.round++;
 	readers_begin();
 	readers_tell_changes();
-	readers_wait(looked);
+	wait_for_readers(looked);
 }
 
 unsigned reload_ask_changes(void)
@@ -383,6 +401,13 @@ void reload_abort(void)
 
 /* ---- what was taken does not last ---- */
 
+static void undone(void)
+{
+	log_warn("event=reload-undone reason=\"%s\"", log_text(view_of(reloads.why.text)));
+	reloads.under_way = reloads.waits = false;
+	go_on();
+}
+
 static void undo(struct deferred *d)
 {
 	struct candidate c;
@@ -397,13 +422,14 @@ static void undo(struct deferred *d)
 	if (fill(&c, generation, reloads.previous_number, &master.listeners, &why) < 0 ||
 	    take(&c, &why) < 0) {
 		log_warn("event=undo-failed reason=\"%s\"", log_text(view_of(why.text)));
+		go_on();
 		return;
 	}
 	/* Not that one again. */
 	close(reloads.previous);
 	reloads.previous = -1;
 	string_cut(master.refused, sizeof master.refused, view_of(reloads.why.text));
-	log_warn("event=reload-undone reason=\"%s\"", log_text(view_of(reloads.why.text)));
+	wait_for_readers(undone);
 }
 
 void reload_forget_maps(enum house_program program)
@@ -413,13 +439,17 @@ void reload_forget_maps(enum house_program program)
 
 void reload_judge_death(const struct instance *i, int status)
 {
-	if (reloads.previous < 0 || i->failures < DEATHS_MAX || reloads.under_way ||
+	if (reloads.previous < 0 || i->failures < DEATHS_MAX ||
+	    (reloads.under_way && !reloads.waits) ||
 	    loop_now_ms(master.loop) - reloads.taken_ms > PROBATION_MS)
 		return;
 	fail(&reloads.why, "%s does not stay up with generation %ld (%s %d): %ld is used again",
 	     i->row->name, master.generation_number, WIFSIGNALED(status) ? "signal" : "exit",
 	     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), reloads.previous_number);
-	loop_defer(master.loop, &reloads.undo);
+	if (reloads.under_way)
+		reloads.blamed = true;
+	else
+		loop_defer(master.loop, &reloads.undo);
 }
 
 void reload_start(void (*done)(unsigned round, int result, const struct reason *why))
