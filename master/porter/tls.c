@@ -3,9 +3,7 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/ssl.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -13,12 +11,11 @@
 #include "lib/base/program.h"
 #include "lib/conf/certificates.h"
 #include "master/porter/signer.h"
+#include "master/porter/tickets.h"
 
 enum {
 	CHAINS_MAX = 500, /* parsed certificates kept; the least recently parsed goes first */
-	CHAIN_LENGTH_MAX = 10,
-	TICKET_KEY_BYTES = 80, /* OpenSSL's: name, HMAC secret, AES key */
-	TICKET_KEY_SECONDS = 8 * 3600
+	CHAIN_LENGTH_MAX = 10
 };
 
 /* A parsed certificate with its chain and the handle of its key. */
@@ -27,13 +24,6 @@ struct chain {
 	X509 *host;
 	STACK_OF(X509) * above;
 	EVP_PKEY *key;
-};
-
-/* Shared by porters that run at once, and left to those that come. */
-struct tickets {
-	atomic_uint busy;        /* somebody reads or writes the rest */
-	_Atomic int64_t since_s; /* of the keys; 0: there are none */
-	unsigned char keys[TICKET_KEY_BYTES];
 };
 
 static struct {
@@ -127,38 +117,21 @@ static int choose_certificate(SSL *ssl, void *context)
 	return c != NULL && SSL_use_cert_and_key(ssl, c->host, c->key, c->above, 1) == 1;
 }
 
-/* false: they stay as they are. */
-static bool use_keys(struct tickets *t, int64_t now_s)
-{
-	bool fresh = t->since_s == 0 || now_s - t->since_s >= TICKET_KEY_SECONDS;
-
-	if (fresh && RAND_bytes(t->keys, sizeof t->keys) != 1)
-		return false;
-	if (fresh)
-		t->since_s = now_s;
-	if (SSL_CTX_set_tlsext_ticket_keys(tls.context, t->keys, sizeof t->keys) != 1)
-		return false;
-	tls.tickets_since_s = t->since_s;
-	return true;
-}
-
 /* Keys of session tickets live in memory only, each for some hours: one that is stolen opens no old
  * traffic for long (TLS 1.2) and clients with an older ticket do a full handshake. Another porter
  * may have made new ones, or be about to. */
 static void rotate_tickets(void)
 {
-	struct tickets *t = tls.tickets;
-	int64_t now_s = 1 + clock_ms() / 1000;
+	unsigned char keys[TICKET_KEY_BYTES];
+	int64_t since_s = tls.tickets_since_s;
+	int taken = tickets_take(tls.tickets, 1 + clock_ms() / 1000, &since_s, keys);
 
-	if (tls.tickets_since_s && tls.tickets_since_s == t->since_s &&
-	    now_s - tls.tickets_since_s < TICKET_KEY_SECONDS)
-		return;
-	if (atomic_exchange(&t->busy, 1))
-		return;
-	if (!use_keys(t, now_s))
+	if (taken > 0 && SSL_CTX_set_tlsext_ticket_keys(tls.context, keys, sizeof keys) == 1)
+		tls.tickets_since_s = since_s;
+	else if (taken != 0)
 		log_warn("event=ticket-keys-kept reason=\"%s\"",
 		         log_text(view_of(openssl_reason())));
-	atomic_store(&t->busy, 0);
+	OPENSSL_cleanse(keys, sizeof keys);
 }
 
 /* ECDHE only: keyd signs and never decrypts. Suites without AEAD come last, for peers on port 25
