@@ -57,8 +57,22 @@ void delay_free(struct delay **d)
 	*d = NULL;
 }
 
+static int64_t within(int64_t ms, int64_t most_ms)
+{
+	return ms < 0 ? 0 : ms < most_ms ? ms : most_ms;
+}
+
+/* A predecessor that was taken over may have left anything. */
+static void make_possible(struct entry *e, int64_t now_ms)
+{
+	e->last_ms = within(e->last_ms, now_ms);
+	e->next_ms = within(e->next_ms, now_ms + DELAY_MAX_MS);
+	e->failures = e->failures < FAILURES_MAX ? e->failures : FAILURES_MAX;
+}
+
 static void forget_with_time(struct entry *e, int64_t now_ms)
 {
+	make_possible(e, now_ms);
 	while (e->failures && now_ms - e->last_ms >= DELAY_HALF_LIFE_MS) {
 		e->failures /= 2;
 		e->last_ms += DELAY_HALF_LIFE_MS;

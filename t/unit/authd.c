@@ -191,6 +191,33 @@ static void test_cache(void)
 
 /* ---- delays ---- */
 
+/* Entries as delay.c has them, with the greatest numbers there are. */
+static void left_by_another(struct delay *d, void *kept, const struct net_address *a)
+{
+	struct {
+		uint64_t tag;
+		int64_t last_ms, next_ms;
+		unsigned failures;
+	} entry;
+	size_t head = delay_bytes(64) - 64 * sizeof entry;
+
+	for (size_t i = 0; i < 64; i++) {
+		char *at = (char *)kept + head + i * sizeof entry;
+
+		memcpy(&entry, at, sizeof entry);
+		if (entry.failures == 0)
+			continue;
+		entry.last_ms = entry.next_ms = INT64_MAX;
+		entry.failures = UINT_MAX;
+		memcpy(at, &entry, sizeof entry);
+	}
+	ok(!delay_lets_guess(d, a, 0) && delay_lets_guess(d, a, DELAY_MAX_MS),
+	   "delay: nor is it believed for ever");
+	ok(delay_lets_guess(d, a, DELAY_HALF_LIFE_MS * 8) &&
+	           delay_failed(d, a, VIEW("c@d"), DELAY_HALF_LIFE_MS * 8) == 2000,
+	   "delay: and forgotten with time");
+}
+
 static void test_delay(void)
 {
 	struct delay *d = delay_new(65536, 2000, NULL);
@@ -251,6 +278,7 @@ static void test_delay(void)
 	delay_free(&d);
 	d = delay_new(64, 2000, kept);
 	ok(delay_failed(d, &a, VIEW("a@b"), 0) == 4000, "delay: what was left to it goes on");
+	left_by_another(d, kept, &a);
 	delay_free(&d);
 	free(kept);
 	d = delay_new(64, 0, NULL);
