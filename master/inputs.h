@@ -4,13 +4,12 @@
  * for which a generation changes nothing:
  *
  *	its settings         those that settings.def says it reads
- *	its maps             by their entries (lib/conf/maps.def)
+ *	its maps             by their entries and their files (lib/conf/maps.def)
  *	its binary           the file that would be started now
  *	certificates         of a program with listeners or keys (house.c), by tls.cdb's entries
  *	keys                 their names and bytes
  *	listeners            the sockets
- *	files of the system  that it reads at its start (inputs.c), and the directory it is jailed
- *in
+ *	files of the system  that it reads at its start (inputs.c), and its jail's directory
  *
  * Who reads something else at its start needs a row here: it is not started anew for it.
  */
@@ -27,8 +26,7 @@ struct inputs {
 };
 
 /* What of a program's inputs is another than it was. Maps alone a program that reads some takes
- * while it runs (lib/wire/mapwire.h). With
- * another binary the others may have changed, too. */
+ * while it runs (lib/wire/mapwire.h). With another binary the others may have changed, too. */
 enum change { CHANGE_NONE, CHANGE_MAPS, CHANGE_OTHERS, CHANGE_BINARY };
 
 /* Of a generation that has been verified; keys -1: none. */
