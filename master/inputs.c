@@ -199,6 +199,18 @@ void inputs_look(struct inputs *out, int generation, const struct settings *sett
 	text_free(&all);
 }
 
+void inputs_doubt(struct inputs *in_use, int generation)
+{
+	uint64_t built_for = 0;
+	struct reason why;
+
+	if (maptable_verify(generation, GENERATION_CERTIFICATES, &built_for, &why) == 0)
+		return;
+	for (int p = 0; p < HOUSE_PROGRAMS; p++)
+		if (house[p].listens || house[p].keys)
+			in_use->others[p] = 0;
+}
+
 enum change inputs_compare(const struct inputs *before, const struct inputs *after,
                            enum house_program p)
 {

@@ -32,6 +32,9 @@ enum change { CHANGE_NONE, CHANGE_MAPS, CHANGE_OTHERS, CHANGE_BINARY };
 /* Of a generation that has been verified; keys -1: none. */
 void inputs_look(struct inputs *out, int generation, const struct settings *settings,
                  const struct listeners *listeners, int keys);
+/* Certificates of the generation in use that were damaged since are another input than those of the
+ * next, which has its own file of the same entries. */
+void inputs_doubt(struct inputs *in_use, int generation);
 enum change inputs_compare(const struct inputs *before, const struct inputs *after,
                            enum house_program program);
 bool inputs_has_maps(enum house_program program);

@@ -157,6 +157,7 @@ static int fill(struct candidate *c, int generation, long number, const struct l
 		if (opened && listeners_open(&c->settings, old, &c->listeners, why) == 0) {
 			inputs_look(&c->inputs, c->generation, &c->settings, &c->listeners,
 			            c->keys);
+			inputs_doubt(&reloads.inputs, master.generation);
 			compare(c);
 			return 0;
 		}

@@ -174,6 +174,10 @@ with House() as house:
     is_(rcpt(house), 451, "a map that is damaged while it is in use")
     ok(house.posthouse("build", "--reload").returncode == 0, "is written anew by a build")
     is_([rcpt(house), house.pid("resolved")], [250, resolved], "which the program that runs is given")
+    porter = house.pid("porter")
+    damage(generation(house) / "tls.cdb")
+    ok(house.posthouse("build", "--reload").returncode == 0, "certificates that are damaged while they are in use are written anew")
+    ok(house.pid("porter") != porter, "and taken by another porter")
     keys(house)
     house.stop()
     place = generation(house) / "users.cdb"
