@@ -96,13 +96,13 @@ static void fill_recipient(const struct delivery *d, unsigned number)
 }
 
 /* What waits for it, and may not. It is held meanwhile: the last that points there may end. */
-static void turn_away(struct channel *c, struct schedule_destination *from)
+static void turn_away(struct channel *c, struct schedule_destination *from, enum turned_away why)
 {
 	struct agents *a = c->agents;
 	struct schedule_item *item;
 
 	while ((item = schedule_drain(c->schedule, from)) != NULL)
-		a->with.turned_away(a->with.context, loop_owner(item, struct delivery, item));
+		a->with.turned_away(a->with.context, loop_owner(item, struct delivery, item), why);
 }
 
 static enum schedule_end end_of(const struct delivery *d)
@@ -129,7 +129,7 @@ static void finish(struct agents *a, struct delivery *d, const char *why)
 	schedule_hold(to); /* the message may end here, and with it the last that points there */
 	a->with.finished(a->with.context, d);
 	if (trouble && schedule_is_down(to, loop_now_ms(a->with.loop)))
-		turn_away(c, to);
+		turn_away(c, to, TURNED_AWAY_DOWN);
 	schedule_release(to);
 	channel_run_soon(c);
 }
@@ -237,7 +237,7 @@ static void look_for_silent(struct channel *c)
 
 	while ((d = schedule_crowded(c->schedule, loop_now_ms(loop))) != NULL) {
 		schedule_hold(d);
-		turn_away(c, d);
+		turn_away(c, d, TURNED_AWAY_CROWD);
 		schedule_release(d);
 	}
 	channel_tell_shortage(c);
@@ -457,8 +457,7 @@ void agents_aim(struct agents *a, struct target *t)
 
 bool agents_is_down(const struct agents *a, const struct target *t)
 {
-	return schedule_is_down(t->destination, loop_now_ms(a->with.loop)) ||
-	       schedule_is_full(t->channel->schedule, t->destination);
+	return schedule_is_down(t->destination, loop_now_ms(a->with.loop));
 }
 
 static void put_into_schedule(struct agents *a, struct channel *c, struct delivery *d,

@@ -18,6 +18,11 @@ enum { AGENTS_MAX = 10000 /* lines of one kind of agent */ };
 
 struct agents;
 
+enum turned_away {
+	TURNED_AWAY_DOWN, /* its destination does not respond */
+	TURNED_AWAY_CROWD /* nor for long now, and more wait for it than may */
+};
+
 struct agents_setup {
 	struct loop *loop;
 	const struct settings *settings; /* after a change of it: agents_set_limits */
@@ -33,9 +38,8 @@ struct agents_setup {
 	/* Its file is not what was taken: no recipient is done with it any more. */
 	void (*damaged)(void *context, struct message *m, enum message_damage damage,
 	                const char *reason);
-	/* Its destination is down, or silent with too much that waits; it has not been tried. The
-	 * delivery is the callee's. */
-	void (*turned_away)(void *context, struct delivery *d);
+	/* It has not been tried. The delivery is the callee's. */
+	void (*turned_away)(void *context, struct delivery *d, enum turned_away why);
 };
 
 struct agents *agents_start(const struct agents_setup *setup);
@@ -48,7 +52,7 @@ bool agents_busy(const struct agents *a);
 /* Finds whose work the target is and what it is scheduled by; those with the same destination may
  * go together. */
 void agents_aim(struct agents *a, struct target *t);
-/* Once it is aimed: is it down, or silent with as much as may wait for it? */
+/* Once it is aimed. */
 bool agents_is_down(const struct agents *a, const struct target *t);
 /* Where its recipients' targets, all the same, are aimed. */
 void agents_deliver(struct agents *a, struct delivery *d);

@@ -112,8 +112,8 @@ static void make_deliveries(struct messages *ms, struct message *m)
 	free(list);
 }
 
-/* Back from the agents' side without an attempt; text NULL: by an operator's word. */
-static void give_back(struct messages *ms, struct delivery *d, const char *text)
+/* Back from the agents' side without an attempt; status NULL: by an operator's word. */
+static void give_back(struct messages *ms, struct delivery *d, const char *status, const char *text)
 {
 	struct message *m = d->message;
 
@@ -124,8 +124,8 @@ static void give_back(struct messages *ms, struct delivery *d, const char *text)
 		reports_given_back(&ms->reports, d, r);
 		if (d->report != JOB_REPORT_NONE)
 			m->report_wait = REPORT_LATER;
-		else if (text)
-			outcomes_defer(ms->journal, m, r, "4.4.1", "", text);
+		else if (status)
+			outcomes_defer(ms->journal, m, r, status, "", text);
 		else
 			recipient_set(m, r, RECIPIENT_DEFERRED);
 	}
@@ -405,12 +405,15 @@ void messages_finished(void *context, struct delivery *d)
 	messages_admit(ms);
 }
 
-void messages_turned_away(void *context, struct delivery *d)
+void messages_turned_away(void *context, struct delivery *d, enum turned_away why)
 {
 	struct messages *ms = context;
 	struct message *m = d->message;
 
-	give_back(ms, d, "the destination does not respond");
+	if (why == TURNED_AWAY_CROWD)
+		give_back(ms, d, "4.4.5", "too many messages wait for the destination");
+	else
+		give_back(ms, d, "4.4.1", "the destination does not respond");
 	settle(ms, m);
 }
 
@@ -422,7 +425,7 @@ static void take_back_waiting(struct messages *ms, struct message *m)
 		if (d->running)
 			continue;
 		agents_take_back(ms->agents, d);
-		give_back(ms, d, NULL);
+		give_back(ms, d, NULL, NULL);
 	}
 }
 

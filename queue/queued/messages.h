@@ -42,7 +42,7 @@ void messages_result(void *context, struct delivery *d, struct recipient *r,
 void messages_finished(void *context, struct delivery *d);
 void messages_damaged(void *context, struct message *m, enum message_damage damage,
                       const char *reason);
-void messages_turned_away(void *context, struct delivery *d);
+void messages_turned_away(void *context, struct delivery *d, enum turned_away why);
 /* commands.h; with messages_admit at the end */
 void messages_forgive(void *context);
 void messages_retry(void *context, struct message *m);

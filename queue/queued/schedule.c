@@ -453,12 +453,6 @@ bool schedule_is_down(const struct schedule_destination *d, int64_t now_ms)
 	return d->down && now_ms < d->down_until_ms;
 }
 
-bool schedule_is_full(const struct schedule *s, const struct schedule_destination *d)
-{
-	return s->limits.agents && d->mute && waiting(d) >= SCHEDULE_SILENT_WAITING &&
-	       s->waiting >= SCHEDULE_WAITING_MANY;
-}
-
 /* So many wait that the silent ones' give way. */
 static bool has_many(const struct schedule *s)
 {
@@ -467,15 +461,15 @@ static bool has_many(const struct schedule *s)
 
 struct schedule_item *schedule_drain(struct schedule *s, struct schedule_destination *d)
 {
-	int age = d->waiting[FRESH].count ? FRESH : OLD;
-	struct link *first = turns_first(&d->waiting[age]);
+	bool old = turns_most(&d->waiting[OLD]) >= turns_most(&d->waiting[FRESH]);
+	struct link *last = turns_last(&d->waiting[old ? OLD : FRESH]);
 
-	if (first == NULL || !(d->down || (d->mute && d->crowded && has_many(s))))
+	if (last == NULL || !(d->down || (d->mute && d->crowded && has_many(s))))
 		return NULL;
-	turns_remove(&s->turns, first);
+	turns_remove(&s->turns, last);
 	s->waiting--;
 	refresh(s, d);
-	return list_owner(first, struct schedule_item, link);
+	return list_owner(last, struct schedule_item, link);
 }
 
 struct schedule_destination *schedule_crowded(struct schedule *s, int64_t now_ms)

@@ -35,9 +35,10 @@
  * agent, and of two or more at least one is nobody's who is silent.
  *
  * While more than SCHEDULE_WAITING_MANY items wait, those of a destination that has said nothing
- *for as long, proven or not, are handed back too, but for SCHEDULE_SILENT_WAITING: only so many
- *messages are active at once (admission.h), and these would keep all others out. (Not where there
- *are no shares.)
+ * for as long, proven or not, are handed back too, but for SCHEDULE_SILENT_WAITING: only so many
+ * messages are active at once (admission.h), and these would keep all others out. Those of the
+ * senders who have most go, old before fresh, so that who sends little is not put off for it, not
+ * even one who comes when the destination has long been full. (Not where there are no shares.)
  *
  * Senders take turns, over all destinations (turns.h): of what may run now the sender who has had
  * least comes next, so that mail to 10,000 destinations does not keep a single message waiting.
@@ -106,10 +107,8 @@ void schedule_finished(struct schedule *s, struct schedule_destination *d, enum 
                        int64_t now_ms);
 
 bool schedule_is_down(const struct schedule_destination *d, int64_t now_ms);
-/* It says nothing, and as much waits for it as may, for now. */
-bool schedule_is_full(const struct schedule *s, const struct schedule_destination *d);
 /* An item of a destination that is down, or silent with more than may wait for it, taken out of its
- * queue; NULL when there is none left. */
+ * queue: the one that gives way (turns.h). NULL when there is none left. */
 struct schedule_item *schedule_drain(struct schedule *s, struct schedule_destination *d);
 /* A silent destination for which more waits than may; NULL: none. */
 struct schedule_destination *schedule_crowded(struct schedule *s, int64_t now_ms);

@@ -17,6 +17,7 @@ struct sender {
 struct line {
 	struct hashed hashed;   /* by sender and queue */
 	struct heap_entry turn; /* in queue->lines */
+	struct heap_entry most; /* in queue->crowds */
 	struct turns_queue *queue;
 	struct sender *sender;
 	struct list items;
@@ -42,6 +43,7 @@ void turns_free(struct turns *t)
 void turns_queue_free(struct turns_queue *q)
 {
 	heap_free(&q->lines);
+	heap_free(&q->crowds);
 }
 
 /* ---- senders and their lines ---- */
@@ -60,6 +62,16 @@ static struct sender *find_sender(struct turns *t, struct view name)
 		memcpy(s->name, name.data, name.len);
 	hash_add(&t->senders, &s->hashed, hash);
 	return s;
+}
+
+/* Who has most first, and of those the one whose turn comes last. */
+static void weigh(struct line *l)
+{
+	enum { TURN_BITS = 40, MOST = 1 << 22 };
+	size_t count = l->items.count < MOST ? l->items.count : MOST;
+	int64_t turn = l->turn.at_ms & (((int64_t)1 << TURN_BITS) - 1);
+
+	heap_set(&l->queue->crowds, &l->most, -((int64_t)count << TURN_BITS | turn));
 }
 
 static void set_turn(struct turns *t, struct line *l)
@@ -93,6 +105,7 @@ static void end_line(struct turns *t, struct line *l)
 	struct sender *s = l->sender;
 
 	heap_remove(&l->queue->lines, &l->turn);
+	heap_remove(&l->queue->crowds, &l->most);
 	hash_remove(&t->lines, &l->hashed);
 	free(l);
 	if (--s->lines > 0)
@@ -114,6 +127,7 @@ void turns_add(struct turns *t, struct turns_queue *q, struct view sender, struc
 
 	list_add_last(&l->items, item);
 	q->count++;
+	weigh(l);
 }
 
 static void take_out(struct line *l, struct link *item)
@@ -129,6 +143,8 @@ void turns_remove(struct turns *t, struct link *item)
 	take_out(l, item);
 	if (l->items.count == 0)
 		end_line(t, l);
+	else
+		weigh(l);
 }
 
 struct link *turns_take(struct turns *t, struct turns_queue *q)
@@ -139,10 +155,12 @@ struct link *turns_take(struct turns *t, struct turns_queue *q)
 	take_out(l, item);
 	if (l->turn.at_ms > t->now)
 		t->now = l->turn.at_ms;
-	if (l->items.count == 0)
+	if (l->items.count == 0) {
 		end_line(t, l);
-	else
+	} else {
 		set_turn(t, l);
+		weigh(l);
+	}
 	return item;
 }
 
@@ -151,6 +169,25 @@ struct link *turns_first(const struct turns_queue *q)
 	struct line *l = first_line(q);
 
 	return l ? l->items.first : NULL;
+}
+
+static struct line *fullest_line(const struct turns_queue *q)
+{
+	return list_owner_or_null(heap_first(&q->crowds), struct line, most);
+}
+
+struct link *turns_last(const struct turns_queue *q)
+{
+	struct line *l = fullest_line(q);
+
+	return l ? l->items.last : NULL;
+}
+
+size_t turns_most(const struct turns_queue *q)
+{
+	struct line *l = fullest_line(q);
+
+	return l ? l->items.count : 0;
 }
 
 int64_t turns_next(const struct turns_queue *q)

@@ -10,6 +10,9 @@
  * one with mail in a single queue the very next one. Of one sender in one queue who came first is
  * first.
  *
+ * Where a queue is too long, who has most in it gives way (turns_last): what they added last, and
+ * of those with as much who would have waited longest. So nobody is put off for what others add.
+ *
  * Adding, removing and taking cost O(log n) of those who wait in that queue. Memory: one `line` for
  * each sender in each queue and one record for each sender, while something of theirs waits.
  */
@@ -26,10 +29,11 @@ struct turns {
 	int64_t now;   /* the turn served last */
 };
 
-/* Zeroed at first, and when it is empty free of memory but its heap's: turns_queue_free. */
+/* Zeroed at first, and when it is empty free of memory but its heaps': turns_queue_free. */
 struct turns_queue {
-	struct heap lines; /* by their turns */
-	size_t count;      /* items */
+	struct heap lines;  /* by their turns */
+	struct heap crowds; /* the same, by how much is in them */
+	size_t count;       /* items */
 };
 
 void turns_begin(struct turns *t);
@@ -44,6 +48,8 @@ struct link *turns_take(struct turns *t, struct turns_queue *q);
 /* One that waits, removed: nobody has had a turn. */
 void turns_remove(struct turns *t, struct link *item);
 struct link *turns_first(const struct turns_queue *q); /* NULL: it is empty */
+struct link *turns_last(const struct turns_queue *q);  /* who gives way; NULL: it is empty */
+size_t turns_most(const struct turns_queue *q);        /* what the sender of that one has in it */
 int64_t turns_next(const struct turns_queue *q);       /* the first one's turn; it is not empty */
 
 #endif

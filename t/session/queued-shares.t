@@ -93,6 +93,10 @@ def crowd():
         ok(house.wait_for(lambda: states()["d"] == more), "when it has been silent for long, all but 100 are put off", states())
         house.write([f"u@{name(0)}"])
         ok(house.wait_for(lambda: states()["d"] == more + 1), "one that comes then too")
+        small = house.write([f"u@{name(0)}"], sender="small@example.test")
+        ok(house.wait_for(lambda: states()["d"] == more + 2), "or, for one of another sender, the last of those that wait")
+        is_([e["state"] for e in house.list("from:small@example.test")], ["a"], f"who has sent a single one ({small}) keeps it there")
+        ok("too many messages wait for the destination" in house.program.log(), "the log tells why")
         hosts.silent.remove(name(0))
         for job in hosts.held[:START]:
             job.finish(DONE)

@@ -374,8 +374,7 @@ static void crowds(bool proven)
 		add(s, d, &items[i], i, i % 2, 0);
 	(void)!take(s);
 	(void)!take(s);
-	ok(schedule_look_ms(s) == 0 && schedule_crowded(s, SCHEDULE_SILENT_MS + 1) == NULL &&
-	           !schedule_is_full(s, d),
+	ok(schedule_look_ms(s) == 0 && schedule_crowded(s, SCHEDULE_SILENT_MS + 1) == NULL,
 	   "%s: a crowd may wait while few do", proven ? "proven" : "unknown");
 	schedule_finished(s, d, proven ? SCHEDULE_SUCCESS : SCHEDULE_UNTRIED, 0);
 	schedule_finished(s, d, SCHEDULE_UNTRIED, 0);
@@ -386,23 +385,57 @@ static void crowds(bool proven)
 	for (unsigned i = 0; i < SCHEDULE_WAITING_MANY - SCHEDULE_SILENT_WAITING; i++)
 		add(s, numbered(s, 1), &items[MANY + i], i, false, 0);
 	ok(schedule_look_ms(s) == SCHEDULE_SILENT_MS + 1, "where many do it is looked at again");
-	ok(schedule_crowded(s, SCHEDULE_SILENT_MS) == NULL && !schedule_is_full(s, d),
-	   "it may wait for some time");
-	ok(schedule_crowded(s, SCHEDULE_SILENT_MS + 1) == d && schedule_is_full(s, d),
-	   "not longer, when nothing is heard");
+	ok(schedule_crowded(s, SCHEDULE_SILENT_MS) == NULL, "it may wait for some time");
+	ok(schedule_crowded(s, SCHEDULE_SILENT_MS + 1) == d, "not longer, when nothing is heard");
 	while (schedule_drain(s, d) != NULL)
 		drained++;
 	ok(drained == 10 && schedule_crowded(s, SCHEDULE_SILENT_MS + 1) == NULL &&
 	           schedule_look_ms(s) == 0,
 	   "but for SCHEDULE_SILENT_WAITING it is handed back (%u)", drained);
-	ok(schedule_is_full(s, d), "and no more may wait");
+	add(s, d, &items[202], 1, false, 0);
+	add(s, numbered(s, 1), &items[203], 1, false, 0);
+	ok(schedule_crowded(s, SCHEDULE_SILENT_MS + 2) == d && schedule_drain(s, d) != NULL &&
+	           schedule_drain(s, d) == NULL,
+	   "for one that comes another one goes");
+	add(s, d, &items[204], 1, false, 0);
 	schedule_finished(s, d, SCHEDULE_SUCCESS, SCHEDULE_SILENT_MS + 2);
-	ok(!schedule_is_full(s, d), "until something is heard");
+	ok(schedule_crowded(s, SCHEDULE_SILENT_MS + 3) == NULL, "until something is heard");
 	schedule_finished(s, d, SCHEDULE_UNTRIED, SCHEDULE_SILENT_MS + 3);
 	for (unsigned i = 300; i < 400; i++)
 		add(s, d, &items[i], i, false, SCHEDULE_SILENT_MS + 3);
 	ok(schedule_look_ms(s) == 0 && schedule_crowded(s, 10 * SCHEDULE_SILENT_MS) == NULL,
 	   "where nothing runs nobody is silent");
+	schedule_free(&s);
+}
+
+/* So many of one sender wait, old or fresh, and one of another sender's. */
+static void small_ones_stay(bool bulk_old, bool small_old)
+{
+	enum { BULK = SCHEDULE_WAITING_MANY + 500, SMALL, LATE };
+	struct schedule *s = shared(AGENTS, 2, 10);
+	struct schedule_destination *d = numbered(s, 0);
+	unsigned drained = 0, others = 0, before = 0;
+	struct schedule_item *item;
+
+	for (unsigned i = 0; i < BULK; i++)
+		add(s, d, &items[i], 1, bulk_old, 0);
+	(void)!take(s);
+	add(s, d, &items[SMALL], 2, small_old, SCHEDULE_SILENT_MS / 2);
+	now_ms = SCHEDULE_SILENT_MS + 1;
+	ok(schedule_crowded(s, now_ms) == d, "a silent one has too many waiting");
+	while ((item = schedule_drain(s, d)) != NULL && drained++ < BULK)
+		others += item == &items[SMALL] || item <= &items[SCHEDULE_WAITING_MANY - 1];
+	ok(drained == 500 && others == 0, "the last of who has most go (%u, %u others)", drained,
+	   others);
+	add(s, d, &items[LATE], 3, true, now_ms);
+	ok(schedule_drain(s, d) == &items[SCHEDULE_WAITING_MANY - 1],
+	   "for the one of a third sender, too");
+	schedule_finished(s, d, SCHEDULE_SUCCESS, now_ms);
+	do {
+		item = take(s);
+		schedule_finished(s, d, SCHEDULE_SUCCESS, now_ms);
+	} while (++before < BULK && item != &items[SMALL]);
+	ok(before <= SCHEDULE_OLD_TURN, "and the small one's comes soon (%u)", before);
 	schedule_free(&s);
 }
 
@@ -448,8 +481,7 @@ static void no_shares(void)
 	ok(fill(s, 0, AGENTS * 2) == 30, "without shares the windows alone count");
 	for (unsigned i = 0; i < SCHEDULE_WAITING_MANY + 12; i++)
 		add(s, numbered(s, 0), &items[100 + i], i, false, 0);
-	ok(schedule_look_ms(s) == 0 && schedule_crowded(s, 10 * SCHEDULE_SILENT_MS) == NULL &&
-	           !schedule_is_full(s, numbered(s, 0)),
+	ok(schedule_look_ms(s) == 0 && schedule_crowded(s, 10 * SCHEDULE_SILENT_MS) == NULL,
 	   "and nobody is turned away");
 	schedule_free(&s);
 }
@@ -568,6 +600,9 @@ int main(void)
 	many_silent();
 	crowds(false);
 	crowds(true);
+	small_ones_stay(true, false);
+	small_ones_stay(false, false);
+	small_ones_stay(false, true);
 	few_agents();
 	no_shares();
 	senders_across();

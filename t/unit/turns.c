@@ -141,6 +141,31 @@ static void removal(void)
 	end();
 }
 
+/* Who gives way: of who has most the last, then of who would have waited longest. */
+static void crowds(void)
+{
+	static const unsigned order[] = { 4, 3, 7, 2, 6, 1 };
+	unsigned right = 0;
+
+	begin();
+	ok(turns_last(&queues[0]) == NULL && turns_most(&queues[0]) == 0, "nobody gives way");
+	for (unsigned i = 0; i < 5; i++)
+		add(i, 0, 1);
+	for (unsigned i = 5; i < 8; i++)
+		add(i, 0, 2);
+	add(8, 0, 3);
+	ok(take(0) == &items[0] && turns_most(&queues[0]) == 4, "one of five is served");
+	for (unsigned i = 0; i < 6; i++) {
+		struct link *last = turns_last(&queues[0]);
+
+		right += item_of(last) == &items[order[i]];
+		turns_remove(&turns, last);
+	}
+	ok(right == 6 && turns_most(&queues[0]) == 1 && queues[0].count == 2,
+	   "the last of who has most, then of whose turn comes last (%u)", right);
+	end();
+}
+
 /* Random life: nothing is lost or served twice, each sender's order in a queue is
  * kept. */
 static void life(void)
@@ -186,6 +211,7 @@ int main(void)
 	many_queues();
 	blocked_queue();
 	removal();
+	crowds();
 	life();
 	return tap_done();
 }
