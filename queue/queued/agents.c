@@ -100,9 +100,14 @@ static void turn_away(struct channel *c, struct schedule_destination *from, enum
 {
 	struct agents *a = c->agents;
 	struct schedule_item *item;
+	bool any = false;
 
-	while ((item = schedule_drain(c->schedule, from)) != NULL)
+	while ((item = schedule_drain(c->schedule, from)) != NULL) {
 		a->with.turned_away(a->with.context, loop_owner(item, struct delivery, item), why);
+		any = true;
+	}
+	if (any)
+		a->with.freed(a->with.context);
 }
 
 static enum schedule_end end_of(const struct delivery *d)

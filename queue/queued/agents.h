@@ -40,6 +40,8 @@ struct agents_setup {
 	                const char *reason);
 	/* It has not been tried. The delivery is the callee's. */
 	void (*turned_away)(void *context, struct delivery *d, enum turned_away why);
+	/* Some were: others may take their place. */
+	void (*freed)(void *context);
 };
 
 struct agents *agents_start(const struct agents_setup *setup);

@@ -31,7 +31,7 @@ void messages_restored(void *context, struct message *m, int64_t next_wall_ms); 
 /* After some were found while the work goes on. */
 void messages_look(struct messages *ms);
 void messages_accepted(void *context, struct message *m); /* writers.h */
-/* resolving.h */
+/* resolving.h; messages_admit is agents.h's too */
 void messages_answered(void *context, struct message *m, uint32_t index, struct found *found,
                        unsigned count);
 void messages_dialled(void *context);

@@ -215,6 +215,7 @@ static void start_messages(struct queued *q)
 		.finished = messages_finished,
 		.damaged = messages_damaged,
 		.turned_away = messages_turned_away,
+		.freed = messages_admit,
 	});
 }
 

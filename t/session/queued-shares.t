@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 """queued's shares of the agents: destinations that take a job and say nothing, while others are served."""
 import collections
+import os
 import pathlib
 import sys
 import threading
@@ -103,6 +104,25 @@ def crowd():
         ok(hosts.wait(lambda: hosts.served[name(0)] == waits), "what waited is delivered when it answers")
 
 
+def full():
+    """As many messages as are taken up at once wait for a host that says nothing: when some of them are put off another one is taken up."""
+    active = 20000
+    with House(f"remote.agents-max {AGENTS_MAX}\nqueue.concurrency-start {START}\n", agents=False) as house:
+        writer = house.writer()
+        for _ in range(active):
+            writer.open()
+            writer.write(MESSAGE)
+            writer.recipients([f"u@{name(0)}"])
+            writer.commit()
+            writer.live()
+            os.close(writer.fd)
+        house.write([f"u@{name(1)}"])
+        hosts = Hosts(house, [name(0)])
+        ok(hosts.wait(lambda: len(hosts.held) == START), f"{active} messages wait for a host that says nothing")
+        is_(hosts.served[name(1)], 0, "and one more to be taken up")
+        ok(hosts.wait(lambda: hosts.served[name(1)] == 1), "it is, as soon as some of the others are put off")
+
+
 def told():
     """That silent destinations use all they may, and others wait, is in the log, once."""
     with House(f"remote.agents-max 4\nqueue.concurrency-start {START}\n", agents=False) as house:
@@ -140,6 +160,7 @@ def senders():
 
 silent_ones()
 crowd()
+full()
 told()
 senders()
 done()

@@ -170,7 +170,8 @@ static void start(void)
 	                                                .result = messages_result,
 	                                                .finished = messages_finished,
 	                                                .damaged = messages_damaged,
-	                                                .turned_away = messages_turned_away });
+	                                                .turned_away = messages_turned_away,
+	                                                .freed = messages_admit });
 	w.recovery = recovery_begin(&(struct recovery_setup){ .disk = &w.disk,
 	                                                      .context = w.messages,
 	                                                      .found = messages_found },
