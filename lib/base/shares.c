@@ -284,13 +284,16 @@ struct share *shares_next(const struct shares *s)
 	return list_owner_or_null(o->turns.first, struct share, link);
 }
 
-struct share *shares_oldest_of_heaviest(const struct shares *s)
+static struct share *oldest_of_heaviest(const struct share_owner *o)
 {
-	const struct share_owner *o = &s->all;
-
-	for (unsigned level = 0; level < s->levels && o->weight; level++)
+	while (o->heaviest != NULL)
 		o = o->heaviest;
 	return list_owner_or_null(o->turns.first, struct share, link);
+}
+
+struct share *shares_oldest_of_heaviest(const struct shares *s)
+{
+	return oldest_of_heaviest(&s->all);
 }
 
 static const struct share_owner *owner_at(const struct shares *s, const struct share_path *path,
@@ -307,14 +310,13 @@ struct share *shares_giving_way(const struct shares *s, const struct share_path 
 {
 	const struct share_owner *o = &s->all;
 
-	for (unsigned level = 1; level <= s->levels && o->weight; level++) {
+	for (unsigned level = 1; level <= s->levels && o != NULL && o->weight; level++) {
 		const struct share_owner *same = owner_at(s, to, level);
 
-		o = o->heaviest;
-		if (o != same)
-			return o->weight > (same != NULL ? same->weight : 0) + 1
-			               ? shares_oldest_of_heaviest(s)
-			               : NULL;
+		/* It is not the same: it has more. */
+		if (o->heaviest->weight > (same != NULL ? same->weight : 0) + 1)
+			return oldest_of_heaviest(o->heaviest);
+		o = same;
 	}
 	return NULL;
 }

@@ -67,8 +67,10 @@ void shares_passed(struct share *share);
 /* Down the levels, at each the owner with the most members (of equals the one that has had members
  * for longest), and in the innermost the one that came first; NULL: nobody stands in it. */
 struct share *shares_oldest_of_heaviest(const struct shares *shares);
-/* That one, if it is to give way to a newcomer of this path: where the two part, its owner has more
- * members than the newcomer's would have. NULL: it has not, and the newcomer is one too many. */
+/* Who gives way to a newcomer of this path: the oldest of the heaviest in an owner that has more
+ * members than the newcomer's of the same level would have. That is looked for among all of the
+ * wide owners, then inside the newcomer's own, and so on: a wide owner with no more than others
+ * does not keep its crowd from giving way to the rest of it. NULL: the newcomer is one too many. */
 struct share *shares_giving_way(const struct shares *shares, const struct share_path *to);
 
 size_t shares_count(const struct shares *shares);

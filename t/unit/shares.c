@@ -6,7 +6,14 @@
 
 #include "t/tap.h"
 
-enum { WIDTH = 4, PLACES = WIDTH * WIDTH * WIDTH, THINGS = 200, STEPS = 60000, CROWD = 100000 };
+enum {
+	WIDTH = 4,
+	PLACES = WIDTH * WIDTH * WIDTH,
+	THINGS = 200,
+	STEPS = 60000,
+	CROWD = 100000,
+	CROWDS = 4
+};
 
 struct thing {
 	unsigned site; /* 0 to PLACES - 1: two bits a level */
@@ -79,13 +86,11 @@ static bool goes_first(bool by_weight, unsigned a, unsigned b, unsigned level)
 	return of_a > of_b || (of_a == of_b && begun[level][a] < begun[level][b]);
 }
 
-/* Down the levels, by weight or by turn. */
-static struct thing *search(bool by_weight)
+/* Down the levels from this one, in an owner around it, by weight or by turn. */
+static struct thing *search_in(bool by_weight, unsigned owner, unsigned level)
 {
-	unsigned owner = 0;
-
-	for (unsigned level = 0; level < SHARES_LEVELS; level++) {
-		unsigned best = PLACES, in = level ? owner * WIDTH : 0;
+	for (; level < SHARES_LEVELS; level++) {
+		unsigned best = PLACES, in = owner * WIDTH;
 
 		for (unsigned o = in; o < in + WIDTH; o++)
 			if (weigh(o, level) &&
@@ -98,15 +103,24 @@ static struct thing *search(bool by_weight)
 	return oldest(owner);
 }
 
+static struct thing *search(bool by_weight)
+{
+	return search_in(by_weight, 0, 0);
+}
+
+/* In the widest of the newcomer's owners where another one beside it has more than it would have.
+ */
 static struct thing *search_giving_way(unsigned to)
 {
-	struct thing *heaviest = search(true);
+	for (unsigned level = 0; level < SHARES_LEVELS; level++) {
+		unsigned ours = owner_of(to, level), in = ours / WIDTH * WIDTH, best = PLACES;
 
-	for (unsigned level = 0; heaviest != NULL && level < SHARES_LEVELS; level++) {
-		unsigned theirs = owner_of(heaviest->site, level), ours = owner_of(to, level);
-
-		if (theirs != ours)
-			return weigh(theirs, level) > weigh(ours, level) + 1 ? heaviest : NULL;
+		for (unsigned o = in; o < in + WIDTH; o++)
+			if (o != ours && weigh(ours, level) + 1 < weigh(o, level) &&
+			    (best == PLACES || goes_first(true, o, best, level)))
+				best = o;
+		if (best != PLACES)
+			return search_in(true, best, level + 1);
 	}
 	return NULL;
 }
@@ -264,6 +278,35 @@ static void crowd(void)
 	free(all);
 }
 
+/* Two crowds of as many, each from one site: neither wide owner has to give to the other, and the
+ * crowd gives way to the others of its own. */
+static void equals(void)
+{
+	struct share first[CROWDS], second[CROWDS], one = { 0 };
+	struct share_path a = network(1, 1, 1), b = network(2, 1, 1);
+	struct share_path beside = network(2, 2, 2), near = network(2, 1, 2),
+			  far = network(3, 1, 1);
+
+	shares = shares_new(SHARES_LEVELS);
+	for (unsigned i = 0; i < CROWDS; i++) {
+		first[i] = second[i] = (struct share){ 0 };
+		shares_add(shares, &a, &first[i]);
+		shares_add(shares, &b, &second[i]);
+	}
+	ok(shares_giving_way(shares, &beside) == &second[0],
+	   "of two equal crowds one gives way to another network of its own wide one");
+	ok(shares_giving_way(shares, &near) == &second[0], "and to another site of its network");
+	ok(shares_giving_way(shares, &b) == NULL, "not to one of its own site");
+	ok(shares_giving_way(shares, &far) == &first[0],
+	   "to one from elsewhere the one that has been there for longest");
+	shares_remove(&second[0]);
+	shares_remove(&second[1]);
+	shares_add(shares, &beside, &one);
+	ok(shares_giving_way(shares, &beside) == NULL,
+	   "until what it would have is what the crowd has");
+	shares_free(&shares);
+}
+
 static void one_level(void)
 {
 	struct share first = { 0 }, second = { 0 }, other = { 0 };
@@ -286,6 +329,7 @@ int main(void)
 {
 	compare();
 	crowd();
+	equals();
 	one_level();
 	return tap_done();
 }
