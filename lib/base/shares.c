@@ -184,7 +184,7 @@ static struct share_owner *find(const struct shares *s, const struct share_owner
 }
 
 static struct share_owner *find_or_make(struct shares *s, struct share_owner *around,
-                                        const struct share_key *key)
+                                        const struct share_key *key, uint64_t came)
 {
 	uint32_t hash = hash_of(s, around, key);
 	struct share_owner *o = find(s, around, key, hash);
@@ -193,7 +193,7 @@ static struct share_owner *find_or_make(struct shares *s, struct share_owner *ar
 		return o;
 	o->key = *key;
 	o->around = around;
-	o->came = s->came;
+	o->came = came;
 	hash_add(&s->owners, &o->known, hash);
 	list_add_last(&around->turns, &o->turn);
 	heap_enter(o);
@@ -223,28 +223,47 @@ static void drop_empty(struct share_owner *o)
 
 /* ---- members ---- */
 
-bool shares_add(struct shares *s, const struct share_path *path, struct share *share)
+/* The innermost owner of a path, with the weight of one member more; NULL: no memory. */
+static struct share_owner *enter(struct shares *s, const struct share_path *path, uint64_t came)
 {
 	struct share_owner *o = &s->all;
 
 	if (path->levels != s->levels)
 		log_panic("shares: a path of %u levels in a pool of %u", path->levels, s->levels);
-	if (share->owner != NULL)
-		return true;
-	share->came = ++s->came;
 	for (unsigned level = 0; level < s->levels; level++) {
-		struct share_owner *in = find_or_make(s, o, &path->keys[level]);
+		struct share_owner *in = find_or_make(s, o, &path->keys[level], came);
 
 		if (in == NULL) {
 			drop_empty(o);
-			return false;
+			return NULL;
 		}
 		o = in;
 	}
-	share->owner = o;
-	list_add_last(&o->turns, &share->link);
-	for (; o != NULL; o = o->around)
-		grow_heavier(o);
+	for (struct share_owner *heavier = o; heavier != NULL; heavier = heavier->around)
+		grow_heavier(heavier);
+	return o;
+}
+
+bool shares_add(struct shares *s, const struct share_path *path, struct share *share)
+{
+	if (share->owner != NULL)
+		return true;
+	share->came = ++s->came;
+	share->owner = enter(s, path, share->came);
+	if (share->owner == NULL)
+		return false;
+	list_add_last(&share->owner->turns, &share->link);
+	return true;
+}
+
+bool shares_put_back(struct shares *s, const struct share_path *path, struct share *share,
+                     uint64_t came)
+{
+	share->came = came;
+	share->owner = enter(s, path, came);
+	if (share->owner == NULL)
+		return false;
+	list_add_first(&share->owner->turns, &share->link);
 	return true;
 }
 

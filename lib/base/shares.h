@@ -54,6 +54,10 @@ void shares_free(struct shares **shares);
 bool shares_add(struct shares *shares, const struct share_path *path, struct share *share);
 /* Takes it out; harmless when it stands in none. The turns are not changed. */
 void shares_remove(struct share *share);
+/* Puts back one that was removed, with the `came` that it had, before all others of its innermost
+ * owner: several in the reverse order. false: no memory. The turns are not restored. */
+bool shares_put_back(struct shares *shares, const struct share_path *path, struct share *share,
+                     uint64_t came);
 
 /* Whose turn it is: the wide owners take turns, in one of them its networks, in one of those its
  * sites; in the innermost, first come, first served. NULL: nobody stands in it. The same one until

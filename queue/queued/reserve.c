@@ -79,9 +79,39 @@ struct reserved *reserve_one_too_many(const struct reserve *r)
 	return list_owner(share, struct reserved, over);
 }
 
-struct reserved *reserve_giving_way(const struct reserve *r, const struct share_path *newcomer)
+/* As if it had been ended. */
+static void take_away(struct reserve *r, struct reserved *m)
 {
-	struct share *share = shares_giving_way(r->open, newcomer);
+	shares_remove(&m->open);
+	r->free_bytes += m->written_bytes;
+	r->unwritten_bytes -= unwritten(m);
+}
 
-	return share ? list_owner(share, struct reserved, open) : NULL;
+/* One that there is no memory for gives way to nobody any more. */
+static void put_back(struct reserve *r, struct reserved *m, uint64_t came)
+{
+	shares_put_back(r->open, &m->owner, &m->open, came);
+	r->free_bytes -= m->written_bytes;
+	r->unwritten_bytes += unwritten(m);
+}
+
+unsigned reserve_giving_way(struct reserve *r, uint64_t announced_bytes,
+                            const struct share_path *newcomer,
+                            struct reserved *givers[RESERVE_GIVE_WAY_MAX])
+{
+	uint64_t came[RESERVE_GIVE_WAY_MAX];
+	unsigned count = 0;
+	struct share *share;
+
+	while (count < RESERVE_GIVE_WAY_MAX && !reserve_has_room(r, announced_bytes) &&
+	       (share = shares_giving_way(r->open, newcomer)) != NULL) {
+		givers[count] = list_owner(share, struct reserved, open);
+		came[count] = share->came;
+		take_away(r, givers[count++]);
+	}
+	bool is_enough = reserve_has_room(r, announced_bytes);
+
+	for (unsigned i = count; i > 0; i--)
+		put_back(r, givers[i - 1], came[i - 1]);
+	return is_enough ? count : 0;
 }

@@ -8,7 +8,7 @@
  * queue.space-min free. What somebody writes beyond that nobody promised: there may be room. When
  * there is none, the oldest of those of the network that has most of such messages is ended, and so
  * on. For a newcomer that would be turned away the oldest of a network that has more open messages
- * than the newcomer's gives way.
+ * than the newcomer's gives way, and as many more as it needs; nobody where that does not help.
  *
  * Pure: what is free and how long the files are is told.
  */
@@ -18,7 +18,7 @@
 #include "lib/base/list.h"
 #include "lib/base/shares.h"
 
-enum { RESERVE_BESIDE_BYTES = 1 << 20 };
+enum { RESERVE_BESIDE_BYTES = 1 << 20, RESERVE_GIVE_WAY_MAX = 16 /* for one newcomer */ };
 
 /* In the struct of who has a message open, zeroed at first. */
 struct reserved {
@@ -52,7 +52,10 @@ void reserve_give_back(struct reserve *r, struct reserved *m, bool bytes_too);
 /* Who has to be ended, since there is too little room for what was promised and queue.space-min;
  * NULL: nobody, or nobody who was not promised it. */
 struct reserved *reserve_one_too_many(const struct reserve *r);
-/* Who gives way to a newcomer; NULL: nobody. */
-struct reserved *reserve_giving_way(const struct reserve *r, const struct share_path *newcomer);
+/* How many have to be ended, in this order, for a newcomer that announces so much; 0: nobody, for
+ * there is room, or all who give way to it would not make enough. */
+unsigned reserve_giving_way(struct reserve *r, uint64_t announced_bytes,
+                            const struct share_path *newcomer,
+                            struct reserved *givers[RESERVE_GIVE_WAY_MAX]);
 
 #endif

@@ -6,8 +6,6 @@
 #include "lib/base/log.h"
 #include "lib/net/address.h"
 
-enum { GIVE_WAY_MAX = 16 /* for one newcomer */ };
-
 static struct room_part *part_of(struct reserved *m)
 {
 	return list_owner(m, struct room_part, reserved);
@@ -79,16 +77,15 @@ static void tell_space(struct room *r)
 
 static void make_room(struct room *r, uint64_t announced_bytes, const struct share_path *owner)
 {
-	struct reserved *m;
+	struct reserved *givers[RESERVE_GIVE_WAY_MAX];
 
-	if (!reserve_has_room(&r->reserve, announced_bytes))
-		know_lengths(r);
-	for (unsigned i = 0; i < GIVE_WAY_MAX; i++) {
-		if (reserve_has_room(&r->reserve, announced_bytes) ||
-		    (m = reserve_giving_way(&r->reserve, owner)) == NULL)
-			break;
-		r->end(part_of(m), "others need the room on the queue's disk");
-	}
+	if (reserve_has_room(&r->reserve, announced_bytes))
+		return;
+	know_lengths(r);
+	unsigned count = reserve_giving_way(&r->reserve, announced_bytes, owner, givers);
+
+	for (unsigned i = 0; i < count; i++)
+		r->end(part_of(givers[i]), "others need the room on the queue's disk");
 }
 
 bool room_take(struct room *r, struct room_part *part, uint64_t announced_bytes,

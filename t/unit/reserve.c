@@ -98,29 +98,83 @@ static void growth(void)
 	give_back_all();
 }
 
+/* How many give way to one that announces so much, the first of them that message; CROWD: it is
+ * another, or the question has changed what is free. */
+static unsigned giving_way(uint64_t announced_bytes, const struct share_path *newcomer,
+                           const struct reserved *first)
+{
+	struct reserved *givers[RESERVE_GIVE_WAY_MAX] = { NULL };
+	uint64_t free_bytes = reserve.free_bytes, unwritten_bytes = reserve.unwritten_bytes;
+	unsigned count = reserve_giving_way(&reserve, announced_bytes, newcomer, givers);
+
+	if (reserve.free_bytes != free_bytes || reserve.unwritten_bytes != unwritten_bytes ||
+	    (count && givers[0] != first))
+		return CROWD;
+	return count;
+}
+
 static void newcomers(void)
 {
-	struct share_path other = owner(2, 1), same = owner(1, 9), first;
-	unsigned ended = 0;
+	struct share_path other = owner(2, 1), same = owner(1, 9);
 
 	reserve.free_bytes = 600 * MB;
 	for (unsigned i = 0; reserve_has_room(&reserve, 48 * MB); i++)
 		take(i, 48 * MB, 1);
 	ok(reserve.all.count == 10, "promised, and nothing written");
-	ok(reserve_giving_way(&reserve, &same) == NULL, "nobody gives way to their own");
-	ok(reserve_giving_way(&reserve, &other) == &messages[0], "but the oldest to another");
+	ok(giving_way(48 * MB, &same, NULL) == 0, "nobody gives way to their own");
+	ok(giving_way(48 * MB, &other, &messages[0]) == 1 &&
+	           giving_way(48 * MB, &other, &messages[0]) == 1,
+	   "but the oldest to another, whoever has asked before");
+	ok(giving_way(150 * MB, &other, &messages[0]) == 3, "and as many as it needs");
+	ok(giving_way(40 * MB, &other, &messages[0]) == 0, "where there is room nobody has to");
 	give_back_all();
-	reserve.free_bytes = UINT64_MAX / 2;
+}
+
+/* Small ones, of which all who may be ended for one newcomer do not make its room. */
+static void in_vain(void)
+{
+	enum { SMALL = RESERVE_GIVE_WAY_MAX + 1 };
+	struct share_path other = owner(2, 1);
+
+	reserve.free_bytes = reserve.space_min_bytes + 20 * MB;
+	for (unsigned i = 0; i < SMALL; i++)
+		take(i, 0, 1);
+	ok(giving_way(48 * MB, &other, NULL) == 0,
+	   "nobody is ended for one who is refused all the same");
+	ok(giving_way(18 * MB, &other, &messages[0]) == RESERVE_GIVE_WAY_MAX,
+	   "as many as there may be, where it helps");
+	ok(giving_way(19 * MB, &other, NULL) == 0, "not where one more would have to");
+	give_back_all();
+}
+
+static size_t open_in(uint8_t network)
+{
+	struct share_path path = owner(network, 0);
+
+	return shares_weight(reserve.open, &path, NET_NETWORK + 1);
+}
+
+/* All is promised to two networks; those of a third come, one by one. */
+static void crowd(void)
+{
+	struct share_path path = owner(2, 1);
+	struct reserved *givers[RESERVE_GIVE_WAY_MAX];
+	unsigned ended = 0;
+
+	reserve.free_bytes = reserve.space_min_bytes + CROWD * MB;
 	for (unsigned i = 0; i < CROWD; i++)
 		take(i, 0, (uint8_t)(i % 8 == 0));
-	first = owner(0, 1);
-	struct reserved *m;
+	size_t light = open_in(1);
 
-	while ((m = reserve_giving_way(&reserve, &first)) != NULL && ended < CROWD) {
-		reserve_give_back(&reserve, m, true);
+	while (ended < CROWD && reserve_giving_way(&reserve, 0, &path, givers) == 1) {
+		reserve_give_back(&reserve, givers[0], true);
+		take((unsigned)(givers[0] - messages), 0, 2);
 		ended++;
 	}
-	ok(ended <= CROWD, "a crowd of a wide network ends");
+	ok(ended > 0 && open_in(2) == ended && open_in(0) == CROWD - light - ended,
+	   "a crowd gives way, one for one (%u)", ended);
+	ok(open_in(0) == ended || open_in(0) == ended + 1, "until another has as much");
+	ok(open_in(1) == light, "who has less keeps it");
 	give_back_all();
 	ok(reserve.unwritten_bytes == 0 && shares_count(reserve.open) == 0 &&
 	           shares_count(reserve.over) == 0,
@@ -133,5 +187,7 @@ int main(void)
 	promises();
 	growth();
 	newcomers();
+	in_vain();
+	crowd();
 	return tap_done();
 }

@@ -173,6 +173,28 @@ static void serve(void)
 		shares_passed(share);
 }
 
+/* The first of the heaviest goes, and comes back: only the turns of owners that have nobody else
+ * are other ones. */
+static void put_back(void)
+{
+	struct share *share = shares_oldest_of_heaviest(shares);
+
+	if (share == NULL)
+		return;
+	struct thing *t = list_owner(share, struct thing, share);
+	struct share_path path = path_of(t->site);
+	uint64_t came = share->came;
+
+	shares_remove(share);
+	now++;
+	for (unsigned level = 0; level < SHARES_LEVELS; level++)
+		if (weigh(owner_of(t->site, level), level) == 0) {
+			waits[level][owner_of(t->site, level)] = now;
+			begun[level][owner_of(t->site, level)] = t->came;
+		}
+	shares_put_back(shares, &path, share, came);
+}
+
 static bool is_right(void)
 {
 	unsigned to = noise() % PLACES, level = noise() % SHARES_LEVELS;
@@ -202,12 +224,15 @@ static void compare(void)
 			add(&things[noise() % THINGS]);
 		else if (noise() % 2)
 			shares_remove(&things[noise() % THINGS].share);
+		else if (noise() % 4 == 0)
+			put_back();
 		else
 			serve();
 		wrong += i % 16 == 0 && !is_right();
 	}
-	ok(wrong == 0, "members come, go and have their turns: next, heaviest, giving way, weights "
-	               "and owners are what a search finds");
+	ok(wrong == 0,
+	   "members come, go, come back and have their turns: next, heaviest, giving way, weights "
+	   "and owners are what a search finds");
 	for (unsigned i = 0; i < THINGS; i++)
 		count += things[i].share.owner != NULL;
 	ok(shares_count(shares) == count, "they are counted");
