@@ -47,13 +47,21 @@ bool reserve_take(struct reserve *r, struct reserved *m, uint64_t announced_byte
 	return true;
 }
 
-void reserve_grown(struct reserve *r, struct reserved *m, uint64_t written_bytes)
+static bool is_over(const struct reserved *m, uint64_t file_bytes, uint64_t allocated_bytes)
+{
+	return file_bytes > m->promised_bytes ||
+	       (allocated_bytes > m->promised_bytes &&
+	        allocated_bytes > RESERVE_AHEAD_TIMES * file_bytes + RESERVE_AHEAD_BYTES);
+}
+
+void reserve_grown(struct reserve *r, struct reserved *m, uint64_t file_bytes,
+                   uint64_t allocated_bytes)
 {
 	r->unwritten_bytes -= unwritten(m);
-	m->written_bytes = written_bytes;
+	m->written_bytes = allocated_bytes > file_bytes ? allocated_bytes : file_bytes;
 	r->unwritten_bytes += unwritten(m);
 	/* One that there is no memory for is found at the next look. */
-	if (m->written_bytes > m->promised_bytes && m->over.owner == NULL)
+	if (is_over(m, file_bytes, allocated_bytes) && m->over.owner == NULL)
 		shares_add(r->over, &m->owner, &m->over);
 }
 

@@ -18,7 +18,12 @@
 #include "lib/base/list.h"
 #include "lib/base/shares.h"
 
-enum { RESERVE_BESIDE_BYTES = 1 << 20, RESERVE_GIVE_WAY_MAX = 16 /* for one newcomer */ };
+enum {
+	RESERVE_BESIDE_BYTES = 1 << 20,
+	RESERVE_AHEAD_TIMES = 3, /* of the length: allocated by the file system itself */
+	RESERVE_AHEAD_BYTES = 4 << 20,
+	RESERVE_GIVE_WAY_MAX = 16 /* for one newcomer */
+};
 
 /* In the struct of who has a message open, zeroed at first. */
 struct reserved {
@@ -44,8 +49,12 @@ bool reserve_is_near(const struct reserve *r, uint64_t message_max_bytes);
 /* false: no memory. */
 bool reserve_take(struct reserve *r, struct reserved *m, uint64_t announced_bytes,
                   const struct share_path *owner);
-/* Its file is so long by now. */
-void reserve_grown(struct reserve *r, struct reserved *m, uint64_t written_bytes);
+/* Its file is so long by now, and has so many bytes of blocks. A file system allocates ahead of a
+ * file that grows (XFS twice as much again): blocks count as written, but who has not written more
+ * than was promised is over it only with more than thrice the length and RESERVE_AHEAD_BYTES, which
+ * is what a captured writer gets. */
+void reserve_grown(struct reserve *r, struct reserved *m, uint64_t file_bytes,
+                   uint64_t allocated_bytes);
 /* The message is taken (its bytes stay), or ended (they are free); harmless when it has nothing. */
 void reserve_give_back(struct reserve *r, struct reserved *m, bool bytes_too);
 

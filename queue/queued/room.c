@@ -22,22 +22,15 @@ static void know_free(struct room *r)
 	r->reserve.free_bytes = disk_space(r->disk);
 }
 
-/* A captured writer may allocate blocks behind its end. */
-static uint64_t length_of(const struct stat *st)
-{
-	enum { BLOCK = 512 };
-	uint64_t allocated = (uint64_t)st->st_blocks * BLOCK;
-
-	return allocated > (uint64_t)st->st_size ? allocated : (uint64_t)st->st_size;
-}
-
 static void know_lengths(struct room *r)
 {
+	enum { BLOCK = 512 };
 	struct stat st;
 
 	LIST_EACH(m, &r->reserve.all, struct reserved, link)
 		if (fstat(part_of(m)->fd, &st) == 0)
-			reserve_grown(&r->reserve, m, length_of(&st));
+			reserve_grown(&r->reserve, m, (uint64_t)st.st_size,
+			              (uint64_t)st.st_blocks * BLOCK);
 }
 
 static void look_again(struct room *r)

@@ -32,7 +32,7 @@ static bool take(unsigned i, uint64_t announced_bytes, uint8_t network)
 static void write_to(unsigned i, uint64_t bytes)
 {
 	reserve.free_bytes -= bytes - messages[i].written_bytes;
-	reserve_grown(&reserve, &messages[i], bytes);
+	reserve_grown(&reserve, &messages[i], bytes, bytes);
 }
 
 static void give_back_all(void)
@@ -68,6 +68,30 @@ static void promises(void)
 	ok(reserve.unwritten_bytes == 0, "once");
 	ok(reserve_is_near(&reserve, 50 * MB) && !reserve_is_near(&reserve, 20 * MB),
 	   "where nobody can come near, lengths need not be known");
+}
+
+/* What the file system allocates ahead takes room, and is not held against who wrote the file. */
+static void ahead(void)
+{
+	reserve.free_bytes = 100 * MB;
+	take(0, 40 * MB, 1);
+	reserve.free_bytes -= 90 * MB;
+	reserve_grown(&reserve, &messages[0], 30 * MB, 90 * MB);
+	ok(reserve.unwritten_bytes == 0 && messages[0].written_bytes == 90 * MB,
+	   "blocks behind the end count as written");
+	ok(reserve_one_too_many(&reserve) == NULL, "who wrote no more than was promised keeps it");
+	reserve_grown(&reserve, &messages[0], 41 * MB, 90 * MB);
+	ok(reserve_one_too_many(&reserve) == NULL, "to the last byte");
+	reserve_grown(&reserve, &messages[0], 41 * MB + 1, 90 * MB);
+	ok(reserve_one_too_many(&reserve) == &messages[0], "but no more");
+	give_back_all();
+	reserve.free_bytes = 100 * MB;
+	take(0, 40 * MB, 1);
+	reserve.free_bytes -= 95 * MB;
+	reserve_grown(&reserve, &messages[0], 30 * MB, 95 * MB);
+	ok(reserve_one_too_many(&reserve) == &messages[0],
+	   "nor blocks that no file system allocates ahead");
+	give_back_all();
 }
 
 /* Nine of one network write on without an end beside one that was promised its room. */
@@ -185,6 +209,7 @@ int main(void)
 {
 	reserve_init(&reserve, NET_OWNERS);
 	promises();
+	ahead();
 	growth();
 	newcomers();
 	in_vain();
