@@ -46,6 +46,9 @@ static int restore_file(int fd, struct queue_verified *v, const struct queue_key
 		            restorable == QUEUE_RESTORE_NO && queue_verified_whole(v)
 		                    ? "unknown field in the envelope"
 		                    : queue_verdict_text(v));
+	/* The live byte says of the text that it is on the disk: a start does not read it again. */
+	if (fsync(fd) < 0)
+		return fail_errno(why, "fsync");
 	if (restorable == QUEUE_RESTORE_UNVERIFIED) {
 		if (seal_anew(fd, v, key, why) < 0)
 			return -1;
