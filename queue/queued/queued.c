@@ -285,7 +285,8 @@ static int restore(const char *name, bool unverified, struct reason *why)
 	if (!aside && journal_is_over(&q->journal, id))
 		return fail(why, "delivered already; it is removed as soon as that is possible");
 	if (queue_restore(q->disk.directory, &q->disk.key, name, unverified, &id, why) < 0 ||
-	    (records_find(&q->records, id) == NULL && recover_one(&setup, id, why) < 0))
+	    (records_find(&q->records, id) == NULL &&
+	     recover_one(q->recovery, &setup, id, why) < 0))
 		return -1;
 	disk_forget_odd(&q->disk, name);
 	queuedir_name(id, place);

@@ -390,10 +390,15 @@ static void end_recovery(struct recovery *r)
 		log_warn("event=clean-mark-failed reason=\"%s\"", log_text(view_of(why.text)));
 }
 
-static void look_at(struct recovery *r, size_t i)
+static void mark(struct recovery *r, size_t i)
 {
 	r->looked_at[i] = true;
 	r->left--;
+}
+
+static void look_at(struct recovery *r, size_t i)
+{
+	mark(r, i);
 	examine_one(r, r->ids[i]);
 }
 
@@ -436,7 +441,17 @@ uint32_t recovery_left(const struct recovery *r, uint32_t *all)
 	return (uint32_t)r->left;
 }
 
-int recover_one(const struct recovery_setup *setup, uint64_t id, struct reason *why)
+/* A hand may have set it aside, and brought it back, between its name and the look at it. */
+static void need_not_look_at(struct recovery *r, uint64_t id)
+{
+	const uint64_t *at = find_unread(r, id);
+
+	if (at)
+		mark(r, (size_t)(at - r->ids));
+}
+
+int recover_one(struct recovery *start, const struct recovery_setup *setup, uint64_t id,
+                struct reason *why)
 {
 	struct recovery r = { .with = *setup };
 	int fd = disk_reader(setup->disk, id), taken = -1;
@@ -453,5 +468,7 @@ int recover_one(const struct recovery_setup *setup, uint64_t id, struct reason *
 	else
 		taken = 0;
 	queue_verified_free(&r.file);
+	if (taken == 0)
+		need_not_look_at(start, id);
 	return taken;
 }

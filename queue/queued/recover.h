@@ -38,7 +38,8 @@ bool recovery_is_unread(const struct recovery *r, uint64_t id);
 /* How many files have not been looked at; 0: all is known. */
 uint32_t recovery_left(const struct recovery *r, uint32_t *all);
 
-/* One file that stands in its place and was not taken at the start. */
-int recover_one(const struct recovery_setup *setup, uint64_t id, struct reason *why);
+/* One file that stands in its place and was not taken at the start, nor will be, now that it is. */
+int recover_one(struct recovery *start, const struct recovery_setup *setup, uint64_t id,
+                struct reason *why);
 
 #endif

@@ -343,6 +343,28 @@ static void ends(enum step step, bool stops)
 	remove_file();
 }
 
+/* A hand sets a file aside that the start has not come to, and it is restored: it is one message.
+ */
+static void taken_meanwhile(void)
+{
+	static struct bytes written;
+	const struct recovery_setup setup = { .disk = &disk, .found = found };
+	struct reason why = { "" };
+	uint32_t all, left;
+	struct recovery *r;
+
+	bring(LIVE, &written);
+	found_count = 0;
+	r = recovery_begin(&setup, &why);
+	left = recovery_left(r, &all);
+	ok(left == 1 && recover_one(r, &setup, disk.last_id, &why) == 0 && found_count == 1,
+	   "one that the start has not come to is taken (%s)", why.text);
+	while (recovery_step(r))
+		;
+	ok(found_count == 1, "and not once more by the start (%u)", found_count);
+	remove_file();
+}
+
 /* A control: what a power cut may do to a file that nobody synced must be seen. */
 static void control(const struct bytes *whole)
 {
@@ -390,6 +412,7 @@ int main(void)
 			cuts_after_sync(step, &whole);
 	}
 	ok(wrongs == 0, "%u ends of a file that is being written", cases);
+	taken_meanwhile();
 	control(&whole);
 	char command[64];
 
