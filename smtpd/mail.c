@@ -111,7 +111,6 @@ static void begin_transaction(struct session *s, const char *sender, const struc
 	string_put(t->envelope.account, sizeof t->envelope.account, view_of(s->account));
 	string_put(t->envelope.helo, sizeof t->envelope.helo, view_of(s->helo));
 	s->transaction = t;
-	session_progress(s, true);
 }
 
 void command_mail(struct session *s, struct view argument)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/wire/worker.h"
 
@@ -90,6 +91,8 @@ bool session_submits(const struct session *s)
 
 void session_progress(struct session *s, bool progress)
 {
+	if (progress)
+		s->progress_ms = clock_ms();
 	if (s->progress == progress || (!progress && s->account[0]))
 		return;
 	s->progress = progress;
@@ -101,12 +104,23 @@ static void client_is_quiet(void *session)
 	session_progress(session, false);
 }
 
+static int quiet_ms(const struct session *s)
+{
+	return (int)s->settings->smtpd_timeout_ms / QUIET_PART;
+}
+
+/* Whoever goes on talking may get nowhere all the same. */
+static void look_for_progress(struct session *s)
+{
+	if (s->progress && clock_ms() - s->progress_ms >= quiet_ms(s))
+		session_progress(s, false);
+}
+
 void session_open(struct session *s, int fd)
 {
-	int timeout_ms = (int)s->settings->smtpd_timeout_ms, quiet_ms = timeout_ms / QUIET_PART;
-
-	stream_open(&s->client, fd, quiet_ms);
-	stream_set_quiet(&s->client, timeout_ms, quiet_ms, client_is_quiet, s);
+	stream_open(&s->client, fd, quiet_ms(s));
+	stream_set_quiet(&s->client, (int)s->settings->smtpd_timeout_ms, quiet_ms(s),
+	                 client_is_quiet, s);
 	worker_session(fd);
 }
 
@@ -203,7 +217,7 @@ enum command_flag {
 	LAST_IN_PIPELINE = 1, /* RFC 2920 section 3.1, RFC 3207 section 4.2, RFC 4954: nothing may
 	                         be sent behind it */
 	SECRET = 2,           /* its argument is not logged */
-	BUSY = 4,             /* does not count as idle */
+	BUSY = 4,             /* does not count as idle; is progress where it is not refused */
 	LONG = 8              /* AUTH_LINE_MAX */
 };
 
@@ -304,12 +318,14 @@ static void dispatch(struct session *s, struct view line)
 		refuse(s, 500, "5.5.1", "unknown command");
 		return;
 	}
-	if (s->transaction != NULL)
-		session_progress(s, true);
 	if (!(c->flags & BUSY) && ++s->idle_commands > IDLE_COMMANDS_MAX)
 		s->errors++;
+	unsigned errors = s->errors;
+
 	if (may_run(s, c, line, argument))
 		c->run(s, argument);
+	if ((c->flags & BUSY) && s->errors == errors && !s->over)
+		session_progress(s, true);
 }
 
 static int line_max(struct view line)
@@ -348,6 +364,7 @@ static void serve(struct session *s)
 			refuse_line(s, result, line);
 		else
 			session_read_failed(s, result);
+		look_for_progress(s);
 		if (!s->over && s->errors > ERRORS_MAX) {
 			log_info("event=too-many-errors client=%s", s->name);
 			reply(s, 421, "4.7.0", "%s too many errors, closing",

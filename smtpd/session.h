@@ -29,7 +29,7 @@ enum {
 	IDLE_COMMANDS_MAX = 100, /* NOOP, RSET, VRFY, EHLO ... without a message between them */
 	TRANSACTION_BYTES_MAX = 64 << 20, /* of recipients and their parameters */
 	MESSAGE_TIME_MAX_MS = 3600000,    /* for one DATA, whatever drips in */
-	QUIET_PART = 30 /* whoever says nothing for this part of smtpd.timeout makes no progress */
+	QUIET_PART = 30 /* whoever gets nowhere for this part of smtpd.timeout makes no progress */
 };
 
 /* What the worker keeps from session to session. */
@@ -79,7 +79,8 @@ struct session {
 	int hub;                         /* the worker's line to porter */
 	char name[NET_ADDRESS_TEXT_MAX]; /* the client's address, for the log */
 	bool over;
-	bool progress; /* as porter was told last */
+	bool progress;       /* as porter was told last */
+	int64_t progress_ms; /* when any was made last */
 
 	/* What STARTTLS makes us forget. */
 	char helo[HELO_MAX + 1]; /* "": not yet */
@@ -104,7 +105,8 @@ void session_run(struct worker *worker, struct connection *connection, int hub);
 void session_open(struct session *s, int fd);
 /* Does the client get on with a message or its login, or has it logged in? When all sessions are
  * taken porter ends others first. Told when it changes only: at the first MAIL of several, and
- * when the client has been quiet for a while. */
+ * when the client has been quiet for a while, or has said nothing that gets it on (NOOP, RSET,
+ * VRFY, EHLO, what is refused). */
 void session_progress(struct session *s, bool progress);
 enum session_state session_state(const struct session *s);
 bool session_submits(const struct session *s); /* by 587 or 465, or authenticated */

@@ -4,6 +4,7 @@
 import base64
 import pathlib
 import re
+import select
 import signal
 import sys
 import threading
@@ -582,6 +583,18 @@ def progress():
         is_(told(client), WIRE_DONE, "and nothing more")
         known.ask("QUIT")
         is_(told(known), None, "who has logged in may be quiet")
+    with Smtp("smtpd.timeout 30s\n") as house:
+        client = house.client()
+        client.ask("EHLO me.test")
+        client.ask("MAIL FROM:<a@far.test>")
+        is_(told(client), 1, "a transaction once more")
+        asked = 0
+        while asked < 50 and not select.select([client.worker], [], [], 0.2)[0]:
+            client.ask(("NOOP", "VRFY x", "VRFY", "HELP")[asked % 4])
+            asked += 1
+        ok(asked < 50 and told(client) == 0, "commands that do nothing are no progress", asked)
+        client.ask("RCPT TO:<b@example.test>")
+        is_(told(client), 1, "a recipient is")
 
 
 def relaying(house):
