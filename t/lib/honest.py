@@ -20,7 +20,13 @@ class Client:
             pass
         return line
 
-    def close(self):
+    def leave(self):
+        """Until the session has ended, and holds no maildrop any more."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+            self.file.read()
+        except OSError:
+            pass  # it has ended by itself
         self.file.close()
         self.socket.close()
 
@@ -54,7 +60,7 @@ SERVICES = {"IMAP": imap, "POP3": pop3, "SMTP": smtp, "SUBMISSION": submission}
 def is_served(service, host, port, source):
     client = Client(host, port, source)
     served = SERVICES[service](client)
-    client.close()
+    client.leave()
     return served
 
 
