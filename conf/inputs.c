@@ -80,8 +80,9 @@ static int put(struct cdb_make *make, const char *kind, const char *name, struct
 	if (key.full) /* there is a file of which nobody knows whether it is as it was */
 		value = VIEW("");
 	/* The row of an included file may be there already. */
-	int result = cdb_make_put(make, key.raw, (unsigned)key.len, value.data, (unsigned)value.len,
-	                          CDB_PUT_INSERT);
+	struct view row = text_view_cut(&key);
+	int result = cdb_make_put(make, row.data, (unsigned)row.len, value.data,
+	                          (unsigned)value.len, CDB_PUT_INSERT);
 
 	text_free(&key);
 	return result < 0 ? -1 : 0;

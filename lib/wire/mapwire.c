@@ -94,7 +94,7 @@ bool mapwire_answer(struct mapwire *m, int master)
 	if (r == WIRE_AGAIN)
 		return false;
 	if (r != WIRE_OK)
-		log_warn("event=maps-untold reason=\"%s\"", wire_reason(r));
+		log_warn("event=maps-untold reason=\"%s\"", log_text(view_of(wire_reason(r))));
 	m->owes = false;
 	return true;
 }
