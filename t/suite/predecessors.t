@@ -24,8 +24,12 @@ def porters(house):
 
 
 def replace_porter(house):
+    """Until the one of before has heard of it, it may still take a client."""
+    before = house.pid("porter")
     house.other_binaries("porter")
-    return house.posthouse("reload").returncode
+    code = house.posthouse("reload").returncode
+    house.wait_for("it to retire", lambda: f"porter[{before}]: event=retiring" in house.log())
+    return code
 
 
 def ended(house):
