@@ -131,11 +131,12 @@ static int put_back(struct edits *e, struct reason *why)
 	return 0;
 }
 
-/* Neither in force nor in the texts, where the next build of somebody else would find it. */
-static int take_back(struct edits *e, long generation, const struct reason *why)
+/* Neither in force nor in the texts, where the next build of somebody else would find it.  Another
+ * generation may be current by now, by a rollback: what was published says number. */
+static int take_back(struct edits *e, long number, const struct reason *why)
 {
 	struct reason detail;
-	bool published = generation_number(e->base.settings.directory_state) != generation;
+	bool published = number < -1;
 
 	fprintf(stderr, "posthouse: %s\n", why->text);
 	if (published)
@@ -200,7 +201,7 @@ static void name_input(struct edits *e, struct problems *problems)
 static int commit_all(struct edits *e, struct model *m, const struct model *before)
 {
 	const char *state = m->settings.directory_state;
-	long generation = generation_number(state), instead;
+	long number = -1, instead;
 	struct reason why;
 	struct text others;
 
@@ -211,9 +212,9 @@ static int commit_all(struct edits *e, struct model *m, const struct model *befo
 	text_init(&others, 1024);
 	changes_summary(before, &others);
 	if (command_may_move(&m->settings, &why) < 0 || write_changed(e, &why) != 0 ||
-	    publish_generation(m, true, &why) < 0) {
+	    (number = publish_generation(m, true, &why)) < 0) {
 		text_free(&others);
-		return take_back(e, generation, &why);
+		return take_back(e, number, &why);
 	}
 	if (others.len)
 		fprintf(stderr,
@@ -293,13 +294,13 @@ static int publish_again(struct edits *e, const struct model *m, long *instead)
 
 static int commit_mine(struct edits *e, const struct model *m, const struct model *before)
 {
-	long instead;
+	long number = -1, instead;
 	struct reason why;
 
 	if (problems_print_new_errors(&m->problems, &before->problems) || compile_mine(e, m) != 0)
 		return refuse();
-	if (write_changed(e, &why) != 0 || publish_mine(&e->mine, &why) < 0)
-		return take_back(e, e->mine.number, &why);
+	if (write_changed(e, &why) != 0 || (number = publish_mine(&e->mine, &why)) < 0)
+		return take_back(e, number, &why);
 	say_left(m);
 	problems_print_new(&m->problems, &before->problems);
 	int code = reload(e->base.settings.directory_state, &e->mine.settings, &instead);
@@ -325,12 +326,12 @@ static int judge(struct edits *e, const struct model *m)
 static int commit_partial(struct edits *e)
 {
 	struct partial *p = &e->partial;
-	long instead;
+	long number = -1, instead;
 	struct reason why;
 
 	if (command_may_move(&p->m.settings, &why) < 0 || write_changed(e, &why) != 0 ||
-	    publish_partial(p, &why) < 0)
-		return take_back(e, p->number, &why);
+	    (number = publish_partial(p, &why)) < 0)
+		return take_back(e, number, &why);
 	int code = reload(p->m.settings.directory_state, &p->m.settings, &instead);
 
 	return say_not_in_force(code, instead);

@@ -310,7 +310,8 @@ static bool certificates_are_current(const struct partial *p, const char *confdi
 	return current;
 }
 
-/* By entries, and of texts that are still those that were read. */
+/* By entries, and of texts that are still those that were read; the settings are those that compile
+ * them (p->m): an edit may have waited long for its password. */
 static bool is_eligible(struct partial *p, struct edits *e)
 {
 	size_t count = 0;
@@ -322,16 +323,20 @@ static bool is_eligible(struct partial *p, struct edits *e)
 		if (f->changed && (f->count == 0 || !inputs_is_text(&p->manifest, f->map, &f->st)))
 			return false;
 	}
-	return count <= PARTIAL_ENTRIES_MAX && inputs_are_current(&e->base, &p->manifest) &&
+	return count <= PARTIAL_ENTRIES_MAX && p->m.problems.errors == 0 &&
+	       inputs_are_current(&p->m, &p->manifest) &&
+	       generation_number(p->m.settings.directory_state) == p->number &&
 	       certificates_are_current(p, e->base.confdir);
 }
 
 bool partial_compile(struct partial *p, struct edits *e)
 {
-	if (!p->open || !is_eligible(p, e))
+	if (!p->open)
 		return false;
 	model_read_settings(&p->m, e->base.confdir, NULL);
 	p->in_model = true;
+	if (!is_eligible(p, e))
+		return false;
 	p->m.below = p->maps;
 	if (!sieve_copy(&p->m.asked, (struct view){ (char *)p->asked.bits, p->asked.bytes }))
 		return false;

@@ -11,7 +11,8 @@ struct mine;
 struct model;
 struct partial;
 
-/* Writes a generation and makes it current; its number or -1.  by_edit: not by a build of its own,
+/* Writes a generation and makes it current; its number, -1, or -2: it is current, though what
+ * followed failed.  by_edit: not by a build of its own,
  * and sooner forgotten (generation.h). */
 long publish_generation(struct model *m, bool by_edit, struct reason *why);
 

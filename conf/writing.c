@@ -176,7 +176,7 @@ long writing_finish(struct writing *x, int result, bool by_edit, int keep, struc
 	if (result == 0 && generation_publish(w, keep, why) == 0)
 		return w->number;
 	generation_abandon(w);
-	return -1;
+	return w->pointed ? -2 : -1;
 }
 
 int writing_begin(struct writing *x, const char *state, const struct settings *s,

@@ -35,7 +35,8 @@ int writing_begin(struct writing *x, const char *state, const struct settings *s
                   struct reason *why);
 int writing_files(struct writing *x, same_function *same, contents_function *contents,
                   void *context, struct reason *why);
-/* Its number, or -1 when something of it failed before (result). */
+/* Its number; -1 when something of it failed before (result), -2 when it was made current, and what
+ * followed failed. */
 long writing_finish(struct writing *x, int result, bool by_edit, int keep, struct reason *why);
 
 int writing_put(struct cdb_make *make, struct view key, struct view value);

@@ -215,15 +215,17 @@ int generation_create_directory(struct generation_writer *w, const char *name, s
 }
 
 /* A crash before the rename leaves the old link; the rename itself is atomic. */
-static int point_current_to(int all, long number, struct reason *why)
+/* *pointed: it was renamed, though what follows may fail. */
+static int point_current_to(int all, long number, bool *pointed, struct reason *why)
 {
 	char name[NAME_ROOM];
 
 	new_name(number, name, "");
 	if (unlinkat(all, "current.new", 0) != 0 && errno != ENOENT)
 		return fail_errno(why, "remove generations/current.new");
-	if (symlinkat(name, all, "current.new") != 0 ||
-	    renameat(all, "current.new", all, "current") != 0 || fsync(all) != 0)
+	*pointed = symlinkat(name, all, "current.new") == 0 &&
+	           renameat(all, "current.new", all, "current") == 0;
+	if (!*pointed || fsync(all) != 0)
 		return fail_errno(why, "make generation %s current", name);
 	return 0;
 }
@@ -326,7 +328,7 @@ int generation_publish(struct generation_writer *w, int keep, struct reason *why
 	new_name(w->number, to, "");
 	if (fsync(w->own) != 0 || renameat(w->all, from, w->all, to) != 0 || fsync(w->all) != 0)
 		return fail_errno(why, "finish generation %s", to);
-	if (point_current_to(w->all, w->number, why) != 0)
+	if (point_current_to(w->all, w->number, &w->pointed, why) != 0)
 		return -1;
 	prune(w->all, keep, w->in_use);
 	close(w->own);
@@ -385,7 +387,9 @@ static long rollback_in(int all, long wanted, generation_judge *judge, void *con
 		                         : "there is no generation; run posthouse build");
 	if (verify(all, found, judge, context, why) != 0)
 		return -1;
-	return point_current_to(all, found, why) == 0 ? found : -1;
+	bool pointed;
+
+	return point_current_to(all, found, &pointed, why) == 0 ? found : -1;
 }
 
 long generation_rollback(const char *statedir, long number, generation_judge *judge, void *context,

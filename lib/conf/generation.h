@@ -39,7 +39,8 @@ long generation_number(const char *statedir);
 struct generation_writer {
 	int all, own; /* STATEDIR/generations (locked) and the new directory */
 	long number;
-	long in_use; /* the caller's to set: it is never forgotten; 0: none */
+	long in_use;  /* the caller's to set: it is never forgotten; 0: none */
+	bool pointed; /* it was made current, though what followed may have failed */
 };
 int generation_begin(struct generation_writer *w, const char *statedir, struct reason *why);
 /* A new file in it, read and write. */

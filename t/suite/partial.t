@@ -1,17 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """An edit compiles the edited entries alone where that is all there is to do, and makes what a build would make."""
+import fcntl
 import os
 import pathlib
 import random
 import re
+import struct
+import subprocess
 import sys
+import termios
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from maps import NAMES  # noqa: E402
-from place import Place  # noqa: E402
+from place import PROGRAM, Place  # noqa: E402
 from tap import done, is_, note, ok  # noqa: E402
+from waiting import comes  # noqa: E402
 
 HASH = "$2y$10$" + "a" * 53
 USERS = 300
@@ -101,6 +106,44 @@ def not_alone():
             is_(same_as_build(p), (True, []), "and it is what a build makes")
 
 
+def is_read(pipe):
+    """Has everything that was written to a pipe been read?"""
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4))) == (0,)
+
+
+def waiting_edit(p, change, *words):
+    """A user is added, and something is changed while the password is waited for."""
+    process = subprocess.Popen([str(PROGRAM), "-c", str(p.conf), "user", "add", "late@example.test", "--password-stdin", *words],
+                               stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process.stdin.write("half of")
+    process.stdin.flush()
+    ok(comes(lambda: is_read(process.stdin), 60), "an edit waits for its password")
+    if change:
+        change(p)
+    said = process.communicate(" it\n")[1]
+    return process.returncode, said
+
+
+def meanwhile():
+    """Something was changed while an edit waited for its password: what compiles it is what is published."""
+    for what, change in (
+            ("nothing", None), ("mail.root", lambda p: p.write("posthouse.conf", p.read("posthouse.conf").replace("/mail\n", "/mail/other\n"))),
+            ("a rollback", lambda p: p.run("rollback"))):
+        with built() as p:
+            is_((p.run("build"), p.run("map", "set", "access", "192.0.2.1", "allow")), (0, 0), "all is built")
+            before = inode(p, "settings.cdb")
+            code, said = waiting_edit(p, change)
+            is_((code, inode(p, "settings.cdb") == before), (0, change is None), f"{what} was changed meanwhile")
+            ok(change is None or "this also published" in said, "which is said", said)
+            is_(same_as_build(p), (True, []), "and it is what a build makes")
+    with built() as p:
+        is_((p.run("build"), p.run("map", "set", "access", "192.0.2.1", "allow")), (0, 0), "all is built")
+        texts = p.read("users.map"), p.read("passwords.map")
+        code, said = waiting_edit(p, lambda p: p.run("rollback"), "--only-mine")
+        ok(code == 111 and said.endswith("posthouse: nothing was changed\n"), "a rollback while an edit with --only-mine waits: refused", (code, said))
+        is_((p.read("users.map"), p.read("passwords.map"), p.current()), (*texts, "0001"), "and nothing is changed")
+
+
 def damage(p, name):
     path = p.directory / "state/generations/current" / name
     whole = path.read_bytes()
@@ -162,6 +205,7 @@ def warnings(p):
 
 one_by_one()
 not_alone()
+meanwhile()
 at_random()
 limit()
 done()
