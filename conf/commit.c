@@ -50,7 +50,7 @@ static int find_target(const struct edits *e, const struct edit *f, struct targe
 
 /* The new file takes owner and mode of the old one.  A crash before the rename leaves the old
  * text whole (and a .new file, which the next edit replaces). */
-static int write_target(const struct target *t, const struct edit *f, const struct text *text,
+static int write_target(const struct target *t, struct edit *f, const struct text *text,
                         struct reason *why)
 {
 	char name[NAME_MAX + 1];
@@ -65,18 +65,21 @@ static int write_target(const struct target *t, const struct edit *f, const stru
 
 	if (fd < 0)
 		return fail_errno(why, "make %s/%s", t->path, name);
-	bool good = write_whole(fd, text_string(text), text->len) == 0 && fchmod(fd, mode) == 0 &&
-	            inputs_stamp(fd) == 0 && fsync(fd) == 0;
+	struct timespec stamp;
+	bool owned = !existed || geteuid() != 0 || fchown(fd, old.st_uid, old.st_gid) == 0;
+	bool good = owned && write_whole(fd, text_string(text), text->len) == 0 &&
+	            fchmod(fd, mode) == 0 && inputs_stamp(fd, &stamp) == 0 && fsync(fd) == 0;
 
-	if (existed && geteuid() == 0)
-		good = good && fchown(fd, old.st_uid, old.st_gid) == 0;
 	if (!good)
 		fail_errno(why, "write %s/%s", t->path, name);
-	close(fd);
 	if (good && renameat(t->directory, name, t->directory, t->name) != 0) {
 		fail_errno(why, "rename %s/%s to %s", t->path, name, t->name);
 		good = false;
 	}
+	/* By the descriptor: what is at the path may be another's by now. */
+	if (!good || !inputs_stamped(fd, &stamp, text->len, &f->st_written))
+		f->st_written = (struct stat){ .st_ino = 0 };
+	close(fd);
 	if (!good)
 		unlinkat(t->directory, name, 0);
 	return good ? 0 : -1;
@@ -101,14 +104,19 @@ static int write_file(const struct edits *e, struct edit *f, const struct text *
 }
 
 /* Several files are renamed one after the other, each state in between builds: a user comes before
- * the password and goes after it (the callers open the files in that order). */
-static int write_changed(struct edits *e, struct reason *why)
+ * the password and goes after it (the callers open the files in that order). m: is to be published,
+ * and is what they are then. */
+static int write_changed(struct edits *e, struct model *m, struct reason *why)
 {
 	for (size_t i = 0; i < e->count; i++) {
 		struct edit *f = &e->files[i];
 
-		if (f->changed && write_file(e, f, &f->text, why) != 0)
+		if (!f->changed)
+			continue;
+		if (write_file(e, f, &f->text, why) != 0)
 			return -1;
+		m->maps[f->map].source.st = f->st_written;
+		m->maps[f->map].source.stamped = true;
 	}
 	return 0;
 }
@@ -211,7 +219,7 @@ static int commit_all(struct edits *e, struct model *m, const struct model *befo
 	}
 	text_init(&others, 1024);
 	changes_summary(before, &others);
-	if (command_may_move(&m->settings, &why) < 0 || write_changed(e, &why) != 0 ||
+	if (command_may_move(&m->settings, &why) < 0 || write_changed(e, m, &why) != 0 ||
 	    (number = publish_generation(m, true, &why)) < 0) {
 		text_free(&others);
 		return take_back(e, number, &why);
@@ -292,14 +300,14 @@ static int publish_again(struct edits *e, const struct model *m, long *instead)
 	return code;
 }
 
-static int commit_mine(struct edits *e, const struct model *m, const struct model *before)
+static int commit_mine(struct edits *e, struct model *m, const struct model *before)
 {
 	long number = -1, instead;
 	struct reason why;
 
 	if (problems_print_new_errors(&m->problems, &before->problems) || compile_mine(e, m) != 0)
 		return refuse();
-	if (write_changed(e, &why) != 0 || (number = publish_mine(&e->mine, &why)) < 0)
+	if (write_changed(e, m, &why) != 0 || (number = publish_mine(&e->mine, &why)) < 0)
 		return take_back(e, number, &why);
 	say_left(m);
 	problems_print_new(&m->problems, &before->problems);
@@ -329,7 +337,7 @@ static int commit_partial(struct edits *e)
 	long number = -1, instead;
 	struct reason why;
 
-	if (command_may_move(&p->m.settings, &why) < 0 || write_changed(e, &why) != 0 ||
+	if (command_may_move(&p->m.settings, &why) < 0 || write_changed(e, &p->m, &why) != 0 ||
 	    (number = publish_partial(p, &why)) < 0)
 		return take_back(e, number, &why);
 	int code = reload(p->m.settings.directory_state, &p->m.settings, &instead);

@@ -33,6 +33,7 @@ struct edit {
 	struct text text;                  /* as it is in the file; settled: as it shall be */
 	struct text before;                /* of a changed one that is settled */
 	struct stat st;                    /* of the file that was read */
+	struct stat st_written;            /* of the one that was written; 0: it is not known */
 	struct edit_change **changes;      /* in base's arena, in the order in which they came */
 	size_t count;
 	struct hashtable index; /* key -> struct edit_change */

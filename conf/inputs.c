@@ -18,13 +18,20 @@ static int64_t ns_of(struct timespec t)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-int inputs_stamp(int fd)
+int inputs_stamp(int fd, struct timespec *stamp)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
 
 	/* The system's own times are those of its last tick, which is another one. */
 	clock_gettime(CLOCK_REALTIME, &times[1]);
+	*stamp = times[1];
 	return futimens(fd, times);
+}
+
+bool inputs_stamped(int fd, const struct timespec *stamp, size_t size, struct stat *out)
+{
+	return fstat(fd, out) == 0 && (uint64_t)out->st_size == size &&
+	       ns_of(out->st_mtim) == ns_of(*stamp);
 }
 
 /* ---- rows ---- */
@@ -33,8 +40,11 @@ static void add_stat(struct text *out, const struct stat *st)
 {
 	value_put_u64(out, (uint64_t)st->st_size);
 	value_put_u64(out, (uint64_t)ns_of(st->st_mtim));
+	value_put_u64(out, (uint64_t)ns_of(st->st_ctim));
 	value_put_u64(out, st->st_ino);
 	value_put_u64(out, st->st_dev);
+	value_put_u64(out, st->st_mode);
+	value_put_u64(out, st->st_uid);
 }
 
 /* Who the mailboxes' owner is, and who may be none. */
@@ -88,13 +98,10 @@ static int put(struct cdb_make *make, const char *kind, const char *name, struct
 	return result < 0 ? -1 : 0;
 }
 
-/* Nobody can have changed it since without another time. */
-static bool is_settled(const struct stat *st)
+/* Nobody can have changed it since it was read without another time. */
+static bool is_settled(const struct source *source)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return ns_of(now) - ns_of(st->st_mtim) > INPUTS_SETTLED_NS;
+	return ns_of(source->read_at) - ns_of(source->st.st_mtim) > INPUTS_SETTLED_NS;
 }
 
 static int put_stat(struct cdb_make *make, const char *kind, const char *name,
@@ -110,16 +117,13 @@ static int put_stat(struct cdb_make *make, const char *kind, const char *name,
 	return result;
 }
 
-/* Written by an edit: the file is its text, stamped. */
-static bool is_written(const struct source *source, struct stat *st)
+/* Nobody can have changed it, or it is one that was known before. */
+static bool is_known(const struct source *source, struct map *before, enum map_id id)
 {
-	return stat(source->path, st) == 0 && (uint64_t)st->st_size == source->text.len;
-}
-
-/* Nobody can change it any more, or it is one that was known before. */
-static bool is_known(const struct stat *st, struct map *before, enum map_id id)
-{
-	return is_settled(st) || (before != NULL && inputs_is_text(before, id, st));
+	if (source->st.st_ino == 0)
+		return false;
+	return source->stamped || is_settled(source) ||
+	       (before != NULL && inputs_is_text(before, id, &source->st));
 }
 
 static int put_text(const struct model *m, enum map_id id, struct map *before,
@@ -127,13 +131,9 @@ static int put_text(const struct model *m, enum map_id id, struct map *before,
 {
 	char name[MAPTABLE_FILE_NAME_MAX];
 	const struct source *source = &m->maps[id].source;
-	struct stat st = source->st;
-	bool from_file = source->st.st_ino != 0;
 
 	maptable_text_file(id, name);
-	if (from_file ? !is_known(&st, before, id) : !is_written(source, &st))
-		return 0;
-	return put_stat(make, "text", name, &st);
+	return is_known(source, before, id) ? put_stat(make, "text", name, &source->st) : 0;
 }
 
 /* All rows of another manifest but those of files and texts, and what was asked. */
@@ -185,7 +185,7 @@ int inputs_write(const struct model *m, struct map *before, struct cdb_make *mak
 	for (int id = 0; id < MAPS && result == 0; id++)
 		result = put_text(m, (enum map_id)id, before, make);
 	for (size_t i = 0; i < m->included_count && result == 0; i++)
-		if (is_settled(&m->included[i].st))
+		if (is_settled(&m->included[i]))
 			result = put_stat(make, "file", m->included[i].path, &m->included[i].st);
 		else
 			result = put(make, "file", m->included[i].path, VIEW(""));

@@ -5,13 +5,13 @@
  * it was.
  *
  *	"base"            a digest of posthouse.conf, the release, the directory and the accounts
- *	"text users.map"  size, time of the last change, inode and device of each text
+ *	"text users.map"  size, times of the last change, inode, device, mode and owner of each text
  *	"file NAME"       the same of each file that a value includes
  *	"asked"           what the checks asked for (model.h), a sieve
  *
- * A text that was changed within the last INPUTS_SETTLED_NS has no row: its time might be that of
- * one more change.  The time of a text that we write is none that a clock's tick has
- * (inputs_stamp).
+ * A text that was changed within INPUTS_SETTLED_NS before it was read has no row: its time might be
+ * that of one more change.  But one that we wrote has, as its time is none that a clock's tick has
+ * (inputs_stamp), and so has one whose row the generation before had.
  */
 #ifndef CONF_INPUTS_H
 #define CONF_INPUTS_H
@@ -23,10 +23,13 @@
 #define INPUTS_SETTLED_NS INT64_C(2000000000)
 
 /* Sets the time of a text that was just written; 0, or -1 with errno. */
-int inputs_stamp(int fd);
-/* Adds the rows of a model; a text that was not read from its file was written to it since
- * (inputs_stamp). before: the manifest of the current generation, whose rows of texts are still
- * good for these; NULL: there is none. 0, or -1 with errno. */
+int inputs_stamp(int fd, struct timespec *stamp);
+/* What the row of a text with that stamp is made of, by the descriptor it was written to, once it
+ * is in its place; false when it is not what was written, or the file system's times are coarser.
+ */
+bool inputs_stamped(int fd, const struct timespec *stamp, size_t size, struct stat *out);
+/* Adds the rows of a model. before: the manifest of the current generation, whose rows of texts are
+ * still good for these; NULL: there is none. 0, or -1 with errno. */
 int inputs_write(const struct model *m, struct map *before, struct cdb_make *make);
 /* The same of a model with a few entries (model.h, below): texts that it has none of are as in the
  * generation's manifest. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/file.h"
@@ -45,6 +46,7 @@ static int read_whole(int fd, struct source *out, struct reason *why)
 {
 	struct stat st;
 
+	clock_gettime(CLOCK_REALTIME, &out->read_at);
 	if (fstat(fd, &st) != 0)
 		return fail(why, "%s", strerror(errno));
 	if (!S_ISREG(st.st_mode))

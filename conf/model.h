@@ -33,8 +33,10 @@ extern const struct map_kind map_kinds[MAPS];
 struct source {
 	char *path;
 	struct view text;
-	char *memory;                     /* that the text is in; NULL: somebody else's */
-	struct stat st;                   /* of the file that it was read from; 0: of none */
+	char *memory;            /* that the text is in; NULL: somebody else's */
+	struct stat st;          /* of the file that it was read from, or written to; 0: of none */
+	struct timespec read_at; /* before st was taken */
+	bool stamped;            /* written to it (inputs.h, inputs_stamp) */
 	bool missing, unreadable, denied; /* denied: it may not be opened */
 };
 

@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from maps import NAMES  # noqa: E402
-from place import PROGRAM, Place  # noqa: E402
+from place import PROGRAM, Master, Place  # noqa: E402
 from tap import done, is_, note, ok  # noqa: E402
 from waiting import comes  # noqa: E402
 
@@ -144,6 +144,50 @@ def meanwhile():
         is_((p.read("users.map"), p.read("passwords.map"), p.current()), (*texts, "0001"), "and nothing is changed")
 
 
+class Meanwhile(Master):
+    """Does something at the first question after a text was written."""
+
+    def __init__(self, place, name, change):
+        super().__init__(place, ["generation   1"])
+        self.text, self.change, self.before = lambda: place.read(name), change, place.read(name)
+
+    def end(self, line, code=0, text=""):
+        if self.change and self.text() != self.before:
+            self.change()
+            self.change = None
+        Master.end(line, code, text)
+
+
+def another_writes():
+    """A text of an edit is replaced by another's before the generation is complete: it is not what that was built from."""
+    with built() as p:
+        is_(p.run("build"), 0, "all is built")
+
+        def replace():
+            path = p.conf / "passwords.map"
+            new = path.with_suffix(".new")
+            new.write_text(path.read_text().replace(f"u6 {HASH}", f"u6 {HASH[:-1]}b"))
+            new.chmod(0o600)
+            is_(new.stat().st_size, path.stat().st_size, "a text of the same size")
+            new.replace(path)
+        with Meanwhile(p, "passwords.map", replace) as master:
+            is_(edited(p, "user", "passwd", "u8", stdin="other-words\n"), (0, True), "an edit")
+            is_(master.change, None, "while which another writes")
+        is_(edited(p, "user", "passwd", "u4", stdin="other-words\n"), (0, False), "the next one looks at everything")
+        is_(same_as_build(p), (True, []), "and makes what a build makes")
+
+
+def readable():
+    """Passwords are not written to a file that others may read."""
+    with built() as p:
+        is_(p.run("build"), 0, "all is built")
+        before = p.read("passwords.map"), p.current()
+        (p.conf / "passwords.map").chmod(0o644)
+        is_(p.run("user", "passwd", "u8", stdin="other-words\n"), 100, "passwords.map is readable by others: refused")
+        ok("passwords.map: error: readable by other users; run chmod 600" in p.err, "in words", p.err)
+        is_((p.read("passwords.map"), p.current()), before, "and nothing is changed")
+
+
 def damage(p, name):
     path = p.directory / "state/generations/current" / name
     whole = path.read_bytes()
@@ -206,6 +250,8 @@ def warnings(p):
 one_by_one()
 not_alone()
 meanwhile()
+another_writes()
+readable()
 at_random()
 limit()
 done()
