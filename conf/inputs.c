@@ -62,6 +62,15 @@ static void add_accounts(struct text *out, const struct settings *s)
 			text_format(out, " %d=%u:%u", a, (unsigned)uid, (unsigned)gid);
 }
 
+/* host.name and mail.domain may be the machine's. */
+static void add_settings(struct text *out, const struct settings *s)
+{
+	for (size_t i = 0; i < settings_count; i++) {
+		text_add_byte(out, '\n');
+		setting_format(s, &settings_table[i], out);
+	}
+}
+
 static void add_digest(const struct model *m, struct text *out)
 {
 	unsigned char digest[DIGEST_BYTES];
@@ -71,6 +80,7 @@ static void add_digest(const struct model *m, struct text *out)
 	text_init(&words, 1 << 16);
 	text_format(&words, "%s\n%s\n", version_text, m->confdir);
 	add_accounts(&words, &m->settings);
+	add_settings(&words, &m->settings);
 	text_add_byte(&words, '\n');
 	crypto_generichash_init(&state, NULL, 0, sizeof digest);
 	crypto_generichash_update(&state, (const unsigned char *)text_string(&words), words.len);
@@ -136,6 +146,18 @@ static int put_text(const struct model *m, enum map_id id, struct map *before,
 	return is_known(source, before, id) ? put_stat(make, "text", name, &source->st) : 0;
 }
 
+static int put_included(const struct model *m, struct cdb_make *make)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < m->included_count && result == 0; i++)
+		if (is_settled(&m->included[i]))
+			result = put_stat(make, "file", m->included[i].path, &m->included[i].st);
+		else
+			result = put(make, "file", m->included[i].path, VIEW(""));
+	return result;
+}
+
 /* All rows of another manifest but those of files and texts, and what was asked. */
 static int copy_rows(struct map *manifest, struct cdb_make *make)
 {
@@ -184,11 +206,8 @@ int inputs_write(const struct model *m, struct map *before, struct cdb_make *mak
 	text_free(&digest);
 	for (int id = 0; id < MAPS && result == 0; id++)
 		result = put_text(m, (enum map_id)id, before, make);
-	for (size_t i = 0; i < m->included_count && result == 0; i++)
-		if (is_settled(&m->included[i]))
-			result = put_stat(make, "file", m->included[i].path, &m->included[i].st);
-		else
-			result = put(make, "file", m->included[i].path, VIEW(""));
+	if (result == 0)
+		result = put_included(m, make);
 	if (result == 0 && m->asked.bits != NULL)
 		result = put(make, "asked", "",
 		             (struct view){ (const char *)m->asked.bits, m->asked.bytes });
@@ -231,7 +250,8 @@ bool inputs_is_text(struct map *manifest, enum map_id id, const struct stat *st)
 	return is_stat(manifest, "text", name, st);
 }
 
-/* Nobody includes a file that was not included before: the texts are the same. */
+/* Nobody includes a file that was not included before: the texts are the same, and an edit of an
+ * entry that does is none of partial.h. */
 static bool included_are_current(struct map *manifest)
 {
 	struct view key, value;

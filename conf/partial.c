@@ -350,5 +350,7 @@ bool partial_compile(struct partial *p, struct edits *e)
 	add_all(p, e);
 	consistency_of_users(&p->m);
 	consistency_of_aliases(&p->m);
-	return p->m.problems.errors == 0 && p->m.problems.warnings == 0 && all_free(p, e);
+	/* What a value includes may change too. */
+	return p->m.problems.errors == 0 && p->m.problems.warnings == 0 &&
+	       p->m.included_count == 0 && all_free(p, e);
 }

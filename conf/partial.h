@@ -6,7 +6,7 @@
  * What a build would find wrong, or would warn of, is not judged here: such an edit is no partial
  * one, and is made by compiling everything, which has the words.  Neither is one that others may
  * depend on in a way that only a pass over all of them shows: an alias that another alias leads
- * to, a home that may be somebody else's (model.h, asked).
+ * to, a home that may be somebody else's (model.h, asked); nor one that includes a file.
  */
 #ifndef CONF_PARTIAL_H
 #define CONF_PARTIAL_H

@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from maps import NAMES  # noqa: E402
 from place import PROGRAM, Master, Place  # noqa: E402
-from tap import done, is_, note, ok  # noqa: E402
+from tap import done, is_, note, ok, skip  # noqa: E402
 from waiting import comes  # noqa: E402
 
 HASH = "$2y$10$" + "a" * 53
@@ -104,6 +104,39 @@ def not_alone():
             code, by_entries = edited(p, "alias", "add", "y@example.test", "u5@example.test")
             is_((code, by_entries), (0, False), f"{what} was changed: not alone")
             is_(same_as_build(p), (True, []), "and it is what a build makes")
+
+
+def included_since():
+    """An edit that includes a file: what changes in it later is published by the next edit."""
+    with built() as p:
+        p.write("list", "u1@example.test\n")
+        settle(p)
+        is_(p.run("build"), 0, "all is built")
+        is_(edited(p, "alias", "add", "listed@example.test", "include:list"), (0, False), "an alias that includes a file is added")
+        is_(edited(p, "alias", "add", "x@example.test", "u5@example.test"), (0, True), "an edit alone")
+        p.write("list", "u2@example.test\n")
+        is_(edited(p, "alias", "add", "y@example.test", "u5@example.test"), (0, False), "the file was changed: not alone")
+        is_(same_as_build(p), (True, []), "and it is what a build makes")
+
+
+def renamed_host():
+    """mail.domain is the host's name when nothing else is said: another name is another configuration."""
+    unshare = ["unshare", "-u", "sh", "-c", 'hostname "$1" && shift && exec "$@"', "sh"]
+    if subprocess.run([*unshare, "old.test", "true"], capture_output=True).returncode:
+        skip("the host's name", "unshare -u is not allowed")
+        return
+    with built(domains=TEXTS["domains"].replace("old.test alias-of example.test", "old.test mailboxes\nnew.test mailboxes"),
+               aliases="info u1@example.test\n") as p:
+        p.write("posthouse.conf", re.sub(r"(host.name|mail.domain) .*\n", "", p.read("posthouse.conf")))
+        p.write("passwords.map", "")
+        settle(p)
+
+        def named(name, *words):
+            return subprocess.run([*unshare, name, str(PROGRAM), "-c", str(p.conf), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        is_(named("old.test", "build").returncode, 0, "all is built")
+        got = named("new.test", "alias", "add", "info", "u1@example.test")
+        is_((got.returncode, "is in aliases.map already" in got.stderr), (100, True), f"the entry without a domain is seen: {got.stderr}")
+        is_(p.read("aliases.map"), "info u1@example.test\n", "and nothing is changed")
 
 
 def is_read(pipe):
@@ -249,6 +282,8 @@ def warnings(p):
 
 one_by_one()
 not_alone()
+included_since()
+renamed_host()
 meanwhile()
 another_writes()
 readable()
