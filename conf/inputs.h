@@ -4,9 +4,9 @@
  * its files: whoever changes a few entries need not compile the rest again while all of this is as
  * it was.
  *
- *	"base"            a digest of posthouse.conf, the release, the directory, the accounts and all
- *	                  settings, some of which are made of the host's name
- *	"text users.map"  size, times of the last change, inode, device, mode and owner of each text
+ *	"base"            a digest of posthouse.conf, the release, the directory, the accounts
+ *	                  and the settings: some are made of the host's name
+ *	"text users.map"  size, times of change, inode, device, mode and owner of each text
  *	"file NAME"       the same of each file that a value includes
  *	"asked"           what the checks asked for (model.h), a sieve
  *

@@ -9,6 +9,7 @@
 #include "conf/consistency.h"
 #include "conf/edits.h"
 #include "conf/inputs.h"
+#include "conf/keys.h"
 #include "lib/conf/generation.h"
 #include "lib/conf/manifest.h"
 #include "lib/conf/maptext.h"
@@ -310,6 +311,21 @@ static bool certificates_are_current(const struct partial *p, const char *confdi
 	return current;
 }
 
+static void count_key(void *context, const char *text)
+{
+	(void)text;
+	++*(unsigned *)context;
+}
+
+/* A generation holds all that it needs: what is lost is taken from the configuration. */
+static bool has_its_keys(const struct partial *p, const char *confdir)
+{
+	unsigned bad = 0;
+
+	keys_verify(p->generation, confdir, "", count_key, &bad);
+	return bad == 0;
+}
+
 /* By entries, and of texts that are still those that were read; the settings are those that compile
  * them (p->m): an edit may have waited long for its password. */
 static bool is_eligible(struct partial *p, struct edits *e)
@@ -326,7 +342,7 @@ static bool is_eligible(struct partial *p, struct edits *e)
 	return count <= PARTIAL_ENTRIES_MAX && p->m.problems.errors == 0 &&
 	       inputs_are_current(&p->m, &p->manifest) &&
 	       generation_number(p->m.settings.directory_state) == p->number &&
-	       certificates_are_current(p, e->base.confdir);
+	       certificates_are_current(p, e->base.confdir) && has_its_keys(p, e->base.confdir);
 }
 
 bool partial_compile(struct partial *p, struct edits *e)

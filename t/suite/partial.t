@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -137,6 +138,31 @@ def renamed_host():
         got = named("new.test", "alias", "add", "info", "u1@example.test")
         is_((got.returncode, "is in aliases.map already" in got.stderr), (100, True), f"the entry without a domain is seen: {got.stderr}")
         is_(p.read("aliases.map"), "info u1@example.test\n", "and nothing is changed")
+
+
+def lost_key():
+    """A private key that the generation has lost is taken from the configuration by the next edit."""
+    if not shutil.which("openssl"):
+        skip("a lost key", "no openssl command")
+        return
+    with built() as p:
+        for name in ("certs", "keys"):
+            (p.conf / name).mkdir()
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90", "-subj", "/CN=mail.example.test",
+                        "-keyout", str(p.conf / "keys/mail.pem"), "-out", str(p.conf / "certs/mail.pem")], check=True, capture_output=True)
+        (p.conf / "keys/mail.pem").chmod(0o600)
+        (p.conf / "keys").chmod(0o700)
+        p.write("posthouse.conf", p.read("posthouse.conf").replace('tls.certificates ""\n', "tls.certificates certs\n"))
+        settle(p)
+        is_(p.run("build"), 0, "all is built")
+        is_(edited(p, "alias", "add", "x@example.test", "u5@example.test"), (0, True), "an edit alone")
+        for change in (lambda path: path.unlink(), lambda path: path.write_text("garbage\n")):
+            key = p.directory / "state/generations/current/keys/mail.pem"
+            change(key)
+            is_(edited(p, "alias", "set", "x@example.test", "u6@example.test"), (0, False), "a key of the generation is lost: not alone")
+            key = p.directory / "state/generations/current/keys/mail.pem"
+            is_(key.read_bytes() == (p.conf / "keys/mail.pem").read_bytes(), True, "and it is there again")
+        is_(edited(p, "alias", "set", "x@example.test", "u7@example.test"), (0, True), "then an edit is alone again")
 
 
 def is_read(pipe):
@@ -284,6 +310,7 @@ one_by_one()
 not_alone()
 included_since()
 renamed_host()
+lost_key()
 meanwhile()
 another_writes()
 readable()
