@@ -103,11 +103,35 @@ static int write_file(const struct edits *e, struct edit *f, const struct text *
 	return result;
 }
 
+/* An edit may have waited long for its password, and others know nothing of the lock. */
+static bool is_as_read(const struct edits *e, const struct edit *f)
+{
+	struct stat st;
+
+	if (fstatat(e->directory, f->name, &st, 0) != 0)
+		return f->missing && errno == ENOENT;
+	return !f->missing && st.st_size == f->st.st_size && st.st_ino == f->st.st_ino &&
+	       st.st_dev == f->st.st_dev && st.st_mtim.tv_sec == f->st.st_mtim.tv_sec &&
+	       st.st_mtim.tv_nsec == f->st.st_mtim.tv_nsec;
+}
+
+static int check_unchanged(const struct edits *e, struct reason *why)
+{
+	for (size_t i = 0; i < e->count; i++)
+		if (e->files[i].changed && !is_as_read(e, &e->files[i]))
+			return fail(why,
+			            "%s was changed by someone else in the meantime; try again",
+			            e->files[i].name);
+	return 0;
+}
+
 /* Several files are renamed one after the other, each state in between builds: a user comes before
  * the password and goes after it (the callers open the files in that order). m: is to be published,
  * and is what they are then. */
 static int write_changed(struct edits *e, struct model *m, struct reason *why)
 {
+	if (check_unchanged(e, why) != 0)
+		return -1;
 	for (size_t i = 0; i < e->count; i++) {
 		struct edit *f = &e->files[i];
 

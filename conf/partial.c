@@ -363,10 +363,13 @@ bool partial_compile(struct partial *p, struct edits *e)
 		p->m.maps[id].source =
 			(struct source){ .path = model_path(&p->m, p->m.confdir, name) };
 	}
+	consistency_of_settings(&p->m);
+	unsigned known = p->m.problems.warnings; /* of the settings, as at the build */
+
 	add_all(p, e);
 	consistency_of_users(&p->m);
 	consistency_of_aliases(&p->m);
 	/* What a value includes may change too. */
-	return p->m.problems.errors == 0 && p->m.problems.warnings == 0 &&
+	return p->m.problems.errors == 0 && p->m.problems.warnings == known &&
 	       p->m.included_count == 0 && all_free(p, e);
 }

@@ -203,6 +203,31 @@ def meanwhile():
         is_((p.read("users.map"), p.read("passwords.map"), p.current()), (*texts, "0001"), "and nothing is changed")
 
 
+def changed_meanwhile():
+    """Another's change to the text of an edit that waits is not overwritten."""
+    for words in ((), ("--only-mine",)):
+        with built() as p:
+            is_(p.run("build"), 0, "all is built")
+            theirs = p.read("users.map") + "theirs@example.test\n"
+            code, said = waiting_edit(p, lambda p: p.write("users.map", theirs), *words)
+            is_((code, said), (111, "posthouse: users.map was changed by someone else in the meantime; try again\nposthouse: nothing was changed\n"),
+                "a text was changed while an edit waited: refused")
+            is_((p.read("users.map") == theirs, p.read("passwords.map") == TEXTS["passwords"], p.current()), (True, True, "0001"), "and nothing is changed")
+
+
+def without_log():
+    """What no build would take no edit takes: the directory of log.to is gone."""
+    with built() as p:
+        log = p.directory / "log"
+        log.mkdir()
+        p.write("posthouse.conf", p.read("posthouse.conf") + f"log.to {log}/mail\n")
+        settle(p)
+        is_(p.run("build"), 0, "all is built")
+        log.rmdir()
+        is_(p.run("alias", "add", "x@example.test", "u5@example.test"), 100, "log.to's directory is gone: refused")
+        ok("log.to" in p.err, "in words", p.err)
+
+
 class Meanwhile(Master):
     """Does something at the first question after a text was written."""
 
@@ -312,6 +337,8 @@ included_since()
 renamed_host()
 lost_key()
 meanwhile()
+changed_meanwhile()
+without_log()
 another_writes()
 readable()
 at_random()
