@@ -129,14 +129,11 @@ static int user_of_model(const struct model *m, const char *address, struct user
 	return good;
 }
 
-static int settled_user(const struct command *c, const char *address, struct user *u,
-                        char home[PATH_MAX], struct model *m, struct reason *why)
+static int published_address(const struct model *m, const char *address, struct user *u,
+                             char home[PATH_MAX], struct reason *why)
 {
 	struct text key;
 
-	load_configuration(m, c->confdir, NULL);
-	if (!c->only_mine)
-		return user_of_model(m, address, u, home, why);
 	text_init(&key, MAP_KEY_MAX);
 	int good = mapkey_address(view_of(address), view_of(m->settings.mail_domain), &key, why);
 
@@ -144,6 +141,14 @@ static int settled_user(const struct command *c, const char *address, struct use
 		good = published_user(m, text_view(&key), u, home, why);
 	text_free(&key);
 	return good;
+}
+
+static int settled_user(const struct command *c, const char *address, struct user *u,
+                        char home[PATH_MAX], struct model *m, struct reason *why)
+{
+	load_configuration(m, c->confdir, NULL);
+	return c->only_mine ? published_address(m, address, u, home, why)
+	                    : user_of_model(m, address, u, home, why);
 }
 
 /* ---- verbs ---- */
@@ -275,9 +280,15 @@ static int user_del(const struct command *c, int argc, char **argv)
 
 	if (batch_is_asked(argc, argv))
 		return delete_many(c);
-	bool known = settled_user(c, r.address, &u, home, &m, NULL) == 0;
+	/* Where the mail is: of one who was never published the texts know. */
+	model_read_settings(&m, c->confdir, NULL);
+	bool known = published_address(&m, r.address, &u, home, NULL) == 0;
 
 	model_free(&m);
+	if (!known) {
+		known = settled_user(c, r.address, &u, home, &m, NULL) == 0;
+		model_free(&m);
+	}
 	int code = run_request(c, &r, del_in);
 
 	if (code == EXIT_DONE && known && home[0])
