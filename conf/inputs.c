@@ -11,7 +11,7 @@
 #include "lib/conf/accounts.h"
 #include "lib/conf/value.h"
 
-enum { DIGEST_BYTES = 32, ROW_MAX = 128 };
+enum { DIGEST_BYTES = 32, DIGEST_WORDS_MAX = 1 << 20, ROW_MAX = 128 };
 
 static int64_t ns_of(struct timespec t)
 {
@@ -77,7 +77,7 @@ static void add_digest(const struct model *m, struct text *out)
 	crypto_generichash_state state;
 	struct text words;
 
-	text_init(&words, 1 << 16);
+	text_init(&words, DIGEST_WORDS_MAX);
 	text_format(&words, "%s\n%s\n", version_text, m->confdir);
 	add_accounts(&words, &m->settings);
 	add_settings(&words, &m->settings);
