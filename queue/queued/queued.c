@@ -33,6 +33,7 @@
 #include "lib/queue/restore.h"
 #include "lib/wire/master.h"
 #include "queue/queued/commands.h"
+#include "queue/queued/kept.h"
 #include "queue/queued/messages.h"
 #include "queue/queued/recover.h"
 #include "queue/queued/writeback.h"
@@ -44,7 +45,7 @@ enum {
 	TORN_LOOK_MS = 3600 * 1000,
 	UNWRITTEN_LOOK_MS = 5000,
 	/* How long the start looks at the queue before it takes messages, and then in one go. */
-	SCAN_FIRST_MS = 250,
+	SCAN_FIRST_MS = 100,
 	SCAN_SLICE_MS = 2
 };
 
@@ -252,6 +253,7 @@ static void open_queue(struct queued *q, int directory, const struct sandbox_pro
 
 	if (recovery_serve(q->recovery, &why) < 0)
 		end_without_queue(q, errno, &why);
+	kept_forget(&q->disk); /* it holds only with a mark for all */
 	q->scan.due = scan_due;
 	if (more)
 		loop_timer_set(q->loop, &q->scan, loop_now_ms(q->loop));
@@ -363,6 +365,7 @@ int main(void)
 	loop_run(q->loop);
 	writers_end(q->writers);
 	journal_stop(&q->journal);
+	kept_write(&q->disk, &q->records);
 	disk_put_clean_mark(&q->disk);
 	uint32_t all, left = recovery_left(q->recovery, &all);
 

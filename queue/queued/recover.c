@@ -29,6 +29,7 @@
 #include "lib/base/log.h"
 #include "lib/queue/queuelog.h"
 #include "lib/queue/verify.h"
+#include "queue/queued/kept.h"
 
 struct recovery {
 	struct recovery_setup with;
@@ -37,9 +38,11 @@ struct recovery {
 	struct queue_verified file; /* the one in work */
 	uint64_t *ids;              /* in the order of arrival */
 	unsigned char *looked_at;   /* of each */
+	struct kept *kept;          /* NULL: there is nothing more of it */
 	size_t id_count, next, left;
 	int64_t begun_ms;
 	unsigned whole, removed, torn, damaged;
+	unsigned from_one; /* file, what a clean stop kept, instead of their own */
 };
 
 static bool take_recipient(void *context, const struct envelope_recipient *to)
@@ -334,6 +337,7 @@ static void free_lists(struct recovery *r)
 	r->ids = NULL;
 	r->looked_at = NULL;
 	r->id_count = r->next = 0;
+	kept_close(&r->kept);
 	queue_verified_free(&r->file);
 }
 
@@ -355,6 +359,8 @@ struct recovery *recovery_begin(const struct recovery_setup *setup, struct reaso
 		qsort(r->ids, r->id_count, sizeof *r->ids, compare_ids);
 	r->looked_at = memory_get(r->id_count + 1);
 	r->left = r->id_count;
+	if (r->clean_until == UINT64_MAX)
+		r->kept = kept_open(setup->disk);
 	begin_ids_behind(r);
 	setup->disk->unknown = r->left > 0 && r->clean_until != UINT64_MAX;
 	return r;
@@ -382,9 +388,9 @@ static void end_recovery(struct recovery *r)
 	r->with.disk->unknown = false;
 	free_lists(r);
 	log_info(
-		"event=recovered messages=%u removed=%u torn=%u damaged=%u clean=%s duration_ms=%lld",
+		"event=recovered messages=%u removed=%u torn=%u damaged=%u clean=%s kept=%u duration_ms=%lld",
 		r->whole, r->removed, r->torn, r->damaged, r->clean_until ? "yes" : "no",
-		(long long)(clock_ms() - r->begun_ms));
+		r->from_one, (long long)(clock_ms() - r->begun_ms));
 	/* It speaks of what is known now; should it stay, it is right for these. */
 	if (r->serving && disk_forget_clean_mark(r->with.disk, &why) < 0)
 		log_warn("event=clean-mark-failed reason=\"%s\"", log_text(view_of(why.text)));
@@ -402,13 +408,30 @@ static void look_at(struct recovery *r, size_t i)
 	examine_one(r, r->ids[i]);
 }
 
+/* In order: who asks for one before its turn has it from its file. */
+static bool take_kept(struct recovery *r, size_t i)
+{
+	int64_t next_wall_ms = 0;
+	struct message *m = r->kept ? kept_take(r->kept, r->ids[i], &next_wall_ms) : NULL;
+
+	if (m == NULL)
+		return false;
+	r->looked_at[i] = true;
+	r->left--;
+	r->with.found(r->with.context, m, next_wall_ms);
+	r->whole++;
+	r->from_one++;
+	return true;
+}
+
 bool recovery_step(struct recovery *r)
 {
 	while (r->next < r->id_count && r->looked_at[r->next])
 		r->next++;
-	if (r->next < r->id_count)
-		look_at(r, r->next);
-	else if (!r->over)
+	if (r->next < r->id_count) {
+		if (!take_kept(r, r->next))
+			look_at(r, r->next);
+	} else if (!r->over)
 		end_recovery(r);
 	return !r->over;
 }

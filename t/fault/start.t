@@ -5,8 +5,10 @@ and delivered, an operator finds each message by its id, who asks for all is tol
 was set back in the middle lose nothing."""
 import os
 import pathlib
+import re
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import stopper  # noqa: E402
@@ -59,6 +61,7 @@ def unread(house):
 
 
 def start(house, behind):
+    (house.directory / "queue/records").unlink(missing_ok=True)  # what it keeps is not looked at
     behind.hold()
     with behind:
         house.restart()
@@ -144,6 +147,69 @@ def after_stop(house, behind, remote, old):
     is_([e["id"] for e in house.list()], old, "nothing is lost, and the oldest is listed first")
 
 
+def stop_and_start(house, between=lambda: None):
+    """How many records the start took from those that the stop has kept."""
+    for directory in (house.directory / "queue").glob("??"):
+        os.utime(directory, (time.time() - 60, time.time() - 60))  # whatever was changed a moment ago is read anew
+    house.stop()
+    between()
+    house.restart()
+    ok(house.wait_for(lambda: recovered(house)), "the start ends")
+    return int(re.search(r" kept=(\d+) ", recovered(house)[0]).group(1))
+
+
+def told(house, but=()):
+    return [{key: value for key, value in e.items() if key != "next"} for e in house.list() if e["id"] not in but]
+
+
+def same(house, before, times, what, but=()):
+    is_(told(house), [e for e in before if e["id"] not in but], what)
+    ok(all(abs(e["next"] - times[e["id"]]) <= 3 for e in house.list()), "and each has its time")
+
+
+def kept(house, old):
+    records = house.directory / "queue/records"
+    before, times = told(house), {e["id"]: e["next"] for e in house.list()}
+    deferred = [e["id"] for e in before if e["state"] == "d"]
+    is_(len(deferred), len(old) - 1, "all but the one that is held wait")
+    copy = []
+    is_(stop_and_start(house, lambda: copy.append(records.read_bytes())), len(deferred), "a clean stop keeps their records, the next start takes them")
+    same(house, before, times, "they are what they were")
+    is_(house.list()[-1]["state"], "h", "the other one was read from its file")
+    ok(not records.exists(), "while queued runs nothing is kept")
+    house.kill()
+    records.write_bytes(copy[0])
+    house.restart()
+    ok(house.wait_for(lambda: recovered(house)) and " kept=0 " in recovered(house)[0], "after a crash nothing of an older stop is taken")
+    same(house, before, times, "they are what they were")
+
+    def flip(at):
+        def do():
+            data = bytearray(records.read_bytes())
+            data[at] ^= 1
+            records.write_bytes(data)
+        return do
+    for name, damage in {"its first byte": flip(0), "its version": flip(10), "a time": flip(200), "a message": flip(-100), "its last byte": flip(-1),
+                         "its end gone": lambda: os.truncate(records, records.stat().st_size - 40), "empty": lambda: os.truncate(records, 0),
+                         "an older one": lambda: records.write_bytes(copy[0]), "no mark": (house.directory / "queue/clean").unlink}.items():
+        taken = stop_and_start(house, damage)
+        ok(taken < len(deferred) or name == "an older one", f"{name}: not all is taken from it: {taken}")
+        same(house, before, times, "all are what they were")
+    gone = deferred[3]
+    ok(stop_and_start(house, lambda: house.path(gone).unlink()) < len(deferred), "a file is removed by hand: its directory is read")
+    same(house, before, times, "and the others are what they were", {gone})
+    old.remove(gone)
+    one = house.path(deferred[5])
+    text = one.read_bytes()
+
+    def exchange():
+        one.with_name(".new").write_bytes(text)
+        one.with_name(".new").rename(one)
+    before, times = told(house), {e["id"]: e["next"] for e in house.list()}
+    ok(stop_and_start(house, exchange) < len(before) - 1, "a file is put in another's place: what stands there is read")
+    same(house, before, times, "and all are what they were")
+
+
 def clock_set_back(so, scratch, house, behind, old):
     house.kill()
     clock = stopper.build(scratch, "clock")
@@ -168,6 +234,7 @@ def main():
         ok(house.wait_for(lambda: b"\nattempt " in house.path(old[-1]).read_bytes() and all(e["state"] == "d" for e in house.list())), "messages wait")
         after_kill(house, behind, remote, old)
         after_stop(house, behind, remote, old)
+        kept(house, old)
         clock_set_back(so, scratch, house, behind, old)
     for path in scratch.iterdir():
         path.unlink()
