@@ -79,19 +79,27 @@ int disk_open(struct disk *d, int directory, struct reason *why)
 
 #define CLEAN "clean"
 
-/* Empty, or the greatest id that it is for. Whatever else stands there is no mark. */
+enum { STOP_CHARS = 20 }; /* of a time; another length than an id's */
+
+/* Empty, with the time of the kept records, or with the greatest id that it is for. Whatever else
+ * stands there is no mark. */
 uint64_t disk_was_clean(struct disk *d)
 {
-	char text[QUEUE_ID_CHARS];
+	char text[STOP_CHARS];
 	uint64_t size, until = 0;
 	int fd = queuedir_open_sized(d->directory, CLEAN, O_RDONLY, &size);
+	struct view v = { text, fd < 0 ? 0 : (size_t)size };
 
+	d->stop_us = 0;
 	if (fd < 0)
 		return 0;
 	if (size == 0)
 		until = UINT64_MAX;
-	else if (size != sizeof text || file_read_at(fd, text, sizeof text, 0) != FILE_WHOLE ||
-	         !queue_id_parse((struct view){ text, sizeof text }, &until))
+	else if (size > sizeof text || file_read_at(fd, text, v.len, 0) != FILE_WHOLE)
+		until = 0;
+	else if (size == STOP_CHARS && view_number(v, UINT64_MAX, &d->stop_us))
+		until = UINT64_MAX;
+	else if (size != QUEUE_ID_CHARS || !queue_id_parse(v, &until))
 		until = 0;
 	close(fd);
 	return until;
@@ -114,20 +122,29 @@ int disk_forget_clean_mark(struct disk *d, struct reason *why)
 	return fsync(d->directory) < 0 ? fail_errno(why, "syncing the queue directory") : 0;
 }
 
-void disk_put_clean_mark(struct disk *d)
+bool disk_put_clean_mark(struct disk *d)
 {
 	if (d->unexamined || d->unknown)
-		return;
+		return false;
 	/* Everything acknowledged is on disk; the log records and state bytes that are not must get
 	 * there before the mark says that nothing needs to be checked. */
 	if (syncfs(d->directory) < 0)
-		return;
+		return false;
 	/* One that was limited is for all now. */
 	int fd = openat(d->directory, CLEAN,
 	                O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd >= 0)
 		close(fd);
+	return fd >= 0;
+}
+
+int disk_name_clean_mark(struct disk *d, uint64_t stop_us)
+{
+	char text[STOP_CHARS + 1];
+
+	string_print(text, sizeof text, "%0*llu", STOP_CHARS, (unsigned long long)stop_us);
+	return file_replace(d->directory, CLEAN, text, STOP_CHARS);
 }
 
 uint64_t disk_space(const struct disk *d)

@@ -32,6 +32,7 @@ struct disk {
 	bool unknown;    /* a start after a crash has not looked at everything: so does the next */
 	bool unusable[QUEUEDIR_DIRECTORIES]; /* new messages avoid them */
 	uint64_t last_id;
+	uint64_t stop_us;    /* of the clean stop whose records were kept (kept.h); 0: none were */
 	uint32_t random[64]; /* drawn ahead */
 	unsigned random_left;
 	/* Headers that were written within the last DISK_FRESH_MS, each for one reading, by id. */
@@ -44,13 +45,17 @@ struct disk {
 /* Takes the descriptor of the queue directory; makes what is missing. */
 int disk_open(struct disk *d, int directory, struct reason *why);
 /* Was the last stop a clean one? Files with ids up to this one are as it left them: UINT64_MAX, or
- * what a start that was interrupted has limited that to; 0: there was none, or nobody can tell. */
+ * what a start that was interrupted has limited that to; 0: there was none, or nobody can tell.
+ * Sets stop_us. */
 uint64_t disk_was_clean(struct disk *d);
 /* From now on the mark is for these alone; synced. -1: it is not. */
 int disk_limit_clean_mark(struct disk *d, uint64_t until);
 /* Durably: the queue is in use, and all is known that the mark speaks of. */
 int disk_forget_clean_mark(struct disk *d, struct reason *why);
-void disk_put_clean_mark(struct disk *d);
+/* Without kept records. false: there is none, since something was not looked at or not synced. */
+bool disk_put_clean_mark(struct disk *d);
+/* From now on the records that are kept with this time are this stop's; synced. -1: none are. */
+int disk_name_clean_mark(struct disk *d, uint64_t stop_us);
 uint64_t disk_space(const struct disk *d); /* bytes free for new messages */
 
 /* A new file under its final name; -1 with errno. */

@@ -3,6 +3,8 @@
  * The file: blocks, each its length (4 bytes, little), its bytes and a keyed sum over these, the
  * time of the stop and the block's number. The first has the version and the times of the 256
  * directories; then come messages by age. A block that is not right ends it.
+ *
+ * A directory's time is the one of its inode (ctime): no copy or restore can set that.
  */
 #include "queue/queued/kept.h"
 
@@ -26,12 +28,17 @@
 
 enum {
 	SUM_BYTES = 32,
-	BLOCK_BYTES = 256 << 10, /* begun anew when another message may not fit */
-	MESSAGE_BYTES_MAX = WIRE_MESSAGE_MAX,
-	/* A directory that was changed so shortly before the stop could be changed again without
-	 * another time. */
-	TICK_US = 100 * 1000
+	BLOCK_BYTES = 256 << 10, /* begun anew when another message does not fit */
+	PIECE_BLOCKS = 16,       /* are brought to the disk, so that the limit of time counts it */
+	TICK_US = KEPT_TICK_MS * 1000
 };
+
+_Static_assert((int)WIRE_MESSAGE_MAX <= (int)BLOCK_BYTES, "every message fits into a block");
+_Static_assert(sizeof(struct envelope) +
+                               KEPT_RECIPIENTS_MAX * (sizeof(struct envelope_recipient) +
+                                                      STATUS_MAX + 256 + QUEUE_LOG_TEXT_MAX + 32) <=
+                       WIRE_MESSAGE_MAX,
+               "and into what the wire carries");
 
 struct sum_of {
 	uint64_t stop_us, number;
@@ -41,10 +48,13 @@ static void make_sum(const struct queue_key *key, const struct sum_of *of, struc
                      unsigned char sum[SUM_BYTES])
 {
 	crypto_generichash_state state;
+	char which[16];
 
+	number_put_little(which, of->stop_us, 8);
+	number_put_little(which + 8, of->number, 8);
 	crypto_generichash_init(&state, key->seal, sizeof key->seal, SUM_BYTES);
 	crypto_generichash_update(&state, (const unsigned char *)VERSION, sizeof VERSION);
-	crypto_generichash_update(&state, (const unsigned char *)of, sizeof *of);
+	crypto_generichash_update(&state, (const unsigned char *)which, sizeof which);
 	crypto_generichash_update(&state, (const unsigned char *)bytes.data, bytes.len);
 	crypto_generichash_final(&state, sum, SUM_BYTES);
 }
@@ -58,7 +68,7 @@ static uint64_t time_of(const struct disk *d, unsigned directory)
 	string_print(name, sizeof name, "%02x", directory);
 	if (fstatat(d->directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
-	return (uint64_t)st.st_mtim.tv_sec * 1000000 + (uint64_t)st.st_mtim.tv_nsec / 1000;
+	return (uint64_t)st.st_ctim.tv_sec * 1000000 + (uint64_t)st.st_ctim.tv_nsec / 1000;
 }
 
 /* ---- writing ---- */
@@ -68,8 +78,16 @@ struct writing {
 	struct sum_of sum;
 	int fd;
 	struct text block;
+	uint64_t space_min_bytes;
+	int64_t late_ms;
 	bool failed;
 };
+
+/* There is time and room for more. */
+static bool may_go_on(const struct writing *w)
+{
+	return clock_ms() < w->late_ms && disk_space(w->disk) >= w->space_min_bytes;
+}
 
 static void write_block(struct writing *w)
 {
@@ -84,7 +102,8 @@ static void write_block(struct writing *w)
 	w->sum.number++;
 	w->failed = write_whole(w->fd, len, sizeof len) < 0 ||
 	            write_whole(w->fd, bytes.data, bytes.len) < 0 ||
-	            write_whole(w->fd, sum, sizeof sum) < 0;
+	            write_whole(w->fd, sum, sizeof sum) < 0 ||
+	            (w->sum.number % PIECE_BLOCKS == 0 && fdatasync(w->fd) < 0) || !may_go_on(w);
 	text_clear(&w->block);
 }
 
@@ -188,29 +207,41 @@ static void write_messages(struct writing *w, const struct records *records)
 	wire_out_free(&out);
 }
 
-void kept_write(struct disk *d, const struct records *records)
+uint64_t kept_write(struct disk *d, const struct records *records, uint64_t space_min_bytes)
 {
-	struct writing w = { .disk = d, .sum = { .stop_us = (uint64_t)clock_wall_us() } };
+	struct writing w = { .disk = d,
+		             .sum = { .stop_us = (uint64_t)clock_wall_us() },
+		             .space_min_bytes = space_min_bytes,
+		             .late_ms = clock_ms() + KEPT_WRITE_MS };
 
 	kept_forget(d);
-	if (records->count < KEPT_MESSAGES_MIN || d->unexamined || d->unknown)
-		return;
+	if (records->count < KEPT_MESSAGES_MIN || !may_go_on(&w))
+		return 0;
 	w.fd = openat(d->directory, FRESH, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
 	              0600);
 	if (w.fd < 0)
-		return;
+		return 0;
 	text_init(&w.block, BLOCK_BYTES);
 	write_messages(&w, records);
 	text_free(&w.block);
+	w.failed = w.failed || fdatasync(w.fd) < 0;
 	close(w.fd);
-	if (w.failed || renameat(d->directory, FRESH, d->directory, NAME) < 0)
-		unlinkat(d->directory, FRESH, 0);
+	if (!w.failed && renameat(d->directory, FRESH, d->directory, NAME) == 0)
+		return w.sum.stop_us;
+	unlinkat(d->directory, FRESH, 0);
+	return 0;
+}
+
+static void forget(const struct disk *d, const char *name)
+{
+	if (unlinkat(d->directory, name, 0) < 0 && errno != ENOENT)
+		log_warn("event=remove-failed name=%s reason=\"%m\"", name);
 }
 
 void kept_forget(struct disk *d)
 {
-	if (unlinkat(d->directory, NAME, 0) < 0 && errno != ENOENT)
-		log_warn("event=remove-failed name=" NAME " reason=\"%m\"");
+	forget(d, NAME);
+	forget(d, FRESH);
 }
 
 /* ---- reading ---- */
@@ -258,7 +289,7 @@ static bool read_block(struct kept *k)
 
 static bool read_first(struct kept *k, const struct disk *d)
 {
-	if (!read_block(k))
+	if (d->stop_us == 0 || !read_block(k) || k->sum.stop_us != d->stop_us)
 		return false;
 	for (unsigned i = 0; i < QUEUEDIR_DIRECTORIES; i++) {
 		uint64_t time_us = wire_get_u64(&k->rest);

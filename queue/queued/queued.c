@@ -335,6 +335,19 @@ static void serve(struct queued *q)
 	loop_signal(q->loop, SIGHUP, nothing, NULL);
 }
 
+/* At first without the records: the mark does not wait for them. */
+static void put_clean_mark(struct queued *q)
+{
+	uint64_t stop_us = 0;
+
+	kept_forget(&q->disk);
+	if (disk_put_clean_mark(&q->disk))
+		stop_us = kept_write(&q->disk, &q->records,
+		                     (uint64_t)q->settings.queue_space_min_bytes);
+	if (stop_us != 0 && disk_name_clean_mark(&q->disk, stop_us) < 0)
+		kept_forget(&q->disk);
+}
+
 int main(void)
 {
 	struct queued *q = &queued;
@@ -365,8 +378,7 @@ int main(void)
 	loop_run(q->loop);
 	writers_end(q->writers);
 	journal_stop(&q->journal);
-	kept_write(&q->disk, &q->records);
-	disk_put_clean_mark(&q->disk);
+	put_clean_mark(q);
 	uint32_t all, left = recovery_left(q->recovery, &all);
 
 	log_info("event=stopped messages=%zu", q->records.count + left);
