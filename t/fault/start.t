@@ -6,6 +6,7 @@ was set back in the middle lose nothing."""
 import os
 import pathlib
 import re
+import signal
 import sys
 import tempfile
 
@@ -223,6 +224,27 @@ def of_an_older_stop(house):
         is_(house.list(id)[0]["state"], "h", "the message is still held")
 
 
+def killed_while_it_keeps(house, scratch):
+    """At the name of the file, and at that of the mark with its time: the mark was there before."""
+    so, queue = stopper.build(scratch), house.directory / "queue"
+    before = told(house)
+    for call in (1, 2):
+        house.stop()
+        with stopper.Stopping(so, f"renameat:{call}:before"):
+            house.restart()
+        ok(house.wait_for(lambda: recovered(house)), "the start ends")
+        house.program.signal(signal.SIGUSR1)
+        house.program.signal(signal.SIGTERM)
+        is_(house.program.wait(), 137, f"a stop is ended by a kill at its renaming {call}")
+        house.close_wires()
+        is_([(queue / name).exists() for name in (".records.new", "records")], [call == 1, call == 2], "at the records")
+        is_([path.read_bytes() for path in queue.glob("clean")], [b""], "it is a clean one, without records")
+        house.restart()
+        ok(house.wait_for(lambda: recovered(house)) and " clean=yes kept=0 " in recovered(house)[0], "the next start reads the files")
+        is_(told(house), before, "all are what they were")
+        ok(not (queue / ".records.new").exists() and not (queue / "records").exists(), "nothing of it is left")
+
+
 def clock_set_back(so, scratch, house, behind, old):
     house.kill()
     clock = stopper.build(scratch, "clock")
@@ -247,6 +269,7 @@ def main():
         ok(house.wait_for(lambda: b"\nattempt " in house.path(old[-1]).read_bytes() and all(e["state"] == "d" for e in house.list())), "messages wait")
         after_kill(house, behind, remote, old)
         after_stop(house, behind, remote, old)
+        killed_while_it_keeps(house, scratch)
         house.stop()
         clock = stopper.build(scratch, "clock")
         with stopper.Clock(clock, scratch / "ahead") as ahead:
