@@ -11,7 +11,7 @@ import wirehouse
 
 def build(directory, name="stopper"):
     config = (wirehouse.build_directory() / "config.mak").read_text()
-    if "-fsanitize" in config:
+    if wirehouse.sanitized():
         tap.skip_all("the sanitizers want to be loaded before anything else")
     cc = next(line.split("=", 1)[1].strip() for line in config.splitlines() if line.startswith("CC ="))
     path = pathlib.Path(directory) / f"{name}.so"

@@ -151,6 +151,11 @@ class In:
             raise ValueError("the message has more than it should")
 
 
+def sanitized():
+    """Such programs have no jail and no limit of memory, and the system tells of their descriptors."""
+    return "-fsanitize" in (build_directory() / "config.mak").read_text()
+
+
 def pair():
     """The two ends of a wire or line."""
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
