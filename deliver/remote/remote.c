@@ -137,6 +137,7 @@ struct delivery {
 	int64_t began_ms;
 	struct job_recipient recipients[JOB_RECIPIENTS_MAX];
 	struct job_result results[JOB_RECIPIENTS_MAX]; /* of recipients[i] */
+	bool contested[JOB_RECIPIENTS_MAX];            /* of recipients[i], by any host so far */
 	unsigned count;
 	unsigned asked;    /* hosts that have put these recipients off */
 	bool ends_with_it; /* the connection: it came to this host since another put it off */
@@ -175,7 +176,7 @@ static void answer(struct delivery *d, unsigned i, bool last)
 
 	r->index = d->recipients[i].index;
 	r->last = last;
-	r->contested = r->contested && !d->ends_with_it; /* by one that has put it off itself */
+	r->contested = r->outcome == JOB_RETRY && d->contested[i];
 	tell(d, i);
 	if (last && (kept.broken || d->ends_with_it))
 		let_go();
@@ -208,6 +209,7 @@ static void leave(struct delivery *d, const bool *stays)
 			continue;
 		}
 		d->recipients[left] = d->recipients[i];
+		d->contested[left] = d->contested[i];
 		d->results[left++] = d->results[i];
 	}
 	d->count = left;
@@ -344,6 +346,14 @@ static unsigned contested_so_far(const struct delivery *d)
 	return least;
 }
 
+/* The host has refused them, or the message, for good, and a better one may know better: not one
+ * that has put them off itself, which may do so for ever. */
+static void note_contested(struct delivery *d, bool all)
+{
+	for (unsigned i = 0; i < d->count && !d->ends_with_it; i++)
+		d->contested[i] = d->contested[i] || all || d->results[i].contested;
+}
+
 /* true: it has answered for all. */
 static bool try_candidate(struct delivery *d, struct candidates *all, const struct candidate *c)
 {
@@ -357,6 +367,7 @@ static bool try_candidate(struct delivery *d, struct candidates *all, const stru
 	bool settled, open = try_host(c, d, standing, &reply, &settled);
 
 	if (settled) {
+		note_contested(d, false);
 		send_rest(d);
 		reply = (struct reply){ .code = 450 }; /* each recipient has its own */
 		candidates_tried(all, clock_ms() - began_ms, 0, true, &reply);
@@ -368,6 +379,7 @@ static bool try_candidate(struct delivery *d, struct candidates *all, const stru
 		let_go();
 		return false;
 	}
+	note_contested(d, open && kept.waits && reply.for_now);
 	candidates_tried(all, clock_ms() - began_ms, kept.connect_error, open, &reply);
 	log_info("id=%s event=host-failed host=%s address=%s reason=\"%s\"", d->job->id,
 	         log_quote(view_of(c->host)), kept.address, log_text(view_of(reply.text)));
@@ -483,6 +495,7 @@ static void work(struct wire_in *in, int queued)
 	if (!job_receive(in, queued, &job, d.recipients, &d.count))
 		exit(EXIT_TEMPORARY);
 	memset(d.results, 0, d.count * sizeof *d.results);
+	memset(d.contested, 0, sizeof d.contested);
 	d.asked = 0;
 	d.ends_with_it = false;
 	d.put_off_at = (struct net_address){ 0 };

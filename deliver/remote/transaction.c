@@ -146,7 +146,8 @@ static void settle(struct transaction *t, unsigned i, enum job_outcome outcome)
 	string_put(result->remote_host, sizeof result->remote_host,
 	           view_of(t->reply->code ? t->c->host : ""));
 	result->unknown = false;
-	result->contested = outcome == JOB_RETRY && t->c->waits && t->reply->for_now;
+	result->contested =
+		outcome == JOB_RETRY && t->c->waits && t->reply->for_now && !t->c->no_room[i];
 	result->before_text = outcome == JOB_FAILED && !t->text_begun;
 	result->passed_on = outcome == JOB_DONE && extensions_have(&t->c->extensions, ESMTP_DSN);
 }

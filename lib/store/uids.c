@@ -166,8 +166,10 @@ int reserve_uids(struct folder *f, uint32_t count, struct reason *why)
 	uint64_t need = (uint64_t)f->ix.h.uidnext + count;
 
 	f->refused = false;
-	if (know_ceiling(f) < 0)
+	if (know_ceiling(f) < 0) {
+		f->refused = true; /* what is there is served, and new messages wait */
 		return fail_errno(why, "read " UID_FILE);
+	}
 	if (need <= f->uid_ceiling)
 		return 0;
 	f->used_up = need > UINT32_MAX - UID_BATCH;

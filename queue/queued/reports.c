@@ -98,7 +98,7 @@ bool reports_is_postmasters(const struct message *m, const struct recipient *r, 
 	if (is_nullsenders(m, r))
 		return true;
 	return r->expanded && !reports_may_tell(m, r, status) &&
-	       (!has_sender(m) || is_nowhere(code) || is_our_loop(r, detail) ||
+	       (is_nowhere(code) || is_our_loop(r, detail) ||
 	        (before_text && !is_too_large(status)));
 }
 

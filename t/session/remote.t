@@ -614,6 +614,18 @@ def who_says_it():
             is_((remote.send(["a@pair.test"], domain="pair.test")["a@pair.test"][0], remote.unknown), (FAILED, ["a@pair.test"]), "one of two of the same preference is a first choice")
             host.close()
         host = says(RCPT=gone)
+        dead, again = Dead(), says(RCPT=gone)
+        for third in (dead, again):
+            for contested in (0, PATIENCE):
+                hops = [("127.0.0.1", each.port) for each in (dead, host, third)]
+                got = remote.send(["a@far.test"], hops=hops, contested=contested)["a@far.test"]
+                is_((got[0], remote.contested), (FAILED, []) if contested else (RETRY, ["a@far.test"]), f"another host behind it changes nothing: {contested} {got}")
+        shut = says(MAIL=b"550 5.7.1 no mail of yours\r\n")
+        for contested in (0, PATIENCE):
+            got = remote.send(["a@far.test"], hops=[("127.0.0.1", dead.port), ("127.0.0.1", shut.port)], contested=contested)["a@far.test"]
+            is_((got[0], remote.contested), (FAILED, []) if contested else (RETRY, ["a@far.test"]), f"nor does it that the sender is refused: {contested} {got}")
+        again.close()
+        shut.close()
         for contested in (0, PATIENCE):
             got = remote.send(["a@far.test"], hops=[("nowhere.test", host.port), ("127.0.0.1", host.port)], contested=contested)["a@far.test"][0]
             is_((got, remote.unknown), (FAILED if contested else RETRY, []), f"a hop that is not in the DNS is the operator's to correct: {contested}")

@@ -213,6 +213,30 @@ static void check_uids(void)
 	box_remove();
 }
 
+/* New mail waits for the record, and keeps nobody from what is there. */
+static void check_new_mail(void)
+{
+	box_make(0);
+	struct folder *f = box_open("INBOX");
+
+	box_append(f, "Subject: m1\r\n\r\n", 0);
+	folder_close(&f);
+	box_shell("printf 'Subject: m2\\r\\n\\r\\n' > new/1700000000.x.host");
+	refused = UID_FILE;
+	refusal = EACCES;
+	for (int i = 0; i < 2; i++) {
+		f = box_open("INBOX");
+		ok(f != NULL && folder_count(f) == 1,
+		   "a new message has no UID, the others are there");
+		folder_close(&f);
+	}
+	refused = NULL;
+	f = box_open("INBOX");
+	is_string(box_list(f), "1 2", "when the record can be read it has one");
+	folder_close(&f);
+	box_remove();
+}
+
 /* What cannot be written is told, or made good. */
 static void check_unwritten(void)
 {
@@ -325,6 +349,7 @@ int main(void)
 	check_subscriptions();
 	check_keywords();
 	check_uids();
+	check_new_mail();
 	check_unwritten();
 	check_directories();
 	check_reserved_later();
