@@ -19,7 +19,6 @@ void turns_start(struct turns *t, size_t most)
 	*t = (struct turns){ .most = most };
 	t->waiting = shares_new(NET_OWNERS);
 	t->yielding = shares_new(NET_OWNERS);
-	t->holding = shares_new(NET_OWNERS);
 }
 
 size_t turns_waiting(const struct turns *t)
@@ -27,9 +26,9 @@ size_t turns_waiting(const struct turns *t)
 	return shares_count(t->waiting) + t->promised.count;
 }
 
-static void stand_in(struct shares *shares, const struct turn *turn, struct share *share)
+static void stand_in(struct shares *shares, struct turn *turn)
 {
-	if (!shares_add(shares, &turn->owners, share))
+	if (!shares_add(shares, &turn->owners, &turn->share))
 		log_fatal("out of memory");
 }
 
@@ -37,7 +36,7 @@ void turns_wait(struct turns *t, struct turn *turn, int64_t now_ms)
 {
 	if (turns_waiting(t) == 0)
 		t->idle_ms = now_ms;
-	stand_in(t->waiting, turn, &turn->share);
+	stand_in(t->waiting, turn);
 }
 
 struct turn *turns_giving_way(const struct turns *t, const struct turn *newcomer)
@@ -82,26 +81,11 @@ static void stand_still(struct turns *t, struct turn *turn, int64_t now_ms)
 	list_add_last(&t->standing, &turn->standing);
 }
 
-static void hold(struct turns *t, struct turn *turn)
-{
-	turn->holds = true;
-	stand_in(t->yielding, turn, &turn->share);
-	stand_in(t->holding, turn, &turn->place);
-}
-
-static void hold_no_more(struct turn *turn)
-{
-	shares_remove(&turn->share);
-	shares_remove(&turn->place);
-	turn->holds = false;
-}
-
 /* It has to give its place. */
 static struct turn *give(struct turn *turn)
 {
 	list_remove(&turn->standing);
 	shares_remove(&turn->share);
-	shares_remove(&turn->place);
 	turn->gone = true;
 	return turn;
 }
@@ -114,7 +98,8 @@ void turns_serve(struct turns *t, struct turn *turn, int64_t now_ms)
 	if (turn->holds)
 		return;
 	shares_served(&turn->share);
-	hold(t, turn);
+	turn->holds = true;
+	stand_in(t->yielding, turn);
 }
 
 void turns_progress(struct turns *t, struct turn *turn, bool progress, int64_t now_ms)
@@ -126,7 +111,7 @@ void turns_progress(struct turns *t, struct turn *turn, bool progress, int64_t n
 		shares_remove(&turn->share);
 	} else {
 		stand_still(t, turn, now_ms);
-		stand_in(t->yielding, turn, &turn->share);
+		stand_in(t->yielding, turn);
 	}
 }
 
@@ -134,7 +119,8 @@ void turns_leave(struct turn *turn)
 {
 	list_remove(&turn->promised);
 	list_remove(&turn->standing);
-	hold_no_more(turn);
+	shares_remove(&turn->share);
+	turn->holds = false;
 }
 
 bool turns_are_stuck(struct turns *t, size_t held, int64_t now_ms)
@@ -143,36 +129,20 @@ bool turns_are_stuck(struct turns *t, size_t held, int64_t now_ms)
 	       (now_ms - t->idle_ms >= TURNS_NO_WORKER_MS || turns_next(t, held) == NULL);
 }
 
-/* Without progress, or of those who hold too many. A network that has much without progress gets
- * none of those. */
-static struct turn *find_giver(const struct turns *t, const struct turn *newcomer)
-{
-	struct share *share = shares_giving_way(t->yielding, &newcomer->owners);
-
-	if (share != NULL)
-		return turn_of(share);
-	share = shares_giving_way(t->holding, &newcomer->owners);
-	if (share == NULL || holds_much(t, newcomer))
-		return NULL;
-	struct turn *giver = list_owner(share, struct turn, place);
-	size_t of_wide = shares_weight(t->holding, &giver->owners, NET_WIDE + 1);
-
-	return of_wide > t->most / TURNS_HOLD_PART ? giver : NULL;
-}
-
 /* Who gives a place to this one. Whoever was only promised one waits again, and nobody else has to
  * give anything. */
 static struct turn *claim_for(struct turns *t, struct turn *newcomer)
 {
-	struct turn *giver = find_giver(t, newcomer);
+	struct turn *giver = turn_of(shares_giving_way(t->yielding, &newcomer->owners));
 
 	if (giver == NULL)
 		return NULL;
 	if (giver->promised.list == NULL)
 		return give(giver);
 	list_remove(&giver->promised);
-	hold_no_more(giver);
-	stand_in(t->waiting, giver, &giver->share);
+	shares_remove(&giver->share);
+	giver->holds = false;
+	stand_in(t->waiting, giver);
 	return giver;
 }
 
@@ -180,8 +150,9 @@ static struct turn *claim_for(struct turns *t, struct turn *newcomer)
 static void promise(struct turns *t, struct turn *newcomer, int64_t now_ms)
 {
 	shares_served(&newcomer->share);
+	newcomer->holds = true;
 	newcomer->asked_ms = now_ms;
-	hold(t, newcomer);
+	stand_in(t->yielding, newcomer);
 	list_add_last(&t->promised, &newcomer->promised);
 }
 
@@ -214,10 +185,10 @@ struct turn *turns_claim_again(struct turns *t, int64_t now_ms)
 	newcomer->asked_ms = now_ms;
 	list_remove(&newcomer->promised);
 	list_add_last(&t->promised, &newcomer->promised);
-	hold_no_more(newcomer); /* the place that it counts for is not there */
-	struct turn *giver = find_giver(t, newcomer);
+	shares_remove(&newcomer->share); /* the place that it counts for is not there */
+	struct turn *giver = turn_of(shares_giving_way(t->yielding, &newcomer->owners));
 
-	hold(t, newcomer);
+	stand_in(t->yielding, newcomer);
 	if (giver == NULL || giver->promised.list != NULL)
 		return NULL;
 	return give(giver);

@@ -5,10 +5,9 @@
  *
  * Wide networks take turns, and in one of them its networks, and its sites (lib/base/shares.h).
  * When all workers are taken, the oldest session of the heaviest network among those that make no
- * progress gives its place to a client whose network has less than that. Where none of these does,
- * one that makes progress gives its place, when its wide network holds more than a third of all: a
- * crowd that says just enough keeps nobody out. So that this is seldom needed, the last quarter of
- * the places is kept for clients whose network, and wide network, have little without progress.
+ * progress gives its place to a client whose network has less than that. So that this is seldom
+ * needed, the last quarter of the places is kept for clients whose network, and wide network, have
+ * little without progress.
  *
  * Pure: no descriptors, no clock of its own.
  */
@@ -21,7 +20,6 @@
 struct turn {
 	struct share_path owners; /* of NET_OWNERS levels */
 	struct share share;       /* while it waits, or holds a place that it may have to give */
-	struct share place;       /* while it holds one, whatever its progress */
 	struct link promised;     /* waits for the place that another one gives */
 	int64_t asked_ms;         /* promised: since when */
 	struct link standing;     /* has its place, and makes no progress */
@@ -33,7 +31,7 @@ struct turn {
 /* turns_start before its use. */
 struct turns {
 	size_t most; /* places in all */
-	struct shares *waiting, *yielding, *holding;
+	struct shares *waiting, *yielding;
 	struct list promised, standing;
 	int64_t idle_ms; /* when there was last a worker for each, or one for somebody */
 };
@@ -48,10 +46,7 @@ enum {
 	TURNS_LAST_PART = 4,
 	TURNS_NETWORK_PART = 8,
 	TURNS_WIDE_PART = 4,
-	TURNS_LITTLE_PART = 64,
-	/* A wide network that holds more than this part of all gives places in which there is
-	 * progress: two crowds that hold a half each do. */
-	TURNS_HOLD_PART = 3
+	TURNS_LITTLE_PART = 64
 };
 
 void turns_start(struct turns *turns, size_t most);
@@ -68,7 +63,7 @@ struct turn *turns_next(struct turns *turns, size_t held);
 bool turns_may(const struct turns *turns, const struct turn *turn, size_t held);
 /* It has got it, or had it without waiting. */
 void turns_serve(struct turns *turns, struct turn *turn, int64_t now_ms);
-/* Of one with a place: it makes progress, and gives it after those that make none; or no more. */
+/* Of one with a place: it makes progress, and does not give it; or no more. */
 void turns_progress(struct turns *turns, struct turn *turn, bool progress, int64_t now_ms);
 /* It neither waits nor holds any more; harmless when it has not. */
 void turns_leave(struct turn *turn);

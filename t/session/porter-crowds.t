@@ -127,7 +127,7 @@ def handed_over_stays():
 
 
 def progress_stays():
-    h = House(settings="smtpd.sessions-max 6\n")
+    h = House(settings="smtpd.sessions-max 3\n")
     workers = [h.worker(SMTP) for _ in range(3)]
     (oldest, a), (older, b), (younger, c) = [session(h, worker, "smtp", f"{CROWD}{number}") for number, worker in enumerate(reversed(workers), 1)]
     three, two, one = workers
@@ -143,18 +143,6 @@ def progress_stays():
     is_(line(younger), BUSY[SMTP], "one that makes none any more does, as the latest to stand still")
     w.send(one, w.Out(PROGRESS).byte(2))
     is_(w.receive(one), None, "a worker that says what is none is let go")
-    h.stop()
-
-
-def progress_of_too_many():
-    h = House(settings="smtpd.sessions-max 3\n")
-    workers = [h.worker(SMTP) for _ in range(3)]
-    crowd = [session(h, worker, "smtp", f"{CROWD}{number}") for number, worker in enumerate(reversed(workers), 1)]
-    for worker in workers:
-        progress(worker, 1)
-    speaks(h, "smtp", HONEST)
-    is_(line(crowd[0][0]), BUSY[SMTP], "where all are of one network and make progress, its oldest gives way to another")
-    ok(quiet(crowd[1][0]) and quiet(crowd[2][0]), "and no more than one")
     h.stop()
 
 
@@ -247,6 +235,6 @@ def pressure():
     h.stop()
 
 
-for part in (turns, login_gives_way, last_places, handed_over_stays, progress_stays, progress_of_too_many, none_comes, tls_gives_way, house_is_full, pressure):
+for part in (turns, login_gives_way, last_places, handed_over_stays, progress_stays, none_comes, tls_gives_way, house_is_full, pressure):
     part()
 done()

@@ -127,71 +127,6 @@ static void progress(void)
 	ok(shares_count(turns.yielding) == 0, "all have left");
 }
 
-/* Two crowds that say just enough hold a half each of all places. */
-static void busy_crowds(void)
-{
-	struct turn *crowd = calloc(CROWD, sizeof *crowd), *more = calloc(MORE, sizeof *more);
-	struct turn honest, idle;
-	unsigned given = 0, of_progress = 0;
-
-	for (unsigned i = 0; i < CROWD; i++) {
-		set_numbered(&crowd[i], i % 2 ? "192.0.2." : "198.51.100.", i);
-		turns_serve(&turns, &crowd[i], 0);
-		turns_progress(&turns, &crowd[i], true, 0);
-	}
-	set_owners(&honest, "203.0.113.1");
-	turns_wait(&turns, &honest, 0);
-	ok(turns_claim(&turns, 0) == &crowd[0] && turns_claim(&turns, 0) == NULL,
-	   "where all make progress the oldest of one that holds much gives way");
-	turns_progress(&turns, &crowd[0], false, 0);
-	turns_serve(&turns, &honest, 0);
-	set_owners(&idle, "192.88.99.1");
-	turns_progress(&turns, &crowd[9], false, 0);
-	turns_progress(&turns, &crowd[11], false, 0);
-	turns_wait(&turns, &idle, 0);
-	ok(turns_claim(&turns, 0) == &crowd[9], "one that makes none gives way before them");
-	for (unsigned i = 0; i < MORE; i++) {
-		char text[NET_ADDRESS_TEXT_MAX];
-
-		string_print(text, sizeof text, "10.%u.1.1", i % 250);
-		set_owners(&more[i], text);
-		turns_wait(&turns, &more[i], 0);
-	}
-	given = claims(0);
-	for (unsigned i = 0; i < CROWD; i++)
-		of_progress += crowd[i].place.owner != NULL;
-	ok(given > 0 && of_progress == 2 * (CROWD / TURNS_HOLD_PART),
-	   "until each holds a third (%u)", of_progress);
-	leave_all(crowd, CROWD);
-	leave_all(more, MORE);
-	turns_leave(&honest);
-	turns_leave(&idle);
-	ok(turns_waiting(&turns) == 0 && shares_count(turns.holding) == 0, "all have left");
-	free(crowd);
-	free(more);
-}
-
-/* A crowd that stands still takes no place from those that make progress. */
-static void idle_crowd(void)
-{
-	enum { HALF = CROWD / 2, ENOUGH = CROWD / TURNS_NETWORK_PART };
-	struct turn *busy = calloc(HALF, sizeof *busy), *idle = calloc(HALF, sizeof *idle);
-
-	for (unsigned i = 0; i < HALF; i++) {
-		set_numbered(&busy[i], "192.0.2.", i);
-		turns_serve(&turns, &busy[i], 0);
-		turns_progress(&turns, &busy[i], true, 0);
-		set_numbered(&idle[i], "198.51.100.", i);
-		turns_wait(&turns, &idle[i], 0);
-	}
-	ok(claims(0) == ENOUGH + 1 && turns_waiting(&turns) == HALF,
-	   "who stands still gets an eighth of them");
-	leave_all(busy, HALF);
-	leave_all(idle, HALF);
-	free(busy);
-	free(idle);
-}
-
 /* A promise goes on to a lighter network, without another one's giving way. */
 static void promises(void)
 {
@@ -319,8 +254,6 @@ int main(void)
 	turns_start(&turns, CROWD);
 	crowds();
 	progress();
-	busy_crowds();
-	idle_crowd();
 	promises();
 	queue();
 	expiry();
