@@ -20,7 +20,7 @@ enum client_state {
 	CLIENT_SESSION,   /* a worker has it */
 	CLIENT_STARTTLS,  /* a worker has it and waits for the handshake */
 	CLIENT_HANDED,    /* authd has passed it on; its token tells when it ends */
-	CLIENT_ENDING     /* no session; the relay sends what is left, or it is read away */
+	CLIENT_ENDING     /* no session; the relay sends what is left */
 };
 
 struct client {
@@ -72,8 +72,6 @@ bool client_tls_is_full(void);
 void client_count_relay(struct client *c); /* until client_end_relay */
 void client_end_relay(struct client *c);   /* harmless without TLS */
 void client_close_socket(struct client *c);
-/* What it has said is read away, some of it; false: it will say no more. */
-bool client_discard_input(struct client *c);
 /* Last words to a client outside; nothing is said in clear to one that speaks TLS. */
 void client_dismiss(struct client *c, struct view words);
 void client_refuse_tls(struct client *c); /* before its handshake */

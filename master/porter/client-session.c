@@ -9,7 +9,7 @@
 #include "master/porter/relay.h"
 #include "master/porter/tls.h"
 
-enum { FLUSH_MS = 60000 /* after the session's end, for a slow client to take or say the rest */ };
+enum { FLUSH_MS = 60000 /* after the session's end, for a slow client to take the rest */ };
 
 /* Mailbox sessions move from login to mailbox program: the token's end tells porter that nobody
  * serves it. Their end, -1: no token. */
@@ -122,28 +122,12 @@ void client_session_give_way(struct pool_client *place)
 	}
 }
 
-/* The session has answered before all was said, as to a message that is too large: closed now, the
- * answer would be lost in a reset, and all said again. */
-static bool lets_finish(struct client *c)
-{
-	char byte;
-
-	if (c->watch.fd < 0 || recv(c->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 ||
-	    shutdown(c->watch.fd, SHUT_WR) < 0)
-		return false;
-	client_enter(c, CLIENT_ENDING);
-	client_set_deadline(c, FLUSH_MS);
-	loop_watch(clients.with.loop, &c->watch, LOOP_READ);
-	return true;
-}
-
 void client_session_over(struct pool_client *place)
 {
 	struct client *c = client_of(place);
 
 	if (c->relay == NULL || c->state == CLIENT_STARTTLS) {
-		if (!lets_finish(c))
-			client_free(c);
+		client_free(c);
 		return;
 	}
 	client_enter(c, CLIENT_ENDING);

@@ -2,7 +2,6 @@
 /* A client's states, what is said to it first and last, and its end: below the files that serve
  * it. */
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -167,17 +166,13 @@ void client_free(struct client *c)
 
 /* Closing a socket with unread bytes resets the connection, and the reset overtakes what we said
  * last. */
-bool client_discard_input(struct client *c)
+static void discard_input(int fd)
 {
 	char bytes[DISCARD_BYTES];
 
-	for (unsigned turn = 0; turn < DISCARD_TURNS; turn++) {
-		ssize_t n = recv(c->watch.fd, bytes, sizeof bytes, MSG_DONTWAIT);
-
-		if (n <= 0)
-			return n < 0 && (errno == EAGAIN || errno == EINTR);
-	}
-	return true;
+	for (unsigned turn = 0; turn < DISCARD_TURNS; turn++)
+		if (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) <= 0)
+			return;
 }
 
 /* TLS has no words for it before the handshake, but this alert: internal_error (RFC 8446 section
@@ -188,7 +183,7 @@ void client_refuse_tls(struct client *c)
 
 	if (send(c->watch.fd, alert, sizeof alert, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 		shutdown(c->watch.fd, SHUT_WR);
-	client_discard_input(c);
+	discard_input(c->watch.fd);
 	client_free(c);
 }
 
@@ -206,7 +201,7 @@ void client_dismiss(struct client *c, struct view words)
 	if (c->relay == NULL && !c->acceptor->tls && c->state != CLIENT_PROXY) {
 		if (send(c->watch.fd, words.data, words.len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			shutdown(c->watch.fd, SHUT_WR);
-		client_discard_input(c);
+		discard_input(c->watch.fd);
 	}
 	client_free(c);
 }

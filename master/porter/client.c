@@ -86,11 +86,6 @@ static void socket_ready(struct watch *w, unsigned events)
 		client_session_over(&c->place);
 		return;
 	}
-	if (c->state == CLIENT_ENDING) {
-		if (!client_discard_input(c))
-			client_free(c);
-		return;
-	}
 	if (c->state == CLIENT_WAITING || (events & LOOP_READ) == 0) {
 		client_free(c);
 		return;

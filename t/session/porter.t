@@ -60,31 +60,6 @@ def greetings_and_sessions():
     is_(h.porter.wait(), 0, "an orderly stop")
 
 
-def answered_early():
-    """A session answers before all is said, as to a message that is too large, and ends."""
-    h = House()
-    worker = h.worker(SMTP)
-    s = h.client("smtp")
-    line(s)
-    s.sendall(b"x" * 100000)
-    c = Connection(w.receive(worker))
-    c.socket.sendall(b"552 too large\r\n")
-    c.socket.close()
-    w.send(worker, w.Out(w.WIRE_DONE))
-    is_(line(s), b"552 too large\r\n", "the answer comes")
-    try:
-        got = s.recv(1)
-        s.sendall(b"x" * 8000000)
-    except OSError as e:
-        got = e
-    is_(got, b"", "then the end, no reset, and what is still said is taken")
-    s.close()
-    h.porter.signal(signal.SIGHUP)
-    is_(h.porter.wait(), 0, "and when all is said porter has none any more")
-    worker.close()
-    h.stop()
-
-
 def replaced_parents():
     """After a reload workers of the old parent may have greeted on the wire that the new one shares: they are not for new
     clients. Who the parent is says master; whose worker or word it is, the kernel."""
@@ -328,6 +303,6 @@ def reload_and_stop():
     h.stop()
 
 
-for part in (greetings_and_sessions, answered_early, replaced_parents, workers_have_an_end, tokens, limits, early_talkers, proxied, reload_and_stop):
+for part in (greetings_and_sessions, replaced_parents, workers_have_an_end, tokens, limits, early_talkers, proxied, reload_and_stop):
     part()
 done()
