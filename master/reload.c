@@ -313,11 +313,15 @@ static void finish(int result, const struct reason *why)
 	end_round(result, why);
 }
 
+/* Who has asked is not told that it is in force when it is about to be undone. */
 static void taken(void)
 {
-	struct reason none = { "" };
+	struct reason why = { "" };
 
-	finish(0, &none);
+	if (reloads.blamed)
+		fail(&why, "a program that it has replaced died, again and again; the generation "
+		           "before is taken again");
+	finish(reloads.blamed ? -1 : 0, &why);
 }
 
 /* What was refused before is refused still. */

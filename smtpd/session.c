@@ -324,7 +324,7 @@ static void dispatch(struct session *s, struct view line)
 
 	if (may_run(s, c, line, argument))
 		c->run(s, argument);
-	if ((c->flags & BUSY) && s->errors == errors && !s->over)
+	if ((c->flags & BUSY) && s->errors <= errors && !s->over)
 		session_progress(s, true);
 }
 
