@@ -352,7 +352,8 @@ static int settle(struct edit *f, bool many, struct reason *why)
 	for (size_t i = 0; i < f->count; i++)
 		if (f->changes[i]->in_text)
 			in_text[count++] = f->changes[i];
-	qsort(in_text, count, sizeof *in_text, by_place);
+	if (count)
+		qsort(in_text, count, sizeof *in_text, by_place);
 	text_init(&s.out, MAPTEXT_FILE_MAX);
 	if (text_has_room(&s.out, f->text.len))
 		text_reserve(&s.out, f->text.len); /* at once */

@@ -125,7 +125,8 @@ static void add_keys(struct text *all, int keys)
 	bool whole = walk_end(&w) == 0;
 
 	text_format(all, "keys %zu %d\n", count, whole);
-	qsort(names, count, sizeof *names, compare_names);
+	if (count)
+		qsort(names, count, sizeof *names, compare_names);
 	for (size_t i = 0; i < count; i++) {
 		add_key(all, keys, names[i]);
 		free(names[i]);

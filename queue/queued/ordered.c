@@ -71,7 +71,8 @@ bool ordered_work(struct ordered *o)
 		return false;
 	size_t end = o->count - o->sorted > RUN ? o->sorted + RUN : o->count;
 
-	qsort(o->ids + o->sorted, end - o->sorted, sizeof *o->ids, compare_ids);
+	if (end > o->sorted)
+		qsort(o->ids + o->sorted, end - o->sorted, sizeof *o->ids, compare_ids);
 	o->runs[o->run_count++] = (struct run){ o->sorted, end };
 	o->sorted = end;
 	if (end < o->count)
