@@ -61,7 +61,12 @@ static void take_descriptor_limit(struct settings *settings)
 		return;
 	/* At least half of them for clients, however many TLS sessions the settings wish for. */
 	rlim_t left = have > 2 * own ? have - own : have / 2;
+	/* Where there are very few, all clients may be in sessions: a socket, a line to the worker
+	 * and a token each. */
+	rlim_t in_sessions = (have - have / 4) / 3;
 
+	if (in_sessions < for_workers(settings) && in_sessions < left)
+		left = in_sessions;
 	if ((rlim_t)settings->porter_clients_max > left)
 		settings->porter_clients_max = (int)left;
 	log_warn("event=limit porter.clients-max=%d reason=\"the system allows %ld descriptors\"",
