@@ -11,9 +11,10 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import ownmounts  # noqa: E402
 from queuehouse import (ENVELOPE_RECIPIENT, SPOOL_COMMIT, SPOOL_RECIPIENT, House, Out, Refused, put_recipient, receive,  # noqa: E402, F401
                         send)
-from tap import done, is_, ok, skip  # noqa: E402
+from tap import done, is_, ok  # noqa: E402
 
 MB = 1 << 20
 SETTINGS = "queue.space-min 20M\nmessage.size-max 16M\nrecipients-max 50000\n"
@@ -138,19 +139,11 @@ def memory():
         print(f"# {size} KB, {len(crowd)} writers")
 
 
-OWN = ["unshare", "-m", "--propagation", "private"]
-if sys.argv[1:] == ["--mounted"]:
+if ownmounts.is_inner():
     growth()
     promises()
     allocation()
 else:
     memory()
-    if os.geteuid() != 0:
-        skip("a small disk", "needs root, to mount one")
-    elif not shutil.which("unshare") or subprocess.run([*OWN, "true"], capture_output=True).returncode:
-        skip("a small disk", "no mount namespace")
-    else:
-        inner = subprocess.run([*OWN, sys.executable, __file__, "--mounted"], capture_output=True, text=True)
-        print("".join(f"# {line}\n" for line in (inner.stdout + inner.stderr).splitlines()), end="")
-        ok(inner.returncode == 0 and "not ok" not in inner.stdout, "a small disk")
+    ownmounts.run_inner(__file__, "a small disk")
 done()

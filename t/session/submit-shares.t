@@ -4,7 +4,6 @@
 import os
 import pathlib
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,8 +11,9 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import ownmounts  # noqa: E402
 from pickuphouse import SUBMIT_READY, House  # noqa: E402
-from tap import done, is_, ok, skip  # noqa: E402
+from tap import done, is_, ok  # noqa: E402
 from wirehouse import PATIENCE_SECONDS  # noqa: E402
 
 TEMPFAIL = 75
@@ -181,20 +181,12 @@ def space_while_it_is_written():
         subprocess.run(["umount", "--lazy", drop], check=True)
 
 
-OWN = ["unshare", "-m", "--propagation", "private"]
-if sys.argv[1:] == ["--mounted"]:
+if ownmounts.is_inner():
     space_while_it_is_written()
 else:
     connections()
     patience()
     files()
     space()
-    if not ROOT:
-        skip("a small disk", "needs root, to mount one")
-    elif not shutil.which("unshare") or subprocess.run([*OWN, "true"], capture_output=True).returncode:
-        skip("a small disk", "no mount namespace")
-    else:
-        inner = subprocess.run([*OWN, sys.executable, __file__, "--mounted"], capture_output=True, text=True)
-        print("".join(f"# {line}\n" for line in (inner.stdout + inner.stderr).splitlines()), end="")
-        ok(inner.returncode == 0 and "not ok" not in inner.stdout, "a small disk")
+    ownmounts.run_inner(__file__, "a small disk")
 done()

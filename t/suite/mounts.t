@@ -10,8 +10,9 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import ownmounts  # noqa: E402
 from house import House  # noqa: E402
-from tap import done, is_, ok, skip  # noqa: E402
+from tap import done, is_, ok  # noqa: E402
 
 
 def beneath(path):
@@ -230,19 +231,11 @@ def volumes(house):
     subprocess.run(["umount", home], check=True)
 
 
-OWN = ["unshare", "-m", "--propagation", "private"]
-if sys.argv[1:] == ["--volumes"]:
+if ownmounts.is_inner():
     with House("--users", "2") as house:
         volumes(house)
 else:
     with House("--users", "2") as house:
         directories(house)
-    if os.geteuid() != 0:
-        skip("file systems below mail.root", "needs root, to mount some")
-    elif not shutil.which("unshare") or subprocess.run([*OWN, "true"], capture_output=True).returncode:
-        skip("file systems below mail.root", "no mount namespace")
-    else:
-        inner = subprocess.run([*OWN, sys.executable, __file__, "--volumes"], capture_output=True, text=True)
-        print("".join(f"# {line}\n" for line in (inner.stdout + inner.stderr).splitlines()), end="")
-        ok(inner.returncode == 0 and "not ok" not in inner.stdout, "file systems below mail.root")
+    ownmounts.run_inner(__file__, "file systems below mail.root")
 done()
