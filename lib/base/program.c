@@ -395,16 +395,31 @@ static void *map_kept(size_t bytes)
 	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 }
 
+static void *map_own(size_t bytes)
+{
+	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void *keep_from_children(void *memory, size_t bytes)
+{
+	if (memory == MAP_FAILED)
+		log_fatal("no memory: %m");
+	madvise(memory, bytes, MADV_DONTFORK);
+	return memory;
+}
+
 void *program_kept(size_t bytes)
 {
 	void *kept = map_kept(bytes);
 
 	if (kept == MAP_FAILED)
-		kept = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		            0);
-	if (kept == MAP_FAILED)
-		log_fatal("no memory: %m");
-	madvise(kept, bytes, MADV_DONTFORK);
+		kept = map_own(bytes);
+	keep_from_children(kept, bytes);
 	madvise(kept, bytes, MADV_DONTDUMP);
 	return kept;
+}
+
+void *program_unforked(size_t bytes)
+{
+	return keep_from_children(map_own(bytes), bytes);
 }

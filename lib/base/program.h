@@ -49,6 +49,11 @@ int program_fd_at(const char *prefix, unsigned index, const char **name);
  * the process's own. Children that are forked do not have it. Before program_confine. */
 void *program_kept(size_t bytes);
 
+/* Zeroed memory of this process alone, for its life: children that are forked have nothing there,
+ * so that no fork copies its page tables and no page of it is copied after one. Fatal when there is
+ * none. */
+void *program_unforked(size_t bytes);
+
 /* In a worker after fork: closes every descriptor but 0, 1, 2 and these, and forgets the
  * names of those that are closed. */
 void program_keep_only(const int *keep, unsigned count);

@@ -231,7 +231,8 @@ struct parent {
 	struct parent_wire wires[WIRES_MAX];
 	unsigned wire_count;
 	struct timer pause, quit, stop_patience;
-	struct place *places; /* workers_max of them */
+	struct place *places; /* room for workers_max of them; of the parent alone */
+	unsigned used;        /* those behind have never had a worker, or none behind them has */
 	unsigned count;
 	uint32_t next_number;
 	struct pace dials_failed; /* in the log */
@@ -396,9 +397,11 @@ static unsigned kept(const struct wire_in *job, int keep[JAIL_KEEP_MAX])
 	return count;
 }
 
+/* The child has no places. */
 static pid_t start_worker(struct parent *p, struct parent_wire *wire, struct place *place,
                           struct wire_in *job)
 {
+	int line = -1;
 	int keep[JAIL_KEEP_MAX];
 	bool spare = wire->workers >= p->service->workers_min;
 	const bool may_ask = p->service->dials[0].wire != NULL;
@@ -409,9 +412,10 @@ static pid_t start_worker(struct parent *p, struct parent_wire *wire, struct pla
 	hub_line = job ? -1 : wire_dial_now(wire->watch.fd, p->service->protocol, place->number);
 	hold_signals(true);
 	if (job != NULL || hub_line >= 0)
-		pid = jail_fork(may_ask ? &place->line.fd : NULL, keep, kept(job, keep), SIGTERM);
+		pid = jail_fork(may_ask ? &line : NULL, keep, kept(job, keep), SIGTERM);
 	if (pid == 0)
-		worker_main(p->service, place->line.fd, job, spare);
+		worker_main(p->service, line, job, spare);
+	place->line.fd = line;
 	hold_signals(false);
 	if (hub_line >= 0)
 		close(hub_line);
@@ -419,15 +423,25 @@ static pid_t start_worker(struct parent *p, struct parent_wire *wire, struct pla
 	return pid;
 }
 
+/* The lowest. */
+static struct place *free_place(struct parent *p)
+{
+	unsigned i = 0;
+
+	if (p->count == p->used)
+		i = p->used++;
+	while (p->places[i].pid)
+		i++;
+	return &p->places[i];
+}
+
 static void fork_worker(struct parent *p, struct parent_wire *wire, struct wire_in *job,
                         const struct session_facts *facts)
 {
-	struct place *place = p->places;
-
 	if (p->stopping || p->count >= p->workers_max)
 		return;
-	while (place->pid)
-		place++;
+	struct place *place = free_place(p);
+
 	if (++p->next_number == 0)
 		p->next_number = 1;
 	*place = (struct place){ .parent = p,
@@ -548,15 +562,25 @@ static bool has_failed(struct parent *p, int status)
 	return WIFSIGNALED(status) || WEXITSTATUS(status) != EXIT_DONE;
 }
 
+static void place_free(struct place *place)
+{
+	struct parent *p = place->parent;
+
+	place_line_end(place);
+	attendance_leave(p->attendance, &place->session);
+	place->wire->workers--;
+	place->pid = 0;
+	p->count--;
+	while (p->used > 0 && p->places[p->used - 1].pid == 0)
+		p->used--;
+}
+
 static void worker_gone(struct parent *p, pid_t pid, int status)
 {
-	for (unsigned i = 0; i < p->workers_max; i++)
+	for (unsigned i = 0; i < p->used; i++)
 		if (p->places[i].pid == pid) {
-			place_line_end(&p->places[i]);
-			attendance_leave(p->attendance, &p->places[i].session);
-			p->places[i].wire->workers--;
-			p->places[i].pid = 0;
-			p->count--;
+			place_free(&p->places[i]);
+			break;
 		}
 	if (p->stopping)
 		return;
@@ -605,7 +629,7 @@ static void reap(int number, void *context)
 
 static void signal_all(struct parent *p, int number)
 {
-	for (unsigned i = 0; i < p->workers_max; i++)
+	for (unsigned i = 0; i < p->used; i++)
 		if (p->places[i].pid)
 			kill(p->places[i].pid, number);
 }
@@ -715,7 +739,7 @@ void worker_run(const struct worker_service *service)
 	struct parent p = { .service = service, .loop = loop_new() };
 
 	p.workers_max = take_descriptors(service->workers_max, service->in_flight);
-	p.places = memory_get(p.workers_max * sizeof *p.places);
+	p.places = program_unforked(p.workers_max * sizeof *p.places);
 	p.pause.due = pause_over;
 	p.quit.due = quit_due;
 	p.stop_patience.due = patience_over;

@@ -372,6 +372,27 @@ static void holds(void)
 	rmdir(directory);
 }
 
+/* A child has nothing there: the kernel finds no byte to write. */
+static void own_memory(void)
+{
+	enum { BYTES = 100000 };
+	char *own = program_unforked(BYTES);
+	int ends[2], status = 0;
+
+	ok(own[0] == 0 && own[BYTES - 1] == 0, "memory of this process alone is zeroed");
+	own[BYTES - 1] = 'x';
+	if (pipe(ends) < 0)
+		abort();
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(write(ends[1], own + BYTES - 1, 1) < 0 && errno == EFAULT ? 0 : 1);
+	ok(waitpid(child, &status, 0) == child && status == 0, "a child does not have it");
+	ok(own[BYTES - 1] == 'x', "its parent still does");
+	close(ends[0]);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	holds();
@@ -384,6 +405,7 @@ int main(void)
 	buckets();
 	progresses();
 	numbers();
+	own_memory();
 	files();
 	return tap_done();
 }
