@@ -21,7 +21,7 @@ enum sasl_result {
 	SASL_MALFORMED
 };
 
-/* One exchange; lives in sodium memory and is wiped with it. */
+/* One exchange; lives in sodium memory, which is wiped at its end. */
 struct sasl {
 	enum auth_mechanism mechanism;
 	unsigned step; /* how many steps are behind it */
