@@ -27,6 +27,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/notify.h"
+#include "lib/conf/bounds.h"
 #include "lib/conf/places.h"
 #include "lib/wire/master.h"
 #include "master/beats.h"
@@ -304,6 +305,7 @@ int main(int argc, char **argv)
 	read_options(argc, argv);
 	if (reload_first(&why) < 0 || logs_open(&master.settings, &why) < 0)
 		log_fatal("%s", why.text);
+	bounds_of_master(&master.settings);
 	/* Each client is a descriptor of porter's. */
 	const unsigned long descriptors = program_raise_descriptors(DESCRIPTORS_WANTED);
 

@@ -37,6 +37,20 @@ static void lower(int resource, const char *name, unsigned long most)
 		log_fatal("setrlimit %s: %m", name);
 }
 
+void sandbox_bound_data(unsigned long bytes)
+{
+	struct rlimit now;
+
+	if (SANITIZED)
+		return;
+	if (getrlimit(RLIMIT_DATA, &now) < 0)
+		log_fatal("getrlimit RLIMIT_DATA: %m");
+	if (now.rlim_max == RLIM_INFINITY || now.rlim_max > bytes)
+		now.rlim_cur = bytes;
+	if (setrlimit(RLIMIT_DATA, &now) < 0)
+		log_fatal("setrlimit RLIMIT_DATA: %m");
+}
+
 static bool log_is_file(void)
 {
 	struct stat st;

@@ -56,6 +56,9 @@ struct sandbox_profile {
  * text for the log: "landlock=7 seccomp", "seccomp", "none", "none (sanitizers)". A profile that
  * cannot be applied although the system has the means is fatal. */
 const char *sandbox_enter(const struct sandbox_profile *profile);
+/* For who has no sandbox and starts those that have: RLIMIT_DATA in bytes for this process; those
+ * that it starts may set their own. Not in builds with sanitizers. */
+void sandbox_bound_data(unsigned long bytes);
 /* Would it keep a program within its paths? Not where the kernel has no Landlock, nor in a build
  * with sanitizers. */
 bool sandbox_keeps_paths(void);

@@ -58,3 +58,8 @@ void bounds_confine(const char *program, const struct settings *settings,
 	bound_file(&bounded, b.file, settings);
 	program_confine(&bounded);
 }
+
+void bounds_of_master(const struct settings *settings)
+{
+	sandbox_bound_data(find("master", settings).memory_mib << 20);
+}

@@ -13,4 +13,8 @@ enum { BOUNDS_FILE_MIB_BESIDE = 64 /* for a writer of messages, beside the large
 void bounds_confine(const char *program, const struct settings *settings,
                     const struct sandbox_profile *profile);
 
+/* For master, which is not confined: the memory of its row alone, since those that it starts would
+ * inherit the rest. */
+void bounds_of_master(const struct settings *settings);
+
 #endif

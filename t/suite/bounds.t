@@ -85,6 +85,19 @@ def held(house, table):
         "parents have what it says")
 
 
+def master_held(house, table):
+    """Its own limit is the soft one, since those that it starts would inherit another; half of it is left."""
+    master = processes.Process(int(house.env["MASTER_PID"]))
+    line = next(line for line in pathlib.Path(f"/proc/{master.pid}/limits").read_text().splitlines() if line.startswith("Max data size"))
+    if wirehouse.sanitized():
+        skip("master has the memory that its row says", "the sanitizers need more")
+    else:
+        is_(line[26:47].strip(), str(table[0]), "master has the memory that its row says")
+    data = used(master)["Max data size"]
+    print(f"# master: Max data size {data}")
+    ok(wirehouse.sanitized() or 2 * data < table[0], "and uses less than half of it")
+
+
 def used(p):
     numbers = {key: int(p.status[key].split()[0]) for key in ("VmData", "VmPeak")}
     return {"Max data size": numbers["VmData"] << 10, "Max address space": numbers["VmPeak"] << 10,
@@ -132,6 +145,7 @@ with House("--users", "3") as house, contextlib.ExitStack() as open_ones:
     house.wait_for("a worker of dnsd", lambda: any(p.name == "dnsd" and p.parent == house.pid("dnsd") for p in running(house)))
     table = rows(house)
     readers()
+    master_held(house, table.pop("master"))
     held(house, table)
     half(house)
     is_([line for line in house.log().splitlines() if "event=limit-reached" in line], [], "no limit was reached")
