@@ -56,7 +56,7 @@ static void open_and_serve(struct session *s)
 		refuse(s, &why);
 		return;
 	}
-	sandbox_narrow(s->who.home);
+	sandbox_narrow(store_directory(s->store));
 	log_info("event=login service=imap account=%s client=%s tls=%d session=%llu",
 	         log_quote(view_of(s->who.address)), net_address_text(&s->who.client, client),
 	         s->who.tls.on, (unsigned long long)s->who.id);

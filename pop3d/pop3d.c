@@ -157,7 +157,7 @@ static void work(struct wire_in *in, int hub)
 		refuse(&s, &why);
 	} else {
 		/* Before the client's first byte is read. */
-		sandbox_narrow(o.home);
+		sandbox_narrow(store_directory(s.store));
 		open_maildrop(&s);
 		store_close(&s.store);
 	}

@@ -79,9 +79,17 @@ static struct ruleset handled(int abi, unsigned promises)
 	return r;
 }
 
+static void add_path_rule(int ruleset, uint64_t allowed, int fd, const char *path)
+{
+	const struct path_rule rule = { .allowed = allowed, .parent_fd = fd };
+
+	if (syscall(CALL_ADD_RULE, ruleset, RULE_PATH_BENEATH, &rule, 0) < 0)
+		log_fatal("sandbox: landlock, %s: %m", path);
+}
+
 static void allow_path(int ruleset, const struct ruleset *r, const struct sandbox_path *path)
 {
-	struct path_rule rule = { .allowed = (path->writable ? FS_WRITE : FS_READ) & r->fs };
+	uint64_t allowed = (path->writable ? FS_WRITE : FS_READ) & r->fs;
 	struct stat st;
 	int fd = open(path->path, O_PATH | O_CLOEXEC);
 
@@ -91,10 +99,8 @@ static void allow_path(int ruleset, const struct ruleset *r, const struct sandbo
 	if (fd < 0 || fstat(fd, &st) < 0)
 		log_fatal("sandbox: %s: %m", path->path);
 	if (!S_ISDIR(st.st_mode))
-		rule.allowed &= FS_OF_FILES;
-	rule.parent_fd = fd;
-	if (syscall(CALL_ADD_RULE, ruleset, RULE_PATH_BENEATH, &rule, 0) < 0)
-		log_fatal("sandbox: landlock, %s: %m", path->path);
+		allowed &= FS_OF_FILES;
+	add_path_rule(ruleset, allowed, fd, path->path);
 	close(fd);
 }
 
@@ -154,9 +160,8 @@ int sandbox_landlock(const struct sandbox_profile *profile)
 	return abi;
 }
 
-void sandbox_landlock_below(const char *directory)
+void sandbox_landlock_below(int directory)
 {
-	const struct sandbox_path path = { directory, true };
 	int abi = sandbox_landlock_abi();
 
 	if (abi == 0)
@@ -164,6 +169,6 @@ void sandbox_landlock_below(const char *directory)
 	const struct ruleset all = handled(abi, 0), r = { .fs = all.fs, .scoped = all.scoped };
 	int ruleset = create(&r);
 
-	allow_path(ruleset, &r, &path);
+	add_path_rule(ruleset, FS_WRITE & r.fs, directory, "the directory of a session");
 	enter(ruleset);
 }

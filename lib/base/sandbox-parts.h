@@ -13,7 +13,7 @@ int sandbox_landlock(const struct sandbox_profile *profile);
 int sandbox_landlock_abi(void);
 
 /* Files below this directory alone, of those that could be reached before. */
-void sandbox_landlock_below(const char *directory);
+void sandbox_landlock_below(int directory);
 
 /* A promise beside those of sandbox.h, of whoever is no worker. */
 enum { SANDBOX_NO_WORKER = 1 << 30 };

@@ -120,7 +120,7 @@ bool sandbox_keeps_paths(void)
 	return !SANITIZED && sandbox_landlock_abi() > 0;
 }
 
-void sandbox_narrow(const char *directory)
+void sandbox_narrow(int directory)
 {
 	if (!SANITIZED)
 		sandbox_landlock_below(directory);

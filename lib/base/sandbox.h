@@ -62,8 +62,8 @@ void sandbox_bound_data(unsigned long bytes);
 /* Would it keep a program within its paths? Not where the kernel has no Landlock, nor in a build
  * with sanitizers. */
 bool sandbox_keeps_paths(void);
-/* For who is in it already, with SANDBOX_FILES: from now on this directory and what is below it,
- * and no other file. */
-void sandbox_narrow(const char *directory);
+/* For who is in it already, with SANDBOX_FILES: from now on this open directory and what is below
+ * it, and no other file. */
+void sandbox_narrow(int directory);
 
 #endif

@@ -84,6 +84,11 @@ enum store_result store_open(const char *home, bool create, uint64_t quota_bytes
 	return STORE_OK;
 }
 
+int store_directory(const struct store *store)
+{
+	return store->directory;
+}
+
 void store_close(struct store **store)
 {
 	if (*store == NULL)

@@ -48,6 +48,8 @@ void store_begin(void);
  * reads a byte. */
 enum store_result store_open(const char *home, bool create, uint64_t quota_bytes,
                              struct store **out, struct reason *why);
+/* Of home, open for as long as the mailbox is: what a session confines itself to. */
+int store_directory(const struct store *store);
 void store_close(struct store **store);
 
 struct store_folder_name {

@@ -140,15 +140,20 @@ static int try_narrow(void)
 	return try_read_allowed();
 }
 
+static void narrow(const char *path)
+{
+	sandbox_narrow(open(path, O_RDONLY | O_DIRECTORY));
+}
+
 static int try_read_below(void)
 {
-	sandbox_narrow(allowed_directory);
+	narrow(allowed_directory);
 	return try_read_allowed();
 }
 
 static int try_move_below(void)
 {
-	sandbox_narrow(allowed_directory);
+	narrow(allowed_directory);
 	int directory = open(allowed_directory, O_RDONLY | O_DIRECTORY);
 
 	return mkdirat(directory, "sub", 0700) < 0 ||
@@ -160,14 +165,16 @@ static int try_move_below(void)
 
 static int try_other_beside(void)
 {
-	sandbox_narrow(allowed_directory);
+	narrow(allowed_directory);
 	return try_read_other();
 }
 
 static int try_narrow_to_more(void)
 {
-	sandbox_narrow(allowed_directory);
-	sandbox_narrow("/tmp");
+	int more = open("/tmp", O_RDONLY | O_DIRECTORY);
+
+	narrow(allowed_directory);
+	sandbox_narrow(more);
 	return try_read_other();
 }
 
