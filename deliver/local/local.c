@@ -257,7 +257,7 @@ static enum store_result deliver(const struct job *job, const struct job_recipie
 	if (write_message(d.fd, job, trace) < 0 || fstat(d.fd, &st) < 0) {
 		int kept_errno = errno;
 
-		fail_errno(why, "write %s", d.tmp);
+		fail_errno(why, "write tmp/%s", d.name);
 		delivery_abort(&d);
 		errno = kept_errno;
 		return STORE_FAILED;

@@ -39,31 +39,57 @@ static int open_home_maildir(const char *home, struct reason *why)
 	return fd;
 }
 
+static int open_or_make(int at, const char *name)
+{
+	int fd = open_directory(at, name);
+
+	/* A Maildir that another program, or a crash, left incomplete. */
+	if (fd < 0 && errno == ENOENT && make_directory(at, name) == 0)
+		fd = open_directory(at, name);
+	return fd;
+}
+
+/* In one call where no part of the path is a link. Where one is, or the system cannot tell, or
+ * something is missing, Maildir and new are opened one by one: neither may be a link, which the
+ * mailbox's owner could have made, but the home may be reached through one, which is the
+ * operator's. A quota is kept in Maildir. */
+static int open_new(struct delivery *d, const char *home, struct reason *why)
+{
+	char path[1100];
+
+	string_print(path, sizeof path, "%s/Maildir/new", home);
+	if (d->quota_bytes == 0 && (d->new = open_directory_straight(path)) >= 0)
+		return 0;
+	d->maildir = open_home_maildir(home, why);
+	if (d->maildir < 0)
+		return -1;
+	d->new = open_or_make(d->maildir, "new");
+	return d->new < 0 ? fail_errno(why, "open new") : 0;
+}
+
 static int open_tmp(struct delivery *d, struct reason *why)
 {
 	const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 
-	d->fd = openat(d->maildir, d->tmp, flags, 0600);
-	/* A Maildir that another program, or a crash, left incomplete. */
-	if (d->fd < 0 && errno == ENOENT && make_directory(d->maildir, "tmp") == 0)
-		d->fd = openat(d->maildir, d->tmp, flags, 0600);
-	return d->fd < 0 ? fail_errno(why, "make %s", d->tmp) : 0;
+	d->fd = openat(d->new, d->tmp, flags, 0600);
+	if (d->fd < 0 && errno == ENOENT && make_directory(d->new, "../tmp") == 0)
+		d->fd = openat(d->new, d->tmp, flags, 0600);
+	return d->fd < 0 ? fail_errno(why, "make tmp/%s", d->name) : 0;
 }
 
 enum store_result delivery_begin(struct delivery *d, const char *home, uint64_t quota_bytes,
                                  uint64_t size_bytes, struct reason *why)
 {
-	*d = (struct delivery){ .maildir = -1, .fd = -1, .quota_bytes = quota_bytes };
-	d->maildir = open_home_maildir(home, why);
-	if (d->maildir < 0)
-		return STORE_FAILED;
+	*d = (struct delivery){ .maildir = -1, .new = -1, .fd = -1, .quota_bytes = quota_bytes };
+	enum store_result result = open_new(d, home, why) < 0 ? STORE_FAILED : STORE_OK;
 	struct store store = { .directory = -1, .maildir = d->maildir, .quota_bytes = quota_bytes };
-	enum store_result result = store_quota_check(&store, size_bytes, why);
 
+	if (result == STORE_OK)
+		result = store_quota_check(&store, size_bytes, why);
 	if (result == STORE_OK) {
 		name_unique(d->name);
 		name_add_size(d->name, size_bytes, size_bytes);
-		string_print(d->tmp, sizeof d->tmp, "tmp/%s", d->name);
+		string_print(d->tmp, sizeof d->tmp, "../tmp/%s", d->name);
 		result = open_tmp(d, why) < 0 ? STORE_FAILED : STORE_OK;
 	}
 	if (result != STORE_OK)
@@ -73,26 +99,17 @@ enum store_result delivery_begin(struct delivery *d, const char *home, uint64_t 
 
 static int publish(struct delivery *d, bool sync_directory, struct reason *why)
 {
-	int new = open_directory(d->maildir, "new");
-
-	if (new < 0 && errno == ENOENT && make_directory(d->maildir, "new") == 0)
-		new = open_directory(d->maildir, "new");
-	if (new < 0)
-		return fail_errno(why, "open new");
 	/* A crash before this line leaves a file in tmp, after it the message is delivered; before
 	 * the directory is synced a power cut may still take it back, together with the queue's
 	 * removal where both share a journal. */
-	int result = renameat(d->maildir, d->tmp, new, d->name);
-
-	if (result < 0) {
-		fail_errno(why, "rename into new");
-	} else if (sync_directory && (result = fsync(new)) < 0) {
-		fail_errno(why, "sync new");
-		/* It is delivered again: as often as that fails there would be one more. */
-		unlinkat(new, d->name, 0);
-	}
-	close(new);
-	return result;
+	if (renameat(d->new, d->tmp, d->new, d->name) < 0)
+		return fail_errno(why, "rename into new");
+	if (!sync_directory || fsync(d->new) == 0)
+		return 0;
+	fail_errno(why, "sync new");
+	/* It is delivered again: as often as that fails there would be one more. */
+	unlinkat(d->new, d->name, 0);
+	return -1;
 }
 
 enum store_result delivery_finish(struct delivery *d, uint64_t size_bytes, bool sync_directory,
@@ -109,7 +126,7 @@ enum store_result delivery_finish(struct delivery *d, uint64_t size_bytes, bool 
 		return STORE_FAILED;
 	}
 	if (fsync(d->fd) < 0) {
-		fail_errno(why, "sync %s", d->tmp);
+		fail_errno(why, "sync tmp/%s", d->name);
 		delivery_abort(d);
 		return STORE_FAILED;
 	}
@@ -130,11 +147,13 @@ void delivery_abort(struct delivery *d)
 
 	if (d->fd >= 0) {
 		if (d->tmp[0])
-			unlinkat(d->maildir, d->tmp, 0);
+			unlinkat(d->new, d->tmp, 0);
 		close(d->fd);
 	}
+	if (d->new >= 0)
+		close(d->new);
 	if (d->maildir >= 0)
 		close(d->maildir);
-	d->fd = d->maildir = -1;
+	d->fd = d->new = d->maildir = -1;
 	errno = kept_errno;
 }

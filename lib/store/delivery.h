@@ -2,7 +2,7 @@
 /*
  * Delivery: a message into `new`, atomic and durable, in few system calls and without the index.
  *
- *     delivery_begin    opens home/Maildir (made when missing) and a file in tmp
+ *     delivery_begin    opens home/Maildir/new (made when missing) and a file in tmp
  *     ... the caller writes the message to d.fd, with CRLF ...
  *     delivery_finish   fsync, rename into new (and fsync of new when asked)
  *
@@ -17,8 +17,9 @@
 enum { DELIVERY_NAME_MAX = 161 };
 
 struct delivery {
-	int maildir; /* directory */
+	int new;     /* the directory; the others are looked for from here */
 	int fd;      /* the file in tmp, -1 none */
+	int maildir; /* the directory, -1: it was not needed */
 	uint64_t quota_bytes;
 	char tmp[DELIVERY_NAME_MAX + 8];
 	char name[DELIVERY_NAME_MAX];

@@ -205,6 +205,8 @@ int64_t tick_ns(int64_t change_ns);
 /* Of whole seconds, as an old file system or a server has them. */
 bool is_coarse(int64_t change_ns);
 int open_directory(int at, const char *name); /* never through a link */
+/* The same of every part of the path; -1 where one is a link, and where the system cannot tell. */
+int open_directory_straight(const char *path);
 /* All of a file of less than `size` bytes, terminated. A missing one is FILE_FAILED with ENOENT; no
  * other result allows to write it anew. */
 enum file_result read_small(int at, const char *name, char *out, size_t size);

@@ -2,11 +2,13 @@
 #include "lib/store/name.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/log.h"
 
 enum { HOST_MAX = 64 };
 
@@ -152,16 +154,29 @@ static void host_name(char *out)
 		string_put(out, HOST_MAX, VIEW("localhost"));
 }
 
+static long process; /* asked for once; 0: not yet */
+
+/* Whatever forks: two processes of one number would give the same names. */
+static void forget_process(void)
+{
+	process = 0;
+}
+
 void name_unique(char *out)
 {
 	static char host[HOST_MAX];
 	static unsigned counter;
 	int64_t now_us = clock_wall_us();
 
-	if (host[0] == '\0')
+	if (host[0] == '\0') {
 		host_name(host);
+		if (pthread_atfork(NULL, NULL, forget_process) != 0)
+			log_fatal("pthread_atfork: %m");
+	}
+	if (process == 0)
+		process = (long)getpid();
 	string_print(out, NAME_STEM_MAX + 1, "%" PRId64 ".M%06" PRId64 "P%ld_%u.%s",
-	             now_us / 1000000, now_us % 1000000, (long)getpid(), counter++, host);
+	             now_us / 1000000, now_us % 1000000, process, counter++, host);
 }
 
 void name_add_size(char *stem, uint64_t size, uint64_t wire_size)
