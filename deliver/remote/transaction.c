@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* One message on its way over a conversation. */
+#include <poll.h>
 #include <string.h>
 
 #include "deliver/remote/conversation-parts.h"
@@ -91,21 +92,56 @@ static const char *write_text(struct conversation *c, const struct job *job, boo
 	return "wrong checksum";
 }
 
+struct transaction {
+	struct conversation *c;
+	const struct job *job;
+	const struct job_recipient *recipients;
+	unsigned count, accepted_count;
+	bool pipelined;
+	bool ahead;      /* all of the text is in the stream's buffer, and nothing of it has left */
+	bool line_start; /* the text, as far as it is written, ends with a line's end */
+	const char *text_fault; /* why it cannot be written; NULL: it can */
+	bool text_begun;        /* from here on the host may have taken the message */
+	bool taken;             /* it has, for somebody, or nobody knows */
+	bool not_kept;          /* it was refused as one over a kept connection may be */
+	bool accepted[JOB_RECIPIENTS_MAX];
+	struct job_result *results;
+	struct reply *reply;
+};
+
+static void say_text(struct transaction *t)
+{
+	t->line_start = true;
+	t->text_fault = write_text(t->c, t->job, &t->line_start);
+}
+
+/* However many of its bytes are dots that are doubled, the text and its end fit into what leaves at
+ * once. */
+static bool fits_at_once(const struct job *job)
+{
+	const uint64_t most = STREAM_BUFFER_BYTES / 2 - sizeof "\r\n.\r\n";
+
+	return job->extra_bytes < most && job->message_bytes < most - job->extra_bytes;
+}
+
 /* A file that cannot be read, or is not what came, must not end in a dot: half a message would be
  * taken for a whole one. */
-static bool write_message(struct conversation *c, const struct job *job, struct reply *reply)
+static bool write_message(struct transaction *t)
 {
-	bool line_start = true;
-	const char *why = write_text(c, job, &line_start);
+	struct conversation *c = t->c;
+	struct reply *reply = t->reply;
 
-	if (why) {
-		own_fault(reply, "the message", why);
+	if (!t->ahead)
+		say_text(t);
+	if (t->text_fault) {
+		own_fault(reply, "the message", t->text_fault);
 		c->broken = true;
 		return false;
 	}
-	if (!line_start)
+	if (!t->line_start)
 		stream_write(&c->stream, VIEW("\r\n"));
-	if (nothing_unasked(c)) {
+	/* Of one that is written ahead the host has nothing yet that it could answer. */
+	if (t->ahead || nothing_unasked(c)) {
 		stream_write(&c->stream, VIEW(".\r\n"));
 		c->text_said = true;
 		return true;
@@ -119,20 +155,6 @@ static bool write_message(struct conversation *c, const struct job *job, struct 
 	c->broken = true;
 	return true;
 }
-
-struct transaction {
-	struct conversation *c;
-	const struct job *job;
-	const struct job_recipient *recipients;
-	unsigned count, accepted_count;
-	bool pipelined;
-	bool text_begun; /* from here on the host may have taken the message */
-	bool taken;      /* it has, for somebody, or nobody knows */
-	bool not_kept;   /* it was refused as one over a kept connection may be */
-	bool accepted[JOB_RECIPIENTS_MAX];
-	struct job_result *results;
-	struct reply *reply;
-};
 
 /* What the host said of a recipient. Nothing but its answer to the text (send_text) makes one
  * done. */
@@ -188,7 +210,7 @@ static void send_text(struct transaction *t, const struct conversation_limits *l
 	struct conversation *c = t->c;
 
 	t->text_begun = true;
-	bool answered = write_message(c, t->job, t->reply);
+	bool answered = write_message(t);
 
 	stream_set_timeout(&c->stream, limits->data_ms);
 	if (answered && !c->lmtp && !c->broken)
@@ -336,6 +358,30 @@ static bool is_wanted(struct transaction *t)
 	return false;
 }
 
+/* Nothing has come unasked, and the message is wanted still: most often one call says both. */
+static bool may_begin(struct transaction *t)
+{
+	struct conversation *c = t->c;
+	struct pollfd both[] = { { .fd = c->stream.fd, .events = POLLIN },
+		                 { .fd = c->wanted_by, .events = POLLRDHUP } };
+
+	if (c->tls == NULL && !stream_has_input(&c->stream) && poll(both, 2, 0) == 0)
+		return true;
+	/* Reading an answer would send what is written. */
+	if (!nothing_unasked(c))
+		stream_drop(&c->stream);
+	return in_step(c, "the message", t->reply) && is_wanted(t);
+}
+
+/* A short text is read before the last look at what the host says, and leaves right behind it. */
+static bool begin_text(struct transaction *t)
+{
+	t->ahead = fits_at_once(t->job);
+	if (t->ahead)
+		say_text(t);
+	return may_begin(t);
+}
+
 /* Asks for the text; false: it is not wanted, and those who were accepted have the answer. */
 static bool open_text(struct transaction *t)
 {
@@ -345,7 +391,7 @@ static bool open_text(struct transaction *t)
 	if (said && !t->pipelined)
 		stream_write(&c->stream, VIEW("DATA\r\n"));
 	if (said && read_answer(c, "DATA", true, t->reply) && t->reply->code == 354 &&
-	    in_step(c, "the message", t->reply) && is_wanted(t))
+	    begin_text(t))
 		return true;
 	refuses_kept(t, REFUSAL_OTHER);
 	settle_accepted(t, reply_outcome(t->reply));

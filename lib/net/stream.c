@@ -366,6 +366,11 @@ enum stream_result stream_flush(struct stream *s)
 	return flush_out(s, false);
 }
 
+void stream_drop(struct stream *s)
+{
+	text_clear(&s->out);
+}
+
 void stream_write(struct stream *s, struct view bytes)
 {
 	if (s->write_failed)

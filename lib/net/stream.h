@@ -107,5 +107,7 @@ void stream_format(struct stream *s, const char *format, ...) __attribute__((for
  * A file shorter than that is STREAM_ERROR (EIO) and ends the stream's writing. */
 enum stream_result stream_send_file(struct stream *s, int file, uint64_t offset, uint64_t length);
 enum stream_result stream_flush(struct stream *s);
+/* What was written and has not left does not go out. */
+void stream_drop(struct stream *s);
 
 #endif

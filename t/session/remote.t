@@ -373,6 +373,26 @@ class Early:
             self.ended.put(file.read().endswith(b"\r\n.\r\n"))
 
 
+class Hasty:
+    """Says so much at once with its yes to DATA, and no more."""
+
+    def __init__(self, said):
+        self.said, self.got = said, queue.Queue()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        client, _ = self.listener.accept()
+        with client, client.makefile("rb") as file, contextlib.suppress(OSError):
+            client.sendall(b"220 hasty.test\r\n")
+            while not file.readline().startswith(b"DATA"):
+                client.sendall(b"250 2.0.0 ok\r\n")
+            client.sendall(b"354 go on\r\n" + self.said)
+            client.shutdown(socket.SHUT_WR)
+            self.got.put(file.read())
+
+
 def early_answers():
     """A yes to a text that has not ended is none. The text is more than all buffers hold: it comes while it is being sent."""
     text = b"Subject: early\r\n\r\n" + (b"x" * 998 + b"\r\n") * 30000
@@ -381,6 +401,15 @@ def early_answers():
             host = Early(said)
             is_(remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)], message=text)["a@far.test"][0], outcome, f"early: {said}")
             is_(host.ended.get(), False, "and the text was not ended")
+
+
+def hasty_answers():
+    """A short text is ready before the host is looked at once more: who has said more than 354 by then has none of it."""
+    with RemoteHouse(settings=PATIENT) as remote:
+        for said, status in ((b"250 2.0.0 taken\r\n", "4.5.0"), (b"421 4.3.2 closing\r\n", "4.3.2"), (b"250 2.0.0 tak", "4.4.2")):
+            host = Hasty(said)
+            is_(remote.send(["a@far.test"], hops=[("127.0.0.1", host.port)])["a@far.test"][:2], (RETRY, status), f"hasty: {said}")
+            is_(host.got.get(), b"", "and nothing of the text was sent")
 
 
 DRIPS = 600
@@ -802,6 +831,7 @@ own_faults()
 loops_back()
 many_hosts()
 early_answers()
+hasty_answers()
 odd_hosts()
 few_at_once()
 refused_where_we_were_let_in()
