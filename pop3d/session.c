@@ -163,10 +163,7 @@ static void handle_retr(struct session *s, const struct pop3_command *c)
 	if (!open_message(s, c->message, &m, &bytes))
 		return;
 	stream_format(&s->stream, "+OK %" PRIu64 " octets\r\n", m.size);
-	bool has_dots = bytes.len &&
-	                (bytes.data[0] == '.' || memmem(bytes.data, bytes.len, "\n.", 2) != NULL);
-
-	if (has_dots || m.converts || bytes.len < STREAM_BUFFER_BYTES)
+	if (m.converts || bytes.len < STREAM_BUFFER_BYTES || stream_needs_stuffing(bytes))
 		write_stuffed(&s->stream, bytes);
 	else if (stream_send_file(&s->stream, m.fd, 0, m.size) == STREAM_ERROR) {
 		fail_errno(&why, "send message");

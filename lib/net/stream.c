@@ -384,13 +384,33 @@ void stream_write(struct stream *s, struct view bytes)
 		text_add(&s->out, bytes);
 }
 
+/* Up to the first dot that begins a line, other than the first byte; or all. Dots are looked for:
+ * what encodes files has none, and memmem looks at each byte. */
+static size_t up_to_dot(struct view bytes)
+{
+	for (size_t at = 1; at < bytes.len; at++) {
+		const char *dot = memchr(bytes.data + at, '.', bytes.len - at);
+
+		if (dot == NULL)
+			return bytes.len;
+		at = (size_t)(dot - bytes.data);
+		if (dot[-1] == '\n')
+			return at;
+	}
+	return bytes.len;
+}
+
+bool stream_needs_stuffing(struct view bytes)
+{
+	return bytes.len && (bytes.data[0] == '.' || up_to_dot(bytes) < bytes.len);
+}
+
 void stream_write_stuffed(struct stream *s, struct view bytes, bool *line_start)
 {
 	while (bytes.len) {
 		if (*line_start && bytes.data[0] == '.')
 			stream_write(s, VIEW("."));
-		const char *dot = memmem(bytes.data, bytes.len, "\n.", 2);
-		size_t len = dot ? (size_t)(dot - bytes.data) + 1 : bytes.len;
+		size_t len = up_to_dot(bytes);
 
 		stream_write(s, view_take(bytes, len));
 		*line_start = bytes.data[len - 1] == '\n';

@@ -101,6 +101,8 @@ void stream_write(struct stream *s, struct view bytes);
 /* Text that a line of one dot ends: a dot that begins a line is doubled (RFC 5321 section 4.5.2,
  * RFC 1939 section 3). *line_start: does this piece begin a line? Kept from piece to piece. */
 void stream_write_stuffed(struct stream *s, struct view bytes, bool *line_start);
+/* Has such a text a line that begins with a dot? */
+bool stream_needs_stuffing(struct view bytes);
 void stream_format(struct stream *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Sends length bytes of a file from offset, behind what is buffered: by sendfile, or
  * through the buffer where they fit into it.  The file's own position does not move.

@@ -454,6 +454,11 @@ static void check_stuffing(void)
 		close_pair(&s);
 	}
 	ok(wrong == 0, "a dot that begins a line is doubled, wherever the pieces are cut");
+	ok(stream_needs_stuffing(VIEW(".")) && stream_needs_stuffing(VIEW("a.\r\n.b")) &&
+	           stream_needs_stuffing(VIEW("a..\n.")) &&
+	           !stream_needs_stuffing(VIEW("a.b\r\n")) &&
+	           !stream_needs_stuffing(VIEW("a..\n")) && !stream_needs_stuffing(VIEW("")),
+	   "and known");
 }
 
 int main(void)
