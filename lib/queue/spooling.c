@@ -254,7 +254,8 @@ static int step(struct spool_writer *w, const struct wire_out *out, enum spool_t
  * What a crash leaves after each call: up to COMMITTED an open file, which recovery moves to torn/;
  * after it a file whose header says committed but whose bytes may be torn (moved there, by its
  * checksums) or whole (live again: at worst a duplicate, since the client was told nothing); after
- * the sync a whole one.
+ * the sync a whole one. After the sync every start takes it, and a queued that runs hears that it
+ * is to be taken, or the sending fails (spool.h): no answer is waited for.
  */
 static int finish_steps(struct spool_writer *w, const struct envelope *e, struct wire_out *out,
                         struct spool_refusal *refusal)
@@ -274,7 +275,9 @@ static int finish_steps(struct spool_writer *w, const struct envelope *e, struct
 		return refuse(refusal, "4.3.0", "cannot write the message, try again later");
 	}
 	wire_begin(out, SPOOL_LIVE);
-	return step(w, out, SPOOL_ACCEPTED, refusal);
+	enum wire_result sent = wire_send(w->queued, out);
+
+	return sent == WIRE_OK ? 0 : line_lost(w, sent, refusal);
 }
 
 int spool_finish(struct spool_writer *w, const struct envelope *e, struct spool_refusal *refusal)

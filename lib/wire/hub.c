@@ -181,7 +181,7 @@ static void line_end(struct hub_line *line)
 	loop_unwatch(line->server->loop, &line->watch);
 	list_remove(&line->resting);
 	hash_remove(&line->server->known, &line->known);
-	wire_hang_up(line->watch.fd);
+	line->unheard = wire_hang_up(line->watch.fd);
 	line->watch.fd = -1;
 	note(line);
 }

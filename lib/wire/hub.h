@@ -45,6 +45,8 @@ struct hub_line {
 	struct link resting;         /* in server->idle_lines */
 	struct link noted;           /* in server->noted: the loop has something to do for it */
 	bool dropped;                /* its end is noted; the descriptor is closed already */
+	unsigned char unheard; /* then: the type of the first message that its peer had sent and
+	                          nobody read; 0: none */
 };
 
 struct hub {

@@ -7,9 +7,13 @@
  *     SPOOL_RECIPIENT, when they are many (no answer)
  *     SPOOL_COMMIT     -> SPOOL_COMMITTED: header and envelope are written
  *     ... the writer calls fsync on its descriptor ...
- *     SPOOL_LIVE       -> SPOOL_ACCEPTED: only now may the writer say 250
+ *     SPOOL_LIVE (no answer): once that is sent the writer may say 250
  *
- * SPOOL_ABANDON at any time before SPOOL_LIVE, or the end of the line: the file is removed.
+ * SPOOL_ABANDON at any time before SPOOL_LIVE, or the end of the line: the file is removed. From
+ * SPOOL_COMMITTED on only the writer can end its message. SPOOL_LIVE that could be sent is heard:
+ * queued reads it also at the end of the line, and a queued that dies before it leaves a file that
+ * the next one takes. Where it cannot be sent the file goes with the line, and the writer may not
+ * say 250.
  * SPOOL_REFUSED instead of an answer ends the message: queued has removed the file, and the line is
  * free for the next one. So does SPOOL_ENDED, which comes at any time before SPOOL_COMMITTED and
  * instead of any answer (others need the room): what the writer has said meanwhile of that message
@@ -29,7 +33,6 @@ enum spool_type {
 	                    envelope_recipient: the last, or all */
 	SPOOL_COMMITTED,
 	SPOOL_LIVE,
-	SPOOL_ACCEPTED,
 	SPOOL_ABANDON,
 	SPOOL_REFUSED, /* bool permanent, string status, string text */
 	SPOOL_ENDED    /* string id, then as SPOOL_REFUSED */

@@ -423,14 +423,14 @@ enum wire_result wire_receive(int fd, struct wire_in *in)
 
 /* A packet goes, its descriptors too; the buffer keeps what the caller may still read. false: there
  * was none. With SO_PASSCRED an empty one differs from the end. */
-static bool discard(int fd)
+static bool discard(int fd, unsigned char *first)
 {
 	union {
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof(int) * WIRE_FDS_MAX) +
 		          CMSG_SPACE(sizeof(int) * 4 /* credentials */)];
 	} control;
-	char byte;
+	unsigned char byte;
 	struct iovec bytes = { &byte, 1 };
 	struct msghdr message = { .msg_iov = &bytes,
 		                  .msg_iovlen = 1,
@@ -439,15 +439,19 @@ static bool discard(int fd)
 	struct wire_in in = { 0 };
 	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
+	/* That its peer has gone without having read all comes first, once. */
 	if (n < 0)
-		return errno == EINTR;
+		return errno == EINTR || errno == ECONNRESET;
+	if (n > 0 && *first == 0)
+		*first = byte;
 	take_fds(&message, &in);
 	wire_in_close(&in);
 	return n > 0 || message.msg_controllen > 0;
 }
 
-void wire_hang_up(int fd)
+unsigned char wire_hang_up(int fd)
 {
+	unsigned char first = 0;
 	int on = 1;
 
 	/* After this no more can be sent to it. */
@@ -457,9 +461,10 @@ void wire_hang_up(int fd)
 #else
 	(void)on;
 #endif
-	while (discard(fd))
+	while (discard(fd, &first))
 		;
 	close(fd);
+	return first;
 }
 
 enum wire_result wire_receive_now(int fd, struct wire_in *in)

@@ -77,8 +77,9 @@ void wire_in_close(struct wire_in *in);
  * of system calls lets no program of the house (lib/base/sandbox-seccomp.c). */
 void wire_close_given(int fd);
 /* Ends a line whose peer may have left descriptors in it that nobody has received, and which the
- * kernel would close with it. */
-void wire_hang_up(int fd);
+ * kernel would close with it. The type of the first message that nobody has received, 0 where there
+ * is none: what the peer could send is there, and all else that it sends fails. */
+unsigned char wire_hang_up(int fd);
 /* A message held a secret: its bytes are wiped, the descriptors in `out` stay. */
 void wire_out_wipe(struct wire_out *out);
 void wire_receive_wipe(void); /* what the last wire_receive left in its buffer */

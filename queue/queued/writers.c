@@ -374,16 +374,11 @@ static void commit(struct writer *w, struct wire_in *in)
 	hub_line_send(&w->line, &reply);
 }
 
-/* The writer has synced: the message is ours from here on, also if the answer does not reach it. */
-static void make_live(struct writer *w, struct wire_in *in)
+/* The writer has synced: the message is ours from here on, and its client may know. */
+static struct message *make_live(struct writer *w)
 {
-	struct writers *ws = writers_of(&w->line);
 	struct message *m = w->message;
 
-	if (!wire_end(in) || w->fd < 0 || !w->committed) {
-		broken(w, "no committed message");
-		return;
-	}
 	/* Without the byte it is a committed file, which recovery makes live as well. */
 	if (queuedir_make_live(w->fd) < 0)
 		log_warn("event=live-mark-failed reason=\"%m\"");
@@ -391,9 +386,28 @@ static void make_live(struct writer *w, struct wire_in *in)
 	w->fd = -1;
 	w->message = NULL;
 	w->committed = false;
-	wire_begin(&reply, SPOOL_ACCEPTED);
-	hub_line_send(&w->line, &reply);
-	ws->with.accepted(ws->with.context, m);
+	return m;
+}
+
+static void hand_on(struct writer *w)
+{
+	struct writers *ws = writers_of(&w->line);
+
+	ws->with.accepted(ws->with.context, make_live(w));
+}
+
+static void live(struct writer *w, struct wire_in *in)
+{
+	if (!wire_end(in) || w->fd < 0 || !w->committed)
+		broken(w, "no committed message");
+	else
+		hand_on(w);
+}
+
+/* The line has ended, with something that its writer could still send: it has said 250 then. */
+static bool has_synced(const struct writer *w)
+{
+	return w->fd >= 0 && w->committed && w->line.unheard == SPOOL_LIVE;
 }
 
 static void opened(struct hub_line *line)
@@ -403,7 +417,12 @@ static void opened(struct hub_line *line)
 
 static void closed(struct hub_line *line)
 {
-	abandon(writer_of(line));
+	struct writer *w = writer_of(line);
+
+	if (has_synced(w))
+		hand_on(w);
+	else
+		abandon(w);
 }
 
 static void message(struct hub_line *line, struct wire_in *in)
@@ -417,7 +436,7 @@ static void message(struct hub_line *line, struct wire_in *in)
 	case SPOOL_OPEN: open_message(w, in); break;
 	case SPOOL_RECIPIENT: more_recipients(w, in); break;
 	case SPOOL_COMMIT: commit(w, in); break;
-	case SPOOL_LIVE: make_live(w, in); break;
+	case SPOOL_LIVE: live(w, in); break;
 	case SPOOL_ABANDON: abandon(w); break;
 	default: broken(w, "message of an unknown type"); break;
 	}
@@ -469,17 +488,28 @@ static bool any_open(const struct hub *hub, uint64_t id)
 	return false;
 }
 
-static void abandon_all(const struct hub *hub)
+/* Nothing more can be said by then. */
+static void end_all(const struct hub *hub)
 {
-	LIST_EACH(line, &hub->lines, struct hub_line, all)
-		abandon(writer_of(line));
+	LIST_EACH(line, &hub->lines, struct hub_line, all) {
+		struct writer *w = writer_of(line);
+
+		hub_line_drop(line, NULL);
+		if (has_synced(w)) {
+			struct message *m = make_live(w);
+
+			message_free(&m); /* the next start takes it */
+		} else {
+			abandon(w);
+		}
+	}
 }
 
 void writers_end(struct writers *ws)
 {
-	abandon_all(&ws->smtpd);
-	abandon_all(&ws->pickup);
-	abandon_all(&ws->bounce);
+	end_all(&ws->smtpd);
+	end_all(&ws->pickup);
+	end_all(&ws->bounce);
 }
 
 bool writers_have(const struct writers *ws, uint64_t id)

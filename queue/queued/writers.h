@@ -32,8 +32,9 @@ void writers_stop(struct writers *ws);
 /* Is a writer in the middle of this message (0: of any)? */
 bool writers_have(const struct writers *ws, uint64_t id);
 bool writers_busy(const struct writers *ws);
-/* At the end: what is still open was never acknowledged, and is removed, so that a clean stop
- * leaves whole files alone. */
+/* At the end, when the loop does not run any more: the lines are shut, so that no writer can say
+ * that it has synced; what is still open then was never acknowledged, and is removed, so that a
+ * clean stop leaves whole files alone. */
 void writers_end(struct writers *ws);
 
 #endif

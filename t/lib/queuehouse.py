@@ -9,16 +9,20 @@
 Without a script an agent's jobs wait for the test; house.agents["remote"].answer = lambda job: {...} answers them
 all by itself.
 """
+import fcntl
 import hashlib
 import os
 import pathlib
 import queue
 import re
+import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
+import termios
 import threading
 
 import waiting
@@ -26,8 +30,8 @@ import wirehouse
 from smtphouse import serve
 from wirehouse import ENVELOPE, ENVELOPE_ONWARD, ENVELOPE_RECIPIENT, Out, accept, dial, pair, receive, send
 
-(SPOOL_OPEN, SPOOL_FILE, SPOOL_RECIPIENT, SPOOL_COMMIT, SPOOL_COMMITTED, SPOOL_LIVE, SPOOL_ACCEPTED, SPOOL_ABANDON,
- SPOOL_REFUSED, SPOOL_ENDED) = range(16, 26)
+(SPOOL_OPEN, SPOOL_FILE, SPOOL_RECIPIENT, SPOOL_COMMIT, SPOOL_COMMITTED, SPOOL_LIVE, SPOOL_ABANDON,
+ SPOOL_REFUSED, SPOOL_ENDED) = range(16, 25)
 RESOLVE_EXPAND, RESOLVE_TARGET, RESOLVE_REFUSALS = 20, 21, 22
 FULL, UNKNOWN = 0, 1
 JOB_BEGIN, JOB_RECIPIENT, JOB_RESULT, JOB_FINISHED = 16, 17, 18, 19
@@ -99,8 +103,15 @@ class Writer:
         self.kept = []
         self.ask(out, SPOOL_COMMITTED)
 
-    def live(self):
-        self.ask(Out(SPOOL_LIVE), SPOOL_ACCEPTED)
+    def live(self, heard=True):
+        """No answer comes; the test goes on when queued has read it, or is gone."""
+        send(self.line, Out(SPOOL_LIVE))
+        while heard and self.unread() and not select.select([self.line], [], [], 0.0005)[0]:
+            pass
+
+    def unread(self):
+        """Bytes that queued has not received."""
+        return struct.unpack("i", fcntl.ioctl(self.line, termios.TIOCOUTQ, bytes(4)))[0]
 
     def ended(self):
         """That the message was ended, which comes unasked: its id, and why."""

@@ -9,9 +9,11 @@
 import os
 import pathlib
 import re
+import select
 import socket
 import tempfile
 import threading
+import time
 
 import wirehouse
 from wirehouse import ENVELOPE, ENVELOPE_RECIPIENT, In, Out, accept, receive, send
@@ -21,8 +23,8 @@ CONNECTION_PROGRESS = 22
 SMTP, SUBMISSION = 0, 1
 RESOLVE_CLIENT, RESOLVE_SENDER, RESOLVE_RECIPIENT, RESOLVE_VERDICT = 16, 17, 18, 19
 ACCEPT, RELAY, REJECT, LATER = 0, 1, 2, 3
-(SPOOL_OPEN, SPOOL_FILE, SPOOL_RECIPIENT, SPOOL_COMMIT, SPOOL_COMMITTED, SPOOL_LIVE, SPOOL_ACCEPTED, SPOOL_ABANDON,
- SPOOL_REFUSED, SPOOL_ENDED) = range(16, 26)
+(SPOOL_OPEN, SPOOL_FILE, SPOOL_RECIPIENT, SPOOL_COMMIT, SPOOL_COMMITTED, SPOOL_LIVE, SPOOL_ABANDON,
+ SPOOL_REFUSED, SPOOL_ENDED) = range(16, 25)
 DNS_NAME, DNS_HOSTS = 18, 19
 AUTH_BEGIN, AUTH_ANSWER, AUTH_CANCEL, AUTH_CHALLENGE, AUTH_RESULT = range(16, 21)
 SPOOL_OFFSET = 256
@@ -79,27 +81,48 @@ class Message:
 
 
 class Queue:
-    """Keeps messages; `refuse` maps a step (SPOOL_OPEN, SPOOL_COMMIT, SPOOL_LIVE) to (permanent, status, text).
-    `ends`: every message is ended as soon as its writer has the file, by these words."""
+    """Keeps messages; `refuse` maps a step (SPOOL_OPEN, SPOOL_COMMIT) to (permanent, status, text).
+    `ends`: every message is ended as soon as its writer has the file, by these words.
+    `hang_up_at`: a step at which it hangs up; `hang_up_behind`: once it has answered that."""
 
     def __init__(self, directory):
-        self.directory, self.messages, self.refuse, self.hang_up_at, self.ends = directory, [], {}, None, None
-        self.lock = threading.Lock()
+        self.directory, self.kept, self.refuse, self.hang_up_at, self.hang_up_behind, self.ends = directory, [], {}, None, None, None
+        self.turn, self.lines = threading.Lock(), set()
+
+    @property
+    def messages(self):
+        """With all that has been said by now: the last word of a message has no answer for which a writer would wait."""
+        while True:
+            with self.turn:
+                if not self.lines or not select.select(list(self.lines), [], [], 0)[0]:
+                    return self.kept
+            time.sleep(0)
 
     def serve(self, line):
         message = None
-        while (packet := receive(line)) is not None:
-            if packet.kind == self.hang_up_at:
-                return
-            if packet.kind in self.refuse:
-                permanent, status, text = self.refuse[packet.kind]
-                send(line, Out(SPOOL_REFUSED).byte(permanent).view(status).view(text))
-                if message and message.state != "live":  # that one was the last on this line
-                    message.state = "refused"
-                continue
-            message = self.step(line, packet, message)
-        if message and message.state != "live":
-            message.abandon()
+        self.lines.add(line)
+        try:
+            while True:
+                select.select([line], [], [])
+                with self.turn:
+                    if (packet := receive(line)) is None or packet.kind == self.hang_up_at:
+                        return
+                    if packet.kind in self.refuse:
+                        permanent, status, text = self.refuse[packet.kind]
+                        send(line, Out(SPOOL_REFUSED).byte(permanent).view(status).view(text))
+                        if message and message.state != "live":  # that one was the last on this line
+                            message.state = "refused"
+                        continue
+                    behind = packet.kind == self.hang_up_behind
+                    if behind:
+                        line.shutdown(socket.SHUT_RD)
+                    message = self.step(line, packet, message)
+                    if behind:
+                        return
+        finally:
+            self.lines.discard(line)
+            if message and message.state != "live":
+                message.abandon()
 
     @staticmethod
     def take_recipients(packet, message):
@@ -110,9 +133,8 @@ class Queue:
 
     def step(self, line, packet, message):
         if packet.kind == SPOOL_OPEN:
-            with self.lock:
-                message = Message(len(self.messages) + 1)
-                self.messages.append(message)
+            message = Message(len(self.kept) + 1)
+            self.kept.append(message)
             message.announced, message.client = packet.u64(), packet.address()
             message.uid = packet.u32()
             packet.end()
@@ -137,7 +159,6 @@ class Queue:
         elif packet.kind == SPOOL_LIVE:
             message.bytes = message.path.read_bytes()[SPOOL_OFFSET:]
             message.state = "live"
-            send(line, Out(SPOOL_ACCEPTED))
         elif packet.kind == SPOOL_ABANDON:
             message.abandon()
         return message

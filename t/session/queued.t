@@ -643,14 +643,14 @@ def writers():
         w.commit()
         ok(house.path(id).read_bytes()[41:42] == b"c", "committed is a state of the file")
         w.live()
-        ok(house.path(id).read_bytes()[41:42] == b"l", "live another")
         second = w.open()
+        ok(house.path(id).read_bytes()[41:42] == b"l", "live another")
         ok(second > id, "the line takes the next message, with a later id")
         send(w.line, Out(SPOOL_ABANDON))
         for name, act in (("a size that is not the file's", lambda w: w.commit(size=5)),
                           ("another writer's origin", lambda w: w.commit(origin=BOUNCE)),
                           ("a sender with a line end", lambda w: w.commit(sender="a\n@b.test")),
-                          ("live before committed", lambda w: w.live()),
+                          ("live before committed", lambda w: (w.live(), w.open())),
                           ("a checksum too short", lambda w: w.commit(checksum=b"x"))):
             w = house.writer()
             w.open()
@@ -778,6 +778,34 @@ def many():
         house.agents["remote"].answer = lambda job: DONE
         house.ask(CONTROL_QUEUE_RETRY, "")
         ok(gone(house), "and flushed")
+
+
+def said_and_gone():
+    """A writer has said 250 as soon as it could send that it has synced: queued hears it, whatever becomes of the line first."""
+    with House() as house:
+        for name in ("a new line of the same worker ends it", "its writer says nothing"):
+            w = house.writer()
+            w.line.close()
+            w.line = dial(house.wires["smtpd.spool"], "spool", 7)
+            w.open()
+            w.write(MESSAGE)
+            w.recipients(["a@far.test"])
+            w.commit()
+            os.fsync(w.fd)
+            house.program.signal(signal.SIGSTOP)
+            newer = dial(house.wires["smtpd.spool"], "spool", 7)
+            if "nothing" not in name:
+                w.live(heard=False)
+            w.close()
+            house.program.signal(signal.SIGCONT)
+            if "nothing" in name:
+                ok(gone(house), f"{name}: it is not taken")
+            else:
+                job = house.agents["remote"].job()
+                is_(job.id, w.id, f"{name}: it is delivered")
+                job.finish(DONE)
+                ok(gone(house), "once")
+            newer.close()
 
 
 def resolved_goes():
@@ -975,7 +1003,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, contested, waits_over_restart, long_job, strange_agents, reports, strangers, dead_targets, strangers_wait, nobody_waits, lessons, short_lesson, many_lessons, no_loops, lifetimes, writers, windows, steering, many,
+for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, contested, waits_over_restart, long_job, strange_agents, reports, strangers, dead_targets, strangers_wait, nobody_waits, lessons, short_lesson, many_lessons, no_loops, lifetimes, writers, said_and_gone, windows, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()

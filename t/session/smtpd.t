@@ -393,7 +393,7 @@ def starttls(house):
 
 
 def trouble(house):
-    for step, name in ((smtphouse.SPOOL_OPEN, "open"), (smtphouse.SPOOL_COMMIT, "commit"), (smtphouse.SPOOL_LIVE, "live")):
+    for step, name in ((smtphouse.SPOOL_OPEN, "open"), (smtphouse.SPOOL_COMMIT, "commit")):
         client = house.client()
         client.ask("EHLO me.test")
         house.queue.refuse = {step: (False, "4.3.1", "disk full")}
@@ -412,6 +412,15 @@ def trouble(house):
         client.close()
     client = house.client()
     client.ask("EHLO me.test")
+    house.queue.hang_up_behind = smtphouse.SPOOL_COMMIT
+    answer = deliver(house, "x: y\r\n\r\n", client)
+    ok(answer.startswith("451 4.3.0"), "queued cannot be told that the message is on the disk", answer)
+    house.queue.hang_up_behind, house.queue.hang_up_at = None, smtphouse.SPOOL_LIVE
+    answer = deliver(house, "x: y\r\n\r\n", client)
+    ok(answer.startswith("250"), "a queued that dies when it was told has it on the disk", answer)
+    house.queue.hang_up_at = None
+    answer = deliver(house, "x: y\r\n\r\n", client)
+    ok(answer.startswith("250"), "and the next message passes", answer)
     for body, kind in ((b"x\r\n", "small"), (LINE * 20000, "large")):
         house.queue.ends = "others need the room"
         answer = deliver(house, b"x: y\r\n\r\n" + body, client)

@@ -28,7 +28,7 @@ HUBS = ["queued", "resolved", "authd", "dnsd", "porter", "logd"]
 WIRES = {"queued.spool": "spool", "resolved.resolve": "resolve", "authd.auth": "auth", "dnsd.dns": "dns",
          "porter.connection": "connection"}
 SO_TIMESTAMP = 29
-ANNOUNCE, SPOOL_OPEN, SPOOL_ABANDON, RESOLVE_EXPAND = 16, 16, 23, 20
+ANNOUNCE, SPOOL_OPEN, SPOOL_ABANDON, RESOLVE_EXPAND = 16, 16, 22, 20
 
 
 def greet(wire, protocol, fd):

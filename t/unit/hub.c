@@ -30,6 +30,7 @@ static struct hub hub;
 static int shared[2], peers[PEERS];
 static unsigned opened, closed, idle_calls, until_closed, until_idle, until_opened;
 static bool inside, nested, broken_seen;
+static unsigned unheard;
 static bool drop_in_closed;
 
 static bool is_there(void)
@@ -67,6 +68,7 @@ static void on_opened(struct hub_line *line)
 static void on_closed(struct hub_line *line)
 {
 	nested = nested || inside;
+	unheard = line->unheard;
 	closed++;
 	hub_line_drop(line, "again"); /* says nothing */
 	if (drop_in_closed)
@@ -235,6 +237,34 @@ static void test_drop(void)
 	finish(PEERS);
 }
 
+/* What a peer could still say is known when its line ends: it leaves without having read all that
+ * was sent to it, or the loop first comes to another line of the same worker. */
+static void test_unheard(void)
+{
+	struct wire_out out = { 0 };
+
+	start(false);
+	wire_begin(&out, ECHO);
+	hub_line_send(list_owner(hub.lines.last, struct hub_line, all), &out);
+	wire_out_free(&out);
+	say(0, SET_IDLE);
+	say(0, ECHO);
+	close(peers[0]);
+	run_until(0, 1, 0);
+	ok(unheard == SET_IDLE, "the first that it said is known (%u)", unheard);
+	peers[0] = wire_dial(shared[1], "test", 7);
+	run_until(PEERS + 1, 1, 0);
+	int second = wire_dial(shared[1], "test", 7);
+
+	say(0, ECHO);
+	run_until(PEERS + 2, 2, 0);
+	ok(unheard == ECHO, "also where a newer line ends it (%u)", unheard);
+	close(peers[0]);
+	peers[0] = second;
+	finish(PEERS + 2);
+	ok(unheard == 0, "and there may be none");
+}
+
 static void test_worker_numbers(void)
 {
 	start(false);
@@ -385,6 +415,7 @@ int main(void)
 	test_idle();
 	test_stop();
 	test_drop();
+	test_unheard();
 	test_worker_numbers();
 	test_listens();
 	test_many();

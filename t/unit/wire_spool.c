@@ -111,7 +111,7 @@ static void no_answer(void)
 	wire_pair(ends);
 	struct spool_writer w = { .queued = ends[0], .fd = -1 };
 
-	wire_begin(&out, SPOOL_ACCEPTED);
+	wire_begin(&out, SPOOL_COMMITTED);
 	wire_send(ends[1], &out);
 	wire_out_free(&out);
 	said_begin();
