@@ -57,7 +57,7 @@ int queuedir_make_live(int fd)
 /* ---- files ---- */
 
 /* Without noting when it was read, which is a write for each message: the owner may say so. */
-static int open_quietly(int directory, const char *name, int flags)
+int queuedir_open_known(int directory, const char *name, int flags)
 {
 	int all = flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 	int fd = openat(directory, name, all | O_NOATIME, 0 /* nothing is made */);
@@ -68,7 +68,7 @@ static int open_quietly(int directory, const char *name, int flags)
 int queuedir_open_sized(int directory, const char *name, int flags, uint64_t *size)
 {
 	struct stat st;
-	int fd = open_quietly(directory, name, flags);
+	int fd = queuedir_open_known(directory, name, flags);
 
 	if (fd < 0)
 		return -1;

@@ -27,6 +27,8 @@ int queuedir_make_live(int fd);
 int queuedir_open(int directory, const char *name, int flags);
 /* The same, and how long it is. */
 int queuedir_open_sized(int directory, const char *name, int flags, uint64_t *size);
+/* The same of what is known to be an ordinary file: nobody looks. */
+int queuedir_open_known(int directory, const char *name, int flags);
 /* What errno of queuedir_open says of something that is no ordinary file. */
 bool queuedir_is_stray(int error);
 const char *queuedir_error(int error); /* its words */

@@ -11,6 +11,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/queue/checksum.h"
+#include "lib/queue/queuefile.h"
 #include "lib/wire/dial.h"
 
 static int refuse(struct spool_refusal *refusal, const char *status, const char *text)
@@ -27,6 +28,7 @@ static void forget_file(struct spool_writer *w)
 		close(w->fd);
 	w->fd = -1;
 	text_clear(&w->buffer);
+	text_clear(&w->lines);
 	wire_begin(&w->recipients, SPOOL_RECIPIENT);
 }
 
@@ -111,10 +113,13 @@ static void writer_prepare(struct spool_writer *w)
 {
 	if (w->buffer.max == 0)
 		text_init(&w->buffer, SPOOL_BUFFER_BYTES);
+	if (w->lines.max == 0)
+		text_init(&w->lines, SPOOL_LINES_BYTES);
 	if (w->hash == NULL)
 		w->hash = checksum_new();
 	checksum_begin(w->hash);
 	text_clear(&w->buffer);
+	text_clear(&w->lines);
 	wire_begin(&w->recipients, SPOOL_RECIPIENT);
 	w->written = w->unheard = 0;
 }
@@ -226,6 +231,8 @@ int spool_add_recipient(struct spool_writer *w, const struct envelope_recipient 
 {
 	if (w->fd < 0)
 		return refuse(refusal, "4.3.0", "the message has no file");
+	if (!w->lines.full)
+		queue_recipient_encode(&w->lines, r);
 	envelope_recipient_put(&w->recipients, r);
 	if (w->recipients.bytes.len < SPOOL_PACKET_BYTES)
 		return 0;
@@ -250,6 +257,19 @@ static int step(struct spool_writer *w, const struct wire_out *out, enum spool_t
 	return 0;
 }
 
+/* The envelope with the last of the text, as queued would write it behind that: then it need not.
+ * Where it is long, queued does. */
+static int write_end(struct spool_writer *w, const struct envelope *e,
+                     struct spool_refusal *refusal)
+{
+	size_t before = w->buffer.len;
+
+	queue_envelope_encode(&w->buffer, e);
+	if (w->lines.full || w->buffer.full || !text_add(&w->buffer, text_view(&w->lines)))
+		text_cut_back(&w->buffer, before);
+	return flush(w, refusal);
+}
+
 /*
  * What a crash leaves after each call: up to COMMITTED an open file, which recovery moves to torn/;
  * after it a file whose header says committed but whose bytes may be torn (moved there, by its
@@ -262,7 +282,7 @@ static int finish_steps(struct spool_writer *w, const struct envelope *e, struct
 {
 	struct spool_message m = { .bytes = w->written };
 
-	if (flush(w, refusal) != 0)
+	if (write_end(w, e, refusal) != 0)
 		return -1;
 	checksum_end(w->hash, m.checksum);
 	spool_commit_put(out, e, &m);
@@ -311,6 +331,7 @@ void spool_writer_free(struct spool_writer *w)
 	spool_abandon(w);
 	hang_up(w);
 	text_free(&w->buffer);
+	text_free(&w->lines);
 	wire_out_free(&w->recipients);
 	free(w->hash);
 	w->hash = NULL;

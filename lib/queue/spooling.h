@@ -13,6 +13,7 @@ struct checksum;
 
 enum {
 	SPOOL_BUFFER_BYTES = 32768, /* what a writer collects before it writes */
+	SPOOL_LINES_BYTES = 16384,  /* of recipients that it writes itself */
 	SPOOL_LISTEN_BYTES = 262144 /* and writes before it hears whether it may go on */
 };
 
@@ -26,6 +27,7 @@ struct spool_writer {
 	uint64_t unheard;           /* bytes in the file since queued was last listened to */
 	struct text buffer;         /* unwritten bytes; flushed in large writes */
 	struct wire_out recipients; /* not yet sent */
+	struct text lines;          /* all recipients, as the file has them; full: too many */
 	struct checksum *hash;      /* running */
 };
 

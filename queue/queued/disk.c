@@ -212,7 +212,7 @@ int disk_create(struct disk *d, uint64_t *id)
 }
 
 int disk_commit(struct disk *d, int fd, struct queue_header *header, struct text *head,
-                const struct text *recipients)
+                const struct text *recipients, bool has_envelope)
 {
 	char bytes[QUEUE_HEADER_BYTES];
 	uint64_t offset = QUEUE_HEADER_BYTES + header->message_bytes + header->extra_bytes;
@@ -226,11 +226,13 @@ int disk_commit(struct disk *d, int fd, struct queue_header *header, struct text
 	header->envelope_bytes = head->len;
 	header->state = QUEUE_COMMITTED;
 	queue_header_encode(header, text_view(head), &d->key, bytes);
-	if (pwrite_whole(fd, text_string(head), head->len, offset) < 0 ||
+	if ((!has_envelope && pwrite_whole(fd, text_string(head), head->len, offset) < 0) ||
 	    pwrite_whole(fd, bytes, sizeof bytes, 0) < 0)
 		return -1;
-	d->fresh[header->id % DISK_FRESH_MAX].header = *header;
-	d->fresh[header->id % DISK_FRESH_MAX].written_ms = clock_ms();
+	struct disk_fresh *fresh = &d->fresh[header->id % DISK_FRESH_MAX];
+
+	*fresh = (struct disk_fresh){ .id = header->id, .written_ms = clock_ms() };
+	memcpy(fresh->checksum, header->checksum, sizeof fresh->checksum);
 	return 0;
 }
 
@@ -242,16 +244,17 @@ int disk_reader(struct disk *d, uint64_t id)
 	return queuedir_open(d->directory, name, O_RDONLY);
 }
 
-static bool take_fresh(struct disk *d, uint64_t id, struct queue_header *header)
+static bool take_fresh(struct disk *d, const struct queue_header *taken,
+                       struct queue_header *header)
 {
-	int64_t *written_ms = &d->fresh[id % DISK_FRESH_MAX].written_ms;
+	struct disk_fresh *fresh = &d->fresh[taken->id % DISK_FRESH_MAX];
 
-	*header = d->fresh[id % DISK_FRESH_MAX].header;
-	bool is_fresh = header->id == id && clock_ms() - *written_ms <= DISK_FRESH_MS;
-
-	if (header->id == id)
-		*written_ms = INT64_MIN / 2;
-	return is_fresh;
+	if (fresh->id != taken->id)
+		return false;
+	fresh->id = 0;
+	*header = *taken;
+	memcpy(header->checksum, fresh->checksum, sizeof header->checksum);
+	return clock_ms() - fresh->written_ms <= DISK_FRESH_MS;
 }
 
 static bool is_taken(const struct queue_header *h, const struct queue_header *taken)
@@ -261,13 +264,10 @@ static bool is_taken(const struct queue_header *h, const struct queue_header *ta
 }
 
 /* FILE_WHOLE: it is the one that was taken. */
-static enum file_result read_header(struct disk *d, int fd, const struct queue_header *taken,
+static enum file_result read_header(int fd, const struct queue_header *taken,
                                     struct queue_header *header)
 {
 	char bytes[QUEUE_HEADER_BYTES];
-
-	if (take_fresh(d, taken->id, header))
-		return is_taken(header, taken) ? FILE_WHOLE : FILE_SHORT;
 	enum file_result got = file_read_at(fd, bytes, sizeof bytes, 0);
 
 	if (got == FILE_WHOLE &&
@@ -277,9 +277,23 @@ static enum file_result read_header(struct disk *d, int fd, const struct queue_h
 	return got;
 }
 
+/* Made by us a moment ago, and no other file has got its name since. */
+static int open_fresh(const struct disk *d, uint64_t id, bool *damaged)
+{
+	char name[QUEUEDIR_NAME_MAX];
+
+	queuedir_name(id, name);
+	int fd = queuedir_open_known(d->directory, name, O_RDONLY);
+
+	*damaged = fd < 0 && queuedir_is_stray(errno);
+	return fd;
+}
+
 int disk_message(struct disk *d, const struct queue_header *taken, struct queue_header *header,
                  bool *damaged)
 {
+	if (take_fresh(d, taken, header))
+		return open_fresh(d, taken->id, damaged);
 	char name[QUEUEDIR_NAME_MAX];
 	uint64_t size, least = QUEUE_HEADER_BYTES + taken->message_bytes + taken->extra_bytes +
 	                       taken->envelope_bytes;
@@ -288,7 +302,7 @@ int disk_message(struct disk *d, const struct queue_header *taken, struct queue_
 	int fd = queuedir_open_sized(d->directory, name, O_RDONLY, &size);
 	enum file_result got = fd < 0         ? FILE_FAILED
 	                       : size < least ? FILE_SHORT
-	                                      : read_header(d, fd, taken, header);
+	                                      : read_header(fd, taken, header);
 	int error = errno;
 
 	*damaged = fd < 0 ? queuedir_is_stray(errno) : got == FILE_SHORT;

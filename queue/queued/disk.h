@@ -14,7 +14,7 @@
 #include "lib/base/reason.h"
 #include "lib/queue/queuedir.h"
 
-enum { DISK_ODD_MAX = 1000, DISK_FRESH_MAX = 256, DISK_FRESH_MS = 1000 };
+enum { DISK_ODD_MAX = 1000, DISK_FRESH_MAX = 4096, DISK_FRESH_MS = 5000 };
 
 /* What stood in the queue at the start and is not served. */
 struct disk_odd {
@@ -35,10 +35,12 @@ struct disk {
 	uint64_t stop_us;    /* of the clean stop whose records were kept (kept.h); 0: none were */
 	uint32_t random[64]; /* drawn ahead */
 	unsigned random_left;
-	/* Headers that were written within the last DISK_FRESH_MS, each for one reading, by id. */
-	struct {
-		struct queue_header header;
+	/* Of files that were written within the last DISK_FRESH_MS, each for one reading, by id:
+	 * enough for all that are on their way to their agents, few of which meet in a place. */
+	struct disk_fresh {
+		uint64_t id; /* 0: none */
 		int64_t written_ms;
+		unsigned char checksum[SPOOL_CHECKSUM_BYTES];
 	} fresh[DISK_FRESH_MAX];
 };
 
@@ -60,13 +62,15 @@ uint64_t disk_space(const struct disk *d); /* bytes free for new messages */
 
 /* A new file under its final name; -1 with errno. */
 int disk_create(struct disk *d, uint64_t *id);
-/* Envelope (head and recipients, one behind the other), then the header that makes it committed. */
+/* Envelope (head and recipients, one behind the other) unless its writer has written it, then the
+ * header that makes it committed. It seals what the envelope should be: another one in the file is
+ * damage. */
 int disk_commit(struct disk *d, int fd, struct queue_header *header, struct text *head,
-                const struct text *recipients);
+                const struct text *recipients, bool has_envelope);
 int disk_reader(struct disk *d, uint64_t id); /* read only; -1 with errno */
 /* The same of a whole message, and its header; *damaged: the file is another one than was taken, or
- * shorter (then -1). The first time, and shortly after it was written, the header is not read
- * again: most messages are delivered at once. */
+ * shorter (then -1). The first time, and shortly after it was written, nothing of it is looked at
+ * again: most messages are delivered at once. Of the header there are lengths and checksum then. */
 int disk_message(struct disk *d, const struct queue_header *taken, struct queue_header *header,
                  bool *damaged);
 /* Appends records at *end, which is moved behind them. -1 with errno (ESTALE: the file ends

@@ -295,13 +295,31 @@ static bool envelope_ok(struct writer *w, const struct envelope *e)
 	       !envelope_has_controls(e) && w->message->recipient_count > 0;
 }
 
-/* Is the file as long as the writer says? */
-static bool size_ok(int fd, uint64_t message_bytes)
+/* Static, until the next one. */
+static struct text *encode_head(const struct envelope *e)
 {
+	static struct text head;
+
+	if (head.max == 0)
+		text_init(&head, QUEUE_ENVELOPE_MAX);
+	if (head.cap > WIRE_MESSAGE_MAX)
+		text_free(&head);
+	text_clear(&head);
+	queue_envelope_encode(&head, e);
+	return &head;
+}
+
+/* Is the file as long as the writer says, with the envelope or without? */
+static bool size_ok(int fd, uint64_t message_bytes, uint64_t envelope_bytes, bool *has_envelope)
+{
+	uint64_t bytes = QUEUE_HEADER_BYTES + message_bytes, size;
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && message_bytes <= INT64_MAX / 2 &&
-	       (uint64_t)st.st_size == QUEUE_HEADER_BYTES + message_bytes && message_bytes > 0;
+	if (message_bytes == 0 || message_bytes > INT64_MAX / 2 || fstat(fd, &st) < 0)
+		return false;
+	size = (uint64_t)st.st_size;
+	*has_envelope = size == bytes + envelope_bytes;
+	return *has_envelope || size == bytes;
 }
 
 static void log_queued(const struct message *m, const struct envelope *e)
@@ -330,7 +348,7 @@ static void commit(struct writer *w, struct wire_in *in)
 	struct envelope e;
 	struct spool_message written;
 	struct queue_header header = { 0 };
-	static struct text head;
+	bool has_envelope;
 
 	if (w->fd < 0 || w->committed || !spool_commit_get(in, &e, &written)) {
 		broken(w, "invalid or unexpected envelope");
@@ -346,7 +364,9 @@ static void commit(struct writer *w, struct wire_in *in)
 		refuse(w, true, "5.3.4", "message exceeds the size limit");
 		return;
 	}
-	if (!size_ok(w->fd, written.bytes)) {
+	struct text *head = encode_head(&e);
+
+	if (!size_ok(w->fd, written.bytes, head->len + w->recipients.len, &has_envelope)) {
 		broken(w, "the file does not have the announced length");
 		return;
 	}
@@ -354,16 +374,10 @@ static void commit(struct writer *w, struct wire_in *in)
 	header.message_bytes = written.bytes;
 	header.arrived_us = clock_wall_us();
 	memcpy(header.checksum, written.checksum, sizeof header.checksum);
-	if (head.max == 0)
-		text_init(&head, QUEUE_ENVELOPE_MAX);
-	text_clear(&head);
-	queue_envelope_encode(&head, &e);
-	if (disk_commit(ws->with.disk, w->fd, &header, &head, &w->recipients) < 0) {
+	if (disk_commit(ws->with.disk, w->fd, &header, head, &w->recipients, has_envelope) < 0) {
 		refuse_errno(w, "commit-failed");
 		return;
 	}
-	if (head.cap > WIRE_MESSAGE_MAX)
-		text_free(&head);
 	text_free(&w->recipients);
 	count_memory(w, 0);
 	room_give_back(&ws->room, &w->part, false);

@@ -157,7 +157,7 @@ class Queue:
             message.state = "committed"
             send(line, Out(SPOOL_COMMITTED))
         elif packet.kind == SPOOL_LIVE:
-            message.bytes = message.path.read_bytes()[SPOOL_OFFSET:]
+            message.bytes = message.path.read_bytes()[SPOOL_OFFSET:SPOOL_OFFSET + message.size]
             message.state = "live"
         elif packet.kind == SPOOL_ABANDON:
             message.abandon()

@@ -780,6 +780,34 @@ def many():
         ok(gone(house), "and flushed")
 
 
+def own_envelope():
+    """A writer may write the envelope itself; what queued goes by, and seals, is what it was told."""
+    with House("queue.retry-first 1h\nqueue.retry-max 1h\n") as house:
+        behind = lambda id: house.path(id).read_bytes()[256 + len(MESSAGE):]
+        plain = house.write(["a@far.test"])
+        house.agents["remote"].job().finish(RETRY)
+        envelope = next(behind(plain)[:end + 1] for end in [behind(plain).index(b"a@far.test") + 10])
+        lie = envelope.replace(b"a@far.test", b"b@far.test")
+        for text, name in ((envelope, "the envelope"), (lie, "another envelope")):
+            w = house.writer()
+            w.open()
+            w.write(MESSAGE)
+            os.pwrite(w.fd, text, 256 + len(MESSAGE))
+            w.recipients(["a@far.test"])
+            w.commit()
+            is_(behind(w.id), text, f"{name} that its writer has written stays")
+            os.fsync(w.fd)
+            w.live()
+            job = house.agents["remote"].job()
+            is_((job.id, job.addresses), (w.id, ["a@far.test"]), "its recipients are those that queued was told")
+            job.finish(RETRY)
+        ok(house.wait_for(lambda: [e["state"] for e in house.list()] == ["d"] * 3), "all wait")
+        house.kill()
+        house.restart()
+        is_([e["id"] for e in house.list()], sorted(house.files()), "after a crash those that are whole are there")
+        is_((len(house.files()), house.counts()["damaged"]), (2, 1), "and the writer has damaged its own")
+
+
 def said_and_gone():
     """A writer has said 250 as soon as it could send that it has synced: queued hears it, whatever becomes of the line first."""
     with House() as house:
@@ -1003,7 +1031,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, contested, waits_over_restart, long_job, strange_agents, reports, strangers, dead_targets, strangers_wait, nobody_waits, lessons, short_lesson, many_lessons, no_loops, lifetimes, writers, said_and_gone, windows, steering, many,
+for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, contested, waits_over_restart, long_job, strange_agents, reports, strangers, dead_targets, strangers_wait, nobody_waits, lessons, short_lesson, many_lessons, no_loops, lifetimes, writers, own_envelope, said_and_gone, windows, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()

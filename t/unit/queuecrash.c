@@ -42,6 +42,7 @@ static struct writers *writers;
 static char text_sent[TEXT_BYTES];
 static char directory[] = "/tmp/queuecrash.XXXXXX";
 static int file_fd, answer;
+static bool writes_envelope; /* the writer, behind its text */
 static struct message *accepted;
 static unsigned found_count, found_recipients;
 static uint64_t found_id;
@@ -101,6 +102,22 @@ static void commit(void)
 	say(&out);
 }
 
+static void write_envelope(void)
+{
+	struct envelope e = { .sender = "s@x.test" };
+	struct envelope_recipient to = { .address = "a@x.test" };
+	struct text lines;
+
+	text_init(&lines, FILE_MAX);
+	queue_envelope_encode(&lines, &e);
+	queue_recipient_encode(&lines, &to);
+	string_put(to.address, sizeof to.address, VIEW("b@x.test"));
+	queue_recipient_encode(&lines, &to);
+	if (pwrite(file_fd, text_string(&lines), lines.len, QUEUE_HEADER_BYTES + TEXT_BYTES) < 0)
+		printf("# the envelope cannot be written\n");
+	text_free(&lines);
+}
+
 static void write_text(size_t from, size_t to)
 {
 	if (pwrite(file_fd, text_sent + from, to - from, (off_t)(QUEUE_HEADER_BYTES + from)) < 0)
@@ -128,6 +145,8 @@ static void begin(enum step step)
 		write_text(0, HALF);
 	if (step >= WRITTEN)
 		write_text(HALF, TEXT_BYTES);
+	if (step >= WRITTEN && writes_envelope)
+		write_envelope();
 	if (step >= SEALED)
 		commit();
 	if (step >= SYNCED)
@@ -404,7 +423,10 @@ int main(void)
 	ok(answer == SPOOL_COMMITTED && accepted != NULL && accepted->recipient_count == 2,
 	   "a writer brings a message");
 	remove_file();
-	for (enum step step = OPENED; step < STEPS; step++) {
+	for (unsigned turn = 0; turn < 2 * STEPS; turn++) {
+		enum step step = turn % STEPS;
+
+		writes_envelope = turn >= STEPS;
 		kills(step, &whole);
 		ends(step, false);
 		ends(step, true);

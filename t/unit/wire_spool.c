@@ -122,6 +122,7 @@ static void no_answer(void)
 	ok(said("event=spool-lost reason=\"invalid response\""), "and the log knows");
 	close(ends[1]);
 	text_free(&w.buffer);
+	text_free(&w.lines);
 	wire_out_free(&w.recipients);
 	free(w.hash);
 }
