@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Who of many holds a place in a bounded pool, or waits for one: by owners, which are nested, the
- * wide ones first (a wide network, a network in it, a site in that), so that no crowd of one owner
+ * wide ones first (a wide network, a network in it, a site in that, an account
+ * there), so that no crowd of one owner
  * takes the places or the time of the others. A pool whose members have one kind of owner (an
  * account, a uid, a destination) has one level.
  *
@@ -21,7 +22,7 @@
 
 #include "lib/base/list.h"
 
-enum { SHARES_LEVELS = 3, SHARE_KEY_MAX = 20 };
+enum { SHARES_LEVELS = 4, SHARE_KEY_MAX = 20 };
 
 struct share_owner;
 

@@ -193,13 +193,23 @@ static void tell(struct task_worker *w, struct task *task)
 		loop_timer_set(t->loop, &w->timer, loop_now_ms(t->loop) + t->timeout_ms);
 }
 
+static struct task *next_task(struct tasks *t)
+{
+	return t->next ? t->next(t) : list_owner_or_null(t->waiting.first, struct task, waiting);
+}
+
 static void give_out(struct deferred *due)
 {
 	struct tasks *t = loop_owner(due, struct tasks, due);
 	struct task_worker *w;
+	struct task *task;
 
-	while (t->waiting.first != NULL && (w = free_worker(t)) != NULL)
-		tell(w, list_owner(list_take_first(&t->waiting), struct task, waiting));
+	while ((task = next_task(t)) != NULL && (w = free_worker(t)) != NULL) {
+		if (t->next)
+			t->taken(task);
+		list_remove(&task->waiting);
+		tell(w, task);
+	}
 }
 
 void tasks_start(struct tasks *t)
@@ -218,12 +228,17 @@ void tasks_start(struct tasks *t)
 	}
 }
 
+void tasks_come(struct tasks *t)
+{
+	loop_defer(t->loop, &t->due);
+}
+
 bool tasks_submit(struct tasks *t, struct task *task)
 {
 	if (t->waiting.count + t->at_work >= t->tasks_max)
 		return false;
 	list_add_last(&t->waiting, &task->waiting);
-	loop_defer(t->loop, &t->due);
+	tasks_come(t);
 	return true;
 }
 

@@ -43,6 +43,10 @@ struct tasks {
 	/* false, with nothing done: it is no answer, and the task is lost. */
 	bool (*answered)(struct task *task, struct wire_in *answer);
 	void (*lost)(struct task *task);
+	/* Whose turn it is among those that wait, NULL: nobody; for a caller that keeps them
+	 * itself, and calls tasks_come instead of tasks_submit. Both or none. */
+	struct task *(*next)(struct tasks *tasks);
+	void (*taken)(struct task *task); /* that one; it is out of what the caller keeps */
 	/* The skeleton's own. */
 	struct task_worker *workers;
 	struct list waiting;
@@ -55,10 +59,12 @@ struct tasks {
 void tasks_start(struct tasks *tasks);
 /* false: there are too many. */
 bool tasks_submit(struct tasks *tasks, struct task *task);
+/* There may be more for `next` to name. */
+void tasks_come(struct tasks *tasks);
 /* Not wanted any more: neither answered nor lost will be called for it; harmless when it is not
  * under way. A worker that has it finishes it all the same. */
 void task_cancel(struct task *task);
-bool task_waits(const struct task *task); /* for a worker */
+bool task_waits(const struct task *task); /* for a worker, in tasks_submit's queue */
 bool task_is_under_way(const struct task *task);
 
 #endif

@@ -30,6 +30,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/base/tally.h"
 #include "lib/conf/bounds.h"
 #include "lib/conf/settings.h"
 #include "lib/wire/auth.h"
@@ -39,6 +40,7 @@
 #include "master/authd/cache.h"
 #include "master/authd/checker.h"
 #include "master/authd/delay.h"
+#include "master/authd/known.h"
 #include "master/authd/mailbox.h"
 #include "master/authd/mechanism.h"
 #include "master/authd/standing.h"
@@ -77,6 +79,8 @@ static struct {
 	struct loop *loop;
 	struct cache *cache;
 	struct delay *delay;
+	struct known *known;
+	struct tally busy;     /* those that had to give way */
 	struct watch master;   /* for writing while handovers wait for room on its wire */
 	struct list handovers; /* first come, first served */
 } authd;
@@ -147,7 +151,7 @@ static void exchange_end(struct exchange **exchange)
 
 	if (x == NULL)
 		return;
-	task_cancel(&x->check.task);
+	checker_cancel(&x->check);
 	loop_timer_clear(authd.loop, &x->delay);
 	list_remove(&x->handover);
 	forget_password(x);
@@ -264,7 +268,10 @@ static void accept_user(struct exchange *x)
 {
 	if (!account_may(&x->record.user, x->begin.service)) {
 		refuse_later(x, AUTH_FORBIDDEN);
-	} else if (x->begin.session.fd >= 0) {
+		return;
+	}
+	known_add(authd.known, &x->begin.client, view_of(x->address), loop_now_ms(authd.loop));
+	if (x->begin.session.fd >= 0) {
 		hand_over_in_turn(x);
 	} else {
 		log_result(x, AUTH_OK);
@@ -309,6 +316,30 @@ static void checked(struct check *check, enum hash_result result)
 	}
 }
 
+static void tell_busy(struct tally *tally, unsigned count)
+{
+	(void)tally;
+	log_warn("event=auth-busy count=%u reason=\"too many passwords wait to be checked\"",
+	         count);
+}
+
+/* Whoever has to give way hears of it with the delay of a failure: its client shall not try again
+ * at full speed. */
+static void let_check(struct exchange *x)
+{
+	int64_t now = loop_now_ms(authd.loop);
+	struct view account = view_of(x->address);
+	struct delay_failures failures =
+		delay_failures(authd.delay, &x->begin.client, account, now);
+	enum trust trust = known_trust(authd.known, &x->begin.client, account, &failures, now);
+	struct check *out = checker_submit(&x->check, trust, &x->begin.client, x->address);
+
+	if (out == NULL)
+		return;
+	tally_add(&authd.busy);
+	refuse_later(loop_owner(out, struct exchange, check), AUTH_TEMPORARY);
+}
+
 static void check_password(struct exchange *x)
 {
 	if (!account_name(x->sasl->user, x->address)) {
@@ -341,10 +372,7 @@ static void check_password(struct exchange *x)
 	x->check.stored = x->record.hash;
 	x->check.password = password_of(x);
 	x->check.done = checked;
-	if (!checker_submit(&x->check)) {
-		log_warn("event=auth-busy reason=\"too many passwords wait to be checked\"");
-		refuse(x, AUTH_TEMPORARY);
-	}
+	let_check(x);
 }
 
 static void send_challenge(struct line *line, struct view challenge)
@@ -423,7 +451,7 @@ static void message(struct hub_line *wire, struct wire_in *in)
 	struct line *line = loop_owner(wire, struct line, wire);
 	struct exchange *x = line->exchange;
 	/* An answer is in order only while the mechanism waits for one. */
-	bool asked = x != NULL && x->sasl != NULL && !task_is_under_way(&x->check.task);
+	bool asked = x != NULL && x->sasl != NULL && !checker_has(&x->check);
 
 	if (in->type == AUTH_BEGIN && x == NULL) {
 		begin(line, in);
@@ -491,6 +519,7 @@ static void forget(void)
 {
 	cache_free(&authd.cache);
 	delay_free(&authd.delay);
+	known_free(&authd.known);
 	account_close();
 }
 
@@ -543,7 +572,8 @@ int main(void)
 	if (sodium_init() < 0)
 		log_fatal("libsodium cannot be initialised");
 	unsigned workers = worker_count();
-	char *kept = program_kept(cache_bytes(CACHE_ENTRIES) + delay_bytes(DELAY_ENTRIES));
+	const size_t cache_len = cache_bytes(CACHE_ENTRIES), delay_len = delay_bytes(DELAY_ENTRIES);
+	char *kept = program_kept(cache_len + delay_len + known_bytes(KNOWN_ENTRIES));
 
 	bounds_confine("authd", &authd.settings, &profile);
 	authd.loop = loop_new();
@@ -552,8 +582,10 @@ int main(void)
 	loop_watch(authd.loop, &authd.master, LOOP_READ);
 	checker_start(authd.loop, workers, forget);
 	authd.cache = cache_new(CACHE_ENTRIES, authd.settings.auth_cache_lifetime_ms, kept);
-	authd.delay = delay_new(DELAY_ENTRIES, authd.settings.auth_failure_delay_ms,
-	                        kept + cache_bytes(CACHE_ENTRIES));
+	authd.delay =
+		delay_new(DELAY_ENTRIES, authd.settings.auth_failure_delay_ms, kept + cache_len);
+	authd.known = known_new(KNOWN_ENTRIES, kept + cache_len + delay_len);
+	authd.busy = (struct tally){ .loop = authd.loop, .tell = tell_busy };
 	open_doors();
 	standing_start(authd.loop);
 	hubs_serve(authd.loop);

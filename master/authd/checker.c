@@ -44,6 +44,26 @@ static void lost(struct task *task)
 	check->done(check, HASH_UNUSABLE);
 }
 
+static struct waiting waiting;
+
+static struct check *check_of(struct waiter *waiter)
+{
+	return list_owner_or_null(waiter, struct check, waiter);
+}
+
+static struct task *next(struct tasks *tasks)
+{
+	struct check *check = check_of(waiting_next(&waiting));
+
+	(void)tasks;
+	return check != NULL ? &check->task : NULL;
+}
+
+static void taken(struct task *task)
+{
+	waiting_served(&waiting, &loop_owner(task, struct check, task)->waiter);
+}
+
 static struct tasks checks = {
 	.timeout_ms = CHECK_TIMEOUT_MS,
 	/* Room for the largest argon2 and the program itself. */
@@ -52,18 +72,35 @@ static struct tasks checks = {
 	.put = put,
 	.answered = answered,
 	.lost = lost,
+	.next = next,
+	.taken = taken,
 };
 
 void checker_start(struct loop *loop, unsigned workers, void (*forget)(void))
 {
 	checks.loop = loop;
 	checks.workers_min = checks.workers_max = workers;
-	checks.tasks_max = workers * (size_t)CHECKS_PER_WORKER;
+	waiting_start(&waiting, workers * (size_t)CHECKS_PER_WORKER);
 	checks.begin = forget;
 	tasks_start(&checks);
 }
 
-bool checker_submit(struct check *check)
+struct check *checker_submit(struct check *check, enum trust trust,
+                             const struct net_address *client, const char *account)
 {
-	return tasks_submit(&checks, &check->task);
+	check->task = (struct task){ 0 };
+	check->waiter = (struct waiter){ 0 };
+	tasks_come(&checks);
+	return check_of(waiting_add(&waiting, &check->waiter, trust, client, account));
+}
+
+void checker_cancel(struct check *check)
+{
+	waiting_leave(&check->waiter);
+	task_cancel(&check->task);
+}
+
+bool checker_has(const struct check *check)
+{
+	return waiting_has(&check->waiter) || task_is_under_way(&check->task);
 }

@@ -4,7 +4,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-enum { NEIGHBOURS = 4, IPV6_NETWORK_BYTES = 8, FAILURES_MAX = 64 };
+enum { NEIGHBOURS = 4, FAILURES_MAX = 64 };
 
 struct entry {
 	uint64_t tag;
@@ -111,17 +111,14 @@ static unsigned count(struct delay *d, struct view key, int64_t now_ms)
 	return place->failures;
 }
 
-enum { NETWORK_KEY_BYTES = 1 + IPV6_NETWORK_BYTES };
-
 /* {NULL, 0} for a client without an address. */
-static struct view network_key(const struct net_address *client, char key[NETWORK_KEY_BYTES])
+static struct view network_key(const struct share_path *owners, enum net_owner which)
 {
-	size_t bytes = client->family == 4 ? 4 : client->family == 6 ? IPV6_NETWORK_BYTES : 0;
+	const struct share_key *key = &owners->keys[which];
+	bool has_address = key->len > 1; /* the family stands first */
 
-	key[0] = (char)client->family;
-	for (size_t i = 0; i < bytes; i++)
-		key[1 + i] = (char)client->bytes[i];
-	return (struct view){ key, bytes ? 1 + bytes : 0 };
+	return has_address ? (struct view){ (const char *)key->bytes, key->len }
+	                   : (struct view){ NULL, 0 };
 }
 
 static int64_t wait_of(const struct delay *d, unsigned failures)
@@ -136,32 +133,65 @@ static int64_t wait_of(const struct delay *d, unsigned failures)
 int64_t delay_failed(struct delay *d, const struct net_address *client, struct view account,
                      int64_t now_ms)
 {
-	char key[NETWORK_KEY_BYTES];
-	struct view network = network_key(client, key);
-	unsigned of_network = network.len ? count(d, network, now_ms) : 1;
+	struct share_path owners;
+
+	net_address_owners(client, &owners);
+	struct view site = network_key(&owners, NET_SITE);
+	unsigned of_site = site.len ? count(d, site, now_ms) : 1;
 	/* An address has a "@" and no byte below a space: it cannot be taken for a network's
 	 * key. */
 	unsigned of_account = account.len ? count(d, account, now_ms) : 1;
 
-	return wait_of(d, of_network > of_account ? of_network : of_account);
+	if (site.len)
+		count(d, network_key(&owners, NET_NETWORK), now_ms);
+	return wait_of(d, of_site > of_account ? of_site : of_account);
+}
+
+static struct entry *find(struct delay *d, struct view key, int64_t now_ms)
+{
+	uint64_t tag = tag_of(d, key);
+	struct entry *set = d->counted->entries + tag % d->sets * NEIGHBOURS;
+
+	for (size_t i = 0; key.len && i < NEIGHBOURS; i++) {
+		if (set[i].tag != tag)
+			continue;
+		forget_with_time(&set[i], now_ms);
+		if (set[i].failures)
+			return &set[i];
+	}
+	return NULL;
+}
+
+static unsigned failures_of(struct delay *d, struct view key, int64_t now_ms)
+{
+	const struct entry *e = find(d, key, now_ms);
+
+	return e != NULL ? e->failures : 0;
+}
+
+struct delay_failures delay_failures(struct delay *d, const struct net_address *client,
+                                     struct view account, int64_t now_ms)
+{
+	struct share_path owners;
+
+	net_address_owners(client, &owners);
+	return (struct delay_failures){
+		.network = failures_of(d, network_key(&owners, NET_NETWORK), now_ms),
+		.account = failures_of(d, account, now_ms),
+	};
 }
 
 bool delay_lets_guess(struct delay *d, const struct net_address *client, int64_t now_ms)
 {
-	char key[NETWORK_KEY_BYTES];
-	struct view network = network_key(client, key);
-	uint64_t tag = tag_of(d, network);
-	struct entry *set = d->counted->entries + tag % d->sets * NEIGHBOURS;
+	struct share_path owners;
 
-	for (size_t i = 0; network.len && i < NEIGHBOURS; i++) {
-		if (set[i].tag != tag)
-			continue;
-		forget_with_time(&set[i], now_ms);
-		if (set[i].failures <= DELAY_FREE_FAILURES)
-			continue;
-		if (now_ms < set[i].next_ms)
-			return false;
-		set[i].next_ms = now_ms + wait_of(d, set[i].failures) / DELAY_GUESSES;
-	}
+	net_address_owners(client, &owners);
+	struct entry *e = find(d, network_key(&owners, NET_SITE), now_ms);
+
+	if (e == NULL || e->failures <= DELAY_FREE_FAILURES)
+		return true;
+	if (now_ms < e->next_ms)
+		return false;
+	e->next_ms = now_ms + wait_of(d, e->failures) / DELAY_GUESSES;
 	return true;
 }

@@ -31,6 +31,12 @@ struct delay *delay_new(unsigned entries, int64_t base_ms, void *kept);
 /* Counts a failure and tells how long its answer has to wait. Networks: IPv4 /32, IPv6 /64. */
 int64_t delay_failed(struct delay *d, const struct net_address *client, struct view account,
                      int64_t now_ms);
+/* What is counted now: of the client's network (IPv4 /24, IPv6 /48), and of the account. */
+struct delay_failures {
+	unsigned network, account;
+};
+struct delay_failures delay_failures(struct delay *d, const struct net_address *client,
+                                     struct view account, int64_t now_ms);
 /* May a password that is not remembered be looked at now? */
 bool delay_lets_guess(struct delay *d, const struct net_address *client, int64_t now_ms);
 void delay_free(struct delay **d);

@@ -2,8 +2,8 @@
 /* Clients when there are too many of them: who gives way to whom, and when there is less time for
  * those who do nothing. */
 #include "lib/base/log.h"
+#include "lib/base/tally.h"
 #include "master/porter/client-parts.h"
-#include "master/porter/tally.h"
 
 /* What is used up, or nearly. */
 enum cause { BY_CLIENTS, BY_TLS, BY_SMTPD, BY_LOGIN, CAUSES };

@@ -9,7 +9,7 @@
 #include "lib/wire/hub.h"
 #include "lib/wire/master.h"
 #include "master/porter/pressure.h"
-#include "master/porter/tally.h"
+#include "lib/base/tally.h"
 
 enum {
 	POOLS_MAX = 8,

@@ -53,10 +53,15 @@ class Authd:
     def line(self, program="smtpd"):
         return w.dial(self.wires[program], "auth")
 
+    @staticmethod
+    def wait_read(line):
+        while fcntl.ioctl(line, termios.TIOCOUTQ, b"\0" * 4) != b"\0" * 4:
+            select.select([], [], [], 0.01)
+
     def wait_heard(self, lines):
         """All that was said on them has been read, and what was read before an answer has been worked on."""
-        while any(fcntl.ioctl(line, termios.TIOCOUTQ, b"\0" * 4) != b"\0" * 4 for line in lines):
-            select.select([], [], [], 0.01)
+        for line in lines:
+            self.wait_read(line)
         ask(self.line(), a.SUBMISSION, "PLAIN", plain("emil", "password"))
 
 
@@ -265,6 +270,35 @@ def test_many_at_once(house):
     is_({a.get_result(w.receive(line))[0] for line in lines[20:]}, {a.DENIED}, "those who stay get their answers")
 
 
+def test_crowd_of_guesses(directory):
+    """More guesses from one network than may wait, then a right password from elsewhere."""
+    house = Authd(directory, SETTINGS.replace("auth.workers 2", "auth.workers 1"))
+    worker, = processes.children(house.program.process.pid)
+    os.kill(worker, signal.SIGSTOP)
+    honest, crowd = house.line(), [house.line() for _ in range(127)]
+    crowd += [house.line("pop3-login") for _ in range(2)]
+    _, theirs = socket.socketpair()
+    try:
+        for n, line in enumerate(crowd):
+            words = (a.SUBMISSION, None) if n < 127 else (a.POP3, theirs)
+            w.send(line, a.begin(words[0], "PLAIN", plain(f"user{n}", "wrong"), client=f"2001:db8:1:{n:x}::1", fd=words[1]))
+            if n == 0:
+                house.wait_read(line)  # that one is with the worker
+        for line in crowd:
+            house.wait_read(line)
+        w.send(honest, a.begin(a.SUBMISSION, "PLAIN", plain("emil", "password")))
+        house.program.wait_log("event=auth-busy count=1 ")
+        os.kill(worker, signal.SIGCONT)
+        is_(a.get_result(w.receive(honest)), (a.OK, "emil@example.test", 0), "a right password from another network is checked")
+        before = house.program.log().split("user=<emil@example.test>")[0].count("result=denied")
+        ok(before <= 5, "before most guesses of the crowd", before)
+        results = [a.get_result(w.receive(line))[0] for line in crowd]
+        is_((results.count(a.DENIED), results.count(a.TEMPORARY)), (128, 1), "for which one of these is told to come later, not that it is wrong")
+    finally:
+        theirs.close()
+        house.program.stop()
+
+
 def test_worker_death(house):
     children = processes.children(house.program.process.pid)
     is_(len(children), 2, "two workers")
@@ -317,6 +351,7 @@ def main():
                      test_reload):
             test(house)
         test_success_does_not_wait(patient)
+        test_crowd_of_guesses(directory / "crowd")
     except Exception:
         print("# " + house.program.log().replace("\n", "\n# "))
         raise

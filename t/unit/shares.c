@@ -8,11 +8,12 @@
 
 enum {
 	WIDTH = 4,
-	PLACES = WIDTH * WIDTH * WIDTH,
+	PLACES = WIDTH * WIDTH * WIDTH * WIDTH,
 	THINGS = 200,
 	STEPS = 60000,
 	CROWD = 100000,
-	CROWDS = 4
+	CROWDS = 4,
+	NETWORK_LEVELS = 3
 };
 
 struct thing {
@@ -261,7 +262,7 @@ static void crowd(void)
 	struct share_path honest = network(2, 1, 1), here = network(1, 1, 0);
 	unsigned turns = 0, wrong = 0;
 
-	shares = shares_new(SHARES_LEVELS);
+	shares = shares_new(NETWORK_LEVELS);
 	for (unsigned i = 0; i < CROWD; i++) {
 		struct share_path path = network(1, 1, (uint16_t)(i / 10));
 
@@ -312,7 +313,7 @@ static void equals(void)
 	struct share_path beside = network(2, 2, 2), near = network(2, 1, 2),
 			  far = network(3, 1, 1);
 
-	shares = shares_new(SHARES_LEVELS);
+	shares = shares_new(NETWORK_LEVELS);
 	for (unsigned i = 0; i < CROWDS; i++) {
 		first[i] = second[i] = (struct share){ 0 };
 		shares_add(shares, &a, &first[i]);

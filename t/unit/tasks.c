@@ -244,6 +244,41 @@ static void test_limit(void)
 	ok(good == TASKS_MAX + 1, "all have their own answers (%u)", good);
 }
 
+/* The last that came first, as who keeps them itself may say. */
+static struct errand *kept[TASKS_MAX];
+static unsigned kept_count, took;
+
+static struct task *last_kept(struct tasks *of)
+{
+	return of == tasks && kept_count ? &kept[kept_count - 1]->task : NULL;
+}
+
+static void take_last(struct task *task)
+{
+	took += task == &kept[--kept_count]->task;
+}
+
+static void test_turns(void)
+{
+	struct errand errands[TASKS_MAX];
+
+	tasks->next = last_kept;
+	tasks->taken = take_last;
+	for (unsigned i = 0; i < TASKS_MAX; i++) {
+		errands[i] = (struct errand){ .kind = ECHO, .said = i };
+		kept[kept_count++] = &errands[i];
+		tasks_come(tasks);
+	}
+	ok(!task_is_under_way(&errands[0].task), "whose turn it is is not asked before the loop");
+	run_until(1);
+	ok(was_answered(&errands[TASKS_MAX - 1]) && kept_count == TASKS_MAX - 1,
+	   "who keeps them itself says who is next");
+	run_until(TASKS_MAX - 1);
+	ok(was_answered(&errands[0]) && kept_count == 0 && took == TASKS_MAX, "each is taken once");
+	tasks->next = NULL;
+	tasks->taken = NULL;
+}
+
 static void test_cancel(void)
 {
 	struct errand at_work, first, middle, last, next;
@@ -341,6 +376,7 @@ int main(void)
 	start(&usual, 0);
 	test_answers();
 	test_limit();
+	test_turns();
 	test_cancel();
 	test_faults();
 	test_descriptors();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "master/porter/tally.h"
+#include "lib/base/tally.h"
 
 static void set_timer(struct tally *t, int64_t delay_ms)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* What may happen thousands of times in a minute, and is told to the log in one line: soon after
  * the first time, then once a minute for as long as it goes on, each time how often it was. */
-#ifndef MASTER_PORTER_TALLY_H
-#define MASTER_PORTER_TALLY_H
+#ifndef LIB_BASE_TALLY_H
+#define LIB_BASE_TALLY_H
 
 #include "lib/base/loop.h"
 
