@@ -5,11 +5,11 @@
 
 #include "lib/base/log.h"
 #include "lib/base/program.h"
+#include "lib/base/tally.h"
 #include "lib/conf/settings.h"
 #include "lib/wire/hub.h"
 #include "lib/wire/master.h"
 #include "master/porter/pressure.h"
-#include "lib/base/tally.h"
 
 enum {
 	POOLS_MAX = 8,
