@@ -129,13 +129,38 @@ bool turns_are_stuck(struct turns *t, size_t held, int64_t now_ms)
 	       (now_ms - t->idle_ms >= TURNS_NO_WORKER_MS || turns_next(t, held) == NULL);
 }
 
+/* Would it have no more than the other one's network has, or wide network? Of the latter a little
+ * is nobody's fault. */
+static bool is_no_heavier(const struct turns *t, const struct turn *newcomer,
+                          const struct turn *than)
+{
+	size_t little = t->most / TURNS_LITTLE_PART;
+	size_t wide = shares_weight(t->yielding, &newcomer->owners, NET_WIDE + 1);
+
+	return shares_weight(t->yielding, &newcomer->owners, NET_NETWORK + 1) <
+	               shares_weight(t->yielding, &than->owners, NET_NETWORK + 1) &&
+	       (wide < little || wide < shares_weight(t->yielding, &than->owners, NET_WIDE + 1));
+}
+
+/* The one that has made no progress for longest. */
+static struct turn *silent_for(const struct turns *t, const struct turn *newcomer, int64_t now_ms)
+{
+	struct turn *first = list_owner_or_null(t->standing.first, struct turn, standing);
+	int64_t still_ms = turns_waiting(t) > t->most ? TURNS_STILL_CROWDED_MS : TURNS_STILL_MS;
+
+	return first != NULL && now_ms - first->stands_ms >= still_ms &&
+	                       is_no_heavier(t, newcomer, first)
+	               ? first
+	               : NULL;
+}
+
 /* Who gives a place to this one. Whoever was only promised one waits again, and nobody else has to
  * give anything. */
-static struct turn *claim_for(struct turns *t, struct turn *newcomer)
+static struct turn *claim_for(struct turns *t, struct turn *newcomer, int64_t now_ms)
 {
 	struct turn *giver = turn_of(shares_giving_way(t->yielding, &newcomer->owners));
 
-	if (giver == NULL)
+	if (giver == NULL && (giver = silent_for(t, newcomer, now_ms)) == NULL)
 		return NULL;
 	if (giver->promised.list == NULL)
 		return give(giver);
@@ -163,7 +188,7 @@ struct turn *turns_claim(struct turns *t, int64_t now_ms)
 	for (unsigned pass = 0; pass < TURNS_PASSES; pass++) {
 		if ((newcomer = turn_of(shares_next(t->waiting))) == NULL)
 			return NULL;
-		struct turn *giver = claim_for(t, newcomer);
+		struct turn *giver = claim_for(t, newcomer, now_ms);
 
 		if (giver == NULL) {
 			shares_passed(&newcomer->share);

@@ -5,7 +5,8 @@
  *
  * Wide networks take turns, and in one of them its networks, and its sites (lib/base/shares.h).
  * When all workers are taken, the oldest session of the heaviest network among those that make no
- * progress gives its place to a client whose network has less than that. So that this is seldom
+ * progress gives its place to a client whose network has less than that; where none has, the one
+ * that has been silent for longest, after a few seconds. So that this is seldom
  * needed, the last quarter of the places is kept for clients whose network, and wide network, have
  * little without progress.
  *
@@ -39,8 +40,13 @@ struct turns {
 enum {
 	TURNS_NO_WORKER_MS = 1000, /* clients wait so long, and no worker comes: all are taken */
 	TURNS_PROMISE_MS = 2000,   /* whoever has to give its place is given so long */
-	TURNS_PASSES = 16,         /* so many owners may be asked in one call whether they can use
-	                              their turn */
+	/* A session that has made no progress for so long gives its place to a client of a network
+	 * that has no more than its own: a crowd of many networks with one each. The second when
+	 * more wait than there are places. */
+	TURNS_STILL_MS = 3000,
+	TURNS_STILL_CROWDED_MS = 1000,
+	TURNS_PASSES = 16, /* so many owners may be asked in one call whether they can use
+	                      their turn */
 	/* Of the last places a network gets none when it holds this part of all without progress;
 	 * or when its wide network holds that one, and it is not a little of it. */
 	TURNS_LAST_PART = 4,

@@ -249,6 +249,47 @@ static void expiry(void)
 	turns_leave(&younger);
 }
 
+/* One session from each of many networks, all silent. */
+static void many_networks(void)
+{
+	struct turn *bots = calloc(CROWD, sizeof *bots), *more = calloc(CROWD + 1, sizeof *more);
+	struct turn honest, near;
+	char text[NET_ADDRESS_TEXT_MAX];
+
+	for (unsigned i = 0; i < CROWD; i++) {
+		string_print(text, sizeof text, "%u.%u.1.1", 20 + i / 250, i % 250);
+		set_owners(&bots[i], text);
+		turns_serve(&turns, &bots[i], i);
+	}
+	turns_progress(&turns, &bots[0], true, CROWD);
+	set_owners(&near, "20.1.1.9");
+	turns_wait(&turns, &near, CROWD);
+	ok(turns_claim(&turns, TURNS_STILL_MS + CROWD) == NULL,
+	   "among equals a second one of a network takes no place of another");
+	turns_leave(&near);
+	set_owners(&honest, "198.51.100.1");
+	turns_wait(&turns, &honest, CROWD);
+	ok(turns_claim(&turns, TURNS_STILL_MS) == NULL &&
+	           turns_claim(&turns, TURNS_STILL_MS + 1) == &bots[1] &&
+	           turns_claim(&turns, TURNS_STILL_MS + CROWD) == NULL,
+	   "the one that has been silent for longest gives its place, one for one");
+	ok(turns_next(&turns, CROWD) == &honest, "to whom it is promised");
+	turns_serve(&turns, &honest, TURNS_STILL_MS);
+	for (unsigned i = 0; i <= CROWD; i++) {
+		string_print(text, sizeof text, "%u.%u.1.1", 30 + i / 250, i % 250);
+		set_owners(&more[i], text);
+		turns_wait(&turns, &more[i], TURNS_STILL_MS);
+	}
+	ok(turns_claim(&turns, TURNS_STILL_CROWDED_MS + 1) == NULL &&
+	           turns_claim(&turns, TURNS_STILL_CROWDED_MS + 2) == &bots[2],
+	   "sooner where more wait than there are places");
+	leave_all(bots, CROWD);
+	leave_all(more, CROWD + 1);
+	turns_leave(&honest);
+	free(bots);
+	free(more);
+}
+
 int main(void)
 {
 	turns_start(&turns, CROWD);
@@ -257,6 +298,7 @@ int main(void)
 	promises();
 	queue();
 	expiry();
+	many_networks();
 	last_places();
 	return tap_done();
 }
