@@ -26,10 +26,10 @@
 #include "lib/wire/tasks.h"
 #include "master/dnsd/lookup.h"
 #include "master/dnsd/route.h"
+#include "master/dnsd/sharing.h"
 
 enum {
 	ASKERS = 2,
-	WORKERS_MAX = 32, /* for each wire */
 	LINES_MAX = SESSION_LINES_MAX,
 	CACHE_SLOTS =
 		4096, /* answers kept; a newer one takes the place of another with the same hash */
@@ -51,6 +51,7 @@ struct answer_slot {
 struct service {
 	struct hub hub;
 	struct tasks lookups;
+	struct sharing sharing; /* who of them is next */
 	struct answer_slot cache[CACHE_SLOTS];
 };
 
@@ -80,6 +81,7 @@ enum { PLACE_WHOLE = DNS_HOSTS_MAX, PLACE_EXCHANGERS, PLACE_DOMAIN };
 
 struct lookup {
 	struct task task;
+	struct sharer sharer;
 	struct link among; /* request->lookups */
 	struct request *request;
 	unsigned place;
@@ -176,6 +178,19 @@ static bool take_from_cache(struct request *r, enum dns_type type, const char *n
 
 static void known(struct request *r, unsigned place, struct dns_answer *answer);
 
+/* false: there are too many. */
+static bool wait_for_worker(struct service *s, struct lookup *l)
+{
+	const struct answer_slot *slot = slot_of(s, l->type, l->name);
+
+	if (sharing_count(&s->sharing) >= QUESTIONS_MAX)
+		return false;
+	sharing_add(&s->sharing, &l->sharer, l->name,
+	            slot->type == l->type && strcmp(slot->name, l->name) == 0);
+	tasks_come(&s->lookups);
+	return true;
+}
+
 static void look_up(struct request *r, enum dns_type type, const char *name, unsigned place)
 {
 	static struct dns_answer answer;
@@ -190,7 +205,7 @@ static void look_up(struct request *r, enum dns_type type, const char *name, uns
 	string_put(l->name, sizeof l->name, view_of(name));
 	l->request = r;
 	l->place = place;
-	if (tasks_submit(&r->service->lookups, &l->task)) {
+	if (wait_for_worker(r->service, l)) {
 		list_add_last(&r->lookups, &l->among);
 		return;
 	}
@@ -262,6 +277,7 @@ static void end(struct lookup *l, struct dns_answer *answer)
 {
 	struct request *r = l->request;
 
+	sharing_leave(&l->sharer);
 	list_remove(&l->among);
 	known(r, l->place, answer);
 	free(l);
@@ -350,8 +366,8 @@ static void asker_gone(struct hub_line *line)
 	loop_timer_clear(dnsd.loop, &r->in_time);
 	/* What is being looked up already is kept for the next who asks. */
 	LIST_EACH(l, &r->lookups, struct lookup, among) {
-		if (task_waits(&l->task)) {
-			task_cancel(&l->task);
+		if (!task_is_under_way(&l->task)) {
+			sharing_leave(&l->sharer);
 			list_remove(&l->among);
 			free(l);
 		}
@@ -366,17 +382,34 @@ static bool asker_busy(const struct hub_line *line)
 
 /* ---- order of service ---- */
 
+static struct task *next_lookup(struct tasks *tasks)
+{
+	struct service *s = loop_owner(tasks, struct service, lookups);
+	struct sharer *next = sharing_next(&s->sharing);
+
+	return next != NULL ? &loop_owner(next, struct lookup, sharer)->task : NULL;
+}
+
+static void lookup_taken(struct task *task)
+{
+	struct lookup *l = loop_owner(task, struct lookup, task);
+
+	sharing_taken(&l->request->service->sharing, &l->sharer);
+}
+
 static void start_lookups(struct service *service)
 {
 	service->lookups = (struct tasks){ .loop = dnsd.loop,
-		                           .workers_max = WORKERS_MAX,
-		                           .tasks_max = QUESTIONS_MAX,
+		                           .workers_max = SHARING_WORKERS + SHARING_KEPT,
 		                           .timeout_ms = LOOKUP_TIMEOUT_MS,
 		                           .profile = { .promises = SANDBOX_CONNECT },
 		                           .work = work,
 		                           .put = put,
 		                           .answered = lookup_answered,
-		                           .lost = lookup_lost };
+		                           .lost = lookup_lost,
+		                           .next = next_lookup,
+		                           .taken = lookup_taken };
+	sharing_start(&service->sharing);
 	tasks_start(&service->lookups);
 }
 

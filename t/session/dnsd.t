@@ -21,7 +21,7 @@ from waiting import comes  # noqa: E402
 
 ROUTE, ADDRESS, NAME, HOSTS = range(16, 20)
 FOUND, NO_DOMAIN, LATER, OWN_FAULT = 0, 2, 4, 5
-WORKERS_MAX = 32
+WORKERS_MAX, OWNER_MAX = 32, 8
 
 
 class SlowDns(FakeDns):
@@ -132,7 +132,7 @@ def test_strangers(house):
     """Whose name servers do not answer: smtpd's questions are about them, and all workers for these are at work."""
     lines = [w.dial(house.smtpd, "dns") for _ in range(WORKERS_MAX + 8)]
     for n, line in enumerate(lines):
-        w.send(line, w.Out(NAME).view(f"192.0.2.{n}"))
+        w.send(line, w.Out(NAME).view(f"192.{n}.2.1"))
     ok(comes(lambda: len(house.workers()) == WORKERS_MAX, w.PATIENCE_SECONDS), "all workers are at work")
     stopped = house.workers()
     for pid in stopped:
@@ -142,6 +142,21 @@ def test_strangers(house):
     for pid in stopped:
         os.kill(pid, signal.SIGCONT)
     is_({result(line) for line in lines}, {(HOSTS, LATER)}, "and are in time")
+
+
+def test_shares(house):
+    """Whose name servers are silent holds a part of the workers, and no more."""
+    crowd = [house.line() for _ in range(WORKERS_MAX + 8)]
+    for n, line in enumerate(crowd):
+        ask(line, f"h{n}.hoster.test")
+    ok(comes(lambda: len(house.workers()) == OWNER_MAX, w.PATIENCE_SECONDS), "the names of one domain hold some of the workers")
+    other = house.line()
+    ask(other, "host.other.example")
+    ok(comes(lambda: len(house.workers()) == OWNER_MAX + 1, w.PATIENCE_SECONDS), "a name of another is looked up beside them")
+    house.dns.go.set()
+    is_(result(other)[0], HOSTS, "and answered")
+    is_({result(line)[0] for line in crowd}, {HOSTS}, "as are all of the crowd, in turn")
+    is_(len(house.workers()), OWNER_MAX + 1, "for which there were no more workers")
 
 
 class NamelessDns(FakeDns):
@@ -261,7 +276,7 @@ FAMILIES = FakeDns({("four.test", "A"): ["192.0.2.1"], ("six.test", "AAAA"): ["2
                     ("plain.test", "A"): ["192.0.2.2"], ("both.test", "A"): [f"192.0.2.{n}" for n in range(1, 20)],
                     ("both.test", "AAAA"): [f"2001:db8::{n:x}" for n in range(1, 20)]},
                    denied=[("four.test", "AAAA"), ("six.test", "A"), ("plain.test", "MX"), ("plain.test", "AAAA")])
-for test, dns in ((test_reload, None), (test_gone, None), (test_families, FAMILIES),
+for test, dns in ((test_reload, None), (test_gone, None), (test_shares, None), (test_families, FAMILIES),
                   (test_strangers, NamelessDns({("four.test", "A"): ["192.0.2.1"]})), (test_slow_hosts, GATHERING),
                   (test_silent_hosts, SILENT), (test_failing_part, HALVES), (test_many_hosts, CROWD)):
     with Dnsd(dns) as house:
