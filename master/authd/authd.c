@@ -79,7 +79,7 @@ static struct {
 	struct loop *loop;
 	struct cache *cache;
 	struct delay *delay;
-	struct known *known;
+	struct recent *known;
 	struct tally busy;     /* those that had to give way */
 	struct watch master;   /* for writing while handovers wait for room on its wire */
 	struct list handovers; /* first come, first served */
@@ -519,7 +519,7 @@ static void forget(void)
 {
 	cache_free(&authd.cache);
 	delay_free(&authd.delay);
-	known_free(&authd.known);
+	recent_free(&authd.known);
 	account_close();
 }
 
@@ -573,7 +573,7 @@ int main(void)
 		log_fatal("libsodium cannot be initialised");
 	unsigned workers = worker_count();
 	const size_t cache_len = cache_bytes(CACHE_ENTRIES), delay_len = delay_bytes(DELAY_ENTRIES);
-	char *kept = program_kept(cache_len + delay_len + known_bytes(KNOWN_ENTRIES));
+	char *kept = program_kept(cache_len + delay_len + recent_bytes(KNOWN_ENTRIES));
 
 	bounds_confine("authd", &authd.settings, &profile);
 	authd.loop = loop_new();

@@ -9,6 +9,7 @@
 #ifndef MASTER_AUTHD_KNOWN_H
 #define MASTER_AUTHD_KNOWN_H
 
+#include "lib/base/recent.h"
 #include "lib/wire/auth.h"
 #include "master/authd/delay.h"
 #include "master/authd/waiting.h"
@@ -19,15 +20,10 @@ enum {
 	KNOWN_FREE_FAILURES = 8 /* of a network in which somebody is known */
 };
 
-struct known;
-
-size_t known_bytes(unsigned entries);
-/* kept: as cache_new's (cache.h). */
-struct known *known_new(unsigned entries, void *kept);
-void known_free(struct known **known);
-
+/* kept: as recent_new's. */
+struct recent *known_new(unsigned entries, void *kept);
 /* This account has logged in from there. */
-void known_add(struct known *k, const struct net_address *client, struct view account,
+void known_add(struct recent *known, const struct net_address *client, struct view account,
                int64_t now_ms);
 /*
  * How likely is it that a password of this account from there is right?
@@ -37,7 +33,7 @@ void known_add(struct known *k, const struct net_address *client, struct view ac
  *	           somebody has logged in
  *	DOUBTFUL   the others
  */
-enum trust known_trust(const struct known *k, const struct net_address *client, struct view account,
-                       const struct delay_failures *failures, int64_t now_ms);
+enum trust known_trust(const struct recent *known, const struct net_address *client,
+                       struct view account, const struct delay_failures *failures, int64_t now_ms);
 
 #endif

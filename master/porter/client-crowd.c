@@ -2,6 +2,7 @@
 /* Clients when there are too many of them: who gives way to whom, and when there is less time for
  * those who do nothing. */
 #include "lib/base/log.h"
+#include "lib/base/recent.h"
 #include "lib/base/tally.h"
 #include "master/porter/client-parts.h"
 
@@ -66,6 +67,28 @@ bool client_has_way_to_tls(const struct client *newcomer)
 	struct share *other = shares_giving_way(clients.securing, &newcomer->place.turn.owners);
 
 	return end_for_another(list_owner_or_null(other, struct client, secures), BY_TLS);
+}
+
+/* ---- who is known ---- */
+
+enum { KNOWN_ENTRIES = 16384, KNOWN_MS = 7 * 86400 * 1000 };
+
+static struct view network_of(const struct client *c)
+{
+	const struct share_key *key = &c->place.turn.owners.keys[NET_NETWORK];
+
+	return (struct view){ (const char *)key->bytes, key->len };
+}
+
+void client_recall(struct client *c)
+{
+	c->place.turn.known =
+		recent_has(clients.logged_in, network_of(c), loop_now_ms(clients.with.loop));
+}
+
+void client_remember(const struct client *c)
+{
+	recent_add(clients.logged_in, network_of(c), loop_now_ms(clients.with.loop));
 }
 
 /* ---- pressure ---- */
@@ -147,6 +170,7 @@ void client_crowds_start(void)
 {
 	clients.waiting = shares_new(NET_OWNERS);
 	clients.securing = shares_new(NET_OWNERS);
+	clients.logged_in = recent_new(KNOWN_ENTRIES, KNOWN_MS, NULL);
 	for (unsigned i = 0; i < CAUSES; i++)
 		ended[i].tally = (struct tally){ .loop = clients.with.loop, .tell = tell_ended };
 }

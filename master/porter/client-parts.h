@@ -54,6 +54,7 @@ struct clients {
 	 * it, that have TLS or their place for it. */
 	struct shares *waiting, *securing;
 	struct pressure pressure; /* of all */
+	struct recent *logged_in; /* networks from which somebody has */
 };
 
 extern struct clients clients;
@@ -93,6 +94,9 @@ void client_weigh_no_more(struct client *c);
 /* There is no place for a newcomer: has another one, of a heavier network, given way? */
 bool client_has_way(const struct client *newcomer);
 bool client_has_way_to_tls(const struct client *newcomer);
+/* Its owners are set: has somebody logged in from its network lately? And: it has. */
+void client_recall(struct client *c);
+void client_remember(const struct client *c);
 /* One more: is there less time from now on? */
 void client_adds_pressure(const struct client *c);
 void client_set_first_line_deadline(struct client *c);

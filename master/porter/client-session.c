@@ -140,6 +140,7 @@ bool client_session_handed_over(struct pool_client *place)
 
 	if (c->state != CLIENT_SESSION || c->token < 0)
 		return false;
+	client_remember(c);
 	client_enter(c, CLIENT_HANDED);
 	client_close_socket(c);
 	c->watch.fd = c->token;

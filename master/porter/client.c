@@ -122,6 +122,7 @@ static enum limit enter(const struct client *c)
 static void begin(struct client *c)
 {
 	net_address_owners(&c->client, &c->place.turn.owners);
+	client_recall(c);
 	enum limit over = enter(c);
 
 	if (over != LIMIT_NONE) {

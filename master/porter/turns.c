@@ -18,12 +18,13 @@ void turns_start(struct turns *t, size_t most)
 {
 	*t = (struct turns){ .most = most };
 	t->waiting = shares_new(NET_OWNERS);
+	t->known = shares_new(NET_OWNERS);
 	t->yielding = shares_new(NET_OWNERS);
 }
 
 size_t turns_waiting(const struct turns *t)
 {
-	return shares_count(t->waiting) + t->promised.count;
+	return shares_count(t->waiting) + shares_count(t->known) + t->promised.count;
 }
 
 static void stand_in(struct shares *shares, struct turn *turn)
@@ -36,7 +37,7 @@ void turns_wait(struct turns *t, struct turn *turn, int64_t now_ms)
 {
 	if (turns_waiting(t) == 0)
 		t->idle_ms = now_ms;
-	stand_in(t->waiting, turn);
+	stand_in(turn->known ? t->known : t->waiting, turn);
 }
 
 struct turn *turns_giving_way(const struct turns *t, const struct turn *newcomer)
@@ -60,18 +61,31 @@ bool turns_may(const struct turns *t, const struct turn *turn, size_t held)
 	return turn->holds || held < t->most - t->most / TURNS_LAST_PART || !holds_much(t, turn);
 }
 
-struct turn *turns_next(struct turns *t, size_t held)
+static struct turn *next_in(const struct turns *t, const struct shares *waiting, size_t held)
 {
-	if (t->promised.first != NULL)
-		return first_promised(t);
 	for (unsigned pass = 0; pass < TURNS_PASSES; pass++) {
-		struct turn *turn = turn_of(shares_next(t->waiting));
+		struct turn *turn = turn_of(shares_next(waiting));
 
 		if (turn == NULL || turns_may(t, turn, held))
 			return turn;
 		shares_passed(&turn->share);
 	}
 	return NULL;
+}
+
+/* Known ones have every other turn. */
+static const struct shares *first_pool(const struct turns *t, bool other)
+{
+	return t->known_had_turn == other ? t->known : t->waiting;
+}
+
+struct turn *turns_next(struct turns *t, size_t held)
+{
+	if (t->promised.first != NULL)
+		return first_promised(t);
+	struct turn *turn = next_in(t, first_pool(t, false), held);
+
+	return turn != NULL ? turn : next_in(t, first_pool(t, true), held);
 }
 
 static void stand_still(struct turns *t, struct turn *turn, int64_t now_ms)
@@ -97,6 +111,7 @@ void turns_serve(struct turns *t, struct turn *turn, int64_t now_ms)
 	stand_still(t, turn, now_ms);
 	if (turn->holds)
 		return;
+	t->known_had_turn = turn->known;
 	shares_served(&turn->share);
 	turn->holds = true;
 	stand_in(t->yielding, turn);
@@ -146,7 +161,9 @@ static bool is_no_heavier(const struct turns *t, const struct turn *newcomer,
 static struct turn *silent_for(const struct turns *t, const struct turn *newcomer, int64_t now_ms)
 {
 	struct turn *first = list_owner_or_null(t->standing.first, struct turn, standing);
-	int64_t still_ms = turns_waiting(t) > t->most ? TURNS_STILL_CROWDED_MS : TURNS_STILL_MS;
+	int64_t still_ms = newcomer->known              ? TURNS_STILL_KNOWN_MS
+	                   : turns_waiting(t) > t->most ? TURNS_STILL_CROWDED_MS
+	                                                : TURNS_STILL_MS;
 
 	return first != NULL && now_ms - first->stands_ms >= still_ms &&
 	                       is_no_heavier(t, newcomer, first)
@@ -167,7 +184,7 @@ static struct turn *claim_for(struct turns *t, struct turn *newcomer, int64_t no
 	list_remove(&giver->promised);
 	shares_remove(&giver->share);
 	giver->holds = false;
-	stand_in(t->waiting, giver);
+	stand_in(giver->known ? t->known : t->waiting, giver);
 	return giver;
 }
 
@@ -178,15 +195,18 @@ static void promise(struct turns *t, struct turn *newcomer, int64_t now_ms)
 	newcomer->holds = true;
 	newcomer->asked_ms = now_ms;
 	stand_in(t->yielding, newcomer);
-	list_add_last(&t->promised, &newcomer->promised);
+	if (newcomer->known)
+		list_add_first(&t->promised, &newcomer->promised);
+	else
+		list_add_last(&t->promised, &newcomer->promised);
 }
 
-struct turn *turns_claim(struct turns *t, int64_t now_ms)
+static struct turn *claim_in(struct turns *t, const struct shares *waiting, int64_t now_ms)
 {
 	struct turn *newcomer;
 
 	for (unsigned pass = 0; pass < TURNS_PASSES; pass++) {
-		if ((newcomer = turn_of(shares_next(t->waiting))) == NULL)
+		if ((newcomer = turn_of(shares_next(waiting))) == NULL)
 			return NULL;
 		struct turn *giver = claim_for(t, newcomer, now_ms);
 
@@ -199,6 +219,13 @@ struct turn *turns_claim(struct turns *t, int64_t now_ms)
 			return giver;
 	}
 	return NULL;
+}
+
+struct turn *turns_claim(struct turns *t, int64_t now_ms)
+{
+	struct turn *giver = claim_in(t, t->known, now_ms);
+
+	return giver != NULL ? giver : claim_in(t, t->waiting, now_ms);
 }
 
 struct turn *turns_claim_again(struct turns *t, int64_t now_ms)

@@ -10,6 +10,8 @@
  * needed, the last quarter of the places is kept for clients whose network, and wide network, have
  * little without progress.
  *
+ * Those from whose network somebody has logged in lately have every other turn.
+ *
  * Pure: no descriptors, no clock of its own.
  */
 #ifndef MASTER_PORTER_TURNS_H
@@ -17,9 +19,10 @@
 
 #include "lib/base/shares.h"
 
-/* A client. Zeroed at first but for its owners. */
+/* A client. Zeroed at first but for its owners and whether it is known. */
 struct turn {
 	struct share_path owners; /* of NET_OWNERS levels */
+	bool known;               /* somebody has logged in from its network */
 	struct share share;       /* while it waits, or holds a place that it may have to give */
 	struct link promised;     /* waits for the place that another one gives */
 	int64_t asked_ms;         /* promised: since when */
@@ -31,8 +34,10 @@ struct turn {
 
 /* turns_start before its use. */
 struct turns {
-	size_t most; /* places in all */
-	struct shares *waiting, *yielding;
+	size_t most;                    /* places in all */
+	struct shares *waiting, *known; /* those that wait; the known ones */
+	struct shares *yielding;
+	bool known_had_turn;
 	struct list promised, standing;
 	int64_t idle_ms; /* when there was last a worker for each, or one for somebody */
 };
@@ -44,7 +49,8 @@ enum {
 	 * that has no more than its own: a crowd of many networks with one each. The second when
 	 * more wait than there are places. */
 	TURNS_STILL_MS = 3000,
-	TURNS_STILL_CROWDED_MS = 1000,
+	TURNS_STILL_CROWDED_MS = 900, /* pools look once a second */
+	TURNS_STILL_KNOWN_MS = 300,   /* to a known one */
 	TURNS_PASSES = 16, /* so many owners may be asked in one call whether they can use
 	                      their turn */
 	/* Of the last places a network gets none when it holds this part of all without progress;

@@ -127,6 +127,26 @@ def handed_over_stays():
     h.stop()
 
 
+def known_network():
+    """Somebody has logged in from there: they do not wait behind a crowd of many networks."""
+    h = House(settings="login.sessions-max 1\n")
+    worker = h.worker(IMAP)
+    session(h, worker, "imap", HONEST)
+    w.send(worker, w.Out(HANDED_OVER))
+    w.send(worker, w.Out(w.WIRE_DONE))
+    _, c = session(h, worker, "imap", "127.1.0.1")
+    strangers = [speaks(h, "imap", f"127.{number}.0.1") for number in range(10, 20)]
+    again, order = speaks(h, "imap", HONEST), []
+    ok(quiet(again), "all places are taken")
+    for _ in range(3):  # one may have been promised to a stranger before
+        done_with(worker, c)
+        c = Connection(w.receive(worker))
+        order.append(c.client)
+    ok(again.getsockname() in order, "one from a network that is known has its turn before most who came earlier", order)
+    is_(len([s for s in strangers if s.getsockname() in order]), 2, "between theirs")
+    h.stop()
+
+
 def progress_stays():
     h = House(settings="smtpd.sessions-max 3\n")
     workers = [h.worker(SMTP) for _ in range(3)]
@@ -236,6 +256,6 @@ def pressure():
     h.stop()
 
 
-for part in (turns, login_gives_way, last_places, handed_over_stays, progress_stays, none_comes, tls_gives_way, house_is_full, pressure):
+for part in (turns, login_gives_way, last_places, handed_over_stays, known_network, progress_stays, none_comes, tls_gives_way, house_is_full, pressure):
     part()
 done()

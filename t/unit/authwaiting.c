@@ -303,7 +303,7 @@ static void test_crowds(void)
 
 static const int64_t day_ms = 86400 * 1000;
 
-static enum trust trust_of(const struct known *k, const char *from, const char *account,
+static enum trust trust_of(const struct recent *k, const char *from, const char *account,
                            unsigned of_network, unsigned of_account, int64_t now_ms)
 {
 	struct net_address client = address(from);
@@ -314,7 +314,7 @@ static enum trust trust_of(const struct known *k, const char *from, const char *
 
 static void test_known(void)
 {
-	struct known *k = known_new(1024, NULL);
+	struct recent *k = known_new(1024, NULL);
 	struct net_address home = address("192.0.2.1");
 
 	ok(trust_of(k, "192.0.2.1", "a@b", 0, 0, 0) == TRUST_CLEAN &&
@@ -338,24 +338,24 @@ static void test_known(void)
 	}
 	ok(trust_of(k, "192.0.2.1", "u99999@b", 9, 9, 3) == TRUST_FAMILIAR,
 	   "of too many the last ones are remembered");
-	known_free(&k);
+	recent_free(&k);
 	ok(k == NULL, "freed");
 }
 
 static void test_kept(void)
 {
-	void *kept = memory_get(known_bytes(64));
+	void *kept = memory_get(recent_bytes(64));
 	struct net_address home = address("192.0.2.1");
-	struct known *k = known_new(64, kept);
+	struct recent *k = known_new(64, kept);
 
 	known_add(k, &home, VIEW("a@b"), 100 * day_ms);
-	known_free(&k);
+	recent_free(&k);
 	k = known_new(64, kept);
 	ok(trust_of(k, "192.0.2.1", "a@b", 9, 9, 100 * day_ms) == TRUST_FAMILIAR,
 	   "what was left to it goes on");
 	ok(trust_of(k, "192.0.2.1", "a@b", 9, 9, 0) == TRUST_DOUBTFUL,
 	   "but no time that cannot be");
-	known_free(&k);
+	recent_free(&k);
 	free(kept);
 }
 

@@ -253,7 +253,7 @@ static void expiry(void)
 static void many_networks(void)
 {
 	struct turn *bots = calloc(CROWD, sizeof *bots), *more = calloc(CROWD + 1, sizeof *more);
-	struct turn honest, near;
+	struct turn honest, near, known;
 	char text[NET_ADDRESS_TEXT_MAX];
 
 	for (unsigned i = 0; i < CROWD; i++) {
@@ -275,6 +275,8 @@ static void many_networks(void)
 	   "the one that has been silent for longest gives its place, one for one");
 	ok(turns_next(&turns, CROWD) == &honest, "to whom it is promised");
 	turns_serve(&turns, &honest, TURNS_STILL_MS);
+	set_owners(&known, "198.51.101.1");
+	known.known = true;
 	for (unsigned i = 0; i <= CROWD; i++) {
 		string_print(text, sizeof text, "%u.%u.1.1", 30 + i / 250, i % 250);
 		set_owners(&more[i], text);
@@ -283,11 +285,44 @@ static void many_networks(void)
 	ok(turns_claim(&turns, TURNS_STILL_CROWDED_MS + 1) == NULL &&
 	           turns_claim(&turns, TURNS_STILL_CROWDED_MS + 2) == &bots[2],
 	   "sooner where more wait than there are places");
+	turns_wait(&turns, &known, TURNS_STILL_MS);
+	ok(turns_claim(&turns, TURNS_STILL_KNOWN_MS + 2) == NULL &&
+	           turns_claim(&turns, TURNS_STILL_KNOWN_MS + 3) == &bots[3] &&
+	           turns_next(&turns, CROWD) == &known,
+	   "soonest to one from whose network somebody has logged in, which is the next");
+	turns_leave(&known);
 	leave_all(bots, CROWD);
 	leave_all(more, CROWD + 1);
 	turns_leave(&honest);
 	free(bots);
 	free(more);
+}
+
+/* Known ones have every other turn, however many others wait. */
+static void known_ones(void)
+{
+	struct turn strangers[4], known[2];
+	unsigned order = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		set_numbered(&strangers[i], "192.0.2.", i);
+		turns_wait(&turns, &strangers[i], 0);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		set_numbered(&known[i], "198.51.100.", i);
+		known[i].known = true;
+		turns_wait(&turns, &known[i], 0);
+	}
+	ok(turns_waiting(&turns) == 6, "known ones are counted among those that wait");
+	for (unsigned i = 0; i < 6; i++) {
+		struct turn *next = turns_next(&turns, 0);
+
+		order = order * 2 + next->known;
+		turns_serve(&turns, next, 0);
+	}
+	ok(order == 0x28 || order == 0x14, "they have every other turn (%x)", order);
+	leave_all(strangers, 4);
+	leave_all(known, 2);
 }
 
 int main(void)
@@ -299,6 +334,7 @@ int main(void)
 	queue();
 	expiry();
 	many_networks();
+	known_ones();
 	last_places();
 	return tap_done();
 }
