@@ -88,7 +88,7 @@ void inspect_texts(struct model *m)
 {
 	char how[64];
 	struct reason why;
-	uint64_t built_for = 0;
+	struct maptable_verifying v;
 	int fd = generation_open(m->settings.directory_state, &why);
 	bool known = m->problems.errors == 0; /* else the texts are not what they would be */
 
@@ -97,12 +97,14 @@ void inspect_texts(struct model *m)
 			problem_error(&m->problems, NULL, 0, "%s", why.text);
 		return;
 	}
+	maptable_verify_begin(&v, fd, NULL);
 	for (int file = 0; file < GENERATION_FILES; file++) {
 		errno = 0; /* it is that of the file that cannot be opened */
-		if (maptable_verify(fd, file, &built_for, &why) != 0 &&
+		if (maptable_verify(&v, file, NULL, &why) != 0 &&
 		    !problem_is_unseen(&m->problems, errno))
 			problem_error(&m->problems, NULL, 0, "%s", why.text);
 	}
+	maptable_verify_end(&v);
 	keys_verify(fd, m->confdir, " of the current generation", key_is_wrong, m);
 	if (!m->certificates_unseen && changes_of_certificates(m, fd))
 		problem_warning(

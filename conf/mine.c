@@ -12,7 +12,7 @@
 
 static int open_all(struct mine *x, struct reason *why)
 {
-	if (maptable_verify_all(x->generation, why) != 0 ||
+	if (maptable_verify_all(x->generation, NULL, NULL, why) != 0 ||
 	    settings_load_generation(&x->settings, x->generation, why) != 0)
 		return -1;
 	for (int id = 0; id < MAPS; id++)

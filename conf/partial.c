@@ -17,23 +17,42 @@
 
 /* ---- the generation ---- */
 
+/* Who wrote the manifest has verified what it names. */
+static bool open_file(struct partial *p, int file, struct map *out)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+	struct manifest_row row;
+
+	maptable_generation_file(file, name);
+	int fd = manifest_find(&p->manifest, name, &row)
+	                 ? generation_file(p->generation, name, NULL)
+	                 : -1;
+
+	if (fd < 0)
+		return false;
+	if (map_open_known(out, fd, name, &row.identity, NULL) != 0) {
+		map_open_damaged(out, fd); /* it is closed with the others */
+		return false;
+	}
+	p->known.files[file] = out->identity;
+	return manifest_matches(&row, out);
+}
+
 static bool open_maps(struct partial *p)
 {
-	uint64_t built_for = 0;
+	struct map other;
 
-	for (int id = 0; id < MAPS; id++) {
-		struct manifest_row row;
-		char name[MAPTABLE_FILE_NAME_MAX];
+	for (int id = 0; id < MAPS; id++)
+		if (!open_file(p, id, &p->maps[id]))
+			return false;
+	for (int file = MAPS; file < GENERATION_MANIFEST; file++) {
+		map_open_damaged(&other, -1);
+		bool whole = open_file(p, file, &other);
 
-		maptable_compiled_file((enum map_id)id, name);
-		if (changes_open_of(p->generation, (enum map_id)id, &p->maps[id], NULL) != 0 ||
-		    !manifest_find(&p->manifest, name, &row) ||
-		    !manifest_matches(&row, &p->maps[id]))
+		map_close(&other);
+		if (!whole)
 			return false;
 	}
-	for (int file = MAPS; file < GENERATION_FILES; file++)
-		if (maptable_verify(p->generation, file, &built_for, NULL) != 0)
-			return false;
 	return true;
 }
 

@@ -24,6 +24,7 @@ struct partial {
 	long number;
 	struct map manifest;
 	struct map maps[MAPS];
+	struct maptable_known known;
 	struct sieve asked; /* of the generation; the bits are the manifest's */
 	struct model m;     /* the settings, and the edited entries */
 	bool in_model;

@@ -203,6 +203,7 @@ long publish_partial(struct partial *p, struct reason *why)
 {
 	struct writing y = { .from = p->generation,
 		             .manifest = &p->manifest,
+		             .known = &p->known,
 		             .add_inputs = add_inputs_again,
 		             .context = p };
 	const char *state = p->m.settings.directory_state;

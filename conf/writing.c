@@ -51,9 +51,9 @@ static mode_t mode_of(int file)
 	return file < MAPS && maptable[file].secret ? 0600 : 0644;
 }
 
-/* *sum: of its trailer. */
 static int write_file(struct generation_writer *w, const char *name, mode_t mode, int file,
-                      contents_function *contents, void *context, uint64_t *sum, struct reason *why)
+                      contents_function *contents, void *context, struct manifest_row *row,
+                      struct reason *why)
 {
 	struct cdb_make make;
 	struct reason detail;
@@ -61,13 +61,15 @@ static int write_file(struct generation_writer *w, const char *name, mode_t mode
 
 	if (fd < 0)
 		return -1;
+	row->generation = (uint64_t)w->number;
 	if (cdb_make_start(&make, fd) != 0 || contents(context, file, &make) != 0 ||
 	    cdb_make_finish(&make) != 0)
 		fail_errno(why, "write %s", name);
-	else if (map_seal(fd, name, (uint64_t)w->number, sum, &detail) != 0)
+	else if (map_seal(fd, name, row->generation, &row->sum, &detail) != 0)
 		fail(why, "%s: %s", name, detail.text);
 	else if ((result = fsync(fd)) != 0)
 		fail_errno(why, "write %s", name);
+	map_identify(fd, &row->identity);
 	close(fd);
 	return result;
 }
@@ -102,7 +104,7 @@ static bool link_old(struct writing *x, const char *name, const struct map *old,
 {
 	if (old->generation == 0 || linkat(x->from, name, x->w.own, name, 0) != 0)
 		return false;
-	*row = (struct manifest_row){ old->generation, old->sum };
+	*row = (struct manifest_row){ old->generation, old->sum, old->identity };
 	return true;
 }
 
@@ -110,9 +112,11 @@ static bool link_old(struct writing *x, const char *name, const struct map *old,
 static bool take_verified(struct writing *x, const char *name, int file, same_function *same,
                           void *context)
 {
-	return same(context, file, NULL) && is_ours(x->from, name, mode_of(file)) &&
-	       manifest_find(x->manifest, name, &x->rows[file]) &&
-	       linkat(x->from, name, x->w.own, name, 0) == 0;
+	if (!same(context, file, NULL) || !is_ours(x->from, name, mode_of(file)) ||
+	    !manifest_find(x->manifest, name, &x->rows[file]))
+		return false;
+	x->rows[file].identity = x->known->files[file];
+	return linkat(x->from, name, x->w.own, name, 0) == 0;
 }
 
 static bool take_old(struct writing *x, const char *name, int file, same_function *same,
@@ -154,17 +158,17 @@ int writing_files(struct writing *x, same_function *same, contents_function *con
                   void *context, struct reason *why)
 {
 	char name[MAPTABLE_FILE_NAME_MAX];
-	uint64_t sum;
+	struct manifest_row manifest;
 
 	for (int file = 0; file < GENERATION_MANIFEST; file++) {
 		maptable_generation_file(file, name);
 		if (take_old(x, name, file, same, context))
 			continue;
-		if (write_file(&x->w, name, mode_of(file), file, contents, context, &sum, why) != 0)
+		if (write_file(&x->w, name, mode_of(file), file, contents, context, &x->rows[file],
+		               why) != 0)
 			return -1;
-		x->rows[file] = (struct manifest_row){ (uint64_t)x->w.number, sum };
 	}
-	return write_file(&x->w, MANIFEST_FILE, 0644, 0, write_manifest, x, &sum, why);
+	return write_file(&x->w, MANIFEST_FILE, 0644, 0, write_manifest, x, &manifest, why);
 }
 
 long writing_finish(struct writing *x, int result, bool by_edit, int keep, struct reason *why)

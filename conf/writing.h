@@ -15,8 +15,10 @@ struct writing {
 	struct generation_writer w;
 	int from;
 	struct manifest_row rows[GENERATION_MANIFEST];
-	/* Of `from`, when its files were verified already; NULL: they are verified here. */
+	/* Of `from`, when its files were verified already, and what they were then; NULL: they are
+	 * verified here. */
 	struct map *manifest;
+	const struct maptable_known *known;
 	/* Adds what the manifest says beside them; NULL: nothing. errno. */
 	int (*add_inputs)(void *context, struct cdb_make *make);
 	void *context;

@@ -202,10 +202,14 @@ void inputs_look(struct inputs *out, int generation, const struct settings *sett
 
 void inputs_doubt(struct inputs *in_use, int generation)
 {
-	uint64_t built_for = 0;
+	struct maptable_verifying v;
 	struct reason why;
 
-	if (maptable_verify(generation, GENERATION_CERTIFICATES, &built_for, &why) == 0)
+	maptable_verify_begin(&v, generation, NULL);
+	bool whole = maptable_verify(&v, GENERATION_CERTIFICATES, NULL, &why) == 0;
+
+	maptable_verify_end(&v);
+	if (whole)
 		return;
 	for (int p = 0; p < HOUSE_PROGRAMS; p++)
 		if (house[p].listens || house[p].keys)

@@ -38,6 +38,7 @@ static struct {
 	struct deferred refused, undo; /* refused: before a trial began */
 	struct reason why;
 	struct inputs inputs; /* of what is in use */
+	struct maptable_known known;
 	/* What was in use before, with another number; -1: nothing. */
 	int previous;
 	long previous_number;
@@ -115,14 +116,14 @@ static int open_keys(int generation, const struct settings *settings, int *keys,
 	return *keys >= 0 || errno == ENOENT ? 0 : fail_errno(why, "open %s", path);
 }
 
-static int read_generation(int generation, struct settings *settings, struct reason *why)
+static int read_generation(struct candidate *c, struct reason *why)
 {
-	if (maptable_verify_all(generation, why) < 0 ||
-	    settings_load_generation(settings, generation, why) < 0)
+	if (maptable_verify_all(c->generation, &reloads.known, &c->known, why) < 0 ||
+	    settings_load_generation(&c->settings, c->generation, why) < 0)
 		return -1;
-	if (judge(settings, why) == 0)
+	if (judge(&c->settings, why) == 0)
 		return 0;
-	settings_free(settings);
+	settings_free(&c->settings);
 	return -1;
 }
 
@@ -146,7 +147,7 @@ static int fill(struct candidate *c, int generation, long number, const struct l
 {
 	*c = (struct candidate){ .generation = generation, .number = number, .keys = -1 };
 	maptable_exposed(generation, warn_exposed, &number);
-	if (read_generation(generation, &c->settings, why) == 0) {
+	if (read_generation(c, why) == 0) {
 		bool opened =
 			(old == NULL ? judge_mail_root(&c->settings, why)
 		                     : judge_moved(&master.settings, &c->settings, why)) == 0 &&
@@ -196,6 +197,7 @@ int reload_first(struct reason *why)
 	master.generation_number = c.number;
 	master.settings = c.settings;
 	master.keys = c.keys;
+	reloads.known = c.known;
 	return 0;
 }
 
@@ -263,6 +265,7 @@ static int take(struct candidate *c, struct reason *why)
 	master.keys = c->keys;
 	compare(c); /* again: who died during the trial has maps that nobody verified */
 	reloads.inputs = c->inputs;
+	reloads.known = c->known;
 	renew_programs(c);
 	beats_take_settings();
 	rundir_take_settings();

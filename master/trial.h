@@ -13,6 +13,7 @@
 #define MASTER_TRIAL_H
 
 #include "lib/base/reason.h"
+#include "lib/conf/maptable.h"
 #include "master/inputs.h"
 
 /* A generation that may become the one in use; all of it is its own. */
@@ -23,6 +24,7 @@ struct candidate {
 	struct listeners listeners;
 	int keys; /* -1: none */
 	struct inputs inputs;
+	struct maptable_known known;         /* its files, verified */
 	enum change changes[HOUSE_PROGRAMS]; /* from what is in use */
 };
 

@@ -34,6 +34,13 @@ bool manifest_find(struct map *manifest, const char *file, struct manifest_row *
 	r = (struct value_reader){ .rest = value };
 	out->generation = value_get_u64(&r);
 	out->sum = value_get_u64(&r);
+	out->identity = (struct map_identity){ 0 };
+	if (r.rest.len) {
+		out->identity.device = value_get_u64(&r);
+		out->identity.inode = value_get_u64(&r);
+		out->identity.size = value_get_u64(&r);
+		out->identity.mtime_ns = value_get_u64(&r);
+	}
 	return value_end(&r);
 }
 
@@ -47,4 +54,8 @@ void manifest_encode(const struct manifest_row *row, struct text *out)
 {
 	value_put_u64(out, row->generation);
 	value_put_u64(out, row->sum);
+	value_put_u64(out, row->identity.device);
+	value_put_u64(out, row->identity.inode);
+	value_put_u64(out, row->identity.size);
+	value_put_u64(out, row->identity.mtime_ns);
 }

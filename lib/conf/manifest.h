@@ -2,8 +2,9 @@
 /*
  * What a generation consists of: manifest.cdb in it, a compiled map like the others (map.h).
  *
- *	"users.cdb"   for each of its files: the number of the generation that it was built for and
- *	              the sum of its trailer, two 64-bit numbers (value.h)
+ *	"users.cdb"   for each of its files: the number of the generation that it was built for, the
+ *	              sum of its trailer, and device, inode, size and time of change of the file
+ *when it was written, or last verified by the builder: six 64-bit numbers (value.h)
  *
  * Other rows are the builder's (conf/inputs.h).
  *
@@ -20,6 +21,7 @@
 
 struct manifest_row {
 	uint64_t generation, sum;
+	struct map_identity identity; /* none: of before there were any */
 };
 
 /* Of a generation (its directory), verified: 1, and the caller closes it with map_close; 0 when it

@@ -89,7 +89,8 @@ static int verify_old(struct view file, struct reason *why)
 	return 0;
 }
 
-static int verify(struct map *m, struct view file, const char *name, struct reason *why)
+/* whole: so it was when it was last written. */
+static int verify(struct map *m, struct view file, const char *name, bool whole, struct reason *why)
 {
 	struct trailer found, right;
 
@@ -106,20 +107,52 @@ static int verify(struct map *m, struct view file, const char *name, struct reas
 	memcpy(&found, file.data + body.len, sizeof found);
 	m->generation = le64toh(found.generation);
 	m->sum = le64toh(found.sum);
+	if (whole)
+		return 0;
 	right = trailer_of(body, name, m->generation);
 	if (found.length != right.length || found.sum != right.sum)
 		return fail(why, "damaged, or another file: its checksum does not match");
 	return 0;
 }
 
+bool map_identify(int fd, struct map_identity *out)
+{
+	struct stat st;
+
+	*out = (struct map_identity){ 0 };
+	if (fstat(fd, &st) != 0)
+		return false;
+	*out = (struct map_identity){ .device = st.st_dev,
+		                      .inode = st.st_ino,
+		                      .size = (uint64_t)st.st_size,
+		                      .mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000 +
+		                                  (uint64_t)st.st_mtim.tv_nsec };
+	return true;
+}
+
+bool map_same_identity(const struct map_identity *a, const struct map_identity *b)
+{
+	return a->inode != 0 && a->device == b->device && a->inode == b->inode &&
+	       a->size == b->size && a->mtime_ns == b->mtime_ns;
+}
+
 int map_open(struct map *m, int fd, const char *name, struct reason *why)
 {
+	return map_open_known(m, fd, name, NULL, why);
+}
+
+int map_open_known(struct map *m, int fd, const char *name, const struct map_identity *known,
+                   struct reason *why)
+{
 	m->generation = m->sum = 0;
+	bool whole = map_identify(fd, &m->identity) && known != NULL &&
+	             map_same_identity(known, &m->identity);
+
 	if (cdb_init(&m->cdb, fd) != 0)
 		return errno == MAP_ERRNO_DAMAGED ? fail(why, "damaged: it is too short")
 		                                  : fail_errno(why, "open a compiled map");
-	if (verify(m, (struct view){ (const char *)m->cdb.cdb_mem, m->cdb.cdb_fsize }, name, why) !=
-	    0) {
+	if (verify(m, (struct view){ (const char *)m->cdb.cdb_mem, m->cdb.cdb_fsize }, name, whole,
+	           why) != 0) {
 		cdb_free(&m->cdb);
 		errno = MAP_ERRNO_DAMAGED;
 		return -1;
@@ -155,12 +188,10 @@ void map_close(struct map *m)
 
 bool map_is_of(const struct map *m, int fd)
 {
-	struct stat mine, other;
+	struct map_identity other;
 
-	return !is_damaged(m) && fstat(cdb_fileno(&m->cdb), &mine) == 0 && fstat(fd, &other) == 0 &&
-	       mine.st_dev == other.st_dev && mine.st_ino == other.st_ino &&
-	       mine.st_size == other.st_size && mine.st_mtim.tv_sec == other.st_mtim.tv_sec &&
-	       mine.st_mtim.tv_nsec == other.st_mtim.tv_nsec;
+	return !is_damaged(m) && map_identify(fd, &other) &&
+	       map_same_identity(&m->identity, &other);
 }
 
 int map_seal(int fd, const char *name, uint64_t generation, uint64_t *sum, struct reason *why)

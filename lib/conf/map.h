@@ -30,12 +30,19 @@ enum {
 	MAP_KEY_MAX = ADDRESS_MAX + 64 /* an address and a prefix; longer keys are in no map */
 };
 
+/* Which file it is, and as it was written last. Its ctime is none of this: generations that link it
+ * and go change that. All zero: none. */
+struct map_identity {
+	uint64_t device, inode, size, mtime_ns;
+};
+
 struct map {
 	struct cdb cdb;
-	unsigned position;   /* of map_next */
-	int damaged_fd;      /* of a damaged map, else -1 */
-	uint64_t generation; /* that it was built for; 0: it does not say */
-	uint64_t sum;        /* of its trailer, when it has a generation */
+	unsigned position;            /* of map_next */
+	int damaged_fd;               /* of a damaged map, else -1 */
+	uint64_t generation;          /* that it was built for; 0: it does not say */
+	uint64_t sum;                 /* of its trailer, when it has a generation */
+	struct map_identity identity; /* before it was verified */
 };
 
 /* What a lookup says.  Damaged: the file or the value is broken; treat it as a temporary error. */
@@ -46,10 +53,16 @@ enum map_result { MAP_DAMAGED = -1, MAP_MISSING = 0, MAP_FOUND = 1 };
  * moment. */
 #define MAP_ERRNO_DAMAGED EPROTO /* as cdb_init says it */
 int map_open(struct map *m, int fd, const char *name, struct reason *why);
+/* The same, but a file that was found whole before, and has not been written since (known: its
+ * identity then), is not summed again. */
+int map_open_known(struct map *m, int fd, const char *name, const struct map_identity *known,
+                   struct reason *why);
+bool map_identify(int fd, struct map_identity *out);
+bool map_same_identity(const struct map_identity *a, const struct map_identity *b);
 /* Instead of what map_open refused: each lookup says MAP_DAMAGED.  Takes the descriptor too. */
 void map_open_damaged(struct map *m, int fd);
 void map_close(struct map *m);
-/* Is this open file the one that it was opened from, and whole then? */
+/* Is this open file the one that it was opened from, as it was then, and whole? */
 bool map_is_of(const struct map *m, int fd);
 /* As map_close, but the descriptor is the caller's again. */
 void map_release(struct map *m);

@@ -61,81 +61,101 @@ void maptable_generation_file(int file, char out[MAPTABLE_FILE_NAME_MAX])
 }
 
 /* By the manifest; a generation of before there was one has files of one number only. */
-static int judge_place(int generation, const char *name, const struct map *map, uint64_t *built_for,
+static int judge_place(struct maptable_verifying *v, const char *name, const struct map *map,
                        struct reason *detail)
 {
 	struct manifest_row row;
-	struct map manifest;
-	int there = manifest_open(generation, &manifest, NULL);
+	bool belongs = v->built_for == 0 || map->generation == 0 || map->generation == v->built_for;
 
-	if (there < 0) /* which is said once, of the manifest */
+	if (v->has_manifest < 0) /* which is said once, of the manifest */
 		return 0;
-	bool belongs = *built_for == 0 || map->generation == 0 || map->generation == *built_for;
-
-	*built_for = map->generation ? map->generation : *built_for;
-	if (there)
-		belongs = manifest_find(&manifest, name, &row) && manifest_matches(&row, map);
-	if (there)
-		map_close(&manifest);
+	v->built_for = map->generation ? map->generation : v->built_for;
+	if (v->has_manifest)
+		belongs = manifest_find(&v->manifest, name, &row) && manifest_matches(&row, map);
 	return belongs ? 0 : fail(detail, "of another generation than the other files");
 }
 
 /* detail: what it is instead of good. */
-static int judge(int generation, const char *name, uint64_t *built_for, struct reason *detail)
+static int judge(struct maptable_verifying *v, int file, const char *name,
+                 struct map_identity *found, struct reason *detail)
 {
 	struct map map;
-	int fd = generation_file(generation, name, NULL);
-	bool is_manifest = strcmp(name, MANIFEST_FILE) == 0;
+	int fd = generation_file(v->generation, name, NULL);
 
-	if (fd < 0 && is_manifest && errno == ENOENT)
+	if (fd < 0 && file == GENERATION_MANIFEST && errno == ENOENT)
 		return 0;
 	if (fd < 0)
 		return fail_errno(detail, "missing or unreadable");
-	if (map_open(&map, fd, name, detail) != 0) {
+	if (map_open_known(&map, fd, name, v->known != NULL ? &v->known->files[file] : NULL,
+	                   detail) != 0) {
 		close(fd);
 		return -1;
 	}
-	int result = is_manifest ? 0 : judge_place(generation, name, &map, built_for, detail);
+	int result = file == GENERATION_MANIFEST ? 0 : judge_place(v, name, &map, detail);
 
+	if (found != NULL)
+		*found = map.identity;
 	map_close(&map);
 	return result;
 }
 
-int maptable_verify(int generation, int file, uint64_t *built_for, struct reason *why)
+void maptable_verify_begin(struct maptable_verifying *v, int generation,
+                           const struct maptable_known *known)
+{
+	*v = (struct maptable_verifying){ .generation = generation, .known = known };
+	v->has_manifest = manifest_open(generation, &v->manifest, NULL);
+}
+
+void maptable_verify_end(struct maptable_verifying *v)
+{
+	if (v->has_manifest > 0)
+		map_close(&v->manifest);
+}
+
+int maptable_verify(struct maptable_verifying *v, int file, struct map_identity *found,
+                    struct reason *why)
 {
 	char name[MAPTABLE_FILE_NAME_MAX];
 	struct reason detail;
 
 	maptable_generation_file(file, name);
-	return judge(generation, name, built_for, &detail) == 0
+	return judge(v, file, name, found, &detail) == 0
 	               ? 0
 	               : fail(why, "%s of the current generation is %s; run posthouse build", name,
 	                      detail.text);
 }
 
-int maptable_verify_all(int generation, struct reason *why)
+int maptable_verify_all(int generation, const struct maptable_known *known,
+                        struct maptable_known *found, struct reason *why)
 {
-	uint64_t built_for = 0;
+	struct maptable_verifying v;
+	int result = 0;
 
-	for (int file = 0; file < GENERATION_FILES; file++)
-		if (maptable_verify(generation, file, &built_for, why) != 0)
-			return -1;
-	return 0;
+	if (found != NULL)
+		*found = (struct maptable_known){ 0 };
+	maptable_verify_begin(&v, generation, known);
+	for (int file = 0; file < GENERATION_FILES && result == 0; file++)
+		result = maptable_verify(&v, file, found != NULL ? &found->files[file] : NULL, why);
+	maptable_verify_end(&v);
+	return result;
 }
 
 int maptable_judge(void *context, int generation, struct reason *why)
 {
+	struct maptable_verifying v;
 	char name[MAPTABLE_FILE_NAME_MAX];
 	struct reason detail;
-	uint64_t built_for = 0;
+	int result = 0;
 
 	(void)context;
-	for (int file = 0; file < GENERATION_FILES; file++) {
+	maptable_verify_begin(&v, generation, NULL);
+	for (int file = 0; file < GENERATION_FILES && result == 0; file++) {
 		maptable_generation_file(file, name);
-		if (judge(generation, name, &built_for, &detail) != 0)
-			return fail(why, "%s is %s", name, detail.text);
+		if (judge(&v, file, name, NULL, &detail) != 0)
+			result = fail(why, "%s is %s", name, detail.text);
 	}
-	return 0;
+	maptable_verify_end(&v);
+	return result;
 }
 
 static bool is_exposed(int at, const char *name, mode_t kind)
@@ -190,7 +210,11 @@ void maptable_inherit(const char *program, struct map maps[MAPS])
 		maptable_compiled_file((enum map_id)id, name);
 		int fd = program_generation_file(name);
 
-		if (map_open(&maps[id], fd, name, &why) == 0)
+		/* master has just verified what a trial opens. */
+		struct map_identity whole = { 0 };
+		bool known = program_is_trial() && map_identify(fd, &whole);
+
+		if (map_open_known(&maps[id], fd, name, known ? &whole : NULL, &why) == 0)
 			continue;
 		if (errno != MAP_ERRNO_DAMAGED)
 			log_fatal("%s: %s", name, why.text);

@@ -32,12 +32,28 @@ void maptable_compiled_file(enum map_id id, char out[MAPTABLE_FILE_NAME_MAX]);
 /* Every file of a generation: the maps' by their numbers, and three more, the manifest last. */
 enum { GENERATION_SETTINGS = MAPS, GENERATION_CERTIFICATES, GENERATION_MANIFEST, GENERATION_FILES };
 void maptable_generation_file(int file, char out[MAPTABLE_FILE_NAME_MAX]);
+/* Files that were verified, as they were then: one that another generation has too, and nobody has
+ * written since, is not summed again. */
+struct maptable_known {
+	struct map_identity files[GENERATION_FILES];
+};
+struct maptable_verifying {
+	int generation, has_manifest; /* -1: it is damaged */
+	struct map manifest;
+	uint64_t built_for; /* where there is none: the first file's, which the others shall have */
+	const struct maptable_known *known;
+};
+/* known: NULL, none is. */
+void maptable_verify_begin(struct maptable_verifying *v, int generation,
+                           const struct maptable_known *known);
 /* Can it be read, is it as the build wrote it, and the one that the manifest names? Where there is
- * no manifest: for the same generation as others (*built_for; 0: the first of them, which sets it).
- */
-int maptable_verify(int generation, int file, uint64_t *built_for, struct reason *why);
-/* All of them: the first that is not. */
-int maptable_verify_all(int generation, struct reason *why);
+ * no manifest: for the same generation as others. */
+int maptable_verify(struct maptable_verifying *v, int file, struct map_identity *found,
+                    struct reason *why);
+void maptable_verify_end(struct maptable_verifying *v);
+/* All of them: the first that is not. found: what they are; may be NULL. */
+int maptable_verify_all(int generation, const struct maptable_known *known,
+                        struct maptable_known *found, struct reason *why);
 /* The same of one that is not the current one: a generation_judge. */
 int maptable_judge(void *context, int generation, struct reason *why);
 

@@ -279,6 +279,33 @@ def damage(p, name):
     path.write_bytes(whole[:2060] + b"\xff" + whole[2061:])
 
 
+def turned(p, name, hidden):
+    """One bit in the place; hidden: as a disk does it, without another time."""
+    path = p.directory / "state/generations/current" / name
+    times = path.stat()
+    with path.open("r+b") as file:
+        file.seek(2060)
+        byte = file.read(1)
+        file.seek(2060)
+        file.write(bytes([byte[0] ^ 1]))
+    if hidden:
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def verified_once():
+    """A file that nobody has written since it was verified is not read for that again; check and build read it."""
+    for hidden in (False, True):
+        with built() as p:
+            is_(p.run("build"), 0, "all is built")
+            turned(p, "passwords.cdb", hidden)
+            is_(edited(p, "alias", "add", "x@example.test", "u5@example.test"), (0, hidden),
+                f"a file of the generation was damaged {'by itself' if hidden else 'by somebody'}: an edit {'does not look' if hidden else 'sees it'}")
+            p.run("check")
+            is_("passwords.cdb of the current generation is damaged" in p.err, hidden, "check does" if hidden else "and has written it anew")
+            before = inode(p, "passwords.cdb")
+            is_((p.run("build"), inode(p, "passwords.cdb") != before), (0, hidden), "a build writes a damaged one anew")
+
+
 def at_random():
     """Edits in a row, many and one, as a build makes them; what it would warn of is said."""
     draw = random.Random(int(os.environ.get("SEED", "7")))
@@ -341,6 +368,7 @@ changed_meanwhile()
 without_log()
 another_writes()
 readable()
+verified_once()
 at_random()
 limit()
 done()

@@ -680,6 +680,35 @@ static void whose(char *bytes, size_t len, size_t trailer)
 	ok(!opens((struct view){ bytes, len - 8 }), "and verified");
 }
 
+/* One that was whole when it was last written is not summed again. */
+static void known(char *bytes, size_t len)
+{
+	struct map_identity whole, other;
+	struct map m;
+
+	bytes[2050] ^= 1;
+	int fd = file_of((struct view){ bytes, len });
+
+	ok(map_identify(fd, &whole) && map_same_identity(&whole, &whole), "a file has an identity");
+	other = whole;
+	other.mtime_ns++;
+	ok(map_open_known(&m, fd, "a.cdb", &other, NULL) < 0, "written since: it is verified");
+	other = (struct map_identity){ 0 };
+	ok(map_open_known(&m, fd, "a.cdb", &other, NULL) < 0, "never verified: it is verified");
+	ok(map_open_known(&m, fd, "a.cdb", &whole, NULL) == 0 && m.generation == 7,
+	   "known to be whole: it is not, and has its number all the same");
+	ok(map_is_of(&m, fd), "and is of its file");
+	ok(pwrite(fd, "x", 1, 2051) == 1 && ftruncate(fd, (off_t)len + 1) == 0 &&
+	           !map_is_of(&m, fd),
+	   "until that is written");
+	map_close(&m);
+	fd = file_of((struct view){ bytes, 100 });
+	ok(map_identify(fd, &whole) && map_open_known(&m, fd, "a.cdb", &whole, NULL) < 0,
+	   "what is no map is none, known or not");
+	close(fd);
+	bytes[2050] ^= 1;
+}
+
 static void damaged_answers(void)
 {
 	struct map m;
@@ -736,6 +765,7 @@ static void damage(void)
 	one_byte(bytes, len);
 	cuts(bytes, len, TRAILER);
 	len = sealed(bytes, sizeof bytes);
+	known(bytes, len);
 	whose(bytes, len, TRAILER);
 	damaged_answers();
 	checksums();
