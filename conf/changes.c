@@ -11,13 +11,8 @@ int changes_open_of(int generation, enum map_id id, struct map *out, struct reas
 	struct reason detail;
 
 	maptable_compiled_file(id, name);
-	int fd = generation_file(generation, name, why);
-
-	if (fd < 0)
-		return -1;
-	if (map_open(out, fd, name, &detail) == 0)
+	if (maptable_open(generation, id, false, out, &detail) == 0)
 		return 0;
-	close(fd);
 	return fail(why, "%s of the current generation is %s; run posthouse build", name,
 	            detail.text);
 }

@@ -182,6 +182,18 @@ static int copy_text(struct map *manifest, enum map_id id, struct cdb_make *make
 	return map_get(manifest, view_of(key), &value) == MAP_FOUND ? put(make, key, "", value) : 0;
 }
 
+static int put_more(const struct model *m, struct cdb_make *make)
+{
+	struct text more;
+
+	text_init(&more, SIEVE_MORE_MAX * sizeof(uint64_t));
+	sieve_put_more(&m->asked, &more);
+	int result = put(make, "asked more", "", text_view(&more));
+
+	text_free(&more);
+	return result;
+}
+
 int inputs_write_again(const struct model *m, struct map *manifest, struct cdb_make *make)
 {
 	int result = copy_rows(manifest, make);
@@ -190,9 +202,7 @@ int inputs_write_again(const struct model *m, struct map *manifest, struct cdb_m
 		result = m->maps[id].source.text.data != NULL
 		                 ? put_text(m, (enum map_id)id, manifest, make)
 		                 : copy_text(manifest, (enum map_id)id, make);
-	return result != 0 ? -1
-	                   : put(make, "asked", "",
-	                         (struct view){ (const char *)m->asked.bits, m->asked.bytes });
+	return result != 0 ? -1 : put_more(m, make);
 }
 
 int inputs_write(const struct model *m, struct map *before, struct cdb_make *make)
@@ -206,12 +216,33 @@ int inputs_write(const struct model *m, struct map *before, struct cdb_make *mak
 	text_free(&digest);
 	for (int id = 0; id < MAPS && result == 0; id++)
 		result = put_text(m, (enum map_id)id, before, make);
-	if (result == 0)
-		result = put_included(m, make);
-	if (result == 0 && m->asked.bits != NULL)
-		result = put(make, "asked", "",
-		             (struct view){ (const char *)m->asked.bits, m->asked.bytes });
-	return result;
+	return result == 0 ? put_included(m, make) : result;
+}
+
+static struct view bits_of(const struct model *m)
+{
+	return (struct view){ (const char *)m->asked.bits, m->asked.bits ? m->asked.bytes : 0 };
+}
+
+int inputs_write_asked(const struct model *m, struct cdb_make *make)
+{
+	return put(make, "asked", "", bits_of(m));
+}
+
+bool inputs_same_asked(const struct model *m, struct map *asked)
+{
+	struct view bits;
+
+	return map_get(asked, VIEW("asked"), &bits) == MAP_FOUND && view_equal(bits, bits_of(m));
+}
+
+bool inputs_read_asked(struct map *asked, struct map *manifest, struct sieve *out)
+{
+	struct view bits, more;
+
+	if (map_get(manifest, VIEW("asked more"), &more) != MAP_FOUND)
+		more = VIEW("");
+	return map_get(asked, VIEW("asked"), &bits) == MAP_FOUND && sieve_lay(out, bits, more);
 }
 
 /* ---- are they as they were ---- */

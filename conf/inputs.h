@@ -8,7 +8,10 @@
  *	                  and the settings: some are made of the host's name
  *	"text users.map"  size, times of change, inode, device, mode and owner of each text
  *	"file NAME"       the same of each file that a value includes
- *	"asked"           what the checks asked for (model.h), a sieve
+ *	"asked more"      what the checks of edits asked for since asked.cdb was written, the hashes
+ *of a sieve (sieve.h)
+ *
+ * asked.cdb in the generation has one row, "asked": what the checks asked for (model.h), a sieve.
  *
  * A text that was changed within INPUTS_SETTLED_NS before it was read has no row: its time might be
  * that of one more change.  But one that we wrote has, as its time is none that a clock's tick has
@@ -35,6 +38,12 @@ int inputs_write(const struct model *m, struct map *before, struct cdb_make *mak
 /* The same of a model with a few entries (model.h, below): texts that it has none of are as in the
  * generation's manifest. */
 int inputs_write_again(const struct model *m, struct map *manifest, struct cdb_make *make);
+/* asked.cdb of a model. */
+int inputs_write_asked(const struct model *m, struct cdb_make *make);
+/* Is it the same? */
+bool inputs_same_asked(const struct model *m, struct map *asked);
+/* The sieve of an open asked.cdb and its manifest, which outlive it; false: there is none. */
+bool inputs_read_asked(struct map *asked, struct map *manifest, struct sieve *out);
 /* Are the settings, accounts, texts and included files those that the manifest names?  m: with its
  * settings read. */
 bool inputs_are_current(struct model *m, struct map *manifest);

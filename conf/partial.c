@@ -38,35 +38,55 @@ static bool open_file(struct partial *p, int file, struct map *out)
 	return manifest_matches(&row, out);
 }
 
-static bool open_maps(struct partial *p)
+static bool has_overlay(struct partial *p, int id)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+	struct manifest_row row;
+
+	maptable_generation_file(GENERATION_OVERLAYS + id, name);
+	return manifest_find(&p->manifest, name, &row);
+}
+
+static bool open_overlay(struct partial *p, int id)
+{
+	struct map overlay;
+
+	map_open_damaged(&overlay, -1);
+	if (open_file(p, GENERATION_OVERLAYS + id, &overlay)) {
+		map_lay(&p->maps[id], &overlay);
+		return true;
+	}
+	map_close(&overlay);
+	return false;
+}
+
+/* Its bytes are of no use here. */
+static bool is_whole(struct partial *p, int file)
 {
 	struct map other;
 
-	for (int id = 0; id < MAPS; id++)
-		if (!open_file(p, id, &p->maps[id]))
-			return false;
-	for (int file = MAPS; file < GENERATION_MANIFEST; file++) {
-		map_open_damaged(&other, -1);
-		bool whole = open_file(p, file, &other);
+	map_open_damaged(&other, -1);
+	bool whole = open_file(p, file, &other);
 
-		map_close(&other);
-		if (!whole)
+	map_close(&other);
+	return whole;
+}
+
+static bool open_maps(struct partial *p)
+{
+	for (int id = 0; id < MAPS; id++)
+		if (!open_file(p, id, &p->maps[id]) || (has_overlay(p, id) && !open_overlay(p, id)))
 			return false;
-	}
-	return true;
+	return is_whole(p, GENERATION_SETTINGS) && is_whole(p, GENERATION_CERTIFICATES) &&
+	       open_file(p, GENERATION_ASKED, &p->asked_file) &&
+	       inputs_read_asked(&p->asked_file, &p->manifest, &p->asked);
 }
 
 static bool open_all(struct partial *p, struct model *base)
 {
-	struct view bits;
-
 	if (p->generation < 0 || manifest_open(p->generation, &p->manifest, NULL) != 1)
 		return false;
-	if (map_get(&p->manifest, VIEW("asked"), &bits) != MAP_FOUND ||
-	    !inputs_are_current(base, &p->manifest))
-		return false;
-	p->asked = (struct sieve){ (unsigned char *)bits.data, bits.len };
-	return open_maps(p);
+	return inputs_are_current(base, &p->manifest) && open_maps(p);
 }
 
 void partial_open(struct partial *p, struct model *base)
@@ -75,6 +95,7 @@ void partial_open(struct partial *p, struct model *base)
 
 	*p = (struct partial){ .number = generation_number(state) };
 	map_open_damaged(&p->manifest, -1);
+	map_open_damaged(&p->asked_file, -1);
 	for (int id = 0; id < MAPS; id++)
 		map_open_damaged(&p->maps[id], -1);
 	p->generation = generation_open(state, NULL);
@@ -91,6 +112,8 @@ void partial_close(struct partial *p)
 		model_free(&p->m);
 	for (int id = 0; id < MAPS; id++)
 		map_close(&p->maps[id]);
+	sieve_free(&p->asked);
+	map_close(&p->asked_file);
 	map_close(&p->manifest);
 	if (p->generation >= 0)
 		close(p->generation);
@@ -99,30 +122,32 @@ void partial_close(struct partial *p)
 
 /* ---- an entry in its text ---- */
 
-/* The text has the entries in the order of the compiled map, in which a value's place is where it
- * was put: a search of halves, by the places of those in the middle. */
+/* The text has the entries in the order of the compiled map: a search of halves, by the places of
+ * those in the middle. */
 struct search {
 	struct map *map;
 	mapkey_function *key_of;
 	struct view text, mail_domain, key;
-	const char *place; /* of the value of the key */
+	uint64_t place; /* of the key */
 	struct arena *arena;
 };
 
 enum { SEARCH_WHOLE_BYTES = 4096 };
 
-/* The place of an entry of the text; NULL: the map has none such. */
-static const char *place_of(const struct search *s, const struct maptext_entry *entry)
+#define NO_PLACE UINT64_MAX
+
+/* The place of an entry of the text; NO_PLACE: the map has none such. */
+static uint64_t place_of(const struct search *s, const struct maptext_entry *entry)
 {
 	struct text key;
-	struct view value = VIEW("");
+	uint64_t place;
 
 	text_init(&key, MAP_KEY_MAX);
 	if (s->key_of(entry->key, s->mail_domain, &key, NULL) != 0 ||
-	    map_get(s->map, text_view(&key), &value) != MAP_FOUND)
-		value.data = NULL;
+	    !map_place(s->map, text_view(&key), &place))
+		place = NO_PLACE;
 	text_free(&key);
-	return value.data;
+	return place;
 }
 
 /* The first entry from a position on, which may be within another one, and is not 0. */
@@ -164,11 +189,11 @@ static bool search(const struct search *s, struct maptext_entry *out)
 			high = middle;
 			continue;
 		}
-		const char *place = place_of(s, out);
+		uint64_t place = place_of(s, out);
 
 		if (place == s->place)
 			return true;
-		if (place == NULL)
+		if (place == NO_PLACE)
 			return false;
 		if (place < s->place)
 			low = out->start;
@@ -187,12 +212,10 @@ bool partial_find(struct partial *p, enum map_id id, struct view text, struct vi
 		            .mail_domain = mail_domain,
 		            .key = key,
 		            .arena = arena };
-	struct view value;
 
 	*lost = false;
-	if (map_get(&p->maps[id], key, &value) != MAP_FOUND)
+	if (!map_place(&p->maps[id], key, &s.place))
 		return false;
-	s.place = value.data;
 	*lost = !search(&s, out);
 	return !*lost;
 }
@@ -373,7 +396,7 @@ bool partial_compile(struct partial *p, struct edits *e)
 	if (!is_eligible(p, e))
 		return false;
 	p->m.below = p->maps;
-	if (!sieve_copy(&p->m.asked, (struct view){ (char *)p->asked.bits, p->asked.bytes }))
+	if (!inputs_read_asked(&p->asked_file, &p->manifest, &p->m.asked))
 		return false;
 	for (int id = 0; id < MAPS; id++) {
 		char name[MAPTABLE_FILE_NAME_MAX];

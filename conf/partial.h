@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * An edit that costs what it changes: while the texts are those that the current generation was
- * built from, the edited entries alone are compiled and checked, against that generation's maps.
+ * built from, the edited entries alone are compiled and checked, against that generation's maps,
+ * and written to an overlay of the map (overlay.h).
  *
  * What a build would find wrong, or would warn of, is not judged here: such an edit is no partial
  * one, and is made by compiling everything, which has the words.  Neither is one that others may
@@ -25,7 +26,8 @@ struct partial {
 	struct map manifest;
 	struct map maps[MAPS];
 	struct maptable_known known;
-	struct sieve asked; /* of the generation; the bits are the manifest's */
+	struct map asked_file;
+	struct sieve asked; /* of the generation */
 	struct model m;     /* the settings, and the edited entries */
 	bool in_model;
 };

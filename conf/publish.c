@@ -91,6 +91,8 @@ static int write_contents(void *context, int file, struct cdb_make *make)
 		return write_settings(m, make);
 	if (file == GENERATION_CERTIFICATES)
 		return write_certificates(m, make);
+	if (file == GENERATION_ASKED)
+		return inputs_write_asked(m, make);
 	return writing_put_map(m->maps[file].entries, m->maps[file].count, (enum map_id)file, make);
 }
 
@@ -116,7 +118,8 @@ static bool same_as_model(void *context, int file, struct map *old)
 {
 	const struct model *m = context;
 
-	return file < MAPS && is_same(&m->maps[file], (enum map_id)file, old);
+	return file < MAPS ? is_same(&m->maps[file], (enum map_id)file, old)
+	                   : file == GENERATION_ASKED && inputs_same_asked(m, old);
 }
 
 /* ---- keys ---- */

@@ -8,6 +8,7 @@
 
 #include "conf/inputs.h"
 #include "conf/mine.h"
+#include "conf/overlay.h"
 #include "conf/partial.h"
 #include "conf/publish.h"
 #include "conf/writing.h"
@@ -127,7 +128,8 @@ static bool same_as_mine(void *context, int file, struct map *old)
 	const struct mine *x = context;
 
 	(void)old;
-	return file >= MAPS || x->maps[file].count == 0;
+	return file >= MAPS ||
+	       (x->maps[file].count == 0 && !map_has_overlay(&x->maps[file].current));
 }
 
 long publish_mine(struct mine *x, struct reason *why)
@@ -147,12 +149,41 @@ long publish_mine(struct mine *x, struct reason *why)
 
 /* ---- a few entries ---- */
 
+/* How each map becomes what it is with them. */
+struct republishing {
+	struct partial *p;
+	enum way { WAY_SAME, WAY_OVERLAY, WAY_FOLD } ways[MAPS];
+	struct overlay overlays[MAPS];
+};
+
+static enum way choose(struct republishing *r, enum map_id id)
+{
+	if (r->p->m.maps[id].index.count == 0)
+		return WAY_SAME;
+	return map_kinds[id].index == NULL &&
+	                       overlay_make(&r->overlays[id], &r->p->maps[id], &r->p->m.maps[id])
+	               ? WAY_OVERLAY
+	               : WAY_FOLD;
+}
+
 static bool same_as_before(void *context, int file, struct map *old)
 {
-	const struct partial *p = context;
+	const struct republishing *r = context;
+	int id = maptable_of_file(file);
 
 	(void)old;
-	return file >= MAPS || p->m.maps[file].index.count == 0;
+	if (file == GENERATION_ASKED)
+		return r->p->m.asked.over;
+	return id < 0 || r->ways[id] == WAY_SAME || (file < MAPS && r->ways[id] == WAY_OVERLAY);
+}
+
+static bool has_overlay(void *context, enum map_id id)
+{
+	const struct republishing *r = context;
+
+	return r->ways[id] == WAY_OVERLAY
+	               ? r->overlays[id].count != 0
+	               : r->ways[id] == WAY_SAME && map_has_overlay(&r->p->maps[id]);
 }
 
 /* Those of the generation in their places, as they are now. */
@@ -174,13 +205,10 @@ static int put_old(struct partial *p, enum map_id id, struct cdb_make *make)
 	return more == MAP_DAMAGED ? -1 : result;
 }
 
-static int write_edited(void *context, int file, struct cdb_make *make)
+/* With all in place, the overlay's too. */
+static int fold(struct partial *p, enum map_id file, struct cdb_make *make)
 {
-	struct partial *p = context;
-
-	if (file >= MAPS || p->m.maps[file].index.count == 0)
-		return copy_contents(p->generation, file, make);
-	int result = put_old(p, (enum map_id)file, make);
+	int result = put_old(p, file, make);
 
 	for (size_t i = 0; i < p->m.maps[file].count && result == 0; i++) {
 		const struct map_entry *e = p->m.maps[file].entries[i];
@@ -192,6 +220,19 @@ static int write_edited(void *context, int file, struct cdb_make *make)
 	return result;
 }
 
+static int write_edited(void *context, int file, struct cdb_make *make)
+{
+	const struct republishing *r = context;
+	int id = maptable_of_file(file);
+
+	if (file == GENERATION_ASKED)
+		return inputs_write_asked(&r->p->m, make);
+	if (id >= 0 && file >= MAPS && r->ways[id] == WAY_OVERLAY)
+		return overlay_write(&r->overlays[id], make);
+	return file < MAPS ? fold(r->p, (enum map_id)file, make)
+	                   : copy_contents(r->p->generation, file, make);
+}
+
 static int add_inputs_again(void *context, struct cdb_make *make)
 {
 	struct partial *p = context;
@@ -201,8 +242,10 @@ static int add_inputs_again(void *context, struct cdb_make *make)
 
 long publish_partial(struct partial *p, struct reason *why)
 {
+	struct republishing r = { .p = p };
 	struct writing y = { .from = p->generation,
 		             .manifest = &p->manifest,
+		             .has_overlay = has_overlay,
 		             .known = &p->known,
 		             .add_inputs = add_inputs_again,
 		             .context = p };
@@ -211,8 +254,12 @@ long publish_partial(struct partial *p, struct reason *why)
 
 	if (result == 0 && generation_number(state) != p->number)
 		result = fail(why, "another generation was made current meanwhile; try again");
+	for (int id = 0; id < MAPS && result == 0; id++)
+		r.ways[id] = choose(&r, (enum map_id)id);
 	if (result == 0)
-		result = writing_files(&y, same_as_before, write_edited, p, why);
+		result = writing_files(&y, same_as_before, write_edited, &r, why);
+	for (int id = 0; id < MAPS; id++)
+		overlay_free(&r.overlays[id]);
 	if (result == 0)
 		result = take_keys(p->generation, &y.w, why);
 	return writing_finish(&y, result, true, p->m.settings.generations_keep, why);

@@ -48,7 +48,9 @@ int writing_put_map(struct map_entry *const *entries, size_t count, enum map_id 
 
 static mode_t mode_of(int file)
 {
-	return file < MAPS && maptable[file].secret ? 0600 : 0644;
+	int id = maptable_of_file(file);
+
+	return id >= 0 && maptable[id].secret ? 0600 : 0644;
 }
 
 static int write_file(struct generation_writer *w, const char *name, mode_t mode, int file,
@@ -145,6 +147,8 @@ static int write_manifest(void *context, int file, struct cdb_make *make)
 	(void)file;
 	text_init(&value, 64);
 	for (int i = 0; i < GENERATION_MANIFEST && result == 0; i++) {
+		if (x->rows[i].generation == 0) /* there is none */
+			continue;
 		maptable_generation_file(i, name);
 		text_clear(&value);
 		manifest_encode(&x->rows[i], &value);
@@ -152,6 +156,17 @@ static int write_manifest(void *context, int file, struct cdb_make *make)
 	}
 	text_free(&value);
 	return result == 0 && x->add_inputs != NULL ? x->add_inputs(x->context, make) : result;
+}
+
+static bool is_wanted(const struct writing *x, int file, void *context)
+{
+	if (file == GENERATION_ASKED)
+		return x->add_inputs != NULL;
+	if (file < GENERATION_OVERLAYS)
+		return true;
+	enum map_id id = (enum map_id)maptable_of_file(file);
+
+	return x->has_overlay != NULL && !x->written[id] && x->has_overlay(context, id);
 }
 
 int writing_files(struct writing *x, same_function *same, contents_function *contents,
@@ -162,8 +177,10 @@ int writing_files(struct writing *x, same_function *same, contents_function *con
 
 	for (int file = 0; file < GENERATION_MANIFEST; file++) {
 		maptable_generation_file(file, name);
-		if (take_old(x, name, file, same, context))
+		if (!is_wanted(x, file, context) || take_old(x, name, file, same, context))
 			continue;
+		if (file < MAPS)
+			x->written[file] = true;
 		if (write_file(&x->w, name, mode_of(file), file, contents, context, &x->rows[file],
 		               why) != 0)
 			return -1;

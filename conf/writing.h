@@ -19,6 +19,10 @@ struct writing {
 	 * verified here. */
 	struct map *manifest;
 	const struct maptable_known *known;
+	/* Has the new generation an overlay of the map, when the map's own file is linked?  NULL:
+	 * none has. */
+	bool (*has_overlay)(void *context, enum map_id id);
+	bool written[MAPS]; /* its own file, and not linked */
 	/* Adds what the manifest says beside them; NULL: nothing. errno. */
 	int (*add_inputs)(void *context, struct cdb_make *make);
 	void *context;

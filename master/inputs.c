@@ -84,7 +84,7 @@ static void add_map(struct text *all, int generation, int file)
 
 	if (summed)
 		text_format(all, "%s %llx\n", name, (unsigned long long)sum);
-	if ((file < MAPS || !summed) && fstat(fd, &st) == 0)
+	if ((file != GENERATION_CERTIFICATES || !summed) && fstat(fd, &st) == 0)
 		add_stat(all, &st);
 	close(fd);
 }
@@ -183,7 +183,8 @@ void inputs_look(struct inputs *out, int generation, const struct settings *sett
 		const struct house_row *row = &house[p];
 
 		for (unsigned n = 0; (file = maptable_file_of(row->name, n)) >= 0; n++)
-			add_map(&all, generation, file);
+			add_map(&all, generation, file),
+				add_map(&all, generation, GENERATION_OVERLAYS + file);
 		out->maps[p] = take_sum(&all);
 		add_binary(&all, (enum house_program)p);
 		out->binary[p] = take_sum(&all);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/readers.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -107,8 +108,8 @@ static bool send_file(struct instance *i, int file)
 	maptable_generation_file(file, name);
 	int fd = generation_file(master.generation, name, NULL);
 
-	if (fd < 0)
-		return false;
+	if (fd < 0) /* most maps have no overlay */
+		return errno == ENOENT && file >= GENERATION_OVERLAYS;
 	master_map_put(&readers.out, name, fd);
 	bool sent = wire_send_now(i->wire.fd, &readers.out) == WIRE_OK;
 
@@ -142,7 +143,7 @@ void readers_give(struct instance *i, enum change change)
 		return;
 	}
 	for (unsigned n = 0; sent && (file = maptable_file_of(i->row->name, n)) >= 0; n++)
-		sent = send_file(i, file);
+		sent = send_file(i, file) && send_file(i, GENERATION_OVERLAYS + file);
 	if (sent && send_round(i, MASTER_MAPS))
 		owes(i);
 	else

@@ -5,6 +5,8 @@
  *	STATEDIR/generations/NNNN/   settings.cdb, tls.cdb, manifest.cdb and NAME.cdb of every map;
  *	                             never changed after their birth. A map that an earlier
  *	                             generation has too is one file with two names (manifest.h)
+ *	STATEDIR/generations/NNNN/NAME.more.cdb  after edits: the entries in which the map differs
+ *	                             from that file (map.h, overlays); asked.cdb: conf/inputs.h
  *	STATEDIR/generations/NNNN/keys/  for keyd, copies of the certificates' private keys: a
  *	                             file that is replaced elsewhere is no part of a generation
  *	STATEDIR/generations/current a symbolic link to one of them, replaced by rename

@@ -144,7 +144,7 @@ int map_open(struct map *m, int fd, const char *name, struct reason *why)
 int map_open_known(struct map *m, int fd, const char *name, const struct map_identity *known,
                    struct reason *why)
 {
-	m->generation = m->sum = 0;
+	*m = (struct map){ .damaged_fd = -1 };
 	bool whole = map_identify(fd, &m->identity) && known != NULL &&
 	             map_same_identity(known, &m->identity);
 
@@ -157,7 +157,6 @@ int map_open_known(struct map *m, int fd, const char *name, const struct map_ide
 		errno = MAP_ERRNO_DAMAGED;
 		return -1;
 	}
-	m->damaged_fd = -1;
 	map_rewind(m);
 	return 0;
 }
@@ -172,8 +171,30 @@ static bool is_damaged(const struct map *m)
 	return m->cdb.cdb_mem == NULL;
 }
 
+void map_lay(struct map *m, const struct map *overlay)
+{
+	map_unlay(m);
+	m->over = overlay->cdb;
+	map_rewind(m);
+}
+
+void map_unlay(struct map *m)
+{
+	if (m->over.cdb_mem == NULL)
+		return;
+	close(cdb_fileno(&m->over));
+	cdb_free(&m->over);
+	m->over = (struct cdb){ .cdb_fd = -1 };
+}
+
+bool map_has_overlay(const struct map *m)
+{
+	return m->over.cdb_mem != NULL;
+}
+
 void map_release(struct map *m)
 {
+	map_unlay(m);
 	if (!is_damaged(m))
 		cdb_free(&m->cdb);
 }
@@ -227,22 +248,93 @@ bool map_entries_sum(int fd, const char *name, uint64_t *sum)
 	return true;
 }
 
+/* ---- lookups ---- */
+
+static enum map_result find_in(struct cdb *file, struct view key, struct view *value)
+{
+	int found = cdb_find(file, key.data, (unsigned)key.len);
+
+	if (found == 0)
+		return MAP_MISSING;
+	const char *data = found > 0 ? cdb_getdata(file) : NULL;
+
+	if (data == NULL)
+		return MAP_DAMAGED;
+	*value = (struct view){ data, cdb_datalen(file) };
+	return MAP_FOUND;
+}
+
+static enum map_result take_mark(enum map_mark *mark, struct view *value)
+{
+	if (value->len == 0)
+		return MAP_DAMAGED;
+	*mark = (enum map_mark)value->data[0];
+	*value = view_skip(*value, 1);
+	return MAP_FOUND;
+}
+
+static enum map_result find_mark(struct cdb *over, struct view key, enum map_mark *mark,
+                                 struct view *value)
+{
+	enum map_result result = over->cdb_mem != NULL ? find_in(over, key, value) : MAP_MISSING;
+
+	return result == MAP_FOUND ? take_mark(mark, value) : result;
+}
+
+enum map_result map_mark_of(struct map *m, struct view key, enum map_mark *mark, struct view *value)
+{
+	return find_mark(&m->over, key, mark, value);
+}
+
+bool map_in_base(struct map *m, struct view key)
+{
+	struct view value;
+
+	return find_in(&m->cdb, key, &value) == MAP_FOUND;
+}
+
 enum map_result map_get(struct map *m, struct view key, struct view *value)
 {
+	enum map_mark mark;
+
 	if (is_damaged(m))
 		return MAP_DAMAGED;
 	if (key.len > MAP_KEY_MAX)
 		return MAP_MISSING;
-	int found = cdb_find(&m->cdb, key.data, (unsigned)key.len);
+	enum map_result result = find_mark(&m->over, key, &mark, value);
 
-	if (found == 0)
-		return MAP_MISSING;
-	const char *data = found > 0 ? cdb_getdata(&m->cdb) : NULL;
+	if (result == MAP_MISSING)
+		return find_in(&m->cdb, key, value);
+	return result == MAP_FOUND && mark == MAP_GONE ? MAP_MISSING : result;
+}
 
-	if (data == NULL)
-		return MAP_DAMAGED;
-	*value = (struct view){ data, cdb_datalen(&m->cdb) };
-	return MAP_FOUND;
+bool map_place(struct map *m, struct view key, uint64_t *place)
+{
+	enum map_mark mark = MAP_CHANGED;
+	struct view value;
+
+	if (map_get(m, key, &value) != MAP_FOUND)
+		return false;
+	bool over = find_mark(&m->over, key, &mark, &value) == MAP_FOUND;
+
+	if (over && mark == MAP_ADDED) {
+		*place = m->cdb.cdb_fsize + (uint64_t)(value.data - (const char *)m->over.cdb_mem);
+		return true;
+	}
+	if (find_in(&m->cdb, key, &value) != MAP_FOUND)
+		return false;
+	*place = (uint64_t)(value.data - (const char *)m->cdb.cdb_mem);
+	return true;
+}
+
+size_t map_base_count(const struct map *m)
+{
+	struct view file = { (const char *)m->cdb.cdb_mem, m->cdb.cdb_fsize };
+	uint64_t slots = 0;
+
+	for (size_t at = 0; !is_damaged(m) && at < HEADER_BYTES; at += 8)
+		slots += u32_at(file, at + 4);
+	return slots / 2; /* half of them are empty */
 }
 
 enum map_result map_get_lower(struct map *m, struct view prefix, struct view key,
@@ -297,23 +389,74 @@ enum map_result map_get_widening(struct map *m, struct view prefix, struct view 
 	return map_widen(get_prefixed, &w, address, value);
 }
 
+/* ---- one after the other ---- */
+
 void map_rewind(struct map *m)
 {
 	cdb_seqinit(&m->position, &m->cdb);
+	if (m->over.cdb_mem != NULL)
+		cdb_seqinit(&m->over_position, &m->over);
+}
+
+static enum map_result next_in(struct cdb *file, unsigned *position, struct view *key,
+                               struct view *value)
+{
+	int more = file->cdb_mem != NULL ? cdb_seqnext(position, file) : 0;
+
+	if (more == 0)
+		return MAP_MISSING;
+	const char *key_data = more > 0 ? cdb_getkey(file) : NULL;
+	const char *data = more > 0 ? cdb_getdata(file) : NULL;
+
+	if (key_data == NULL || data == NULL)
+		return MAP_DAMAGED;
+	*key = (struct view){ key_data, cdb_keylen(file) };
+	*value = (struct view){ data, cdb_datalen(file) };
+	return MAP_FOUND;
+}
+
+/* The next of the first file that is still there, as it is now. */
+static enum map_result next_of_base(struct map *m, struct view *key, struct view *value)
+{
+	enum map_result result;
+
+	while ((result = next_in(&m->cdb, &m->position, key, value)) == MAP_FOUND) {
+		enum map_mark mark = MAP_CHANGED;
+		struct view instead;
+		enum map_result over = find_mark(&m->over, *key, &mark, &instead);
+
+		if (over == MAP_FOUND && mark == MAP_CHANGED)
+			*value = instead;
+		if (over == MAP_DAMAGED || mark == MAP_CHANGED)
+			return over == MAP_DAMAGED ? over : result;
+	}
+	return result;
+}
+
+enum map_result map_next_change(struct map *m, struct view *key, enum map_mark *mark,
+                                struct view *value)
+{
+	enum map_result result = next_in(&m->over, &m->over_position, key, value);
+
+	return result == MAP_FOUND ? take_mark(mark, value) : result;
+}
+
+static enum map_result next_added(struct map *m, struct view *key, struct view *value)
+{
+	enum map_mark mark = MAP_ADDED;
+	enum map_result result;
+
+	do {
+		result = map_next_change(m, key, &mark, value);
+	} while (result == MAP_FOUND && mark != MAP_ADDED);
+	return result;
 }
 
 enum map_result map_next(struct map *m, struct view *key, struct view *value)
 {
-	int more = is_damaged(m) ? -1 : cdb_seqnext(&m->position, &m->cdb);
-
-	if (more == 0)
-		return MAP_MISSING;
-	const char *key_data = more > 0 ? cdb_getkey(&m->cdb) : NULL;
-	const char *data = more > 0 ? cdb_getdata(&m->cdb) : NULL;
-
-	if (key_data == NULL || data == NULL)
+	if (is_damaged(m))
 		return MAP_DAMAGED;
-	*key = (struct view){ key_data, cdb_keylen(&m->cdb) };
-	*value = (struct view){ data, cdb_datalen(&m->cdb) };
-	return MAP_FOUND;
+	enum map_result result = next_of_base(m, key, value);
+
+	return result == MAP_MISSING ? next_added(m, key, value) : result;
 }

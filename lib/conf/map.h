@@ -36,9 +36,18 @@ struct map_identity {
 	uint64_t device, inode, size, mtime_ns;
 };
 
+/* A map may have an overlay: a second file, of the few entries that are others than in the first.
+ * Each value begins with what it means; map_get and map_next see both files as one map. */
+enum map_mark {
+	MAP_GONE = '-',    /* there is no such entry any more; no more bytes */
+	MAP_CHANGED = '=', /* in the place that it has in the first file */
+	MAP_ADDED = '+'    /* behind all of that file, in the order of the overlay */
+};
+
 struct map {
-	struct cdb cdb;
-	unsigned position;            /* of map_next */
+	struct cdb cdb, over; /* over.cdb_mem NULL: no overlay */
+	unsigned position;    /* of map_next */
+	unsigned over_position;
 	int damaged_fd;               /* of a damaged map, else -1 */
 	uint64_t generation;          /* that it was built for; 0: it does not say */
 	uint64_t sum;                 /* of its trailer, when it has a generation */
@@ -64,6 +73,10 @@ void map_open_damaged(struct map *m, int fd);
 void map_close(struct map *m);
 /* Is this open file the one that it was opened from, as it was then, and whole? */
 bool map_is_of(const struct map *m, int fd);
+/* An overlay, opened as a map is; it is m's from now on. map_unlay closes it, if there is one. */
+void map_lay(struct map *m, const struct map *overlay);
+void map_unlay(struct map *m);
+bool map_has_overlay(const struct map *m);
 /* As map_close, but the descriptor is the caller's again. */
 void map_release(struct map *m);
 
@@ -87,6 +100,18 @@ enum map_result map_get_widening(struct map *m, struct view prefix, struct view 
 /* The same order where the entries are elsewhere: get is asked for each key, as it is written. */
 typedef enum map_result map_getter(void *context, struct view key, struct view *value);
 enum map_result map_widen(map_getter *get, void *context, struct view address, struct view *value);
+
+/* Where an entry stands among the others, in the order of map_next; false: it is not there. */
+bool map_place(struct map *m, struct view key, uint64_t *place);
+/* How many entries the first file has. */
+size_t map_base_count(const struct map *m);
+/* For the builder: is it in the first file? What does the overlay say of it, and of one key after
+ * the other (map_rewind begins again)? */
+bool map_in_base(struct map *m, struct view key);
+enum map_result map_mark_of(struct map *m, struct view key, enum map_mark *mark,
+                            struct view *value);
+enum map_result map_next_change(struct map *m, struct view *key, enum map_mark *mark,
+                                struct view *value);
 
 /* Every entry, in the order in which they were compiled; map_rewind begins again. */
 void map_rewind(struct map *m);

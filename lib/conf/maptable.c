@@ -52,12 +52,25 @@ void maptable_generation_file(int file, char out[MAPTABLE_FILE_NAME_MAX])
 {
 	static const char *const others[] = { [GENERATION_SETTINGS - MAPS] = "settings.cdb",
 		                              [GENERATION_CERTIFICATES - MAPS] = "tls.cdb",
+		                              [GENERATION_ASKED - MAPS] = "asked.cdb",
 		                              [GENERATION_MANIFEST - MAPS] = MANIFEST_FILE };
 
 	if (file < MAPS)
 		maptable_compiled_file((enum map_id)file, out);
+	else if (maptable_of_file(file) >= 0)
+		string_print(out, MAPTABLE_FILE_NAME_MAX, "%s.more.cdb",
+		             maptable[maptable_of_file(file)].name);
 	else
 		string_put(out, MAPTABLE_FILE_NAME_MAX, view_of(others[file - MAPS]));
+}
+
+int maptable_of_file(int file)
+{
+	if (file < MAPS)
+		return file;
+	return file >= GENERATION_OVERLAYS && file < GENERATION_MANIFEST
+	               ? file - GENERATION_OVERLAYS
+	               : -1;
 }
 
 /* By the manifest; a generation of before there was one has files of one number only. */
@@ -75,6 +88,15 @@ static int judge_place(struct maptable_verifying *v, const char *name, const str
 	return belongs ? 0 : fail(detail, "of another generation than the other files");
 }
 
+/* Is there none, as it should be? */
+static bool is_absent(struct map *manifest, int file, const char *name)
+{
+	struct manifest_row row;
+
+	return file >= GENERATION_ASKED &&
+	       (manifest == NULL || !manifest_find(manifest, name, &row));
+}
+
 /* detail: what it is instead of good. */
 static int judge(struct maptable_verifying *v, int file, const char *name,
                  struct map_identity *found, struct reason *detail)
@@ -82,7 +104,8 @@ static int judge(struct maptable_verifying *v, int file, const char *name,
 	struct map map;
 	int fd = generation_file(v->generation, name, NULL);
 
-	if (fd < 0 && file == GENERATION_MANIFEST && errno == ENOENT)
+	if (fd < 0 && errno == ENOENT &&
+	    is_absent(v->has_manifest > 0 ? &v->manifest : NULL, file, name))
 		return 0;
 	if (fd < 0)
 		return fail_errno(detail, "missing or unreadable");
@@ -173,9 +196,11 @@ void maptable_exposed(int generation, void (*tell)(void *context, const char *na
 	const struct dirent *e;
 	struct walk w;
 
-	for (int id = 0; id < MAPS; id++) {
-		maptable_generation_file(id, name);
-		if (maptable[id].secret && is_exposed(generation, name, S_IFREG))
+	for (int file = 0; file < GENERATION_FILES; file++) {
+		int id = maptable_of_file(file);
+
+		maptable_generation_file(file, name);
+		if (id >= 0 && maptable[id].secret && is_exposed(generation, name, S_IFREG))
 			tell(context, name, 0600);
 	}
 	if (is_exposed(generation, "keys", S_IFDIR))
@@ -199,27 +224,97 @@ int maptable_file_of(const char *program, unsigned n)
 	return -1;
 }
 
-void maptable_inherit(const char *program, struct map maps[MAPS])
+/* 1; 0: there is no such file. */
+static int open_one(int generation, int file, bool just_verified, struct map *out,
+                    struct reason *detail)
 {
 	char name[MAPTABLE_FILE_NAME_MAX];
+	struct map_identity whole = { 0 };
+
+	maptable_generation_file(file, name);
+	int fd = generation_file(generation, name, NULL);
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return fail_errno(detail, "unreadable");
+	if (just_verified)
+		map_identify(fd, &whole);
+	if (map_open_known(out, fd, name, &whole, detail) == 0)
+		return 1;
+	int kept_errno = errno;
+
+	close(fd);
+	errno = kept_errno;
+	return -1;
+}
+
+/* Is there none because it was lost? What it has would be missing without a word. */
+static int judge_absence(int generation, int file, struct reason *detail)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+	struct map manifest;
+	int there = manifest_open(generation, &manifest, detail);
+
+	maptable_generation_file(file, name);
+	bool absent = there >= 0 && is_absent(there > 0 ? &manifest : NULL, file, name);
+
+	if (there > 0)
+		map_close(&manifest);
+	errno = MAP_ERRNO_DAMAGED;
+	return absent ? 0 : there < 0 ? -1 : fail(detail, "without %s, which was lost", name);
+}
+
+static int lay_overlay(int generation, enum map_id id, bool just_verified, struct map *m,
+                       struct reason *detail)
+{
+	struct map overlay;
+	int file = GENERATION_OVERLAYS + id,
+	    there = open_one(generation, file, just_verified, &overlay, detail);
+
+	if (there > 0)
+		map_lay(m, &overlay);
+	return there == 0 ? judge_absence(generation, file, detail) : there;
+}
+
+int maptable_open(int generation, enum map_id id, bool just_verified, struct map *out,
+                  struct reason *detail)
+{
+	int there = open_one(generation, id, just_verified, out, detail);
+
+	if (there == 0)
+		return fail(detail, "missing");
+	if (there < 0)
+		return -1;
+	if (lay_overlay(generation, id, just_verified, out, detail) >= 0)
+		return 0;
+	int kept_errno = errno;
+
+	map_close(out);
+	errno = kept_errno;
+	return -1;
+}
+
+void maptable_inherit(const char *program, struct map maps[MAPS])
+{
+	int generation = program_need_fd("generation");
 	struct reason why;
 
 	for (int id = 0; id < MAPS; id++) {
+		char name[MAPTABLE_FILE_NAME_MAX];
+
 		if (strcmp(maptable[id].program, program) != 0)
 			continue;
 		maptable_compiled_file((enum map_id)id, name);
-		int fd = program_generation_file(name);
-
 		/* master has just verified what a trial opens. */
-		struct map_identity whole = { 0 };
-		bool known = program_is_trial() && map_identify(fd, &whole);
-
-		if (map_open_known(&maps[id], fd, name, known ? &whole : NULL, &why) == 0)
+		if (maptable_open(generation, (enum map_id)id, program_is_trial(), &maps[id],
+		                  &why) == 0)
 			continue;
 		if (errno != MAP_ERRNO_DAMAGED)
-			log_fatal("%s: %s", name, why.text);
+			log_fatal("%s of the current generation: %s (run: posthouse build)", name,
+			          why.text);
 		log_warn("event=map-damaged file=%s reason=\"%s\"", name,
 		         log_text(view_of(why.text)));
-		map_open_damaged(&maps[id], fd);
+		map_open_damaged(&maps[id], -1);
 	}
 }

@@ -29,9 +29,23 @@ int maptable_find(const char *name, struct reason *why);
 void maptable_text_file(enum map_id id, char out[MAPTABLE_FILE_NAME_MAX]);
 void maptable_compiled_file(enum map_id id, char out[MAPTABLE_FILE_NAME_MAX]);
 
-/* Every file of a generation: the maps' by their numbers, and three more, the manifest last. */
-enum { GENERATION_SETTINGS = MAPS, GENERATION_CERTIFICATES, GENERATION_MANIFEST, GENERATION_FILES };
+/* Every file of a generation: the maps' by their numbers, and more, the manifest last. From
+ * GENERATION_ASKED on a generation may be without: those that it has are in its manifest. */
+enum {
+	GENERATION_SETTINGS = MAPS,
+	GENERATION_CERTIFICATES,
+	GENERATION_ASKED,    /* what the builder's checks asked for (conf/inputs.h) */
+	GENERATION_OVERLAYS, /* of each map (map.h): "users.more.cdb" */
+	GENERATION_MANIFEST = GENERATION_OVERLAYS + MAPS,
+	GENERATION_FILES
+};
 void maptable_generation_file(int file, char out[MAPTABLE_FILE_NAME_MAX]);
+/* Which map it is of, its overlay too; -1: of none. */
+int maptable_of_file(int file);
+/* A map of a generation (its directory) with its overlay; -1 with what is wrong, errno as map_open
+ * says it. just_verified: nobody need do so again. */
+int maptable_open(int generation, enum map_id id, bool just_verified, struct map *out,
+                  struct reason *detail);
 /* Files that were verified, as they were then: one that another generation has too, and nobody has
  * written since, is not summed again. */
 struct maptable_known {

@@ -16,15 +16,19 @@ static void refuse(struct mapwire *m, const char *file, const char *why)
 
 static void give_up(struct mapwire *m)
 {
-	for (int id = 0; id < MAPS; id++)
+	for (int id = 0; id < MAPS; id++) {
 		if (m->given[id] == MAPWIRE_ANOTHER)
 			map_close(&m->fresh[id]);
+		if (m->overlaid[id])
+			map_close(&m->overlay[id]);
+	}
 	memset(m->given, 0, sizeof m->given);
+	memset(m->overlaid, 0, sizeof m->overlaid);
 	m->refused = false;
 }
 
-/* Which of the program's maps it is; MAPS: none. */
-static int map_of(const struct mapwire *m, const char *file)
+/* Which of the program's files it is, by its number in a generation; -1: none. */
+static int file_of(const struct mapwire *m, const char *file)
 {
 	char name[MAPTABLE_FILE_NAME_MAX];
 	int id;
@@ -33,18 +37,34 @@ static int map_of(const struct mapwire *m, const char *file)
 		maptable_generation_file(id, name);
 		if (strcmp(name, file) == 0)
 			return id;
+		maptable_generation_file(GENERATION_OVERLAYS + id, name);
+		if (strcmp(name, file) == 0)
+			return GENERATION_OVERLAYS + id;
 	}
-	return MAPS;
+	return -1;
+}
+
+static void take_overlay(struct mapwire *m, int id, const char *file, int fd)
+{
+	struct reason why;
+
+	m->overlaid[id] = map_open(&m->overlay[id], fd, file, &why) == 0;
+	if (m->overlaid[id])
+		return;
+	refuse(m, file, why.text);
+	close(fd);
 }
 
 static void take_file(struct mapwire *m, const char *file, int fd)
 {
-	int id = map_of(m, file);
+	int number = file_of(m, file), id = number < 0 ? MAPS : maptable_of_file(number);
 	struct reason why;
 
-	if (id == MAPS || m->given[id]) {
+	if (id == MAPS || (number == id ? m->given[id] != MAPWIRE_NONE : m->overlaid[id])) {
 		refuse(m, file, "it is not expected");
 		close(fd);
+	} else if (number != id) {
+		take_overlay(m, id, file, fd);
 	} else if (map_is_of(&m->maps[id], fd)) {
 		m->given[id] = MAPWIRE_SAME;
 		close(fd);
@@ -66,6 +86,18 @@ static bool has_all(struct mapwire *m)
 	return !m->refused;
 }
 
+static void take_map(struct mapwire *m, int id)
+{
+	if (m->given[id] == MAPWIRE_ANOTHER) {
+		map_close(&m->maps[id]);
+		m->maps[id] = m->fresh[id];
+	} else {
+		map_unlay(&m->maps[id]);
+	}
+	if (m->overlaid[id])
+		map_lay(&m->maps[id], &m->overlay[id]);
+}
+
 static bool take(struct mapwire *m)
 {
 	if (!has_all(m)) {
@@ -73,11 +105,10 @@ static bool take(struct mapwire *m)
 		return false;
 	}
 	for (int id = 0; id < MAPS; id++)
-		if (m->given[id] == MAPWIRE_ANOTHER) {
-			map_close(&m->maps[id]);
-			m->maps[id] = m->fresh[id];
-		}
+		if (m->given[id])
+			take_map(m, id);
 	memset(m->given, 0, sizeof m->given);
+	memset(m->overlaid, 0, sizeof m->overlaid);
 	m->taken();
 	return true;
 }

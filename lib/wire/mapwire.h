@@ -3,8 +3,9 @@
  * How a program that reads maps (lib/conf/maps.def) gets those of another generation while it runs,
  * over the wire "master": each file's descriptor, then the word to take them all (master.h). They
  * are verified as at a start, but for a file that is the one in use (generations share those that
- * did not change), which stays. Where one is damaged, or missing among them, nothing is taken: the
- * program keeps what it has, says so in the log and to master, which replaces it.
+ * did not change), which stays; its overlay, which may have none (map.h), is taken anew. Where one
+ * is damaged, or missing among them, nothing is taken: the program keeps what it has, says so in
+ * the log and to master, which replaces it.
  */
 #ifndef LIB_WIRE_MAPWIRE_H
 #define LIB_WIRE_MAPWIRE_H
@@ -20,8 +21,9 @@ struct mapwire {
 	/* The journals of changes have grown: are they read? NULL: there are none. */
 	bool (*changed)(void);
 	/* Its own. */
-	struct map fresh[MAPS];
+	struct map fresh[MAPS], overlay[MAPS];
 	enum mapwire_gift { MAPWIRE_NONE, MAPWIRE_ANOTHER, MAPWIRE_SAME } given[MAPS];
+	bool overlaid[MAPS]; /* there is one for it */
 	bool refused;
 	/* The answer that master has not got, for want of room on its wire. */
 	uint32_t round;

@@ -33,7 +33,7 @@ def build():
         is_(p.out, f"generation 1: {', '.join(words)}, 0 certificates\n", "of every map that counts")
         is_(p.err, "", "without a complaint")
         files = sorted(os.listdir(p.directory / "state/generations/0001"))
-        is_(files, sorted([f"{name}.cdb" for name in NAMES] + ["keys", "manifest.cdb", "settings.cdb", "tls.cdb"]), "every file of a generation is there")
+        is_(files, sorted([f"{name}.cdb" for name in NAMES] + ["asked.cdb", "keys", "manifest.cdb", "settings.cdb", "tls.cdb"]), "every file of a generation is there")
         is_(os.stat(p.directory / "state/generations/0001/passwords.cdb").st_mode & 0o777, 0o600, "passwords.cdb is its owner's alone")
         is_(p.run("map", "dump", "users"), 0, "a compiled map can be shown")
         is_(p.out, "anna@example.test uid=5000 gid=5000 home=DIR/mail/example.test/anna\n", "with every default settled")

@@ -771,9 +771,94 @@ static void damage(void)
 	checksums();
 }
 
+/* All entries in their order, as "key=value ". */
+static const char *whole_of(struct map *m)
+{
+	static char all[256];
+	struct text out;
+	struct view key, value;
+	enum map_result more;
+
+	text_init(&out, sizeof all - 1);
+	map_rewind(m);
+	while ((more = map_next(m, &key, &value)) == MAP_FOUND)
+		text_format(&out, "%.*s=%.*s ", VIEW_ARG(key), VIEW_ARG(value));
+	if (more == MAP_DAMAGED)
+		text_add(&out, VIEW("damaged"));
+	string_put(all, sizeof all, text_view(&out));
+	text_free(&out);
+	return all;
+}
+
+static struct map overlay_of(const char *const *entries)
+{
+	begin();
+	for (; entries[0] != NULL; entries += 2)
+		add(view_of(entries[0]), view_of(entries[1]));
+	return finish();
+}
+
+static struct map four(void)
+{
+	begin();
+	add(VIEW("a"), VIEW("1"));
+	add(VIEW("b"), VIEW("2"));
+	add(VIEW("c"), VIEW("3"));
+	add(VIEW("d"), VIEW("4"));
+	return finish();
+}
+
+static void places(struct map *m)
+{
+	uint64_t last = 0, place;
+	bool rises = true;
+
+	for (const char *key = "acdeb"; *key; key++) { /* b stands behind the others */
+		rises = rises && map_place(m, (struct view){ key, 1 }, &place) && place > last;
+		last = place;
+	}
+	ok(rises, "places rise in the order of the entries");
+	ok(!map_place(m, VIEW("x"), &place), "what is not there has none");
+}
+
+static void overlays(void)
+{
+	static const char *const some[] = { "c", "=33", "d", "-", "b", "+22", "e", "+5", NULL };
+	static const char *const placed[] = { "e", "+5", "b", "+22", NULL };
+	static const char *const bad[] = { "b", "", NULL };
+	struct map m = four(), over = overlay_of(some);
+	struct view value;
+
+	ok(map_base_count(&m) == 4 && !map_has_overlay(&m), "a map knows how many it has");
+	map_lay(&m, &over);
+	is_string(whole_of(&m), "a=1 c=33 b=22 e=5 ",
+	          "an overlay changes, removes and adds; what it moved stands behind");
+	is_string(whole_of(&m), "a=1 c=33 b=22 e=5 ", "as often as one likes");
+	ok(map_get(&m, VIEW("d"), &value) == MAP_MISSING, "one that went is not found");
+	ok(map_get(&m, VIEW("c"), &value) == MAP_FOUND && view_equal(value, VIEW("33")) &&
+	           map_get(&m, VIEW("e"), &value) == MAP_FOUND && view_equal(value, VIEW("5")) &&
+	           map_get(&m, VIEW("a"), &value) == MAP_FOUND && view_equal(value, VIEW("1")),
+	   "the others are, as they are now");
+	ok(map_has_overlay(&m) && map_base_count(&m) == 4, "the first file has what it had");
+	map_unlay(&m);
+	is_string(whole_of(&m), "a=1 b=2 c=3 d=4 ", "without it all is as it was");
+	over = overlay_of(placed);
+	map_lay(&m, &over);
+	is_string(whole_of(&m), "a=1 c=3 d=4 e=5 b=22 ", "another one is laid");
+	over = overlay_of(bad);
+	map_lay(&m, &over);
+	ok(map_get(&m, VIEW("b"), &value) == MAP_DAMAGED, "a value without a mark is damage");
+	is_string(whole_of(&m), "a=1 damaged", "in a row too");
+	over = overlay_of(placed);
+	map_lay(&m, &over);
+	places(&m);
+	map_close(&m);
+}
+
 int main(void)
 {
 	damage();
+	overlays();
 	certificates();
 	reading();
 	users();

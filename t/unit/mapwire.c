@@ -5,6 +5,7 @@
 #include <cdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/wire/master.h"
@@ -29,7 +30,7 @@ static int compiled(const char *name, const char *value, uint64_t generation)
 
 	unlink(path);
 	cdb_make_start(&making, fd);
-	cdb_make_add(&making, "a", 1, value, 1);
+	cdb_make_add(&making, "a", 1, value, (unsigned)strlen(value));
 	cdb_make_finish(&making);
 	uint64_t sum;
 
@@ -190,6 +191,39 @@ static void all_or_none(int ends[2])
 	is_string(value_of(MAP_ACCESS), "8", "and in use");
 }
 
+/* The overlay is taken with its map, whose own file stays, and goes with it. */
+static void overlaid(int ends[2])
+{
+	const void *before = maps[MAP_USERS].cdb.cdb_mem;
+	int fd = dup(cdb_fileno(&maps[MAP_USERS].cdb)), me = (int)getpid();
+
+	give_all(ends, "9", MAP_USERS);
+	give(ends, "users.cdb", dup(fd));
+	give(ends, "users.more.cdb", compiled("users.more.cdb", "=x", 7));
+	ok(end_round(ends, MASTER_MAPS, me, 10) == 't', "a map is given with an overlay");
+	is_string(value_of(MAP_USERS), "x", "which is in use");
+	ok(maps[MAP_USERS].cdb.cdb_mem == before, "over the file that was there");
+	give_all(ends, "9", MAP_USERS);
+	give(ends, "users.cdb", dup(fd));
+	give(ends, "users.more.cdb", compiled("users.cdb", "=y", 7));
+	ok(end_round(ends, MASTER_MAPS, me, 11) == 'f', "one that is another file is refused");
+	is_string(value_of(MAP_USERS), "x", "with all");
+	give_all(ends, "9", -1);
+	give(ends, "passwords.more.cdb", compiled("passwords.more.cdb", "=y", 7));
+	ok(end_round(ends, MASTER_MAPS, me, 12) == 'f', "so is one of another program's map");
+	give_all(ends, "9", -1);
+	give(ends, "users.more.cdb", compiled("users.more.cdb", "=y", 7));
+	give(ends, "users.more.cdb", compiled("users.more.cdb", "=z", 7));
+	ok(end_round(ends, MASTER_MAPS, me, 13) == 'f', "and a second one");
+	give_all(ends, "9", MAP_USERS);
+	give(ends, "users.more.cdb", compiled("users.more.cdb", "=y", 7));
+	ok(end_round(ends, MASTER_MAPS, me, 14) == 'f', "and one alone");
+	give_all(ends, "9", MAP_USERS);
+	give(ends, "users.cdb", fd);
+	ok(end_round(ends, MASTER_MAPS, me, 15) == 't', "the map is given without");
+	is_string(value_of(MAP_USERS), "8", "and has what its file has");
+}
+
 /* One file in two generations. */
 static void shared(int ends[2])
 {
@@ -236,6 +270,7 @@ int main(void)
 		return 1;
 	all_or_none(ends);
 	shared(ends);
+	overlaid(ends);
 	full_wire(ends);
 	sums();
 	return tap_done();
