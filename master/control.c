@@ -247,9 +247,8 @@ static void said(struct watch *w, unsigned events)
 		calls->stop(false);
 		return;
 	}
-	if (whole && !a->waits_for_round &&
-	    (in.type == CONTROL_RELOAD || in.type == CONTROL_CHANGES)) {
-		begin_round(a, in.type == CONTROL_RELOAD ? calls->reload : calls->changes);
+	if (whole && !a->waits_for_round && in.type == CONTROL_RELOAD) {
+		begin_round(a, calls->reload);
 		return;
 	}
 	if (of_sessions)

@@ -10,7 +10,6 @@
 struct control_calls {
 	unsigned (*reload)(
 		void); /* control_reloaded comes later, with this round or a higher one */
-	unsigned (*changes)(void); /* the same, of journals alone */
 	void (*stop)(bool failed); /* control_stopped comes later, not within the call */
 	/* A line for what is not what its path names any more. */
 	void (*replaced)(void (*tell)(void *context, const char *text), void *context);

@@ -292,7 +292,6 @@ static void read_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static const struct control_calls calls = { .reload = reload_ask,
-		                                    .changes = reload_ask_changes,
 		                                    .stop = stop,
 		                                    .replaced = rundir_tell_replaced };
 	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP };

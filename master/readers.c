@@ -117,47 +117,25 @@ static bool send_file(struct instance *i, int file)
 	return sent;
 }
 
-static bool send_round(struct instance *i, enum master_type type)
+static bool send_round(struct instance *i)
 {
-	master_round_put(&readers.out, type, (int)i->pid, readers.round);
+	master_round_put(&readers.out, (int)i->pid, readers.round);
 	return wire_send_now(i->wire.fd, &readers.out) == WIRE_OK;
-}
-
-static void tell_changes(struct instance *i)
-{
-	if (send_round(i, MASTER_CHANGES))
-		owes(i);
-	else
-		replace(i, "their changes cannot be told");
 }
 
 /* One that is not ready yet opens what it was started with, which may be what was current before:
  * the maps wait in its wire. */
-void readers_give(struct instance *i, enum change change)
+void readers_give(struct instance *i)
 {
 	bool sent = true;
 	int file;
 
-	if (change == CHANGE_NONE) {
-		tell_changes(i);
-		return;
-	}
 	for (unsigned n = 0; sent && (file = maptable_file_of(i->row->name, n)) >= 0; n++)
 		sent = send_file(i, file) && send_file(i, GENERATION_OVERLAYS + file);
-	if (sent && send_round(i, MASTER_MAPS))
+	if (sent && send_round(i))
 		owes(i);
 	else
 		replace(i, "they cannot be sent");
-}
-
-void readers_tell_changes(void)
-{
-	for (int p = 0; p < HOUSE_RESIDENT; p++) {
-		struct instance *i = resident_of((enum house_program)p, 0);
-
-		if (inputs_has_maps((enum house_program)p) && i->pid != 0)
-			tell_changes(i);
-	}
 }
 
 void readers_wait(void (*done)(void))

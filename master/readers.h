@@ -13,11 +13,8 @@
 
 /* A round begins: nobody owes an answer. */
 void readers_begin(void);
-/* To one that runs: the maps of the generation in use; CHANGE_NONE: it has those, and only their
- * journals may have grown. */
-void readers_give(struct instance *i, enum change change);
-/* The latter to all. */
-void readers_tell_changes(void);
+/* To one that runs: the maps of the generation in use. */
+void readers_give(struct instance *i);
 /* `done` comes from the loop when nobody owes an answer any more. */
 void readers_wait(void (*done)(void));
 void readers_heard(struct instance *i, struct wire_in *in); /* MASTER_TAKEN */

@@ -32,9 +32,9 @@ static struct {
 	struct candidate next;
 	unsigned round;
 	bool under_way;
-	bool waits;                /* under way, and taken: readers owe their answers */
-	bool blamed;               /* meanwhile: for deaths; it is undone then */
-	bool again, changes_again; /* asked for meanwhile: what is current, or the journals alone */
+	bool waits;                    /* under way, and taken: readers owe their answers */
+	bool blamed;                   /* meanwhile: for deaths; it is undone then */
+	bool again;                    /* asked for meanwhile */
 	struct deferred refused, undo; /* refused: before a trial began */
 	struct reason why;
 	struct inputs inputs; /* of what is in use */
@@ -277,7 +277,6 @@ static int take(struct candidate *c, struct reason *why)
 /* ---- a reload ---- */
 
 static void begin(void);
-static void begin_changes(void);
 
 static void wait_for_readers(void (*done)(void))
 {
@@ -294,16 +293,7 @@ static void go_on(void)
 		begin();
 	else if (reloads.blamed)
 		loop_defer(master.loop, &reloads.undo);
-	else if (reloads.changes_again)
-		begin_changes();
 	reloads.blamed = false;
-}
-
-static void end_round(int result, const struct reason *why)
-{
-	reloads.under_way = reloads.waits = false;
-	reloads.done(reloads.round, result, why);
-	go_on();
 }
 
 /* What was refused stays in the status until one is taken: the running generation is not the one
@@ -313,7 +303,9 @@ static void finish(int result, const struct reason *why)
 	string_cut(master.refused, sizeof master.refused, view_of(result < 0 ? why->text : ""));
 	if (result < 0)
 		log_warn("event=reload-refused reason=\"%s\"", log_text(view_of(why->text)));
-	end_round(result, why);
+	reloads.under_way = reloads.waits = false;
+	reloads.done(reloads.round, result, why);
+	go_on();
 }
 
 /* Who has asked is not told that it is in force when it is about to be undone. */
@@ -325,14 +317,6 @@ static void taken(void)
 		fail(&why, "a program that it has replaced died, again and again; the generation "
 		           "before is taken again");
 	finish(reloads.blamed ? -1 : 0, &why);
-}
-
-/* What was refused before is refused still. */
-static void looked(void)
-{
-	struct reason none = { "" };
-
-	end_round(0, &none);
 }
 
 static void tried(const struct reason *why)
@@ -363,7 +347,7 @@ static void refused(struct deferred *d)
 static void begin(void)
 {
 	reloads.under_way = true;
-	reloads.again = reloads.changes_again = false;
+	reloads.again = false;
 	reloads.round++;
 	if (open_current(&reloads.next, &master.listeners, &reloads.why) == 0) {
 		if (trial_begin(&reloads.next, tried, &reloads.why) == 0)
@@ -380,25 +364,6 @@ unsigned reload_ask(void)
 		return reloads.round;
 	}
 	reloads.again = true;
-	return reloads.round + 1;
-}
-
-static void begin_changes(void)
-{
-	reloads.changes_again = false;
-	reloads.round++;
-	readers_begin();
-	readers_tell_changes();
-	wait_for_readers(looked);
-}
-
-unsigned reload_ask_changes(void)
-{
-	if (!reloads.under_way) {
-		begin_changes();
-		return reloads.round;
-	}
-	reloads.changes_again = true;
 	return reloads.round + 1;
 }
 

@@ -24,8 +24,6 @@ int reload_first(struct reason *why);
 void reload_start(void (*done)(unsigned round, int result, const struct reason *why));
 /* The round that takes what is current now: the next one, when one is under way. */
 unsigned reload_ask(void);
-/* The journals of the generation in use have grown: nothing else is looked at. */
-unsigned reload_ask_changes(void);
 void reload_abort(void); /* the house stops */
 /* A program opens its maps anew, long after they were verified: they are given to it with the next
  * generation, whatever that has. */

@@ -314,9 +314,9 @@ static void renew(struct instance *i, const struct renewal *how)
 	give_generation(i);
 	if (i->row->lives_on && i->pid)
 		how->tell(i);
-	else if (i->pid && change <= CHANGE_MAPS &&
+	else if (i->pid && change == CHANGE_MAPS &&
 	         inputs_has_maps((enum house_program)(i->row - house)))
-		how->give(i, change);
+		how->give(i);
 	else if ((change != CHANGE_NONE || i->pid == 0) && !how->stays(i)) {
 		if (change == CHANGE_BINARY && i->pid)
 			kept_renew(i, first_of(i));

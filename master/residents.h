@@ -18,7 +18,7 @@ struct renewal {
 	const enum change *changes;       /* of each program */
 	void (*tell)(struct instance *i); /* one that lives on, and runs, whatever changed */
 	/* One that reads maps, when nothing else is another; it may have the same. */
-	void (*give)(struct instance *i, enum change change);
+	void (*give)(struct instance *i);
 	bool (*stays)(const struct instance *i); /* what would be replaced is not, until it ends */
 };
 

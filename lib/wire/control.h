@@ -44,8 +44,6 @@ enum control_type {
 	 * CONTROL_SESSION_ENTRY ..., CONTROL_END only where something is wrong. */
 	CONTROL_SESSIONS,
 	CONTROL_SESSION_ENTRY, /* struct control_session, one behind the other */
-	CONTROL_CHANGES, /* the journals of the generation in use have grown -> CONTROL_END when
-	                   those who read them have looked */
 	/* queued's, before the answer, every second: a start is still reading the queue; u32 so
 	 * many files, u32 of so many. */
 	CONTROL_QUEUE_READING

@@ -146,14 +146,11 @@ bool mapwire_said(struct mapwire *m, int master, struct wire_in *in)
 
 	if (in->type == MASTER_MAP && master_map_get(in, file, &fd))
 		take_file(m, file, fd);
-	else if ((in->type != MASTER_MAPS && in->type != MASTER_CHANGES) ||
-	         !master_round_get(in, &pid, &round))
+	else if (in->type != MASTER_MAPS || !master_round_get(in, &pid, &round))
 		log_warn("event=bad-message peer=master type=%d", in->type);
 	else if (pid != (int)getpid())
 		give_up(m);
-	else if (in->type == MASTER_MAPS)
-		owe(m, round, take(m));
 	else
-		owe(m, round, m->changed == NULL || m->changed());
+		owe(m, round, take(m));
 	return mapwire_answer(m, master);
 }

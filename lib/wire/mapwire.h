@@ -18,8 +18,6 @@ struct mapwire {
 	const char *program;
 	struct map *maps; /* MAPS of them, those that it reads open: all are replaced in one step */
 	void (*taken)(void); /* that has been done; views into the old ones are gone */
-	/* The journals of changes have grown: are they read? NULL: there are none. */
-	bool (*changed)(void);
 	/* Its own. */
 	struct map fresh[MAPS], overlay[MAPS];
 	enum mapwire_gift { MAPWIRE_NONE, MAPWIRE_ANOTHER, MAPWIRE_SAME } given[MAPS];
@@ -30,7 +28,7 @@ struct mapwire {
 	bool owes, answer;
 };
 
-/* MASTER_MAP, MASTER_MAPS, MASTER_CHANGES, each answered on `master` where it asks for one;
+/* MASTER_MAP and MASTER_MAPS, which is answered on `master` where it asks for one;
  * whatever else it is has a line in the log. false: there is no room for the answer, which waits
  * for mapwire_answer. */
 bool mapwire_said(struct mapwire *m, int master, struct wire_in *in);

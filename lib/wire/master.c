@@ -100,9 +100,9 @@ bool master_map_get(struct wire_in *in, char file[MASTER_FILE_MAX], int *fd)
 	return *fd >= 0;
 }
 
-void master_round_put(struct wire_out *out, enum master_type type, int pid, uint32_t round)
+void master_round_put(struct wire_out *out, int pid, uint32_t round)
 {
-	wire_begin(out, (unsigned char)type);
+	wire_begin(out, MASTER_MAPS);
 	wire_put_u32(out, (uint32_t)pid);
 	wire_put_u32(out, round);
 }

@@ -53,8 +53,6 @@ enum master_type {
 	MASTER_MAPS = 26,       /* u32 pid, u32 round: these are all; take them in one step ->
 	                           MASTER_TAKEN. Of what was meant for another one, which has died,
 	                           nothing is taken */
-	MASTER_CHANGES = 27,  /* master -> readers of maps: u32 pid, u32 round: look at the ends of
-	                         your journals of changes -> MASTER_TAKEN */
 	MASTER_KEYLESS = 'k', /* keyd -> master, before it is ready, in a trial too: string file of
 	                         a certificate of the generation whose key it has not */
 	MASTER_BEAT = 'b',    /* program -> master: u32 its pid; a predecessor on the same wire has
@@ -83,8 +81,8 @@ void master_file_put(struct wire_out *out, enum master_type type, int fd);
 bool master_file_get(struct wire_in *in, int *fd);
 void master_map_put(struct wire_out *out, const char *file, int fd);
 bool master_map_get(struct wire_in *in, char file[MASTER_FILE_MAX], int *fd);
-/* MASTER_MAPS, MASTER_CHANGES. */
-void master_round_put(struct wire_out *out, enum master_type type, int pid, uint32_t round);
+/* MASTER_MAPS. */
+void master_round_put(struct wire_out *out, int pid, uint32_t round);
 bool master_round_get(struct wire_in *in, int *pid, uint32_t *round);
 void master_taken_put(struct wire_out *out, int pid, uint32_t round, bool taken);
 bool master_taken_get(struct wire_in *in, int *pid, uint32_t *round, bool *taken);

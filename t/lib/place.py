@@ -15,7 +15,6 @@ from maps import NAMES, SECRET
 
 CONTROL_STATUS, CONTROL_RELOAD, CONTROL_STOP = 16, 17, 18
 CONTROL_LINE, CONTROL_END, CONTROL_VERSION = 20, 21, 29
-CONTROL_CHANGES = 34
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = pathlib.Path(os.environ.get("POSTHOUSE_BUILD", os.getcwd())) / "bin/posthouse"
 SETTINGS = """# kept

@@ -7,7 +7,6 @@ import contextlib
 import os
 import pathlib
 import re
-import select
 import signal
 import smtplib
 import socket
@@ -17,10 +16,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import processes  # noqa: E402
-import wirehouse  # noqa: E402
 from house import House  # noqa: E402
 from lineclient import LineClient, tls_context  # noqa: E402
-from place import CONTROL_CHANGES, CONTROL_END  # noqa: E402
 from tap import done, is_, ok  # noqa: E402
 
 EDITS, IDLE, GUESSES = 40, 20, 4
@@ -191,13 +188,6 @@ def in_use(house):
     return int(re.search(r"^generation +(\d+)$", house.posthouse("status").stdout, re.M)[1])
 
 
-def ask_changes(house):
-    line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    line.connect(str(house.directory / "run/control"))
-    wirehouse.send(line, wirehouse.Out(CONTROL_CHANGES))
-    return line
-
-
 def check_readers(house):
     """Whom an edit waits for."""
     resolved = house.pid("resolved")
@@ -211,14 +201,6 @@ def check_readers(house):
     is_(edit.wait(), 0, "until it has died")
     house.wait_for("another one", lambda: house.pid("resolved") != resolved)
     is_(rcpt(house, "two@example.test"), 250, "whose successor has it")
-    before, resolved = pids(house), house.pid("resolved")
-    os.kill(resolved, signal.SIGSTOP)
-    with ask_changes(house) as line:
-        is_(select.select([line], [], [], 0)[0], [], "the word that journals have grown waits for every reader")
-        os.kill(resolved, signal.SIGCONT)
-        answer = wirehouse.receive(line)
-        is_((answer.kind, answer.byte(), answer.string()), (CONTROL_END, 0, ""), "and is answered when they have looked")
-    is_(replaced(house, before), [], "nobody is replaced for it")
 
 
 def was_remembered(house):

@@ -117,18 +117,18 @@ static char answer(int ends[2], uint32_t round)
 	              : 'f';
 }
 
-static void ask(int ends[2], enum master_type type, int pid, uint32_t round)
+static void ask(int ends[2], int pid, uint32_t round)
 {
 	struct wire_out out = { 0 };
 
-	master_round_put(&out, type, pid, round);
+	master_round_put(&out, pid, round);
 	hear(ends, &out);
 	wire_out_free(&out);
 }
 
-static char end_round(int ends[2], enum master_type type, int pid, uint32_t round)
+static char end_round(int ends[2], int pid, uint32_t round)
 {
-	ask(ends, type, pid, round);
+	ask(ends, pid, round);
 	return answer(ends, round);
 }
 
@@ -149,12 +149,12 @@ static void full_wire(int ends[2])
 	while (wire_send_now(ends[1], &out) == WIRE_OK)
 		;
 	wire_out_free(&out);
-	ask(ends, MASTER_CHANGES, (int)getpid(), 20);
-	ask(ends, MASTER_CHANGES, (int)getpid(), 21);
+	ask(ends, (int)getpid(), 20);
+	ask(ends, (int)getpid(), 21);
 	ok(!mapwire_answer(&wire, ends[1]), "an answer waits for room");
 	drain(ends[0]);
 	ok(mapwire_answer(&wire, ends[1]), "and is sent");
-	ok(answer(ends, 21) == 't' && answer(ends, 21) == 0, "once, of the last round");
+	ok(answer(ends, 21) == 'f' && answer(ends, 21) == 0, "once, of the last round");
 	ok(mapwire_answer(&wire, ends[1]) && answer(ends, 21) == 0, "no more is owed");
 }
 
@@ -165,29 +165,28 @@ static void all_or_none(int ends[2])
 	start();
 	give_all(ends, "1", -1);
 	ok(taken == 0, "nothing is taken before the word");
-	ok(end_round(ends, MASTER_MAPS, me, 1) == 't' && taken == 1, "all are taken with it");
+	ok(end_round(ends, me, 1) == 't' && taken == 1, "all are taken with it");
 	is_string(value_of(MAP_USERS), "1", "and in use");
 	give_all(ends, "2", MAP_ALIASES);
-	ok(end_round(ends, MASTER_MAPS, me, 2) == 'f', "with one missing none is taken");
+	ok(end_round(ends, me, 2) == 'f', "with one missing none is taken");
 	is_string(value_of(MAP_USERS), "1", "those of before are in use");
 	int fd = compiled("aliases.cdb", "3", 7);
 
 	damage(fd);
 	give_all(ends, "3", MAP_ALIASES);
 	give(ends, "aliases.cdb", fd);
-	ok(end_round(ends, MASTER_MAPS, me, 3) == 'f', "nor with a damaged one");
+	ok(end_round(ends, me, 3) == 'f', "nor with a damaged one");
 	give_all(ends, "4", MAP_ALIASES);
 	give(ends, "aliases.cdb", compiled("users.cdb", "4", 7));
-	ok(end_round(ends, MASTER_MAPS, me, 4) == 'f', "nor with another one in its place");
+	ok(end_round(ends, me, 4) == 'f', "nor with another one in its place");
 	give_all(ends, "5", -1);
 	give(ends, "passwords.cdb", compiled("passwords.cdb", "5", 7));
-	ok(end_round(ends, MASTER_MAPS, me, 5) == 'f', "nor with one that another program reads");
+	ok(end_round(ends, me, 5) == 'f', "nor with one that another program reads");
 	give_all(ends, "6", -1);
-	ok(end_round(ends, MASTER_MAPS, me + 1, 6) == 0, "what a predecessor was meant to have");
+	ok(end_round(ends, me + 1, 6) == 0, "what a predecessor was meant to have");
 	is_string(value_of(MAP_USERS), "1", "is not taken");
-	ok(end_round(ends, MASTER_CHANGES, me, 7) == 't', "without journals there are no changes");
 	give_all(ends, "8", -1);
-	ok(end_round(ends, MASTER_MAPS, me, 8) == 't', "whole ones are taken after all that");
+	ok(end_round(ends, me, 8) == 't', "whole ones are taken after all that");
 	is_string(value_of(MAP_ACCESS), "8", "and in use");
 }
 
@@ -200,27 +199,27 @@ static void overlaid(int ends[2])
 	give_all(ends, "9", MAP_USERS);
 	give(ends, "users.cdb", dup(fd));
 	give(ends, "users.more.cdb", compiled("users.more.cdb", "=x", 7));
-	ok(end_round(ends, MASTER_MAPS, me, 10) == 't', "a map is given with an overlay");
+	ok(end_round(ends, me, 10) == 't', "a map is given with an overlay");
 	is_string(value_of(MAP_USERS), "x", "which is in use");
 	ok(maps[MAP_USERS].cdb.cdb_mem == before, "over the file that was there");
 	give_all(ends, "9", MAP_USERS);
 	give(ends, "users.cdb", dup(fd));
 	give(ends, "users.more.cdb", compiled("users.cdb", "=y", 7));
-	ok(end_round(ends, MASTER_MAPS, me, 11) == 'f', "one that is another file is refused");
+	ok(end_round(ends, me, 11) == 'f', "one that is another file is refused");
 	is_string(value_of(MAP_USERS), "x", "with all");
 	give_all(ends, "9", -1);
 	give(ends, "passwords.more.cdb", compiled("passwords.more.cdb", "=y", 7));
-	ok(end_round(ends, MASTER_MAPS, me, 12) == 'f', "so is one of another program's map");
+	ok(end_round(ends, me, 12) == 'f', "so is one of another program's map");
 	give_all(ends, "9", -1);
 	give(ends, "users.more.cdb", compiled("users.more.cdb", "=y", 7));
 	give(ends, "users.more.cdb", compiled("users.more.cdb", "=z", 7));
-	ok(end_round(ends, MASTER_MAPS, me, 13) == 'f', "and a second one");
+	ok(end_round(ends, me, 13) == 'f', "and a second one");
 	give_all(ends, "9", MAP_USERS);
 	give(ends, "users.more.cdb", compiled("users.more.cdb", "=y", 7));
-	ok(end_round(ends, MASTER_MAPS, me, 14) == 'f', "and one alone");
+	ok(end_round(ends, me, 14) == 'f', "and one alone");
 	give_all(ends, "9", MAP_USERS);
 	give(ends, "users.cdb", fd);
-	ok(end_round(ends, MASTER_MAPS, me, 15) == 't', "the map is given without");
+	ok(end_round(ends, me, 15) == 't', "the map is given without");
 	is_string(value_of(MAP_USERS), "8", "and has what its file has");
 }
 
@@ -232,7 +231,7 @@ static void shared(int ends[2])
 
 	give_all(ends, "9", MAP_USERS);
 	give(ends, "users.cdb", fd);
-	ok(end_round(ends, MASTER_MAPS, (int)getpid(), 9) == 't', "one that is in use is given");
+	ok(end_round(ends, (int)getpid(), 9) == 't', "one that is in use is given");
 	ok(maps[MAP_USERS].cdb.cdb_mem == before, "and stays");
 	is_string(value_of(MAP_USERS), "8", "with what it has");
 	is_string(value_of(MAP_ALIASES), "9", "beside the new ones");

@@ -2,11 +2,13 @@
 /* Who owes an answer to a round of maps, and what becomes of those that do not give it. */
 #include "master/readers.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/conf/maptable.h"
 #include "lib/wire/master.h"
 #include "master/master.h"
 #include "master/reload.h"
@@ -17,25 +19,15 @@ enum { PATIENCE_MS = 60000 };
 
 struct master master = { .generation = -1 };
 
-static struct instance authd, resolved;
+static struct instance resolved;
 static unsigned done, replaced, forgotten;
 
 /* ---- master, as far as it is asked ---- */
-
-struct instance *resident_of(enum house_program program, unsigned number)
-{
-	return number ? NULL : program == HOUSE_AUTHD ? &authd : &resolved;
-}
 
 void residents_replace_one(struct instance *i)
 {
 	(void)i;
 	replaced++;
-}
-
-bool inputs_has_maps(enum house_program program)
-{
-	return program == HOUSE_AUTHD || program == HOUSE_RESOLVED;
 }
 
 void reload_forget_maps(enum house_program program)
@@ -114,7 +106,6 @@ static void start(void)
 	if (wire_pair(ends) < 0)
 		abort();
 	resolved = (struct instance){ .row = &house[HOUSE_RESOLVED], .wire.fd = ends[0] };
-	authd = (struct instance){ .row = &house[HOUSE_AUTHD] };
 	peer = ends[1];
 	resolved.pid = fork();
 	if (resolved.pid == 0)
@@ -132,7 +123,7 @@ static void stop(void)
 static void begin(void)
 {
 	readers_begin();
-	readers_tell_changes();
+	readers_give(&resolved);
 	readers_wait(all_done);
 }
 
@@ -143,8 +134,11 @@ static void answer(bool taken)
 	uint32_t round;
 	int pid;
 
-	wire_receive_now(peer, &in);
-	master_round_get(&in, &pid, &round);
+	/* Its maps come first. */
+	while (wire_receive_now(peer, &in) == WIRE_OK && in.type != MASTER_MAPS)
+		wire_in_close(&in);
+	if (!master_round_get(&in, &pid, &round))
+		abort();
 	wire_in_close(&in);
 	master_taken_put(&out, pid, round, taken);
 	wire_send(peer, &out);
@@ -199,12 +193,43 @@ static void hangs(void)
 	stop();
 }
 
+/* A generation with its maps, of which nobody here asks what they have; none has an overlay. */
+static void make_files(char directory[])
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+	int id;
+
+	if (mkdtemp(directory) == NULL)
+		abort();
+	master.generation = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (unsigned n = 0; (id = maptable_file_of("resolved", n)) >= 0; n++) {
+		maptable_generation_file(id, name);
+		close(openat(master.generation, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	}
+}
+
+static void remove_files(const char *directory)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+	int id;
+
+	for (unsigned n = 0; (id = maptable_file_of("resolved", n)) >= 0; n++) {
+		maptable_generation_file(id, name);
+		unlinkat(master.generation, name, 0);
+	}
+	close(master.generation);
+	rmdir(directory);
+}
+
 int main(void)
 {
 	static struct loop loop;
+	char directory[] = "/tmp/readers.XXXXXX";
 
 	master.loop = &loop;
+	make_files(directory);
 	answered();
 	hangs();
+	remove_files(directory);
 	return tap_done();
 }

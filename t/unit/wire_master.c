@@ -117,7 +117,7 @@ int main(void)
 	torn("a beat", &beat, get_beat);
 	master_keyless_put(&beat, "/etc/certs/one.pem");
 	torn("a certificate without its key", &beat, get_keyless);
-	master_round_put(&beat, MASTER_MAPS, 4711, 3);
+	master_round_put(&beat, 4711, 3);
 	torn("the word to take maps", &beat, get_round);
 	master_taken_put(&beat, 4711, 3, true);
 	torn("the word that they are taken", &beat, get_taken);
