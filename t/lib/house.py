@@ -103,6 +103,10 @@ class House:
         if not waiting.comes(condition, seconds):
             raise TimeoutError(f"{what}: not within {seconds} s; the log ends:\n" + "\n".join(self.log().splitlines()[-20:]))
 
+    def logs(self, *texts, seconds=300):
+        """Has the log all these? What a program says comes there by another one, a moment later."""
+        return waiting.comes(lambda: all(text in self.log() for text in texts), seconds)
+
     def __enter__(self):
         try:
             self.start()

@@ -339,7 +339,7 @@ with House() as house:
     house.stop()
     left = [pid for pid, handle in handles.items() if not select.select([handle], [], [], wirehouse.PATIENCE_SECONDS)[0]]
     is_(left, [], "workers that heed no signal do not outlive a stop")
-    ok("event=workers-killed" in house.log(), "and the log says that they were killed")
+    ok(house.logs("event=workers-killed"), "and the log says that they were killed")
     for pid in left:
         os.kill(pid, signal.SIGKILL)
 

@@ -188,7 +188,7 @@ with House() as house:
         why = "control.group phgone is not in force: the control socket has been for no group since the start, when there was no such group: make it, or set another"
         ok(answer.returncode == 0 and f"posthouse: warning: {why}" in answer.stderr, "the start goes on and says so", answer.stderr)
         is_(oct((house.directory / "run/control").stat().st_mode & 0o777), "0o600", "and lets in nobody else")
-        ok(f"replaced     {why}" in house.posthouse("status").stdout and "event=group-missing control.group=phgone" in house.log(), "so do status and the log")
+        ok(f"replaced     {why}" in house.posthouse("status").stdout and house.logs("event=group-missing control.group=phgone"), "so do status and the log")
         conf.write_text(text)
         house.posthouse("build", "--reload")
 done()
