@@ -166,14 +166,14 @@ void name_unique(char *out)
 {
 	static char host[HOST_MAX];
 	static unsigned counter;
+	static bool keeps;
 	int64_t now_us = clock_wall_us();
 
 	if (host[0] == '\0') {
 		host_name(host);
-		if (pthread_atfork(NULL, NULL, forget_process) != 0)
-			log_fatal("pthread_atfork: %m");
+		keeps = pthread_atfork(NULL, NULL, forget_process) == 0;
 	}
-	if (process == 0)
+	if (process == 0 || !keeps)
 		process = (long)getpid();
 	string_print(out, NAME_STEM_MAX + 1, "%" PRId64 ".M%06" PRId64 "P%ld_%u.%s",
 	             now_us / 1000000, now_us % 1000000, process, counter++, host);

@@ -46,7 +46,7 @@ struct hub_line {
 	struct link noted;           /* in server->noted: the loop has something to do for it */
 	bool dropped;                /* its end is noted; the descriptor is closed already */
 	unsigned char unheard; /* then: the type of the first message that its peer had sent and
-	                          nobody read; 0: none */
+	                          nobody read; 0: none; WIRE_UNREAD: there may be one */
 };
 
 struct hub {

@@ -440,8 +440,13 @@ static bool discard(int fd, unsigned char *first)
 	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	/* That its peer has gone without having read all comes first, once. */
-	if (n < 0)
-		return errno == EINTR || errno == ECONNRESET;
+	if (n < 0 && (errno == EINTR || errno == ECONNRESET))
+		return true;
+	if (n < 0) {
+		if (errno != EAGAIN && *first == 0)
+			*first = WIRE_UNREAD;
+		return false;
+	}
 	if (n > 0 && *first == 0)
 		*first = byte;
 	take_fds(&message, &in);

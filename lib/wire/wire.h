@@ -20,7 +20,8 @@
 
 enum {
 	WIRE_MESSAGE_MAX = 65536, /* bytes of one packet; longer lists go in several messages */
-	WIRE_FDS_MAX = 4
+	WIRE_FDS_MAX = 4,
+	WIRE_UNREAD = 255 /* no type: of a message that could not be received */
 };
 
 struct wire_out {
@@ -77,8 +78,10 @@ void wire_in_close(struct wire_in *in);
  * of system calls lets no program of the house (lib/base/sandbox-seccomp.c). */
 void wire_close_given(int fd);
 /* Ends a line whose peer may have left descriptors in it that nobody has received, and which the
- * kernel would close with it. The type of the first message that nobody has received, 0 where there
- * is none: what the peer could send is there, and all else that it sends fails. */
+ * kernel would close with it. The type of the first message that nobody has received; 0 where there
+ * is none; WIRE_UNREAD where that cannot be told. What the peer could send is there, and all else
+ * that it sends fails: so it is on Linux, while other systems throw away at shutdown() what has not
+ * been received. */
 unsigned char wire_hang_up(int fd);
 /* A message held a secret: its bytes are wiped, the descriptors in `out` stay. */
 void wire_out_wipe(struct wire_out *out);

@@ -302,8 +302,6 @@ static struct text *encode_head(const struct envelope *e)
 
 	if (head.max == 0)
 		text_init(&head, QUEUE_ENVELOPE_MAX);
-	if (head.cap > WIRE_MESSAGE_MAX)
-		text_free(&head);
 	text_clear(&head);
 	queue_envelope_encode(&head, e);
 	return &head;
@@ -378,6 +376,8 @@ static void commit(struct writer *w, struct wire_in *in)
 		refuse_errno(w, "commit-failed");
 		return;
 	}
+	if (head->cap > WIRE_MESSAGE_MAX)
+		text_free(head);
 	text_free(&w->recipients);
 	count_memory(w, 0);
 	room_give_back(&ws->room, &w->part, false);
@@ -418,10 +418,12 @@ static void live(struct writer *w, struct wire_in *in)
 		hand_on(w);
 }
 
-/* The line has ended, with something that its writer could still send: it has said 250 then. */
+/* The line has ended, with something that its writer could still send: it has said 250 then. So it
+ * may have where nobody can tell. */
 static bool has_synced(const struct writer *w)
 {
-	return w->fd >= 0 && w->committed && w->line.unheard == SPOOL_LIVE;
+	return w->fd >= 0 && w->committed &&
+	       (w->line.unheard == SPOOL_LIVE || w->line.unheard == WIRE_UNREAD);
 }
 
 static void opened(struct hub_line *line)

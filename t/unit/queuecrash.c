@@ -131,6 +131,7 @@ static void begin(enum step step)
 
 	fakes_hubs_forget();
 	fakes_loop_forget();
+	fakes_unread = 0;
 	accepted = NULL;
 	fakes_now_ms++;
 	writers = writers_start(&(struct writers_setup){ .loop = fakes_loop,
@@ -152,7 +153,7 @@ static void begin(enum step step)
 	if (step >= SYNCED)
 		fsync(file_fd);
 	if (step == SAID)
-		fakes_hubs[0].lines[0]->unheard = SPOOL_LIVE;
+		fakes_unread = SPOOL_LIVE;
 	if (step >= LIVE) {
 		wire_begin(&out, SPOOL_LIVE);
 		say(&out);

@@ -355,8 +355,11 @@ void hub_line_drop(struct hub_line *line, const char *why)
 	fakes_worker_dies(line);
 }
 
+unsigned char fakes_unread;
+
 void fakes_worker_dies(struct hub_line *line)
 {
+	line->unheard = fakes_unread;
 	line->dropped = true;
 	list_remove(&line->resting);
 	note(line);

@@ -52,6 +52,8 @@ extern void (*fakes_dropped)(const char *why);
 
 void fakes_hubs_forget(void);
 struct fakes_hub *fakes_hub_of(const struct hub_line *line);
+/* The type of what a worker has sent and nobody read: its line has that when it ends. */
+extern unsigned char fakes_unread;
 void fakes_worker_comes(struct fakes_hub *h);
 void fakes_worker_dies(struct hub_line *line);
 /* What is noted on lines is done, as the loop does it. */

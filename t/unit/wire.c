@@ -302,6 +302,19 @@ static void hang_up(int ends[2])
 	wire_hang_up(ends[1]);
 }
 
+/* What cannot be received may be there. */
+static void unread(void)
+{
+	int ends[2];
+
+	if (wire_pair(ends) < 0)
+		abort();
+	ok(wire_hang_up(ends[1]) == 0, "nothing had come");
+	close(ends[0]);
+	ok(wire_hang_up(open("/dev/null", O_RDONLY | O_CLOEXEC)) == WIRE_UNREAD,
+	   "whether something had cannot be told where receiving fails");
+}
+
 /* In a process of its own, of which nobody else has descriptors. */
 static void send_and_close(void (*closes)(int ends[2]))
 {
@@ -371,6 +384,7 @@ static void test_process_descriptors(void)
 
 int main(void)
 {
+	unread();
 	test_truncation();
 	test_bounds();
 	test_descriptors();
