@@ -13,6 +13,7 @@
 
 #include "lib/base/file.h"
 #include "lib/conf/domains.h"
+#include "lib/conf/mapsure.h"
 #include "lib/conf/maptext.h"
 
 const struct map_kind map_kinds[MAPS] = {
@@ -186,12 +187,21 @@ void model_read_settings(struct model *m, const char *confdir, const struct over
 
 /* ---- maps ---- */
 
+static bool find_below(struct model *m, enum map_id map, struct view key, struct view *compiled)
+{
+	enum map_result there =
+		m->below != NULL ? mapsure_get(&m->below[map], key, compiled) : MAP_MISSING;
+
+	m->below_damaged = m->below_damaged || there == MAP_DAMAGED;
+	return there == MAP_FOUND;
+}
+
 static bool find_lower(struct model *m, enum map_id map, struct view key, struct view *compiled)
 {
 	const struct map_entry *e = hashtable_find(&m->maps[map].index, key);
 
 	if (e == NULL)
-		return m->below != NULL && map_get(&m->below[map], key, compiled) == MAP_FOUND;
+		return find_below(m, map, key, compiled);
 	*compiled = e->compiled;
 	return e->line != 0;
 }

@@ -75,6 +75,7 @@ struct model {
 	/* All maps of the generation that a few entries are to change (partial.h): what the model
 	 * has no entry of is as it is there. NULL: the model is everything. */
 	struct map *below;
+	bool below_damaged; /* it did not say whether it has one that was looked for */
 	struct arena arena;
 	struct problems problems;
 };

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/conf/mapsure.h"
+
 static void add(struct overlay *o, enum map_mark mark, struct view key, struct view value)
 {
 	o->entries = memory_grow_for(o->entries, o->count, sizeof *o->entries);
@@ -11,14 +13,19 @@ static void add(struct overlay *o, enum map_mark mark, struct view key, struct v
 	o->bytes += key.len + value.len;
 }
 
+/* Where the map's own file does not say whether it has the key there is no overlay. */
 static void add_gone(struct overlay *o, struct map *map, struct view key)
 {
-	if (map_in_base(map, key))
+	struct view value;
+	enum map_result there = mapsure_in_base(map, key, &value);
+
+	o->damaged = o->damaged || there == MAP_DAMAGED;
+	if (there == MAP_FOUND)
 		add(o, MAP_GONE, key, VIEW(""));
 }
 
 /* What was there keeps its place; one that comes back after it had gone stands behind all. */
-static bool add_old(struct overlay *o, struct map *map, const struct model_map *changes)
+static void add_old(struct overlay *o, struct map *map, const struct model_map *changes)
 {
 	struct view key, value;
 	enum map_mark mark;
@@ -35,7 +42,7 @@ static bool add_old(struct overlay *o, struct map *map, const struct model_map *
 		else if (mark != MAP_GONE)
 			add(o, mark, key, e->compiled);
 	}
-	return more == MAP_MISSING;
+	o->damaged = o->damaged || more == MAP_DAMAGED;
 }
 
 static void add_new(struct overlay *o, struct map *map, const struct map_entry *e)
@@ -46,7 +53,10 @@ static void add_new(struct overlay *o, struct map *map, const struct map_entry *
 
 	if (known && mark != MAP_GONE)
 		return;
-	add(o, known || !map_in_base(map, e->key) ? MAP_ADDED : MAP_CHANGED, e->key, e->compiled);
+	enum map_result there = known ? MAP_MISSING : mapsure_in_base(map, e->key, &value);
+
+	o->damaged = o->damaged || there == MAP_DAMAGED;
+	add(o, there == MAP_MISSING ? MAP_ADDED : MAP_CHANGED, e->key, e->compiled);
 }
 
 static void add_those_that_go(struct overlay *o, struct map *map, const struct hashtable *index)
@@ -68,12 +78,12 @@ bool overlay_make(struct overlay *o, struct map *map, const struct model_map *ch
 	*o = (struct overlay){ .count = 0 };
 	if (changes->index.count > OVERLAY_ENTRIES_MAX)
 		return false;
-	bool whole = add_old(o, map, changes);
+	add_old(o, map, changes);
 
 	for (size_t i = 0; i < changes->count; i++)
 		add_new(o, map, changes->entries[i]);
 	add_those_that_go(o, map, &changes->index);
-	if (whole && o->count <= OVERLAY_ENTRIES_MAX &&
+	if (!o->damaged && o->count <= OVERLAY_ENTRIES_MAX &&
 	    o->count <= map_base_count(map) / OVERLAY_SHARE && o->bytes <= OVERLAY_BYTES_MAX)
 		return true;
 	overlay_free(o);

@@ -27,6 +27,7 @@ struct overlay_entry {
 struct overlay {
 	struct overlay_entry *entries;
 	size_t count, bytes;
+	bool damaged; /* the map */
 };
 
 /* Of a map with the entries of a partial model (model.h, below) in place, in the order of the text.

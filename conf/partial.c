@@ -12,12 +12,14 @@
 #include "conf/keys.h"
 #include "lib/conf/generation.h"
 #include "lib/conf/manifest.h"
+#include "lib/conf/mapsure.h"
 #include "lib/conf/maptext.h"
 #include "lib/conf/users.h"
 
 /* ---- the generation ---- */
 
-/* Who wrote the manifest has verified what it names. */
+/* Who wrote the manifest has verified what it names: the maps' own files, which may be large, are
+ * not summed again. */
 static bool open_file(struct partial *p, int file, struct map *out)
 {
 	char name[MAPTABLE_FILE_NAME_MAX];
@@ -30,7 +32,7 @@ static bool open_file(struct partial *p, int file, struct map *out)
 
 	if (fd < 0)
 		return false;
-	if (map_open_known(out, fd, name, &row.identity, NULL) != 0) {
+	if (map_open_known(out, fd, name, file < MAPS ? &row.identity : NULL, NULL) != 0) {
 		map_open_damaged(out, fd); /* it is closed with the others */
 		return false;
 	}
@@ -110,8 +112,10 @@ void partial_close(struct partial *p)
 		return;
 	if (p->in_model)
 		model_free(&p->m);
-	for (int id = 0; id < MAPS; id++)
+	for (int id = 0; id < MAPS; id++) {
+		overlay_free(&p->overlays[id]);
 		map_close(&p->maps[id]);
+	}
 	sieve_free(&p->asked);
 	map_close(&p->asked_file);
 	map_close(&p->manifest);
@@ -136,7 +140,7 @@ enum { SEARCH_WHOLE_BYTES = 4096 };
 
 #define NO_PLACE UINT64_MAX
 
-/* The place of an entry of the text; NO_PLACE: the map has none such. */
+/* The place of an entry of the text; NO_PLACE: the map has none such, or is damaged. */
 static uint64_t place_of(const struct search *s, const struct maptext_entry *entry)
 {
 	struct text key;
@@ -144,7 +148,7 @@ static uint64_t place_of(const struct search *s, const struct maptext_entry *ent
 
 	text_init(&key, MAP_KEY_MAX);
 	if (s->key_of(entry->key, s->mail_domain, &key, NULL) != 0 ||
-	    !map_place(s->map, text_view(&key), &place))
+	    mapsure_place(s->map, text_view(&key), &place) != MAP_FOUND)
 		place = NO_PLACE;
 	text_free(&key);
 	return place;
@@ -213,11 +217,11 @@ bool partial_find(struct partial *p, enum map_id id, struct view text, struct vi
 		            .key = key,
 		            .arena = arena };
 
-	*lost = false;
-	if (!map_place(&p->maps[id], key, &s.place))
-		return false;
-	*lost = !search(&s, out);
-	return !*lost;
+	enum map_result there = mapsure_place(&p->maps[id], key, &s.place);
+	bool found = there == MAP_FOUND && search(&s, out);
+
+	*lost = there != MAP_MISSING && !found;
+	return found;
 }
 
 /* ---- what it would be ---- */
@@ -232,15 +236,10 @@ static void add_change(struct partial *p, enum map_id id, const struct edit_chan
 		model_add_entry(&p->m, id, &entry);
 }
 
-/* passwords.cdb repeats what users.map says of the user. */
-static void add_password(struct partial *p, struct view key)
+static void add_password_again(struct partial *p, struct view key, struct view compiled)
 {
 	struct text key_text, value;
-	struct view compiled;
 
-	if (hashtable_find(&p->m.maps[MAP_PASSWORDS].index, key) != NULL ||
-	    map_get(&p->maps[MAP_PASSWORDS], key, &compiled) != MAP_FOUND)
-		return;
 	text_init(&key_text, MAP_KEY_MAX);
 	text_init(&value, MODEL_VALUE_MAX);
 	map_kinds[MAP_PASSWORDS].show(key, compiled, &key_text, &value);
@@ -253,6 +252,34 @@ static void add_password(struct partial *p, struct view key)
 	text_free(&value);
 }
 
+bool partial_sums(struct partial *p, enum map_id id)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+
+	maptable_compiled_file(id, name);
+	if (!p->summed[id])
+		p->summed[id] = map_verify(&p->maps[id], name, NULL) == 0;
+	return p->summed[id];
+}
+
+/* passwords.cdb repeats what users.map says of the user. false: it is damaged. */
+static bool add_password(struct partial *p, struct view key)
+{
+	struct map *passwords = &p->maps[MAP_PASSWORDS];
+	struct view compiled;
+
+	if (hashtable_find(&p->m.maps[MAP_PASSWORDS].index, key) != NULL)
+		return true;
+	enum map_result there = mapsure_get(passwords, key, &compiled);
+
+	if (there != MAP_FOUND)
+		return there == MAP_MISSING;
+	if (!partial_sums(p, MAP_PASSWORDS))
+		return false;
+	add_password_again(p, key, compiled);
+	return true;
+}
+
 static const struct edit *edit_of(const struct edits *e, int id)
 {
 	for (size_t i = 0; i < e->count; i++)
@@ -261,9 +288,11 @@ static const struct edit *edit_of(const struct edits *e, int id)
 	return NULL;
 }
 
-static void add_all(struct partial *p, const struct edits *e)
+/* false: what is to be repeated is damaged. */
+static bool add_all(struct partial *p, const struct edits *e)
 {
 	const struct edit *users = edit_of(e, MAP_USERS);
+	bool whole = true;
 
 	for (int id = 0; id < MAPS; id++) {
 		const struct edit *f = edit_of(e, id);
@@ -271,10 +300,11 @@ static void add_all(struct partial *p, const struct edits *e)
 		for (size_t i = 0; f != NULL && i < f->count; i++)
 			add_change(p, (enum map_id)id, f->changes[i]);
 		for (size_t i = 0; id == MAP_PASSWORDS && users != NULL && i < users->count; i++)
-			add_password(p, users->changes[i]->key);
+			whole = add_password(p, users->changes[i]->key) && whole;
 		if (f != NULL)
 			p->m.maps[id].source.text = text_view(&f->text);
 	}
+	return whole;
 }
 
 /* ---- may it be alone ---- */
@@ -284,7 +314,7 @@ static bool has_home(struct map *users, struct view key, struct view home)
 	struct view value;
 	struct user u;
 
-	return map_get(users, key, &value) == MAP_FOUND && user_decode(value, &u) &&
+	return mapsure_get(users, key, &value) == MAP_FOUND && user_decode(value, &u) &&
 	       view_equal(u.home, home);
 }
 
@@ -308,11 +338,13 @@ static bool user_is_free(struct partial *p, const struct edit_change *c)
 	const struct map_entry *e = hashtable_find(&p->m.maps[MAP_USERS].index, c->key);
 	struct view value;
 	struct user u;
-	bool was_there = map_get(&p->maps[MAP_USERS], c->key, &value) == MAP_FOUND;
+	enum map_result was_there = mapsure_get(&p->maps[MAP_USERS], c->key, &value);
 
+	if (was_there == MAP_DAMAGED)
+		return false;
 	if (c->gone)
 		return !sieve_may_know(&p->asked, MAP_USERS, c->key);
-	if (!was_there && model_find(&p->m, MAP_ALIASES, c->key, &value))
+	if (was_there == MAP_MISSING && model_find(&p->m, MAP_ALIASES, c->key, &value))
 		return false;
 	return e != NULL && user_decode(e->compiled, &u) &&
 	       (has_home(&p->maps[MAP_USERS], c->key, u.home) || is_alone(p, u.home));
@@ -387,6 +419,28 @@ static bool is_eligible(struct partial *p, struct edits *e)
 	       certificates_are_current(p, e->base.confdir) && has_its_keys(p, e->base.confdir);
 }
 
+static enum partial_way choose(struct partial *p, enum map_id id)
+{
+	struct model_map *changes = &p->m.maps[id];
+
+	if (changes->index.count == 0)
+		return PARTIAL_SAME;
+	return map_kinds[id].index == NULL && overlay_make(&p->overlays[id], &p->maps[id], changes)
+	               ? PARTIAL_OVERLAY
+	               : PARTIAL_FOLD;
+}
+
+/* What is folded is copied, and would be sealed as right. */
+static bool choose_all(struct partial *p)
+{
+	for (int id = 0; id < MAPS; id++) {
+		p->ways[id] = choose(p, (enum map_id)id);
+		if (p->ways[id] == PARTIAL_FOLD && !partial_sums(p, (enum map_id)id))
+			return false;
+	}
+	return true;
+}
+
 bool partial_compile(struct partial *p, struct edits *e)
 {
 	if (!p->open)
@@ -408,10 +462,11 @@ bool partial_compile(struct partial *p, struct edits *e)
 	consistency_of_settings(&p->m);
 	unsigned known = p->m.problems.warnings; /* of the settings, as at the build */
 
-	add_all(p, e);
+	bool whole = add_all(p, e);
+
 	consistency_of_users(&p->m);
 	consistency_of_aliases(&p->m);
 	/* What a value includes may change too. */
-	return p->m.problems.errors == 0 && p->m.problems.warnings == known &&
-	       p->m.included_count == 0 && all_free(p, e);
+	return whole && p->m.problems.errors == 0 && p->m.problems.warnings == known &&
+	       p->m.included_count == 0 && all_free(p, e) && choose_all(p) && !p->m.below_damaged;
 }

@@ -13,6 +13,7 @@
 #define CONF_PARTIAL_H
 
 #include "conf/model.h"
+#include "conf/overlay.h"
 
 struct edit;
 struct edits;
@@ -24,12 +25,18 @@ struct partial {
 	int generation; /* its directory */
 	long number;
 	struct map manifest;
+	/* Their own files are summed when they are copied, and not when they were written since: a
+	 * lookup that is to say that there is nothing is mapsure.h's. Everything else is summed. */
 	struct map maps[MAPS];
+	bool summed[MAPS];
 	struct maptable_known known;
 	struct map asked_file;
 	struct sieve asked; /* of the generation */
 	struct model m;     /* the settings, and the edited entries */
 	bool in_model;
+	/* How each map becomes what it is with them. */
+	enum partial_way { PARTIAL_SAME, PARTIAL_OVERLAY, PARTIAL_FOLD } ways[MAPS];
+	struct overlay overlays[MAPS];
 };
 
 /* The current generation, if the texts are its own; else p->open is false. base: the settings. */
@@ -41,5 +48,7 @@ bool partial_find(struct partial *p, enum map_id id, struct view text, struct vi
                   struct view key, struct arena *arena, struct maptext_entry *out, bool *lost);
 /* p->m of the edits' changes: can they be published alone?  Their texts are settled. */
 bool partial_compile(struct partial *p, struct edits *e);
+/* Is the map's own file what was built? For whoever copies it, or of it; errno. */
+bool partial_sums(struct partial *p, enum map_id id);
 
 #endif

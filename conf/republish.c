@@ -8,7 +8,6 @@
 
 #include "conf/inputs.h"
 #include "conf/mine.h"
-#include "conf/overlay.h"
 #include "conf/partial.h"
 #include "conf/publish.h"
 #include "conf/writing.h"
@@ -149,41 +148,25 @@ long publish_mine(struct mine *x, struct reason *why)
 
 /* ---- a few entries ---- */
 
-/* How each map becomes what it is with them. */
-struct republishing {
-	struct partial *p;
-	enum way { WAY_SAME, WAY_OVERLAY, WAY_FOLD } ways[MAPS];
-	struct overlay overlays[MAPS];
-};
-
-static enum way choose(struct republishing *r, enum map_id id)
-{
-	if (r->p->m.maps[id].index.count == 0)
-		return WAY_SAME;
-	return map_kinds[id].index == NULL &&
-	                       overlay_make(&r->overlays[id], &r->p->maps[id], &r->p->m.maps[id])
-	               ? WAY_OVERLAY
-	               : WAY_FOLD;
-}
-
 static bool same_as_before(void *context, int file, struct map *old)
 {
-	const struct republishing *r = context;
+	const struct partial *p = context;
 	int id = maptable_of_file(file);
 
 	(void)old;
 	if (file == GENERATION_ASKED)
-		return r->p->m.asked.over;
-	return id < 0 || r->ways[id] == WAY_SAME || (file < MAPS && r->ways[id] == WAY_OVERLAY);
+		return p->m.asked.over;
+	return id < 0 || p->ways[id] == PARTIAL_SAME ||
+	       (file < MAPS && p->ways[id] == PARTIAL_OVERLAY);
 }
 
 static bool has_overlay(void *context, enum map_id id)
 {
-	const struct republishing *r = context;
+	const struct partial *p = context;
 
-	return r->ways[id] == WAY_OVERLAY
-	               ? r->overlays[id].count != 0
-	               : r->ways[id] == WAY_SAME && map_has_overlay(&r->p->maps[id]);
+	return p->ways[id] == PARTIAL_OVERLAY
+	               ? p->overlays[id].count != 0
+	               : p->ways[id] == PARTIAL_SAME && map_has_overlay(&p->maps[id]);
 }
 
 /* Those of the generation in their places, as they are now. */
@@ -205,32 +188,36 @@ static int put_old(struct partial *p, enum map_id id, struct cdb_make *make)
 	return more == MAP_DAMAGED ? -1 : result;
 }
 
-/* With all in place, the overlay's too. */
+/* With all in place, the overlay's too. Such is also a file that stays what it is, and cannot be
+ * linked. */
 static int fold(struct partial *p, enum map_id file, struct cdb_make *make)
 {
-	int result = put_old(p, file, make);
+	int result = partial_sums(p, file) ? put_old(p, file, make) : -1;
 
 	for (size_t i = 0; i < p->m.maps[file].count && result == 0; i++) {
 		const struct map_entry *e = p->m.maps[file].entries[i];
 		struct view value;
+		enum map_result there = map_get(&p->maps[file], e->key, &value);
 
-		if (map_get(&p->maps[file], e->key, &value) == MAP_MISSING)
-			result = writing_put(make, e->key, e->compiled);
+		if (there == MAP_DAMAGED)
+			errno = MAP_ERRNO_DAMAGED;
+		if (there != MAP_FOUND)
+			result = there == MAP_DAMAGED ? -1 : writing_put(make, e->key, e->compiled);
 	}
 	return result;
 }
 
 static int write_edited(void *context, int file, struct cdb_make *make)
 {
-	const struct republishing *r = context;
+	struct partial *p = context;
 	int id = maptable_of_file(file);
 
 	if (file == GENERATION_ASKED)
-		return inputs_write_asked(&r->p->m, make);
-	if (id >= 0 && file >= MAPS && r->ways[id] == WAY_OVERLAY)
-		return overlay_write(&r->overlays[id], make);
-	return file < MAPS ? fold(r->p, (enum map_id)file, make)
-	                   : copy_contents(r->p->generation, file, make);
+		return inputs_write_asked(&p->m, make);
+	if (id >= 0 && file >= MAPS && p->ways[id] == PARTIAL_OVERLAY)
+		return overlay_write(&p->overlays[id], make);
+	return file < MAPS ? fold(p, (enum map_id)file, make)
+	                   : copy_contents(p->generation, file, make);
 }
 
 static int add_inputs_again(void *context, struct cdb_make *make)
@@ -242,7 +229,6 @@ static int add_inputs_again(void *context, struct cdb_make *make)
 
 long publish_partial(struct partial *p, struct reason *why)
 {
-	struct republishing r = { .p = p };
 	struct writing y = { .from = p->generation,
 		             .manifest = &p->manifest,
 		             .has_overlay = has_overlay,
@@ -254,12 +240,8 @@ long publish_partial(struct partial *p, struct reason *why)
 
 	if (result == 0 && generation_number(state) != p->number)
 		result = fail(why, "another generation was made current meanwhile; try again");
-	for (int id = 0; id < MAPS && result == 0; id++)
-		r.ways[id] = choose(&r, (enum map_id)id);
 	if (result == 0)
-		result = writing_files(&y, same_as_before, write_edited, &r, why);
-	for (int id = 0; id < MAPS; id++)
-		overlay_free(&r.overlays[id]);
+		result = writing_files(&y, same_as_before, write_edited, p, why);
 	if (result == 0)
 		result = take_keys(p->generation, &y.w, why);
 	return writing_finish(&y, result, true, p->m.settings.generations_keep, why);

@@ -27,7 +27,7 @@ struct old_trailer {
 	uint64_t length, sum;
 };
 
-static_assert(sizeof(struct trailer) == 32 && sizeof(struct old_trailer) == 24,
+static_assert(sizeof(struct trailer) == MAP_TRAILER_BYTES && sizeof(struct old_trailer) == 24,
               "the trailers have no holes");
 
 /* What the trailer's sum has beside that of the body. */
@@ -161,6 +161,15 @@ int map_open_known(struct map *m, int fd, const char *name, const struct map_ide
 	return 0;
 }
 
+int map_verify(const struct map *m, const char *name, struct reason *why)
+{
+	struct map again = { .damaged_fd = -1 };
+	const struct view file = { (const char *)m->cdb.cdb_mem, m->cdb.cdb_fsize };
+
+	errno = MAP_ERRNO_DAMAGED;
+	return verify(&again, file, name, false, why);
+}
+
 void map_open_damaged(struct map *m, int fd)
 {
 	*m = (struct map){ .damaged_fd = fd };
@@ -286,13 +295,6 @@ enum map_result map_mark_of(struct map *m, struct view key, enum map_mark *mark,
 	return find_mark(&m->over, key, mark, value);
 }
 
-bool map_in_base(struct map *m, struct view key)
-{
-	struct view value;
-
-	return find_in(&m->cdb, key, &value) == MAP_FOUND;
-}
-
 enum map_result map_get(struct map *m, struct view key, struct view *value)
 {
 	enum map_mark mark;
@@ -306,25 +308,6 @@ enum map_result map_get(struct map *m, struct view key, struct view *value)
 	if (result == MAP_MISSING)
 		return find_in(&m->cdb, key, value);
 	return result == MAP_FOUND && mark == MAP_GONE ? MAP_MISSING : result;
-}
-
-bool map_place(struct map *m, struct view key, uint64_t *place)
-{
-	enum map_mark mark = MAP_CHANGED;
-	struct view value;
-
-	if (map_get(m, key, &value) != MAP_FOUND)
-		return false;
-	bool over = find_mark(&m->over, key, &mark, &value) == MAP_FOUND;
-
-	if (over && mark == MAP_ADDED) {
-		*place = m->cdb.cdb_fsize + (uint64_t)(value.data - (const char *)m->over.cdb_mem);
-		return true;
-	}
-	if (find_in(&m->cdb, key, &value) != MAP_FOUND)
-		return false;
-	*place = (uint64_t)(value.data - (const char *)m->cdb.cdb_mem);
-	return true;
 }
 
 size_t map_base_count(const struct map *m)

@@ -27,7 +27,8 @@
 #include "lib/base/reason.h"
 
 enum {
-	MAP_KEY_MAX = ADDRESS_MAX + 64 /* an address and a prefix; longer keys are in no map */
+	MAP_KEY_MAX = ADDRESS_MAX + 64, /* an address and a prefix; longer keys are in no map */
+	MAP_TRAILER_BYTES = 32          /* "phsum 2" */
 };
 
 /* Which file it is, and as it was written last. Its ctime is none of this: generations that link it
@@ -66,6 +67,9 @@ int map_open(struct map *m, int fd, const char *name, struct reason *why);
  * identity then), is not summed again. */
 int map_open_known(struct map *m, int fd, const char *name, const struct map_identity *known,
                    struct reason *why);
+/* Sums the first file of an open map after all: whoever copies it as a whole would seal what is
+ * damaged as right. */
+int map_verify(const struct map *m, const char *name, struct reason *why);
 bool map_identify(int fd, struct map_identity *out);
 bool map_same_identity(const struct map_identity *a, const struct map_identity *b);
 /* Instead of what map_open refused: each lookup says MAP_DAMAGED.  Takes the descriptor too. */
@@ -101,13 +105,10 @@ enum map_result map_get_widening(struct map *m, struct view prefix, struct view 
 typedef enum map_result map_getter(void *context, struct view key, struct view *value);
 enum map_result map_widen(map_getter *get, void *context, struct view address, struct view *value);
 
-/* Where an entry stands among the others, in the order of map_next; false: it is not there. */
-bool map_place(struct map *m, struct view key, uint64_t *place);
 /* How many entries the first file has. */
 size_t map_base_count(const struct map *m);
-/* For the builder: is it in the first file? What does the overlay say of it, and of one key after
- * the other (map_rewind begins again)? */
-bool map_in_base(struct map *m, struct view key);
+/* For the builder: what does the overlay say of it, and of one key after the other (map_rewind
+ * begins again)? */
 enum map_result map_mark_of(struct map *m, struct view key, enum map_mark *mark,
                             struct view *value);
 enum map_result map_next_change(struct map *m, struct view *key, enum map_mark *mark,

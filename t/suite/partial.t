@@ -380,6 +380,66 @@ def verified_once():
             is_((p.run("build"), inode(p, "passwords.cdb") != before), (0, hidden), "a build writes a damaged one anew")
 
 
+def rotten(p, name, at, bits=1):
+    """What a disk does to a byte: nobody wrote the file."""
+    path = current(p) / name
+    times = path.stat()
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ bits]))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def place_in(p, name, key, what):
+    """Of a key's record, of its value, of the hash in its slot."""
+    data = (current(p) / name).read_bytes()
+    at = next(at for at in range(2048, len(data)) if data.startswith(key, at) and struct.unpack_from("<I", data, at - 8) == (len(key),))
+    slot = next(slot for slot in range(len(data) - 32 - 8, 2048, -8) if struct.unpack_from("<I", data, slot + 4) == (at - 8,))
+    return {"key": at, "value": at + len(key) + 40, "slot": slot}[what]
+
+
+def rotten_map():
+    """An edit takes nothing over from a map that a disk has damaged, nor believes that what it does not find there is not there."""
+    few = {"users": "".join(f"u{i}@example.test\n" for i in range(20)), "passwords": "".join(f"u{i} {HASH}\n" for i in range(20)),
+           "aliases": "".join(f"a{i}@example.test u{i}@example.test, far.far.away@elsewhere.test\n" for i in range(5))}
+    for words, name, key, what in (
+            # What folds copies all: with fewer than 16 entries each edit does.
+            (("alias", "set", "a3@example.test", "u9"), "aliases.cdb", b"a1@example.test", "value"),
+            (("alias", "add", "x@example.test", "u9"), "aliases.cdb", b"a1@example.test", "key"),
+            (("alias", "add", "x@example.test", "u9"), "aliases.cdb", b"a1@example.test", "slot"),
+            # What is there and not found.
+            (("user", "set", "u9", "quota=1G"), "users.cdb", b"u9@example.test", "slot"),
+            (("user", "set", "u9", "quota=1G"), "users.cdb", b"u9@example.test", "key"),
+            (("user", "del", "u9"), "users.cdb", b"u9@example.test", "slot"),
+            (("user", "del", "u9"), "passwords.cdb", b"u9@example.test", "slot"),
+            (("user", "set", "u9", "state=locked"), "passwords.cdb", b"u9@example.test", "slot"),
+            # A password that a user's entry has written again.
+            (("user", "set", "u9", "state=locked"), "passwords.cdb", b"u9@example.test", "value")):
+        with built(**few) as p:
+            is_(p.run("build"), 0, "all is built")
+            rotten(p, name, place_in(p, name, key, what))
+            is_(edited(p, *words), (0, False), f"{' '.join(words)}: the {what} of {key.decode()} in {name} is damaged: not alone")
+            is_(seen_by_commands(p), "", "what is published is what the texts say")
+            is_(same_as_build(p), (True, []), "and what a build makes")
+    with built(**few) as p:
+        is_(p.run("build"), 0, "all is built")
+        rotten(p, "aliases.cdb", place_in(p, "aliases.cdb", b"a3@example.test", "slot"))
+        is_((p.run("alias", "add", "a3@example.test", "u9"), "is in aliases.map already" in p.err), (100, True), "an alias that is there, and not found in the map, is not added again")
+
+
+def rotten_sieve():
+    """What the checks asked for is not taken from a damaged file: an alias would lose its target without a word."""
+    with built() as p:
+        is_(p.run("build"), 0, "all is built")
+        key, value = struct.unpack_from("<II", (current(p) / "asked.cdb").read_bytes(), 2048)
+        for at in range(2048 + 8 + key, 2048 + 8 + key + value):
+            rotten(p, "asked.cdb", at, (current(p) / "asked.cdb").read_bytes()[at])
+        code, by_entries = edited(p, "user", "del", "u5@example.test")
+        is_((code, by_entries), (0, False), "asked.cdb is damaged: a target of an alias does not go alone")
+
+
 def at_random():
     """Edits in a row, many and one, as a build makes them; what it would warn of is said."""
     draw = random.Random(int(os.environ.get("SEED", "7")))
@@ -448,6 +508,8 @@ without_log()
 another_writes()
 readable()
 verified_once()
+rotten_map()
+rotten_sieve()
 bounds()
 lost()
 remembered()

@@ -11,6 +11,7 @@
 #include "lib/conf/access.h"
 #include "lib/conf/mapbuild.h"
 #include "lib/conf/aliases.h"
+#include "lib/conf/mapsure.h"
 #include "lib/conf/certificates.h"
 #include "lib/conf/domains.h"
 #include "lib/conf/passwords.h"
@@ -814,11 +815,12 @@ static void places(struct map *m)
 	bool rises = true;
 
 	for (const char *key = "acdeb"; *key; key++) { /* b stands behind the others */
-		rises = rises && map_place(m, (struct view){ key, 1 }, &place) && place > last;
+		rises = rises && mapsure_place(m, (struct view){ key, 1 }, &place) == MAP_FOUND &&
+		        place > last;
 		last = place;
 	}
 	ok(rises, "places rise in the order of the entries");
-	ok(!map_place(m, VIEW("x"), &place), "what is not there has none");
+	ok(mapsure_place(m, VIEW("x"), &place) == MAP_MISSING, "what is not there has none");
 }
 
 static void overlays(void)
@@ -855,9 +857,107 @@ static void overlays(void)
 	map_close(&m);
 }
 
+/* Each key of so many that is said to be missing from a map that was not summed; -1: it is refused.
+ */
+static int unsure(struct view bytes, unsigned keys)
+{
+	struct map_identity whole;
+	struct map m;
+	struct view value;
+	char key[16];
+	int fd = file_of(bytes), missing = 0;
+
+	map_identify(fd, &whole);
+	if (map_open_known(&m, fd, "a.cdb", &whole, NULL) != 0) {
+		close(fd);
+		return -1;
+	}
+	for (unsigned i = 0; i < keys; i++) {
+		string_print(key, sizeof key, "u%u@a.test", i);
+		missing += mapsure_get(&m, view_of(key), &value) == MAP_MISSING;
+	}
+	bool there = mapsure_get(&m, VIEW("nobody@a.test"), &value) == MAP_FOUND;
+
+	map_close(&m);
+	return missing + there;
+}
+
+static struct view sealed_users(unsigned keys, char *out, size_t room)
+{
+	char key[16];
+	uint64_t sum;
+
+	begin();
+	for (unsigned i = 0; i < keys; i++) {
+		string_print(key, sizeof key, "u%u@a.test", i);
+		add(view_of(key), VIEW("value"));
+	}
+	cdb_make_finish(&making);
+	map_seal(making_fd, "a.cdb", 7, &sum, NULL);
+	ssize_t len = pread(making_fd, out, room, 0);
+
+	close(making_fd);
+	return (struct view){ out, len > 0 ? (size_t)len : 0 };
+}
+
+/* A damaged map that is not summed does not say that there is nothing. */
+static void sure(void)
+{
+	enum { FEW = 5, MANY = 2000 };
+	static char bytes[1 << 17], whole[1 << 17];
+	struct view all = sealed_users(FEW, bytes, sizeof bytes);
+	int wrong = 0, refused = 0;
+
+	ok(unsure(all, FEW) == 0 && unsure(all, FEW + 1) == 1, "a lookup that is sure, in a map");
+	for (size_t bit = 0; bit < all.len * 8; bit++) {
+		bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
+		int result = unsure(all, FEW);
+
+		wrong += result > 0;
+		refused += result < 0;
+		bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
+	}
+	ok(wrong == 0, "with one bit turned, whichever: nothing that is there is missing (%d)",
+	   wrong);
+	ok(refused == 64, "no more are refused than without the trailer's name (%d)", refused);
+	all = sealed_users(MANY, whole, sizeof whole);
+	wrong = 0;
+	for (size_t at = 0; at + 512 <= all.len; at += 512) {
+		memcpy(bytes, whole, all.len);
+		memset(bytes + at, 0, 512);
+		wrong += unsure((struct view){ bytes, all.len }, MANY) > 0;
+	}
+	ok(wrong == 0, "with one sector of zeros, whichever (%d)", wrong);
+	ok(unsure(all, MANY) == 0, "and all is there in the whole one");
+}
+
+static void verified_later(void)
+{
+	static char bytes[8192];
+	struct view all = sealed_users(2, bytes, sizeof bytes);
+	struct map_identity whole;
+	struct map m;
+
+	for (int turn = 0; turn < 2; turn++) {
+		bytes[2060] ^= (char)turn;
+		int fd = file_of(all);
+
+		map_identify(fd, &whole);
+		ok(map_open_known(&m, fd, "a.cdb", &whole, NULL) == 0 &&
+		           (map_verify(&m, "a.cdb", NULL) == 0) == !turn,
+		   "one that was not summed is, when it is asked for: %s", turn ? "bad" : "good");
+		map_close(&m);
+	}
+	map_open_damaged(&m, file_of(all));
+	ok(map_verify(&m, "a.cdb", NULL) < 0 && errno == MAP_ERRNO_DAMAGED, "a damaged one too");
+	map_close(&m);
+}
+
 int main(void)
 {
 	damage();
+	sure();
+	verified_later();
 	overlays();
 	certificates();
 	reading();
