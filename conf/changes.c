@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "conf/changes.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "lib/conf/generation.h"
@@ -13,8 +14,10 @@ int changes_open_of(int generation, enum map_id id, struct map *out, struct reas
 	maptable_compiled_file(id, name);
 	if (maptable_open(generation, id, false, out, &detail) == 0)
 		return 0;
-	return fail(why, "%s of the current generation is %s; run posthouse build", name,
-	            detail.text);
+	bool mends = errno == MAP_ERRNO_DAMAGED || errno == ENOENT;
+
+	return fail(why, "%s of the current generation is %s%s", name, detail.text,
+	            mends ? "; run posthouse build" : "");
 }
 
 int changes_open(const struct model *m, enum map_id id, struct map *out, struct reason *why)

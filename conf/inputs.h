@@ -8,8 +8,8 @@
  *	                  and the settings: some are made of the host's name
  *	"text users.map"  size, times of change, inode, device, mode and owner of each text
  *	"file NAME"       the same of each file that a value includes
- *	"asked more"      what the checks of edits asked for since asked.cdb was written, the hashes
- *of a sieve (sieve.h)
+ *	"asked more"      what the checks of edits asked for since asked.cdb was written: the
+ *	                  hashes of a sieve (sieve.h)
  *
  * asked.cdb in the generation has one row, "asked": what the checks asked for (model.h), a sieve.
  *

@@ -2,15 +2,16 @@
 /*
  * What a generation consists of: manifest.cdb in it, a compiled map like the others (map.h).
  *
- *	"users.cdb"   for each of its files: the number of the generation that it was built for, the
- *	              sum of its trailer, and device, inode, size and time of change of the file
- *when it was written, or last verified by the builder: six 64-bit numbers (value.h)
+ *	"users.cdb"   for each of its files: the number of the generation that it was built for,
+ *	              the sum of its trailer, and device, inode, size and time of change of the
+ *	              file when it was written, or last verified by the builder: six 64-bit
+ *	              numbers (value.h)
  *
  * Other rows are the builder's (conf/inputs.h).
  *
  * A file that did not change is the one of an earlier generation, linked: that all files of a
- * generation belong together is what the manifest says. In a generation of before there was one
- * all files have the same number.
+ * generation belong together, and that none was lost, is what the manifest says. In a generation of
+ * before there was one no file has a number (map.h).
  */
 #ifndef LIB_CONF_MANIFEST_H
 #define LIB_CONF_MANIFEST_H

@@ -73,28 +73,29 @@ int maptable_of_file(int file)
 	               : -1;
 }
 
-/* By the manifest; a generation of before there was one has files of one number only. */
+/* By the manifest; in a generation of before there was one no file has a number. */
 static int judge_place(struct maptable_verifying *v, const char *name, const struct map *map,
                        struct reason *detail)
 {
 	struct manifest_row row;
-	bool belongs = v->built_for == 0 || map->generation == 0 || map->generation == v->built_for;
-
-	if (v->has_manifest < 0) /* which is said once, of the manifest */
+	v->numbered = v->numbered || map->generation != 0;
+	if (v->has_manifest <= 0) /* which is said once, of the manifest */
 		return 0;
-	v->built_for = map->generation ? map->generation : v->built_for;
-	if (v->has_manifest)
-		belongs = manifest_find(&v->manifest, name, &row) && manifest_matches(&row, map);
-	return belongs ? 0 : fail(detail, "of another generation than the other files");
+	return manifest_find(&v->manifest, name, &row) && manifest_matches(&row, map)
+	               ? 0
+	               : fail(detail, "of another generation than the other files");
 }
 
-/* Is there none, as it should be? */
-static bool is_absent(struct map *manifest, int file, const char *name)
+/* Is there none, as it should be? Without a manifest only among files that have no numbers. */
+static bool is_absent(struct maptable_verifying *v, int file, const char *name)
 {
 	struct manifest_row row;
 
-	return file >= GENERATION_ASKED &&
-	       (manifest == NULL || !manifest_find(manifest, name, &row));
+	if (file < GENERATION_ASKED)
+		return false;
+	if (file == GENERATION_MANIFEST)
+		return !v->numbered;
+	return v->has_manifest <= 0 || !manifest_find(&v->manifest, name, &row);
 }
 
 /* detail: what it is instead of good. */
@@ -104,8 +105,7 @@ static int judge(struct maptable_verifying *v, int file, const char *name,
 	struct map map;
 	int fd = generation_file(v->generation, name, NULL);
 
-	if (fd < 0 && errno == ENOENT &&
-	    is_absent(v->has_manifest > 0 ? &v->manifest : NULL, file, name))
+	if (fd < 0 && errno == ENOENT && is_absent(v, file, name))
 		return 0;
 	if (fd < 0)
 		return fail_errno(detail, "missing or unreadable");
@@ -249,32 +249,54 @@ static int open_one(int generation, int file, bool just_verified, struct map *ou
 	return -1;
 }
 
-/* Is there none because it was lost? What it has would be missing without a word. */
-static int judge_absence(int generation, int file, struct reason *detail)
+static int say_lost(const char *name, struct reason *detail)
 {
-	char name[MAPTABLE_FILE_NAME_MAX];
-	struct map manifest;
-	int there = manifest_open(generation, &manifest, detail);
-
-	maptable_generation_file(file, name);
-	bool absent = there >= 0 && is_absent(there > 0 ? &manifest : NULL, file, name);
-
-	if (there > 0)
-		map_close(&manifest);
+	fail(detail, "without %s, which was lost", name);
 	errno = MAP_ERRNO_DAMAGED;
-	return absent ? 0 : there < 0 ? -1 : fail(detail, "without %s, which was lost", name);
+	return -1;
+}
+
+/* Of another file, without which the map is not what it is; errno stays. */
+static int say_beside(const char *name, const struct reason *what, struct reason *detail)
+{
+	return fail(detail, "with a %s that is %s", name, what->text);
+}
+
+/* Is there none because it was lost? What it has would be missing without a word. */
+static int judge_absence(int generation, const char *name, const struct map *base,
+                         struct reason *detail)
+{
+	struct reason what;
+	struct map manifest;
+	struct manifest_row row;
+	int there = manifest_open(generation, &manifest, &what);
+
+	if (there < 0)
+		return say_beside(MANIFEST_FILE, &what, detail);
+	if (there == 0)
+		return base->generation == 0 ? 0 : say_lost(MANIFEST_FILE, detail);
+	bool absent = !manifest_find(&manifest, name, &row);
+
+	map_close(&manifest);
+	return absent ? 0 : say_lost(name, detail);
 }
 
 static int lay_overlay(int generation, enum map_id id, bool just_verified, struct map *m,
                        struct reason *detail)
 {
+	char name[MAPTABLE_FILE_NAME_MAX];
+	struct reason what;
 	struct map overlay;
 	int file = GENERATION_OVERLAYS + id,
-	    there = open_one(generation, file, just_verified, &overlay, detail);
+	    there = open_one(generation, file, just_verified, &overlay, &what);
 
-	if (there > 0)
-		map_lay(m, &overlay);
-	return there == 0 ? judge_absence(generation, file, detail) : there;
+	maptable_generation_file(file, name);
+	if (there == 0)
+		return judge_absence(generation, name, m, detail);
+	if (there < 0)
+		return say_beside(name, &what, detail);
+	map_lay(m, &overlay);
+	return 0;
 }
 
 int maptable_open(int generation, enum map_id id, bool just_verified, struct map *out,
@@ -286,7 +308,7 @@ int maptable_open(int generation, enum map_id id, bool just_verified, struct map
 		return fail(detail, "missing");
 	if (there < 0)
 		return -1;
-	if (lay_overlay(generation, id, just_verified, out, detail) >= 0)
+	if (lay_overlay(generation, id, just_verified, out, detail) == 0)
 		return 0;
 	int kept_errno = errno;
 

@@ -54,14 +54,14 @@ struct maptable_known {
 struct maptable_verifying {
 	int generation, has_manifest; /* -1: it is damaged */
 	struct map manifest;
-	uint64_t built_for; /* where there is none: the first file's, which the others shall have */
+	bool numbered; /* a file says which generation it was built for: there was one */
 	const struct maptable_known *known;
 };
 /* known: NULL, none is. */
 void maptable_verify_begin(struct maptable_verifying *v, int generation,
                            const struct maptable_known *known);
-/* Can it be read, is it as the build wrote it, and the one that the manifest names? Where there is
- * no manifest: for the same generation as others. */
+/* Can it be read, is it as the build wrote it, and the one that the manifest names? The manifest is
+ * asked for last: it is lost where there is none, and a file before it has a number. */
 int maptable_verify(struct maptable_verifying *v, int file, struct map_identity *found,
                     struct reason *why);
 void maptable_verify_end(struct maptable_verifying *v);

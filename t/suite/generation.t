@@ -31,6 +31,14 @@ def rcpt(house, address=USER):
         return smtp.rcpt(address)[0]
 
 
+def later(house):
+    """What is said when not even the client can be looked up, or else of the user."""
+    with smtplib.SMTP("127.0.0.1", house.port("SMTP")) as smtp:
+        smtp.ehlo()
+        code = smtp.mail("from@elsewhere.test")[0]
+        return code if code != 250 else smtp.rcpt(USER)[0]
+
+
 def generation(house):
     state = next(line.split()[1] for line in (pathlib.Path(house.env["CONF"]) / "posthouse.conf").read_text().splitlines()
                  if line.startswith("directory.state"))
@@ -168,6 +176,24 @@ with House() as house:
     is_(rcpt(house), 451, "a program that starts on a damaged map says later")
     ok(house.posthouse("build", "--reload").returncode == 0, "a build makes a whole one")
     is_(rcpt(house), 250, "and the user is known")
+    # What stands beside the map's own file, which says nothing of it.
+    many = "".join(f"more{i}@example.test\n" for i in range(40))
+    ok(house.posthouse("user", "add", "-", input=many).returncode == 0, "many users")
+    for path in conf.parent.iterdir():  # which were not written a moment ago
+        os.utime(path, (1, 1))
+    ok(house.posthouse("build", "--reload").returncode == 0, "are built")
+    for at, lost in enumerate((("users.more.cdb",), ("users.more.cdb", "passwords.more.cdb", "manifest.cdb"))):
+        edit = house.posthouse("user", "set", USER, f"quota={at + 3}G")
+        ok(edit.returncode == 0 and (generation(house) / "users.more.cdb").exists(), "an edit by entries", edit.stderr)
+        for name in lost:
+            (generation(house) / name).unlink(missing_ok=True)
+        reload = house.posthouse("reload")
+        ok(reload.returncode != 0 and f"{lost[-1]} of the current generation is missing" in reload.stderr, f"{lost[-1]} is lost: not taken", reload.stderr)
+        house.kill("resolved")
+        house.wait_for("another resolved", lambda: f'event=map-damaged file=users.cdb reason="without {lost[-1]}, which was lost"' in house.log())
+        is_(later(house), 451, "a program that starts on what is left says later")
+        ok(house.posthouse("build", "--reload").returncode == 0, "a build makes a whole one")
+        is_(rcpt(house), 250, "and the user is known")
     # The file that is in use, and its entries are the same in the new one.
     resolved = house.pid("resolved")
     damage(place, fill=b"\xff")

@@ -380,6 +380,38 @@ def verified_once():
             is_((p.run("build"), inode(p, "passwords.cdb") != before), (0, hidden), "a build writes a damaged one anew")
 
 
+def lost_both():
+    """Files that were linked have the number of the first build: without manifest and overlays they are no whole generation of before there were any."""
+    with built() as p:
+        is_((p.run("build"), p.run("user", "set", "u9", "state=locked")), (0, 0), "all is built, and a user locked")
+        for name in ("users.more.cdb", "passwords.more.cdb", "manifest.cdb"):
+            (current(p) / name).unlink(missing_ok=True)
+        p.run("check")
+        bad = [line for line in p.err.splitlines() if "of the current generation" in line]
+        is_(bad, ["error: manifest.cdb of the current generation is missing or unreadable: No such file or directory; run posthouse build"], "its overlay and the manifest are lost: check says so")
+        is_((p.run("map", "diff", "users"), "users.cdb of the current generation is without manifest.cdb, which was lost; run posthouse build" in p.err), (111, True), "so does map diff")
+        number = str(int(p.current()))
+        is_(p.run("rollback", "1"), 0, "the one before is whole")
+        is_((p.run("rollback", number), p.current()), (100, "0001"), "there is no way back to it")
+        ok(f"generation {number} cannot be used: manifest.cdb is missing" in p.err, "for the manifest that it lost", p.err)
+        is_(edited(p, "user", "set", "u10", "quota=1G"), (0, False), "an edit is not alone")
+        is_(same_as_build(p), (True, []), "and it is what a build makes")
+
+
+def named_overlay():
+    """What is wrong with an overlay, or with the manifest, is not said of the map's own file."""
+    with built() as p:
+        is_((p.run("build"), p.run("user", "set", "u9", "state=locked")), (0, 0), "all is built, and a user locked")
+        for name in ("users.more.cdb", "manifest.cdb"):
+            path = current(p) / name
+            whole = path.read_bytes()
+            path.write_bytes(whole[:-3])
+            p.run("map", "diff", "users")
+            expected = f"users.cdb of the current generation is with a {name} that is damaged"
+            ok(expected in p.err or name == "manifest.cdb", f"{name} is damaged, and named", p.err)
+            path.write_bytes(whole)
+
+
 def rotten(p, name, at, bits=1):
     """What a disk does to a byte: nobody wrote the file."""
     path = current(p) / name
@@ -512,6 +544,8 @@ rotten_map()
 rotten_sieve()
 bounds()
 lost()
+lost_both()
+named_overlay()
 remembered()
 at_random()
 limit()
