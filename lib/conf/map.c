@@ -194,6 +194,7 @@ void map_unlay(struct map *m)
 	close(cdb_fileno(&m->over));
 	cdb_free(&m->over);
 	m->over = (struct cdb){ .cdb_fd = -1 };
+	map_rewind(m);
 }
 
 bool map_has_overlay(const struct map *m)

@@ -26,6 +26,7 @@ static void take_samples(void)
 	struct view key, value;
 	struct password record;
 
+	map_rewind(&accounts.maps[MAP_PASSWORDS]);
 	for (unsigned i = 0; i < SAMPLE_SCAN_MAX && accounts.sample_count < SAMPLES_MAX; i++) {
 		if (map_next(&accounts.maps[MAP_PASSWORDS], &key, &value) != MAP_FOUND)
 			return;

@@ -823,6 +823,26 @@ static void places(struct map *m)
 	ok(mapsure_place(m, VIEW("x"), &place) == MAP_MISSING, "what is not there has none");
 }
 
+/* Who goes on with map_next begins again, whatever was laid or taken off. */
+static void begins_again(void)
+{
+	static const char *const some[] = { "c", "=33", NULL };
+	struct map m = four(), over = overlay_of(some);
+	struct view key, value;
+
+	for (int laid = 1; laid >= 0; laid--) {
+		while (map_next(&m, &key, &value) == MAP_FOUND)
+			;
+		if (laid)
+			map_lay(&m, &over);
+		else
+			map_unlay(&m);
+		ok(map_next(&m, &key, &value) == MAP_FOUND && view_equal(key, VIEW("a")),
+		   "%s an overlay the first entry comes first", laid ? "with" : "without");
+	}
+	map_close(&m);
+}
+
 static void overlays(void)
 {
 	static const char *const some[] = { "c", "=33", "d", "-", "b", "+22", "e", "+5", NULL };
@@ -959,6 +979,7 @@ int main(void)
 	sure();
 	verified_later();
 	overlays();
+	begins_again();
 	certificates();
 	reading();
 	users();
