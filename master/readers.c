@@ -108,8 +108,8 @@ static bool send_file(struct instance *i, int file)
 	maptable_generation_file(file, name);
 	int fd = generation_file(master.generation, name, NULL);
 
-	if (fd < 0) /* most maps have no overlay */
-		return errno == ENOENT && file >= GENERATION_OVERLAYS;
+	if (fd < 0) /* most maps have no overlay; one that was verified is lost */
+		return errno == ENOENT && file >= GENERATION_OVERLAYS && !reload_has_file(file);
 	master_map_put(&readers.out, name, fd);
 	bool sent = wire_send_now(i->wire.fd, &readers.out) == WIRE_OK;
 

@@ -405,6 +405,11 @@ static void undo(struct deferred *d)
 	wait_for_readers(undone);
 }
 
+bool reload_has_file(int file)
+{
+	return reloads.known.files[file].inode != 0;
+}
+
 void reload_forget_maps(enum house_program program)
 {
 	reloads.inputs.maps[program] = 0;

@@ -28,6 +28,8 @@ void reload_abort(void); /* the house stops */
 /* A program opens its maps anew, long after they were verified: they are given to it with the next
  * generation, whatever that has. */
 void reload_forget_maps(enum house_program program);
+/* Was there such a file (maptable.h) when the generation in use was verified? */
+bool reload_has_file(int file);
 /* A resident died. Is it for the generation that was taken last? */
 void reload_judge_death(const struct instance *i, int status);
 

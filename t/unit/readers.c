@@ -21,6 +21,7 @@ struct master master = { .generation = -1 };
 
 static struct instance resolved;
 static unsigned done, replaced, forgotten;
+static int verified = -1; /* an overlay that there was */
 
 /* ---- master, as far as it is asked ---- */
 
@@ -34,6 +35,11 @@ void reload_forget_maps(enum house_program program)
 {
 	(void)program;
 	forgotten++;
+}
+
+bool reload_has_file(int file)
+{
+	return file == verified;
 }
 
 bool instance_may_complain(struct instance *i, unsigned *more)
@@ -172,6 +178,19 @@ static void answered(void)
 	stop();
 }
 
+/* Without it the program would take the map as it was before its edits. */
+static void overlay_lost(void)
+{
+	start();
+	verified = GENERATION_OVERLAYS + maptable_file_of("resolved", 1);
+	begin();
+	turn(master.loop, 1);
+	verified = -1;
+	ok(done == 1 && replaced == 1, "an overlay that was verified, and lost, is not left out");
+	kill_it();
+	stop();
+}
+
 static void hangs(void)
 {
 	int status = 0;
@@ -229,6 +248,7 @@ int main(void)
 	master.loop = &loop;
 	make_files(directory);
 	answered();
+	overlay_lost();
 	hangs();
 	remove_files(directory);
 	return tap_done();
