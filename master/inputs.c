@@ -182,9 +182,10 @@ void inputs_look(struct inputs *out, int generation, const struct settings *sett
 	for (int p = 0; p < HOUSE_PROGRAMS; p++) {
 		const struct house_row *row = &house[p];
 
-		for (unsigned n = 0; (file = maptable_file_of(row->name, n)) >= 0; n++)
-			add_map(&all, generation, file),
-				add_map(&all, generation, GENERATION_OVERLAYS + file);
+		for (unsigned n = 0; (file = maptable_file_of(row->name, n)) >= 0; n++) {
+			add_map(&all, generation, file);
+			add_map(&all, generation, GENERATION_OVERLAYS + file);
+		}
 		out->maps[p] = take_sum(&all);
 		add_binary(&all, (enum house_program)p);
 		out->binary[p] = take_sum(&all);
