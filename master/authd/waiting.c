@@ -81,15 +81,26 @@ struct waiter *waiting_add(struct waiting *w, struct waiter *newcomer, enum trus
 	return gives_way;
 }
 
+static enum trust trust_of(const struct waiter *waiter)
+{
+	return (enum trust)waiter->networks.keys[0].bytes[0];
+}
+
+/* The trusts take their turns in the same order in both. */
 struct waiter *waiting_next(const struct waiting *w)
 {
-	return w->account_is_next ? of_account(shares_next(w->by_account))
-	                          : of_network(shares_next(w->by_network));
+	struct waiter *next = of_network(shares_next(w->by_network));
+
+	return next != NULL && w->account_is_next[trust_of(next)]
+	               ? of_account(shares_next(w->by_account))
+	               : next;
 }
 
 void waiting_served(struct waiting *w, struct waiter *next)
 {
-	w->account_is_next = !w->account_is_next;
+	bool *account_is_next = &w->account_is_next[trust_of(next)];
+
+	*account_is_next = !*account_is_next;
 	shares_served(&next->by_network);
 	shares_served(&next->by_account);
 }

@@ -7,7 +7,8 @@
  * networks at one account. So turns go alternately by networks (a wide one, a network in it, a
  * site: net_address_owners) and by accounts; whoever is served in one goes behind in both. A guess
  * from everywhere at everything looks like everybody: against that each degree of trust has a turn
- * of its own before all that, and a third of the places when all three want them.
+ * of its own before all that, and a third of the places when all three want them; inside each they
+ * alternate.
  *
  * Pure: no descriptors, no clock.
  */
@@ -32,7 +33,7 @@ struct waiter {
 struct waiting {
 	size_t most;
 	struct shares *by_network, *by_account;
-	bool account_is_next;
+	bool account_is_next[TRUSTS];
 };
 
 void waiting_start(struct waiting *w, size_t most);

@@ -183,8 +183,11 @@ static bool add(struct thing *t)
 
 static bool serve(void)
 {
-	static unsigned way;
-	struct thing *want = search(way, 0, NULL, false);
+	static unsigned ways[TRUSTS];
+	struct thing *want = search(BY_NETWORK, 0, NULL, false);
+
+	if (want != NULL && ways[want->trust] == BY_ACCOUNT)
+		want = search(BY_ACCOUNT, 0, NULL, false);
 	struct waiter *got = waiting_next(&waiting);
 
 	if (want == NULL || thing_of(got) != want)
@@ -195,7 +198,7 @@ static bool serve(void)
 			turn[w][level][owner_of(want, w, level)] = now;
 	waiting_served(&waiting, got);
 	want->waits = false;
-	way = !way;
+	ways[want->trust] = !ways[want->trust];
 	return true;
 }
 
@@ -255,10 +258,9 @@ static bool come(struct waiter *w, enum trust trust, const char *from, const cha
 	return out != w && out != &honest;
 }
 
-/* So many guesses, each %u of them another number, that fill all places. */
-static void crowds(enum trust trust, const char *from, const char *account)
+/* Guesses from one network or, with '#', from one each; at an account each or, with '=', at one. */
+static void add_crowd(enum trust trust, const char *from, const char *account)
 {
-	waiting_start(&waiting, CROWD);
 	for (unsigned i = 0; i < CROWD; i++) {
 		char client[64], name[64];
 
@@ -270,6 +272,13 @@ static void crowds(enum trust trust, const char *from, const char *account)
 			string_print(name, sizeof name, "target");
 		come(&crowd[i], trust, client, name);
 	}
+}
+
+/* That fill all places. */
+static void crowds(enum trust trust, const char *from, const char *account)
+{
+	waiting_start(&waiting, CROWD);
+	add_crowd(trust, from, account);
 }
 
 static void test_crowds(void)
@@ -297,6 +306,41 @@ static void test_crowds(void)
 	crowds(TRUST_FAMILIAR, "#", "u");
 	ok(come(&honest, TRUST_DOUBTFUL, "198.51.100.1", "anna") && turns_before() <= 2,
 	   "and those that are not trusted have their turns too");
+}
+
+/* Guesses and an honest one of the same trust, and half as many of another one that come before or
+ * behind all of them. */
+static unsigned beside_another_trust(const char *from, const char *account, bool before)
+{
+	static struct waiter others[CROWD / 2];
+	char client[64];
+	bool in = true;
+
+	waiting_start(&waiting, 2 * CROWD);
+	for (unsigned i = 0; before && i < CROWD / 2; i++) {
+		string_print(client, sizeof client, "11.%u.0.1", i);
+		come(&others[i], TRUST_FAMILIAR, client, "other");
+	}
+	add_crowd(TRUST_DOUBTFUL, from, account);
+	in = come(&honest, TRUST_DOUBTFUL, "198.51.100.1", "anna");
+	for (unsigned i = 0; !before && i < CROWD / 2; i++) {
+		string_print(client, sizeof client, "11.%u.0.1", i);
+		come(&others[i], TRUST_FAMILIAR, client, "other");
+	}
+	return in ? turns_before() : CROWD;
+}
+
+static void test_other_trusts(void)
+{
+	for (int before = 0; before < 2; before++) {
+		unsigned network = beside_another_trust("2001:db8:1:2::1", "u", before),
+			 account = beside_another_trust("#", "=", before);
+
+		ok(network <= 6 && account <= 6,
+		   "beside one other trust turns go by networks and by accounts all the same "
+		   "(%u, %u)",
+		   network, account);
+	}
 }
 
 /* ---- who is known ---- */
@@ -380,6 +424,7 @@ int main(void)
 {
 	compare();
 	test_crowds();
+	test_other_trusts();
 	test_known();
 	test_kept();
 	test_failures();
