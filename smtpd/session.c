@@ -96,7 +96,8 @@ void session_progress(struct session *s, bool progress)
 	if (s->progress == progress || (!progress && s->account[0]))
 		return;
 	s->progress = progress;
-	connection_progress(s->hub, progress);
+	s->spoke_ms = clock_ms();
+	connection_progress(s->hub, progress ? CONNECTION_GETS_ON : CONNECTION_STANDS);
 }
 
 static void client_is_quiet(void *session)
@@ -321,11 +322,14 @@ static void dispatch(struct session *s, struct view line)
 	if (!(c->flags & BUSY) && ++s->idle_commands > IDLE_COMMANDS_MAX)
 		s->errors++;
 	unsigned errors = s->errors;
+	bool progress = s->progress;
 
 	if (may_run(s, c, line, argument))
 		c->run(s, argument);
-	if ((c->flags & BUSY) && s->errors <= errors && !s->over)
-		session_progress(s, true);
+	bool accepted = (c->flags & BUSY) && s->errors <= errors;
+
+	if (!s->over && (accepted || !progress))
+		session_progress(s, accepted);
 }
 
 static int line_max(struct view line)
@@ -358,6 +362,8 @@ static void serve(struct session *s)
 		struct view line;
 		enum stream_result result = stream_line(&s->client, AUTH_LINE_MAX, &line);
 
+		if (result == STREAM_OK && !s->progress)
+			connection_spoken(s->hub, &s->spoke_ms);
 		if (result == STREAM_OK)
 			dispatch(s, line);
 		else if (result == STREAM_TOO_LONG || result == STREAM_BARE || result == STREAM_NUL)
@@ -381,6 +387,7 @@ void session_run(struct worker *worker, struct connection *connection, int hub)
 		             .settings = worker->settings,
 		             .connection = *connection,
 		             .hub = hub,
+		             .spoke_ms = clock_ms(),
 		             .command = "" };
 
 	net_address_text(&connection->client, s.name);

@@ -81,6 +81,7 @@ struct session {
 	bool over;
 	bool progress;       /* as porter was told last */
 	int64_t progress_ms; /* when any was made last */
+	int64_t spoke_ms;    /* without it: as porter was told last */
 
 	/* What STARTTLS makes us forget. */
 	char helo[HELO_MAX + 1]; /* "": not yet */

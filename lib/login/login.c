@@ -63,7 +63,11 @@ enum stream_result login_some(struct login *l, size_t max, struct view *bytes)
 enum stream_result login_line(struct login *l, size_t max, struct view *line)
 {
 	set_time_left(l);
-	return stream_line(&l->stream, max, line);
+	enum stream_result r = stream_line(&l->stream, max, line);
+
+	if (r == STREAM_OK)
+		connection_spoken(l->hub, &l->spoke_ms);
+	return r;
 }
 
 static void open_stream(struct login *l, int fd)
@@ -112,8 +116,10 @@ static int ask_client(void *context, struct view challenge, struct auth_answer *
 	base64_encode(&encoded, challenge);
 	stream_format(&l->stream, "+ %s\r\n", text_string(&encoded));
 	text_free(&encoded);
+	connection_progress(l->hub, CONNECTION_STANDS);
 	enum stream_result r = login_line(l, LOGIN_SASL_LINE_MAX, &line);
 
+	connection_progress(l->hub, CONNECTION_BUSY);
 	l->over = r == STREAM_CLOSED || r == STREAM_TIMEOUT || r == STREAM_ERROR;
 	if (l->over || (r == STREAM_OK && view_equal(line, VIEW("*"))))
 		return -1;
@@ -151,10 +157,6 @@ static enum login_outcome outcome_of(struct login *l, const struct auth_result *
 		[AUTH_MALFORMED] = LOGIN_INVALID, [AUTH_TEMPORARY] = LOGIN_TEMPORARY,
 	};
 
-	if (result->verdict == AUTH_OK && result->handed_over) {
-		leave_to_mailbox_program(l);
-		return LOGIN_NOTHING_TO_SAY;
-	}
 	if (result->verdict != AUTH_OK && result->verdict != AUTH_TEMPORARY)
 		l->failures++;
 	return outcomes[result->verdict];
@@ -193,10 +195,17 @@ static enum login_outcome exchange(struct login *l, enum auth_mechanism mechanis
 	}
 	l->malformed = false;
 	int64_t began_ms = clock_ms();
+
+	connection_progress(l->hub, CONNECTION_BUSY);
 	int gave_up = auth_line_exchange(&authd, &b, &result, ask_client, l);
 
 	if (l->answer.cap)
 		explicit_bzero(l->answer.raw, l->answer.cap);
+	if (gave_up == 0 && result.verdict == AUTH_OK && result.handed_over) {
+		leave_to_mailbox_program(l);
+		return LOGIN_NOTHING_TO_SAY;
+	}
+	connection_progress(l->hub, CONNECTION_STANDS);
 	if (gave_up < 0)
 		return given_up(l, l->malformed ? LOGIN_MALFORMED : LOGIN_CANCELLED);
 	/* What authd makes a client wait is not the client's slowness; LOGIN_FAILURES_MAX bounds
@@ -279,7 +288,7 @@ static void talk(struct login *l, const struct login_protocol *p)
 void login_serve(const struct login_protocol *p, const struct settings *settings,
                  struct wire_in *in, int hub)
 {
-	struct login l = { .settings = settings, .hub = hub };
+	struct login l = { .settings = settings, .hub = hub, .spoke_ms = clock_ms() };
 
 	if (in->type != CONNECTION_CLIENT || !connection_get(in, &l.connection)) {
 		log_warn("event=bad-message peer=porter reason=\"not a client\"");

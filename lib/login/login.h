@@ -28,7 +28,8 @@ struct login {
 	struct connection connection; /* its fd is the stream's */
 	int hub;
 	int64_t deadline_ms;
-	bool over; /* no further command: the client is gone, or was told to go */
+	int64_t spoke_ms; /* as porter was told last */
+	bool over;        /* no further command: the client is gone, or was told to go */
 	unsigned errors, failures;
 	struct text answer;          /* the client's last SASL message, decoded */
 	bool malformed;              /* that message was no base64 */

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/conf/settings.h"
 #include "lib/wire/address.h"
@@ -168,14 +169,24 @@ unsigned connection_in_flight_max(const struct settings *settings)
 	                      2 * (unsigned)settings->login_sessions_max);
 }
 
-void connection_progress(int hub, bool progress)
+void connection_progress(int hub, enum connection_progress progress)
 {
 	static struct wire_out out; /* its memory is kept */
 
 	wire_begin(&out, CONNECTION_PROGRESS);
-	wire_put_byte(&out, progress);
+	wire_put_byte(&out, (uint8_t)progress);
 	if (wire_send(hub, &out) != WIRE_OK)
 		log_debug("event=untold peer=porter reason=\"%m\"");
+}
+
+void connection_spoken(int hub, int64_t *told_ms)
+{
+	int64_t now_ms = clock_ms();
+
+	if (now_ms - *told_ms < CONNECTION_SPOKEN_MS)
+		return;
+	*told_ms = now_ms;
+	connection_progress(hub, CONNECTION_STANDS);
 }
 
 bool connection_starttls(int hub, int *fd, struct connection_tls *tls)

@@ -24,11 +24,19 @@ enum connection_type {
 	                           the session */
 	CONNECTION_HANDED_OVER, /* login worker -> porter: authd has the session now; porter watches
 	                           `token` instead */
-	/* worker -> porter: one byte. 1: the client gets on with what it came for, and its session
-	 * is not the one to end when all workers are taken and others wait; 0: no more. At first it
-	 * does not. */
-	CONNECTION_PROGRESS
+	CONNECTION_PROGRESS     /* worker -> porter: a byte, enum connection_progress */
 };
+
+/* What a client does, so that porter knows whose session ends when all workers are taken and others
+ * wait. */
+enum connection_progress {
+	CONNECTION_STANDS,  /* not what it came for; at first, and again whenever it has spoken */
+	CONNECTION_GETS_ON, /* it gets on: its session is not the one to end */
+	CONNECTION_BUSY,    /* it waits for what it has asked for, and so is not silent */
+	CONNECTION_PROGRESSES
+};
+
+enum { CONNECTION_SPOKEN_MS = 1000 }; /* that a client has spoken is told so often at most */
 
 /* The kind of listener a client came in by. */
 enum connection_service {
@@ -112,7 +120,10 @@ bool connection_secured_get(struct wire_in *in, struct connection_tls *tls, int 
 unsigned connection_in_flight_max(const struct settings *settings);
 /* For the session programs: CONNECTION_PROGRESS over the worker's own line, when it changes. Where
  * it fails porter is gone, and nobody is to give way. */
-void connection_progress(int hub, bool progress);
+void connection_progress(int hub, enum connection_progress progress);
+/* A client that stands still has spoken. told_ms: when that was told last, at first when the
+ * session began. */
+void connection_spoken(int hub, int64_t *told_ms);
 /* For the session programs: STARTTLS as one call. Gives the client's socket back to porter over the
  * worker's own line `hub` and waits for the handshake; on true *fd is the relay's end (the old *fd
  * is closed either way) and *tls is filled. The caller has already refused a client that sent

@@ -415,13 +415,15 @@ static void handed_over(struct worker *w, struct wire_in *in)
 
 static void heard_of_progress(struct worker *w, struct wire_in *in)
 {
-	bool progress = wire_get_bool(in);
+	uint8_t progress = wire_get_byte(in);
 
-	if (!wire_end(in))
+	if (!wire_end(in) || progress >= CONNECTION_PROGRESSES)
 		hub_line_drop(&w->line, "invalid message");
+	else if (progress == CONNECTION_BUSY)
+		turns_busy(&w->client->turn);
 	else
-		turns_progress(&pool_of(w->line.server)->turns, &w->client->turn, progress,
-		               loop_now_ms(pools.loop));
+		turns_progress(&pool_of(w->line.server)->turns, &w->client->turn,
+		               progress == CONNECTION_GETS_ON, loop_now_ms(pools.loop));
 }
 
 static void message(struct hub_line *line, struct wire_in *in)

@@ -64,7 +64,8 @@ void pool_bind(struct pool_client *c, struct worker *w); /* it waits no longer *
 void pool_give_back(struct worker *w);
 
 /* Three quarters of a service's sessions are taken: true when it begins. From then on, until they
- * are less than half, sessions that make no progress end after PRESSURE_SESSION_MS. */
+ * are less than half, sessions without progress end when their client is silent for
+ * PRESSURE_SESSION_MS. */
 bool pool_pressure_begins(enum connection_service service);
 bool pool_is_pressed(enum connection_service service);
 

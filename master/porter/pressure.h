@@ -13,7 +13,7 @@ enum {
 	/* Of a client under pressure. */
 	PRESSURE_FIRST_LINE_MS = 10000, /* instead of porter.idle-timeout */
 	PRESSURE_HANDSHAKE_MS = 10000,
-	PRESSURE_SESSION_MS = 20000, /* a session that makes no progress */
+	PRESSURE_SESSION_MS = 20000, /* of a session that makes no progress */
 };
 
 /* Zeroed at first. */

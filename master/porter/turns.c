@@ -17,32 +17,58 @@ static struct turn *first_promised(const struct turns *t)
 void turns_start(struct turns *t, size_t most)
 {
 	*t = (struct turns){ .most = most };
-	t->waiting = shares_new(NET_OWNERS);
-	t->known = shares_new(NET_OWNERS);
+	t->waiting = shares_new(1 + NET_OWNERS);
 	t->yielding = shares_new(NET_OWNERS);
 }
 
 size_t turns_waiting(const struct turns *t)
 {
-	return shares_count(t->waiting) + shares_count(t->known) + t->promised.count;
+	return shares_count(t->waiting) + t->promised.count;
 }
 
-static void stand_in(struct shares *shares, struct turn *turn)
+static void stand_in(struct shares *shares, const struct share_path *owners, struct turn *turn)
 {
-	if (!shares_add(shares, &turn->owners, &turn->share))
+	if (!shares_add(shares, owners, &turn->share))
 		log_fatal("out of memory");
+}
+
+/* Of its owners while it waits the outermost is whether it is known. */
+static void set_waiting_owners(struct share_path *path, const struct turn *turn)
+{
+	uint8_t known = turn->known;
+
+	*path = (struct share_path){ 0 };
+	share_path_add(path, &known, sizeof known);
+	for (unsigned i = 0; i < turn->owners.levels; i++)
+		share_path_add(path, turn->owners.keys[i].bytes, turn->owners.keys[i].len);
+}
+
+static void wait(struct turns *t, struct turn *turn)
+{
+	struct share_path owners;
+
+	set_waiting_owners(&owners, turn);
+	stand_in(t->waiting, &owners, turn);
+}
+
+static void hold(struct turns *t, struct turn *turn)
+{
+	stand_in(t->yielding, &turn->owners, turn);
 }
 
 void turns_wait(struct turns *t, struct turn *turn, int64_t now_ms)
 {
 	if (turns_waiting(t) == 0)
 		t->idle_ms = now_ms;
-	stand_in(turn->known ? t->known : t->waiting, turn);
+	wait(t, turn);
 }
 
 struct turn *turns_giving_way(const struct turns *t, const struct turn *newcomer)
 {
-	return turn_of(shares_giving_way(t->waiting, &newcomer->owners));
+	struct share_path owners;
+
+	set_waiting_owners(&owners, newcomer);
+	return turn_of(shares_giving_way(t->waiting, &owners));
 }
 
 /* Has an owner of it as much as it may have while places are few? Those around a crowd, as the
@@ -61,10 +87,12 @@ bool turns_may(const struct turns *t, const struct turn *turn, size_t held)
 	return turn->holds || held < t->most - t->most / TURNS_LAST_PART || !holds_much(t, turn);
 }
 
-static struct turn *next_in(const struct turns *t, const struct shares *waiting, size_t held)
+struct turn *turns_next(struct turns *t, size_t held)
 {
+	if (t->promised.first != NULL)
+		return first_promised(t);
 	for (unsigned pass = 0; pass < TURNS_PASSES; pass++) {
-		struct turn *turn = turn_of(shares_next(waiting));
+		struct turn *turn = turn_of(shares_next(t->waiting));
 
 		if (turn == NULL || turns_may(t, turn, held))
 			return turn;
@@ -73,25 +101,15 @@ static struct turn *next_in(const struct turns *t, const struct shares *waiting,
 	return NULL;
 }
 
-/* Known ones have every other turn. */
-static const struct shares *first_pool(const struct turns *t, bool other)
-{
-	return t->known_had_turn == other ? t->known : t->waiting;
-}
-
-struct turn *turns_next(struct turns *t, size_t held)
-{
-	if (t->promised.first != NULL)
-		return first_promised(t);
-	struct turn *turn = next_in(t, first_pool(t, false), held);
-
-	return turn != NULL ? turn : next_in(t, first_pool(t, true), held);
-}
-
+/* From now on; or it does, and has said something. */
 static void stand_still(struct turns *t, struct turn *turn, int64_t now_ms)
 {
 	if (turn->standing.list == NULL)
-		turn->stands_ms = now_ms;
+		turn->stands_ms = turn->silent_ms = now_ms;
+	if (now_ms - turn->stands_ms < TURNS_WORDS_MS) {
+		turn->silent_ms = now_ms;
+		list_remove(&turn->standing);
+	}
 	list_add_last(&t->standing, &turn->standing);
 }
 
@@ -111,10 +129,9 @@ void turns_serve(struct turns *t, struct turn *turn, int64_t now_ms)
 	stand_still(t, turn, now_ms);
 	if (turn->holds)
 		return;
-	t->known_had_turn = turn->known;
 	shares_served(&turn->share);
 	turn->holds = true;
-	stand_in(t->yielding, turn);
+	hold(t, turn);
 }
 
 void turns_progress(struct turns *t, struct turn *turn, bool progress, int64_t now_ms)
@@ -126,8 +143,13 @@ void turns_progress(struct turns *t, struct turn *turn, bool progress, int64_t n
 		shares_remove(&turn->share);
 	} else {
 		stand_still(t, turn, now_ms);
-		stand_in(t->yielding, turn);
+		hold(t, turn);
 	}
+}
+
+void turns_busy(struct turn *turn)
+{
+	list_remove(&turn->standing);
 }
 
 void turns_leave(struct turn *turn)
@@ -157,18 +179,20 @@ static bool is_no_heavier(const struct turns *t, const struct turn *newcomer,
 	       (wide < little || wide < shares_weight(t->yielding, &than->owners, NET_WIDE + 1));
 }
 
-/* The one that has made no progress for longest. */
-static struct turn *silent_for(const struct turns *t, const struct turn *newcomer, int64_t now_ms)
+/* The one that has been silent for longest, and at least for so long. */
+static struct turn *silent_for(const struct turns *t, int64_t silent_ms, int64_t now_ms)
 {
 	struct turn *first = list_owner_or_null(t->standing.first, struct turn, standing);
-	int64_t still_ms = newcomer->known              ? TURNS_STILL_KNOWN_MS
-	                   : turns_waiting(t) > t->most ? TURNS_STILL_CROWDED_MS
-	                                                : TURNS_STILL_MS;
 
-	return first != NULL && now_ms - first->stands_ms >= still_ms &&
-	                       is_no_heavier(t, newcomer, first)
-	               ? first
-	               : NULL;
+	return first != NULL && now_ms - first->silent_ms >= silent_ms ? first : NULL;
+}
+
+/* The same among equals. */
+static struct turn *silent_equal(const struct turns *t, const struct turn *newcomer, int64_t now_ms)
+{
+	struct turn *first = silent_for(t, TURNS_SILENT_MS, now_ms);
+
+	return first != NULL && is_no_heavier(t, newcomer, first) ? first : NULL;
 }
 
 /* Who gives a place to this one. Whoever was only promised one waits again, and nobody else has to
@@ -177,14 +201,14 @@ static struct turn *claim_for(struct turns *t, struct turn *newcomer, int64_t no
 {
 	struct turn *giver = turn_of(shares_giving_way(t->yielding, &newcomer->owners));
 
-	if (giver == NULL && (giver = silent_for(t, newcomer, now_ms)) == NULL)
+	if (giver == NULL && (giver = silent_equal(t, newcomer, now_ms)) == NULL)
 		return NULL;
 	if (giver->promised.list == NULL)
 		return give(giver);
 	list_remove(&giver->promised);
 	shares_remove(&giver->share);
 	giver->holds = false;
-	stand_in(giver->known ? t->known : t->waiting, giver);
+	wait(t, giver);
 	return giver;
 }
 
@@ -194,19 +218,16 @@ static void promise(struct turns *t, struct turn *newcomer, int64_t now_ms)
 	shares_served(&newcomer->share);
 	newcomer->holds = true;
 	newcomer->asked_ms = now_ms;
-	stand_in(t->yielding, newcomer);
-	if (newcomer->known)
-		list_add_first(&t->promised, &newcomer->promised);
-	else
-		list_add_last(&t->promised, &newcomer->promised);
+	hold(t, newcomer);
+	list_add_last(&t->promised, &newcomer->promised);
 }
 
-static struct turn *claim_in(struct turns *t, const struct shares *waiting, int64_t now_ms)
+struct turn *turns_claim(struct turns *t, int64_t now_ms)
 {
 	struct turn *newcomer;
 
 	for (unsigned pass = 0; pass < TURNS_PASSES; pass++) {
-		if ((newcomer = turn_of(shares_next(waiting))) == NULL)
+		if ((newcomer = turn_of(shares_next(t->waiting))) == NULL)
 			return NULL;
 		struct turn *giver = claim_for(t, newcomer, now_ms);
 
@@ -221,13 +242,6 @@ static struct turn *claim_in(struct turns *t, const struct shares *waiting, int6
 	return NULL;
 }
 
-struct turn *turns_claim(struct turns *t, int64_t now_ms)
-{
-	struct turn *giver = claim_in(t, t->known, now_ms);
-
-	return giver != NULL ? giver : claim_in(t, t->waiting, now_ms);
-}
-
 struct turn *turns_claim_again(struct turns *t, int64_t now_ms)
 {
 	struct turn *newcomer = first_promised(t);
@@ -240,7 +254,7 @@ struct turn *turns_claim_again(struct turns *t, int64_t now_ms)
 	shares_remove(&newcomer->share); /* the place that it counts for is not there */
 	struct turn *giver = turn_of(shares_giving_way(t->yielding, &newcomer->owners));
 
-	stand_in(t->yielding, newcomer);
+	hold(t, newcomer);
 	if (giver == NULL || giver->promised.list != NULL)
 		return NULL;
 	return give(giver);
@@ -248,7 +262,7 @@ struct turn *turns_claim_again(struct turns *t, int64_t now_ms)
 
 struct turn *turns_expired(struct turns *t, int64_t now_ms, int64_t most_ms)
 {
-	struct turn *first = list_owner_or_null(t->standing.first, struct turn, standing);
+	struct turn *first = silent_for(t, most_ms, now_ms);
 
-	return first != NULL && now_ms - first->stands_ms >= most_ms ? give(first) : NULL;
+	return first != NULL ? give(first) : NULL;
 }

@@ -6,11 +6,12 @@
  * Wide networks take turns, and in one of them its networks, and its sites (lib/base/shares.h).
  * When all workers are taken, the oldest session of the heaviest network among those that make no
  * progress gives its place to a client whose network has less than that; where none has, the one
- * that has been silent for longest, after a few seconds. So that this is seldom
- * needed, the last quarter of the places is kept for clients whose network, and wide network, have
- * little without progress.
+ * whose client has been silent for longest, if that is long, and if nobody works for it. So that
+ * this is seldom needed, the last quarter of the places is kept for clients whose network, and wide
+ * network, have little without progress.
  *
- * Those from whose network somebody has logged in lately have every other turn.
+ * Those from whose network somebody has logged in lately have every other turn, and half of the
+ * queue, when both want them.
  *
  * Pure: no descriptors, no clock of its own.
  */
@@ -26,33 +27,32 @@ struct turn {
 	struct share share;       /* while it waits, or holds a place that it may have to give */
 	struct link promised;     /* waits for the place that another one gives */
 	int64_t asked_ms;         /* promised: since when */
-	struct link standing;     /* has its place, and makes no progress */
-	int64_t stands_ms;        /* since when */
-	bool holds;               /* has a place; or is promised one, and counts as if it had it */
-	bool gone;                /* has given its place */
+	struct link standing; /* has its place, makes no progress, and it is its turn to speak */
+	int64_t stands_ms;    /* since when */
+	int64_t silent_ms;    /* when its client last spoke, or since stands_ms */
+	bool holds;           /* has a place; or is promised one, and counts as if it had it */
+	bool gone;            /* has given its place */
 };
 
 /* turns_start before its use. */
 struct turns {
-	size_t most;                    /* places in all */
-	struct shares *waiting, *known; /* those that wait; the known ones */
-	struct shares *yielding;
-	bool known_had_turn;
-	struct list promised, standing;
+	size_t most;                       /* places in all */
+	struct shares *waiting, *yielding; /* the outermost owner of who waits: known or not */
+	struct list promised, standing;    /* standing: in the order of silent_ms */
 	int64_t idle_ms; /* when there was last a worker for each, or one for somebody */
 };
 
 enum {
 	TURNS_NO_WORKER_MS = 1000, /* clients wait so long, and no worker comes: all are taken */
 	TURNS_PROMISE_MS = 2000,   /* whoever has to give its place is given so long */
-	/* A session that has made no progress for so long gives its place to a client of a network
-	 * that has no more than its own: a crowd of many networks with one each. The second when
-	 * more wait than there are places. */
-	TURNS_STILL_MS = 3000,
-	TURNS_STILL_CROWDED_MS = 900, /* pools look once a second */
-	TURNS_STILL_KNOWN_MS = 300,   /* to a known one */
-	TURNS_PASSES = 16, /* so many owners may be asked in one call whether they can use
-	                      their turn */
+	/* A client that has been silent for so long, and makes no progress, gives its place to one
+	 * of a network that has no more than its own: a crowd of many networks with one each. Those
+	 * who mean to log in or to send are slower than that only where they could not be served in
+	 * any case, or all would throw out each other. */
+	TURNS_SILENT_MS = 10000,
+	TURNS_WORDS_MS = 20000, /* who makes no progress for so long is silent, whatever it says */
+	TURNS_PASSES = 16,      /* so many owners may be asked in one call whether they can use
+	                           their turn */
 	/* Of the last places a network gets none when it holds this part of all without progress;
 	 * or when its wide network holds that one, and it is not a little of it. */
 	TURNS_LAST_PART = 4,
@@ -75,8 +75,11 @@ struct turn *turns_next(struct turns *turns, size_t held);
 bool turns_may(const struct turns *turns, const struct turn *turn, size_t held);
 /* It has got it, or had it without waiting. */
 void turns_serve(struct turns *turns, struct turn *turn, int64_t now_ms);
-/* Of one with a place: it makes progress, and does not give it; or no more. */
+/* Of one with a place: it makes progress, and does not give it; or no more; or still none, and its
+ * client has spoken. */
 void turns_progress(struct turns *turns, struct turn *turn, bool progress, int64_t now_ms);
+/* Its client waits for what it has asked for: it is not silent until turns_progress. */
+void turns_busy(struct turn *turn);
 /* It neither waits nor holds any more; harmless when it has not. */
 void turns_leave(struct turn *turn);
 
@@ -88,8 +91,8 @@ bool turns_are_stuck(struct turns *turns, size_t held, int64_t now_ms);
 struct turn *turns_claim(struct turns *turns, int64_t now_ms);
 /* The same for one that was promised a place, and whoever was to give it does not. */
 struct turn *turns_claim_again(struct turns *turns, int64_t now_ms);
-/* One that has made no progress for so long, whoever waits: it is to give its place, and has it no
- * more. NULL: none. */
+/* One without progress whose client has been silent for so long, whoever waits: it is to give its
+ * place, and has it no more. NULL: none. */
 struct turn *turns_expired(struct turns *turns, int64_t now_ms, int64_t most_ms);
 
 #endif

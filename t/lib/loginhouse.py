@@ -16,6 +16,7 @@ class Session:
 
     def __init__(self, house, service, tls, tls_offered):
         self.house = house
+        house.told.clear()
         self.client, theirs = socket.socketpair()
         self.client.settimeout(w.PATIENCE_SECONDS)
         self.watched, token = socket.socketpair()
@@ -71,15 +72,15 @@ class Session:
 
     # ---- porter ----
     def porter_heard(self):
-        """What the worker has said until it is free."""
+        """What the worker has said until it is free, but for what it told of the client's progress."""
         kinds = []
         while not kinds or kinds[-1] != w.WIRE_DONE:
-            kinds.append(w.receive(self.house.line).kind)
+            kinds.append(self.house.hear().kind)
         self.house.free = True
         return kinds
 
     def secure(self):
-        message = w.receive(self.house.line)
+        message = self.house.hear()
         assert message.kind == a.STARTTLS
         os.close(message.fd())
         self.client.close()
@@ -89,7 +90,7 @@ class Session:
         theirs.close()
 
     def not_secured(self):
-        os.close(w.receive(self.house.line).fd())
+        os.close(self.house.hear().fd())
         w.send(self.house.line, w.Out(a.NOT_SECURED))
 
     # ---- authd ----
@@ -145,6 +146,7 @@ class LoginHouse:
         self.authd, authd = w.pair()
         self.line = self.authd_line = None
         self.free = False
+        self.told = []
         # One worker, so that what one session leaves behind meets the next.
         settings = "login.sessions-max 1\nlogin.reuse 1000\n" + settings
         self.program = w.Program(program, {"generation": w.generation(self.directory, settings), "porter.connection": porter,
@@ -172,9 +174,17 @@ class LoginHouse:
             self.line = w.accept(self.porter, "connection")
         return self.line
 
+    def hear(self):
+        """What the worker says next but of its client's progress, which goes to `told` when it changes."""
+        while (message := w.receive(self.line)) is not None and message.kind == a.PROGRESS:
+            progress = message.byte()
+            if progress != (self.told or [0])[-1]:
+                self.told.append(progress)
+        return message
+
     def worker_free(self):
         while not self.free:
-            message = w.receive(self.line)
+            message = self.hear()
             if message is None:
                 self.line, self.authd_line = None, None
                 break

@@ -195,6 +195,38 @@ def test_lost_authd(house):
             ok(s.token_closed(), "or the token")
 
 
+def test_progress(house):
+    """What waits for authd is not silent, and who is asked is."""
+    stands, busy = 0, 2
+    with house.session(a.IMAP) as s:
+        s.say(b"a LOGIN anna pw\r\n")
+        s.auth_begin(close=True)
+        s.auth_result(a.DENIED)
+        s.line()
+        s.say(b"b AUTHENTICATE PLAIN\r\n")
+        s.auth_begin(close=True)
+        s.auth_challenge(b"", b"AGEAYg==\r\n")
+        s.auth_heard()
+        s.auth_result(a.DENIED)
+        s.line()
+        s.say(b"c LOGOUT\r\n")
+        s.rest()
+    is_(house.told, [busy, stands, busy, stands, busy, stands], "porter hears when authd is asked, and when the client is to speak")
+    with house.session(a.IMAP) as s:
+        s.say(b"a LOGIN anna pw\r\n")
+        s.auth_begin(close=True)
+        s.auth_result(a.OK, handed_over=True)
+        s.porter_heard()
+    is_(house.told, [busy], "no more of who has logged in")
+    with house.session(a.IMAP) as s:
+        asked = 0
+        while asked < 50 and not select.select([house.line], [], [], 0.2)[0]:
+            s.say(b"a NOOP\r\n")
+            s.line()
+            asked += 1
+        ok(0 < asked < 50, "and now and then that a client has spoken", asked)
+
+
 def test_failures(house):
     with house.session(a.IMAP) as s:
         for n in range(5):
@@ -248,7 +280,7 @@ def test_stop(house):
 
 
 with LoginHouse("imap-login") as the_house:
-    for test in (test_greeting, test_golden, test_login_forms, test_challenges, test_hand_over, test_replaced_authd, test_lost_authd, test_failures, test_starttls):
+    for test in (test_greeting, test_golden, test_login_forms, test_challenges, test_hand_over, test_replaced_authd, test_lost_authd, test_progress, test_failures, test_starttls):
         test(the_house)
     test_stop(the_house)
 with LoginHouse("imap-login", "login.timeout 10s\n") as the_house:

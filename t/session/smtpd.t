@@ -561,9 +561,12 @@ def stopping():
 
 
 def told(client):
-    """What the worker tells porter next; None: it has ended."""
-    packet = receive(client.worker)
-    return packet and (packet.byte() if packet.kind == CONNECTION_PROGRESS else packet.kind)
+    """What the worker tells porter next, but that the client has spoken; None: it has ended."""
+    while (packet := receive(client.worker)) is not None and packet.kind == CONNECTION_PROGRESS:
+        before, client.progress = getattr(client, "progress", 0), packet.byte()
+        if client.progress != before:
+            return client.progress
+    return packet and packet.kind
 
 
 def progress():
@@ -592,6 +595,15 @@ def progress():
         is_(told(client), WIRE_DONE, "and nothing more")
         known.ask("QUIT")
         is_(told(known), None, "who has logged in may be quiet")
+        house.resolver.client_verdict = (REJECT, "5.7.1", "not you")
+        client = house.client()
+        client.ask("EHLO me.test")
+        client.ask("MAIL FROM:<a@far.test>")
+        is_((told(client), told(client)), (1, 0), "a MAIL is progress until it is refused: its client waits for the answer")
+        client.ask("NOOP")
+        client.ask("QUIT")
+        is_(told(client), WIRE_DONE, "and nothing else of it")
+        house.resolver.client_verdict = (0, "", "")
     with Smtp("smtpd.timeout 30s\n") as house:
         client = house.client()
         client.ask("EHLO me.test")

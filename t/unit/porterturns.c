@@ -28,6 +28,15 @@ static void set_numbered(struct turn *turn, const char *network, unsigned number
 	set_owners(turn, text);
 }
 
+/* A network of its own for each number. */
+static void set_network(struct turn *turn, unsigned first, unsigned number)
+{
+	char text[NET_ADDRESS_TEXT_MAX];
+
+	string_print(text, sizeof text, "%u.%u.1.1", first + number / 250, number % 250);
+	set_owners(turn, text);
+}
+
 static unsigned claims(int64_t now_ms)
 {
 	unsigned n = 0;
@@ -242,9 +251,9 @@ static void expiry(void)
 	turns_progress(&turns, &old, false, 40);
 	ok(turns_expired(&turns, 1009, 1000) == NULL &&
 	           turns_expired(&turns, 1010, 1000) == &younger &&
-	           turns_expired(&turns, 1029, 1000) == NULL &&
-	           turns_expired(&turns, 1030, 1000) == &old && old.gone,
-	   "who makes no progress for long gives its place, counted from when it began to stand still");
+	           turns_expired(&turns, 1039, 1000) == NULL &&
+	           turns_expired(&turns, 1040, 1000) == &old && old.gone,
+	   "who makes no progress, and is silent for long, gives its place");
 	turns_leave(&old);
 	turns_leave(&younger);
 }
@@ -252,50 +261,216 @@ static void expiry(void)
 /* One session from each of many networks, all silent. */
 static void many_networks(void)
 {
-	struct turn *bots = calloc(CROWD, sizeof *bots), *more = calloc(CROWD + 1, sizeof *more);
+	struct turn *bots = calloc(CROWD, sizeof *bots);
 	struct turn honest, near, known;
-	char text[NET_ADDRESS_TEXT_MAX];
 
 	for (unsigned i = 0; i < CROWD; i++) {
-		string_print(text, sizeof text, "%u.%u.1.1", 20 + i / 250, i % 250);
-		set_owners(&bots[i], text);
+		set_network(&bots[i], 20, i);
 		turns_serve(&turns, &bots[i], i);
 	}
 	turns_progress(&turns, &bots[0], true, CROWD);
 	set_owners(&near, "20.1.1.9");
 	turns_wait(&turns, &near, CROWD);
-	ok(turns_claim(&turns, TURNS_STILL_MS + CROWD) == NULL,
+	ok(turns_claim(&turns, TURNS_SILENT_MS + CROWD) == NULL,
 	   "among equals a second one of a network takes no place of another");
 	turns_leave(&near);
 	set_owners(&honest, "198.51.100.1");
 	turns_wait(&turns, &honest, CROWD);
-	ok(turns_claim(&turns, TURNS_STILL_MS) == NULL &&
-	           turns_claim(&turns, TURNS_STILL_MS + 1) == &bots[1] &&
-	           turns_claim(&turns, TURNS_STILL_MS + CROWD) == NULL,
-	   "the one that has been silent for longest gives its place, one for one");
-	ok(turns_next(&turns, CROWD) == &honest, "to whom it is promised");
-	turns_serve(&turns, &honest, TURNS_STILL_MS);
+	turns_progress(&turns, &bots[1], false, CROWD);
+	turns_busy(&bots[2]);
 	set_owners(&known, "198.51.101.1");
 	known.known = true;
-	for (unsigned i = 0; i <= CROWD; i++) {
-		string_print(text, sizeof text, "%u.%u.1.1", 30 + i / 250, i % 250);
-		set_owners(&more[i], text);
-		turns_wait(&turns, &more[i], TURNS_STILL_MS);
-	}
-	ok(turns_claim(&turns, TURNS_STILL_CROWDED_MS + 1) == NULL &&
-	           turns_claim(&turns, TURNS_STILL_CROWDED_MS + 2) == &bots[2],
-	   "sooner where more wait than there are places");
-	turns_wait(&turns, &known, TURNS_STILL_MS);
-	ok(turns_claim(&turns, TURNS_STILL_KNOWN_MS + 2) == NULL &&
-	           turns_claim(&turns, TURNS_STILL_KNOWN_MS + 3) == &bots[3] &&
-	           turns_next(&turns, CROWD) == &known,
-	   "soonest to one from whose network somebody has logged in, which is the next");
-	turns_leave(&known);
-	leave_all(bots, CROWD);
-	leave_all(more, CROWD + 1);
+	turns_wait(&turns, &known, CROWD);
+	ok(turns_claim(&turns, TURNS_SILENT_MS + 2) == NULL &&
+	           turns_claim(&turns, TURNS_SILENT_MS + 3) == &bots[3] &&
+	           turns_claim(&turns, TURNS_SILENT_MS + 3) == NULL,
+	   "the one that has been silent for longest, and for whom nobody works, gives its place");
+	turns_progress(&turns, &bots[2], false, CROWD);
+	leave_all(bots + 4, CROWD - 4);
+	ok(turns_claim(&turns, TURNS_SILENT_MS + CROWD - 1) == NULL &&
+	           turns_claim(&turns, TURNS_SILENT_MS + CROWD) == &bots[1] &&
+	           turns_claim(&turns, TURNS_SILENT_MS + CROWD) == NULL,
+	   "who has spoken is silent from then on, one for one");
+	leave_all(bots, 4);
 	turns_leave(&honest);
+	turns_leave(&known);
 	free(bots);
-	free(more);
+}
+
+static void words(void)
+{
+	struct turn talker, honest;
+	int64_t last_ms = TURNS_WORDS_MS - 1;
+
+	set_owners(&talker, "192.0.2.1");
+	turns_serve(&turns, &talker, 0);
+	turns_progress(&turns, &talker, false, last_ms);
+	turns_progress(&turns, &talker, false, TURNS_WORDS_MS);
+	set_owners(&honest, "198.51.100.1");
+	turns_wait(&turns, &honest, TURNS_WORDS_MS);
+	ok(turns_claim(&turns, last_ms + TURNS_SILENT_MS - 1) == NULL &&
+	           turns_claim(&turns, last_ms + TURNS_SILENT_MS) == &talker,
+	   "who goes on talking without progress is silent at last");
+	turns_leave(&talker);
+	turns_leave(&honest);
+}
+
+/* ---- a house in which time goes by ---- */
+
+enum { BOTS = 3000, CLIENTS = BOTS + 2 * CROWD, TICK_MS = 100, AGAIN_MS = 1000, WAIT_MS = 30000 };
+
+struct client {
+	struct turn turn; /* the first */
+	bool bot, known, waits, served, done;
+	unsigned number;
+	int64_t at_ms; /* comes, waits, or has its place since then */
+	int64_t spoke_ms;
+};
+
+/* What one has to do, and what became of them. */
+static struct house {
+	struct client clients[CLIENTS];
+	unsigned count;
+	size_t held;
+	int64_t login_ms,
+		word_ms; /* a login takes so long, with a word each so often; 0: without */
+	bool is_busy;    /* and it is we who work */
+	unsigned done, cut, refused;
+	int64_t longest_ms; /* until a place, of those that are known */
+} house;
+
+static void come_later(struct client *c, int64_t now_ms)
+{
+	turns_leave(&c->turn);
+	house.held -= c->served;
+	c->waits = c->served = false;
+	c->at_ms = now_ms + (c->bot ? TICK_MS : 5000);
+}
+
+static void come_now(struct client *c, int64_t now_ms)
+{
+	set_network(&c->turn, 20, c->number);
+	c->turn.known = c->known;
+	c->waits = true;
+	c->at_ms = now_ms;
+	turns_wait(&turns, &c->turn, now_ms);
+}
+
+static void log_in(struct client *c, int64_t now_ms)
+{
+	if (house.word_ms && now_ms - c->spoke_ms >= house.word_ms) {
+		c->spoke_ms = now_ms;
+		turns_progress(&turns, &c->turn, false, now_ms);
+	}
+	if (now_ms - c->at_ms < house.login_ms)
+		return;
+	come_later(c, now_ms);
+	c->done = true;
+	house.done++;
+}
+
+static void act(struct client *c, int64_t now_ms)
+{
+	if (c->served) {
+		if (!c->bot)
+			log_in(c, now_ms);
+	} else if (c->waits && now_ms - c->at_ms >= WAIT_MS) {
+		house.refused += !c->bot;
+		come_later(c, now_ms);
+	} else if (!c->waits && !c->done && now_ms >= c->at_ms) {
+		come_now(c, now_ms);
+	}
+}
+
+static void serve(int64_t now_ms)
+{
+	struct turn *turn;
+
+	while (house.held < CROWD && (turn = turns_next(&turns, house.held)) != NULL) {
+		struct client *c = (struct client *)turn;
+
+		turns_serve(&turns, turn, now_ms);
+		if (house.is_busy && !c->bot)
+			turns_busy(turn);
+		if (c->known && now_ms - c->at_ms > house.longest_ms)
+			house.longest_ms = now_ms - c->at_ms;
+		c->waits = false;
+		c->served = true;
+		c->at_ms = c->spoke_ms = now_ms;
+		house.held++;
+	}
+}
+
+static void claim(int64_t now_ms)
+{
+	struct turn *turn;
+
+	while (house.held == CROWD && (turn = turns_claim(&turns, now_ms)) != NULL) {
+		struct client *c = (struct client *)turn;
+
+		house.cut += !c->bot;
+		come_later(c, now_ms);
+		serve(now_ms);
+	}
+}
+
+/* Every other of the honest ones is known where they are to be. */
+static void live(unsigned bots, unsigned honest, unsigned known_of, int64_t until_ms)
+{
+	for (unsigned i = 0; i < bots + honest; i++) {
+		bool bot = i < bots;
+
+		house.clients[i] = (struct client){ .bot = bot,
+			                            .known = !bot && i % 4 < known_of,
+			                            .number = i,
+			                            .at_ms = bot ? i % 1000 : 1000 + i * 7 % 1000 };
+	}
+	house.count = bots + honest;
+	house.done = house.cut = house.refused = 0;
+	house.longest_ms = 0;
+	for (int64_t now_ms = 0; now_ms < until_ms; now_ms += TICK_MS) {
+		for (unsigned i = 0; i < house.count; i++)
+			act(&house.clients[i], now_ms);
+		serve(now_ms);
+		if (now_ms % AGAIN_MS == 0)
+			claim(now_ms);
+	}
+	for (unsigned i = 0; i < house.count; i++)
+		turns_leave(&house.clients[i].turn);
+	house.held = 0;
+}
+
+/* All have logged in, and nobody had to give way. */
+static void all_well(unsigned honest, const char *what)
+{
+	ok(house.done == honest && house.cut == 0,
+	   "%s (%u of %u logged in, %u gave way, %u were refused, known ones waited %lld ms)", what,
+	   house.done, honest, house.cut, house.refused, (long long)house.longest_ms);
+}
+
+static void time_goes_by(void)
+{
+	for (unsigned known_of = 0; known_of <= 4; known_of += 2) {
+		house.login_ms = 5000;
+		live(0, 2 * CROWD, known_of, 60000);
+		all_well(2 * CROWD,
+		         "twice as many as there are places do not throw out each other");
+	}
+	house.login_ms = 20000;
+	house.word_ms = 3000;
+	live(0, 2 * CROWD, 2, 60000);
+	all_well(2 * CROWD, "nor slow ones who speak");
+	house.word_ms = 0;
+	house.is_busy = true;
+	live(0, 2 * CROWD, 2, 60000);
+	all_well(2 * CROWD, "nor those who wait for us");
+	house.is_busy = false;
+	house.login_ms = 5000;
+	live(BOTS, 100, 4, 60000);
+	all_well(100,
+	         "beside silent ones of many networks those from known networks have their turns");
+	live(BOTS, 100, 0, 120000);
+	all_well(100, "and from others, later");
 }
 
 /* Known ones have every other turn, however many others wait. */
@@ -325,6 +500,37 @@ static void known_ones(void)
 	leave_all(known, 2);
 }
 
+/* Nor do they have all turns when all places are taken, nor all of the queue. */
+static void strangers(void)
+{
+	struct turn *old = calloc(CROWD, sizeof *old), *known = calloc(CROWD, sizeof *known);
+	struct turn stranger, newcomer;
+	unsigned before = 0;
+
+	for (unsigned i = 0; i < CROWD; i++) {
+		set_network(&old[i], 20, i);
+		turns_serve(&turns, &old[i], 0);
+		set_network(&known[i], 30, i / 2);
+		known[i].known = true;
+		turns_wait(&turns, &known[i], 0);
+	}
+	set_network(&newcomer, 40, 0);
+	newcomer.known = true;
+	ok(turns_giving_way(&turns, &newcomer) == &known[0],
+	   "in a full queue a known one of a network with more gives way to another known one");
+	set_owners(&stranger, "198.51.100.1");
+	ok(turns_giving_way(&turns, &stranger) == &known[0], "and to a stranger");
+	turns_wait(&turns, &stranger, 0);
+	while (!stranger.holds && turns_claim(&turns, TURNS_SILENT_MS) != NULL)
+		before++;
+	ok(stranger.holds && before <= 2, "a stranger is promised a place before many known ones");
+	leave_all(old, CROWD);
+	leave_all(known, CROWD);
+	turns_leave(&stranger);
+	free(old);
+	free(known);
+}
+
 int main(void)
 {
 	turns_start(&turns, CROWD);
@@ -334,7 +540,10 @@ int main(void)
 	queue();
 	expiry();
 	many_networks();
+	words();
 	known_ones();
+	strangers();
+	time_goes_by();
 	last_places();
 	return tap_done();
 }
