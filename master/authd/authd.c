@@ -325,13 +325,8 @@ static void tell_busy(struct tally *tally, unsigned count)
 
 /* Whoever has to give way hears of it with the delay of a failure: its client shall not try again
  * at full speed. */
-static void let_check(struct exchange *x)
+static void let_check(struct exchange *x, enum trust trust)
 {
-	int64_t now = loop_now_ms(authd.loop);
-	struct view account = view_of(x->address);
-	struct delay_failures failures =
-		delay_failures(authd.delay, &x->begin.client, account, now);
-	enum trust trust = known_trust(authd.known, &x->begin.client, account, &failures, now);
 	struct check *out = checker_submit(&x->check, trust, &x->begin.client, x->address);
 
 	if (out == NULL)
@@ -340,8 +335,27 @@ static void let_check(struct exchange *x)
 	refuse_later(loop_owner(out, struct exchange, check), AUTH_TEMPORARY);
 }
 
+static enum trust trust_of(const struct exchange *x, int64_t now_ms)
+{
+	struct view account = view_of(x->address);
+	struct delay_failures failures =
+		delay_failures(authd.delay, &x->begin.client, account, now_ms);
+
+	return known_trust(authd.known, &x->begin.client, account, &failures, now_ms);
+}
+
+/* Who guesses at others from where this account is known does not lock it out. */
+static bool may_guess(const struct exchange *x, enum trust trust, int64_t now_ms)
+{
+	return trust == TRUST_FAMILIAR
+	               ? delay_lets_familiar(authd.delay, view_of(x->address), now_ms)
+	               : delay_lets_guess(authd.delay, &x->begin.client, now_ms);
+}
+
 static void check_password(struct exchange *x)
 {
+	int64_t now = loop_now_ms(authd.loop);
+
 	if (!account_name(x->sasl->user, x->address)) {
 		refuse_later(x, AUTH_DENIED);
 		return;
@@ -359,20 +373,22 @@ static void check_password(struct exchange *x)
 		return;
 	}
 	x->known = found == MAP_FOUND;
-	if (x->known && cache_has(authd.cache, view_of(x->address), x->record.hash, password_of(x),
-	                          loop_now_ms(authd.loop))) {
+	if (x->known &&
+	    cache_has(authd.cache, view_of(x->address), x->record.hash, password_of(x), now)) {
 		x->cached = true;
 		accept_user(x);
 		return;
 	}
-	if (!delay_lets_guess(authd.delay, &x->begin.client, loop_now_ms(authd.loop))) {
+	enum trust trust = trust_of(x, now);
+
+	if (!may_guess(x, trust, now)) {
 		refuse_later(x, AUTH_TEMPORARY);
 		return;
 	}
 	x->check.stored = x->record.hash;
 	x->check.password = password_of(x);
 	x->check.done = checked;
-	let_check(x);
+	let_check(x, trust);
 }
 
 static void send_challenge(struct line *line, struct view challenge)

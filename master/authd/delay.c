@@ -181,12 +181,9 @@ struct delay_failures delay_failures(struct delay *d, const struct net_address *
 	};
 }
 
-bool delay_lets_guess(struct delay *d, const struct net_address *client, int64_t now_ms)
+static bool lets_one(struct delay *d, struct view key, int64_t now_ms)
 {
-	struct share_path owners;
-
-	net_address_owners(client, &owners);
-	struct entry *e = find(d, network_key(&owners, NET_SITE), now_ms);
+	struct entry *e = find(d, key, now_ms);
 
 	if (e == NULL || e->failures <= DELAY_FREE_FAILURES)
 		return true;
@@ -194,4 +191,17 @@ bool delay_lets_guess(struct delay *d, const struct net_address *client, int64_t
 		return false;
 	e->next_ms = now_ms + wait_of(d, e->failures) / DELAY_GUESSES;
 	return true;
+}
+
+bool delay_lets_guess(struct delay *d, const struct net_address *client, int64_t now_ms)
+{
+	struct share_path owners;
+
+	net_address_owners(client, &owners);
+	return lets_one(d, network_key(&owners, NET_SITE), now_ms);
+}
+
+bool delay_lets_familiar(struct delay *d, struct view account, int64_t now_ms)
+{
+	return lets_one(d, account, now_ms);
 }

@@ -270,6 +270,20 @@ def test_many_at_once(house):
     is_({a.get_result(w.receive(line))[0] for line in lines[20:]}, {a.DENIED}, "those who stay get their answers")
 
 
+def test_guesses_from_the_same_address(directory):
+    """An account that has logged in from there, when its password is not remembered."""
+    house = Authd(directory, SETTINGS.replace("auth.failure-delay 200ms", "auth.failure-delay 30s") + "auth.cache-lifetime 0s\n")
+    here, lines = "198.51.100.1", [house.line() for _ in range(11)]
+    try:
+        is_(ask(lines[0], a.SUBMISSION, "PLAIN", plain("emil", "password"), client=here)[0], a.OK, "emil logs in")
+        for n, line in enumerate(lines[1:]):
+            w.send(line, a.begin(a.SUBMISSION, "PLAIN", plain(f"user{n}", "wrong"), client=here))
+            house.program.wait_log(f"user=<user{n}@example.test>")
+        is_(ask(lines[0], a.SUBMISSION, "PLAIN", plain("emil", "password"), client=here)[0], a.OK, "and is not kept out by guesses at others from its address")
+    finally:
+        house.program.stop()
+
+
 def test_crowd_of_guesses(directory):
     """More guesses from one network than may wait, then a right password from elsewhere."""
     house = Authd(directory, SETTINGS.replace("auth.workers 2", "auth.workers 1"))
@@ -352,6 +366,7 @@ def main():
             test(house)
         test_success_does_not_wait(patient)
         test_crowd_of_guesses(directory / "crowd")
+        test_guesses_from_the_same_address(directory / "same")
     except Exception:
         print("# " + house.program.log().replace("\n", "\n# "))
         raise

@@ -267,6 +267,12 @@ static void test_delay(void)
 	ok(delay_lets_guess(d, &guesser, DELAY_MAX_MS / DELAY_GUESSES), "delay: then the next");
 	ok(delay_lets_guess(d, &b, 0) && delay_lets_guess(d, &local, 0),
 	   "delay: others are not held up");
+	for (int i = 0; i <= DELAY_FREE_FAILURES; i++)
+		delay_failed(d, &far, VIEW("known@example.test"), 0);
+	ok(delay_lets_familiar(d, VIEW("anna@example.test"), 0) &&
+	           delay_lets_familiar(d, VIEW("known@example.test"), 0) &&
+	           !delay_lets_familiar(d, VIEW("known@example.test"), 0),
+	   "delay: of who is known the failures of the account count");
 	ok(delay_lets_guess(d, &guesser, DELAY_HALF_LIFE_MS * 4) &&
 	           delay_lets_guess(d, &guesser, DELAY_HALF_LIFE_MS * 4),
 	   "delay: forgotten with time");
