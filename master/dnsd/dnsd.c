@@ -73,7 +73,7 @@ struct request {
 	unsigned begun;           /* of its hosts */
 	enum dns_result mx;       /* of a domain without any */
 	bool own_fault;           /* a host of it could not be asked about */
-	bool unwanted;            /* the asker has gone: nothing more is begun for it */
+	bool unwanted;            /* nobody waits for it: nothing more is begun for it */
 };
 
 /* What one answer is to its request: a place in the route, or one of these. */
@@ -226,7 +226,7 @@ static void known(struct request *r, unsigned place, struct dns_answer *answer)
 		r->route = memory_get(sizeof *r->route);
 		*r->route = *answer;
 		route_begin(r->route);
-	} else if (place == PLACE_EXCHANGERS && no_mx) {
+	} else if (place == PLACE_EXCHANGERS && no_mx && !r->unwanted) {
 		r->mx = answer->result;
 		look_up(r, DNS_ADDRESS, r->name, PLACE_DOMAIN);
 	} else {
@@ -253,22 +253,43 @@ static void advance(struct request *r)
 	free(r);
 }
 
-/* What comes later is looked up all the same, for the next who asks. */
-static void time_is_over(struct timer *timer)
+/* Nobody waits for it any more, nor shall others behind what it waits for. What is being looked up
+ * already is kept for the next who asks. */
+static void want_no_more(struct request *r)
 {
-	struct request *r = loop_owner(timer, struct request, in_time);
-	struct dns_answer *none;
-
-	if (r->route) {
-		answer_with_route(r);
-		return;
+	r->unwanted = true;
+	LIST_EACH(l, &r->lookups, struct lookup, among) {
+		if (!task_is_under_way(&l->task)) {
+			sharing_leave(&l->sharer);
+			list_remove(&l->among);
+			free(l);
+		}
 	}
-	none = memory_get(sizeof *none);
+	advance(r);
+}
+
+static void answer_later(struct request *r)
+{
+	struct dns_answer *none = memory_get(sizeof *none);
+
 	none->result = DNS_LATER;
 	string_print_cut(none->text, sizeof none->text, "%s: the name servers do not respond",
 	                 r->name);
 	answer_asker(r, none);
 	free(none);
+}
+
+static void time_is_over(struct timer *timer)
+{
+	struct request *r = loop_owner(timer, struct request, in_time);
+
+	/* The hosts of a route are looked up all the same, for the next who asks. */
+	if (r->route) {
+		answer_with_route(r);
+	} else {
+		answer_later(r);
+		want_no_more(r);
+	}
 }
 
 /* ---- lookups ---- */
@@ -364,15 +385,7 @@ static void asker_gone(struct hub_line *line)
 	r->asker = NULL;
 	r->unwanted = true;
 	loop_timer_clear(dnsd.loop, &r->in_time);
-	/* What is being looked up already is kept for the next who asks. */
-	LIST_EACH(l, &r->lookups, struct lookup, among) {
-		if (!task_is_under_way(&l->task)) {
-			sharing_leave(&l->sharer);
-			list_remove(&l->among);
-			free(l);
-		}
-	}
-	advance(r);
+	want_no_more(r);
 }
 
 static bool asker_busy(const struct hub_line *line)

@@ -154,9 +154,22 @@ def test_shares(house):
     ask(other, "host.other.example")
     ok(comes(lambda: len(house.workers()) == OWNER_MAX + 1, w.PATIENCE_SECONDS), "a name of another is looked up beside them")
     house.dns.go.set()
-    is_(result(other)[0], HOSTS, "and answered")
-    is_({result(line)[0] for line in crowd}, {HOSTS}, "as are all of the crowd, in turn")
+    is_(result(other), (HOSTS, NO_DOMAIN), "and answered")
+    is_({result(line) for line in crowd}, {(HOSTS, NO_DOMAIN)}, "as are all of the crowd, in turn")
     is_(len(house.workers()), OWNER_MAX + 1, "for which there were no more workers")
+
+
+def test_given_up(house):
+    """What has been answered as unknown for now keeps no worker from those who still wait."""
+    crowd = [house.line() for _ in range(WORKERS_MAX + 8)]
+    for n, line in enumerate(crowd):
+        ask(line, f"h{n}.hoster.test")
+    is_({result(line) for line in crowd}, {(HOSTS, LATER)}, "names of a silent domain are unknown for now")
+    last = house.line()
+    ask(last, "last.hoster.test")
+    house.dns.go.set()
+    is_(result(last), (HOSTS, NO_DOMAIN), "another of it is answered")
+    is_([name for name, _ in house.dns.questions if name == f"h{len(crowd) - 1}.hoster.test"], [], "and waits for none that nobody waits for")
 
 
 class NamelessDns(FakeDns):
@@ -276,7 +289,7 @@ FAMILIES = FakeDns({("four.test", "A"): ["192.0.2.1"], ("six.test", "AAAA"): ["2
                     ("plain.test", "A"): ["192.0.2.2"], ("both.test", "A"): [f"192.0.2.{n}" for n in range(1, 20)],
                     ("both.test", "AAAA"): [f"2001:db8::{n:x}" for n in range(1, 20)]},
                    denied=[("four.test", "AAAA"), ("six.test", "A"), ("plain.test", "MX"), ("plain.test", "AAAA")])
-for test, dns in ((test_reload, None), (test_gone, None), (test_shares, None), (test_families, FAMILIES),
+for test, dns in ((test_reload, None), (test_gone, None), (test_shares, None), (test_given_up, None), (test_families, FAMILIES),
                   (test_strangers, NamelessDns({("four.test", "A"): ["192.0.2.1"]})), (test_slow_hosts, GATHERING),
                   (test_silent_hosts, SILENT), (test_failing_part, HALVES), (test_many_hosts, CROWD)):
     with Dnsd(dns) as house:
