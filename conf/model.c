@@ -187,26 +187,34 @@ void model_read_settings(struct model *m, const char *confdir, const struct over
 
 /* ---- maps ---- */
 
-static bool find_below(struct model *m, enum map_id map, struct view key, struct view *compiled)
+/* What a value is made for: the checks decide by it; of what a compiled value has of another one
+ * the map is summed. */
+enum purpose { JUDGED, COPIED };
+
+static bool find_below(struct model *m, enum map_id map, struct view key, enum purpose purpose,
+                       struct view *compiled)
 {
-	enum map_result there =
-		m->below != NULL ? mapsure_get(&m->below[map], key, compiled) : MAP_MISSING;
+	if (m->below == NULL)
+		return false;
+	enum map_result there = purpose == COPIED ? mapsure_get(&m->below[map], map, key, compiled)
+	                                          : mapsure_judge(&m->below[map], key, compiled);
 
 	m->below_damaged = m->below_damaged || there == MAP_DAMAGED;
 	return there == MAP_FOUND;
 }
 
-static bool find_lower(struct model *m, enum map_id map, struct view key, struct view *compiled)
+static bool find_lower(struct model *m, enum map_id map, struct view key, enum purpose purpose,
+                       struct view *compiled)
 {
 	const struct map_entry *e = hashtable_find(&m->maps[map].index, key);
 
 	if (e == NULL)
-		return find_below(m, map, key, compiled);
+		return find_below(m, map, key, purpose, compiled);
 	*compiled = e->compiled;
 	return e->line != 0;
 }
 
-static bool find(struct model *m, enum map_id map, struct view key, struct sieve *asked,
+static bool find(struct model *m, enum map_id map, struct view key, enum purpose purpose,
                  struct view *compiled)
 {
 	char lower[MAP_KEY_MAX];
@@ -216,19 +224,19 @@ static bool find(struct model *m, enum map_id map, struct view key, struct sieve
 	for (size_t i = 0; i < key.len; i++)
 		lower[i] = byte_lower(key.data[i]);
 	key = (struct view){ lower, key.len };
-	if (asked != NULL)
-		sieve_add(asked, (char)map, key);
-	return find_lower(m, map, key, compiled);
+	if (purpose == JUDGED)
+		sieve_add(&m->asked, (char)map, key);
+	return find_lower(m, map, key, purpose, compiled);
 }
 
 bool model_find(struct model *m, enum map_id map, struct view key, struct view *compiled)
 {
-	return find(m, map, key, &m->asked, compiled);
+	return find(m, map, key, JUDGED, compiled);
 }
 
 static bool find_compiled(void *builder, enum map_id map, struct view key, struct view *compiled)
 {
-	return find(builder, map, key, NULL, compiled);
+	return find(builder, map, key, COPIED, compiled);
 }
 
 int model_read_below(struct model *m, const char *name, struct view *text, struct reason *why)

@@ -110,7 +110,8 @@ void model_read_source(struct model *m, const char *name, const struct override 
 int model_read_below(struct model *m, const char *name, struct view *text, struct reason *why);
 /* The line of posthouse.conf that sets the key; 0 when it is the default. */
 int model_setting_line(const struct model *m, const char *key);
-/* The compiled value of a key, whose ASCII case does not matter; false when it is not there. */
+/* The compiled value of a key, whose ASCII case does not matter, for the checks (they may not copy
+ * it: mapsure.h); false when it is not there. */
 bool model_find(struct model *m, enum map_id map, struct view key, struct view *compiled);
 
 #endif

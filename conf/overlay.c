@@ -16,8 +16,7 @@ static void add(struct overlay *o, enum map_mark mark, struct view key, struct v
 /* Where the map's own file does not say whether it has the key there is no overlay. */
 static void add_gone(struct overlay *o, struct map *map, struct view key)
 {
-	struct view value;
-	enum map_result there = mapsure_in_base(map, key, &value);
+	enum map_result there = mapsure_in_base(map, key);
 
 	o->damaged = o->damaged || there == MAP_DAMAGED;
 	if (there == MAP_FOUND)
@@ -53,7 +52,7 @@ static void add_new(struct overlay *o, struct map *map, const struct map_entry *
 
 	if (known && mark != MAP_GONE)
 		return;
-	enum map_result there = known ? MAP_MISSING : mapsure_in_base(map, e->key, &value);
+	enum map_result there = known ? MAP_MISSING : mapsure_in_base(map, e->key);
 
 	o->damaged = o->damaged || there == MAP_DAMAGED;
 	add(o, there == MAP_MISSING ? MAP_ADDED : MAP_CHANGED, e->key, e->compiled);

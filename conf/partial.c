@@ -252,32 +252,18 @@ static void add_password_again(struct partial *p, struct view key, struct view c
 	text_free(&value);
 }
 
-bool partial_sums(struct partial *p, enum map_id id)
-{
-	char name[MAPTABLE_FILE_NAME_MAX];
-
-	maptable_compiled_file(id, name);
-	if (!p->summed[id])
-		p->summed[id] = map_verify(&p->maps[id], name, NULL) == 0;
-	return p->summed[id];
-}
-
 /* passwords.cdb repeats what users.map says of the user. false: it is damaged. */
 static bool add_password(struct partial *p, struct view key)
 {
-	struct map *passwords = &p->maps[MAP_PASSWORDS];
 	struct view compiled;
 
 	if (hashtable_find(&p->m.maps[MAP_PASSWORDS].index, key) != NULL)
 		return true;
-	enum map_result there = mapsure_get(passwords, key, &compiled);
+	enum map_result there = mapsure_get(&p->maps[MAP_PASSWORDS], MAP_PASSWORDS, key, &compiled);
 
-	if (there != MAP_FOUND)
-		return there == MAP_MISSING;
-	if (!partial_sums(p, MAP_PASSWORDS))
-		return false;
-	add_password_again(p, key, compiled);
-	return true;
+	if (there == MAP_FOUND)
+		add_password_again(p, key, compiled);
+	return there != MAP_DAMAGED;
 }
 
 static const struct edit *edit_of(const struct edits *e, int id)
@@ -314,7 +300,7 @@ static bool has_home(struct map *users, struct view key, struct view home)
 	struct view value;
 	struct user u;
 
-	return mapsure_get(users, key, &value) == MAP_FOUND && user_decode(value, &u) &&
+	return mapsure_judge(users, key, &value) == MAP_FOUND && user_decode(value, &u) &&
 	       view_equal(u.home, home);
 }
 
@@ -338,7 +324,7 @@ static bool user_is_free(struct partial *p, const struct edit_change *c)
 	const struct map_entry *e = hashtable_find(&p->m.maps[MAP_USERS].index, c->key);
 	struct view value;
 	struct user u;
-	enum map_result was_there = mapsure_get(&p->maps[MAP_USERS], c->key, &value);
+	enum map_result was_there = mapsure_has(&p->maps[MAP_USERS], c->key);
 
 	if (was_there == MAP_DAMAGED)
 		return false;
@@ -435,7 +421,7 @@ static bool choose_all(struct partial *p)
 {
 	for (int id = 0; id < MAPS; id++) {
 		p->ways[id] = choose(p, (enum map_id)id);
-		if (p->ways[id] == PARTIAL_FOLD && !partial_sums(p, (enum map_id)id))
+		if (p->ways[id] == PARTIAL_FOLD && !mapsure_sums(&p->maps[id], (enum map_id)id))
 			return false;
 	}
 	return true;

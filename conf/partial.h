@@ -25,10 +25,9 @@ struct partial {
 	int generation; /* its directory */
 	long number;
 	struct map manifest;
-	/* Their own files are summed when they are copied, and not when they were written since: a
-	 * lookup that is to say that there is nothing is mapsure.h's. Everything else is summed. */
+	/* Their own files are not summed when they are opened: whoever reads them does so by
+	 * mapsure.h. Everything else is summed. */
 	struct map maps[MAPS];
-	bool summed[MAPS];
 	struct maptable_known known;
 	struct map asked_file;
 	struct sieve asked; /* of the generation */
@@ -48,7 +47,5 @@ bool partial_find(struct partial *p, enum map_id id, struct view text, struct vi
                   struct view key, struct arena *arena, struct maptext_entry *out, bool *lost);
 /* p->m of the edits' changes: can they be published alone?  Their texts are settled. */
 bool partial_compile(struct partial *p, struct edits *e);
-/* Is the map's own file what was built? For whoever copies it, or of it; errno. */
-bool partial_sums(struct partial *p, enum map_id id);
 
 #endif

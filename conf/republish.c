@@ -12,6 +12,7 @@
 #include "conf/publish.h"
 #include "conf/writing.h"
 #include "lib/base/file.h"
+#include "lib/conf/mapsure.h"
 #include "lib/wire/signkey.h"
 
 static int copy_contents(int generation, int file, struct cdb_make *make)
@@ -177,7 +178,7 @@ static int put_old(struct partial *p, enum map_id id, struct cdb_make *make)
 	int result = 0;
 
 	map_rewind(&p->maps[id]);
-	while ((more = map_next(&p->maps[id], &key, &value)) == MAP_FOUND && result == 0) {
+	while ((more = mapsure_next(&p->maps[id], id, &key, &value)) == MAP_FOUND && result == 0) {
 		const struct map_entry *e = hashtable_find(&p->m.maps[id].index, key);
 
 		if (e == NULL || e->line != 0)
@@ -192,7 +193,7 @@ static int put_old(struct partial *p, enum map_id id, struct cdb_make *make)
  * linked. */
 static int fold(struct partial *p, enum map_id file, struct cdb_make *make)
 {
-	int result = partial_sums(p, file) ? put_old(p, file, make) : -1;
+	int result = put_old(p, file, make);
 
 	for (size_t i = 0; i < p->m.maps[file].count && result == 0; i++) {
 		const struct map_entry *e = p->m.maps[file].entries[i];

@@ -157,6 +157,7 @@ int map_open_known(struct map *m, int fd, const char *name, const struct map_ide
 		errno = MAP_ERRNO_DAMAGED;
 		return -1;
 	}
+	m->summed = m->whole = !whole;
 	map_rewind(m);
 	return 0;
 }

@@ -53,6 +53,7 @@ struct map {
 	uint64_t generation;          /* that it was built for; 0: it does not say */
 	uint64_t sum;                 /* of its trailer, when it has a generation */
 	struct map_identity identity; /* before it was verified */
+	bool summed, whole;           /* its first file, since it was opened; what was found */
 };
 
 /* What a lookup says.  Damaged: the file or the value is broken; treat it as a temporary error. */

@@ -2,6 +2,7 @@
 #include "lib/conf/mapsure.h"
 
 #include <endian.h>
+#include <errno.h>
 #include <string.h>
 
 enum { TABLES = 256, HEADER_BYTES = TABLES * 8, SLOT_BYTES = 8, RECORD_BYTES = 8, SECTOR = 512 };
@@ -78,7 +79,7 @@ static struct view tables_of(const struct map *m)
 		              m->cdb.cdb_fsize - (m->generation ? MAP_TRAILER_BYTES : 0) };
 }
 
-enum map_result mapsure_in_base(const struct map *m, struct view key, struct view *value)
+static enum map_result find_in_base(const struct map *m, struct view key, struct view *value)
 {
 	uint32_t hash = cdb_hash(key.data, (unsigned)key.len);
 	enum map_result found = MAP_DAMAGED;
@@ -97,7 +98,14 @@ enum map_result mapsure_in_base(const struct map *m, struct view key, struct vie
 	return MAP_DAMAGED; /* it would have an empty one */
 }
 
-enum map_result mapsure_get(struct map *m, struct view key, struct view *value)
+enum map_result mapsure_in_base(const struct map *m, struct view key)
+{
+	struct view value;
+
+	return find_in_base(m, key, &value);
+}
+
+enum map_result mapsure_judge(struct map *m, struct view key, struct view *value)
 {
 	enum map_mark mark;
 	enum map_result over = map_mark_of(m, key, &mark, value);
@@ -105,15 +113,47 @@ enum map_result mapsure_get(struct map *m, struct view key, struct view *value)
 	if (key.len > MAP_KEY_MAX)
 		return MAP_MISSING;
 	if (over == MAP_MISSING)
-		return mapsure_in_base(m, key, value);
+		return find_in_base(m, key, value);
 	return over == MAP_FOUND && mark == MAP_GONE ? MAP_MISSING : over;
+}
+
+enum map_result mapsure_has(struct map *m, struct view key)
+{
+	struct view value;
+
+	return mapsure_judge(m, key, &value);
+}
+
+bool mapsure_sums(struct map *m, enum map_id id)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+
+	maptable_compiled_file(id, name);
+	if (!m->summed)
+		m->whole = map_verify(m, name, NULL) == 0;
+	m->summed = true;
+	if (!m->whole)
+		errno = MAP_ERRNO_DAMAGED;
+	return m->whole;
+}
+
+enum map_result mapsure_get(struct map *m, enum map_id id, struct view key, struct view *value)
+{
+	enum map_result there = mapsure_judge(m, key, value);
+
+	return there != MAP_FOUND || mapsure_sums(m, id) ? there : MAP_DAMAGED;
+}
+
+enum map_result mapsure_next(struct map *m, enum map_id id, struct view *key, struct view *value)
+{
+	return mapsure_sums(m, id) ? map_next(m, key, value) : MAP_DAMAGED;
 }
 
 enum map_result mapsure_place(struct map *m, struct view key, uint64_t *place)
 {
 	enum map_mark mark = MAP_CHANGED;
 	struct view value;
-	enum map_result found = mapsure_get(m, key, &value);
+	enum map_result found = mapsure_judge(m, key, &value);
 
 	if (found != MAP_FOUND)
 		return found;
@@ -121,7 +161,7 @@ enum map_result mapsure_place(struct map *m, struct view key, uint64_t *place)
 		*place = m->cdb.cdb_fsize + (uint64_t)(value.data - (const char *)m->over.cdb_mem);
 		return MAP_FOUND;
 	}
-	found = mapsure_in_base(m, key, &value);
+	found = find_in_base(m, key, &value);
 	if (found == MAP_FOUND)
 		*place = (uint64_t)(value.data - (const char *)m->cdb.cdb_mem);
 	return found == MAP_FOUND ? found : MAP_DAMAGED;

@@ -429,12 +429,13 @@ def place_in(p, name, key, what):
     data = (current(p) / name).read_bytes()
     at = next(at for at in range(2048, len(data)) if data.startswith(key, at) and struct.unpack_from("<I", data, at - 8) == (len(key),))
     slot = next(slot for slot in range(len(data) - 32 - 8, 2048, -8) if struct.unpack_from("<I", data, slot + 4) == (at - 8,))
-    return {"key": at, "value": at + len(key) + 40, "slot": slot}[what]
+    last = at + len(key) + struct.unpack_from("<I", data, at - 4)[0] - 1
+    return {"key": at, "value": at + len(key) + 40, "last": last, "slot": slot}[what]
 
 
 def rotten_map():
     """An edit takes nothing over from a map that a disk has damaged, nor believes that what it does not find there is not there."""
-    few = {"users": "".join(f"u{i}@example.test\n" for i in range(20)), "passwords": "".join(f"u{i} {HASH}\n" for i in range(20)),
+    few = {"domains": TEXTS["domains"].replace("mailboxes", "mailboxes home=%d/%u", 1), "users": "".join(f"u{i}@example.test\n" for i in range(20)), "passwords": "".join(f"u{i} {HASH}\n" for i in range(20)),
            "aliases": "".join(f"a{i}@example.test u{i}@example.test, far.far.away@elsewhere.test\n" for i in range(5))}
     for words, name, key, what in (
             # What folds copies all: with fewer than 16 entries each edit does.
@@ -448,11 +449,14 @@ def rotten_map():
             (("user", "del", "u9"), "passwords.cdb", b"u9@example.test", "slot"),
             (("user", "set", "u9", "state=locked"), "passwords.cdb", b"u9@example.test", "slot"),
             # A password that a user's entry has written again.
-            (("user", "set", "u9", "state=locked"), "passwords.cdb", b"u9@example.test", "value")):
+            (("user", "set", "u9", "state=locked"), "passwords.cdb", b"u9@example.test", "value"),
+            # What a user's entry goes into, and a domain's.
+            (("user", "passwd", "u9"), "users.cdb", b"u9@example.test", "last"), (("map", "set", "passwords", "u9", HASH[:-1] + "b"), "users.cdb", b"u9@example.test", "last"),
+            (("user", "set", "u9", "quota=1G"), "domains.cdb", b"example.test", "last"), (("user", "add", "new", "--no-password"), "domains.cdb", b"example.test", "last")):
         with built(**few) as p:
             is_(p.run("build"), 0, "all is built")
             rotten(p, name, place_in(p, name, key, what))
-            is_(edited(p, *words), (0, False), f"{' '.join(words)}: the {what} of {key.decode()} in {name} is damaged: not alone")
+            is_(edited(p, *words, stdin="other-words\n"), (0, False), f"{' '.join(words)}: the {what} of {key.decode()} in {name} is damaged: not alone")
             is_(seen_by_commands(p), "", "what is published is what the texts say")
             is_(same_as_build(p), (True, []), "and what a build makes")
     with built(**few) as p:

@@ -883,7 +883,6 @@ static int unsure(struct view bytes, unsigned keys)
 {
 	struct map_identity whole;
 	struct map m;
-	struct view value;
 	char key[16];
 	int fd = file_of(bytes), missing = 0;
 
@@ -894,9 +893,9 @@ static int unsure(struct view bytes, unsigned keys)
 	}
 	for (unsigned i = 0; i < keys; i++) {
 		string_print(key, sizeof key, "u%u@a.test", i);
-		missing += mapsure_get(&m, view_of(key), &value) == MAP_MISSING;
+		missing += mapsure_has(&m, view_of(key)) == MAP_MISSING;
 	}
-	bool there = mapsure_get(&m, VIEW("nobody@a.test"), &value) == MAP_FOUND;
+	bool there = mapsure_has(&m, VIEW("nobody@a.test")) == MAP_FOUND;
 
 	map_close(&m);
 	return missing + there;
@@ -951,6 +950,42 @@ static void sure(void)
 	ok(unsure(all, MANY) == 0, "and all is there in the whole one");
 }
 
+/* Whoever copies a value does so of a summed map; looking costs no sum. */
+static void copied(void)
+{
+	static char bytes[8192];
+	struct map_identity whole;
+	struct view all, key, value;
+	struct map m;
+
+	begin();
+	add(VIEW("k"), VIEW("value"));
+	cdb_make_finish(&making);
+	map_seal(making_fd, "users.cdb", 7, &(uint64_t){ 0 }, NULL);
+	ssize_t len = pread(making_fd, bytes, sizeof bytes, 0);
+
+	close(making_fd);
+	all = (struct view){ bytes, len > 0 ? (size_t)len : 0 };
+	for (int turn = 0; turn < 2; turn++) {
+		enum map_result expected = turn ? MAP_DAMAGED : MAP_FOUND;
+
+		bytes[2048 + 8 + 1] ^= (char)turn; /* of the value */
+		int fd = file_of(all);
+
+		map_identify(fd, &whole);
+		bool judged = map_open_known(&m, fd, "users.cdb", &whole, NULL) == 0 &&
+		              mapsure_get(&m, MAP_USERS, VIEW("x"), &value) == MAP_MISSING &&
+		              mapsure_judge(&m, VIEW("k"), &value) == MAP_FOUND &&
+		              mapsure_has(&m, VIEW("k")) == MAP_FOUND && !m.summed;
+
+		ok(judged, "what is asked for, or decided by, is not summed");
+		ok(mapsure_get(&m, MAP_USERS, VIEW("k"), &value) == expected &&
+		           mapsure_next(&m, MAP_USERS, &key, &value) == expected && m.summed,
+		   "what is copied is, and %s", turn ? "bad" : "good");
+		map_close(&m);
+	}
+}
+
 static void verified_later(void)
 {
 	static char bytes[8192];
@@ -977,6 +1012,7 @@ int main(void)
 {
 	damage();
 	sure();
+	copied();
 	verified_later();
 	overlays();
 	begins_again();
