@@ -76,13 +76,6 @@ static void count_one(void *context, enum map_id id, char mark, struct view key,
 	text_free(&value_text);
 }
 
-static void add_words(struct text *out, const char *name, size_t entries)
-{
-	text_format(out, "%s%s", out->len ? ", " : "", name);
-	if (entries)
-		text_format(out, " (%zu %s)", entries, entries == 1 ? "entry" : "entries");
-}
-
 size_t changes_count_in(const struct model *m, enum map_id id, struct map *compiled)
 {
 	struct counting counting = { .m = m };
@@ -101,16 +94,6 @@ size_t changes_count(const struct model *m, enum map_id id)
 
 	map_close(&compiled);
 	return count;
-}
-
-static void sum_up_map(const struct model *m, enum map_id id, struct text *out)
-{
-	char name[MAPTABLE_FILE_NAME_MAX];
-	size_t count = changes_count(m, id);
-
-	maptable_text_file(id, name);
-	if (count)
-		add_words(out, name, count);
 }
 
 bool changes_of_settings(const struct model *m, int generation)
@@ -157,17 +140,72 @@ bool changes_of_certificates(const struct model *m, int generation)
 	return differ;
 }
 
+/* ---- in a few words ---- */
+
+static void add_words(struct text *out, const char *name, size_t entries)
+{
+	text_format(out, "%s%s", out->len ? ", " : "", name);
+	if (entries)
+		text_format(out, " (%zu %s)", entries, entries == 1 ? "entry" : "entries");
+}
+
+/* Nobody knows whether it differs. */
+static void add_damaged(struct text *out, const char *name)
+{
+	add_words(out, name, 0);
+	text_add_string(out, " (perhaps: what was built of it is damaged)");
+}
+
+static bool can_be_read(int generation, const char *name)
+{
+	struct map map;
+	int fd = generation_file(generation, name, NULL);
+
+	if (fd >= 0 && map_open(&map, fd, name, NULL) == 0) {
+		map_close(&map);
+		return true;
+	}
+	if (fd >= 0)
+		close(fd);
+	return false;
+}
+
+static void sum_up(int generation, const char *compiled, const char *name, bool differ,
+                   struct text *out)
+{
+	if (differ)
+		add_words(out, name, 0);
+	else if (!can_be_read(generation, compiled))
+		add_damaged(out, name);
+}
+
+static void sum_up_map(const struct model *m, enum map_id id, int generation, struct text *out)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+	struct map compiled;
+
+	maptable_text_file(id, name);
+	if (changes_open_of(generation, id, &compiled, NULL) != 0) {
+		add_damaged(out, name);
+		return;
+	}
+	size_t count = changes_count_in(m, id, &compiled);
+
+	map_close(&compiled);
+	if (count)
+		add_words(out, name, count);
+}
+
 void changes_summary(const struct model *m, struct text *out)
 {
 	int generation = generation_open(m->settings.directory_state, NULL);
 
 	if (generation < 0)
 		return;
-	if (changes_of_settings(m, generation))
-		add_words(out, "posthouse.conf", 0);
+	sum_up(generation, "settings.cdb", "posthouse.conf", changes_of_settings(m, generation),
+	       out);
 	for (int id = 0; id < MAPS; id++)
-		sum_up_map(m, (enum map_id)id, out);
-	if (changes_of_certificates(m, generation))
-		add_words(out, "certificates", 0);
+		sum_up_map(m, (enum map_id)id, generation, out);
+	sum_up(generation, "tls.cdb", "certificates", changes_of_certificates(m, generation), out);
 	close(generation);
 }

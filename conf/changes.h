@@ -22,8 +22,8 @@ size_t changes_count_in(const struct model *m, enum map_id id, struct map *compi
 bool changes_of_settings(const struct model *m, int generation);
 /* Are the certificates of this generation (its directory) others than those of the texts? */
 bool changes_of_certificates(const struct model *m, int generation);
-/* Adds what differs in a few words: "posthouse.conf, users.map (2 entries), certificates"; nothing
- * when there is no generation. */
+/* Adds what differs in a few words: "posthouse.conf, users.map (2 entries), certificates", and what
+ * is damaged in the generation as what perhaps does; nothing when there is no generation. */
 void changes_summary(const struct model *m, struct text *out);
 
 #endif

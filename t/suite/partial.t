@@ -398,6 +398,20 @@ def lost_both():
         is_(same_as_build(p), (True, []), "and it is what a build makes")
 
 
+def said():
+    """What others changed is published by an edit that meets damage, and named, also where nobody can tell whether it was changed."""
+    for name, unknown in (("manifest.cdb", ["access.map"]), ("users.more.cdb", ["users.map"]), ("access.cdb", ["access.map"]), ("settings.cdb", ["posthouse.conf"])):
+        with built() as p:
+            is_((p.run("build"), p.run("user", "set", "u9", "state=locked")), (0, 0), "all is built, and a user locked")
+            for text, line in (("posthouse.conf", "generations.keep 5\n"), ("users.map", "late@example.test\n"), ("access.map", "192.0.2.7 reject\n")):
+                p.write(text, p.read(text) + line)
+            (current(p) / name).unlink()
+            is_(p.run("alias", "add", "x@example.test", "u4@example.test"), 0, f"{name} is lost: an edit")
+            warning = next((line for line in p.err.splitlines() if "this also published" in line), "")
+            ok(all(text in warning for text in ("posthouse.conf", "users.map", "access.map")), "what others changed is named", p.err)
+            ok(all(f"{text} (perhaps: what was built of it is damaged)" in warning for text in unknown), "also what perhaps is", p.err)
+
+
 def named_overlay():
     """What is wrong with an overlay, or with the manifest, is not said of the map's own file."""
     with built() as p:
@@ -549,6 +563,7 @@ rotten_sieve()
 bounds()
 lost()
 lost_both()
+said()
 named_overlay()
 remembered()
 at_random()
