@@ -78,6 +78,7 @@ static int judge_place(struct maptable_verifying *v, const char *name, const str
                        struct reason *detail)
 {
 	struct manifest_row row;
+
 	v->numbered = v->numbered || map->generation != 0;
 	if (v->has_manifest <= 0) /* which is said once, of the manifest */
 		return 0;
@@ -93,14 +94,28 @@ static bool is_absent(struct maptable_verifying *v, int file, const char *name)
 
 	if (file < GENERATION_ASKED)
 		return false;
-	if (file == GENERATION_MANIFEST)
-		return !v->numbered;
 	return v->has_manifest <= 0 || !manifest_find(&v->manifest, name, &row);
 }
 
-/* detail: what it is instead of good. */
-static int judge(struct maptable_verifying *v, int file, const char *name,
-                 struct map_identity *found, struct reason *detail)
+/* It was opened at the beginning, and summed. What could not be held against it then is not good
+ * because it can be opened now. */
+static int judge_manifest(const struct maptable_verifying *v, struct map_identity *found,
+                          struct reason *detail)
+{
+	if (v->has_manifest > 0) {
+		if (found != NULL)
+			*found = v->manifest.identity;
+		return 0;
+	}
+	if (v->has_manifest == 0 && !v->numbered)
+		return 0;
+	errno = v->has_manifest == 0 ? ENOENT : v->manifest_errno;
+	return v->has_manifest == 0 ? fail_errno(detail, "missing or unreadable")
+	                            : fail(detail, "%s", v->manifest_why.text);
+}
+
+static int judge_file(struct maptable_verifying *v, int file, const char *name,
+                      struct map_identity *found, struct reason *detail)
 {
 	struct map map;
 	int fd = generation_file(v->generation, name, NULL);
@@ -114,7 +129,7 @@ static int judge(struct maptable_verifying *v, int file, const char *name,
 		close(fd);
 		return -1;
 	}
-	int result = file == GENERATION_MANIFEST ? 0 : judge_place(v, name, &map, detail);
+	int result = judge_place(v, name, &map, detail);
 
 	if (found != NULL)
 		*found = map.identity;
@@ -122,11 +137,20 @@ static int judge(struct maptable_verifying *v, int file, const char *name,
 	return result;
 }
 
+/* detail: what it is instead of good. */
+static int judge(struct maptable_verifying *v, int file, const char *name,
+                 struct map_identity *found, struct reason *detail)
+{
+	return file == GENERATION_MANIFEST ? judge_manifest(v, found, detail)
+	                                   : judge_file(v, file, name, found, detail);
+}
+
 void maptable_verify_begin(struct maptable_verifying *v, int generation,
                            const struct maptable_known *known)
 {
 	*v = (struct maptable_verifying){ .generation = generation, .known = known };
-	v->has_manifest = manifest_open(generation, &v->manifest, NULL);
+	v->has_manifest = manifest_open(generation, &v->manifest, &v->manifest_why);
+	v->manifest_errno = errno;
 }
 
 void maptable_verify_end(struct maptable_verifying *v)

@@ -52,8 +52,10 @@ struct maptable_known {
 	struct map_identity files[GENERATION_FILES];
 };
 struct maptable_verifying {
-	int generation, has_manifest; /* -1: it is damaged */
+	int generation, has_manifest; /* -1: it cannot be read */
 	struct map manifest;
+	struct reason manifest_why; /* it cannot; manifest_errno too */
+	int manifest_errno;
 	bool numbered; /* a file says which generation it was built for: there was one */
 	const struct maptable_known *known;
 };
@@ -61,7 +63,9 @@ struct maptable_verifying {
 void maptable_verify_begin(struct maptable_verifying *v, int generation,
                            const struct maptable_known *known);
 /* Can it be read, is it as the build wrote it, and the one that the manifest names? The manifest is
- * asked for last: it is lost where there is none, and a file before it has a number. */
+ * asked for last: it is lost where there is none, and a file before it has a number. One that could
+ * not be read at the beginning fails then, and is never known: the others were not held against
+ * it. */
 int maptable_verify(struct maptable_verifying *v, int file, struct map_identity *found,
                     struct reason *why);
 void maptable_verify_end(struct maptable_verifying *v);
