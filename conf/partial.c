@@ -10,6 +10,7 @@
 #include "conf/edits.h"
 #include "conf/inputs.h"
 #include "conf/keys.h"
+#include "conf/writing.h"
 #include "lib/conf/generation.h"
 #include "lib/conf/manifest.h"
 #include "lib/conf/mapsure.h"
@@ -416,12 +417,14 @@ static enum partial_way choose(struct partial *p, enum map_id id)
 	               : PARTIAL_FOLD;
 }
 
-/* What is folded is copied, and would be sealed as right. */
+/* What is folded is copied, and would be sealed as right; so is what cannot be linked. */
 static bool choose_all(struct partial *p)
 {
 	for (int id = 0; id < MAPS; id++) {
 		p->ways[id] = choose(p, (enum map_id)id);
-		if (p->ways[id] == PARTIAL_FOLD && !mapsure_sums(&p->maps[id], (enum map_id)id))
+		bool copied = p->ways[id] == PARTIAL_FOLD || !writing_links(p->generation, id);
+
+		if (copied && !mapsure_sums(&p->maps[id], (enum map_id)id))
 			return false;
 	}
 	return true;

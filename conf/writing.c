@@ -87,6 +87,14 @@ static bool is_ours(int from, const char *name, mode_t mode)
 	       (st.st_mode & 07777) == mode && st.st_uid == geteuid();
 }
 
+bool writing_links(int from, int file)
+{
+	char name[MAPTABLE_FILE_NAME_MAX];
+
+	maptable_generation_file(file, name);
+	return is_ours(from, name, mode_of(file));
+}
+
 /* A file of the current generation that can be one of this; false: it is to be written. */
 static bool open_old(const struct writing *x, const char *name, mode_t mode, struct map *out)
 {

@@ -41,6 +41,8 @@ int writing_begin(struct writing *x, const char *state, const struct settings *s
                   struct reason *why);
 int writing_files(struct writing *x, same_function *same, contents_function *contents,
                   void *context, struct reason *why);
+/* Can a file of this generation (its directory) stay what it is? Else it is copied. */
+bool writing_links(int from, int file);
 /* Its number; -1 when something of it failed before (result), -2 when it was made current, and what
  * followed failed. */
 long writing_finish(struct writing *x, int result, bool by_edit, int keep, struct reason *why);

@@ -416,13 +416,12 @@ def named_overlay():
     """What is wrong with an overlay, or with the manifest, is not said of the map's own file."""
     with built() as p:
         is_((p.run("build"), p.run("user", "set", "u9", "state=locked")), (0, 0), "all is built, and a user locked")
-        for name in ("users.more.cdb", "manifest.cdb"):
+        for name, of in (("users.more.cdb", "users"), ("manifest.cdb", "aliases")):
             path = current(p) / name
             whole = path.read_bytes()
             path.write_bytes(whole[:-3])
-            p.run("map", "diff", "users")
-            expected = f"users.cdb of the current generation is with a {name} that is damaged"
-            ok(expected in p.err or name == "manifest.cdb", f"{name} is damaged, and named", p.err)
+            p.run("map", "diff", of)
+            ok(f"{of}.cdb of the current generation is with a {name} that is damaged" in p.err, f"{name} is damaged, and named", p.err)
             path.write_bytes(whole)
 
 
@@ -473,6 +472,12 @@ def rotten_map():
             is_(edited(p, *words, stdin="other-words\n"), (0, False), f"{' '.join(words)}: the {what} of {key.decode()} in {name} is damaged: not alone")
             is_(seen_by_commands(p), "", "what is published is what the texts say")
             is_(same_as_build(p), (True, []), "and what a build makes")
+    with built(**few) as p:
+        is_(p.run("build"), 0, "all is built")
+        rotten(p, "users.cdb", place_in(p, "users.cdb", b"u9@example.test", "last"))
+        (current(p) / "users.cdb").chmod(0o640)
+        is_(edited(p, "alias", "add", "x", "u9"), (0, False), f"a damaged map that cannot be linked is not copied by an edit of another: {p.err}")
+        is_(same_as_build(p), (True, []), "and it is what a build makes")
     with built(**few) as p:
         is_(p.run("build"), 0, "all is built")
         rotten(p, "aliases.cdb", place_in(p, "aliases.cdb", b"a3@example.test", "slot"))
