@@ -190,12 +190,12 @@ void map_lay(struct map *m, const struct map *overlay)
 
 void map_unlay(struct map *m)
 {
+	map_rewind(m);
 	if (m->over.cdb_mem == NULL)
 		return;
 	close(cdb_fileno(&m->over));
 	cdb_free(&m->over);
 	m->over = (struct cdb){ .cdb_fd = -1 };
-	map_rewind(m);
 }
 
 bool map_has_overlay(const struct map *m)

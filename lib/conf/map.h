@@ -79,7 +79,7 @@ void map_close(struct map *m);
 /* Is this open file the one that it was opened from, as it was then, and whole? */
 bool map_is_of(const struct map *m, int fd);
 /* An overlay, opened as a map is; it is m's from now on. map_unlay closes it, if there is one.
- * map_next begins again. */
+ * map_next begins again, after either. */
 void map_lay(struct map *m, const struct map *overlay);
 void map_unlay(struct map *m);
 bool map_has_overlay(const struct map *m);

@@ -840,6 +840,9 @@ static void begins_again(void)
 		ok(map_next(&m, &key, &value) == MAP_FOUND && view_equal(key, VIEW("a")),
 		   "%s an overlay the first entry comes first", laid ? "with" : "without");
 	}
+	map_unlay(&m);
+	ok(map_next(&m, &key, &value) == MAP_FOUND && view_equal(key, VIEW("a")),
+	   "also where there was none to take off");
 	map_close(&m);
 }
 
