@@ -344,12 +344,13 @@ static enum trust trust_of(const struct exchange *x, int64_t now_ms)
 	return known_trust(authd.known, &x->begin.client, account, &failures, now_ms);
 }
 
-/* Who guesses at others from where this account is known does not lock it out. */
+/* Who guesses at others from where this account is known does not lock it out, nor who guesses at
+ * it from elsewhere. */
 static bool may_guess(const struct exchange *x, enum trust trust, int64_t now_ms)
 {
-	return trust == TRUST_FAMILIAR
-	               ? delay_lets_familiar(authd.delay, view_of(x->address), now_ms)
-	               : delay_lets_guess(authd.delay, &x->begin.client, now_ms);
+	return delay_lets_guess(authd.delay, &x->begin.client, now_ms) ||
+	       (trust == TRUST_FAMILIAR &&
+	        delay_lets_familiar(authd.delay, view_of(x->address), now_ms));
 }
 
 static void check_password(struct exchange *x)

@@ -37,8 +37,8 @@ struct delay_failures {
 };
 struct delay_failures delay_failures(struct delay *d, const struct net_address *client,
                                      struct view account, int64_t now_ms);
-/* May a password that is not remembered be looked at now? By the failures of its address, or of an
- * account that is known there: those of others do not hold that up. */
+/* May a password that is not remembered be looked at now? By the failures of its address; where
+ * those are too many, by the account's own, if it is known there. */
 bool delay_lets_guess(struct delay *d, const struct net_address *client, int64_t now_ms);
 bool delay_lets_familiar(struct delay *d, struct view account, int64_t now_ms);
 void delay_free(struct delay **d);

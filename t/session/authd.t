@@ -16,6 +16,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import processes
+import waiting
 import wireauth as a
 import wirehouse as w
 from tap import done, is_, ok
@@ -284,6 +285,22 @@ def test_guesses_from_the_same_address(directory):
         house.program.stop()
 
 
+def test_guesses_from_another_network(directory):
+    """From one in which the account has logged in, too; its password is not remembered."""
+    house = Authd(directory, SETTINGS.replace("auth.failure-delay 200ms", "auth.failure-delay 30s") + "auth.cache-lifetime 0s\n")
+    home, cafe, lines = "203.0.113.1", "198.51.100.1", [house.line() for _ in range(11)]
+    try:
+        for place in (home, cafe):
+            is_(ask(lines[0], a.SUBMISSION, "PLAIN", plain("emil", "password"), client=place)[0], a.OK, "emil logs in")
+        for n, line in enumerate(lines):
+            w.send(line, a.begin(a.SUBMISSION, "PLAIN", plain("emil", "wrong"), client=cafe))
+            ok(waiting.comes(lambda: house.program.log().count("event=auth ") >= n + 3, w.PATIENCE_SECONDS), f"guess {n + 1} has its result")
+        is_(ask(house.line(), a.SUBMISSION, "PLAIN", plain("emil", "password"), client=home)[0], a.OK,
+            "and is not kept out at home by guesses from a network in which they have been")
+    finally:
+        house.program.stop()
+
+
 def test_crowd_of_guesses(directory):
     """More guesses from one network than may wait, then a right password from elsewhere."""
     house = Authd(directory, SETTINGS.replace("auth.workers 2", "auth.workers 1"))
@@ -367,6 +384,7 @@ def main():
         test_success_does_not_wait(patient)
         test_crowd_of_guesses(directory / "crowd")
         test_guesses_from_the_same_address(directory / "same")
+        test_guesses_from_another_network(directory / "another")
     except Exception:
         print("# " + house.program.log().replace("\n", "\n# "))
         raise
