@@ -62,7 +62,7 @@ struct exchange {
 	char address[AUTH_ADDRESS_MAX]; /* the account that is asked for */
 	struct password record;         /* points into `kept` */
 	struct text kept;
-	bool known;
+	bool known, familiar;
 	struct check check;
 	struct timer delay;
 	enum auth_verdict verdict; /* of an answer that waits */
@@ -303,6 +303,9 @@ static void checked(struct check *check, enum hash_result result)
 	struct exchange *x = loop_owner(check, struct exchange, check);
 
 	if (!x->known || result == HASH_DIFFERS) {
+		if (x->familiar)
+			delay_failed_familiar(authd.delay, &x->begin.client, view_of(x->address),
+			                      loop_now_ms(authd.loop));
 		refuse_later(x, AUTH_DENIED);
 	} else if (result == HASH_MATCHES) {
 		cache_add(authd.cache, view_of(x->address), x->record.hash, password_of(x),
@@ -350,7 +353,7 @@ static bool may_guess(const struct exchange *x, enum trust trust, int64_t now_ms
 {
 	return delay_lets_guess(authd.delay, &x->begin.client, now_ms) ||
 	       (trust == TRUST_FAMILIAR &&
-	        delay_lets_familiar(authd.delay, view_of(x->address), now_ms));
+	        delay_lets_familiar(authd.delay, &x->begin.client, view_of(x->address), now_ms));
 }
 
 static void check_password(struct exchange *x)
@@ -386,6 +389,7 @@ static void check_password(struct exchange *x)
 		refuse_later(x, AUTH_TEMPORARY);
 		return;
 	}
+	x->familiar = trust == TRUST_FAMILIAR;
 	x->check.stored = x->record.hash;
 	x->check.password = password_of(x);
 	x->check.done = checked;

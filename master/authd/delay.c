@@ -11,6 +11,7 @@ struct entry {
 	int64_t last_ms,
 		next_ms; /* the last failure; of a network: no guess is looked at before next_ms */
 	unsigned failures; /* 0: free */
+	uint32_t account;  /* of an address's failures at accounts known there: of the last one */
 };
 
 /* What lives on. */
@@ -88,8 +89,8 @@ static uint64_t tag_of(const struct delay *d, struct view key)
 	return tag;
 }
 
-/* Counts one failure of this key; how many it has now. */
-static unsigned count(struct delay *d, struct view key, int64_t now_ms)
+/* Without failures when it is new. */
+static struct entry *place_of(struct delay *d, struct view key, int64_t now_ms)
 {
 	uint64_t tag = tag_of(d, key);
 	struct entry *set = d->counted->entries + tag % d->sets * NEIGHBOURS, *place = set;
@@ -105,6 +106,14 @@ static unsigned count(struct delay *d, struct view key, int64_t now_ms)
 	}
 	if (place->tag != tag)
 		*place = (struct entry){ .tag = tag };
+	return place;
+}
+
+/* Counts one failure of this key; how many it has now. */
+static unsigned count(struct delay *d, struct view key, int64_t now_ms)
+{
+	struct entry *place = place_of(d, key, now_ms);
+
 	place->last_ms = now_ms;
 	if (place->failures < FAILURES_MAX)
 		place->failures++;
@@ -145,6 +154,42 @@ int64_t delay_failed(struct delay *d, const struct net_address *client, struct v
 	if (site.len)
 		count(d, network_key(&owners, NET_NETWORK), now_ms);
 	return wait_of(d, of_site > of_account ? of_site : of_account);
+}
+
+/* The key of an address's failures at accounts that are known there: no family, and no account,
+ * begins so. */
+static void familiar_key(const struct net_address *client, struct text *key)
+{
+	struct share_path owners;
+
+	net_address_owners(client, &owners);
+	struct view site = network_key(&owners, NET_SITE);
+
+	text_init(key, 1 + SHARE_KEY_MAX);
+	if (site.len) {
+		text_add_byte(key, '\0');
+		text_add(key, site);
+	}
+}
+
+/* Halved from its first one on, whatever follows: an address of many users has always some. */
+void delay_failed_familiar(struct delay *d, const struct net_address *client, struct view account,
+                           int64_t now_ms)
+{
+	struct text key;
+	uint32_t which = (uint32_t)tag_of(d, account);
+
+	familiar_key(client, &key);
+	if (text_view(&key).len) {
+		struct entry *e = place_of(d, text_view(&key), now_ms);
+
+		if (e->failures == 0)
+			e->last_ms = now_ms;
+		if ((e->failures == 0 || e->account != which) && e->failures < FAILURES_MAX)
+			e->failures++;
+		e->account = which;
+	}
+	text_free(&key);
 }
 
 static struct entry *find(struct delay *d, struct view key, int64_t now_ms)
@@ -201,7 +246,14 @@ bool delay_lets_guess(struct delay *d, const struct net_address *client, int64_t
 	return lets_one(d, network_key(&owners, NET_SITE), now_ms);
 }
 
-bool delay_lets_familiar(struct delay *d, struct view account, int64_t now_ms)
+bool delay_lets_familiar(struct delay *d, const struct net_address *client, struct view account,
+                         int64_t now_ms)
 {
-	return lets_one(d, account, now_ms);
+	struct text key;
+
+	familiar_key(client, &key);
+	unsigned failures = failures_of(d, text_view(&key), now_ms);
+
+	text_free(&key);
+	return failures <= DELAY_FREE_FAMILIAR && lets_one(d, account, now_ms);
 }

@@ -18,6 +18,8 @@ enum {
 	DELAY_MAX_MS = 30000,           /* mail clients give up soon after */
 	DELAY_HALF_LIFE_MS = 5 * 60000, /* after this long, half of the failures are forgotten */
 	DELAY_FREE_FAILURES = 8,        /* of a network, before its guesses are spaced */
+	DELAY_FREE_FAMILIAR = 32,       /* of an address at different accounts that are known there,
+	                                   before they are spaced as all others */
 	DELAY_GUESSES = 8,              /* that are looked at in the time that one answer waits */
 	DELAY_ENTRIES = 16384 /* networks and accounts; the one longest quiet of four neighbours
 	                         makes room */
@@ -31,6 +33,10 @@ struct delay *delay_new(unsigned entries, int64_t base_ms, void *kept);
 /* Counts a failure and tells how long its answer has to wait. Networks: IPv4 /32, IPv6 /64. */
 int64_t delay_failed(struct delay *d, const struct net_address *client, struct view account,
                      int64_t now_ms);
+/* One of these was at an account that is known in the client's network: counts it where it is
+ * another account than last time. */
+void delay_failed_familiar(struct delay *d, const struct net_address *client, struct view account,
+                           int64_t now_ms);
 /* What is counted now: of the client's network (IPv4 /24, IPv6 /48), and of the account. */
 struct delay_failures {
 	unsigned network, account;
@@ -38,9 +44,11 @@ struct delay_failures {
 struct delay_failures delay_failures(struct delay *d, const struct net_address *client,
                                      struct view account, int64_t now_ms);
 /* May a password that is not remembered be looked at now? By the failures of its address; where
- * those are too many, by the account's own, if it is known there. */
+ * those are too many, by the account's own, if it is known there, as long as not too many such
+ * accounts fail there by turns. */
 bool delay_lets_guess(struct delay *d, const struct net_address *client, int64_t now_ms);
-bool delay_lets_familiar(struct delay *d, struct view account, int64_t now_ms);
+bool delay_lets_familiar(struct delay *d, const struct net_address *client, struct view account,
+                         int64_t now_ms);
 void delay_free(struct delay **d);
 
 #endif

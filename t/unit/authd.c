@@ -218,6 +218,56 @@ static void left_by_another(struct delay *d, void *kept, const struct net_addres
 	   "delay: and forgotten with time");
 }
 
+/* Guesses of one address at many accounts that are known there, for so long; how many are looked
+ * at. */
+static unsigned looked_at(unsigned accounts, int64_t each_ms, int64_t for_ms)
+{
+	struct delay *d = delay_new(DELAY_ENTRIES, 2000, NULL);
+	struct net_address client = { .family = 4, .bytes = { 203, 0, 113, 1 } };
+	unsigned looked = 0, n = 0;
+
+	for (int64_t now = 0; now < for_ms; now += each_ms) {
+		char account[32];
+
+		snprintf(account, sizeof account, "u%u@example.test", n++ % accounts);
+		if (!delay_lets_guess(d, &client, now) &&
+		    !delay_lets_familiar(d, &client, view_of(account), now))
+			continue;
+		looked++;
+		delay_failed(d, &client, view_of(account), now);
+		delay_failed_familiar(d, &client, view_of(account), now);
+	}
+	delay_free(&d);
+	return looked;
+}
+
+static void familiar_guesses(void)
+{
+	int64_t hour_ms = 3600000, spaced_ms = DELAY_MAX_MS / DELAY_GUESSES;
+	unsigned looked = looked_at(200, 25, hour_ms);
+
+	ok(looked < hour_ms / spaced_ms + 3 * DELAY_FREE_FAMILIAR,
+	   "delay: guesses at all who are known at an address are as few as at others (%u)",
+	   looked);
+	looked = looked_at(1, 25, hour_ms);
+	ok(looked > hour_ms / spaced_ms * 3 / 2, "delay: and of one of them beside them (%u)",
+	   looked);
+	struct delay *d = delay_new(64, 2000, NULL);
+	struct net_address client = { .family = 6, .bytes = { 0x20, 1, 0xd, 0xb8 } };
+	struct view anna = VIEW("anna@example.test"), bert = VIEW("bert@example.test");
+
+	for (int i = 0; i <= DELAY_FREE_FAMILIAR; i++)
+		delay_failed_familiar(d, &client, anna, 0);
+	ok(delay_lets_familiar(d, &client, bert, 0), "delay: one that fails holds up no other");
+	for (int i = 0; i < DELAY_FREE_FAMILIAR; i++)
+		delay_failed_familiar(d, &client, i % 2 ? anna : bert, DELAY_HALF_LIFE_MS - 1);
+	ok(!delay_lets_familiar(d, &client, bert, DELAY_HALF_LIFE_MS - 1),
+	   "delay: many by turns do");
+	ok(delay_lets_familiar(d, &client, bert, DELAY_HALF_LIFE_MS),
+	   "delay: half of them are forgotten, though the last was a moment ago");
+	delay_free(&d);
+}
+
 static void test_delay(void)
 {
 	struct delay *d = delay_new(65536, 2000, NULL);
@@ -269,9 +319,9 @@ static void test_delay(void)
 	   "delay: others are not held up");
 	for (int i = 0; i <= DELAY_FREE_FAILURES; i++)
 		delay_failed(d, &far, VIEW("known@example.test"), 0);
-	ok(delay_lets_familiar(d, VIEW("anna@example.test"), 0) &&
-	           delay_lets_familiar(d, VIEW("known@example.test"), 0) &&
-	           !delay_lets_familiar(d, VIEW("known@example.test"), 0),
+	ok(delay_lets_familiar(d, &guesser, VIEW("anna@example.test"), 0) &&
+	           delay_lets_familiar(d, &guesser, VIEW("known@example.test"), 0) &&
+	           !delay_lets_familiar(d, &guesser, VIEW("known@example.test"), 0),
 	   "delay: of who is known the failures of the account count");
 	ok(delay_lets_guess(d, &guesser, DELAY_HALF_LIFE_MS * 4) &&
 	           delay_lets_guess(d, &guesser, DELAY_HALF_LIFE_MS * 4),
@@ -389,6 +439,7 @@ int main(void)
 	test_mechanisms();
 	test_cache();
 	test_delay();
+	familiar_guesses();
 	test_workers();
 	return tap_done();
 }
