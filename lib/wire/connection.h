@@ -118,7 +118,7 @@ bool connection_secured_get(struct wire_in *in, struct connection_tls *tls, int 
 /* Descriptors of clients in flight at most, of all session programs together (they are one uid in a
  * house of an ordinary user): worker_service.in_flight. */
 unsigned connection_in_flight_max(const struct settings *settings);
-/* For the session programs: CONNECTION_PROGRESS over the worker's own line, when it changes. Where
+/* For the session programs: CONNECTION_PROGRESS over the worker's own line. Where
  * it fails porter is gone, and nobody is to give way. */
 void connection_progress(int hub, enum connection_progress progress);
 /* A client that stands still has spoken. told_ms: when that was told last, at first when the

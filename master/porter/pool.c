@@ -420,7 +420,7 @@ static void heard_of_progress(struct worker *w, struct wire_in *in)
 	if (!wire_end(in) || progress >= CONNECTION_PROGRESSES)
 		hub_line_drop(&w->line, "invalid message");
 	else if (progress == CONNECTION_BUSY)
-		turns_busy(&w->client->turn);
+		turns_busy(&w->client->turn, loop_now_ms(pools.loop));
 	else
 		turns_progress(&pool_of(w->line.server)->turns, &w->client->turn,
 		               progress == CONNECTION_GETS_ON, loop_now_ms(pools.loop));

@@ -101,12 +101,10 @@ struct turn *turns_next(struct turns *t, size_t held)
 	return NULL;
 }
 
-/* From now on; or it does, and has said something. */
+/* It has said something, or what it waited for is over. */
 static void stand_still(struct turns *t, struct turn *turn, int64_t now_ms)
 {
-	if (turn->standing.list == NULL)
-		turn->stands_ms = turn->silent_ms = now_ms;
-	if (now_ms - turn->stands_ms < TURNS_WORDS_MS) {
+	if (turn->standing.list == NULL || now_ms - turn->stands_ms < TURNS_WORDS_MS) {
 		turn->silent_ms = now_ms;
 		list_remove(&turn->standing);
 	}
@@ -126,6 +124,7 @@ void turns_serve(struct turns *t, struct turn *turn, int64_t now_ms)
 {
 	t->idle_ms = now_ms;
 	list_remove(&turn->promised);
+	turn->stands_ms = now_ms;
 	stand_still(t, turn, now_ms);
 	if (turn->holds)
 		return;
@@ -141,15 +140,20 @@ void turns_progress(struct turns *t, struct turn *turn, bool progress, int64_t n
 	if (progress) {
 		list_remove(&turn->standing);
 		shares_remove(&turn->share);
+		turn->gets_on = true;
 	} else {
+		if (turn->gets_on)
+			turn->stands_ms = now_ms;
+		turn->gets_on = false;
 		stand_still(t, turn, now_ms);
 		hold(t, turn);
 	}
 }
 
-void turns_busy(struct turn *turn)
+void turns_busy(struct turn *turn, int64_t now_ms)
 {
-	list_remove(&turn->standing);
+	if (now_ms - turn->stands_ms < TURNS_WORDS_MS)
+		list_remove(&turn->standing);
 }
 
 void turns_leave(struct turn *turn)
@@ -157,7 +161,7 @@ void turns_leave(struct turn *turn)
 	list_remove(&turn->promised);
 	list_remove(&turn->standing);
 	shares_remove(&turn->share);
-	turn->holds = false;
+	turn->holds = turn->gets_on = false;
 }
 
 bool turns_are_stuck(struct turns *t, size_t held, int64_t now_ms)

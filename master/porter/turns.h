@@ -28,9 +28,10 @@ struct turn {
 	struct link promised;     /* waits for the place that another one gives */
 	int64_t asked_ms;         /* promised: since when */
 	struct link standing; /* has its place, makes no progress, and it is its turn to speak */
-	int64_t stands_ms;    /* since when */
+	int64_t stands_ms;    /* since when it makes none, whatever it waits for */
 	int64_t silent_ms;    /* when its client last spoke, or since stands_ms */
 	bool holds;           /* has a place; or is promised one, and counts as if it had it */
+	bool gets_on;         /* makes progress */
 	bool gone;            /* has given its place */
 };
 
@@ -50,7 +51,8 @@ enum {
 	 * who mean to log in or to send are slower than that only where they could not be served in
 	 * any case, or all would throw out each other. */
 	TURNS_SILENT_MS = 10000,
-	TURNS_WORDS_MS = 20000, /* who makes no progress for so long is silent, whatever it says */
+	TURNS_WORDS_MS = 20000, /* who makes no progress for so long is silent, whatever it says,
+	                           and whatever it begins to wait for */
 	TURNS_PASSES = 16,      /* so many owners may be asked in one call whether they can use
 	                           their turn */
 	/* Of the last places a network gets none when it holds this part of all without progress;
@@ -78,8 +80,10 @@ void turns_serve(struct turns *turns, struct turn *turn, int64_t now_ms);
 /* Of one with a place: it makes progress, and does not give it; or no more; or still none, and its
  * client has spoken. */
 void turns_progress(struct turns *turns, struct turn *turn, bool progress, int64_t now_ms);
-/* Its client waits for what it has asked for: it is not silent until turns_progress. */
-void turns_busy(struct turn *turn);
+/* Its client waits for what it has asked for: it is not silent until turns_progress. Not where it
+ * has made no progress for TURNS_WORDS_MS: who fails again and again has always something to wait
+ * for. */
+void turns_busy(struct turn *turn, int64_t now_ms);
 /* It neither waits nor holds any more; harmless when it has not. */
 void turns_leave(struct turn *turn);
 

@@ -277,7 +277,7 @@ static void many_networks(void)
 	set_owners(&honest, "198.51.100.1");
 	turns_wait(&turns, &honest, CROWD);
 	turns_progress(&turns, &bots[1], false, CROWD);
-	turns_busy(&bots[2]);
+	turns_busy(&bots[2], CROWD);
 	set_owners(&known, "198.51.101.1");
 	known.known = true;
 	turns_wait(&turns, &known, CROWD);
@@ -311,6 +311,18 @@ static void words(void)
 	ok(turns_claim(&turns, last_ms + TURNS_SILENT_MS - 1) == NULL &&
 	           turns_claim(&turns, last_ms + TURNS_SILENT_MS) == &talker,
 	   "who goes on talking without progress is silent at last");
+	turns_leave(&talker);
+	turns_leave(&honest);
+	set_owners(&honest, "198.51.100.1");
+	turns_wait(&turns, &honest, 0);
+	set_owners(&talker, "192.0.2.1");
+	turns_serve(&turns, &talker, 0);
+	for (int64_t now_ms = 1000; now_ms < 5 * 30000; now_ms += 30000) {
+		turns_busy(&talker, now_ms);
+		turns_progress(&turns, &talker, false, now_ms + 30000);
+	}
+	ok(turns_claim(&turns, 5 * 30000) == &talker,
+	   "and so is who goes on waiting for what fails");
 	turns_leave(&talker);
 	turns_leave(&honest);
 }
@@ -391,7 +403,7 @@ static void serve(int64_t now_ms)
 
 		turns_serve(&turns, turn, now_ms);
 		if (house.is_busy && !c->bot)
-			turns_busy(turn);
+			turns_busy(turn, now_ms);
 		if (c->known && now_ms - c->at_ms > house.longest_ms)
 			house.longest_ms = now_ms - c->at_ms;
 		c->waits = false;
