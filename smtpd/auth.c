@@ -35,7 +35,10 @@ static int challenge(void *context, struct view asked, struct auth_answer *answe
 	text_add_string(&line, "\r\n");
 	stream_write(&s->client, text_view(&line));
 	text_free(&line);
+	session_progress(s, false);
 	enum stream_result result = stream_line(&s->client, AUTH_LINE_MAX, &got);
+
+	session_busy(s);
 
 	if (result == STREAM_TOO_LONG || result == STREAM_BARE || result == STREAM_NUL) {
 		a->garbled = true;
@@ -121,13 +124,16 @@ static void exchange(struct session *s, struct auth_begin *b, struct text *answe
 	struct asking asking = { .session = s, .answer = answer };
 	struct auth_result result;
 
-	session_progress(s, true);
+	session_progress(s, false);
+	session_busy(s);
 	if (auth_line_exchange(&s->worker->authd, b, &result, challenge, &asking) == 0)
 		answer_result(s, &result);
 	else if (asking.garbled)
 		refuse(s, 501, "5.5.2", "malformed base64");
 	else if (!s->over)
 		refuse(s, 501, "5.7.0", "authentication cancelled");
+	if (!s->over)
+		session_progress(s, s->account[0] != '\0');
 }
 
 static void wipe(struct text *secret)

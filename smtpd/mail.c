@@ -119,9 +119,7 @@ void command_mail(struct session *s, struct view argument)
 	struct esmtp_mail parameters;
 	struct view culprit = { "", 0 };
 
-	/* It waits for what we ask about it; where it is refused it has made none. */
-	if (!s->progress)
-		session_progress(s, true);
+	session_busy(s);
 	if (!client_may_send(s))
 		return;
 	enum mailaddress_result path = mailaddress_path(&argument,

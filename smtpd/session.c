@@ -93,11 +93,20 @@ void session_progress(struct session *s, bool progress)
 {
 	if (progress)
 		s->progress_ms = clock_ms();
-	if (s->progress == progress || (!progress && s->account[0]))
+	if ((s->progress == progress && !s->busy) || (!progress && s->account[0]))
 		return;
 	s->progress = progress;
+	s->busy = false;
 	s->spoke_ms = clock_ms();
 	connection_progress(s->hub, progress ? CONNECTION_GETS_ON : CONNECTION_STANDS);
+}
+
+void session_busy(struct session *s)
+{
+	if (s->progress || s->busy)
+		return;
+	s->busy = true;
+	connection_progress(s->hub, CONNECTION_BUSY);
 }
 
 static void client_is_quiet(void *session)

@@ -79,7 +79,7 @@ struct session {
 	int hub;                         /* the worker's line to porter */
 	char name[NET_ADDRESS_TEXT_MAX]; /* the client's address, for the log */
 	bool over;
-	bool progress;       /* as porter was told last */
+	bool progress, busy; /* as porter was told last */
 	int64_t progress_ms; /* when any was made last */
 	int64_t spoke_ms;    /* without it: as porter was told last */
 
@@ -109,6 +109,8 @@ void session_open(struct session *s, int fd);
  * when the client has been quiet for a while, or has said nothing that gets it on (NOOP, RSET,
  * VRFY, EHLO, what is refused). */
 void session_progress(struct session *s, bool progress);
+/* Without progress: the client waits for what it has asked for, until session_progress. */
+void session_busy(struct session *s);
 enum session_state session_state(const struct session *s);
 bool session_submits(const struct session *s); /* by 587 or 465, or authenticated */
 /* "250 2.1.0 text"; status may be NULL. */
