@@ -383,7 +383,6 @@ static void asker_gone(struct hub_line *line)
 	if (r == NULL)
 		return;
 	r->asker = NULL;
-	r->unwanted = true;
 	loop_timer_clear(dnsd.loop, &r->in_time);
 	want_no_more(r);
 }
