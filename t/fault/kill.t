@@ -105,7 +105,8 @@ def delivered():
 
 
 def queue_is_empty():
-    return "Mail queue is empty" in house.posthouse("queue", "list").stdout
+    """Asked twice: the word that made a message live waits for no answer, and has been read before the second question."""
+    return all("Mail queue is empty" in house.posthouse("queue", "list").stdout for _ in range(2))
 
 
 with house:

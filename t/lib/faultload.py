@@ -425,11 +425,12 @@ class Load:
         return self.current
 
     def queue_is_empty(self):
-        return "Mail queue is empty" in self.house.posthouse("queue", "list").stdout
+        """Asked twice: the word that made a message live waits for no answer, and has been read before the second question."""
+        return all("Mail queue is empty" in self.house.posthouse("queue", "list").stdout for _ in range(2))
 
     def settle(self):
         def is_quiet():
-            return self.queue_is_empty() and not [p for p in (self.house.directory / "drop").iterdir() if not p.name.startswith(".")]
+            return not [p for p in (self.house.directory / "drop").iterdir() if not p.name.startswith(".")] and self.queue_is_empty()
         self.house.wait_for("an empty queue", is_quiet, PATIENCE_SECONDS)
 
     def everything(self):
