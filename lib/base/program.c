@@ -190,12 +190,17 @@ unsigned long program_raise_descriptors(unsigned long wanted)
 	}
 	struct rlimit raised = { wanted, have.rlim_max > wanted ? have.rlim_max : wanted };
 
-	if (have.rlim_cur >= wanted || setrlimit(RLIMIT_NOFILE, &raised) == 0)
+	if (have.rlim_cur >= wanted)
 		return wanted;
-	have.rlim_cur = have.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &have) < 0)
-		log_warn("event=limits reason=\"%m\"");
-	return have.rlim_cur;
+	if (setrlimit(RLIMIT_NOFILE, &raised) < 0) {
+		have.rlim_cur = have.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &have) < 0)
+			log_warn("event=limits reason=\"%m\"");
+	}
+	/* What there is, and not what was asked for. */
+	if (getrlimit(RLIMIT_NOFILE, &have) < 0)
+		return 0;
+	return have.rlim_cur < wanted ? have.rlim_cur : wanted;
 }
 
 /* One that has said that it stopped may be about to end. */
