@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/authd/delay.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 
-enum { NEIGHBOURS = 4, FAILURES_MAX = 64 };
+#include "lib/base/neighbours.h"
+
+enum { FAILURES_MAX = 64 };
 
 struct entry {
 	uint64_t tag;
@@ -14,24 +15,14 @@ struct entry {
 	uint32_t account;  /* of an address's failures at accounts known there: of the last one */
 };
 
-/* What lives on. */
-struct counted {
-	unsigned char key[crypto_shorthash_KEYBYTES]; /* so that nobody can choose who shares a set
-	                                                 with whom */
-	uint64_t keyed;                               /* 0: nobody has made the key yet */
-	struct entry entries[];
-};
-
 struct delay {
 	int64_t base_ms;
-	size_t sets;
-	struct counted *counted;
-	bool own;
+	struct neighbours table;
 };
 
 size_t delay_bytes(unsigned entries)
 {
-	return sizeof(struct counted) + entries * sizeof(struct entry);
+	return neighbours_bytes(entries, sizeof(struct entry));
 }
 
 struct delay *delay_new(unsigned entries, int64_t base_ms, void *kept)
@@ -39,12 +30,7 @@ struct delay *delay_new(unsigned entries, int64_t base_ms, void *kept)
 	struct delay *d = memory_get(sizeof *d);
 
 	d->base_ms = base_ms;
-	d->sets = entries / NEIGHBOURS;
-	d->own = kept == NULL;
-	d->counted = d->own ? memory_get(delay_bytes(entries)) : kept;
-	if (!d->counted->keyed)
-		crypto_shorthash_keygen(d->counted->key);
-	d->counted->keyed = 1;
+	neighbours_init(&d->table, entries, sizeof(struct entry), kept);
 	return d;
 }
 
@@ -52,8 +38,7 @@ void delay_free(struct delay **d)
 {
 	if (*d == NULL)
 		return;
-	if ((*d)->own)
-		free((*d)->counted);
+	neighbours_free(&(*d)->table);
 	free(*d);
 	*d = NULL;
 }
@@ -80,20 +65,11 @@ static void forget_with_time(struct entry *e, int64_t now_ms)
 	}
 }
 
-static uint64_t tag_of(const struct delay *d, struct view key)
-{
-	uint64_t tag;
-
-	crypto_shorthash((unsigned char *)&tag, (const unsigned char *)key.data, key.len,
-	                 d->counted->key);
-	return tag;
-}
-
 /* Without failures when it is new. */
 static struct entry *place_of(struct delay *d, struct view key, int64_t now_ms)
 {
-	uint64_t tag = tag_of(d, key);
-	struct entry *set = d->counted->entries + tag % d->sets * NEIGHBOURS, *place = set;
+	uint64_t tag = neighbours_tag(&d->table, key);
+	struct entry *set = neighbours_set(&d->table, tag), *place = set;
 
 	for (size_t i = 0; i < NEIGHBOURS; i++) {
 		forget_with_time(&set[i], now_ms);
@@ -177,7 +153,7 @@ void delay_failed_familiar(struct delay *d, const struct net_address *client, st
                            int64_t now_ms)
 {
 	struct text key;
-	uint32_t which = (uint32_t)tag_of(d, account);
+	uint32_t which = (uint32_t)neighbours_tag(&d->table, account);
 
 	familiar_key(client, &key);
 	if (text_view(&key).len) {
@@ -194,8 +170,8 @@ void delay_failed_familiar(struct delay *d, const struct net_address *client, st
 
 static struct entry *find(struct delay *d, struct view key, int64_t now_ms)
 {
-	uint64_t tag = tag_of(d, key);
-	struct entry *set = d->counted->entries + tag % d->sets * NEIGHBOURS;
+	uint64_t tag = neighbours_tag(&d->table, key);
+	struct entry *set = neighbours_set(&d->table, tag);
 
 	for (size_t i = 0; key.len && i < NEIGHBOURS; i++) {
 		if (set[i].tag != tag)
