@@ -350,47 +350,50 @@ def many_hosts():
             host.close()
 
 
-class Early:
+class UpToData:
+    """A host that says yes to everything up to DATA; then talk() has the client."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        client, _ = self.listener.accept()
+        with client, client.makefile("rb") as file, contextlib.suppress(OSError):
+            client.sendall(b"220 host.test\r\n")
+            while not file.readline().startswith(b"DATA"):
+                client.sendall(b"250 2.0.0 ok\r\n")
+            self.talk(client, file)
+
+
+class Early(UpToData):
     """A host that answers the text when it has seen its first line."""
 
     def __init__(self, said, deaf_until=None):
         self.said, self.deaf_until, self.ended = said, deaf_until, queue.Queue()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__()
 
-    def serve(self):
-        client, _ = self.listener.accept()
-        with client, client.makefile("rb") as file, contextlib.suppress(OSError):
-            client.sendall(b"220 early.test\r\n")
-            while not file.readline().startswith(b"DATA"):
-                client.sendall(b"250 2.0.0 ok\r\n")
-            client.sendall(b"354 go on\r\n")
-            file.readline()
-            client.sendall(self.said)
-            if self.deaf_until:
-                self.deaf_until.wait()
-            self.ended.put(file.read().endswith(b"\r\n.\r\n"))
+    def talk(self, client, file):
+        client.sendall(b"354 go on\r\n")
+        file.readline()
+        client.sendall(self.said)
+        if self.deaf_until:
+            self.deaf_until.wait()
+        self.ended.put(file.read().endswith(b"\r\n.\r\n"))
 
 
-class Hasty:
+class Hasty(UpToData):
     """Says so much at once with its yes to DATA, and no more."""
 
     def __init__(self, said):
         self.said, self.got = said, queue.Queue()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__()
 
-    def serve(self):
-        client, _ = self.listener.accept()
-        with client, client.makefile("rb") as file, contextlib.suppress(OSError):
-            client.sendall(b"220 hasty.test\r\n")
-            while not file.readline().startswith(b"DATA"):
-                client.sendall(b"250 2.0.0 ok\r\n")
-            client.sendall(b"354 go on\r\n" + self.said)
-            client.shutdown(socket.SHUT_WR)
-            self.got.put(file.read())
+    def talk(self, client, file):
+        client.sendall(b"354 go on\r\n" + self.said)
+        client.shutdown(socket.SHUT_WR)
+        self.got.put(file.read())
 
 
 def early_answers():
