@@ -288,7 +288,7 @@ class Crowd:
             thread.start()
         for thread in threads:
             thread.join()
-        self.house.wait_for("an empty queue", lambda: "Mail queue is empty" in self.house.posthouse("queue", "list").stdout)
+        self.house.wait_for("an empty queue", self.house.queue_is_empty)
 
     def one_rule(self):
         """Every session moves the same messages at once, as devices with one rule do: one of them moves each."""

@@ -102,7 +102,7 @@ class Trial:
                 raise Fell
             status = self.house.posthouse("status")
             running = re.findall(r"^(\S+) +pid \d+", status.stdout, re.M)
-            return status.returncode == 0 and not set(RESIDENT) - set(running) and self.load.queue_is_empty()
+            return status.returncode == 0 and not set(RESIDENT) - set(running) and self.house.queue_is_empty()
         self.house.wait_for("all programs and an empty queue", all_run, faultload.PATIENCE_SECONDS)
         self.load.settle()
 

@@ -424,13 +424,9 @@ class Load:
             page.phase(PHASES.index("settle"))
         return self.current
 
-    def queue_is_empty(self):
-        """Asked twice: the word that made a message live waits for no answer, and has been read before the second question."""
-        return all("Mail queue is empty" in self.house.posthouse("queue", "list").stdout for _ in range(2))
-
     def settle(self):
         def is_quiet():
-            return not [p for p in (self.house.directory / "drop").iterdir() if not p.name.startswith(".")] and self.queue_is_empty()
+            return not [p for p in (self.house.directory / "drop").iterdir() if not p.name.startswith(".")] and self.house.queue_is_empty()
         self.house.wait_for("an empty queue", is_quiet, PATIENCE_SECONDS)
 
     def everything(self):

@@ -103,6 +103,10 @@ class House:
         if not waiting.comes(condition, seconds):
             raise TimeoutError(f"{what}: not within {seconds} s; the log ends:\n" + "\n".join(self.log().splitlines()[-20:]))
 
+    def queue_is_empty(self):
+        """Asked twice: the word that made a message live waits for no answer, and has been read before the second question."""
+        return all("Mail queue is empty" in self.posthouse("queue", "list").stdout for _ in range(2))
+
     def logs(self, *texts, seconds=300):
         """Has the log all these? What a program says comes there by another one, a moment later."""
         return waiting.comes(lambda: all(text in self.log() for text in texts), seconds)
