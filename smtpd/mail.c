@@ -29,6 +29,7 @@ static void learn_name(struct session *s)
 {
 	static struct dns_answer answer; /* many KB */
 
+	session_busy(s);
 	if (dns_ask(&s->worker->dnsd, DNS_NAME, s->name, &answer, NAME_TIMEOUT_MS) == 0 &&
 	    answer.result == DNS_FOUND && answer.host_count)
 		string_put(s->client_name, sizeof s->client_name, view_of(answer.hosts[0].name));
@@ -78,6 +79,7 @@ static bool sender_may_send(struct session *s, const char *sender)
 	/* Most houses refuse nobody by sender: the answer about the client said so. */
 	if (!s->account[0] && s->client_verdict.any_sender)
 		return true;
+	session_busy(s);
 	session_question(s, &q);
 	string_put(q.sender, sizeof q.sender, view_of(sender));
 	resolve_ask(&s->worker->resolved, RESOLVE_SENDER, &q, &answer);
@@ -119,7 +121,6 @@ void command_mail(struct session *s, struct view argument)
 	struct esmtp_mail parameters;
 	struct view culprit = { "", 0 };
 
-	session_busy(s);
 	if (!client_may_send(s))
 		return;
 	enum mailaddress_result path = mailaddress_path(&argument,
@@ -205,6 +206,7 @@ static bool recipient_accepted(struct session *s, const char *address,
 	bool later;
 	struct resolve_question q;
 
+	session_busy(s);
 	session_question(s, &q);
 	string_put(q.sender, sizeof q.sender, view_of(s->transaction->envelope.sender));
 	string_put(q.recipient, sizeof q.recipient, view_of(address));

@@ -597,11 +597,12 @@ def progress():
         is_(told(client), WIRE_DONE, "and nothing more")
         known.ask("QUIT")
         is_(told(known), None, "who has logged in may be quiet")
-        house.resolver.client_verdict = (REJECT, "5.7.1", "not you")
+        house.resolver.client_verdict, house.resolver.wants_name = (REJECT, "5.7.1", "not you"), True
         client = house.client()
         client.ask("EHLO me.test")
         client.ask("MAIL FROM:<a@far.test>")
-        is_((told(client, True), told(client, True)), (2, 0), "a client waits for the answer to its MAIL: one that is refused is no progress")
+        is_((told(client, True), told(client, True)), (2, 0), "a client waits for its name to be found: a MAIL that is refused is no progress")
+        house.resolver.wants_name = False
         client = house.client(service=SUBMISSION, tls=True)
         client.ask("EHLO me.test")
         client.ask("AUTH PLAIN " + base64.b64encode(b"\0anna@example.test\0wrong").decode())
