@@ -113,6 +113,10 @@ static void begin_transaction(struct session *s, const char *sender, const struc
 	string_put(t->envelope.account, sizeof t->envelope.account, view_of(s->account));
 	string_put(t->envelope.helo, sizeof t->envelope.helo, view_of(s->helo));
 	s->transaction = t;
+	t->earned = !s->spent;
+	if (t->earned)
+		session_credit(s);
+	s->spent = true;
 }
 
 void command_mail(struct session *s, struct view argument)
@@ -259,6 +263,9 @@ void command_rcpt(struct session *s, struct view argument)
 		t->refused++;
 	else if (!add_recipient(t, &to, &answer))
 		reply(s, 452, "4.5.3", "too many recipients");
-	else
+	else {
+		if (t->earned)
+			session_credit_recipient(s);
 		reply(s, 250, "2.1.5", "recipient accepted");
+	}
 }

@@ -330,6 +330,8 @@ static void finish(struct arrival *a, enum data_result end)
 		} else {
 			s->messages++;
 			s->errors = s->idle_commands = 0;
+			s->spent = false;
+			session_credit(s);
 			log_accepted(a);
 			reply(s, 250, "2.0.0", "queued as %s", a->writer->id);
 		}

@@ -119,6 +119,22 @@ static int quiet_ms(const struct session *s)
 	return (int)s->settings->smtpd_timeout_ms / QUIET_PART;
 }
 
+void session_credit(struct session *s)
+{
+	s->worth_until_ms = clock_ms() + quiet_ms(s);
+}
+
+void session_credit_recipient(struct session *s)
+{
+	int64_t now_ms = clock_ms(), most_ms = now_ms + quiet_ms(s);
+
+	if (now_ms >= s->worth_until_ms)
+		return;
+	s->worth_until_ms += RECIPIENT_WORTH_MS;
+	if (s->worth_until_ms > most_ms)
+		s->worth_until_ms = most_ms;
+}
+
 /* Whoever goes on talking may get nowhere all the same. */
 static void look_for_progress(struct session *s)
 {
@@ -335,7 +351,7 @@ static void dispatch(struct session *s, struct view line)
 
 	if (may_run(s, c, line, argument))
 		c->run(s, argument);
-	bool accepted = (c->flags & BUSY) && s->errors <= errors;
+	bool accepted = (c->flags & BUSY) && s->errors <= errors && clock_ms() < s->worth_until_ms;
 
 	if (!s->over && (accepted || !progress))
 		session_progress(s, accepted);
