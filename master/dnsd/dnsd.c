@@ -35,6 +35,9 @@ enum {
 		4096, /* answers kept; a newer one takes the place of another with the same hash */
 	QUESTIONS_MAX = 20000, /* under way for each wire */
 	HOSTS_AT_ONCE = 8,     /* of one route */
+	/* While there are no more, the hosts of a route that was answered in time without them are
+	 * looked up all the same, for the next who asks. */
+	LEFT_MAX = 256,
 	/* Nobody waits for so long; a worker that was taken over shall not keep its place. */
 	LOOKUP_TIMEOUT_MS = 600000
 };
@@ -283,13 +286,14 @@ static void time_is_over(struct timer *timer)
 {
 	struct request *r = loop_owner(timer, struct request, in_time);
 
-	/* The hosts of a route are looked up all the same, for the next who asks. */
-	if (r->route) {
+	bool kept = r->route && sharing_count(&r->service->sharing) <= LEFT_MAX;
+
+	if (r->route)
 		answer_with_route(r);
-	} else {
+	else
 		answer_later(r);
+	if (!kept)
 		want_no_more(r);
-	}
 }
 
 /* ---- lookups ---- */
