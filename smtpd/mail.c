@@ -2,6 +2,7 @@
 /* MAIL and RCPT: who sends, to whom, and whether resolved lets them. */
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/program.h"
 #include "lib/mail/esmtp.h"
@@ -79,7 +80,6 @@ static bool sender_may_send(struct session *s, const char *sender)
 	/* Most houses refuse nobody by sender: the answer about the client said so. */
 	if (!s->account[0] && s->client_verdict.any_sender)
 		return true;
-	session_busy(s);
 	session_question(s, &q);
 	string_put(q.sender, sizeof q.sender, view_of(sender));
 	resolve_ask(&s->worker->resolved, RESOLVE_SENDER, &q, &answer);
@@ -113,10 +113,7 @@ static void begin_transaction(struct session *s, const char *sender, const struc
 	string_put(t->envelope.account, sizeof t->envelope.account, view_of(s->account));
 	string_put(t->envelope.helo, sizeof t->envelope.helo, view_of(s->helo));
 	s->transaction = t;
-	t->earned = !s->spent;
-	if (t->earned)
-		session_credit(s);
-	s->spent = true;
+	credit_mail(&s->credit, clock_ms(), session_quiet_ms(s));
 }
 
 void command_mail(struct session *s, struct view argument)
@@ -210,7 +207,6 @@ static bool recipient_accepted(struct session *s, const char *address,
 	bool later;
 	struct resolve_question q;
 
-	session_busy(s);
 	session_question(s, &q);
 	string_put(q.sender, sizeof q.sender, view_of(s->transaction->envelope.sender));
 	string_put(q.recipient, sizeof q.recipient, view_of(address));
@@ -264,8 +260,7 @@ void command_rcpt(struct session *s, struct view argument)
 	else if (!add_recipient(t, &to, &answer))
 		reply(s, 452, "4.5.3", "too many recipients");
 	else {
-		if (t->earned)
-			session_credit_recipient(s);
+		credit_recipient(&s->credit, clock_ms(), session_quiet_ms(s));
 		reply(s, 250, "2.1.5", "recipient accepted");
 	}
 }

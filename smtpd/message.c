@@ -330,8 +330,7 @@ static void finish(struct arrival *a, enum data_result end)
 		} else {
 			s->messages++;
 			s->errors = s->idle_commands = 0;
-			s->spent = false;
-			session_credit(s);
+			credit_message(&s->credit, clock_ms(), session_quiet_ms(s));
 			log_accepted(a);
 			reply(s, 250, "2.0.0", "queued as %s", a->writer->id);
 		}
@@ -354,6 +353,9 @@ void command_data(struct session *s, struct view argument)
 	a.data.lf_ends_lines =
 		s->connection.service == CONNECTION_SUBMISSION && s->account[0] != '\0';
 	begin_message(&a);
+	/* porter knows it before the text can be here whole, and taken: a client that is told to go
+	 * then sends it again. */
+	session_progress(s, true);
 	reply(s, 354, NULL, "end data with <CR><LF>.<CR><LF>");
 	finish(&a, receive(&a));
 	fixup_free(&a.header);

@@ -37,8 +37,11 @@ static void delay_errors(struct session *s)
 
 	if (s->errors <= ERRORS_FREE)
 		return;
+	if (delay_ms > ERROR_DELAY_MAX_MS)
+		delay_ms = ERROR_DELAY_MAX_MS;
 	stream_flush(&s->client);
-	poll(&gone, 1, delay_ms < ERROR_DELAY_MAX_MS ? delay_ms : ERROR_DELAY_MAX_MS);
+	poll(&gone, 1, delay_ms);
+	credit_wait(&s->credit, delay_ms);
 }
 
 const char *or_dash(const char *word)
@@ -114,38 +117,22 @@ static void client_is_quiet(void *session)
 	session_progress(session, false);
 }
 
-static int quiet_ms(const struct session *s)
+int64_t session_quiet_ms(const struct session *s)
 {
-	return (int)s->settings->smtpd_timeout_ms / QUIET_PART;
-}
-
-void session_credit(struct session *s)
-{
-	s->worth_until_ms = clock_ms() + quiet_ms(s);
-}
-
-void session_credit_recipient(struct session *s)
-{
-	int64_t now_ms = clock_ms(), most_ms = now_ms + quiet_ms(s);
-
-	if (now_ms >= s->worth_until_ms)
-		return;
-	s->worth_until_ms += RECIPIENT_WORTH_MS;
-	if (s->worth_until_ms > most_ms)
-		s->worth_until_ms = most_ms;
+	return s->settings->smtpd_timeout_ms / QUIET_PART;
 }
 
 /* Whoever goes on talking may get nowhere all the same. */
 static void look_for_progress(struct session *s)
 {
-	if (s->progress && clock_ms() - s->progress_ms >= quiet_ms(s))
+	if (s->progress && clock_ms() - s->progress_ms >= session_quiet_ms(s))
 		session_progress(s, false);
 }
 
 void session_open(struct session *s, int fd)
 {
-	stream_open(&s->client, fd, quiet_ms(s));
-	stream_set_quiet(&s->client, (int)s->settings->smtpd_timeout_ms, quiet_ms(s),
+	stream_open(&s->client, fd, (int)session_quiet_ms(s));
+	stream_set_quiet(&s->client, (int)s->settings->smtpd_timeout_ms, (int)session_quiet_ms(s),
 	                 client_is_quiet, s);
 	worker_session(fd);
 }
@@ -243,7 +230,8 @@ enum command_flag {
 	LAST_IN_PIPELINE = 1, /* RFC 2920 section 3.1, RFC 3207 section 4.2, RFC 4954: nothing may
 	                         be sent behind it */
 	SECRET = 2,           /* its argument is not logged */
-	BUSY = 4,             /* does not count as idle; is progress where it is not refused */
+	BUSY = 4,             /* does not count as idle; is progress where it is not refused, while
+	                         that counts (credit.h) */
 	LONG = 8              /* AUTH_LINE_MAX */
 };
 
@@ -351,7 +339,8 @@ static void dispatch(struct session *s, struct view line)
 
 	if (may_run(s, c, line, argument))
 		c->run(s, argument);
-	bool accepted = (c->flags & BUSY) && s->errors <= errors && clock_ms() < s->worth_until_ms;
+	bool accepted =
+		(c->flags & BUSY) && s->errors <= errors && credit_lasts(&s->credit, clock_ms());
 
 	if (!s->over && (accepted || !progress))
 		session_progress(s, accepted);

@@ -14,6 +14,7 @@
 #include "lib/wire/auth.h"
 #include "lib/wire/connection.h"
 #include "lib/wire/resolve.h"
+#include "smtpd/credit.h"
 
 enum {
 	COMMAND_LINE_MAX = 2048, /* RFC 5321 section 4.5.3.1.4 and what extensions add: 512 + 26 +
@@ -29,9 +30,7 @@ enum {
 	IDLE_COMMANDS_MAX = 100, /* NOOP, RSET, VRFY, EHLO ... without a message between them */
 	TRANSACTION_BYTES_MAX = 64 << 20, /* of recipients and their parameters */
 	MESSAGE_TIME_MAX_MS = 3600000,    /* for one DATA, whatever drips in */
-	QUIET_PART = 30, /* whoever gets nowhere for this part of smtpd.timeout makes no progress */
-	RECIPIENT_WORTH_MS = 500 /* what is accepted before a text is none for longer than this part
-	                            and so long for each recipient */
+	QUIET_PART = 30 /* whoever gets nowhere for this part of smtpd.timeout makes no progress */
 };
 
 /* What the worker keeps from session to session. */
@@ -69,7 +68,6 @@ struct transaction {
 	uint64_t announced_bytes;
 	struct recipient *first, **tail;
 	unsigned recipients, refused, loops;
-	bool earned; /* it is the first since a message was accepted */
 	/* No recipient takes a larger message; 0 without recipients or a limit. */
 	uint64_t size_max_bytes;
 };
@@ -82,11 +80,10 @@ struct session {
 	int hub;                         /* the worker's line to porter */
 	char name[NET_ADDRESS_TEXT_MAX]; /* the client's address, for the log */
 	bool over;
-	bool progress, busy;    /* as porter was told last */
-	int64_t progress_ms;    /* when any was made last */
-	int64_t spoke_ms;       /* without it: as porter was told last */
-	int64_t worth_until_ms; /* accepted commands are progress until then */
-	bool spent;             /* what the last accepted message has earned, by a MAIL */
+	bool progress, busy; /* as porter was told last */
+	int64_t progress_ms; /* when any was made last */
+	int64_t spoke_ms;    /* without it: as porter was told last */
+	struct credit credit;
 
 	/* What STARTTLS makes us forget. */
 	char helo[HELO_MAX + 1]; /* "": not yet */
@@ -114,11 +111,7 @@ void session_open(struct session *s, int fd);
  * when the client has been quiet for a while, or has said nothing that gets it on (NOOP, RSET,
  * VRFY, EHLO, what is refused, one MAIL after the other). */
 void session_progress(struct session *s, bool progress);
-/* A message was accepted, or its first MAIL since then: what is accepted for a while now is
- * progress. */
-void session_credit(struct session *s);
-/* A recipient of that MAIL's: for a little longer. */
-void session_credit_recipient(struct session *s);
+int64_t session_quiet_ms(const struct session *s);
 /* Without progress: the client waits for what it has asked for, until session_progress. */
 void session_busy(struct session *s);
 enum session_state session_state(const struct session *s);

@@ -247,7 +247,7 @@ static void make_room(struct stream *s, size_t max)
 
 enum stream_result stream_line(struct stream *s, size_t max, struct view *line)
 {
-	int64_t until_ms = 0;
+	int64_t begun_ms = 0;
 	size_t scanned = 0;
 	bool too_long = false, bare;
 
@@ -267,12 +267,16 @@ enum stream_result stream_line(struct stream *s, size_t max, struct view *line)
 		scanned = s->in_end - s->in_start;
 		if (scanned > max + 1)
 			drop_middle(s, &scanned, &too_long);
-		if (until_ms == 0)
-			until_ms = clock_ms() + s->timeout_ms;
-		else if (clock_ms() >= until_ms)
+		int64_t now_ms = clock_ms();
+
+		if (begun_ms == 0)
+			begun_ms = now_ms;
+		else if (now_ms - begun_ms >= s->timeout_ms)
 			return STREAM_TIMEOUT;
+		else if (s->quiet && now_ms - begun_ms >= s->kernel_timeout_ms)
+			s->quiet(s->quiet_context);
 		make_room(s, max);
-		enum stream_result result = fill(s, until_ms);
+		enum stream_result result = fill(s, begun_ms + s->timeout_ms);
 
 		if (result != STREAM_OK)
 			return result;

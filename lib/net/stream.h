@@ -66,8 +66,9 @@ struct stream {
 void stream_open(struct stream *s, int fd, int timeout_ms);
 void stream_close(struct stream *s);
 void stream_set_timeout(struct stream *s, int timeout_ms);
-/* The same; a read that waits for longer than quiet_ms says so once, to quiet. A stream opened with
- * quiet_ms as its timeout makes no call for it. */
+/* The same; a read that waits for longer than quiet_ms says so once, to quiet, and a line that has
+ * come in drops for longer does so with each. A stream opened with quiet_ms as its timeout makes no
+ * call for it. */
 void stream_set_quiet(struct stream *s, int timeout_ms, int quiet_ms, void (*quiet)(void *context),
                       void *context);
 /* Bytes that were read from the descriptor before it came here. */

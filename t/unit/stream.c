@@ -304,10 +304,9 @@ static void check_quiet(void)
 	close_pair(&s);
 }
 
-static void check_drip(void)
+/* A byte now and then, and the end of the line. */
+static pid_t drip(void)
 {
-	struct stream s = open_pair(SHORT_MS);
-	struct view line;
 	pid_t child = fork();
 
 	if (child == 0) {
@@ -315,11 +314,34 @@ static void check_drip(void)
 			send(peer, "x", 1, MSG_NOSIGNAL);
 			poll(NULL, 0, 5);
 		}
+		send(peer, "\r\n", 2, MSG_NOSIGNAL);
 		_exit(0);
 	}
+	return child;
+}
+
+static void count(void *times)
+{
+	++*(unsigned *)times;
+}
+
+static void check_drip(void)
+{
+	struct stream s = open_pair(SHORT_MS);
+	struct view line;
+	unsigned told = 0;
+	pid_t child = drip();
+
 	ok(stream_line(&s, 1000, &line) == STREAM_TIMEOUT,
 	   "a drip of bytes does not hold a line open");
 	kill(child, SIGTERM);
+	waitpid(child, NULL, 0);
+	close_pair(&s);
+	s = open_pair(SHORT_MS);
+	stream_set_quiet(&s, 60000, SHORT_MS, count, &told);
+	child = drip();
+	ok(stream_line(&s, 1000, &line) == STREAM_OK && told > 0,
+	   "nor hide that its client is slow");
 	waitpid(child, NULL, 0);
 	close_pair(&s);
 }
