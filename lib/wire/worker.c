@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -712,25 +711,15 @@ static void open_wires(struct parent *p)
  * the parent sends. */
 static unsigned take_descriptors(unsigned workers_max, unsigned in_flight)
 {
-	struct rlimit have;
-	rlim_t wanted = (rlim_t)workers_max + DESCRIPTORS_OWN;
+	unsigned long wanted = (unsigned long)workers_max + DESCRIPTORS_OWN,
+		      have = program_raise_descriptors(wanted + in_flight);
 
-	if (getrlimit(RLIMIT_NOFILE, &have) < 0)
-		log_fatal("getrlimit: %m");
-	if (have.rlim_cur < wanted + in_flight) {
-		have.rlim_cur =
-			have.rlim_max < wanted + in_flight ? have.rlim_max : wanted + in_flight;
-		if (setrlimit(RLIMIT_NOFILE, &have) < 0)
-			log_fatal("setrlimit: %m");
-	}
-	if (have.rlim_cur >= wanted)
+	if (have >= wanted)
 		return workers_max;
-	unsigned left = have.rlim_cur > 2 * DESCRIPTORS_OWN
-	                        ? (unsigned)have.rlim_cur - DESCRIPTORS_OWN
-	                        : (unsigned)have.rlim_cur / 2;
+	unsigned left = (unsigned)(have > 2 * DESCRIPTORS_OWN ? have - DESCRIPTORS_OWN : have / 2);
 
 	log_warn("event=limit workers_max=%u reason=\"the system allows %lu descriptors\"", left,
-	         (unsigned long)have.rlim_cur);
+	         have);
 	return left;
 }
 
