@@ -19,7 +19,7 @@
 #include "lib/wire/spool.h"
 
 enum {
-	QUEUE_HEADER_BYTES = 256,
+	QUEUE_HEADER_BYTES = SPOOL_HEADER_BYTES,
 	QUEUE_STATE_OFFSET = 41, /* of the one byte that says open, committed, live */
 	QUEUE_SECRET_BYTES = 32,
 	QUEUE_SEAL_BYTES = 32,

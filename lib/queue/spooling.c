@@ -7,6 +7,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
@@ -27,6 +28,7 @@ static void forget_file(struct spool_writer *w)
 	if (w->fd >= 0)
 		close(w->fd);
 	w->fd = -1;
+	w->waits = false;
 	text_clear(&w->buffer);
 	text_clear(&w->lines);
 	wire_begin(&w->recipients, SPOOL_RECIPIENT);
@@ -37,6 +39,7 @@ static void hang_up(struct spool_writer *w)
 	if (w->queued >= 0)
 		close(w->queued);
 	w->queued = -1;
+	w->next_id[0] = '\0';
 }
 
 /* The line is lost or out of step: queued removes the file when it sees the end of the line. */
@@ -44,7 +47,7 @@ static int line_lost(struct spool_writer *w, enum wire_result r, struct spool_re
 {
 	const char *reason = wire_reason(r);
 
-	if (w->fd >= 0)
+	if (w->fd >= 0 || w->waits)
 		log_warn("id=%s event=spool-lost reason=\"%s\"", w->id, log_text(view_of(reason)));
 	else
 		log_warn("event=spool-lost reason=\"%s\"", log_text(view_of(reason)));
@@ -75,7 +78,8 @@ static bool is_ended(const struct spool_writer *w, struct wire_in *in,
 {
 	char id[SPOOL_ID_MAX];
 
-	return spool_ended_get(in, id, refusal) && w->fd >= 0 && strcmp(id, w->id) == 0;
+	return spool_ended_get(in, id, refusal) && (w->fd >= 0 || w->waits) &&
+	       strcmp(id, w->id) == 0;
 }
 
 /* Sends `out` and takes the answer. *ended: that is that the message was ended, with the refusal.
@@ -112,7 +116,7 @@ static int refused(struct spool_writer *w, struct wire_in *in, bool ended,
 static void writer_prepare(struct spool_writer *w)
 {
 	if (w->buffer.max == 0)
-		text_init(&w->buffer, SPOOL_BUFFER_BYTES);
+		text_init(&w->buffer, SPOOL_HEADER_BYTES + SPOOL_BUFFER_BYTES);
 	if (w->lines.max == 0)
 		text_init(&w->lines, SPOOL_LINES_BYTES);
 	if (w->hash == NULL)
@@ -124,19 +128,41 @@ static void writer_prepare(struct spool_writer *w)
 	w->written = w->unheard = 0;
 }
 
-int spool_begin(struct spool_writer *w, const struct spool_open *open,
-                struct spool_refusal *refusal)
+static void take_next(struct spool_writer *w, const char *next)
+{
+	string_put(w->next_id, sizeof w->next_id, view_of(next));
+	w->next_id_ms = clock_ms();
+}
+
+/* May the message wait for its file until all of it is there? */
+static bool may_wait(const struct spool_writer *w)
+{
+	return w->queued >= 0 && w->next_id[0] && w->open.announced_bytes < SPOOL_BUFFER_BYTES &&
+	       clock_ms() - w->next_id_ms <= SPOOL_ID_FRESH_MS;
+}
+
+static int wait(struct spool_writer *w)
+{
+	static const char no_header[SPOOL_HEADER_BYTES];
+
+	w->waits = true;
+	memcpy(w->id, w->next_id, sizeof w->id);
+	memcpy(w->open.id, w->next_id, sizeof w->open.id);
+	w->next_id[0] = '\0';
+	text_add(&w->buffer, (struct view){ no_header, sizeof no_header });
+	return 0;
+}
+
+static int open_file(struct spool_writer *w, struct spool_refusal *refusal)
 {
 	struct wire_out out = { 0 };
 	struct spool_file file;
 	struct wire_in in;
 	bool ended;
+	/* An id is of one queued alone. */
+	bool fresh = w->queued < 0 || w->open.id[0];
 
-	spool_abandon(w);
-	writer_prepare(w);
-	bool fresh = w->queued < 0;
-
-	spool_open_put(&out, open);
+	spool_open_put(&out, &w->open);
 	dial_up(w);
 	enum wire_result r = ask(w, &out, &in, &ended, refusal);
 
@@ -157,9 +183,29 @@ int spool_begin(struct spool_writer *w, const struct spool_open *open,
 		return line_lost(w, WIRE_OK, refusal);
 	}
 	memcpy(w->id, file.id, sizeof w->id);
+	take_next(w, file.next);
 	w->offset = file.offset;
 	w->fd = file.fd;
+	w->waits = false;
 	return 0;
+}
+
+int spool_begin(struct spool_writer *w, const struct spool_open *open,
+                struct spool_refusal *refusal)
+{
+	spool_abandon(w);
+	writer_prepare(w);
+	w->open = *open;
+	w->open.id[0] = '\0';
+	return may_wait(w) ? wait(w) : open_file(w, refusal);
+}
+
+static bool has_begun(const struct spool_writer *w, struct spool_refusal *refusal)
+{
+	if (w->fd >= 0 || w->waits)
+		return true;
+	refuse(refusal, "4.3.0", "the message has no file");
+	return false;
 }
 
 /* Now and then, and not before what is small has been written whole. */
@@ -183,6 +229,19 @@ static int listen_to_queued(struct spool_writer *w, struct spool_refusal *refusa
 	}
 }
 
+static int write_failed(struct spool_writer *w, const char *event, struct spool_refusal *refusal)
+{
+	bool full = errno == ENOSPC || errno == EDQUOT;
+
+	if (errno == EFBIG)
+		limit_reached(LIMIT_FILE);
+	log_warn("id=%s event=%s reason=\"%m\"", w->id, event);
+	spool_abandon(w);
+	return refuse(refusal, full ? "4.3.1" : "4.3.0",
+	              full ? "the queue's disk is full, try again later"
+	                   : "cannot write the message, try again later");
+}
+
 /* All of it, or the disk is full or broken. */
 static int write_all(struct spool_writer *w, struct view v, struct spool_refusal *refusal)
 {
@@ -193,19 +252,22 @@ static int write_all(struct spool_writer *w, struct view v, struct spool_refusal
 		w->unheard += v.len;
 		return 0;
 	}
-	bool full = errno == ENOSPC || errno == EDQUOT;
+	return write_failed(w, "spool-write-failed", refusal);
+}
 
-	if (errno == EFBIG)
-		limit_reached(LIMIT_FILE);
-	log_warn("id=%s event=spool-write-failed reason=\"%m\"", w->id);
-	spool_abandon(w);
-	return refuse(refusal, full ? "4.3.1" : "4.3.0",
-	              full ? "the queue's disk is full, try again later"
-	                   : "cannot write the message, try again later");
+/* The file of one that can wait no longer. */
+static int end_waiting(struct spool_writer *w, struct spool_refusal *refusal)
+{
+	if (!w->waits)
+		return 0;
+	text_drop_front(&w->buffer, SPOOL_HEADER_BYTES);
+	return open_file(w, refusal);
 }
 
 static int flush(struct spool_writer *w, struct spool_refusal *refusal)
 {
+	if (end_waiting(w, refusal) != 0)
+		return -1;
 	int result = write_all(w, text_view(&w->buffer), refusal);
 
 	text_clear(&w->buffer);
@@ -214,8 +276,8 @@ static int flush(struct spool_writer *w, struct spool_refusal *refusal)
 
 int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal *refusal)
 {
-	if (w->fd < 0)
-		return refuse(refusal, "4.3.0", "the message has no file");
+	if (!has_begun(w, refusal))
+		return -1;
 	checksum_add(w->hash, bytes);
 	w->written += bytes.len;
 	if (!text_has_room(&w->buffer, bytes.len) && flush(w, refusal) != 0)
@@ -229,13 +291,15 @@ int spool_write(struct spool_writer *w, struct view bytes, struct spool_refusal 
 int spool_add_recipient(struct spool_writer *w, const struct envelope_recipient *r,
                         struct spool_refusal *refusal)
 {
-	if (w->fd < 0)
-		return refuse(refusal, "4.3.0", "the message has no file");
+	if (!has_begun(w, refusal))
+		return -1;
 	if (!w->lines.full)
 		queue_recipient_encode(&w->lines, r);
 	envelope_recipient_put(&w->recipients, r);
 	if (w->recipients.bytes.len < SPOOL_PACKET_BYTES)
 		return 0;
+	if (end_waiting(w, refusal) != 0)
+		return -1;
 	enum wire_result sent = wire_send(w->queued, &w->recipients);
 
 	wire_begin(&w->recipients, SPOOL_RECIPIENT);
@@ -257,17 +321,17 @@ static int step(struct spool_writer *w, const struct wire_out *out, enum spool_t
 	return 0;
 }
 
-/* The envelope with the last of the text, as queued would write it behind that: then it need not.
- * Where it is long, queued does. */
-static int write_end(struct spool_writer *w, const struct envelope *e,
-                     struct spool_refusal *refusal)
+/* The envelope behind the last of the text, as queued would write it there: then it need not.
+ * false: it is too long, and queued does. */
+static bool add_envelope(struct spool_writer *w, const struct envelope *e)
 {
 	size_t before = w->buffer.len;
 
 	queue_envelope_encode(&w->buffer, e);
-	if (w->lines.full || w->buffer.full || !text_add(&w->buffer, text_view(&w->lines)))
-		text_cut_back(&w->buffer, before);
-	return flush(w, refusal);
+	if (!w->lines.full && !w->buffer.full && text_add(&w->buffer, text_view(&w->lines)))
+		return true;
+	text_cut_back(&w->buffer, before);
+	return false;
 }
 
 /*
@@ -277,36 +341,76 @@ static int write_end(struct spool_writer *w, const struct envelope *e,
  * the sync a whole one. After the sync every start takes it, and a queued that runs hears that it
  * is to be taken, or the sending fails (spool.h): no answer is waited for.
  */
-static int finish_steps(struct spool_writer *w, const struct envelope *e, struct wire_out *out,
-                        struct spool_refusal *refusal)
+static int sync_and_say(struct spool_writer *w, struct wire_out *out, struct spool_refusal *refusal)
 {
-	struct spool_message m = { .bytes = w->written };
-
-	if (write_end(w, e, refusal) != 0)
-		return -1;
-	checksum_end(w->hash, m.checksum);
-	spool_commit_put(out, e, &m);
-	text_add(&out->bytes, view_skip(text_view(&w->recipients.bytes), 1));
-	if (step(w, out, SPOOL_COMMITTED, refusal) != 0)
-		return -1;
-	if (fsync(w->fd) < 0) {
-		log_warn("id=%s event=spool-sync-failed reason=\"%m\"", w->id);
-		spool_abandon(w);
-		return refuse(refusal, "4.3.0", "cannot write the message, try again later");
-	}
+	if (fsync(w->fd) < 0)
+		return write_failed(w, "spool-sync-failed", refusal);
 	wire_begin(out, SPOOL_LIVE);
 	enum wire_result sent = wire_send(w->queued, out);
 
 	return sent == WIRE_OK ? 0 : line_lost(w, sent, refusal);
 }
 
+static void add_recipients(const struct spool_writer *w, struct wire_out *out)
+{
+	text_add(&out->bytes, view_skip(text_view(&w->recipients.bytes), 1));
+}
+
+static int finish_steps(struct spool_writer *w, const struct envelope *e,
+                        const struct spool_message *m, struct wire_out *out,
+                        struct spool_refusal *refusal)
+{
+	if (flush(w, refusal) != 0)
+		return -1;
+	spool_commit_put(out, e, m);
+	add_recipients(w, out);
+	if (step(w, out, SPOOL_COMMITTED, refusal) != 0)
+		return -1;
+	return sync_and_say(w, out, refusal);
+}
+
+/* The same of one that has waited: the file is empty until all that belongs into it is written. */
+static int finish_whole(struct spool_writer *w, const struct envelope *e,
+                        const struct spool_message *m, struct wire_out *out,
+                        struct spool_refusal *refusal)
+{
+	struct spool_sealed sealed;
+	struct wire_in in;
+	bool ended;
+
+	spool_whole_put(out, &w->open, e, m);
+	add_recipients(w, out);
+	enum wire_result r = ask(w, out, &in, &ended, refusal);
+
+	if (r != WIRE_OK)
+		return line_lost(w, r, refusal);
+	if (in.type != SPOOL_SEALED)
+		return refused(w, &in, ended, refusal);
+	if (!spool_sealed_get(&in, &sealed)) {
+		wire_in_close(&in);
+		return line_lost(w, WIRE_OK, refusal);
+	}
+	w->fd = sealed.fd;
+	w->waits = false;
+	take_next(w, sealed.next);
+	memcpy(w->buffer.raw, sealed.header, sizeof sealed.header);
+	if (pwrite_whole(w->fd, w->buffer.raw, w->buffer.len, 0) < 0)
+		return write_failed(w, "spool-write-failed", refusal);
+	return sync_and_say(w, out, refusal);
+}
+
 int spool_finish(struct spool_writer *w, const struct envelope *e, struct spool_refusal *refusal)
 {
 	struct wire_out out = { 0 };
 
-	if (w->fd < 0)
-		return refuse(refusal, "4.3.0", "the message has no file");
-	int result = finish_steps(w, e, &out, refusal);
+	if (!has_begun(w, refusal))
+		return -1;
+	struct spool_message m = { .bytes = w->written };
+
+	checksum_end(w->hash, m.checksum);
+	bool whole = add_envelope(w, e) && w->waits;
+	int result = whole ? finish_whole(w, e, &m, &out, refusal)
+	                   : finish_steps(w, e, &m, &out, refusal);
 
 	wire_out_free(&out);
 	forget_file(w);
@@ -317,8 +421,10 @@ void spool_abandon(struct spool_writer *w)
 {
 	struct wire_out out = { 0 };
 
-	if (w->fd < 0)
+	if (w->fd < 0) {
+		forget_file(w); /* queued knows nothing of one that waits */
 		return;
+	}
 	wire_begin(&out, SPOOL_ABANDON);
 	if (w->queued >= 0 && wire_send(w->queued, &out) != WIRE_OK)
 		hang_up(w);

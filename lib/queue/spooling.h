@@ -12,20 +12,26 @@
 struct checksum;
 
 enum {
-	SPOOL_BUFFER_BYTES = 32768, /* what a writer collects before it writes */
-	SPOOL_LINES_BYTES = 16384,  /* of recipients that it writes itself */
-	SPOOL_LISTEN_BYTES = 262144 /* and writes before it hears whether it may go on */
+	SPOOL_BUFFER_BYTES = SPOOL_WHOLE_MAX_BYTES, /* what a writer collects before it writes */
+	SPOOL_LINES_BYTES = 16384,                  /* of recipients that it writes itself */
+	SPOOL_LISTEN_BYTES = 262144, /* and writes before it hears whether it may go on */
+	SPOOL_ID_FRESH_MS = 1000     /* how old the id of the next message may be: ids are in the
+	                                order of arrival */
 };
 
 /* Begins as { .queued = -1, .fd = -1 }; one serves any number of messages, one after another. */
 struct spool_writer {
 	int queued; /* the line; -1: dialled at need over the wire "queued.spool" */
 	int fd;     /* the file being written, -1 none */
-	char id[SPOOL_ID_MAX];
-	uint64_t offset;            /* in the file: where the next bytes go */
-	uint64_t written;           /* message bytes so far, those in the buffer too */
-	uint64_t unheard;           /* bytes in the file since queued was last listened to */
-	struct text buffer;         /* unwritten bytes; flushed in large writes */
+	bool waits; /* a message has begun that has no file yet: all of it is in the buffer */
+	struct spool_open open;
+	char id[SPOOL_ID_MAX], next_id[SPOOL_ID_MAX]; /* next: empty: none is known */
+	int64_t next_id_ms;                           /* when it was named */
+	uint64_t offset;                              /* in the file: where the next bytes go */
+	uint64_t written;   /* message bytes so far, those in the buffer too */
+	uint64_t unheard;   /* bytes in the file since queued was last listened to */
+	struct text buffer; /* place for the header while it waits; unwritten bytes, flushed in
+	                       large writes */
 	struct wire_out recipients; /* not yet sent */
 	struct text lines;          /* all recipients, as the file has them; full: too many */
 	struct checksum *hash;      /* running */

@@ -5,19 +5,31 @@
 
 #include "lib/wire/address.h"
 
-void spool_open_put(struct wire_out *out, const struct spool_open *o)
+static void put_open(struct wire_out *out, const struct spool_open *o)
 {
-	wire_begin(out, SPOOL_OPEN);
 	wire_put_u64(out, o->announced_bytes);
 	wire_put_address(out, &o->client);
 	wire_put_u32(out, o->uid);
+	wire_put_string(out, o->id);
 }
 
-bool spool_open_get(struct wire_in *in, struct spool_open *o)
+static void get_open(struct wire_in *in, struct spool_open *o)
 {
 	o->announced_bytes = wire_get_u64(in);
 	wire_get_address(in, &o->client);
 	o->uid = wire_get_u32(in);
+	wire_get_string(in, o->id, sizeof o->id);
+}
+
+void spool_open_put(struct wire_out *out, const struct spool_open *o)
+{
+	wire_begin(out, SPOOL_OPEN);
+	put_open(out, o);
+}
+
+bool spool_open_get(struct wire_in *in, struct spool_open *o)
+{
+	get_open(in, o);
 	return wire_end(in);
 }
 
@@ -25,6 +37,7 @@ void spool_file_put(struct wire_out *out, const struct spool_file *f)
 {
 	wire_begin(out, SPOOL_FILE);
 	wire_put_string(out, f->id);
+	wire_put_string(out, f->next);
 	wire_put_u64(out, f->offset);
 	wire_put_fd(out, f->fd);
 }
@@ -32,17 +45,59 @@ void spool_file_put(struct wire_out *out, const struct spool_file *f)
 bool spool_file_get(struct wire_in *in, struct spool_file *f)
 {
 	wire_get_string(in, f->id, sizeof f->id);
+	wire_get_string(in, f->next, sizeof f->next);
 	f->offset = wire_get_u64(in);
 	f->fd = wire_get_last_fd(in);
 	return f->fd >= 0;
 }
 
-void spool_commit_put(struct wire_out *out, const struct envelope *e, const struct spool_message *m)
+void spool_sealed_put(struct wire_out *out, const struct spool_sealed *s)
 {
-	wire_begin(out, SPOOL_COMMIT);
+	wire_begin(out, SPOOL_SEALED);
+	wire_put_string(out, s->next);
+	wire_put_view(out, (struct view){ s->header, sizeof s->header });
+	wire_put_fd(out, s->fd);
+}
+
+bool spool_sealed_get(struct wire_in *in, struct spool_sealed *s)
+{
+	wire_get_string(in, s->next, sizeof s->next);
+	struct view header = wire_get_view(in, sizeof s->header);
+
+	in->bad = in->bad || header.len != sizeof s->header;
+	if (!in->bad)
+		memcpy(s->header, header.data, sizeof s->header);
+	s->fd = wire_get_last_fd(in);
+	return s->fd >= 0;
+}
+
+static void put_written(struct wire_out *out, const struct envelope *e,
+                        const struct spool_message *m)
+{
 	envelope_put(out, e, ENVELOPE_STAYS);
 	wire_put_u64(out, m->bytes);
 	wire_put_view(out, (struct view){ (const char *)m->checksum, sizeof m->checksum });
+}
+
+void spool_commit_put(struct wire_out *out, const struct envelope *e, const struct spool_message *m)
+{
+	wire_begin(out, SPOOL_COMMIT);
+	put_written(out, e, m);
+}
+
+void spool_whole_put(struct wire_out *out, const struct spool_open *o, const struct envelope *e,
+                     const struct spool_message *m)
+{
+	wire_begin(out, SPOOL_WHOLE);
+	put_open(out, o);
+	put_written(out, e, m);
+}
+
+bool spool_whole_get(struct wire_in *in, struct spool_open *o, struct envelope *e,
+                     struct spool_message *m)
+{
+	get_open(in, o);
+	return spool_commit_get(in, e, m);
 }
 
 bool spool_commit_get(struct wire_in *in, struct envelope *e, struct spool_message *m)

@@ -20,6 +20,16 @@
  * instead of any answer (others need the room): what the writer has said meanwhile of that message
  * is not answered. It may be read late, in another message, which it does not name and does not
  * end.
+ *
+ * With the file queued names the id of the next message on this line. Whoever has all of that one
+ * in memory needs no file before:
+ *
+ *     SPOOL_WHOLE      -> SPOOL_SEALED (a descriptor of an empty file, and its header)
+ *     ... the writer writes header, message and envelope, and calls fsync ...
+ *     SPOOL_LIVE
+ *
+ * From SPOOL_SEALED on it is as after SPOOL_COMMITTED. One that becomes longer is begun by
+ * SPOOL_OPEN with that id.
  */
 #ifndef LIB_WIRE_SPOOL_H
 #define LIB_WIRE_SPOOL_H
@@ -36,7 +46,9 @@ enum spool_type {
 	SPOOL_LIVE,
 	SPOOL_ABANDON,
 	SPOOL_REFUSED, /* bool permanent, string status, string text */
-	SPOOL_ENDED    /* string id, then as SPOOL_REFUSED */
+	SPOOL_ENDED,   /* string id, then as SPOOL_REFUSED */
+	SPOOL_WHOLE,   /* struct spool_open, then as SPOOL_COMMIT with all recipients */
+	SPOOL_SEALED   /* struct spool_sealed */
 };
 
 enum {
@@ -44,7 +56,9 @@ enum {
 	SPOOL_ANSWER_TIMEOUT_MS = 60000,
 	SPOOL_CHECKSUM_BYTES = 32, /* BLAKE2b (crypto_generichash) over the message bytes */
 	SPOOL_RECIPIENTS_MAX = 50000,
-	SPOOL_PACKET_BYTES = 16384 /* recipients are collected up to this */
+	SPOOL_HEADER_BYTES = 256,      /* of the file */
+	SPOOL_WHOLE_MAX_BYTES = 32768, /* of a message that is sealed whole */
+	SPOOL_PACKET_BYTES = 16384     /* recipients are collected up to this */
 };
 
 struct spool_open {
@@ -52,12 +66,20 @@ struct spool_open {
 	/* Whose message it is, where room is shared out: the client, and without one the uid. */
 	struct net_address client;
 	uint32_t uid;
+	char id[SPOOL_ID_MAX]; /* the next that queued has named; empty: it is to choose one */
 };
 
 /* The answer to SPOOL_OPEN: where the message goes. */
 struct spool_file {
-	char id[SPOOL_ID_MAX];
-	uint64_t offset; /* of the message in the file */
+	char id[SPOOL_ID_MAX], next[SPOOL_ID_MAX]; /* of this message; of the next one */
+	uint64_t offset;                           /* of the message in the file */
+	int fd;
+};
+
+/* The answer to SPOOL_WHOLE. */
+struct spool_sealed {
+	char next[SPOOL_ID_MAX];
+	char header[SPOOL_HEADER_BYTES];
 	int fd;
 };
 
@@ -65,6 +87,9 @@ void spool_open_put(struct wire_out *out, const struct spool_open *o);
 bool spool_open_get(struct wire_in *in, struct spool_open *o);
 void spool_file_put(struct wire_out *out, const struct spool_file *f);
 bool spool_file_get(struct wire_in *in, struct spool_file *f); /* refused: takes no descriptor */
+
+void spool_sealed_put(struct wire_out *out, const struct spool_sealed *s);
+bool spool_sealed_get(struct wire_in *in, struct spool_sealed *s); /* refused: as above */
 
 /* What the writer knows of the bytes it wrote. */
 struct spool_message {
@@ -76,6 +101,12 @@ struct spool_message {
 void spool_commit_put(struct wire_out *out, const struct envelope *e,
                       const struct spool_message *m);
 bool spool_commit_get(struct wire_in *in, struct envelope *e, struct spool_message *m);
+
+/* SPOOL_WHOLE, likewise. */
+void spool_whole_put(struct wire_out *out, const struct spool_open *o, const struct envelope *e,
+                     const struct spool_message *m);
+bool spool_whole_get(struct wire_in *in, struct spool_open *o, struct envelope *e,
+                     struct spool_message *m);
 
 struct spool_refusal {
 	bool permanent;

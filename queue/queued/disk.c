@@ -187,36 +187,43 @@ static bool is_directorys(int error)
 	       error == ELOOP;
 }
 
+uint64_t disk_next_id(struct disk *d)
+{
+	return d->last_id = next_id(d);
+}
+
+int disk_create_as(struct disk *d, uint64_t id)
+{
+	char name[QUEUEDIR_NAME_MAX];
+
+	queuedir_name(id, name);
+	int fd = openat(d->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 && is_directorys(errno)) {
+		log_warn("event=directory-unusable name=%.2s reason=\"%m\"", name);
+		d->unusable[queue_id_directory(id)] = true;
+	}
+	return fd;
+}
+
 int disk_create(struct disk *d, uint64_t *id)
 {
 	enum { TURNS = 16 };
-	char name[QUEUEDIR_NAME_MAX];
+	int fd = -1;
 
-	for (int turn = 0; turn < TURNS; turn++) {
-		*id = next_id(d);
-		queuedir_name(*id, name);
-		int fd = openat(d->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-		if (fd >= 0 || errno == EEXIST) /* only when the clock was set back */
-			d->last_id = *id;
-		if (fd >= 0)
-			return fd;
-		if (errno == EEXIST)
-			continue;
-		if (!is_directorys(errno))
+	for (int turn = 0; turn < TURNS && fd < 0; turn++) {
+		*id = disk_next_id(d);
+		fd = disk_create_as(d, *id);
+		/* There is one only when the clock was set back. */
+		if (fd < 0 && errno != EEXIST && !is_directorys(errno))
 			return -1;
-		log_warn("event=directory-unusable name=%.2s reason=\"%m\"", name);
-		d->unusable[queue_id_directory(*id)] = true;
 	}
-	return -1;
+	return fd;
 }
 
-int disk_commit(struct disk *d, int fd, struct queue_header *header, struct text *head,
-                const struct text *recipients, bool has_envelope)
+int disk_seal(struct disk *d, struct queue_header *header, struct text *head,
+              const struct text *recipients, char bytes[QUEUE_HEADER_BYTES])
 {
-	char bytes[QUEUE_HEADER_BYTES];
-	uint64_t offset = QUEUE_HEADER_BYTES + header->message_bytes + header->extra_bytes;
-
 	/* The seal goes over one piece, the head is small: for the common few recipients they are
 	 * joined. */
 	if (!text_add(head, text_view(recipients))) {
@@ -226,13 +233,24 @@ int disk_commit(struct disk *d, int fd, struct queue_header *header, struct text
 	header->envelope_bytes = head->len;
 	header->state = QUEUE_COMMITTED;
 	queue_header_encode(header, text_view(head), &d->key, bytes);
-	if ((!has_envelope && pwrite_whole(fd, text_string(head), head->len, offset) < 0) ||
-	    pwrite_whole(fd, bytes, sizeof bytes, 0) < 0)
-		return -1;
 	struct disk_fresh *fresh = &d->fresh[header->id % DISK_FRESH_MAX];
 
 	*fresh = (struct disk_fresh){ .id = header->id, .written_ms = clock_ms() };
 	memcpy(fresh->checksum, header->checksum, sizeof fresh->checksum);
+	return 0;
+}
+
+int disk_commit(struct disk *d, int fd, struct queue_header *header, struct text *head,
+                const struct text *recipients, bool has_envelope)
+{
+	char bytes[QUEUE_HEADER_BYTES];
+	uint64_t offset = QUEUE_HEADER_BYTES + header->message_bytes + header->extra_bytes;
+
+	if (disk_seal(d, header, head, recipients, bytes) < 0)
+		return -1;
+	if ((!has_envelope && pwrite_whole(fd, text_string(head), head->len, offset) < 0) ||
+	    pwrite_whole(fd, bytes, sizeof bytes, 0) < 0)
+		return -1;
 	return 0;
 }
 

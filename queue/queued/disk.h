@@ -60,8 +60,15 @@ bool disk_put_clean_mark(struct disk *d);
 int disk_name_clean_mark(struct disk *d, uint64_t stop_us);
 uint64_t disk_space(const struct disk *d); /* bytes free for new messages */
 
+/* Greater than all before, in a directory that can be used as far as is known. */
+uint64_t disk_next_id(struct disk *d);
 /* A new file under its final name; -1 with errno. */
 int disk_create(struct disk *d, uint64_t *id);
+int disk_create_as(struct disk *d, uint64_t id);
+/* What makes a file with this envelope (head and recipients, one behind the other) committed, for
+ * its first bytes. -1 with errno: the envelope is too long. */
+int disk_seal(struct disk *d, struct queue_header *header, struct text *head,
+              const struct text *recipients, char bytes[QUEUE_HEADER_BYTES]);
 /* Envelope (head and recipients, one behind the other) unless its writer has written it, then the
  * header that makes it committed. It seals what the envelope should be: another one in the file is
  * damage. */

@@ -39,7 +39,8 @@ struct writers {
 
 struct writer {
 	struct hub_line line;
-	int fd; /* -1: no message open */
+	int fd;           /* -1: no message open */
+	uint64_t next_id; /* that it has been told for its next message; 0: none */
 	struct message *message;
 	struct text recipients; /* encoded */
 	struct room_part part;
@@ -187,31 +188,56 @@ static bool refuse_open(struct writer *w, const struct spool_open *o)
 	return true;
 }
 
-static void open_message(struct writer *w, struct wire_in *in)
+/* It may ask for the id that it was told, and no other; once. */
+static bool id_ok(struct writer *w, const struct spool_open *o, uint64_t *id)
+{
+	uint64_t told = w->next_id;
+
+	w->next_id = *id = 0;
+	return o->id[0] == '\0' || (queue_id_parse(view_of(o->id), id) && *id == told);
+}
+
+static void tell_next(struct writer *w, char out[SPOOL_ID_MAX])
+{
+	w->next_id = disk_next_id(writers_of(&w->line)->with.disk);
+	queue_id_text(w->next_id, out);
+}
+
+/* id 0: a new one. false: refused. */
+static bool make_file(struct writer *w, const struct spool_open *open, uint64_t id)
 {
 	struct writers *ws = writers_of(&w->line);
-	struct spool_file file = { .offset = QUEUE_HEADER_BYTES };
-	struct spool_open open;
-	uint64_t id;
 
-	w->ended = false;
-	if (!spool_open_get(in, &open) || w->fd >= 0) {
-		broken(w, "unexpected or invalid request for a file");
-		return;
-	}
-	if (refuse_open(w, &open))
-		return;
-	w->fd = disk_create(ws->with.disk, &id);
+	if (refuse_open(w, open))
+		return false;
+	w->fd = id ? disk_create_as(ws->with.disk, id) : disk_create(ws->with.disk, &id);
 	if (w->fd < 0) {
 		room_give_back(&ws->room, &w->part, true);
 		refuse_errno(w, "create-failed");
-		return;
+		return false;
 	}
 	w->part.fd = w->fd;
 	w->message = message_new(id);
 	w->committed = false;
 	text_init(&w->recipients, QUEUE_ENVELOPE_MAX - 8192);
-	queue_id_text(id, file.id);
+	return true;
+}
+
+static void open_message(struct writer *w, struct wire_in *in)
+{
+	struct spool_file file = { .offset = QUEUE_HEADER_BYTES };
+	struct spool_open open;
+	uint64_t id;
+
+	w->ended = false;
+	if (!spool_open_get(in, &open) || w->fd >= 0 || !id_ok(w, &open, &id)) {
+		broken(w, "unexpected or invalid request for a file");
+		return;
+	}
+	if (!make_file(w, &open, id))
+		return;
+	queue_id_text(w->message->id, file.id);
+	tell_next(w, file.next);
 	file.fd = w->fd;
 	spool_file_put(&reply, &file);
 	hub_line_send(&w->line, &reply);
@@ -335,6 +361,29 @@ static void log_queued(const struct message *m, const struct envelope *e)
 		e->account[0] ? log_quote(view_of(e->account)) : "-");
 }
 
+static struct queue_header header_of(const struct writer *w, const struct spool_message *written)
+{
+	struct queue_header header = { .id = w->message->id,
+		                       .message_bytes = written->bytes,
+		                       .arrived_us = clock_wall_us() };
+
+	memcpy(header.checksum, written->checksum, sizeof header.checksum);
+	return header;
+}
+
+static void take_committed(struct writer *w, const struct envelope *e,
+                           const struct queue_header *header, struct text *head)
+{
+	if (head->cap > WIRE_MESSAGE_MAX)
+		text_free(head);
+	text_free(&w->recipients);
+	count_memory(w, 0);
+	room_give_back(&writers_of(&w->line)->room, &w->part, false);
+	message_take_envelope(w->message, e, header);
+	w->committed = true;
+	log_queued(w->message, e);
+}
+
 /*
  * Envelope, then header: between the two writes the file is still an open one. After them it is
  * committed but may be torn by a power cut until the writer has synced it: nobody has been told
@@ -345,7 +394,7 @@ static void commit(struct writer *w, struct wire_in *in)
 	struct writers *ws = writers_of(&w->line);
 	struct envelope e;
 	struct spool_message written;
-	struct queue_header header = { 0 };
+	struct queue_header header;
 	bool has_envelope;
 
 	if (w->fd < 0 || w->committed || !spool_commit_get(in, &e, &written)) {
@@ -368,23 +417,53 @@ static void commit(struct writer *w, struct wire_in *in)
 		broken(w, "the file does not have the announced length");
 		return;
 	}
-	header.id = w->message->id;
-	header.message_bytes = written.bytes;
-	header.arrived_us = clock_wall_us();
-	memcpy(header.checksum, written.checksum, sizeof header.checksum);
+	header = header_of(w, &written);
 	if (disk_commit(ws->with.disk, w->fd, &header, head, &w->recipients, has_envelope) < 0) {
 		refuse_errno(w, "commit-failed");
 		return;
 	}
-	if (head->cap > WIRE_MESSAGE_MAX)
-		text_free(head);
-	text_free(&w->recipients);
-	count_memory(w, 0);
-	room_give_back(&ws->room, &w->part, false);
-	message_take_envelope(w->message, &e, &header);
-	w->committed = true;
-	log_queued(w->message, &e);
+	take_committed(w, &e, &header, head);
 	wire_begin(&reply, SPOOL_COMMITTED);
+	hub_line_send(&w->line, &reply);
+}
+
+/*
+ * All in one: the writer has the message still, and gets the header for it. What it writes is as
+ * good as what it says: if that is not what is sealed it has damaged its own message.
+ */
+static void seal_whole(struct writer *w, struct wire_in *in)
+{
+	struct writers *ws = writers_of(&w->line);
+	struct spool_sealed sealed;
+	struct spool_message written;
+	struct spool_open open;
+	struct envelope e;
+	uint64_t id;
+
+	w->ended = false;
+	if (w->fd >= 0 || !spool_whole_get(in, &open, &e, &written) || !id_ok(w, &open, &id) ||
+	    id == 0 || written.bytes == 0 || written.bytes > SPOOL_WHOLE_MAX_BYTES) {
+		broken(w, "invalid or unexpected message");
+		return;
+	}
+	open.announced_bytes = written.bytes;
+	if (!make_file(w, &open, id) || !add_recipients(w, in))
+		return;
+	if (!wire_end(in) || !envelope_ok(w, &e)) {
+		broken(w, "invalid or unexpected envelope");
+		return;
+	}
+	struct text *head = encode_head(&e);
+	struct queue_header header = header_of(w, &written);
+
+	if (disk_seal(ws->with.disk, &header, head, &w->recipients, sealed.header) < 0) {
+		refuse_errno(w, "commit-failed");
+		return;
+	}
+	take_committed(w, &e, &header, head);
+	tell_next(w, sealed.next);
+	sealed.fd = w->fd;
+	spool_sealed_put(&reply, &sealed);
 	hub_line_send(&w->line, &reply);
 }
 
@@ -446,12 +525,13 @@ static void message(struct hub_line *line, struct wire_in *in)
 	struct writer *w = writer_of(line);
 
 	/* Of the message that was ended: its writer hears that as the answer. */
-	if (w->ended && in->type != SPOOL_OPEN)
+	if (w->ended && in->type != SPOOL_OPEN && in->type != SPOOL_WHOLE)
 		return;
 	switch (in->type) {
 	case SPOOL_OPEN: open_message(w, in); break;
 	case SPOOL_RECIPIENT: more_recipients(w, in); break;
 	case SPOOL_COMMIT: commit(w, in); break;
+	case SPOOL_WHOLE: seal_whole(w, in); break;
 	case SPOOL_LIVE: live(w, in); break;
 	case SPOOL_ABANDON: abandon(w); break;
 	default: broken(w, "message of an unknown type"); break;

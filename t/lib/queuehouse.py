@@ -78,8 +78,8 @@ class Writer:
         return answer
 
     def open(self, announced=0, client="192.0.2.1"):
-        answer = self.ask(Out(SPOOL_OPEN).u64(announced).address(client, 0).u32(0), SPOOL_FILE)
-        self.id, self.offset, self.fd = answer.string(), answer.u64(), answer.fd()
+        answer = self.ask(Out(SPOOL_OPEN).u64(announced).address(client, 0).u32(0).view(""), SPOOL_FILE)
+        self.id, self.next, self.offset, self.fd = answer.string(), answer.string(), answer.u64(), answer.fd()
         return self.id
 
     def write(self, data):

@@ -137,12 +137,13 @@ class Queue:
             self.kept.append(message)
             message.announced, message.client = packet.u64(), packet.address()
             message.uid = packet.u32()
+            packet.string()  # no id: none is named to it
             packet.end()
             message.path = self.directory / message.id
             with open(message.path, "wb") as file:
                 file.write(b"\0" * SPOOL_OFFSET)
                 file.flush()
-                send(line, Out(SPOOL_FILE).view(message.id).u64(SPOOL_OFFSET).fd(file))
+                send(line, Out(SPOOL_FILE).view(message.id).view("").u64(SPOOL_OFFSET).fd(file))
             if self.ends:
                 send(line, Out(SPOOL_ENDED).view(message.id).byte(False).view("4.3.1").view(self.ends))
                 message.state = "ended"

@@ -28,7 +28,7 @@ class Queue(smtphouse.Queue):
             raise OSError("away")
         if self.full and packet.kind == smtphouse.SPOOL_OPEN:
             with open("/dev/full", "wb") as file:
-                w.send(line, w.Out(smtphouse.SPOOL_FILE).view("full").u64(smtphouse.SPOOL_OFFSET).fd(file))
+                w.send(line, w.Out(smtphouse.SPOOL_FILE).view("full").view("").u64(smtphouse.SPOOL_OFFSET).fd(file))
             return smtphouse.Message(0)
         return super().step(line, packet, message)
 

@@ -53,7 +53,7 @@ def empty_packets(captured):
 def unread_answers(captured):
     """Asks and does not read; the end that was sent is kept, and made blocking again behind the other's back."""
     kept = []
-    for name, question in (("queued.spool", [wirehouse.Out(SPOOL_OPEN).u64(0).address("", 0).u32(0).data, wirehouse.Out(SPOOL_ABANDON).data]),
+    for name, question in (("queued.spool", [wirehouse.Out(SPOOL_OPEN).u64(0).address("", 0).u32(0).view("").data, wirehouse.Out(SPOOL_ABANDON).data]),
                            ("resolved.resolve", [wirehouse.Out(RESOLVE_EXPAND).u32(1).view("u0001@example.test").data])):
         mine, theirs = wirehouse.pair()
         mine.setblocking(False)
@@ -118,7 +118,7 @@ def sockets_that_linger(house, captured):
     kept.append(peer)
     refuses = pass_on(submit, end)
     for name, question in (("resolved.resolve", wirehouse.Out(RESOLVE_EXPAND).u32(1).view("u0001@example.test")),
-                           ("queued.spool", wirehouse.Out(SPOOL_OPEN).u64(0).address("", 0).u32(0))):
+                           ("queued.spool", wirehouse.Out(SPOOL_OPEN).u64(0).address("", 0).u32(0).view(""))):
         if not refuses:
             continue
         lines[name] = wirehouse.dial(captured.wires[name], WIRES[name])

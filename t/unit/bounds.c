@@ -72,7 +72,7 @@ static void file_size(void)
 
 	wire_pair(ends);
 	w.queued = ends[0];
-	spool_file_put(&out, &(struct spool_file){ "0123456789ab1", 512, file });
+	spool_file_put(&out, &(struct spool_file){ "0123456789ab1", "", 512, file });
 	wire_send(ends[1], &out);
 	wire_out_free(&out);
 	said_begin();

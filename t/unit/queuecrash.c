@@ -42,7 +42,10 @@ static struct writers *writers;
 static char text_sent[TEXT_BYTES];
 static char directory[] = "/tmp/queuecrash.XXXXXX";
 static int file_fd, answer;
-static bool writes_envelope; /* the writer, behind its text */
+/* Who writes what; WHOLE: the writer all of it at once, when it has the header for it. */
+static enum way { QUEUED_WRITES_ENVELOPE, WRITER_WRITES_ENVELOPE, WHOLE, WAYS } way;
+static uint64_t message_id, next_id;
+static char header[QUEUE_HEADER_BYTES];
 static struct message *accepted;
 static unsigned found_count, found_recipients;
 static uint64_t found_id;
@@ -50,9 +53,24 @@ static uint64_t found_id;
 static void sent(struct hub_line *line, const struct wire_out *out)
 {
 	(void)line;
+	struct wire_in in = { .rest = view_skip(text_view(&out->bytes), 1) };
+	struct spool_sealed sealed;
+	struct spool_file file;
+
 	answer = (unsigned char)out->bytes.raw[0];
-	if (answer == SPOOL_FILE)
-		file_fd = dup(out->fds[0]);
+	if (answer != SPOOL_FILE && answer != SPOOL_SEALED)
+		return;
+	in.fds[in.fd_count++] = dup(out->fds[0]);
+	if (answer == SPOOL_FILE && spool_file_get(&in, &file)) {
+		queue_id_parse(view_of(file.id), &message_id);
+		queue_id_parse(view_of(file.next), &next_id);
+		file_fd = file.fd;
+	} else if (spool_sealed_get(&in, &sealed)) {
+		message_id = next_id;
+		queue_id_parse(view_of(sealed.next), &next_id);
+		memcpy(header, sealed.header, sizeof header);
+		file_fd = sealed.fd;
+	}
 }
 
 static void dropped(const char *why)
@@ -92,10 +110,15 @@ static void commit(void)
 	struct envelope e = { .sender = "s@x.test" };
 	struct spool_message m = { .bytes = TEXT_BYTES };
 	struct envelope_recipient to = { .address = "a@x.test" };
+	struct spool_open open = { .uid = 0 };
 
 	crypto_generichash(m.checksum, sizeof m.checksum, (const unsigned char *)text_sent,
 	                   TEXT_BYTES, NULL, 0);
-	spool_commit_put(&out, &e, &m);
+	queue_id_text(next_id, open.id);
+	if (way == WHOLE)
+		spool_whole_put(&out, &open, &e, &m);
+	else
+		spool_commit_put(&out, &e, &m);
 	envelope_recipient_put(&out, &to);
 	string_put(to.address, sizeof to.address, VIEW("b@x.test"));
 	envelope_recipient_put(&out, &to);
@@ -124,6 +147,21 @@ static void write_text(size_t from, size_t to)
 		printf("# the text cannot be written\n");
 }
 
+static void write_header(void)
+{
+	if (pwrite(file_fd, header, sizeof header, 0) < 0)
+		printf("# the header cannot be written\n");
+}
+
+/* The file of the message before has named the id. */
+static void begin_whole(struct wire_out *out)
+{
+	wire_begin(out, SPOOL_ABANDON);
+	say(out);
+	close(file_fd);
+	commit();
+}
+
 /* A new queued, and its writer up to this step. */
 static void begin(enum step step)
 {
@@ -142,13 +180,17 @@ static void begin(enum step step)
 	fakes_worker_comes(&fakes_hubs[0]);
 	spool_open_put(&out, &(struct spool_open){ .announced_bytes = TEXT_BYTES });
 	say(&out);
+	if (way == WHOLE)
+		begin_whole(&out);
 	if (step >= HALF_WRITTEN)
 		write_text(0, HALF);
 	if (step >= WRITTEN)
 		write_text(HALF, TEXT_BYTES);
-	if (step >= WRITTEN && writes_envelope)
+	if (step >= WRITTEN && way != QUEUED_WRITES_ENVELOPE)
 		write_envelope();
-	if (step >= SEALED)
+	if (step >= HALF_WRITTEN && way == WHOLE)
+		write_header();
+	if (step >= SEALED && way != WHOLE)
 		commit();
 	if (step >= SYNCED)
 		fsync(file_fd);
@@ -164,9 +206,9 @@ static void path_of(enum queuedir_place place, char out[QUEUEDIR_NAME_MAX])
 {
 	char id[QUEUE_ID_CHARS + 1];
 
-	queue_id_text(disk.last_id, id);
+	queue_id_text(message_id, id);
 	if (place == QUEUEDIR_LIVE)
-		queuedir_name(disk.last_id, out);
+		queuedir_name(message_id, out);
 	else
 		snprintf(out, QUEUEDIR_NAME_MAX, "%s/%s",
 		         place == QUEUEDIR_TORN ? "torn" : "damaged", id);
@@ -302,7 +344,7 @@ static void bring(enum step step, struct bytes *written)
 {
 	begin(step);
 	read_file(QUEUEDIR_LIVE, written);
-	if (step == SEALED)
+	if (step == SEALED && way != WHOLE)
 		memset(written->data, 0, QUEUE_HEADER_BYTES);
 }
 
@@ -379,7 +421,7 @@ static void taken_meanwhile(void)
 	found_count = 0;
 	r = recovery_begin(&setup, &why);
 	left = recovery_left(r, &all);
-	ok(left == 1 && recover_one(r, &setup, disk.last_id, &why) == 0 && found_count == 1,
+	ok(left == 1 && recover_one(r, &setup, message_id, &why) == 0 && found_count == 1,
 	   "one that the start has not come to is taken (%s)", why.text);
 	while (recovery_step(r))
 		;
@@ -424,10 +466,10 @@ int main(void)
 	ok(answer == SPOOL_COMMITTED && accepted != NULL && accepted->recipient_count == 2,
 	   "a writer brings a message");
 	remove_file();
-	for (unsigned turn = 0; turn < 2 * STEPS; turn++) {
+	for (unsigned turn = 0; turn < WAYS * STEPS; turn++) {
 		enum step step = turn % STEPS;
 
-		writes_envelope = turn >= STEPS;
+		way = turn / STEPS;
 		kills(step, &whole);
 		ends(step, false);
 		ends(step, true);
@@ -437,6 +479,7 @@ int main(void)
 			cuts_after_sync(step, &whole);
 	}
 	ok(wrongs == 0, "%u ends of a file that is being written", cases);
+	way = QUEUED_WRITES_ENVELOPE;
 	taken_meanwhile();
 	control(&whole);
 	char command[64];

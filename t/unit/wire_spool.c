@@ -33,7 +33,7 @@ static bool get_open(struct wire_in *in)
 	struct spool_open o;
 
 	return spool_open_get(in, &o) && o.announced_bytes == 1ULL << 40 && o.uid == 1001 &&
-	       o.client.family == 4 && o.client.bytes[3] == 1;
+	       o.client.family == 4 && o.client.bytes[3] == 1 && strcmp(o.id, "0123456789abc") == 0;
 }
 
 static bool get_ended(struct wire_in *in)
@@ -47,8 +47,8 @@ static bool get_file(struct wire_in *in)
 {
 	struct spool_file f;
 
-	return spool_file_get(in, &f) && strcmp(f.id, "0123456789abc") == 0 && f.offset == 512 &&
-	       f.fd == 0;
+	return spool_file_get(in, &f) && strcmp(f.id, "0123456789abc") == 0 &&
+	       strcmp(f.next, "0123456789abd") == 0 && f.offset == 512 && f.fd == 0;
 }
 
 static bool round_trip(const struct wire_out *out, bool (*get)(struct wire_in *))
@@ -149,7 +149,7 @@ static void ends(void)
 	struct spool_writer w = { .queued = ends[0], .fd = -1 };
 
 	for (unsigned turn = 0; turn < 2; turn++) {
-		struct spool_file file = { "0123456789ab1", 512, open("/dev/null", O_RDWR) };
+		struct spool_file file = { "0123456789ab1", "", 512, open("/dev/null", O_RDWR) };
 
 		say_ended(ends[1], "0123456789ab0");
 		spool_file_put(&out, &file);
@@ -196,9 +196,10 @@ int main(void)
 	ok(!round_trip(&out, get_recipient), "an unknown NOTIFY bit is refused");
 	spool_open_put(&out, &(struct spool_open){ .announced_bytes = 1ULL << 40,
 	                                           .client = { 4, { 192, 0, 2, 1 }, 25 },
-	                                           .uid = 1001 });
+	                                           .uid = 1001,
+	                                           .id = "0123456789abc" });
 	torn("a request for a file", &out, get_open);
-	spool_file_put(&out, &(struct spool_file){ "0123456789abc", 512, 0 });
+	spool_file_put(&out, &(struct spool_file){ "0123456789abc", "0123456789abd", 512, 0 });
 	torn("a file", &out, get_file);
 	out.fd_count = 0;
 	ok(!round_trip(&out, get_file), "a file without a descriptor is refused");
