@@ -369,6 +369,23 @@ static int finish_steps(struct spool_writer *w, const struct envelope *e,
 	return sync_and_say(w, out, refusal);
 }
 
+/* queued was started again since it named the id: another one takes the message, by another id than
+ * its Received field has. */
+static int finish_elsewhere(struct spool_writer *w, const struct envelope *e,
+                            const struct spool_message *m, struct wire_out *out,
+                            struct spool_refusal *refusal)
+{
+	char was[SPOOL_ID_MAX];
+
+	memcpy(was, w->id, sizeof was);
+	hang_up(w);
+	w->open.id[0] = '\0';
+	if (end_waiting(w, refusal) != 0)
+		return -1;
+	log_info("id=%s event=id-changed was=%s", w->id, was);
+	return finish_steps(w, e, m, out, refusal);
+}
+
 /* The same of one that has waited: the file is empty until all that belongs into it is written. */
 static int finish_whole(struct spool_writer *w, const struct envelope *e,
                         const struct spool_message *m, struct wire_out *out,
@@ -383,7 +400,7 @@ static int finish_whole(struct spool_writer *w, const struct envelope *e,
 	enum wire_result r = ask(w, out, &in, &ended, refusal);
 
 	if (r != WIRE_OK)
-		return line_lost(w, r, refusal);
+		return finish_elsewhere(w, e, m, out, refusal);
 	if (in.type != SPOOL_SEALED)
 		return refused(w, &in, ended, refusal);
 	if (!spool_sealed_get(&in, &sealed)) {

@@ -31,7 +31,7 @@ from smtphouse import serve
 from wirehouse import ENVELOPE, ENVELOPE_ONWARD, ENVELOPE_RECIPIENT, Out, accept, dial, pair, receive, send
 
 (SPOOL_OPEN, SPOOL_FILE, SPOOL_RECIPIENT, SPOOL_COMMIT, SPOOL_COMMITTED, SPOOL_LIVE, SPOOL_ABANDON,
- SPOOL_REFUSED, SPOOL_ENDED) = range(16, 25)
+ SPOOL_REFUSED, SPOOL_ENDED, SPOOL_WHOLE, SPOOL_SEALED) = range(16, 27)
 RESOLVE_EXPAND, RESOLVE_TARGET, RESOLVE_REFUSALS = 20, 21, 22
 FULL, UNKNOWN = 0, 1
 JOB_BEGIN, JOB_RECIPIENT, JOB_RESULT, JOB_FINISHED = 16, 17, 18, 19
@@ -77,9 +77,21 @@ class Writer:
         assert answer.kind == wanted, answer.kind
         return answer
 
-    def open(self, announced=0, client="192.0.2.1"):
-        answer = self.ask(Out(SPOOL_OPEN).u64(announced).address(client, 0).u32(0).view(""), SPOOL_FILE)
+    def open(self, announced=0, client="192.0.2.1", id=""):
+        answer = self.ask(Out(SPOOL_OPEN).u64(announced).address(client, 0).u32(0).view(id), SPOOL_FILE)
         self.id, self.next, self.offset, self.fd = answer.string(), answer.string(), answer.u64(), answer.fd()
+        return self.id
+
+    def abandon(self):
+        send(self.line, Out(SPOOL_ABANDON))
+        os.close(self.fd)
+
+    def whole(self, data, recipients, id=None):
+        """All in one question, with the id that was named; the file is empty then, and self.header is for it."""
+        self.data, self.kept = data, [(to, 0, "") for to in recipients]
+        out = Out(SPOOL_WHOLE).u64(0).address("192.0.2.1", 0).u32(0).view(self.next if id is None else id)
+        answer = self.ask(self._written(out), SPOOL_SEALED)
+        self.id, self.next, self.header, self.fd = self.next, answer.string(), answer.view(), answer.fd()
         return self.id
 
     def write(self, data):
@@ -94,14 +106,17 @@ class Writer:
         self.kept = recipients[-1:]
 
     def commit(self, sender="sender@example.test", origin=AUTHENTICATED, size=None, checksum=None, envid="", ret=0):
+        self.ask(self._written(Out(SPOOL_COMMIT), sender, origin, size, checksum, envid, ret), SPOOL_COMMITTED)
+
+    def _written(self, out, sender="sender@example.test", origin=AUTHENTICATED, size=None, checksum=None, envid="", ret=0):
         checksum = hashlib.blake2b(self.data, digest_size=32).digest() if checksum is None else checksum
-        out = Out(SPOOL_COMMIT).fields(ENVELOPE, {"origin": origin, "sender": sender, "client": "192.0.2.1",
+        out.fields(ENVELOPE, {"origin": origin, "sender": sender, "client": "192.0.2.1",
                                                   "helo": "client.test", "ret": ord(ret) if ret else 0, "envid": envid, "hops": 1})
         out.u64(len(self.data) if size is None else size).view(checksum)
         for to in self.kept:
             put_recipient(out, to)
         self.kept = []
-        self.ask(out, SPOOL_COMMITTED)
+        return out
 
     def live(self, heard=True):
         """No answer comes; the test goes on when queued has read it, or is gone."""

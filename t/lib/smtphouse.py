@@ -6,6 +6,7 @@
         client.say("EHLO me.test"); client.answer()
         house.queue.messages[-1].recipients
 """
+import itertools
 import os
 import pathlib
 import re
@@ -24,7 +25,7 @@ SMTP, SUBMISSION = 0, 1
 RESOLVE_CLIENT, RESOLVE_SENDER, RESOLVE_RECIPIENT, RESOLVE_VERDICT = 16, 17, 18, 19
 ACCEPT, RELAY, REJECT, LATER = 0, 1, 2, 3
 (SPOOL_OPEN, SPOOL_FILE, SPOOL_RECIPIENT, SPOOL_COMMIT, SPOOL_COMMITTED, SPOOL_LIVE, SPOOL_ABANDON,
- SPOOL_REFUSED, SPOOL_ENDED) = range(16, 25)
+ SPOOL_REFUSED, SPOOL_ENDED, SPOOL_WHOLE, SPOOL_SEALED) = range(16, 27)
 DNS_NAME, DNS_HOSTS = 18, 19
 AUTH_BEGIN, AUTH_ANSWER, AUTH_CANCEL, AUTH_CHALLENGE, AUTH_RESULT = range(16, 21)
 SPOOL_OFFSET = 256
@@ -83,11 +84,13 @@ class Message:
 class Queue:
     """Keeps messages; `refuse` maps a step (SPOOL_OPEN, SPOOL_COMMIT) to (permanent, status, text).
     `ends`: every message is ended as soon as its writer has the file, by these words.
-    `hang_up_at`: a step at which it hangs up; `hang_up_behind`: once it has answered that."""
+    `hang_up_at`: a step at which it hangs up; `hang_up_behind`: once it has answered that.
+    `names`: with each file it names the id of the line's next message; `steps` has what came."""
 
     def __init__(self, directory):
         self.directory, self.kept, self.refuse, self.hang_up_at, self.hang_up_behind, self.ends = directory, [], {}, None, None, None
         self.turn, self.lines = threading.Lock(), set()
+        self.names, self.numbers, self.steps = False, itertools.count(1), []
 
     @property
     def messages(self):
@@ -131,32 +134,47 @@ class Queue:
             message.recipients.append((to["address"], to["notify"], to["orcpt"]))
         packet.end()
 
+    def begun(self, packet):
+        announced, client, uid, id = packet.u64(), packet.address(), packet.u32(), packet.string()
+        message = Message(int(id or next(self.numbers)))
+        message.announced, message.client, message.uid = announced, client, uid
+        message.path = self.directory / message.id
+        self.kept.append(message)
+        return message
+
+    def next(self):
+        return f"{next(self.numbers):013d}" if self.names else ""
+
+    def committed(self, packet, message):
+        message.__dict__.update(packet.fields(ENVELOPE))
+        message.size, message.checksum = packet.u64(), packet.view()
+        self.take_recipients(packet, message)
+        message.state = "committed"
+
     def step(self, line, packet, message):
+        self.steps.append(packet.kind)
         if packet.kind == SPOOL_OPEN:
-            message = Message(len(self.kept) + 1)
-            self.kept.append(message)
-            message.announced, message.client = packet.u64(), packet.address()
-            message.uid = packet.u32()
-            packet.string()  # no id: none is named to it
+            message = self.begun(packet)
             packet.end()
-            message.path = self.directory / message.id
             with open(message.path, "wb") as file:
                 file.write(b"\0" * SPOOL_OFFSET)
                 file.flush()
-                send(line, Out(SPOOL_FILE).view(message.id).view("").u64(SPOOL_OFFSET).fd(file))
+                send(line, Out(SPOOL_FILE).view(message.id).view(self.next()).u64(SPOOL_OFFSET).fd(file))
             if self.ends:
                 send(line, Out(SPOOL_ENDED).view(message.id).byte(False).view("4.3.1").view(self.ends))
                 message.state = "ended"
-        elif message and message.state == "ended":
+        elif message and message.state == "ended" and packet.kind != SPOOL_WHOLE:
             pass
         elif packet.kind == SPOOL_RECIPIENT:
             self.take_recipients(packet, message)
         elif packet.kind == SPOOL_COMMIT:
-            message.__dict__.update(packet.fields(ENVELOPE))
-            message.size, message.checksum = packet.u64(), packet.view()
-            self.take_recipients(packet, message)
-            message.state = "committed"
+            self.committed(packet, message)
             send(line, Out(SPOOL_COMMITTED))
+        elif packet.kind == SPOOL_WHOLE:
+            message = self.begun(packet)
+            self.committed(packet, message)
+            with open(message.path, "wb") as file:
+                send(line, Out(SPOOL_SEALED).view(self.next()).view(b"h" * SPOOL_OFFSET).fd(file))
         elif packet.kind == SPOOL_LIVE:
             message.bytes = message.path.read_bytes()[SPOOL_OFFSET:SPOOL_OFFSET + message.size]
             message.state = "live"

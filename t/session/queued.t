@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -806,6 +807,62 @@ def own_envelope():
         house.restart()
         is_([e["id"] for e in house.list()], sorted(house.files()), "after a crash those that are whole are there")
         is_((len(house.files()), house.counts()["damaged"]), (2, 1), "and the writer has damaged its own")
+
+
+def whole():
+    """A message that is handed over with one question: its file is empty until its writer has written all of it."""
+    with House("queue.retry-first 1h\n") as house:
+        remote = house.agents["remote"]
+
+        def envelope(w, to):
+            return f"from sender@example.test\norigin authenticated - 192.0.2.1 client.test\nbody 7bit 1\ndsn - -\nto 0 - {to}\n".encode()
+
+        w = house.writer()
+        w.open()
+        named = w.next
+        ok(re.fullmatch(r"[0-9a-z]{13}", named) and named > w.id, "a file comes with the id of the next message")
+        w.abandon()
+        is_(w.whole(MESSAGE, ["a@far.test"]), named, "which it gets")
+        is_(house.path(named).read_bytes(), b"", "its file is empty")
+        is_([e["id"] for e in house.list()], [], "it is not in the queue yet")
+        os.pwrite(w.fd, w.header + MESSAGE + envelope(w, "a@far.test"), 0)
+        os.fsync(w.fd)
+        w.live()
+        job = remote.job()
+        is_((job.id, job.addresses, job.bytes()), (named, ["a@far.test"], MESSAGE), "it is delivered")
+        job.finish(RETRY)
+        ok(house.wait_for(lambda: [e["state"] for e in house.list()] == ["d"]), "or waits")
+        house.kill()
+        house.restart()
+        is_(([e["id"] for e in house.list()], house.counts()["damaged"]), ([named], 0), "also over a crash")
+        for name, act in (("an id that it was not told", lambda w: w.whole(MESSAGE, ["a@far.test"], id=named)),
+                          ("none", lambda w: w.whole(MESSAGE, ["a@far.test"], id="")),
+                          ("one a second time", lambda w: (w.open(id=w.next), w.abandon(), w.open(id=w.next), w.abandon(), w.open(id=w.id))),
+                          ("an empty message", lambda w: w.whole(b"", ["a@far.test"])),
+                          ("one that is too long for this", lambda w: w.whole(b"x" * 32769, ["a@far.test"])),
+                          ("no recipient", lambda w: w.whole(MESSAGE, []))):
+            w = house.writer()
+            w.open()
+            w.abandon()
+            try:
+                act(w)
+                ok(False, name)
+            except (EOFError, OSError):
+                ok(True, f"{name}: the writer is broken")
+        w = house.writer()
+        w.open()
+        w.abandon()
+        w.whole(MESSAGE, ["b@far.test"])
+        gone_id = w.id
+        w.close()
+        ok(house.wait_for(lambda: gone_id not in house.files()), "a writer that goes before it has said that it has synced leaves nothing")
+        w = house.writer()
+        w.open()
+        w.abandon()
+        w.whole(MESSAGE, ["c@far.test"])
+        w.live()
+        house.agents["remote"].job().finish(RETRY, damaged=True)
+        ok(house.wait_for(lambda: house.counts()["damaged"] == 1), "one that says so and has written nothing has damaged its own")
 
 
 def said_and_gone():

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 """smtpd: golden sessions, each also sent one byte at a time."""
 import base64
+import hashlib
 import pathlib
 import re
 import select
@@ -392,6 +393,46 @@ def starttls(house):
     client.close()
 
 
+def whole(house):
+    """A message whose id queued has named with the one before is handed over at once."""
+    client = house.client()
+    client.ask("EHLO me.test")
+    house.queue.names = True
+    ok(deliver(house, "x: first\r\n\r\n", client).startswith("250"), "the first message")
+    house.queue.messages, house.queue.steps.clear()
+    ok(deliver(house, "x: second\r\n\r\n", client).startswith("250"), "the second")
+    message = house.queue.messages[-1]
+    is_(house.queue.steps, [smtphouse.SPOOL_WHOLE, smtphouse.SPOOL_LIVE], "is one question")
+    file = message.path.read_bytes()
+    is_((file[:smtphouse.SPOOL_OFFSET], len(message.bytes)), (b"h" * smtphouse.SPOOL_OFFSET, message.size), "its file has the header it was given, and its text")
+    is_(message.checksum, hashlib.blake2b(message.bytes, digest_size=32).digest(), "which is what was announced")
+    ok(f"id {message.id}".encode() in message.bytes and b"x: second" in message.bytes and file.endswith(b"to 0 - b@example.test\n"), "the text has the id, the envelope is behind it", file)
+    for size, count, name in ((40000, 1, "longer than what is kept in memory"), (30000, 100, "too long with its envelope")):
+        house.queue.steps.clear()
+        text = "x: y\r\n\r\n" + ("z" * 70 + "\r\n") * (size // 72)
+        ok(deliver(house, text, client, recipients=[f"u{n:010}@example.test" for n in range(count)]).startswith("250"), f"one that is {name}")
+        message = house.queue.messages[-1]
+        is_([step for step in house.queue.steps if step != smtphouse.SPOOL_RECIPIENT], [smtphouse.SPOOL_OPEN, smtphouse.SPOOL_COMMIT, smtphouse.SPOOL_LIVE], "is written step by step")
+        is_(message.checksum, hashlib.blake2b(message.bytes, digest_size=32).digest(), "and whole")
+    for refusal, wanted in (((False, "4.3.1", "disk full"), "452 4.3.1 disk full"), ((True, "5.3.4", "too large"), "554 5.3.4 too large")):
+        deliver(house, "x: names the next\r\n\r\n", client)
+        house.queue.refuse = {smtphouse.SPOOL_WHOLE: refusal}
+        is_(deliver(house, "x: y\r\n\r\n", client), wanted, "queued refuses it")
+        house.queue.refuse = {}
+    ok(deliver(house, "x: y\r\n\r\n", client).startswith("250"), "and takes the next")
+    for step, where, wanted in ((smtphouse.SPOOL_WHOLE, "hang_up_at", "250"), (smtphouse.SPOOL_WHOLE, "hang_up_behind", "451 4.3.0"), (smtphouse.SPOOL_LIVE, "hang_up_at", "250")):
+        deliver(house, "x: names the next\r\n\r\n", client)
+        setattr(house.queue, where, step)
+        ok(deliver(house, "x: y\r\n\r\n", client).startswith(wanted), f"queued dies: {where} {step}")
+        setattr(house.queue, where, None)
+        ok(deliver(house, "x: y\r\n\r\n", client).startswith("250"), "the next message passes")
+    message = house.queue.messages[-1]
+    ok(f"id={message.id} event=id-changed was=" in house.program.log() and f"id {message.id}".encode() not in message.bytes, "to another queued, by another id, as the log says")
+    house.queue.names = False
+    deliver(house, "x: the last that has been named\r\n\r\n", client)
+    client.close()
+
+
 def trouble(house):
     for step, name in ((smtphouse.SPOOL_OPEN, "open"), (smtphouse.SPOOL_COMMIT, "commit")):
         client = house.client()
@@ -690,6 +731,7 @@ def main():
         is_(answers, ["250 2.1.0"] + ["550 5.1.1"] * 21 + ["421 4.7.0"], "who errs again and again is sent away")
         ok(seconds > 5, "and waits longer each time", seconds)
         relaying(house)
+        whole(house)
         trouble(house)
     with Smtp("message.size-max 64K\nreceived.hops-max 10\nrecipients-max 100\n") as house:
         limits(house)
