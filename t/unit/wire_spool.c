@@ -23,6 +23,22 @@ static bool get_recipient(struct wire_in *in)
 	return envelope_recipient_get(in, &recipient) && wire_end(in);
 }
 
+static bool get_whole(struct wire_in *in)
+{
+	struct spool_open o;
+
+	return spool_whole_get(in, &o, &envelope, &message) && wire_end(in) && o.uid == 1001 &&
+	       strcmp(o.id, "0123456789abc") == 0;
+}
+
+static bool get_sealed(struct wire_in *in)
+{
+	struct spool_sealed s;
+
+	return spool_sealed_get(in, &s) && strcmp(s.next, "0123456789abd") == 0 &&
+	       s.header[0] == 'h' && s.header[SPOOL_HEADER_BYTES - 1] == 'e' && s.fd == 0;
+}
+
 static bool get_refusal(struct wire_in *in)
 {
 	return spool_refusal_get(in, &refusal);
@@ -77,6 +93,9 @@ static void envelopes(void)
 	spool_commit_put(&out, &e, &m);
 	torn("an envelope", &out, get_envelope);
 	ok(round_trip(&out, get_envelope), "the envelope again");
+	spool_whole_put(&out, &(struct spool_open){ .uid = 1001, .id = "0123456789abc" }, &e, &m);
+	torn("a whole message", &out, get_whole);
+	ok(round_trip(&out, get_whole) && message.bytes == m.bytes, "the whole message again");
 	ok(envelope.origin == e.origin && strcmp(envelope.sender, e.sender) == 0 &&
 	           strcmp(envelope.account, e.account) == 0 &&
 	           net_address_equal(&envelope.client, &e.client) && envelope.client.port == 2525 &&
@@ -203,6 +222,11 @@ int main(void)
 	torn("a file", &out, get_file);
 	out.fd_count = 0;
 	ok(!round_trip(&out, get_file), "a file without a descriptor is refused");
+	spool_sealed_put(&out, &(struct spool_sealed){ .next = "0123456789abd",
+	                                               .header = { 'h', [255] = 'e' } });
+	torn("a header", &out, get_sealed);
+	out.fd_count = 0;
+	ok(!round_trip(&out, get_sealed), "a header without a descriptor is refused");
 	spool_refusal_put(&out, &f);
 	torn("a refusal", &out, get_refusal);
 	spool_ended_put(&out, "0123456789abc", &f);
