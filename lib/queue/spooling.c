@@ -23,6 +23,11 @@ static int refuse(struct spool_refusal *refusal, const char *status, const char 
 	return -1;
 }
 
+static bool is_begun(const struct spool_writer *w)
+{
+	return w->fd >= 0 || w->waits;
+}
+
 static void forget_file(struct spool_writer *w)
 {
 	if (w->fd >= 0)
@@ -47,7 +52,7 @@ static int line_lost(struct spool_writer *w, enum wire_result r, struct spool_re
 {
 	const char *reason = wire_reason(r);
 
-	if (w->fd >= 0 || w->waits)
+	if (is_begun(w))
 		log_warn("id=%s event=spool-lost reason=\"%s\"", w->id, log_text(view_of(reason)));
 	else
 		log_warn("event=spool-lost reason=\"%s\"", log_text(view_of(reason)));
@@ -78,8 +83,7 @@ static bool is_ended(const struct spool_writer *w, struct wire_in *in,
 {
 	char id[SPOOL_ID_MAX];
 
-	return spool_ended_get(in, id, refusal) && (w->fd >= 0 || w->waits) &&
-	       strcmp(id, w->id) == 0;
+	return spool_ended_get(in, id, refusal) && is_begun(w) && strcmp(id, w->id) == 0;
 }
 
 /* Sends `out` and takes the answer. *ended: that is that the message was ended, with the refusal.
@@ -153,29 +157,37 @@ static int wait(struct spool_writer *w)
 	return 0;
 }
 
-static int open_file(struct spool_writer *w, struct spool_refusal *refusal)
+/* The id that was named, if any, is of this line alone, and used up. */
+static enum wire_result ask_for_file(struct spool_writer *w, struct wire_in *in, bool *ended,
+                                     struct spool_refusal *refusal)
 {
+	struct spool_open open = w->open;
 	struct wire_out out = { 0 };
-	struct spool_file file;
-	struct wire_in in;
-	bool ended;
-	/* An id is of one queued alone. */
-	bool fresh = w->queued < 0 || w->open.id[0];
 
-	spool_open_put(&out, &w->open);
+	if (w->queued < 0)
+		open.id[0] = '\0';
+	w->next_id[0] = '\0';
 	dial_up(w);
-	enum wire_result r = ask(w, &out, &in, &ended, refusal);
-
-	if (r != WIRE_OK && !fresh) { /* queued was started again since the last message */
-		hang_up(w);
-		dial_up(w);
-		r = ask(w, &out, &in, &ended, refusal);
-	}
-	int result = r == WIRE_OK ? 0 : line_lost(w, r, refusal);
+	spool_open_put(&out, &open);
+	enum wire_result r = ask(w, &out, in, ended, refusal);
 
 	wire_out_free(&out);
-	if (result != 0)
-		return result;
+	return r;
+}
+
+static int open_file(struct spool_writer *w, struct spool_refusal *refusal)
+{
+	struct spool_file file;
+	struct wire_in in;
+	bool ended, fresh = w->queued < 0;
+	enum wire_result r = ask_for_file(w, &in, &ended, refusal);
+
+	if (r == WIRE_CLOSED && !fresh) { /* queued was started again since the last message */
+		hang_up(w);
+		r = ask_for_file(w, &in, &ended, refusal);
+	}
+	if (r != WIRE_OK)
+		return line_lost(w, r, refusal);
 	if (in.type != SPOOL_FILE)
 		return refused(w, &in, ended, refusal);
 	if (!spool_file_get(&in, &file)) {
@@ -202,7 +214,7 @@ int spool_begin(struct spool_writer *w, const struct spool_open *open,
 
 static bool has_begun(const struct spool_writer *w, struct spool_refusal *refusal)
 {
-	if (w->fd >= 0 || w->waits)
+	if (is_begun(w))
 		return true;
 	refuse(refusal, "4.3.0", "the message has no file");
 	return false;
@@ -369,23 +381,6 @@ static int finish_steps(struct spool_writer *w, const struct envelope *e,
 	return sync_and_say(w, out, refusal);
 }
 
-/* queued was started again since it named the id: another one takes the message, by another id than
- * its Received field has. */
-static int finish_elsewhere(struct spool_writer *w, const struct envelope *e,
-                            const struct spool_message *m, struct wire_out *out,
-                            struct spool_refusal *refusal)
-{
-	char was[SPOOL_ID_MAX];
-
-	memcpy(was, w->id, sizeof was);
-	hang_up(w);
-	w->open.id[0] = '\0';
-	if (end_waiting(w, refusal) != 0)
-		return -1;
-	log_info("id=%s event=id-changed was=%s", w->id, was);
-	return finish_steps(w, e, m, out, refusal);
-}
-
 /* The same of one that has waited: the file is empty until all that belongs into it is written. */
 static int finish_whole(struct spool_writer *w, const struct envelope *e,
                         const struct spool_message *m, struct wire_out *out,
@@ -399,14 +394,19 @@ static int finish_whole(struct spool_writer *w, const struct envelope *e,
 	add_recipients(w, out);
 	enum wire_result r = ask(w, out, &in, &ended, refusal);
 
+	if (r == WIRE_CLOSED) { /* queued was started again since it named the id */
+		hang_up(w);
+		return finish_steps(w, e, m, out, refusal);
+	}
 	if (r != WIRE_OK)
-		return finish_elsewhere(w, e, m, out, refusal);
+		return line_lost(w, r, refusal);
 	if (in.type != SPOOL_SEALED)
 		return refused(w, &in, ended, refusal);
 	if (!spool_sealed_get(&in, &sealed)) {
 		wire_in_close(&in);
 		return line_lost(w, WIRE_OK, refusal);
 	}
+	memcpy(w->id, sealed.id, sizeof w->id);
 	w->fd = sealed.fd;
 	w->waits = false;
 	take_next(w, sealed.next);
@@ -429,6 +429,8 @@ int spool_finish(struct spool_writer *w, const struct envelope *e, struct spool_
 	int result = whole ? finish_whole(w, e, &m, &out, refusal)
 	                   : finish_steps(w, e, &m, &out, refusal);
 
+	if (result == 0 && w->open.id[0] && strcmp(w->id, w->open.id) != 0)
+		log_info("id=%s event=id-changed was=%s", w->id, w->open.id);
 	wire_out_free(&out);
 	forget_file(w);
 	return result;

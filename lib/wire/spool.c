@@ -54,6 +54,7 @@ bool spool_file_get(struct wire_in *in, struct spool_file *f)
 void spool_sealed_put(struct wire_out *out, const struct spool_sealed *s)
 {
 	wire_begin(out, SPOOL_SEALED);
+	wire_put_string(out, s->id);
 	wire_put_string(out, s->next);
 	wire_put_view(out, (struct view){ s->header, sizeof s->header });
 	wire_put_fd(out, s->fd);
@@ -61,6 +62,7 @@ void spool_sealed_put(struct wire_out *out, const struct spool_sealed *s)
 
 bool spool_sealed_get(struct wire_in *in, struct spool_sealed *s)
 {
+	wire_get_string(in, s->id, sizeof s->id);
 	wire_get_string(in, s->next, sizeof s->next);
 	struct view header = wire_get_view(in, sizeof s->header);
 

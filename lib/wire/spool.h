@@ -29,7 +29,8 @@
  *     SPOOL_LIVE
  *
  * From SPOOL_SEALED on it is as after SPOOL_COMMITTED. One that becomes longer is begun by
- * SPOOL_OPEN with that id.
+ * SPOOL_OPEN with that id. The answer to either names the id again: another one where no file of
+ * the first can be made.
  */
 #ifndef LIB_WIRE_SPOOL_H
 #define LIB_WIRE_SPOOL_H
@@ -78,7 +79,7 @@ struct spool_file {
 
 /* The answer to SPOOL_WHOLE. */
 struct spool_sealed {
-	char next[SPOOL_ID_MAX];
+	char id[SPOOL_ID_MAX], next[SPOOL_ID_MAX];
 	char header[SPOOL_HEADER_BYTES];
 	int fd;
 };

@@ -192,33 +192,31 @@ uint64_t disk_next_id(struct disk *d)
 	return d->last_id = next_id(d);
 }
 
-int disk_create_as(struct disk *d, uint64_t id)
-{
-	char name[QUEUEDIR_NAME_MAX];
-
-	queuedir_name(id, name);
-	int fd = openat(d->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	if (fd < 0 && is_directorys(errno)) {
-		log_warn("event=directory-unusable name=%.2s reason=\"%m\"", name);
-		d->unusable[queue_id_directory(id)] = true;
-	}
-	return fd;
-}
-
 int disk_create(struct disk *d, uint64_t *id)
 {
 	enum { TURNS = 16 };
-	int fd = -1;
+	char name[QUEUEDIR_NAME_MAX];
 
-	for (int turn = 0; turn < TURNS && fd < 0; turn++) {
-		*id = disk_next_id(d);
-		fd = disk_create_as(d, *id);
-		/* There is one only when the clock was set back. */
-		if (fd < 0 && errno != EEXIST && !is_directorys(errno))
+	for (int turn = 0; turn < TURNS; turn++) {
+		if (turn || *id == 0)
+			*id = next_id(d);
+		queuedir_name(*id, name);
+		int fd = openat(d->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+		/* There is one only when the clock was set back. Where none was made for other
+		 * reasons, ids must not run ahead of the clock. */
+		if ((fd >= 0 || errno == EEXIST) && *id > d->last_id)
+			d->last_id = *id;
+		if (fd >= 0)
+			return fd;
+		if (errno == EEXIST)
+			continue;
+		if (!is_directorys(errno))
 			return -1;
+		log_warn("event=directory-unusable name=%.2s reason=\"%m\"", name);
+		d->unusable[queue_id_directory(*id)] = true;
 	}
-	return fd;
+	return -1;
 }
 
 int disk_seal(struct disk *d, struct queue_header *header, struct text *head,

@@ -62,9 +62,9 @@ uint64_t disk_space(const struct disk *d); /* bytes free for new messages */
 
 /* Greater than all before, in a directory that can be used as far as is known. */
 uint64_t disk_next_id(struct disk *d);
-/* A new file under its final name; -1 with errno. */
+/* A new file under its final name, by this id where it can be, else (or for 0) by a new one; -1
+ * with errno. */
 int disk_create(struct disk *d, uint64_t *id);
-int disk_create_as(struct disk *d, uint64_t id);
 /* What makes a file with this envelope (head and recipients, one behind the other) committed, for
  * its first bytes. -1 with errno: the envelope is too long. */
 int disk_seal(struct disk *d, struct queue_header *header, struct text *head,

@@ -203,14 +203,14 @@ static void tell_next(struct writer *w, char out[SPOOL_ID_MAX])
 	queue_id_text(w->next_id, out);
 }
 
-/* id 0: a new one. false: refused. */
+/* id: as disk_create wants it. false: refused. */
 static bool make_file(struct writer *w, const struct spool_open *open, uint64_t id)
 {
 	struct writers *ws = writers_of(&w->line);
 
 	if (refuse_open(w, open))
 		return false;
-	w->fd = id ? disk_create_as(ws->with.disk, id) : disk_create(ws->with.disk, &id);
+	w->fd = disk_create(ws->with.disk, &id);
 	if (w->fd < 0) {
 		room_give_back(&ws->room, &w->part, true);
 		refuse_errno(w, "create-failed");
@@ -461,6 +461,7 @@ static void seal_whole(struct writer *w, struct wire_in *in)
 		return;
 	}
 	take_committed(w, &e, &header, head);
+	queue_id_text(w->message->id, sealed.id);
 	tell_next(w, sealed.next);
 	sealed.fd = w->fd;
 	spool_sealed_put(&reply, &sealed);

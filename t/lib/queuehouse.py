@@ -91,8 +91,15 @@ class Writer:
         self.data, self.kept = data, [(to, 0, "") for to in recipients]
         out = Out(SPOOL_WHOLE).u64(0).address("192.0.2.1", 0).u32(0).view(self.next if id is None else id)
         answer = self.ask(self._written(out), SPOOL_SEALED)
-        self.id, self.next, self.header, self.fd = self.next, answer.string(), answer.view(), answer.fd()
+        self.id, self.next, self.header, self.fd = answer.string(), answer.string(), answer.view(), answer.fd()
         return self.id
+
+    def write_whole(self, recipients):
+        """What whole() was told: its header, its text, its envelope."""
+        envelope = "from sender@example.test\norigin authenticated - 192.0.2.1 client.test\nbody 7bit 1\ndsn - -\n"
+        envelope += "".join(f"to 0 - {to}\n" for to in recipients)
+        os.pwrite(self.fd, self.header + self.data + envelope.encode(), 0)
+        os.fsync(self.fd)
 
     def write(self, data):
         self.data = data
@@ -399,6 +406,13 @@ class House:
 
     def files(self):
         return sorted(p.name for p in (self.directory / "queue").glob("??/*"))
+
+    def directory_of(self, id):
+        """Where a file of this name stands, also before it does."""
+        number = 0
+        for letter in id:
+            number = number << 5 | "0123456789abcdefghjkmnpqrstvwxyz".index(letter)
+        return self.directory / "queue" / f"{number >> 32 & 0xff:02x}"
 
     def path(self, id):
         return next((self.directory / "queue").glob(f"??/{id}"))

@@ -85,12 +85,13 @@ class Queue:
     """Keeps messages; `refuse` maps a step (SPOOL_OPEN, SPOOL_COMMIT) to (permanent, status, text).
     `ends`: every message is ended as soon as its writer has the file, by these words.
     `hang_up_at`: a step at which it hangs up; `hang_up_behind`: once it has answered that.
-    `names`: with each file it names the id of the line's next message; `steps` has what came."""
+    `names`: with each file it names the id of the line's next message, which that may have once; `elsewhere`: and does
+    not get it; `steps` has what came."""
 
     def __init__(self, directory):
         self.directory, self.kept, self.refuse, self.hang_up_at, self.hang_up_behind, self.ends = directory, [], {}, None, None, None
         self.turn, self.lines = threading.Lock(), set()
-        self.names, self.numbers, self.steps = False, itertools.count(1), []
+        self.names, self.named, self.elsewhere, self.numbers, self.steps = False, {}, False, itertools.count(1), []
 
     @property
     def messages(self):
@@ -101,6 +102,13 @@ class Queue:
                     return self.kept
             time.sleep(0)
 
+    def hang_up(self):
+        """As one that is started again."""
+        for line in list(self.lines):
+            line.shutdown(socket.SHUT_RDWR)
+        while self.lines:
+            time.sleep(0)
+
     def serve(self, line):
         message = None
         self.lines.add(line)
@@ -108,9 +116,14 @@ class Queue:
             while True:
                 select.select([line], [], [])
                 with self.turn:
-                    if (packet := receive(line)) is None or packet.kind == self.hang_up_at:
+                    if (packet := receive(line)) is None:
+                        return
+                    self.steps.append(packet.kind)
+                    if packet.kind == self.hang_up_at:
                         return
                     if packet.kind in self.refuse:
+                        if packet.kind in (SPOOL_OPEN, SPOOL_WHOLE):
+                            self.named.pop(line, None)
                         permanent, status, text = self.refuse[packet.kind]
                         send(line, Out(SPOOL_REFUSED).byte(permanent).view(status).view(text))
                         if message and message.state != "live":  # that one was the last on this line
@@ -134,16 +147,19 @@ class Queue:
             message.recipients.append((to["address"], to["notify"], to["orcpt"]))
         packet.end()
 
-    def begun(self, packet):
+    def begun(self, line, packet):
         announced, client, uid, id = packet.u64(), packet.address(), packet.u32(), packet.string()
-        message = Message(int(id or next(self.numbers)))
-        message.announced, message.client, message.uid = announced, client, uid
+        if id not in ("", self.named.pop(line, "")):
+            raise ValueError("an id that was not named")
+        message = Message(int(id) if id and not self.elsewhere else next(self.numbers))
+        message.asked, message.announced, message.client, message.uid = id, announced, client, uid
         message.path = self.directory / message.id
         self.kept.append(message)
         return message
 
-    def next(self):
-        return f"{next(self.numbers):013d}" if self.names else ""
+    def next(self, line):
+        self.named[line] = f"{next(self.numbers):013d}" if self.names else ""
+        return self.named[line]
 
     def committed(self, packet, message):
         message.__dict__.update(packet.fields(ENVELOPE))
@@ -152,14 +168,13 @@ class Queue:
         message.state = "committed"
 
     def step(self, line, packet, message):
-        self.steps.append(packet.kind)
         if packet.kind == SPOOL_OPEN:
-            message = self.begun(packet)
+            message = self.begun(line, packet)
             packet.end()
             with open(message.path, "wb") as file:
                 file.write(b"\0" * SPOOL_OFFSET)
                 file.flush()
-                send(line, Out(SPOOL_FILE).view(message.id).view(self.next()).u64(SPOOL_OFFSET).fd(file))
+                send(line, Out(SPOOL_FILE).view(message.id).view(self.next(line)).u64(SPOOL_OFFSET).fd(file))
             if self.ends:
                 send(line, Out(SPOOL_ENDED).view(message.id).byte(False).view("4.3.1").view(self.ends))
                 message.state = "ended"
@@ -171,10 +186,10 @@ class Queue:
             self.committed(packet, message)
             send(line, Out(SPOOL_COMMITTED))
         elif packet.kind == SPOOL_WHOLE:
-            message = self.begun(packet)
+            message = self.begun(line, packet)
             self.committed(packet, message)
             with open(message.path, "wb") as file:
-                send(line, Out(SPOOL_SEALED).view(self.next()).view(b"h" * SPOOL_OFFSET).fd(file))
+                send(line, Out(SPOOL_SEALED).view(message.id).view(self.next(line)).view(b"h" * SPOOL_OFFSET).fd(file))
         elif packet.kind == SPOOL_LIVE:
             message.bytes = message.path.read_bytes()[SPOOL_OFFSET:SPOOL_OFFSET + message.size]
             message.state = "live"

@@ -814,9 +814,6 @@ def whole():
     with House("queue.retry-first 1h\n") as house:
         remote = house.agents["remote"]
 
-        def envelope(w, to):
-            return f"from sender@example.test\norigin authenticated - 192.0.2.1 client.test\nbody 7bit 1\ndsn - -\nto 0 - {to}\n".encode()
-
         w = house.writer()
         w.open()
         named = w.next
@@ -825,8 +822,7 @@ def whole():
         is_(w.whole(MESSAGE, ["a@far.test"]), named, "which it gets")
         is_(house.path(named).read_bytes(), b"", "its file is empty")
         is_([e["id"] for e in house.list()], [], "it is not in the queue yet")
-        os.pwrite(w.fd, w.header + MESSAGE + envelope(w, "a@far.test"), 0)
-        os.fsync(w.fd)
+        w.write_whole(["a@far.test"])
         w.live()
         job = remote.job()
         is_((job.id, job.addresses, job.bytes()), (named, ["a@far.test"], MESSAGE), "it is delivered")
@@ -863,6 +859,35 @@ def whole():
         w.live()
         house.agents["remote"].job().finish(RETRY, damaged=True)
         ok(house.wait_for(lambda: house.counts()["damaged"] == 1), "one that says so and has written nothing has damaged its own")
+
+
+def another_id():
+    """An id is named before there is a file: where none can be made by it the message gets another one."""
+    with House("queue.retry-first 1h\n") as house:
+        for way in ("whole", "open"):
+            for what in ("a directory that cannot be used", "a file that is there"):
+                w = house.writer()
+                w.open()
+                w.abandon()
+                named, directory = w.next, house.directory_of(w.next)
+                if what.startswith("a file"):
+                    (directory / named).write_bytes(b"")
+                else:
+                    directory.rename(directory.with_name("away"))
+                    directory.write_bytes(b"")
+                w.whole(MESSAGE, ["a@far.test"]) if way == "whole" else w.open(id=named)
+                ok(w.id > named and w.id in house.files(), f"{what}: {way} gets another id")
+                if way == "whole":
+                    w.write_whole(["a@far.test"])
+                    w.live()
+                    job = house.agents["remote"].job()
+                    is_((job.id, job.bytes()), (w.id, MESSAGE), "and is delivered by that")
+                    job.finish(DONE)
+                if what.startswith("a file"):
+                    (directory / named).unlink()
+                else:
+                    directory.unlink()
+                    directory.with_name("away").rename(directory)
 
 
 def said_and_gone():
@@ -1088,7 +1113,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, contested, waits_over_restart, long_job, strange_agents, reports, strangers, dead_targets, strangers_wait, nobody_waits, lessons, short_lesson, many_lessons, no_loops, lifetimes, writers, own_envelope, said_and_gone, windows, steering, many,
+for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, contested, waits_over_restart, long_job, strange_agents, reports, strangers, dead_targets, strangers_wait, nobody_waits, lessons, short_lesson, many_lessons, no_loops, lifetimes, writers, own_envelope, whole, another_id, said_and_gone, windows, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()

@@ -13,6 +13,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import smtphouse
+import waiting
 from house import CORPUS
 from smtphouse import (CONNECTION_PROGRESS, LATER, RELAY, REJECT, RESOLVE_CLIENT, RESOLVE_RECIPIENT, SMTP, SUBMISSION, Client, Smtp,
                        receive_beside)
@@ -393,42 +394,84 @@ def starttls(house):
     client.close()
 
 
+def received_id(message):
+    return re.search(rb" id (\w+)", message.bytes)[1].decode()
+
+
 def whole(house):
     """A message whose id queued has named with the one before is handed over at once."""
-    client = house.client()
+    client, queue = house.client(), house.queue
     client.ask("EHLO me.test")
-    house.queue.names = True
-    ok(deliver(house, "x: first\r\n\r\n", client).startswith("250"), "the first message")
-    house.queue.messages, house.queue.steps.clear()
-    ok(deliver(house, "x: second\r\n\r\n", client).startswith("250"), "the second")
-    message = house.queue.messages[-1]
-    is_(house.queue.steps, [smtphouse.SPOOL_WHOLE, smtphouse.SPOOL_LIVE], "is one question")
+    queue.names = True
+
+    def named(act, waited=lambda answer: smtphouse.SPOOL_WHOLE in queue.steps or queue.messages[-1].asked):
+        """What is answered where an id has just been named: within SPOOL_ID_FRESH_MS, so that a busy machine may need another turn."""
+        answers = []
+
+        def turn():
+            deliver(house, "x: names the next\r\n\r\n", client)
+            queue.messages, queue.steps.clear()
+            answers.append(act())
+            return waited(answers[-1])
+        waiting.comes(turn, PATIENCE_SECONDS)
+        return answers[-1]
+
+    small, long = (lambda: deliver(house, "x: second\r\n\r\n", client)), (lambda: deliver(house, "x: y\r\n\r\n" + ("z" * 70 + "\r\n") * 600, client))
+    many = [f"u{n:010}@example.test" for n in range(100)]
+    ok(named(small).startswith("250"), "a small message")
+    message = queue.messages[-1]
+    is_(queue.steps, [smtphouse.SPOOL_WHOLE, smtphouse.SPOOL_LIVE], "is one question")
     file = message.path.read_bytes()
     is_((file[:smtphouse.SPOOL_OFFSET], len(message.bytes)), (b"h" * smtphouse.SPOOL_OFFSET, message.size), "its file has the header it was given, and its text")
     is_(message.checksum, hashlib.blake2b(message.bytes, digest_size=32).digest(), "which is what was announced")
-    ok(f"id {message.id}".encode() in message.bytes and b"x: second" in message.bytes and file.endswith(b"to 0 - b@example.test\n"), "the text has the id, the envelope is behind it", file)
-    for size, count, name in ((40000, 1, "longer than what is kept in memory"), (30000, 100, "too long with its envelope")):
-        house.queue.steps.clear()
-        text = "x: y\r\n\r\n" + ("z" * 70 + "\r\n") * (size // 72)
-        ok(deliver(house, text, client, recipients=[f"u{n:010}@example.test" for n in range(count)]).startswith("250"), f"one that is {name}")
-        message = house.queue.messages[-1]
-        is_([step for step in house.queue.steps if step != smtphouse.SPOOL_RECIPIENT], [smtphouse.SPOOL_OPEN, smtphouse.SPOOL_COMMIT, smtphouse.SPOOL_LIVE], "is written step by step")
+    ok(received_id(message) == message.id and b"x: second" in message.bytes and file.endswith(b"to 0 - b@example.test\n"), "the text has the id, the envelope is behind it", file)
+    for act, name in ((long, "longer than what is kept in memory"),
+                      (lambda: deliver(house, "x: y\r\n\r\n" + ("z" * 70 + "\r\n") * 416, client, recipients=many), "too long with its envelope")):
+        ok(named(act).startswith("250"), f"one that is {name}")
+        message = queue.messages[-1]
+        is_([step for step in queue.steps if step != smtphouse.SPOOL_RECIPIENT], [smtphouse.SPOOL_OPEN, smtphouse.SPOOL_COMMIT, smtphouse.SPOOL_LIVE], "is written step by step")
         is_(message.checksum, hashlib.blake2b(message.bytes, digest_size=32).digest(), "and whole")
-    for refusal, wanted in (((False, "4.3.1", "disk full"), "452 4.3.1 disk full"), ((True, "5.3.4", "too large"), "554 5.3.4 too large")):
-        deliver(house, "x: names the next\r\n\r\n", client)
-        house.queue.refuse = {smtphouse.SPOOL_WHOLE: refusal}
-        is_(deliver(house, "x: y\r\n\r\n", client), wanted, "queued refuses it")
-        house.queue.refuse = {}
-    ok(deliver(house, "x: y\r\n\r\n", client).startswith("250"), "and takes the next")
+        is_(received_id(message), message.id, "by the id that its text has")
+
+    def refused(step, act, refusal=(False, "4.3.1", "disk full")):
+        queue.refuse = {step: refusal}
+        answer = act()
+        queue.refuse = {}
+        return answer
+    is_(named(lambda: refused(smtphouse.SPOOL_WHOLE, small)), "452 4.3.1 disk full", "queued refuses it")
+    is_(named(lambda: refused(smtphouse.SPOOL_WHOLE, small, (True, "5.3.4", "too large"))), "554 5.3.4 too large", "for good")
+    ok(small().startswith("250"), "and takes the next")
+    is_(refused(smtphouse.SPOOL_OPEN, lambda: deliver(house, "x: y\r\n\r\n", client, mail=" SIZE=40000")), "452 4.3.1 disk full", "it refuses a file")
+    queue.steps.clear()
+    ok(small().startswith("250") and queue.messages and queue.steps == [smtphouse.SPOOL_OPEN, smtphouse.SPOOL_COMMIT, smtphouse.SPOOL_LIVE], "the next message has none of the ids that were named before", queue.steps)
+
+    def dies(where, step, act):
+        setattr(queue, where, step)
+        answer = act()
+        setattr(queue, where, None)
+        return answer
     for step, where, wanted in ((smtphouse.SPOOL_WHOLE, "hang_up_at", "250"), (smtphouse.SPOOL_WHOLE, "hang_up_behind", "451 4.3.0"), (smtphouse.SPOOL_LIVE, "hang_up_at", "250")):
-        deliver(house, "x: names the next\r\n\r\n", client)
-        setattr(house.queue, where, step)
-        ok(deliver(house, "x: y\r\n\r\n", client).startswith(wanted), f"queued dies: {where} {step}")
-        setattr(house.queue, where, None)
-        ok(deliver(house, "x: y\r\n\r\n", client).startswith("250"), "the next message passes")
-    message = house.queue.messages[-1]
-    ok(f"id={message.id} event=id-changed was=" in house.program.log() and f"id {message.id}".encode() not in message.bytes, "to another queued, by another id, as the log says")
-    house.queue.names = False
+        ok(named(lambda: dies(where, step, small)).startswith(wanted), f"queued dies: {where} {step}")
+        ok(small().startswith("250"), "the next message passes")
+
+    def changed(answer):
+        """The id was: what it had waited for is another one."""
+        return not answer.startswith("250") or received_id(queue.messages[-1]) != queue.messages[-1].id
+    for act, name in ((small, "a small one"), (long, "one that grows")):
+        ok(named(lambda: (queue.hang_up(), act())[1], changed).startswith("250"), f"queued is started again before all of it is there: {name} is taken")
+        message = queue.messages[-1]
+        ok(f"id={message.id} event=id-changed was={received_id(message)}\n" in house.program.log(), "by another id, as the log says")
+    for step, where in (("SEALED", small), ("FILE", long)):
+        queue.elsewhere = True
+        answer = named(where, changed)
+        queue.elsewhere = False
+        message = queue.messages[-1]
+        is_(answer, f"250 2.0.0 queued as {message.id}", f"{step} names another id")
+        ok(f"id={message.id} event=id-changed was={received_id(message)}\n" in house.program.log(), "which the log says")
+    before = house.program.log().count("event=id-changed")
+    is_(named(lambda: (queue.hang_up(), refused(smtphouse.SPOOL_COMMIT, small))[1], lambda answer: smtphouse.SPOOL_COMMIT in queue.steps), "452 4.3.1 disk full", "what is refused by another queued")
+    is_(house.program.log().count("event=id-changed"), before, "is not in the queue by any id")
+    queue.names = False
     deliver(house, "x: the last that has been named\r\n\r\n", client)
     client.close()
 

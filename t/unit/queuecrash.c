@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/queue/checksum.h"
 #include "queue/queued/recover.h"
 #include "queue/queued/writers.h"
@@ -66,7 +67,7 @@ static void sent(struct hub_line *line, const struct wire_out *out)
 		queue_id_parse(view_of(file.next), &next_id);
 		file_fd = file.fd;
 	} else if (spool_sealed_get(&in, &sealed)) {
-		message_id = next_id;
+		queue_id_parse(view_of(sealed.id), &message_id);
 		queue_id_parse(view_of(sealed.next), &next_id);
 		memcpy(header, sealed.header, sizeof header);
 		file_fd = sealed.fd;
@@ -429,6 +430,39 @@ static void taken_meanwhile(void)
 	remove_file();
 }
 
+/* Of all directories of the queue. */
+static void move_directories(const char *from, const char *to)
+{
+	for (unsigned i = 0; i < QUEUEDIR_DIRECTORIES; i++) {
+		char old[QUEUEDIR_NAME_MAX], new[QUEUEDIR_NAME_MAX];
+
+		snprintf(old, sizeof old, "%s%02x", from, i);
+		snprintf(new, sizeof new, "%s%02x", to, i);
+		if (renameat(disk.directory, old, disk.directory, new) < 0)
+			printf("# a directory cannot be moved\n");
+	}
+}
+
+/* While no file can be made, ids stay with the clock. */
+static void no_directories(void)
+{
+	uint64_t id;
+	int fd = -1;
+
+	move_directories("", "away-");
+	for (unsigned n = 0; n < 50 && fd < 0; n++)
+		fd = disk_create(&disk, &(uint64_t){ 0 });
+	ok(fd < 0, "without directories no file is made");
+	move_directories("away-", "");
+	id = disk_next_id(&disk);
+	fd = disk_create(&disk, &id);
+	ok(fd >= 0 && (int64_t)(id >> 12) < clock_wall_us() + 300 * INT64_C(1000000),
+	   "and then by an id that is not of a later hour");
+	close(fd);
+	message_id = id;
+	remove_file();
+}
+
 /* A control: what a power cut may do to a file that nobody synced must be seen. */
 static void control(const struct bytes *whole)
 {
@@ -481,6 +515,7 @@ int main(void)
 	ok(wrongs == 0, "%u ends of a file that is being written", cases);
 	way = QUEUED_WRITES_ENVELOPE;
 	taken_meanwhile();
+	no_directories();
 	control(&whole);
 	char command[64];
 

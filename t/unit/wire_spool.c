@@ -3,6 +3,8 @@
 #include "lib/wire/spool.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
 #include "lib/queue/spooling.h"
 #include "t/said.h"
@@ -35,8 +37,9 @@ static bool get_sealed(struct wire_in *in)
 {
 	struct spool_sealed s;
 
-	return spool_sealed_get(in, &s) && strcmp(s.next, "0123456789abd") == 0 &&
-	       s.header[0] == 'h' && s.header[SPOOL_HEADER_BYTES - 1] == 'e' && s.fd == 0;
+	return spool_sealed_get(in, &s) && strcmp(s.id, "0123456789abc") == 0 &&
+	       strcmp(s.next, "0123456789abd") == 0 && s.header[0] == 'h' &&
+	       s.header[SPOOL_HEADER_BYTES - 1] == 'e' && s.fd == 0;
 }
 
 static bool get_refusal(struct wire_in *in)
@@ -197,6 +200,40 @@ static void ends(void)
 	spool_writer_free(&w);
 }
 
+/* A queued that says nothing is not asked twice, nor is another one. */
+static void silent(void)
+{
+	const struct timeval soon = { .tv_usec = 1000 };
+
+	for (unsigned turn = 0; turn < 2; turn++) {
+		struct spool_refusal why;
+		struct wire_in in;
+		int ends[2];
+
+		wire_pair(ends);
+		setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon);
+		struct spool_writer w = { .queued = ends[0], .fd = -1, .next_id_ms = INT64_MAX };
+
+		if (turn == 1)
+			string_put(w.next_id, sizeof w.next_id, VIEW("0123456789ab1"));
+		int begun = spool_begin(&w, &(struct spool_open){ .uid = 0 }, &why);
+
+		if (turn == 1)
+			ok(begun == 0 && w.waits && spool_write(&w, VIEW("x"), &why) == 0 &&
+			           spool_finish(&w, &envelope, &why) == -1,
+			   "a queued that does not answer at the end is not called another one");
+		else
+			ok(begun == -1, "nor where it is asked for a file");
+		ok(why.own_fault && w.queued == -1, "the line is lost");
+		ok(wire_receive_now(ends[1], &in) == WIRE_OK &&
+		           in.type == (turn == 1 ? SPOOL_WHOLE : SPOOL_OPEN) &&
+		           wire_receive_now(ends[1], &in) == WIRE_CLOSED,
+		   "with one question on it");
+		close(ends[1]);
+		spool_writer_free(&w);
+	}
+}
+
 int main(void)
 {
 	struct wire_out out = { 0 };
@@ -222,7 +259,8 @@ int main(void)
 	torn("a file", &out, get_file);
 	out.fd_count = 0;
 	ok(!round_trip(&out, get_file), "a file without a descriptor is refused");
-	spool_sealed_put(&out, &(struct spool_sealed){ .next = "0123456789abd",
+	spool_sealed_put(&out, &(struct spool_sealed){ .id = "0123456789abc",
+	                                               .next = "0123456789abd",
 	                                               .header = { 'h', [255] = 'e' } });
 	torn("a header", &out, get_sealed);
 	out.fd_count = 0;
@@ -234,5 +272,6 @@ int main(void)
 	wire_out_free(&out);
 	no_answer();
 	ends();
+	silent();
 	return tap_done();
 }
