@@ -108,8 +108,9 @@ static void from_master(struct watch *w, unsigned events)
 	wire_in_close(&in);
 }
 
-/* Writers in the middle of a message and agents in a job are waited for; who comes now is told to
- * come again. */
+/* Writers that have a file and agents in a job are waited for; who comes now is told to come again.
+ * A message that has an id and no file yet goes to the next queued unless it comes before the end.
+ */
 static void stop_look(struct timer *t)
 {
 	struct queued *q = loop_owner(t, struct queued, stop_look);

@@ -75,6 +75,8 @@ static void abandon(struct writer *w)
 {
 	if (w->fd < 0)
 		return;
+	if (w->committed)
+		log_info("id=%s event=abandoned", message_name(w->message));
 	if (ftruncate(w->fd, 0) < 0)
 		log_warn("id=%s event=truncate-failed reason=\"%m\"", message_name(w->message));
 	journal_remove_file(writers_of(&w->line)->with.journal, w->message->id);
@@ -177,7 +179,7 @@ static bool refuse_open(struct writer *w, const struct spool_open *o)
 {
 	struct writers *ws = writers_of(&w->line);
 
-	if (ws->stopping)
+	if (ws->stopping && o->id[0] == '\0') /* who has an id had begun */
 		refuse(w, false, "4.3.2", "server shutting down, try again later");
 	else if (o->announced_bytes > ws->with.settings->message_size_max_bytes)
 		refuse(w, true, "5.3.4", "message exceeds the size limit");
@@ -197,9 +199,15 @@ static bool id_ok(struct writer *w, const struct spool_open *o, uint64_t *id)
 	return o->id[0] == '\0' || (queue_id_parse(view_of(o->id), id) && *id == told);
 }
 
+/* Empty: there is to be no next one. */
 static void tell_next(struct writer *w, char out[SPOOL_ID_MAX])
 {
-	w->next_id = disk_next_id(writers_of(&w->line)->with.disk);
+	struct writers *ws = writers_of(&w->line);
+
+	out[0] = '\0';
+	if (ws->stopping)
+		return;
+	w->next_id = disk_next_id(ws->with.disk);
 	queue_id_text(w->next_id, out);
 }
 

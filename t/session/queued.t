@@ -852,6 +852,7 @@ def whole():
         gone_id = w.id
         w.close()
         ok(house.wait_for(lambda: gone_id not in house.files()), "a writer that goes before it has said that it has synced leaves nothing")
+        ok(f"id={gone_id} event=abandoned\n" in house.program.log(), "but the end of what the log has called queued")
         w = house.writer()
         w.open()
         w.abandon()
@@ -888,6 +889,32 @@ def another_id():
                 else:
                     directory.unlink()
                     directory.with_name("away").rename(directory)
+
+
+def last_ones():
+    """A message that had begun when queued is told to stop has its id, and is taken; there is no next one."""
+    with House(agents=False) as house:
+        busy, w, new = house.writer(), house.writer(), house.writer()
+        busy.open()
+        w.open()
+        w.abandon()
+        house.program.signal(signal.SIGTERM)
+
+        def refuses(writer):
+            try:
+                writer.open()
+                writer.abandon()
+            except Refused as refused:
+                return refused.args[1] == "4.3.2"
+        ok(house.wait_for(lambda: refuses(new)), "queued stops: a new message is refused")
+        w.whole(MESSAGE, ["a@far.test"])
+        is_(w.next, "", "one that has begun is taken, and names no next one")
+        w.write_whole(["a@far.test"])
+        w.live()
+        ok(refuses(w), "which is refused")
+        busy.close()
+        is_(house.program.wait(), 0, "it ends")
+        is_(house.files(), [w.id], "with the message in the queue")
 
 
 def said_and_gone():
@@ -1113,7 +1140,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, contested, waits_over_restart, long_job, strange_agents, reports, strangers, dead_targets, strangers_wait, nobody_waits, lessons, short_lesson, many_lessons, no_loops, lifetimes, writers, own_envelope, whole, another_id, said_and_gone, windows, steering, many,
+for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, contested, waits_over_restart, long_job, strange_agents, reports, strangers, dead_targets, strangers_wait, nobody_waits, lessons, short_lesson, many_lessons, no_loops, lifetimes, writers, own_envelope, whole, another_id, last_ones, said_and_gone, windows, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()
