@@ -3,6 +3,7 @@
 """queued is ended, as by kill -9, before and after every call by which it changes the disk or says something; then it is started
 again.  What was acknowledged is delivered, to everybody; what was not is delivered whole or not at all; nothing stays behind.
 queue/INTERNALS has the table of these steps."""
+import itertools
 import os
 import pathlib
 import signal
@@ -21,8 +22,8 @@ WANTED = {"one@example.test", "two@example.test", "far@far.test"}
 class Run:
     """One message to an alias of two and to a host that answers at the second attempt."""
 
-    def __init__(self, house):
-        self.house, self.acknowledged, self.delivered, self.attempts = house, False, [], 0
+    def __init__(self, house, write):
+        self.house, self.write, self.acknowledged, self.delivered, self.attempts = house, write, False, [], 0
         house.book["alias@example.test"] = [(MAILBOX, "one@example.test", 0), (MAILBOX, "two@example.test", 0)]
         house.answers.update(local=self.deliver, remote=self.remote)
         house.agents["remote"].answer = self.remote
@@ -37,7 +38,7 @@ class Run:
 
     def submit(self):
         try:
-            self.house.write(["alias@example.test", "far@far.test"])
+            self.write(self.house, ["alias@example.test", "far@far.test"])
             self.acknowledged = True
         except (OSError, EOFError, AttributeError):
             pass
@@ -51,12 +52,12 @@ def over(house):
     return is_dead(house) or house.files() == []
 
 
-def one(so, directory, at):
+def one(so, directory, at, write):
     """Returns whether queued was ended there at all."""
     with stopper.Stopping(so, at):
         house = House(SETTINGS, directory=directory)
     house.program.signal(signal.SIGUSR1)
-    run = Run(house)
+    run = Run(house, write)
     run.submit()
     house.wait_for(lambda: over(house))
     # The last file goes an instant before an end that stands behind its removal: an orderly stop is behind both.
@@ -129,12 +130,12 @@ def main():
     with House(agents=False) as scratch:
         so = stopper.build(scratch.directory)
         steps = 0
-        for call in CALLS:
+        for call, write in itertools.product(CALLS, (House.write, House.write_at_once)):
             number = 1
-            while all([one(so, fresh(scratch), f"{call}:{number}:{side}") for side in ("before", "after")]):
+            while all([one(so, fresh(scratch), f"{call}:{number}:{side}", write) for side in ("before", "after")]):
                 number += 1
                 steps += 2
-            ok(number > 1, f"queued was stopped at each {call}: {number - 1} of them")
+            ok(number > 1, f"queued was stopped at each {call}: {number - 1} of them, {write.__name__}")
         note(f"{steps} places")
         for call in ("openat", "renameat2", "linkat", "unlinkat", "fsync"):
             number = 1

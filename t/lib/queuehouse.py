@@ -370,6 +370,18 @@ class House:
         w.close()
         return w.id
 
+    def write_at_once(self, recipients, data=MESSAGE):
+        """The same of a message that is handed over whole."""
+        w = self.writer()
+        w.open()
+        w.abandon()
+        w.whole(data, recipients)
+        w.write_whole(recipients)
+        w.live()
+        os.close(w.fd)
+        w.close()
+        return w.id
+
     def control(self):
         mine, theirs = pair()
         send(self.program.master, Out(MASTER_CONTROL).fd(theirs))
