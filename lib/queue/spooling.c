@@ -77,13 +77,14 @@ static void dial_up(struct spool_writer *w)
 	setsockopt(w->queued, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
 }
 
-/* Has this message been ended? Else it is an older one, which was over when that came. */
+/* Has this message been ended? Else it is an older one, which was over when that came. It may have
+ * another id than the one that was named for it, and a greater one. */
 static bool is_ended(const struct spool_writer *w, struct wire_in *in,
                      struct spool_refusal *refusal)
 {
 	char id[SPOOL_ID_MAX];
 
-	return spool_ended_get(in, id, refusal) && is_begun(w) && strcmp(id, w->id) == 0;
+	return spool_ended_get(in, id, refusal) && is_begun(w) && strcmp(id, w->id) >= 0;
 }
 
 /* Sends `out` and takes the answer. *ended: that is that the message was ended, with the refusal.
@@ -394,7 +395,9 @@ static int finish_whole(struct spool_writer *w, const struct envelope *e,
 	add_recipients(w, out);
 	enum wire_result r = ask(w, out, &in, &ended, refusal);
 
-	if (r == WIRE_CLOSED) { /* queued was started again since it named the id */
+	/* queued was started again since it named the id; or it is broken with us, and says so once
+	 * more. */
+	if (r == WIRE_CLOSED) {
 		hang_up(w);
 		return finish_steps(w, e, m, out, refusal);
 	}

@@ -21,8 +21,8 @@
  * is not answered. It may be read late, in another message, which it does not name and does not
  * end.
  *
- * With the file queued names the id of the next message on this line. Whoever has all of that one
- * in memory needs no file before:
+ * With the file queued names the id of the next message on this line, or none: then that one is
+ * begun as above. Whoever has all of one with an id in memory needs no file before:
  *
  *     SPOOL_WHOLE      -> SPOOL_SEALED (a descriptor of an empty file, and its header)
  *     ... the writer writes header, message and envelope, and calls fsync ...

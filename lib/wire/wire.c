@@ -312,7 +312,9 @@ static enum wire_result send_with(int fd, const struct wire_out *out, int flags)
 		return WIRE_OK;
 	if (errno == EAGAIN)
 		return WIRE_AGAIN;
-	return errno == EPIPE || errno == ECONNRESET ? WIRE_CLOSED : WIRE_ERROR;
+	/* ECONNREFUSED: before Linux 6.2, of one that ends at this moment. */
+	return errno == EPIPE || errno == ECONNRESET || errno == ECONNREFUSED ? WIRE_CLOSED
+	                                                                      : WIRE_ERROR;
 }
 
 enum wire_result wire_send(int fd, const struct wire_out *out)

@@ -179,7 +179,7 @@ static bool refuse_open(struct writer *w, const struct spool_open *o)
 {
 	struct writers *ws = writers_of(&w->line);
 
-	if (ws->stopping && o->id[0] == '\0') /* who has an id had begun */
+	if (ws->stopping && o->id[0] == '\0') /* who has an id may have begun */
 		refuse(w, false, "4.3.2", "server shutting down, try again later");
 	else if (o->announced_bytes > ws->with.settings->message_size_max_bytes)
 		refuse(w, true, "5.3.4", "message exceeds the size limit");
@@ -196,7 +196,7 @@ static bool id_ok(struct writer *w, const struct spool_open *o, uint64_t *id)
 	uint64_t told = w->next_id;
 
 	w->next_id = *id = 0;
-	return o->id[0] == '\0' || (queue_id_parse(view_of(o->id), id) && *id == told);
+	return o->id[0] == '\0' || (told != 0 && queue_id_parse(view_of(o->id), id) && *id == told);
 }
 
 /* Empty: there is to be no next one. */
@@ -506,12 +506,21 @@ static void live(struct writer *w, struct wire_in *in)
 		hand_on(w);
 }
 
+static bool is_written(const struct writer *w)
+{
+	bool whole;
+
+	return size_ok(w->fd, w->message->message_bytes, w->message->envelope_bytes, &whole) &&
+	       whole;
+}
+
 /* The line has ended, with something that its writer could still send: it has said 250 then. So it
- * may have where nobody can tell. */
+ * may have where nobody can tell, and all is there. */
 static bool has_synced(const struct writer *w)
 {
-	return w->fd >= 0 && w->committed &&
-	       (w->line.unheard == SPOOL_LIVE || w->line.unheard == WIRE_UNREAD);
+	if (w->fd < 0 || !w->committed)
+		return false;
+	return w->line.unheard == SPOOL_LIVE || (w->line.unheard == WIRE_UNREAD && is_written(w));
 }
 
 static void opened(struct hub_line *line)

@@ -246,7 +246,7 @@ static int open_plain(const char *name, struct stat *st)
 	return fd;
 }
 
-/* The message is whole, and all but its end is at queued. The message is in the queue before its
+/* The message is whole, and all but its end, or nothing of a small one, is at queued. The message is in the queue before its
  * file goes: a crash between the two delivers it twice. */
 static void submit(const char *name, struct submission *s)
 {

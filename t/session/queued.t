@@ -833,6 +833,7 @@ def whole():
         is_(([e["id"] for e in house.list()], house.counts()["damaged"]), ([named], 0), "also over a crash")
         for name, act in (("an id that it was not told", lambda w: w.whole(MESSAGE, ["a@far.test"], id=named)),
                           ("none", lambda w: w.whole(MESSAGE, ["a@far.test"], id="")),
+                          ("no id in thirteen letters", lambda w: house.writer().open(id="0" * 13)),
                           ("one a second time", lambda w: (w.open(id=w.next), w.abandon(), w.open(id=w.next), w.abandon(), w.open(id=w.id))),
                           ("an empty message", lambda w: w.whole(b"", ["a@far.test"])),
                           ("one that is too long for this", lambda w: w.whole(b"x" * 32769, ["a@far.test"])),

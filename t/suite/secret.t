@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import smtplib
 import subprocess
 import sys
 
@@ -38,10 +39,18 @@ def submit(house, subject):
                    input=f"Subject: {subject}\n\nx\n", env={**os.environ, "POSTHOUSE_CONF": house.env["CONF"]})
 
 
+def send(house, *subjects):
+    """By one connection: all but the first are sealed before they are written."""
+    with smtplib.SMTP(house.env["HOST"], house.port("SMTP"), timeout=300) as smtp:
+        for subject in subjects:
+            smtp.sendmail("u0001@example.test", [f"{'x' * n}@away.test" for n in range(1, 4)], f"Subject: {subject}\r\n\r\nx\r\n")
+
+
 with House("--users", "1") as house:
     is_(house.posthouse("map", "set", "routes", "away.test", "smtp", "127.0.0.1:1").returncode, 0, "a host that is not there")
-    for number in range(3):
-        submit(house, number)
+    is_(house.posthouse("map", "set", "access", house.env["HOST"], "relay").returncode, 0, "for whose mail we relay")
+    submit(house, 0)
+    send(house, 1, 2)
     house.wait_for("three messages that wait", lambda: len(waiting(house)) == 3)
     ids, secret, kept = waiting(house), house.directory / "queue/secret", house.directory / "secret"
     is_((house.posthouse("check").returncode, "secret " in house.posthouse("status").stdout), (0, False), "all is well")

@@ -234,6 +234,28 @@ static void silent(void)
 	}
 }
 
+/* The message in hand may be ended by another id than the one that was named for it. */
+static void ended_by_another_id(void)
+{
+	struct spool_refusal why;
+	int ends[2];
+
+	wire_pair(ends);
+	struct spool_writer w = {
+		.queued = ends[0], .fd = -1, .next_id = "0123456789ab1", .next_id_ms = INT64_MAX
+	};
+
+	ok(spool_begin(&w, &(struct spool_open){ .uid = 0 }, &why) == 0 && w.waits &&
+	           spool_write(&w, VIEW("x"), &why) == 0,
+	   "a message waits for its file");
+	say_ended(ends[1], "0123456789ab0");
+	say_ended(ends[1], "0123456789ab2");
+	ok(spool_finish(&w, &envelope, &why) == -1 && !why.own_fault && w.queued >= 0,
+	   "it was ended by a greater id, and not by that of an older one");
+	close(ends[1]);
+	spool_writer_free(&w);
+}
+
 int main(void)
 {
 	struct wire_out out = { 0 };
@@ -273,5 +295,6 @@ int main(void)
 	no_answer();
 	ends();
 	silent();
+	ended_by_another_id();
 	return tap_done();
 }
