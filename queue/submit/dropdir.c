@@ -246,8 +246,8 @@ static int open_plain(const char *name, struct stat *st)
 	return fd;
 }
 
-/* The message is whole, and all but its end, or nothing of a small one, is at queued. The message is in the queue before its
- * file goes: a crash between the two delivers it twice. */
+/* The message is whole, and all but its end, or nothing of a small one, is at queued. The message
+ * is in the queue before its file goes: a crash between the two delivers it twice. */
 static void submit(const char *name, struct submission *s)
 {
 	char taken[NAME_BYTES], text[REASON_MAX];
