@@ -354,6 +354,13 @@ void text_drop_front(struct text *t, size_t n)
 	t->len -= n;
 }
 
+void text_put_front(struct text *t, struct view v)
+{
+	if (v.len > t->len)
+		log_panic("%zu bytes in the place of %zu", v.len, t->len);
+	memcpy(t->raw, v.data, v.len);
+}
+
 void text_cut_back(struct text *t, size_t len)
 {
 	if (len < t->len)

@@ -80,6 +80,8 @@ char *text_reserve(struct text *t, size_t n);
  * its memory back: for what can be done without. false: it is full. */
 bool text_reserve_spared(struct text *t, size_t n, size_t spare);
 void text_drop_front(struct text *t, size_t n);
+/* In the place of as many bytes at its beginning, which it has. */
+void text_put_front(struct text *t, struct view v);
 /* Back to the len that it had: what was added since goes, and with it that it was full. */
 void text_cut_back(struct text *t, size_t len);
 /* The whole. Of a text that is full it is a panic: half a thing is passed on to nobody. */

@@ -413,8 +413,10 @@ static int finish_whole(struct spool_writer *w, const struct envelope *e,
 	w->fd = sealed.fd;
 	w->waits = false;
 	take_next(w, sealed.next);
-	memcpy(w->buffer.raw, sealed.header, sizeof sealed.header);
-	if (pwrite_whole(w->fd, w->buffer.raw, w->buffer.len, 0) < 0)
+	text_put_front(&w->buffer, (struct view){ sealed.header, sizeof sealed.header });
+	struct view file = text_view(&w->buffer);
+
+	if (pwrite_whole(w->fd, file.data, file.len, 0) < 0)
 		return write_failed(w, "spool-write-failed", refusal);
 	return sync_and_say(w, out, refusal);
 }

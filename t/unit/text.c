@@ -35,6 +35,11 @@ static bool panics(void (*run)(void))
 	       WTERMSIG(status) == SIGABRT;
 }
 
+static void put_too_much(void)
+{
+	text_put_front(&shared, VIEW("12345"));
+}
+
 static void view_it(void)
 {
 	(void)text_view(&shared);
@@ -62,11 +67,15 @@ static void texts(void)
 	ok(!panics(view_it) && !panics(string_of_it), "are read");
 	text_cut_back(&shared, 4);
 	is_string(text_string(&shared), "1234", "back to what there was");
+	text_put_front(&shared, VIEW("ab"));
+	is_string(text_string(&shared), "ab34", "with other bytes at its beginning");
+	ok(panics(put_too_much), "of which it has so many");
 	ok(!text_add_string(&shared, "56789") && shared.full, "one more is refused whole");
 	ok(!text_add_byte(&shared, 'x') && !text_format(&shared, "y") &&
 	           !text_add(&shared, VIEW("")),
 	   "and so is all that comes later, small as it is: no hole");
 	ok(!text_has_room(&shared, 0) && text_reserve(&shared, 1) == NULL, "there is no room");
+	text_put_front(&shared, VIEW("12"));
 	ok(panics(view_it) && panics(string_of_it), "what is full is not read as a whole");
 	ok(view_equal(text_view_cut(&shared), VIEW("1234")), "what there is is, by name");
 	text_drop_front(&shared, 2);
