@@ -442,13 +442,18 @@ enum wire_result hub_line_send(struct hub_line *line, const struct wire_out *out
 	return WIRE_CLOSED;
 }
 
+void hub_take(struct hub_line *line)
+{
+	list_remove(&line->resting);
+	line->jobs++;
+}
+
 struct hub_line *hub_take_idle(struct hub *s)
 {
-	struct link *first = list_take_first(&s->idle_lines);
-	struct hub_line *line = list_owner_or_null(first, struct hub_line, resting);
+	struct hub_line *line = list_owner_or_null(s->idle_lines.first, struct hub_line, resting);
 
 	if (line != NULL)
-		line->jobs++;
+		hub_take(line);
 	return line;
 }
 

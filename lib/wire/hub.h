@@ -129,6 +129,8 @@ void hub_line_drop(struct hub_line *line, const char *why);
 /* An idle worker, now busy; the one longest in use last (so that spare ones time out). NULL:
  * none. */
 struct hub_line *hub_take_idle(struct hub *server);
+/* The same of one of idle_lines. */
+void hub_take(struct hub_line *line);
 /* The worker's job is over: it can be taken when the loop has called `idle`. */
 void hub_set_idle(struct hub_line *line);
 /* So many jobs wait for a worker: asks the parent for as many as are not already on their way. */

@@ -30,6 +30,10 @@ struct agents {
 struct agent_line {
 	struct hub_line line;
 	struct delivery *delivery; /* NULL: idle */
+	/* Of the last one's destination, and when it ended: it may have a connection there still.
+	 */
+	uint32_t last_hash;
+	int64_t last_ms;
 };
 
 static struct wire_out out;
@@ -256,13 +260,50 @@ static void look_due(struct timer *t)
 	look_for_silent(loop_owner(t, struct channel, look));
 }
 
+static uint32_t hash_of(const struct schedule_destination *d)
+{
+	return view_hash(HASH_START, schedule_key(d));
+}
+
+/* Who has a connection to the destination still; else who has none, or has had one for longest. */
+static struct hub_line *best_idle(struct channel *c, const struct schedule_destination *to)
+{
+	int64_t kept_ms = c->agents->with.settings->remote_timeout_idle_ms,
+		now_ms = loop_now_ms(c->hub.loop);
+	struct hub_line *none = NULL, *longest = NULL;
+	uint32_t hash = hash_of(to);
+
+	LIST_EACH(line, &c->hub.idle_lines, struct hub_line, resting) {
+		const struct agent_line *agent = agent_of(line);
+		bool connected = agent->last_ms && now_ms - agent->last_ms < kept_ms;
+
+		if (connected && agent->last_hash == hash)
+			return line;
+		if (!connected && none == NULL)
+			none = line;
+		longest = line;
+	}
+	return none != NULL ? none : longest;
+}
+
+static struct hub_line *take_agent(struct channel *c, const struct schedule_destination *to)
+{
+	if (!agent_carries(c->agent, AGENT_CARRIES_HOPS))
+		return hub_take_idle(&c->hub);
+	struct hub_line *line = best_idle(c, to);
+
+	hub_take(line);
+	return line;
+}
+
 static void give_jobs(struct channel *c)
 {
 	struct schedule_item *item;
 
 	while (c->hub.idle_lines.first && !c->agents->stopping &&
 	       (item = schedule_take(c->schedule, loop_now_ms(c->hub.loop))) != NULL)
-		send_job(c, hub_take_idle(&c->hub), loop_owner(item, struct delivery, item));
+		send_job(c, take_agent(c, item->destination),
+		         loop_owner(item, struct delivery, item));
 }
 
 static void run_due(struct timer *t)
@@ -326,6 +367,8 @@ static void message(struct hub_line *line, struct wire_in *in)
 	}
 	if (last) {
 		agent->delivery = NULL;
+		agent->last_hash = hash_of(d->item.destination);
+		agent->last_ms = loop_now_ms(c->hub.loop);
 		hub_set_idle(line);
 		finish(c->agents, d, "the delivery agent sent no result");
 	}

@@ -863,6 +863,31 @@ def whole():
         ok(house.wait_for(lambda: house.counts()["damaged"] == 1), "one that says so and has written nothing has damaged its own")
 
 
+def kept_connections():
+    """Of agents that are idle the one that was last at a destination is given its next message: it may have a connection there."""
+    with House("remote.timeout-idle 5m\n") as house:
+        remote = house.agents["remote"]
+
+        def send_to(domain):
+            house.write([f"a@{domain}"])
+            job = remote.job()
+            return job.addresses[0].split("@")[1], job
+
+        first = dict([send_to("one.test"), send_to("two.test")])
+        ok(first["one.test"].line is not first["two.test"].line, "two agents at two destinations")
+        for job in first.values():
+            job.finish(DONE)
+        for domain in ("one.test", "two.test", "one.test", "two.test", "two.test", "one.test"):
+            ok(house.wait_for(lambda: house.list() == []), "all is delivered")
+            _, job = send_to(domain)
+            ok(job.line is first[domain].line, f"the agent that was at {domain} goes there again")
+            job.finish(DONE)
+        ok(house.wait_for(lambda: house.list() == []), "all is delivered")
+        _, job = send_to("three.test")
+        ok(job.line is first["two.test"].line, "who goes elsewhere is the one that has been idle for longest")
+        job.finish(DONE)
+
+
 def another_id():
     """An id is named before there is a file: where none can be made by it the message gets another one."""
     with House("queue.retry-first 1h\n") as house:
@@ -1141,7 +1166,7 @@ def damage():
         ok(house.path(honest).exists() and f"id={honest} event=damaged" not in house.program.log(), "a message that is whole stays, whatever an agent says")
 
 
-for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, contested, waits_over_restart, long_job, strange_agents, reports, strangers, dead_targets, strangers_wait, nobody_waits, lessons, short_lesson, many_lessons, no_loops, lifetimes, writers, own_envelope, whole, another_id, last_ones, said_and_gone, windows, steering, many,
+for test in (local_and_remote, repeated, away, away_at_the_end, missing, aliases, retries, contested, waits_over_restart, long_job, strange_agents, reports, strangers, dead_targets, strangers_wait, nobody_waits, lessons, short_lesson, many_lessons, no_loops, lifetimes, writers, own_envelope, whole, another_id, last_ones, said_and_gone, windows, kept_connections, steering, many,
              resolved_goes, reload, owners, recovery, long_answer, one_house, without_master, damage):
     test()
 done()

@@ -333,6 +333,11 @@ void hub_set_idle(struct hub_line *line)
 	note(line);
 }
 
+void hub_take(struct hub_line *line)
+{
+	list_remove(&line->resting);
+}
+
 struct hub_line *hub_take_idle(struct hub *server)
 {
 	struct link *first = list_take_first(&server->idle_lines);
