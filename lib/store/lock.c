@@ -50,10 +50,24 @@ int folder_lock_file(struct folder *f, struct reason *why)
 	return f->locks > 0 ? 0 : lock_file(f, why);
 }
 
+/* One that cannot be given back (ENOLCK of NFS) would keep out all others for as long as the folder
+ * is open: it goes with its descriptor. */
+static void unlock_file(struct folder *f)
+{
+	int result;
+
+	while ((result = flock(f->lock, LOCK_UN)) < 0 && errno == EINTR)
+		;
+	if (result == 0)
+		return;
+	close(f->lock);
+	f->lock = -1;
+}
+
 void folder_unlock_file(struct folder *f)
 {
 	if (f->locks == 0)
-		flock(f->lock, LOCK_UN);
+		unlock_file(f);
 }
 
 enum store_result fail_lost(struct reason *why)
@@ -187,5 +201,5 @@ enum store_result folder_lock(struct folder *f, struct reason *why)
 void folder_unlock(struct folder *f)
 {
 	if (--f->locks == 0)
-		flock(f->lock, LOCK_UN);
+		unlock_file(f);
 }

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 
 #include "lib/store/internal.h"
@@ -274,6 +275,36 @@ static void check_others(void)
 	box_remove();
 }
 
+/* Once; no file system but that of another machine does it. */
+static bool keeps_lock;
+
+int flock(int fd, int how)
+{
+	if (how == LOCK_UN && keeps_lock) {
+		keeps_lock = false;
+		errno = ENOLCK;
+		return -1;
+	}
+	return (int)syscall(SYS_flock, fd, how);
+}
+
+static void check_lock(void)
+{
+	box_make(0);
+	struct folder *f = box_open("INBOX");
+
+	box_deliver("Subject: m\r\n\r\n");
+	keeps_lock = true;
+	box_sync(f);
+	ok(!keeps_lock && box_shell("flock -n posthouse.lock true"),
+	   "a lock that cannot be given back keeps nobody out");
+	box_deliver("Subject: m\r\n\r\n");
+	box_sync(f);
+	ok(folder_count(f) == 2, "and the folder goes on with another one");
+	folder_close(&f);
+	box_remove();
+}
+
 int main(void)
 {
 	static const char *const lost[] = { "nothing", "posthouse.index", "posthouse.reserved" };
@@ -285,5 +316,6 @@ int main(void)
 		check_first(kind);
 	}
 	check_others();
+	check_lock();
 	return tap_done();
 }
