@@ -285,7 +285,6 @@ static void answer_later(struct request *r)
 static void time_is_over(struct timer *timer)
 {
 	struct request *r = loop_owner(timer, struct request, in_time);
-
 	bool kept = r->route && sharing_count(&r->service->sharing) <= LEFT_MAX;
 
 	if (r->route)

@@ -30,8 +30,7 @@ struct agents {
 struct agent_line {
 	struct hub_line line;
 	struct delivery *delivery; /* NULL: idle */
-	/* Of the last one's destination, and when it ended: it may have a connection there still.
-	 */
+	/* Where the last one went, and when it ended: it may have a connection there still. */
 	uint32_t last_hash;
 	int64_t last_ms;
 };

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 
+import waiting
 import wirehouse
 from wirehouse import ENVELOPE, ENVELOPE_RECIPIENT, In, Out, accept, receive, send
 
@@ -106,8 +107,7 @@ class Queue:
         """As one that is started again."""
         for line in list(self.lines):
             line.shutdown(socket.SHUT_RDWR)
-        while self.lines:
-            time.sleep(0)
+        waiting.comes(lambda: not self.lines, wirehouse.PATIENCE_SECONDS)
 
     def serve(self, line):
         message = None

@@ -340,9 +340,12 @@ void hub_take(struct hub_line *line)
 
 struct hub_line *hub_take_idle(struct hub *server)
 {
-	struct link *first = list_take_first(&server->idle_lines);
+	struct hub_line *line =
+		list_owner_or_null(server->idle_lines.first, struct hub_line, resting);
 
-	return list_owner_or_null(first, struct hub_line, resting);
+	if (line != NULL)
+		hub_take(line);
+	return line;
 }
 
 enum wire_result hub_line_send(struct hub_line *line, const struct wire_out *out)
